@@ -1,0 +1,126 @@
+/** A stretch of a document, character for character as it stands there. */
+export interface Passage {
+  readonly text: string
+  /** The headings that it stands under, outermost first. */
+  readonly heading: string
+  /** Where it begins and ends, as an editor or a reader counts. */
+  readonly place: string
+}
+
+interface Block {
+  readonly start: number
+  readonly end: number
+  /** Of a heading its level, else 0. */
+  readonly level: number
+  readonly words: number
+}
+
+const enough = 80
+const most = 250
+
+/** Splits Markdown or plain text by headings and paragraphs into passages of about 80 to 250 words, leaving out nothing. */
+export function passagesOf(text: string, page?: number): Passage[] {
+  const headings: string[] = []
+  const passages: Passage[] = []
+  const lines = lineCounter(text)
+  let open: { start: number; end: number; words: number; heading: string } | undefined
+
+  const close = () => {
+    if (!open) return
+    const { start, end, heading } = open
+    const slice = text.slice(start, end).trimEnd()
+    const place = page === undefined ? `lines ${lines(start)}–${lines(start + slice.length)}` : `page ${page}`
+    passages.push({ text: slice, heading, place })
+    open = undefined
+  }
+
+  for (const block of blocksOf(text)) {
+    if (block.level > 0) {
+      if (block.level <= 2 || (open && open.words >= enough / 2)) close()
+      headings.length = Math.min(headings.length, block.level - 1)
+      headings[block.level - 1] = titleOf(text.slice(block.start, block.end))
+    }
+    if (open && open.words + block.words > most) close()
+    open ??= { start: block.start, end: block.end, words: 0, heading: headings.filter(Boolean).join(' › ') }
+    open.end = block.end
+    open.words += block.words
+    if (block.level === 0 && open.words >= enough) close()
+  }
+  close()
+  return passages
+}
+
+/** Headings, paragraphs, and fenced code, each in pieces of at most {@link most} words. */
+function* blocksOf(text: string): Generator<Block> {
+  let start = -1
+  let fence: string | undefined
+  for (const { from, to, line } of linesOf(text)) {
+    const mark = /^\s*(`{3,}|~{3,})/.exec(line)?.[1]
+    const heading = fence === undefined ? /^(#{1,6})\s+\S/.exec(line)?.[1] : undefined
+    const ends = fence === undefined && (line.trim() === '' || heading !== undefined || mark !== undefined)
+    if (ends && start >= 0) {
+      yield* pieces(text, start, from)
+      start = -1
+    }
+    if (heading) yield { start: from, end: to, level: heading.length, words: countWords(line) }
+    else if (start < 0 && line.trim() !== '') start = from
+    if (fence === undefined) fence = mark
+    else if (mark?.startsWith(fence)) {
+      fence = undefined
+      yield* pieces(text, start, to)
+      start = -1
+    }
+  }
+  if (start >= 0) yield* pieces(text, start, text.length)
+}
+
+function* linesOf(text: string): Generator<{ from: number; to: number; line: string }> {
+  for (let from = 0; from < text.length; ) {
+    const newline = text.indexOf('\n', from)
+    const to = newline < 0 ? text.length : newline + 1
+    yield { from, to, line: text.slice(from, to) }
+    from = to
+  }
+}
+
+/** Cuts what is too long after a line or a sentence, and where there is neither, after a word. */
+function* pieces(text: string, start: number, end: number): Generator<Block> {
+  let from = start
+  let cut = start
+  let words = 0
+  let wordsAtCut = 0
+  for (const word of text.slice(start, end).matchAll(/\S+\s*/g)) {
+    if (words === most) {
+      const at = cut > from ? cut : start + word.index
+      yield { start: from, end: at, level: 0, words: at === cut ? wordsAtCut : words }
+      words = at === cut ? words - wordsAtCut : 0
+      from = at
+    }
+    words++
+    if (!/\n|[.!?]["')\]*_`]*\s+$/.test(word[0])) continue
+    cut = start + word.index + word[0].length
+    wordsAtCut = words
+  }
+  yield { start: from, end, level: 0, words }
+}
+
+const countWords = (text: string) => text.match(/\S+/g)?.length ?? 0
+
+/** A heading as one says it: without signs, links and pictures. */
+function titleOf(line: string): string {
+  return line
+    .replace(/^#+\s+|\s+#*\s*$/g, '')
+    .replace(/!?\[([^\]]*)\](?:\([^)]*\)|\[[^\]]*\])?/g, '$1')
+    .replace(/<[^>]*>|[*`]/g, '')
+    .trim()
+}
+
+/** Counts line numbers for ascending offsets. */
+function lineCounter(text: string): (offset: number) => number {
+  let counted = 0
+  let line = 1
+  return offset => {
+    for (; counted < offset; counted++) if (text[counted] === '\n') line++
+    return line
+  }
+}

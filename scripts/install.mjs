@@ -1,0 +1,29 @@
+/*
+ * Runs before `npm start` and `npm test`, on whatever Node the machine has (20 or newer): plain JavaScript that needs
+ * nothing installed. It runs `npm ci` where node_modules is absent or older than package-lock.json, and nothing else.
+ *
+ * `--force`: npm compares the `engines` of packages with the Node that runs npm, warns, and leaves the native parts of
+ * the tools out. Here that comparison is beside the point: what runs them is the Node that this very install brings
+ * (the npm package `node`), and the last lines make sure of it.
+ */
+import { spawnSync } from 'node:child_process'
+import { readFileSync, statSync } from 'node:fs'
+
+const modified = file => statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0
+
+if (modified('node_modules/.package-lock.json') < modified('package-lock.json')) {
+  console.log('installing what package-lock.json lists, and the Node that runs it (ten to twenty seconds) …')
+  const flags = ['--include=dev', '--prefer-offline', '--no-audit', '--no-fund', '--loglevel=error', '--force']
+  const { status } = spawnSync(process.execPath, [process.env.npm_execpath, 'ci', ...flags], { stdio: 'inherit' })
+  if (status !== 0) process.exit(status ?? 1)
+}
+
+const { node: wanted } = JSON.parse(readFileSync('package.json', 'utf8')).devDependencies
+const found = spawnSync('node', ['-p', 'process.versions.node'], { encoding: 'utf8' }).stdout?.trim()
+if (found !== wanted) {
+  console.error(
+    `npm scripts would run on Node ${found}, not ${wanted}: the install script of the package "node" did not`,
+  )
+  console.error('run. Allow it with: npm rebuild node --ignore-scripts=false')
+  process.exit(1)
+}

@@ -1,0 +1,105 @@
+import type { LanguageModelV4 } from '@ai-sdk/provider'
+import { TidingsError } from '../errors.ts'
+import type { EventType } from '../event.ts'
+import { isTypePattern } from '../pattern.ts'
+import type { Schema } from '../schema.ts'
+import type { Bound } from '../tasks/duration.ts'
+import { ProgramMachine, type Program, type ProgramDefinition } from '../tasks/program.ts'
+import { ScriptMachine, type Callable, type ScriptContext } from '../tasks/script.ts'
+import { digest } from '../tasks/turn.ts'
+import { describeLoop, modelLoop, type LoopTool } from './model-loop.ts'
+import { modelName, type ModelDefinition } from '../tasks/conversation.ts'
+
+type On = string | EventType
+
+interface Common {
+  /** Events that start a task, beside being asked by name: types, or patterns such as `order.*`. */
+  on?: On | readonly On[]
+  /** Raise it when recorded tasks can no longer be folded by the code. Default 1. */
+  version?: number
+}
+
+/** The tool loop of an LLM agent. */
+export interface ModelAgentOptions<Output> extends Common {
+  model: ModelLike
+  instructions: string
+  tools?: readonly LoopTool[]
+  /** The answer's shape; without it the answer is text. */
+  output?: Schema<Output>
+  /** Most model calls of one task. Default 32. */
+  maxSteps?: number
+  /** Most messages that a model call is given, the newest. Default 200. */
+  window?: number
+  /** Longest wait for one tool or model answer. Default one day. */
+  within?: Bound
+}
+
+/** Straight-line code, durable: only `ctx` may be awaited. */
+export interface ScriptAgentOptions<Input, Output> extends Common {
+  run(ctx: ScriptContext, input: Input): Promise<Output> | Output
+  /** Turns that the journal may hold before the code must `continueAs`. Default 2,000. */
+  maxTurns?: number
+}
+
+/** The bare form: three pure functions. */
+export interface ProgramAgentOptions<State> extends Common, Program<State> {}
+
+/** A model object, or one with limits and prices from `model()`. Never a bare string: that would go to a hosted gateway. */
+export type ModelLike = LanguageModelV4 | { readonly kind: 'model'; readonly name: string; readonly languageModel: LanguageModelV4 }
+
+export interface Agent<Input = unknown, Output = unknown> extends Callable<Input, Output> {
+  readonly kind: 'agent'
+  readonly definition: ProgramDefinition
+  /** What a model agent needs from the runtime: its model, its tools, and the document that its requests refer to. */
+  readonly needs?: { readonly model: ModelLike; readonly tools: readonly LoopTool[]; readonly document: ModelDefinition; readonly key: string }
+}
+
+/** An agent under its name. Hosted by every worker whose app uses it. @throws E_APP_INVALID */
+export function agent<Input = unknown, Output = unknown>(name: string, options: ScriptAgentOptions<Input, Output>): Agent<Input, Output>
+export function agent<State>(name: string, options: ProgramAgentOptions<State>): Agent
+export function agent<Output = string>(name: string, options: ModelAgentOptions<Output>): Agent<unknown, Output>
+export function agent(
+  name: string,
+  options: ScriptAgentOptions<never, unknown> | ProgramAgentOptions<unknown> | ModelAgentOptions<unknown>,
+): Agent {
+  if (!/^[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)*$/.test(name) || name.length > 64)
+    throw new TidingsError('E_APP_INVALID', `"${name}" is not an agent name: dotted lower-case words, at most 64 characters`)
+  const common = { name, version: options.version ?? 1, on: typesOf(name, options.on) }
+  if ('run' in options) {
+    const { run, maxTurns = 2_000 } = options
+    const definition = { ...common, hash: digest(run.toString()), machine: scriptMachine(run, maxTurns) }
+    return { kind: 'agent', name, definition }
+  }
+  if ('decide' in options) {
+    const hash = digest([options.init, options.evolve, options.decide].map(String))
+    return { kind: 'agent', name, definition: { ...common, hash, machine: programMachine(options) } }
+  }
+  if (typeof options.model !== 'object' || options.model === null)
+    throw new TidingsError('E_APP_INVALID', `agent ${name}: model must be a model object, such as openai('…') or offlineModel()`)
+  const { document, key } = describeLoop(options)
+  const program = modelLoop({ ...options, model: modelName(options.model), definition: key })
+  return {
+    kind: 'agent',
+    name,
+    definition: { ...common, hash: digest([document, modelName(options.model)]), machine: programMachine(program) },
+    needs: { model: options.model, tools: options.tools ?? [], document, key },
+  }
+}
+
+const scriptMachine =
+  (run: ScriptAgentOptions<never, unknown>['run'], maxTurns: number): ProgramDefinition['machine'] =>
+  start =>
+    new ScriptMachine(run, start, maxTurns)
+
+const programMachine =
+  <State>(program: Program<State>): ProgramDefinition['machine'] =>
+  (start, snapshot) =>
+    new ProgramMachine(program, start, snapshot)
+
+function typesOf(name: string, on: On | readonly On[] = []): string[] {
+  return [on].flat().map(each => {
+    const type = typeof each === 'string' ? each : (each as EventType).type
+    if (!isTypePattern(type)) throw new TidingsError('E_APP_INVALID', `agent ${name}: "${type}" is not an event type or pattern`)
+    return type
+  })
+}

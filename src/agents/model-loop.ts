@@ -1,0 +1,158 @@
+import { TidingsError, type ErrorData } from '../errors.ts'
+import { jsonSchema, validateNow, type Schema } from '../schema.ts'
+import { definitionKey, type MessageRef, type ModelDefinition, type ModelRequest, type ModelResult } from '../tasks/conversation.ts'
+import type { Bound } from '../tasks/duration.ts'
+import type { Program, TurnContext } from '../tasks/program.ts'
+import { digest } from '../tasks/turn.ts'
+import type { Callable } from '../tasks/script.ts'
+
+/*
+ * The loop of an LLM agent as a program:
+ *
+ *     start ─▶ model.invoke ─▶ model.result ─┬─ tool calls ─▶ tool.invoke × n ─▶ all answered ─▶ model.invoke ─▶ …
+ *                                            ├─ output does not fit ─▶ told so ─▶ model.invoke
+ *                                            └─ answer ─▶ completed
+ *
+ * The state holds references only, and of the conversation just what came since the last request, so that it stays small
+ * however long the conversation is.
+ */
+
+/** A tool as the loop sees it. `tool()` gives one. */
+export interface LoopTool extends Callable<never, unknown> {
+  readonly kind: 'tool'
+  readonly options: { readonly description: string; readonly input: Schema }
+}
+
+export interface LoopOptions {
+  /** Name under which the model is addressed. */
+  model: string
+  definition: string
+  tools?: readonly LoopTool[]
+  output?: Schema
+  maxSteps?: number
+  window?: number
+  within?: Bound
+}
+
+interface State {
+  /** The last model.invoke. */
+  prev: string | null
+  /** Messages since then. */
+  fresh: MessageRef[]
+  /** Tool calls under way: call id → what the model calls it. */
+  open: Record<string, { toolCallId: string; toolName: string }>
+  steps: number
+  /** Answers in a row that did not fit the output schema. */
+  misfits: number
+}
+
+const maxMisfits = 2
+const defaultSteps = 32
+const defaultWindow = 200
+
+/** The document that an agent's requests refer to, and its key. */
+export function describeLoop({ instructions, tools = [], output }: { instructions: string; tools?: readonly LoopTool[]; output?: Schema }) {
+  const document: ModelDefinition = {
+    instructions,
+    tools: tools.map(tool => ({
+      name: spoken(tool.name),
+      description: tool.options.description,
+      input: jsonSchema(tool.options.input, `tool ${tool.name}`),
+    })),
+    ...(output && { output: jsonSchema(output, 'the output') }),
+  }
+  return { document, key: definitionKey(digest(document)) }
+}
+
+// Providers accept letters, digits, _ and - in names of tools.
+const spoken = (name: string) => name.replaceAll('.', '_')
+
+export function modelLoop(options: LoopOptions): Program<State> {
+  const { model, definition, output, within, maxSteps = defaultSteps, window = defaultWindow } = options
+  const tools = new Map((options.tools ?? []).map(tool => [spoken(tool.name), tool.name]))
+
+  const ask = (state: State, ctx: TurnContext, more: readonly MessageRef[] = []) => {
+    if (state.steps >= maxSteps) return ctx.fail(new TidingsError('E_AGENT_STEPS', `${maxSteps} model calls`).toJSON())
+    const data: ModelRequest = { definition, prev: state.prev, messages: [...state.fresh, ...more], first: { role: 'user', event: ctx.start.id }, window }
+    ctx.call({ type: 'model.invoke', target: model, data, ...(within !== undefined && { within }) })
+  }
+
+  /** Calls the tools that the model wants; those that it cannot have fail at once, and it is told. */
+  const callTools = (result: ModelResult, state: State, ctx: TurnContext) => {
+    const failed: MessageRef[] = []
+    let called = 0
+    for (const { toolCallId, toolName, input, malformed } of result.toolCalls) {
+      const target = tools.get(toolName)
+      const problem = !target
+        ? new TidingsError('E_TOOL_UNKNOWN', `there is no tool ${toolName}; there are: ${[...tools.keys()].join(', ') || 'none'}`)
+        : malformed !== undefined && new TidingsError('E_TOOL_INPUT', `the arguments are not JSON: ${malformed.slice(0, 200)}`)
+      if (problem) {
+        const event = ctx.emit({ type: 'tool.failed', data: { error: problem.toJSON(), toolCallId, toolName } })
+        failed.push({ role: 'tool', event, toolCallId, toolName })
+      } else {
+        ctx.call({ type: 'tool.invoke', target: target!, data: { input, toolCallId }, ...(within !== undefined && { within }) })
+        called++
+      }
+    }
+    if (called === 0) ask(state, ctx, failed)
+  }
+
+  const answer = (result: ModelResult, state: State, ctx: TurnContext) => {
+    if (!output) return ctx.complete(result.text)
+    const parsed = parseOutput(output, result.text)
+    if ('value' in parsed) return ctx.complete(parsed.value)
+    if (state.misfits >= maxMisfits) return ctx.fail(new TidingsError('E_MODEL_OUTPUT', parsed.problem).toJSON())
+    const event = ctx.emit({ type: 'agent.noted', data: { text: `That does not fit the schema: ${parsed.problem}. Answer again, with JSON only.` } })
+    ask(state, ctx, [{ role: 'user', event }])
+  }
+
+  return {
+    init: start => ({ prev: null, fresh: [{ role: 'user', event: start.id }], open: {}, steps: 0, misfits: 0 }),
+
+    evolve(state, event) {
+      const call = event.call !== undefined ? state.open[event.call] : undefined
+      if (call) {
+        delete state.open[event.call!]
+        state.fresh.push({ role: 'tool', event: event.id, ...call })
+      } else if (event.type === 'model.invoke') {
+        state.prev = event.id
+        state.fresh = []
+        state.steps++
+      } else if (event.type === 'model.result') {
+        const { toolCalls } = event.data as ModelResult
+        state.fresh.push({ role: 'assistant', event: event.id })
+        state.misfits = toolCalls.length > 0 ? 0 : state.misfits
+      } else if (event.type === 'tool.invoke') {
+        const { toolCallId } = event.data as { toolCallId: string }
+        state.open[event.id] = { toolCallId, toolName: spoken(event.target!) }
+      } else if (event.type === 'tool.failed') {
+        // Failed before it was called, in a turn of this task.
+        const { toolCallId, toolName } = event.data as { toolCallId: string; toolName: string }
+        state.fresh.push({ role: 'tool', event: event.id, toolCallId, toolName })
+      } else if (event.type === 'agent.noted') state.misfits++
+      return state
+    },
+
+    decide(state, inputs, ctx) {
+      for (const { type, data, call } of inputs) {
+        if (type === 'model.failed' || (type === 'call.expired' && call === state.prev))
+          return ctx.fail((data as { error: ErrorData }).error)
+        if (type === 'model.result') {
+          const result = data as ModelResult
+          return result.toolCalls.length > 0 ? callTools(result, state, ctx) : answer(result, state, ctx)
+        }
+      }
+      if (Object.keys(state.open).length === 0) ask(state, ctx)
+    },
+  }
+}
+
+function parseOutput(schema: Schema, text: string): { value: unknown } | { problem: string } {
+  // Models without a JSON mode like to wrap it.
+  const json = /```(?:json)?\s*([\s\S]*?)```/.exec(text)?.[1] ?? text
+  try {
+    return validateNow(schema, JSON.parse(json))
+  } catch (error) {
+    return { problem: (error as Error).message }
+  }
+}

@@ -1,0 +1,20 @@
+import { createEvent, type CloudEvent } from '../event.ts'
+import { resultId } from './ids.ts'
+
+/** The answer to a request: addressed to whoever asked, under an id that only the first answer gets. */
+export function answerTo(request: CloudEvent, source: string, type: string, data: unknown): CloudEvent {
+  return createEvent({
+    id: resultId(request.id),
+    type,
+    source,
+    tenant: request.tenant,
+    correlationid: request.correlationid,
+    causationid: request.id,
+    call: request.id,
+    hops: request.hops,
+    ...(request.replyto !== undefined && { target: request.replyto }),
+    ...(request.user !== undefined && { user: request.user }),
+    ...(request.traceparent !== undefined && { traceparent: request.traceparent }),
+    data,
+  })
+}

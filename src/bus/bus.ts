@@ -1,0 +1,144 @@
+import { createEvent, type CloudEvent, type Draft } from '../event.ts'
+import { TidingsError } from '../errors.ts'
+import { compileFilter, type Filter } from '../pattern.ts'
+import { checkEvent } from './decode.ts'
+import type { Consumer, Driver, Entry, Position, Query, Stored } from './driver.ts'
+import { consume, type Consumption } from './delivery.ts'
+
+export interface BusOptions {
+  /** Largest data of one event, as JSON, in bytes. Default 4 MiB. */
+  maxBytes?: number
+  /** Data above this size, in bytes, goes to a blob. Default 8 KiB. */
+  inlineBytes?: number
+}
+
+export interface Published {
+  id: string
+  correlationid: string
+  position: Position
+  /** The id was on the log already; nothing was written. */
+  duplicate: boolean
+}
+
+/** The only caller of drivers: validation, limits, blobs for large data, delivery. */
+export class Bus {
+  readonly driver: Driver
+  readonly #maxBytes: number
+  readonly #inlineBytes: number
+
+  constructor(driver: Driver, options: BusOptions = {}) {
+    this.driver = driver
+    this.#maxBytes = options.maxBytes ?? 4 * 1024 * 1024
+    this.#inlineBytes = options.inlineBytes ?? 8 * 1024
+  }
+
+  /** Resolves when the event is on disk. @throws E_EVENT_INVALID, E_EVENT_TOO_LARGE, E_LOG_UNAVAILABLE */
+  async publish<T>(draft: Draft<T>): Promise<Published> {
+    return (await this.publishAll([draft]))[0]!
+  }
+
+  /** All or nothing, in this order. */
+  async publishAll(drafts: readonly Draft[]): Promise<Published[]> {
+    const entries = await this.encodeAll(drafts.map(draft => createEvent(draft)))
+    const appended = await this.driver.publish(entries)
+    return entries.map(({ event }, i) => ({ id: event.id, correlationid: event.correlationid, ...appended[i]! }))
+  }
+
+  /** Validates and encodes; large data is put into a blob that is durable when this resolves. */
+  async encodeAll(events: readonly CloudEvent[]): Promise<Entry[]> {
+    const entries = events.map(event => this.encode(event))
+    return entries.some(e => e.json.length > this.#inlineBytes)
+      ? Promise.all(entries.map(entry => this.#offload(entry)))
+      : entries
+  }
+
+  encode(event: CloudEvent): Entry {
+    checkEvent(event)
+    return { event, json: JSON.stringify(event) }
+  }
+
+  async #offload(entry: Entry): Promise<Entry> {
+    if (entry.json.length <= this.#inlineBytes || entry.event.dataref) return entry
+    const bytes = new TextEncoder().encode(JSON.stringify(entry.event.data))
+    if (bytes.length > this.#maxBytes)
+      throw new TidingsError('E_EVENT_TOO_LARGE', `${entry.event.type}: ${bytes.length} bytes, at most ${this.#maxBytes}`)
+    if (bytes.length <= this.#inlineBytes) return entry
+    const dataref = await this.driver.putBlob(entry.event.tenant, bytes)
+    const { data: _, ...envelope } = entry.event
+    const event: CloudEvent = { ...envelope, dataref, data: null }
+    return { event, json: JSON.stringify(event) }
+  }
+
+  /** The event with its data, fetched from the blob when it lies in one. @throws E_BLOB_MISSING */
+  async resolve(event: CloudEvent): Promise<CloudEvent> {
+    if (!event.dataref) return event
+    const bytes = await this.driver.getBlob(event.tenant, event.dataref)
+    if (!bytes) throw new TidingsError('E_BLOB_MISSING', `${event.dataref} of event ${event.id}`)
+    const { dataref: _, ...envelope } = event
+    return { ...envelope, data: JSON.parse(new TextDecoder().decode(bytes)) }
+  }
+
+  /** Consumes as a member of a shared group; see {@link Consumption} for what a handler may answer. */
+  consume(consumption: Consumption): Promise<Consumer> {
+    return consume(this, consumption)
+  }
+
+  async get(id: string): Promise<CloudEvent | undefined> {
+    return (await this.driver.get(id))?.event
+  }
+
+  read(query: Query): AsyncIterable<Stored> {
+    return this.driver.read(query)
+  }
+
+  /** Everything after a position, then whatever comes, until the signal aborts. At the reader's own pace. */
+  async *follow(after: Position, filter: Filter | undefined, signal: AbortSignal): AsyncGenerator<Stored> {
+    const gate = new Gate()
+    const stop = this.driver.onAppend(() => gate.open())
+    const abort = () => gate.open()
+    signal.addEventListener('abort', abort)
+    try {
+      for (let position = after; !signal.aborted; await gate.passed()) {
+        const head = await this.driver.head()
+        for await (const stored of this.driver.read({ after: position, until: head, ...(filter && { filter }) })) {
+          if (signal.aborted) return
+          yield stored
+        }
+        position = Math.max(position, head)
+        if (signal.aborted) return
+      }
+    } finally {
+      stop()
+      signal.removeEventListener('abort', abort)
+    }
+  }
+
+  /** Says something that is not kept: whoever listens now hears it, or does not. */
+  signal(draft: Draft): void {
+    this.driver.signal(createEvent(draft))
+  }
+
+  onSignal(filter: Filter, callback: (event: CloudEvent) => void): () => void {
+    const matches = compileFilter(filter)
+    return this.driver.onSignal(event => {
+      if (matches(event)) callback(event)
+    })
+  }
+}
+
+/** Remembers that it was opened since it was last passed, so that no wake-up between two looks is lost. */
+class Gate {
+  #open = false
+  #waiting: (() => void) | undefined
+
+  open() {
+    this.#open = true
+    this.#waiting?.()
+  }
+
+  async passed() {
+    if (!this.#open) await new Promise<void>(resolve => (this.#waiting = resolve))
+    this.#open = false
+    this.#waiting = undefined
+  }
+}

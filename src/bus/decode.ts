@@ -1,0 +1,120 @@
+import type { CloudEvent, Draft } from '../event.ts'
+import { TidingsError } from '../errors.ts'
+import { isType } from '../pattern.ts'
+import { isCorrelation, isReservedId } from './ids.ts'
+
+/*
+ * Strict reading at the edges: whatever comes from outside the process is refused here or is a valid event. Each
+ * attribute has one rule; an attribute without a rule is unknown and refused.
+ */
+
+const maxDepth = 64
+// RFC 3339 in UTC, as Date.prototype.toISOString writes it, with or without fractions.
+const timestamp = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z$/
+const traceparent = /^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
+const control = /[\u0000-\u001f\u007f]/
+
+type Rule = (value: unknown) => string | undefined
+
+const text =
+  (max: number): Rule =>
+  value =>
+    typeof value === 'string' && value.length > 0 && value.length <= max && !control.test(value)
+      ? undefined
+      : `must be text of 1 to ${max} characters without control characters`
+const shape =
+  (pattern: RegExp, what: string): Rule =>
+  value =>
+    typeof value === 'string' && pattern.test(value) ? undefined : `must be ${what}`
+
+const rules: Record<string, Rule> = {
+  specversion: value => (value === '1.0' ? undefined : 'must be "1.0"'),
+  id: text(256),
+  source: text(256),
+  type: value => (isType(value) ? undefined : 'must be a dotted lower-case name, such as order.paid'),
+  time: shape(timestamp, 'an RFC 3339 time in UTC'),
+  subject: text(256),
+  datacontenttype: value => (value === 'application/json' ? undefined : 'must be application/json'),
+  tenant: shape(/^[a-z0-9][a-z0-9_-]{0,62}$/, 'a lower-case name of at most 63 characters'),
+  user: text(256),
+  correlationid: value => (isCorrelation(value) ? undefined : 'must be a UUID in lower case'),
+  causationid: text(256),
+  target: text(128),
+  replyto: text(128),
+  call: text(256),
+  deadline: shape(timestamp, 'an RFC 3339 time in UTC'),
+  hops: value => (Number.isInteger(value) && (value as number) >= 0 ? undefined : 'must be a non-negative integer'),
+  traceparent: shape(traceparent, 'a W3C traceparent'),
+  dataref: shape(/^sha256-[0-9a-f]{64}$/, 'a blob reference'),
+  data: value => dataProblem(value),
+}
+
+const required = ['specversion', 'id', 'source', 'type', 'time', 'tenant', 'correlationid', 'hops'] as const
+
+// What an outside publisher may say; source, tenant, user, hops and time are stamped by the edge.
+const outside = new Set(['specversion', 'id', 'source', 'type', 'time', 'subject', 'datacontenttype', 'correlationid',
+  'causationid', 'target', 'traceparent', 'data']) // biome-ignore format: one list
+
+/** @throws E_EVENT_INVALID when the value is not a complete event. */
+export function checkEvent(value: unknown): CloudEvent {
+  const attributes = checkAttributes(value)
+  for (const name of required) if (attributes[name] === undefined) throw invalid(name, 'is missing')
+  return value as CloudEvent
+}
+
+/**
+ * Reads what an outside publisher sent: `type` and `data`, optionally the other CloudEvents attributes.
+ * `source` and `time` are accepted, as every CloudEvents client sends them, and replaced by the edge's own.
+ * @throws E_EVENT_INVALID
+ */
+export function checkDraft(value: unknown): Draft {
+  const attributes = checkAttributes(value)
+  for (const name of Object.keys(attributes))
+    if (!outside.has(name)) throw invalid(name, 'is stamped by the runtime and cannot be sent')
+  if (attributes.type === undefined) throw invalid('type', 'is missing')
+  if (isReservedId(String(attributes.id ?? ''))) throw invalid('id', 'has the form of ids that only the runtime mints')
+  const { specversion: _s, datacontenttype: _d, time: _t, source: _u, ...draft } = attributes
+  return { data: null, ...draft } as unknown as Draft
+}
+
+/** JSON text as a value. @throws E_EVENT_INVALID */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (cause) {
+    throw new TidingsError('E_EVENT_INVALID', `not JSON: ${(cause as Error).message}`, { cause })
+  }
+}
+
+function checkAttributes(value: unknown): Record<string, unknown> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new TidingsError('E_EVENT_INVALID', 'an event is a JSON object')
+  for (const [name, attribute] of Object.entries(value)) {
+    const rule = Object.hasOwn(rules, name) ? rules[name] : undefined
+    if (!rule) throw invalid(name.slice(0, 64), 'is unknown')
+    const problem = rule(attribute)
+    if (problem) throw invalid(name, problem)
+  }
+  return value as Record<string, unknown>
+}
+
+const invalid = (name: string, problem: string) =>
+  new TidingsError('E_EVENT_INVALID', `attribute ${JSON.stringify(name)} ${problem}`)
+
+// Depth is bounded so that no later walk over the data can overflow the stack.
+function dataProblem(value: unknown, depth = 0): string | undefined {
+  if (typeof value === 'number' && !Number.isFinite(value)) return 'must be JSON: a number is not finite'
+  if (typeof value === 'bigint' || typeof value === 'function' || typeof value === 'symbol')
+    return `must be JSON: it holds a ${typeof value}`
+  if (typeof value !== 'object' || value === null) return undefined
+  if (depth >= maxDepth) return `is nested deeper than ${maxDepth}`
+  for (const key of Object.keys(value)) {
+    const child = (value as Record<string, unknown>)[key]
+    if (key === '__proto__' || (key === 'constructor' && typeof child === 'object' && child && 'prototype' in child))
+      return `has a polluting key ${JSON.stringify(key)}`
+    const problem = dataProblem(child, depth + 1)
+    if (problem) return problem
+  }
+  return undefined
+}

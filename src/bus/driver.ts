@@ -1,0 +1,211 @@
+import type { CloudEvent } from '../event.ts'
+import type { Filter } from '../pattern.ts'
+
+/*
+ * The contract between the bus and a broker. Drivers stay dumb: they store, hand out and settle. Validation, limits,
+ * retries and telemetry belong to the bus.
+ *
+ * A *group* is a set of processes that share work. Events of a *shared* group go to whichever member has room (tools,
+ * models). Events of a *sharded* group go to the one member that owns the shard of the event's correlation (tasks).
+ * Both are at-least-once: an event may be handed out again after its member died, stopped beating, or the transaction
+ * that settled it was lost. Receivers must be inert by structure.
+ *
+ * A delivery ends in exactly one outcome, from a closed vocabulary:
+ *
+ *     handed out ─┬─ done                      gone
+ *                 ├─ retry(after)              handed out again, attempt + 1, holding no slot meanwhile
+ *                 ├─ discard(reason)           kept as `dead` on the attention list
+ *                 ├─ park(reason, key?)        kept as `parked` until released; never retried by itself
+ *                 └─ (member dies)             handed out again, attempt + 1
+ */
+
+/** An event and its JSON text; the bus encodes once and drivers store the text as it is. */
+export interface Entry {
+  readonly event: CloudEvent
+  readonly json: string
+}
+
+/** Where an event lies in the log: a positive integer, strictly increasing, with gaps. */
+export type Position = number
+
+export interface Stored {
+  readonly position: Position
+  readonly event: CloudEvent
+}
+
+export interface Appended {
+  readonly position: Position
+  /** The id was on the log already; nothing was written, `position` is that of the first. */
+  readonly duplicate: boolean
+}
+
+export type Outcome =
+  | { readonly kind: 'done' }
+  | { readonly kind: 'retry'; readonly after: number; readonly reason: string }
+  | { readonly kind: 'discard'; readonly reason: string }
+  | { readonly kind: 'park'; readonly reason: string; readonly key?: string }
+
+/** The acknowledgement travels with the message. */
+export interface Delivery {
+  readonly group: string
+  readonly event: CloudEvent
+  /** 1 for the first time. */
+  readonly attempt: number
+  /** Milliseconds since the epoch at which the event became available to the group, as far as the broker knows. */
+  readonly since: number
+  /** Ends the delivery; `events` are published with it, atomically where the driver declares `atomicSettle`. */
+  settle(outcome: Outcome, events?: readonly Entry[]): Promise<void>
+}
+
+export interface Subscription {
+  readonly group: string
+  readonly filter: Filter
+  readonly mode: 'shared' | 'sharded'
+  /** Most deliveries that this process holds at once. */
+  readonly inFlight: number
+  /** Shared groups: most deliveries held by all members together. */
+  readonly limit?: number
+  /** Where a group that does not exist yet starts. Existing groups go on where they were. */
+  readonly from: 'now' | 'beginning'
+  /** Called without waiting for the previous call's end. Must not throw. */
+  onDelivery(delivery: Delivery): void
+  /** Sharded groups: a task asked to be woken at `due` and it is due. Repeated until the task commits or arms again. */
+  onWake?(task: string, due: number): void
+  /** Sharded groups: this process does not own the shard any more, or a write failed; forget what was cached of it. */
+  onLost?(shard: number): void
+}
+
+export interface Consumer {
+  /** Takes no more deliveries; those in hand may still be settled. */
+  pause(): void
+  /** Gives back its shards and what it holds unsettled. */
+  close(): Promise<void>
+}
+
+/**
+ * One turn of a task: accepted only when the task's head is `expect`. All or nothing: the turn, the events, the
+ * settlement (where `atomicSettle`), the wake-up and the snapshot.
+ */
+export interface Commit {
+  readonly group: string
+  readonly task: string
+  /** The version before this turn; 0 for the first turn, which then has version 1. */
+  readonly expect: number
+  readonly turn: Entry
+  readonly events: readonly Entry[]
+  readonly settle: readonly { readonly delivery: Delivery; readonly outcome: Outcome }[]
+  /** Wake the task at this moment (ms since the epoch); null: no more; undefined: leave it as it is. */
+  readonly wake?: number | null
+  /** The state after this turn, from which the journal can be read instead of from its start. */
+  readonly snapshot?: string
+  /** The task is finished: its journal no longer holds back retention. */
+  readonly end?: boolean
+}
+
+/** `conflict`: somebody else decided this version, or this process lost the shard. Nothing was written. */
+export type CommitResult = 'accepted' | 'conflict'
+
+export interface Journal {
+  readonly snapshot?: { readonly version: number; readonly state: string }
+  /** Turns after the snapshot and the events they emitted, in order of version. */
+  readonly records: readonly CloudEvent[]
+}
+
+export type Query =
+  | { readonly after?: Position; readonly until?: Position; readonly filter?: Filter; readonly limit?: number }
+  | { readonly correlation: string }
+  | { readonly task: string }
+
+export interface Attention {
+  readonly id: number
+  readonly state: 'dead' | 'parked' | 'delayed'
+  readonly group: string
+  readonly attempts: number
+  readonly reason: string
+  readonly key?: string
+  readonly event: CloudEvent
+}
+
+export interface GroupState {
+  readonly group: string
+  readonly mode: 'shared' | 'sharded'
+  /** Events that match and are not settled, in flight ones included. */
+  readonly lag: number
+  readonly inFlight: number
+}
+
+/** What a publish that resolved survives, as the broker itself says. */
+export interface Durability {
+  readonly survives: 'nothing' | 'process' | 'power'
+  /** For people: the settings that this was read from. */
+  readonly detail: string
+}
+
+export interface Retention {
+  /** Purge what is older than this many milliseconds, and held by no live task and no group. */
+  readonly age: number
+  /** A group that is more than this many events behind no longer holds back the janitor; it is reported instead. */
+  readonly maxLag: number
+}
+
+export interface Purged {
+  readonly events: number
+  readonly horizon: Position
+  /** What holds the horizon back, for people: `task …`, `group …`, `age`. */
+  readonly heldBy: string
+}
+
+export interface Capabilities {
+  /** `settle` with events, and `commit` with settlements, are one transaction; otherwise events first, then settlement. */
+  readonly atomicSettle: boolean
+  /** `limit` of a shared group is exact over all members. */
+  readonly exactLimit: boolean
+  /** Several processes may use one log. */
+  readonly shared: boolean
+}
+
+export interface Driver {
+  readonly name: string
+  readonly capabilities: Capabilities
+  /** The number of shards of this log, fixed when the log was made. */
+  readonly shards: number
+
+  /** Resolves when the entries are on disk as `durability()` says. A batch is written whole or not at all. */
+  publish(entries: readonly Entry[]): Promise<Appended[]>
+  commit(commit: Commit): Promise<CommitResult>
+  subscribe(subscription: Subscription): Promise<Consumer>
+  /** Sets the wake-up of a live task without a turn. */
+  arm(group: string, task: string, wake: number | null): Promise<void>
+
+  get(id: string): Promise<Stored | undefined>
+  read(query: Query): AsyncIterable<Stored>
+  /** Position of the newest event, 0 for an empty log. */
+  head(): Promise<Position>
+  /** Calls back soon after the log grew, whoever wrote. Several appends may share a call. Returns the unsubscribe. */
+  onAppend(callback: () => void): () => void
+  journal(task: string): Promise<Journal>
+
+  /** Content-addressed: the reference is `sha256-` and the hex digest. Durable when it resolves. */
+  putBlob(tenant: string, bytes: Uint8Array): Promise<string>
+  getBlob(tenant: string, ref: string): Promise<Uint8Array | undefined>
+
+  /** Small named documents outside the log (pauses, budgets). `expect` is the revision seen, 0 for none. */
+  getDocument(key: string): Promise<{ revision: number; value: string } | undefined>
+  putDocument(key: string, value: string, expect: number): Promise<boolean>
+
+  /** Signals are not kept: whoever listens now, in any process, hears them or does not. */
+  signal(event: CloudEvent): void
+  onSignal(callback: (event: CloudEvent) => void): () => void
+
+  groups(): Promise<GroupState[]>
+  attention(): AsyncIterable<Attention>
+  /** Hands the entries out again (attempt 1), or drops them. By `key`: everything parked under it. */
+  release(which: { id: number } | { key: string }): Promise<number>
+  drop(id: number): Promise<boolean>
+  /** Wake-ups that were due before `before` (ms since the epoch) and that nobody has served. */
+  overdue(before: number): AsyncIterable<{ group: string; task: string; due: number }>
+
+  janitor(retention: Retention): Promise<Purged>
+  durability(): Promise<Durability>
+  close(): Promise<void>
+}

@@ -1,0 +1,61 @@
+import { hash } from 'node:crypto'
+
+/*
+ * Ids say where they come from, so that doing a thing again is harmless and no index is needed to find its task:
+ *
+ *     task     correlation '.' hash(program, start event)     0199…-….k3v9x0q2ab
+ *     turn     task ':' version                                0199….k3v9x0q2ab:0000012
+ *     event    turn ':' ordinal                                0199….k3v9x0q2ab:0000012:0   (a call, when it is a request)
+ *     answer   call ':result'                                  0199….k3v9x0q2ab:0000012:0:result
+ *
+ * Versions are padded so that the order of text is the order of versions.
+ */
+
+const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
+const derived = /^([0-9a-f-]{36}\.[0-9a-z]{10}):(\d{7})(?::(\d+))?(?::([a-z]+))?$/
+
+export function isCorrelation(id: unknown): id is string {
+  return typeof id === 'string' && uuid.test(id)
+}
+
+export function taskId(correlation: string, program: string, startEvent: string): string {
+  const digest = BigInt(`0x${hash('sha256', `${program}\0${startEvent}`, 'hex').slice(0, 14)}`)
+  return `${correlation}.${digest.toString(36).padStart(10, '0').slice(-10)}`
+}
+
+export const turnId = (task: string, version: number) => `${task}:${String(version).padStart(7, '0')}`
+export const emitId = (task: string, version: number, ordinal: number) => `${turnId(task, version)}:${ordinal}`
+export const resultId = (call: string) => `${call}:result`
+export const claimId = (call: string) => `${call}:claim`
+export const cancelId = (call: string) => `${call}:cancel`
+
+export interface DerivedId {
+  task: string
+  version: number
+  ordinal?: number
+  suffix?: string
+}
+
+/** Reads an id made by the runtime; undefined for any other. */
+export function parseId(id: string): DerivedId | undefined {
+  const match = derived.exec(id)
+  if (!match) return undefined
+  return {
+    task: match[1]!,
+    version: Number(match[2]),
+    ...(match[3] !== undefined && { ordinal: Number(match[3]) }),
+    ...(match[4] !== undefined && { suffix: match[4] }),
+  }
+}
+
+/** Ids that only the runtime may mint; edges refuse them. */
+export const isReservedId = (id: string) => /^[0-9a-f-]{36}\.[0-9a-z]{10}(:|$)/.test(id)
+
+export const correlationOf = (task: string) => task.slice(0, 36)
+
+/** FNV-1a over the correlation id, modulo the number of shards. Source: draft-eastlake-fnv. */
+export function shardOf(correlation: string, shards: number): number {
+  let h = 0x811c9dc5
+  for (let i = 0; i < correlation.length; i++) h = Math.imul(h ^ correlation.charCodeAt(i), 0x01000193)
+  return (h >>> 0) % shards
+}

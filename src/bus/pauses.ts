@@ -1,0 +1,79 @@
+import type { Bus } from './bus.ts'
+
+export type Pausable = 'agent' | 'tool' | 'model'
+
+export const pauseKey = (kind: Pausable, name: string) => `paused/${kind}/${name}`
+
+const documentKey = 'paused'
+const lookAgainMs = 2_000
+
+/**
+ * What is paused, as every process sees it. The truth is one small document; a signal says that it changed, and a slow
+ * second look makes up for a lost signal. What arrives meanwhile is parked and handed out again on resume.
+ */
+export class Pauses {
+  readonly #bus: Bus
+  #paused = new Set<string>()
+  #stop: (() => void) | undefined
+
+  constructor(bus: Bus) {
+    this.#bus = bus
+  }
+
+  has(kind: Pausable, name: string): boolean {
+    return this.#paused.has(pauseKey(kind, name))
+  }
+
+  get list(): string[] {
+    return [...this.#paused]
+  }
+
+  async start(): Promise<void> {
+    await this.#look()
+    const unsubscribe = this.#bus.onSignal([{ types: ['pauses.changed'] }], () => void this.#look())
+    const timer = setInterval(() => void this.#look(), lookAgainMs)
+    timer.unref()
+    this.#stop = () => {
+      unsubscribe()
+      clearInterval(timer)
+    }
+  }
+
+  stop() {
+    this.#stop?.()
+  }
+
+  /** Pauses or resumes in every process; on the log as a fact. Resolves with whether anything changed. */
+  async set(kind: Pausable, name: string, paused: boolean): Promise<boolean> {
+    const key = pauseKey(kind, name)
+    for (;;) {
+      const { revision, set } = await this.#read()
+      if (set.has(key) === paused) return false
+      if (paused) set.add(key)
+      else set.delete(key)
+      if (!(await this.#bus.driver.putDocument(documentKey, JSON.stringify([...set]), revision))) continue
+      await this.#bus.publish({ type: paused ? 'control.paused' : 'control.resumed', source: '/control', data: { kind, name } })
+      this.#bus.signal({ type: 'pauses.changed', data: null })
+      await this.#look()
+      if (!paused) await this.#bus.driver.release({ key })
+      return true
+    }
+  }
+
+  async #look() {
+    try {
+      const { set } = await this.#read()
+      const resumed = [...this.#paused].filter(key => !set.has(key))
+      this.#paused = set
+      // Also from here: what this process parked after the resume, by its older view, would wait for ever.
+      for (const key of resumed) await this.#bus.driver.release({ key })
+    } catch {
+      // The log cannot be read now; the next look will tell.
+    }
+  }
+
+  async #read() {
+    const document = await this.#bus.driver.getDocument(documentKey)
+    return { revision: document?.revision ?? 0, set: new Set<string>(document ? JSON.parse(document.value) : []) }
+  }
+}

@@ -1,0 +1,73 @@
+import { RateLimiterMemory, RateLimiterQueue } from 'rate-limiter-flexible'
+import type { CloudEvent } from '../event.ts'
+import type { Bus } from './bus.ts'
+import type { Handled } from './delivery.ts'
+import type { Consumer, Delivery } from './driver.ts'
+import { isWanted } from './delivery.ts'
+import { pauseKey, type Pausable, type Pauses } from './pauses.ts'
+
+/** Bounds on how much of one tool or model runs at once. */
+export interface Limits {
+  /** Most at once, over all workers of the log. */
+  limit?: number
+  /** Most starts per `per` ms in each process: with several workers the sum is approximate. */
+  rate?: { count: number; per: number }
+}
+
+export interface Hosted extends Limits {
+  kind: Pausable
+  name: string
+  /** Type of the requests, which are addressed to `name`. */
+  type: string
+  handle(event: CloudEvent, delivery: Delivery): Promise<Handled>
+}
+
+const defaultInFlight = 256
+// A request that takes its worker down with it this often is given up.
+const maxDeliveries = 6
+
+/** Serves requests by name: pauses, throttles, drops what nobody waits for, and ends what is under way before it stops. */
+export class Workers {
+  readonly #bus: Bus
+  readonly #pauses: Pauses
+  readonly #consumers: Consumer[] = []
+  #running = 0
+  #idle: (() => void) | undefined
+
+  constructor(bus: Bus, pauses: Pauses) {
+    this.#bus = bus
+    this.#pauses = pauses
+  }
+
+  async host({ kind, name, type, limit, rate, handle }: Hosted): Promise<void> {
+    const throttle = rate && new RateLimiterQueue(new RateLimiterMemory({ points: rate.count, duration: rate.per / 1_000 }))
+    const consumer = await this.#bus.consume({
+      group: `${kind}/${name}`,
+      filter: [{ types: [type], targets: [name] }],
+      inFlight: limit ?? defaultInFlight,
+      ...(limit !== undefined && { limit }),
+      // Requests that were made before the first worker appeared still wait for it.
+      from: 'beginning',
+      attempts: maxDeliveries,
+      handle: async (event, delivery) => {
+        this.#running++
+        try {
+          if (this.#pauses.has(kind, name))
+            return { outcome: { kind: 'park', reason: `${kind} ${name} is paused`, key: pauseKey(kind, name) } }
+          if (throttle) await throttle.removeTokens(1)
+          if (!(await isWanted(this.#bus, delivery))) return { outcome: { kind: 'done' } }
+          return await handle(event, delivery)
+        } finally {
+          if (--this.#running === 0) this.#idle?.()
+        }
+      },
+    })
+    this.#consumers.push(consumer)
+  }
+
+  async stop(): Promise<void> {
+    for (const consumer of this.#consumers) consumer.pause()
+    if (this.#running > 0) await new Promise<void>(resolve => (this.#idle = resolve))
+    await Promise.all(this.#consumers.map(consumer => consumer.close()))
+  }
+}

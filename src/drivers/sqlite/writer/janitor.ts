@@ -1,0 +1,63 @@
+import type { Horizon } from '../protocol.ts'
+import { prepare } from '../schema.ts'
+import type { Store } from './store.ts'
+
+const chunk = 1_000
+
+/** What may go from the log: nothing that a live task, a group or a delivery set aside still needs. */
+export class Janitor {
+  readonly #store: Store
+  readonly #at
+  readonly #oldestTask
+  readonly #groups
+  readonly #purge
+  readonly #rememberHead
+
+  constructor(store: Store) {
+    this.#store = store
+    const { db } = store
+    this.#at = prepare<{ pos: number; time: string }>(
+      db, `SELECT pos, event ->> '$.time' AS time FROM log WHERE pos >= ? ORDER BY pos LIMIT 1`)
+    this.#oldestTask = prepare<{ task: string; pos: number }>(db, 'SELECT task, min(pos) AS pos FROM live')
+    this.#groups = prepare<{ name: string; next: number }>(db, `SELECT name, CASE mode WHEN 'shared' THEN next
+      ELSE ifnull((SELECT min(l.next) FROM leases l WHERE l.grp = name), next) END AS next FROM groups`)
+    this.#purge = prepare(db, `DELETE FROM log WHERE pos IN (SELECT pos FROM log WHERE pos < ?
+      AND NOT EXISTS (SELECT 1 FROM claims c WHERE c.pos = log.pos)
+      AND NOT EXISTS (SELECT 1 FROM aside a WHERE a.pos = log.pos) ORDER BY pos LIMIT ${chunk})`)
+    this.#rememberHead = prepare(db, `UPDATE meta SET value = ? WHERE key = 'head'`)
+  }
+
+  horizon(cutoff: number, maxLag: number): Horizon {
+    const age = this.#firstSince(cutoff)
+    const holders = [{ pos: age, heldBy: 'age' }]
+    const task = this.#oldestTask.get()
+    if (task?.task) holders.push({ pos: task.pos, heldBy: `task ${task.task}` })
+    const reports: string[] = []
+    for (const { name, next } of this.#groups.all()) {
+      const lag = this.#store.head + 1 - next
+      if (lag <= maxLag) holders.push({ pos: next, heldBy: `group ${name}` })
+      else if (next < age) reports.push(`group ${name} no longer holds the log back: it is ${lag} events behind`)
+    }
+    const { pos, heldBy } = holders.reduce((first, second) => (second.pos < first.pos ? second : first))
+    return { horizon: pos, heldBy: [heldBy, ...reports].join('; ') }
+  }
+
+  /** Deletes one chunk below the horizon and returns how many events that were. */
+  purge(horizon: number): number {
+    this.#rememberHead.run(this.#store.head)
+    return Number(this.#purge.run(horizon).changes)
+  }
+
+  /** First position whose event is not older: times follow positions closely enough for a binary search. */
+  #firstSince(cutoff: number): number {
+    let low = 1
+    let high = this.#store.head + 1
+    while (low < high) {
+      const middle = Math.floor((low + high) / 2)
+      const row = this.#at.get(middle)
+      if (row && Date.parse(row.time) < cutoff) low = row.pos + 1
+      else high = middle
+    }
+    return low
+  }
+}

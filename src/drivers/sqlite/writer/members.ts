@@ -1,0 +1,141 @@
+import { readFileSync, readlinkSync } from 'node:fs'
+import { hostname } from 'node:os'
+import { prepare } from '../schema.ts'
+import type { Desk } from './intake.ts'
+
+interface Member {
+  id: number
+  pid: number
+  started: string
+  host: string
+  until: number
+}
+
+/** Owners of claims and leases are consumers; their numbers tell the member. */
+const consumersPerMember = 1_000_000
+
+/** Open drivers on this log: this one beats, and buries those who stopped. */
+export class Members {
+  readonly id: number
+  #others: Member[] = []
+  readonly #desk: Desk
+  readonly #leaseMs: number
+  readonly #list
+  readonly #beat
+  readonly #owners
+  readonly #ownersOf
+  readonly #deleteConsumer
+  readonly #deleteMember
+  readonly #freeLeases
+  readonly #join
+
+  constructor(desk: Desk, leaseMs: number) {
+    this.#desk = desk
+    this.#leaseMs = leaseMs
+    const { db } = desk.store
+    this.#list = prepare<Member>(db, 'SELECT * FROM members')
+    this.#beat = prepare(db, `INSERT INTO members VALUES (?, ?, ?, ?, ?)
+      ON CONFLICT(id) DO UPDATE SET until = excluded.until`)
+    this.#owners = prepare<{ owner: number }>(db, 'SELECT owner FROM consumers WHERE owner >= ? AND owner < ?')
+    this.#ownersOf = prepare<{ owner: number }>(db, 'SELECT owner FROM consumers WHERE grp = ? ORDER BY owner')
+    this.#deleteConsumer = prepare(db, 'DELETE FROM consumers WHERE owner = ?')
+    this.#deleteMember = prepare(db, 'DELETE FROM members WHERE id = ?')
+    this.#freeLeases = prepare(db, 'UPDATE leases SET owner = NULL, suspect = ? WHERE owner = ?')
+    this.#join = prepare(db, 'INSERT OR REPLACE INTO consumers VALUES (?, ?)')
+    const newId = prepare<{ id: number }>(db, 'INSERT INTO members VALUES (NULL, ?, ?, ?, ?) RETURNING id')
+    this.id = newId.get(process.pid, startOf(process.pid), host, Date.now() + leaseMs)!.id
+  }
+
+  get others(): number {
+    return this.#others.length
+  }
+
+  ownerOf(consumer: number): number {
+    return this.id * consumersPerMember + consumer
+  }
+
+  isMine(owner: number): boolean {
+    return Math.floor(owner / consumersPerMember) === this.id
+  }
+
+  join(owner: number, group: string): void {
+    this.#join.run(owner, group)
+  }
+
+  /** Consumers of a group, those of dead members left out. */
+  ownersOf(group: string): number[] {
+    const members = new Set([this.id, ...this.#others.map(other => other.id)])
+    return this.#ownersOf
+      .all(group)
+      .map(row => row.owner)
+      .filter(owner => members.has(Math.floor(owner / consumersPerMember)))
+  }
+
+  beat(): void {
+    this.#beat.run(this.id, process.pid, startOf(process.pid), host, this.#desk.now + this.#leaseMs)
+  }
+
+  /** Reads the table again. False when this member itself was buried: it had not beaten for too long. */
+  reload(): boolean {
+    const all = this.#list.all()
+    this.#others = all.filter(member => member.id !== this.id)
+    return this.#others.length < all.length
+  }
+
+  someoneDied(): boolean {
+    return this.#others.some(other => !this.#isAlive(other))
+  }
+
+  /** What dead members held is free at once. True when there were any. */
+  buryDead(): boolean {
+    const dead = this.#others.filter(other => !this.#isAlive(other))
+    for (const other of dead) {
+      const first = other.id * consumersPerMember
+      for (const { owner } of this.#owners.all(first, first + consumersPerMember)) this.forget(owner)
+      this.#deleteMember.run(other.id)
+    }
+    this.#others = this.#others.filter(other => !dead.includes(other))
+    return dead.length > 0
+  }
+
+  /** A consumer that ended without giving back what it held. */
+  forget(owner: number): void {
+    this.#desk.ledger.free(owner, this.#desk.now)
+    this.#freeLeases.run(this.#desk.store.head, owner)
+    this.#deleteConsumer.run(owner)
+  }
+
+  leave(owner: number): void {
+    this.#deleteConsumer.run(owner)
+  }
+
+  /** This driver closes. */
+  resign(): void {
+    this.#deleteMember.run(this.id)
+  }
+
+  #isAlive(member: Member): boolean {
+    if (member.until < this.#desk.now) return false
+    return member.host !== host || startOf(member.pid) === member.started
+  }
+}
+
+/** Process ids mean something within one machine and one process namespace only. */
+const host = `${hostname()} ${attempt(() => readlinkSync('/proc/self/ns/pid'))}`
+const hasProc = attempt(() => readlinkSync('/proc/self')) !== ''
+
+/** When a process started, '' when there is none of this id: ids are used again, start times are not. */
+function startOf(pid: number): string {
+  if (!hasProc) return attempt(() => (process.kill(pid, 0) ? 'unknown' : ''))
+  const stat = attempt(() => readFileSync(`/proc/${pid}/stat`, 'utf8'))
+  const [state, ...rest] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  return state === 'Z' || state === 'X' ? '' : (rest[18] ?? '')
+}
+
+function attempt(read: () => string): string {
+  try {
+    return read()
+  } catch {
+    return ''
+  }
+}

@@ -1,0 +1,148 @@
+import { DatabaseSync } from 'node:sqlite'
+import { shardOf } from '../../../bus/ids.ts'
+import { FailingCommits } from '../faults.ts'
+import { isBusy, logFile, prepare } from '../schema.ts'
+import type { WriterOptions } from '../protocol.ts'
+
+/** An event on its way to those who want it: just stored by op `op` as its row `index`, or read back as `json`. */
+export interface Row {
+  pos: number
+  id: string
+  type: string
+  target: string | null
+  shard: number
+  early: number
+  op: number
+  index: number
+  json: string
+}
+
+interface LogRow {
+  pos: number
+  id: string
+  type: string
+  target: string | null
+  shard: number
+}
+
+const rowColumns = 'pos, id, type, target, shard'
+
+/** The writing connection: transactions, appending, scanning. */
+export class Store {
+  readonly db: DatabaseSync
+  readonly shards: number
+  head = 0
+  readonly #failing: FailingCommits | null
+  #changes = 0
+  #dataVersion = 0
+
+  constructor(options: WriterOptions) {
+    this.db = new DatabaseSync(logFile(options.home), { timeout: 10_000 })
+    this.db.exec(`PRAGMA synchronous = ${options.synchronous}; PRAGMA wal_autocheckpoint = 4000;
+      PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY`)
+    this.shards = options.shards
+    this.#failing = options.faults.commits && new FailingCommits(options.faults.commits)
+    this.#insert = prepare(this.db, 'INSERT INTO log VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT(id) DO NOTHING')
+    this.#find = prepare(this.db, 'SELECT pos FROM log WHERE id = ?')
+    this.#scan = prepare(this.db, `SELECT ${rowColumns} FROM log WHERE pos > ? AND pos <= ? ORDER BY pos LIMIT ?`)
+    this.#tail = prepare(this.db, `SELECT ${rowColumns}, event AS json FROM log WHERE pos > ? ORDER BY pos`)
+    this.#event = prepare(this.db, 'SELECT event FROM log WHERE pos = ?')
+    this.#total = prepare(this.db, 'SELECT total_changes() AS n')
+    this.#version = prepare(this.db, 'PRAGMA data_version')
+    this.#newest = prepare(
+      this.db,
+      `SELECT max(ifnull((SELECT max(pos) FROM log), 0), (SELECT value FROM meta WHERE key = 'head')) AS head`,
+    )
+    this.reload()
+  }
+
+  readonly #insert
+  readonly #find
+  readonly #scan
+  readonly #tail
+  readonly #event
+  readonly #total
+  readonly #version
+  readonly #newest
+
+  /** Waits as long as another process writes: a busy log is not a failed one. */
+  begin(): void {
+    for (;;) {
+      try {
+        this.db.exec('BEGIN IMMEDIATE')
+        break
+      } catch (error) {
+        if (!isBusy(error)) throw error
+      }
+    }
+    this.#changes = this.#totalChanges()
+  }
+
+  /** Whether anything was written. When it throws, nothing was. */
+  commit(): boolean {
+    const wrote = this.#totalChanges() !== this.#changes
+    if (wrote) this.#failing?.strike()
+    this.db.exec('COMMIT')
+    return wrote
+  }
+
+  rollback(): void {
+    if (this.db.isTransaction) this.db.exec('ROLLBACK')
+  }
+
+  /** Whether another connection wrote since `see`. */
+  get isStale(): boolean {
+    return this.#othersVersion() !== this.#dataVersion
+  }
+
+  see(): void {
+    this.#dataVersion = this.#othersVersion()
+  }
+
+  newest(): number {
+    return (this.#newest.get() as { head: number }).head
+  }
+
+  reload(): void {
+    this.head = this.newest()
+  }
+
+  shardOf(correlation: string): number {
+    return shardOf(correlation, this.shards)
+  }
+
+  /** The new position, or the negative position of the event that has this id already. */
+  append(id: string, type: string, target: string | null, correlation: string, shard: number, json: string): number {
+    const pos = this.head + 1
+    if (this.#insert.run(pos, id, type, target, correlation, shard, json).changes === 0) return -this.find(id)
+    this.head = pos
+    return pos
+  }
+
+  /** Position of an id, 0 when it is not there. */
+  find(id: string): number {
+    return (this.#find.get(id) as { pos: number } | undefined)?.pos ?? 0
+  }
+
+  scan(after: number, limit: number): LogRow[] {
+    return this.#scan.all(after, this.head, limit) as unknown as LogRow[]
+  }
+
+  /** Rows with their text, from `after` on. */
+  tail(after: number): Row[] {
+    const rows = this.#tail.all(after) as unknown as (LogRow & { json: string })[]
+    return rows.map(row => ({ ...row, early: 0, op: -1, index: 0 }))
+  }
+
+  event(pos: number): string {
+    return (this.#event.get(pos) as { event: string }).event
+  }
+
+  #othersVersion(): number {
+    return (this.#version.get() as { data_version: number }).data_version
+  }
+
+  #totalChanges(): number {
+    return (this.#total.get() as { n: number }).n
+  }
+}

@@ -1,0 +1,55 @@
+import { correlationOf } from '../../../bus/ids.ts'
+import type { WireFaults } from '../faults.ts'
+import type { Op } from '../protocol.ts'
+import { prepare } from '../schema.ts'
+import type { Store } from './store.ts'
+
+export type CommitOp = Extract<Op, [kind: 'commit', ...unknown[]]>
+
+/** The fence of tasks: a turn is accepted at one version only, and by the owner of the shard only. */
+export class Turns {
+  readonly #store: Store
+  readonly #faults: WireFaults
+  readonly #isForeign: (group: string, shard: number) => boolean
+  readonly #head
+  readonly #start
+  readonly #advance
+  readonly #finish
+  readonly #snapshot
+  readonly #dropSnapshot
+
+  constructor(store: Store, faults: WireFaults, isForeign: (group: string, shard: number) => boolean) {
+    this.#store = store
+    this.#faults = faults
+    this.#isForeign = isForeign
+    const { db } = store
+    this.#head = prepare<{ version: number; wake: number | null }>(db, 'SELECT version, wake FROM live WHERE task = ?')
+    this.#start = prepare(db, 'INSERT OR REPLACE INTO live VALUES (?, ?, ?, ?, ?, ?)')
+    this.#advance = prepare(db, 'UPDATE live SET version = ?, wake = ?, pos = ifnull(?, pos) WHERE task = ?')
+    this.#finish = prepare(db, 'DELETE FROM live WHERE task = ?')
+    this.#snapshot = prepare(db, 'INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?)')
+    this.#dropSnapshot = prepare(db, 'DELETE FROM snapshots WHERE task = ?')
+  }
+
+  accepts([, group, task, expect, , , , , rows]: CommitOp): boolean {
+    if (this.#faults.dropFence) return true
+    if (this.#isForeign(group, this.#store.shardOf(correlationOf(task)))) return false
+    const head = this.#head.get(task)?.version ?? 0
+    return head === expect && this.#store.find(rows[0] as string) === 0
+  }
+
+  /** Records the head of the task, whose turn lies at `pos` now. A snapshot ends the need for the turns before it. */
+  record([, group, task, expect, wake, snapshot, end]: CommitOp, pos: number): void {
+    const version = expect + 1
+    if (end) {
+      this.#finish.run(task)
+      this.#dropSnapshot.run(task)
+      return
+    }
+    const live = this.#head.get(task)
+    const next = wake === undefined ? (live?.wake ?? null) : wake
+    if (!live) this.#start.run(task, group, this.#store.shardOf(correlationOf(task)), pos, version, next)
+    else this.#advance.run(version, next, snapshot === undefined ? null : pos, task)
+    if (snapshot !== undefined) this.#snapshot.run(task, version, snapshot)
+  }
+}

@@ -1,0 +1,89 @@
+import { randomUUIDv7 } from 'node:crypto'
+import type { StandardSchemaV1 } from '@standard-schema/spec'
+import { canonicalType } from './pattern.ts'
+
+/**
+ * The envelope of everything on the log: CloudEvents 1.0 in JSON, with the extension attributes of Tidings.
+ * `docs/wire-format.md` is normative.
+ */
+export interface CloudEvent<T = unknown> {
+  readonly specversion: '1.0'
+  /** Unique on the log. Publishing the same id again is inert. */
+  readonly id: string
+  readonly source: string
+  readonly type: string
+  /** RFC 3339, UTC. Says when it was published; order comes from log positions only. */
+  readonly time: string
+  readonly subject?: string
+  readonly datacontenttype?: 'application/json'
+  readonly tenant: string
+  readonly user?: string
+  /** UUIDv7 shared by everything that descends from one outside event. */
+  readonly correlationid: string
+  /** Id of the event that caused this one. */
+  readonly causationid?: string
+  /** Name of the agent, tool or model that this event is addressed to. */
+  readonly target?: string
+  /** On a request: name of the program to which the answer is addressed. */
+  readonly replyto?: string
+  /** On an answer: id of the request (the call) that it answers. */
+  readonly call?: string
+  /** RFC 3339: after this moment nobody waits for an answer any more. */
+  readonly deadline?: string
+  /** How many tasks lie between this event and the outside world. */
+  readonly hops: number
+  /** W3C trace context. */
+  readonly traceparent?: string
+  /** Where the data lies when it is too large for the log: a blob of the tenant (CloudEvents `dataref`, claim check). */
+  readonly dataref?: string
+  readonly data: T
+}
+
+/** What a publisher has to say; the rest of the envelope is filled in. */
+export interface Draft<T = unknown> {
+  type: string
+  data: T
+  id?: string
+  source?: string
+  subject?: string
+  tenant?: string
+  user?: string
+  correlationid?: string
+  causationid?: string
+  target?: string
+  replyto?: string
+  call?: string
+  deadline?: string
+  hops?: number
+  traceparent?: string
+}
+
+/** A named, typed kind of event: `const paid = event('order.paid', schema)`. */
+export interface EventType<T = unknown> {
+  readonly type: string
+  readonly schema: StandardSchemaV1<unknown, T>
+}
+
+/** Declares an event type. @throws E_EVENT_INVALID when the name is not dotted lower-case words. */
+export function event<T>(type: string, schema: StandardSchemaV1<unknown, T>): EventType<T> {
+  return { type: canonicalType(type), schema }
+}
+
+/** Completes a draft into an event. Attributes that are undefined are left out. */
+export function createEvent<T>(draft: Draft<T>): CloudEvent<T> {
+  const event: Record<string, unknown> = {
+    specversion: '1.0',
+    id: draft.id ?? randomUUIDv7(),
+    source: draft.source ?? '/',
+    type: draft.type,
+    time: new Date().toISOString(),
+    tenant: draft.tenant ?? 'default',
+    correlationid: draft.correlationid ?? randomUUIDv7(),
+    hops: draft.hops ?? 0,
+  }
+  for (const name of optionalAttributes) if (draft[name] !== undefined) event[name] = draft[name]
+  event.data = draft.data === undefined ? null : draft.data
+  return event as unknown as CloudEvent<T>
+}
+
+const optionalAttributes = ['subject', 'user', 'causationid', 'target', 'replyto', 'call', 'deadline', 'traceparent'] as const

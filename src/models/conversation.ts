@@ -1,0 +1,51 @@
+import type { LanguageModelV4Message } from '@ai-sdk/provider'
+import { TidingsError } from '../errors.ts'
+import type { CloudEvent } from '../event.ts'
+import type { Bus } from '../bus/bus.ts'
+import type { MessageRef, ModelRequest } from '../tasks/conversation.ts'
+import { messageOf } from './messages.ts'
+
+const remembered = 512
+
+/**
+ * Reads conversations from the log by their references. The last request of each is remembered, so that the next one
+ * reads only what is new; a cold one walks the chain back as far as its window reaches.
+ */
+export class Conversations {
+  readonly #bus: Bus
+  readonly #known = new Map<string, LanguageModelV4Message[]>()
+
+  constructor(bus: Bus) {
+    this.#bus = bus
+  }
+
+  /** The messages of a request, oldest first; the first one of the conversation, then at most about `window`. */
+  async messages(id: string, request: ModelRequest): Promise<readonly LanguageModelV4Message[]> {
+    const steps: (readonly MessageRef[])[] = [request.messages]
+    let count = request.messages.length
+    let prev = request.prev
+    let known: LanguageModelV4Message[] | undefined
+    while (prev !== null) {
+      known = this.#known.get(prev)
+      if (known || count > request.window) break
+      const earlier = (await this.#event(prev)).data as ModelRequest
+      steps.unshift(earlier.messages)
+      count += earlier.messages.length
+      prev = earlier.prev
+    }
+    const read = await Promise.all(steps.flat().map(async ref => messageOf(ref, await this.#event(ref.event))))
+    const start = known ?? (prev === null ? [] : [messageOf(request.first, await this.#event(request.first.event))])
+    const messages = [...start, ...read]
+    if (messages.length > 2 * request.window) messages.splice(1, messages.length - request.window - 1)
+    if (request.prev !== null) this.#known.delete(request.prev)
+    if (this.#known.size >= remembered) this.#known.delete(this.#known.keys().next().value!)
+    this.#known.set(id, messages)
+    return messages
+  }
+
+  async #event(id: string): Promise<CloudEvent> {
+    const event = await this.#bus.get(id)
+    if (!event) throw new TidingsError('E_MODEL_FAILED', `message ${id} of the conversation is no longer on the log`)
+    return this.#bus.resolve(event)
+  }
+}

@@ -1,0 +1,31 @@
+import type { LanguageModelV4 } from '@ai-sdk/provider'
+import type { Duration } from '../tasks/duration.ts'
+import { modelName } from '../tasks/conversation.ts'
+
+export interface ModelOptions {
+  /** Under which it is addressed. Default: provider and model id. */
+  name?: string
+  /** Most requests at once, over all workers of the log. */
+  limit?: number
+  /** Most requests per duration in each process. */
+  rate?: { count: number; per: Duration }
+  /** Of one request, from its start. Default five minutes. */
+  timeout?: Duration
+  /** How often a request is tried when the provider is busy or the stream breaks. Default 5. */
+  attempts?: number
+  /** Price per million tokens, in your currency: gives `cost` on `model.result`. */
+  price?: { input: number; output: number }
+}
+
+/** A model object with its limits and its price. */
+export interface Model {
+  readonly kind: 'model'
+  readonly name: string
+  readonly languageModel: LanguageModelV4
+  readonly options: ModelOptions
+}
+
+/** Gives a model object limits, a price or a name of its own. Agents also take the bare object. */
+export function model(languageModel: LanguageModelV4, options: ModelOptions = {}): Model {
+  return { kind: 'model', name: options.name ?? modelName(languageModel), languageModel, options }
+}

@@ -1,0 +1,51 @@
+import type { JSONValue, LanguageModelV4FunctionTool, LanguageModelV4Prompt } from '@ai-sdk/provider'
+import { outputValue } from './results.ts'
+
+/** A tool call of the running conversation; `result` is undefined where it failed or is still open. */
+export interface Exchange {
+  readonly toolName: string
+  readonly input: unknown
+  readonly result: JSONValue | undefined
+}
+
+/** What any model gets, in the words of this one. */
+export interface Conversation {
+  /** The last thing the user said. */
+  readonly ask: string
+  /** The tool calls since then. */
+  readonly exchanges: readonly Exchange[]
+  /** How many tool calls there are in all: the next one gets a new id. */
+  readonly calls: number
+}
+
+export function conversation(prompt: LanguageModelV4Prompt): Conversation {
+  const last = prompt.findLastIndex(message => message.role === 'user')
+  const user = prompt[last]
+  const parts = user?.role === 'user' ? user.content : []
+  const ask = parts.map(part => (part.type === 'text' ? part.text : '')).join('\n').trim()
+
+  const results = new Map<string, JSONValue | undefined>()
+  for (const message of prompt) {
+    if (message.role !== 'tool' && message.role !== 'assistant') continue
+    for (const part of message.content) {
+      if (part.type === 'tool-result') results.set(part.toolCallId, outputValue(part.output))
+    }
+  }
+  const callsIn = (messages: LanguageModelV4Prompt) =>
+    messages
+      .flatMap(message => (message.role === 'assistant' ? message.content : []))
+      .filter(part => part.type === 'tool-call')
+  const exchanges = callsIn(prompt.slice(last + 1)).map(({ toolName, input, toolCallId }) => ({
+    toolName,
+    input,
+    result: results.get(toolCallId),
+  }))
+  return { ask, exchanges, calls: callsIn(prompt).length }
+}
+
+/** Approximated by words: this model has no tokens. */
+export function countWords(prompt: LanguageModelV4Prompt, tools: readonly LanguageModelV4FunctionTool[]): number {
+  return wordsIn(JSON.stringify([prompt.map(message => message.content), tools]))
+}
+
+export const wordsIn = (text: string): number => text.match(/[\p{L}\p{N}]+/gu)?.length ?? 0

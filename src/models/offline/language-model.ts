@@ -1,0 +1,131 @@
+import type {
+  LanguageModelV4,
+  LanguageModelV4CallOptions,
+  LanguageModelV4Content,
+  LanguageModelV4FunctionTool,
+  LanguageModelV4StreamPart,
+  LanguageModelV4Usage,
+} from '@ai-sdk/provider'
+import { conversation, countWords, wordsIn } from './conversation.ts'
+import { material } from './material.ts'
+import { extract, type Quote } from './rank.ts'
+import { findings, inputFor, nextCalls, type ToolCall } from './research.ts'
+import { fill, type JsonSchema } from './schema.ts'
+import { valuesOf } from './values.ts'
+import { writeAnswer, writeReport } from './write.ts'
+
+/**
+ * A language model without a network and without a key. It plans tool calls by rules and writes by extraction: every
+ * statement of its answers is a sentence that a tool returned, word for word, with the identifier of its passage. It
+ * does not understand anything; where the words do not match it says that the documents do not answer. The same prompt
+ * gives the same answer, byte for byte; temperature, seed and their like have no effect.
+ */
+export function offlineModel(): LanguageModelV4 {
+  return {
+    specificationVersion: 'v4',
+    provider: 'tidings',
+    modelId: 'offline-extractive',
+    supportedUrls: {},
+    async doGenerate(options) {
+      return { ...answer(options), warnings: [], response: { modelId: 'offline-extractive' } }
+    },
+    async doStream(options) {
+      return { stream: ReadableStream.from(parts(options)) as ReadableStream<LanguageModelV4StreamPart> }
+    },
+  }
+}
+
+type Answer = {
+  content: (Extract<LanguageModelV4Content, { type: 'text' | 'tool-call' }>)[]
+  finishReason: { unified: 'stop' | 'tool-calls'; raw: undefined }
+  usage: LanguageModelV4Usage
+}
+
+function answer(options: LanguageModelV4CallOptions): Answer {
+  options.abortSignal?.throwIfAborted()
+  const tools = usableTools(options)
+  const { calls, text } = decide(options, tools)
+  const first = conversation(options.prompt).calls + 1
+  const content: Answer['content'] =
+    calls.length > 0
+      ? calls.map(({ toolName, input }, i) => ({
+          type: 'tool-call',
+          toolCallId: `offline-${first + i}`,
+          toolName,
+          input: JSON.stringify(input),
+        }))
+      : [{ type: 'text', text }]
+  const input = countWords(options.prompt, tools)
+  const output = content.reduce((sum, part) => sum + wordsIn(part.type === 'text' ? part.text : part.input), 0)
+  return {
+    content,
+    finishReason: { unified: calls.length > 0 ? 'tool-calls' : 'stop', raw: undefined },
+    usage: {
+      inputTokens: { total: input, noCache: input, cacheRead: 0, cacheWrite: 0 },
+      outputTokens: { total: output, text: output, reasoning: 0 },
+    },
+  }
+}
+
+function usableTools({ tools = [], toolChoice }: LanguageModelV4CallOptions): LanguageModelV4FunctionTool[] {
+  const functions = tools.filter(tool => tool.type === 'function')
+  if (toolChoice?.type === 'none') return []
+  return toolChoice?.type === 'tool' ? functions.filter(tool => tool.name === toolChoice.toolName) : functions
+}
+
+/** Researcher with tools or their results at hand, reviewer or planner where a shape is asked for, else writer. */
+function decide(
+  { prompt, responseFormat, toolChoice, tools: given = [] }: LanguageModelV4CallOptions,
+  tools: readonly LanguageModelV4FunctionTool[],
+): { calls: readonly ToolCall[]; text: string } {
+  const { ask, exchanges } = conversation(prompt)
+  const researching = tools.length > 0 || exchanges.length > 0
+  const held = material(ask, researching ? 'part' : 'whole')
+
+  const calls = nextCalls(held.question, tools, exchanges, valuesOf(held, ask, []))
+  if (calls.length > 0) return { calls, text: '' }
+  const forced = toolChoice?.type === 'required' || toolChoice?.type === 'tool' ? tools[0] : undefined
+  if (forced && exchanges.length === 0) {
+    return { calls: [{ toolName: forced.name, input: inputFor(forced, valuesOf(held, ask, [])) }], text: '' }
+  }
+
+  const functions = given.filter(tool => tool.type === 'function')
+  const quotes = researching ? findings(held.question, functions, exchanges) : quotesIn(ask, held.question)
+  const text = held.notes.length > 0 && !researching ? writeReport(held) : writeAnswer(held.question, quotes)
+  if (responseFormat?.type !== 'json') return { calls: [], text }
+  const citations = [...held.notes.flatMap(note => note.units.flatMap(unit => unit.citations)), ...quotes.map(cited)]
+  const values = valuesOf(held, text, [...new Set(citations)])
+  return { calls: [], text: JSON.stringify(fill((responseFormat.schema ?? anyAnswer) as JsonSchema, values)) }
+}
+
+const anyAnswer: JsonSchema = { type: 'object', properties: { answer: { type: 'string' } }, required: ['answer'] }
+
+/** Without tools and notes, what the user wrote besides the question is all there is to answer from. */
+function quotesIn(ask: string, question: string): Quote[] {
+  const text = ask.replace(question, '')
+  return extract(question, [{ id: 'message', path: 'message', heading: '', text }])
+}
+
+const cited = (quote: Quote): string => quote.citation
+
+async function* parts(options: LanguageModelV4CallOptions): AsyncGenerator<LanguageModelV4StreamPart> {
+  yield { type: 'stream-start', warnings: [] }
+  const { content, finishReason, usage } = answer(options)
+  yield { type: 'response-metadata', modelId: 'offline-extractive' }
+  for (const part of content) {
+    if (part.type === 'text') {
+      yield { type: 'text-start', id: 'text' }
+      for (const delta of part.text.match(/\s*\S+\s*/g) ?? []) {
+        options.abortSignal?.throwIfAborted()
+        yield { type: 'text-delta', id: 'text', delta }
+      }
+      yield { type: 'text-end', id: 'text' }
+    } else {
+      yield { type: 'tool-input-start', id: part.toolCallId, toolName: part.toolName }
+      yield { type: 'tool-input-delta', id: part.toolCallId, delta: part.input }
+      yield { type: 'tool-input-end', id: part.toolCallId }
+      yield part
+    }
+  }
+  yield { type: 'finish', finishReason, usage }
+}

@@ -1,0 +1,132 @@
+import type { LanguageModelV4FunctionTool } from '@ai-sdk/provider'
+import type { Exchange } from './conversation.ts'
+import { searchTerms } from './plan.ts'
+import { conceptsAmong, covers, extract, type Passage, type Quote } from './rank.ts'
+import { type Fields, identifierOf, passageOf, records } from './results.ts'
+import { fill, type JsonSchema, type Values } from './schema.ts'
+import { type Concept, concepts, occurs, stems } from './words.ts'
+
+export interface ToolCall {
+  readonly toolName: string
+  readonly input: { [name: string]: unknown }
+}
+
+const maxSearches = 2
+const maxReads = 3
+
+/**
+ * The next tool calls, by rules: search; once more in other words where that gave nothing; read the best hits; a tool
+ * of another kind is called once where it has to do with the question. No calls: it is time to answer.
+ */
+export function nextCalls(
+  question: string,
+  tools: readonly LanguageModelV4FunctionTool[],
+  exchanges: readonly Exchange[],
+  values: Values,
+): ToolCall[] {
+  const search = tools.find(isSearch)
+  if (!search) return otherCalls(question, tools, exchanges, values)
+  const searches = exchanges.filter(exchange => exchange.toolName === search.name)
+  const hits = searches.flatMap(exchange => records(exchange.result))
+  const wanted = conceptsAmong(question, hits.map(hit => passageOf(hit, '')?.path ?? ''))
+  const good = hits.filter(hit => isGood(wanted, hit))
+
+  if (searches.length === 0 || (good.length === 0 && searches.length < maxSearches)) {
+    const query = searchTerms(question, searches.length)
+    const call = { toolName: search.name, input: inputFor(search, values, query) }
+    if (!exchanges.some(exchange => sameCall(exchange, call))) return [call]
+  }
+  const read = tools.find(tool => tool !== search && isRead(tool))
+  if (!read || exchanges.some(exchange => exchange.toolName === read.name)) return []
+  const calls = [...good, ...hits.filter(hit => !good.includes(hit))]
+    .map(hit => ({ toolName: read.name, input: readInput(read, hit) }))
+    .filter((call): call is ToolCall => call.input !== undefined)
+  return calls.filter((call, i) => calls.findIndex(other => sameCall(other, call)) === i).slice(0, maxReads)
+}
+
+/** The quotes that answer the question: from what was read, or from the search itself where nothing can be read. */
+export function findings(
+  question: string,
+  tools: readonly LanguageModelV4FunctionTool[],
+  exchanges: readonly Exchange[],
+): Quote[] {
+  const searching = new Set(tools.filter(isSearch).map(tool => tool.name))
+  const read = exchanges.filter(exchange => !searching.has(exchange.toolName))
+  const passages = (list: readonly Exchange[]) => list.flatMap(passagesOf)
+  return extract(question, read.length > 0 ? passages(read) : passages(exchanges).map(withoutRaggedEnds))
+}
+
+/** Calls of tools that are neither search nor read: each once, where the question and the tool share a word. */
+function otherCalls(
+  question: string,
+  tools: readonly LanguageModelV4FunctionTool[],
+  exchanges: readonly Exchange[],
+  values: Values,
+): ToolCall[] {
+  const wanted = concepts(question)
+  return tools
+    .filter(tool => !exchanges.some(exchange => exchange.toolName === tool.name))
+    .filter(tool => {
+      const about = stems(`${tool.name.replaceAll('_', ' ')} ${tool.description ?? ''}`)
+      return wanted.some(concept => occurs(concept, about))
+    })
+    .map(tool => ({ toolName: tool.name, input: inputFor(tool, values) }))
+}
+
+export function isSearch({ name, description = '' }: LanguageModelV4FunctionTool): boolean {
+  return /search|find|query|lookup|look_up|retrieve/i.test(name) || /^\W*(?:full-text |web )?search/i.test(description)
+}
+
+function isRead({ name, description = '' }: LanguageModelV4FunctionTool): boolean {
+  return /read|fetch|open|get|load|view|passage|document/i.test(name) || /^\W*(?:read|fetch|open)/i.test(description)
+}
+
+/** An input that fits the schema of the tool; a given query goes where a query is asked for. */
+export function inputFor(tool: LanguageModelV4FunctionTool, values: Values, query?: string): ToolCall['input'] {
+  const schema = tool.inputSchema as JsonSchema
+  const filled = fill(schema, values)
+  const input = typeof filled === 'object' && filled !== null ? (filled as ToolCall['input']) : {}
+  const strings = stringProperties(schema)
+  const target = strings.find(name => /^(?:q|query|terms?|keywords?|search|question)$/i.test(name)) ?? strings[0]
+  const required = Object.entries(input).filter(([name]) => schema.required?.includes(name))
+  return { ...Object.fromEntries(required), ...(query !== undefined && target !== undefined && { [target]: query }) }
+}
+
+/** The fields of a hit under the names that the reading tool asks for; undefined where one is not to be had. */
+function readInput(tool: LanguageModelV4FunctionTool, hit: Fields): ToolCall['input'] | undefined {
+  const schema = tool.inputSchema as JsonSchema
+  const names = schema.required ?? stringProperties(schema).slice(0, 1)
+  const identifier = /id$|path|passage|url|uri|file|key|ref|source/i
+  const found = names.map(name => [name, hit[name] ?? (identifier.test(name) ? identifierOf(hit) : undefined)] as const)
+  return found.length > 0 && found.every(([, value]) => value !== undefined) ? Object.fromEntries(found) : undefined
+}
+
+function stringProperties(schema: JsonSchema): string[] {
+  const properties = Object.entries(schema.properties ?? {})
+  return properties.flatMap(([name, type]) => (typeof type === 'object' && type.type === 'string' ? [name] : []))
+}
+
+/** Whether what is seen of a hit has to do with the question: its names, and at least one of its other concepts. */
+function isGood(wanted: readonly Concept[], hit: Fields): boolean {
+  const seen = stems(Object.values(hit).filter(value => typeof value === 'string').join('\n'))
+  const core = wanted.filter(concept => !concept.named)
+  const named = wanted.filter(concept => concept.named)
+  return covers(named, seen, '') && (core.length === 0 || core.some(concept => occurs(concept, seen)))
+}
+
+function passagesOf({ toolName, result }: Exchange): Passage[] {
+  if (typeof result === 'string') return [{ id: toolName, path: toolName, heading: '', text: result }]
+  return records(result)
+    .map(fields => passageOf(fields, toolName))
+    .filter(passage => passage !== undefined)
+}
+
+/** A snippet is cut out anywhere: of a sentence that was cut nothing is quoted. */
+function withoutRaggedEnds(passage: Passage): Passage {
+  const text = passage.text.replace(/^\s*(?:…|\.{3})[^.!?]*[.!?]?/, '').replace(/[^.!?]*(?:…|\.{3})\s*$/, '')
+  return { ...passage, text }
+}
+
+function sameCall(a: { toolName: string; input: unknown }, b: ToolCall): boolean {
+  return a.toolName === b.toolName && JSON.stringify(a.input) === JSON.stringify(b.input)
+}

@@ -1,0 +1,58 @@
+import type { Material } from './material.ts'
+import { facets, searchTerms } from './plan.ts'
+import { review } from './review.ts'
+import type { Values } from './schema.ts'
+import { concepts } from './words.ts'
+
+const names = {
+  remarks: /remark|comment|issue|problem|feedback|reason|critique|change|suggestion|error|concern|objection/i,
+  citations: /citation|source|reference|passage|evidence|^(?:ids?|paths?|urls?|files?)$/i,
+  terms: /keyword|tag|term|entit|^(?:q|query|queries|search)$/i,
+  prose: /answer|text|draft|article|report|content|body|summary|note|result|output|markdown|message|finding/i,
+  title: /title|headline|subject/i,
+  negative: /reject|revis|fail|invalid|needs|wrong|bad|redo|retry|missing|incomplete/i,
+  positive: /approv|accept|pass|valid|ok$|good|ready|complete|correct|success|done|verdict/i,
+  score: /score|confidence|rating|quality|grade/i,
+}
+
+/** What the material says, under the names that schemas give to such things. */
+export function valuesOf(material: Material, prose: string, citations: readonly string[]): Values {
+  const { question } = material
+  const verdict = () => (material.draft === undefined ? { approved: citations.length > 0, remarks: [] } : review(material))
+  const remarks = () => (names.remarks.test('remarks') ? verdict().remarks : [])
+
+  const values: Values = {
+    text(name) {
+      if (names.remarks.test(name)) return remarks().join('\n') || 'Nothing to remark.'
+      if (names.citations.test(name)) return citations[0] ?? ''
+      if (names.terms.test(name)) return searchTerms(question, 0)
+      if (names.title.test(name)) return question.replace(/[?.!]+$/, '')
+      return names.prose.test(name) ? prose : question
+    },
+    list(name) {
+      if (names.remarks.test(name)) return remarks()
+      if (names.citations.test(name)) return citations
+      if (names.terms.test(name)) return concepts(question).map(concept => concept.label)
+      return facets(question)
+    },
+    flag(name) {
+      if (names.negative.test(name)) return !verdict().approved
+      return names.positive.test(name) && verdict().approved
+    },
+    number(name) {
+      if (names.score.test(name)) return verdict().approved ? 1 : 0
+      return citations.length
+    },
+    choose(_, options) {
+      const wanted = verdict().approved ? names.positive : names.negative
+      const said = options.find(option => typeof option === 'string' && wanted.test(option))
+      return said ?? options[0]
+    },
+    about: topic => ({ ...values, ...valuesAbout(topic, prose, citations) }),
+  }
+  return values
+}
+
+function valuesAbout(topic: string, prose: string, citations: readonly string[]): Values {
+  return valuesOf({ question: topic, notes: [], draft: undefined }, prose, citations)
+}

@@ -1,0 +1,49 @@
+import { type Material, notFound, type Note, type Unit } from './material.ts'
+import { type Quote, sameSentence } from './rank.ts'
+import { concepts, occurs, stems } from './words.ts'
+
+/** The answer to one question: the quotes under it, each with its citation, or the admission that there are none. */
+export function writeAnswer(question: string, quotes: readonly Quote[]): string {
+  const body = quotes.length > 0 ? quotes.map(({ text, citation }) => `${text} [${citation}]`) : [notFound]
+  return [`## ${question}`, ...body].join('\n\n')
+}
+
+/** A report of what the notes hold, and nothing else; what they do not hold is said at the end. */
+export function writeReport({ question, notes }: Material): string {
+  const title = `# ${question || 'Report'}`
+  const all = notes.flatMap(note => note.units)
+  if (all.length === 0) return [title, notFound, ...missing(question, notes)].join('\n\n')
+
+  const short = shortAnswer(question, all)
+  const said = [...short]
+  const sections = notes.flatMap(({ topic, units }) => {
+    const fresh = units.filter(unit => {
+      const known = said.some(other => sameSentence(other.text, unit.text))
+      if (!known) said.push(unit)
+      return !known
+    })
+    if (fresh.length === 0) return []
+    return [`## ${topic && topic !== question ? topic : 'More from the documents'}`, ...fresh.map(render)]
+  })
+  return [title, '## Short answer', ...short.map(render), ...sections, ...missing(question, notes)].join('\n\n')
+}
+
+/** The one or two units that cover the question best; what only leads up to something is no answer. */
+function shortAnswer(question: string, units: readonly Unit[]): Unit[] {
+  const wanted = concepts(question).filter(concept => !concept.named)
+  const coverage = ({ text }: Unit) =>
+    wanted.filter(concept => occurs(concept, stems(text))).length - (text.endsWith(':') ? 1 : 0)
+  const [first, ...rest] = units.toSorted((a, b) => coverage(b) - coverage(a))
+  const second = rest.find(unit => first && !sameSentence(unit.text, first.text))
+  return [first, units.length > 3 ? second : undefined].filter(unit => unit !== undefined)
+}
+
+function missing(question: string, notes: readonly Note[]): string[] {
+  const topics = notes.filter(note => note.units.length === 0 && note.topic !== question).map(note => note.topic)
+  const lines = [...new Set(topics)].map(topic => `- ${topic}: ${notFound}`)
+  return lines.length > 0 ? ['## Not found', lines.join('\n')] : []
+}
+
+function render({ text, citations }: Unit): string {
+  return [text, ...citations.map(citation => `[${citation}]`)].join(' ')
+}

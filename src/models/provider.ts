@@ -1,0 +1,62 @@
+import type { LanguageModelV4 } from '@ai-sdk/provider'
+import { TidingsError } from '../errors.ts'
+import { offlineModel } from './offline/language-model.ts'
+
+type Environment = { readonly [name: string]: string | undefined }
+
+/**
+ * The model that `TIDINGS_MODEL` names: unset or `offline`, `openai/NAME`, `anthropic/NAME`, or the base URL of
+ * anything that speaks the OpenAI protocol with the model behind a `#` (`http://localhost:11434/v1#qwen3`).
+ * Providers are optional peers, loaded when they are named.
+ * @throws E_MODEL_UNKNOWN, E_MODEL_KEY
+ */
+export async function modelFromEnvironment(env: Environment = process.env): Promise<LanguageModelV4> {
+  const named = env.TIDINGS_MODEL?.trim() || 'offline'
+  if (named === 'offline') return offlineModel()
+  if (/^https?:\/\//.test(named)) return compatible(named, env.TIDINGS_MODEL_KEY)
+  const [, provider, name] = /^(openai|anthropic)\/(.+)$/.exec(named) ?? []
+  if (provider === 'openai' && name) return openai(name, env)
+  if (provider === 'anthropic' && name) return anthropic(name, env)
+  throw new TidingsError('E_MODEL_UNKNOWN', `TIDINGS_MODEL is '${named}', which names no known model`)
+}
+
+/** OpenAI itself by its own default protocol; another base URL by chat completions, which is what others speak. */
+async function openai(name: string, env: Environment): Promise<LanguageModelV4> {
+  const apiKey = key(env, 'OPENAI_API_KEY', name)
+  const { createOpenAI } = await load('@ai-sdk/openai', () => import('@ai-sdk/openai'))
+  const baseURL = env.OPENAI_BASE_URL
+  return baseURL ? createOpenAI({ apiKey, baseURL }).chat(name) : createOpenAI({ apiKey })(name)
+}
+
+async function anthropic(name: string, env: Environment): Promise<LanguageModelV4> {
+  const apiKey = key(env, 'ANTHROPIC_API_KEY', name)
+  const { createAnthropic } = await load('@ai-sdk/anthropic', () => import('@ai-sdk/anthropic'))
+  const baseURL = env.ANTHROPIC_BASE_URL
+  return createAnthropic(baseURL ? { apiKey, baseURL } : { apiKey })(name)
+}
+
+async function compatible(named: string, apiKey: string | undefined): Promise<LanguageModelV4> {
+  const at = named.indexOf('#')
+  const baseURL = at < 0 ? named : named.slice(0, at)
+  const name = at < 0 ? '' : named.slice(at + 1)
+  if (!name || !URL.canParse(baseURL)) {
+    throw new TidingsError('E_MODEL_UNKNOWN', `TIDINGS_MODEL is '${named}': a URL needs the model's name behind a #`)
+  }
+  const { createOpenAICompatible } = await load('@ai-sdk/openai-compatible', () => import('@ai-sdk/openai-compatible'))
+  const settings = { baseURL, name: new URL(baseURL).hostname, includeUsage: true, supportsStructuredOutputs: true }
+  return createOpenAICompatible(apiKey ? { ...settings, apiKey } : settings)(name)
+}
+
+function key(env: Environment, variable: string, name: string): string {
+  const value = env[variable]?.trim()
+  if (!value) throw new TidingsError('E_MODEL_KEY', `${variable} is not set; the model '${name}' needs it`)
+  return value
+}
+
+async function load<T>(name: string, importing: () => Promise<T>): Promise<T> {
+  try {
+    return await importing()
+  } catch (cause) {
+    throw new TidingsError('E_MODEL_UNKNOWN', `The package ${name} cannot be loaded. Run: npm install ${name}`, { cause })
+  }
+}

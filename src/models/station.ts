@@ -1,0 +1,112 @@
+import type { LanguageModelV4CallOptions } from '@ai-sdk/provider'
+import type { CloudEvent } from '../event.ts'
+import { TidingsError } from '../errors.ts'
+import { answerTo } from '../bus/answer.ts'
+import type { Bus } from '../bus/bus.ts'
+import { backoff, type Handled } from '../bus/delivery.ts'
+import type { Delivery } from '../bus/driver.ts'
+import type { Pauses } from '../bus/pauses.ts'
+import { Workers } from '../bus/workers.ts'
+import type { ModelDefinition, ModelRequest, ModelResult } from '../tasks/conversation.ts'
+import { milliseconds } from '../tasks/duration.ts'
+import { Conversations } from './conversation.ts'
+import { promptOf } from './messages.ts'
+import type { Model } from './model.ts'
+import { modelError, step } from './step.ts'
+
+const defaultTimeout = '5m'
+const defaultAttempts = 5
+
+/** Hosts models: `model.invoke` → one step → `model.result` or `model.failed`; text as `model.delta` signals on the way. */
+export class ModelStation {
+  readonly #bus: Bus
+  readonly #models: readonly Model[]
+  readonly #workers: Workers
+  readonly #conversations: Conversations
+  readonly #definitions = new Map<string, ModelDefinition>()
+
+  constructor({ bus, models, pauses }: { bus: Bus; models: readonly Model[]; pauses: Pauses }) {
+    this.#bus = bus
+    this.#models = models
+    this.#workers = new Workers(bus, pauses)
+    this.#conversations = new Conversations(bus)
+  }
+
+  async start(): Promise<void> {
+    await Promise.all(
+      this.#models.map(model => {
+        const { limit, rate } = model.options
+        return this.#workers.host({
+          kind: 'model',
+          name: model.name,
+          type: 'model.invoke',
+          ...(limit !== undefined && { limit }),
+          ...(rate && { rate: { count: rate.count, per: milliseconds(rate.per) } }),
+          handle: (event, delivery) => this.#handle(model, event, delivery),
+        })
+      }),
+    )
+  }
+
+  /** Takes no more requests, and lets those under way end. */
+  stop(): Promise<void> {
+    return this.#workers.stop()
+  }
+
+  async #handle(model: Model, event: CloudEvent, delivery: Delivery): Promise<Handled> {
+    const source = `/models/${model.name}`
+    try {
+      const result = await this.#ask(model, event)
+      return { outcome: { kind: 'done' }, events: await this.#bus.encodeAll([answerTo(event, source, 'model.result', result)]) }
+    } catch (thrown) {
+      const { error, after } = modelError(thrown)
+      if (error.retryable && delivery.attempt < (model.options.attempts ?? defaultAttempts))
+        return { outcome: { kind: 'retry', after: after ?? backoff(delivery.attempt), reason: error.message } }
+      const answer = answerTo(event, source, 'model.failed', { error: error.toJSON() })
+      return { outcome: { kind: 'done' }, events: await this.#bus.encodeAll([answer]) }
+    }
+  }
+
+  async #ask(model: Model, event: CloudEvent): Promise<ModelResult> {
+    const request = event.data as ModelRequest
+    const { instructions, tools, output } = await this.#definition(request.definition)
+    const messages = await this.#conversations.messages(event.id, request)
+    const options: LanguageModelV4CallOptions = {
+      prompt: promptOf(instructions, messages, request.window),
+      abortSignal: AbortSignal.timeout(milliseconds(model.options.timeout ?? defaultTimeout)),
+      ...(tools.length > 0 && {
+        tools: tools.map(({ name, description, input }) => ({ type: 'function', name, description, inputSchema: input })),
+      }),
+      ...(output && { responseFormat: { type: 'json', schema: output } }),
+    }
+    const result = await step(model.languageModel, options, text =>
+      this.#bus.signal({
+        type: 'model.delta',
+        source: `/models/${model.name}`,
+        tenant: event.tenant,
+        correlationid: event.correlationid,
+        subject: event.id,
+        data: { text },
+        ...(event.replyto !== undefined && { target: event.replyto }),
+        ...(event.user !== undefined && { user: event.user }),
+      }),
+    )
+    const { price } = model.options
+    return {
+      model: model.name,
+      ...result,
+      ...(price && { cost: (result.usage.input * price.input + result.usage.output * price.output) / 1_000_000 }),
+    }
+  }
+
+  async #definition(key: string): Promise<ModelDefinition> {
+    let definition = this.#definitions.get(key)
+    if (!definition) {
+      const document = await this.#bus.driver.getDocument(key)
+      if (!document) throw new TidingsError('E_MODEL_FAILED', `the request names ${key}, which is not there`)
+      definition = JSON.parse(document.value) as ModelDefinition
+      this.#definitions.set(key, definition)
+    }
+    return definition
+  }
+}

@@ -1,0 +1,59 @@
+import { TidingsError } from './errors.ts'
+
+const typeName = /^[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)*$/
+const typePattern = /^(\*|[a-z][a-z0-9_-]*)(\.(\*|[a-z0-9_-]+))*(\.>)?$|^>$/
+
+export const maxTypeLength = 128
+
+/** Whether `type` is a dotted lower-case name of at most 128 characters. */
+export function isType(type: unknown): type is string {
+  return typeof type === 'string' && type.length <= maxTypeLength && typeName.test(type)
+}
+
+/** Returns the name. @throws E_EVENT_INVALID */
+export function canonicalType(type: string): string {
+  if (!isType(type)) throw new TidingsError('E_EVENT_INVALID', `"${String(type).slice(0, 80)}" is not an event type`)
+  return type
+}
+
+/** A pattern is a type in which `*` stands for one word and a final `>` for one or more, as in NATS subjects. */
+export function isTypePattern(pattern: unknown): pattern is string {
+  return typeof pattern === 'string' && pattern.length <= maxTypeLength && typePattern.test(pattern)
+}
+
+/** Whether a type matches a pattern. Source: NATS subject-based messaging, wildcards. */
+export function matchesType(pattern: string, type: string): boolean {
+  if (pattern === type || pattern === '>') return true
+  if (!pattern.includes('*') && !pattern.endsWith('.>')) return false
+  const want = pattern.split('.')
+  const have = type.split('.')
+  for (let i = 0; i < want.length; i++) {
+    if (want[i] === '>') return have.length > i
+    if (i >= have.length || (want[i] !== '*' && want[i] !== have[i])) return false
+  }
+  return want.length === have.length
+}
+
+/** One clause of a subscription: any of these types and, where targets are named, any of these targets. */
+export interface Clause {
+  readonly types: readonly string[]
+  readonly targets?: readonly string[]
+}
+
+/** An event matches a filter when it matches any of its clauses. */
+export type Filter = readonly Clause[]
+
+/** Compiles a filter. Literal types are looked up, patterns are tried in turn. */
+export function compileFilter(filter: Filter): (event: { type: string; target?: string | null }) => boolean {
+  const clauses = filter.map(clause => ({
+    literal: new Set(clause.types.filter(t => !t.includes('*') && !t.includes('>'))),
+    patterns: clause.types.filter(t => t.includes('*') || t.includes('>')),
+    targets: clause.targets && new Set(clause.targets),
+  }))
+  return ({ type, target }) =>
+    clauses.some(
+      c =>
+        (!c.targets || (target != null && c.targets.has(target))) &&
+        (c.literal.has(type) || c.patterns.some(p => matchesType(p, type))),
+    )
+}

@@ -1,0 +1,74 @@
+import { TidingsError } from '../errors.ts'
+import type { Agent } from '../agents/agent.ts'
+import { model as modelOf, type Model } from '../models/model.ts'
+import type { Budget } from '../tasks/budget.ts'
+import type { Duration } from '../tasks/duration.ts'
+import type { Tool } from '../tools/tool.ts'
+import type { Trigger } from '../triggers/trigger.ts'
+
+export type Member = Agent<never, unknown> | Tool<never, unknown> | Model | Trigger
+
+export interface AppOptions {
+  /** Workers with the same app name share its tasks. Default `app`. */
+  name?: string
+  use: readonly Member[]
+  /** What one correlation may spend. Default: 1,000 calls, tokens and cost without a limit. */
+  budget?: Partial<Budget>
+  /** Longest chain of tasks that may start each other. Default 32. */
+  maxHops?: number
+  /** How long events stay that no live task and no consumer needs. Default seven days. */
+  retention?: Duration
+}
+
+/** What a worker hosts, sorted. Made by `app()`. */
+export interface App {
+  readonly kind: 'app'
+  readonly name: string
+  readonly use: readonly Member[]
+  readonly agents: readonly Agent<never, unknown>[]
+  readonly tools: readonly Tool[]
+  readonly models: readonly Model[]
+  readonly triggers: readonly Trigger[]
+  readonly budget: Budget
+  readonly maxHops: number
+  readonly retention: Duration
+}
+
+/** The default export of an app file. @throws E_APP_INVALID, E_APP_NAME_TAKEN */
+export function app(options: AppOptions): App {
+  const { name = 'app', use, budget, maxHops = 32, retention = '7d' } = options
+  if (!/^[a-z][a-z0-9-]{0,62}$/.test(name)) throw new TidingsError('E_APP_INVALID', `"${name}" is not an app name: lower-case words with dashes`)
+  const seen = new Set<string>()
+  for (const member of use) {
+    if (!['agent', 'tool', 'model', 'trigger'].includes(member?.kind))
+      throw new TidingsError('E_APP_INVALID', `app ${name} uses something that is no agent, tool, model or trigger`)
+    const key = `${member.kind} ${member.name}`
+    if (seen.has(key)) throw new TidingsError('E_APP_NAME_TAKEN', `app ${name} has two of ${key}`)
+    seen.add(key)
+  }
+  return {
+    kind: 'app',
+    name,
+    use,
+    agents: use.filter(member => member.kind === 'agent'),
+    tools: use.filter(member => member.kind === 'tool') as unknown as Tool[],
+    models: modelsOf(use),
+    triggers: use.filter(member => member.kind === 'trigger'),
+    budget: { calls: 1_000, tokens: Infinity, cost: Infinity, ...budget },
+    maxHops,
+    retention,
+  }
+}
+
+/** The models that the app names, and those that its agents bring along. */
+function modelsOf(use: readonly Member[]): Model[] {
+  const models = new Map<string, Model>()
+  for (const member of use) if (member.kind === 'model') models.set(member.name, member)
+  for (const member of use) {
+    if (member.kind !== 'agent' || !member.needs) continue
+    const { model } = member.needs
+    const hosted = 'kind' in model ? (model as Model) : modelOf(model)
+    if (!models.has(hosted.name)) models.set(hosted.name, hosted)
+  }
+  return [...models.values()]
+}

@@ -1,0 +1,38 @@
+import { resolve } from 'node:path'
+import { TidingsError } from '../errors.ts'
+import { Bus } from '../bus/bus.ts'
+
+/** The contract for scripts: where data lies and which ports are used. Everything is loopback by default. */
+export interface Environment {
+  /** Data folder. `TIDINGS_HOME`, default `./.tidings`. */
+  home: string
+  /** Gateway port. `TIDINGS_PORT`, default 4110. */
+  port: number
+  /** SMTP port. `TIDINGS_SMTP_PORT`, default 2525. */
+  smtpPort: number
+  /** `TIDINGS_BUS`, default the embedded log. */
+  bus: string
+}
+
+/** @throws E_USAGE for a port that is none. */
+export function environment(env: NodeJS.ProcessEnv = process.env): Environment {
+  return {
+    home: resolve(env.TIDINGS_HOME || '.tidings'),
+    port: portOf('TIDINGS_PORT', env.TIDINGS_PORT, 4110),
+    smtpPort: portOf('TIDINGS_SMTP_PORT', env.TIDINGS_SMTP_PORT, 2525),
+    bus: env.TIDINGS_BUS || 'sqlite',
+  }
+}
+
+/** Opens the bus that the environment names. @throws E_BUS_UNKNOWN, E_LOG_UNAVAILABLE, E_LOG_VERSION */
+export async function openBus({ bus, home }: Pick<Environment, 'bus' | 'home'>): Promise<Bus> {
+  if (bus !== 'sqlite') throw new TidingsError('E_BUS_UNKNOWN', `"${bus}" is no bus that this version knows`)
+  const { openSqlite } = await import('../drivers/sqlite/index.ts')
+  return new Bus(await openSqlite({ home }))
+}
+
+function portOf(name: string, value: string | undefined, fallback: number): number {
+  const port = value ? Number(value) : fallback
+  if (!Number.isInteger(port) || port < 0 || port > 65_535) throw new TidingsError('E_USAGE', `${name}=${value} is not a port`)
+  return port
+}

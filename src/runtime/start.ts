@@ -1,0 +1,108 @@
+import type { Bus } from '../bus/bus.ts'
+import type { Durability } from '../bus/driver.ts'
+import { Pauses } from '../bus/pauses.ts'
+import { Gateway } from '../gateway/gateway.ts'
+import { ModelStation } from '../models/station.ts'
+import { milliseconds } from '../tasks/duration.ts'
+import { Engine } from '../tasks/engine.ts'
+import { ToolStation } from '../tools/station.ts'
+import type { App } from './app.ts'
+import { environment, openBus, type Environment } from './environment.ts'
+
+export const roles = ['agents', 'tools', 'models', 'gateway', 'triggers'] as const
+export type Role = (typeof roles)[number]
+
+export interface StartOptions extends Partial<Environment> {
+  /** Hosts only these. Default: all. */
+  only?: readonly Role[]
+  /** `import.meta.url` of the module whose default export is the app: needed for blocking tools. */
+  module?: string
+}
+
+export interface Running {
+  readonly bus: Bus
+  readonly durability: Durability
+  /** Where it can be reached, for people. */
+  readonly addresses: readonly string[]
+  /** What a person should know before relying on it. */
+  readonly warnings: readonly string[]
+  /** Ends what is under way, gives everything back, closes the log. */
+  stop(): Promise<void>
+}
+
+interface Station {
+  start(): Promise<unknown>
+  stop(): Promise<void>
+}
+
+const janitorMs = 10 * 60_000
+const maxLag = 1_000_000
+
+/** Starts an app in this process. Consumers are provisioned before anything from outside may publish. */
+export async function start(app: App, options: StartOptions = {}): Promise<Running> {
+  const settings = { ...environment(), ...options }
+  const hosts = new Set<Role>(options.only ?? roles)
+  const bus = await openBus(settings)
+  const started: { stop(): Promise<void> | void }[] = [{ stop: () => bus.driver.close() }]
+  const stop = async () => {
+    for (const each of started.splice(0).reverse()) await each.stop()
+  }
+  const addresses: string[] = []
+  const run = async (station: Station) => {
+    await station.start()
+    started.push(station)
+  }
+
+  try {
+    const pauses = new Pauses(bus)
+    await pauses.start()
+    started.push(pauses)
+    if (hosts.has('agents') && app.agents.length > 0) {
+      await publishDefinitions(bus, app)
+      const { budget, maxHops } = app
+      await run(new Engine({ bus, group: `app/${app.name}`, programs: app.agents.map(agent => agent.definition), maxHops, budget, pauses }))
+    }
+    if (hosts.has('tools')) await run(new ToolStation({ bus, tools: app.tools, pauses, ...(options.module && { module: options.module }) }))
+    if (hosts.has('models')) await run(new ModelStation({ bus, models: app.models, pauses }))
+    if (hosts.has('agents')) started.push(startJanitor(bus, milliseconds(app.retention)))
+    if (hosts.has('gateway')) {
+      const gateway = new Gateway({ bus, port: settings.port })
+      addresses.push((await gateway.start()).url)
+      started.push(gateway)
+    }
+    if (hosts.has('triggers')) {
+      for (const trigger of app.triggers) {
+        const running = await trigger.start(bus)
+        started.push(running)
+        addresses.push(running.address)
+      }
+    }
+    const durability = await bus.driver.durability()
+    return { bus, durability, addresses, warnings: warningsOf(app, hosts, durability), stop }
+  } catch (error) {
+    await stop()
+    throw error
+  }
+}
+
+/** What the requests of model agents refer to. The key is a digest of the content, so whoever writes first writes the same. */
+async function publishDefinitions(bus: Bus, app: App): Promise<void> {
+  for (const { needs } of app.agents) if (needs) await bus.driver.putDocument(needs.key, JSON.stringify(needs.document), 0)
+}
+
+function startJanitor(bus: Bus, age: number) {
+  const timer = setInterval(() => void bus.driver.janitor({ age, maxLag }).catch(() => {}), janitorMs)
+  timer.unref()
+  return { stop: () => clearInterval(timer) }
+}
+
+function warningsOf(app: App, hosts: ReadonlySet<Role>, durability: Durability): string[] {
+  const warnings: string[] = []
+  if (durability.survives !== 'power')
+    warnings.push(`A resolved publish survives ${durability.survives === 'process' ? 'a crash, not a power cut' : 'nothing'}: ${durability.detail}`)
+  const tools = new Set(app.tools.map(tool => tool.name))
+  for (const { name, needs } of app.agents)
+    for (const tool of needs?.tools ?? [])
+      if (!tools.has(tool.name)) warnings.push(`Agent ${name} calls the tool ${tool.name}, which this app does not host: another worker must.`)
+  return hosts.size === roles.length ? warnings : warnings.filter(text => !text.startsWith('Agent'))
+}

@@ -1,0 +1,21 @@
+import { TidingsError } from '../errors.ts'
+
+/** Milliseconds as a number, or text such as `500ms`, `30s`, `10m`, `3h`, `2d`. */
+export type Duration = number | `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`
+
+/** A bound on a wait. No wait is unbounded unless `'forever'` is written out. */
+export type Bound = Duration | 'forever'
+
+const units = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+
+/** @throws E_USAGE for anything else, negative and non-finite numbers included. */
+export function milliseconds(duration: Duration): number {
+  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(String(duration))
+  const ms = match ? Number(match[1]) * units[match[2] as keyof typeof units] : Number(duration)
+  if (!Number.isFinite(ms) || ms < 0) throw new TidingsError('E_USAGE', `"${duration}" is not a duration`)
+  return ms
+}
+
+/** The moment at which a wait that begins now ends, null for never. */
+export const boundFrom = (now: number, bound: Bound): number | null =>
+  bound === 'forever' ? null : now + milliseconds(bound)

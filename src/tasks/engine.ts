@@ -1,0 +1,322 @@
+import type { CloudEvent } from '../event.ts'
+import { errorData, TidingsError } from '../errors.ts'
+import { matchesType, type Clause } from '../pattern.ts'
+import type { Bus } from '../bus/bus.ts'
+import { backoff, isWanted } from '../bus/delivery.ts'
+import type { Consumer, Delivery, Outcome } from '../bus/driver.ts'
+import { pauseKey, type Pauses } from '../bus/pauses.ts'
+import { correlationOf, parseId, shardOf, taskId } from '../bus/ids.ts'
+import { Ledger, type Budget } from './budget.ts'
+import { Inbox, Shared, type Input } from './inbox.ts'
+import type { ProgramDefinition, Turn } from './program.ts'
+import { resume, Task } from './task.ts'
+import { expiryOf, type OpenCall, TurnBuilder } from './turn.ts'
+
+/*
+ * The engine of one app in one process. It owns shards; of every task in them it takes the inputs, decides one turn at
+ * a time, and commits it. The version fence of `commit` decides between two owners, whatever the leases believed:
+ *
+ *     idle ──input──▶ busy: load (hot or journal) ─▶ sift inputs ─▶ decide ─▶ commit ─┬─ accepted ─▶ idle, or again
+ *       ▲                                                                             └─ conflict ─▶ forget, load again
+ *       └── shard lost, or the log cannot be written: forget everything; the driver hands the inputs out again
+ */
+
+export interface EngineOptions {
+  bus: Bus
+  /** Workers with the same group share the tasks. */
+  group: string
+  programs: readonly ProgramDefinition[]
+  /** Longest chain of tasks that may start each other. */
+  maxHops: number
+  budget: Budget
+  pauses: Pauses
+  /** Tasks kept in memory while they wait. */
+  hotTasks?: number
+  /** Inputs taken from the bus at once. */
+  inFlight?: number
+}
+
+const maxConflicts = 3
+const requests = ['agent.invoke', 'agent.cancel']
+export const answerTypes = [
+  'tool.result', 'tool.failed', 'model.result', 'model.failed', 'agent.task.completed', 'agent.task.failed',
+  'agent.task.cancelled',
+] // biome-ignore format: one list
+
+export class Engine {
+  readonly #options: EngineOptions
+  readonly #bus: Bus
+  readonly #programs: Map<string, ProgramDefinition>
+  readonly #ledger: Ledger
+  readonly #inboxes = new Map<string, Inbox>()
+  readonly #hot = new Map<string, Task>()
+  readonly #hotTasks: number
+  #consumer: Consumer | undefined
+  #working = 0
+  #idle: (() => void) | undefined
+
+  constructor(options: EngineOptions) {
+    this.#options = options
+    this.#bus = options.bus
+    this.#programs = new Map(options.programs.map(program => [program.name, program]))
+    this.#ledger = new Ledger(options.bus, options.group, options.budget)
+    this.#hotTasks = options.hotTasks ?? 4_096
+  }
+
+  async start(): Promise<void> {
+    const targets = [...this.#programs.keys()]
+    const on = [...new Set(this.#options.programs.flatMap(program => program.on))]
+    const filter: Clause[] = [{ types: [...requests, ...answerTypes], targets }]
+    if (on.length > 0) filter.push({ types: on })
+    this.#consumer = await this.#bus.driver.subscribe({
+      group: this.#options.group,
+      filter,
+      mode: 'sharded',
+      inFlight: this.#options.inFlight ?? 1_024,
+      from: 'now',
+      onDelivery: delivery => this.#deliver(delivery),
+      onWake: task => this.#wake(task),
+      onLost: shard => this.#lose(shard),
+    })
+  }
+
+  /** Takes no more inputs, ends the turns under way, gives the shards back. */
+  async stop(): Promise<void> {
+    this.#consumer?.pause()
+    if (this.#working > 0) await new Promise<void>(resolve => (this.#idle = resolve))
+    await this.#consumer?.close()
+  }
+
+  #deliver(delivery: Delivery) {
+    const { event } = delivery
+    const task = addressee(event)
+    if (task) return this.#offer(task, { event, shared: new Shared(delivery, 1) })
+    const starts = [...this.#programs.values()].filter(program => startsOn(program, event))
+    const shared = new Shared(delivery, Math.max(1, starts.length))
+    if (starts.length === 0) return shared.taken(false)
+    for (const { name } of starts) this.#offer(taskId(event.correlationid, name, event.id), { event, program: name, shared })
+  }
+
+  #offer(task: string, input: Input) {
+    const inbox = this.#inbox(task)
+    if (!inbox.queue.some(waiting => waiting.event.id === input.event.id)) inbox.queue.push(input)
+    else return input.shared.taken(false)
+    this.#work(inbox)
+  }
+
+  #wake(task: string) {
+    const inbox = this.#inbox(task)
+    inbox.woken = true
+    this.#work(inbox)
+  }
+
+  #inbox(task: string): Inbox {
+    let inbox = this.#inboxes.get(task)
+    if (!inbox) this.#inboxes.set(task, (inbox = new Inbox(task)))
+    return inbox
+  }
+
+  #work(inbox: Inbox) {
+    if (inbox.busy) return
+    inbox.busy = true
+    this.#working++
+    void this.#turns(inbox)
+  }
+
+  /** Works until nothing waits for the task. Never throws. */
+  async #turns(inbox: Inbox): Promise<void> {
+    while (!inbox.lost && (inbox.queue.length > 0 || inbox.woken)) {
+      const inputs = inbox.takeAll()
+      const woken = inbox.woken
+      inbox.woken = false
+      try {
+        await this.#turn(inbox, inputs, woken)
+      } catch (error) {
+        this.#hot.delete(inbox.task)
+        if (!inbox.lost) for (const input of inputs) input.shared.taken(false, refusal(error, inbox.task, input))
+      }
+    }
+    // In one go with the last look at the queue, so that no input arrives between.
+    inbox.busy = false
+    if (!inbox.lost) this.#inboxes.delete(inbox.task)
+    if (--this.#working === 0) this.#idle?.()
+  }
+
+  async #turn(inbox: Inbox, offered: readonly Input[], woken: boolean): Promise<void> {
+    const now = Date.now()
+    let task = this.#hot.get(inbox.task)
+    // An answer to a turn that is newer than what is cached: somebody else went on with this task.
+    if (!task || offered.some(input => sift(task, input) === 'ahead'))
+      task = await resume(this.#bus, this.#programs, inbox.task)
+    if (inbox.lost) return
+    const inputs: Input[] = []
+    for (const input of offered) {
+      const verdict = sift(task, input)
+      if (verdict === 'ahead') input.shared.taken(false, { kind: 'retry', after: 200, reason: 'the journal lags behind' })
+      else if (verdict === 'take' && !answered(inputs, input) && (task || (await this.#wanted(input)))) inputs.push(input)
+      else input.shared.taken(false)
+    }
+    const agent = task?.identity.program ?? inputs[0]?.program
+    if (agent !== undefined && this.#options.pauses.has('agent', agent)) {
+      const outcome: Outcome = { kind: 'park', reason: `agent ${agent} is paused`, key: pauseKey('agent', agent) }
+      for (const input of inputs) input.shared.taken(false, outcome)
+      return
+    }
+    const expired = woken && task && !task.end ? [...task.open.values()].filter(({ until }) => until !== null && until <= now) : []
+    if (inputs.length === 0 && expired.length === 0) {
+      if (task) this.#keep(task)
+      if (woken) await this.#rearm(inbox.task, task)
+      return
+    }
+    if (!task) {
+      const [{ event, program }] = inputs as [Input]
+      task = new Task(this.#programs.get(program!)!, inbox.task, await this.#bus.resolve(event))
+    }
+    await this.#decide(inbox, task, inputs, expired, now)
+  }
+
+  async #decide(inbox: Inbox, task: Task, inputs: readonly Input[], expired: readonly OpenCall[], now: number): Promise<void> {
+    const { identity } = task
+    const expiries = expired.filter(call => !inputs.some(({ event }) => event.call === call.id)).map(call => expiryOf(call, identity, now))
+    const embedded = [...inputs.map(({ event }) => event), ...expiries]
+    const seen = await Promise.all(embedded.map(event => this.#bus.resolve(event)))
+    const builder = new TurnBuilder(identity, task.head + 1, embedded, now)
+    const refused = await this.#run(task, builder, seen)
+
+    const answered = new Set(embedded.map(event => event.call))
+    const stillOpen = [...task.open.values()].filter(call => !answered.has(call.id))
+    for (const call of expired) builder.withdraw(call, 'nobody waits for it any more')
+    if (builder.end) for (const call of [...stillOpen, ...builder.opened]) builder.withdraw(call, `task ${builder.end}`)
+
+    const wake = builder.end ? undefined : wakeFor(task, stillOpen, builder)
+    const turn = builder.build(embedded, wake)
+    const [turnEntry, ...events] = await this.#bus.encodeAll([turn, ...builder.events, ...expiries])
+    const bytes = turnEntry!.json.length
+    task.advance(turn.data as Turn, bytes)
+    task.machine.accepted(builder.events)
+    const snapshot = !builder.end && task.snapshotDue ? task.snapshot() : undefined
+    const outcome: Outcome = refused ? { kind: 'discard', reason: refused } : { kind: 'done' }
+    const settling = inputs.filter(input => input.shared.last)
+    if (inbox.lost) return
+    const result = await this.#bus.driver.commit({
+      group: this.#options.group,
+      task: identity.task,
+      expect: builder.version - 1,
+      turn: turnEntry!,
+      events,
+      settle: settling.map(input => ({ delivery: input.shared.delivery, outcome })),
+      ...(wake !== undefined && { wake }),
+      ...(snapshot !== undefined && { snapshot }),
+      ...(builder.end && { end: true }),
+    })
+    if (result === 'conflict') {
+      this.#hot.delete(identity.task)
+      if (++inbox.conflicts > maxConflicts)
+        throw new TidingsError('E_LOG_UNAVAILABLE', 'another worker decides for this task', { retryable: true })
+      inbox.queue.unshift(...inputs)
+      return
+    }
+    inbox.conflicts = 0
+    for (const input of inputs) input.shared.taken(settling.includes(input))
+    // Running executors hear it at once; the event itself is for those that still queue.
+    for (const event of builder.events) if (event.type === 'call.cancelled') this.#bus.driver.signal(event)
+    if (builder.end) this.#hot.delete(identity.task)
+    else this.#keep(task)
+    await this.#ledger.book(identity.start.correlationid, builder.calls.length, seen)
+  }
+
+  /** Lets the program decide; the reason when hops or budget refuse what it wanted. */
+  async #run(task: Task, builder: TurnBuilder, inputs: readonly CloudEvent[]): Promise<string | undefined> {
+    const { identity } = task
+    const cancel = inputs.find(event => event.type === 'agent.cancel')
+    if (cancel) {
+      builder.cancel((cancel.data as { reason?: string } | null)?.reason ?? 'cancelled')
+      return undefined
+    }
+    if (identity.hops > this.#options.maxHops) {
+      const error = new TidingsError('E_TASK_HOPS', `${identity.hops} tasks in a chain, at most ${this.#options.maxHops}`)
+      builder.fail(error.toJSON())
+      return `${error.code}: ${error.message}`
+    }
+    await task.machine.decide(inputs, builder)
+    if (builder.version > task.machine.maxTurns && !builder.end)
+      builder.fail(new TidingsError('E_TASK_TURNS', `more than ${task.machine.maxTurns} turns`).toJSON())
+    const broke = await this.#ledger.refuses(identity.start.correlationid, builder.calls.length)
+    if (!broke) return undefined
+    const error = new TidingsError('E_BUDGET_EXCEEDED', `correlation ${identity.start.correlationid}: ${broke}`)
+    builder.replace(error.toJSON())
+    return `${error.code}: ${error.message}`
+  }
+
+  /** Whether somebody still waits for the task that this input would start. */
+  async #wanted({ event, shared }: Input) {
+    return event.type !== 'agent.invoke' || isWanted(this.#bus, shared.delivery)
+  }
+
+  async #rearm(id: string, task: Task | undefined) {
+    const next = task && !task.end ? task.nextDeadline : null
+    if (task) task.armed = next
+    await this.#bus.driver.arm(this.#options.group, id, next)
+  }
+
+  #keep(task: Task) {
+    const id = task.identity.task
+    this.#hot.delete(id)
+    if (task.end) return
+    this.#hot.set(id, task)
+    if (this.#hot.size > this.#hotTasks) this.#hot.delete(this.#hot.keys().next().value!)
+  }
+
+  #lose(shard: number) {
+    const { shards } = this.#bus.driver
+    const gone = (id: string) => shardOf(correlationOf(id), shards) === shard
+    for (const [id, inbox] of this.#inboxes) {
+      if (!gone(id)) continue
+      inbox.lost = true
+      this.#inboxes.delete(id)
+    }
+    for (const id of this.#hot.keys()) if (gone(id)) this.#hot.delete(id)
+    this.#ledger.forget()
+  }
+}
+
+/** The task that an event is for; undefined when it may start some. */
+function addressee(event: CloudEvent): string | undefined {
+  if (event.type === 'agent.cancel') return event.subject ?? 'none'
+  if (event.type === 'agent.invoke' || !event.call) return undefined
+  return parseId(event.call)?.task
+}
+
+function startsOn(program: ProgramDefinition, event: CloudEvent): boolean {
+  if (event.type === 'agent.invoke') return event.target === program.name
+  return program.on.some(pattern => matchesType(pattern, event.type))
+}
+
+/** Whether an input still means something to the task. Structure decides, never a window of time. */
+function sift(task: Task | undefined, { event, program }: Input): 'take' | 'inert' | 'ahead' {
+  if (program !== undefined) return task ? 'inert' : 'take'
+  if (!task || task.end) return 'inert'
+  if (event.type === 'agent.cancel') return 'take'
+  if (task.open.has(event.call!)) return 'take'
+  return parseId(event.call!)!.version > task.head ? 'ahead' : 'inert'
+}
+
+function wakeFor(task: Task, stillOpen: readonly OpenCall[], builder: TurnBuilder): number | undefined {
+  let next: number | undefined
+  const consider = (until: number | null) => {
+    if (until !== null && (next === undefined || until < next)) next = until
+  }
+  for (const { until } of stillOpen) consider(until)
+  for (const { wait } of builder.calls) consider(wait!.until)
+  return next !== undefined && (task.armed === null || task.armed <= builder.now || next < task.armed) ? next : undefined
+}
+
+const answered = (inputs: readonly Input[], { event }: Input) =>
+  event.call !== undefined && inputs.some(taken => taken.event.call === event.call)
+
+function refusal(error: unknown, task: string, { shared }: Input): Outcome {
+  const { code, message } = errorData(error, 'E_PROGRAM_FAILED')
+  const reason = `${code}: ${message}`
+  if (error instanceof TidingsError && error.retryable) return { kind: 'retry', after: backoff(shared.delivery.attempt), reason }
+  return { kind: 'park', reason, key: `task/${task}` }
+}

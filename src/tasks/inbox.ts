@@ -1,0 +1,55 @@
+import type { CloudEvent } from '../event.ts'
+import { settle } from '../bus/delivery.ts'
+import type { Delivery, Outcome } from '../bus/driver.ts'
+
+/** A delivery that several tasks may take: it is settled when the last of them has. */
+export class Shared {
+  readonly delivery: Delivery
+  #takers: number
+  #outcome: Outcome = { kind: 'done' }
+
+  constructor(delivery: Delivery, takers: number) {
+    this.delivery = delivery
+    this.#takers = takers
+  }
+
+  /** Whether whoever takes now is the last, and may settle in its own transaction. */
+  get last() {
+    return this.#takers === 1 && this.#outcome.kind === 'done'
+  }
+
+  /** `settled`: the taker's own transaction settled it. */
+  taken(settled: boolean, outcome: Outcome = { kind: 'done' }) {
+    // One taker's refusal stands: for the others the event is inert when it comes again.
+    if (outcome.kind !== 'done') this.#outcome = outcome
+    this.#takers--
+    if (!settled && this.#takers === 0) void settle(this.delivery, this.#outcome)
+  }
+}
+
+/** What waits for a task's next turn. */
+export interface Input {
+  readonly event: CloudEvent
+  /** Of a start: the program to start. */
+  readonly program?: string
+  readonly shared: Shared
+}
+
+/** The inputs of one task, in order of arrival, and whether somebody is working on them. */
+export class Inbox {
+  readonly task: string
+  readonly queue: Input[] = []
+  busy = false
+  woken = false
+  conflicts = 0
+  /** The shard went to another owner: whatever is under way is abandoned. */
+  lost = false
+
+  constructor(task: string) {
+    this.task = task
+  }
+
+  takeAll(): Input[] {
+    return this.queue.splice(0)
+  }
+}

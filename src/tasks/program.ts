@@ -1,0 +1,148 @@
+import type { CloudEvent } from '../event.ts'
+import type { ErrorData } from '../errors.ts'
+import type { Bound, Duration } from './duration.ts'
+
+/*
+ * A program decides in turns. A turn takes the inputs that wait for a task, folds them into the state, lets the
+ * program decide, and is committed whole: its inputs, what it emitted, and what it waits for.
+ *
+ *     start event ──▶ turn 1 ──▶ calls … answers ──▶ turn 2 ──▶ … ──▶ completed | failed | cancelled
+ *
+ * Everything that a program sees is in its turns, so the same turns give the same state on any worker, at any time.
+ */
+
+/** What a program may do in a turn. Nothing takes effect before the turn is accepted. */
+export interface TurnContext {
+  readonly task: string
+  /** The event that started the task. */
+  readonly start: CloudEvent
+  /** Version of this turn, from 1. */
+  readonly version: number
+  /** The moment of this turn, recorded with it: ms since the epoch. */
+  readonly now: number
+  /** Publishes an event; returns its id. */
+  emit(emission: Emission): string
+  /** Asks and waits: the answer comes as an input whose `call` is the returned id. */
+  call(request: CallRequest): string
+  /** Waits: a `timer.fired` comes as an input whose `call` is the returned id. */
+  sleep(duration: Duration, key?: string): string
+  /** Ends the task; open calls are cancelled. */
+  complete(output: unknown): void
+  fail(error: ErrorData): void
+  /** Ends the task and starts the same program with a new input; whoever waits for this task waits for that one. */
+  continueAs(input: unknown): void
+}
+
+export interface Emission {
+  type: string
+  data: unknown
+  target?: string
+  subject?: string
+}
+
+export interface CallRequest {
+  type: string
+  target: string
+  data: unknown
+  /** Longest wait for the answer, then a `call.expired` comes instead. Default one day. */
+  within?: Bound
+  /** Recognises the call when the code runs again; unique within the task. */
+  key?: string
+}
+
+/** Three pure functions. `State` is JSON; it stays small, since it is written with every snapshot. */
+export interface Program<State = unknown> {
+  init(start: CloudEvent): State
+  /** Folds an input, or an event that the task itself emitted, into the state. May change and return its argument. */
+  evolve(state: State, event: CloudEvent): State
+  /** Looks at the state, into which `inputs` are folded already, and records emissions and calls on `ctx`. */
+  decide(state: State, inputs: readonly CloudEvent[], ctx: TurnContext): void
+}
+
+/** The hot form of one task. Fold repeats a recorded turn, decide makes a new one. */
+export interface Machine {
+  fold(turn: RecordedTurn): void | Promise<void>
+  decide(inputs: readonly CloudEvent[], ctx: TurnContext): void | Promise<void>
+  /** Called when the turn that was decided is accepted, with what it emitted. */
+  accepted(emitted: readonly CloudEvent[]): void
+  /** The state as JSON; undefined when only the journal itself can bring it back. */
+  snapshot(): string | undefined
+  readonly maxTurns: number
+}
+
+export interface RecordedTurn {
+  readonly turn: Turn
+  readonly inputs: readonly CloudEvent[]
+  readonly emitted: readonly CloudEvent[]
+}
+
+/** What the log keeps of a turn, as the data of a `task.turn` event. */
+export interface Turn {
+  readonly program: string
+  /** Version of the program: an older worker hands the task back. */
+  readonly programVersion: number
+  readonly programHash: string
+  readonly version: number
+  readonly at: number
+  readonly inputs: readonly CloudEvent[]
+  readonly emits: readonly Emit[]
+  readonly wake?: number | null
+  readonly end?: End
+}
+
+export type End = 'completed' | 'failed' | 'cancelled' | 'continued'
+
+/** Of an emitted event a turn keeps only this; the event itself lies beside it. */
+export interface Emit {
+  readonly id: string
+  readonly type: string
+  readonly hash: string
+  /** Set when the task waits for an answer to it. */
+  readonly wait?: { readonly key?: string; readonly target: string; readonly until: number | null }
+}
+
+/** A program under its name, as the engine hosts it. */
+export interface ProgramDefinition {
+  readonly name: string
+  readonly version: number
+  /** Digest of the code or definition: says which code decided, never decides anything itself. */
+  readonly hash: string
+  /** Types of events that start a task, beside `agent.invoke` addressed to `name`. */
+  readonly on: readonly string[]
+  machine(start: CloudEvent, snapshot?: string): Machine
+}
+
+/** The input of a task: of `agent.invoke` its `input`, of any other event its data. */
+export function inputOf(start: CloudEvent): unknown {
+  return start.type === 'agent.invoke' ? (start.data as { input: unknown }).input : start.data
+}
+
+/** The machine of a program of three pure functions. */
+export class ProgramMachine<State> implements Machine {
+  readonly #program: Program<State>
+  #state: State
+  readonly maxTurns = Infinity
+
+  constructor(program: Program<State>, start: CloudEvent, snapshot?: string) {
+    this.#program = program
+    this.#state = snapshot === undefined ? program.init(start) : (JSON.parse(snapshot) as State)
+  }
+
+  fold({ inputs, emitted }: RecordedTurn) {
+    for (const input of inputs) this.#state = this.#program.evolve(this.#state, input)
+    this.accepted(emitted)
+  }
+
+  decide(inputs: readonly CloudEvent[], ctx: TurnContext) {
+    for (const input of inputs) this.#state = this.#program.evolve(this.#state, input)
+    this.#program.decide(this.#state, inputs, ctx)
+  }
+
+  accepted(emitted: readonly CloudEvent[]) {
+    for (const event of emitted) this.#state = this.#program.evolve(this.#state, event)
+  }
+
+  snapshot() {
+    return JSON.stringify(this.#state)
+  }
+}

@@ -1,0 +1,289 @@
+import type { CloudEvent } from '../event.ts'
+import { errorData, TidingsError, type ErrorData } from '../errors.ts'
+import type { Bound, Duration } from './duration.ts'
+import { inputOf, type Emission, type Machine, type RecordedTurn, type TurnContext } from './program.ts'
+
+/*
+ * Straight-line code as a program. The coroutine is only a cache: after a crash, or on another worker, the function runs
+ * again over the recorded answers. A call is recognised by scope path + name + ordinal within the scope, so that calls
+ * which start in another order within a turn are still the same calls.
+ */
+
+/** Whatever can be asked by name. `tool()`, `agent()` and models give one. */
+export interface Callable<Input = unknown, Output = unknown> {
+  readonly kind: 'tool' | 'agent' | 'model'
+  readonly name: string
+  readonly '~types'?: { input: Input; output: Output }
+}
+
+export interface CallOptions {
+  /** Longest wait for the answer, queueing included. Default one day. */
+  within?: Bound
+}
+
+/** What the code of a `run(ctx, input)` agent may await. Everything else belongs into a tool. */
+export interface ScriptContext {
+  /** The event that started the task. */
+  readonly event: CloudEvent
+  /** The recorded moment of the current turn, ms since the epoch. Use it in place of Date.now(). */
+  readonly now: number
+  /** Asks a tool, an agent or a model. @throws CallError with the code that the other side gave. */
+  call<Input, Output>(target: Callable<Input, Output>, input: Input, options?: CallOptions): Promise<Output>
+  /** Runs branches side by side, each in a scope of its own. Rejects with the first failure. */
+  all<T>(branches: readonly ((ctx: ScriptContext) => Promise<T>)[]): Promise<T[]>
+  /** The first branch that ends; calls of the others stay open until the task ends. */
+  race<T>(branches: readonly ((ctx: ScriptContext) => Promise<T>)[]): Promise<T>
+  sleep(duration: Duration): Promise<void>
+  emit(emission: Emission): void
+  /** Ends this task and starts the agent again with a new input and an empty journal. */
+  continueAs(input: unknown): never
+}
+
+export type Script = (ctx: ScriptContext, input: never) => unknown
+
+/** A call of a script failed: `data.code` says how. */
+export class CallError extends Error {
+  override readonly name = 'CallError'
+  readonly data: ErrorData
+  readonly code: string
+
+  constructor(data: ErrorData) {
+    super(`${data.code}: ${data.message}`)
+    this.data = data
+    this.code = data.code
+  }
+}
+
+class Continue {
+  readonly input: unknown
+  constructor(input: unknown) {
+    this.input = input
+  }
+}
+
+type Settled = { output: unknown } | { error: unknown }
+
+export class ScriptMachine implements Machine {
+  readonly maxTurns: number
+  readonly #script: Script
+  readonly #start: CloudEvent
+  readonly #waiting = new Map<string, { resolve(value: unknown): void; reject(error: unknown): void }>()
+  #ctx: TurnContext | undefined
+  #now = 0
+  #started = false
+  #settled: Settled | undefined
+
+  constructor(script: Script, start: CloudEvent, maxTurns: number) {
+    this.#script = script
+    this.#start = start
+    this.maxTurns = maxTurns
+  }
+
+  async fold({ turn, inputs, emitted }: RecordedTurn) {
+    const replay = new Recorded(this.#start, turn, emitted)
+    await this.#advance(inputs, replay)
+    if (this.#settled && 'error' in this.#settled && isRefusal(this.#settled.error)) throw this.#settled.error
+    if (!turn.end) replay.finish()
+  }
+
+  async decide(inputs: readonly CloudEvent[], ctx: TurnContext) {
+    await this.#advance(inputs, ctx)
+    const settled = this.#settled
+    if (!settled) {
+      if (this.#waiting.size === 0) throw foreignAwait()
+    } else if ('output' in settled) ctx.complete(settled.output)
+    else if (settled.error instanceof Continue) ctx.continueAs(settled.error.input)
+    else if (settled.error instanceof CallError) ctx.fail(settled.error.data)
+    else if (isRefusal(settled.error)) throw settled.error
+    else ctx.fail(errorData(settled.error, 'E_PROGRAM_FAILED'))
+  }
+
+  accepted() {}
+
+  snapshot() {
+    return undefined
+  }
+
+  async #advance(inputs: readonly CloudEvent[], ctx: TurnContext) {
+    this.#ctx = ctx
+    this.#now = ctx.now
+    if (!this.#started) {
+      this.#started = true
+      const scope = new Scope(this, '')
+      new Promise(resolve => resolve(this.#script(scope, inputOf(this.#start) as never))).then(
+        output => (this.#settled = { output }),
+        error => (this.#settled = { error }),
+      )
+    }
+    for (const input of inputs) {
+      const waiter = this.#waiting.get(input.call ?? '')
+      if (!waiter) continue
+      this.#waiting.delete(input.call!)
+      answer(waiter, input)
+    }
+    await quiescence()
+    this.#ctx = undefined
+  }
+
+  get start() {
+    return this.#start
+  }
+
+  get now() {
+    return this.#now
+  }
+
+  /** The context of the turn under way. @throws E_SCRIPT_FOREIGN_AWAIT between turns. */
+  get turn(): TurnContext {
+    if (!this.#ctx) {
+      this.#settled ??= { error: foreignAwait() }
+      throw foreignAwait()
+    }
+    return this.#ctx
+  }
+
+  wait(call: string): Promise<unknown> {
+    const answered = new Promise<unknown>((resolve, reject) => this.#waiting.set(call, { resolve, reject }))
+    // The code may have stopped looking, after a race: its failure is then nobody's.
+    answered.catch(() => {})
+    return answered
+  }
+}
+
+/** Resolves when no promise of this process can go on without an event from outside. */
+function quiescence(): Promise<void> {
+  return new Promise(resolve => queueMicrotask(() => process.nextTick(resolve)))
+}
+
+function answer(waiter: { resolve(value: unknown): void; reject(error: unknown): void }, input: CloudEvent) {
+  const data = input.data as { output?: unknown; error?: ErrorData; reason?: string; message?: unknown }
+  if (input.type === 'timer.fired') waiter.resolve(undefined)
+  else if (input.type === 'agent.task.cancelled')
+    waiter.reject(new CallError(new TidingsError('E_TASK_CANCELLED', data.reason ?? 'cancelled').toJSON()))
+  else if (data.error) waiter.reject(new CallError(data.error))
+  else waiter.resolve(input.type === 'model.result' ? data : data.output)
+}
+
+class Scope implements ScriptContext {
+  readonly #machine: ScriptMachine
+  readonly #path: string
+  readonly #ordinals = new Map<string, number>()
+
+  constructor(machine: ScriptMachine, path: string) {
+    this.#machine = machine
+    this.#path = path
+  }
+
+  get event() {
+    return this.#machine.start
+  }
+
+  get now() {
+    return this.#machine.now
+  }
+
+  call<Input, Output>(target: Callable<Input, Output>, input: Input, options: CallOptions = {}): Promise<Output> {
+    const id = this.#machine.turn.call({
+      type: `${target.kind}.invoke`,
+      target: target.name,
+      data: target.kind === 'model' ? input : { input },
+      key: this.#key(target.name),
+      ...options,
+    })
+    return this.#machine.wait(id) as Promise<Output>
+  }
+
+  async all<T>(branches: readonly ((ctx: ScriptContext) => Promise<T>)[]): Promise<T[]> {
+    return Promise.all(this.#branch('all', branches))
+  }
+
+  async race<T>(branches: readonly ((ctx: ScriptContext) => Promise<T>)[]): Promise<T> {
+    return Promise.race(this.#branch('race', branches))
+  }
+
+  async sleep(duration: Duration): Promise<void> {
+    await this.#machine.wait(this.#machine.turn.sleep(duration, this.#key('sleep')))
+  }
+
+  emit(emission: Emission) {
+    this.#machine.turn.emit(emission)
+  }
+
+  continueAs(input: unknown): never {
+    throw new Continue(input)
+  }
+
+  #branch<T>(name: string, branches: readonly ((ctx: ScriptContext) => Promise<T>)[]): Promise<T>[] {
+    const path = this.#key(name)
+    return branches.map((branch, i) => branch(new Scope(this.#machine, `${path}[${i}]/`)))
+  }
+
+  #key(name: string): string {
+    const ordinal = this.#ordinals.get(name) ?? 0
+    this.#ordinals.set(name, ordinal + 1)
+    return `${this.#path}${name}#${ordinal}`
+  }
+}
+
+/** Stands in for a turn while a recorded one is repeated: hands out the recorded ids, refuses what was not recorded. */
+class Recorded implements TurnContext {
+  readonly task: string
+  readonly start: CloudEvent
+  readonly version: number
+  readonly now: number
+  readonly #turn: RecordedTurn['turn']
+  readonly #calls: Map<string, string>
+  readonly #emitted: string[]
+
+  constructor(start: CloudEvent, turn: RecordedTurn['turn'], emitted: readonly CloudEvent[]) {
+    this.task = turn.program
+    this.start = start
+    this.version = turn.version
+    this.now = turn.at
+    this.#turn = turn
+    this.#calls = new Map(turn.emits.filter(emit => emit.wait).map(emit => [emit.wait!.key ?? emit.id, emit.id]))
+    this.#emitted = emitted.filter(event => !event.replyto && event.type !== 'timer.set').map(event => event.type)
+  }
+
+  call(request: { type: string; key?: string }): string {
+    return this.#recorded(request.key!, request.type)
+  }
+
+  sleep(_duration: Duration, key?: string): string {
+    return this.#recorded(key!, 'timer.set')
+  }
+
+  emit(emission: Emission): string {
+    const i = this.#emitted.indexOf(emission.type)
+    if (i < 0) throw this.#mismatch(`emits ${emission.type}, which was not recorded`)
+    this.#emitted.splice(i, 1)
+    return ''
+  }
+
+  complete() {}
+  fail() {}
+  continueAs() {}
+
+  /** Every recorded call must have been made again. */
+  finish() {
+    const [missing] = this.#calls.keys()
+    if (missing !== undefined) throw this.#mismatch(`no longer makes the call ${missing}`)
+  }
+
+  #recorded(key: string, type: string): string {
+    const id = this.#calls.get(key)
+    if (id === undefined) throw this.#mismatch(`makes the call ${key} (${type}), which was not recorded`)
+    this.#calls.delete(key)
+    return id
+  }
+
+  #mismatch(what: string) {
+    return new TidingsError('E_PROGRAM_MISMATCH', `turn ${this.#turn.version} of ${this.#turn.program} now ${what}`)
+  }
+}
+
+const foreignAwait = () =>
+  new TidingsError('E_SCRIPT_FOREIGN_AWAIT', 'the agent waits for something that ctx does not know of')
+
+const isRefusal = (error: unknown) =>
+  error instanceof TidingsError && (error.code === 'E_SCRIPT_FOREIGN_AWAIT' || error.code === 'E_PROGRAM_MISMATCH')

@@ -1,0 +1,132 @@
+import type { CloudEvent } from '../event.ts'
+import { TidingsError } from '../errors.ts'
+import type { Bus } from '../bus/bus.ts'
+import { turnId } from '../bus/ids.ts'
+import type { End, Machine, ProgramDefinition, Turn } from './program.ts'
+import type { OpenCall, TaskIdentity } from './turn.ts'
+import { turnType } from './turn.ts'
+
+const snapshotTurns = 64
+
+/** One task as the engine holds it: its machine, its head, and what it waits for. Rebuilt from the journal when cold. */
+export class Task {
+  readonly identity: TaskIdentity
+  readonly machine: Machine
+  head = 0
+  end: End | undefined
+  readonly open = new Map<string, OpenCall>()
+  /** The wake-up that the driver keeps; null when none is armed. */
+  armed: number | null = null
+  #turnsSince = 0
+  #bytesSince = 0
+  #snapshotBytes = 0
+
+  constructor(definition: ProgramDefinition, task: string, start: CloudEvent, snapshot?: SnapshotState) {
+    this.identity = {
+      task,
+      program: definition.name,
+      programVersion: definition.version,
+      programHash: definition.hash,
+      start,
+      hops: start.hops + 1,
+    }
+    this.machine = definition.machine(start, snapshot?.program)
+    if (!snapshot) return
+    this.head = snapshot.head
+    this.armed = snapshot.armed
+    this.#snapshotBytes = snapshot.program.length
+    for (const call of snapshot.open) this.open.set(call.id, call)
+  }
+
+  /** Books an accepted turn: what it answered, what it opened, where the head is. */
+  advance(turn: Turn, bytes: number) {
+    this.head = turn.version
+    this.end = turn.end
+    if (turn.wake !== undefined) this.armed = turn.wake
+    for (const input of turn.inputs) if (input.call) this.open.delete(input.call)
+    for (const { id, type, wait } of turn.emits) if (wait) this.open.set(id, { id, type, target: wait.target, until: wait.until })
+    this.#turnsSince++
+    this.#bytesSince += bytes
+  }
+
+  /** The earliest moment at which a wait ends. */
+  get nextDeadline(): number | null {
+    let next: number | null = null
+    for (const { until } of this.open.values()) if (until !== null && (next === null || until < next)) next = until
+    return next
+  }
+
+  /** Whether a snapshot after the coming turn pays: often enough to bound the fold, never more bytes than the turns. */
+  get snapshotDue() {
+    return this.#turnsSince + 1 >= snapshotTurns && this.#bytesSince >= this.#snapshotBytes
+  }
+
+  /** The snapshot after the turn that was just decided and advanced; undefined for programs without one. */
+  snapshot(): string | undefined {
+    const program = this.machine.snapshot()
+    if (program === undefined) return undefined
+    this.#turnsSince = 0
+    this.#bytesSince = 0
+    this.#snapshotBytes = program.length
+    const { identity, head, armed, open } = this
+    return JSON.stringify({ name: identity.program, start: identity.start, head, armed, open: [...open.values()], program } satisfies SnapshotState)
+  }
+}
+
+/** The program of this name, as this worker hosts it. */
+export type Programs = ReadonlyMap<string, ProgramDefinition>
+
+interface SnapshotState {
+  name: string
+  start: CloudEvent
+  head: number
+  armed: number | null
+  open: OpenCall[]
+  program: string
+}
+
+/**
+ * Brings a task back from its journal: snapshot, then every later turn. Undefined when it has no turn yet.
+ * @throws E_PROGRAM_VERSION when a newer program wrote it, E_PROGRAM_MISMATCH when the code no longer fits.
+ */
+export async function resume(bus: Bus, programs: Programs, task: string): Promise<Task | undefined> {
+  const { snapshot, records } = await bus.driver.journal(task)
+  const byId = new Map(records.map(event => [event.id, event]))
+  let resumed: Task | undefined
+  if (snapshot) {
+    const state = JSON.parse(snapshot.state) as SnapshotState
+    resumed = new Task(hosted(programs, state.name, task), task, state.start, state)
+  }
+  for (const event of records) {
+    if (event.type !== turnType) continue
+    const turn = ((await bus.resolve(event)) as CloudEvent<Turn>).data
+    const definition = hosted(programs, turn.program, task)
+    if (turn.programVersion > definition.version)
+      throw new TidingsError(
+        'E_PROGRAM_VERSION',
+        `task ${task} was written by version ${turn.programVersion} of ${turn.program}, this is ${definition.version}`,
+        { retryable: true },
+      )
+    const inputs = await Promise.all(turn.inputs.map(input => bus.resolve(input)))
+    const emitted = await Promise.all(turn.emits.map(emit => bus.resolve(present(byId, emit.id))))
+    resumed ??= new Task(definition, task, inputs[0]!)
+    if (turn.version !== resumed.head + 1) throw missing(turnId(task, resumed.head + 1))
+    await resumed.machine.fold({ turn, inputs, emitted })
+    resumed.advance(turn, JSON.stringify(event).length)
+  }
+  return resumed
+}
+
+function hosted(programs: Programs, name: string, task: string): ProgramDefinition {
+  const definition = programs.get(name)
+  if (!definition) throw new TidingsError('E_PROGRAM_MISMATCH', `task ${task} belongs to ${name}, which is not in this app`)
+  return definition
+}
+
+function present(records: Map<string, CloudEvent>, id: string): CloudEvent {
+  const event = records.get(id)
+  if (!event) throw missing(id)
+  return event
+}
+
+const missing = (id: string) => new TidingsError('E_PROGRAM_MISMATCH', `${id} is missing from the journal`)

@@ -1,0 +1,201 @@
+import { hash } from 'node:crypto'
+import { createEvent, type CloudEvent } from '../event.ts'
+import { type ErrorData, TidingsError } from '../errors.ts'
+import { cancelId, correlationOf, emitId, taskId, turnId } from '../bus/ids.ts'
+import { boundFrom, type Bound, type Duration } from './duration.ts'
+import type { CallRequest, Emission, Emit, End, Turn, TurnContext } from './program.ts'
+
+export const turnType = 'task.turn'
+const defaultWait: Bound = '1d'
+
+/** A call that waits for its answer. */
+export interface OpenCall {
+  readonly id: string
+  readonly type: string
+  readonly target: string
+  readonly until: number | null
+}
+
+export interface TaskIdentity {
+  readonly task: string
+  readonly program: string
+  readonly programVersion: number
+  readonly programHash: string
+  readonly start: CloudEvent
+  /** Hops of everything that this task emits. */
+  readonly hops: number
+}
+
+type Addressed = Emission & { replyto?: string; call?: string; deadline?: string; hops?: number }
+
+/** Collects what a turn emits, and makes the turn. */
+export class TurnBuilder implements TurnContext {
+  readonly version: number
+  readonly now: number
+  readonly events: CloudEvent[] = []
+  readonly emits: Emit[] = []
+  end: End | undefined
+  readonly #identity: TaskIdentity
+  readonly #cause: CloudEvent
+
+  constructor(identity: TaskIdentity, version: number, inputs: readonly CloudEvent[], now: number) {
+    this.#identity = identity
+    this.version = version
+    this.now = now
+    this.#cause = inputs.at(-1)!
+  }
+
+  get task() {
+    return this.#identity.task
+  }
+
+  get start() {
+    return this.#identity.start
+  }
+
+  get calls(): Emit[] {
+    return this.emits.filter(emit => emit.wait)
+  }
+
+  /** The calls of this turn, as the task will hold them. */
+  get opened(): OpenCall[] {
+    return this.calls.map(({ id, type, wait }) => ({ id, type, target: wait!.target, until: wait!.until }))
+  }
+
+  emit(emission: Emission): string {
+    return this.#add(emission)
+  }
+
+  call({ within, key, ...request }: CallRequest): string {
+    const until = boundFrom(this.now, within ?? defaultWait)
+    return this.#add(
+      { ...request, replyto: this.#identity.program, ...(until !== null && { deadline: new Date(until).toISOString() }) },
+      { ...(key !== undefined && { key }), target: request.target, until },
+    )
+  }
+
+  sleep(duration: Duration, key?: string): string {
+    const until = boundFrom(this.now, duration)!
+    const data = { due: new Date(until).toISOString() }
+    return this.#add({ type: 'timer.set', data }, { ...(key !== undefined && { key }), target: 'timer', until })
+  }
+
+  complete(output: unknown) {
+    this.#finish('completed', 'agent.task.completed', { output: output === undefined ? null : output })
+  }
+
+  fail(error: ErrorData) {
+    this.#finish('failed', 'agent.task.failed', { error })
+  }
+
+  cancel(reason: string) {
+    this.#finish('cancelled', 'agent.task.cancelled', { reason })
+  }
+
+  continueAs(input: unknown) {
+    const { program, start } = this.#identity
+    this.#add({
+      type: 'agent.invoke',
+      target: program,
+      data: { input },
+      hops: start.hops,
+      ...(start.replyto && { replyto: start.replyto, call: start.call ?? start.id }),
+    })
+    this.end = 'continued'
+  }
+
+  /** Fails the task in place of everything that it wanted to emit in this turn. */
+  replace(error: ErrorData) {
+    this.events.length = 0
+    this.emits.length = 0
+    this.fail(error)
+  }
+
+  /** Nobody waits for this call any more: its executor is told, whatever it is. */
+  withdraw(call: OpenCall, reason: string) {
+    if (call.type === 'timer.set') return
+    if (call.type === 'agent.invoke') {
+      const subject = taskId(correlationOf(this.task), call.target, call.id)
+      this.#add({ type: 'agent.cancel', target: call.target, subject, data: { reason } }, undefined, cancelId(call.id))
+    } else {
+      this.#add({ type: 'call.cancelled', target: call.target, subject: call.id, data: { reason } }, undefined, cancelId(call.id))
+    }
+  }
+
+  /** The turn as an event of the log. `inputs` are embedded as they were delivered. */
+  build(inputs: readonly CloudEvent[], wake: number | null | undefined): CloudEvent<Turn> {
+    const { program, programVersion, programHash } = this.#identity
+    return this.#event(
+      {
+        type: turnType,
+        data: {
+          program,
+          programVersion,
+          programHash,
+          version: this.version,
+          at: this.now,
+          inputs,
+          emits: this.emits,
+          ...(wake !== undefined && { wake }),
+          ...(this.end && { end: this.end }),
+        } satisfies Turn,
+      },
+      turnId(this.task, this.version),
+    ) as CloudEvent<Turn>
+  }
+
+  #finish(end: End, type: string, data: object) {
+    const { start } = this.#identity
+    const answers = start.replyto && { target: start.replyto, call: start.call ?? start.id }
+    this.#add({ type, data: { program: this.#identity.program, ...data }, ...answers })
+    this.end = end
+  }
+
+  #add(draft: Addressed, wait?: Emit['wait'], id?: string): string {
+    const event = this.#event(draft, id ?? emitId(this.task, this.version, this.events.length))
+    this.events.push(event)
+    this.emits.push({ id: event.id, type: event.type, hash: digest(event.data), ...(wait && { wait }) })
+    return event.id
+  }
+
+  #event(draft: Addressed, id: string): CloudEvent {
+    const { start, program, hops } = this.#identity
+    return {
+      ...createEvent({
+        hops,
+        ...draft,
+        id,
+        source: `/agents/${program}`,
+        tenant: start.tenant,
+        correlationid: start.correlationid,
+        causationid: this.#cause.id,
+        ...(start.user !== undefined && { user: start.user }),
+        ...(start.traceparent !== undefined && { traceparent: start.traceparent }),
+      }),
+      time: new Date(this.now).toISOString(),
+    }
+  }
+}
+
+/** The answer that the engine gives itself when a wait ends: the timer that was set, or nobody answered. */
+export function expiryOf(call: OpenCall, { program, start, hops }: TaskIdentity, now: number): CloudEvent {
+  const timer = call.type === 'timer.set'
+  const error = new TidingsError('E_CALL_EXPIRED', `${call.type} of ${call.target} was not answered in time`)
+  return {
+    ...createEvent({
+      id: timer ? `${call.id}:fired` : `${call.id}:expired`,
+      type: timer ? 'timer.fired' : 'call.expired',
+      source: `/agents/${program}`,
+      tenant: start.tenant,
+      correlationid: start.correlationid,
+      causationid: call.id,
+      hops,
+      call: call.id,
+      data: timer ? { due: new Date(call.until ?? now).toISOString() } : { error: error.toJSON() },
+    }),
+    time: new Date(now).toISOString(),
+  }
+}
+
+/** 16 hex digits of SHA-256 over the JSON of a value. */
+export const digest = (value: unknown) => hash('sha256', JSON.stringify(value) ?? 'null', 'hex').slice(0, 16)

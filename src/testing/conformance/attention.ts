@@ -1,0 +1,136 @@
+import { expect } from 'vitest'
+import type { Attention, Driver, Outcome } from '../../bus/driver.ts'
+import { collect, until } from '../wait.ts'
+import { discard, done, entries, entry, ids, park, retry } from './entries.ts'
+import type { Cases } from './index.ts'
+import type { Member, World } from './world.ts'
+
+const state = async (driver: Driver, group = 'jobs') => (await driver.groups()).find(g => g.group === group)
+
+/** A member that settles with the outcome written in the event the first time, and is done the next time. */
+const obedient = (world: World, driver: Driver): Promise<Member> => {
+  const seen = new Set<string>()
+  return world.join(driver, {
+    on: ({ event }) => {
+      if (seen.has(event.id)) return done
+      seen.add(event.id)
+      return event.data as Outcome
+    },
+  })
+}
+
+const listed = (driver: Driver, count: number) =>
+  until(async () => {
+    const list = await collect(driver.attention())
+    return list.length === count && list
+  }, { what: `${count} entries on the attention list` })
+
+const told = (outcome: Outcome) => entry({ data: outcome })
+
+export const attention: Cases = {
+  'a group says how far it is behind, and what is in flight': async world => {
+    const [driver, other] = [await world.open(), await world.open()]
+    expect(await driver.groups()).toEqual([])
+    const member = await world.join(driver, { inFlight: 4 })
+    expect(await state(driver)).toEqual({ group: 'jobs', mode: 'shared', lag: 0, inFlight: 0 })
+    await driver.publish([...entries(10), entry({ type: 'other' })])
+    await until(() => member.deliveries.length === 4)
+    expect(await state(driver)).toEqual({ group: 'jobs', mode: 'shared', lag: 10, inFlight: 4 })
+    expect(await state(other)).toEqual(await state(driver))
+    for (const delivery of member.deliveries.slice(0, 3)) await delivery.settle(done)
+    await until(() => member.deliveries.length === 7)
+    expect(await state(driver)).toMatchObject({ lag: 7, inFlight: 4 })
+    await world.join(driver, { group: 'shards', mode: 'sharded', on: () => done })
+    await until(async () => (await state(driver, 'shards'))?.lag === 0)
+    expect(await state(driver, 'shards')).toMatchObject({ mode: 'sharded', inFlight: 0 })
+  },
+
+  'a group keeps its lag while no member is there': async world => {
+    const [driver, other] = [await world.open(), await world.open()]
+    await world.join(driver)
+    await driver.publish(entries(3))
+    await world.close(driver)
+    await other.publish(entries(2))
+    expect(await state(other)).toMatchObject({ lag: 5 })
+  },
+
+  'what needs a human is listed by every member, and after a restart': async world => {
+    const [driver, other] = [await world.open(), await world.open()]
+    await obedient(world, driver)
+    const sent = [told(discard('dead')), told(park('parked', 'k')), told(park('keyless')), told(retry(600_000, 'slow'))]
+    await driver.publish([...sent, told(done)])
+    const view = (list: Attention[]) => list.map(a => `${a.state} ${a.reason} ${a.key} ${a.event.id}`).toSorted()
+    const words = ['dead dead undefined', 'parked parked k', 'parked keyless undefined', 'delayed slow undefined']
+    const expected = sent.map(({ event }, n) => `${words[n]} ${event.id}`)
+    expect(view(await listed(driver, 4))).toEqual(expected.toSorted())
+    expect(view(await listed(other, 4))).toEqual(expected.toSorted())
+    const again = await world.reopen(driver)
+    const list = await listed(again, 4)
+    expect(view(list)).toEqual(expected.toSorted())
+    expect(new Set(list.map(a => a.id)).size).toBe(4)
+  },
+
+  'releasing an entry hands it out again with attempt 1, and takes it off the list': async world => {
+    const driver = await world.open()
+    const member = await obedient(world, driver)
+    const sent = [told(discard('no')), told(park('later', 'k')), told(retry(600_000))]
+    await driver.publish(sent)
+    for (const { id } of await listed(driver, 3)) expect(await driver.release({ id })).toBe(1)
+    await until(() => member.deliveries.length === 6)
+    expect(ids(member.deliveries.slice(3)).toSorted()).toEqual(ids(sent).toSorted())
+    expect(member.deliveries.map(d => d.attempt)).toEqual([1, 1, 1, 1, 1, 1])
+    await listed(driver, 0)
+    expect(await driver.release({ id: 123_456 })).toBe(0)
+  },
+
+  'releasing by key hands out everything that is parked under it, and nothing else': async world => {
+    const [driver, other] = [await world.open(), await world.open()]
+    const member = await obedient(world, driver)
+    const mine = Array.from({ length: 5 }, (_, n) => told(park(`later ${n}`, 'program:a')))
+    await driver.publish([...mine, told(park('later', 'program:b')), told(park('later')), told(discard('program:a'))])
+    await listed(driver, 8)
+    expect(await other.release({ key: 'program:a' })).toBe(5)
+    await until(() => member.deliveries.length === 13)
+    expect(ids(member.deliveries.slice(8)).toSorted()).toEqual(ids(mine).toSorted())
+    await listed(driver, 3)
+    expect(await driver.release({ key: 'program:a' })).toBe(0)
+  },
+
+  'dropping an entry ends it for good': async world => {
+    const driver = await world.open()
+    const member = await obedient(world, driver)
+    await driver.publish([told(discard('no')), told(park('later', 'k'))])
+    const [first, second] = await listed(driver, 2)
+    expect(await driver.drop(first!.id)).toBe(true)
+    expect(await driver.drop(first!.id)).toBe(false)
+    expect((await listed(driver, 1))[0]!.id).toBe(second!.id)
+    expect(await driver.drop(second!.id)).toBe(true)
+    expect(await driver.release({ key: 'k' })).toBe(0)
+    expect(await driver.release({ id: first!.id })).toBe(0)
+    await driver.publish([told(done)])
+    await until(() => member.deliveries.length === 3)
+    await until(async () => (await state(driver))?.lag === 0)
+  },
+
+  'what is released while no member is there waits for one': async world => {
+    const [driver, other] = [await world.open(), await world.open()]
+    await obedient(world, driver)
+    const one = told(park('later', 'k'))
+    await driver.publish([one])
+    await listed(driver, 1)
+    await world.close(driver)
+    expect(await other.release({ key: 'k' })).toBe(1)
+    const member = await world.join(other, { on: () => done })
+    await until(() => member.deliveries.length === 1)
+    expect(member.deliveries[0]).toMatchObject({ attempt: 1, event: one.event })
+  },
+
+  'an event that is dead for one group is not so for another': async world => {
+    const driver = await world.open()
+    await world.join(driver, { group: 'strict', on: () => discard('not for me') })
+    const kind = await world.join(driver, { group: 'kind', on: () => done })
+    await driver.publish(entries(3))
+    await until(() => kind.deliveries.length === 3)
+    expect((await listed(driver, 3)).map(a => a.group)).toEqual(['strict', 'strict', 'strict'])
+  },
+}

@@ -1,0 +1,42 @@
+import { randomUUIDv7 } from 'node:crypto'
+import { emitId, correlationOf, taskId, turnId } from '../../bus/ids.ts'
+import type { Appended, Commit, Entry, Outcome } from '../../bus/driver.ts'
+import { createEvent, type Draft } from '../../event.ts'
+
+export const hour = 3_600_000
+
+export const done: Outcome = { kind: 'done' }
+export const retry = (after: number, reason = 'not now'): Outcome => ({ kind: 'retry', after, reason })
+export const discard = (reason: string): Outcome => ({ kind: 'discard', reason })
+export const park = (reason: string, key?: string): Outcome => ({ kind: 'park', reason, ...(key && { key }) })
+
+/** A draft made into what the bus hands to a driver; `time` may lie in the past, for the janitor. */
+export function entry({ time, ...draft }: Partial<Draft> & { time?: string } = {}): Entry {
+  const event = { ...createEvent({ type: 'job.made', data: null, ...draft }), ...(time && { time }) }
+  return { event, json: JSON.stringify(event) }
+}
+
+export function entries(count: number, draft: (n: number) => Parameters<typeof entry>[0] = () => ({})): Entry[] {
+  return Array.from({ length: count }, (_, n) => entry({ data: { n }, ...draft(n) }))
+}
+
+export const newTask = (correlation: string = randomUUIDv7()) => taskId(correlation, 'program', randomUUIDv7())
+
+/** What is told to a task: events of this type go to the group of `worker`. */
+export const input = (task: string, draft: Parameters<typeof entry>[0] = {}) =>
+  entry({ type: 'task.input', correlationid: correlationOf(task), data: { task }, ...draft })
+
+/** An event that the given turn of a task emits. */
+export const emitted = (task: string, version: number, ordinal: number, draft: Parameters<typeof entry>[0] = {}) =>
+  entry({ id: emitId(task, version, ordinal), correlationid: correlationOf(task), ...draft })
+
+/** The turn after version `expect` of a task, with what else is to be committed. */
+export function turn(task: string, expect: number, more: Partial<Commit> & { time?: string } = {}): Commit {
+  const { time, ...rest } = more
+  const id = turnId(task, expect + 1)
+  const record = entry({ id, type: 'task.turn', correlationid: correlationOf(task), ...(time && { time }) })
+  return { group: 'tasks', task, expect, turn: record, events: [], settle: [], ...rest }
+}
+
+export const ids = (list: readonly { event: { id: string } }[]) => list.map(item => item.event.id)
+export const positions = (list: readonly Appended[]) => list.map(item => item.position)

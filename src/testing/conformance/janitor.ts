@@ -1,0 +1,176 @@
+import { expect } from 'vitest'
+import type { Driver } from '../../bus/driver.ts'
+import { collect, until } from '../wait.ts'
+import { discard, done, emitted, entries, entry, hour, ids, newTask, park, positions, turn } from './entries.ts'
+import type { Cases } from './index.ts'
+
+const time = new Date(Date.now() - 10 * hour).toISOString()
+const old = (count: number) => entries(count, n => ({ time, data: { n } }))
+const retention = { age: hour, maxLag: 1_000_000 }
+
+const left = async (driver: Driver) => ids(await collect(driver.read({})))
+
+export const janitor: Cases = {
+  'what is older than the age is purged, what is younger stays': async world => {
+    const driver = await world.open()
+    const young = entries(5)
+    const gone = old(20)
+    const at = positions(await driver.publish([...gone, ...young]))
+    const purged = await driver.janitor(retention)
+    expect(purged.events).toBe(20)
+    expect(purged.horizon).toBeGreaterThanOrEqual(at[19]!)
+    expect(purged.horizon).toBeLessThanOrEqual(at[20]!)
+    expect(purged.heldBy).toContain('age')
+    expect(await left(driver)).toEqual(ids(young))
+    expect(await driver.get(gone[0]!.event.id)).toBeUndefined()
+    expect((await driver.janitor(retention)).events).toBe(0)
+  },
+
+  'a long log is purged, also in the presence of another member': async world => {
+    const [driver, other] = [await world.open(), await world.open()]
+    for (let n = 0; n < 6_000; n += 1_000) await driver.publish(old(1_000))
+    const young = entries(3)
+    const purging = driver.janitor(retention)
+    await other.publish(young)
+    await purging
+    await driver.janitor(retention)
+    expect(await left(other)).toEqual(ids(young))
+  },
+
+  'nothing is purged from under a task that lives; when it ends its journal may go': async world => {
+    const driver = await world.open()
+    const task = newTask()
+    const call = emitted(task, 1, 0, { time })
+    await driver.publish(old(3))
+    await driver.commit(turn(task, 0, { time, events: [call] }))
+    const between = old(3)
+    await driver.publish(between)
+    const journal = await driver.journal(task)
+    const purged = await driver.janitor(retention)
+    expect(purged.events).toBe(3)
+    expect(purged.heldBy).toContain(task)
+    expect(await driver.journal(task)).toEqual(journal)
+    expect((await left(driver)).slice(-3)).toEqual(ids(between))
+    await driver.commit(turn(task, 1, { time, end: true }))
+    await driver.janitor(retention)
+    expect(await left(driver)).toEqual([])
+  },
+
+  'a snapshot lets go of the turns before it': async world => {
+    const driver = await world.open()
+    const task = newTask()
+    await driver.commit(turn(task, 0, { time, events: [emitted(task, 1, 0, { time })] }))
+    const between = old(3)
+    await driver.publish(between)
+    await driver.commit(turn(task, 1, { time, snapshot: 'state' }))
+    await driver.commit(turn(task, 2, { time }))
+    const journal = await driver.journal(task)
+    await driver.janitor(retention)
+    expect(await driver.get(between[0]!.event.id)).toBeUndefined()
+    expect(await (await world.reopen(driver)).journal(task)).toEqual(journal)
+  },
+
+  'nothing is purged that a group has not settled': async world => {
+    const driver = await world.open()
+    const member = await world.join(driver)
+    const sent = old(6)
+    await driver.publish([...entries(2, () => ({ time, type: 'other' })), ...sent])
+    await until(() => member.deliveries.length === 6)
+    await member.deliveries[0]!.settle(done)
+    await member.deliveries[1]!.settle(done)
+    const purged = await driver.janitor(retention)
+    expect(purged.heldBy).toContain('jobs')
+    const rest = ids(sent.slice(2))
+    expect((await left(driver)).filter(id => rest.includes(id))).toEqual(rest)
+    const again = await world.reopen(driver)
+    await again.janitor(retention)
+    const after = await world.join(again, { on: () => done })
+    await until(() => after.deliveries.length === 4)
+    expect(ids(after.deliveries).toSorted()).toEqual(rest.toSorted())
+    await until(async () => (await again.groups())[0]?.lag === 0)
+    await again.janitor(retention)
+    expect(await left(again)).toEqual([])
+  },
+
+  'a group that is too far behind is reported, and no longer holds the janitor back': async world => {
+    const driver = await world.open()
+    const stuck = await world.join(driver, { group: 'stuck', inFlight: 1 })
+    await driver.publish(old(50))
+    await until(() => stuck.deliveries.length === 1)
+    const purged = await driver.janitor({ age: hour, maxLag: 10 })
+    expect(purged.heldBy).toContain('stuck')
+    expect(purged.events).toBeGreaterThanOrEqual(39)
+    await stuck.consumer.close()
+    const member = await world.join(driver, { group: 'stuck', on: () => done })
+    const fresh = entries(3)
+    await driver.publish(fresh)
+    await until(() => ids(fresh).every(id => ids(member.deliveries).includes(id)))
+    await until(async () => (await driver.groups())[0]?.lag === 0)
+  },
+
+  'what the attention list refers to stays, and can be released': async world => {
+    const driver = await world.open()
+    let first = true
+    const member = await world.join(driver, {
+      on: ({ event }) => (first ? (event.subject === 'dead' ? discard('no') : park('later', 'k')) : done),
+    })
+    const kept = [entry({ time, subject: 'dead' }), entry({ time, subject: 'parked' })]
+    await driver.publish(kept)
+    await until(async () => (await collect(driver.attention())).length === 2)
+    first = false
+    await driver.publish(old(10))
+    await until(() => member.deliveries.length === 12)
+    await driver.janitor(retention)
+    const list = await collect(driver.attention())
+    expect(list.map(a => a.event)).toEqual(expect.arrayContaining(kept.map(k => k.event)))
+    for (const { id } of list) await driver.release({ id })
+    await until(() => member.deliveries.length === 14)
+    expect(ids(member.deliveries.slice(12)).toSorted()).toEqual(ids(kept).toSorted())
+    expect(member.deliveries.slice(12).map(d => d.event)).toEqual(expect.arrayContaining(kept.map(k => k.event)))
+  },
+
+  'positions go on increasing after everything was purged, also after a restart': async world => {
+    const driver = await world.open()
+    let last = positions(await driver.publish(old(10))).at(-1)!
+    expect((await driver.janitor(retention)).events).toBe(10)
+    const [next] = positions(await driver.publish(old(1)))
+    expect(next).toBeGreaterThan(last)
+    last = next!
+    await driver.janitor(retention)
+    const again = await world.reopen(driver)
+    expect(positions(await again.publish([entry()]))[0]).toBeGreaterThan(last)
+    expect(await left(again)).toHaveLength(1)
+  },
+
+  'an id that was purged may be published again: it is stored anew, or known still': async world => {
+    const driver = await world.open()
+    const [one] = old(1)
+    const [before] = await driver.publish([one!])
+    await driver.janitor(retention)
+    const [again] = await driver.publish([one!])
+    if (again!.duplicate) expect(again!.position).toBe(before!.position)
+    else expect((await driver.get(one!.event.id))?.position).toBe(again!.position)
+  },
+
+  'a task whose journal was purged takes no more turns': async world => {
+    const driver = await world.open()
+    const task = newTask()
+    await driver.commit(turn(task, 0, { time }))
+    await driver.commit(turn(task, 1, { time, end: true }))
+    await driver.janitor(retention)
+    const again = await world.reopen(driver)
+    await again.janitor(retention)
+    for (const expected of [0, 1, 2]) expect(await again.commit(turn(task, expected))).toBe('conflict')
+  },
+
+  'a group does not notice the purge of what it has settled': async world => {
+    const driver = await world.open()
+    const member = await world.join(driver, { on: () => done })
+    for (let round = 1; round <= 3; round++) {
+      await driver.publish(old(10))
+      await until(async () => member.deliveries.length === round * 10 && (await driver.groups())[0]?.lag === 0)
+      expect((await driver.janitor(retention)).events).toBe(10)
+    }
+    expect(await driver.groups()).toEqual([{ group: 'jobs', mode: 'shared', lag: 0, inFlight: 0 }])
+  },
+}

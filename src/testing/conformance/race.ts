@@ -1,0 +1,91 @@
+import { setImmediate as breath } from 'node:timers/promises'
+import fc from 'fast-check'
+import { expect } from 'vitest'
+import type { Driver } from '../../bus/driver.ts'
+import { parseId } from '../../bus/ids.ts'
+import { collect } from '../wait.ts'
+import { emitted, newTask, turn } from './entries.ts'
+import type { Cases } from './index.ts'
+import { worker } from './world.ts'
+
+/** Who decided each version, as the journal says: the emitted event carries the name of its decider. */
+async function deciders(driver: Driver, task: string): Promise<string[]> {
+  const { records } = await driver.journal(task)
+  const turns = records.filter(r => r.type === 'task.turn').map(r => parseId(r.id)!.version)
+  expect(turns).toEqual(turns.map((_, n) => n + 1))
+  const emits = records.filter(r => r.type === 'job.decided')
+  expect(emits.map(r => parseId(r.id)!.version)).toEqual(turns)
+  return emits.map(r => r.data as string)
+}
+
+/** Every candidate emits under an ordinal of its own: were two accepted, both would show. */
+const candidate = (task: string, expect: number, who: number, name = `${who}`) =>
+  turn(task, expect, { events: [emitted(task, expect + 1, who, { type: 'job.decided', data: name })] })
+
+export const race: Cases = {
+  'of two members that decide the same version, 200 times, exactly one wins': async world => {
+    const members = [await world.open(), await world.open()]
+    const task = newTask()
+    const winners: string[] = []
+    for (let version = 0; version < 200; version++) {
+      const order = version % 2 ? [0, 1] : [1, 0]
+      const results = await Promise.all(order.map(who => members[who]!.commit(candidate(task, version, who))))
+      expect(results.toSorted()).toEqual(['accepted', 'conflict'])
+      winners.push(`${order[results.indexOf('accepted')]}`)
+    }
+    for (const member of members) expect(await deciders(member, task)).toEqual(winners)
+  },
+
+  'of two turns that one member commits for the same version, exactly one wins': async world => {
+    const driver = await world.open()
+    const task = newTask()
+    for (let version = 0; version < 20; version++) {
+      const results = await Promise.all([0, 1, 2].map(who => driver.commit(candidate(task, version, who))))
+      expect(results.toSorted()).toEqual(['accepted', 'conflict', 'conflict'])
+    }
+    expect(await deciders(driver, task)).toHaveLength(20)
+  },
+
+  'of two workers of one group, of whom one owns the shard, never both win': async world => {
+    const members = [await world.open(), await world.open()]
+    for (const member of members) await world.join(member, worker)
+    const tasks = Array.from({ length: 20 }, () => newTask())
+    for (const task of tasks)
+      for (let version = 0; version < 5; version++) {
+        const results = await Promise.all([0, 1].map(who => members[who]!.commit(candidate(task, version, who))))
+        expect(results.filter(r => r === 'accepted').length).toBeLessThanOrEqual(1)
+        if (!results.includes('accepted')) break
+      }
+    for (const task of tasks) await deciders(members[0]!, task)
+  },
+
+  'however stale deciders interleave, the versions of a task never fork': async world => {
+    const members = [await world.open(), await world.open()]
+    const step = fc.record({ task: fc.nat(1), breaths: fc.nat(3), reread: fc.boolean() })
+    const script = fc.array(step, { minLength: 1, maxLength: 8 })
+    await fc.assert(
+      fc.asyncProperty(fc.tuple(script, script, script), async scripts => {
+        const tasks = [newTask(), newTask()]
+        const accepted: string[][] = [[], []]
+        const decide = async (steps: (typeof scripts)[number], who: number) => {
+          const driver = members[who % 2]!
+          const seen = [0, 0]
+          for (const [n, { task, breaths, reread }] of steps.entries()) {
+            for (let i = 0; i < breaths; i++) await breath()
+            if (reread) seen[task] = (await deciders(driver, tasks[task]!)).length
+            const name = `${who}.${n}`
+            const result = await driver.commit(candidate(tasks[task]!, seen[task]!, who, name))
+            if (result === 'accepted') accepted[task]![seen[task]!++] = name
+          }
+        }
+        await Promise.all(scripts.map(decide))
+        for (const [n, task] of tasks.entries()) {
+          const recorded = await deciders(members[n]!, task)
+          expect(recorded).toEqual(accepted[n])
+          expect(await collect(members[n]!.read({ task }))).toHaveLength(recorded.length * 2)
+        }
+      }),
+      { numRuns: 40 },
+    )
+  },
+}

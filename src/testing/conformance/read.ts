@@ -1,0 +1,214 @@
+import { randomUUIDv7 } from 'node:crypto'
+import { setImmediate as breath } from 'node:timers/promises'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import fc from 'fast-check'
+import { expect } from 'vitest'
+import type { Driver } from '../../bus/driver.ts'
+import { resultId } from '../../bus/ids.ts'
+import { compileFilter, type Filter } from '../../pattern.ts'
+import { collect, until } from '../wait.ts'
+import { emitted, entries, entry, ids, input, newTask, positions, turn } from './entries.ts'
+import type { Cases } from './index.ts'
+
+function heapInUse(): number {
+  setFlagsFromString('--expose-gc')
+  runInNewContext('gc')()
+  return process.memoryUsage().heapUsed
+}
+
+const numbers = async (driver: Driver) =>
+  (await collect(driver.read({}))).map(({ event }) => (event.data as { n: number }).n)
+
+const upTo = (count: number) => Array.from({ length: count }, (_, n) => n)
+
+export const read: Cases = {
+  'an event is found by its id, with its position': async world => {
+    const driver = await world.open()
+    const [one, other] = entries(2)
+    const [, appended] = await driver.publish([one!, other!])
+    expect(await driver.get(other!.event.id)).toEqual({ position: appended!.position, event: other!.event })
+    expect(await driver.get('nobody')).toBeUndefined()
+  },
+
+  'the head is 0, then the position of the newest event, whoever wrote it': async world => {
+    const [driver, other] = [await world.open(), await world.open()]
+    expect(await driver.head()).toBe(0)
+    const appended = await other.publish(entries(3))
+    expect(await driver.head()).toBe(appended.at(-1)!.position)
+  },
+
+  'the log is read in order, after a position, until and with another one, up to a limit': async world => {
+    const driver = await world.open()
+    const sent = entries(10)
+    const at = positions(await driver.publish(sent))
+    const seen = async (query: Parameters<Driver['read']>[0]) => ids(await collect(driver.read(query)))
+    expect(await seen({})).toEqual(ids(sent))
+    expect((await collect(driver.read({}))).map(s => s.position)).toEqual(at)
+    expect(await seen({ after: at[3]! })).toEqual(ids(sent.slice(4)))
+    expect(await seen({ until: at[3]! })).toEqual(ids(sent.slice(0, 4)))
+    expect(await seen({ after: at[1]!, until: at[8]!, limit: 3 })).toEqual(ids(sent.slice(2, 5)))
+    expect(await seen({ after: at[9]! })).toEqual([])
+    expect(await seen({ filter: [{ types: ['nothing'] }] })).toEqual([])
+  },
+
+  'a filter finds exactly what its patterns and targets match': async world => {
+    const driver = await world.open()
+    const word = fc.constantFrom('order', 'paid', 'a-b', 'a_b')
+    const target = fc.constantFrom('writer', 'web.search', undefined)
+    const type = fc.array(word, { minLength: 1, maxLength: 3 }).map(words => words.join('.'))
+    const kinds = fc.sample(fc.tuple(type, target), { numRuns: 150, seed: 7 })
+    const log = kinds.map(([type, target]) => entry({ type, ...(target && { target }) }))
+    await driver.publish(log)
+    const pattern = fc.oneof(
+      type,
+      fc.array(fc.oneof(word, fc.constant('*')), { minLength: 1, maxLength: 3 }).map(words => words.join('.')),
+      type.map(type => `${type}.>`),
+      fc.constant('>'),
+    )
+    const clause = fc.record(
+      { types: fc.array(pattern, { minLength: 1, maxLength: 3 }), targets: fc.subarray(['writer', 'web.search']) },
+      { requiredKeys: ['types'] },
+    )
+    await fc.assert(
+      fc.asyncProperty(fc.array(clause, { minLength: 1, maxLength: 3 }), async (filter: Filter) => {
+        const matches = compileFilter(filter)
+        const found = await collect(driver.read({ filter }))
+        expect(ids(found)).toEqual(ids(log.filter(({ event }) => matches(event))))
+      }),
+      { numRuns: 60 },
+    )
+  },
+
+  'a limit counts what matches, not what is looked at': async world => {
+    const driver = await world.open()
+    const log = entries(1_000, n => ({ type: n % 100 === 99 ? 'job.rare' : 'job.common' }))
+    await driver.publish(log)
+    const found = await collect(driver.read({ filter: [{ types: ['job.rare'] }], limit: 3 }))
+    expect(ids(found)).toEqual([99, 199, 299].map(n => log[n]!.event.id))
+  },
+
+  'a correlation is read in order, whether its ids were minted by the runtime or elsewhere': async world => {
+    const driver = await world.open()
+    const correlationid = randomUUIDv7()
+    const task = newTask(correlationid)
+    const foreign = [entry({ correlationid, id: 'mail:<1@example.org>' }), entry({ correlationid })]
+    const noise = () => entries(2)
+    await driver.publish([...noise(), foreign[0]!])
+    const emits = [emitted(task, 1, 0), emitted(task, 1, 1)]
+    const first = turn(task, 0, { events: emits })
+    await driver.commit(first)
+    await driver.publish([...noise(), foreign[1]!])
+    const found = await collect(driver.read({ correlation: correlationid }))
+    const all = await collect(driver.read({}))
+    expect(found).toEqual(all.filter(({ event }) => event.correlationid === correlationid))
+    expect(ids(found).toSorted()).toEqual(ids([...foreign, first.turn, ...emits]).toSorted())
+    expect(await collect(driver.read({ correlation: randomUUIDv7() }))).toEqual([])
+  },
+
+  'a task is read in order: its turns and what they emitted, and not its neighbours': async world => {
+    const driver = await world.open()
+    const correlation = randomUUIDv7()
+    const [task, neighbour] = [newTask(correlation), newTask(correlation)]
+    const mine = []
+    for (const version of [1, 2, 3]) {
+      const events = upTo(12).map(ordinal => emitted(task, version, ordinal))
+      const own = turn(task, version - 1, { events })
+      mine.push(own.turn, ...events)
+      await driver.commit(own)
+      await driver.commit(turn(neighbour, version - 1, { events: [emitted(neighbour, version, 0)] }))
+    }
+    await driver.publish([input(task)])
+    const found = await collect(driver.read({ task }))
+    expect(ids(found).toSorted()).toEqual(ids(mine).toSorted())
+    expect(found.map(s => s.position)).toEqual(found.map(s => s.position).toSorted((a, b) => a - b))
+    expect(await collect(driver.read({ task: newTask() }))).toEqual([])
+  },
+
+  'an answer is kept with its call, and is no record of the journal': async world => {
+    const driver = await world.open()
+    const task = newTask()
+    const call = emitted(task, 1, 0, { type: 'tool.invoke' })
+    const answer = entry({ id: resultId(call.event.id), type: 'tool.result', correlationid: call.event.correlationid })
+    await driver.commit(turn(task, 0, { events: [call] }))
+    await driver.publish([answer])
+    expect((await driver.get(answer.event.id))?.event).toEqual(answer.event)
+    expect((await driver.journal(task)).records.map(r => r.id)).not.toContain(answer.event.id)
+  },
+
+  'a listener hears that the log grew, by its own member and by others, until it is taken off': async world => {
+    const [driver, other] = [await world.open(), await world.open()]
+    let [calls, quiet] = [0, 0]
+    driver.onAppend(() => calls++)
+    const off = driver.onAppend(() => quiet++)
+    off()
+    for (const writer of [driver, other, driver, other]) {
+      const before = calls
+      await writer.publish([entry()])
+      await until(() => calls > before, { what: `a call after ${writer === other ? 'a foreign' : 'an own'} write` })
+    }
+    expect(quiet).toBe(0)
+  },
+
+  'a long log is read with bounded memory': async world => {
+    const driver = await world.open()
+    const [rows, size] = [4_000, 8_000]
+    for (let n = 0; n < rows; n += 500) await driver.publish(entries(500, () => ({ data: 'x'.repeat(size) })))
+    const before = heapInUse()
+    let seen = 0
+    for await (const { event } of driver.read({})) {
+      expect(event.data).toHaveLength(size)
+      if (++seen % 1_000 === 0) expect(heapInUse() - before).toBeLessThan((rows * size) / 3)
+    }
+    expect(seen).toBe(rows)
+  },
+
+  'a reader that stops early, or reads slowly, holds up nobody': async world => {
+    const driver = await world.open()
+    await driver.publish(entries(1_500))
+    const slow = driver.read({})[Symbol.asyncIterator]()
+    await slow.next()
+    for await (const _ of driver.read({})) break
+    await driver.publish(entries(10))
+    let rest = 0
+    while (!(await slow.next()).done) rest++
+    expect(rest).toBeGreaterThanOrEqual(1_499)
+  },
+
+  'reading while another member writes sees a prefix of the log': async world => {
+    const [writer, reader] = [await world.open(), await world.open()]
+    const total = 3_000
+    const written = (async () => {
+      for (let n = 0; n < total; n += 60) await writer.publish(entries(60, i => ({ data: { n: n + i } })))
+    })()
+    let seen = 0
+    while (seen < total) {
+      await breath()
+      const prefix = await numbers(reader)
+      expect(prefix).toEqual(upTo(prefix.length))
+      expect(prefix.length).toBeGreaterThanOrEqual(seen)
+      seen = prefix.length
+    }
+    await written
+  },
+
+  'a reader that goes on after the last position misses nothing of several writers': async world => {
+    const [a, b, reader] = [await world.open(), await world.open(), await world.open()]
+    const sent = [entries(300), entries(300)] as const
+    const written = Promise.all([
+      ...sent[0].map(one => a.publish([one])),
+      ...sent[1].map(one => b.publish([one])),
+    ])
+    const seen: string[] = []
+    let after = 0
+    await until(async () => {
+      for await (const { position, event } of reader.read({ after })) {
+        after = position
+        seen.push(event.id)
+      }
+      return seen.length >= 600
+    }, { within: 20_000 })
+    await written
+    expect(seen.toSorted()).toEqual(ids(sent.flat()).toSorted())
+  },
+}

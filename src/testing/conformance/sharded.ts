@@ -1,0 +1,189 @@
+import { randomUUIDv7 } from 'node:crypto'
+import { setTimeout as pause } from 'node:timers/promises'
+import { expect } from 'vitest'
+import type { Driver } from '../../bus/driver.ts'
+import { shardOf } from '../../bus/ids.ts'
+import { until } from '../wait.ts'
+import { done, entries, entry, ids } from './entries.ts'
+import type { Cases } from './index.ts'
+import type { Member } from './world.ts'
+
+/** Handing shards over takes as long as members need to notice each other. */
+const patience = { within: 20_000 }
+
+const mode = 'sharded'
+
+const settled = (driver: Driver) =>
+  until(async () => (await driver.groups()).find(g => g.group === 'jobs')?.lag === 0, { ...patience, what: 'lag 0' })
+
+const shardsOf = (driver: Driver, deliveries: Member['deliveries']) =>
+  new Set(deliveries.map(d => shardOf(d.event.correlationid, driver.shards)))
+
+/** Publishes events of many correlations until every member gets some: then the shards are spread. */
+async function spread(driver: Driver, members: readonly Member[]): Promise<void> {
+  const seen = members.map(m => m.deliveries.length)
+  await until(async () => {
+    await driver.publish(entries(driver.shards))
+    return members.every((m, i) => m.deliveries.length > seen[i]!)
+  }, { ...patience, what: 'every member to own some shard' })
+  await settled(driver)
+}
+
+export const sharded: Cases = {
+  'a member alone owns every shard': async world => {
+    const driver = await world.open()
+    const member = await world.join(driver, { mode, on: () => done })
+    const sent = entries(driver.shards * 4)
+    await driver.publish(sent)
+    await settled(driver)
+    expect(ids(member.deliveries).toSorted()).toEqual(ids(sent).toSorted())
+  },
+
+  'shards are spread over members, and each event goes to the owner of its shard': async world => {
+    const [a, b] = [await world.open(), await world.open()]
+    const members = [
+      await world.join(a, { mode, on: () => done, inFlight: 64 }),
+      await world.join(b, { mode, on: () => done, inFlight: 64 }),
+    ]
+    await spread(a, members)
+    const owned = await until(async () => {
+      for (const member of members) member.deliveries.length = 0
+      await b.publish(entries(a.shards * 8))
+      await settled(b)
+      const [mine, yours] = members.map(m => shardsOf(a, m.deliveries))
+      return mine!.isDisjointFrom(yours!) && [mine!, yours!]
+    }, { ...patience, what: 'no shard to have two owners' })
+    for (const shards of owned) expect(shards.size).toBeGreaterThan(0)
+  },
+
+  'events of one correlation are first handed out in the order of the log': async world => {
+    const driver = await world.open()
+    const correlations = Array.from({ length: 12 }, () => randomUUIDv7())
+    const sent = entries(600, n => ({ data: { n }, correlationid: correlations[(n * 7) % 12]! }))
+    const member = await world.join(driver, {
+      mode,
+      inFlight: 8,
+      on: async ({ event }) => {
+        await pause((event.data as { n: number }).n % 4)
+        return done
+      },
+    })
+    for (let n = 0; n < sent.length; n += 30) await driver.publish(sent.slice(n, n + 30))
+    await settled(driver)
+    expect(member.mostInHand).toBeLessThanOrEqual(8)
+    const firsts = member.deliveries.filter(d => d.attempt === 1)
+    for (const correlation of correlations)
+      expect(ids(firsts.filter(d => d.event.correlationid === correlation))).toEqual(
+        ids(sent.filter(({ event }) => event.correlationid === correlation)),
+      )
+  },
+
+  'a member holds no more than its window, and one stuck task does not stop it': async world => {
+    const driver = await world.open()
+    const stuck = randomUUIDv7()
+    const member = await world.join(driver, {
+      mode,
+      inFlight: 4,
+      on: ({ event }) => (event.correlationid === stuck ? undefined : done),
+    })
+    const others = entries(60)
+    await driver.publish([entry({ correlationid: stuck }), ...others])
+    await until(() => ids(others).every(id => ids(member.deliveries).includes(id)))
+    expect(member.deliveries).toHaveLength(61)
+  },
+
+  'when a member joins it gets its part, and the other hears what it has lost': async world => {
+    const [a, b] = [await world.open(), await world.open()]
+    const first = await world.join(a, { mode, on: () => done })
+    await a.publish(entries(a.shards * 2))
+    await settled(a)
+    expect(first.lost).toEqual([])
+    const second = await world.join(b, { mode, on: () => done })
+    await spread(a, [first, second])
+    await until(() => first.lost.length > 0)
+    const moved = shardsOf(b, second.deliveries)
+    await until(() => [...moved].every(shard => first.lost.includes(shard)))
+  },
+
+  'when a member leaves the other gets everything unsettled': async world => {
+    const [a, b] = [await world.open(), await world.open()]
+    let holding = false
+    const on = () => (holding ? undefined : done)
+    const leaving = await world.join(a, { mode, on, inFlight: 500 })
+    const staying = await world.join(b, { mode, on: () => done, inFlight: 500 })
+    await spread(a, [leaving, staying])
+    holding = true
+    leaving.deliveries.length = 0
+    const sent = entries(200)
+    await a.publish(sent)
+    await until(() => leaving.deliveries.length > 0)
+    await leaving.consumer.close()
+    await settled(b)
+    const received = new Set(ids(staying.deliveries))
+    expect(ids(sent).filter(id => !received.has(id))).toEqual([])
+  },
+
+  'when a process closes the other takes over its shards': async world => {
+    const [a, b] = [await world.open(), await world.open()]
+    const leaving = await world.join(a, { mode, on: () => done })
+    const staying = await world.join(b, { mode, on: () => done })
+    await spread(a, [leaving, staying])
+    await world.close(a)
+    staying.deliveries.length = 0
+    const sent = entries(b.shards * 4)
+    await b.publish(sent)
+    await settled(b)
+    expect(ids(staying.deliveries).toSorted()).toEqual(ids(sent).toSorted())
+  },
+
+  'nothing is lost while members come and go': async world => {
+    const publisher = await world.open()
+    const settledIds = new Set<string>()
+    const work = async (driver: Driver) =>
+      world.join(driver, {
+        mode,
+        inFlight: 8,
+        on: async delivery => {
+          await pause(delivery.attempt % 3)
+          // A member that has lost the shard may be refused; then the new owner has the delivery.
+          await delivery.settle(done).then(() => settledIds.add(delivery.event.id), () => {})
+          return undefined
+        },
+      })
+    const sent = entries(800)
+    const published = (async () => {
+      for (let n = 0; n < sent.length; n += 20) {
+        await publisher.publish(sent.slice(n, n + 20))
+        await pause(10)
+      }
+    })()
+    const members = [await world.open()]
+    await work(members[0]!)
+    for (let round = 0; round < 4; round++) {
+      const next = await world.open()
+      await work(next)
+      const seen = settledIds.size
+      await until(() => settledIds.size === sent.length || settledIds.size > seen + 40, patience)
+      await world.close(members.shift()!)
+      members.push(next)
+    }
+    await published
+    await until(() => settledIds.size === sent.length, { ...patience, what: 'everything to be settled' })
+    await settled(publisher)
+  },
+
+  'a sharded group goes on where it was after a restart': async world => {
+    const [driver, publisher] = [await world.open(), await world.open()]
+    await world.join(driver, { mode, from: 'now', on: () => done })
+    await publisher.publish(entries(30))
+    await settled(driver)
+    await world.close(driver)
+    const meanwhile = entries(30)
+    await publisher.publish(meanwhile)
+    const again = await world.open()
+    const member = await world.join(again, { mode, from: 'now', on: () => done })
+    await until(() => member.deliveries.length >= 30, patience)
+    await settled(again)
+    expect(ids(member.deliveries).toSorted()).toEqual(ids(meanwhile).toSorted())
+  },
+}

@@ -1,0 +1,213 @@
+import { setImmediate as breath, setTimeout as pause } from 'node:timers/promises'
+import { expect } from 'vitest'
+import type { Driver } from '../../bus/driver.ts'
+import { until } from '../wait.ts'
+import { done, entries, entry, ids, park } from './entries.ts'
+import type { Cases } from './index.ts'
+
+/** Until the group has settled everything. */
+const settled = (driver: Driver, group = 'jobs', within = 10_000) =>
+  until(async () => (await driver.groups()).find(g => g.group === group)?.lag === 0, {
+    within,
+    what: `lag 0 of group ${group}`,
+  })
+
+export const shared: Cases = {
+  'each event goes to exactly one member': async world => {
+    const [a, b] = [await world.open(), await world.open()]
+    const members = [await world.join(a, { on: () => done }), await world.join(b, { on: () => done })]
+    const sent = entries(200)
+    for (let n = 0; n < sent.length; n += 20) await (n % 40 ? a : b).publish(sent.slice(n, n + 20))
+    await settled(a)
+    const received = members.flatMap(m => ids(m.deliveries))
+    expect(received.toSorted()).toEqual(ids(sent).toSorted())
+  },
+
+  'a delivery carries the event as it was published, its group, and attempt 1': async world => {
+    const driver = await world.open()
+    const started = Date.now()
+    const member = await world.join(driver)
+    const one = entry({ data: { text: 'ß 🙂', list: [1.5, null] }, target: 'writer', user: 'zoe' })
+    await driver.publish([one])
+    const delivery = await until(() => member.deliveries[0])
+    expect(delivery.event).toEqual(one.event)
+    expect(delivery).toMatchObject({ group: 'jobs', attempt: 1 })
+    expect(delivery.since).toBeGreaterThanOrEqual(started - 1_000)
+    expect(delivery.since).toBeLessThanOrEqual(Date.now() + 1_000)
+  },
+
+  'a group takes only what its filter matches, by type and by target': async world => {
+    const driver = await world.open()
+    const filter = [{ types: ['tool.invoke'], targets: ['search', 'fetch'] }, { types: ['job.*'] }]
+    const member = await world.join(driver, { filter, on: () => done })
+    const matching = [
+      entry({ type: 'tool.invoke', target: 'search' }),
+      entry({ type: 'job.made', target: 'anybody' }),
+      entry({ type: 'tool.invoke', target: 'fetch' }),
+    ]
+    const others = [
+      entry({ type: 'tool.invoke', target: 'print' }),
+      entry({ type: 'tool.invoke' }),
+      entry({ type: 'job.made.twice' }),
+      entry({ type: 'tool.result', target: 'search' }),
+    ]
+    await driver.publish([...others, ...matching, ...others.map(({ event: { type } }) => entry({ type }))])
+    await settled(driver)
+    expect(ids(member.deliveries).toSorted()).toEqual(ids(matching).toSorted())
+  },
+
+  'a member holds no more than its window': async world => {
+    const driver = await world.open()
+    const member = await world.join(driver, { inFlight: 3 })
+    await driver.publish(entries(10))
+    for (let taken = 0; taken < 10; taken++) {
+      const full = Math.min(10, taken + 3)
+      await until(() => member.deliveries.length === full, { what: `${full} deliveries after ${taken} are settled` })
+      await driver.publish([entry({ type: 'other' })])
+      expect(member.deliveries).toHaveLength(full)
+      await member.deliveries[taken]!.settle(done)
+    }
+  },
+
+  'all members together hold no more than the limit of the group': async world => {
+    const members = [await world.open(), await world.open()]
+    const busy = [0, 0]
+    const most = { each: 0, all: 0 }
+    for (const [n, driver] of members.entries())
+      await world.join(driver, {
+        inFlight: 8,
+        limit: 3,
+        on: async () => {
+          busy[n]!++
+          most.each = Math.max(most.each, busy[n]!)
+          most.all = Math.max(most.all, busy[0]! + busy[1]!)
+          await pause(3)
+          busy[n]!--
+          return done
+        },
+      })
+    await members[0]!.publish(entries(60))
+    await settled(members[0]!)
+    expect(most.each).toBeLessThanOrEqual(3)
+    if (members[0]!.capabilities.exactLimit) expect(most.all).toBe(3)
+  },
+
+  'a window that is freed is filled although nothing new is published': async world => {
+    const [driver, other] = [await world.open(), await world.open()]
+    const member = await world.join(driver, { inFlight: 1, limit: 1, on: () => done })
+    const late = await world.join(other, { inFlight: 1, limit: 1, on: () => done })
+    await driver.publish(entries(40))
+    await settled(driver)
+    expect(member.deliveries.length + late.deliveries.length).toBe(40)
+  },
+
+  'a backlog of 20,000 events goes through a window of 16, each once': async world => {
+    const driver = await world.open()
+    for (let n = 0; n < 20_000; n += 1_000) await driver.publish(entries(1_000))
+    const member = await world.join(driver, {
+      inFlight: 16,
+      on: async () => {
+        await breath()
+        return done
+      },
+    })
+    await settled(driver, 'jobs', 45_000)
+    expect(member.mostInHand).toBeLessThanOrEqual(16)
+    expect(member.deliveries).toHaveLength(20_000)
+    expect(new Set(ids(member.deliveries)).size).toBe(20_000)
+  },
+
+  'two groups are independent': async world => {
+    const driver = await world.open()
+    const stuck = await world.join(driver, { group: 'stuck', inFlight: 1 })
+    const parking = await world.join(driver, { group: 'parking', on: () => park('no') })
+    const working = await world.join(driver, { group: 'working', on: () => done })
+    const sent = entries(20)
+    await driver.publish(sent)
+    await settled(driver, 'working')
+    await until(() => parking.deliveries.length === 20)
+    expect(ids(working.deliveries).toSorted()).toEqual(ids(sent).toSorted())
+    await until(() => stuck.deliveries.length === 1)
+  },
+
+  'a new group starts from now, or from the beginning': async world => {
+    const [driver, other] = [await world.open(), await world.open()]
+    const before = entries(3)
+    await other.publish(before)
+    const now = await world.join(driver, { group: 'now', from: 'now', on: () => done })
+    const beginning = await world.join(driver, { group: 'beginning', from: 'beginning', on: () => done })
+    const after = entries(2)
+    await other.publish(after)
+    await until(() => now.deliveries.length >= 2 && beginning.deliveries.length >= 5)
+    await settled(driver, 'now')
+    await settled(driver, 'beginning')
+    expect(ids(now.deliveries).toSorted()).toEqual(ids(after).toSorted())
+    expect(ids(beginning.deliveries).toSorted()).toEqual(ids([...before, ...after]).toSorted())
+  },
+
+  'a group goes on where it was after a restart, whatever `from` says': async world => {
+    const [driver, publisher] = [await world.open(), await world.open()]
+    await world.join(driver, { group: 'a', from: 'now', on: () => done })
+    await world.join(driver, { group: 'b', from: 'now', on: () => done })
+    await publisher.publish(entries(5))
+    await settled(driver, 'a')
+    await settled(driver, 'b')
+    await world.close(driver)
+    const meanwhile = entries(4)
+    await publisher.publish(meanwhile)
+    const again = await world.open()
+    const a = await world.join(again, { group: 'a', from: 'now', on: () => done })
+    const b = await world.join(again, { group: 'b', from: 'beginning', on: () => done })
+    await until(() => a.deliveries.length >= 4 && b.deliveries.length >= 4)
+    await settled(again, 'a')
+    await settled(again, 'b')
+    expect(ids(a.deliveries).toSorted()).toEqual(ids(meanwhile).toSorted())
+    expect(ids(b.deliveries).toSorted()).toEqual(ids(meanwhile).toSorted())
+  },
+
+  'what a member holds when it closes is handed to another': async world => {
+    const [driver, other] = [await world.open(), await world.open()]
+    const leaving = await world.join(driver)
+    const sent = entries(6)
+    await driver.publish(sent)
+    await until(() => leaving.deliveries.length === 6)
+    const staying = await world.join(other, { on: () => done })
+    await leaving.deliveries[0]!.settle(done)
+    await leaving.deliveries[1]!.settle(done)
+    await leaving.consumer.close()
+    await until(() => staying.deliveries.length >= 4, { within: 15_000 })
+    await settled(other)
+    expect(ids(staying.deliveries).toSorted()).toEqual(ids(sent.slice(2)).toSorted())
+    expect(staying.deliveries.every(d => d.attempt > 1)).toBe(true)
+  },
+
+  'what a process holds when it closes is there after its restart': async world => {
+    const driver = await world.open()
+    const before = await world.join(driver)
+    const sent = entries(6)
+    await driver.publish(sent)
+    await until(() => before.deliveries.length === 6)
+    await before.deliveries[0]!.settle(done)
+    const again = await world.reopen(driver)
+    const after = await world.join(again, { on: () => done })
+    await until(() => after.deliveries.length >= 5, { within: 15_000 })
+    await settled(again)
+    expect(ids(after.deliveries).toSorted()).toEqual(ids(sent.slice(1)).toSorted())
+  },
+
+  'settling late, when another member has the delivery and is done, changes nothing': async world => {
+    const [driver, other] = [await world.open(), await world.open()]
+    const slow = await world.join(driver)
+    await driver.publish([entry()])
+    const lost = await until(() => slow.deliveries[0])
+    await slow.consumer.close()
+    const quick = await world.join(other, { on: () => done })
+    await until(() => quick.deliveries.length === 1, { within: 15_000 })
+    await settled(other)
+    await lost.settle({ kind: 'discard', reason: 'too late' }).catch(() => {})
+    expect(await Array.fromAsync(other.attention())).toEqual([])
+    await settled(other)
+    await other.publish([entry()])
+    await until(() => quick.deliveries.length === 2)
+  },
+}

@@ -1,0 +1,135 @@
+import { hash, randomBytes } from 'node:crypto'
+import fc from 'fast-check'
+import { expect } from 'vitest'
+import type { Driver } from '../../bus/driver.ts'
+import { until } from '../wait.ts'
+import { entry } from './entries.ts'
+import type { Cases } from './index.ts'
+
+/** Reads, changes and writes back until no one was faster. */
+async function update(driver: Driver, key: string, change: (value: number) => number): Promise<void> {
+  for (;;) {
+    const seen = await driver.getDocument(key)
+    const next = change(Number(seen?.value ?? 0))
+    if (await driver.putDocument(key, String(next), seen?.revision ?? 0)) return
+  }
+}
+
+export const storage: Cases = {
+  'a document is written only over the revision that was seen': async world => {
+    const [driver, other] = [await world.open(), await world.open()]
+    expect(await driver.getDocument('pause:writer')).toBeUndefined()
+    expect(await driver.putDocument('pause:writer', 'early', 7)).toBe(false)
+    expect(await driver.putDocument('pause:writer', 'ß 漢字', 0)).toBe(true)
+    const first = await other.getDocument('pause:writer')
+    expect(first?.value).toBe('ß 漢字')
+    expect(first?.revision).toBeGreaterThan(0)
+    expect(await other.putDocument('pause:writer', 'again', 0)).toBe(false)
+    expect(await other.putDocument('pause:writer', 'second', first!.revision)).toBe(true)
+    expect(await driver.putDocument('pause:writer', 'stale', first!.revision)).toBe(false)
+    expect((await driver.getDocument('pause:writer'))?.value).toBe('second')
+    expect(await driver.getDocument('pause:reader')).toBeUndefined()
+  },
+
+  'a document survives a restart': async world => {
+    const driver = await world.open()
+    await driver.putDocument('budget/a b%', '{"calls":3}', 0)
+    const seen = await driver.getDocument('budget/a b%')
+    const again = await world.reopen(driver)
+    expect(await again.getDocument('budget/a b%')).toEqual(seen)
+    expect(await again.putDocument('budget/a b%', '{}', seen!.revision)).toBe(true)
+  },
+
+  'of updates of a document that race none is lost': async world => {
+    const members = [await world.open(), await world.open()]
+    await Promise.all(
+      Array.from({ length: 60 }, (_, n) => update(members[n % 2]!, 'budget', value => value + 1)),
+    )
+    expect((await members[0]!.getDocument('budget'))?.value).toBe('60')
+  },
+
+  'a blob comes back as it was put, for every member and after a restart': async world => {
+    const [driver, other] = [await world.open(), await world.open()]
+    const bytes = new Uint8Array(randomBytes(300))
+    const ref = await driver.putBlob('acme', bytes)
+    expect(ref).toBe(`sha256-${hash('sha256', bytes, 'hex')}`)
+    expect(new Uint8Array((await other.getBlob('acme', ref))!)).toEqual(bytes)
+    const again = await world.reopen(driver)
+    expect(new Uint8Array((await again.getBlob('acme', ref))!)).toEqual(bytes)
+    await fc.assert(
+      fc.asyncProperty(fc.uint8Array({ maxLength: 200 }), async any => {
+        const back = await again.getBlob('acme', await again.putBlob('acme', any))
+        expect(new Uint8Array(back!)).toEqual(any)
+      }),
+      { numRuns: 20 },
+    )
+  },
+
+  'a blob that is put twice, or by two members at once, has one reference': async world => {
+    const [driver, other] = [await world.open(), await world.open()]
+    const bytes = new TextEncoder().encode('the same')
+    const refs = await Promise.all([driver, other, driver, other].map(member => member.putBlob('acme', bytes)))
+    expect(new Set(refs).size).toBe(1)
+    expect(new Uint8Array((await driver.getBlob('acme', refs[0]!))!)).toEqual(bytes)
+  },
+
+  'a blob belongs to its tenant': async world => {
+    const driver = await world.open()
+    const ref = await driver.putBlob('acme', new TextEncoder().encode('secret'))
+    for (const tenant of ['rival', 'ACME', 'acme/', './acme', ''])
+      expect(await driver.getBlob(tenant, ref)).toBeUndefined()
+  },
+
+  'what is no reference of a blob finds nothing': async world => {
+    const driver = await world.open()
+    const ref = await driver.putBlob('acme', new TextEncoder().encode('x'))
+    const strays = [`sha256-${'0'.repeat(64)}`, ref.slice(0, -1), ref.toUpperCase(), '../acme', 'sha256-../../x', '']
+    for (const stray of strays) expect(await driver.getBlob('acme', stray)).toBeUndefined()
+  },
+
+  'a blob of 5 MB comes back whole': async world => {
+    const driver = await world.open()
+    const bytes = randomBytes(5_000_000)
+    const back = await driver.getBlob('acme', await driver.putBlob('acme', bytes))
+    expect(bytes.equals(back!)).toBe(true)
+  },
+
+  'a signal reaches oneself and other members once each, and is not kept': async world => {
+    const members = [await world.open(), await world.open()]
+    const heard: string[][] = [[], []]
+    for (const [n, member] of members.entries()) member.onSignal(event => heard[n]!.push(event.id))
+    const warmUp: string[] = []
+    await until(() => {
+      const { event } = entry({ type: 'model.delta' })
+      warmUp.push(event.id)
+      members[0]!.signal(event)
+      return heard.every(ids => ids.length > 0)
+    })
+    const sent = [0, 1, 0].map(from => ({ from, event: entry({ type: 'model.delta', data: { text: '🙂' } }).event }))
+    for (const { from, event } of sent) {
+      members[from]!.signal(event)
+      await until(() => heard.every(ids => ids.includes(event.id)))
+    }
+    for (const ids of heard) {
+      expect(ids).toEqual([...new Set(ids)])
+      expect(ids.filter(id => !warmUp.includes(id))).toEqual(sent.map(s => s.event.id))
+    }
+    expect(await members[0]!.head()).toBe(0)
+    expect(await members[1]!.get(sent[0]!.event.id)).toBeUndefined()
+  },
+
+  'a signal arrives unchanged, is heard by every listener, and no more by one that was taken off': async world => {
+    const driver = await world.open()
+    const heard: unknown[] = []
+    let quiet = 0
+    const off = driver.onSignal(() => quiet++)
+    driver.onSignal(event => heard.push(event))
+    driver.onSignal(event => heard.push(event))
+    off()
+    const { event } = entry({ type: 'tool.progress', data: { done: 0.5, text: '漢字' } })
+    driver.signal(event)
+    await until(() => heard.length === 2)
+    expect(heard).toEqual([event, event])
+    expect(quiet).toBe(0)
+  },
+}

@@ -1,0 +1,178 @@
+import { expect } from 'vitest'
+import type { Driver } from '../../bus/driver.ts'
+import { collect, until } from '../wait.ts'
+import { hour, newTask, turn } from './entries.ts'
+import type { Cases } from './index.ts'
+import { worker, type Member, type World, type Wish } from './world.ts'
+
+/** Wake-ups reach whoever owns the shard, which may have to move first. */
+const patience = { within: 15_000 }
+
+/** A worker that answers each wake-up by clearing it, as a task does that has nothing more to wait for. */
+const clearing = (driver: Driver): Wish => ({
+  ...worker,
+  onWake: task => void driver.arm('tasks', task, null).catch(() => {}),
+})
+
+async function withWorker(world: World): Promise<{ driver: Driver; member: Member }> {
+  const driver = await world.open()
+  return { driver, member: await world.join(driver, clearing(driver)) }
+}
+
+const woken = (member: Member, task: string) => member.wakes.filter(w => w.task === task)
+
+/** Waits until a wake-up that is due `ms` from now was served: by then, others that were due before would have been. */
+async function letPass(driver: Driver, member: Member, ms: number): Promise<void> {
+  const marker = newTask()
+  await driver.commit(turn(marker, 0, { wake: Date.now() + ms }))
+  await until(() => woken(member, marker).length > 0, patience)
+}
+
+const schedule = async (driver: Driver) => (await collect(driver.overdue(Number.MAX_SAFE_INTEGER))).map(o => o.task)
+
+export const wake: Cases = {
+  'a task is woken at its time or after it, and not before': async world => {
+    const { driver, member } = await withWorker(world)
+    const dues = [0, 1, 50, 200, 350].map(ms => ({ task: newTask(), due: Date.now() + ms }))
+    for (const { task, due } of dues.toReversed()) await driver.commit(turn(task, 0, { wake: due }))
+    await until(() => new Set(member.wakes.map(w => w.task)).size === dues.length)
+    for (const { task, due } of dues) {
+      const [first] = woken(member, task)
+      expect(first).toMatchObject({ due })
+      expect(first!.at).toBeGreaterThanOrEqual(due)
+      expect(first!.at - due).toBeLessThan(2_000)
+    }
+  },
+
+  'a later commit, or arm, replaces the wake-up by a later or an earlier one': async world => {
+    const { driver, member } = await withWorker(world)
+    const [byCommit, byArm, sooner, soonest] = [newTask(), newTask(), newTask(), newTask()]
+    const soon = Date.now() + 400
+    const late = soon + hour
+    await driver.commit(turn(byCommit, 0, { wake: soon }))
+    await driver.commit(turn(byArm, 0, { wake: soon }))
+    await driver.commit(turn(sooner, 0, { wake: late }))
+    await driver.commit(turn(soonest, 0, { wake: late }))
+    await driver.commit(turn(byCommit, 1, { wake: late }))
+    await driver.arm('tasks', byArm, late)
+    await driver.commit(turn(sooner, 1, { wake: soon }))
+    await driver.arm('tasks', soonest, soon)
+    await until(() => woken(member, sooner).length > 0 && woken(member, soonest).length > 0)
+    await letPass(driver, member, 500)
+    expect(new Set(member.wakes.map(w => w.due).filter(due => due >= late))).toEqual(new Set())
+    expect([...woken(member, byCommit), ...woken(member, byArm)]).toEqual([])
+    expect((await schedule(driver)).toSorted()).toEqual([byCommit, byArm].toSorted())
+  },
+
+  'null clears the wake-up, by commit and by arm, and undefined leaves it': async world => {
+    const { driver, member } = await withWorker(world)
+    const [byCommit, byArm, left] = [newTask(), newTask(), newTask()]
+    const due = Date.now() + 400
+    for (const task of [byCommit, byArm, left]) await driver.commit(turn(task, 0, { wake: due }))
+    await driver.commit(turn(byCommit, 1, { wake: null }))
+    await driver.arm('tasks', byArm, null)
+    await driver.commit(turn(left, 1))
+    expect(await schedule(driver)).toEqual([left])
+    await until(() => woken(member, left).length > 0)
+    await letPass(driver, member, 100)
+    expect([...woken(member, byCommit), ...woken(member, byArm)]).toEqual([])
+  },
+
+  'a wake-up survives a restart, and fires at once when it is overdue': async world => {
+    const driver = await world.open()
+    const [future, past] = [newTask(), newTask()]
+    const due = Date.now() + 300
+    await driver.commit(turn(future, 0, { wake: due }))
+    await driver.commit(turn(past, 0, { wake: Date.now() - hour }))
+    const again = await world.reopen(driver)
+    const member = await world.join(again, clearing(again))
+    await until(() => woken(member, past).length > 0, patience)
+    await until(() => woken(member, future).length > 0, patience)
+    expect(woken(member, future)[0]).toMatchObject({ due })
+    expect(woken(member, future)[0]!.at).toBeGreaterThanOrEqual(due)
+  },
+
+  'a wake-up that nobody answered fires again after a restart, one that was answered does not': async world => {
+    const driver = await world.open()
+    const before = await world.join(driver, worker)
+    const [ignored, answered] = [newTask(), newTask()]
+    for (const task of [ignored, answered]) await driver.commit(turn(task, 0, { wake: Date.now() }))
+    await until(() => woken(before, ignored).length > 0 && woken(before, answered).length > 0)
+    await driver.commit(turn(answered, 1, { wake: null }))
+    const again = await world.reopen(driver)
+    const after = await world.join(again, clearing(again))
+    await until(() => woken(after, ignored).length > 0, patience)
+    await letPass(again, after, 50)
+    expect(woken(after, answered)).toEqual([])
+  },
+
+  'a task that has ended is never woken, nor armed again': async world => {
+    const { driver, member } = await withWorker(world)
+    const [armed, ending, late] = [newTask(), newTask(), newTask()]
+    const due = Date.now() + 250
+    await driver.commit(turn(armed, 0, { wake: due }))
+    await driver.commit(turn(armed, 1, { end: true }))
+    await driver.commit(turn(ending, 0, { wake: due, end: true }))
+    await driver.commit(turn(late, 0, { end: true }))
+    await driver.arm('tasks', late, due)
+    expect(await schedule(driver)).toEqual([])
+    await letPass(driver, member, 400)
+    for (const task of [armed, ending, late]) expect(woken(member, task)).toEqual([])
+  },
+
+  'a moment that is farther away than a timer of the language reaches does not fire early': async world => {
+    const { driver, member } = await withWorker(world)
+    const task = newTask()
+    const due = Date.now() + 60 * 24 * hour
+    await driver.commit(turn(task, 0, { wake: due }))
+    await letPass(driver, member, 200)
+    expect(woken(member, task)).toEqual([])
+    expect(await collect(driver.overdue(due + 1))).toEqual([{ group: 'tasks', task, due }])
+  },
+
+  'a wake-up that another process sets reaches the owner of the shard': async world => {
+    const { member } = await withWorker(world)
+    const other = await world.open()
+    const [committed, armed] = [newTask(), newTask()]
+    await other.commit(turn(committed, 0, { wake: Date.now() + 100 }))
+    await other.commit(turn(armed, 0))
+    await other.arm('tasks', armed, Date.now() + 100)
+    await until(() => woken(member, committed).length > 0 && woken(member, armed).length > 0, patience)
+  },
+
+  'when a member leaves, the other serves its wake-ups': async world => {
+    const [a, b] = [await world.open(), await world.open()]
+    const leaving = await world.join(a, clearing(a))
+    const staying = await world.join(b, clearing(b))
+    const tasks = Array.from({ length: 60 }, () => newTask())
+    for (const task of tasks) await a.commit(turn(task, 0, { wake: Date.now() + 1_500 }))
+    await world.close(a)
+    await until(() => new Set([...leaving.wakes, ...staying.wakes].map(w => w.task)).size === 60, patience)
+  },
+
+  '5,000 wake-ups fire each': async world => {
+    const driver = await world.open()
+    const tasks = Array.from({ length: 5_000 }, () => newTask())
+    for (let n = 0; n < tasks.length; n += 250) {
+      const some = tasks.slice(n, n + 250)
+      await Promise.all(some.map((task, i) => driver.commit(turn(task, 0, { wake: Date.now() + i }))))
+    }
+    const member = await world.join(driver, clearing(driver))
+    await until(() => new Set(member.wakes.map(w => w.task)).size === 5_000, { within: 40_000 })
+    await until(async () => (await schedule(driver)).length === 0)
+  },
+
+  'what is overdue is listed, with its moment, until it is served': async world => {
+    const driver = await world.open()
+    const [old, recent, future] = [newTask(), newTask(), newTask()]
+    const now = Date.now()
+    await driver.commit(turn(old, 0, { wake: now - 2 * hour }))
+    await driver.commit(turn(recent, 0, { wake: now - 1_000 }))
+    await driver.commit(turn(future, 0, { wake: now + hour }))
+    expect(await collect(driver.overdue(now - hour))).toEqual([{ group: 'tasks', task: old, due: now - 2 * hour }])
+    const both = await collect(driver.overdue(now))
+    expect(both.map(o => o.task).toSorted()).toEqual([old, recent].toSorted())
+    await driver.commit(turn(old, 1, { wake: null }))
+    expect(await collect(driver.overdue(now - hour))).toEqual([])
+  },
+}

@@ -1,0 +1,110 @@
+import type { Capabilities, Consumer, Delivery, Driver, Outcome, Subscription } from '../../bus/driver.ts'
+import { TidingsError } from '../../errors.ts'
+
+/** A log to test on. Every call of `fresh` makes one that is empty and shared with no other case. */
+export interface Log {
+  /** Opens one more member on this log, as another process would. */
+  open(): Promise<Driver>
+  /** Called once, when every member is closed. */
+  remove(): Promise<void>
+}
+
+/** Returns the outcome to settle with, or nothing: the case settles itself, or leaves the delivery unsettled. */
+export type Handler = (delivery: Delivery) => Outcome | undefined | Promise<Outcome | undefined>
+
+export interface Wish extends Partial<Omit<Subscription, 'onDelivery' | 'onWake' | 'onLost'>> {
+  on?: Handler
+  onWake?: (task: string, due: number) => void
+}
+
+/** A subscription that remembers what it was told. */
+export interface Member {
+  readonly consumer: Consumer
+  readonly deliveries: Delivery[]
+  readonly wakes: { task: string; due: number; at: number }[]
+  readonly lost: number[]
+  /** The most deliveries that were in hand at once; one is no longer in hand when its settling begins. */
+  mostInHand: number
+}
+
+/** The wish of a process that works the mailboxes of tasks. */
+export const worker = { group: 'tasks', mode: 'sharded', filter: [{ types: ['task.input'] }] } satisfies Wish
+
+/** What a case works with: one log, its members, and the cleaning up. */
+export class World {
+  readonly #log: Log
+  readonly #skip: (note: string) => never
+  readonly #open = new Set<Driver>()
+  readonly #failures: unknown[] = []
+
+  constructor(log: Log, skip: (note: string) => never) {
+    this.#log = log
+    this.#skip = skip
+  }
+
+  /** Opens one more member. The case is skipped where a log is for one process only. */
+  async open(): Promise<Driver> {
+    for (const { name, capabilities } of this.#open)
+      if (!capabilities.shared) this.#skip(`${name}: a log is for one process only`)
+    const driver = await this.#log.open()
+    this.#open.add(driver)
+    return driver
+  }
+
+  async close(driver: Driver): Promise<void> {
+    this.#open.delete(driver)
+    await driver.close()
+  }
+
+  /** A restart of the process. */
+  async reopen(driver: Driver): Promise<Driver> {
+    await this.close(driver)
+    return this.open()
+  }
+
+  needs(driver: Driver, capability: keyof Capabilities): void {
+    if (!driver.capabilities[capability]) this.#skip(`${driver.name} does not declare ${capability}`)
+  }
+
+  /** Subscribes; where nothing else is wished: group `jobs`, shared, `job.>`, from the beginning, 16 in flight. */
+  async join(driver: Driver, { on, onWake, ...wish }: Wish = {}): Promise<Member> {
+    const deliveries: Delivery[] = []
+    const wakes: Member['wakes'] = []
+    const lost: number[] = []
+    let inHand = 0
+    const handle = async (delivery: Delivery) => {
+      member.mostInHand = Math.max(member.mostInHand, ++inHand)
+      const outcome = await on?.(delivery)
+      if (!outcome) return
+      inHand--
+      await delivery.settle(outcome)
+    }
+    const member = { deliveries, wakes, lost, mostInHand: 0 }
+    const consumer = await driver.subscribe({
+      group: 'jobs',
+      filter: [{ types: ['job.>'] }],
+      mode: 'shared',
+      inFlight: 16,
+      from: 'beginning',
+      ...wish,
+      onDelivery: delivery => {
+        deliveries.push(delivery)
+        handle(delivery).catch(error => this.#failures.push(error))
+      },
+      onWake: (task, due) => {
+        wakes.push({ task, due, at: Date.now() })
+        onWake?.(task, due)
+      },
+      onLost: shard => lost.push(shard),
+    })
+    return Object.assign(member, { consumer })
+  }
+
+  /** Closes what is open and removes the log. @throws what a handler threw, unless only its bus was closed. */
+  async end(): Promise<void> {
+    for (const driver of this.#open) await driver.close()
+    await this.#log.remove()
+    for (const failure of this.#failures)
+      if (!(failure instanceof TidingsError && failure.code === 'E_BUS_CLOSED')) throw failure
+  }
+}

@@ -1,0 +1,171 @@
+import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+
+/** What the server answers to one request. The default is an empty, complete answer. */
+export interface Reply {
+  /** Streamed word by word. */
+  text?: string
+  /** Arguments are streamed in fragments; a string is sent as it is, which allows malformed JSON. */
+  toolCalls?: readonly { name: string; arguments: unknown; id?: string }[]
+  /** Tokens reported at the end, where the request asks for them. */
+  usage?: { prompt: number; completion: number }
+  /** An error instead of an answer, such as 429 or 500. */
+  status?: number
+  /** The `retry-after` header, in seconds. */
+  retryAfter?: number
+  /** Destroys the socket after so many chunks. */
+  cutAfter?: number
+  /** Ends the answer in good order after so many chunks, without a finish reason or `[DONE]`. */
+  endAfter?: number
+  /** Sends an error object as an event after so many chunks, as providers do when they fail half-way. */
+  errorAfter?: number
+  /** Awaited before each chunk: a delay makes a slow stream, an open promise makes one that hangs. */
+  before?: (chunk: number) => unknown
+}
+
+export interface RecordedRequest {
+  readonly path: string
+  readonly headers: IncomingHttpHeaders
+  readonly body: ChatRequest
+  /** Resolves when the exchange is over: whether the answer was sent to its end or the connection was lost. */
+  readonly outcome: Promise<'sent' | 'lost'>
+}
+
+/** The part of a chat-completions request that tests look at. */
+export interface ChatRequest {
+  model: string
+  messages: { role: string; content?: unknown; tool_calls?: unknown; tool_call_id?: string }[]
+  stream?: boolean
+  stream_options?: { include_usage?: boolean }
+  tools?: { type: string; function: { name: string; description?: string; parameters: unknown } }[]
+  response_format?: unknown
+}
+
+export interface OpenAIServer extends AsyncDisposable {
+  /** The base URL, `http://127.0.0.1:PORT/v1`. */
+  readonly url: string
+  readonly requests: readonly RecordedRequest[]
+  /** Queues replies; each request takes the next one. */
+  script(...replies: (Reply | ((request: ChatRequest) => Reply))[]): void
+}
+
+/**
+ * A local HTTP server that speaks the OpenAI chat-completions protocol, streaming, and fails on demand.
+ * Where the script is used up it answers 400, which no client repeats.
+ */
+export async function openaiServer(...replies: (Reply | ((request: ChatRequest) => Reply))[]): Promise<OpenAIServer> {
+  const queue = [...replies]
+  const requests: RecordedRequest[] = []
+
+  const server = createServer(async (request, response) => {
+    const body = await readJson(request)
+    if (!body) return fail(response, { status: 400 }, 'The body is not a chat-completions request')
+    const path = request.url ?? '/'
+    requests.push({ path, headers: request.headers, body, outcome: outcomeOf(response) })
+    if (!path.endsWith('/chat/completions')) return fail(response, { status: 404 }, `There is nothing at ${path}`)
+    const next = queue.shift()
+    if (!next) return fail(response, { status: 400 }, 'No reply is scripted for this request')
+    const reply = typeof next === 'function' ? next(body) : next
+    if (reply.status !== undefined) return fail(response, reply, `Scripted status ${reply.status}`)
+    if (body.stream) return stream(response, body, reply)
+    response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(completion(body, reply)))
+  })
+  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', resolve))
+
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`,
+    requests,
+    script: (...more) => void queue.push(...more),
+    async [Symbol.asyncDispose]() {
+      const closed = new Promise(resolve => server.close(resolve))
+      server.closeAllConnections()
+      await closed
+    },
+  }
+}
+
+async function readJson(request: IncomingMessage): Promise<ChatRequest | undefined> {
+  const chunks: Buffer[] = []
+  for await (const chunk of request) chunks.push(chunk as Buffer)
+  try {
+    const body = JSON.parse(Buffer.concat(chunks).toString()) as ChatRequest
+    return Array.isArray(body.messages) ? body : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function outcomeOf(response: ServerResponse): Promise<'sent' | 'lost'> {
+  return new Promise(resolve => response.once('close', () => resolve(response.writableFinished ? 'sent' : 'lost')))
+}
+
+function fail(response: ServerResponse, { status = 500, retryAfter }: Reply, message: string): void {
+  const headers = retryAfter === undefined ? {} : { 'retry-after': String(retryAfter) }
+  response.writeHead(status, { 'content-type': 'application/json', ...headers })
+  response.end(JSON.stringify({ error: failure(status, message) }))
+}
+
+const failure = (status: number, message: string) => ({ message, type: 'scripted', param: null, code: String(status) })
+const event = (data: object): string => `data: ${JSON.stringify(data)}\n\n`
+
+async function stream(response: ServerResponse, request: ChatRequest, reply: Reply): Promise<void> {
+  response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-cache' })
+  const chunks = chunksOf(request, reply)
+  for (const [i, chunk] of chunks.entries()) {
+    if (i === reply.cutAfter) return void response.destroy()
+    if (i === reply.endAfter) return void response.end()
+    if (i === reply.errorAfter) return void response.end(event({ error: failure(500, 'Scripted failure') }))
+    await reply.before?.(i)
+    if (response.destroyed) return
+    await new Promise<unknown>(resolve => response.write(event(chunk), resolve))
+  }
+  response.end('data: [DONE]\n\n')
+}
+
+function chunksOf(request: ChatRequest, reply: Reply): object[] {
+  const head = { id: 'chatcmpl-scripted', object: 'chat.completion.chunk', created: 0, model: request.model }
+  const delta = (delta: object, finish_reason: string | null = null) => ({
+    ...head,
+    choices: [{ index: 0, delta, finish_reason }],
+  })
+  const calls = callsOf(reply).flatMap((call, index) => [
+    delta({ tool_calls: [{ ...call, index, function: { name: call.function.name, arguments: '' } }] }),
+    ...fragments(call.function.arguments).map(part => delta({ tool_calls: [{ index, function: { arguments: part } }] })),
+  ])
+  return [
+    delta({ role: 'assistant', content: '' }),
+    ...(reply.text?.match(/\S+\s*/g) ?? []).map(content => delta({ content })),
+    ...calls,
+    delta({}, finishReason(reply)),
+    ...(request.stream_options?.include_usage ? [{ ...head, choices: [], usage: usageOf(reply) }] : []),
+  ]
+}
+
+function completion(request: ChatRequest, reply: Reply): object {
+  const calls = callsOf(reply)
+  const message = { role: 'assistant', content: reply.text ?? null, ...(calls.length > 0 && { tool_calls: calls }) }
+  return {
+    id: 'chatcmpl-scripted',
+    object: 'chat.completion',
+    created: 0,
+    model: request.model,
+    choices: [{ index: 0, message, finish_reason: finishReason(reply) }],
+    usage: usageOf(reply),
+  }
+}
+
+function callsOf({ toolCalls = [] }: Reply) {
+  return toolCalls.map(({ name, arguments: input, id }, i) => ({
+    id: id ?? `call_${i + 1}`,
+    type: 'function',
+    function: { name, arguments: typeof input === 'string' ? input : JSON.stringify(input) },
+  }))
+}
+
+const fragments = (text: string): string[] => text.match(/[^]{1,7}/g) ?? []
+const finishReason = (reply: Reply): string => (reply.toolCalls?.length ? 'tool_calls' : 'stop')
+
+function usageOf({ usage = { prompt: 1, completion: 1 } }: Reply): object {
+  const { prompt, completion } = usage
+  return { prompt_tokens: prompt, completion_tokens: completion, total_tokens: prompt + completion }
+}

@@ -1,0 +1,52 @@
+import { TidingsError } from '../errors.ts'
+import type { Bus } from '../bus/bus.ts'
+
+/** A run under way: its signal, and a race that ends with it. */
+export interface Watch extends Disposable {
+  readonly signal: AbortSignal
+  race<T>(work: Promise<T>): Promise<T>
+}
+
+/** Ends runs that nobody waits for any more, or that outlast their timeout. */
+export class Cancellations {
+  readonly #bus: Bus
+  readonly #running = new Map<string, AbortController>()
+  #unsubscribe: (() => void) | undefined
+
+  constructor(bus: Bus) {
+    this.#bus = bus
+  }
+
+  start() {
+    this.#unsubscribe = this.#bus.onSignal([{ types: ['call.cancelled'] }], event => {
+      this.#running.get(event.subject ?? '')?.abort(new TidingsError('E_TASK_CANCELLED', 'nobody waits for this call any more'))
+    })
+  }
+
+  stop() {
+    this.#unsubscribe?.()
+  }
+
+  /** `timeout` in ms, from now. */
+  watch(call: string, timeout: number, name: string): Watch {
+    const controller = new AbortController()
+    const { signal } = controller
+    this.#running.set(call, controller)
+    const timer = setTimeout(
+      () => controller.abort(new TidingsError('E_TOOL_TIMEOUT', `${name} ran longer than ${timeout} ms`)),
+      Math.min(timeout, 2 ** 31 - 1),
+    )
+    return {
+      signal,
+      race: work =>
+        new Promise((resolve, reject) => {
+          signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+          work.then(resolve, reject)
+        }),
+      [Symbol.dispose]: () => {
+        clearTimeout(timer)
+        this.#running.delete(call)
+      },
+    }
+  }
+}

@@ -1,0 +1,124 @@
+import type { CloudEvent } from '../event.ts'
+import { errorData, TidingsError } from '../errors.ts'
+import { answerTo } from '../bus/answer.ts'
+import type { Bus } from '../bus/bus.ts'
+import { backoff, type Handled } from '../bus/delivery.ts'
+import type { Delivery } from '../bus/driver.ts'
+import { claimId } from '../bus/ids.ts'
+import type { Pauses } from '../bus/pauses.ts'
+import { Workers } from '../bus/workers.ts'
+import { milliseconds } from '../tasks/duration.ts'
+import { validate } from '../schema.ts'
+import { Cancellations } from './cancellations.ts'
+import { runInThread } from './thread.ts'
+import type { Tool, ToolContext } from './tool.ts'
+
+const defaultTimeout = '1m'
+
+export interface ToolStationOptions {
+  bus: Bus
+  tools: readonly Tool[]
+  pauses: Pauses
+  /** URL of the module whose default export is the app; blocking tools are loaded from it in their threads. */
+  module?: string
+}
+
+/** Hosts tools: `tool.invoke` → run → `tool.result` or `tool.failed`. */
+export class ToolStation {
+  readonly #options: ToolStationOptions
+  readonly #cancellations: Cancellations
+  readonly #workers: Workers
+
+  constructor(options: ToolStationOptions) {
+    this.#options = options
+    this.#cancellations = new Cancellations(options.bus)
+    this.#workers = new Workers(options.bus, options.pauses)
+  }
+
+  async start(): Promise<void> {
+    this.#cancellations.start()
+    await Promise.all(this.#options.tools.map(tool => this.#host(tool)))
+  }
+
+  /** Takes no more calls, and lets those under way end. */
+  async stop(): Promise<void> {
+    await this.#workers.stop()
+    this.#cancellations.stop()
+  }
+
+  #host(tool: Tool): Promise<void> {
+    const { limit, rate } = tool.options
+    return this.#workers.host({
+      kind: 'tool',
+      name: tool.name,
+      type: 'tool.invoke',
+      ...(limit !== undefined && { limit }),
+      ...(rate && { rate: { count: rate.count, per: milliseconds(rate.per) } }),
+      handle: (event, delivery) => this.#handle(tool, event, delivery),
+    })
+  }
+
+  async #handle(tool: Tool, event: CloudEvent, delivery: Delivery): Promise<Handled> {
+    const { bus } = this.#options
+    const source = `/tools/${tool.name}`
+    try {
+      const output = await this.#run(tool, event, delivery)
+      const answer = answerTo(event, source, 'tool.result', { output: output === undefined ? null : output })
+      return { outcome: { kind: 'done' }, events: await bus.encodeAll([answer]) }
+    } catch (error) {
+      const data = errorData(error, 'E_TOOL_THREW')
+      const again = data.code === 'E_TOOL_THREW' || data.code === 'E_TOOL_TIMEOUT'
+      const { attempts = 1, atMostOnce } = tool.options
+      if (again && !atMostOnce && delivery.attempt < attempts)
+        return { outcome: { kind: 'retry', after: backoff(delivery.attempt), reason: `${data.code}: ${data.message}` } }
+      const answer = answerTo(event, source, 'tool.failed', { error: data })
+      return { outcome: { kind: 'done' }, events: await bus.encodeAll([answer]) }
+    }
+  }
+
+  async #run(tool: Tool, event: CloudEvent, delivery: Delivery): Promise<unknown> {
+    const { bus, module } = this.#options
+    const { options } = tool
+    const data = event.data as { input?: unknown } | null
+    const input = await validate(options.input, data?.input, 'E_TOOL_INPUT', tool.name)
+    if (options.atMostOnce) await this.#claim(event)
+    const timeout = milliseconds(options.timeout ?? defaultTimeout)
+    using abort = this.#cancellations.watch(event.id, timeout, tool.name)
+    const context: ToolContext = {
+      signal: abort.signal,
+      idempotencyKey: event.id,
+      attempt: delivery.attempt,
+      event,
+      progress: progress =>
+        bus.signal({
+          type: 'tool.progress',
+          source: `/tools/${tool.name}`,
+          tenant: event.tenant,
+          correlationid: event.correlationid,
+          subject: event.id,
+          data: progress,
+          ...(event.replyto !== undefined && { target: event.replyto }),
+          ...(event.user !== undefined && { user: event.user }),
+        }),
+    }
+    const output = await abort.race(
+      options.blocking ? runInThread(tool, module, input, context) : (async () => options.run(input, context))(),
+    )
+    return options.output ? validate(options.output, output, 'E_TOOL_OUTPUT', tool.name) : output
+  }
+
+  /** Claimed before it starts: whoever finds the claim there does not know how the first start ended. */
+  async #claim(event: CloudEvent): Promise<void> {
+    const claim = await this.#options.bus.publish({
+      id: claimId(event.id),
+      type: 'tool.claimed',
+      source: `/tools/${event.target}`,
+      tenant: event.tenant,
+      correlationid: event.correlationid,
+      causationid: event.id,
+      hops: event.hops,
+      data: null,
+    })
+    if (claim.duplicate) throw new TidingsError('E_TOOL_OUTCOME_UNKNOWN', `${event.target} was started before, and its end is not known`)
+  }
+}

@@ -1,0 +1,37 @@
+import { Worker } from 'node:worker_threads'
+import { errorData, TidingsError } from '../errors.ts'
+import type { Tool, ToolContext } from './tool.ts'
+
+/** What goes into the thread. */
+export interface ThreadRequest {
+  module: string
+  tool: string
+  input: unknown
+  context: Omit<ToolContext, 'signal' | 'progress'>
+}
+
+/** What comes out of it, progress first, then one end. */
+export type ThreadAnswer = { progress: unknown } | { output: unknown } | { error: ReturnType<typeof errorData> }
+
+/** Runs a tool in a thread of its own, which ends with it; an abort ends it in the middle. */
+export function runInThread(tool: Tool, module: string | undefined, input: unknown, context: ToolContext): Promise<unknown> {
+  if (!module)
+    throw new TidingsError('E_APP_INVALID', `${tool.name} is blocking: start the app with { module: import.meta.url }`)
+  const { signal, progress, ...plain } = context
+  const workerData: ThreadRequest = { module, tool: tool.name, input, context: plain }
+  const worker = new Worker(new URL(`./thread-main${import.meta.url.slice(-3)}`, import.meta.url), { workerData })
+  const end = () => void worker.terminate()
+  signal.addEventListener('abort', end, { once: true })
+  return new Promise((resolve, reject) => {
+    worker.on('message', (answer: ThreadAnswer) => {
+      if ('progress' in answer) progress(answer.progress)
+      else if ('output' in answer) resolve(answer.output)
+      else reject(new TidingsError('E_TOOL_THREW', answer.error.message))
+    })
+    worker.on('error', reject)
+    worker.on('exit', code => reject(new TidingsError('E_TOOL_THREW', `the thread of ${tool.name} ended with code ${code}`)))
+  }).finally(() => {
+    signal.removeEventListener('abort', end)
+    end()
+  })
+}

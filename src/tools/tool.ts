@@ -1,0 +1,49 @@
+import { TidingsError } from '../errors.ts'
+import type { CloudEvent } from '../event.ts'
+import type { Schema } from '../schema.ts'
+import type { Duration } from '../tasks/duration.ts'
+import type { Callable } from '../tasks/script.ts'
+
+/** What a tool's code gets beside its input. */
+export interface ToolContext {
+  /** Aborts on timeout and when nobody waits for the answer any more. */
+  readonly signal: AbortSignal
+  /** The same for every attempt of one call: hand it to whatever can deduplicate by it. */
+  readonly idempotencyKey: string
+  readonly attempt: number
+  readonly event: CloudEvent
+  /** Says how far it is. Heard by whoever listens now; kept nowhere. */
+  progress(data: unknown): void
+}
+
+export interface ToolOptions<Input, Output> {
+  /** For models: what it does and when to use it. */
+  description: string
+  input: Schema<Input>
+  output?: Schema<Output>
+  run(input: Input, context: ToolContext): Output | Promise<Output>
+  /** Most runs at once, over all workers of the log. Default: 256 in each process. */
+  limit?: number
+  /** Most starts per duration in each process: with several workers the sum is approximate. */
+  rate?: { count: number; per: Duration }
+  /** From start, not from queueing. Default one minute. */
+  timeout?: Duration
+  /** How often it is tried when it throws or times out. Default 1: the agent sees the first failure. */
+  attempts?: number
+  /** Never started twice: a crash in the middle answers E_TOOL_OUTCOME_UNKNOWN. */
+  atMostOnce?: boolean
+  /** Blocks its thread: runs in a worker thread, which loads the app's module again. */
+  blocking?: boolean
+}
+
+export interface Tool<Input = unknown, Output = unknown> extends Callable<Input, Output> {
+  readonly kind: 'tool'
+  readonly options: ToolOptions<Input, Output>
+}
+
+/** A tool under its name, dotted lower-case words. Hosted by every worker whose app uses it. */
+export function tool<Input, Output>(name: string, options: ToolOptions<Input, Output>): Tool<Input, Output> {
+  if (!/^[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)*$/.test(name) || name.length > 64)
+    throw new TidingsError('E_APP_INVALID', `"${name}" is not a tool name: dotted lower-case words, at most 64 characters`)
+  return { kind: 'tool', name, options }
+}

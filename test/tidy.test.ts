@@ -1,0 +1,117 @@
+import { existsSync, globSync, readFileSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
+import { expect, test } from 'vitest'
+import manifest from '../package.json' with { type: 'json' }
+
+/*
+ * Style that a machine can check. Each test collects offences as `file: what`, so that a failure says where to look.
+ */
+
+const root = join(import.meta.dirname, '..')
+const read = (file: string) => readFileSync(join(root, file), 'utf8')
+const files = (...patterns: string[]) =>
+  globSync(patterns, { cwd: root, exclude: ['**/node_modules', 'dist'] }).toSorted()
+
+const code = files('{src,test,examples,bench,scripts}/**/*.{ts,mjs}', '*.ts')
+const tests = code.filter(file => file.endsWith('.test.ts'))
+const source = code.filter(file => file.startsWith('src/') && !file.endsWith('.test.ts'))
+
+/** Files that a source file names by a relative path: imports of every kind, and `new URL('./worker.ts', …)`. */
+const references = (file: string) =>
+  [...read(file).matchAll(/['"](\.{1,2}\/[^'"\s]+\.ts)['"]/g)]
+    .map(([, path]) => join(dirname(file), path!))
+    .filter(path => existsSync(join(root, path)))
+
+/** `src/agents/loop.ts` → `agents`; `src/event.ts` → `event`; the drivers count one by one: `drivers/sqlite`. */
+function unit(file: string): string {
+  const [, folder, name] = file.split('/')
+  if (name === undefined) return basename(folder!, '.ts')
+  return folder === 'drivers' ? `drivers/${basename(name, '.ts')}` : folder!
+}
+
+test('import rule: stations meet on the bus only', () => {
+  const core = ['errors', 'pattern', 'event']
+  const stations = ['agents', 'tools', 'models', 'workflows', 'triggers', 'gateway', 'replay', 'trace']
+  const allowed: Record<string, string[] | 'anything'> = {
+    errors: [],
+    pattern: ['errors'],
+    event: ['errors', 'pattern'],
+    bus: core,
+    tasks: [...core, 'bus'],
+    ...Object.fromEntries(stations.map(station => [station, [...core, 'bus', 'tasks']])),
+    runtime: 'anything',
+    cli: 'anything',
+    testing: 'anything',
+    index: 'anything',
+  }
+  const offences = source.flatMap(file => {
+    const from = unit(file)
+    const may = from.startsWith('drivers/') ? [...core, 'bus'] : allowed[from]
+    if (may === undefined) return [`${file}: ${from} has no place in the import rule (test/tidy.test.ts)`]
+    return references(file)
+      .filter(
+        path => !path.startsWith('src/') || !(may === 'anything' || unit(path) === from || may.includes(unit(path))),
+      )
+      .map(path => `${file}: must not import ${path}`)
+  })
+  expect(offences).toEqual([])
+})
+
+test('relative imports name the file, with .ts', () => {
+  const offences = code.flatMap(file =>
+    [...read(file).matchAll(/^(?:import|export|\}).*? from '(\.[^']*)'/gm)]
+      .filter(([, path]) => !/\.(ts|mjs|json)$/.test(path!))
+      .map(([, path]) => `${file}: ${path}`),
+  )
+  expect(offences).toEqual([])
+})
+
+test('every file in src is reached from what the package exports', () => {
+  const targets = Object.values(manifest.exports).map(target => (typeof target === 'string' ? target : target.default))
+  const entries = [...targets, manifest.bin.tidings]
+    .filter(target => target.endsWith('.js'))
+    .map(target => join(target).replace(/^dist/, 'src').replace(/\.js$/, '.ts'))
+  expect(entries.filter(entry => !source.includes(entry))).toEqual([])
+
+  const reached = new Set(entries)
+  for (const file of reached) for (const path of references(file)) reached.add(path)
+  expect(source.filter(file => !reached.has(file))).toEqual([])
+})
+
+test('files stay small', () => {
+  const offences = code.map(file => `${file}: ${read(file).split('\n').length} lines`)
+  expect(offences.filter(offence => Number(/(\d+) lines$/.exec(offence)![1]) > 400)).toEqual([])
+})
+
+test('nothing is left for later', () => {
+  const mark = new RegExp(['TO' + 'DO', 'FIX' + 'ME', 'XX' + 'X'].map(word => String.raw`\b${word}\b`).join('|'))
+  expect(code.filter(file => mark.test(read(file)))).toEqual([])
+})
+
+test('no test is switched off or singled out', () => {
+  const mark = /\b(?:test|it|describe)(?:\.\w+)*\.(?:only|skip|todo|fails)\b|\bx(?:it|describe)\(/
+  expect(tests.filter(file => mark.test(read(file)))).toEqual([])
+})
+
+test('every error code is in the table, and used', () => {
+  const table = [...read('src/errors.ts').matchAll(/^ {2}(E_[A-Z_]+):/gm)].map(([, name]) => name!)
+  const used = new Set(
+    source.filter(file => file !== 'src/errors.ts').flatMap(file => read(file).match(/\bE_[A-Z_]+\b/g) ?? []),
+  )
+  expect([...used].filter(name => !table.includes(name))).toEqual([])
+  expect(table.filter(name => !used.has(name))).toEqual([])
+})
+
+test('relative links in Markdown point at files', () => {
+  const offences = files('*.md', '{docs,examples,bench}/**/*.md').flatMap(file =>
+    [
+      ...read(file)
+        .replace(/^ *```[^]*?^ *```/gm, '')
+        .matchAll(/\]\(([^)\s]+)\)/g),
+    ]
+      .map(([, link]) => link!.replace(/#.*/, ''))
+      .filter(link => link !== '' && !/^[a-z]+:/.test(link) && !existsSync(join(root, dirname(file), decodeURI(link))))
+      .map(link => `${file}: ${link}`),
+  )
+  expect(offences).toEqual([])
+})
