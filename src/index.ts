@@ -2,7 +2,7 @@ export { agent, type Agent, type ModelAgentOptions, type ModelLike, type Program
 export { errors, TidingsError, type ErrorCode, type ErrorData } from './errors.ts'
 export { event, type CloudEvent, type Draft, type EventType } from './event.ts'
 export { model, type Model, type ModelOptions } from './models/model.ts'
-export { offlineModel } from './models/offline/index.ts'
+export { offlineModel } from './models/offline/language-model.ts'
 export { modelFromEnvironment } from './models/provider.ts'
 export { app, type App, type AppOptions, type Member } from './runtime/app.ts'
 export { start, type Role, type Running, type StartOptions } from './runtime/start.ts'

@@ -56,11 +56,40 @@ test('publint has nothing to say', async () => {
   expect(messages.map(message => formatMessage(message, manifest))).toEqual([])
 })
 
-test('it can be imported', async () => {
-  const script = `import * as tidings from 'tidings'; console.log(Object.keys(tidings).join(' '))`
-  const stdout = await run(process.execPath, ['--input-type=module', '--eval', script], project)
-  expect(stdout.trim().split(' ')).toEqual(expect.arrayContaining(['agent', 'app', 'event', 'tool', 'TidingsError']))
+test('a program of agent and tools runs, tools in worker threads too', async () => {
+  await writeFile(join(project, 'program.js'), program)
+  const stdout = await run(process.execPath, ['program.js'], project)
+  expect(stdout).toBe('42\n')
 })
+
+const program = `
+import { agent, app, start, tool } from 'tidings'
+import { z } from 'zod'
+
+const input = z.object({ n: z.number() })
+const double = tool('double', { description: 'n × 2', input, run: ({ n }) => 2 * n })
+const increment = tool('increment', { description: 'n + 1', input, blocking: true, run: ({ n }) => n + 1 })
+const clerk = agent('clerk', {
+  on: 'order.paid',
+  async run(ctx, { n }) {
+    const doubled = await ctx.call(double, { n })
+    ctx.emit({ type: 'order.booked', data: { n: await ctx.call(increment, { n: doubled }) } })
+  },
+})
+const desk = app({ use: [clerk, double, increment] })
+export default desk
+
+if (import.meta.main) {
+  const running = await start(desk, { module: import.meta.url, only: ['agents', 'tools'] })
+  await running.bus.publish({ type: 'order.paid', data: { n: 20.5 } })
+  const booked = running.bus.follow(0, [{ types: ['order.booked'] }], AbortSignal.timeout(20_000))
+  for await (const { event } of booked) {
+    console.log(event.data.n)
+    break
+  }
+  await running.stop()
+}
+`
 
 test('its types arrive', async () => {
   await writeFile(

@@ -16,9 +16,13 @@ const code = files('{src,test,examples,bench,scripts}/**/*.{ts,mjs}', '*.ts')
 const tests = code.filter(file => file.endsWith('.test.ts'))
 const source = code.filter(file => file.startsWith('src/') && !file.endsWith('.test.ts'))
 
-/** Files that a source file names by a relative path: imports of every kind, and `new URL('./worker.ts', …)`. */
+/** Files that a source file names by a relative path: imports of every kind, and the entries of worker threads. */
 const references = (file: string) =>
-  [...read(file).matchAll(/['"](\.{1,2}\/[^'"\s]+\.ts)['"]/g)]
+  [
+    ...read(file)
+      .replaceAll('${import.meta.url.slice(-3)}', '.ts')
+      .matchAll(/['"`](\.{1,2}\/[^'"`\s]+\.ts)['"`]/g),
+  ]
     .map(([, path]) => join(dirname(file), path!))
     .filter(path => existsSync(join(root, path)))
 
@@ -30,12 +34,13 @@ function unit(file: string): string {
 }
 
 test('import rule: stations meet on the bus only', () => {
-  const core = ['errors', 'pattern', 'event']
+  const core = ['errors', 'pattern', 'schema', 'event']
   const stations = ['agents', 'tools', 'models', 'workflows', 'triggers', 'gateway', 'replay', 'trace']
   const allowed: Record<string, string[] | 'anything'> = {
     errors: [],
     pattern: ['errors'],
-    event: ['errors', 'pattern'],
+    schema: ['errors'],
+    event: ['errors', 'pattern', 'schema'],
     bus: core,
     tasks: [...core, 'bus'],
     ...Object.fromEntries(stations.map(station => [station, [...core, 'bus', 'tasks']])),
@@ -112,6 +117,19 @@ test('relative links in Markdown point at files', () => {
       .map(([, link]) => link!.replace(/#.*/, ''))
       .filter(link => link !== '' && !/^[a-z]+:/.test(link) && !existsSync(join(root, dirname(file), decodeURI(link))))
       .map(link => `${file}: ${link}`),
+  )
+  expect(offences).toEqual([])
+})
+
+test('package-lock.json lists every platform', () => {
+  // npm leaves out of the lock what the registry did not have at that moment, and then `npm ci` fails elsewhere.
+  const { packages } = JSON.parse(read('package-lock.json')) as {
+    packages: Record<string, { optionalDependencies?: Record<string, string> }>
+  }
+  const offences = Object.entries(packages).flatMap(([path, { optionalDependencies = {} }]) =>
+    Object.keys(optionalDependencies)
+      .filter(name => !packages[`${path}/node_modules/${name}`] && !packages[`node_modules/${name}`])
+      .map(name => `${name}, wanted by ${path}`),
   )
   expect(offences).toEqual([])
 })

@@ -57,6 +57,8 @@ async function load<T>(name: string, importing: () => Promise<T>): Promise<T> {
   try {
     return await importing()
   } catch (cause) {
-    throw new TidingsError('E_MODEL_UNKNOWN', `The package ${name} cannot be loaded. Run: npm install ${name}`, { cause })
+    throw new TidingsError('E_MODEL_UNKNOWN', `The package ${name} cannot be loaded. Run: npm install ${name}`, {
+      cause,
+    })
   }
 }

@@ -57,7 +57,7 @@ export async function openaiServer(...replies: (Reply | ((request: ChatRequest) 
   const queue = [...replies]
   const requests: RecordedRequest[] = []
 
-  const server = createServer(async (request, response) => {
+  const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const body = await readJson(request)
     if (!body) return fail(response, { status: 400 }, 'The body is not a chat-completions request')
     const path = request.url ?? '/'
@@ -69,6 +69,9 @@ export async function openaiServer(...replies: (Reply | ((request: ChatRequest) 
     if (reply.status !== undefined) return fail(response, reply, `Scripted status ${reply.status}`)
     if (body.stream) return stream(response, body, reply)
     response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(completion(body, reply)))
+  }
+  const server = createServer((request, response) => {
+    answer(request, response).catch((error: Error) => response.destroy(error))
   })
   await new Promise<void>((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', resolve))
 
@@ -130,7 +133,9 @@ function chunksOf(request: ChatRequest, reply: Reply): object[] {
   })
   const calls = callsOf(reply).flatMap((call, index) => [
     delta({ tool_calls: [{ ...call, index, function: { name: call.function.name, arguments: '' } }] }),
-    ...fragments(call.function.arguments).map(part => delta({ tool_calls: [{ index, function: { arguments: part } }] })),
+    ...fragments(call.function.arguments).map(part =>
+      delta({ tool_calls: [{ index, function: { arguments: part } }] }),
+    ),
   ])
   return [
     delta({ role: 'assistant', content: '' }),

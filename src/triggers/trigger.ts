@@ -1,15 +1,16 @@
 import type { Bus } from '../bus/bus.ts'
 
-/** A publisher from the outside world. It publishes before it acknowledges to its source. */
+/** A door through which the outside comes in: what it takes is on the log before it is acknowledged. */
 export interface Trigger {
   readonly kind: 'trigger'
   readonly name: string
-  /** Opens the trigger. @throws E_PORT_IN_USE and others, with what to do next. */
+  /** Opens the door. @throws E_PORT_IN_USE */
   start(bus: Bus): Promise<RunningTrigger>
 }
 
 export interface RunningTrigger {
-  /** Where it can be reached, for people: `smtp://127.0.0.1:2525`. */
+  /** Where it listens, as a URL: `smtp://127.0.0.1:2525`. */
   readonly address: string
+  /** Takes nothing more, and lets what is under way end. */
   stop(): Promise<void>
 }

@@ -28,11 +28,12 @@ export function documentsIn(root: string, without: readonly string[] = []): Docu
   })
   const paths = new Set(found.map(({ path }) => path))
   return found
-    .filter(({ path, size }) => size > 0 && size <= largest && !paths.has(path.replace(/.*\/(?=node_modules\/)/, '')) === isNested(path))
+    .filter(({ path, size }) => size > 0 && size <= largest && (outermost(path) === path || !paths.has(outermost(path))))
     .toSorted((a, b) => (a.path < b.path ? -1 : 1))
 }
 
-const isNested = (path: string) => path.lastIndexOf('/node_modules/') > 0
+/** Where a package that is installed inside another one would lie if it were installed at the top. */
+const outermost = (path: string) => path.replace(/.*\/(?=node_modules\/)/, '')
 
 function* walk(folder: string, without: ReadonlySet<string>): Generator<string> {
   for (const entry of readdirSync(folder, { withFileTypes: true })) {

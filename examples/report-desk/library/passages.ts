@@ -18,9 +18,13 @@ interface Block {
 const enough = 80
 const most = 250
 
-/** Splits Markdown or plain text by headings and paragraphs into passages of about 80 to 250 words, leaving out nothing. */
+/**
+ * Splits Markdown or plain text by headings and paragraphs into passages of about 80 to 250 words. Only front matter is
+ * left out.
+ */
 export function passagesOf(text: string, page?: number): Passage[] {
-  const headings: string[] = []
+  const front = /^---\r?\n[^]*?\n---\r?\n/.exec(text)?.[0] ?? ''
+  const headings = [/^title:\s*["']?(.*?)["']?\s*$/m.exec(front)?.[1] ?? '']
   const passages: Passage[] = []
   const lines = lineCounter(text)
   let open: { start: number; end: number; words: number; heading: string } | undefined
@@ -29,12 +33,13 @@ export function passagesOf(text: string, page?: number): Passage[] {
     if (!open) return
     const { start, end, heading } = open
     const slice = text.slice(start, end).trimEnd()
-    const place = page === undefined ? `lines ${lines(start)}–${lines(start + slice.length)}` : `page ${page}`
-    passages.push({ text: slice, heading, place })
+    const [first, last] = [lines(start), lines(start + slice.length)]
+    const inText = first === last ? `line ${first}` : `lines ${first}–${last}`
+    passages.push({ text: slice, heading, place: page === undefined ? inText : `page ${page}` })
     open = undefined
   }
 
-  for (const block of blocksOf(text)) {
+  for (const block of blocksOf(text, front.length)) {
     if (block.level > 0) {
       if (block.level <= 2 || (open && open.words >= enough / 2)) close()
       headings.length = Math.min(headings.length, block.level - 1)
@@ -51,10 +56,10 @@ export function passagesOf(text: string, page?: number): Passage[] {
 }
 
 /** Headings, paragraphs, and fenced code, each in pieces of at most {@link most} words. */
-function* blocksOf(text: string): Generator<Block> {
+function* blocksOf(text: string, offset: number): Generator<Block> {
   let start = -1
   let fence: string | undefined
-  for (const { from, to, line } of linesOf(text)) {
+  for (const { from, to, line } of linesOf(text, offset)) {
     const mark = /^\s*(`{3,}|~{3,})/.exec(line)?.[1]
     const heading = fence === undefined ? /^(#{1,6})\s+\S/.exec(line)?.[1] : undefined
     const ends = fence === undefined && (line.trim() === '' || heading !== undefined || mark !== undefined)
@@ -74,8 +79,8 @@ function* blocksOf(text: string): Generator<Block> {
   if (start >= 0) yield* pieces(text, start, text.length)
 }
 
-function* linesOf(text: string): Generator<{ from: number; to: number; line: string }> {
-  for (let from = 0; from < text.length; ) {
+function* linesOf(text: string, offset: number): Generator<{ from: number; to: number; line: string }> {
+  for (let from = offset; from < text.length; ) {
     const newline = text.indexOf('\n', from)
     const to = newline < 0 ? text.length : newline + 1
     yield { from, to, line: text.slice(from, to) }
@@ -110,8 +115,9 @@ const countWords = (text: string) => text.match(/\S+/g)?.length ?? 0
 function titleOf(line: string): string {
   return line
     .replace(/^#+\s+|\s+#*\s*$/g, '')
-    .replace(/!?\[([^\]]*)\](?:\([^)]*\)|\[[^\]]*\])?/g, '$1')
-    .replace(/<[^>]*>|[*`]/g, '')
+    .replace(/!\[[^\]]*\]\([^)]*\)|<[^>]*>|[*`]/g, '')
+    .replace(/\[([^\]]*)\](?:\([^)]*\)|\[[^\]]*\])?/g, '$1')
+    .replace(/\s+/g, ' ')
     .trim()
 }
 

@@ -1,9 +1,8 @@
-import type { Consumer, Delivery, Entry, Outcome, Subscription } from '../../bus/driver.ts'
-import { shardOf } from '../../bus/ids.ts'
+import type { Consumer, Entry, Outcome, Subscription } from '../../bus/driver.ts'
 import type { CloudEvent } from '../../event.ts'
-import { compileFilter } from '../../pattern.ts'
 import type { Line, Pending } from './line.ts'
-import type { Handout, Reply, Rows, Settlement } from './protocol.ts'
+import { LocalConsumer, settlementOf } from './local.ts'
+import type { Reply, Rows, Settlement } from './protocol.ts'
 
 /** The subscriptions of this process, as the main thread sees them. */
 export class Consumers {
@@ -24,7 +23,12 @@ export class Consumers {
 
   async subscribe(subscription: Subscription): Promise<Consumer> {
     const number = ++this.#last
-    const consumer = new LocalConsumer(number, subscription, this.#line, this.#shards, () => this.#remove(number))
+    const consumer = new LocalConsumer(number, subscription, {
+      line: this.#line,
+      shards: this.#shards,
+      settle: (settlement, events) => this.settle(settlement, events),
+      closed: () => this.#remove(number),
+    })
     this.#all.set(number, consumer)
     this.#changed()
     const { group, mode, filter, inFlight, limit = null, from } = subscription
@@ -56,13 +60,21 @@ export class Consumers {
     if (this.#underway.size) for (const { event } of entries) this.#underway.delete(event.id)
   }
 
-  settlement(group: string, event: CloudEvent, outcome: Outcome): Settlement | undefined {
-    for (const consumer of this.#all.values()) {
-      if (consumer.group !== group) continue
-      const delivery = consumer.held.get(event.id)
-      if (delivery) return delivery.settlement(outcome)
+  /** Publishes `events` with the end of a delivery, or without it when the delivery is void already. */
+  async settle(settlement: Settlement | undefined, events: readonly Entry[]): Promise<void> {
+    const rows = this.flatten(events, true)
+    try {
+      await this.#line.submit(settlement ? ['settle', settlement, rows] : ['publish', rows], events)
+    } finally {
+      this.arrived(events)
     }
-    return undefined
+  }
+
+  /** Also of what is not in hand any more: the writer knows whether its shard was lost. */
+  settlement(group: string, event: CloudEvent, outcome: Outcome): Settlement | undefined {
+    const consumers = [...this.#all.values()].filter(consumer => consumer.group === group)
+    const consumer = consumers.find(({ held }) => held.has(event.id)) ?? consumers[0]
+    return consumer && settlementOf(consumer, event.id, consumer.held.get(event.id)?.position ?? 0, outcome)
   }
 
   /** A commit with this settlement was accepted. */
@@ -110,144 +122,3 @@ export class Consumers {
     this.#sharded = [...this.#all.values()].filter(consumer => consumer.subscription.mode === 'sharded')
   }
 }
-
-class LocalConsumer implements Consumer {
-  readonly number: number
-  readonly subscription: Subscription
-  readonly matches
-  readonly held = new Map<string, Handed>()
-  readonly owned = new Set<number>()
-  readonly line: Line
-  readonly #shards: number
-  readonly #onClose: () => void
-  /** Came from the writer while early hand-overs had filled the window; never more than the window. */
-  #waiting: Handed[] = []
-  #caughtUp = false
-  #paused = false
-
-  constructor(number: number, subscription: Subscription, line: Line, shards: number, onClose: () => void) {
-    this.number = number
-    this.subscription = subscription
-    this.line = line
-    this.matches = compileFilter(subscription.filter)
-    this.#shards = shards
-    this.#onClose = onClose
-  }
-
-  get group(): string {
-    return this.subscription.group
-  }
-
-  pause(): void {
-    if (this.#paused) return
-    this.#paused = true
-    this.line.submit(['pause', this.number]).catch(ignore)
-  }
-
-  /** When the log cannot be written, the writer frees what this consumer had as soon as it can be again. */
-  async close(): Promise<void> {
-    this.#paused = true
-    this.held.clear()
-    this.#waiting = []
-    this.#onClose()
-    await this.line.submit(['unsubscribe', this.number]).catch(ignore)
-  }
-
-  hasRoom(correlation: string): boolean {
-    return (
-      this.#caughtUp && !this.#paused && this.#waiting.length === 0 && this.held.size < this.subscription.inFlight &&
-      this.owned.has(shardOf(correlation, this.#shards))
-    )
-  }
-
-  takeEarly(event: CloudEvent): void {
-    const delivery = new Handed(this, event, 1, Date.now(), 0)
-    this.held.set(event.id, delivery)
-    queueMicrotask(() => {
-      if (this.held.get(event.id) === delivery) this.subscription.onDelivery(delivery)
-    })
-  }
-
-  take([, attempt, , position]: Handout, event: CloudEvent, since: number): void {
-    const delivery = new Handed(this, event, attempt, since, position)
-    if (this.subscription.mode === 'shared') {
-      if (this.#paused) this.line.submit(['giveBack', this.number, position]).catch(ignore)
-      else this.#give(delivery)
-    } else if (this.#paused || this.held.size >= this.subscription.inFlight) this.#waiting.push(delivery)
-    else this.#give(delivery)
-  }
-
-  /** A delivery left the hand. */
-  done(id: string): void {
-    this.held.delete(id)
-    if (this.#waiting.length && !this.#paused && this.held.size < this.subscription.inFlight) this.#give(this.#waiting.shift()!)
-  }
-
-  lose(shard: number): void {
-    this.owned.delete(shard)
-    for (const [id, delivery] of this.held) if (this.#shardOf(delivery) === shard) this.held.delete(id)
-    this.#waiting = this.#waiting.filter(delivery => this.#shardOf(delivery) !== shard)
-    this.subscription.onLost?.(shard)
-  }
-
-  loseAll(): void {
-    this.#caughtUp = false
-    for (const shard of [...this.owned]) this.lose(shard)
-  }
-
-  setCaughtUp(is: boolean): void {
-    this.#caughtUp = is
-  }
-
-  #give(delivery: Handed): void {
-    this.held.set(delivery.event.id, delivery)
-    this.subscription.onDelivery(delivery)
-  }
-
-  #shardOf(delivery: Delivery): number {
-    return shardOf(delivery.event.correlationid, this.#shards)
-  }
-}
-
-class Handed implements Delivery {
-  readonly event: CloudEvent
-  readonly attempt: number
-  readonly since: number
-  readonly #consumer: LocalConsumer
-  readonly #position: number
-
-  constructor(consumer: LocalConsumer, event: CloudEvent, attempt: number, since: number, position: number) {
-    this.#consumer = consumer
-    this.event = event
-    this.attempt = attempt
-    this.since = since
-    this.#position = position
-  }
-
-  get group(): string {
-    return this.#consumer.group
-  }
-
-  settlement(outcome: Outcome): Settlement {
-    const after = outcome.kind === 'retry' ? outcome.after : 0
-    const reason = outcome.kind === 'done' ? '' : outcome.reason
-    const key = outcome.kind === 'park' ? (outcome.key ?? null) : null
-    return [this.#consumer.number, this.event.id, this.#position, outcome.kind, after, reason, key]
-  }
-
-  async settle(outcome: Outcome, events: readonly Entry[] = []): Promise<void> {
-    const { event } = this
-    const consumer = this.#consumer
-    const isHeld = consumer.held.get(event.id) === this
-    if (!isHeld && events.length === 0) return
-    if (isHeld) consumer.done(event.id)
-    try {
-      await consumer.settleWith(this.settlement(outcome), isHeld, events)
-    } catch (error) {
-      if (isHeld && consumer.subscription.mode === 'shared') consumer.held.set(event.id, this)
-      throw error
-    }
-  }
-}
-
-const ignore = () => undefined

@@ -7,6 +7,7 @@ import { TidingsError } from '../../errors.ts'
  * log        every event, by position. Ids made by the runtime begin with their correlation, so the unique index on
  *            the id finds them; only events from outside need the second, partial index.
  * live       unfinished tasks: head version, wake-up, and the position from which the log must be kept for them
+ * seals      finished tasks whose first turn was purged, for as long again as events are kept
  * snapshots  the latest snapshot of a live task
  * groups     consumer groups; `next` is the first position that a shared group has not looked at
  * claims     deliveries of shared groups in somebody's hand, and redeliveries of sharded ones
@@ -25,6 +26,7 @@ const ddl = `
     task TEXT PRIMARY KEY, grp TEXT NOT NULL, shard INTEGER NOT NULL, pos INTEGER NOT NULL, version INTEGER NOT NULL,
     wake INTEGER) WITHOUT ROWID;
   CREATE INDEX live_wake ON live(wake, task) WHERE wake IS NOT NULL;
+  CREATE TABLE seals(task TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
   CREATE TABLE snapshots(task TEXT PRIMARY KEY, version INTEGER NOT NULL, state TEXT NOT NULL);
   CREATE TABLE groups(
     name TEXT PRIMARY KEY, mode TEXT NOT NULL, filter TEXT NOT NULL, next INTEGER NOT NULL) WITHOUT ROWID;

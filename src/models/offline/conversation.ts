@@ -22,7 +22,10 @@ export function conversation(prompt: LanguageModelV4Prompt): Conversation {
   const last = prompt.findLastIndex(message => message.role === 'user')
   const user = prompt[last]
   const parts = user?.role === 'user' ? user.content : []
-  const ask = parts.map(part => (part.type === 'text' ? part.text : '')).join('\n').trim()
+  const ask = parts
+    .map(part => (part.type === 'text' ? part.text : ''))
+    .join('\n')
+    .trim()
 
   const results = new Map<string, JSONValue | undefined>()
   for (const message of prompt) {

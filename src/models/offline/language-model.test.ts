@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { offlineModel } from './language-model.ts'
-import { notFound } from './material.ts'
+import { notFound, notSearched } from './material.ts'
 import { squeeze } from './sentences.ts'
 
 const model = offlineModel()
@@ -26,8 +26,18 @@ const job = new Cron('0 30 2 * * *') // DST
 |---|---|
 | utcOffset | This does not take care of daylight savings time, you want the timezone option instead. |`,
   },
-  { id: `${path}#2`, path, heading: 'Features', text: 'Croner schedules functions with cron expressions in JavaScript.' },
-  { id: 'docs/tea [hot].md#1', path: 'docs/tea [hot].md', heading: 'Tea', text: 'Pour boiling water over the green leaves.' },
+  {
+    id: `${path}#2`,
+    path,
+    heading: 'Features',
+    text: 'Croner schedules functions with cron expressions in JavaScript.',
+  },
+  {
+    id: 'docs/tea [hot].md#1',
+    path: 'docs/tea [hot].md',
+    heading: 'Tea',
+    text: 'Pour boiling water over the green leaves.',
+  },
 ]
 const search: LanguageModelV4FunctionTool = {
   type: 'function',
@@ -70,7 +80,8 @@ async function research(question: string, library: typeof passages, asText = fal
   for (let step = 0; step < 6; step++) {
     const { content, finishReason } = await model.doGenerate({ prompt, tools: [search, read] })
     const calls = content.filter(part => part.type === 'tool-call')
-    if (calls.length === 0) return { answer: content.map(part => (part.type === 'text' ? part.text : '')).join(''), inputs }
+    if (calls.length === 0)
+      return { answer: content.map(part => (part.type === 'text' ? part.text : '')).join(''), inputs }
     expect(finishReason.unified).toBe('tool-calls')
     prompt.push({ role: 'assistant', content: calls.map(call => ({ ...call, input: JSON.parse(call.input) })) })
     const results = calls.map(({ toolCallId, toolName, input }) => {
@@ -93,7 +104,9 @@ function quotes(answer: string) {
 }
 
 const words = fc.constantFrom(
-  ...'croner daylight saving time DST gap runs twice tea water the of a how does in handle # * | ` [ ] ( ) . ? : \n'.split(' '),
+  ...'croner daylight saving time DST gap runs twice tea water the of a how does in # * | ` [ ] ( ) . ? : \n'.split(
+    ' ',
+  ),
 )
 const prose = fc.array(words, { maxLength: 40 }).map(list => list.join(' '))
 const question = fc.oneof(prose, fc.string({ unit: 'grapheme', maxLength: 60 }))
@@ -132,6 +145,36 @@ describe('researcher', () => {
     expect(answer).toContain(notFound)
   })
 
+  test('says so where the tools failed', async () => {
+    const failed = { type: 'error-text' as const, value: 'disk is gone' }
+    const turn = (toolCallId: string, query: string): LanguageModelV4Prompt => [
+      { role: 'assistant', content: [{ type: 'tool-call', toolCallId, toolName: search.name, input: { query } }] },
+      { role: 'tool', content: [{ type: 'tool-result', toolCallId, toolName: search.name, output: failed }] },
+    ]
+    const answer = await say([user('What is croner?'), ...turn('1', 'croner'), ...turn('2', 'what')], [search, read])
+    expect(answer).toContain(notSearched)
+  })
+
+  test('calls another tool once, where it has to do with the question, and quotes what it says', async () => {
+    const weather = { ...read, name: 'weather_now', description: 'Tells the weather of a city' }
+    const prompt = [user('What is the weather in Oslo?')]
+    const { content } = await model.doGenerate({ prompt, tools: [weather] })
+    expect(content).toMatchObject([{ type: 'tool-call', toolCallId: 'offline-1', toolName: 'weather_now' }])
+    const output = { type: 'json' as const, value: { celsius: -3 } }
+    const answer = await say(
+      [
+        ...prompt,
+        {
+          role: 'assistant',
+          content: [{ type: 'tool-call', toolCallId: 'offline-1', toolName: 'weather_now', input: {} }],
+        },
+        { role: 'tool', content: [{ type: 'tool-result', toolCallId: 'offline-1', toolName: 'weather_now', output }] },
+      ],
+      [weather],
+    )
+    expect(answer).toContain('{"celsius":-3} [weather_now]')
+  })
+
   test('quotes only what the tools returned, word for word, whatever they return', async () => {
     await fc.assert(
       fc.asyncProperty(question, fc.array(prose, { maxLength: 4 }), async (asked, texts) => {
@@ -167,7 +210,7 @@ describe('writer and reviewer', () => {
   const verdict = z.object({ approved: z.boolean(), remarks: z.array(z.string()) })
   const asked = 'How does croner treat daylight saving time?'
   const notes = [
-    `## croner: DST\n\nA time that occurs twice runs once. [a.md#1]\n\nA time that does not exist is skipped. [b [x].md#2]`,
+    `## croner: DST\n\nA time that occurs twice runs once. [a.md#1]\n\nA time that is missing is skipped. [b [x].md#2]`,
     `## croner: time zone\n\nA time that occurs twice runs once. [a.md#1]`,
     `## croner: leap seconds\n\n${notFound}`,
   ]
@@ -176,7 +219,7 @@ describe('writer and reviewer', () => {
     const report = await say([user(JSON.stringify({ question: asked, notes }))])
     expect(report).toMatch(/^# How does croner treat daylight saving time\?\n\n## Short answer\n/)
     expect(report.split('A time that occurs twice runs once. [a.md#1]')).toHaveLength(2)
-    expect(report).toContain('A time that does not exist is skipped. [b [x].md#2]')
+    expect(report).toContain('A time that is missing is skipped. [b [x].md#2]')
     expect(report).toContain(`- croner: leap seconds: ${notFound}`)
     expect(await json(verdict, { question: asked, draft: report })).toEqual({ approved: true, remarks: [] })
     expect(await say([user(`Question: ${asked}\n\nNotes:\n\n${notes.join('\n\n')}`)])).toBe(report)
@@ -214,7 +257,8 @@ describe('any prompt', () => {
         for await (const part of (await model.doStream(options)).stream) {
           if (part.type === 'text-delta') text += part.delta
           if (part.type === 'tool-call') calls.push(part)
-          if (part.type === 'finish') expect(part).toMatchObject({ usage: first.usage, finishReason: first.finishReason })
+          if (part.type === 'finish')
+            expect(part).toMatchObject({ usage: first.usage, finishReason: first.finishReason })
         }
         expect([...(text ? [{ type: 'text', text }] : []), ...calls]).toEqual(first.content)
       }),
@@ -225,9 +269,24 @@ describe('any prompt', () => {
     const name = fc.constantFrom('parts', 'approved', 'remarks', 'title', 'sources', 'score', 'verdict', 'x')
     const leaf: fc.Arbitrary<z.ZodType> = fc.oneof(
       fc.constantFrom(z.string(), z.boolean(), z.null(), z.iso.datetime(), z.email(), z.url(), z.uuid(), z.literal(7)),
-      fc.tuple(fc.nat(30), fc.nat(30)).map(([a, b]) => z.string().min(a).max(a + b)),
-      fc.tuple(fc.integer({ min: -99, max: 99 }), fc.nat(9)).map(([a, b]) => z.int().min(a).max(a + b)),
-      fc.integer({ min: -99, max: 99 }).map(a => z.number().gt(a).lt(a + 1)),
+      fc.tuple(fc.nat(30), fc.nat(30)).map(([a, b]) =>
+        z
+          .string()
+          .min(a)
+          .max(a + b),
+      ),
+      fc.tuple(fc.integer({ min: -99, max: 99 }), fc.nat(9)).map(([a, b]) =>
+        z
+          .int()
+          .min(a)
+          .max(a + b),
+      ),
+      fc.integer({ min: -99, max: 99 }).map(a =>
+        z
+          .number()
+          .gt(a)
+          .lt(a + 1),
+      ),
       fc.integer({ min: 1, max: 9 }).map(a => z.int().multipleOf(a).min(1)),
       fc.uniqueArray(fc.string(), { minLength: 1, maxLength: 4 }).map(list => z.enum(list)),
     )
@@ -235,7 +294,12 @@ describe('any prompt', () => {
       shape: fc.oneof(
         { maxDepth: 3, depthSize: 'small' },
         leaf,
-        fc.tuple(tie('shape'), fc.nat(4), fc.nat(4)).map(([item, a, b]) => z.array(item).min(a).max(a + b)),
+        fc.tuple(tie('shape'), fc.nat(4), fc.nat(4)).map(([item, a, b]) =>
+          z
+            .array(item)
+            .min(a)
+            .max(a + b),
+        ),
         fc.tuple(tie('shape'), tie('shape')).map(([a, b]) => z.union([a, b])),
         fc.tuple(tie('shape'), tie('shape')).map(([a, b]) => z.tuple([a, b])),
         tie('shape').map(inner => inner.nullable()),
@@ -247,7 +311,15 @@ describe('any prompt', () => {
   })
 
   test('ends a recursive shape', async () => {
-    const tree = z.object({ title: z.string(), get parts() { return z.array(tree) }, get next() { return tree.nullable() } })
+    const tree = z.object({
+      title: z.string(),
+      get parts() {
+        return z.array(tree)
+      },
+      get next() {
+        return tree.nullable()
+      },
+    })
     expect(await json(tree, 'How does croner treat daylight saving time?')).toHaveProperty('parts')
   })
 

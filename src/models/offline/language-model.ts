@@ -7,7 +7,7 @@ import type {
   LanguageModelV4Usage,
 } from '@ai-sdk/provider'
 import { conversation, countWords, wordsIn } from './conversation.ts'
-import { material } from './material.ts'
+import { material, notFound, notSearched } from './material.ts'
 import { extract, type Quote } from './rank.ts'
 import { findings, inputFor, nextCalls, type ToolCall } from './research.ts'
 import { fill, type JsonSchema } from './schema.ts'
@@ -30,13 +30,13 @@ export function offlineModel(): LanguageModelV4 {
       return { ...answer(options), warnings: [], response: { modelId: 'offline-extractive' } }
     },
     async doStream(options) {
-      return { stream: ReadableStream.from(parts(options)) as ReadableStream<LanguageModelV4StreamPart> }
+      return { stream: ReadableStream.from(parts(options)) }
     },
   }
 }
 
 type Answer = {
-  content: (Extract<LanguageModelV4Content, { type: 'text' | 'tool-call' }>)[]
+  content: Extract<LanguageModelV4Content, { type: 'text' | 'tool-call' }>[]
   finishReason: { unified: 'stop' | 'tool-calls'; raw: undefined }
   usage: LanguageModelV4Usage
 }
@@ -91,7 +91,11 @@ function decide(
 
   const functions = given.filter(tool => tool.type === 'function')
   const quotes = researching ? findings(held.question, functions, exchanges) : quotesIn(ask, held.question)
-  const text = held.notes.length > 0 && !researching ? writeReport(held) : writeAnswer(held.question, quotes)
+  const failed = exchanges.length > 0 && exchanges.every(exchange => exchange.result === undefined)
+  const text =
+    held.notes.length > 0 && !researching
+      ? writeReport(held)
+      : writeAnswer(held.question, quotes, failed ? notSearched : notFound)
   if (responseFormat?.type !== 'json') return { calls: [], text }
   const citations = [...held.notes.flatMap(note => note.units.flatMap(unit => unit.citations)), ...quotes.map(cited)]
   const values = valuesOf(held, text, [...new Set(citations)])

@@ -8,10 +8,11 @@ export interface Unit {
   readonly citations: readonly string[]
 }
 
-/** What was found out about one topic. */
+/** What was found out about one topic, or the line that admits that nothing was. */
 export interface Note {
   readonly topic: string
   readonly units: readonly Unit[]
+  readonly admission: string | undefined
 }
 
 /** What a user message holds, whether it came as text, as Markdown with labels or as JSON. */
@@ -22,10 +23,13 @@ export interface Material {
 }
 
 export const notFound = 'The documents do not answer this.'
+export const notSearched = 'The documents could not be searched: every tool call failed.'
 
 /** Whether a line admits that nothing was found. */
 export function admits(line: string): boolean {
-  return /\b(?:documents?|sources?|notes?|texts?|passages?|library) (?:do|does|did) not (?:answer|say|mention)/i.test(line)
+  const sources =
+    /\b(?:documents?|sources?|notes?|texts?|passages?|library) (?:do|does|did|could) not (?:answer|say|be)\b/i
+  return sources.test(line)
 }
 
 interface Entry {
@@ -35,7 +39,7 @@ interface Entry {
   readonly topic: string
 }
 
-const labels = 'question|topic|query|subject|part|notes?|findings?|answers?|draft|report|article|remarks?|feedback|review'
+const labels = 'question|topic|query|subject|part|notes?|findings?|answers?|draft|report|article|remarks?|feedback'
 const labelLine = new RegExp(`^(?:#{1,6}\\s*|\\*\\*)?(${labels})(?:\\*\\*)?(?::(?:\\*\\*)?\\s*(.*)|\\s*)$`, 'i')
 const asksLabel = /^(?:part|sub_?question|question|query|topic|task|subject|title|heading|prompt|ask)$/i
 const draftLabel = /^(?:draft|report|article)$/i
@@ -46,9 +50,11 @@ export function material(text: string, prefer: 'whole' | 'part' = 'whole'): Mate
   const entries = entriesOf(text)
   const draft = entries.find(entry => draftLabel.test(entry.label))
   const rest = entries.filter(entry => entry !== draft && !remarkLabel.test(entry.label))
-  const notes = rest.filter(entry => !asksLabel.test(entry.label)).flatMap(entry => notesOf(entry.text, entry.topic))
-  const question = questionOf(rest, prefer) || notes[0]?.topic || titleOf(draft?.text ?? '')
-  return { question, notes, draft: draft?.text ?? (notes.length > 0 ? text : undefined) }
+  const others = rest.filter(entry => !asksLabel.test(entry.label))
+  const told = others.flatMap(entry => notesOf(entry.text, entry.topic))
+  const notes = told.length > 0 || !draft ? told : notesOf(draft.text, '')
+  const question = questionOf(rest, prefer) || told[0]?.topic || titleOf(draft?.text ?? '')
+  return { question, notes, draft: draft?.text ?? (others.length === 1 ? others[0]?.text : undefined) }
 }
 
 function entriesOf(text: string): Entry[] {
@@ -104,19 +110,22 @@ function titleOf(text: string): string {
   return squeeze(/^#{1,6}\s+(.+)$/m.exec(text)?.[1] ?? '')
 }
 
+const ownHeading = /^(?:short answer|more from the documents|not found)$/i
+
 /** The notes in a Markdown text: its headings are the topics, its cited lines the units. */
 function notesOf(text: string, topic: string): Note[] {
-  const notes: { topic: string; units: Unit[]; lines: string[] }[] = [{ topic, units: [], lines: [] }]
-  for (const raw of text.split('\n')) {
-    const heading = /^#{1,6}\s+(.+)$/.exec(raw)?.[1]
-    if (heading !== undefined) notes.push({ topic: squeeze(heading), units: [], lines: [] })
-    const unit = heading === undefined ? unitOf(raw) : undefined
-    if (unit) notes.at(-1)?.units.push(unit)
-    else if (heading === undefined) notes.at(-1)?.lines.push(raw)
+  const notes: { topic: string; units: Unit[]; admission: string | undefined }[] = []
+  const begin = (heading: string) => notes.push({ topic: heading, units: [], admission: undefined })
+  begin(topic)
+  for (const line of text.split('\n')) {
+    const heading = /^#{1,6}\s+(.+)$/.exec(line)?.[1]
+    const unit = heading === undefined ? unitOf(line) : undefined
+    const note = notes.at(-1)
+    if (heading !== undefined) begin(ownHeading.test(heading) ? topic : squeeze(heading))
+    else if (unit) note?.units.push(unit)
+    else if (note && admits(line)) note.admission ??= squeeze(line)
   }
-  return notes
-    .filter(note => note.units.length > 0 || (note.topic !== '' && note.lines.some(admits)))
-    .map(note => ({ topic: note.topic, units: note.units }))
+  return notes.filter(note => note.units.length > 0 || (note.topic !== '' && note.admission !== undefined))
 }
 
 /** A line with its citations taken off its end; a line that cites in its middle stays whole. */

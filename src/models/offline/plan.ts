@@ -2,7 +2,8 @@ import { questions } from './material.ts'
 import { squeeze } from './sentences.ts'
 import { type Concept, concepts, isBroad, stems } from './words.ts'
 
-const clause = /\s*[;,]?\s+(?:and|or|but|also|then)\s+(?=(?:how|what|which|when|where|why|who|whether|does|do|can|is|are|should)\b)|;\s+/i
+const asks = '(?:how|what|which|when|where|why|who|whether|does|do|can|is|are|should)'
+const clause = new RegExp(`\\s*[;,]?\\s+(?:and|or|but|also|then)\\s+(?=${asks}\\b)|;\\s+`, 'i')
 
 /** A question split into parts worth asking each for itself: two to four, up to six where more was asked. */
 export function facets(question: string): string[] {
@@ -23,10 +24,12 @@ export function facets(question: string): string[] {
   const parts = [
     whole,
     ...(named.length > 1 ? named.map(({ label }) => `${label}: ${labels.join(', ')}`) : []),
-    ...(subject === '' ? [] : core.flatMap(({ synonyms, near }) => [...synonyms.slice(0, 1), ...near.slice(0, 1)]))
-      .map(topic => about([topic])),
-    ...(subject === '' || core.length < 2 ? [] : core.filter(concept => !isBroad(concept)))
-      .map(concept => about([concept.label])),
+    ...(subject === '' ? [] : core.flatMap(({ synonyms, near }) => [...synonyms.slice(0, 1), ...near.slice(0, 1)])).map(
+      topic => about([topic]),
+    ),
+    ...(subject === '' || core.length < 2 ? [] : core.filter(concept => !isBroad(concept))).map(concept =>
+      about([concept.label]),
+    ),
     about(core.length > 0 ? labels : ['usage']),
     about([...labels, 'usage']),
   ]

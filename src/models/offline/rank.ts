@@ -24,13 +24,19 @@ interface Candidate extends Quote {
  * only where its surroundings cover the question (see {@link covers}) and it names one of its concepts itself.
  */
 export function extract(question: string, passages: readonly Passage[], limit = 5): Quote[] {
-  const wanted = conceptsAmong(question, passages.map(passage => passage.path))
+  const wanted = conceptsAmong(
+    question,
+    passages.map(passage => passage.path),
+  )
   const named = wanted.filter(concept => concept.named)
   const core = wanted.filter(concept => !concept.named)
   if (wanted.length === 0) return []
 
   const all = passages.map(passage => ({ passage, found: sentences(passage.text) }))
-  const weigh = weights(wanted, all.flatMap(({ found }) => found.map(({ text }) => stems(text))))
+  const weigh = weights(
+    wanted,
+    all.flatMap(({ found }) => found.map(({ text }) => stems(text))),
+  )
   const about = documents(passages)
 
   const candidates = all.flatMap(({ passage, found }) =>

@@ -4,6 +4,7 @@ import { searchTerms } from './plan.ts'
 import { conceptsAmong, covers, extract, type Passage, type Quote } from './rank.ts'
 import { type Fields, identifierOf, passageOf, records } from './results.ts'
 import { fill, type JsonSchema, type Values } from './schema.ts'
+import { squeeze } from './sentences.ts'
 import { type Concept, concepts, occurs, stems } from './words.ts'
 
 export interface ToolCall {
@@ -28,7 +29,10 @@ export function nextCalls(
   if (!search) return otherCalls(question, tools, exchanges, values)
   const searches = exchanges.filter(exchange => exchange.toolName === search.name)
   const hits = searches.flatMap(exchange => records(exchange.result))
-  const wanted = conceptsAmong(question, hits.map(hit => passageOf(hit, '')?.path ?? ''))
+  const wanted = conceptsAmong(
+    question,
+    hits.map(hit => passageOf(hit, '')?.path ?? ''),
+  )
   const good = hits.filter(hit => isGood(wanted, hit))
 
   if (searches.length === 0 || (good.length === 0 && searches.length < maxSearches)) {
@@ -44,17 +48,28 @@ export function nextCalls(
   return calls.filter((call, i) => calls.findIndex(other => sameCall(other, call)) === i).slice(0, maxReads)
 }
 
-/** The quotes that answer the question: from what was read, or from the search itself where nothing can be read. */
+/**
+ * The quotes that answer the question: from what was read, or from the search itself where nothing was read. What a
+ * tool of another kind returned is quoted as it is.
+ */
 export function findings(
   question: string,
   tools: readonly LanguageModelV4FunctionTool[],
   exchanges: readonly Exchange[],
 ): Quote[] {
-  const searching = new Set(tools.filter(isSearch).map(tool => tool.name))
-  const read = exchanges.filter(exchange => !searching.has(exchange.toolName))
-  const passages = (list: readonly Exchange[]) => list.flatMap(passagesOf)
-  return extract(question, read.length > 0 ? passages(read) : passages(exchanges).map(withoutRaggedEnds))
+  const named = (kind: (tool: LanguageModelV4FunctionTool) => boolean) =>
+    new Set(tools.filter(kind).map(tool => tool.name))
+  const searching = named(isSearch)
+  const reading = named(tool => !isSearch(tool) && isRead(tool))
+  const read = exchanges.filter(({ toolName }) => !searching.has(toolName)).flatMap(passagesOf)
+  const quotes = extract(question, read.length > 0 ? read : exchanges.flatMap(passagesOf).map(withoutRaggedEnds))
+  if (quotes.length > 0) return quotes
+  return exchanges
+    .filter(({ toolName, result }) => result !== undefined && !searching.has(toolName) && !reading.has(toolName))
+    .map(({ toolName, result }) => ({ text: squeeze(textOf(result)), citation: toolName }))
 }
+
+const textOf = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value))
 
 /** Calls of tools that are neither search nor read: each once, where the question and the tool share a word. */
 function otherCalls(
@@ -73,7 +88,7 @@ function otherCalls(
     .map(tool => ({ toolName: tool.name, input: inputFor(tool, values) }))
 }
 
-export function isSearch({ name, description = '' }: LanguageModelV4FunctionTool): boolean {
+function isSearch({ name, description = '' }: LanguageModelV4FunctionTool): boolean {
   return /search|find|query|lookup|look_up|retrieve/i.test(name) || /^\W*(?:full-text |web )?search/i.test(description)
 }
 
@@ -108,7 +123,11 @@ function stringProperties(schema: JsonSchema): string[] {
 
 /** Whether what is seen of a hit has to do with the question: its names, and at least one of its other concepts. */
 function isGood(wanted: readonly Concept[], hit: Fields): boolean {
-  const seen = stems(Object.values(hit).filter(value => typeof value === 'string').join('\n'))
+  const seen = stems(
+    Object.values(hit)
+      .filter(value => typeof value === 'string')
+      .join('\n'),
+  )
   const core = wanted.filter(concept => !concept.named)
   const named = wanted.filter(concept => concept.named)
   return covers(named, seen, '') && (core.length === 0 || core.some(concept => occurs(concept, seen)))

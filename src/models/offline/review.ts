@@ -2,7 +2,7 @@ import { admits, type Material, type Unit, unitOf } from './material.ts'
 import { covers, sameSentence } from './rank.ts'
 import { concepts, occurs, stems } from './words.ts'
 
-export interface Review {
+interface Review {
   readonly approved: boolean
   readonly remarks: readonly string[]
 }

@@ -122,14 +122,16 @@ function fillObject(filling: Filling, schema: JsonSchema): Record<string, unknow
 
 function fillArray(filling: Filling, schema: JsonSchema, name: string): unknown[] {
   const { minItems = 0, maxItems = Infinity } = schema
-  const tuple = schema.prefixItems ?? (Array.isArray(schema.items) ? (schema.items as readonly JsonSchema[]) : undefined)
+  const tuple =
+    schema.prefixItems ?? (Array.isArray(schema.items) ? (schema.items as readonly JsonSchema[]) : undefined)
   if (tuple) return tuple.map((item, i) => fillFrom(deeper(filling), item, `${name}${i}`))
   const items = resolve(filling.root, (schema.items as JsonSchema | boolean | undefined) ?? {})
   const ends = filling.depth > 4 ? minItems : maxItems
   const plain = typeOf(items) === 'string' && !items.enum && !('const' in items) && !items.anyOf && !items.oneOf
   const sources = filling.values.list(name)
-  const wanted = [...sources.slice(0, ends)]
-  while (wanted.length < minItems) wanted.push(`${sources[wanted.length % sources.length] ?? name} (${wanted.length + 1})`)
+  const wanted = sources.slice(0, ends)
+  while (wanted.length < minItems)
+    wanted.push(`${sources[wanted.length % sources.length] ?? name} (${wanted.length + 1})`)
   const found = wanted.map(source => {
     if (plain) return fillString(items, source)
     return fillFrom({ ...deeper(filling), values: filling.values.about(source) }, items, name)
@@ -141,8 +143,8 @@ function fillArray(filling: Filling, schema: JsonSchema, name: string): unknown[
 function fillString({ format, minLength = 0, maxLength = Infinity }: JsonSchema, text: string): string {
   const formatted = format === undefined ? undefined : formats[format]
   if (formatted !== undefined) return formatted
-  const cut = [...text].reduce((kept, next) => (kept.length + next.length > maxLength ? kept : kept + next), '')
-  return cut.padEnd(minLength, '.')
+  const points = Array.from(text).slice(0, maxLength)
+  return points.join('') + '.'.repeat(Math.max(0, minLength - points.length))
 }
 
 /** A format allows no extraction; what stands here says nothing, in the right form. */

@@ -11,26 +11,25 @@ const names = {
   prose: /answer|text|draft|article|report|content|body|summary|note|result|output|markdown|message|finding/i,
   title: /title|headline|subject/i,
   negative: /reject|revis|fail|invalid|needs|wrong|bad|redo|retry|missing|incomplete/i,
-  positive: /approv|accept|pass|valid|ok$|good|ready|complete|correct|success|done|verdict/i,
+  positive: /approv|accept|pass|valid|ok$|good|ready|complete|correct|success|done|found|answered/i,
   score: /score|confidence|rating|quality|grade/i,
 }
 
 /** What the material says, under the names that schemas give to such things. */
-export function valuesOf(material: Material, prose: string, citations: readonly string[]): Values {
-  const { question } = material
-  const verdict = () => (material.draft === undefined ? { approved: citations.length > 0, remarks: [] } : review(material))
-  const remarks = () => (names.remarks.test('remarks') ? verdict().remarks : [])
+export function valuesOf(held: Material, prose: string, citations: readonly string[]): Values {
+  const { question } = held
+  const verdict = () => (held.draft === undefined ? { approved: citations.length > 0, remarks: [] } : review(held))
 
-  const values: Values = {
+  return {
     text(name) {
-      if (names.remarks.test(name)) return remarks().join('\n') || 'Nothing to remark.'
+      if (names.remarks.test(name)) return verdict().remarks.join('\n') || 'Nothing to remark.'
       if (names.citations.test(name)) return citations[0] ?? ''
       if (names.terms.test(name)) return searchTerms(question, 0)
       if (names.title.test(name)) return question.replace(/[?.!]+$/, '')
       return names.prose.test(name) ? prose : question
     },
     list(name) {
-      if (names.remarks.test(name)) return remarks()
+      if (names.remarks.test(name)) return verdict().remarks
       if (names.citations.test(name)) return citations
       if (names.terms.test(name)) return concepts(question).map(concept => concept.label)
       return facets(question)
@@ -48,11 +47,6 @@ export function valuesOf(material: Material, prose: string, citations: readonly 
       const said = options.find(option => typeof option === 'string' && wanted.test(option))
       return said ?? options[0]
     },
-    about: topic => ({ ...values, ...valuesAbout(topic, prose, citations) }),
+    about: topic => valuesOf({ ...held, question: topic }, prose, citations),
   }
-  return values
-}
-
-function valuesAbout(topic: string, prose: string, citations: readonly string[]): Values {
-  return valuesOf({ question: topic, notes: [], draft: undefined }, prose, citations)
 }

@@ -40,7 +40,11 @@ dependency, dependencies
   .split('\n')
   .map(row => {
     const [forms = '', near = ''] = row.split('|')
-    const list = (text: string) => text.split(',').map(part => part.trim()).filter(part => part !== '')
+    const list = (text: string) =>
+      text
+        .split(',')
+        .map(part => part.trim())
+        .filter(part => part !== '')
     return { labels: list(forms), forms: list(forms).map(stems), near: list(near) }
   })
 
@@ -76,7 +80,7 @@ const verbs = /^(?:does|do|did|can|should|will)$/i
 const prepositions = /^(?:in|of|with|for|from|by|via)$/i
 const openers = /^(?:how|what|which|when|where|why|who|whose|does|do|did|can|could|should|is|are)$/i
 
-export function tokens(text: string): string[] {
+function tokens(text: string): string[] {
   return text.toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? []
 }
 
@@ -86,9 +90,12 @@ export function stems(text: string): string {
 }
 
 /** A light stemmer: it only has to send the forms of one word to one place. */
-export function stem(word: string): string {
+function stem(word: string): string {
   if (word.length < 4) return word
-  const base = word.replace(/(?:ies|ied)$/, 'y').replace(/(?<!s)s$/, '').replace(/(?:ing|ed|ly|(?:at)?ion)$/, '')
+  const base = word
+    .replace(/(?:ies|ied)$/, 'y')
+    .replace(/(?<!s)s$/, '')
+    .replace(/(?:ing|ed|ly|(?:at)?ion)$/, '')
   const kept = base.length < 3 ? word : base
   return kept.replace(/e$/, '').replace(/([^aeiouls])\1$/, '$1')
 }

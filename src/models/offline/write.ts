@@ -3,8 +3,8 @@ import { type Quote, sameSentence } from './rank.ts'
 import { concepts, occurs, stems } from './words.ts'
 
 /** The answer to one question: the quotes under it, each with its citation, or the admission that there are none. */
-export function writeAnswer(question: string, quotes: readonly Quote[]): string {
-  const body = quotes.length > 0 ? quotes.map(({ text, citation }) => `${text} [${citation}]`) : [notFound]
+export function writeAnswer(question: string, quotes: readonly Quote[], admission = notFound): string {
+  const body = quotes.length > 0 ? quotes.map(({ text, citation }) => `${text} [${citation}]`) : [admission]
   return [`## ${question}`, ...body].join('\n\n')
 }
 
@@ -12,7 +12,9 @@ export function writeAnswer(question: string, quotes: readonly Quote[]): string 
 export function writeReport({ question, notes }: Material): string {
   const title = `# ${question || 'Report'}`
   const all = notes.flatMap(note => note.units)
-  if (all.length === 0) return [title, notFound, ...missing(question, notes)].join('\n\n')
+  if (all.length === 0) {
+    return [title, notes[0]?.admission ?? notFound, ...missing(question, notes)].join('\n\n')
+  }
 
   const short = shortAnswer(question, all)
   const said = [...short]
@@ -39,9 +41,9 @@ function shortAnswer(question: string, units: readonly Unit[]): Unit[] {
 }
 
 function missing(question: string, notes: readonly Note[]): string[] {
-  const topics = notes.filter(note => note.units.length === 0 && note.topic !== question).map(note => note.topic)
-  const lines = [...new Set(topics)].map(topic => `- ${topic}: ${notFound}`)
-  return lines.length > 0 ? ['## Not found', lines.join('\n')] : []
+  const open = notes.filter(note => note.units.length === 0 && note.topic !== question)
+  const lines = new Set(open.map(note => `- ${note.topic}: ${note.admission ?? notFound}`))
+  return lines.size > 0 ? ['## Not found', [...lines].join('\n')] : []
 }
 
 function render({ text, citations }: Unit): string {

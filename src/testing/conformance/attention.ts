@@ -2,8 +2,7 @@ import { expect } from 'vitest'
 import type { Attention, Driver, Outcome } from '../../bus/driver.ts'
 import { collect, until } from '../wait.ts'
 import { discard, done, entries, entry, ids, park, retry } from './entries.ts'
-import type { Cases } from './index.ts'
-import type { Member, World } from './world.ts'
+import type { Cases, Member, World } from './world.ts'
 
 const state = async (driver: Driver, group = 'jobs') => (await driver.groups()).find(g => g.group === group)
 
@@ -20,10 +19,13 @@ const obedient = (world: World, driver: Driver): Promise<Member> => {
 }
 
 const listed = (driver: Driver, count: number) =>
-  until(async () => {
-    const list = await collect(driver.attention())
-    return list.length === count && list
-  }, { what: `${count} entries on the attention list` })
+  until(
+    async () => {
+      const list = await collect(driver.attention())
+      return list.length === count && list
+    },
+    { what: `${count} entries on the attention list` },
+  )
 
 const told = (outcome: Outcome) => entry({ data: outcome })
 

@@ -3,8 +3,7 @@ import type { Commit, Driver } from '../../bus/driver.ts'
 import { emitId, parseId, turnId } from '../../bus/ids.ts'
 import { collect, until } from '../wait.ts'
 import { done, emitted, entry, hour, ids, input, newTask, retry, turn } from './entries.ts'
-import type { Cases } from './index.ts'
-import { worker, type Member, type World } from './world.ts'
+import { worker, type Cases, type Member, type World } from './world.ts'
 
 const inFlight = async (driver: Driver, group = 'tasks') => {
   const found = (await driver.groups()).find(g => g.group === group)
@@ -99,9 +98,9 @@ export const commit: Cases = {
     const head = await driver.head()
     const stray = emitted(task, 1, 0)
     for (const wake of [null, Date.now() + 2 * hour])
-      expect(
-        await driver.commit({ ...first, events: [stray, entry()], wake, snapshot: 'loser', end: true }),
-      ).toBe('conflict')
+      expect(await driver.commit({ ...first, events: [stray, entry()], wake, snapshot: 'loser', end: true })).toBe(
+        'conflict',
+      )
     expect(await driver.head()).toBe(head)
     expect(await driver.get(stray.event.id)).toBeUndefined()
     expect(await driver.journal(task)).toEqual({ records: winner })

@@ -11,12 +11,9 @@ import { sharded } from './sharded.ts'
 import { shared } from './shared.ts'
 import { storage } from './storage.ts'
 import { wake } from './wake.ts'
-import { World, type Log } from './world.ts'
+import { World, type Cases, type Log } from './world.ts'
 
 export type { Log } from './world.ts'
-
-/** A plain sentence, and what shows that it is true. */
-export type Cases = Record<string, (world: World) => Promise<void>>
 
 export interface Conformance {
   fresh(): Promise<Log>
@@ -92,7 +89,13 @@ async function conduct(run: Cases[string], fresh: Conformance['fresh'], skip: (n
 async function passes(conducted: Promise<void>): Promise<boolean> {
   const { promise: late, resolve } = Promise.withResolvers<false>()
   const timer = setTimeout(resolve, patience * 0.8, false)
-  const outcome = await Promise.race([conducted.then(() => true, () => false), late])
+  const outcome = await Promise.race([
+    conducted.then(
+      () => true,
+      () => false,
+    ),
+    late,
+  ])
   clearTimeout(timer)
   return outcome
 }

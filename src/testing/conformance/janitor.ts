@@ -2,7 +2,7 @@ import { expect } from 'vitest'
 import type { Driver } from '../../bus/driver.ts'
 import { collect, until } from '../wait.ts'
 import { discard, done, emitted, entries, entry, hour, ids, newTask, park, positions, turn } from './entries.ts'
-import type { Cases } from './index.ts'
+import type { Cases } from './world.ts'
 
 const time = new Date(Date.now() - 10 * hour).toISOString()
 const old = (count: number) => entries(count, n => ({ time, data: { n } }))
@@ -72,10 +72,10 @@ export const janitor: Cases = {
 
   'nothing is purged that a group has not settled': async world => {
     const driver = await world.open()
-    const member = await world.join(driver)
+    const member = await world.join(driver, { inFlight: 3 })
     const sent = old(6)
     await driver.publish([...entries(2, () => ({ time, type: 'other' })), ...sent])
-    await until(() => member.deliveries.length === 6)
+    await until(() => member.deliveries.length === 3)
     await member.deliveries[0]!.settle(done)
     await member.deliveries[1]!.settle(done)
     const purged = await driver.janitor(retention)

@@ -2,9 +2,9 @@ import { expect } from 'vitest'
 import type { Driver } from '../../bus/driver.ts'
 import { collect } from '../wait.ts'
 import { entries, entry, newTask, turn } from './entries.ts'
-import type { Cases } from './index.ts'
+import type { Cases } from './world.ts'
 
-const operations: Record<string, (driver: Driver) => Promise<unknown>> = {
+const operations: Record<string, (driver: Driver) => unknown> = {
   publish: driver => driver.publish([entry()]),
   commit: driver => driver.commit(turn(newTask(), 0)),
   subscribe: driver =>
@@ -73,7 +73,10 @@ export const lifecycle: Cases = {
     await driver.close()
     const answers: Record<string, unknown> = {}
     for (const [name, operation] of Object.entries(operations))
-      answers[name] = await operation(driver).then(() => 'resolved', error => error.code ?? error)
+      answers[name] = await (async () => operation(driver))().then(
+        () => 'resolved',
+        error => error.code ?? error,
+      )
     expect(answers).toEqual(Object.fromEntries(Object.keys(operations).map(name => [name, 'E_BUS_CLOSED'])))
   },
 

@@ -2,7 +2,7 @@ import { expect } from 'vitest'
 import type { Driver, Outcome } from '../../bus/driver.ts'
 import { collect, until } from '../wait.ts'
 import { discard, done, entries, entry, ids, park, retry } from './entries.ts'
-import type { Cases } from './index.ts'
+import type { Cases } from './world.ts'
 
 const lag = async (driver: Driver) => (await driver.groups()).find(g => g.group === 'jobs')?.lag
 
@@ -144,7 +144,7 @@ export const outcomes: Cases = {
     const sent = entries(20)
     await driver.publish(sent)
     await until(() => answered.deliveries.length >= 20)
-    expect(answered.deliveries.map(d => d.event.causationid).toSorted()).toEqual(ids(sent).toSorted())
+    expect(answered.deliveries.map(d => d.event.causationid ?? '').toSorted()).toEqual(ids(sent).toSorted())
   },
 
   'a settlement whose events cannot be stored does not settle': async world => {

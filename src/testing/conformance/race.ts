@@ -5,8 +5,7 @@ import type { Driver } from '../../bus/driver.ts'
 import { parseId } from '../../bus/ids.ts'
 import { collect } from '../wait.ts'
 import { emitted, newTask, turn } from './entries.ts'
-import type { Cases } from './index.ts'
-import { worker } from './world.ts'
+import { worker, type Cases } from './world.ts'
 
 /** Who decided each version, as the journal says: the emitted event carries the name of its decider. */
 async function deciders(driver: Driver, task: string): Promise<string[]> {

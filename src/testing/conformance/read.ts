@@ -9,7 +9,7 @@ import { resultId } from '../../bus/ids.ts'
 import { compileFilter, type Filter } from '../../pattern.ts'
 import { collect, until } from '../wait.ts'
 import { emitted, entries, entry, ids, input, newTask, positions, turn } from './entries.ts'
-import type { Cases } from './index.ts'
+import type { Cases } from './world.ts'
 
 function heapInUse(): number {
   setFlagsFromString('--expose-gc')
@@ -195,19 +195,19 @@ export const read: Cases = {
   'a reader that goes on after the last position misses nothing of several writers': async world => {
     const [a, b, reader] = [await world.open(), await world.open(), await world.open()]
     const sent = [entries(300), entries(300)] as const
-    const written = Promise.all([
-      ...sent[0].map(one => a.publish([one])),
-      ...sent[1].map(one => b.publish([one])),
-    ])
+    const written = Promise.all([...sent[0].map(one => a.publish([one])), ...sent[1].map(one => b.publish([one]))])
     const seen: string[] = []
     let after = 0
-    await until(async () => {
-      for await (const { position, event } of reader.read({ after })) {
-        after = position
-        seen.push(event.id)
-      }
-      return seen.length >= 600
-    }, { within: 20_000 })
+    await until(
+      async () => {
+        for await (const { position, event } of reader.read({ after })) {
+          after = position
+          seen.push(event.id)
+        }
+        return seen.length >= 600
+      },
+      { within: 20_000 },
+    )
     await written
     expect(seen.toSorted()).toEqual(ids(sent.flat()).toSorted())
   },

@@ -5,8 +5,7 @@ import type { Driver } from '../../bus/driver.ts'
 import { shardOf } from '../../bus/ids.ts'
 import { until } from '../wait.ts'
 import { done, entries, entry, ids } from './entries.ts'
-import type { Cases } from './index.ts'
-import type { Member } from './world.ts'
+import type { Cases, Member } from './world.ts'
 
 /** Handing shards over takes as long as members need to notice each other. */
 const patience = { within: 20_000 }
@@ -22,10 +21,13 @@ const shardsOf = (driver: Driver, deliveries: Member['deliveries']) =>
 /** Publishes events of many correlations until every member gets some: then the shards are spread. */
 async function spread(driver: Driver, members: readonly Member[]): Promise<void> {
   const seen = members.map(m => m.deliveries.length)
-  await until(async () => {
-    await driver.publish(entries(driver.shards))
-    return members.every((m, i) => m.deliveries.length > seen[i]!)
-  }, { ...patience, what: 'every member to own some shard' })
+  await until(
+    async () => {
+      await driver.publish(entries(driver.shards))
+      return members.every((m, i) => m.deliveries.length > seen[i]!)
+    },
+    { ...patience, what: 'every member to own some shard' },
+  )
   await settled(driver)
 }
 
@@ -46,13 +48,16 @@ export const sharded: Cases = {
       await world.join(b, { mode, on: () => done, inFlight: 64 }),
     ]
     await spread(a, members)
-    const owned = await until(async () => {
-      for (const member of members) member.deliveries.length = 0
-      await b.publish(entries(a.shards * 8))
-      await settled(b)
-      const [mine, yours] = members.map(m => shardsOf(a, m.deliveries))
-      return mine!.isDisjointFrom(yours!) && [mine!, yours!]
-    }, { ...patience, what: 'no shard to have two owners' })
+    const owned = await until(
+      async () => {
+        for (const member of members) member.deliveries.length = 0
+        await b.publish(entries(a.shards * 8))
+        await settled(b)
+        const [mine, yours] = members.map(m => shardsOf(a, m.deliveries))
+        return mine!.isDisjointFrom(yours!) && [mine!, yours!]
+      },
+      { ...patience, what: 'no shard to have two owners' },
+    )
     for (const shards of owned) expect(shards.size).toBeGreaterThan(0)
   },
 
@@ -144,9 +149,12 @@ export const sharded: Cases = {
         mode,
         inFlight: 8,
         on: async delivery => {
-          await pause(delivery.attempt % 3)
+          await pause(8)
           // A member that has lost the shard may be refused; then the new owner has the delivery.
-          await delivery.settle(done).then(() => settledIds.add(delivery.event.id), () => {})
+          await delivery.settle(done).then(
+            () => settledIds.add(delivery.event.id),
+            () => {},
+          )
           return undefined
         },
       })

@@ -3,7 +3,7 @@ import { expect } from 'vitest'
 import type { Driver } from '../../bus/driver.ts'
 import { until } from '../wait.ts'
 import { done, entries, entry, ids, park } from './entries.ts'
-import type { Cases } from './index.ts'
+import type { Cases } from './world.ts'
 
 /** Until the group has settled everything. */
 const settled = (driver: Driver, group = 'jobs', within = 10_000) =>

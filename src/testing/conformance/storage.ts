@@ -4,7 +4,7 @@ import { expect } from 'vitest'
 import type { Driver } from '../../bus/driver.ts'
 import { until } from '../wait.ts'
 import { entry } from './entries.ts'
-import type { Cases } from './index.ts'
+import type { Cases } from './world.ts'
 
 /** Reads, changes and writes back until no one was faster. */
 async function update(driver: Driver, key: string, change: (value: number) => number): Promise<void> {
@@ -42,9 +42,7 @@ export const storage: Cases = {
 
   'of updates of a document that race none is lost': async world => {
     const members = [await world.open(), await world.open()]
-    await Promise.all(
-      Array.from({ length: 60 }, (_, n) => update(members[n % 2]!, 'budget', value => value + 1)),
-    )
+    await Promise.all(Array.from({ length: 60 }, (_, n) => update(members[n % 2]!, 'budget', value => value + 1)))
     expect((await members[0]!.getDocument('budget'))?.value).toBe('60')
   },
 

@@ -2,8 +2,7 @@ import { expect } from 'vitest'
 import type { Driver } from '../../bus/driver.ts'
 import { collect, until } from '../wait.ts'
 import { hour, newTask, turn } from './entries.ts'
-import type { Cases } from './index.ts'
-import { worker, type Member, type World, type Wish } from './world.ts'
+import { worker, type Cases, type Member, type Wish, type World } from './world.ts'
 
 /** Wake-ups reach whoever owns the shard, which may have to move first. */
 const patience = { within: 15_000 }
@@ -130,22 +129,24 @@ export const wake: Cases = {
     expect(await collect(driver.overdue(due + 1))).toEqual([{ group: 'tasks', task, due }])
   },
 
-  'a wake-up that another process sets reaches the owner of the shard': async world => {
-    const { member } = await withWorker(world)
+  'a wake-up that another process arms reaches the owner of the shard': async world => {
+    const { driver, member } = await withWorker(world)
     const other = await world.open()
-    const [committed, armed] = [newTask(), newTask()]
-    await other.commit(turn(committed, 0, { wake: Date.now() + 100 }))
-    await other.commit(turn(armed, 0))
-    await other.arm('tasks', armed, Date.now() + 100)
-    await until(() => woken(member, committed).length > 0 && woken(member, armed).length > 0, patience)
+    const task = newTask()
+    await driver.commit(turn(task, 0))
+    const due = Date.now() + 100
+    await other.arm('tasks', task, due)
+    await until(() => woken(member, task).length > 0, patience)
+    expect(woken(member, task)[0]).toMatchObject({ due })
   },
 
   'when a member leaves, the other serves its wake-ups': async world => {
     const [a, b] = [await world.open(), await world.open()]
+    const tasks = Array.from({ length: 60 }, () => newTask())
+    const due = Date.now() + 2_000
+    for (const task of tasks) await a.commit(turn(task, 0, { wake: due }))
     const leaving = await world.join(a, clearing(a))
     const staying = await world.join(b, clearing(b))
-    const tasks = Array.from({ length: 60 }, () => newTask())
-    for (const task of tasks) await a.commit(turn(task, 0, { wake: Date.now() + 1_500 }))
     await world.close(a)
     await until(() => new Set([...leaving.wakes, ...staying.wakes].map(w => w.task)).size === 60, patience)
   },

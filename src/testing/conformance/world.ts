@@ -30,6 +30,9 @@ export interface Member {
 /** The wish of a process that works the mailboxes of tasks. */
 export const worker = { group: 'tasks', mode: 'sharded', filter: [{ types: ['task.input'] }] } satisfies Wish
 
+/** A plain sentence, and what shows that it is true. */
+export type Cases = Record<string, (world: World) => Promise<void>>
+
 /** What a case works with: one log, its members, and the cleaning up. */
 export class World {
   readonly #log: Log

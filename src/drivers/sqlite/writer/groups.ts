@@ -127,8 +127,12 @@ export class Groups {
     return 0
   }
 
-  isForeign(group: string, shard: number): boolean {
-    return this.ownerOf(group, shard) === 0 && this.#leases.isForeign(group, shard)
+  /** Whether something to settle came from a shard that no consumer here owns any more. */
+  areLost(settlements: readonly Settlement[], shard: number): boolean {
+    return settlements.some(([consumer]) => {
+      const intake = this.#consumers.get(consumer)
+      return intake instanceof ShardedConsumer && this.ownerOf(intake.group, shard) === 0
+    })
   }
 
   get alarm(): number {

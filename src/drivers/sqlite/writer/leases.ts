@@ -14,7 +14,6 @@ interface Lease {
 export class Leases {
   readonly #members: Members
   readonly #list
-  readonly #owner
   readonly #take
   readonly #release
 
@@ -22,16 +21,9 @@ export class Leases {
     this.#members = members
     const { db } = desk.store
     this.#list = prepare<Lease>(db, 'SELECT shard, owner, next, suspect FROM leases WHERE grp = ? ORDER BY shard')
-    this.#owner = prepare<{ owner: number | null }>(db, 'SELECT owner FROM leases WHERE grp = ? AND shard = ?')
     this.#take = prepare(db, 'UPDATE leases SET owner = ?, epoch = epoch + 1 WHERE grp = ? AND shard = ?')
     this.#release = prepare(db, `UPDATE leases SET owner = NULL, epoch = epoch + 1, next = ?, suspect = 0
       WHERE grp = ? AND shard = ? AND owner = ?`)
-  }
-
-  /** Whether somebody else owns the shard. */
-  isForeign(group: string, shard: number): boolean {
-    const owner = this.#owner.get(group, shard)?.owner
-    return owner != null && !this.#members.isMine(owner)
   }
 
   rebalance(consumer: ShardedConsumer): void {

@@ -131,7 +131,7 @@ export class ShardedConsumer implements Intake {
     if (held.claimed) ledger.unclaim(held.pos, this.group, this.owner)
     if (settlement[3] !== 'done')
       this.#due = Math.min(this.#due, ledger.put(held.pos, this.group, held.shard, held.attempt, now, settlement))
-    if (held.pos > this.#position) held.settled = true
+    if (held.pos > this.#seen(this.shards.get(held.shard)!)) held.settled = true
     else this.#inHand.delete(id)
     this.#settles++
     this.#unsavedSince = Math.min(this.#unsavedSince, now)
@@ -190,13 +190,16 @@ export class ShardedConsumer implements Intake {
     const inFlight = new Map<number, number>()
     for (const held of this.#inHand.values())
       if (!held.settled && !held.claimed) inFlight.set(held.shard, (inFlight.get(held.shard) ?? 0) + 1)
-    return [...this.shards].map(([shard, { skipTo }]) => [
-      this.group, shard, Math.max(skipTo, this.#position), inFlight.get(shard) ?? 0,
-    ])
+    return [...this.shards].map(([shard, state]) => [this.group, shard, this.#seen(state), inFlight.get(shard) ?? 0])
   }
 
   get #position(): number {
     return this.#caughtUp ? this.#desk.store.head : this.#cursor
+  }
+
+  /** Position up to which a shard was looked at. */
+  #seen({ skipTo }: Shard): number {
+    return Math.max(skipTo, this.#position)
   }
 
   get #room(): number {
@@ -216,7 +219,7 @@ export class ShardedConsumer implements Intake {
 
   #lowWaters(): Map<number, number> {
     const low = new Map<number, number>()
-    for (const [shard, { skipTo }] of this.shards) low.set(shard, Math.max(skipTo, this.#position) + 1)
+    for (const [shard, state] of this.shards) low.set(shard, this.#seen(state) + 1)
     for (const { pos, shard, claimed } of this.#inHand.values()) if (!claimed && pos < low.get(shard)!) low.set(shard, pos)
     return low
   }

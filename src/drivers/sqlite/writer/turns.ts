@@ -1,29 +1,31 @@
 import { correlationOf } from '../../../bus/ids.ts'
 import type { WireFaults } from '../faults.ts'
-import type { Op } from '../protocol.ts'
+import type { Op, Settlement } from '../protocol.ts'
 import { prepare } from '../schema.ts'
 import type { Store } from './store.ts'
 
 export type CommitOp = Extract<Op, [kind: 'commit', ...unknown[]]>
 
-/** The fence of tasks: a turn is accepted at one version only, and by the owner of the shard only. */
+/** The fence of tasks: a turn is accepted at one version only, and not from who lost the shard of what it settles. */
 export class Turns {
   readonly #store: Store
   readonly #faults: WireFaults
-  readonly #isForeign: (group: string, shard: number) => boolean
+  readonly #areLost: (settlements: readonly Settlement[], shard: number) => boolean
   readonly #head
+  readonly #seal
   readonly #start
   readonly #advance
   readonly #finish
   readonly #snapshot
   readonly #dropSnapshot
 
-  constructor(store: Store, faults: WireFaults, isForeign: (group: string, shard: number) => boolean) {
+  constructor(store: Store, faults: WireFaults, areLost: (settlements: readonly Settlement[], shard: number) => boolean) {
     this.#store = store
     this.#faults = faults
-    this.#isForeign = isForeign
+    this.#areLost = areLost
     const { db } = store
     this.#head = prepare<{ version: number; wake: number | null }>(db, 'SELECT version, wake FROM live WHERE task = ?')
+    this.#seal = prepare(db, 'SELECT 1 FROM seals WHERE task = ?')
     this.#start = prepare(db, 'INSERT OR REPLACE INTO live VALUES (?, ?, ?, ?, ?, ?)')
     this.#advance = prepare(db, 'UPDATE live SET version = ?, wake = ?, pos = ifnull(?, pos) WHERE task = ?')
     this.#finish = prepare(db, 'DELETE FROM live WHERE task = ?')
@@ -31,11 +33,16 @@ export class Turns {
     this.#dropSnapshot = prepare(db, 'DELETE FROM snapshots WHERE task = ?')
   }
 
-  accepts([, group, task, expect, , , , , rows]: CommitOp): boolean {
+  /**
+   * A task that is not live takes its first turn only, and that only if it has left no trace: neither the turn on the
+   * log nor the seal that the janitor left when it purged it.
+   */
+  accepts([, , task, expect, , , , settlements, rows]: CommitOp): boolean {
     if (this.#faults.dropFence) return true
-    if (this.#isForeign(group, this.#store.shardOf(correlationOf(task)))) return false
-    const head = this.#head.get(task)?.version ?? 0
-    return head === expect && this.#store.find(rows[0] as string) === 0
+    if (this.#areLost(settlements, this.#store.shardOf(correlationOf(task)))) return false
+    const live = this.#head.get(task)
+    if (live) return live.version === expect
+    return expect === 0 && this.#store.find(rows[0] as string) === 0 && !this.#seal.get(task)
   }
 
   /** Records the head of the task, whose turn lies at `pos` now. A snapshot ends the need for the turns before it. */

@@ -126,16 +126,9 @@ function resumed(): void {
 
 /** Somebody rang: what others wrote is looked at without waiting for the next op. */
 function look(): void {
-  if (scheduled || closing) return
-  try {
-    const reply = writer.look()
-    if (!reply) return
-    send(reply, 0)
-  } catch (error) {
-    fail([], error)
-  }
-  rearm()
-  if (writer.isHungry) schedule()
+  if (scheduled || closing || !writer.isStale) return
+  if (writer.isIdle) send(writer.look(), 0)
+  else schedule()
 }
 
 /** Beats only while the main thread lives, too: a member that hangs must not keep its shards. */

@@ -46,7 +46,7 @@ export class Writer {
     ] as const
     this.members = new Members(this.desk, options.leaseMs)
     this.#groups = new Groups(this.desk, this.members)
-    this.#turns = new Turns(this.#store, options.faults, (group, shard) => this.#groups.isForeign(group, shard))
+    this.#turns = new Turns(this.#store, options.faults, (settlements, shard) => this.#groups.areLost(settlements, shard))
     this.#wakes = new Wakes(this.desk, (group, shard) => this.#groups.ownerOf(group, shard))
     this.#janitor = new Janitor(this.#store)
   }
@@ -83,10 +83,16 @@ export class Writer {
     return { reply: this.#reply(results, this.#store.head > headBefore), wrote }
   }
 
-  /** What another process wrote, where nobody here waits for it: no lock is taken. */
-  look(): Reply | undefined {
-    if (!this.#store.isStale) return undefined
-    if (!this.#groups.isEmpty) return this.transact([]).reply
+  get isStale(): boolean {
+    return this.#store.isStale
+  }
+
+  /** Whether nobody here waits for events, so that a look at what others wrote needs no lock. */
+  get isIdle(): boolean {
+    return this.#groups.isEmpty
+  }
+
+  look(): Reply {
     this.#store.see()
     const before = this.#store.head
     this.#store.reload()
@@ -211,7 +217,7 @@ export class Writer {
         this.#groups.persist(true)
         return this.#janitor.horizon(this.desk.now - op[1], op[2])
       case 'purge':
-        return this.#janitor.purge(op[1])
+        return this.#janitor.purge(op[1], this.desk.now)
       case 'durability':
         return this.#durability()
       case 'close':

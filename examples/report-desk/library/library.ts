@@ -1,0 +1,164 @@
+import { mkdirSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { pagesOf } from './extract.ts'
+import { type DocumentFile, documentsIn } from './files.ts'
+import { passagesOf } from './passages.ts'
+import { type Hit, search } from './search.ts'
+
+export interface Found {
+  readonly id: string
+  readonly path: string
+  readonly heading: string
+  /** Lines of a text, page of a PDF. */
+  readonly place: string
+  readonly text: string
+}
+
+export interface Refreshed {
+  readonly documents: number
+  readonly passages: number
+  /** How many documents were read because they are new or changed. */
+  readonly read: number
+  readonly unreadable: readonly { readonly path: string; readonly problem: string }[]
+}
+
+/** Raise it when documents would be split otherwise than before: older indexes are then built anew. */
+const version = 1
+
+const schema = `
+  CREATE TABLE IF NOT EXISTS root (path TEXT PRIMARY KEY) STRICT;
+  CREATE TABLE IF NOT EXISTS documents (path TEXT PRIMARY KEY, mtime REAL, size INTEGER, problem TEXT) STRICT, WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS passages (
+    rowid INTEGER PRIMARY KEY, id TEXT UNIQUE, path TEXT, place TEXT
+  ) STRICT;
+  CREATE INDEX IF NOT EXISTS passages_of ON passages (path);
+  CREATE VIRTUAL TABLE IF NOT EXISTS contents USING fts5 (name, heading, text, tokenize = 'porter unicode61');
+`
+
+/** The documents of one folder, in passages, searchable. One file, which can be deleted and comes back. */
+export class Library {
+  readonly #db: DatabaseSync
+  readonly #file: string
+
+  constructor(file: string) {
+    mkdirSync(dirname(file), { recursive: true })
+    this.#file = file
+    this.#db = new DatabaseSync(file)
+    this.#db.exec(`PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; ${schema}`)
+    if (this.#db.prepare('PRAGMA user_version').get()?.user_version !== version) this.#clear()
+  }
+
+  /** The folder that was indexed last. */
+  get root(): string | undefined {
+    return this.#db.prepare('SELECT path FROM root').get()?.path as string | undefined
+  }
+
+  /** Makes the index speak of the folder as it is now; only what is new or has changed is read. */
+  async refresh(root: string, progress: (done: number, all: number) => void = () => {}): Promise<Refreshed> {
+    if (this.root !== root) this.#clear()
+    this.#db.prepare('INSERT OR IGNORE INTO root VALUES (?)').run(root)
+    const files = documentsIn(root, [dirname(this.#file)])
+    const known = new Map(
+      this.#db
+        .prepare('SELECT path, mtime, size FROM documents')
+        .all()
+        .map(row => [row.path, row]),
+    )
+    const changed = files.filter(({ path, mtime, size }) => {
+      const row = known.get(path)
+      return row?.mtime !== mtime || row.size !== size
+    })
+    const present = new Set(files.map(({ path }) => path))
+    const gone = [...known.keys()].map(String).filter(path => !present.has(path))
+
+    // One transaction for many documents, and none is held open while a file is being read.
+    for (const path of gone) this.#forget(path)
+    for (let i = 0; i < changed.length; i += 50) {
+      const batch = changed.slice(i, i + 50)
+      const contents = await Promise.all(batch.map(file => contentOf(join(root, file.path))))
+      this.#transaction(() => batch.forEach((file, j) => this.#store(file, contents[j]!)))
+      progress(Math.min(i + 50, changed.length), changed.length)
+    }
+    const count = (table: string) => Number(this.#db.prepare(`SELECT count(*) AS n FROM ${table}`).get()?.n)
+    const unreadable = this.#db.prepare('SELECT path, problem FROM documents WHERE problem IS NOT NULL ORDER BY path').all()
+    return {
+      documents: count('documents') - unreadable.length,
+      passages: count('passages'),
+      read: changed.length,
+      unreadable: unreadable.map(row => ({ path: String(row.path), problem: String(row.problem) })),
+    }
+  }
+
+  /** Never throws, whatever is typed: what is not a word is no operator either. */
+  search(query: string, limit = 8): Hit[] {
+    return search(this.#db, query, limit)
+  }
+
+  read(id: string): Found | undefined {
+    const row = this.#db
+      .prepare('SELECT id, path, place, heading, text FROM passages JOIN contents ON contents.rowid = passages.rowid WHERE id = ?')
+      .get(id)
+    return row as Found | undefined
+  }
+
+  close() {
+    this.#db.close()
+  }
+
+  #clear() {
+    this.#transaction(() =>
+      this.#db.exec(`
+        DELETE FROM root; DELETE FROM documents; DELETE FROM passages; DELETE FROM contents;
+        PRAGMA user_version = ${version}`),
+    )
+  }
+
+  #forget(path: string) {
+    this.#db.prepare('DELETE FROM contents WHERE rowid IN (SELECT rowid FROM passages WHERE path = ?)').run(path)
+    this.#db.prepare('DELETE FROM passages WHERE path = ?').run(path)
+    this.#db.prepare('DELETE FROM documents WHERE path = ?').run(path)
+  }
+
+  #store({ path, mtime, size }: DocumentFile, { passages, problem }: Content) {
+    this.#forget(path)
+    this.#db.prepare('INSERT INTO documents VALUES (?, ?, ?, ?)').run(path, mtime, size, problem)
+    const insert = this.#db.prepare('INSERT INTO passages (id, path, place) VALUES (?, ?, ?)')
+    const index = this.#db.prepare('INSERT INTO contents (rowid, name, heading, text) VALUES (?, ?, ?, ?)')
+    passages.forEach(({ text, heading, place }, i) => {
+      const { lastInsertRowid } = insert.run(`${citable(path)}#${i + 1}`, path, place)
+      index.run(lastInsertRowid, nameOf(path), heading, text)
+    })
+  }
+
+  #transaction(work: () => void) {
+    this.#db.exec('BEGIN IMMEDIATE')
+    try {
+      work()
+      this.#db.exec('COMMIT')
+    } catch (error) {
+      this.#db.exec('ROLLBACK')
+      throw error
+    }
+  }
+}
+
+interface Content {
+  readonly passages: ReturnType<typeof passagesOf>
+  readonly problem: string | null
+}
+
+async function contentOf(file: string): Promise<Content> {
+  try {
+    const pages = await pagesOf(file)
+    return { passages: pages.flatMap(({ text, page }) => passagesOf(text, page)), problem: null }
+  } catch (error) {
+    return { passages: [], problem: error instanceof Error ? error.message : String(error) }
+  }
+}
+
+/** Identifiers stand between brackets where they are cited. */
+const citable = (path: string) => path.replace(/[[\]\s]/g, encodeURIComponent)
+
+/** What a path says about its content: the names of the package and the folders, not that it is a README. */
+const nameOf = (path: string) => path.replace(/\bnode_modules\b|\.\w+$/g, ' ').replace(/\breadme\b|\bindex\b|\bdocs?\b/gi, ' ')

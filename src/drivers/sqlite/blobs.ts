@@ -1,0 +1,119 @@
+import { hash, randomUUID } from 'node:crypto'
+import { mkdir, open, readdir, readFile, rename, rm, stat, utimes } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { unavailable } from './line.ts'
+import { text } from './schema.ts'
+
+const reference = /^sha256-([0-9a-f]{64})$/
+
+/** Content-addressed files under the home, a folder for each tenant. */
+export class Blobs {
+  readonly #root: string
+
+  constructor(home: string) {
+    this.#root = join(home, 'blobs')
+  }
+
+  /** Durable when it resolves: the bytes, the name, and the folders that lead to it. */
+  async put(tenant: string, bytes: Uint8Array): Promise<string> {
+    const ref = `sha256-${hash('sha256', bytes, 'hex')}`
+    const path = this.#path(tenant, ref)!
+    try {
+      if (!(await touched(path))) await this.#write(path, bytes)
+    } catch (error) {
+      throw unavailable(text(error))
+    }
+    return ref
+  }
+
+  async get(tenant: string, ref: string): Promise<Uint8Array | undefined> {
+    const path = this.#path(tenant, ref)
+    try {
+      return path ? await readFile(path) : undefined
+    } catch (error) {
+      if (isMissing(error)) return undefined
+      throw unavailable(text(error))
+    }
+  }
+
+  /** References of blobs that nobody put since `cutoff`. */
+  async old(cutoff: number): Promise<Set<string>> {
+    const old = await this.#filesBefore(cutoff)
+    return new Set(old.map(({ ref }) => ref))
+  }
+
+  /** Deletes those of `refs` that nobody has put again meanwhile. */
+  async purge(refs: Set<string>, cutoff: number): Promise<void> {
+    for (const { path, ref } of await this.#filesBefore(cutoff)) if (refs.has(ref)) await rm(path, { force: true })
+  }
+
+  async #filesBefore(cutoff: number): Promise<{ path: string; ref: string }[]> {
+    const files: { path: string; ref: string }[] = []
+    for (const entry of await list(this.#root)) {
+      if (!entry.isFile()) continue
+      const path = join(entry.parentPath, entry.name)
+      const found = await stat(path).catch(() => undefined)
+      if (found && found.mtimeMs < cutoff) files.push({ path, ref: `sha256-${entry.name}` })
+    }
+    return files
+  }
+
+  async #write(path: string, bytes: Uint8Array): Promise<void> {
+    const folder = dirname(path)
+    const made = await mkdir(folder, { recursive: true })
+    const temporary = join(folder, `.${randomUUID()}`)
+    const file = await open(temporary, 'wx')
+    try {
+      await file.writeFile(bytes)
+      await file.datasync()
+    } finally {
+      await file.close()
+    }
+    await rename(temporary, path)
+    await sync(folder)
+    if (made === undefined) return
+    for (let parent = dirname(folder); parent.length >= dirname(made).length; parent = dirname(parent)) await sync(parent)
+  }
+
+  #path(tenant: string, ref: string): string | undefined {
+    const digest = reference.exec(ref)?.[1]
+    return digest && join(this.#root, folderOf(tenant), digest.slice(0, 2), digest)
+  }
+}
+
+/** A tenant as a folder name; one that is not plain gets its digest, so that no two tenants share a folder. */
+function folderOf(tenant: string): string {
+  return /^[a-z0-9][a-z0-9_-]{0,63}$/.test(tenant) ? tenant : `~${hash('sha256', tenant, 'hex').slice(0, 40)}`
+}
+
+/** Whether the blob is there; its age starts anew. */
+async function touched(path: string): Promise<boolean> {
+  const now = new Date()
+  try {
+    await utimes(path, now, now)
+    return true
+  } catch (error) {
+    if (isMissing(error)) return false
+    throw error
+  }
+}
+
+async function sync(folder: string): Promise<void> {
+  const handle = await open(folder, 'r')
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}
+
+async function list(root: string) {
+  try {
+    return await readdir(root, { recursive: true, withFileTypes: true })
+  } catch (error) {
+    if (isMissing(error)) return []
+    throw error
+  }
+}
+
+const isMissing = (error: unknown) => error instanceof Error && 'code' in error && error.code === 'ENOENT'

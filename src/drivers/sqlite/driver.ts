@@ -1,0 +1,188 @@
+import type { Appended, Commit, CommitResult, Driver, Durability, Entry, Purged, Query, Retention,
+  Subscription } from '../../bus/driver.ts'
+import { TidingsError } from '../../errors.ts'
+import type { CloudEvent } from '../../event.ts'
+import { Blobs } from './blobs.ts'
+import { Consumers } from './consumers.ts'
+import { Line } from './line.ts'
+import type { Horizon, LocalShard, Settings, Settlement, WriterOptions } from './protocol.ts'
+import { Reader } from './reader.ts'
+import { Signals } from './signals.ts'
+
+/** The embedded broker: one SQLite file, one writer thread for each process. */
+export class SqliteDriver implements Driver {
+  readonly name = 'sqlite'
+  readonly capabilities = { atomicSettle: true, exactLimit: true, shared: true }
+  readonly shards: number
+  readonly #line: Line
+  readonly #reader: Reader
+  readonly #consumers: Consumers
+  readonly #blobs: Blobs
+  readonly #signals: Signals
+  readonly #onAppend = new Set<() => void>()
+  #closing: Promise<void> | undefined
+
+  constructor(options: WriterOptions) {
+    this.shards = options.shards
+    this.#reader = new Reader(options.home)
+    this.#blobs = new Blobs(options.home)
+    this.#signals = new Signals(options.home)
+    this.#line = new Line(options, {
+      onReply: (reply, done) => {
+        this.#signals.hasOthers = reply.others > 0
+        this.#consumers.shardsChanged(reply)
+        for (let i = 0; i < done.length; i++) done[i]!.resolve(reply.results[i]!)
+        this.#consumers.handOut(reply, done)
+        if (reply.grew) for (const callback of this.#onAppend) callback()
+      },
+      onFailure: () => this.#consumers.lost(),
+    })
+    this.#consumers = new Consumers(this.#line, this.shards, id => this.#reader.has(id))
+  }
+
+  async publish(entries: readonly Entry[]): Promise<Appended[]> {
+    const rows = this.#consumers.flatten(entries, true)
+    try {
+      const positions = (await this.#line.submit(['publish', rows], entries)) as number[]
+      return positions.map(position => ({ position: Math.abs(position), duplicate: position < 0 }))
+    } finally {
+      this.#consumers.arrived(entries)
+    }
+  }
+
+  async commit(commit: Commit): Promise<CommitResult> {
+    const { group, task, expect, turn, events, settle, wake, snapshot, end = false } = commit
+    const settlements: Settlement[] = []
+    for (const { delivery, outcome } of settle) {
+      const settlement = this.#consumers.settlement(delivery.group, delivery.event, outcome)
+      if (settlement) settlements.push(settlement)
+    }
+    const entries = [turn, ...events]
+    const rows = this.#consumers.flatten(entries, false)
+    const isAccepted = await this.#line.submit(
+      ['commit', group, task, expect, wake, snapshot, end, settlements, rows], entries)
+    if (!isAccepted) return 'conflict'
+    for (const settlement of settlements) this.#consumers.settled(settlement)
+    return 'accepted'
+  }
+
+  async subscribe(subscription: Subscription) {
+    return this.#consumers.subscribe(subscription)
+  }
+
+  async arm(group: string, task: string, wake: number | null): Promise<void> {
+    await this.#line.submit(['arm', group, task, wake])
+  }
+
+  async get(id: string) {
+    return this.#open().get(id)
+  }
+
+  async *read(query: Query) {
+    yield* this.#open().read(query)
+  }
+
+  async head() {
+    return this.#open().head()
+  }
+
+  onAppend(callback: () => void): () => void {
+    this.#onAppend.add(callback)
+    return () => void this.#onAppend.delete(callback)
+  }
+
+  async journal(task: string) {
+    return this.#open().journal(task)
+  }
+
+  async putBlob(tenant: string, bytes: Uint8Array) {
+    this.#open()
+    return this.#blobs.put(tenant, bytes)
+  }
+
+  async getBlob(tenant: string, ref: string) {
+    this.#open()
+    return this.#blobs.get(tenant, ref)
+  }
+
+  async getDocument(key: string) {
+    return this.#open().document(key)
+  }
+
+  async putDocument(key: string, value: string, expect: number): Promise<boolean> {
+    return (await this.#line.submit(['document', key, value, expect])) as boolean
+  }
+
+  signal(event: CloudEvent): void {
+    this.#signals.send(event)
+  }
+
+  onSignal(callback: (event: CloudEvent) => void): () => void {
+    return this.#signals.listen(callback)
+  }
+
+  async groups() {
+    const local = (await this.#line.submit(['groups'])) as LocalShard[]
+    return this.#open().groups(local)
+  }
+
+  async *attention() {
+    yield* this.#open().attention()
+  }
+
+  async release(which: { id: number } | { key: string }): Promise<number> {
+    const [id, key] = 'id' in which ? [which.id, null] : [null, which.key]
+    return (await this.#line.submit(['release', id, key])) as number
+  }
+
+  async drop(id: number): Promise<boolean> {
+    return (await this.#line.submit(['drop', id])) as boolean
+  }
+
+  async *overdue(before: number) {
+    yield* this.#open().overdue(before)
+  }
+
+  /** In chunks, between which writers have their turn. */
+  async janitor({ age, maxLag }: Retention): Promise<Purged> {
+    const { horizon, heldBy } = (await this.#line.submit(['horizon', age, maxLag])) as Horizon
+    let events = 0
+    for (;;) {
+      const purged = (await this.#line.submit(['purge', horizon])) as number
+      if (purged === 0) break
+      events += purged
+    }
+    await this.#purgeBlobs(Date.now() - age)
+    return { events, horizon, heldBy }
+  }
+
+  async durability(): Promise<Durability> {
+    const { journal, synchronous } = (await this.#line.submit(['durability'])) as Settings
+    const detail = `journal_mode=${journal} synchronous=${synchronousNames[synchronous] ?? synchronous}`
+    return { survives: journal === 'wal' && synchronous >= 2 ? 'power' : 'process', detail }
+  }
+
+  close(): Promise<void> {
+    return (this.#closing ??= this.#close())
+  }
+
+  async #purgeBlobs(cutoff: number): Promise<void> {
+    const refs = await this.#blobs.old(cutoff)
+    if (refs.size === 0) return
+    await this.#open().keepUnnamed(refs)
+    await this.#blobs.purge(refs, cutoff)
+  }
+
+  async #close(): Promise<void> {
+    this.#signals.close()
+    await this.#line.close()
+    this.#reader.close()
+  }
+
+  #open(): Reader {
+    if (this.#closing) throw new TidingsError('E_BUS_CLOSED', 'The log is closed')
+    return this.#reader
+  }
+}
+
+const synchronousNames = ['OFF', 'NORMAL', 'FULL', 'EXTRA']

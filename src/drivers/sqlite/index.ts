@@ -1,0 +1,28 @@
+import type { Driver } from '../../bus/driver.ts'
+import { type Faults, toWire } from './faults.ts'
+import { SqliteDriver } from './driver.ts'
+import { prepareHome } from './schema.ts'
+
+export { type Faults, FailingCommits } from './faults.ts'
+
+export interface SqliteOptions {
+  /** Folder of the log, its blobs, its doorbell. Made where it does not exist. */
+  home: string
+  /** Number of shards of a new log; an existing log keeps its own. */
+  shards?: number
+  /** How long a process that stopped beating keeps its shards and claims, unless it is seen to be dead. */
+  leaseMs?: number
+  /** `off` for benchmarks only: a power cut then loses the newest events. */
+  synchronous?: 'full' | 'off'
+  /** For tests only. */
+  faults?: Faults
+}
+
+/** Opens the embedded log. @throws E_LOG_UNAVAILABLE, E_LOG_VERSION */
+export async function openSqlite(options: SqliteOptions): Promise<Driver> {
+  const { home, leaseMs = 15_000, synchronous = 'full', faults } = options
+  const shards = prepareHome(home, options.shards ?? 16)
+  const driver = new SqliteDriver({ home, shards, leaseMs, synchronous, faults: toWire(faults) })
+  await driver.durability()
+  return driver
+}

@@ -1,0 +1,158 @@
+import type { Consumer, Delivery, Entry, Outcome, Subscription } from '../../bus/driver.ts'
+import { shardOf } from '../../bus/ids.ts'
+import type { CloudEvent } from '../../event.ts'
+import { compileFilter } from '../../pattern.ts'
+import type { Line } from './line.ts'
+import type { Handout, Settlement } from './protocol.ts'
+
+/** What a consumer needs of the driver. */
+export interface Ties {
+  readonly line: Line
+  readonly shards: number
+  settle(settlement: Settlement | undefined, events: readonly Entry[]): Promise<void>
+  closed(): void
+}
+
+/** One subscription: what it has in hand, which shards it owns, whether events may be handed to it early. */
+export class LocalConsumer implements Consumer {
+  readonly number: number
+  readonly subscription: Subscription
+  readonly matches
+  readonly held = new Map<string, Handed>()
+  readonly owned = new Set<number>()
+  readonly ties: Ties
+  /** Came from the writer while early hand-overs had filled the window; never more than the window. */
+  #waiting: Handed[] = []
+  #caughtUp = false
+  #paused = false
+
+  constructor(number: number, subscription: Subscription, ties: Ties) {
+    this.number = number
+    this.subscription = subscription
+    this.ties = ties
+    this.matches = compileFilter(subscription.filter)
+  }
+
+  get group(): string {
+    return this.subscription.group
+  }
+
+  pause(): void {
+    if (this.#paused) return
+    this.#paused = true
+    this.ties.line.submit(['pause', this.number]).catch(ignore)
+  }
+
+  /** When the log cannot be written, the writer frees what this consumer had as soon as it can be again. */
+  async close(): Promise<void> {
+    this.#paused = true
+    this.held.clear()
+    this.#waiting = []
+    this.ties.closed()
+    await this.ties.line.submit(['unsubscribe', this.number]).catch(ignore)
+  }
+
+  hasRoom(correlation: string): boolean {
+    return (
+      this.#caughtUp && !this.#paused && this.#waiting.length === 0 && this.held.size < this.subscription.inFlight &&
+      this.owned.has(shardOf(correlation, this.ties.shards))
+    )
+  }
+
+  takeEarly(event: CloudEvent): void {
+    const delivery = new Handed(this, event, 1, Date.now(), 0)
+    this.held.set(event.id, delivery)
+    queueMicrotask(() => {
+      if (this.held.get(event.id) === delivery) this.subscription.onDelivery(delivery)
+    })
+  }
+
+  take([, attempt, , position]: Handout, event: CloudEvent, since: number): void {
+    const delivery = new Handed(this, event, attempt, since, position)
+    if (this.subscription.mode === 'shared') {
+      if (this.#paused) this.ties.line.submit(['giveBack', this.number, position]).catch(ignore)
+      else this.#give(delivery)
+    } else if (this.#paused || this.held.size >= this.subscription.inFlight) this.#waiting.push(delivery)
+    else this.#give(delivery)
+  }
+
+  /** A delivery left the hand. */
+  done(id: string): void {
+    this.held.delete(id)
+    this.#giveWaiting()
+  }
+
+  lose(shard: number): void {
+    this.owned.delete(shard)
+    for (const [id, delivery] of this.held) if (this.#shardOf(delivery) === shard) this.held.delete(id)
+    this.#waiting = this.#waiting.filter(delivery => this.#shardOf(delivery) !== shard)
+    this.subscription.onLost?.(shard)
+    this.#giveWaiting()
+  }
+
+  loseAll(): void {
+    this.#caughtUp = false
+    for (const shard of [...this.owned]) this.lose(shard)
+  }
+
+  setCaughtUp(is: boolean): void {
+    this.#caughtUp = is
+  }
+
+  #giveWaiting(): void {
+    while (this.#waiting.length && !this.#paused && this.held.size < this.subscription.inFlight)
+      this.#give(this.#waiting.shift()!)
+  }
+
+  #give(delivery: Handed): void {
+    this.held.set(delivery.event.id, delivery)
+    this.subscription.onDelivery(delivery)
+  }
+
+  #shardOf(delivery: Delivery): number {
+    return shardOf(delivery.event.correlationid, this.ties.shards)
+  }
+}
+
+class Handed implements Delivery {
+  readonly event: CloudEvent
+  readonly attempt: number
+  readonly since: number
+  readonly position: number
+  readonly #consumer: LocalConsumer
+
+  constructor(consumer: LocalConsumer, event: CloudEvent, attempt: number, since: number, position: number) {
+    this.#consumer = consumer
+    this.event = event
+    this.attempt = attempt
+    this.since = since
+    this.position = position
+  }
+
+  get group(): string {
+    return this.#consumer.group
+  }
+
+  async settle(outcome: Outcome, events: readonly Entry[] = []): Promise<void> {
+    const { event } = this
+    const consumer = this.#consumer
+    const isHeld = consumer.held.get(event.id) === this
+    if (!isHeld && events.length === 0) return
+    if (isHeld) consumer.done(event.id)
+    try {
+      await consumer.ties.settle(isHeld ? settlementOf(consumer, event.id, this.position, outcome) : undefined, events)
+    } catch (error) {
+      if (isHeld && consumer.subscription.mode === 'shared') consumer.held.set(event.id, this)
+      throw error
+    }
+  }
+}
+
+export function settlementOf(consumer: LocalConsumer, id: string, position: number, outcome: Outcome): Settlement {
+  const after = outcome.kind === 'retry' ? outcome.after : 0
+  const reason = outcome.kind === 'done' ? '' : outcome.reason
+  const key = outcome.kind === 'park' ? (outcome.key ?? null) : null
+  return [consumer.number, id, position, outcome.kind, after, reason, key]
+}
+
+const ignore = () => undefined

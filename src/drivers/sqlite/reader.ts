@@ -1,0 +1,209 @@
+import { DatabaseSync } from 'node:sqlite'
+import type { Attention, GroupState, Journal, Position, Query, Stored } from '../../bus/driver.ts'
+import { turnId } from '../../bus/ids.ts'
+import type { CloudEvent } from '../../event.ts'
+import { compileFilter, type Filter } from '../../pattern.ts'
+import type { LocalShard } from './protocol.ts'
+import { logFile, prepare } from './schema.ts'
+
+interface LogRow {
+  pos: number
+  event: string
+}
+
+const page = 256
+const countedAtOnce = 20_000
+
+/** Reads the log on a connection of its own: in WAL mode the writer is neither blocked nor waited for. */
+export class Reader {
+  readonly #db: DatabaseSync
+  readonly #byId
+  readonly #byPosition
+  readonly #exists
+  readonly #range
+  readonly #head
+
+  constructor(home: string) {
+    this.#db = new DatabaseSync(logFile(home), { readOnly: true, timeout: 10_000 })
+    this.#byId = prepare<LogRow>(this.#db, 'SELECT pos, event FROM log WHERE id = ?')
+    this.#byPosition = prepare<LogRow>(this.#db, 'SELECT pos, event FROM log WHERE pos = ?')
+    this.#exists = prepare(this.#db, 'SELECT 1 FROM log WHERE id = ?')
+    this.#range = prepare<LogRow & { type: string; target: string | null }>(this.#db,
+      'SELECT pos, type, target, event FROM log WHERE pos > ? AND pos <= ? ORDER BY pos LIMIT ?')
+    this.#head = prepare<{ head: number | null }>(this.#db, 'SELECT max(pos) AS head FROM log')
+  }
+
+  close(): void {
+    this.#db.close()
+  }
+
+  get(id: string): Stored | undefined {
+    const row = this.#byId.get(id)
+    return row && stored(row)
+  }
+
+  has(id: string): boolean {
+    return this.#exists.get(id) !== undefined
+  }
+
+  head(): Position {
+    return this.#head.get()!.head ?? 0
+  }
+
+  read(query: Query): AsyncIterable<Stored> {
+    if ('task' in query) return this.#at(() => this.#idsOf(query.task).map(({ pos }) => pos))
+    if ('correlation' in query) return this.#at(() => this.#positionsOf(query.correlation))
+    return this.#scan(query.after ?? 0, query.until ?? Number.MAX_SAFE_INTEGER, query.limit ?? Infinity, query.filter)
+  }
+
+  journal(task: string): Journal {
+    const snapshot = prepare<{ version: number; state: string }>(
+      this.#db, 'SELECT version, state FROM snapshots WHERE task = ?').get(task)
+    const records = this.#idsOf(task, turnId(task, (snapshot?.version ?? 0) + 1))
+      .filter(({ id }) => isTurnOrEmit(task, id))
+      .map(({ pos }) => parse(this.#byPosition.get(pos)!.event))
+    return { ...(snapshot && { snapshot: { version: snapshot.version, state: snapshot.state } }), records }
+  }
+
+  document(key: string): { revision: number; value: string } | undefined {
+    const row = prepare<{ revision: number; value: string }>(
+      this.#db, 'SELECT revision, value FROM documents WHERE key = ?').get(key)
+    return row && { revision: row.revision, value: row.value }
+  }
+
+  async *attention(): AsyncGenerator<Attention> {
+    const next = prepare<Omit<Attention, 'event' | 'key'> & { key: string | null; event: string }>(this.#db,
+      `SELECT a.id, a.state, a.grp AS "group", a.attempts, a.reason, a.key, l.event FROM aside a
+       JOIN log l ON l.pos = a.pos WHERE a.id > ? ORDER BY a.id LIMIT ${page}`)
+    for (let rows = next.all(0); rows.length; rows = next.all(rows.at(-1)!.id)) {
+      for (const { id, state, group, attempts, reason, key, event } of rows)
+        yield { id, state, group, attempts, reason, ...(key !== null && { key }), event: parse(event) }
+      await breath()
+    }
+  }
+
+  async *overdue(before: number): AsyncGenerator<{ group: string; task: string; due: number }> {
+    const next = prepare<{ group: string; task: string; due: number }>(this.#db, `SELECT grp AS "group", task,
+      wake AS due FROM live WHERE wake IS NOT NULL AND wake < ? AND (wake, task) > (?, ?) ORDER BY wake, task
+      LIMIT ${page}`)
+    let rows = next.all(before, Number.MIN_SAFE_INTEGER, '')
+    while (rows.length) {
+      for (const { group, task, due } of rows) yield { group, task, due }
+      await breath()
+      const last = rows.at(-1)!
+      rows = next.all(before, last.due, last.task)
+    }
+  }
+
+  /** `local`: what the writer of this process knows of its shards and has not written down. */
+  async groups(local: readonly LocalShard[]): Promise<GroupState[]> {
+    const rows = prepare<{ name: string; mode: GroupState['mode']; filter: string; next: number }>(
+      this.#db, 'SELECT name, mode, filter, next FROM groups ORDER BY name').all()
+    const states: GroupState[] = []
+    for (const { name, mode, filter, next } of rows) {
+      const claims = this.#count('SELECT count(*) AS n FROM claims WHERE grp = ?', name)
+      const delayed = this.#count(`SELECT count(*) AS n FROM aside WHERE grp = ? AND state = 'delayed'`, name)
+      const known = new Map(local.filter(([group]) => group === name).map(([, shard, ...state]) => [shard, state]))
+      const inHand = [...known.values()].reduce((sum, [, inFlight]) => sum + inFlight, 0)
+      const from = mode === 'shared' ? next : this.#cursors(name, known)
+      const behind = await this.#countFrom(from, JSON.parse(filter) as Filter)
+      states.push({ group: name, mode, lag: behind + claims + delayed + inHand, inFlight: claims + inHand })
+    }
+    return states
+  }
+
+  /** First position not looked at, for each shard. */
+  #cursors(group: string, known: Map<number, [cursor: number, inFlight: number]>): Map<number, number> {
+    const leases = prepare<{ shard: number; next: number }>(
+      this.#db, 'SELECT shard, next FROM leases WHERE grp = ?').all(group)
+    return new Map(leases.map(({ shard, next }) => [shard, (known.get(shard)?.[0] ?? next - 1) + 1]))
+  }
+
+  async #countFrom(from: number | Map<number, number>, filter: Filter): Promise<number> {
+    const matches = compileFilter(filter)
+    const count = prepare<{ type: string; target: string | null; shard: number; n: number }>(this.#db,
+      `SELECT type, target, shard, count(*) AS n FROM log WHERE pos >= ? AND pos < ? GROUP BY type, target, shard`)
+    const marks = typeof from === 'number' ? [from] : [...new Set(from.values())].sort((a, b) => a - b)
+    const head = this.head()
+    let total = 0
+    for (let i = 0; i < marks.length; i++) {
+      const end = marks[i + 1] ?? head + 1
+      for (let start = marks[i]!; start < end; start += countedAtOnce) {
+        for (const row of count.all(start, Math.min(end, start + countedAtOnce)))
+          if ((typeof from === 'number' || start >= from.get(row.shard)!) && matches(row)) total += row.n
+        await breath()
+      }
+    }
+    return total
+  }
+
+  /** Takes out of `refs` every blob that an event or a snapshot still names. */
+  async keepUnnamed(refs: Set<string>): Promise<void> {
+    const sources = [
+      `SELECT pos AS at, event AS text FROM log WHERE pos > ? ORDER BY pos LIMIT ${page}`,
+      `SELECT rowid AS at, state AS text FROM snapshots WHERE rowid > ? ORDER BY rowid LIMIT ${page}`,
+    ]
+    for (const sql of sources) {
+      const next = prepare<{ at: number; text: string }>(this.#db, sql)
+      for (let rows = next.all(0); rows.length && refs.size; rows = next.all(rows.at(-1)!.at)) {
+        for (const { text } of rows) for (const [ref] of text.matchAll(/sha256-[0-9a-f]{64}/g)) refs.delete(ref)
+        await breath()
+      }
+    }
+  }
+
+  #count(sql: string, group: string): number {
+    return prepare<{ n: number }>(this.#db, sql).get(group)!.n
+  }
+
+  async *#scan(after: number, until: number, limit: number, filter?: Filter): AsyncGenerator<Stored> {
+    const matches = filter && compileFilter(filter)
+    let left = limit
+    let from = after
+    while (left > 0) {
+      const rows = this.#range.all(from, until, matches ? page : Math.min(page, left))
+      for (const row of rows) {
+        if (matches && !matches(row)) continue
+        yield stored(row)
+        if (--left === 0) return
+      }
+      if (rows.length === 0) return
+      from = rows.at(-1)!.pos
+      await breath()
+    }
+  }
+
+  async *#at(positions: () => number[]): AsyncGenerator<Stored> {
+    let n = 0
+    for (const pos of positions()) {
+      const row = this.#byPosition.get(pos)
+      if (row) yield stored(row)
+      if (++n % page === 0) await breath()
+    }
+  }
+
+  /** Ids of a task, or from one of its ids on, in the order of positions. */
+  #idsOf(task: string, from = `${task}:`): { pos: number; id: string }[] {
+    return prepare<{ pos: number; id: string }>(this.#db, 'SELECT pos, id FROM log WHERE id >= ? AND id < ?')
+      .all(from, `${task};`)
+      .sort((a, b) => a.pos - b.pos)
+  }
+
+  /** Ids made by the runtime begin with the correlation; the partial index has the others. */
+  #positionsOf(correlation: string): number[] {
+    const end = correlation.slice(0, -1) + String.fromCharCode(correlation.charCodeAt(correlation.length - 1) + 1)
+    return prepare<{ pos: number }>(this.#db, `SELECT pos FROM log WHERE id >= ?1 AND id < ?2 AND correlation = ?1
+      UNION SELECT pos FROM log WHERE correlation = ?1 AND substr(id, 1, 36) <> correlation ORDER BY pos`)
+      .all(correlation, end)
+      .map(({ pos }) => pos)
+  }
+}
+
+/** A turn has one part after the task, an event that it emitted two; answers and claims have three. */
+function isTurnOrEmit(task: string, id: string): boolean {
+  return /^\d+(:\d+)?$/.test(id.slice(task.length + 1))
+}
+
+const parse = (json: string) => JSON.parse(json) as CloudEvent
+const stored = ({ pos, event }: LogRow): Stored => ({ position: pos, event: parse(event) })
+const breath = () => new Promise<void>(resolve => setImmediate(resolve))

@@ -1,0 +1,120 @@
+import { randomUUID } from 'node:crypto'
+import { closeSync, type FSWatcher, openSync, statSync, truncateSync, watch } from 'node:fs'
+import { appendFile, open } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { CloudEvent } from '../../event.ts'
+
+type Listener = (event: CloudEvent) => void
+
+const maxFile = 4 * 1024 * 1024
+const maxBatch = 1024 * 1024
+
+/**
+ * Events that are not kept. Listeners in this process get them directly; other processes read them from a file that
+ * is never synced and starts anew when it has grown. Whatever is too much, or fails, is dropped.
+ */
+export class Signals {
+  /** Whether another process may listen; otherwise nothing is written. */
+  hasOthers = false
+  readonly #path: string
+  readonly #self = randomUUID()
+  readonly #listeners = new Set<Listener>()
+  #batch = ''
+  #writing = false
+  #watcher: FSWatcher | undefined
+  #offset = 0
+  #reading = false
+
+  constructor(home: string) {
+    this.#path = join(home, 'signals.jsonl')
+  }
+
+  send(event: CloudEvent): void {
+    for (const listener of this.#listeners) listener(event)
+    if (!this.hasOthers || this.#batch.length > maxBatch) return
+    if (this.#batch === '' && !this.#writing) setImmediate(() => void this.#write())
+    this.#batch += `${JSON.stringify([this.#self, event])}\n`
+  }
+
+  listen(listener: Listener): () => void {
+    this.#listeners.add(listener)
+    if (!this.#watcher) this.#watch()
+    return () => {
+      this.#listeners.delete(listener)
+      if (this.#listeners.size === 0) this.close()
+    }
+  }
+
+  close(): void {
+    this.#watcher?.close()
+    this.#watcher = undefined
+  }
+
+  async #write(): Promise<void> {
+    this.#writing = true
+    while (this.#batch) {
+      const batch = this.#batch
+      this.#batch = ''
+      try {
+        await appendFile(this.#path, batch)
+        if (statSync(this.#path).size > maxFile) truncateSync(this.#path)
+      } catch {
+        break // Lossy by design: a full disk must not disturb anybody else.
+      }
+    }
+    this.#writing = false
+  }
+
+  #watch(): void {
+    closeSync(openSync(this.#path, 'a'))
+    this.#offset = statSync(this.#path).size
+    this.#watcher = watch(this.#path, { persistent: false }, () => void this.#read())
+    this.#watcher.on('error', () => this.close())
+  }
+
+  async #read(): Promise<void> {
+    if (this.#reading) return
+    this.#reading = true
+    try {
+      const file = await open(this.#path, 'r')
+      try {
+        for (let text = await this.#next(file); text; text = await this.#next(file)) this.#hear(text)
+      } finally {
+        await file.close()
+      }
+    } catch {
+    }
+    this.#reading = false
+  }
+
+  async #next(file: Awaited<ReturnType<typeof open>>): Promise<string> {
+    const { size } = await file.stat()
+    if (size < this.#offset) {
+      this.#offset = 0
+    }
+    const bytes = Buffer.alloc(Math.min(size - this.#offset, maxBatch))
+    if (bytes.length === 0) return ''
+    const { bytesRead } = await file.read(bytes, 0, bytes.length, this.#offset)
+    const end = bytes.lastIndexOf(0x0a, bytesRead - 1) + 1
+    const whole = end === 0 && bytesRead < maxBatch ? 0 : end || bytesRead
+    this.#offset += whole
+    return bytes.toString('utf8', 0, whole)
+  }
+
+  #hear(text: string): void {
+    for (const line of text.split('\n')) {
+      if (!line || line.startsWith(`["${this.#self}"`)) continue
+      const parsed = parseLine(line)
+      if (parsed) for (const listener of this.#listeners) listener(parsed)
+    }
+  }
+}
+
+/** Undefined for a line that a truncation cut in two. */
+function parseLine(line: string): CloudEvent | undefined {
+  try {
+    return (JSON.parse(line) as [string, CloudEvent])[1]
+  } catch {
+    return undefined
+  }
+}

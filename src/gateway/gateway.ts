@@ -1,0 +1,103 @@
+import { once } from 'node:events'
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { getRequestListener } from '@hono/node-server'
+import type { Bus } from '../bus/bus.ts'
+import { TidingsError } from '../errors.ts'
+import { answerBrokenRequest, answerFor, refusal } from './answers.ts'
+import { routes } from './routes.ts'
+import { Streams } from './streams.ts'
+
+export interface GatewayOptions {
+  bus: Bus
+  /** 0 takes any free port. */
+  port: number
+  /** Address to listen on. Default 127.0.0.1; anything else opens the log to the network, without credentials. */
+  host?: string
+  /** Further names under which clients reach the gateway, as in the Host header without the port. */
+  hosts?: readonly string[]
+  /** Origins of web pages that may use the gateway, beside its own, such as `http://localhost:5173`. */
+  origins?: readonly string[]
+  /** Largest request body, in bytes. Default 4 MiB. */
+  maxBodyBytes?: number
+  /** Bytes that may wait for a client of the stream before it is cut off. Default 1 MiB. */
+  maxBufferedBytes?: number
+  /** Between two comments that keep a quiet stream open, in ms. Default 15,000. */
+  heartbeatMs?: number
+}
+
+const graceMs = 5_000
+// A request has this long to arrive whole, in ms.
+const timeouts = { headersTimeout: 10_000, requestTimeout: 60_000, connectionsCheckingInterval: 1_000 }
+
+/** HTTP to and from the log: `POST /events`, `GET /events/stream`, `GET /health`. `docs/wire-format.md` is normative. */
+export class Gateway {
+  readonly #options: GatewayOptions
+  readonly #host: string
+  #server: Server | undefined
+  #streams: Streams | undefined
+
+  constructor(options: GatewayOptions) {
+    this.#options = options
+    this.#host = options.host ?? '127.0.0.1'
+  }
+
+  /** Resolves when it listens. @throws E_PORT_IN_USE */
+  async start(): Promise<{ url: string }> {
+    const { bus, port, hosts = [], origins = [], maxBodyBytes = 4 * 1024 * 1024 } = this.#options
+    const { maxBufferedBytes: maxBuffered = 1024 * 1024, heartbeatMs = 15_000 } = this.#options
+    const streams = new Streams({ bus, maxBuffered, heartbeatMs })
+    const who = { hosts: new Set([this.#host, ...hosts]), origins: new Set(origins) }
+    const app = routes(bus, streams, who, maxBodyBytes)
+    const listener = getRequestListener(app.fetch, {
+      overrideGlobalObjects: false,
+      hostname: this.#host,
+      errorHandler: () => unreadable(),
+    })
+    // A missing Host is answered by the guard, with a text.
+    const server = createServer(
+      { ...timeouts, requireHostHeader: false },
+      (incoming, outgoing) => void listener(incoming, outgoing),
+    )
+    server.on('clientError', answerBrokenRequest)
+    try {
+      server.listen(port, this.#host)
+      await once(server, 'listening')
+    } catch (error) {
+      streams.close()
+      throw (error as NodeJS.ErrnoException).code === 'EADDRINUSE' ? portInUse(port, error) : error
+    }
+    // Such as too many open files: one connection is lost, not the process.
+    server.on('error', error => process.emitWarning(error))
+    this.#server = server
+    this.#streams = streams
+    return { url: `http://${urlHost(this.#host)}:${(server.address() as AddressInfo).port}` }
+  }
+
+  /** Ends the streams, lets requests under way end, for 5 seconds at most. */
+  async stop(): Promise<void> {
+    const server = this.#server
+    if (!server) return
+    this.#server = undefined
+    const closed = new Promise<void>(resolve => server.close(() => resolve()))
+    this.#streams?.close()
+    server.closeIdleConnections()
+    const timer = setTimeout(() => server.closeAllConnections(), graceMs)
+    await closed
+    clearTimeout(timer)
+  }
+}
+
+function unreadable(): Response {
+  const { status, body } = answerFor(refusal(400, 'the address or the Host of the request cannot be read'))
+  return Response.json(body, { status })
+}
+
+const portInUse = (port: number, cause: unknown) =>
+  new TidingsError(
+    'E_PORT_IN_USE',
+    `port ${port} of the gateway is taken; stop the other process or set TIDINGS_PORT`,
+    { cause },
+  )
+
+const urlHost = (host: string) => (host.includes(':') ? `[${host}]` : host)

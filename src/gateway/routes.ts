@@ -1,0 +1,55 @@
+import { Hono, type Context } from 'hono'
+import type { HttpBindings } from '@hono/node-server'
+import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
+import type { Bus } from '../bus/bus.ts'
+import { answerFor, headersFor, refusal } from './answers.ts'
+import { readEvents } from './body.ts'
+import { guard, type Guard } from './guard.ts'
+import { HealthCheck } from './health.ts'
+import { publish } from './publish.ts'
+import { readStreamRequest } from './request.ts'
+import type { Streams } from './streams.ts'
+
+type Env = { Bindings: HttpBindings }
+
+const methods: Record<string, string> = { '/health': 'GET', '/events': 'POST', '/events/stream': 'GET' }
+
+/** The routes of the gateway. */
+export function routes(bus: Bus, streams: Streams, who: Guard, maxBodyBytes: number): Hono<Env> {
+  const health = new HealthCheck(bus)
+  const app = new Hono<Env>()
+
+  app.use((c, next) => {
+    guard(who, c.req.header('host'), c.req.header('origin'))
+    return next()
+  })
+
+  app.get('/health', async c => {
+    const found = await health.check()
+    return found.status === 'ok' ? c.json(found) : c.json(found, 503, headersFor(503))
+  })
+
+  app.post('/events', async c => c.json(await publish(bus, await readEvents(c.env.incoming, maxBodyBytes)), 202))
+
+  app.get('/events/stream', async c => {
+    // Hono answers HEAD by the route of GET, and this one would never end.
+    if (c.env.incoming.method !== 'GET') return notFound(c)
+    await streams.open(readStreamRequest(c.req.queries(), c.req.header('last-event-id')), c.env.outgoing)
+    return RESPONSE_ALREADY_SENT
+  })
+
+  app.notFound(notFound)
+  app.onError((error, c) => answer(c, error))
+  return app
+}
+
+function notFound(c: Context<Env>) {
+  const allowed = methods[c.req.path]
+  if (!allowed) return answer(c, refusal(404, `there is no ${c.req.path.slice(0, 80)}`, 'E_NOT_FOUND'))
+  return answer(c, refusal(405, `${c.req.path} takes ${allowed}`), { allow: allowed })
+}
+
+function answer(c: Context<Env>, error: unknown, headers: Record<string, string> = {}) {
+  const { status, body } = answerFor(error)
+  return c.json(body, status, { ...headersFor(status), ...headers })
+}

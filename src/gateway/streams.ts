@@ -1,0 +1,88 @@
+import type { ServerResponse } from 'node:http'
+import type { Bus } from '../bus/bus.ts'
+import type { Position, Query } from '../bus/driver.ts'
+import { TidingsError } from '../errors.ts'
+import { Client, eventFrame } from './client.ts'
+import { Fanout } from './fanout.ts'
+import type { StreamRequest } from './request.ts'
+
+const headers = {
+  'content-type': 'text/event-stream',
+  'cache-control': 'no-cache, no-transform',
+  // The connection serves this stream and ends with it.
+  connection: 'close',
+}
+const greeting = 'retry: 1000\n\n'
+
+export interface StreamsOptions {
+  bus: Bus
+  /** Bytes that may wait for a client before it is cut off. */
+  maxBuffered: number
+  heartbeatMs: number
+}
+
+/**
+ * The open streams. Each client first reads what it missed, by position and at its own pace, and then joins the one
+ * reader of the log.
+ */
+export class Streams {
+  readonly #bus: Bus
+  readonly #fanout: Fanout
+  readonly #maxBuffered: number
+  readonly #clients = new Set<Client>()
+  readonly #heart: NodeJS.Timeout
+
+  constructor({ bus, maxBuffered, heartbeatMs }: StreamsOptions) {
+    this.#bus = bus
+    this.#fanout = new Fanout(bus)
+    this.#maxBuffered = maxBuffered
+    this.#heart = setInterval(() => {
+      for (const client of this.#clients) client.beat()
+    }, heartbeatMs)
+    this.#heart.unref()
+  }
+
+  /**
+   * Answers with a stream. Resolves when it is open. It starts after the position that the client names, else at the
+   * beginning of its correlation, else now. @throws E_REQUEST_INVALID, E_LOG_UNAVAILABLE
+   */
+  async open(request: StreamRequest, response: ServerResponse): Promise<void> {
+    const head = await this.#bus.driver.head()
+    if (request.after !== undefined && request.after > head)
+      throw new TidingsError(
+        'E_REQUEST_INVALID',
+        `position ${request.after} lies behind the end of the log, ${head}; this may be another log`,
+      )
+    const start = request.after ?? (request.correlation === undefined ? head : 0)
+    const client = new Client(response, request.matches, start, this.#maxBuffered)
+    this.#clients.add(client)
+    client.gone.addEventListener('abort', () => this.#clients.delete(client))
+    response.writeHead(200, headers).write(greeting)
+    void this.#catchUp(client, request).catch(() => client.end())
+  }
+
+  /** Ends every stream; the clients come back with their last position. */
+  close() {
+    clearInterval(this.#heart)
+    this.#fanout.close()
+    for (const client of this.#clients) client.end()
+  }
+
+  async #catchUp(client: Client, request: StreamRequest): Promise<void> {
+    do {
+      const until = this.#fanout.position ?? (await this.#bus.driver.head())
+      if (until > client.position) await this.#replay(client, request, until)
+    } while (!client.gone.aborted && !this.#fanout.attach(client))
+  }
+
+  /** Everything that the client wants, up to and with a position. */
+  async #replay(client: Client, { correlation, filter }: StreamRequest, until: Position): Promise<void> {
+    const query: Query =
+      correlation === undefined ? { after: client.position, until, ...(filter && { filter }) } : { correlation }
+    for await (const stored of this.#bus.read(query)) {
+      if (stored.position > until || client.gone.aborted) break
+      if (client.wants(stored)) await client.send(stored, await eventFrame(this.#bus, stored))
+    }
+    client.position = Math.max(client.position, until)
+  }
+}

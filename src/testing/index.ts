@@ -1,0 +1,3 @@
+export { cancelled, expires, failed, given, result, says, wants, type Expected, type Happening, type Scenario, type Start } from './given.ts'
+export * from './conformance/index.ts'
+export { until } from './wait.ts'

@@ -1,0 +1,150 @@
+import type { CloudEvent } from '../event.ts'
+import { parseId, taskId } from '../bus/ids.ts'
+import type { Turn } from '../tasks/program.ts'
+import { turnType } from '../tasks/turn.ts'
+import { problemOf, spentBy } from './outcome.ts'
+import type { Answer, Branch, Trace, TraceNode, TraceTask } from './trace.ts'
+
+type Unit = TraceNode | TraceTask
+
+/**
+ * The tree of any events, in any order, whole or not: each event is in it exactly once, and it has no loop even where
+ * outside publishers claimed causes in a circle.
+ */
+export function arrange(events: readonly CloudEvent[]): Trace {
+  const byId = new Map<string, CloudEvent>()
+  for (const event of events) if (!byId.has(event.id)) byId.set(event.id, event)
+  const all = [...byId.values()]
+
+  const tasks = tasksOf(all)
+  const closed = closedCalls(tasks)
+  const nodes = new Map<string, TraceNode>()
+  const requestOf = (event: CloudEvent) => requestId(event, byId)
+  for (const event of all) if (!turnOf(event) && requestOf(event) === undefined) nodes.set(event.id, nodeOf(event, tasks))
+  for (const event of all) {
+    const request = requestOf(event)
+    if (request === undefined || turnOf(event)) continue
+    const node = nodes.get(request)!
+    if (event.call === request) node.answers.push({ event, verdict: verdict(event, tasks, closed) })
+    else node.withdrawal = event
+  }
+
+  /** Where an event is held. */
+  const holder = (id: string | undefined): Unit | undefined => {
+    const event = id === undefined ? undefined : byId.get(id)
+    if (!event) return undefined
+    return turnOf(event) ? tasks.get(parseId(event.id)!.task) : nodes.get(requestOf(event) ?? event.id)
+  }
+  const starts = startsOf(tasks, all)
+  const parents = new Map<Unit, Unit | undefined>()
+  for (const task of tasks.values()) parents.set(task, holder(starts.get(task.id)))
+  for (const node of nodes.values()) parents.set(node, node.by?.task ?? holder(node.event.causationid))
+  cutLoops(parents)
+
+  const trace = { nodes: [], tasks: [], events: all.length, spent: spentBy(all) } satisfies Trace
+  for (const [unit, parent] of parents) {
+    const branch: Branch = parent ?? trace
+    if (unit.kind === 'task') branch.tasks.push(unit)
+    else branch.nodes.push(unit)
+  }
+  return trace
+}
+
+/** The turn that an event holds; undefined for other events, and for a turn whose data cannot be had. */
+function turnOf(event: CloudEvent): Turn | undefined {
+  if (event.type !== turnType || parseId(event.id)?.ordinal !== undefined || !parseId(event.id)) return undefined
+  const turn = event.data as Partial<Turn> | null
+  return Array.isArray(turn?.inputs) && Array.isArray(turn.emits) ? (turn as Turn) : undefined
+}
+
+/** The tasks that left a turn or an event, with what their turns say. */
+function tasksOf(events: readonly CloudEvent[]): Map<string, TraceTask> {
+  const tasks = new Map<string, TraceTask>()
+  for (const event of events) {
+    const turn = turnOf(event)
+    const id = turn ? parseId(event.id)!.task : emitterOf(event)?.task
+    if (id === undefined) continue
+    let task = tasks.get(id)
+    if (!task) tasks.set(id, (task = { kind: 'task', id, turns: [], nodes: [], tasks: [] }))
+    task.program ??= turn?.program ?? event.source.replace(/^\/agents\//, '')
+    if (turn) addTurn(task, event, turn)
+    else if (event.type === 'agent.task.failed' || event.type === 'agent.task.cancelled') task.problem = problemOf(event)!
+  }
+  for (const { turns } of tasks.values()) turns.sort((a, b) => (a.id < b.id ? -1 : 1))
+  return tasks
+}
+
+function addTurn(task: TraceTask, event: CloudEvent, turn: Turn) {
+  task.turns.push(event)
+  task.program = turn.program
+  task.programVersion = Math.max(task.programVersion ?? 0, turn.programVersion)
+  task.started = Math.min(task.started ?? Infinity, turn.at)
+  if (!turn.end) return
+  task.end = turn.end
+  task.ended = turn.at
+}
+
+function nodeOf(event: CloudEvent, tasks: ReadonlyMap<string, TraceTask>): TraceNode {
+  const emitter = emitterOf(event)
+  const by = emitter && { task: tasks.get(emitter.task)!, turn: emitter.version }
+  return { kind: 'node', event, ...(by && { by }), answers: [], nodes: [], tasks: [] }
+}
+
+/** The task and the version of the turn that emitted an event, as its id tells. */
+function emitterOf({ id }: CloudEvent) {
+  const parsed = parseId(id)
+  return parsed && parsed.ordinal !== undefined && parsed.suffix === undefined ? parsed : undefined
+}
+
+/** The request that an event answers or withdraws, when it is there too. A continuation carries a call and is none. */
+function requestId(event: CloudEvent, byId: ReadonlyMap<string, CloudEvent>): string | undefined {
+  const id = isAnswer(event) ? event.call : parseId(event.id)?.suffix === 'cancel' ? event.id.slice(0, -':cancel'.length) : undefined
+  const request = id === undefined ? undefined : byId.get(id)
+  return request && !isAnswer(request) && !turnOf(request) && parseId(request.id)?.suffix === undefined ? id : undefined
+}
+
+const isAnswer = ({ type, call }: CloudEvent) => call !== undefined && type !== 'agent.invoke' && type !== 'agent.cancel'
+
+/** Of each call that a turn of its task closed: the input that closed it. */
+function closedCalls(tasks: ReadonlyMap<string, TraceTask>): Map<string, string> {
+  const closed = new Map<string, string>()
+  for (const task of tasks.values())
+    for (const event of task.turns)
+      for (const { id, call } of turnOf(event)!.inputs)
+        if (call !== undefined && parseId(call)?.task === task.id && !closed.has(call)) closed.set(call, id)
+  return closed
+}
+
+function verdict({ id, call }: CloudEvent, tasks: ReadonlyMap<string, TraceTask>, closed: ReadonlyMap<string, string>): Answer['verdict'] {
+  const asker = parseId(call!)?.task
+  const closing = closed.get(call!)
+  if (asker === undefined || closing === id) return 'taken'
+  return closing !== undefined || tasks.get(asker)?.end ? 'late' : 'open'
+}
+
+/** Of each task: the event that started it. */
+function startsOf(tasks: ReadonlyMap<string, TraceTask>, events: readonly CloudEvent[]): Map<string, string> {
+  const starts = new Map<string, string>()
+  for (const { id, type, target, correlationid } of events)
+    if (type === 'agent.invoke' && target !== undefined) starts.set(taskId(correlationid, target, id), id)
+  for (const { id, turns } of tasks.values()) {
+    const first = turns[0] && turnOf(turns[0])
+    if (first?.version === 1 && first.inputs[0]) starts.set(id, first.inputs[0].id)
+  }
+  return starts
+}
+
+/** Whoever is met again on the way up becomes a root. Each unit is walked over once. */
+function cutLoops(parents: Map<Unit, Unit | undefined>) {
+  const sound = new Set<Unit>()
+  for (const start of parents.keys()) {
+    const path = new Set<Unit>()
+    let unit: Unit | undefined = start
+    while (unit && !sound.has(unit) && !path.has(unit)) {
+      path.add(unit)
+      unit = parents.get(unit)
+    }
+    if (unit && path.has(unit)) parents.set(unit, undefined)
+    for (const each of path) sound.add(each)
+  }
+}

@@ -1,0 +1,82 @@
+import type { CloudEvent } from '../event.ts'
+import type { ErrorData } from '../errors.ts'
+import { taskId } from '../bus/ids.ts'
+import type { Answer, Spent, TraceNode, TraceTask } from './trace.ts'
+
+/** How a request or a task stands. `withdrawn`: nobody waits for the answer any more. */
+export type Status = 'waiting' | 'answered' | 'failed' | 'cancelled' | 'expired' | 'withdrawn' | 'running' | 'completed' | 'continued'
+
+export interface Outcome {
+  readonly status: Status
+  /** From the request to its answer, or from the first turn of a task to its last. */
+  readonly ms?: number
+  readonly problem?: string
+}
+
+/** How a request ended; undefined for an event that asks nothing. */
+export function callOutcome(node: TraceNode): Outcome | undefined {
+  const { event, answers, withdrawal, by } = node
+  if (!isCall(node)) return undefined
+  const answer = decisive(answers)
+  if (!answer) {
+    const ended = withdrawal !== undefined || by?.task.end !== undefined
+    return { status: ended ? 'withdrawn' : 'waiting' }
+  }
+  const { type } = answer.event
+  const problem = problemOf(answer.event)
+  return {
+    status: type === 'call.expired' ? 'expired' : type.endsWith('cancelled') ? 'cancelled' : problem !== undefined ? 'failed' : 'answered',
+    ms: between(event, answer.event),
+    ...(problem !== undefined && { problem }),
+  }
+}
+
+export function taskOutcome({ end, started, ended, problem }: TraceTask): Outcome {
+  return {
+    status: end ?? 'running',
+    ...(started !== undefined && ended !== undefined && { ms: ended - started }),
+    ...(problem !== undefined && { problem }),
+  }
+}
+
+/** The task that a request started by name. */
+export function calledTask({ event, tasks }: TraceNode): TraceTask | undefined {
+  if (event.type !== 'agent.invoke' || event.target === undefined) return undefined
+  const id = taskId(event.correlationid, event.target, event.id)
+  return tasks.find(task => task.id === id)
+}
+
+export const between = (from: CloudEvent, to: CloudEvent) => Math.max(0, Date.parse(to.time) - Date.parse(from.time))
+
+/** What went wrong, as the event tells; undefined for events of success. */
+export function problemOf({ type, data }: CloudEvent): string | undefined {
+  if (!/(^|\.)(failed|expired|cancelled|denied)$/.test(type)) return undefined
+  const { error, reason } = (data ?? {}) as { error?: Partial<ErrorData>; reason?: unknown }
+  if (typeof error?.message === 'string') return error.code ? `${error.code}: ${error.message}` : error.message
+  return typeof reason === 'string' ? reason : type
+}
+
+/** Tokens and cost that models told. */
+export function spentBy(events: Iterable<CloudEvent>): Spent {
+  let tokens = 0
+  let cost = 0
+  for (const { type, data } of events) {
+    if (type !== 'model.result') continue
+    const result = data as { usage?: { input?: unknown; output?: unknown } | null; cost?: unknown } | null
+    tokens += amount(result?.usage?.input) + amount(result?.usage?.output)
+    cost += amount(result?.cost)
+  }
+  return { tokens, cost }
+}
+
+/** What the requests of a task itself spent, without those of the tasks that it called. */
+export const spentIn = (task: TraceTask) => spentBy(task.nodes.flatMap(node => node.answers.map(answer => answer.event)))
+
+const decisive = (answers: readonly Answer[]) =>
+  answers.find(answer => answer.verdict === 'taken') ?? answers.find(answer => answer.verdict === 'open')
+
+// A task that continues hands its own asker on: nobody answers the continuation itself.
+const isCall = ({ event, answers }: TraceNode) =>
+  answers.length > 0 || event.type === 'timer.set' || (event.replyto !== undefined && event.call === undefined)
+
+const amount = (value: unknown) => (typeof value === 'number' && Number.isFinite(value) ? value : 0)

@@ -1,0 +1,102 @@
+import { styleText } from 'node:util'
+import { between, callOutcome, spentBy, spentIn, taskOutcome, type Outcome, type Status } from './outcome.ts'
+import { count, dim, elapsed, fit, paint, preview, printable, shorten, widthOf } from './text.ts'
+import type { Answer, Spent, Trace, TraceNode, TraceTask } from './trace.ts'
+import { walk, type Step } from './walk.ts'
+
+interface Line {
+  readonly guides: string
+  readonly label: string
+  /** Colours the label by this type. */
+  readonly type: string
+  readonly status?: Status | 'late'
+  readonly ms?: number
+  readonly note: string
+}
+
+const marks = {
+  waiting: ['yellow', '◌'], running: ['cyan', '▶'], answered: ['green', '✔'], completed: ['green', '✔'],
+  continued: ['green', '↻'], failed: ['red', '✖'], expired: ['red', '⧗'], cancelled: ['yellow', '⊘'],
+  withdrawn: ['yellow', '⊘'], late: ['yellow', '⧖'],
+} as const // biome-ignore format: one table
+
+const said = new Set<string>(['expired', 'cancelled', 'withdrawn', 'waiting', 'running', 'continued'])
+const timeWidth = 9
+const narrowest = 24
+
+/** A trace as lines for a terminal of this width. */
+export function render(trace: Trace, width: number): string[] {
+  const lines = [...walk(trace)].flatMap(linesOf)
+  const widest = lines.reduce((most, { guides, label }) => Math.max(most, guides.length + widthOf(label)), narrowest)
+  const labels = Math.min(widest, Math.max(narrowest, Math.floor(width * 0.55)))
+  return [...lines.map(line => draw(line, labels, width)), '', summary(trace)]
+}
+
+function draw({ guides, label, type, status, ms, note }: Line, labels: number, width: number): string {
+  const [colour, mark] = status ? marks[status] : (['gray', ' '] as const)
+  const room = labels - guides.length
+  const time = (ms === undefined ? '' : elapsed(ms)).padStart(timeWidth)
+  const rest = shorten(note, width - labels - timeWidth - 5)
+  const coloured = colour === 'red' ? styleText('red', rest) : dim(rest)
+  return `${dim(guides)}${paint(type, fit(label, room))} ${styleText(colour, mark)} ${time}  ${coloured}`.trimEnd()
+}
+
+function linesOf(step: Step): Line[] {
+  const { item, called, guides, below } = step
+  if (item.kind === 'task') return [taskLine(item, taskOutcome(item), guides)]
+  const outcome = callOutcome(item)
+  const line = called ? taskLine(called, outcome ?? taskOutcome(called), guides) : nodeLine(item, outcome, guides)
+  const late = item.answers.filter(answer => answer.verdict === 'late')
+  return [line, ...late.map(answer => lateLine(item, answer, below))]
+}
+
+function taskLine(task: TraceTask, outcome: Outcome, guides: string): Line {
+  const version = task.programVersion === undefined ? '' : ` v${task.programVersion}`
+  const told = [count(task.turns.length, 'turn'), ...spentText(spentIn(task))].join(', ')
+  return { guides, label: `agent ${printable(task.program ?? '?')}${version}`, type: 'agent.task', ...outcome, note: noteOf(outcome, told) }
+}
+
+function nodeLine({ event, answers, tasks }: TraceNode, outcome: Outcome | undefined, guides: string): Line {
+  const { type, target, source, data } = event
+  const common = { guides, type, ...outcome }
+  const name = target === undefined ? '' : ` ${printable(target)}`
+  if (!outcome) return { ...common, label: `${type}${tasks.length > 0 || !target ? '' : ` →${name}`}`, note: `${printable(source)}  ${dataOf(event)}` }
+  if (type === 'timer.set') return { ...common, label: 'timer', note: noteOf(outcome, preview((data as { due?: unknown } | null)?.due)) }
+  const spent = spentText(spentBy(answers.map(answer => answer.event)))
+  const input = (data as { input?: unknown } | null)?.input
+  const told = type === 'model.invoke' ? spent.join(', ') : [...spent, preview(input ?? data)].join('  ')
+  return { ...common, label: `${type.replace(/\.(invoke|requested)$/, '')}${name}`, note: noteOf(outcome, told) }
+}
+
+function lateLine({ event }: TraceNode, answer: Answer, guides: string): Line {
+  const { type } = answer.event
+  return { guides: `${guides}  `, label: type, type, status: 'late', ms: between(event, answer.event), note: 'late: nobody waited for it any more' }
+}
+
+function noteOf({ status, problem }: Outcome, told: string): string {
+  return [said.has(status) ? status : '', problem === undefined ? '' : printable(problem), told].filter(Boolean).join('  ')
+}
+
+const dataOf = (event: TraceNode['event']) => (event.dataref ? 'data in a blob' : preview(event.data))
+
+const spentText = ({ tokens, cost }: Spent) => [
+  ...(tokens > 0 ? [count(tokens, 'token')] : []),
+  ...(cost > 0 ? [`cost ${cost.toPrecision(3)}`] : []),
+]
+
+function summary(trace: Trace): string {
+  const seen = { task: 0, call: 0 }
+  let first = Infinity
+  let last = -Infinity
+  for (const { item, called } of walk(trace)) {
+    if (item.kind === 'task' || called) seen.task++
+    if (item.kind === 'task') continue
+    if (callOutcome(item)) seen.call++
+    for (const { time } of [item.event, ...item.answers.map(answer => answer.event)]) {
+      first = Math.min(first, Date.parse(time))
+      last = Math.max(last, Date.parse(time))
+    }
+  }
+  const length = last >= first ? [elapsed(last - first)] : []
+  return [...length, count(trace.events, 'event'), count(seen.task, 'task'), count(seen.call, 'call'), ...spentText(trace.spent)].join(' · ')
+}

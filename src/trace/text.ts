@@ -1,0 +1,71 @@
+import { styleText } from 'node:util'
+
+/* Text for terminals, from whatever came from outside: nothing in it may move the cursor or reorder the line. */
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is taken out
+const unprintable = /[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]+/g
+const wide = /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]|\p{Emoji_Presentation}/u
+const zero = /\p{M}/u
+
+export const printable = (text: string) => text.replace(unprintable, ' ')
+
+const columns = (char: string) => (wide.test(char) ? 2 : zero.test(char) ? 0 : 1)
+
+/** Columns that a text takes in a terminal. */
+export function widthOf(text: string): number {
+  let width = 0
+  for (const char of text) width += columns(char)
+  return width
+}
+
+/** The text in at most so many columns, with `…` where something is missing. */
+export function shorten(text: string, width: number): string {
+  if (text.length * 2 <= width || widthOf(text) <= width) return text
+  let kept = ''
+  let room = width - 1
+  for (const char of text) {
+    room -= columns(char)
+    if (room < 0) break
+    kept += char
+  }
+  return width > 0 ? `${kept}…` : ''
+}
+
+/** Fills up, or shortens, to exactly so many columns. */
+export function fit(text: string, width: number): string {
+  const short = shorten(text, width)
+  return short + ' '.repeat(Math.max(0, width - widthOf(short)))
+}
+
+/** Data on one line; of large data its beginning. */
+export function preview(data: unknown): string {
+  if (data === null || data === undefined) return ''
+  const text = typeof data === 'string' ? data : (JSON.stringify(data) ?? '')
+  return printable(text.slice(0, 1_000))
+}
+
+const steps = [['d', 86_400_000], ['h', 3_600_000], ['m', 60_000]] as const // biome-ignore format: one list
+
+/** A length of time for people: `4 ms`, `1.2 s`, `3 m 20 s`, `2 d 4 h`. */
+export function elapsed(ms: number): string {
+  if (ms < 1_000) return `${Math.round(ms)} ms`
+  if (ms < 60_000) return `${(Math.floor(ms / 100) / 10).toFixed(1)} s`
+  const [unit, size] = steps.find(([, each]) => ms >= each)!
+  const [smaller, part] = unit === 'd' ? (['h', 3_600_000] as const) : unit === 'h' ? (['m', 60_000] as const) : (['s', 1_000] as const)
+  const rest = Math.floor((ms % size) / part)
+  return `${Math.floor(ms / size)} ${unit}${rest > 0 ? ` ${rest} ${smaller}` : ''}`
+}
+
+/** `1 call`, `2 calls`. */
+export const count = (n: number, noun: string) => `${n.toLocaleString('en')} ${noun}${n === 1 ? '' : 's'}`
+
+const families = { agent: 'magenta', task: 'gray', tool: 'cyan', model: 'blue', timer: 'gray', call: 'gray', approval: 'yellow', control: 'yellow' } as const
+
+/** An event type, or anything named after one, in the colour of its family; what failed is red. */
+export function paint(type: string, text = type): string {
+  if (/(^|\.)(failed|expired|denied)$/.test(type)) return styleText('red', text)
+  const family = type.slice(0, type.indexOf('.')) as keyof typeof families
+  return styleText(families[family] ?? 'green', text)
+}
+
+export const dim = (text: string) => styleText('dim', text)
