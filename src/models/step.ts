@@ -1,9 +1,10 @@
-import { APICallError, type LanguageModelV4, type LanguageModelV4CallOptions } from '@ai-sdk/provider'
+import { APICallError, type LanguageModelV4, type LanguageModelV4CallOptions, type LanguageModelV4ToolCall } from '@ai-sdk/provider'
 import { TidingsError } from '../errors.ts'
 import type { ModelResult, ModelToolCall } from '../tasks/conversation.ts'
 
 /**
- * One model step by streaming: text goes to `onDelta` as it comes, the whole is returned.
+ * One model step by streaming: text goes to `onDelta` as it comes, the whole is returned. Nothing of it counts, tool
+ * calls above all, before a finish that is neither an error nor an interruption.
  * @throws E_MODEL_FAILED, retryable when the stream broke off or the provider says so.
  */
 export async function step(
@@ -14,21 +15,23 @@ export async function step(
   const { stream } = await model.doStream(options)
   let text = ''
   let reasoning = ''
-  const toolCalls: ModelToolCall[] = []
+  const calls: LanguageModelV4ToolCall[] = []
   for await (const part of stream) {
     if (part.type === 'text-delta') {
       text += part.delta
       onDelta(part.delta)
     } else if (part.type === 'reasoning-delta') reasoning += part.delta
-    else if (part.type === 'tool-call') toolCalls.push(toolCall(part))
-    else if (part.type === 'error') throw part.error
+    else if (part.type === 'tool-call') calls.push(part)
+    else if (part.type === 'error') throw broken(part.error)
     else if (part.type === 'finish') {
+      const { unified } = part.finishReason
+      if (unified === 'error' || unified === 'interrupted') throw broken(`the stream ended with ${unified}`)
       const { inputTokens, outputTokens } = part.usage
       return {
         text,
         ...(reasoning && { reasoning }),
-        toolCalls,
-        finish: part.finishReason.unified,
+        toolCalls: calls.map(parseCall),
+        finish: unified,
         usage: {
           input: inputTokens.total ?? 0,
           output: outputTokens.total ?? 0,
@@ -37,10 +40,10 @@ export async function step(
       }
     }
   }
-  throw new TidingsError('E_MODEL_FAILED', 'the stream ended before the answer was complete', { retryable: true })
+  throw broken('the stream ended before the answer was complete')
 }
 
-function toolCall({ toolCallId, toolName, input }: { toolCallId: string; toolName: string; input: string }): ModelToolCall {
+function parseCall({ toolCallId, toolName, input }: LanguageModelV4ToolCall): ModelToolCall {
   try {
     return { toolCallId, toolName, input: input.trim() === '' ? {} : JSON.parse(input) }
   } catch {
@@ -51,15 +54,31 @@ function toolCall({ toolCallId, toolName, input }: { toolCallId: string; toolNam
 /** What a provider threw, and how long it asked to be left alone, in ms. */
 export function modelError(error: unknown): { error: TidingsError; after?: number } {
   if (error instanceof TidingsError) return { error }
-  const message = error instanceof Error ? error.message : String(error)
-  if (!APICallError.isInstance(error))
-    return { error: new TidingsError('E_MODEL_FAILED', message, { cause: error, retryable: isBroken(error) }) }
-  const after = Number(error.responseHeaders?.['retry-after'])
+  if (!APICallError.isInstance(error)) return { error: new TidingsError('E_MODEL_FAILED', messageOf(error), { cause: error }) }
+  const after = retryAfter(error.responseHeaders?.['retry-after'])
   return {
-    error: new TidingsError('E_MODEL_FAILED', `${error.statusCode ?? 'no answer'}: ${message}`, { cause: error, retryable: error.isRetryable }),
-    ...(Number.isFinite(after) && { after: after * 1_000 }),
+    error: new TidingsError('E_MODEL_FAILED', `${error.statusCode ?? 'no answer'}: ${error.message}`, {
+      cause: error,
+      retryable: error.isRetryable,
+    }),
+    ...(after !== undefined && { after }),
   }
 }
 
-// undici says "terminated" when a response body breaks off.
-const isBroken = (error: unknown) => error instanceof TypeError || (error as NodeJS.ErrnoException)?.code === 'ECONNRESET'
+/** A stream that began and did not end well: worth another try, unless the provider's own error says otherwise. */
+function broken(cause: unknown): unknown {
+  if (APICallError.isInstance(cause)) return cause
+  return new TidingsError('E_MODEL_FAILED', messageOf(cause), { cause, retryable: true })
+}
+
+function messageOf(error: unknown): string {
+  if (typeof error === 'string') return error
+  return String((error as { message?: unknown } | null)?.message ?? error)
+}
+
+/** Seconds or an HTTP date, in ms from now. Source: RFC 9110, 10.2.3. */
+function retryAfter(header: string | undefined): number | undefined {
+  if (!header) return undefined
+  const ms = /^\d+$/.test(header) ? Number(header) * 1_000 : Date.parse(header) - Date.now()
+  return Number.isFinite(ms) ? Math.max(0, ms) : undefined
+}

@@ -1,7 +1,6 @@
 import type { Bus } from '../bus/bus.ts'
 import type { Durability } from '../bus/driver.ts'
 import { Pauses } from '../bus/pauses.ts'
-import { Gateway } from '../gateway/gateway.ts'
 import { ModelStation } from '../models/station.ts'
 import { milliseconds } from '../tasks/duration.ts'
 import { Engine } from '../tasks/engine.ts'
@@ -66,6 +65,7 @@ export async function start(app: App, options: StartOptions = {}): Promise<Runni
     if (hosts.has('models')) await run(new ModelStation({ bus, models: app.models, pauses }))
     if (hosts.has('agents')) started.push(startJanitor(bus, milliseconds(app.retention)))
     if (hosts.has('gateway')) {
+      const { Gateway } = await import('../gateway/gateway.ts')
       const gateway = new Gateway({ bus, port: settings.port })
       addresses.push((await gateway.start()).url)
       started.push(gateway)

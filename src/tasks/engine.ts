@@ -34,6 +34,8 @@ export interface EngineOptions {
   hotTasks?: number
   /** Inputs taken from the bus at once. */
   inFlight?: number
+  /** For tests that must fail without it: what stands in for {@link sift}. */
+  sift?: typeof sift
 }
 
 const maxConflicts = 3
@@ -51,6 +53,7 @@ export class Engine {
   readonly #inboxes = new Map<string, Inbox>()
   readonly #hot = new Map<string, Task>()
   readonly #hotTasks: number
+  readonly #sift: typeof sift
   #consumer: Consumer | undefined
   #working = 0
   #idle: (() => void) | undefined
@@ -61,6 +64,7 @@ export class Engine {
     this.#programs = new Map(options.programs.map(program => [program.name, program]))
     this.#ledger = new Ledger(options.bus, options.group, options.budget)
     this.#hotTasks = options.hotTasks ?? 4_096
+    this.#sift = options.sift ?? sift
   }
 
   async start(): Promise<void> {
@@ -146,12 +150,12 @@ export class Engine {
     const now = Date.now()
     let task = this.#hot.get(inbox.task)
     // An answer to a turn that is newer than what is cached: somebody else went on with this task.
-    if (!task || offered.some(input => sift(task, input) === 'ahead'))
+    if (task ? offered.some(input => this.#sift(task, input) === 'ahead') : inbox.conflicts > 0 || !offered.every(isFirstStart))
       task = await resume(this.#bus, this.#programs, inbox.task)
     if (inbox.lost) return
     const inputs: Input[] = []
     for (const input of offered) {
-      const verdict = sift(task, input)
+      const verdict = this.#sift(task, input)
       if (verdict === 'ahead') input.shared.taken(false, { kind: 'retry', after: 200, reason: 'the journal lags behind' })
       else if (verdict === 'take' && !answered(inputs, input) && (task || (await this.#wanted(input)))) inputs.push(input)
       else input.shared.taken(false)
@@ -287,13 +291,16 @@ function addressee(event: CloudEvent): string | undefined {
   return parseId(event.call)?.task
 }
 
+/** A start that was never handed out before has no journal; were it otherwise, the fence would say so. */
+const isFirstStart = ({ program, shared }: Input) => program !== undefined && shared.delivery.attempt === 1
+
 function startsOn(program: ProgramDefinition, event: CloudEvent): boolean {
   if (event.type === 'agent.invoke') return event.target === program.name
   return program.on.some(pattern => matchesType(pattern, event.type))
 }
 
 /** Whether an input still means something to the task. Structure decides, never a window of time. */
-function sift(task: Task | undefined, { event, program }: Input): 'take' | 'inert' | 'ahead' {
+export function sift(task: Task | undefined, { event, program }: Input): 'take' | 'inert' | 'ahead' {
   if (program !== undefined) return task ? 'inert' : 'take'
   if (!task || task.end) return 'inert'
   if (event.type === 'agent.cancel') return 'take'

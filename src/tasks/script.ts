@@ -13,7 +13,8 @@ import { inputOf, type Emission, type Machine, type RecordedTurn, type TurnConte
 export interface Callable<Input = unknown, Output = unknown> {
   readonly kind: 'tool' | 'agent' | 'model'
   readonly name: string
-  readonly '~types'?: { input: Input; output: Output }
+  /** For the compiler only. */
+  readonly '~types'?: { input: (input: Input) => void; output: Output }
 }
 
 export interface CallOptions {

@@ -24,6 +24,7 @@ export class Signals {
   #watcher: FSWatcher | undefined
   #offset = 0
   #reading = false
+  #closed = false
 
   constructor(home: string) {
     this.#path = join(home, 'signals.jsonl')
@@ -31,21 +32,27 @@ export class Signals {
 
   send(event: CloudEvent): void {
     for (const listener of this.#listeners) listener(event)
-    if (!this.hasOthers || this.#batch.length > maxBatch) return
+    if (this.#closed || !this.hasOthers || this.#batch.length > maxBatch) return
     if (this.#batch === '' && !this.#writing) setImmediate(() => void this.#write())
     this.#batch += `${JSON.stringify([this.#self, event])}\n`
   }
 
   listen(listener: Listener): () => void {
     this.#listeners.add(listener)
-    if (!this.#watcher) this.#watch()
+    if (!this.#watcher && !this.#closed) this.#watch()
     return () => {
       this.#listeners.delete(listener)
-      if (this.#listeners.size === 0) this.close()
+      if (this.#listeners.size === 0) this.#unwatch()
     }
   }
 
   close(): void {
+    this.#closed = true
+    this.#listeners.clear()
+    this.#unwatch()
+  }
+
+  #unwatch(): void {
     this.#watcher?.close()
     this.#watcher = undefined
   }
@@ -69,7 +76,7 @@ export class Signals {
     closeSync(openSync(this.#path, 'a'))
     this.#offset = statSync(this.#path).size
     this.#watcher = watch(this.#path, { persistent: false }, () => void this.#read())
-    this.#watcher.on('error', () => this.close())
+    this.#watcher.on('error', () => this.#unwatch())
   }
 
   async #read(): Promise<void> {

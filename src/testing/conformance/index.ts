@@ -36,6 +36,9 @@ const themes: Record<string, Cases> = {
   lifecycle,
 }
 
+/** These measure memory, or keep the machine busy. */
+const alone = new Set(['read', 'shared groups'])
+
 const patience = 60_000
 
 /**
@@ -57,7 +60,7 @@ export function driverConformance(name: string, { fresh, gaps = {} }: Conformanc
     })
 
     for (const [theme, cases] of Object.entries(themes))
-      describe(theme, () => {
+      describe(theme, { concurrent: !alone.has(theme) }, () => {
         for (const [sentence, run] of Object.entries(cases)) {
           const reason = gaps[sentence]
           const title = reason === undefined ? sentence : `${sentence} (known gap: ${reason})`

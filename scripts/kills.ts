@@ -1,0 +1,40 @@
+import { parseArgs } from 'node:util'
+import { killTest, type Control } from '../test/kills/kills.ts'
+import { isClean } from '../test/kills/verify.ts'
+
+/*
+ * The full kill test: `npm run kills`. First with all guarantees, then once with each of them switched off, which must
+ * not come out clean.
+ */
+
+const { values } = parseArgs({
+  options: {
+    tasks: { type: 'string', default: '2000' },
+    kills: { type: 'string', default: '200' },
+    stops: { type: 'string', default: '4' },
+    workers: { type: 'string', default: '3' },
+    controls: { type: 'string', default: 'none,fence,dedup,transaction' },
+  },
+})
+
+let bad = 0
+for (const control of values.controls.split(',') as Control[]) {
+  const report = await killTest({
+    tasks: Number(values.tasks),
+    kills: Number(values.kills),
+    stops: Number(values.stops),
+    workers: Number(values.workers),
+    control,
+    patience: control === 'none' ? 60_000 : 10_000,
+    onProgress: text => process.stderr.isTTY && process.stderr.write(`\r${control}: ${text}   `),
+  })
+  const clean = isClean(report)
+  const asExpected = clean === (control === 'none')
+  if (!asExpected) bad++
+  const { unfinished, wrongResults, forks, appliedTwice, startedTwice, killed, seconds } = report
+  const counts = { unfinished, wrongResults, forks, appliedTwice, startedTwice }
+  const text = Object.entries(counts).map(([name, list]) => `${name} ${list.length}`)
+  console.log(`${asExpected ? 'as it must be' : 'NOT AS IT MUST BE'}: control ${control}, ${killed} disturbances, ${seconds.toFixed(0)} s: ${text.join(', ')}`)
+  if (control === 'none' && !clean) console.log(JSON.stringify(counts, null, 1))
+}
+process.exitCode = bad > 0 ? 1 : 0

@@ -1,0 +1,110 @@
+import { fork, type ChildProcess } from 'node:child_process'
+import { randomUUIDv7 } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
+import { Bus } from '../../src/bus/bus.ts'
+import { openSqlite } from '../../src/drivers/sqlite/index.ts'
+import { verify, type Verdict } from './verify.ts'
+
+/** What is switched off, to see that the verdict then is not clean. */
+export type Control = 'none' | 'fence' | 'dedup' | 'transaction'
+
+export interface KillOptions {
+  tasks: number
+  /** How many `kill -9` of random workers. */
+  kills: number
+  /** How many workers are stopped beyond their lease and wake up as zombies. */
+  stops: number
+  workers: number
+  control?: Control
+  /** Give up waiting for the tasks after so many ms without progress. */
+  patience: number
+  onProgress?(text: string): void
+}
+
+export interface KillReport extends Verdict {
+  seconds: number
+  killed: number
+}
+
+/** Starts workers on one log, feeds them tasks, kills them at random moments, waits for the rest, and reads the log. */
+export async function killTest(options: KillOptions): Promise<KillReport> {
+  const home = await mkdtemp(join(tmpdir(), 'tidings-kills-'))
+  const bus = new Bus(await openSqlite({ home, leaseMs: 2_000 }))
+  const control = options.control ?? 'none'
+  const workers: ChildProcess[] = []
+  const begin = performance.now()
+  let killed = 0
+  try {
+    for (let i = 0; i < options.workers; i++) workers.push(await spawnWorker(home, control))
+    const expected = new Map<string, number>()
+    const done = countCompletions(bus)
+    const disturbances = options.kills + options.stops
+    const feeding = (async () => {
+      for (let i = 0; i < options.tasks; i++) {
+        const correlationid = randomUUIDv7()
+        expected.set(correlationid, i)
+        await bus.publish({ type: 'kill.started', correlationid, data: { n: i } })
+        // Work goes on over the whole time of the kills.
+        while (i + 1 - done.count > 200 || (killed < disturbances && i > (options.tasks * (killed + 1)) / disturbances)) await setTimeout(2)
+      }
+    })()
+    for (; killed < disturbances; killed++) {
+      await setTimeout(Math.random() * 120)
+      const victim = Math.floor(Math.random() * workers.length)
+      if (killed % Math.ceil(disturbances / Math.max(1, options.stops)) === 1 && options.stops > 0) await stopBeyondLease(workers[victim]!)
+      else {
+        workers[victim]!.kill('SIGKILL')
+        workers[victim] = await spawnWorker(home, control)
+      }
+      options.onProgress?.(`${killed + 1} of ${disturbances} disturbances, ${done.count} of ${options.tasks} tasks`)
+    }
+    await feeding
+    await settled(done, options)
+    done.stop()
+    return { ...(await verify(bus, home, expected)), seconds: (performance.now() - begin) / 1_000, killed }
+  } finally {
+    for (const worker of workers) worker.kill('SIGKILL')
+    await bus.driver.close()
+    await rm(home, { recursive: true, force: true })
+  }
+}
+
+async function spawnWorker(home: string, control: Control): Promise<ChildProcess> {
+  const worker = fork(join(import.meta.dirname, 'worker.ts'), [home, control], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
+  await new Promise((resolve, reject) => {
+    worker.once('message', resolve)
+    worker.once('exit', code => reject(new Error(`the worker ended with ${code} before it was ready`)))
+  })
+  return worker
+}
+
+/** The worker sleeps through the end of its lease and wakes up believing that it still owns its shards. */
+async function stopBeyondLease(worker: ChildProcess): Promise<void> {
+  worker.kill('SIGSTOP')
+  await setTimeout(3_000)
+  worker.kill('SIGCONT')
+}
+
+function countCompletions(bus: Bus) {
+  const abort = new AbortController()
+  const counter = { count: 0, stop: () => abort.abort() }
+  void (async () => {
+    for await (const _ of bus.follow(0, [{ types: ['agent.task.completed', 'agent.task.failed'] }], abort.signal)) counter.count++
+  })()
+  return counter
+}
+
+async function settled(done: { count: number }, { tasks, patience, onProgress }: KillOptions): Promise<void> {
+  let last = done.count
+  let since = performance.now()
+  while (done.count < tasks && performance.now() - since < patience) {
+    await setTimeout(50)
+    if (done.count === last) continue
+    last = done.count
+    since = performance.now()
+    onProgress?.(`${last} of ${tasks} tasks`)
+  }
+}

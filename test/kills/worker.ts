@@ -1,0 +1,77 @@
+import { appendFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
+import { z } from 'zod'
+import { agent } from '../../src/agents/agent.ts'
+import { Bus } from '../../src/bus/bus.ts'
+import { Pauses } from '../../src/bus/pauses.ts'
+import { openSqlite } from '../../src/drivers/sqlite/index.ts'
+import { Engine } from '../../src/tasks/engine.ts'
+import { ToolStation } from '../../src/tools/station.ts'
+import { tool } from '../../src/tools/tool.ts'
+
+/*
+ * One of the workers that are killed: an agent that adds up what two tools say, one of which must never start twice.
+ * `node worker.ts HOME CONTROL`, where CONTROL names the guarantee that is switched off, or `none`.
+ */
+
+const [home, control] = process.argv.slice(2) as [string, string]
+
+const add = tool('add', {
+  description: 'Adds one.',
+  input: z.object({ n: z.number() }),
+  run: async ({ n }) => {
+    await setTimeout(n % 7)
+    return n + 1
+  },
+})
+
+const charge = tool('charge', {
+  description: 'Has an effect that must not happen twice.',
+  input: z.object({ n: z.number() }),
+  atMostOnce: true,
+  run: async ({ n }, { idempotencyKey }) => {
+    appendFileSync(join(home, 'charges'), `${idempotencyKey}\n`)
+    await setTimeout(n % 5)
+    return n
+  },
+})
+
+const adder = agent('adder', {
+  on: 'kill.started',
+  async run(ctx, { n }: { n: number }) {
+    const [a, b] = await ctx.all([branch => branch.call(add, { n }), branch => branch.call(add, { n: n + 1 })])
+    const charged = await ctx.call(charge, { n }).then(
+      () => true,
+      () => 'unknown',
+    )
+    await ctx.sleep(20)
+    const c = await ctx.call(add, { n: Number(a) + Number(b) })
+    return { sum: c, charged }
+  },
+})
+
+const faults = { dropFence: control === 'fence', dropTransaction: control === 'transaction' }
+const bus = new Bus(await openSqlite({ home, leaseMs: 2_000, faults }))
+const pauses = new Pauses(bus)
+await pauses.start()
+const engine = new Engine({
+  bus,
+  group: 'app/kills',
+  programs: [adder.definition],
+  maxHops: 8,
+  budget: { calls: 1_000, tokens: Infinity, cost: Infinity },
+  pauses,
+  ...(control === 'dedup' && { sift: () => 'take' as const }),
+})
+await engine.start()
+const tools = new ToolStation({ bus, tools: [add, charge], pauses })
+await tools.start()
+process.send?.('ready')
+process.on('SIGTERM', async () => {
+  await engine.stop()
+  await tools.stop()
+  pauses.stop()
+  await bus.driver.close()
+  process.disconnect?.()
+})
