@@ -11,6 +11,12 @@ const section = z.object({
 
 /** What the agents can do. Everything that touches a file is in here. */
 export function tools(library: Library, reports: string, model: string) {
+  const passage = (id: string) => {
+    const found = library.read(id)
+    if (!found) throw new TidingsError('E_NOT_FOUND', `the library has no passage ${id}`)
+    return found
+  }
+
   const search = tool('library.search', {
     description: 'Full-text search in the documents. Returns the best passages, each with its id and a snippet.',
     input: z.object({
@@ -23,7 +29,7 @@ export function tools(library: Library, reports: string, model: string) {
   const read = tool('library.read', {
     description: 'Reads one passage of the documents, word for word, by the id that library_search gave.',
     input: z.object({ id: z.string() }),
-    run: ({ id }) => library.read(id) ?? unknown(id),
+    run: ({ id }) => passage(id),
   })
 
   const check = tool('citations.check', {
@@ -35,20 +41,11 @@ export function tools(library: Library, reports: string, model: string) {
   const write = tool('report.write', {
     description: 'Writes a checked report as Markdown and HTML.',
     input: z.object({ question: z.string(), sections: z.array(section), unanswered: z.array(z.string()) }),
-    run: ({ question, sections, unanswered }, { event }) => {
-      const sources = [...new Set(sections.flatMap(each => each.statements.flatMap(({ citations }) => citations)))]
-      return writeReport(
-        { question, sections, unanswered, model, passages: sources.map(id => library.read(id) ?? unknown(id)) },
-        { folder: reports, key: event.correlationid.slice(-8) },
-      )
-    },
+    run: (report, { event }) =>
+      writeReport({ ...report, model }, passage, { folder: reports, key: event.correlationid.slice(-8) }),
   })
 
   return { search, read, check, write }
 }
 
 export type Tools = ReturnType<typeof tools>
-
-function unknown(id: string): never {
-  throw new TidingsError('E_NOT_FOUND', `the library has no passage ${id}`)
-}

@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream'
 import { STATUS_CODES } from 'node:http'
 import { HTTPException } from 'hono/http-exception'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
-import { type ErrorCode, type ErrorData, TidingsError } from '../errors.ts'
+import { type ErrorCode, type ErrorData, errorData, TidingsError } from '../errors.ts'
 
 const statuses: Partial<Record<ErrorCode, ContentfulStatusCode>> = {
   E_EVENT_INVALID: 400,
@@ -27,13 +27,11 @@ export interface ErrorBody {
 export function answerFor(thrown: unknown): { status: ContentfulStatusCode; body: ErrorBody } {
   const error = thrown instanceof HTTPException ? thrown.cause : thrown
   if (error instanceof TidingsError) {
-    const status =
-      thrown instanceof HTTPException ? (thrown.status as ContentfulStatusCode) : (statuses[error.code] ?? 500)
+    const status = thrown instanceof HTTPException ? thrown.status : (statuses[error.code] ?? 500)
     return { status, body: { error: error.toJSON() } }
   }
   process.emitWarning(error instanceof Error ? error : new Error(String(error)))
-  const next = 'This is a bug of Tidings. The text is on the standard error of the process.'
-  return { status: 500, body: { error: { code: 'E_INTERNAL', message: 'the gateway failed', next, retryable: true } } }
+  return { status: 500, body: { error: errorData(error, 'E_LOG_UNAVAILABLE') } }
 }
 
 /** What a client must know beside the body: whether to come again, and that an unread body ends the connection. */

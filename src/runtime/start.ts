@@ -20,6 +20,7 @@ export interface StartOptions extends Partial<Environment> {
 
 export interface Running {
   readonly bus: Bus
+  readonly pauses: Pauses
   readonly durability: Durability
   /** Where it can be reached, for people. */
   readonly addresses: readonly string[]
@@ -78,7 +79,7 @@ export async function start(app: App, options: StartOptions = {}): Promise<Runni
       }
     }
     const durability = await bus.driver.durability()
-    return { bus, durability, addresses, warnings: warningsOf(app, hosts, durability), stop }
+    return { bus, pauses, durability, addresses, warnings: warningsOf(app, hosts, durability), stop }
   } catch (error) {
     await stop()
     throw error

@@ -150,8 +150,8 @@ export class Engine {
     const now = Date.now()
     let task = this.#hot.get(inbox.task)
     // An answer to a turn that is newer than what is cached: somebody else went on with this task.
-    if (task ? offered.some(input => this.#sift(task, input) === 'ahead') : inbox.conflicts > 0 || !offered.every(isFirstStart))
-      task = await resume(this.#bus, this.#programs, inbox.task)
+    const look = task ? offered.some(input => this.#sift(task, input) === 'ahead') : woken || inbox.conflicts > 0 || !offered.every(isFirstStart)
+    if (look) task = await resume(this.#bus, this.#programs, inbox.task)
     if (inbox.lost) return
     const inputs: Input[] = []
     for (const input of offered) {

@@ -2,7 +2,7 @@ import type { CloudEvent } from '../event.ts'
 import { parseId, taskId } from '../bus/ids.ts'
 import type { Turn } from '../tasks/program.ts'
 import { turnType } from '../tasks/turn.ts'
-import { problemOf, spentBy } from './outcome.ts'
+import { spentBy } from './outcome.ts'
 import type { Answer, Branch, Trace, TraceNode, TraceTask } from './trace.ts'
 
 type Unit = TraceNode | TraceTask
@@ -68,7 +68,7 @@ function tasksOf(events: readonly CloudEvent[]): Map<string, TraceTask> {
     if (!task) tasks.set(id, (task = { kind: 'task', id, turns: [], nodes: [], tasks: [] }))
     task.program ??= turn?.program ?? event.source.replace(/^\/agents\//, '')
     if (turn) addTurn(task, event, turn)
-    else if (event.type === 'agent.task.failed' || event.type === 'agent.task.cancelled') task.problem = problemOf(event)!
+    else if (/^agent\.task\.(completed|failed|cancelled)$/.test(event.type)) task.ending = event
   }
   for (const { turns } of tasks.values()) turns.sort((a, b) => (a.id < b.id ? -1 : 1))
   return tasks

@@ -31,7 +31,8 @@ export function callOutcome(node: TraceNode): Outcome | undefined {
   }
 }
 
-export function taskOutcome({ end, started, ended, problem }: TraceTask): Outcome {
+export function taskOutcome({ end, started, ended, ending }: TraceTask): Outcome {
+  const problem = ending && problemOf(ending)
   return {
     status: end ?? 'running',
     ...(started !== undefined && ended !== undefined && { ms: ended - started }),

@@ -1,4 +1,5 @@
 import { styleText } from 'node:util'
+import { gist } from './gist.ts'
 import { between, callOutcome, spentBy, spentIn, taskOutcome, type Outcome, type Status } from './outcome.ts'
 import { count, dim, elapsed, fit, paint, preview, printable, shorten, widthOf } from './text.ts'
 import type { Answer, Spent, Trace, TraceNode, TraceTask } from './trace.ts'
@@ -52,7 +53,8 @@ function linesOf(step: Step): Line[] {
 
 function taskLine(task: TraceTask, outcome: Outcome, guides: string): Line {
   const version = task.programVersion === undefined ? '' : ` v${task.programVersion}`
-  const told = [count(task.turns.length, 'turn'), ...spentText(spentIn(task))].join(', ')
+  const output = task.end === 'completed' && task.ending ? [gist(task.ending)] : []
+  const told = [[count(task.turns.length, 'turn'), ...spentText(spentIn(task))].join(', '), ...output].join('  ')
   return { guides, label: `agent ${printable(task.program ?? '?')}${version}`, type: 'agent.task', ...outcome, note: noteOf(outcome, told) }
 }
 
@@ -60,11 +62,10 @@ function nodeLine({ event, answers, tasks }: TraceNode, outcome: Outcome | undef
   const { type, target, source, data } = event
   const common = { guides, type, ...outcome }
   const name = target === undefined ? '' : ` ${printable(target)}`
-  if (!outcome) return { ...common, label: `${type}${tasks.length > 0 || !target ? '' : ` →${name}`}`, note: `${printable(source)}  ${dataOf(event)}` }
+  if (!outcome) return { ...common, label: `${type}${tasks.length > 0 || !target ? '' : ` →${name}`}`, note: `${printable(source)}  ${gist(event)}` }
   if (type === 'timer.set') return { ...common, label: 'timer', note: noteOf(outcome, preview((data as { due?: unknown } | null)?.due)) }
   const spent = spentText(spentBy(answers.map(answer => answer.event)))
-  const input = (data as { input?: unknown } | null)?.input
-  const told = type === 'model.invoke' ? spent.join(', ') : [...spent, preview(input ?? data)].join('  ')
+  const told = type === 'model.invoke' ? spent.join(', ') : [...spent, gist(event)].join('  ')
   return { ...common, label: `${type.replace(/\.(invoke|requested)$/, '')}${name}`, note: noteOf(outcome, told) }
 }
 
@@ -76,8 +77,6 @@ function lateLine({ event }: TraceNode, answer: Answer, guides: string): Line {
 function noteOf({ status, problem }: Outcome, told: string): string {
   return [said.has(status) ? status : '', problem === undefined ? '' : printable(problem), told].filter(Boolean).join('  ')
 }
-
-const dataOf = (event: TraceNode['event']) => (event.dataref ? 'data in a blob' : preview(event.data))
 
 const spentText = ({ tokens, cost }: Spent) => [
   ...(tokens > 0 ? [count(tokens, 'token')] : []),

@@ -46,8 +46,8 @@ export interface TraceTask extends Branch {
   started?: number
   ended?: number
   end?: End
-  /** Why it failed or was cancelled. */
-  problem?: string
+  /** The event that said how it ended. */
+  ending?: CloudEvent
 }
 
 export interface Spent {

@@ -44,5 +44,5 @@ function stepsOf(branch: Branch, called: TraceTask | undefined, above: string, p
 /** The end of a task, when nothing came of it: the line of the task says it. */
 function isSaidByItsTask(item: TraceNode | TraceTask): boolean {
   if (item.kind === 'task' || !item.by?.task.end) return false
-  return /^agent\.task\.(completed|failed|cancelled)$/.test(item.event.type) && item.nodes.length + item.tasks.length === 0
+  return item.event === item.by.task.ending && item.nodes.length + item.tasks.length === 0
 }

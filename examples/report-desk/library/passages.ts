@@ -49,7 +49,8 @@ export function passagesOf(text: string, page?: number): Passage[] {
     open ??= { start: block.start, end: block.end, words: 0, heading: headings.filter(Boolean).join(' › ') }
     open.end = block.end
     open.words += block.words
-    if (block.level === 0 && open.words >= enough) close()
+    // What a colon announces belongs to it.
+    if (block.level === 0 && open.words >= enough && !text.slice(block.start, block.end).trimEnd().endsWith(':')) close()
   }
   close()
   return passages
@@ -88,23 +89,24 @@ function* linesOf(text: string, offset: number): Generator<{ from: number; to: n
   }
 }
 
-/** Cuts what is too long after a line or a sentence, and where there is neither, after a word. */
+/** Cuts what is too long after a line, else after a sentence, else after a word. */
 function* pieces(text: string, start: number, end: number): Generator<Block> {
   let from = start
-  let cut = start
   let words = 0
-  let wordsAtCut = 0
+  let line = start
+  let sentence = start
   for (const word of text.slice(start, end).matchAll(/\S+\s*/g)) {
+    const at = start + word.index
     if (words === most) {
-      const at = cut > from ? cut : start + word.index
-      yield { start: from, end: at, level: 0, words: at === cut ? wordsAtCut : words }
-      words = at === cut ? words - wordsAtCut : 0
-      from = at
+      const cut = line > from ? line : sentence > from ? sentence : at
+      words = countWords(text.slice(cut, at))
+      yield { start: from, end: cut, level: 0, words: most - words }
+      from = cut
     }
     words++
-    if (!/\n|[.!?]["')\]*_`]*\s+$/.test(word[0])) continue
-    cut = start + word.index + word[0].length
-    wordsAtCut = words
+    const next = at + word[0].length
+    if (word[0].includes('\n')) line = next
+    else if (/[.!?]["')\]*_`]*\s+$/.test(word[0]) && !/^(?:e\.g|i\.e|etc|vs)\./i.test(word[0])) sentence = next
   }
   yield { start: from, end, level: 0, words }
 }

@@ -19,7 +19,8 @@ export class Blobs {
     const ref = `sha256-${hash('sha256', bytes, 'hex')}`
     const path = this.#path(tenant, ref)!
     try {
-      if (!(await touched(path))) await this.#write(path, bytes)
+      if (await touched(path)) await sync(dirname(path))
+      else await this.#write(path, bytes)
     } catch (error) {
       throw unavailable(text(error))
     }

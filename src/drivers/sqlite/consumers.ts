@@ -1,7 +1,7 @@
-import type { Consumer, Entry, Outcome, Subscription } from '../../bus/driver.ts'
+import type { Consumer, Entry, Subscription } from '../../bus/driver.ts'
 import type { CloudEvent } from '../../event.ts'
 import type { Line, Pending } from './line.ts'
-import { LocalConsumer, settlementOf } from './local.ts'
+import { LocalConsumer } from './local.ts'
 import type { Reply, Rows, Settlement } from './protocol.ts'
 
 /** The subscriptions of this process, as the main thread sees them. */
@@ -70,13 +70,6 @@ export class Consumers {
     }
   }
 
-  /** Also of what is not in hand any more: the writer knows whether its shard was lost. */
-  settlement(group: string, event: CloudEvent, outcome: Outcome): Settlement | undefined {
-    const consumers = [...this.#all.values()].filter(consumer => consumer.group === group)
-    const consumer = consumers.find(({ held }) => held.has(event.id)) ?? consumers[0]
-    return consumer && settlementOf(consumer, event.id, consumer.held.get(event.id)?.position ?? 0, outcome)
-  }
-
   /** A commit with this settlement was accepted. */
   settled([consumer, id]: Settlement): void {
     this.#all.get(consumer)?.done(id)
@@ -84,7 +77,7 @@ export class Consumers {
 
   shardsChanged({ lost, won, caughtUp }: Reply): void {
     for (const [consumer, shard] of lost) this.#all.get(consumer)?.lose(shard)
-    for (const [consumer, shard] of won) this.#all.get(consumer)?.owned.add(shard)
+    for (const [consumer, shard, ticket] of won) this.#all.get(consumer)?.owned.set(shard, ticket)
     for (const [consumer, is] of caughtUp) this.#all.get(consumer)?.setCaughtUp(is)
   }
 
@@ -108,7 +101,7 @@ export class Consumers {
     if (!consumer) return 0
     const isNew = !this.#underway.has(event.id)
     this.#underway.add(event.id)
-    if (!isNew || !consumer.hasRoom(event.correlationid) || this.#isStored(event.id)) return 0
+    if (!isNew || !consumer.hasRoom(event) || this.#isStored(event.id)) return 0
     consumer.takeEarly(event)
     return consumer.number
   }

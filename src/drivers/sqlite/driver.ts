@@ -5,7 +5,8 @@ import type { CloudEvent } from '../../event.ts'
 import { Blobs } from './blobs.ts'
 import { Consumers } from './consumers.ts'
 import { Line } from './line.ts'
-import type { Horizon, LocalShard, Settings, Settlement, WriterOptions } from './protocol.ts'
+import type { Handed } from './local.ts'
+import type { Horizon, LocalShard, Settings, WriterOptions } from './protocol.ts'
 import { Reader } from './reader.ts'
 import { Signals } from './signals.ts'
 
@@ -52,11 +53,7 @@ export class SqliteDriver implements Driver {
 
   async commit(commit: Commit): Promise<CommitResult> {
     const { group, task, expect, turn, events, settle, wake, snapshot, end = false } = commit
-    const settlements: Settlement[] = []
-    for (const { delivery, outcome } of settle) {
-      const settlement = this.#consumers.settlement(delivery.group, delivery.event, outcome)
-      if (settlement) settlements.push(settlement)
-    }
+    const settlements = settle.map(({ delivery, outcome }) => (delivery as Handed).settlement(outcome))
     const entries = [turn, ...events]
     const rows = this.#consumers.flatten(entries, false)
     const isAccepted = await this.#line.submit(

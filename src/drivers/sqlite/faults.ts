@@ -7,26 +7,29 @@ export interface Faults {
   readonly dropFence?: boolean
   /** A commit stores its settlement, its turn and its events in transactions of their own, in that order. */
   readonly dropTransaction?: boolean
-  /** How many of the next COMMITs fail as a disk would; made by `failingCommits()`, set with `.fail(n)`. */
+  /** Makes COMMITs fail as a broken disk would. */
   readonly commits?: FailingCommits
 }
 
 export class FailingCommits {
-  readonly cell: Int32Array
+  /** How many are to fail, and how many are to succeed before. */
+  readonly cells: Int32Array
 
-  constructor(buffer: SharedArrayBuffer = new SharedArrayBuffer(4)) {
-    this.cell = new Int32Array(buffer)
+  constructor(buffer: SharedArrayBuffer = new SharedArrayBuffer(8)) {
+    this.cells = new Int32Array(buffer)
   }
 
-  /** The next `count` transactions that wrote something fail at their COMMIT. */
-  fail(count: number): void {
-    Atomics.store(this.cell, 0, count)
+  /** After `spared` more transactions that write something, the next `count` of them fail at their COMMIT. */
+  fail(count: number, spared = 0): void {
+    Atomics.store(this.cells, 1, spared)
+    Atomics.store(this.cells, 0, count)
   }
 
-  /** Throws while failures are left. */
+  /** Called before each COMMIT; throws when it is to fail. */
   strike(): void {
-    if (Atomics.load(this.cell, 0) <= 0) return
-    Atomics.sub(this.cell, 0, 1)
+    if (Atomics.load(this.cells, 0) <= 0) return
+    if (Atomics.sub(this.cells, 1, 1) > 0) return
+    Atomics.sub(this.cells, 0, 1)
     throw new Error('disk I/O error (injected)')
   }
 }
@@ -42,6 +45,6 @@ export function toWire(faults: Faults = {}): WireFaults {
   return {
     dropFence: faults.dropFence ?? false,
     dropTransaction: faults.dropTransaction ?? false,
-    commits: (faults.commits?.cell.buffer as SharedArrayBuffer | undefined) ?? null,
+    commits: (faults.commits?.cells.buffer as SharedArrayBuffer | undefined) ?? null,
   }
 }

@@ -23,6 +23,11 @@ export async function openSqlite(options: SqliteOptions): Promise<Driver> {
   const { home, leaseMs = 15_000, synchronous = 'full', faults } = options
   const shards = prepareHome(home, options.shards ?? 16)
   const driver = new SqliteDriver({ home, shards, leaseMs, synchronous, faults: toWire(faults) })
-  await driver.durability()
+  try {
+    await driver.durability()
+  } catch (error) {
+    await driver.close()
+    throw error
+  }
   return driver
 }

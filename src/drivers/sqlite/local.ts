@@ -19,7 +19,8 @@ export class LocalConsumer implements Consumer {
   readonly subscription: Subscription
   readonly matches
   readonly held = new Map<string, Handed>()
-  readonly owned = new Set<number>()
+  /** Shards and the tickets by which they were won. */
+  readonly owned = new Map<number, number>()
   readonly ties: Ties
   /** Came from the writer while early hand-overs had filled the window; never more than the window. */
   #waiting: Handed[] = []
@@ -52,15 +53,15 @@ export class LocalConsumer implements Consumer {
     await this.ties.line.submit(['unsubscribe', this.number]).catch(ignore)
   }
 
-  hasRoom(correlation: string): boolean {
+  hasRoom(event: CloudEvent): boolean {
     return (
       this.#caughtUp && !this.#paused && this.#waiting.length === 0 && this.held.size < this.subscription.inFlight &&
-      this.owned.has(shardOf(correlation, this.ties.shards))
+      this.owned.has(this.#shardOf(event))
     )
   }
 
   takeEarly(event: CloudEvent): void {
-    const delivery = new Handed(this, event, 1, Date.now(), 0)
+    const delivery = new Handed(this, event, 1, Date.now(), this.owned.get(this.#shardOf(event))!)
     this.held.set(event.id, delivery)
     queueMicrotask(() => {
       if (this.held.get(event.id) === delivery) this.subscription.onDelivery(delivery)
@@ -68,8 +69,10 @@ export class LocalConsumer implements Consumer {
   }
 
   take([, attempt, , position]: Handout, event: CloudEvent, since: number): void {
-    const delivery = new Handed(this, event, attempt, since, position)
-    if (this.subscription.mode === 'shared') {
+    const isShared = this.subscription.mode === 'shared'
+    const handle = isShared ? position : (this.owned.get(this.#shardOf(event)) ?? 0)
+    const delivery = new Handed(this, event, attempt, since, handle)
+    if (isShared) {
       if (this.#paused) this.ties.line.submit(['giveBack', this.number, position]).catch(ignore)
       else this.#give(delivery)
     } else if (this.#paused || this.held.size >= this.subscription.inFlight) this.#waiting.push(delivery)
@@ -84,15 +87,15 @@ export class LocalConsumer implements Consumer {
 
   lose(shard: number): void {
     this.owned.delete(shard)
-    for (const [id, delivery] of this.held) if (this.#shardOf(delivery) === shard) this.held.delete(id)
-    this.#waiting = this.#waiting.filter(delivery => this.#shardOf(delivery) !== shard)
+    for (const [id, delivery] of this.held) if (this.#shardOf(delivery.event) === shard) this.held.delete(id)
+    this.#waiting = this.#waiting.filter(({ event }) => this.#shardOf(event) !== shard)
     this.subscription.onLost?.(shard)
     this.#giveWaiting()
   }
 
   loseAll(): void {
     this.#caughtUp = false
-    for (const shard of [...this.owned]) this.lose(shard)
+    for (const shard of [...this.owned.keys()]) this.lose(shard)
   }
 
   setCaughtUp(is: boolean): void {
@@ -109,28 +112,36 @@ export class LocalConsumer implements Consumer {
     this.subscription.onDelivery(delivery)
   }
 
-  #shardOf(delivery: Delivery): number {
-    return shardOf(delivery.event.correlationid, this.ties.shards)
+  #shardOf(event: CloudEvent): number {
+    return shardOf(event.correlationid, this.ties.shards)
   }
 }
 
-class Handed implements Delivery {
+export class Handed implements Delivery {
   readonly event: CloudEvent
   readonly attempt: number
   readonly since: number
-  readonly position: number
+  /** What the writer knows it by: position (shared), or ticket of the shard (sharded). */
+  readonly handle: number
   readonly #consumer: LocalConsumer
 
-  constructor(consumer: LocalConsumer, event: CloudEvent, attempt: number, since: number, position: number) {
+  constructor(consumer: LocalConsumer, event: CloudEvent, attempt: number, since: number, handle: number) {
     this.#consumer = consumer
     this.event = event
     this.attempt = attempt
     this.since = since
-    this.position = position
+    this.handle = handle
   }
 
   get group(): string {
     return this.#consumer.group
+  }
+
+  settlement(outcome: Outcome): Settlement {
+    const after = outcome.kind === 'retry' ? outcome.after : 0
+    const reason = outcome.kind === 'done' ? '' : outcome.reason
+    const key = outcome.kind === 'park' ? (outcome.key ?? null) : null
+    return [this.#consumer.number, this.event.id, this.handle, outcome.kind, after, reason, key]
   }
 
   async settle(outcome: Outcome, events: readonly Entry[] = []): Promise<void> {
@@ -140,19 +151,12 @@ class Handed implements Delivery {
     if (!isHeld && events.length === 0) return
     if (isHeld) consumer.done(event.id)
     try {
-      await consumer.ties.settle(isHeld ? settlementOf(consumer, event.id, this.position, outcome) : undefined, events)
+      await consumer.ties.settle(isHeld ? this.settlement(outcome) : undefined, events)
     } catch (error) {
       if (isHeld && consumer.subscription.mode === 'shared') consumer.held.set(event.id, this)
       throw error
     }
   }
-}
-
-export function settlementOf(consumer: LocalConsumer, id: string, position: number, outcome: Outcome): Settlement {
-  const after = outcome.kind === 'retry' ? outcome.after : 0
-  const reason = outcome.kind === 'done' ? '' : outcome.reason
-  const key = outcome.kind === 'park' ? (outcome.key ?? null) : null
-  return [consumer.number, id, position, outcome.kind, after, reason, key]
 }
 
 const ignore = () => undefined

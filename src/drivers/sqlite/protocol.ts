@@ -12,7 +12,7 @@ import type { WireFaults } from './faults.ts'
 export type Rows = (string | number | null)[]
 export const rowWidth = 6
 
-/** consumer, event id, position (0 when not known yet), kind, retry after, reason, park key */
+/** consumer, event id, position (shared) or ticket of the shard (sharded), kind, retry after, reason, park key */
 export type Settlement = [number, string, number, Outcome['kind'], number, string, string | null]
 
 export type Op =
@@ -67,7 +67,7 @@ export interface Reply {
   handouts: Handout[]
   wakes: [consumer: number, task: string, due: number][]
   /** Shards won and lost since the last reply. */
-  won: [consumer: number, shard: number][]
+  won: [consumer: number, shard: number, ticket: number][]
   lost: [consumer: number, shard: number][]
   /** Consumers that went behind or caught up. */
   caughtUp: [consumer: number, caughtUp: boolean][]

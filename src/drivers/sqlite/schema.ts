@@ -39,8 +39,8 @@ const ddl = `
   CREATE INDEX aside_due ON aside(grp, due) WHERE state = 'delayed';
   CREATE INDEX aside_key ON aside(key) WHERE key IS NOT NULL;
   CREATE TABLE leases(
-    grp TEXT NOT NULL, shard INTEGER NOT NULL, owner INTEGER, epoch INTEGER NOT NULL, next INTEGER NOT NULL,
-    suspect INTEGER NOT NULL, PRIMARY KEY(grp, shard)) WITHOUT ROWID;
+    grp TEXT NOT NULL, shard INTEGER NOT NULL, owner INTEGER, next INTEGER NOT NULL, suspect INTEGER NOT NULL,
+    PRIMARY KEY(grp, shard)) WITHOUT ROWID;
   CREATE TABLE members(
     id INTEGER PRIMARY KEY AUTOINCREMENT, pid INTEGER NOT NULL, started TEXT NOT NULL, host TEXT NOT NULL,
     until INTEGER NOT NULL);

@@ -25,6 +25,7 @@ async function letPass(driver: Driver, member: Member, ms: number): Promise<void
   const marker = newTask()
   await driver.commit(turn(marker, 0, { wake: Date.now() + ms }))
   await until(() => woken(member, marker).length > 0, patience)
+  await until(async () => !(await schedule(driver)).includes(marker))
 }
 
 const schedule = async (driver: Driver) => (await collect(driver.overdue(Number.MAX_SAFE_INTEGER))).map(o => o.task)

@@ -32,7 +32,7 @@ export class Groups {
     const { db } = desk.store
     this.#create = prepare<{ next: number }>(db, `INSERT INTO groups VALUES (?, ?, ?, ?)
       ON CONFLICT(name) DO UPDATE SET filter = excluded.filter RETURNING next`)
-    this.#createLease = prepare(db, 'INSERT OR IGNORE INTO leases VALUES (?, ?, NULL, 0, ?, 0)')
+    this.#createLease = prepare(db, 'INSERT OR IGNORE INTO leases VALUES (?, ?, NULL, ?, 0)')
   }
 
   get isEmpty(): boolean {
@@ -127,11 +127,11 @@ export class Groups {
     return 0
   }
 
-  /** Whether something to settle came from a shard that no consumer here owns any more. */
-  areLost(settlements: readonly Settlement[], shard: number): boolean {
-    return settlements.some(([consumer]) => {
+  /** Whether something to settle was handed out of a shard that was lost since. */
+  areLost(settlements: readonly Settlement[]): boolean {
+    return settlements.some(([consumer, , ticket]) => {
       const intake = this.#consumers.get(consumer)
-      return intake instanceof ShardedConsumer && this.ownerOf(intake.group, shard) === 0
+      return intake === undefined || (intake instanceof ShardedConsumer && !intake.isValid(ticket))
     })
   }
 
@@ -178,14 +178,10 @@ export class Groups {
     this.#orphans.add(consumer)
   }
 
-  /** The log can be written again: what lost transactions held or settled is handed out anew. */
-  redeliver(settlements: readonly Settlement[]): void {
+  /** The log can be written again: what nobody has in hand since a transaction was lost is handed out anew. */
+  redeliver(): void {
     for (const consumer of this.#orphans) this.#members.forget(this.#members.ownerOf(consumer))
     this.#orphans.clear()
-    for (const [consumer, , pos] of settlements) {
-      const intake = this.#consumers.get(consumer)
-      if (intake instanceof SharedGroup) intake.settle([consumer, '', pos, 'retry', 0, 'its settlement was lost', null])
-    }
     for (const intake of this.#intakes) if (intake instanceof ShardedConsumer) intake.redeliver()
   }
 

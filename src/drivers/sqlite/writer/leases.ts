@@ -21,8 +21,8 @@ export class Leases {
     this.#members = members
     const { db } = desk.store
     this.#list = prepare<Lease>(db, 'SELECT shard, owner, next, suspect FROM leases WHERE grp = ? ORDER BY shard')
-    this.#take = prepare(db, 'UPDATE leases SET owner = ?, epoch = epoch + 1 WHERE grp = ? AND shard = ?')
-    this.#release = prepare(db, `UPDATE leases SET owner = NULL, epoch = epoch + 1, next = ?, suspect = 0
+    this.#take = prepare(db, 'UPDATE leases SET owner = ? WHERE grp = ? AND shard = ?')
+    this.#release = prepare(db, `UPDATE leases SET owner = NULL, next = ?, suspect = 0
       WHERE grp = ? AND shard = ? AND owner = ?`)
   }
 

@@ -5,6 +5,8 @@ import { type Desk, type Intake, scanBudget, scanPage } from './intake.ts'
 import type { Row } from './store.ts'
 
 interface Shard {
+  /** Given anew with every win, so that what was handed out before a loss can be told apart. */
+  readonly ticket: number
   /** Positions up to here were looked at already. */
   skipTo: number
   /** Positions up to here may have been handed out before, by an owner that died. */
@@ -26,6 +28,8 @@ interface InHand {
 /** Settlements after which the low-water is written down in the next transaction, and the time after which it is. */
 const settlesPerSave = 1_000
 const saveAfter = 100
+
+let lastTicket = 0
 
 /**
  * One consumer of a sharded group. What is in hand is known in memory only: on disk there is a low-water for each
@@ -84,10 +88,16 @@ export class ShardedConsumer implements Intake {
       this.#cursor = next - 1
       this.#caughtUp = false
     }
-    this.shards.set(shard, { skipTo: next - 1, suspect, saved: next })
-    this.#desk.outbox.won.push([this.consumer, shard])
+    const ticket = ++lastTicket
+    this.shards.set(shard, { ticket, skipTo: next - 1, suspect, saved: next })
+    this.#desk.outbox.won.push([this.consumer, shard, ticket])
     this.#due = Math.min(this.#due, this.#desk.now)
     this.#tell()
+  }
+
+  isValid(ticket: number): boolean {
+    for (const shard of this.shards.values()) if (shard.ticket === ticket) return true
+    return false
   }
 
   lose(shard: number): void {
@@ -125,7 +135,7 @@ export class ShardedConsumer implements Intake {
   settle(settlement: Settlement): void {
     const id = settlement[1]
     const held = this.#inHand.get(id)
-    if (!held || held.settled) return
+    if (!held || held.settled || this.shards.get(held.shard)!.ticket !== settlement[2]) return
     const { ledger, now } = this.#desk
     this.#held--
     if (held.claimed) ledger.unclaim(held.pos, this.group, this.owner)

@@ -10,7 +10,7 @@ export type CommitOp = Extract<Op, [kind: 'commit', ...unknown[]]>
 export class Turns {
   readonly #store: Store
   readonly #faults: WireFaults
-  readonly #areLost: (settlements: readonly Settlement[], shard: number) => boolean
+  readonly #areLost: (settlements: readonly Settlement[]) => boolean
   readonly #head
   readonly #seal
   readonly #start
@@ -19,7 +19,7 @@ export class Turns {
   readonly #snapshot
   readonly #dropSnapshot
 
-  constructor(store: Store, faults: WireFaults, areLost: (settlements: readonly Settlement[], shard: number) => boolean) {
+  constructor(store: Store, faults: WireFaults, areLost: (settlements: readonly Settlement[]) => boolean) {
     this.#store = store
     this.#faults = faults
     this.#areLost = areLost
@@ -39,7 +39,7 @@ export class Turns {
    */
   accepts([, , task, expect, , , , settlements, rows]: CommitOp): boolean {
     if (this.#faults.dropFence) return true
-    if (this.#areLost(settlements, this.#store.shardOf(correlationOf(task)))) return false
+    if (this.#areLost(settlements)) return false
     const live = this.#head.get(task)
     if (live) return live.version === expect
     return expect === 0 && this.#store.find(rows[0] as string) === 0 && !this.#seal.get(task)

@@ -1,5 +1,5 @@
 import type { WireFaults } from '../faults.ts'
-import { type LocalShard, type Op, type Reply, type Result, type Rows, rowWidth, type Settings, type Settlement,
+import { type LocalShard, type Op, type Reply, type Result, type Rows, rowWidth, type Settings,
   type WriterOptions } from '../protocol.ts'
 import { prepare } from '../schema.ts'
 import { Groups } from './groups.ts'
@@ -26,8 +26,6 @@ export class Writer {
   readonly #faults: WireFaults
   readonly #document
   readonly #settings
-  /** Void ops of a lost transaction whose deliveries must be handed out again. */
-  #lostSettlements: Settlement[] = []
   #beatDue = false
   #suspended = false
   #hungry = false
@@ -46,7 +44,7 @@ export class Writer {
     ] as const
     this.members = new Members(this.desk, options.leaseMs)
     this.#groups = new Groups(this.desk, this.members)
-    this.#turns = new Turns(this.#store, options.faults, (settlements, shard) => this.#groups.areLost(settlements, shard))
+    this.#turns = new Turns(this.#store, options.faults, settlements => this.#groups.areLost(settlements))
     this.#wakes = new Wakes(this.desk, (group, shard) => this.#groups.ownerOf(group, shard))
     this.#janitor = new Janitor(this.#store)
   }
@@ -116,11 +114,8 @@ export class Writer {
   /** Ops that were submitted before the main thread knew that an earlier one was lost. */
   voided(ops: readonly Op[]): void {
     for (const op of ops) {
-      if (op[0] === 'settle') this.#lostSettlements.push(op[1])
-      else if (op[0] === 'commit') this.#lostSettlements.push(...op[7])
-      else if (op[0] === 'unsubscribe') this.#groups.orphan(op[1])
+      if (op[0] === 'unsubscribe') this.#groups.orphan(op[1])
       else if (op[0] === 'subscribe') this.#groups.undo(op[1])
-      else if (op[0] === 'giveBack') this.#lostSettlements.push([op[1], '', op[2], 'retry', 0, 'given back', null])
     }
   }
 
@@ -150,8 +145,8 @@ export class Writer {
     this.#bury()
     this.#groups.persist(true)
     this.#groups.rebalance()
-    this.#groups.redeliver(this.#lostSettlements)
-    this.#lostSettlements = []
+    this.#wakes.rewind()
+    if (this.#suspended) this.#groups.redeliver()
   }
 
   #bury(): void {

@@ -1,0 +1,149 @@
+/*
+ * The report desk, in one process: `npm start`. Questions come on the command line, by POST /events, by e-mail, or are
+ * typed in. Everything that happens is an event on the log in TIDINGS_HOME, so a desk that was killed goes on where it was.
+ */
+import { join, resolve } from 'node:path'
+import { createInterface } from 'node:readline'
+import { parseArgs, styleText } from 'node:util'
+import { start, TidingsError, type CloudEvent, type Running } from '../../src/index.ts'
+import { Library } from './library/library.ts'
+import { Live, shown } from './terminal.ts'
+
+const usage = `npm start                           wait for questions
+npm start -- --ask "…"              ask one, and wait for more
+npm start -- --ask "…" --once       ask one, and end with the path of its report
+npm start -- --docs FOLDER          answer from your own documents (Markdown, text, HTML, PDF)`
+
+const checkout = join(import.meta.dirname, '../..')
+const home = resolve(process.env.TIDINGS_HOME || '.tidings')
+
+try {
+  await main()
+} catch (error) {
+  console.error(styleText('red', error instanceof Error ? error.message : String(error)))
+  if (error instanceof TidingsError) console.error(error.next)
+  process.exit(1)
+}
+
+async function main() {
+  const { ask, once, docs, help } = options()
+  if (help) return console.log(usage)
+  await indexDocuments(resolve(docs ?? checkout))
+  // Imported now: it opens the library, which is complete only from here on.
+  const { default: app } = await import('./app.ts')
+  const module = new URL('app.ts', import.meta.url).href
+  // One question needs no open port, and so it can be asked beside a desk that is running.
+  const desk = await start(app, { module, ...(once && { only: ['agents', 'tools', 'models'] }) })
+
+  const ending = new AbortController()
+  for (const signal of ['SIGINT', 'SIGTERM'] as const)
+    process.on(signal, () => {
+      if (ending.signal.aborted) process.exit(130)
+      console.log(styleText('dim', '\nstopping; what is unfinished goes on at the next start'))
+      ending.abort()
+    })
+
+  const from = await desk.bus.driver.head()
+  if (!once) introduce(desk)
+  /** What was asked in this terminal: its reports are printed here. */
+  const own = new Set<string>()
+  if (ask !== undefined) own.add(await question(desk, ask))
+  const typed = once ? undefined : createInterface({ input: process.stdin })
+  typed?.on('line', async line => {
+    if (line.trim() !== '') own.add(await question(desk, line))
+  })
+
+  let last: CloudEvent | undefined
+  for await (const event of happenings(desk, from, ending.signal)) {
+    if (!own.has(event.correlationid) || !isEnd(event)) continue
+    if (event.type === 'report.completed') console.log(`\n${(event.data as Completed).markdown}`)
+    last = event
+    if (once) break
+  }
+  typed?.close()
+  await desk.stop()
+  if (once) conclude(last)
+  process.exit()
+}
+
+interface Completed {
+  readonly markdown: string
+  readonly files: { readonly markdown: string }
+}
+
+/** The report, or the failure of an agent that nobody waits for. */
+const isEnd = ({ type, call }: CloudEvent) =>
+  type === 'report.completed' || (type === 'agent.task.failed' && call === undefined)
+
+function options() {
+  try {
+    const { values } = parseArgs({
+      options: {
+        ask: { type: 'string' },
+        once: { type: 'boolean', default: false },
+        docs: { type: 'string' },
+        help: { type: 'boolean', default: false },
+      },
+    })
+    if (values.once && values.ask === undefined) throw new Error('--once needs --ask "…"')
+    return values
+  } catch (error) {
+    throw new Error(`${error instanceof Error ? error.message : error}\n\n${usage}`, { cause: error })
+  }
+}
+
+async function indexDocuments(root: string) {
+  const library = new Library(join(home, 'library.sqlite'))
+  const begun = performance.now()
+  const { documents, passages, read, unreadable } = await library.refresh(root, (done, all) => {
+    if (process.stdout.isTTY) process.stdout.write(`\rreading documents ${done}/${all} `)
+  })
+  library.close()
+  if (process.stdout.isTTY) process.stdout.write('\r\u001b[K')
+  const seconds = ((performance.now() - begun) / 1000).toFixed(1)
+  console.log(`${documents} documents in ${passages} passages from ${root} (${read} read, ${seconds} s)`)
+  for (const { path, problem } of unreadable) console.log(styleText('yellow', `not readable: ${path}: ${problem}`))
+  if (passages === 0) throw new TidingsError('E_NOT_FOUND', `there are no documents in ${root}`)
+}
+
+async function question(desk: Running, text: string): Promise<string> {
+  const { correlationid } = await desk.bus.publish({
+    type: 'question.asked',
+    source: '/report-desk',
+    data: { question: text.trim() },
+  })
+  return correlationid
+}
+
+/** Shows what happens, and hands it on. */
+async function* happenings({ bus }: Running, from: number, signal: AbortSignal): AsyncGenerator<CloudEvent> {
+  const live = new Live()
+  for await (const stored of bus.follow(from, [{ types: shown }], signal)) {
+    const event = await bus.resolve(stored.event)
+    const line = live.line(event)
+    if (line !== undefined) console.log(line)
+    yield event
+  }
+}
+
+function conclude(last: CloudEvent | undefined) {
+  if (!last) throw new Error('stopped before the report was complete; the next start goes on with it')
+  const { files, error } = last.data as Partial<Completed> & { error?: { code: string; message: string } }
+  if (!files) throw new Error(`there is no report: ${error?.code}: ${error?.message}`)
+  console.log(files.markdown)
+}
+
+function introduce({ addresses, warnings }: Running) {
+  const gateway = addresses.find(address => address.startsWith('http')) ?? ''
+  const mail = addresses.find(address => address.startsWith('smtp')) ?? ''
+  const line = (name: string, text: string) => console.log(`  ${styleText('bold', name.padEnd(10))}${text}`)
+  console.log(`\n${styleText(['bold', 'green'], 'report-desk')} answers questions from documents, with citations\n`)
+  line('type', 'a question here, and Enter')
+  line('post', `curl --json '{"type":"question.asked","data":{"question":"Does ws support compression?"}}' ${gateway}/events`)
+  line('mail', `printf 'Subject: question\\n\\nDoes ws support compression?\\n' |`)
+  line('', `  curl ${mail} --mail-from you@localhost --mail-rcpt desk@localhost -T -`)
+  line('watch', `curl -N ${gateway}/events/stream`)
+  line('reports', join(home, 'reports'))
+  for (const warning of warnings) console.log(styleText('yellow', `  ${warning}`))
+  console.log()
+}

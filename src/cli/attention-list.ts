@@ -1,0 +1,25 @@
+import type { Bus } from '../bus/bus.ts'
+import type { Attention } from '../bus/driver.ts'
+
+/** What a person should look at: a delivery set aside, or a wake-up that nobody serves. */
+export type Matter = ({ kind: Attention['state'] } & Omit<Attention, 'state'>) | { kind: 'overdue'; group: string; task: string; due: number }
+
+// Before its third attempt a delivery is just being tried again, and a wake-up this late is merely late.
+const patientAttempts = 3
+const patientMs = 10_000
+
+export async function* attentionOf(bus: Bus): AsyncGenerator<Matter> {
+  for await (const { state, ...entry } of bus.driver.attention())
+    if (state !== 'delayed' || entry.attempts >= patientAttempts) yield { kind: state, ...entry }
+  for await (const overdue of bus.driver.overdue(Date.now() - patientMs)) yield { kind: 'overdue', ...overdue }
+}
+
+/** Commands that are the next thing to do about it. */
+export function nextFor(matter: Matter): string[] {
+  if (matter.kind === 'overdue') return [`tidings run`, `tidings attention cancel ${matter.task}`]
+  const { id, kind, key } = matter
+  const paused = key === undefined ? null : /^paused\/(\w+)\/(.+)$/.exec(key)
+  if (paused) return [`tidings resume ${paused[1]} ${paused[2]}`]
+  if (kind === 'parked' && key !== undefined) return [`tidings attention retry --key ${key}`, `tidings attention discard ${id}`]
+  return [`tidings attention retry ${id}`, `tidings attention discard ${id}`]
+}

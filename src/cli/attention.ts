@@ -1,0 +1,93 @@
+import { styleText } from 'node:util'
+import type { Bus } from '../bus/bus.ts'
+import { correlationOf, parseId, turnId } from '../bus/ids.ts'
+import { TidingsError } from '../errors.ts'
+import type { CloudEvent } from '../event.ts'
+import type { Turn } from '../tasks/program.ts'
+import { turnType } from '../tasks/turn.ts'
+import { count, dim, elapsed, paint, printable } from '../trace/text.ts'
+import { attentionOf, nextFor, type Matter } from './attention-list.ts'
+import { withExistingLog } from './log.ts'
+import { answer, say, type Globals } from './out.ts'
+
+const colours = { dead: 'red', parked: 'yellow', delayed: 'cyan', overdue: 'yellow' } as const
+
+/** `tidings attention` */
+export async function list({ json }: Globals): Promise<void> {
+  await withExistingLog(async bus => {
+    const alike = new Map<string, { first: Matter; more: number }>()
+    for await (const matter of attentionOf(bus)) {
+      if (json) await say(JSON.stringify({ ...matter, next: nextFor(matter) }))
+      // Thousands may be parked under one key: they are one matter.
+      const key = matter.kind === 'parked' && matter.key !== undefined ? `${matter.key} ${matter.reason}` : `${alike.size}`
+      const same = alike.get(key)
+      if (same) same.more++
+      else alike.set(key, { first: matter, more: 0 })
+    }
+    if (json) return
+    for (const { first, more } of alike.values()) await say(text(first, more).join('\n'))
+    if (alike.size === 0) await say('Nothing needs attention.')
+  })
+}
+
+function text(matter: Matter, more: number): string[] {
+  const kind = styleText(colours[matter.kind], matter.kind.padEnd(8))
+  const next = `         ${styleText('cyan', '→')} ${nextFor(matter).join(dim('  or  '))}`
+  if (matter.kind === 'overdue') {
+    const late = elapsed(Date.now() - matter.due)
+    return [`${kind} task ${matter.task} ${dim(`waits ${late} too long for a worker of ${matter.group}`)}`, next]
+  }
+  const { id, event, group, attempts, reason } = matter
+  const about = [`for ${group}`, count(attempts, 'attempt'), `correlation …${event.correlationid.slice(-6)}`, ...(more > 0 ? [`and ${more} more like it`] : [])]
+  return [`${kind} ${styleText('bold', `#${id}`)} ${paint(event.type)} ${dim(printable(about.join(', ')))}`, `         ${printable(reason)}`, next]
+}
+
+/** `tidings attention retry ID`, `tidings attention retry --key KEY` */
+export async function retry(id: string | undefined, { key, ...options }: Globals & { key?: string }): Promise<void> {
+  if ((id === undefined) === (key === undefined)) throw new TidingsError('E_USAGE', 'say which: tidings attention retry ID, or --key KEY')
+  const which = key === undefined ? { id: entryId(id!) } : { key }
+  const released = await withExistingLog(bus => bus.driver.release(which))
+  if (released === 0) throw new TidingsError('E_NOT_FOUND', `nothing on the attention list has the ${key === undefined ? `id ${id}` : `key ${key}`}`)
+  await answer(options, { released }, [`${count(released, 'delivery').replace('deliverys', 'deliveries')} handed out again`])
+}
+
+/** `tidings attention discard ID` */
+export async function discard(id: string, options: Globals): Promise<void> {
+  const entry = entryId(id)
+  if (!(await withExistingLog(bus => bus.driver.drop(entry))))
+    throw new TidingsError('E_NOT_FOUND', `nothing on the attention list has the id ${id}`)
+  await answer(options, { discarded: entry }, [`#${entry} is off the list; its event stays on the log`])
+}
+
+/** `tidings attention cancel TASK` */
+export async function cancel(task: string, options: Globals & { reason?: string }): Promise<void> {
+  const program = await withExistingLog(bus => cancelTask(bus, task, options.reason ?? 'cancelled by hand'))
+  await answer(options, { task, program, asked: 'agent.cancel' }, [
+    `asked ${program} to end the task; its open calls and children end with it`,
+    dim(`  what came of it: tidings trace ${correlationOf(task)}`),
+  ])
+}
+
+async function cancelTask(bus: Bus, task: string, reason: string): Promise<string> {
+  if (!parseId(turnId(task, 1))) throw new TidingsError('E_USAGE', `"${task}" is not the id of a task`)
+  const { program, tenant } = await liveTask(bus, task)
+  await bus.publish({ type: 'agent.cancel', source: '/cli', tenant, target: program, subject: task, correlationid: correlationOf(task), data: { reason } })
+  return program
+}
+
+async function liveTask(bus: Bus, task: string): Promise<{ program: string; tenant: string }> {
+  let live: { program: string; tenant: string } | undefined
+  for await (const { event } of bus.read({ task })) {
+    if (event.type !== turnType) continue
+    const { program, end } = ((await bus.resolve(event)) as CloudEvent<Turn>).data
+    if (end) throw new TidingsError('E_NOT_FOUND', `the task has ended already: it is ${end}`)
+    live ??= { program, tenant: event.tenant }
+  }
+  if (!live) throw new TidingsError('E_NOT_FOUND', `no turn of task ${task} is on the log`)
+  return live
+}
+
+function entryId(id: string): number {
+  if (!/^#?\d{1,15}$/.test(id)) throw new TidingsError('E_USAGE', `"${id}" is not the number of an entry on the attention list`)
+  return Number(id.replace('#', ''))
+}

@@ -1,0 +1,31 @@
+import { EventEmitter, on } from 'node:events'
+import { basename, relative, sep } from 'node:path'
+import { watch } from 'chokidar'
+
+const quietMs = 100
+
+/** Files of code that changed below a folder, once things are quiet again. Ends with the signal. */
+export async function* changes(folder: string, signal: AbortSignal): AsyncGenerator<string> {
+  const settled = new EventEmitter()
+  const watcher = watch(folder, { ignoreInitial: true, ignored: (path, stats) => !isCode(folder, path, stats?.isFile() ?? false) })
+  let timer: NodeJS.Timeout | undefined
+  watcher.on('all', (_, file) => {
+    clearTimeout(timer)
+    timer = setTimeout(() => settled.emit('quiet', relative(folder, file)), quietMs)
+  })
+  try {
+    for await (const [file] of on(settled, 'quiet', { signal })) yield file as string
+  } catch (error) {
+    if (!signal.aborted) throw error
+  } finally {
+    clearTimeout(timer)
+    await watcher.close()
+  }
+}
+
+// An app may write whatever it likes beside its code without being restarted for it.
+function isCode(folder: string, path: string, isFile: boolean): boolean {
+  const parts = relative(folder, path).split(sep)
+  if (parts.some(part => part === 'node_modules' || (part.startsWith('.') && part !== '.env'))) return false
+  return !isFile || /\.[cm]?[jt]s$|^package\.json$|^\.env$/.test(basename(path))
+}

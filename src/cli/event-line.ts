@@ -1,0 +1,27 @@
+import type { CloudEvent } from '../event.ts'
+import { gist } from '../trace/gist.ts'
+import { dim, fit, paint, printable, shorten } from '../trace/text.ts'
+
+const typeWidth = 22
+const wayWidth = 44
+
+/** Columns of the terminal; of a pipe, plenty. */
+export const terminalWidth = () => process.stdout.columns ?? (Number(process.env.COLUMNS) || 160)
+
+/** An event on one line: time, correlation, type, from whom to whom, what. */
+export function eventLine(event: CloudEvent, width: number): string {
+  const { type, time, correlationid, source, target } = event
+  const way = printable(target === undefined ? short(source) : `${short(source)} → ${target}`)
+  const ways = Math.min(wayWidth, Math.max(12, Math.floor(width / 4)))
+  const room = width - (12 + 1 + 6 + 1 + typeWidth + 1 + ways + 1)
+  return `${dim(clock(time))} ${dim(correlationid.slice(-6))} ${paint(type, fit(type, typeWidth))} ${fit(way, ways)} ${dim(shorten(gist(event), room))}`.trimEnd()
+}
+
+/** Local time of day, with milliseconds. */
+export function clock(time: string): string {
+  const date = new Date(time)
+  const [h, m, s] = [date.getHours(), date.getMinutes(), date.getSeconds()].map(part => String(part).padStart(2, '0'))
+  return `${h}:${m}:${s}.${String(date.getMilliseconds()).padStart(3, '0')}`
+}
+
+const short = (source: string) => source.replace(/^\/(agents|tools|models)\//, '')

@@ -1,0 +1,71 @@
+import { manifest } from './version.ts'
+
+const { version, dependencies } = manifest
+
+/** The files of a new project, by name. */
+export const files = (name: string): Record<string, string> => ({
+  'package.json': `${JSON.stringify(packageJson(name), null, 2)}\n`,
+  'app.ts': app,
+  'README.md': readme(name),
+  '.gitignore': 'node_modules/\n.tidings/\n',
+})
+
+const packageJson = (name: string) => ({
+  name,
+  private: true,
+  type: 'module',
+  scripts: { dev: 'tidings dev', start: 'tidings run' },
+  dependencies: { tidings: `^${version}`, zod: dependencies.zod },
+  // Node itself, so that the project runs whatever Node the machine has.
+  devDependencies: { node: '^24.16.0' },
+  allowScripts: { node: true },
+})
+
+const app = `import { agent, app, modelFromEnvironment, tool } from 'tidings'
+import { z } from 'zod'
+
+const notes = [
+  { id: 'hours', text: 'The shop is open from 9 to 18 on weekdays. On Sunday it is open from 11 to 16.' },
+  { id: 'returns', text: 'Goods can be returned within 30 days. Bring the receipt.' },
+  { id: 'parking', text: 'Parking behind the house is free for two hours.' },
+]
+
+// A tool is ordinary code. It runs wherever a worker hosts it.
+const search = tool('notes.search', {
+  description: 'Search the notes of the shop',
+  input: z.object({ query: z.string() }),
+  run: ({ query }) => {
+    const words = query.toLowerCase().match(/\\p{L}{4,}/gu) ?? []
+    return notes.filter(note => words.some(word => note.text.toLowerCase().includes(word)))
+  },
+})
+
+// The offline model needs no key and no network. TIDINGS_MODEL=openai/gpt-5 or anthropic/… takes a real one.
+const helper = agent('helper', {
+  on: 'question.asked',
+  model: await modelFromEnvironment(),
+  instructions: 'Answer the question from the notes of the shop, and cite them.',
+  tools: [search],
+})
+
+export default app({ use: [helper, search] })
+`
+
+const readme = (name: string) => `# ${name}
+
+One agent and one tool, on a durable event log. Nothing here needs a key.
+
+    npm install
+    npx tidings dev            runs app.ts, again after every change, and shows every event
+
+In a second terminal:
+
+    npx tidings publish question.asked '{"text":"When are you open on Sunday?"}'
+    npx tidings trace last     what came of it
+    npx tidings tail           events as they happen
+    npx tidings attention      what a person should look at
+
+The agent listens to \`question.asked\`. Whatever publishes such an event starts it: the command line, the HTTP gateway
+(\`curl -H 'content-type: application/json' -d '{"type":"question.asked","data":{"text":"…"}}' localhost:4110/events\`),
+or another agent. The log lies in \`.tidings/\`.
+`

@@ -1,0 +1,31 @@
+import { existsSync } from 'node:fs'
+import { mkdir, readdir, writeFile } from 'node:fs/promises'
+import { basename, join, resolve } from 'node:path'
+import { TidingsError } from '../errors.ts'
+import { files } from './init-files.ts'
+import { answer, type Globals } from './out.ts'
+
+/** `tidings init [FOLDER]` */
+export async function init(folder: string | undefined, options: Globals): Promise<void> {
+  const path = resolve(folder ?? '.')
+  if (existsSync(path) && (await readdir(path)).length > 0)
+    throw new TidingsError('E_USAGE', `${path} is not empty: tidings init NEW-FOLDER makes a new one`)
+  await mkdir(path, { recursive: true })
+  const written = files(nameFor(path))
+  for (const [name, content] of Object.entries(written)) await writeFile(join(path, name), content, { flag: 'wx' })
+  await answer(options, { folder: path, files: Object.keys(written) }, [
+    `A new project in ${path}. What to do next:`,
+    '',
+    ...(folder === undefined ? [] : [`  cd ${folder}`]),
+    '  npm install',
+    '  npx tidings dev',
+    '',
+    'and in a second terminal:',
+    '',
+    `  npx tidings publish question.asked '{"text":"When are you open on Sunday?"}'`,
+    '  npx tidings trace last',
+  ])
+}
+
+// npm takes lower-case names.
+const nameFor = (path: string) => basename(path).toLowerCase().replace(/[^a-z0-9-]+/g, '-').replace(/^-+|-+$/g, '') || 'my-app'

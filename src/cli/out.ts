@@ -1,0 +1,48 @@
+import { once } from 'node:events'
+import { styleText } from 'node:util'
+import { TidingsError } from '../errors.ts'
+
+/** Options that every verb has. */
+export interface Globals {
+  /** One JSON object a line in place of text for people. */
+  json?: boolean
+}
+
+/** Writes a line at the pace of whoever reads it. */
+export async function say(line: string): Promise<void> {
+  if (!process.stdout.write(`${line}\n`)) await once(process.stdout, 'drain')
+}
+
+/** A result: for programs as one JSON object, for people as lines. */
+export async function answer({ json }: Globals, result: object, lines: readonly string[]): Promise<void> {
+  await say(json ? JSON.stringify(result) : lines.join('\n'))
+}
+
+/** Says on the standard error what happened and what to do next. Returns the exit code. */
+export function report(error: unknown, { json }: Globals): number {
+  const { code, message, next } = told(error)
+  const paint = (style: Parameters<typeof styleText>[0], text: string) => styleText(style, text, { stream: process.stderr })
+  const text = json
+    ? JSON.stringify({ error: { code, message, next } })
+    : `${paint('red', '✖')} ${message} ${paint('dim', code)}\n  ${paint('cyan', '→')} ${next}`
+  process.stderr.write(`${text}\n`)
+  if (process.env.TIDINGS_DEBUG && error instanceof Error) process.stderr.write(`${error.stack}\n`)
+  return code === 'E_USAGE' ? 2 : 1
+}
+
+function told(error: unknown) {
+  if (error instanceof TidingsError) return error
+  const message = error instanceof Error ? error.message : String(error)
+  return { code: 'E_INTERNAL', message, next: 'Nobody expected this. Run it again with TIDINGS_DEBUG=1 to see where it comes from.' }
+}
+
+/** Aborts when the process is asked to end. Asked again, it ends at once. */
+export function untilAsked(): AbortSignal {
+  const asked = new AbortController()
+  const stop = () => {
+    if (asked.signal.aborted) process.exit(130)
+    asked.abort()
+  }
+  process.on('SIGINT', stop).on('SIGTERM', stop)
+  return asked.signal
+}

@@ -1,0 +1,23 @@
+import { Pauses, type Pausable } from '../bus/pauses.ts'
+import { TidingsError } from '../errors.ts'
+import { dim } from '../trace/text.ts'
+import { withExistingLog } from './log.ts'
+import { answer, type Globals } from './out.ts'
+
+const kinds: readonly string[] = ['agent', 'tool', 'model'] satisfies Pausable[]
+
+/** `tidings pause KIND NAME` and `tidings resume KIND NAME` */
+export async function pause(kind: string, name: string, paused: boolean, options: Globals): Promise<void> {
+  if (!isPausable(kind)) throw new TidingsError('E_USAGE', `"${kind}" cannot be paused: say agent, tool or model, then its name`)
+  const changed = await withExistingLog(bus => new Pauses(bus).set(kind, name, paused))
+  const state = paused ? 'paused' : 'running'
+  const next = paused
+    ? `  what arrives for it is kept; hand it out with: tidings resume ${kind} ${name}`
+    : '  what was kept for it meanwhile is handed out again'
+  await answer(options, { kind, name, state, changed }, [
+    `${kind} ${name} ${changed ? 'is now' : 'was already'} ${state}`,
+    ...(changed ? [dim(next)] : []),
+  ])
+}
+
+const isPausable = (kind: string): kind is Pausable => kinds.includes(kind)

@@ -1,0 +1,99 @@
+import { Command } from 'commander'
+import { TidingsError } from '../errors.ts'
+import { manifest } from './version.ts'
+
+/* The verbs and their options. What a verb does is loaded when it is called, so that --help is quick. */
+
+const publishHelp = `
+JSON is the data of the event; - reads it from the standard input.
+
+  tidings publish order.paid '{"total":12}'
+  tidings publish agent.invoke '{"input":"Hello"}' --target helper`
+
+export function program(): Command {
+  const root = new Command('tidings')
+    .description('Agents, tools and the outside world meet on one durable log.')
+    .version(manifest.version)
+    .option('--home <folder>', 'data folder (else TIDINGS_HOME, else ./.tidings)')
+    .option('--json', 'one JSON object a line')
+    .configureHelp({ showGlobalOptions: true })
+    .exitOverride()
+    .configureOutput({ outputError: () => {} })
+    .hook('preAction', (_, command) => prepare(command))
+  root
+    .command('dev [app]')
+    .description('run an app, again after every change, and show its events')
+    .action(async (app, _, command) => (await import('./dev.ts')).dev(app, options(command)))
+  root
+    .command('run [app]')
+    .description('run an app')
+    .option('--only <roles>', 'host only these: agents,tools,models,gateway,triggers')
+    .action(async (app, _, command) => (await import('./run.ts')).run(app, options(command)))
+  root
+    .command('publish <type> [json]')
+    .description('publish an event')
+    .option('--correlation <id>', 'make it part of what happened under this id')
+    .option('--id <id>', 'publishing the same id again does nothing')
+    .option('--target <name>', 'the agent that it is for')
+    .addHelpText('after', publishHelp)
+    .action(async (type, json, _, command) => (await import('./publish.ts')).publish(type, json ?? 'null', options(command)))
+  root
+    .command('tail')
+    .description('show events as they happen')
+    .option('--type <pattern...>', 'only these types: order.paid, order.*, order.>')
+    .option('--correlation <id>', 'only this correlation: its id, its last digits, or last')
+    .option('--since <position>', 'from this log position, or from the beginning')
+    .option('--turns', 'the turns of tasks too')
+    .action(async (_, command) => (await import('./tail.ts')).tail(options(command)))
+  root
+    .command('trace <correlation>')
+    .description('show what came of an event: its correlation id, the last digits of it, or last')
+    .action(async (correlation, _, command) => (await import('./trace.ts')).trace(correlation, options(command)))
+  root
+    .command('status')
+    .description('show consumer groups, what they are behind, what is paused, how durable the log is')
+    .action(async (_, command) => (await import('./status.ts')).status(options(command)))
+  addAttention(root)
+  for (const [verb, about] of [['pause', 'keep what arrives for'], ['resume', 'go on with']] as const)
+    root
+      .command(`${verb} <kind> <name>`)
+      .description(`${about} an agent, a tool or a model, in every process`)
+      .action(async (kind, name, _, command) => (await import('./pause.ts')).pause(kind, name, verb === 'pause', options(command)))
+  root
+    .command('init [folder]')
+    .description('make a new project that runs')
+    .action(async (folder, _, command) => (await import('./init.ts')).init(folder, options(command)))
+  return root
+}
+
+function addAttention(root: Command) {
+  const attention = root
+    .command('attention')
+    .description('list what a person should look at: dead, parked, delayed, overdue')
+    .action(async (_, command) => (await import('./attention.ts')).list(options(command)))
+  attention
+    .command('retry [id]')
+    .description('hand a delivery out again')
+    .option('--key <key>', 'everything that is parked under this key')
+    .action(async (id, _, command) => (await import('./attention.ts')).retry(id, options(command)))
+  attention
+    .command('discard <id>')
+    .description('give a delivery up')
+    .action(async (id, _, command) => (await import('./attention.ts')).discard(id, options(command)))
+  attention
+    .command('cancel <task>')
+    .description('end a task, with its open calls and its children')
+    .option('--reason <text>', 'kept on the log')
+    .action(async (task, _, command) => (await import('./attention.ts')).cancel(task, options(command)))
+}
+
+const options = <T extends object>(command: Command) => command.optsWithGlobals<T>()
+
+/** Before any verb: the folder, and a Node that can run more than `init`. */
+function prepare(command: Command) {
+  const { home } = command.optsWithGlobals<{ home?: string }>()
+  if (home !== undefined) process.env.TIDINGS_HOME = home
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
+  if (command.name() !== 'init' && (major < 24 || (major === 24 && minor < 16)))
+    throw new TidingsError('E_USAGE', `Tidings needs Node 24.16, and this is ${process.versions.node}. A project of tidings init brings its own: npx tidings`)
+}

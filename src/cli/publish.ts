@@ -1,0 +1,59 @@
+import { text } from 'node:stream/consumers'
+import { admit } from '../bus/admit.ts'
+import type { Bus, Published } from '../bus/bus.ts'
+import { parseJson } from '../bus/decode.ts'
+import { TidingsError } from '../errors.ts'
+import { dim } from '../trace/text.ts'
+import { withLog } from './log.ts'
+import { answer, type Globals } from './out.ts'
+
+export interface PublishOptions {
+  id?: string
+  correlation?: string
+  target?: string
+}
+
+const maxLength = 4 * 1024 * 1024
+
+/** `tidings publish TYPE JSON` */
+export async function publish(type: string, json: string, options: PublishOptions & Globals): Promise<void> {
+  const data = json === '-' ? await readInput() : json
+  const published = await withLog(bus => publishText(bus, type, data, options))
+  const { id, correlationid, duplicate } = published
+  await answer(options, published, [
+    duplicate ? `${id} was on the log already; nothing was written` : `published ${type}`,
+    dim(`  id           ${id}`),
+    dim(`  correlation  ${correlationid}`),
+    dim(`  what came of it: tidings trace ${correlationid}`),
+  ])
+}
+
+/** Publishes what was typed. @throws E_EVENT_INVALID, E_EVENT_TOO_LARGE, E_LOG_UNAVAILABLE */
+export async function publishText(bus: Bus, type: string, json: string, options: PublishOptions): Promise<Published> {
+  if (json.length > maxLength) throw tooLarge()
+  const { id, correlation, target } = options
+  const draft = {
+    type,
+    data: parseJson(json),
+    ...(id !== undefined && { id }),
+    ...(correlation !== undefined && { correlationid: correlation }),
+    ...(target !== undefined && { target }),
+  }
+  const published = await bus.publish(admit(draft, '/cli'))
+  const before = published.duplicate ? await bus.get(published.id) : undefined
+  return before ? { ...published, correlationid: before.correlationid } : published
+}
+
+async function readInput(): Promise<string> {
+  let length = 0
+  const bounded = async function* () {
+    for await (const chunk of process.stdin as AsyncIterable<Buffer>) {
+      length += chunk.length
+      if (length > maxLength) throw tooLarge()
+      yield chunk
+    }
+  }
+  return text(bounded())
+}
+
+const tooLarge = () => new TidingsError('E_EVENT_TOO_LARGE', `the data is larger than ${maxLength} bytes`)

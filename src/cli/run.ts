@@ -1,0 +1,61 @@
+import { styleText } from 'node:util'
+import { TidingsError } from '../errors.ts'
+import type { App } from '../runtime/app.ts'
+import { environment } from '../runtime/environment.ts'
+import { roles, start, type Role, type Running } from '../runtime/start.ts'
+import { count, dim } from '../trace/text.ts'
+import { findApp, loadApp } from './load-app.ts'
+import { answer, untilAsked, type Globals } from './out.ts'
+import { durabilityText } from './status.ts'
+
+export interface RunOptions extends Globals {
+  only?: string
+}
+
+// The process lives until it is asked to end, also when the app has nothing open that would keep it.
+const longest = 2 ** 31 - 1
+
+/** `tidings run [APP]` */
+export async function run(path: string | undefined, options: RunOptions): Promise<void> {
+  const asked = AbortSignal.any([untilAsked(), untilParentIsGone()])
+  const only = rolesOf(options.only)
+  const { app, module } = await loadApp(findApp(path))
+  const running = await start(app, { module, ...(only && { only }) })
+  await answer(options, readyRecord(app, running), readyText(app, running))
+  const alive = setInterval(() => {}, longest)
+  if (!asked.aborted) await new Promise(resolve => asked.addEventListener('abort', resolve))
+  clearInterval(alive)
+  await answer(options, { event: 'stopping' }, [dim('ending what is under way; once more to stop at once')])
+  await running.stop()
+  await answer(options, { event: 'stopped' }, ['stopped'])
+}
+
+/** `tidings dev` speaks to its child by a channel, which also ends with the parent. */
+function untilParentIsGone(): AbortSignal {
+  const gone = new AbortController()
+  process.once('disconnect', () => gone.abort())
+  return gone.signal
+}
+
+function rolesOf(only: string | undefined): Role[] | undefined {
+  if (only === undefined) return undefined
+  return only.split(',').map(each => {
+    const role = roles.find(known => known === each.trim())
+    if (!role) throw new TidingsError('E_USAGE', `--only ${each.trim()}: there is ${roles.join(', ')}`)
+    return role
+  })
+}
+
+function readyRecord(app: App, { addresses, durability, warnings }: Running) {
+  return { event: 'ready', app: app.name, pid: process.pid, home: environment().home, addresses, durability, warnings }
+}
+
+function readyText(app: App, { addresses, durability, warnings }: Running): string[] {
+  const parts = [count(app.agents.length, 'agent'), count(app.tools.length, 'tool'), count(app.models.length, 'model')]
+  return [
+    `${styleText('green', '●')} ${styleText('bold', app.name)} runs: ${parts.join(', ')}`,
+    ...addresses.map(address => `  ${address}`),
+    `  ${environment().home}: ${durabilityText(durability)}`,
+    ...warnings.filter(text => !text.includes(durability.detail)).map(text => `  ${styleText('yellow', '!')} ${text}`),
+  ]
+}

@@ -1,0 +1,60 @@
+import { styleText } from 'node:util'
+import type { Bus } from '../bus/bus.ts'
+import type { Durability, GroupState } from '../bus/driver.ts'
+import { Pauses } from '../bus/pauses.ts'
+import { environment } from '../runtime/environment.ts'
+import { count, dim, fit, widthOf } from '../trace/text.ts'
+import { attentionOf } from './attention-list.ts'
+import { withExistingLog } from './log.ts'
+import { say, type Globals } from './out.ts'
+
+interface Status {
+  home: string
+  bus: string
+  head: number
+  durability: Durability
+  groups: GroupState[]
+  paused: string[]
+  attention: number
+}
+
+/** `tidings status` */
+export async function status({ json }: Globals): Promise<void> {
+  const found = await withExistingLog(statusOf)
+  await say(json ? JSON.stringify(found) : text(found).join('\n'))
+}
+
+async function statusOf(bus: Bus): Promise<Status> {
+  const { driver } = bus
+  const [head, durability, groups, paused] = [await driver.head(), await driver.durability(), await driver.groups(), await pausedIn(bus)]
+  let attention = 0
+  for await (const _ of attentionOf(bus)) attention++
+  return { home: environment().home, bus: driver.name, head, durability, groups, paused, attention }
+}
+
+async function pausedIn(bus: Bus): Promise<string[]> {
+  const pauses = new Pauses(bus)
+  await pauses.start()
+  pauses.stop()
+  return pauses.list.map(key => key.replace(/^paused\/(\w+)\//, '$1 '))
+}
+
+function text({ home, bus, head, durability, groups, paused, attention }: Status): string[] {
+  const width = Math.max(5, ...groups.map(({ group }) => widthOf(group)))
+  return [
+    `log        ${bus} in ${home}, head ${head}`,
+    `durability ${durabilityText(durability)}`,
+    `paused     ${paused.join(', ') || 'nothing'}`,
+    `attention  ${attention === 0 ? 'nothing' : styleText('yellow', `${count(attention, 'entry').replace('entrys', 'entries')}: tidings attention`)}`,
+    '',
+    ...(groups.length === 0 ? ['No worker has been here yet: tidings dev'] : [dim(`${fit('group', width)}      lag  in flight`)]),
+    ...groups.map(({ group, lag, inFlight }) => `${fit(group, width)} ${String(lag).padStart(8)} ${String(inFlight).padStart(10)}`),
+  ]
+}
+
+/** How safe a resolved publish is, loud where that is less than it could be. */
+export function durabilityText({ survives, detail }: Durability): string {
+  if (survives === 'power') return `a publish that resolved survives a power cut (${detail})`
+  const what = survives === 'process' ? 'SURVIVES A CRASH, NOT A POWER CUT' : 'SURVIVES NOTHING'
+  return styleText(['bold', 'yellow'], `A PUBLISH THAT RESOLVED ${what}`) + ` (${detail})`
+}

@@ -1,0 +1,56 @@
+import type { Bus } from '../bus/bus.ts'
+import type { Position, Stored } from '../bus/driver.ts'
+import { TidingsError } from '../errors.ts'
+import type { CloudEvent } from '../event.ts'
+import { isTypePattern, matchesType } from '../pattern.ts'
+import { turnType } from '../tasks/turn.ts'
+import { eventLine, terminalWidth } from './event-line.ts'
+import { findCorrelation, withLog } from './log.ts'
+import { say, untilAsked, type Globals } from './out.ts'
+
+export interface TailOptions extends Globals {
+  type?: string[]
+  correlation?: string
+  since?: string
+  turns?: boolean
+}
+
+/** `tidings tail` */
+export function tail(options: TailOptions): Promise<void> {
+  const asked = untilAsked()
+  for (const type of options.type ?? [])
+    if (!isTypePattern(type)) throw new TidingsError('E_USAGE', `"${type}" is not an event type or a pattern such as order.*`)
+  return withLog(async bus => {
+    const correlation = options.correlation === undefined ? undefined : await findCorrelation(bus, options.correlation)
+    await show(bus, await startOf(bus, options.since), { ...options, ...(correlation !== undefined && { correlation }) }, asked)
+  })
+}
+
+/** Prints what comes after a position, until the signal. */
+export async function show(bus: Bus, after: Position, options: TailOptions, signal: AbortSignal): Promise<void> {
+  const { type: types, correlation, json } = options
+  const filter = types && [{ types }]
+  const isWanted = wanted(options)
+  for await (const stored of bus.follow(after, filter, signal)) {
+    if (correlation !== undefined && stored.event.correlationid !== correlation) continue
+    if (isWanted(stored.event)) await say(json ? await record(bus, stored) : eventLine(stored.event, terminalWidth()))
+  }
+}
+
+/** Turns repeat what the other events say: they are for those who ask for them. */
+function wanted({ turns, type = [] }: TailOptions): (event: CloudEvent) => boolean {
+  const named = turns || type.some(pattern => pattern.startsWith('task') && matchesType(pattern, turnType))
+  return named ? () => true : event => event.type !== turnType
+}
+
+async function record(bus: Bus, { position, event }: Stored): Promise<string> {
+  // The blob of an old event may be purged; the event still happened.
+  return JSON.stringify({ position, event: await bus.resolve(event).catch(() => event) })
+}
+
+async function startOf(bus: Bus, since: string | undefined): Promise<Position> {
+  if (since === undefined) return bus.driver.head()
+  if (since === 'beginning') return 0
+  if (!/^\d{1,15}$/.test(since)) throw new TidingsError('E_USAGE', `--since takes a log position or "beginning", not "${since}"`)
+  return Number(since)
+}

@@ -1,0 +1,298 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { fileURLToPath } from 'node:url'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { Commit, Delivery, Driver, Subscription } from '../../bus/driver.ts'
+import { correlationOf, taskId, turnId } from '../../bus/ids.ts'
+import { createEvent, type Draft } from '../../event.ts'
+import { until } from '../../testing/wait.ts'
+import { type Faults, FailingCommits, openSqlite, type SqliteOptions } from './index.ts'
+import type { Order, Report, Role } from './sqlite.child.ts'
+
+let home: string
+const open: Driver[] = []
+const children: Child[] = []
+
+beforeEach(async () => {
+  home = await mkdtemp(join(tmpdir(), 'tidings-own-'))
+})
+
+afterEach(async () => {
+  for (const child of children.splice(0)) child.process.kill('SIGKILL')
+  for (const driver of open.splice(0)) await driver.close()
+  await rm(home, { recursive: true, force: true })
+})
+
+async function start(options: Partial<SqliteOptions> = {}): Promise<Driver> {
+  const driver = await openSqlite({ home, ...options })
+  open.push(driver)
+  return driver
+}
+
+interface Child {
+  readonly process: ChildProcess
+  readonly reports: Report[]
+  readonly exited: Promise<number | null>
+  tell(order: Order): void
+  of<K extends Report['kind']>(kind: K): Extract<Report, { kind: K }>[]
+}
+
+async function startChild(role: Partial<Role> = {}, shell = ''): Promise<Child> {
+  const script = fileURLToPath(new URL('./sqlite.child.ts', import.meta.url))
+  const argument = JSON.stringify({ options: { home }, ...role })
+  const child = spawn('/bin/sh', ['-c', `${shell} exec "$0" "$@"`, process.execPath, script, argument], {
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+  })
+  const reports: Report[] = []
+  child.on('message', message => reports.push(message as Report))
+  const exited = new Promise<number | null>(resolve => child.on('exit', resolve))
+  const it: Child = {
+    process: child,
+    reports,
+    exited,
+    tell: order => void child.send(order),
+    of: kind => reports.filter(report => report.kind === kind) as never,
+  }
+  children.push(it)
+  await until(() => it.of('ready').length, { within: 15_000 })
+  return it
+}
+
+function entry(draft: Partial<Draft> = {}) {
+  const event = createEvent({ type: 'job.made', data: null, ...draft })
+  return { event, json: JSON.stringify(event) }
+}
+
+const turn = (task: string, expect: number, more: Partial<Commit> = {}): Commit => ({
+  group: 'group',
+  task,
+  expect,
+  turn: entry({ type: 'task.turn', id: turnId(task, expect + 1), correlationid: correlationOf(task) }),
+  events: [],
+  settle: [],
+  ...more,
+})
+
+async function subscribe(driver: Driver, mode: 'shared' | 'sharded', more: Partial<Subscription> = {}) {
+  const deliveries: Delivery[] = []
+  const lost: number[] = []
+  await driver.subscribe({
+    group: 'group',
+    mode,
+    filter: [{ types: ['job.>'] }],
+    inFlight: 100,
+    from: 'beginning',
+    onDelivery: delivery => deliveries.push(delivery),
+    onLost: shard => lost.push(shard),
+    ...more,
+  })
+  return { deliveries, lost }
+}
+
+const ids = (items: readonly { event: { id: string } }[]) => items.map(item => item.event.id)
+const stored = async (driver: Driver) => ids(await Array.fromAsync(driver.read({})))
+const refused = { code: 'E_LOG_UNAVAILABLE', retryable: true }
+
+describe('opening', () => {
+  it('says that a publish survives a power cut, or that it does not', async () => {
+    expect(await (await start()).durability()).toEqual({
+      survives: 'power',
+      detail: 'journal_mode=wal synchronous=FULL',
+    })
+    expect((await (await start({ synchronous: 'off' })).durability()).survives).toBe('process')
+  })
+
+  it('refuses a log of a newer schema', async () => {
+    await (await openSqlite({ home })).close()
+    const db = new DatabaseSync(join(home, 'log.db'))
+    db.exec('PRAGMA user_version = 99')
+    db.close()
+    await expect(openSqlite({ home })).rejects.toMatchObject({ code: 'E_LOG_VERSION' })
+  })
+
+  it('refuses a home that is no folder', async () => {
+    await writeFile(join(home, 'file'), '')
+    await expect(openSqlite({ home: join(home, 'file') })).rejects.toMatchObject({ code: 'E_LOG_UNAVAILABLE' })
+  })
+
+  it('lets the process end after close', async () => {
+    const child = await startChild({ mode: 'sharded' })
+    child.tell('close')
+    expect(await child.exited).toBe(0)
+  })
+})
+
+describe('early hand-over', () => {
+  it('gives an event to the owner of its shard before it is stored, and takes the turn in the same transaction', async () => {
+    const commits = new FailingCommits()
+    const driver = await start({ faults: { commits } })
+    const { deliveries } = await subscribe(driver, 'sharded')
+    const sent = entry()
+    const task = taskId(sent.event.correlationid, 'program', sent.event.id)
+    const published = driver.publish([sent])
+    await Promise.resolve()
+    expect(ids(deliveries)).toEqual([sent.event.id])
+    expect(await driver.get(sent.event.id)).toBeUndefined()
+    commits.fail(1, 1)
+    const settle = [{ delivery: deliveries[0]!, outcome: { kind: 'done' as const } }]
+    expect(await driver.commit(turn(task, 0, { settle }))).toBe('accepted')
+    expect(await published).toEqual([{ position: 1, duplicate: false }])
+  })
+
+  it('does not hand a duplicate over', async () => {
+    const driver = await start()
+    const { deliveries } = await subscribe(driver, 'sharded')
+    const sent = entry()
+    await Promise.all([driver.publish([sent]), driver.publish([sent])])
+    await driver.publish([sent])
+    expect(ids(deliveries)).toEqual([sent.event.id])
+  })
+})
+
+describe('a transaction that fails', () => {
+  it('loses everything that was submitted until then, and nothing else', async () => {
+    const commits = new FailingCommits()
+    const driver = await start({ faults: { commits } })
+    const before = entry()
+    await driver.publish([before])
+    commits.fail(1)
+    const lost = [driver.publish([entry()]), driver.commit(turn(taskId(before.event.correlationid, 'p', 'e'), 0))]
+    for (const result of await Promise.allSettled(lost))
+      expect(result).toMatchObject({ status: 'rejected', reason: refused })
+    const after = entry()
+    expect(await driver.publish([after])).toEqual([{ position: 2, duplicate: false }])
+    expect(await stored(driver)).toEqual([before.event.id, after.event.id])
+  })
+
+  it('cancels early hand-overs, tells the owner, and hands out again what is stored and unsettled', async () => {
+    const commits = new FailingCommits()
+    const driver = await start({ faults: { commits } })
+    const { deliveries, lost } = await subscribe(driver, 'sharded')
+    const kept = entry()
+    await driver.publish([kept])
+    commits.fail(1)
+    const gone = entry()
+    await expect(driver.publish([gone])).rejects.toMatchObject(refused)
+    expect(lost.toSorted((a, b) => a - b)).toEqual(Array.from({ length: driver.shards }, (_, shard) => shard))
+    await until(() => deliveries.length === 3)
+    expect(ids(deliveries)).toEqual([kept.event.id, gone.event.id, kept.event.id])
+    await deliveries[2]!.settle({ kind: 'done' })
+    await until(async () => (await driver.groups())[0]?.lag === 0)
+  })
+
+  it('leaves a delivery of a shared group in hand when its settlement was lost, to be settled again', async () => {
+    const commits = new FailingCommits()
+    const driver = await start({ faults: { commits } })
+    const { deliveries } = await subscribe(driver, 'shared')
+    await driver.publish([entry()])
+    await until(() => deliveries.length === 1)
+    commits.fail(1)
+    await expect(deliveries[0]!.settle({ kind: 'done' })).rejects.toMatchObject(refused)
+    expect((await driver.groups())[0]).toMatchObject({ lag: 1, inFlight: 1 })
+    await deliveries[0]!.settle({ kind: 'done' })
+    expect((await driver.groups())[0]).toMatchObject({ lag: 0, inFlight: 0 })
+    expect(deliveries).toHaveLength(1)
+  })
+
+  it('is survived for as long as it lasts', async () => {
+    const commits = new FailingCommits()
+    const driver = await start({ faults: { commits } })
+    const { deliveries } = await subscribe(driver, 'shared')
+    commits.fail(3)
+    const sent = entry()
+    await expect(driver.publish([sent])).rejects.toMatchObject(refused)
+    await until(async () => (await driver.publish([sent])).length, { within: 10_000 })
+    await until(() => deliveries.length === 1)
+  })
+
+  it('happens when the disk is full', async () => {
+    const child = await startChild({ fill: 20_000 }, 'ulimit -f 2000;')
+    const report = await until(() => child.of('refused')[0], { within: 20_000 })
+    expect(report).toMatchObject(refused)
+    expect(report.stored).toBeGreaterThan(0)
+    expect(report.counted).toBe(report.stored)
+  })
+})
+
+describe('several processes', () => {
+  it('wake each other without polling', async () => {
+    const child = await startChild({ mode: 'shared' })
+    const driver = await start()
+    for (let n = 1; n <= 20; n++) {
+      const sent = performance.now()
+      await driver.publish([entry()])
+      await until(() => child.of('delivery').length === n)
+      expect(performance.now() - sent).toBeLessThan(1_000)
+    }
+  })
+
+  it.each(['shared', 'sharded'] as const)('take over at once what a killed one had: %s', async mode => {
+    const options = { home, leaseMs: 600_000 }
+    const child = await startChild({ mode, options })
+    const driver = await start(options)
+    const sent = Array.from({ length: 40 }, () => entry())
+    await driver.publish(sent)
+    await until(() => child.of('delivery').length === sent.length)
+    const { deliveries } = await subscribe(driver, mode)
+    child.process.kill('SIGKILL')
+    await until(() => new Set(ids(deliveries)).size === sent.length, { within: 10_000 })
+    expect(deliveries.some(({ attempt }) => attempt === 2)).toBe(true)
+  })
+
+  it('take over from one that hangs, whose turns are refused when it comes back', async () => {
+    const options = { home, leaseMs: 600 }
+    const child = await startChild({ mode: 'sharded', options })
+    const driver = await start(options)
+    const sent = entry()
+    await driver.publish([sent])
+    await until(() => child.of('delivery').length === 1)
+    child.process.kill('SIGSTOP')
+    const { deliveries } = await subscribe(driver, 'sharded')
+    await until(() => deliveries.length === 1, { within: 10_000 })
+    const task = taskId(sent.event.correlationid, 'program', sent.event.id)
+    child.tell({ commit: task, expect: 0, settling: sent.event.id })
+    child.process.kill('SIGCONT')
+    await until(() => child.of('commit').length === 1, { within: 10_000 })
+    expect(child.of('commit')[0]!.result).toBe('conflict')
+    await until(() => child.of('lost').length > 0, { within: 10_000 })
+    expect((await driver.journal(task)).records).toEqual([])
+  })
+})
+
+describe('controls: what the guarantees are worth', () => {
+  const task = taskId(createEvent({ type: 'job.made', data: null }).correlationid, 'program', 'event')
+
+  async function twoTurns(faults: Faults): Promise<string[]> {
+    const [a, b] = [await start({ faults }), await start({ faults })]
+    return Promise.all([a.commit(turn(task, 0)), b.commit(turn(task, 0))])
+  }
+
+  it('without the fence two turns of one version are accepted', async () => {
+    expect((await twoTurns({})).toSorted()).toEqual(['accepted', 'conflict'])
+    await rm(home, { recursive: true })
+    expect(await twoTurns({ dropFence: true })).toEqual(['accepted', 'accepted'])
+  })
+
+  async function afterACrashInTheMiddle(dropTransaction: boolean): Promise<{ lag: number; turns: number }> {
+    const commits = new FailingCommits()
+    const driver = await start({ faults: { dropTransaction, commits } })
+    const { deliveries } = await subscribe(driver, 'shared')
+    await driver.publish([entry()])
+    await until(() => deliveries.length === 1)
+    commits.fail(1, dropTransaction ? 1 : 0)
+    const settle = [{ delivery: deliveries[0]!, outcome: { kind: 'done' as const } }]
+    await expect(driver.commit(turn(task, 0, { settle }))).rejects.toMatchObject(refused)
+    const [group] = await driver.groups()
+    return { lag: group!.lag, turns: (await driver.journal(task)).records.length }
+  }
+
+  it.each([
+    { dropTransaction: false, lag: 1 },
+    { dropTransaction: true, lag: 0 },
+  ])('without the transaction an input is settled by a turn that is lost: %o', async ({ dropTransaction, lag }) => {
+    expect(await afterACrashInTheMiddle(dropTransaction)).toEqual({ lag, turns: 0 })
+  })
+})

@@ -1,0 +1,64 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { onTestFinished } from 'vitest'
+import type { CloudEvent, Draft } from '../../src/event.ts'
+import { app, type AppOptions } from '../../src/runtime/app.ts'
+import { start, type Running, type StartOptions } from '../../src/runtime/start.ts'
+import { until } from '../../src/testing/wait.ts'
+
+/** One log in a temporary folder, and the workers on it. All of it is gone after the test. */
+export class World {
+  readonly home: string
+  readonly #running: Running[] = []
+
+  constructor(home: string) {
+    this.home = home
+  }
+
+  /** Another worker on the same log: agents, tools and models, nothing that listens on a port. */
+  async worker(options: AppOptions, more: StartOptions = {}): Promise<Running> {
+    const running = await start(app({ name: 'test', ...options }), { home: this.home, only: ['agents', 'tools', 'models'], ...more })
+    this.#running.push(running)
+    return running
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.#running.splice(0).map(running => running.stop()))
+  }
+}
+
+export async function world(): Promise<World> {
+  const created = new World(await mkdtemp(join(tmpdir(), 'tidings-test-')))
+  onTestFinished(async () => {
+    await created.stop()
+    await rm(created.home, { recursive: true, force: true })
+  })
+  return created
+}
+
+/** Publishes, and waits for the end of the task that this starts. */
+export async function ask({ bus }: Running, draft: Draft): Promise<CloudEvent> {
+  const { correlationid, id } = await bus.publish(draft)
+  return ended({ bus }, correlationid, id)
+}
+
+/** The end of the task that an event started. */
+export async function ended({ bus }: Pick<Running, 'bus'>, correlation: string, startedBy: string): Promise<CloudEvent> {
+  let task: string | undefined
+  return until(async () => {
+    for (const event of await eventsOf({ bus }, correlation)) {
+      if (event.type === 'task.turn' && (event.data as { inputs: CloudEvent[] }).inputs[0]?.id === startedBy) task ??= event.id.split(':')[0]!
+      if (task && event.id.startsWith(task) && /^agent\.task\.(completed|failed|cancelled)$/.test(event.type)) return event
+    }
+    return undefined
+  })
+}
+
+export async function eventsOf({ bus }: Pick<Running, 'bus'>, correlation: string): Promise<CloudEvent[]> {
+  const events: CloudEvent[] = []
+  for await (const { event } of bus.read({ correlation })) events.push(event)
+  return events
+}
+
+export const typesOf = (events: readonly CloudEvent[]) => events.map(event => event.type).filter(type => type !== 'task.turn')
