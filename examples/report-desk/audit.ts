@@ -1,6 +1,6 @@
 /*
- * An audit trail for everything that happens at the desk, in an app of its own: nobody else knows of it. Start it in
- * another process while the desk works: `tidings run examples/report-desk/audit.ts`
+ * An audit trail of what is asked and answered, in an app of its own: nobody at the desk knows of it. Start it in
+ * another process while the desk works: `tidings run examples/report-desk/audit.ts --only agents,tools`
  */
 import { appendFileSync, mkdirSync } from 'node:fs'
 import { join, resolve } from 'node:path'
@@ -8,22 +8,22 @@ import { z } from 'zod'
 import { agent, app, tool } from '../../src/index.ts'
 
 const home = resolve(process.env.TIDINGS_HOME || '.tidings')
-const file = join(home, 'audit.jsonl')
 
 const append = tool('audit.append', {
   description: 'Appends one line to the audit trail.',
   input: z.record(z.string(), z.unknown()),
   run(entry) {
     mkdirSync(home, { recursive: true })
-    appendFileSync(file, `${JSON.stringify(entry)}\n`)
+    appendFileSync(join(home, 'audit.jsonl'), `${JSON.stringify(entry)}\n`)
   },
 })
 
 const audit = agent('audit', {
-  on: ['question.asked', 'email.received', 'agent.task.completed', 'agent.task.failed', 'tool.failed', 'report.completed'],
+  on: ['question.asked', 'email.received', 'report.*'],
   async run(ctx) {
-    const { time, type, source, user, correlationid, data } = ctx.event
-    await ctx.call(append, { time, type, source, user, correlationid, data })
+    const { time, type, source, user, correlationid } = ctx.event
+    const { from, subject, question = subject, answered, files } = ctx.event.data as Record<string, unknown>
+    await ctx.call(append, { time, type, source, user, correlationid, from, question, answered, files })
   },
 })
 

@@ -72,8 +72,9 @@ interface Completed {
 }
 
 /** The report, or the failure of an agent that nobody waits for. */
-const isEnd = ({ type, call }: CloudEvent) =>
-  type === 'report.completed' || (type === 'agent.task.failed' && call === undefined)
+function isEnd({ type, call }: CloudEvent): boolean {
+  return type === 'report.completed' || (type === 'agent.task.failed' && call === undefined)
+}
 
 function options() {
   try {

@@ -5,8 +5,11 @@ import type { Position, Stored } from '../bus/driver.ts'
 import { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 
-// Longest time that a client which is catching up may take for what it was sent, in ms.
-const stallMs = 30_000
+/** How much may wait for a client in memory, in bytes, and how long it may take nothing of it, in ms. */
+export interface Patience {
+  readonly maxBuffered: number
+  readonly stallMs: number
+}
 
 /** One client of the stream: what it wants, how far it is, and the connection that it reads from. */
 export class Client {
@@ -16,59 +19,59 @@ export class Client {
   readonly gone: AbortSignal
   readonly #matches: (event: CloudEvent) => boolean
   readonly #response: ServerResponse
-  readonly #maxBuffered: number
+  readonly #patience: Patience
 
   constructor(
     response: ServerResponse,
     matches: (event: CloudEvent) => boolean,
     position: Position,
-    maxBuffered: number,
+    patience: Patience,
   ) {
     this.position = position
     this.#response = response
     this.#matches = matches
-    this.#maxBuffered = maxBuffered
+    this.#patience = patience
     const closed = new AbortController()
     this.gone = closed.signal
     response.once('close', () => closed.abort())
-    response.once('error', () => response.destroy())
+    response.on('error', () => response.destroy())
   }
 
   wants({ position, event }: Stored): boolean {
     return position > this.position && this.#matches(event)
   }
 
-  /** At the pace of the log: a client that does not keep up is cut off, and comes back with its last position. */
-  push({ position }: Stored, frame: Buffer) {
+  /** At the pace of the log. False when too much waits already: then nothing was sent. */
+  push({ position }: Stored, frame: Buffer): boolean {
+    if (this.#response.writableLength > this.#patience.maxBuffered) return false
     this.position = position
-    this.#write(frame)
+    this.#response.write(frame)
+    return true
   }
 
-  /** At the pace of the client. */
+  /** At the pace of the client. One that takes nothing is cut off, and comes back with its last position. */
   async send({ position }: Stored, frame: Buffer): Promise<void> {
     this.position = position
     if (this.gone.aborted || this.#response.write(frame)) return
-    const signal = AbortSignal.any([this.gone, AbortSignal.timeout(stallMs)])
+    const signal = AbortSignal.any([this.gone, AbortSignal.timeout(this.#patience.stallMs)])
     await once(this.#response, 'drain', { signal }).catch(() => this.#response.destroy())
   }
 
-  /** Signals are lossy: a client that is behind with its reading does not get them. */
   hear(event: CloudEvent, frame: Buffer) {
-    if (this.#matches(event) && this.#response.writableLength === 0) this.#write(frame)
+    if (this.#matches(event)) this.#whisper(frame)
   }
 
   beat() {
-    this.#write(heartbeat)
+    this.#whisper(heartbeat)
   }
 
   end() {
     this.#response.end()
   }
 
-  #write(frame: Buffer) {
-    if (this.gone.aborted) return
-    if (this.#response.writableLength > this.#maxBuffered) this.#response.destroy()
-    else this.#response.write(frame)
+  // What may be lost: not for a client that is behind with its reading.
+  #whisper(frame: Buffer) {
+    if (this.#response.writableLength === 0 && !this.gone.aborted) this.#response.write(frame)
   }
 }
 

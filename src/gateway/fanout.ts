@@ -18,7 +18,7 @@ interface Reader {
  */
 export class Fanout {
   readonly #bus: Bus
-  readonly #clients = new Set<Client>()
+  readonly #clients = new Map<Client, () => void>()
   readonly #unsubscribe: () => void
   #reader: Reader | undefined
 
@@ -27,7 +27,7 @@ export class Fanout {
     this.#unsubscribe = bus.onSignal([{ types: ['>'] }], event => {
       if (this.#clients.size === 0 || internal.has(event.type)) return
       const frame = signalFrame(event)
-      for (const client of this.#clients) client.hear(event, frame)
+      for (const client of this.#clients.keys()) client.hear(event, frame)
     })
   }
 
@@ -36,14 +36,19 @@ export class Fanout {
     return this.#reader?.position
   }
 
-  /** Takes a client that has everything up to where the reader is; false when the reader is further. */
-  attach(client: Client): boolean {
+  /**
+   * Takes a client that has everything up to where the reader is; undefined when the reader is further. The promise
+   * resolves when the client has left or cannot keep up.
+   */
+  attach(client: Client): Promise<void> | undefined {
     this.#reader ??= this.#start(client.position)
-    if (client.position < this.#reader.position) return false
-    this.#clients.add(client)
-    client.gone.addEventListener('abort', () => this.#detach(client), { once: true })
-    if (client.gone.aborted) this.#detach(client)
-    return true
+    if (client.position < this.#reader.position) return undefined
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#clients.set(client, resolve)
+    const leave = () => this.#detach(client)
+    if (client.gone.aborted) leave()
+    else client.gone.addEventListener('abort', leave, { once: true })
+    return promise.finally(() => client.gone.removeEventListener('abort', leave))
   }
 
   close() {
@@ -53,6 +58,7 @@ export class Fanout {
   }
 
   #detach(client: Client) {
+    this.#clients.get(client)?.()
     this.#clients.delete(client)
     if (this.#clients.size > 0) return
     this.#reader?.abort.abort()
@@ -81,11 +87,13 @@ export class Fanout {
   }
 
   async #hand(reader: Reader, stored: Stored): Promise<void> {
-    const wanted = [...this.#clients].some(client => client.wants(stored))
+    const wanted = [...this.#clients.keys()].some(client => client.wants(stored))
     const frame = wanted && (await eventFrame(this.#bus, stored))
     if (reader !== this.#reader) return
-    // In one go with the position, and with a fresh look at who is there: a client may have come meanwhile.
-    if (frame) for (const client of this.#clients) if (client.wants(stored)) client.push(stored, frame)
     reader.position = stored.position
+    // In one go with the position, and with a fresh look at who is there: a client may have come meanwhile.
+    if (!frame) return
+    for (const client of this.#clients.keys())
+      if (client.wants(stored) && !client.push(stored, frame)) this.#detach(client)
   }
 }

@@ -20,8 +20,10 @@ export interface GatewayOptions {
   origins?: readonly string[]
   /** Largest request body, in bytes. Default 4 MiB. */
   maxBodyBytes?: number
-  /** Bytes that may wait for a client of the stream before it is cut off. Default 1 MiB. */
+  /** Bytes that may wait in memory for a client of the stream; then it reads the log at its own pace. Default 1 MiB. */
   maxBufferedBytes?: number
+  /** A client of the stream that takes nothing for this long, in ms, is cut off. Default 30,000. */
+  stallMs?: number
   /** Between two comments that keep a quiet stream open, in ms. Default 15,000. */
   heartbeatMs?: number
 }
@@ -45,8 +47,8 @@ export class Gateway {
   /** Resolves when it listens. @throws E_PORT_IN_USE */
   async start(): Promise<{ url: string }> {
     const { bus, port, hosts = [], origins = [], maxBodyBytes = 4 * 1024 * 1024 } = this.#options
-    const { maxBufferedBytes: maxBuffered = 1024 * 1024, heartbeatMs = 15_000 } = this.#options
-    const streams = new Streams({ bus, maxBuffered, heartbeatMs })
+    const { maxBufferedBytes: maxBuffered = 1024 * 1024, stallMs = 30_000, heartbeatMs = 15_000 } = this.#options
+    const streams = new Streams({ bus, patience: { maxBuffered, stallMs }, heartbeatMs })
     const who = { hosts: new Set([this.#host, ...hosts]), origins: new Set(origins) }
     const app = routes(bus, streams, who, maxBodyBytes)
     const listener = getRequestListener(app.fetch, {

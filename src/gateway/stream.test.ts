@@ -276,7 +276,7 @@ test('a quiet stream is kept open by comments', async () => {
 })
 
 test('a client that does not read is cut off, harms nobody, and resumes where it was', async () => {
-  const { bus, url } = await openGateway({ maxBufferedBytes: 64 * 1024 })
+  const { bus, url } = await openGateway({ maxBufferedBytes: 64 * 1024, stallMs: 500 })
   const reading = await Listener.open(url, '?after=0')
   const stuck = connect(Number(new URL(url).port), '127.0.0.1')
   stuck.write('GET /events/stream?after=0 HTTP/1.1\r\nhost: localhost\r\n\r\n')

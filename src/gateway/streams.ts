@@ -2,7 +2,7 @@ import type { ServerResponse } from 'node:http'
 import type { Bus } from '../bus/bus.ts'
 import type { Position, Query } from '../bus/driver.ts'
 import { TidingsError } from '../errors.ts'
-import { Client, eventFrame } from './client.ts'
+import { Client, eventFrame, type Patience } from './client.ts'
 import { Fanout } from './fanout.ts'
 import type { StreamRequest } from './request.ts'
 
@@ -16,26 +16,25 @@ const greeting = 'retry: 1000\n\n'
 
 export interface StreamsOptions {
   bus: Bus
-  /** Bytes that may wait for a client before it is cut off. */
-  maxBuffered: number
+  patience: Patience
   heartbeatMs: number
 }
 
 /**
  * The open streams. Each client first reads what it missed, by position and at its own pace, and then joins the one
- * reader of the log.
+ * reader of the log, until it cannot keep up.
  */
 export class Streams {
   readonly #bus: Bus
   readonly #fanout: Fanout
-  readonly #maxBuffered: number
+  readonly #patience: Patience
   readonly #clients = new Set<Client>()
   readonly #heart: NodeJS.Timeout
 
-  constructor({ bus, maxBuffered, heartbeatMs }: StreamsOptions) {
+  constructor({ bus, patience, heartbeatMs }: StreamsOptions) {
     this.#bus = bus
     this.#fanout = new Fanout(bus)
-    this.#maxBuffered = maxBuffered
+    this.#patience = patience
     this.#heart = setInterval(() => {
       for (const client of this.#clients) client.beat()
     }, heartbeatMs)
@@ -54,11 +53,11 @@ export class Streams {
         `position ${request.after} lies behind the end of the log, ${head}; this may be another log`,
       )
     const start = request.after ?? (request.correlation === undefined ? head : 0)
-    const client = new Client(response, request.matches, start, this.#maxBuffered)
+    const client = new Client(response, request.matches, start, this.#patience)
     this.#clients.add(client)
     client.gone.addEventListener('abort', () => this.#clients.delete(client))
     response.writeHead(200, headers).write(greeting)
-    void this.#catchUp(client, request).catch(() => client.end())
+    void this.#serve(client, request).catch(() => client.end())
   }
 
   /** Ends every stream; the clients come back with their last position. */
@@ -68,11 +67,12 @@ export class Streams {
     for (const client of this.#clients) client.end()
   }
 
-  async #catchUp(client: Client, request: StreamRequest): Promise<void> {
-    do {
+  async #serve(client: Client, request: StreamRequest): Promise<void> {
+    while (!client.gone.aborted) {
       const until = this.#fanout.position ?? (await this.#bus.driver.head())
       if (until > client.position) await this.#replay(client, request, until)
-    } while (!client.gone.aborted && !this.#fanout.attach(client))
+      await this.#fanout.attach(client)
+    }
   }
 
   /** Everything that the client wants, up to and with a position. */

@@ -75,12 +75,12 @@ describe('a trace', () => {
 
   test('is drawn', () => {
     expect(drawn(arrange(story()))).toMatchInlineSnapshot(`
-      "question.asked                      /  {"text":"Why?"}
-      └─ agent planner v2      ✔     1.1 s  4 turns, 42 tokens, cost 0.500  so
-         ├─ model m            ✔     20 ms  42 tokens, cost 0.500
-         ├─ tool web.slow      ⧗     1.0 s  expired  E_CALL_EXPIRED: nobody  1
-         │    tool.result      ⧖     1.4 s  late: nobody waited for it any more
-         └─ agent researcher … ✖     70 ms  E_X: no luck  1 turn
+      "question.asked                         /  {"text":"Why?"}
+      └─ agent planner v2       ✔     1.1 s  4 turns, 42 tokens, cost 0.500  so
+         ├─ model m             ✔     20 ms  42 tokens, cost 0.500
+         ├─ tool web.slow       ⧗     1.0 s  expired  E_CALL_EXPIRED: nobody  1
+         │    tool.result       ⧖     1.4 s  late: nobody waited for it any more
+         └─ agent researcher v2 ✖     70 ms  E_X: no luck  1 turn
 
       1.5 s · 15 events · 2 tasks · 3 calls · 42 tokens · cost 0.500"
     `)

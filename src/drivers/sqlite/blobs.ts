@@ -73,7 +73,8 @@ export class Blobs {
     await rename(temporary, path)
     await sync(folder)
     if (made === undefined) return
-    for (let parent = dirname(folder); parent.length >= dirname(made).length; parent = dirname(parent)) await sync(parent)
+    for (let parent = dirname(folder); parent.length >= dirname(made).length; parent = dirname(parent))
+      await sync(parent)
   }
 
   #path(tenant: string, ref: string): string | undefined {

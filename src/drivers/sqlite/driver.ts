@@ -1,5 +1,15 @@
-import type { Appended, Commit, CommitResult, Driver, Durability, Entry, Purged, Query, Retention,
-  Subscription } from '../../bus/driver.ts'
+import type {
+  Appended,
+  Commit,
+  CommitResult,
+  Driver,
+  Durability,
+  Entry,
+  Purged,
+  Query,
+  Retention,
+  Subscription,
+} from '../../bus/driver.ts'
 import { TidingsError } from '../../errors.ts'
 import type { CloudEvent } from '../../event.ts'
 import { Blobs } from './blobs.ts'
@@ -57,7 +67,9 @@ export class SqliteDriver implements Driver {
     const entries = [turn, ...events]
     const rows = this.#consumers.flatten(entries, false)
     const isAccepted = await this.#line.submit(
-      ['commit', group, task, expect, wake, snapshot, end, settlements, rows], entries)
+      ['commit', group, task, expect, wake, snapshot, end, settlements, rows],
+      entries,
+    )
     if (!isAccepted) return 'conflict'
     for (const settlement of settlements) this.#consumers.settled(settlement)
     return 'accepted'

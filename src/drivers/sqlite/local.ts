@@ -55,7 +55,10 @@ export class LocalConsumer implements Consumer {
 
   hasRoom(event: CloudEvent): boolean {
     return (
-      this.#caughtUp && !this.#paused && this.#waiting.length === 0 && this.held.size < this.subscription.inFlight &&
+      this.#caughtUp &&
+      !this.#paused &&
+      this.#waiting.length === 0 &&
+      this.held.size < this.subscription.inFlight &&
       this.owned.has(this.#shardOf(event))
     )
   }
@@ -95,7 +98,7 @@ export class LocalConsumer implements Consumer {
 
   loseAll(): void {
     this.#caughtUp = false
-    for (const shard of [...this.owned.keys()]) this.lose(shard)
+    for (const shard of this.owned.keys()) this.lose(shard)
   }
 
   setCaughtUp(is: boolean): void {

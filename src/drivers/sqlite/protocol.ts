@@ -19,12 +19,25 @@ export type Op =
   | [kind: 'publish', rows: Rows]
   | [kind: 'settle', settlement: Settlement, rows: Rows]
   | [
-      kind: 'commit', group: string, task: string, expect: number, wake: number | null | undefined,
-      snapshot: string | undefined, end: boolean, settlements: Settlement[], rows: Rows,
+      kind: 'commit',
+      group: string,
+      task: string,
+      expect: number,
+      wake: number | null | undefined,
+      snapshot: string | undefined,
+      end: boolean,
+      settlements: Settlement[],
+      rows: Rows,
     ]
   | [
-      kind: 'subscribe', consumer: number, group: string, mode: Subscription['mode'], filter: Filter, window: number,
-      limit: number | null, from: Subscription['from'],
+      kind: 'subscribe',
+      consumer: number,
+      group: string,
+      mode: Subscription['mode'],
+      filter: Filter,
+      window: number,
+      limit: number | null,
+      from: Subscription['from'],
     ]
   | [kind: 'pause', consumer: number]
   | [kind: 'unsubscribe', consumer: number]

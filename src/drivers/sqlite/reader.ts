@@ -28,8 +28,10 @@ export class Reader {
     this.#byId = prepare<LogRow>(this.#db, 'SELECT pos, event FROM log WHERE id = ?')
     this.#byPosition = prepare<LogRow>(this.#db, 'SELECT pos, event FROM log WHERE pos = ?')
     this.#exists = prepare(this.#db, 'SELECT 1 FROM log WHERE id = ?')
-    this.#range = prepare<LogRow & { type: string; target: string | null }>(this.#db,
-      'SELECT pos, type, target, event FROM log WHERE pos > ? AND pos <= ? ORDER BY pos LIMIT ?')
+    this.#range = prepare<LogRow & { type: string; target: string | null }>(
+      this.#db,
+      'SELECT pos, type, target, event FROM log WHERE pos > ? AND pos <= ? ORDER BY pos LIMIT ?',
+    )
     this.#head = prepare<{ head: number | null }>(this.#db, 'SELECT max(pos) AS head FROM log')
   }
 
@@ -58,7 +60,9 @@ export class Reader {
 
   journal(task: string): Journal {
     const snapshot = prepare<{ version: number; state: string }>(
-      this.#db, 'SELECT version, state FROM snapshots WHERE task = ?').get(task)
+      this.#db,
+      'SELECT version, state FROM snapshots WHERE task = ?',
+    ).get(task)
     const records = this.#idsOf(task, turnId(task, (snapshot?.version ?? 0) + 1))
       .filter(({ id }) => isTurnOrEmit(task, id))
       .map(({ pos }) => parse(this.#byPosition.get(pos)!.event))
@@ -67,14 +71,18 @@ export class Reader {
 
   document(key: string): { revision: number; value: string } | undefined {
     const row = prepare<{ revision: number; value: string }>(
-      this.#db, 'SELECT revision, value FROM documents WHERE key = ?').get(key)
+      this.#db,
+      'SELECT revision, value FROM documents WHERE key = ?',
+    ).get(key)
     return row && { revision: row.revision, value: row.value }
   }
 
   async *attention(): AsyncGenerator<Attention> {
-    const next = prepare<Omit<Attention, 'event' | 'key'> & { key: string | null; event: string }>(this.#db,
+    const next = prepare<Omit<Attention, 'event' | 'key'> & { key: string | null; event: string }>(
+      this.#db,
       `SELECT a.id, a.state, a.grp AS "group", a.attempts, a.reason, a.key, l.event FROM aside a
-       JOIN log l ON l.pos = a.pos WHERE a.id > ? ORDER BY a.id LIMIT ${page}`)
+       JOIN log l ON l.pos = a.pos WHERE a.id > ? ORDER BY a.id LIMIT ${page}`,
+    )
     for (let rows = next.all(0); rows.length; rows = next.all(rows.at(-1)!.id)) {
       for (const { id, state, group, attempts, reason, key, event } of rows)
         yield { id, state, group, attempts, reason, ...(key !== null && { key }), event: parse(event) }
@@ -83,9 +91,12 @@ export class Reader {
   }
 
   async *overdue(before: number): AsyncGenerator<{ group: string; task: string; due: number }> {
-    const next = prepare<{ group: string; task: string; due: number }>(this.#db, `SELECT grp AS "group", task,
+    const next = prepare<{ group: string; task: string; due: number }>(
+      this.#db,
+      `SELECT grp AS "group", task,
       wake AS due FROM live WHERE wake IS NOT NULL AND wake < ? AND (wake, task) > (?, ?) ORDER BY wake, task
-      LIMIT ${page}`)
+      LIMIT ${page}`,
+    )
     let rows = next.all(before, Number.MIN_SAFE_INTEGER, '')
     while (rows.length) {
       for (const { group, task, due } of rows) yield { group, task, due }
@@ -98,7 +109,9 @@ export class Reader {
   /** `local`: what the writer of this process knows of its shards and has not written down. */
   async groups(local: readonly LocalShard[]): Promise<GroupState[]> {
     const rows = prepare<{ name: string; mode: GroupState['mode']; filter: string; next: number }>(
-      this.#db, 'SELECT name, mode, filter, next FROM groups ORDER BY name').all()
+      this.#db,
+      'SELECT name, mode, filter, next FROM groups ORDER BY name',
+    ).all()
     const states: GroupState[] = []
     for (const { name, mode, filter, next } of rows) {
       const claims = this.#count('SELECT count(*) AS n FROM claims WHERE grp = ?', name)
@@ -115,14 +128,18 @@ export class Reader {
   /** First position not looked at, for each shard. */
   #cursors(group: string, known: Map<number, [cursor: number, inFlight: number]>): Map<number, number> {
     const leases = prepare<{ shard: number; next: number }>(
-      this.#db, 'SELECT shard, next FROM leases WHERE grp = ?').all(group)
+      this.#db,
+      'SELECT shard, next FROM leases WHERE grp = ?',
+    ).all(group)
     return new Map(leases.map(({ shard, next }) => [shard, (known.get(shard)?.[0] ?? next - 1) + 1]))
   }
 
   async #countFrom(from: number | Map<number, number>, filter: Filter): Promise<number> {
     const matches = compileFilter(filter)
-    const count = prepare<{ type: string; target: string | null; shard: number; n: number }>(this.#db,
-      `SELECT type, target, shard, count(*) AS n FROM log WHERE pos >= ? AND pos < ? GROUP BY type, target, shard`)
+    const count = prepare<{ type: string; target: string | null; shard: number; n: number }>(
+      this.#db,
+      `SELECT type, target, shard, count(*) AS n FROM log WHERE pos >= ? AND pos < ? GROUP BY type, target, shard`,
+    )
     const marks = typeof from === 'number' ? [from] : [...new Set(from.values())].sort((a, b) => a - b)
     const head = this.head()
     let total = 0
@@ -192,8 +209,11 @@ export class Reader {
   /** Ids made by the runtime begin with the correlation; the partial index has the others. */
   #positionsOf(correlation: string): number[] {
     const end = correlation.slice(0, -1) + String.fromCharCode(correlation.charCodeAt(correlation.length - 1) + 1)
-    return prepare<{ pos: number }>(this.#db, `SELECT pos FROM log WHERE id >= ?1 AND id < ?2 AND correlation = ?1
-      UNION SELECT pos FROM log WHERE correlation = ?1 AND substr(id, 1, 36) <> correlation ORDER BY pos`)
+    return prepare<{ pos: number }>(
+      this.#db,
+      `SELECT pos FROM log WHERE id >= ?1 AND id < ?2 AND correlation = ?1
+      UNION SELECT pos FROM log WHERE correlation = ?1 AND substr(id, 1, 36) <> correlation ORDER BY pos`,
+    )
       .all(correlation, end)
       .map(({ pos }) => pos)
   }

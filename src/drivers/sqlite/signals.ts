@@ -89,8 +89,7 @@ export class Signals {
       } finally {
         await file.close()
       }
-    } catch {
-    }
+    } catch {}
     this.#reading = false
   }
 

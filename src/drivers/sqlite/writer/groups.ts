@@ -30,8 +30,11 @@ export class Groups {
     this.#members = members
     this.#leases = new Leases(desk, members)
     const { db } = desk.store
-    this.#create = prepare<{ next: number }>(db, `INSERT INTO groups VALUES (?, ?, ?, ?)
-      ON CONFLICT(name) DO UPDATE SET filter = excluded.filter RETURNING next`)
+    this.#create = prepare<{ next: number }>(
+      db,
+      `INSERT INTO groups VALUES (?, ?, ?, ?)
+      ON CONFLICT(name) DO UPDATE SET filter = excluded.filter RETURNING next`,
+    )
     this.#createLease = prepare(db, 'INSERT OR IGNORE INTO leases VALUES (?, ?, NULL, ?, 0)')
   }
 
@@ -67,7 +70,7 @@ export class Groups {
     const intake = this.#consumers.get(consumer)
     if (!intake) return
     if (intake instanceof SharedGroup) intake.leave(consumer)
-    else for (const shard of [...intake.shards.keys()]) this.#leases.release(intake, shard)
+    else for (const shard of intake.shards.keys()) this.#leases.release(intake, shard)
     this.#members.leave(this.#members.ownerOf(consumer))
     this.#consumers.delete(consumer)
     this.#changed()
@@ -76,7 +79,7 @@ export class Groups {
 
   closeAll(): void {
     this.persist(true)
-    for (const consumer of [...this.#consumers.keys()]) this.unsubscribe(consumer)
+    for (const consumer of this.#consumers.keys()) this.unsubscribe(consumer)
   }
 
   route(row: Row): void {
@@ -123,7 +126,8 @@ export class Groups {
   /** The local consumer that owns a shard, 0 for none. */
   ownerOf(group: string, shard: number): number {
     for (const intake of this.#intakes)
-      if (intake instanceof ShardedConsumer && intake.group === group && intake.shards.has(shard)) return intake.consumer
+      if (intake instanceof ShardedConsumer && intake.group === group && intake.shards.has(shard))
+        return intake.consumer
     return 0
   }
 

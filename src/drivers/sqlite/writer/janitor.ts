@@ -21,16 +21,24 @@ export class Janitor {
     this.#store = store
     const { db } = store
     this.#at = prepare<{ pos: number; time: string }>(
-      db, `SELECT pos, event ->> '$.time' AS time FROM log WHERE pos >= ? ORDER BY pos LIMIT 1`)
+      db,
+      `SELECT pos, event ->> '$.time' AS time FROM log WHERE pos >= ? ORDER BY pos LIMIT 1`,
+    )
     this.#oldestTask = prepare<{ task: string; pos: number }>(db, 'SELECT task, min(pos) AS pos FROM live')
-    this.#groups = prepare<{ name: string; next: number }>(db, `SELECT name, CASE mode WHEN 'shared' THEN next
-      ELSE ifnull((SELECT min(l.next) FROM leases l WHERE l.grp = name), next) END AS next FROM groups`)
+    this.#groups = prepare<{ name: string; next: number }>(
+      db,
+      `SELECT name, CASE mode WHEN 'shared' THEN next
+      ELSE ifnull((SELECT min(l.next) FROM leases l WHERE l.grp = name), next) END AS next FROM groups`,
+    )
     this.#inHand = prepare<{ grp: string }>(db, 'SELECT DISTINCT grp FROM claims WHERE pos < ?')
     this.#seal = prepare(db, 'INSERT OR REPLACE INTO seals VALUES (?, ?)')
     this.#unseal = prepare(db, 'DELETE FROM seals WHERE at < ?')
-    this.#purge = prepare<{ id: string }>(db, `DELETE FROM log WHERE pos IN (SELECT pos FROM log WHERE pos < ?
+    this.#purge = prepare<{ id: string }>(
+      db,
+      `DELETE FROM log WHERE pos IN (SELECT pos FROM log WHERE pos < ?
       AND NOT EXISTS (SELECT 1 FROM claims c WHERE c.pos = log.pos)
-      AND NOT EXISTS (SELECT 1 FROM aside a WHERE a.pos = log.pos) ORDER BY pos LIMIT ${chunk}) RETURNING id`)
+      AND NOT EXISTS (SELECT 1 FROM aside a WHERE a.pos = log.pos) ORDER BY pos LIMIT ${chunk}) RETURNING id`,
+    )
     this.#rememberHead = prepare(db, `UPDATE meta SET value = ? WHERE key = 'head'`)
   }
 

@@ -22,8 +22,11 @@ export class Leases {
     const { db } = desk.store
     this.#list = prepare<Lease>(db, 'SELECT shard, owner, next, suspect FROM leases WHERE grp = ? ORDER BY shard')
     this.#take = prepare(db, 'UPDATE leases SET owner = ? WHERE grp = ? AND shard = ?')
-    this.#release = prepare(db, `UPDATE leases SET owner = NULL, next = ?, suspect = 0
-      WHERE grp = ? AND shard = ? AND owner = ?`)
+    this.#release = prepare(
+      db,
+      `UPDATE leases SET owner = NULL, next = ?, suspect = 0
+      WHERE grp = ? AND shard = ? AND owner = ?`,
+    )
   }
 
   rebalance(consumer: ShardedConsumer): void {

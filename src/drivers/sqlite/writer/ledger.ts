@@ -22,29 +22,53 @@ export class Ledger {
   constructor(db: DatabaseSync) {
     this.#claim = prepare(db, 'INSERT INTO claims VALUES (?, ?, ?, ?, ?)')
     this.#unclaim = prepare<{ shard: number; attempts: number }>(
-      db, 'DELETE FROM claims WHERE pos = ? AND grp = ? AND owner = ? RETURNING shard, attempts')
+      db,
+      'DELETE FROM claims WHERE pos = ? AND grp = ? AND owner = ? RETURNING shard, attempts',
+    )
     this.#put = prepare(db, `${setAside} VALUES (?, ?, ?, ?, ?, ?, ?, ?) ${replace}`)
     this.#take = prepare(db, 'DELETE FROM aside WHERE id = ?')
-    this.#due = prepare<Due>(db, `SELECT ${dueColumns} FROM aside a JOIN log l ON l.pos = a.pos
-      WHERE a.grp = ? AND a.state = 'delayed' AND a.due <= ? ORDER BY a.due LIMIT ?`)
-    this.#dueIn = prepare<Due>(db, `SELECT ${dueColumns} FROM aside a JOIN log l ON l.pos = a.pos
+    this.#due = prepare<Due>(
+      db,
+      `SELECT ${dueColumns} FROM aside a JOIN log l ON l.pos = a.pos
+      WHERE a.grp = ? AND a.state = 'delayed' AND a.due <= ? ORDER BY a.due LIMIT ?`,
+    )
+    this.#dueIn = prepare<Due>(
+      db,
+      `SELECT ${dueColumns} FROM aside a JOIN log l ON l.pos = a.pos
       WHERE a.grp = ? AND a.state = 'delayed' AND a.due <= ? AND a.shard IN (SELECT value FROM json_each(?))
-      ORDER BY a.due LIMIT ?`)
-    this.#nextDueIn = prepare<{ due: number | null }>(db, `SELECT min(due) AS due FROM aside
-      WHERE grp = ? AND state = 'delayed' AND shard IN (SELECT value FROM json_each(?))`)
+      ORDER BY a.due LIMIT ?`,
+    )
+    this.#nextDueIn = prepare<{ due: number | null }>(
+      db,
+      `SELECT min(due) AS due FROM aside
+      WHERE grp = ? AND state = 'delayed' AND shard IN (SELECT value FROM json_each(?))`,
+    )
     this.#nextDue = prepare<{ due: number | null }>(
-      db, `SELECT min(due) AS due FROM aside WHERE grp = ? AND state = 'delayed'`)
-    this.#knows = prepare(db, `SELECT 1 FROM claims WHERE pos = ?1 AND grp = ?2
-      UNION ALL SELECT 1 FROM aside WHERE pos = ?1 AND grp = ?2`)
+      db,
+      `SELECT min(due) AS due FROM aside WHERE grp = ? AND state = 'delayed'`,
+    )
+    this.#knows = prepare(
+      db,
+      `SELECT 1 FROM claims WHERE pos = ?1 AND grp = ?2
+      UNION ALL SELECT 1 FROM aside WHERE pos = ?1 AND grp = ?2`,
+    )
     this.#counts = prepare<{ owner: number; n: number }>(
-      db, 'SELECT owner, count(*) AS n FROM claims WHERE grp = ? GROUP BY owner')
+      db,
+      'SELECT owner, count(*) AS n FROM claims WHERE grp = ? GROUP BY owner',
+    )
     const given = `'delayed', attempts, ?, 'given back', NULL FROM claims`
     this.#freeOwner = prepare(db, `${setAside} SELECT pos, grp, shard, ${given} WHERE owner = ? ${replace}`)
     this.#clearOwner = prepare(db, 'DELETE FROM claims WHERE owner = ?')
-    this.#release = prepare<{ grp: string }>(db, `UPDATE aside SET state = 'delayed', attempts = 0, due = ?
-      WHERE id = ? RETURNING grp`)
-    this.#releaseKey = prepare<{ grp: string }>(db, `UPDATE aside SET state = 'delayed', attempts = 0, due = ?
-      WHERE key = ? AND state = 'parked' RETURNING grp`)
+    this.#release = prepare<{ grp: string }>(
+      db,
+      `UPDATE aside SET state = 'delayed', attempts = 0, due = ?
+      WHERE id = ? RETURNING grp`,
+    )
+    this.#releaseKey = prepare<{ grp: string }>(
+      db,
+      `UPDATE aside SET state = 'delayed', attempts = 0, due = ?
+      WHERE key = ? AND state = 'parked' RETURNING grp`,
+    )
   }
 
   readonly #claim

@@ -34,8 +34,11 @@ export class Members {
     this.#leaseMs = leaseMs
     const { db } = desk.store
     this.#list = prepare<Member>(db, 'SELECT * FROM members')
-    this.#beat = prepare(db, `INSERT INTO members VALUES (?, ?, ?, ?, ?)
-      ON CONFLICT(id) DO UPDATE SET until = excluded.until`)
+    this.#beat = prepare(
+      db,
+      `INSERT INTO members VALUES (?, ?, ?, ?, ?)
+      ON CONFLICT(id) DO UPDATE SET until = excluded.until`,
+    )
     this.#owners = prepare<{ owner: number }>(db, 'SELECT owner FROM consumers WHERE owner >= ? AND owner < ?')
     this.#ownersOf = prepare<{ owner: number }>(db, 'SELECT owner FROM consumers WHERE grp = ? ORDER BY owner')
     this.#deleteConsumer = prepare(db, 'DELETE FROM consumers WHERE owner = ?')

@@ -64,7 +64,9 @@ export class ShardedConsumer implements Intake {
     this.#window = window
     this.#save = prepare(desk.store.db, 'UPDATE leases SET next = ? WHERE grp = ? AND shard = ? AND owner = ?')
     this.#leases = prepare<{ shard: number; next: number }>(
-      desk.store.db, 'SELECT shard, next FROM leases WHERE grp = ? AND owner = ?')
+      desk.store.db,
+      'SELECT shard, next FROM leases WHERE grp = ? AND owner = ?',
+    )
     this.#tell()
   }
 
@@ -174,8 +176,7 @@ export class ShardedConsumer implements Intake {
     this.shards.clear()
     this.#caughtUp = true
     this.#told = false
-    for (const { shard, next } of this.#leases.all(this.group, this.owner))
-      this.win(shard, next, this.#desk.store.head)
+    for (const { shard, next } of this.#leases.all(this.group, this.owner)) this.win(shard, next, this.#desk.store.head)
     this.#tell()
   }
 
@@ -230,7 +231,8 @@ export class ShardedConsumer implements Intake {
   #lowWaters(): Map<number, number> {
     const low = new Map<number, number>()
     for (const [shard, state] of this.shards) low.set(shard, this.#seen(state) + 1)
-    for (const { pos, shard, claimed } of this.#inHand.values()) if (!claimed && pos < low.get(shard)!) low.set(shard, pos)
+    for (const { pos, shard, claimed } of this.#inHand.values())
+      if (!claimed && pos < low.get(shard)!) low.set(shard, pos)
     return low
   }
 

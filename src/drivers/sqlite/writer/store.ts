@@ -2,7 +2,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { shardOf } from '../../../bus/ids.ts'
 import { FailingCommits } from '../faults.ts'
 import { isBusy, logFile, prepare } from '../schema.ts'
-import type { WriterOptions } from '../protocol.ts'
+import type { Rows, WriterOptions } from '../protocol.ts'
 
 /** An event on its way to those who want it: just stored by op `op` as its row `index`, or read back as `json`. */
 export interface Row {
@@ -111,12 +111,18 @@ export class Store {
     return shardOf(correlation, this.shards)
   }
 
-  /** The new position, or the negative position of the event that has this id already. */
-  append(id: string, type: string, target: string | null, correlation: string, shard: number, json: string): number {
-    const pos = this.head + 1
-    if (this.#insert.run(pos, id, type, target, correlation, shard, json).changes === 0) return -this.find(id)
-    this.head = pos
-    return pos
+  /** Stores the entry at `i`. Its position is negative, that of the first, when the id is on the log already. */
+  append(rows: Rows, i: number): Row {
+    const id = rows[i] as string
+    const type = rows[i + 1] as string
+    const target = rows[i + 2] as string | null
+    const correlation = rows[i + 3] as string
+    const shard = this.shardOf(correlation)
+    let pos = this.head + 1
+    if (this.#insert.run(pos, id, type, target, correlation, shard, rows[i + 4] as string).changes === 0)
+      pos = -this.find(id)
+    else this.head = pos
+    return { pos, id, type, target, shard, early: rows[i + 5] as number, op: -1, index: 0, json: '' }
   }
 
   /** Position of an id, 0 when it is not there. */

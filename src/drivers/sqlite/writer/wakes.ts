@@ -39,10 +39,15 @@ export class Wakes {
     this.#desk = desk
     this.#ownerOf = ownerOf
     const { db } = desk.store
-    this.#due = prepare<{ task: string; grp: string; shard: number; wake: number }>(db, `SELECT task, grp, shard, wake
-      FROM live WHERE wake IS NOT NULL AND (wake, task) > (?, ?) AND wake <= ? ORDER BY wake, task LIMIT ${page}`)
+    this.#due = prepare<{ task: string; grp: string; shard: number; wake: number }>(
+      db,
+      `SELECT task, grp, shard, wake
+      FROM live WHERE wake IS NOT NULL AND (wake, task) > (?, ?) AND wake <= ? ORDER BY wake, task LIMIT ${page}`,
+    )
     this.#later = prepare<{ wake: number | null }>(
-      db, 'SELECT min(wake) AS wake FROM live WHERE wake IS NOT NULL AND wake > ?')
+      db,
+      'SELECT min(wake) AS wake FROM live WHERE wake IS NOT NULL AND wake > ?',
+    )
     this.#arm = prepare(db, 'UPDATE live SET wake = ? WHERE task = ? AND grp = ?')
   }
 

@@ -77,7 +77,8 @@ function step(): void {
 function cut(): Op[] {
   let rows = 0
   let n = 0
-  while (n < queue.length && n < mostOps && rows < mostRows && queue[n - 1]?.[0] !== 'close') rows += rowsOf(queue[n++]!)
+  while (n < queue.length && n < mostOps && rows < mostRows && queue[n - 1]?.[0] !== 'close')
+    rows += rowsOf(queue[n++]!)
   if (n === queue.length) {
     const all = queue
     queue = []

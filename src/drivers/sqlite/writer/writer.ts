@@ -1,13 +1,21 @@
 import type { WireFaults } from '../faults.ts'
-import { type LocalShard, type Op, type Reply, type Result, type Rows, rowWidth, type Settings,
-  type WriterOptions } from '../protocol.ts'
+import {
+  type LocalShard,
+  type Op,
+  type Reply,
+  type Result,
+  type Rows,
+  rowWidth,
+  type Settings,
+  type WriterOptions,
+} from '../protocol.ts'
 import { prepare } from '../schema.ts'
 import { Groups } from './groups.ts'
 import { type Desk, Outbox } from './intake.ts'
 import { Janitor } from './janitor.ts'
 import { Ledger } from './ledger.ts'
 import { Members } from './members.ts'
-import { type Row, Store } from './store.ts'
+import { Store } from './store.ts'
 import { type CommitOp, Turns } from './turns.ts'
 import { Wakes } from './wakes.ts'
 
@@ -35,9 +43,12 @@ export class Writer {
     const { db } = this.#store
     this.desk = { store: this.#store, ledger: new Ledger(db), outbox: new Outbox(), now: Date.now() }
     this.#faults = options.faults
-    this.#document = prepare(db, `INSERT INTO documents SELECT ?1, ?3 + 1, ?2
+    this.#document = prepare(
+      db,
+      `INSERT INTO documents SELECT ?1, ?3 + 1, ?2
       WHERE ?3 = ifnull((SELECT revision FROM documents WHERE key = ?1), 0)
-      ON CONFLICT(key) DO UPDATE SET revision = excluded.revision, value = excluded.value`)
+      ON CONFLICT(key) DO UPDATE SET revision = excluded.revision, value = excluded.value`,
+    )
     this.#settings = [
       prepare<{ journal_mode: string }>(db, 'PRAGMA journal_mode'),
       prepare<{ synchronous: number }>(db, 'PRAGMA synchronous'),
@@ -253,13 +264,11 @@ export class Writer {
   #append(rows: Rows, op: number, firstIndex: number): number[] {
     const positions: number[] = []
     for (let i = 0; i < rows.length; i += rowWidth) {
-      const [id, type, target, correlation, json] = rows.slice(i, i + 5) as [string, string, string | null, string, string]
-      const shard = this.#store.shardOf(correlation)
-      const pos = this.#store.append(id, type, target, correlation, shard, json)
-      positions.push(pos)
-      if (pos < 0) continue
-      const index = firstIndex + i / rowWidth
-      const row: Row = { pos, id, type, target, shard, early: rows[i + 5] as number, op, index, json: '' }
+      const row = this.#store.append(rows, i)
+      positions.push(row.pos)
+      if (row.pos < 0) continue
+      row.op = op
+      row.index = firstIndex + i / rowWidth
       this.#groups.route(row)
     }
     return positions
