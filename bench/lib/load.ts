@@ -40,3 +40,40 @@ export async function closedLoop(bus: Bus, type: string, tasks: number, inFlight
   const at = (q: number) => latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * q))]!
   return { tasks, seconds, perSecond: tasks / seconds, p50: at(0.5), p99: at(0.99) }
 }
+
+export interface OpenLoopResult {
+  tasks: number
+  failed: number
+  seconds: number
+  p99: number
+}
+
+/** Starts tasks at a fixed rate per second, whatever the answers do; a closed loop would hide queueing. */
+export async function openLoop(bus: Bus, type: string, tasks: number, rate: number): Promise<OpenLoopResult> {
+  const stop = new AbortController()
+  const started = new Map<string, number>()
+  const latencies: number[] = []
+  let failed = 0
+  const begin = performance.now()
+  const follower = bus.follow(await bus.driver.head(), [{ types: ['agent.task.completed', 'agent.task.failed'] }], stop.signal)
+  const sending = (async () => {
+    for (let i = 0; i < tasks; i++) {
+      const due = begin + (i * 1_000) / rate
+      while (performance.now() < due) await new Promise(resolve => setTimeout(resolve, Math.max(0, due - performance.now())))
+      const correlationid = randomUUIDv7()
+      started.set(correlationid, due)
+      void bus.publish({ type, correlationid, data: null })
+    }
+  })()
+  for await (const { event } of follower) {
+    const since = started.get(event.correlationid)
+    if (since === undefined) continue
+    if (event.type === 'agent.task.failed') failed++
+    latencies.push(performance.now() - since)
+    if (latencies.length === tasks) break
+  }
+  stop.abort()
+  await sending
+  latencies.sort((a, b) => a - b)
+  return { tasks, failed, seconds: (performance.now() - begin) / 1_000, p99: latencies[Math.floor(tasks * 0.99)]! }
+}

@@ -1,5 +1,8 @@
 import type { LanguageModelV4, LanguageModelV4StreamPart } from '@ai-sdk/provider'
 
+/** A model that asks for the tool for ever. */
+export const endlessModel = (tool: string) => noopModel(tool, Infinity)
+
 /** A model that does nothing but ask for the tool until it has answered three times. Costs what any model costs: events. */
 export function noopModel(tool: string, calls: number): LanguageModelV4 {
   return {
@@ -16,7 +19,7 @@ export function noopModel(tool: string, calls: number): LanguageModelV4 {
       }
       const parts: LanguageModelV4StreamPart[] =
         answered < calls
-          ? [{ type: 'tool-call', toolCallId: `c${answered}`, toolName: tool, input: payload }]
+          ? [{ type: 'tool-call', toolCallId: `c${prompt.length}`, toolName: tool, input: payload }]
           : [{ type: 'text-start', id: '0' }, { type: 'text-delta', id: '0', delta: 'done' }, { type: 'text-end', id: '0' }]
       parts.push({ type: 'finish', usage, finishReason: { unified: answered < calls ? 'tool-calls' : 'stop', raw: undefined } })
       return { stream: ReadableStream.from(parts) }

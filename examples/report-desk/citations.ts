@@ -94,7 +94,9 @@ function prove({ text, citations }: Statement, passage: (id: string) => string |
 function reasonFor({ citations }: Statement, passage: (id: string) => string | undefined): string {
   if (citations.length === 0) return 'it cites nothing'
   const unknown = citations.filter(id => passage(id) === undefined)
-  return unknown.length > 0 ? `there is no passage ${unknown.join(', ')}` : `it does not stand in ${citations.join(', ')}`
+  return unknown.length > 0
+    ? `there is no passage ${unknown.join(', ')}`
+    : `it does not stand in ${citations.join(', ')}`
 }
 
 /** Whether a sentence stands in a passage word for word. Fewer than four words prove nothing. */
@@ -103,7 +105,12 @@ export function stands(sentence: string, passage: string): boolean {
   if (wanted.split(' ').length < leastWords) return false
   const text = ` ${plain(passage)} `
   for (let at = text.indexOf(wanted); at >= 0; at = text.indexOf(wanted, at + 1)) {
-    if (!/[\p{L}\p{N}]{2}/u.test(text.slice(at - 1, at + 1) + ' ' + text.slice(at + wanted.length - 1, at + wanted.length + 1))) return true
+    if (
+      !/[\p{L}\p{N}]{2}/u.test(
+        text.slice(at - 1, at + 1) + ' ' + text.slice(at + wanted.length - 1, at + wanted.length + 1),
+      )
+    )
+      return true
   }
   return false
 }

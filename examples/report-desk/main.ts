@@ -2,6 +2,7 @@
  * The report desk, in one process: `npm start`. Questions come on the command line, by POST /events, by e-mail, or are
  * typed in. Everything that happens is an event on the log in TIDINGS_HOME, so a desk that was killed goes on where it was.
  */
+import { statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { parseArgs, styleText } from 'node:util'
@@ -86,6 +87,7 @@ function options() {
         help: { type: 'boolean', default: false },
       },
     })
+    if (values.ask?.trim() === '') throw new Error('--ask needs a question')
     if (values.once && values.ask === undefined) throw new Error('--once needs --ask "…"')
     return values
   } catch (error) {
@@ -94,6 +96,8 @@ function options() {
 }
 
 async function indexDocuments(root: string) {
+  if (!statSync(root, { throwIfNoEntry: false })?.isDirectory())
+    throw new TidingsError('E_NOT_FOUND', `${root} is not a folder`)
   const library = new Library(join(home, 'library.sqlite'))
   const begun = performance.now()
   const { documents, passages, read, unreadable } = await library.refresh(root, (done, all) => {
@@ -140,7 +144,10 @@ function introduce({ addresses, warnings }: Running) {
   const line = (name: string, text: string) => console.log(`  ${styleText('bold', name.padEnd(10))}${text}`)
   console.log(`\n${styleText(['bold', 'green'], 'report-desk')} answers questions from documents, with citations\n`)
   line('type', 'a question here, and Enter')
-  line('post', `curl --json '{"type":"question.asked","data":{"question":"Does ws support compression?"}}' ${gateway}/events`)
+  line(
+    'post',
+    `curl --json '{"type":"question.asked","data":{"question":"Does ws support compression?"}}' ${gateway}/events`,
+  )
   line('mail', `printf 'Subject: question\\n\\nDoes ws support compression?\\n' |`)
   line('', `  curl ${mail} --mail-from you@localhost --mail-rcpt desk@localhost -T -`)
   line('watch', `curl -N ${gateway}/events/stream`)

@@ -32,7 +32,11 @@ export const noAnswer = 'The documents do not answer this question.'
 export const notFoundHeading = 'Looked for and not found'
 
 /** Writes the same files again for the same report. Returns what is in them and where they are. */
-export function writeReport(draft: Draft, read: (id: string) => Found, { folder, key }: { folder: string; key: string }) {
+export function writeReport(
+  draft: Draft,
+  read: (id: string) => Found,
+  { folder, key }: { folder: string; key: string },
+) {
   const report = compose(draft, read)
   const markdown = markdownOf(report)
   const name = join(folder, `${slugOf(draft.question)}-${key}`)
@@ -69,7 +73,12 @@ function compose({ sections, ...rest }: Draft, read: (id: string) => Found): Rep
   })
   const quoted =
     sources.length > 0 ? 'Every sentence above stands word for word in the passage that its number names. ' : ''
-  return { ...rest, sections: composed, sources, imprint: `${quoted}Written by report-desk with the model ${rest.model}.` }
+  return {
+    ...rest,
+    sections: composed,
+    sources,
+    imprint: `${quoted}Written by report-desk with the model ${rest.model}.`,
+  }
 }
 
 function markdownOf({ question, sections, unanswered, sources, imprint }: Report): string {
@@ -101,6 +110,9 @@ function replace(file: string, content: string) {
 }
 
 function slugOf(question: string): string {
-  const words = question.toLowerCase().normalize('NFKD').match(/[a-z0-9]+/g) ?? ['report']
+  const words = question
+    .toLowerCase()
+    .normalize('NFKD')
+    .match(/[a-z0-9]+/g) ?? ['report']
   return words.join('-').slice(0, 60).replace(/-$/, '')
 }

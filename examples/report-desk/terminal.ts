@@ -139,7 +139,8 @@ function brief(input: unknown): string {
 function decision({ toolCalls, text, usage }: Record<string, unknown>): string {
   const calls = toolCalls as { toolName: string }[]
   const { input, output } = usage as { input: number; output: number }
-  const said = calls.length > 0 ? `wants ${calls.map(call => call.toolName).join(', ')}` : `says ${String(text).length} characters`
+  const said =
+    calls.length > 0 ? `wants ${calls.map(call => call.toolName).join(', ')}` : `says ${String(text).length} characters`
   return `${said} (${input} → ${output} tokens)`
 }
 
@@ -148,7 +149,10 @@ function outcome(request: CloudEvent | undefined, output: unknown): string {
   const answer = (output ?? {}) as Record<string, unknown>
   if (Array.isArray(answer.hits)) return `“${input.query}” → ${answer.hits.length} hits`
   if (Array.isArray(answer.sections)) {
-    const kept = (answer.sections as { statements: unknown[] }[]).reduce((sum, { statements }) => sum + statements.length, 0)
+    const kept = (answer.sections as { statements: unknown[] }[]).reduce(
+      (sum, { statements }) => sum + statements.length,
+      0,
+    )
     return `${kept} statements stand in their passages, ${(answer.dropped as unknown[]).length} dropped`
   }
   if (typeof answer.files === 'object') return 'Markdown and HTML'

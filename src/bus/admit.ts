@@ -24,9 +24,11 @@ export function admit(value: unknown, source: string): Draft {
 
 // A cancellation finds its task only in the shard of the task's correlation.
 function correlationOfTask({ subject, correlationid }: Draft): string {
-  if (!subject || !isReservedId(subject) || subject.includes(':')) throw invalid('subject', 'must be the id of the task')
+  if (!subject || !isReservedId(subject) || subject.includes(':'))
+    throw invalid('subject', 'must be the id of the task')
   const ofTask = correlationOf(subject)
-  if (correlationid !== undefined && correlationid !== ofTask) throw invalid('correlationid', 'must be that of the task')
+  if (correlationid !== undefined && correlationid !== ofTask)
+    throw invalid('correlationid', 'must be that of the task')
   return ofTask
 }
 

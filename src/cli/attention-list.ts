@@ -2,7 +2,9 @@ import type { Bus } from '../bus/bus.ts'
 import type { Attention } from '../bus/driver.ts'
 
 /** What a person should look at: a delivery set aside, or a wake-up that nobody serves. */
-export type Matter = ({ kind: Attention['state'] } & Omit<Attention, 'state'>) | { kind: 'overdue'; group: string; task: string; due: number }
+export type Matter =
+  | ({ kind: Attention['state'] } & Omit<Attention, 'state'>)
+  | { kind: 'overdue'; group: string; task: string; due: number }
 
 // Before its third attempt a delivery is just being tried again, and a wake-up this late is merely late.
 const patientAttempts = 3
@@ -20,6 +22,7 @@ export function nextFor(matter: Matter): string[] {
   const { id, kind, key } = matter
   const paused = key === undefined ? null : /^paused\/(\w+)\/(.+)$/.exec(key)
   if (paused) return [`tidings resume ${paused[1]} ${paused[2]}`]
-  if (kind === 'parked' && key !== undefined) return [`tidings attention retry --key ${key}`, `tidings attention discard ${id}`]
+  if (kind === 'parked' && key !== undefined)
+    return [`tidings attention retry --key ${key}`, `tidings attention discard ${id}`]
   return [`tidings attention retry ${id}`, `tidings attention discard ${id}`]
 }

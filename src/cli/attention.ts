@@ -19,7 +19,8 @@ export async function list({ json }: Globals): Promise<void> {
     for await (const matter of attentionOf(bus)) {
       if (json) await say(JSON.stringify({ ...matter, next: nextFor(matter) }))
       // Thousands may be parked under one key: they are one matter.
-      const key = matter.kind === 'parked' && matter.key !== undefined ? `${matter.key} ${matter.reason}` : `${alike.size}`
+      const key =
+        matter.kind === 'parked' && matter.key !== undefined ? `${matter.key} ${matter.reason}` : `${alike.size}`
       const same = alike.get(key)
       if (same) same.more++
       else alike.set(key, { first: matter, more: 0 })
@@ -38,17 +39,33 @@ function text(matter: Matter, more: number): string[] {
     return [`${kind} task ${matter.task} ${dim(`waits ${late} too long for a worker of ${matter.group}`)}`, next]
   }
   const { id, event, group, attempts, reason } = matter
-  const about = [`for ${group}`, count(attempts, 'attempt'), `correlation …${event.correlationid.slice(-6)}`, ...(more > 0 ? [`and ${more} more like it`] : [])]
-  return [`${kind} ${styleText('bold', `#${id}`)} ${paint(event.type)} ${dim(printable(about.join(', ')))}`, `         ${printable(reason)}`, next]
+  const about = [
+    `for ${group}`,
+    count(attempts, 'attempt'),
+    `correlation …${event.correlationid.slice(-6)}`,
+    ...(more > 0 ? [`and ${more} more like it`] : []),
+  ]
+  return [
+    `${kind} ${styleText('bold', `#${id}`)} ${paint(event.type)} ${dim(printable(about.join(', ')))}`,
+    `         ${printable(reason)}`,
+    next,
+  ]
 }
 
 /** `tidings attention retry ID`, `tidings attention retry --key KEY` */
 export async function retry(id: string | undefined, { key, ...options }: Globals & { key?: string }): Promise<void> {
-  if ((id === undefined) === (key === undefined)) throw new TidingsError('E_USAGE', 'say which: tidings attention retry ID, or --key KEY')
+  if ((id === undefined) === (key === undefined))
+    throw new TidingsError('E_USAGE', 'say which: tidings attention retry ID, or --key KEY')
   const which = key === undefined ? { id: entryId(id!) } : { key }
   const released = await withExistingLog(bus => bus.driver.release(which))
-  if (released === 0) throw new TidingsError('E_NOT_FOUND', `nothing on the attention list has the ${key === undefined ? `id ${id}` : `key ${key}`}`)
-  await answer(options, { released }, [`${count(released, 'delivery').replace('deliverys', 'deliveries')} handed out again`])
+  if (released === 0)
+    throw new TidingsError(
+      'E_NOT_FOUND',
+      `nothing on the attention list has the ${key === undefined ? `id ${id}` : `key ${key}`}`,
+    )
+  await answer(options, { released }, [
+    `${count(released, 'delivery').replace('deliverys', 'deliveries')} handed out again`,
+  ])
 }
 
 /** `tidings attention discard ID` */
@@ -71,7 +88,15 @@ export async function cancel(task: string, options: Globals & { reason?: string 
 async function cancelTask(bus: Bus, task: string, reason: string): Promise<string> {
   if (!parseId(turnId(task, 1))) throw new TidingsError('E_USAGE', `"${task}" is not the id of a task`)
   const { program, tenant } = await liveTask(bus, task)
-  await bus.publish({ type: 'agent.cancel', source: '/cli', tenant, target: program, subject: task, correlationid: correlationOf(task), data: { reason } })
+  await bus.publish({
+    type: 'agent.cancel',
+    source: '/cli',
+    tenant,
+    target: program,
+    subject: task,
+    correlationid: correlationOf(task),
+    data: { reason },
+  })
   return program
 }
 
@@ -88,6 +113,7 @@ async function liveTask(bus: Bus, task: string): Promise<{ program: string; tena
 }
 
 function entryId(id: string): number {
-  if (!/^#?\d{1,15}$/.test(id)) throw new TidingsError('E_USAGE', `"${id}" is not the number of an entry on the attention list`)
+  if (!/^#?\d{1,15}$/.test(id))
+    throw new TidingsError('E_USAGE', `"${id}" is not the number of an entry on the attention list`)
   return Number(id.replace('#', ''))
 }

@@ -7,7 +7,10 @@ const quietMs = 100
 /** Files of code that changed below a folder, once things are quiet again. Ends with the signal. */
 export async function* changes(folder: string, signal: AbortSignal): AsyncGenerator<string> {
   const settled = new EventEmitter()
-  const watcher = watch(folder, { ignoreInitial: true, ignored: (path, stats) => !isCode(folder, path, stats?.isFile() ?? false) })
+  const watcher = watch(folder, {
+    ignoreInitial: true,
+    ignored: (path, stats) => !isCode(folder, path, stats?.isFile() ?? false),
+  })
   let timer: NodeJS.Timeout | undefined
   watcher.on('all', (_, file) => {
     clearTimeout(timer)

@@ -50,7 +50,14 @@ interface Result {
 }
 
 function launch(args: string[], cwd = folder): ChildProcess {
-  const env = { ...process.env, TIDINGS_HOME: '', TIDINGS_PORT: '0', NO_COLOR: '1', FORCE_COLOR: undefined, COLUMNS: '120' }
+  const env = {
+    ...process.env,
+    TIDINGS_HOME: '',
+    TIDINGS_PORT: '0',
+    NO_COLOR: '1',
+    FORCE_COLOR: undefined,
+    COLUMNS: '200',
+  }
   const child = spawn(process.execPath, [main, ...args], { cwd, env, stdio: ['pipe', 'pipe', 'pipe'] })
   running.push(child)
   return child
@@ -71,7 +78,11 @@ async function json<T = Record<string, unknown>>(...args: string[]): Promise<T[]
   return linesOf<T>(stdout)
 }
 
-const linesOf = <T>(stdout: string) => stdout.split('\n').filter(Boolean).map(line => JSON.parse(line) as T)
+const linesOf = <T>(stdout: string) =>
+  stdout
+    .split('\n')
+    .filter(Boolean)
+    .map(line => JSON.parse(line) as T)
 
 /** Collects what a process prints while it runs. */
 function listen(child: ChildProcess) {
@@ -112,7 +123,7 @@ describe('usage', () => {
   test.each<[string[], string]>([
     [['tial'], 'Did you mean tail?'],
     [['publish'], 'missing required argument'],
-    [['tail', '--type', 'NOT A TYPE'], 'not an event type'],
+    [['tail', '--type', 'NOT A TYPE'], 'no event type'],
     [['tail', '--since', 'yesterday'], '--since'],
     [['pause', 'cat', 'tom'], 'cannot be paused'],
     [['attention', 'retry'], '--key'],
@@ -145,8 +156,9 @@ describe('usage', () => {
     const heard = listen(child)
     await once(child.stdout!, 'data')
     child.stdout!.destroy()
+    const exited = once(child, 'exit')
     await publish('order.paid', '2')
-    const [code] = await once(child, 'exit')
+    const [code] = await exited
     expect({ code, stderr: heard.stderr }).toEqual({ code: 0, stderr: '' })
   })
 })
@@ -158,7 +170,8 @@ describe('publish and tail', () => {
     const first = await publish('order.paid', '{"n":1}')
     await publish('other.thing', '{}')
     const second = await publish('order.sent', '{"n":2}', '--correlation', first.correlationid, '--id', 'mine')
-    const shown = () => linesOf<{ position: number; event: { id: string; data: unknown; source: string } }>(heard.stdout)
+    const shown = () =>
+      linesOf<{ position: number; event: { id: string; data: unknown; source: string } }>(heard.stdout)
     await until(() => shown().length === 2)
     expect(shown().map(({ event }) => event.id)).toEqual([first.id, 'mine'])
     expect(shown()[0]!.event).toMatchObject({ source: '/cli', data: { n: 1 } })
@@ -187,7 +200,9 @@ describe('publish and tail', () => {
 
   test('--home goes before TIDINGS_HOME', async () => {
     await json('publish', 'order.paid', '1', '--home', join(folder, 'elsewhere'))
-    expect(await json('--home', join(folder, 'elsewhere'), 'status')).toMatchObject([{ home: join(folder, 'elsewhere') }])
+    expect(await json('--home', join(folder, 'elsewhere'), 'status')).toMatchObject([
+      { home: join(folder, 'elsewhere') },
+    ])
     expect((await tidings(['status'])).code).toBe(1)
   })
 })
@@ -210,7 +225,11 @@ describe('an app', () => {
   test('status names groups and durability', async () => {
     await runApp('--only', 'agents,tools')
     const [status] = await json<{ groups: { group: string }[]; durability: object }>('status')
-    expect(status!.groups.map(({ group }) => group).toSorted()).toEqual(['app/desk', 'tool/text.broken', 'tool/text.twice'])
+    expect(status!.groups.map(({ group }) => group).toSorted()).toEqual([
+      'app/desk',
+      'tool/text.broken',
+      'tool/text.twice',
+    ])
     expect(status!.durability).toMatchObject({ survives: 'power' })
   })
 
@@ -218,7 +237,9 @@ describe('an app', () => {
     await runApp()
     expect(await json('pause', 'tool', 'text.twice')).toMatchObject([{ state: 'paused', changed: true }])
     const { correlationid } = await publish('text.given', '"ab"')
-    const [parked] = await until(async () => (await json('attention')).length === 1 && json('attention'), { within: 20_000 })
+    const [parked] = await until(async () => (await json('attention')).length === 1 && json('attention'), {
+      within: 20_000,
+    })
     expect(parked).toMatchObject({ kind: 'parked', next: ['tidings resume tool text.twice'] })
     expect(await json('status')).toMatchObject([{ paused: ['tool text.twice'], attention: 1 }])
     expect(await json('resume', 'tool', 'text.twice')).toMatchObject([{ changed: true }])
@@ -257,8 +278,13 @@ describe('an app', () => {
   test('a failed call is marked', async () => {
     await runApp()
     const { correlationid } = await publish('trouble.wanted', '"x"')
-    const records = await traced(correlationid, found => found.some(({ kind, status }) => kind === 'task' && status === 'failed'))
-    expect(records.find(({ kind }) => kind === 'call')).toMatchObject({ status: 'failed', problem: 'E_TOOL_THREW: no luck' })
+    const records = await traced(correlationid, found =>
+      found.some(({ kind, status }) => kind === 'task' && status === 'failed'),
+    )
+    expect(records.find(({ kind }) => kind === 'call')).toMatchObject({
+      status: 'failed',
+      problem: 'E_TOOL_THREW: no luck',
+    })
   })
 })
 
@@ -296,7 +322,9 @@ describe('dev', () => {
     const runs = (name: string) => () => heard.stdout.split(`● ${name} runs`).length - 1
     await until(() => runs('desk')() === 1, { within: 20_000 })
     await writeFile(join(folder, 'app.ts'), 'export default = {')
-    await until(() => heard.stderr.includes('E_APP_INVALID') && heard.stdout.includes('waiting for the next change'), { within: 20_000 })
+    await until(() => heard.stderr.includes('E_APP_INVALID') && heard.stdout.includes('waiting for the next change'), {
+      within: 20_000,
+    })
     await writeFile(join(folder, 'app.ts'), app.replace("name: 'desk'", "name: 'shop'"))
     await until(() => runs('shop')() === 1, { within: 20_000 })
     await publish('text.given', '"ab"')
@@ -322,7 +350,9 @@ describe('init', () => {
     await until(() => heard.stdout.includes('"ready"'), { within: 20_000, what: `the project to run: ${heard.stderr}` })
     const home = ['--home', join(project, '.tidings')]
     const { correlationid } = await publish('question.asked', '{"text":"When are you open on Sunday?"}', ...home)
-    await until(async () => (await tidings(['trace', correlationid, ...home])).stdout.includes('open from 11 to 16'), { within: 20_000 })
+    await until(async () => (await tidings(['trace', correlationid, ...home])).stdout.includes('open from 11 to 16'), {
+      within: 20_000,
+    })
   })
 
   test('touches no folder that holds something', async () => {

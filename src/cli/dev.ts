@@ -40,7 +40,6 @@ function launch(file: string, options: Globals): ChildProcess {
   const args = [process.argv[1]!, 'run', file, ...(options.json ? ['--json'] : [])]
   const worker = spawn(process.execPath, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
   worker.once('exit', code => {
-    if (worker.connected || code === 0) return
     void answer(options, { event: 'failed', code }, [dim('the app does not run; waiting for the next change')])
   })
   return worker
@@ -49,6 +48,7 @@ function launch(file: string, options: Globals): ChildProcess {
 /** By the channel and not by a signal: Ctrl-C reaches the whole group, and a second signal means at once. */
 async function end(worker: ChildProcess): Promise<void> {
   if (worker.exitCode !== null || worker.signalCode !== null) return
+  worker.removeAllListeners('exit')
   const gone = once(worker, 'exit')
   if (worker.connected) worker.disconnect()
   const timer = setTimeout(() => worker.kill('SIGKILL'), graceMs)

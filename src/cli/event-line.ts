@@ -18,7 +18,7 @@ export function eventLine(event: CloudEvent, width: number): string {
 }
 
 /** Local time of day, with milliseconds. */
-export function clock(time: string): string {
+function clock(time: string): string {
   const date = new Date(time)
   const [h, m, s] = [date.getHours(), date.getMinutes(), date.getSeconds()].map(part => String(part).padStart(2, '0'))
   return `${h}:${m}:${s}.${String(date.getMilliseconds()).padStart(3, '0')}`

@@ -28,4 +28,8 @@ export async function init(folder: string | undefined, options: Globals): Promis
 }
 
 // npm takes lower-case names.
-const nameFor = (path: string) => basename(path).toLowerCase().replace(/[^a-z0-9-]+/g, '-').replace(/^-+|-+$/g, '') || 'my-app'
+const nameFor = (path: string) =>
+  basename(path)
+    .toLowerCase()
+    .replace(/[^a-z0-9-]+/g, '-')
+    .replace(/^-+|-+$/g, '') || 'my-app'

@@ -16,7 +16,10 @@ export function findApp(named: string | undefined): string {
   const candidates = declared === undefined ? usual : [declared]
   const file = candidates.map(each => join(path, each)).find(each => existsSync(each))
   if (file) return file
-  throw new TidingsError('E_APP_INVALID', `${shown(path)} has no ${candidates.join(', ')}. A new project: tidings init FOLDER`)
+  throw new TidingsError(
+    'E_APP_INVALID',
+    `${shown(path)} has no ${candidates.join(', ')}. A new project: tidings init FOLDER`,
+  )
 }
 
 /** Loads an app file. TypeScript runs as it is. @throws E_APP_INVALID, and whatever of its own the file throws */
@@ -41,7 +44,8 @@ async function importApp(file: string, module: string): Promise<{ default?: unkn
   }
 }
 
-const isTold = (error: unknown): error is TidingsError => error instanceof Error && error.name === 'TidingsError' && 'code' in error
+const isTold = (error: unknown): error is TidingsError =>
+  error instanceof Error && error.name === 'TidingsError' && 'code' in error
 
 /** The message with its place. Node puts the place and the line of a syntax error in front of its stack. */
 function problemOf(error: unknown): string {

@@ -31,18 +31,31 @@ const searched = 200_000
  */
 export async function findCorrelation(bus: Bus, text: string): Promise<string> {
   if (isCorrelation(text)) return text
-  if (text !== 'last' && !digits.test(text))
-    throw new TidingsError('E_USAGE', `"${text}" is not a correlation: give its id, at least four of its digits, or last`)
+  return text === 'last' ? lastCorrelation(bus) : correlationWith(bus, text)
+}
+
+async function lastCorrelation(bus: Bus): Promise<string> {
+  const head = await bus.driver.head()
+  for (let span = 100; ; span *= 10) {
+    let last: string | undefined
+    for await (const { event } of bus.read({ after: Math.max(0, head - span) }))
+      if (!event.type.startsWith('control.')) last = event.correlationid
+    if (last !== undefined) return last
+    if (span >= head) throw new TidingsError('E_NOT_FOUND', 'nothing has happened yet on this log')
+  }
+}
+
+async function correlationWith(bus: Bus, text: string): Promise<string> {
+  if (!digits.test(text))
+    throw new TidingsError('E_USAGE', `"${text}" is no correlation: give its id, four or more of its digits, or last`)
   const head = await bus.driver.head()
   const found = new Set<string>()
   for await (const { event } of bus.read({ after: Math.max(0, head - searched) })) {
-    const { type, correlationid } = event
-    if (text === 'last' && !type.startsWith('control.')) found.clear()
-    if (text === 'last' ? !type.startsWith('control.') : correlationid.startsWith(text) || correlationid.endsWith(text))
-      found.add(correlationid)
+    const { correlationid } = event
+    if (correlationid.startsWith(text) || correlationid.endsWith(text)) found.add(correlationid)
   }
   const [first, ...more] = found
-  if (first === undefined) throw new TidingsError('E_NOT_FOUND', text === 'last' ? 'the log is empty' : `no correlation has the digits ${text}`)
+  if (first === undefined) throw new TidingsError('E_NOT_FOUND', `no correlation begins or ends with ${text}`)
   if (more.length > 0) throw new TidingsError('E_USAGE', `${text} may be any of ${[...found].slice(0, 5).join(', ')}`)
   return first
 }

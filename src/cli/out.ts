@@ -21,10 +21,12 @@ export async function answer({ json }: Globals, result: object, lines: readonly 
 /** Says on the standard error what happened and what to do next. Returns the exit code. */
 export function report(error: unknown, { json }: Globals): number {
   const { code, message, next } = told(error)
-  const paint = (style: Parameters<typeof styleText>[0], text: string) => styleText(style, text, { stream: process.stderr })
+  const paint = (style: Parameters<typeof styleText>[0], text: string) =>
+    styleText(style, text, { stream: process.stderr })
+  const [first, ...more] = message.split('\n')
   const text = json
     ? JSON.stringify({ error: { code, message, next } })
-    : `${paint('red', '✖')} ${message} ${paint('dim', code)}\n  ${paint('cyan', '→')} ${next}`
+    : [`${paint('red', '✖')} ${first} ${paint('dim', code)}`, ...more, `  ${paint('cyan', '→')} ${next}`].join('\n')
   process.stderr.write(`${text}\n`)
   if (process.env.TIDINGS_DEBUG && error instanceof Error) process.stderr.write(`${error.stack}\n`)
   return code === 'E_USAGE' ? 2 : 1
@@ -33,7 +35,11 @@ export function report(error: unknown, { json }: Globals): number {
 function told(error: unknown) {
   if (error instanceof TidingsError) return error
   const message = error instanceof Error ? error.message : String(error)
-  return { code: 'E_INTERNAL', message, next: 'Nobody expected this. Run it again with TIDINGS_DEBUG=1 to see where it comes from.' }
+  return {
+    code: 'E_INTERNAL',
+    message,
+    next: 'Nobody expected this. Run it again with TIDINGS_DEBUG=1 to see where it comes from.',
+  }
 }
 
 /** Aborts when the process is asked to end. Asked again, it ends at once. */

@@ -8,7 +8,8 @@ const kinds: readonly string[] = ['agent', 'tool', 'model'] satisfies Pausable[]
 
 /** `tidings pause KIND NAME` and `tidings resume KIND NAME` */
 export async function pause(kind: string, name: string, paused: boolean, options: Globals): Promise<void> {
-  if (!isPausable(kind)) throw new TidingsError('E_USAGE', `"${kind}" cannot be paused: say agent, tool or model, then its name`)
+  if (!isPausable(kind))
+    throw new TidingsError('E_USAGE', `"${kind}" cannot be paused: say agent, tool or model, then its name`)
   const changed = await withExistingLog(bus => new Pauses(bus).set(kind, name, paused))
   const state = paused ? 'paused' : 'running'
   const next = paused

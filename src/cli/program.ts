@@ -36,7 +36,9 @@ export function program(): Command {
     .option('--id <id>', 'publishing the same id again does nothing')
     .option('--target <name>', 'the agent that it is for')
     .addHelpText('after', publishHelp)
-    .action(async (type, json, _, command) => (await import('./publish.ts')).publish(type, json ?? 'null', options(command)))
+    .action(async (type, json, _, command) =>
+      (await import('./publish.ts')).publish(type, json ?? 'null', options(command)),
+    )
   root
     .command('tail')
     .description('show events as they happen')
@@ -54,11 +56,16 @@ export function program(): Command {
     .description('show consumer groups, what they are behind, what is paused, how durable the log is')
     .action(async (_, command) => (await import('./status.ts')).status(options(command)))
   addAttention(root)
-  for (const [verb, about] of [['pause', 'keep what arrives for'], ['resume', 'go on with']] as const)
+  for (const [verb, about] of [
+    ['pause', 'keep what arrives for'],
+    ['resume', 'go on with'],
+  ] as const)
     root
       .command(`${verb} <kind> <name>`)
       .description(`${about} an agent, a tool or a model, in every process`)
-      .action(async (kind, name, _, command) => (await import('./pause.ts')).pause(kind, name, verb === 'pause', options(command)))
+      .action(async (kind, name, _, command) =>
+        (await import('./pause.ts')).pause(kind, name, verb === 'pause', options(command)),
+      )
   root
     .command('init [folder]')
     .description('make a new project that runs')
@@ -95,5 +102,8 @@ function prepare(command: Command) {
   if (home !== undefined) process.env.TIDINGS_HOME = home
   const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
   if (command.name() !== 'init' && (major < 24 || (major === 24 && minor < 16)))
-    throw new TidingsError('E_USAGE', `Tidings needs Node 24.16, and this is ${process.versions.node}. A project of tidings init brings its own: npx tidings`)
+    throw new TidingsError(
+      'E_USAGE',
+      `Tidings needs Node 24.16, and this is ${process.versions.node}. A project of tidings init brings its own: npx tidings`,
+    )
 }

@@ -40,10 +40,15 @@ const isJson = (text: string) => {
     return false
   }
 }
-const controlled = fc.tuple(fc.string(), fc.constantFrom('\0', '\n', '\u001b', '\u007f'), fc.string()).map(parts => parts.join(''))
+const controlled = fc
+  .tuple(fc.string(), fc.constantFrom('\0', '\n', '\u001b', '\u007f'), fc.string())
+  .map(parts => parts.join(''))
 const noText = fc.oneof(fc.constant(''), controlled, fc.string({ minLength: 257, maxLength: 300 }))
 const reserved = fc
-  .tuple(fc.constantFrom('agent', 'call', 'control', 'model', 'task', 'timer', 'tool'), fc.constantFrom('', '.result', '.turn', '.x'))
+  .tuple(
+    fc.constantFrom('agent', 'call', 'control', 'model', 'task', 'timer', 'tool'),
+    fc.constantFrom('', '.result', '.turn', '.x'),
+  )
   .map(parts => parts.join(''))
 
 const wellFormed: Typed = { type: 'order.paid', json: '{"n":1}', options: {} }

@@ -34,6 +34,8 @@ export async function run(path: string | undefined, options: RunOptions): Promis
 function untilParentIsGone(): AbortSignal {
   const gone = new AbortController()
   process.once('disconnect', () => gone.abort())
+  // It must not keep a process that could not start.
+  process.channel?.unref()
   return gone.signal
 }
 

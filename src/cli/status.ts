@@ -26,7 +26,12 @@ export async function status({ json }: Globals): Promise<void> {
 
 async function statusOf(bus: Bus): Promise<Status> {
   const { driver } = bus
-  const [head, durability, groups, paused] = [await driver.head(), await driver.durability(), await driver.groups(), await pausedIn(bus)]
+  const [head, durability, groups, paused] = [
+    await driver.head(),
+    await driver.durability(),
+    await driver.groups(),
+    await pausedIn(bus),
+  ]
   let attention = 0
   for await (const _ of attentionOf(bus)) attention++
   return { home: environment().home, bus: driver.name, head, durability, groups, paused, attention }
@@ -47,8 +52,12 @@ function text({ home, bus, head, durability, groups, paused, attention }: Status
     `paused     ${paused.join(', ') || 'nothing'}`,
     `attention  ${attention === 0 ? 'nothing' : styleText('yellow', `${count(attention, 'entry').replace('entrys', 'entries')}: tidings attention`)}`,
     '',
-    ...(groups.length === 0 ? ['No worker has been here yet: tidings dev'] : [dim(`${fit('group', width)}      lag  in flight`)]),
-    ...groups.map(({ group, lag, inFlight }) => `${fit(group, width)} ${String(lag).padStart(8)} ${String(inFlight).padStart(10)}`),
+    ...(groups.length === 0
+      ? ['No worker has been here yet: tidings dev']
+      : [dim(`${fit('group', width)}      lag  in flight`)]),
+    ...groups.map(
+      ({ group, lag, inFlight }) => `${fit(group, width)} ${String(lag).padStart(8)} ${String(inFlight).padStart(10)}`,
+    ),
   ]
 }
 

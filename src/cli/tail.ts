@@ -18,11 +18,17 @@ export interface TailOptions extends Globals {
 /** `tidings tail` */
 export function tail(options: TailOptions): Promise<void> {
   const asked = untilAsked()
-  for (const type of options.type ?? [])
-    if (!isTypePattern(type)) throw new TidingsError('E_USAGE', `"${type}" is not an event type or a pattern such as order.*`)
+  const wrong = options.type?.filter(type => !isTypePattern(type)) ?? []
+  if (wrong.length > 0)
+    throw new TidingsError('E_USAGE', `"${wrong[0]}" is no event type, and no pattern such as order.*`)
   return withLog(async bus => {
     const correlation = options.correlation === undefined ? undefined : await findCorrelation(bus, options.correlation)
-    await show(bus, await startOf(bus, options.since), { ...options, ...(correlation !== undefined && { correlation }) }, asked)
+    await show(
+      bus,
+      await startOf(bus, options.since),
+      { ...options, ...(correlation !== undefined && { correlation }) },
+      asked,
+    )
   })
 }
 
@@ -51,6 +57,7 @@ async function record(bus: Bus, { position, event }: Stored): Promise<string> {
 async function startOf(bus: Bus, since: string | undefined): Promise<Position> {
   if (since === undefined) return bus.driver.head()
   if (since === 'beginning') return 0
-  if (!/^\d{1,15}$/.test(since)) throw new TidingsError('E_USAGE', `--since takes a log position or "beginning", not "${since}"`)
+  if (!/^\d{1,15}$/.test(since))
+    throw new TidingsError('E_USAGE', `--since takes a log position or "beginning", not "${since}"`)
   return Number(since)
 }

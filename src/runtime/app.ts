@@ -3,10 +3,10 @@ import type { Agent } from '../agents/agent.ts'
 import { model as modelOf, type Model } from '../models/model.ts'
 import type { Budget } from '../tasks/budget.ts'
 import type { Duration } from '../tasks/duration.ts'
-import type { Tool } from '../tools/tool.ts'
+import type { AnyTool } from '../tools/tool.ts'
 import type { Trigger } from '../triggers/trigger.ts'
 
-export type Member = Agent<never, unknown> | Tool<never, unknown> | Model | Trigger
+export type Member = Agent<never, unknown> | AnyTool | Model | Trigger
 
 export interface AppOptions {
   /** Workers with the same app name share its tasks. Default `app`. */
@@ -26,7 +26,7 @@ export interface App {
   readonly name: string
   readonly use: readonly Member[]
   readonly agents: readonly Agent<never, unknown>[]
-  readonly tools: readonly Tool[]
+  readonly tools: readonly AnyTool[]
   readonly models: readonly Model[]
   readonly triggers: readonly Trigger[]
   readonly budget: Budget
@@ -51,7 +51,7 @@ export function app(options: AppOptions): App {
     name,
     use,
     agents: use.filter(member => member.kind === 'agent'),
-    tools: use.filter(member => member.kind === 'tool') as unknown as Tool[],
+    tools: use.filter(member => member.kind === 'tool'),
     models: modelsOf(use),
     triggers: use.filter(member => member.kind === 'trigger'),
     budget: { calls: 1_000, tokens: Infinity, cost: Infinity, ...budget },

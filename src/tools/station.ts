@@ -11,13 +11,13 @@ import { milliseconds } from '../tasks/duration.ts'
 import { validate } from '../schema.ts'
 import { Cancellations } from './cancellations.ts'
 import { runInThread } from './thread.ts'
-import type { Tool, ToolContext } from './tool.ts'
+import type { AnyTool, ToolContext } from './tool.ts'
 
 const defaultTimeout = '1m'
 
 export interface ToolStationOptions {
   bus: Bus
-  tools: readonly Tool[]
+  tools: readonly AnyTool[]
   pauses: Pauses
   /** URL of the module whose default export is the app; blocking tools are loaded from it in their threads. */
   module?: string
@@ -46,7 +46,7 @@ export class ToolStation {
     this.#cancellations.stop()
   }
 
-  #host(tool: Tool): Promise<void> {
+  #host(tool: AnyTool): Promise<void> {
     const { limit, rate } = tool.options
     return this.#workers.host({
       kind: 'tool',
@@ -58,7 +58,7 @@ export class ToolStation {
     })
   }
 
-  async #handle(tool: Tool, event: CloudEvent, delivery: Delivery): Promise<Handled> {
+  async #handle(tool: AnyTool, event: CloudEvent, delivery: Delivery): Promise<Handled> {
     const { bus } = this.#options
     const source = `/tools/${tool.name}`
     try {
@@ -76,7 +76,7 @@ export class ToolStation {
     }
   }
 
-  async #run(tool: Tool, event: CloudEvent, delivery: Delivery): Promise<unknown> {
+  async #run(tool: AnyTool, event: CloudEvent, delivery: Delivery): Promise<unknown> {
     const { bus, module } = this.#options
     const { options } = tool
     const data = event.data as { input?: unknown } | null

@@ -1,14 +1,14 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { errorData, TidingsError } from '../errors.ts'
 import type { ThreadAnswer, ThreadRequest } from './thread.ts'
-import type { Tool, ToolContext } from './tool.ts'
+import type { AnyTool, ToolContext } from './tool.ts'
 
 const { module, tool: name, input, context } = workerData as ThreadRequest
 const post = (answer: ThreadAnswer) => parentPort!.postMessage(answer)
 
 try {
-  const app = ((await import(module)) as { default?: { use?: readonly Partial<Tool>[] } }).default
-  const tool = app?.use?.find(member => member.kind === 'tool' && member.name === name) as Tool | undefined
+  const app = ((await import(module)) as { default?: { use?: readonly Partial<AnyTool>[] } }).default
+  const tool = app?.use?.find(member => member.kind === 'tool' && member.name === name) as AnyTool | undefined
   if (!tool) throw new TidingsError('E_APP_INVALID', `${module} has no tool ${name} in its default export`)
   // The thread is ended from outside, so its signal never fires.
   const inside: ToolContext = { ...context, signal: new AbortController().signal, progress: progress => post({ progress }) }

@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads'
 import { errorData, TidingsError } from '../errors.ts'
-import type { Tool, ToolContext } from './tool.ts'
+import type { AnyTool, ToolContext } from './tool.ts'
 
 /** What goes into the thread. */
 export interface ThreadRequest {
@@ -14,7 +14,7 @@ export interface ThreadRequest {
 export type ThreadAnswer = { progress: unknown } | { output: unknown } | { error: ReturnType<typeof errorData> }
 
 /** Runs a tool in a thread of its own, which ends with it; an abort ends it in the middle. */
-export function runInThread(tool: Tool, module: string | undefined, input: unknown, context: ToolContext): Promise<unknown> {
+export function runInThread(tool: AnyTool, module: string | undefined, input: unknown, context: ToolContext): Promise<unknown> {
   if (!module)
     throw new TidingsError('E_APP_INVALID', `${tool.name} is blocking: start the app with { module: import.meta.url }`)
   const { signal, progress, ...plain } = context

@@ -41,6 +41,12 @@ export interface Tool<Input = unknown, Output = unknown> extends Callable<Input,
   readonly options: ToolOptions<Input, Output>
 }
 
+/** A tool whatever its types are: what hosts and apps take. */
+export interface AnyTool extends Callable<never, unknown> {
+  readonly kind: 'tool'
+  readonly options: ToolOptions<unknown, unknown>
+}
+
 /** A tool under its name, dotted lower-case words. Hosted by every worker whose app uses it. */
 export function tool<Input, Output>(name: string, options: ToolOptions<Input, Output>): Tool<Input, Output> {
   if (!/^[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)*$/.test(name) || name.length > 64)

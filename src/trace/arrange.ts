@@ -20,7 +20,8 @@ export function arrange(events: readonly CloudEvent[]): Trace {
   const closed = closedCalls(tasks)
   const nodes = new Map<string, TraceNode>()
   const requestOf = (event: CloudEvent) => requestId(event, byId)
-  for (const event of all) if (!turnOf(event) && requestOf(event) === undefined) nodes.set(event.id, nodeOf(event, tasks))
+  for (const event of all)
+    if (!turnOf(event) && requestOf(event) === undefined) nodes.set(event.id, nodeOf(event, tasks))
   for (const event of all) {
     const request = requestOf(event)
     if (request === undefined || turnOf(event)) continue
@@ -98,12 +99,17 @@ function emitterOf({ id }: CloudEvent) {
 
 /** The request that an event answers or withdraws, when it is there too. A continuation carries a call and is none. */
 function requestId(event: CloudEvent, byId: ReadonlyMap<string, CloudEvent>): string | undefined {
-  const id = isAnswer(event) ? event.call : parseId(event.id)?.suffix === 'cancel' ? event.id.slice(0, -':cancel'.length) : undefined
+  const id = isAnswer(event)
+    ? event.call
+    : parseId(event.id)?.suffix === 'cancel'
+      ? event.id.slice(0, -':cancel'.length)
+      : undefined
   const request = id === undefined ? undefined : byId.get(id)
   return request && !isAnswer(request) && !turnOf(request) && parseId(request.id)?.suffix === undefined ? id : undefined
 }
 
-const isAnswer = ({ type, call }: CloudEvent) => call !== undefined && type !== 'agent.invoke' && type !== 'agent.cancel'
+const isAnswer = ({ type, call }: CloudEvent) =>
+  call !== undefined && type !== 'agent.invoke' && type !== 'agent.cancel'
 
 /** Of each call that a turn of its task closed: the input that closed it. */
 function closedCalls(tasks: ReadonlyMap<string, TraceTask>): Map<string, string> {
@@ -115,7 +121,11 @@ function closedCalls(tasks: ReadonlyMap<string, TraceTask>): Map<string, string>
   return closed
 }
 
-function verdict({ id, call }: CloudEvent, tasks: ReadonlyMap<string, TraceTask>, closed: ReadonlyMap<string, string>): Answer['verdict'] {
+function verdict(
+  { id, call }: CloudEvent,
+  tasks: ReadonlyMap<string, TraceTask>,
+  closed: ReadonlyMap<string, string>,
+): Answer['verdict'] {
   const asker = parseId(call!)?.task
   const closing = closed.get(call!)
   if (asker === undefined || closing === id) return 'taken'

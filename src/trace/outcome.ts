@@ -4,7 +4,16 @@ import { taskId } from '../bus/ids.ts'
 import type { Answer, Spent, TraceNode, TraceTask } from './trace.ts'
 
 /** How a request or a task stands. `withdrawn`: nobody waits for the answer any more. */
-export type Status = 'waiting' | 'answered' | 'failed' | 'cancelled' | 'expired' | 'withdrawn' | 'running' | 'completed' | 'continued'
+export type Status =
+  | 'waiting'
+  | 'answered'
+  | 'failed'
+  | 'cancelled'
+  | 'expired'
+  | 'withdrawn'
+  | 'running'
+  | 'completed'
+  | 'continued'
 
 export interface Outcome {
   readonly status: Status
@@ -25,7 +34,14 @@ export function callOutcome(node: TraceNode): Outcome | undefined {
   const { type } = answer.event
   const problem = problemOf(answer.event)
   return {
-    status: type === 'call.expired' ? 'expired' : type.endsWith('cancelled') ? 'cancelled' : problem !== undefined ? 'failed' : 'answered',
+    status:
+      type === 'call.expired'
+        ? 'expired'
+        : type.endsWith('cancelled')
+          ? 'cancelled'
+          : problem !== undefined
+            ? 'failed'
+            : 'answered',
     ms: between(event, answer.event),
     ...(problem !== undefined && { problem }),
   }
@@ -71,7 +87,8 @@ export function spentBy(events: Iterable<CloudEvent>): Spent {
 }
 
 /** What the requests of a task itself spent, without those of the tasks that it called. */
-export const spentIn = (task: TraceTask) => spentBy(task.nodes.flatMap(node => node.answers.map(answer => answer.event)))
+export const spentIn = (task: TraceTask) =>
+  spentBy(task.nodes.flatMap(node => node.answers.map(answer => answer.event)))
 
 const decisive = (answers: readonly Answer[]) =>
   answers.find(answer => answer.verdict === 'taken') ?? answers.find(answer => answer.verdict === 'open')

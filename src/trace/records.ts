@@ -15,7 +15,18 @@ export function* records(trace: Trace): Generator<Record<string, unknown>> {
 function taskRecord(task: TraceTask, above?: object) {
   const { id, program, programVersion: version, turns, started, ended } = task
   const outcome = taskOutcome(task)
-  return { kind: 'task', id, ...above, program, version, turns: turns.length, started, ended, ...outcome, ...spentIn(task) }
+  return {
+    kind: 'task',
+    id,
+    ...above,
+    program,
+    version,
+    turns: turns.length,
+    started,
+    ended,
+    ...outcome,
+    ...spentIn(task),
+  }
 }
 
 function nodeRecord(node: TraceNode, above?: object) {

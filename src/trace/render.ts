@@ -55,15 +55,27 @@ function taskLine(task: TraceTask, outcome: Outcome, guides: string): Line {
   const version = task.programVersion === undefined ? '' : ` v${task.programVersion}`
   const output = task.end === 'completed' && task.ending ? [gist(task.ending)] : []
   const told = [[count(task.turns.length, 'turn'), ...spentText(spentIn(task))].join(', '), ...output].join('  ')
-  return { guides, label: `agent ${printable(task.program ?? '?')}${version}`, type: 'agent.task', ...outcome, note: noteOf(outcome, told) }
+  return {
+    guides,
+    label: `agent ${printable(task.program ?? '?')}${version}`,
+    type: 'agent.task',
+    ...outcome,
+    note: noteOf(outcome, told),
+  }
 }
 
 function nodeLine({ event, answers, tasks }: TraceNode, outcome: Outcome | undefined, guides: string): Line {
   const { type, target, source, data } = event
   const common = { guides, type, ...outcome }
   const name = target === undefined ? '' : ` ${printable(target)}`
-  if (!outcome) return { ...common, label: `${type}${tasks.length > 0 || !target ? '' : ` →${name}`}`, note: `${printable(source)}  ${gist(event)}` }
-  if (type === 'timer.set') return { ...common, label: 'timer', note: noteOf(outcome, preview((data as { due?: unknown } | null)?.due)) }
+  if (!outcome)
+    return {
+      ...common,
+      label: `${type}${tasks.length > 0 || !target ? '' : ` →${name}`}`,
+      note: `${printable(source)}  ${gist(event)}`,
+    }
+  if (type === 'timer.set')
+    return { ...common, label: 'timer', note: noteOf(outcome, preview((data as { due?: unknown } | null)?.due)) }
   const spent = spentText(spentBy(answers.map(answer => answer.event)))
   const told = type === 'model.invoke' ? spent.join(', ') : [...spent, gist(event)].join('  ')
   return { ...common, label: `${type.replace(/\.(invoke|requested)$/, '')}${name}`, note: noteOf(outcome, told) }
@@ -71,11 +83,20 @@ function nodeLine({ event, answers, tasks }: TraceNode, outcome: Outcome | undef
 
 function lateLine({ event }: TraceNode, answer: Answer, guides: string): Line {
   const { type } = answer.event
-  return { guides: `${guides}  `, label: type, type, status: 'late', ms: between(event, answer.event), note: 'late: nobody waited for it any more' }
+  return {
+    guides: `${guides}  `,
+    label: type,
+    type,
+    status: 'late',
+    ms: between(event, answer.event),
+    note: 'late: nobody waited for it any more',
+  }
 }
 
 function noteOf({ status, problem }: Outcome, told: string): string {
-  return [said.has(status) ? status : '', problem === undefined ? '' : printable(problem), told].filter(Boolean).join('  ')
+  return [said.has(status) ? status : '', problem === undefined ? '' : printable(problem), told]
+    .filter(Boolean)
+    .join('  ')
 }
 
 const spentText = ({ tokens, cost }: Spent) => [
@@ -97,5 +118,11 @@ function summary(trace: Trace): string {
     }
   }
   const length = last >= first ? [elapsed(last - first)] : []
-  return [...length, count(trace.events, 'event'), count(seen.task, 'task'), count(seen.call, 'call'), ...spentText(trace.spent)].join(' · ')
+  return [
+    ...length,
+    count(trace.events, 'event'),
+    count(seen.task, 'task'),
+    count(seen.call, 'call'),
+    ...spentText(trace.spent),
+  ].join(' · ')
 }

@@ -4,7 +4,8 @@ import { styleText } from 'node:util'
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is taken out
 const unprintable = /[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]+/g
-const wide = /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]|\p{Emoji_Presentation}/u
+const wide =
+  /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]|\p{Emoji_Presentation}/u
 const zero = /\p{M}/u
 
 export const printable = (text: string) => text.replace(unprintable, ' ')
@@ -51,7 +52,8 @@ export function elapsed(ms: number): string {
   if (ms < 1_000) return `${Math.round(ms)} ms`
   if (ms < 60_000) return `${(Math.floor(ms / 100) / 10).toFixed(1)} s`
   const [unit, size] = steps.find(([, each]) => ms >= each)!
-  const [smaller, part] = unit === 'd' ? (['h', 3_600_000] as const) : unit === 'h' ? (['m', 60_000] as const) : (['s', 1_000] as const)
+  const [smaller, part] =
+    unit === 'd' ? (['h', 3_600_000] as const) : unit === 'h' ? (['m', 60_000] as const) : (['s', 1_000] as const)
   const rest = Math.floor((ms % size) / part)
   return `${Math.floor(ms / size)} ${unit}${rest > 0 ? ` ${rest} ${smaller}` : ''}`
 }
@@ -59,7 +61,16 @@ export function elapsed(ms: number): string {
 /** `1 call`, `2 calls`. */
 export const count = (n: number, noun: string) => `${n.toLocaleString('en')} ${noun}${n === 1 ? '' : 's'}`
 
-const families = { agent: 'magenta', task: 'gray', tool: 'cyan', model: 'blue', timer: 'gray', call: 'gray', approval: 'yellow', control: 'yellow' } as const
+const families = {
+  agent: 'magenta',
+  task: 'gray',
+  tool: 'cyan',
+  model: 'blue',
+  timer: 'gray',
+  call: 'gray',
+  approval: 'yellow',
+  control: 'yellow',
+} as const
 
 /** An event type, or anything named after one, in the colour of its family; what failed is red. */
 export function paint(type: string, text = type): string {

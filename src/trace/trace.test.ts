@@ -9,6 +9,7 @@ import { arrange } from './arrange.ts'
 import { callOutcome, taskOutcome } from './outcome.ts'
 import { records } from './records.ts'
 import { render } from './render.ts'
+import { widthOf } from './text.ts'
 import type { Branch, Trace } from './trace.ts'
 
 const correlation = '01900000-0000-7000-8000-000000000001'
@@ -23,8 +24,20 @@ const emitted = (task: string, version: number, ordinal: number, draft: Draft, a
   made({ id: emitId(task, version, ordinal), source: '/agents/planner', ...draft }, at)
 
 function turn(task: string, version: number, inputs: CloudEvent[], at: number, end?: Turn['end'], program = 'planner') {
-  const data = { program, programVersion: 2, programHash: 'x', version, at: begin + at, inputs, emits: [], ...(end && { end }) }
-  return made({ id: turnId(task, version), type: turnType, source: `/agents/${program}`, causationid: inputs.at(-1)!.id, data }, at)
+  const data = {
+    program,
+    programVersion: 2,
+    programHash: 'x',
+    version,
+    at: begin + at,
+    inputs,
+    emits: [],
+    ...(end && { end }),
+  }
+  return made(
+    { id: turnId(task, version), type: turnType, source: `/agents/${program}`, causationid: inputs.at(-1)!.id, data },
+    at,
+  )
 }
 
 const answerOf = (call: CloudEvent, type: string, data: unknown, at: number, id = resultId(call.id)) =>
@@ -34,16 +47,69 @@ const answerOf = (call: CloudEvent, type: string, data: unknown, at: number, id 
 function story() {
   const asked = made({ id: 'q1', type: 'question.asked', data: { text: 'Why?' } }, 0)
   const task = taskId(correlation, 'planner', asked.id)
-  const model = emitted(task, 1, 0, { type: 'model.invoke', target: 'm', replyto: 'planner', causationid: 'q1', data: {} }, 5)
-  const said = answerOf(model, 'model.result', { usage: { input: 30, output: 12 }, cost: 0.5, toolCalls: [], text: '' }, 25)
-  const slow = emitted(task, 2, 0, { type: 'tool.invoke', target: 'web.slow', replyto: 'planner', causationid: said.id, data: { input: 1 } }, 30)
-  const expired = answerOf(slow, 'call.expired', { error: { code: 'E_CALL_EXPIRED', message: 'nobody' } }, 1_030, `${slow.id}:expired`)
-  const withdrawn = emitted(task, 3, 0, { id: cancelId(slow.id), type: 'call.cancelled', target: 'web.slow', causationid: expired.id, data: null }, 1_030)
-  const child = emitted(task, 3, 1, { type: 'agent.invoke', target: 'researcher', replyto: 'planner', causationid: expired.id, data: { input: 'x' } }, 1_030)
+  const model = emitted(
+    task,
+    1,
+    0,
+    { type: 'model.invoke', target: 'm', replyto: 'planner', causationid: 'q1', data: {} },
+    5,
+  )
+  const said = answerOf(
+    model,
+    'model.result',
+    { usage: { input: 30, output: 12 }, cost: 0.5, toolCalls: [], text: '' },
+    25,
+  )
+  const slow = emitted(
+    task,
+    2,
+    0,
+    { type: 'tool.invoke', target: 'web.slow', replyto: 'planner', causationid: said.id, data: { input: 1 } },
+    30,
+  )
+  const expired = answerOf(
+    slow,
+    'call.expired',
+    { error: { code: 'E_CALL_EXPIRED', message: 'nobody' } },
+    1_030,
+    `${slow.id}:expired`,
+  )
+  const withdrawn = emitted(
+    task,
+    3,
+    0,
+    { id: cancelId(slow.id), type: 'call.cancelled', target: 'web.slow', causationid: expired.id, data: null },
+    1_030,
+  )
+  const child = emitted(
+    task,
+    3,
+    1,
+    { type: 'agent.invoke', target: 'researcher', replyto: 'planner', causationid: expired.id, data: { input: 'x' } },
+    1_030,
+  )
   const late = answerOf(slow, 'tool.result', { output: 1 }, 1_500)
   const childTask = taskId(correlation, 'researcher', child.id)
-  const failed = emitted(childTask, 1, 0, { type: 'agent.task.failed', call: child.id, target: 'planner', causationid: child.id, data: { program: 'researcher', error: { code: 'E_X', message: 'no luck' } } }, 1_100)
-  const done = emitted(task, 4, 0, { type: 'agent.task.completed', causationid: failed.id, data: { program: 'planner', output: 'so' } }, 1_110)
+  const failed = emitted(
+    childTask,
+    1,
+    0,
+    {
+      type: 'agent.task.failed',
+      call: child.id,
+      target: 'planner',
+      causationid: child.id,
+      data: { program: 'researcher', error: { code: 'E_X', message: 'no luck' } },
+    },
+    1_100,
+  )
+  const done = emitted(
+    task,
+    4,
+    0,
+    { type: 'agent.task.completed', causationid: failed.id, data: { program: 'planner', output: 'so' } },
+    1_110,
+  )
   return [
     asked, turn(task, 1, [asked], 5), model, said, turn(task, 2, [said], 30), slow, turn(task, 3, [expired], 1_030), expired,
     withdrawn, child, turn(childTask, 1, [child], 1_100, 'failed', 'researcher'), failed, turn(task, 4, [failed], 1_110, 'completed'), done, late,
@@ -102,11 +168,13 @@ describe('a trace', () => {
   })
 
   test('fits into the terminal whatever is in it', () => {
-    const events = [...story(), made({ id: 'w', type: 'x.y', source: `/${'長'.repeat(80)}`, data: '\u001b[2J\u202e'.repeat(50) }, 9)]
+    const events = [
+      ...story(),
+      made({ id: 'w', type: 'x.y', source: `/${'長'.repeat(80)}`, data: '\u001b[2J\u202e'.repeat(50) }, 9),
+    ]
     for (const line of render(arrange(events), 80)) {
-      // oxlint-disable-next-line no-control-regex
       expect(stripVTControlCharacters(line)).not.toMatch(/[\u0000-\u001f\u202e]/)
-      expect([...stripVTControlCharacters(line)].length).toBeLessThanOrEqual(80)
+      expect(widthOf(stripVTControlCharacters(line))).toBeLessThanOrEqual(80)
     }
   })
 
@@ -148,10 +216,26 @@ const someId = fc.oneof(
   fc.integer({ min: 0, max: 5 }).map(n => `e${n}`),
   fc.tuple(someTask, fc.integer({ min: 1, max: 3 })).map(([task, version]) => turnId(task, version)),
   fc
-    .tuple(someTask, fc.integer({ min: 1, max: 3 }), fc.integer({ min: 0, max: 2 }), fc.constantFrom('', ':result', ':expired', ':cancel', ':claim'))
+    .tuple(
+      someTask,
+      fc.integer({ min: 1, max: 3 }),
+      fc.integer({ min: 0, max: 2 }),
+      fc.constantFrom('', ':result', ':expired', ':cancel', ':claim'),
+    )
     .map(([task, version, ordinal, suffix]) => emitId(task, version, ordinal) + suffix),
 )
-const someType = fc.constantFrom(turnType, 'agent.invoke', 'tool.invoke', 'tool.result', 'tool.failed', 'model.result', 'call.cancelled', 'agent.task.completed', 'agent.cancel', 'order.paid')
+const someType = fc.constantFrom(
+  turnType,
+  'agent.invoke',
+  'tool.invoke',
+  'tool.result',
+  'tool.failed',
+  'model.result',
+  'call.cancelled',
+  'agent.task.completed',
+  'agent.cancel',
+  'order.paid',
+)
 const someData = fc.oneof(
   fc.constant(null),
   fc.jsonValue(),
@@ -166,7 +250,15 @@ const someData = fc.oneof(
   }),
 )
 const anything = fc
-  .record({ id: someId, type: someType, call: fc.option(someId), causationid: fc.option(someId), target: fc.option(fc.constantFrom('a', 'b')), data: someData, at: fc.nat(5_000) })
+  .record({
+    id: someId,
+    type: someType,
+    call: fc.option(someId),
+    causationid: fc.option(someId),
+    target: fc.option(fc.constantFrom('a', 'b')),
+    data: someData,
+    at: fc.nat(5_000),
+  })
   .map(({ id, type, call, causationid, target, data, at }) =>
     made({ id, type, data, ...(call && { call }), ...(causationid && { causationid }), ...(target && { target }) }, at),
   )

@@ -25,7 +25,12 @@ export function* walk(trace: Trace): Generator<Step> {
 }
 
 function stepsOf(branch: Branch, called: TraceTask | undefined, above: string, parent?: Step['item']): Step[] {
-  const items = [...branch.tasks.filter(task => task !== called), ...(called?.tasks ?? []), ...(called?.nodes ?? []), ...branch.nodes]
+  const items = [
+    ...branch.tasks.filter(task => task !== called),
+    ...(called?.tasks ?? []),
+    ...(called?.nodes ?? []),
+    ...branch.nodes,
+  ]
   const shown = items.filter(item => !isSaidByItsTask(item))
   return shown.map((item, i) => {
     const last = i === shown.length - 1

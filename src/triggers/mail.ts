@@ -6,11 +6,13 @@ import { textOf } from './html.ts'
 /*
  * Malformed is: no header at all, a header line that is none, no From or more than one, a From without an address, NUL
  * bytes, a bare CR or LF (with which a second mail is smuggled past a server that reads lines otherwise), headers or
- * nesting beyond the limits, more parts than anybody sends.
+ * nesting beyond the limits, more parts than anybody sends, more lines than base64 needs (the parser keeps every line
+ * by itself: 10 MiB of empty ones cost it minutes and gigabytes).
  */
 
 const limits = { maxHeadersSize: 256 * 1024, maxNestingDepth: 32 }
 const maxAttachments = 100
+const maxLines = (bytes: number) => 100_000 + bytes / 64
 
 export interface Mailbox {
   name: string
@@ -67,17 +69,20 @@ export async function parseMail(bytes: Buffer): Promise<Mail> {
 /** Returns the body: what comes after the first empty line. */
 function checkSyntax(bytes: Buffer): Buffer {
   if (bytes.includes(0)) throw malformed('it holds a NUL byte')
-  for (let at = bytes.indexOf(10); at >= 0; at = bytes.indexOf(10, at + 1))
+  let lines = 0
+  for (let at = bytes.indexOf(10); at >= 0; at = bytes.indexOf(10, at + 1)) {
     if (bytes[at - 1] !== 13) throw malformed('it holds a bare line feed')
+    if (++lines > maxLines(bytes.length)) throw malformed('it has too many lines')
+  }
   for (let at = bytes.indexOf(13); at >= 0; at = bytes.indexOf(13, at + 1))
     if (bytes[at + 1] !== 10) throw malformed('it holds a bare carriage return')
   const end = bytes.indexOf('\r\n\r\n')
   const section = end < 0 ? bytes : bytes.subarray(0, end)
   if (section.length > limits.maxHeadersSize) throw malformed('its headers are too large')
-  const lines = section.toString('latin1').replace(/\r\n$/, '').split('\r\n')
+  const headers = section.toString('latin1').replace(/\r\n$/, '').split('\r\n')
   const header = /^[!-9;-~]+[ \t]*:/
   // A line that begins with a blank continues the one before it.
-  if (!lines.every((line, i) => header.test(line) || (i > 0 && /^[ \t]/.test(line))))
+  if (!headers.every((line, i) => header.test(line) || (i > 0 && /^[ \t]/.test(line))))
     throw malformed('a line of its header is no header')
   return end < 0 ? Buffer.alloc(0) : bytes.subarray(end + 4)
 }

@@ -78,14 +78,23 @@ async function receive(
   { envelope }: SMTPServerSession,
   maxBytes: number,
 ): Promise<string> {
-  const chunks: Buffer[] = []
-  // To the end in any case: the answer comes after the mail.
-  for await (const chunk of stream as AsyncIterable<Buffer>) if (stream.byteLength <= maxBytes) chunks.push(chunk)
+  const bytes = await readAll(stream, maxBytes)
   if (stream.sizeExceeded)
     throw refusal(552, new TidingsError('E_MAIL_REFUSED', `the mail is larger than ${maxBytes} bytes`))
-  const mail = await parseMail(Buffer.concat(chunks))
+  const mail = await parseMail(bytes)
   const from = envelope.mailFrom ? envelope.mailFrom.address : ''
   return publishMail(bus, mail, { from, to: envelope.rcptTo.map(({ address }) => address) })
+}
+
+/** To its end in any case, since the answer comes after the mail; what is beyond the limit is not kept. */
+async function readAll(stream: SMTPServerDataStream, maxBytes: number): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  try {
+    for await (const chunk of stream as AsyncIterable<Buffer>) if (stream.byteLength <= maxBytes) chunks.push(chunk)
+  } catch (cause) {
+    throw new TidingsError('E_MAIL_REFUSED', 'the connection broke off in the middle of the mail', { cause })
+  }
+  return Buffer.concat(chunks)
 }
 
 async function listen(server: SMTPServer, port: number, host: string): Promise<void> {

@@ -14,7 +14,7 @@ export async function pagesOf(file: string): Promise<{ text: string; page?: numb
 }
 
 async function pdfPages(bytes: Buffer) {
-  const pdf = await getDocumentProxy(new Uint8Array(bytes))
+  const pdf = await getDocumentProxy(new Uint8Array(bytes), { verbosity: 0 })
   const { text } = await extractText(pdf, { mergePages: false })
   await pdf.destroy()
   return text.map((page, i) => ({ text: page, page: i + 1 }))

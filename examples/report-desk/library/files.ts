@@ -28,7 +28,9 @@ export function documentsIn(root: string, without: readonly string[] = []): Docu
   })
   const paths = new Set(found.map(({ path }) => path))
   return found
-    .filter(({ path, size }) => size > 0 && size <= largest && (outermost(path) === path || !paths.has(outermost(path))))
+    .filter(
+      ({ path, size }) => size > 0 && size <= largest && (outermost(path) === path || !paths.has(outermost(path))),
+    )
     .toSorted((a, b) => (a.path < b.path ? -1 : 1))
 }
 

@@ -81,7 +81,9 @@ export class Library {
       progress(Math.min(i + 50, changed.length), changed.length)
     }
     const count = (table: string) => Number(this.#db.prepare(`SELECT count(*) AS n FROM ${table}`).get()?.n)
-    const unreadable = this.#db.prepare('SELECT path, problem FROM documents WHERE problem IS NOT NULL ORDER BY path').all()
+    const unreadable = this.#db
+      .prepare('SELECT path, problem FROM documents WHERE problem IS NOT NULL ORDER BY path')
+      .all()
     return {
       documents: count('documents') - unreadable.length,
       passages: count('passages'),
@@ -97,7 +99,9 @@ export class Library {
 
   read(id: string): Found | undefined {
     const row = this.#db
-      .prepare('SELECT id, path, place, heading, text FROM passages JOIN contents ON contents.rowid = passages.rowid WHERE id = ?')
+      .prepare(
+        'SELECT id, path, place, heading, text FROM passages JOIN contents ON contents.rowid = passages.rowid WHERE id = ?',
+      )
       .get(id)
     return row as Found | undefined
   }
@@ -161,4 +165,5 @@ async function contentOf(file: string): Promise<Content> {
 const citable = (path: string) => path.replace(/[[\]\s]/g, encodeURIComponent)
 
 /** What a path says about its content: the names of the package and the folders, not that it is a README. */
-const nameOf = (path: string) => path.replace(/\bnode_modules\b|\.\w+$/g, ' ').replace(/\breadme\b|\bindex\b|\bdocs?\b/gi, ' ')
+const nameOf = (path: string) =>
+  path.replace(/\bnode_modules\b|\.\w+$/g, ' ').replace(/\breadme\b|\bindex\b|\bdocs?\b/gi, ' ')

@@ -50,7 +50,8 @@ export function passagesOf(text: string, page?: number): Passage[] {
     open.end = block.end
     open.words += block.words
     // What a colon announces belongs to it.
-    if (block.level === 0 && open.words >= enough && !text.slice(block.start, block.end).trimEnd().endsWith(':')) close()
+    if (block.level === 0 && open.words >= enough && !text.slice(block.start, block.end).trimEnd().endsWith(':'))
+      close()
   }
   close()
   return passages

@@ -14,40 +14,46 @@ const stopWords = new Set(
   why will with would you your about any`.split(/\s+/),
 )
 
-const sql = `
-  SELECT id, path, contents.heading, contents.name, contents.text,
-         snippet(contents, 2, '', '', ' … ', 40) AS snippet, -bm25(contents, 8, 2, 1) AS score
-  FROM contents JOIN passages ON passages.rowid = contents.rowid
-  WHERE contents MATCH ? ORDER BY score DESC LIMIT 120`
+const candidates = `
+  SELECT contents.rowid, id, path, name, contents.heading, text, best.score
+  FROM (SELECT rowid, -bm25(contents, 8, 2, 1) AS score FROM contents WHERE contents MATCH ? ORDER BY score DESC LIMIT 100)
+    AS best
+  JOIN contents ON contents.rowid = best.rowid JOIN passages ON passages.rowid = best.rowid`
+
+const snippet = `SELECT snippet(contents, 2, '', '', ' … ', 40) AS text FROM contents WHERE contents MATCH ? AND rowid = ?`
 
 /**
- * Any of the words, by BM25, with the name of the package and the heading weighing more than the text. Word pairs that
- * stand together count once more, and so does a passage in the measure in which it holds all the words.
+ * Any of the words, by BM25, with the name of the package and the heading weighing more than the text. Words that stand
+ * together as they were asked count once more, and a passage counts in the measure in which it holds all the words.
  */
 export function search(db: DatabaseSync, query: string, limit: number): Hit[] {
   const words = wordsOf(query).slice(0, 32)
   const telling = words.filter(word => !stopWords.has(word))
   const terms = [...new Set(telling.length > 0 ? telling : words)]
   if (terms.length === 0) return []
-  const pairs = words.slice(1).map((word, i) => `"${words[i]} ${word}"`)
-  const match = [...terms.map(term => `"${term}"`), ...new Set(pairs)].join(' OR ')
+  const pairs = words.slice(1).flatMap((word, i) => {
+    const pair = [words[i]!, word]
+    return pair.every(each => terms.includes(each)) ? [pair.join(' ')] : []
+  })
+  const match = [...new Set([...terms, ...pairs])].map(phrase => `"${phrase}"`).join(' OR ')
 
   return db
-    .prepare(sql)
+    .prepare(candidates)
     .all(match)
     .map(row => {
       const held = wordsOf(`${row.name} ${row.heading} ${row.text}`)
       const coverage = terms.filter(term => held.some(word => word.startsWith(rootOf(term)))).length / terms.length
-      return {
-        id: String(row.id),
-        path: String(row.path),
-        heading: String(row.heading),
-        snippet: String(row.snippet),
-        score: Math.round(Number(row.score) * (0.25 + coverage) * 1000) / 1000,
-      }
+      return { row, score: Number(row.score) * (0.25 + coverage) }
     })
-    .toSorted((a, b) => b.score - a.score || (a.id < b.id ? -1 : 1))
+    .toSorted((a, b) => b.score - a.score || Number(a.row.rowid) - Number(b.row.rowid))
     .slice(0, limit)
+    .map(({ row, score }) => ({
+      id: String(row.id),
+      path: String(row.path),
+      heading: String(row.heading),
+      snippet: String(db.prepare(snippet).get(match, row.rowid!)?.text),
+      score: Math.round(score * 1000) / 1000,
+    }))
 }
 
 /** As the tokenizer of the index splits. */

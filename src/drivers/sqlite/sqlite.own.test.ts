@@ -126,7 +126,7 @@ describe('opening', () => {
 })
 
 describe('early hand-over', () => {
-  it('gives an event to the owner of its shard before it is stored, and takes the turn in the same transaction', async () => {
+  it('gives an event to the owner of its shard before it is stored, and stores the turn with it', async () => {
     const commits = new FailingCommits()
     const driver = await start({ faults: { commits } })
     const { deliveries } = await subscribe(driver, 'sharded')

@@ -7,8 +7,8 @@ import { Writer } from './writer.ts'
 /*
  * The writer thread. Whatever has come in goes into one transaction, so that one fsync serves everybody who waits:
  *
- *     idle ── message, alarm, doorbell, beat ──▶ transaction ──▶ reply ──▶ idle, or the next one if more came in
- *                                                    └─ failed ──▶ everything submitted is void; try again by and by
+ *     idle ── message, alarm, doorbell, beat ──▶ transaction ──▶ reply ──▶ idle, or the next transaction
+ *                                                    └─ failed ──▶ all that was submitted is void; try again later
  */
 
 const mostOps = 512
