@@ -15,18 +15,38 @@ import { withHome } from './lib/host.ts'
 
 const events = Number(process.argv[2] ?? 100_000)
 const noop = tool('noop', { description: 'Does nothing.', input: z.any(), run: () => 'x'.repeat(300) })
-const talker = agent('talker', { on: 'bench.talk', model: model(endlessModel('noop'), { name: 'endless' }), instructions: 'Go on.', tools: [noop], maxSteps: Infinity, window: 20 })
+const talker = agent('talker', {
+  on: 'bench.talk',
+  model: model(endlessModel('noop'), { name: 'endless' }),
+  instructions: 'Go on.',
+  tools: [noop],
+  maxSteps: Infinity,
+  window: 20,
+})
 
 await withHome(async home => {
-  const running = await start(app({ name: 'history', use: [talker, noop], budget: { calls: Infinity } }), { home, only: ['agents', 'tools', 'models'] })
+  const running = await start(app({ name: 'history', use: [talker, noop], budget: { calls: Infinity } }), {
+    home,
+    only: ['agents', 'tools', 'models'],
+  })
   const { driver } = running.bus
   const { correlationid } = await running.bus.publish({ type: 'bench.talk', data: 'Go' })
   const programs = new Map([['talker', talker.definition]])
   const early = await measure(1_000)
   const late = await measure(events)
-  console.log(`resume p99: ${early.p99.toFixed(2)} ms at 1,000 events, ${late.p99.toFixed(2)} ms at ${events}: ${(late.p99 / early.p99).toFixed(2)}`)
-  console.log(`bytes per turn: ${Math.round(early.bytes)} at 1,000 events, ${Math.round(late.bytes)} at ${events}: ${(late.bytes / early.bytes).toFixed(2)}`)
-  await running.bus.publish({ type: 'agent.cancel', target: 'talker', subject: late.task, correlationid, data: { reason: 'enough' } })
+  console.log(
+    `resume p99: ${early.p99.toFixed(2)} ms at 1,000 events, ${late.p99.toFixed(2)} ms at ${events}: ${(late.p99 / early.p99).toFixed(2)}`,
+  )
+  console.log(
+    `bytes per turn: ${Math.round(early.bytes)} at 1,000 events, ${Math.round(late.bytes)} at ${events}: ${(late.bytes / early.bytes).toFixed(2)}`,
+  )
+  await running.bus.publish({
+    type: 'agent.cancel',
+    target: 'talker',
+    subject: late.task,
+    correlationid,
+    data: { reason: 'enough' },
+  })
   await running.stop()
 
   /** Over the 500 events around a length of the history. */

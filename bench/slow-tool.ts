@@ -14,7 +14,8 @@ import { openLoop } from './lib/load.ts'
 
 const slow = tool('slow', { description: 'Takes 2 s.', input: z.any(), limit: 4, run: () => setTimeout(2_000) })
 const quick = tool('quick', { description: 'Takes none.', input: z.any(), run: () => null })
-const caller = (name: string, target: typeof slow | typeof quick) => agent(name, { on: `bench.${name}`, run: ctx => ctx.call(target, null) })
+const caller = (name: string, target: typeof slow | typeof quick) =>
+  agent(name, { on: `bench.${name}`, run: ctx => ctx.call(target, null) })
 const bench = app({ name: 'slow-tool', use: [slow, quick, caller('slow', slow), caller('quick', quick)] })
 
 const ratios: number[] = []
@@ -27,11 +28,17 @@ for (let i = 1; i <= 5; i++)
     const beside = await openLoop(running.bus, 'bench.quick', 1_000, 100)
     const rss = mib(process.memoryUsage.rss())
     ratios.push(beside.p99 - alone.p99 * 3)
-    console.log(`run ${i}: p99 of the quick tool ${alone.p99.toFixed(1)} ms alone, ${beside.p99.toFixed(1)} ms beside the slow one; RSS ${rss} MiB`)
+    console.log(
+      `run ${i}: p99 of the quick tool ${alone.p99.toFixed(1)} ms alone, ${beside.p99.toFixed(1)} ms beside the slow one; RSS ${rss} MiB`,
+    )
     if (i === 1) {
       const { tasks, failed, seconds } = await flood
-      console.log(`       the slow tool: ${tasks - failed} of ${tasks} calls completed, ${failed} failed, after ${seconds.toFixed(0)} s; RSS ${mib(process.memoryUsage.rss())} MiB`)
+      console.log(
+        `       the slow tool: ${tasks - failed} of ${tasks} calls completed, ${failed} failed, after ${seconds.toFixed(0)} s; RSS ${mib(process.memoryUsage.rss())} MiB`,
+      )
     }
     await running.stop()
   })
-console.log(`median of (p99 beside - 3 × p99 alone): ${median(ratios).toFixed(1)} ms, at most 10 wanted where it is positive`)
+console.log(
+  `median of (p99 beside - 3 × p99 alone): ${median(ratios).toFixed(1)} ms, at most 10 wanted where it is positive`,
+)

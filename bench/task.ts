@@ -30,8 +30,12 @@ if (values.traced) await withHome(home => count(home, values.traced!))
 else await compare()
 
 async function compare() {
-  console.log(`node ${process.version}, ${availableParallelism()} cores, ${new Date().toISOString().slice(0, 10)}, ${values.repeats} repeats: median (lowest to highest)\n`)
-  console.log('| shape | processes | p50 alone, ms | p99 alone, ms | tasks/s at 32 | tasks/s at 256 | raw loop, same rows | of it | fsyncs/task at 256 |')
+  console.log(
+    `node ${process.version}, ${availableParallelism()} cores, ${new Date().toISOString().slice(0, 10)}, ${values.repeats} repeats: median (lowest to highest)\n`,
+  )
+  console.log(
+    '| shape | processes | p50 alone, ms | p99 alone, ms | tasks/s at 32 | tasks/s at 256 | raw loop, same rows | of it | fsyncs/task at 256 |',
+  )
   console.log('|---|---|---|---|---|---|---|---|---|')
   for (const shape of shapes)
     for (const processes of [1, 2]) {
@@ -69,7 +73,8 @@ async function run(home: string, shape: string, processes: number) {
     const head = await here.bus.driver.head()
     let correlation = ''
     for await (const { event } of here.bus.read({ after: head - 1 })) correlation = event.correlationid
-    for await (const { event } of here.bus.read({ correlation })) rows.push({ id: event.id.slice(36), type: event.type, json: JSON.stringify(event) })
+    for await (const { event } of here.bus.read({ correlation }))
+      rows.push({ id: event.id.slice(36), type: event.type, json: JSON.stringify(event) })
     return rows
   }
 }
@@ -84,7 +89,18 @@ async function count(home: string, shape: string) {
 function fsyncs(shape: string): string {
   const file = join(tmpdir(), `tidings-fsyncs-${process.pid}`)
   try {
-    const command = ['-f', '-c', '-e', 'trace=fdatasync,fsync', '-o', file, process.execPath, import.meta.filename, '--traced', shape]
+    const command = [
+      '-f',
+      '-c',
+      '-e',
+      'trace=fdatasync,fsync',
+      '-o',
+      file,
+      process.execPath,
+      import.meta.filename,
+      '--traced',
+      shape,
+    ]
     execFileSync('strace', command, { stdio: 'ignore' })
     const calls = [...readFileSync(file, 'utf8').matchAll(/^\s*[\d.]+\s+[\d.]+\s+\d+\s+(\d+)\s.*f(?:data)?sync$/gm)]
     return (calls.reduce((sum, [, n]) => sum + Number(n), 0) / 2_000).toFixed(2)

@@ -30,8 +30,12 @@ await withHome(async home => {
   const seconds = (performance.now() - begin) / 1_000
   const after = await work()
   console.log(`${tasks} tasks wait; they began at ${Math.round(tasks / seconds)}/s`)
-  console.log(`RSS ${mib(rssBefore)} MiB before, ${mib(process.memoryUsage.rss())} MiB with them waiting and other work done`)
-  console.log(`other work: ${Math.round(before)} tasks/s before, ${Math.round(after)} with them waiting: ${(after / before).toFixed(2)}`)
+  console.log(
+    `RSS ${mib(rssBefore)} MiB before, ${mib(process.memoryUsage.rss())} MiB with them waiting and other work done`,
+  )
+  console.log(
+    `other work: ${Math.round(before)} tasks/s before, ${Math.round(after)} with them waiting: ${(after / before).toFixed(2)}`,
+  )
   await waiters.stop()
   await running.stop()
 })

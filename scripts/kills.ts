@@ -34,7 +34,9 @@ for (const control of values.controls.split(',') as Control[]) {
   const { unfinished, wrongResults, forks, appliedTwice, startedTwice, killed, seconds } = report
   const counts = { unfinished, wrongResults, forks, appliedTwice, startedTwice }
   const text = Object.entries(counts).map(([name, list]) => `${name} ${list.length}`)
-  console.log(`${asExpected ? 'as it must be' : 'NOT AS IT MUST BE'}: control ${control}, ${killed} disturbances, ${seconds.toFixed(0)} s: ${text.join(', ')}`)
+  console.log(
+    `${asExpected ? 'as it must be' : 'NOT AS IT MUST BE'}: control ${control}, ${killed} disturbances, ${seconds.toFixed(0)} s: ${text.join(', ')}`,
+  )
   if (control === 'none' && !clean) console.log(JSON.stringify(counts, null, 1))
 }
 process.exitCode = bad > 0 ? 1 : 0

@@ -4,28 +4,38 @@ export const errors = {
   E_EVENT_TOO_LARGE: 'The event is larger than the bus accepts. Put large content into a blob and send its reference.',
   E_BUS_UNKNOWN: 'TIDINGS_BUS names no known bus. Leave it unset for the embedded log.',
   E_BUS_CLOSED: 'The bus is closed. Publish before app.stop(), or start the app again.',
-  E_LOG_UNAVAILABLE: 'The log could not be written. Check free disk space and permissions of TIDINGS_HOME; nothing of this call was stored.',
+  E_LOG_UNAVAILABLE:
+    'The log could not be used. Check free disk space and permissions of TIDINGS_HOME; nothing of this call was stored.',
   E_LOG_VERSION: 'The log was written by a newer Tidings. Upgrade this installation or point TIDINGS_HOME elsewhere.',
   E_BLOB_MISSING: 'The blob is not there. It was purged with its events, or it belongs to another tenant.',
   E_APP_INVALID: 'The app file cannot be used. Its default export must be app({ use: [...] }).',
-  E_APP_NAME_TAKEN: 'Two members of the app carry one name. Names of agents, tools and models must be unique among their kind.',
+  E_APP_NAME_TAKEN:
+    'Two members of the app carry one name. Names of agents, tools and models must be unique among their kind.',
   E_PORT_IN_USE: 'The port is taken. Stop the other process or choose a free port (TIDINGS_PORT, TIDINGS_SMTP_PORT).',
-  E_PROGRAM_MISMATCH: 'The code no longer fits the recorded turns of this task. Run the version that wrote them, then `tidings attention retry`.',
-  E_PROGRAM_VERSION: 'This worker has an older version of the program than the one that wrote the task. Deploy the newer version.',
+  E_PROGRAM_MISMATCH:
+    'The code no longer fits the recorded turns of this task. Run the version that wrote them, then `tidings attention retry`.',
+  E_PROGRAM_VERSION:
+    'This worker has an older version of the program than the one that wrote the task. Deploy the newer version.',
   E_PROGRAM_FAILED: 'The program threw. Mend it, then `tidings attention retry`.',
-  E_SCRIPT_FOREIGN_AWAIT: 'A run() agent awaited something that is not of ctx. Move the work into a tool and await ctx.call(tool, input).',
+  E_SCRIPT_FOREIGN_AWAIT:
+    'A run() agent awaited something that is not of ctx. Move the work into a tool and await ctx.call(tool, input).',
   E_TASK_CANCELLED: 'The task was cancelled.',
-  E_TASK_HOPS: 'The chain of tasks is longer than the hop limit. Two subscribers may be feeding each other; `tidings trace` shows the loop.',
+  E_TASK_HOPS:
+    'The chain of tasks is longer than the hop limit. Two subscribers may be feeding each other; `tidings trace` shows the loop.',
   E_TASK_TURNS: 'A run() agent took more turns than its history may hold. Continue with ctx.continueAs(input).',
-  E_BUDGET_EXCEEDED: 'The budget of this correlation is spent. Raise it in app({ budget }), or look at `tidings trace` for a loop.',
-  E_CALL_EXPIRED: 'Nobody answered the call within its bound. Check that a worker hosts the target; `tidings attention` lists what waits.',
+  E_BUDGET_EXCEEDED:
+    'The budget of this correlation is spent. Raise it in app({ budget }), or look at `tidings trace` for a loop.',
+  E_CALL_EXPIRED:
+    'Nobody answered the call within its bound. Check that a worker hosts the target; `tidings attention` lists what waits.',
   E_TOOL_UNKNOWN: 'The agent has no tool of this name.',
   E_TOOL_INPUT: 'The input does not fit the schema of the tool.',
   E_TOOL_OUTPUT: 'The tool returned something that does not fit its output schema.',
   E_TOOL_TIMEOUT: 'The tool ran longer than its timeout.',
   E_TOOL_THREW: 'The tool threw an error.',
-  E_TOOL_OUTCOME_UNKNOWN: 'An atMostOnce tool was started and its end was not recorded. Find out what happened before doing it again.',
-  E_MODEL_UNKNOWN: 'TIDINGS_MODEL names no known model. Use openai/NAME, anthropic/NAME, a base URL with #NAME, or leave it unset for the offline model.',
+  E_TOOL_OUTCOME_UNKNOWN:
+    'An atMostOnce tool was started and its end was not recorded. Find out what happened before doing it again.',
+  E_MODEL_UNKNOWN:
+    'TIDINGS_MODEL names no known model. Use openai/NAME, anthropic/NAME, a base URL with #NAME, or leave it unset for the offline model.',
   E_MODEL_KEY: 'The key of the model provider is not set. Export the variable named in the text.',
   E_MODEL_FAILED: 'The model provider answered with an error.',
   E_MODEL_OUTPUT: 'The model did not produce output of the declared shape, also when asked again.',
@@ -34,6 +44,8 @@ export const errors = {
   E_REQUEST_INVALID: 'The request is not valid. Correct what the text names.',
   E_REQUEST_TOO_LARGE: 'The request body is larger than the gateway accepts.',
   E_NOT_FOUND: 'There is nothing of that name or id. Check the spelling, and that the right TIDINGS_HOME is used.',
+  E_SETTING_INVALID: 'A setting cannot be used. Correct the value that the text names.',
+  E_INTERNAL: 'This is a bug of Tidings. Set TIDINGS_DEBUG=1 for the stack, and report it.',
   E_USAGE: 'The command cannot be understood. `tidings --help` lists the verbs.',
 } as const
 

@@ -86,4 +86,13 @@ export function createEvent<T>(draft: Draft<T>): CloudEvent<T> {
   return event as unknown as CloudEvent<T>
 }
 
-const optionalAttributes = ['subject', 'user', 'causationid', 'target', 'replyto', 'call', 'deadline', 'traceparent'] as const
+const optionalAttributes = [
+  'subject',
+  'user',
+  'causationid',
+  'target',
+  'replyto',
+  'call',
+  'deadline',
+  'traceparent',
+] as const

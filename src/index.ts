@@ -1,4 +1,11 @@
-export { agent, type Agent, type ModelAgentOptions, type ModelLike, type ProgramAgentOptions, type ScriptAgentOptions } from './agents/agent.ts'
+export {
+  agent,
+  type Agent,
+  type ModelAgentOptions,
+  type ModelLike,
+  type ProgramAgentOptions,
+  type ScriptAgentOptions,
+} from './agents/agent.ts'
 export { errors, TidingsError, type ErrorCode, type ErrorData } from './errors.ts'
 export { event, type CloudEvent, type Draft, type EventType } from './event.ts'
 export { model, type Model, type ModelOptions } from './models/model.ts'

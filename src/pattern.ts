@@ -3,7 +3,7 @@ import { TidingsError } from './errors.ts'
 const typeName = /^[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)*$/
 const typePattern = /^(\*|[a-z][a-z0-9_-]*)(\.(\*|[a-z0-9_-]+))*(\.>)?$|^>$/
 
-export const maxTypeLength = 128
+const maxTypeLength = 128
 
 /** Whether `type` is a dotted lower-case name of at most 128 characters. */
 export function isType(type: unknown): type is string {

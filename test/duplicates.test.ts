@@ -58,7 +58,8 @@ it('every delivery tripled and shuffled gives the same journals and the same res
         await engine.start()
         await tools.start()
         const expected = new Map<string, number>()
-        for (let n = 0; n < 20; n++) expected.set((await bus.publish({ type: 'kill.started', data: { n } })).correlationid, n)
+        for (let n = 0; n < 20; n++)
+          expected.set((await bus.publish({ type: 'kill.started', data: { n } })).correlationid, n)
         const verdict = await until(async () => {
           const seen = await verify(bus, home, expected)
           return seen.unfinished.length === 0 && seen

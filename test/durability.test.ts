@@ -27,7 +27,19 @@ async function traced(count: number, ...options: string[]): Promise<{ lines: str
   onTestFinished(() => rm(home, { recursive: true, force: true }))
   const file = join(home, 'trace')
   const publisher = join(import.meta.dirname, 'durability', 'publisher.ts')
-  const command = ['-f', '-y', '-o', file, '-e', 'trace=fdatasync,fsync,write', ...options, process.execPath, publisher, join(home, 'log'), String(count)]
+  const command = [
+    '-f',
+    '-y',
+    '-o',
+    file,
+    '-e',
+    'trace=fdatasync,fsync,write',
+    ...options,
+    process.execPath,
+    publisher,
+    join(home, 'log'),
+    String(count),
+  ]
   const { stdout } = await promisify(execFile)('strace', command)
   return { lines: (await readFile(file, 'utf8')).split('\n'), output: stdout }
 }
@@ -53,7 +65,11 @@ describe.runIf(!reason)('a publish on the embedded log', () => {
   it('rejects when the fsync fails', { timeout: 60_000 }, async () => {
     const { output } = await traced(20, '-e', 'inject=fdatasync,fsync:error=EIO:when=12+')
     expect(output).toContain('REJECTED E_LOG_UNAVAILABLE')
-    const outcomes = output.trim().split('\n').slice(1).map(line => line.split(' ')[0])
+    const outcomes = output
+      .trim()
+      .split('\n')
+      .slice(1)
+      .map(line => line.split(' ')[0])
     expect(outcomes.slice(outcomes.indexOf('REJECTED'))).not.toContain('RESOLVED')
   })
 })

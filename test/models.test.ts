@@ -12,10 +12,20 @@ import { tool } from '../src/tools/tool.ts'
 import { noopModel } from '../bench/lib/noop-model.ts'
 import { ask, eventsOf, typesOf, world } from './lib/world.ts'
 
-const search = tool('web.search', { description: 'Searches.', input: z.object({ q: z.string() }), run: ({ q }) => [`about ${q}`] })
+const search = tool('web.search', {
+  description: 'Searches.',
+  input: z.object({ q: z.string() }),
+  run: ({ q }) => [`about ${q}`],
+})
 
 async function desk(languageModel: ModelLike, more: object = {}): Promise<Running> {
-  const researcher = agent('researcher', { on: 'question', model: languageModel, instructions: 'Answer.', tools: [search], ...more })
+  const researcher = agent('researcher', {
+    on: 'question',
+    model: languageModel,
+    instructions: 'Answer.',
+    tools: [search],
+    ...more,
+  })
   return (await world()).worker({ use: [researcher, search] })
 }
 
@@ -32,8 +42,20 @@ describe('a model over the OpenAI protocol', () => {
     const done = await ask(worker, question)
     expect(done.data).toMatchObject({ output: 'Because.' })
     const events = await eventsOf(worker, done.correlationid)
-    expect(typesOf(events)).toEqual(['question', 'model.invoke', 'model.result', 'tool.invoke', 'tool.result', 'model.invoke', 'model.result', 'agent.task.completed'])
-    expect(events.findLast(event => event.type === 'model.result')!.data).toMatchObject({ usage: { input: 10, output: 2 }, cost: 30e-6 })
+    expect(typesOf(events)).toEqual([
+      'question',
+      'model.invoke',
+      'model.result',
+      'tool.invoke',
+      'tool.result',
+      'model.invoke',
+      'model.result',
+      'agent.task.completed',
+    ])
+    expect(events.findLast(event => event.type === 'model.result')!.data).toMatchObject({
+      usage: { input: 10, output: 2 },
+      cost: 30e-6,
+    })
     await until(() => said === 'Because.')
     const { messages } = server.requests[1]!.body as { messages: { role: string }[] }
     expect(messages.map(({ role }) => role)).toEqual(['system', 'user', 'assistant', 'tool'])
@@ -56,7 +78,10 @@ describe('a model over the OpenAI protocol', () => {
   })
 
   it('tells the model that its arguments are not JSON', async () => {
-    await using server = await openaiServer({ toolCalls: [{ id: 'c1', name: 'web_search', arguments: '{"q": ' }] }, { text: 'Sorry.' })
+    await using server = await openaiServer(
+      { toolCalls: [{ id: 'c1', name: 'web_search', arguments: '{"q": ' }] },
+      { text: 'Sorry.' },
+    )
     const worker = await desk(await modelFromEnvironment({ TIDINGS_MODEL: `${server.url}#local` }))
     const done = await ask(worker, question)
     expect(done.data).toMatchObject({ output: 'Sorry.' })
@@ -67,7 +92,9 @@ describe('a model over the OpenAI protocol', () => {
   it('fails the task when the provider refuses', async () => {
     await using server = await openaiServer({ status: 401 })
     const languageModel = createOpenAICompatible({ name: 'local', baseURL: server.url }).chatModel('m') as ModelLike
-    expect((await ask(await desk(languageModel), question)).data).toMatchObject({ error: { code: 'E_MODEL_FAILED', message: expect.stringContaining('401') } })
+    expect((await ask(await desk(languageModel), question)).data).toMatchObject({
+      error: { code: 'E_MODEL_FAILED', message: expect.stringContaining('401') },
+    })
   })
 })
 
@@ -77,7 +104,14 @@ describe('a conversation', () => {
     const log = await world()
     const bytesOf = async (steps: number) => {
       const name = `loop${steps}`
-      const looper = agent(name, { on: `go.${name}`, model: model(noopModel('noop', steps), { name }), instructions: 'Go.', tools: [noop], maxSteps: 500, window: 1_000 })
+      const looper = agent(name, {
+        on: `go.${name}`,
+        model: model(noopModel('noop', steps), { name }),
+        instructions: 'Go.',
+        tools: [noop],
+        maxSteps: 500,
+        window: 1_000,
+      })
       const worker = await log.worker({ name, use: [looper, noop] })
       const done = await ask(worker, { type: `go.${name}`, data: null })
       expect(done.type).toBe('agent.task.completed')

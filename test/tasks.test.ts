@@ -19,14 +19,19 @@ function held(name: string) {
       return new Promise(resolve => waiting.push(resolve))
     },
   })
-  return { tool: definition, signals, started: (n: number) => until(() => waiting.length >= n), release: (output: unknown) => waiting.shift()!(output) }
+  return {
+    tool: definition,
+    signals,
+    started: (n: number) => until(() => waiting.length >= n),
+    release: (output: unknown) => waiting.shift()!(output),
+  }
 }
 
 describe('a task', () => {
   it('goes on in another worker, from the log', async () => {
     const log = await world()
     const hold = held('hold')
-    const waiter = agent('waiter', { on: 'go', run: async ctx => `got ${await ctx.call(hold.tool, 1)}` })
+    const waiter = agent('waiter', { on: 'go', run: async ctx => `got ${String(await ctx.call(hold.tool, 1))}` })
     const first = await log.worker({ use: [waiter] })
     const { correlationid, id } = await first.bus.publish({ type: 'go', data: null })
     await until(async () => (await eventsOf(first, correlationid)).some(event => event.type === 'tool.invoke'))
@@ -68,7 +73,10 @@ describe('a task', () => {
   it('gets call.expired when nobody answers within the bound, and the executor is told', async () => {
     const log = await world()
     const hold = held('hold')
-    const impatient = agent('impatient', { on: 'go', run: ctx => ctx.call(hold.tool, 1, { within: 150 }).catch(error => error.code) })
+    const impatient = agent('impatient', {
+      on: 'go',
+      run: ctx => ctx.call(hold.tool, 1, { within: 150 }).catch(error => error.code),
+    })
     const worker = await log.worker({ use: [impatient, hold.tool] })
     expect((await ask(worker, { type: 'go', data: null })).data).toMatchObject({ output: 'E_CALL_EXPIRED' })
     await until(() => hold.signals[0]?.aborted)
@@ -78,10 +86,13 @@ describe('a task', () => {
     const log = await world()
     const ran: unknown[] = []
     const late = tool('late', { description: '', input: any, run: input => void ran.push(input) })
-    const caller = agent('caller', { on: 'go', run: ctx => ctx.call(late, 'stale', { within: 100 }).catch(error => error.code) })
-    const first = await log.worker({ use: [caller] })
-    expect((await ask(first, { type: 'go', data: null })).data).toMatchObject({ output: 'E_CALL_EXPIRED' })
+    const caller = agent('caller', {
+      on: 'go',
+      run: ctx => ctx.call(late, 'stale', { within: 100 }).catch(error => error.code),
+    })
     const other = agent('other', { on: 'go.again', run: ctx => ctx.call(late, 'fresh') })
+    const first = await log.worker({ use: [caller, other] })
+    expect((await ask(first, { type: 'go', data: null })).data).toMatchObject({ output: 'E_CALL_EXPIRED' })
     const second = await log.worker({ use: [caller, other, late] })
     await until(async () => {
       if (ran.length === 0) await ask(second, { type: 'go.again', data: null })
@@ -96,7 +107,8 @@ describe('a task', () => {
     const counter = agent('counter', {
       on: 'go',
       init: () => ({ n: 0 }),
-      evolve: (state: { n: number }, event) => (event.type === 'tool.result' ? { n: (event.data as { output: number }).output } : state),
+      evolve: (state: { n: number }, event) =>
+        event.type === 'tool.result' ? { n: (event.data as { output: number }).output } : state,
       decide(state, _inputs, ctx) {
         if (state.n === 300) ctx.complete(state.n)
         else ctx.call({ type: 'tool.invoke', target: 'add', data: { input: state.n } })
@@ -122,10 +134,22 @@ describe('cancellation', () => {
     await hold.started(1)
     const invoke = (await eventsOf(worker, correlationid)).find(event => event.type === 'agent.invoke')!
     const task = invoke.id.split(':')[0]!
-    await worker.bus.publish({ type: 'agent.cancel', target: 'parent', subject: task, correlationid, data: { reason: 'enough' } })
-    expect(await ended(worker, correlationid, id)).toMatchObject({ type: 'agent.task.cancelled', data: { reason: 'enough' } })
+    await worker.bus.publish({
+      type: 'agent.cancel',
+      target: 'parent',
+      subject: task,
+      correlationid,
+      data: { reason: 'enough' },
+    })
+    expect(await ended(worker, correlationid, id)).toMatchObject({
+      type: 'agent.task.cancelled',
+      data: { reason: 'enough' },
+    })
     await until(() => hold.signals[0]?.aborted)
-    await until(async () => (await eventsOf(worker, correlationid)).filter(event => event.type === 'agent.task.cancelled').length === 2)
+    await until(
+      async () =>
+        (await eventsOf(worker, correlationid)).filter(event => event.type === 'agent.task.cancelled').length === 2,
+    )
   })
 })
 
@@ -152,7 +176,10 @@ describe('nothing runs away', () => {
     const noop = tool('noop', { description: '', input: any, run: () => 1 })
     const greedy = agent('greedy', { on: 'go', run: async ctx => { for (;;) await ctx.call(noop, null) } }) // biome-ignore format: short
     const worker = await log.worker({ use: [greedy, noop], budget: { calls: 20 } })
-    expect(await ask(worker, { type: 'go', data: null })).toMatchObject({ type: 'agent.task.failed', data: { error: { code: 'E_BUDGET_EXCEEDED' } } })
+    expect(await ask(worker, { type: 'go', data: null })).toMatchObject({
+      type: 'agent.task.failed',
+      data: { error: { code: 'E_BUDGET_EXCEEDED' } },
+    })
     expect(await collect(worker.bus.driver.attention())).toMatchObject([{ state: 'dead' }])
   })
 
@@ -192,11 +219,26 @@ describe('pause and resume', () => {
 })
 
 describe('code that changes', () => {
+  it('a new agent gets its events also while an older worker owns the shards', async () => {
+    const log = await world()
+    const old = agent('old', { on: 'go', run: () => 'old' })
+    const fresh = agent('fresh', { on: 'go.new', run: () => 'new' })
+    const older = await log.worker({ use: [old] })
+    const newer = await log.worker({ use: [old, fresh] })
+    const published = await Promise.all(
+      Array.from({ length: 20 }, () => older.bus.publish({ type: 'go.new', data: null })),
+    )
+    await until(async () => (await collect(newer.bus.driver.attention())).some(each => each.state === 'delayed'))
+    await older.stop()
+    for (const { correlationid, id } of published)
+      expect((await ended(newer, correlationid, id, 15_000)).data).toMatchObject({ output: 'new' })
+  })
+
   it('parks a task that no longer fits, and goes on when the code fits again', async () => {
     const log = await world()
     const hold = held('hold')
     const noop = tool('noop', { description: '', input: any, run: () => 1 })
-    const good = agent('changing', { on: 'go', run: async ctx => `ok ${await ctx.call(hold.tool, 1)}` })
+    const good = agent('changing', { on: 'go', run: async ctx => `ok ${String(await ctx.call(hold.tool, 1))}` })
     const bad = agent('changing', { on: 'go', run: async ctx => `bad ${await ctx.call(noop, 1)}` })
     const first = await log.worker({ use: [good, noop] })
     const { correlationid, id } = await first.bus.publish({ type: 'go', data: null })
@@ -227,7 +269,9 @@ describe('code that changes', () => {
     const older = await log.worker({ use: [at(1), hold.tool] })
     await hold.started(1)
     hold.release('it')
-    await until(async () => (await collect(older.bus.driver.attention())).some(each => each.reason.includes('E_PROGRAM_VERSION')))
+    await until(async () =>
+      (await collect(older.bus.driver.attention())).some(each => each.reason.includes('E_PROGRAM_VERSION')),
+    )
     await older.stop()
     const again = await log.worker({ use: [at(2)] })
     expect((await ended(again, correlationid, id)).data).toMatchObject({ output: 'it' })
@@ -238,7 +282,10 @@ describe('a new agent on existing events', () => {
   it('joins in a worker of its own, with no change elsewhere', async () => {
     const log = await world()
     const worker = await log.worker({ use: [agent('worker', { on: 'go', run: () => 'done' })] })
-    const audit = await log.worker({ name: 'audit', use: [agent('audit', { on: 'agent.task.completed', run: ctx => ctx.event.id })] })
+    const audit = await log.worker({
+      name: 'audit',
+      use: [agent('audit', { on: 'agent.task.completed', run: ctx => ctx.event.id })],
+    })
     const { correlationid, id } = await worker.bus.publish({ type: 'go', data: null })
     const done = await ended(worker, correlationid, id)
     expect((await ended(audit, correlationid, done.id)).data).toMatchObject({ program: 'audit', output: done.id })

@@ -11,7 +11,9 @@ export const host = (home: string, only: readonly Role[]): Promise<Running> => s
 /** The same in a process of its own; resolves when it serves. */
 export async function hostElsewhere(home: string, only: readonly Role[]): Promise<ChildProcess> {
   const child = fork(import.meta.filename, [home, only.join(',')])
-  await new Promise((resolve, reject) => child.once('message', resolve).once('exit', code => reject(new Error(`ended with ${code}`))))
+  await new Promise((resolve, reject) =>
+    child.once('message', resolve).once('exit', code => reject(new Error(`ended with ${code}`))),
+  )
   return child
 }
 

@@ -15,7 +15,11 @@ export async function closedLoop(bus: Bus, type: string, tasks: number, inFlight
   const stop = new AbortController()
   const started = new Map<string, number>()
   const latencies: number[] = []
-  const follower = bus.follow(await bus.driver.head(), [{ types: ['agent.task.completed', 'agent.task.failed'] }], stop.signal)
+  const follower = bus.follow(
+    await bus.driver.head(),
+    [{ types: ['agent.task.completed', 'agent.task.failed'] }],
+    stop.signal,
+  )
   let published = 0
   const publish = async () => {
     if (published++ >= tasks) return
@@ -55,11 +59,16 @@ export async function openLoop(bus: Bus, type: string, tasks: number, rate: numb
   const latencies: number[] = []
   let failed = 0
   const begin = performance.now()
-  const follower = bus.follow(await bus.driver.head(), [{ types: ['agent.task.completed', 'agent.task.failed'] }], stop.signal)
+  const follower = bus.follow(
+    await bus.driver.head(),
+    [{ types: ['agent.task.completed', 'agent.task.failed'] }],
+    stop.signal,
+  )
   const sending = (async () => {
     for (let i = 0; i < tasks; i++) {
       const due = begin + (i * 1_000) / rate
-      while (performance.now() < due) await new Promise(resolve => setTimeout(resolve, Math.max(0, due - performance.now())))
+      while (performance.now() < due)
+        await new Promise(resolve => setTimeout(resolve, Math.max(0, due - performance.now())))
       const correlationid = randomUUIDv7()
       started.set(correlationid, due)
       void bus.publish({ type, correlationid, data: null })

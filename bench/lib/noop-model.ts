@@ -20,8 +20,16 @@ export function noopModel(tool: string, calls: number): LanguageModelV4 {
       const parts: LanguageModelV4StreamPart[] =
         answered < calls
           ? [{ type: 'tool-call', toolCallId: `c${prompt.length}`, toolName: tool, input: payload }]
-          : [{ type: 'text-start', id: '0' }, { type: 'text-delta', id: '0', delta: 'done' }, { type: 'text-end', id: '0' }]
-      parts.push({ type: 'finish', usage, finishReason: { unified: answered < calls ? 'tool-calls' : 'stop', raw: undefined } })
+          : [
+              { type: 'text-start', id: '0' },
+              { type: 'text-delta', id: '0', delta: 'done' },
+              { type: 'text-end', id: '0' },
+            ]
+      parts.push({
+        type: 'finish',
+        usage,
+        finishReason: { unified: answered < calls ? 'tool-calls' : 'stop', raw: undefined },
+      })
       return { stream: ReadableStream.from(parts) }
     },
   }

@@ -6,11 +6,19 @@ import { withHome } from './host.ts'
  * The floor: the rows of one task, again and again, through the same library with the same settings, and nothing else.
  * `perCommit` tasks share a transaction. Returns tasks per second.
  */
-export function rawLoop(rows: readonly { id: string; type: string; json: string }[], tasks: number, perCommit: number): Promise<number> {
+export function rawLoop(
+  rows: readonly { id: string; type: string; json: string }[],
+  tasks: number,
+  perCommit: number,
+): Promise<number> {
   return withHome(async home => {
     const db = new DatabaseSync(join(home, 'raw.sqlite'))
-    db.exec('PRAGMA page_size = 8192; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000')
-    db.exec('CREATE TABLE log (pos INTEGER PRIMARY KEY, id TEXT UNIQUE NOT NULL, type TEXT, target TEXT, correlation TEXT, shard INTEGER, event TEXT)')
+    db.exec(
+      'PRAGMA page_size = 8192; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000',
+    )
+    db.exec(
+      'CREATE TABLE log (pos INTEGER PRIMARY KEY, id TEXT UNIQUE NOT NULL, type TEXT, target TEXT, correlation TEXT, shard INTEGER, event TEXT)',
+    )
     const insert = db.prepare('INSERT INTO log (id, type, target, correlation, shard, event) VALUES (?, ?, ?, ?, ?, ?)')
     const begin = performance.now()
     for (let task = 0; task < tasks; ) {
@@ -18,7 +26,8 @@ export function rawLoop(rows: readonly { id: string; type: string; json: string 
       const last = Math.min(tasks, task + perCommit)
       for (const { id, type, json } of rows) {
         db.exec('BEGIN IMMEDIATE')
-        for (let t = task; t < last; t++) insert.run(`${String(t).padStart(12, '0')}${id}`, type, 'noop', 'correlation', 1, json)
+        for (let t = task; t < last; t++)
+          insert.run(`${String(t).padStart(12, '0')}${id}`, type, 'noop', 'correlation', 1, json)
         db.exec('COMMIT')
       }
       task = last

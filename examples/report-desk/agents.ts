@@ -72,7 +72,7 @@ the sources do not hold.`,
         const draft = await ctx.call(check, { draft: await ctx.call(writer, { question, notes: found }) })
         sections = draft.sections
         const { approved, remarks } = await ctx.call(reviewer, { question, draft: draftOf(sections) })
-        if (!approved) {
+        if (!approved || draft.dropped.length > 0) {
           const task = { question, notes: found, draft: draftOf(sections), remarks: [...remarks, ...complaints(draft)] }
           const second = await ctx.call(check, { draft: await ctx.call(writer, task) })
           if (second.sections.length > 0) sections = second.sections

@@ -21,7 +21,7 @@ const home = resolve(process.env.TIDINGS_HOME || '.tidings')
 try {
   await main()
 } catch (error) {
-  console.error(styleText('red', error instanceof Error ? error.message : String(error)))
+  console.error(styleText('red', (error as Error).message))
   if (error instanceof TidingsError) console.error(error.next)
   process.exit(1)
 }
@@ -50,8 +50,8 @@ async function main() {
   const own = new Set<string>()
   if (ask !== undefined) own.add(await question(desk, ask))
   const typed = once ? undefined : createInterface({ input: process.stdin })
-  typed?.on('line', async line => {
-    if (line.trim() !== '') own.add(await question(desk, line))
+  typed?.on('line', line => {
+    if (line.trim() !== '') void question(desk, line).then(correlation => own.add(correlation))
   })
 
   let last: CloudEvent | undefined
@@ -91,7 +91,7 @@ function options() {
     if (values.once && values.ask === undefined) throw new Error('--once needs --ask "…"')
     return values
   } catch (error) {
-    throw new Error(`${error instanceof Error ? error.message : error}\n\n${usage}`, { cause: error })
+    throw new Error(`${(error as Error).message}\n\n${usage}`, { cause: error })
   }
 }
 

@@ -1,8 +1,8 @@
 import { Marked } from 'marked'
-import { noAnswer, notFoundHeading, type Report } from './report.ts'
+import { notFoundHeading, type Report } from './compose.ts'
 
 /** A report as a page: numbers lead to the sources, and each source opens on the passage itself. */
-export function pageOf({ question, sections, unanswered, sources, imprint }: Report): string {
+export function pageOf({ question, caution, sections, unanswered, sources, imprint }: Report): string {
   const body = sections.flatMap(({ heading, items }) => [
     ...(heading === '' ? [] : [`<h2>${inline(heading)}</h2>`]),
     ...items.flatMap(({ text, numbers, example }) => [
@@ -18,7 +18,8 @@ export function pageOf({ question, sections, unanswered, sources, imprint }: Rep
   )
   const blocks = [
     `<h1>${escape(question)}</h1>`,
-    ...(sources.length > 0 ? body : [`<p>${noAnswer}</p>`]),
+    ...(caution === undefined ? [] : [`<p>${caution}</p>`]),
+    ...body,
     ...(missing.length > 0 ? [`<h2>${notFoundHeading}</h2>`, `<ul>${missing.join('')}</ul>`] : []),
     ...(list.length > 0 ? ['<h2>Sources</h2>', `<ol>\n${list.join('\n')}\n</ol>`] : []),
     `<footer>${escape(imprint)}</footer>`,

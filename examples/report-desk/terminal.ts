@@ -1,5 +1,6 @@
 import { stripVTControlCharacters, styleText } from 'node:util'
 import type { CloudEvent } from '../../src/index.ts'
+import { asked, concluded, decided, problem, published, returned, type Said, sender } from './wording.ts'
 
 type Color = 'cyan' | 'yellow' | 'green' | 'magenta' | 'blue' | 'white' | 'red' | 'gray'
 
@@ -69,37 +70,37 @@ export class Live {
   }
 
   #say(event: CloudEvent): Line | undefined {
-    const { type, id } = event
-    const data = (event.data ?? {}) as Record<string, unknown>
-    const request = event.call === undefined ? undefined : this.#asked.get(event.call)
-    this.#asked.delete(event.call ?? '')
+    const { type, id, call = '' } = event
+    const data = (event.data ?? {}) as Said
+    const request = this.#asked.get(call)
+    this.#asked.delete(call)
     if (type.endsWith('.invoke')) this.#asked.set(id, event)
     switch (type) {
       case 'question.asked':
         return { who: 'you', text: `“${data.question}”` }
       case 'email.received':
-        return { who: 'mail', text: `from ${addressOf(data.from)}: ${data.subject}` }
+        return { who: 'mail', text: `from ${sender(data)}: ${data.subject}` }
       case 'agent.invoke':
-        return { who: this.#started(event), text: `asked by ${this.#whoEmitted(event)}: ${brief(data.input)}` }
+        return { who: this.#started(event), text: `asked by ${this.#whoEmitted(event)}: ${asked(data)}` }
       case 'model.invoke':
       case 'tool.invoke':
         this.#whoEmitted(event)
         return undefined
       case 'model.result':
-        return { who: this.#whoAsked(event), text: decision(data) }
+        return { who: this.#whoAsked(event), text: decided(data) }
       case 'tool.result':
-        return { who: this.#whoAsked(event), text: `${request?.target}: ${outcome(request, data.output)}` }
+        return { who: this.#whoAsked(event), text: `${request?.target}: ${returned(request?.data ?? {}, data)}` }
       case 'tool.failed':
       case 'model.failed':
         return { who: this.#whoAsked(event), text: `${request?.target}: ${problem(data)}`, bad: true }
-      case 'agent.task.completed':
-        return { who: this.#whoEmitted(event), text: result(data.output) }
       case 'agent.task.failed':
         return { who: this.#whoEmitted(event), text: problem(data), bad: true }
+      case 'agent.task.completed':
+        return { who: this.#whoEmitted(event), text: concluded(data) }
       case 'report.accepted':
         return { who: this.#whoEmitted(event), text: 'hands the checked report to whoever publishes' }
       case 'report.completed':
-        return { who: this.#whoEmitted(event), text: completed(data) }
+        return { who: this.#whoEmitted(event), text: published(data) }
       default:
         return { who: this.#whoEmitted(event), text: '' }
     }
@@ -127,55 +128,3 @@ export class Live {
     return this.#names.get(call.split(':')[0]!) ?? target
   }
 }
-
-function brief(input: unknown): string {
-  if (typeof input === 'string') return input
-  const { part, notes, draft, question } = input as Record<string, unknown>
-  if (typeof part === 'string') return part
-  if (Array.isArray(notes)) return `a report out of ${notes.length} notes${draft === undefined ? '' : ', again'}`
-  return draft === undefined ? String(question) : 'a review of the draft'
-}
-
-function decision({ toolCalls, text, usage }: Record<string, unknown>): string {
-  const calls = toolCalls as { toolName: string }[]
-  const { input, output } = usage as { input: number; output: number }
-  const said =
-    calls.length > 0 ? `wants ${calls.map(call => call.toolName).join(', ')}` : `says ${String(text).length} characters`
-  return `${said} (${input} → ${output} tokens)`
-}
-
-function outcome(request: CloudEvent | undefined, output: unknown): string {
-  const input = (request?.data as { input?: Record<string, unknown> } | undefined)?.input ?? {}
-  const answer = (output ?? {}) as Record<string, unknown>
-  if (Array.isArray(answer.hits)) return `“${input.query}” → ${answer.hits.length} hits`
-  if (Array.isArray(answer.sections)) {
-    const kept = (answer.sections as { statements: unknown[] }[]).reduce(
-      (sum, { statements }) => sum + statements.length,
-      0,
-    )
-    return `${kept} statements stand in their passages, ${(answer.dropped as unknown[]).length} dropped`
-  }
-  if (typeof answer.files === 'object') return 'Markdown and HTML'
-  return String(answer.id ?? '')
-}
-
-function result(output: unknown): string {
-  if (typeof output === 'string') return `${output.match(/\[[^[\]]+#\d+\]/g)?.length || 'no'} quotations`
-  const { parts, approved, remarks } = (output ?? {}) as Record<string, unknown>
-  if (Array.isArray(parts)) return `plans: ${parts.join(' · ')}`
-  if (typeof approved === 'boolean') return approved ? 'approves' : `sends it back: ${(remarks as string[]).join(' ')}`
-  return 'done'
-}
-
-function completed({ citations, files }: Record<string, unknown>): string {
-  const cited = (citations as unknown[]).length
-  return `${cited > 0 ? `cites ${cited} passages` : 'says that the documents do not answer'}: ${(files as { markdown: string }).markdown}`
-}
-
-const problem = ({ error }: Record<string, unknown>) => {
-  const { code, message } = (error ?? {}) as Record<string, unknown>
-  return `${code}: ${message}`
-}
-
-const addressOf = (from: unknown) =>
-  typeof from === 'string' ? from : String((from as { address?: string } | undefined)?.address ?? 'unknown')

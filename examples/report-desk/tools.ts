@@ -6,7 +6,7 @@ import { writeReport } from './report.ts'
 
 const section = z.object({
   heading: z.string(),
-  statements: z.array(z.object({ text: z.string(), citations: z.array(z.string()) })),
+  statements: z.array(z.object({ text: z.string(), citations: z.array(z.string()).readonly() })).readonly(),
 })
 
 /** What the agents can do. Everything that touches a file is in here. */
@@ -40,7 +40,11 @@ export function tools(library: Library, reports: string, model: string) {
 
   const write = tool('report.write', {
     description: 'Writes a checked report as Markdown and HTML.',
-    input: z.object({ question: z.string(), sections: z.array(section), unanswered: z.array(z.string()) }),
+    input: z.object({
+      question: z.string(),
+      sections: z.array(section).readonly(),
+      unanswered: z.array(z.string()).readonly(),
+    }),
     run: (report, { event }) =>
       writeReport({ ...report, model }, passage, { folder: reports, key: event.correlationid.slice(-8) }),
   })

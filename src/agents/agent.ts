@@ -45,17 +45,27 @@ export interface ScriptAgentOptions<Input, Output> extends Common {
 export interface ProgramAgentOptions<State> extends Common, Program<State> {}
 
 /** A model object, or one with limits and prices from `model()`. Never a bare string: that would go to a hosted gateway. */
-export type ModelLike = LanguageModelV4 | { readonly kind: 'model'; readonly name: string; readonly languageModel: LanguageModelV4 }
+export type ModelLike =
+  | LanguageModelV4
+  | { readonly kind: 'model'; readonly name: string; readonly languageModel: LanguageModelV4 }
 
 export interface Agent<Input = unknown, Output = unknown> extends Callable<Input, Output> {
   readonly kind: 'agent'
   readonly definition: ProgramDefinition
   /** What a model agent needs from the runtime: its model, its tools, and the document that its requests refer to. */
-  readonly needs?: { readonly model: ModelLike; readonly tools: readonly LoopTool[]; readonly document: ModelDefinition; readonly key: string }
+  readonly needs?: {
+    readonly model: ModelLike
+    readonly tools: readonly LoopTool[]
+    readonly document: ModelDefinition
+    readonly key: string
+  }
 }
 
 /** An agent under its name. Hosted by every worker whose app uses it. @throws E_APP_INVALID */
-export function agent<Input = unknown, Output = unknown>(name: string, options: ScriptAgentOptions<Input, Output>): Agent<Input, Output>
+export function agent<Input = unknown, Output = unknown>(
+  name: string,
+  options: ScriptAgentOptions<Input, Output>,
+): Agent<Input, Output>
 export function agent<State>(name: string, options: ProgramAgentOptions<State>): Agent
 export function agent<Output = string>(name: string, options: ModelAgentOptions<Output>): Agent<unknown, Output>
 export function agent(
@@ -63,7 +73,10 @@ export function agent(
   options: ScriptAgentOptions<never, unknown> | ProgramAgentOptions<unknown> | ModelAgentOptions<unknown>,
 ): Agent {
   if (!/^[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)*$/.test(name) || name.length > 64)
-    throw new TidingsError('E_APP_INVALID', `"${name}" is not an agent name: dotted lower-case words, at most 64 characters`)
+    throw new TidingsError(
+      'E_APP_INVALID',
+      `"${name}" is not an agent name: dotted lower-case words, at most 64 characters`,
+    )
   const common = { name, version: options.version ?? 1, on: typesOf(name, options.on) }
   if ('run' in options) {
     const { run, maxTurns = 2_000 } = options
@@ -75,7 +88,10 @@ export function agent(
     return { kind: 'agent', name, definition: { ...common, hash, machine: programMachine(options) } }
   }
   if (typeof options.model !== 'object' || options.model === null)
-    throw new TidingsError('E_APP_INVALID', `agent ${name}: model must be a model object, such as openai('…') or offlineModel()`)
+    throw new TidingsError(
+      'E_APP_INVALID',
+      `agent ${name}: model must be a model object, such as openai('…') or offlineModel()`,
+    )
   const { document, key } = describeLoop(options)
   const program = modelLoop({ ...options, model: modelName(options.model), definition: key })
   return {
@@ -98,8 +114,9 @@ const programMachine =
 
 function typesOf(name: string, on: On | readonly On[] = []): string[] {
   return [on].flat().map(each => {
-    const type = typeof each === 'string' ? each : (each as EventType).type
-    if (!isTypePattern(type)) throw new TidingsError('E_APP_INVALID', `agent ${name}: "${type}" is not an event type or pattern`)
+    const type = typeof each === 'string' ? each : each.type
+    if (!isTypePattern(type))
+      throw new TidingsError('E_APP_INVALID', `agent ${name}: "${String(type)}" is not an event type or pattern`)
     return type
   })
 }

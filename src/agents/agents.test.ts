@@ -12,60 +12,72 @@ describe('a model agent', () => {
   const researcher = agent('researcher', { model, instructions: 'Answer.', tools: [search], maxSteps: 4 })
   const asked = { type: 'model.invoke' }
 
-  it('asks its model first', () => given(researcher, { input: 'What?' }).then([asked]))
+  it('asks its model first', () => given(researcher, { input: 'What?' }).emits([asked]))
 
   it('calls the tools that the model wants', () =>
     given(researcher, { input: 'What?' })
       .when(wants('web.search', { q: 'what' }))
-      .then([{ type: 'tool.invoke', target: 'web.search', data: { input: { q: 'what' } } }]))
+      .emits([{ type: 'tool.invoke', target: 'web.search', data: { input: { q: 'what' } } }]))
 
   it('asks the model again when all tools have answered, with references only', async () => {
-    const waiting = given(researcher, { input: 'What?' }).when(wants(['web.search', { q: 'a' }], ['web.search', { q: 'b' }]))
-    await waiting.when(result('web.search', ['hit'])).then([])
-    const [ask] = await waiting.when(result('web.search', ['hit'])).then([asked])
+    const waiting = given(researcher, { input: 'What?' }).when(
+      wants(['web.search', { q: 'a' }], ['web.search', { q: 'b' }]),
+    )
+    await waiting.when(result('web.search', ['hit'])).emits([])
+    const [ask] = await waiting.when(result('web.search', ['hit'])).emits([asked])
     const { messages } = ask!.data as { messages: { role: string; event: string }[] }
     expect(messages.map(({ role }) => role)).toEqual(['assistant', 'tool', 'tool'])
     expect(messages.every(({ event }) => event.endsWith(':result'))).toBe(true)
   })
 
   it('tells the model of a failed tool, and of one that never answered', async () => {
-    await given(researcher, { input: '?' }).when(wants('web.search', { q: 'a' }), failed('web.search', 'E_TOOL_THREW')).then([asked])
-    await given(researcher, { input: '?' }).when(wants('web.search', { q: 'a' }), expires('web.search')).then([asked])
+    await given(researcher, { input: '?' })
+      .when(wants('web.search', { q: 'a' }), failed('web.search', 'E_TOOL_THREW'))
+      .emits([asked])
+    await given(researcher, { input: '?' })
+      .when(wants('web.search', { q: 'a' }), expires('web.search'))
+      .emits([asked])
   })
 
   it('answers for a tool that it does not have, and asks again', () =>
     given(researcher, { input: '?' })
       .when(wants('rm.rf', {}))
-      .then([{ type: 'tool.failed', data: { error: { code: 'E_TOOL_UNKNOWN' } } }, asked]))
+      .emits([{ type: 'tool.failed', data: { error: { code: 'E_TOOL_UNKNOWN' } } }, asked]))
 
   it('completes with the text of the model', () =>
-    given(researcher, { input: '?' }).when(says('That.')).then([{ type: 'agent.task.completed', target: 'test', data: { output: 'That.' } }]))
+    given(researcher, { input: '?' })
+      .when(says('That.'))
+      .emits([{ type: 'agent.task.completed', target: 'test', data: { output: 'That.' } }]))
 
   it('fails when the model does not answer in time', () =>
     given(researcher, { input: '?' })
       .when(expires(`${model.provider}/${model.modelId}`))
-      .then([{ type: 'agent.task.failed', data: { error: { code: 'E_CALL_EXPIRED' } } }]))
+      .emits([{ type: 'agent.task.failed', data: { error: { code: 'E_CALL_EXPIRED' } } }]))
 
   it('gives up after its steps', () =>
     given(agent('brief', { model, instructions: '', tools: [search], maxSteps: 1 }), { input: '?' })
       .when(wants('web.search', { q: 'a' }), result('web.search', []))
-      .then([{ type: 'agent.task.failed', data: { error: { code: 'E_AGENT_STEPS' } } }]))
+      .emits([{ type: 'agent.task.failed', data: { error: { code: 'E_AGENT_STEPS' } } }]))
 
   it('is cancelled from outside', () =>
-    given(researcher, { input: '?' }).when(cancelled('enough')).then([{ type: 'agent.task.cancelled', data: { reason: 'enough' } }]))
+    given(researcher, { input: '?' })
+      .when(cancelled('enough'))
+      .emits([{ type: 'agent.task.cancelled', data: { reason: 'enough' } }]))
 })
 
 describe('a model agent with an output schema', () => {
   const planner = agent('planner', { model, instructions: 'Plan.', output: z.object({ parts: z.array(z.string()) }) })
 
   it('completes with the validated object', () =>
-    given(planner, { input: '?' }).when(says('```json\n{"parts":["a"]}\n```')).then([{ type: 'agent.task.completed', data: { output: { parts: ['a'] } } }]))
+    given(planner, { input: '?' })
+      .when(says('```json\n{"parts":["a"]}\n```'))
+      .emits([{ type: 'agent.task.completed', data: { output: { parts: ['a'] } } }]))
 
   it('says what does not fit, twice, then fails', async () => {
     const misled = given(planner, { input: '?' }).when(says('no'))
-    await misled.then([{ type: 'agent.noted' }, { type: 'model.invoke' }])
-    await misled.when(says('{"parts":1}')).then([{ type: 'agent.noted' }, { type: 'model.invoke' }])
-    await misled.when(says('{}')).then([{ type: 'agent.task.failed', data: { error: { code: 'E_MODEL_OUTPUT' } } }])
+    await misled.emits([{ type: 'agent.noted' }, { type: 'model.invoke' }])
+    await misled.when(says('{"parts":1}')).emits([{ type: 'agent.noted' }, { type: 'model.invoke' }])
+    await misled.when(says('{}')).emits([{ type: 'agent.task.failed', data: { error: { code: 'E_MODEL_OUTPUT' } } }])
   })
 })
 
@@ -80,9 +92,9 @@ describe('a run() agent', () => {
       },
     })
     const order = given(buyer, { event: { type: 'order.placed', data: { item: 'tea' } } })
-    await order.then([{ type: 'tool.invoke', target: 'web.search', data: { input: { q: 'tea' } } }])
-    await order.when(result('web.search', ['a', 'b'])).then([{ type: 'timer.set' }])
-    await order.when(expires('timer')).then([{ type: 'agent.task.completed', data: { output: 2 } }])
+    await order.emits([{ type: 'tool.invoke', target: 'web.search', data: { input: { q: 'tea' } } }])
+    await order.when(result('web.search', ['a', 'b'])).emits([{ type: 'timer.set' }])
+    await order.when(expires('timer')).emits([{ type: 'agent.task.completed', data: { output: 2 } }])
   })
 
   it('runs branches side by side, each recognised by its scope', async () => {
@@ -90,18 +102,22 @@ describe('a run() agent', () => {
       run: async ctx => (await ctx.all(['a', 'b'].map(q => async branch => branch.call(search, { q })))).flat(),
     })
     const run = given(both, { input: null })
-    await run.then([{ type: 'tool.invoke' }, { type: 'tool.invoke' }])
-    await run.when(result('web.search', [1]), result('web.search', [2])).then([{ type: 'agent.task.completed', data: { output: [1, 2] } }])
+    await run.emits([{ type: 'tool.invoke' }, { type: 'tool.invoke' }])
+    await run
+      .when(result('web.search', [1]), result('web.search', [2]))
+      .emits([{ type: 'agent.task.completed', data: { output: [1, 2] } }])
   })
 
   it('gets a failed call as an error with its code', () =>
-    given(agent('careful', { run: async ctx => ctx.call(search, { q: '' }).catch(error => error.code) }), { input: null })
+    given(agent('careful', { run: async ctx => ctx.call(search, { q: '' }).catch(error => error.code) }), {
+      input: null,
+    })
       .when(failed('web.search', 'E_TOOL_TIMEOUT'))
-      .then([{ type: 'agent.task.completed', data: { output: 'E_TOOL_TIMEOUT' } }]))
+      .emits([{ type: 'agent.task.completed', data: { output: 'E_TOOL_TIMEOUT' } }]))
 
   it('fails with the error that its code throws', () =>
     given(agent('broken', { run: () => { throw new Error('oops') } }), { input: null }) // biome-ignore format: short
-      .then([{ type: 'agent.task.failed', data: { error: { code: 'E_PROGRAM_FAILED', message: 'oops' } } }]))
+      .emits([{ type: 'agent.task.failed', data: { error: { code: 'E_PROGRAM_FAILED', message: 'oops' } } }]))
 
   it('is refused when it awaits anything but ctx', async () => {
     const foreign = agent('foreign', { run: () => new Promise(resolve => setImmediate(resolve)) })
@@ -109,7 +125,7 @@ describe('a run() agent', () => {
   })
 
   it('continues as a new task that answers in its place', () =>
-    given(agent('counter', { run: (ctx, n: number) => (n > 0 ? ctx.continueAs(n - 1) : 'done') }), { input: 3 }).then([
+    given(agent('counter', { run: (ctx, n: number) => (n > 0 ? ctx.continueAs(n - 1) : 'done') }), { input: 3 }).emits([
       { type: 'agent.invoke', target: 'counter', data: { input: 2 } },
     ]))
 })
@@ -117,7 +133,11 @@ describe('a run() agent', () => {
 describe('a program', () => {
   it('that is not pure fails its scenario', async () => {
     let calls = 0
-    const impure = agent('impure', { init: () => ({ n: ++calls }), evolve: state => state, decide: (_state, _inputs, ctx) => ctx.complete(1) })
+    const impure = agent('impure', {
+      init: () => ({ n: ++calls }),
+      evolve: state => state,
+      decide: (_state, _inputs, ctx) => ctx.complete(1),
+    })
     await expect(given(impure, { input: null }).emitted()).rejects.toThrow('not pure')
   })
 })

@@ -1,6 +1,12 @@
 import { TidingsError, type ErrorData } from '../errors.ts'
 import { jsonSchema, validateNow, type Schema } from '../schema.ts'
-import { definitionKey, type MessageRef, type ModelDefinition, type ModelRequest, type ModelResult } from '../tasks/conversation.ts'
+import {
+  definitionKey,
+  type MessageRef,
+  type ModelDefinition,
+  type ModelRequest,
+  type ModelResult,
+} from '../tasks/conversation.ts'
 import type { Bound } from '../tasks/duration.ts'
 import type { Program, TurnContext } from '../tasks/program.ts'
 import { digest } from '../tasks/turn.ts'
@@ -51,7 +57,15 @@ const defaultSteps = 32
 const defaultWindow = 200
 
 /** The document that an agent's requests refer to, and its key. */
-export function describeLoop({ instructions, tools = [], output }: { instructions: string; tools?: readonly LoopTool[]; output?: Schema }) {
+export function describeLoop({
+  instructions,
+  tools = [],
+  output,
+}: {
+  instructions: string
+  tools?: readonly LoopTool[]
+  output?: Schema
+}) {
   const document: ModelDefinition = {
     instructions,
     tools: tools.map(tool => ({
@@ -73,7 +87,13 @@ export function modelLoop(options: LoopOptions): Program<State> {
 
   const ask = (state: State, ctx: TurnContext, more: readonly MessageRef[] = []) => {
     if (state.steps >= maxSteps) return ctx.fail(new TidingsError('E_AGENT_STEPS', `${maxSteps} model calls`).toJSON())
-    const data: ModelRequest = { definition, prev: state.prev, messages: [...state.fresh, ...more], first: { role: 'user', event: ctx.start.id }, window }
+    const data: ModelRequest = {
+      definition,
+      prev: state.prev,
+      messages: [...state.fresh, ...more],
+      first: { role: 'user', event: ctx.start.id },
+      window,
+    }
     ctx.call({ type: 'model.invoke', target: model, data, ...(within !== undefined && { within }) })
   }
 
@@ -84,13 +104,22 @@ export function modelLoop(options: LoopOptions): Program<State> {
     for (const { toolCallId, toolName, input, malformed } of result.toolCalls) {
       const target = tools.get(toolName)
       const problem = !target
-        ? new TidingsError('E_TOOL_UNKNOWN', `there is no tool ${toolName}; there are: ${[...tools.keys()].join(', ') || 'none'}`)
-        : malformed !== undefined && new TidingsError('E_TOOL_INPUT', `the arguments are not JSON: ${malformed.slice(0, 200)}`)
+        ? new TidingsError(
+            'E_TOOL_UNKNOWN',
+            `there is no tool ${toolName}; there are: ${[...tools.keys()].join(', ') || 'none'}`,
+          )
+        : malformed !== undefined &&
+          new TidingsError('E_TOOL_INPUT', `the arguments are not JSON: ${malformed.slice(0, 200)}`)
       if (problem) {
         const event = ctx.emit({ type: 'tool.failed', data: { error: problem.toJSON(), toolCallId, toolName } })
         failed.push({ role: 'tool', event, toolCallId, toolName })
       } else {
-        ctx.call({ type: 'tool.invoke', target: target!, data: { input, toolCallId }, ...(within !== undefined && { within }) })
+        ctx.call({
+          type: 'tool.invoke',
+          target: target!,
+          data: { input, toolCallId },
+          ...(within !== undefined && { within }),
+        })
         called++
       }
     }
@@ -102,7 +131,10 @@ export function modelLoop(options: LoopOptions): Program<State> {
     const parsed = parseOutput(output, result.text)
     if ('value' in parsed) return ctx.complete(parsed.value)
     if (state.misfits >= maxMisfits) return ctx.fail(new TidingsError('E_MODEL_OUTPUT', parsed.problem).toJSON())
-    const event = ctx.emit({ type: 'agent.noted', data: { text: `That does not fit the schema: ${parsed.problem}. Answer again, with JSON only.` } })
+    const event = ctx.emit({
+      type: 'agent.noted',
+      data: { text: `That does not fit the schema: ${parsed.problem}. Answer again, with JSON only.` },
+    })
     ask(state, ctx, [{ role: 'user', event }])
   }
 

@@ -14,6 +14,7 @@ export interface BusOptions {
 
 export interface Published {
   id: string
+  /** Of an event that was there before: the one that it has. */
   correlationid: string
   position: Position
   /** The id was on the log already; nothing was written. */
@@ -41,13 +42,18 @@ export class Bus {
   async publishAll(drafts: readonly Draft[]): Promise<Published[]> {
     const entries = await this.encodeAll(drafts.map(draft => createEvent(draft)))
     const appended = await this.driver.publish(entries)
-    return entries.map(({ event }, i) => ({ id: event.id, correlationid: event.correlationid, ...appended[i]! }))
+    return Promise.all(
+      entries.map(async ({ event: { id, correlationid } }, i) => {
+        const first = appended[i]!.duplicate ? await this.get(id) : undefined
+        return { id, correlationid: first?.correlationid ?? correlationid, ...appended[i]! }
+      }),
+    )
   }
 
   /** Validates and encodes; large data is put into a blob that is durable when this resolves. */
   async encodeAll(events: readonly CloudEvent[]): Promise<Entry[]> {
     const entries = events.map(event => this.encode(event))
-    return entries.some(e => e.json.length > this.#inlineBytes)
+    return entries.some(({ json }) => isLarger(json, this.#inlineBytes))
       ? Promise.all(entries.map(entry => this.#offload(entry)))
       : entries
   }
@@ -58,10 +64,13 @@ export class Bus {
   }
 
   async #offload(entry: Entry): Promise<Entry> {
-    if (entry.json.length <= this.#inlineBytes || entry.event.dataref) return entry
+    if (entry.event.dataref || !isLarger(entry.json, this.#inlineBytes)) return entry
     const bytes = new TextEncoder().encode(JSON.stringify(entry.event.data))
     if (bytes.length > this.#maxBytes)
-      throw new TidingsError('E_EVENT_TOO_LARGE', `${entry.event.type}: ${bytes.length} bytes, at most ${this.#maxBytes}`)
+      throw new TidingsError(
+        'E_EVENT_TOO_LARGE',
+        `${entry.event.type}: ${bytes.length} bytes, at most ${this.#maxBytes}`,
+      )
     if (bytes.length <= this.#inlineBytes) return entry
     const dataref = await this.driver.putBlob(entry.event.tenant, bytes)
     const { data: _, ...envelope } = entry.event
@@ -125,6 +134,10 @@ export class Bus {
     })
   }
 }
+
+// A character is one to three bytes of UTF-8: most texts need no counting.
+const isLarger = (json: string, bytes: number) =>
+  json.length > bytes || (json.length * 3 > bytes && Buffer.byteLength(json) > bytes)
 
 /** Remembers that it was opened since it was last passed, so that no wake-up between two looks is lost. */
 class Gate {

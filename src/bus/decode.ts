@@ -20,7 +20,7 @@ type Rule = (value: unknown) => string | undefined
 const text =
   (max: number): Rule =>
   value =>
-    typeof value === 'string' && value.length > 0 && value.length <= max && !control.test(value)
+    typeof value === 'string' && value.length > 0 && value.length <= max && !control.test(value) && value.isWellFormed()
       ? undefined
       : `must be text of 1 to ${max} characters without control characters`
 const shape =
@@ -73,7 +73,8 @@ export function checkDraft(value: unknown): Draft {
   for (const name of Object.keys(attributes))
     if (!outside.has(name)) throw invalid(name, 'is stamped by the runtime and cannot be sent')
   if (attributes.type === undefined) throw invalid('type', 'is missing')
-  if (isReservedId(String(attributes.id ?? ''))) throw invalid('id', 'has the form of ids that only the runtime mints')
+  if (typeof attributes.id === 'string' && isReservedId(attributes.id))
+    throw invalid('id', 'has the form of ids that only the runtime mints')
   const { specversion: _s, datacontenttype: _d, time: _t, source: _u, ...draft } = attributes
   return { data: null, ...draft } as unknown as Draft
 }

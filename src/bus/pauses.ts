@@ -14,6 +14,7 @@ const lookAgainMs = 2_000
 export class Pauses {
   readonly #bus: Bus
   #paused = new Set<string>()
+  #resumed: string[] = []
   #stop: (() => void) | undefined
 
   constructor(bus: Bus) {
@@ -48,11 +49,18 @@ export class Pauses {
     const key = pauseKey(kind, name)
     for (;;) {
       const { revision, set } = await this.#read()
-      if (set.has(key) === paused) return false
+      if (set.has(key) === paused) {
+        if (!paused) await this.#bus.driver.release({ key })
+        return false
+      }
       if (paused) set.add(key)
       else set.delete(key)
       if (!(await this.#bus.driver.putDocument(documentKey, JSON.stringify([...set]), revision))) continue
-      await this.#bus.publish({ type: paused ? 'control.paused' : 'control.resumed', source: '/control', data: { kind, name } })
+      await this.#bus.publish({
+        type: paused ? 'control.paused' : 'control.resumed',
+        source: '/control',
+        data: { kind, name },
+      })
       this.#bus.signal({ type: 'pauses.changed', data: null })
       await this.#look()
       if (!paused) await this.#bus.driver.release({ key })
@@ -63,10 +71,12 @@ export class Pauses {
   async #look() {
     try {
       const { set } = await this.#read()
-      const resumed = [...this.#paused].filter(key => !set.has(key))
+      const again = this.#resumed
+      this.#resumed = [...this.#paused].filter(key => !set.has(key))
       this.#paused = set
-      // Also from here: what this process parked after the resume, by its older view, would wait for ever.
-      for (const key of resumed) await this.#bus.driver.release({ key })
+      // Also from here, and once more at the next look: what this process parked after the resume, by its older view,
+      // or was about to park, would wait for ever.
+      for (const key of [...again, ...this.#resumed]) await this.#bus.driver.release({ key })
     } catch {
       // The log cannot be read now; the next look will tell.
     }

@@ -40,7 +40,8 @@ export class Workers {
   }
 
   async host({ kind, name, type, limit, rate, handle }: Hosted): Promise<void> {
-    const throttle = rate && new RateLimiterQueue(new RateLimiterMemory({ points: rate.count, duration: rate.per / 1_000 }))
+    const throttle =
+      rate && new RateLimiterQueue(new RateLimiterMemory({ points: rate.count, duration: rate.per / 1_000 }))
     const consumer = await this.#bus.consume({
       group: `${kind}/${name}`,
       filter: [{ types: [type], targets: [name] }],

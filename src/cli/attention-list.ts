@@ -19,7 +19,10 @@ export async function* attentionOf(bus: Bus): AsyncGenerator<Matter> {
 /** Commands that are the next thing to do about it. */
 export function nextFor(matter: Matter): string[] {
   if (matter.kind === 'overdue') return [`tidings run`, `tidings attention cancel ${matter.task}`]
-  const { id, kind, key } = matter
+  const { id, kind, key, reason, event } = matter
+  // The task has failed and its caller knows: only the loop is left to be found.
+  if (/^E_(TASK_HOPS|BUDGET_EXCEEDED)/.test(reason))
+    return [`tidings trace ${event.correlationid}`, `tidings attention discard ${id}`]
   const paused = key === undefined ? null : /^paused\/(\w+)\/(.+)$/.exec(key)
   if (paused) return [`tidings resume ${paused[1]} ${paused[2]}`]
   if (kind === 'parked' && key !== undefined)

@@ -32,15 +32,10 @@ export function report(error: unknown, { json }: Globals): number {
   return code === 'E_USAGE' ? 2 : 1
 }
 
-function told(error: unknown) {
-  if (error instanceof TidingsError) return error
-  const message = error instanceof Error ? error.message : String(error)
-  return {
-    code: 'E_INTERNAL',
-    message,
-    next: 'Nobody expected this. Run it again with TIDINGS_DEBUG=1 to see where it comes from.',
-  }
-}
+const told = (error: unknown) =>
+  error instanceof TidingsError
+    ? error
+    : new TidingsError('E_INTERNAL', error instanceof Error ? error.message : String(error))
 
 /** Aborts when the process is asked to end. Asked again, it ends at once. */
 export function untilAsked(): AbortSignal {

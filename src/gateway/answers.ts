@@ -31,7 +31,7 @@ export function answerFor(thrown: unknown): { status: ContentfulStatusCode; body
     return { status, body: { error: error.toJSON() } }
   }
   process.emitWarning(error instanceof Error ? error : new Error(String(error)))
-  return { status: 500, body: { error: errorData(error, 'E_LOG_UNAVAILABLE') } }
+  return { status: 500, body: { error: errorData(error, 'E_INTERNAL') } }
 }
 
 /** What a client must know beside the body: whether to come again, and that an unread body ends the connection. */

@@ -1,4 +1,9 @@
-import type { JSONValue, LanguageModelV4Message, LanguageModelV4Prompt, LanguageModelV4ToolResultPart } from '@ai-sdk/provider'
+import type {
+  JSONValue,
+  LanguageModelV4Message,
+  LanguageModelV4Prompt,
+  LanguageModelV4ToolResultPart,
+} from '@ai-sdk/provider'
 import type { CloudEvent } from '../event.ts'
 import type { ErrorData } from '../errors.ts'
 import type { MessageRef, ModelResult } from '../tasks/conversation.ts'
@@ -15,13 +20,18 @@ export function messageOf(ref: MessageRef, event: CloudEvent): LanguageModelV4Me
  * The newest messages up to the window, and always the first one. A tool's answer never stands without its call, and
  * answers to one step are one message.
  */
-export function promptOf(instructions: string, messages: readonly LanguageModelV4Message[], window: number): LanguageModelV4Prompt {
+export function promptOf(
+  instructions: string,
+  messages: readonly LanguageModelV4Message[],
+  window: number,
+): LanguageModelV4Prompt {
   let from = Math.max(1, messages.length - window + 1)
   while (messages[from]?.role === 'tool') from++
   const prompt: LanguageModelV4Prompt = [{ role: 'system', content: instructions }]
   for (const message of [...messages.slice(0, 1), ...messages.slice(from)]) {
     const last = prompt.at(-1)!
-    if (message.role === 'tool' && last.role === 'tool') prompt[prompt.length - 1] = { role: 'tool', content: [...last.content, ...message.content] }
+    if (message.role === 'tool' && last.role === 'tool')
+      prompt[prompt.length - 1] = { role: 'tool', content: [...last.content, ...message.content] }
     else prompt.push(message)
   }
   return prompt
@@ -47,7 +57,10 @@ function assistantMessage({ text, toolCalls }: ModelResult): LanguageModelV4Mess
   }
 }
 
-function toolPart({ toolCallId, toolName }: MessageRef & { role: 'tool' }, event: CloudEvent): LanguageModelV4ToolResultPart {
+function toolPart(
+  { toolCallId, toolName }: MessageRef & { role: 'tool' },
+  event: CloudEvent,
+): LanguageModelV4ToolResultPart {
   const data = event.data as { output?: JSONValue; error?: ErrorData }
   return {
     type: 'tool-result',

@@ -57,7 +57,10 @@ export class ModelStation {
     const source = `/models/${model.name}`
     try {
       const result = await this.#ask(model, event)
-      return { outcome: { kind: 'done' }, events: await this.#bus.encodeAll([answerTo(event, source, 'model.result', result)]) }
+      return {
+        outcome: { kind: 'done' },
+        events: await this.#bus.encodeAll([answerTo(event, source, 'model.result', result)]),
+      }
     } catch (thrown) {
       const { error, after } = modelError(thrown)
       if (error.retryable && delivery.attempt < (model.options.attempts ?? defaultAttempts))
@@ -75,7 +78,12 @@ export class ModelStation {
       prompt: promptOf(instructions, messages, request.window),
       abortSignal: AbortSignal.timeout(milliseconds(model.options.timeout ?? defaultTimeout)),
       ...(tools.length > 0 && {
-        tools: tools.map(({ name, description, input }) => ({ type: 'function', name, description, inputSchema: input })),
+        tools: tools.map(({ name, description, input }) => ({
+          type: 'function',
+          name,
+          description,
+          inputSchema: input,
+        })),
       }),
       ...(output && { responseFormat: { type: 'json', schema: output } }),
     }

@@ -1,4 +1,9 @@
-import { APICallError, type LanguageModelV4, type LanguageModelV4CallOptions, type LanguageModelV4ToolCall } from '@ai-sdk/provider'
+import {
+  APICallError,
+  type LanguageModelV4,
+  type LanguageModelV4CallOptions,
+  type LanguageModelV4ToolCall,
+} from '@ai-sdk/provider'
 import { TidingsError } from '../errors.ts'
 import type { ModelResult, ModelToolCall } from '../tasks/conversation.ts'
 
@@ -54,7 +59,8 @@ function parseCall({ toolCallId, toolName, input }: LanguageModelV4ToolCall): Mo
 /** What a provider threw, and how long it asked to be left alone, in ms. */
 export function modelError(error: unknown): { error: TidingsError; after?: number } {
   if (error instanceof TidingsError) return { error }
-  if (!APICallError.isInstance(error)) return { error: new TidingsError('E_MODEL_FAILED', messageOf(error), { cause: error }) }
+  if (!APICallError.isInstance(error))
+    return { error: new TidingsError('E_MODEL_FAILED', messageOf(error), { cause: error }) }
   const after = retryAfter(error.responseHeaders?.['retry-after'])
   return {
     error: new TidingsError('E_MODEL_FAILED', `${error.statusCode ?? 'no answer'}: ${error.message}`, {

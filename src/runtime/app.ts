@@ -37,7 +37,8 @@ export interface App {
 /** The default export of an app file. @throws E_APP_INVALID, E_APP_NAME_TAKEN */
 export function app(options: AppOptions): App {
   const { name = 'app', use, budget, maxHops = 32, retention = '7d' } = options
-  if (!/^[a-z][a-z0-9-]{0,62}$/.test(name)) throw new TidingsError('E_APP_INVALID', `"${name}" is not an app name: lower-case words with dashes`)
+  if (!/^[a-z][a-z0-9-]{0,62}$/.test(name))
+    throw new TidingsError('E_APP_INVALID', `"${name}" is not an app name: lower-case words with dashes`)
   const seen = new Set<string>()
   for (const member of use) {
     if (!['agent', 'tool', 'model', 'trigger'].includes(member?.kind))

@@ -14,7 +14,7 @@ export interface Environment {
   bus: string
 }
 
-/** @throws E_USAGE for a port that is none. */
+/** @throws E_SETTING_INVALID for a port that is none. */
 export function environment(env: NodeJS.ProcessEnv = process.env): Environment {
   return {
     home: resolve(env.TIDINGS_HOME || '.tidings'),
@@ -33,6 +33,7 @@ export async function openBus({ bus, home }: Pick<Environment, 'bus' | 'home'>):
 
 function portOf(name: string, value: string | undefined, fallback: number): number {
   const port = value ? Number(value) : fallback
-  if (!Number.isInteger(port) || port < 0 || port > 65_535) throw new TidingsError('E_USAGE', `${name}=${value} is not a port`)
+  if (!Number.isInteger(port) || port < 0 || port > 65_535)
+    throw new TidingsError('E_SETTING_INVALID', `${name}=${value} is not a port`)
   return port
 }

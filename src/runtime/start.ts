@@ -60,9 +60,19 @@ export async function start(app: App, options: StartOptions = {}): Promise<Runni
     if (hosts.has('agents') && app.agents.length > 0) {
       await publishDefinitions(bus, app)
       const { budget, maxHops } = app
-      await run(new Engine({ bus, group: `app/${app.name}`, programs: app.agents.map(agent => agent.definition), maxHops, budget, pauses }))
+      await run(
+        new Engine({
+          bus,
+          group: `app/${app.name}`,
+          programs: app.agents.map(agent => agent.definition),
+          maxHops,
+          budget,
+          pauses,
+        }),
+      )
     }
-    if (hosts.has('tools')) await run(new ToolStation({ bus, tools: app.tools, pauses, ...(options.module && { module: options.module }) }))
+    if (hosts.has('tools'))
+      await run(new ToolStation({ bus, tools: app.tools, pauses, ...(options.module && { module: options.module }) }))
     if (hosts.has('models')) await run(new ModelStation({ bus, models: app.models, pauses }))
     if (hosts.has('agents')) started.push(startJanitor(bus, milliseconds(app.retention)))
     if (hosts.has('gateway')) {
@@ -88,7 +98,8 @@ export async function start(app: App, options: StartOptions = {}): Promise<Runni
 
 /** What the requests of model agents refer to. The key is a digest of the content, so whoever writes first writes the same. */
 async function publishDefinitions(bus: Bus, app: App): Promise<void> {
-  for (const { needs } of app.agents) if (needs) await bus.driver.putDocument(needs.key, JSON.stringify(needs.document), 0)
+  for (const { needs } of app.agents)
+    if (needs) await bus.driver.putDocument(needs.key, JSON.stringify(needs.document), 0)
 }
 
 function startJanitor(bus: Bus, age: number) {
@@ -100,10 +111,13 @@ function startJanitor(bus: Bus, age: number) {
 function warningsOf(app: App, hosts: ReadonlySet<Role>, durability: Durability): string[] {
   const warnings: string[] = []
   if (durability.survives !== 'power')
-    warnings.push(`A resolved publish survives ${durability.survives === 'process' ? 'a crash, not a power cut' : 'nothing'}: ${durability.detail}`)
+    warnings.push(
+      `A resolved publish survives ${durability.survives === 'process' ? 'a crash, not a power cut' : 'nothing'}: ${durability.detail}`,
+    )
   const tools = new Set(app.tools.map(tool => tool.name))
   for (const { name, needs } of app.agents)
     for (const tool of needs?.tools ?? [])
-      if (!tools.has(tool.name)) warnings.push(`Agent ${name} calls the tool ${tool.name}, which this app does not host: another worker must.`)
+      if (!tools.has(tool.name))
+        warnings.push(`Agent ${name} calls the tool ${tool.name}, which this app does not host: another worker must.`)
   return hosts.size === roles.length ? warnings : warnings.filter(text => !text.startsWith('Agent'))
 }

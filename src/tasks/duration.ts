@@ -8,11 +8,11 @@ export type Bound = Duration | 'forever'
 
 const units = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 
-/** @throws E_USAGE for anything else, negative and non-finite numbers included. */
+/** @throws E_SETTING_INVALID for anything else, negative and non-finite numbers included. */
 export function milliseconds(duration: Duration): number {
   const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(String(duration))
   const ms = match ? Number(match[1]) * units[match[2] as keyof typeof units] : Number(duration)
-  if (!Number.isFinite(ms) || ms < 0) throw new TidingsError('E_USAGE', `"${duration}" is not a duration`)
+  if (!Number.isFinite(ms) || ms < 0) throw new TidingsError('E_SETTING_INVALID', `"${duration}" is not a duration`)
   return ms
 }
 

@@ -8,7 +8,7 @@ import { pauseKey, type Pauses } from '../bus/pauses.ts'
 import { correlationOf, parseId, shardOf, taskId } from '../bus/ids.ts'
 import { Ledger, type Budget } from './budget.ts'
 import { Inbox, Shared, type Input } from './inbox.ts'
-import type { ProgramDefinition, Turn } from './program.ts'
+import type { ProgramDefinition } from './program.ts'
 import { resume, Task } from './task.ts'
 import { expiryOf, type OpenCall, TurnBuilder } from './turn.ts'
 
@@ -39,8 +39,10 @@ export interface EngineOptions {
 }
 
 const maxConflicts = 3
+// With the backoff in between, about forty minutes: longer than two versions of an app overlap.
+const maxHandBacks = 50
 const requests = ['agent.invoke', 'agent.cancel']
-export const answerTypes = [
+const answerTypes = [
   'tool.result', 'tool.failed', 'model.result', 'model.failed', 'agent.task.completed', 'agent.task.failed',
   'agent.task.cancelled',
 ] // biome-ignore format: one list
@@ -94,11 +96,12 @@ export class Engine {
   #deliver(delivery: Delivery) {
     const { event } = delivery
     const task = addressee(event)
-    if (task) return this.#offer(task, { event, shared: new Shared(delivery, 1) })
+    if (task !== undefined) return this.#offer(task, { event, shared: new Shared(delivery, 1) })
     const starts = [...this.#programs.values()].filter(program => startsOn(program, event))
     const shared = new Shared(delivery, Math.max(1, starts.length))
-    if (starts.length === 0) return shared.taken(false)
-    for (const { name } of starts) this.#offer(taskId(event.correlationid, name, event.id), { event, program: name, shared })
+    if (starts.length === 0) return shared.taken(false, unplaced(delivery))
+    for (const { name } of starts)
+      this.#offer(taskId(event.correlationid, name, event.id), { event, program: name, shared })
   }
 
   #offer(task: string, input: Input) {
@@ -150,14 +153,18 @@ export class Engine {
     const now = Date.now()
     let task = this.#hot.get(inbox.task)
     // An answer to a turn that is newer than what is cached: somebody else went on with this task.
-    const look = task ? offered.some(input => this.#sift(task, input) === 'ahead') : woken || inbox.conflicts > 0 || !offered.every(isFirstStart)
+    const look = task
+      ? offered.some(input => this.#sift(task, input) === 'ahead')
+      : woken || inbox.conflicts > 0 || !offered.every(isFirstStart)
     if (look) task = await resume(this.#bus, this.#programs, inbox.task)
     if (inbox.lost) return
     const inputs: Input[] = []
     for (const input of offered) {
       const verdict = this.#sift(task, input)
-      if (verdict === 'ahead') input.shared.taken(false, { kind: 'retry', after: 200, reason: 'the journal lags behind' })
-      else if (verdict === 'take' && !answered(inputs, input) && (task || (await this.#wanted(input)))) inputs.push(input)
+      if (verdict === 'ahead')
+        input.shared.taken(false, { kind: 'retry', after: 200, reason: 'the journal lags behind' })
+      else if (verdict === 'take' && !answered(inputs, input) && (task || (await this.#wanted(input))))
+        inputs.push(input)
       else input.shared.taken(false)
     }
     const agent = task?.identity.program ?? inputs[0]?.program
@@ -166,7 +173,8 @@ export class Engine {
       for (const input of inputs) input.shared.taken(false, outcome)
       return
     }
-    const expired = woken && task && !task.end ? [...task.open.values()].filter(({ until }) => until !== null && until <= now) : []
+    const expired =
+      woken && task && !task.end ? [...task.open.values()].filter(({ until }) => until !== null && until <= now) : []
     if (inputs.length === 0 && expired.length === 0) {
       if (task) this.#keep(task)
       if (woken) await this.#rearm(inbox.task, task)
@@ -179,9 +187,17 @@ export class Engine {
     await this.#decide(inbox, task, inputs, expired, now)
   }
 
-  async #decide(inbox: Inbox, task: Task, inputs: readonly Input[], expired: readonly OpenCall[], now: number): Promise<void> {
+  async #decide(
+    inbox: Inbox,
+    task: Task,
+    inputs: readonly Input[],
+    expired: readonly OpenCall[],
+    now: number,
+  ): Promise<void> {
     const { identity } = task
-    const expiries = expired.filter(call => !inputs.some(({ event }) => event.call === call.id)).map(call => expiryOf(call, identity, now))
+    const expiries = expired
+      .filter(call => !inputs.some(({ event }) => event.call === call.id))
+      .map(call => expiryOf(call, identity, now))
     const embedded = [...inputs.map(({ event }) => event), ...expiries]
     const seen = await Promise.all(embedded.map(event => this.#bus.resolve(event)))
     const builder = new TurnBuilder(identity, task.head + 1, embedded, now)
@@ -196,7 +212,7 @@ export class Engine {
     const turn = builder.build(embedded, wake)
     const [turnEntry, ...events] = await this.#bus.encodeAll([turn, ...builder.events, ...expiries])
     const bytes = turnEntry!.json.length
-    task.advance(turn.data as Turn, bytes)
+    task.advance(turn.data, bytes)
     task.machine.accepted(builder.events)
     const snapshot = !builder.end && task.snapshotDue ? task.snapshot() : undefined
     const outcome: Outcome = refused ? { kind: 'discard', reason: refused } : { kind: 'done' }
@@ -238,7 +254,10 @@ export class Engine {
       return undefined
     }
     if (identity.hops > this.#options.maxHops) {
-      const error = new TidingsError('E_TASK_HOPS', `${identity.hops} tasks in a chain, at most ${this.#options.maxHops}`)
+      const error = new TidingsError(
+        'E_TASK_HOPS',
+        `${identity.hops} tasks in a chain, at most ${this.#options.maxHops}`,
+      )
       builder.fail(error.toJSON())
       return `${error.code}: ${error.message}`
     }
@@ -284,9 +303,15 @@ export class Engine {
   }
 }
 
+/** Another worker of this app takes such events, of a newer version perhaps: it must have the chance. */
+function unplaced({ event, attempt }: Delivery): Outcome {
+  const reason = `no agent in this worker takes ${event.type}${event.target ? ` for ${event.target}` : ''}`
+  return attempt < maxHandBacks ? { kind: 'retry', after: backoff(attempt), reason } : { kind: 'park', reason }
+}
+
 /** The task that an event is for; undefined when it may start some. */
 function addressee(event: CloudEvent): string | undefined {
-  if (event.type === 'agent.cancel') return event.subject ?? 'none'
+  if (event.type === 'agent.cancel') return event.subject ?? ''
   if (event.type === 'agent.invoke' || !event.call) return undefined
   return parseId(event.call)?.task
 }
@@ -315,7 +340,9 @@ function wakeFor(task: Task, stillOpen: readonly OpenCall[], builder: TurnBuilde
   }
   for (const { until } of stillOpen) consider(until)
   for (const { wait } of builder.calls) consider(wait!.until)
-  return next !== undefined && (task.armed === null || task.armed <= builder.now || next < task.armed) ? next : undefined
+  return next !== undefined && (task.armed === null || task.armed <= builder.now || next < task.armed)
+    ? next
+    : undefined
 }
 
 const answered = (inputs: readonly Input[], { event }: Input) =>
@@ -324,6 +351,7 @@ const answered = (inputs: readonly Input[], { event }: Input) =>
 function refusal(error: unknown, task: string, { shared }: Input): Outcome {
   const { code, message } = errorData(error, 'E_PROGRAM_FAILED')
   const reason = `${code}: ${message}`
-  if (error instanceof TidingsError && error.retryable) return { kind: 'retry', after: backoff(shared.delivery.attempt), reason }
+  if (error instanceof TidingsError && error.retryable && shared.delivery.attempt < maxHandBacks)
+    return { kind: 'retry', after: backoff(shared.delivery.attempt), reason }
   return { kind: 'park', reason, key: `task/${task}` }
 }

@@ -44,7 +44,8 @@ export class Task {
     this.end = turn.end
     if (turn.wake !== undefined) this.armed = turn.wake
     for (const input of turn.inputs) if (input.call) this.open.delete(input.call)
-    for (const { id, type, wait } of turn.emits) if (wait) this.open.set(id, { id, type, target: wait.target, until: wait.until })
+    for (const { id, type, wait } of turn.emits)
+      if (wait) this.open.set(id, { id, type, target: wait.target, until: wait.until })
     this.#turnsSince++
     this.#bytesSince += bytes
   }
@@ -69,7 +70,14 @@ export class Task {
     this.#bytesSince = 0
     this.#snapshotBytes = program.length
     const { identity, head, armed, open } = this
-    return JSON.stringify({ name: identity.program, start: identity.start, head, armed, open: [...open.values()], program } satisfies SnapshotState)
+    return JSON.stringify({
+      name: identity.program,
+      start: identity.start,
+      head,
+      armed,
+      open: [...open.values()],
+      program,
+    } satisfies SnapshotState)
   }
 }
 
@@ -119,7 +127,10 @@ export async function resume(bus: Bus, programs: Programs, task: string): Promis
 
 function hosted(programs: Programs, name: string, task: string): ProgramDefinition {
   const definition = programs.get(name)
-  if (!definition) throw new TidingsError('E_PROGRAM_MISMATCH', `task ${task} belongs to ${name}, which is not in this app`)
+  if (!definition)
+    throw new TidingsError('E_PROGRAM_MISMATCH', `task ${task} belongs to ${name}, which is not in this worker`, {
+      retryable: true,
+    })
   return definition
 }
 

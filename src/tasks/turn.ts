@@ -69,7 +69,11 @@ export class TurnBuilder implements TurnContext {
   call({ within, key, ...request }: CallRequest): string {
     const until = boundFrom(this.now, within ?? defaultWait)
     return this.#add(
-      { ...request, replyto: this.#identity.program, ...(until !== null && { deadline: new Date(until).toISOString() }) },
+      {
+        ...request,
+        replyto: this.#identity.program,
+        ...(until !== null && { deadline: new Date(until).toISOString() }),
+      },
       { ...(key !== undefined && { key }), target: request.target, until },
     )
   }
@@ -118,7 +122,11 @@ export class TurnBuilder implements TurnContext {
       const subject = taskId(correlationOf(this.task), call.target, call.id)
       this.#add({ type: 'agent.cancel', target: call.target, subject, data: { reason } }, undefined, cancelId(call.id))
     } else {
-      this.#add({ type: 'call.cancelled', target: call.target, subject: call.id, data: { reason } }, undefined, cancelId(call.id))
+      this.#add(
+        { type: 'call.cancelled', target: call.target, subject: call.id, data: { reason } },
+        undefined,
+        cancelId(call.id),
+      )
     }
   }
 

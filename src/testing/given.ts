@@ -4,7 +4,7 @@ import { createEvent, type CloudEvent } from '../event.ts'
 import { TidingsError, type ErrorCode } from '../errors.ts'
 import { resultId, taskId } from '../bus/ids.ts'
 import type { ModelResult, ModelToolCall } from '../tasks/conversation.ts'
-import type { Machine, RecordedTurn, Turn } from '../tasks/program.ts'
+import type { Machine, RecordedTurn } from '../tasks/program.ts'
 import { Task } from '../tasks/task.ts'
 import { expiryOf, TurnBuilder, type OpenCall } from '../tasks/turn.ts'
 
@@ -13,7 +13,7 @@ import { expiryOf, TurnBuilder, type OpenCall } from '../tasks/turn.ts'
  *
  *     await given(researcher, { input: 'What is a turn?' })
  *       .when(wants('web.search', { q: 'turn' }))
- *       .then([{ type: 'tool.invoke', target: 'web.search', data: { input: { q: 'turn' } } }])
+ *       .emits([{ type: 'tool.invoke', target: 'web.search', data: { input: { q: 'turn' } } }])
  *
  * After every step the whole history is folded into a fresh machine, which must then stand where the live one stands:
  * a program that is not pure fails here.
@@ -36,7 +36,8 @@ const correlationid = '01900000-0000-7000-8000-000000000000'
 const epoch = Date.UTC(2026, 0, 1)
 
 /** The answer of a tool or an agent. */
-export const result = (target: string, output: unknown): Happening => answer(target, ['tool.result', 'agent.task.completed'], { output })
+export const result = (target: string, output: unknown): Happening =>
+  answer(target, ['tool.result', 'agent.task.completed'], { output })
 
 /** The failure of a tool or an agent. */
 export const failed = (target: string, code: ErrorCode, message = code): Happening =>
@@ -48,7 +49,11 @@ export const says = (text: string): Happening => modelAnswer({ text, toolCalls: 
 /** The model wants a tool, or several. */
 export const wants = (...calls: [tool: string, input: unknown][] | [tool: string, input: unknown]): Happening => {
   const list = (Array.isArray(calls[0]) ? calls : [calls]) as [string, unknown][]
-  const toolCalls: ModelToolCall[] = list.map(([name, input], i) => ({ toolCallId: `call-${i}`, toolName: name.replaceAll('.', '_'), input }))
+  const toolCalls: ModelToolCall[] = list.map(([name, input], i) => ({
+    toolCallId: `call-${i}`,
+    toolName: name.replaceAll('.', '_'),
+    input,
+  }))
   return modelAnswer({ text: '', toolCalls, finish: 'tool-calls' })
 }
 
@@ -56,13 +61,23 @@ export const wants = (...calls: [tool: string, input: unknown][] | [tool: string
 export const expires =
   (target: string): Happening =>
   (open, identity, now) =>
-    expiryOf(find(open, call => call.target === target, target), identity, now)
+    expiryOf(
+      find(open, call => call.target === target, target),
+      identity,
+      now,
+    )
 
 /** The task is cancelled from outside. */
 export const cancelled =
   (reason: string): Happening =>
   (_open, identity) =>
-    createEvent({ type: 'agent.cancel', target: identity.program, subject: identity.task, correlationid, data: { reason } })
+    createEvent({
+      type: 'agent.cancel',
+      target: identity.program,
+      subject: identity.task,
+      correlationid,
+      data: { reason },
+    })
 
 /** Starts a scenario. */
 export function given(agent: Agent<never, unknown>, start: Start): Scenario {
@@ -78,7 +93,9 @@ export class Scenario {
   constructor(agent: Agent<never, unknown>, start: Start) {
     this.#agent = agent
     const draft =
-      'event' in start ? start.event : { type: 'agent.invoke', target: agent.name, replyto: 'test', data: { input: start.input } }
+      'event' in start
+        ? start.event
+        : { type: 'agent.invoke', target: agent.name, replyto: 'test', data: { input: start.input } }
     this.#start = createEvent({ id: 'start', correlationid, ...draft })
   }
 
@@ -88,10 +105,13 @@ export class Scenario {
   }
 
   /** What the last step emitted, in order. @throws AssertionError */
-  async then(expected: readonly Expected[]): Promise<readonly CloudEvent[]> {
+  async emits(expected: readonly Expected[]): Promise<readonly CloudEvent[]> {
     const emitted = await this.emitted()
     const seen = emitted.map((event, i) => pick(event, expected[i]))
-    deepStrictEqual(seen, expected.map(each => ({ ...each })))
+    deepStrictEqual(
+      seen,
+      expected.map(each => ({ ...each })),
+    )
     return emitted
   }
 
@@ -101,7 +121,8 @@ export class Scenario {
     const task = new Task(definition, taskId(correlationid, definition.name, this.#start.id), this.#start)
     this.#turns.length = 0
     await this.#turn(task, this.#start)
-    for (const step of this.#steps) await this.#turn(task, step([...task.open.values()], task.identity, epoch + task.head * 1_000))
+    for (const step of this.#steps)
+      await this.#turn(task, step([...task.open.values()], task.identity, epoch + task.head * 1_000))
     await this.#refold(task.machine)
     return this.#turns.at(-1)!.emitted
   }
@@ -111,7 +132,7 @@ export class Scenario {
     const builder = new TurnBuilder(task.identity, task.head + 1, [input], epoch + task.head * 1_000)
     if (input.type === 'agent.cancel') builder.cancel((input.data as { reason: string }).reason)
     else await task.machine.decide([input], builder)
-    const turn = builder.build([input], undefined).data as Turn
+    const turn = builder.build([input], undefined).data
     task.advance(turn, 0)
     task.machine.accepted(builder.events)
     this.#turns.push({ turn, inputs: [input], emitted: builder.events })
@@ -120,7 +141,11 @@ export class Scenario {
   async #refold(live: Machine): Promise<void> {
     const again = this.#agent.definition.machine(this.#start)
     for (const turn of this.#turns) await again.fold(turn)
-    deepStrictEqual(again.snapshot(), live.snapshot(), 'folding the history again gives another state: the program is not pure')
+    deepStrictEqual(
+      again.snapshot(),
+      live.snapshot(),
+      'folding the history again gives another state: the program is not pure',
+    )
   }
 }
 
@@ -128,7 +153,15 @@ function answer(target: string, [tool, agent]: [string, string], data: unknown):
   return (open, { program }) => {
     const call = find(open, each => each.target === target && each.type !== 'model.invoke', target)
     const type = call.type === 'agent.invoke' ? agent : tool
-    return createEvent({ id: resultId(call.id), type, call: call.id, causationid: call.id, target: program, correlationid, data })
+    return createEvent({
+      id: resultId(call.id),
+      type,
+      call: call.id,
+      causationid: call.id,
+      target: program,
+      correlationid,
+      data,
+    })
   }
 }
 
@@ -136,13 +169,22 @@ function modelAnswer(said: Pick<ModelResult, 'text' | 'toolCalls' | 'finish'>): 
   return (open, { program }) => {
     const call = find(open, each => each.type === 'model.invoke', 'the model')
     const data: ModelResult = { model: call.target, usage: { input: 0, output: 0 }, ...said }
-    return createEvent({ id: resultId(call.id), type: 'model.result', call: call.id, causationid: call.id, target: program, correlationid, data })
+    return createEvent({
+      id: resultId(call.id),
+      type: 'model.result',
+      call: call.id,
+      causationid: call.id,
+      target: program,
+      correlationid,
+      data,
+    })
   }
 }
 
 function find(open: readonly OpenCall[], fits: (call: OpenCall) => boolean, what: string): OpenCall {
   const call = open.find(fits)
-  if (!call) throw new Error(`no call of ${what} is open; open are: ${open.map(each => each.target).join(', ') || 'none'}`)
+  if (!call)
+    throw new Error(`no call of ${what} is open; open are: ${open.map(each => each.target).join(', ') || 'none'}`)
   return call
 }
 
@@ -156,6 +198,17 @@ function pick(event: CloudEvent, expected: Expected | undefined): Expected {
 
 /** Of `value`, the keys that `shape` names. */
 function subset(value: unknown, shape: unknown): unknown {
-  if (typeof value !== 'object' || value === null || typeof shape !== 'object' || shape === null || Array.isArray(value)) return value
-  return Object.fromEntries(Object.entries(value).filter(([key]) => key in shape).map(([key, each]) => [key, subset(each, (shape as Record<string, unknown>)[key])]))
+  if (
+    typeof value !== 'object' ||
+    value === null ||
+    typeof shape !== 'object' ||
+    shape === null ||
+    Array.isArray(value)
+  )
+    return value
+  return Object.fromEntries(
+    Object.entries(value)
+      .filter(([key]) => key in shape)
+      .map(([key, each]) => [key, subset(each, (shape as Record<string, unknown>)[key])]),
+  )
 }

@@ -1,3 +1,16 @@
-export { cancelled, expires, failed, given, result, says, wants, type Expected, type Happening, type Scenario, type Start } from './given.ts'
+export {
+  cancelled,
+  expires,
+  failed,
+  given,
+  result,
+  says,
+  wants,
+  type Expected,
+  type Happening,
+  type Scenario,
+  type Start,
+} from './given.ts'
 export * from './conformance/index.ts'
 export { until } from './wait.ts'
+export { openaiServer, type ChatRequest, type OpenAIServer, type RecordedRequest, type Reply } from './openai-server.ts'

@@ -19,7 +19,9 @@ export class Cancellations {
 
   start() {
     this.#unsubscribe = this.#bus.onSignal([{ types: ['call.cancelled'] }], event => {
-      this.#running.get(event.subject ?? '')?.abort(new TidingsError('E_TASK_CANCELLED', 'nobody waits for this call any more'))
+      this.#running
+        .get(event.subject ?? '')
+        ?.abort(new TidingsError('E_TASK_CANCELLED', 'nobody waits for this call any more'))
     })
   }
 

@@ -119,6 +119,7 @@ export class ToolStation {
       hops: event.hops,
       data: null,
     })
-    if (claim.duplicate) throw new TidingsError('E_TOOL_OUTCOME_UNKNOWN', `${event.target} was started before, and its end is not known`)
+    if (claim.duplicate)
+      throw new TidingsError('E_TOOL_OUTCOME_UNKNOWN', `${event.target} was started before, and its end is not known`)
   }
 }

@@ -11,7 +11,11 @@ try {
   const tool = app?.use?.find(member => member.kind === 'tool' && member.name === name) as AnyTool | undefined
   if (!tool) throw new TidingsError('E_APP_INVALID', `${module} has no tool ${name} in its default export`)
   // The thread is ended from outside, so its signal never fires.
-  const inside: ToolContext = { ...context, signal: new AbortController().signal, progress: progress => post({ progress }) }
+  const inside: ToolContext = {
+    ...context,
+    signal: new AbortController().signal,
+    progress: progress => post({ progress }),
+  }
   post({ output: await tool.options.run(input, inside) })
 } catch (error) {
   post({ error: errorData(error, 'E_TOOL_THREW') })

@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads'
-import { errorData, TidingsError } from '../errors.ts'
+import { TidingsError, type ErrorData } from '../errors.ts'
 import type { AnyTool, ToolContext } from './tool.ts'
 
 /** What goes into the thread. */
@@ -11,10 +11,15 @@ export interface ThreadRequest {
 }
 
 /** What comes out of it, progress first, then one end. */
-export type ThreadAnswer = { progress: unknown } | { output: unknown } | { error: ReturnType<typeof errorData> }
+export type ThreadAnswer = { progress: unknown } | { output: unknown } | { error: ErrorData }
 
 /** Runs a tool in a thread of its own, which ends with it; an abort ends it in the middle. */
-export function runInThread(tool: AnyTool, module: string | undefined, input: unknown, context: ToolContext): Promise<unknown> {
+export function runInThread(
+  tool: AnyTool,
+  module: string | undefined,
+  input: unknown,
+  context: ToolContext,
+): Promise<unknown> {
   if (!module)
     throw new TidingsError('E_APP_INVALID', `${tool.name} is blocking: start the app with { module: import.meta.url }`)
   const { signal, progress, ...plain } = context
@@ -29,7 +34,9 @@ export function runInThread(tool: AnyTool, module: string | undefined, input: un
       else reject(new TidingsError('E_TOOL_THREW', answer.error.message))
     })
     worker.on('error', reject)
-    worker.on('exit', code => reject(new TidingsError('E_TOOL_THREW', `the thread of ${tool.name} ended with code ${code}`)))
+    worker.on('exit', code =>
+      reject(new TidingsError('E_TOOL_THREW', `the thread of ${tool.name} ended with code ${code}`)),
+    )
   }).finally(() => {
     signal.removeEventListener('abort', end)
     end()

@@ -50,6 +50,9 @@ export interface AnyTool extends Callable<never, unknown> {
 /** A tool under its name, dotted lower-case words. Hosted by every worker whose app uses it. */
 export function tool<Input, Output>(name: string, options: ToolOptions<Input, Output>): Tool<Input, Output> {
   if (!/^[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)*$/.test(name) || name.length > 64)
-    throw new TidingsError('E_APP_INVALID', `"${name}" is not a tool name: dotted lower-case words, at most 64 characters`)
+    throw new TidingsError(
+      'E_APP_INVALID',
+      `"${name}" is not a tool name: dotted lower-case words, at most 64 characters`,
+    )
   return { kind: 'tool', name, options }
 }

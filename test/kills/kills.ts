@@ -48,13 +48,15 @@ export async function killTest(options: KillOptions): Promise<KillReport> {
         expected.set(correlationid, i)
         await bus.publish({ type: 'kill.started', correlationid, data: { n: i } })
         // Work goes on over the whole time of the kills.
-        while (i + 1 - done.count > 200 || (killed < disturbances && i > (options.tasks * (killed + 1)) / disturbances)) await setTimeout(2)
+        while (i + 1 - done.count > 200 || (killed < disturbances && i > (options.tasks * (killed + 1)) / disturbances))
+          await setTimeout(2)
       }
     })()
     for (; killed < disturbances; killed++) {
       await setTimeout(Math.random() * 120)
       const victim = Math.floor(Math.random() * workers.length)
-      if (killed % Math.ceil(disturbances / Math.max(1, options.stops)) === 1 && options.stops > 0) await stopBeyondLease(workers[victim]!)
+      if (killed % Math.ceil(disturbances / Math.max(1, options.stops)) === 1 && options.stops > 0)
+        await stopBeyondLease(workers[victim]!)
       else {
         workers[victim]!.kill('SIGKILL')
         workers[victim] = await spawnWorker(home, control)
@@ -73,7 +75,9 @@ export async function killTest(options: KillOptions): Promise<KillReport> {
 }
 
 async function spawnWorker(home: string, control: Control): Promise<ChildProcess> {
-  const worker = fork(join(import.meta.dirname, 'worker.ts'), [home, control], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
+  const worker = fork(join(import.meta.dirname, 'worker.ts'), [home, control], {
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+  })
   await new Promise((resolve, reject) => {
     worker.once('message', resolve)
     worker.once('exit', code => reject(new Error(`the worker ended with ${code} before it was ready`)))
@@ -92,7 +96,8 @@ function countCompletions(bus: Bus) {
   const abort = new AbortController()
   const counter = { count: 0, stop: () => abort.abort() }
   void (async () => {
-    for await (const _ of bus.follow(0, [{ types: ['agent.task.completed', 'agent.task.failed'] }], abort.signal)) counter.count++
+    for await (const _ of bus.follow(0, [{ types: ['agent.task.completed', 'agent.task.failed'] }], abort.signal))
+      counter.count++
   })()
   return counter
 }

@@ -23,29 +23,41 @@ export async function verify(bus: Bus, home: string, expected: ReadonlyMap<strin
   for await (const { event } of bus.read({})) {
     events.add(event.id)
     if (event.type === 'task.turn') push(turns, parseId(event.id)!.task, event.data as Turn)
-    if (event.type === 'agent.task.completed' || event.type === 'agent.task.failed') push(ended, event.correlationid, event)
+    if (event.type === 'agent.task.completed' || event.type === 'agent.task.failed')
+      push(ended, event.correlationid, event)
   }
-  const charges = existsSync(join(home, 'charges')) ? readFileSync(join(home, 'charges'), 'utf8').trim().split('\n') : []
+  const charges = existsSync(join(home, 'charges'))
+    ? readFileSync(join(home, 'charges'), 'utf8').trim().split('\n')
+    : []
   return {
     unfinished: [...expected.keys()].filter(correlation => !ended.has(correlation)),
-    wrongResults: [...expected].filter(([correlation, n]) => ended.has(correlation) && !isRight(ended.get(correlation)!, n)).map(([id]) => id),
+    wrongResults: [...expected]
+      .filter(([correlation, n]) => ended.has(correlation) && !isRight(ended.get(correlation)!, n))
+      .map(([id]) => id),
     forks: [...turns].filter(([, journal]) => !isChain(journal) || !isWhole(journal, events)).map(([task]) => task),
-    appliedTwice: [...turns.values()].flatMap(journal => repeated(journal.flatMap(turn => turn.inputs.flatMap(input => input.call ?? [])))),
+    appliedTwice: [...turns.values()].flatMap(journal =>
+      repeated(journal.flatMap(turn => turn.inputs.flatMap(input => input.call ?? []))),
+    ),
     startedTwice: repeated(charges),
     reRuns: charges.length - new Set(charges).size,
   }
 }
 
 export const isClean = (verdict: Verdict) =>
-  [verdict.unfinished, verdict.wrongResults, verdict.forks, verdict.appliedTwice, verdict.startedTwice].every(list => list.length === 0)
+  [verdict.unfinished, verdict.wrongResults, verdict.forks, verdict.appliedTwice, verdict.startedTwice].every(
+    list => list.length === 0,
+  )
 
 // ((n + 1) + (n + 2)) + 1
 const isRight = (ends: CloudEvent[], n: number) =>
-  ends.length === 1 && ends[0]!.type === 'agent.task.completed' && (ends[0]!.data as { output: { sum: number } }).output.sum === 2 * n + 4
+  ends.length === 1 &&
+  ends[0]!.type === 'agent.task.completed' &&
+  (ends[0]!.data as { output: { sum: number } }).output.sum === 2 * n + 4
 
 const isChain = (journal: Turn[]) => journal.every((turn, i) => turn.version === i + 1)
 
-const isWhole = (journal: Turn[], events: ReadonlySet<string>) => journal.every(turn => turn.emits.every(({ id }) => events.has(id)))
+const isWhole = (journal: Turn[], events: ReadonlySet<string>) =>
+  journal.every(turn => turn.emits.every(({ id }) => events.has(id)))
 
 function repeated(ids: readonly string[]): string[] {
   const seen = new Set<string>()

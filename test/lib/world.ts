@@ -18,7 +18,11 @@ export class World {
 
   /** Another worker on the same log: agents, tools and models, nothing that listens on a port. */
   async worker(options: AppOptions, more: StartOptions = {}): Promise<Running> {
-    const running = await start(app({ name: 'test', ...options }), { home: this.home, only: ['agents', 'tools', 'models'], ...more })
+    const running = await start(app({ name: 'test', ...options }), {
+      home: this.home,
+      only: ['agents', 'tools', 'models'],
+      ...more,
+    })
     this.#running.push(running)
     return running
   }
@@ -44,15 +48,25 @@ export async function ask({ bus }: Running, draft: Draft): Promise<CloudEvent> {
 }
 
 /** The end of the task that an event started. */
-export async function ended({ bus }: Pick<Running, 'bus'>, correlation: string, startedBy: string): Promise<CloudEvent> {
+export async function ended(
+  { bus }: Pick<Running, 'bus'>,
+  correlation: string,
+  startedBy: string,
+  within = 5_000,
+): Promise<CloudEvent> {
   let task: string | undefined
-  return until(async () => {
-    for (const event of await eventsOf({ bus }, correlation)) {
-      if (event.type === 'task.turn' && (event.data as { inputs: CloudEvent[] }).inputs[0]?.id === startedBy) task ??= event.id.split(':')[0]!
-      if (task && event.id.startsWith(task) && /^agent\.task\.(completed|failed|cancelled)$/.test(event.type)) return event
-    }
-    return undefined
-  })
+  return until(
+    async () => {
+      for (const event of await eventsOf({ bus }, correlation)) {
+        if (event.type === 'task.turn' && (event.data as { inputs: CloudEvent[] }).inputs[0]?.id === startedBy)
+          task ??= event.id.split(':')[0]!
+        if (task && event.id.startsWith(task) && /^agent\.task\.(completed|failed|cancelled)$/.test(event.type))
+          return event
+      }
+      return undefined
+    },
+    { within },
+  )
 }
 
 export async function eventsOf({ bus }: Pick<Running, 'bus'>, correlation: string): Promise<CloudEvent[]> {
@@ -61,4 +75,5 @@ export async function eventsOf({ bus }: Pick<Running, 'bus'>, correlation: strin
   return events
 }
 
-export const typesOf = (events: readonly CloudEvent[]) => events.map(event => event.type).filter(type => type !== 'task.turn')
+export const typesOf = (events: readonly CloudEvent[]) =>
+  events.map(event => event.type).filter(type => type !== 'task.turn')

@@ -36,7 +36,8 @@ export function htmlText(html: string): string {
       if (silent.has(name)) muted++
       if (name === 'pre') preformatted++
       const level = /^h([1-6])$/.exec(name)?.[1]
-      if (level) start(`${'#'.repeat(Number(level))} `)
+      if (name === 'pre') start('```\n')
+      else if (level) start(`${'#'.repeat(Number(level))} `)
       else if (name === 'title') start('# ')
       else if (name === 'li') start('- ')
       else if (name === 'td' || name === 'th') text += ' | '
@@ -44,7 +45,10 @@ export function htmlText(html: string): string {
     },
     onclosetag(name) {
       if (silent.has(name)) muted--
-      if (name === 'pre') preformatted--
+      if (name === 'pre') {
+        preformatted--
+        text = `${text.trimEnd()}\n\`\`\``
+      }
       if (blocks.has(name) || name === 'li' || name === 'title' || /^h[1-6]$/.test(name)) start('')
     },
     ontext(data) {

@@ -4,6 +4,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { pagesOf } from './extract.ts'
 import { type DocumentFile, documentsIn } from './files.ts'
 import { passagesOf } from './passages.ts'
+import { proseAndCode } from './prose.ts'
 import { type Hit, search } from './search.ts'
 
 export interface Found {
@@ -24,17 +25,19 @@ export interface Refreshed {
 }
 
 /** Raise it when documents would be split otherwise than before: older indexes are then built anew. */
-const version = 1
+const version = 2
 
 const schema = `
-  CREATE TABLE IF NOT EXISTS root (path TEXT PRIMARY KEY) STRICT;
-  CREATE TABLE IF NOT EXISTS documents (path TEXT PRIMARY KEY, mtime REAL, size INTEGER, problem TEXT) STRICT, WITHOUT ROWID;
-  CREATE TABLE IF NOT EXISTS passages (
-    rowid INTEGER PRIMARY KEY, id TEXT UNIQUE, path TEXT, place TEXT
+  CREATE TABLE root (path TEXT PRIMARY KEY) STRICT;
+  CREATE TABLE documents (path TEXT PRIMARY KEY, mtime REAL, size INTEGER, problem TEXT) STRICT, WITHOUT ROWID;
+  CREATE TABLE passages (
+    rowid INTEGER PRIMARY KEY, id TEXT UNIQUE, path TEXT, heading TEXT, place TEXT, text TEXT
   ) STRICT;
-  CREATE INDEX IF NOT EXISTS passages_of ON passages (path);
-  CREATE VIRTUAL TABLE IF NOT EXISTS contents USING fts5 (name, heading, text, tokenize = 'porter unicode61');
+  CREATE INDEX passages_of ON passages (path);
+  CREATE VIRTUAL TABLE contents USING fts5 (name, heading, prose, code, tokenize = 'porter unicode61');
+  PRAGMA user_version = ${version};
 `
+const reset = ['root', 'documents', 'passages', 'contents'].map(table => `DROP TABLE IF EXISTS ${table};`).join(' ')
 
 /** The documents of one folder, in passages, searchable. One file, which can be deleted and comes back. */
 export class Library {
@@ -45,8 +48,10 @@ export class Library {
     mkdirSync(dirname(file), { recursive: true })
     this.#file = file
     this.#db = new DatabaseSync(file)
-    this.#db.exec(`PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; ${schema}`)
-    if (this.#db.prepare('PRAGMA user_version').get()?.user_version !== version) this.#clear()
+    this.#db.exec(`PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL`)
+    this.#transaction(() => {
+      if (this.#db.prepare('PRAGMA user_version').get()?.user_version !== version) this.#db.exec(reset + schema)
+    })
   }
 
   /** The folder that was indexed last. */
@@ -56,8 +61,12 @@ export class Library {
 
   /** Makes the index speak of the folder as it is now; only what is new or has changed is read. */
   async refresh(root: string, progress: (done: number, all: number) => void = () => {}): Promise<Refreshed> {
-    if (this.root !== root) this.#clear()
-    this.#db.prepare('INSERT OR IGNORE INTO root VALUES (?)').run(root)
+    if (this.root !== root) {
+      this.#transaction(() => {
+        this.#db.exec(reset + schema)
+        this.#db.prepare('INSERT INTO root VALUES (?)').run(root)
+      })
+    }
     const files = documentsIn(root, [dirname(this.#file)])
     const known = new Map(
       this.#db
@@ -98,24 +107,13 @@ export class Library {
   }
 
   read(id: string): Found | undefined {
-    const row = this.#db
-      .prepare(
-        'SELECT id, path, place, heading, text FROM passages JOIN contents ON contents.rowid = passages.rowid WHERE id = ?',
-      )
-      .get(id)
-    return row as Found | undefined
+    return this.#db.prepare('SELECT id, path, heading, place, text FROM passages WHERE id = ?').get(id) as
+      | Found
+      | undefined
   }
 
   close() {
     this.#db.close()
-  }
-
-  #clear() {
-    this.#transaction(() =>
-      this.#db.exec(`
-        DELETE FROM root; DELETE FROM documents; DELETE FROM passages; DELETE FROM contents;
-        PRAGMA user_version = ${version}`),
-    )
   }
 
   #forget(path: string) {
@@ -127,11 +125,12 @@ export class Library {
   #store({ path, mtime, size }: DocumentFile, { passages, problem }: Content) {
     this.#forget(path)
     this.#db.prepare('INSERT INTO documents VALUES (?, ?, ?, ?)').run(path, mtime, size, problem)
-    const insert = this.#db.prepare('INSERT INTO passages (id, path, place) VALUES (?, ?, ?)')
-    const index = this.#db.prepare('INSERT INTO contents (rowid, name, heading, text) VALUES (?, ?, ?, ?)')
+    const insert = this.#db.prepare('INSERT INTO passages (id, path, heading, place, text) VALUES (?, ?, ?, ?, ?)')
+    const index = this.#db.prepare('INSERT INTO contents (rowid, name, heading, prose, code) VALUES (?, ?, ?, ?, ?)')
     passages.forEach(({ text, heading, place }, i) => {
-      const { lastInsertRowid } = insert.run(`${citable(path)}#${i + 1}`, path, place)
-      index.run(lastInsertRowid, nameOf(path), heading, text)
+      const { lastInsertRowid } = insert.run(`${citable(path)}#${i + 1}`, path, heading, place, text)
+      const { prose, code } = proseAndCode(text)
+      index.run(lastInsertRowid, nameOf(path), heading, prose, code)
     })
   }
 

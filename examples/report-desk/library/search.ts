@@ -15,16 +15,19 @@ const stopWords = new Set(
 )
 
 const candidates = `
-  SELECT contents.rowid, id, path, name, contents.heading, text, best.score
-  FROM (SELECT rowid, -bm25(contents, 8, 2, 1) AS score FROM contents WHERE contents MATCH ? ORDER BY score DESC LIMIT 100)
-    AS best
+  SELECT contents.rowid AS number, id, path, name, contents.heading, prose, best.score
+  FROM (
+    SELECT rowid, -bm25(contents, 8, 2, 1, 0.25) AS score FROM contents
+    WHERE contents MATCH ? ORDER BY score DESC LIMIT 100
+  ) AS best
   JOIN contents ON contents.rowid = best.rowid JOIN passages ON passages.rowid = best.rowid`
 
-const snippet = `SELECT snippet(contents, 2, '', '', ' … ', 40) AS text FROM contents WHERE contents MATCH ? AND rowid = ?`
+// node:sqlite binds numbers as REAL, and FTS5 takes no notice of a REAL rowid.
+const snippet = `SELECT snippet(contents, 2, '', '', ' … ', 40) AS text FROM contents WHERE contents MATCH ? AND rowid = CAST(? AS INTEGER)`
 
 /**
- * Any of the words, by BM25, with the name of the package and the heading weighing more than the text. Words that stand
- * together as they were asked count once more, and a passage counts in the measure in which it holds all the words.
+ * Any of the words, by BM25: the name of the package and the heading weigh more than the text, and code weighs less. Words
+ * that stand together as they were asked count once more, and a passage counts in the measure in which it holds them all.
  */
 export function search(db: DatabaseSync, query: string, limit: number): Hit[] {
   const words = wordsOf(query).slice(0, 32)
@@ -41,17 +44,17 @@ export function search(db: DatabaseSync, query: string, limit: number): Hit[] {
     .prepare(candidates)
     .all(match)
     .map(row => {
-      const held = wordsOf(`${row.name} ${row.heading} ${row.text}`)
+      const held = wordsOf([row.name, row.heading, row.prose].join(' '))
       const coverage = terms.filter(term => held.some(word => word.startsWith(rootOf(term)))).length / terms.length
       return { row, score: Number(row.score) * (0.25 + coverage) }
     })
-    .toSorted((a, b) => b.score - a.score || Number(a.row.rowid) - Number(b.row.rowid))
+    .toSorted((a, b) => b.score - a.score || Number(a.row.number) - Number(b.row.number))
     .slice(0, limit)
     .map(({ row, score }) => ({
       id: String(row.id),
       path: String(row.path),
       heading: String(row.heading),
-      snippet: String(db.prepare(snippet).get(match, row.rowid!)?.text),
+      snippet: String(db.prepare(snippet).get(match, row.number!)?.text),
       score: Math.round(score * 1000) / 1000,
     }))
 }

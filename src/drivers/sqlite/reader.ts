@@ -22,6 +22,8 @@ export class Reader {
   readonly #exists
   readonly #range
   readonly #head
+  readonly #snapshot
+  readonly #document
 
   constructor(home: string) {
     this.#db = new DatabaseSync(logFile(home), { readOnly: true, timeout: 10_000 })
@@ -33,6 +35,14 @@ export class Reader {
       'SELECT pos, type, target, event FROM log WHERE pos > ? AND pos <= ? ORDER BY pos LIMIT ?',
     )
     this.#head = prepare<{ head: number | null }>(this.#db, 'SELECT max(pos) AS head FROM log')
+    this.#snapshot = prepare<{ version: number; state: string }>(
+      this.#db,
+      'SELECT version, state FROM snapshots WHERE task = ?',
+    )
+    this.#document = prepare<{ revision: number; value: string }>(
+      this.#db,
+      'SELECT revision, value FROM documents WHERE key = ?',
+    )
   }
 
   close(): void {
@@ -59,10 +69,7 @@ export class Reader {
   }
 
   journal(task: string): Journal {
-    const snapshot = prepare<{ version: number; state: string }>(
-      this.#db,
-      'SELECT version, state FROM snapshots WHERE task = ?',
-    ).get(task)
+    const snapshot = this.#snapshot.get(task)
     const records = this.#idsOf(task, turnId(task, (snapshot?.version ?? 0) + 1))
       .filter(({ id }) => isTurnOrEmit(task, id))
       .map(({ pos }) => parse(this.#byPosition.get(pos)!.event))
@@ -70,10 +77,7 @@ export class Reader {
   }
 
   document(key: string): { revision: number; value: string } | undefined {
-    const row = prepare<{ revision: number; value: string }>(
-      this.#db,
-      'SELECT revision, value FROM documents WHERE key = ?',
-    ).get(key)
+    const row = this.#document.get(key)
     return row && { revision: row.revision, value: row.value }
   }
 

@@ -14,7 +14,7 @@ import { TidingsError } from '../../errors.ts'
  * aside      deliveries that wait: delayed (handed out again when due), dead, parked
  * leases     who owns a shard of a sharded group; below `next` everything is settled or aside; up to `suspect` an
  *            owner that died may have handed events out
- * members    open drivers;  consumers  their subscriptions
+ * members    open drivers;  consumers  their subscriptions, each with what it asked for
  */
 const ddl = `
   CREATE TABLE meta(key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
@@ -44,7 +44,7 @@ const ddl = `
   CREATE TABLE members(
     id INTEGER PRIMARY KEY AUTOINCREMENT, pid INTEGER NOT NULL, started TEXT NOT NULL, host TEXT NOT NULL,
     until INTEGER NOT NULL);
-  CREATE TABLE consumers(owner INTEGER PRIMARY KEY, grp TEXT NOT NULL);
+  CREATE TABLE consumers(owner INTEGER PRIMARY KEY, grp TEXT NOT NULL, filter TEXT NOT NULL);
   CREATE TABLE documents(key TEXT PRIMARY KEY, revision INTEGER NOT NULL, value TEXT NOT NULL) WITHOUT ROWID;
 `
 

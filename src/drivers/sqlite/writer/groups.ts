@@ -47,7 +47,7 @@ export class Groups {
     const owner = this.#members.ownerOf(consumer)
     const start = from === 'now' ? desk.store.head + 1 : 1
     const { next } = this.#create.get(group, mode, JSON.stringify(filter), start)!
-    this.#members.join(owner, group)
+    this.#members.join(owner, group, filter)
     if (mode === 'shared') {
       const known = this.#intakes.find(intake => intake instanceof SharedGroup && intake.group === group)
       const intake = (known as SharedGroup | undefined) ?? new SharedGroup(desk, group, filter, Infinity)
@@ -59,6 +59,7 @@ export class Groups {
       this.#consumers.set(consumer, new ShardedConsumer(desk, consumer, owner, group, filter, window))
     }
     this.#changed()
+    this.refilter()
     this.rebalance()
   }
 
@@ -74,6 +75,7 @@ export class Groups {
     this.#members.leave(this.#members.ownerOf(consumer))
     this.#consumers.delete(consumer)
     this.#changed()
+    this.refilter()
     this.rebalance()
   }
 
@@ -123,6 +125,13 @@ export class Groups {
     for (const intake of this.#intakes) if (intake instanceof ShardedConsumer) this.#leases.rebalance(intake)
   }
 
+  /** Members came or went: what their groups ask for may have changed. */
+  refilter(): void {
+    this.#routes.clear()
+    for (const intake of this.#intakes)
+      if (intake instanceof ShardedConsumer) intake.widen(this.#members.filterOf(intake.group))
+  }
+
   /** The local consumer that owns a shard, 0 for none. */
   ownerOf(group: string, shard: number): number {
     for (const intake of this.#intakes)
@@ -162,7 +171,8 @@ export class Groups {
 
   /** This member was taken for dead; its consumers are members again, with nothing in hand. */
   rejoin(): void {
-    for (const [consumer, intake] of this.#consumers) this.#members.join(this.#members.ownerOf(consumer), intake.group)
+    for (const [consumer, intake] of this.#consumers)
+      this.#members.join(this.#members.ownerOf(consumer), intake.group, intake.filter)
   }
 
   reset(): void {

@@ -1,6 +1,7 @@
 import { readFileSync, readlinkSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { prepare } from '../schema.ts'
+import type { Filter } from '../../../pattern.ts'
 import type { Desk } from './intake.ts'
 
 interface Member {
@@ -23,7 +24,7 @@ export class Members {
   readonly #list
   readonly #beat
   readonly #owners
-  readonly #ownersOf
+  readonly #consumersOf
   readonly #deleteConsumer
   readonly #deleteMember
   readonly #freeLeases
@@ -40,11 +41,14 @@ export class Members {
       ON CONFLICT(id) DO UPDATE SET until = excluded.until`,
     )
     this.#owners = prepare<{ owner: number }>(db, 'SELECT owner FROM consumers WHERE owner >= ? AND owner < ?')
-    this.#ownersOf = prepare<{ owner: number }>(db, 'SELECT owner FROM consumers WHERE grp = ? ORDER BY owner')
+    this.#consumersOf = prepare<{ owner: number; filter: string }>(
+      db,
+      'SELECT owner, filter FROM consumers WHERE grp = ? ORDER BY owner',
+    )
     this.#deleteConsumer = prepare(db, 'DELETE FROM consumers WHERE owner = ?')
     this.#deleteMember = prepare(db, 'DELETE FROM members WHERE id = ?')
     this.#freeLeases = prepare(db, 'UPDATE leases SET owner = NULL, suspect = ? WHERE owner = ?')
-    this.#join = prepare(db, 'INSERT OR REPLACE INTO consumers VALUES (?, ?)')
+    this.#join = prepare(db, 'INSERT OR REPLACE INTO consumers VALUES (?, ?, ?)')
     const newId = prepare<{ id: number }>(db, 'INSERT INTO members VALUES (NULL, ?, ?, ?, ?) RETURNING id')
     this.id = newId.get(process.pid, startOf(process.pid), host, Date.now() + leaseMs)!.id
   }
@@ -61,17 +65,26 @@ export class Members {
     return Math.floor(owner / consumersPerMember) === this.id
   }
 
-  join(owner: number, group: string): void {
-    this.#join.run(owner, group)
+  join(owner: number, group: string, filter: Filter): void {
+    this.#join.run(owner, group, JSON.stringify(filter))
   }
 
   /** Consumers of a group, those of dead members left out. */
   ownersOf(group: string): number[] {
+    return this.#alive(group).map(row => row.owner)
+  }
+
+  /**
+   * What any consumer of a group asks for. While versions of an app overlap, whoever owns a shard also takes what only
+   * the others know, and its engine hands it back: skipped, it would be lost to them.
+   */
+  filterOf(group: string): Filter {
+    return this.#alive(group).flatMap(row => JSON.parse(row.filter) as Filter)
+  }
+
+  #alive(group: string) {
     const members = new Set([this.id, ...this.#others.map(other => other.id)])
-    return this.#ownersOf
-      .all(group)
-      .map(row => row.owner)
-      .filter(owner => members.has(Math.floor(owner / consumersPerMember)))
+    return this.#consumersOf.all(group).filter(row => members.has(Math.floor(row.owner / consumersPerMember)))
   }
 
   beat(): void {

@@ -37,7 +37,9 @@ let lastTicket = 0
  */
 export class ShardedConsumer implements Intake {
   readonly group: string
-  readonly matches
+  /** What this consumer asked for itself. */
+  readonly filter: Filter
+  matches
   readonly consumer: number
   readonly owner: number
   readonly shards = new Map<number, Shard>()
@@ -60,6 +62,7 @@ export class ShardedConsumer implements Intake {
     this.consumer = consumer
     this.owner = owner
     this.group = group
+    this.filter = filter
     this.matches = compileFilter(filter)
     this.#window = window
     this.#save = prepare(desk.store.db, 'UPDATE leases SET next = ? WHERE grp = ? AND shard = ? AND owner = ?')
@@ -77,6 +80,11 @@ export class ShardedConsumer implements Intake {
   /** When the low-water should be written even if nothing else is. */
   get saveAt(): number {
     return this.#unsavedSince + saveAfter
+  }
+
+  /** From now on takes what any consumer of the group asks for. */
+  widen(filter: Filter): void {
+    this.matches = compileFilter(filter)
   }
 
   pause(): void {

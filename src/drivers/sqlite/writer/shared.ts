@@ -19,6 +19,7 @@ interface Member {
  */
 export class SharedGroup implements Intake {
   readonly group: string
+  readonly filter: Filter
   readonly matches
   readonly members = new Map<number, Member>()
   limit: number
@@ -38,6 +39,7 @@ export class SharedGroup implements Intake {
   constructor(desk: Desk, group: string, filter: Filter, limit: number) {
     this.#desk = desk
     this.group = group
+    this.filter = filter
     this.matches = compileFilter(filter)
     this.limit = limit
     this.#load = prepare<{ next: number }>(desk.store.db, 'SELECT next FROM groups WHERE name = ?')

@@ -172,6 +172,7 @@ export class Writer {
       this.#groups.rejoin()
     }
     this.#groups.reload()
+    this.#groups.refilter()
     const head = this.#store.newest()
     const rows = head - this.#store.head <= foreignTail ? this.#store.tail(this.#store.head) : undefined
     if (!rows) this.#groups.goBehind()

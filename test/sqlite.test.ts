@@ -5,12 +5,12 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import type { Commit, Delivery, Driver, Subscription } from '../../bus/driver.ts'
-import { correlationOf, taskId, turnId } from '../../bus/ids.ts'
-import { createEvent, type Draft } from '../../event.ts'
-import { until } from '../../testing/wait.ts'
-import { type Faults, FailingCommits, openSqlite, type SqliteOptions } from './index.ts'
-import type { Order, Report, Role } from './sqlite.child.ts'
+import type { Commit, Delivery, Driver, Subscription } from '../src/bus/driver.ts'
+import { correlationOf, taskId, turnId } from '../src/bus/ids.ts'
+import { createEvent, type Draft } from '../src/event.ts'
+import { until } from '../src/testing/wait.ts'
+import { type Faults, FailingCommits, openSqlite, type SqliteOptions } from '../src/drivers/sqlite/index.ts'
+import type { Order, Report, Role } from './lib/sqlite-child.ts'
 
 let home: string
 const open: Driver[] = []
@@ -41,7 +41,7 @@ interface Child {
 }
 
 async function startChild(role: Partial<Role> = {}, shell = ''): Promise<Child> {
-  const script = fileURLToPath(new URL('./sqlite.child.ts', import.meta.url))
+  const script = fileURLToPath(new URL('./lib/sqlite-child.ts', import.meta.url))
   const argument = JSON.stringify({ options: { home }, ...role })
   const child = spawn('/bin/sh', ['-c', `${shell} exec "$0" "$@"`, process.execPath, script, argument], {
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],

@@ -1,7 +1,7 @@
-import type { Delivery } from '../../bus/driver.ts'
-import { turnId, correlationOf } from '../../bus/ids.ts'
-import { createEvent } from '../../event.ts'
-import { openSqlite, type SqliteOptions } from './index.ts'
+import type { Delivery } from '../../src/bus/driver.ts'
+import { turnId, correlationOf } from '../../src/bus/ids.ts'
+import { createEvent } from '../../src/event.ts'
+import { openSqlite, type SqliteOptions } from '../../src/drivers/sqlite/index.ts'
 
 /*
  * Another process for the tests of this driver: subscribes as it is told by its argument, reports what it hears over
@@ -34,7 +34,9 @@ const entry = (type: string, id?: string, correlationid?: string, data: unknown 
   return { event, json: JSON.stringify(event) }
 }
 
-process.on('message', async (order: Order) => {
+process.on('message', (order: Order) => void obey(order))
+
+async function obey(order: Order): Promise<void> {
   if (order === 'close') {
     process.removeAllListeners('message')
     process.disconnect()
@@ -45,7 +47,7 @@ process.on('message', async (order: Order) => {
   const settle = [{ delivery: inHand.get(settling)!, outcome: { kind: 'done' as const } }]
   const result = await driver.commit({ group: 'group', task, expect, turn, events: [], settle })
   report({ kind: 'commit', result })
-})
+}
 
 if (role.mode)
   await driver.subscribe({

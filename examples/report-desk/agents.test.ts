@@ -1,0 +1,102 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { app, type ModelLike, offlineModel, start } from '../../src/index.ts'
+import { agents } from './agents.ts'
+import { Library } from './library/library.ts'
+import { tools } from './tools.ts'
+
+type LanguageModel = Extract<ModelLike, { provider: string }>
+type CallOptions = Parameters<LanguageModel['doStream']>[0]
+
+let folder: string
+let library: Library
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'report-desk-'))
+  library = new Library(join(folder, 'library.sqlite'))
+})
+
+afterEach(() => {
+  library.close()
+  rmSync(folder, { recursive: true, force: true })
+})
+
+/** Asks the desk, with this model in all its agents. */
+async function ask(model: LanguageModel, question: string) {
+  writeFileSync(join(folder, 'lamp.md'), '# Lamp\n\nThe lamp of the lighthouse turns once in thirty seconds.\n')
+  await library.refresh(folder)
+  const kit = tools(library, join(folder, 'reports'), model.modelId)
+  const desk = app({ name: 'desk', use: [...agents(kit, model), ...Object.values(kit)] })
+  const { bus, stop } = await start(desk, { home: join(folder, 'home'), only: ['agents', 'tools', 'models'] })
+  try {
+    const types: string[] = []
+    const { correlationid } = await bus.publish({ type: 'question.asked', data: { question } })
+    for await (const { event } of bus.follow(0, [{ types: ['>'] }], AbortSignal.timeout(20_000))) {
+      types.push(event.target ? `${event.type} ${event.target}` : event.type)
+      if (event.type === 'report.completed' && event.correlationid === correlationid)
+        return { types, report: (await bus.resolve(event)).data as { markdown: string; answered: boolean } }
+    }
+    throw new Error(`no report after: ${types.join(', ')}`)
+  } finally {
+    await stop()
+  }
+}
+
+/** The offline model, with a text of another for the agent whose instructions say this. */
+function withText(instructions: RegExp, text: (prompt: string) => string): LanguageModel & { asked: string[] } {
+  const offline = offlineModel()
+  const asked: string[] = []
+  const doStream = async (options: CallOptions) => {
+    const prompt = JSON.stringify(options.prompt)
+    if (!instructions.test(prompt)) return offline.doStream(options)
+    asked.push(prompt)
+    const usage = { inputTokens: { total: 1 }, outputTokens: { total: 1 } }
+    const parts = [
+      { type: 'stream-start', warnings: [] },
+      { type: 'text-start', id: '1' },
+      { type: 'text-delta', id: '1', delta: text(prompt) },
+      { type: 'text-end', id: '1' },
+      { type: 'finish', finishReason: { unified: 'stop', raw: undefined }, usage },
+    ]
+    return { stream: ReadableStream.from(parts) } as unknown as ReturnType<LanguageModel['doStream']>
+  }
+  return { ...offline, doStream, asked }
+}
+
+const question = 'How often does the lamp of the lighthouse turn?'
+const truth = 'The lamp of the lighthouse turns once in thirty seconds. [lamp.md#1]'
+const invented = 'The lamp of the lighthouse burns whale oil. [lamp.md#1]'
+
+test('more than a dozen calls go to five agents and their tools', async () => {
+  const { types } = await ask(offlineModel(), question)
+  expect(types.filter(type => /^\w+\.invoke /.test(type)).length).toBeGreaterThan(12)
+  for (const name of ['planner', 'researcher', 'writer', 'reviewer']) expect(types).toContain(`agent.invoke ${name}`)
+  expect(types).toEqual(expect.arrayContaining(['tool.invoke library.search', 'tool.invoke library.read']))
+})
+
+test('a model that invents is told so once, and does not get through', async () => {
+  const writer = withText(/You write a report/, () => `## Short answer\n\n${truth}\n\n${invented}`)
+  const { report } = await ask(writer, question)
+  expect(report.markdown).toContain('turns once in thirty seconds. [1]')
+  expect(report.markdown).not.toContain('whale oil')
+  expect(writer.asked).toHaveLength(2)
+  expect(writer.asked[1]).toContain('Removed, since it does not stand in lamp.md#1')
+})
+
+test('a reviewer who is never content sends it back once', async () => {
+  const reviewer = withText(/You review a draft/, () => '{"approved":false,"remarks":["Say more."]}')
+  const { report } = await ask(reviewer, question)
+  expect(report.answered).toBe(true)
+  expect(reviewer.asked).toHaveLength(1)
+})
+
+test('a researcher who invents everything leaves the question unanswered', async () => {
+  const { report } = await ask(
+    withText(/You look up one part/, () => invented),
+    question,
+  )
+  expect(report.answered).toBe(false)
+  expect(report.markdown).toContain('The documents do not answer this question.')
+})

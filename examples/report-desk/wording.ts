@@ -1,0 +1,78 @@
+/** What the events of the desk carry, as far as the terminal shows it. Anybody may publish, so nothing is certain. */
+export interface Said {
+  readonly question?: string
+  readonly subject?: string
+  readonly from?: { readonly address?: string } | string
+  readonly input?: Asking | string
+  readonly output?: Answer | string | null
+  readonly error?: { readonly code: string; readonly message: string }
+  readonly toolCalls?: readonly { readonly toolName: string }[]
+  readonly text?: string
+  readonly usage?: { readonly input: number; readonly output: number }
+  readonly citations?: readonly unknown[]
+  readonly files?: { readonly markdown: string }
+}
+
+interface Asking {
+  readonly question?: string
+  readonly part?: string
+  readonly notes?: readonly unknown[]
+  readonly draft?: string
+  readonly query?: string
+}
+
+interface Answer {
+  readonly id?: string
+  readonly hits?: readonly unknown[]
+  readonly sections?: readonly { readonly statements: readonly unknown[] }[]
+  readonly dropped?: readonly unknown[]
+  readonly files?: object
+  readonly parts?: readonly string[]
+  readonly approved?: boolean
+  readonly remarks?: readonly string[]
+}
+
+export function asked({ input = '' }: Said): string {
+  if (typeof input === 'string') return input
+  const { part, notes, draft, question = '' } = input
+  if (part !== undefined) return part
+  if (notes) return `a report out of ${notes.length} notes${draft === undefined ? '' : ', again'}`
+  return draft === undefined ? question : 'a review of the draft'
+}
+
+/** What a model decided in one step. */
+export function decided({ toolCalls = [], text = '', usage }: Said): string {
+  const wants = `wants ${toolCalls.map(call => call.toolName).join(', ')}`
+  const tokens = usage ? ` (${usage.input} → ${usage.output} tokens)` : ''
+  return `${toolCalls.length > 0 ? wants : `says ${text.length} characters`}${tokens}`
+}
+
+/** What a tool returned, next to what it was asked. */
+export function returned(request: Said, { output }: Said): string {
+  if (typeof output !== 'object' || output === null) return String(output)
+  const { id = 'done', hits, sections, dropped = [], files } = output
+  const query = typeof request.input === 'object' ? request.input.query : ''
+  if (hits) return `“${query}” → ${hits.length} hits`
+  if (files) return 'Markdown and HTML'
+  if (!sections) return id
+  const kept = sections.reduce((sum, { statements }) => sum + statements.length, 0)
+  return `${kept} statements stand in their passages, ${dropped.length} dropped`
+}
+
+/** What came out of an agent. */
+export function concluded({ output }: Said): string {
+  if (typeof output === 'string') return `${output.match(/\[[^[\]]+#\d+\]/g)?.length ?? 'no'} quotations`
+  const { parts, approved, remarks = [] } = output ?? {}
+  if (parts) return `plans: ${parts.join(' · ')}`
+  if (approved === undefined) return 'done'
+  return approved ? 'approves' : `sends it back: ${remarks.join(' ')}`
+}
+
+export function published({ citations = [], files }: Said): string {
+  const says = citations.length > 0 ? `cites ${citations.length} passages` : 'says that the documents do not answer'
+  return `${says}: ${files?.markdown}`
+}
+
+export const problem = ({ error }: Said): string => `${error?.code}: ${error?.message}`
+
+export const sender = ({ from }: Said): string => (typeof from === 'string' ? from : from?.address) ?? 'unknown'
