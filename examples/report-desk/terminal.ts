@@ -58,7 +58,11 @@ export class Live {
     if (!line) return undefined
     const seconds = ((Date.parse(event.time) - this.#since.get(correlationid)!) / 1000).toFixed(2)
     const color = colors[line.who.split(' ')[0]!] ?? 'gray'
-    const text = line.text.replace(/\s+/g, ' ').trim()
+    // Subjects and questions come from anybody: nothing in them may steer the terminal.
+    const text = stripVTControlCharacters(line.text)
+      .replace(/\s+/g, ' ')
+      .replace(/\p{Cc}/gu, '')
+      .trim()
     const start = [
       styleText('dim', `${correlationid.slice(-4)} ${seconds.padStart(7)}s`),
       styleText(color, line.who.padEnd(13)),

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { tool, TidingsError } from '../../src/index.ts'
-import { checkCitations } from './citations.ts'
+import { checkCitations, draftOf } from './citations.ts'
 import type { Library } from './library/library.ts'
 import { writeReport } from './report.ts'
 
@@ -16,6 +16,7 @@ export function tools(library: Library, reports: string, model: string) {
     if (!found) throw new TidingsError('E_NOT_FOUND', `the library has no passage ${id}`)
     return found
   }
+  const checked = (draft: string) => checkCitations(draft, id => library.read(id)?.text)
 
   const search = tool('library.search', {
     description: 'Full-text search in the documents. Returns the best passages, each with its id and a snippet.',
@@ -35,7 +36,7 @@ export function tools(library: Library, reports: string, model: string) {
   const check = tool('citations.check', {
     description: 'Keeps of a draft only the sentences that stand word for word in the passages that they cite.',
     input: z.object({ draft: z.string() }),
-    run: ({ draft }) => checkCitations(draft, id => library.read(id)?.text),
+    run: ({ draft }) => checked(draft),
   })
 
   const write = tool('report.write', {
@@ -45,8 +46,11 @@ export function tools(library: Library, reports: string, model: string) {
       sections: z.array(section).readonly(),
       unanswered: z.array(z.string()).readonly(),
     }),
-    run: (report, { event }) =>
-      writeReport({ ...report, model }, passage, { folder: reports, key: event.correlationid.slice(-8) }),
+    run({ question, sections, unanswered }, { event }) {
+      // Once more: the documents may have changed while the desk was down.
+      const draft = { question, sections: checked(draftOf(sections)).sections, unanswered, model }
+      return writeReport(draft, passage, { folder: reports, key: event.correlationid.slice(-8) })
+    },
   })
 
   return { search, read, check, write }

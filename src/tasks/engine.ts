@@ -95,13 +95,21 @@ export class Engine {
 
   #deliver(delivery: Delivery) {
     const { event } = delivery
-    const task = addressee(event)
-    if (task !== undefined) return this.#offer(task, { event, shared: new Shared(delivery, 1) })
+    const task = this.#addressee(event)
     const starts = [...this.#programs.values()].filter(program => startsOn(program, event))
-    const shared = new Shared(delivery, Math.max(1, starts.length))
-    if (starts.length === 0) return shared.taken(false, unplaced(delivery))
+    const takers = starts.length + (task === undefined ? 0 : 1)
+    const shared = new Shared(delivery, Math.max(1, takers))
+    if (takers === 0) return shared.taken(false, unplaced(delivery))
+    if (task !== undefined) this.#offer(task, { event, shared })
     for (const { name } of starts)
       this.#offer(taskId(event.correlationid, name, event.id), { event, program: name, shared })
+  }
+
+  /** The task of this app that an event answers or cancels. */
+  #addressee(event: CloudEvent): string | undefined {
+    if (event.type === 'agent.invoke' || !this.#programs.has(event.target ?? '')) return undefined
+    if (event.type === 'agent.cancel') return event.subject ?? ''
+    return event.call && parseId(event.call)?.task
   }
 
   #offer(task: string, input: Input) {
@@ -181,7 +189,10 @@ export class Engine {
       return
     }
     if (!task) {
-      const [{ event, program }] = inputs as [Input]
+      const [{ event, program, shared }] = inputs as [Input]
+      const tooFar = this.#tooFar(event.hops + 1)
+      // Nobody waits for an answer: saying that it failed could start the next round of the loop.
+      if (tooFar && !event.replyto) return shared.taken(false, { kind: 'discard', reason: tooFar.message })
       task = new Task(this.#programs.get(program!)!, inbox.task, await this.#bus.resolve(event))
     }
     await this.#decide(inbox, task, inputs, expired, now)
@@ -253,27 +264,30 @@ export class Engine {
       builder.cancel((cancel.data as { reason?: string } | null)?.reason ?? 'cancelled')
       return undefined
     }
-    if (identity.hops > this.#options.maxHops) {
-      const error = new TidingsError(
-        'E_TASK_HOPS',
-        `${identity.hops} tasks in a chain, at most ${this.#options.maxHops}`,
-      )
-      builder.fail(error.toJSON())
-      return `${error.code}: ${error.message}`
+    const tooFar = this.#tooFar(identity.hops)
+    if (tooFar) {
+      builder.fail(tooFar.toJSON())
+      return tooFar.message
     }
     await task.machine.decide(inputs, builder)
     if (builder.version > task.machine.maxTurns && !builder.end)
       builder.fail(new TidingsError('E_TASK_TURNS', `more than ${task.machine.maxTurns} turns`).toJSON())
     const broke = await this.#ledger.refuses(identity.start.correlationid, builder.calls.length)
     if (!broke) return undefined
-    const error = new TidingsError('E_BUDGET_EXCEEDED', `correlation ${identity.start.correlationid}: ${broke}`)
+    const error = new TidingsError('E_BUDGET_EXCEEDED', `E_BUDGET_EXCEEDED: ${broke}`)
     builder.replace(error.toJSON())
-    return `${error.code}: ${error.message}`
+    return error.message
   }
 
   /** Whether somebody still waits for the task that this input would start. */
   async #wanted({ event, shared }: Input) {
     return event.type !== 'agent.invoke' || isWanted(this.#bus, shared.delivery)
+  }
+
+  #tooFar(hops: number): TidingsError | undefined {
+    const { maxHops } = this.#options
+    if (hops <= maxHops) return undefined
+    return new TidingsError('E_TASK_HOPS', `E_TASK_HOPS: ${hops} tasks in a chain, at most ${maxHops}`)
   }
 
   async #rearm(id: string, task: Task | undefined) {
@@ -309,18 +323,13 @@ function unplaced({ event, attempt }: Delivery): Outcome {
   return attempt < maxHandBacks ? { kind: 'retry', after: backoff(attempt), reason } : { kind: 'park', reason }
 }
 
-/** The task that an event is for; undefined when it may start some. */
-function addressee(event: CloudEvent): string | undefined {
-  if (event.type === 'agent.cancel') return event.subject ?? ''
-  if (event.type === 'agent.invoke' || !event.call) return undefined
-  return parseId(event.call)?.task
-}
-
 /** A start that was never handed out before has no journal; were it otherwise, the fence would say so. */
 const isFirstStart = ({ program, shared }: Input) => program !== undefined && shared.delivery.attempt === 1
 
 function startsOn(program: ProgramDefinition, event: CloudEvent): boolean {
-  if (event.type === 'agent.invoke') return event.target === program.name
+  if (event.type === 'agent.invoke' && event.target === program.name) return true
+  // What becomes of an agent's tasks does not start the same agent: it would never end.
+  if (event.type.startsWith('agent.') && event.source === `/agents/${program.name}`) return false
   return program.on.some(pattern => matchesType(pattern, event.type))
 }
 

@@ -40,7 +40,7 @@ export class Line {
   submit(op: Op, entries: readonly Entry[] = none): Promise<Result> {
     if (this.#dead) return Promise.reject(this.#dead)
     if (this.#outgoing.length === 0) setImmediate(() => this.#flush())
-    if (this.#outgoing.push(op) >= 16) this.#flush()
+    if (this.#outgoing.push(op) >= 32) this.#flush()
     return new Promise((resolve, reject) => this.#pending.push({ entries, resolve, reject }))
   }
 

@@ -30,9 +30,9 @@ export class Reader {
     this.#byId = prepare<LogRow>(this.#db, 'SELECT pos, event FROM log WHERE id = ?')
     this.#byPosition = prepare<LogRow>(this.#db, 'SELECT pos, event FROM log WHERE pos = ?')
     this.#exists = prepare(this.#db, 'SELECT 1 FROM log WHERE id = ?')
-    this.#range = prepare<LogRow & { type: string; target: string | null }>(
+    this.#range = prepare<{ pos: number; type: string; target: string | null }>(
       this.#db,
-      'SELECT pos, type, target, event FROM log WHERE pos > ? AND pos <= ? ORDER BY pos LIMIT ?',
+      'SELECT pos, type, target FROM log WHERE pos > ? AND pos <= ? ORDER BY pos LIMIT ?',
     )
     this.#head = prepare<{ head: number | null }>(this.#db, 'SELECT max(pos) AS head FROM log')
     this.#snapshot = prepare<{ version: number; state: string }>(
@@ -182,13 +182,16 @@ export class Reader {
     let left = limit
     let from = after
     while (left > 0) {
-      const rows = this.#range.all(from, until, matches ? page : Math.min(page, left))
+      const size = matches ? page : Math.min(page, left)
+      const rows = this.#range.all(from, until, size)
       for (const row of rows) {
         if (matches && !matches(row)) continue
-        yield stored(row)
+        const found = this.#byPosition.get(row.pos)
+        if (!found) continue
+        yield stored(found)
         if (--left === 0) return
       }
-      if (rows.length === 0) return
+      if (rows.length < size) return
       from = rows.at(-1)!.pos
       await breath()
     }

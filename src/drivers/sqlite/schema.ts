@@ -6,7 +6,7 @@ import { TidingsError } from '../../errors.ts'
 /*
  * log        every event, by position. Ids made by the runtime begin with their correlation, so the unique index on
  *            the id finds them; only events from outside need the second, partial index.
- * live       unfinished tasks: head version, wake-up, and the position from which the log must be kept for them
+ * live       unfinished tasks: wake-up, and the position from which the log must be kept for them
  * seals      finished tasks whose first turn was purged, for as long again as events are kept
  * snapshots  the latest snapshot of a live task
  * groups     consumer groups; `next` is the first position that a shared group has not looked at
@@ -23,7 +23,7 @@ const ddl = `
     shard INTEGER NOT NULL, event TEXT NOT NULL);
   CREATE INDEX log_origin ON log(correlation) WHERE substr(id, 1, 36) <> correlation;
   CREATE TABLE live(
-    task TEXT PRIMARY KEY, grp TEXT NOT NULL, shard INTEGER NOT NULL, pos INTEGER NOT NULL, version INTEGER NOT NULL,
+    task TEXT PRIMARY KEY, grp TEXT NOT NULL, shard INTEGER NOT NULL, pos INTEGER NOT NULL,
     wake INTEGER) WITHOUT ROWID;
   CREATE INDEX live_wake ON live(wake, task) WHERE wake IS NOT NULL;
   CREATE TABLE seals(task TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
@@ -49,6 +49,9 @@ const ddl = `
 `
 
 const schemaVersion = 1
+
+/** Pages of 8 KiB after which the write-ahead log is copied into the file and starts over. */
+export const walPages = 1_000
 
 export const logFile = (home: string) => join(home, 'log.db')
 
@@ -88,11 +91,21 @@ function prepareLog(file: string, shards: number): number {
         db.exec(`PRAGMA user_version = ${schemaVersion}`)
       }
       db.exec('COMMIT')
+      stretch(db)
     }
     return prepare<{ value: number }>(db, `SELECT value FROM meta WHERE key = 'shards'`).get()!.value
   } finally {
     db.close()
   }
+}
+
+/**
+ * Lets the write-ahead log grow to the size at which it starts over, before anybody waits for it: an fsync of a file
+ * that grows costs twice as much.
+ */
+function stretch(db: DatabaseSync): void {
+  db.exec(`CREATE TABLE stretch(x); INSERT INTO stretch VALUES (zeroblob(${walPages * 8_192})); DROP TABLE stretch`)
+  db.exec('PRAGMA wal_checkpoint(RESTART)')
 }
 
 /** Another process may be making the same log; SQLite's own patience does not cover the change to WAL. */

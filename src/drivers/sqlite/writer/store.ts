@@ -1,7 +1,7 @@
 import { DatabaseSync } from 'node:sqlite'
 import { shardOf } from '../../../bus/ids.ts'
 import { FailingCommits } from '../faults.ts'
-import { isBusy, logFile, prepare } from '../schema.ts'
+import { isBusy, logFile, prepare, walPages } from '../schema.ts'
 import type { Rows, WriterOptions } from '../protocol.ts'
 
 /** An event on its way to those who want it: just stored by op `op` as its row `index`, or read back as `json`. */
@@ -38,7 +38,7 @@ export class Store {
 
   constructor(options: WriterOptions) {
     this.db = new DatabaseSync(logFile(options.home), { timeout: 10_000 })
-    this.db.exec(`PRAGMA synchronous = ${options.synchronous}; PRAGMA wal_autocheckpoint = 4000;
+    this.db.exec(`PRAGMA synchronous = ${options.synchronous}; PRAGMA wal_autocheckpoint = ${walPages};
       PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY`)
     this.shards = options.shards
     this.#failing = options.faults.commits && new FailingCommits(options.faults.commits)

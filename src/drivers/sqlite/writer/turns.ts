@@ -1,4 +1,4 @@
-import { correlationOf } from '../../../bus/ids.ts'
+import { correlationOf, turnId } from '../../../bus/ids.ts'
 import type { WireFaults } from '../faults.ts'
 import type { Op, Settlement } from '../protocol.ts'
 import { prepare } from '../schema.ts'
@@ -11,10 +11,11 @@ export class Turns {
   readonly #store: Store
   readonly #faults: WireFaults
   readonly #areLost: (settlements: readonly Settlement[]) => boolean
-  readonly #head
+  readonly #live
   readonly #seal
   readonly #start
-  readonly #advance
+  readonly #wake
+  readonly #keepFrom
   readonly #finish
   readonly #snapshot
   readonly #dropSnapshot
@@ -24,39 +25,39 @@ export class Turns {
     this.#faults = faults
     this.#areLost = areLost
     const { db } = store
-    this.#head = prepare<{ version: number; wake: number | null }>(db, 'SELECT version, wake FROM live WHERE task = ?')
+    this.#live = prepare(db, 'SELECT 1 FROM live WHERE task = ?')
     this.#seal = prepare(db, 'SELECT 1 FROM seals WHERE task = ?')
-    this.#start = prepare(db, 'INSERT OR REPLACE INTO live VALUES (?, ?, ?, ?, ?, ?)')
-    this.#advance = prepare(db, 'UPDATE live SET version = ?, wake = ?, pos = ifnull(?, pos) WHERE task = ?')
+    this.#start = prepare(db, 'INSERT OR REPLACE INTO live VALUES (?, ?, ?, ?, ?)')
+    this.#wake = prepare(db, 'UPDATE live SET wake = ? WHERE task = ?')
+    this.#keepFrom = prepare(db, 'UPDATE live SET pos = ? WHERE task = ?')
     this.#finish = prepare(db, 'DELETE FROM live WHERE task = ?')
     this.#snapshot = prepare(db, 'INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?)')
     this.#dropSnapshot = prepare(db, 'DELETE FROM snapshots WHERE task = ?')
   }
 
   /**
-   * A task that is not live takes its first turn only, and that only if it has left no trace: neither the turn on the
-   * log nor the seal that the janitor left when it purged it.
+   * The turns on the log say where a task is. One that is not live takes its first turn only, and that only if it has
+   * left no trace: neither the turn nor the seal that the janitor left when it purged it.
    */
   accepts([, , task, expect, , , , settlements, rows]: CommitOp): boolean {
     if (this.#faults.dropFence) return true
     if (this.#areLost(settlements)) return false
-    const live = this.#head.get(task)
-    if (live) return live.version === expect
-    return expect === 0 && this.#store.find(rows[0] as string) === 0 && !this.#seal.get(task)
+    if (this.#store.find(rows[0] as string) !== 0) return false
+    if (this.#live.get(task)) return this.#store.find(turnId(task, expect)) !== 0
+    return expect === 0 && !this.#seal.get(task)
   }
 
   /** Records the head of the task, whose turn lies at `pos` now. A snapshot ends the need for the turns before it. */
   record([, group, task, expect, wake, snapshot, end]: CommitOp, pos: number): void {
-    const version = expect + 1
     if (end) {
       this.#finish.run(task)
       this.#dropSnapshot.run(task)
       return
     }
-    const live = this.#head.get(task)
-    const next = wake === undefined ? (live?.wake ?? null) : wake
-    if (!live) this.#start.run(task, group, this.#store.shardOf(correlationOf(task)), pos, version, next)
-    else this.#advance.run(version, next, snapshot === undefined ? null : pos, task)
-    if (snapshot !== undefined) this.#snapshot.run(task, version, snapshot)
+    if (expect === 0) this.#start.run(task, group, this.#store.shardOf(correlationOf(task)), pos, wake ?? null)
+    else if (wake !== undefined) this.#wake.run(wake, task)
+    if (snapshot === undefined) return
+    this.#snapshot.run(task, expect + 1, snapshot)
+    this.#keepFrom.run(pos, task)
   }
 }
