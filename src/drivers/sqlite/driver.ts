@@ -31,6 +31,7 @@ export class SqliteDriver implements Driver {
   readonly #blobs: Blobs
   readonly #signals: Signals
   readonly #onAppend = new Set<() => void>()
+  #readersTold = false
   #closing: Promise<void> | undefined
 
   constructor(options: WriterOptions) {
@@ -44,7 +45,7 @@ export class SqliteDriver implements Driver {
         this.#consumers.shardsChanged(reply)
         for (let i = 0; i < done.length; i++) done[i]!.resolve(reply.results[i]!)
         this.#consumers.handOut(reply, done)
-        if (reply.grew) for (const callback of this.#onAppend) callback()
+        if (reply.grew) this.#tellReaders()
       },
       onFailure: () => this.#consumers.lost(),
     })
@@ -169,6 +170,18 @@ export class SqliteDriver implements Driver {
     const { journal, synchronous } = (await this.#line.submit(['durability'])) as Settings
     const detail = `journal_mode=${journal} synchronous=${synchronousNames[synchronous] ?? synchronous}`
     return { survives: journal === 'wal' && synchronous >= 2 ? 'power' : 'process', detail }
+  }
+
+  /** Readers come after workers: what the hand-outs lead to goes to the writer first, and many appends are one call. */
+  #tellReaders(): void {
+    if (this.#readersTold) return
+    this.#readersTold = true
+    setImmediate(() =>
+      setImmediate(() => {
+        this.#readersTold = false
+        for (const callback of this.#onAppend) callback()
+      }),
+    )
   }
 
   close(): Promise<void> {
