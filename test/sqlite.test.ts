@@ -209,7 +209,7 @@ describe('a transaction that fails', () => {
   })
 
   it('happens when the disk is full', async () => {
-    const child = await startChild({ fill: 20_000 }, 'ulimit -f 2000;')
+    const child = await startChild({ fill: 100_000 }, 'ulimit -f 24000;')
     const report = await until(() => child.of('refused')[0], { within: 20_000 })
     expect(report).toMatchObject(refused)
     expect(report.stored).toBeGreaterThan(0)

@@ -33,6 +33,8 @@ export class Store {
   readonly shards: number
   head = 0
   readonly #failing: FailingCommits | null
+  readonly #synchronous: WriterOptions['synchronous']
+  #durable = true
   #changes = 0
   #dataVersion = 0
 
@@ -41,6 +43,7 @@ export class Store {
     this.db.exec(`PRAGMA synchronous = ${options.synchronous}; PRAGMA wal_autocheckpoint = ${walPages};
       PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY`)
     this.shards = options.shards
+    this.#synchronous = options.synchronous
     this.#failing = options.faults.commits && new FailingCommits(options.faults.commits)
     this.#insert = prepare(this.db, 'INSERT INTO log VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT(id) DO NOTHING')
     this.#find = prepare(this.db, 'SELECT pos FROM log WHERE id = ?')
@@ -65,8 +68,12 @@ export class Store {
   readonly #version
   readonly #newest
 
-  /** Waits as long as another process writes: a busy log is not a failed one. */
-  begin(): void {
+  /**
+   * Waits as long as another process writes: a busy log is not a failed one. A transaction that nobody was promised
+   * anything of, since it only claims and beats, need not be durable: with the power its members are gone, too.
+   */
+  begin(durable: boolean): void {
+    this.#sync(durable)
     for (;;) {
       try {
         this.db.exec('BEGIN IMMEDIATE')
@@ -84,6 +91,12 @@ export class Store {
     if (wrote) this.#failing?.strike()
     this.db.exec('COMMIT')
     return wrote
+  }
+
+  #sync(durable: boolean): void {
+    if (this.#durable === durable) return
+    this.#durable = durable
+    this.db.exec(`PRAGMA synchronous = ${durable ? this.#synchronous : 'normal'}`)
   }
 
   rollback(): void {

@@ -73,7 +73,7 @@ export class Writer {
   /** Runs ops in one transaction. When it throws, nothing of it was stored; call `recover` then. */
   transact(ops: readonly Op[]): { reply: Reply; wrote: boolean } {
     this.desk.now = Date.now()
-    this.#store.begin()
+    this.#store.begin(ops.length > 0)
     const headBefore = this.#store.head
     if (this.#store.isStale) this.#catchUp()
     if (this.#beatDue) this.#beat()
@@ -254,11 +254,11 @@ export class Writer {
     for (const settlement of op[7]) this.#groups.settle(settlement)
     this.#groups.persist(true)
     this.#store.commit()
-    this.#store.begin()
+    this.#store.begin(true)
     this.#turns.record(op, this.#store.head + 1)
     this.#append(op[8].slice(0, rowWidth), at, 0)
     this.#store.commit()
-    this.#store.begin()
+    this.#store.begin(true)
     this.#append(op[8].slice(rowWidth), at, 1)
   }
 
