@@ -11,7 +11,8 @@ export const errors = {
   E_APP_INVALID: 'The app file cannot be used. Its default export must be app({ use: [...] }).',
   E_APP_NAME_TAKEN:
     'Two members of the app carry one name. Names of agents, tools and models must be unique among their kind.',
-  E_PORT_IN_USE: 'The port is taken. Choose another (TIDINGS_PORT, TIDINGS_SMTP_PORT), or start without it: tidings run --only agents,tools,models.',
+  E_PORT_IN_USE:
+    'The port is taken. Choose another (TIDINGS_PORT, TIDINGS_SMTP_PORT), or start without it: tidings run --only agents,tools,models.',
   E_PROGRAM_MISMATCH:
     'The code no longer fits the recorded turns of this task. Run the version that wrote them, then `tidings attention retry`.',
   E_PROGRAM_VERSION:

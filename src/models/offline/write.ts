@@ -30,11 +30,10 @@ export function writeReport({ question, notes }: Material): string {
   return [title, '## Short answer', ...short.map(render), ...sections, ...missing(question, notes)].join('\n\n')
 }
 
-/** The one or two units that cover the question best; what only leads up to something is no answer. */
+/** The one or two units that cover the question best, what it names included. */
 function shortAnswer(question: string, units: readonly Unit[]): Unit[] {
-  const wanted = concepts(question).filter(concept => !concept.named)
-  const coverage = ({ text }: Unit) =>
-    wanted.filter(concept => occurs(concept, stems(text))).length - (text.endsWith(':') ? 1 : 0)
+  const wanted = concepts(question)
+  const coverage = ({ text }: Unit) => wanted.filter(concept => occurs(concept, stems(text))).length
   const [first, ...rest] = units.toSorted((a, b) => coverage(b) - coverage(a))
   const second = rest.find(unit => first && !sameSentence(unit.text, first.text))
   return [first, units.length > 3 ? second : undefined].filter(unit => unit !== undefined)
