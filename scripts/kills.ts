@@ -11,7 +11,7 @@ const { values } = parseArgs({
   options: {
     tasks: { type: 'string', default: '2000' },
     kills: { type: 'string', default: '200' },
-    stops: { type: 'string', default: '4' },
+    stops: { type: 'string', default: '10' },
     workers: { type: 'string', default: '3' },
     controls: { type: 'string', default: 'none,fence,dedup,transaction' },
   },
@@ -31,8 +31,8 @@ for (const control of values.controls.split(',') as Control[]) {
   const clean = isClean(report)
   const asExpected = clean === (control === 'none')
   if (!asExpected) bad++
-  const { unfinished, wrongResults, forks, appliedTwice, startedTwice, killed, seconds } = report
-  const counts = { unfinished, wrongResults, forks, appliedTwice, startedTwice }
+  const { unfinished, wrongResults, forks, appliedTwice, neverApplied, startedTwice, killed, seconds } = report
+  const counts = { unfinished, wrongResults, forks, appliedTwice, neverApplied, startedTwice }
   const text = Object.entries(counts).map(([name, list]) => `${name} ${list.length}`)
   console.log(
     `${asExpected ? 'as it must be' : 'NOT AS IT MUST BE'}: control ${control}, ${killed} disturbances, ${seconds.toFixed(0)} s: ${text.join(', ')}`,

@@ -2,8 +2,7 @@ import { createEvent, type CloudEvent, type Draft } from '../event.ts'
 import { TidingsError } from '../errors.ts'
 import { compileFilter, type Filter } from '../pattern.ts'
 import { checkEvent } from './decode.ts'
-import type { Consumer, Driver, Entry, Position, Query, Stored } from './driver.ts'
-import { consume, type Consumption } from './delivery.ts'
+import type { Driver, Entry, Position, Query, Stored } from './driver.ts'
 
 export interface BusOptions {
   /** Largest data of one event, as JSON, in bytes. Default 4 MiB. */
@@ -85,11 +84,6 @@ export class Bus {
     if (!bytes) throw new TidingsError('E_BLOB_MISSING', `${event.dataref} of event ${event.id}`)
     const { dataref: _, ...envelope } = event
     return { ...envelope, data: JSON.parse(new TextDecoder().decode(bytes)) }
-  }
-
-  /** Consumes as a member of a shared group; see {@link Consumption} for what a handler may answer. */
-  consume(consumption: Consumption): Promise<Consumer> {
-    return consume(this, consumption)
   }
 
   async get(id: string): Promise<CloudEvent | undefined> {

@@ -1,9 +1,8 @@
 import { RateLimiterMemory, RateLimiterQueue } from 'rate-limiter-flexible'
 import type { CloudEvent } from '../event.ts'
 import type { Bus } from './bus.ts'
-import type { Handled } from './delivery.ts'
 import type { Consumer, Delivery } from './driver.ts'
-import { isWanted } from './delivery.ts'
+import { consume, isWanted, type Handled } from './delivery.ts'
 import { pauseKey, type Pausable, type Pauses } from './pauses.ts'
 
 /** Bounds on how much of one tool or model runs at once. */
@@ -42,7 +41,7 @@ export class Workers {
   async host({ kind, name, type, limit, rate, handle }: Hosted): Promise<void> {
     const throttle =
       rate && new RateLimiterQueue(new RateLimiterMemory({ points: rate.count, duration: rate.per / 1_000 }))
-    const consumer = await this.#bus.consume({
+    const consumer = await consume(this.#bus, {
       group: `${kind}/${name}`,
       filter: [{ types: [type], targets: [name] }],
       inFlight: limit ?? defaultInFlight,

@@ -1,3 +1,4 @@
+import { consume } from '../bus/delivery.ts'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { request } from 'node:http'
 import { connect } from 'node:net'
@@ -250,7 +251,7 @@ test('health tells of the log and its groups', async () => {
   const { url, bus } = await openGateway()
   const nothing = async () => ({ outcome: { kind: 'done' } as const })
   const filter = [{ types: ['job.made'] }]
-  const consumer = await bus.consume({
+  const consumer = await consume(bus, {
     group: 'jobs',
     filter,
     inFlight: 1,

@@ -11,8 +11,9 @@ export interface Verdict {
   wrongResults: string[]
   forks: string[]
   appliedTwice: string[]
+  /** Calls of a finished task that no turn of its journal has an answer to. */
+  neverApplied: string[]
   startedTwice: string[]
-  reRuns: number
 }
 
 /** Reads the whole log and looks for what must never be. `expected`: correlation → number that the task began with. */
@@ -38,15 +39,20 @@ export async function verify(bus: Bus, home: string, expected: ReadonlyMap<strin
     appliedTwice: [...turns.values()].flatMap(journal =>
       repeated(journal.flatMap(turn => turn.inputs.flatMap(input => input.call ?? []))),
     ),
+    neverApplied: [...turns.values()].flatMap(unanswered),
     startedTwice: repeated(charges),
-    reRuns: charges.length - new Set(charges).size,
   }
 }
 
 export const isClean = (verdict: Verdict) =>
-  [verdict.unfinished, verdict.wrongResults, verdict.forks, verdict.appliedTwice, verdict.startedTwice].every(
-    list => list.length === 0,
-  )
+  [
+    verdict.unfinished,
+    verdict.wrongResults,
+    verdict.forks,
+    verdict.appliedTwice,
+    verdict.neverApplied,
+    verdict.startedTwice,
+  ].every(list => list.length === 0)
 
 // ((n + 1) + (n + 2)) + 1
 const isRight = (ends: CloudEvent[], n: number) =>
@@ -58,6 +64,13 @@ const isChain = (journal: Turn[]) => journal.every((turn, i) => turn.version ===
 
 const isWhole = (journal: Turn[], events: ReadonlySet<string>) =>
   journal.every(turn => turn.emits.every(({ id }) => events.has(id)))
+
+/** The agent awaits all of its calls, so a journal that ends with an open one is not the one that was lived. */
+function unanswered(journal: Turn[]): string[] {
+  if (journal.at(-1)?.end !== 'completed') return []
+  const answered = new Set(journal.flatMap(turn => turn.inputs.flatMap(input => input.call ?? [])))
+  return journal.flatMap(turn => turn.emits.flatMap(({ id, wait }) => (wait && !answered.has(id) ? [id] : [])))
+}
 
 function repeated(ids: readonly string[]): string[] {
   const seen = new Set<string>()

@@ -3,7 +3,7 @@
  * fence or the transaction dropped proves nothing, so the switches exist; nobody else may set them.
  */
 export interface Faults {
-  /** Turns are accepted whatever version they expect and whoever owns the shard. */
+  /** Turns are accepted whatever version they expect and whoever owns the shard; the last of a version stands. */
   readonly dropFence?: boolean
   /** A commit stores its settlement, its turn and its events in transactions of their own, in that order. */
   readonly dropTransaction?: boolean

@@ -47,6 +47,7 @@ export class Store {
     this.#failing = options.faults.commits && new FailingCommits(options.faults.commits)
     this.#insert = prepare(this.db, 'INSERT INTO log VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT(id) DO NOTHING')
     this.#find = prepare(this.db, 'SELECT pos FROM log WHERE id = ?')
+    this.#forget = prepare(this.db, 'DELETE FROM log WHERE id = ?')
     this.#scan = prepare(this.db, `SELECT ${rowColumns} FROM log WHERE pos > ? AND pos <= ? ORDER BY pos LIMIT ?`)
     this.#tail = prepare(this.db, `SELECT ${rowColumns}, event AS json FROM log WHERE pos > ? ORDER BY pos`)
     this.#event = prepare(this.db, 'SELECT event FROM log WHERE pos = ?')
@@ -61,6 +62,7 @@ export class Store {
 
   readonly #insert
   readonly #find
+  readonly #forget
   readonly #scan
   readonly #tail
   readonly #event
@@ -141,6 +143,11 @@ export class Store {
   /** Position of an id, 0 when it is not there. */
   find(id: string): number {
     return (this.#find.get(id) as { pos: number } | undefined)?.pos ?? 0
+  }
+
+  /** Fault injection: what is appended next under this id replaces it. */
+  forget(id: string): void {
+    this.#forget.run(id)
   }
 
   scan(after: number, limit: number): LogRow[] {

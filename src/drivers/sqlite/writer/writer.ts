@@ -237,6 +237,7 @@ export class Writer {
   #commit(op: CommitOp, at: number): boolean {
     const [, , task, , wake, , end, settlements, rows] = op
     if (!this.#turns.accepts(op)) return false
+    if (this.#faults.dropFence) for (let i = 0; i < rows.length; i += rowWidth) this.#store.forget(rows[i] as string)
     if (this.#faults.dropTransaction) this.#commitInPieces(op, at)
     else {
       for (const settlement of settlements) this.#groups.settle(settlement)
