@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { openSqlite } from '../src/drivers/sqlite/index.ts'
 
 /*
  * A kill does not show that a publish is durable, since the page cache outlives the process. The system calls do: they
@@ -26,6 +27,7 @@ async function traced(count: number, ...options: string[]): Promise<{ lines: str
   const home = await mkdtemp(join(tmpdir(), 'tidings-strace-'))
   onTestFinished(() => rm(home, { recursive: true, force: true }))
   const file = join(home, 'trace')
+  await (await openSqlite({ home: join(home, 'log') })).close()
   const publisher = join(import.meta.dirname, 'durability', 'publisher.ts')
   const command = [
     '-f',
@@ -63,7 +65,7 @@ describe.runIf(!reason)('a publish on the embedded log', () => {
   })
 
   it('rejects when the fsync fails', { timeout: 60_000 }, async () => {
-    const { output } = await traced(20, '-e', 'inject=fdatasync,fsync:error=EIO:when=12+')
+    const { output } = await traced(20, '-e', 'inject=fdatasync,fsync:error=EIO:when=8+')
     expect(output).toContain('REJECTED E_LOG_UNAVAILABLE')
     const outcomes = output
       .trim()
