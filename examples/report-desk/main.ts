@@ -146,9 +146,9 @@ function introduce({ addresses, warnings }: Running) {
   line('type', 'a question here, and Enter')
   line(
     'post',
-    `curl --json '{"type":"question.asked","data":{"question":"Does ws support compression?"}}' ${gateway}/events`,
+    `curl --json '{"type":"question.asked","data":{"question":"How does hono stream server-sent events?"}}' ${gateway}/events`,
   )
-  line('mail', `printf 'Subject: question\\n\\nDoes ws support compression?\\n' |`)
+  line('mail', `printf 'From: you@localhost\nSubject: question\\n\\nHow does hono stream server-sent events?\\n' |`)
   line('', `  curl ${mail} --mail-from you@localhost --mail-rcpt desk@localhost -T -`)
   line('watch', `curl -N ${gateway}/events/stream`)
   line('reports', join(home, 'reports'))
