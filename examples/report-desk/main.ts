@@ -148,8 +148,8 @@ function introduce({ addresses, warnings }: Running) {
     'post',
     `curl --json '{"type":"question.asked","data":{"question":"How does hono stream server-sent events?"}}' ${gateway}/events`,
   )
-  line('mail', `printf 'From: you@localhost\nSubject: question\\n\\nHow does hono stream server-sent events?\\n' |`)
-  line('', `  curl ${mail} --mail-from you@localhost --mail-rcpt desk@localhost -T -`)
+  line('mail', `printf 'From: you@localhost\\nSubject: question\\n\\nHow does hono stream server-sent events?\\n' |`)
+  line('', `  curl --crlf ${mail} --mail-from you@localhost --mail-rcpt desk@localhost -T -`)
   line('watch', `curl -N ${gateway}/events/stream`)
   line('reports', join(home, 'reports'))
   for (const warning of warnings) console.log(styleText('yellow', `  ${warning}`))
