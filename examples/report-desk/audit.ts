@@ -1,5 +1,5 @@
 /*
- * An audit trail of what is asked and answered, in an app of its own: nobody at the desk knows of it. Start it in
+ * An audit trail of what is asked and answered, and of what fails, in an app of its own: nobody at the desk knows of it. Start it in
  * another process while the desk works: `tidings run examples/report-desk/audit.ts --only agents,tools`
  */
 import { appendFileSync, mkdirSync } from 'node:fs'
@@ -19,11 +19,11 @@ const append = tool('audit.append', {
 })
 
 const audit = agent('audit', {
-  on: ['question.asked', 'email.received', 'report.*'],
+  on: ['question.asked', 'email.received', 'report.*', 'agent.task.failed', 'tool.failed'],
   async run(ctx) {
     const { time, type, source, user, correlationid } = ctx.event
-    const { from, subject, question = subject, answered, files } = ctx.event.data as Record<string, unknown>
-    await ctx.call(append, { time, type, source, user, correlationid, from, question, answered, files })
+    const { from, subject, question = subject, answered, files, error } = ctx.event.data as Record<string, unknown>
+    await ctx.call(append, { time, type, source, user, correlationid, from, question, answered, files, error })
   },
 })
 

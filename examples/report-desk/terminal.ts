@@ -93,10 +93,10 @@ export class Live {
       case 'model.result':
         return { who: this.#whoAsked(event), text: decided(data) }
       case 'tool.result':
-        return { who: this.#whoAsked(event), text: `${request?.target}: ${returned(request?.data ?? {}, data)}` }
+        return { who: this.#whoAsked(event), text: `${toolOf(event)}: ${returned(request?.data ?? {}, data)}` }
       case 'tool.failed':
       case 'model.failed':
-        return { who: this.#whoAsked(event), text: `${request?.target}: ${problem(data)}`, bad: true }
+        return { who: this.#whoAsked(event), text: `${toolOf(event)}: ${problem(data)}`, bad: true }
       case 'agent.task.failed':
         return { who: this.#whoEmitted(event), text: problem(data), bad: true }
       case 'agent.task.completed':
@@ -132,3 +132,6 @@ export class Live {
     return this.#names.get(call.split(':')[0]!) ?? target
   }
 }
+
+/** Of an answer: the tool that gave it. */
+const toolOf = ({ source }: CloudEvent) => source.replace('/tools/', '')
