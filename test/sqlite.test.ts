@@ -79,7 +79,7 @@ const turn = (task: string, expect: number, more: Partial<Commit> = {}): Commit 
 async function subscribe(driver: Driver, mode: 'shared' | 'sharded', more: Partial<Subscription> = {}) {
   const deliveries: Delivery[] = []
   const lost: number[] = []
-  await driver.subscribe({
+  const consumer = await driver.subscribe({
     group: 'group',
     mode,
     filter: [{ types: ['job.>'] }],
@@ -89,7 +89,22 @@ async function subscribe(driver: Driver, mode: 'shared' | 'sharded', more: Parti
     onLost: shard => lost.push(shard),
     ...more,
   })
-  return { deliveries, lost }
+  return { consumer, deliveries, lost }
+}
+
+/** Stops a process outside of its transactions: inside, it would keep the lock of the log as long as it hangs. */
+function hang({ process }: Child): boolean {
+  process.kill('SIGSTOP')
+  const db = new DatabaseSync(join(home, 'log.db'), { timeout: 200 })
+  try {
+    db.exec('BEGIN IMMEDIATE; ROLLBACK')
+    return true
+  } catch {
+    process.kill('SIGCONT')
+    return false
+  } finally {
+    db.close()
+  }
 }
 
 const ids = (items: readonly { event: { id: string } }[]) => items.map(item => item.event.id)
@@ -217,6 +232,23 @@ describe('a transaction that fails', () => {
   })
 })
 
+it('many processes may make one log at the same moment', async () => {
+  const made = await Promise.all(Array.from({ length: 6 }, () => startChild()))
+  await until(() => made.every(child => child.of('ready').length === 1), { within: 20_000 })
+})
+
+it('what a consumer claims in the transaction in which it closes is handed out to the next one', async () => {
+  const first = await start()
+  const { consumer } = await subscribe(first, 'shared')
+  const sent = Array.from({ length: 20 }, () => entry())
+  // Flushed together, so that claim and close share a transaction.
+  await Promise.all([first.publish(sent), consumer.close()])
+  await first.close()
+  const { deliveries } = await subscribe(await start(), 'shared')
+  await until(() => new Set(ids(deliveries)).size === sent.length)
+  expect(ids(deliveries)).toHaveLength(sent.length)
+})
+
 describe('several processes', () => {
   it('wake each other without polling', async () => {
     const child = await startChild({ mode: 'shared' })
@@ -249,7 +281,7 @@ describe('several processes', () => {
     const sent = entry()
     await driver.publish([sent])
     await until(() => child.of('delivery').length === 1)
-    child.process.kill('SIGSTOP')
+    await until(() => hang(child))
     const { deliveries } = await subscribe(driver, 'sharded')
     await until(() => deliveries.length === 1, { within: 10_000 })
     const task = taskId(sent.event.correlationid, 'program', sent.event.id)

@@ -293,6 +293,9 @@ test('a client that does not read is cut off, harms nobody, and resumes where it
   }
   await until(() => reading.messages.length === n, { within: 20_000 })
   expect(reading.numbers).toEqual(upTo(n))
+  // The stuck client cannot see that it was cut off before it reads again, and must not read before that.
+  const readByAll = performance.now()
+  await until(() => performance.now() - readByAll > 1_000)
   let received = ''
   stuck.on('data', chunk => (received += chunk.toString()))
   stuck.resume()

@@ -85,13 +85,14 @@ function prepareLog(file: string, shards: number): number {
       throw new TidingsError('E_LOG_VERSION', `${file} has schema ${version()}; this Tidings knows ${schemaVersion}`)
     if (version() === 0) {
       db.exec('BEGIN IMMEDIATE')
-      if (version() === 0) {
+      const isNew = version() === 0
+      if (isNew) {
         db.exec(ddl)
         db.exec(`INSERT INTO meta VALUES ('shards', ${Math.trunc(shards)}), ('head', 0)`)
         db.exec(`PRAGMA user_version = ${schemaVersion}`)
       }
       db.exec('COMMIT')
-      stretch(db)
+      if (isNew) stretch(db)
     }
     return prepare<{ value: number }>(db, `SELECT value FROM meta WHERE key = 'shards'`).get()!.value
   } finally {

@@ -70,6 +70,8 @@ export class Groups {
   unsubscribe(consumer: number): void {
     const intake = this.#consumers.get(consumer)
     if (!intake) return
+    // What was claimed in this same transaction is given back; the cursor must not stay before it.
+    intake.persist(true)
     if (intake instanceof SharedGroup) intake.leave(consumer)
     else for (const shard of intake.shards.keys()) this.#leases.release(intake, shard)
     this.#members.leave(this.#members.ownerOf(consumer))
