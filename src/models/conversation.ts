@@ -5,7 +5,8 @@ import type { Bus } from '../bus/bus.ts'
 import type { MessageRef, ModelRequest } from '../tasks/conversation.ts'
 import { messageOf } from './messages.ts'
 
-const remembered = 512
+/** Most messages kept in memory, over all conversations. */
+const remembered = 20_000
 
 /**
  * Reads conversations from the log by their references. The last request of each is remembered, so that the next one
@@ -14,6 +15,7 @@ const remembered = 512
 export class Conversations {
   readonly #bus: Bus
   readonly #known = new Map<string, LanguageModelV4Message[]>()
+  #held = 0
 
   constructor(bus: Bus) {
     this.#bus = bus
@@ -37,10 +39,21 @@ export class Conversations {
     const start = known ?? (prev === null ? [] : [messageOf(request.first, await this.#event(request.first.event))])
     const messages = [...start, ...read]
     if (messages.length > 2 * request.window) messages.splice(1, messages.length - request.window - 1)
-    if (request.prev !== null) this.#known.delete(request.prev)
-    if (this.#known.size >= remembered) this.#known.delete(this.#known.keys().next().value!)
-    this.#known.set(id, messages)
+    if (request.prev !== null) this.#forget(request.prev)
+    this.#remember(id, messages)
     return messages
+  }
+
+  #remember(id: string, messages: LanguageModelV4Message[]) {
+    this.#forget(id)
+    this.#known.set(id, messages)
+    this.#held += messages.length
+    while (this.#held > remembered && this.#known.size > 1) this.#forget(this.#known.keys().next().value!)
+  }
+
+  #forget(id: string) {
+    this.#held -= this.#known.get(id)?.length ?? 0
+    this.#known.delete(id)
   }
 
   async #event(id: string): Promise<CloudEvent> {

@@ -1,3 +1,6 @@
+/*
+ * Needs vitest and fast-check, which are optional peers: the conformance suite is written on them.
+ */
 export {
   cancelled,
   expires,
