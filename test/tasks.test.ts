@@ -293,6 +293,8 @@ describe('a new agent on existing events', () => {
         .map(event => (event.data as { output: string }).output)
     }
     await until(async () => expect((await audited()).toSorted()).toEqual(['/agents/child', '/agents/parent']) ?? true)
+    await until(async () => (await worker.bus.driver.groups()).every(group => group.lag === 0))
+    expect(await collect(worker.bus.driver.attention())).toEqual([])
   })
 
   it('two that watch how tasks end do not feed each other for ever', async () => {

@@ -1,6 +1,6 @@
 import type { CloudEvent } from '../event.ts'
 import { errorData, TidingsError } from '../errors.ts'
-import { matchesType, type Clause } from '../pattern.ts'
+import { compileFilter, matchesType, type Filter } from '../pattern.ts'
 import type { Bus } from '../bus/bus.ts'
 import { backoff, isWanted } from '../bus/delivery.ts'
 import type { Consumer, Delivery, Outcome } from '../bus/driver.ts'
@@ -56,6 +56,8 @@ export class Engine {
   readonly #hot = new Map<string, Task>()
   readonly #hotTasks: number
   readonly #sift: typeof sift
+  readonly #filter: Filter
+  readonly #matches: (event: CloudEvent) => boolean
   #consumer: Consumer | undefined
   #working = 0
   #idle: (() => void) | undefined
@@ -67,16 +69,14 @@ export class Engine {
     this.#ledger = new Ledger(options.bus, options.group, options.budget)
     this.#hotTasks = options.hotTasks ?? 4_096
     this.#sift = options.sift ?? sift
+    this.#filter = filterOf(options.programs)
+    this.#matches = compileFilter(this.#filter)
   }
 
   async start(): Promise<void> {
-    const targets = [...this.#programs.keys()]
-    const on = [...new Set(this.#options.programs.flatMap(program => program.on))]
-    const filter: Clause[] = [{ types: [...requests, ...answerTypes], targets }]
-    if (on.length > 0) filter.push({ types: on })
     this.#consumer = await this.#bus.driver.subscribe({
       group: this.#options.group,
-      filter,
+      filter: this.#filter,
       mode: 'sharded',
       inFlight: this.#options.inFlight ?? 1_024,
       from: 'now',
@@ -99,7 +99,8 @@ export class Engine {
     const starts = [...this.#programs.values()].filter(program => startsOn(program, event))
     const takers = starts.length + (task === undefined ? 0 : 1)
     const shared = new Shared(delivery, Math.max(1, takers))
-    if (takers === 0) return shared.taken(false, unplaced(delivery))
+    // Asked for and wanted by nobody (an agent's own end), or asked for by another worker of this app.
+    if (takers === 0) return shared.taken(false, this.#matches(event) ? { kind: 'done' } : unplaced(delivery))
     if (task !== undefined) this.#offer(task, { event, shared })
     for (const { name } of starts)
       this.#offer(taskId(event.correlationid, name, event.id), { event, program: name, shared })
@@ -325,6 +326,12 @@ function unplaced({ event, attempt }: Delivery): Outcome {
 
 /** A start that was never handed out before has no journal; were it otherwise, the fence would say so. */
 const isFirstStart = ({ program, shared }: Input) => program !== undefined && shared.delivery.attempt === 1
+
+function filterOf(programs: readonly ProgramDefinition[]): Filter {
+  const on = [...new Set(programs.flatMap(program => program.on))]
+  const addressed = { types: [...requests, ...answerTypes], targets: programs.map(program => program.name) }
+  return on.length > 0 ? [addressed, { types: on }] : [addressed]
+}
 
 function startsOn(program: ProgramDefinition, event: CloudEvent): boolean {
   if (event.type === 'agent.invoke' && event.target === program.name) return true
