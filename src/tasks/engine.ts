@@ -1,14 +1,15 @@
 import type { CloudEvent } from '../event.ts'
-import { errorData, TidingsError } from '../errors.ts'
-import { compileFilter, matchesType, type Filter } from '../pattern.ts'
+import { TidingsError } from '../errors.ts'
+import { compileFilter, type Filter } from '../pattern.ts'
 import type { Bus } from '../bus/bus.ts'
-import { backoff, isWanted } from '../bus/delivery.ts'
+import { isWanted } from '../bus/delivery.ts'
 import type { Consumer, Delivery, Outcome } from '../bus/driver.ts'
 import { pauseKey, type Pauses } from '../bus/pauses.ts'
 import { correlationOf, parseId, shardOf, taskId } from '../bus/ids.ts'
 import { Ledger, type Budget } from './budget.ts'
 import { Inbox, Shared, type Input } from './inbox.ts'
 import type { ProgramDefinition } from './program.ts'
+import { answered, filterOf, isFirstStart, refusal, sift, startsOn, unplaced, wakeFor } from './rules.ts'
 import { resume, Task } from './task.ts'
 import { expiryOf, type OpenCall, TurnBuilder } from './turn.ts'
 
@@ -39,13 +40,6 @@ export interface EngineOptions {
 }
 
 const maxConflicts = 3
-// With the backoff in between, about forty minutes: longer than two versions of an app overlap.
-const maxHandBacks = 50
-const requests = ['agent.invoke', 'agent.cancel']
-const answerTypes = [
-  'tool.result', 'tool.failed', 'model.result', 'model.failed', 'agent.task.completed', 'agent.task.failed',
-  'agent.task.cancelled',
-] // biome-ignore format: one list
 
 export class Engine {
   readonly #options: EngineOptions
@@ -316,58 +310,4 @@ export class Engine {
     for (const id of this.#hot.keys()) if (gone(id)) this.#hot.delete(id)
     this.#ledger.forget()
   }
-}
-
-/** Another worker of this app takes such events, of a newer version perhaps: it must have the chance. */
-function unplaced({ event, attempt }: Delivery): Outcome {
-  const reason = `no agent in this worker takes ${event.type}${event.target ? ` for ${event.target}` : ''}`
-  return attempt < maxHandBacks ? { kind: 'retry', after: backoff(attempt), reason } : { kind: 'park', reason }
-}
-
-/** A start that was never handed out before has no journal; were it otherwise, the fence would say so. */
-const isFirstStart = ({ program, shared }: Input) => program !== undefined && shared.delivery.attempt === 1
-
-function filterOf(programs: readonly ProgramDefinition[]): Filter {
-  const on = [...new Set(programs.flatMap(program => program.on))]
-  const addressed = { types: [...requests, ...answerTypes], targets: programs.map(program => program.name) }
-  return on.length > 0 ? [addressed, { types: on }] : [addressed]
-}
-
-function startsOn(program: ProgramDefinition, event: CloudEvent): boolean {
-  if (event.type === 'agent.invoke' && event.target === program.name) return true
-  // What becomes of an agent's tasks does not start the same agent: it would never end.
-  if (event.type.startsWith('agent.') && event.source === `/agents/${program.name}`) return false
-  return program.on.some(pattern => matchesType(pattern, event.type))
-}
-
-/** Whether an input still means something to the task. Structure decides, never a window of time. */
-export function sift(task: Task | undefined, { event, program }: Input): 'take' | 'inert' | 'ahead' {
-  if (program !== undefined) return task ? 'inert' : 'take'
-  if (!task || task.end) return 'inert'
-  if (event.type === 'agent.cancel') return 'take'
-  if (task.open.has(event.call!)) return 'take'
-  return parseId(event.call!)!.version > task.head ? 'ahead' : 'inert'
-}
-
-function wakeFor(task: Task, stillOpen: readonly OpenCall[], builder: TurnBuilder): number | undefined {
-  let next: number | undefined
-  const consider = (until: number | null) => {
-    if (until !== null && (next === undefined || until < next)) next = until
-  }
-  for (const { until } of stillOpen) consider(until)
-  for (const { wait } of builder.calls) consider(wait!.until)
-  return next !== undefined && (task.armed === null || task.armed <= builder.now || next < task.armed)
-    ? next
-    : undefined
-}
-
-const answered = (inputs: readonly Input[], { event }: Input) =>
-  event.call !== undefined && inputs.some(taken => taken.event.call === event.call)
-
-function refusal(error: unknown, task: string, { shared }: Input): Outcome {
-  const { code, message } = errorData(error, 'E_PROGRAM_FAILED')
-  const reason = `${code}: ${message}`
-  if (error instanceof TidingsError && error.retryable && shared.delivery.attempt < maxHandBacks)
-    return { kind: 'retry', after: backoff(shared.delivery.attempt), reason }
-  return { kind: 'park', reason, key: `task/${task}` }
 }

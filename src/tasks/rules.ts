@@ -1,0 +1,77 @@
+import { TidingsError, errorData } from '../errors.ts'
+import type { CloudEvent } from '../event.ts'
+import { matchesType, type Filter } from '../pattern.ts'
+import { backoff } from '../bus/delivery.ts'
+import type { Delivery, Outcome } from '../bus/driver.ts'
+import { parseId } from '../bus/ids.ts'
+import type { Input } from './inbox.ts'
+import type { ProgramDefinition } from './program.ts'
+import type { Task } from './task.ts'
+import type { OpenCall, TurnBuilder } from './turn.ts'
+
+/*
+ * What the engine decides by: which events it asks for, what an input means to a task, what becomes of what it cannot
+ * take.
+ */
+
+// With the backoff in between, about forty minutes: longer than two versions of an app overlap.
+const maxHandBacks = 50
+const requests = ['agent.invoke', 'agent.cancel']
+const answerTypes = [
+  'tool.result', 'tool.failed', 'model.result', 'model.failed', 'agent.task.completed', 'agent.task.failed',
+  'agent.task.cancelled',
+] // biome-ignore format: one list
+
+/** Another worker of this app takes such events, of a newer version perhaps: it must have the chance. */
+export function unplaced({ event, attempt }: Delivery): Outcome {
+  const reason = `no agent in this worker takes ${event.type}${event.target ? ` for ${event.target}` : ''}`
+  return attempt < maxHandBacks ? { kind: 'retry', after: backoff(attempt), reason } : { kind: 'park', reason }
+}
+
+/** A start that was never handed out before has no journal; were it otherwise, the fence would say so. */
+export const isFirstStart = ({ program, shared }: Input) => program !== undefined && shared.delivery.attempt === 1
+
+export function filterOf(programs: readonly ProgramDefinition[]): Filter {
+  const on = [...new Set(programs.flatMap(program => program.on))]
+  const addressed = { types: [...requests, ...answerTypes], targets: programs.map(program => program.name) }
+  return on.length > 0 ? [addressed, { types: on }] : [addressed]
+}
+
+export function startsOn(program: ProgramDefinition, event: CloudEvent): boolean {
+  if (event.type === 'agent.invoke' && event.target === program.name) return true
+  // What becomes of an agent's tasks does not start the same agent: it would never end.
+  if (event.type.startsWith('agent.') && event.source === `/agents/${program.name}`) return false
+  return program.on.some(pattern => matchesType(pattern, event.type))
+}
+
+/** Whether an input still means something to the task. Structure decides, never a window of time. */
+export function sift(task: Task | undefined, { event, program }: Input): 'take' | 'inert' | 'ahead' {
+  if (program !== undefined) return task ? 'inert' : 'take'
+  if (!task || task.end) return 'inert'
+  if (event.type === 'agent.cancel') return 'take'
+  if (task.open.has(event.call!)) return 'take'
+  return parseId(event.call!)!.version > task.head ? 'ahead' : 'inert'
+}
+
+export function wakeFor(task: Task, stillOpen: readonly OpenCall[], builder: TurnBuilder): number | undefined {
+  let next: number | undefined
+  const consider = (until: number | null) => {
+    if (until !== null && (next === undefined || until < next)) next = until
+  }
+  for (const { until } of stillOpen) consider(until)
+  for (const { wait } of builder.calls) consider(wait!.until)
+  return next !== undefined && (task.armed === null || task.armed <= builder.now || next < task.armed)
+    ? next
+    : undefined
+}
+
+export const answered = (inputs: readonly Input[], { event }: Input) =>
+  event.call !== undefined && inputs.some(taken => taken.event.call === event.call)
+
+export function refusal(error: unknown, task: string, { shared }: Input): Outcome {
+  const { code, message } = errorData(error, 'E_PROGRAM_FAILED')
+  const reason = `${code}: ${message}`
+  if (error instanceof TidingsError && error.retryable && shared.delivery.attempt < maxHandBacks)
+    return { kind: 'retry', after: backoff(shared.delivery.attempt), reason }
+  return { kind: 'park', reason, key: `task/${task}` }
+}
