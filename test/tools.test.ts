@@ -4,7 +4,10 @@ import { agent } from '../src/agents/agent.ts'
 import type { CallError } from '../src/tasks/script.ts'
 import { until } from '../src/testing/wait.ts'
 import { tool, type Tool, type ToolOptions } from '../src/tools/tool.ts'
-import { ask, eventsOf, typesOf, world } from './lib/world.ts'
+import { Pauses } from '../src/bus/pauses.ts'
+import { openBus } from '../src/runtime/environment.ts'
+import { ToolStation } from '../src/tools/station.ts'
+import { ask, ended, eventsOf, typesOf, world } from './lib/world.ts'
 import blocking from './lib/blocking-app.ts'
 
 /** What an agent gets that calls this tool once. */
@@ -109,6 +112,29 @@ describe('a tool', () => {
     )
     expect(completed.data).toMatchObject({ output: 'E_TOOL_OUTCOME_UNKNOWN' })
     expect(runs).toBe(0)
+  })
+
+  it('that takes its worker down each time is given up, and the agent is told', async () => {
+    const log = await world()
+    let starts = 0
+    const deadly = tool('deadly', { description: '', input: z.any(), run: () => new Promise(() => starts++) })
+    const caller = agent('caller', {
+      on: 'go',
+      run: ctx => ctx.call(deadly, null).catch((error: CallError) => error.code),
+    })
+    const agents = await log.worker({ use: [caller] }, { only: ['agents'] })
+    const { correlationid, id } = await agents.bus.publish({ type: 'go', data: null })
+    const answered = async () => (await eventsOf(agents, correlationid)).some(event => event.type === 'tool.failed')
+    while (!(await answered())) {
+      const before = starts
+      const bus = await openBus({ bus: 'sqlite', home: log.home })
+      await new ToolStation({ bus, tools: [deadly], pauses: new Pauses(bus) }).start()
+      await until(async () => starts > before || (await answered()))
+      // As a crash leaves it: what is in hand is never settled.
+      await bus.driver.close()
+    }
+    expect((await ended(agents, correlationid, id)).data).toMatchObject({ output: 'E_WORKER_LOST' })
+    expect(starts).toBe(6)
   })
 
   it('says how far it is, by signals that are not kept', async () => {

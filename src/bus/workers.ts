@@ -1,4 +1,5 @@
 import { RateLimiterMemory, RateLimiterQueue } from 'rate-limiter-flexible'
+import { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import type { Bus } from './bus.ts'
 import type { Consumer, Delivery } from './driver.ts'
@@ -18,12 +19,16 @@ export interface Hosted extends Limits {
   name: string
   /** Type of the requests, which are addressed to `name`. */
   type: string
+  /** How often a request may be tried because its handling failed. */
+  attempts: number
   handle(event: CloudEvent, delivery: Delivery): Promise<Handled>
+  /** The answer when the request is given up. */
+  fail(event: CloudEvent, error: TidingsError): CloudEvent
 }
 
 const defaultInFlight = 256
-// A request that takes its worker down with it this often is given up.
-const maxDeliveries = 6
+// A request that takes its worker down with it this often is given up: it would take down one after the other.
+const maxCrashes = 5
 
 /** Serves requests by name: pauses, throttles, drops what nobody waits for, and ends what is under way before it stops. */
 export class Workers {
@@ -38,7 +43,7 @@ export class Workers {
     this.#pauses = pauses
   }
 
-  async host({ kind, name, type, limit, rate, handle }: Hosted): Promise<void> {
+  async host({ kind, name, type, limit, rate, attempts, handle, fail }: Hosted): Promise<void> {
     const throttle =
       rate && new RateLimiterQueue(new RateLimiterMemory({ points: rate.count, duration: rate.per / 1_000 }))
     const consumer = await consume(this.#bus, {
@@ -48,12 +53,17 @@ export class Workers {
       ...(limit !== undefined && { limit }),
       // Requests that were made before the first worker appeared still wait for it.
       from: 'beginning',
-      attempts: maxDeliveries,
+      attempts: attempts + maxCrashes,
       handle: async (event, delivery) => {
         this.#running++
         try {
           if (this.#pauses.has(kind, name))
             return { outcome: { kind: 'park', reason: `${kind} ${name} is paused`, key: pauseKey(kind, name) } }
+          if (delivery.attempt > attempts + maxCrashes) {
+            const reason = `${kind} ${name} was started ${delivery.attempt - 1} times, and its worker ended each time`
+            const events = await this.#bus.encodeAll([fail(event, new TidingsError('E_WORKER_LOST', reason))])
+            return { outcome: { kind: 'discard', reason: `E_WORKER_LOST: ${reason}` }, events }
+          }
           if (throttle) await throttle.removeTokens(1)
           if (!(await isWanted(this.#bus, delivery))) return { outcome: { kind: 'done' } }
           return await handle(event, delivery)

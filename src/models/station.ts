@@ -42,7 +42,9 @@ export class ModelStation {
           type: 'model.invoke',
           ...(limit !== undefined && { limit }),
           ...(rate && { rate: { count: rate.count, per: milliseconds(rate.per) } }),
+          attempts: model.options.attempts ?? defaultAttempts,
           handle: (event, delivery) => this.#handle(model, event, delivery),
+          fail,
         })
       }),
     )
@@ -65,8 +67,7 @@ export class ModelStation {
       const { error, after } = modelError(thrown)
       if (error.retryable && delivery.attempt < (model.options.attempts ?? defaultAttempts))
         return { outcome: { kind: 'retry', after: after ?? backoff(delivery.attempt), reason: error.message } }
-      const answer = answerTo(event, source, 'model.failed', { error: error.toJSON() })
-      return { outcome: { kind: 'done' }, events: await this.#bus.encodeAll([answer]) }
+      return { outcome: { kind: 'done' }, events: await this.#bus.encodeAll([fail(event, error)]) }
     }
   }
 
@@ -118,3 +119,6 @@ export class ModelStation {
     return definition
   }
 }
+
+const fail = (event: CloudEvent, error: TidingsError) =>
+  answerTo(event, `/models/${event.target}`, 'model.failed', { error: error.toJSON() })

@@ -1,5 +1,5 @@
 import type { CloudEvent } from '../event.ts'
-import { errorData, TidingsError } from '../errors.ts'
+import { TidingsError } from '../errors.ts'
 import { answerTo } from '../bus/answer.ts'
 import type { Bus } from '../bus/bus.ts'
 import { backoff, type Handled } from '../bus/delivery.ts'
@@ -54,25 +54,29 @@ export class ToolStation {
       type: 'tool.invoke',
       ...(limit !== undefined && { limit }),
       ...(rate && { rate: { count: rate.count, per: milliseconds(rate.per) } }),
+      attempts: tool.options.attempts ?? 1,
       handle: (event, delivery) => this.#handle(tool, event, delivery),
+      fail,
     })
   }
 
   async #handle(tool: AnyTool, event: CloudEvent, delivery: Delivery): Promise<Handled> {
     const { bus } = this.#options
-    const source = `/tools/${tool.name}`
     try {
       const output = await this.#run(tool, event, delivery)
-      const answer = answerTo(event, source, 'tool.result', { output: output === undefined ? null : output })
+      const answer = answerTo(event, `/tools/${tool.name}`, 'tool.result', {
+        output: output === undefined ? null : output,
+      })
       return { outcome: { kind: 'done' }, events: await bus.encodeAll([answer]) }
     } catch (error) {
-      const data = errorData(error, 'E_TOOL_THREW')
-      const again = data.code === 'E_TOOL_THREW' || data.code === 'E_TOOL_TIMEOUT'
+      const failure = error instanceof TidingsError ? error : new TidingsError('E_TOOL_THREW', messageOf(error))
+      const again = failure.code === 'E_TOOL_THREW' || failure.code === 'E_TOOL_TIMEOUT'
       const { attempts = 1, atMostOnce } = tool.options
       if (again && !atMostOnce && delivery.attempt < attempts)
-        return { outcome: { kind: 'retry', after: backoff(delivery.attempt), reason: `${data.code}: ${data.message}` } }
-      const answer = answerTo(event, source, 'tool.failed', { error: data })
-      return { outcome: { kind: 'done' }, events: await bus.encodeAll([answer]) }
+        return {
+          outcome: { kind: 'retry', after: backoff(delivery.attempt), reason: `${failure.code}: ${failure.message}` },
+        }
+      return { outcome: { kind: 'done' }, events: await bus.encodeAll([fail(event, failure)]) }
     }
   }
 
@@ -123,3 +127,8 @@ export class ToolStation {
       throw new TidingsError('E_TOOL_OUTCOME_UNKNOWN', `${event.target} was started before, and its end is not known`)
   }
 }
+
+const fail = (event: CloudEvent, error: TidingsError) =>
+  answerTo(event, `/tools/${event.target}`, 'tool.failed', { error: error.toJSON() })
+
+const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error))
