@@ -1,6 +1,10 @@
+import { resolve } from 'node:path'
 import { manifest } from './version.ts'
 
 const { version, dependencies } = manifest
+
+/** Where Tidings lies when it runs from its sources: a project made by it then uses that, as built by `npm run build`. */
+export const checkout = import.meta.filename.endsWith('.ts') ? resolve(import.meta.dirname, '../..') : undefined
 
 /** The files of a new project, by name. */
 export const files = (name: string): Record<string, string> => ({
@@ -15,7 +19,7 @@ const packageJson = (name: string) => ({
   private: true,
   type: 'module',
   scripts: { dev: 'tidings dev', start: 'tidings run' },
-  dependencies: { tidings: `^${version}`, zod: dependencies.zod },
+  dependencies: { tidings: checkout ? `file:${checkout}` : `^${version}`, zod: dependencies.zod },
   // Node itself, so that the project runs whatever Node the machine has.
   devDependencies: { node: '^24.16.0' },
   allowScripts: { node: true },

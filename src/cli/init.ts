@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import { mkdir, readdir, writeFile } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import { TidingsError } from '../errors.ts'
-import { files } from './init-files.ts'
+import { checkout, files } from './init-files.ts'
 import { answer, type Globals } from './out.ts'
 
 /** `tidings init [FOLDER]` */
@@ -16,6 +16,7 @@ export async function init(folder: string | undefined, options: Globals): Promis
   await answer(options, { folder: path, files: Object.keys(written) }, [
     `A new project in ${path}. What to do next:`,
     '',
+    ...(checkout === undefined ? [] : [`  npm run build --prefix ${checkout}`]),
     ...(folder === undefined ? [] : [`  cd ${folder}`]),
     '  npm install',
     '  npx tidings dev',
