@@ -85,5 +85,8 @@ export interface ErrorData {
 /** Any thrown value as error data; foreign errors keep their message under the given code. */
 export function errorData(error: unknown, code: ErrorCode): ErrorData {
   if (error instanceof TidingsError) return error.toJSON()
-  return new TidingsError(code, error instanceof Error ? error.message : String(error)).toJSON()
+  return new TidingsError(code, textOf(error)).toJSON()
 }
+
+/** What any thrown value says. */
+export const textOf = (error: unknown) => (error instanceof Error ? error.message : String(error))

@@ -15,11 +15,7 @@ export async function closedLoop(bus: Bus, type: string, tasks: number, inFlight
   const stop = new AbortController()
   const started = new Map<string, number>()
   const latencies: number[] = []
-  const follower = bus.follow(
-    await bus.driver.head(),
-    [{ types: ['agent.task.completed', 'agent.task.failed'] }],
-    stop.signal,
-  )
+  const follower = await followEnds(bus, stop.signal)
   let published = 0
   const publish = async () => {
     if (published++ >= tasks) return
@@ -59,11 +55,7 @@ export async function openLoop(bus: Bus, type: string, tasks: number, rate: numb
   const latencies: number[] = []
   let failed = 0
   const begin = performance.now()
-  const follower = bus.follow(
-    await bus.driver.head(),
-    [{ types: ['agent.task.completed', 'agent.task.failed'] }],
-    stop.signal,
-  )
+  const follower = await followEnds(bus, stop.signal)
   const sending = (async () => {
     for (let i = 0; i < tasks; i++) {
       const due = begin + (i * 1_000) / rate
@@ -86,3 +78,7 @@ export async function openLoop(bus: Bus, type: string, tasks: number, rate: numb
   latencies.sort((a, b) => a - b)
   return { tasks, failed, seconds: (performance.now() - begin) / 1_000, p99: latencies[Math.floor(tasks * 0.99)]! }
 }
+
+/** How tasks end, from now on. */
+const followEnds = async (bus: Bus, signal: AbortSignal) =>
+  bus.follow(await bus.driver.head(), [{ types: ['agent.task.completed', 'agent.task.failed'] }], signal)

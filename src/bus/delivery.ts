@@ -1,6 +1,6 @@
 import { setTimeout } from 'node:timers/promises'
 import type { CloudEvent } from '../event.ts'
-import { TidingsError } from '../errors.ts'
+import { textOf, TidingsError } from '../errors.ts'
 import type { Filter } from '../pattern.ts'
 import { cancelId, resultId } from './ids.ts'
 import type { Bus } from './bus.ts'
@@ -56,7 +56,7 @@ async function attempt(bus: Bus, delivery: Delivery, handle: Consumption['handle
   try {
     return await handle(await bus.resolve(delivery.event), delivery)
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error)
+    const reason = textOf(error)
     if (error instanceof TidingsError && !error.retryable) return { outcome: { kind: 'discard', reason } }
     return { outcome: { kind: 'retry', after: backoff(delivery.attempt), reason } }
   }

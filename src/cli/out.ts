@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { styleText } from 'node:util'
-import { TidingsError } from '../errors.ts'
+import { textOf, TidingsError } from '../errors.ts'
 
 /** Options that every verb has. */
 export interface Globals {
@@ -32,10 +32,7 @@ export function report(error: unknown, { json }: Globals): number {
   return code === 'E_USAGE' ? 2 : 1
 }
 
-const told = (error: unknown) =>
-  error instanceof TidingsError
-    ? error
-    : new TidingsError('E_INTERNAL', error instanceof Error ? error.message : String(error))
+const told = (error: unknown) => (error instanceof TidingsError ? error : new TidingsError('E_INTERNAL', textOf(error)))
 
 /** Aborts when the process is asked to end. Asked again, it ends at once. */
 export function untilAsked(): AbortSignal {

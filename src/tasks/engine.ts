@@ -2,7 +2,7 @@ import type { CloudEvent } from '../event.ts'
 import { TidingsError } from '../errors.ts'
 import { compileFilter, type Filter } from '../pattern.ts'
 import type { Bus } from '../bus/bus.ts'
-import { isWanted } from '../bus/delivery.ts'
+import { isWanted, settle } from '../bus/delivery.ts'
 import type { Consumer, Delivery, Outcome } from '../bus/driver.ts'
 import { pauseKey, type Pauses } from '../bus/pauses.ts'
 import { correlationOf, parseId, shardOf, taskId } from '../bus/ids.ts'
@@ -90,14 +90,15 @@ export class Engine {
   #deliver(delivery: Delivery) {
     const { event } = delivery
     const task = this.#addressee(event)
-    const starts = [...this.#programs.values()].filter(program => startsOn(program, event))
-    const takers = starts.length + (task === undefined ? 0 : 1)
-    const shared = new Shared(delivery, Math.max(1, takers))
+    const starts = [...this.#programs.values()]
+      .filter(program => startsOn(program, event))
+      .map(({ name }) => ({ program: name, started: taskId(event.correlationid, name, event.id) }))
+    const takers = [...(task === undefined ? [] : [task]), ...starts.map(({ started }) => started)]
     // Asked for and wanted by nobody (an agent's own end), or asked for by another worker of this app.
-    if (takers === 0) return shared.taken(false, this.#matches(event) ? { kind: 'done' } : unplaced(delivery))
+    if (takers.length === 0) return void settle(delivery, this.#matches(event) ? { kind: 'done' } : unplaced(delivery))
+    const shared = new Shared(delivery, takers)
     if (task !== undefined) this.#offer(task, { event, shared })
-    for (const { name } of starts)
-      this.#offer(taskId(event.correlationid, name, event.id), { event, program: name, shared })
+    for (const { program, started } of starts) this.#offer(started, { event, program, shared })
   }
 
   /** The task of this app that an event answers or cancels. */
@@ -110,7 +111,7 @@ export class Engine {
   #offer(task: string, input: Input) {
     const inbox = this.#inbox(task)
     if (!inbox.queue.some(waiting => waiting.event.id === input.event.id)) inbox.queue.push(input)
-    else return input.shared.taken(false)
+    else return input.shared.taken(task, false)
     this.#work(inbox)
   }
 
@@ -143,7 +144,8 @@ export class Engine {
         await this.#turn(inbox, inputs, woken)
       } catch (error) {
         this.#hot.delete(inbox.task)
-        if (!inbox.lost) for (const input of inputs) input.shared.taken(false, refusal(error, inbox.task, input))
+        if (!inbox.lost)
+          for (const input of inputs) input.shared.taken(inbox.task, false, refusal(error, inbox.task, input))
       }
     }
     // In one go with the last look at the queue, so that no input arrives between.
@@ -165,15 +167,15 @@ export class Engine {
     for (const input of offered) {
       const verdict = this.#sift(task, input)
       if (verdict === 'ahead')
-        input.shared.taken(false, { kind: 'retry', after: 200, reason: 'the journal lags behind' })
+        input.shared.taken(inbox.task, false, { kind: 'retry', after: 200, reason: 'the journal lags behind' })
       else if (verdict === 'take' && !answered(inputs, input) && (task || (await this.#wanted(input))))
         inputs.push(input)
-      else input.shared.taken(false)
+      else input.shared.taken(inbox.task, false)
     }
     const agent = task?.identity.program ?? inputs[0]?.program
     if (agent !== undefined && this.#options.pauses.has('agent', agent)) {
       const outcome: Outcome = { kind: 'park', reason: `agent ${agent} is paused`, key: pauseKey('agent', agent) }
-      for (const input of inputs) input.shared.taken(false, outcome)
+      for (const input of inputs) input.shared.taken(inbox.task, false, outcome)
       return
     }
     const expired =
@@ -187,7 +189,7 @@ export class Engine {
       const [{ event, program, shared }] = inputs as [Input]
       const tooFar = this.#tooFar(event.hops + 1)
       // Nobody waits for an answer: saying that it failed could start the next round of the loop.
-      if (tooFar && !event.replyto) return shared.taken(false, { kind: 'discard', reason: tooFar.message })
+      if (tooFar && !event.replyto) return shared.taken(inbox.task, false, { kind: 'discard', reason: tooFar.message })
       task = new Task(this.#programs.get(program!)!, inbox.task, await this.#bus.resolve(event))
     }
     await this.#decide(inbox, task, inputs, expired, now)
@@ -243,7 +245,7 @@ export class Engine {
       return
     }
     inbox.conflicts = 0
-    for (const input of inputs) input.shared.taken(settling.includes(input))
+    for (const input of inputs) input.shared.taken(inbox.task, settling.includes(input))
     // Running executors hear it at once; the event itself is for those that still queue.
     for (const event of builder.events) if (event.type === 'call.cancelled') this.#bus.driver.signal(event)
     if (builder.end) this.#hot.delete(identity.task)

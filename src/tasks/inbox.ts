@@ -5,25 +5,26 @@ import type { Delivery, Outcome } from '../bus/driver.ts'
 /** A delivery that several tasks may take: it is settled when the last of them has. */
 export class Shared {
   readonly delivery: Delivery
-  #takers: number
+  /** Tasks that have not taken it yet. */
+  readonly #takers: Set<string>
   #outcome: Outcome = { kind: 'done' }
 
-  constructor(delivery: Delivery, takers: number) {
+  constructor(delivery: Delivery, takers: readonly string[]) {
     this.delivery = delivery
-    this.#takers = takers
+    this.#takers = new Set(takers)
   }
 
   /** Whether whoever takes now is the last, and may settle in its own transaction. */
   get last() {
-    return this.#takers === 1 && this.#outcome.kind === 'done'
+    return this.#takers.size === 1 && this.#outcome.kind === 'done'
   }
 
-  /** `settled`: the taker's own transaction settled it. */
-  taken(settled: boolean, outcome: Outcome = { kind: 'done' }) {
+  /** `settled`: the task's own transaction settled it. A task takes it once; what it says later does not count. */
+  taken(task: string, settled: boolean, outcome: Outcome = { kind: 'done' }) {
+    if (!this.#takers.delete(task)) return
     // One taker's refusal stands: for the others the event is inert when it comes again.
     if (outcome.kind !== 'done') this.#outcome = outcome
-    this.#takers--
-    if (!settled && this.#takers === 0) void settle(this.delivery, this.#outcome)
+    if (!settled && this.#takers.size === 0) void settle(this.delivery, this.#outcome)
   }
 }
 

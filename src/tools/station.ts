@@ -1,5 +1,5 @@
 import type { CloudEvent } from '../event.ts'
-import { TidingsError } from '../errors.ts'
+import { textOf, TidingsError } from '../errors.ts'
 import { answerTo } from '../bus/answer.ts'
 import type { Bus } from '../bus/bus.ts'
 import { backoff, type Handled } from '../bus/delivery.ts'
@@ -69,7 +69,7 @@ export class ToolStation {
       })
       return { outcome: { kind: 'done' }, events: await bus.encodeAll([answer]) }
     } catch (error) {
-      const failure = error instanceof TidingsError ? error : new TidingsError('E_TOOL_THREW', messageOf(error))
+      const failure = error instanceof TidingsError ? error : new TidingsError('E_TOOL_THREW', textOf(error))
       const again = failure.code === 'E_TOOL_THREW' || failure.code === 'E_TOOL_TIMEOUT'
       const { attempts = 1, atMostOnce } = tool.options
       if (again && !atMostOnce && delivery.attempt < attempts)
@@ -130,5 +130,3 @@ export class ToolStation {
 
 const fail = (event: CloudEvent, error: TidingsError) =>
   answerTo(event, `/tools/${event.target}`, 'tool.failed', { error: error.toJSON() })
-
-const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error))
