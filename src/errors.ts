@@ -12,7 +12,10 @@ export const errors = {
   E_APP_NAME_TAKEN:
     'Two members of the app carry one name. Names of agents, tools and models must be unique among their kind.',
   E_PORT_IN_USE:
-    'The port is taken. Choose another (TIDINGS_PORT, TIDINGS_SMTP_PORT), or start without it: tidings run --only agents,tools,models.',
+    'The port is taken. Choose another (TIDINGS_PORT, TIDINGS_SMTP_PORT, tidings broker nats --port), or start without it: tidings run --only agents,tools,models.',
+  E_BROKER_MISSING:
+    'There is no server to start. Install nats-server 2.12 or newer, or Go, which builds one; or name a binary: TIDINGS_NATS_SERVER.',
+  E_BROKER_FAILED: 'The server of the broker did not start, or ended. The lines of its log say why.',
   E_PROGRAM_MISMATCH:
     'The code no longer fits the recorded turns of this task. Run the version that wrote them, then `tidings attention retry`.',
   E_PROGRAM_VERSION:

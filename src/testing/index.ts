@@ -17,3 +17,7 @@ export {
 export * from './conformance/index.ts'
 export { until } from './wait.ts'
 export { openaiServer, type ChatRequest, type OpenAIServer, type RecordedRequest, type Reply } from './openai-server.ts'
+export { findNatsServer, type FindOptions, type NatsServer } from './nats/find.ts'
+export { startNats, type Nats, type NatsOptions } from './nats/start.ts'
+export { startNatsCluster, type NatsCluster } from './nats/cluster.ts'
+export { startProxy, type TcpProxy } from './tcp-proxy.ts'

@@ -1,0 +1,34 @@
+import { execFile } from 'node:child_process'
+import { mkdir, mkdtemp, rename, rm } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { promisify } from 'node:util'
+
+/** The version that is built where no nats-server is found. */
+export const builtVersion = '2.15.2'
+
+const source = `github.com/nats-io/nats-server/v2@v${builtVersion}`
+
+/** Builds it with Go. The file appears whole or not at all, also when several processes build it at once. */
+export async function buildNatsServer(target: string, env: NodeJS.ProcessEnv): Promise<void> {
+  await mkdir(dirname(target), { recursive: true })
+  const folder = await mkdtemp(join(dirname(target), 'build-'))
+  try {
+    await go(['install', source], folder, env)
+    await rename(join(folder, basename(target)), target)
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+async function go(args: string[], folder: string, env: NodeJS.ProcessEnv): Promise<void> {
+  // No C compiler, no other platform, and no vendor folder of a project that happens to be around.
+  const settings = { CGO_ENABLED: '0', GOOS: '', GOARCH: '', GOFLAGS: '', GOBIN: folder }
+  try {
+    await promisify(execFile)('go', args, { cwd: folder, env: { ...env, ...settings }, timeout: 600_000 })
+  } catch (error) {
+    const { code, stderr, message } = error as NodeJS.ErrnoException & { stderr?: string }
+    throw code === 'ENOENT'
+      ? new Error('there is no Go on this machine to build it with', { cause: error })
+      : new Error(`go install failed: ${stderr?.trim().split('\n').slice(-3).join(' ') || message}`, { cause: error })
+  }
+}

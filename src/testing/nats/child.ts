@@ -1,0 +1,49 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { open } from 'node:fs/promises'
+import type { Writable } from 'node:stream'
+
+/*
+ * A child that does not outlive its parent, whatever ends the parent, SIGKILL too. Beside it a shell reads from a pipe
+ * of which only the parent has the other end. A line means that the child has ended and its process id may belong to
+ * someone else by now; the end of the pipe without a line means that the parent is gone.
+ */
+const watched = `
+  (if ! read -r _ <&3; then kill -KILL $$; [ -z "$REMOVE" ] || rm -rf "$REMOVE"; fi) >/dev/null 2>&1 &
+  exec "$@" 3<&-`
+
+export interface Child {
+  readonly pid: number
+  /** Resolves when it has ended. */
+  readonly ended: Promise<void>
+  running(): boolean
+  signal(signal: NodeJS.Signals): void
+}
+
+interface ChildOptions {
+  /** The file that its output goes to. */
+  log: string
+  /** Begins the log anew. */
+  truncate: boolean
+  /** A folder to remove when the parent is gone. */
+  remove: string | undefined
+}
+
+/** Detached: a Ctrl-C in the terminal is for the parent, which stops its children in order. */
+export async function startChild(command: readonly string[], options: ChildOptions): Promise<Child> {
+  const log = await open(options.log, options.truncate ? 'w' : 'a')
+  try {
+    const child = spawn('/bin/sh', ['-c', watched, 'sh', ...command], {
+      stdio: ['ignore', log.fd, log.fd, 'pipe'],
+      env: { ...process.env, REMOVE: options.remove ?? '' },
+      detached: true,
+    })
+    const lifeline = child.stdio[3] as Writable
+    lifeline.on('error', () => {})
+    const ended = once(child, 'exit').then(() => void lifeline.end('\n'))
+    const running = () => child.exitCode === null && child.signalCode === null
+    return { pid: child.pid!, ended, running, signal: signal => void child.kill(signal) }
+  } finally {
+    await log.close()
+  }
+}

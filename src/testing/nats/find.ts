@@ -1,0 +1,99 @@
+import { execFile } from 'node:child_process'
+import { access, constants } from 'node:fs/promises'
+import { homedir } from 'node:os'
+import { delimiter, join } from 'node:path'
+import { promisify } from 'node:util'
+import { textOf } from '../../errors.ts'
+import { buildNatsServer, builtVersion } from './build.ts'
+
+/** A binary of nats-server that will do. */
+export interface NatsServer {
+  readonly path: string
+  readonly version: string
+  readonly source: 'TIDINGS_NATS_SERVER' | 'PATH' | 'cache' | 'built'
+  /** What was looked at before and would not do, each with the reason. */
+  readonly refused: readonly string[]
+}
+
+export interface FindOptions {
+  readonly env?: NodeJS.ProcessEnv
+  /** Whether to build one where none is found; true unless told. */
+  readonly build?: boolean
+  /** Called before a build, which takes about a minute. */
+  onBuild?(text: string): void
+}
+
+const oldest = [2, 12] as const
+
+/**
+ * Looks at `TIDINGS_NATS_SERVER`, along the PATH and into the cache, and else builds one. Where the variable is set,
+ * nothing takes the place of what it names.
+ */
+export async function findNatsServer(options: FindOptions = {}): Promise<NatsServer | { readonly reason: string }> {
+  const { env = process.env, build = true, onBuild } = options
+  const refused: string[] = []
+  const examine = async (path: string, source: NatsServer['source']): Promise<NatsServer | undefined> => {
+    const verdict = await versionOf(path)
+    if ('version' in verdict) return { path, version: verdict.version, source, refused }
+    refused.push(`${source}: ${verdict.reason}`)
+    return undefined
+  }
+  const missing = () => ({ reason: refused.join('; ') })
+
+  const named = env.TIDINGS_NATS_SERVER
+  if (named) return (await examine(named, 'TIDINGS_NATS_SERVER')) ?? missing()
+  for (const path of await onPath(env.PATH ?? '')) {
+    const found = await examine(path, 'PATH')
+    if (found) return found
+  }
+  if (refused.length === 0) refused.push('PATH: no nats-server')
+  const cached = cachedAt(env)
+  if (await executable(cached)) {
+    const found = await examine(cached, 'cache')
+    if (found) return found
+  } else refused.push('cache: none was built yet')
+  if (!build) return missing()
+  try {
+    onBuild?.(`building nats-server ${builtVersion} into ${cached}, once; it takes about a minute …`)
+    await buildNatsServer(cached, env)
+    return (await examine(cached, 'built')) ?? missing()
+  } catch (error) {
+    refused.push(`build: ${textOf(error)}`)
+    return missing()
+  }
+}
+
+function cachedAt(env: NodeJS.ProcessEnv): string {
+  const cache = env.XDG_CACHE_HOME || join(env.HOME || homedir(), '.cache')
+  return join(cache, 'tidings', `nats-server-${builtVersion}`, 'nats-server')
+}
+
+async function onPath(path: string): Promise<string[]> {
+  const candidates = path
+    .split(delimiter)
+    .filter(Boolean)
+    .map(folder => join(folder, 'nats-server'))
+  const there = await Promise.all(candidates.map(executable))
+  return candidates.filter((_, i) => there[i])
+}
+
+const executable = (path: string) =>
+  access(path, constants.X_OK).then(
+    () => true,
+    () => false,
+  )
+
+async function versionOf(path: string): Promise<{ version: string } | { reason: string }> {
+  try {
+    const { stdout } = await promisify(execFile)(path, ['--version'], { timeout: 20_000 })
+    const [, version, major, minor] = /\bv?((\d+)\.(\d+)\.\S+)/.exec(stdout) ?? []
+    if (version === undefined) return { reason: `${path} does not say its version` }
+    if (isOld(Number(major), Number(minor)))
+      return { reason: `${path} is version ${version}, and ${oldest.join('.')} or newer is needed` }
+    return { version }
+  } catch (error) {
+    return { reason: `${path} does not run: ${textOf(error).trim()}` }
+  }
+}
+
+const isOld = (major: number, minor: number) => major < oldest[0] || (major === oldest[0] && minor < oldest[1])

@@ -1,0 +1,205 @@
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { TidingsError } from '../../errors.ts'
+import { freePort } from '../ports.ts'
+import { until } from '../wait.ts'
+import { startChild, type Child } from './child.ts'
+import { configText, type NatsConfig, type Place } from './config.ts'
+import { findNatsServer } from './find.ts'
+import { natsInfo } from './info.ts'
+
+export interface NatsOptions extends NatsConfig {
+  /** The binary; what `findNatsServer()` finds unless told. */
+  readonly path?: string
+  /** A free one unless told. */
+  readonly port?: number
+  /** Kept when the server stops. Unless told it is a temporary folder, which goes with the server. */
+  readonly dataDir?: string
+  readonly name?: string
+  readonly cluster?: NonNullable<Place['cluster']>
+}
+
+export interface Nats extends AsyncDisposable {
+  readonly url: string
+  readonly port: number
+  /** Base URL of its HTTP monitoring. */
+  readonly monitorUrl: string
+  readonly pid: number
+  readonly running: boolean
+  readonly dataDir: string
+  /** Resolves when the process that runs now has ended, for whatever reason. */
+  readonly ended: Promise<void>
+  /** In good order. Then nothing of a temporary folder is left. */
+  stop(): Promise<void>
+  /** Ends it by a signal, SIGKILL unless told, and waits for the end. The data stay. */
+  kill(signal?: NodeJS.Signals): Promise<void>
+  /** Starts it again on the same port, after stopping it where it runs. `empty`: as a server that lost its disk. */
+  restart(options?: { readonly empty?: boolean }): Promise<void>
+  /** SIGSTOP: connections stay open and nothing answers. */
+  pause(): void
+  resume(): void
+  /** The last lines that it wrote about itself. */
+  log(): Promise<string>
+}
+
+/**
+ * Starts a server on 127.0.0.1 that ends with this process, and waits until it takes connections.
+ * @throws E_BROKER_MISSING, E_PORT_IN_USE, E_BROKER_FAILED
+ */
+export async function startNats(options: NatsOptions = {}): Promise<Nats> {
+  const path = options.path ?? (await foundPath())
+  const temporary = options.dataDir === undefined
+  const dataDir = options.dataDir ?? (await mkdtemp(join(tmpdir(), 'tidings-nats-')))
+  if (!temporary) await mkdir(dataDir, { recursive: true })
+  try {
+    return await started(new LocalNats(path, options, dataDir, temporary), options.port)
+  } catch (error) {
+    if (temporary) await rm(dataDir, { recursive: true, force: true })
+    throw error
+  }
+}
+
+let found: ReturnType<typeof findNatsServer> | undefined
+
+async function foundPath(): Promise<string> {
+  found ??= findNatsServer()
+  const server = await found
+  if ('path' in server) return server.path
+  throw new TidingsError('E_BROKER_MISSING', `there is no nats-server: ${server.reason}`)
+}
+
+/** Another process may take a port that was free a moment ago; where the caller did not choose it, the next will do. */
+async function started(nats: LocalNats, wanted: number | undefined): Promise<Nats> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await nats.launch(wanted ?? (await freePort()))
+      return nats
+    } catch (error) {
+      const taken = error instanceof TidingsError && error.code === 'E_PORT_IN_USE'
+      if (!taken || wanted !== undefined || attempt === 5) throw error
+    }
+  }
+}
+
+class LocalNats implements Nats {
+  readonly dataDir: string
+  readonly #path: string
+  readonly #options: NatsOptions
+  readonly #temporary: boolean
+  readonly #name: string
+  #child: Child | undefined
+  #port = 0
+  #monitorPort = 0
+
+  constructor(path: string, options: NatsOptions, dataDir: string, temporary: boolean) {
+    this.dataDir = dataDir
+    this.#path = path
+    this.#options = options
+    this.#temporary = temporary
+    this.#name = options.name ?? `tidings-${crypto.randomUUID()}`
+  }
+
+  get port() {
+    return this.#port
+  }
+
+  get url() {
+    return `nats://127.0.0.1:${this.#port}`
+  }
+
+  get monitorUrl() {
+    return `http://127.0.0.1:${this.#monitorPort}`
+  }
+
+  get pid() {
+    return this.#child!.pid
+  }
+
+  get running() {
+    return this.#child!.running()
+  }
+
+  get ended() {
+    return this.#child!.ended
+  }
+
+  async launch(port: number, keepLog = false): Promise<void> {
+    this.#port = port
+    this.#monitorPort = await freePort()
+    const { dataDir, cluster } = { dataDir: this.dataDir, cluster: this.#options.cluster }
+    const place = { name: this.#name, port, monitorPort: this.#monitorPort, dataDir, ...(cluster && { cluster }) }
+    const file = join(dataDir, 'nats.conf')
+    await writeFile(file, configText(place, this.#options))
+    const child = await startChild([this.#path, '-c', file], {
+      log: this.#logFile,
+      truncate: !keepLog,
+      remove: this.#temporary ? dataDir : undefined,
+    })
+    this.#child = child
+    try {
+      await Promise.race([this.#answers(child), child.ended])
+    } catch (error) {
+      await this.kill()
+      throw error
+    }
+    if (!child.running()) throw await this.#failure()
+  }
+
+  /** Its name tells it from another server that has the port already. */
+  async #answers(child: Child): Promise<void> {
+    const itself = async () => (await natsInfo('127.0.0.1', this.#port)).server_name === this.#name
+    await until(async () => !child.running() || itself(), { within: 20_000, what: 'nats-server to answer' })
+  }
+
+  async #failure(): Promise<TidingsError> {
+    const log = await this.log()
+    if (log.includes('address already in use'))
+      return new TidingsError('E_PORT_IN_USE', `port ${this.#port} is taken; stop the other process or choose another`)
+    return new TidingsError('E_BROKER_FAILED', `nats-server ended at once:\n${log}`)
+  }
+
+  get #logFile() {
+    return join(this.dataDir, 'nats.log')
+  }
+
+  async log(): Promise<string> {
+    return (await readFile(this.#logFile, 'utf8')).trimEnd().split('\n').slice(-8).join('\n')
+  }
+
+  pause(): void {
+    this.#child!.signal('SIGSTOP')
+  }
+
+  resume(): void {
+    this.#child!.signal('SIGCONT')
+  }
+
+  async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
+    this.#child!.signal(signal)
+    // One that is stopped would hear of it later only.
+    this.#child!.signal('SIGCONT')
+    await this.#child!.ended
+  }
+
+  async #end(): Promise<void> {
+    const impatient = setTimeout(() => this.#child!.signal('SIGKILL'), 10_000)
+    await this.kill('SIGTERM')
+    clearTimeout(impatient)
+  }
+
+  async restart({ empty = false }: { readonly empty?: boolean } = {}): Promise<void> {
+    await this.#end()
+    if (empty) await rm(join(this.dataDir, 'jetstream'), { recursive: true, force: true })
+    await this.launch(this.#port, true)
+  }
+
+  async stop(): Promise<void> {
+    await this.#end()
+    if (this.#temporary) await rm(this.dataDir, { recursive: true, force: true })
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop()
+  }
+}

@@ -1,0 +1,104 @@
+import { once } from 'node:events'
+import { connect, createServer, type Server, type Socket } from 'node:net'
+import { freePort } from './ports.ts'
+
+/** A wire between a client and a server, for tests to damage. */
+export interface TcpProxy extends AsyncDisposable {
+  /** Of 127.0.0.1; clients connect here. */
+  readonly port: number
+  /** How many connections there are. */
+  readonly connections: number
+  /** Resets all connections. New ones are still let in. */
+  cut(): void
+  /** Turns new connections away; those that are there stay. */
+  refuse(): void
+  /** Lets new connections in again. */
+  accept(): Promise<void>
+  /** Holds the bytes back in both directions, while all sockets stay open: the other side seems to hang. */
+  freeze(): void
+  /** Lets the bytes flow again, those that were held first. */
+  thaw(): void
+  stop(): Promise<void>
+}
+
+/** Starts a proxy in front of a server. */
+export async function startProxy(target: { readonly host?: string; readonly port: number }): Promise<TcpProxy> {
+  const proxy = new LocalProxy(target.host ?? '127.0.0.1', target.port, await freePort())
+  await proxy.accept()
+  return proxy
+}
+
+class LocalProxy implements TcpProxy {
+  readonly port: number
+  readonly #host: string
+  readonly #targetPort: number
+  /** What makes the bytes that arrive at a socket flow on. */
+  readonly #flows = new Map<Socket, () => void>()
+  #server: Server | undefined
+  #frozen = false
+
+  constructor(host: string, targetPort: number, port: number) {
+    this.#host = host
+    this.#targetPort = targetPort
+    this.port = port
+  }
+
+  get connections() {
+    return this.#flows.size / 2
+  }
+
+  async accept(): Promise<void> {
+    if (this.#server) return
+    this.#server = createServer({ allowHalfOpen: true, noDelay: true }, client => this.#join(client))
+    await once(this.#server.listen(this.port, '127.0.0.1'), 'listening')
+  }
+
+  refuse(): void {
+    this.#server?.close()
+    this.#server = undefined
+  }
+
+  cut(): void {
+    for (const socket of this.#flows.keys()) socket.resetAndDestroy()
+  }
+
+  freeze(): void {
+    this.#frozen = true
+    for (const socket of this.#flows.keys()) socket.pause()
+  }
+
+  thaw(): void {
+    this.#frozen = false
+    for (const flow of this.#flows.values()) flow()
+  }
+
+  async stop(): Promise<void> {
+    this.refuse()
+    this.cut()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop()
+  }
+
+  #join(client: Socket): void {
+    const server = connect({ host: this.#host, port: this.#targetPort, allowHalfOpen: true, noDelay: true })
+    this.#pass(client, server)
+    this.#pass(server, client)
+  }
+
+  #pass(from: Socket, to: Socket): void {
+    const flow = () => void (this.#frozen || to.writableNeedDrain || from.resume())
+    this.#flows.set(from, flow)
+    to.on('drain', flow)
+    from.on('data', chunk => void (to.write(chunk) || from.pause()))
+    from.on('end', () => to.end())
+    from.on('error', () => {})
+    from.on('close', hadError => {
+      this.#flows.delete(from)
+      if (hadError) to.resetAndDestroy()
+      else if (!from.readableEnded) to.destroy()
+    })
+    if (this.#frozen) from.pause()
+  }
+}
