@@ -1,5 +1,6 @@
 import { randomUUIDv7 } from 'node:crypto'
 import type { Bus } from '../../src/bus/bus.ts'
+import type { Stored } from '../../src/bus/driver.ts'
 import { TidingsError } from '../../src/errors.ts'
 
 export interface LoadResult {
@@ -10,29 +11,58 @@ export interface LoadResult {
   p99: number
 }
 
+/** What runs tasks. */
+export interface Target {
+  start(task: string): Promise<unknown>
+  /** How tasks end, from now on; those of others may be among them. */
+  ends(signal: AbortSignal): Promise<AsyncIterable<End>>
+}
+
+interface End {
+  task: string
+  error?: string
+}
+
+/** Tasks that are started by an event of this type, which is their correlation. */
+export const tasksOf = (bus: Bus, type: string): Target => ({
+  start: correlationid => bus.publish({ type, correlationid, data: { go: true } }),
+  ends: async signal => endsOf(await followEnds(bus, signal)),
+})
+
+async function* endsOf(follower: AsyncIterable<Stored>): AsyncGenerator<End> {
+  for await (const { event } of follower)
+    yield {
+      task: event.correlationid,
+      ...(event.type === 'agent.task.failed' && { error: JSON.stringify(event.data) }),
+    }
+}
+
+export const closedLoop = (bus: Bus, type: string, tasks: number, inFlight: number): Promise<LoadResult> =>
+  closedLoopOf(tasksOf(bus, type), tasks, inFlight)
+
 /** Runs tasks in a closed loop: as many as `inFlight` at once, each started when another completes. Latencies in ms. */
-export async function closedLoop(bus: Bus, type: string, tasks: number, inFlight: number): Promise<LoadResult> {
+export async function closedLoopOf(target: Target, tasks: number, inFlight: number): Promise<LoadResult> {
   const stop = new AbortController()
   const started = new Map<string, number>()
   const latencies: number[] = []
-  const follower = await followEnds(bus, stop.signal)
+  const ends = await target.ends(stop.signal)
   let published = 0
-  const publish = async () => {
+  const start = async () => {
     if (published++ >= tasks) return
-    const correlationid = randomUUIDv7()
-    started.set(correlationid, performance.now())
-    await bus.publish({ type, correlationid, data: { go: true } })
+    const task = randomUUIDv7()
+    started.set(task, performance.now())
+    await target.start(task)
   }
   const begin = performance.now()
-  for (let i = 0; i < Math.min(inFlight, tasks); i++) void publish()
-  for await (const { event } of follower) {
-    const since = started.get(event.correlationid)
+  for (let i = 0; i < Math.min(inFlight, tasks); i++) void start()
+  for await (const { task, error } of ends) {
+    const since = started.get(task)
     if (since === undefined) continue
-    if (event.type === 'agent.task.failed') throw new TidingsError('E_PROGRAM_FAILED', JSON.stringify(event.data))
-    started.delete(event.correlationid)
+    if (error) throw new TidingsError('E_PROGRAM_FAILED', error)
+    started.delete(task)
     latencies.push(performance.now() - since)
     if (latencies.length === tasks) break
-    void publish()
+    void start()
   }
   stop.abort()
   const seconds = (performance.now() - begin) / 1_000
