@@ -1,18 +1,25 @@
 import { execFileSync } from 'node:child_process'
 import { readFileSync, rmSync } from 'node:fs'
-import { availableParallelism, tmpdir } from 'node:os'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { closedLoop } from './lib/load.ts'
-import { host, hostElsewhere, median, stopChild, withHome } from './lib/host.ts'
+import { startFloor } from './lib/floors/floor.ts'
+import { circumstances, heading, host, hostElsewhere, median, row, spread, stopChild, withHome } from './lib/host.ts'
+import { closedLoop, closedLoopOf, figuresOf, tasksOf, type Figures, type Target } from './lib/load.ts'
+import { fsyncsDuring, syncsIn, withLog, withNats, type NatsServer } from './lib/nats.ts'
 import { rawLoop } from './lib/raw.ts'
 
 /*
- * How fast is a task of three no-op tool calls (300 B of JSON) with a no-op model between, on the embedded log with
- * synchronous=FULL? In three shapes: `program` (a bare program that plays its model itself, as the peers' benches do),
- * `script` (straight-line code) and `loop` (an LLM agent: every model call is a request and an answer on the log, too).
+ * How fast is a task of three no-op tool calls (300 B of JSON) with a no-op model between? In three shapes: `program` (a
+ * bare program that plays its model itself, as the peers' benches do), `script` (straight-line code) and `loop` (an LLM
+ * agent: every model call is a request and an answer on the log, too).
  *
  *     node bench/task.ts [--repeats 5] [--shapes program,script,loop] [--tasks 8000]
+ *     node bench/task.ts --bus nats [--sync always] …
+ *     node bench/task.ts --bus nats://HOST:PORT …
+ *
+ * On the embedded log with synchronous=FULL, in one process and in two; or on NATS in two, beside the same task written by
+ * hand with the raw client (`lib/floors/floor.ts`), in turns. `nats` is a server of its own with an empty store.
  */
 
 const { values } = parseArgs({
@@ -20,35 +27,37 @@ const { values } = parseArgs({
     repeats: { type: 'string', default: '5' },
     shapes: { type: 'string', default: 'program,script,loop' },
     tasks: { type: 'string', default: '8000' },
+    bus: { type: 'string', default: 'sqlite' },
+    sync: { type: 'string', default: 'default' },
     traced: { type: 'string' },
   },
 })
-const shapes = values.shapes.split(',')
+const shapes = values.shapes.split(',').filter(Boolean)
 const tasks = Number(values.tasks)
+const repeats = Number(values.repeats)
+const tracedTasks = 2_000
 
 if (values.traced) await withHome(home => count(home, values.traced!))
-else await compare()
+else if (values.bus === 'sqlite') await compare()
+else await withNats(values.bus, values.sync, compareOnNats)
 
 async function compare() {
-  console.log(
-    `node ${process.version}, ${availableParallelism()} cores, ${new Date().toISOString().slice(0, 10)}, ${values.repeats} repeats: median (lowest to highest)\n`,
-  )
-  console.log(
-    '| shape | processes | p50 alone, ms | p99 alone, ms | tasks/s at 32 | tasks/s at 256 | raw loop, same rows | of it | fsyncs/task at 256 |',
-  )
-  console.log('|---|---|---|---|---|---|---|---|---|')
+  console.log(`${circumstances(repeats)}\n`)
+  heading([
+    'shape', 'processes', 'p50 alone, ms', 'p99 alone, ms', 'tasks/s at 32', 'tasks/s at 256', 'raw loop, same rows', 'of it',
+    'fsyncs/task at 256',
+  ]) // biome-ignore format: one row
   for (const shape of shapes)
     for (const processes of [1, 2]) {
-      const runs = []
-      for (let i = 0; i < Number(values.repeats); i++) runs.push(await withHome(home => run(home, shape, processes)))
+      const runs: (Figures & { raw: number })[] = []
+      for (let i = 0; i < repeats; i++) runs.push(await withHome(home => run(home, shape, processes)))
       const raw = median(runs.map(each => each.raw))
       const most = median(runs.map(each => each.at256))
-      const cells = [
+      row([
         shape, processes, spread(runs.map(each => each.p50), 2), spread(runs.map(each => each.p99), 1),
         spread(runs.map(each => each.at32)), spread(runs.map(each => each.at256)), Math.round(raw), (most / raw).toFixed(2),
         processes === 1 ? fsyncs(shape) : '',
-      ] // biome-ignore format: one row
-      console.log(`| ${cells.join(' | ')} |`)
+      ]) // biome-ignore format: one row
     }
 }
 
@@ -56,12 +65,8 @@ async function run(home: string, shape: string, processes: number) {
   const elsewhere = processes === 2 ? [await hostElsewhere(home, ['tools'])] : []
   const here = await host(home, processes === 2 ? ['agents', 'models'] : ['agents', 'models', 'tools'])
   try {
-    const type = `bench.${shape}`
-    await closedLoop(here.bus, type, 500, 32)
-    const { p50, p99 } = await closedLoop(here.bus, type, 300, 1)
-    const { perSecond: at32 } = await closedLoop(here.bus, type, tasks / 2, 32)
-    const { perSecond: at256 } = await closedLoop(here.bus, type, tasks, 256)
-    return { p50, p99, at32, at256, raw: await rawLoop(await rowsOfOne(), tasks, 256) }
+    const figures = await figuresOf(tasksOf(here.bus, `bench.${shape}`), tasks)
+    return { ...figures, raw: await rawLoop(await rowsOfOne(), tasks, 256) }
   } finally {
     await here.stop()
     for (const child of elsewhere) await stopChild(child)
@@ -82,28 +87,16 @@ async function run(home: string, shape: string, processes: number) {
 /** Runs tasks and prints nothing: for the system-call counter around it. */
 async function count(home: string, shape: string) {
   const here = await host(home, ['agents', 'models', 'tools'])
-  await closedLoop(here.bus, `bench.${shape}`, 2_000, 256)
+  await closedLoop(here.bus, `bench.${shape}`, tracedTasks, 256)
   await here.stop()
 }
 
 function fsyncs(shape: string): string {
   const file = join(tmpdir(), `tidings-fsyncs-${process.pid}`)
+  const traced = [process.execPath, import.meta.filename, '--traced', shape]
   try {
-    const command = [
-      '-f',
-      '-c',
-      '-e',
-      'trace=fdatasync,fsync',
-      '-o',
-      file,
-      process.execPath,
-      import.meta.filename,
-      '--traced',
-      shape,
-    ]
-    execFileSync('strace', command, { stdio: 'ignore' })
-    const calls = [...readFileSync(file, 'utf8').matchAll(/^\s*[\d.]+\s+[\d.]+\s+\d+\s+(\d+)\s.*f(?:data)?sync$/gm)]
-    return (calls.reduce((sum, [, n]) => sum + Number(n), 0) / 2_000).toFixed(2)
+    execFileSync('strace', ['-f', '-c', '-e', 'trace=fdatasync,fsync', '-o', file, ...traced], { stdio: 'ignore' })
+    return (syncsIn(readFileSync(file, 'utf8')) / tracedTasks).toFixed(2)
   } catch {
     return 'needs strace'
   } finally {
@@ -111,7 +104,50 @@ function fsyncs(shape: string): string {
   }
 }
 
-function spread(values: readonly number[], digits = 0): string {
-  const show = (value: number) => value.toFixed(digits)
-  return `${show(median(values))} (${show(Math.min(...values))} to ${show(Math.max(...values))})`
+async function compareOnNats(server: NatsServer) {
+  console.log(`${circumstances(repeats)}; ${server.about}, agents and tools in two processes\n`)
+  const contenders = ['floor B', 'floor C', ...shapes]
+  const runs = new Map<string, Figures[]>(contenders.map(name => [name, []]))
+  for (let round = 0; round < repeats; round++)
+    for (const name of contenders) runs.get(name)!.push(await contend(server, name, target => figuresOf(target, tasks)))
+  heading([
+    'shape', 'p50 alone, ms', 'p99 alone, ms', 'tasks/s at 1', 'tasks/s at 32', 'tasks/s at 256', "of C's throughput at 256",
+    "× C's p50 alone", 'fsyncs/task at 256',
+  ]) // biome-ignore format: one row
+  const floor = runs.get('floor C')!
+  for (const [name, of] of runs) {
+    const traced = await contend(server, name, target =>
+      fsyncsDuring(server, () => closedLoopOf(target, tracedTasks, 256)),
+    )
+    row([
+      name, spread(of.map(each => each.p50), 2), spread(of.map(each => each.p99), 1), spread(of.map(each => each.at1)),
+      spread(of.map(each => each.at32)), spread(of.map(each => each.at256)),
+      spread(of.map((each, round) => each.at256 / floor[round]!.at256), 2),
+      spread(of.map((each, round) => each.p50 / floor[round]!.p50), 2),
+      traced === undefined ? 'not seen' : (traced / tracedTasks).toFixed(2),
+    ]) // biome-ignore format: one row
+  }
+}
+
+async function contend<T>(server: NatsServer, name: string, work: (target: Target) => Promise<T>): Promise<T> {
+  if (name === 'floor B' || name === 'floor C') {
+    const floor = await startFloor(server.url, name === 'floor B' ? 'B' : 'C')
+    try {
+      return await work(floor)
+    } finally {
+      await floor.stop()
+    }
+  }
+  return withHome(home =>
+    withLog(server, async bus => {
+      const elsewhere = await hostElsewhere(home, ['tools'], bus)
+      const here = await host(home, ['agents', 'models'], bus)
+      try {
+        return await work(tasksOf(here.bus, `bench.${name}`))
+      } finally {
+        await here.stop()
+        await stopChild(elsewhere)
+      }
+    }),
+  )
 }

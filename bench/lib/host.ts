@@ -1,16 +1,17 @@
 import { fork, type ChildProcess } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { start, type Role, type Running } from '../../src/runtime/start.ts'
 import app from './app.ts'
 
 /** The bench app in this process. */
-export const host = (home: string, only: readonly Role[]): Promise<Running> => start(app, { home, only })
+export const host = (home: string, only: readonly Role[], bus = 'sqlite'): Promise<Running> =>
+  start(app, { home, only, bus })
 
 /** The same in a process of its own; resolves when it serves. */
-export async function hostElsewhere(home: string, only: readonly Role[]): Promise<ChildProcess> {
-  const child = fork(import.meta.filename, [home, only.join(',')])
+export async function hostElsewhere(home: string, only: readonly Role[], bus = 'sqlite'): Promise<ChildProcess> {
+  const child = fork(import.meta.filename, [home, only.join(','), bus])
   await new Promise((resolve, reject) =>
     child.once('message', resolve).once('exit', code => reject(new Error(`ended with ${code}`))),
   )
@@ -35,11 +36,29 @@ export async function withHome<T>(work: (home: string) => Promise<T>): Promise<T
 
 export const median = (values: readonly number[]) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!
 
+/** Median, lowest and highest. */
+export function spread(values: readonly number[], digits = 0): string {
+  const show = (value: number) => value.toFixed(digits)
+  return `${show(median(values))} (${show(Math.min(...values))} to ${show(Math.max(...values))})`
+}
+
+/** Where and how the figures came about. */
+export const circumstances = (repeats: number) =>
+  `node ${process.version}, ${availableParallelism()} cores, ${new Date().toISOString().slice(0, 10)}, ${repeats} repeats: median (lowest to highest)`
+
+export const row = (cells: readonly unknown[]) => console.log(`| ${cells.join(' | ')} |`)
+
+/** Of a table in Markdown. */
+export function heading(cells: readonly string[]) {
+  row(cells)
+  console.log(`|${'---|'.repeat(cells.length)}`)
+}
+
 export const mib = (bytes: number) => Math.round(bytes / 1024 / 1024)
 
 if (import.meta.main) {
-  const [home, only] = process.argv.slice(2) as [string, string]
-  const running = await host(home, only.split(',') as Role[])
+  const [home, only, bus] = process.argv.slice(2) as [string, string, string]
+  const running = await host(home, only.split(',') as Role[], bus)
   process.send!('ready')
   process.once('disconnect', () => void running.stop())
 }

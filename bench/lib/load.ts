@@ -71,6 +71,23 @@ export async function closedLoopOf(target: Target, tasks: number, inFlight: numb
   return { tasks, seconds, perSecond: tasks / seconds, p50: at(0.5), p99: at(0.99) }
 }
 
+export interface Figures {
+  p50: number
+  p99: number
+  at1: number
+  at32: number
+  at256: number
+}
+
+/** Alone, then with 32 and 256 tasks in flight, after as many as make it warm. */
+export async function figuresOf(target: Target, tasks: number): Promise<Figures> {
+  await closedLoopOf(target, 500, 32)
+  const { p50, p99, perSecond: at1 } = await closedLoopOf(target, 300, 1)
+  const { perSecond: at32 } = await closedLoopOf(target, tasks / 2, 32)
+  const { perSecond: at256 } = await closedLoopOf(target, tasks, 256)
+  return { p50, p99, at1, at32, at256 }
+}
+
 export interface OpenLoopResult {
   tasks: number
   failed: number

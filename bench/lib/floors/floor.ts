@@ -1,6 +1,7 @@
 import { DeliverPolicy, JetStreamApiCodes, JetStreamApiError, jetstreamManager, type JsMsg } from '@nats-io/jetstream'
 import { randomUUIDv7 } from 'node:crypto'
 import type { Target } from '../load.ts'
+import { removeStreams } from '../nats.ts'
 import { forkTools } from './tools.ts'
 import { connectWire, eventOf, subjectOf, type FloorEvent } from './wire.ts'
 
@@ -50,7 +51,7 @@ export async function startFloor(url: string, floor: FloorName): Promise<Floor> 
     },
     async stop() {
       await tools.stop()
-      for await (const stream of manager.streams.names(`${name}.>`)) await manager.streams.delete(stream)
+      await removeStreams(manager, name)
       await wire.connection.close()
     },
   }

@@ -1,0 +1,96 @@
+import { jetstreamManager, type JetStreamManager } from '@nats-io/jetstream'
+import { connect } from '@nats-io/transport-node'
+import { spawn } from 'node:child_process'
+import { randomUUIDv7 } from 'node:crypto'
+import { once } from 'node:events'
+import { readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { startNats } from '../../src/testing/nats/start.ts'
+
+export interface NatsServer {
+  /** Without the name of a log. */
+  url: string
+  /** For people: its version and how it syncs. */
+  about: string
+  /** Of a server that was started for this. */
+  pid?: number
+}
+
+/** The options of a bench that runs on NATS, for `parseArgs`. */
+export const natsOptions = {
+  bus: { type: 'string', default: 'nats' },
+  sync: { type: 'string', default: 'default' },
+} as const
+
+/** `nats` starts a server with an empty store; anything else is the address of one that runs. */
+export async function withNats<T>(bus: string, sync: string, work: (server: NatsServer) => Promise<T>): Promise<T> {
+  if (bus !== 'nats') {
+    const url = bus.replace(/^(\w+:\/\/[^/?]+).*$/, '$1')
+    return work({ url, about: `${await versionOf(url)}, with the settings that it has` })
+  }
+  await using server = await startNats({ syncAlways: sync === 'always' })
+  const { url, pid } = server
+  return await work({ url, pid, about: `${await versionOf(url)}, sync ${sync}` })
+}
+
+/** An empty log of its own, as the value of `TIDINGS_BUS`; removed when the work has ended. */
+export async function withLog<T>({ url }: NatsServer, work: (bus: string) => Promise<T>): Promise<T> {
+  const log = `bench_${randomUUIDv7()}`
+  try {
+    return await work(`${url}/${log}`)
+  } finally {
+    await withManager(url, manager => removeStreams(manager, log))
+  }
+}
+
+export async function removeStreams(manager: JetStreamManager, prefix: string): Promise<void> {
+  const names = await Array.fromAsync(manager.streams.names())
+  for (const name of names) if (name.startsWith(prefix)) await manager.streams.delete(name)
+}
+
+export async function withManager<T>(url: string, work: (manager: JetStreamManager) => Promise<T>): Promise<T> {
+  const connection = await connect({ servers: url })
+  try {
+    return await work(await jetstreamManager(connection))
+  } finally {
+    await connection.close()
+  }
+}
+
+async function versionOf(url: string): Promise<string> {
+  const connection = await connect({ servers: url })
+  const { version } = connection.info!
+  await connection.close()
+  return `nats-server ${version}`
+}
+
+/** How often the server syncs a file during the work; undefined where that cannot be seen. */
+export async function fsyncsDuring({ pid }: NatsServer, work: () => Promise<unknown>): Promise<number | undefined> {
+  if (pid === undefined) return undefined
+  const file = join(tmpdir(), `tidings-fsyncs-${process.pid}`)
+  const strace = spawn('strace', ['-f', '-c', '-e', 'trace=fsync,fdatasync', '-o', file, '-p', String(pid)], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  })
+  try {
+    await once(strace, 'spawn')
+  } catch {
+    return undefined
+  }
+  try {
+    // It says so once it is attached.
+    await once(strace.stderr, 'data')
+    await work()
+    strace.kill('SIGINT')
+    await once(strace, 'exit')
+    return syncsIn(await readFile(file, 'utf8'))
+  } finally {
+    await rm(file, { force: true })
+  }
+}
+
+/** Of the table that `strace -c` prints. */
+export function syncsIn(table: string): number {
+  const calls = table.matchAll(/^\s*[\d.]+\s+[\d.]+\s+\d+\s+(\d+)\s.*f(?:data)?sync$/gm)
+  return [...calls].reduce((sum, [, n]) => sum + Number(n), 0)
+}
