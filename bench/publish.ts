@@ -1,0 +1,88 @@
+import { parseArgs } from 'node:util'
+import { rawPublisher, type Publisher } from './lib/floors/publish.ts'
+import { circumstances, heading, median, row, spread, withHome } from './lib/host.ts'
+import { natsOptions, withLog, withNats, type NatsServer } from './lib/nats.ts'
+import { openBus } from '../src/runtime/environment.ts'
+
+/*
+ * How fast are publishes of 500 B on NATS, each awaited, alone and with 256 outstanding, beside those of the raw client on
+ * the same server, in turns? `node bench/publish.ts [--bus nats|nats://HOST:PORT] [--sync always] [--repeats 5]
+ * [--events 50000]`; `--raw` leaves Tidings out.
+ */
+
+const { values } = parseArgs({
+  options: {
+    ...natsOptions,
+    repeats: { type: 'string', default: '5' },
+    events: { type: 'string', default: '50000' },
+    raw: { type: 'boolean', default: false },
+  },
+})
+const repeats = Number(values.repeats)
+const events = Number(values.events)
+/** With the envelope: 500 B. */
+const data = { q: 'x'.repeat(264) }
+
+await withNats(values.bus, values.sync, async server => {
+  console.log(`${circumstances(repeats)}; ${server.about}\n`)
+  const raw: Rates[] = []
+  const tidings: Rates[] = []
+  for (let round = 0; round < repeats; round++) {
+    raw.push(await ratesOf(await rawPublisher(server.url)))
+    if (!values.raw) tidings.push(await ratesOfTidings(server))
+  }
+  heading(['', 'p50 alone, ms', 'events/s, 256 outstanding', "of the raw client's"])
+  for (const [name, rates] of Object.entries({ 'js.publish': raw, 'bus.publish': tidings }))
+    if (rates.length > 0)
+      row([
+        name,
+        spread(
+          rates.map(({ p50 }) => p50),
+          3,
+        ),
+        spread(rates.map(({ perSecond }) => perSecond)),
+        spread(
+          rates.map(({ perSecond }, round) => perSecond / raw[round]!.perSecond),
+          2,
+        ),
+      ])
+})
+
+interface Rates {
+  p50: number
+  perSecond: number
+}
+
+const ratesOfTidings = (server: NatsServer): Promise<Rates> =>
+  withHome(home =>
+    withLog(server, async url => {
+      const bus = await openBus({ home, bus: url })
+      return ratesOf({
+        publish: data => bus.publish({ type: 'bench.published', data }),
+        close: () => bus.driver.close(),
+      })
+    }),
+  )
+
+async function ratesOf({ publish, close }: Publisher): Promise<Rates> {
+  await outstanding(256, Math.min(events, 5_000))
+  const times: number[] = []
+  for (let i = 0; i < 500; i++) {
+    const begin = performance.now()
+    await publish(data)
+    times.push(performance.now() - begin)
+  }
+  const begin = performance.now()
+  await outstanding(256, events)
+  const seconds = (performance.now() - begin) / 1_000
+  await close()
+  return { p50: median(times), perSecond: events / seconds }
+
+  async function outstanding(most: number, total: number) {
+    let left = total
+    const worker = async () => {
+      while (left-- > 0) await publish(data)
+    }
+    await Promise.all(Array.from({ length: most }, worker))
+  }
+}
