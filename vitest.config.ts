@@ -3,6 +3,7 @@ import { defineConfig } from 'vitest/config'
 export default defineConfig({
   test: {
     include: ['{src,test,examples}/**/*.test.ts'],
+    globalSetup: ['test/lib/nats-setup.ts'],
     allowOnly: false,
     testTimeout: 30_000,
     hookTimeout: 30_000,

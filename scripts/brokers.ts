@@ -1,27 +1,33 @@
-/** Says which brokers the tests run against. With TIDINGS_REQUIRE_BROKERS set, a missing one is a failure. */
+/**
+ * Says which brokers the tests run against, and provides them. With TIDINGS_REQUIRE_BROKERS set, a missing one is a
+ * failure; else its tests are skipped.
+ */
 import { DatabaseSync } from 'node:sqlite'
+import { findNatsServer } from '../src/testing/nats/find.ts'
+import { givenNats } from '../test/lib/nats-given.ts'
 
-interface Broker {
-  name: string
-  where: string
-  /** Asks the broker itself. */
-  version(): Promise<string> | string
+type Row = { version: string; where: string } | { reason: string }
+
+const brokers: Record<string, () => Row | Promise<Row>> = {
+  sqlite: () => ({
+    version: String(new DatabaseSync(':memory:').prepare('select sqlite_version() as version').get()?.version),
+    where: `embedded, node:sqlite of Node ${process.versions.node}`,
+  }),
+  // Tests that kill a server start their own; the others may be given one that runs.
+  nats: async () => {
+    const given = await givenNats()
+    const found = await findNatsServer({ onBuild: text => console.log(text) })
+    if ('reason' in found) return found
+    const own = `${found.path} (${found.source})`
+    if (!given) return { version: found.version, where: own }
+    return 'reason' in given ? given : { version: given.version, where: `${given.url} (TIDINGS_NATS_URL), and ${own}` }
+  },
 }
 
-const brokers: Broker[] = [
-  {
-    name: 'sqlite',
-    where: `embedded, node:sqlite of Node ${process.versions.node}`,
-    version: () => String(new DatabaseSync(':memory:').prepare('select sqlite_version() as version').get()?.version),
-  },
-]
-
+const rows = await Promise.all(Object.entries(brokers).map(async ([name, row]) => ({ name, ...(await row()) })))
 console.log('broker    version   where')
-for (const { name, where, version } of brokers) {
-  try {
-    console.log(name.padEnd(10) + (await version()).padEnd(10) + where)
-  } catch (error) {
-    console.log(`${name.padEnd(10)}missing   ${error instanceof Error ? error.message : String(error)}`)
-    if (process.env.TIDINGS_REQUIRE_BROKERS) process.exitCode = 1
-  }
+for (const row of rows) {
+  const missing = 'reason' in row
+  console.log(row.name.padEnd(10) + (missing ? `missing   ${row.reason}` : row.version.padEnd(10) + row.where))
+  if (missing && process.env.TIDINGS_REQUIRE_BROKERS) process.exitCode = 1
 }

@@ -15,7 +15,7 @@ export const errors = {
     'The port is taken. Choose another (TIDINGS_PORT, TIDINGS_SMTP_PORT, tidings broker nats --port), or start without it: tidings run --only agents,tools,models.',
   E_BROKER_MISSING:
     'There is no server to start. Install nats-server 2.12 or newer, or Go, which builds one; or name a binary: TIDINGS_NATS_SERVER.',
-  E_BROKER_FAILED: 'The server of the broker did not start, or ended. The lines of its log say why.',
+  E_BROKER_FAILED: 'The broker did not start, or ended. The text says why.',
   E_PROGRAM_MISMATCH:
     'The code no longer fits the recorded turns of this task. Run the version that wrote them, then `tidings attention retry`.',
   E_PROGRAM_VERSION:

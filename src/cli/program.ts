@@ -67,6 +67,15 @@ export function program(): Command {
         (await import('./pause.ts')).pause(kind, name, verb === 'pause', options(command)),
       )
   root
+    .command('broker')
+    .description('run a broker for development, with its data in the data folder')
+    .command('nats')
+    .description('find or build a nats-server, and run it')
+    .option('--port <port>', 'port on 127.0.0.1', '4222')
+    .option('--sync-always', 'sync each message to the disk before it is acknowledged', true)
+    .option('--no-sync-always', 'sync every two minutes: faster, and a power cut loses what came since')
+    .action(async (_, command) => (await import('./broker.ts')).nats(options(command)))
+  root
     .command('init [folder]')
     .description('make a new project that runs')
     .action(async (folder, _, command) => (await import('./init.ts')).init(folder, options(command)))

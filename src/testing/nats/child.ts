@@ -1,7 +1,8 @@
-import { spawn } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { open } from 'node:fs/promises'
+import { open, readdir, readFile } from 'node:fs/promises'
 import type { Writable } from 'node:stream'
+import { promisify } from 'node:util'
 
 /*
  * A child that does not outlive its parent, whatever ends the parent, SIGKILL too. Beside it a shell reads from a pipe
@@ -46,4 +47,15 @@ export async function startChild(command: readonly string[], options: ChildOptio
   } finally {
     await log.close()
   }
+}
+
+/** Whether a SIGSTOP has arrived, on Linux at each of its threads. */
+export async function standsStill(pid: number): Promise<boolean> {
+  if (process.platform !== 'linux') {
+    const { stdout } = await promisify(execFile)('ps', ['-o', 'stat=', '-p', String(pid)])
+    return stdout.trim().startsWith('T')
+  }
+  const threads = await readdir(`/proc/${pid}/task`)
+  const stats = await Promise.all(threads.map(thread => readFile(`/proc/${pid}/task/${thread}/stat`, 'utf8')))
+  return stats.every(stat => /\) T /.test(stat))
 }

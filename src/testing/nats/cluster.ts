@@ -1,6 +1,6 @@
-import { TidingsError } from '../../errors.ts'
 import { freePort } from '../ports.ts'
 import { until } from '../wait.ts'
+import { natsInfo } from './info.ts'
 import { startNats, type Nats, type NatsOptions } from './start.ts'
 
 export interface NatsCluster extends AsyncDisposable {
@@ -14,7 +14,7 @@ export interface NatsCluster extends AsyncDisposable {
 /** Servers that hold streams in common. A node that was killed comes back with `restart()`. */
 export async function startNatsCluster(
   size = 3,
-  options: Omit<NatsOptions, 'port' | 'dataDir' | 'name' | 'cluster'> = {},
+  options: Omit<NatsOptions, 'port' | 'dataDir' | 'cluster'> = {},
 ): Promise<NatsCluster> {
   const ports = await Promise.all(Array.from({ length: size }, freePort))
   const starts = await Promise.allSettled(
@@ -22,7 +22,10 @@ export async function startNatsCluster(
   )
   const nodes = starts.filter(start => start.status === 'fulfilled').map(start => start.value)
   const stop = async () => void (await Promise.all(nodes.map(node => node.stop())))
-  const ready = async () => void (await Promise.all(nodes.filter(node => node.running).map(isReady)))
+  const ready = async () => {
+    const running = nodes.filter(node => node.running)
+    await until(() => agree(running, size), { within: 30_000, what: 'the servers to agree on a leader' })
+  }
   try {
     for (const start of starts) if (start.status === 'rejected') throw start.reason
     await ready()
@@ -31,19 +34,21 @@ export async function startNatsCluster(
     throw error
   }
   return { nodes, urls: nodes.map(node => node.url), ready, stop, [Symbol.asyncDispose]: stop }
+}
 
-  async function isReady(node: Nats): Promise<void> {
-    await until(
-      async () => {
-        const health = await fetch(`${node.monitorUrl}/healthz`)
-        const { meta_cluster: meta } = (await (await fetch(`${node.monitorUrl}/jsz`)).json()) as JetStreamState
-        return health.ok && meta?.leader && meta.cluster_size === size
-      },
-      { within: 30_000, what: 'the servers to agree on a leader' },
-    ).catch(cause => {
-      throw new TidingsError('E_BROKER_FAILED', 'the cluster did not come about', { cause })
-    })
-  }
+/** For a while after its end, the others still take a dead server for the leader. */
+async function agree(nodes: readonly Nats[], size: number): Promise<boolean> {
+  const states = await Promise.all(nodes.map(stateOf))
+  const [first] = states
+  const leads = states.some(({ name }) => name === first?.leader)
+  return leads && states.every(state => state.healthy && state.size === size && state.leader === first?.leader)
+}
+
+async function stateOf({ port, monitorUrl }: Nats) {
+  const { server_name: name } = await natsInfo('127.0.0.1', port)
+  const { ok: healthy } = await fetch(`${monitorUrl}/healthz`)
+  const { meta_cluster: meta } = (await (await fetch(`${monitorUrl}/jsz`)).json()) as JetStreamState
+  return { name, healthy, leader: meta?.leader, size: meta?.cluster_size }
 }
 
 interface JetStreamState {

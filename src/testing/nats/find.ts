@@ -86,14 +86,18 @@ const executable = (path: string) =>
 async function versionOf(path: string): Promise<{ version: string } | { reason: string }> {
   try {
     const { stdout } = await promisify(execFile)(path, ['--version'], { timeout: 20_000 })
-    const [, version, major, minor] = /\bv?((\d+)\.(\d+)\.\S+)/.exec(stdout) ?? []
+    const [, version] = /\bv?(\d+\.\d+\.\S+)/.exec(stdout) ?? []
     if (version === undefined) return { reason: `${path} does not say its version` }
-    if (isOld(Number(major), Number(minor)))
-      return { reason: `${path} is version ${version}, and ${oldest.join('.')} or newer is needed` }
-    return { version }
+    const reason = tooOld(version)
+    return reason === undefined ? { version } : { reason: `${path}: ${reason}` }
   } catch (error) {
     return { reason: `${path} does not run: ${textOf(error).trim()}` }
   }
 }
 
-const isOld = (major: number, minor: number) => major < oldest[0] || (major === oldest[0] && minor < oldest[1])
+/** Why a server of this version will not do; undefined where it will. */
+export function tooOld(version: string): string | undefined {
+  const [major = 0, minor = 0] = version.split('.').map(Number)
+  if (major > oldest[0] || (major === oldest[0] && minor >= oldest[1])) return undefined
+  return `version ${version}, and ${oldest.join('.')} or newer is needed`
+}

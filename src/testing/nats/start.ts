@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { TidingsError } from '../../errors.ts'
 import { freePort } from '../ports.ts'
 import { until } from '../wait.ts'
-import { startChild, type Child } from './child.ts'
+import { standsStill, startChild, type Child } from './child.ts'
 import { configText, type NatsConfig, type Place } from './config.ts'
 import { findNatsServer } from './find.ts'
 import { natsInfo } from './info.ts'
@@ -16,7 +16,6 @@ export interface NatsOptions extends NatsConfig {
   readonly port?: number
   /** Kept when the server stops. Unless told it is a temporary folder, which goes with the server. */
   readonly dataDir?: string
-  readonly name?: string
   readonly cluster?: NonNullable<Place['cluster']>
 }
 
@@ -36,8 +35,8 @@ export interface Nats extends AsyncDisposable {
   kill(signal?: NodeJS.Signals): Promise<void>
   /** Starts it again on the same port, after stopping it where it runs. `empty`: as a server that lost its disk. */
   restart(options?: { readonly empty?: boolean }): Promise<void>
-  /** SIGSTOP: connections stay open and nothing answers. */
-  pause(): void
+  /** SIGSTOP: connections stay open and nothing answers. Resolves when it stands still. */
+  pause(): Promise<void>
   resume(): void
   /** The last lines that it wrote about itself. */
   log(): Promise<string>
@@ -87,7 +86,7 @@ class LocalNats implements Nats {
   readonly #path: string
   readonly #options: NatsOptions
   readonly #temporary: boolean
-  readonly #name: string
+  readonly #name = `tidings-${crypto.randomUUID()}`
   #child: Child | undefined
   #port = 0
   #monitorPort = 0
@@ -97,7 +96,6 @@ class LocalNats implements Nats {
     this.#path = path
     this.#options = options
     this.#temporary = temporary
-    this.#name = options.name ?? `tidings-${crypto.randomUUID()}`
   }
 
   get port() {
@@ -167,8 +165,9 @@ class LocalNats implements Nats {
     return (await readFile(this.#logFile, 'utf8')).trimEnd().split('\n').slice(-8).join('\n')
   }
 
-  pause(): void {
+  async pause(): Promise<void> {
     this.#child!.signal('SIGSTOP')
+    await until(() => standsStill(this.pid))
   }
 
   resume(): void {

@@ -1,0 +1,114 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { jetstream, jetstreamManager } from '@nats-io/jetstream'
+import { connect } from '@nats-io/transport-node'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { describeNatsServer } from '../../test/lib/nats.ts'
+import { natsInfo } from '../testing/nats/info.ts'
+import { freePort } from '../testing/ports.ts'
+import { until } from '../testing/wait.ts'
+
+const main = join(import.meta.dirname, 'main.ts')
+
+let home: string
+let running: ChildProcess[]
+
+beforeEach(async () => {
+  home = await mkdtemp(join(tmpdir(), 'tidings-broker-'))
+  running = []
+})
+
+afterEach(async () => {
+  for (const child of running) {
+    if (child.exitCode !== null || child.signalCode !== null) continue
+    child.kill('SIGTERM')
+    await once(child, 'exit')
+  }
+  await rm(home, { recursive: true, force: true })
+})
+
+function launch(args: string[], env: NodeJS.ProcessEnv = {}): ChildProcess {
+  const child = spawn(process.execPath, [main, 'broker', 'nats', ...args], {
+    env: { ...process.env, TIDINGS_HOME: home, NO_COLOR: '1', FORCE_COLOR: undefined, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  running.push(child)
+  return child
+}
+
+async function refusal(args: string[], env: NodeJS.ProcessEnv = {}) {
+  const child = launch([...args, '--json'], env)
+  const [stderr] = await Promise.all([text(child.stderr!), once(child, 'close')])
+  return { exit: child.exitCode, ...(JSON.parse(stderr) as { error: { code: string; message: string } }).error }
+}
+
+async function ready(port: number, ...more: string[]) {
+  const child = launch(['--port', String(port), '--json', ...more])
+  const [line] = await once(child.stdout!.setEncoding('utf8'), 'data')
+  return { child, record: JSON.parse(line) as Record<string, unknown> }
+}
+
+const gone = (port: number) =>
+  natsInfo('127.0.0.1', port).then(
+    () => false,
+    () => true,
+  )
+
+describeNatsServer('tidings broker nats', () => {
+  test('says where the server came from and which line to use, and ends with Ctrl-C', async () => {
+    const port = await freePort()
+    const child = launch(['--port', String(port)])
+    let heard = ''
+    child.stdout!.setEncoding('utf8').on('data', chunk => (heard += chunk))
+    await until(() => heard.includes(`TIDINGS_BUS=nats://127.0.0.1:${port}\n`), { within: 20_000 })
+    expect(heard).toMatch(/^● nats-server \d+\.\d+\.\d+ runs \(.+\)\n/)
+    expect(heard).toContain('sync_interval: always')
+    child.kill('SIGINT')
+    expect((await once(child, 'close'))[0]).toBe(0)
+    expect(heard).toMatch(/stopped\n$/)
+    expect(await gone(port)).toBe(true)
+  })
+
+  test('keeps its data, also over the death of both, which is one', async () => {
+    const port = await freePort()
+    const first = await ready(port)
+    expect(first.record).toMatchObject({ event: 'ready', url: `nats://127.0.0.1:${port}`, syncAlways: true })
+    const connection = await connect({ servers: `127.0.0.1:${port}`, reconnect: false })
+    await (await jetstreamManager(connection)).streams.add({ name: 'kept', subjects: ['kept'] })
+    await jetstream(connection).publish('kept')
+    first.child.kill('SIGKILL')
+    await until(() => gone(port))
+    const second = await ready(port, '--no-sync-always')
+    expect(second.record).toMatchObject({ syncAlways: false })
+    const again = await connect({ servers: `127.0.0.1:${port}` })
+    expect((await (await jetstreamManager(again)).streams.info('kept')).state.messages).toBe(1)
+    await again.close()
+  })
+
+  test('refuses a port that is taken, and a folder that another one serves', async () => {
+    const port = await freePort()
+    await ready(port)
+    const elsewhere = { TIDINGS_HOME: join(home, 'other') }
+    const taken = await refusal(['--port', String(port)], elsewhere)
+    expect(taken).toMatchObject({ exit: 1, code: 'E_PORT_IN_USE', message: expect.stringContaining(String(port)) })
+    const served = await refusal(['--port', String(await freePort())])
+    expect(served).toMatchObject({ exit: 1, code: 'E_BROKER_FAILED', message: expect.stringContaining(home) })
+  })
+
+  test('says so where the server ends by itself', async () => {
+    const { child, record } = await ready(await freePort())
+    const said = text(child.stderr!)
+    process.kill(record.pid as number, 'SIGKILL')
+    expect(await said).toContain('E_BROKER_FAILED')
+  })
+})
+
+test('without a server it says where it looked', async () => {
+  const missing = await refusal([], { TIDINGS_NATS_SERVER: join(home, 'nowhere') })
+  expect(missing).toMatchObject({ exit: 1, code: 'E_BROKER_MISSING', message: expect.stringContaining('nowhere') })
+  expect(await refusal(['--port', 'http'])).toMatchObject({ exit: 2, code: 'E_USAGE' })
+})

@@ -1,0 +1,81 @@
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { styleText } from 'node:util'
+import { TidingsError } from '../errors.ts'
+import { environment } from '../runtime/environment.ts'
+import { findNatsServer, type NatsServer } from '../testing/nats/find.ts'
+import { startNats, type Nats } from '../testing/nats/start.ts'
+import { dim } from '../trace/text.ts'
+import { answer, untilAsked, type Globals } from './out.ts'
+
+export interface BrokerOptions extends Globals {
+  port: string
+  syncAlways: boolean
+}
+
+/** `tidings broker nats` */
+export async function nats(options: BrokerOptions): Promise<void> {
+  const asked = untilAsked()
+  const port = portOf(options.port)
+  const server = await natsServer()
+  const dataDir = join(environment().home, 'nats')
+  await mkdir(dataDir, { recursive: true })
+  using _lock = lock(dataDir)
+  const { syncAlways } = options
+  const running = await startNats({ path: server.path, port, dataDir, syncAlways })
+  const { url, pid } = running
+  const bus = `TIDINGS_BUS=${url}`
+  const { path, version, source } = server
+  const record = { event: 'ready', url, bus, pid, version, path, source, data: dataDir, syncAlways }
+  await answer(options, record, [
+    `${styleText('green', '●')} nats-server ${version} runs (${source}: ${path})`,
+    `  ${dataDir}: ${syncText(syncAlways)}`,
+    '',
+    `  ${bus}`,
+  ])
+  await endOf(running, asked)
+  await answer(options, { event: 'stopping' }, [dim('stopping; once more to stop at once')])
+  await running.stop()
+  await answer(options, { event: 'stopped' }, ['stopped'])
+}
+
+function portOf(text: string): number {
+  const port = Number(text)
+  if (Number.isInteger(port) && port > 0 && port <= 65_535) return port
+  throw new TidingsError('E_USAGE', `--port ${text} is not a port`)
+}
+
+async function natsServer(): Promise<NatsServer> {
+  // Not part of the answer, which a program may read.
+  const onBuild = (text: string) => void process.stderr.write(`${text}\n`)
+  const found = await findNatsServer({ onBuild })
+  if ('path' in found) return found
+  throw new TidingsError('E_BROKER_MISSING', `there is no nats-server: ${found.reason}`)
+}
+
+/** nats-server lets two of its kind write to one folder. The system gives this lock back however a process ends. */
+function lock(folder: string): Disposable {
+  const file = new DatabaseSync(join(folder, 'lock.db'))
+  try {
+    file.exec('begin exclusive')
+  } catch (cause) {
+    throw new TidingsError('E_BROKER_FAILED', `another tidings broker nats has ${folder}`, { cause })
+  }
+  return { [Symbol.dispose]: () => file.close() }
+}
+
+const syncText = (always: boolean) =>
+  always
+    ? 'a publish that resolved survives a power cut (sync_interval: always)'
+    : `${styleText(['bold', 'yellow'], 'A PUBLISH THAT RESOLVED SURVIVES A CRASH, NOT A POWER CUT')} (synced every two minutes)`
+
+/** Until it is asked to end. @throws E_BROKER_FAILED where the server ends first. */
+async function endOf(running: Nats, asked: AbortSignal): Promise<void> {
+  const stop = new Promise<void>(resolve => {
+    if (asked.aborted) resolve()
+    else asked.addEventListener('abort', () => resolve())
+  })
+  await Promise.race([stop, running.ended])
+  if (!asked.aborted) throw new TidingsError('E_BROKER_FAILED', `nats-server ended by itself:\n${await running.log()}`)
+}

@@ -1,0 +1,33 @@
+import { describe, inject, test } from 'vitest'
+
+/*
+ * How a test file comes to NATS: nats-setup.ts has started one server for the whole run, or says why there is none.
+ */
+
+declare module 'vitest' {
+  export interface ProvidedContext {
+    nats: Record<'url' | 'noServer' | 'noBinary', string | undefined>
+  }
+}
+
+/** The server that all test files share: name what you make on it so that nobody else does. */
+export function natsUrl(): string {
+  const { url, noServer } = inject('nats')
+  if (url === undefined) throw new Error(`there is no NATS server: ${noServer}`)
+  return url
+}
+
+/** Tests on `natsUrl()`. Without a server they are skipped, or fail where brokers are required. */
+export const describeNats = (name: string, body: () => void) => describeWith(inject('nats').noServer, name, body)
+
+/** Tests that start servers of their own, with `startNats()`. */
+export const describeNatsServer = (name: string, body: () => void) => describeWith(inject('nats').noBinary, name, body)
+
+function describeWith(lack: string | undefined, name: string, body: () => void): void {
+  if (lack === undefined) describe(name, body)
+  else if (process.env.TIDINGS_REQUIRE_BROKERS)
+    test(`${name}: the broker is there`, () => {
+      throw new Error(lack)
+    })
+  else describe.skip(`${name} (${lack})`, body)
+}
