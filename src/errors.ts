@@ -2,10 +2,15 @@
 export const errors = {
   E_EVENT_INVALID: 'The event is not valid. Correct the named attribute; docs/wire-format.md is the reference.',
   E_EVENT_TOO_LARGE: 'The event is larger than the bus accepts. Put large content into a blob and send its reference.',
-  E_BUS_UNKNOWN: 'TIDINGS_BUS names no known bus. Leave it unset for the embedded log.',
+  E_BUS_UNKNOWN: 'TIDINGS_BUS names no known bus. Leave it unset for the embedded log, or use nats://HOST:PORT/LOG.',
   E_BUS_CLOSED: 'The bus is closed. Publish before app.stop(), or start the app again.',
   E_LOG_UNAVAILABLE:
     'The log could not be used. Check free disk space and permissions of TIDINGS_HOME; nothing of this call was stored.',
+  E_LOG_UNANSWERED:
+    'The broker did not answer in time: whether the call was stored is not known. Doing it again under the same id is harmless.',
+  E_BUS_DENIED:
+    'The broker refused the credentials, or does not allow what they want. docs/nats.md lists the permissions that each role needs.',
+  E_BUS_VERSION: 'The broker is too old or lacks JetStream. `tidings broker nats` runs one that will do.',
   E_LOG_VERSION: 'The log was written by a newer Tidings. Upgrade this installation or point TIDINGS_HOME elsewhere.',
   E_BLOB_MISSING: 'The blob is not there. It was purged with its events, or it belongs to another tenant.',
   E_APP_INVALID: 'The app file cannot be used. Its default export must be app({ use: [...] }).',

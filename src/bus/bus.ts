@@ -43,7 +43,7 @@ export class Bus {
     const appended = await this.driver.publish(entries)
     return Promise.all(
       entries.map(async ({ event: { id, correlationid } }, i) => {
-        const first = appended[i]!.duplicate ? await this.get(id) : undefined
+        const first = appended[i]!.duplicate ? await this.get(id, correlationid) : undefined
         return { id, correlationid: first?.correlationid ?? correlationid, ...appended[i]! }
       }),
     )
@@ -86,8 +86,9 @@ export class Bus {
     return { ...envelope, data: JSON.parse(new TextDecoder().decode(bytes)) }
   }
 
-  async get(id: string): Promise<CloudEvent | undefined> {
-    return (await this.driver.get(id))?.event
+  /** `correlation`: that of the event, where it is known: some brokers find it sooner by it. */
+  async get(id: string, correlation?: string): Promise<CloudEvent | undefined> {
+    return (await this.driver.get(id, correlation))?.event
   }
 
   read(query: Query): AsyncIterable<Stored> {

@@ -177,7 +177,8 @@ export interface Driver {
   /** Sets the wake-up of a live task without a turn. */
   arm(group: string, task: string, wake: number | null): Promise<void>
 
-  get(id: string): Promise<Stored | undefined>
+  /** `correlation`: that of the event, where it is known; brokers without an index of ids find it sooner by it. */
+  get(id: string, correlation?: string): Promise<Stored | undefined>
   read(query: Query): AsyncIterable<Stored>
   /** Position of the newest event, 0 for an empty log. */
   head(): Promise<Position>

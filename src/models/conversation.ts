@@ -22,7 +22,7 @@ export class Conversations {
   }
 
   /** The messages of a request, oldest first; the first one of the conversation, then at most about `window`. */
-  async messages(id: string, request: ModelRequest): Promise<readonly LanguageModelV4Message[]> {
+  async messages(id: string, correlation: string, request: ModelRequest): Promise<readonly LanguageModelV4Message[]> {
     const steps: (readonly MessageRef[])[] = [request.messages]
     let count = request.messages.length
     let prev = request.prev
@@ -30,13 +30,16 @@ export class Conversations {
     while (prev !== null) {
       known = this.#known.get(prev)
       if (known || count > request.window) break
-      const earlier = (await this.#event(prev)).data as ModelRequest
+      const earlier = (await this.#event(prev, correlation)).data as ModelRequest
       steps.unshift(earlier.messages)
       count += earlier.messages.length
       prev = earlier.prev
     }
-    const read = await Promise.all(steps.flat().map(async ref => messageOf(ref, await this.#event(ref.event))))
-    const start = known ?? (prev === null ? [] : [messageOf(request.first, await this.#event(request.first.event))])
+    const read = await Promise.all(
+      steps.flat().map(async ref => messageOf(ref, await this.#event(ref.event, correlation))),
+    )
+    const start =
+      known ?? (prev === null ? [] : [messageOf(request.first, await this.#event(request.first.event, correlation))])
     const messages = [...start, ...read]
     if (messages.length > 2 * request.window) messages.splice(1, messages.length - request.window - 1)
     if (request.prev !== null) this.#forget(request.prev)
@@ -56,8 +59,8 @@ export class Conversations {
     this.#known.delete(id)
   }
 
-  async #event(id: string): Promise<CloudEvent> {
-    const event = await this.#bus.get(id)
+  async #event(id: string, correlation: string): Promise<CloudEvent> {
+    const event = await this.#bus.get(id, correlation)
     if (!event) throw new TidingsError('E_MODEL_FAILED', `message ${id} of the conversation is no longer on the log`)
     return this.#bus.resolve(event)
   }

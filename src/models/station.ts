@@ -74,7 +74,7 @@ export class ModelStation {
   async #ask(model: Model, event: CloudEvent): Promise<ModelResult> {
     const request = event.data as ModelRequest
     const { instructions, tools, output } = await this.#definition(request.definition)
-    const messages = await this.#conversations.messages(event.id, request)
+    const messages = await this.#conversations.messages(event.id, event.correlationid, request)
     const options: LanguageModelV4CallOptions = {
       prompt: promptOf(instructions, messages, request.window),
       abortSignal: AbortSignal.timeout(milliseconds(model.options.timeout ?? defaultTimeout)),

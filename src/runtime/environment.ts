@@ -26,7 +26,12 @@ export function environment(env: NodeJS.ProcessEnv = process.env): Environment {
 
 /** Opens the bus that the environment names. @throws E_BUS_UNKNOWN, E_LOG_UNAVAILABLE, E_LOG_VERSION */
 export async function openBus({ bus, home }: Pick<Environment, 'bus' | 'home'>): Promise<Bus> {
-  if (bus !== 'sqlite') throw new TidingsError('E_BUS_UNKNOWN', `"${bus}" is no bus that this version knows`)
+  if (/^(nats|tls):/.test(bus)) {
+    const { openNats } = await import('../drivers/nats/index.ts')
+    return new Bus(await openNats({ url: bus }))
+  }
+  if (bus !== 'sqlite')
+    throw new TidingsError('E_BUS_UNKNOWN', `"${bus.split('@').at(-1)}" is no bus that this version knows`)
   const { openSqlite } = await import('../drivers/sqlite/index.ts')
   return new Bus(await openSqlite({ home }))
 }

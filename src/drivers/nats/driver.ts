@@ -1,0 +1,363 @@
+import type {
+  Appended,
+  Commit,
+  CommitResult,
+  Driver,
+  Durability,
+  Entry,
+  Query,
+  Retention,
+  Stored,
+  Subscription,
+} from '../../bus/driver.ts'
+import { correlationOf } from '../../bus/ids.ts'
+import { TidingsError } from '../../errors.ts'
+import type { CloudEvent } from '../../event.ts'
+import { compileFilter, type Filter } from '../../pattern.ts'
+import { Aside } from './aside.ts'
+import { Blobs } from './blobs.ts'
+import { durabilityOf } from './durability.ts'
+import { Groups } from './groups.ts'
+import type { Handed, Ties } from './handed.ts'
+import type { LocalConsumer } from './hands.ts'
+import { Janitor } from './janitor.ts'
+import type { Link } from './link.ts'
+import { foldShard } from './live.ts'
+import { Lookup } from './lookup.ts'
+import { coveringAll, token } from './names.ts'
+import type { OwnedShard } from './owned.ts'
+import { type Log, provision } from './provision.ts'
+import { Publisher } from './publisher.ts'
+import { Seals } from './seals.ts'
+import { ShardedConsumer } from './sharded.ts'
+import { SharedConsumer } from './shared.ts'
+import { Signals } from './signals.ts'
+import type { StoredMessage } from './stream.ts'
+import { type TurnFaults, turnHeaders, Turns } from './turns.ts'
+import { Tail } from './tail.ts'
+
+export interface DriverSettings {
+  readonly leaseMs: number
+  readonly faults: TurnFaults
+  readonly newInbox: () => string
+}
+
+/** A log on NATS JetStream. `docs/nats.md` says how it lies there. */
+export class NatsDriver implements Driver {
+  readonly name = 'nats'
+  readonly capabilities = { atomicSettle: false, exactLimit: true, shared: true }
+  readonly shards: number
+  readonly #link: Link
+  readonly #log: Log
+  #identity: string
+  readonly #settings: DriverSettings
+  readonly #turns: Turns
+  readonly #publisher: Publisher
+  readonly #blobs: Blobs
+  readonly #aside: Aside
+  readonly #groups: Groups
+  readonly #lookup: Lookup
+  readonly #janitor: Janitor
+  readonly #signals: Signals
+  readonly #tail: Tail
+  readonly #ties: Ties
+  readonly #consumers = new Set<LocalConsumer>()
+  readonly #underWay = new Set<Promise<unknown>>()
+  readonly #beat: NodeJS.Timeout
+  #beating = false
+  #closing: Promise<void> | undefined
+
+  constructor(link: Link, log: Log, settings: DriverSettings) {
+    this.#link = link
+    this.#log = log
+    this.#identity = log.identity
+    this.#settings = settings
+    this.shards = log.names.shards
+    const seals = new Seals(log)
+    this.#blobs = new Blobs(log.names, log.blobs)
+    this.#turns = new Turns(link, log, this.#blobs, seals, settings.faults)
+    this.#publisher = new Publisher(link, log)
+    this.#aside = new Aside(log)
+    this.#groups = new Groups(link, log, settings.leaseMs)
+    this.#lookup = new Lookup(log, this.#turns)
+    this.#janitor = new Janitor(log, this.#groups, seals, this.#aside, this.#blobs)
+    this.#signals = new Signals(link, log.names.signal)
+    this.#tail = new Tail(link, log, settings.newInbox)
+    this.#ties = { link, names: log.names, aside: this.#aside, publisher: this.#publisher }
+    this.#beat = setInterval(() => void this.#onBeat(), settings.leaseMs / 6)
+    this.#beat.unref()
+    link.onReconnect(() => void this.#reconnected().catch(() => {}))
+  }
+
+  publish(entries: readonly Entry[]): Promise<Appended[]> {
+    return this.#run(() => this.#publisher.publish(entries))
+  }
+
+  commit(commit: Commit): Promise<CommitResult> {
+    return this.#run(async () => {
+      const { group, task, settle, wake, end = false } = commit
+      const shard = this.#log.names.shardOf(correlationOf(task))
+      const owned = this.#owned(group, shard)
+      const key = owned?.begin()
+      try {
+        const accepted = await this.#turns.commit(commit)
+        if (!accepted) return 'conflict'
+        if (owned) owned.advanced(task, accepted)
+        else if (wake !== undefined || end) this.#tellOwner(shard, group)
+      } finally {
+        if (key) owned!.close(key)
+      }
+      await Promise.all(settle.map(({ delivery, outcome }) => (delivery as Handed).conclude(outcome)))
+      return 'accepted'
+    })
+  }
+
+  async subscribe(subscription: Subscription) {
+    return this.#run(async () => {
+      await this.#groups.join(subscription)
+      const { leaseMs, newInbox } = this.#settings
+      const closed = (consumer: LocalConsumer) => void this.#consumers.delete(consumer)
+      if (subscription.mode === 'shared') {
+        const consumer = new SharedConsumer(this.#ties, subscription, this.#groups, leaseMs, newInbox, closed)
+        this.#consumers.add(consumer)
+        await this.#aside.adopt([subscription.group])
+        return consumer
+      }
+      const consumer = new ShardedConsumer(
+        this.#ties,
+        this.#log,
+        this.#turns,
+        subscription,
+        this.#groups,
+        leaseMs,
+        newInbox,
+        closed,
+      )
+      this.#consumers.add(consumer)
+      await consumer.start()
+      await this.#aside.adopt([subscription.group])
+      return consumer
+    })
+  }
+
+  arm(group: string, task: string, wake: number | null): Promise<void> {
+    return this.#run(async () => {
+      const shard = this.#log.names.shardOf(correlationOf(task))
+      const { seq } = await this.#log.events.append(
+        this.#log.names.wake(shard, group),
+        JSON.stringify({ task, wake }),
+        { [turnHeaders.group]: encodeURIComponent(group) },
+      )
+      const owned = this.#owned(group, shard)
+      if (owned) owned.armed(task, wake, seq)
+      else this.#tellOwner(shard, group)
+    })
+  }
+
+  get(id: string, correlation?: string) {
+    return this.#run(() => this.#lookup.get(id, correlation))
+  }
+
+  async *read(query: Query): AsyncGenerator<Stored> {
+    this.#open()
+    if ('task' in query) yield* this.#lookup.task(query.task)
+    else if ('correlation' in query) yield* this.#lookup.correlation(query.correlation)
+    else yield* this.#scan(query.after ?? 0, query.until, query.limit ?? Infinity, query.filter)
+  }
+
+  head() {
+    return this.#run(() => this.#log.events.head())
+  }
+
+  onAppend(callback: () => void): () => void {
+    return this.#tail.listen(callback)
+  }
+
+  journal(task: string) {
+    return this.#run(async () => {
+      const { newest, ...journal } = await this.#turns.journal(task)
+      if (newest) this.#learn(task, newest)
+      return journal
+    })
+  }
+
+  putBlob(tenant: string, bytes: Uint8Array) {
+    return this.#run(() => this.#blobs.put(tenant, bytes))
+  }
+
+  getBlob(tenant: string, ref: string) {
+    return this.#run(() => this.#blobs.get(tenant, ref))
+  }
+
+  getDocument(key: string) {
+    return this.#run(async () => {
+      const stored = await this.#log.state.last(this.#log.names.doc('doc', key))
+      return stored && { revision: stored.seq, value: stored.text() }
+    })
+  }
+
+  putDocument(key: string, value: string, expect: number) {
+    return this.#run(
+      async () => (await this.#log.state.putAfter(expect, this.#log.names.doc('doc', key), value)) !== undefined,
+    )
+  }
+
+  signal(event: CloudEvent): void {
+    if (!this.#closing) this.#signals.send(event)
+  }
+
+  onSignal(callback: (event: CloudEvent) => void): () => void {
+    return this.#closing ? () => {} : this.#signals.listen(callback)
+  }
+
+  groups() {
+    return this.#run(async () => {
+      await this.#flushAcknowledgements()
+      return this.#groups.states(group => this.#aside.delayed(group))
+    })
+  }
+
+  async *attention() {
+    this.#open()
+    yield* this.#aside.list()
+  }
+
+  release(which: { id: number } | { key: string }) {
+    return this.#run(() => this.#aside.release(which))
+  }
+
+  drop(id: number) {
+    return this.#run(() => this.#aside.drop(id))
+  }
+
+  async *overdue(before: number) {
+    this.#open()
+    for (let shard = 0; shard < this.shards; shard++)
+      for (const [task, { group, wake }] of (await foldShard(this.#log, shard)).live)
+        if (wake !== null && wake < before) yield { group, task, due: wake }
+  }
+
+  janitor(retention: Retention) {
+    return this.#run(async () => {
+      await this.#flushAcknowledgements()
+      return this.#janitor.clean(retention)
+    })
+  }
+
+  durability(): Promise<Durability> {
+    return this.#run(() => durabilityOf(this.#link, this.#log))
+  }
+
+  close(): Promise<void> {
+    return (this.#closing ??= this.#close())
+  }
+
+  async #close(): Promise<void> {
+    clearInterval(this.#beat)
+    this.#signals.close()
+    this.#tail.close()
+    await Promise.allSettled(this.#underWay)
+    await Promise.allSettled([...this.#consumers].map(consumer => consumer.close()))
+    this.#aside.close()
+    await this.#link.close()
+  }
+
+  /** What was called before `close` ends before it; what comes after is refused. */
+  #run<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      this.#open()
+    } catch (error) {
+      return Promise.reject(error as Error)
+    }
+    const running = work()
+    this.#underWay.add(running)
+    const done = () => void this.#underWay.delete(running)
+    running.then(done, done)
+    return running
+  }
+
+  #open(): void {
+    if (this.#closing) throw new TidingsError('E_BUS_CLOSED', 'The log is closed')
+  }
+
+  #owned(group: string, shard: number): OwnedShard | undefined {
+    for (const consumer of this.#consumers)
+      if (consumer instanceof ShardedConsumer && consumer.hands.group === group) {
+        const owned = consumer.owned(shard)
+        if (owned) return owned
+      }
+    return undefined
+  }
+
+  /** A journal that was read says more than this process may know of the task: somebody else went on with it. */
+  #learn(task: string, newest: StoredMessage): void {
+    const group = decodeURIComponent(newest.header(turnHeaders.group))
+    this.#owned(group, this.#log.names.shardOf(correlationOf(task)))?.advanced(task, newest)
+  }
+
+  /** Somebody who does not own the shard changed a wake-up in it. */
+  #tellOwner(shard: number, group: string): void {
+    this.#link.nc.publish(this.#log.names.change(shard, group))
+  }
+
+  async *#scan(after: number, until: number | undefined, limit: number, filter?: Filter): AsyncGenerator<Stored> {
+    if (limit <= 0) return
+    const matches = filter && compileFilter(filter)
+    const subject = filter && this.#subjectFor(filter)
+    let left = limit
+    const range = { from: after + 1, ...(until !== undefined && { until }), ...(subject && { subject }) }
+    for await (const stored of this.#log.events.scan(range)) {
+      const event = this.#lookup.eventOf(stored)
+      if (!event || (matches && !matches(event))) continue
+      yield { position: stored.seq, event }
+      if (--left === 0) return
+    }
+  }
+
+  /** One subject that covers everything that a filter may match, where turns are not among it. */
+  #subjectFor(filter: Filter): string | undefined {
+    if (compileFilter(filter.map(({ types }) => ({ types })))({ type: 'task.turn' })) return undefined
+    const { log } = this.#log.names
+    const subjects = filter.flatMap(({ types, targets }) =>
+      (targets?.map(token) ?? ['*']).flatMap(target => types.map(type => `${log}.e.*.${target}.${type}`)),
+    )
+    return subjects.length > 0 ? coveringAll(subjects) : undefined
+  }
+
+  /** So that what was acknowledged before counts as settled: each consumer is asked once, behind its acknowledgements. */
+  async #flushAcknowledgements(): Promise<void> {
+    const replies = [...this.#consumers].flatMap(({ hands }) => {
+      const last = [...hands.lastReplies.values()]
+      hands.lastReplies.clear()
+      return last
+    })
+    await Promise.all(replies.map(reply => this.#link.request(reply, '+ACK').catch(() => {})))
+  }
+
+  async #onBeat(): Promise<void> {
+    if (this.#beating || !this.#link.isConnected) return
+    this.#beating = true
+    const now = Date.now()
+    try {
+      for (const consumer of this.#consumers) await consumer.beat(now)
+      await this.#aside.adopt(new Set([...this.#consumers].map(({ hands }) => hands.group)))
+    } catch {
+      // The log is away; the next beat tries again.
+    } finally {
+      this.#beating = false
+    }
+  }
+
+  async #reconnected(): Promise<void> {
+    const { names, replicas } = this.#log
+    this.#turns.forget()
+    this.#tail.restart()
+    const { identity } = await provision(this.#link, names.shards, replicas)
+    if (identity !== this.#identity) {
+      // The server came back without its data: what is kept of the old log is void.
+      this.#identity = identity
+      for (const consumer of this.#consumers) await consumer.renewed()
+    }
+    for (const consumer of this.#consumers) consumer.reconnected()
+  }
+}

@@ -1,0 +1,41 @@
+import type { Durability } from '../../bus/driver.ts'
+import { shownAddress } from './address.ts'
+import type { Link } from './link.ts'
+import type { Log } from './provision.ts'
+
+/**
+ * What the server says of itself: version and copies by the API; how often it syncs its files only by its monitoring
+ * page, which not every server has (`monitor=http://HOST:8222` in the address).
+ */
+export async function durabilityOf(link: Link, log: Log): Promise<Durability> {
+  const { config } = await log.events.info()
+  const copies = config.num_replicas
+  const server = `nats-server ${link.serverVersion}, ${copies} ${copies === 1 ? 'copy' : 'copies'}`
+  const sync = await syncOf(link)
+  if (sync === 'always') return { survives: 'power', detail: `${server}, sync_interval always` }
+  if (copies >= 3)
+    return {
+      survives: 'power',
+      detail: `${server}: if the servers do not lose power together${sync ? `, sync_interval ${sync}` : ''}`,
+    }
+  const why = sync
+    ? `sync_interval ${sync}; set it to always, or use three copies`
+    : 'sync_interval is not readable; name the monitoring page (monitor=http://…:8222), or use three copies'
+  return { survives: 'process', detail: `${server}, ${why}` }
+}
+
+async function syncOf(link: Link): Promise<string | undefined> {
+  const { monitor } = link.address
+  if (!monitor) return undefined
+  try {
+    const answer = await fetch(new URL('/varz', monitor), { signal: AbortSignal.timeout(2_000) })
+    const { jetstream } = (await answer.json()) as {
+      jetstream?: { config?: { sync_always?: boolean; sync_interval?: number } }
+    }
+    if (jetstream?.config?.sync_always) return 'always'
+    const interval = jetstream?.config?.sync_interval
+    return interval === undefined ? undefined : `${Math.round(interval / 1e9)} s`
+  } catch {
+    return `unknown: ${monitor} of ${shownAddress(link.address)} does not answer`
+  }
+}

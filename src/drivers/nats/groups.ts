@@ -1,0 +1,192 @@
+import type { GroupState, Subscription } from '../../bus/driver.ts'
+import type { Filter } from '../../pattern.ts'
+import { codes, type Link, Refused } from './link.ts'
+import { durableOf } from './names.ts'
+import type { Log } from './provision.ts'
+
+/** What is known of a group beside its consumers. */
+interface GroupDocument {
+  readonly group: string
+  readonly mode: 'shared' | 'sharded'
+  /** What its live members ask for together. */
+  readonly filter: Filter
+  readonly limit?: number
+  /** Where its consumers began: the sequence after which a consumer that has to be made again starts. */
+  readonly start: number
+}
+
+export interface ConsumerInfo {
+  readonly config: {
+    readonly filter_subjects?: readonly string[]
+    readonly filter_subject?: string
+    readonly max_ack_pending?: number
+  }
+  readonly delivered: { readonly stream_seq: number }
+  readonly ack_floor: { readonly stream_seq: number }
+  readonly num_ack_pending: number
+  readonly num_pending: number
+}
+
+const nanos = 1_000_000
+/** Far more than any window: what is set aside is acknowledged and does not count. */
+const mostPending = 20_000
+
+/** The groups of a log and their consumers on the server. */
+export class Groups {
+  readonly #link: Link
+  readonly #log: Log
+  readonly #ackWaitMs: number
+
+  constructor(link: Link, log: Log, ackWaitMs: number) {
+    this.#link = link
+    this.#log = log
+    this.#ackWaitMs = ackWaitMs
+  }
+
+  /**
+   * Makes or widens the group so that it takes what this member asks for too. The document changes first, by compare and
+   * swap, and the consumers follow it until it no longer changes.
+   */
+  async join({ group, mode, filter, limit, from }: Subscription): Promise<void> {
+    await this.#change(group, async before => ({
+      group,
+      mode,
+      filter: before ? union([before.filter, filter]) : filter,
+      ...(limit !== undefined && { limit }),
+      start: before?.start ?? (from === 'now' ? await this.#log.events.head() : 0),
+    }))
+  }
+
+  /** What is asked for from now on, by the filters of the members that are there. */
+  async narrow(group: string, filters: readonly Filter[]): Promise<void> {
+    await this.#change(group, async before => {
+      const filter = union(filters)
+      return before && JSON.stringify(union([before.filter])) !== JSON.stringify(filter)
+        ? { ...before, filter }
+        : undefined
+    })
+  }
+
+  /** What the members of a group ask for together, as it is now. */
+  async filterOf(group: string): Promise<Filter> {
+    return (await this.#read(group))?.value.filter ?? []
+  }
+
+  /** Makes the consumers that are missing, as after the server lost its data. */
+  async provision(group: string): Promise<void> {
+    const document = await this.#read(group)
+    if (document) await this.#ensure(document.value)
+  }
+
+  async list(): Promise<GroupDocument[]> {
+    const documents: GroupDocument[] = []
+    for await (const { text } of this.#log.state.scan({ subject: this.#log.names.doc('group', '*') }))
+      documents.push(JSON.parse(text()) as GroupDocument)
+    return documents.toSorted((a, b) => (a.group < b.group ? -1 : 1))
+  }
+
+  async states(delayed: (group: string) => Promise<number>): Promise<GroupState[]> {
+    return Promise.all(
+      (await this.list()).map(async ({ group, mode }) => {
+        const infos = await this.infos(group, mode)
+        const sum = (of: (info: ConsumerInfo) => number) => infos.reduce((total, info) => total + of(info), 0)
+        const inFlight = sum(info => info.num_ack_pending)
+        return { group, mode, lag: sum(info => info.num_pending) + inFlight + (await delayed(group)), inFlight }
+      }),
+    )
+  }
+
+  async infos(group: string, mode: 'shared' | 'sharded'): Promise<ConsumerInfo[]> {
+    const infos = await Promise.all(this.#durables(group, mode).map(({ name }) => this.#info(name)))
+    return infos.filter(info => info !== undefined)
+  }
+
+  #durables(group: string, mode: 'shared' | 'sharded'): { name: string; shard: number | '*' }[] {
+    if (mode === 'shared') return [{ name: durableOf(group), shard: '*' }]
+    return Array.from({ length: this.#log.names.shards }, (_, shard) => ({ name: durableOf(group, shard), shard }))
+  }
+
+  async #change(
+    group: string,
+    change: (before: GroupDocument | undefined) => Promise<GroupDocument | undefined>,
+  ): Promise<void> {
+    const subject = this.#log.names.doc('group', group)
+    for (;;) {
+      const before = await this.#read(group)
+      const after = await change(before?.value)
+      if (!after) return
+      const isSame = before && JSON.stringify(before.value) === JSON.stringify(after)
+      const seq = isSame ? before.seq : await this.#log.state.putAfter(before?.seq ?? 0, subject, JSON.stringify(after))
+      if (seq === undefined) continue
+      await this.#ensure(after)
+      if ((await this.#read(group))?.seq === seq) return
+    }
+  }
+
+  async #read(group: string): Promise<{ seq: number; value: GroupDocument } | undefined> {
+    const stored = await this.#log.state.last(this.#log.names.doc('group', group))
+    return stored && { seq: stored.seq, value: JSON.parse(stored.text()) as GroupDocument }
+  }
+
+  async #ensure(document: GroupDocument): Promise<void> {
+    const { group, mode } = document
+    await Promise.all(this.#durables(group, mode).map(({ name, shard }) => this.#ensureOne(document, name, shard)))
+  }
+
+  async #ensureOne({ group, filter, limit, start }: GroupDocument, name: string, shard: number | '*'): Promise<void> {
+    const filters = this.#log.names.filters(filter, group, shard)
+    const wanted = limit ?? mostPending
+    const info = await this.#info(name)
+    if (
+      info &&
+      sameSet(info.config.filter_subjects ?? [info.config.filter_subject!], filters) &&
+      info.config.max_ack_pending === wanted
+    )
+      return
+    const config = {
+      durable_name: name,
+      ack_policy: 'explicit',
+      ack_wait: this.#ackWaitMs * nanos,
+      max_ack_pending: wanted,
+      max_waiting: 2_048,
+      deliver_policy: start > 0 ? 'by_start_sequence' : 'all',
+      ...(start > 0 && { opt_start_seq: start + 1 }),
+      replay_policy: 'instant',
+      filter_subjects: filters,
+      max_deliver: -1,
+    }
+    await this.#link.persist(() =>
+      this.#link.api(`CONSUMER.DURABLE.CREATE.${this.#log.names.log}.${name}`, {
+        stream_name: this.#log.names.log,
+        config,
+        action: '',
+      }),
+    )
+  }
+
+  #info(name: string): Promise<ConsumerInfo | undefined> {
+    return this.#link.persist(async () => {
+      try {
+        return await this.#link.api<ConsumerInfo>(`CONSUMER.INFO.${this.#log.names.log}.${name}`)
+      } catch (error) {
+        if (error instanceof Refused && (error.code === codes.noConsumer || error.code === codes.noStream))
+          return undefined
+        throw error
+      }
+    })
+  }
+}
+
+/** Each clause once, in an order of its own, so that equal filters are equal as text. */
+function union(filters: readonly Filter[]): Filter {
+  const clauses = new Map(
+    filters.flat().map(({ types, targets }) => {
+      const clause = { types: types.toSorted(), ...(targets && { targets: targets.toSorted() }) }
+      return [JSON.stringify(clause), clause]
+    }),
+  )
+  return [...clauses].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, clause]) => clause)
+}
+
+const sameSet = (a: readonly string[], b: readonly string[]) =>
+  a.length === b.length && new Set([...a, ...b]).size === new Set(a).size

@@ -1,0 +1,106 @@
+import type { Delivery, Entry, Outcome } from '../../bus/driver.ts'
+import type { CloudEvent } from '../../event.ts'
+import { againHeaders, type Aside } from './aside.ts'
+import type { Link } from './link.ts'
+import type { Names } from './names.ts'
+import type { Publisher } from './publisher.ts'
+import type { Pulled } from './puller.ts'
+
+/** What a delivery needs of its driver. */
+export interface Ties {
+  readonly link: Link
+  readonly names: Names
+  readonly aside: Aside
+  readonly publisher: Publisher
+}
+
+/** The consumer that a delivery came from. */
+export interface Hand {
+  readonly group: string
+  readonly ties: Ties
+  /** Takes it out of the hand; false when it is not there any more. */
+  drop(handed: Handed): boolean
+}
+
+/** A delivery in hand. Its acknowledgement travels with it. */
+export class Handed implements Delivery {
+  readonly event: CloudEvent
+  readonly attempt: number
+  readonly since: number
+  readonly shard: number
+  pulled: Pulled
+  /** When the server last heard that it is being worked on, ms since the epoch. */
+  beatAt = Date.now()
+  readonly #position: number
+  readonly #hand: Hand
+
+  constructor(hand: Hand, pulled: Pulled, event: CloudEvent) {
+    this.#hand = hand
+    this.pulled = pulled
+    this.event = event
+    this.since = pulled.at
+    this.shard = hand.ties.names.shardOf(event.correlationid)
+    const headers = pulled.subject.startsWith(`${hand.ties.names.log}.r.`) ? pulled.message.headers : undefined
+    this.attempt = Number(headers?.get(againHeaders.attempt) || 1) + pulled.delivered - 1
+    this.#position = Number(headers?.get(againHeaders.position)) || pulled.seq
+  }
+
+  get group(): string {
+    return this.#hand.group
+  }
+
+  async settle(outcome: Outcome, events: readonly Entry[] = []): Promise<void> {
+    // Events first: whoever sees the settlement sees what it says. A crash in between hands the delivery out again.
+    if (events.length > 0) await this.#hand.ties.publisher.publish(events)
+    await this.conclude(outcome)
+  }
+
+  /** The settlement alone. */
+  async conclude(outcome: Outcome): Promise<void> {
+    if (!this.#hand.drop(this)) return
+    if (outcome.kind !== 'done') await this.#setAside(outcome)
+    this.acknowledge()
+  }
+
+  acknowledge(): void {
+    this.#say('+ACK')
+  }
+
+  /** The server handed it out once more while it is in hand: the newest acknowledgement is the one that counts. */
+  renew(pulled: Pulled): void {
+    this.pulled = pulled
+    this.beatAt = Date.now()
+  }
+
+  /** Hands it back at once. */
+  giveBack(): void {
+    this.#say('-NAK')
+  }
+
+  /** Tells the server that it is still being worked on. */
+  beat(now: number): void {
+    this.beatAt = now
+    this.#say('+WPI')
+  }
+
+  #say(word: string): void {
+    const { link } = this.#hand.ties
+    if (link.isConnected) link.nc.publish(this.pulled.reply, word)
+  }
+
+  async #setAside(outcome: Exclude<Outcome, { kind: 'done' }>): Promise<void> {
+    const { aside } = this.#hand.ties
+    const kept = {
+      group: this.group,
+      shard: this.shard,
+      position: this.#position,
+      attempts: this.attempt,
+      reason: outcome.reason,
+      event: this.event,
+    }
+    if (outcome.kind === 'retry') await aside.put('delayed', { ...kept, due: Date.now() + outcome.after })
+    else if (outcome.kind === 'park')
+      await aside.put('parked', { ...kept, ...(outcome.key !== undefined && { key: outcome.key }) })
+    else await aside.put('dead', kept)
+  }
+}

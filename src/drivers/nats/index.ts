@@ -1,0 +1,33 @@
+import { randomUUID } from 'node:crypto'
+import type { Driver } from '../../bus/driver.ts'
+import { parseAddress } from './address.ts'
+import { NatsDriver } from './driver.ts'
+import { connectLink } from './link.ts'
+import { provision } from './provision.ts'
+import type { TurnFaults } from './turns.ts'
+
+export type { TurnFaults } from './turns.ts'
+
+export interface NatsOptions {
+  /** `nats://USER:PASS@HOST:PORT/LOG?…`: docs/nats.md lists what may stand in it. */
+  url: string
+  /** Number of shards of a new log; an existing log keeps its own. */
+  shards?: number
+  /** After this long without a sign of life a worker loses its shards and what it has in hand. Default 10 s. */
+  leaseMs?: number
+  /** For tests only. */
+  faults?: TurnFaults
+}
+
+/** Opens a log on NATS JetStream. @throws E_SETTING_INVALID, E_LOG_UNAVAILABLE, E_BUS_DENIED, E_BUS_VERSION */
+export async function openNats({ url, shards = 16, leaseMs = 10_000, faults = {} }: NatsOptions): Promise<Driver> {
+  const address = parseAddress(url)
+  const link = await connectLink(address)
+  try {
+    const log = await provision(link, shards, address.replicas ?? 1)
+    return new NatsDriver(link, log, { leaseMs, faults, newInbox: () => `_INBOX.${randomUUID()}` })
+  } catch (error) {
+    await link.close()
+    throw error
+  }
+}

@@ -1,0 +1,319 @@
+import type { Msg, MsgHdrs, NatsConnection, NodeConnectionOptions, Subscription } from '@nats-io/transport-node'
+import { textOf, TidingsError } from '../../errors.ts'
+import { shownAddress, type Address } from './address.ts'
+
+/** An answer of the server that is an error: of JetStream (`err_code`), or of the protocol (a status). */
+export class Refused extends Error {
+  readonly code: number
+
+  constructor(code: number, description: string) {
+    super(description)
+    this.code = code
+  }
+}
+
+/** The connection went, or the answer did not come in time: whether it was done is not known. */
+export class Unanswered extends Error {}
+
+/** Error codes of JetStream that decide something here. Source: nats-server, server/errors.json. */
+export const codes = {
+  noStream: 10059,
+  noConsumer: 10014,
+  noMessage: 10037,
+  wrongLastSequence: [10071, 10164],
+  wrongLastId: 10070,
+  batchHasDuplicate: 10201,
+  duplicateInFlight: 10158,
+  noResponders: 503,
+}
+
+type Reply = (message: Msg) => boolean
+
+interface Waiting {
+  readonly reply: Reply
+  readonly fail: (error: Error) => void
+  readonly until: number
+}
+
+const sweepMs = 250
+/** An answer normally takes a millisecond; a request that got none by then is made again. */
+export const answerMs = 5_000
+const minimum = [2, 12]
+
+/** One connection: requests over one inbox of its own, bounded in time, and what is known about the connection. */
+export class Link {
+  readonly address: Address
+  readonly nc: NatsConnection
+  readonly timeoutMs: number
+  readonly #inbox: string
+  readonly #subscription: Subscription
+  readonly #waiting = new Map<string, Waiting>()
+  readonly #sweep: NodeJS.Timeout
+  readonly #onReconnect = new Set<() => void>()
+  #next = 0
+  #connected = true
+  #problem = ''
+  #wakeUp: PromiseWithResolvers<void> | undefined
+  #closed = false
+
+  constructor(address: Address, nc: NatsConnection, newInbox: () => string) {
+    this.address = address
+    this.nc = nc
+    this.timeoutMs = address.timeoutMs ?? 10_000
+    this.#inbox = newInbox()
+    this.#subscription = nc.subscribe(`${this.#inbox}.*`, { callback: (_, message) => this.#receive(message) })
+    this.#sweep = setInterval(() => this.#expire(), sweepMs)
+    this.#sweep.unref()
+    void this.#watch()
+  }
+
+  get isConnected(): boolean {
+    return this.#connected
+  }
+
+  get serverVersion(): string {
+    return this.nc.info!.version
+  }
+
+  get maxPayload(): number {
+    return this.nc.info!.max_payload
+  }
+
+  onReconnect(callback: () => void): void {
+    this.#onReconnect.add(callback)
+  }
+
+  /** One request and one answer. @throws Refused, Unanswered */
+  request(subject: string, body: string | Uint8Array = '', headers?: MsgHdrs, patience = answerMs): Promise<Msg> {
+    return new Promise((resolve, reject) => {
+      this.send(
+        subject,
+        body,
+        message => {
+          const status = statusOf(message)
+          if (status === codes.noResponders) reject(new Refused(status, `nobody answers ${subject}`))
+          else resolve(message)
+          return true
+        },
+        reject,
+        headers,
+        patience,
+      )
+    })
+  }
+
+  /** A request whose answers go to `reply` until it returns true. */
+  send(
+    subject: string,
+    body: string | Uint8Array,
+    reply: Reply,
+    fail: (error: Error) => void,
+    headers?: MsgHdrs,
+    patience = answerMs,
+  ): void {
+    const key = (this.#next++).toString(36)
+    this.#waiting.set(key, { reply, fail, until: Date.now() + patience })
+    try {
+      this.nc.publish(subject, body, { reply: `${this.#inbox}.${key}`, ...(headers && { headers }) })
+    } catch (error) {
+      this.#waiting.delete(key)
+      fail(error as Error)
+    }
+  }
+
+  /** A request to the API of JetStream, whose answer is JSON. @throws Refused, Unanswered */
+  async api<T>(verb: string, body: unknown = ''): Promise<T> {
+    const text = body === '' ? '' : JSON.stringify(body)
+    return answerOf<T>(await this.request(`$JS.API.${verb}`, text))
+  }
+
+  /**
+   * Does it until it is answered, again after lost answers and while nobody leads the stream, within the time limit.
+   * Only for what may be done twice. @throws TidingsError
+   */
+  async persist<T>(work: () => Promise<T>, until = Date.now() + this.timeoutMs): Promise<T> {
+    for (let pause = 5; ; pause = Math.min(pause * 2, 500)) {
+      await this.ready(until)
+      try {
+        return await work()
+      } catch (error) {
+        if (!isPassing(error)) throw this.told(error)
+        if (Date.now() + pause > until)
+          throw error instanceof Unanswered
+            ? new TidingsError('E_LOG_UNANSWERED', `${shownAddress(this.address)}: ${error.message}`, {
+                retryable: true,
+                cause: error,
+              })
+            : this.unavailable(textOf(error))
+      }
+      await new Promise(resolve => setTimeout(resolve, pause))
+    }
+  }
+
+  /** Resolves while the server can be reached. @throws E_LOG_UNAVAILABLE: nothing was sent; E_BUS_CLOSED */
+  async ready(until: number): Promise<void> {
+    while (!this.#connected) {
+      if (this.#closed) throw closed()
+      const left = until - Date.now()
+      if (left <= 0) throw this.unavailable(this.#problem || 'not connected')
+      this.#wakeUp ??= Promise.withResolvers()
+      let timer: NodeJS.Timeout | undefined
+      await Promise.race([this.#wakeUp.promise, new Promise(resolve => (timer = setTimeout(resolve, left)))])
+      clearTimeout(timer)
+    }
+    if (this.#closed) throw closed()
+  }
+
+  unavailable(reason: string): TidingsError {
+    return new TidingsError('E_LOG_UNAVAILABLE', `${shownAddress(this.address)}: ${reason}`, { retryable: true })
+  }
+
+  /** Any error as one for the user. */
+  told(error: unknown): TidingsError {
+    if (error instanceof TidingsError) return error
+    const text = textOf(error)
+    if (/max_payload|exceeds maximum/i.test(text))
+      return new TidingsError('E_EVENT_TOO_LARGE', `${shownAddress(this.address)}: ${text}`, { cause: error })
+    return this.unavailable(text)
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    clearInterval(this.#sweep)
+    this.#wakeUp?.resolve()
+    this.#fail(new Unanswered('the connection was closed'))
+    this.#subscription.unsubscribe()
+    if (this.#connected) await this.nc.flush().catch(() => {})
+    await this.nc.close()
+  }
+
+  #receive(message: Msg): void {
+    const key = message.subject.slice(this.#inbox.length + 1)
+    const waiting = this.#waiting.get(key)
+    if (waiting?.reply(message)) this.#waiting.delete(key)
+  }
+
+  #expire(): void {
+    const now = Date.now()
+    for (const [key, { until, fail }] of this.#waiting) {
+      if (until > now) continue
+      this.#waiting.delete(key)
+      fail(new Unanswered(this.#problem || 'no answer in time'))
+    }
+  }
+
+  #fail(error: Error): void {
+    const waiting = [...this.#waiting.values()]
+    this.#waiting.clear()
+    for (const { fail } of waiting) fail(error)
+  }
+
+  async #watch(): Promise<void> {
+    for await (const status of this.nc.status()) {
+      if (status.type === 'disconnect') {
+        this.#connected = false
+        this.#problem = 'the connection is lost'
+        this.#fail(new Unanswered('the connection was lost before the answer'))
+      } else if (status.type === 'reconnect') {
+        this.#connected = true
+        this.#problem = ''
+        this.#wakeUp?.resolve()
+        this.#wakeUp = undefined
+        for (const callback of this.#onReconnect) callback()
+      } else if (status.type === 'error') this.#problem = status.error.message
+    }
+  }
+}
+
+/** Connects. @throws E_LOG_UNAVAILABLE, E_BUS_DENIED, E_BUS_VERSION */
+export async function connectLink(address: Address): Promise<Link> {
+  const { connect, createInbox, credsAuthenticator, nkeyAuthenticator } = await import('@nats-io/transport-node')
+  const { servers, user, pass, token, creds, nkey, tls, timeoutMs = 10_000 } = address
+  const options: NodeConnectionOptions = {
+    servers: [...servers],
+    name: 'tidings',
+    maxReconnectAttempts: -1,
+    reconnectTimeWait: 250,
+    reconnectJitter: 250,
+    // A half-open connection is found out within two of these.
+    pingInterval: 5_000,
+    maxPingOut: 2,
+    timeout: Math.min(timeoutMs, 5_000),
+    noAsyncTraces: true,
+    // A credential that is refused while a server restarts with other settings may be accepted later.
+    ignoreAuthErrorAbort: true,
+    ...(user !== undefined && { user }),
+    ...(pass !== undefined && { pass }),
+    ...(token !== undefined && { token }),
+    ...(creds && { authenticator: credsAuthenticator(creds) }),
+    ...(nkey && { authenticator: nkeyAuthenticator(nkey) }),
+    ...(tls && { tls }),
+  }
+  const until = Date.now() + timeoutMs
+  for (;;) {
+    try {
+      const nc = await connect(options)
+      const link = new Link(address, nc, () => createInbox())
+      const { version, jetstream } = nc.info!
+      if (isOlder(version)) {
+        await link.close()
+        throw new TidingsError(
+          'E_BUS_VERSION',
+          `${shownAddress(address)} is nats-server ${version}; ${minimum.join('.')} is needed`,
+        )
+      }
+      if (!jetstream) {
+        await link.close()
+        throw new TidingsError('E_BUS_VERSION', `${shownAddress(address)} runs without JetStream: start it with -js`)
+      }
+      return link
+    } catch (error) {
+      if (error instanceof TidingsError) throw error
+      const text = textOf(error)
+      if (/authoriz|authentic|permission/i.test(text))
+        throw new TidingsError('E_BUS_DENIED', `${shownAddress(address)}: ${text}`, { cause: error })
+      if (Date.now() + 250 > until)
+        throw new TidingsError('E_LOG_UNAVAILABLE', `${shownAddress(address)}: ${text}`, {
+          cause: error,
+          retryable: true,
+        })
+      await new Promise(resolve => setTimeout(resolve, 250))
+    }
+  }
+}
+
+function isOlder(version: string): boolean {
+  const [major = 0, minor = 0] = version.split('.').map(Number)
+  return major < minimum[0]! || (major === minimum[0]! && minor < minimum[1]!)
+}
+
+const closed = () => new TidingsError('E_BUS_CLOSED', 'The log is closed')
+
+/** Passes by itself: lost answers, elections, a server that starts. */
+export const isPassing = (error: unknown) =>
+  error instanceof Unanswered ||
+  (error instanceof Refused &&
+    (error.code === codes.noResponders || error.code === 10008 || error.code === codes.duplicateInFlight))
+
+/** The status of a message without data, 0 for any other. */
+export function statusOf(message: Msg): number {
+  if (message.data.length > 0) return 0
+  return message.headers?.code ?? 0
+}
+
+/** The JSON of an answer. @throws Refused */
+export function answerOf<T>(message: Msg): T {
+  const answer = JSON.parse(message.string()) as T & {
+    error?: { err_code?: number; code: number; description: string }
+  }
+  if (answer.error) throw new Refused(answer.error.err_code ?? answer.error.code, answer.error.description)
+  return answer
+}
+
+/** Headers as the client wants them, without its costly class. */
+export function headersOf(lines: Record<string, string | number>): MsgHdrs {
+  let text = 'NATS/1.0\r\n'
+  for (const name in lines) text += `${name}: ${lines[name]}\r\n`
+  const bytes = Buffer.from(`${text}\r\n`)
+  return { encode: () => bytes } as unknown as MsgHdrs
+}

@@ -1,0 +1,161 @@
+import type { Log } from './provision.ts'
+import { msgId, type StoredMessage } from './stream.ts'
+import { taskOf, turnHeaders, type Turns } from './turns.ts'
+
+/** An unfinished task. */
+export interface LiveTask {
+  readonly group: string
+  /** The log must be kept from here on. */
+  readonly origin: number
+  readonly wake: number | null
+  /** Sequence of the message that says so: what is older does not count. */
+  readonly seq: number
+}
+
+type Row = [task: string, origin: number, wake: number | null, seq: number]
+
+/** What a checkpoint says: all that lies up to `at` is folded in, and every turn up to there has its events on the log. */
+interface Checkpoint {
+  readonly at: number
+  readonly rows: number
+}
+
+const rowsPerDocument = 4_000
+
+/*
+ * Which tasks of a shard live, and when they want to be woken, is nowhere but in the headers of their turns: the owner of a
+ * shard folds them, and writes down from time to time how far it is. So a turn costs no second write. Whoever takes a shard
+ * over reads the checkpoint and what came after it.
+ */
+
+/** The live tasks of one shard, of all groups or of one. */
+export async function foldShard(log: Log, shard: number, only?: string): Promise<Fold> {
+  const live = new Map<string, LiveTask>()
+  const from = new Map<string, number>()
+  for (const group of only === undefined ? await groupsOf(log) : [only])
+    from.set(group, await readCheckpoint(log, shard, group, live))
+  const start = from.size > 0 ? Math.min(...from.values()) : 0
+  const fold = new Fold(live)
+  for await (const stored of log.events.scan({ subject: log.names.shard(shard), from: start + 1 })) {
+    const group = groupOf(stored)
+    if (stored.subject.startsWith(`${log.names.log}.e.`)) fold.published(stored)
+    else if (group !== undefined && (only === undefined || only === group) && stored.seq > (from.get(group) ?? 0))
+      fold.add(stored, group)
+  }
+  return fold
+}
+
+export class Fold {
+  readonly live: Map<string, LiveTask>
+  /** Turns with events that were not seen behind them. */
+  readonly #open = new Map<StoredMessage, number>()
+  readonly #waiting = new Map<string, StoredMessage>()
+
+  constructor(live: Map<string, LiveTask>) {
+    this.live = live
+  }
+
+  add(stored: StoredMessage, group: string): void {
+    if (stored.subject.includes('.w.')) return armed(this.live, stored, group)
+    const task = taskOf(stored.subject)
+    const before = this.live.get(task)
+    const after = turned(before, stored, group)
+    if (after) this.live.set(task, after)
+    else this.live.delete(task)
+    const events = Number(stored.header(turnHeaders.events)) || 0
+    if (events === 0) return
+    this.#open.set(stored, events)
+    const turn = `${task}:${stored.header(turnHeaders.version).padStart(7, '0')}`
+    this.#waiting.set(turn, stored)
+  }
+
+  published({ header }: StoredMessage): void {
+    const turn = header(msgId).split(':').slice(0, 2).join(':')
+    const stored = this.#waiting.get(turn)
+    if (!stored) return
+    const left = this.#open.get(stored)! - 1
+    this.#open.set(stored, left)
+    if (left > 0) return
+    this.#open.delete(stored)
+    this.#waiting.delete(turn)
+  }
+
+  /** Publishes what writers that are gone did not come to. */
+  async repair(turns: Turns): Promise<void> {
+    for (const stored of this.#open.keys()) await turns.complete(stored)
+  }
+}
+
+/** What a turn makes of its task; undefined when it has ended. */
+export function turned(
+  before: LiveTask | undefined,
+  stored: Pick<StoredMessage, 'seq' | 'header'>,
+  group: string,
+): LiveTask | undefined {
+  const { seq, header } = stored
+  if (before && before.seq >= seq) return before
+  if (header(turnHeaders.end)) return undefined
+  const wake = header(turnHeaders.wake)
+  const origin = header(turnHeaders.snapshot) ? seq : Number(header(turnHeaders.snapshotAt)) || before?.origin || seq
+  return {
+    group,
+    origin,
+    wake: wake === '' ? (before?.wake ?? null) : wake === 'none' ? null : Number(wake),
+    seq,
+  }
+}
+
+function armed(live: Map<string, LiveTask>, stored: StoredMessage, group: string): void {
+  const { task, wake } = JSON.parse(stored.text()) as { task: string; wake: number | null }
+  const before = live.get(task)
+  if (before && before.group === group && before.seq < stored.seq) live.set(task, { ...before, wake, seq: stored.seq })
+}
+
+function groupOf({ header }: StoredMessage): string | undefined {
+  const group = header(turnHeaders.group)
+  return group ? decodeURIComponent(group) : undefined
+}
+
+/** Adds the live tasks of a checkpoint; returns up to where it reaches. */
+async function readCheckpoint(log: Log, shard: number, group: string, live: Map<string, LiveTask>): Promise<number> {
+  const stored = await log.state.last(log.names.doc('checkpoint', group, shard))
+  if (!stored) return 0
+  const { at, rows } = JSON.parse(stored.text()) as Checkpoint
+  for (let i = 0; i < rows; i += rowsPerDocument) {
+    const page = await log.state.last(log.names.doc('checkpoint', group, shard, at, i))
+    // The owner wrote a newer one meanwhile.
+    if (!page) return readCheckpoint(log, shard, group, live)
+    for (const [task, origin, wake, seq] of JSON.parse(page.text()) as Row[])
+      live.set(task, { group, origin, wake, seq })
+  }
+  return at
+}
+
+export async function writeCheckpoint(
+  log: Log,
+  shard: number,
+  group: string,
+  at: number,
+  live: ReadonlyMap<string, LiveTask>,
+): Promise<void> {
+  const rows: Row[] = [...live].map(([task, { origin, wake, seq }]) => [task, origin, wake, seq])
+  for (let i = 0; i < rows.length; i += rowsPerDocument)
+    await log.state.append(
+      log.names.doc('checkpoint', group, shard, at, i),
+      JSON.stringify(rows.slice(i, i + rowsPerDocument)),
+    )
+  const document = log.names.doc('checkpoint', group, shard)
+  const before = await log.state.last(document)
+  const old = before && (JSON.parse(before.text()) as Checkpoint)
+  if (old && old.at >= at) return
+  await log.state.append(document, JSON.stringify({ at, rows: rows.length } satisfies Checkpoint))
+  if (old && old.rows > 0) await log.state.purge(log.names.doc('checkpoint', group, shard, old.at, '*'))
+}
+
+/** The groups that are known on this log. */
+export async function groupsOf(log: Log): Promise<string[]> {
+  const groups: string[] = []
+  for await (const { text } of log.state.scan({ subject: log.names.doc('group', '*') }))
+    groups.push((JSON.parse(text()) as { group: string }).group)
+  return groups
+}

@@ -1,0 +1,108 @@
+import type { Filter } from '../../pattern.ts'
+import type { Link } from './link.ts'
+import type { Log } from './provision.ts'
+
+/** One document says who owns each shard of a group; it changes by compare and swap. Null: nobody. */
+type Owners = (string | null)[]
+
+export interface Standing {
+  /** Ids of the members that beat, in the order in which they joined. */
+  readonly members: readonly string[]
+  readonly filters: readonly Filter[]
+  readonly owners: Owners
+  readonly revision: number
+}
+
+/**
+ * Who is a member of a group, and who owns its shards. A member is a document that vanishes by itself unless it is renewed.
+ * News is heard on the subjects of the documents as they are written.
+ */
+export class Membership {
+  readonly #link: Link
+  readonly #log: Log
+  readonly #group: string
+  readonly #id: string
+  readonly #filter: Filter
+  readonly #leaseMs: number
+  readonly #known = new Set<string>()
+  readonly #subscriptions
+
+  constructor(link: Link, log: Log, group: string, id: string, filter: Filter, leaseMs: number, onNews: () => void) {
+    this.#link = link
+    this.#log = log
+    this.#group = group
+    this.#id = id
+    this.#filter = filter
+    this.#leaseMs = leaseMs
+    const { names } = log
+    const joined = (subject: string) => {
+      const member = subject.split('.').at(-1)!
+      return !this.#known.has(member) && this.#known.add(member)
+    }
+    this.#subscriptions = [
+      link.nc.subscribe(names.doc('member', group, '*'), {
+        callback: (_, message) => {
+          if (message.data.length === 0) this.#known.delete(message.subject.split('.').at(-1)!)
+          if (message.data.length === 0 || joined(message.subject)) onNews()
+        },
+      }),
+      link.nc.subscribe(names.doc('owner', group), { callback: () => onNews() }),
+    ]
+  }
+
+  async beat(): Promise<void> {
+    const ttl = `${Math.max(1, Math.ceil(this.#leaseMs / 1_000))}s`
+    await this.#log.state.append(this.#subject, JSON.stringify(this.#filter), { 'Nats-TTL': ttl })
+  }
+
+  async look(): Promise<Standing> {
+    const members: string[] = []
+    const filters: Filter[] = []
+    for await (const { subject, text } of this.#log.state.scan({
+      subject: this.#log.names.doc('member', this.#group, '*'),
+    })) {
+      if (text() === '') continue
+      members.push(subject.split('.').at(-1)!)
+      filters.push(JSON.parse(text()) as Filter)
+    }
+    const stored = await this.#log.state.last(this.#log.names.doc('owner', this.#group))
+    const owners = stored ? (JSON.parse(stored.text()) as Owners) : Array<null>(this.#log.names.shards).fill(null)
+    return { members: members.toSorted(), filters, owners, revision: stored?.seq ?? 0 }
+  }
+
+  /** False when somebody else changed it since it was looked at. */
+  async claim(owners: Owners, revision: number): Promise<boolean> {
+    const subject = this.#log.names.doc('owner', this.#group)
+    return (await this.#log.state.putAfter(revision, subject, JSON.stringify(owners))) !== undefined
+  }
+
+  /** Leaves: the others hear it and need not wait for the end of the lease. */
+  async leave(): Promise<void> {
+    this.stop()
+    await this.#log.state.append(this.#subject, '', { 'Nats-TTL': '1s' })
+  }
+
+  stop(): void {
+    for (const subscription of this.#subscriptions) if (!this.#link.nc.isClosed()) subscription.unsubscribe()
+  }
+
+  get #subject(): string {
+    return this.#log.names.doc('member', this.#group, this.#id)
+  }
+}
+
+/** What a member should own: its even share, keeping what it has, taking only what nobody alive has. */
+export function share(id: string, { members, owners }: Pick<Standing, 'members' | 'owners'>): Owners {
+  const rank = members.indexOf(id)
+  if (rank < 0) return owners
+  const fair = Math.floor(owners.length / members.length) + (rank < owners.length % members.length ? 1 : 0)
+  let mine = 0
+  const kept = owners.map(owner => (owner === id && mine++ >= fair ? null : owner))
+  mine = Math.min(mine, fair)
+  return kept.map((owner, shard) => {
+    const isFree = owner === null ? owners[shard] !== id : !members.includes(owner)
+    if (!isFree || mine >= fair) return owner
+    mine++
+    return id
+  })
+}

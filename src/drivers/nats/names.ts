@@ -1,0 +1,147 @@
+import { shardOf } from '../../bus/ids.ts'
+import type { Clause, Filter } from '../../pattern.ts'
+
+/* Names on the server. `docs/nats.md` is normative. */
+
+const plain = /^[A-Za-z0-9_-]+$/
+
+/** A name as one token of a subject or as part of the name of a consumer. */
+export function token(name: string | null | undefined): string {
+  if (name == null) return '-'
+  if (plain.test(name) && name !== '-') return name
+  let encoded = ''
+  for (const byte of new TextEncoder().encode(name)) {
+    const char = String.fromCharCode(byte)
+    encoded += plain.test(char) && name !== '-' ? char : `%${byte.toString(16).toUpperCase().padStart(2, '0')}`
+  }
+  return encoded
+}
+
+/** The name of a token. */
+export const untoken = (text: string) => decodeURIComponent(text)
+
+export const durableOf = (group: string, shard?: number) =>
+  shard === undefined ? token(group) : `${token(group)}@${shard}`
+
+/** Subjects of one log. */
+export class Names {
+  readonly log: string
+  readonly shards: number
+
+  constructor(log: string, shards: number) {
+    this.log = log
+    this.shards = shards
+  }
+
+  get state() {
+    return `${this.log}_state`
+  }
+
+  get blobs() {
+    return `${this.log}_blobs`
+  }
+
+  shardOf(correlation: string): number {
+    return shardOf(correlation, this.shards)
+  }
+
+  event({ correlationid, target, type }: { correlationid: string; target?: string; type: string }): string {
+    return `${this.log}.e.${this.shardOf(correlationid)}.${token(target)}.${type}`
+  }
+
+  /** A task id is `CORRELATION.HASH`: two tokens. */
+  turn(task: string): string {
+    return `${this.log}.t.${this.shardOf(task.slice(0, 36))}.${task}`
+  }
+
+  turns(shard: number): string {
+    return `${this.log}.t.${shard}.>`
+  }
+
+  again(shard: number | '*', group: string): string {
+    return `${this.log}.r.${shard}.${token(group)}`
+  }
+
+  wake(shard: number, group: string): string {
+    return `${this.log}.w.${shard}.${token(group)}`
+  }
+
+  /** Everything that lies in one shard. */
+  shard(shard: number): string {
+    return `${this.log}.*.${shard}.>`
+  }
+
+  /** A document of the state, by the words that name it. */
+  doc(...words: (string | number)[]): string {
+    return `${this.log}.s.${words.map(word => (word === '*' || word === '>' ? word : token(String(word)))).join('.')}`
+  }
+
+  /** Heard by the owner of a shard when somebody else changed a task in it. */
+  change(shard: number | '*', group: string): string {
+    return `${this.log}.c.${shard}.${token(group)}`
+  }
+
+  shardIn(subject: string): number {
+    return Number(subject.slice(this.log.length).split('.')[2])
+  }
+
+  get signal() {
+    return `${this.log}.signal`
+  }
+
+  /** What a consumer must ask for so that it gets at least what the filter matches, without overlaps. */
+  filters(filter: Filter, group: string, shard: number | '*' = '*'): string[] {
+    const subjects = filter.flatMap(clause => this.#subjectsOf(clause, shard))
+    return [...withoutOverlaps(subjects), this.again(shard, group)]
+  }
+
+  #subjectsOf({ types, targets }: Clause, shard: number | '*'): string[] {
+    const places = targets?.map(token) ?? ['*']
+    // An agent is sent nine types and nothing else: one wildcard costs the server less than nine subjects.
+    const kinds = targets && types.length > 3 ? ['>'] : types
+    return places.flatMap(place => kinds.map(type => `${this.log}.e.${shard}.${place}.${type}`))
+  }
+}
+
+/** The server refuses filters of which two may match one subject: such are replaced by what covers both. */
+function withoutOverlaps(subjects: readonly string[]): string[] {
+  const kept: string[] = []
+  for (let subject of subjects) {
+    for (let i = 0; i < kept.length; ) {
+      if (!overlap(kept[i]!, subject)) i++
+      else {
+        subject = covering(kept[i]!, subject)
+        kept.splice(i, 1)
+        i = 0
+      }
+    }
+    kept.push(subject)
+  }
+  return kept
+}
+
+export function overlap(a: string, b: string): boolean {
+  const [left, right] = [a.split('.'), b.split('.')]
+  for (let i = 0; ; i++) {
+    const [l, r] = [left[i], right[i]]
+    if (l === undefined || r === undefined) return l === r
+    if (l === '>' || r === '>') return true
+    if (l !== r && l !== '*' && r !== '*') return false
+  }
+}
+
+function covering(a: string, b: string): string {
+  const [left, right] = [a.split('.'), b.split('.')]
+  const words: string[] = []
+  for (let i = 0; i < left.length || i < right.length; i++) {
+    const [l, r] = [left[i], right[i]]
+    // `>` is one word or more: where one of the two ends, its last word goes too.
+    if (l === undefined || r === undefined) return [...words.slice(0, -1), '>'].join('.')
+    if (l === '>' || r === '>') return [...words, '>'].join('.')
+    words.push(l === r ? l : '*')
+  }
+  return words.join('.')
+}
+
+/** One subject that covers all. */
+export const coveringAll = (subjects: readonly string[]) => subjects.reduce(covering)

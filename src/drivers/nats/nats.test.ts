@@ -1,0 +1,13 @@
+import { randomUUID } from 'node:crypto'
+import { driverConformance } from '../../testing/conformance/index.ts'
+import { describeNats, natsUrl } from '../../../test/lib/nats.ts'
+import { openNats } from './index.ts'
+
+describeNats('conformance', () => {
+  driverConformance('nats', {
+    async fresh() {
+      const url = `${natsUrl()}/t${randomUUID()}`
+      return { open: () => openNats({ url, leaseMs: 2_000 }), remove: async () => {} }
+    },
+  })
+})

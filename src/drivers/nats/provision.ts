@@ -1,0 +1,72 @@
+import { randomUUID } from 'node:crypto'
+import { codes, type Link, Refused } from './link.ts'
+import { Names } from './names.ts'
+import { Stream, type StreamInfo } from './stream.ts'
+
+/** Ids are known to the server for this long after they were published. */
+export const duplicateWindowMs = 120_000
+const nanos = 1_000_000
+
+/** The three streams of a log, made where they do not exist yet. */
+export interface Log {
+  readonly names: Names
+  /** Differs when a server came back without its data. */
+  readonly identity: string
+  readonly replicas: number
+  readonly events: Stream
+  readonly state: Stream
+  readonly blobs: Stream
+}
+
+/** @throws E_LOG_UNAVAILABLE, E_BUS_DENIED */
+export async function provision(link: Link, shards: number, replicas: number): Promise<Log> {
+  const { log } = link.address
+  const common = {
+    storage: 'file',
+    retention: 'limits',
+    num_replicas: replicas,
+    allow_direct: true,
+    deny_delete: false,
+  }
+  const info = await ensure(link, {
+    ...common,
+    name: log,
+    subjects: ['e', 't', 'r', 'w'].map(kind => `${log}.${kind}.>`),
+    discard: 'new',
+    duplicate_window: duplicateWindowMs * nanos,
+    allow_atomic: true,
+    metadata: { 'tidings-shards': String(shards), 'tidings-format': '1', 'tidings-log': randomUUID() },
+  })
+  const single = { ...common, max_msgs_per_subject: 1, discard: 'old', allow_msg_ttl: true }
+  await ensure(link, { ...single, name: `${log}_state`, subjects: [`${log}.s.>`] })
+  await ensure(link, { ...single, name: `${log}_blobs`, subjects: [`${log}.b.>`] })
+  const metadata = info.config.metadata ?? {}
+  const names = new Names(log, Number(metadata['tidings-shards'] ?? shards))
+  const stream = (name: string) => new Stream(link, name, info.config.num_replicas)
+  return {
+    names,
+    identity: metadata['tidings-log'] ?? '',
+    replicas: info.config.num_replicas,
+    events: stream(log),
+    state: stream(names.state),
+    blobs: stream(names.blobs),
+  }
+}
+
+/** The settings of an existing stream stay as whoever runs the server has set them. */
+function ensure(link: Link, config: { name: string } & Record<string, unknown>): Promise<StreamInfo> {
+  return link.persist(async () => {
+    try {
+      return await link.api<StreamInfo>(`STREAM.INFO.${config.name}`)
+    } catch (error) {
+      if (!(error instanceof Refused && error.code === codes.noStream)) throw error
+    }
+    try {
+      return await link.api<StreamInfo>(`STREAM.CREATE.${config.name}`, config)
+    } catch (error) {
+      // Another process was faster, with another identity for the log.
+      if (error instanceof Refused && error.code === 10058) return link.api<StreamInfo>(`STREAM.INFO.${config.name}`)
+      throw error
+    }
+  })
+}

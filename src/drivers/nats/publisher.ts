@@ -1,0 +1,82 @@
+import type { Appended, Entry } from '../../bus/driver.ts'
+import { TidingsError } from '../../errors.ts'
+import { codes, isPassing, type Link, Refused } from './link.ts'
+import type { Log } from './provision.ts'
+import { type Message, msgId } from './stream.ts'
+import { encodeId } from './turns.ts'
+
+/** Publishes events: one as a message, several as an atomic batch. Ids are unique within the window of the server. */
+export class Publisher {
+  readonly #link: Link
+  readonly #log: Log
+
+  constructor(link: Link, log: Log) {
+    this.#link = link
+    this.#log = log
+  }
+
+  async publish(entries: readonly Entry[]): Promise<Appended[]> {
+    // Read first: what cannot be encoded must fail before anything is stored.
+    const messages = entries.map(entry => this.#message(entry))
+    if (messages.length === 0) return []
+    if (messages.length > 1) return this.#batch(messages)
+    const { subject, body, headers } = messages[0]!
+    const { seq, duplicate = false } = await this.#log.events.append(subject, body, headers)
+    return [{ position: seq, duplicate }]
+  }
+
+  #message({ event, json }: Entry): Message {
+    if (json.length * 3 > this.#link.maxPayload && Buffer.byteLength(json) > this.#link.maxPayload - 1_024)
+      throw new TidingsError(
+        'E_EVENT_TOO_LARGE',
+        `${event.type}: ${Buffer.byteLength(json)} bytes, and the server takes ${this.#link.maxPayload} (max_payload)`,
+      )
+    return { subject: this.#log.names.event(event), body: json, headers: { [msgId]: encodeId(event.id) } }
+  }
+
+  /** An id that is there already refuses the whole batch and does not say which: each is looked for, the rest tried again. */
+  async #batch(messages: readonly Message[]): Promise<Appended[]> {
+    const positions = new Map<string, Appended>()
+    const idOf = ({ headers }: Message) => String(headers[msgId])
+    const firsts = new Set<string>()
+    let left = messages.filter(message => firsts.size !== firsts.add(idOf(message)).size)
+    while (left.length > 0) {
+      const stored = await this.#link.persist(() => this.#tryBatch(left))
+      if (stored !== undefined) {
+        left.forEach((message, i) =>
+          positions.set(idOf(message), { position: stored - left.length + 1 + i, duplicate: false }),
+        )
+        break
+      }
+      const found = await Promise.all(left.map(message => this.#log.events.find(message.subject, idOf(message))))
+      found.forEach((seq, i) => {
+        if (seq !== undefined) positions.set(idOf(left[i]!), { position: seq, duplicate: true })
+      })
+      left = left.filter((_, i) => found[i] === undefined)
+    }
+    const seen = new Set<string>()
+    return messages.map(message => {
+      const id = idOf(message)
+      const appended = positions.get(id)!
+      const isRepeated = seen.size === seen.add(id).size
+      return isRepeated ? { ...appended, duplicate: true } : appended
+    })
+  }
+
+  /** Undefined when an id is there already, be it by an earlier copy of this same batch whose answer was lost. */
+  async #tryBatch(messages: readonly Message[]): Promise<number | undefined> {
+    try {
+      if (messages.length > 1) return await this.#log.events.appendBatch(messages)
+      const { subject, body, headers } = messages[0]!
+      const { seq, duplicate } = await this.#log.events.append(subject, body, headers)
+      return duplicate ? undefined : seq
+    } catch (error) {
+      if (error instanceof Refused && error.code === codes.batchHasDuplicate) return undefined
+      if (error instanceof Refused && !isPassing(error) && isCrowded(error)) throw new Refused(10008, error.message)
+      throw error
+    }
+  }
+}
+
+/** Too many batches at once: passes by itself. */
+const isCrowded = ({ code }: Refused) => code === 10176 || code === 10210 || code === 10211

@@ -1,0 +1,57 @@
+import { correlationOf } from '../../bus/ids.ts'
+import type { Log } from './provision.ts'
+
+/*
+ * A purged journal forgets its fence: version 0 would be accepted again. So the names of finished tasks are kept, for as
+ * long again as events are, in few documents of many lines. Only a task whose correlation is older than the last purge can
+ * be among them, so a new task costs no look.
+ */
+
+const linesPerDocument = 8_000
+const clockSkewMs = 5 * 60_000
+const lookAgainMs = 60_000
+
+export class Seals {
+  readonly #log: Log
+  #lastPurge: { at: number; seen: number } | undefined
+
+  constructor(log: Log) {
+    this.#log = log
+  }
+
+  async has(task: string): Promise<boolean> {
+    const minted = mintedAt(correlationOf(task))
+    if (minted !== undefined && minted > (await this.#purgedUntil()) + clockSkewMs) return false
+    const shard = this.#log.names.shardOf(correlationOf(task))
+    for await (const { text } of this.#log.state.scan({ subject: this.#log.names.doc('seal', shard, '>') }))
+      if (text().split('\n').includes(task)) return true
+    return false
+  }
+
+  /** Keeps the names of finished tasks whose turns are about to go; `newest` is when the newest of those was stored. */
+  async add(tasks: ReadonlyMap<number, readonly string[]>, newest: number, keepMs: number): Promise<void> {
+    const ttl = Math.max(1, Math.ceil(keepMs / 1_000))
+    for (const [shard, names] of tasks)
+      for (let i = 0; i < names.length; i += linesPerDocument) {
+        const subject = this.#log.names.doc('seal', shard, Date.now(), i)
+        await this.#log.state.append(subject, names.slice(i, i + linesPerDocument).join('\n'), {
+          'Nats-TTL': `${ttl}s`,
+        })
+      }
+    await this.#log.state.append(this.#log.names.doc('purged'), String(newest))
+    this.#lastPurge = { at: Math.max(newest, this.#lastPurge?.at ?? 0), seen: Date.now() }
+  }
+
+  async #purgedUntil(): Promise<number> {
+    if (!this.#lastPurge || Date.now() - this.#lastPurge.seen > lookAgainMs) {
+      const stored = await this.#log.state.last(this.#log.names.doc('purged'))
+      this.#lastPurge = { at: stored ? Number(stored.text()) : -Infinity, seen: Date.now() }
+    }
+    return this.#lastPurge.at
+  }
+}
+
+/** When a UUIDv7 was minted, in ms since the epoch; undefined for any other. Source: RFC 9562, section 5.7. */
+export function mintedAt(id: string): number | undefined {
+  return id[14] === '7' ? Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16) : undefined
+}

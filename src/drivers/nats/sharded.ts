@@ -1,0 +1,241 @@
+import { randomUUIDv7 } from 'node:crypto'
+import type { Subscription as NatsSubscription } from '@nats-io/transport-node'
+import type { Subscription } from '../../bus/driver.ts'
+import type { Groups } from './groups.ts'
+import { Hands, type LocalConsumer } from './hands.ts'
+import type { Ties } from './handed.ts'
+import { Membership, share } from './membership.ts'
+import { durableOf } from './names.ts'
+import { OwnedShard } from './owned.ts'
+import type { Log } from './provision.ts'
+import { Puller } from './puller.ts'
+import type { Turns } from './turns.ts'
+import { Wakes } from './wakes.ts'
+
+interface Owning {
+  readonly state: OwnedShard
+  readonly puller: Puller
+  /** When to read once more what an owner before may have decided meanwhile. */
+  readAgainAt: number
+}
+
+/*
+ * A member of a sharded group. Its lease is a document that it renews; who owns which shard is another. A member takes its
+ * even share of the shards, and pulls only from the consumers of those.
+ *
+ *     beat, news ──▶ look ──▶ owners as they should be ──▶ compare and swap ──▶ shards won and lost
+ */
+export class ShardedConsumer implements LocalConsumer {
+  readonly hands: Hands
+  readonly #ties: Ties
+  readonly #log: Log
+  readonly #turns: Turns
+  readonly #groups: Groups
+  readonly #subscription: Subscription
+  readonly #leaseMs: number
+  readonly #newInbox: () => string
+  readonly #closed: (consumer: ShardedConsumer) => void
+  readonly #id = randomUUIDv7()
+  readonly #membership: Membership
+  readonly #wakes: Wakes
+  readonly #changes: NatsSubscription
+  readonly #owned = new Map<number, Owning>()
+  #looking: Promise<void> | undefined
+  #lookAgain = false
+  #renewedAt = Date.now()
+  #isClosed = false
+
+  constructor(
+    ties: Ties,
+    log: Log,
+    turns: Turns,
+    subscription: Subscription,
+    groups: Groups,
+    leaseMs: number,
+    newInbox: () => string,
+    closed: (consumer: ShardedConsumer) => void,
+  ) {
+    this.#ties = ties
+    this.#log = log
+    this.#turns = turns
+    this.#groups = groups
+    this.#subscription = subscription
+    this.#leaseMs = leaseMs
+    this.#newInbox = newInbox
+    this.#closed = closed
+    this.hands = new Hands(
+      ties,
+      subscription,
+      leaseMs,
+      () => groups.filterOf(subscription.group),
+      () => this.#pull(),
+    )
+    this.#wakes = new Wakes((task, due) => this.#subscription.onWake?.(task, due))
+    const { group, filter } = subscription
+    this.#membership = new Membership(ties.link, log, group, this.#id, filter, leaseMs, () => this.#news())
+    this.#changes = ties.link.nc.subscribe(log.names.change('*', group), {
+      callback: (_, { subject }) => {
+        const owning = this.#owned.get(log.names.shardIn(subject))
+        owning?.state.read(turns).catch(() => (owning.readAgainAt = 0))
+      },
+    })
+  }
+
+  async start(): Promise<void> {
+    await this.#membership.beat()
+    this.#renewedAt = Date.now()
+    await this.#look()
+  }
+
+  /** The state of a shard of this group, where this member owns it. */
+  owned(shard: number): OwnedShard | undefined {
+    return this.#owned.get(shard)?.state
+  }
+
+  pause(): void {
+    this.hands.pause()
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.hands.pause()
+    this.#closed(this)
+    await this.#looking?.catch(() => {})
+    this.#wakes.close()
+    if (this.#ties.link.isConnected) this.#changes.unsubscribe()
+    const mine = [...this.#owned.keys()]
+    for (const shard of mine) this.#stopPulling(shard)
+    this.hands.giveBack()
+    try {
+      await Promise.all([...this.#owned.values()].map(({ state }) => state.save(true)))
+      await this.#free(mine)
+      await this.#membership.leave()
+    } catch {
+      // The log is away: the lease ends by itself.
+    } finally {
+      this.#membership.stop()
+      this.#owned.clear()
+    }
+  }
+
+  async beat(now: number): Promise<void> {
+    this.hands.beat(now)
+    for (const { puller } of this.#owned.values()) puller.check()
+    // It slept through the end of its lease: others own its shards by now.
+    if (now - this.#renewedAt > this.#leaseMs) for (const shard of [...this.#owned.keys()]) this.#lose(shard)
+    if (now - this.#renewedAt < this.#leaseMs / 4) return
+    await this.#membership.beat()
+    this.#renewedAt = Date.now()
+    await this.#look()
+    for (const owning of this.#owned.values()) {
+      if (now >= owning.readAgainAt) {
+        owning.readAgainAt = Infinity
+        await owning.state.read(this.#turns)
+      }
+      await owning.state.save()
+    }
+  }
+
+  reconnected(): void {
+    for (const owning of this.#owned.values()) {
+      owning.puller.restart()
+      owning.readAgainAt = Date.now() + this.#leaseMs
+    }
+    this.#news()
+  }
+
+  async renewed(): Promise<void> {
+    for (const shard of [...this.#owned.keys()]) this.#lose(shard)
+    await this.#groups.join(this.#subscription)
+    await this.#membership.beat()
+    await this.#look()
+  }
+
+  #news(): void {
+    if (!this.#isClosed) void this.#look().catch(() => {})
+  }
+
+  /** One look at a time; news that comes meanwhile is looked at afterwards. */
+  #look(): Promise<void> {
+    this.#lookAgain = true
+    return (this.#looking ??= (async () => {
+      try {
+        while (this.#lookAgain && !this.#isClosed) {
+          this.#lookAgain = false
+          await this.#settle()
+        }
+      } finally {
+        this.#looking = undefined
+      }
+    })())
+  }
+
+  async #settle(): Promise<void> {
+    for (;;) {
+      const standing = await this.#membership.look()
+      if (this.#isClosed) return
+      const owners = share(this.#id, standing)
+      for (const shard of [...this.#owned.keys()]) if (owners[shard] !== this.#id) await this.#release(shard)
+      const isSame = owners.every((owner, shard) => owner === standing.owners[shard])
+      if (!isSame && !(await this.#membership.claim(owners, standing.revision))) continue
+      owners.forEach((owner, shard) => {
+        if (owner === this.#id && !this.#owned.has(shard)) this.#win(shard)
+      })
+      await this.#groups.narrow(this.#subscription.group, [...standing.filters, this.#subscription.filter])
+      return
+    }
+  }
+
+  #win(shard: number): void {
+    const { group } = this.#subscription
+    const state = new OwnedShard(this.#log, group, shard, (task, live) => this.#wakes.changed(state, task, live))
+    const puller = new Puller(this.#ties.link, this.#log.names.log, durableOf(group, shard), this.#newInbox, {
+      room: () => (this.hands.isPaused ? 0 : this.#early - this.hands.waiting(shard)),
+      onMessage: pulled => this.hands.take(pulled),
+      onMissing: () => void this.#groups.provision(group).catch(() => {}),
+    })
+    const owning: Owning = { state, puller, readAgainAt: Date.now() + 1.5 * this.#leaseMs }
+    this.#owned.set(shard, owning)
+    state.read(this.#turns).catch(() => (owning.readAgainAt = 0))
+  }
+
+  /** Lets a shard go in good order. */
+  async #release(shard: number): Promise<void> {
+    const owning = this.#owned.get(shard)!
+    this.#stopPulling(shard)
+    this.hands.giveBack(shard)
+    await owning.state.save(true)
+    this.#lose(shard)
+  }
+
+  #lose(shard: number): void {
+    this.#stopPulling(shard)
+    this.#owned.get(shard)?.state.lose()
+    this.#owned.delete(shard)
+    this.hands.forget(shard)
+    this.#subscription.onLost?.(shard)
+  }
+
+  #stopPulling(shard: number): void {
+    this.#owned.get(shard)?.puller.stop()
+  }
+
+  async #free(shards: readonly number[]): Promise<void> {
+    for (;;) {
+      const { owners, revision } = await this.#membership.look()
+      const left = owners.map((owner, shard) => (owner === this.#id && shards.includes(shard) ? null : owner))
+      if (left.every((owner, shard) => owner === owners[shard])) return
+      if (await this.#membership.claim(left, revision)) return
+    }
+  }
+
+  /** How many of a shard may come before there is room in the window, so that no shard waits for another. */
+  get #early(): number {
+    return Math.min(64, Math.max(1, Math.ceil(this.#subscription.inFlight / Math.max(1, this.#owned.size))))
+  }
+
+  #pull(): void {
+    for (const { puller } of this.#owned.values()) puller.pull()
+  }
+}

@@ -1,0 +1,41 @@
+import type { Subscription } from '@nats-io/transport-node'
+import type { CloudEvent } from '../../event.ts'
+import type { Link } from './link.ts'
+
+type Listener = (event: CloudEvent) => void
+
+/** Events that are not kept, on a subject that no stream listens to. */
+export class Signals {
+  readonly #link: Link
+  readonly #subject: string
+  readonly #listeners = new Set<Listener>()
+  #subscription: Subscription | undefined
+
+  constructor(link: Link, subject: string) {
+    this.#link = link
+    this.#subject = subject
+  }
+
+  send(event: CloudEvent): void {
+    if (this.#link.isConnected) this.#link.nc.publish(this.#subject, JSON.stringify(event))
+  }
+
+  listen(listener: Listener): () => void {
+    this.#listeners.add(listener)
+    this.#subscription ??= this.#link.nc.subscribe(this.#subject, {
+      callback: (_, message) => {
+        const event = JSON.parse(message.string()) as CloudEvent
+        for (const each of this.#listeners) each(event)
+      },
+    })
+    return () => {
+      this.#listeners.delete(listener)
+      if (this.#listeners.size === 0) this.close()
+    }
+  }
+
+  close(): void {
+    if (!this.#link.nc.isClosed()) this.#subscription?.unsubscribe()
+    this.#subscription = undefined
+  }
+}

@@ -1,0 +1,322 @@
+import { randomUUID } from 'node:crypto'
+import type { Msg } from '@nats-io/transport-node'
+import { answerOf, codes, headersOf, isPassing, type Link, Refused, statusOf, Unanswered } from './link.ts'
+
+/** A message as it lies in a stream. */
+export interface StoredMessage {
+  readonly seq: number
+  readonly subject: string
+  /** Milliseconds since the epoch at which the server stored it. */
+  readonly at: number
+  readonly header: (name: string) => string
+  readonly text: () => string
+  readonly bytes: () => Uint8Array
+}
+
+export interface Acknowledged {
+  readonly seq: number
+  readonly duplicate?: boolean
+}
+
+export interface Message {
+  readonly subject: string
+  readonly body: string | Uint8Array
+  readonly headers: Record<string, string | number>
+}
+
+export interface ScanOptions {
+  /** Subject, with wildcards; everything unless told. */
+  readonly subject?: string
+  readonly from?: number
+  readonly until?: number
+  /** Instead of `from`: the first message that was stored at this moment or later. */
+  readonly since?: Date
+  /** How many messages are asked for first; the number grows with each page. */
+  readonly page?: number
+}
+
+const pageMessages = 256
+const pageBytes = 2 * 1024 * 1024
+export const msgId = 'Nats-Msg-Id'
+const lastSubjectSequence = 'Nats-Expected-Last-Subject-Sequence'
+
+/** One stream on the server: appends, with and without a fence, and reads. */
+export class Stream {
+  readonly name: string
+  readonly #link: Link
+  readonly #replicated: boolean
+
+  constructor(link: Link, name: string, replicas: number) {
+    this.#link = link
+    this.name = name
+    this.#replicated = replicas > 1
+  }
+
+  /** Stores a message; done again after a lost answer, so it needs an id or must be harmless twice. */
+  append(subject: string, body: string | Uint8Array, headers?: Record<string, string | number>): Promise<Acknowledged> {
+    const encoded = headers && headersOf(headers)
+    return this.#link.persist(async () => answerOf<Acknowledged>(await this.#link.request(subject, body, encoded)))
+  }
+
+  /**
+   * Stores a message only if `expect` is the sequence of the newest on its subject (0: there is none). Undefined when it
+   * is not. @throws Unanswered: it is not known
+   */
+  async appendAfter(expect: number, message: Message): Promise<number | undefined> {
+    const headers = headersOf({ [lastSubjectSequence]: expect, ...message.headers })
+    try {
+      return answerOf<Acknowledged>(await this.#link.request(message.subject, message.body, headers)).seq
+    } catch (error) {
+      if (error instanceof Refused && codes.wrongLastSequence.includes(error.code)) return undefined
+      throw error
+    }
+  }
+
+  /** As `appendAfter`, decided also after a lost answer: `mark` is a header by which the writer knows its own message. */
+  putAfter(
+    expect: number,
+    subject: string,
+    body: string,
+    headers: Record<string, string | number> = {},
+  ): Promise<number | undefined> {
+    const mark = randomUUID()
+    let asked = false
+    return this.#link.persist(async () => {
+      if (asked) {
+        const last = await this.last(subject)
+        if (last?.header('Tidings-By') === mark) return last.seq
+      }
+      asked = true
+      return this.appendAfter(expect, { subject, body, headers: { ...headers, 'Tidings-By': mark } })
+    })
+  }
+
+  /**
+   * All or nothing, by an atomic batch. Returns the sequence of the last message; the others lie right before it.
+   * @throws Refused with `batchHasDuplicate` when an id is there already, Unanswered
+   */
+  async appendBatch(messages: readonly Message[]): Promise<number> {
+    const batch = randomUUID()
+    return new Promise((resolve, reject) => {
+      messages.forEach(({ subject, body, headers }, i) => {
+        const isLast = i === messages.length - 1
+        const encoded = headersOf({
+          ...headers,
+          'Nats-Batch-Id': batch,
+          'Nats-Batch-Sequence': i + 1,
+          ...(isLast && { 'Nats-Batch-Commit': 1 }),
+        })
+        if (!isLast && i > 0) return this.#link.nc.publish(subject, body, { headers: encoded })
+        const reply = (message: Msg) => {
+          try {
+            if (statusOf(message) === codes.noResponders) throw new Refused(codes.noResponders, 'no stream answers')
+            // The answer to the first message is empty, or says that the batch cannot begin.
+            if (message.data.length > 0) {
+              const { seq } = answerOf<Acknowledged>(message)
+              if (isLast) resolve(seq)
+            }
+          } catch (error) {
+            reject(error as Error)
+          }
+          return true
+        }
+        this.#link.send(subject, body, reply, reject, encoded)
+      })
+    })
+  }
+
+  /**
+   * The sequence under which an id was stored, if that was within the window in which the server knows ids. Asks by a
+   * message that can never be stored, since the server looks for the id before it looks at the condition.
+   */
+  async find(subject: string, id: string): Promise<number | undefined> {
+    // A single server and a cluster check in different orders; each condition comes after the id on its kind.
+    const never = this.#replicated
+      ? { 'Nats-Expected-Last-Sequence': Number.MAX_SAFE_INTEGER }
+      : { 'Nats-Expected-Last-Msg-Id': '-' }
+    const headers = headersOf({ [msgId]: id, ...never })
+    return this.#link.persist(async () => {
+      try {
+        return answerOf<Acknowledged>(await this.#link.request(subject, '', headers)).seq
+      } catch (error) {
+        if (error instanceof Refused && !isPassing(error)) return undefined
+        throw error
+      }
+    })
+  }
+
+  /** A message by its sequence. */
+  at(seq: number): Promise<StoredMessage | undefined> {
+    return this.#get({ seq })
+  }
+
+  /** The newest message of a subject, as the leader sees it. */
+  last(subject: string): Promise<StoredMessage | undefined> {
+    return this.#get({ last_by_subj: subject })
+  }
+
+  /** The first message of a subject at this sequence or after it, as the leader sees it. */
+  next(subject: string, seq: number): Promise<StoredMessage | undefined> {
+    return this.#get({ next_by_subj: subject, seq: Math.max(1, seq) })
+  }
+
+  /** How many messages a subject with wildcards has. */
+  async count(subject: string): Promise<number> {
+    const { messages, pending } = await this.#page({ next_by_subj: subject, seq: 1 }, 1)
+    return messages.length + pending
+  }
+
+  async head(): Promise<number> {
+    const last = await this.last('>')
+    return last?.seq ?? (await this.info()).state.last_seq
+  }
+
+  info(): Promise<StreamInfo> {
+    return this.#link.persist(() => this.#link.api<StreamInfo>(`STREAM.INFO.${this.name}`))
+  }
+
+  /** Everything of a subject that is there now, in order, a page at a time: memory is bounded whatever the length. */
+  async *scan({
+    subject = '>',
+    from = 1,
+    until,
+    since,
+    page = pageMessages,
+  }: ScanOptions = {}): AsyncGenerator<StoredMessage> {
+    const end = until ?? (await this.head())
+    let next = Math.max(1, from)
+    let start = since
+    for (let size = page; next <= end; size = Math.min(size * 4, pageMessages)) {
+      const { messages, pending } = await this.#page(
+        { next_by_subj: subject, ...(start ? { start_time: start.toISOString() } : { seq: next }) },
+        size,
+      )
+      start = undefined
+      for (const message of messages) {
+        if (message.seq > end) return
+        next = message.seq + 1
+        yield message
+      }
+      if (pending > 0 || next > end) continue
+      // A replica that lags behind the leader has no more although there is more.
+      if (!this.#replicated || !(await this.#isMissing(subject, next, end))) return
+      await new Promise(resolve => setTimeout(resolve, 5))
+    }
+  }
+
+  /** Removes everything of a subject before a sequence; the number of messages that were removed. */
+  async purge(subject: string, before?: number): Promise<number> {
+    const body = { filter: subject, ...(before !== undefined && { seq: before }) }
+    const { purged } = await this.#link.persist(() =>
+      this.#link.api<{ purged: number }>(`STREAM.PURGE.${this.name}`, body),
+    )
+    return purged
+  }
+
+  /** Removes one message; false when it is not there any more. */
+  remove(seq: number): Promise<boolean> {
+    return this.#link.persist(async () => {
+      try {
+        await this.#link.api(`STREAM.MSG.DELETE.${this.name}`, { seq, no_erase: true })
+        return true
+      } catch (error) {
+        if (error instanceof Refused && !isPassing(error)) return false
+        throw error
+      }
+    })
+  }
+
+  async #isMissing(subject: string, from: number, end: number): Promise<boolean> {
+    const next = await this.next(subject, from)
+    return next !== undefined && next.seq <= end
+  }
+
+  #get(request: Record<string, unknown>): Promise<StoredMessage | undefined> {
+    return this.#link.persist(() => (this.#replicated ? this.#fromLeader(request) : this.#direct(request)))
+  }
+
+  async #direct(request: Record<string, unknown>): Promise<StoredMessage | undefined> {
+    const answer = await this.#link.request(`$JS.API.DIRECT.GET.${this.name}`, JSON.stringify(request))
+    if (statusOf(answer) === 404) return undefined
+    return received(answer)
+  }
+
+  async #fromLeader(request: Record<string, unknown>): Promise<StoredMessage | undefined> {
+    try {
+      const { message } = await this.#link.api<{ message: LeaderMessage }>(`STREAM.MSG.GET.${this.name}`, request)
+      return fromLeader(message)
+    } catch (error) {
+      if (error instanceof Refused && error.code === codes.noMessage) return undefined
+      throw error
+    }
+  }
+
+  #page(request: Record<string, unknown>, batch: number): Promise<{ messages: StoredMessage[]; pending: number }> {
+    const body = JSON.stringify({ ...request, batch, max_bytes: pageBytes })
+    return this.#link.persist(
+      () =>
+        new Promise((resolve, reject) => {
+          const messages: StoredMessage[] = []
+          const reply = (message: Msg) => {
+            const status = statusOf(message)
+            if (status === 0) {
+              messages.push(received(message))
+              return false
+            }
+            if (status === codes.noResponders) reject(new Refused(status, `stream ${this.name} does not answer`))
+            else if (status === 204) resolve({ messages, pending: Number(message.headers!.get('Nats-Num-Pending')) })
+            else if (status === 404) resolve({ messages, pending: 0 })
+            else reject(new Unanswered(`status ${status}`))
+            return true
+          }
+          this.#link.send(`$JS.API.DIRECT.GET.${this.name}`, body, reply, reject)
+        }),
+    )
+  }
+}
+
+export interface StreamInfo {
+  readonly config: { readonly num_replicas: number; readonly metadata?: Record<string, string> }
+  readonly state: {
+    readonly messages: number
+    readonly first_seq: number
+    readonly last_seq: number
+    readonly bytes: number
+  }
+}
+
+function received(message: Msg): StoredMessage {
+  const headers = message.headers!
+  return {
+    seq: Number(headers.get('Nats-Sequence')),
+    subject: headers.get('Nats-Subject'),
+    at: Date.parse(headers.get('Nats-Time-Stamp')),
+    header: name => headers.get(name),
+    text: () => message.string(),
+    bytes: () => message.data,
+  }
+}
+
+interface LeaderMessage {
+  subject: string
+  seq: number
+  time: string
+  data?: string
+  hdrs?: string
+}
+
+function fromLeader({ subject, seq, time, data = '', hdrs = '' }: LeaderMessage): StoredMessage {
+  const lines = Buffer.from(hdrs, 'base64').toString().split('\r\n')
+  return {
+    seq,
+    subject,
+    at: Date.parse(time),
+    header: name =>
+      lines
+        .find(line => line.startsWith(`${name}:`))
+        ?.slice(name.length + 1)
+        .trim() ?? '',
+    text: () => Buffer.from(data, 'base64').toString(),
+    bytes: () => Buffer.from(data, 'base64'),
+  }
+}

@@ -1,0 +1,271 @@
+import { randomUUID } from 'node:crypto'
+import { setTimeout } from 'node:timers/promises'
+import type { Commit, Journal } from '../../bus/driver.ts'
+import { TidingsError } from '../../errors.ts'
+import type { CloudEvent } from '../../event.ts'
+import type { Blobs } from './blobs.ts'
+import type { Link } from './link.ts'
+import type { Log } from './provision.ts'
+import { msgId, type StoredMessage } from './stream.ts'
+import type { Seals } from './seals.ts'
+
+/*
+ * A turn is one message on the subject of its task: the turn, the events that it emitted, a snapshot where there is one,
+ * a JSON text a line. It is stored only after the turn that its writer saw (expected-last-subject-sequence). Then its
+ * events are published, each on its own subject. A writer that dies in between leaves a turn whose events are missing;
+ * whoever reads the journal next, or takes the shard over, publishes them: they stand in the turn.
+ *
+ *     fence ── stored ──▶ events published ──▶ inputs acknowledged
+ *       │        └── dies ──▶ the inputs come again ──▶ the journal is read ──▶ events published
+ *       └── refused ──▶ conflict
+ */
+
+export const turnHeaders = {
+  group: 'Tidings-Group',
+  version: 'Tidings-Version',
+  events: 'Tidings-Events',
+  wake: 'Tidings-Wake',
+  end: 'Tidings-End',
+  /** This turn carries a snapshot as its last line. */
+  snapshot: 'Tidings-Snapshot',
+  /** Sequence of the newest turn before this one that carries a snapshot. */
+  snapshotAt: 'Tidings-Snapshot-At',
+  by: 'Tidings-By',
+  /** The lines lie in a blob. */
+  body: 'Tidings-Body',
+} as const
+
+/** The newest turn of a task, as this process knows it. */
+interface Head {
+  readonly version: number
+  readonly seq: number
+  readonly ended: boolean
+  /** Sequence of the newest turn with a snapshot, 0 for none. */
+  readonly snapshotAt: number
+}
+
+const none: Head = { version: 0, seq: 0, ended: false, snapshotAt: 0 }
+const headsKept = 16_384
+const blobTenant = 'tidings-turns'
+/** Headers and the protocol need room beside the lines. */
+const payloadSlack = 16 * 1024
+
+export interface TurnFaults {
+  /** Turns are accepted whatever version they expect. */
+  readonly dropFence?: boolean
+  /** Nobody publishes the events that a turn promised and its writer did not. */
+  readonly dropRepair?: boolean
+}
+
+/** A turn that was stored, as it would be read again. */
+export type Accepted = Pick<StoredMessage, 'seq' | 'header'>
+
+export class Turns {
+  readonly #link: Link
+  readonly #log: Log
+  readonly #blobs: Blobs
+  readonly #seals: Seals
+  readonly #faults: TurnFaults
+  readonly #heads = new Map<string, Head>()
+
+  constructor(link: Link, log: Log, blobs: Blobs, seals: Seals, faults: TurnFaults) {
+    this.#link = link
+    this.#log = log
+    this.#blobs = blobs
+    this.#seals = seals
+    this.#faults = faults
+  }
+
+  /** Stores the turn, then its events. Undefined on a conflict. */
+  async commit(commit: Commit): Promise<Accepted | undefined> {
+    const { task, expect, events } = commit
+    // Read first: what cannot be encoded must fail before anything is stored.
+    const lines = [commit.turn.json, ...events.map(({ json }) => json)]
+    const head = await this.#expected(task, expect)
+    if (!head) return undefined
+    const message = await this.#message(commit, lines, head)
+    const seq = await this.#store(task, head, message)
+    if (seq === undefined) {
+      this.#heads.delete(task)
+      return undefined
+    }
+    const snapshotAt = commit.snapshot === undefined ? head.snapshotAt : seq
+    this.#remember(task, { version: expect + 1, seq, ended: commit.end ?? false, snapshotAt })
+    await Promise.all(events.map(({ event, json }) => this.#publishForSure(event, json)))
+    return { seq, header: name => String(message.headers[name] ?? '') }
+  }
+
+  async journal(task: string): Promise<Journal & { readonly newest?: StoredMessage }> {
+    const subject = this.#log.names.turn(task)
+    const newest = await this.#log.events.last(subject)
+    if (!newest) return { records: [] }
+    const head = headOf(newest)
+    const messages =
+      head.version === 1 || head.snapshotAt === newest.seq ? [newest] : await this.#messages(subject, head)
+    const records: CloudEvent[] = []
+    let snapshot: Journal['snapshot']
+    let last: Lines | undefined
+    for (const stored of messages) {
+      last = await this.#read(stored)
+      if (last.snapshot !== undefined && stored.seq === head.snapshotAt)
+        snapshot = { version: Number(stored.header(turnHeaders.version)), state: last.snapshot }
+      else records.push(last.turn, ...last.events.map(({ event }) => event))
+    }
+    this.#remember(task, head)
+    await this.complete(newest, last)
+    return { ...(snapshot && { snapshot }), records, newest }
+  }
+
+  /** The lines of every turn of a task that is still on the log. */
+  async *history(task: string): AsyncGenerator<Lines> {
+    for await (const stored of this.#log.events.scan({ subject: this.#log.names.turn(task) })) yield this.#read(stored)
+  }
+
+  /** Sees to it that the events of a turn are on the log. They lie right behind it, or its writer did not come that far. */
+  async complete(stored: StoredMessage, known?: Lines): Promise<void> {
+    if (Number(stored.header(turnHeaders.events)) === 0 || this.#faults.dropRepair) return
+    const { turn, events } = known ?? (await this.#read(stored))
+    const missing = new Map(events.map(entry => [entry.event.id, entry]))
+    const shard = this.#log.names.shardOf(turn.correlationid)
+    const behind = { subject: `${this.#log.names.log}.e.${shard}.>`, from: stored.seq, page: 16 }
+    for await (const { header } of this.#log.events.scan(behind)) {
+      missing.delete(decodeId(header(msgId)))
+      if (missing.size === 0) return
+    }
+    await Promise.all([...missing.values()].map(({ event, json }) => this.#publish(event, json)))
+  }
+
+  forget(): void {
+    this.#heads.clear()
+  }
+
+  async #expected(task: string, expect: number): Promise<Head | undefined> {
+    let head = this.#heads.get(task)
+    if (!head && expect === 0) {
+      if (await this.#seals.has(task)) return undefined
+      head = none
+    }
+    if (!head || head.version < expect) {
+      const newest = await this.#log.events.last(this.#log.names.turn(task))
+      head = newest ? headOf(newest) : none
+      this.#remember(task, head)
+    }
+    return head.version === expect && !head.ended ? head : undefined
+  }
+
+  /** Undefined when another turn stands there. After a lost answer the newest turn says whether this one was stored. */
+  async #store(task: string, head: Head, message: TurnMessage): Promise<number | undefined> {
+    let asked = false
+    const mine = (newest: StoredMessage | undefined) =>
+      newest?.header(turnHeaders.by) === message.headers[turnHeaders.by] ? newest!.seq : undefined
+    return this.#link.persist(async () => {
+      if (asked) {
+        const newest = await this.#log.events.last(message.subject)
+        if (mine(newest) !== undefined || (newest?.seq ?? 0) !== head.seq) return mine(newest)
+      }
+      asked = true
+      if (this.#faults.dropFence)
+        return (await this.#log.events.append(message.subject, message.body, message.headers)).seq
+      const seq = await this.#log.events.appendAfter(head.seq, message)
+      if (seq !== undefined) return seq
+      return mine(await this.#log.events.last(message.subject))
+    })
+  }
+
+  async #message(commit: Commit, lines: string[], head: Head): Promise<TurnMessage> {
+    const { group, task, expect, events, wake, snapshot, end } = commit
+    if (snapshot !== undefined) lines.push(JSON.stringify(snapshot))
+    let body: string | Uint8Array = lines.join('\n')
+    const headers: Record<string, string | number> = {
+      [turnHeaders.group]: encodeURIComponent(group),
+      [turnHeaders.version]: expect + 1,
+      [turnHeaders.by]: randomUUID(),
+      ...(events.length > 0 && { [turnHeaders.events]: events.length }),
+      ...(wake !== undefined && { [turnHeaders.wake]: wake ?? 'none' }),
+      ...(end && { [turnHeaders.end]: 1 }),
+      ...(snapshot !== undefined && { [turnHeaders.snapshot]: 1 }),
+      ...(head.snapshotAt > 0 && { [turnHeaders.snapshotAt]: head.snapshotAt }),
+    }
+    if (body.length * 3 > this.#link.maxPayload - payloadSlack) {
+      const bytes = Buffer.from(body)
+      if (bytes.length > this.#link.maxPayload - payloadSlack) {
+        headers[turnHeaders.body] = await this.#blobs.put(blobTenant, bytes)
+        body = ''
+      }
+    }
+    return { subject: this.#log.names.turn(task), body, headers }
+  }
+
+  async #publish(event: CloudEvent, json: string): Promise<void> {
+    await this.#log.events.append(this.#log.names.event(event), json, { [msgId]: encodeId(event.id) })
+  }
+
+  /** The turn is accepted: its events follow, however long the broker is away. @throws E_BUS_CLOSED */
+  async #publishForSure(event: CloudEvent, json: string): Promise<void> {
+    for (;;) {
+      try {
+        return await this.#publish(event, json)
+      } catch (error) {
+        if (!(error instanceof TidingsError && error.retryable)) throw error
+        await setTimeout(500)
+      }
+    }
+  }
+
+  /** The turns from the newest snapshot on; a replica that lags is asked again. */
+  async #messages(subject: string, head: Head): Promise<StoredMessage[]> {
+    const from = head.snapshotAt || 1
+    for (;;) {
+      const messages = await Array.fromAsync(this.#log.events.scan({ subject, from, until: head.seq }))
+      if (messages.at(-1)?.seq === head.seq) return messages
+    }
+  }
+
+  async #read(stored: StoredMessage): Promise<Lines> {
+    const ref = stored.header(turnHeaders.body)
+    const bytes = ref ? await this.#blobs.get(blobTenant, ref) : undefined
+    const lines = (bytes ? Buffer.from(bytes).toString() : stored.text()).split('\n')
+    const snapshot = stored.header(turnHeaders.snapshot) ? (JSON.parse(lines.pop()!) as string) : undefined
+    const [turn, ...events] = lines
+    return {
+      turn: JSON.parse(turn!) as CloudEvent,
+      events: events.map(json => ({ event: JSON.parse(json) as CloudEvent, json })),
+      ...(snapshot !== undefined && { snapshot }),
+    }
+  }
+
+  #remember(task: string, head: Head): void {
+    this.#heads.delete(task)
+    this.#heads.set(task, head)
+    if (this.#heads.size > headsKept) this.#heads.delete(this.#heads.keys().next().value!)
+  }
+}
+
+export interface Lines {
+  readonly turn: CloudEvent
+  readonly events: readonly { readonly event: CloudEvent; readonly json: string }[]
+  readonly snapshot?: string
+}
+
+interface TurnMessage {
+  readonly subject: string
+  readonly body: string | Uint8Array
+  readonly headers: Record<string, string | number>
+}
+
+function headOf(stored: StoredMessage): Head {
+  return {
+    version: Number(stored.header(turnHeaders.version)),
+    seq: stored.seq,
+    ended: stored.header(turnHeaders.end) !== '',
+    snapshotAt: stored.header(turnHeaders.snapshot) ? stored.seq : Number(stored.header(turnHeaders.snapshotAt)) || 0,
+  }
+}
+
+const plainId = /^[\x21-\x7e]+$/
+/** An id as the value of a header. */
+export const encodeId = (id: string) => (plainId.test(id) && !id.includes('%') ? id : encodeURIComponent(id))
+export const decodeId = (text: string) => (text.includes('%') ? decodeURIComponent(text) : text)
+
+/** The task of a turn's subject, `LOG.t.SHARD.CORRELATION.HASH`. */
+export const taskOf = (subject: string) => subject.split('.').slice(-2).join('.')

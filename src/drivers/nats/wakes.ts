@@ -1,0 +1,82 @@
+import { Heap } from './heap.ts'
+import type { LiveTask } from './live.ts'
+import type { OwnedShard } from './owned.ts'
+
+interface Call {
+  readonly task: string
+  readonly shard: OwnedShard
+  readonly due: number
+  /** What the task said when this was set down; whatever it says later makes it void. */
+  readonly seq: number
+  /** The pause before it is called once more. */
+  readonly pause: number
+}
+
+const firstPause = 500
+const lastPause = 30_000
+const longest = 2 ** 31 - 1
+
+/**
+ * Wakes the tasks of the shards that this consumer owns, each at its time and then again, with growing pauses, until it
+ * answers by a turn or by arming again. One timer, whatever the number of tasks.
+ */
+export class Wakes {
+  #calls = new Heap<Call>()
+  readonly #wake: (task: string, due: number) => void
+  #timer: NodeJS.Timeout | undefined
+  #timerAt = Infinity
+  #compactAt = 4_096
+  #closed = false
+
+  constructor(wake: (task: string, due: number) => void) {
+    this.#wake = wake
+  }
+
+  changed(shard: OwnedShard, task: string, { wake, seq }: LiveTask): void {
+    if (wake === null) return
+    this.#calls.push(wake, { shard, task, due: wake, seq, pause: firstPause })
+    this.#compact()
+    this.#arm()
+  }
+
+  close(): void {
+    this.#closed = true
+    clearTimeout(this.#timer)
+  }
+
+  #serve(): void {
+    this.#timer = undefined
+    this.#timerAt = Infinity
+    const now = Date.now()
+    while (this.#calls.next <= now) {
+      const call = this.#calls.pop()!
+      if (!isCurrent(call)) continue
+      this.#wake(call.task, call.due)
+      const pause = Math.min(call.pause * 2, lastPause)
+      this.#calls.push(now + call.pause, { ...call, pause })
+    }
+    this.#arm()
+  }
+
+  #arm(): void {
+    if (this.#closed || this.#calls.next >= this.#timerAt) return
+    clearTimeout(this.#timer)
+    this.#timerAt = this.#calls.next
+    this.#timer = setTimeout(() => this.#serve(), Math.min(Math.max(0, this.#timerAt - Date.now()), longest))
+  }
+
+  /** Calls of tasks that have ended or want another time are left where they are until they are the most. */
+  #compact(): void {
+    if (this.#calls.size < this.#compactAt) return
+    const before = this.#calls
+    this.#calls = new Heap()
+    for (let at = before.next, call = before.pop(); call; at = before.next, call = before.pop())
+      if (isCurrent(call)) this.#calls.push(at, call)
+    this.#compactAt = 2 * this.#calls.size + 4_096
+  }
+}
+
+const isCurrent = ({ shard, task, due, seq }: Call) => {
+  const state = shard.live.get(task)
+  return state?.wake === due && state.seq === seq
+}
