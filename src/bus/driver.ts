@@ -170,7 +170,7 @@ export interface Driver {
   /** The number of shards of this log, fixed when the log was made. */
   readonly shards: number
 
-  /** Resolves when the entries are on disk as `durability()` says. A batch is written whole or not at all. */
+  /** Resolves when the entries are on disk as `durability()` says. A batch, of up to 1,000, is written whole or not at all. */
   publish(entries: readonly Entry[]): Promise<Appended[]>
   commit(commit: Commit): Promise<CommitResult>
   subscribe(subscription: Subscription): Promise<Consumer>

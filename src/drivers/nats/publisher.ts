@@ -5,6 +5,9 @@ import type { Log } from './provision.ts'
 import { type Message, msgId } from './stream.ts'
 import { encodeId } from './turns.ts'
 
+/** The limit of the server for an atomic batch, where it is not set otherwise. */
+const mostAtOnce = 1_000
+
 /** Publishes events: one as a message, several as an atomic batch. Ids are unique within the window of the server. */
 export class Publisher {
   readonly #link: Link
@@ -36,6 +39,8 @@ export class Publisher {
 
   /** An id that is there already refuses the whole batch and does not say which: each is looked for, the rest tried again. */
   async #batch(messages: readonly Message[]): Promise<Appended[]> {
+    if (messages.length > mostAtOnce)
+      throw new TidingsError('E_EVENT_TOO_LARGE', `${messages.length} events at once, at most ${mostAtOnce}`)
     const positions = new Map<string, Appended>()
     const idOf = ({ headers }: Message) => String(headers[msgId])
     const firsts = new Set<string>()

@@ -149,7 +149,6 @@ export const outcomes: Cases = {
 
   'a settlement whose events cannot be stored does not settle': async world => {
     const driver = await world.open()
-    world.needs(driver, 'atomicSettle')
     const member = await world.join(driver)
     await driver.publish([entry()])
     const delivery = await until(() => member.deliveries[0])
