@@ -16,9 +16,10 @@ export interface BrokerOptions extends Globals {
 
 /** `tidings broker nats` */
 export async function nats(options: BrokerOptions): Promise<void> {
-  const asked = untilAsked()
   const port = portOf(options.port)
   const server = await natsServer()
+  // Not before: a build is ended by the signal itself.
+  const asked = untilAsked()
   const dataDir = join(environment().home, 'nats')
   await mkdir(dataDir, { recursive: true })
   using _lock = lock(dataDir)

@@ -21,3 +21,4 @@ export { findNatsServer, type FindOptions, type NatsServer } from './nats/find.t
 export { startNats, type Nats, type NatsOptions } from './nats/start.ts'
 export { startNatsCluster, type NatsCluster } from './nats/cluster.ts'
 export { startProxy, type TcpProxy } from './tcp-proxy.ts'
+export { selfSigned } from './certificate.ts'

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { mkdir, mkdtemp, rename, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 
@@ -8,15 +8,28 @@ export const builtVersion = '2.15.2'
 
 const source = `github.com/nats-io/nats-server/v2@v${builtVersion}`
 
+const prefix = 'build-'
+const hour = 3_600_000
+
 /** Builds it with Go. The file appears whole or not at all, also when several processes build it at once. */
 export async function buildNatsServer(target: string, env: NodeJS.ProcessEnv): Promise<void> {
   await mkdir(dirname(target), { recursive: true })
-  const folder = await mkdtemp(join(dirname(target), 'build-'))
+  await removeAbandoned(dirname(target))
+  const folder = await mkdtemp(join(dirname(target), prefix))
   try {
     await go(['install', source], folder, env)
     await rename(join(folder, basename(target)), target)
   } finally {
     await rm(folder, { recursive: true, force: true })
+  }
+}
+
+/** What builds left behind that were killed. */
+async function removeAbandoned(folder: string): Promise<void> {
+  for (const name of await readdir(folder)) {
+    const path = join(folder, name)
+    const age = async () => Date.now() - (await stat(path)).mtimeMs
+    if (name.startsWith(prefix) && (await age().catch(() => 0)) > hour) await rm(path, { recursive: true, force: true })
   }
 }
 

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -77,8 +77,11 @@ test('a broken copy in the cache is built anew', async () => {
   expect(await find(true)).toMatchObject({ source: 'built', refused: [expect.any(String), expect.any(String)] })
 })
 
-test('several may build it at once', async () => {
+test('several may build it at once, beside what a build left behind that was killed', async () => {
   await script('first/go', compile)
+  const abandoned = join(dirname(join(folder, cached)), 'build-old')
+  await mkdir(abandoned, { recursive: true })
+  await utimes(abandoned, 0, 0)
   const found = await Promise.all(Array.from({ length: 5 }, () => find(true)))
   for (const each of found) expect(each).toMatchObject({ path: join(folder, cached), version: builtVersion })
   expect(await readdir(dirname(join(folder, cached)))).toEqual(['nats-server'])

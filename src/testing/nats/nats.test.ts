@@ -1,13 +1,14 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { jetstream, jetstreamManager, RetentionPolicy, StorageType } from '@nats-io/jetstream'
 import { connect, type ConnectionOptions } from '@nats-io/transport-node'
 import { expect, onTestFinished, test } from 'vitest'
 import { describeNats, describeNatsServer, natsUrl } from '../../../test/lib/nats.ts'
+import { selfSigned } from '../certificate.ts'
 import { until } from '../wait.ts'
 import { startNatsCluster } from './cluster.ts'
 import { natsInfo } from './info.ts'
@@ -109,6 +110,22 @@ describeNatsServer('startNats', () => {
     expect(state.config).toMatchObject({ sync_always: true })
     const withToken = await server({ auth: { token: 'secret' } })
     await client(withToken, { token: 'secret' })
+  })
+
+  test('TLS, with a certificate of the client too', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'tidings-nats-tls-'))
+    onTestFinished(() => rm(folder, { recursive: true, force: true }))
+    const [cert, key] = [join(folder, 'cert.pem'), join(folder, 'key.pem')]
+    const pair = selfSigned()
+    await Promise.all([writeFile(cert, pair.cert), writeFile(key, pair.key)])
+    const nats = await server({ tls: { cert, key } })
+    const { info } = await client(nats, { tls: { ca: pair.cert } })
+    expect(info).toMatchObject({ tls_required: true })
+    await expect(connect({ servers: nats.url, tls: {} })).rejects.toThrow(/self-signed/)
+    const strict = await server({ tls: { cert, key, ca: cert } })
+    // With TLS 1.3 the refusal comes after the handshake, and this client waits on.
+    await expect(client(strict, { tls: { ca: pair.cert }, timeout: 300 })).rejects.toThrow()
+    await client(strict, { tls: { ca: pair.cert, cert: pair.cert, key: pair.key } })
   })
 
   test('a server ends with the process that started it, also one that was killed', async () => {
