@@ -27,9 +27,7 @@ export async function startFloor(url: string, floor: FloorName): Promise<Floor> 
   const name = `floor_${floor}_${randomUUIDv7()}`
   const wire = await connectWire(url, name)
   const manager = await jetstreamManager(wire.connection)
-  await manager.streams.add({ name, subjects: [`${name}.e.>`] })
-  if (floor === 'C')
-    await manager.streams.add({ name: `${name}_state`, subjects: [`${name}.s.>`], max_msgs_per_subject: 1 })
+  await manager.streams.add({ name, subjects: [`${name}.>`] })
   const tools = await forkTools(url, name)
   await wire.consume('agent', ['task.start', 'tool.result'], async message => {
     const next = decide(message)
@@ -64,7 +62,7 @@ export async function startFloor(url: string, floor: FloorName): Promise<Floor> 
       return (await wire.js.publish(subject, JSON.stringify({ id, ...state }), { expect })).seq
     } catch (error) {
       if (!(error instanceof JetStreamApiError) || error.code !== JetStreamApiCodes.StreamWrongLastSequence) throw error
-      const stored = await manager.streams.getMessage(`${name}_state`, { last_by_subj: subject })
+      const stored = await manager.streams.getMessage(name, { last_by_subj: subject })
       return stored?.json<{ id: string }>().id === id ? stored.seq : undefined
     }
   }
