@@ -1,10 +1,11 @@
 import type { JetStreamManager } from '@nats-io/jetstream'
-import { readFile } from 'node:fs/promises'
+import { readdir, readFile, stat } from 'node:fs/promises'
+import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { closedLoop } from './lib/load.ts'
 import { heading, host, mib, row, withHome } from './lib/host.ts'
-import { withManager, withNats } from './lib/nats.ts'
+import { withManager, withNats, type NatsServer } from './lib/nats.ts'
 import { agent } from '../src/agents/agent.ts'
 import type { Bus } from '../src/bus/bus.ts'
 import { app } from '../src/runtime/app.ts'
@@ -12,14 +13,19 @@ import { start } from '../src/runtime/start.ts'
 
 /*
  * What do tasks leave on a NATS server, in memory, consumers, subjects and on disk: such as have finished, and such as wait
- * for a result? `node bench/growth.ts [--max 1000000] [--only finished,waiting] [--sync always]` prints a row at 1,000
- * tasks, 10,000 and so on. Each kind has a server of its own.
+ * for a result? Each kind has a server of its own; a row at 1,000 tasks, 10,000 and so on.
+ *
+ *     node bench/growth.ts [--max 1000000] [--only finished,waiting] [--settle 10] [--sync always]
+ *
+ * `--settle` is how many seconds a row waits for the server to write behind and to give memory back. It remembers ids for
+ * two minutes: with 240 what stays is seen, with 10 also what goes.
  */
 
 const { values } = parseArgs({
   options: {
     max: { type: 'string', default: '100000' },
     only: { type: 'string', default: 'finished,waiting' },
+    settle: { type: 'string', default: '10' },
     sync: { type: 'string', default: 'default' },
   },
 })
@@ -48,26 +54,27 @@ const kinds = {
 }
 
 for (const kind of values.only.split(',') as (keyof typeof kinds)[])
-  await withNats('nats', values.sync, ({ url, pid, about }) =>
+  await withNats('nats', values.sync, ({ url, own, about }) =>
     withManager(url, manager =>
       withHome(async home => {
         console.log(`\n${kind} tasks; node ${process.version}, ${about}, ${new Date().toISOString().slice(0, 10)}\n`)
         const { add, stop } = await kinds[kind](`${url}/growth`, home)
         heading([
-          'tasks', 'tasks/s', 'server RSS, MiB', 'streams', 'consumers', 'messages', 'subjects', 'stored, MiB', 'B RSS/task',
-          'B stored/task', 'messages/task', 'subjects/task',
+          'tasks', 'tasks/s', 'server RSS, MiB', 'streams', 'consumers', 'messages', 'subjects', 'on disk, MiB', 'B RSS/task',
+          'B on disk/task', 'messages/task', 'subjects/task',
         ]) // biome-ignore format: one row
-        const empty = await stateOf(manager, pid!)
+        const empty = await stateOf(manager, own!)
         for (let total = 0, goal = 1_000; goal <= max; goal *= 10) {
           const begin = performance.now()
           await add(goal - total)
           const rate = (goal - total) / ((performance.now() - begin) / 1_000)
           total = goal
-          const state = await settled(manager, pid!)
+          await setTimeout(Number(values.settle) * 1_000)
+          const state = await stateOf(manager, own!)
           const each = (key: keyof State, digits = 0) => ((state[key] - empty[key]) / total).toFixed(digits)
           row([
             total, Math.round(rate), mib(state.rss), state.streams, state.consumers, state.messages, state.subjects,
-            mib(state.bytes), each('rss'), each('bytes'), each('messages', 1), each('subjects', 1),
+            mib(state.disk), each('rss'), each('disk'), each('messages', 1), each('subjects', 1),
           ]) // biome-ignore format: one row
         }
         await stop()
@@ -77,33 +84,38 @@ for (const kind of values.only.split(',') as (keyof typeof kinds)[])
 
 interface State {
   rss: number
+  disk: number
   streams: number
   consumers: number
   messages: number
   subjects: number
-  bytes: number
 }
 
-async function stateOf(manager: JetStreamManager, pid: number): Promise<State> {
+async function stateOf(manager: JetStreamManager, { pid, dataDir }: NonNullable<NatsServer['own']>): Promise<State> {
   const { streams, consumers } = await manager.getAccountInfo()
-  const all = { rss: await rssOf(pid), streams, consumers, messages: 0, subjects: 0, bytes: 0 }
+  const all = { rss: await rssOf(pid), disk: await diskOf(dataDir), streams, consumers, messages: 0, subjects: 0 }
   for await (const { state } of manager.streams.list()) {
     all.messages += state.messages
     all.subjects += state.num_subjects ?? 0
-    all.bytes += state.bytes
   }
   return all
-}
-
-/** When the server has had ten seconds to write behind and to give memory back. */
-async function settled(manager: JetStreamManager, pid: number): Promise<State> {
-  await setTimeout(10_000)
-  return stateOf(manager, pid)
 }
 
 async function rssOf(pid: number): Promise<number> {
   const [, kib] = /^VmRSS:\s+(\d+) kB$/m.exec(await readFile(`/proc/${pid}/status`, 'utf8'))!
   return Number(kib) * 1024
+}
+
+async function diskOf(folder: string): Promise<number> {
+  const files = await readdir(folder, { recursive: true })
+  // A file may go between the two looks.
+  const sizes = files.map(file =>
+    stat(join(folder, file)).then(
+      ({ blocks }) => blocks * 512,
+      () => 0,
+    ),
+  )
+  return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0)
 }
 
 /** Resolves when they wait. */

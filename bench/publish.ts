@@ -53,8 +53,8 @@ interface Rates {
   perSecond: number
 }
 
-const ratesOfTidings = (server: NatsServer): Promise<Rates> =>
-  withHome(home =>
+function ratesOfTidings(server: NatsServer): Promise<Rates> {
+  return withHome(home =>
     withLog(server, async url => {
       const bus = await openBus({ home, bus: url })
       return ratesOf({
@@ -63,6 +63,7 @@ const ratesOfTidings = (server: NatsServer): Promise<Rates> =>
       })
     }),
   )
+}
 
 async function ratesOf({ publish, close }: Publisher): Promise<Rates> {
   await outstanding(256, Math.min(events, 5_000))

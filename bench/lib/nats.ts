@@ -14,7 +14,7 @@ export interface NatsServer {
   /** For people: its version and how it syncs. */
   about: string
   /** Of a server that was started for this. */
-  pid?: number
+  own?: { pid: number; dataDir: string }
 }
 
 /** The options of a bench that runs on NATS, for `parseArgs`. */
@@ -30,8 +30,8 @@ export async function withNats<T>(bus: string, sync: string, work: (server: Nats
     return work({ url, about: `${await versionOf(url)}, with the settings that it has` })
   }
   await using server = await startNats({ syncAlways: sync === 'always' })
-  const { url, pid } = server
-  return await work({ url, pid, about: `${await versionOf(url)}, sync ${sync}` })
+  const { url, pid, dataDir } = server
+  return await work({ url, own: { pid, dataDir }, about: `${await versionOf(url)}, sync ${sync}` })
 }
 
 /** An empty log of its own, as the value of `TIDINGS_BUS`; removed when the work has ended. */
@@ -66,10 +66,10 @@ async function versionOf(url: string): Promise<string> {
 }
 
 /** How often the server syncs a file during the work; undefined where that cannot be seen. */
-export async function fsyncsDuring({ pid }: NatsServer, work: () => Promise<unknown>): Promise<number | undefined> {
-  if (pid === undefined) return undefined
+export async function fsyncsDuring({ own }: NatsServer, work: () => Promise<unknown>): Promise<number | undefined> {
+  if (!own) return undefined
   const file = join(tmpdir(), `tidings-fsyncs-${process.pid}`)
-  const strace = spawn('strace', ['-f', '-c', '-e', 'trace=fsync,fdatasync', '-o', file, '-p', String(pid)], {
+  const strace = spawn('strace', ['-f', '-c', '-e', 'trace=fsync,fdatasync', '-o', file, '-p', String(own.pid)], {
     stdio: ['ignore', 'ignore', 'pipe'],
   })
   try {
