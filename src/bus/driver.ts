@@ -1,3 +1,4 @@
+import type { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import type { Filter } from '../pattern.ts'
 
@@ -169,6 +170,13 @@ export interface Driver {
   readonly capabilities: Capabilities
   /** The number of shards of this log, fixed when the log was made. */
   readonly shards: number
+  /** Why the log cannot be used now, as far as that is known without asking the broker. */
+  readonly problem?: TidingsError | undefined
+  /**
+   * Calls back when the broker came back without its data and the log was made anew: what was put there at the start
+   * must be put there again, and positions begin again. Returns the unsubscribe.
+   */
+  onEmptied?(callback: () => void): () => void
 
   /** Resolves when the entries are on disk as `durability()` says. A batch, of up to 1,000, is written whole or not at all. */
   publish(entries: readonly Entry[]): Promise<Appended[]>

@@ -136,7 +136,7 @@ export class Aside {
       due.map(async ({ subject, seq }) => {
         try {
           const stored = await this.#log.state.at(seq)
-          if (stored) await this.#handOut(stored, (JSON.parse(stored.text()) as Kept).attempts + 1)
+          if (stored?.subject === subject) await this.#handOut(stored, (JSON.parse(stored.text()) as Kept).attempts + 1)
         } catch {
           // The log is away; whoever looks next finds it still delayed.
         } finally {

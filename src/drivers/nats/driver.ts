@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises'
 import type {
   Appended,
   Commit,
@@ -42,6 +43,8 @@ export interface DriverSettings {
   readonly newInbox: () => string
 }
 
+const againMs = 500
+
 /** A log on NATS JetStream. `docs/nats.md` says how it lies there. */
 export class NatsDriver implements Driver {
   readonly name = 'nats'
@@ -64,7 +67,9 @@ export class NatsDriver implements Driver {
   readonly #consumers = new Set<LocalConsumer>()
   readonly #underWay = new Set<Promise<unknown>>()
   readonly #beat: NodeJS.Timeout
+  readonly #onEmptied = new Set<() => void>()
   #beating = false
+  #reconnects = 0
   #closing: Promise<void> | undefined
 
   constructor(link: Link, log: Log, settings: DriverSettings) {
@@ -86,7 +91,16 @@ export class NatsDriver implements Driver {
     this.#ties = { link, names: log.names, aside: this.#aside, publisher: this.#publisher }
     this.#beat = setInterval(() => void this.#onBeat(), settings.leaseMs / 6)
     this.#beat.unref()
-    link.onReconnect(() => void this.#reconnected().catch(() => {}))
+    link.onReconnect(() => void this.#reconnected())
+  }
+
+  get problem(): TidingsError | undefined {
+    return this.#link.problem
+  }
+
+  onEmptied(callback: () => void): () => void {
+    this.#onEmptied.add(callback)
+    return () => this.#onEmptied.delete(callback)
   }
 
   publish(entries: readonly Entry[]): Promise<Appended[]> {
@@ -335,29 +349,43 @@ export class NatsDriver implements Driver {
   }
 
   async #onBeat(): Promise<void> {
-    if (this.#beating || !this.#link.isConnected) return
-    this.#beating = true
+    if (!this.#link.isConnected) return
     const now = Date.now()
-    try {
-      for (const consumer of this.#consumers) await consumer.beat(now)
-      await this.#aside.adopt(new Set([...this.#consumers].map(({ hands }) => hands.group)))
-    } catch {
-      // The log is away; the next beat tries again.
-    } finally {
-      this.#beating = false
+    for (const { hands } of this.#consumers) hands.beat(now)
+    if (this.#beating) return
+    this.#beating = true
+    // What fails, as while the log is away, is tried again with the next beat.
+    await Promise.allSettled([...this.#consumers].map(consumer => consumer.beat(now)))
+    await this.#aside.adopt(new Set([...this.#consumers].map(({ hands }) => hands.group))).catch(() => {})
+    this.#beating = false
+  }
+
+  /** Until it is done, or the connection is lost once more. */
+  async #reconnected(): Promise<void> {
+    const turn = ++this.#reconnects
+    this.#turns.forget()
+    this.#tail.restart()
+    while (!this.#closing && turn === this.#reconnects) {
+      try {
+        await this.#recognise()
+        for (const consumer of this.#consumers) consumer.reconnected()
+        return
+      } catch {
+        await setTimeout(againMs, undefined, { ref: false })
+      }
     }
   }
 
-  async #reconnected(): Promise<void> {
+  /** Whether the server still has this log. If not, it is made anew, and what is kept here of the old one is void. */
+  async #recognise(): Promise<void> {
     const { names, replicas } = this.#log
-    this.#turns.forget()
-    this.#tail.restart()
     const { identity } = await provision(this.#link, names.shards, replicas)
-    if (identity !== this.#identity) {
-      // The server came back without its data: what is kept of the old log is void.
-      this.#identity = identity
-      for (const consumer of this.#consumers) await consumer.renewed()
-    }
-    for (const consumer of this.#consumers) consumer.reconnected()
+    const isNew = identity !== this.#identity
+    if (isNew) for (const { hands } of this.#consumers) hands.forget()
+    this.#link.recognised()
+    if (!isNew) return
+    for (const consumer of this.#consumers) await consumer.renewed()
+    this.#identity = identity
+    for (const callback of this.#onEmptied) callback()
   }
 }

@@ -60,7 +60,8 @@ export class Hands implements Hand {
 
   take(pulled: Pulled): void {
     const known = this.#held.get(pulled.seq)
-    if (known) return known.renew(pulled)
+    // A log that was made anew uses the same sequences for other messages.
+    if (known?.pulled.at === pulled.at) return known.renew(pulled)
     const handed = new Handed(this, pulled, JSON.parse(pulled.message.string()) as CloudEvent)
     if (this.#matches(handed.event)) return this.#receive(handed)
     this.#unmatched.push(handed)

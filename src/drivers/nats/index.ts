@@ -15,16 +15,21 @@ export interface NatsOptions {
   shards?: number
   /** After this long without a sign of life a worker loses its shards and what it has in hand. Default 10 s. */
   leaseMs?: number
+  /** How long to try to open it, in ms. Default: the time limit of calls (`timeout` of the address, 10 s). */
+  patienceMs?: number
   /** For tests only. */
   faults?: TurnFaults
 }
 
 /** Opens a log on NATS JetStream. @throws E_SETTING_INVALID, E_LOG_UNAVAILABLE, E_BUS_DENIED, E_BUS_VERSION */
-export async function openNats({ url, shards = 16, leaseMs = 10_000, faults = {} }: NatsOptions): Promise<Driver> {
+export async function openNats(options: NatsOptions): Promise<Driver> {
+  const { url, shards = 16, leaseMs = 10_000, faults = {} } = options
   const address = parseAddress(url)
-  const link = await connectLink(address)
+  const patienceMs = options.patienceMs ?? address.timeoutMs ?? 10_000
+  const until = Date.now() + patienceMs
+  const link = await connectLink(address, patienceMs)
   try {
-    const log = await provision(link, shards, address.replicas ?? 1)
+    const log = await provision(link, shards, address.replicas ?? 1, until)
     return new NatsDriver(link, log, { leaseMs, faults, newInbox: () => `_INBOX.${randomUUID()}` })
   } catch (error) {
     await link.close()

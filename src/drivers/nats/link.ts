@@ -1,4 +1,11 @@
-import type { Msg, MsgHdrs, NatsConnection, NodeConnectionOptions, Subscription } from '@nats-io/transport-node'
+import type {
+  Msg,
+  MsgHdrs,
+  NatsConnection,
+  NodeConnectionOptions,
+  ServerInfo,
+  Subscription,
+} from '@nats-io/transport-node'
 import { textOf, TidingsError } from '../../errors.ts'
 import { shownAddress, type Address } from './address.ts'
 
@@ -30,6 +37,7 @@ export const codes = {
 type Reply = (message: Msg) => boolean
 
 interface Waiting {
+  readonly subject: string
   readonly reply: Reply
   readonly fail: (error: Error) => void
   readonly until: number
@@ -37,7 +45,7 @@ interface Waiting {
 
 const sweepMs = 250
 /** An answer normally takes a millisecond; a request that got none by then is made again. */
-export const answerMs = 5_000
+const answerMs = 5_000
 const minimum = [2, 12]
 
 /** One connection: requests over one inbox of its own, bounded in time, and what is known about the connection. */
@@ -49,10 +57,13 @@ export class Link {
   readonly #subscription: Subscription
   readonly #waiting = new Map<string, Waiting>()
   readonly #sweep: NodeJS.Timeout
-  readonly #onReconnect = new Set<() => void>()
+  /** A call that waits for two answers in vain has waited for its time limit. */
+  readonly #answerMs: number
+  #onReconnect: () => void = () => {}
   #next = 0
   #connected = true
-  #problem = ''
+  #recognised = true
+  #problem: TidingsError | undefined
   #wakeUp: PromiseWithResolvers<void> | undefined
   #closed = false
 
@@ -60,6 +71,7 @@ export class Link {
     this.address = address
     this.nc = nc
     this.timeoutMs = address.timeoutMs ?? 10_000
+    this.#answerMs = Math.min(answerMs, this.timeoutMs / 2)
     this.#inbox = newInbox()
     this.#subscription = nc.subscribe(`${this.#inbox}.*`, { callback: (_, message) => this.#receive(message) })
     this.#sweep = setInterval(() => this.#expire(), sweepMs)
@@ -67,8 +79,14 @@ export class Link {
     void this.#watch()
   }
 
+  /** After a reconnect it must first be known whether this is still the same log: `recognised()` says so. */
   get isConnected(): boolean {
-    return this.#connected
+    return this.#connected && this.#recognised
+  }
+
+  /** Why the server cannot be used now, as far as that is known without asking it. */
+  get problem(): TidingsError | undefined {
+    return this.#connected ? undefined : (this.#problem ?? this.unavailable('not connected'))
   }
 
   get serverVersion(): string {
@@ -80,11 +98,15 @@ export class Link {
   }
 
   onReconnect(callback: () => void): void {
-    this.#onReconnect.add(callback)
+    this.#onReconnect = callback
+  }
+
+  recognised(): void {
+    this.#recognised = true
   }
 
   /** One request and one answer. @throws Refused, Unanswered */
-  request(subject: string, body: string | Uint8Array = '', headers?: MsgHdrs, patience = answerMs): Promise<Msg> {
+  request(subject: string, body: string | Uint8Array = '', headers?: MsgHdrs): Promise<Msg> {
     return new Promise((resolve, reject) => {
       this.send(
         subject,
@@ -97,7 +119,6 @@ export class Link {
         },
         reject,
         headers,
-        patience,
       )
     })
   }
@@ -109,10 +130,9 @@ export class Link {
     reply: Reply,
     fail: (error: Error) => void,
     headers?: MsgHdrs,
-    patience = answerMs,
   ): void {
     const key = (this.#next++).toString(36)
-    this.#waiting.set(key, { reply, fail, until: Date.now() + patience })
+    this.#waiting.set(key, { subject, reply, fail, until: Date.now() + this.#answerMs })
     try {
       this.nc.publish(subject, body, { reply: `${this.#inbox}.${key}`, ...(headers && { headers }) })
     } catch (error) {
@@ -132,30 +152,25 @@ export class Link {
    * Only for what may be done twice. @throws TidingsError
    */
   async persist<T>(work: () => Promise<T>, until = Date.now() + this.timeoutMs): Promise<T> {
+    let wasSent = false
     for (let pause = 5; ; pause = Math.min(pause * 2, 500)) {
-      await this.ready(until)
       try {
+        await this.ready(until)
         return await work()
       } catch (error) {
-        if (!isPassing(error)) throw this.told(error)
-        if (Date.now() + pause > until)
-          throw error instanceof Unanswered
-            ? new TidingsError('E_LOG_UNANSWERED', `${shownAddress(this.address)}: ${error.message}`, {
-                retryable: true,
-                cause: error,
-              })
-            : this.unavailable(textOf(error))
+        wasSent ||= error instanceof Unanswered
+        if (!isPassing(error) || Date.now() + pause > until) throw wasSent ? this.#unknown(error) : this.told(error)
       }
       await new Promise(resolve => setTimeout(resolve, pause))
     }
   }
 
-  /** Resolves while the server can be reached. @throws E_LOG_UNAVAILABLE: nothing was sent; E_BUS_CLOSED */
+  /** Resolves while the server can be reached. @throws E_LOG_UNAVAILABLE, E_BUS_DENIED: nothing was sent; E_BUS_CLOSED */
   async ready(until: number): Promise<void> {
     while (!this.#connected) {
       if (this.#closed) throw closed()
       const left = until - Date.now()
-      if (left <= 0) throw this.unavailable(this.#problem || 'not connected')
+      if (left <= 0) throw this.problem!
       this.#wakeUp ??= Promise.withResolvers()
       let timer: NodeJS.Timeout | undefined
       await Promise.race([this.#wakeUp.promise, new Promise(resolve => (timer = setTimeout(resolve, left)))])
@@ -166,6 +181,14 @@ export class Link {
 
   unavailable(reason: string): TidingsError {
     return new TidingsError('E_LOG_UNAVAILABLE', `${shownAddress(this.address)}: ${reason}`, { retryable: true })
+  }
+
+  /** An earlier copy of the call was sent and not answered: whatever ends it now, that copy may have been stored. */
+  #unknown(error: unknown): TidingsError {
+    const told = this.told(error)
+    if (!told.retryable) return told
+    const text = error instanceof TidingsError ? error.message : `${shownAddress(this.address)}: ${textOf(error)}`
+    return new TidingsError('E_LOG_UNANSWERED', text, { retryable: true, cause: error })
   }
 
   /** Any error as one for the user. */
@@ -198,7 +221,7 @@ export class Link {
     for (const [key, { until, fail }] of this.#waiting) {
       if (until > now) continue
       this.#waiting.delete(key)
-      fail(new Unanswered(this.#problem || 'no answer in time'))
+      fail(new Unanswered('no answer in time'))
     }
   }
 
@@ -211,24 +234,37 @@ export class Link {
   async #watch(): Promise<void> {
     for await (const status of this.nc.status()) {
       if (status.type === 'disconnect') {
-        this.#connected = false
-        this.#problem = 'the connection is lost'
+        this.#connected = this.#recognised = false
+        this.#problem ??= this.unavailable('the connection is lost')
         this.#fail(new Unanswered('the connection was lost before the answer'))
       } else if (status.type === 'reconnect') {
         this.#connected = true
-        this.#problem = ''
+        this.#problem = undefined
         this.#wakeUp?.resolve()
         this.#wakeUp = undefined
-        for (const callback of this.#onReconnect) callback()
-      } else if (status.type === 'error') this.#problem = status.error.message
+        this.#onReconnect()
+      } else if (status.type === 'error') this.#refused(status.error)
+    }
+  }
+
+  /** An error that the server sends unasked: the credentials are refused, or do not allow something. */
+  #refused(error: Error): void {
+    if (!isDenial(error)) return
+    const denied = deniedBy(this.address, error)
+    const { subject = '' } = error as Error & { subject?: string }
+    if (!subject) this.#problem = denied
+    for (const [key, waiting] of this.#waiting) {
+      if (waiting.subject !== subject && subject !== `${this.#inbox}.*`) continue
+      this.#waiting.delete(key)
+      waiting.fail(denied)
     }
   }
 }
 
-/** Connects. @throws E_LOG_UNAVAILABLE, E_BUS_DENIED, E_BUS_VERSION */
-export async function connectLink(address: Address): Promise<Link> {
+/** Connects, within the time. @throws E_LOG_UNAVAILABLE, E_BUS_DENIED, E_BUS_VERSION */
+export async function connectLink(address: Address, patienceMs: number): Promise<Link> {
   const { connect, createInbox, credsAuthenticator, nkeyAuthenticator } = await import('@nats-io/transport-node')
-  const { servers, user, pass, token, creds, nkey, tls, timeoutMs = 10_000 } = address
+  const { servers, user, pass, token, creds, nkey, tls } = address
   const options: NodeConnectionOptions = {
     servers: [...servers],
     name: 'tidings',
@@ -238,7 +274,7 @@ export async function connectLink(address: Address): Promise<Link> {
     // A half-open connection is found out within two of these.
     pingInterval: 5_000,
     maxPingOut: 2,
-    timeout: Math.min(timeoutMs, 5_000),
+    timeout: Math.min(patienceMs, 5_000),
     noAsyncTraces: true,
     // A credential that is refused while a server restarts with other settings may be accepted later.
     ignoreAuthErrorAbort: true,
@@ -249,31 +285,19 @@ export async function connectLink(address: Address): Promise<Link> {
     ...(nkey && { authenticator: nkeyAuthenticator(nkey) }),
     ...(tls && { tls }),
   }
-  const until = Date.now() + timeoutMs
+  const until = Date.now() + patienceMs
   for (;;) {
     try {
       const nc = await connect(options)
-      const link = new Link(address, nc, () => createInbox())
-      const { version, jetstream } = nc.info!
-      if (isOlder(version)) {
-        await link.close()
-        throw new TidingsError(
-          'E_BUS_VERSION',
-          `${shownAddress(address)} is nats-server ${version}; ${minimum.join('.')} is needed`,
-        )
-      }
-      if (!jetstream) {
-        await link.close()
-        throw new TidingsError('E_BUS_VERSION', `${shownAddress(address)} runs without JetStream: start it with -js`)
-      }
-      return link
+      const unfit = unfitness(nc.info!)
+      if (unfit === undefined) return new Link(address, nc, () => createInbox())
+      await nc.close()
+      throw new TidingsError('E_BUS_VERSION', `${shownAddress(address)} ${unfit}`)
     } catch (error) {
       if (error instanceof TidingsError) throw error
-      const text = textOf(error)
-      if (/authoriz|authentic|permission/i.test(text))
-        throw new TidingsError('E_BUS_DENIED', `${shownAddress(address)}: ${text}`, { cause: error })
+      if (isDenial(error)) throw deniedBy(address, error)
       if (Date.now() + 250 > until)
-        throw new TidingsError('E_LOG_UNAVAILABLE', `${shownAddress(address)}: ${text}`, {
+        throw new TidingsError('E_LOG_UNAVAILABLE', `${shownAddress(address)}: ${textOf(error)}`, {
           cause: error,
           retryable: true,
         })
@@ -282,10 +306,17 @@ export async function connectLink(address: Address): Promise<Link> {
   }
 }
 
-function isOlder(version: string): boolean {
+function unfitness({ version, jetstream }: ServerInfo): string | undefined {
   const [major = 0, minor = 0] = version.split('.').map(Number)
-  return major < minimum[0]! || (major === minimum[0]! && minor < minimum[1]!)
+  if (major < minimum[0]! || (major === minimum[0]! && minor < minimum[1]!))
+    return `is nats-server ${version}; ${minimum.join('.')} is needed`
+  return jetstream ? undefined : 'runs without JetStream: start it with -js'
 }
+
+const isDenial = (error: unknown) => /authoriz|authentic|permission/i.test(textOf(error))
+
+const deniedBy = (address: Address, error: unknown) =>
+  new TidingsError('E_BUS_DENIED', `${shownAddress(address)}: ${textOf(error)}`, { retryable: true, cause: error })
 
 const closed = () => new TidingsError('E_BUS_CLOSED', 'The log is closed')
 

@@ -19,7 +19,7 @@ export interface Log {
 }
 
 /** @throws E_LOG_UNAVAILABLE, E_BUS_DENIED */
-export async function provision(link: Link, shards: number, replicas: number): Promise<Log> {
+export async function provision(link: Link, shards: number, replicas: number, until?: number): Promise<Log> {
   const { log } = link.address
   const common = {
     storage: 'file',
@@ -28,7 +28,8 @@ export async function provision(link: Link, shards: number, replicas: number): P
     allow_direct: true,
     deny_delete: false,
   }
-  const info = await ensure(link, {
+  const ensure = (config: StreamConfig) => link.persist(() => infoOf(link, config), until)
+  const info = await ensure({
     ...common,
     name: log,
     subjects: ['e', 't', 'r', 'w'].map(kind => `${log}.${kind}.>`),
@@ -38,8 +39,8 @@ export async function provision(link: Link, shards: number, replicas: number): P
     metadata: { 'tidings-shards': String(shards), 'tidings-format': '1', 'tidings-log': randomUUID() },
   })
   const single = { ...common, max_msgs_per_subject: 1, discard: 'old', allow_msg_ttl: true }
-  await ensure(link, { ...single, name: `${log}_state`, subjects: [`${log}.s.>`] })
-  await ensure(link, { ...single, name: `${log}_blobs`, subjects: [`${log}.b.>`] })
+  await ensure({ ...single, name: `${log}_state`, subjects: [`${log}.s.>`] })
+  await ensure({ ...single, name: `${log}_blobs`, subjects: [`${log}.b.>`] })
   const metadata = info.config.metadata ?? {}
   const names = new Names(log, Number(metadata['tidings-shards'] ?? shards))
   const stream = (name: string) => new Stream(link, name, info.config.num_replicas)
@@ -53,20 +54,21 @@ export async function provision(link: Link, shards: number, replicas: number): P
   }
 }
 
+type StreamConfig = { name: string } & Record<string, unknown>
+
 /** The settings of an existing stream stay as whoever runs the server has set them. */
-function ensure(link: Link, config: { name: string } & Record<string, unknown>): Promise<StreamInfo> {
-  return link.persist(async () => {
-    try {
-      return await link.api<StreamInfo>(`STREAM.INFO.${config.name}`)
-    } catch (error) {
-      if (!(error instanceof Refused && error.code === codes.noStream)) throw error
-    }
-    try {
-      return await link.api<StreamInfo>(`STREAM.CREATE.${config.name}`, config)
-    } catch (error) {
-      // Another process was faster, with another identity for the log.
-      if (error instanceof Refused && error.code === 10058) return link.api<StreamInfo>(`STREAM.INFO.${config.name}`)
-      throw error
-    }
-  })
+async function infoOf(link: Link, config: StreamConfig): Promise<StreamInfo> {
+  const info = () => link.api<StreamInfo>(`STREAM.INFO.${config.name}`)
+  try {
+    return await info()
+  } catch (error) {
+    if (!(error instanceof Refused && error.code === codes.noStream)) throw error
+  }
+  try {
+    return await link.api<StreamInfo>(`STREAM.CREATE.${config.name}`, config)
+  } catch (error) {
+    // Another process was faster, with another identity for the log.
+    if (error instanceof Refused && error.code === 10058) return info()
+    throw error
+  }
 }

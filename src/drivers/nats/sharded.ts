@@ -120,7 +120,6 @@ export class ShardedConsumer implements LocalConsumer {
   }
 
   async beat(now: number): Promise<void> {
-    this.hands.beat(now)
     for (const { puller } of this.#owned.values()) puller.check()
     // It slept through the end of its lease: others own its shards by now.
     if (now - this.#renewedAt > this.#leaseMs) for (const shard of [...this.#owned.keys()]) this.#lose(shard)

@@ -8,6 +8,7 @@ import { Puller } from './puller.ts'
 /** A member of a shared group: pulls as many as its window has room for; the server keeps the limit of the group. */
 export class SharedConsumer implements LocalConsumer {
   readonly hands: Hands
+  readonly #subscription: Subscription
   readonly #puller: Puller
   readonly #groups: Groups
   readonly #closed: (consumer: SharedConsumer) => void
@@ -21,6 +22,7 @@ export class SharedConsumer implements LocalConsumer {
     newInbox: () => string,
     closed: (consumer: SharedConsumer) => void,
   ) {
+    this.#subscription = subscription
     this.#groups = groups
     this.#closed = closed
     let puller: Puller | undefined
@@ -35,7 +37,7 @@ export class SharedConsumer implements LocalConsumer {
     this.#puller = puller = new Puller(ties.link, ties.names.log, durableOf(subscription.group), newInbox, {
       room: () => hands.room,
       onMessage: pulled => hands.take(pulled),
-      onMissing: () => void this.renewed().catch(() => {}),
+      onMissing: () => void this.#groups.provision(this.hands.group).catch(() => {}),
     })
   }
 
@@ -52,8 +54,7 @@ export class SharedConsumer implements LocalConsumer {
     this.#closed(this)
   }
 
-  async beat(now: number): Promise<void> {
-    this.hands.beat(now)
+  async beat(): Promise<void> {
     this.#puller.check()
   }
 
@@ -62,6 +63,6 @@ export class SharedConsumer implements LocalConsumer {
   }
 
   async renewed(): Promise<void> {
-    await this.#groups.provision(this.hands.group)
+    await this.#groups.join(this.#subscription)
   }
 }
