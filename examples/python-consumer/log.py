@@ -1,0 +1,153 @@
+"""A Tidings log on NATS, as docs/wire-format.md and docs/nats.md lay it down. Knows nothing of tools."""
+
+import asyncio
+import hashlib
+import json
+import re
+from datetime import datetime, timezone
+from urllib.parse import quote, urlsplit
+
+import nats
+from nats.errors import TimeoutError as Unanswered
+from nats.js.api import ConsumerConfig
+from nats.js.errors import APIError, NoStreamResponseError, NotFoundError
+
+INLINE, CHUNK = 8 * 1024, 512 * 1024
+ACK_WAIT = 10
+
+
+def token(name):
+    """A name as one token of a subject, and as the name of a consumer."""
+    if name is None:
+        return "-"
+    return "%2D" if name == "-" else re.sub(rb"[^A-Za-z0-9_-]", lambda m: b"%%%02X" % m[0][0], name.encode()).decode()
+
+
+def msg_id(id):
+    return id if re.fullmatch(r"[!-$&-~]+", id) else quote(id, safe="!'()*-._~")
+
+
+def event(cause, **attributes):
+    """An event that descends from another one."""
+    kept = ("tenant", "user", "correlationid", "hops", "traceparent")
+    now = datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    inherited = {name: cause[name] for name in kept if name in cause}
+    return {"specversion": "1.0", "time": now, "causationid": cause["id"], **inherited, **attributes}
+
+
+class Log:
+    @classmethod
+    async def open(cls, url):
+        """`nats://HOST:PORT/LOG`, the form of TIDINGS_BUS, without options. Waits for the process that makes the log."""
+        parts = urlsplit(url)
+        log = cls()
+        log.name = parts.path.strip("/") or "tidings"
+        log.nc = await nats.connect(f"{parts.scheme}://{parts.netloc}", max_reconnect_attempts=-1)
+        log.js = log.nc.jetstream()
+        while True:
+            try:
+                await log.js.stream_info(log.name)
+                return log
+            except NotFoundError:
+                await asyncio.sleep(1)
+
+    async def publish(self, event, shard):
+        """Returns when the event is on disk: True, or False where the server knew its id."""
+        data = json.dumps(event["data"], allow_nan=False).encode()
+        if len(data) > INLINE:
+            event = {**event, "data": None, "dataref": await self.put_blob(event["tenant"], data)}
+        subject = f"{self.name}.e.{shard}.{token(event.get('target'))}.{event['type']}"
+        ack = await self.store(subject, json.dumps(event).encode(), {"Nats-Msg-Id": msg_id(event["id"])})
+        return not ack.duplicate
+
+    async def store(self, subject, body, headers):
+        """Again after a lost answer: what is stored has an id, or is harmless twice."""
+        for attempt in range(10):
+            try:
+                return await self.js.publish(subject, body, headers=headers)
+            except (Unanswered, NoStreamResponseError):
+                await asyncio.sleep(min(2**attempt / 10, 5))
+        raise Unanswered
+
+    async def has(self, kind, id, since):
+        """Whether the event lies on the log, at this position or after it, among `SHARD.TARGET.TYPE`."""
+        while True:
+            try:
+                found = await self.js.get_msg(self.name, seq=since, subject=f"{self.name}.e.{kind}", next=True)
+            except NotFoundError:
+                return False
+            if found.headers["Nats-Msg-Id"] == msg_id(id):
+                return True
+            since = found.seq + 1
+
+    async def data(self, event):
+        """The data of an event, wherever it lies."""
+        if "dataref" not in event:
+            return event.get("data")
+        place = f"{self.name}.b.{token(event['tenant'])}.{event['dataref'].removeprefix('sha256-')}"
+        chunks = [await self.js.get_last_msg(f"{self.name}_blobs", f"{place}.0")]
+        for i in range(1, int(chunks[0].headers["Tidings-Chunks"])):
+            chunks.append(await self.js.get_last_msg(f"{self.name}_blobs", f"{place}.{i}"))
+        return json.loads(b"".join(chunk.data for chunk in chunks))
+
+    async def put_blob(self, tenant, data):
+        digest = hashlib.sha256(data).hexdigest()
+        chunks = [data[i : i + CHUNK] for i in range(0, len(data), CHUNK)]
+        # The first one last: with it the blob is whole.
+        for i, chunk in reversed(list(enumerate(chunks))):
+            subject = f"{self.name}.b.{token(tenant)}.{digest}.{i}"
+            await self.store(subject, chunk, {"Tidings-Chunks": str(len(chunks))})
+        return f"sha256-{digest}"
+
+    async def paused(self):
+        """Keys such as `paused/tool/NAME`."""
+        try:
+            return set(json.loads((await self.js.get_last_msg(f"{self.name}_state", f"{self.name}.s.doc.paused")).data))
+        except NotFoundError:
+            return set()
+
+    async def join(self, group, type, target=None):
+        """Makes the shared group where nobody did yet: its document, then its consumer. Returns a pull subscription."""
+        clause = {"types": [type], **({"targets": [target]} if target else {})}
+        document = json.dumps({"group": group, "mode": "shared", "filter": [clause], "start": 0}).encode()
+        unless_there = {"Nats-Expected-Last-Subject-Sequence": "0"}
+        try:
+            await self.store(f"{self.name}.s.group.{token(group)}", document, unless_there)
+        except APIError as refused:
+            if refused.err_code not in (10071, 10164):
+                raise
+        try:
+            await self.js.consumer_info(self.name, token(group))
+        except NotFoundError:
+            await self.js.add_consumer(
+                self.name,
+                durable_name=token(group),
+                filter_subjects=[
+                    f"{self.name}.e.*.{token(target) if target else '*'}.{type}",
+                    f"{self.name}.r.*.{token(group)}",
+                ],
+                ack_wait=ACK_WAIT,
+                max_ack_pending=20_000,
+                max_waiting=2_048,
+                max_deliver=-1,
+            )
+        return await self.js.pull_subscribe_bind(token(group), self.name)
+
+
+class Delivery:
+    """One event in the hand of this worker, until it is acknowledged."""
+
+    def __init__(self, msg):
+        self.msg = msg
+        self.event = json.loads(msg.data)
+        headers, meta = msg.headers or {}, msg.metadata
+        self.shard = msg.subject.split(".")[2]
+        self.attempt = int(headers.get("Tidings-Attempt", 1)) + meta.num_delivered - 1
+        self.position = int(headers.get("Tidings-Position", meta.sequence.stream))
+        self.age = (datetime.now(timezone.utc) - meta.timestamp).total_seconds()
+
+    async def keep(self):
+        """Tells the server that somebody works on it, so that nobody else gets it."""
+        while True:
+            await asyncio.sleep(ACK_WAIT / 3)
+            await self.msg.in_progress()

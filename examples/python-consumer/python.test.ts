@@ -1,0 +1,283 @@
+import { randomUUID } from 'node:crypto'
+import { createServer, type ServerResponse } from 'node:http'
+import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
+import { json } from 'node:stream/consumers'
+import { jetstreamManager } from '@nats-io/jetstream'
+import { connect } from '@nats-io/transport-node'
+import { expect, it, onTestFinished } from 'vitest'
+import { z } from 'zod'
+import { agent, app, start, tool, type Running } from '../../src/index.ts'
+import type { CloudEvent } from '../../src/event.ts'
+import type { Callable } from '../../src/tasks/script.ts'
+import { until } from '../../src/testing/wait.ts'
+import { describeNats, natsUrl } from '../../test/lib/nats.ts'
+import { ended, eventsOf } from '../../test/lib/world.ts'
+import { describePython, pythonWorker } from './python.ts'
+
+interface Post {
+  name: 'hook.post' | 'hook.once'
+  body: unknown
+}
+
+const sum: Callable<unknown, { rows: number; sum: number }> = { kind: 'tool', name: 'table.sum' }
+
+const clerk = agent('clerk', { run: (ctx, input: object) => ctx.call(sum, input) })
+const hasty = agent('hasty', { run: (ctx, input: object) => ctx.call(sum, input, { within: 50 }) })
+const caller = agent('caller', {
+  run: (ctx, { name, ...input }: Post & { url: string }) => ctx.call<unknown, unknown>({ kind: 'tool', name }, input),
+})
+
+const desk = app({ name: 'desk', use: [clerk, hasty, caller] })
+
+/** A log of its own on the server that all tests share. */
+const fresh = () => `${natsUrl()}/py-${randomUUID()}`
+
+async function agents(bus: string): Promise<Running> {
+  const running = await start(desk, { bus, only: ['agents'] })
+  onTestFinished(() => running.stop())
+  return running
+}
+
+/** The end of a task. What a killed worker had in hand is handed out again after ten seconds. */
+async function asked(running: Running, target: string, input: unknown): Promise<CloudEvent> {
+  const { id, correlationid } = await running.bus.publish({ type: 'agent.invoke', target, data: { input } })
+  return ended(running, correlationid, id, 25_000)
+}
+
+/** What a hook asked for and waits for. */
+interface Held {
+  key: string
+  pid: number
+  body: unknown
+  answer: ServerResponse
+}
+
+/** Holds what is posted to it until the test answers. */
+async function hook() {
+  const held: Held[] = []
+  const server = createServer((request, answer) => {
+    const { 'user-agent': by = '', 'idempotency-key': key } = request.headers
+    void json(request).then(body => held.push({ key: String(key), pid: Number(by.split('/')[1]), body, answer }))
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  onTestFinished(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  return { held, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/` }
+}
+
+await describePython('a Python worker', () =>
+  describeNats('on NATS', () => {
+    it('answers, and tells what was wrong with a call', async () => {
+      const bus = fresh()
+      const running = await agents(bus)
+      await pythonWorker(bus)
+      const fine = await asked(running, 'clerk', { csv: 'n\n1\n2.5\n', column: 'n' })
+      expect(fine).toMatchObject({ type: 'agent.task.completed', data: { output: { rows: 2, sum: 3.5 } } })
+      expect(await asked(running, 'clerk', { csv: 'n\n1\n' })).toMatchObject({
+        data: { error: { code: 'E_TOOL_INPUT' } },
+      })
+      expect(await asked(running, 'clerk', { csv: 'n\none\n', column: 'n' })).toMatchObject({
+        type: 'agent.task.failed',
+        data: { error: { code: 'E_TOOL_THREW', message: expect.stringContaining('ValueError') } },
+      })
+      const answer = (await eventsOf(running, fine.correlationid)).find(({ type }) => type === 'tool.result')!
+      const request = (await eventsOf(running, fine.correlationid)).find(({ type }) => type === 'tool.invoke')!
+      expect(answer).toEqual({
+        specversion: '1.0',
+        id: `${request.id}:result`,
+        source: '/tools/table.sum',
+        type: 'tool.result',
+        time: expect.stringMatching(/^\d{4}-.*Z$/),
+        tenant: request.tenant,
+        correlationid: request.correlationid,
+        causationid: request.id,
+        hops: request.hops,
+        target: 'clerk',
+        call: request.id,
+        data: { output: { rows: 2, sum: 3.5 } },
+      })
+    })
+
+    it('reads and writes what lies in blobs', async () => {
+      const bus = fresh()
+      const { held, url } = await hook()
+      const running = await agents(bus)
+      await pythonWorker(bus)
+      const rows = 200_000
+      const summed = await asked(running, 'clerk', { csv: `n\n${'1.25\n'.repeat(rows)}`, column: 'n' })
+      expect(summed.data).toMatchObject({ output: { rows, sum: rows * 1.25 } })
+      const events = await eventsOf(running, summed.correlationid)
+      expect(events.find(({ type }) => type === 'tool.invoke')!.dataref).toMatch(/^sha256-/)
+
+      const task = asked(running, 'caller', { name: 'hook.post', url, body: null })
+      const text = 'ä'.repeat(400_000)
+      await until(() => held.length === 1)
+      held[0]!.answer.end(text)
+      const posted = await task
+      expect((posted.data ?? (await running.bus.resolve(posted)).data) as object).toMatchObject({ output: { text } })
+      const answer = (await eventsOf(running, posted.correlationid)).find(({ type }) => type === 'tool.result')!
+      expect(answer).toMatchObject({ dataref: expect.stringMatching(/^sha256-/), data: null })
+    })
+
+    it('shares calls with another one, which takes over when it is killed in the middle', async () => {
+      const bus = fresh()
+      const { held, url } = await hook()
+      const running = await agents(bus)
+      const workers = [await pythonWorker(bus, { SLOTS: '1' }), await pythonWorker(bus, { SLOTS: '1' })]
+      const tasks = ['a', 'b'].map(body => asked(running, 'caller', { name: 'hook.post', url, body }))
+      await until(() => held.length === 2)
+      const [first, second] = held as [Held, Held]
+      expect(new Set([first.pid, second.pid])).toEqual(new Set(workers.map(({ pid }) => pid)))
+
+      workers.find(({ pid }) => pid === first.pid)!.signal('SIGKILL')
+      const third = await pythonWorker(bus, { SLOTS: '1' })
+      // The server hands it out again when `ack_wait` is over. The other call, held for longer, stays where it is.
+      await until(() => held.length === 3, { within: 20_000 })
+      expect(held[2]).toMatchObject({ key: first.key, body: first.body, pid: third.pid })
+      held[2]!.answer.end('third')
+      second.answer.end('second')
+      const ends = await Promise.all(tasks)
+      const texts = ends.map(({ data }) => (data as { output: { text: string } }).output.text)
+      expect(texts.toSorted()).toEqual(['second', 'third'])
+      expect(held).toHaveLength(3)
+    })
+
+    it('starts nothing twice that is to start at most once', async () => {
+      const bus = fresh()
+      const { held, url } = await hook()
+      const running = await agents(bus)
+      const worker = await pythonWorker(bus, { SLOTS: '1' })
+      const task = asked(running, 'caller', { name: 'hook.once', url, body: 1 })
+      await until(() => held.length === 1)
+      worker.signal('SIGKILL')
+      await pythonWorker(bus)
+      expect(await task).toMatchObject({ data: { error: { code: 'E_TOOL_OUTCOME_UNKNOWN' } } })
+      expect(held).toHaveLength(1)
+    })
+
+    it('drops what nobody waits for any more', async () => {
+      const bus = fresh()
+      const running = await agents(bus)
+      const expired = await asked(running, 'hasty', { csv: 'n\n1\n', column: 'n' })
+      expect(expired.data).toMatchObject({ error: { code: 'E_CALL_EXPIRED' } })
+      const { correlationid } = await running.bus.publish({
+        type: 'agent.invoke',
+        target: 'clerk',
+        data: { input: { csv: 'n\n1\n', column: 'n' } },
+      })
+      const request = await until(() => find(running, correlationid, 'tool.invoke'))
+      await running.bus.publish({
+        type: 'agent.cancel',
+        target: 'clerk',
+        subject: request.id.split(':')[0]!,
+        correlationid,
+        data: { reason: 'changed my mind' },
+      })
+      await until(() => find(running, correlationid, 'call.cancelled'))
+      // Older than a second, so that the log is asked.
+      await until(() => Date.now() - Date.parse(request.time) > 1_100)
+      await pythonWorker(bus)
+      await until(async () => (await consumer(bus, 'tool/table.sum')).ack_floor.consumer_seq >= 2, { within: 10_000 })
+      for (const correlation of [expired.correlationid, correlationid])
+        expect((await eventsOf(running, correlation)).filter(({ type }) => type.startsWith('tool.'))).toHaveLength(1)
+    })
+
+    it('takes nothing while its tool is paused', async () => {
+      const bus = fresh()
+      const { held, url } = await hook()
+      const running = await agents(bus)
+      await running.pauses.set('tool', 'table.sum', true)
+      await pythonWorker(bus)
+      const task = asked(running, 'clerk', { csv: 'n\n1\n', column: 'n' })
+      const other = asked(running, 'caller', { name: 'hook.post', url, body: 1 })
+      await until(() => held.length === 1)
+      held[0]!.answer.end('')
+      await other
+      await until(async () => (await consumer(bus, 'tool/table.sum')).num_pending === 1)
+      await running.pauses.set('tool', 'table.sum', false)
+      expect((await task).data).toMatchObject({ output: { sum: 1 } })
+    })
+
+    it('shares a group with workers in TypeScript, whoever made it', async () => {
+      const input = z.object({ csv: z.string(), column: z.string() })
+      const twin = app({
+        name: 'twin',
+        use: [tool('table.sum', { description: 'Adds up.', input, run: () => 'from TypeScript' })],
+      })
+      const made: unknown[] = []
+      for (const order of ['TypeScript', 'Python'] as const) {
+        const bus = fresh()
+        const typescript = async () => (await start(twin, { bus, only: ['tools'] })).stop()
+        const python = async () => {
+          const worker = await pythonWorker(bus)
+          await until(async () => (await consumer(bus, 'tool/table.sum')).num_waiting > 0, { within: 10_000 })
+          return worker
+        }
+        if (order === 'TypeScript') {
+          await typescript()
+          const before = await consumer(bus, 'tool/table.sum')
+          await python()
+          expect((await consumer(bus, 'tool/table.sum')).created).toBe(before.created)
+          const running = await agents(bus)
+          expect((await asked(running, 'clerk', { csv: 'n\n1\n', column: 'n' })).data).toMatchObject({
+            output: { sum: 1 },
+          })
+        } else {
+          // The streams are there before any foreign worker.
+          await agents(bus)
+          const worker = await python()
+          worker.signal('SIGTERM')
+          await worker.ended
+          const before = await consumer(bus, 'tool/table.sum')
+          const running = await start(twin, { bus, only: ['tools', 'agents'] })
+          onTestFinished(() => running.stop())
+          expect((await consumer(bus, 'tool/table.sum')).created).toBe(before.created)
+          const groups = await running.bus.driver.groups()
+          expect(groups.map(({ group }) => group)).toContain('python/audit')
+          const again = await agents(bus)
+          expect((await asked(again, 'clerk', { csv: 'n', column: 'n' })).data).toMatchObject({
+            output: 'from TypeScript',
+          })
+        }
+        const { config } = await consumer(bus, 'tool/table.sum')
+        const log = bus.split('/').at(-1)!
+        made.push(JSON.parse(JSON.stringify(config).replaceAll(log, 'LOG')))
+      }
+      expect(made[0]).toEqual(made[1])
+    })
+
+    it('reacts to an event, once', async () => {
+      const bus = fresh()
+      const running = await agents(bus)
+      const placed = await running.bus.publish({ type: 'order.placed', data: { total: 1200 } })
+      await pythonWorker(bus)
+      const audited = await until(() => find(running, placed.correlationid, 'order.audited'), { within: 10_000 })
+      expect(audited).toMatchObject({
+        source: '/python/audit',
+        causationid: placed.id,
+        correlationid: placed.correlationid,
+        hops: 1,
+        data: { order: placed.id, large: true },
+      })
+    })
+  }),
+)
+
+async function find(running: Running, correlation: string, type: string): Promise<CloudEvent | undefined> {
+  return (await eventsOf(running, correlation)).find(event => event.type === type)
+}
+
+/** What the server says of the consumer of a group. */
+async function consumer(bus: string, group: string) {
+  const nc = await connect({ servers: natsUrl() })
+  try {
+    const name = group.replaceAll('/', '%2F').replaceAll('.', '%2E')
+    return await (await jetstreamManager(nc)).consumers.info(bus.split('/').at(-1)!, name)
+  } finally {
+    await nc.close()
+  }
+}
