@@ -1,9 +1,11 @@
 import { parseArgs } from 'node:util'
-import { killTest, type Control } from '../test/kills/kills.ts'
+import { killTest } from '../test/kills/kills.ts'
+import type { Control } from '../test/kills/log.ts'
+import { startNats } from '../src/testing/nats/start.ts'
 import { isClean } from '../test/kills/verify.ts'
 
 /*
- * The full kill test: `npm run kills`. First with all guarantees, then once with each of them switched off, which must
+ * The full kill test: `npm run kills`, or `npm run kills -- --bus nats`, where the server is killed too. First with all guarantees, then once with each of them switched off, which must
  * not come out clean.
  */
 
@@ -13,10 +15,13 @@ const { values } = parseArgs({
     kills: { type: 'string', default: '200' },
     stops: { type: 'string', default: '10' },
     workers: { type: 'string', default: '3' },
+    bus: { type: 'string', default: 'sqlite' },
+    'server-kills': { type: 'string', default: '20' },
     controls: { type: 'string', default: 'none,fence,dedup,transaction' },
   },
 })
 
+const server = values.bus === 'nats' ? await startNats() : undefined
 let bad = 0
 for (const control of values.controls.split(',') as Control[]) {
   const report = await killTest({
@@ -25,6 +30,7 @@ for (const control of values.controls.split(',') as Control[]) {
     stops: Number(values.stops),
     workers: Number(values.workers),
     control,
+    ...(server && { server, serverKills: control === 'none' ? Number(values['server-kills']) : 0 }),
     patience: control === 'none' ? 60_000 : 10_000,
     onProgress: text => process.stderr.isTTY && process.stderr.write(`\r${control}: ${text}   `),
   })
@@ -39,4 +45,5 @@ for (const control of values.controls.split(',') as Control[]) {
   )
   if (control === 'none' && !clean) console.log(JSON.stringify(counts, null, 1))
 }
+await server?.stop()
 process.exitCode = bad > 0 ? 1 : 0

@@ -5,11 +5,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { Bus } from '../../src/bus/bus.ts'
-import { openSqlite } from '../../src/drivers/sqlite/index.ts'
+import type { Nats } from '../../src/testing/nats/start.ts'
+import { type Control, openLog } from './log.ts'
 import { verify, type Verdict } from './verify.ts'
-
-/** What is switched off, to see that the verdict then is not clean. */
-export type Control = 'none' | 'fence' | 'dedup' | 'transaction'
 
 export interface KillOptions {
   tasks: number
@@ -19,6 +17,10 @@ export interface KillOptions {
   stops: number
   workers: number
   control?: Control
+  /** The server to work on, in place of the embedded log. */
+  server?: Nats
+  /** How many `kill -9` of that server, each followed by a restart. */
+  serverKills?: number
   /** Give up waiting for the tasks after so many ms without progress. */
   patience: number
   onProgress?(text: string): void
@@ -32,16 +34,17 @@ export interface KillReport extends Verdict {
 /** Starts workers on one log, feeds them tasks, kills them at random moments, waits for the rest, and reads the log. */
 export async function killTest(options: KillOptions): Promise<KillReport> {
   const home = await mkdtemp(join(tmpdir(), 'tidings-kills-'))
-  const bus = new Bus(await openSqlite({ home, leaseMs: 2_000 }))
-  const control = options.control ?? 'none'
+  const { control = 'none', server, serverKills = 0 } = options
+  const log = server ? `${server.url}/kills-${randomUUIDv7()}` : home
+  const bus = new Bus(await openLog(log))
   const workers: ChildProcess[] = []
   const begin = performance.now()
   let killed = 0
   try {
-    for (let i = 0; i < options.workers; i++) workers.push(await spawnWorker(home, control))
+    for (let i = 0; i < options.workers; i++) workers.push(await spawnWorker(home, log, control))
     const expected = new Map<string, number>()
     const done = countCompletions(bus)
-    const disturbances = options.kills + options.stops
+    const disturbances = options.kills + options.stops + serverKills
     const feeding = (async () => {
       for (let i = 0; i < options.tasks; i++) {
         const correlationid = randomUUIDv7()
@@ -57,11 +60,14 @@ export async function killTest(options: KillOptions): Promise<KillReport> {
     for (; killed < disturbances; killed++) {
       await setTimeout(Math.random() * 120)
       const victim = Math.floor(Math.random() * workers.length)
-      if (killed % Math.ceil(disturbances / Math.max(1, options.stops)) === 1 && options.stops > 0)
+      if (serverKills > 0 && killed % Math.ceil(disturbances / serverKills) === 2) {
+        await server!.kill('SIGKILL')
+        await server!.restart()
+      } else if (killed % Math.ceil(disturbances / Math.max(1, options.stops)) === 1 && options.stops > 0)
         await stopBeyondLease(workers[victim]!)
       else {
         workers[victim]!.kill('SIGKILL')
-        workers[victim] = await spawnWorker(home, control)
+        workers[victim] = await spawnWorker(home, log, control)
       }
       options.onProgress?.(`${killed + 1} of ${disturbances} disturbances, ${done.count} of ${options.tasks} tasks`)
     }
@@ -76,8 +82,8 @@ export async function killTest(options: KillOptions): Promise<KillReport> {
   }
 }
 
-async function spawnWorker(home: string, control: Control): Promise<ChildProcess> {
-  const worker = fork(join(import.meta.dirname, 'worker.ts'), [home, control], {
+async function spawnWorker(home: string, log: string, control: Control): Promise<ChildProcess> {
+  const worker = fork(join(import.meta.dirname, 'worker.ts'), [home, log, control], {
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   })
   await new Promise((resolve, reject) => {

@@ -5,17 +5,17 @@ import { z } from 'zod'
 import { agent } from '../../src/agents/agent.ts'
 import { Bus } from '../../src/bus/bus.ts'
 import { Pauses } from '../../src/bus/pauses.ts'
-import { openSqlite } from '../../src/drivers/sqlite/index.ts'
 import { Engine } from '../../src/tasks/engine.ts'
 import { ToolStation } from '../../src/tools/station.ts'
 import { tool } from '../../src/tools/tool.ts'
+import { type Control, openLog } from './log.ts'
 
 /*
  * One of the workers that are killed: an agent that adds up what two tools say, one of which must never start twice.
- * `node worker.ts HOME CONTROL`, where CONTROL names the guarantee that is switched off, or `none`.
+ * `node worker.ts HOME LOG CONTROL`, where CONTROL names the guarantee that is switched off, or `none`.
  */
 
-const [home, control] = process.argv.slice(2) as [string, string]
+const [home, log, control] = process.argv.slice(2) as [string, string, Control]
 
 const add = tool('add', {
   description: 'Adds one.',
@@ -51,8 +51,7 @@ const adder = agent('adder', {
   },
 })
 
-const faults = { dropFence: control === 'fence', dropTransaction: control === 'transaction' }
-const bus = new Bus(await openSqlite({ home, leaseMs: 2_000, faults }))
+const bus = new Bus(await openLog(log, control))
 const pauses = new Pauses(bus)
 await pauses.start()
 const engine = new Engine({

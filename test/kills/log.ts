@@ -1,0 +1,16 @@
+import type { Driver } from '../../src/bus/driver.ts'
+import { openNats } from '../../src/drivers/nats/index.ts'
+import { openSqlite } from '../../src/drivers/sqlite/index.ts'
+
+/** What is switched off, to see that the verdict then is not clean. */
+export type Control = 'none' | 'fence' | 'dedup' | 'transaction'
+
+const leaseMs = 2_000
+
+/** Opens the log that is meant: the address of one on a NATS server, or the folder of an embedded one. */
+export function openLog(log: string, control: Control = 'none'): Promise<Driver> {
+  const dropFence = control === 'fence'
+  if (log.startsWith('nats://'))
+    return openNats({ url: `${log}?timeout=60000`, leaseMs, faults: { dropFence, dropRepair: control === 'transaction' } })
+  return openSqlite({ home: log, leaseMs, faults: { dropFence, dropTransaction: control === 'transaction' } })
+}
