@@ -114,7 +114,7 @@ export class NatsDriver implements Driver {
       const owned = this.#owned(group, shard)
       const key = owned?.begin()
       try {
-        const accepted = await this.#turns.commit(commit)
+        const accepted = await this.#turns.commit(commit, () => this.#isStopping(group))
         if (!accepted) return 'conflict'
         if (owned) owned.advanced(task, accepted)
         else if (wake !== undefined || end) this.#tellOwner(shard, group)
@@ -292,6 +292,11 @@ export class NatsDriver implements Driver {
 
   #open(): void {
     if (this.#closing) throw new TidingsError('E_BUS_CLOSED', 'The log is closed')
+  }
+
+  /** Whoever stops first takes no more of a group, and then waits for the turns under way. */
+  #isStopping(group: string): boolean {
+    return !!this.#closing || [...this.#consumers].some(({ hands }) => hands.group === group && hands.isPaused)
   }
 
   #owned(group: string, shard: number): OwnedShard | undefined {

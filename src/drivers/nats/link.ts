@@ -54,7 +54,9 @@ export class Link {
   readonly nc: NatsConnection
   readonly timeoutMs: number
   readonly #inbox: string
-  readonly #subscription: Subscription
+  #subscription: Subscription
+  /** The server does not let the answers through. */
+  #deaf: TidingsError | undefined
   readonly #waiting = new Map<string, Waiting>()
   readonly #sweep: NodeJS.Timeout
   /** A call that waits for two answers in vain has waited for its time limit. */
@@ -73,7 +75,7 @@ export class Link {
     this.timeoutMs = address.timeoutMs ?? 10_000
     this.#answerMs = Math.min(answerMs, this.timeoutMs / 2)
     this.#inbox = newInbox()
-    this.#subscription = nc.subscribe(`${this.#inbox}.*`, { callback: (_, message) => this.#receive(message) })
+    this.#subscription = this.#hear()
     this.#sweep = setInterval(() => this.#expire(), sweepMs)
     this.#sweep.unref()
     void this.#watch()
@@ -86,7 +88,7 @@ export class Link {
 
   /** Why the server cannot be used now, as far as that is known without asking it. */
   get problem(): TidingsError | undefined {
-    return this.#connected ? undefined : (this.#problem ?? this.unavailable('not connected'))
+    return this.#connected ? this.#deaf : (this.#problem ?? this.unavailable('not connected'))
   }
 
   get serverVersion(): string {
@@ -103,6 +105,11 @@ export class Link {
 
   recognised(): void {
     this.#recognised = true
+  }
+
+  /** A subscription that the server refuses hears nothing. */
+  subscribe(subject: string, callback: (message: Msg) => void): Subscription {
+    return this.nc.subscribe(subject, { callback: (refused, message) => void (refused || callback(message)) })
   }
 
   /** One request and one answer. @throws Refused, Unanswered */
@@ -131,6 +138,7 @@ export class Link {
     fail: (error: Error) => void,
     headers?: MsgHdrs,
   ): void {
+    if (this.#deaf) return fail(this.#deaf)
     const key = (this.#next++).toString(36)
     this.#waiting.set(key, { subject, reply, fail, until: Date.now() + this.#answerMs })
     try {
@@ -210,6 +218,10 @@ export class Link {
     await this.nc.close()
   }
 
+  #hear(): Subscription {
+    return this.subscribe(`${this.#inbox}.*`, message => this.#receive(message))
+  }
+
   #receive(message: Msg): void {
     const key = message.subject.slice(this.#inbox.length + 1)
     const waiting = this.#waiting.get(key)
@@ -240,6 +252,8 @@ export class Link {
       } else if (status.type === 'reconnect') {
         this.#connected = true
         this.#problem = undefined
+        if (this.#deaf) this.#subscription = this.#hear()
+        this.#deaf = undefined
         this.#wakeUp?.resolve()
         this.#wakeUp = undefined
         this.#onReconnect()
@@ -253,8 +267,9 @@ export class Link {
     const denied = deniedBy(this.address, error)
     const { subject = '' } = error as Error & { subject?: string }
     if (!subject) this.#problem = denied
+    else if (subject === `${this.#inbox}.*`) this.#deaf = denied
     for (const [key, waiting] of this.#waiting) {
-      if (waiting.subject !== subject && subject !== `${this.#inbox}.*`) continue
+      if (waiting.subject !== subject && !this.#deaf) continue
       this.#waiting.delete(key)
       waiting.fail(denied)
     }

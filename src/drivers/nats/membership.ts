@@ -40,13 +40,11 @@ export class Membership {
       return !this.#known.has(member) && this.#known.add(member)
     }
     this.#subscriptions = [
-      link.nc.subscribe(names.doc('member', group, '*'), {
-        callback: (_, message) => {
-          if (message.data.length === 0) this.#known.delete(message.subject.split('.').at(-1)!)
-          if (message.data.length === 0 || joined(message.subject)) onNews()
-        },
+      link.subscribe(names.doc('member', group, '*'), message => {
+        if (message.data.length === 0) this.#known.delete(message.subject.split('.').at(-1)!)
+        if (message.data.length === 0 || joined(message.subject)) onNews()
       }),
-      link.nc.subscribe(names.doc('owner', group), { callback: () => onNews() }),
+      link.subscribe(names.doc('owner', group), () => onNews()),
     ]
   }
 

@@ -65,7 +65,7 @@ export class Puller {
     if (this.#stopped) return
     this.#subscription?.unsubscribe()
     this.#inbox = this.#newInbox()
-    this.#subscription = this.#link.nc.subscribe(this.#inbox, { callback: (_, message) => this.#receive(message) })
+    this.#subscription = this.#link.subscribe(this.#inbox, message => this.#receive(message))
     this.#asked = 0
     this.#heard = Date.now()
     this.pull()

@@ -73,11 +73,9 @@ export class ShardedConsumer implements LocalConsumer {
     this.#wakes = new Wakes((task, due) => this.#subscription.onWake?.(task, due))
     const { group, filter } = subscription
     this.#membership = new Membership(ties.link, log, group, this.#id, filter, leaseMs, () => this.#news())
-    this.#changes = ties.link.nc.subscribe(log.names.change('*', group), {
-      callback: (_, { subject }) => {
-        const owning = this.#owned.get(log.names.shardIn(subject))
-        owning?.state.read(turns).catch(() => (owning.readAgainAt = 0))
-      },
+    this.#changes = ties.link.subscribe(log.names.change('*', group), ({ subject }) => {
+      const owning = this.#owned.get(log.names.shardIn(subject))
+      owning?.state.read(turns).catch(() => (owning.readAgainAt = 0))
     })
   }
 

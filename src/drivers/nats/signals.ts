@@ -22,11 +22,9 @@ export class Signals {
 
   listen(listener: Listener): () => void {
     this.#listeners.add(listener)
-    this.#subscription ??= this.#link.nc.subscribe(this.#subject, {
-      callback: (_, message) => {
-        const event = JSON.parse(message.string()) as CloudEvent
-        for (const each of this.#listeners) each(event)
-      },
+    this.#subscription ??= this.#link.subscribe(this.#subject, message => {
+      const event = JSON.parse(message.string()) as CloudEvent
+      for (const each of this.#listeners) each(event)
     })
     return () => {
       this.#listeners.delete(listener)

@@ -40,13 +40,11 @@ export class Tail {
     this.#stop()
     const inbox = this.#newInbox()
     this.#heard = Date.now()
-    this.#subscription = this.#link.nc.subscribe(inbox, {
-      callback: (_, message) => {
-        this.#heard = Date.now()
-        if (message.headers?.code === 100) {
-          if (message.reply) message.respond()
-        } else this.#tell()
-      },
+    this.#subscription = this.#link.subscribe(inbox, message => {
+      this.#heard = Date.now()
+      if (message.headers?.code === 100) {
+        if (message.reply) message.respond()
+      } else this.#tell()
     })
     this.#watch = setInterval(() => this.#check(), lookAgainMs)
     this.#watch.unref()

@@ -76,8 +76,8 @@ export class Turns {
     this.#faults = faults
   }
 
-  /** Stores the turn, then its events. Undefined on a conflict. */
-  async commit(commit: Commit): Promise<Accepted | undefined> {
+  /** Stores the turn, then its events, until `givesUp`. Undefined on a conflict. */
+  async commit(commit: Commit, givesUp: () => boolean): Promise<Accepted | undefined> {
     const { task, expect, events } = commit
     // Read first: what cannot be encoded must fail before anything is stored.
     const lines = [commit.turn.json, ...events.map(({ json }) => json)]
@@ -91,7 +91,7 @@ export class Turns {
     }
     const snapshotAt = commit.snapshot === undefined ? head.snapshotAt : seq
     this.#remember(task, { version: expect + 1, seq, ended: commit.end ?? false, snapshotAt })
-    await Promise.all(events.map(({ event, json }) => this.#publishForSure(event, json)))
+    await Promise.all(events.map(({ event, json }) => this.#publishForSure(event, json, givesUp)))
     return { seq, header: name => String(message.headers[name] ?? '') }
   }
 
@@ -200,13 +200,16 @@ export class Turns {
     await this.#log.events.append(this.#log.names.event(event), json, { [msgId]: encodeId(event.id) })
   }
 
-  /** The turn is accepted: its events follow, however long the broker is away. @throws E_BUS_CLOSED */
-  async #publishForSure(event: CloudEvent, json: string): Promise<void> {
+  /**
+   * The turn is accepted: its events follow, however long the broker is away. Whoever stops before leaves that to the
+   * next who reads the journal, as one that is killed does. @throws TidingsError
+   */
+  async #publishForSure(event: CloudEvent, json: string, givesUp: () => boolean): Promise<void> {
     for (;;) {
       try {
         return await this.#publish(event, json)
       } catch (error) {
-        if (!(error instanceof TidingsError && error.retryable)) throw error
+        if (!(error instanceof TidingsError && error.retryable) || givesUp()) throw error
         await setTimeout(500)
       }
     }
