@@ -5,7 +5,7 @@ export const errors = {
   E_BUS_UNKNOWN: 'TIDINGS_BUS names no known bus. Leave it unset for the embedded log, or use nats://HOST:PORT/LOG.',
   E_BUS_CLOSED: 'The bus is closed. Publish before app.stop(), or start the app again.',
   E_LOG_UNAVAILABLE:
-    'The log could not be used. Check free disk space and permissions of TIDINGS_HOME; nothing of this call was stored.',
+    'The log could not be used; nothing of this call was stored. Check that the broker runs and has room, or the disk space and permissions of TIDINGS_HOME.',
   E_LOG_UNANSWERED:
     'The broker did not answer in time: whether the call was stored is not known. Doing it again under the same id is harmless.',
   E_BUS_DENIED:

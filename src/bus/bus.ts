@@ -104,6 +104,8 @@ export class Bus {
     try {
       for (let position = after; !signal.aborted; await gate.passed()) {
         const head = await this.driver.head()
+        // The broker came back without its data: this is another log.
+        if (head < position) position = 0
         for await (const stored of this.driver.read({ after: position, until: head, ...(filter && { filter }) })) {
           if (signal.aborted) return
           yield stored

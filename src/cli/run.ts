@@ -2,6 +2,7 @@ import { styleText } from 'node:util'
 import { TidingsError } from '../errors.ts'
 import type { App } from '../runtime/app.ts'
 import { environment } from '../runtime/environment.ts'
+import type { Waiting } from '../runtime/opening.ts'
 import { roles, start, type Role, type Running } from '../runtime/start.ts'
 import { count, dim } from '../trace/text.ts'
 import { findApp, loadApp } from './load-app.ts'
@@ -20,7 +21,13 @@ export async function run(path: string | undefined, options: RunOptions): Promis
   const asked = AbortSignal.any([untilAsked(), untilParentIsGone()])
   const only = rolesOf(options.only)
   const { app, module } = await loadApp(findApp(path))
-  const running = await start(app, { module, ...(only && { only }) })
+  const waiting: Promise<void>[] = []
+  const onWaiting = (found: Waiting) => void waiting.push(answer(options, waitingRecord(found), waitingText(found)))
+  const running = await start(app, { module, signal: asked, onWaiting, ...(only && { only }) }).catch(async error => {
+    if (!asked.aborted || waiting.length === 0) throw error
+  })
+  await Promise.all(waiting)
+  if (!running) return answer(options, { event: 'stopped' }, ['stopped'])
   await answer(options, readyRecord(app, running), readyText(app, running))
   const alive = setInterval(() => {}, longest)
   if (!asked.aborted) await new Promise(resolve => asked.addEventListener('abort', resolve))
@@ -46,6 +53,17 @@ function rolesOf(only: string | undefined): Role[] | undefined {
     if (!role) throw new TidingsError('E_USAGE', `--only ${each.trim()}: there is ${roles.join(', ')}`)
     return role
   })
+}
+
+function waitingRecord({ error, address }: Waiting) {
+  return { event: 'waiting', pid: process.pid, error, ...(address && { addresses: [address] }) }
+}
+
+function waitingText({ error, address }: Waiting): string[] {
+  return [
+    `${styleText('yellow', '●')} waits for the log: ${error.message}`,
+    dim(`  ${error.next}${address ? ` ${address}/health says when it goes on.` : ''}`),
+  ]
 }
 
 function readyRecord(app: App, { addresses, durability, warnings }: Running) {

@@ -11,6 +11,8 @@ const statuses: Partial<Record<ErrorCode, ContentfulStatusCode>> = {
   E_EVENT_TOO_LARGE: 413,
   E_REQUEST_TOO_LARGE: 413,
   E_LOG_UNAVAILABLE: 503,
+  E_LOG_UNANSWERED: 503,
+  E_BUS_DENIED: 503,
   E_BUS_CLOSED: 503,
 }
 

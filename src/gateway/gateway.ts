@@ -95,7 +95,7 @@ function unreadable(): Response {
   return Response.json(body, { status })
 }
 
-const portInUse = (port: number, cause: unknown) =>
+export const portInUse = (port: number, cause: unknown) =>
   new TidingsError(
     'E_PORT_IN_USE',
     `port ${port} of the gateway is taken; stop the other process or set TIDINGS_PORT`,

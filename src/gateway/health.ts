@@ -13,17 +13,37 @@ const freshMs = 1_000
 const patienceMs = 5_000
 
 export type Health = { bus: string; version: string } & (
-  | { status: 'ok'; durability: Durability; head: Position; groups: GroupState[] }
-  | { status: 'unavailable'; error: ErrorData }
+  | { status: 'ok'; durability: Durability; head: Position; groups: GroupState[]; warning?: string }
+  | Unhealthy
 )
+
+interface Unhealthy {
+  status: 'unavailable'
+  bus: string
+  version: string
+  error: ErrorData
+}
+
+export const unhealthy = (bus: string, error: unknown): Unhealthy => ({
+  status: 'unavailable',
+  bus,
+  version,
+  error: errorData(error, 'E_LOG_UNAVAILABLE'),
+})
+
+/** For people, when the broker lost its data. */
+export const emptied = (at: Date) =>
+  `The broker came back without its data at ${at.toISOString()}: the log was made anew, and what was on it is lost.`
 
 /** Whether the log can be written and read. It is found out by writing and reading it, at most once a second. */
 export class HealthCheck {
   readonly #bus: Bus
+  #warning: string | undefined
   #last: { at: number; health: Promise<Health> } | undefined
 
   constructor(bus: Bus) {
     this.#bus = bus
+    bus.driver.onEmptied?.(() => (this.#warning = emptied(new Date())))
   }
 
   check(): Promise<Health> {
@@ -33,11 +53,13 @@ export class HealthCheck {
   }
 
   async #find(): Promise<Health> {
-    const about = { bus: this.#bus.driver.name, version }
+    const { driver } = this.#bus
     try {
-      return { status: 'ok', ...about, ...(await Promise.race([this.#probe(), tooLong()])) }
+      if (driver.problem) throw driver.problem
+      const found = await Promise.race([this.#probe(), tooLong()])
+      return { status: 'ok', bus: driver.name, version, ...found, ...(this.#warning && { warning: this.#warning }) }
     } catch (error) {
-      return { status: 'unavailable', ...about, error: errorData(error, 'E_LOG_UNAVAILABLE') }
+      return unhealthy(driver.name, driver.problem ?? error)
     }
   }
 

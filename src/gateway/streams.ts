@@ -30,6 +30,7 @@ export class Streams {
   readonly #patience: Patience
   readonly #clients = new Set<Client>()
   readonly #heart: NodeJS.Timeout
+  readonly #unsubscribe: (() => void) | undefined
 
   constructor({ bus, patience, heartbeatMs }: StreamsOptions) {
     this.#bus = bus
@@ -39,6 +40,8 @@ export class Streams {
       for (const client of this.#clients) client.beat()
     }, heartbeatMs)
     this.#heart.unref()
+    // Positions begin again. Who comes back with one of the old log is told so.
+    this.#unsubscribe = bus.driver.onEmptied?.(() => this.#end())
   }
 
   /**
@@ -63,7 +66,12 @@ export class Streams {
   /** Ends every stream; the clients come back with their last position. */
   close() {
     clearInterval(this.#heart)
+    this.#unsubscribe?.()
     this.#fanout.close()
+    this.#end()
+  }
+
+  #end() {
     for (const client of this.#clients) client.end()
   }
 

@@ -24,11 +24,14 @@ export function environment(env: NodeJS.ProcessEnv = process.env): Environment {
   }
 }
 
-/** Opens the bus that the environment names. @throws E_BUS_UNKNOWN, E_LOG_UNAVAILABLE, E_LOG_VERSION */
-export async function openBus({ bus, home }: Pick<Environment, 'bus' | 'home'>): Promise<Bus> {
+/**
+ * Opens the bus that the environment names; a broker is tried for `patienceMs`.
+ * @throws E_BUS_UNKNOWN, E_BUS_DENIED, E_BUS_VERSION, E_LOG_UNAVAILABLE, E_LOG_VERSION, E_SETTING_INVALID
+ */
+export async function openBus({ bus, home }: Pick<Environment, 'bus' | 'home'>, patienceMs?: number): Promise<Bus> {
   if (/^(nats|tls):/.test(bus)) {
     const { openNats } = await import('../drivers/nats/index.ts')
-    return new Bus(await openNats({ url: bus }))
+    return new Bus(await openNats({ url: bus, ...(patienceMs !== undefined && { patienceMs }) }))
   }
   if (bus !== 'sqlite')
     throw new TidingsError('E_BUS_UNKNOWN', `"${bus.split('@').at(-1)}" is no bus that this version knows`)

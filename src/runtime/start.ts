@@ -4,9 +4,11 @@ import { Pauses } from '../bus/pauses.ts'
 import { ModelStation } from '../models/station.ts'
 import { milliseconds } from '../tasks/duration.ts'
 import { Engine } from '../tasks/engine.ts'
+import { emptied } from '../gateway/health.ts'
 import { ToolStation } from '../tools/station.ts'
 import type { App } from './app.ts'
-import { environment, openBus, type Environment } from './environment.ts'
+import { environment, type Environment } from './environment.ts'
+import { openSurely, type Waiting } from './opening.ts'
 
 export const roles = ['agents', 'tools', 'models', 'gateway', 'triggers'] as const
 export type Role = (typeof roles)[number]
@@ -16,6 +18,10 @@ export interface StartOptions extends Partial<Environment> {
   only?: readonly Role[]
   /** `import.meta.url` of the module whose default export is the app: needed for blocking tools. */
   module?: string
+  /** Called once when the broker cannot be reached yet; it is waited for. */
+  onWaiting?(waiting: Waiting): void
+  /** Ends the waiting for the broker. */
+  signal?: AbortSignal
 }
 
 export interface Running {
@@ -42,8 +48,15 @@ const maxLag = 1_000_000
 export async function start(app: App, options: StartOptions = {}): Promise<Running> {
   const settings = { ...environment(), ...options }
   const hosts = new Set<Role>(options.only ?? roles)
-  const bus = await openBus(settings)
+  const { signal, onWaiting } = options
+  const port = hosts.has('gateway') ? settings.port : undefined
+  const bus = await openSurely({ ...settings, port, signal, onWaiting })
   const started: { stop(): Promise<void> | void }[] = [{ stop: () => bus.driver.close() }]
+  bus.driver.onEmptied?.(() => {
+    process.emitWarning(emptied(new Date()))
+    // What cannot be written now is written by the next start; until then requests that need it say what is missing.
+    if (hosts.has('agents')) void publishDefinitions(bus, app).catch(() => {})
+  })
   const stop = async () => {
     for (const each of started.splice(0).reverse()) await each.stop()
   }
