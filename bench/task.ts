@@ -62,8 +62,8 @@ async function compare() {
 }
 
 async function run(home: string, shape: string, processes: number) {
-  const elsewhere = processes === 2 ? [await hostElsewhere(home, ['tools'])] : []
-  const here = await host(home, processes === 2 ? ['agents', 'models'] : ['agents', 'models', 'tools'])
+  const elsewhere = processes === 2 ? [await hostElsewhere(home, ['tools'], values.bus)] : []
+  const here = await host(home, processes === 2 ? ['agents', 'models'] : ['agents', 'models', 'tools'], values.bus)
   try {
     const figures = await figuresOf(tasksOf(here.bus, `bench.${shape}`), tasks)
     return { ...figures, raw: await rawLoop(await rowsOfOne(), tasks, 256) }
@@ -86,7 +86,7 @@ async function run(home: string, shape: string, processes: number) {
 
 /** Runs tasks and prints nothing: for the system-call counter around it. */
 async function count(home: string, shape: string) {
-  const here = await host(home, ['agents', 'models', 'tools'])
+  const here = await host(home, ['agents', 'models', 'tools'], values.bus)
   await closedLoop(here.bus, `bench.${shape}`, tracedTasks, 256)
   await here.stop()
 }

@@ -2,15 +2,20 @@ import { fork, type ChildProcess } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { environment } from '../../src/runtime/environment.ts'
 import { start, type Role, type Running } from '../../src/runtime/start.ts'
 import app from './app.ts'
 
 /** The bench app in this process. */
-export const host = (home: string, only: readonly Role[], bus = 'sqlite'): Promise<Running> =>
+export const host = (home: string, only: readonly Role[], bus = environment().bus): Promise<Running> =>
   start(app, { home, only, bus })
 
 /** The same in a process of its own; resolves when it serves. */
-export async function hostElsewhere(home: string, only: readonly Role[], bus = 'sqlite'): Promise<ChildProcess> {
+export async function hostElsewhere(
+  home: string,
+  only: readonly Role[],
+  bus = environment().bus,
+): Promise<ChildProcess> {
   const child = fork(import.meta.filename, [home, only.join(','), bus])
   await new Promise((resolve, reject) =>
     child.once('message', resolve).once('exit', code => reject(new Error(`ended with ${code}`))),
