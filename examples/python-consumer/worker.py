@@ -167,10 +167,11 @@ async def main():
     paused.update(await log.paused())
     watching = asyncio.create_task(watch_pauses(log))
     members = [member(log, "python/audit", audit, "order.placed")]
-    for tool in TOOLS:
+    served = [tool for tool in TOOLS if tool.name in os.environ.get("SERVE", tool.name).split(",")]
+    for tool in served:
         serve_it = lambda log, delivery, tool=tool: serve(log, tool, delivery)
         members += [member(log, f"tool/{tool.name}", serve_it, "tool.invoke", tool.name) for _ in range(SLOTS)]
-    print(f"serving {', '.join(tool.name for tool in TOOLS)} on the log {log.name}", flush=True)
+    print(f"serving {', '.join(tool.name for tool in served)} on the log {log.name}", flush=True)
     await asyncio.gather(*members)
     watching.cancel()
     await log.nc.flush()

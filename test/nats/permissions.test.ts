@@ -1,0 +1,254 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { connect, PermissionViolationError, type NatsConnection } from '@nats-io/transport-node'
+import { expect, it, onTestFinished } from 'vitest'
+import first from '../../examples/first/app.ts'
+import { describePython, pythonWorker } from '../../examples/python-consumer/python.ts'
+import { agent, app, smtp, type App, type Role, type Running, start } from '../../src/index.ts'
+import { startNats, type Nats } from '../../src/testing/nats/start.ts'
+import { freePort } from '../../src/testing/ports.ts'
+import { until } from '../../src/testing/wait.ts'
+import { describeNatsServer } from '../lib/nats.ts'
+import { ended, eventsOf } from '../lib/world.ts'
+import { dataFolder } from './lib/broker.ts'
+
+/* The template of deploy/nats/accounts.conf, as it stands there, on a server of its own. */
+
+const template = new URL('../../deploy/nats/accounts.conf', import.meta.url)
+const password = (user: string) => `secret-of-${user}`
+const group = 'tool%2Fnotes%2Esearch'
+
+async function guarded(change = (text: string) => text, dataDir?: string): Promise<Nats> {
+  const text = (await readFile(template, 'utf8')).replace(/\$([A-Z]+)_PASSWORD/g, (_, user: string) =>
+    JSON.stringify(password(user.toLowerCase())),
+  )
+  const nats = await startNats({ config: change(text), ...(dataDir && { dataDir }) })
+  onTestFinished(() => nats.stop())
+  return nats
+}
+
+const urlOf = (nats: Nats, user: string) => `nats://${user}:${password(user)}@127.0.0.1:${nats.port}`
+
+async function role(nats: Nats, only: Role, hosted: App = first, more: { port?: number } = {}): Promise<Running> {
+  const running = await start(hosted, { bus: `${urlOf(nats, only)}/tidings?timeout=3000`, only: [only], ...more })
+  onTestFinished(() => running.stop())
+  return running
+}
+
+async function client(nats: Nats, user: string): Promise<NatsConnection> {
+  const nc = await connect({ servers: `127.0.0.1:${nats.port}`, user, pass: password(user) })
+  onTestFinished(() => nc.close())
+  return nc
+}
+
+/** What the server says to a request: its answer, or that it may not be made. */
+async function told(nc: NatsConnection, subject: string, body = ''): Promise<string> {
+  try {
+    return (await nc.request(subject, body, { timeout: 3_000 })).string()
+  } catch (error) {
+    for (let cause = error; cause instanceof Error; cause = cause.cause)
+      if (cause instanceof PermissionViolationError) return 'denied'
+    throw error
+  }
+}
+
+async function heard(nc: NatsConnection, subject: string): Promise<string> {
+  return new Promise(resolve => {
+    nc.subscribe(subject, {
+      callback: error => {
+        if (error instanceof PermissionViolationError) resolve('denied')
+      },
+    })
+    void nc.flush()
+  })
+}
+
+/** What the server refused so far, by user. */
+async function violations(nats: Nats): Promise<string[]> {
+  const lines = (await readFile(join(nats.dataDir, 'nats.log'), 'utf8')).split('\n')
+  return lines.filter(line => /violation/i.test(line)).map(line => line.replace(/^.*? - /, ''))
+}
+
+async function answered(running: Running, correlationid: string): Promise<unknown> {
+  const found = await until(
+    async () => (await eventsOf(running, correlationid)).find(({ type }) => type === 'question.answered'),
+    { within: 15_000 },
+  )
+  return found.data
+}
+
+const sunday = { answer: expect.stringContaining('On Sunday the shop is open') }
+const question = { type: 'question.asked', data: { text: 'When is the shop open on Sunday?' } }
+
+describeNatsServer('roles with the permissions of the template', () => {
+  it('each do their work', async () => {
+    const nats = await guarded()
+    const agents = await role(nats, 'agents')
+    await role(nats, 'tools')
+    await role(nats, 'models')
+    const port = await freePort()
+    await role(nats, 'gateway', first, { port })
+    const posted = await fetch(`http://127.0.0.1:${port}/events`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(question),
+    })
+    expect(posted.status).toBe(202)
+    const { correlationid } = (await posted.json()) as { correlationid: string }
+    expect(await answered(agents, correlationid)).toEqual(sunday)
+    expect((await fetch(`http://127.0.0.1:${port}/health`)).status).toBe(200)
+    const stream = await fetch(`http://127.0.0.1:${port}/events/stream?correlation=${correlationid}`)
+    let seen = ''
+    for await (const chunk of stream.body!.pipeThrough(new TextDecoderStream())) {
+      seen += chunk
+      if (seen.includes('event: question.answered')) break
+    }
+    expect(seen).toContain('event: tool.result')
+
+    await agents.pauses.set('tool', 'notes.search', true)
+    const { correlationid: later } = await agents.bus.publish(question)
+    await until(async () => (await Array.fromAsync(agents.bus.driver.attention())).length === 1, { within: 15_000 })
+    await agents.pauses.set('tool', 'notes.search', false)
+    expect(await answered(agents, later)).toEqual(sunday)
+    // Whoever hears of a resume would hand out what was parked; the worker of the tool may, and did.
+    expect((await violations(nats)).filter(line => !/user:(models|gateway)" .* "tidings\.r\./.test(line))).toEqual([])
+  })
+
+  it('take mail', async () => {
+    const nats = await guarded()
+    const agents = await role(nats, 'agents')
+    const mailbox = app({ name: 'mailbox', use: [smtp({ port: 0 })] })
+    const triggers = await role(nats, 'triggers', mailbox)
+    const { createTransport } = await import('nodemailer')
+    const { port } = new URL(triggers.addresses[0]!)
+    const transport = createTransport({ host: '127.0.0.1', port: Number(port), ignoreTLS: true })
+    await transport.sendMail({
+      from: 'ann@example.org',
+      to: 'desk@example.net',
+      subject: 'hello',
+      text: 'x'.repeat(20_000),
+    })
+    const mails: unknown[] = []
+    for await (const { event } of agents.bus.read({ filter: [{ types: ['email.received'] }] })) mails.push(event)
+    expect(mails).toMatchObject([{ source: '/triggers/smtp', dataref: expect.stringMatching(/^sha256-/) }])
+  })
+
+  it('let a tool worker do nothing else', async () => {
+    const nats = await guarded()
+    const agents = await role(nats, 'agents')
+    await role(nats, 'tools')
+    const nc = await client(nats, 'tools')
+    const { correlationid } = await agents.bus.publish({ type: 'order.placed', data: 1 })
+    const denied = [
+      // Turns, events of anybody else, answers of models, what other groups are handed.
+      `tidings.t.0.${correlationid}.0000000000`,
+      'tidings.e.0.-.order.placed',
+      'tidings.e.0.desk.model.result',
+      'tidings.e.0.helper.agent.invoke',
+      'tidings.r.0.app%2Ffirst',
+      'tidings.w.0.app%2Ffirst',
+      // Who owns which shard, what is paused, other groups.
+      'tidings.s.owner.app%2Ffirst',
+      'tidings.s.doc.paused',
+      'tidings.s.group.tool%2Fother',
+      // Streams, and consumers that are not its own.
+      '$JS.API.STREAM.CREATE.other',
+      '$JS.API.STREAM.UPDATE.tidings',
+      '$JS.API.STREAM.DELETE.tidings',
+      '$JS.API.STREAM.PURGE.tidings',
+      '$JS.API.STREAM.MSG.DELETE.tidings',
+      '$JS.API.CONSUMER.CREATE.tidings',
+      '$JS.API.CONSUMER.DURABLE.CREATE.tidings.spy',
+      '$JS.API.CONSUMER.DELETE.tidings.app%2Ffirst@0',
+      '$JS.API.CONSUMER.MSG.NEXT.tidings.app%2Ffirst@0',
+      // Another log in the same account.
+      'other.e.0.-.order.placed',
+      '$JS.API.STREAM.INFO.other',
+      '$JS.API.DIRECT.GET.other',
+    ]
+    for (const subject of denied) expect([subject, await told(nc, subject)]).toEqual([subject, 'denied'])
+    for (const subject of ['tidings.e.>', 'tidings.t.>', '$JS.>', '>']) expect(await heard(nc, subject)).toBe('denied')
+    // A consumer that is there takes nobody else's place: where it delivers to is not to be changed.
+    const pushing = { durable_name: group, deliver_subject: 'tidings.s.doc.paused', ack_policy: 'explicit' }
+    const config = JSON.stringify({ stream_name: 'tidings', config: pushing })
+    expect(await told(nc, `$JS.API.CONSUMER.DURABLE.CREATE.tidings.${group}`, config)).toContain('"error"')
+    // The same connection still may do what it must.
+    expect(await told(nc, `$JS.API.CONSUMER.INFO.tidings.${group}`)).toContain('"durable_name"')
+  })
+
+  it('let a tool worker go on that may not make its group, once that is there', async () => {
+    const dataDir = await dataFolder()
+    const before = await guarded(undefined, dataDir)
+    for (const running of [await role(before, 'agents'), await role(before, 'tools')]) await running.stop()
+    await before.stop()
+    const nats = await guarded(
+      text => text.replaceAll(`"$JS.API.CONSUMER.DURABLE.CREATE.tidings.${group}"`, ''),
+      dataDir,
+    )
+    const agents = await role(nats, 'agents')
+    await role(nats, 'tools')
+    await role(nats, 'models')
+    expect(await told(await client(nats, 'tools'), `$JS.API.CONSUMER.DURABLE.CREATE.tidings.${group}`)).toBe('denied')
+    const { correlationid } = await agents.bus.publish(question)
+    expect(await answered(agents, correlationid)).toEqual(sunday)
+  })
+
+  it('keep the gateway from speaking for the runtime', async () => {
+    const nats = await guarded()
+    await role(nats, 'agents')
+    const nc = await client(nats, 'gateway')
+    for (const type of [
+      'tool.result',
+      'model.result',
+      'agent.task.completed',
+      'task.turn',
+      'call.expired',
+      'timer.fired',
+    ])
+      expect([type, await told(nc, `tidings.e.0.desk.${type}`)]).toEqual([type, 'denied'])
+    expect(await told(nc, 'tidings.e.0.-.order.placed', '{}')).toContain('"seq"')
+  })
+
+  it('keep tenants apart by account, under the same names', async () => {
+    const nats = await guarded()
+    const agents = await role(nats, 'agents')
+    const nc = await client(nats, 'tenant')
+    expect(await told(nc, '$JS.API.STREAM.NAMES')).toContain('"streams":null')
+    const other = await start(app({ name: 'first', use: [agent('mute', { run: () => 1 })] }), {
+      bus: `${urlOf(nats, 'tenant')}/tidings`,
+      only: ['agents'],
+    })
+    onTestFinished(() => other.stop())
+    const { id, correlationid } = await agents.bus.publish({ type: 'order.placed', data: 1 })
+    const mine = await other.bus.publish({ type: 'agent.invoke', target: 'mute', data: { input: null } })
+    await ended(other, mine.correlationid, mine.id)
+    expect(await other.bus.get(id)).toBeUndefined()
+    expect(await eventsOf(other, correlationid)).toEqual([])
+    expect(await eventsOf(agents, mine.correlationid)).toEqual([])
+  })
+})
+
+await describePython('a worker in Python with the permissions of the template', () =>
+  describeNatsServer('on NATS', () => {
+    it('serves its tool and reacts to events', async () => {
+      const nats = await guarded()
+      const clerk = agent('clerk', {
+        run: (ctx, input: object) => ctx.call<unknown, unknown>({ kind: 'tool', name: 'table.sum' }, input),
+      })
+      const agents = await role(nats, 'agents', app({ name: 'desk', use: [clerk] }))
+      await pythonWorker(`${urlOf(nats, 'python')}/tidings`, { SERVE: 'table.sum' })
+      const csv = `n\n${'1\n'.repeat(10_000)}`
+      const { id, correlationid } = await agents.bus.publish({
+        type: 'agent.invoke',
+        target: 'clerk',
+        data: { input: { csv, column: 'n' } },
+      })
+      expect((await ended(agents, correlationid, id, 15_000)).data).toMatchObject({ output: { sum: 10_000 } })
+      const placed = await agents.bus.publish({ type: 'order.placed', data: { total: 1 } })
+      await until(async () =>
+        (await eventsOf(agents, placed.correlationid)).some(({ type }) => type === 'order.audited'),
+      )
+      expect(await violations(nats)).toEqual([])
+    })
+  }),
+)
