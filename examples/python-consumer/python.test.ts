@@ -3,7 +3,7 @@ import { createServer, type ServerResponse } from 'node:http'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { json } from 'node:stream/consumers'
-import { jetstreamManager } from '@nats-io/jetstream'
+import { jetstreamManager, type JetStreamManager } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
 import { expect, it, onTestFinished } from 'vitest'
 import { z } from 'zod'
@@ -146,10 +146,11 @@ await describePython('a Python worker', () =>
       expect(held).toHaveLength(3)
     })
 
-    it('starts nothing twice that is to start at most once', async () => {
+    it('starts nothing twice that is to start at most once, long after the server has forgotten the claim', async () => {
       const bus = fresh()
       const { held, url } = await hook()
       const running = await agents(bus)
+      await manage(manager => manager.streams.update(logOf(bus), { duplicate_window: 1_000_000_000 }))
       const worker = await pythonWorker(bus, { SLOTS: '1' })
       const task = asked(running, 'caller', { name: 'hook.once', url, body: 1 })
       await until(() => held.length === 1)
@@ -244,8 +245,7 @@ await describePython('a Python worker', () =>
           })
         }
         const { config } = await consumer(bus, 'tool/table.sum')
-        const log = bus.split('/').at(-1)!
-        made.push(JSON.parse(JSON.stringify(config).replaceAll(log, 'LOG')))
+        made.push(JSON.parse(JSON.stringify(config).replaceAll(logOf(bus), 'LOG')))
       }
       expect(made[0]).toEqual(made[1])
     })
@@ -272,12 +272,18 @@ async function find(running: Running, correlation: string, type: string): Promis
 }
 
 /** What the server says of the consumer of a group. */
-async function consumer(bus: string, group: string) {
+function consumer(bus: string, group: string) {
+  const name = group.replaceAll('/', '%2F').replaceAll('.', '%2E')
+  return manage(manager => manager.consumers.info(logOf(bus), name))
+}
+
+async function manage<T>(work: (manager: JetStreamManager) => Promise<T>): Promise<T> {
   const nc = await connect({ servers: natsUrl() })
   try {
-    const name = group.replaceAll('/', '%2F').replaceAll('.', '%2E')
-    return await (await jetstreamManager(nc)).consumers.info(bus.split('/').at(-1)!, name)
+    return await work(await jetstreamManager(nc))
   } finally {
     await nc.close()
   }
 }
+
+const logOf = (bus: string) => bus.split('/').at(-1)!
