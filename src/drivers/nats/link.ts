@@ -62,6 +62,8 @@ export class Link {
   /** A call that waits for two answers in vain has waited for its time limit. */
   readonly #answerMs: number
   #onReconnect: () => void = () => {}
+  /** The client has none while it is not connected. */
+  #info: ServerInfo
   #next = 0
   #connected = true
   #recognised = true
@@ -72,6 +74,7 @@ export class Link {
   constructor(address: Address, nc: NatsConnection, newInbox: () => string) {
     this.address = address
     this.nc = nc
+    this.#info = nc.info!
     this.timeoutMs = address.timeoutMs ?? 10_000
     this.#answerMs = Math.min(answerMs, this.timeoutMs / 2)
     this.#inbox = newInbox()
@@ -92,11 +95,11 @@ export class Link {
   }
 
   get serverVersion(): string {
-    return this.nc.info!.version
+    return this.#info.version
   }
 
   get maxPayload(): number {
-    return this.nc.info!.max_payload
+    return this.#info.max_payload
   }
 
   onReconnect(callback: () => void): void {
@@ -251,6 +254,7 @@ export class Link {
         this.#fail(new Unanswered('the connection was lost before the answer'))
       } else if (status.type === 'reconnect') {
         this.#connected = true
+        this.#info = this.nc.info ?? this.#info
         this.#problem = undefined
         if (this.#deaf) this.#subscription = this.#hear()
         this.#deaf = undefined
