@@ -81,7 +81,7 @@ describeNatsServer('a server that goes away and comes back with its data', () =>
     await isUp(running)
     for (const { correlationid, id, data } of sent) {
       const end = await ended(running, correlationid, id, 20_000)
-      expect(end).toMatchObject({ type: 'agent.task.completed', data: { output: (data as number) * 2 } })
+      expect(end).toMatchObject({ type: 'agent.task.completed', data: { output: data * 2 } })
       const ends = (await eventsOf(running, correlationid)).filter(({ type }) => type === 'agent.task.completed')
       expect(ends).toHaveLength(1)
     }
