@@ -5,6 +5,7 @@ import { expect, it, onTestFinished } from 'vitest'
 import first from '../../examples/first/app.ts'
 import { describePython, pythonWorker } from '../../examples/python-consumer/python.ts'
 import { agent, app, smtp, type App, type Role, type Running, start } from '../../src/index.ts'
+import { startNatsCluster } from '../../src/testing/nats/cluster.ts'
 import { startNats, type Nats } from '../../src/testing/nats/start.ts'
 import { freePort } from '../../src/testing/ports.ts'
 import { until } from '../../src/testing/wait.ts'
@@ -18,11 +19,13 @@ const template = new URL('../../deploy/nats/accounts.conf', import.meta.url)
 const password = (user: string) => `secret-of-${user}`
 const group = 'tool%2Fnotes%2Esearch'
 
+async function configuration(): Promise<string> {
+  const secret = (_: string, user: string) => JSON.stringify(password(user.toLowerCase()))
+  return (await readFile(template, 'utf8')).replace(/\$([A-Z]+)_PASSWORD/g, secret)
+}
+
 async function guarded(change = (text: string) => text, dataDir?: string): Promise<Nats> {
-  const text = (await readFile(template, 'utf8')).replace(/\$([A-Z]+)_PASSWORD/g, (_, user: string) =>
-    JSON.stringify(password(user.toLowerCase())),
-  )
-  const nats = await startNats({ config: change(text), ...(dataDir && { dataDir }) })
+  const nats = await startNats({ config: change(await configuration()), ...(dataDir && { dataDir }) })
   onTestFinished(() => nats.stop())
   return nats
 }
@@ -113,6 +116,22 @@ describeNatsServer('roles with the permissions of the template', () => {
     // Whoever hears of a resume would hand out what was parked; the worker of the tool may, and did.
     expect((await violations(nats)).filter(line => !/user:(models|gateway)" .* "tidings\.r\./.test(line))).toEqual([])
   })
+
+  it('do so on three servers, with three copies', async () => {
+    const cluster = await startNatsCluster(3, { config: await configuration() })
+    onTestFinished(() => cluster.stop())
+    const hosts = cluster.nodes.map(({ port }) => `127.0.0.1:${port}`).join(',')
+    const running: Running[] = []
+    for (const only of ['agents', 'tools', 'models'] as const) {
+      const bus = `nats://${only}:${password(only)}@${hosts}/tidings?replicas=3`
+      running.push(await start(first, { bus, only: [only] }))
+      onTestFinished(() => running.pop()!.stop())
+    }
+    const { correlationid } = await running[0]!.bus.publish(question)
+    expect(await answered(running[0]!, correlationid)).toEqual(sunday)
+    expect(running[0]!.durability.detail).toContain('3 copies')
+    for (const nats of cluster.nodes) expect(await violations(nats)).toEqual([])
+  }, 60_000)
 
   it('take mail', async () => {
     const nats = await guarded()

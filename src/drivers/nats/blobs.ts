@@ -1,19 +1,22 @@
 import { hash } from 'node:crypto'
+import type { Link } from './link.ts'
 import type { Names } from './names.ts'
 import { token } from './names.ts'
 import type { Stream } from './stream.ts'
 
 const reference = /^sha256-([0-9a-f]{64})$/
-/** Every writer must cut alike. The default `max_payload` of a server is 1 MiB. */
-const chunkBytes = 512 * 1024
+/** Every writer on a server cuts alike: by half of its `max_payload`, which is 1 MiB where it is not set otherwise. */
+const mostInChunk = 512 * 1024
 const countHeader = 'Tidings-Chunks'
 
 /** Content-addressed bytes in a plain stream, cut into chunks; the first chunk says how many there are. */
 export class Blobs {
   readonly #names: Names
   readonly #stream: Stream
+  readonly #link: Link
 
-  constructor(names: Names, stream: Stream) {
+  constructor(link: Link, names: Names, stream: Stream) {
+    this.#link = link
     this.#names = names
     this.#stream = stream
   }
@@ -21,6 +24,7 @@ export class Blobs {
   /** Writes also what is there already, so that its age begins anew. The first chunk comes last: with it the blob is whole. */
   async put(tenant: string, bytes: Uint8Array): Promise<string> {
     const digest = hash('sha256', bytes, 'hex')
+    const chunkBytes = Math.min(mostInChunk, Math.floor(this.#link.maxPayload / 2))
     const chunks = Math.max(1, Math.ceil(bytes.length / chunkBytes))
     for (let i = chunks - 1; i >= 0; i--)
       await this.#stream.append(
@@ -36,10 +40,12 @@ export class Blobs {
     if (!digest || tenant === '') return undefined
     const first = await this.#stream.last(this.#subject(tenant, digest, 0))
     if (!first) return undefined
+    const count = first.header(countHeader)
     const chunks = [first.bytes()]
-    for (let i = 1; i < Number(first.header(countHeader)); i++) {
+    for (let i = 1; i < Number(count); i++) {
       const chunk = await this.#stream.last(this.#subject(tenant, digest, i))
-      if (!chunk) return undefined
+      // Another count: somebody puts it anew since `max_payload` was changed, and has not come to the first chunk.
+      if (chunk?.header(countHeader) !== count) return undefined
       chunks.push(chunk.bytes())
     }
     return chunks.length === 1 ? chunks[0] : Buffer.concat(chunks)

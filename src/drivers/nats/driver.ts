@@ -79,7 +79,7 @@ export class NatsDriver implements Driver {
     this.#settings = settings
     this.shards = log.names.shards
     const seals = new Seals(log)
-    this.#blobs = new Blobs(log.names, log.blobs)
+    this.#blobs = new Blobs(link, log.names, log.blobs)
     this.#turns = new Turns(link, log, this.#blobs, seals, settings.faults)
     this.#publisher = new Publisher(link, log)
     this.#aside = new Aside(log)
