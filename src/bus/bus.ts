@@ -96,27 +96,8 @@ export class Bus {
   }
 
   /** Everything after a position, then whatever comes, until the signal aborts. At the reader's own pace. */
-  async *follow(after: Position, filter: Filter | undefined, signal: AbortSignal): AsyncGenerator<Stored> {
-    const gate = new Gate()
-    const stop = this.driver.onAppend(() => gate.open())
-    const abort = () => gate.open()
-    signal.addEventListener('abort', abort)
-    try {
-      for (let position = after; !signal.aborted; await gate.passed()) {
-        const head = await this.driver.head()
-        // The broker came back without its data: this is another log.
-        if (head < position) position = 0
-        for await (const stored of this.driver.read({ after: position, until: head, ...(filter && { filter }) })) {
-          if (signal.aborted) return
-          yield stored
-        }
-        position = Math.max(position, head)
-        if (signal.aborted) return
-      }
-    } finally {
-      stop()
-      signal.removeEventListener('abort', abort)
-    }
+  follow(after: Position, filter: Filter | undefined, signal: AbortSignal): AsyncIterable<Stored> {
+    return this.driver.follow(after, filter, signal)
   }
 
   /** Says something that is not kept: whoever listens now hears it, or does not. */
@@ -135,20 +116,3 @@ export class Bus {
 // A character is one to three bytes of UTF-8: most texts need no counting.
 const isLarger = (json: string, bytes: number) =>
   json.length > bytes || (json.length * 3 > bytes && Buffer.byteLength(json) > bytes)
-
-/** Remembers that it was opened since it was last passed, so that no wake-up between two looks is lost. */
-class Gate {
-  #open = false
-  #waiting: (() => void) | undefined
-
-  open() {
-    this.#open = true
-    this.#waiting?.()
-  }
-
-  async passed() {
-    if (!this.#open) await new Promise<void>(resolve => (this.#waiting = resolve))
-    this.#open = false
-    this.#waiting = undefined
-  }
-}

@@ -190,8 +190,11 @@ export interface Driver {
   read(query: Query): AsyncIterable<Stored>
   /** Position of the newest event, 0 for an empty log. */
   head(): Promise<Position>
-  /** Calls back soon after the log grew, whoever wrote. Several appends may share a call. Returns the unsubscribe. */
-  onAppend(callback: () => void): () => void
+  /**
+   * Everything after a position, then whatever comes, whoever writes it, once and in order, at the reader's own pace and in
+   * bounded memory, until the signal aborts.
+   */
+  follow(after: Position, filter: Filter | undefined, signal: AbortSignal): AsyncIterable<Stored>
   journal(task: string): Promise<Journal>
 
   /** Content-addressed: the reference is `sha256-` and the hex digest. Durable when it resolves. */

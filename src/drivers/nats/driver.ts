@@ -6,6 +6,7 @@ import type {
   Driver,
   Durability,
   Entry,
+  Position,
   Query,
   Retention,
   Stored,
@@ -18,13 +19,14 @@ import { compileFilter, type Filter } from '../../pattern.ts'
 import { Aside } from './aside.ts'
 import { Blobs } from './blobs.ts'
 import { durabilityOf } from './durability.ts'
+import { Follower } from './follower.ts'
 import { Groups } from './groups.ts'
 import type { Handed, Ties } from './handed.ts'
 import type { LocalConsumer } from './hands.ts'
 import { Janitor } from './janitor.ts'
 import type { Link } from './link.ts'
 import { foldShard } from './live.ts'
-import { Lookup } from './lookup.ts'
+import { eventIn, Lookup } from './lookup.ts'
 import { coveringAll, token } from './names.ts'
 import type { OwnedShard } from './owned.ts'
 import { type Log, provision } from './provision.ts'
@@ -35,7 +37,6 @@ import { SharedConsumer } from './shared.ts'
 import { Signals } from './signals.ts'
 import type { StoredMessage } from './stream.ts'
 import { type TurnFaults, turnHeaders, Turns } from './turns.ts'
-import { Tail } from './tail.ts'
 
 export interface DriverSettings {
   readonly leaseMs: number
@@ -62,9 +63,9 @@ export class NatsDriver implements Driver {
   readonly #lookup: Lookup
   readonly #janitor: Janitor
   readonly #signals: Signals
-  readonly #tail: Tail
   readonly #ties: Ties
   readonly #consumers = new Set<LocalConsumer>()
+  readonly #followers = new Set<Follower>()
   readonly #underWay = new Set<Promise<unknown>>()
   readonly #beat: NodeJS.Timeout
   readonly #onEmptied = new Set<() => void>()
@@ -87,7 +88,6 @@ export class NatsDriver implements Driver {
     this.#lookup = new Lookup(log, this.#turns)
     this.#janitor = new Janitor(log, this.#groups, seals, this.#aside, this.#blobs)
     this.#signals = new Signals(link, log.names.signal)
-    this.#tail = new Tail(link, log, settings.newInbox)
     this.#ties = { link, names: log.names, aside: this.#aside, publisher: this.#publisher }
     this.#beat = setInterval(() => void this.#onBeat(), settings.leaseMs / 6)
     this.#beat.unref()
@@ -183,8 +183,25 @@ export class NatsDriver implements Driver {
     return this.#run(() => this.#log.events.head())
   }
 
-  onAppend(callback: () => void): () => void {
-    return this.#tail.listen(callback)
+  async *follow(after: Position, filter: Filter | undefined, signal: AbortSignal): AsyncGenerator<Stored> {
+    this.#open()
+    const matches = filter && compileFilter(filter)
+    const follower = new Follower(this.#link, this.#log, this.#subjectFor(filter), after, this.#settings.newInbox)
+    this.#followers.add(follower)
+    const stop = () => follower.stop()
+    signal.addEventListener('abort', stop)
+    if (signal.aborted) stop()
+    try {
+      for await (const pulled of follower.messages()) {
+        const event = eventIn(this.#log.names, pulled.subject, () => pulled.message.string())
+        if (event && (!matches || matches(event))) yield { position: pulled.seq, event }
+      }
+    } finally {
+      stop()
+      this.#followers.delete(follower)
+      signal.removeEventListener('abort', stop)
+    }
+    if (!signal.aborted) this.#open()
   }
 
   journal(task: string) {
@@ -269,7 +286,7 @@ export class NatsDriver implements Driver {
   async #close(): Promise<void> {
     clearInterval(this.#beat)
     this.#signals.close()
-    this.#tail.close()
+    for (const follower of this.#followers) follower.stop()
     await Promise.allSettled(this.#underWay)
     await Promise.allSettled([...this.#consumers].map(consumer => consumer.close()))
     this.#aside.close()
@@ -322,11 +339,11 @@ export class NatsDriver implements Driver {
   async *#scan(after: number, until: number | undefined, limit: number, filter?: Filter): AsyncGenerator<Stored> {
     if (limit <= 0) return
     const matches = filter && compileFilter(filter)
-    const subject = filter && this.#subjectFor(filter)
+    const subject = this.#subjectFor(filter)
     let left = limit
     const range = { from: after + 1, ...(until !== undefined && { until }), ...(subject && { subject }) }
     for await (const stored of this.#log.events.scan(range)) {
-      const event = this.#lookup.eventOf(stored)
+      const event = eventIn(this.#log.names, stored.subject, stored.text)
       if (!event || (matches && !matches(event))) continue
       yield { position: stored.seq, event }
       if (--left === 0) return
@@ -334,8 +351,8 @@ export class NatsDriver implements Driver {
   }
 
   /** One subject that covers everything that a filter may match, where turns are not among it. */
-  #subjectFor(filter: Filter): string | undefined {
-    if (compileFilter(filter.map(({ types }) => ({ types })))({ type: 'task.turn' })) return undefined
+  #subjectFor(filter: Filter | undefined): string | undefined {
+    if (!filter || compileFilter(filter.map(({ types }) => ({ types })))({ type: 'task.turn' })) return undefined
     const { log } = this.#log.names
     const subjects = filter.flatMap(({ types, targets }) =>
       (targets?.map(token) ?? ['*']).flatMap(target => types.map(type => `${log}.e.*.${target}.${type}`)),
@@ -369,7 +386,7 @@ export class NatsDriver implements Driver {
   async #reconnected(): Promise<void> {
     const turn = ++this.#reconnects
     this.#turns.forget()
-    this.#tail.restart()
+    for (const follower of this.#followers) follower.restart()
     while (!this.#closing && turn === this.#reconnects) {
       try {
         await this.#recognise()

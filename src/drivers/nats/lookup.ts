@@ -1,6 +1,7 @@
 import type { Stored } from '../../bus/driver.ts'
 import { correlationOf, isCorrelation, isReservedId, parseId } from '../../bus/ids.ts'
 import type { CloudEvent } from '../../event.ts'
+import type { Names } from './names.ts'
 import type { Log } from './provision.ts'
 import { mintedAt } from './seals.ts'
 import type { StoredMessage } from './stream.ts'
@@ -54,13 +55,6 @@ export class Lookup {
     }
   }
 
-  /** The event of a message; undefined for what is no event of the log. */
-  eventOf({ subject, text }: StoredMessage): CloudEvent | undefined {
-    const kind = subject[this.#log.names.log.length + 1]
-    if (kind === 'e') return JSON.parse(text()) as CloudEvent
-    return kind === 't' ? (JSON.parse(text().split('\n', 1)[0]!) as CloudEvent) : undefined
-  }
-
   async #recent(id: string, correlation = id.slice(0, 36)): Promise<Stored | undefined> {
     const place = isCorrelation(correlation) ? correlation : '00000000-0000-0000-0000-000000000000'
     const subject = this.#log.names.event({ correlationid: place, type: 'lookup' })
@@ -83,9 +77,16 @@ export class Lookup {
   }
 
   #stored(stored: StoredMessage): Stored | undefined {
-    const event = this.eventOf(stored)
+    const event = eventIn(this.#log.names, stored.subject, stored.text)
     return event && { position: stored.seq, event }
   }
+}
+
+/** The event that a message holds; undefined for what is no event of the log. */
+export function eventIn({ log }: Names, subject: string, text: () => string): CloudEvent | undefined {
+  const kind = subject[log.length + 1]
+  if (kind === 'e') return JSON.parse(text()) as CloudEvent
+  return kind === 't' ? (JSON.parse(text().split('\n', 1)[0]!) as CloudEvent) : undefined
 }
 
 /** What carries a UUIDv7 was not stored before that was minted, but for clocks that differ. */

@@ -9,6 +9,8 @@ export interface Pulled {
   /** 1 for the first time that the server hands it out. */
   readonly delivered: number
   readonly seq: number
+  /** Counts what the consumer was given, from 1. */
+  readonly nth: number
   /** Ms since the epoch at which it was stored. */
   readonly at: number
   readonly message: Msg
@@ -20,6 +22,8 @@ export interface PullerListener {
   onMessage(pulled: Pulled): void
   /** The consumer is not there. */
   onMissing(): void
+  /** The server says nothing any more; what was asked for last may have come to nobody. Asked again unless told. */
+  onSilence?(): void
 }
 
 const expiresMs = 30_000
@@ -73,8 +77,9 @@ export class Puller {
 
   /** Looks whether the server still speaks. */
   check(): void {
-    if (this.#asked > 0 && Date.now() - this.#heard > silence) this.restart()
-    else this.pull()
+    if (this.#asked === 0 || Date.now() - this.#heard <= silence) this.pull()
+    else if (this.#listener.onSilence) this.#listener.onSilence()
+    else this.restart()
   }
 
   /** No message comes after this, but for those under way, which the server hands out again. */
@@ -119,6 +124,7 @@ function pulled(message: Msg): Pulled {
     reply,
     delivered: Number(tokens[first]),
     seq: Number(tokens[first + 1]),
+    nth: Number(tokens[first + 2]),
     at: Number(tokens[first + 3]!.slice(0, -6)),
     message,
   }

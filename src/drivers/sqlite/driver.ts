@@ -5,6 +5,7 @@ import type {
   Driver,
   Durability,
   Entry,
+  Position,
   Purged,
   Query,
   Retention,
@@ -12,8 +13,10 @@ import type {
 } from '../../bus/driver.ts'
 import { TidingsError } from '../../errors.ts'
 import type { CloudEvent } from '../../event.ts'
+import type { Filter } from '../../pattern.ts'
 import { Blobs } from './blobs.ts'
 import { Consumers } from './consumers.ts'
+import { follow } from './follow.ts'
 import { Line } from './line.ts'
 import type { Handed } from './local.ts'
 import type { Horizon, LocalShard, Settings, WriterOptions } from './protocol.ts'
@@ -96,9 +99,12 @@ export class SqliteDriver implements Driver {
     return this.#open().head()
   }
 
-  onAppend(callback: () => void): () => void {
-    this.#onAppend.add(callback)
-    return () => void this.#onAppend.delete(callback)
+  async *follow(after: Position, filter: Filter | undefined, signal: AbortSignal) {
+    const onAppend = (callback: () => void) => {
+      this.#onAppend.add(callback)
+      return () => void this.#onAppend.delete(callback)
+    }
+    yield* follow({ head: () => this.head(), read: query => this.read(query), onAppend }, after, filter, signal)
   }
 
   async journal(task: string) {

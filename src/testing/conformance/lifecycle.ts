@@ -19,6 +19,7 @@ const operations: Record<string, (driver: Driver) => unknown> = {
   arm: driver => driver.arm('tasks', newTask(), Date.now()),
   get: driver => driver.get('id'),
   read: driver => collect(driver.read({})),
+  follow: driver => collect(driver.follow(0, undefined, new AbortController().signal)),
   head: driver => driver.head(),
   journal: driver => driver.journal(newTask()),
   putBlob: driver => driver.putBlob('acme', new Uint8Array(1)),
@@ -85,7 +86,6 @@ export const lifecycle: Cases = {
     await driver.close()
     driver.signal(entry().event)
     driver.onSignal(() => {})()
-    driver.onAppend(() => {})()
   },
 
   'a member that closes takes nothing from the others': async world => {

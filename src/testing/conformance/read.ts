@@ -4,7 +4,7 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import { expect } from 'vitest'
-import type { Driver } from '../../bus/driver.ts'
+import type { Driver, Stored } from '../../bus/driver.ts'
 import { resultId } from '../../bus/ids.ts'
 import { compileFilter, type Filter } from '../../pattern.ts'
 import { collect, until } from '../wait.ts'
@@ -21,6 +21,16 @@ const numbers = async (driver: Driver) =>
   (await collect(driver.read({}))).map(({ event }) => (event.data as { n: number }).n)
 
 const upTo = (count: number) => Array.from({ length: count }, (_, n) => n)
+
+/** Follows the log in the background. */
+function following(driver: Driver, after: number, filter?: Filter) {
+  const abort = new AbortController()
+  const seen: Stored[] = []
+  const ended = (async () => {
+    for await (const stored of driver.follow(after, filter, abort.signal)) seen.push(stored)
+  })()
+  return { seen, ended, stop: () => abort.abort() }
+}
 
 export const read: Cases = {
   'an event is found by its id, with its position': async world => {
@@ -136,18 +146,56 @@ export const read: Cases = {
     expect((await driver.journal(task)).records.map(r => r.id)).not.toContain(answer.event.id)
   },
 
-  'a listener hears that the log grew, by its own member and by others, until it is taken off': async world => {
-    const [driver, other] = [await world.open(), await world.open()]
-    let [calls, quiet] = [0, 0]
-    driver.onAppend(() => calls++)
-    const off = driver.onAppend(() => quiet++)
-    off()
-    for (const writer of [driver, other, driver, other]) {
-      const before = calls
-      await writer.publish([entry()])
-      await until(() => calls > before, { what: `a call after ${writer === other ? 'a foreign' : 'an own'} write` })
+  'a follower gets what is there after its position and then what comes, by whomever, until it is told to stop':
+    async world => {
+      const [driver, other] = [await world.open(), await world.open()]
+      const [first, ...before] = entries(20)
+      const [after] = positions(await driver.publish([first!]))
+      await driver.publish(before)
+      const { seen, stop, ended } = following(driver, after!)
+      await until(() => seen.length === before.length)
+      const later = entries(30)
+      for (const [n, one] of later.entries()) await (n % 2 ? driver : other).publish([one])
+      await until(() => seen.length === before.length + later.length)
+      stop()
+      await ended
+      await driver.publish([entry()])
+      expect(ids(seen)).toEqual(ids([...before, ...later]))
+      expect(seen.map(s => s.position)).toEqual(seen.map(s => s.position).toSorted((a, b) => a - b))
+    },
+
+  'a follower gets only what its filter matches, turns too when it asks for them': async world => {
+    const driver = await world.open()
+    const calls = following(driver, 0, [{ types: ['tool.*'], targets: ['search'] }, { types: ['order.>'] }])
+    const turns = following(driver, 0, [{ types: ['task.turn'] }])
+    const task = newTask()
+    const call = emitted(task, 1, 0, { type: 'tool.invoke', target: 'search' })
+    await driver.publish([entry(), entry({ type: 'tool.invoke', target: 'fetch' })])
+    const own = turn(task, 0, { events: [call] })
+    await driver.commit(own)
+    const [order] = entries(1, () => ({ type: 'order.paid.twice' }))
+    await driver.publish([entry({ type: 'order' }), order!])
+    await until(() => calls.seen.length === 2 && turns.seen.length === 1)
+    expect(ids(calls.seen)).toEqual(ids([call, order!]))
+    expect(turns.seen[0]!.event).toEqual(own.turn.event)
+    for (const each of [calls, turns]) each.stop()
+    await Promise.all([calls.ended, turns.ended])
+  },
+
+  'a slow follower misses nothing, and holds up nobody': async world => {
+    const driver = await world.open()
+    const sent = entries(3_000)
+    const stop = new AbortController()
+    const slow = driver.follow(0, undefined, stop.signal)[Symbol.asyncIterator]()
+    for (let n = 0; n < sent.length; n += 500) await driver.publish(sent.slice(n, n + 500))
+    const seen: string[] = []
+    while (seen.length < sent.length) {
+      seen.push((await slow.next()).value!.event.id)
+      if (seen.length % 500 === 0) await breath()
     }
-    expect(quiet).toBe(0)
+    expect(seen).toEqual(ids(sent))
+    stop.abort()
+    await slow.return?.()
   },
 
   'a long log is read with bounded memory': async world => {

@@ -1,0 +1,111 @@
+import { randomUUID } from 'node:crypto'
+import type { Link } from './link.ts'
+import type { Log } from './provision.ts'
+import { Puller, type Pulled } from './puller.ts'
+
+const nanos = 1_000_000
+const most = 512
+const forgottenAfterMs = 60_000
+const retryMs = 500
+
+/**
+ * Reads a stream as it grows through a consumer of its own that is kept nowhere. No more is asked for than there is room, so
+ * that a slow reader holds nothing but its place; when the consumer is gone another one goes on behind the last message.
+ */
+export class Follower {
+  readonly #link: Link
+  readonly #log: Log
+  readonly #subject: string | undefined
+  readonly #newInbox: () => string
+  #last: number
+  #nth = 0
+  #queue: Pulled[] = []
+  #puller: Puller | undefined
+  #news: PromiseWithResolvers<void> | undefined
+  #retry: NodeJS.Timeout | undefined
+  #check: NodeJS.Timeout | undefined
+  #making = false
+  #stopped = false
+
+  constructor(link: Link, log: Log, subject: string | undefined, after: number, newInbox: () => string) {
+    this.#link = link
+    this.#log = log
+    this.#subject = subject
+    this.#last = after
+    this.#newInbox = newInbox
+  }
+
+  async *messages(): AsyncGenerator<Pulled> {
+    this.restart()
+    this.#check = setInterval(() => this.#puller?.check(), 1_000)
+    this.#check.unref()
+    while (!this.#stopped) {
+      const queue = this.#queue
+      this.#queue = []
+      for (const pulled of queue) {
+        if (this.#stopped) return
+        yield pulled
+      }
+      this.#puller?.pull()
+      if (this.#queue.length > 0) continue
+      this.#news = Promise.withResolvers()
+      await this.#news.promise
+    }
+  }
+
+  /** A consumer that begins behind the last message that came. */
+  restart(): void {
+    this.#puller?.stop()
+    this.#puller = undefined
+    if (!this.#stopped) void this.#make()
+  }
+
+  stop(): void {
+    this.#stopped = true
+    clearTimeout(this.#retry)
+    clearInterval(this.#check)
+    this.#puller?.stop()
+    this.#news?.resolve()
+  }
+
+  async #make(): Promise<void> {
+    if (this.#making) return
+    this.#making = true
+    this.#nth = 0
+    const name = randomUUID()
+    const config = {
+      name,
+      deliver_policy: 'by_start_sequence',
+      opt_start_seq: this.#last + 1,
+      ack_policy: 'none',
+      replay_policy: 'instant',
+      mem_storage: true,
+      num_replicas: 1,
+      inactive_threshold: forgottenAfterMs * nanos,
+      ...(this.#subject && { filter_subject: this.#subject }),
+    }
+    const { log } = this.#log.names
+    try {
+      await this.#link.api(`CONSUMER.CREATE.${log}.${name}`, { stream_name: log, config })
+      if (this.#stopped) return
+      this.#puller = new Puller(this.#link, log, name, this.#newInbox, {
+        room: () => most - this.#queue.length,
+        onMessage: pulled => this.#receive(pulled),
+        onMissing: () => this.restart(),
+        onSilence: () => this.restart(),
+      })
+    } catch {
+      this.#retry = setTimeout(() => void this.#make(), retryMs)
+    } finally {
+      this.#making = false
+    }
+  }
+
+  #receive(pulled: Pulled): void {
+    // Nothing is acknowledged: what came to nobody does not come again.
+    if (pulled.nth !== ++this.#nth) return this.restart()
+    this.#last = pulled.seq
+    this.#queue.push(pulled)
+    this.#news?.resolve()
+  }
+}

@@ -1,0 +1,54 @@
+import type { Position, Query, Stored } from '../../bus/driver.ts'
+import type { Filter } from '../../pattern.ts'
+
+/** What following needs of the log. */
+interface Readable {
+  head(): Promise<Position>
+  read(query: Query): AsyncIterable<Stored>
+  /** Calls back soon after the log grew. Returns the unsubscribe. */
+  onAppend(callback: () => void): () => void
+}
+
+/** Reads, waits until the log has grown, and reads on. */
+export async function* follow(
+  log: Readable,
+  after: Position,
+  filter: Filter | undefined,
+  signal: AbortSignal,
+): AsyncGenerator<Stored> {
+  const gate = new Gate()
+  const stop = log.onAppend(() => gate.open())
+  const abort = () => gate.open()
+  signal.addEventListener('abort', abort)
+  try {
+    for (let position = after; !signal.aborted; await gate.passed()) {
+      const head = await log.head()
+      for await (const stored of log.read({ after: position, until: head, ...(filter && { filter }) })) {
+        if (signal.aborted) return
+        yield stored
+      }
+      position = Math.max(position, head)
+      if (signal.aborted) return
+    }
+  } finally {
+    stop()
+    signal.removeEventListener('abort', abort)
+  }
+}
+
+/** Remembers that it was opened since it was last passed, so that no wake-up between two looks is lost. */
+class Gate {
+  #open = false
+  #waiting: (() => void) | undefined
+
+  open() {
+    this.#open = true
+    this.#waiting?.()
+  }
+
+  async passed() {
+    if (!this.#open) await new Promise<void>(resolve => (this.#waiting = resolve))
+    this.#open = false
+    this.#waiting = undefined
+  }
+}
