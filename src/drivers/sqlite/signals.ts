@@ -24,6 +24,7 @@ export class Signals {
   #watcher: FSWatcher | undefined
   #offset = 0
   #reading = false
+  #rung = false
   #closed = false
 
   constructor(home: string) {
@@ -80,17 +81,24 @@ export class Signals {
   }
 
   async #read(): Promise<void> {
+    this.#rung = true
     if (this.#reading) return
     this.#reading = true
-    try {
-      const file = await open(this.#path, 'r')
-      try {
-        for (let text = await this.#next(file); text; text = await this.#next(file)) this.#hear(text)
-      } finally {
-        await file.close()
-      }
-    } catch {}
+    // What is written while the end is being looked at rings once, and only now.
+    while (this.#rung) {
+      this.#rung = false
+      await this.#readToEnd().catch(() => {})
+    }
     this.#reading = false
+  }
+
+  async #readToEnd(): Promise<void> {
+    const file = await open(this.#path, 'r')
+    try {
+      for (let text = await this.#next(file); text; text = await this.#next(file)) this.#hear(text)
+    } finally {
+      await file.close()
+    }
   }
 
   async #next(file: Awaited<ReturnType<typeof open>>): Promise<string> {
