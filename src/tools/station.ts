@@ -69,6 +69,8 @@ export class ToolStation {
       })
       return { outcome: { kind: 'done' }, events: await bus.encodeAll([answer]) }
     } catch (error) {
+      // The log is away: that says nothing of the tool, and the request comes again.
+      if (isLogAway(error)) throw error
       const failure = error instanceof TidingsError ? error : new TidingsError('E_TOOL_THREW', textOf(error))
       const again = failure.code === 'E_TOOL_THREW' || failure.code === 'E_TOOL_TIMEOUT'
       const { attempts = 1, atMostOnce } = tool.options
@@ -127,6 +129,9 @@ export class ToolStation {
       throw new TidingsError('E_TOOL_OUTCOME_UNKNOWN', `${event.target} was started before, and its end is not known`)
   }
 }
+
+const isLogAway = (error: unknown) =>
+  error instanceof TidingsError && error.retryable && /^E_(LOG|BUS)_/.test(error.code)
 
 const fail = (event: CloudEvent, error: TidingsError) =>
   answerTo(event, `/tools/${event.target}`, 'tool.failed', { error: error.toJSON() })

@@ -1,3 +1,7 @@
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { jetstreamManager } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
 import { expect, onTestFinished, test } from 'vitest'
@@ -9,10 +13,9 @@ import { until } from '../../src/testing/wait.ts'
 import { tool } from '../../src/tools/tool.ts'
 import { describeNatsServer } from '../lib/nats.ts'
 import { ended } from '../lib/world.ts'
+import { double, doubler } from './lib/apps.ts'
 import { dataFolder, entry, expectStored, isUp, open, server, worker } from './lib/broker.ts'
 
-const double = tool('double', { description: 'Doubles.', input: z.number(), run: n => n * 2 })
-const doubler = agent('doubler', { on: 'go', run: ctx => ctx.call(double, ctx.event.data as number) })
 const text = 'x'.repeat(7_000)
 
 /** With room for so many bytes. */
@@ -100,6 +103,35 @@ describeNatsServer('a server without room', () => {
     await expectStored(running.bus.driver, [...acknowledged, ...cut.map(({ event }) => event.id)])
   })
 
+  test('whose disk is full does not know whether it stored, loses nothing, and goes on when it is started again', async context => {
+    const disk = tinyDisk()
+    if (!disk) return context.skip('no file system can be mounted here')
+    const nats = await server({ dataDir: join(disk, 'data') })
+    const driver = await open(nats.url)
+    const before = entry()
+    await driver.publish([before])
+    const filler = join(disk, 'filler')
+    expect(() => writeFileSync(filler, Buffer.alloc(40_000_000))).toThrow(/ENOSPC/)
+    const refused = { code: expect.stringMatching(/^E_LOG_UN(AVAILABLE|ANSWERED)$/), retryable: true }
+    // Its buffers may take a little yet.
+    const acknowledged = [before.event.id]
+    const sent = () => Array.from({ length: 20 }, () => entry({ data: text }))
+    const failed = await until(async () => {
+      const batch = sent()
+      const error: unknown = await driver.publish(batch).then(
+        () => undefined,
+        (reason: unknown) => reason,
+      )
+      if (!error) acknowledged.push(...batch.map(({ event }) => event.id))
+      return error
+    })
+    expect(failed).toMatchObject(refused)
+    rmSync(filler)
+    await nats.restart()
+    await until(() => driver.publish([entry()]).catch(() => false), { within: 10_000 })
+    await expectStored(driver, acknowledged)
+  })
+
   test.each(['goes on', 'is stopped, and another comes'])(
     'takes a turn and not its events: its worker %s',
     async how => {
@@ -126,6 +158,38 @@ describeNatsServer('a server without room', () => {
       expect(await ended(next, correlationid, id, 20_000)).toMatchObject({ data: { output: 4 } })
     },
   )
+})
+
+/** A file system of its own, where one may be mounted. */
+function tinyDisk(): string | undefined {
+  const folder = mkdtempSync(join(tmpdir(), 'tidings-disk-'))
+  onTestFinished(() => rmSync(folder, { recursive: true }))
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=24m', 'tmpfs', folder], { stdio: 'ignore' })
+  } catch {
+    return undefined
+  }
+  onTestFinished(() => void execFileSync('umount', ['-l', folder]))
+  return folder
+}
+
+describeNatsServer('a log that cannot be written just when a tool', () => {
+  test('is claimed does not make the tool fail: it runs later, once', async () => {
+    const { url } = await server()
+    let runs = 0
+    const once = tool('once', { description: '', input: z.any(), atMostOnce: true, run: () => ++runs })
+    const caller = agent('caller', { on: 'go', run: ctx => ctx.call(once, null) })
+    const running = await worker(url, [caller, once], { bus: `${url}/log?timeout=300`, only: ['agents', 'tools'] })
+    const { streams } = await jetstreamManager(await client(url))
+    const subjects = ['log.e.*.-.go', 'log.e.*.once.>', 'log.e.*.caller.>', 'log.t.>', 'log.r.>', 'log.w.>']
+    await streams.update('log', { subjects })
+    const { correlationid, id } = await running.bus.publish({ type: 'go', data: null })
+    await until(async () =>
+      (await Array.fromAsync(running.bus.driver.attention())).some(({ state }) => state === 'delayed'),
+    )
+    await streams.update('log', { subjects: ['log.e.>', 'log.t.>', 'log.r.>', 'log.w.>'] })
+    expect(await ended(running, correlationid, id, 20_000)).toMatchObject({ data: { output: 1 } })
+  })
 })
 
 async function client(url: string) {

@@ -1,16 +1,11 @@
 import { expect, onTestFinished, test, vi } from 'vitest'
-import { z } from 'zod'
-import { agent } from '../../src/agents/agent.ts'
 import { createEvent } from '../../src/event.ts'
 import { freePort } from '../../src/testing/ports.ts'
 import { until } from '../../src/testing/wait.ts'
-import { tool } from '../../src/tools/tool.ts'
 import { describeNatsServer } from '../lib/nats.ts'
 import { ended, eventsOf } from '../lib/world.ts'
+import { double, doubler } from './lib/apps.ts'
 import { dataFolder, entry, expectStored, isUp, open, server, worker } from './lib/broker.ts'
-
-const double = tool('double', { description: 'Doubles.', input: z.number(), run: n => n * 2 })
-const doubler = agent('doubler', { on: 'go', run: ctx => ctx.call(double, ctx.event.data as number) })
 
 const bounded = { code: expect.stringMatching(/^E_LOG_(UNAVAILABLE|UNANSWERED)$/), retryable: true }
 
@@ -101,6 +96,7 @@ describeNatsServer('a server that comes back empty', () => {
     const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
     const nats = await server()
     const running = await worker(nats.url, [doubler, double])
+    await worker(nats.url, [doubler, double], { only: ['agents', 'tools'] })
     await Promise.all(Array.from({ length: 20 }, (_, n) => run(running, n)))
     const stream = await fetch(`${running.addresses[0]}/events/stream`)
     const followed = following(running)
@@ -113,7 +109,8 @@ describeNatsServer('a server that comes back empty', () => {
       { within: 10_000 },
     )
     expect(body).toMatchObject({ warning: expect.stringMatching(/without its data.*what was on it is lost/) })
-    expect(warned).toHaveBeenCalledWith(expect.stringMatching(/without its data/))
+    await until(() => warned.mock.calls.length >= 2)
+    for (const call of warned.mock.calls) expect(call).toEqual([expect.stringMatching(/without its data/)])
     warned.mockRestore()
     expect(await stream.text()).toContain('retry:')
     // Sequences and task versions begin again: more than there were before, so that each old one is met.

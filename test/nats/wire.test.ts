@@ -1,32 +1,10 @@
 import { expect, onTestFinished, test } from 'vitest'
-import { z } from 'zod'
-import { agent } from '../../src/agents/agent.ts'
 import { createEvent } from '../../src/event.ts'
-import { startProxy } from '../../src/testing/tcp-proxy.ts'
 import { until } from '../../src/testing/wait.ts'
-import { tool } from '../../src/tools/tool.ts'
 import { describeNatsServer } from '../lib/nats.ts'
 import { ended, eventsOf } from '../lib/world.ts'
-import { entry, expectStored, isUp, open, server, worker } from './lib/broker.ts'
-
-/* The wire between a worker and its server is cut, or holds everything back. */
-
-async function wire() {
-  const { url, port } = await server()
-  const proxy = await startProxy({ port })
-  onTestFinished(() => proxy.stop())
-  return { direct: url, proxy, url: `nats://127.0.0.1:${proxy.port}` }
-}
-
-const double = tool('double', { description: 'Doubles.', input: z.number(), run: n => n * 2 })
-const steps = agent('steps', {
-  on: 'go',
-  run: async ctx => {
-    let n = ctx.event.data as number
-    for (let i = 0; i < 5; i++) n = await ctx.call(double, n)
-    return n
-  },
-})
+import { double, steps } from './lib/apps.ts'
+import { entry, expectStored, open, wire, worker } from './lib/broker.ts'
 
 describeNatsServer('a wire that', () => {
   test('is cut again and again loses nothing that was acknowledged, and applies nothing twice', async () => {
@@ -106,31 +84,6 @@ describeNatsServer('a wire that', () => {
       driver,
       records.map(({ id }) => id),
     )
-  })
-
-  test('holds everything back is found out, and publishers hear of it in time', async () => {
-    const { direct, proxy, url } = await wire()
-    const running = await worker(url, [steps, double])
-    const log = await open(direct)
-    await isUp(running)
-    const sent = entry()
-    proxy.freeze()
-    const began = performance.now()
-    await expect(running.bus.driver.publish([sent])).rejects.toMatchObject({
-      code: 'E_LOG_UNANSWERED',
-      retryable: true,
-    })
-    expect(performance.now() - began).toBeLessThan(5_000)
-    const { status, body } = await running.health()
-    expect([status, body.error.code]).toEqual([503, expect.stringMatching(/^E_LOG_UN/)])
-    // Two pings of the client without an answer.
-    await until(() => running.bus.driver.problem, { within: 16_000 })
-    proxy.thaw()
-    await isUp(running)
-    await running.bus.driver.publish([sent])
-    await expectStored(log, [sent.event.id])
-    const { correlationid, id } = await running.bus.publish({ type: 'go', data: 1 })
-    expect(await ended(running, correlationid, id, 20_000)).toMatchObject({ data: { output: 32 } })
   })
 
   test('holds everything back for a moment only is not noticed', async () => {

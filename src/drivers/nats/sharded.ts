@@ -106,11 +106,13 @@ export class ShardedConsumer implements LocalConsumer {
     for (const shard of mine) this.#stopPulling(shard)
     this.hands.giveBack()
     try {
+      // Where the log is away the lease ends by itself.
+      if (!this.#ties.link.isConnected) return
       await Promise.all([...this.#owned.values()].map(({ state }) => state.save(true)))
       await this.#free(mine)
       await this.#membership.leave()
     } catch {
-      // The log is away: the lease ends by itself.
+      // It went just now.
     } finally {
       this.#membership.stop()
       this.#owned.clear()

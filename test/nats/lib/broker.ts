@@ -10,6 +10,7 @@ import { app, type AppOptions } from '../../../src/runtime/app.ts'
 import { start, type Running, type StartOptions } from '../../../src/runtime/start.ts'
 import { startNats, type Nats, type NatsOptions } from '../../../src/testing/nats/start.ts'
 import { freePort } from '../../../src/testing/ports.ts'
+import { startProxy } from '../../../src/testing/tcp-proxy.ts'
 import { until } from '../../../src/testing/wait.ts'
 
 /* A server of a test's own, and what uses it. All of it is gone after the test. */
@@ -18,6 +19,14 @@ export async function server(options: NatsOptions = {}): Promise<Nats> {
   const nats = await startNats(options)
   onTestFinished(() => nats.stop())
   return nats
+}
+
+/** A server behind a wire that can be cut and that can hold everything back. */
+export async function wire() {
+  const { url, port } = await server()
+  const proxy = await startProxy({ port })
+  onTestFinished(() => proxy.stop())
+  return { direct: url, proxy, url: `nats://127.0.0.1:${proxy.port}` }
 }
 
 /** A data folder that outlives its server, so that another with other settings may take it over. */
