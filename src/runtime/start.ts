@@ -7,8 +7,8 @@ import { Engine } from '../tasks/engine.ts'
 import { emptied } from '../gateway/health.ts'
 import { ToolStation } from '../tools/station.ts'
 import type { App } from './app.ts'
-import { environment, type Environment } from './environment.ts'
-import { openSurely, type Waiting } from './opening.ts'
+import { environment, openBus, type Environment } from './environment.ts'
+import { startSurely, type Waiting } from './surely.ts'
 
 export const roles = ['agents', 'tools', 'models', 'gateway', 'triggers'] as const
 export type Role = (typeof roles)[number]
@@ -18,9 +18,9 @@ export interface StartOptions extends Partial<Environment> {
   only?: readonly Role[]
   /** `import.meta.url` of the module whose default export is the app: needed for blocking tools. */
   module?: string
-  /** Called once when the broker cannot be reached yet; it is waited for. */
+  /** Called once when the broker cannot be used yet; it is waited for. */
   onWaiting?(waiting: Waiting): void
-  /** Ends the waiting for the broker. */
+  /** Ends the waiting. */
   signal?: AbortSignal
 }
 
@@ -44,13 +44,30 @@ interface Station {
 const janitorMs = 10 * 60_000
 const maxLag = 1_000_000
 
-/** Starts an app in this process. Consumers are provisioned before anything from outside may publish. */
+type Settings = Environment & Pick<StartOptions, 'module'>
+
+/** Starts an app in this process; where the log is that of a broker, waits for it. */
 export async function start(app: App, options: StartOptions = {}): Promise<Running> {
   const settings = { ...environment(), ...options }
   const hosts = new Set<Role>(options.only ?? roles)
+  if (settings.bus === 'sqlite') return startNow(app, settings, hosts)
   const { signal, onWaiting } = options
   const port = hosts.has('gateway') ? settings.port : undefined
-  const bus = await openSurely({ ...settings, port, signal, onWaiting })
+  const attempt = (patienceMs: number, vacate: () => Promise<void>) =>
+    startNow(app, settings, hosts, patienceMs, vacate)
+  return startSurely(attempt, { port, signal, onWaiting })
+}
+
+/** Consumers are provisioned before anything from outside may publish. */
+async function startNow(
+  app: App,
+  settings: Settings,
+  hosts: ReadonlySet<Role>,
+  patienceMs?: number,
+  vacatePort?: () => Promise<void>,
+): Promise<Running> {
+  const { module } = settings
+  const bus = await openBus(settings, patienceMs)
   const started: { stop(): Promise<void> | void }[] = [{ stop: () => bus.driver.close() }]
   bus.driver.onEmptied?.(() => {
     process.emitWarning(emptied(new Date()))
@@ -84,12 +101,12 @@ export async function start(app: App, options: StartOptions = {}): Promise<Runni
         }),
       )
     }
-    if (hosts.has('tools'))
-      await run(new ToolStation({ bus, tools: app.tools, pauses, ...(options.module && { module: options.module }) }))
+    if (hosts.has('tools')) await run(new ToolStation({ bus, tools: app.tools, pauses, ...(module && { module }) }))
     if (hosts.has('models')) await run(new ModelStation({ bus, models: app.models, pauses }))
     if (hosts.has('agents')) started.push(startJanitor(bus, milliseconds(app.retention)))
     if (hosts.has('gateway')) {
       const { Gateway } = await import('../gateway/gateway.ts')
+      await vacatePort?.()
       const gateway = new Gateway({ bus, port: settings.port })
       addresses.push((await gateway.start()).url)
       started.push(gateway)

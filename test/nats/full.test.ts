@@ -8,13 +8,14 @@ import { expect, onTestFinished, test } from 'vitest'
 import { z } from 'zod'
 import { agent } from '../../src/agents/agent.ts'
 import type { Driver, Entry } from '../../src/bus/driver.ts'
+import type { Waiting } from '../../src/runtime/surely.ts'
 import { freePort } from '../../src/testing/ports.ts'
 import { until } from '../../src/testing/wait.ts'
 import { tool } from '../../src/tools/tool.ts'
 import { describeNatsServer } from '../lib/nats.ts'
 import { ended } from '../lib/world.ts'
 import { double, doubler } from './lib/apps.ts'
-import { dataFolder, entry, expectStored, isUp, open, server, worker } from './lib/broker.ts'
+import { dataFolder, entry, expectStored, healthOf, isUp, open, server, worker } from './lib/broker.ts'
 
 const text = 'x'.repeat(7_000)
 
@@ -103,6 +104,25 @@ describeNatsServer('a server without room', () => {
     await expectStored(running.bus.driver, [...acknowledged, ...cut.map(({ event }) => event.id)])
   })
 
+  test('is waited for by an app that starts, which says so on /health', async () => {
+    const { url } = await server(roomFor(await dataFolder(), 4_000_000))
+    const driver = await open(url)
+    await fill(driver)
+    const port = await freePort()
+    const told: Waiting[] = []
+    const starting = worker(url, [doubler, double], { port, onWaiting: found => told.push(found) })
+    await until(() => told.length === 1, { within: 10_000 })
+    expect(await healthOf(port)).toMatchObject({
+      status: 503,
+      body: { error: { code: 'E_LOG_UNAVAILABLE', message: expect.stringMatching(/insufficient|resources/) } },
+    })
+    await driver.janitor({ age: 0, maxLag: 0 })
+    const running = await starting
+    await isUp(running)
+    const { correlationid, id } = await running.bus.publish({ type: 'go', data: 3 })
+    expect(await ended(running, correlationid, id)).toMatchObject({ data: { output: 6 } })
+  })
+
   test('whose disk is full does not know whether it stored, loses nothing, and goes on when it is started again', async context => {
     const disk = tinyDisk()
     if (!disk) return context.skip('no file system can be mounted here')
@@ -165,11 +185,11 @@ function tinyDisk(): string | undefined {
   const folder = mkdtempSync(join(tmpdir(), 'tidings-disk-'))
   onTestFinished(() => rmSync(folder, { recursive: true }))
   try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=24m', 'tmpfs', folder], { stdio: 'ignore' })
+    execFileSync('/bin/mount', ['-t', 'tmpfs', '-o', 'size=24m', 'tmpfs', folder], { stdio: 'ignore' })
   } catch {
     return undefined
   }
-  onTestFinished(() => void execFileSync('umount', ['-l', folder]))
+  onTestFinished(() => void execFileSync('/bin/umount', ['-l', folder]))
   return folder
 }
 

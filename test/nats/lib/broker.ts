@@ -73,7 +73,7 @@ export function entry(draft: Partial<Draft> = {}) {
   return { event, json: JSON.stringify(event) }
 }
 
-export const idsOf = async (driver: Driver) => (await Array.fromAsync(driver.read({}))).map(({ event }) => event.id)
+const idsOf = async (driver: Driver) => (await Array.fromAsync(driver.read({}))).map(({ event }) => event.id)
 
 /** Each of these is on the log, and none is there twice. */
 export async function expectStored(driver: Driver, ids: readonly string[]): Promise<void> {
