@@ -97,9 +97,7 @@ export class Names {
 
   #subjectsOf({ types, targets }: Clause, shard: number | '*'): string[] {
     const places = targets?.map(token) ?? ['*']
-    // An agent is sent nine types and nothing else: one wildcard costs the server less than nine subjects.
-    const kinds = targets && types.length > 3 ? ['>'] : types
-    return places.flatMap(place => kinds.map(type => `${this.log}.e.${shard}.${place}.${type}`))
+    return places.flatMap(place => types.map(type => `${this.log}.e.${shard}.${place}.${type}`))
   }
 }
 
