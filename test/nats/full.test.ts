@@ -7,7 +7,8 @@ import { connect } from '@nats-io/transport-node'
 import { expect, onTestFinished, test } from 'vitest'
 import { z } from 'zod'
 import { agent } from '../../src/agents/agent.ts'
-import type { Driver, Entry } from '../../src/bus/driver.ts'
+import type { Delivery, Driver, Entry } from '../../src/bus/driver.ts'
+import { openNats } from '../../src/drivers/nats/index.ts'
 import type { Waiting } from '../../src/runtime/surely.ts'
 import { freePort } from '../../src/testing/ports.ts'
 import { until } from '../../src/testing/wait.ts'
@@ -209,6 +210,33 @@ describeNatsServer('a log that cannot be written just when a tool', () => {
     )
     await streams.update('log', { subjects: ['log.e.>', 'log.t.>', 'log.r.>', 'log.w.>'] })
     expect(await ended(running, correlationid, id, 20_000)).toMatchObject({ data: { output: 1 } })
+  })
+
+  test('asks to be tried later keeps it in hand until that can be written', async () => {
+    const { url } = await server()
+    const driver = await openNats({ url: `${url}/log?timeout=300`, shards: 4, leaseMs: 600 })
+    onTestFinished(() => driver.close())
+    const deliveries: Delivery[] = []
+    await driver.subscribe({
+      group: 'group',
+      mode: 'shared',
+      filter: [{ types: ['job.>'] }],
+      inFlight: 10,
+      from: 'beginning',
+      onDelivery: delivery => deliveries.push(delivery),
+    })
+    const { streams } = await jetstreamManager(await client(url))
+    await driver.publish([entry()])
+    await until(() => deliveries.length === 1)
+    await streams.update('log_state', { subjects: ['log.s.group.>'] })
+    const later = () => deliveries[0]!.settle({ kind: 'retry', after: 1, reason: 'busy' })
+    // Longer than the server waits for a sign of life.
+    for (const _ of [1, 2, 3, 4]) await expect(later()).rejects.toMatchObject({ code: 'E_LOG_UNAVAILABLE' })
+    expect(deliveries).toHaveLength(1)
+    await streams.update('log_state', { subjects: ['log.s.>'] })
+    await later()
+    await until(() => deliveries.length === 2)
+    expect(deliveries[1]!.attempt).toBe(2)
   })
 })
 

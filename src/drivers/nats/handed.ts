@@ -18,6 +18,7 @@ export interface Ties {
 export interface Hand {
   readonly group: string
   readonly ties: Ties
+  holds(handed: Handed): boolean
   /** Takes it out of the hand; false when it is not there any more. */
   drop(handed: Handed): boolean
 }
@@ -57,13 +58,14 @@ export class Handed implements Delivery {
 
   /** The settlement alone. */
   async conclude(outcome: Outcome): Promise<void> {
-    if (!this.#hand.drop(this)) return
+    if (!this.#hand.holds(this)) return
+    // While that cannot be written, it stays in hand: nobody else gets it, and it is set aside later.
     if (outcome.kind !== 'done') await this.#setAside(outcome)
-    this.acknowledge()
+    if (this.#hand.drop(this)) this.acknowledge()
   }
 
   acknowledge(): void {
-    this.#say('+ACK')
+    this.#hand.ties.link.mention(this.pulled.reply, '+ACK')
   }
 
   /** The server handed it out once more while it is in hand: the newest acknowledgement is the one that counts. */

@@ -68,8 +68,12 @@ export class Hands implements Hand {
     if (this.#unmatched.length === 1) void this.#lookCloser()
   }
 
+  holds(handed: Handed): boolean {
+    return this.#held.get(handed.pulled.seq) === handed
+  }
+
   drop(handed: Handed): boolean {
-    if (this.#held.get(handed.pulled.seq) !== handed) return false
+    if (!this.holds(handed)) return false
     this.#held.delete(handed.pulled.seq)
     this.lastReplies.set(consumerOf(handed.pulled.reply), handed.pulled.reply)
     while (this.#waiting.length > 0 && !this.#paused && this.#held.size < this.#subscription.inFlight)
