@@ -49,6 +49,11 @@ export class Bus {
     )
   }
 
+  /** False when the id of this draft was claimed before: what it announces may have been done already. */
+  claim(draft: Draft): Promise<boolean> {
+    return this.driver.claim(this.encode(createEvent(draft)))
+  }
+
   /** Validates and encodes; large data is put into a blob that is durable when this resolves. */
   async encodeAll(events: readonly CloudEvent[]): Promise<Entry[]> {
     const entries = events.map(event => this.encode(event))

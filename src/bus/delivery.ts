@@ -2,7 +2,6 @@ import { setTimeout } from 'node:timers/promises'
 import type { CloudEvent } from '../event.ts'
 import { textOf, TidingsError } from '../errors.ts'
 import type { Filter } from '../pattern.ts'
-import { cancelId, resultId } from './ids.ts'
 import type { Bus } from './bus.ts'
 import type { Consumer, Delivery, Entry, Outcome } from './driver.ts'
 
@@ -84,5 +83,5 @@ export async function isWanted(bus: Bus, { event, attempt, since }: Delivery): P
   const now = Date.now()
   if (event.deadline && Date.parse(event.deadline) <= now) return false
   if (attempt === 1 && now - since < freshMs) return true
-  return !(await bus.get(cancelId(event.id))) && !(await bus.get(resultId(event.id)))
+  return !(await bus.driver.isSettled(event.id))
 }

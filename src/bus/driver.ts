@@ -187,6 +187,16 @@ export interface Driver {
 
   /** `correlation`: that of the event, where it is known; brokers without an index of ids find it sooner by it. */
   get(id: string, correlation?: string): Promise<Stored | undefined>
+  /**
+   * Whether the answer to a call, or its withdrawal, is on the log. False may also mean that the broker cannot tell without
+   * a long search: whoever asks then does again what is harmless to do twice.
+   */
+  isSettled(call: string): Promise<boolean>
+  /**
+   * Publishes an event whose id says that something is about to be done which must not be done twice. False when that id
+   * was claimed before, however long ago.
+   */
+  claim(entry: Entry): Promise<boolean>
   read(query: Query): AsyncIterable<Stored>
   /** Position of the newest event, 0 for an empty log. */
   head(): Promise<Position>
@@ -203,7 +213,8 @@ export interface Driver {
 
   /** Small named documents outside the log (pauses, budgets). `expect` is the revision seen, 0 for none. */
   getDocument(key: string): Promise<{ revision: number; value: string } | undefined>
-  putDocument(key: string, value: string, expect: number): Promise<boolean>
+  /** The new revision; 0 when somebody else was faster. */
+  putDocument(key: string, value: string, expect: number): Promise<number>
 
   /** Signals are not kept: whoever listens now, in any process, hears them or does not. */
   signal(event: CloudEvent): void

@@ -115,7 +115,7 @@ export class ToolStation {
 
   /** Claimed before it starts: whoever finds the claim there does not know how the first start ended. */
   async #claim(event: CloudEvent): Promise<void> {
-    const claim = await this.#options.bus.publish({
+    const isFirst = await this.#options.bus.claim({
       id: claimId(event.id),
       type: 'tool.claimed',
       source: `/tools/${event.target}`,
@@ -125,7 +125,7 @@ export class ToolStation {
       hops: event.hops,
       data: null,
     })
-    if (claim.duplicate)
+    if (!isFirst)
       throw new TidingsError('E_TOOL_OUTCOME_UNKNOWN', `${event.target} was started before, and its end is not known`)
   }
 }

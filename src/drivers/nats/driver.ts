@@ -38,6 +38,9 @@ import { Signals } from './signals.ts'
 import type { StoredMessage } from './stream.ts'
 import { type TurnFaults, turnHeaders, Turns } from './turns.ts'
 
+/** Longer than any request is handed out again. */
+const claimKept = '2160h'
+
 export interface DriverSettings {
   readonly leaseMs: number
   readonly faults: TurnFaults
@@ -172,6 +175,21 @@ export class NatsDriver implements Driver {
     return this.#run(() => this.#lookup.get(id, correlation))
   }
 
+  isSettled(call: string) {
+    return this.#run(() => this.#lookup.isSettled(call))
+  }
+
+  /** The document is for ever, as far as a claim can matter; the event is for those who read the log. */
+  claim(entry: Entry): Promise<boolean> {
+    return this.#run(async () => {
+      const subject = this.#log.names.doc('claim', entry.event.id)
+      if (await this.#log.state.last(subject)) return false
+      // The event first: were the document there and the event refused, the call would count as started.
+      await this.#publisher.publish([entry])
+      return (await this.#log.state.putAfter(0, subject, '', { 'Nats-TTL': claimKept })) !== undefined
+    })
+  }
+
   async *read(query: Query): AsyncGenerator<Stored> {
     this.#open()
     if ('task' in query) yield* this.#lookup.task(query.task)
@@ -228,9 +246,7 @@ export class NatsDriver implements Driver {
   }
 
   putDocument(key: string, value: string, expect: number) {
-    return this.#run(
-      async () => (await this.#log.state.putAfter(expect, this.#log.names.doc('doc', key), value)) !== undefined,
-    )
+    return this.#run(async () => (await this.#log.state.putAfter(expect, this.#log.names.doc('doc', key), value)) ?? 0)
   }
 
   signal(event: CloudEvent): void {

@@ -44,6 +44,7 @@ interface Waiting {
 }
 
 const sweepMs = 250
+const mentionMs = 2
 /** An answer normally takes a millisecond; a request that got none by then is made again. */
 const answerMs = 5_000
 const minimum = [2, 12]
@@ -65,6 +66,8 @@ export class Link {
   /** The client has none while it is not connected. */
   #info: ServerInfo
   #next = 0
+  readonly #mentions: [subject: string, word: string][] = []
+  #flushing: NodeJS.Timeout | undefined
   #connected = true
   #recognised = true
   #problem: TidingsError | undefined
@@ -142,6 +145,7 @@ export class Link {
     headers?: MsgHdrs,
   ): void {
     if (this.#deaf) return fail(this.#deaf)
+    this.flush()
     const key = (this.#next++).toString(36)
     this.#waiting.set(key, { subject, reply, fail, until: Date.now() + this.#answerMs })
     try {
@@ -150,6 +154,20 @@ export class Link {
       this.#waiting.delete(key)
       fail(error as Error)
     }
+  }
+
+  /** Says something that nobody waits for: it goes out with what is sent next, since every write to the socket costs. */
+  mention(subject: string, word: string): void {
+    this.#mentions.push([subject, word])
+    this.#flushing ??= setTimeout(() => this.flush(), mentionMs)
+  }
+
+  /** Sends what was only mentioned. */
+  flush(): void {
+    clearTimeout(this.#flushing)
+    this.#flushing = undefined
+    if (this.#mentions.length === 0 || !this.#connected) return
+    for (const [subject, word] of this.#mentions.splice(0)) this.nc.publish(subject, word)
   }
 
   /** A request to the API of JetStream, whose answer is JSON. @throws Refused, Unanswered */
@@ -212,6 +230,7 @@ export class Link {
   }
 
   async close(): Promise<void> {
+    this.flush()
     this.#closed = true
     clearInterval(this.#sweep)
     this.#wakeUp?.resolve()

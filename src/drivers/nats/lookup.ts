@@ -1,14 +1,15 @@
 import type { Stored } from '../../bus/driver.ts'
-import { correlationOf, isCorrelation, isReservedId, parseId } from '../../bus/ids.ts'
+import { cancelId, correlationOf, isCorrelation, isReservedId, parseId, resultId } from '../../bus/ids.ts'
 import type { CloudEvent } from '../../event.ts'
 import type { Names } from './names.ts'
 import type { Log } from './provision.ts'
 import { mintedAt } from './seals.ts'
-import type { StoredMessage } from './stream.ts'
-import { decodeId, encodeId, type Turns } from './turns.ts'
-import { msgId } from './stream.ts'
+import { msgId, type StoredMessage } from './stream.ts'
+import { decodeId, encodeId, turnHeaders, type Lines, type Turns } from './turns.ts'
 
 const clockSkewMs = 60_000
+const noCorrelation = '00000000-0000-0000-0000-000000000000'
+const placesKept = 1_024
 
 /**
  * Finds events by id, task and correlation without an index of ids: JetStream has one of subjects only, in memory, and an
@@ -18,6 +19,8 @@ const clockSkewMs = 60_000
 export class Lookup {
   readonly #log: Log
   readonly #turns: Turns
+  /** Of tasks that were looked through: a turn, and where it lies, from which a later one is found soon. */
+  readonly #places = new Map<string, { version: number; seq: number }>()
 
   constructor(log: Log, turns: Turns) {
     this.#log = log
@@ -25,14 +28,35 @@ export class Lookup {
   }
 
   async get(id: string, correlation?: string): Promise<Stored | undefined> {
+    const derived = parseId(id)
+    if (derived && derived.ordinal === undefined) return this.#turn(derived.task, derived.version)
     const recent = await this.#recent(id, correlation)
     if (recent) return recent
+    const inJournal = derived && (await this.#inJournal(id, derived.task, derived.version))
+    if (inJournal) return inJournal
     const minted = isReservedId(id) ? id.slice(0, 36) : correlation
-    const derived = parseId(id)
-    if (derived && derived.ordinal === undefined && derived.suffix === undefined) return this.#turn(derived.task, id)
     for await (const stored of minted ? this.#shardOf(minted) : this.#log.events.scan(since(id)))
       if (decodeId(stored.header(msgId)) === id) return this.#stored(stored)
     return undefined
+  }
+
+  /** Asks the server for recent ids, and the journal of the task that made the call; the log is not searched. */
+  async isSettled(call: string): Promise<boolean> {
+    const ids = [resultId(call), cancelId(call)]
+    const recent = await Promise.all(ids.map(id => this.#log.events.find(this.#place(call), encodeId(id))))
+    if (recent.some(seq => seq !== undefined)) return true
+    const made = parseId(call)
+    if (!made) return false
+    const newest = await this.#log.events.last(this.#log.names.turn(made.task))
+    if (!newest || Number(newest.header(turnHeaders.version)) <= made.version) return false
+    if (newest.header(turnHeaders.end)) return true
+    for await (const { lines } of this.#journal(made.task, made.version + 1))
+      if (
+        inputsOf(lines).some(input => input.call === call) ||
+        lines.events.some(({ event }) => ids.includes(event.id))
+      )
+        return true
+    return false
   }
 
   /** What a correlation left on the log, in order. */
@@ -55,20 +79,55 @@ export class Lookup {
     }
   }
 
-  async #recent(id: string, correlation = id.slice(0, 36)): Promise<Stored | undefined> {
-    const place = isCorrelation(correlation) ? correlation : '00000000-0000-0000-0000-000000000000'
-    const subject = this.#log.names.event({ correlationid: place, type: 'lookup' })
-    const seq = await this.#log.events.find(subject, encodeId(id))
+  /** By the ids that the server knows. */
+  async #recent(id: string, correlation?: string): Promise<Stored | undefined> {
+    const seq = await this.#log.events.find(this.#place(correlation ?? id), encodeId(id))
     const stored = seq === undefined ? undefined : await this.#log.events.at(seq)
     return stored && this.#stored(stored)
   }
 
-  async #turn(task: string, id: string): Promise<Stored | undefined> {
-    for await (const stored of this.#log.events.scan({ subject: this.#log.names.turn(task) })) {
-      const found = this.#stored(stored)
-      if (found?.event.id === id) return found
+  /** Some subject of the log: what is asked for is never stored there. */
+  #place(id: string): string {
+    const correlation = id.slice(0, 36)
+    return this.#log.names.event({
+      correlationid: isCorrelation(correlation) ? correlation : noCorrelation,
+      type: 'lookup',
+    })
+  }
+
+  async #turn(task: string, version: number): Promise<Stored | undefined> {
+    for await (const { stored, lines } of this.#journal(task, version))
+      return Number(stored.header(turnHeaders.version)) === version
+        ? { position: stored.seq, event: lines.turn }
+        : undefined
+    return undefined
+  }
+
+  /** What a turn emitted, or a later one took in. The position is that of the turn where the event's own is not known. */
+  async #inJournal(id: string, task: string, version: number): Promise<Stored | undefined> {
+    for await (const { stored, lines } of this.#journal(task, version)) {
+      const event =
+        lines.events.find(each => each.event.id === id)?.event ?? inputsOf(lines).find(each => each.id === id)
+      if (event) return { position: stored.seq, event }
     }
     return undefined
+  }
+
+  /** The turns of a task from a version on. */
+  async *#journal(task: string, version: number): AsyncGenerator<{ stored: StoredMessage; lines: Lines }> {
+    const known = this.#places.get(task)
+    const from = known && known.version <= version ? known.seq : 1
+    for await (const stored of this.#log.events.scan({ subject: this.#log.names.turn(task), from, page: 4 })) {
+      const at = Number(stored.header(turnHeaders.version))
+      if (at <= version) this.#remember(task, at, stored.seq)
+      if (at >= version) yield { stored, lines: await this.#turns.read(stored) }
+    }
+  }
+
+  #remember(task: string, version: number, seq: number): void {
+    this.#places.delete(task)
+    this.#places.set(task, { version, seq })
+    if (this.#places.size > placesKept) this.#places.delete(this.#places.keys().next().value!)
   }
 
   #shardOf(correlation: string) {
@@ -81,6 +140,8 @@ export class Lookup {
     return event && { position: stored.seq, event }
   }
 }
+
+const inputsOf = ({ turn }: Lines) => (turn.data as { inputs?: readonly CloudEvent[] } | null)?.inputs ?? []
 
 /** The event that a message holds; undefined for what is no event of the log. */
 export function eventIn({ log }: Names, subject: string, text: () => string): CloudEvent | undefined {

@@ -106,7 +106,7 @@ export class Turns {
     let snapshot: Journal['snapshot']
     let last: Lines | undefined
     for (const stored of messages) {
-      last = await this.#read(stored)
+      last = await this.read(stored)
       if (last.snapshot !== undefined && stored.seq === head.snapshotAt)
         snapshot = { version: Number(stored.header(turnHeaders.version)), state: last.snapshot }
       else records.push(last.turn, ...last.events.map(({ event }) => event))
@@ -116,15 +116,10 @@ export class Turns {
     return { ...(snapshot && { snapshot }), records, newest }
   }
 
-  /** The lines of every turn of a task that is still on the log. */
-  async *history(task: string): AsyncGenerator<Lines> {
-    for await (const stored of this.#log.events.scan({ subject: this.#log.names.turn(task) })) yield this.#read(stored)
-  }
-
   /** Sees to it that the events of a turn are on the log. They lie right behind it, or its writer did not come that far. */
   async complete(stored: StoredMessage, known?: Lines): Promise<void> {
     if (Number(stored.header(turnHeaders.events)) === 0 || this.#faults.dropRepair) return
-    const { turn, events } = known ?? (await this.#read(stored))
+    const { turn, events } = known ?? (await this.read(stored))
     const missing = new Map(events.map(entry => [entry.event.id, entry]))
     const shard = this.#log.names.shardOf(turn.correlationid)
     const behind = { subject: `${this.#log.names.log}.e.${shard}.>`, from: stored.seq, page: 16 }
@@ -224,7 +219,8 @@ export class Turns {
     }
   }
 
-  async #read(stored: StoredMessage): Promise<Lines> {
+  /** The lines of a turn. */
+  async read(stored: StoredMessage): Promise<Lines> {
     const ref = stored.header(turnHeaders.body)
     const bytes = ref ? await this.#blobs.get(blobTenant, ref) : undefined
     const lines = (bytes ? Buffer.from(bytes).toString() : stored.text()).split('\n')

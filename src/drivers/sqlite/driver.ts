@@ -11,6 +11,7 @@ import type {
   Retention,
   Subscription,
 } from '../../bus/driver.ts'
+import { cancelId, resultId } from '../../bus/ids.ts'
 import { TidingsError } from '../../errors.ts'
 import type { CloudEvent } from '../../event.ts'
 import type { Filter } from '../../pattern.ts'
@@ -91,6 +92,16 @@ export class SqliteDriver implements Driver {
     return this.#open().get(id)
   }
 
+  async isSettled(call: string) {
+    const reader = this.#open()
+    return reader.has(cancelId(call)) || reader.has(resultId(call))
+  }
+
+  async claim(entry: Entry): Promise<boolean> {
+    const [claimed] = await this.publish([entry])
+    return !claimed!.duplicate
+  }
+
   async *read(query: Query) {
     yield* this.#open().read(query)
   }
@@ -125,8 +136,8 @@ export class SqliteDriver implements Driver {
     return this.#open().document(key)
   }
 
-  async putDocument(key: string, value: string, expect: number): Promise<boolean> {
-    return (await this.#line.submit(['document', key, value, expect])) as boolean
+  async putDocument(key: string, value: string, expect: number): Promise<number> {
+    return (await this.#line.submit(['document', key, value, expect])) ? expect + 1 : 0
   }
 
   signal(event: CloudEvent): void {

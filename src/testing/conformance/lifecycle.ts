@@ -18,6 +18,8 @@ const operations: Record<string, (driver: Driver) => unknown> = {
     }),
   arm: driver => driver.arm('tasks', newTask(), Date.now()),
   get: driver => driver.get('id'),
+  isSettled: driver => driver.isSettled('id'),
+  claim: driver => driver.claim(entry()),
   read: driver => collect(driver.read({})),
   follow: driver => collect(driver.follow(0, undefined, new AbortController().signal)),
   head: driver => driver.head(),

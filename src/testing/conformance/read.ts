@@ -4,8 +4,8 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import { expect } from 'vitest'
-import type { Driver, Stored } from '../../bus/driver.ts'
-import { resultId } from '../../bus/ids.ts'
+import type { Driver, Entry, Stored } from '../../bus/driver.ts'
+import { cancelId, resultId } from '../../bus/ids.ts'
 import { compileFilter, type Filter } from '../../pattern.ts'
 import { collect, until } from '../wait.ts'
 import { emitted, entries, entry, ids, input, newTask, positions, turn } from './entries.ts'
@@ -144,6 +144,27 @@ export const read: Cases = {
     await driver.publish([answer])
     expect((await driver.get(answer.event.id))?.event).toEqual(answer.event)
     expect((await driver.journal(task)).records.map(r => r.id)).not.toContain(answer.event.id)
+  },
+
+  'a call is settled when its answer or its withdrawal is on the log': async world => {
+    const [driver, other] = [await world.open(), await world.open()]
+    const task = newTask()
+    const [answered, withdrawn, open] = upTo(3).map(n => emitted(task, 1, n, { type: 'tool.invoke' })) as [
+      Entry,
+      Entry,
+      Entry,
+    ]
+    await driver.commit(turn(task, 0, { events: [answered, withdrawn, open] }))
+    for (const call of [answered, withdrawn, open]) expect(await other.isSettled(call.event.id)).toBe(false)
+    const { correlationid } = answered.event
+    await other.publish([entry({ id: resultId(answered.event.id), type: 'tool.result', correlationid })])
+    const cancelled = entry({ id: cancelId(withdrawn.event.id), type: 'call.cancelled', correlationid })
+    await driver.commit(turn(task, 1, { events: [cancelled] }))
+    for (const member of [driver, other]) {
+      expect(await member.isSettled(answered.event.id)).toBe(true)
+      expect(await member.isSettled(withdrawn.event.id)).toBe(true)
+      expect(await member.isSettled(open.event.id)).toBe(false)
+    }
   },
 
   'a follower gets what is there after its position and then what comes, by whomever, until it is told to stop':
