@@ -7,162 +7,164 @@ import { tool, type Tool, type ToolOptions } from '../src/tools/tool.ts'
 import { Pauses } from '../src/bus/pauses.ts'
 import { openBus } from '../src/runtime/environment.ts'
 import { ToolStation } from '../src/tools/station.ts'
-import { ask, ended, eventsOf, typesOf, world } from './lib/world.ts'
+import { ask, ended, eventsOf, typesOf, onEveryBus } from './lib/world.ts'
 import blocking from './lib/blocking-app.ts'
 
-/** What an agent gets that calls this tool once. */
-async function answerOf(options: Partial<ToolOptions<unknown, unknown>>, input: unknown = {}): Promise<unknown> {
-  const subject = tool('subject', { description: 'Is tested.', input: z.any(), run: () => null, ...options }) as Tool
-  const caller = agent('caller', {
-    on: 'go',
-    run: ctx => ctx.call(subject, input).catch((error: CallError) => error.code),
-  })
-  const worker = await (await world()).worker({ use: [caller, subject] })
-  const { data } = await worker.bus.resolve(await ask(worker, { type: 'go', data: null }))
-  return (data as { output: unknown }).output
-}
-
-describe('a tool answers with a typed failure when', () => {
-  it('its input does not fit', async () =>
-    expect(await answerOf({ input: z.object({ q: z.string() }) }, { q: 1 })).toBe('E_TOOL_INPUT'))
-  it('its output does not fit', async () =>
-    expect(await answerOf({ output: z.string(), run: () => 1 })).toBe('E_TOOL_OUTPUT'))
-  it('it throws', async () => expect(await answerOf({ run: () => { throw new Error('no') } })).toBe('E_TOOL_THREW')) // biome-ignore format: short
-  it('it outlasts its timeout', async () =>
-    expect(await answerOf({ timeout: 50, run: () => new Promise(() => {}) })).toBe('E_TOOL_TIMEOUT'))
-  it('its answer is larger than the bus accepts', async () =>
-    expect(await answerOf({ run: () => 'x'.repeat(5 * 1024 * 1024) })).toBe('E_EVENT_TOO_LARGE'))
-})
-
-describe('a tool', () => {
-  it('is tried again as often as it says', async () => {
-    let runs = 0
-    const flaky = { attempts: 3, run: () => { if (++runs < 3) throw new Error('busy'); return runs } } // biome-ignore format: short
-    expect(await answerOf(flaky)).toBe(3)
-  })
-
-  it('answers with large data through a blob', async () =>
-    expect(await answerOf({ run: () => 'x'.repeat(100_000) })).toHaveLength(100_000))
-
-  it('never runs more often at once than its limit, over all workers', async () => {
-    const log = await world()
-    let running = 0
-    let most = 0
-    const narrow = tool('narrow', {
-      description: '',
-      input: z.any(),
-      limit: 2,
-      run: async () => {
-        most = Math.max(most, ++running)
-        await new Promise(resolve => setTimeout(resolve, 20))
-        running--
-      },
-    })
+onEveryBus(world => {
+  /** What an agent gets that calls this tool once. */
+  async function answerOf(options: Partial<ToolOptions<unknown, unknown>>, input: unknown = {}): Promise<unknown> {
+    const subject = tool('subject', { description: 'Is tested.', input: z.any(), run: () => null, ...options }) as Tool
     const caller = agent('caller', {
       on: 'go',
-      run: ctx => ctx.all(Array.from({ length: 20 }, () => branch => branch.call(narrow, null))),
+      run: ctx => ctx.call(subject, input).catch((error: CallError) => error.code),
     })
-    const worker = await log.worker({ use: [caller, narrow] })
-    await log.worker({ use: [narrow] }, { only: ['tools'] })
-    expect((await ask(worker, { type: 'go', data: null })).type).toBe('agent.task.completed')
-    expect(most).toBe(2)
+    const worker = await (await world()).worker({ use: [caller, subject] })
+    const { data } = await worker.bus.resolve(await ask(worker, { type: 'go', data: null }))
+    return (data as { output: unknown }).output
+  }
+
+  describe('a tool answers with a typed failure when', () => {
+    it('its input does not fit', async () =>
+      expect(await answerOf({ input: z.object({ q: z.string() }) }, { q: 1 })).toBe('E_TOOL_INPUT'))
+    it('its output does not fit', async () =>
+      expect(await answerOf({ output: z.string(), run: () => 1 })).toBe('E_TOOL_OUTPUT'))
+    it('it throws', async () => expect(await answerOf({ run: () => { throw new Error('no') } })).toBe('E_TOOL_THREW')) // biome-ignore format: short
+    it('it outlasts its timeout', async () =>
+      expect(await answerOf({ timeout: 50, run: () => new Promise(() => {}) })).toBe('E_TOOL_TIMEOUT'))
+    it('its answer is larger than the bus accepts', async () =>
+      expect(await answerOf({ run: () => 'x'.repeat(5 * 1024 * 1024) })).toBe('E_EVENT_TOO_LARGE'))
   })
 
-  it('keeps to its rate', async () => {
-    const log = await world()
-    const starts: number[] = []
-    const slow = tool('slow', {
-      description: '',
-      input: z.any(),
-      rate: { count: 2, per: '1s' },
-      run: () => void starts.push(performance.now()),
+  describe('a tool', () => {
+    it('is tried again as often as it says', async () => {
+      let runs = 0
+      const flaky = { attempts: 3, run: () => { if (++runs < 3) throw new Error('busy'); return runs } } // biome-ignore format: short
+      expect(await answerOf(flaky)).toBe(3)
     })
-    const caller = agent('caller', {
-      on: 'go',
-      run: ctx => ctx.all([1, 2, 3].map(n => branch => branch.call(slow, n))),
-    })
-    await ask(await log.worker({ use: [caller, slow] }), { type: 'go', data: null })
-    expect(starts[2]! - starts[0]!).toBeGreaterThan(500)
-  })
 
-  it('that may start at most once answers "unknown" when its first start has no end', async () => {
-    const log = await world()
-    let runs = 0
-    const charge = tool('charge', { description: '', input: z.any(), atMostOnce: true, run: () => ++runs })
-    const caller = agent('caller', {
-      on: 'go',
-      run: ctx => ctx.call(charge, null).catch((error: CallError) => error.code),
-    })
-    const agents = await log.worker({ use: [caller] }, { only: ['agents'] })
-    const { correlationid } = await agents.bus.publish({ type: 'go', data: null })
-    const invoke = await until(async () =>
-      (await eventsOf(agents, correlationid)).find(event => event.type === 'tool.invoke'),
-    )
-    // As a worker leaves it that died right after its claim.
-    await agents.bus.publish({
-      id: `${invoke.id}:claim`,
-      type: 'tool.claimed',
-      correlationid,
-      causationid: invoke.id,
-      data: null,
-    })
-    await log.worker({ use: [charge] }, { only: ['tools'] })
-    const completed = await until(async () =>
-      (await eventsOf(agents, correlationid)).find(event => event.type === 'agent.task.completed'),
-    )
-    expect(completed.data).toMatchObject({ output: 'E_TOOL_OUTCOME_UNKNOWN' })
-    expect(runs).toBe(0)
-  })
+    it('answers with large data through a blob', async () =>
+      expect(await answerOf({ run: () => 'x'.repeat(100_000) })).toHaveLength(100_000))
 
-  it('that takes its worker down each time is given up, and the agent is told', async () => {
-    const log = await world()
-    let starts = 0
-    const deadly = tool('deadly', { description: '', input: z.any(), run: () => new Promise(() => starts++) })
-    const caller = agent('caller', {
-      on: 'go',
-      run: ctx => ctx.call(deadly, null).catch((error: CallError) => error.code),
+    it('never runs more often at once than its limit, over all workers', async () => {
+      const log = await world()
+      let running = 0
+      let most = 0
+      const narrow = tool('narrow', {
+        description: '',
+        input: z.any(),
+        limit: 2,
+        run: async () => {
+          most = Math.max(most, ++running)
+          await new Promise(resolve => setTimeout(resolve, 20))
+          running--
+        },
+      })
+      const caller = agent('caller', {
+        on: 'go',
+        run: ctx => ctx.all(Array.from({ length: 20 }, () => branch => branch.call(narrow, null))),
+      })
+      const worker = await log.worker({ use: [caller, narrow] })
+      await log.worker({ use: [narrow] }, { only: ['tools'] })
+      expect((await ask(worker, { type: 'go', data: null })).type).toBe('agent.task.completed')
+      expect(most).toBe(2)
     })
-    const agents = await log.worker({ use: [caller] }, { only: ['agents'] })
-    const { correlationid, id } = await agents.bus.publish({ type: 'go', data: null })
-    const answered = async () => (await eventsOf(agents, correlationid)).some(event => event.type === 'tool.failed')
-    while (!(await answered())) {
-      const before = starts
-      const bus = await openBus({ bus: 'sqlite', home: log.home })
-      await new ToolStation({ bus, tools: [deadly], pauses: new Pauses(bus) }).start()
-      await until(async () => starts > before || (await answered()))
-      // As a crash leaves it: what is in hand is never settled.
-      await bus.driver.close()
-    }
-    expect((await ended(agents, correlationid, id)).data).toMatchObject({ output: 'E_WORKER_LOST' })
-    expect(starts).toBe(6)
-  })
 
-  it('says how far it is, by signals that are not kept', async () => {
-    const log = await world()
-    const chatty = tool('chatty', {
-      description: '',
-      input: z.any(),
-      run: (_input, { progress }) => progress({ percent: 50 }),
+    it('keeps to its rate', async () => {
+      const log = await world()
+      const starts: number[] = []
+      const slow = tool('slow', {
+        description: '',
+        input: z.any(),
+        rate: { count: 2, per: '1s' },
+        run: () => void starts.push(performance.now()),
+      })
+      const caller = agent('caller', {
+        on: 'go',
+        run: ctx => ctx.all([1, 2, 3].map(n => branch => branch.call(slow, n))),
+      })
+      await ask(await log.worker({ use: [caller, slow] }), { type: 'go', data: null })
+      expect(starts[2]! - starts[0]!).toBeGreaterThan(500)
     })
-    const caller = agent('caller', { on: 'go', run: ctx => ctx.call(chatty, null) })
-    const worker = await log.worker({ use: [caller, chatty] })
-    const heard: unknown[] = []
-    worker.bus.onSignal([{ types: ['tool.progress'] }], event => heard.push(event.data))
-    const done = await ask(worker, { type: 'go', data: null })
-    await until(() => heard.length === 1)
-    expect(typesOf(await eventsOf(worker, done.correlationid))).not.toContain('tool.progress')
-  })
 
-  it('that blocks runs in a thread of its own, and its worker goes on meanwhile', async () => {
-    const log = await world()
-    const worker = await log.worker(
-      { use: blocking.use },
-      { module: new URL('./lib/blocking-app.ts', import.meta.url).href },
-    )
-    let ticks = 0
-    const ticking = setInterval(() => ticks++, 5)
-    expect((await ask(worker, { type: 'go', data: null })).data).toMatchObject({ output: 'blocked' })
-    clearInterval(ticking)
-    expect(ticks).toBeGreaterThan(10)
+    it('that may start at most once answers "unknown" when its first start has no end', async () => {
+      const log = await world()
+      let runs = 0
+      const charge = tool('charge', { description: '', input: z.any(), atMostOnce: true, run: () => ++runs })
+      const caller = agent('caller', {
+        on: 'go',
+        run: ctx => ctx.call(charge, null).catch((error: CallError) => error.code),
+      })
+      const agents = await log.worker({ use: [caller] }, { only: ['agents'] })
+      const { correlationid } = await agents.bus.publish({ type: 'go', data: null })
+      const invoke = await until(async () =>
+        (await eventsOf(agents, correlationid)).find(event => event.type === 'tool.invoke'),
+      )
+      // As a worker leaves it that died right after its claim.
+      await agents.bus.claim({
+        id: `${invoke.id}:claim`,
+        type: 'tool.claimed',
+        correlationid,
+        causationid: invoke.id,
+        data: null,
+      })
+      await log.worker({ use: [charge] }, { only: ['tools'] })
+      const completed = await until(async () =>
+        (await eventsOf(agents, correlationid)).find(event => event.type === 'agent.task.completed'),
+      )
+      expect(completed.data).toMatchObject({ output: 'E_TOOL_OUTCOME_UNKNOWN' })
+      expect(runs).toBe(0)
+    })
+
+    it('that takes its worker down each time is given up, and the agent is told', async () => {
+      const log = await world()
+      let starts = 0
+      const deadly = tool('deadly', { description: '', input: z.any(), run: () => new Promise(() => starts++) })
+      const caller = agent('caller', {
+        on: 'go',
+        run: ctx => ctx.call(deadly, null).catch((error: CallError) => error.code),
+      })
+      const agents = await log.worker({ use: [caller] }, { only: ['agents'] })
+      const { correlationid, id } = await agents.bus.publish({ type: 'go', data: null })
+      const answered = async () => (await eventsOf(agents, correlationid)).some(event => event.type === 'tool.failed')
+      while (!(await answered())) {
+        const before = starts
+        const bus = await openBus(log.place)
+        await new ToolStation({ bus, tools: [deadly], pauses: new Pauses(bus) }).start()
+        await until(async () => starts > before || (await answered()))
+        // As a crash leaves it: what is in hand is never settled.
+        await bus.driver.close()
+      }
+      expect((await ended(agents, correlationid, id)).data).toMatchObject({ output: 'E_WORKER_LOST' })
+      expect(starts).toBe(6)
+    })
+
+    it('says how far it is, by signals that are not kept', async () => {
+      const log = await world()
+      const chatty = tool('chatty', {
+        description: '',
+        input: z.any(),
+        run: (_input, { progress }) => progress({ percent: 50 }),
+      })
+      const caller = agent('caller', { on: 'go', run: ctx => ctx.call(chatty, null) })
+      const worker = await log.worker({ use: [caller, chatty] })
+      const heard: unknown[] = []
+      worker.bus.onSignal([{ types: ['tool.progress'] }], event => heard.push(event.data))
+      const done = await ask(worker, { type: 'go', data: null })
+      await until(() => heard.length === 1)
+      expect(typesOf(await eventsOf(worker, done.correlationid))).not.toContain('tool.progress')
+    })
+
+    it('that blocks runs in a thread of its own, and its worker goes on meanwhile', async () => {
+      const log = await world()
+      const worker = await log.worker(
+        { use: blocking.use },
+        { module: new URL('./lib/blocking-app.ts', import.meta.url).href },
+      )
+      let ticks = 0
+      const ticking = setInterval(() => ticks++, 5)
+      expect((await ask(worker, { type: 'go', data: null })).data).toMatchObject({ output: 'blocked' })
+      clearInterval(ticking)
+      expect(ticks).toBeGreaterThan(10)
+    })
   })
 })

@@ -1,25 +1,28 @@
+import { randomUUID } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { onTestFinished } from 'vitest'
+import { describe, onTestFinished } from 'vitest'
 import type { CloudEvent, Draft } from '../../src/event.ts'
 import { app, type AppOptions } from '../../src/runtime/app.ts'
 import { start, type Running, type StartOptions } from '../../src/runtime/start.ts'
 import { until } from '../../src/testing/wait.ts'
+import { describeNats, natsUrl } from './nats.ts'
 
-/** One log in a temporary folder, and the workers on it. All of it is gone after the test. */
+/** One log, and the workers on it. All of it is gone after the test. */
 export class World {
-  readonly home: string
+  /** Where a worker finds the log. */
+  readonly place: { readonly home: string; readonly bus: string }
   readonly #running: Running[] = []
 
-  constructor(home: string) {
-    this.home = home
+  constructor(home: string, bus: string) {
+    this.place = { home, bus }
   }
 
   /** Another worker on the same log: agents, tools and models, nothing that listens on a port. */
   async worker(options: AppOptions, more: StartOptions = {}): Promise<Running> {
     const running = await start(app({ name: 'test', ...options }), {
-      home: this.home,
+      ...this.place,
       only: ['agents', 'tools', 'models'],
       ...more,
     })
@@ -32,11 +35,17 @@ export class World {
   }
 }
 
-export async function world(): Promise<World> {
-  const created = new World(await mkdtemp(join(tmpdir(), 'tidings-test-')))
+/** Runs the same tests on an embedded log and on a NATS server. `world` makes a log for the test that calls it. */
+export function onEveryBus(body: (world: () => Promise<World>) => void): void {
+  describe('on sqlite', () => body(() => world('sqlite')))
+  describeNats('on nats', () => body(() => world(`${natsUrl()}/world-${randomUUID()}`)))
+}
+
+async function world(bus: string): Promise<World> {
+  const created = new World(await mkdtemp(join(tmpdir(), 'tidings-test-')), bus)
   onTestFinished(async () => {
     await created.stop()
-    await rm(created.home, { recursive: true, force: true })
+    await rm(created.place.home, { recursive: true, force: true })
   })
   return created
 }

@@ -67,7 +67,7 @@ export class Puller {
   /** What was asked for before is void: its answers go to an inbox that nobody listens to any more. */
   restart(): void {
     if (this.#stopped) return
-    this.#subscription?.unsubscribe()
+    this.#leave()
     this.#inbox = this.#newInbox()
     this.#subscription = this.#link.subscribe(this.#inbox, message => this.#receive(message))
     this.#asked = 0
@@ -82,16 +82,27 @@ export class Puller {
     else this.restart()
   }
 
-  /** No message comes after this, but for those under way, which the server hands out again. */
+  /** What was asked for comes to nobody any more; what is under way is given back. */
   stop(): void {
     this.#stopped = true
     clearTimeout(this.#again)
-    this.#subscription?.unsubscribe()
+    this.#leave()
+  }
+
+  /** The server drops requests that nobody listens to; what it sent before it knew that is still taken in. */
+  #leave(): void {
+    const left = this.#subscription
+    this.#subscription = undefined
+    if (left && !left.isClosed()) left.drain().catch(() => {})
   }
 
   #receive(message: Msg): void {
     this.#heard = Date.now()
     const status = message.data.length === 0 ? statusOf(message) : 0
+    if (this.#stopped) {
+      if (status === 0 && message.reply) this.#link.nc.publish(message.reply, '-NAK')
+      return
+    }
     if (status !== 0) return this.#told(status, message)
     this.#asked = Math.max(0, this.#asked - 1)
     this.#listener.onMessage(pulled(message))

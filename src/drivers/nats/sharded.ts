@@ -91,19 +91,19 @@ export class ShardedConsumer implements LocalConsumer {
   }
 
   pause(): void {
+    for (const shard of this.#owned.keys()) this.#stopPulling(shard)
     this.hands.pause()
   }
 
   async close(): Promise<void> {
     if (this.#isClosed) return
     this.#isClosed = true
-    this.hands.pause()
+    this.pause()
     this.#closed(this)
     await this.#looking?.catch(() => {})
     this.#wakes.close()
     if (this.#ties.link.isConnected) this.#changes.unsubscribe()
     const mine = [...this.#owned.keys()]
-    for (const shard of mine) this.#stopPulling(shard)
     this.hands.giveBack()
     try {
       // Where the log is away the lease ends by itself.

@@ -42,14 +42,14 @@ export class SharedConsumer implements LocalConsumer {
   }
 
   pause(): void {
+    this.#puller.stop()
     this.hands.pause()
   }
 
   async close(): Promise<void> {
     if (this.#isClosed) return
     this.#isClosed = true
-    this.#puller.stop()
-    this.hands.pause()
+    this.pause()
     this.hands.giveBack()
     this.#closed(this)
   }
