@@ -12,7 +12,7 @@ from nats.errors import TimeoutError as Unanswered
 from nats.js.api import ConsumerConfig
 from nats.js.errors import APIError, NoStreamResponseError, NotFoundError
 
-INLINE, CHUNK = 8 * 1024, 512 * 1024
+INLINE = 8 * 1024
 ACK_WAIT = 10
 
 
@@ -84,15 +84,20 @@ class Log:
         """The data of an event, wherever it lies."""
         if "dataref" not in event:
             return event.get("data")
-        place = f"{self.name}.b.{token(event['tenant'])}.{event['dataref'].removeprefix('sha256-')}"
+        digest = event["dataref"].removeprefix("sha256-")
+        place = f"{self.name}.b.{token(event['tenant'])}.{digest}"
         chunks = [await self.js.get_last_msg(f"{self.name}_blobs", f"{place}.0")]
         for i in range(1, int(chunks[0].headers["Tidings-Chunks"])):
             chunks.append(await self.js.get_last_msg(f"{self.name}_blobs", f"{place}.{i}"))
-        return json.loads(b"".join(chunk.data for chunk in chunks))
+        data = b"".join(chunk.data for chunk in chunks)
+        if hashlib.sha256(data).hexdigest() != digest:
+            raise ValueError(f"{event['dataref']} is not whole")
+        return json.loads(data)
 
     async def put_blob(self, tenant, data):
         digest = hashlib.sha256(data).hexdigest()
-        chunks = [data[i : i + CHUNK] for i in range(0, len(data), CHUNK)]
+        size = min(512 * 1024, self.nc.max_payload // 2)
+        chunks = [data[i : i + size] for i in range(0, len(data), size)]
         # The first one last: with it the blob is whole.
         for i, chunk in reversed(list(enumerate(chunks))):
             subject = f"{self.name}.b.{token(tenant)}.{digest}.{i}"

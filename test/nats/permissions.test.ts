@@ -5,6 +5,7 @@ import { expect, it, onTestFinished } from 'vitest'
 import first from '../../examples/first/app.ts'
 import { describePython, pythonWorker } from '../../examples/python-consumer/python.ts'
 import { agent, app, smtp, type App, type Role, type Running, start } from '../../src/index.ts'
+import { createEvent } from '../../src/event.ts'
 import { startNatsCluster } from '../../src/testing/nats/cluster.ts'
 import { startNats, type Nats } from '../../src/testing/nats/start.ts'
 import { freePort } from '../../src/testing/ports.ts'
@@ -225,7 +226,8 @@ describeNatsServer('roles with the permissions of the template', () => {
       'timer.fired',
     ])
       expect([type, await told(nc, `tidings.e.0.desk.${type}`)]).toEqual([type, 'denied'])
-    expect(await told(nc, 'tidings.e.0.-.order.placed', '{}')).toContain('"seq"')
+    const placed = JSON.stringify(createEvent({ type: 'order.placed', data: 1 }))
+    expect(await told(nc, 'tidings.e.0.-.order.placed', placed)).toContain('"seq"')
   })
 
   it('keep tenants apart by account, under the same names', async () => {
