@@ -1,11 +1,12 @@
 import { parseArgs } from 'node:util'
 import { killTest } from '../test/kills/kills.ts'
 import type { Control } from '../test/kills/log.ts'
-import { startNats } from '../src/testing/nats/start.ts'
+import { oneNats, threeNats } from '../test/kills/broker.ts'
 import { isClean } from '../test/kills/verify.ts'
 
 /*
- * The full kill test: `npm run kills`, or `npm run kills -- --bus nats`, where the server is killed too. First with all guarantees, then once with each of them switched off, which must
+ * The full kill test: `npm run kills`, or `npm run kills -- --bus nats` and `--bus cluster`, where
+ * servers are killed too. First with all guarantees, then once with each of them switched off, which must
  * not come out clean.
  */
 
@@ -21,7 +22,8 @@ const { values } = parseArgs({
   },
 })
 
-const server = values.bus === 'nats' ? await startNats() : undefined
+const brokers = { sqlite: undefined, nats: oneNats, cluster: threeNats }
+const broker = await brokers[values.bus as keyof typeof brokers]?.()
 let bad = 0
 for (const control of values.controls.split(',') as Control[]) {
   const report = await killTest({
@@ -30,7 +32,7 @@ for (const control of values.controls.split(',') as Control[]) {
     stops: Number(values.stops),
     workers: Number(values.workers),
     control,
-    ...(server && { server, serverKills: control === 'none' ? Number(values['server-kills']) : 0 }),
+    ...(broker && { broker, serverKills: control === 'none' ? Number(values['server-kills']) : 0 }),
     patience: control === 'none' ? 60_000 : 10_000,
     onProgress: text => process.stderr.isTTY && process.stderr.write(`\r${control}: ${text}   `),
   })
@@ -45,5 +47,5 @@ for (const control of values.controls.split(',') as Control[]) {
   )
   if (control === 'none' && !clean) console.log(JSON.stringify(counts, null, 1))
 }
-await server?.stop()
+await broker?.stop()
 process.exitCode = bad > 0 ? 1 : 0

@@ -1,17 +1,50 @@
-import { expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
+import { describeNatsServer } from '../lib/nats.ts'
+import { oneNats, threeNats } from './broker.ts'
 import { killTest } from './kills.ts'
 import { isClean } from './verify.ts'
 
 // The short form; `npm run kills` is the full one, with a control run for each guarantee.
 
-it('workers that are killed and stopped at random lose nothing, fork nothing, apply nothing twice', {
-  timeout: 120_000,
-}, async () => {
-  const report = await killTest({ tasks: 100, kills: 8, stops: 1, workers: 3, patience: 30_000 })
-  expect(report).toSatisfy(isClean)
+const patience = 30_000
+const timeout = 120_000
+
+describe('on sqlite', () => {
+  it('workers that are killed and stopped at random lose nothing, fork nothing, apply nothing twice', {
+    timeout,
+  }, async () => {
+    const report = await killTest({ tasks: 100, kills: 8, stops: 1, workers: 3, patience })
+    expect(report).toSatisfy(isClean)
+  })
+
+  it('the same without structural dedup does not come out clean', { timeout }, async () => {
+    const report = await killTest({ tasks: 100, kills: 8, stops: 0, workers: 3, control: 'dedup', patience: 5_000 })
+    expect(report).not.toSatisfy(isClean)
+  })
 })
 
-it('the same without structural dedup does not come out clean', { timeout: 120_000 }, async () => {
-  const report = await killTest({ tasks: 100, kills: 8, stops: 0, workers: 3, control: 'dedup', patience: 5_000 })
-  expect(report).not.toSatisfy(isClean)
+describeNatsServer('on nats', () => {
+  it('workers and the server are killed at random, and nothing is lost, forked or applied twice', {
+    timeout,
+  }, async () => {
+    const broker = await oneNats()
+    try {
+      const report = await killTest({ tasks: 100, kills: 8, stops: 1, serverKills: 2, workers: 3, patience, broker })
+      expect(report).toSatisfy(isClean)
+    } finally {
+      await broker.stop()
+    }
+  })
+
+  it('of three servers one after the other is killed, and nothing is lost, forked or applied twice', {
+    timeout,
+  }, async () => {
+    const broker = await threeNats()
+    try {
+      const report = await killTest({ tasks: 60, kills: 3, stops: 0, serverKills: 2, workers: 2, patience, broker })
+      expect(report).toSatisfy(isClean)
+    } finally {
+      await broker.stop()
+    }
+  })
 })

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { Bus } from '../../src/bus/bus.ts'
-import type { Nats } from '../../src/testing/nats/start.ts'
+import type { Broker } from './broker.ts'
 import { type Control, openLog } from './log.ts'
 import { verify, type Verdict } from './verify.ts'
 
@@ -17,9 +17,9 @@ export interface KillOptions {
   stops: number
   workers: number
   control?: Control
-  /** The server to work on, in place of the embedded log. */
-  server?: Nats
-  /** How many `kill -9` of that server, each followed by a restart. */
+  /** What to work on, in place of the embedded log. */
+  broker?: Broker
+  /** How many `kill -9` of a server of that broker, each followed by a restart. */
   serverKills?: number
   /** Give up waiting for the tasks after so many ms without progress. */
   patience: number
@@ -34,8 +34,8 @@ export interface KillReport extends Verdict {
 /** Starts workers on one log, feeds them tasks, kills them at random moments, waits for the rest, and reads the log. */
 export async function killTest(options: KillOptions): Promise<KillReport> {
   const home = await mkdtemp(join(tmpdir(), 'tidings-kills-'))
-  const { control = 'none', server, serverKills = 0 } = options
-  const log = server ? `${server.url}/kills-${randomUUIDv7()}` : home
+  const { control = 'none', broker, serverKills = 0 } = options
+  const log = broker?.address(`kills-${randomUUIDv7()}`) ?? home
   const bus = new Bus(await openLog(log))
   const workers: ChildProcess[] = []
   const begin = performance.now()
@@ -61,8 +61,7 @@ export async function killTest(options: KillOptions): Promise<KillReport> {
       await setTimeout(Math.random() * 120)
       const victim = Math.floor(Math.random() * workers.length)
       if (serverKills > 0 && killed % Math.ceil(disturbances / serverKills) === 2) {
-        await server!.kill('SIGKILL')
-        await server!.restart()
+        await broker!.strike()
       } else if (killed % Math.ceil(disturbances / Math.max(1, options.stops)) === 1 && options.stops > 0)
         await stopBeyondLease(workers[victim]!)
       else {

@@ -11,6 +11,10 @@ const leaseMs = 2_000
 export function openLog(log: string, control: Control = 'none'): Promise<Driver> {
   const dropFence = control === 'fence'
   if (log.startsWith('nats://'))
-    return openNats({ url: `${log}?timeout=60000`, leaseMs, faults: { dropFence, dropRepair: control === 'transaction' } })
+    return openNats({
+      url: log,
+      leaseMs,
+      faults: { dropFence, dropRepair: control === 'transaction' },
+    })
   return openSqlite({ home: log, leaseMs, faults: { dropFence, dropTransaction: control === 'transaction' } })
 }
