@@ -314,12 +314,12 @@ export class NatsDriver implements Driver {
     try {
       this.#open()
     } catch (error) {
-      return Promise.reject(error as Error)
+      return Promise.reject(error)
     }
     const running = work()
     this.#underWay.add(running)
-    const done = () => void this.#underWay.delete(running)
-    running.then(done, done)
+    const forget = () => void this.#underWay.delete(running)
+    running.then(forget, forget)
     return running
   }
 

@@ -153,7 +153,7 @@ export async function writeCheckpoint(
 }
 
 /** The groups that are known on this log. */
-export async function groupsOf(log: Log): Promise<string[]> {
+async function groupsOf(log: Log): Promise<string[]> {
   const groups: string[] = []
   for await (const { text } of log.state.scan({ subject: log.names.doc('group', '*') }))
     groups.push((JSON.parse(text()) as { group: string }).group)

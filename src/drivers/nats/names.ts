@@ -118,7 +118,7 @@ function withoutOverlaps(subjects: readonly string[]): string[] {
   return kept
 }
 
-export function overlap(a: string, b: string): boolean {
+function overlap(a: string, b: string): boolean {
   const [left, right] = [a.split('.'), b.split('.')]
   for (let i = 0; ; i++) {
     const [l, r] = [left[i], right[i]]

@@ -122,7 +122,7 @@ export class ShardedConsumer implements LocalConsumer {
   async beat(now: number): Promise<void> {
     for (const { puller } of this.#owned.values()) puller.check()
     // It slept through the end of its lease: others own its shards by now.
-    if (now - this.#renewedAt > this.#leaseMs) for (const shard of [...this.#owned.keys()]) this.#lose(shard)
+    if (now - this.#renewedAt > this.#leaseMs) for (const shard of this.#owned.keys()) this.#lose(shard)
     if (now - this.#renewedAt < this.#leaseMs / 4) return
     await this.#membership.beat()
     this.#renewedAt = Date.now()
@@ -145,7 +145,7 @@ export class ShardedConsumer implements LocalConsumer {
   }
 
   async renewed(): Promise<void> {
-    for (const shard of [...this.#owned.keys()]) this.#lose(shard)
+    for (const shard of this.#owned.keys()) this.#lose(shard)
     await this.#groups.join(this.#subscription)
     await this.#membership.beat()
     await this.#look()
@@ -175,7 +175,7 @@ export class ShardedConsumer implements LocalConsumer {
       const standing = await this.#membership.look()
       if (this.#isClosed) return
       const owners = share(this.#id, standing)
-      for (const shard of [...this.#owned.keys()]) if (owners[shard] !== this.#id) await this.#release(shard)
+      for (const shard of this.#owned.keys()) if (owners[shard] !== this.#id) await this.#release(shard)
       const isSame = owners.every((owner, shard) => owner === standing.owners[shard])
       if (!isSame && !(await this.#membership.claim(owners, standing.revision))) continue
       owners.forEach((owner, shard) => {

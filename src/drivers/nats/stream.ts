@@ -116,7 +116,7 @@ export class Stream {
               if (isLast) resolve(seq)
             }
           } catch (error) {
-            reject(error as Error)
+            reject(error)
           }
           return true
         }
