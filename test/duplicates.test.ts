@@ -1,18 +1,21 @@
+import { randomUUID } from 'node:crypto'
 import fc from 'fast-check'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { agent } from '../src/agents/agent.ts'
 import { Bus } from '../src/bus/bus.ts'
 import type { Driver } from '../src/bus/driver.ts'
 import { Pauses } from '../src/bus/pauses.ts'
+import { openNats } from '../src/drivers/nats/index.ts'
 import { openSqlite } from '../src/drivers/sqlite/index.ts'
 import { Engine } from '../src/tasks/engine.ts'
 import { until } from '../src/testing/wait.ts'
 import { ToolStation } from '../src/tools/station.ts'
 import { tool } from '../src/tools/tool.ts'
+import { describeNats, natsUrl } from './lib/nats.ts'
 import { isClean, verify } from './kills/verify.ts'
 
 /** A driver that hands everything out three times, each copy after a delay of the property's choosing. */
@@ -43,35 +46,47 @@ const adder = agent('adder', {
   },
 })
 
-it('every delivery tripled and shuffled gives the same journals and the same results', async () => {
-  await fc.assert(
-    fc.asyncProperty(fc.array(fc.nat(12), { minLength: 20, maxLength: 40 }), async delays => {
-      const home = await mkdtemp(join(tmpdir(), 'tidings-triple-'))
-      let i = 0
-      const driver = tripled(await openSqlite({ home }), () => delays[i++ % delays.length]!)
-      const bus = new Bus(driver)
-      const pauses = new Pauses(bus)
-      const budget = { calls: 100, tokens: Infinity, cost: Infinity }
-      const engine = new Engine({ bus, group: 'app/triple', programs: [adder.definition], maxHops: 4, budget, pauses })
-      const tools = new ToolStation({ bus, tools: [add], pauses })
-      try {
-        await engine.start()
-        await tools.start()
-        const expected = new Map<string, number>()
-        for (let n = 0; n < 20; n++)
-          expected.set((await bus.publish({ type: 'kill.started', data: { n } })).correlationid, n)
-        const verdict = await until(async () => {
-          const seen = await verify(bus, home, expected)
-          return seen.unfinished.length === 0 && seen
+function triple(open: (home: string) => Promise<Driver>) {
+  it('every delivery tripled and shuffled gives the same journals and the same results', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.nat(12), { minLength: 20, maxLength: 40 }), async delays => {
+        const home = await mkdtemp(join(tmpdir(), 'tidings-triple-'))
+        let i = 0
+        const driver = tripled(await open(home), () => delays[i++ % delays.length]!)
+        const bus = new Bus(driver)
+        const pauses = new Pauses(bus)
+        const budget = { calls: 100, tokens: Infinity, cost: Infinity }
+        const engine = new Engine({
+          bus,
+          group: 'app/triple',
+          programs: [adder.definition],
+          maxHops: 4,
+          budget,
+          pauses,
         })
-        expect(verdict).toSatisfy(isClean)
-      } finally {
-        await engine.stop()
-        await tools.stop()
-        await driver.close()
-        await rm(home, { recursive: true, force: true })
-      }
-    }),
-    { numRuns: 8, endOnFailure: true },
-  )
-})
+        const tools = new ToolStation({ bus, tools: [add], pauses })
+        try {
+          await engine.start()
+          await tools.start()
+          const expected = new Map<string, number>()
+          for (let n = 0; n < 20; n++)
+            expected.set((await bus.publish({ type: 'kill.started', data: { n } })).correlationid, n)
+          const verdict = await until(async () => {
+            const seen = await verify(bus, home, expected)
+            return seen.unfinished.length === 0 && seen
+          })
+          expect(verdict).toSatisfy(isClean)
+        } finally {
+          await engine.stop()
+          await tools.stop()
+          await driver.close()
+          await rm(home, { recursive: true, force: true })
+        }
+      }),
+      { numRuns: 8, endOnFailure: true },
+    )
+  })
+}
+
+describe('on sqlite', () => triple(home => openSqlite({ home })))
+describeNats('on nats', () => triple(() => openNats({ url: `${natsUrl()}/triple-${randomUUID()}` })))
