@@ -349,7 +349,7 @@ export class NatsDriver implements Driver {
 
   /** Somebody who does not own the shard changed a wake-up in it. */
   #tellOwner(shard: number, group: string): void {
-    this.#link.nc.publish(this.#log.names.change(shard, group))
+    this.#link.publish(this.#log.names.change(shard, group), '')
   }
 
   async *#scan(after: number, until: number | undefined, limit: number, filter?: Filter): AsyncGenerator<Stored> {

@@ -87,7 +87,7 @@ export class Handed implements Delivery {
 
   #say(word: string): void {
     const { link } = this.#hand.ties
-    if (link.isConnected) link.nc.publish(this.pulled.reply, word)
+    if (link.isConnected) link.publish(this.pulled.reply, word)
   }
 
   async #setAside(outcome: Exclude<Outcome, { kind: 'done' }>): Promise<void> {

@@ -5,6 +5,7 @@ import type {
   NodeConnectionOptions,
   ServerInfo,
   Subscription,
+  PublishOptions,
 } from '@nats-io/transport-node'
 import { textOf, TidingsError } from '../../errors.ts'
 import { shownAddress, type Address } from './address.ts'
@@ -36,6 +37,13 @@ export const codes = {
 
 type Reply = (message: Msg) => boolean
 
+interface Outgoing {
+  readonly subject: string
+  readonly body: string | Uint8Array
+  readonly options: PublishOptions | undefined
+  readonly refused: ((error: Error) => void) | undefined
+}
+
 interface Waiting {
   readonly subject: string
   readonly reply: Reply
@@ -66,7 +74,8 @@ export class Link {
   /** The client has none while it is not connected. */
   #info: ServerInfo
   #next = 0
-  readonly #mentions: [subject: string, word: string][] = []
+  readonly #outgoing: Outgoing[] = []
+  #immediate: NodeJS.Immediate | undefined
   #flushing: NodeJS.Timeout | undefined
   #connected = true
   #recognised = true
@@ -145,29 +154,46 @@ export class Link {
     headers?: MsgHdrs,
   ): void {
     if (this.#deaf) return fail(this.#deaf)
-    this.flush()
     const key = (this.#next++).toString(36)
     this.#waiting.set(key, { subject, reply, fail, until: Date.now() + this.#answerMs })
-    try {
-      this.nc.publish(subject, body, { reply: `${this.#inbox}.${key}`, ...(headers && { headers }) })
-    } catch (error) {
+    const refused = (error: Error) => {
       this.#waiting.delete(key)
-      fail(error as Error)
+      fail(error)
     }
+    this.publish(subject, body, { reply: `${this.#inbox}.${key}`, ...(headers && { headers }) }, refused)
   }
 
-  /** Says something that nobody waits for: it goes out with what is sent next, since every write to the socket costs. */
+  /**
+   * Sends what comes in one round of the event loop in one go, since every write to the socket costs. `refused` hears of
+   * what the client does not take.
+   */
+  publish(
+    subject: string,
+    body: string | Uint8Array,
+    options?: PublishOptions,
+    refused?: (error: Error) => void,
+  ): void {
+    this.#outgoing.push({ subject, body, options, refused })
+    this.#immediate ??= setImmediate(() => this.flush())
+  }
+
+  /** Sends something that nobody waits for with what is sent next, or soon. */
   mention(subject: string, word: string): void {
-    this.#mentions.push([subject, word])
+    this.#outgoing.push({ subject, body: word, options: undefined, refused: undefined })
     this.#flushing ??= setTimeout(() => this.flush(), mentionMs)
   }
 
-  /** Sends what was only mentioned. */
   flush(): void {
     clearTimeout(this.#flushing)
-    this.#flushing = undefined
-    if (this.#mentions.length === 0 || !this.#connected) return
-    for (const [subject, word] of this.#mentions.splice(0)) this.nc.publish(subject, word)
+    clearImmediate(this.#immediate)
+    this.#flushing = this.#immediate = undefined
+    if (!this.#connected || this.#closed) return
+    for (const { subject, body, options, refused } of this.#outgoing.splice(0))
+      try {
+        this.nc.publish(subject, body, options)
+      } catch (error) {
+        refused?.(error as Error)
+      }
   }
 
   /** A request to the API of JetStream, whose answer is JSON. @throws Refused, Unanswered */

@@ -61,7 +61,7 @@ export class Puller {
     if (batch <= 0 || (this.#asked > 0 && batch < room / 4)) return
     this.#asked += batch
     const request = { batch, expires: expiresMs * nanos, idle_heartbeat: heartbeatMs * nanos }
-    this.#link.nc.publish(this.#subject, JSON.stringify(request), { reply: this.#inbox })
+    this.#link.publish(this.#subject, JSON.stringify(request), { reply: this.#inbox })
   }
 
   /** What was asked for before is void: its answers go to an inbox that nobody listens to any more. */
@@ -100,7 +100,7 @@ export class Puller {
     this.#heard = Date.now()
     const status = message.data.length === 0 ? statusOf(message) : 0
     if (this.#stopped) {
-      if (status === 0 && message.reply) this.#link.nc.publish(message.reply, '-NAK')
+      if (status === 0 && message.reply) this.#link.publish(message.reply, '-NAK')
       return
     }
     if (status !== 0) return this.#told(status, message)

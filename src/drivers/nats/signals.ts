@@ -17,7 +17,7 @@ export class Signals {
   }
 
   send(event: CloudEvent): void {
-    if (this.#link.isConnected) this.#link.nc.publish(this.#subject, JSON.stringify(event))
+    if (this.#link.isConnected) this.#link.publish(this.#subject, JSON.stringify(event))
   }
 
   listen(listener: Listener): () => void {

@@ -106,7 +106,7 @@ export class Stream {
           'Nats-Batch-Sequence': i + 1,
           ...(isLast && { 'Nats-Batch-Commit': 1 }),
         })
-        if (!isLast && i > 0) return this.#link.nc.publish(subject, body, { headers: encoded })
+        if (!isLast && i > 0) return this.#link.publish(subject, body, { headers: encoded })
         const reply = (message: Msg) => {
           try {
             if (statusOf(message) === codes.noResponders) throw new Refused(codes.noResponders, 'no stream answers')
