@@ -1,5 +1,5 @@
 import { setTimeout } from 'node:timers/promises'
-import { TidingsError } from '../errors.ts'
+import { type ErrorCode, TidingsError } from '../errors.ts'
 
 export interface Waiting {
   /** Why it cannot start yet. */
@@ -66,8 +66,10 @@ export async function startSurely<T extends { stop(): Promise<void> }>(
   }
 }
 
+const passing = new Set<ErrorCode>(['E_LOG_UNAVAILABLE', 'E_LOG_UNANSWERED'])
+
 const isWorthWaiting = (error: unknown): error is TidingsError =>
-  error instanceof TidingsError && error.retryable && error.code.startsWith('E_LOG_')
+  error instanceof TidingsError && error.retryable && passing.has(error.code)
 
 async function waitingOn(port: number, problem: () => TidingsError) {
   const { startWaiting } = await import('../gateway/waiting.ts')

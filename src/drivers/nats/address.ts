@@ -43,7 +43,7 @@ export function parseAddress(text: string): Address {
     log,
     ...credentials(login),
     ...(file('creds') && { creds: secret('creds', file('creds')!) }),
-    ...(file('nkey') && { nkey: secret('nkey', file('nkey')!) }),
+    ...(file('nkey') && { nkey: trimmed(secret('nkey', file('nkey')!)) }),
     ...(tls && { tls: { ...(ca && { caFile: ca }), ...(cert && { certFile: cert }), ...(key && { keyFile: key }) } }),
     ...whole(options, 'replicas', 'replicas'),
     ...whole(options, 'timeout', 'timeoutMs'),
@@ -75,5 +75,8 @@ function secret(name: string, path: string): Uint8Array {
     throw new TidingsError('E_SETTING_INVALID', `TIDINGS_BUS: the file of ${name} cannot be read: ${path}`, { cause })
   }
 }
+
+/** A file of one line ends in a newline. */
+const trimmed = (bytes: Uint8Array) => Buffer.from(Buffer.from(bytes).toString().trim())
 
 const invalid = (problem: string) => new TidingsError('E_SETTING_INVALID', `TIDINGS_BUS: ${problem}`)

@@ -15,19 +15,17 @@ import type {
 import { correlationOf } from '../../bus/ids.ts'
 import { TidingsError } from '../../errors.ts'
 import type { CloudEvent } from '../../event.ts'
-import { compileFilter, type Filter } from '../../pattern.ts'
+import type { Filter } from '../../pattern.ts'
 import { Aside } from './aside.ts'
 import { Blobs } from './blobs.ts'
 import { durabilityOf } from './durability.ts'
-import { Follower } from './follower.ts'
 import { Groups } from './groups.ts'
 import type { Handed, Ties } from './handed.ts'
 import type { LocalConsumer } from './hands.ts'
 import { Janitor } from './janitor.ts'
 import type { Link } from './link.ts'
 import { foldShard } from './live.ts'
-import { eventIn, Lookup } from './lookup.ts'
-import { coveringAll, token } from './names.ts'
+import { Reader } from './reader.ts'
 import type { OwnedShard } from './owned.ts'
 import { type Log, provision } from './provision.ts'
 import { Publisher } from './publisher.ts'
@@ -63,12 +61,11 @@ export class NatsDriver implements Driver {
   readonly #blobs: Blobs
   readonly #aside: Aside
   readonly #groups: Groups
-  readonly #lookup: Lookup
+  readonly #reader: Reader
   readonly #janitor: Janitor
   readonly #signals: Signals
   readonly #ties: Ties
   readonly #consumers = new Set<LocalConsumer>()
-  readonly #followers = new Set<Follower>()
   readonly #underWay = new Set<Promise<unknown>>()
   readonly #beat: NodeJS.Timeout
   readonly #onEmptied = new Set<() => void>()
@@ -88,7 +85,7 @@ export class NatsDriver implements Driver {
     this.#publisher = new Publisher(link, log)
     this.#aside = new Aside(log)
     this.#groups = new Groups(link, log, settings.leaseMs)
-    this.#lookup = new Lookup(log, this.#turns)
+    this.#reader = new Reader(link, log, this.#turns, settings.newInbox)
     this.#janitor = new Janitor(log, this.#groups, seals, this.#aside, this.#blobs)
     this.#signals = new Signals(link, log.names.signal)
     this.#ties = { link, names: log.names, aside: this.#aside, publisher: this.#publisher }
@@ -172,11 +169,11 @@ export class NatsDriver implements Driver {
   }
 
   get(id: string, correlation?: string) {
-    return this.#run(() => this.#lookup.get(id, correlation))
+    return this.#run(() => this.#reader.get(id, correlation))
   }
 
   isSettled(call: string) {
-    return this.#run(() => this.#lookup.isSettled(call))
+    return this.#run(() => this.#reader.isSettled(call))
   }
 
   /** The document is for ever, as far as a claim can matter; the event is for those who read the log. */
@@ -192,9 +189,7 @@ export class NatsDriver implements Driver {
 
   async *read(query: Query): AsyncGenerator<Stored> {
     this.#open()
-    if ('task' in query) yield* this.#lookup.task(query.task)
-    else if ('correlation' in query) yield* this.#lookup.correlation(query.correlation)
-    else yield* this.#scan(query.after ?? 0, query.until, query.limit ?? Infinity, query.filter)
+    yield* this.#reader.read(query)
   }
 
   head() {
@@ -203,22 +198,7 @@ export class NatsDriver implements Driver {
 
   async *follow(after: Position, filter: Filter | undefined, signal: AbortSignal): AsyncGenerator<Stored> {
     this.#open()
-    const matches = filter && compileFilter(filter)
-    const follower = new Follower(this.#link, this.#log, this.#subjectFor(filter), after, this.#settings.newInbox)
-    this.#followers.add(follower)
-    const stop = () => follower.stop()
-    signal.addEventListener('abort', stop)
-    if (signal.aborted) stop()
-    try {
-      for await (const pulled of follower.messages()) {
-        const event = eventIn(this.#log.names, pulled.subject, () => pulled.message.string())
-        if (event && (!matches || matches(event))) yield { position: pulled.seq, event }
-      }
-    } finally {
-      stop()
-      this.#followers.delete(follower)
-      signal.removeEventListener('abort', stop)
-    }
+    yield* this.#reader.follow(after, filter, signal)
     if (!signal.aborted) this.#open()
   }
 
@@ -302,7 +282,7 @@ export class NatsDriver implements Driver {
   async #close(): Promise<void> {
     clearInterval(this.#beat)
     this.#signals.close()
-    for (const follower of this.#followers) follower.stop()
+    this.#reader.close()
     await Promise.allSettled(this.#underWay)
     await Promise.allSettled([...this.#consumers].map(consumer => consumer.close()))
     this.#aside.close()
@@ -349,31 +329,7 @@ export class NatsDriver implements Driver {
 
   /** Somebody who does not own the shard changed a wake-up in it. */
   #tellOwner(shard: number, group: string): void {
-    this.#link.publish(this.#log.names.change(shard, group), '')
-  }
-
-  async *#scan(after: number, until: number | undefined, limit: number, filter?: Filter): AsyncGenerator<Stored> {
-    if (limit <= 0) return
-    const matches = filter && compileFilter(filter)
-    const subject = this.#subjectFor(filter)
-    let left = limit
-    const range = { from: after + 1, ...(until !== undefined && { until }), ...(subject && { subject }) }
-    for await (const stored of this.#log.events.scan(range)) {
-      const event = eventIn(this.#log.names, stored.subject, stored.text)
-      if (!event || (matches && !matches(event))) continue
-      yield { position: stored.seq, event }
-      if (--left === 0) return
-    }
-  }
-
-  /** One subject that covers everything that a filter may match, where turns are not among it. */
-  #subjectFor(filter: Filter | undefined): string | undefined {
-    if (!filter || compileFilter(filter.map(({ types }) => ({ types })))({ type: 'task.turn' })) return undefined
-    const { log } = this.#log.names
-    const subjects = filter.flatMap(({ types, targets }) =>
-      (targets?.map(token) ?? ['*']).flatMap(target => types.map(type => `${log}.e.*.${target}.${type}`)),
-    )
-    return subjects.length > 0 ? coveringAll(subjects) : undefined
+    this.#link.outbox.send(this.#log.names.change(shard, group), '')
   }
 
   /** So that what was acknowledged before counts as settled: each consumer is asked once, behind its acknowledgements. */
@@ -402,7 +358,7 @@ export class NatsDriver implements Driver {
   async #reconnected(): Promise<void> {
     const turn = ++this.#reconnects
     this.#turns.forget()
-    for (const follower of this.#followers) follower.restart()
+    this.#reader.reconnected()
     while (!this.#closing && turn === this.#reconnects) {
       try {
         await this.#recognise()

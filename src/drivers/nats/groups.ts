@@ -1,6 +1,7 @@
 import type { GroupState, Subscription } from '../../bus/driver.ts'
 import type { Filter } from '../../pattern.ts'
-import { codes, type Link, Refused } from './link.ts'
+import { codes, Refused } from './answers.ts'
+import type { Link } from './link.ts'
 import { durableOf } from './names.ts'
 import type { Log } from './provision.ts'
 

@@ -65,7 +65,7 @@ export class Handed implements Delivery {
   }
 
   acknowledge(): void {
-    this.#hand.ties.link.mention(this.pulled.reply, '+ACK')
+    this.#hand.ties.link.outbox.mention(this.pulled.reply, '+ACK')
   }
 
   /** The server handed it out once more while it is in hand: the newest acknowledgement is the one that counts. */
@@ -87,7 +87,7 @@ export class Handed implements Delivery {
 
   #say(word: string): void {
     const { link } = this.#hand.ties
-    if (link.isConnected) link.publish(this.pulled.reply, word)
+    if (link.isConnected) link.outbox.send(this.pulled.reply, word)
   }
 
   async #setAside(outcome: Exclude<Outcome, { kind: 'done' }>): Promise<void> {

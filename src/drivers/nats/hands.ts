@@ -1,8 +1,12 @@
 import type { Consumer, Subscription } from '../../bus/driver.ts'
-import type { CloudEvent } from '../../event.ts'
+import { createEvent, type CloudEvent } from '../../event.ts'
+import { checkEvent } from '../../bus/decode.ts'
+import { textOf } from '../../errors.ts'
 import { compileFilter, type Filter } from '../../pattern.ts'
 import { Handed, type Hand, type Ties } from './handed.ts'
 import type { Pulled } from './puller.ts'
+
+const malformedShown = 1_000
 
 /**
  * What one subscription has in hand, never more than its window, and what has come early and waits for room. While it is
@@ -62,7 +66,9 @@ export class Hands implements Hand {
     const known = this.#held.get(pulled.seq)
     // A log that was made anew uses the same sequences for other messages.
     if (known?.pulled.at === pulled.at) return known.renew(pulled)
-    const handed = new Handed(this, pulled, JSON.parse(pulled.message.string()) as CloudEvent)
+    const { event, problem } = read(pulled)
+    const handed = new Handed(this, pulled, event)
+    if (problem) return void this.#refuse(handed, problem)
     if (this.#matches(handed.event)) return this.#receive(handed)
     this.#unmatched.push(handed)
     if (this.#unmatched.length === 1) void this.#lookCloser()
@@ -107,6 +113,12 @@ export class Hands implements Hand {
       if (now - handed.beatAt >= this.#ackWaitMs / 3) handed.beat(now)
   }
 
+  /** What is no event is for a person to look at, and must not come again. */
+  async #refuse(handed: Handed, problem: string): Promise<void> {
+    this.#held.set(handed.pulled.seq, handed)
+    await handed.conclude({ kind: 'discard', reason: `E_EVENT_INVALID: ${problem}` }).catch(() => {})
+  }
+
   #receive(handed: Handed): void {
     if (this.#paused) handed.giveBack()
     else if (this.#held.size >= this.#subscription.inFlight) this.#waiting.push(handed)
@@ -137,6 +149,17 @@ export class Hands implements Hand {
   #give(handed: Handed): void {
     this.#held.set(handed.pulled.seq, handed)
     this.#subscription.onDelivery(handed)
+  }
+}
+
+/** The event of a message; where it is none, one that says what came. */
+function read({ subject, message }: Pulled): { event: CloudEvent; problem?: string } {
+  const text = message.string()
+  try {
+    return { event: checkEvent(JSON.parse(text)) }
+  } catch (error) {
+    const data = { subject, text: text.slice(0, malformedShown) }
+    return { event: createEvent({ type: 'control.malformed', source: '/bus', data }), problem: textOf(error) }
   }
 }
 

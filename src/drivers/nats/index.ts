@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { Driver } from '../../bus/driver.ts'
 import { parseAddress } from './address.ts'
 import { NatsDriver } from './driver.ts'
-import { connectLink } from './link.ts'
+import { connectLink } from './connect.ts'
 import { provision } from './provision.ts'
 import type { TurnFaults } from './turns.ts'
 

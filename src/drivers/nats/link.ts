@@ -1,48 +1,10 @@
-import type {
-  Msg,
-  MsgHdrs,
-  NatsConnection,
-  NodeConnectionOptions,
-  ServerInfo,
-  Subscription,
-  PublishOptions,
-} from '@nats-io/transport-node'
+import type { Msg, MsgHdrs, NatsConnection, ServerInfo, Subscription } from '@nats-io/transport-node'
 import { textOf, TidingsError } from '../../errors.ts'
 import { shownAddress, type Address } from './address.ts'
-
-/** An answer of the server that is an error: of JetStream (`err_code`), or of the protocol (a status). */
-export class Refused extends Error {
-  readonly code: number
-
-  constructor(code: number, description: string) {
-    super(description)
-    this.code = code
-  }
-}
-
-/** The connection went, or the answer did not come in time: whether it was done is not known. */
-export class Unanswered extends Error {}
-
-/** Error codes of JetStream that decide something here. Source: nats-server, server/errors.json. */
-export const codes = {
-  noStream: 10059,
-  noConsumer: 10014,
-  noMessage: 10037,
-  wrongLastSequence: [10071, 10164],
-  wrongLastId: 10070,
-  batchHasDuplicate: 10201,
-  duplicateInFlight: 10158,
-  noResponders: 503,
-}
+import { answerOf, codes, isPassing, Refused, statusOf, Unanswered } from './answers.ts'
+import { Outbox } from './outbox.ts'
 
 type Reply = (message: Msg) => boolean
-
-interface Outgoing {
-  readonly subject: string
-  readonly body: string | Uint8Array
-  readonly options: PublishOptions | undefined
-  readonly refused: ((error: Error) => void) | undefined
-}
 
 interface Waiting {
   readonly subject: string
@@ -52,10 +14,8 @@ interface Waiting {
 }
 
 const sweepMs = 250
-const mentionMs = 2
 /** An answer normally takes a millisecond; a request that got none by then is made again. */
 const answerMs = 5_000
-const minimum = [2, 12]
 
 /** One connection: requests over one inbox of its own, bounded in time, and what is known about the connection. */
 export class Link {
@@ -74,9 +34,7 @@ export class Link {
   /** The client has none while it is not connected. */
   #info: ServerInfo
   #next = 0
-  readonly #outgoing: Outgoing[] = []
-  #immediate: NodeJS.Immediate | undefined
-  #flushing: NodeJS.Timeout | undefined
+  readonly outbox: Outbox
   #connected = true
   #recognised = true
   #problem: TidingsError | undefined
@@ -86,6 +44,7 @@ export class Link {
   constructor(address: Address, nc: NatsConnection, newInbox: () => string) {
     this.address = address
     this.nc = nc
+    this.outbox = new Outbox(nc)
     this.#info = nc.info!
     this.timeoutMs = address.timeoutMs ?? 10_000
     this.#answerMs = Math.min(answerMs, this.timeoutMs / 2)
@@ -122,9 +81,18 @@ export class Link {
     this.#recognised = true
   }
 
-  /** A subscription that the server refuses hears nothing. */
+  /** A subscription that the server refuses hears nothing. A callback that throws must not end the client's reader. */
   subscribe(subject: string, callback: (message: Msg) => void): Subscription {
-    return this.nc.subscribe(subject, { callback: (refused, message) => void (refused || callback(message)) })
+    return this.nc.subscribe(subject, {
+      callback: (refused, message) => {
+        if (refused) return
+        try {
+          callback(message)
+        } catch (error) {
+          process.emitWarning(error as Error)
+        }
+      },
+    })
   }
 
   /** One request and one answer. @throws Refused, Unanswered */
@@ -160,40 +128,7 @@ export class Link {
       this.#waiting.delete(key)
       fail(error)
     }
-    this.publish(subject, body, { reply: `${this.#inbox}.${key}`, ...(headers && { headers }) }, refused)
-  }
-
-  /**
-   * Sends what comes in one round of the event loop in one go, since every write to the socket costs. `refused` hears of
-   * what the client does not take.
-   */
-  publish(
-    subject: string,
-    body: string | Uint8Array,
-    options?: PublishOptions,
-    refused?: (error: Error) => void,
-  ): void {
-    this.#outgoing.push({ subject, body, options, refused })
-    this.#immediate ??= setImmediate(() => this.flush())
-  }
-
-  /** Sends something that nobody waits for with what is sent next, or soon. */
-  mention(subject: string, word: string): void {
-    this.#outgoing.push({ subject, body: word, options: undefined, refused: undefined })
-    this.#flushing ??= setTimeout(() => this.flush(), mentionMs)
-  }
-
-  flush(): void {
-    clearTimeout(this.#flushing)
-    clearImmediate(this.#immediate)
-    this.#flushing = this.#immediate = undefined
-    if (!this.#connected || this.#closed) return
-    for (const { subject, body, options, refused } of this.#outgoing.splice(0))
-      try {
-        this.nc.publish(subject, body, options)
-      } catch (error) {
-        refused?.(error as Error)
-      }
+    this.outbox.send(subject, body, { reply: `${this.#inbox}.${key}`, ...(headers && { headers }) }, refused)
   }
 
   /** A request to the API of JetStream, whose answer is JSON. @throws Refused, Unanswered */
@@ -256,7 +191,7 @@ export class Link {
   }
 
   async close(): Promise<void> {
-    this.flush()
+    this.outbox.flush()
     this.#closed = true
     clearInterval(this.#sweep)
     this.#wakeUp?.resolve()
@@ -295,10 +230,12 @@ export class Link {
     for await (const status of this.nc.status()) {
       if (status.type === 'disconnect') {
         this.#connected = this.#recognised = false
+        this.outbox.hold()
         this.#problem ??= this.unavailable('the connection is lost')
         this.#fail(new Unanswered('the connection was lost before the answer'))
       } else if (status.type === 'reconnect') {
         this.#connected = true
+        this.outbox.resume()
         this.#info = this.nc.info ?? this.#info
         this.#problem = undefined
         if (this.#deaf) this.#subscription = this.#hear()
@@ -325,90 +262,9 @@ export class Link {
   }
 }
 
-/** Connects, within the time. @throws E_LOG_UNAVAILABLE, E_BUS_DENIED, E_BUS_VERSION */
-export async function connectLink(address: Address, patienceMs: number): Promise<Link> {
-  const { connect, createInbox, credsAuthenticator, nkeyAuthenticator } = await import('@nats-io/transport-node')
-  const { servers, user, pass, token, creds, nkey, tls } = address
-  const options: NodeConnectionOptions = {
-    servers: [...servers],
-    name: 'tidings',
-    maxReconnectAttempts: -1,
-    reconnectTimeWait: 250,
-    reconnectJitter: 250,
-    // A half-open connection is found out within two of these.
-    pingInterval: 5_000,
-    maxPingOut: 2,
-    timeout: Math.min(patienceMs, 5_000),
-    noAsyncTraces: true,
-    // A credential that is refused while a server restarts with other settings may be accepted later.
-    ignoreAuthErrorAbort: true,
-    ...(user !== undefined && { user }),
-    ...(pass !== undefined && { pass }),
-    ...(token !== undefined && { token }),
-    ...(creds && { authenticator: credsAuthenticator(creds) }),
-    ...(nkey && { authenticator: nkeyAuthenticator(nkey) }),
-    ...(tls && { tls }),
-  }
-  const until = Date.now() + patienceMs
-  for (;;) {
-    try {
-      const nc = await connect(options)
-      const unfit = unfitness(nc.info!)
-      if (unfit === undefined) return new Link(address, nc, () => createInbox())
-      await nc.close()
-      throw new TidingsError('E_BUS_VERSION', `${shownAddress(address)} ${unfit}`)
-    } catch (error) {
-      if (error instanceof TidingsError) throw error
-      if (isDenial(error)) throw deniedBy(address, error)
-      if (Date.now() + 250 > until)
-        throw new TidingsError('E_LOG_UNAVAILABLE', `${shownAddress(address)}: ${textOf(error)}`, {
-          cause: error,
-          retryable: true,
-        })
-      await new Promise(resolve => setTimeout(resolve, 250))
-    }
-  }
-}
+export const isDenial = (error: unknown) => /authoriz|authentic|permission/i.test(textOf(error))
 
-function unfitness({ version, jetstream }: ServerInfo): string | undefined {
-  const [major = 0, minor = 0] = version.split('.').map(Number)
-  if (major < minimum[0]! || (major === minimum[0]! && minor < minimum[1]!))
-    return `is nats-server ${version}; ${minimum.join('.')} is needed`
-  return jetstream ? undefined : 'runs without JetStream: start it with -js'
-}
-
-const isDenial = (error: unknown) => /authoriz|authentic|permission/i.test(textOf(error))
-
-const deniedBy = (address: Address, error: unknown) =>
+export const deniedBy = (address: Address, error: unknown) =>
   new TidingsError('E_BUS_DENIED', `${shownAddress(address)}: ${textOf(error)}`, { retryable: true, cause: error })
 
 const closed = () => new TidingsError('E_BUS_CLOSED', 'The log is closed')
-
-/** Passes by itself: lost answers, elections, a server that starts. */
-export const isPassing = (error: unknown) =>
-  error instanceof Unanswered ||
-  (error instanceof Refused &&
-    (error.code === codes.noResponders || error.code === 10008 || error.code === codes.duplicateInFlight))
-
-/** The status of a message without data, 0 for any other. */
-export function statusOf(message: Msg): number {
-  if (message.data.length > 0) return 0
-  return message.headers?.code ?? 0
-}
-
-/** The JSON of an answer. @throws Refused */
-export function answerOf<T>(message: Msg): T {
-  const answer = JSON.parse(message.string()) as T & {
-    error?: { err_code?: number; code: number; description: string }
-  }
-  if (answer.error) throw new Refused(answer.error.err_code ?? answer.error.code, answer.error.description)
-  return answer
-}
-
-/** Headers as the client wants them, without its costly class. */
-export function headersOf(lines: Record<string, string | number>): MsgHdrs {
-  let text = 'NATS/1.0\r\n'
-  for (const name in lines) text += `${name}: ${lines[name]}\r\n`
-  const bytes = Buffer.from(`${text}\r\n`)
-  return { encode: () => bytes } as unknown as MsgHdrs
-}

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import { codes, type Link, Refused } from './link.ts'
+import { codes, Refused } from './answers.ts'
+import type { Link } from './link.ts'
 import { Names } from './names.ts'
 import { Stream, type StreamInfo } from './stream.ts'
 

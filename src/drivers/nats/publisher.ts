@@ -1,6 +1,7 @@
 import type { Appended, Entry } from '../../bus/driver.ts'
 import { TidingsError } from '../../errors.ts'
-import { codes, isPassing, type Link, Refused } from './link.ts'
+import { codes, isPassing, Refused } from './answers.ts'
+import type { Link } from './link.ts'
 import type { Log } from './provision.ts'
 import { type Message, msgId } from './stream.ts'
 import { encodeId } from './turns.ts'

@@ -1,5 +1,6 @@
 import type { Msg, Subscription } from '@nats-io/transport-node'
-import { codes, type Link, statusOf } from './link.ts'
+import { codes, statusOf } from './answers.ts'
+import type { Link } from './link.ts'
 
 /** A message of a consumer that waits for its acknowledgement. */
 export interface Pulled {
@@ -61,7 +62,7 @@ export class Puller {
     if (batch <= 0 || (this.#asked > 0 && batch < room / 4)) return
     this.#asked += batch
     const request = { batch, expires: expiresMs * nanos, idle_heartbeat: heartbeatMs * nanos }
-    this.#link.publish(this.#subject, JSON.stringify(request), { reply: this.#inbox })
+    this.#link.outbox.send(this.#subject, JSON.stringify(request), { reply: this.#inbox })
   }
 
   /** What was asked for before is void: its answers go to an inbox that nobody listens to any more. */
@@ -100,7 +101,7 @@ export class Puller {
     this.#heard = Date.now()
     const status = message.data.length === 0 ? statusOf(message) : 0
     if (this.#stopped) {
-      if (status === 0 && message.reply) this.#link.publish(message.reply, '-NAK')
+      if (status === 0 && message.reply) this.#link.outbox.send(message.reply, '-NAK')
       return
     }
     if (status !== 0) return this.#told(status, message)

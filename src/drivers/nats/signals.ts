@@ -1,6 +1,7 @@
 import type { Subscription } from '@nats-io/transport-node'
 import type { CloudEvent } from '../../event.ts'
 import type { Link } from './link.ts'
+import { eventFrom } from './reader.ts'
 
 type Listener = (event: CloudEvent) => void
 
@@ -17,14 +18,14 @@ export class Signals {
   }
 
   send(event: CloudEvent): void {
-    if (this.#link.isConnected) this.#link.publish(this.#subject, JSON.stringify(event))
+    if (this.#link.isConnected) this.#link.outbox.send(this.#subject, JSON.stringify(event))
   }
 
   listen(listener: Listener): () => void {
     this.#listeners.add(listener)
     this.#subscription ??= this.#link.subscribe(this.#subject, message => {
-      const event = JSON.parse(message.string()) as CloudEvent
-      for (const each of this.#listeners) each(event)
+      const event = eventFrom(message.string())
+      if (event) for (const each of this.#listeners) each(event)
     })
     return () => {
       this.#listeners.delete(listener)

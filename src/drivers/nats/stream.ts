@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Msg } from '@nats-io/transport-node'
-import { answerOf, codes, headersOf, isPassing, type Link, Refused, statusOf, Unanswered } from './link.ts'
+import { answerOf, codes, headersOf, isPassing, Refused, statusOf, Unanswered } from './answers.ts'
+import type { Link } from './link.ts'
 
 /** A message as it lies in a stream. */
 export interface StoredMessage {
@@ -106,7 +107,7 @@ export class Stream {
           'Nats-Batch-Sequence': i + 1,
           ...(isLast && { 'Nats-Batch-Commit': 1 }),
         })
-        if (!isLast && i > 0) return this.#link.publish(subject, body, { headers: encoded })
+        if (!isLast && i > 0) return this.#link.outbox.send(subject, body, { headers: encoded })
         const reply = (message: Msg) => {
           try {
             if (statusOf(message) === codes.noResponders) throw new Refused(codes.noResponders, 'no stream answers')

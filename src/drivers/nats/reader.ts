@@ -1,7 +1,10 @@
-import type { Stored } from '../../bus/driver.ts'
+import type { Position, Query, Stored } from '../../bus/driver.ts'
 import { cancelId, correlationOf, isCorrelation, isReservedId, parseId, resultId } from '../../bus/ids.ts'
 import type { CloudEvent } from '../../event.ts'
-import type { Names } from './names.ts'
+import { compileFilter, type Filter } from '../../pattern.ts'
+import { Follower } from './follower.ts'
+import type { Link } from './link.ts'
+import { coveringAll, type Names, token } from './names.ts'
 import type { Log } from './provision.ts'
 import { mintedAt } from './seals.ts'
 import { msgId, type StoredMessage } from './stream.ts'
@@ -12,19 +15,58 @@ const noCorrelation = '00000000-0000-0000-0000-000000000000'
 const placesKept = 1_024
 
 /**
- * Finds events by id, task and correlation without an index of ids: JetStream has one of subjects only, in memory, and an
+ * Reads the log, and finds events by id, task and correlation without an index of ids: JetStream has one of subjects only, in memory, and an
  * event has no subject of its own. The server knows the ids of the last two minutes; an id that the runtime made says in
  * which journal it stands; any other event lies in the shard of its correlation, not before that was minted.
  */
-export class Lookup {
+export class Reader {
+  readonly #link: Link
   readonly #log: Log
   readonly #turns: Turns
   /** Of tasks that were looked through: a turn, and where it lies, from which a later one is found soon. */
   readonly #places = new Map<string, { version: number; seq: number }>()
 
-  constructor(log: Log, turns: Turns) {
+  readonly #newInbox: () => string
+  readonly #followers = new Set<Follower>()
+
+  constructor(link: Link, log: Log, turns: Turns, newInbox: () => string) {
+    this.#link = link
     this.#log = log
     this.#turns = turns
+    this.#newInbox = newInbox
+  }
+
+  read(query: Query): AsyncGenerator<Stored> {
+    if ('task' in query) return this.#task(query.task)
+    if ('correlation' in query) return this.#correlation(query.correlation)
+    return this.#scan(query.after ?? 0, query.until, query.limit ?? Infinity, query.filter)
+  }
+
+  async *follow(after: Position, filter: Filter | undefined, signal: AbortSignal): AsyncGenerator<Stored> {
+    const matches = filter && compileFilter(filter)
+    const follower = new Follower(this.#link, this.#log, this.#subjectFor(filter), after, this.#newInbox)
+    this.#followers.add(follower)
+    const stop = () => follower.stop()
+    signal.addEventListener('abort', stop)
+    if (signal.aborted) stop()
+    try {
+      for await (const { subject, seq, message } of follower.messages()) {
+        const event = eventIn(this.#log.names, subject, () => message.string())
+        if (event && (!matches || matches(event))) yield { position: seq, event }
+      }
+    } finally {
+      stop()
+      this.#followers.delete(follower)
+      signal.removeEventListener('abort', stop)
+    }
+  }
+
+  reconnected(): void {
+    for (const follower of this.#followers) follower.restart()
+  }
+
+  close(): void {
+    for (const follower of this.#followers) follower.stop()
   }
 
   async get(id: string, correlation?: string): Promise<Stored | undefined> {
@@ -60,7 +102,7 @@ export class Lookup {
   }
 
   /** What a correlation left on the log, in order. */
-  async *correlation(correlation: string): AsyncGenerator<Stored> {
+  async *#correlation(correlation: string): AsyncGenerator<Stored> {
     if (!isCorrelation(correlation)) return
     for await (const stored of this.#shardOf(correlation)) {
       const found = this.#stored(stored)
@@ -69,7 +111,7 @@ export class Lookup {
   }
 
   /** The turns of a task and what they emitted, answers included, in order. */
-  async *task(task: string): AsyncGenerator<Stored> {
+  async *#task(task: string): AsyncGenerator<Stored> {
     const first = await this.#log.events.next(this.#log.names.turn(task), 1)
     if (!first) return
     const subject = this.#log.names.shard(this.#log.names.shardOf(correlationOf(task)))
@@ -77,6 +119,30 @@ export class Lookup {
       const found = this.#stored(stored)
       if (found?.event.id.startsWith(`${task}:`)) yield found
     }
+  }
+
+  async *#scan(after: number, until: number | undefined, limit: number, filter?: Filter): AsyncGenerator<Stored> {
+    if (limit <= 0) return
+    const matches = filter && compileFilter(filter)
+    const subject = this.#subjectFor(filter)
+    let left = limit
+    const range = { from: after + 1, ...(until !== undefined && { until }), ...(subject && { subject }) }
+    for await (const stored of this.#log.events.scan(range)) {
+      const found = this.#stored(stored)
+      if (!found || (matches && !matches(found.event))) continue
+      yield found
+      if (--left === 0) return
+    }
+  }
+
+  /** One subject that covers everything that a filter may match, where turns are not among it. */
+  #subjectFor(filter: Filter | undefined): string | undefined {
+    if (!filter || compileFilter(filter.map(({ types }) => ({ types })))({ type: 'task.turn' })) return undefined
+    const { log } = this.#log.names
+    const subjects = filter.flatMap(({ types, targets }) =>
+      (targets?.map(token) ?? ['*']).flatMap(target => types.map(type => `${log}.e.*.${target}.${type}`)),
+    )
+    return subjects.length > 0 ? coveringAll(subjects) : undefined
   }
 
   /** By the ids that the server knows. */
@@ -143,11 +209,23 @@ export class Lookup {
 
 const inputsOf = ({ turn }: Lines) => (turn.data as { inputs?: readonly CloudEvent[] } | null)?.inputs ?? []
 
-/** The event that a message holds; undefined for what is no event of the log. */
+/** The event that a message holds; undefined for what is no event of the log, or none at all. */
 export function eventIn({ log }: Names, subject: string, text: () => string): CloudEvent | undefined {
   const kind = subject[log.length + 1]
-  if (kind === 'e') return JSON.parse(text()) as CloudEvent
-  return kind === 't' ? (JSON.parse(text().split('\n', 1)[0]!) as CloudEvent) : undefined
+  if (kind === 'e') return eventFrom(text())
+  return kind === 't' ? eventFrom(text().split('\n', 1)[0]!) : undefined
+}
+
+/** Whoever may publish may publish anything: what has not the form of an event is passed over. */
+export function eventFrom(json: string): CloudEvent | undefined {
+  try {
+    const event = JSON.parse(json) as Partial<CloudEvent> | null
+    const isEvent =
+      typeof event?.id === 'string' && typeof event.type === 'string' && isCorrelation(event.correlationid)
+    return isEvent ? (event as CloudEvent) : undefined
+  } catch {
+    return undefined
+  }
 }
 
 /** What carries a UUIDv7 was not stored before that was minted, but for clocks that differ. */

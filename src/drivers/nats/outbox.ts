@@ -1,0 +1,59 @@
+import type { NatsConnection, PublishOptions } from '@nats-io/transport-node'
+
+interface Outgoing {
+  readonly subject: string
+  readonly body: string | Uint8Array
+  readonly options: PublishOptions | undefined
+  readonly refused: ((error: Error) => void) | undefined
+}
+
+const mentionMs = 2
+
+/** Sends what comes in one round of the event loop in one go, since every write to the socket costs. */
+export class Outbox {
+  readonly #nc: NatsConnection
+  #outgoing: Outgoing[] = []
+  #immediate: NodeJS.Immediate | undefined
+  #timer: NodeJS.Timeout | undefined
+  #isHeld = false
+
+  constructor(nc: NatsConnection) {
+    this.#nc = nc
+  }
+
+  /** `refused` hears of what the client does not take. */
+  send(subject: string, body: string | Uint8Array, options?: PublishOptions, refused?: (error: Error) => void): void {
+    this.#outgoing.push({ subject, body, options, refused })
+    this.#immediate ??= setImmediate(() => this.flush())
+  }
+
+  /** What nobody waits for goes with what is sent next, or soon. */
+  mention(subject: string, word: string): void {
+    this.#outgoing.push({ subject, body: word, options: undefined, refused: undefined })
+    this.#timer ??= setTimeout(() => this.flush(), mentionMs)
+  }
+
+  flush(): void {
+    clearTimeout(this.#timer)
+    clearImmediate(this.#immediate)
+    this.#timer = this.#immediate = undefined
+    if (this.#isHeld || this.#nc.isClosed()) return
+    for (const { subject, body, options, refused } of this.#outgoing.splice(0))
+      try {
+        this.#nc.publish(subject, body, options)
+      } catch (error) {
+        refused?.(error as Error)
+      }
+  }
+
+  /** The connection is lost: what waited for an answer has been told so, and is not sent any more. */
+  hold(): void {
+    this.#isHeld = true
+    this.#outgoing = this.#outgoing.filter(({ options }) => options === undefined)
+  }
+
+  resume(): void {
+    this.#isHeld = false
+    this.flush()
+  }
+}
