@@ -36,7 +36,10 @@ export interface Stored {
 
 export interface Appended {
   readonly position: Position
-  /** The id was on the log already; nothing was written, `position` is that of the first. */
+  /**
+   * The id was on the log already; nothing was written, `position` is that of the first. As far back as the broker knows ids
+   * (`docs/nats.md`): beyond that an event may be stored twice, and receivers are inert to it.
+   */
   readonly duplicate: boolean
 }
 
@@ -50,7 +53,7 @@ export type Outcome =
 export interface Delivery {
   readonly group: string
   readonly event: CloudEvent
-  /** 1 for the first time. */
+  /** 1 for the first time. A broker that does not count hand-outs may miss deaths of members, never retries. */
   readonly attempt: number
   /** Milliseconds since the epoch at which the event became available to the group, as far as the broker knows. */
   readonly since: number
@@ -103,7 +106,10 @@ export interface Commit {
   readonly end?: boolean
 }
 
-/** `conflict`: somebody else decided this version, or this process lost the shard. Nothing was written. */
+/**
+ * `conflict`: somebody else decided this version, or this process does not own the shard (some brokers take turns from its
+ * owner only). Nothing was written. Readers may see an event before its turn, and a turn before its events.
+ */
 export type CommitResult = 'accepted' | 'conflict'
 
 export interface Journal {
@@ -118,7 +124,8 @@ export type Query =
   | { readonly task: string }
 
 export interface Attention {
-  readonly id: number
+  /** Names the entry until it is released or dropped; short enough to be typed. */
+  readonly id: string
   readonly state: 'dead' | 'parked' | 'delayed'
   readonly group: string
   readonly attempts: number
@@ -130,7 +137,7 @@ export interface Attention {
 export interface GroupState {
   readonly group: string
   readonly mode: 'shared' | 'sharded'
-  /** Events that match and are not settled, in flight ones included. */
+  /** Events that match and are not settled, in flight ones included; at most so many where the broker filters coarsely. */
   readonly lag: number
   readonly inFlight: number
 }
@@ -223,8 +230,8 @@ export interface Driver {
   groups(): Promise<GroupState[]>
   attention(): AsyncIterable<Attention>
   /** Hands the entries out again (attempt 1), or drops them. By `key`: everything parked under it. */
-  release(which: { id: number } | { key: string }): Promise<number>
-  drop(id: number): Promise<boolean>
+  release(which: { id: string } | { key: string }): Promise<number>
+  drop(id: string): Promise<boolean>
   /** Wake-ups that were due before `before` (ms since the epoch) and that nobody has served. */
   overdue(before: number): AsyncIterable<{ group: string; task: string; due: number }>
 

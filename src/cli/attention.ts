@@ -112,8 +112,8 @@ async function liveTask(bus: Bus, task: string): Promise<{ program: string; tena
   return live
 }
 
-function entryId(id: string): number {
+function entryId(id: string): string {
   if (!/^#?\d{1,15}$/.test(id))
     throw new TidingsError('E_USAGE', `"${id}" is not the number of an entry on the attention list`)
-  return Number(id.replace('#', ''))
+  return id.replace('#', '')
 }

@@ -65,11 +65,11 @@ export class Aside {
   async *list(): AsyncGenerator<Attention> {
     for await (const stored of this.#all('*', '*')) {
       const { group, attempts, reason, key, event } = JSON.parse(stored.text()) as Kept
-      yield { id: stored.seq, state: stateOf(stored), group, attempts, reason, ...(key && { key }), event }
+      yield { id: String(stored.seq), state: stateOf(stored), group, attempts, reason, ...(key && { key }), event }
     }
   }
 
-  async release(which: { id: number } | { key: string }): Promise<number> {
+  async release(which: { id: string } | { key: string }): Promise<number> {
     let released = 0
     if ('id' in which) {
       const stored = await this.#byId(which.id)
@@ -80,8 +80,8 @@ export class Aside {
     return released
   }
 
-  async drop(id: number): Promise<boolean> {
-    return (await this.#byId(id)) !== undefined && this.#log.state.remove(id)
+  async drop(id: string): Promise<boolean> {
+    return (await this.#byId(id)) !== undefined && this.#log.state.remove(Number(id))
   }
 
   delayed(group: string): Promise<number> {
@@ -97,8 +97,8 @@ export class Aside {
     return this.#log.state.scan({ subject: this.#log.names.doc('aside', group, state, '*') })
   }
 
-  async #byId(id: number): Promise<StoredMessage | undefined> {
-    const stored = await this.#log.state.at(id)
+  async #byId(id: string): Promise<StoredMessage | undefined> {
+    const stored = await this.#log.state.at(Number(id))
     return stored?.subject.startsWith(`${this.#log.names.doc('aside')}.`) ? stored : undefined
   }
 

@@ -249,11 +249,11 @@ export class NatsDriver implements Driver {
     yield* this.#aside.list()
   }
 
-  release(which: { id: number } | { key: string }) {
+  release(which: { id: string } | { key: string }) {
     return this.#run(() => this.#aside.release(which))
   }
 
-  drop(id: number) {
+  drop(id: string) {
     return this.#run(() => this.#aside.drop(id))
   }
 

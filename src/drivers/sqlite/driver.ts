@@ -157,13 +157,13 @@ export class SqliteDriver implements Driver {
     yield* this.#open().attention()
   }
 
-  async release(which: { id: number } | { key: string }): Promise<number> {
-    const [id, key] = 'id' in which ? [which.id, null] : [null, which.key]
+  async release(which: { id: string } | { key: string }): Promise<number> {
+    const [id, key] = 'id' in which ? [Number(which.id), null] : [null, which.key]
     return (await this.#line.submit(['release', id, key])) as number
   }
 
-  async drop(id: number): Promise<boolean> {
-    return (await this.#line.submit(['drop', id])) as boolean
+  async drop(id: string): Promise<boolean> {
+    return (await this.#line.submit(['drop', Number(id)])) as boolean
   }
 
   async *overdue(before: number) {

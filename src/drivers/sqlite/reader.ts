@@ -82,14 +82,14 @@ export class Reader {
   }
 
   async *attention(): AsyncGenerator<Attention> {
-    const next = prepare<Omit<Attention, 'event' | 'key'> & { key: string | null; event: string }>(
+    const next = prepare<Omit<Attention, 'id' | 'event' | 'key'> & { id: number; key: string | null; event: string }>(
       this.#db,
       `SELECT a.id, a.state, a.grp AS "group", a.attempts, a.reason, a.key, l.event FROM aside a
        JOIN log l ON l.pos = a.pos WHERE a.id > ? ORDER BY a.id LIMIT ${page}`,
     )
     for (let rows = next.all(0); rows.length; rows = next.all(rows.at(-1)!.id)) {
       for (const { id, state, group, attempts, reason, key, event } of rows)
-        yield { id, state, group, attempts, reason, ...(key !== null && { key }), event: parse(event) }
+        yield { id: String(id), state, group, attempts, reason, ...(key !== null && { key }), event: parse(event) }
       await breath()
     }
   }

@@ -82,7 +82,7 @@ export const attention: Cases = {
     expect(ids(member.deliveries.slice(3)).toSorted()).toEqual(ids(sent).toSorted())
     expect(member.deliveries.map(d => d.attempt)).toEqual([1, 1, 1, 1, 1, 1])
     await listed(driver, 0)
-    expect(await driver.release({ id: 123_456 })).toBe(0)
+    expect(await driver.release({ id: '123456' })).toBe(0)
   },
 
   'releasing by key hands out everything that is parked under it, and nothing else': async world => {

@@ -31,7 +31,7 @@ const operations: Record<string, (driver: Driver) => unknown> = {
   groups: driver => driver.groups(),
   attention: driver => collect(driver.attention()),
   release: driver => driver.release({ key: 'key' }),
-  drop: driver => driver.drop(1),
+  drop: driver => driver.drop('1'),
   overdue: driver => collect(driver.overdue(Date.now())),
   janitor: driver => driver.janitor({ age: 1, maxLag: 1 }),
 }
