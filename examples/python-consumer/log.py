@@ -4,8 +4,9 @@ import asyncio
 import hashlib
 import json
 import re
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from urllib.parse import quote, urlsplit
+from uuid import uuid4
 
 import nats
 from nats.errors import TimeoutError as Unanswered
@@ -14,6 +15,14 @@ from nats.js.errors import APIError, NoStreamResponseError, NotFoundError
 
 INLINE = 8 * 1024
 ACK_WAIT = 10
+# Error codes of the server.
+EXISTS = (10071, 10164)
+PASSING = (10008, 10158)
+UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+TASK = re.compile(rf"({UUID.pattern}\.[0-9a-z]{{10}}):(\d{{7}}):")
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
+TEXTS = {"id", "source", "type", "time", "tenant", "correlationid"}
+OTHER_TEXTS = {"user", "causationid", "target", "replyto", "deadline", "traceparent", "dataref"}
 
 
 def token(name):
@@ -35,6 +44,29 @@ def event(cause, **attributes):
     return {"specversion": "1.0", "time": now, "causationid": cause["id"], **inherited, **attributes}
 
 
+def time_of(text):
+    seconds, _, fraction = text.rstrip("Z").partition(".")
+    return datetime.fromisoformat(f"{seconds}+00:00") + timedelta(seconds=float(f"0.{fraction or 0}"))
+
+
+def checked(body):
+    """The event of a message. Whoever may publish may publish anything; what is read here must not break on it."""
+    event = json.loads(body)
+    if not isinstance(event, dict):
+        raise ValueError("an event is a JSON object")
+    for name in TEXTS | (OTHER_TEXTS & event.keys()):
+        if not isinstance(event.get(name), str):
+            raise ValueError(f"{name} must be text")
+        event[name].encode()  # half of a surrogate pair is no text either
+    if not UUID.fullmatch(event["correlationid"]) or type(event.get("hops")) is not int:
+        raise ValueError("correlationid must be a UUID, hops an integer")
+    if "deadline" in event:
+        if not TIME.fullmatch(event["deadline"]):
+            raise ValueError("deadline must be a time in UTC")
+        time_of(event["deadline"])
+    return event
+
+
 class Log:
     @classmethod
     async def open(cls, url):
@@ -46,7 +78,8 @@ class Log:
         log.js = log.nc.jetstream()
         while True:
             try:
-                await log.js.stream_info(log.name)
+                info = await log.js.stream_info(log.name)
+                log.is_replicated = info.config.num_replicas > 1
                 return log
             except NotFoundError:
                 await asyncio.sleep(1)
@@ -69,16 +102,58 @@ class Log:
                 await asyncio.sleep(min(2**attempt / 10, 5))
         raise Unanswered
 
-    async def has(self, kind, id, since):
-        """Whether the event lies on the log, at this position or after it, among `SHARD.TARGET.TYPE`."""
-        while True:
-            try:
-                found = await self.js.get_msg(self.name, seq=since, subject=f"{self.name}.e.{kind}", next=True)
-            except NotFoundError:
-                return False
-            if found.headers["Nats-Msg-Id"] == msg_id(id):
-                return True
-            since = found.seq + 1
+    async def create(self, subject, body, headers):
+        """Stores a document where there is none. False: somebody else did."""
+        mark = str(uuid4())
+        try:
+            fence = {"Nats-Expected-Last-Subject-Sequence": "0", "Tidings-By": mark}
+            await self.store(subject, body, {**headers, **fence})
+            return True
+        except APIError as refused:
+            if refused.err_code not in EXISTS:
+                raise
+        # What is there may be this one, stored before an answer was lost.
+        there = await self.js.get_last_msg(f"{self.name}_state", subject)
+        return (there.headers or {}).get("Tidings-By") == mark
+
+    async def claim(self, event, shard):
+        """Whether the call may start. The document decides; the event is for those who read the log."""
+        subject = f"{self.name}.s.claim.{token(event['id'])}"
+        try:
+            await self.js.get_last_msg(f"{self.name}_state", subject)
+            return False
+        except NotFoundError:
+            await self.publish(event, shard)
+        return await self.create(subject, b"", {"Nats-TTL": "2160h"})
+
+    async def knows(self, id, shard):
+        """Whether the id is one of the last two minutes. The server looks for it before it refuses what can never be stored."""
+        never = {"Nats-Expected-Last-Msg-Id": "-"}
+        if self.is_replicated:
+            never = {"Nats-Expected-Last-Sequence": str(2**53 - 1)}
+        try:
+            ack = await self.store(f"{self.name}.e.{shard}.-.lookup", b"", {"Nats-Msg-Id": msg_id(id), **never})
+            return bool(ack.duplicate)
+        except APIError as refused:
+            if refused.err_code in PASSING:
+                raise
+            return False
+
+    async def is_settled(self, request, shard):
+        """Whether it was answered or withdrawn. May say no where that is long ago: what is done again is inert then."""
+        call = request["id"]
+        if await self.knows(f"{call}:result", shard) or await self.knows(f"{call}:cancel", shard):
+            return True
+        # Where nobody waits for an answer, the end of the task says nothing.
+        task = TASK.match(call) if "replyto" in request else None
+        if not task:
+            return False
+        try:
+            newest = await self.js.get_last_msg(self.name, f"{self.name}.t.{shard}.{task[1]}")
+        except NotFoundError:
+            return False
+        headers = newest.headers or {}
+        return "Tidings-End" in headers and int(headers["Tidings-Version"]) > int(task[2])
 
     async def data(self, event):
         """The data of an event, wherever it lies."""
@@ -115,12 +190,7 @@ class Log:
         """Makes the shared group where nobody did yet: its document, then its consumer. Returns a pull subscription."""
         clause = {"types": [type], **({"targets": [target]} if target else {})}
         document = json.dumps({"group": group, "mode": "shared", "filter": [clause], "start": 0}).encode()
-        unless_there = {"Nats-Expected-Last-Subject-Sequence": "0"}
-        try:
-            await self.store(f"{self.name}.s.group.{token(group)}", document, unless_there)
-        except APIError as refused:
-            if refused.err_code not in (10071, 10164):
-                raise
+        await self.create(f"{self.name}.s.group.{token(group)}", document, {})
         try:
             await self.js.consumer_info(self.name, token(group))
         except NotFoundError:
@@ -140,15 +210,14 @@ class Log:
 
 
 class Delivery:
-    """One event in the hand of this worker, until it is acknowledged."""
+    """One event in the hand of this worker, until it is acknowledged. ValueError where the message holds none."""
 
     def __init__(self, msg):
         self.msg = msg
-        self.event = json.loads(msg.data)
+        self.event = checked(msg.data)
         headers, meta = msg.headers or {}, msg.metadata
         self.shard = msg.subject.split(".")[2]
         self.attempt = int(headers.get("Tidings-Attempt", 1)) + meta.num_delivered - 1
-        self.position = int(headers.get("Tidings-Position", meta.sequence.stream))
         self.age = (datetime.now(timezone.utc) - meta.timestamp).total_seconds()
 
     async def keep(self):

@@ -3,12 +3,13 @@ import { createServer, type ServerResponse } from 'node:http'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { json } from 'node:stream/consumers'
+import { setTimeout } from 'node:timers/promises'
 import { jetstreamManager, type JetStreamManager } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
 import { expect, it, onTestFinished } from 'vitest'
 import { z } from 'zod'
 import { agent, app, start, tool, type Running } from '../../src/index.ts'
-import type { CloudEvent } from '../../src/event.ts'
+import { createEvent, type CloudEvent, type Draft } from '../../src/event.ts'
 import type { Callable } from '../../src/tasks/script.ts'
 import { until } from '../../src/testing/wait.ts'
 import { describeNats, natsUrl } from '../../test/lib/nats.ts'
@@ -24,11 +25,17 @@ const sum: Callable<unknown, { rows: number; sum: number }> = { kind: 'tool', na
 
 const clerk = agent('clerk', { run: (ctx, input: object) => ctx.call(sum, input) })
 const hasty = agent('hasty', { run: (ctx, input: object) => ctx.call(sum, input, { within: 50 }) })
+const sender = agent('sender', {
+  async run(ctx) {
+    ctx.emit({ type: 'tool.invoke', target: 'table.sum', data: { input: { csv: 'n\n1\n', column: 'n' } } })
+    await ctx.sleep(50)
+  },
+})
 const caller = agent('caller', {
   run: (ctx, { name, ...input }: Post & { url: string }) => ctx.call<unknown, unknown>({ kind: 'tool', name }, input),
 })
 
-const desk = app({ name: 'desk', use: [clerk, hasty, caller] })
+const desk = app({ name: 'desk', use: [clerk, hasty, sender, caller] })
 
 /** A log of its own on the server that all tests share. */
 const fresh = () => `${natsUrl()}/py-${randomUUID()}`
@@ -146,18 +153,98 @@ await describePython('a Python worker', () =>
       expect(held).toHaveLength(3)
     })
 
-    it('starts nothing twice that is to start at most once, long after the server has forgotten the claim', async () => {
+    // The server has forgotten the ids by then; what was claimed stays claimed.
+    it('starts nothing that a worker in TypeScript has claimed, however long ago', async () => {
       const bus = fresh()
       const { held, url } = await hook()
       const running = await agents(bus)
-      await manage(manager => manager.streams.update(logOf(bus), { duplicate_window: 1_000_000_000 }))
-      const worker = await pythonWorker(bus, { SLOTS: '1' })
-      const task = asked(running, 'caller', { name: 'hook.once', url, body: 1 })
-      await until(() => held.length === 1)
-      worker.signal('SIGKILL')
+      await forgetful(bus)
+      const task = asked(running, 'caller', { name: 'hook.once', url, body: 'claimed' })
+      const isClaimed = await claimOf(running, 'claimed')
+      expect(await running.bus.claim(isClaimed)).toBe(true)
+      // Whose worker died before the document was stored did not start it.
+      const other = asked(running, 'caller', { name: 'hook.once', url, body: 'announced' })
+      const isAnnounced = await claimOf(running, 'announced')
+      await running.bus.publish(isAnnounced)
+      await setTimeout(1_500)
       await pythonWorker(bus)
       expect(await task).toMatchObject({ data: { error: { code: 'E_TOOL_OUTCOME_UNKNOWN' } } })
-      expect(held).toHaveLength(1)
+      await until(() => held.length === 1)
+      expect(await running.bus.claim(isAnnounced)).toBe(false)
+      held[0]!.answer.end('done')
+      expect(held[0]!.body).toBe('announced')
+      expect((await other).data).toMatchObject({ output: { text: 'done' } })
+    })
+
+    it('claims, so that neither Python nor TypeScript starts it again', async () => {
+      const input = z.object({ url: z.string() })
+      const started: string[] = []
+      const run = () => started.push('TypeScript')
+      const twin = app({
+        name: 'twin',
+        use: [tool('hook.once', { description: 'Posts.', input, atMostOnce: true, run })],
+      })
+      const successors = {
+        Python: (bus: string) => pythonWorker(bus),
+        TypeScript: async (bus: string) => {
+          const running = await start(twin, { bus, only: ['tools'] })
+          onTestFinished(() => running.stop())
+        },
+      }
+      await Promise.all(
+        Object.values(successors).map(async succeed => {
+          const bus = fresh()
+          const { held, url } = await hook()
+          const running = await agents(bus)
+          await forgetful(bus)
+          const worker = await pythonWorker(bus, { SLOTS: '1' })
+          const task = asked(running, 'caller', { name: 'hook.once', url, body: 1 })
+          await until(() => held.length === 1)
+          worker.signal('SIGKILL')
+          await succeed(bus)
+          expect(await task).toMatchObject({ data: { error: { code: 'E_TOOL_OUTCOME_UNKNOWN' } } })
+          expect(held).toHaveLength(1)
+        }),
+      )
+      expect(started).toEqual([])
+    })
+
+    it('passes over what is no event, once', async () => {
+      const bus = fresh()
+      const running = await agents(bus)
+      const request = createEvent({ type: 'tool.invoke', target: 'table.sum', data: { input: {} } })
+      const bodies = [
+        '',
+        'not json',
+        'null',
+        '{}',
+        '['.repeat(100_000),
+        new Uint8Array([0xff]),
+        ...[
+          { id: 1 },
+          { id: '\ud800' },
+          { hops: '0' },
+          { correlationid: 'x' },
+          { deadline: 'soon' },
+          { replyto: null },
+        ].map(wrong => JSON.stringify({ ...request, ...wrong })),
+      ]
+      const nc = await connect({ servers: natsUrl() })
+      onTestFinished(() => nc.close())
+      for (const body of bodies)
+        for (const place of ['table%2Esum.tool.invoke', '-.order.placed'])
+          nc.publish(`${logOf(bus)}.e.0.${place}`, body)
+      await nc.flush()
+      const worker = await pythonWorker(bus, { SLOTS: '1' })
+      expect((await asked(running, 'clerk', { csv: 'n\n1\n', column: 'n' })).data).toMatchObject({ output: { sum: 1 } })
+      const placed = await running.bus.publish({ type: 'order.placed', data: { total: 1 } })
+      await until(() => find(running, placed.correlationid, 'order.audited'), { within: 10_000 })
+      for (const group of ['tool/table.sum', 'python/audit'])
+        await until(async () => {
+          const { num_ack_pending, num_redelivered, num_pending } = await consumer(bus, group)
+          return num_ack_pending + num_redelivered + num_pending === 0
+        })
+      expect(worker.running()).toBe(true)
     })
 
     it('drops what nobody waits for any more', async () => {
@@ -165,6 +252,23 @@ await describePython('a Python worker', () =>
       const running = await agents(bus)
       const expired = await asked(running, 'hasty', { csv: 'n\n1\n', column: 'n' })
       expect(expired.data).toMatchObject({ error: { code: 'E_CALL_EXPIRED' } })
+      // Of no task: only its ids say that it was withdrawn.
+      const foreign = await running.bus.publish({ type: 'tool.invoke', target: 'table.sum', data: null })
+      const { id: subject, correlationid } = foreign
+      const id = `${subject}:cancel`
+      await running.bus.publish({ type: 'call.cancelled', target: 'table.sum', id, subject, correlationid, data: null })
+      // Older than a second, so that the log is asked.
+      await setTimeout(1_100)
+      await pythonWorker(bus)
+      await until(async () => (await consumer(bus, 'tool/table.sum')).ack_floor.consumer_seq >= 2, { within: 10_000 })
+      for (const correlation of [expired.correlationid, correlationid])
+        expect((await eventsOf(running, correlation)).filter(({ type }) => type.startsWith('tool.'))).toHaveLength(1)
+    })
+
+    it('drops what a task asked that has ended, long after the server has forgotten the ids', async () => {
+      const bus = fresh()
+      const running = await agents(bus)
+      await forgetful(bus)
       const { correlationid } = await running.bus.publish({
         type: 'agent.invoke',
         target: 'clerk',
@@ -179,12 +283,15 @@ await describePython('a Python worker', () =>
         data: { reason: 'changed my mind' },
       })
       await until(() => find(running, correlationid, 'call.cancelled'))
-      // Older than a second, so that the log is asked.
-      await until(() => Date.now() - Date.parse(request.time) > 1_100)
+      // Nobody waits for it, so the end of its task says nothing.
+      const sent = await asked(running, 'sender', null)
+      await setTimeout(1_500)
       await pythonWorker(bus)
       await until(async () => (await consumer(bus, 'tool/table.sum')).ack_floor.consumer_seq >= 2, { within: 10_000 })
-      for (const correlation of [expired.correlationid, correlationid])
-        expect((await eventsOf(running, correlation)).filter(({ type }) => type.startsWith('tool.'))).toHaveLength(1)
+      const answers = async (correlation: string) =>
+        (await eventsOf(running, correlation)).filter(({ type }) => /^tool\.(result|failed)$/.test(type))
+      expect(await answers(correlationid)).toEqual([])
+      expect(await answers(sent.correlationid)).toMatchObject([{ data: { output: { sum: 1 } } }])
     })
 
     it('takes nothing while its tool is paused', async () => {
@@ -266,6 +373,22 @@ await describePython('a Python worker', () =>
     })
   }),
 )
+
+/** The server knows ids for a second. */
+const forgetful = (bus: string) =>
+  manage(manager => manager.streams.update(logOf(bus), { duplicate_window: 1_000_000_000 }))
+
+/** The claim of the call that posts this, as a worker in TypeScript makes it. */
+async function claimOf(running: Running, body: string): Promise<Draft & { id: string }> {
+  const request = await until(async () => {
+    for await (const { event } of running.bus.read({ filter: [{ types: ['tool.invoke'] }] }))
+      if ((event.data as { input: { body: unknown } }).input.body === body) return event
+    return undefined
+  })
+  const { id, tenant, correlationid, hops } = request
+  const source = '/tools/hook.once'
+  return { id: `${id}:claim`, type: 'tool.claimed', source, tenant, correlationid, causationid: id, hops, data: null }
+}
 
 async function find(running: Running, correlation: string, type: string): Promise<CloudEvent | undefined> {
   return (await eventsOf(running, correlation)).find(event => event.type === type)

@@ -1,4 +1,4 @@
-"""Two tools and a reaction to events, served from Python. The numbers are the steps of "Tools" in docs/wire-format.md."""
+"""Three tools and a reaction to events, served from Python. The numbers are the steps of "Tools" in docs/wire-format.md."""
 
 import asyncio
 import csv
@@ -13,7 +13,7 @@ from urllib.request import Request, urlopen
 
 from nats.errors import Error as NatsError, TimeoutError as Unanswered
 
-from log import Delivery, Log, event, token
+from log import Delivery, Log, event, time_of
 
 SLOTS = int(os.environ.get("SLOTS", "4"))
 MOST_ATTEMPTS = 6
@@ -78,29 +78,24 @@ async def serve(log, tool, delivery):
 
 
 async def is_wanted(log, delivery):
-    request, shard, since = delivery.event, delivery.shard, delivery.position
-    deadline = request.get("deadline")
-    if deadline and datetime.fromisoformat(deadline.replace("Z", "+00:00")) <= datetime.now(timezone.utc):
+    request = delivery.event
+    if "deadline" in request and time_of(request["deadline"]) <= datetime.now(timezone.utc):
         return False
     if delivery.attempt == 1 and delivery.age < 1:
         return True
-    id, target, asker = request["id"], token(request["target"]), token(request.get("replyto"))
-    return not (
-        await log.has(f"{shard}.{target}.call.cancelled", f"{id}:cancel", since)
-        or await log.has(f"{shard}.{asker}.tool.*", f"{id}:result", since)
-    )
+    return not await log.is_settled(request, delivery.shard)
 
 
 async def run(log, tool, delivery):
     request = delivery.event
-    input = ((await log.data(request)) or {}).get("input")
+    data = await log.data(request)
+    input = data.get("input") if isinstance(data, dict) else None
     if not tool.fits(input):  # 4
         raise ToolError("E_TOOL_INPUT", f"{tool.name}: the input does not fit")
-    if tool.at_most_once:  # 5; the server knows ids for two minutes only, so the log is asked too
+    if tool.at_most_once:  # 5
         id, source = f"{request['id']}:claim", f"/tools/{tool.name}"
         claim = event(request, id=id, source=source, type="tool.claimed", data=None)
-        is_new = delivery.attempt == 1 or not await log.has(f"{delivery.shard}.-.tool.claimed", id, delivery.position)
-        if not (is_new and await log.publish(claim, delivery.shard)):
+        if not await log.claim(claim, delivery.shard):
             raise ToolError("E_TOOL_OUTCOME_UNKNOWN", f"{tool.name} was started before, and its end is not known")
     try:  # 6
         work = asyncio.to_thread(tool.run, input, request["id"])
@@ -137,7 +132,12 @@ async def member(log, group, handle, type, target=None):
             print(f"{group}: {problem!r}", flush=True)
             subscription = await asyncio.sleep(1)
             continue
-        delivery = Delivery(msg)
+        try:
+            delivery = Delivery(msg)
+        except (ValueError, RecursionError) as problem:  # no event, and it never will be one
+            print(f"{group}: {msg.subject}, {msg.metadata.sequence.stream}: E_EVENT_INVALID: {problem}", flush=True)
+            await msg.term()
+            continue
         keeping = asyncio.create_task(delivery.keep())
         try:
             await handle(log, delivery)
