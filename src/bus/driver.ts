@@ -61,16 +61,20 @@ export interface Delivery {
   settle(outcome: Outcome, events?: readonly Entry[]): Promise<void>
 }
 
-export interface Subscription {
+/** A group, whoever its members are. */
+export interface Group {
   readonly group: string
   readonly filter: Filter
   readonly mode: 'shared' | 'sharded'
-  /** Most deliveries that this process holds at once. */
-  readonly inFlight: number
   /** Shared groups: most deliveries held by all members together. */
   readonly limit?: number
   /** Where a group that does not exist yet starts. Existing groups go on where they were. */
   readonly from: 'now' | 'beginning'
+}
+
+export interface Subscription extends Group {
+  /** Most deliveries that this process holds at once. */
+  readonly inFlight: number
   /** Called without waiting for the previous call's end. Must not throw. */
   onDelivery(delivery: Delivery): void
   /** Sharded groups: a task asked to be woken at `due` and it is due. Repeated until the task commits or arms again. */
@@ -189,6 +193,8 @@ export interface Driver {
   publish(entries: readonly Entry[]): Promise<Appended[]>
   commit(commit: Commit): Promise<CommitResult>
   subscribe(subscription: Subscription): Promise<Consumer>
+  /** Makes the group without joining it: what is published from now on waits for its first member. One that is there stays. */
+  provision(group: Group): Promise<void>
   /** Sets the wake-up of a live task without a turn. */
   arm(group: string, task: string, wake: number | null): Promise<void>
 

@@ -68,11 +68,15 @@ async function startNow(
 ): Promise<Running> {
   const { module } = settings
   const bus = await openBus(settings, patienceMs)
+  const pauses = new Pauses(bus)
+  const engine = engineOf(app, bus, pauses)
+  const isDoor = hosts.has('gateway') || hosts.has('triggers')
   const started: { stop(): Promise<void> | void }[] = [{ stop: () => bus.driver.close() }]
   bus.driver.onEmptied?.(() => {
     process.emitWarning(emptied(new Date()))
     // What cannot be written now is written by the next start; until then requests that need it say what is missing.
     if (hosts.has('agents')) void publishDefinitions(bus, app).catch(() => {})
+    else if (isDoor) void engine?.provision().catch(() => {})
   })
   const stop = async () => {
     for (const each of started.splice(0).reverse()) await each.stop()
@@ -84,23 +88,12 @@ async function startNow(
   }
 
   try {
-    const pauses = new Pauses(bus)
     await pauses.start()
     started.push(pauses)
-    if (hosts.has('agents') && app.agents.length > 0) {
+    if (engine && hosts.has('agents')) {
       await publishDefinitions(bus, app)
-      const { budget, maxHops } = app
-      await run(
-        new Engine({
-          bus,
-          group: `app/${app.name}`,
-          programs: app.agents.map(agent => agent.definition),
-          maxHops,
-          budget,
-          pauses,
-        }),
-      )
-    }
+      await run(engine)
+    } else if (isDoor) await engine?.provision()
     if (hosts.has('tools')) await run(new ToolStation({ bus, tools: app.tools, pauses, ...(module && { module }) }))
     if (hosts.has('models')) await run(new ModelStation({ bus, models: app.models, pauses }))
     if (hosts.has('agents')) started.push(startJanitor(bus, milliseconds(app.retention)))
@@ -124,6 +117,18 @@ async function startNow(
     await stop()
     throw error
   }
+}
+
+function engineOf({ name, agents, maxHops, budget }: App, bus: Bus, pauses: Pauses): Engine | undefined {
+  if (agents.length === 0) return undefined
+  return new Engine({
+    bus,
+    group: `app/${name}`,
+    programs: agents.map(agent => agent.definition),
+    maxHops,
+    budget,
+    pauses,
+  })
 }
 
 /** What the requests of model agents refer to. The key is a digest of the content, so whoever writes first writes the same. */

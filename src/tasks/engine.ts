@@ -1,9 +1,9 @@
 import type { CloudEvent } from '../event.ts'
 import { TidingsError } from '../errors.ts'
-import { compileFilter, type Filter } from '../pattern.ts'
+import { compileFilter } from '../pattern.ts'
 import type { Bus } from '../bus/bus.ts'
 import { isWanted, settle } from '../bus/delivery.ts'
-import type { Consumer, Delivery, Outcome } from '../bus/driver.ts'
+import type { Consumer, Delivery, Group, Outcome } from '../bus/driver.ts'
 import { pauseKey, type Pauses } from '../bus/pauses.ts'
 import { correlationOf, parseId, shardOf, taskId } from '../bus/ids.ts'
 import { Ledger, type Budget } from './budget.ts'
@@ -50,7 +50,7 @@ export class Engine {
   readonly #hot = new Map<string, Task>()
   readonly #hotTasks: number
   readonly #sift: typeof sift
-  readonly #filter: Filter
+  readonly #group: Group
   readonly #matches: (event: CloudEvent) => boolean
   #consumer: Consumer | undefined
   #working = 0
@@ -63,17 +63,20 @@ export class Engine {
     this.#ledger = new Ledger(options.bus, options.group, options.budget)
     this.#hotTasks = options.hotTasks ?? 4_096
     this.#sift = options.sift ?? sift
-    this.#filter = filterOf(options.programs)
-    this.#matches = compileFilter(this.#filter)
+    const filter = filterOf(options.programs)
+    this.#group = { group: options.group, filter, mode: 'sharded', from: 'now' }
+    this.#matches = compileFilter(filter)
+  }
+
+  /** Without working it: from now on nothing that this app asks for is lost, be it that its first worker comes later. */
+  provision(): Promise<void> {
+    return this.#bus.driver.provision(this.#group)
   }
 
   async start(): Promise<void> {
     this.#consumer = await this.#bus.driver.subscribe({
-      group: this.#options.group,
-      filter: this.#filter,
-      mode: 'sharded',
+      ...this.#group,
       inFlight: this.#options.inFlight ?? 1_024,
-      from: 'now',
       onDelivery: delivery => this.#deliver(delivery),
       onWake: task => this.#wake(task),
       onLost: shard => this.#lose(shard),

@@ -6,6 +6,7 @@ import type {
   Driver,
   Durability,
   Entry,
+  Group,
   Position,
   Query,
   Retention,
@@ -26,6 +27,7 @@ import { Janitor } from './janitor.ts'
 import type { Link } from './link.ts'
 import { foldShard } from './live.ts'
 import { Reader } from './reader.ts'
+import { Recent } from './recent.ts'
 import type { OwnedShard } from './owned.ts'
 import { type Log, provision } from './provision.ts'
 import { Publisher } from './publisher.ts'
@@ -57,6 +59,7 @@ export class NatsDriver implements Driver {
   #identity: string
   readonly #settings: DriverSettings
   readonly #turns: Turns
+  readonly #recent = new Recent()
   readonly #publisher: Publisher
   readonly #blobs: Blobs
   readonly #aside: Aside
@@ -81,14 +84,14 @@ export class NatsDriver implements Driver {
     this.shards = log.names.shards
     const seals = new Seals(log)
     this.#blobs = new Blobs(link, log.names, log.blobs)
-    this.#turns = new Turns(link, log, this.#blobs, seals, settings.faults)
-    this.#publisher = new Publisher(link, log)
+    this.#turns = new Turns(link, log, this.#blobs, seals, this.#recent, settings.faults)
+    this.#publisher = new Publisher(link, log, this.#recent)
     this.#aside = new Aside(log)
     this.#groups = new Groups(link, log, settings.leaseMs)
-    this.#reader = new Reader(link, log, this.#turns, settings.newInbox)
+    this.#reader = new Reader(link, log, this.#turns, this.#recent, settings.newInbox)
     this.#janitor = new Janitor(log, this.#groups, seals, this.#aside, this.#blobs)
     this.#signals = new Signals(link, log.names.signal)
-    this.#ties = { link, names: log.names, aside: this.#aside, publisher: this.#publisher }
+    this.#ties = { link, names: log.names, aside: this.#aside, publisher: this.#publisher, recent: this.#recent }
     this.#beat = setInterval(() => void this.#onBeat(), settings.leaseMs / 6)
     this.#beat.unref()
     link.onReconnect(() => void this.#reconnected())
@@ -152,6 +155,10 @@ export class NatsDriver implements Driver {
       await this.#aside.adopt([subscription.group])
       return consumer
     })
+  }
+
+  provision(group: Group): Promise<void> {
+    return this.#run(() => this.#groups.make(group))
   }
 
   arm(group: string, task: string, wake: number | null): Promise<void> {
@@ -267,6 +274,7 @@ export class NatsDriver implements Driver {
   janitor(retention: Retention) {
     return this.#run(async () => {
       await this.#flushAcknowledgements()
+      this.#recent.clear()
       return this.#janitor.clean(retention)
     })
   }
@@ -375,7 +383,10 @@ export class NatsDriver implements Driver {
     const { names, replicas } = this.#log
     const { identity } = await provision(this.#link, names.shards, replicas)
     const isNew = identity !== this.#identity
-    if (isNew) for (const { hands } of this.#consumers) hands.forget()
+    if (isNew) {
+      this.#recent.clear()
+      for (const { hands } of this.#consumers) hands.forget()
+    }
     this.#link.recognised()
     if (!isNew) return
     for (const consumer of this.#consumers) await consumer.renewed()

@@ -1,4 +1,4 @@
-import type { GroupState, Subscription } from '../../bus/driver.ts'
+import type { Group, GroupState } from '../../bus/driver.ts'
 import type { Filter } from '../../pattern.ts'
 import { codes, Refused } from './answers.ts'
 import type { Link } from './link.ts'
@@ -48,7 +48,7 @@ export class Groups {
    * Makes or widens the group so that it takes what this member asks for too. The document changes first, by compare and
    * swap, and the consumers follow it until it no longer changes.
    */
-  async join({ group, mode, filter, limit, from }: Subscription): Promise<void> {
+  async join({ group, mode, filter, limit, from }: Group): Promise<void> {
     await this.#change(group, async before => ({
       group,
       mode,
@@ -56,6 +56,11 @@ export class Groups {
       ...(limit !== undefined && { limit }),
       start: before?.start ?? (from === 'now' ? await this.#log.events.head() : 0),
     }))
+  }
+
+  /** Asks first: who may not make groups goes on where somebody else has. */
+  async make(group: Group): Promise<void> {
+    if (!(await this.#read(group.group))) await this.join(group)
   }
 
   /** What is asked for from now on, by the filters of the members that are there. */

@@ -5,6 +5,7 @@ import type { Link } from './link.ts'
 import type { Names } from './names.ts'
 import type { Publisher } from './publisher.ts'
 import type { Pulled } from './puller.ts'
+import type { Recent } from './recent.ts'
 
 /** What a delivery needs of its driver. */
 export interface Ties {
@@ -12,6 +13,7 @@ export interface Ties {
   readonly names: Names
   readonly aside: Aside
   readonly publisher: Publisher
+  readonly recent: Recent
 }
 
 /** The consumer that a delivery came from. */
@@ -32,7 +34,7 @@ export class Handed implements Delivery {
   pulled: Pulled
   /** When the server last heard that it is being worked on, ms since the epoch. */
   beatAt = Date.now()
-  readonly #position: number
+  readonly position: number
   readonly #hand: Hand
 
   constructor(hand: Hand, pulled: Pulled, event: CloudEvent) {
@@ -43,7 +45,7 @@ export class Handed implements Delivery {
     this.shard = hand.ties.names.shardOf(event.correlationid)
     const headers = pulled.subject.startsWith(`${hand.ties.names.log}.r.`) ? pulled.message.headers : undefined
     this.attempt = Number(headers?.get(againHeaders.attempt) || 1) + pulled.delivered - 1
-    this.#position = Number(headers?.get(againHeaders.position)) || pulled.seq
+    this.position = Number(headers?.get(againHeaders.position)) || pulled.seq
   }
 
   get group(): string {
@@ -95,7 +97,7 @@ export class Handed implements Delivery {
     const kept = {
       group: this.group,
       shard: this.shard,
-      position: this.#position,
+      position: this.position,
       attempts: this.attempt,
       reason: outcome.reason,
       event: this.event,

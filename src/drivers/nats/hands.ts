@@ -69,6 +69,7 @@ export class Hands implements Hand {
     const { event, problem } = read(pulled)
     const handed = new Handed(this, pulled, event)
     if (problem) return void this.#refuse(handed, problem)
+    this.ties.recent.add(handed.position, event)
     if (this.#matches(handed.event)) return this.#receive(handed)
     this.#unmatched.push(handed)
     if (this.#unmatched.length === 1) void this.#lookCloser()

@@ -145,7 +145,7 @@ export class Link {
     let wasSent = false
     for (let pause = 5; ; pause = Math.min(pause * 2, 500)) {
       try {
-        await this.ready(until)
+        if (!this.#connected || this.#closed) await this.ready(until)
         return await work()
       } catch (error) {
         wasSent ||= error instanceof Unanswered

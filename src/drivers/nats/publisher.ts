@@ -3,6 +3,7 @@ import { TidingsError } from '../../errors.ts'
 import { codes, isPassing, Refused } from './answers.ts'
 import type { Link } from './link.ts'
 import type { Log } from './provision.ts'
+import type { Recent } from './recent.ts'
 import { type Message, msgId } from './stream.ts'
 import { encodeId } from './turns.ts'
 
@@ -13,10 +14,12 @@ const mostAtOnce = 1_000
 export class Publisher {
   readonly #link: Link
   readonly #log: Log
+  readonly #recent: Recent
 
-  constructor(link: Link, log: Log) {
+  constructor(link: Link, log: Log, recent: Recent) {
     this.#link = link
     this.#log = log
+    this.#recent = recent
   }
 
   async publish(entries: readonly Entry[]): Promise<Appended[]> {
@@ -26,6 +29,7 @@ export class Publisher {
     if (messages.length > 1) return this.#batch(messages)
     const { subject, body, headers } = messages[0]!
     const { seq, duplicate = false } = await this.#log.events.append(subject, body, headers)
+    if (!duplicate) this.#recent.add(seq, entries[0]!.event)
     return [{ position: seq, duplicate }]
   }
 

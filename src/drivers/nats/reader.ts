@@ -6,6 +6,7 @@ import { Follower } from './follower.ts'
 import type { Link } from './link.ts'
 import { coveringAll, type Names, token } from './names.ts'
 import type { Log } from './provision.ts'
+import type { Recent } from './recent.ts'
 import { mintedAt } from './seals.ts'
 import { msgId, type StoredMessage } from './stream.ts'
 import { decodeId, encodeId, turnHeaders, type Lines, type Turns } from './turns.ts'
@@ -23,16 +24,18 @@ export class Reader {
   readonly #link: Link
   readonly #log: Log
   readonly #turns: Turns
+  readonly #recentEvents: Recent
   /** Of tasks that were looked through: a turn, and where it lies, from which a later one is found soon. */
   readonly #places = new Map<string, { version: number; seq: number }>()
 
   readonly #newInbox: () => string
   readonly #followers = new Set<Follower>()
 
-  constructor(link: Link, log: Log, turns: Turns, newInbox: () => string) {
+  constructor(link: Link, log: Log, turns: Turns, recent: Recent, newInbox: () => string) {
     this.#link = link
     this.#log = log
     this.#turns = turns
+    this.#recentEvents = recent
     this.#newInbox = newInbox
   }
 
@@ -70,6 +73,8 @@ export class Reader {
   }
 
   async get(id: string, correlation?: string): Promise<Stored | undefined> {
+    const known = this.#recentEvents.get(id)
+    if (known) return known
     const derived = parseId(id)
     if (derived && derived.ordinal === undefined) return this.#turn(derived.task, derived.version)
     const recent = await this.#recent(id, correlation)
@@ -210,7 +215,7 @@ export class Reader {
 const inputsOf = ({ turn }: Lines) => (turn.data as { inputs?: readonly CloudEvent[] } | null)?.inputs ?? []
 
 /** The event that a message holds; undefined for what is no event of the log, or none at all. */
-export function eventIn({ log }: Names, subject: string, text: () => string): CloudEvent | undefined {
+function eventIn({ log }: Names, subject: string, text: () => string): CloudEvent | undefined {
   const kind = subject[log.length + 1]
   if (kind === 'e') return eventFrom(text())
   return kind === 't' ? eventFrom(text().split('\n', 1)[0]!) : undefined

@@ -7,6 +7,7 @@ import type { Blobs } from './blobs.ts'
 import type { Link } from './link.ts'
 import type { Log } from './provision.ts'
 import { msgId, type StoredMessage } from './stream.ts'
+import type { Recent } from './recent.ts'
 import type { Seals } from './seals.ts'
 
 /*
@@ -66,14 +67,16 @@ export class Turns {
   readonly #blobs: Blobs
   readonly #seals: Seals
   readonly #faults: TurnFaults
+  readonly #recent: Recent
   readonly #heads = new Map<string, Head>()
 
-  constructor(link: Link, log: Log, blobs: Blobs, seals: Seals, faults: TurnFaults) {
+  constructor(link: Link, log: Log, blobs: Blobs, seals: Seals, recent: Recent, faults: TurnFaults) {
     this.#link = link
     this.#log = log
     this.#blobs = blobs
     this.#seals = seals
     this.#faults = faults
+    this.#recent = recent
   }
 
   /** Stores the turn, then its events, until `givesUp`. Undefined on a conflict. */
@@ -192,7 +195,9 @@ export class Turns {
   }
 
   async #publish(event: CloudEvent, json: string): Promise<void> {
-    await this.#log.events.append(this.#log.names.event(event), json, { [msgId]: encodeId(event.id) })
+    const headers = { [msgId]: encodeId(event.id) }
+    const { seq, duplicate } = await this.#log.events.append(this.#log.names.event(event), json, headers)
+    if (!duplicate) this.#recent.add(seq, event)
   }
 
   /**

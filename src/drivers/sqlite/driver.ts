@@ -5,6 +5,7 @@ import type {
   Driver,
   Durability,
   Entry,
+  Group,
   Position,
   Purged,
   Query,
@@ -82,6 +83,10 @@ export class SqliteDriver implements Driver {
 
   async subscribe(subscription: Subscription) {
     return this.#consumers.subscribe(subscription)
+  }
+
+  async provision({ group, mode, filter, from }: Group): Promise<void> {
+    await this.#line.submit(['provision', group, mode, filter, from])
   }
 
   async arm(group: string, task: string, wake: number | null): Promise<void> {

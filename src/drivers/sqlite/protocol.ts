@@ -39,6 +39,7 @@ export type Op =
       limit: number | null,
       from: Subscription['from'],
     ]
+  | [kind: 'provision', group: string, mode: Subscription['mode'], filter: Filter, from: Subscription['from']]
   | [kind: 'pause', consumer: number]
   | [kind: 'unsubscribe', consumer: number]
   | [kind: 'giveBack', consumer: number, position: number]

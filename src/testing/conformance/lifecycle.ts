@@ -16,6 +16,7 @@ const operations: Record<string, (driver: Driver) => unknown> = {
       from: 'now',
       onDelivery: () => {},
     }),
+  provision: driver => driver.provision({ group: 'jobs', filter: [{ types: ['>'] }], mode: 'shared', from: 'now' }),
   arm: driver => driver.arm('tasks', newTask(), Date.now()),
   get: driver => driver.get('id'),
   isSettled: driver => driver.isSettled('id'),

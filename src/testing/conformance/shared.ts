@@ -145,6 +145,26 @@ export const shared: Cases = {
     expect(ids(beginning.deliveries).toSorted()).toEqual(ids([...before, ...after]).toSorted())
   },
 
+  'a group that is provisioned gets what is published before its first member joins': async world => {
+    const [driver, other] = [await world.open(), await world.open()]
+    await other.publish([entry()])
+    const wish = { filter: [{ types: ['job.>'] }], from: 'now' } as const
+    for (const mode of ['shared', 'sharded'] as const) await driver.provision({ ...wish, group: mode, mode })
+    const before = entries(20)
+    await other.publish(before)
+    // Again, and by somebody else: a group that is there stays.
+    for (const mode of ['shared', 'sharded'] as const) await other.provision({ ...wish, group: mode, mode })
+    expect((await driver.groups()).map(({ group, lag }) => [group, lag])).toEqual([
+      ['sharded', 20],
+      ['shared', 20],
+    ])
+    for (const mode of ['shared', 'sharded'] as const) {
+      const member = await world.join(other, { ...wish, group: mode, mode, on: () => done })
+      await settled(driver, mode)
+      expect(ids(member.deliveries).toSorted()).toEqual(ids(before).toSorted())
+    }
+  },
+
   'a group goes on where it was after a restart, whatever `from` says': async world => {
     const [driver, publisher] = [await world.open(), await world.open()]
     await world.join(driver, { group: 'a', from: 'now', on: () => done })

@@ -53,7 +53,7 @@ export const storage: Cases = {
     const claims = Array.from({ length: 20 }, () => entry({ type: 'tool.claimed' }))
     for (const one of claims) {
       const given = await Promise.all(members.map(member => member.claim(one)))
-      expect(given.toSorted()).toEqual([false, true])
+      expect(given.filter(Boolean)).toHaveLength(1)
       expect((await members[0]!.get(one.event.id))?.event).toEqual(one.event)
     }
     const again = await world.reopen(members[0]!)

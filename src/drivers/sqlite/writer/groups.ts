@@ -7,6 +7,7 @@ import { SharedGroup } from './shared.ts'
 import { ShardedConsumer } from './sharded.ts'
 import type { Row } from './store.ts'
 
+type ProvisionOp = Extract<Op, [kind: 'provision', ...unknown[]]>
 type SubscribeOp = Extract<Op, [kind: 'subscribe', ...unknown[]]>
 
 const routesKept = 4_096
@@ -23,6 +24,7 @@ export class Groups {
   readonly #members: Members
   readonly #leases: Leases
   readonly #create
+  readonly #createAbsent
   readonly #createLease
 
   constructor(desk: Desk, members: Members) {
@@ -35,6 +37,7 @@ export class Groups {
       `INSERT INTO groups VALUES (?, ?, ?, ?)
       ON CONFLICT(name) DO UPDATE SET filter = excluded.filter RETURNING next`,
     )
+    this.#createAbsent = prepare(db, 'INSERT OR IGNORE INTO groups VALUES (?, ?, ?, ?)')
     this.#createLease = prepare(db, 'INSERT OR IGNORE INTO leases VALUES (?, ?, NULL, ?, 0)')
   }
 
@@ -45,8 +48,7 @@ export class Groups {
   subscribe([, consumer, group, mode, filter, window, limit, from]: SubscribeOp): void {
     const desk = this.#desk
     const owner = this.#members.ownerOf(consumer)
-    const start = from === 'now' ? desk.store.head + 1 : 1
-    const { next } = this.#create.get(group, mode, JSON.stringify(filter), start)!
+    const { next } = this.#create.get(group, mode, JSON.stringify(filter), this.#startOf(from))!
     this.#members.join(owner, group, filter)
     if (mode === 'shared') {
       const known = this.#intakes.find(intake => intake instanceof SharedGroup && intake.group === group)
@@ -55,12 +57,18 @@ export class Groups {
       intake.join(consumer, owner, window)
       this.#consumers.set(consumer, intake)
     } else {
-      for (let shard = 0; shard < desk.store.shards; shard++) this.#createLease.run(group, shard, next)
+      this.#makeLeases(group, next)
       this.#consumers.set(consumer, new ShardedConsumer(desk, consumer, owner, group, filter, window))
     }
     this.#changed()
     this.refilter()
     this.rebalance()
+  }
+
+  provision([, group, mode, filter, from]: ProvisionOp): void {
+    const start = this.#startOf(from)
+    const isNew = this.#createAbsent.run(group, mode, JSON.stringify(filter), start).changes !== 0
+    if (isNew && mode === 'sharded') this.#makeLeases(group, start)
   }
 
   pause(consumer: number): void {
@@ -199,6 +207,14 @@ export class Groups {
     for (const consumer of this.#orphans) this.#members.forget(this.#members.ownerOf(consumer))
     this.#orphans.clear()
     for (const intake of this.#intakes) if (intake instanceof ShardedConsumer) intake.redeliver()
+  }
+
+  #makeLeases(group: string, next: number): void {
+    for (let shard = 0; shard < this.#desk.store.shards; shard++) this.#createLease.run(group, shard, next)
+  }
+
+  #startOf(from: SubscribeOp[7]): number {
+    return from === 'now' ? this.#desk.store.head + 1 : 1
   }
 
   #changed(): void {

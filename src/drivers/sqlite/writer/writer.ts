@@ -200,6 +200,9 @@ export class Writer {
         this.#groups.subscribe(op)
         this.#wakes.rewind()
         return null
+      case 'provision':
+        this.#groups.provision(op)
+        return null
       case 'pause':
         this.#groups.pause(op[1])
         return null
