@@ -2,9 +2,10 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { connect, PermissionViolationError, type NatsConnection } from '@nats-io/transport-node'
 import { expect, it, onTestFinished } from 'vitest'
+import { z } from 'zod'
 import first from '../../examples/first/app.ts'
 import { describePython, pythonWorker } from '../../examples/python-consumer/python.ts'
-import { agent, app, smtp, type App, type Role, type Running, start } from '../../src/index.ts'
+import { agent, app, smtp, tool, type App, type Role, type Running, start } from '../../src/index.ts'
 import { createEvent } from '../../src/event.ts'
 import { startNatsCluster } from '../../src/testing/nats/cluster.ts'
 import { startNats, type Nats } from '../../src/testing/nats/start.ts'
@@ -151,6 +152,34 @@ describeNatsServer('roles with the permissions of the template', () => {
     const mails: unknown[] = []
     for await (const { event } of agents.bus.read({ filter: [{ types: ['email.received'] }] })) mails.push(event)
     expect(mails).toMatchObject([{ source: '/triggers/smtp', dataref: expect.stringMatching(/^sha256-/) }])
+  })
+
+  it('claim a call that is to start at most once, and do not take it from others', async () => {
+    const nats = await guarded()
+    const started: string[] = []
+    const search = tool('notes.search', {
+      description: 'Searches.',
+      input: z.object({}),
+      atMostOnce: true,
+      run: (_, { idempotencyKey }) => started.push(idempotencyKey),
+    })
+    const clerk = agent('clerk', { run: ctx => ctx.call(search, {}) })
+    const desk = app({ name: 'desk', use: [clerk, search] })
+    const agents = await role(nats, 'agents', desk)
+    await role(nats, 'tools', desk)
+    const { id, correlationid } = await agents.bus.publish({
+      type: 'agent.invoke',
+      target: 'clerk',
+      data: { input: null },
+    })
+    expect((await ended(agents, correlationid, id)).data).toMatchObject({ output: 1 })
+    expect(await violations(nats)).toEqual([])
+    const claim = `tidings.s.claim.${started[0]!.replaceAll(/[.:]/g, found => (found === '.' ? '%2E' : '%3A'))}%3Aclaim`
+    const operator = await client(nats, 'operator')
+    const stored = await told(operator, '$JS.API.STREAM.MSG.GET.tidings_state', JSON.stringify({ last_by_subj: claim }))
+    expect(stored).toContain(claim)
+    for (const user of ['models', 'gateway', 'triggers', 'python'])
+      expect([user, await told(await client(nats, user), claim)]).toEqual([user, 'denied'])
   })
 
   it('let a tool worker do nothing else', async () => {
