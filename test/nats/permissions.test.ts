@@ -6,6 +6,7 @@ import { z } from 'zod'
 import first from '../../examples/first/app.ts'
 import { describePython, pythonWorker } from '../../examples/python-consumer/python.ts'
 import { agent, app, smtp, tool, type App, type Role, type Running, start } from '../../src/index.ts'
+import { openNats } from '../../src/drivers/nats/index.ts'
 import { createEvent } from '../../src/event.ts'
 import { startNatsCluster } from '../../src/testing/nats/cluster.ts'
 import { startNats, type Nats } from '../../src/testing/nats/start.ts'
@@ -118,6 +119,37 @@ describeNatsServer('roles with the permissions of the template', () => {
     // Whoever hears of a resume would hand out what was parked; the worker of the tool may, and did.
     expect((await violations(nats)).filter(line => !/user:(models|gateway)" .* "tidings\.r\./.test(line))).toEqual([])
   })
+
+  it('come in any order: first wait for the log, then for the group of the agents', async () => {
+    const nats = await guarded()
+    const doors = [app({ name: 'first', use: [...first.agents, smtp({ port: 0 })] }), first]
+    const waits: string[] = []
+    const starting = (['triggers', 'gateway', 'tools', 'models'] as const).map(async only => {
+      const running = await start(only === 'triggers' ? doors[0]! : first, {
+        bus: `${urlOf(nats, only)}/tidings?timeout=3000`,
+        only: [only],
+        port: 0,
+        onWaiting: ({ error }) => waits.push(error.message),
+      })
+      onTestFinished(() => running.stop())
+      return running
+    })
+    await until(() => waits.length === 4)
+    for (const message of waits) expect(message).toContain('the log does not exist yet')
+    const maker = await openNats({ url: `${urlOf(nats, 'operator')}/tidings` })
+    onTestFinished(() => maker.close())
+    await Promise.all(starting.slice(2))
+    await expect(
+      openNats({ url: `${urlOf(nats, 'gateway')}/tidings` }).then(async driver => {
+        onTestFinished(() => driver.close())
+        await driver.provision({ group: 'app/first', mode: 'sharded', filter: [{ types: ['a'] }], from: 'now' })
+      }),
+    ).rejects.toMatchObject({ code: 'E_LOG_UNAVAILABLE', retryable: true })
+    const agents = await role(nats, 'agents')
+    await Promise.all(starting)
+    const { correlationid } = await agents.bus.publish(question)
+    expect(await answered(agents, correlationid)).toEqual(sunday)
+  }, 30_000)
 
   it('do so on three servers, with three copies', async () => {
     const cluster = await startNatsCluster(3, { config: await configuration() })

@@ -3,7 +3,7 @@ import type { Filter } from '../../pattern.ts'
 import { codes, Refused } from './answers.ts'
 import type { Link } from './link.ts'
 import { durableOf } from './names.ts'
-import type { Log } from './provision.ts'
+import { isDeniedAt, type Log } from './provision.ts'
 
 /** What is known of a group beside its consumers. */
 interface GroupDocument {
@@ -60,7 +60,14 @@ export class Groups {
 
   /** Asks first: who may not make groups goes on where somebody else has. */
   async make(group: Group): Promise<void> {
-    if (!(await this.#read(group.group))) await this.join(group)
+    if (await this.#read(group.group)) return
+    try {
+      await this.join(group)
+    } catch (error) {
+      const isDenied = isDeniedAt(error, '.s.group.') || isDeniedAt(error, '.CONSUMER.')
+      if (!isDenied) throw error
+      throw this.#link.unavailable(`the group ${group.group} does not exist yet, and this user may not make it`)
+    }
   }
 
   /** What is asked for from now on, by the filters of the members that are there. */

@@ -71,12 +71,12 @@ async function infoOf(link: Link, config: StreamConfig): Promise<StreamInfo> {
   } catch (error) {
     // Another process was faster, with another identity for the log.
     if (error instanceof Refused && error.code === 10058) return info()
-    if (isDenied(error, 'STREAM.CREATE'))
+    if (isDeniedAt(error, '.STREAM.CREATE.'))
       throw link.unavailable('the log does not exist yet, and this user may not make it')
     throw error
   }
 }
 
-/** Whether it is what was asked for that the server refuses, and not the answers to everything. */
-const isDenied = (error: unknown, verb: string) =>
-  error instanceof TidingsError && error.code === 'E_BUS_DENIED' && error.message.includes(verb)
+/** Whether the server refuses to take what was sent there, and not the answers to everything. */
+export const isDeniedAt = (error: unknown, place: string) =>
+  error instanceof TidingsError && error.code === 'E_BUS_DENIED' && error.message.includes(place)
