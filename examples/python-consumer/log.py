@@ -127,7 +127,7 @@ class Log:
         return await self.create(subject, b"", {"Nats-TTL": "2160h"})
 
     async def knows(self, id, shard):
-        """Whether the id is one of the last two minutes. The server looks for it before it refuses what can never be stored."""
+        """Whether the id is of the last two minutes: the server looks for it before it refuses what cannot be stored."""
         never = {"Nats-Expected-Last-Msg-Id": "-"}
         if self.is_replicated:
             never = {"Nats-Expected-Last-Sequence": str(2**53 - 1)}
@@ -210,7 +210,7 @@ class Log:
 
 
 class Delivery:
-    """One event in the hand of this worker, until it is acknowledged. ValueError where the message holds none."""
+    """One event in the hand of this worker, until it is acknowledged. ValueError: the message holds none."""
 
     def __init__(self, msg):
         self.msg = msg

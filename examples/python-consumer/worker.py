@@ -1,4 +1,4 @@
-"""Three tools and a reaction to events, served from Python. The numbers are the steps of "Tools" in docs/wire-format.md."""
+"""Three tools and a reaction to events in Python. The numbers are the steps of "Tools" in docs/wire-format.md."""
 
 import asyncio
 import csv
