@@ -45,6 +45,8 @@ export const errors = {
     'An atMostOnce tool was started and its end was not recorded. Find out what happened before doing it again.',
   E_WORKER_LOST:
     'The call takes its worker down with it. Look at what it does to the process: memory, exit, a native crash.',
+  E_WORKER_STOPPED:
+    'The worker was stopped, and this took longer than it waits. Another worker begins it again; TIDINGS_STOP_WITHIN says how long.',
   E_MODEL_UNKNOWN:
     'TIDINGS_MODEL names no known model. Use openai/NAME, anthropic/NAME, a base URL with #NAME, or leave it unset for the offline model.',
   E_MODEL_KEY: 'The key of the model provider is not set. Export the variable named in the text.',

@@ -1,7 +1,28 @@
 import { expect, it } from 'vitest'
+import { z } from 'zod'
 import { agent } from '../src/agents/agent.ts'
 import type { Trigger } from '../src/triggers/trigger.ts'
-import { ended, onEveryBus } from './lib/world.ts'
+import { until } from '../src/testing/wait.ts'
+import { tool, type ToolContext } from '../src/tools/tool.ts'
+import { ended, eventsOf, onEveryBus, typesOf } from './lib/world.ts'
+
+/** A tool by which a test says when it is started, and how it ends. */
+function gated() {
+  const starts: ToolContext[] = []
+  const { promise: end, resolve: open } = Promise.withResolvers<string>()
+  const run = (_: unknown, context: ToolContext) => {
+    starts.push(context)
+    return end
+  }
+  return { starts, open, tool: tool('slow', { description: '', input: z.any(), timeout: '2m', run }) }
+}
+
+const caller = agent('caller', {
+  on: 'go',
+  run: ctx => ctx.call<unknown, unknown>({ kind: 'tool', name: 'slow' }, null, { within: '2m' }),
+})
+
+const tools = ['tools'] as const
 
 const echo = agent('echo', { on: 'go', run: ctx => ctx.event.data })
 
@@ -34,5 +55,46 @@ onEveryBus(world => {
     await log.worker({ use: [echo, hasty] }, { only: ['triggers'] })
     const agents = await log.worker({ use: [echo] }, { only: ['agents'] })
     expect(await ended(agents, taken.correlationid, taken.id)).toMatchObject({ data: { output: 'by trigger' } })
+  })
+
+  it('a tool that outlasts the stop is aborted, and another worker completes the call', async () => {
+    const log = await world()
+    const [stuck, quick] = [gated(), gated()]
+    const agents = await log.worker({ use: [caller] }, { only: ['agents'] })
+    const leaving = await log.worker({ use: [stuck.tool] }, { only: tools, stopWithin: 300 })
+    const { correlationid, id } = await agents.bus.publish({ type: 'go', data: null })
+    const first = await until(() => stuck.starts[0])
+    await log.worker({ use: [quick.tool] }, { only: tools })
+    const began = performance.now()
+    await leaving.stop()
+    const took = performance.now() - began
+    expect(took).toBeGreaterThan(290)
+    expect(took).toBeLessThan(1_500)
+    expect(first.signal.reason).toMatchObject({ code: 'E_WORKER_STOPPED' })
+    const second = await until(() => quick.starts[0])
+    expect(second).toMatchObject({ idempotencyKey: first.idempotencyKey, attempt: 2 })
+    // Too late: this one answers for nobody.
+    stuck.open('by the first')
+    quick.open('by the second')
+    expect(await ended(agents, correlationid, id)).toMatchObject({ data: { output: 'by the second' } })
+    expect(typesOf(await eventsOf(agents, correlationid))).not.toContain('tool.failed')
+  })
+
+  it('a tool that ends in time is waited for, and is not run again', async () => {
+    const log = await world()
+    const [quick, idle] = [gated(), gated()]
+    const agents = await log.worker({ use: [caller] }, { only: ['agents'] })
+    const leaving = await log.worker({ use: [quick.tool] }, { only: tools, stopWithin: '20s' })
+    const { correlationid, id } = await agents.bus.publish({ type: 'go', data: null })
+    const first = await until(() => quick.starts[0])
+    const other = await log.worker({ use: [idle.tool] }, { only: tools })
+    const stopped = leaving.stop()
+    quick.open('in time')
+    expect(await ended(agents, correlationid, id)).toMatchObject({ data: { output: 'in time' } })
+    await stopped
+    expect(first.signal.aborted).toBe(false)
+    const state = () => other.bus.driver.groups()
+    await until(async () => (await state()).find(({ group }) => group === 'tool/slow')?.lag === 0)
+    expect([quick.starts.length, idle.starts.length]).toEqual([1, 0])
   })
 })

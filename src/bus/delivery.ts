@@ -34,14 +34,29 @@ export function backoff(attempt: number, random = Math.random()): number {
   return Math.ceil(ceiling * (0.5 + random / 2))
 }
 
+export interface Consuming extends Consumer {
+  /** Resolves when everything in hand is settled. */
+  ended(): Promise<unknown>
+}
+
 /** received → decoded → handled → settled, once per delivery. */
-export function consume(bus: Bus, consumption: Consumption): Promise<Consumer> {
+export async function consume(bus: Bus, consumption: Consumption): Promise<Consuming> {
   const { handle, attempts, ...subscription } = consumption
-  return bus.driver.subscribe({
+  const underWay = new Set<Promise<void>>()
+  const consumer = await bus.driver.subscribe({
     ...subscription,
     mode: 'shared',
-    onDelivery: delivery => void process(bus, delivery, attempts, handle),
+    onDelivery: delivery => {
+      const processing = process(bus, delivery, attempts, handle)
+      underWay.add(processing)
+      void processing.finally(() => underWay.delete(processing))
+    },
   })
+  return {
+    pause: () => consumer.pause(),
+    ended: () => Promise.all(underWay),
+    close: () => consumer.close(),
+  }
 }
 
 async function process(bus: Bus, delivery: Delivery, attempts: number, handle: Consumption['handle']): Promise<void> {

@@ -2,8 +2,9 @@ import { RateLimiterMemory, RateLimiterQueue } from 'rate-limiter-flexible'
 import { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import type { Bus } from './bus.ts'
-import type { Consumer, Delivery } from './driver.ts'
-import { consume, isWanted, type Handled } from './delivery.ts'
+import { endedOrCut, givenBack } from './cut.ts'
+import type { Delivery } from './driver.ts'
+import { consume, isWanted, type Consuming, type Handled } from './delivery.ts'
 import { pauseKey, type Pausable, type Pauses } from './pauses.ts'
 
 /** Bounds on how much of one tool or model runs at once. */
@@ -34,9 +35,8 @@ const maxCrashes = 5
 export class Workers {
   readonly #bus: Bus
   readonly #pauses: Pauses
-  readonly #consumers: Consumer[] = []
-  #running = 0
-  #idle: (() => void) | undefined
+  readonly #consumers: Consuming[] = []
+  readonly #abandoned = new AbortController()
 
   constructor(bus: Bus, pauses: Pauses) {
     this.#bus = bus
@@ -55,29 +55,34 @@ export class Workers {
       from: 'beginning',
       attempts: attempts + maxCrashes,
       handle: async (event, delivery) => {
-        this.#running++
-        try {
-          if (this.#pauses.has(kind, name))
-            return { outcome: { kind: 'park', reason: `${kind} ${name} is paused`, key: pauseKey(kind, name) } }
-          if (delivery.attempt > attempts + maxCrashes) {
-            const reason = `${kind} ${name} was started ${delivery.attempt - 1} times, and its worker ended each time`
-            const events = await this.#bus.encodeAll([fail(event, new TidingsError('E_WORKER_LOST', reason))])
-            return { outcome: { kind: 'discard', reason: `E_WORKER_LOST: ${reason}` }, events }
-          }
-          if (throttle) await throttle.removeTokens(1)
-          if (!(await isWanted(this.#bus, delivery))) return { outcome: { kind: 'done' } }
-          return await handle(event, delivery)
-        } finally {
-          if (--this.#running === 0) this.#idle?.()
+        if (this.#pauses.has(kind, name))
+          return { outcome: { kind: 'park', reason: `${kind} ${name} is paused`, key: pauseKey(kind, name) } }
+        if (delivery.attempt > attempts + maxCrashes) {
+          const reason = `${kind} ${name} was started ${delivery.attempt - 1} times, and its worker ended each time`
+          const events = await this.#bus.encodeAll([fail(event, new TidingsError('E_WORKER_LOST', reason))])
+          return { outcome: { kind: 'discard', reason: `E_WORKER_LOST: ${reason}` }, events }
         }
+        if (throttle) await throttle.removeTokens(1)
+        if (!(await isWanted(this.#bus, delivery))) return { outcome: { kind: 'done' } }
+        this.abandoned.throwIfAborted()
+        return handle(event, delivery)
       },
     })
     this.#consumers.push(consumer)
   }
 
-  async stop(): Promise<void> {
+  /** Aborted when what is still under way belongs to other workers. Handlers then throw, whatever their work says. */
+  get abandoned(): AbortSignal {
+    return this.#abandoned.signal
+  }
+
+  /** Ends what is under way and takes nothing more; at the cut it gives the rest back. */
+  async stop(cut?: AbortSignal): Promise<void> {
     for (const consumer of this.#consumers) consumer.pause()
-    if (this.#running > 0) await new Promise<void>(resolve => (this.#idle = resolve))
-    await Promise.all(this.#consumers.map(consumer => consumer.close()))
+    await endedOrCut(Promise.all(this.#consumers.map(consumer => consumer.ended())), cut)
+    // Given back first: how an abandoned handler ends then settles nothing.
+    const closed = Promise.all(this.#consumers.map(consumer => consumer.close()))
+    this.#abandoned.abort(givenBack())
+    await closed
   }
 }

@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { until } from '../testing/wait.ts'
 
 /* Real processes on a real log, as a person would use them. */
@@ -18,12 +18,14 @@ import { agent, app, tool } from ${library}
 import { z } from ${JSON.stringify(join(root, 'node_modules/zod/index.js'))}
 const twice = tool('text.twice', { description: 'Twice', input: z.string(), run: text => text + text })
 const broken = tool('text.broken', { description: 'Broken', input: z.string(), run: () => { throw new Error('no luck') } })
+const stuck = tool('text.stuck', { description: 'Heeds nothing', input: z.string(), run: () => new Promise(() => setInterval(() => {}, 1_000)) })
 const nowhere = tool('text.nowhere', { description: 'Nobody hosts it', input: z.string(), run: text => text })
 const doubler = agent('doubler', { on: 'text.given', run: async (ctx, text) => ctx.call(twice, text) })
 const failer = agent('failer', { on: 'trouble.wanted', run: async (ctx, text) => ctx.call(broken, text) })
 const thrower = agent('thrower', { on: 'park.wanted', init: () => 0, evolve: state => state, decide() { throw new Error('a bug') } })
+const patient = agent('patient', { on: 'stuck.wanted', run: async (ctx, text) => ctx.call(stuck, text) })
 const waiter = agent('waiter', { on: 'wait.wanted', run: async (ctx, text) => ctx.call(nowhere, text) })
-export default app({ name: 'desk', use: [doubler, failer, thrower, waiter, twice, broken] })
+export default app({ name: 'desk', use: [doubler, failer, thrower, patient, waiter, twice, broken, stuck] })
 `
 
 let folder: string
@@ -222,12 +224,29 @@ describe('an app', () => {
     expect(linesOf<{ event: string }>(heard.stdout).map(({ event }) => event)).toEqual(['ready', 'stopping', 'stopped'])
   })
 
+  test('ends in order after TIDINGS_STOP_WITHIN, also with a tool that does not heed its signal', async () => {
+    vi.stubEnv('TIDINGS_STOP_WITHIN', '200ms')
+    onTestFinished(() => void vi.unstubAllEnvs())
+    const { child, heard } = await runApp()
+    await publish('stuck.wanted', '"ab"')
+    const inHand = async () => {
+      const [status] = await json<{ groups: { group: string; inFlight: number }[] }>('status')
+      return status!.groups.find(({ group }) => group === 'tool/text.stuck')!.inFlight
+    }
+    await until(async () => (await inHand()) === 1, { within: 20_000 })
+    child.kill('SIGTERM')
+    expect((await once(child, 'exit'))[0]).toBe(0)
+    expect(heard.stdout).toContain('"stopped"')
+    expect(await inHand()).toBe(0)
+  })
+
   test('status names groups and durability', async () => {
     await runApp('--only', 'agents,tools')
     const [status] = await json<{ groups: { group: string }[]; durability: object }>('status')
     expect(status!.groups.map(({ group }) => group).toSorted()).toEqual([
       'app/desk',
       'tool/text.broken',
+      'tool/text.stuck',
       'tool/text.twice',
     ])
     expect(status!.durability).toMatchObject({ survives: 'power' })

@@ -35,6 +35,8 @@ export async function run(path: string | undefined, options: RunOptions): Promis
   await answer(options, { event: 'stopping' }, [dim('ending what is under way; once more to stop at once')])
   await running.stop()
   await answer(options, { event: 'stopped' }, ['stopped'])
+  // A tool that does not heed its signal must not keep the process.
+  process.exit()
 }
 
 /** `tidings dev` speaks to its child by a channel, which also ends with the parent. */

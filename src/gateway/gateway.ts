@@ -3,6 +3,7 @@ import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
 import type { Bus } from '../bus/bus.ts'
+import { endedOrCut } from '../bus/cut.ts'
 import { TidingsError } from '../errors.ts'
 import { answerBrokenRequest, answerFor, refusal } from './answers.ts'
 import { routes } from './routes.ts'
@@ -76,17 +77,18 @@ export class Gateway {
     return { url: `http://${urlHost(this.#host)}:${(server.address() as AddressInfo).port}` }
   }
 
-  /** Ends the streams, lets requests under way end, for 5 seconds at most. */
-  async stop(): Promise<void> {
+  /** Ends the streams, lets requests under way end, for 5 seconds at most and no longer than until the cut. */
+  async stop(cut?: AbortSignal): Promise<void> {
     const server = this.#server
     if (!server) return
     this.#server = undefined
     const closed = new Promise<void>(resolve => server.close(() => resolve()))
     this.#streams?.close()
     server.closeIdleConnections()
-    const timer = setTimeout(() => server.closeAllConnections(), graceMs)
+    const late = AbortSignal.any([AbortSignal.timeout(graceMs), ...(cut ? [cut] : [])])
+    await endedOrCut(closed, late)
+    server.closeAllConnections()
     await closed
-    clearTimeout(timer)
   }
 }
 

@@ -50,9 +50,9 @@ export class ModelStation {
     )
   }
 
-  /** Takes no more requests, and lets those under way end. */
-  stop(): Promise<void> {
-    return this.#workers.stop()
+  /** Takes no more requests, and lets those under way end; at the cut they are aborted, and others are handed them. */
+  stop(cut?: AbortSignal): Promise<void> {
+    return this.#workers.stop(cut)
   }
 
   async #handle(model: Model, event: CloudEvent, delivery: Delivery): Promise<Handled> {
@@ -64,6 +64,7 @@ export class ModelStation {
         events: await this.#bus.encodeAll([answerTo(event, source, 'model.result', result)]),
       }
     } catch (thrown) {
+      if (this.#workers.abandoned.aborted) throw thrown
       const { error, after } = modelError(thrown)
       if (error.retryable && delivery.attempt < (model.options.attempts ?? defaultAttempts))
         return { outcome: { kind: 'retry', after: after ?? backoff(delivery.attempt), reason: error.message } }
@@ -77,7 +78,10 @@ export class ModelStation {
     const messages = await this.#conversations.messages(event.id, event.correlationid, request)
     const options: LanguageModelV4CallOptions = {
       prompt: promptOf(instructions, messages, request.window),
-      abortSignal: AbortSignal.timeout(milliseconds(model.options.timeout ?? defaultTimeout)),
+      abortSignal: AbortSignal.any([
+        AbortSignal.timeout(milliseconds(model.options.timeout ?? defaultTimeout)),
+        this.#workers.abandoned,
+      ]),
       ...(tools.length > 0 && {
         tools: tools.map(({ name, description, input }) => ({
           type: 'function',

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path'
 import { TidingsError } from '../errors.ts'
 import { Bus } from '../bus/bus.ts'
+import type { Duration } from '../tasks/duration.ts'
 
 /** The contract for scripts: where data lies and which ports are used. Everything is loopback by default. */
 export interface Environment {
@@ -12,15 +13,18 @@ export interface Environment {
   smtpPort: number
   /** `TIDINGS_BUS`, default the embedded log. */
   bus: string
+  /** How long what is under way may take to end before a stop gives it back. `TIDINGS_STOP_WITHIN`, default 30 s. */
+  stopWithin: Duration
 }
 
-/** @throws E_SETTING_INVALID for a port that is none. */
+/** @throws E_SETTING_INVALID for a port or a duration that is none. */
 export function environment(env: NodeJS.ProcessEnv = process.env): Environment {
   return {
     home: resolve(env.TIDINGS_HOME || '.tidings'),
     port: portOf('TIDINGS_PORT', env.TIDINGS_PORT, 4110),
     smtpPort: portOf('TIDINGS_SMTP_PORT', env.TIDINGS_SMTP_PORT, 2525),
     bus: env.TIDINGS_BUS || 'sqlite',
+    stopWithin: (env.TIDINGS_STOP_WITHIN || '30s') as Duration,
   }
 }
 

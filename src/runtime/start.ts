@@ -8,6 +8,7 @@ import { emptied } from '../gateway/health.ts'
 import { ToolStation } from '../tools/station.ts'
 import type { App } from './app.ts'
 import { environment, openBus, type Environment } from './environment.ts'
+import { stopAll, type Stoppable } from './stop.ts'
 import { startSurely, type Waiting } from './surely.ts'
 
 export const roles = ['agents', 'tools', 'models', 'gateway', 'triggers'] as const
@@ -32,13 +33,12 @@ export interface Running {
   readonly addresses: readonly string[]
   /** What a person should know before relying on it. */
   readonly warnings: readonly string[]
-  /** Ends what is under way, gives everything back, closes the log. */
+  /** Ends what is under way, for as long as `stopWithin` says; gives everything back, closes the log. */
   stop(): Promise<void>
 }
 
-interface Station {
+interface Station extends Stoppable {
   start(): Promise<unknown>
-  stop(): Promise<void>
 }
 
 const janitorMs = 10 * 60_000
@@ -67,20 +67,19 @@ async function startNow(
   vacatePort?: () => Promise<void>,
 ): Promise<Running> {
   const { module } = settings
+  const stopWithin = milliseconds(settings.stopWithin)
   const bus = await openBus(settings, patienceMs)
   const pauses = new Pauses(bus)
   const engine = engineOf(app, bus, pauses)
   const isDoor = hosts.has('gateway') || hosts.has('triggers')
-  const started: { stop(): Promise<void> | void }[] = [{ stop: () => bus.driver.close() }]
+  const started: Stoppable[] = [{ stop: () => bus.driver.close() }]
   bus.driver.onEmptied?.(() => {
     process.emitWarning(emptied(new Date()))
     // What cannot be written now is written by the next start; until then requests that need it say what is missing.
     if (hosts.has('agents')) void publishDefinitions(bus, app).catch(() => {})
     else if (isDoor) void engine?.provision().catch(() => {})
   })
-  const stop = async () => {
-    for (const each of started.splice(0).reverse()) await each.stop()
-  }
+  const stop = () => stopAll(started.splice(0).reverse(), stopWithin)
   const addresses: string[] = []
   const run = async (station: Station) => {
     await station.start()

@@ -2,6 +2,7 @@ import type { CloudEvent } from '../event.ts'
 import { TidingsError } from '../errors.ts'
 import { compileFilter } from '../pattern.ts'
 import type { Bus } from '../bus/bus.ts'
+import { endedOrCut } from '../bus/cut.ts'
 import { isWanted, settle } from '../bus/delivery.ts'
 import type { Consumer, Delivery, Group, Outcome } from '../bus/driver.ts'
 import { pauseKey, type Pauses } from '../bus/pauses.ts'
@@ -83,10 +84,11 @@ export class Engine {
     })
   }
 
-  /** Takes no more inputs, ends the turns under way, gives the shards back. */
-  async stop(): Promise<void> {
+  /** Takes no more inputs, ends the turns under way, gives the shards back; at the cut without waiting for those turns. */
+  async stop(cut?: AbortSignal): Promise<void> {
     this.#consumer?.pause()
-    if (this.#working > 0) await new Promise<void>(resolve => (this.#idle = resolve))
+    if (this.#working > 0) await endedOrCut(new Promise<void>(resolve => (this.#idle = resolve)), cut)
+    for (const inbox of this.#inboxes.values()) inbox.lost = true
     await this.#consumer?.close()
   }
 

@@ -7,14 +7,17 @@ export interface Watch extends Disposable {
   race<T>(work: Promise<T>): Promise<T>
 }
 
-/** Ends runs that nobody waits for any more, or that outlast their timeout. */
+/** Ends runs that nobody waits for any more, that outlast their timeout, or that others are handed. */
 export class Cancellations {
   readonly #bus: Bus
   readonly #running = new Map<string, AbortController>()
   #unsubscribe: (() => void) | undefined
 
-  constructor(bus: Bus) {
+  constructor(bus: Bus, abandoned: AbortSignal) {
     this.#bus = bus
+    abandoned.addEventListener('abort', () => {
+      for (const controller of this.#running.values()) controller.abort(abandoned.reason)
+    })
   }
 
   start() {

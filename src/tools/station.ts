@@ -31,8 +31,8 @@ export class ToolStation {
 
   constructor(options: ToolStationOptions) {
     this.#options = options
-    this.#cancellations = new Cancellations(options.bus)
     this.#workers = new Workers(options.bus, options.pauses)
+    this.#cancellations = new Cancellations(options.bus, this.#workers.abandoned)
   }
 
   async start(): Promise<void> {
@@ -40,9 +40,9 @@ export class ToolStation {
     await Promise.all(this.#options.tools.map(tool => this.#host(tool)))
   }
 
-  /** Takes no more calls, and lets those under way end. */
-  async stop(): Promise<void> {
-    await this.#workers.stop()
+  /** Takes no more calls, and lets those under way end; at the cut they are aborted, and others are handed them. */
+  async stop(cut?: AbortSignal): Promise<void> {
+    await this.#workers.stop(cut)
     this.#cancellations.stop()
   }
 
@@ -69,8 +69,8 @@ export class ToolStation {
       })
       return { outcome: { kind: 'done' }, events: await bus.encodeAll([answer]) }
     } catch (error) {
-      // The log is away: that says nothing of the tool, and the request comes again.
-      if (isLogAway(error)) throw error
+      // That says nothing of the tool: the log is away and the request comes again, or another worker has it by now.
+      if (isLogAway(error) || this.#workers.abandoned.aborted) throw error
       const failure = error instanceof TidingsError ? error : new TidingsError('E_TOOL_THREW', textOf(error))
       const again = failure.code === 'E_TOOL_THREW' || failure.code === 'E_TOOL_TIMEOUT'
       const { attempts = 1, atMostOnce } = tool.options
@@ -88,6 +88,7 @@ export class ToolStation {
     const data = event.data as { input?: unknown } | null
     const input = await validate(options.input, data?.input, 'E_TOOL_INPUT', tool.name)
     if (options.atMostOnce) await this.#claim(event)
+    this.#workers.abandoned.throwIfAborted()
     const timeout = milliseconds(options.timeout ?? defaultTimeout)
     using abort = this.#cancellations.watch(event.id, timeout, tool.name)
     const context: ToolContext = {

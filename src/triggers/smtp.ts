@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { setTimeout } from 'node:timers/promises'
 import { SMTPServer, type SMTPServerDataStream, type SMTPServerOptions, type SMTPServerSession } from 'smtp-server'
 import type { Bus } from '../bus/bus.ts'
+import { endedOrCut } from '../bus/cut.ts'
 import { type ErrorCode, TidingsError } from '../errors.ts'
 import { parseMail } from './mail.ts'
 import { publishMail } from './received.ts'
@@ -64,9 +65,10 @@ async function start(bus: Bus, options: SmtpOptions): Promise<RunningTrigger> {
   await listen(server, port, host)
   return {
     address: `smtp://${host.includes(':') ? `[${host}]` : host}:${(server.server.address() as AddressInfo).port}`,
-    stop: async () => {
+    stop: async cut => {
       server.server.close()
-      await Promise.race([Promise.all(underWay), setTimeout(graceMs, undefined, { ref: false })])
+      const grace = setTimeout(graceMs, undefined, { ref: false })
+      await endedOrCut(Promise.race([Promise.all(underWay), grace]), cut)
       await new Promise<void>(resolve => server.close(resolve))
     },
   }

@@ -11,6 +11,6 @@ export interface Trigger {
 export interface RunningTrigger {
   /** Where it listens, as a URL: `smtp://127.0.0.1:2525`. */
   readonly address: string
-  /** Takes nothing more, and lets what is under way end. */
-  stop(): Promise<void>
+  /** Takes nothing more, and lets what is under way end, until the cut at the latest. */
+  stop(cut?: AbortSignal): Promise<void>
 }

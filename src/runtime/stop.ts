@@ -1,0 +1,30 @@
+import { endedOrCut } from '../bus/cut.ts'
+
+export interface Stoppable {
+  /** Waits for what is under way until the cut, and then no longer. */
+  stop(cut: AbortSignal): Promise<void> | void
+}
+
+const longest = 2 ** 31 - 1
+/** Giving back takes milliseconds, or as long as the broker wants. */
+const graceMs = 5_000
+
+/**
+ * Stops one after the other. What is under way has `within` ms to end, then it is given back. Where even that hangs, as
+ * with a broker that holds everything back, it is left: leases end by themselves.
+ */
+export async function stopAll(parts: readonly Stoppable[], within: number): Promise<void> {
+  const [cut, left] = [new AbortController(), new AbortController()]
+  const timers = [
+    setTimeout(() => cut.abort(), Math.min(within, longest)),
+    setTimeout(() => left.abort(), Math.min(within + graceMs, longest)),
+  ]
+  const stopped = (async () => {
+    for (const part of parts) await part.stop(cut.signal)
+  })()
+  try {
+    await endedOrCut(stopped, left.signal)
+  } finally {
+    for (const timer of timers) clearTimeout(timer)
+  }
+}
