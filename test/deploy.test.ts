@@ -34,6 +34,14 @@ it('every secret is in the examples, and nothing else is', async () => {
   expect([...new Set(listed(await read('compose.yaml'), /\$\{(\w+):\?/g))]).toEqual(names)
 })
 
+it('a container is given longer to end than its process takes', async () => {
+  const pods = (await read('kubernetes/app.yaml')).split('\nkind: ').filter(text => text.includes('"--only"'))
+  const graces = pods.map(text => Number(/terminationGracePeriodSeconds: (\d+)/.exec(text)![1]))
+  const bounds = pods.map(text => Number(/TIDINGS_STOP_WITHIN, value: (\d+)s/.exec(text)?.[1] ?? 30))
+  expect(bounds).toEqual([30, 80, 320, 30, 30])
+  expect(graces.every((grace, i) => grace >= bounds[i]! + 10)).toBe(true)
+})
+
 const secret = /\$\{?([A-Z]+_(?:PASSWORD|TOKEN))\}?/g
 
 describeNatsServer('the deployment', () => {
