@@ -1,8 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { expectQuoted, quotationsIn, writeSample } from './sample.ts'
 
 /* The story as a user meets it: processes, their output, and files. */
 
@@ -14,15 +15,8 @@ let running: Story[]
 beforeEach(() => {
   home = mkdtempSync(join(tmpdir(), 'report-desk-'))
   docs = join(home, 'docs')
-  mkdirSync(docs)
+  writeSample(docs)
   running = []
-  writeFileSync(
-    join(docs, 'lighthouse.md'),
-    `# Lighthouse\n\n## Lamp\n\nThe lamp of the lighthouse turns once in thirty seconds. It burns paraffin, which the
-keeper carries up\nevery evening.\n\n## Fog\n\nIn fog the keeper sounds the horn of the lighthouse every two minutes:\n
-- one long blast\n- two short blasts\n`,
-  )
-  writeFileSync(join(docs, 'harbour.html'), '<h1>Harbour</h1><p>Boats leave the harbour with the tide at noon.</p>')
 })
 
 afterEach(async () => {
@@ -85,22 +79,10 @@ async function reportOf(question: string) {
   }
 }
 
-/** Each quoted line of a report with the file that its number names. */
-function quotationsIn(report: string): { text: string; file: string }[] {
-  const files = new Map([...report.matchAll(/^(\d+)\. `(.+)#\d+`/gm)].map(([, number, file]) => [number!, file!]))
-  return [...report.matchAll(/^(.+?) \[(\d+)\]$/gm)].map(([, text, number]) => ({
-    text: text!,
-    file: files.get(number!)!,
-  }))
-}
-
 test('a question becomes a report whose every sentence stands in the file it names', { timeout }, async () => {
   const { report, page, output } = await reportOf('How often does the lamp of the lighthouse turn?')
   expect(report).toContain('The lamp of the lighthouse turns once in thirty seconds.')
-  const quotations = quotationsIn(report)
-  expect(quotations.length).toBeGreaterThan(0)
-  const squeeze = (text: string) => text.replace(/\s+/g, ' ')
-  for (const { text, file } of quotations) expect(squeeze(readFileSync(join(docs, file), 'utf8'))).toContain(text)
+  expectQuoted(report, docs)
   expect(page).toContain('<h1>How often')
   for (const agent of ['planner', 'researcher 1', 'researcher 2', 'writer', 'reviewer', 'publisher'])
     expect(output).toContain(agent)
