@@ -25,7 +25,7 @@ import type { Handed, Ties } from './handed.ts'
 import type { LocalConsumer } from './hands.ts'
 import { Janitor } from './janitor.ts'
 import type { Link } from './link.ts'
-import { foldShard } from './live.ts'
+import { announce, foldShard } from './live.ts'
 import { Reader } from './reader.ts'
 import { Recent } from './recent.ts'
 import type { OwnedShard } from './owned.ts'
@@ -112,15 +112,17 @@ export class NatsDriver implements Driver {
 
   commit(commit: Commit): Promise<CommitResult> {
     return this.#run(async () => {
-      const { group, task, settle, wake, end = false } = commit
+      const { group, task, settle } = commit
       const shard = this.#log.names.shardOf(correlationOf(task))
       const owned = this.#owned(group, shard)
       const key = owned?.begin()
       try {
         const accepted = await this.#turns.commit(commit, () => this.#isStopping(group))
         if (!accepted) return 'conflict'
-        if (owned) owned.advanced(task, accepted)
-        else if (wake !== undefined || end) this.#tellOwner(shard, group)
+        // Looked up once more: the lease may have run out meanwhile.
+        const still = this.#owned(group, shard)
+        if (still) still.advanced(task, accepted)
+        else await this.#announce(group, shard, accepted.seq, { task })
       } finally {
         if (key) owned!.close(key)
       }
@@ -171,7 +173,7 @@ export class NatsDriver implements Driver {
       )
       const owned = this.#owned(group, shard)
       if (owned) owned.armed(task, wake, seq)
-      else this.#tellOwner(shard, group)
+      else await this.#announce(group, shard, seq, { task, wake })
     })
   }
 
@@ -335,8 +337,9 @@ export class NatsDriver implements Driver {
     this.#owned(group, this.#log.names.shardOf(correlationOf(task)))?.advanced(task, newest)
   }
 
-  /** Somebody who does not own the shard changed a wake-up in it. */
-  #tellOwner(shard: number, group: string): void {
+  /** A task was changed by somebody who does not surely own its shard: whoever does must hear of it, now or later. */
+  async #announce(group: string, shard: number, seq: number, what: Parameters<typeof announce>[4]): Promise<void> {
+    await announce(this.#log, group, shard, seq, what)
     this.#link.outbox.send(this.#log.names.change(shard, group), '')
   }
 

@@ -1,3 +1,4 @@
+import { untoken } from './names.ts'
 import type { Log } from './provision.ts'
 import { msgId, type StoredMessage } from './stream.ts'
 import { taskOf, turnHeaders, type Turns } from './turns.ts'
@@ -22,10 +23,18 @@ interface Checkpoint {
 
 const rowsPerDocument = 4_000
 
+/** A change by somebody who did not surely own the shard any more: its owner may not have heard of it. */
+interface Announcement {
+  readonly task: string
+  /** Where the wake-up alone was changed. */
+  readonly wake?: number | null
+}
+
 /*
  * Which tasks of a shard live, and when they want to be woken, is nowhere but in the headers of their turns: the owner of a
  * shard folds them, and writes down from time to time how far it is. So a turn costs no second write. Whoever takes a shard
- * over reads the checkpoint and what came after it.
+ * over reads the checkpoint and what came after it. A checkpoint covers only what its writer has seen; whoever changes a task
+ * without surely owning its shard, as one that slept through the end of its lease, leaves an announcement.
  */
 
 /** The live tasks of one shard, of all groups or of one. */
@@ -42,11 +51,43 @@ export async function foldShard(log: Log, shard: number, only?: string): Promise
     else if (group !== undefined && (only === undefined || only === group) && stored.seq > (from.get(group) ?? 0))
       fold.add(stored, group)
   }
+  for await (const stored of log.state.scan({ subject: log.names.doc('foreign', only ?? '*', shard, '*') })) {
+    fold.announcements.push(stored.seq)
+    const group = untoken(stored.subject.split('.').at(-3)!)
+    await learn(
+      log,
+      fold.live,
+      group,
+      Number(stored.subject.split('.').at(-1)),
+      JSON.parse(stored.text()) as Announcement,
+    )
+  }
   return fold
+}
+
+/** `seq`: of what was changed. */
+export async function announce(log: Log, group: string, shard: number, seq: number, what: Announcement): Promise<void> {
+  await log.state.append(log.names.doc('foreign', group, shard, seq), JSON.stringify(what))
+}
+
+/** The newest turn says what the task is now, whatever was announced. */
+async function learn(
+  log: Log,
+  live: Map<string, LiveTask>,
+  group: string,
+  seq: number,
+  { task, wake }: Announcement,
+): Promise<void> {
+  const newest = await log.events.last(log.names.turn(task))
+  const after = newest && turned(live.get(task), newest, group)
+  if (!after) return void live.delete(task)
+  live.set(task, wake !== undefined && seq > after.seq ? { ...after, wake, seq } : after)
 }
 
 export class Fold {
   readonly live: Map<string, LiveTask>
+  /** Sequences of the announcements that are folded in. */
+  readonly announcements: number[] = []
   /** Turns with events that were not seen behind them. */
   readonly #open = new Map<StoredMessage, number>()
   readonly #waiting = new Map<string, StoredMessage>()
@@ -131,13 +172,14 @@ async function readCheckpoint(log: Log, shard: number, group: string, live: Map<
   return at
 }
 
+/** False when a newer one is there. */
 export async function writeCheckpoint(
   log: Log,
   shard: number,
   group: string,
   at: number,
   live: ReadonlyMap<string, LiveTask>,
-): Promise<void> {
+): Promise<boolean> {
   const rows: Row[] = [...live].map(([task, { origin, wake, seq }]) => [task, origin, wake, seq])
   for (let i = 0; i < rows.length; i += rowsPerDocument)
     await log.state.append(
@@ -147,9 +189,10 @@ export async function writeCheckpoint(
   const document = log.names.doc('checkpoint', group, shard)
   const before = await log.state.last(document)
   const old = before && (JSON.parse(before.text()) as Checkpoint)
-  if (old && old.at >= at) return
+  if (old && old.at >= at) return false
   await log.state.append(document, JSON.stringify({ at, rows: rows.length } satisfies Checkpoint))
   if (old && old.rows > 0) await log.state.purge(log.names.doc('checkpoint', group, shard, old.at, '*'))
+  return true
 }
 
 /** The groups that are known on this log. */

@@ -16,6 +16,9 @@ export class OwnedShard {
   readonly #underWay = new Map<object, number>()
   #reading: Promise<void> = Promise.resolve()
   #newest = 0
+  /** Before that it knows less than it would write down. */
+  #isRead = false
+  #announcements: number[] = []
   #written = 0
   #isLost = false
 
@@ -43,6 +46,8 @@ export class OwnedShard {
     for (const [task, state] of fold.live)
       if (!ended.has(task) && (this.live.get(task)?.seq ?? 0) < state.seq) this.#set(task, state)
     this.#ended = undefined
+    this.#announcements = fold.announcements
+    this.#isRead = true
     this.#saw(head)
   }
 
@@ -75,9 +80,12 @@ export class OwnedShard {
   /** Writes down how far it is, when enough happened since to pay for it. */
   async save(always = false): Promise<void> {
     const at = Math.min(this.#newest, ...this.#underWay.values())
+    if (!this.#isRead) return
     if (at <= this.#written || (!always && (at - this.#written) * 2 < this.live.size)) return
     this.#written = at
-    await writeCheckpoint(this.#log, this.shard, this.#group, at, this.live)
+    const covered = this.#announcements.splice(0)
+    if (!(await writeCheckpoint(this.#log, this.shard, this.#group, at, this.live))) return
+    for (const seq of covered) await this.#log.state.remove(seq)
   }
 
   lose(): void {

@@ -96,7 +96,6 @@ export class Reader {
     if (!made) return false
     const newest = await this.#log.events.last(this.#log.names.turn(made.task))
     if (!newest || Number(newest.header(turnHeaders.version)) <= made.version) return false
-    if (newest.header(turnHeaders.end)) return true
     for await (const { lines } of this.#journal(made.task, made.version + 1))
       if (
         inputsOf(lines).some(input => input.call === call) ||

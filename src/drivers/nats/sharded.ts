@@ -15,7 +15,7 @@ import { Wakes } from './wakes.ts'
 interface Owning {
   readonly state: OwnedShard
   readonly puller: Puller
-  /** When to read once more what an owner before may have decided meanwhile. */
+  /** When to read once more: something failed, or may not have been heard. */
   readAgainAt: number
 }
 
@@ -85,9 +85,9 @@ export class ShardedConsumer implements LocalConsumer {
     await this.#look()
   }
 
-  /** The state of a shard of this group, where this member owns it. */
+  /** The state of a shard of this group, where this member surely owns it: its lease has not run out. */
   owned(shard: number): OwnedShard | undefined {
-    return this.#owned.get(shard)?.state
+    return Date.now() - this.#renewedAt <= this.#leaseMs ? this.#owned.get(shard)?.state : undefined
   }
 
   pause(): void {
@@ -194,7 +194,7 @@ export class ShardedConsumer implements LocalConsumer {
       onMessage: pulled => this.hands.take(pulled),
       onMissing: () => void this.#groups.provision(group).catch(() => {}),
     })
-    const owning: Owning = { state, puller, readAgainAt: Date.now() + 1.5 * this.#leaseMs }
+    const owning: Owning = { state, puller, readAgainAt: Infinity }
     this.#owned.set(shard, owning)
     state.read(this.#turns).catch(() => (owning.readAgainAt = 0))
   }

@@ -1,3 +1,4 @@
+import { randomUUIDv7 } from 'node:crypto'
 import { expect } from 'vitest'
 import type { Driver } from '../../bus/driver.ts'
 import { collect, until } from '../wait.ts'
@@ -140,6 +141,25 @@ export const wake: Cases = {
     await until(() => woken(member, task).length > 0, patience)
     expect(woken(member, task)[0]).toMatchObject({ due })
   },
+
+  'a wake-up that somebody set who owns nothing outlives the owner of the shard, whatever that did since':
+    async world => {
+      const [owner, stranger] = [await world.open(), await world.open()]
+      await world.join(owner, clearing(owner))
+      const correlation = randomUUIDv7()
+      const [sleeping, armed] = [newTask(correlation), newTask(correlation)]
+      const due = Date.now() + 1_500
+      await stranger.commit(turn(sleeping, 0, { wake: due }))
+      await owner.commit(turn(armed, 0))
+      await stranger.arm('tasks', armed, due)
+      for (let n = 0; n < 20; n++) await owner.commit(turn(newTask(correlation), 0, { end: n % 2 === 0 }))
+      const again = await world.reopen(owner)
+      const member = await world.join(again, clearing(again))
+      for (const task of [sleeping, armed]) {
+        await until(() => woken(member, task).length > 0, patience)
+        expect(woken(member, task)[0]).toMatchObject({ due })
+      }
+    },
 
   'when a member leaves, the other serves its wake-ups': async world => {
     const [a, b] = [await world.open(), await world.open()]
