@@ -1,7 +1,10 @@
-import { expect, it } from 'vitest'
+import { expect, it, onTestFinished, vi } from 'vitest'
 import { z } from 'zod'
 import { agent } from '../src/agents/agent.ts'
 import type { Trigger } from '../src/triggers/trigger.ts'
+import { Pauses } from '../src/bus/pauses.ts'
+import { openBus } from '../src/runtime/environment.ts'
+import { ToolStation } from '../src/tools/station.ts'
 import { until } from '../src/testing/wait.ts'
 import { tool, type ToolContext } from '../src/tools/tool.ts'
 import { ended, eventsOf, onEveryBus, typesOf } from './lib/world.ts'
@@ -96,5 +99,46 @@ onEveryBus(world => {
     const state = () => other.bus.driver.groups()
     await until(async () => (await state()).find(({ group }) => group === 'tool/slow')?.lag === 0)
     expect([quick.starts.length, idle.starts.length]).toEqual([1, 0])
+  })
+
+  it('what a tool answers is on the log before a stop gives anything back, however slowly that is written', async () => {
+    const log = await world()
+    const [quick, idle] = [gated(), gated()]
+    const agents = await log.worker({ use: [caller] }, { only: ['agents'] })
+    const bus = await openBus(log.place)
+    onTestFinished(() => bus.driver.close())
+    const written = Promise.withResolvers<void>()
+    const subscribe = bus.driver.subscribe.bind(bus.driver)
+    vi.spyOn(bus.driver, 'subscribe').mockImplementation(({ onDelivery, ...subscription }) =>
+      subscribe({
+        ...subscription,
+        onDelivery: delivery => {
+          const settle = delivery.settle.bind(delivery)
+          onDelivery(
+            Object.assign(delivery, {
+              settle: async (...end: Parameters<typeof settle>) => {
+                await written.promise
+                return settle(...end)
+              },
+            }),
+          )
+        },
+      }),
+    )
+    const leaving = new ToolStation({ bus, tools: [quick.tool], pauses: new Pauses(bus) })
+    await leaving.start()
+    const { correlationid, id } = await agents.bus.publish({ type: 'go', data: null })
+    await until(() => quick.starts[0])
+    await log.worker({ use: [idle.tool] }, { only: tools })
+    const stopped = leaving.stop()
+    quick.open('in time')
+    idle.open('run again')
+    // Time enough to be handed the call, were it given back.
+    const answered = (await agents.bus.publish({ type: 'go', data: null })).correlationid
+    await until(async () => typesOf(await eventsOf(agents, answered)).includes('agent.task.completed'))
+    written.resolve()
+    await stopped
+    expect(await ended(agents, correlationid, id)).toMatchObject({ data: { output: 'in time' } })
+    expect(idle.starts).toHaveLength(1)
   })
 })
