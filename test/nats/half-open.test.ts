@@ -34,4 +34,18 @@ describeNatsServer('a wire that', () => {
     const { correlationid, id } = await running.bus.publish({ type: 'go', data: 1 })
     expect(await ended(running, correlationid, id, 20_000)).toMatchObject({ data: { output: 32 } })
   })
+
+  test('holds everything back does not hold up a stop for longer than its bound and five seconds', async () => {
+    const { proxy, url } = await wire()
+    const running = await worker(url, [steps, double], { bus: `${url}/log`, stopWithin: 200 })
+    await isUp(running)
+    proxy.freeze()
+    // A call under way would wait for its time limit, ten seconds and more.
+    const published = running.bus.driver.publish([entry()]).catch((error: unknown) => error)
+    const began = performance.now()
+    await running.stop()
+    expect(performance.now() - began).toBeLessThan(6_500)
+    proxy.thaw()
+    await published
+  })
 })
