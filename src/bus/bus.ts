@@ -55,8 +55,16 @@ export class Bus {
   }
 
   /** Validates and encodes; large data is put into a blob that is durable when this resolves. */
-  async encodeAll(events: readonly CloudEvent[]): Promise<Entry[]> {
-    const entries = events.map(event => this.encode(event))
+  encodeAll(events: readonly CloudEvent[]): Promise<Entry[]> {
+    return this.#offloadAll(events.map(event => this.encode(event)))
+  }
+
+  /** The same for a turn and what it emitted. The turn is made of events that were checked when they came, or are now. */
+  encodeTurn(turn: CloudEvent, events: readonly CloudEvent[]): Promise<Entry[]> {
+    return this.#offloadAll([{ event: turn, json: JSON.stringify(turn) }, ...events.map(event => this.encode(event))])
+  }
+
+  async #offloadAll(entries: Entry[]): Promise<Entry[]> {
     return entries.some(({ json }) => isLarger(json, this.#inlineBytes))
       ? Promise.all(entries.map(entry => this.#offload(entry)))
       : entries

@@ -223,7 +223,7 @@ export class Engine {
 
     const wake = builder.end ? undefined : wakeFor(task, stillOpen, builder)
     const turn = builder.build(embedded, wake)
-    const [turnEntry, ...events] = await this.#bus.encodeAll([turn, ...builder.events, ...expiries])
+    const [turnEntry, ...events] = await this.#bus.encodeTurn(turn, [...builder.events, ...expiries])
     const bytes = turnEntry!.json.length
     task.advance(turn.data, bytes)
     task.machine.accepted(builder.events)

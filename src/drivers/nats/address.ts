@@ -14,6 +14,8 @@ export interface Address {
   readonly tls?: { readonly caFile?: string; readonly certFile?: string; readonly keyFile?: string }
   /** Copies of each message of a new log. */
   readonly replicas?: number
+  /** Number of shards of a new log. */
+  readonly shards?: number
   /** Longest wait of a call for the broker, in ms. */
   readonly timeoutMs?: number
   /** Where the server answers `/varz`, so that its sync settings can be read. */
@@ -21,7 +23,7 @@ export interface Address {
 }
 
 const logName = /^[A-Za-z0-9_-]{1,48}$/
-const known = new Set(['creds', 'nkey', 'ca', 'cert', 'key', 'replicas', 'timeout', 'monitor'])
+const known = new Set(['creds', 'nkey', 'ca', 'cert', 'key', 'replicas', 'shards', 'timeout', 'monitor'])
 
 /**
  * Reads `nats://USER:PASS@HOST:PORT,HOST:PORT/LOG?creds=FILE&…` (`tls://` for TLS; a user without a password is a token).
@@ -46,6 +48,7 @@ export function parseAddress(text: string): Address {
     ...(file('nkey') && { nkey: trimmed(secret('nkey', file('nkey')!)) }),
     ...(tls && { tls: { ...(ca && { caFile: ca }), ...(cert && { certFile: cert }), ...(key && { keyFile: key }) } }),
     ...whole(options, 'replicas', 'replicas'),
+    ...whole(options, 'shards', 'shards'),
     ...whole(options, 'timeout', 'timeoutMs'),
     ...(file('monitor') && { monitor: file('monitor')! }),
   }

@@ -82,7 +82,7 @@ export class Hands implements Hand {
   drop(handed: Handed): boolean {
     if (!this.holds(handed)) return false
     this.#held.delete(handed.pulled.seq)
-    this.lastReplies.set(consumerOf(handed.pulled.reply), handed.pulled.reply)
+    this.lastReplies.set(handed.pulled.consumer, handed.pulled.reply)
     while (this.#waiting.length > 0 && !this.#paused && this.#held.size < this.#subscription.inFlight)
       this.#give(this.#waiting.shift()!)
     this.#onRoom()
@@ -172,9 +172,4 @@ export interface LocalConsumer extends Consumer {
   reconnected(): void
   /** The server lost its data: everything is made anew. */
   renewed(): Promise<void>
-}
-
-function consumerOf(reply: string): string {
-  const tokens = reply.split('.')
-  return tokens[tokens.length >= 11 ? 5 : 3]!
 }

@@ -23,13 +23,13 @@ export interface NatsOptions {
 
 /** Opens a log on NATS JetStream. @throws E_SETTING_INVALID, E_LOG_UNAVAILABLE, E_BUS_DENIED, E_BUS_VERSION */
 export async function openNats(options: NatsOptions): Promise<Driver> {
-  const { url, shards = 16, leaseMs = 10_000, faults = {} } = options
+  const { url, shards = 8, leaseMs = 10_000, faults = {} } = options
   const address = parseAddress(url)
   const patienceMs = options.patienceMs ?? address.timeoutMs ?? 10_000
   const until = Date.now() + patienceMs
   const link = await connectLink(address, patienceMs)
   try {
-    const log = await provision(link, shards, address.replicas ?? 1, until)
+    const log = await provision(link, address.shards ?? shards, address.replicas ?? 1, until)
     return new NatsDriver(link, log, { leaseMs, faults, newInbox: () => `_INBOX.${randomUUID()}` })
   } catch (error) {
     await link.close()

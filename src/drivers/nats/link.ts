@@ -137,14 +137,35 @@ export class Link {
     return answerOf<T>(await this.request(`$JS.API.${verb}`, text))
   }
 
+  /** A request that may be made twice, until it is answered with JSON or the time is over. @throws Refused, TidingsError */
+  ask<T>(subject: string, body: string | Uint8Array, headers?: MsgHdrs): Promise<T> {
+    const until = Date.now() + this.timeoutMs
+    const work = async () => answerOf<T>(await this.request(subject, body, headers))
+    if (!this.#connected || this.#closed) return this.persist(work, until)
+    // What is answered at once, as nearly everything is, costs one promise.
+    return new Promise((resolve, reject) => {
+      const again = (error: Error) => this.persist(work, until, error).then(resolve, reject)
+      const reply = (message: Msg) => {
+        try {
+          resolve(answerOf<T>(message))
+        } catch (error) {
+          void again(error as Error)
+        }
+        return true
+      }
+      this.send(subject, body, reply, again, headers)
+    })
+  }
+
   /**
    * Does it until it is answered, again after lost answers and while nobody leads the stream, within the time limit.
    * Only for what may be done twice. @throws TidingsError
    */
-  async persist<T>(work: () => Promise<T>, until = Date.now() + this.timeoutMs): Promise<T> {
+  async persist<T>(work: () => Promise<T>, until = Date.now() + this.timeoutMs, first?: Error): Promise<T> {
     let wasSent = false
     for (let pause = 5; ; pause = Math.min(pause * 2, 500)) {
       try {
+        if (first && pause === 5) throw first
         if (!this.#connected || this.#closed) await this.ready(until)
         return await work()
       } catch (error) {

@@ -14,6 +14,8 @@ export interface Pulled {
   readonly nth: number
   /** Ms since the epoch at which it was stored. */
   readonly at: number
+  /** Name of the consumer. */
+  readonly consumer: string
   readonly message: Msg
 }
 
@@ -135,6 +137,7 @@ function pulled(message: Msg): Pulled {
     subject: message.subject,
     reply,
     delivered: Number(tokens[first]),
+    consumer: tokens[first - 1]!,
     seq: Number(tokens[first + 1]),
     nth: Number(tokens[first + 2]),
     at: Number(tokens[first + 3]!.slice(0, -6)),

@@ -56,7 +56,7 @@ export class Stream {
   /** Stores a message; done again after a lost answer, so it needs an id or must be harmless twice. */
   append(subject: string, body: string | Uint8Array, headers?: Record<string, string | number>): Promise<Acknowledged> {
     const encoded = headers && headersOf(headers)
-    return this.#link.persist(async () => answerOf<Acknowledged>(await this.#link.request(subject, body, encoded)))
+    return this.#link.ask(subject, body, encoded)
   }
 
   /**
