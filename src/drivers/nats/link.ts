@@ -144,12 +144,12 @@ export class Link {
     if (!this.#connected || this.#closed) return this.persist(work, until)
     // What is answered at once, as nearly everything is, costs one promise.
     return new Promise((resolve, reject) => {
-      const again = (error: Error) => this.persist(work, until, error).then(resolve, reject)
+      const again = (error: Error) => void this.persist(work, until, error).then(resolve, reject)
       const reply = (message: Msg) => {
         try {
           resolve(answerOf<T>(message))
         } catch (error) {
-          void again(error as Error)
+          again(error as Error)
         }
         return true
       }
