@@ -1,80 +1,14 @@
-import { randomUUID } from 'node:crypto'
-import { createServer, type ServerResponse } from 'node:http'
-import { once } from 'node:events'
-import type { AddressInfo } from 'node:net'
-import { json } from 'node:stream/consumers'
 import { setTimeout } from 'node:timers/promises'
-import { jetstreamManager, type JetStreamManager } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
 import { expect, it, onTestFinished } from 'vitest'
 import { z } from 'zod'
-import { agent, app, start, tool, type Running } from '../../src/index.ts'
-import { createEvent, type CloudEvent, type Draft } from '../../src/event.ts'
-import type { Callable } from '../../src/tasks/script.ts'
+import { app, start, tool } from '../../src/index.ts'
+import { createEvent } from '../../src/event.ts'
 import { until } from '../../src/testing/wait.ts'
 import { describeNats, natsUrl } from '../../test/lib/nats.ts'
-import { ended, eventsOf } from '../../test/lib/world.ts'
+import { eventsOf } from '../../test/lib/world.ts'
+import { fresh, agents, asked, hook, type Held, forgetful, claimOf, find, consumer, logOf } from './desk.ts'
 import { describePython, pythonWorker } from './python.ts'
-
-interface Post {
-  name: 'hook.post' | 'hook.once'
-  body: unknown
-}
-
-const sum: Callable<unknown, { rows: number; sum: number }> = { kind: 'tool', name: 'table.sum' }
-
-const clerk = agent('clerk', { run: (ctx, input: object) => ctx.call(sum, input) })
-const hasty = agent('hasty', { run: (ctx, input: object) => ctx.call(sum, input, { within: 50 }) })
-const sender = agent('sender', {
-  async run(ctx) {
-    ctx.emit({ type: 'tool.invoke', target: 'table.sum', data: { input: { csv: 'n\n1\n', column: 'n' } } })
-    await ctx.sleep(50)
-  },
-})
-const caller = agent('caller', {
-  run: (ctx, { name, ...input }: Post & { url: string }) => ctx.call<unknown, unknown>({ kind: 'tool', name }, input),
-})
-
-const desk = app({ name: 'desk', use: [clerk, hasty, sender, caller] })
-
-/** A log of its own on the server that all tests share. */
-const fresh = () => `${natsUrl()}/py-${randomUUID()}`
-
-async function agents(bus: string): Promise<Running> {
-  const running = await start(desk, { bus, only: ['agents'] })
-  onTestFinished(() => running.stop())
-  return running
-}
-
-/** The end of a task. What a killed worker had in hand is handed out again after ten seconds. */
-async function asked(running: Running, target: string, input: unknown): Promise<CloudEvent> {
-  const { id, correlationid } = await running.bus.publish({ type: 'agent.invoke', target, data: { input } })
-  return ended(running, correlationid, id, 25_000)
-}
-
-/** What a hook asked for and waits for. */
-interface Held {
-  key: string
-  pid: number
-  body: unknown
-  answer: ServerResponse
-}
-
-/** Holds what is posted to it until the test answers. */
-async function hook() {
-  const held: Held[] = []
-  const server = createServer((request, answer) => {
-    const { 'user-agent': by = '', 'idempotency-key': key } = request.headers
-    void json(request).then(body => held.push({ key: String(key), pid: Number(by.split('/')[1]), body, answer }))
-  })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  onTestFinished(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  return { held, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/` }
-}
 
 await describePython('a Python worker', () =>
   describeNats('on NATS', () => {
@@ -373,40 +307,3 @@ await describePython('a Python worker', () =>
     })
   }),
 )
-
-/** The server knows ids for a second. */
-const forgetful = (bus: string) =>
-  manage(manager => manager.streams.update(logOf(bus), { duplicate_window: 1_000_000_000 }))
-
-/** The claim of the call that posts this, as a worker in TypeScript makes it. */
-async function claimOf(running: Running, body: string): Promise<Draft & { id: string }> {
-  const request = await until(async () => {
-    for await (const { event } of running.bus.read({ filter: [{ types: ['tool.invoke'] }] }))
-      if ((event.data as { input: { body: unknown } }).input.body === body) return event
-    return undefined
-  })
-  const { id, tenant, correlationid, hops } = request
-  const source = '/tools/hook.once'
-  return { id: `${id}:claim`, type: 'tool.claimed', source, tenant, correlationid, causationid: id, hops, data: null }
-}
-
-async function find(running: Running, correlation: string, type: string): Promise<CloudEvent | undefined> {
-  return (await eventsOf(running, correlation)).find(event => event.type === type)
-}
-
-/** What the server says of the consumer of a group. */
-function consumer(bus: string, group: string) {
-  const name = group.replaceAll('/', '%2F').replaceAll('.', '%2E')
-  return manage(manager => manager.consumers.info(logOf(bus), name))
-}
-
-async function manage<T>(work: (manager: JetStreamManager) => Promise<T>): Promise<T> {
-  const nc = await connect({ servers: natsUrl() })
-  try {
-    return await work(await jetstreamManager(nc))
-  } finally {
-    await nc.close()
-  }
-}
-
-const logOf = (bus: string) => bus.split('/').at(-1)!
