@@ -64,7 +64,9 @@ describeNatsServer('tidings broker nats', () => {
     const child = launch(['--port', String(port)])
     let heard = ''
     child.stdout!.setEncoding('utf8').on('data', chunk => (heard += chunk))
-    await until(() => heard.includes(`TIDINGS_BUS=nats://127.0.0.1:${port}\n`), { within: 20_000 })
+    await until(() => heard.includes(`TIDINGS_BUS='nats://127.0.0.1:${port}/tidings?monitor=http://127.0.0.1:`), {
+      within: 20_000,
+    })
     expect(heard).toMatch(/^● nats-server \d+\.\d+\.\d+ runs \(.+\)\n/)
     expect(heard).toContain('sync_interval: always')
     child.kill('SIGINT')

@@ -9,6 +9,8 @@ import { startNats, type Nats } from '../testing/nats/start.ts'
 import { dim } from '../trace/text.ts'
 import { answer, untilAsked, type Globals } from './out.ts'
 
+const monitorOffset = 4_000
+
 export interface BrokerOptions extends Globals {
   port: string
   syncAlways: boolean
@@ -24,9 +26,11 @@ export async function nats(options: BrokerOptions): Promise<void> {
   await mkdir(dataDir, { recursive: true })
   using _lock = lock(dataDir)
   const { syncAlways } = options
-  const running = await startNats({ path: server.path, port, dataDir, syncAlways })
-  const { url, pid } = running
-  const bus = `TIDINGS_BUS=${url}`
+  // Where it is by custom (4222 and 8222), so that the address stays the same over a restart.
+  const monitorPort = port + monitorOffset <= 65_535 ? port + monitorOffset : port - monitorOffset
+  const running = await startNats({ path: server.path, port, monitorPort, dataDir, syncAlways })
+  const { url, monitorUrl, pid } = running
+  const bus = `TIDINGS_BUS='${url}/tidings?monitor=${monitorUrl}'`
   const { path, version, source } = server
   const record = { event: 'ready', url, bus, pid, version, path, source, data: dataDir, syncAlways }
   await answer(options, record, [

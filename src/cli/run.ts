@@ -1,7 +1,7 @@
 import { styleText } from 'node:util'
 import { TidingsError } from '../errors.ts'
 import type { App } from '../runtime/app.ts'
-import { environment } from '../runtime/environment.ts'
+import { environment, shownLog } from '../runtime/environment.ts'
 import { roles, start, type Role, type Running } from '../runtime/start.ts'
 import type { Waiting } from '../runtime/surely.ts'
 import { count, dim } from '../trace/text.ts'
@@ -77,7 +77,7 @@ function readyText(app: App, { addresses, durability, warnings }: Running): stri
   return [
     `${styleText('green', '●')} ${styleText('bold', app.name)} runs: ${parts.join(', ')}`,
     ...addresses.map(address => `  ${address}`),
-    `  ${environment().home}: ${durabilityText(durability)}`,
+    `  ${shownLog(environment())}: ${durabilityText(durability)}`,
     ...warnings.filter(text => !text.includes(durability.detail)).map(text => `  ${styleText('yellow', '!')} ${text}`),
   ]
 }

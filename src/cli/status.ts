@@ -2,7 +2,7 @@ import { styleText } from 'node:util'
 import type { Bus } from '../bus/bus.ts'
 import type { Durability, GroupState } from '../bus/driver.ts'
 import { Pauses } from '../bus/pauses.ts'
-import { environment } from '../runtime/environment.ts'
+import { environment, shownLog } from '../runtime/environment.ts'
 import { count, dim, fit, widthOf } from '../trace/text.ts'
 import { attentionOf } from './attention-list.ts'
 import { withExistingLog } from './log.ts'
@@ -44,10 +44,10 @@ async function pausedIn(bus: Bus): Promise<string[]> {
   return pauses.list.map(key => key.replace(/^paused\/(\w+)\//, '$1 '))
 }
 
-function text({ home, bus, head, durability, groups, paused, attention }: Status): string[] {
+function text({ bus, head, durability, groups, paused, attention }: Status): string[] {
   const width = Math.max(5, ...groups.map(({ group }) => widthOf(group)))
   return [
-    `log        ${bus} in ${home}, head ${head}`,
+    `log        ${bus} in ${shownLog(environment())}, head ${head}`,
     `durability ${durabilityText(durability)}`,
     `paused     ${paused.join(', ') || 'nothing'}`,
     `attention  ${attention === 0 ? 'nothing' : styleText('yellow', `${count(attention, 'entry').replace('entrys', 'entries')}: tidings attention`)}`,

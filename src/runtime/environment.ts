@@ -28,6 +28,10 @@ export function environment(env: NodeJS.ProcessEnv = process.env): Environment {
   }
 }
 
+/** Where the log is, for people: without what is secret in an address. */
+export const shownLog = ({ bus, home }: Pick<Environment, 'bus' | 'home'>) =>
+  bus === 'sqlite' ? home : bus.replace(/^(\w+:\/\/)(?:[^@/]*@)?([^?]*).*$/, '$1$2')
+
 /**
  * Opens the bus that the environment names; a broker is tried for `patienceMs`.
  * @throws E_BUS_UNKNOWN, E_BUS_DENIED, E_BUS_VERSION, E_LOG_UNAVAILABLE, E_LOG_VERSION, E_SETTING_INVALID

@@ -14,6 +14,8 @@ export interface NatsOptions extends NatsConfig {
   readonly path?: string
   /** A free one unless told. */
   readonly port?: number
+  /** Of its HTTP monitoring; a free one unless told. */
+  readonly monitorPort?: number
   /** Kept when the server stops. Unless told it is a temporary folder, which goes with the server. */
   readonly dataDir?: string
   readonly cluster?: NonNullable<Place['cluster']>
@@ -124,7 +126,7 @@ class LocalNats implements Nats {
 
   async launch(port: number, keepLog = false): Promise<void> {
     this.#port = port
-    this.#monitorPort = await freePort()
+    this.#monitorPort = this.#options.monitorPort ?? (await freePort())
     const { dataDir, cluster } = { dataDir: this.dataDir, cluster: this.#options.cluster }
     const place = { name: this.#name, port, monitorPort: this.#monitorPort, dataDir, ...(cluster && { cluster }) }
     const file = join(dataDir, 'nats.conf')
