@@ -10,11 +10,8 @@ const leaseMs = 2_000
 /** Opens the log that is meant: the address of one on a NATS server, or the folder of an embedded one. */
 export function openLog(log: string, control: Control = 'none'): Promise<Driver> {
   const dropFence = control === 'fence'
+  const inPieces = control === 'transaction'
   if (log.startsWith('nats://'))
-    return openNats({
-      url: log,
-      leaseMs,
-      faults: { dropFence, dropRepair: control === 'transaction' },
-    })
-  return openSqlite({ home: log, leaseMs, faults: { dropFence, dropTransaction: control === 'transaction' } })
+    return openNats({ url: log, leaseMs, faults: { dropFence, ...(inPieces && { dropRepair: true, gapMs: 20 }) } })
+  return openSqlite({ home: log, leaseMs, faults: { dropFence, dropTransaction: inPieces } })
 }

@@ -56,6 +56,8 @@ export interface TurnFaults {
   readonly dropFence?: boolean
   /** Nobody publishes the events that a turn promised and its writer did not. */
   readonly dropRepair?: boolean
+  /** Time between a turn and its events, in ms, so that a writer is likelier to die there. */
+  readonly gapMs?: number
 }
 
 /** A turn that was stored, as it would be read again. */
@@ -94,6 +96,7 @@ export class Turns {
     }
     const snapshotAt = commit.snapshot === undefined ? head.snapshotAt : seq
     this.#remember(task, { version: expect + 1, seq, ended: commit.end ?? false, snapshotAt })
+    if (this.#faults.gapMs) await setTimeout(this.#faults.gapMs)
     await Promise.all(events.map(({ event, json }) => this.#publishForSure(event, json, givesUp)))
     return { seq, header: name => String(message.headers[name] ?? '') }
   }
