@@ -19,7 +19,6 @@ export const codes = {
   noConsumer: 10014,
   noMessage: 10037,
   wrongLastSequence: [10071, 10164],
-  wrongLastId: 10070,
   batchHasDuplicate: 10201,
   duplicateInFlight: 10158,
   noResponders: 503,

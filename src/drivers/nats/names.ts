@@ -54,10 +54,6 @@ export class Names {
     return `${this.log}.t.${this.shardOf(task.slice(0, 36))}.${task}`
   }
 
-  turns(shard: number): string {
-    return `${this.log}.t.${shard}.>`
-  }
-
   again(shard: number | '*', group: string): string {
     return `${this.log}.r.${shard}.${token(group)}`
   }
