@@ -14,7 +14,7 @@ import { freePort } from '../../src/testing/ports.ts'
 import { until } from '../../src/testing/wait.ts'
 import { describeNatsServer } from '../lib/nats.ts'
 import { ended, eventsOf } from '../lib/world.ts'
-import { dataFolder } from './lib/broker.ts'
+import { dataFolder, entry } from './lib/broker.ts'
 
 /* The template of deploy/nats/accounts.conf, as it stands there, on a server of its own. */
 
@@ -118,6 +118,20 @@ describeNatsServer('roles with the permissions of the template', () => {
     expect(await answered(agents, later)).toEqual(sunday)
     // Whoever hears of a resume would hand out what was parked; the worker of the tool may, and did.
     expect((await violations(nats)).filter(line => !/user:(models|gateway)" .* "tidings\.r\./.test(line))).toEqual([])
+  })
+
+  it('acknowledge nothing when they stop reading in the middle: a gateway may not', async () => {
+    const nats = await guarded()
+    const operator = await openNats({ url: `${urlOf(nats, 'operator')}/tidings` })
+    onTestFinished(() => operator.close())
+    await operator.publish(Array.from({ length: 1_000 }, () => entry()))
+    const gateway = await openNats({ url: `${urlOf(nats, 'gateway')}/tidings` })
+    onTestFinished(() => gateway.close())
+    for (const _ of [1, 2, 3]) {
+      for await (const _first of gateway.follow(0, undefined, new AbortController().signal)) break
+      expect(await gateway.head()).toBeGreaterThanOrEqual(1_000)
+    }
+    expect(await violations(nats)).toEqual([])
   })
 
   it('come in any order: first wait for the log, then for the group of the agents', async () => {

@@ -89,6 +89,7 @@ export class Follower {
       await this.#link.api(`CONSUMER.CREATE.${log}.${name}`, { stream_name: log, config })
       if (this.#stopped) return
       this.#puller = new Puller(this.#link, log, name, this.#newInbox, {
+        givesBack: false,
         room: () => most - this.#queue.length,
         onMessage: pulled => this.#receive(pulled),
         onMissing: () => this.restart(),

@@ -20,6 +20,8 @@ export interface Pulled {
 }
 
 export interface PullerListener {
+  /** Whether what comes after the stop is given back; without acknowledgements there is nothing to give back. */
+  readonly givesBack: boolean
   /** How many messages there is room for now, those that are asked for and not here yet included. */
   room(): number
   onMessage(pulled: Pulled): void
@@ -103,7 +105,7 @@ export class Puller {
     this.#heard = Date.now()
     const status = message.data.length === 0 ? statusOf(message) : 0
     if (this.#stopped) {
-      if (status === 0 && message.reply) this.#link.outbox.send(message.reply, '-NAK')
+      if (status === 0 && message.reply && this.#listener.givesBack) this.#link.outbox.send(message.reply, '-NAK')
       return
     }
     if (status !== 0) return this.#told(status, message)

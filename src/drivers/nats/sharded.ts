@@ -190,6 +190,7 @@ export class ShardedConsumer implements LocalConsumer {
     const { group } = this.#subscription
     const state = new OwnedShard(this.#log, group, shard, (task, live) => this.#wakes.changed(state, task, live))
     const puller = new Puller(this.#ties.link, this.#log.names.log, durableOf(group, shard), this.#newInbox, {
+      givesBack: true,
       room: () => (this.hands.isPaused ? 0 : this.#early - this.hands.waiting(shard)),
       onMessage: pulled => this.hands.take(pulled),
       onMissing: () => void this.#groups.provision(group).catch(() => {}),

@@ -35,6 +35,7 @@ export class SharedConsumer implements LocalConsumer {
     )
     this.hands = hands
     this.#puller = puller = new Puller(ties.link, ties.names.log, durableOf(subscription.group), newInbox, {
+      givesBack: true,
       room: () => hands.room,
       onMessage: pulled => hands.take(pulled),
       onMissing: () => void this.#groups.provision(this.hands.group).catch(() => {}),

@@ -1,4 +1,4 @@
-import type { Capabilities, Consumer, Delivery, Driver, Outcome, Subscription } from '../../bus/driver.ts'
+import type { Consumer, Delivery, Driver, Outcome, Subscription } from '../../bus/driver.ts'
 import { TidingsError } from '../../errors.ts'
 
 /** A log to test on. Every call of `fresh` makes one that is empty and shared with no other case. */
@@ -63,10 +63,6 @@ export class World {
   async reopen(driver: Driver): Promise<Driver> {
     await this.close(driver)
     return this.open()
-  }
-
-  needs(driver: Driver, capability: keyof Capabilities): void {
-    if (!driver.capabilities[capability]) this.#skip(`${driver.name} does not declare ${capability}`)
   }
 
   /** Subscribes; where nothing else is wished: group `jobs`, shared, `job.>`, from the beginning, 16 in flight. */
