@@ -30,8 +30,10 @@ async function publish(nats: Nats, replicas = 1): Promise<void> {
   const connection = await client(nats)
   const manager = await jetstreamManager(connection)
   const stream = { storage: StorageType.File, retention: RetentionPolicy.Limits, num_replicas: replicas }
-  await manager.streams.add({ name: 'kept', subjects: ['kept.>'], ...stream })
-  await jetstream(connection).publish('kept.one')
+  // Three servers may take longer to agree than one request waits.
+  const patience = { within: 20_000 }
+  await until(() => manager.streams.add({ name: 'kept', subjects: ['kept.>'], ...stream }), patience)
+  await until(() => jetstream(connection).publish('kept.one', '', { msgID: 'one' }), patience)
 }
 
 async function streams(nats: Nats): Promise<string[]> {
