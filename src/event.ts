@@ -34,6 +34,8 @@ export interface CloudEvent<T = unknown> {
   readonly hops: number
   /** W3C trace context. */
   readonly traceparent?: string
+  /** Set on all that descends from a redrive or a fork: its name, such as `fork/0199…`. */
+  readonly replay?: string
   /** Where the data lies when it is too large for the log: a blob of the tenant (CloudEvents `dataref`, claim check). */
   readonly dataref?: string
   readonly data: T
@@ -56,6 +58,7 @@ export interface Draft<T = unknown> {
   deadline?: string
   hops?: number
   traceparent?: string
+  replay?: string
 }
 
 /** A named, typed kind of event: `const paid = event('order.paid', schema)`. */
@@ -95,4 +98,5 @@ const optionalAttributes = [
   'call',
   'deadline',
   'traceparent',
+  'replay',
 ] as const

@@ -15,6 +15,7 @@ export function answerTo(request: CloudEvent, source: string, type: string, data
     ...(request.replyto !== undefined && { target: request.replyto }),
     ...(request.user !== undefined && { user: request.user }),
     ...(request.traceparent !== undefined && { traceparent: request.traceparent }),
+    ...(request.replay !== undefined && { replay: request.replay }),
     data,
   })
 }

@@ -211,6 +211,8 @@ export interface Driver {
    */
   claim(entry: Entry): Promise<boolean>
   read(query: Query): AsyncIterable<Stored>
+  /** The events at these positions, in this order; undefined where there is none (any more). */
+  at(positions: readonly Position[]): Promise<(Stored | undefined)[]>
   /** Position of the newest event, 0 for an empty log. */
   head(): Promise<Position>
   /**

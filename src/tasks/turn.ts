@@ -179,6 +179,7 @@ export class TurnBuilder implements TurnContext {
         causationid: this.#cause.id,
         ...(start.user !== undefined && { user: start.user }),
         ...(start.traceparent !== undefined && { traceparent: start.traceparent }),
+        ...(start.replay !== undefined && { replay: start.replay }),
       }),
       time: new Date(this.now).toISOString(),
     }

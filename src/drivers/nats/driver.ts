@@ -201,6 +201,10 @@ export class NatsDriver implements Driver {
     yield* this.#reader.read(query)
   }
 
+  at(positions: readonly Position[]) {
+    return this.#run(() => this.#reader.at(positions))
+  }
+
   head() {
     return this.#run(() => this.#log.events.head())
   }
@@ -248,7 +252,7 @@ export class NatsDriver implements Driver {
 
   groups() {
     return this.#run(async () => {
-      await this.#flushAcknowledgements()
+      await this.#flush()
       return this.#groups.states(group => this.#aside.delayed(group))
     })
   }
@@ -275,7 +279,7 @@ export class NatsDriver implements Driver {
 
   janitor(retention: Retention) {
     return this.#run(async () => {
-      await this.#flushAcknowledgements()
+      await this.#flush()
       this.#recent.clear()
       return this.#janitor.clean(retention)
     })
@@ -343,14 +347,8 @@ export class NatsDriver implements Driver {
     this.#link.outbox.send(this.#log.names.change(shard, group), '')
   }
 
-  /** So that what was acknowledged before counts as settled: each consumer is asked once, behind its acknowledgements. */
-  async #flushAcknowledgements(): Promise<void> {
-    const replies = [...this.#consumers].flatMap(({ hands }) => {
-      const last = [...hands.lastReplies.values()]
-      hands.lastReplies.clear()
-      return last
-    })
-    await Promise.all(replies.map(reply => this.#link.request(reply, '+ACK').catch(() => {})))
+  async #flush(): Promise<void> {
+    await Promise.all([...this.#consumers].map(({ hands }) => hands.flush()))
   }
 
   async #onBeat(): Promise<void> {

@@ -25,7 +25,7 @@ export class Hands implements Hand {
   readonly #onRoom: () => void
   #paused = false
   /** Where the newest acknowledgement of each consumer went. */
-  readonly lastReplies = new Map<string, string>()
+  readonly #lastReplies = new Map<string, string>()
 
   constructor(
     ties: Ties,
@@ -79,10 +79,17 @@ export class Hands implements Hand {
     return this.#held.get(handed.pulled.seq) === handed
   }
 
+  /** So that what was acknowledged before counts as settled: each consumer is asked once, behind its acknowledgements. */
+  async flush(): Promise<void> {
+    const last = [...this.#lastReplies.values()]
+    this.#lastReplies.clear()
+    await Promise.all(last.map(reply => this.ties.link.request(reply, '+ACK').catch(() => {})))
+  }
+
   drop(handed: Handed): boolean {
     if (!this.holds(handed)) return false
     this.#held.delete(handed.pulled.seq)
-    this.lastReplies.set(handed.pulled.consumer, handed.pulled.reply)
+    this.#lastReplies.set(handed.pulled.consumer, handed.pulled.reply)
     while (this.#waiting.length > 0 && !this.#paused && this.#held.size < this.#subscription.inFlight)
       this.#give(this.#waiting.shift()!)
     this.#onRoom()

@@ -13,6 +13,7 @@ import { decodeId, encodeId, turnHeaders, type Lines, type Turns } from './turns
 
 const clockSkewMs = 60_000
 const noCorrelation = '00000000-0000-0000-0000-000000000000'
+const readAtOnce = 256
 const placesKept = 1_024
 
 /**
@@ -43,6 +44,20 @@ export class Reader {
     if ('task' in query) return this.#task(query.task)
     if ('correlation' in query) return this.#correlation(query.correlation)
     return this.#scan(query.after ?? 0, query.until, query.limit ?? Infinity, query.filter)
+  }
+
+  async at(positions: readonly Position[]): Promise<(Stored | undefined)[]> {
+    const found: (Stored | undefined)[] = []
+    for (let i = 0; i < positions.length; i += readAtOnce)
+      found.push(
+        ...(await Promise.all(
+          positions.slice(i, i + readAtOnce).map(async position => {
+            const stored = await this.#log.events.at(position)
+            return stored && this.#stored(stored)
+          }),
+        )),
+      )
+    return found
   }
 
   async *follow(after: Position, filter: Filter | undefined, signal: AbortSignal): AsyncGenerator<Stored> {

@@ -111,6 +111,10 @@ export class SqliteDriver implements Driver {
     yield* this.#open().read(query)
   }
 
+  async at(positions: readonly Position[]) {
+    return this.#open().at(positions)
+  }
+
   async head() {
     return this.#open().head()
   }

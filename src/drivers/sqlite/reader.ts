@@ -54,6 +54,13 @@ export class Reader {
     return row && stored(row)
   }
 
+  at(positions: readonly Position[]): (Stored | undefined)[] {
+    return positions.map(position => {
+      const row = this.#byPosition.get(position)
+      return row && stored(row)
+    })
+  }
+
   has(id: string): boolean {
     return this.#exists.get(id) !== undefined
   }

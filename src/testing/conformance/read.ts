@@ -48,6 +48,18 @@ export const read: Cases = {
     expect(await driver.head()).toBe(appended.at(-1)!.position)
   },
 
+  'events are found by their positions, in the order asked, with gaps where there is none': async world => {
+    const driver = await world.open()
+    const sent = entries(300)
+    const at = positions(await driver.publish(sent))
+    const made = newTask()
+    await driver.commit({ ...turn(made, 0), events: [] })
+    const all = await collect(driver.read({}))
+    const asked = [...all.map(({ position }) => position).toReversed(), (await driver.head()) + 1_000, at[0]!]
+    expect(await driver.at(asked)).toEqual([...all.toReversed(), undefined, all[0]])
+    expect(await driver.at([])).toEqual([])
+  },
+
   'the log is read in order, after a position, until and with another one, up to a limit': async world => {
     const driver = await world.open()
     const sent = entries(10)
