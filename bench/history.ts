@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { agent } from '../src/agents/agent.ts'
 import { app } from '../src/runtime/app.ts'
 import { start } from '../src/runtime/start.ts'
+import { Programs } from '../src/tasks/programs.ts'
 import { resume } from '../src/tasks/task.ts'
 import { model } from '../src/models/model.ts'
 import { tool } from '../src/tools/tool.ts'
@@ -31,7 +32,7 @@ await withHome(async home => {
   })
   const { driver } = running.bus
   const { correlationid } = await running.bus.publish({ type: 'bench.talk', data: 'Go' })
-  const programs = new Map([['talker', talker.definition]])
+  const programs = new Programs([talker.definition])
   const early = await measure(1_000)
   const late = await measure(events)
   console.log(

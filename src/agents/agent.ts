@@ -5,6 +5,7 @@ import { isTypePattern } from '../pattern.ts'
 import type { Schema } from '../schema.ts'
 import type { Bound } from '../tasks/duration.ts'
 import { ProgramMachine, type Program, type ProgramDefinition } from '../tasks/program.ts'
+import { placeIn } from '../tasks/place.ts'
 import { ScriptMachine, type Callable, type ScriptContext } from '../tasks/script.ts'
 import { digest } from '../tasks/turn.ts'
 import { describeLoop, modelLoop, type LoopTool } from './model-loop.ts'
@@ -77,7 +78,8 @@ export function agent(
       'E_APP_INVALID',
       `"${name}" is not an agent name: dotted lower-case words, at most 64 characters`,
     )
-  const common = { name, version: options.version ?? 1, on: typesOf(name, options.on) }
+  const at = placeIn(new Error().stack)
+  const common = { name, version: options.version ?? 1, on: typesOf(name, options.on), ...(at && { at }) }
   if ('run' in options) {
     const { run, maxTurns = 2_000 } = options
     const definition = { ...common, hash: digest(run.toString()), machine: scriptMachine(run, maxTurns) }

@@ -43,7 +43,8 @@ export function app(options: AppOptions): App {
   for (const member of use) {
     if (!['agent', 'tool', 'model', 'trigger'].includes(member?.kind))
       throw new TidingsError('E_APP_INVALID', `app ${name} uses something that is no agent, tool, model or trigger`)
-    const key = `${member.kind} ${member.name}`
+    const version = member.kind === 'agent' ? ` version ${member.definition.version}` : ''
+    const key = `${member.kind} ${member.name}${version}`
     if (seen.has(key)) throw new TidingsError('E_APP_NAME_TAKEN', `app ${name} has two of ${key}`)
     seen.add(key)
   }

@@ -10,6 +10,7 @@ import { correlationOf, parseId, shardOf, taskId } from '../bus/ids.ts'
 import { Ledger, type Budget } from './budget.ts'
 import { Inbox, Shared, type Input } from './inbox.ts'
 import type { ProgramDefinition } from './program.ts'
+import { Programs } from './programs.ts'
 import { answered, filterOf, isFirstStart, refusal, sift, startsOn, unplaced, wakeFor } from './rules.ts'
 import { resume, Task } from './task.ts'
 import { expiryOf, type OpenCall, TurnBuilder } from './turn.ts'
@@ -45,7 +46,9 @@ const maxConflicts = 3
 export class Engine {
   readonly #options: EngineOptions
   readonly #bus: Bus
-  readonly #programs: Map<string, ProgramDefinition>
+  readonly #programs: Programs
+  /** What new tasks start with. */
+  readonly #newest: Map<string, ProgramDefinition>
   readonly #ledger: Ledger
   readonly #inboxes = new Map<string, Inbox>()
   readonly #hot = new Map<string, Task>()
@@ -60,7 +63,8 @@ export class Engine {
   constructor(options: EngineOptions) {
     this.#options = options
     this.#bus = options.bus
-    this.#programs = new Map(options.programs.map(program => [program.name, program]))
+    this.#programs = new Programs(options.programs)
+    this.#newest = new Map(this.#programs.newest.map(program => [program.name, program]))
     this.#ledger = new Ledger(options.bus, options.group, options.budget)
     this.#hotTasks = options.hotTasks ?? 4_096
     this.#sift = options.sift ?? sift
@@ -95,7 +99,7 @@ export class Engine {
   #deliver(delivery: Delivery) {
     const { event } = delivery
     const task = this.#addressee(event)
-    const starts = [...this.#programs.values()]
+    const starts = [...this.#newest.values()]
       .filter(program => startsOn(program, event))
       .map(({ name }) => ({ program: name, started: taskId(event.correlationid, name, event.id) }))
     const takers = [...(task === undefined ? [] : [task]), ...starts.map(({ started }) => started)]
@@ -195,7 +199,7 @@ export class Engine {
       const tooFar = this.#tooFar(event.hops + 1)
       // Nobody waits for an answer: saying that it failed could start the next round of the loop.
       if (tooFar && !event.replyto) return shared.taken(inbox.task, false, { kind: 'discard', reason: tooFar.message })
-      task = new Task(this.#programs.get(program!)!, inbox.task, await this.#bus.resolve(event))
+      task = new Task(this.#newest.get(program!)!, inbox.task, await this.#bus.resolve(event))
     }
     await this.#decide(inbox, task, inputs, expired, now)
   }
@@ -216,17 +220,12 @@ export class Engine {
     const builder = new TurnBuilder(identity, task.head + 1, embedded, now)
     const refused = await this.#run(task, builder, seen)
 
-    const answered = new Set(embedded.map(event => event.call))
-    const stillOpen = [...task.open.values()].filter(call => !answered.has(call.id))
-    for (const call of expired) builder.withdraw(call, 'nobody waits for it any more')
-    if (builder.end) for (const call of [...stillOpen, ...builder.opened]) builder.withdraw(call, `task ${builder.end}`)
-
+    const stillOpen = task.withdraw(embedded, expired, builder)
     const wake = builder.end ? undefined : wakeFor(task, stillOpen, builder)
-    const turn = builder.build(embedded, wake)
-    const [turnEntry, ...events] = await this.#bus.encodeTurn(turn, [...builder.events, ...expiries])
-    const bytes = turnEntry!.json.length
-    task.advance(turn.data, bytes)
     task.machine.accepted(builder.events)
+    const turn = builder.build(embedded, wake, task.machine.snapshot())
+    const [turnEntry, ...events] = await this.#bus.encodeTurn(turn, [...builder.events, ...expiries])
+    task.advance(turn.data, turnEntry!.json.length)
     const snapshot = !builder.end && task.snapshotDue ? task.snapshot() : undefined
     const outcome: Outcome = refused ? { kind: 'discard', reason: refused } : { kind: 'done' }
     const settling = inputs.filter(input => input.shared.last)
@@ -261,19 +260,12 @@ export class Engine {
   /** Lets the program decide; the reason when hops or budget refuse what it wanted. */
   async #run(task: Task, builder: TurnBuilder, inputs: readonly CloudEvent[]): Promise<string | undefined> {
     const { identity } = task
-    const cancel = inputs.find(event => event.type === 'agent.cancel')
-    if (cancel) {
-      builder.cancel((cancel.data as { reason?: string } | null)?.reason ?? 'cancelled')
-      return undefined
-    }
     const tooFar = this.#tooFar(identity.hops)
     if (tooFar) {
       builder.fail(tooFar.toJSON())
       return tooFar.message
     }
-    await task.machine.decide(inputs, builder)
-    if (builder.version > task.machine.maxTurns && !builder.end)
-      builder.fail(new TidingsError('E_TASK_TURNS', `more than ${task.machine.maxTurns} turns`).toJSON())
+    await task.decide(inputs, builder)
     const broke = await this.#ledger.refuses(identity.start.correlationid, builder.calls.length)
     if (!broke) return undefined
     const error = new TidingsError('E_BUDGET_EXCEEDED', `E_BUDGET_EXCEEDED: ${broke}`)

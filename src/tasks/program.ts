@@ -86,6 +86,9 @@ export interface Turn {
   readonly at: number
   readonly inputs: readonly CloudEvent[]
   readonly emits: readonly Emit[]
+  /** The state after this turn, where its JSON is small; else `stateHash`, its digest. Absent when there is none. */
+  readonly state?: unknown
+  readonly stateHash?: string
   readonly wake?: number | null
   readonly end?: End
 }
@@ -109,6 +112,8 @@ export interface ProgramDefinition {
   readonly hash: string
   /** Types of events that start a task, beside `agent.invoke` addressed to `name`. */
   readonly on: readonly string[]
+  /** Where it is defined, as `path:line:column`: for reports. */
+  readonly at?: string
   machine(start: CloudEvent, snapshot?: string): Machine
 }
 

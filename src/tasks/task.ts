@@ -3,8 +3,8 @@ import { TidingsError } from '../errors.ts'
 import type { Bus } from '../bus/bus.ts'
 import { turnId } from '../bus/ids.ts'
 import type { End, Machine, ProgramDefinition, Turn } from './program.ts'
-import type { OpenCall, TaskIdentity } from './turn.ts'
-import { turnType } from './turn.ts'
+import type { Programs } from './programs.ts'
+import { turnType, type OpenCall, type TaskIdentity, type TurnBuilder } from './turn.ts'
 
 const snapshotTurns = 64
 
@@ -36,6 +36,24 @@ export class Task {
     this.armed = snapshot.armed
     this.#snapshotBytes = snapshot.program.length
     for (const call of snapshot.open) this.open.set(call.id, call)
+  }
+
+  /** Lets the program decide on inputs that came, and ends the task that was cancelled or has too long a history. */
+  async decide(inputs: readonly CloudEvent[], builder: TurnBuilder): Promise<void> {
+    const cancel = inputs.find(event => event.type === 'agent.cancel')
+    if (cancel) return builder.cancel((cancel.data as { reason?: string } | null)?.reason ?? 'cancelled')
+    await this.machine.decide(inputs, builder)
+    if (builder.version > this.machine.maxTurns && !builder.end)
+      builder.fail(new TidingsError('E_TASK_TURNS', `more than ${this.machine.maxTurns} turns`).toJSON())
+  }
+
+  /** Withdraws the calls of which nobody waits for the answer after this turn. Returns those that stay open. */
+  withdraw(inputs: readonly CloudEvent[], expired: readonly OpenCall[], builder: TurnBuilder): OpenCall[] {
+    const answered = new Set(inputs.map(event => event.call))
+    const stillOpen = [...this.open.values()].filter(call => !answered.has(call.id))
+    for (const call of expired) builder.withdraw(call, 'nobody waits for it any more')
+    if (builder.end) for (const call of [...stillOpen, ...builder.opened]) builder.withdraw(call, `task ${builder.end}`)
+    return stillOpen
   }
 
   /** Books an accepted turn: what it answered, what it opened, where the head is. */
@@ -72,6 +90,7 @@ export class Task {
     const { identity, head, armed, open } = this
     return JSON.stringify({
       name: identity.program,
+      version: identity.programVersion,
       start: identity.start,
       head,
       armed,
@@ -81,11 +100,9 @@ export class Task {
   }
 }
 
-/** The program of this name, as this worker hosts it. */
-export type Programs = ReadonlyMap<string, ProgramDefinition>
-
 interface SnapshotState {
   name: string
+  version: number
   start: CloudEvent
   head: number
   armed: number | null
@@ -100,38 +117,24 @@ interface SnapshotState {
 export async function resume(bus: Bus, programs: Programs, task: string): Promise<Task | undefined> {
   const { snapshot, records } = await bus.driver.journal(task)
   const byId = new Map(records.map(event => [event.id, event]))
-  let resumed: Task | undefined
-  if (snapshot) {
-    const state = JSON.parse(snapshot.state) as SnapshotState
-    resumed = new Task(hosted(programs, state.name, task), task, state.start, state)
-  }
-  for (const event of records) {
-    if (event.type !== turnType) continue
-    const turn = ((await bus.resolve(event)) as CloudEvent<Turn>).data
-    const definition = hosted(programs, turn.program, task)
-    if (turn.programVersion > definition.version)
-      throw new TidingsError(
-        'E_PROGRAM_VERSION',
-        `task ${task} was written by version ${turn.programVersion} of ${turn.program}, this is ${definition.version}`,
-        { retryable: true },
-      )
+  const turns: Turn[] = []
+  for (const event of records)
+    if (event.type === turnType) turns.push(((await bus.resolve(event)) as CloudEvent<Turn>).data)
+  const state = snapshot && (JSON.parse(snapshot.state) as SnapshotState)
+  const newest = turns.at(-1)
+  if (!newest && !state) return undefined
+  const [name, version] = newest ? [newest.program, newest.programVersion] : [state!.name, state!.version]
+  const definition = programs.for(task, name, version)
+  let resumed = state && new Task(definition, task, state.start, state)
+  for (const turn of turns) {
     const inputs = await Promise.all(turn.inputs.map(input => bus.resolve(input)))
     const emitted = await Promise.all(turn.emits.map(emit => bus.resolve(present(byId, emit.id))))
     resumed ??= new Task(definition, task, inputs[0]!)
     if (turn.version !== resumed.head + 1) throw missing(turnId(task, resumed.head + 1))
     await resumed.machine.fold({ turn, inputs, emitted })
-    resumed.advance(turn, JSON.stringify(event).length)
+    resumed.advance(turn, JSON.stringify(turn).length)
   }
   return resumed
-}
-
-function hosted(programs: Programs, name: string, task: string): ProgramDefinition {
-  const definition = programs.get(name)
-  if (!definition)
-    throw new TidingsError('E_PROGRAM_MISMATCH', `task ${task} belongs to ${name}, which is not in this worker`, {
-      retryable: true,
-    })
-  return definition
 }
 
 function present(records: Map<string, CloudEvent>, id: string): CloudEvent {

@@ -7,6 +7,8 @@ import type { CallRequest, Emission, Emit, End, Turn, TurnContext } from './prog
 
 export const turnType = 'task.turn'
 const defaultWait: Bound = '1d'
+// UTF-16 units of JSON. A state that is larger would be most of its turn.
+const keptState = 1_024
 
 /** A call that waits for its answer. */
 export interface OpenCall {
@@ -131,7 +133,7 @@ export class TurnBuilder implements TurnContext {
   }
 
   /** The turn as an event of the log. `inputs` are embedded as they were delivered. */
-  build(inputs: readonly CloudEvent[], wake: number | null | undefined): CloudEvent<Turn> {
+  build(inputs: readonly CloudEvent[], wake?: number | null, state?: string): CloudEvent<Turn> {
     const { program, programVersion, programHash } = this.#identity
     return this.#event(
       {
@@ -144,6 +146,7 @@ export class TurnBuilder implements TurnContext {
           at: this.now,
           inputs,
           emits: this.emits,
+          ...stateOf(state),
           ...(wake !== undefined && { wake }),
           ...(this.end && { end: this.end }),
         } satisfies Turn,
@@ -206,5 +209,13 @@ export function expiryOf(call: OpenCall, { program, start, hops }: TaskIdentity,
   }
 }
 
+/** What a turn keeps of the state. */
+export function stateOf(json: string | undefined): Pick<Turn, 'state' | 'stateHash'> {
+  if (json === undefined) return {}
+  return json.length <= keptState ? { state: JSON.parse(json) } : { stateHash: digestText(json) }
+}
+
 /** 16 hex digits of SHA-256 over the JSON of a value. */
-export const digest = (value: unknown) => hash('sha256', JSON.stringify(value) ?? 'null', 'hex').slice(0, 16)
+export const digest = (value: unknown) => digestText(JSON.stringify(value) ?? 'null')
+
+const digestText = (text: string) => hash('sha256', text, 'hex').slice(0, 16)

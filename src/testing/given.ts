@@ -130,9 +130,8 @@ export class Scenario {
   async #turn(task: Task, input: CloudEvent): Promise<void> {
     if (task.end) throw new Error(`the task is ${task.end}; nothing can happen to it any more`)
     const builder = new TurnBuilder(task.identity, task.head + 1, [input], epoch + task.head * 1_000)
-    if (input.type === 'agent.cancel') builder.cancel((input.data as { reason: string }).reason)
-    else await task.machine.decide([input], builder)
-    const turn = builder.build([input], undefined).data
+    await task.decide([input], builder)
+    const turn = builder.build([input]).data
     task.advance(turn, 0)
     task.machine.accepted(builder.events)
     this.#turns.push({ turn, inputs: [input], emitted: builder.events })
