@@ -27,6 +27,7 @@ export class Task {
       program: definition.name,
       programVersion: definition.version,
       programHash: definition.hash,
+      ...(definition.at && { programAt: definition.at }),
       start,
       hops: start.hops + 1,
     }
@@ -110,6 +111,12 @@ interface SnapshotState {
   program: string
 }
 
+/** The task as its snapshot has it; a later turn of it may name another version. @throws as {@link resume} */
+export function restore(programs: Programs, task: string, snapshot: string, version?: number): Task {
+  const state = JSON.parse(snapshot) as SnapshotState
+  return new Task(programs.for(task, state.name, version ?? state.version), task, state.start, state)
+}
+
 /**
  * Brings a task back from its journal: snapshot, then every later turn. Undefined when it has no turn yet.
  * @throws E_PROGRAM_VERSION when a newer program wrote it, E_PROGRAM_MISMATCH when the code no longer fits.
@@ -120,16 +127,12 @@ export async function resume(bus: Bus, programs: Programs, task: string): Promis
   const turns: Turn[] = []
   for (const event of records)
     if (event.type === turnType) turns.push(((await bus.resolve(event)) as CloudEvent<Turn>).data)
-  const state = snapshot && (JSON.parse(snapshot.state) as SnapshotState)
   const newest = turns.at(-1)
-  if (!newest && !state) return undefined
-  const [name, version] = newest ? [newest.program, newest.programVersion] : [state!.name, state!.version]
-  const definition = programs.for(task, name, version)
-  let resumed = state && new Task(definition, task, state.start, state)
+  let resumed = snapshot && restore(programs, task, snapshot.state, newest?.programVersion)
   for (const turn of turns) {
     const inputs = await Promise.all(turn.inputs.map(input => bus.resolve(input)))
     const emitted = await Promise.all(turn.emits.map(emit => bus.resolve(present(byId, emit.id))))
-    resumed ??= new Task(definition, task, inputs[0]!)
+    resumed ??= new Task(programs.for(task, newest!.program, newest!.programVersion), task, inputs[0]!)
     if (turn.version !== resumed.head + 1) throw missing(turnId(task, resumed.head + 1))
     await resumed.machine.fold({ turn, inputs, emitted })
     resumed.advance(turn, JSON.stringify(turn).length)

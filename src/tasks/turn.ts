@@ -23,6 +23,8 @@ export interface TaskIdentity {
   readonly program: string
   readonly programVersion: number
   readonly programHash: string
+  /** Where it is defined, as `path:line:column`. */
+  readonly programAt?: string
   readonly start: CloudEvent
   /** Hops of everything that this task emits. */
   readonly hops: number
