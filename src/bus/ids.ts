@@ -53,6 +53,11 @@ export const isReservedId = (id: string) => /^[0-9a-f-]{36}\.[0-9a-z]{10}(:|$)/.
 
 export const correlationOf = (task: string) => task.slice(0, 36)
 
+/** When a UUIDv7 was minted, in ms since the epoch; undefined for any other. Source: RFC 9562, section 5.7. */
+export function mintedAt(id: string): number | undefined {
+  return id[14] === '7' ? Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16) : undefined
+}
+
 /** FNV-1a over the correlation id, modulo the number of shards. Source: draft-eastlake-fnv. */
 export function shardOf(correlation: string, shards: number): number {
   let h = 0x811c9dc5

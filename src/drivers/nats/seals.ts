@@ -1,4 +1,4 @@
-import { correlationOf } from '../../bus/ids.ts'
+import { correlationOf, mintedAt } from '../../bus/ids.ts'
 import type { Log } from './provision.ts'
 
 /*
@@ -49,9 +49,4 @@ export class Seals {
     }
     return this.#lastPurge.at
   }
-}
-
-/** When a UUIDv7 was minted, in ms since the epoch; undefined for any other. Source: RFC 9562, section 5.7. */
-export function mintedAt(id: string): number | undefined {
-  return id[14] === '7' ? Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16) : undefined
 }
