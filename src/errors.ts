@@ -57,6 +57,12 @@ export const errors = {
   E_REQUEST_INVALID: 'The request is not valid. Correct what the text names.',
   E_REQUEST_TOO_LARGE: 'The request body is larger than the gateway accepts.',
   E_NOT_FOUND: 'There is nothing of that name or id. Check the spelling, and that the right TIDINGS_HOME is used.',
+  E_SLICE_INVALID:
+    'This is no whole slice of a log, or it was changed. Export it anew; docs/fixtures.md describes the format.',
+  E_IMPORT_NOT_EMPTY:
+    'A slice is imported into an empty log only. Use another TIDINGS_HOME, or another log of the broker.',
+  E_IMPORT_PARTIAL:
+    'What an import that was cut short left must not come to life. Remove the log, and import again into an empty one.',
   E_SETTING_INVALID: 'A setting cannot be used. Correct the value that the text names.',
   E_INTERNAL: 'This is a bug of Tidings. Set TIDINGS_DEBUG=1 for the stack, and report it.',
   E_USAGE: 'The command cannot be understood. `tidings --help` lists the verbs.',

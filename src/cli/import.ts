@@ -1,0 +1,35 @@
+import { createWriteStream } from 'node:fs'
+import { mkdtempDisposable } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pipeline } from 'node:stream/promises'
+import { importFrom } from '../replay/slice-import.ts'
+import { fromFile } from '../replay/source.ts'
+import { count, dim } from '../trace/text.ts'
+import { withLog } from './log.ts'
+import { answer, type Globals } from './out.ts'
+
+/** `tidings import FILE` */
+export async function importSlice(file: string, options: Globals): Promise<void> {
+  if (file === '-') return importInput(options)
+  const imported = await withLog(bus => importFrom(fromFile(file), bus))
+  const { events, turns, withoutBeginning } = imported
+  await answer(options, imported, [
+    `imported ${count(events, 'event')}, ${count(turns, 'turn')} among them`,
+    ...(withoutBeginning === 0
+      ? []
+      : [
+          dim(
+            `${count(withoutBeginning, 'turn')} of tasks that begin before the slice: to be read, not to be replayed`,
+          ),
+        ]),
+  ])
+}
+
+/** It is read twice, so it has to lie somewhere. */
+async function importInput(options: Globals): Promise<void> {
+  await using folder = await mkdtempDisposable(join(tmpdir(), 'tidings-import-'))
+  const file = join(folder.path, 'slice.jsonl')
+  await pipeline(process.stdin, createWriteStream(file))
+  await importSlice(file, options)
+}

@@ -1,0 +1,119 @@
+import type { CloudEvent } from '../event.ts'
+import type { Bus } from '../bus/bus.ts'
+import type { Stored } from '../bus/driver.ts'
+import type { Turn } from '../tasks/program.ts'
+import { turnType } from '../tasks/turn.ts'
+
+/*
+ * On some brokers other events come between a turn and what it emitted. Whoever replays or imports a turn needs both at
+ * once, and neither should have to remember a whole log for it: so they are put side by side where they are read.
+ */
+
+/** How far is read ahead for what a turn emitted, before it is looked up by its id. */
+const furthest = 256
+
+export type TurnEvent = CloudEvent<Turn>
+
+/** Whether this is a turn whose data is at hand: that of a very old one may be gone with its blob. */
+export function isTurn(event: CloudEvent): event is TurnEvent {
+  const { inputs, emits, version } = (event.type === turnType ? (event.data ?? {}) : {}) as Partial<Turn>
+  return Array.isArray(inputs) && Array.isArray(emits) && Number.isInteger(version)
+}
+
+/** Events in the order of the log, but each turn right before what it emitted; all of them with their data. */
+export async function* inOrder(bus: Bus, events: AsyncIterable<Stored>): AsyncGenerator<Stored> {
+  const ahead = new Ahead(events)
+  const early = new Set<string>()
+  try {
+    for (let next = await ahead.next(); next; next = await ahead.next()) {
+      if (early.delete(next.event.id)) continue
+      const event = await whole(bus, next.event)
+      yield { ...next, event }
+      if (!isTurn(event)) continue
+      for (const { id } of event.data.emits) {
+        let emitted = await ahead.take(id)
+        if (!emitted) {
+          emitted = await bus.driver.get(id, event.correlationid)
+          if (!emitted || emitted.position < next.position) continue
+          early.add(id)
+        }
+        yield { ...emitted, event: await whole(bus, emitted.event) }
+      }
+    }
+  } finally {
+    await ahead.close()
+  }
+}
+
+export interface Step {
+  readonly stored: Stored
+  /** What it emitted, when it is a turn. */
+  readonly emitted: readonly Stored[]
+}
+
+/** Puts each turn and what it emitted together again. Takes events as `inOrder` gives them. */
+export async function* inSteps(events: AsyncIterable<Stored>): AsyncGenerator<Step> {
+  let step: { stored: Stored; emitted: Stored[] } | undefined
+  let missing = new Set<string>()
+  for await (const stored of events) {
+    if (step && missing.delete(stored.event.id)) {
+      step.emitted.push(stored)
+      continue
+    }
+    if (step) yield step
+    step = { stored, emitted: [] }
+    missing = new Set(isTurn(stored.event) ? stored.event.data.emits.map(({ id }) => id) : [])
+  }
+  if (step) yield step
+}
+
+/** The event with its data, and a turn with that of its inputs. What lies in a blob that is gone keeps its `dataref`. */
+export async function whole(bus: Bus, event: CloudEvent): Promise<CloudEvent> {
+  const resolved = await resolve(bus, event)
+  if (!isTurn(resolved) || !resolved.data.inputs.some(({ dataref }) => dataref)) return resolved
+  const inputs = await Promise.all(resolved.data.inputs.map(input => resolve(bus, input)))
+  return { ...resolved, data: { ...resolved.data, inputs } } as CloudEvent
+}
+
+async function resolve(bus: Bus, event: CloudEvent): Promise<CloudEvent> {
+  if (!event.dataref) return event
+  const bytes = await bus.driver.getBlob(event.tenant, event.dataref)
+  if (!bytes) return event
+  const { dataref: _, data: __, ...envelope } = event
+  return { ...envelope, data: JSON.parse(new TextDecoder().decode(bytes)) }
+}
+
+/** A stream of which a few events are read before it is their turn. */
+class Ahead {
+  readonly #events: AsyncIterator<Stored>
+  readonly #window: Stored[] = []
+
+  constructor(events: AsyncIterable<Stored>) {
+    this.#events = events[Symbol.asyncIterator]()
+  }
+
+  async next(): Promise<Stored | undefined> {
+    return this.#window.shift() ?? this.#read()
+  }
+
+  /** Takes an event out of the stream; undefined when it is not near. */
+  async take(id: string): Promise<Stored | undefined> {
+    const at = this.#window.findIndex(({ event }) => event.id === id)
+    if (at >= 0) return this.#window.splice(at, 1)[0]
+    while (this.#window.length < furthest) {
+      const stored = await this.#read()
+      if (!stored || stored.event.id === id) return stored
+      this.#window.push(stored)
+    }
+    return undefined
+  }
+
+  async close(): Promise<void> {
+    await this.#events.return?.()
+  }
+
+  async #read(): Promise<Stored | undefined> {
+    const { done, value } = await this.#events.next()
+    return done ? undefined : value
+  }
+}

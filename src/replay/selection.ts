@@ -1,0 +1,54 @@
+import type { Bus } from '../bus/bus.ts'
+import type { Position, Stored } from '../bus/driver.ts'
+import { mintedAt } from '../bus/ids.ts'
+
+/**
+ * What of a log is meant. `since` and `until` are ms since the epoch: every correlation of which something happened in
+ * between, whole, since a task can be replayed from its first turn only.
+ */
+export type Selection =
+  | { readonly task: string }
+  | { readonly correlation: string }
+  | { readonly since: number; readonly until?: number }
+  | { readonly all: true }
+
+/** Clocks of those who mint ids and of those who publish may differ by so much. */
+const clockSkewMs = 60_000
+
+/** What is selected, in the order of the log, up to its head as it is now. */
+export async function* select(bus: Bus, selection: Selection): AsyncGenerator<Stored> {
+  const head = await bus.driver.head()
+  if ('since' in selection) yield* selectSince(bus, selection.since, selection.until ?? Infinity, head)
+  else yield* bus.read('all' in selection ? { until: head } : selection)
+}
+
+/** Looks twice: for the correlations, then for all that they left, which begins when the oldest of them was minted. */
+async function* selectSince(bus: Bus, since: number, until: number, head: Position): AsyncGenerator<Stored> {
+  const wanted = new Set<string>()
+  let oldest = since
+  const from = await positionAt(bus, since - clockSkewMs, head)
+  for await (const { event } of bus.read({ after: from - 1, until: head })) {
+    const at = Date.parse(event.time)
+    if (at > until + clockSkewMs) break
+    if (at < since || at > until || wanted.has(event.correlationid)) continue
+    wanted.add(event.correlationid)
+    oldest = Math.min(oldest, mintedAt(event.correlationid) ?? 0)
+  }
+  if (wanted.size === 0) return
+  const first = await positionAt(bus, oldest - clockSkewMs, head)
+  for await (const stored of bus.read({ after: first - 1, until: head }))
+    if (wanted.has(stored.event.correlationid)) yield stored
+}
+
+/** First position whose event is not older: times follow positions closely enough for a binary search. */
+async function positionAt(bus: Bus, ms: number, head: Position): Promise<Position> {
+  let low = 1
+  let high = head + 1
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2)
+    const [found] = await Array.fromAsync(bus.read({ after: middle - 1, until: high - 1, limit: 1 }))
+    if (found && Date.parse(found.event.time) < ms) low = found.position + 1
+    else high = middle
+  }
+  return low
+}

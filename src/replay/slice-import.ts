@@ -1,0 +1,176 @@
+import { textOf, TidingsError } from '../errors.ts'
+import type { CloudEvent } from '../event.ts'
+import type { Bus } from '../bus/bus.ts'
+import { checkEvent } from '../bus/decode.ts'
+import type { Entry, Group } from '../bus/driver.ts'
+import { correlationOf, parseId } from '../bus/ids.ts'
+import { inSteps, isTurn, type Step, type TurnEvent } from './order.ts'
+import { documentNamedBy } from './slice.ts'
+import type { Source } from './source.ts'
+
+/*
+ * An imported log is there to be read, replayed and forked, and it must not come to life:
+ *
+ * - its tasks belong to the group `imported`, which nobody works, and are never woken;
+ * - apps take what comes from now on;
+ * - tools and models begin at the beginning of a log, so their groups are made here, behind what was imported. Until they
+ *   are, a document says that the log is partial, and no app starts on it.
+ */
+
+export interface Imported {
+  readonly events: number
+  readonly turns: number
+  /** Turns whose task begins before the slice: they can be read, and are in no journal. */
+  readonly withoutBeginning: number
+}
+
+const marker = 'import'
+const group = 'imported'
+const batch = 256
+
+/**
+ * Puts recorded events on an empty log, as they were: ids, order, times. The source is read twice, and nothing is written
+ * when it is not valid. @throws E_IMPORT_NOT_EMPTY, E_SLICE_INVALID
+ */
+export async function importFrom(source: Source, bus: Bus): Promise<Imported> {
+  const groups = await groupsIn(source)
+  await assertEmpty(bus)
+  if ((await bus.driver.putDocument(marker, 'partial', 0)) === 0) throw notEmpty('somebody else imports into it')
+  const imported = await new Import(source, bus).run()
+  for (const each of groups) await bus.driver.provision(each)
+  const { revision } = (await bus.driver.getDocument(marker))!
+  await bus.driver.putDocument(marker, 'complete', revision)
+  return imported
+}
+
+/** An app must not start where requests that were imported would be taken for its own. @throws E_IMPORT_PARTIAL */
+export async function assertNotPartial(bus: Bus): Promise<void> {
+  if ((await bus.driver.getDocument(marker))?.value === 'partial')
+    throw new TidingsError('E_IMPORT_PARTIAL', 'an import into this log has not come to its end')
+}
+
+class Import {
+  readonly #source: Source
+  readonly #bus: Bus
+  readonly #documents = new Set<string>()
+  /** Events that are not written yet. */
+  #waiting: CloudEvent[] = []
+  #events = 0
+  #turns = 0
+  #withoutBeginning = 0
+
+  constructor(source: Source, bus: Bus) {
+    this.#source = source
+    this.#bus = bus
+  }
+
+  async run(): Promise<Imported> {
+    // Some brokers take turns from the owner of a shard only. It reads nothing, so it also holds back the janitor.
+    const owner = await this.#bus.driver.subscribe({
+      group,
+      filter: [{ types: ['>'] }],
+      mode: 'sharded',
+      from: 'beginning',
+      inFlight: 1,
+      onDelivery() {},
+    })
+    owner.pause()
+    try {
+      for await (const step of inSteps(this.#source.events())) await this.#step(step)
+      await this.#flush()
+    } finally {
+      await owner.close()
+    }
+    return { events: this.#events, turns: this.#turns, withoutBeginning: this.#withoutBeginning }
+  }
+
+  async #step({ stored: { event }, emitted }: Step): Promise<void> {
+    this.#events += 1 + emitted.length
+    const events = emitted.map(each => each.event)
+    for (const each of [event, ...events]) await this.#document(each)
+    if (!isTurn(event)) return this.#publish(event)
+    this.#turns++
+    await this.#flush()
+    if (await this.#commit(event, events)) return
+    this.#withoutBeginning++
+    for (const each of [event, ...events]) await this.#publish(each)
+  }
+
+  async #commit(turn: TurnEvent, emitted: readonly CloudEvent[]): Promise<boolean> {
+    const inputs = (await this.#bus.encodeAll(turn.data.inputs)).map(entry => entry.event)
+    const [entry, ...events] = await this.#bus.encodeTurn({ ...turn, data: { ...turn.data, inputs } }, emitted)
+    const { version, end } = turn.data
+    const result = await this.#bus.driver.commit({
+      group,
+      task: taskOf(turn),
+      expect: version - 1,
+      turn: entry!,
+      events,
+      settle: [],
+      end: end !== undefined,
+    })
+    return result === 'accepted'
+  }
+
+  async #document(event: CloudEvent): Promise<void> {
+    const key = documentNamedBy(event)
+    if (key === undefined || this.#documents.has(key)) return
+    const value = await this.#source.document(key)
+    if (value === undefined) return
+    this.#documents.add(key)
+    await this.#bus.driver.putDocument(key, value, 0)
+  }
+
+  async #publish(event: CloudEvent): Promise<void> {
+    this.#waiting.push(event)
+    if (this.#waiting.length >= batch) await this.#flush()
+  }
+
+  async #flush(): Promise<void> {
+    if (this.#waiting.length === 0) return
+    await this.#bus.driver.publish(await this.#encoded(this.#waiting.splice(0)))
+  }
+
+  /** A turn that is published as an event holds inputs that were checked when they came. */
+  async #encoded(events: readonly CloudEvent[]): Promise<Entry[]> {
+    const entries: Entry[] = []
+    for (const event of events)
+      entries.push((await (isTurn(event) ? this.#bus.encodeTurn(event, []) : this.#bus.encodeAll([event])))[0]!)
+    return entries
+  }
+}
+
+const taskOf = ({ id }: CloudEvent) => id.slice(0, id.lastIndexOf(':'))
+
+/** Reads it once: whether all of it can be written, and the groups that would take its requests. */
+async function groupsIn(source: Source): Promise<Group[]> {
+  const groups = new Map<string, Group>()
+  for await (const { event } of source.events()) {
+    check(event)
+    const { type, target } = event
+    if (target === undefined || (type !== 'tool.invoke' && type !== 'model.invoke')) continue
+    const name = `${type.slice(0, type.indexOf('.'))}/${target}`
+    groups.set(name, { group: name, filter: [{ types: [type], targets: [target] }], mode: 'shared', from: 'now' })
+  }
+  return [...groups.values()]
+}
+
+function check(event: CloudEvent): void {
+  try {
+    if (!isTurn(event)) return void checkEvent(event)
+    const id = parseId(event.id)
+    const isOfItsTask = id && id.ordinal === undefined && correlationOf(id.task) === event.correlationid
+    if (!isOfItsTask || id.version !== event.data.version) throw new Error('its id is not that of a turn')
+    event.data.inputs.forEach(checkEvent)
+  } catch (error) {
+    throw new TidingsError('E_SLICE_INVALID', `event ${event.id}: ${textOf(error)}`, { cause: error })
+  }
+}
+
+async function assertEmpty({ driver }: Bus): Promise<void> {
+  if ((await driver.getDocument(marker))?.value === 'partial') throw notEmpty('an import into it was cut short')
+  if ((await driver.head()) > 0) throw notEmpty('there are events on it')
+  if ((await driver.groups()).length > 0) throw notEmpty('an app was started on it')
+}
+
+const notEmpty = (what: string) => new TidingsError('E_IMPORT_NOT_EMPTY', `the log is not empty: ${what}`)

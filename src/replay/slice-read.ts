@@ -1,0 +1,109 @@
+import { createHash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import type { Readable } from 'node:stream'
+import { pipeline } from 'node:stream'
+import { createGunzip, createZstdDecompress } from 'node:zlib'
+import { textOf, TidingsError } from '../errors.ts'
+import { isCorrelation } from '../bus/ids.ts'
+import type { SliceEnd, SliceLine } from './slice.ts'
+import { sliceVersion } from './slice.ts'
+
+const lineFeed = 10
+/** No line is longer than this many bytes; what is has been damaged. */
+const longestLine = 256 * 1024 * 1024
+
+/**
+ * Reads a slice, line by line, in bounded memory. A file that was cut or changed is found out at its end at the latest.
+ * @throws E_SLICE_INVALID, which names the line; E_NOT_FOUND when there is no such file
+ */
+export async function* readSlice(path: string): AsyncGenerator<SliceLine> {
+  const sha256 = createHash('sha256')
+  let [events, documents, at] = [0, 0, 0]
+  let end: SliceEnd | undefined
+  const problem = (text: string, cause?: unknown) =>
+    new TidingsError('E_SLICE_INVALID', `${path}, line ${at}: ${text}`, { cause })
+  try {
+    for await (const bytes of linesOf(opened(path))) {
+      at++
+      const line = parsed(bytes)
+      if (line === undefined) throw problem('not JSON')
+      if (end) throw problem('follows the last line')
+      if (at === 1) checkHeader(line, problem)
+      else if (isEnd(line)) {
+        end = line.end
+        if (end.events !== events || end.documents !== documents)
+          throw problem(`${events} events and ${documents} documents came before it, which says otherwise`)
+        if (end.sha256 !== sha256.digest('hex')) throw problem('the digest does not fit: the file was changed')
+        continue
+      } else if (isDocument(line)) {
+        documents++
+        yield line
+      } else if (isStored(line)) {
+        events++
+        yield line
+      } else throw problem('neither an event, nor a document, nor the end')
+      sha256.update(bytes).update('\n')
+    }
+  } catch (error) {
+    if (error instanceof TidingsError) throw error
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT')
+      throw new TidingsError('E_NOT_FOUND', `there is no file ${path}`, { cause: error })
+    at++
+    throw problem(`the file was cut or damaged: ${textOf(error)}`, error)
+  }
+  at++
+  if (!end) throw problem('the file was cut here: its last line is missing')
+}
+
+function opened(path: string): Readable {
+  const file = createReadStream(path)
+  if (path.endsWith('.gz')) return pipeline(file, createGunzip(), () => {})
+  return path.endsWith('.zst') ? pipeline(file, createZstdDecompress(), () => {}) : file
+}
+
+/** Lines without their line feeds. Text may hold other characters that end lines elsewhere. */
+async function* linesOf(stream: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  let parts: Buffer[] = []
+  let length = 0
+  for await (const chunk of stream) {
+    let start = 0
+    for (let end = chunk.indexOf(lineFeed); end >= 0; end = chunk.indexOf(lineFeed, start)) {
+      parts.push(chunk.subarray(start, end))
+      yield parts.length === 1 ? parts[0]! : Buffer.concat(parts)
+      parts = []
+      length = 0
+      start = end + 1
+    }
+    if (start === chunk.length) continue
+    parts.push(chunk.subarray(start))
+    length += chunk.length - start
+    if (length > longestLine) throw new Error(`a line is longer than ${longestLine} bytes`)
+  }
+  if (parts.length > 0) yield Buffer.concat(parts)
+}
+
+function parsed(bytes: Buffer): object | undefined {
+  try {
+    const value = JSON.parse(bytes.toString()) as unknown
+    return typeof value === 'object' && value !== null ? value : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function checkHeader(line: { tidings?: unknown; version?: unknown }, problem: (text: string) => TidingsError): void {
+  if (line.tidings !== 'slice') throw problem('this is no slice of a log')
+  if (line.version !== sliceVersion)
+    throw problem(`version ${String(line.version)} of the format; this Tidings knows ${sliceVersion}`)
+}
+
+const isEnd = (line: object): line is { end: SliceEnd } => 'end' in line && typeof line.end === 'object' && !!line.end
+
+const isDocument = (line: object): line is Extract<SliceLine, { document: string }> =>
+  'document' in line && typeof line.document === 'string' && 'value' in line && typeof line.value === 'string'
+
+function isStored(line: object): line is Extract<SliceLine, { position: number }> {
+  if (!('position' in line && Number.isSafeInteger(line.position) && 'event' in line)) return false
+  const { id, type, correlationid } = (line.event ?? {}) as Record<string, unknown>
+  return typeof id === 'string' && typeof type === 'string' && isCorrelation(correlationid)
+}

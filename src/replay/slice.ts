@@ -1,0 +1,168 @@
+import { createHash } from 'node:crypto'
+import { createWriteStream } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { Readable, type Transform } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { createGzip, createZstdCompress } from 'node:zlib'
+import { TidingsError } from '../errors.ts'
+import type { CloudEvent } from '../event.ts'
+import type { Stored } from '../bus/driver.ts'
+import { inSteps, isTurn, type Step } from './order.ts'
+import { Redaction } from './slice-redact.ts'
+import type { Source } from './source.ts'
+
+/*
+ * A slice of a log as a file: JSON lines, compressed where its name says so. docs/fixtures.md is normative.
+ *
+ *     {"tidings":"slice","version":1,"time":"…"}              first
+ *     {"document":"definition/…","value":"…"}                 before the first event that names it
+ *     {"position":12,"event":{…}}                             what a turn emitted right behind the turn
+ *     {"end":{"events":2,"documents":1,"sha256":"…"}}         last: without it the file was cut
+ */
+
+export const sliceVersion = 1
+
+export type SliceLine = { readonly document: string; readonly value: string } | Stored
+
+export interface SliceEnd {
+  readonly events: number
+  readonly documents: number
+  /** Hex digest over all lines before, each with its line feed. */
+  readonly sha256: string
+}
+
+/** What was written. */
+export interface SliceSummary {
+  readonly events: number
+  readonly turns: number
+  readonly documents: number
+  /** Events in which something was redacted that stands on the log in clear. */
+  readonly redacted: number
+  /** Blobs and documents that the log does not have any more. */
+  readonly missing: number
+}
+
+export interface SliceOptions {
+  /** Returns its argument where there is nothing to redact. */
+  readonly redact?: (event: CloudEvent) => CloudEvent
+  /** Overwrites the file. */
+  readonly force?: boolean
+}
+
+/**
+ * Writes a slice to a file, or to the standard output where that is `-`, in bounded memory. A file that could not be
+ * written whole is removed. @throws E_NOT_FOUND when nothing is there to write, E_USAGE when the file exists
+ */
+export async function writeSlice(source: Source, path: string, options: SliceOptions = {}): Promise<SliceSummary> {
+  const { redact = (event: CloudEvent) => event, force = false } = options
+  const steps = inSteps(source.events())
+  const first = await steps.next()
+  if (first.done) throw new TidingsError('E_NOT_FOUND', 'nothing of that kind is on this log')
+  const writer = new SliceWriter(source, redact)
+  const text = Readable.from(inChunks(writer.lines(first.value, steps)))
+  if (path === '-') await pipeline(text, process.stdout, { end: false })
+  else await toFile(path, text, force)
+  return writer.summary
+}
+
+class SliceWriter {
+  readonly #source: Source
+  readonly #redaction: Redaction
+  readonly #sha256 = createHash('sha256')
+  readonly #documents = new Set<string>()
+  #events = 0
+  #turns = 0
+  #missing = 0
+
+  constructor(source: Source, redact: (event: CloudEvent) => CloudEvent) {
+    this.#source = source
+    this.#redaction = new Redaction(redact)
+  }
+
+  get summary(): SliceSummary {
+    return {
+      events: this.#events,
+      turns: this.#turns,
+      documents: this.#documents.size,
+      redacted: this.#redaction.count,
+      missing: this.#missing,
+    }
+  }
+
+  async *lines(first: Step, rest: AsyncIterable<Step>): AsyncGenerator<string> {
+    yield this.#line({ tidings: 'slice', version: sliceVersion, time: new Date().toISOString() })
+    yield* this.#step(first)
+    for await (const step of rest) yield* this.#step(step)
+    const end: SliceEnd = {
+      events: this.#events,
+      documents: this.#documents.size,
+      sha256: this.#sha256.digest('hex'),
+    }
+    yield `${JSON.stringify({ end })}\n`
+  }
+
+  async *#step(step: Step): AsyncGenerator<string> {
+    const { stored, emitted } = this.#redaction.step(step)
+    yield* this.#stored(stored)
+    for (const each of emitted) yield* this.#stored(each)
+  }
+
+  async *#stored({ position, event }: Stored): AsyncGenerator<string> {
+    const named = documentNamedBy(event)
+    if (named !== undefined && !this.#documents.has(named)) yield* this.#document(named)
+    this.#events++
+    if (isTurn(event)) this.#turns++
+    const inputs = isTurn(event) ? event.data.inputs : []
+    for (const { dataref } of [event, ...inputs]) if (dataref) this.#missing++
+    yield this.#line({ position, event } satisfies SliceLine)
+  }
+
+  async *#document(document: string): AsyncGenerator<string> {
+    const value = await this.#source.document(document)
+    if (value === undefined) return void this.#missing++
+    this.#documents.add(document)
+    yield this.#line({ document, value } satisfies SliceLine)
+  }
+
+  #line(value: object): string {
+    const line = `${JSON.stringify(value)}\n`
+    this.#sha256.update(line)
+    return line
+  }
+}
+
+/** The document without which an event cannot be understood: of a request to a model what the model is told. */
+export function documentNamedBy({ type, data }: CloudEvent): string | undefined {
+  const { definition } = (type === 'model.invoke' ? (data ?? {}) : {}) as { definition?: unknown }
+  return typeof definition === 'string' ? definition : undefined
+}
+
+const chunkChars = 64 * 1024
+
+async function* inChunks(lines: AsyncIterable<string>): AsyncGenerator<string> {
+  let chunk = ''
+  for await (const line of lines) {
+    chunk += line
+    if (chunk.length < chunkChars) continue
+    yield chunk
+    chunk = ''
+  }
+  yield chunk
+}
+
+async function toFile(path: string, text: Readable, force: boolean): Promise<void> {
+  const file = createWriteStream(path, { flags: force ? 'w' : 'wx' })
+  try {
+    await pipeline([text, ...compression(path), file])
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST')
+      throw new TidingsError('E_USAGE', `${path} exists; with --force it is overwritten`, { cause: error })
+    await rm(path, { force: true })
+    throw error
+  }
+}
+
+function compression(path: string): Transform[] {
+  if (path.endsWith('.gz')) return [createGzip()]
+  return path.endsWith('.zst') ? [createZstdCompress()] : []
+}
