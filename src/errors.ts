@@ -63,6 +63,10 @@ export const errors = {
     'A slice is imported into an empty log only. Use another TIDINGS_HOME, or another log of the broker.',
   E_IMPORT_PARTIAL:
     'What an import that was cut short left must not come to life. Remove the log, and import again into an empty one.',
+  E_REPLAY_ISOLATED:
+    'A replay reaches no network and starts no process. What does so belongs into a tool, not into the code that decides.',
+  E_ACCEPT_INVALID:
+    'The file of accepted divergences cannot be read. `tidings replay --accept FILE --update` writes it.',
   E_SETTING_INVALID: 'A setting cannot be used. Correct the value that the text names.',
   E_INTERNAL: 'This is a bug of Tidings. Set TIDINGS_DEBUG=1 for the stack, and report it.',
   E_USAGE: 'The command cannot be understood. `tidings --help` lists the verbs.',

@@ -55,6 +55,22 @@ export function program(): Command {
     .command('status')
     .description('show consumer groups, what they are behind, what is paused, how durable the log is')
     .action(async (_, command) => (await import('./status.ts')).status(options(command)))
+  root
+    .command('replay')
+    .description('run recorded turns against the code as it is now, and show what comes out otherwise')
+    .option('--task <id>', 'only this task')
+    .option('--correlation <id>', 'only this correlation: its id, its last digits, or last')
+    .option('--since <time>', 'only what happened since: 24h, or a moment')
+    .option('--until <time>', 'only what happened until then')
+    .option('--waiting', 'only tasks that wait: what a deploy of this code would go on with')
+    .option('--file <slice...>', 'exported slices in place of the log')
+    .option('--app <app>', 'the app file')
+    .option('--accept <file>', 'the divergences that are meant')
+    .option('--update', 'write those of now into that file')
+    .option('--junit <file>', 'a report for CI too')
+    .option('--jobs <n>', 'threads; else as many as there are cores')
+    .action(async (_, command) => (await import('./replay.ts')).replay(options(command)))
+  addSlices(root)
   addAttention(root)
   for (const [verb, about] of [
     ['pause', 'keep what arrives for'],
@@ -80,6 +96,24 @@ export function program(): Command {
     .description('make a new project that runs')
     .action(async (folder, _, command) => (await import('./init.ts')).init(folder, options(command)))
   return root
+}
+
+function addSlices(root: Command) {
+  root
+    .command('export [file]')
+    .description('write a part of the log to a file: .jsonl, .jsonl.gz or .jsonl.zst; - is the standard output')
+    .option('--correlation <id>', 'this correlation: its id, its last digits, or last')
+    .option('--task <id>', 'this task')
+    .option('--since <time>', 'every correlation of which something happened since: 24h, or a moment')
+    .option('--until <time>', 'and until then')
+    .option('--all', 'the whole log')
+    .option('--app <app>', 'the app file whose redaction rules hold too')
+    .option('--force', 'overwrite the file')
+    .action(async (file, _, command) => (await import('./export.ts')).exportSlice(file ?? '-', options(command)))
+  root
+    .command('import <file>')
+    .description('put an exported part of a log on an empty log, to be read, replayed and forked')
+    .action(async (file, _, command) => (await import('./import.ts')).importSlice(file, options(command)))
 }
 
 function addAttention(root: Command) {

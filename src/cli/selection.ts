@@ -1,0 +1,32 @@
+import type { Bus } from '../bus/bus.ts'
+import { TidingsError } from '../errors.ts'
+import { milliseconds, type Duration } from '../tasks/duration.ts'
+import type { Selection } from '../replay/selection.ts'
+import { findCorrelation } from './log.ts'
+
+/** Which part of the log a verb is about. */
+export interface SelectionOptions {
+  task?: string
+  correlation?: string
+  /** A length of time back from now, or a moment. */
+  since?: string
+  until?: string
+}
+
+/** Nothing named: everything. @throws E_USAGE, E_NOT_FOUND */
+export async function selectionOf(bus: Bus, options: SelectionOptions): Promise<Selection> {
+  const { task, correlation, since, until } = options
+  if ([task, correlation, since ?? until].filter(each => each !== undefined).length > 1)
+    throw new TidingsError('E_USAGE', 'give a task, a correlation or a time, not several of them')
+  if (task !== undefined) return { task }
+  if (correlation !== undefined) return { correlation: await findCorrelation(bus, correlation) }
+  if (since === undefined && until === undefined) return { all: true }
+  return { since: since === undefined ? 0 : momentOf(since), ...(until !== undefined && { until: momentOf(until) }) }
+}
+
+function momentOf(text: string): number {
+  if (/^\d+(\.\d+)?(ms|s|m|h|d)$/.test(text)) return Date.now() - milliseconds(text as Duration)
+  const moment = Date.parse(text)
+  if (Number.isNaN(moment)) throw new TidingsError('E_USAGE', `"${text}" is neither a length of time nor a moment`)
+  return moment
+}

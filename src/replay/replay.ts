@@ -1,0 +1,103 @@
+import { TidingsError } from '../errors.ts'
+import type { CloudEvent } from '../event.ts'
+import type { Programs } from '../tasks/programs.ts'
+import { restore, Task } from '../tasks/task.ts'
+import type { Divergence } from './divergence.ts'
+import { Histories, taskOf, type Recording } from './histories.ts'
+import { ShadowTask } from './shadow.ts'
+
+/** What a replay saw. Lists are in the order of the log. */
+export interface Outcome {
+  readonly tasks: number
+  readonly turns: number
+  /** Turns that came out otherwise. */
+  readonly diverged: number
+  readonly divergences: readonly Divergence[]
+  /** Tasks that could not be replayed, or not to their end, and why. */
+  readonly skipped: readonly { task: string; why: string }[]
+}
+
+/** Several outcomes as one, in this order. */
+export function joined(outcomes: readonly Outcome[]): Outcome {
+  const sum = (count: (outcome: Outcome) => number) => outcomes.reduce((total, outcome) => total + count(outcome), 0)
+  return {
+    tasks: sum(({ tasks }) => tasks),
+    turns: sum(({ turns }) => turns),
+    diverged: sum(({ diverged }) => diverged),
+    divergences: outcomes.flatMap(({ divergences }) => divergences),
+    skipped: outcomes.flatMap(({ skipped }) => skipped),
+  }
+}
+
+/**
+ * Replays recorded turns against these programs, as their events come in. Nothing but the programs is run: no model, no
+ * tool, and nothing is written.
+ */
+export class Replay {
+  readonly #programs: Programs
+  readonly #histories = new Histories()
+  readonly #live = new Map<string, ShadowTask | 'skipped'>()
+  readonly #divergences: Divergence[] = []
+  readonly #skipped: { task: string; why: string }[] = []
+  #tasks = 0
+  #turns = 0
+  #diverged = 0
+
+  constructor(programs: Programs) {
+    this.#programs = programs
+  }
+
+  /** The next event of the log, with its data at hand. */
+  async add(position: number, event: CloudEvent): Promise<void> {
+    const task = taskOf(event)
+    if (task === undefined) return
+    for (const recording of this.#histories.add(task, position, event)) await this.#turn(recording)
+  }
+
+  /** The next turns of this task follow on a snapshot. */
+  resume(task: string, snapshot: string): void {
+    const shadow = this.#shadow(task, () => restore(this.#programs, task, snapshot))
+    this.#live.set(task, shadow)
+    if (shadow !== 'skipped') this.#histories.skipTo(task, shadow.task.head)
+  }
+
+  finish(): Outcome {
+    for (const { task, turn } of this.#histories.incomplete)
+      this.#skipped.push({ task, why: `turn ${turn}, or an event of it, is not there` })
+    return {
+      tasks: this.#tasks,
+      turns: this.#turns,
+      diverged: this.#diverged,
+      divergences: this.#divergences,
+      skipped: this.#skipped,
+    }
+  }
+
+  async #turn(recording: Recording): Promise<void> {
+    const { task, turn, inputs } = recording
+    let shadow = this.#live.get(task)
+    if (!shadow) {
+      const begin = () => new Task(this.#programs.for(task, turn.program, turn.programVersion), task, inputs[0]!)
+      this.#live.set(task, (shadow = this.#shadow(task, begin)))
+    }
+    if (shadow !== 'skipped' && !shadow.ended) {
+      this.#turns++
+      const divergences = await shadow.turn(recording)
+      if (divergences.length > 0) this.#diverged++
+      this.#divergences.push(...divergences)
+    }
+    if (turn.end) this.#live.delete(task)
+  }
+
+  #shadow(id: string, begin: () => Task): ShadowTask | 'skipped' {
+    try {
+      const task = begin()
+      this.#tasks++
+      return new ShadowTask(task)
+    } catch (error) {
+      if (!(error instanceof TidingsError)) throw error
+      this.#skipped.push({ task: id, why: `${error.code}: ${error.message}` })
+      return 'skipped'
+    }
+  }
+}

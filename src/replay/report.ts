@@ -1,0 +1,86 @@
+import { styleText } from 'node:util'
+import { clusters, titleOf, type Cluster } from './cluster.ts'
+import type { Change } from './compare.ts'
+import type { Divergence } from './divergence.ts'
+import type { Outcome } from './replay.ts'
+import { pathText, placeText, valueText } from './text.ts'
+
+/* The same outcome gives the same bytes: nothing in a report depends on the clock or on the number of threads. */
+
+const shownChanges = 8
+const shownTasks = 5
+
+/** For people: of each kind of divergence the first one, whole. */
+export function* report(outcome: Outcome, accepted: ReadonlySet<string>, width: number): Generator<string> {
+  const found = clusters(outcome.divergences, accepted)
+  for (const cluster of found.filter(each => !each.accepted)) yield* clusterLines(cluster, width)
+  const meant = found.filter(each => each.accepted)
+  for (const { divergences, title } of meant) yield styleText('dim', `accepted ${divergences.length} × ${title}`)
+  if (meant.length > 0) yield ''
+  const reasons = Map.groupBy(outcome.skipped, ({ why }) => why.replace(/task \S+ /, ''))
+  for (const [why, tasks] of reasons)
+    yield styleText('yellow', `not replayed: ${count(tasks.length, 'task')}, such as ${tasks[0]!.task}: ${why}`)
+  yield summary(outcome, found)
+}
+
+function* clusterLines({ signature, title, divergences }: Cluster, width: number): Generator<string> {
+  const [first] = divergences
+  yield `${styleText('red', '✖')} ${styleText('bold', title)}  ${divergences.length} ×  ${styleText('dim', signature)}`
+  yield `  first in turn ${first.turn} of ${first.task}${first.place ? `, ${styleText('cyan', placeText(first.place))}` : ''}`
+  const { then, now } = first
+  yield styleText('dim', `  recorded by version ${then.version} ${then.hash}, now version ${now.version} ${now.hash}`)
+  for (const change of first.changes.slice(0, shownChanges)) yield* changeLines(change, width)
+  if (first.changes.length > shownChanges) yield `    and ${first.changes.length - shownChanges} more`
+  if (first.data !== undefined)
+    yield first.kind === 'removed'
+      ? styleText('red', `    − ${valueText(first.data, undefined, width - 6)}`)
+      : styleText('green', `    + ${valueText(first.data, undefined, width - 6)}`)
+  const others = [...new Set(divergences.map(each => `${each.task}:${each.turn}`))].slice(1)
+  if (others.length > 0)
+    yield styleText('dim', `  also ${others.slice(0, shownTasks).join(', ')}${others.length > shownTasks ? ', …' : ''}`)
+  yield ''
+}
+
+function* changeLines({ path, before, after }: Change, width: number): Generator<string> {
+  yield `    ${pathText(path)}`
+  yield styleText('red', `    − ${valueText(before, after, width - 6)}`)
+  yield styleText('green', `    + ${valueText(after, before, width - 6)}`)
+}
+
+function summary(outcome: Outcome, found: readonly Cluster[]): string {
+  const told = `${count(outcome.tasks, 'task')}, ${count(outcome.turns, 'turn')} replayed`
+  if (outcome.diverged === 0) return `${styleText('green', '✔')} ${told}: 0 divergences`
+  const tasks = new Set(outcome.divergences.map(({ task }) => task)).size
+  const open = found.filter(({ accepted }) => !accepted).length
+  const accepted = found.length - open
+  const kinds = `${count(open, 'kind')}${accepted > 0 ? `, ${accepted} accepted` : ''}`
+  return `${styleText(open > 0 ? 'red' : 'green', open > 0 ? '✖' : '✔')} ${told}: ${count(outcome.diverged, 'turn')} in ${count(tasks, 'task')} came out otherwise (${kinds})`
+}
+
+/** For programs: a line for each divergence, then for each task that was not replayed, then the total. */
+export function* records(outcome: Outcome, accepted: ReadonlySet<string>): Generator<object> {
+  for (const divergence of outcome.divergences)
+    yield {
+      record: 'divergence',
+      ...divergence,
+      ...(divergence.place && { place: placeText(divergence.place) }),
+      title: titleOf(divergence),
+      accepted: accepted.has(divergence.signature),
+    }
+  for (const skipped of outcome.skipped) yield { record: 'skipped', ...skipped }
+  const { tasks, turns, diverged } = outcome
+  yield {
+    record: 'total',
+    tasks,
+    turns,
+    diverged,
+    divergences: outcome.divergences.length,
+    skipped: outcome.skipped.length,
+  }
+}
+
+/** Whether something came out otherwise that nobody accepted. */
+export const isClean = ({ divergences }: Outcome, accepted: ReadonlySet<string>) =>
+  divergences.every(({ signature }: Divergence) => accepted.has(signature))
+
+const count = (n: number, noun: string) => `${n.toLocaleString('en')} ${noun}${n === 1 ? '' : 's'}`

@@ -1,0 +1,107 @@
+import type { CloudEvent } from '../event.ts'
+import { textOf } from '../errors.ts'
+import { placeIn } from '../tasks/place.ts'
+import type { Turn } from '../tasks/program.ts'
+import { Task } from '../tasks/task.ts'
+import { stateOf } from '../tasks/turn.ts'
+import { compare, diff, saidBy } from './compare.ts'
+import { emitDivergence, stateDivergence, threw, type Divergence } from './divergence.ts'
+import type { Recording } from './histories.ts'
+import { WatchedTurn } from './watch.ts'
+
+/*
+ * Teacher-forced: each turn is decided on the inputs that were recorded, by today's code in the state that the recorded
+ * events give it, so that one divergence does not hide the next. Straight-line code has no state but where it stands: it is
+ * followed up to its first divergence.
+ *
+ *     recorded inputs ─▶ decide ─▶ compare with what was emitted ─▶ fold what was recorded ─▶ compare the state ─▶ next turn
+ */
+
+const enginesOwn = new Set(['E_BUDGET_EXCEEDED', 'E_TASK_HOPS'])
+
+/** A recorded task beside today's code. */
+export class ShadowTask {
+  readonly task: Task
+  /** Nothing that comes after can be judged. */
+  ended = false
+  #stateDiverged = false
+  /** Straight-line code. */
+  readonly #chained: boolean
+  /** Of a call that was made: the line that made it. */
+  readonly #places = new Map<string, string>()
+
+  constructor(task: Task) {
+    this.task = task
+    this.#chained = task.machine.snapshot() === undefined
+  }
+
+  /** How the next turn comes out. */
+  async turn(recording: Recording): Promise<Divergence[]> {
+    const { turn, inputs, emitted, task, position } = recording
+    const { programVersion, programHash, programAt } = this.task.identity
+    const found = {
+      task,
+      program: turn.program,
+      turn: turn.version,
+      position,
+      then: { version: turn.programVersion, hash: turn.programHash },
+      now: { version: programVersion, hash: programHash },
+    }
+    if (isEnginesOwn(turn, emitted)) {
+      this.ended = true
+      return []
+    }
+    const watched = new WatchedTurn(this.task.identity, recording)
+    const divergences: Divergence[] = []
+    try {
+      await this.task.decide(inputs, watched)
+      const differences = compare(saidBy(turn.emits, emitted), saidBy(watched.emits, watched.events))
+      const arrived = inputs.map(({ call }) => this.#places.get(call ?? '')).findLast(place => place !== undefined)
+      for (const difference of differences) {
+        const place = 'after' in difference ? watched.placeOf(difference.after.id) : undefined
+        divergences.push(emitDivergence(found, difference, place ?? arrived ?? programAt))
+      }
+      this.#remember(recording, watched)
+    } catch (error) {
+      divergences.push(threw(found, textOf(error), placeIn(error instanceof Error ? error.stack : undefined)))
+    }
+    if (this.#chained && divergences.length > 0) this.ended = true
+    this.task.machine.accepted(emitted)
+    this.task.advance(turn, 0)
+    if (turn.end) this.ended = true
+    const changes = this.#stateChanges(turn)
+    // A state that went another way stays so: it is told once.
+    if (changes && !this.#stateDiverged) divergences.push(stateDivergence(found, changes, programAt))
+    this.#stateDiverged = changes !== undefined
+    return divergences
+  }
+
+  #remember({ turn }: Recording, watched: WatchedTurn) {
+    if (!this.#chained) return
+    watched.emits.forEach(({ id, wait }, i) => {
+      const place = wait && watched.placeOf(id)
+      if (place) this.#places.set(turn.emits[i]?.id ?? id, place)
+    })
+  }
+
+  /** Undefined when the state is as it was, or nothing was recorded of it. */
+  #stateChanges({ state, stateHash }: Turn) {
+    if (state === undefined && stateHash === undefined) return undefined
+    const json = this.task.machine.snapshot()
+    if (json === undefined) return undefined
+    const now = stateOf(json)
+    if (stateHash !== undefined || now.stateHash !== undefined) {
+      const same = stateHash !== undefined && stateHash === now.stateHash
+      return same ? undefined : diff({ digest: stateHash ?? 'small' }, { digest: now.stateHash ?? 'small' })
+    }
+    const changes = diff(state, now.state)
+    return changes.length > 0 ? changes : undefined
+  }
+}
+
+/** The runtime ended the task, whatever the program wanted. */
+function isEnginesOwn(turn: Turn, emitted: readonly CloudEvent[]): boolean {
+  if (turn.end !== 'failed') return false
+  const failed = emitted.find(({ type }) => type === 'agent.task.failed')
+  return enginesOwn.has((failed?.data as { error?: { code?: string } } | undefined)?.error?.code ?? '')
+}

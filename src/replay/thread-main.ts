@@ -1,0 +1,46 @@
+import { parentPort, workerData } from 'node:worker_threads'
+import { errorData, TidingsError } from '../errors.ts'
+import type { ProgramDefinition } from '../tasks/program.ts'
+import { Programs } from '../tasks/programs.ts'
+import { isolate } from './isolation.ts'
+import { Replay } from './replay.ts'
+import type { FromThread, ThreadData, ToThread } from './thread.ts'
+
+const post = (message: FromThread) => parentPort!.postMessage(message)
+// Deep enough to reach the user's line through ours.
+Error.stackTraceLimit = 25
+
+async function programs(): Promise<Programs> {
+  const { module } = workerData as ThreadData
+  isolate()
+  const app = ((await import(module)) as { default?: App }).default
+  if (app?.kind !== 'app') throw new TidingsError('E_APP_INVALID', `${module} has a default export that is no app`)
+  return new Programs(app.agents.map(({ definition }) => definition))
+}
+
+interface App {
+  readonly kind?: string
+  readonly agents: readonly { readonly definition: ProgramDefinition }[]
+}
+
+/** One after the other, in the order in which they came. */
+let work = programs().then(loaded => {
+  post({ kind: 'ready' })
+  return new Replay(loaded)
+})
+
+parentPort!.on('message', (message: ToThread) => {
+  work = work.then(async replay => {
+    if (message.kind === 'finish') post({ kind: 'outcome', outcome: replay.finish() })
+    else if (message.kind === 'snapshot') replay.resume(message.task, message.state)
+    else for (const { position, event } of message.events) await replay.add(position, event)
+    if (message.kind !== 'finish') post({ kind: 'ready' })
+    return replay
+  })
+  work.catch(failed)
+})
+work.catch(failed)
+
+function failed(error: unknown) {
+  post({ kind: 'failed', error: errorData(error, 'E_APP_INVALID') })
+}

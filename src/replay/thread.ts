@@ -1,0 +1,21 @@
+import type { CloudEvent } from '../event.ts'
+import type { ErrorData } from '../errors.ts'
+import type { Outcome } from './replay.ts'
+
+/* What goes between a replay and its threads. */
+
+/** URL of the module whose default export is the app. */
+export interface ThreadData {
+  readonly module: string
+}
+
+export type ToThread =
+  | { readonly kind: 'events'; readonly events: readonly { position: number; event: CloudEvent }[] }
+  | { readonly kind: 'snapshot'; readonly task: string; readonly state: string }
+  | { readonly kind: 'finish' }
+
+/** `ready`: takes more. One for the start, and one for each message. */
+export type FromThread =
+  | { readonly kind: 'ready' }
+  | { readonly kind: 'outcome'; readonly outcome: Outcome }
+  | { readonly kind: 'failed'; readonly error: ErrorData }
