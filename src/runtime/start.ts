@@ -5,6 +5,7 @@ import { ModelStation } from '../models/station.ts'
 import { milliseconds } from '../tasks/duration.ts'
 import { Engine } from '../tasks/engine.ts'
 import { emptied } from '../gateway/health.ts'
+import { assertNotPartial } from '../replay/slice-import.ts'
 import { ToolStation } from '../tools/station.ts'
 import type { App } from './app.ts'
 import { environment, openBus, type Environment } from './environment.ts'
@@ -87,6 +88,7 @@ async function startNow(
   }
 
   try {
+    await assertNotPartial(bus)
     await pauses.start()
     started.push(pauses)
     if (engine && hosts.has('agents')) {
