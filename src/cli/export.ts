@@ -1,0 +1,31 @@
+import { TidingsError } from '../errors.ts'
+import { writeSlice } from '../replay/slice.ts'
+import { fromBus } from '../replay/source.ts'
+import { count } from '../trace/text.ts'
+import { withExistingLog } from './log.ts'
+import type { Globals } from './out.ts'
+import { selectionOf, type SelectionOptions } from './selection.ts'
+
+export interface ExportOptions extends Globals, SelectionOptions {
+  all?: boolean
+  app?: string
+  force?: boolean
+}
+
+/** `tidings export [FILE]`. What is said for people goes to the standard error, the slice may go to the standard output. */
+export async function exportSlice(file: string, options: ExportOptions): Promise<void> {
+  const { all, correlation, task, since, until, json, force = false } = options
+  const isPart = (correlation ?? task ?? since ?? until) !== undefined
+  if (isPart === (all === true))
+    throw new TidingsError('E_USAGE', 'say what: --correlation ID, --task ID, --since 24h, or --all')
+  const summary = await withExistingLog(async bus =>
+    writeSlice(fromBus(bus, await selectionOf(bus, options)), file, { force }),
+  )
+  const { events, turns, documents, redacted, missing } = summary
+  const lines = [
+    `exported ${count(events, 'event')}, ${count(turns, 'turn')} among them, and ${count(documents, 'document')}`,
+    ...(redacted > 0 ? [`in ${count(redacted, 'event')} something was redacted that the log has in clear`] : []),
+    ...(missing > 0 ? [`the log has no more: ${count(missing, 'blob or document')} that they name`] : []),
+  ]
+  process.stderr.write(`${json ? JSON.stringify(summary) : lines.join('\n')}\n`)
+}
