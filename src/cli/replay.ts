@@ -8,7 +8,7 @@ import { junit } from '../replay/junit.ts'
 import { replayInThreads, type Recorded } from '../replay/parallel.ts'
 import { joined, type Outcome } from '../replay/replay.ts'
 import { isClean, records, report } from '../replay/report.ts'
-import { fromBus, fromFile } from '../replay/source.ts'
+import { fromBus, fromFile, type Source } from '../replay/source.ts'
 import { journals } from '../replay/waiting.ts'
 import { terminalWidth } from './event-line.ts'
 import { findApp } from './load-app.ts'
@@ -51,14 +51,19 @@ async function outcomeOf(options: ReplayOptions): Promise<Outcome> {
   if (options.waiting || options.task || options.correlation || options.since || options.until)
     throw new TidingsError('E_USAGE', 'a file is replayed whole')
   const outcomes: Outcome[] = []
-  for (const file of options.file) outcomes.push(await replayInThreads(module, fromFile(file).events(), jobs))
+  for (const file of options.file) outcomes.push(await replayInThreads(module, recordedIn(fromFile(file)), jobs))
   return joined(outcomes)
 }
 
-async function recordedOn(bus: Bus, options: ReplayOptions): Promise<AsyncIterable<Recorded>> {
-  if (options.waiting) return journals(bus, [])
-  return fromBus(bus, await selectionOf(bus, options)).events()
+async function recordedOn(bus: Bus, options: ReplayOptions) {
+  const source = recordedIn(fromBus(bus, options.waiting ? { all: true } : await selectionOf(bus, options)))
+  return options.waiting ? { ...source, recorded: journals(bus, []) } : source
 }
+
+const recordedIn = (source: Source) => ({
+  recorded: source.events() as AsyncIterable<Recorded>,
+  document: (key: string) => source.document(key),
+})
 
 function jobsOf(text: string): number {
   const jobs = Number(text)

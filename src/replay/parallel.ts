@@ -5,7 +5,8 @@ import type { CloudEvent } from '../event.ts'
 import { correlationOf, shardOf } from '../bus/ids.ts'
 import { taskOf } from './histories.ts'
 import { joined, type Outcome } from './replay.ts'
-import type { FromThread, ThreadData, ToThread } from './thread.ts'
+import { explained, type FindDocument } from './definitions.ts'
+import type { Definitions, FromThread, ThreadData, ToThread } from './thread.ts'
 
 /** What a replay reads: events in the order of the log, with their data, and before those of a task its snapshot, if any. */
 export type Recorded =
@@ -23,7 +24,7 @@ const ahead = 4
  */
 export async function replayInThreads(
   module: string,
-  recorded: AsyncIterable<Recorded>,
+  { recorded, document }: { recorded: AsyncIterable<Recorded>; document: FindDocument },
   jobs = availableParallelism(),
 ): Promise<Outcome> {
   const threads = Array.from({ length: jobs }, () => new Thread(module))
@@ -35,10 +36,16 @@ export async function replayInThreads(
       if ('task' in item) await thread.send({ kind: 'snapshot', task, state: item.snapshot })
       else await thread.add(item)
     }
-    return merged(await Promise.all(threads.map(thread => thread.finish())))
+    const finished = await Promise.all(threads.map(thread => thread.finish()))
+    return await explained(merged(finished.map(({ outcome }) => outcome)), finished[0]!.definitions, document)
   } finally {
     await Promise.all(threads.map(thread => thread.end()))
   }
+}
+
+interface Finished {
+  readonly outcome: Outcome
+  readonly definitions: Definitions
 }
 
 class Thread {
@@ -46,7 +53,7 @@ class Thread {
   #events: { position: number; event: CloudEvent }[] = []
   #room = ahead
   #ready: (() => void) | undefined
-  readonly #outcome = Promise.withResolvers<Outcome>()
+  readonly #finished = Promise.withResolvers<Finished>()
   readonly #failed: Promise<never>
 
   constructor(module: string) {
@@ -56,7 +63,7 @@ class Thread {
     this.#failed = new Promise((_, reject) => {
       this.#worker.on('error', reject)
       this.#worker.on('message', (message: FromThread) => {
-        if (message.kind === 'outcome') this.#outcome.resolve(message.outcome)
+        if (message.kind === 'outcome') this.#finished.resolve(message)
         else if (message.kind === 'failed')
           reject(new TidingsError(message.error.code as ErrorCode, message.error.message))
         else {
@@ -82,9 +89,9 @@ class Thread {
     this.#worker.postMessage(message)
   }
 
-  async finish(): Promise<Outcome> {
+  async finish(): Promise<Finished> {
     await this.send({ kind: 'finish' })
-    return Promise.race([this.#outcome.promise, this.#failed])
+    return Promise.race([this.#finished.promise, this.#failed])
   }
 
   end(): Promise<unknown> {

@@ -4,38 +4,46 @@ import type { ProgramDefinition } from '../tasks/program.ts'
 import { Programs } from '../tasks/programs.ts'
 import { isolate } from './isolation.ts'
 import { Replay } from './replay.ts'
-import type { FromThread, ThreadData, ToThread } from './thread.ts'
+import type { Definitions, FromThread, ThreadData, ToThread } from './thread.ts'
 
 const post = (message: FromThread) => parentPort!.postMessage(message)
 // Deep enough to reach the user's line through ours.
 Error.stackTraceLimit = 25
 
-async function programs(): Promise<Programs> {
+async function load(): Promise<{ replay: Replay; definitions: Definitions }> {
   const { module } = workerData as ThreadData
   isolate()
   const app = ((await import(module)) as { default?: App }).default
   if (app?.kind !== 'app') throw new TidingsError('E_APP_INVALID', `${module} has a default export that is no app`)
-  return new Programs(app.agents.map(({ definition }) => definition))
+  const definitions = app.agents.flatMap(({ needs }) => (needs ? [[needs.key, needs.document]] : []))
+  return {
+    replay: new Replay(new Programs(app.agents.map(({ definition }) => definition))),
+    definitions: Object.fromEntries(definitions),
+  }
 }
 
 interface App {
   readonly kind?: string
-  readonly agents: readonly { readonly definition: ProgramDefinition }[]
+  readonly agents: readonly {
+    readonly definition: ProgramDefinition
+    readonly needs?: { readonly key: string; readonly document: unknown }
+  }[]
 }
 
 /** One after the other, in the order in which they came. */
-let work = programs().then(loaded => {
+let work = load().then(loaded => {
   post({ kind: 'ready' })
-  return new Replay(loaded)
+  return loaded
 })
 
 parentPort!.on('message', (message: ToThread) => {
-  work = work.then(async replay => {
-    if (message.kind === 'finish') post({ kind: 'outcome', outcome: replay.finish() })
+  work = work.then(async loaded => {
+    const { replay, definitions } = loaded
+    if (message.kind === 'finish') post({ kind: 'outcome', outcome: replay.finish(), definitions })
     else if (message.kind === 'snapshot') replay.resume(message.task, message.state)
     else for (const { position, event } of message.events) await replay.add(position, event)
     if (message.kind !== 'finish') post({ kind: 'ready' })
-    return replay
+    return loaded
   })
   work.catch(failed)
 })

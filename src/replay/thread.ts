@@ -9,6 +9,9 @@ export interface ThreadData {
   readonly module: string
 }
 
+/** By their keys, what the requests of the app's model agents refer to. */
+export type Definitions = Readonly<Record<string, unknown>>
+
 export type ToThread =
   | { readonly kind: 'events'; readonly events: readonly { position: number; event: CloudEvent }[] }
   | { readonly kind: 'snapshot'; readonly task: string; readonly state: string }
@@ -17,5 +20,5 @@ export type ToThread =
 /** `ready`: takes more. One for the start, and one for each message. */
 export type FromThread =
   | { readonly kind: 'ready' }
-  | { readonly kind: 'outcome'; readonly outcome: Outcome }
+  | { readonly kind: 'outcome'; readonly outcome: Outcome; readonly definitions: Definitions }
   | { readonly kind: 'failed'; readonly error: ErrorData }

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url'
 /* Where in the user's code something was said: for reports, never for decisions. */
 
 const ours = new URL('..', import.meta.url).href
-const frame = /\(?(?:async )?((?:file:\/\/|\/)[^\s()]+:\d+:\d+)\)?$/
+const frame = /[\s(]((?:file:\/\/|\/)[^\s()]+:\d+:\d+)\)?$/
 
 /** `path:line:column` of the innermost frame that is neither of Tidings nor of Node; undefined when there is none. */
 export function placeIn(stack: string | undefined): string | undefined {

@@ -1,0 +1,35 @@
+import { diff } from './compare.ts'
+import type { Divergence } from './divergence.ts'
+import type { Outcome } from './replay.ts'
+import type { Definitions } from './thread.ts'
+
+/** Finds a document of the log that was recorded. */
+export type FindDocument = (key: string) => Promise<string | undefined>
+
+/** A model call that names another definition: what of instructions, tools and output is another. */
+export async function explained(outcome: Outcome, now: Definitions, document: FindDocument): Promise<Outcome> {
+  const known = new Map<string, Promise<unknown>>()
+  const then = (key: string) => {
+    if (!known.has(key)) known.set(key, parsed(document, key))
+    return known.get(key)!
+  }
+  return { ...outcome, divergences: await Promise.all(outcome.divergences.map(each => explain(each, now, then))) }
+}
+
+async function explain(
+  divergence: Divergence,
+  now: Definitions,
+  then: (key: string) => Promise<unknown>,
+): Promise<Divergence> {
+  const changed = divergence.changes.find(({ path }) => path.join('.') === 'data.definition')
+  if (!changed) return divergence
+  const [before, after] = [await then(String(changed.before)), now[String(changed.after)]]
+  if (before === undefined || after === undefined) return divergence
+  const changes = diff(before, after).map(change => ({ ...change, path: ['definition', ...change.path] }))
+  return { ...divergence, changes: [...divergence.changes.filter(each => each !== changed), ...changes] }
+}
+
+async function parsed(document: FindDocument, key: string): Promise<unknown> {
+  const json = await document(key)
+  return json === undefined ? undefined : JSON.parse(json)
+}
