@@ -100,6 +100,7 @@ export class ModelStation {
         correlationid: event.correlationid,
         subject: event.id,
         data: { text },
+        ...(event.replay !== undefined && { replay: event.replay }),
         ...(event.replyto !== undefined && { target: event.replyto }),
         ...(event.user !== undefined && { user: event.user }),
       }),

@@ -8,11 +8,12 @@ import type { Consumer, Delivery, Group, Outcome } from '../bus/driver.ts'
 import { pauseKey, type Pauses } from '../bus/pauses.ts'
 import { correlationOf, parseId, shardOf, taskId } from '../bus/ids.ts'
 import { Ledger, type Budget } from './budget.ts'
+import { governed, Replays } from './effects.ts'
 import { Inbox, Shared, type Input } from './inbox.ts'
 import type { ProgramDefinition } from './program.ts'
 import { Programs } from './programs.ts'
 import { answered, filterOf, isFirstStart, refusal, sift, startsOn, unplaced, wakeFor } from './rules.ts'
-import { resume, Task } from './task.ts'
+import { resume, startTask, type Task } from './task.ts'
 import { expiryOf, type OpenCall, TurnBuilder } from './turn.ts'
 
 /*
@@ -50,6 +51,7 @@ export class Engine {
   /** What new tasks start with. */
   readonly #newest: Map<string, ProgramDefinition>
   readonly #ledger: Ledger
+  readonly #replays: Replays
   readonly #inboxes = new Map<string, Inbox>()
   readonly #hot = new Map<string, Task>()
   readonly #hotTasks: number
@@ -66,6 +68,7 @@ export class Engine {
     this.#programs = new Programs(options.programs)
     this.#newest = new Map(this.#programs.newest.map(program => [program.name, program]))
     this.#ledger = new Ledger(options.bus, options.group, options.budget)
+    this.#replays = new Replays(options.bus)
     this.#hotTasks = options.hotTasks ?? 4_096
     this.#sift = options.sift ?? sift
     const filter = filterOf(options.programs)
@@ -199,7 +202,7 @@ export class Engine {
       const tooFar = this.#tooFar(event.hops + 1)
       // Nobody waits for an answer: saying that it failed could start the next round of the loop.
       if (tooFar && !event.replyto) return shared.taken(inbox.task, false, { kind: 'discard', reason: tooFar.message })
-      task = new Task(this.#newest.get(program!)!, inbox.task, await this.#bus.resolve(event))
+      task = await startTask(this.#newest.get(program!)!, inbox.task, await this.#bus.resolve(event))
     }
     await this.#decide(inbox, task, inputs, expired, now)
   }
@@ -222,9 +225,10 @@ export class Engine {
 
     const stillOpen = task.withdraw(embedded, expired, builder)
     const wake = builder.end ? undefined : wakeFor(task, stillOpen, builder)
-    task.machine.accepted(builder.events)
+    task.accepted(builder.emits, builder.events)
     const turn = builder.build(embedded, wake, task.machine.snapshot())
-    const [turnEntry, ...events] = await this.#bus.encodeTurn(turn, [...builder.events, ...expiries])
+    const emitted = await this.#governed(identity.start.replay, builder.events)
+    const [turnEntry, ...events] = await this.#bus.encodeTurn(turn, [...emitted, ...expiries])
     task.advance(turn.data, turnEntry!.json.length)
     const snapshot = !builder.end && task.snapshotDue ? task.snapshot() : undefined
     const outcome: Outcome = refused ? { kind: 'discard', reason: refused } : { kind: 'done' }
@@ -271,6 +275,13 @@ export class Engine {
     const error = new TidingsError('E_BUDGET_EXCEEDED', `E_BUDGET_EXCEEDED: ${broke}`)
     builder.replace(error.toJSON())
     return error.message
+  }
+
+  /** Of a redrive or a fork, only what it may do reaches tools and models. */
+  async #governed(mark: string | undefined, events: readonly CloudEvent[]): Promise<readonly CloudEvent[]> {
+    if (mark === undefined) return events
+    const terms = await this.#replays.terms(mark)
+    return events.map(event => governed(event, terms))
   }
 
   /** Whether somebody still waits for the task that this input would start. */

@@ -101,7 +101,13 @@ export interface Emit {
   readonly type: string
   readonly hash: string
   /** Set when the task waits for an answer to it. */
-  readonly wait?: { readonly key?: string; readonly target: string; readonly until: number | null }
+  readonly wait?: {
+    readonly key?: string
+    readonly target: string
+    readonly until: number | null
+    /** Asked again after a fork: the id under which the program knows the call. */
+    readonly as?: string
+  }
 }
 
 /** A program under its name, as the engine hosts it. */

@@ -4,6 +4,7 @@ import { matchesType, type Filter } from '../pattern.ts'
 import { backoff } from '../bus/delivery.ts'
 import type { Delivery, Outcome } from '../bus/driver.ts'
 import { parseId } from '../bus/ids.ts'
+import { forkType } from './fork.ts'
 import type { Input } from './inbox.ts'
 import type { ProgramDefinition } from './program.ts'
 import type { Task } from './task.ts'
@@ -16,7 +17,7 @@ import type { OpenCall, TurnBuilder } from './turn.ts'
 
 // With the backoff in between, about forty minutes: longer than two versions of an app overlap.
 const maxHandBacks = 50
-const requests = ['agent.invoke', 'agent.cancel']
+const requests = ['agent.invoke', forkType, 'agent.cancel']
 const answerTypes = [
   'tool.result', 'tool.failed', 'model.result', 'model.failed', 'agent.task.completed', 'agent.task.failed',
   'agent.task.cancelled',
@@ -38,6 +39,7 @@ export function filterOf(programs: readonly ProgramDefinition[]): Filter {
 }
 
 export function startsOn(program: ProgramDefinition, event: CloudEvent): boolean {
+  if (event.type === forkType) return event.target === program.name
   if (event.type === 'agent.invoke' && event.target === program.name) return true
   // What becomes of an agent's tasks does not start the same agent: it would never end.
   if (event.type.startsWith('agent.') && event.source === `/agents/${program.name}`) return false

@@ -2,9 +2,10 @@ import type { CloudEvent } from '../event.ts'
 import { TidingsError } from '../errors.ts'
 import type { Bus } from '../bus/bus.ts'
 import { turnId } from '../bus/ids.ts'
-import type { End, Machine, ProgramDefinition, Turn } from './program.ts'
+import { emissionsOf, forkedStart, forkType, inputsSeen, turnSeen, type Fork, type KnownAs } from './fork.ts'
+import type { Emit, End, Machine, ProgramDefinition, RecordedTurn, Turn } from './program.ts'
 import type { Programs } from './programs.ts'
-import { turnType, type OpenCall, type TaskIdentity, type TurnBuilder } from './turn.ts'
+import { openCall, turnType, type OpenCall, type TaskIdentity, type TurnBuilder } from './turn.ts'
 
 const snapshotTurns = 64
 
@@ -17,6 +18,7 @@ export class Task {
   readonly open = new Map<string, OpenCall>()
   /** The wake-up that the driver keeps; null when none is armed. */
   armed: number | null = null
+  readonly #knownAs: KnownAs = call => this.open.get(call)?.as
   #turnsSince = 0
   #bytesSince = 0
   #snapshotBytes = 0
@@ -41,11 +43,32 @@ export class Task {
 
   /** Lets the program decide on inputs that came, and ends the task that was cancelled or has too long a history. */
   async decide(inputs: readonly CloudEvent[], builder: TurnBuilder): Promise<void> {
-    const cancel = inputs.find(event => event.type === 'agent.cancel')
+    const seen = inputsSeen(inputs, this.#knownAs)
+    const cancel = seen.find(event => event.type === 'agent.cancel')
     if (cancel) return builder.cancel((cancel.data as { reason?: string } | null)?.reason ?? 'cancelled')
-    await this.machine.decide(inputs, builder)
+    // A fork may have nothing to decide upon yet.
+    if (seen.length > 0) await this.machine.decide(seen, builder)
     if (builder.version > this.machine.maxTurns && !builder.end)
       builder.fail(new TidingsError('E_TASK_TURNS', `more than ${this.machine.maxTurns} turns`).toJSON())
+    if (builder.end) return
+    for (const { type, data } of inputs)
+      if (type === forkType) for (const request of (data as Fork).reissue) builder.reissue(request)
+  }
+
+  /** Repeats a recorded turn. @throws E_PROGRAM_MISMATCH when the code no longer fits. */
+  async fold({ turn, inputs, emitted }: RecordedTurn): Promise<void> {
+    try {
+      await this.machine.fold(turnSeen({ turn, inputs, emitted }, this.#knownAs))
+    } catch (error) {
+      if (!(error instanceof TidingsError) || error.code !== 'E_PROGRAM_MISMATCH') throw error
+      const way = `tidings fork --from ${this.identity.task}@${turn.version} goes on from there with the code as it is`
+      throw new TidingsError('E_PROGRAM_MISMATCH', `${error.message}; ${way}`, { cause: error })
+    }
+  }
+
+  /** The turn that was decided, or that was recorded, holds. */
+  accepted(emits: readonly Emit[], emitted: readonly CloudEvent[]): void {
+    this.machine.accepted(emissionsOf(emits, emitted))
   }
 
   /** Withdraws the calls of which nobody waits for the answer after this turn. Returns those that stay open. */
@@ -63,8 +86,7 @@ export class Task {
     this.end = turn.end
     if (turn.wake !== undefined) this.armed = turn.wake
     for (const input of turn.inputs) if (input.call) this.open.delete(input.call)
-    for (const { id, type, wait } of turn.emits)
-      if (wait) this.open.set(id, { id, type, target: wait.target, until: wait.until })
+    for (const { id, type, wait } of turn.emits) if (wait) this.open.set(id, openCall({ id, type, wait }))
     this.#turnsSince++
     this.#bytesSince += bytes
   }
@@ -101,6 +123,22 @@ export class Task {
   }
 }
 
+/** The task that its first input starts, before its first turn. @throws E_PROGRAM_MISMATCH when the code does not fit a fork. */
+export async function startTask(definition: ProgramDefinition, task: string, first: CloudEvent): Promise<Task> {
+  if (first.type !== forkType) return new Task(definition, task, first)
+  const { turns, state } = first.data as Fork
+  const { name, version } = definition
+  const start = forkedStart(first)
+  const started = new Task(
+    definition,
+    task,
+    start,
+    state === undefined ? undefined : { name, version, start, head: 0, armed: null, open: [], program: state },
+  )
+  for (const { turn, emitted } of turns) await started.machine.fold({ turn, inputs: turn.inputs, emitted })
+  return started
+}
+
 interface SnapshotState {
   name: string
   version: number
@@ -132,9 +170,9 @@ export async function resume(bus: Bus, programs: Programs, task: string): Promis
   for (const turn of turns) {
     const inputs = await Promise.all(turn.inputs.map(input => bus.resolve(input)))
     const emitted = await Promise.all(turn.emits.map(emit => bus.resolve(present(byId, emit.id))))
-    resumed ??= new Task(programs.for(task, newest!.program, newest!.programVersion), task, inputs[0]!)
+    resumed ??= await startTask(programs.for(task, newest!.program, newest!.programVersion), task, inputs[0]!)
     if (turn.version !== resumed.head + 1) throw missing(turnId(task, resumed.head + 1))
-    await resumed.machine.fold({ turn, inputs, emitted })
+    await resumed.fold({ turn, inputs, emitted })
     resumed.advance(turn, JSON.stringify(turn).length)
   }
   return resumed

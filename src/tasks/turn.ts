@@ -16,6 +16,13 @@ export interface OpenCall {
   readonly type: string
   readonly target: string
   readonly until: number | null
+  /** The id under which the program knows it, where it was asked again. */
+  readonly as?: string
+}
+
+export const openCall = ({ id, type, wait }: Pick<Emit, 'id' | 'type' | 'wait'>): OpenCall => {
+  const { target, until, as } = wait!
+  return { id, type, target, until, ...(as !== undefined && { as }) }
 }
 
 export interface TaskIdentity {
@@ -63,7 +70,7 @@ export class TurnBuilder implements TurnContext {
 
   /** The calls of this turn, as the task will hold them. */
   get opened(): OpenCall[] {
-    return this.calls.map(({ id, type, wait }) => ({ id, type, target: wait!.target, until: wait!.until }))
+    return this.calls.map(openCall)
   }
 
   emit(emission: Emission): string {
@@ -86,6 +93,18 @@ export class TurnBuilder implements TurnContext {
     const until = boundFrom(this.now, duration)!
     const data = { due: new Date(until).toISOString() }
     return this.#add({ type: 'timer.set', data }, { ...(key !== undefined && { key }), target: 'timer', until })
+  }
+
+  /** Asks again, for the runtime, what the program asked before a fork. It has as long as it had; a timer keeps its moment. */
+  reissue({ id, type, target, data, time, deadline }: CloudEvent) {
+    if (type === 'timer.set') {
+      this.#add({ type, data }, { target: 'timer', until: Date.parse((data as { due: string }).due), as: id })
+      return
+    }
+    const until = deadline === undefined ? null : this.now + Date.parse(deadline) - Date.parse(time)
+    const bound = until !== null && { deadline: new Date(until).toISOString() }
+    const replyto = this.#identity.program
+    this.#add({ type, target: target!, data, replyto, ...bound }, { target: target!, until, as: id })
   }
 
   complete(output: unknown) {
@@ -205,6 +224,9 @@ export function expiryOf(call: OpenCall, { program, start, hops }: TaskIdentity,
       causationid: call.id,
       hops,
       call: call.id,
+      ...(start.user !== undefined && { user: start.user }),
+      ...(start.traceparent !== undefined && { traceparent: start.traceparent }),
+      ...(start.replay !== undefined && { replay: start.replay }),
       data: timer ? { due: new Date(call.until ?? now).toISOString() } : { error: error.toJSON() },
     }),
     time: new Date(now).toISOString(),

@@ -133,7 +133,7 @@ export class Scenario {
     await task.decide([input], builder)
     const turn = builder.build([input]).data
     task.advance(turn, 0)
-    task.machine.accepted(builder.events)
+    task.accepted(builder.emits, builder.events)
     this.#turns.push({ turn, inputs: [input], emitted: builder.events })
   }
 

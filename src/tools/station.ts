@@ -104,6 +104,7 @@ export class ToolStation {
           correlationid: event.correlationid,
           subject: event.id,
           data: progress,
+          ...(event.replay !== undefined && { replay: event.replay }),
           ...(event.replyto !== undefined && { target: event.replyto }),
           ...(event.user !== undefined && { user: event.user }),
         }),
@@ -124,6 +125,7 @@ export class ToolStation {
       correlationid: event.correlationid,
       causationid: event.id,
       hops: event.hops,
+      ...(event.replay !== undefined && { replay: event.replay }),
       data: null,
     })
     if (!isFirst)

@@ -1,0 +1,90 @@
+import type { Bus } from '../bus/bus.ts'
+import { correlationOf } from '../bus/ids.ts'
+import type { CloudEvent } from '../event.ts'
+
+/*
+ * What tools and models may do in a redrive or a fork. All that descends from one bears its mark, `redrive/ID` or `fork/ID`,
+ * where ID is the correlation that it began. A request that may not reach its tool or model is addressed to `$replay`, with
+ * the name in `subject`: no worker, in any language, is handed what it must not do. Programs never see the difference.
+ */
+
+/** `live`: is done. `recorded`: what was answered then. `stub`: the answer that was given by hand. `deny`: fails. */
+export const effects = ['live', 'recorded', 'stub', 'deny'] as const
+export type Effect = (typeof effects)[number]
+
+/** What a redrive or a fork does again. In a task's place stands an `agent.fork`, whose id is the mark. */
+export type Origin = { readonly correlation: string } | { readonly task: string; readonly version: number }
+
+/** The document `replay/ID`: what a redrive or a fork is, and what it may do. */
+export interface ReplayTerms {
+  readonly kind: 'redrive' | 'fork'
+  readonly of: Origin
+  /** By `tool/NAME` and `model/NAME`; `tool/*` and `model/*` stand for all others. What is in none is denied. */
+  readonly effects: Readonly<Record<string, Effect>>
+  /** What the stubs answer, by the same names: the output of a tool, the text or the result of a model. */
+  readonly stubs?: Readonly<Record<string, unknown>>
+  readonly by: string
+  /** RFC 3339, in UTC. */
+  readonly at: string
+}
+
+/** To whom the requests are addressed that do not reach their tool or model. */
+export const replayTarget = '$replay'
+
+/** The correlation that began with this redrive or fork. */
+export const replayId = (mark: string) => mark.slice(mark.indexOf('/') + 1)
+export const termsKey = (id: string) => `replay/${id}`
+
+/** The correlation that is done again. */
+export const originOf = ({ of }: Pick<ReplayTerms, 'of'>) => ('task' in of ? correlationOf(of.task) : of.correlation)
+
+/** The name under which the effects of a request are ruled; undefined for what is no request of a tool or a model. */
+export function effectKey({ type, target }: Pick<CloudEvent, 'type' | 'target'>): string | undefined {
+  if (target === undefined || (type !== 'tool.invoke' && type !== 'model.invoke')) return undefined
+  return `${type.slice(0, type.indexOf('.'))}/${target}`
+}
+
+export function effectOf(terms: ReplayTerms | undefined, key: string): Effect {
+  return terms?.effects[key] ?? terms?.effects[key.replace(/\/.*/s, '/*')] ?? 'deny'
+}
+
+/** An event of a marked task as it goes to the log. */
+export function governed(event: CloudEvent, terms: ReplayTerms | undefined): CloudEvent {
+  const key = effectKey(event)
+  if (key === undefined || effectOf(terms, key) === 'live') return event
+  return { ...event, target: replayTarget, subject: event.target! }
+}
+
+/** A request as its program made it. */
+export function asAsked(event: CloudEvent): CloudEvent {
+  if (event.target !== replayTarget) return event
+  const { subject, ...asked } = event
+  return { ...asked, target: subject! }
+}
+
+const remembered = 1_000
+
+/** Reads the terms of redrives and forks. They never change. */
+export class Replays {
+  readonly #bus: Bus
+  readonly #known = new Map<string, ReplayTerms>()
+
+  constructor(bus: Bus) {
+    this.#bus = bus
+  }
+
+  /** Undefined where there are none: then everything is denied. */
+  async terms(mark: string): Promise<ReplayTerms | undefined> {
+    const id = replayId(mark)
+    const known = this.#known.get(id)
+    if (known) return known
+    const document = await this.#bus.driver.getDocument(termsKey(id))
+    return document && remember(this.#known, id, JSON.parse(document.value) as ReplayTerms, remembered)
+  }
+}
+
+export function remember<K, V>(known: Map<K, V>, key: K, value: V, most: number): V {
+  if (known.size >= most) known.delete(known.keys().next().value!)
+  known.set(key, value)
+  return value
+}
