@@ -43,6 +43,26 @@ onEveryBus(world => {
       expect((await ended(second, correlationid, id)).data).toMatchObject({ output: 'got it' })
     })
 
+    it('that withdrew a call goes on in another worker', async () => {
+      const log = await world()
+      const [absent, hold] = [held('absent'), held('hold')]
+      const waiter = agent('waiter', {
+        on: 'go',
+        async run(ctx) {
+          await ctx.call(absent.tool, 1, { within: 10 }).catch(() => {})
+          return ctx.call(hold.tool, 1)
+        },
+      })
+      const first = await log.worker({ use: [waiter] })
+      const { correlationid, id } = await first.bus.publish({ type: 'go', data: null })
+      await until(async () => (await eventsOf(first, correlationid)).some(event => event.target === 'hold'))
+      await first.stop()
+      const second = await log.worker({ use: [waiter, hold.tool] })
+      await hold.started(1)
+      hold.release('it')
+      expect((await ended(second, correlationid, id)).data).toMatchObject({ output: 'it' })
+    })
+
     it('is one task however often its event is published', async () => {
       const worker = await (await world()).worker({ use: [agent('once', { on: 'go', run: () => 1 })] })
       const draft = { type: 'go', id: 'order-1', correlationid: '01900000-0000-7000-8000-000000000001', data: null }

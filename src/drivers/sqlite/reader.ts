@@ -19,6 +19,7 @@ export class Reader {
   readonly #db: DatabaseSync
   readonly #byId
   readonly #byPosition
+  readonly #idAt
   readonly #exists
   readonly #range
   readonly #head
@@ -29,6 +30,7 @@ export class Reader {
     this.#db = new DatabaseSync(logFile(home), { readOnly: true, timeout: 10_000 })
     this.#byId = prepare<LogRow>(this.#db, 'SELECT pos, event FROM log WHERE id = ?')
     this.#byPosition = prepare<LogRow>(this.#db, 'SELECT pos, event FROM log WHERE pos = ?')
+    this.#idAt = prepare<{ id: string }>(this.#db, 'SELECT id FROM log WHERE pos = ?')
     this.#exists = prepare(this.#db, 'SELECT 1 FROM log WHERE id = ?')
     this.#range = prepare<{ pos: number; type: string; target: string | null }>(
       this.#db,
@@ -79,7 +81,8 @@ export class Reader {
     const snapshot = this.#snapshot.get(task)
     const records = this.#idsOf(task, turnId(task, (snapshot?.version ?? 0) + 1))
       .filter(({ id }) => isTurnOrEmit(task, id))
-      .map(({ pos }) => parse(this.#byPosition.get(pos)!.event))
+      .flatMap(({ pos, id }) => [pos, ...(isTurn(task, id) ? this.#withdrawals(task, pos) : [])])
+      .map(pos => parse(this.#byPosition.get(pos)!.event))
     return { ...(snapshot && { snapshot: { version: snapshot.version, state: snapshot.state } }), records }
   }
 
@@ -220,6 +223,15 @@ export class Reader {
       .sort((a, b) => a.pos - b.pos)
   }
 
+  /** Where a turn withdrew calls: the ids are those of the calls, which are older, but they lie right behind the turn. */
+  *#withdrawals(task: string, turn: number): Generator<number> {
+    for (let pos = turn + 1; ; pos++) {
+      const id = this.#idAt.get(pos)?.id
+      if (!id?.startsWith(`${task}:`) || isTurn(task, id)) return
+      if (id.endsWith(':cancel')) yield pos
+    }
+  }
+
   /** Ids made by the runtime begin with the correlation; the partial index has the others. */
   #positionsOf(correlation: string): number[] {
     const end = correlation.slice(0, -1) + String.fromCharCode(correlation.charCodeAt(correlation.length - 1) + 1)
@@ -237,6 +249,8 @@ export class Reader {
 function isTurnOrEmit(task: string, id: string): boolean {
   return /^\d+(:\d+)?$/.test(id.slice(task.length + 1))
 }
+
+const isTurn = (task: string, id: string) => /^\d+$/.test(id.slice(task.length + 1))
 
 const parse = (json: string) => JSON.parse(json) as CloudEvent
 const stored = ({ pos, event }: LogRow): Stored => ({ position: pos, event: parse(event) })

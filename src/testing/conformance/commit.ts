@@ -1,6 +1,6 @@
 import { expect } from 'vitest'
 import type { Commit, Driver } from '../../bus/driver.ts'
-import { emitId, parseId, turnId } from '../../bus/ids.ts'
+import { cancelId, correlationOf, emitId, parseId, resultId, turnId } from '../../bus/ids.ts'
 import { collect, until } from '../wait.ts'
 import { done, emitted, entry, hour, ids, input, newTask, retry, turn } from './entries.ts'
 import { worker, type Cases, type Member, type World } from './world.ts'
@@ -56,6 +56,22 @@ export const commit: Cases = {
     expect(records.toSorted(byId)).toEqual(written.map(e => e.event).toSorted(byId))
     const order = records.map(r => parseId(r.id)!.version)
     expect(order).toEqual(order.toSorted((a, b) => a - b))
+  },
+
+  'the journal holds the withdrawals of a turn, whose ids are those of older calls': async world => {
+    const driver = await world.open()
+    const task = newTask()
+    const calls = [0, 1].map(n => emitted(task, 1, n))
+    await driver.commit(turn(task, 0, { events: calls }))
+    await driver.commit(turn(task, 1, { snapshot: 'state' }))
+    const withdrawn = calls.map(({ event }) => entry({ id: cancelId(event.id), correlationid: correlationOf(task) }))
+    const own = turn(task, 2, { events: [emitted(task, 3, 0), ...withdrawn, emitted(task, 3, 1)] })
+    await driver.commit(own)
+    await driver.publish([entry({ id: resultId(calls[0]!.event.id), correlationid: correlationOf(task) })])
+    await driver.commit(turn(task, 3))
+    const { records } = await (await world.reopen(driver)).journal(task)
+    const expected = [turnId(task, 3), ...ids(own.events), turnId(task, 4)]
+    expect(records.map(({ id }) => id).toSorted()).toEqual(expected.toSorted())
   },
 
   'the turn and its events are on the log when the commit resolves, also for another member': async world => {
