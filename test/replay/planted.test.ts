@@ -1,0 +1,83 @@
+import { expect, onTestFinished, test } from 'vitest'
+import type { CloudEvent } from '../../src/event.ts'
+import type { Turn } from '../../src/tasks/program.ts'
+import { replayInThreads } from '../../src/replay/parallel.ts'
+import { fromBus } from '../../src/replay/source.ts'
+import { openBus } from '../../src/runtime/environment.ts'
+import { start } from '../../src/runtime/start.ts'
+import { until } from '../../src/testing/wait.ts'
+import { Checkout } from './planted.ts'
+
+/* A tool result is misread in production, and 500 tasks later somebody mends the line. */
+
+const right = 'findings: draftOf(sections) || notFound'
+const wrong =
+  'findings: draftOf(sections.map(each => ({ ...each, statements: each.statements.slice(0, 1) }))) || notFound'
+const questions = [
+  'What does the lamp of the lighthouse do?',
+  'When do boats leave the harbour?',
+  'Which corn does the mill grind?',
+]
+
+test('the code that recorded 500 tasks agrees with them; the mended code differs in those that the fault met, and only there', async () => {
+  const checkout = await Checkout.make()
+  const faulty = await checkout.app('faulty', 'agents.ts', [right, wrong])
+  const mended = await checkout.app('mended')
+
+  const app = await faulty.load()
+  const place = { home: checkout.home, bus: 'sqlite' }
+  const running = await start(app, { ...place, only: ['agents', 'tools', 'models'] })
+  const asked = 84
+  for (let i = 0; i < asked; i++)
+    await running.bus.publish({ type: 'question.asked', data: { text: questions[i % questions.length] } })
+  const completed = async () => {
+    const events = await Array.fromAsync(running.bus.read({ filter: [{ types: ['report.completed'] }] }))
+    return events.length === asked
+  }
+  await until(completed, { within: 25_000 })
+  await until(async () => (await running.bus.driver.groups()).every(({ lag }) => lag === 0), { within: 10_000 })
+  await running.stop()
+
+  const bus = await openBus(place)
+  onTestFinished(() => bus.driver.close())
+  const source = fromBus(bus, { all: true })
+  const replayed = (module: string) => replayInThreads(module, { recorded: source.events(), document: source.document })
+
+  const same = await replayed(faulty.module)
+  expect(same).toMatchObject({ diverged: 0, divergences: [], skipped: [] })
+  expect(same.tasks).toBeGreaterThanOrEqual(500)
+
+  const turns: { event: CloudEvent; data: Turn }[] = []
+  for await (const { event } of source.events())
+    if (event.type === 'task.turn') turns.push({ event, data: event.data as Turn })
+  const expected = firstMet(turns)
+  expect(expected.size).toBeGreaterThan(10)
+  expect(expected.size).toBeLessThan(asked)
+
+  const { divergences } = await replayed(mended.module)
+  expect(new Map(divergences.map(({ task, turn }) => [task, turn]))).toEqual(expected)
+  const line = await mended.lineOf('agents.ts', 'ctx.call(writer, { question, notes: found })')
+  for (const divergence of divergences) {
+    expect(divergence).toMatchObject({ kind: 'changed', program: 'desk', what: 'agent.invoke writer' })
+    expect(divergence.place).toContain(`/mended/report-desk/agents.ts:${line}:`)
+  }
+  expect(new Set(divergences.map(({ signature }) => signature)).size).toBe(1)
+}, 60_000)
+
+/** Of each desk task whose checked notes had a section of several statements: the turn in which it told the writer. */
+function firstMet(turns: readonly { event: CloudEvent; data: Turn }[]): Map<string, number> {
+  const met = new Map<string, number>()
+  const longer = new Set<string>()
+  for (const { event, data } of turns) {
+    if (data.program !== 'desk') continue
+    const task = event.id.split(':')[0]!
+    for (const input of data.inputs) {
+      const { output } = (input.data ?? {}) as { output?: { sections?: { statements: unknown[] }[] } }
+      if (input.type === 'tool.result' && output?.sections?.some(({ statements }) => statements.length > 1))
+        longer.add(task)
+    }
+    const tellsWriter = data.emits.some(({ wait }) => wait?.target === 'writer')
+    if (tellsWriter && longer.has(task) && !met.has(task)) met.set(task, data.version)
+  }
+  return met
+}
