@@ -20,7 +20,7 @@ import type { Source } from './source.ts'
 export interface Imported {
   readonly events: number
   readonly turns: number
-  /** Turns whose task begins before the slice: they can be read, and are in no journal. */
+  /** Turns whose task begins before the slice: they lie on the log as events, and nobody can replay them. */
   readonly withoutBeginning: number
 }
 
