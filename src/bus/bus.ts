@@ -3,12 +3,15 @@ import { TidingsError } from '../errors.ts'
 import { compileFilter, type Filter } from '../pattern.ts'
 import { checkEvent } from './decode.ts'
 import type { Driver, Entry, Position, Query, Stored } from './driver.ts'
+import { plainRedactor, type Redactor } from './redact.ts'
 
 export interface BusOptions {
   /** Largest data of one event, as JSON, in bytes. Default 4 MiB. */
   maxBytes?: number
   /** Data above this size, in bytes, goes to a blob. Default 8 KiB. */
   inlineBytes?: number
+  /** What of events is not written as it is. Default: secrets that are known by their shape. */
+  redactor?: Redactor
 }
 
 export interface Published {
@@ -20,14 +23,16 @@ export interface Published {
   duplicate: boolean
 }
 
-/** The only caller of drivers: validation, limits, blobs for large data, delivery. */
+/** The only caller of drivers: validation, redaction, limits, blobs for large data, delivery. */
 export class Bus {
   readonly driver: Driver
+  readonly redactor: Redactor
   readonly #maxBytes: number
   readonly #inlineBytes: number
 
   constructor(driver: Driver, options: BusOptions = {}) {
     this.driver = driver
+    this.redactor = options.redactor ?? plainRedactor
     this.#maxBytes = options.maxBytes ?? 4 * 1024 * 1024
     this.#inlineBytes = options.inlineBytes ?? 8 * 1024
   }
@@ -39,6 +44,7 @@ export class Bus {
 
   /** All or nothing, in this order. */
   async publishAll(drafts: readonly Draft[]): Promise<Published[]> {
+    for (const draft of drafts) this.#refuseRevealing(draft)
     const entries = await this.encodeAll(drafts.map(draft => createEvent(draft)))
     const appended = await this.driver.publish(entries)
     return Promise.all(
@@ -54,12 +60,12 @@ export class Bus {
     return this.driver.claim(this.encode(createEvent(draft)))
   }
 
-  /** Validates and encodes; large data is put into a blob that is durable when this resolves. */
+  /** Validates, redacts and encodes; large data is put into a blob that is durable when this resolves. */
   encodeAll(events: readonly CloudEvent[]): Promise<Entry[]> {
     return this.#offloadAll(events.map(event => this.encode(event)))
   }
 
-  /** The same for a turn and what it emitted. The turn is made of events that were checked when they came, or are now. */
+  /** The same for a turn and what it emitted. The turn is made of what was checked and redacted when it came, or is now. */
   encodeTurn(turn: CloudEvent, events: readonly CloudEvent[]): Promise<Entry[]> {
     return this.#offloadAll([{ event: turn, json: JSON.stringify(turn) }, ...events.map(event => this.encode(event))])
   }
@@ -72,7 +78,21 @@ export class Bus {
 
   encode(event: CloudEvent): Entry {
     checkEvent(event)
-    return { event, json: JSON.stringify(event) }
+    const clean = this.redactor.event(event)
+    return { event: clean, json: JSON.stringify(clean) }
+  }
+
+  /** Ids and names must stay what they are: what cannot be redacted is not let in. */
+  #refuseRevealing(draft: Draft) {
+    for (const name of identities)
+      if (draft[name] !== undefined && this.redactor.known(draft[name]) !== draft[name])
+        throw new TidingsError('E_EVENT_INVALID', `attribute "${name}" holds a secret`)
+  }
+
+  /** Bytes beside the log, redacted as text is: the reference to them, and how many they are then. */
+  async putBlob(tenant: string, bytes: Uint8Array): Promise<{ blob: string; bytes: number }> {
+    const clean = this.redactor.bytes(bytes)
+    return { blob: await this.driver.putBlob(tenant, clean), bytes: clean.length }
   }
 
   async #offload(entry: Entry): Promise<Entry> {
@@ -115,7 +135,7 @@ export class Bus {
 
   /** Says something that is not kept: whoever listens now hears it, or does not. */
   signal(draft: Draft): void {
-    this.driver.signal(createEvent(draft))
+    this.driver.signal(this.redactor.event(createEvent(draft)))
   }
 
   onSignal(filter: Filter, callback: (event: CloudEvent) => void): () => void {
@@ -125,6 +145,8 @@ export class Bus {
     })
   }
 }
+
+const identities = ['id', 'source', 'user', 'causationid', 'target', 'replyto', 'call'] as const
 
 // A character is one to three bytes of UTF-8: most texts need no counting.
 const isLarger = (json: string, bytes: number) =>

@@ -63,7 +63,7 @@ async function process(bus: Bus, delivery: Delivery, attempts: number, handle: C
   let { outcome, events } = await attempt(bus, delivery, handle)
   if (outcome.kind === 'retry' && delivery.attempt >= attempts)
     outcome = { kind: 'discard', reason: `${outcome.reason} (attempt ${delivery.attempt})` }
-  await settle(delivery, outcome, events)
+  await settle(bus, delivery, outcome, events)
 }
 
 async function attempt(bus: Bus, delivery: Delivery, handle: Consumption['handle']): Promise<Handled> {
@@ -77,10 +77,16 @@ async function attempt(bus: Bus, delivery: Delivery, handle: Consumption['handle
 }
 
 /** Settles, again and again while the log cannot be written: what was done is not thrown away for a full disk. */
-export async function settle(delivery: Delivery, outcome: Outcome, events: readonly Entry[] = []): Promise<void> {
+export async function settle(
+  bus: Bus,
+  delivery: Delivery,
+  outcome: Outcome,
+  events: readonly Entry[] = [],
+): Promise<void> {
+  const told = 'reason' in outcome ? { ...outcome, reason: bus.redactor.text(outcome.reason) } : outcome
   for (let attempt = 1; ; attempt++) {
     try {
-      return await delivery.settle(outcome, events)
+      return await delivery.settle(told, events)
     } catch (error) {
       if (!(error instanceof TidingsError && error.retryable)) return
       await setTimeout(backoff(attempt))

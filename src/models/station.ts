@@ -6,6 +6,7 @@ import type { Bus } from '../bus/bus.ts'
 import { backoff, type Handled } from '../bus/delivery.ts'
 import type { Delivery } from '../bus/driver.ts'
 import type { Pauses } from '../bus/pauses.ts'
+import { RedactedText } from '../bus/redact-stream.ts'
 import { Workers } from '../bus/workers.ts'
 import type { ModelDefinition, ModelRequest, ModelResult } from '../tasks/conversation.ts'
 import { milliseconds } from '../tasks/duration.ts'
@@ -92,7 +93,7 @@ export class ModelStation {
       }),
       ...(output && { responseFormat: { type: 'json', schema: output } }),
     }
-    const result = await step(model.languageModel, options, text =>
+    const said = new RedactedText(this.#bus.redactor, text =>
       this.#bus.signal({
         type: 'model.delta',
         source: `/models/${model.name}`,
@@ -105,6 +106,8 @@ export class ModelStation {
         ...(event.user !== undefined && { user: event.user }),
       }),
     )
+    const result = await step(model.languageModel, options, text => said.push(text))
+    said.end()
     const { price } = model.options
     return {
       model: model.name,

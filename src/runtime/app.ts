@@ -1,5 +1,6 @@
 import { TidingsError } from '../errors.ts'
 import type { Agent } from '../agents/agent.ts'
+import { redactor, type Redaction, type Redactor } from '../bus/redact.ts'
 import { model as modelOf, type Model } from '../models/model.ts'
 import type { Budget } from '../tasks/budget.ts'
 import type { Duration } from '../tasks/duration.ts'
@@ -18,6 +19,8 @@ export interface AppOptions {
   maxHops?: number
   /** How long events stay that no live task and no consumer needs. Default seven days. */
   retention?: Duration
+  /** What is never written in clear, beside secrets that are known by their shape. */
+  redact?: Redaction
 }
 
 /** What a worker hosts, sorted. Made by `app()`. */
@@ -32,6 +35,7 @@ export interface App {
   readonly budget: Budget
   readonly maxHops: number
   readonly retention: Duration
+  readonly redactor: Redactor
 }
 
 /** The default export of an app file. @throws E_APP_INVALID, E_APP_NAME_TAKEN */
@@ -39,6 +43,7 @@ export function app(options: AppOptions): App {
   const { name = 'app', use, budget, maxHops = 32, retention = '7d' } = options
   if (!/^[a-z][a-z0-9-]{0,62}$/.test(name))
     throw new TidingsError('E_APP_INVALID', `"${name}" is not an app name: lower-case words with dashes`)
+  const rules = redactor(options.redact)
   const seen = new Set<string>()
   for (const member of use) {
     if (!['agent', 'tool', 'model', 'trigger'].includes(member?.kind))
@@ -52,15 +57,22 @@ export function app(options: AppOptions): App {
     kind: 'app',
     name,
     use,
-    agents: use.filter(member => member.kind === 'agent'),
+    agents: use.filter(member => member.kind === 'agent').map(agent => redacting(agent, rules)),
     tools: use.filter(member => member.kind === 'tool'),
     models: modelsOf(use),
     triggers: use.filter(member => member.kind === 'trigger'),
     budget: { calls: 1_000, tokens: Infinity, cost: Infinity, ...budget },
     maxHops,
     retention,
+    redactor: rules,
   }
 }
+
+/** Its tasks redact what they emit and what they keep of their state. */
+const redacting = (agent: Agent<never, unknown>, redactor: Redactor): Agent<never, unknown> => ({
+  ...agent,
+  definition: { ...agent.definition, redactor },
+})
 
 /** The models that the app names, and those that its agents bring along. */
 function modelsOf(use: readonly Member[]): Model[] {

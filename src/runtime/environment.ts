@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 import { TidingsError } from '../errors.ts'
-import { Bus } from '../bus/bus.ts'
+import { Bus, type BusOptions } from '../bus/bus.ts'
 import type { Duration } from '../tasks/duration.ts'
 
 /** The contract for scripts: where data lies and which ports are used. Everything is loopback by default. */
@@ -36,15 +36,18 @@ export const shownLog = ({ bus, home }: Pick<Environment, 'bus' | 'home'>) =>
  * Opens the bus that the environment names; a broker is tried for `patienceMs`.
  * @throws E_BUS_UNKNOWN, E_BUS_DENIED, E_BUS_VERSION, E_LOG_UNAVAILABLE, E_LOG_VERSION, E_SETTING_INVALID
  */
-export async function openBus({ bus, home }: Pick<Environment, 'bus' | 'home'>, patienceMs?: number): Promise<Bus> {
+export async function openBus(
+  { bus, home }: Pick<Environment, 'bus' | 'home'>,
+  { patienceMs, ...options }: BusOptions & { patienceMs?: number | undefined } = {},
+): Promise<Bus> {
   if (/^(nats|tls):/.test(bus)) {
     const { openNats } = await import('../drivers/nats/index.ts')
-    return new Bus(await openNats({ url: bus, ...(patienceMs !== undefined && { patienceMs }) }))
+    return new Bus(await openNats({ url: bus, ...(patienceMs !== undefined && { patienceMs }) }), options)
   }
   if (bus !== 'sqlite')
     throw new TidingsError('E_BUS_UNKNOWN', `"${bus.split('@').at(-1)}" is no bus that this version knows`)
   const { openSqlite } = await import('../drivers/sqlite/index.ts')
-  return new Bus(await openSqlite({ home }))
+  return new Bus(await openSqlite({ home }), options)
 }
 
 function portOf(name: string, value: string | undefined, fallback: number): number {

@@ -69,7 +69,7 @@ async function startNow(
 ): Promise<Running> {
   const { module } = settings
   const stopWithin = milliseconds(settings.stopWithin)
-  const bus = await openBus(settings, patienceMs)
+  const bus = await openBus(settings, { patienceMs, redactor: app.redactor })
   const pauses = new Pauses(bus)
   const engine = engineOf(app, bus, pauses)
   const isDoor = hosts.has('gateway') || hosts.has('triggers')
@@ -135,7 +135,7 @@ function engineOf({ name, agents, maxHops, budget }: App, bus: Bus, pauses: Paus
 /** What the requests of model agents refer to. The key is a digest of the content, so whoever writes first writes the same. */
 async function publishDefinitions(bus: Bus, app: App): Promise<void> {
   for (const { needs } of app.agents)
-    if (needs) await bus.driver.putDocument(needs.key, JSON.stringify(needs.document), 0)
+    if (needs) await bus.driver.putDocument(needs.key, JSON.stringify(bus.redactor.value(needs.document)), 0)
 }
 
 function startJanitor(bus: Bus, age: number) {

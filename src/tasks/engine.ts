@@ -107,8 +107,9 @@ export class Engine {
       .map(({ name }) => ({ program: name, started: taskId(event.correlationid, name, event.id) }))
     const takers = [...(task === undefined ? [] : [task]), ...starts.map(({ started }) => started)]
     // Asked for and wanted by nobody (an agent's own end), or asked for by another worker of this app.
-    if (takers.length === 0) return void settle(delivery, this.#matches(event) ? { kind: 'done' } : unplaced(delivery))
-    const shared = new Shared(delivery, takers)
+    if (takers.length === 0)
+      return void settle(this.#bus, delivery, this.#matches(event) ? { kind: 'done' } : unplaced(delivery))
+    const shared = new Shared(this.#bus, delivery, takers)
     if (task !== undefined) this.#offer(task, { event, shared })
     for (const { program, started } of starts) this.#offer(started, { event, program, shared })
   }

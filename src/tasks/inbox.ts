@@ -1,15 +1,18 @@
 import type { CloudEvent } from '../event.ts'
+import type { Bus } from '../bus/bus.ts'
 import { settle } from '../bus/delivery.ts'
 import type { Delivery, Outcome } from '../bus/driver.ts'
 
 /** A delivery that several tasks may take: it is settled when the last of them has. */
 export class Shared {
   readonly delivery: Delivery
+  readonly #bus: Bus
   /** Tasks that have not taken it yet. */
   readonly #takers: Set<string>
   #outcome: Outcome = { kind: 'done' }
 
-  constructor(delivery: Delivery, takers: readonly string[]) {
+  constructor(bus: Bus, delivery: Delivery, takers: readonly string[]) {
+    this.#bus = bus
     this.delivery = delivery
     this.#takers = new Set(takers)
   }
@@ -24,7 +27,7 @@ export class Shared {
     if (!this.#takers.delete(task)) return
     // One taker's refusal stands: for the others the event is inert when it comes again.
     if (outcome.kind !== 'done') this.#outcome = outcome
-    if (!settled && this.#takers.size === 0) void settle(this.delivery, this.#outcome)
+    if (!settled && this.#takers.size === 0) void settle(this.#bus, this.delivery, this.#outcome)
   }
 }
 

@@ -1,5 +1,6 @@
 import type { CloudEvent } from '../event.ts'
 import type { ErrorData } from '../errors.ts'
+import type { Redactor } from '../bus/redact.ts'
 import type { Bound, Duration } from './duration.ts'
 
 /*
@@ -121,11 +122,20 @@ export interface ProgramDefinition {
   /** Where it is defined, as `path:line:column`: for reports. */
   readonly at?: string
   machine(start: CloudEvent, snapshot?: string): Machine
+  /** What its tasks do not write in clear. Default: secrets that are known by their shape. */
+  readonly redactor?: Redactor
 }
 
 /** The input of a task: of `agent.invoke` its `input`, of any other event its data. */
 export function inputOf(start: CloudEvent): unknown {
   return start.type === 'agent.invoke' ? (start.data as { input: unknown }).input : start.data
+}
+
+/** An event as programs see it: how it is traced decides nothing, and is in no state. */
+export function untraced(event: CloudEvent): CloudEvent {
+  if (event.traceparent === undefined) return event
+  const { traceparent: _, ...seen } = event
+  return seen
 }
 
 /** The machine of a program of three pure functions. */
@@ -140,20 +150,24 @@ export class ProgramMachine<State> implements Machine {
   }
 
   fold({ inputs, emitted }: RecordedTurn) {
-    for (const input of inputs) this.#state = this.#program.evolve(this.#state, input)
+    for (const input of inputs) this.#evolve(input)
     this.accepted(emitted)
   }
 
   decide(inputs: readonly CloudEvent[], ctx: TurnContext) {
-    for (const input of inputs) this.#state = this.#program.evolve(this.#state, input)
-    this.#program.decide(this.#state, inputs, ctx)
+    for (const input of inputs) this.#evolve(input)
+    this.#program.decide(this.#state, inputs.map(untraced), ctx)
   }
 
   accepted(emitted: readonly CloudEvent[]) {
-    for (const event of emitted) this.#state = this.#program.evolve(this.#state, event)
+    for (const event of emitted) this.#evolve(event)
   }
 
   snapshot() {
     return JSON.stringify(this.#state)
+  }
+
+  #evolve(event: CloudEvent) {
+    this.#state = this.#program.evolve(this.#state, untraced(event))
   }
 }

@@ -2,9 +2,11 @@ import type { CloudEvent } from '../event.ts'
 import { TidingsError } from '../errors.ts'
 import type { Bus } from '../bus/bus.ts'
 import { turnId } from '../bus/ids.ts'
+import { plainRedactor } from '../bus/redact.ts'
 import { emissionsOf, forkedStart, forkType, inputsSeen, turnSeen, type Fork, type KnownAs } from './fork.ts'
-import type { Emit, End, Machine, ProgramDefinition, RecordedTurn, Turn } from './program.ts'
+import { untraced, type Emit, type End, type Machine, type ProgramDefinition, type RecordedTurn, type Turn } from './program.ts'
 import type { Programs } from './programs.ts'
+import { redacted } from './redacted.ts'
 import { openCall, turnType, type OpenCall, type TaskIdentity, type TurnBuilder } from './turn.ts'
 
 const snapshotTurns = 64
@@ -24,6 +26,7 @@ export class Task {
   #snapshotBytes = 0
 
   constructor(definition: ProgramDefinition, task: string, start: CloudEvent, snapshot?: SnapshotState) {
+    const { redactor = plainRedactor } = definition
     this.identity = {
       task,
       program: definition.name,
@@ -32,8 +35,9 @@ export class Task {
       ...(definition.at && { programAt: definition.at }),
       start,
       hops: start.hops + 1,
+      redactor,
     }
-    this.machine = definition.machine(start, snapshot?.program)
+    this.machine = redacted(definition.machine(untraced(start), snapshot?.program), redactor)
     if (!snapshot) return
     this.head = snapshot.head
     this.armed = snapshot.armed

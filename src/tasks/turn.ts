@@ -2,6 +2,7 @@ import { hash } from 'node:crypto'
 import { createEvent, type CloudEvent } from '../event.ts'
 import { type ErrorData, TidingsError } from '../errors.ts'
 import { cancelId, correlationOf, emitId, taskId, turnId } from '../bus/ids.ts'
+import type { Redactor } from '../bus/redact.ts'
 import { boundFrom, type Bound, type Duration } from './duration.ts'
 import type { CallRequest, Emission, Emit, End, Turn, TurnContext } from './program.ts'
 
@@ -35,6 +36,8 @@ export interface TaskIdentity {
   readonly start: CloudEvent
   /** Hops of everything that this task emits. */
   readonly hops: number
+  /** Before anything is emitted or digested, so that it is the same when recorded inputs are decided on again. */
+  readonly redactor: Redactor
 }
 
 type Addressed = Emission & { replyto?: string; call?: string; deadline?: string; hops?: number }
@@ -85,14 +88,14 @@ export class TurnBuilder implements TurnContext {
         replyto: this.#identity.program,
         ...(until !== null && { deadline: new Date(until).toISOString() }),
       },
-      { ...(key !== undefined && { key }), target: request.target, until },
+      { ...this.#keyed(key), target: request.target, until },
     )
   }
 
   sleep(duration: Duration, key?: string): string {
     const until = boundFrom(this.now, duration)!
     const data = { due: new Date(until).toISOString() }
-    return this.#add({ type: 'timer.set', data }, { ...(key !== undefined && { key }), target: 'timer', until })
+    return this.#add({ type: 'timer.set', data }, { ...this.#keyed(key), target: 'timer', until })
   }
 
   /** Asks again, for the runtime, what the program asked before a fork. It has as long as it had; a timer keeps its moment. */
@@ -176,6 +179,10 @@ export class TurnBuilder implements TurnContext {
     ) as CloudEvent<Turn>
   }
 
+  #keyed(key: string | undefined) {
+    return key === undefined ? {} : { key: this.#identity.redactor.known(key) }
+  }
+
   #finish(end: End, type: string, data: object) {
     const { start } = this.#identity
     const answers = start.replyto && { target: start.replyto, call: start.call ?? start.id }
@@ -184,7 +191,8 @@ export class TurnBuilder implements TurnContext {
   }
 
   #add(draft: Addressed, wait?: Emit['wait'], id?: string): string {
-    const event = this.#event(draft, id ?? emitId(this.task, this.version, this.events.length))
+    const { redactor } = this.#identity
+    const event = redactor.event(this.#event(draft, id ?? emitId(this.task, this.version, this.events.length)))
     this.events.push(event)
     this.emits.push({ id: event.id, type: event.type, hash: digest(event.data), ...(wait && { wait }) })
     return event.id

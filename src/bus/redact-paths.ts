@@ -1,0 +1,85 @@
+import { TidingsError } from '../errors.ts'
+import type { CloudEvent } from '../event.ts'
+import { isTypePattern, matchesType } from '../pattern.ts'
+
+/** A declared path: where, in events of which types. */
+export interface Path {
+  readonly types: string
+  readonly keys: readonly string[]
+  readonly mark: string
+}
+
+// Of a request to a model and of a timer the data is references and times: without them nothing goes on.
+const references = /^(?:model\.invoke|timer\.(?:set|fired)|control\.\w+|agent\.fork)$/
+
+export const isReferences = (type: string) => references.test(type)
+
+/** `[TYPES:]data.key.*.key`: `*` is one key or index, `**` any number of them, once. @throws E_APP_INVALID */
+export function pathOf(text: string): Path {
+  const [, types = '>', path = ''] = /^(?:([^:]*):)?(.*)$/.exec(text)!
+  const keys = path.split('.')
+  const isSound = (keys[0] === 'data' || path === 'subject') && keys.every(key => key !== '') && keys.at(-1) !== '**'
+  if (!isTypePattern(types) || !isSound || keys.filter(key => key === '**').length > 1)
+    throw new TidingsError(
+      'E_APP_INVALID',
+      `"${text}" is no path to redact; such are data.card.number, data.**.password, email.received:data.headers.*.value`,
+    )
+  return { types, keys, mark: `[redacted ${path}]` }
+}
+
+/** The data with everything redacted that these paths name; the same where that is nothing. */
+export function redactPaths(paths: readonly Path[], { type, data }: CloudEvent): unknown {
+  let clean = data
+  for (const { types, keys, mark } of paths)
+    if (keys[0] === 'data' && matchesType(types, type)) clean = replaced(clean, keys, 1, mark)
+  return clean
+}
+
+/** Replaces what lies at `keys`, from the one numbered `at` on. What is null or absent hides nothing. */
+function replaced(value: unknown, keys: readonly string[], at: number, mark: string): unknown {
+  const plain = plainOf(value)
+  if (plain === null || plain === undefined) return value
+  if (at === keys.length) return mark
+  if (typeof plain !== 'object') return value
+  const key = keys[at]!
+  if (key !== '**')
+    return inEach(
+      value,
+      plain,
+      name => key === '*' || key === name,
+      child => replaced(child, keys, at + 1, mark),
+    )
+  const here = replaced(value, keys, at + 1, mark)
+  const plainHere = plainOf(here)
+  if (typeof plainHere !== 'object' || plainHere === null) return here
+  return inEach(
+    here,
+    plainHere,
+    () => true,
+    child => replaced(child, keys, at, mark),
+  )
+}
+
+function inEach(
+  value: unknown,
+  plain: object,
+  isMeant: (name: string) => boolean,
+  change: (child: unknown) => unknown,
+): unknown {
+  let copy: Record<string, unknown> | undefined
+  for (const [name, child] of Object.entries(plain)) {
+    if (!isMeant(name)) continue
+    const changed = change(child)
+    if (changed === child) continue
+    copy ??= (Array.isArray(plain) ? [...plain] : { ...plain }) as Record<string, unknown>
+    copy[name] = changed
+  }
+  return copy ?? value
+}
+
+/** The value as JSON will have it, one level deep. */
+export function plainOf(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value
+  if ('toJSON' in value && typeof value.toJSON === 'function') return value.toJSON()
+  return value instanceof String ? value.valueOf() : value
+}

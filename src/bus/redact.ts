@@ -1,0 +1,209 @@
+import { isUtf8 } from 'node:buffer'
+import { types } from 'node:util'
+import { TidingsError } from '../errors.ts'
+import type { CloudEvent } from '../event.ts'
+import { isReservedId } from './ids.ts'
+import { matchesType } from '../pattern.ts'
+import { isReferences, pathOf, plainOf, redactPaths, type Path } from './redact-paths.ts'
+import { keyed, mayHoldAny, secrets } from './redact-secrets.ts'
+
+/** What never reaches the log, a signal, a trace or an export in clear. docs/redaction.md says how to declare it. */
+export interface Redaction {
+  /**
+   * Where it stands in events: `data.card.number`, `data.**.password`, `email.received:data.headers.*.value`. `*` is one key
+   * or index, `**` any number of them; before a colon the types of the events, else all.
+   */
+  readonly paths?: readonly string[]
+  /** How it looks, in any text of any event. It is told from what looks alike by you, in linear time. */
+  readonly patterns?: readonly { readonly name: string; readonly match: RegExp }[]
+  /** Whether the secrets that are known by their shape are redacted too. Default true. */
+  readonly defaults?: boolean
+}
+
+interface Rule {
+  readonly mark: string
+  /** Undefined for what is declared, which is looked for in every text. */
+  readonly mayHold?: RegExp
+  readonly match: RegExp
+  readonly isSecret?: (found: string) => boolean
+}
+
+const builtIn: readonly Rule[] = secrets.map(({ name, hints, match, isSecret }) => ({
+  mark: markOf(name),
+  mayHold: new RegExp(hints.join('|')),
+  match,
+  ...(isSecret && { isSecret }),
+}))
+const isTelling = new RegExp(keyed.map(({ key }) => key.source).join('|'), 'i')
+// No secret that is known by its shape is shorter.
+const shortest = 8
+const maxDepth = 64
+const turnType = 'task.turn'
+
+/** Redacts by rules. The same input gives the same output, and doing it twice changes nothing. */
+export class Redactor {
+  readonly #paths: readonly Path[]
+  readonly #declared: readonly Rule[]
+  readonly #defaults: boolean
+
+  /** @throws E_APP_INVALID */
+  constructor({ paths = [], patterns = [], defaults = true }: Redaction = {}) {
+    this.#paths = paths.map(pathOf)
+    this.#declared = patterns.map(ruleOf)
+    this.#defaults = defaults
+    const marks = [...this.#paths, ...this.#declared, ...(defaults ? builtIn : [])].map(({ mark }) => mark)
+    for (const { mark, match } of this.#declared)
+      for (const each of ['', ...marks])
+        if (each.search(match) >= 0)
+          throw new TidingsError(
+            'E_APP_INVALID',
+            `the pattern of ${mark} also matches "${each}", so that it would redact what is redacted; make it narrower`,
+          )
+  }
+
+  /** Whether patterns are declared, so that a secret may look like anything. */
+  get isDeclared(): boolean {
+    return this.#declared.length > 0
+  }
+
+  /** A text with a mark in place of each secret. */
+  text(text: string): string {
+    return this.known(this.#told(text))
+  }
+
+  /** The same for what is known by its shape only: ids and names may look like what is declared. */
+  known(text: string): string {
+    if (!this.#defaults || text.length < shortest || !mayHoldAny.test(text)) return text
+    let clean = text
+    for (const { mark, mayHold, match, isSecret } of builtIn)
+      if (mayHold!.test(clean)) clean = clean.replace(match, found => (!isSecret || isSecret(found) ? mark : found))
+    return clean
+  }
+
+  /** A JSON value; the same object where it holds nothing to redact. Names of keys are texts too. */
+  value<T>(value: T): T {
+    return this.#value(value, text => this.text(text), 0) as T
+  }
+
+  /** A JSON text. */
+  json(json: string): string {
+    if (!this.isDeclared && !(this.#defaults && mayHoldAny.test(json))) return json
+    const value: unknown = JSON.parse(json)
+    const clean = this.value(value)
+    return clean === value ? json : JSON.stringify(clean)
+  }
+
+  /** An event; the same object where it holds nothing to redact. */
+  event<T>(event: CloudEvent<T>): CloudEvent<T> {
+    const data = this.#data(event) as T
+    const subject = this.#subject(event)
+    if (data === event.data && subject === event.subject) return event
+    return { ...event, ...(subject !== undefined && { subject }), data }
+  }
+
+  /** Bytes that may be text, of whatever encoding that has ASCII in it. */
+  bytes(bytes: Uint8Array): Uint8Array {
+    const encoding = isUtf8(bytes) ? 'utf8' : 'latin1'
+    const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString(encoding)
+    const clean = this.text(text)
+    return clean === text ? bytes : Buffer.from(clean, encoding)
+  }
+
+  #data({ type, data }: CloudEvent): unknown {
+    if (type === turnType) return this.#turn(data)
+    if (isReferences(type)) return this.#value(data, text => this.known(text), 0)
+    const elsewhere = this.#paths.length > 0 ? redactPaths(this.#paths, { type, data } as CloudEvent) : data
+    return this.value(elsewhere)
+  }
+
+  /** A turn repeats its inputs, and what it says else is made of names and ids, but for the state. */
+  #turn(data: unknown): unknown {
+    // Its data may lie in a blob that is gone.
+    if (data === null) return data
+    const { inputs, state } = data as { inputs: readonly CloudEvent[]; state?: unknown }
+    const cleanInputs = inputs.map(input => this.event(input))
+    const cleanState = this.value(state)
+    if (cleanState === state && cleanInputs.every((input, i) => input === inputs[i])) return data
+    return { ...(data as object), inputs: cleanInputs, ...(state !== undefined && { state: cleanState }) }
+  }
+
+  #subject({ type, subject }: CloudEvent): string | undefined {
+    if (subject === undefined || isReservedId(subject)) return subject
+    const path = this.#paths.find(({ keys, types }) => keys[0] === 'subject' && matchesType(types, type))
+    return path ? path.mark : this.text(subject)
+  }
+
+  #told(text: string): string {
+    let clean = text
+    for (const rule of this.#declared) clean = clean.replace(rule.match, rule.mark)
+    return clean
+  }
+
+  #value(value: unknown, redact: (text: string) => string, depth: number): unknown {
+    if (typeof value === 'string') return redact(value)
+    // What is nested deeper is refused by the bus.
+    if (typeof value !== 'object' || value === null || depth > maxDepth) return value
+    const plain = plainOf(value)
+    if (plain !== value) {
+      const clean = this.#value(plain, redact, depth + 1)
+      return clean === plain ? value : clean
+    }
+    return Array.isArray(value)
+      ? this.#array(value, redact, depth + 1)
+      : this.#object(value as Record<string, unknown>, redact, depth + 1)
+  }
+
+  #array(value: readonly unknown[], redact: (text: string) => string, depth: number): unknown {
+    let copy: unknown[] | undefined
+    for (let i = 0; i < value.length; i++) {
+      const clean = this.#value(value[i], redact, depth)
+      if (clean !== value[i]) (copy ??= [...value])[i] = clean
+    }
+    return copy ?? value
+  }
+
+  #object(value: Record<string, unknown>, redact: (text: string) => string, depth: number): unknown {
+    const clean = (key: string) => this.#keyed(key, this.#value(value[key], redact, depth))
+    for (const key of Object.keys(value))
+      if (redact(key) !== key || clean(key) !== value[key])
+        return Object.fromEntries(distinct(Object.keys(value).map(each => [redact(each), clean(each)])))
+    return value
+  }
+
+  #keyed(key: string, value: unknown): unknown {
+    if (!this.#defaults || typeof value !== 'string' || !isTelling.test(key)) return value
+    for (const each of keyed) if (each.key.test(key)) return value.replace(each.match, markOf(each.name))
+    return value
+  }
+}
+
+/** By rules, and what is known by its shape. @throws E_APP_INVALID */
+export const redactor = (rules?: Redaction): Redactor => new Redactor(rules)
+
+/** What is known by its shape, and nothing else: for whoever has no app at hand. */
+export const plainRedactor = new Redactor()
+
+/** A text of the process itself, such as a line of a log, without the secrets that are known by their shape. */
+export const redactText = (text: string): string => plainRedactor.text(text)
+
+function ruleOf({ name, match }: { name: string; match: RegExp }): Rule {
+  if (!/^[\w-]{1,64}$/.test(name))
+    throw new TidingsError('E_APP_INVALID', `"${name}" does not name a pattern: letters, digits, - and _, at most 64`)
+  if (!types.isRegExp(match)) throw new TidingsError('E_APP_INVALID', `the pattern ${name} has no regular expression`)
+  return { mark: markOf(name), match: new RegExp(match.source, `${match.flags.replace(/[gy]/g, '')}g`) }
+}
+
+function markOf(name: string): string {
+  return `[redacted ${name}]`
+}
+
+/** Two keys that became alike stay two. */
+function* distinct(entries: readonly [string, unknown][]): Generator<[string, unknown]> {
+  const seen = new Set<string>()
+  for (const [key, value] of entries) {
+    let free = key
+    for (let n = 2; seen.has(free); n++) free = `${key} ${n}`
+    seen.add(free)
+    yield [free, value]
+  }
+}
