@@ -180,9 +180,11 @@ function atRest(kind: keyof typeof logs) {
       expect(await collect(running.bus.driver.overdue(Date.now() + 1e12))).toEqual([])
     })
 
-    test('is kept by the janitor', async () => {
-      const { world, events } = await importedWorld()
-      const bus = await opened(world)
+    test('is kept by the janitor, also of tasks that have ended', async () => {
+      const { bus: log, cancelled } = await recorded('sqlite')
+      const bus = await opened(worldOn(logs[kind]()))
+      const ended = await exported(log, { correlation: correlationOf(cancelled) })
+      const { events } = await importFrom(fromFile(ended.path), bus)
       expect(await bus.driver.janitor({ age: 0, maxLag: 1_000_000 })).toMatchObject({ events: 0 })
       expect(await collect(bus.read({ after: 0 }))).toHaveLength(events)
     })
