@@ -1,7 +1,9 @@
 import { TidingsError } from '../errors.ts'
+import type { Redactor } from '../bus/redact.ts'
 import { writeSlice } from '../replay/slice.ts'
 import { fromBus } from '../replay/source.ts'
 import { count } from '../trace/text.ts'
+import { findApp, loadApp } from './load-app.ts'
 import { withExistingLog } from './log.ts'
 import type { Globals } from './out.ts'
 import { selectionOf, type SelectionOptions } from './selection.ts'
@@ -18,14 +20,30 @@ export async function exportSlice(file: string, options: ExportOptions): Promise
   const isPart = (correlation ?? task ?? since ?? until) !== undefined
   if (isPart === (all === true))
     throw new TidingsError('E_USAGE', 'say what: --correlation ID, --task ID, --since 24h, or --all')
+  const rules = await rulesOf(options.app)
   const summary = await withExistingLog(async bus =>
-    writeSlice(fromBus(bus, await selectionOf(bus, options)), file, { force }),
+    writeSlice(fromBus(bus, await selectionOf(bus, options)), file, { force, ...rules }),
   )
   const { events, turns, documents, redacted, missing } = summary
   const lines = [
     `exported ${count(events, 'event')}, ${count(turns, 'turn')} among them, and ${count(documents, 'document')}`,
+    `redacted by the ${rules ? 'rules of the app' : 'built-in rules only: no app file was given, and none is here'}`,
     ...(redacted > 0 ? [`in ${count(redacted, 'event')} something was redacted that the log has in clear`] : []),
     ...(missing > 0 ? [`the log has no more: ${count(missing, 'blob or document')} that they name`] : []),
   ]
   process.stderr.write(`${json ? JSON.stringify(summary) : lines.join('\n')}\n`)
+}
+
+/** Of the app that is named, or of the one that is here. What it declares may be newer than the log. */
+async function rulesOf(named: string | undefined): Promise<{ redactor: Redactor } | undefined> {
+  const file = named === undefined ? appHere() : findApp(named)
+  return file === undefined ? undefined : { redactor: (await loadApp(file)).app.redactor }
+}
+
+function appHere(): string | undefined {
+  try {
+    return findApp(undefined)
+  } catch {
+    return undefined
+  }
 }

@@ -1,21 +1,24 @@
 import type { CloudEvent } from '../event.ts'
+import type { Redactor } from '../bus/redact.ts'
 import { digest } from '../tasks/turn.ts'
 import { isTurn, type Step, type TurnEvent } from './order.ts'
-
-type Redact = (event: CloudEvent) => CloudEvent
 
 /**
  * Redacts what stands on a log in clear, as before a rule was declared. Whatever replays the slice sees redacted inputs, so
  * what turns say of the redacted (the digests of what they emitted, of their state) must not be that of the clear.
  */
 export class Redaction {
-  readonly #redact: Redact
+  readonly #redactor: Redactor
   /** Tasks of which a turn was changed: the digest of their state is that of what nobody has any more. */
   readonly #changed = new Set<string>()
   count = 0
 
-  constructor(redact: Redact) {
-    this.#redact = redact
+  constructor(redactor: Redactor) {
+    this.#redactor = redactor
+  }
+
+  document(value: string): string {
+    return this.#redactor.json(value)
   }
 
   step({ stored, emitted }: Step): Step {
@@ -29,20 +32,17 @@ export class Redaction {
   }
 
   #turn(turn: TurnEvent, hashes: ReadonlyMap<string, string>): CloudEvent {
-    const inputs = turn.data.inputs.map(input => this.#redact(input))
-    const isSame = hashes.size === 0 && inputs.every((input, i) => input === turn.data.inputs[i])
-    const emits = turn.data.emits.map(emit => ({ ...emit, hash: hashes.get(emit.id) ?? emit.hash }))
-    const changed = isSame ? turn : { ...turn, data: { ...turn.data, inputs, emits } }
-    const cleaned = this.#one(changed) as TurnEvent
+    const cleaned = this.#one(turn) as TurnEvent
     const task = turn.id.slice(0, turn.id.lastIndexOf(':'))
-    if (cleaned !== turn) this.#changed.add(task)
-    if (!this.#changed.has(task)) return cleaned
+    if (cleaned !== turn || hashes.size > 0) this.#changed.add(task)
+    if (!this.#changed.has(task)) return turn
     const { stateHash: _, ...data } = cleaned.data
-    return { ...cleaned, data }
+    const emits = data.emits.map(emit => ({ ...emit, hash: hashes.get(emit.id) ?? emit.hash }))
+    return { ...cleaned, data: { ...data, emits } }
   }
 
   #one(event: CloudEvent): CloudEvent {
-    const cleaned = this.#redact(event)
+    const cleaned = this.#redactor.event(event)
     if (cleaned !== event) this.count++
     return cleaned
   }

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { createEvent, type CloudEvent } from '../event.ts'
 import type { Stored } from '../bus/driver.ts'
 import { emitId, taskId, turnId } from '../bus/ids.ts'
+import { redactor } from '../bus/redact.ts'
 import { collect } from '../testing/wait.ts'
 import type { Turn } from '../tasks/program.ts'
 import { digest, turnType } from '../tasks/turn.ts'
@@ -191,10 +192,7 @@ describe('a slice file that is not whole', () => {
 })
 
 describe('redaction at export', () => {
-  const redact = (event: CloudEvent): CloudEvent => {
-    const json = JSON.stringify(event)
-    return json.includes('hunter2') ? (JSON.parse(json.replaceAll('hunter2', '[redacted x]')) as CloudEvent) : event
-  }
+  const rules = redactor({ patterns: [{ name: 'x', match: /hunter2/ }] })
   const secret = made({ id: 'start', data: { text: 'it is hunter2' } })
   const told = said(1, { input: 'hunter2!' }, 'tool.invoke')
   const clean = said(2, { input: 'nothing' }, 'tool.invoke')
@@ -205,9 +203,9 @@ describe('redaction at export', () => {
     turn(2, [made({ id: 'more' })], [clean], { stateHash: '0123456789abcdef' }),
     clean,
   ]
-  const exported = async (events: readonly CloudEvent[]) => {
+  const exported = async (events: readonly CloudEvent[], documents: Record<string, string> = {}) => {
     const path = join(folder, 'redacted.jsonl')
-    const summary = await writeSlice(sourceOf(events), path, { redact, force: true })
+    const summary = await writeSlice(sourceOf(events, documents), path, { redactor: rules, force: true })
     return {
       summary,
       text: await readFile(path, 'utf8'),
@@ -225,6 +223,12 @@ describe('redaction at export', () => {
     expect(turns[0]!.emits[0]!.hash).toBe(digest({ input: '[redacted x]!' }))
     expect(turns[1]!.emits[0]!.hash).toBe(digest(clean.data))
     expect(turns[1]).not.toHaveProperty('stateHash')
+  })
+
+  test('reaches documents', async () => {
+    const asked = said(1, { definition: 'definition/1' })
+    const { text } = await exported([asked], { 'definition/1': '{"instructions":"say hunter2"}' })
+    expect(text).toContain('say [redacted x]')
   })
 
   test('leaves a task alone in which nothing was redacted', async () => {

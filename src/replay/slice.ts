@@ -7,6 +7,7 @@ import { createGzip, createZstdCompress } from 'node:zlib'
 import { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import type { Stored } from '../bus/driver.ts'
+import { plainRedactor, type Redactor } from '../bus/redact.ts'
 import { inSteps, isTurn, type Step } from './order.ts'
 import { Redaction } from './slice-redact.ts'
 import type { Source } from './source.ts'
@@ -43,8 +44,8 @@ export interface SliceSummary {
 }
 
 export interface SliceOptions {
-  /** Returns its argument where there is nothing to redact. */
-  readonly redact?: (event: CloudEvent) => CloudEvent
+  /** Without it what is known by its shape is redacted. */
+  readonly redactor?: Redactor
   /** Overwrites the file. */
   readonly force?: boolean
 }
@@ -54,11 +55,11 @@ export interface SliceOptions {
  * written whole is removed. @throws E_NOT_FOUND when nothing is there to write, E_USAGE when the file exists
  */
 export async function writeSlice(source: Source, path: string, options: SliceOptions = {}): Promise<SliceSummary> {
-  const { redact = (event: CloudEvent) => event, force = false } = options
+  const { redactor = plainRedactor, force = false } = options
   const steps = inSteps(source.events())
   const first = await steps.next()
   if (first.done) throw new TidingsError('E_NOT_FOUND', 'nothing of that kind is on this log')
-  const writer = new SliceWriter(source, redact)
+  const writer = new SliceWriter(source, redactor)
   const text = Readable.from(inChunks(writer.lines(first.value, steps)))
   if (path === '-') await pipeline(text, process.stdout, { end: false })
   else await toFile(path, text, force)
@@ -74,9 +75,9 @@ class SliceWriter {
   #turns = 0
   #missing = 0
 
-  constructor(source: Source, redact: (event: CloudEvent) => CloudEvent) {
+  constructor(source: Source, redactor: Redactor) {
     this.#source = source
-    this.#redaction = new Redaction(redact)
+    this.#redaction = new Redaction(redactor)
   }
 
   get summary(): SliceSummary {
@@ -121,7 +122,7 @@ class SliceWriter {
     const value = await this.#source.document(document)
     if (value === undefined) return void this.#missing++
     this.#documents.add(document)
-    yield this.#line({ document, value } satisfies SliceLine)
+    yield this.#line({ document, value: this.#redaction.document(value) } satisfies SliceLine)
   }
 
   #line(value: object): string {
