@@ -22,12 +22,16 @@ export const errors = {
     'There is no server to start. Install nats-server 2.12 or newer, or Go, which builds one; or name a binary: TIDINGS_NATS_SERVER.',
   E_BROKER_FAILED: 'The broker did not start, or ended. The text says why.',
   E_PROGRAM_MISMATCH:
-    'The code no longer fits the recorded turns of this task. Run the version that wrote them, then `tidings attention retry`.',
+    'The code no longer fits the recorded turns of this task. Run the version that wrote them, then `tidings attention retry`; or go on with this code from before the misfit, as a new task: `tidings fork --from TASK@TURN`.',
   E_PROGRAM_VERSION:
     'This worker has an older version of the program than the one that wrote the task. Deploy the newer version.',
   E_PROGRAM_FAILED: 'The program threw. Mend it, then `tidings attention retry`.',
   E_SCRIPT_FOREIGN_AWAIT:
     'A run() agent awaited something that is not of ctx. Move the work into a tool and await ctx.call(tool, input).',
+  E_REPLAY_DENIED:
+    'A redrive or a fork does only what it may. The text names the option of `tidings redrive` or `tidings fork` that allows it.',
+  E_REPLAY_UNRECORDED:
+    'Nobody was asked this then, or nobody answered. Give the answer yourself, --stub NAME=FILE.json, or allow the call: --effects NAME=live.',
   E_TASK_CANCELLED: 'The task was cancelled.',
   E_TASK_HOPS:
     'The chain of tasks is longer than the hop limit. Two subscribers may be feeding each other; `tidings trace` shows the loop.',

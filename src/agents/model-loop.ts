@@ -26,7 +26,12 @@ import type { Callable } from '../tasks/script.ts'
 /** A tool as the loop sees it. `tool()` gives one. */
 export interface LoopTool extends Callable<never, unknown> {
   readonly kind: 'tool'
-  readonly options: { readonly description: string; readonly input: Schema }
+  readonly options: {
+    readonly description: string
+    readonly input: Schema
+    readonly readOnly?: boolean
+    readonly atMostOnce?: boolean
+  }
 }
 
 export interface LoopOptions {

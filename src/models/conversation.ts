@@ -1,9 +1,11 @@
-import type { LanguageModelV4Message } from '@ai-sdk/provider'
+import type { LanguageModelV4Message, LanguageModelV4Prompt } from '@ai-sdk/provider'
 import { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import type { Bus } from '../bus/bus.ts'
 import type { MessageRef, ModelRequest } from '../tasks/conversation.ts'
-import { messageOf } from './messages.ts'
+import { Replays } from '../tasks/effects.ts'
+import { Past } from '../tasks/past.ts'
+import { messageOf, promptOf } from './messages.ts'
 
 /** Most messages kept in memory, over all conversations. */
 const remembered = 20_000
@@ -15,14 +17,22 @@ const remembered = 20_000
 export class Conversations {
   readonly #bus: Bus
   readonly #known = new Map<string, LanguageModelV4Message[]>()
+  readonly #past: Past
   #held = 0
 
   constructor(bus: Bus) {
     this.#bus = bus
+    this.#past = new Past(bus, new Replays(bus))
+  }
+
+  /** What a `model.invoke` gives its model to read under these instructions. */
+  async prompt(event: CloudEvent, instructions: string): Promise<LanguageModelV4Prompt> {
+    return promptOf(instructions, await this.#messages(event), (event.data as ModelRequest).window)
   }
 
   /** The messages of a request, oldest first; the first one of the conversation, then at most about `window`. */
-  async messages(id: string, correlation: string, request: ModelRequest): Promise<readonly LanguageModelV4Message[]> {
+  async #messages(asking: CloudEvent): Promise<readonly LanguageModelV4Message[]> {
+    const request = asking.data as ModelRequest
     const steps: (readonly MessageRef[])[] = [request.messages]
     let count = request.messages.length
     let prev = request.prev
@@ -30,20 +40,18 @@ export class Conversations {
     while (prev !== null) {
       known = this.#known.get(prev)
       if (known || count > request.window) break
-      const earlier = (await this.#event(prev, correlation)).data as ModelRequest
+      const earlier = (await this.#event(prev, asking)).data as ModelRequest
       steps.unshift(earlier.messages)
       count += earlier.messages.length
       prev = earlier.prev
     }
-    const read = await Promise.all(
-      steps.flat().map(async ref => messageOf(ref, await this.#event(ref.event, correlation))),
-    )
+    const read = await Promise.all(steps.flat().map(async ref => messageOf(ref, await this.#event(ref.event, asking))))
     const start =
-      known ?? (prev === null ? [] : [messageOf(request.first, await this.#event(request.first.event, correlation))])
+      known ?? (prev === null ? [] : [messageOf(request.first, await this.#event(request.first.event, asking))])
     const messages = [...start, ...read]
     if (messages.length > 2 * request.window) messages.splice(1, messages.length - request.window - 1)
     if (request.prev !== null) this.#forget(request.prev)
-    this.#remember(id, messages)
+    this.#remember(asking.id, messages)
     return messages
   }
 
@@ -59,8 +67,9 @@ export class Conversations {
     this.#known.delete(id)
   }
 
-  async #event(id: string, correlation: string): Promise<CloudEvent> {
-    const event = await this.#bus.get(id, correlation)
+  async #event(id: string, { correlationid, replay }: CloudEvent): Promise<CloudEvent> {
+    const event =
+      (replay !== undefined && (await this.#past.find(replay, id))) || (await this.#bus.get(id, correlationid))
     if (!event) throw new TidingsError('E_MODEL_FAILED', `message ${id} of the conversation is no longer on the log`)
     return this.#bus.resolve(event)
   }

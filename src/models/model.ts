@@ -1,6 +1,7 @@
 import type { LanguageModelV4 } from '@ai-sdk/provider'
 import type { Duration } from '../tasks/duration.ts'
 import { modelName } from '../tasks/conversation.ts'
+import { offlineProvider } from './offline/language-model.ts'
 
 export interface ModelOptions {
   /** Under which it is addressed. Default: provider and model id. */
@@ -15,6 +16,8 @@ export interface ModelOptions {
   attempts?: number
   /** Price per million tokens, in your currency: gives `cost` on `model.result`. */
   price?: { input: number; output: number }
+  /** Asking it changes and costs nothing: a redrive or a fork may ask it without being told so. True of the offline model. */
+  readOnly?: boolean
 }
 
 /** A model object with its limits and its price. */
@@ -27,5 +30,11 @@ export interface Model {
 
 /** Gives a model object limits, a price or a name of its own. Agents also take the bare object. */
 export function model(languageModel: LanguageModelV4, options: ModelOptions = {}): Model {
-  return { kind: 'model', name: options.name ?? modelName(languageModel), languageModel, options }
+  const readOnly = options.readOnly ?? languageModel.provider === offlineProvider
+  return {
+    kind: 'model',
+    name: options.name ?? modelName(languageModel),
+    languageModel,
+    options: { ...options, readOnly },
+  }
 }

@@ -11,7 +11,6 @@ import { Workers } from '../bus/workers.ts'
 import type { ModelDefinition, ModelRequest, ModelResult } from '../tasks/conversation.ts'
 import { milliseconds } from '../tasks/duration.ts'
 import { Conversations } from './conversation.ts'
-import { promptOf } from './messages.ts'
 import type { Model } from './model.ts'
 import { modelError, step } from './step.ts'
 
@@ -74,11 +73,9 @@ export class ModelStation {
   }
 
   async #ask(model: Model, event: CloudEvent): Promise<ModelResult> {
-    const request = event.data as ModelRequest
-    const { instructions, tools, output } = await this.#definition(request.definition)
-    const messages = await this.#conversations.messages(event.id, event.correlationid, request)
+    const { instructions, tools, output } = await this.#definition((event.data as ModelRequest).definition)
     const options: LanguageModelV4CallOptions = {
-      prompt: promptOf(instructions, messages, request.window),
+      prompt: await this.#conversations.prompt(event, instructions),
       abortSignal: AbortSignal.any([
         AbortSignal.timeout(milliseconds(model.options.timeout ?? defaultTimeout)),
         this.#workers.abandoned,

@@ -1,7 +1,9 @@
 import type { Bus } from '../bus/bus.ts'
 import type { Durability } from '../bus/driver.ts'
 import { Pauses } from '../bus/pauses.ts'
+import { Conversations } from '../models/conversation.ts'
 import { ModelStation } from '../models/station.ts'
+import { ReplayStation } from '../replay/station.ts'
 import { milliseconds } from '../tasks/duration.ts'
 import { Engine } from '../tasks/engine.ts'
 import { emptied } from '../gateway/health.ts'
@@ -93,6 +95,8 @@ async function startNow(
     started.push(pauses)
     if (engine && hosts.has('agents')) {
       await publishDefinitions(bus, app)
+      const conversations = new Conversations(bus)
+      await run(new ReplayStation(bus, request => conversations.prompt(request, '')))
       await run(engine)
     } else if (isDoor) await engine?.provision()
     if (hosts.has('tools')) await run(new ToolStation({ bus, tools: app.tools, pauses, ...(module && { module }) }))

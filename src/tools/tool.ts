@@ -32,6 +32,8 @@ export interface ToolOptions<Input, Output> {
   attempts?: number
   /** Never started twice: a crash in the middle answers E_TOOL_OUTCOME_UNKNOWN. */
   atMostOnce?: boolean
+  /** Changes nothing anywhere: a redrive or a fork may run it without being told so. */
+  readOnly?: boolean
   /** Blocks its thread: runs in a worker thread, which loads the app's module again. */
   blocking?: boolean
 }

@@ -14,6 +14,8 @@ import { fill, type JsonSchema } from './schema.ts'
 import { valuesOf } from './values.ts'
 import { writeAnswer, writeReport } from './write.ts'
 
+export const offlineProvider = 'tidings'
+
 /**
  * A language model without a network and without a key. It plans tool calls by rules and writes by extraction: every
  * statement of its answers is a sentence that a tool returned, word for word, with the identifier of its passage. It
@@ -23,7 +25,7 @@ import { writeAnswer, writeReport } from './write.ts'
 export function offlineModel(): LanguageModelV4 {
   return {
     specificationVersion: 'v4',
-    provider: 'tidings',
+    provider: offlineProvider,
     modelId: 'offline-extractive',
     supportedUrls: {},
     async doGenerate(options) {

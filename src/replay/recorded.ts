@@ -1,0 +1,140 @@
+import type { Bus } from '../bus/bus.ts'
+import { parseId, resultId, turnId } from '../bus/ids.ts'
+import { TidingsError } from '../errors.ts'
+import type { CloudEvent } from '../event.ts'
+import type { ModelRequest } from '../tasks/conversation.ts'
+import { asAsked, effectKey, originOf, remember, type ReplayTerms } from '../tasks/effects.ts'
+import { digest } from '../tasks/turn.ts'
+
+/** What a `model.invoke` gives its model to read: the same for the same conversation, whatever the ids of its events are. */
+export type PromptOf = (request: CloudEvent) => Promise<unknown>
+
+interface Question {
+  readonly request: CloudEvent
+  readonly position: number
+}
+
+interface Recording {
+  /** Requests of tools and models, as they were asked, in the order of the log. */
+  readonly questions: readonly Question[]
+  /** By the id of the answer. */
+  readonly answers: ReadonlyMap<string, CloudEvent>
+}
+
+const remembered = 8
+const keysRemembered = 10_000
+
+/** Finds what was answered when the same was asked. */
+export class Recorded {
+  readonly #bus: Bus
+  readonly #promptOf: PromptOf
+  readonly #recordings = new Map<string, Recording>()
+  readonly #keys = new Map<string, string>()
+
+  constructor(bus: Bus, promptOf: PromptOf) {
+    this.#bus = bus
+    this.#promptOf = promptOf
+  }
+
+  /**
+   * The answer to the same question in the correlation that is done again. What was asked several times is answered in that
+   * order, and after that with the last answer; a fork goes on behind the turn from which it was made.
+   */
+  async answerTo(request: CloudEvent, terms: ReplayTerms): Promise<CloudEvent | undefined> {
+    const origin = originOf(terms)
+    const known = this.#recordings.get(origin)
+    return (
+      (known && (await this.#find(known, request, terms))) ??
+      // More may have been recorded since.
+      this.#find(remember(this.#recordings, origin, await this.#read(origin), remembered), request, terms)
+    )
+  }
+
+  async #find({ questions, answers }: Recording, request: CloudEvent, terms: ReplayTerms) {
+    const same: Question[] = []
+    for (const question of await this.#sameAs(request, questions))
+      if (answers.has(resultId(question.request.id))) same.push(question)
+    const cut = await this.#cut(terms)
+    const later = same.filter(question => !isHistory(question, terms, cut))
+    const candidates = later.length > 0 ? later : same.slice(-1)
+    const before = candidates.length > 1 ? await this.#askedBefore(request) : 0
+    const chosen = candidates[Math.min(before, candidates.length - 1)]
+    const answer = chosen && answers.get(resultId(chosen.request.id))
+    return answer && this.#bus.resolve(answer)
+  }
+
+  async #sameAs(request: CloudEvent, questions: readonly Question[]): Promise<Question[]> {
+    const name = effectKey(request)
+    const key = await this.#keyOf(request)
+    const same: Question[] = []
+    // A model is the same whatever its name, if it was asked the same.
+    for (const question of questions)
+      if (
+        question.request.type === request.type &&
+        (request.type === 'model.invoke' || effectKey(question.request) === name)
+      )
+        if ((await this.#keyOf(question.request)) === key) same.push(question)
+    return same
+  }
+
+  /** How often the same was asked before in this redrive or fork. */
+  async #askedBefore(request: CloudEvent): Promise<number> {
+    const { questions } = await this.#read(request.correlationid)
+    const before = questions.slice(
+      0,
+      questions.findIndex(question => question.request.id === request.id),
+    )
+    return (await this.#sameAs(request, before)).length
+  }
+
+  /** Position from which on a fork begins anew. */
+  async #cut({ of }: ReplayTerms): Promise<number> {
+    if (!('task' in of) || of.version === 1) return 0
+    return (await this.#bus.driver.get(turnId(of.task, of.version)))?.position ?? Infinity
+  }
+
+  async #read(correlation: string): Promise<Recording> {
+    const questions: Question[] = []
+    const answers = new Map<string, CloudEvent>()
+    for await (const { position, event } of this.#bus.read({ correlation })) {
+      const request = asAsked(event)
+      if (effectKey(request) !== undefined) questions.push({ request, position })
+      else if (event.call !== undefined && event.id === resultId(event.call)) answers.set(event.id, event)
+    }
+    return { questions, answers }
+  }
+
+  async #keyOf(request: CloudEvent): Promise<string> {
+    return this.#keys.get(request.id) ?? remember(this.#keys, request.id, await this.#keyFor(request), keysRemembered)
+  }
+
+  async #keyFor(request: CloudEvent): Promise<string> {
+    try {
+      return await this.#digestOf(await this.#bus.resolve(request))
+    } catch (error) {
+      if (error instanceof TidingsError && error.retryable) throw error
+      // What it was asked is no longer on the log: it is like nothing else.
+      return request.id
+    }
+  }
+
+  async #digestOf(request: CloudEvent): Promise<string> {
+    if (request.type === 'tool.invoke') return digest(canonical((request.data as { input?: unknown } | null)?.input))
+    return digest([(request.data as ModelRequest).definition, canonical(await this.#promptOf(request))])
+  }
+}
+
+/** Asked before the turn from which a fork was made. */
+function isHistory({ request, position }: Question, { of }: ReplayTerms, cut: number): boolean {
+  if (!('task' in of)) return false
+  const id = parseId(request.id)
+  return id?.task === of.task ? id.version < of.version : position < cut
+}
+
+/** The same value with the keys of objects in order. */
+function canonical(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(canonical)
+  if (typeof value !== 'object' || value === null) return value
+  const entries = Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1))
+  return Object.fromEntries(entries.map(([key, each]) => [key, canonical(each)]))
+}

@@ -1,0 +1,89 @@
+import type { CloudEvent } from '../event.ts'
+import { TidingsError } from '../errors.ts'
+import { answerTo } from '../bus/answer.ts'
+import type { Bus } from '../bus/bus.ts'
+import { endedOrCut } from '../bus/cut.ts'
+import { consume, isWanted, type Consuming, type Handled } from '../bus/delivery.ts'
+import type { Delivery } from '../bus/driver.ts'
+import type { ModelResult } from '../tasks/conversation.ts'
+import { asAsked, effectKey, effectOf, Replays, replayTarget, type ReplayTerms } from '../tasks/effects.ts'
+import { Recorded, type PromptOf } from './recorded.ts'
+
+const source = '/replay'
+const attempts = 5
+
+/** Answers, in place of tools and models, what a redrive or a fork asks and must not do: recorded, by a stub, or not at all. */
+export class ReplayStation {
+  readonly #bus: Bus
+  readonly #replays: Replays
+  readonly #recorded: Recorded
+  #consumer: Consuming | undefined
+
+  constructor(bus: Bus, promptOf: PromptOf) {
+    this.#bus = bus
+    this.#replays = new Replays(bus)
+    this.#recorded = new Recorded(bus, promptOf)
+  }
+
+  async start(): Promise<void> {
+    this.#consumer = await consume(this.#bus, {
+      group: 'replay',
+      filter: [{ types: ['tool.invoke', 'model.invoke'], targets: [replayTarget] }],
+      inFlight: 64,
+      from: 'beginning',
+      attempts,
+      handle: (event, delivery) => this.#handle(event, delivery),
+    })
+  }
+
+  async stop(cut?: AbortSignal): Promise<void> {
+    this.#consumer?.pause()
+    await endedOrCut(this.#consumer?.ended() ?? Promise.resolve(), cut)
+    await this.#consumer?.close()
+  }
+
+  async #handle(event: CloudEvent, delivery: Delivery): Promise<Handled> {
+    if (!(await isWanted(this.#bus, delivery))) return { outcome: { kind: 'done' } }
+    const answer = await this.#answer(asAsked(event))
+    return { outcome: { kind: 'done' }, events: await this.#bus.encodeAll([answer]) }
+  }
+
+  async #answer(request: CloudEvent): Promise<CloudEvent> {
+    const key = effectKey(request)!
+    const mark = request.replay ?? ''
+    const terms = await this.#replays.terms(mark)
+    const effect = effectOf(terms, key)
+    if (terms && effect === 'stub') return stubbed(request, key, terms)
+    if (terms && effect === 'recorded') {
+      const recorded = await this.#recorded.answerTo(request, terms)
+      if (recorded) return answerTo(request, source, recorded.type, recorded.data)
+      return failed(request, new TidingsError('E_REPLAY_UNRECORDED', `${key} was not asked this before ${mark}`))
+    }
+    return failed(
+      request,
+      new TidingsError(
+        'E_REPLAY_DENIED',
+        `${key} is denied in ${mark || 'a replay without terms'}: --effects ${key}=live allows it`,
+      ),
+    )
+  }
+}
+
+function stubbed(request: CloudEvent, key: string, { stubs }: ReplayTerms): CloudEvent {
+  const output = stubs?.[key] ?? null
+  return request.type === 'tool.invoke'
+    ? answerTo(request, source, 'tool.result', { output })
+    : answerTo(request, source, 'model.result', typeof output === 'object' && output ? output : saying(request, output))
+}
+
+const saying = ({ target }: CloudEvent, output: unknown): ModelResult => ({
+  model: target!,
+  text: String(output ?? ''),
+  toolCalls: [],
+  finish: 'stop',
+  usage: { input: 0, output: 0 },
+})
+
+function failed(request: CloudEvent, error: TidingsError): CloudEvent {
+  return answerTo(request, source, request.type.replace('.invoke', '.failed'), { error: error.toJSON() })
+}
