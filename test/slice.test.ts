@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { z } from 'zod'
 import { agent, offlineModel, tool, type AppOptions, type CloudEvent } from '../src/index.ts'
 import { Bus } from '../src/bus/bus.ts'
@@ -20,9 +20,18 @@ import { ask, eventsOf, World } from './lib/world.ts'
 /* A part of a log goes into a file, and from there onto another log. */
 
 let folder: string
-beforeEach(async () => {
+/** A slice that was recorded on the embedded log, and two of its tasks. */
+let slice: { path: string; waiting: string; cancelled: string; bus: Bus }
+
+beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'tidings-slice-'))
-  onTestFinished(() => rm(folder, { recursive: true, force: true }))
+  const { place, ...tasks } = await recorded('sqlite')
+  const bus = await openBus(place)
+  slice = { ...tasks, bus, ...(await exported(bus)) }
+})
+afterAll(async () => {
+  await slice.bus.driver.close()
+  await rm(folder, { recursive: true, force: true })
 })
 
 const large = 'x'.repeat(20_000)
@@ -79,7 +88,7 @@ function worldOn(bus: string): World {
   return world
 }
 
-async function opened({ place }: World): Promise<Bus> {
+async function opened({ place }: Pick<World, 'place'>): Promise<Bus> {
   const bus = await openBus(place)
   onTestFinished(() => bus.driver.close())
   return bus
@@ -87,7 +96,7 @@ async function opened({ place }: World): Promise<Bus> {
 
 /** A log on which questions were answered, a task waits for ever, and one was cancelled. */
 async function recorded(bus: string) {
-  const world = worldOn(bus)
+  const world = new World(join(folder, randomUUID()), bus)
   const running = await world.worker({ use: stations().use })
   await Promise.all([1, 2].map(() => ask(running, question)))
   const [waiting, cancelled] = [await wait(), await wait()]
@@ -95,7 +104,7 @@ async function recorded(bus: string) {
   await log.publish({ type: 'agent.cancel', target: 'waiter', subject: cancelled, data: { reason: 'enough' }, correlationid: correlationOf(cancelled) }) // biome-ignore format: one event
   await until(async () => (await collect(log.read({ task: cancelled }))).some(({ event }) => event.type === 'agent.task.cancelled')) // biome-ignore format: one condition
   await world.stop()
-  return { bus: await opened(world), waiting, cancelled }
+  return { place: world.place, waiting, cancelled }
 
   async function wait() {
     const { correlationid } = await running.bus.publish({ type: 'wait.wanted', data: 'it' })
@@ -118,7 +127,8 @@ const logs = { sqlite: () => 'sqlite', nats: () => `${natsUrl()}/slice-${randomU
 
 function between(from: keyof typeof logs, to: keyof typeof logs) {
   test(`a log is the same after it went through a file, from ${from} to ${to}`, async () => {
-    const { bus, waiting, cancelled } = await recorded(logs[from]())
+    const { place, waiting, cancelled } = await recorded(logs[from]())
+    const bus = await opened({ place })
     const first = await exported(bus)
     const copy = await opened(worldOn(logs[to]()))
     const imported = await importFrom(fromFile(first.path), copy)
@@ -152,13 +162,11 @@ async function journalOf(bus: Bus, task: string) {
 function atRest(kind: keyof typeof logs) {
   describe(`what was imported into ${kind}`, () => {
     async function importedWorld() {
-      const { bus, waiting } = await recorded('sqlite')
-      const { path } = await exported(bus)
       const world = worldOn(logs[kind]())
       const copy = await openBus(world.place)
-      const { events } = await importFrom(fromFile(path), copy)
+      const { events } = await importFrom(fromFile(slice.path), copy)
       await copy.driver.close()
-      return { world, waiting, events }
+      return { world, events }
     }
 
     test('stays at rest when an app is started: what it asked for is not run', async () => {
@@ -181,17 +189,15 @@ function atRest(kind: keyof typeof logs) {
     })
 
     test('is kept by the janitor, also of tasks that have ended', async () => {
-      const { bus: log, cancelled } = await recorded('sqlite')
       const bus = await opened(worldOn(logs[kind]()))
-      const ended = await exported(log, { correlation: correlationOf(cancelled) })
+      const ended = await exported(slice.bus, { correlation: correlationOf(slice.cancelled) })
       const { events } = await importFrom(fromFile(ended.path), bus)
       expect(await bus.driver.janitor({ age: 0, maxLag: 1_000_000 })).toMatchObject({ events: 0 })
       expect(await collect(bus.read({ after: 0 }))).toHaveLength(events)
     })
 
     test('is refused where something is already', async () => {
-      const { bus } = await recorded('sqlite')
-      const { path } = await exported(bus)
+      const { path } = slice
       const started = worldOn(logs[kind]())
       await (await started.worker({ use: stations().use })).stop()
       const copy = await opened(started)
@@ -202,8 +208,7 @@ function atRest(kind: keyof typeof logs) {
     })
 
     test('is refused whole when it is not valid', async () => {
-      const { bus } = await recorded('sqlite')
-      const turn = (await collect(bus.read({ after: 0 }))).find(({ event }) => event.type === 'task.turn')!
+      const turn = (await collect(slice.bus.read({ after: 0 }))).find(({ event }) => event.type === 'task.turn')!
       const { data } = turn.event as CloudEvent<Turn>
       const wrong = [
         { ...turn.event, type: 'Not A Type' },
@@ -220,8 +225,7 @@ function atRest(kind: keyof typeof logs) {
     })
 
     test('in part only comes to life neither, and cannot be gone on with', async () => {
-      const { bus } = await recorded('sqlite')
-      const events = await collect(fromBus(bus, { all: true }).events())
+      const events = await collect(fromFile(slice.path).events())
       const world = worldOn(logs[kind]())
       const copy = await openBus(world.place)
       await expect(importFrom(stopping(events, 20), copy)).rejects.toThrow('killed')
@@ -235,7 +239,7 @@ function atRest(kind: keyof typeof logs) {
     })
 
     test('keeps turns whose task begins before the slice as events', async () => {
-      const { bus, cancelled } = await recorded('sqlite')
+      const { bus, cancelled } = slice
       const events = await collect(fromBus(bus, { task: cancelled }).events())
       const later = events.filter(({ event }) => !event.id.startsWith(`${cancelled}:0000001`))
       const copy = await opened(worldOn(logs[kind]()))
