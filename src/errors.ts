@@ -12,6 +12,8 @@ export const errors = {
     'The broker refused the credentials, or does not allow what they want. docs/nats.md lists the permissions that each role needs.',
   E_BUS_VERSION: 'The broker is too old or lacks JetStream. `tidings broker nats` runs one that will do.',
   E_LOG_VERSION: 'The log was written by a newer Tidings. Upgrade this installation or point TIDINGS_HOME elsewhere.',
+  E_INDEX_UNAVAILABLE:
+    'The index of the log cannot be read or written. Check the disk space and the permissions of TIDINGS_HOME; it may be deleted at any time, and is built anew.',
   E_BLOB_MISSING: 'The blob is not there. It was purged with its events, or it belongs to another tenant.',
   E_APP_INVALID: 'The app file cannot be used. Its default export must be app({ use: [...] }).',
   E_APP_NAME_TAKEN:

@@ -5,10 +5,11 @@ import { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import type { Turn } from '../tasks/program.ts'
 import { turnType } from '../tasks/turn.ts'
-import { count, dim, elapsed, paint, printable } from '../trace/text.ts'
+import { count, dim, elapsed, paint, printable, shorten } from '../trace/text.ts'
 import { attentionOf, nextFor, type Matter } from './attention-list.ts'
-import { withExistingLog } from './log.ts'
+import { ask, withExistingLog } from './log.ts'
 import { answer, say, type Globals } from './out.ts'
+import { actionsOf, type Action } from './trace.ts'
 
 const colours = { dead: 'red', parked: 'yellow', delayed: 'cyan', overdue: 'yellow' } as const
 
@@ -26,17 +27,49 @@ export async function list({ json }: Globals): Promise<void> {
       else alike.set(key, { first: matter, more: 0 })
     }
     if (json) return
-    for (const { first, more } of alike.values()) await say(text(first, more).join('\n'))
+    const beginnings = await beginningsOf(
+      bus,
+      [...alike.values()].map(({ first }) => first),
+    )
+    for (const { first, more } of alike.values())
+      await say(text(first, more, beginnings.get(correlationIn(first))).join('\n'))
     if (alike.size === 0) await say('Nothing needs attention.')
   })
 }
 
-function text(matter: Matter, more: number): string[] {
+const correlationIn = (matter: Matter) =>
+  matter.kind === 'overdue' ? correlationOf(matter.task) : matter.event.correlationid
+
+/** How that began of which each matter is a part, by correlation. */
+async function beginningsOf(bus: Bus, matters: readonly Matter[]): Promise<Map<string, Action>> {
+  const correlations = [...new Set(matters.map(correlationIn))]
+  if (correlations.length === 0) return new Map()
+  const actions = await ask(bus, index =>
+    actionsOf(
+      bus,
+      correlations.map(correlation => index.action(correlation)).filter(action => action !== undefined),
+    ),
+  )
+  return new Map(actions.map(action => [action.correlation, action]))
+}
+
+function text(matter: Matter, more: number, began?: Action): string[] {
   const kind = styleText(colours[matter.kind], matter.kind.padEnd(8))
+  const part = began?.type
+    ? [
+        dim(
+          `         part of ${began.type} ${shorten(began.title ?? '', 60)}: tidings trace ${began.correlation.slice(-6)}`,
+        ),
+      ]
+    : []
   const next = `         ${styleText('cyan', '→')} ${nextFor(matter).join(dim('  or  '))}`
   if (matter.kind === 'overdue') {
     const late = elapsed(Date.now() - matter.due)
-    return [`${kind} task ${matter.task} ${dim(`waits ${late} too long for a worker of ${matter.group}`)}`, next]
+    return [
+      `${kind} task ${matter.task} ${dim(`waits ${late} too long for a worker of ${matter.group}`)}`,
+      ...part,
+      next,
+    ]
   }
   const { id, event, group, attempts, reason } = matter
   const about = [
@@ -48,6 +81,7 @@ function text(matter: Matter, more: number): string[] {
   return [
     `${kind} ${styleText('bold', `#${id}`)} ${paint(event.type)} ${dim(printable(about.join(', ')))}`,
     `         ${printable(reason)}`,
+    ...part,
     next,
   ]
 }

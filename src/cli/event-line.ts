@@ -17,6 +17,19 @@ export function eventLine(event: CloudEvent, width: number): string {
   return `${dim(clock(time))} ${dim(correlationid.slice(-6))} ${paint(type, fit(type, typeWidth))} ${fit(way, ways)} ${dim(shorten(gist(event), room))}`.trimEnd()
 }
 
+/** Local date and time, to the second. */
+export function moment(ms: number): string {
+  const date = new Date(ms)
+  const [month, day, h, m, s] = [
+    date.getMonth() + 1,
+    date.getDate(),
+    date.getHours(),
+    date.getMinutes(),
+    date.getSeconds(),
+  ].map(part => String(part).padStart(2, '0'))
+  return `${date.getFullYear()}-${month}-${day} ${h}:${m}:${s}`
+}
+
 /** Local time of day, with milliseconds. */
 function clock(time: string): string {
   const date = new Date(time)

@@ -1,8 +1,13 @@
+import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { styleText } from 'node:util'
 import type { Bus } from '../bus/bus.ts'
 import { isCorrelation } from '../bus/ids.ts'
 import { TidingsError } from '../errors.ts'
-import { environment, openBus } from '../runtime/environment.ts'
+import { environment, openBus, shownLog, type Environment } from '../runtime/environment.ts'
+import type { Index } from '../trace/index/lookup.ts'
+import { inMemory, withIndex } from '../trace/index/open.ts'
 
 /** Opens the log for one command. @throws E_LOG_UNAVAILABLE, E_LOG_VERSION, E_BUS_UNKNOWN */
 export async function withLog<T>(use: (bus: Bus) => Promise<T>): Promise<T> {
@@ -21,41 +26,45 @@ export function withExistingLog<T>(use: (bus: Bus) => Promise<T>): Promise<T> {
   return withLog(use)
 }
 
-const digits = /^[0-9a-f-]{4,35}$/
-// Of a larger log only the newest events are looked through for the digits of a correlation.
-const searched = 200_000
-
 /**
- * The correlation that is meant: by its id, by its first or last digits, or `last` for that of the newest event.
- * @throws E_USAGE, E_NOT_FOUND
+ * Asks the index of the log, once it is up to date; it may ask twice. Where its file cannot be used it is built in memory,
+ * which takes as long as the log is: whoever looks into a full disk needs an answer, and is told what is the matter.
  */
+export async function ask<T>(bus: Bus, question: (index: Index) => T | Promise<T>): Promise<T> {
+  try {
+    return await withIndex(bus, indexFile(environment()), question, progress())
+  } catch (error) {
+    if (!(error instanceof TidingsError && error.code === 'E_INDEX_UNAVAILABLE')) throw error
+    const paint = (style: 'yellow' | 'dim', text: string) => styleText(style, text, { stream: process.stderr })
+    process.stderr.write(
+      `${paint('yellow', '●')} ${error.message} ${paint('dim', error.code)}\n  for now it is built in memory. ${error.next}\n`,
+    )
+    return withIndex(bus, inMemory, question, progress())
+  }
+}
+
+/** The correlation that is meant, see {@link Index.correlation}. @throws E_USAGE, E_NOT_FOUND */
 export async function findCorrelation(bus: Bus, text: string): Promise<string> {
-  if (isCorrelation(text)) return text
-  return text === 'last' ? lastCorrelation(bus) : correlationWith(bus, text)
+  return isCorrelation(text) ? text : ask(bus, index => index.correlation(text))
 }
 
-async function lastCorrelation(bus: Bus): Promise<string> {
-  const head = await bus.driver.head()
-  for (let span = 100; ; span *= 10) {
-    let last: string | undefined
-    for await (const { event } of bus.read({ after: Math.max(0, head - span) }))
-      if (!event.type.startsWith('control.')) last = event.correlationid
-    if (last !== undefined) return last
-    if (span >= head) throw new TidingsError('E_NOT_FOUND', 'nothing has happened yet on this log')
-  }
+/** Beside the log where that is embedded; of a log elsewhere, under a name that no other log has. */
+function indexFile({ bus, home }: Pick<Environment, 'bus' | 'home'>): string {
+  const address = shownLog({ bus, home })
+  const digest = createHash('sha256').update(address).digest('hex').slice(0, 8)
+  const name = bus === 'sqlite' ? 'embedded' : `${address.replace(/[^A-Za-z0-9]+/g, '-').slice(-64)}-${digest}`
+  return join(home, 'index', `${name}.db`)
 }
 
-async function correlationWith(bus: Bus, text: string): Promise<string> {
-  if (!digits.test(text))
-    throw new TidingsError('E_USAGE', `"${text}" is no correlation: give its id, four or more of its digits, or last`)
-  const head = await bus.driver.head()
-  const found = new Set<string>()
-  for await (const { event } of bus.read({ after: Math.max(0, head - searched) })) {
-    const { correlationid } = event
-    if (correlationid.startsWith(text) || correlationid.endsWith(text)) found.add(correlationid)
+const quietMs = 1_000
+
+/** Tells on a terminal how far a long catch-up is. */
+function progress() {
+  if (!process.stderr.isTTY) return undefined
+  const begin = performance.now()
+  return (done: number, total: number) => {
+    if (performance.now() - begin < quietMs) return
+    const text = done < total ? `reading the log into its index: ${Math.floor((done / total) * 100)} %` : ''
+    process.stderr.write(`\r\u001b[K${text}`)
   }
-  const [first, ...more] = found
-  if (first === undefined) throw new TidingsError('E_NOT_FOUND', `no correlation begins or ends with ${text}`)
-  if (more.length > 0) throw new TidingsError('E_USAGE', `${text} may be any of ${[...found].slice(0, 5).join(', ')}`)
-  return first
 }

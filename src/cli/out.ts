@@ -18,6 +18,12 @@ export async function answer({ json }: Globals, result: object, lines: readonly 
   await say(json ? JSON.stringify(result) : lines.join('\n'))
 }
 
+/** The number that an option gives. @throws E_USAGE */
+export function numberOf(option: string, text: string): number {
+  if (!/^[1-9]\d{0,8}$/.test(text)) throw new TidingsError('E_USAGE', `${option} takes a number from 1, not "${text}"`)
+  return Number(text)
+}
+
 /** Says on the standard error what happened and what to do next. Returns the exit code. */
 export function report(error: unknown, { json }: Globals): number {
   const { code, message, next } = told(error)

@@ -48,9 +48,13 @@ export function program(): Command {
     .option('--turns', 'the turns of tasks too')
     .action(async (_, command) => (await import('./tail.ts')).tail(options(command)))
   root
-    .command('trace <correlation>')
-    .description('show what came of an event: its correlation id, the last digits of it, or last')
+    .command('trace [correlation]')
+    .description(
+      'show what came of an event: its correlation id, the last digits of it, or last; or list what happened',
+    )
+    .option('--limit <n>', 'of the list so many, the newest', '20')
     .action(async (correlation, _, command) => (await import('./trace.ts')).trace(correlation, options(command)))
+  addLists(root)
   root
     .command('status')
     .description('show consumer groups, what they are behind, what is paused, how durable the log is')
@@ -70,6 +74,7 @@ export function program(): Command {
     .option('--junit <file>', 'a report for CI too')
     .option('--jobs <n>', 'threads; else as many as there are cores')
     .action(async (_, command) => (await import('./replay.ts')).replay(options(command)))
+  addAgain(root)
   addSlices(root)
   addAttention(root)
   for (const [verb, about] of [
@@ -98,6 +103,39 @@ export function program(): Command {
   return root
 }
 
+function addAgain(root: Command) {
+  const effects = [
+    '--effects <rules>',
+    'what tools and models may do: tool/web.search=live,model/*=recorded,*=deny; else live where read-only, else deny',
+  ] as const
+  const stub = ['--stub <name=file...>', 'a JSON file as the answer: tool/web.search=hits.json'] as const
+  root
+    .command('redrive')
+    .description('publish again what came from outside, as something new that is marked')
+    .option('--correlation <id>', 'of this correlation: its id, its last digits, or last')
+    .option('--task <id>', 'what started this task, for its program only')
+    .option('--since <time>', 'what came since: 24h, or a moment')
+    .option('--until <time>', 'and until then')
+    .option('--type <pattern...>', 'only these types: order.paid, order.*, order.>')
+    .option(...effects)
+    .option(...stub)
+    .option('--app <app>', 'the app file')
+    .option('--dry-run', 'only say what would be published, and what tools and models would be allowed')
+    .action(async (_, command) => (await import('./redrive.ts')).redrive(options(command)))
+  root
+    .command('fork')
+    .description(
+      'start a task with the turns of another up to one of them, which is decided anew with the code as it is',
+    )
+    .requiredOption('--from <task@turn>', 'the task, and the first turn that is decided anew')
+    .option('--edit <file>', 'other data for inputs of that turn: { "EVENT-ID": DATA }')
+    .option('--reissue', 'ask again what the task waits for, also where the log has the answer')
+    .option(...effects)
+    .option(...stub)
+    .option('--app <app>', 'the app file')
+    .action(async (_, command) => (await import('./fork.ts')).fork(options(command)))
+}
+
 function addSlices(root: Command) {
   root
     .command('export [file]')
@@ -114,6 +152,33 @@ function addSlices(root: Command) {
     .command('import <file>')
     .description('put an exported part of a log on an empty log, to be read, replayed and forked')
     .action(async (file, _, command) => (await import('./import.ts')).importSlice(file, options(command)))
+}
+
+function addLists(root: Command) {
+  root
+    .command('why <event>')
+    .description('show what caused an event, back to the outside world: its id, or the end of it')
+    .action(async (event, _, command) => (await import('./why.ts')).why(event, options(command)))
+  root
+    .command('find <words...>')
+    .description('search the log, newest first; inv* finds every word that begins so')
+    .option('--type <pattern>', 'only this type: order.paid, order.*, order.>')
+    .option('--since <time>', 'only the last 24h, or since 2026-11-20')
+    .option('--limit <n>', 'so many', '20')
+    .action(async (words, _, command) => (await import('./find.ts')).find(words, options(command)))
+  root
+    .command('tasks')
+    .description('list tasks, those in which something happened last first')
+    .option('--program <name>', 'only tasks of this agent')
+    .option('--state <state>', 'only these: running, waiting, completed, failed, cancelled, continued')
+    .option('--since <time>', 'only those with a turn in the last 24h, or since 2026-11-20')
+    .option('--limit <n>', 'so many', '20')
+    .action(async (_, command) => (await import('./tasks.ts')).tasks(options(command)))
+  root
+    .command('top')
+    .description('show what is going on: backlogs, rates, slow tools and models, cost')
+    .option('--once', 'show it once and end')
+    .action(async (_, command) => (await import('./top.ts')).top(options(command)))
 }
 
 function addAttention(root: Command) {

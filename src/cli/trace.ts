@@ -1,17 +1,72 @@
+import { styleText } from 'node:util'
+import type { Bus } from '../bus/bus.ts'
+import { gist } from '../trace/gist.ts'
+import { eventsAt, withData } from '../trace/index/events.ts'
+import type { ActionRow } from '../trace/index/lookup.ts'
 import { records } from '../trace/records.ts'
 import { render } from '../trace/render.ts'
-import { dim } from '../trace/text.ts'
+import { count, dim, fit, paint, shorten, spentText } from '../trace/text.ts'
 import { traceOf } from '../trace/trace.ts'
-import { terminalWidth } from './event-line.ts'
-import { findCorrelation, withExistingLog } from './log.ts'
-import { say, type Globals } from './out.ts'
+import { moment, terminalWidth } from './event-line.ts'
+import { ask, withExistingLog } from './log.ts'
+import { numberOf, say, type Globals } from './out.ts'
 
-/** `tidings trace CORRELATION` */
-export async function trace(which: string, { json }: Globals): Promise<void> {
-  const { correlation, found } = await withExistingLog(async bus => {
-    const correlation = await findCorrelation(bus, which)
-    return { correlation, found: await traceOf(bus, correlation) }
-  })
-  if (json) for (const record of records(found)) await say(JSON.stringify(record))
+export interface TraceOptions extends Globals {
+  limit: string
+}
+
+/** `tidings trace CORRELATION`; `tidings trace` lists what there is. */
+export async function trace(which: string | undefined, options: TraceOptions): Promise<void> {
+  if (which === undefined) return list(options)
+  const { correlation, found } = await withExistingLog(bus =>
+    ask(bus, async index => {
+      const correlation = index.correlation(which)
+      return { correlation, found: await traceOf(bus, correlation, index.positionsOf(correlation)) }
+    }),
+  )
+  if (options.json) for (const record of records(found)) await say(JSON.stringify(record))
   else for (const line of [dim(`correlation ${correlation}`), ...render(found, terminalWidth())]) await say(line)
+}
+
+/** A correlation, and how it began. */
+export interface Action extends ActionRow {
+  /** RFC 3339, type, and what the event says; absent when it is not on the log any more. */
+  readonly time?: string
+  readonly type?: string
+  readonly title?: string
+}
+
+async function list({ limit, json }: TraceOptions): Promise<void> {
+  const most = numberOf('--limit', limit)
+  const found = await withExistingLog(bus => ask(bus, index => actionsOf(bus, index.actions(most))))
+  if (json) for (const action of found) await say(JSON.stringify(action))
+  else for (const action of found) await say(line(action, terminalWidth()))
+  if (found.length === 0 && !json) await say('Nothing has happened yet on this log.')
+}
+
+/** Correlations with how they began. */
+export async function actionsOf(bus: Bus, rows: readonly ActionRow[]): Promise<Action[]> {
+  const began = await withData(
+    bus,
+    await eventsAt(
+      bus,
+      rows.map(({ first }) => first),
+    ),
+  )
+  const byCorrelation = new Map(began.map(({ event }) => [event.correlationid, event]))
+  return rows.map(row => {
+    const event = byCorrelation.get(row.correlation)
+    return { ...row, ...(event && { time: event.time, type: event.type, title: shorten(gist(event), 200) }) }
+  })
+}
+
+const states = { live: ['cyan', '▶'], failed: ['red', '✖'], done: ['green', '✔'], none: ['gray', ' '] } as const
+
+function line(action: Action, width: number): string {
+  const { correlation, time, type = '?', title = '', events, tasks, live, failed, tokens, cost } = action
+  const [colour, mark] = states[live > 0 ? 'live' : failed > 0 ? 'failed' : tasks > 0 ? 'done' : 'none']
+  const told = [count(events, 'event'), ...(tasks > 0 ? [count(tasks, 'task')] : []), ...spentText({ tokens, cost })]
+  const text = `${told.join(', ')}  ${title}`
+  const began = time === undefined ? ''.padEnd(19) : moment(Date.parse(time))
+  return `${styleText(colour, mark)} ${dim(correlation.slice(-6))} ${dim(began)} ${paint(type, fit(type, 22))} ${shorten(text, width - 52)}`.trimEnd()
 }

@@ -42,7 +42,7 @@ export function arrange(events: readonly CloudEvent[]): Trace {
   for (const node of nodes.values()) parents.set(node, node.by?.task ?? holder(node.event.causationid))
   cutLoops(parents)
 
-  const trace = { nodes: [], tasks: [], events: all.length, spent: spentBy(all) } satisfies Trace
+  const trace = { nodes: [], tasks: [], events: all.length, spent: spentBy(all), replays: new Map() } satisfies Trace
   for (const [unit, parent] of parents) {
     const branch: Branch = parent ?? trace
     if (unit.kind === 'task') branch.tasks.push(unit)

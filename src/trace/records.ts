@@ -31,9 +31,9 @@ function taskRecord(task: TraceTask, above?: object) {
 
 function nodeRecord(node: TraceNode, above?: object) {
   const { event, by, answers } = node
-  const { id, type, time, source, target, causationid } = event
+  const { id, type, time, source, target, causationid, replay } = event
   const outcome = callOutcome(node)
-  const told = { id, ...above, type, time, source, target, causationid, ...(by && { turn: by.turn }) }
+  const told = { id, ...above, type, time, source, target, causationid, replay, ...(by && { turn: by.turn }) }
   if (!outcome) return { kind: 'event', ...told }
   return {
     kind: 'call',

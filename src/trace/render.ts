@@ -1,8 +1,9 @@
 import { styleText } from 'node:util'
+import { asAsked } from '../tasks/effects.ts'
 import { gist } from './gist.ts'
 import { between, callOutcome, spentBy, spentIn, taskOutcome, type Outcome, type Status } from './outcome.ts'
-import { count, dim, elapsed, fit, paint, preview, printable, shorten, widthOf } from './text.ts'
-import type { Answer, Spent, Trace, TraceNode, TraceTask } from './trace.ts'
+import { count, dim, elapsed, fit, paint, preview, printable, shorten, spentText, widthOf } from './text.ts'
+import type { Answer, Trace, TraceNode, TraceTask } from './trace.ts'
 import { walk, type Step } from './walk.ts'
 
 interface Line {
@@ -27,7 +28,7 @@ const narrowest = 24
 
 /** A trace as lines for a terminal of this width. */
 export function render(trace: Trace, width: number): string[] {
-  const lines = [...walk(trace)].flatMap(linesOf)
+  const lines = [...walk(trace)].flatMap(step => marked(trace, step, linesOf(step)))
   const widest = lines.reduce((most, { guides, label }) => Math.max(most, guides.length + widthOf(label)), narrowest)
   const labels = Math.min(widest, Math.max(narrowest, Math.floor(width * 0.55)))
   return [...lines.map(line => draw(line, labels, width)), '', summary(trace)]
@@ -51,6 +52,16 @@ function linesOf(step: Step): Line[] {
   return [line, ...late.map(answer => lateLine(item, answer, below))]
 }
 
+/** What descends from a redrive or a fork says so where that begins. */
+function marked({ replays }: Trace, { item, parent }: Step, lines: Line[]): Line[] {
+  const replay = replayOf(item)
+  const [first, ...more] = lines as [Line, ...Line[]]
+  if (replay === undefined || (parent && replayOf(parent) === replay)) return lines
+  return [{ ...first, note: `[${printable(replays.get(replay) ?? replay)}]  ${first.note}` }, ...more]
+}
+
+const replayOf = (item: TraceNode | TraceTask) => (item.kind === 'task' ? item.turns[0] : item.event)?.replay
+
 function taskLine(task: TraceTask, outcome: Outcome, guides: string): Line {
   const version = task.programVersion === undefined ? '' : ` v${task.programVersion}`
   const output = task.end === 'completed' && task.ending ? [gist(task.ending)] : []
@@ -65,7 +76,7 @@ function taskLine(task: TraceTask, outcome: Outcome, guides: string): Line {
 }
 
 function nodeLine({ event, answers, tasks }: TraceNode, outcome: Outcome | undefined, guides: string): Line {
-  const { type, target, source, data } = event
+  const { type, target, source, data } = asAsked(event)
   const common = { guides, type, ...outcome }
   const name = target === undefined ? '' : ` ${printable(target)}`
   if (!outcome)
@@ -98,11 +109,6 @@ function noteOf({ status, problem }: Outcome, told: string): string {
     .filter(Boolean)
     .join('  ')
 }
-
-const spentText = ({ tokens, cost }: Spent) => [
-  ...(tokens > 0 ? [count(tokens, 'token')] : []),
-  ...(cost > 0 ? [`cost ${cost.toPrecision(3)}`] : []),
-]
 
 function summary(trace: Trace): string {
   const seen = { task: 0, call: 0 }

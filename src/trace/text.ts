@@ -61,6 +61,12 @@ export function elapsed(ms: number): string {
 /** `1 call`, `2 calls`. */
 export const count = (n: number, noun: string) => `${n.toLocaleString('en')} ${noun}${n === 1 ? '' : 's'}`
 
+/** What models told of tokens and cost, where it is more than nothing. */
+export const spentText = ({ tokens, cost }: { tokens: number; cost: number }) => [
+  ...(tokens > 0 ? [count(tokens, 'token')] : []),
+  ...(cost > 0 ? [`cost ${cost.toPrecision(3)}`] : []),
+]
+
 const families = {
   agent: 'magenta',
   task: 'gray',

@@ -1,9 +1,12 @@
 import type { CloudEvent } from '../event.ts'
 import { TidingsError } from '../errors.ts'
 import type { Bus } from '../bus/bus.ts'
+import type { Position } from '../bus/driver.ts'
+import { Replays, type ReplayTerms } from '../tasks/effects.ts'
 import type { End } from '../tasks/program.ts'
 import { turnType } from '../tasks/turn.ts'
 import { arrange } from './arrange.ts'
+import { eventsAt, withData } from './index/events.ts'
 
 /*
  * A user action as a tree. An event holds what it caused; a task holds what it emitted, in the order of the log, so that
@@ -59,23 +62,31 @@ export interface Spent {
 export interface Trace extends Branch {
   readonly events: number
   readonly spent: Spent
+  /** Of what is a redrive or a fork of something: its name, as events carry it, and what it is for people. */
+  readonly replays: ReadonlyMap<string, string>
 }
 
-/** The trace of everything that shares a correlation. @throws E_NOT_FOUND */
-export async function traceOf(bus: Bus, correlation: string): Promise<Trace> {
-  const events: CloudEvent[] = []
-  for await (const { event } of bus.read({ correlation })) events.push(await readable(bus, event))
-  if (events.length === 0) throw new TidingsError('E_NOT_FOUND', `no event of correlation ${correlation} is on the log`)
-  return arrange(events)
+/** The trace of everything that shares a correlation, from where it lies on the log. @throws E_NOT_FOUND */
+export async function traceOf(bus: Bus, correlation: string, positions: readonly Position[]): Promise<Trace> {
+  const stored = await eventsAt(bus, positions)
+  if (stored.length === 0) throw new TidingsError('E_NOT_FOUND', `no event of correlation ${correlation} is on the log`)
+  const events = (await withData(bus, stored, isNeeded)).map(({ event }) => event)
+  return { ...arrange(events), replays: await replaysOf(bus, events) }
 }
 
 /** What the tree is made from must be at hand; other large data may stay in its blob. */
-async function readable(bus: Bus, event: CloudEvent): Promise<CloudEvent> {
-  if (!event.dataref || !(event.type === turnType || event.type === 'model.result' || event.type.endsWith('.failed')))
-    return event
-  try {
-    return await bus.resolve(event)
-  } catch {
-    return event
-  }
+const isNeeded = ({ type }: CloudEvent) => type === turnType || type === 'model.result' || type.endsWith('.failed')
+
+async function replaysOf(bus: Bus, events: readonly CloudEvent[]): Promise<Map<string, string>> {
+  const replays = new Replays(bus)
+  const marks = new Set(events.map(({ replay }) => replay).filter(mark => mark !== undefined))
+  const told = [...marks].map(async mark => [mark, replayText(mark, await replays.terms(mark))] as const)
+  return new Map(await Promise.all(told))
+}
+
+/** `redrive of CORRELATION`, `fork of TASK@VERSION`; of what nobody wrote down, its mark. */
+function replayText(mark: string, terms: ReplayTerms | undefined): string {
+  if (!terms) return mark
+  const { kind, of } = terms
+  return `${kind} of ${'task' in of ? `${of.task}@${of.version}` : of.correlation}`
 }

@@ -1,0 +1,45 @@
+import { styleText } from 'node:util'
+import { TidingsError } from '../errors.ts'
+import { taskStates, type TaskRow, type TaskState } from '../trace/index/lookup.ts'
+import { count, dim, fit, printable, shorten } from '../trace/text.ts'
+import { moment, terminalWidth } from './event-line.ts'
+import { ask, withExistingLog } from './log.ts'
+import { numberOf, say, type Globals } from './out.ts'
+import { momentOf } from './selection.ts'
+
+export interface TasksOptions extends Globals {
+  program?: string
+  state?: string
+  since?: string
+  limit: string
+}
+
+/** `tidings tasks` */
+export async function tasks({ program, state, since, limit, json }: TasksOptions): Promise<void> {
+  if (state !== undefined && !isState(state))
+    throw new TidingsError('E_USAGE', `"${state}" is no state of a task: say ${taskStates.join(', ')}`)
+  const filter = {
+    limit: numberOf('--limit', limit),
+    ...(program !== undefined && { program }),
+    ...(state !== undefined && { state }),
+    ...(since !== undefined && { since: momentOf(since) }),
+  }
+  const found = await withExistingLog(bus => ask(bus, index => index.tasks(filter)))
+  if (json) for (const task of found) await say(JSON.stringify(task))
+  else for (const task of found) await say(line(task, terminalWidth()))
+  if (found.length === 0 && !json) await say('No task is like that.')
+}
+
+const isState = (state: string): state is TaskState => (taskStates as readonly string[]).includes(state)
+
+const colours = {
+  running: 'cyan', waiting: 'yellow', completed: 'green', failed: 'red', cancelled: 'yellow', continued: 'green',
+} as const // biome-ignore format: one table
+
+function line({ task, program, version, hash, state, turns, since, waitsFor }: TaskRow, width: number): string {
+  const name = fit(printable(`${program} v${version}`), 20)
+  const code = printable(hash).slice(0, 8).padEnd(8)
+  const waits = waitsFor.length === 0 ? '' : `  waits for ${count(waitsFor.length, 'answer')}: ${waitsFor.join(', ')}`
+  const told = shorten(printable(`${count(turns, 'turn')}${waits}`), width - 68)
+  return `${styleText(colours[state], fit(state, 9))} ${name} ${dim(code)} ${dim(moment(since))} ${dim(task.slice(30, 36))} ${told}`.trimEnd()
+}

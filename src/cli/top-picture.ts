@@ -1,0 +1,61 @@
+import { styleText } from 'node:util'
+import type { GroupState } from '../bus/driver.ts'
+import type { Activity, Service } from '../trace/rates.ts'
+import { count, dim, elapsed, fit, paint, printable, shorten } from '../trace/text.ts'
+import { moment } from './event-line.ts'
+
+/** What `tidings top` shows at one moment. */
+export interface Picture {
+  /** Where the log is. */
+  readonly log: string
+  /** RFC 3339. */
+  readonly time: string
+  readonly groups: readonly GroupState[]
+  readonly activity: Activity
+  /** Entries on the attention list. */
+  readonly attention: number
+}
+
+const shownTypes = 8
+const shownServices = 6
+const number = (value: number) => value.toLocaleString('en', { maximumFractionDigits: 1, minimumFractionDigits: 1 })
+
+/** As lines for a terminal of this size. What is busiest stands first in each part, and is shown where not all fits. */
+export function drawPicture(
+  { log, time, groups, activity, attention }: Picture,
+  width: number,
+  rows: number,
+): string[] {
+  const { perSecond, types, started, ended, tools, models, tokens, cost } = activity
+  const busiest = groups.toSorted((a, b) => b.lag - a.lag || (a.group < b.group ? -1 : 1))
+  const room = Math.max(
+    3,
+    rows - 16 - Math.min(types.length, shownTypes) - Math.min(tools.length + models.length, shownServices),
+  )
+  const attended =
+    attention === 0
+      ? 'nothing needs attention'
+      : `${count(attention, 'entry').replace('entrys', 'entries')} need attention: tidings attention`
+  const name = Math.max(12, Math.min(40, width - 30))
+  const cells = (...columns: string[]) => columns.map(column => column.padStart(10)).join('')
+  const draw = (text: string, paintIt: (text: string) => string = each => each) => paintIt(shorten(text, width))
+  const table = (title: string, columns: string[], lines: string[]) =>
+    lines.length === 0 ? [] : ['', draw(`${fit(title, name)}${cells(...columns)}`, dim), ...lines]
+  return [
+    draw(`${moment(Date.parse(time))}  ${printable(log)}`, text => styleText('bold', text)),
+    draw(`${number(perSecond)} events/s · tasks: ${number(started)} started/s, ${number(ended)} ended/s`),
+    draw(`last minute: ${count(tokens, 'token')}${cost > 0 ? `, cost ${cost.toPrecision(3)}` : ''}`),
+    draw(attended, text => (attention === 0 ? dim(text) : styleText('yellow', text))),
+    ...table('group', ['lag', 'in flight'], [
+      ...busiest.slice(0, room).map(({ group, lag, inFlight }) => draw(`${fit(printable(group), name)}${cells(String(lag), String(inFlight))}`)),
+      ...(busiest.length > room ? [draw(`and ${busiest.length - room} more`, dim)] : []),
+    ]),
+    ...table('type', ['per second'], types.slice(0, shownTypes).map(({ type, perSecond }) =>
+      draw(`${fit(type, name)}${cells(number(perSecond))}`, text => paint(type, text)))),
+    ...table('tool or model', ['p50', 'p95', 'calls', 'failed'], slowest(tools, models).map(({ name: service, p50, p95, calls, failed }) =>
+      draw(`${fit(printable(service), name)}${cells(elapsed(p50), elapsed(p95), String(calls), String(failed))}`, text => (failed > 0 ? styleText('red', text) : text)))),
+  ] // biome-ignore format: three tables
+}
+
+const slowest = (tools: readonly Service[], models: readonly Service[]) =>
+  [...tools, ...models].sort((a, b) => b.p95 - a.p95).slice(0, shownServices)

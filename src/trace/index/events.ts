@@ -1,0 +1,28 @@
+import type { Bus } from '../../bus/bus.ts'
+import type { Position, Stored } from '../../bus/driver.ts'
+import type { CloudEvent } from '../../event.ts'
+
+const blobsAtOnce = 16
+
+/** The events at these positions that are still there. */
+export async function eventsAt(bus: Bus, positions: readonly Position[]): Promise<Stored[]> {
+  return (await bus.driver.at(positions)).filter(stored => stored !== undefined)
+}
+
+/** Those that need it with their data, where that is still to be had. */
+export async function withData(
+  bus: Bus,
+  events: readonly Stored[],
+  isNeeded: (event: CloudEvent) => boolean = () => true,
+): Promise<Stored[]> {
+  const resolved = [...events]
+  const large = events.flatMap(({ event }, i) => (event.dataref !== undefined && isNeeded(event) ? [i] : []))
+  for (let from = 0; from < large.length; from += blobsAtOnce)
+    await Promise.all(
+      large.slice(from, from + blobsAtOnce).map(async i => {
+        const { position, event } = events[i]!
+        resolved[i] = { position, event: await bus.resolve(event).catch(() => event) }
+      }),
+    )
+  return resolved
+}

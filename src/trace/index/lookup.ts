@@ -1,0 +1,225 @@
+import type { DatabaseSync } from 'node:sqlite'
+import type { Position } from '../../bus/driver.ts'
+import { isCorrelation } from '../../bus/ids.ts'
+import { TidingsError } from '../../errors.ts'
+import { isType, matchesType } from '../../pattern.ts'
+import type { End } from '../../tasks/program.ts'
+import { placeOf } from './entry.ts'
+import { prepare, type Value } from './schema.ts'
+import { queryOf } from './words.ts'
+
+/** What a task is doing: `running` has something to decide, `waiting` waits for answers. */
+export type TaskState = End | 'running' | 'waiting'
+
+export const taskStates = ['running', 'waiting', 'completed', 'failed', 'cancelled', 'continued'] satisfies TaskState[]
+
+export interface TaskRow {
+  readonly task: string
+  readonly program: string
+  readonly version: number
+  /** Digest of the program that made the newest turn. */
+  readonly hash: string
+  readonly state: TaskState
+  readonly turns: number
+  /** Moments of the first and the newest turn, ms since the epoch. */
+  readonly started: number
+  readonly since: number
+  /** Targets of the calls whose answers it waits for. */
+  readonly waitsFor: readonly string[]
+}
+
+/** All that shares a correlation. */
+export interface ActionRow {
+  readonly correlation: string
+  readonly first: Position
+  readonly events: number
+  readonly tasks: number
+  /** Tasks that have not ended, and those that failed. */
+  readonly live: number
+  readonly failed: number
+  readonly tokens: number
+  readonly cost: number
+}
+
+export interface TaskFilter {
+  readonly program?: string
+  readonly state?: TaskState
+  /** Only those with a turn at this moment or later, ms since the epoch. */
+  readonly since?: number
+  readonly limit: number
+}
+
+export interface SearchFilter {
+  /** A type or a pattern of types. */
+  readonly type?: string
+  /** Only events of this moment or later, ms since the epoch. */
+  readonly since?: number
+  readonly limit: number
+}
+
+const digits = /^[0-9a-f-]{4,35}$/
+const shownCandidates = 5
+
+/** Finds events of one log, as of the moment at which it was brought up to date. */
+export class Index {
+  readonly #db: DatabaseSync
+
+  constructor(db: DatabaseSync) {
+    this.#db = db
+  }
+
+  /** Of all that shares a correlation, in the order of the log. */
+  positionsOf(correlation: string): Position[] {
+    return this.#all<{ pos: number }>(
+      'SELECT e.pos FROM correlations c JOIN events e ON e.correlation = c.key WHERE c.id = ? ORDER BY e.pos',
+      correlation,
+    ).map(({ pos }) => pos)
+  }
+
+  /** Of the first event of this id. */
+  positionOf(id: string): Position | undefined {
+    const place = placeOf(id)
+    const found = place && this.#emitted(id.slice(0, 36), place.hash, place.name)
+    return found ?? this.#all<{ pos: number }>(outside('name = ?'), id)[0]?.pos
+  }
+
+  /**
+   * Of the event that is meant by an id or by its last characters.
+   * @throws E_USAGE, E_NOT_FOUND
+   */
+  event(text: string): Position {
+    const exact = this.positionOf(text)
+    if (exact !== undefined) return exact
+    if (text.length < 4)
+      throw new TidingsError('E_USAGE', `"${text}" is no event: give its id, or four or more of its last characters`)
+    const candidates = [...this.#endingIn(text)]
+    if (candidates.length === 0) throw new TidingsError('E_NOT_FOUND', `no event has an id that ends with ${text}`)
+    if (candidates.length > 1)
+      throw new TidingsError(
+        'E_USAGE',
+        `${text} may be any of ${candidates
+          .slice(0, shownCandidates)
+          .map(({ id }) => id)
+          .join(', ')}`,
+      )
+    return candidates[0]!.pos
+  }
+
+  /**
+   * The correlation that is meant: by its id, by its first or last digits, or `last` for that of the newest event.
+   * @throws E_USAGE, E_NOT_FOUND
+   */
+  correlation(text: string): string {
+    if (isCorrelation(text)) return text
+    return text === 'last' ? this.#last() : this.#correlationWith(text)
+  }
+
+  #last(): string {
+    const [newest] = this.actions(1)
+    if (!newest) throw new TidingsError('E_NOT_FOUND', 'nothing has happened yet on this log')
+    return newest.correlation
+  }
+
+  #correlationWith(text: string): string {
+    if (!digits.test(text))
+      throw new TidingsError('E_USAGE', `"${text}" is no correlation: give its id, four or more of its digits, or last`)
+    const candidates = this.#all<{ id: string }>(
+      `SELECT id FROM correlations WHERE id >= ?1 AND id < ?1 || 'g' UNION SELECT id FROM correlations WHERE id LIKE '%' || ?1
+      ORDER BY id LIMIT ${shownCandidates}`,
+      text,
+    ).map(({ id }) => id)
+    if (candidates.length === 0) throw new TidingsError('E_NOT_FOUND', `no correlation begins or ends with ${text}`)
+    if (candidates.length > 1) throw new TidingsError('E_USAGE', `${text} may be any of ${candidates.join(', ')}`)
+    return candidates[0]!
+  }
+
+  /** Events that hold all the words, newest first. @throws E_USAGE */
+  search(text: string, { type, since, limit }: SearchFilter): Position[] {
+    const query = queryOf(text)
+    if (query === '') throw new TidingsError('E_USAGE', 'say what to look for: words, or the beginning of one and a *')
+    const types = type === undefined ? undefined : JSON.stringify(this.#typesLike(type))
+    return this.#all<{ pos: number }>(
+      `SELECT e.pos FROM words w JOIN events e ON e.pos = w.rowid WHERE w.words MATCH ?
+      ${types === undefined ? '' : 'AND e.type IN (SELECT value FROM json_each(?))'} ${since === undefined ? '' : 'AND e.time >= ?'}
+      ORDER BY w.rowid DESC LIMIT ?`,
+      query,
+      ...[types, since, limit].filter(value => value !== undefined),
+    ).map(({ pos }) => pos)
+  }
+
+  /** Tasks, those in which something happened last first. */
+  tasks({ program, state, since, limit }: TaskFilter): TaskRow[] {
+    const rows = this.#all<Omit<TaskRow, 'waitsFor'> & { waitsFor: string }>(
+      `SELECT c.id || '.' || t.hash AS task, p.name AS program, t.version, t.code AS hash, t.turns, t.started, t.at AS since,
+        coalesce(t.end, CASE WHEN EXISTS (SELECT 1 FROM calls o WHERE o.task = t.key) AND NOT EXISTS
+          (SELECT 1 FROM calls o WHERE o.task = t.key AND o.answered) THEN 'waiting' ELSE 'running' END) AS state,
+        (SELECT json_group_array(n.name ORDER BY o.name) FROM calls o JOIN names n ON n.key = o.target
+          WHERE o.task = t.key AND NOT o.answered) AS waitsFor
+      FROM tasks t JOIN correlations c ON c.key = t.correlation JOIN names p ON p.key = t.program
+      WHERE (?1 IS NULL OR p.name = ?1) AND (?2 IS NULL OR state = ?2) AND (?3 IS NULL OR t.at >= ?3)
+      ORDER BY t.last DESC LIMIT ?4`,
+      program ?? null,
+      state ?? null,
+      since ?? null,
+      limit,
+    )
+    return rows.map(row => ({ ...row, waitsFor: JSON.parse(row.waitsFor) as string[] }))
+  }
+
+  /** What shares a correlation, that in which something happened last first; what people did to the workers is left out. */
+  actions(limit: number): ActionRow[] {
+    return this.#all<ActionRow>(`${actions} ORDER BY c.last DESC LIMIT ?`, limit)
+  }
+
+  action(correlation: string): ActionRow | undefined {
+    return this.#all<ActionRow>(`${actions} AND c.id = ?`, correlation)[0]
+  }
+
+  *#endingIn(text: string): Generator<{ id: string; pos: Position }> {
+    yield* this.#all<{ id: string; pos: number }>(
+      outside(`name LIKE '%' || ? ESCAPE '\\' LIMIT ${shownCandidates}`),
+      text.replace(/[\\%_]/g, String.raw`\$&`),
+    )
+    const [, hash, name] = /^(?:[0-9a-f-]*\.)?([0-9a-z]+):(\d{7}(?::.+)?)$/.exec(text) ?? []
+    if (hash === undefined || name === undefined) return
+    const tasks = this.#all<{ correlation: string; hash: string }>(
+      `SELECT c.id AS correlation, t.hash FROM tasks t JOIN correlations c ON c.key = t.correlation
+      WHERE t.hash LIKE '%' || ? AND (c.id || '.' || t.hash) LIKE '%' || ?`,
+      hash,
+      text.slice(0, -name.length - 1),
+    )
+    for (const task of tasks) {
+      const pos = this.#emitted(task.correlation, task.hash, name)
+      if (pos !== undefined) yield { id: `${task.correlation}.${task.hash}:${name}`, pos }
+    }
+  }
+
+  #emitted(correlation: string, hash: string, name: string): Position | undefined {
+    return this.#all<{ pos: number }>(
+      `SELECT e.pos FROM correlations c JOIN tasks t ON t.correlation = c.key
+      JOIN events e ON e.correlation = c.key AND e.task = t.key AND e.name = ?
+      WHERE c.id = ? AND t.hash = ? ORDER BY e.pos LIMIT 1`,
+      name,
+      correlation,
+      hash,
+    )[0]?.pos
+  }
+
+  #typesLike(pattern: string): number[] {
+    const names = this.#all<{ key: number; name: string }>('SELECT key, name FROM names')
+    return names.filter(({ name }) => isType(name) && matchesType(pattern, name)).map(({ key }) => key)
+  }
+
+  #all<R>(sql: string, ...values: Value[]): R[] {
+    return prepare<R>(this.#db, sql).all(...values)
+  }
+}
+
+const outside = (condition: string) => `SELECT pos, name AS id FROM events WHERE task IS NULL AND ${condition}`
+
+const actions = `SELECT c.id AS correlation, c.first, c.events, c.tokens, c.cost,
+    (SELECT count(*) FROM tasks t WHERE t.correlation = c.key AND t.turns > 0) AS tasks,
+    (SELECT count(*) FROM tasks t WHERE t.correlation = c.key AND t.turns > 0 AND t.end IS NULL) AS live,
+    (SELECT count(*) FROM tasks t WHERE t.correlation = c.key AND t.end = 'failed') AS failed
+  FROM correlations c JOIN events e ON e.pos = c.first JOIN names n ON n.key = e.type
+  WHERE n.name NOT LIKE 'control.%'`

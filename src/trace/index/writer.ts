@@ -1,0 +1,224 @@
+import type { DatabaseSync } from 'node:sqlite'
+import type { Turn } from '../../tasks/program.ts'
+import { placeOf, type Entry, type Place } from './entry.ts'
+import { prepare, type Statement } from './schema.ts'
+
+interface Correlation {
+  key: number
+  id: string
+  first: number
+  last: number
+  events: number
+  tokens: number
+  cost: number
+}
+
+interface Task {
+  key: number
+  correlation: number
+  hash: string
+  program: number | null
+  version: number | null
+  code: string | null
+  turns: number
+  last: number
+  started: number | null
+  at: number | null
+  end: string | null
+}
+
+/** Of a live task: the calls whose answers it waits for, by what follows the task in their ids. */
+interface Calls {
+  readonly open: Map<string, { target: number; answered: number }>
+  readonly stored: number
+  changed: boolean
+}
+
+/**
+ * Folds entries into the tables. What a batch touches is read once and written once, with `flush`, in the same transaction.
+ * The outcome depends on the events of a correlation and their order alone, not on batches and not on other correlations.
+ */
+export class Writer {
+  readonly #db: DatabaseSync
+  readonly #event
+  readonly #words
+  readonly #names: Named
+  #correlations = new Map<string, Correlation>()
+  #tasks = new Map<string, Task>()
+  #calls = new Map<number, Calls>()
+  #nextCorrelation: number
+  #nextTask: number
+
+  /** Within a transaction, for this transaction. */
+  constructor(db: DatabaseSync) {
+    this.#db = db
+    this.#event = prepare(db, 'INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)')
+    this.#words = prepare(db, 'INSERT INTO words(rowid, text) VALUES (?, ?)')
+    this.#names = new Named(db)
+    this.#findCorrelation = prepare<Correlation>(db, 'SELECT * FROM correlations WHERE id = ?')
+    this.#findTask = prepare<Task>(db, 'SELECT * FROM tasks WHERE correlation = ? AND hash = ?')
+    this.#findCalls = prepare<{ name: string; target: number; answered: number }>(
+      db,
+      'SELECT name, target, answered FROM calls WHERE task = ?',
+    )
+    this.#nextCorrelation = nextKey(db, 'correlations')
+    this.#nextTask = nextKey(db, 'tasks')
+  }
+
+  readonly #findCorrelation: Statement<Correlation>
+  readonly #findTask: Statement<Task>
+  readonly #findCalls
+
+  add(entry: Entry): void {
+    const { position, id, type, time, place, turn, answers, tokens, cost, words } = entry
+    const correlation = this.#correlation(entry)
+    correlation.events++
+    correlation.last = Math.max(correlation.last, position)
+    correlation.tokens += tokens
+    correlation.cost += cost
+    const task = place && this.#task(correlation.key, place, position)
+    if (task && turn) this.#turn(task, turn, correlation.id)
+    if (answers) this.#answered(correlation.key, answers)
+    this.#event.run(position, correlation.key, task?.key ?? null, place?.name ?? id, this.#names.key(type), time)
+    if (words !== '') this.#words.run(position, words)
+  }
+
+  flush(): void {
+    const correlations = prepare(this.#db, 'INSERT OR REPLACE INTO correlations VALUES (?, ?, ?, ?, ?, ?, ?)')
+    for (const { key, id, first, last, events, tokens, cost } of this.#correlations.values())
+      correlations.run(key, id, first, last, events, tokens, cost)
+    const tasks = prepare(this.#db, 'INSERT OR REPLACE INTO tasks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)')
+    for (const {
+      key,
+      correlation,
+      hash,
+      program,
+      version,
+      code,
+      turns,
+      last,
+      started,
+      at,
+      end,
+    } of this.#tasks.values())
+      tasks.run(key, correlation, hash, program, version, code, turns, last, started, at, end)
+    const drop = prepare(this.#db, 'DELETE FROM calls WHERE task = ?')
+    const put = prepare(this.#db, 'INSERT INTO calls VALUES (?, ?, ?, ?)')
+    for (const [task, { open, stored, changed }] of this.#calls) {
+      if (!changed) continue
+      if (stored > 0) drop.run(task)
+      for (const [name, { target, answered }] of open) put.run(task, name, target, answered)
+    }
+  }
+
+  /** Folds a turn as the task itself does (`Task.advance`). */
+  #turn(task: Task, turn: Turn, correlation: string): void {
+    task.program = this.#names.key(turn.program)
+    task.version = turn.programVersion
+    task.code = turn.programHash
+    task.turns++
+    task.started ??= turn.at
+    task.at = turn.at
+    task.end = turn.end ?? task.end
+    const calls = this.#callsOf(task.key)
+    for (const { call } of turn.inputs) {
+      const place = call === undefined ? undefined : placeOf(call, correlation)
+      if (place?.hash === task.hash && calls.open.delete(place.name)) calls.changed = true
+    }
+    for (const { id, wait } of task.end ? [] : turn.emits) {
+      const place = wait && placeOf(id, correlation)
+      if (place?.hash !== task.hash) continue
+      calls.open.set(place.name, { target: this.#names.key(wait!.target), answered: 0 })
+      calls.changed = true
+    }
+    if (!task.end || calls.open.size === 0) return
+    calls.open.clear()
+    calls.changed = true
+  }
+
+  /** An answer that no turn has taken yet: the task has something to do. */
+  #answered(correlation: number, { hash, name }: Place): void {
+    const task = this.#tasks.get(`${correlation} ${hash}`) ?? this.#findTask.get(correlation, hash)
+    if (!task || task.end) return
+    const calls = this.#callsOf(task.key)
+    const call = calls.open.get(name)
+    if (!call || call.answered) return
+    call.answered = 1
+    calls.changed = true
+  }
+
+  #correlation({ correlation: id, position }: Entry): Correlation {
+    let known = this.#correlations.get(id)
+    if (!known) {
+      known = this.#findCorrelation.get(id) ?? {
+        key: this.#nextCorrelation++,
+        id,
+        first: position,
+        last: position,
+        events: 0,
+        tokens: 0,
+        cost: 0,
+      }
+      this.#correlations.set(id, known)
+    }
+    return known
+  }
+
+  #task(correlation: number, { hash }: Place, position: number): Task {
+    const id = `${correlation} ${hash}`
+    let known = this.#tasks.get(id)
+    if (!known) {
+      known = this.#findTask.get(correlation, hash) ?? {
+        key: this.#nextTask++,
+        correlation,
+        hash,
+        program: null,
+        version: null,
+        code: null,
+        turns: 0,
+        last: 0,
+        started: null,
+        at: null,
+        end: null,
+      }
+      this.#tasks.set(id, known)
+    }
+    known.last = position
+    return known
+  }
+
+  #callsOf(task: number): Calls {
+    let calls = this.#calls.get(task)
+    if (!calls) {
+      const open = new Map(this.#findCalls.all(task).map(({ name, ...call }) => [name, call]))
+      this.#calls.set(task, (calls = { open, stored: open.size, changed: false }))
+    }
+    return calls
+  }
+}
+
+/** Names and their keys. */
+class Named {
+  readonly #find
+  readonly #insert
+  readonly #keys = new Map<string, number>()
+  #next: number
+
+  constructor(db: DatabaseSync) {
+    this.#find = prepare<{ key: number }>(db, 'SELECT key FROM names WHERE name = ?')
+    this.#insert = prepare(db, 'INSERT INTO names VALUES (?, ?)')
+    this.#next = nextKey(db, 'names')
+  }
+
+  key(name: string): number {
+    let key = this.#keys.get(name)
+    if (key !== undefined) return key
+    key = this.#find.get(name)?.key
+    if (key === undefined) this.#insert.run((key = this.#next++), name)
+    this.#keys.set(name, key)
+    return key
+  }
+}
+
+const nextKey = (db: DatabaseSync, table: string) =>
+  prepare<{ next: number }>(db, `SELECT ifnull(max(key), 0) + 1 AS next FROM ${table}`).get()!.next
