@@ -1,6 +1,7 @@
 import microdiff from 'microdiff'
 import type { CloudEvent } from '../event.ts'
 import { parseId } from '../bus/ids.ts'
+import { asAsked } from '../tasks/effects.ts'
 import type { Emit } from '../tasks/program.ts'
 
 /** What a turn emitted, as far as two runs of it can agree: ids and times are left out. */
@@ -34,7 +35,7 @@ export type Difference =
 export function saidBy(emits: readonly Emit[], events: readonly CloudEvent[]): Said[] {
   return emits.flatMap(({ id, type, hash, wait }, i) => {
     if (parseId(id)?.suffix === 'cancel') return []
-    const { target, subject, data } = events[i]!
+    const { target, subject, data } = asAsked(events[i]!)
     return {
       id,
       type,

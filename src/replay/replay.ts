@@ -1,7 +1,7 @@
 import { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import type { Programs } from '../tasks/programs.ts'
-import { restore, Task } from '../tasks/task.ts'
+import { restore, startTask, type Task } from '../tasks/task.ts'
 import type { Divergence } from './divergence.ts'
 import { Histories, taskOf, type Recording } from './histories.ts'
 import { ShadowTask } from './shadow.ts'
@@ -55,8 +55,8 @@ export class Replay {
   }
 
   /** The next turns of this task follow on a snapshot. */
-  resume(task: string, snapshot: string): void {
-    const shadow = this.#shadow(task, () => restore(this.#programs, task, snapshot))
+  async resume(task: string, snapshot: string): Promise<void> {
+    const shadow = await this.#shadow(task, () => restore(this.#programs, task, snapshot))
     this.#live.set(task, shadow)
     if (shadow !== 'skipped') this.#histories.skipTo(task, shadow.task.head)
   }
@@ -77,8 +77,8 @@ export class Replay {
     const { task, turn, inputs } = recording
     let shadow = this.#live.get(task)
     if (!shadow) {
-      const begin = () => new Task(this.#programs.for(task, turn.program, turn.programVersion), task, inputs[0]!)
-      this.#live.set(task, (shadow = this.#shadow(task, begin)))
+      const begin = () => startTask(this.#programs.for(task, turn.program, turn.programVersion), task, inputs[0]!)
+      this.#live.set(task, (shadow = await this.#shadow(task, begin)))
     }
     if (shadow !== 'skipped' && !shadow.ended) {
       this.#turns++
@@ -89,9 +89,9 @@ export class Replay {
     if (turn.end) this.#live.delete(task)
   }
 
-  #shadow(id: string, begin: () => Task): ShadowTask | 'skipped' {
+  async #shadow(id: string, begin: () => Task | Promise<Task>): Promise<ShadowTask | 'skipped'> {
     try {
-      const task = begin()
+      const task = await begin()
       this.#tasks++
       return new ShadowTask(task)
     } catch (error) {

@@ -66,7 +66,7 @@ export class ShadowTask {
       divergences.push(threw(found, textOf(error), placeIn(error instanceof Error ? error.stack : undefined)))
     }
     if (this.#chained && divergences.length > 0) this.ended = true
-    this.task.machine.accepted(emitted)
+    this.task.accepted(turn.emits, emitted)
     this.task.advance(turn, 0)
     if (turn.end) this.ended = true
     const changes = this.#stateChanges(turn)

@@ -124,6 +124,11 @@ async function startNow(
   }
 }
 
+/** Makes the group of the app's agents, so that what is published from now on waits for the first worker. */
+export async function provision(app: App, bus: Bus): Promise<void> {
+  await engineOf(app, bus, new Pauses(bus))?.provision()
+}
+
 function engineOf({ name, agents, maxHops, budget }: App, bus: Bus, pauses: Pauses): Engine | undefined {
   if (agents.length === 0) return undefined
   return new Engine({

@@ -143,7 +143,7 @@ export async function startTask(definition: ProgramDefinition, task: string, fir
   return started
 }
 
-interface SnapshotState {
+export interface SnapshotState {
   name: string
   version: number
   start: CloudEvent

@@ -1,0 +1,76 @@
+import { readFileSync } from 'node:fs'
+import { textOf, TidingsError } from '../errors.ts'
+import { Bus } from '../bus/bus.ts'
+import { checked, parseEffects, rule, type Effectful, type Ruled } from '../replay/effects.ts'
+import type { App } from '../runtime/app.ts'
+import { provision } from '../runtime/start.ts'
+import { dim } from '../trace/text.ts'
+import { findApp, loadApp } from './load-app.ts'
+import { withExistingLog } from './log.ts'
+
+/** What a redrive or a fork may do. */
+export interface EffectOptions {
+  effects?: string
+  stub?: string[]
+  app?: string
+}
+
+/** The log under the redaction rules of the app, with what its tools and models may do. @throws E_USAGE, E_APP_INVALID */
+export async function withEffects<T>(
+  options: EffectOptions,
+  use: (bus: Bus, app: App, ruled: Ruled) => Promise<T>,
+): Promise<T> {
+  const stubs = stubsIn(options.stub ?? [])
+  const effects = parseEffects(options.effects ?? '')
+  const { app } = await loadApp(findApp(options.app))
+  const ruled = rule(effectful(app), { effects, stubs })
+  return withExistingLog(({ driver }) => use(new Bus(driver, { redactor: app.redactor }), app, ruled))
+}
+
+/** What is published now waits for the first worker, be it that none was here yet. */
+export const awaitWorkers = (bus: Bus, app: App) => provision(app, bus)
+
+/** For people: what each tool and model may do. */
+export function effectLines({ effects }: Ruled): string[] {
+  const width = Math.max(...Object.keys(effects).map(name => name.length))
+  return Object.entries(effects).map(([name, effect]) => dim(`  ${name.padEnd(width)}  ${effect}`))
+}
+
+function effectful({ tools, models, agents }: App): Effectful[] {
+  const known = new Map<string, Effectful>()
+  const add = (
+    { name, options }: { name: string; options: { readOnly?: boolean; atMostOnce?: boolean } },
+    kind: Effectful['kind'],
+  ) =>
+    known.set(`${kind}/${name}`, {
+      kind,
+      name,
+      readOnly: options.readOnly ?? false,
+      atMostOnce: options.atMostOnce ?? false,
+    })
+  for (const { needs } of agents) for (const tool of needs?.tools ?? []) add(tool, 'tool')
+  for (const tool of tools) add(tool, 'tool')
+  for (const model of models) add(model, 'model')
+  return [...known.values()]
+}
+
+/** `tool/NAME=FILE.json`: what is answered. */
+function stubsIn(texts: readonly string[]): Map<string, unknown> {
+  return new Map(
+    texts.map(text => {
+      const [, name, file] = /^(.+?)=(.+)$/.exec(text) ?? []
+      if (name === undefined || name.includes('*'))
+        throw new TidingsError('E_USAGE', `--stub "${text}": say NAME=FILE.json`)
+      return [checked(name), readJson(file!)]
+    }),
+  )
+}
+
+/** @throws E_USAGE */
+export function readJson(file: string): unknown {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8'))
+  } catch (cause) {
+    throw new TidingsError('E_USAGE', `${file} cannot be read as JSON: ${textOf(cause)}`, { cause })
+  }
+}

@@ -1,0 +1,130 @@
+import { TidingsError } from '../errors.ts'
+import type { CloudEvent } from '../event.ts'
+import type { Bus } from '../bus/bus.ts'
+import { correlationOf } from '../bus/ids.ts'
+import { asAsked } from '../tasks/effects.ts'
+import { forkType, turnSeen, type Fork, type PastTurn } from '../tasks/fork.ts'
+import type { RecordedTurn } from '../tasks/program.ts'
+import type { SnapshotState } from '../tasks/task.ts'
+import { Journal } from './journal.ts'
+
+/** A task before one of its turns, as its program saw it. */
+export interface History {
+  readonly program: string
+  readonly start: CloudEvent
+  /** As in {@link Fork}. */
+  readonly state?: string
+  readonly turns: readonly PastTurn[]
+  /** What the turn decided upon; empty where it is still to come. */
+  readonly inputs: readonly CloudEvent[]
+  /** Requests whose answers are waited for before the turn, by the ids that the program knows. */
+  readonly open: ReadonlyMap<string, CloudEvent>
+  /** Answers to these that the turn did not have: what later turns took, then what nobody took. */
+  readonly answers: readonly CloudEvent[]
+}
+
+// In characters. A history that is longer begins at a snapshot, where there is one.
+const longest = 3_000_000
+const answers = /^((tool|model)\.(result|failed)|agent\.task\.(completed|failed|cancelled))$/
+
+/** What a task was before its turn `version`, counted from 1. @throws E_NOT_FOUND when there is no such turn, or not any more */
+export async function historyOf(bus: Bus, task: string, version: number): Promise<History> {
+  const journal = await Journal.read(bus, task)
+  const { version: head, end } = journal.newest
+  if (version < 1 || version > head + (end ? 0 : 1))
+    throw new TidingsError(
+      'E_NOT_FOUND',
+      `task ${task} has ${head} turns${end ? ` and is ${end}` : ''}: there is no turn ${version}`,
+    )
+  const { snapshot } = await bus.driver.journal(task)
+  const restart = snapshot && snapshot.version < version ? (JSON.parse(snapshot.state) as SnapshotState) : undefined
+  if (journal.isWhole || !restart) {
+    const history = await through(bus, journal, Past.fromStart((await journal.turn(1)).inputs[0]!), version)
+    if (!restart || JSON.stringify(history.turns).length <= longest) return history
+  }
+  return through(bus, journal, await Past.fromSnapshot(bus, restart!), version)
+}
+
+async function through(bus: Bus, journal: Journal, past: Past, version: number): Promise<History> {
+  while (past.head + 1 < version) past.fold(await journal.turn(past.head + 1))
+  const { start, state } = past
+  const [turns, open] = [[...past.turns], new Map(past.open)]
+  const { version: head, program } = journal.newest
+  let inputs: readonly CloudEvent[] = []
+  const later: CloudEvent[] = []
+  for (let at = version; at <= head; at++) {
+    const seen = past.fold(await journal.turn(at))
+    if (at === version) inputs = seen.inputs
+    else later.push(...seen.inputs.filter(({ call }) => open.has(call ?? '')))
+  }
+  const taken = new Set([...inputs, ...later].map(({ call }) => call))
+  const waits = (call: string) => open.has(call) && !taken.has(call)
+  if ([...open.keys()].some(waits)) later.push(...(await past.answersIn(bus, correlationOf(journal.task), waits)))
+  return { program, start, turns, inputs, open, answers: later, ...(state !== undefined && { state }) }
+}
+
+/** Goes through turns as their program saw them. */
+class Past {
+  /** Of the last turn that it went through. */
+  head: number
+  readonly start: CloudEvent
+  readonly state: string | undefined
+  readonly turns: PastTurn[] = []
+  readonly open = new Map<string, CloudEvent>()
+  /** Of calls that were asked again: the ids that the program knows. */
+  readonly #known = new Map<string, string>()
+
+  private constructor(start: CloudEvent, head = 0, state?: string) {
+    this.start = start
+    this.head = head
+    this.state = state
+  }
+
+  static fromStart(first: CloudEvent): Past {
+    if (first.type !== forkType) return new Past(first)
+    const fork = first.data as Fork
+    const past = new Past(fork.start, 0, fork.state)
+    for (const request of fork.reissue) past.open.set(request.id, request)
+    for (const turn of fork.turns) past.#add(turn)
+    return past
+  }
+
+  static async fromSnapshot(bus: Bus, { start, head, program, open }: SnapshotState): Promise<Past> {
+    const past = new Past(start, head, program)
+    for (const { id, as = id } of open) {
+      const request = await bus.get(id, start.correlationid)
+      if (!request)
+        throw new TidingsError('E_NOT_FOUND', `${id}, of which the task waits for the answer, is no longer on the log`)
+      past.open.set(as, { ...asAsked(await bus.resolve(request)), id: as })
+      if (as !== id) past.#known.set(id, as)
+    }
+    return past
+  }
+
+  /** The next turn. */
+  fold(recorded: RecordedTurn): RecordedTurn {
+    const seen = turnSeen(recorded, call => this.#known.get(call))
+    for (const { id, wait } of recorded.turn.emits) if (wait?.as !== undefined) this.#known.set(id, wait.as)
+    this.#add({ turn: { ...seen.turn, inputs: seen.inputs }, emitted: seen.emitted })
+    this.head = recorded.turn.version
+    return seen
+  }
+
+  /** The answers in a correlation to calls that are meant, as the program would see them. */
+  async answersIn(bus: Bus, correlation: string, isMeant: (call: string) => boolean): Promise<CloudEvent[]> {
+    const found: CloudEvent[] = []
+    for await (const { event } of bus.read({ correlation })) {
+      const call = event.call === undefined ? undefined : (this.#known.get(event.call) ?? event.call)
+      if (call !== undefined && answers.test(event.type) && isMeant(call))
+        found.push({ ...(await bus.resolve(event)), call })
+    }
+    return found
+  }
+
+  #add(past: PastTurn) {
+    const { turn, emitted } = past
+    this.turns.push(past)
+    for (const { call } of turn.inputs) if (call !== undefined) this.open.delete(call)
+    turn.emits.forEach(({ id, wait }, i) => wait && this.open.set(id, emitted[i]!))
+  }
+}
