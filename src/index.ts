@@ -6,7 +6,7 @@ export {
   type ProgramAgentOptions,
   type ScriptAgentOptions,
 } from './agents/agent.ts'
-export { redactor, redactText, type Redaction, type Redactor } from './bus/redact.ts'
+export { redactor, type Redaction, type Redactor } from './bus/redact.ts'
 export { errors, TidingsError, type ErrorCode, type ErrorData } from './errors.ts'
 export { event, type CloudEvent, type Draft, type EventType } from './event.ts'
 export { model, type Model, type ModelOptions } from './models/model.ts'

@@ -32,7 +32,7 @@ export const secrets: readonly Secret[] = [
       'g',
     ),
   },
-  { name: 'aws-key-id', hints: ['A(?:KIA|SIA|BIA|CCA)'], match: /A(?:KIA|SIA|BIA|CCA)[A-Z0-9]{16}/g },
+  { name: 'aws-key-id', hints: ['A[KS]IA'], match: /A[KS]IA[A-Z0-9]{16}/g },
   {
     name: 'aws-secret-key',
     hints: ['(?:ccess|CCESS)[_-]', 'ccess[Kk]ey'],
@@ -125,10 +125,10 @@ export const secrets: readonly Secret[] = [
   },
 ]
 
-/** Header, payload and signature (JWS), or five parts of which the first is a header (JWE). Source: RFC 7515, 7516. */
+/** Header, payload and signature (JWS), or header, key, vector, content and tag (JWE). Source: RFC 7515, 7516. */
 function isJwt(found: string): boolean {
-  const parts = found.split('.')
-  return (parts.length >= 3 && parts[1]!.startsWith('eyJ')) || parts.length >= 5
+  const [, payload = '', signature, content = ''] = found.split('.')
+  return signature !== undefined && (payload.startsWith('eyJ') || (signature !== '' && content !== ''))
 }
 
 /** Base64 of `user:password`. Source: RFC 7617. */

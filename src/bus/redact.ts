@@ -183,9 +183,6 @@ export const redactor = (rules?: Redaction): Redactor => new Redactor(rules)
 /** What is known by its shape, and nothing else: for whoever has no app at hand. */
 export const plainRedactor = new Redactor()
 
-/** A text of the process itself, such as a line of a log, without the secrets that are known by their shape. */
-export const redactText = (text: string): string => plainRedactor.text(text)
-
 function ruleOf({ name, match }: { name: string; match: RegExp }): Rule {
   if (!/^[\w-]{1,64}$/.test(name))
     throw new TidingsError('E_APP_INVALID', `"${name}" does not name a pattern: letters, digits, - and _, at most 64`)

@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { styleText } from 'node:util'
+import { plainRedactor } from '../bus/redact.ts'
 import { textOf, TidingsError } from '../errors.ts'
 
 /** Options that every verb has. */
@@ -26,7 +27,9 @@ export function numberOf(option: string, text: string): number {
 
 /** Says on the standard error what happened and what to do next. Returns the exit code. */
 export function report(error: unknown, { json }: Globals): number {
-  const { code, message, next } = told(error)
+  const said = told(error)
+  const { code, next } = said
+  const message = plainRedactor.text(said.message)
   const paint = (style: Parameters<typeof styleText>[0], text: string) =>
     styleText(style, text, { stream: process.stderr })
   const [first, ...more] = message.split('\n')
@@ -34,7 +37,8 @@ export function report(error: unknown, { json }: Globals): number {
     ? JSON.stringify({ error: { code, message, next } })
     : [`${paint('red', '✖')} ${first} ${paint('dim', code)}`, ...more, `  ${paint('cyan', '→')} ${next}`].join('\n')
   process.stderr.write(`${text}\n`)
-  if (process.env.TIDINGS_DEBUG && error instanceof Error) process.stderr.write(`${error.stack}\n`)
+  if (process.env.TIDINGS_DEBUG && error instanceof Error)
+    process.stderr.write(`${plainRedactor.text(error.stack ?? '')}\n`)
   return code === 'E_USAGE' ? 2 : 1
 }
 
