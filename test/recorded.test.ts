@@ -1,7 +1,7 @@
 import { existsSync, globSync } from 'node:fs'
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join, relative } from 'node:path'
+import { join, sep } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import first from '../examples/first/app.ts'
 import { agents } from '../examples/report-desk/agents.ts'
@@ -146,10 +146,6 @@ test('a story that is decided otherwise is noticed', async () => {
 })
 
 test('no recorded story is left without its test', () => {
-  const recorded = globSync('*/recorded/*.jsonl*', { cwd: examples }).map(file => relative('.', file).split('/')[0])
-  expect([...new Set(recorded)].toSorted()).toEqual(
-    Object.values(stories)
-      .map(({ of }) => of)
-      .toSorted(),
-  )
+  const recorded = new Set(globSync('*/recorded/*.jsonl*', { cwd: examples }).map(file => file.split(sep)[0]))
+  expect(recorded).toEqual(new Set(Object.values(stories).map(({ of }) => of)))
 })

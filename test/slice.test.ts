@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { z } from 'zod'
 import { agent, offlineModel, tool, type AppOptions, type CloudEvent } from '../src/index.ts'
-import { Bus } from '../src/bus/bus.ts'
+import type { Bus } from '../src/bus/bus.ts'
 import { correlationOf } from '../src/bus/ids.ts'
 import { openBus } from '../src/runtime/environment.ts'
 import { importFrom } from '../src/replay/slice-import.ts'
@@ -218,7 +218,7 @@ function atRest(kind: keyof typeof logs) {
       ]
       const copy = await opened(worldOn(logs[kind]()))
       for (const event of wrong) {
-        const source = stopping([{ position: 1, event: event as CloudEvent }])
+        const source = stopping([{ position: 1, event }])
         await expect(importFrom(source, copy)).rejects.toMatchObject({ code: 'E_SLICE_INVALID' })
       }
       expect(await copy.driver.head()).toBe(0)

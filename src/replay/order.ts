@@ -72,7 +72,7 @@ export async function whole(bus: Bus, event: CloudEvent): Promise<CloudEvent> {
   const resolved = await resolve(bus, event)
   if (!isTurn(resolved) || !resolved.data.inputs.some(({ dataref }) => dataref)) return resolved
   const inputs = await Promise.all(resolved.data.inputs.map(input => resolve(bus, input)))
-  return { ...resolved, data: { ...resolved.data, inputs } } as CloudEvent
+  return { ...resolved, data: { ...resolved.data, inputs } }
 }
 
 async function resolve(bus: Bus, event: CloudEvent): Promise<CloudEvent> {

@@ -24,8 +24,10 @@ beforeAll(async () => {
 })
 afterAll(() => rm(folder, { recursive: true, force: true }))
 
-const made = (draft: Partial<CloudEvent>): CloudEvent =>
-  ({ ...createEvent({ type: 'a.b', correlationid: correlation, data: null }), ...draft }) as CloudEvent
+const made = (draft: Partial<CloudEvent>): CloudEvent => ({
+  ...createEvent({ type: 'a.b', correlationid: correlation, data: null }),
+  ...draft,
+})
 
 const sourceOf = (events: readonly CloudEvent[], documents: Record<string, string> = {}): Source => ({
   async *events() {
@@ -183,7 +185,7 @@ describe('a slice file that is not whole', () => {
     await expect(reading(without(4))).rejects.toThrow('line 21: 19 events')
     await expect(reading(instead(4, lines[4]!))).rejects.toThrow('line 22: the digest does not fit')
     await expect(reading(without(22))).rejects.toThrow('line 22: the file was cut here')
-    await expect(reading(`${whole}${lines[3]}\n`)).rejects.toThrow('line 23: follows the last line')
+    await expect(reading(`${whole.toString()}${lines[3]}\n`)).rejects.toThrow('line 23: follows the last line')
     await expect(reading(without(1))).rejects.toThrow('line 1: this is no slice')
     await expect(reading(instead(1, '{"tidings":"slice","version":2}'))).rejects.toThrow('line 1: version 2')
     await expect(reading('')).rejects.toThrow('line 1: the file was cut here')
