@@ -12,7 +12,7 @@ import { fromBus, fromFile, type Source } from '../replay/source.ts'
 import { journals } from '../replay/waiting.ts'
 import { terminalWidth } from './event-line.ts'
 import { findApp } from './load-app.ts'
-import { withExistingLog } from './log.ts'
+import { ask, withExistingLog } from './log.ts'
 import { say, type Globals } from './out.ts'
 import { selectionOf, type SelectionOptions } from './selection.ts'
 
@@ -56,8 +56,14 @@ async function outcomeOf(options: ReplayOptions): Promise<Outcome> {
 }
 
 async function recordedOn(bus: Bus, options: ReplayOptions) {
-  const source = recordedIn(fromBus(bus, options.waiting ? { all: true } : await selectionOf(bus, options)))
-  return options.waiting ? { ...source, recorded: journals(bus, []) } : source
+  if (!options.waiting) return recordedIn(fromBus(bus, await selectionOf(bus, options)))
+  if (options.task || options.correlation || options.since || options.until)
+    throw new TidingsError('E_USAGE', 'of the tasks that wait, all are replayed')
+  const live = await ask(bus, index =>
+    (['running', 'waiting'] as const).flatMap(state => index.tasks({ state, limit: Number.MAX_SAFE_INTEGER })),
+  )
+  const tasks = live.map(({ task }) => task).toSorted()
+  return { ...recordedIn(fromBus(bus, { all: true })), recorded: journals(bus, tasks) }
 }
 
 const recordedIn = (source: Source) => ({

@@ -7,9 +7,9 @@ import { taskOf } from './histories.ts'
  * The journals of tasks, as a worker would go on with them: the snapshot where there is one, then the later turns.
  * Positions count from 1.
  */
-export async function* journals(bus: Bus, tasks: AsyncIterable<string> | Iterable<string>): AsyncGenerator<Recorded> {
+export async function* journals(bus: Bus, tasks: readonly string[]): AsyncGenerator<Recorded> {
   let position = 0
-  for await (const task of tasks) {
+  for (const task of tasks) {
     const { snapshot, records } = await bus.driver.journal(task)
     if (snapshot) yield { task, snapshot: snapshot.state }
     for (const event of records)
