@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { z } from 'zod'
-import { agent, offlineModel, tool, type AppOptions, type CloudEvent } from '../src/index.ts'
+import { agent, offlineModel, tool, type AppOptions, type CloudEvent, type ToolContext } from '../src/index.ts'
 import type { Bus } from '../src/bus/bus.ts'
 import { correlationOf } from '../src/bus/ids.ts'
 import { openBus } from '../src/runtime/environment.ts'
@@ -38,11 +38,13 @@ const large = 'x'.repeat(20_000)
 
 /** What runs, and what of it did. */
 function stations() {
-  const ran: string[] = []
-  const run = (name: string) => (text: string) => {
-    ran.push(name)
-    return name === 'broken' ? Promise.reject(new Error('no luck')) : `${text} ${large}`
-  }
+  const ran: { name: string; correlation: string }[] = []
+  const run =
+    (name: string) =>
+    (text: string, { event }: ToolContext) => {
+      ran.push({ name, correlation: event.correlationid })
+      return name === 'broken' ? Promise.reject(new Error('no luck')) : `${text} ${large}`
+    }
   const made = (name: string, more = {}) =>
     tool(`text.${name}`, { description: name, input: z.string(), run: run(name), ...more })
   const tools = { double: made('double'), broken: made('broken'), once: made('once', { atMostOnce: true }) }
@@ -50,8 +52,8 @@ function stations() {
   const search = tool('notes.search', {
     description: 'Search the notes',
     input: z.object({ query: z.string() }),
-    run: () => {
-      ran.push('search')
+    run: (_, { event }) => {
+      ran.push({ name: 'search', correlation: event.correlationid })
       return [{ id: 'note-1', text: 'On Sunday the shop is open.' }]
     },
   })
@@ -179,11 +181,12 @@ function atRest(kind: keyof typeof logs) {
       // New work is done, and by each of the groups that the old requests would come through.
       await ask(running, question)
       await ask(running, { type: 'wait.wanted', data: 'it' })
-      expect(ran.toSorted()).toEqual(['absent', 'absent', 'broken', 'double', 'once', 'search'])
       const after = await collect(running.bus.read({ after: before.at(-1)!.position }))
       const started = new Set(after.map(({ event }) => event.correlationid))
       expect(started.size).toBe(2)
       for (const { event } of before) expect(started).not.toContain(event.correlationid)
+      expect(new Set(ran.map(({ name }) => name))).toEqual(new Set(['absent', 'broken', 'double', 'once', 'search']))
+      expect(new Set(ran.map(({ correlation }) => correlation))).toEqual(started)
       expect(await collect(running.bus.driver.attention())).toEqual([])
       expect(await collect(running.bus.driver.overdue(Date.now() + 1e12))).toEqual([])
     })
