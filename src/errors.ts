@@ -74,6 +74,8 @@ export const errors = {
   E_ACCEPT_INVALID:
     'The file of accepted divergences cannot be read. `tidings replay --accept FILE --update` writes it.',
   E_SETTING_INVALID: 'A setting cannot be used. Correct the value that the text names.',
+  E_TELEMETRY_MISSING:
+    'Spans and metrics are exported by packages that are not installed. Install what the text names, or unset OTEL_EXPORTER_OTLP_ENDPOINT.',
   E_INTERNAL: 'This is a bug of Tidings. Set TIDINGS_DEBUG=1 for the stack, and report it.',
   E_USAGE: 'The command cannot be understood. `tidings --help` lists the verbs.',
 } as const

@@ -7,6 +7,7 @@ export {
   type ScriptAgentOptions,
 } from './agents/agent.ts'
 export { redactor, type Redaction, type Redactor } from './bus/redact.ts'
+export { spanIds, type SpanIds } from './bus/telemetry/ids.ts'
 export { errors, TidingsError, type ErrorCode, type ErrorData } from './errors.ts'
 export { event, type CloudEvent, type Draft, type EventType } from './event.ts'
 export { model, type Model, type ModelOptions } from './models/model.ts'

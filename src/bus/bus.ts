@@ -4,6 +4,9 @@ import { compileFilter, type Filter } from '../pattern.ts'
 import { checkEvent } from './decode.ts'
 import type { Driver, Entry, Position, Query, Stored } from './driver.ts'
 import { plainRedactor, type Redactor } from './redact.ts'
+import { metrics } from './telemetry/metrics.ts'
+import { tracePublish } from './telemetry/spans.ts'
+import { lookForSdk } from './telemetry/tracing.ts'
 
 export interface BusOptions {
   /** Largest data of one event, as JSON, in bytes. Default 4 MiB. */
@@ -31,6 +34,7 @@ export class Bus {
   readonly #inlineBytes: number
 
   constructor(driver: Driver, options: BusOptions = {}) {
+    lookForSdk()
     this.driver = driver
     this.redactor = options.redactor ?? plainRedactor
     this.#maxBytes = options.maxBytes ?? 4 * 1024 * 1024
@@ -45,8 +49,14 @@ export class Bus {
   /** All or nothing, in this order. */
   async publishAll(drafts: readonly Draft[]): Promise<Published[]> {
     for (const draft of drafts) this.#refuseRevealing(draft)
-    const entries = await this.encodeAll(drafts.map(draft => createEvent(draft)))
+    const events = drafts.map(draft => createEvent(draft))
+    return tracePublish(this.driver.name, events, traced => this.#publish(traced))
+  }
+
+  async #publish(events: readonly CloudEvent[]): Promise<Published[]> {
+    const entries = await this.encodeAll(events)
     const appended = await this.driver.publish(entries)
+    for (const [i, { event }] of entries.entries()) if (!appended[i]!.duplicate) metrics.published.add(1, event.type)
     return Promise.all(
       entries.map(async ({ event: { id, correlationid } }, i) => {
         const first = appended[i]!.duplicate ? await this.get(id, correlationid) : undefined
@@ -57,7 +67,7 @@ export class Bus {
 
   /** False when the id of this draft was claimed before: what it announces may have been done already. */
   claim(draft: Draft): Promise<boolean> {
-    return this.driver.claim(this.encode(createEvent(draft)))
+    return tracePublish(this.driver.name, [createEvent(draft)], ([event]) => this.driver.claim(this.encode(event!)))
   }
 
   /** Validates, redacts and encodes; large data is put into a blob that is durable when this resolves. */

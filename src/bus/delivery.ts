@@ -1,9 +1,13 @@
 import { setTimeout } from 'node:timers/promises'
+import type { Span } from '@opentelemetry/api'
 import type { CloudEvent } from '../event.ts'
 import { textOf, TidingsError } from '../errors.ts'
 import type { Filter } from '../pattern.ts'
 import type { Bus } from './bus.ts'
 import type { Consumer, Delivery, Entry, Outcome } from './driver.ts'
+import { processed, settled } from './telemetry/settled.ts'
+import { deliverySpan } from './telemetry/spans.ts'
+import { inSpan } from './telemetry/tracing.ts'
 
 /** What a handler answers: an outcome and, when it is done, what it publishes with it. */
 export interface Handled {
@@ -21,8 +25,8 @@ export interface Consumption {
   from: 'now' | 'beginning'
   /** After this many attempts the event goes to the attention list. */
   attempts: number
-  /** A throw counts as a retry. */
-  handle(event: CloudEvent, delivery: Delivery): Promise<Handled>
+  /** A throw counts as a retry. `span`: that of the delivery, where it is traced. */
+  handle(event: CloudEvent, delivery: Delivery, span?: Span): Promise<Handled>
 }
 
 const backoffBase = 200
@@ -47,7 +51,10 @@ export async function consume(bus: Bus, consumption: Consumption): Promise<Consu
     ...subscription,
     mode: 'shared',
     onDelivery: delivery => {
-      const processing = process(bus, delivery, attempts, handle)
+      const processing = inSpan(
+        () => deliverySpan(delivery, bus.driver.name),
+        span => process(bus, delivery, attempts, handle, span),
+      )
       underWay.add(processing)
       void processing.finally(() => underWay.delete(processing))
     },
@@ -59,16 +66,29 @@ export async function consume(bus: Bus, consumption: Consumption): Promise<Consu
   }
 }
 
-async function process(bus: Bus, delivery: Delivery, attempts: number, handle: Consumption['handle']): Promise<void> {
-  let { outcome, events } = await attempt(bus, delivery, handle)
+async function process(
+  bus: Bus,
+  delivery: Delivery,
+  attempts: number,
+  handle: Consumption['handle'],
+  span: Span | undefined,
+): Promise<void> {
+  const taken = performance.now()
+  let { outcome, events } = await attempt(bus, delivery, handle, span)
   if (outcome.kind === 'retry' && delivery.attempt >= attempts)
     outcome = { kind: 'discard', reason: `${outcome.reason} (attempt ${delivery.attempt})` }
   await settle(bus, delivery, outcome, events)
+  processed(delivery, outcome, performance.now() - taken, span)
 }
 
-async function attempt(bus: Bus, delivery: Delivery, handle: Consumption['handle']): Promise<Handled> {
+async function attempt(
+  bus: Bus,
+  delivery: Delivery,
+  handle: Consumption['handle'],
+  span: Span | undefined,
+): Promise<Handled> {
   try {
-    return await handle(await bus.resolve(delivery.event), delivery)
+    return await handle(await bus.resolve(delivery.event), delivery, span)
   } catch (error) {
     const reason = textOf(error)
     if (error instanceof TidingsError && !error.retryable) return { outcome: { kind: 'discard', reason } }
@@ -86,7 +106,8 @@ export async function settle(
   const told = 'reason' in outcome ? { ...outcome, reason: bus.redactor.text(outcome.reason) } : outcome
   for (let attempt = 1; ; attempt++) {
     try {
-      return await delivery.settle(told, events)
+      await delivery.settle(told, events)
+      return settled(delivery, told, events)
     } catch (error) {
       if (!(error instanceof TidingsError && error.retryable)) return
       await setTimeout(backoff(attempt))

@@ -1,3 +1,4 @@
+import type { Span } from '@opentelemetry/api'
 import { RateLimiterMemory, RateLimiterQueue } from 'rate-limiter-flexible'
 import { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
@@ -22,7 +23,7 @@ export interface Hosted extends Limits {
   type: string
   /** How often a request may be tried because its handling failed. */
   attempts: number
-  handle(event: CloudEvent, delivery: Delivery): Promise<Handled>
+  handle(event: CloudEvent, delivery: Delivery, span?: Span): Promise<Handled>
   /** The answer when the request is given up. */
   fail(event: CloudEvent, error: TidingsError): CloudEvent
 }
@@ -54,7 +55,7 @@ export class Workers {
       // Requests that were made before the first worker appeared still wait for it.
       from: 'beginning',
       attempts: attempts + maxCrashes,
-      handle: async (event, delivery) => {
+      handle: async (event, delivery, span) => {
         if (this.#pauses.has(kind, name))
           return { outcome: { kind: 'park', reason: `${kind} ${name} is paused`, key: pauseKey(kind, name) } }
         if (delivery.attempt > attempts + maxCrashes) {
@@ -65,7 +66,7 @@ export class Workers {
         if (throttle) await throttle.removeTokens(1)
         if (!(await isWanted(this.#bus, delivery))) return { outcome: { kind: 'done' } }
         this.abandoned.throwIfAborted()
-        return handle(event, delivery)
+        return handle(event, delivery, span)
       },
     })
     this.#consumers.push(consumer)

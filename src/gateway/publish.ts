@@ -1,6 +1,9 @@
 import { randomUUIDv7 } from 'node:crypto'
 import { admit } from '../bus/admit.ts'
 import type { Bus } from '../bus/bus.ts'
+import { attribute } from '../bus/telemetry/names.ts'
+import { below, doorSpan } from '../bus/telemetry/spans.ts'
+import { contextOf, inSpan } from '../bus/telemetry/tracing.ts'
 
 /** The 202 answer. `correlationid` is that of the first event. */
 export interface Accepted {
@@ -10,14 +13,26 @@ export interface Accepted {
   duplicates?: string[]
 }
 
+export interface Request {
+  /** Its `traceparent` header. */
+  readonly caller: string | undefined
+  /** When it came, ms since the epoch. */
+  readonly at: number
+}
+
 /**
  * Publishes what came from outside, all or nothing. Events that name no correlation share one: a request is one user
  * action. @throws E_EVENT_INVALID, E_EVENT_TOO_LARGE, E_LOG_UNAVAILABLE
  */
-export async function publish(bus: Bus, events: readonly unknown[]): Promise<Accepted> {
+export async function publish(bus: Bus, events: readonly unknown[], { caller, at }: Request): Promise<Accepted> {
   const shared = randomUUIDv7()
+  const traceparent = contextOf(caller) && caller
   const drafts = events.map(event => ({ correlationid: shared, ...admit(event, '/gateway') }))
-  const published = await bus.publishAll(drafts)
+  const published = await inSpan(
+    () =>
+      doorSpan({ name: 'POST /events', correlation: drafts[0]!.correlationid, caller: traceparent, at, attributes }),
+    span => bus.publishAll(drafts.map(draft => ({ ...below(span, { traceparent }), ...draft }))),
+  )
   const duplicates = published.filter(({ duplicate }) => duplicate).map(({ id }) => id)
   return {
     correlationid: published[0]!.correlationid,
@@ -25,3 +40,5 @@ export async function publish(bus: Bus, events: readonly unknown[]): Promise<Acc
     ...(duplicates.length > 0 && { duplicates }),
   }
 }
+
+const attributes = { [attribute.httpMethod]: 'POST', [attribute.httpRoute]: '/events' }

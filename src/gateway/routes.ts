@@ -2,6 +2,7 @@ import { Hono, type Context } from 'hono'
 import type { HttpBindings } from '@hono/node-server'
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import type { Bus } from '../bus/bus.ts'
+import { prometheusText, prometheusType } from '../bus/telemetry/prometheus.ts'
 import { answerFor, headersFor, refusal } from './answers.ts'
 import { readEvents } from './body.ts'
 import { guard, type Guard } from './guard.ts'
@@ -12,7 +13,12 @@ import type { Streams } from './streams.ts'
 
 type Env = { Bindings: HttpBindings }
 
-const methods: Record<string, string> = { '/health': 'GET', '/events': 'POST', '/events/stream': 'GET' }
+const methods: Record<string, string> = {
+  '/health': 'GET',
+  '/events': 'POST',
+  '/events/stream': 'GET',
+  '/metrics': 'GET',
+}
 
 /** The routes of the gateway. */
 export function routes(bus: Bus, streams: Streams, who: Guard, maxBodyBytes: number): Hono<Env> {
@@ -29,7 +35,12 @@ export function routes(bus: Bus, streams: Streams, who: Guard, maxBodyBytes: num
     return found.status === 'ok' ? c.json(found) : c.json(found, 503, headersFor(503))
   })
 
-  app.post('/events', async c => c.json(await publish(bus, await readEvents(c.env.incoming, maxBodyBytes)), 202))
+  app.get('/metrics', async c => c.body(await prometheusText(), 200, { 'content-type': prometheusType }))
+
+  app.post('/events', async c => {
+    const request = { caller: c.req.header('traceparent'), at: Date.now() }
+    return c.json(await publish(bus, await readEvents(c.env.incoming, maxBodyBytes), request), 202)
+  })
 
   app.get('/events/stream', async c => {
     // Hono answers HEAD by the route of GET, and this one would never end.

@@ -1,4 +1,5 @@
 import type { LanguageModelV4CallOptions } from '@ai-sdk/provider'
+import type { Span } from '@opentelemetry/api'
 import type { CloudEvent } from '../event.ts'
 import { TidingsError } from '../errors.ts'
 import { answerTo } from '../bus/answer.ts'
@@ -7,6 +8,7 @@ import { backoff, type Handled } from '../bus/delivery.ts'
 import type { Delivery } from '../bus/driver.ts'
 import type { Pauses } from '../bus/pauses.ts'
 import { RedactedText } from '../bus/redact-stream.ts'
+import { traceModel } from '../bus/telemetry/work.ts'
 import { Workers } from '../bus/workers.ts'
 import type { ModelDefinition, ModelRequest, ModelResult } from '../tasks/conversation.ts'
 import { milliseconds } from '../tasks/duration.ts'
@@ -43,7 +45,7 @@ export class ModelStation {
           ...(limit !== undefined && { limit }),
           ...(rate && { rate: { count: rate.count, per: milliseconds(rate.per) } }),
           attempts: model.options.attempts ?? defaultAttempts,
-          handle: (event, delivery) => this.#handle(model, event, delivery),
+          handle: (event, delivery, span) => this.#handle(model, event, delivery, span),
           fail,
         })
       }),
@@ -55,10 +57,14 @@ export class ModelStation {
     return this.#workers.stop(cut)
   }
 
-  async #handle(model: Model, event: CloudEvent, delivery: Delivery): Promise<Handled> {
+  async #handle(model: Model, event: CloudEvent, delivery: Delivery, delivering: Span | undefined): Promise<Handled> {
     const source = `/models/${model.name}`
     try {
-      const result = await this.#ask(model, event)
+      const result = await traceModel(
+        { name: model.name, event, attempt: delivery.attempt, delivery: delivering },
+        model.languageModel.provider,
+        () => this.#ask(model, event),
+      )
       return {
         outcome: { kind: 'done' },
         events: await this.#bus.encodeAll([answerTo(event, source, 'model.result', result)]),

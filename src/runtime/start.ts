@@ -1,6 +1,9 @@
 import type { Bus } from '../bus/bus.ts'
 import type { Durability } from '../bus/driver.ts'
 import { Pauses } from '../bus/pauses.ts'
+import { log } from '../bus/telemetry/log.ts'
+import { sayBy } from '../bus/telemetry/said.ts'
+import { watchLog } from '../bus/telemetry/watch-log.ts'
 import { Conversations } from '../models/conversation.ts'
 import { ModelStation } from '../models/station.ts'
 import { ReplayStation } from '../replay/station.ts'
@@ -10,9 +13,11 @@ import { emptied } from '../gateway/health.ts'
 import { assertNotPartial } from '../replay/slice-import.ts'
 import { ToolStation } from '../tools/station.ts'
 import type { App } from './app.ts'
+import { startLogging } from './logging.ts'
 import { environment, openBus, type Environment } from './environment.ts'
 import { stopAll, type Stoppable } from './stop.ts'
 import { startSurely, type Waiting } from './surely.ts'
+import { startTelemetry } from './telemetry.ts'
 
 export const roles = ['agents', 'tools', 'models', 'gateway', 'triggers'] as const
 export type Role = (typeof roles)[number]
@@ -51,6 +56,7 @@ type Settings = Environment & Pick<StartOptions, 'module'>
 
 /** Starts an app in this process; where the log is that of a broker, waits for it. */
 export async function start(app: App, options: StartOptions = {}): Promise<Running> {
+  await startLogging()
   const settings = { ...environment(), ...options }
   const hosts = new Set<Role>(options.only ?? roles)
   if (settings.bus === 'sqlite') return startNow(app, settings, hosts)
@@ -71,18 +77,26 @@ async function startNow(
 ): Promise<Running> {
   const { module } = settings
   const stopWithin = milliseconds(settings.stopWithin)
+  sayBy(app.redactor)
+  const telemetry = await startTelemetry(app.name)
   const bus = await openBus(settings, { patienceMs, redactor: app.redactor })
   const pauses = new Pauses(bus)
   const engine = engineOf(app, bus, pauses)
   const isDoor = hosts.has('gateway') || hosts.has('triggers')
-  const started: Stoppable[] = [{ stop: () => bus.driver.close() }]
+  const started: Stoppable[] = [{ stop: () => bus.driver.close() }, { stop: watchLog(bus.driver) }]
+  if (telemetry) started.push(telemetry)
   bus.driver.onEmptied?.(() => {
     process.emitWarning(emptied(new Date()))
+    log.error?.({ app: app.name }, emptied(new Date()))
     // What cannot be written now is written by the next start; until then requests that need it say what is missing.
     if (hosts.has('agents')) void publishDefinitions(bus, app).catch(() => {})
     else if (isDoor) void engine?.provision().catch(() => {})
   })
-  const stop = () => stopAll(started.splice(0).reverse(), stopWithin)
+  const stop = async () => {
+    log.info?.({ app: app.name }, 'worker stops')
+    await stopAll(started.splice(0).reverse(), stopWithin)
+    log.info?.({ app: app.name }, 'worker stopped')
+  }
   const addresses: string[] = []
   const run = async (station: Station) => {
     await station.start()
@@ -117,6 +131,7 @@ async function startNow(
       }
     }
     const durability = await bus.driver.durability()
+    log.info?.({ app: app.name, roles: [...hosts], bus: bus.driver.name, addresses }, 'worker started')
     return { bus, pauses, durability, addresses, warnings: warningsOf(app, hosts, durability), stop }
   } catch (error) {
     await stop()

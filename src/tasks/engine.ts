@@ -6,6 +6,7 @@ import { endedOrCut } from '../bus/cut.ts'
 import { isWanted, settle } from '../bus/delivery.ts'
 import type { Consumer, Delivery, Group, Outcome } from '../bus/driver.ts'
 import { pauseKey, type Pauses } from '../bus/pauses.ts'
+import { TurnTrace } from '../bus/telemetry/turn.ts'
 import { correlationOf, parseId, shardOf, taskId } from '../bus/ids.ts'
 import { Ledger, type Budget } from './budget.ts'
 import { governed, Replays } from './effects.ts'
@@ -222,18 +223,21 @@ export class Engine {
     const embedded = [...inputs.map(({ event }) => event), ...expiries]
     const seen = await Promise.all(embedded.map(event => this.#bus.resolve(event)))
     const builder = new TurnBuilder(identity, task.head + 1, embedded, now)
+    const since = inputs.map(({ shared }) => shared.delivery.since)
+    using trace = new TurnTrace(this.#bus.driver.name, identity, builder.version, embedded, since)
     const refused = await this.#run(task, builder, seen)
 
     const stillOpen = task.withdraw(embedded, expired, builder)
     const wake = builder.end ? undefined : wakeFor(task, stillOpen, builder)
     task.accepted(builder.emits, builder.events)
     const turn = builder.build(embedded, wake, task.machine.snapshot())
-    const emitted = await this.#governed(identity.start.replay, builder.events)
+    const emitted = trace.emitted(await this.#governed(identity.start.replay, builder.events))
     const [turnEntry, ...events] = await this.#bus.encodeTurn(turn, [...emitted, ...expiries])
     task.advance(turn.data, turnEntry!.json.length)
     const snapshot = !builder.end && task.snapshotDue ? task.snapshot() : undefined
     const outcome: Outcome = refused ? { kind: 'discard', reason: refused } : { kind: 'done' }
     const settling = inputs.filter(input => input.shared.last)
+    const settle = settling.map(input => ({ delivery: input.shared.delivery, outcome }))
     if (inbox.lost) return
     const result = await this.#bus.driver.commit({
       group: this.#options.group,
@@ -241,7 +245,7 @@ export class Engine {
       expect: builder.version - 1,
       turn: turnEntry!,
       events,
-      settle: settling.map(input => ({ delivery: input.shared.delivery, outcome })),
+      settle,
       ...(wake !== undefined && { wake }),
       ...(snapshot !== undefined && { snapshot }),
       ...(builder.end && { end: true }),
@@ -254,6 +258,7 @@ export class Engine {
       return
     }
     inbox.conflicts = 0
+    trace.accepted(emitted, settle, builder.end)
     for (const input of inputs) input.shared.taken(inbox.task, settling.includes(input))
     // Running executors hear it at once; the event itself is for those that still queue.
     for (const event of builder.events) if (event.type === 'call.cancelled') this.#bus.driver.signal(event)

@@ -4,7 +4,15 @@ import type { Bus } from '../bus/bus.ts'
 import { turnId } from '../bus/ids.ts'
 import { plainRedactor } from '../bus/redact.ts'
 import { emissionsOf, forkedStart, forkType, inputsSeen, turnSeen, type Fork, type KnownAs } from './fork.ts'
-import { untraced, type Emit, type End, type Machine, type ProgramDefinition, type RecordedTurn, type Turn } from './program.ts'
+import {
+  untraced,
+  type Emit,
+  type End,
+  type Machine,
+  type ProgramDefinition,
+  type RecordedTurn,
+  type Turn,
+} from './program.ts'
 import type { Programs } from './programs.ts'
 import { redacted } from './redacted.ts'
 import { openCall, turnType, type OpenCall, type TaskIdentity, type TurnBuilder } from './turn.ts'

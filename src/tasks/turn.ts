@@ -4,7 +4,15 @@ import { type ErrorData, TidingsError } from '../errors.ts'
 import { cancelId, correlationOf, emitId, taskId, turnId } from '../bus/ids.ts'
 import type { Redactor } from '../bus/redact.ts'
 import { boundFrom, type Bound, type Duration } from './duration.ts'
-import type { CallRequest, Emission, Emit, End, Turn, TurnContext } from './program.ts'
+import {
+  untraced,
+  type CallRequest,
+  type Emission,
+  type Emit,
+  type End,
+  type Turn,
+  type TurnContext,
+} from './program.ts'
 
 export const turnType = 'task.turn'
 const defaultWait: Bound = '1d'
@@ -64,7 +72,7 @@ export class TurnBuilder implements TurnContext {
   }
 
   get start() {
-    return this.#identity.start
+    return untraced(this.#identity.start)
   }
 
   get calls(): Emit[] {

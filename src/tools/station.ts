@@ -1,3 +1,4 @@
+import type { Span } from '@opentelemetry/api'
 import type { CloudEvent } from '../event.ts'
 import { textOf, TidingsError } from '../errors.ts'
 import { answerTo } from '../bus/answer.ts'
@@ -6,6 +7,8 @@ import { backoff, type Handled } from '../bus/delivery.ts'
 import type { Delivery } from '../bus/driver.ts'
 import { claimId } from '../bus/ids.ts'
 import type { Pauses } from '../bus/pauses.ts'
+import { below } from '../bus/telemetry/spans.ts'
+import { traceTool } from '../bus/telemetry/work.ts'
 import { Workers } from '../bus/workers.ts'
 import { milliseconds } from '../tasks/duration.ts'
 import { validate } from '../schema.ts'
@@ -55,15 +58,18 @@ export class ToolStation {
       ...(limit !== undefined && { limit }),
       ...(rate && { rate: { count: rate.count, per: milliseconds(rate.per) } }),
       attempts: tool.options.attempts ?? 1,
-      handle: (event, delivery) => this.#handle(tool, event, delivery),
+      handle: (event, delivery, span) => this.#handle(tool, event, delivery, span),
       fail,
     })
   }
 
-  async #handle(tool: AnyTool, event: CloudEvent, delivery: Delivery): Promise<Handled> {
+  async #handle(tool: AnyTool, event: CloudEvent, delivery: Delivery, delivering: Span | undefined): Promise<Handled> {
     const { bus } = this.#options
     try {
-      const output = await this.#run(tool, event, delivery)
+      const output = await traceTool(
+        { name: tool.name, event, attempt: delivery.attempt, delivery: delivering },
+        span => this.#run(tool, event, delivery, span),
+      )
       const answer = answerTo(event, `/tools/${tool.name}`, 'tool.result', {
         output: output === undefined ? null : output,
       })
@@ -82,12 +88,12 @@ export class ToolStation {
     }
   }
 
-  async #run(tool: AnyTool, event: CloudEvent, delivery: Delivery): Promise<unknown> {
+  async #run(tool: AnyTool, event: CloudEvent, delivery: Delivery, span: Span | undefined): Promise<unknown> {
     const { bus, module } = this.#options
     const { options } = tool
     const data = event.data as { input?: unknown } | null
     const input = await validate(options.input, data?.input, 'E_TOOL_INPUT', tool.name)
-    if (options.atMostOnce) await this.#claim(event)
+    if (options.atMostOnce) await this.#claim(event, span)
     this.#workers.abandoned.throwIfAborted()
     const timeout = milliseconds(options.timeout ?? defaultTimeout)
     using abort = this.#cancellations.watch(event.id, timeout, tool.name)
@@ -116,7 +122,7 @@ export class ToolStation {
   }
 
   /** Claimed before it starts: whoever finds the claim there does not know how the first start ended. */
-  async #claim(event: CloudEvent): Promise<void> {
+  async #claim(event: CloudEvent, span: Span | undefined): Promise<void> {
     const isFirst = await this.#options.bus.claim({
       id: claimId(event.id),
       type: 'tool.claimed',
@@ -125,6 +131,7 @@ export class ToolStation {
       correlationid: event.correlationid,
       causationid: event.id,
       hops: event.hops,
+      ...below(span, event),
       ...(event.replay !== undefined && { replay: event.replay }),
       data: null,
     })

@@ -1,4 +1,8 @@
+import { randomUUIDv7 } from 'node:crypto'
 import type { Bus } from '../bus/bus.ts'
+import { attribute } from '../bus/telemetry/names.ts'
+import { below, doorSpan } from '../bus/telemetry/spans.ts'
+import { inSpan } from '../bus/telemetry/tracing.ts'
 import type { Mail, Mailbox } from './mail.ts'
 
 const tenant = 'default'
@@ -26,8 +30,13 @@ export interface Envelope {
   to: string[]
 }
 
-/** Attachments first, then the event that names them. Returns the id of the event. */
-export async function publishMail(bus: Bus, { id, attachments, ...mail }: Mail, envelope: Envelope): Promise<string> {
+/** Attachments first, then the event that names them. `at`: when it came, ms since the epoch. Returns the id of the event. */
+export async function publishMail(
+  bus: Bus,
+  { id, attachments, ...mail }: Mail,
+  envelope: Envelope,
+  at: number,
+): Promise<string> {
   const stored = attachments.map(async ({ content, ...about }) => ({
     ...about,
     ...(await bus.putBlob(tenant, content)),
@@ -35,9 +44,23 @@ export async function publishMail(bus: Bus, { id, attachments, ...mail }: Mail, 
   const data: EmailReceived = { ...mail, attachments: await Promise.all(stored), envelope }
   // Redacted before it is cut: half a secret is not known for one.
   const subject = subjectOf(bus.redactor.text(mail.subject))
-  await bus.publish({ id, type: 'email.received', source: '/triggers/smtp', tenant, ...(subject && { subject }), data })
+  const correlationid = randomUUIDv7()
+  const draft = {
+    id,
+    type: 'email.received',
+    source: '/triggers/smtp',
+    tenant,
+    correlationid,
+    ...(subject && { subject }),
+  }
+  await inSpan(
+    () => doorSpan({ name: 'receive mail', correlation: correlationid, at, attributes }),
+    span => bus.publish({ ...draft, ...below(span), data }),
+  )
   return id
 }
+
+const attributes = { [attribute.protocol]: 'smtp' }
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is taken out
 const control = /[\u0000-\u001f\u007f]+/g

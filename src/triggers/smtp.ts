@@ -80,12 +80,13 @@ async function receive(
   { envelope }: SMTPServerSession,
   maxBytes: number,
 ): Promise<string> {
+  const at = Date.now()
   const bytes = await readAll(stream, maxBytes)
   if (stream.sizeExceeded)
     throw refusal(552, new TidingsError('E_MAIL_REFUSED', `the mail is larger than ${maxBytes} bytes`))
   const mail = await parseMail(bytes)
   const from = envelope.mailFrom ? envelope.mailFrom.address : ''
-  return publishMail(bus, mail, { from, to: envelope.rcptTo.map(({ address }) => address) })
+  return publishMail(bus, mail, { from, to: envelope.rcptTo.map(({ address }) => address) }, at)
 }
 
 /** To its end in any case, since the answer comes after the mail; what is beyond the limit is not kept. */

@@ -1,0 +1,40 @@
+import { Counter, Gauge, Histogram, type AnyInstrument } from './registry.ts'
+
+/* All that is counted and measured in this process. docs/observe.md has the table for people. */
+
+// From a no-op in the process to a model that thinks for minutes.
+const seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300]
+
+const counter = (name: string, description: string, unit: string, ...labels: string[]) =>
+  new Counter({ name: `tidings.${name}`, description, unit, labels })
+const gauge = (name: string, description: string, unit: string, ...labels: string[]) =>
+  new Gauge({ name: `tidings.${name}`, description, unit, labels })
+const histogram = (name: string, description: string, ...labels: string[]) =>
+  new Histogram({ name: `tidings.${name}`, description, unit: 's', labels }, seconds)
+
+export const metrics = {
+  published: counter('events.published', 'Events that this process put on the log.', '{event}', 'type'),
+  deliveries: counter('deliveries', 'Deliveries that ended, by how.', '{delivery}', 'group', 'outcome'),
+  queueTime: histogram('delivery.queue_time', 'From when an event could be had until it was taken.', 'group'),
+  deliveryTime: histogram('delivery.duration', 'From when an event was taken until it was settled.', 'group'),
+  decideTime: histogram('decide.duration', 'Of one turn of a task, until it is on the log.', 'program'),
+  tasksStarted: counter('tasks.started', 'Tasks whose first turn was accepted.', '{task}', 'program'),
+  tasksEnded: counter(
+    'tasks.ended',
+    'Tasks whose last turn was accepted, by how they ended.',
+    '{task}',
+    'program',
+    'end',
+  ),
+  toolTime: histogram('tool.duration', 'Of one run of a tool. error: its code, or none.', 'tool', 'error'),
+  modelTime: histogram('model.duration', 'Of one step of a model. error: its code, or none.', 'model', 'error'),
+  tokens: counter('model.tokens', 'Tokens; cached ones are among the input.', '{token}', 'model', 'direction'),
+  cost: counter('model.cost', 'Cost of models in the currency of their prices.', '', 'model'),
+  lag: gauge('group.lag', 'Events of a group that are not settled, over all processes.', '{event}', 'group'),
+  inFlight: gauge('group.in_flight', 'Events of a group that are handed out, over all processes.', '{event}', 'group'),
+  attention: gauge('attention.entries', 'What waits for a person, up to 10,000.', '{entry}', 'state'),
+  position: gauge('log.position', 'Position of the newest event.', ''),
+  logUp: gauge('log.up', '1 where the log answers, else 0.', ''),
+}
+
+export const instruments: readonly AnyInstrument[] = Object.values(metrics)

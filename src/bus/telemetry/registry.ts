@@ -1,0 +1,110 @@
+/*
+ * Numbers of this process, kept once and shown twice: as Prometheus text and by OTLP. A series is one combination of
+ * label values; an instrument holds at most 256 of them, and what comes beyond is counted under `other`, so that neither
+ * memory nor a backend grows with names that users make up.
+ */
+
+const maxSeries = 256
+const rest = 'other'
+
+interface Named {
+  /** Dotted, as OTLP has it. */
+  readonly name: string
+  readonly description: string
+  /** UCUM, as OTLP has it: `s`, or in braces what is counted. */
+  readonly unit: string
+  readonly labels: readonly string[]
+}
+
+export interface Series<T> {
+  /** In the order of the instrument's labels. */
+  readonly labels: readonly string[]
+  readonly value: T
+}
+
+abstract class Instrument<T> implements Named {
+  readonly name: string
+  readonly description: string
+  readonly unit: string
+  readonly labels: readonly string[]
+  protected readonly held = new Map<string, { labels: readonly string[]; value: T }>()
+
+  constructor({ name, description, unit, labels }: Named) {
+    this.name = name
+    this.description = description
+    this.unit = unit
+    this.labels = labels
+  }
+
+  get series(): Iterable<Series<T>> {
+    return this.held.values()
+  }
+
+  protected at(labels: readonly string[], initial: () => T) {
+    const key = labels.length === 1 ? labels[0]! : labels.join('\0')
+    return this.held.get(key) ?? this.#add(key, labels, initial)
+  }
+
+  #add(key: string, labels: readonly string[], initial: () => T): { labels: readonly string[]; value: T } {
+    if (labels.length > 0 && this.held.size >= maxSeries - 1) {
+      const others = labels.map(() => rest)
+      if (key !== others.join('\0')) return this.at(others, initial)
+    }
+    const made = { labels, value: initial() }
+    this.held.set(key, made)
+    return made
+  }
+}
+
+const zero = () => 0
+
+export class Counter extends Instrument<number> {
+  readonly kind = 'counter'
+
+  add(value: number, ...labels: string[]): void {
+    this.at(labels, zero).value += value
+  }
+}
+
+/** What is so at the moment; looked up anew before it is shown. */
+export class Gauge extends Instrument<number> {
+  readonly kind = 'gauge'
+
+  set(value: number, ...labels: string[]): void {
+    this.at(labels, zero).value = value
+  }
+
+  clear(): void {
+    this.held.clear()
+  }
+}
+
+export interface Distribution {
+  /** Per bucket, not cumulative; one more than there are bounds. */
+  readonly counts: number[]
+  count: number
+  sum: number
+}
+
+export class Histogram extends Instrument<Distribution> {
+  readonly kind = 'histogram'
+  /** Upper bounds, inclusive, ascending. */
+  readonly bounds: readonly number[]
+  readonly #empty = (): Distribution => ({ counts: Array(this.bounds.length + 1).fill(0), count: 0, sum: 0 })
+
+  constructor(named: Named, bounds: readonly number[]) {
+    super(named)
+    this.bounds = bounds
+  }
+
+  record(value: number, ...labels: string[]): void {
+    const { value: held } = this.at(labels, this.#empty)
+    let bucket = 0
+    while (bucket < this.bounds.length && value > this.bounds[bucket]!) bucket++
+    held.counts[bucket]!++
+    held.count++
+    held.sum += value
+  }
+}
+
+export type AnyInstrument = Counter | Gauge | Histogram

@@ -1,0 +1,41 @@
+import type { Span } from '@opentelemetry/api'
+import type { Delivery, Entry, Outcome } from '../driver.ts'
+import { fieldsOf, log } from './log.ts'
+import { metrics } from './metrics.ts'
+import { attribute } from './names.ts'
+import { sayable } from './said.ts'
+
+/** Counts and tells how a delivery ended. `events` were published with it. */
+export function settled({ event, group, attempt }: Delivery, outcome: Outcome, events: readonly Entry[]): void {
+  metrics.deliveries.add(1, group, outcome.kind)
+  for (const entry of events) metrics.published.add(1, entry.event.type)
+  switch (outcome.kind) {
+    case 'done':
+      return log.debug?.({ ...fieldsOf(event), group, attempt }, 'delivery done')
+    case 'retry':
+      return log.info?.(
+        { ...fieldsOf(event), group, attempt, reason: outcome.reason, retry_ms: outcome.after },
+        'delivery will be retried',
+      )
+    case 'discard':
+      return log.error?.(
+        { ...fieldsOf(event), group, attempt, reason: outcome.reason },
+        'delivery discarded: on the attention list as dead',
+      )
+    case 'park':
+      return log.warn?.(
+        { ...fieldsOf(event), group, attempt, reason: outcome.reason, key: outcome.key },
+        'delivery parked: on the attention list until released',
+      )
+  }
+}
+
+/** `ms`: from when a member of a shared group took it until it was settled. */
+export function processed({ group, since }: Delivery, outcome: Outcome, ms: number, span: Span | undefined) {
+  metrics.deliveryTime.record(ms / 1_000, group)
+  metrics.queueTime.record(Math.max(0, Date.now() - ms - since) / 1_000, group)
+  span?.setAttributes({
+    [attribute.outcome]: outcome.kind,
+    ...('reason' in outcome && { [attribute.reason]: sayable(outcome.reason) }),
+  })
+}

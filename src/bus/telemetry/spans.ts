@@ -1,0 +1,147 @@
+import { SpanKind, type Attributes, type Span, type SpanContext } from '@opentelemetry/api'
+import type { CloudEvent } from '../../event.ts'
+import type { Delivery } from '../driver.ts'
+import { attribute, operation } from './names.ts'
+import { activeContext, contextOf, failed, isTracing, startSpan, traceparentOf, type SpanDraft } from './tracing.ts'
+
+/*
+ * One rule gives the exported trace the shape of `tidings trace`: an event that is published is a span, below what
+ * published it, and carries its own span to whoever takes it; a task is a span below its start event; an answer is none,
+ * since it belongs to its request. What lies between (turns, deliveries, tools, models, doors) adds levels, no branches.
+ */
+
+export function aboutEvent(event: CloudEvent): Attributes {
+  return {
+    [attribute.correlation]: event.correlationid,
+    [attribute.tenant]: event.tenant,
+    ...(event.replay !== undefined && { [attribute.replay]: event.replay }),
+  }
+}
+
+/** The span of a publish, whose context the event takes along. */
+export function publishSpan(event: CloudEvent, system: string, parent: SpanContext | undefined, startTime?: number) {
+  return startSpan({
+    name: `publish ${event.type}`,
+    kind: SpanKind.PRODUCER,
+    parent,
+    correlation: event.correlationid,
+    attributes: {
+      [attribute.messagingSystem]: system,
+      [attribute.messagingOperation]: operation.send,
+      [attribute.destination]: event.type,
+      [attribute.messageId]: event.id,
+      [attribute.messageConversation]: event.correlationid,
+      ...(event.target !== undefined && { [attribute.target]: event.target }),
+      ...aboutEvent(event),
+    },
+    ...(startTime !== undefined && { startTime }),
+  })
+}
+
+/** Publishes events from outside of any task, each with the context of its span, below the caller that it names. */
+export async function tracePublish<T>(
+  system: string,
+  events: readonly CloudEvent[],
+  publish: (events: readonly CloudEvent[]) => Promise<T>,
+): Promise<T> {
+  if (!isTracing()) return publish(events)
+  const spans: Span[] = []
+  const stamped = events.map(event => {
+    const span = publishSpan(event, system, contextOf(event.traceparent) ?? activeContext())!
+    spans.push(span)
+    return { ...event, traceparent: traceparentOf(span.spanContext()) }
+  })
+  try {
+    return await publish(stamped)
+  } catch (error) {
+    for (const span of spans) failed(span, error, 'E_LOG_UNAVAILABLE')
+    throw error
+  } finally {
+    for (const span of spans) span.end()
+  }
+}
+
+/** For what is published below a span, or, where there is none, as its cause was. */
+export function below(
+  span: Span | undefined,
+  cause: { traceparent?: string | undefined } = {},
+): { traceparent?: string } {
+  const traceparent = span ? traceparentOf(span.spanContext()) : cause.traceparent
+  return traceparent === undefined ? {} : { traceparent }
+}
+
+/** From when a member of a shared group takes an event until it is settled. */
+export function deliverySpan({ event, group, attempt, since }: Delivery, system: string): SpanDraft {
+  return {
+    name: `process ${event.type}`,
+    kind: SpanKind.CONSUMER,
+    parent: contextOf(event.traceparent),
+    correlation: event.correlationid,
+    attributes: {
+      [attribute.messagingSystem]: system,
+      [attribute.messagingOperation]: operation.process,
+      [attribute.destination]: event.type,
+      [attribute.messageId]: event.id,
+      [attribute.messageConversation]: event.correlationid,
+      [attribute.consumerGroup]: group,
+      [attribute.attempt]: attempt,
+      [attribute.queueTime]: Math.max(0, Date.now() - since) / 1_000,
+      ...aboutEvent(event),
+    },
+  }
+}
+
+/** One run of a tool, below the delivery. */
+export function toolSpan(tool: string, event: CloudEvent, delivery: Span | undefined): SpanDraft {
+  return {
+    name: `${operation.executeTool} ${tool}`,
+    parent: delivery?.spanContext(),
+    correlation: event.correlationid,
+    attributes: {
+      [attribute.genAiOperation]: operation.executeTool,
+      [attribute.toolName]: tool,
+      [attribute.toolType]: 'function',
+      [attribute.toolCallId]: event.id,
+      ...aboutEvent(event),
+    },
+  }
+}
+
+/** One step of a model, below the delivery. `provider`: as the model object names it. */
+export function modelSpan(model: string, provider: string, event: CloudEvent, delivery: Span | undefined): SpanDraft {
+  return {
+    name: `${operation.chat} ${model}`,
+    kind: SpanKind.CLIENT,
+    parent: delivery?.spanContext(),
+    correlation: event.correlationid,
+    attributes: {
+      [attribute.genAiOperation]: operation.chat,
+      [attribute.provider]: provider,
+      [attribute.requestModel]: model,
+      [attribute.conversation]: event.correlationid,
+      ...aboutEvent(event),
+    },
+  }
+}
+
+/** Something that came in through a door; what is published of it lies below. */
+interface Entrance {
+  name: string
+  correlation: string
+  /** The `traceparent` that came with it. */
+  caller?: string | undefined
+  /** When it came, ms since the epoch. */
+  at: number
+  attributes: Attributes
+}
+
+export function doorSpan({ name, correlation, caller, at, attributes }: Entrance): SpanDraft {
+  return {
+    name,
+    kind: SpanKind.SERVER,
+    parent: contextOf(caller) ?? activeContext(),
+    correlation,
+    attributes: { ...attributes, [attribute.correlation]: correlation },
+    startTime: at,
+  }
+}

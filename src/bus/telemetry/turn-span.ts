@@ -1,0 +1,118 @@
+import { SpanStatusCode, type Span, type SpanContext } from '@opentelemetry/api'
+import type { CloudEvent } from '../../event.ts'
+import { attribute, operation } from './names.ts'
+import { areIdsOurs, spanIdOf, traceIdOf } from './ids.ts'
+import { aboutEvent, publishSpan } from './spans.ts'
+import { contextOf, flagsFor, isTracing, startSpan, traceparentOf } from './tracing.ts'
+
+/** The task of a turn, as its spans name it. */
+export interface Traced {
+  readonly task: string
+  readonly program: string
+  readonly programVersion: number
+  readonly programHash: string
+  readonly start: CloudEvent
+}
+
+/**
+ * The span of one turn, with what it publishes. Its parent is the span of the task, which is made when the task ends,
+ * wherever that is: its id follows from the task, so every process that decides for it knows it before.
+ */
+export class TurnSpan {
+  readonly #traced: Traced
+  readonly #system: string
+  readonly #span: Span
+  readonly #publishes: Span[] = []
+  #isAccepted = false
+
+  /** `since`: when the first of the inputs could be had, ms since the epoch. Undefined where there is no SDK. */
+  static begin(system: string, traced: Traced, version: number, inputs: readonly CloudEvent[], since: number) {
+    return isTracing() ? new TurnSpan(system, traced, version, inputs, since) : undefined
+  }
+
+  private constructor(system: string, traced: Traced, version: number, inputs: readonly CloudEvent[], since: number) {
+    const now = Date.now()
+    this.#traced = traced
+    this.#system = system
+    this.#span = startSpan({
+      name: `decide ${traced.program}`,
+      parent: taskContext(traced),
+      correlation: traced.start.correlationid,
+      links: inputs.map(input => contextOf(input.traceparent)).filter(found => found !== undefined),
+      attributes: {
+        [attribute.turn]: version,
+        [attribute.turnInputs]: inputs.length,
+        [attribute.queueTime]: Math.max(0, now - since) / 1_000,
+        [attribute.messagingSystem]: system,
+        ...aboutTask(traced),
+      },
+    })!
+  }
+
+  /** Hands the events on with the contexts of their spans. Answers and withdrawals keep that of the request. */
+  emitted(events: readonly CloudEvent[]): CloudEvent[] {
+    return events.map(event => {
+      if (belongsToRequest(event)) return event
+      const span = publishSpan(event, this.#system, this.#span.spanContext())!
+      this.#publishes.push(span)
+      return { ...event, traceparent: traceparentOf(span.spanContext()) }
+    })
+  }
+
+  /** The turn is on the log. `end`: how the task ended with it. */
+  accepted(end: string | undefined): void {
+    this.#isAccepted = true
+    this.#span.setAttribute(attribute.turnEmits, this.#publishes.length)
+    for (const span of this.#publishes) span.end()
+    if (end !== undefined) endTask(this.#traced, end)
+  }
+
+  end(): void {
+    if (!this.#isAccepted) this.#span.setStatus({ code: SpanStatusCode.ERROR, message: 'the turn was not accepted' })
+    this.#span.end()
+  }
+}
+
+function endTask(traced: Traced, end: string) {
+  const { task, program, start } = traced
+  const span = startSpan({
+    name: `${operation.invokeAgent} ${program}`,
+    parent: contextOf(start.traceparent),
+    correlation: start.correlationid,
+    startTime: Date.parse(start.time),
+    spanId: spanIdOf(task),
+    attributes: {
+      [attribute.genAiOperation]: operation.invokeAgent,
+      [attribute.agentName]: program,
+      [attribute.agentVersion]: String(traced.programVersion),
+      [attribute.conversation]: start.correlationid,
+      [attribute.taskEnd]: end,
+      ...aboutTask(traced),
+    },
+  })!
+  if (end === 'failed') span.setStatus({ code: SpanStatusCode.ERROR })
+  span.end()
+}
+
+const aboutTask = ({ task, program, programVersion, programHash, start }: Traced) => ({
+  [attribute.task]: task,
+  [attribute.program]: program,
+  [attribute.programVersion]: programVersion,
+  [attribute.programHash]: programHash,
+  ...aboutEvent(start),
+})
+
+function taskContext({ task, start }: Traced): SpanContext | undefined {
+  const above = contextOf(start.traceparent)
+  if (!areIdsOurs()) return above
+  return {
+    traceId: above?.traceId ?? traceIdOf(start.correlationid),
+    spanId: spanIdOf(task),
+    traceFlags: above?.traceFlags ?? flagsFor(start.correlationid),
+    isRemote: true,
+  }
+}
+
+// As `tidings trace` has it: they are lines of their request, not branches. A continuation carries a call and is none.
+const belongsToRequest = ({ id, type, call }: CloudEvent) =>
+  id.endsWith(':cancel') || (call !== undefined && type !== 'agent.invoke')

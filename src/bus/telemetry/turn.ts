@@ -1,0 +1,60 @@
+import type { CloudEvent } from '../../event.ts'
+import type { Delivery, Outcome } from '../driver.ts'
+import { log } from './log.ts'
+import { metrics } from './metrics.ts'
+import { settled } from './settled.ts'
+import { TurnSpan, type Traced } from './turn-span.ts'
+
+/** Keeps how one turn of a task went: in the metrics, and as a span where there is an SDK. */
+export class TurnTrace implements Disposable {
+  readonly #traced: Traced
+  readonly #version: number
+  readonly #began = performance.now()
+  readonly #span: TurnSpan | undefined
+
+  /** `since`: when the inputs could be had, ms since the epoch; none for a turn that a timer began. */
+  constructor(
+    system: string,
+    traced: Traced,
+    version: number,
+    inputs: readonly CloudEvent[],
+    since: readonly number[],
+  ) {
+    this.#traced = traced
+    this.#version = version
+    this.#span = TurnSpan.begin(system, traced, version, inputs, Math.min(Date.now(), ...since))
+  }
+
+  /** What the turn emits, with the contexts of its spans, where there are any. */
+  emitted(events: readonly CloudEvent[]): readonly CloudEvent[] {
+    return this.#span?.emitted(events) ?? events
+  }
+
+  /** The turn is on the log. */
+  accepted(
+    events: readonly CloudEvent[],
+    settling: readonly { delivery: Delivery; outcome: Outcome }[],
+    end: string | undefined,
+  ): void {
+    const { task, program, start } = this.#traced
+    metrics.decideTime.record((performance.now() - this.#began) / 1_000, program)
+    metrics.published.add(1, 'task.turn')
+    for (const { type } of events) metrics.published.add(1, type)
+    const now = Date.now()
+    for (const { delivery, outcome } of settling) {
+      metrics.queueTime.record(Math.max(0, now - delivery.since) / 1_000, delivery.group)
+      settled(delivery, outcome, [])
+    }
+    if (this.#version === 1) metrics.tasksStarted.add(1, program)
+    if (end !== undefined) {
+      metrics.tasksEnded.add(1, program, end)
+      const write = end === 'failed' ? log.warn : log.debug
+      write?.({ correlationid: start.correlationid, task, program, end }, `task ${end}`)
+    }
+    this.#span?.accepted(end)
+  }
+
+  [Symbol.dispose]() {
+    this.#span?.end()
+  }
+}

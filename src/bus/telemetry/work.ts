@@ -1,0 +1,81 @@
+import type { Span } from '@opentelemetry/api'
+import { type ErrorCode, errorData } from '../../errors.ts'
+import type { CloudEvent } from '../../event.ts'
+import { fieldsOf, log } from './log.ts'
+import { metrics } from './metrics.ts'
+import { attribute } from './names.ts'
+import type { Histogram } from './registry.ts'
+import { sayable } from './said.ts'
+import { modelSpan, toolSpan } from './spans.ts'
+import { inSpan, type SpanDraft } from './tracing.ts'
+
+/** One run of a tool or a model: who, for which request, in which delivery. */
+interface Run {
+  name: string
+  event: CloudEvent
+  attempt: number
+  delivery: Span | undefined
+}
+
+/** Runs a tool, and keeps how long it took and how it failed. */
+export function traceTool<T>(run: Run, work: (span?: Span) => Promise<T>): Promise<T> {
+  return observed(
+    'tool',
+    run,
+    () => toolSpan(run.name, run.event, run.delivery),
+    metrics.toolTime,
+    'E_TOOL_THREW',
+    work,
+  )
+}
+
+/** What a model told of a step. Usage in tokens. */
+interface Told {
+  readonly finish: string
+  readonly usage: { readonly input: number; readonly output: number; readonly cached?: number }
+  readonly cost?: number
+}
+
+/** Asks a model, and keeps how long it took, what it used and how it failed. */
+export function traceModel<T extends Told>(run: Run, provider: string, work: () => Promise<T>): Promise<T> {
+  const draft = () => modelSpan(run.name, provider, run.event, run.delivery)
+  return observed('model', run, draft, metrics.modelTime, 'E_MODEL_FAILED', async span => {
+    const result = await work()
+    const { usage, cost, finish } = result
+    metrics.tokens.add(usage.input, run.name, 'input')
+    metrics.tokens.add(usage.output, run.name, 'output')
+    if (usage.cached) metrics.tokens.add(usage.cached, run.name, 'cached')
+    if (cost) metrics.cost.add(cost, run.name)
+    span?.setAttributes({
+      [attribute.responseModel]: run.name,
+      [attribute.finishReasons]: [finish],
+      [attribute.inputTokens]: usage.input,
+      [attribute.outputTokens]: usage.output,
+      ...(usage.cached !== undefined && { [attribute.cachedTokens]: usage.cached }),
+      ...(cost !== undefined && { [attribute.cost]: cost }),
+    })
+    return result
+  })
+}
+
+async function observed<T>(
+  kind: 'tool' | 'model',
+  { name, event, attempt }: Run,
+  draft: () => SpanDraft,
+  time: Histogram,
+  code: ErrorCode,
+  work: (span?: Span) => Promise<T>,
+): Promise<T> {
+  const began = performance.now()
+  let error = 'none'
+  try {
+    return await inSpan(draft, work, code)
+  } catch (thrown) {
+    const { code: found, message } = errorData(thrown, code)
+    error = found
+    log.warn?.({ ...fieldsOf(event), [kind]: name, attempt, code: found, reason: sayable(message) }, `${kind} failed`)
+    throw thrown
+  } finally {
+    time.record((performance.now() - began) / 1_000, name, error)
+  }
+}

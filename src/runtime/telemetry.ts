@@ -1,0 +1,148 @@
+import { context, diag, DiagLogLevel, trace } from '@opentelemetry/api'
+import type * as SdkTrace from '@opentelemetry/sdk-trace'
+import type { Sampler } from '@opentelemetry/sdk-trace'
+import { endedOrCut } from '../bus/cut.ts'
+import { spanIds } from '../bus/telemetry/ids.ts'
+import { log } from '../bus/telemetry/log.ts'
+import { isTracing, lookForSdk } from '../bus/telemetry/tracing.ts'
+import { TidingsError } from '../errors.ts'
+import { metricProducer } from './otlp-metrics.ts'
+import type { Stoppable } from './stop.ts'
+
+const packages = [
+  '@opentelemetry/context-async-hooks', '@opentelemetry/exporter-metrics-otlp-proto',
+  '@opentelemetry/exporter-trace-otlp-proto', '@opentelemetry/resources', '@opentelemetry/sdk-metrics',
+  '@opentelemetry/sdk-trace',
+] // biome-ignore format: one list
+
+// Of one task of some calls there are tens of spans; what does not fit is dropped, and nobody waits for room.
+const [maxQueueSize, maxExportBatchSize] = [16_384, 1_024]
+const flushMs = 3_000
+const quietMs = 60_000
+
+type Env = NodeJS.ProcessEnv
+interface Exporting {
+  flush(): Promise<unknown>
+}
+
+let exporting: Promise<Exporting> | undefined
+
+/**
+ * Exports spans and metrics by OTLP/HTTP, where the environment names a collector; once for all apps of this process. An
+ * SDK that is registered already is left to itself.
+ * @throws E_TELEMETRY_MISSING, E_SETTING_INVALID
+ */
+export async function startTelemetry(app: string, env: Env = process.env): Promise<Stoppable | undefined> {
+  const signals = {
+    traces: isWanted(env, 'TRACES'),
+    metrics: isWanted(env, 'METRICS'),
+  }
+  lookForSdk()
+  if (!exporting && ((!signals.traces && !signals.metrics) || isTracing())) return undefined
+  exporting ??= setUp(app, env, signals)
+  const { flush } = await exporting
+  return {
+    stop: async cut => {
+      const late = AbortSignal.any([AbortSignal.timeout(flushMs), cut])
+      await endedOrCut(flush(), late)
+    },
+  }
+}
+
+function isWanted(env: Env, signal: 'TRACES' | 'METRICS'): boolean {
+  if (env.OTEL_SDK_DISABLED === 'true' || env[`OTEL_${signal}_EXPORTER`] === 'none') return false
+  if (!env.OTEL_EXPORTER_OTLP_ENDPOINT && !env[`OTEL_EXPORTER_OTLP_${signal}_ENDPOINT`]) return false
+  const names = [`OTEL_EXPORTER_OTLP_${signal}_PROTOCOL`, 'OTEL_EXPORTER_OTLP_PROTOCOL']
+  const name = names.find(each => env[each])
+  if (name && env[name] !== 'http/protobuf')
+    throw new TidingsError('E_SETTING_INVALID', `${name}=${env[name]}: only http/protobuf is spoken`)
+  return true
+}
+
+async function setUp(app: string, env: Env, signals: { traces: boolean; metrics: boolean }): Promise<Exporting> {
+  const [hooks, metricsOtlp, traceOtlp, resources, sdkMetrics, sdkTrace] = await loadSdk()
+  diag.setLogger(teller(), { logLevel: DiagLogLevel.WARN, suppressOverrideMessage: true })
+  const { envDetector, serviceInstanceIdDetector, serviceNameEnvDetector } = resources
+  const resource = resources
+    .defaultResource()
+    .merge(resources.resourceFromAttributes({ 'service.name': app, 'process.pid': process.pid }))
+    .merge(resources.detectResources({ detectors: [envDetector, serviceNameEnvDetector, serviceInstanceIdDetector] }))
+  const flushes: (() => Promise<unknown>)[] = []
+  if (signals.traces) {
+    const exporter = new traceOtlp.OTLPTraceExporter()
+    const provider = new sdkTrace.TracerProvider({
+      resource,
+      sampler: samplerOf(sdkTrace, env),
+      idGenerator: spanIds(),
+      spanProcessors: [new sdkTrace.BatchSpanProcessor({ exporter, maxQueueSize, maxExportBatchSize })],
+    })
+    trace.setGlobalTracerProvider(provider)
+    context.setGlobalContextManager(new hooks.AsyncLocalStorageContextManager().enable())
+    flushes.push(() => provider.forceFlush({ timeoutMillis: flushMs }))
+  }
+  if (signals.metrics) {
+    const exportIntervalMillis = Number(env.OTEL_METRIC_EXPORT_INTERVAL || 60_000)
+    if (!(exportIntervalMillis > 0))
+      throw new TidingsError('E_SETTING_INVALID', 'OTEL_METRIC_EXPORT_INTERVAL is not a number of milliseconds')
+    const reader = new sdkMetrics.PeriodicExportingMetricReader({
+      exporter: new metricsOtlp.OTLPMetricExporter(),
+      exportIntervalMillis,
+      metricProducers: [metricProducer(sdkMetrics, resource)],
+    })
+    const provider = new sdkMetrics.MeterProvider({ resource, readers: [reader] })
+    flushes.push(() => provider.forceFlush({ timeoutMillis: flushMs }))
+  }
+  return { flush: () => Promise.allSettled(flushes.map(flush => flush())) }
+}
+
+async function loadSdk() {
+  try {
+    return await Promise.all([
+      import('@opentelemetry/context-async-hooks'),
+      import('@opentelemetry/exporter-metrics-otlp-proto'),
+      import('@opentelemetry/exporter-trace-otlp-proto'),
+      import('@opentelemetry/resources'),
+      import('@opentelemetry/sdk-metrics'),
+      import('@opentelemetry/sdk-trace'),
+    ])
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'ERR_MODULE_NOT_FOUND') throw cause
+    const text = `OTEL_EXPORTER_OTLP_ENDPOINT is set and the SDK is not installed: npm install ${packages.join(' ')}`
+    throw new TidingsError('E_TELEMETRY_MISSING', text, { cause })
+  }
+}
+
+function samplerOf(sdk: typeof SdkTrace, env: Env): Sampler {
+  const { OTEL_TRACES_SAMPLER: text = 'parentbased_always_on', OTEL_TRACES_SAMPLER_ARG: argument = '1' } = env
+  const [, parentBased, name] = /^(parentbased_)?(\w+)$/.exec(text) ?? []
+  const ratio = Number(argument)
+  const root =
+    name === 'always_on'
+      ? new sdk.AlwaysOnSampler()
+      : name === 'always_off'
+        ? new sdk.AlwaysOffSampler()
+        : name === 'traceidratio' && ratio >= 0 && ratio <= 1
+          ? new sdk.TraceIdRatioBasedSampler(ratio)
+          : undefined
+  if (!root)
+    throw new TidingsError(
+      'E_SETTING_INVALID',
+      `OTEL_TRACES_SAMPLER=${text}, OTEL_TRACES_SAMPLER_ARG=${argument}: no sampler of the OpenTelemetry specification`,
+    )
+  return parentBased ? new sdk.ParentBasedSampler({ root }) : root
+}
+
+/** What the SDK has to say, such as that nobody answers; the same at most once a minute. */
+function teller() {
+  const said = new Map<string, number>()
+  const tell = (text: string) => {
+    const now = Date.now()
+    if (now - (said.get(text) ?? -Infinity) < quietMs) return
+    if (said.size > 100) said.clear()
+    said.set(text, now)
+    if (log.warn) log.warn({}, `telemetry: ${text}`)
+    else process.emitWarning(`telemetry: ${text}`)
+  }
+  const nothing = () => {}
+  return { error: tell, warn: tell, info: nothing, debug: nothing, verbose: nothing }
+}
