@@ -30,6 +30,14 @@ export class Conversations {
     return promptOf(instructions, await this.#messages(event), (event.data as ModelRequest).window)
   }
 
+  /** The same for whoever asks the same: answers of tools that were called together may have come in any order. */
+  async question(event: CloudEvent): Promise<LanguageModelV4Prompt> {
+    const prompt = await this.prompt(event, '')
+    return prompt.map(message =>
+      message.role === 'tool' ? { ...message, content: message.content.toSorted(byCall) } : message,
+    )
+  }
+
   /** The messages of a request, oldest first; the first one of the conversation, then at most about `window`. */
   async #messages(asking: CloudEvent): Promise<readonly LanguageModelV4Message[]> {
     const request = asking.data as ModelRequest
@@ -74,3 +82,10 @@ export class Conversations {
     return this.#bus.resolve(event)
   }
 }
+
+function byCall(a: ToolPart, b: ToolPart): number {
+  const [one, other] = [a, b].map(part => (part.type === 'tool-result' ? part.toolCallId : ''))
+  return one! < other! ? -1 : 1
+}
+
+type ToolPart = Extract<LanguageModelV4Message, { role: 'tool' }>['content'][number]

@@ -6,8 +6,8 @@ import type { ModelRequest } from '../tasks/conversation.ts'
 import { asAsked, effectKey, originOf, remember, type ReplayTerms } from '../tasks/effects.ts'
 import { digest } from '../tasks/turn.ts'
 
-/** What a `model.invoke` gives its model to read: the same for the same conversation, whatever the ids of its events are. */
-export type PromptOf = (request: CloudEvent) => Promise<unknown>
+/** What a `model.invoke` asks: the same for the same conversation, whatever the ids of its events are. */
+export type QuestionOf = (request: CloudEvent) => Promise<unknown>
 
 interface Question {
   readonly request: CloudEvent
@@ -27,13 +27,13 @@ const keysRemembered = 10_000
 /** Finds what was answered when the same was asked. */
 export class Recorded {
   readonly #bus: Bus
-  readonly #promptOf: PromptOf
+  readonly #questionOf: QuestionOf
   readonly #recordings = new Map<string, Recording>()
   readonly #keys = new Map<string, string>()
 
-  constructor(bus: Bus, promptOf: PromptOf) {
+  constructor(bus: Bus, questionOf: QuestionOf) {
     this.#bus = bus
-    this.#promptOf = promptOf
+    this.#questionOf = questionOf
   }
 
   /**
@@ -120,7 +120,7 @@ export class Recorded {
 
   async #digestOf(request: CloudEvent): Promise<string> {
     if (request.type === 'tool.invoke') return digest(canonical((request.data as { input?: unknown } | null)?.input))
-    return digest([(request.data as ModelRequest).definition, canonical(await this.#promptOf(request))])
+    return digest([(request.data as ModelRequest).definition, canonical(await this.#questionOf(request))])
   }
 }
 

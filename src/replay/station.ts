@@ -7,7 +7,7 @@ import { consume, isWanted, type Consuming, type Handled } from '../bus/delivery
 import type { Delivery } from '../bus/driver.ts'
 import type { ModelResult } from '../tasks/conversation.ts'
 import { asAsked, effectKey, effectOf, Replays, replayTarget, type ReplayTerms } from '../tasks/effects.ts'
-import { Recorded, type PromptOf } from './recorded.ts'
+import { Recorded, type QuestionOf } from './recorded.ts'
 
 const source = '/replay'
 const attempts = 5
@@ -19,10 +19,10 @@ export class ReplayStation {
   readonly #recorded: Recorded
   #consumer: Consuming | undefined
 
-  constructor(bus: Bus, promptOf: PromptOf) {
+  constructor(bus: Bus, questionOf: QuestionOf) {
     this.#bus = bus
     this.#replays = new Replays(bus)
-    this.#recorded = new Recorded(bus, promptOf)
+    this.#recorded = new Recorded(bus, questionOf)
   }
 
   async start(): Promise<void> {

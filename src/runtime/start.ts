@@ -110,7 +110,7 @@ async function startNow(
     if (engine && hosts.has('agents')) {
       await publishDefinitions(bus, app)
       const conversations = new Conversations(bus)
-      await run(new ReplayStation(bus, request => conversations.prompt(request, '')))
+      await run(new ReplayStation(bus, request => conversations.question(request)))
       await run(engine)
     } else if (isDoor) await engine?.provision()
     if (hosts.has('tools')) await run(new ToolStation({ bus, tools: app.tools, pauses, ...(module && { module }) }))

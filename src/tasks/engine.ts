@@ -16,6 +16,7 @@ import { Programs } from './programs.ts'
 import { answered, filterOf, isFirstStart, refusal, sift, startsOn, unplaced, wakeFor } from './rules.ts'
 import { resume, startTask, type Task } from './task.ts'
 import { expiryOf, type OpenCall, TurnBuilder } from './turn.ts'
+import { resumeToEnd } from './unfit.ts'
 
 /*
  * The engine of one app in one process. It owns shards; of every task in them it takes the inputs, decides one turn at
@@ -175,7 +176,10 @@ export class Engine {
     const look = task
       ? offered.some(input => this.#sift(task, input) === 'ahead')
       : woken || inbox.conflicts > 0 || !offered.every(isFirstStart)
-    if (look) task = await resume(this.#bus, this.#programs, inbox.task)
+    if (look) {
+      const isCancelled = offered.some(({ event }) => event.type === 'agent.cancel')
+      task = await (isCancelled ? resumeToEnd : resume)(this.#bus, this.#programs, inbox.task)
+    }
     if (inbox.lost) return
     const inputs: Input[] = []
     for (const input of offered) {

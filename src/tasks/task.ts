@@ -162,7 +162,7 @@ export interface SnapshotState {
 }
 
 /** The task as its snapshot has it; a later turn of it may name another version. @throws as {@link resume} */
-export function restore(programs: Programs, task: string, snapshot: string, version?: number): Task {
+export function restore(programs: Pick<Programs, 'for'>, task: string, snapshot: string, version?: number): Task {
   const state = JSON.parse(snapshot) as SnapshotState
   return new Task(programs.for(task, state.name, version ?? state.version), task, state.start, state)
 }
@@ -171,7 +171,7 @@ export function restore(programs: Programs, task: string, snapshot: string, vers
  * Brings a task back from its journal: snapshot, then every later turn. Undefined when it has no turn yet.
  * @throws E_PROGRAM_VERSION when a newer program wrote it, E_PROGRAM_MISMATCH when the code no longer fits.
  */
-export async function resume(bus: Bus, programs: Programs, task: string): Promise<Task | undefined> {
+export async function resume(bus: Bus, programs: Pick<Programs, 'for'>, task: string): Promise<Task | undefined> {
   const { snapshot, records } = await bus.driver.journal(task)
   const byId = new Map(records.map(event => [event.id, event]))
   const turns: Turn[] = []
