@@ -212,6 +212,8 @@ describe('declared paths', () => {
     const { inputs, ...rest } = rules.event(turn).data as { inputs: CloudEvent[] }
     expect(inputs[0]!.data).toEqual({ pin: '[redacted data.pin]' })
     expect(rest).toEqual({ emits: [], pin: 'stays' })
+    for (const data of [null, 'x', {}, { inputs: [null] }])
+      expect(rules.event(createEvent({ type: 'task.turn', data })).data).toEqual(data)
   })
 
   test.each(['', 'card.number', 'data..x', 'data.**', 'data.**.a.**.b', 'subject.x', 'Order:data.x'])(
@@ -269,6 +271,13 @@ describe('declared patterns', () => {
   ])('refuse what would redact the marks, or has no name: %s', (name, match, why) => {
     expect(() => redactor({ patterns: [{ name, match }] })).toThrow(why)
   })
+})
+
+test('a subject stays as short as one must be', () => {
+  const marks = redactor({ patterns: [{ name: 'cross', match: /\bx\b/ }] })
+  const event = marks.event(createEvent({ type: 'a', subject: 'x '.repeat(120), data: null }))
+  expect(event.subject!.length).toBe(256)
+  expect(marks.event(event)).toBe(event)
 })
 
 test('two keys that become alike stay two', () => {

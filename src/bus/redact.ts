@@ -38,6 +38,7 @@ const isTelling = new RegExp(keyed.map(({ key }) => key.source).join('|'), 'i')
 // No secret that is known by its shape is shorter.
 const shortest = 8
 const maxDepth = 64
+const longestSubject = 256
 const turnType = 'task.turn'
 
 /** Redacts by rules. The same input gives the same output, and doing it twice changes nothing. */
@@ -118,9 +119,9 @@ export class Redactor {
 
   /** A turn repeats its inputs, and what it says else is made of names and ids, but for the state. */
   #turn(data: unknown): unknown {
-    // Its data may lie in a blob that is gone.
-    if (data === null) return data
-    const { inputs, state } = data as { inputs: readonly CloudEvent[]; state?: unknown }
+    const { inputs, state } = (data ?? {}) as { inputs?: readonly CloudEvent[]; state?: unknown }
+    // Its data lies in a blob that is gone, or somebody else calls something else a turn.
+    if (!Array.isArray(inputs) || !inputs.every(isObject)) return this.value(data)
     const cleanInputs = inputs.map(input => this.event(input))
     const cleanState = this.value(state)
     if (cleanState === state && cleanInputs.every((input, i) => input === inputs[i])) return data
@@ -130,7 +131,8 @@ export class Redactor {
   #subject({ type, subject }: CloudEvent): string | undefined {
     if (subject === undefined || isReservedId(subject)) return subject
     const path = this.#paths.find(({ keys, types }) => keys[0] === 'subject' && matchesType(types, type))
-    return path ? path.mark : this.text(subject)
+    const clean = path ? path.mark : this.text(subject)
+    return clean === subject ? subject : clean.slice(0, longestSubject).toWellFormed()
   }
 
   #told(text: string): string {
@@ -189,6 +191,8 @@ function ruleOf({ name, match }: { name: string; match: RegExp }): Rule {
   if (!types.isRegExp(match)) throw new TidingsError('E_APP_INVALID', `the pattern ${name} has no regular expression`)
   return { mark: markOf(name), match: new RegExp(match.source, `${match.flags.replace(/[gy]/g, '')}g`) }
 }
+
+const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null
 
 function markOf(name: string): string {
   return `[redacted ${name}]`
