@@ -5,14 +5,18 @@ import type { CloudEvent } from '../../src/event.ts'
 import { parseId } from '../../src/bus/ids.ts'
 import type { Turn } from '../../src/tasks/program.ts'
 
-/** What the log says after the kills; every list must be empty. */
-export interface Verdict {
-  unfinished: string[]
-  wrongResults: string[]
+/** What must never be seen in journals; every list must be empty. */
+export interface Flaws {
   forks: string[]
   appliedTwice: string[]
   /** Calls of a finished task that no turn of its journal has an answer to. */
   neverApplied: string[]
+}
+
+/** What the log says after the kills; every list must be empty. */
+export interface Verdict extends Flaws {
+  unfinished: string[]
+  wrongResults: string[]
   startedTwice: string[]
 }
 
@@ -28,21 +32,29 @@ export async function verify(bus: Bus, home: string, expected: ReadonlyMap<strin
     else if (!isRepeated && (event.type === 'agent.task.completed' || event.type === 'agent.task.failed'))
       push(ended, event.correlationid, event)
   }
-  const charges = existsSync(join(home, 'charges'))
-    ? readFileSync(join(home, 'charges'), 'utf8').trim().split('\n')
-    : []
   return {
     unfinished: [...expected.keys()].filter(correlation => !ended.has(correlation)),
     wrongResults: [...expected]
       .filter(([correlation, n]) => ended.has(correlation) && !isRight(ended.get(correlation)!, n))
       .map(([id]) => id),
-    forks: [...turns].filter(([, journal]) => !isChain(journal) || !isWhole(journal, events)).map(([task]) => task),
-    appliedTwice: [...turns.values()].flatMap(journal =>
-      repeated(journal.flatMap(turn => turn.inputs.flatMap(input => input.call ?? []))),
-    ),
-    neverApplied: [...turns.values()].flatMap(unanswered),
-    startedTwice: repeated(charges),
+    ...flawsOf(turns, events),
+    startedTwice: repeated(chargesIn(home)),
   }
+}
+
+/** Looks at journals by task; `events` are the ids of all that is on the log. */
+export const flawsOf = (turns: ReadonlyMap<string, Turn[]>, events: ReadonlySet<string>): Flaws => ({
+  forks: [...turns].filter(([, journal]) => !isChain(journal) || !isWhole(journal, events)).map(([task]) => task),
+  appliedTwice: [...turns.values()].flatMap(journal =>
+    repeated(journal.flatMap(turn => turn.inputs.flatMap(input => input.call ?? []))),
+  ),
+  neverApplied: [...turns.values()].flatMap(unanswered),
+})
+
+/** The calls by which the tool that must not start twice was started. */
+export function chargesIn(home: string): string[] {
+  const file = join(home, 'charges')
+  return existsSync(file) ? readFileSync(file, 'utf8').trim().split('\n') : []
 }
 
 export const isClean = (verdict: Verdict) =>
@@ -73,12 +85,12 @@ function unanswered(journal: Turn[]): string[] {
   return journal.flatMap(turn => turn.emits.flatMap(({ id, wait }) => (wait && !answered.has(id) ? [id] : [])))
 }
 
-function repeated(ids: readonly string[]): string[] {
+export function repeated(ids: readonly string[]): string[] {
   const seen = new Set<string>()
   return ids.filter(id => seen.size === seen.add(id).size)
 }
 
-function push<T>(map: Map<string, T[]>, key: string, value: T) {
+export function push<T>(map: Map<string, T[]>, key: string, value: T) {
   const list = map.get(key)
   if (list) list.push(value)
   else map.set(key, [value])

@@ -1,0 +1,88 @@
+import { Socket } from 'node:net'
+import type { Driver } from '../../src/bus/driver.ts'
+
+/*
+ * A worker that ends at its n-th boundary, as the out-of-memory killer would end it. A boundary lies before and after
+ * each write to the driver; or, between a driver and its broker, before each write to the socket.
+ */
+
+/** What may be split, to see that it then goes wrong: the settlement of a turn's inputs, before the turn or after it. */
+export type Split = 'before' | 'after'
+
+const writes = new Set([
+  'publish',
+  'commit',
+  'claim',
+  'arm',
+  'putBlob',
+  'putDocument',
+  'subscribe',
+  'provision',
+  'release',
+])
+
+export class Boundaries {
+  #passed = 0
+  readonly #fatal: number
+
+  constructor(fatal: number) {
+    this.#fatal = fatal
+  }
+
+  pass(): void {
+    if (++this.#passed === this.#fatal) process.kill(process.pid, 'SIGKILL')
+  }
+
+  async around<T>(write: () => Promise<T>): Promise<T> {
+    this.pass()
+    const result = await write()
+    this.pass()
+    return result
+  }
+}
+
+/** The driver, with a boundary before and after each write. */
+export function crashing(driver: Driver, boundaries: Boundaries, split?: Split): Driver {
+  const around = boundaries.around.bind(boundaries)
+  const own: Partial<Driver> = {
+    subscribe: subscription =>
+      around(() =>
+        driver.subscribe({
+          ...subscription,
+          onDelivery(delivery) {
+            const settle = delivery.settle.bind(delivery)
+            delivery.settle = (outcome, events) => around(() => settle(outcome, events))
+            subscription.onDelivery(delivery)
+          },
+        }),
+      ),
+    ...(split && {
+      async commit(commit) {
+        const settle = () => Promise.all(commit.settle.map(({ delivery, outcome }) => delivery.settle(outcome)))
+        // What is settled is written down later: a look at the groups sees to it.
+        if (split === 'before' && (await settle()).length > 0) await driver.groups()
+        const result = await around(() => driver.commit({ ...commit, settle: [] }))
+        if (split === 'after' && result === 'accepted') await settle()
+        return result
+      },
+    }),
+  }
+  return new Proxy(driver, {
+    get(_, name) {
+      if (Object.hasOwn(own, name)) return Reflect.get(own, name)
+      const value: unknown = Reflect.get(driver, name, driver)
+      if (typeof value !== 'function') return value
+      const method = value.bind(driver) as (...args: unknown[]) => Promise<unknown>
+      return writes.has(String(name)) ? (...args: unknown[]) => around(() => method(...args)) : method
+    },
+  })
+}
+
+/** A boundary before each write to a socket from now on. */
+export function crashingSockets(boundaries: Boundaries): void {
+  const { write } = Socket.prototype
+  Socket.prototype.write = function (this: Socket, ...args: Parameters<typeof write>) {
+    boundaries.pass()
+    return write.apply(this, args)
+  } as typeof write
+}
