@@ -154,7 +154,7 @@ onEveryBus(world => {
       const forked = await fork(worker, { task, version, edits }, 'tool/web.search=live,model/plain=live')
       const end = await endOf(worker, forked)
       expect(output(end)).toMatch(/^Why\? ("EDITED" "<b0>"|"<a0>" "EDITED") "<a2>" "<b2>"$/)
-      expect(runs.toSorted()).toEqual(['a2', 'b2'])
+      expect(new Set(runs)).toEqual(new Set(['a2', 'b2']))
       expect(asked).toHaveLength(2)
       // What is asked otherwise was not recorded.
       const other = await endOf(worker, await fork(worker, { task, version, edits }))

@@ -245,6 +245,7 @@ describe('an app', () => {
     const [status] = await json<{ groups: { group: string }[]; durability: object }>('status')
     expect(status!.groups.map(({ group }) => group).toSorted()).toEqual([
       'app/desk',
+      'replay',
       'tool/text.broken',
       'tool/text.stuck',
       'tool/text.twice',

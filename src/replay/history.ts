@@ -42,7 +42,7 @@ export async function historyOf(bus: Bus, task: string, version: number): Promis
     const history = await through(bus, journal, Past.fromStart((await journal.turn(1)).inputs[0]!), version)
     if (!restart || JSON.stringify(history.turns).length <= longest) return history
   }
-  return through(bus, journal, await Past.fromSnapshot(bus, restart!), version)
+  return through(bus, journal, await Past.fromSnapshot(bus, restart), version)
 }
 
 async function through(bus: Bus, journal: Journal, past: Past, version: number): Promise<History> {

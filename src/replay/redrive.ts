@@ -1,4 +1,3 @@
-import { TidingsError } from '../errors.ts'
 import type { CloudEvent, Draft } from '../event.ts'
 import type { Bus } from '../bus/bus.ts'
 import { isReservedId } from '../bus/ids.ts'

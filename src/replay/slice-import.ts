@@ -5,7 +5,7 @@ import { checkEvent } from '../bus/decode.ts'
 import type { Entry, Group } from '../bus/driver.ts'
 import { correlationOf, parseId } from '../bus/ids.ts'
 import { inSteps, isTurn, type Step, type TurnEvent } from './order.ts'
-import { documentNamedBy } from './slice.ts'
+import { documentsNamedBy } from './slice.ts'
 import type { Source } from './source.ts'
 
 /*
@@ -87,7 +87,7 @@ class Import {
   async #step({ stored: { event }, emitted }: Step): Promise<void> {
     this.#events += 1 + emitted.length
     const events = emitted.map(each => each.event)
-    for (const each of [event, ...events]) await this.#document(each)
+    for (const key of [event, ...events].flatMap(documentsNamedBy)) await this.#document(key)
     if (!isTurn(event)) return this.#publish(event)
     this.#turns++
     await this.#flush()
@@ -112,9 +112,8 @@ class Import {
     return result === 'accepted'
   }
 
-  async #document(event: CloudEvent): Promise<void> {
-    const key = documentNamedBy(event)
-    if (key === undefined || this.#documents.has(key)) return
+  async #document(key: string): Promise<void> {
+    if (this.#documents.has(key)) return
     const value = await this.#source.document(key)
     if (value === undefined) return
     this.#documents.add(key)

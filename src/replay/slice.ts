@@ -8,6 +8,7 @@ import { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import type { Stored } from '../bus/driver.ts'
 import { plainRedactor, type Redactor } from '../bus/redact.ts'
+import { replayId, termsKey } from '../tasks/effects.ts'
 import { inSteps, isTurn, type Step } from './order.ts'
 import { Redaction } from './slice-redact.ts'
 import type { Source } from './source.ts'
@@ -109,8 +110,7 @@ class SliceWriter {
   }
 
   async *#stored({ position, event }: Stored): AsyncGenerator<string> {
-    const named = documentNamedBy(event)
-    if (named !== undefined && !this.#documents.has(named)) yield* this.#document(named)
+    for (const named of documentsNamedBy(event)) if (!this.#documents.has(named)) yield* this.#document(named)
     this.#events++
     if (isTurn(event)) this.#turns++
     const inputs = isTurn(event) ? event.data.inputs : []
@@ -133,9 +133,12 @@ class SliceWriter {
 }
 
 /** The document without which an event cannot be understood: of a request to a model what the model is told. */
-export function documentNamedBy({ type, data }: CloudEvent): string | undefined {
+export function documentsNamedBy({ type, data, replay }: CloudEvent): string[] {
   const { definition } = (type === 'model.invoke' ? (data ?? {}) : {}) as { definition?: unknown }
-  return typeof definition === 'string' ? definition : undefined
+  return [
+    ...(typeof definition === 'string' ? [definition] : []),
+    ...(replay === undefined ? [] : [termsKey(replayId(replay))]),
+  ]
 }
 
 const chunkChars = 64 * 1024

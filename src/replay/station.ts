@@ -78,7 +78,7 @@ function stubbed(request: CloudEvent, key: string, { stubs }: ReplayTerms): Clou
 
 const saying = ({ target }: CloudEvent, output: unknown): ModelResult => ({
   model: target!,
-  text: String(output ?? ''),
+  text: typeof output === 'string' ? output : JSON.stringify(output),
   toolCalls: [],
   finish: 'stop',
   usage: { input: 0, output: 0 },

@@ -117,7 +117,7 @@ describeNatsServer('a server that comes back empty', () => {
     await Promise.all(Array.from({ length: 40 }, (_, n) => run(running, n)))
     await until(() => followed.filter(type => type === 'agent.task.completed').length >= 40)
     await until(async () => (await running.bus.driver.groups()).every(({ lag }) => lag === 0), { within: 10_000 })
-    expect(await running.bus.driver.groups()).toHaveLength(2)
+    expect(await running.bus.driver.groups()).toHaveLength(3)
   })
 
   test('what was in hand is forgotten, so that its acknowledgement takes nothing from the new log', async () => {
