@@ -9,7 +9,7 @@ import { ModelStation } from '../../src/models/station.ts'
 import { Engine } from '../../src/tasks/engine.ts'
 import { ToolStation } from '../../src/tools/station.ts'
 import { tool } from '../../src/tools/tool.ts'
-import { answersIn, scriptedModel } from '../lib/scripted-model.ts'
+import { plainModel } from '../lib/plain-model.ts'
 
 /*
  * One task with all that a task can do: tools one after the other and side by side, a model agent below it with tools of its
@@ -23,8 +23,8 @@ export const started = 'story.started'
 export const tasks = 3
 
 const n = z.object({ n: z.number() })
-const languageModel = scriptedModel('teller', prompt =>
-  answersIn(prompt).length === 0 ? [1, 2].map(n => ({ tool: 'page', input: { n } })) : 'told',
+const { model: languageModel } = plainModel(prompt =>
+  prompt.some(({ role }) => role === 'tool') ? 'told' : [1, 2].map(n => ({ id: `c${n}`, tool: 'page', input: { n } })),
 )
 
 const add = tool('add', { description: 'Adds one.', input: n, run: ({ n }) => n + 1 })
