@@ -1,10 +1,11 @@
 /**
- * Says which brokers the tests run against, and provides them. With TIDINGS_REQUIRE_BROKERS set, a missing one is a
+ * Says which brokers the tests run against, and which collector of telemetry, and provides them. With TIDINGS_REQUIRE_BROKERS set, a missing one is a
  * failure; else its tests are skipped.
  */
 import { DatabaseSync } from 'node:sqlite'
 import { findNatsServer } from '../src/testing/nats/find.ts'
 import { givenNats } from '../test/lib/nats-given.ts'
+import { findCollector } from '../test/telemetry/lib/build.ts'
 
 type Row = { version: string; where: string } | { reason: string }
 
@@ -21,6 +22,10 @@ const brokers: Record<string, () => Row | Promise<Row>> = {
     const own = `${found.path} (${found.source})`
     if (!given) return { version: found.version, where: own }
     return 'reason' in given ? given : { version: given.version, where: `${given.url} (TIDINGS_NATS_URL), and ${own}` }
+  },
+  otlp: async () => {
+    const found = await findCollector(text => console.log(text))
+    return 'reason' in found ? found : { version: found.version, where: `${found.path} (OpenTelemetry collector)` }
   },
 }
 

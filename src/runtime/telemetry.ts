@@ -40,7 +40,10 @@ export async function startTelemetry(app: string, env: Env = process.env): Promi
   lookForSdk()
   if (!exporting && ((!signals.traces && !signals.metrics) || isTracing())) return undefined
   exporting ??= setUp(app, env, signals)
-  const { flush } = await exporting
+  const { flush } = await exporting.catch(error => {
+    exporting = undefined
+    throw error
+  })
   return {
     stop: async cut => {
       const late = AbortSignal.any([AbortSignal.timeout(flushMs), cut])
@@ -60,6 +63,7 @@ function isWanted(env: Env, signal: 'TRACES' | 'METRICS'): boolean {
 }
 
 async function setUp(app: string, env: Env, signals: { traces: boolean; metrics: boolean }): Promise<Exporting> {
+  const exportIntervalMillis = intervalOf(env)
   const [hooks, metricsOtlp, traceOtlp, resources, sdkMetrics, sdkTrace] = await loadSdk()
   diag.setLogger(teller(), { logLevel: DiagLogLevel.WARN, suppressOverrideMessage: true })
   const { envDetector, serviceInstanceIdDetector, serviceNameEnvDetector } = resources
@@ -81,9 +85,6 @@ async function setUp(app: string, env: Env, signals: { traces: boolean; metrics:
     flushes.push(() => provider.forceFlush({ timeoutMillis: flushMs }))
   }
   if (signals.metrics) {
-    const exportIntervalMillis = Number(env.OTEL_METRIC_EXPORT_INTERVAL || 60_000)
-    if (!(exportIntervalMillis > 0))
-      throw new TidingsError('E_SETTING_INVALID', 'OTEL_METRIC_EXPORT_INTERVAL is not a number of milliseconds')
     const reader = new sdkMetrics.PeriodicExportingMetricReader({
       exporter: new metricsOtlp.OTLPMetricExporter(),
       exportIntervalMillis,
@@ -93,6 +94,11 @@ async function setUp(app: string, env: Env, signals: { traces: boolean; metrics:
     flushes.push(() => provider.forceFlush({ timeoutMillis: flushMs }))
   }
   return { flush: () => Promise.allSettled(flushes.map(flush => flush())) }
+}
+
+function intervalOf({ OTEL_METRIC_EXPORT_INTERVAL: text = '60000' }: Env): number {
+  if (Number(text) > 0) return Number(text)
+  throw new TidingsError('E_SETTING_INVALID', `OTEL_METRIC_EXPORT_INTERVAL=${text} is not a number of milliseconds`)
 }
 
 async function loadSdk() {

@@ -1,120 +1,41 @@
-import { spawn, type ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { createTransport } from 'nodemailer'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { openBus } from '../../src/runtime/environment.ts'
-import { freePort } from '../../src/testing/ports.ts'
 import { until } from '../../src/testing/wait.ts'
 import { arrange } from '../../src/trace/arrange.ts'
-import { describeCollector, readPrometheus, startReceiver, type Receiver, type Seen } from './lib/collector.ts'
+import { describeCollector, readPrometheus, startReceiver, total, type Receiver, type Seen } from './lib/collector.ts'
+import { House } from './lib/house.ts'
 import { shapeOfSpans, shapeOfTrace } from './lib/shape.ts'
-
-const cli = join(import.meta.dirname, '../../src/cli/main.ts')
-const story = join(import.meta.dirname, 'lib/story.ts')
-
-/** A log, and processes that work on it, each with the environment that it is given. */
-async function house() {
-  const home = await mkdtemp(join(tmpdir(), 'tidings-telemetry-'))
-  const ports = { TIDINGS_PORT: String(await freePort()), TIDINGS_SMTP_PORT: String(await freePort()) }
-  const children: ChildProcess[] = []
-  onTestFinished(async () => {
-    for (const child of children) child.kill('SIGKILL')
-    await rm(home, { recursive: true, force: true })
-  })
-  return {
-    home,
-    gateway: `http://127.0.0.1:${ports.TIDINGS_PORT}`,
-    smtpPort: Number(ports.TIDINGS_SMTP_PORT),
-    /** A worker that serves; `stop` resolves with what it wrote to the standard error. */
-    async worker(only: string, env: Record<string, string>) {
-      const child = spawn(process.execPath, [cli, 'run', story, '--only', only, '--json'], {
-        env: { ...process.env, TIDINGS_HOME: home, ...ports, ...env },
-        stdio: ['ignore', 'pipe', 'pipe'],
-      })
-      children.push(child)
-      let [out, said] = ['', '']
-      child.stdout.on('data', chunk => (out += chunk))
-      child.stderr.on('data', chunk => (said += chunk))
-      await until(() => out.includes('"ready"') || failing(child, said), { within: 20_000 })
-      return {
-        pid: child.pid!,
-        log: () =>
-          said
-            .split('\n')
-            .filter(line => line.startsWith('{'))
-            .map(line => JSON.parse(line) as LogLine),
-        async stop() {
-          const gone = once(child, 'exit')
-          child.kill('SIGTERM')
-          await gone
-        },
-      }
-    },
-  }
-}
-
-type LogLine = { level: string; message: string; [field: string]: unknown }
-
-function failing(child: ChildProcess, said: string): false {
-  if (child.exitCode !== null) throw new Error(`the worker ended: ${said}`)
-  return false
-}
-
-type House = Awaited<ReturnType<typeof house>>
-
-async function mail({ smtpPort }: House, subject: string): Promise<void> {
-  const transport = createTransport({ host: '127.0.0.1', port: smtpPort, ignoreTLS: true })
-  await transport.sendMail({ from: 'ann@example.org', to: 'desk@example.org', subject, text: 'Please.' })
-}
-
-/** The trace of the only correlation, when as many tasks have ended. */
-async function traced({ home }: House, tasks: number) {
-  const bus = await openBus({ home, bus: 'sqlite' })
-  try {
-    return await until(
-      async () => {
-        const events = await Array.fromAsync(bus.read({}), stored => stored.event)
-        const ends = events.filter(({ type }) => /^agent\.task\.(completed|failed)$/.test(type))
-        if (ends.length < tasks) return undefined
-        return {
-          events,
-          trace: arrange(await Promise.all(events.map(event => bus.resolve(event)))),
-          correlation: ends[0]!.correlationid,
-        }
-      },
-      { within: 20_000 },
-    )
-  } finally {
-    await bus.driver.close()
-  }
-}
 
 const exporting = ({ url }: Receiver) => ({ OTEL_EXPORTER_OTLP_ENDPOINT: url, TIDINGS_LOG_LEVEL: 'info' })
 const named = (spans: readonly Seen[], name: string) => spans.filter(span => span.name === name)
+const traceOf = (correlation: string) => correlation.replaceAll('-', '')
+const tracesIn = (spans: readonly Seen[]) => [...new Set(spans.map(({ traceId }) => traceId))]
+const ids = (spans: readonly Seen[]) => new Set(spans.map(({ spanId }) => spanId))
+const orphans = (spans: readonly Seen[]) =>
+  spans.filter(({ parentSpanId }) => parentSpanId && !ids(spans).has(parentSpanId))
 
 describeCollector('with a collector', () => {
-  test('a mail, four agents and two processes give one trace, of the shape that tidings trace shows', async () => {
+  test('a mail, four tasks and two processes give one trace, of the shape that tidings trace shows', async () => {
     const receiver = await startReceiver()
-    const at = await house()
-    const front = await at.worker('agents,gateway,triggers', exporting(receiver))
-    const back = await at.worker('tools,models', exporting(receiver))
-    await mail(at, 'tea')
-    const { events, trace, correlation } = await traced(at, 4)
-    const metrics = readPrometheus(await (await fetch(`${at.gateway}/metrics`)).text())
+    const house = await House.open()
+    const front = await house.worker('agents,gateway,triggers', exporting(receiver))
+    const back = await house.worker('tools,models', exporting(receiver))
+    await house.mail('tea')
+    const events = await house.events(4)
+    const metrics = await (await fetch(`${house.gateway}/metrics`)).text()
     await Promise.all([front.stop(), back.stop()])
     const spans = receiver.spans()
+    const [correlation] = [...new Set(events.map(({ correlationid }) => correlationid))] as [string]
 
-    expect(new Set(spans.map(({ traceId }) => traceId))).toEqual(new Set([correlation.replaceAll('-', '')]))
+    expect(tracesIn(spans)).toEqual([traceOf(correlation)])
     expect(spans.filter(({ parentSpanId }) => !parentSpanId).map(({ name }) => name)).toEqual(['receive mail'])
-    expect(shapeOfSpans(spans)).toEqual(shapeOfTrace(trace))
+    const shape = shapeOfTrace(arrange(events))
+    expect(JSON.stringify(shape).match(/"id"/g)!.length).toBeGreaterThan(20)
+    expect(shapeOfSpans(spans)).toEqual(shape)
     expect(new Set(spans.map(({ pid }) => pid))).toEqual(new Set([front.pid, back.pid]))
     expect(new Set(spans.map(({ service }) => service))).toEqual(new Set(['story']))
 
-    const task = named(spans, 'invoke_agent researcher')[0]!
-    expect(task.attributes).toMatchObject({
+    expect(named(spans, 'invoke_agent researcher')[0]!.attributes).toMatchObject({
       'gen_ai.operation.name': 'invoke_agent',
       'gen_ai.agent.name': 'researcher',
       'tidings.correlation': correlation,
@@ -122,9 +43,9 @@ describeCollector('with a collector', () => {
       'tidings.program.version': 1,
       'tidings.tenant': 'default',
     })
-    const chat = named(spans, 'chat thinker')
-    expect(chat).toHaveLength(6)
-    expect(chat[0]!.attributes).toMatchObject({
+    const chats = named(spans, 'chat thinker')
+    expect(chats).toHaveLength(6)
+    expect(chats[0]!.attributes).toMatchObject({
       'gen_ai.operation.name': 'chat',
       'gen_ai.provider.name': 'bench',
       'gen_ai.request.model': 'thinker',
@@ -132,39 +53,28 @@ describeCollector('with a collector', () => {
       'gen_ai.usage.output_tokens': 1,
       'tidings.cost': 3,
     })
-    const tries = named(spans, 'execute_tool search')
-    expect(tries).toHaveLength(8)
-    expect(tries.filter(({ status }) => status.code === 2)).toHaveLength(4)
-    const delivery = named(spans, 'process tool.invoke').find(({ attributes }) => attributes['tidings.attempt'] === 2)!
-    expect(delivery.attributes).toMatchObject({
+    const runs = named(spans, 'execute_tool search')
+    expect(runs).toHaveLength(8)
+    expect(runs.filter(({ status }) => status.code === 2)).toHaveLength(4)
+    const second = named(spans, 'process tool.invoke').find(({ attributes }) => attributes['tidings.attempt'] === 2)!
+    expect(second.attributes).toMatchObject({
       'messaging.system.name': 'sqlite',
       'messaging.operation.type': 'process',
       'messaging.consumer.group.name': 'tool/search',
       'tidings.outcome': 'done',
+      'tidings.queue_time': expect.any(Number),
     })
-    expect(delivery.attributes['tidings.queue_time']).toBeGreaterThanOrEqual(0)
     // A turn is linked to what its inputs answer.
-    const ids = new Set(spans.map(({ spanId }) => spanId))
     const links = named(spans, 'decide researcher').flatMap(span => span.links ?? [])
     expect(links.length).toBeGreaterThan(0)
-    expect(links.filter(({ spanId }) => !ids.has(spanId))).toEqual([])
+    expect(links.filter(({ spanId }) => !ids(spans).has(spanId))).toEqual([])
     // Of what was said nothing is exported, least of all a secret.
     expect(receiver.text()).not.toContain('sk-ant-api03')
     expect(receiver.text()).not.toContain('Please.')
 
-    const value = (name: string, labels: Record<string, string> = {}) =>
-      (metrics.families[name]?.metric ?? [])
-        .filter(metric =>
-          Object.entries(labels).every(([key, wanted]) =>
-            metric.label?.some(label => label.name === key && label.value === wanted),
-          ),
-        )
-        .reduce(
-          (sum, { counter, gauge, histogram }) =>
-            sum + Number(counter?.value ?? gauge?.value ?? histogram?.sampleCount ?? 0),
-          0,
-        )
-    expect(metrics.problems).toBeNull()
+    const { families, problems } = readPrometheus(metrics)
+    const value = (name: string, labels: Record<string, string> = {}) => total(families[name], labels)
+    expect(problems).toBeNull()
     expect(value('tidings_tasks_started_total', { program: 'researcher' })).toBe(2)
     expect(value('tidings_tasks_ended_total', { end: 'completed' })).toBe(4)
     expect(value('tidings_decide_duration_seconds')).toBe(events.filter(({ type }) => type === 'task.turn').length)
@@ -174,14 +84,11 @@ describeCollector('with a collector', () => {
     expect(value('tidings_log_up')).toBe(1)
     expect(value('tidings_log_position')).toBeGreaterThan(0)
 
-    // The other process has no gateway; it pushed.
+    // The other process has no gateway: it pushes.
     const point = (name: string, attributes: object) =>
       receiver
         .points()
-        .find(
-          each =>
-            each.name === name && Object.entries(attributes).every(([key, wanted]) => each.attributes[key] === wanted),
-        )?.value
+        .find(each => each.name === name && expect.objectContaining(attributes).asymmetricMatch(each.attributes))?.value
     expect(point('tidings.deliveries', { group: 'tool/search', outcome: 'retry' })).toBe(4)
     expect(point('tidings.deliveries', { group: 'tool/search', outcome: 'done' })).toBe(4)
     expect(point('tidings.model.tokens', { model: 'thinker', direction: 'input' })).toBe(6)
@@ -195,15 +102,104 @@ describeCollector('with a collector', () => {
       correlationid: correlation,
       type: 'tool.invoke',
       group: 'tool/search',
-      trace_id: correlation.replaceAll('-', ''),
+      trace_id: traceOf(correlation),
       reason: expect.stringContaining('busy'),
     })
     expect(events.map(({ id }) => id)).toContain(retry.event)
-    expect(retry.event).toContain(String(retry.task))
-    expect(ids.has(String(retry.span_id))).toBe(true)
+    expect(String(retry.event).startsWith(`${String(retry.task)}:`)).toBe(true)
+    expect(ids(spans)).toContain(retry.span_id)
     expect(JSON.stringify(back.log())).not.toContain('sk-ant-api03')
     expect(front.log().map(({ message }) => message)).toEqual(
       expect.arrayContaining(['worker started', 'worker stopped']),
     )
   })
+
+  test('a caller with a trace of its own has it continued, also by agents that have no SDK', async () => {
+    const receiver = await startReceiver()
+    const house = await House.open()
+    const front = await house.worker('gateway', exporting(receiver))
+    const middle = await house.worker('agents')
+    const back = await house.worker('tools,models', exporting(receiver))
+    const caller = { traceId: '0af7651916cd43dd8448eb211c80319c', spanId: 'b7ad6b7169203331' }
+    const traceparent = `00-${caller.traceId}-${caller.spanId}-01`
+    await house.post({ type: 'case.closed' }, { traceparent })
+    const events = await house.events(1)
+    await Promise.all([front.stop(), middle.stop(), back.stop()])
+    const spans = receiver.spans()
+    expect(tracesIn(spans)).toEqual([caller.traceId])
+    const [door] = named(spans, 'POST /events') as [Seen]
+    const [published] = named(spans, 'publish case.closed') as [Seen]
+    const [delivered] = named(spans, 'process tool.invoke') as [Seen]
+    expect(door.parentSpanId).toBe(caller.spanId)
+    expect(published.parentSpanId).toBe(door.spanId)
+    expect(delivered.parentSpanId).toBe(published.spanId)
+    const carried = events.find(({ type }) => type === 'tool.invoke')!.traceparent
+    expect(carried).toBe(`00-${caller.traceId}-${published.spanId}-01`)
+  })
+
+  test('what the caller did not sample is not exported, and the flag goes on', async () => {
+    const receiver = await startReceiver()
+    const house = await House.open()
+    const worker = await house.worker('agents,tools,models,gateway', exporting(receiver))
+    const unsampled = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00'
+    await house.post({ type: 'case.closed' }, { traceparent: unsampled })
+    const events = await house.events(1)
+    const after = await house.post({ type: 'something.else' })
+    await worker.stop()
+    expect(tracesIn(receiver.spans())).toEqual([traceOf(after)])
+    const flags = events.map(({ traceparent }) => traceparent).filter(Boolean)
+    expect(flags.length).toBeGreaterThan(4)
+    for (const each of flags) expect(each).toMatch(/^00-0af7651916cd43dd8448eb211c80319c-[0-9a-f]{16}-00$/)
+  })
+
+  test('agents that are killed and started again go on in the same trace, below the same task', async () => {
+    const receiver = await startReceiver()
+    const house = await House.open()
+    const front = await house.worker('gateway', exporting(receiver))
+    const first = await house.worker('agents', exporting(receiver))
+    const correlation = await house.post({ type: 'email.received', data: { subject: 'tea' } })
+    await untilAsked(house)
+    await first.kill()
+    const second = await house.worker('agents', exporting(receiver))
+    const back = await house.worker('tools,models', exporting(receiver))
+    const events = await house.events(4)
+    await Promise.all([front.stop(), second.stop(), back.stop()])
+    const spans = receiver.spans()
+    expect(tracesIn(spans)).toEqual([traceOf(correlation)])
+    const clerk = named(spans, 'invoke_agent clerk')
+    expect(clerk).toHaveLength(1)
+    const turns = named(spans, 'decide clerk')
+    expect(turns.length).toBeGreaterThan(1)
+    expect(new Set(turns.map(({ parentSpanId }) => parentSpanId))).toEqual(new Set([clerk[0]!.spanId]))
+    expect(events.filter(({ type }) => type === 'agent.task.completed')).toHaveLength(4)
+  })
+
+  test('a publisher without an SDK begins no trace: the correlation is its id all the same', async () => {
+    const receiver = await startReceiver()
+    const house = await House.open()
+    const front = await house.worker('gateway')
+    const worker = await house.worker('agents,tools,models', exporting(receiver))
+    const correlation = await house.post({ type: 'case.closed' })
+    await house.events(1)
+    await Promise.all([front.stop(), worker.stop()])
+    const spans = receiver.spans()
+    expect(tracesIn(spans)).toEqual([traceOf(correlation)])
+    expect(orphans(spans)).toEqual([])
+    expect(spans.filter(({ parentSpanId }) => !parentSpanId).map(({ name }) => name)).toEqual([
+      'invoke_agent archivist',
+    ])
+  })
 })
+
+/** When the first request of a task is on the log. */
+async function untilAsked(house: House): Promise<void> {
+  const bus = await openBus({ home: house.home, bus: 'sqlite' })
+  try {
+    await until(async () => {
+      const types = await Array.fromAsync(bus.read({}), ({ event }) => event.type)
+      return types.filter(type => type === 'model.invoke').length === 2
+    })
+  } finally {
+    await bus.driver.close()
+  }
+}

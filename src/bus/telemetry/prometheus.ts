@@ -8,8 +8,11 @@ export const prometheusType = 'text/plain; version=0.0.4; charset=utf-8'
 /** The metrics of this process as Prometheus text. */
 export async function prometheusText(): Promise<string> {
   await refreshGauges()
-  return `${instruments.flatMap(each => [...linesOf(each)]).join('\n')}\n`
+  return textOf(instruments)
 }
+
+/** These as Prometheus text. */
+export const textOf = (shown: readonly AnyInstrument[]) => `${shown.flatMap(each => [...linesOf(each)]).join('\n')}\n`
 
 function* linesOf(instrument: AnyInstrument): Generator<string> {
   const name = nameOf(instrument)

@@ -13,6 +13,7 @@ interface Named {
   readonly description: string
   /** UCUM, as OTLP has it: `s`, or in braces what is counted. */
   readonly unit: string
+  /** Names of labels, two at most. */
   readonly labels: readonly string[]
 }
 
@@ -27,7 +28,9 @@ abstract class Instrument<T> implements Named {
   readonly description: string
   readonly unit: string
   readonly labels: readonly string[]
-  protected readonly held = new Map<string, { labels: readonly string[]; value: T }>()
+  readonly #series: { labels: readonly string[]; value: T }[] = []
+  // By the first label and then by the second: looked up for every event, without making a key.
+  readonly #index = new Map<string, Map<string, { labels: readonly string[]; value: T }>>()
 
   constructor({ name, description, unit, labels }: Named) {
     this.name = name
@@ -37,21 +40,24 @@ abstract class Instrument<T> implements Named {
   }
 
   get series(): Iterable<Series<T>> {
-    return this.held.values()
+    return this.#series
   }
 
-  protected at(labels: readonly string[], initial: () => T) {
-    const key = labels.length === 1 ? labels[0]! : labels.join('\0')
-    return this.held.get(key) ?? this.#add(key, labels, initial)
+  protected at(first: string, second: string, initial: () => T): { value: T } {
+    return this.#index.get(first)?.get(second) ?? this.#add(first, second, initial)
   }
 
-  #add(key: string, labels: readonly string[], initial: () => T): { labels: readonly string[]; value: T } {
-    if (labels.length > 0 && this.held.size >= maxSeries - 1) {
-      const others = labels.map(() => rest)
-      if (key !== others.join('\0')) return this.at(others, initial)
-    }
-    const made = { labels, value: initial() }
-    this.held.set(key, made)
+  protected forget(): void {
+    this.#series.length = 0
+    this.#index.clear()
+  }
+
+  #add(first: string, second: string, initial: () => T): { value: T } {
+    if (this.#series.length >= maxSeries - 1 && first !== rest) return this.at(rest, second && rest, initial)
+    const made = { labels: [first, second].slice(0, this.labels.length), value: initial() }
+    this.#series.push(made)
+    const inner = this.#index.get(first) ?? new Map()
+    this.#index.set(first, inner.set(second, made))
     return made
   }
 }
@@ -61,8 +67,8 @@ const zero = () => 0
 export class Counter extends Instrument<number> {
   readonly kind = 'counter'
 
-  add(value: number, ...labels: string[]): void {
-    this.at(labels, zero).value += value
+  add(value: number, first = '', second = ''): void {
+    this.at(first, second, zero).value += value
   }
 }
 
@@ -70,12 +76,12 @@ export class Counter extends Instrument<number> {
 export class Gauge extends Instrument<number> {
   readonly kind = 'gauge'
 
-  set(value: number, ...labels: string[]): void {
-    this.at(labels, zero).value = value
+  set(value: number, first = '', second = ''): void {
+    this.at(first, second, zero).value = value
   }
 
   clear(): void {
-    this.held.clear()
+    this.forget()
   }
 }
 
@@ -97,8 +103,8 @@ export class Histogram extends Instrument<Distribution> {
     this.bounds = bounds
   }
 
-  record(value: number, ...labels: string[]): void {
-    const { value: held } = this.at(labels, this.#empty)
+  record(value: number, first = '', second = ''): void {
+    const { value: held } = this.at(first, second, this.#empty)
     let bucket = 0
     while (bucket < this.bounds.length && value > this.bounds[bucket]!) bucket++
     held.counts[bucket]!++

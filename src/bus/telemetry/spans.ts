@@ -39,12 +39,19 @@ export function publishSpan(event: CloudEvent, system: string, parent: SpanConte
 }
 
 /** Publishes events from outside of any task, each with the context of its span, below the caller that it names. */
-export async function tracePublish<T>(
+export function tracePublish<T>(
   system: string,
   events: readonly CloudEvent[],
   publish: (events: readonly CloudEvent[]) => Promise<T>,
 ): Promise<T> {
-  if (!isTracing()) return publish(events)
+  return isTracing() ? publishTraced(system, events, publish) : publish(events)
+}
+
+async function publishTraced<T>(
+  system: string,
+  events: readonly CloudEvent[],
+  publish: (events: readonly CloudEvent[]) => Promise<T>,
+): Promise<T> {
   const spans: Span[] = []
   const stamped = events.map(event => {
     const span = publishSpan(event, system, contextOf(event.traceparent) ?? activeContext())!

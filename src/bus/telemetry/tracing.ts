@@ -12,7 +12,7 @@ import {
   type Tracer,
 } from '@opentelemetry/api'
 import { type ErrorCode, errorData } from '../../errors.ts'
-import { areIdsOurs, traceIdOf, withIds } from './ids.ts'
+import { spanIdOf, traceIdOf, withIds } from './ids.ts'
 import { attribute } from './names.ts'
 import { sayable } from './said.ts'
 
@@ -35,15 +35,21 @@ export interface SpanDraft {
 }
 
 let tracer: Tracer | undefined
+let idsAreOurs = false
 
 /** Looks whether an SDK is registered; asked when a bus is made, not for every span. */
 export function lookForSdk(): void {
+  const before = tracer
   const provider = trace.getTracerProvider()
   tracer =
     'getDelegateTracer' in provider
       ? (provider as { getDelegateTracer(name: string): Tracer | undefined }).getDelegateTracer('tidings')
       : provider.getTracer('tidings')
+  if (tracer && tracer !== before) idsAreOurs = probe().spanId === spanIdOf('')
 }
+
+/** Whether spans get the ids that are asked for. */
+export const areIdsOurs = () => idsAreOurs
 
 export const isTracing = () => tracer !== undefined
 
@@ -70,13 +76,15 @@ export function startSpan(draft: SpanDraft): Span | undefined {
  * Does the work under a span, which ends with it. What the work starts by the OpenTelemetry API lies below. `draft` is
  * only called where there is an SDK; `code` is that of foreign errors.
  */
-export async function inSpan<T>(
+export function inSpan<T>(
   draft: () => SpanDraft,
   work: (span?: Span) => Promise<T>,
   code: ErrorCode = 'E_INTERNAL',
 ): Promise<T> {
-  const span = tracer && startSpan(draft())
-  if (!span) return work()
+  return tracer ? under(startSpan(draft())!, work, code) : work()
+}
+
+async function under<T>(span: Span, work: (span: Span) => Promise<T>, code: ErrorCode): Promise<T> {
   try {
     return await context.with(trace.setSpan(context.active(), span), () => work(span))
   } catch (error) {
@@ -112,9 +120,11 @@ export function traceparentOf({ traceId, spanId, traceFlags }: SpanContext): str
 /** The span in which whoever calls us is, by the OpenTelemetry API. */
 export const activeContext = () => trace.getSpanContext(context.active())
 
-/** Whether the sampler takes a trace that begins with this correlation. The span that is asked with is never ended. */
-export function flagsFor(correlation: string): TraceFlags {
-  if (!areIdsOurs()) return TraceFlags.SAMPLED
-  const asked = startSpan({ name: 'sampled?', attributes: {}, parent: undefined, correlation })
-  return asked?.spanContext().traceFlags ?? TraceFlags.NONE
+/** Whether the sampler takes a trace that begins with this correlation. */
+export const flagsFor = (correlation: string): TraceFlags => probe(correlation).traceFlags
+
+/** What an SDK makes of a span; this one is never ended, so that nobody sees it. */
+function probe(correlation = ''): SpanContext {
+  const asked = { name: 'probe', attributes: {}, parent: undefined, correlation, spanId: spanIdOf('') }
+  return startSpan(asked)!.spanContext()
 }

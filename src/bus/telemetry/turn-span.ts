@@ -1,9 +1,9 @@
 import { SpanStatusCode, type Span, type SpanContext } from '@opentelemetry/api'
 import type { CloudEvent } from '../../event.ts'
 import { attribute, operation } from './names.ts'
-import { areIdsOurs, spanIdOf, traceIdOf } from './ids.ts'
+import { spanIdOf, traceIdOf } from './ids.ts'
 import { aboutEvent, publishSpan } from './spans.ts'
-import { contextOf, flagsFor, isTracing, startSpan, traceparentOf } from './tracing.ts'
+import { areIdsOurs, contextOf, flagsFor, isTracing, startSpan, traceparentOf } from './tracing.ts'
 
 /** The task of a turn, as its spans name it. */
 export interface Traced {

@@ -104,8 +104,19 @@ interface Family {
     label?: { name: string; value: string }[]
     counter?: { value?: number }
     gauge?: { value?: number }
-    histogram?: { sampleCount?: string }
+    histogram?: { sampleCount?: string; sampleSum?: number; bucket?: { cumulativeCount?: string }[] }
   }[]
+}
+
+/** The values of the series that have these labels, added up; of a histogram how many values it holds. */
+export function total(family: Family | undefined, labels: Record<string, string>): number {
+  const having = (family?.metric ?? []).filter(({ label = [] }) =>
+    Object.entries(labels).every(([name, value]) => label.some(each => each.name === name && each.value === value)),
+  )
+  return having.reduce(
+    (sum, { counter, gauge, histogram }) => sum + Number(counter?.value ?? gauge?.value ?? histogram?.sampleCount ?? 0),
+    0,
+  )
 }
 
 function failing(code: number | null, said: string): false {

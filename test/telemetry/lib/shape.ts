@@ -16,7 +16,9 @@ export function shapeOfTrace({ nodes, tasks }: Branch): Shape[] {
 }
 
 /** As it was exported: of spans that are neither a publish nor a task, what is below moves up. */
-export function shapeOfSpans(spans: readonly Seen[]): Shape[] {
+type Span = Pick<Seen, 'spanId' | 'name' | 'attributes'> & { parentSpanId?: string | undefined }
+
+export function shapeOfSpans(spans: readonly Span[]): Shape[] {
   const ids = new Set(spans.map(({ spanId }) => spanId))
   const below = (parent: string | undefined): Shape[] =>
     spans
@@ -31,7 +33,7 @@ export function shapeOfSpans(spans: readonly Seen[]): Shape[] {
   return inOrder(below(undefined))
 }
 
-function nameOf({ name, attributes }: Seen): string | undefined {
+function nameOf({ name, attributes }: Span): string | undefined {
   if (name.startsWith('publish ')) return attributes['messaging.message.id'] as string
   if (name.startsWith('invoke_agent ')) return attributes['tidings.task'] as string
   return undefined
