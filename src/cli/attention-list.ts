@@ -23,6 +23,8 @@ export function nextFor(matter: Matter): string[] {
   // The task has failed and its caller knows: only the loop is left to be found.
   if (/^E_(TASK_HOPS|BUDGET_EXCEEDED)/.test(reason))
     return [`tidings trace ${event.correlationid}`, `tidings attention discard ${id}`]
+  const fork = /tidings fork --from \S+@\d+/.exec(reason)?.[0]
+  if (fork) return [fork, `tidings attention retry --key ${key}`, `tidings attention discard ${id}`]
   const paused = key === undefined ? null : /^paused\/(\w+)\/(.+)$/.exec(key)
   if (paused) return [`tidings resume ${paused[1]} ${paused[2]}`]
   if (kind === 'parked' && key !== undefined)

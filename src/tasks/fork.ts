@@ -42,13 +42,18 @@ export function forkedStart({ correlationid, hops, replay, data }: CloudEvent): 
 /** The id under which the program knows a call that was asked again; undefined for all others. */
 export type KnownAs = (call: string) => string | undefined
 
+function forkedInputs(fork: CloudEvent): readonly CloudEvent[] {
+  const { inputs, start } = fork.data as Fork
+  return inputs.map(input => (input.id === start.id ? forkedStart(fork) : input))
+}
+
 /** Inputs of a task as its program sees them. */
 export function inputsSeen(inputs: readonly CloudEvent[], knownAs: KnownAs): readonly CloudEvent[] {
   const isPlain = ({ type, call }: CloudEvent) =>
     type !== forkType && (call === undefined || knownAs(call) === undefined)
   if (inputs.every(isPlain)) return inputs
   return inputs.flatMap(input => {
-    if (input.type === forkType) return (input.data as Fork).inputs
+    if (input.type === forkType) return forkedInputs(input)
     const call = input.call === undefined ? undefined : knownAs(input.call)
     return [call === undefined ? input : { ...input, call }]
   })

@@ -296,6 +296,7 @@ describeNatsServer('roles with the permissions of the template', () => {
       'tool.result',
       'model.result',
       'agent.task.completed',
+      'agent.fork',
       'task.turn',
       'call.expired',
       'timer.fired',
