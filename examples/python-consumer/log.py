@@ -22,7 +22,7 @@ UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 TASK = re.compile(rf"({UUID.pattern}\.[0-9a-z]{{10}}):(\d{{7}}):")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 TEXTS = {"id", "source", "type", "time", "tenant", "correlationid"}
-OTHER_TEXTS = {"user", "causationid", "target", "replyto", "deadline", "traceparent", "dataref"}
+OTHER_TEXTS = {"user", "causationid", "target", "replyto", "deadline", "traceparent", "replay", "dataref"}
 
 
 def token(name):
@@ -38,7 +38,7 @@ def msg_id(id):
 
 def event(cause, **attributes):
     """An event that descends from another one."""
-    kept = ("tenant", "user", "correlationid", "hops", "traceparent")
+    kept = ("tenant", "user", "correlationid", "hops", "traceparent", "replay")
     now = datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     inherited = {name: cause[name] for name in kept if name in cause}
     return {"specversion": "1.0", "time": now, "causationid": cause["id"], **inherited, **attributes}

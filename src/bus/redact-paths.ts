@@ -10,7 +10,7 @@ export interface Path {
 }
 
 // Of a request to a model and of a timer the data is references and times: without them nothing goes on.
-const references = /^(?:model\.invoke|timer\.(?:set|fired)|control\.\w+|agent\.fork)$/
+const references = /^(?:model\.invoke|timer\.(?:set|fired)|control\.\w+)$/
 
 export const isReferences = (type: string) => references.test(type)
 

@@ -297,3 +297,22 @@ test('what is text in some encoding is redacted in bytes; what is not stays', ()
   }
   fc.assert(fc.property(fc.uint8Array(), bytes => plain.bytes(bytes) === bytes))
 })
+
+test('in a fork, events and turns are redacted as such, and ids stay what they are', () => {
+  const rules = redactor({ paths: ['order.paid:data.card'], patterns: [{ name: 'digits', match: /\d{7}/ }] })
+  const paid = createEvent({ id: 't:0000001:0', type: 'order.paid', data: { card: 4, text: 'no 1234567' } })
+  const turn = { program: 'p', inputs: [paid], emits: [{ id: 't:0000001:0' }], state: { seen: '1234567' } }
+  const data = {
+    start: paid,
+    state: '{"seen":"1234567"}',
+    turns: [{ turn, emitted: [paid] }],
+    inputs: [paid],
+    reissue: [],
+  }
+  const fork = createEvent({ id: 'fork/1', type: 'agent.fork', data })
+  const clean = rules.event(fork)
+  expect(clean.data).toMatchObject({ start: { id: 't:0000001:0', data: { card: '[redacted data.card]' } } })
+  expect(JSON.stringify(clean.data)).not.toMatch(/1234567|"card":4/)
+  expect(JSON.stringify(clean.data).match(/t:0000001:0/g)).toHaveLength(5)
+  expect(rules.event(clean)).toBe(clean)
+})

@@ -40,6 +40,7 @@ const shortest = 8
 const maxDepth = 64
 const longestSubject = 256
 const turnType = 'task.turn'
+const forkType = 'agent.fork'
 
 /** Redacts by rules. The same input gives the same output, and doing it twice changes nothing. */
 export class Redactor {
@@ -112,6 +113,7 @@ export class Redactor {
 
   #data({ type, data }: CloudEvent): unknown {
     if (type === turnType) return this.#turn(data)
+    if (type === forkType) return this.#fork(data)
     if (isReferences(type)) return this.#value(data, text => this.known(text), 0)
     const elsewhere = this.#paths.length > 0 ? redactPaths(this.#paths, { type, data } as CloudEvent) : data
     return this.value(elsewhere)
@@ -126,6 +128,25 @@ export class Redactor {
     const cleanState = this.value(state)
     if (cleanState === state && cleanInputs.every((input, i) => input === inputs[i])) return data
     return { ...(data as object), inputs: cleanInputs, ...(state !== undefined && { state: cleanState }) }
+  }
+
+  /** Wherever an event or a turn lies in a fork, it is redacted as such; the other texts are ids, but for the state. */
+  #fork(data: unknown): unknown {
+    if (isEvent(data)) return this.event(data)
+    if (Array.isArray(data)) {
+      const clean = data.map(each => this.#fork(each))
+      return clean.every((each, i) => each === data[i]) ? data : clean
+    }
+    if (!isObject(data)) return data
+    const clean = Object.entries(data as object).map(([key, value]) => [key, this.#forked(key, value)] as const)
+    return clean.every(([key, value]) => value === (data as Record<string, unknown>)[key])
+      ? data
+      : Object.fromEntries(clean)
+  }
+
+  #forked(key: string, value: unknown): unknown {
+    if (key === 'turn') return this.#turn(value)
+    return key === 'state' && typeof value === 'string' ? this.json(value) : this.#fork(value)
   }
 
   #subject({ type, subject }: CloudEvent): string | undefined {
@@ -191,6 +212,9 @@ function ruleOf({ name, match }: { name: string; match: RegExp }): Rule {
   if (!types.isRegExp(match)) throw new TidingsError('E_APP_INVALID', `the pattern ${name} has no regular expression`)
   return { mark: markOf(name), match: new RegExp(match.source, `${match.flags.replace(/[gy]/g, '')}g`) }
 }
+
+const isEvent = (value: unknown): value is CloudEvent =>
+  isObject(value) && 'specversion' in (value as object) && 'data' in (value as object)
 
 const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null
 
