@@ -207,8 +207,8 @@ onEveryBus(world => {
       const worker = await log.worker({ use }, { stopWithin: 100 })
       const { id, correlationid } = await worker.bus.publish({ type: 'go', data: null })
       await until(() => left.runs.length === 1 && right.runs.length === 1)
-      const started = (await eventsOf(worker, correlationid)).find(({ type }) => type === 'task.turn')!
-      return { left, right, both, log, use, worker, id, correlationid, task: parseId(started.id)!.task }
+      const task = taskOf(await firstTurn(worker, correlationid))
+      return { left, right, both, log, use, worker, id, correlationid, task }
     }
     const live = 'tool/left=live,tool/right=live'
 
@@ -314,6 +314,15 @@ onEveryBus(world => {
         const entries = await collect(worker.bus.driver.attention())
         return entries.length > 0 && entries
       })
+      const after = await fork(
+        worker,
+        { task: taskOf(await firstTurn(worker, correlationid)), version: 3 },
+        '*=recorded',
+      )
+      const again = await until(async () =>
+        (await collect(worker.bus.driver.attention())).find(({ event }) => event.id === after.mark),
+      )
+      expect(again.reason).toMatch(/^E_PROGRAM_MISMATCH: turn 2 of worker .* a fork must begin there or before$/)
       const task = `${/fork --from (\S+)@2/.exec(parked!.reason)?.[1]}`
       expect(correlationOf(task)).toBe(correlationid)
       const forked = await fork(worker, { task, version: 2 }, 'tool/note=live')
@@ -350,7 +359,7 @@ onEveryBus(world => {
       const worker = await log.worker({ use: [counter, add, hold.tool] }, { stopWithin: 100 })
       const { correlationid } = await worker.bus.publish({ type: 'go', data: null })
       await until(() => hold.runs.length === 1)
-      const task = parseId((await eventsOf(worker, correlationid)).find(({ type }) => type === 'task.turn')!.id)!.task
+      const task = taskOf(await firstTurn(worker, correlationid))
       const { snapshot } = await worker.bus.driver.journal(task)
       expect(snapshot!.version).toBeGreaterThan(60)
       await until(async () => {
@@ -366,6 +375,9 @@ onEveryBus(world => {
     })
   })
 })
+
+const firstTurn = (worker: Running, correlation: string) =>
+  until(async () => (await eventsOf(worker, correlation)).find(({ type }) => type === 'task.turn'))
 
 async function firstInput({ bus }: Running, task: string, type: string) {
   for await (const { event } of bus.read({ task })) {

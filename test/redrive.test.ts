@@ -129,10 +129,14 @@ onEveryBus(world => {
     })
 
     it('runs what is live; what must not run twice only by its name', async () => {
-      const { room, again } = await recorded()
+      const { room, again, worker } = await recorded()
+      const deltas: (string | undefined)[] = []
+      worker.bus.onSignal([{ types: ['model.delta'] }], ({ replay }) => deltas.push(replay))
       expect(output((await again('*=live')).end)).toEqual({ text: 'Why? "a2" "b3"', posted: 'E_REPLAY_DENIED' })
       expect(room.runs).toEqual(['clock', 'search a', 'search b'])
       expect(room.asked).toHaveLength(2)
+      await until(() => deltas.length > 0)
+      expect(deltas.every(replay => replay?.startsWith('redrive/'))).toBe(true)
       const { end } = await again('*=live,tool/news.post=live')
       expect(output(end)).toMatchObject({ posted: expect.stringContaining('posted') })
       expect(room.runs).toHaveLength(7)

@@ -7,6 +7,8 @@ import type { Ruled } from './effects.ts'
 import { newMark, putTerms, type Marked } from './mark.ts'
 import { select, type Selection } from './selection.ts'
 
+const batch = 1_000
+
 /** What came from outside under one correlation, in the order of the log. */
 export interface Inputs {
   readonly correlation: string
@@ -38,7 +40,8 @@ export async function inputsOf(
 export async function redrive(bus: Bus, { correlation, events }: Inputs, ruled: Ruled): Promise<Marked> {
   const marked = newMark('redrive')
   await putTerms(bus, marked, { correlation }, ruled)
-  await bus.publishAll(await Promise.all(events.map(async event => again(await bus.resolve(event), marked))))
+  const drafts = await Promise.all(events.map(async event => again(await bus.resolve(event), marked)))
+  for (let i = 0; i < drafts.length; i += batch) await bus.publishAll(drafts.slice(i, i + batch))
   return marked
 }
 

@@ -72,9 +72,8 @@ export class Task {
     try {
       await this.machine.fold(turnSeen({ turn, inputs, emitted }, this.#knownAs))
     } catch (error) {
-      if (!(error instanceof TidingsError) || error.code !== 'E_PROGRAM_MISMATCH') throw error
-      const way = `tidings fork --from ${this.identity.task}@${turn.version} goes on from there with the code as it is`
-      throw new TidingsError('E_PROGRAM_MISMATCH', `${error.message}; ${way}`, { cause: error })
+      const from = `${this.identity.task}@${turn.version}`
+      throw misfit(error, `tidings fork --from ${from} goes on from there with the code as it is`)
     }
   }
 
@@ -147,9 +146,19 @@ export async function startTask(definition: ProgramDefinition, task: string, fir
     start,
     state === undefined ? undefined : { name, version, start, head: 0, armed: null, open: [], program: state },
   )
-  for (const { turn, emitted } of turns) await started.machine.fold({ turn, inputs: turn.inputs, emitted })
+  try {
+    for (const { turn, emitted } of turns) await started.machine.fold({ turn, inputs: turn.inputs, emitted })
+  } catch (error) {
+    throw misfit(error, 'a fork must begin there or before')
+  }
   return started
 }
+
+/** With what to do about it. */
+const misfit = (error: unknown, way: string) =>
+  error instanceof TidingsError && error.code === 'E_PROGRAM_MISMATCH'
+    ? new TidingsError('E_PROGRAM_MISMATCH', `${error.message}; ${way}`, { cause: error })
+    : error
 
 export interface SnapshotState {
   name: string
