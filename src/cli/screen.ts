@@ -30,6 +30,6 @@ export class Screen {
   #redraw(): void {
     const { columns, rows } = this.#out
     const lines = this.#picture(columns, rows).slice(0, rows)
-    this.#out.write(`\u001b[H${lines.map(line => `${line}\u001b[K`).join('\r\n')}\u001b[J`)
+    this.#out.write(`\u001b[H${lines.map(line => `${line}\u001b[K`).join('\n')}\u001b[J`)
   }
 }

@@ -4,7 +4,9 @@ import { count, preview } from './text.ts'
 
 /** What an event says, on one line: what requests and answers wrap is worth more than the wrapping. */
 export function gist(event: CloudEvent): string {
-  const { type, data, dataref } = event
+  const { type, subject, data, dataref } = event
+  if (type === 'email.received')
+    return preview([subject, (data as { text?: unknown } | null)?.text].filter(Boolean).join('  '))
   if (dataref !== undefined) return 'data in a blob'
   if (typeof data !== 'object' || data === null) return preview(data)
   const { input, output, messages, text, toolCalls } = data as Record<string, unknown>

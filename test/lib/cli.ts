@@ -1,0 +1,22 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import type { World } from './world.ts'
+
+const main = join(import.meta.dirname, '../../src/cli/main.ts')
+
+/** A verb in a process of its own, on the log of a test, in local time of UTC and without colours. */
+export function launch({ home, bus }: World['place'], args: readonly string[]) {
+  const env = {
+    ...process.env, TIDINGS_HOME: home, TIDINGS_BUS: bus, NO_COLOR: '1', FORCE_COLOR: undefined, COLUMNS: '160', TZ: 'UTC',
+  } // biome-ignore format: one table
+  return spawn(process.execPath, [main, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] })
+}
+
+/** What it printed, once it has ended. */
+export async function tidings(place: World['place'], args: readonly string[]) {
+  const child = launch(place, args)
+  const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')])
+  return { code: child.exitCode, stdout, stderr }
+}
