@@ -5,7 +5,7 @@ import { textOf, TidingsError } from '../errors.ts'
 import type { Filter } from '../pattern.ts'
 import type { Bus } from './bus.ts'
 import type { Consumer, Delivery, Entry, Outcome } from './driver.ts'
-import { processed, settled } from './telemetry/settled.ts'
+import { processed, settled, unsettled } from './telemetry/settled.ts'
 import { deliverySpan } from './telemetry/spans.ts'
 import { inSpan } from './telemetry/tracing.ts'
 
@@ -110,6 +110,7 @@ export async function settle(
       return settled(delivery, told, events)
     } catch (error) {
       if (!(error instanceof TidingsError && error.retryable)) return
+      unsettled(delivery, error)
       await setTimeout(backoff(attempt))
     }
   }

@@ -83,7 +83,9 @@ async function startNow(
   const pauses = new Pauses(bus)
   const engine = engineOf(app, bus, pauses)
   const isDoor = hosts.has('gateway') || hosts.has('triggers')
-  const started: Stoppable[] = [{ stop: () => bus.driver.close() }, { stop: watchLog(bus.driver) }]
+  const started: Stoppable[] = [{ stop: () => bus.driver.close() }]
+  // The others may not ask the broker for it, and it is the same wherever it is asked.
+  if (hosts.has('gateway') || hosts.has('agents')) started.push({ stop: watchLog(bus.driver) })
   if (telemetry) started.push(telemetry)
   bus.driver.onEmptied?.(() => {
     process.emitWarning(emptied(new Date()))

@@ -88,7 +88,7 @@ test('a collector that does not answer holds nothing up, and is spoken of', asyn
   }
   const worker = await house.worker('agents,tools,models,gateway', env)
   await house.post({ type: 'case.closed' })
-  await house.events(1)
+  await house.events(2)
   await worker.stop()
   expect(worker.log().map(({ message }) => message)).toContainEqual(expect.stringContaining('telemetry: '))
 })

@@ -15,13 +15,13 @@ const orphans = (spans: readonly Seen[]) =>
   spans.filter(({ parentSpanId }) => parentSpanId && !ids(spans).has(parentSpanId))
 
 describeCollector('with a collector', () => {
-  test('a mail, four tasks and two processes give one trace, of the shape that tidings trace shows', async () => {
+  test('a mail, five tasks and two processes give one trace, of the shape that tidings trace shows', async () => {
     const receiver = await startReceiver()
     const house = await House.open()
     const front = await house.worker('agents,gateway,triggers', exporting(receiver))
     const back = await house.worker('tools,models', exporting(receiver))
     await house.mail('tea')
-    const events = await house.events(4)
+    const events = await house.events(5)
     const metrics = await (await fetch(`${house.gateway}/metrics`)).text()
     await Promise.all([front.stop(), back.stop()])
     const spans = receiver.spans()
@@ -76,7 +76,7 @@ describeCollector('with a collector', () => {
     const value = (name: string, labels: Record<string, string> = {}) => total(families[name], labels)
     expect(problems).toBeNull()
     expect(value('tidings_tasks_started_total', { program: 'researcher' })).toBe(2)
-    expect(value('tidings_tasks_ended_total', { end: 'completed' })).toBe(4)
+    expect(value('tidings_tasks_ended_total', { end: 'completed' })).toBe(5)
     expect(value('tidings_decide_duration_seconds')).toBe(events.filter(({ type }) => type === 'task.turn').length)
     expect(value('tidings_events_published_total', { type: 'email.received' })).toBe(1)
     expect(value('tidings_events_published_total', { type: 'tool.invoke' })).toBe(6)
@@ -123,7 +123,7 @@ describeCollector('with a collector', () => {
     const caller = { traceId: '0af7651916cd43dd8448eb211c80319c', spanId: 'b7ad6b7169203331' }
     const traceparent = `00-${caller.traceId}-${caller.spanId}-01`
     await house.post({ type: 'case.closed' }, { traceparent })
-    const events = await house.events(1)
+    const events = await house.events(2)
     await Promise.all([front.stop(), middle.stop(), back.stop()])
     const spans = receiver.spans()
     expect(tracesIn(spans)).toEqual([caller.traceId])
@@ -143,7 +143,7 @@ describeCollector('with a collector', () => {
     const worker = await house.worker('agents,tools,models,gateway', exporting(receiver))
     const unsampled = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00'
     await house.post({ type: 'case.closed' }, { traceparent: unsampled })
-    const events = await house.events(1)
+    const events = await house.events(2)
     const after = await house.post({ type: 'something.else' })
     await worker.stop()
     expect(tracesIn(receiver.spans())).toEqual([traceOf(after)])
@@ -162,7 +162,7 @@ describeCollector('with a collector', () => {
     await first.kill()
     const second = await house.worker('agents', exporting(receiver))
     const back = await house.worker('tools,models', exporting(receiver))
-    const events = await house.events(4)
+    const events = await house.events(5)
     await Promise.all([front.stop(), second.stop(), back.stop()])
     const spans = receiver.spans()
     expect(tracesIn(spans)).toEqual([traceOf(correlation)])
@@ -171,7 +171,7 @@ describeCollector('with a collector', () => {
     const turns = named(spans, 'decide clerk')
     expect(turns.length).toBeGreaterThan(1)
     expect(new Set(turns.map(({ parentSpanId }) => parentSpanId))).toEqual(new Set([clerk[0]!.spanId]))
-    expect(events.filter(({ type }) => type === 'agent.task.completed')).toHaveLength(4)
+    expect(events.filter(({ type }) => type === 'agent.task.completed')).toHaveLength(5)
   })
 
   test('a publisher without an SDK begins no trace: the correlation is its id all the same', async () => {
@@ -180,14 +180,17 @@ describeCollector('with a collector', () => {
     const front = await house.worker('gateway')
     const worker = await house.worker('agents,tools,models', exporting(receiver))
     const correlation = await house.post({ type: 'case.closed' })
-    await house.events(1)
+    await house.events(2)
     await Promise.all([front.stop(), worker.stop()])
     const spans = receiver.spans()
     expect(tracesIn(spans)).toEqual([traceOf(correlation)])
     expect(orphans(spans)).toEqual([])
-    expect(spans.filter(({ parentSpanId }) => !parentSpanId).map(({ name }) => name)).toEqual([
-      'invoke_agent archivist',
-    ])
+    expect(
+      spans
+        .filter(({ parentSpanId }) => !parentSpanId)
+        .map(({ name }) => name)
+        .toSorted(),
+    ).toEqual(['invoke_agent archivist', 'invoke_agent counter'])
   })
 })
 

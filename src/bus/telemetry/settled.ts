@@ -1,4 +1,5 @@
 import type { Span } from '@opentelemetry/api'
+import type { TidingsError } from '../../errors.ts'
 import type { Delivery, Entry, Outcome } from '../driver.ts'
 import { fieldsOf, log } from './log.ts'
 import { metrics } from './metrics.ts'
@@ -28,6 +29,11 @@ export function settled({ event, group, attempt }: Delivery, outcome: Outcome, e
         'delivery parked: on the attention list until released',
       )
   }
+}
+
+/** The log could not be written; it is tried again. */
+export function unsettled({ event, group }: Delivery, { code, message }: TidingsError): void {
+  log.warn?.({ ...fieldsOf(event), group, code, reason: sayable(message) }, 'the end of a delivery cannot be written')
 }
 
 /** `ms`: from when a member of a shared group took it until it was settled. */

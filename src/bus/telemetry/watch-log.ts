@@ -1,5 +1,4 @@
 import { setTimeout } from 'node:timers/promises'
-import { TidingsError } from '../../errors.ts'
 import type { Driver } from '../driver.ts'
 import { metrics } from './metrics.ts'
 
@@ -25,25 +24,29 @@ export function refreshGauges(): Promise<void> {
 
 async function refresh(): Promise<void> {
   const { lag, inFlight, attention, position, logUp } = metrics
-  const found = await Promise.allSettled([...watched].map(driver => Promise.race([look(driver), tooLong()])))
+  const found = await Promise.all([...watched].map(look))
   for (const gauge of [lag, inFlight, attention, position, logUp]) gauge.clear()
-  if (found.length === 0) return
-  logUp.set(found.every(({ status }) => status === 'fulfilled') ? 1 : 0)
-  for (const result of found) {
-    if (result.status === 'rejected') continue
-    const { groups, entries, head } = result.value
-    for (const group of groups) {
+  for (const { groups, head, entries } of found) {
+    logUp.set(head === undefined ? 0 : 1)
+    if (head !== undefined) position.set(head)
+    for (const group of groups ?? []) {
       lag.set(group.lag, group.group)
       inFlight.set(group.inFlight, group.group)
     }
-    for (const [state, count] of Object.entries(entries)) attention.set(count, state)
-    position.set(head)
+    for (const [state, count] of Object.entries(entries ?? {})) attention.set(count, state)
   }
 }
 
+/** What the log says in time; not all that it is asked may be allowed to this process. */
 async function look(driver: Driver) {
-  if (driver.problem) throw driver.problem
-  const [groups, head, entries] = await Promise.all([driver.groups(), driver.head(), count(driver)])
+  if (driver.problem) return {}
+  const late = setTimeout(patienceMs, undefined, { ref: false })
+  const known = <T>(asked: Promise<T>) => Promise.race([asked.catch(() => undefined), late])
+  const [groups, head, entries] = await Promise.all([
+    known(driver.groups()),
+    known(driver.head()),
+    known(count(driver)),
+  ])
   return { groups, head, entries }
 }
 
@@ -55,9 +58,4 @@ async function count(driver: Driver) {
     if (++seen === mostEntries) break
   }
   return entries
-}
-
-async function tooLong(): Promise<never> {
-  await setTimeout(patienceMs, undefined, { ref: false })
-  throw new TidingsError('E_LOG_UNAVAILABLE', `the log did not answer within ${patienceMs} ms`, { retryable: true })
 }

@@ -1,5 +1,6 @@
 import type { Msg, MsgHdrs, NatsConnection, ServerInfo, Subscription } from '@nats-io/transport-node'
 import { textOf, TidingsError } from '../../errors.ts'
+import { log } from '../../bus/telemetry/log.ts'
 import { shownAddress, type Address } from './address.ts'
 import { answerOf, codes, isPassing, Refused, statusOf, Unanswered } from './answers.ts'
 import { Outbox } from './outbox.ts'
@@ -253,12 +254,14 @@ export class Link {
         this.#connected = this.#recognised = false
         this.outbox.hold()
         this.#problem ??= this.unavailable('the connection is lost')
+        log.warn?.({ bus: shownAddress(this.address) }, 'the connection to the broker is lost')
         this.#fail(new Unanswered('the connection was lost before the answer'))
       } else if (status.type === 'reconnect') {
         this.#connected = true
         this.outbox.resume()
         this.#info = this.nc.info ?? this.#info
         this.#problem = undefined
+        log.info?.({ bus: shownAddress(this.address) }, 'the connection to the broker is back')
         if (this.#deaf) this.#subscription = this.#hear()
         this.#deaf = undefined
         this.#wakeUp?.resolve()
@@ -273,6 +276,7 @@ export class Link {
     if (!isDenial(error)) return
     const denied = deniedBy(this.address, error)
     const { subject = '' } = error as Error & { subject?: string }
+    log.warn?.({ bus: shownAddress(this.address), code: denied.code, reason: denied.message }, 'the broker refuses')
     if (!subject) this.#problem = denied
     else if (subject === `${this.#inbox}.*`) this.#deaf = denied
     for (const [key, waiting] of this.#waiting) {

@@ -28,7 +28,7 @@ export function shapeOfSpans(spans: readonly Span[]): Shape[] {
       )
       .flatMap(span => {
         const id = nameOf(span)
-        return id === undefined ? below(span.spanId) : [{ id, below: below(span.spanId) }]
+        return id === undefined ? below(span.spanId) : [{ id, below: inOrder(below(span.spanId)) }]
       })
   return inOrder(below(undefined))
 }

@@ -4,7 +4,7 @@ import { agent, app, model, smtp, tool } from '../../../src/index.ts'
 
 /*
  * A mail starts a clerk, which asks two researchers (LLM agents with a tool whose first run fails) and books something that
- * must not be booked twice; what it announces starts an archivist, and its own end starts nobody.
+ * must not be booked twice; what it announces starts an archivist and one who counts.
  */
 
 export const search = tool('search', {
@@ -41,5 +41,6 @@ const archivist = agent('archivist', {
     return 'archived'
   },
 })
+const counter = agent('counter', { on: 'case.closed', run: () => Promise.resolve(1) })
 
-export default app({ name: 'story', use: [clerk, archivist, researcher, search, book, thinker, smtp()] })
+export default app({ name: 'story', use: [clerk, archivist, counter, researcher, search, book, thinker, smtp()] })
