@@ -124,8 +124,10 @@ onEveryBus(world => {
     const { bus, file } = await opened(await world())
     const { driver } = bus
     await driver.provision({ group: 'g', filter: [{ types: ['order.>'] }], mode: 'shared', from: 'now' })
-    await put(driver, plain(40))
-    await withIndex(bus, file, () => {})
+    await put(
+      driver,
+      plain(40).map(event => ({ ...event, time: new Date(begin).toISOString() })),
+    )
     const outcome = (i: number): Outcome => (i === 3 ? { kind: 'discard', reason: 'no luck' } : { kind: 'done' })
     let settled = 0
     const consumer = await driver.subscribe({
@@ -136,14 +138,15 @@ onEveryBus(world => {
     await until(() => settled === 40)
     await consumer.close()
     await put(driver, plain(5, 'order.late'))
-    const { events } = await driver.janitor({ age: 0, maxLag: 0 })
-    expect(events).toBeGreaterThanOrEqual(39)
+    await withIndex(bus, file, () => {})
+    expect(dumpIndex(file).events).toHaveLength(45)
+    const { events } = await driver.janitor({ age: 3_600_000, maxLag: 0 })
+    // The one that is dead stays on the embedded log, among what is gone; NATS keeps it aside.
+    expect(events).toBe(driver.name === 'sqlite' ? 39 : 40)
     await put(driver, plain(3))
     const { now, fresh } = await bothOf(bus, file)
     expect(now).toEqual(fresh)
-    const left = now.events as { pos: number }[]
-    expect(left.length).toBeLessThan(10)
-    expect(await driver.at(left.map(({ pos }) => pos))).not.toContain(undefined)
+    expect(now.events).toHaveLength(48 - events)
   })
 
   test('another log under the same name is recognised', async () => {
