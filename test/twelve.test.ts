@@ -1,0 +1,108 @@
+import { once } from 'node:events'
+import { createTransport } from 'nodemailer'
+import { expect, onTestFinished, test, vi } from 'vitest'
+import { openBus } from '../src/runtime/environment.ts'
+import { until } from '../src/testing/wait.ts'
+import { launch, tidings } from './lib/cli.ts'
+import { eventsOf, onEveryBus, typesOf, type World } from './lib/world.ts'
+import app from './twelve/app.ts'
+
+/* One mail, twelve agents, two processes: all of it hangs together by one id. */
+
+const path = `${import.meta.dirname}/twelve/app.ts`
+const tasks = 16
+const modelCalls = 15
+const toolCalls = 6
+
+/** A process with these roles; resolves with where it can be reached. */
+async function running(place: World['place'], roles: string): Promise<string[]> {
+  const child = launch(place, ['run', path, '--only', roles, '--json'])
+  onTestFinished(async () => {
+    if (child.kill('SIGKILL')) await once(child, 'exit')
+  })
+  let said = ''
+  child.stdout.setEncoding('utf8').on('data', text => (said += text))
+  child.stderr.setEncoding('utf8').on('data', text => (said += text))
+  await until(() => said.includes('"ready"'), { within: 20_000, what: `${roles} to run` })
+  return (JSON.parse(said.split('\n')[0]!) as { addresses: string[] }).addresses
+}
+
+async function send(smtp: string): Promise<void> {
+  const transport = createTransport({ host: '127.0.0.1', port: Number(new URL(smtp).port), ignoreTLS: true })
+  await transport.sendMail({
+    from: 'ann@example.org',
+    to: 'desk@example.net',
+    subject: 'The island',
+    text: 'What is there to see on the island?',
+  })
+  transport.close()
+}
+
+async function records<T>(place: World['place'], ...args: string[]): Promise<T[]> {
+  const { code, stdout, stderr } = await tidings(place, [...args, '--json'])
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+  return stdout
+    .split('\n')
+    .filter(Boolean)
+    .map(line => JSON.parse(line) as T)
+}
+
+interface TraceRecord {
+  kind: 'task' | 'call' | 'event' | 'total'
+  id: string
+  parent?: string
+  program?: string
+  type?: string
+  status?: string
+  events?: number
+}
+
+onEveryBus(world => {
+  test('a mail through twelve agents and fifteen model calls is one tree, and replays turn for turn', {
+    timeout: 60_000,
+  }, async () => {
+    vi.stubEnv('TIDINGS_PORT', '0')
+    vi.stubEnv('TIDINGS_SMTP_PORT', '0')
+    onTestFinished(() => void vi.unstubAllEnvs())
+    const { place } = await world()
+    const [addresses] = await Promise.all([running(place, 'agents,triggers,gateway'), running(place, 'tools,models')])
+    await send(addresses.find(address => address.startsWith('smtp:'))!)
+
+    const bus = await openBus(place)
+    onTestFinished(() => bus.driver.close())
+    const mail = await until(async () => {
+      for await (const { event } of bus.read({ filter: [{ types: ['email.received'] }] })) return event
+      return undefined
+    })
+    const correlation = mail.correlationid
+    const events = await until(
+      async () => {
+        const all = await eventsOf({ bus }, correlation)
+        return all.filter(({ type }) => type === 'agent.task.completed').length === tasks && all
+      },
+      { within: 20_000 },
+    )
+    const types = typesOf(events)
+    const count = (type: string) => types.filter(each => each === type).length
+    expect([count('model.result'), count('tool.result'), count('tool.claimed')]).toEqual([modelCalls, toolCalls, 1])
+
+    const traced = await records<TraceRecord>(place, 'trace', correlation)
+    const units = traced.filter(({ kind }) => kind !== 'total')
+    expect(units.filter(({ parent }) => parent === undefined).map(({ type }) => type)).toEqual(['email.received'])
+    const ids = new Set(units.map(({ id }) => id))
+    expect(units.filter(({ parent }) => parent !== undefined && !ids.has(parent))).toEqual([])
+    const programs = new Set(units.map(({ program }) => program).filter(Boolean))
+    expect(programs).toEqual(new Set(app.agents.map(({ name }) => name)))
+    expect(programs.size).toBe(12)
+    const calls = (type: string) => units.filter(unit => unit.kind === 'call' && unit.type === type)
+    expect(calls('model.invoke')).toHaveLength(modelCalls)
+    expect(calls('tool.invoke')).toHaveLength(toolCalls)
+    const statuses = new Set(units.map(({ kind, status }) => (kind === 'event' ? undefined : `${kind} ${status}`)))
+    expect(statuses).toEqual(new Set([undefined, 'call answered', 'task completed']))
+    expect(traced.at(-1)).toMatchObject({ kind: 'total', events: events.length })
+
+    const turns = events.filter(({ type }) => type === 'task.turn').length
+    const replayed = await records(place, 'replay', '--correlation', correlation, '--app', path)
+    expect(replayed).toEqual([{ record: 'total', tasks, turns, diverged: 0, divergences: 0, skipped: 0 }])
+  })
+})
