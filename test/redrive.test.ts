@@ -189,6 +189,7 @@ onEveryBus(world => {
 describe('the same question asked again', () => {
   onEveryBus(world => {
     it('is answered in the order of the recording, and then with the last answer', async () => {
+      const rules: EffectRules = { effects: parseEffects('*=recorded'), stubs: new Map() }
       let n = 0
       const poll = tool('poll', { description: '', input: z.any(), run: () => ++n })
       let times = 3
@@ -202,10 +203,15 @@ describe('the same question asked again', () => {
       })
       const worker = await (await world()).worker({ use: [poller, poll] })
       const { id, correlationid } = await worker.bus.publish({ type: 'go', data: null })
-      await ended(worker, correlationid, id)
+      const end = await ended(worker, correlationid, id)
+      // A fork goes on behind the answers of its history.
+      for (const version of [1, 2, 3, 4]) {
+        const plan = await planFork(worker.bus, { task: end.id.split(':')[0]!, version })
+        const forked = await publishFork(worker.bus, plan, 'fork', rule([], rules))
+        expect(output(await ended(worker, forked.correlation, forked.mark))).toEqual([1, 2, 3])
+      }
       times = 5
       const [inputs] = await inputsOf(worker.bus, { correlation: correlationid })
-      const rules: EffectRules = { effects: parseEffects('*=recorded'), stubs: new Map() }
       const { correlation } = await redrive(worker.bus, inputs!, rule([], rules))
       const start = await until(async () => (await eventsOf(worker, correlation))[0])
       expect(output(await ended(worker, correlation, start.id))).toEqual([1, 2, 3, 3, 3])
