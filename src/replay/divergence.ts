@@ -20,8 +20,8 @@ export interface Divergence {
   readonly error?: string
   /** Line of today's code, as `path:line:column`. */
   readonly place?: string
-  readonly then: CodeVersion
-  readonly now: CodeVersion
+  readonly recordedBy: CodeVersion
+  readonly replayedBy: CodeVersion
   /** The same for all divergences that look alike. */
   readonly signature: string
 }

@@ -27,8 +27,8 @@ function* clusterLines({ signature, title, divergences }: Cluster, width: number
   const [first] = divergences
   yield `${styleText('red', '✖')} ${styleText('bold', title)}  ${divergences.length} ×  ${styleText('dim', signature)}`
   yield `  first in turn ${first.turn} of ${first.task}${first.place ? `, ${styleText('cyan', placeText(first.place))}` : ''}`
-  const { then, now } = first
-  yield styleText('dim', `  recorded by version ${then.version} ${then.hash}, now version ${now.version} ${now.hash}`)
+  const { recordedBy: old, replayedBy: now } = first
+  yield styleText('dim', `  recorded by version ${old.version} ${old.hash}, now version ${now.version} ${now.hash}`)
   for (const change of first.changes.slice(0, shownChanges)) yield* changeLines(change, width)
   if (first.changes.length > shownChanges) yield `    and ${first.changes.length - shownChanges} more`
   if (first.data !== undefined)

@@ -2,7 +2,7 @@ import type { CloudEvent } from '../event.ts'
 import { textOf } from '../errors.ts'
 import { placeIn } from '../tasks/place.ts'
 import type { Turn } from '../tasks/program.ts'
-import { Task } from '../tasks/task.ts'
+import type { Task } from '../tasks/task.ts'
 import { stateOf } from '../tasks/turn.ts'
 import { compare, diff, saidBy } from './compare.ts'
 import { emitDivergence, stateDivergence, threw, type Divergence } from './divergence.ts'
@@ -44,8 +44,8 @@ export class ShadowTask {
       program: turn.program,
       turn: turn.version,
       position,
-      then: { version: turn.programVersion, hash: turn.programHash },
-      now: { version: programVersion, hash: programHash },
+      recordedBy: { version: turn.programVersion, hash: turn.programHash },
+      replayedBy: { version: programVersion, hash: programHash },
     }
     if (isEnginesOwn(turn, emitted)) {
       this.ended = true

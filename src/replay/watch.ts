@@ -1,4 +1,3 @@
-import type { CloudEvent } from '../event.ts'
 import type { ErrorData } from '../errors.ts'
 import { placeIn } from '../tasks/place.ts'
 import type { CallRequest, Emission } from '../tasks/program.ts'
@@ -12,7 +11,7 @@ export class WatchedTurn extends TurnBuilder {
   readonly #stacks = new Map<string, Error>()
 
   constructor(identity: TaskIdentity, { turn, inputs }: Recording) {
-    super(identity, turn.version, inputs as CloudEvent[], turn.at)
+    super(identity, turn.version, inputs, turn.at)
     this.#recorded = new Map(
       turn.emits.flatMap(({ id, wait }) => (wait?.key === undefined ? [] : [[wait.key, id] as const])),
     )

@@ -6,7 +6,7 @@ import first from '../../examples/first/app.ts'
 const helper = agent('helper', {
   model: offlineModel(),
   instructions: 'Answer from the notes, in one sentence.',
-  tools: first.tools as never,
+  tools: first.tools,
 })
 const desk = agent('desk', {
   on: 'question.asked',

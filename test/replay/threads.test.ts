@@ -40,10 +40,10 @@ onEveryBus(world => {
       ]
     }
     const [once, ...again] = [await written(1), await written(1), await written(3)]
-    expect(once!.flat().join('\n')).toContain('question.answered')
+    expect(once.flat().join('\n')).toContain('question.answered')
     for (const other of again) expect(other).toEqual(once)
     // Where the text lies, and the instructions of the model.
-    const text = (once![0] as string[]).map(stripVTControlCharacters).join('\n')
+    const text = (once[0] as string[]).map(stripVTControlCharacters).join('\n')
     expect(text).toMatch(/desk: question.answered changed at data\.answer .*\n.*test\/replay\/other-first\.ts:\d+:\d+/)
     expect(text).toMatch(/helper: model.invoke .* changed at definition\.instructions/)
   })
