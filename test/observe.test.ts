@@ -145,6 +145,15 @@ onEveryBus(world => {
     const { correlationid } = await worker.bus.publish({ type: 'wait.wanted', data: 'for ever' })
     await until(async () => (await eventsOf(worker, correlationid)).some(({ type }) => type === 'tool.invoke'))
     await ask(worker, { type: 'failure.wanted', data: null })
+    const terms = {
+      kind: 'redrive',
+      of: { correlation: correlationid },
+      effects: {},
+      by: '/test',
+      at: '2026-11-25T00:00:00.000Z',
+    }
+    await worker.bus.driver.putDocument('replay/again-1', JSON.stringify(terms), 0)
+    await worker.bus.publish({ type: 'note.made', data: 'again', replay: 'redrive/again-1' })
     const verbs = [['trace', 'last'], ['trace'], ['tasks'], ['find', 'wait*'], ['why', ':0000002:0']]
     const answers = async () => Promise.all(verbs.map(verb => tidings(place, verb)))
     const before = await answers()
@@ -152,6 +161,7 @@ onEveryBus(world => {
     expect(await answers()).toEqual(before)
     expect(before.map(({ code }) => code)).toEqual([0, 0, 0, 0, 1])
 
+    expect(before[0]!.stdout).toContain(`[redrive of ${correlationid}]`)
     const listed = before[2]!.stdout.split('\n')
     expect(listed[0]).toMatch(/^failed +failer v1 /)
     expect(listed[1]).toMatch(/^waiting +waiter v1 .*waits for 1 answer: nobody$/)

@@ -275,6 +275,7 @@ describe('an app', () => {
     expect(first!.reason).toBe('E_PROGRAM_FAILED: a bug')
     const { stdout } = await tidings(['attention'])
     expect(stdout).toContain(`tidings attention retry --key ${first!.key}`)
+    expect(stdout).toMatch(/part of park\.wanted .*: tidings trace [0-9a-f]{6}\n/)
     expect(await json('attention', 'retry', '--key', first!.key)).toEqual([{ released: 1 }])
     const [again] = await until(async () => (await listed()).length === 1 && listed(), { within: 20_000 })
     expect(await json('attention', 'discard', String(again!.id))).toEqual([{ discarded: again!.id }])

@@ -167,6 +167,20 @@ describe('a trace', () => {
     expect(tasks[0]!.nodes).toHaveLength(3)
   })
 
+  test('says where a redrive or a fork begins, and what it is of', () => {
+    const replay = 'fork/f-1'
+    const log = story().map(event => (event.id === 'q1' ? event : { ...event, replay }))
+    const marks = (trace: Trace) =>
+      drawn(trace)
+        .split('\n')
+        .filter(line => line.includes('[fork'))
+    expect(marks({ ...arrange(log), replays: new Map([[replay, 'fork of x@3']]) })).toEqual([
+      expect.stringMatching(/^└─ agent planner v2 .* \[fork of x@3\] {2}4 turns/),
+    ])
+    expect(marks(arrange(log))).toEqual([expect.stringContaining('[fork/f-1]')])
+    expect(marks(arrange(story()))).toEqual([])
+  })
+
   test('fits into the terminal whatever is in it', () => {
     const events = [
       ...story(),
