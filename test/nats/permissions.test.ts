@@ -103,6 +103,9 @@ describeNatsServer('roles with the permissions of the template', () => {
     const { correlationid } = (await posted.json()) as { correlationid: string }
     expect(await answered(agents, correlationid)).toEqual(sunday)
     expect((await fetch(`http://127.0.0.1:${port}/health`)).status).toBe(200)
+    const metrics = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
+    expect(metrics).toContain('tidings_group_lag{group="app/first"}')
+    expect(metrics).toContain('tidings_attention_entries{state="dead"} 0')
     const stream = await fetch(`http://127.0.0.1:${port}/events/stream?correlation=${correlationid}`)
     let seen = ''
     for await (const chunk of stream.body!.pipeThrough(new TextDecoderStream())) {

@@ -22,7 +22,10 @@ describeCollector('with a collector', () => {
     const back = await house.worker('tools,models', exporting(receiver))
     await house.mail('tea')
     const events = await house.events(5)
-    const metrics = await (await fetch(`${house.gateway}/metrics`)).text()
+    const metrics = await until(async () => {
+      const text = await (await fetch(`${house.gateway}/metrics`)).text()
+      return text.includes('tidings_group_lag{group="app/story"} 0') && text
+    })
     await Promise.all([front.stop(), back.stop()])
     const spans = receiver.spans()
     const [correlation] = [...new Set(events.map(({ correlationid }) => correlationid))] as [string]
@@ -80,7 +83,7 @@ describeCollector('with a collector', () => {
     expect(value('tidings_decide_duration_seconds')).toBe(events.filter(({ type }) => type === 'task.turn').length)
     expect(value('tidings_events_published_total', { type: 'email.received' })).toBe(1)
     expect(value('tidings_events_published_total', { type: 'tool.invoke' })).toBe(6)
-    expect(value('tidings_group_lag', { group: 'app/story' })).toBe(0)
+    expect(value('tidings_group_in_flight', { group: 'tool/search' })).toBe(0)
     expect(value('tidings_log_up')).toBe(1)
     expect(value('tidings_log_position')).toBeGreaterThan(0)
 
