@@ -65,8 +65,10 @@ export class OwnedShard {
   /** A turn was stored, by whomever. */
   advanced(task: string, stored: Pick<StoredMessage, 'seq' | 'header'>): void {
     this.#saw(stored.seq)
-    const after = turned(this.live.get(task), stored, this.#group)
-    if (after) return this.#set(task, after)
+    const before = this.live.get(task)
+    const after = turned(before, stored, this.#group)
+    // What was known already wakes nobody again: a task whose code does not fit is read each time that it is woken.
+    if (after) return after === before ? undefined : this.#set(task, after)
     this.live.delete(task)
     this.#ended?.add(task)
   }
