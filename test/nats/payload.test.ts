@@ -31,7 +31,7 @@ describeNatsServer('a server with a small max_payload', () => {
     }
   })
 
-  test('takes turns that are larger by a blob, from which a task is resumed', async () => {
+  test('takes turns that are larger by a blob: a task is resumed from it, and readers see it', async () => {
     const driver = await open((await server({ maxPayload })).url)
     const { correlationid, id } = entry().event
     const task = taskId(correlationid, 'program', id)
@@ -42,6 +42,13 @@ describeNatsServer('a server with a small max_payload', () => {
     expect(await driver.commit({ ...more, expect: 0, turn, events })).toBe('accepted')
     const { records } = await driver.journal(task)
     expect(records).toEqual([turn.event, ...events.map(({ event }) => event)])
+    const [first] = await Array.fromAsync(driver.read({ task }))
+    expect(first!.event).toEqual(turn.event)
+    expect(await driver.at([first!.position])).toEqual([first])
+    for await (const followed of driver.follow(0, undefined, new AbortController().signal)) {
+      expect(followed).toEqual(first)
+      break
+    }
     const second = entry({ type: 'task.turn', id: turnId(task, 2), correlationid })
     const state = 's'.repeat(200_000)
     expect(await driver.commit({ ...more, expect: 1, turn: second, events: [], snapshot: state })).toBe('accepted')

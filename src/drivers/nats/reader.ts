@@ -4,7 +4,7 @@ import type { CloudEvent } from '../../event.ts'
 import { compileFilter, type Filter } from '../../pattern.ts'
 import { Follower } from './follower.ts'
 import type { Link } from './link.ts'
-import { coveringAll, type Names, token } from './names.ts'
+import { coveringAll, token } from './names.ts'
 import type { Log } from './provision.ts'
 import type { Recent } from './recent.ts'
 import { msgId, type StoredMessage } from './stream.ts'
@@ -68,7 +68,8 @@ export class Reader {
     if (signal.aborted) stop()
     try {
       for await (const { subject, seq, message } of follower.messages()) {
-        const event = eventIn(this.#log.names, subject, () => message.string())
+        const header = (name: string) => message.headers?.get(name) ?? ''
+        const event = await this.#event({ subject, header, text: () => message.string() })
         if (event && (!matches || matches(event))) yield { position: seq, event }
       }
     } finally {
@@ -123,7 +124,7 @@ export class Reader {
   async *#correlation(correlation: string): AsyncGenerator<Stored> {
     if (!isCorrelation(correlation)) return
     for await (const stored of this.#shardOf(correlation)) {
-      const found = this.#stored(stored)
+      const found = await this.#stored(stored)
       if (found?.event.correlationid === correlation) yield found
     }
   }
@@ -134,7 +135,7 @@ export class Reader {
     if (!first) return
     const subject = this.#log.names.shard(this.#log.names.shardOf(correlationOf(task)))
     for await (const stored of this.#log.events.scan({ subject, from: first.seq })) {
-      const found = this.#stored(stored)
+      const found = await this.#stored(stored)
       if (found?.event.id.startsWith(`${task}:`)) yield found
     }
   }
@@ -146,7 +147,7 @@ export class Reader {
     let left = limit
     const range = { from: after + 1, ...(until !== undefined && { until }), ...(subject && { subject }) }
     for await (const stored of this.#log.events.scan(range)) {
-      const found = this.#stored(stored)
+      const found = await this.#stored(stored)
       if (!found || (matches && !matches(found.event))) continue
       yield found
       if (--left === 0) return
@@ -219,20 +220,28 @@ export class Reader {
     return this.#log.events.scan({ subject, ...since(correlation) })
   }
 
-  #stored(stored: StoredMessage): Stored | undefined {
-    const event = eventIn(this.#log.names, stored.subject, stored.text)
+  async #stored(stored: StoredMessage): Promise<Stored | undefined> {
+    const event = await this.#event(stored)
     return event && { position: stored.seq, event }
+  }
+
+  /** The event that a message holds; undefined for what is no event of the log, or none at all. */
+  async #event(message: Pick<StoredMessage, 'subject' | 'header' | 'text'>): Promise<CloudEvent | undefined> {
+    const kind = message.subject[this.#log.names.log.length + 1]
+    if (kind === 'e') return eventFrom(message.text())
+    if (kind !== 't') return undefined
+    if (message.header(turnHeaders.body) === '') return eventFrom(message.text().split('\n', 1)[0]!)
+    try {
+      return (await this.#turns.read(message)).turn
+    } catch (error) {
+      // Purged with its blob, or whoever wrote it was no worker of ours.
+      if (error instanceof SyntaxError) return undefined
+      throw error
+    }
   }
 }
 
 const inputsOf = ({ turn }: Lines) => (turn.data as { inputs?: readonly CloudEvent[] } | null)?.inputs ?? []
-
-/** The event that a message holds; undefined for what is no event of the log, or none at all. */
-function eventIn({ log }: Names, subject: string, text: () => string): CloudEvent | undefined {
-  const kind = subject[log.length + 1]
-  if (kind === 'e') return eventFrom(text())
-  return kind === 't' ? eventFrom(text().split('\n', 1)[0]!) : undefined
-}
 
 /** Whoever may publish may publish anything: what has not the form of an event is passed over. */
 export function eventFrom(json: string): CloudEvent | undefined {

@@ -228,7 +228,7 @@ export class Turns {
   }
 
   /** The lines of a turn. */
-  async read(stored: StoredMessage): Promise<Lines> {
+  async read(stored: Pick<StoredMessage, 'header' | 'text'>): Promise<Lines> {
     const ref = stored.header(turnHeaders.body)
     const bytes = ref ? await this.#blobs.get(blobTenant, ref) : undefined
     const lines = (bytes ? Buffer.from(bytes).toString() : stored.text()).split('\n')
