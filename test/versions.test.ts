@@ -5,6 +5,7 @@ import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { z } from 'zod'
 import { agent } from '../src/agents/agent.ts'
 import { parseId } from '../src/bus/ids.ts'
+import { logTo } from '../src/bus/telemetry/log.ts'
 import type { CloudEvent } from '../src/event.ts'
 import { model } from '../src/models/model.ts'
 import type { Running } from '../src/runtime/start.ts'
@@ -214,6 +215,32 @@ onEveryBus(world => {
       expect((await tidings(log.place, ['attention', 'retry', parked.id])).code).toBe(0)
       expect(output(await end())).toBe('held by 1')
       expect(await attention(tools)).toEqual([])
+    })
+
+    it('and which only a timer would wake, says so in the log of the worker, and goes on in the old version', async () => {
+      const place = await world()
+      const sleeper = (version: number, call: string) =>
+        agent('sleeper', {
+          on: 'order.placed',
+          version,
+          async run(ctx) {
+            await ctx.call({ kind: 'tool', name: call }, 1)
+            await ctx.sleep(150)
+            return version
+          },
+        })
+      const old = await place.worker({ use: [sleeper(1, 'price'), quick('price')] })
+      const { correlationid, id } = await old.bus.publish({ type: 'order.placed', data: null })
+      await until(async () => (await eventsOf(old, correlationid)).some(({ type }) => type === 'timer.set'))
+      await old.stop()
+      const newer = await place.worker({ use: [sleeper(2, 'stock')] })
+      const said: string[] = []
+      logTo({ warn: (_fields, text) => said.push(text) })
+      onTestFinished(() => logTo({}))
+      await until(() => said.some(text => /^could not be woken: turn 1 of sleeper .*tidings fork --from/.test(text)))
+      await newer.stop()
+      const both = await place.worker({ use: [sleeper(2, 'stock'), sleeper(1, 'price')] })
+      expect(output(await ended(both, correlationid, id))).toBe(1)
     })
 
     it('is no task of which only a comment and the number changed', async () => {

@@ -18,7 +18,8 @@ export async function* attentionOf(bus: Bus): AsyncGenerator<Matter> {
 
 /** Commands that are the next thing to do about it. */
 export function nextFor(matter: Matter): string[] {
-  if (matter.kind === 'overdue') return [`tidings run`, `tidings attention cancel ${matter.task}`]
+  if (matter.kind === 'overdue')
+    return [`tidings run`, `tidings replay --task ${matter.task}`, `tidings attention cancel ${matter.task}`]
   const { id, kind, key, reason, event } = matter
   // The task has failed and its caller knows: only the loop is left to be found.
   if (/^E_(TASK_HOPS|BUDGET_EXCEEDED)/.test(reason))

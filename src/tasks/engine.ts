@@ -1,5 +1,5 @@
 import type { CloudEvent } from '../event.ts'
-import { TidingsError } from '../errors.ts'
+import { textOf, TidingsError } from '../errors.ts'
 import { compileFilter } from '../pattern.ts'
 import type { Bus } from '../bus/bus.ts'
 import { endedOrCut } from '../bus/cut.ts'
@@ -8,6 +8,7 @@ import type { Consumer, Delivery, Group, Outcome } from '../bus/driver.ts'
 import { pauseKey, type Pauses } from '../bus/pauses.ts'
 import { TurnTrace } from '../bus/telemetry/turn.ts'
 import { correlationOf, parseId, shardOf, taskId } from '../bus/ids.ts'
+import { log } from '../bus/telemetry/log.ts'
 import { Ledger, type Budget } from './budget.ts'
 import { governed, Replays } from './effects.ts'
 import { Inbox, Shared, type Input } from './inbox.ts'
@@ -159,6 +160,8 @@ export class Engine {
         await this.#turn(inbox, inputs, woken)
       } catch (error) {
         this.#hot.delete(inbox.task)
+        // There is no delivery that could be parked: it is called again, more and more seldom, and becomes overdue.
+        if (woken && inputs.length === 0) log.warn?.({ task: inbox.task }, `could not be woken: ${textOf(error)}`)
         if (!inbox.lost)
           for (const input of inputs) input.shared.taken(inbox.task, false, refusal(error, inbox.task, input))
       }
