@@ -3,19 +3,26 @@ import { createTransport } from 'nodemailer'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { openBus } from '../src/runtime/environment.ts'
 import { until } from '../src/testing/wait.ts'
+import { arrange } from '../src/trace/arrange.ts'
+import { findCollector } from './telemetry/lib/build.ts'
+import { startReceiver } from './telemetry/lib/collector.ts'
+import { shapeOfSpans, shapeOfTrace } from './telemetry/lib/shape.ts'
 import { launch, tidings } from './lib/cli.ts'
 import { eventsOf, onEveryBus, typesOf, type World } from './lib/world.ts'
 import app from './twelve/app.ts'
 
 /* One mail, twelve agents, two processes: all of it hangs together by one id. */
 
+// Where it cannot be had, test/telemetry says so.
+const collector = 'path' in (await findCollector())
+
 const path = `${import.meta.dirname}/twelve/app.ts`
 const tasks = 16
 const modelCalls = 15
 const toolCalls = 6
 
-/** A process with these roles; resolves with where it can be reached. */
-async function running(place: World['place'], roles: string): Promise<string[]> {
+/** A process with these roles, where it can be reached, and how it is asked to end. */
+async function running(place: World['place'], roles: string) {
   const child = launch(place, ['run', path, '--only', roles, '--json'])
   onTestFinished(async () => {
     if (child.kill('SIGKILL')) await once(child, 'exit')
@@ -24,8 +31,15 @@ async function running(place: World['place'], roles: string): Promise<string[]> 
   child.stdout.setEncoding('utf8').on('data', text => (said += text))
   child.stderr.setEncoding('utf8').on('data', text => (said += text))
   await until(() => said.includes('"ready"'), { within: 20_000, what: `${roles} to run` })
-  return (JSON.parse(said.split('\n')[0]!) as { addresses: string[] }).addresses
+  const { addresses } = JSON.parse(said.split('\n')[0]!) as { addresses: string[] }
+  const stop = async () => {
+    child.kill('SIGTERM')
+    await once(child, 'exit')
+  }
+  return { addresses, stop }
 }
+
+type Worker = Awaited<ReturnType<typeof running>>
 
 async function send(smtp: string): Promise<void> {
   const transport = createTransport({ host: '127.0.0.1', port: Number(new URL(smtp).port), ignoreTLS: true })
@@ -58,15 +72,18 @@ interface TraceRecord {
 }
 
 onEveryBus(world => {
-  test('a mail through twelve agents and fifteen model calls is one tree, and replays turn for turn', {
+  test('a mail through twelve agents and fifteen model calls is one tree, in the exported trace too, and replays turn for turn', {
     timeout: 60_000,
   }, async () => {
     vi.stubEnv('TIDINGS_PORT', '0')
     vi.stubEnv('TIDINGS_SMTP_PORT', '0')
     onTestFinished(() => void vi.unstubAllEnvs())
+    const receiver = collector ? await startReceiver() : undefined
+    if (receiver) vi.stubEnv('OTEL_EXPORTER_OTLP_ENDPOINT', receiver.url)
     const { place } = await world()
-    const [addresses] = await Promise.all([running(place, 'agents,triggers,gateway'), running(place, 'tools,models')])
-    await send(addresses.find(address => address.startsWith('smtp:'))!)
+    const workers = [running(place, 'agents,triggers,gateway'), running(place, 'tools,models')]
+    const [front, back] = (await Promise.all(workers)) as [Worker, Worker]
+    await send(front.addresses.find(address => address.startsWith('smtp:'))!)
 
     const bus = await openBus(place)
     onTestFinished(() => bus.driver.close())
@@ -104,5 +121,13 @@ onEveryBus(world => {
     const turns = events.filter(({ type }) => type === 'task.turn').length
     const replayed = await records(place, 'replay', '--correlation', correlation, '--app', path)
     expect(replayed).toEqual([{ record: 'total', tasks, turns, diverged: 0, divergences: 0, skipped: 0 }])
+
+    await Promise.all([front.stop(), back.stop()])
+    if (!receiver) return
+    const spans = receiver.spans()
+    expect(new Set(spans.map(({ traceId }) => traceId))).toEqual(new Set([correlation.replaceAll('-', '')]))
+    expect(new Set(spans.map(({ pid }) => pid)).size).toBe(2)
+    const whole = await Promise.all(events.map(event => bus.resolve(event)))
+    expect(shapeOfSpans(spans)).toEqual(shapeOfTrace(arrange(whole)))
   })
 })
