@@ -1,13 +1,31 @@
 import { defineConfig } from 'vitest/config'
 
+// Kill processes by the dozen, or run a cluster: each has the machine to itself, behind all others.
+const heavy = ['test/kills/*.test.ts', 'test/boundaries/*.test.ts', 'test/deploy.test.ts']
+const every = {
+  globalSetup: ['test/lib/nats-setup.ts'],
+  env: { TIDINGS_LOG_LEVEL: 'silent' },
+  testTimeout: 30_000,
+  hookTimeout: 30_000,
+}
+
 export default defineConfig({
   test: {
-    include: ['{src,test,examples}/**/*.test.ts'],
-    globalSetup: ['test/lib/nats-setup.ts'],
     allowOnly: false,
-    env: { TIDINGS_LOG_LEVEL: 'silent' },
-    testTimeout: 30_000,
-    hookTimeout: 30_000,
     reporters: ['default', './scripts/reporter.ts'],
+    projects: [
+      // Most tests wait for other processes: one worker would leave a core idle.
+      {
+        test: {
+          ...every,
+          name: 'light',
+          include: ['{src,test,examples}/**/*.test.ts'],
+          exclude: heavy,
+          maxWorkers: 2,
+          sequence: { groupOrder: 0 },
+        },
+      },
+      { test: { ...every, name: 'heavy', include: heavy, maxWorkers: 1, sequence: { groupOrder: 1 } } },
+    ],
   },
 })

@@ -63,7 +63,8 @@ describeNatsServer('the deployment', () => {
         await child(home, role, ['env', ...env, process.execPath, join(root, 'src/cli/main.ts'), ...command]),
       )
       // Nobody else may make the streams.
-      if (role === 'agents') await until(async () => (await logOf(command)).includes('3 copies'), { within: 20_000 })
+      if (role === 'agents')
+        await until(async () => expect(await logOf(command)).toContain('3 copies') ?? true, { within: 30_000 })
     }
     const url = `http://127.0.0.1:${port}`
     await until(async () => (await fetch(`${url}/health`)).status === 200, { within: 30_000 })
@@ -81,7 +82,7 @@ describeNatsServer('the deployment', () => {
     for (const worker of workers) worker.signal('SIGTERM')
     await Promise.all(workers.map(({ ended }) => ended))
     for (const command of roles) expect(await logOf(command)).toMatch(/stopped\n$/)
-  }, 40_000)
+  }, 90_000)
 })
 
 async function child(folder: string, name: string, command: readonly string[]): Promise<Child> {
