@@ -5,8 +5,7 @@ import { pipeline } from 'node:stream'
 import { createGunzip, createZstdDecompress } from 'node:zlib'
 import { textOf, TidingsError } from '../errors.ts'
 import { isCorrelation } from '../bus/ids.ts'
-import type { SliceEnd, SliceLine } from './slice.ts'
-import { sliceVersion } from './slice.ts'
+import { sliceVersion, type SliceEnd, type SliceLine } from './slice-format.ts'
 
 const lineFeed = 10
 /** No line is longer than this many bytes; what is has been damaged. */

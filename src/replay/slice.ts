@@ -10,28 +10,9 @@ import type { Stored } from '../bus/driver.ts'
 import { plainRedactor, type Redactor } from '../bus/redact.ts'
 import { replayId, termsKey } from '../tasks/effects.ts'
 import { inSteps, isTurn, type Step } from './order.ts'
+import { sliceVersion, type SliceEnd, type SliceLine } from './slice-format.ts'
 import { Redaction } from './slice-redact.ts'
 import type { Source } from './source.ts'
-
-/*
- * A slice of a log as a file: JSON lines, compressed where its name says so. docs/fixtures.md is normative.
- *
- *     {"tidings":"slice","version":1,"time":"…"}              first
- *     {"document":"definition/…","value":"…"}                 before the first event that names it
- *     {"position":12,"event":{…}}                             what a turn emitted right behind the turn
- *     {"end":{"events":2,"documents":1,"sha256":"…"}}         last: without it the file was cut
- */
-
-export const sliceVersion = 1
-
-export type SliceLine = { readonly document: string; readonly value: string } | Stored
-
-export interface SliceEnd {
-  readonly events: number
-  readonly documents: number
-  /** Hex digest over all lines before, each with its line feed. */
-  readonly sha256: string
-}
 
 /** What was written. */
 export interface SliceSummary {

@@ -3,7 +3,7 @@ import { parseId, taskId } from '../bus/ids.ts'
 import type { Turn } from '../tasks/program.ts'
 import { turnType } from '../tasks/turn.ts'
 import { spentBy } from './outcome.ts'
-import type { Answer, Branch, Trace, TraceNode, TraceTask } from './trace.ts'
+import type { Answer, Branch, Trace, TraceNode, TraceTask } from './tree.ts'
 
 type Unit = TraceNode | TraceTask
 

@@ -1,7 +1,7 @@
 import type { CloudEvent } from '../event.ts'
 import type { ErrorData } from '../errors.ts'
 import { taskId } from '../bus/ids.ts'
-import type { Answer, Spent, TraceNode, TraceTask } from './trace.ts'
+import type { Answer, Spent, TraceNode, TraceTask } from './tree.ts'
 
 /** How a request or a task stands. `withdrawn`: nobody waits for the answer any more. */
 export type Status =

@@ -3,7 +3,7 @@ import { parseId } from '../bus/ids.ts'
 import { asAsked } from '../tasks/effects.ts'
 import { turnType } from '../tasks/turn.ts'
 import { between, spentBy } from './outcome.ts'
-import type { Spent } from './trace.ts'
+import type { Spent } from './tree.ts'
 
 /** Counts per second are over so many seconds, what tools and models did is over a minute. */
 const rateSeconds = 10

@@ -1,5 +1,5 @@
 import { between, callOutcome, spentBy, spentIn, taskOutcome } from './outcome.ts'
-import type { Trace, TraceNode, TraceTask } from './trace.ts'
+import type { Trace, TraceNode, TraceTask } from './tree.ts'
 import { walk } from './walk.ts'
 
 /** A trace as flat objects, parents before children: for programs. */

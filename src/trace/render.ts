@@ -3,7 +3,7 @@ import { asAsked } from '../tasks/effects.ts'
 import { gist } from './gist.ts'
 import { between, callOutcome, spentBy, spentIn, taskOutcome, type Outcome, type Status } from './outcome.ts'
 import { count, dim, elapsed, fit, paint, preview, printable, shorten, spentText, widthOf } from './text.ts'
-import type { Answer, Trace, TraceNode, TraceTask } from './trace.ts'
+import type { Answer, Trace, TraceNode, TraceTask } from './tree.ts'
 import { walk, type Step } from './walk.ts'
 
 interface Line {

@@ -10,7 +10,7 @@ import { callOutcome, taskOutcome } from './outcome.ts'
 import { records } from './records.ts'
 import { render } from './render.ts'
 import { widthOf } from './text.ts'
-import type { Branch, Trace } from './trace.ts'
+import type { Branch, Trace } from './tree.ts'
 
 const correlation = '01900000-0000-7000-8000-000000000001'
 const begin = Date.parse('2026-11-01T12:00:00.000Z')

@@ -1,5 +1,5 @@
 import { calledTask } from './outcome.ts'
-import type { Branch, Trace, TraceNode, TraceTask } from './trace.ts'
+import type { Branch, Trace, TraceNode, TraceTask } from './tree.ts'
 
 export interface Step {
   readonly item: TraceNode | TraceTask

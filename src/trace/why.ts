@@ -10,7 +10,7 @@ import { turnType } from '../tasks/turn.ts'
 import { eventsAt, withData } from './index/events.ts'
 import type { Index } from './index/lookup.ts'
 import { spentBy } from './outcome.ts'
-import type { Spent } from './trace.ts'
+import type { Spent } from './tree.ts'
 
 /*
  * Why an event is on the log: the event that caused it, what caused that, and so on to the outside world. A turn knows the

@@ -3,23 +3,13 @@ import type { Bus } from '../bus/bus.ts'
 import { attribute } from '../bus/telemetry/names.ts'
 import { below, doorSpan } from '../bus/telemetry/spans.ts'
 import { inSpan } from '../bus/telemetry/tracing.ts'
-import type { Mail, Mailbox } from './mail.ts'
+import type { Mail } from './mail.ts'
 
 const tenant = 'default'
 const maxSubject = 256
 
 /** Data of `email.received`. */
-export interface EmailReceived {
-  messageId?: string
-  from: Mailbox
-  to: Mailbox[]
-  cc: Mailbox[]
-  subject: string
-  text: string
-  html?: string
-  /** ISO 8601, as the sender says. */
-  date?: string
-  headers: { name: string; value: string }[]
+export interface EmailReceived extends Omit<Mail, 'id' | 'attachments'> {
   attachments: { filename: string | null; contentType: string; bytes: number; blob: string }[]
   envelope: Envelope
 }

@@ -1,4 +1,4 @@
-import type { Branch } from '../../../src/trace/trace.ts'
+import type { Branch } from '../../../src/trace/tree.ts'
 import type { Seen } from './collector.ts'
 
 /** A tree of ids: events by theirs, tasks by theirs. */

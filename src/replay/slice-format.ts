@@ -1,0 +1,21 @@
+import type { Stored } from '../bus/driver.ts'
+
+/*
+ * A slice of a log as a file: JSON lines, compressed where its name says so. docs/fixtures.md is normative.
+ *
+ *     {"tidings":"slice","version":1,"time":"…"}              first
+ *     {"document":"definition/…","value":"…"}                 before the first event that names it
+ *     {"position":12,"event":{…}}                             what a turn emitted right behind the turn
+ *     {"end":{"events":2,"documents":1,"sha256":"…"}}         last: without it the file was cut
+ */
+
+export const sliceVersion = 1
+
+export type SliceLine = { readonly document: string; readonly value: string } | Stored
+
+export interface SliceEnd {
+  readonly events: number
+  readonly documents: number
+  /** Hex digest over all lines before, each with its line feed. */
+  readonly sha256: string
+}
