@@ -120,6 +120,25 @@ describeNatsServer('a server that comes back empty', () => {
     expect(await running.bus.driver.groups()).toHaveLength(3)
   })
 
+  test('whoever follows it is told everything of the new log, from its beginning', async () => {
+    const nats = await server()
+    const driver = await open(nats.url)
+    await driver.publish([entry(), entry(), entry()])
+    const followed: string[] = []
+    const abort = new AbortController()
+    onTestFinished(() => abort.abort())
+    void (async () => {
+      for await (const { event } of driver.follow(0, undefined, abort.signal)) followed.push(event.id)
+    })()
+    await until(() => followed.length === 3)
+    const sent = [entry(), entry()]
+    const published = new Promise(resolve => driver.onEmptied!(() => resolve(driver.publish(sent))))
+    await nats.restart({ empty: true })
+    await published
+    await until(() => followed.length === 5)
+    expect(followed.slice(3)).toEqual(sent.map(({ event }) => event.id))
+  })
+
   test('what was in hand is forgotten, so that its acknowledgement takes nothing from the new log', async () => {
     const nats = await server()
     const driver = await open(nats.url)

@@ -367,7 +367,6 @@ export class NatsDriver implements Driver {
   async #reconnected(): Promise<void> {
     const turn = ++this.#reconnects
     this.#turns.forget()
-    this.#reader.reconnected()
     while (!this.#closing && turn === this.#reconnects) {
       try {
         await this.#recognise()
@@ -389,9 +388,9 @@ export class NatsDriver implements Driver {
       for (const { hands } of this.#consumers) hands.forget()
     }
     this.#link.recognised()
-    if (!isNew) return
-    for (const consumer of this.#consumers) await consumer.renewed()
+    if (isNew) for (const consumer of this.#consumers) await consumer.renewed()
     this.#identity = identity
-    for (const callback of this.#onEmptied) callback()
+    this.#reader.reconnected(isNew)
+    if (isNew) for (const callback of this.#onEmptied) callback()
   }
 }

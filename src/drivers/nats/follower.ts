@@ -60,6 +60,12 @@ export class Follower {
     if (!this.#stopped) void this.#make()
   }
 
+  /** The log is another one, of which nothing was read. */
+  renew(): void {
+    this.#last = 0
+    this.restart()
+  }
+
   stop(): void {
     this.#stopped = true
     clearTimeout(this.#retry)
@@ -72,11 +78,12 @@ export class Follower {
     if (this.#making) return
     this.#making = true
     this.#nth = 0
+    const last = this.#last
     const name = randomUUID()
     const config = {
       name,
       deliver_policy: 'by_start_sequence',
-      opt_start_seq: this.#last + 1,
+      opt_start_seq: last + 1,
       ack_policy: 'none',
       replay_policy: 'instant',
       mem_storage: true,
@@ -87,7 +94,8 @@ export class Follower {
     const { log } = this.#log.names
     try {
       await this.#link.api(`CONSUMER.CREATE.${log}.${name}`, { stream_name: log, config })
-      if (this.#stopped) return
+      // Made for a log that is gone.
+      if (this.#stopped || last !== this.#last) return
       this.#puller = new Puller(this.#link, log, name, this.#newInbox, {
         givesBack: false,
         room: () => most - this.#queue.length,
@@ -99,6 +107,7 @@ export class Follower {
       this.#retry = setTimeout(() => void this.#make(), retryMs)
     } finally {
       this.#making = false
+      if (last !== this.#last) this.restart()
     }
   }
 

@@ -79,8 +79,12 @@ export class Reader {
     }
   }
 
-  reconnected(): void {
-    for (const follower of this.#followers) follower.restart()
+  /** The connection is back: to the log that it was, or to another one. */
+  reconnected(isNew: boolean): void {
+    for (const follower of this.#followers) {
+      if (isNew) follower.renew()
+      else follower.restart()
+    }
   }
 
   close(): void {
