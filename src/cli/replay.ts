@@ -13,7 +13,7 @@ import { journals } from '../replay/waiting.ts'
 import { terminalWidth } from './event-line.ts'
 import { findApp } from './load-app.ts'
 import { ask, withExistingLog } from './log.ts'
-import { say, type Globals } from './out.ts'
+import { numberOf, say, type Globals } from './out.ts'
 import { selectionOf, type SelectionOptions } from './selection.ts'
 
 export interface ReplayOptions extends Globals, SelectionOptions {
@@ -46,7 +46,7 @@ export async function replay(options: ReplayOptions): Promise<void> {
 
 async function outcomeOf(options: ReplayOptions): Promise<Outcome> {
   const module = pathToFileURL(findApp(options.app)).href
-  const jobs = options.jobs === undefined ? undefined : jobsOf(options.jobs)
+  const jobs = options.jobs === undefined ? undefined : numberOf('--jobs', options.jobs)
   if (!options.file) return withExistingLog(async bus => replayInThreads(module, await recordedOn(bus, options), jobs))
   if (options.waiting || options.task || options.correlation || options.since || options.until)
     throw new TidingsError('E_USAGE', 'a file is replayed whole')
@@ -70,9 +70,3 @@ const recordedIn = (source: Source) => ({
   recorded: source.events() as AsyncIterable<Recorded>,
   document: (key: string) => source.document(key),
 })
-
-function jobsOf(text: string): number {
-  const jobs = Number(text)
-  if (!Number.isInteger(jobs) || jobs < 1) throw new TidingsError('E_USAGE', `"${text}" is not a number of threads`)
-  return jobs
-}

@@ -5,6 +5,7 @@ import { correlationOf } from '../bus/ids.ts'
 import { asAsked } from '../tasks/effects.ts'
 import { forkType, turnSeen, type Fork, type PastTurn } from '../tasks/fork.ts'
 import type { RecordedTurn } from '../tasks/program.ts'
+import { answerTypes } from '../tasks/rules.ts'
 import type { SnapshotState } from '../tasks/task.ts'
 import { Journal } from './journal.ts'
 
@@ -25,7 +26,6 @@ export interface History {
 
 // In characters. A history that is longer begins at a snapshot, where there is one.
 const longest = 3_000_000
-const answers = /^((tool|model)\.(result|failed)|agent\.task\.(completed|failed|cancelled))$/
 
 /** What a task was before its turn `version`, counted from 1. @throws E_NOT_FOUND when there is no such turn, or not any more */
 export async function historyOf(bus: Bus, task: string, version: number): Promise<History> {
@@ -115,7 +115,7 @@ class Past {
     const found: CloudEvent[] = []
     for await (const { event } of bus.read({ correlation })) {
       const call = event.call === undefined ? undefined : (this.#known.get(event.call) ?? event.call)
-      if (call !== undefined && answers.test(event.type) && isMeant(call))
+      if (call !== undefined && answerTypes.includes(event.type) && isMeant(call))
         found.push({ ...(await bus.resolve(event)), call })
     }
     return found

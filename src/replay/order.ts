@@ -1,3 +1,4 @@
+import { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import type { Bus } from '../bus/bus.ts'
 import type { Stored } from '../bus/driver.ts'
@@ -76,11 +77,12 @@ export async function whole(bus: Bus, event: CloudEvent): Promise<CloudEvent> {
 }
 
 async function resolve(bus: Bus, event: CloudEvent): Promise<CloudEvent> {
-  if (!event.dataref) return event
-  const bytes = await bus.driver.getBlob(event.tenant, event.dataref)
-  if (!bytes) return event
-  const { dataref: _, data: __, ...envelope } = event
-  return { ...envelope, data: JSON.parse(new TextDecoder().decode(bytes)) }
+  try {
+    return await bus.resolve(event)
+  } catch (error) {
+    if (error instanceof TidingsError && error.code === 'E_BLOB_MISSING') return event
+    throw error
+  }
 }
 
 /** A stream of which a few events are read before it is their turn. */

@@ -18,7 +18,7 @@ import type { OpenCall, TurnBuilder } from './turn.ts'
 // With the backoff in between, about forty minutes: longer than two versions of an app overlap.
 const maxHandBacks = 50
 const requests = ['agent.invoke', forkType, 'agent.cancel']
-const answerTypes = [
+export const answerTypes: readonly string[] = [
   'tool.result', 'tool.failed', 'model.result', 'model.failed', 'agent.task.completed', 'agent.task.failed',
   'agent.task.cancelled',
 ] // biome-ignore format: one list

@@ -18,6 +18,15 @@ export function aboutEvent(event: CloudEvent): Attributes {
   }
 }
 
+const aboutMessage = (event: CloudEvent, system: string, what: string): Attributes => ({
+  [attribute.messagingSystem]: system,
+  [attribute.messagingOperation]: what,
+  [attribute.destination]: event.type,
+  [attribute.messageId]: event.id,
+  [attribute.messageConversation]: event.correlationid,
+  ...aboutEvent(event),
+})
+
 /** The span of a publish, whose context the event takes along. */
 export function publishSpan(event: CloudEvent, system: string, parent: SpanContext | undefined, startTime?: number) {
   return startSpan({
@@ -26,13 +35,8 @@ export function publishSpan(event: CloudEvent, system: string, parent: SpanConte
     parent,
     correlation: event.correlationid,
     attributes: {
-      [attribute.messagingSystem]: system,
-      [attribute.messagingOperation]: operation.send,
-      [attribute.destination]: event.type,
-      [attribute.messageId]: event.id,
-      [attribute.messageConversation]: event.correlationid,
+      ...aboutMessage(event, system, operation.send),
       ...(event.target !== undefined && { [attribute.target]: event.target }),
-      ...aboutEvent(event),
     },
     ...(startTime !== undefined && { startTime }),
   })
@@ -85,15 +89,10 @@ export function deliverySpan({ event, group, attempt, since }: Delivery, system:
     parent: contextOf(event.traceparent),
     correlation: event.correlationid,
     attributes: {
-      [attribute.messagingSystem]: system,
-      [attribute.messagingOperation]: operation.process,
-      [attribute.destination]: event.type,
-      [attribute.messageId]: event.id,
-      [attribute.messageConversation]: event.correlationid,
+      ...aboutMessage(event, system, operation.process),
       [attribute.consumerGroup]: group,
       [attribute.attempt]: attempt,
       [attribute.queueTime]: Math.max(0, Date.now() - since) / 1_000,
-      ...aboutEvent(event),
     },
   }
 }
