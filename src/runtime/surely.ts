@@ -56,7 +56,7 @@ export async function startSurely<T extends { stop(): Promise<void> }>(
         if (port !== undefined) standIn ??= await waitingOn(port, () => error!)
         if (isFirst) onWaiting?.({ error, address: standIn?.url })
       }
-      await Promise.race([setTimeout(pause, undefined, { ref: false }), aborted])
+      await Promise.race([aborted, setTimeout(pause, undefined, { signal })])
       patience = doubled(patience, lastPatience)
       pause = doubled(pause, lastPause)
     }

@@ -135,36 +135,55 @@ describeNatsServer('an app whose broker is down when it starts', () => {
   })
 
   test('says on the command line what it waits for, once, and other verbs fail at once', async () => {
-    const folder = await mkdtemp(join(tmpdir(), 'tidings-waits-'))
-    onTestFinished(() => rm(folder, { recursive: true, force: true }))
-    await writeFile(
-      join(folder, 'app.ts'),
-      `import { app } from ${JSON.stringify(join(import.meta.dirname, '../../src/runtime/app.ts'))}\nexport default app({ use: [] })`,
-    )
-    const env = {
-      ...process.env,
-      TIDINGS_BUS: `nats://127.0.0.1:${await freePort()}/log?timeout=300`,
-      TIDINGS_PORT: String(await freePort()),
-    }
-    const cli = (...args: string[]) => {
-      const child = spawn(process.execPath, [join(import.meta.dirname, '../../src/cli/main.ts'), ...args], { env })
-      const it = { child, text: '', ended: once(child, 'close') }
-      for (const stream of [child.stdout, child.stderr]) stream.on('data', data => (it.text += String(data)))
-      return it
-    }
-    const run = cli('run', join(folder, 'app.ts'), '--json')
-    const status = cli('status', '--json')
+    const cli = await commandLine()
+    const run = cli.launch('run', cli.app, '--json')
+    const status = cli.launch('status', '--json')
     await status.ended
     expect([status.child.exitCode, status.text]).toEqual([1, expect.stringContaining('E_LOG_UNAVAILABLE')])
     await until(() => run.text.includes('waiting'), { within: 15_000 })
     run.child.kill('SIGTERM')
     await run.ended
-    expect(
-      run.text
-        .trim()
-        .split('\n')
-        .map(line => (JSON.parse(line) as { event: string }).event),
-    ).toEqual(['waiting', 'stopped'])
+    expect(run.events()).toEqual(['waiting', 'stopped'])
     expect(run.child.exitCode).toBe(0)
   })
+
+  test('waits in a process of its own that has no port to keep it', async () => {
+    const cli = await commandLine()
+    const run = cli.launch('run', cli.app, '--json', '--only', 'agents')
+    await until(() => run.text.includes('waiting'), { within: 15_000 })
+    await server({ port: cli.brokerPort })
+    await until(() => run.text.includes('ready'), { within: 30_000 })
+    run.child.kill('SIGTERM')
+    await run.ended
+    expect(run.events()).toEqual(['waiting', 'ready', 'stopping', 'stopped'])
+  })
 })
+
+/** The command line with an app whose broker does not run. */
+async function commandLine() {
+  const folder = await mkdtemp(join(tmpdir(), 'tidings-waits-'))
+  onTestFinished(() => rm(folder, { recursive: true, force: true }))
+  const path = join(folder, 'app.ts')
+  const runtime = JSON.stringify(join(import.meta.dirname, '../../src/runtime/app.ts'))
+  await writeFile(path, `import { app } from ${runtime}\nexport default app({ use: [] })`)
+  const [brokerPort, port] = [await freePort(), await freePort()]
+  const bus = `nats://127.0.0.1:${brokerPort}/log?timeout=300`
+  const env = { ...process.env, TIDINGS_BUS: bus, TIDINGS_PORT: String(port), TIDINGS_HOME: folder }
+  const launch = (...args: string[]) => {
+    const child = spawn(process.execPath, [join(import.meta.dirname, '../../src/cli/main.ts'), ...args], { env })
+    const it = {
+      child,
+      text: '',
+      ended: once(child, 'close'),
+      events: () =>
+        it.text
+          .trim()
+          .split('\n')
+          .map(line => (JSON.parse(line) as { event: string }).event),
+    }
+    onTestFinished(() => void child.kill('SIGKILL'))
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', data => (it.text += String(data)))
+    return it
+  }
+  return { app: path, brokerPort, launch }
+}
