@@ -50,6 +50,7 @@ onEveryBus(world => {
     const hasty: Trigger = {
       kind: 'trigger',
       name: 'hasty',
+      types: ['go'],
       async start(bus) {
         taken = await bus.publish({ type: 'go', data: 'by trigger' })
         return { address: 'hasty:', stop: async () => {} }

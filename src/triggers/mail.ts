@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto'
 import PostalMime, { type Address, type Email } from 'postal-mime'
 import { TidingsError } from '../errors.ts'
+import type { Mailbox } from '../received.ts'
 import { textOf } from './html.ts'
 
 /*
@@ -13,11 +14,6 @@ import { textOf } from './html.ts'
 const limits = { maxHeadersSize: 256 * 1024, maxNestingDepth: 32 }
 const maxAttachments = 100
 const maxLines = (bytes: number) => 100_000 + bytes / 64
-
-export interface Mailbox {
-  name: string
-  address: string
-}
 
 export interface Mail {
   /** The same for the same Message-ID with the same body, whatever way it came. */

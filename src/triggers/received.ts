@@ -3,22 +3,11 @@ import type { Bus } from '../bus/bus.ts'
 import { attribute } from '../bus/telemetry/names.ts'
 import { below, doorSpan } from '../bus/telemetry/spans.ts'
 import { inSpan } from '../bus/telemetry/tracing.ts'
+import type { EmailReceived, Envelope } from '../received.ts'
 import type { Mail } from './mail.ts'
 
 const tenant = 'default'
 const maxSubject = 256
-
-/** Data of `email.received`. */
-export interface EmailReceived extends Omit<Mail, 'id' | 'attachments'> {
-  attachments: { filename: string | null; contentType: string; bytes: number; blob: string }[]
-  envelope: Envelope
-}
-
-/** Who said MAIL FROM and RCPT TO, which need not be who the headers name. */
-export interface Envelope {
-  from: string
-  to: string[]
-}
 
 /** Attachments first, then the event that names them. `at`: when it came, ms since the epoch. Returns the id of the event. */
 export async function publishMail(

@@ -7,7 +7,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { Bus } from '../bus/bus.ts'
 import { FailingCommits, openSqlite } from '../drivers/sqlite/index.ts'
 import { collect } from '../testing/wait.ts'
-import type { EmailReceived } from './received.ts'
+import type { EmailReceived } from '../received.ts'
 import { smtp, type SmtpOptions } from './smtp.ts'
 
 async function openTrigger(options: SmtpOptions = {}) {

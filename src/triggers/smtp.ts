@@ -31,7 +31,7 @@ const maxRecipients = 100
  * is inert. `docs/wire-format.md` has the shape of its data.
  */
 export function smtp(options: SmtpOptions = {}): Trigger {
-  return { kind: 'trigger', name: 'smtp', start: bus => start(bus, options) }
+  return { kind: 'trigger', name: 'smtp', types: ['email.received'], start: bus => start(bus, options) }
 }
 
 async function start(bus: Bus, options: SmtpOptions): Promise<RunningTrigger> {

@@ -4,8 +4,12 @@ import type { Bus } from '../bus/bus.ts'
 export interface Trigger {
   readonly kind: 'trigger'
   readonly name: string
+  /** The types that it publishes: for lists, never for decisions. */
+  readonly types: readonly string[]
   /** Opens the door. @throws E_PORT_IN_USE */
   start(bus: Bus): Promise<RunningTrigger>
+  /** Knocks at the door of a worker that runs, as somebody outside would, with a sample: `tidings trigger test NAME`. */
+  knock?(): Promise<void>
 }
 
 export interface RunningTrigger {
