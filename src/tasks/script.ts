@@ -11,11 +11,14 @@ import { inputOf, type Emission, type Machine, type RecordedTurn, type TurnConte
 
 /** Whatever can be asked by name. `tool()`, `agent()` and models give one. */
 export interface Callable<Input = unknown, Output = unknown> {
-  readonly kind: 'tool' | 'agent' | 'model'
+  readonly kind: 'tool' | 'agent' | 'model' | 'workflow'
   readonly name: string
   /** For the compiler only. */
   readonly '~types'?: { input: (input: Input) => void; output: Output }
 }
+
+/** A workflow is asked as an agent is. */
+export const requestType = (kind: Callable['kind']) => `${kind === 'workflow' ? 'agent' : kind}.invoke`
 
 export interface CallOptions {
   /** Longest wait for the answer, queueing included. Default one day. */
@@ -185,7 +188,7 @@ class Scope implements ScriptContext {
 
   call<Input, Output>(target: Callable<Input, Output>, input: Input, options: CallOptions = {}): Promise<Output> {
     const id = this.#machine.turn.call({
-      type: `${target.kind}.invoke`,
+      type: requestType(target.kind),
       target: target.name,
       data: target.kind === 'model' ? input : { input },
       key: this.#key(target.name),

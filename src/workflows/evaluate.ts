@@ -1,0 +1,54 @@
+import { isDeepStrictEqual } from 'node:util'
+import type { Comparison, Condition, Expression } from './definition.ts'
+
+export type Scope = Readonly<Record<string, unknown>>
+
+/** The value of an expression; undefined where a path leads nowhere. */
+export function evaluate(expression: Expression, scope: Scope): unknown {
+  if ('ref' in expression) return at(scope, expression.ref)
+  if ('value' in expression) return expression.value
+  if ('list' in expression) return expression.list.map(item => evaluate(item, scope) ?? null)
+  if ('text' in expression) return expression.text.map(part => shown(evaluate(part, scope))).join('')
+  const fields: Record<string, unknown> = {}
+  for (const [name, field] of Object.entries(expression.fields)) {
+    const value = evaluate(field, scope)
+    if (value !== undefined) fields[name] = value
+  }
+  return fields
+}
+
+/** Follows own properties only. */
+export function at(value: unknown, path: readonly string[]): unknown {
+  let found = value
+  for (const name of path) {
+    if (typeof found !== 'object' || found === null || !Object.hasOwn(found, name)) return undefined
+    found = (found as Record<string, unknown>)[name]
+  }
+  return found
+}
+
+const shown = (value: unknown) =>
+  value === undefined || value === null ? '' : typeof value === 'object' ? JSON.stringify(value) : String(value)
+
+export function holds(condition: Condition, scope: Scope): boolean {
+  if ('compare' in condition)
+    return compare(condition.compare, evaluate(condition.left, scope), evaluate(condition.right, scope))
+  if ('exists' in condition) return (evaluate(condition.exists, scope) ?? null) !== null
+  if ('not' in condition) return !holds(condition.not, scope)
+  if ('both' in condition) return condition.both.every(each => holds(each, scope))
+  return condition.either.some(each => holds(each, scope))
+}
+
+/** Numbers are ordered with numbers, texts with texts (as RFC 3339 moments in UTC are); nothing else is ordered. */
+function compare(how: Comparison, left: unknown, right: unknown): boolean {
+  if (how === 'is') return isDeepStrictEqual(left ?? null, right ?? null)
+  if (how === 'includes') {
+    if (typeof left === 'string') return typeof right === 'string' && left.includes(right)
+    return Array.isArray(left) && left.some(item => isDeepStrictEqual(item, right))
+  }
+  const bothNumbers = typeof left === 'number' && typeof right === 'number'
+  if (!bothNumbers && !(typeof left === 'string' && typeof right === 'string')) return false
+  if (how === 'above') return left > right
+  if (how === 'atLeast') return left >= right
+  return how === 'below' ? left < right : left <= right
+}
