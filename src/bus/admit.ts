@@ -4,7 +4,7 @@ import { checkDraft } from './decode.ts'
 import { correlationOf, isReservedId } from './ids.ts'
 
 // What the runtime says to itself. Of it, the outside may only ask an agent for something, and withdraw that.
-const runtimeFamilies = /^(agent|call|control|model|task|timer|tool)(\.|$)/
+const runtimeFamilies = /^(agent|approval|call|control|model|schedule|task|timer|tool|workflow)(\.|$)/
 const requests = new Set(['agent.invoke', 'agent.cancel'])
 
 /**

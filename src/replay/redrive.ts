@@ -68,7 +68,7 @@ const isFromOutside = ({ id, type, hops }: CloudEvent) =>
   hops === 0 &&
   !isReservedId(id) &&
   type !== forkType &&
-  (type === 'agent.invoke' || !/^(agent|call|control|model|task|timer|tool)\./.test(type))
+  (type === 'agent.invoke' || !/^(agent|approval|call|control|model|task|timer|tool|workflow)\./.test(type))
 
 function meant(selection: Selection): (event: CloudEvent) => boolean {
   if (!('since' in selection)) return event => 'correlation' in selection || event.replay === undefined

@@ -20,7 +20,7 @@ const maxHandBacks = 50
 const requests = ['agent.invoke', forkType, 'agent.cancel']
 export const answerTypes: readonly string[] = [
   'tool.result', 'tool.failed', 'model.result', 'model.failed', 'agent.task.completed', 'agent.task.failed',
-  'agent.task.cancelled',
+  'agent.task.cancelled', 'approval.granted', 'approval.denied',
 ] // biome-ignore format: one list
 
 /** Another worker of this app takes such events, of a newer version perhaps: it must have the chance. */

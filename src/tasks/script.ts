@@ -1,5 +1,6 @@
 import type { CloudEvent } from '../event.ts'
 import { errorData, TidingsError, type ErrorData } from '../errors.ts'
+import { approvalRequest, decisionOf, deniedType, grantedType, type Approval } from './approval.ts'
 import type { Bound, Duration } from './duration.ts'
 import { inputOf, type Emission, type Machine, type RecordedTurn, type TurnContext } from './program.ts'
 
@@ -9,16 +10,17 @@ import { inputOf, type Emission, type Machine, type RecordedTurn, type TurnConte
  * which start in another order within a turn are still the same calls.
  */
 
-/** Whatever can be asked by name. `tool()`, `agent()` and models give one. */
+/** Whatever can be asked by name. `tool()`, `agent()`, `approval()` and models give one. */
 export interface Callable<Input = unknown, Output = unknown> {
-  readonly kind: 'tool' | 'agent' | 'model' | 'workflow'
+  readonly kind: 'tool' | 'agent' | 'model' | 'workflow' | 'approval'
   readonly name: string
   /** For the compiler only. */
   readonly '~types'?: { input: (input: Input) => void; output: Output }
 }
 
 /** A workflow is asked as an agent is. */
-export const requestType = (kind: Callable['kind']) => `${kind === 'workflow' ? 'agent' : kind}.invoke`
+export const requestType = (kind: Exclude<Callable['kind'], 'approval'>) =>
+  `${kind === 'workflow' ? 'agent' : kind}.invoke`
 
 export interface CallOptions {
   /** Longest wait for the answer, queueing included. Default one day. */
@@ -31,7 +33,7 @@ export interface ScriptContext {
   readonly event: CloudEvent
   /** The recorded moment of the current turn, ms since the epoch. Use it in place of Date.now(). */
   readonly now: number
-  /** Asks a tool, an agent or a model. @throws CallError with the code that the other side gave. */
+  /** Asks a tool, an agent, a model or a person. @throws CallError with the code that the other side gave. */
   call<Input, Output>(target: Callable<Input, Output>, input: Input, options?: CallOptions): Promise<Output>
   /** Runs branches side by side, each in a scope of its own. Rejects with the first failure. */
   all<T>(branches: readonly ((ctx: ScriptContext) => Promise<T>)[]): Promise<T[]>
@@ -165,7 +167,14 @@ function answer(waiter: { resolve(value: unknown): void; reject(error: unknown):
   else if (input.type === 'agent.task.cancelled')
     waiter.reject(new CallError(new TidingsError('E_TASK_CANCELLED', data.reason ?? 'cancelled').toJSON()))
   else if (data.error) waiter.reject(new CallError(data.error))
+  else if (input.type === grantedType || input.type === deniedType) waiter.resolve(decisionOf(input))
   else waiter.resolve(input.type === 'model.result' ? data : data.output)
+}
+
+function requestTo(target: Callable<never>, input: unknown) {
+  if (target.kind === 'approval') return approvalRequest({ ...(target as Approval), what: { input } })
+  const data = target.kind === 'model' ? input : { input }
+  return { type: requestType(target.kind), target: target.name, data }
 }
 
 class Scope implements ScriptContext {
@@ -188,9 +197,7 @@ class Scope implements ScriptContext {
 
   call<Input, Output>(target: Callable<Input, Output>, input: Input, options: CallOptions = {}): Promise<Output> {
     const id = this.#machine.turn.call({
-      type: requestType(target.kind),
-      target: target.name,
-      data: target.kind === 'model' ? input : { input },
+      ...requestTo(target, input),
       key: this.#key(target.name),
       ...options,
     })

@@ -3,6 +3,7 @@ import { createEvent, type CloudEvent } from '../event.ts'
 import { type ErrorData, TidingsError } from '../errors.ts'
 import { cancelId, correlationOf, emitId, taskId, turnId } from '../bus/ids.ts'
 import type { Redactor } from '../bus/redact.ts'
+import { approvalType, type ApprovalRequest } from './approval.ts'
 import { boundFrom, type Bound, type Duration } from './duration.ts'
 import {
   untraced,
@@ -200,7 +201,7 @@ export class TurnBuilder implements TurnContext {
 
   #add(draft: Addressed, wait?: Emit['wait'], id?: string): string {
     const { redactor } = this.#identity
-    const event = redactor.event(this.#event(draft, id ?? emitId(this.task, this.version, this.events.length)))
+    const event = sealed(redactor.event(this.#event(draft, id ?? emitId(this.task, this.version, this.events.length))))
     this.events.push(event)
     this.emits.push({ id: event.id, type: event.type, hash: digest(event.data), ...(wait && { wait }) })
     return event.id
@@ -257,5 +258,12 @@ export function stateOf(json: string | undefined): Pick<Turn, 'state' | 'stateHa
 
 /** 16 hex digits of SHA-256 over the JSON of a value. */
 export const digest = (value: unknown) => digestText(JSON.stringify(value) ?? 'null')
+
+/** A request for approval with the hash of what is to be approved; of what was redacted already. */
+export function sealed(event: CloudEvent): CloudEvent {
+  if (event.type !== approvalType) return event
+  const data = event.data as ApprovalRequest | null
+  return { ...event, data: { ...data, hash: digest(data?.what) } }
+}
 
 const digestText = (text: string) => hash('sha256', text, 'hex').slice(0, 16)

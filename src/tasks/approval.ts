@@ -1,0 +1,83 @@
+import { TidingsError } from '../errors.ts'
+import type { CloudEvent } from '../event.ts'
+
+/*
+ * Asking a person is a call like any other: `approval.requested` waits for `approval.granted` or `approval.denied`. What is
+ * approved is named by its hash, which the answer repeats: nobody approves what he was not shown.
+ */
+
+export const approvalType = 'approval.requested'
+export const grantedType = 'approval.granted'
+export const deniedType = 'approval.denied'
+
+/** Data of `approval.requested`. */
+export interface ApprovalRequest {
+  /** Who may answer; absent: whoever has an identity. */
+  readonly who?: readonly string[]
+  /** What is to be approved, as a person should see it: `{ input }`, or `{ tool, input }`. */
+  readonly what: unknown
+  /** Of `what`, as it is on the log. The turn that asks adds it. */
+  readonly hash: string
+}
+
+/** Data of `approval.granted` and `approval.denied`. */
+export interface ApprovalAnswer {
+  readonly by: string
+  /** RFC 3339, in UTC. */
+  readonly at: string
+  /** That of the request. */
+  readonly hash: string
+  readonly comment?: string
+}
+
+/** What whoever asked gets to know. */
+export interface Decision {
+  readonly approved: boolean
+  readonly by: string
+  /** RFC 3339, in UTC. */
+  readonly at: string
+  readonly comment?: string
+}
+
+/** A person, or one of several, who may be asked by name: `ctx.call(approval('editor'), draft, { within: '2d' })`. */
+export interface Approval<Input = unknown> {
+  readonly kind: 'approval'
+  readonly name: string
+  readonly who?: readonly string[]
+  /** For the compiler only. */
+  readonly '~types'?: { input: (input: Input) => void; output: Decision }
+}
+
+export interface ApprovalOptions {
+  /** Names of those who may answer. Default: whoever has an identity. */
+  who?: readonly string[]
+}
+
+/** A role that approves, under its name, dotted lower-case words. @throws E_APP_INVALID */
+export function approval<Input = unknown>(name: string, { who }: ApprovalOptions = {}): Approval<Input> {
+  if (!/^[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)*$/.test(name) || name.length > 64)
+    throw new TidingsError(
+      'E_APP_INVALID',
+      `"${name}" is not the name of an approval: dotted lower-case words, at most 64 characters`,
+    )
+  return { kind: 'approval', name, ...(who && { who: checkedApprovers(who, `the approval ${name}`) }) }
+}
+
+/** @throws E_APP_INVALID where nobody could answer */
+export function checkedApprovers(who: readonly string[], what: string): readonly string[] {
+  const areNames = Array.isArray(who) && who.every(name => typeof name === 'string' && name !== '')
+  if (!areNames || who.length === 0)
+    throw new TidingsError('E_APP_INVALID', `${what} names nobody who may answer: give names, or leave them out`)
+  return who
+}
+
+/** The call that asks. Its turn adds the hash of `what`. */
+export function approvalRequest({ name, who, what }: { name: string; who?: readonly string[]; what: unknown }) {
+  return { type: approvalType, target: name, data: { ...(who && { who }), what } }
+}
+
+/** What an answer says. */
+export function decisionOf({ type, data }: Pick<CloudEvent, 'type' | 'data'>): Decision {
+  const { by, at, comment } = data as ApprovalAnswer
+  return { approved: type === grantedType, by, at, ...(comment !== undefined && { comment }) }
+}
