@@ -41,6 +41,8 @@ export interface EngineOptions {
   hotTasks?: number
   /** Inputs taken from the bus at once. */
   inFlight?: number
+  /** For tests only: the wall clock by which waits end. */
+  now?: () => number
   /** For tests that must fail without it: what stands in for {@link sift}. */
   sift?: typeof sift
 }
@@ -59,6 +61,7 @@ export class Engine {
   readonly #hot = new Map<string, Task>()
   readonly #hotTasks: number
   readonly #sift: typeof sift
+  readonly #now: () => number
   readonly #group: Group
   readonly #matches: (event: CloudEvent) => boolean
   #consumer: Consumer | undefined
@@ -74,6 +77,7 @@ export class Engine {
     this.#replays = new Replays(options.bus)
     this.#hotTasks = options.hotTasks ?? 4_096
     this.#sift = options.sift ?? sift
+    this.#now = options.now ?? Date.now
     const filter = filterOf(options.programs)
     this.#group = { group: options.group, filter, mode: 'sharded', from: 'now' }
     this.#matches = compileFilter(filter)
@@ -173,7 +177,7 @@ export class Engine {
   }
 
   async #turn(inbox: Inbox, offered: readonly Input[], woken: boolean): Promise<void> {
-    const now = Date.now()
+    const now = this.#now()
     let task = this.#hot.get(inbox.task)
     // An answer to a turn that is newer than what is cached: somebody else went on with this task.
     const look = task

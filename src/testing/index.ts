@@ -15,6 +15,7 @@ export {
   type Start,
 } from './given.ts'
 export * from './conformance/index.ts'
+export { TestClock } from './clock.ts'
 export { until } from './wait.ts'
 export { openaiServer, type ChatRequest, type OpenAIServer, type RecordedRequest, type Reply } from './openai-server.ts'
 export { findNatsServer, type FindOptions, type NatsServer } from './nats/find.ts'

@@ -1,3 +1,4 @@
+import type { Now } from '../../bus/clock.ts'
 import type { Attention } from '../../bus/driver.ts'
 import type { CloudEvent } from '../../event.ts'
 import { token, untoken } from './names.ts'
@@ -35,20 +36,29 @@ const graceMs = 2_000
 
 export class Aside {
   readonly #log: Log
+  readonly #now: Now
   /** Delayed deliveries that this process looks after, by the subject of their document. */
   readonly #known = new Set<string>()
+  /** By the monotonic clock: a pause stays as long as it was when the time of day is set. */
   readonly #due = new Heap<{ subject: string; seq: number }>()
   #timer: NodeJS.Timeout | undefined
   #closed = false
 
-  constructor(log: Log) {
+  constructor(log: Log, now: Now) {
     this.#log = log
+    this.#now = now
   }
 
-  async put(state: State, kept: Kept): Promise<void> {
+  async put(state: State, kept: Kept): Promise<{ subject: string; seq: number }> {
     const subject = this.#log.names.doc('aside', kept.group, state, kept.position)
     const { seq } = await this.#log.state.append(subject, JSON.stringify(kept))
-    if (state === 'delayed') this.#watch(subject, seq, kept.due!)
+    return { subject, seq }
+  }
+
+  /** `after`: ms from now. */
+  async delay(kept: Kept, after: number): Promise<void> {
+    const { subject, seq } = await this.put('delayed', { ...kept, due: this.#now() + after })
+    this.#watch(subject, seq, after)
   }
 
   /** Takes care of what is delayed in these groups and of which nobody else may be taking care. */
@@ -57,8 +67,8 @@ export class Aside {
       for await (const stored of this.#all(group, 'delayed')) {
         if (this.#known.has(stored.subject)) continue
         const { due } = JSON.parse(stored.text()) as Kept
-        const isNew = Date.now() - stored.at < graceMs
-        this.#watch(stored.subject, stored.seq, isNew ? due! + graceMs : due!)
+        const isNew = this.#now() - stored.at < graceMs
+        this.#watch(stored.subject, stored.seq, due! - this.#now() + (isNew ? graceMs : 0))
       }
   }
 
@@ -113,24 +123,25 @@ export class Aside {
     return this.#log.state.remove(stored.seq)
   }
 
-  #watch(subject: string, seq: number, due: number): void {
+  /** `wait`: ms from now. */
+  #watch(subject: string, seq: number, wait: number): void {
     // What is too much is found again by the next `adopt`.
     if (this.#due.size >= keptInMemory) return
     this.#known.add(subject)
-    this.#due.push(due, { subject, seq })
+    this.#due.push(performance.now() + wait, { subject, seq })
     this.#arm()
   }
 
   #arm(): void {
     clearTimeout(this.#timer)
     if (this.#closed || this.#due.size === 0) return
-    const wait = Math.min(Math.max(0, this.#due.next - Date.now()), 2 ** 31 - 1)
+    const wait = Math.min(Math.max(0, this.#due.next - performance.now()), 2 ** 31 - 1)
     this.#timer = setTimeout(() => void this.#serve(), wait)
   }
 
   async #serve(): Promise<void> {
     const due: { subject: string; seq: number }[] = []
-    while (this.#due.next <= Date.now()) due.push(this.#due.pop()!)
+    while (this.#due.next <= performance.now()) due.push(this.#due.pop()!)
     this.#arm()
     await Promise.all(
       due.map(async ({ subject, seq }) => {

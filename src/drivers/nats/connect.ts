@@ -29,7 +29,7 @@ export async function connectLink(address: Address, patienceMs: number): Promise
     ...(nkey && { authenticator: nkeyAuthenticator(nkey) }),
     ...(tls && { tls }),
   }
-  const until = Date.now() + patienceMs
+  const until = performance.now() + patienceMs
   for (;;) {
     try {
       const nc = await connect(options)
@@ -40,7 +40,7 @@ export async function connectLink(address: Address, patienceMs: number): Promise
     } catch (error) {
       if (error instanceof TidingsError) throw error
       if (isDenial(error)) throw deniedBy(address, error)
-      if (Date.now() + 250 > until)
+      if (performance.now() + 250 > until)
         throw new TidingsError('E_LOG_UNAVAILABLE', `${shownAddress(address)}: ${textOf(error)}`, {
           cause: error,
           retryable: true,

@@ -1,4 +1,5 @@
 import { setTimeout } from 'node:timers/promises'
+import type { Now } from '../../bus/clock.ts'
 import type {
   Appended,
   Commit,
@@ -43,6 +44,7 @@ const claimKept = '2160h'
 
 export interface DriverSettings {
   readonly leaseMs: number
+  readonly now: Now
   readonly faults: TurnFaults
   readonly newInbox: () => string
 }
@@ -86,7 +88,7 @@ export class NatsDriver implements Driver {
     this.#blobs = new Blobs(link, log.names, log.blobs)
     this.#turns = new Turns(link, log, this.#blobs, seals, this.#recent, settings.faults)
     this.#publisher = new Publisher(link, log, this.#recent)
-    this.#aside = new Aside(log)
+    this.#aside = new Aside(log, settings.now)
     this.#groups = new Groups(link, log, settings.leaseMs)
     this.#reader = new Reader(link, log, this.#turns, this.#recent, settings.newInbox)
     this.#janitor = new Janitor(log, this.#groups, seals, this.#aside, this.#blobs)
@@ -142,16 +144,8 @@ export class NatsDriver implements Driver {
         await this.#aside.adopt([subscription.group])
         return consumer
       }
-      const consumer = new ShardedConsumer(
-        this.#ties,
-        this.#log,
-        this.#turns,
-        subscription,
-        this.#groups,
-        leaseMs,
-        newInbox,
-        closed,
-      )
+      const context = { ties: this.#ties, log: this.#log, turns: this.#turns, groups: this.#groups, ...this.#settings }
+      const consumer = new ShardedConsumer(context, subscription, closed)
       this.#consumers.add(consumer)
       await consumer.start()
       await this.#aside.adopt([subscription.group])
@@ -353,7 +347,7 @@ export class NatsDriver implements Driver {
 
   async #onBeat(): Promise<void> {
     if (!this.#link.isConnected) return
-    const now = Date.now()
+    const now = performance.now()
     for (const { hands } of this.#consumers) hands.beat(now)
     if (this.#beating) return
     this.#beating = true

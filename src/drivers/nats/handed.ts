@@ -32,8 +32,8 @@ export class Handed implements Delivery {
   readonly since: number
   readonly shard: number
   pulled: Pulled
-  /** When the server last heard that it is being worked on, ms since the epoch. */
-  beatAt = Date.now()
+  /** When the server last heard that it is being worked on, by the monotonic clock. */
+  beatAt = performance.now()
   readonly position: number
   readonly #hand: Hand
 
@@ -73,7 +73,7 @@ export class Handed implements Delivery {
   /** The server handed it out once more while it is in hand: the newest acknowledgement is the one that counts. */
   renew(pulled: Pulled): void {
     this.pulled = pulled
-    this.beatAt = Date.now()
+    this.beatAt = performance.now()
   }
 
   /** Hands it back at once. */
@@ -102,7 +102,7 @@ export class Handed implements Delivery {
       reason: outcome.reason,
       event: this.event,
     }
-    if (outcome.kind === 'retry') await aside.put('delayed', { ...kept, due: Date.now() + outcome.after })
+    if (outcome.kind === 'retry') await aside.delay(kept, outcome.after)
     else if (outcome.kind === 'park')
       await aside.put('parked', { ...kept, ...(outcome.key !== undefined && { key: outcome.key }) })
     else await aside.put('dead', kept)

@@ -174,7 +174,7 @@ function read({ subject, message }: Pulled): { event: CloudEvent; problem?: stri
 /** What the driver keeps of a subscription. */
 export interface LocalConsumer extends Consumer {
   readonly hands: Hands
-  /** Called several times within the time that the server waits for an acknowledgement. */
+  /** Called several times within the time that the server waits for an acknowledgement; `now` is of the monotonic clock. */
   beat(now: number): Promise<void>
   reconnected(): void
   /** The server lost its data: everything is made anew. */

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import type { Now } from '../../bus/clock.ts'
 import type { Driver } from '../../bus/driver.ts'
 import { parseAddress } from './address.ts'
 import { NatsDriver } from './driver.ts'
@@ -17,6 +18,8 @@ export interface NatsOptions {
   leaseMs?: number
   /** How long to try to open it, in ms. Default: the time limit of calls (`timeout` of the address, 10 s). */
   patienceMs?: number
+  /** For tests only: a wall clock that can be set. */
+  clock?: { readonly now: Now }
   /** For tests only. */
   faults?: TurnFaults
 }
@@ -24,13 +27,14 @@ export interface NatsOptions {
 /** Opens a log on NATS JetStream. @throws E_SETTING_INVALID, E_LOG_UNAVAILABLE, E_BUS_DENIED, E_BUS_VERSION */
 export async function openNats(options: NatsOptions): Promise<Driver> {
   const { url, shards = 8, leaseMs = 10_000, faults = {} } = options
+  const now = options.clock?.now ?? Date.now
   const address = parseAddress(url)
   const patienceMs = options.patienceMs ?? address.timeoutMs ?? 10_000
-  const until = Date.now() + patienceMs
+  const until = performance.now() + patienceMs
   const link = await connectLink(address, patienceMs)
   try {
     const log = await provision(link, address.shards ?? shards, address.replicas ?? 1, until)
-    return new NatsDriver(link, log, { leaseMs, faults, newInbox: () => `_INBOX.${randomUUID()}` })
+    return new NatsDriver(link, log, { leaseMs, now, faults, newInbox: () => `_INBOX.${randomUUID()}` })
   } catch (error) {
     await link.close()
     throw error

@@ -11,6 +11,7 @@ interface Waiting {
   readonly subject: string
   readonly reply: Reply
   readonly fail: (error: Error) => void
+  /** By the monotonic clock, as all limits here. */
   readonly until: number
 }
 
@@ -124,7 +125,7 @@ export class Link {
   ): void {
     if (this.#deaf) return fail(this.#deaf)
     const key = (this.#next++).toString(36)
-    this.#waiting.set(key, { subject, reply, fail, until: Date.now() + this.#answerMs })
+    this.#waiting.set(key, { subject, reply, fail, until: performance.now() + this.#answerMs })
     const refused = (error: Error) => {
       this.#waiting.delete(key)
       fail(error)
@@ -140,7 +141,7 @@ export class Link {
 
   /** A request that may be made twice, until it is answered with JSON or the time is over. @throws Refused, TidingsError */
   ask<T>(subject: string, body: string | Uint8Array, headers?: MsgHdrs): Promise<T> {
-    const until = Date.now() + this.timeoutMs
+    const until = performance.now() + this.timeoutMs
     const work = async () => answerOf<T>(await this.request(subject, body, headers))
     if (!this.#connected || this.#closed) return this.persist(work, until)
     // What is answered at once, as nearly everything is, costs one promise.
@@ -162,7 +163,7 @@ export class Link {
    * Does it until it is answered, again after lost answers and while nobody leads the stream, within the time limit.
    * Only for what may be done twice. @throws TidingsError
    */
-  async persist<T>(work: () => Promise<T>, until = Date.now() + this.timeoutMs, first?: Error): Promise<T> {
+  async persist<T>(work: () => Promise<T>, until = performance.now() + this.timeoutMs, first?: Error): Promise<T> {
     let wasSent = false
     for (let pause = 5; ; pause = Math.min(pause * 2, 500)) {
       try {
@@ -171,7 +172,8 @@ export class Link {
         return await work()
       } catch (error) {
         wasSent ||= error instanceof Unanswered
-        if (!isPassing(error) || Date.now() + pause > until) throw wasSent ? this.#unknown(error) : this.told(error)
+        if (!isPassing(error) || performance.now() + pause > until)
+          throw wasSent ? this.#unknown(error) : this.told(error)
       }
       await new Promise(resolve => setTimeout(resolve, pause))
     }
@@ -181,7 +183,7 @@ export class Link {
   async ready(until: number): Promise<void> {
     while (!this.#connected) {
       if (this.#closed) throw closed()
-      const left = until - Date.now()
+      const left = until - performance.now()
       if (left <= 0) throw this.problem!
       this.#wakeUp ??= Promise.withResolvers()
       let timer: NodeJS.Timeout | undefined
@@ -234,7 +236,7 @@ export class Link {
   }
 
   #expire(): void {
-    const now = Date.now()
+    const now = performance.now()
     for (const [key, { until, fail }] of this.#waiting) {
       if (until > now) continue
       this.#waiting.delete(key)

@@ -7,7 +7,7 @@ describeNats('conformance', () => {
   driverConformance('nats', {
     async fresh() {
       const url = `${natsUrl()}/t${randomUUID()}`
-      return { open: () => openNats({ url, leaseMs: 2_000 }), remove: async () => {} }
+      return { open: clock => openNats({ url, clock, leaseMs: 2_000 }), remove: async () => {} }
     },
   })
 })

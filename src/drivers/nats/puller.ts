@@ -46,7 +46,7 @@ export class Puller {
   #subscription: Subscription | undefined
   #inbox = ''
   #asked = 0
-  #heard = Date.now()
+  #heard = performance.now()
   #again: NodeJS.Timeout | undefined
   #stopped = false
 
@@ -76,13 +76,13 @@ export class Puller {
     this.#inbox = this.#newInbox()
     this.#subscription = this.#link.subscribe(this.#inbox, message => this.#receive(message))
     this.#asked = 0
-    this.#heard = Date.now()
+    this.#heard = performance.now()
     this.pull()
   }
 
   /** Looks whether the server still speaks. */
   check(): void {
-    if (this.#asked === 0 || Date.now() - this.#heard <= silence) this.pull()
+    if (this.#asked === 0 || performance.now() - this.#heard <= silence) this.pull()
     else if (this.#listener.onSilence) this.#listener.onSilence()
     else this.restart()
   }
@@ -102,7 +102,7 @@ export class Puller {
   }
 
   #receive(message: Msg): void {
-    this.#heard = Date.now()
+    this.#heard = performance.now()
     const status = message.data.length === 0 ? statusOf(message) : 0
     if (this.#stopped) {
       if (status === 0 && message.reply && this.#listener.givesBack) this.#link.outbox.send(message.reply, '-NAK')

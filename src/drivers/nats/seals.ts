@@ -39,13 +39,13 @@ export class Seals {
         })
       }
     await this.#log.state.append(this.#log.names.doc('purged'), String(newest))
-    this.#lastPurge = { at: Math.max(newest, this.#lastPurge?.at ?? 0), seen: Date.now() }
+    this.#lastPurge = { at: Math.max(newest, this.#lastPurge?.at ?? 0), seen: performance.now() }
   }
 
   async #purgedUntil(): Promise<number> {
-    if (!this.#lastPurge || Date.now() - this.#lastPurge.seen > lookAgainMs) {
+    if (!this.#lastPurge || performance.now() - this.#lastPurge.seen > lookAgainMs) {
       const stored = await this.#log.state.last(this.#log.names.doc('purged'))
-      this.#lastPurge = { at: stored ? Number(stored.text()) : -Infinity, seen: Date.now() }
+      this.#lastPurge = { at: stored ? Number(stored.text()) : -Infinity, seen: performance.now() }
     }
     return this.#lastPurge.at
   }

@@ -1,5 +1,6 @@
 import { randomUUIDv7 } from 'node:crypto'
 import type { Subscription as NatsSubscription } from '@nats-io/transport-node'
+import { type Now, Since } from '../../bus/clock.ts'
 import type { Subscription } from '../../bus/driver.ts'
 import type { Groups } from './groups.ts'
 import { Hands, type LocalConsumer } from './hands.ts'
@@ -12,10 +13,21 @@ import { Puller } from './puller.ts'
 import type { Turns } from './turns.ts'
 import { Wakes } from './wakes.ts'
 
+/** What a member needs of its driver. */
+interface Context {
+  readonly ties: Ties
+  readonly log: Log
+  readonly turns: Turns
+  readonly groups: Groups
+  readonly leaseMs: number
+  readonly now: Now
+  readonly newInbox: () => string
+}
+
 interface Owning {
   readonly state: OwnedShard
   readonly puller: Puller
-  /** When to read once more: something failed, or may not have been heard. */
+  /** When to read once more, by the monotonic clock: something failed, or may not have been heard. */
   readAgainAt: number
 }
 
@@ -42,17 +54,12 @@ export class ShardedConsumer implements LocalConsumer {
   readonly #owned = new Map<number, Owning>()
   #looking: Promise<void> | undefined
   #lookAgain = false
-  #renewedAt = Date.now()
+  readonly #renewed: Since
   #isClosed = false
 
   constructor(
-    ties: Ties,
-    log: Log,
-    turns: Turns,
+    { ties, log, turns, groups, leaseMs, now, newInbox }: Context,
     subscription: Subscription,
-    groups: Groups,
-    leaseMs: number,
-    newInbox: () => string,
     closed: (consumer: ShardedConsumer) => void,
   ) {
     this.#ties = ties
@@ -70,7 +77,8 @@ export class ShardedConsumer implements LocalConsumer {
       () => groups.filterOf(subscription.group),
       () => this.#pull(),
     )
-    this.#wakes = new Wakes((task, due) => this.#subscription.onWake?.(task, due))
+    this.#renewed = new Since(now)
+    this.#wakes = new Wakes((task, due) => this.#subscription.onWake?.(task, due), now)
     const { group, filter } = subscription
     this.#membership = new Membership(ties.link, log, group, this.#id, filter, leaseMs, () => this.#news())
     this.#changes = ties.link.subscribe(log.names.change('*', group), ({ subject }) => {
@@ -81,13 +89,13 @@ export class ShardedConsumer implements LocalConsumer {
 
   async start(): Promise<void> {
     await this.#membership.beat()
-    this.#renewedAt = Date.now()
+    this.#renewed.restart()
     await this.#look()
   }
 
   /** The state of a shard of this group, where this member surely owns it: its lease has not run out. */
   owned(shard: number): OwnedShard | undefined {
-    return Date.now() - this.#renewedAt <= this.#leaseMs ? this.#owned.get(shard)?.state : undefined
+    return this.#renewed.elapsed <= this.#leaseMs ? this.#owned.get(shard)?.state : undefined
   }
 
   pause(): void {
@@ -122,10 +130,10 @@ export class ShardedConsumer implements LocalConsumer {
   async beat(now: number): Promise<void> {
     for (const { puller } of this.#owned.values()) puller.check()
     // It slept through the end of its lease: others own its shards by now.
-    if (now - this.#renewedAt > this.#leaseMs) for (const shard of this.#owned.keys()) this.#lose(shard)
-    if (now - this.#renewedAt < this.#leaseMs / 4) return
+    if (this.#renewed.elapsed > this.#leaseMs) for (const shard of this.#owned.keys()) this.#lose(shard)
+    if (this.#renewed.elapsed < this.#leaseMs / 4) return
     await this.#membership.beat()
-    this.#renewedAt = Date.now()
+    this.#renewed.restart()
     await this.#look()
     for (const owning of this.#owned.values()) {
       if (now >= owning.readAgainAt) {
@@ -139,7 +147,7 @@ export class ShardedConsumer implements LocalConsumer {
   reconnected(): void {
     for (const owning of this.#owned.values()) {
       owning.puller.restart()
-      owning.readAgainAt = Date.now() + this.#leaseMs
+      owning.readAgainAt = performance.now() + this.#leaseMs
     }
     this.#news()
   }

@@ -1,3 +1,4 @@
+import { ClockWatch, lookEvery, type Now } from '../../bus/clock.ts'
 import { Heap } from './heap.ts'
 import type { LiveTask } from './live.ts'
 import type { OwnedShard } from './owned.ts'
@@ -14,7 +15,6 @@ interface Call {
 
 const firstPause = 500
 const lastPause = 30_000
-const longest = 2 ** 31 - 1
 
 /**
  * Wakes the tasks of the shards that this consumer owns, each at its time and then again, with growing pauses, until it
@@ -22,14 +22,18 @@ const longest = 2 ** 31 - 1
  */
 export class Wakes {
   #calls = new Heap<Call>()
+  readonly #now: Now
+  readonly #clock: ClockWatch
   readonly #wake: (task: string, due: number) => void
   #timer: NodeJS.Timeout | undefined
   #timerAt = Infinity
   #compactAt = 4_096
   #closed = false
 
-  constructor(wake: (task: string, due: number) => void) {
+  constructor(wake: (task: string, due: number) => void, now: Now) {
     this.#wake = wake
+    this.#now = now
+    this.#clock = new ClockWatch(now)
   }
 
   changed(shard: OwnedShard, task: string, { wake, seq }: LiveTask): void {
@@ -47,7 +51,9 @@ export class Wakes {
   #serve(): void {
     this.#timer = undefined
     this.#timerAt = Infinity
-    const now = Date.now()
+    const now = this.#now()
+    // The pauses were reckoned by a clock that is another by now.
+    if (this.#clock.moved() < 0) this.#rebuild(call => this.#calls.push(call.due, { ...call, pause: firstPause }))
     while (this.#calls.next <= now) {
       const call = this.#calls.pop()!
       if (!isCurrent(call)) continue
@@ -62,17 +68,22 @@ export class Wakes {
     if (this.#closed || this.#calls.next >= this.#timerAt) return
     clearTimeout(this.#timer)
     this.#timerAt = this.#calls.next
-    this.#timer = setTimeout(() => this.#serve(), Math.min(Math.max(0, this.#timerAt - Date.now()), longest))
+    this.#timer = setTimeout(() => this.#serve(), Math.min(Math.max(0, this.#timerAt - this.#now()), lookEvery))
   }
 
   /** Calls of tasks that have ended or want another time are left where they are until they are the most. */
   #compact(): void {
     if (this.#calls.size < this.#compactAt) return
+    this.#rebuild((call, at) => this.#calls.push(at, call))
+    this.#compactAt = 2 * this.#calls.size + 4_096
+  }
+
+  /** `keep` puts back what still counts. */
+  #rebuild(keep: (call: Call, at: number) => void): void {
     const before = this.#calls
     this.#calls = new Heap()
     for (let at = before.next, call = before.pop(); call; at = before.next, call = before.pop())
-      if (isCurrent(call)) this.#calls.push(at, call)
-    this.#compactAt = 2 * this.#calls.size + 4_096
+      if (isCurrent(call)) keep(call, at)
   }
 }
 

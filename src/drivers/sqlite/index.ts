@@ -14,15 +14,24 @@ export interface SqliteOptions {
   leaseMs?: number
   /** `off` for benchmarks only: a power cut then loses the newest events. */
   synchronous?: 'full' | 'off'
+  /** For tests only: a wall clock that can be set. */
+  clock?: { readonly offset: SharedArrayBuffer }
   /** For tests only. */
   faults?: Faults
 }
 
 /** Opens the embedded log. @throws E_LOG_UNAVAILABLE, E_LOG_VERSION */
 export async function openSqlite(options: SqliteOptions): Promise<Driver> {
-  const { home, leaseMs = 15_000, synchronous = 'full', faults } = options
+  const { home, leaseMs = 15_000, synchronous = 'full', clock, faults } = options
   const shards = prepareHome(home, options.shards ?? 16)
-  const driver = new SqliteDriver({ home, shards, leaseMs, synchronous, faults: toWire(faults) })
+  const driver = new SqliteDriver({
+    home,
+    shards,
+    leaseMs,
+    synchronous,
+    clock: clock?.offset ?? null,
+    faults: toWire(faults),
+  })
   try {
     await driver.durability()
   } catch (error) {

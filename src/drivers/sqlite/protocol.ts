@@ -105,5 +105,7 @@ export interface WriterOptions {
   shards: number
   leaseMs: number
   synchronous: 'full' | 'off'
+  /** What is added to the wall clock, for `movedClock`. */
+  clock: SharedArrayBuffer | null
   faults: WireFaults
 }

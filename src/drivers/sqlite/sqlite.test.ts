@@ -7,6 +7,6 @@ import { openSqlite } from './index.ts'
 driverConformance('sqlite', {
   async fresh() {
     const home = await mkdtemp(join(tmpdir(), 'tidings-sqlite-'))
-    return { open: () => openSqlite({ home }), remove: () => rm(home, { recursive: true }) }
+    return { open: clock => openSqlite({ home, clock }), remove: () => rm(home, { recursive: true }) }
   },
 })

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { attention } from './attention.ts'
+import { clock } from './clock.ts'
 import { commit } from './commit.ts'
 import { janitor } from './janitor.ts'
 import { lifecycle } from './lifecycle.ts'
@@ -30,6 +31,7 @@ const themes: Record<string, Cases> = {
   commit,
   'racing commits': race,
   wake,
+  'wake-ups and the clock': clock,
   attention,
   'documents, blobs, signals': storage,
   janitor,
@@ -47,7 +49,7 @@ const patience = 60_000
  *     driverConformance('sqlite', {
  *       async fresh() {
  *         const home = await mkdtemp(join(tmpdir(), 'tidings-'))
- *         return { open: () => openSqlite({ home }), remove: () => rm(home, { recursive: true }) }
+ *         return { open: clock => openSqlite({ home, clock }), remove: () => rm(home, { recursive: true }) }
  *       },
  *     })
  */

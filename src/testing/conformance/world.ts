@@ -1,10 +1,11 @@
 import type { Consumer, Delivery, Driver, Outcome, Subscription } from '../../bus/driver.ts'
 import { TidingsError } from '../../errors.ts'
+import { TestClock } from '../clock.ts'
 
 /** A log to test on. Every call of `fresh` makes one that is empty and shared with no other case. */
 export interface Log {
-  /** Opens one more member on this log, as another process would. */
-  open(): Promise<Driver>
+  /** Opens one more member on this log, as another process would, which tells due times by this wall clock. */
+  open(clock: TestClock): Promise<Driver>
   /** Called once, when every member is closed. */
   remove(): Promise<void>
 }
@@ -35,6 +36,8 @@ export type Cases = Record<string, (world: World) => Promise<void>>
 
 /** What a case works with: one log, its members, and the cleaning up. */
 export class World {
+  /** That of the machine on which all members run. */
+  readonly clock = new TestClock()
   readonly #log: Log
   readonly #skip: (note: string) => never
   readonly #open = new Set<Driver>()
@@ -49,7 +52,7 @@ export class World {
   async open(): Promise<Driver> {
     for (const { name, capabilities } of this.#open)
       if (!capabilities.shared) this.#skip(`${name}: a log is for one process only`)
-    const driver = await this.#log.open()
+    const driver = await this.#log.open(this.clock)
     this.#open.add(driver)
     return driver
   }
@@ -91,7 +94,7 @@ export class World {
         handle(delivery).catch(error => this.#failures.push(error))
       },
       onWake: (task, due) => {
-        wakes.push({ task, due, at: Date.now() })
+        wakes.push({ task, due, at: this.clock.now() })
         onWake?.(task, due)
       },
       onLost: shard => lost.push(shard),

@@ -69,6 +69,7 @@ export class Ledger {
       `UPDATE aside SET state = 'delayed', attempts = 0, due = ?
       WHERE key = ? AND state = 'parked' RETURNING grp`,
     )
+    this.#hasten = prepare(db, `UPDATE aside SET due = max(?1, due - ?2) WHERE state = 'delayed' AND due > ?1`)
   }
 
   readonly #claim
@@ -85,6 +86,7 @@ export class Ledger {
   readonly #clearOwner
   readonly #release
   readonly #releaseKey
+  readonly #hasten
 
   claim(pos: number, group: string, shard: number, owner: number, attempts: number): void {
     this.#claim.run(pos, group, shard, owner, attempts)
@@ -143,6 +145,14 @@ export class Ledger {
   release(id: number | null, key: string | null, now: number): string[] {
     const rows = id === null ? this.#releaseKey.all(now, key) : this.#release.all(now, id)
     return rows.map(row => row.grp)
+  }
+
+  /**
+   * The clock was set back: a pause of seconds must not last until it has caught up. Each process that notices does this, so
+   * that pauses become shorter than they were, and never longer.
+   */
+  hasten(now: number, by: number): void {
+    this.#hasten.run(now, by)
   }
 
   drop(id: number): boolean {

@@ -12,6 +12,15 @@ interface Member {
   until: number
 }
 
+/** What was last heard of a member: its lease as it wrote it down, and when that ends by the monotonic clock. */
+interface Heard {
+  readonly until: number
+  readonly ends: number
+}
+
+/** No lease is believed to be more than so many times one's own: the clock may have been set back since it began. */
+const longestLease = 4
+
 /** Owners of claims and leases are consumers; their numbers tell the member. */
 const consumersPerMember = 1_000_000
 
@@ -19,6 +28,7 @@ const consumersPerMember = 1_000_000
 export class Members {
   readonly id: number
   #others: Member[] = []
+  #heard = new Map<number, Heard>()
   readonly #desk: Desk
   readonly #leaseMs: number
   readonly #list
@@ -50,7 +60,7 @@ export class Members {
     this.#freeLeases = prepare(db, 'UPDATE leases SET owner = NULL, suspect = ? WHERE owner = ?')
     this.#join = prepare(db, 'INSERT OR REPLACE INTO consumers VALUES (?, ?, ?)')
     const newId = prepare<{ id: number }>(db, 'INSERT INTO members VALUES (NULL, ?, ?, ?, ?) RETURNING id')
-    this.id = newId.get(process.pid, startOf(process.pid), host, Date.now() + leaseMs)!.id
+    this.id = newId.get(process.pid, startOf(process.pid), host, desk.now + leaseMs)!.id
   }
 
   get others(): number {
@@ -95,6 +105,7 @@ export class Members {
   reload(): boolean {
     const all = this.#list.all()
     this.#others = all.filter(member => member.id !== this.id)
+    this.#heard = new Map(this.#others.map(other => [other.id, this.#hear(other)]))
     return this.#others.length < all.length
   }
 
@@ -130,8 +141,18 @@ export class Members {
     this.#deleteMember.run(this.id)
   }
 
+  /** A beat counts from when it is heard: the wall clock may be set between two. */
+  #hear({ id, until }: Member): Heard {
+    const known = this.#heard.get(id)
+    if (known?.until === until) return known
+    const left = until - this.#desk.now
+    const isOver = left < 0 && !known
+    const lease = isOver ? 0 : left > 0 ? Math.min(left, longestLease * this.#leaseMs) : this.#leaseMs
+    return { until, ends: performance.now() + lease }
+  }
+
   #isAlive(member: Member): boolean {
-    if (member.until < this.#desk.now) return false
+    if (this.#heard.get(member.id)!.ends < performance.now()) return false
     return member.host !== host || startOf(member.pid) === member.started
   }
 }

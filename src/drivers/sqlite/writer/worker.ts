@@ -1,4 +1,5 @@
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
+import { lookEvery } from '../../../bus/clock.ts'
 import { Doorbell } from '../doorbell.ts'
 import { type FromWriter, type Op, type Reply, rowWidth, type ToWriter, type WriterOptions } from '../protocol.ts'
 import { patiently, text } from '../schema.ts'
@@ -26,7 +27,7 @@ let queue: Op[] = []
 let epoch = 0
 let scheduled = false
 let closing = false
-let lastLife = Date.now()
+let lastLife = performance.now()
 let others = 0
 let alarmAt = Infinity
 let alarm: NodeJS.Timeout | undefined
@@ -34,7 +35,7 @@ let resumeAfter = firstResume
 let resuming: NodeJS.Timeout | undefined
 
 const pulseMs = Math.min(1_000, options.leaseMs / 3)
-let beatAt = Date.now() + options.leaseMs / 3
+let beatAt = performance.now() + options.leaseMs / 3
 const pulse = setInterval(onPulse, pulseMs)
 
 port.on('message', (message: ToWriter) => {
@@ -43,7 +44,7 @@ port.on('message', (message: ToWriter) => {
 })
 
 function take([from, ops]: ToWriter): void {
-  lastLife = Date.now()
+  lastLife = performance.now()
   if (from === epoch) queue = queue.length ? queue.concat(ops) : ops
   else writer.voided(ops)
 }
@@ -134,7 +135,7 @@ function look(): void {
 
 /** Beats only while the main thread lives, too: a member that hangs must not keep its shards. */
 function onPulse(): void {
-  const now = Date.now()
+  const now = performance.now()
   if (others && writer.someoneDied()) {
     writer.beat()
     schedule()
@@ -153,13 +154,14 @@ function rearm(): void {
   clearTimeout(alarm)
   alarm = undefined
   alarmAt = at
-  if (at < Infinity) alarm = setTimeout(onAlarm, Math.min(Math.max(0, at - Date.now()), 2 ** 31 - 1))
+  if (at < Infinity) alarm = setTimeout(onAlarm, Math.min(Math.max(0, at - writer.now()), lookEvery))
 }
 
+/** Its time has come, or it is time to look whether it has. */
 function onAlarm(): void {
   alarm = undefined
-  alarmAt = Infinity
-  schedule()
+  if (writer.isDue) schedule()
+  else rearm()
 }
 
 function close(): void {

@@ -1,3 +1,4 @@
+import { ClockWatch, movedClock, type Now } from '../../../bus/clock.ts'
 import type { WireFaults } from '../faults.ts'
 import {
   type LocalShard,
@@ -26,6 +27,8 @@ const foreignTail = 512
 export class Writer {
   readonly desk: Desk
   readonly members: Members
+  readonly now: Now
+  readonly #clock: ClockWatch
   readonly #store: Store
   readonly #groups: Groups
   readonly #turns: Turns
@@ -34,14 +37,18 @@ export class Writer {
   readonly #faults: WireFaults
   readonly #document
   readonly #settings
+  /** Ms by which the wall clock was moved since the last transaction. */
+  #moved = 0
   #beatDue = false
   #suspended = false
   #hungry = false
 
   constructor(options: WriterOptions) {
+    this.now = options.clock ? movedClock(options.clock) : Date.now
+    this.#clock = new ClockWatch(this.now)
     this.#store = new Store(options)
     const { db } = this.#store
-    this.desk = { store: this.#store, ledger: new Ledger(db), outbox: new Outbox(), now: Date.now() }
+    this.desk = { store: this.#store, ledger: new Ledger(db), outbox: new Outbox(), now: this.now() }
     this.#faults = options.faults
     this.#document = prepare(
       db,
@@ -70,13 +77,19 @@ export class Writer {
     return this.#suspended ? Infinity : Math.min(this.#groups.alarm, this.#wakes.next)
   }
 
+  /** Whether the alarm has gone off, or may have been set by a clock that is another by now. */
+  get isDue(): boolean {
+    return this.alarm <= this.now() || this.#wasSet()
+  }
+
   /** Runs ops in one transaction. When it throws, nothing of it was stored; call `recover` then. */
   transact(ops: readonly Op[]): { reply: Reply; wrote: boolean } {
-    this.desk.now = Date.now()
+    this.desk.now = this.now()
     this.#store.begin(ops.length > 0)
     const headBefore = this.#store.head
     if (this.#store.isStale) this.#catchUp()
     if (this.#beatDue) this.#beat()
+    if (this.#wasSet()) this.#setClock()
     const results: Result[] = []
     for (let i = 0; i < ops.length; i++) results.push(this.#apply(ops[i]!, i))
     if (!this.#suspended) {
@@ -85,6 +98,7 @@ export class Writer {
     }
     this.#groups.persist(false)
     const wrote = this.#store.commit()
+    this.#moved = 0
     if (wrote && this.#suspended) {
       this.#suspended = false
       this.#hungry = true
@@ -102,6 +116,7 @@ export class Writer {
   }
 
   look(): Reply {
+    this.desk.now = this.now()
     this.#store.see()
     const before = this.#store.head
     this.#store.reload()
@@ -136,7 +151,6 @@ export class Writer {
   }
 
   someoneDied(): boolean {
-    this.desk.now = Date.now()
     return this.members.someoneDied()
   }
 
@@ -158,6 +172,19 @@ export class Writer {
     this.#groups.rebalance()
     this.#wakes.rewind()
     if (this.#suspended) this.#groups.redeliver()
+  }
+
+  /** Whether the wall clock was set since the last transaction. */
+  #wasSet(): boolean {
+    this.#moved += this.#clock.moved()
+    return this.#moved !== 0
+  }
+
+  /** By the new time other things are due; what was reckoned by the old one is void. */
+  #setClock(): void {
+    if (this.#moved < 0) this.desk.ledger.hasten(this.desk.now, Math.round(-this.#moved))
+    this.#groups.reload()
+    this.#wakes.forget()
   }
 
   #bury(): void {

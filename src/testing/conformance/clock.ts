@@ -1,0 +1,127 @@
+import { randomUUIDv7 } from 'node:crypto'
+import { expect } from 'vitest'
+import type { Driver } from '../../bus/driver.ts'
+import { collect, until } from '../wait.ts'
+import { done, hour, input, newTask, retry, turn } from './entries.ts'
+import { worker, type Cases, type Member, type Wish, type World } from './world.ts'
+
+/*
+ * Somebody sets the wall clock, or the machine sleeps. Every member runs on this machine.
+ */
+
+const day = 24 * hour
+/** A clock that was set is noticed within a second; shards may have to be taken anew. */
+const patience = { within: 15_000 }
+
+async function withWorker(world: World, wish: Partial<Wish> = {}): Promise<{ driver: Driver; member: Member }> {
+  const driver = await world.open()
+  const clearing = (task: string) => void driver.arm('tasks', task, null).catch(() => {})
+  return { driver, member: await world.join(driver, { ...worker, onWake: clearing, ...wish }) }
+}
+
+const woken = (member: Member, task: string) => member.wakes.filter(w => w.task === task)
+
+/** Waits until a wake-up was served that is due a little later than now, by the clock as it is. */
+async function letPass({ clock }: World, driver: Driver, member: Member): Promise<void> {
+  const marker = newTask()
+  await driver.commit(turn(marker, 0, { wake: clock.now() + 200 }))
+  await until(() => woken(member, marker).length > 0, patience)
+}
+
+export const clock: Cases = {
+  'what is overdue after the clock was put forward is woken at once, and nothing else': async world => {
+    const { driver, member } = await withWorker(world)
+    const dues = [hour / 2, 2 * hour, 20 * hour, 30 * hour].map(ms => ({
+      task: newTask(),
+      due: world.clock.now() + ms,
+    }))
+    for (const { task, due } of dues) await driver.commit(turn(task, 0, { wake: due }))
+    for (const [jump, expected] of [
+      [hour, 1],
+      [day, 3],
+    ] as const) {
+      world.clock.advance(jump)
+      const before = performance.now()
+      await until(() => new Set(member.wakes.map(w => w.task)).size === expected, patience)
+      expect(performance.now() - before).toBeLessThan(10_000)
+      await letPass(world, driver, member)
+      for (const { task, due } of dues.slice(0, expected))
+        expect(woken(member, task)[0]!.at).toBeGreaterThanOrEqual(due)
+      for (const { task } of dues.slice(expected)) expect(woken(member, task)).toEqual([])
+      member.wakes.splice(0, Infinity, ...member.wakes.filter(w => dues.some(({ task }) => task === w.task)))
+    }
+  },
+
+  'after the clock was put back nothing is woken early, and all is woken when it has come that far again':
+    async world => {
+      const { driver, member } = await withWorker(world)
+      const [soon, later] = [newTask(), newTask()]
+      const due = world.clock.now() + 600
+      await driver.commit(turn(soon, 0, { wake: due }))
+      await driver.commit(turn(later, 0, { wake: due + hour }))
+      for (const jump of [hour, day]) {
+        world.clock.advance(-jump)
+        await letPass(world, driver, member)
+        await letPass(world, driver, member)
+        expect(woken(member, soon)).toEqual([])
+        world.clock.advance(jump)
+      }
+      await until(() => woken(member, soon).length > 0, patience)
+      expect(woken(member, soon)[0]!.at).toBeGreaterThanOrEqual(due)
+      expect(woken(member, later)).toEqual([])
+    },
+
+  'a wake-up that was answered is not repeated when the clock passes its moment again': async world => {
+    const { driver, member } = await withWorker(world)
+    const task = newTask()
+    await driver.commit(turn(task, 0, { wake: world.clock.now() }))
+    await until(() => woken(member, task).length > 0, patience)
+    await until(async () => (await collect(driver.overdue(world.clock.now() + day))).length === 0)
+    const times = woken(member, task).length
+    for (const jump of [-day, day]) {
+      world.clock.advance(jump)
+      await driver.commit(turn(newTask(), 0, { wake: world.clock.now() }))
+      await letPass(world, driver, member)
+    }
+    expect(woken(member, task)).toHaveLength(times)
+  },
+
+  'one that was not answered is called again soon, where the clock was put back and it is still due': async world => {
+    const { driver, member } = await withWorker(world, { onWake: () => {} })
+    const task = newTask()
+    await driver.commit(turn(task, 0, { wake: world.clock.now() - 2 * day }))
+    await until(() => woken(member, task).length > 0, patience)
+    world.clock.advance(-day)
+    const times = woken(member, task).length
+    await until(() => woken(member, task).length > times + 1, patience)
+  },
+
+  'a pause between attempts stays as it is when the clock is put back': async world => {
+    const { driver } = await withWorker(world)
+    const member = await world.join(driver, {
+      ...worker, group: 'others', on: ({ attempt }) => (attempt === 1 ? retry(1_200) : done),
+    }) // biome-ignore format: one row
+    await driver.publish([input(newTask())])
+    await until(() => member.deliveries.length === 1, patience)
+    await until(async () => (await driver.groups()).some(({ group, inFlight }) => group === 'others' && inFlight === 0))
+    world.clock.advance(-day)
+    await until(() => member.deliveries.length === 2, patience)
+  },
+
+  'members go on, whichever way the clock is set, and nobody is waited for': async world => {
+    const heard = new Set<string>()
+    const wish: Partial<Wish> = { on: ({ event }) => (heard.add(event.id), done) }
+    const { driver, member } = await withWorker(world, wish)
+    const { member: other } = await withWorker(world, wish)
+    for (const jump of [day, -2 * day, day]) {
+      world.clock.advance(jump)
+      const tasks = Array.from({ length: 40 }, () => newTask(randomUUIDv7()))
+      const inputs = tasks.map(task => input(task))
+      const due = world.clock.now() + 300
+      for (const task of tasks) await driver.commit(turn(task, 0, { wake: due }))
+      await driver.publish(inputs)
+      await until(() => inputs.every(({ event }) => heard.has(event.id)), patience)
+      await until(() => tasks.every(task => woken(member, task).length + woken(other, task).length > 0), patience)
+    }
+  },
+}
