@@ -45,6 +45,8 @@ export interface ScheduleFired {
   due: string
   /** Set where it is fired late, since nobody was there. */
   missed?: true
+  /** Set where somebody asked for it: `tidings trigger test NAME`. */
+  sample?: true
 }
 
 /** `file.created`, `file.changed`, `file.removed`. */

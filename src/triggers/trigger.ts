@@ -8,8 +8,10 @@ export interface Trigger {
   readonly types: readonly string[]
   /** Opens the door. @throws E_PORT_IN_USE */
   start(bus: Bus): Promise<RunningTrigger>
+  /** Where it will listen, as far as that is known before it starts: for lists. */
+  readonly place?: string
   /** Knocks at the door of a worker that runs, as somebody outside would, with a sample: `tidings trigger test NAME`. */
-  knock?(): Promise<void>
+  knock?(bus: Bus): Promise<void>
 }
 
 export interface RunningTrigger {
