@@ -19,7 +19,7 @@ export const errors = {
   E_APP_NAME_TAKEN:
     'Two members of the app carry one name. Names of agents, tools and models must be unique among their kind.',
   E_PORT_IN_USE:
-    'The port is taken. Choose another (TIDINGS_PORT, TIDINGS_SMTP_PORT, tidings broker nats --port), or start without it: tidings run --only agents,tools,models.',
+    'The port is taken. Choose another (TIDINGS_PORT, TIDINGS_SMTP_PORT, TIDINGS_WEBHOOK_PORT, tidings broker nats --port), or start without it: tidings run --only agents,tools,models.',
   E_BROKER_MISSING:
     'There is no server to start. Install nats-server 2.12 or newer, or Go, which builds one; or name a binary: TIDINGS_NATS_SERVER.',
   E_BROKER_FAILED: 'The broker did not start, or ended. The text says why.',
@@ -42,11 +42,22 @@ export const errors = {
     'The budget of this correlation is spent. Raise it in app({ budget }), or look at `tidings trace` for a loop.',
   E_CALL_EXPIRED:
     'Nobody answered the call within its bound. Check that a worker hosts the target; `tidings attention` lists what waits.',
+  E_WORKFLOW_EXPIRED:
+    'What a workflow waited for has not come within its bound. Give the step an `otherwise`, or more time.',
+  E_WORKFLOW_UNMATCHED: 'Something came that the pattern says must not come. Give the step an `otherwise`.',
+  E_WORKFLOW_VALUE:
+    'A workflow came upon a value that the step cannot use. The text names it; `tidings trace` shows where it came from.',
+  E_WORKFLOW_FAILED: 'The workflow says that it failed: a step of it is fail(). The text is its own.',
   E_TOOL_UNKNOWN: 'The agent has no tool of this name.',
   E_TOOL_INPUT: 'The input does not fit the schema of the tool.',
   E_TOOL_OUTPUT: 'The tool returned something that does not fit its output schema.',
   E_TOOL_TIMEOUT: 'The tool ran longer than its timeout.',
   E_TOOL_THREW: 'The tool threw an error.',
+  E_APPROVAL_DENIED: 'A person was asked whether the tool may run, and said no. The text says who, and why.',
+  E_APPROVAL_FORBIDDEN: 'Only those whom the approval names may answer it. Ask one of them.',
+  E_APPROVAL_CHANGED: 'The answer is about something else than what is asked. Look at it again: `tidings approvals`.',
+  E_APPROVAL_ANSWERED: 'The approval was answered before, and the first answer holds. `tidings trace` shows it.',
+  E_APPROVAL_OVER: 'Nobody waits for the answer any more. Whoever asked must ask anew.',
   E_TOOL_OUTCOME_UNKNOWN:
     'An atMostOnce tool was started and its end was not recorded. Find out what happened before doing it again.',
   E_WORKER_LOST:
@@ -61,7 +72,10 @@ export const errors = {
   E_AGENT_STEPS: 'The agent used up its steps without an answer. Raise maxSteps or sharpen the instructions.',
   E_MAIL_REFUSED: 'The mail was refused. The SMTP answer says why.',
   E_REQUEST_INVALID: 'The request is not valid. Correct what the text names.',
-  E_REQUEST_TOO_LARGE: 'The request body is larger than the gateway accepts.',
+  E_REQUEST_TOO_LARGE: 'The request body is larger than is accepted. The text says how much is.',
+  E_SIGNATURE_INVALID:
+    'The request is not signed as the endpoint asks for. Check the secret on both sides, the clocks, and that nothing on the way changes the body.',
+  E_BUSY: 'Too much is under way at once. Nothing of this was stored: come again in a moment.',
   E_NOT_FOUND: 'There is nothing of that name or id. Check the spelling, and that the right TIDINGS_HOME is used.',
   E_SLICE_INVALID:
     'This is no whole slice of a log, or it was changed. Export it anew; docs/fixtures.md describes the format.',
@@ -76,6 +90,9 @@ export const errors = {
   E_SETTING_INVALID: 'A setting cannot be used. Correct the value that the text names.',
   E_TELEMETRY_MISSING:
     'Spans and metrics are exported by packages that are not installed. Install what the text names, or unset OTEL_EXPORTER_OTLP_ENDPOINT.',
+  E_MQTT_MISSING: 'The MQTT trigger needs a package that is not installed: npm install mqtt.',
+  E_MQTT_REFUSED:
+    'The MQTT broker cannot be used like this, and waiting will not mend it. The text says why: credentials, certificates, client id, version or topics.',
   E_INTERNAL: 'This is a bug of Tidings. Set TIDINGS_DEBUG=1 for the stack, and report it.',
   E_USAGE: 'The command cannot be understood. `tidings --help` lists the verbs.',
 } as const

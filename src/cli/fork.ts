@@ -21,7 +21,7 @@ export async function fork(options: ForkOptions): Promise<void> {
   await withEffects(options, async (bus, app, ruled) => {
     const plan = await planFork(bus, { ...from, edits, reissue: options.reissue ?? false })
     const { program, adopted, fork } = plan
-    if (!app.agents.some(agent => agent.name === program))
+    if (!app.programs.some(({ name }) => name === program))
       throw new TidingsError('E_NOT_FOUND', `the app ${app.name} has no agent ${program}, whose task this is`)
     await awaitWorkers(bus, app)
     const { task, correlation, mark } = await publishFork(bus, plan, 'fork', ruled)

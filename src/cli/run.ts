@@ -73,7 +73,12 @@ function readyRecord(app: App, { addresses, durability, warnings }: Running) {
 }
 
 function readyText(app: App, { addresses, durability, warnings }: Running): string[] {
-  const parts = [count(app.agents.length, 'agent'), count(app.tools.length, 'tool'), count(app.models.length, 'model')]
+  const parts = [
+    count(app.agents.length, 'agent'),
+    ...(app.workflows.length > 0 ? [count(app.workflows.length, 'workflow')] : []),
+    count(app.tools.length, 'tool'),
+    count(app.models.length, 'model'),
+  ]
   return [
     `${styleText('green', '●')} ${styleText('bold', app.name)} runs: ${parts.join(', ')}`,
     ...addresses.map(address => `  ${address}`),

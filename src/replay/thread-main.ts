@@ -17,15 +17,15 @@ async function load(): Promise<{ replay: Replay; definitions: Definitions }> {
   if (app?.kind !== 'app') throw new TidingsError('E_APP_INVALID', `${module} has a default export that is no app`)
   const definitions = app.agents.flatMap(({ needs }) => (needs ? [[needs.key, needs.document]] : []))
   return {
-    replay: new Replay(new Programs(app.agents.map(({ definition }) => definition))),
+    replay: new Replay(new Programs(app.programs)),
     definitions: Object.fromEntries(definitions),
   }
 }
 
 interface App {
   readonly kind?: string
+  readonly programs: readonly ProgramDefinition[]
   readonly agents: readonly {
-    readonly definition: ProgramDefinition
     readonly needs?: { readonly key: string; readonly document: unknown }
   }[]
 }

@@ -4,10 +4,15 @@ import { redactor, type Redaction, type Redactor } from '../bus/redact.ts'
 import { model as modelOf, type Model } from '../models/model.ts'
 import type { Budget } from '../tasks/budget.ts'
 import type { Duration } from '../tasks/duration.ts'
+import type { ProgramDefinition } from '../tasks/program.ts'
 import type { AnyTool } from '../tools/tool.ts'
 import type { Trigger } from '../triggers/trigger.ts'
+import type { Workflow } from '../workflows/workflow.ts'
 
-export type Member = Agent<never, unknown> | AnyTool | Model | Trigger
+/** A workflow as apps take it, whatever it keeps. */
+export type AnyWorkflow = Pick<Workflow, 'kind' | 'name' | 'data' | 'definition'>
+
+export type Member = Agent<never, unknown> | AnyTool | Model | Trigger | AnyWorkflow
 
 export interface AppOptions {
   /** Workers with the same app name share its tasks. Default `app`. */
@@ -29,6 +34,9 @@ export interface App {
   readonly name: string
   readonly use: readonly Member[]
   readonly agents: readonly Agent<never, unknown>[]
+  readonly workflows: readonly AnyWorkflow[]
+  /** What decides: the agents' programs and the workflows'. */
+  readonly programs: readonly ProgramDefinition[]
   readonly tools: readonly AnyTool[]
   readonly models: readonly Model[]
   readonly triggers: readonly Trigger[]
@@ -46,18 +54,29 @@ export function app(options: AppOptions): App {
   const rules = redactor(options.redact)
   const seen = new Set<string>()
   for (const member of use) {
-    if (!['agent', 'tool', 'model', 'trigger'].includes(member?.kind))
-      throw new TidingsError('E_APP_INVALID', `app ${name} uses something that is no agent, tool, model or trigger`)
-    const version = member.kind === 'agent' ? ` version ${member.definition.version}` : ''
-    const key = `${member.kind} ${member.name}${version}`
+    if (!['agent', 'workflow', 'tool', 'model', 'trigger'].includes(member?.kind))
+      throw new TidingsError(
+        'E_APP_INVALID',
+        `app ${name} uses something that is no agent, workflow, tool, model or trigger`,
+      )
+    // Agents and workflows are asked by the same events.
+    const isProgram = member.kind === 'agent' || member.kind === 'workflow'
+    const key = isProgram
+      ? `agent or workflow ${member.name} version ${member.definition.version}`
+      : `${member.kind} ${member.name}`
     if (seen.has(key)) throw new TidingsError('E_APP_NAME_TAKEN', `app ${name} has two of ${key}`)
     seen.add(key)
   }
+  const agents = use.filter(member => member.kind === 'agent')
+  const workflows = use.filter(member => member.kind === 'workflow')
   return {
     kind: 'app',
     name,
     use,
-    agents: use.filter(member => member.kind === 'agent').map(agent => redacting(agent, rules)),
+    agents,
+    workflows,
+    // Their tasks redact what they emit and what they keep of their state.
+    programs: [...agents, ...workflows].map(({ definition }) => ({ ...definition, redactor: rules })),
     tools: use.filter(member => member.kind === 'tool'),
     models: modelsOf(use),
     triggers: use.filter(member => member.kind === 'trigger'),
@@ -67,12 +86,6 @@ export function app(options: AppOptions): App {
     redactor: rules,
   }
 }
-
-/** Its tasks redact what they emit and what they keep of their state. */
-const redacting = (agent: Agent<never, unknown>, redactor: Redactor): Agent<never, unknown> => ({
-  ...agent,
-  definition: { ...agent.definition, redactor },
-})
 
 /** The models that the app names, and those that its agents bring along. */
 function modelsOf(use: readonly Member[]): Model[] {

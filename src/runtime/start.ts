@@ -146,22 +146,23 @@ export async function provision(app: App, bus: Bus): Promise<void> {
   await engineOf(app, bus, new Pauses(bus))?.provision()
 }
 
-function engineOf({ name, agents, maxHops, budget }: App, bus: Bus, pauses: Pauses): Engine | undefined {
-  if (agents.length === 0) return undefined
+function engineOf({ name, programs, maxHops, budget }: App, bus: Bus, pauses: Pauses): Engine | undefined {
+  if (programs.length === 0) return undefined
   return new Engine({
     bus,
     group: `app/${name}`,
-    programs: agents.map(agent => agent.definition),
+    programs,
     maxHops,
     budget,
     pauses,
   })
 }
 
-/** What the requests of model agents refer to. The key is a digest of the content, so whoever writes first writes the same. */
+/** What the requests of model agents refer to, and what instances of workflows go by. The key is a digest of the content, so whoever writes first writes the same. */
 async function publishDefinitions(bus: Bus, app: App): Promise<void> {
   for (const { needs } of app.agents)
     if (needs) await bus.driver.putDocument(needs.key, JSON.stringify(bus.redactor.value(needs.document)), 0)
+  for (const { document } of app.programs) if (document) await bus.driver.putDocument(document.key, document.text, 0)
 }
 
 function startJanitor(bus: Bus, age: number) {

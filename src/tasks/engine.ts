@@ -12,9 +12,10 @@ import { log } from '../bus/telemetry/log.ts'
 import { Ledger, type Budget } from './budget.ts'
 import { governed, Replays } from './effects.ts'
 import { Inbox, Shared, type Input } from './inbox.ts'
+import { isRouted, joins, migrateType, route } from './instances.ts'
 import type { ProgramDefinition } from './program.ts'
 import { Programs } from './programs.ts'
-import { answered, filterOf, isFirstStart, refusal, sift, startsOn, unplaced, wakeFor } from './rules.ts'
+import { answered, filterOf, isFirstStart, lateDraft, refusal, sift, startsOn, unplaced, wakeFor } from './rules.ts'
 import { resume, startTask, type Task } from './task.ts'
 import { expiryOf, type OpenCall, TurnBuilder } from './turn.ts'
 import { resumeToEnd } from './unfit.ts'
@@ -48,6 +49,14 @@ export interface EngineOptions {
 }
 
 const maxConflicts = 3
+
+interface Start {
+  readonly program: string
+  readonly started: string
+  readonly joins?: true
+}
+
+const routeTaker = ({ name }: ProgramDefinition) => `route/${name}`
 
 export class Engine {
   readonly #options: EngineOptions
@@ -111,20 +120,49 @@ export class Engine {
     const task = this.#addressee(event)
     const starts = [...this.#newest.values()]
       .filter(program => startsOn(program, event))
-      .map(({ name }) => ({ program: name, started: taskId(event.correlationid, name, event.id) }))
-    const takers = [...(task === undefined ? [] : [task]), ...starts.map(({ started }) => started)]
+      .map(({ name }): Start => ({ program: name, started: taskId(event.correlationid, name, event.id) }))
+    for (const program of this.#newest.values()) {
+      const instance = joins(program, event)
+      if (instance !== undefined) starts.push({ program: program.name, started: instance, joins: true })
+    }
+    const routed = [...this.#newest.values()].filter(program => isRouted(program, event))
+    const takers = [
+      ...(task === undefined ? [] : [task]),
+      ...starts.map(({ started }) => started),
+      ...routed.map(routeTaker),
+    ]
     // Asked for and wanted by nobody (an agent's own end), or asked for by another worker of this app.
     if (takers.length === 0)
       return void settle(this.#bus, delivery, this.#matches(event) ? { kind: 'done' } : unplaced(delivery))
     const shared = new Shared(this.#bus, delivery, takers)
     if (task !== undefined) this.#offer(task, { event, shared })
-    for (const { program, started } of starts) this.#offer(started, { event, program, shared })
+    for (const { started, ...start } of starts) this.#offer(started, { event, ...start, shared })
+    if (routed.length > 0) void this.#route(event, routed, shared)
+  }
+
+  /** Publishes an event once more for the instances that it belongs to, in whatever shard they live. */
+  async #route(event: CloudEvent, programs: readonly ProgramDefinition[], shared: Shared): Promise<void> {
+    for (const program of programs) {
+      let outcome: Outcome = { kind: 'done' }
+      try {
+        const draft = route(program, await this.#bus.resolve(event))
+        if (draft) await this.#bus.publish(draft)
+        else
+          log.warn?.(
+            { event: event.id, workflow: program.name },
+            `${event.type} has no key, and belongs to no instance`,
+          )
+      } catch (error) {
+        outcome = refusal(error, routeTaker(program), { event, shared })
+      }
+      shared.taken(routeTaker(program), false, outcome)
+    }
   }
 
   /** The task of this app that an event answers or cancels. */
   #addressee(event: CloudEvent): string | undefined {
     if (event.type === 'agent.invoke' || !this.#programs.has(event.target ?? '')) return undefined
-    if (event.type === 'agent.cancel') return event.subject ?? ''
+    if (event.type === 'agent.cancel' || event.type === migrateType) return event.subject ?? ''
     return event.call && parseId(event.call)?.task
   }
 
@@ -195,7 +233,10 @@ export class Engine {
         input.shared.taken(inbox.task, false, { kind: 'retry', after: 200, reason: 'the journal lags behind' })
       else if (verdict === 'take' && !answered(inputs, input) && (task || (await this.#wanted(input))))
         inputs.push(input)
-      else input.shared.taken(inbox.task, false)
+      else {
+        if (verdict === 'late') await this.#bus.publish(lateDraft(inbox.task, input.event))
+        input.shared.taken(inbox.task, false)
+      }
     }
     const agent = task?.identity.program ?? inputs[0]?.program
     if (agent !== undefined && this.#options.pauses.has('agent', agent)) {

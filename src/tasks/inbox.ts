@@ -36,6 +36,8 @@ export interface Input {
   readonly event: CloudEvent
   /** Of a start: the program to start. */
   readonly program?: string
+  /** It goes to the task also when that has begun. */
+  readonly joins?: true
   readonly shared: Shared
 }
 

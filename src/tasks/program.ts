@@ -27,9 +27,12 @@ export interface TurnContext {
   call(request: CallRequest): string
   /** Waits: a `timer.fired` comes as an input whose `call` is the returned id. */
   sleep(duration: Duration, key?: string): string
+  /** Takes back a call of an earlier turn: nobody waits for its answer any more. */
+  withdraw(call: string): void
   /** Ends the task; open calls are cancelled. */
   complete(output: unknown): void
   fail(error: ErrorData): void
+  cancel(reason: string): void
   /** Ends the task and starts the same program with a new input; whoever waits for this task waits for that one. */
   continueAs(input: unknown): void
 }
@@ -69,6 +72,17 @@ export interface Machine {
   /** The state as JSON; undefined when only the journal itself can bring it back. */
   snapshot(): string | undefined
   readonly maxTurns: number
+  /** Of workflows: the definition that it goes by. */
+  pinned?(): Pinned | undefined
+  /** Whether something must be undone before the task is cancelled: then the cancellation is an input like any other. */
+  undoes?(): boolean
+  /** Of tasks that several events may begin: whether it has taken this one. */
+  knows?(event: CloudEvent): boolean
+}
+
+export interface Pinned {
+  readonly version: number
+  readonly hash: string
 }
 
 export interface RecordedTurn {
@@ -90,6 +104,8 @@ export interface Turn {
   /** The state after this turn, where its JSON is small; else `stateHash`, its digest. Absent when there is none. */
   readonly state?: unknown
   readonly stateHash?: string
+  /** Calls that were taken back. */
+  readonly withdrawn?: readonly string[]
   readonly wake?: number | null
   readonly end?: End
 }
@@ -122,8 +138,21 @@ export interface ProgramDefinition {
   /** Where it is defined, as `path:line:column`: for reports. */
   readonly at?: string
   machine(start: CloudEvent, snapshot?: string): Machine
+  /** Of workflows: what its instances wait for. */
+  readonly instances?: Instances
+  /** Of workflows: the definition under its hash. Instances stay with the one that they began with. */
+  readonly document?: { readonly key: string; readonly text: string }
+  /** @throws E_PROGRAM_MISMATCH when the log does not have the definition. */
+  pinned?(hash: string, read: (key: string) => Promise<string | undefined>): Promise<ProgramDefinition>
   /** What its tasks do not write in clear. Default: secrets that are known by their shape. */
   readonly redactor?: Redactor
+}
+
+/** Events that begin a task or go to one that has begun: one for each correlation, or one for each key. */
+export interface Instances {
+  readonly types: readonly string[]
+  /** Where the key lies in the data, by type. */
+  readonly key?: Readonly<Record<string, readonly string[]>>
 }
 
 /** The input of a task: of `agent.invoke` its `input`, of any other event its data. */

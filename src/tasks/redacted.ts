@@ -8,6 +8,9 @@ export function redacted(machine: Machine, redactor: Redactor): Machine {
     fold: turn => machine.fold(turn),
     decide: (inputs, ctx) => machine.decide(inputs, ctx),
     accepted: emitted => machine.accepted(emitted),
+    pinned: () => machine.pinned?.(),
+    undoes: () => machine.undoes?.() ?? false,
+    knows: event => machine.knows?.(event) ?? false,
     snapshot() {
       const state = machine.snapshot()
       return state === undefined ? undefined : redactor.json(state)

@@ -1,11 +1,12 @@
 import { TidingsError, errorData } from '../errors.ts'
-import type { CloudEvent } from '../event.ts'
+import type { CloudEvent, Draft } from '../event.ts'
 import { matchesType, type Filter } from '../pattern.ts'
 import { backoff } from '../bus/delivery.ts'
 import type { Delivery, Outcome } from '../bus/driver.ts'
 import { parseId } from '../bus/ids.ts'
 import { forkType } from './fork.ts'
 import type { Input } from './inbox.ts'
+import { migrateType, routedType } from './instances.ts'
 import type { ProgramDefinition } from './program.ts'
 import type { Task } from './task.ts'
 import type { OpenCall, TurnBuilder } from './turn.ts'
@@ -18,6 +19,7 @@ import type { OpenCall, TurnBuilder } from './turn.ts'
 // With the backoff in between, about forty minutes: longer than two versions of an app overlap.
 const maxHandBacks = 50
 const requests = ['agent.invoke', forkType, 'agent.cancel']
+const workflowRequests = [routedType, migrateType]
 export const answerTypes: readonly string[] = [
   'tool.result', 'tool.failed', 'model.result', 'model.failed', 'agent.task.completed', 'agent.task.failed',
   'agent.task.cancelled', 'approval.granted', 'approval.denied',
@@ -30,11 +32,13 @@ export function unplaced({ event, attempt }: Delivery): Outcome {
 }
 
 /** A start that was never handed out before has no journal; were it otherwise, the fence would say so. */
-export const isFirstStart = ({ program, shared }: Input) => program !== undefined && shared.delivery.attempt === 1
+export const isFirstStart = ({ program, joins, shared }: Input) =>
+  program !== undefined && !joins && shared.delivery.attempt === 1
 
 export function filterOf(programs: readonly ProgramDefinition[]): Filter {
-  const on = [...new Set(programs.flatMap(program => program.on))]
-  const addressed = { types: [...requests, ...answerTypes], targets: programs.map(program => program.name) }
+  const on = [...new Set(programs.flatMap(program => [...program.on, ...(program.instances?.types ?? [])]))]
+  const more = programs.some(program => program.instances) ? workflowRequests : []
+  const addressed = { types: [...requests, ...answerTypes, ...more], targets: programs.map(program => program.name) }
   return on.length > 0 ? [addressed, { types: on }] : [addressed]
 }
 
@@ -47,10 +51,11 @@ export function startsOn(program: ProgramDefinition, event: CloudEvent): boolean
 }
 
 /** Whether an input still means something to the task. Structure decides, never a window of time. */
-export function sift(task: Task | undefined, { event, program }: Input): 'take' | 'inert' | 'ahead' {
+export function sift(task: Task | undefined, { event, program, joins }: Input): 'take' | 'inert' | 'ahead' | 'late' {
+  if (joins) return task?.end ? (task.machine.knows?.(event) ? 'inert' : 'late') : 'take'
   if (program !== undefined) return task ? 'inert' : 'take'
   if (!task || task.end) return 'inert'
-  if (event.type === 'agent.cancel') return 'take'
+  if (event.type === 'agent.cancel' || event.type === migrateType) return 'take'
   if (task.open.has(event.call!)) return 'take'
   return parseId(event.call!)!.version > task.head ? 'ahead' : 'inert'
 }
@@ -65,6 +70,22 @@ export function wakeFor(task: Task, stillOpen: readonly OpenCall[], builder: Tur
   return next !== undefined && (task.armed === null || task.armed <= builder.now || next < task.armed)
     ? next
     : undefined
+}
+
+/** What tells of an event that came when its instance had ended. */
+export function lateDraft(task: string, { id, type, tenant, correlationid, hops, ...event }: CloudEvent): Draft {
+  return {
+    id: `${id}:late`,
+    type: 'workflow.late',
+    source: '/workflows',
+    tenant,
+    subject: id,
+    correlationid,
+    causationid: id,
+    hops,
+    ...(event.replay !== undefined && { replay: event.replay }),
+    data: { event: id, type, task, at: null },
+  }
 }
 
 export const answered = (inputs: readonly Input[], { event }: Input) =>

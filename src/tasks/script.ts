@@ -271,8 +271,10 @@ class Recorded implements TurnContext {
     return ''
   }
 
+  withdraw() {}
   complete() {}
   fail() {}
+  cancel() {}
   continueAs() {}
 
   /** Every recorded call must have been made again. */

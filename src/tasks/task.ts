@@ -21,7 +21,7 @@ const snapshotTurns = 64
 
 /** One task as the engine holds it: its machine, its head, and what it waits for. Rebuilt from the journal when cold. */
 export class Task {
-  readonly identity: TaskIdentity
+  identity: TaskIdentity
   readonly machine: Machine
   head = 0
   end: End | undefined
@@ -57,7 +57,8 @@ export class Task {
   async decide(inputs: readonly CloudEvent[], builder: TurnBuilder): Promise<void> {
     const seen = inputsSeen(inputs, this.#knownAs)
     const cancel = seen.find(event => event.type === 'agent.cancel')
-    if (cancel) return builder.cancel((cancel.data as { reason?: string } | null)?.reason ?? 'cancelled')
+    if (cancel && !this.machine.undoes?.())
+      return builder.cancel((cancel.data as { reason?: string } | null)?.reason ?? 'cancelled')
     // A fork may have nothing to decide upon yet.
     if (seen.length > 0) await this.machine.decide(seen, builder)
     if (builder.version > this.machine.maxTurns && !builder.end)
@@ -82,12 +83,21 @@ export class Task {
     this.machine.accepted(emissionsOf(emits, emitted))
   }
 
+  /** After a migration the next turns bear the new definition. */
+  #pin() {
+    const pinned = this.machine.pinned?.()
+    if (pinned && pinned.hash !== this.identity.programHash)
+      this.identity = { ...this.identity, programVersion: pinned.version, programHash: pinned.hash }
+  }
+
   /** Withdraws the calls of which nobody waits for the answer after this turn. Returns those that stay open. */
   withdraw(inputs: readonly CloudEvent[], expired: readonly OpenCall[], builder: TurnBuilder): OpenCall[] {
-    const answered = new Set(inputs.map(event => event.call))
-    const stillOpen = [...this.open.values()].filter(call => !answered.has(call.id))
-    for (const call of expired) builder.withdraw(call, 'nobody waits for it any more')
-    if (builder.end) for (const call of [...stillOpen, ...builder.opened]) builder.withdraw(call, `task ${builder.end}`)
+    const closed = new Set([...inputs.map(event => event.call), ...builder.withdrawn])
+    const stillOpen = [...this.open.values()].filter(call => !closed.has(call.id))
+    for (const call of expired) builder.takeBack(call, 'nobody waits for it any more')
+    for (const id of builder.withdrawn)
+      if (this.open.has(id)) builder.takeBack(this.open.get(id)!, 'it is not needed any more')
+    if (builder.end) for (const call of [...stillOpen, ...builder.opened]) builder.takeBack(call, `task ${builder.end}`)
     return stillOpen
   }
 
@@ -97,9 +107,11 @@ export class Task {
     this.end = turn.end
     if (turn.wake !== undefined) this.armed = turn.wake
     for (const input of turn.inputs) if (input.call) this.open.delete(input.call)
+    for (const call of turn.withdrawn ?? []) this.open.delete(call)
     for (const { id, type, wait } of turn.emits) if (wait) this.open.set(id, openCall({ id, type, wait }))
     this.#turnsSince++
     this.#bytesSince += bytes
+    this.#pin()
   }
 
   /** The earliest moment at which a wait ends. */
@@ -125,6 +137,7 @@ export class Task {
     return JSON.stringify({
       name: identity.program,
       version: identity.programVersion,
+      hash: identity.programHash,
       start: identity.start,
       head,
       armed,
@@ -138,13 +151,13 @@ export class Task {
 export async function startTask(definition: ProgramDefinition, task: string, first: CloudEvent): Promise<Task> {
   if (first.type !== forkType) return new Task(definition, task, first)
   const { turns, state } = first.data as Fork
-  const { name, version } = definition
+  const { name, version, hash } = definition
   const start = forkedStart(first)
   const started = new Task(
     definition,
     task,
     start,
-    state === undefined ? undefined : { name, version, start, head: 0, armed: null, open: [], program: state },
+    state === undefined ? undefined : { name, version, hash, start, head: 0, armed: null, open: [], program: state },
   )
   try {
     for (const { turn, emitted } of turns) await started.machine.fold({ turn, inputs: turn.inputs, emitted })
@@ -163,6 +176,8 @@ const misfit = (error: unknown, way: string) =>
 export interface SnapshotState {
   name: string
   version: number
+  /** Of the definition that the task goes by, where its program has several. */
+  hash?: string
   start: CloudEvent
   head: number
   armed: number | null
@@ -170,10 +185,10 @@ export interface SnapshotState {
   program: string
 }
 
-/** The task as its snapshot has it; a later turn of it may name another version. @throws as {@link resume} */
-export function restore(programs: Pick<Programs, 'for'>, task: string, snapshot: string, version?: number): Task {
+/** The task as its snapshot has it, by the code as it is. @throws as {@link resume} */
+export function restore(programs: Pick<Programs, 'for'>, task: string, snapshot: string): Task {
   const state = JSON.parse(snapshot) as SnapshotState
-  return new Task(programs.for(task, state.name, version ?? state.version), task, state.start, state)
+  return new Task(programs.for(task, state.name, state.version), task, state.start, state)
 }
 
 /**
@@ -187,16 +202,33 @@ export async function resume(bus: Bus, programs: Pick<Programs, 'for'>, task: st
   for (const event of records)
     if (event.type === turnType) turns.push(((await bus.resolve(event)) as CloudEvent<Turn>).data)
   const newest = turns.at(-1)
-  let resumed = snapshot && restore(programs, task, snapshot.state, newest?.programVersion)
+  const [first] = turns
+  const hosted = first && programs.for(task, newest!.program, newest!.programVersion)
+  let resumed: Task | undefined
+  if (snapshot) {
+    const state = JSON.parse(snapshot.state) as SnapshotState
+    const definition = await pinned(bus, hosted ?? programs.for(task, state.name, state.version), state.hash)
+    resumed = new Task(definition, task, state.start, state)
+  }
   for (const turn of turns) {
     const inputs = await Promise.all(turn.inputs.map(input => bus.resolve(input)))
     const emitted = await Promise.all(turn.emits.map(emit => bus.resolve(present(byId, emit.id))))
-    resumed ??= await startTask(programs.for(task, newest!.program, newest!.programVersion), task, inputs[0]!)
+    resumed ??= await startTask(await pinned(bus, hosted!, first!.programHash), task, inputs[0]!)
     if (turn.version !== resumed.head + 1) throw missing(turnId(task, resumed.head + 1))
     await resumed.fold({ turn, inputs, emitted })
     resumed.advance(turn, JSON.stringify(turn).length)
   }
   return resumed
+}
+
+/** The definition that a task goes by: of workflows, the one that it began with. */
+function pinned(
+  bus: Bus,
+  hosted: ProgramDefinition,
+  hash: string | undefined,
+): ProgramDefinition | Promise<ProgramDefinition> {
+  if (hash === undefined || hash === hosted.hash || !hosted.pinned) return hosted
+  return hosted.pinned(hash, async key => (await bus.driver.getDocument(key))?.value)
 }
 
 function present(records: Map<string, CloudEvent>, id: string): CloudEvent {

@@ -57,6 +57,8 @@ export class TurnBuilder implements TurnContext {
   readonly now: number
   readonly events: CloudEvent[] = []
   readonly emits: Emit[] = []
+  /** Calls of earlier turns that were taken back. */
+  readonly withdrawn = new Set<string>()
   end: End | undefined
   readonly #identity: TaskIdentity
   readonly #cause: CloudEvent
@@ -150,8 +152,12 @@ export class TurnBuilder implements TurnContext {
     this.fail(error)
   }
 
+  withdraw(call: string) {
+    this.withdrawn.add(call)
+  }
+
   /** Nobody waits for this call any more: its executor is told, whatever it is. */
-  withdraw(call: OpenCall, reason: string) {
+  takeBack(call: OpenCall, reason: string) {
     if (call.type === 'timer.set') return
     if (call.type === 'agent.invoke') {
       const subject = taskId(correlationOf(this.task), call.target, call.id)
@@ -180,6 +186,7 @@ export class TurnBuilder implements TurnContext {
           inputs,
           emits: this.emits,
           ...stateOf(state),
+          ...(this.withdrawn.size > 0 && { withdrawn: [...this.withdrawn] }),
           ...(wake !== undefined && { wake }),
           ...(this.end && { end: this.end }),
         } satisfies Turn,

@@ -102,7 +102,7 @@ export interface WaitStep extends Common {
 export interface ChooseStep extends Common {
   readonly kind: 'choose'
   readonly condition: Condition
-  readonly then: readonly Step[]
+  readonly steps: readonly Step[]
   readonly otherwise: readonly Step[]
 }
 

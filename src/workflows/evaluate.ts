@@ -27,8 +27,10 @@ export function at(value: unknown, path: readonly string[]): unknown {
   return found
 }
 
-const shown = (value: unknown) =>
-  value === undefined || value === null ? '' : typeof value === 'object' ? JSON.stringify(value) : String(value)
+function shown(value: unknown): string {
+  if (value === undefined || value === null) return ''
+  return typeof value === 'string' ? value : JSON.stringify(value)
+}
 
 export function holds(condition: Condition, scope: Scope): boolean {
   if ('compare' in condition)

@@ -1,0 +1,72 @@
+import { hash } from 'node:crypto'
+import { taskId } from '../bus/ids.ts'
+import type { CloudEvent, Draft } from '../event.ts'
+import type { ProgramDefinition } from './program.ts'
+
+/*
+ * Where an event belongs that no one is addressed by, and that several tasks in a row may wait for: of a workflow there is
+ * one instance for each correlation, or one for each key. An instance with a key lives in the shard of a correlation that is
+ * made from the key; what belongs to it is published there once more, as `workflow.event`:
+ *
+ *     order.paid (correlation A) ──▶ workflow.event (correlation of the key, id EVENT:INSTANCE) ──▶ the instance
+ */
+
+export const routedType = 'workflow.event'
+export const migrateType = 'workflow.migrate'
+
+/** Data of `workflow.event`: what happened elsewhere. */
+export interface Routed {
+  readonly event: CloudEvent
+}
+
+export const instanceId = (correlation: string, program: string) => taskId(correlation, program, 'instance')
+
+/** The correlation of a key. A UUID of version 8: made from its content, and not by time (RFC 9562, section 5.8). */
+export function keyCorrelation(tenant: string, program: string, key: unknown): string {
+  const digest = hash('sha256', JSON.stringify([tenant, program, key]), 'hex')
+  const variant = ((Number.parseInt(digest[16]!, 16) & 3) | 8).toString(16)
+  return [digest.slice(0, 8), digest.slice(8, 12), `8${digest.slice(13, 16)}`, variant + digest.slice(17, 20), digest.slice(20, 32)].join('-') // biome-ignore format: one id
+}
+
+/** The instance that takes this event as it is, by its own correlation. */
+export function joins({ name, instances }: ProgramDefinition, event: CloudEvent): string | undefined {
+  if (!instances) return undefined
+  const isMeant =
+    event.type === routedType ? event.target === name : !instances.key && isHeard(name, instances.types, event)
+  return isMeant ? instanceId(event.correlationid, name) : undefined
+}
+
+/** Whether the event belongs to an instance in another shard. */
+export function isRouted({ name, instances }: ProgramDefinition, event: CloudEvent): boolean {
+  return instances?.key !== undefined && isHeard(name, instances.types, event)
+}
+
+/** The event, which has its data, as the instance gets it; undefined where it has no key. */
+export function route({ name, instances }: ProgramDefinition, event: CloudEvent): Draft<Routed> | undefined {
+  let key: unknown = event.data
+  for (const step of instances!.key![event.type]!)
+    key =
+      typeof key === 'object' && key !== null && Object.hasOwn(key, step)
+        ? (key as Record<string, unknown>)[step]
+        : undefined
+  if (key === undefined || key === null) return undefined
+  const correlationid = keyCorrelation(event.tenant, name, key)
+  return {
+    id: `${event.id}:${instanceId(correlationid, name).slice(-10)}`,
+    type: routedType,
+    source: event.source,
+    tenant: event.tenant,
+    ...(event.user !== undefined && { user: event.user }),
+    target: name,
+    correlationid,
+    causationid: event.id,
+    hops: event.hops,
+    ...(event.traceparent !== undefined && { traceparent: event.traceparent }),
+    ...(event.replay !== undefined && { replay: event.replay }),
+    data: { event },
+  }
+}
+
+// What becomes of a workflow's own instances does not go to the same workflow: it would never end.
+const isHeard = (name: string, types: readonly string[], { type, source }: CloudEvent) =>
+  types.includes(type) && !(type.startsWith('agent.') && source === `/agents/${name}`)

@@ -1,0 +1,118 @@
+import { TidingsError } from '../errors.ts'
+import { milliseconds, type Bound } from '../tasks/duration.ts'
+import type { Condition, Definition, Expression, Pattern, Step } from './definition.ts'
+import { eventTypes, leavesOf, namesOf, stepsIn, withBlocks } from './tree.ts'
+
+/** The definition, with ids that are unique. @throws E_APP_INVALID for what could never run. */
+export function checked(definition: Definition): Definition {
+  const { name, version, steps, key, callable, within } = definition
+  if (!/^[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)*$/.test(name) || name.length > 64)
+    throw new TidingsError(
+      'E_APP_INVALID',
+      `"${name}" is not a workflow name: dotted lower-case words, at most 64 characters`,
+    )
+  const refuse: Refuse = what => {
+    throw new TidingsError('E_APP_INVALID', `workflow ${name}: ${what}`)
+  }
+  if (!isCount(version)) refuse(`version ${version} is not a positive integer`)
+  checkBound(within)
+  const types = eventTypes(steps)
+  if (callable && types.length > 0)
+    refuse(
+      `what is called by name cannot wait for ${types[0]}, which each of its calls would take; begin it by an event`,
+    )
+  if (!callable && steps[0]?.kind !== 'when')
+    refuse('nothing begins it: give it `on`, `input`, or a first step that is a when()')
+  for (const type of key ? types : [])
+    if (!key![type]) refuse(`it waits for ${type}, and no by(${type}, …) says to which instance that belongs`)
+  const kept = new Set(callable ? ['event'] : [])
+  for (const step of stepsIn(steps))
+    for (const each of namesOf(step)) {
+      if (!/^[a-zA-Z_]\w*$/.test(each) || reserved.has(each)) refuse(`${step.id}: nothing can be kept as "${each}"`)
+      kept.add(each)
+    }
+  for (const step of stepsIn(steps)) checkStep(step, kept, refuse)
+  return { ...definition, steps: identified(steps, '', new Map()) }
+}
+
+type Refuse = (what: string) => void
+const reserved = new Set(['item', 'it', 'error'])
+const waiting = new Set<Step['kind']>(['when', 'call', 'each', 'approve', 'wait'])
+
+/** Ids say where a step stands: `review/draft`, and the second one of a name `draft#2`. */
+function identified(steps: readonly Step[], path: string, counts: Map<string, number>): Step[] {
+  return steps.map(step => {
+    const base = path + step.id
+    const nth = (counts.get(base) ?? 0) + 1
+    counts.set(base, nth)
+    const id = nth === 1 ? base : `${base}#${nth}`
+    return withBlocks({ ...step, id }, block => identified(block, `${id}/`, counts))
+  })
+}
+
+const isCount = (n: number) => Number.isInteger(n) && n > 0
+const checkBound = (bound: Bound) => bound === 'forever' || milliseconds(bound)
+
+function checkStep(step: Step, kept: ReadonlySet<string>, refuse: Refuse) {
+  const read = (expression: Expression, ...more: string[]) => {
+    for (const root of rootsOf(expression))
+      if (!kept.has(root) && root !== 'error' && !more.includes(root))
+        refuse(`${step.id} reads ${root}, which no step keeps`)
+  }
+  const test = (condition: Condition, ...more: string[]) => {
+    for (const expression of expressionsOf(condition)) read(expression, ...more)
+  }
+  if ('within' in step) checkBound(step.within)
+  switch (step.kind) {
+    case 'when':
+      for (const leaf of leavesOf(step.pattern)) if (leaf.where) test(leaf.where, 'it')
+      return checkAbsences(step.pattern)
+    case 'call':
+      read(step.input)
+      return step.undo && read(step.undo.input)
+    case 'each':
+      if (!isCount(step.parallel)) refuse(`${step.id}: parallel is a positive integer`)
+      if (typeof step.join === 'object' && !isCount(step.join.quorum))
+        refuse(`${step.id}: a quorum is a positive integer`)
+      read(step.items)
+      return read(step.input, 'item')
+    case 'approve':
+      if (step.remind !== undefined && milliseconds(step.remind) === 0) refuse(`${step.id}: remind every 0 ms`)
+      return read(step.what)
+    case 'emit':
+      return read(step.data)
+    case 'wait':
+      return 'after' in step.until ? milliseconds(step.until.after) : read(step.until.moment)
+    case 'choose':
+      return test(step.condition)
+    case 'repeat':
+      if (!isCount(step.most)) refuse(`${step.id}: most is a positive integer`)
+      if (!stepsIn(step.steps).some(({ kind }) => waiting.has(kind))) refuse(`${step.id}: nothing in it is waited for`)
+      return test(step.until)
+    case 'complete':
+      return read(step.output)
+    case 'fail':
+      return read(step.message)
+  }
+}
+
+function checkAbsences(pattern: Pattern): void {
+  if (pattern.kind === 'absent') milliseconds(pattern.within)
+  if (pattern.kind === 'on' || pattern.kind === 'count') return
+  for (const each of pattern.kind === 'absent' ? [pattern.of] : pattern.of) checkAbsences(each)
+}
+
+/** The names that an expression begins its paths with. */
+function rootsOf(expression: Expression): string[] {
+  if ('ref' in expression) return expression.ref.slice(0, 1)
+  if ('fields' in expression) return Object.values(expression.fields).flatMap(rootsOf)
+  if ('list' in expression) return expression.list.flatMap(rootsOf)
+  return 'text' in expression ? expression.text.flatMap(rootsOf) : []
+}
+
+function expressionsOf(condition: Condition): Expression[] {
+  if ('compare' in condition) return [condition.left, condition.right]
+  if ('exists' in condition) return [condition.exists]
+  if ('not' in condition) return expressionsOf(condition.not)
+  return ('both' in condition ? condition.both : condition.either).flatMap(expressionsOf)
+}

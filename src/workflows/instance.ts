@@ -1,0 +1,395 @@
+import { hash } from 'node:crypto'
+import { type ErrorData, TidingsError } from '../errors.ts'
+import { approvalRequest } from '../tasks/approval.ts'
+import { boundFrom, milliseconds, type Bound } from '../tasks/duration.ts'
+import { requestType } from '../tasks/script.ts'
+import type { Code, Instruction } from './compile.ts'
+import type { CallStep, EachStep, Expression, Target } from './definition.ts'
+import { evaluate, holds } from './evaluate.ts'
+import { begin, captures, moments, take, verdict, type Heard } from './match.ts'
+import type { Command, Ending, Result, Slot, State, Wait } from './state.ts'
+
+/*
+ * One instance, as pure steps from state to state. An event is taken by the step that waits for it, kept for a later one,
+ * or is late; then the instance goes on until it waits again:
+ *
+ *     hear ─┬─ taken ─▶ the pattern holds ─▶ the next steps, as far as they need not wait
+ *           ├─ kept until its turn comes           (a step further down waits for the type)
+ *           ├─ late: `workflow.late`               (none does any more)
+ *           └─ seen before: nothing
+ *
+ * What is to happen outside is collected in `commands`. Time comes in as an argument, that of the turn.
+ */
+
+const mostEarly = 256
+const mostSeen = 512
+
+export class Instance {
+  readonly state: State
+  readonly code: Code
+  commands: Command[] = []
+  /** Index of the instruction at which it is. */
+  #at: number
+
+  /** @throws E_PROGRAM_MISMATCH when the definition has no such step */
+  constructor(code: Code, state: State = { scope: {} }) {
+    this.code = code
+    this.state = state
+    const place = state.at === undefined ? 0 : code.place(state.at)
+    if (place === undefined)
+      throw new TidingsError('E_PROGRAM_MISMATCH', `${code.definition.name} has no step ${state.at} any more`)
+    this.#at = place
+  }
+
+  /** The event of an outside publisher, or of another task. */
+  hear(event: Heard, now: number): void {
+    this.#born(now)
+    const { state } = this
+    const mark = markOf(event.id)
+    if (state.seen?.includes(mark)) return
+    state.seen = [...(state.seen ?? []), mark].slice(-mostSeen)
+    const here = this.#here
+    const isOver = state.ended === true || state.ending !== undefined
+    if (!isOver && here?.op === 'when' && here.types.has(event.type)) {
+      if (take(here.node, this.#when, kept(event), state.scope, now)) return this.#settle(now, false)
+    }
+    const early = state.early ?? []
+    if (!isOver && this.code.isWantedLater(event.type, this.#at) && early.length < mostEarly)
+      state.early = [...early, kept(event)]
+    else this.#late(event)
+  }
+
+  /** Whether this event was taken, kept, or told to be late. */
+  knows(id: string): boolean {
+    return this.state.seen?.includes(markOf(id)) ?? false
+  }
+
+  /** The input of a call, in place of an event. */
+  begin(input: unknown, now: number): void {
+    this.#born(now)
+    this.state.scope.event = input
+    this.#go(this.#here?.op === 'when' && this.#here.step.id === 'event' ? 1 : 0, now)
+  }
+
+  /** The answer to a call. */
+  answer(call: string, result: Result, now: number): void {
+    const slot = this.state.open?.[call]
+    if (slot === undefined) return
+    delete this.state.open![call]
+    if (slot === 'undo') return this.#undone(result)
+    const here = this.#here
+    if (here?.op === 'each') return this.#joined(here.step, slot as number, result, now)
+    if (here?.op !== 'call' && here?.op !== 'approve') return
+    if ('error' in result) return this.#stepFailed(result.error, now)
+    this.state.scope[here.step.as] = result.output
+    if (here.op === 'call') this.#canUndo(here.step)
+    this.#go(this.#at + 1, now)
+  }
+
+  /** A timer has said that it is now at least so late. */
+  tick(now: number): void {
+    const { state } = this
+    if (state.ended || state.ending) return
+    const { wait } = state
+    const here = this.#here
+    if (wait?.kind === 'when' && here?.op === 'when') {
+      this.#settle(now, true)
+      if (state.wait === wait && isPast(boundFrom(wait.since, here.step.within), now))
+        this.#stepFailed(expired(`${here.step.id}: what it waits for has not come in time`), now)
+    } else if (wait?.kind === 'wait' && wait.until <= now) this.#go(this.#at + 1, now)
+    else if (wait?.kind === 'approve' && wait.remindAt !== undefined && wait.remindAt <= now) this.#remind(wait, now)
+    if (!state.ended && !state.ending && isPast(state.ends ?? null, now)) this.#over()
+  }
+
+  /** The next moment at which time changes something; undefined when none does. */
+  get deadline(): number | undefined {
+    const { state } = this
+    if (state.ended || state.ending) return undefined
+    const all: (number | null | undefined)[] = [state.ends]
+    const { wait } = state
+    const here = this.#here
+    if (wait?.kind === 'when' && here?.op === 'when')
+      all.push(boundFrom(wait.since, here.step.within), ...moments(here.node, wait))
+    else if (wait?.kind === 'wait') all.push(wait.until)
+    else if (wait?.kind === 'approve') all.push(wait.remindAt)
+    const set = all.filter(moment => typeof moment === 'number')
+    return set.length > 0 ? Math.min(...set) : undefined
+  }
+
+  /** Undoes what can be undone, then ends. */
+  end(as: Ending): void {
+    const { state } = this
+    if (state.ended || state.ending) return
+    this.#withdraw()
+    delete state.wait
+    state.ending = { as }
+    this.#undoNext()
+  }
+
+  get #here(): Instruction | undefined {
+    return this.code.row[this.#at]
+  }
+
+  get #when() {
+    return this.state.wait as Extract<Wait, { kind: 'when' }>
+  }
+
+  #born(now: number) {
+    if (this.state.ends !== undefined) return
+    const { within } = this.code
+    this.state.ends = within === null ? null : now + within
+    if (this.#here?.op === 'when') this.#go(this.#at, now)
+  }
+
+  /** Goes on from an instruction, as far as nothing must be waited for. */
+  #go(to: number, now: number): void {
+    const { state } = this
+    this.#at = to
+    delete state.wait
+    for (;;) {
+      const here = this.#here
+      if (!here) return this.#complete(null)
+      if ('step' in here) state.at = here.step.id
+      switch (here.op) {
+        case 'when':
+          state.wait = { kind: 'when', since: now }
+          return this.#settle(now, false)
+        case 'call':
+          state.wait = { kind: 'call' }
+          return this.#ask('call', here.step.target, this.#value(here.step.input), here.step.within)
+        case 'each':
+          return this.#fanOut(here.step, now)
+        case 'approve': {
+          const { as: name, who, what, within, remind } = here.step
+          const request = approvalRequest({ name, ...(who && { who }), what: { input: this.#value(what) } })
+          state.wait = { kind: 'approve', ...(remind !== undefined && { remindAt: now + milliseconds(remind) }) }
+          this.commands.push({ kind: 'ask', slot: 'call', ...request, within: inMs(within) })
+          return
+        }
+        case 'emit': {
+          const { type, target, data } = here.step
+          this.commands.push({ kind: 'emit', type, ...(target !== undefined && { target }), data: this.#value(data) })
+          this.#at++
+          break
+        }
+        case 'wait': {
+          const until = 'after' in here.step.until ? now + milliseconds(here.step.until.after) : momentOf(this.#value(here.step.until.moment)) // biome-ignore format: one choice
+          if (Number.isNaN(until)) return this.#fail(invalid(`${here.step.id}: the moment cannot be read`))
+          if (until > now) {
+            state.wait = { kind: 'wait', until }
+            return
+          }
+          this.#at++
+          break
+        }
+        case 'unless': {
+          const way = holds(here.condition, state.scope)
+          state.ways = { ...state.ways, [here.id]: way }
+          this.#at = way ? this.#at + 1 : here.to
+          break
+        }
+        case 'again': {
+          const round = (state.rounds?.[here.id] ?? 0) + 1
+          const isDone = round >= here.most || holds(here.until, state.scope)
+          state.rounds = { ...state.rounds, [here.id]: isDone ? 0 : round }
+          this.#at = isDone ? this.#at + 1 : here.to
+          break
+        }
+        case 'jump':
+          this.#at = here.to
+          break
+        case 'complete':
+          return this.#complete(this.#value(here.step.output))
+        case 'fail':
+          return this.#fail(failed(asText(this.#value(here.step.message))))
+      }
+    }
+  }
+
+  /** Lets the pattern take what was kept for it, and goes on when it is decided. */
+  #settle(now: number, due: boolean): void {
+    const { state } = this
+    const here = this.#here
+    if (here?.op !== 'when') return
+    const wait = this.#when
+    for (;;) {
+      begin(here.node, wait, now)
+      const found = verdict(here.node, wait, now, due)
+      if (found === 'holds') {
+        Object.assign(state.scope, captures(here.node, wait))
+        return this.#go(this.#at + 1, now)
+      }
+      if (found === 'fails') return this.#stepFailed(unmatched(`${here.step.id}: what must not come has come`), now)
+      const taken = state.early?.findIndex(
+        event => here.types.has(event.type) && take(here.node, wait, event, state.scope, now),
+      )
+      if (taken === undefined || taken < 0) return
+      state.early!.splice(taken, 1)
+      if (state.early!.length === 0) delete state.early
+    }
+  }
+
+  #fanOut(step: EachStep, now: number) {
+    const items = this.#value(step.items)
+    if (!Array.isArray(items)) return this.#stepFailed(invalid(`${step.id}: what it goes through is no list`), now)
+    const wait: Wait = { kind: 'each', items, next: 0, results: items.map(() => null) }
+    this.state.wait = wait
+    const least = typeof step.join === 'object' ? step.join.quorum : 0
+    if (least > items.length)
+      return this.#stepFailed(invalid(`${step.id}: a quorum of ${least} among ${items.length}`), now)
+    if (items.length === 0) return this.#join(step, [], now)
+    this.#askNext(step, wait)
+  }
+
+  #askNext(step: EachStep, wait: Extract<Wait, { kind: 'each' }>) {
+    let under = Object.keys(this.state.open ?? {}).length + this.commands.filter(({ kind }) => kind === 'ask').length
+    for (; under < step.parallel && wait.next < wait.items.length; under++) {
+      const input = evaluate(step.input, { ...this.state.scope, item: wait.items[wait.next] })
+      this.#ask(wait.next++, step.target, input, step.within)
+    }
+  }
+
+  #joined(step: EachStep, item: number, result: Result, now: number) {
+    const wait = this.state.wait as Extract<Wait, { kind: 'each' }>
+    wait.results[item] = result
+    const results = wait.results.filter(each => each !== null)
+    const failures = results.filter(each => 'error' in each)
+    const { join } = step
+    const most = join === 'all' ? 0 : join === 'settled' ? Infinity : wait.items.length - join.quorum
+    if (failures.length > most) {
+      this.#withdraw()
+      return this.#stepFailed(failures[0]!.error, now)
+    }
+    const enough = typeof join === 'object' ? join.quorum : Infinity
+    if (results.length === wait.items.length || results.length - failures.length >= enough) {
+      this.#withdraw()
+      return this.#join(step, wait.results, now)
+    }
+    this.#askNext(step, wait)
+  }
+
+  #join({ as, join }: EachStep, results: readonly (Result | null)[], now: number) {
+    const there = results.filter(each => each !== null)
+    this.state.scope[as] = join === 'settled' ? there : there.flatMap(each => ('output' in each ? [each.output] : []))
+    this.#go(this.#at + 1, now)
+  }
+
+  #remind(wait: Extract<Wait, { kind: 'approve' }>, now: number) {
+    const here = this.#here as Extract<Instruction, { op: 'approve' }>
+    const every = milliseconds(here.step.remind!)
+    const [subject] = Object.keys(this.state.open ?? {})
+    const data = {
+      approval: here.step.as,
+      ...(here.step.who && { who: here.step.who }),
+      what: { input: this.#value(here.step.what) },
+    }
+    this.commands.push({ kind: 'emit', type: 'approval.reminded', data, ...(subject !== undefined && { subject }) })
+    // Of reminders that nobody was there to send, one is enough.
+    wait.remindAt = wait.remindAt! + every * (1 + Math.floor((now - wait.remindAt!) / every))
+  }
+
+  #ask(slot: Slot, target: Target, input: unknown, within: Bound) {
+    const data = { input: input ?? null }
+    this.commands.push({
+      kind: 'ask',
+      slot,
+      type: requestType(target.kind),
+      target: target.name,
+      data,
+      within: inMs(within),
+    })
+  }
+
+  /** Nobody waits any more for what is open. */
+  #withdraw() {
+    this.commands = this.commands.filter(({ kind }) => kind !== 'ask')
+    for (const call of Object.keys(this.state.open ?? {})) this.commands.push({ kind: 'withdraw', call })
+    delete this.state.open
+  }
+
+  #stepFailed(error: ErrorData, now: number) {
+    const here = this.#here
+    const otherwise = here && 'failed' in here ? here.failed : undefined
+    if (otherwise === undefined) return this.#fail(error)
+    const { code, message } = error
+    this.state.scope.error = { code, message }
+    this.#go(otherwise, now)
+  }
+
+  #fail(error: ErrorData) {
+    this.end({ error })
+  }
+
+  /** Its time is over: what never began has nothing to say. */
+  #over() {
+    const isBegun = this.#at > 0 || this.#here?.op !== 'when' || this.#when.taken !== undefined
+    if (isBegun)
+      return this.#fail(
+        expired(`${this.code.definition.name}: the instance took longer than ${this.code.definition.within}`),
+      )
+    this.end({ cancelled: 'it never began: what its first step waits for has not come in time' })
+  }
+
+  #canUndo({ id, undo }: CallStep) {
+    if (undo) this.state.undo = [...(this.state.undo ?? []), { step: id, input: this.#value(undo.input) ?? null }]
+  }
+
+  #undoNext(): void {
+    const { undo, ending } = this.state
+    const last = undo?.at(-1)
+    if (!last) return this.#ended(ending!.as, ending!.failed)
+    const done = this.code.row[this.code.place(last.step) ?? -1]
+    if (done?.op === 'call' && done.step.undo) this.#ask('undo', done.step.undo.target, last.input, done.step.within)
+    else this.#undone({ error: invalid('the definition no longer says how') })
+  }
+
+  #undone(result: Result): void {
+    const { undo, ending } = this.state
+    const { step } = undo!.pop()!
+    if ('error' in result) ending!.failed = [...(ending!.failed ?? []), `${step} (${result.error.message})`]
+    this.#undoNext()
+  }
+
+  #complete(output: unknown) {
+    this.commands.push({ kind: 'complete', output: output ?? null })
+    this.#close()
+  }
+
+  #ended(as: Ending, failed: readonly string[] = []) {
+    const more = failed.length > 0 ? `; not undone: ${failed.join(', ')}` : ''
+    if ('error' in as) this.commands.push({ kind: 'fail', error: { ...as.error, message: as.error.message + more } })
+    else this.commands.push({ kind: 'cancel', reason: as.cancelled + more })
+    this.#close()
+  }
+
+  #close() {
+    const { state } = this
+    for (const event of state.early ?? []) this.#late(event)
+    delete state.early
+    delete state.wait
+    state.ended = true
+  }
+
+  #late({ id, type }: Heard) {
+    const data = { event: id, type, at: this.state.at ?? null }
+    this.commands.push({ kind: 'emit', type: 'workflow.late', data, subject: id })
+  }
+
+  #value(expression: Expression): unknown {
+    return evaluate(expression, this.state.scope)
+  }
+}
+
+/** 72 bits of SHA-256: what is known twice is the same event. */
+const markOf = (id: string) => hash('sha256', id, 'base64url').slice(0, 12)
+const kept = ({ id, type, data }: Heard): Heard => ({ id, type, data })
+const inMs = (bound: Bound) => (bound === 'forever' ? bound : milliseconds(bound))
+const isPast = (moment: number | null, now: number) => moment !== null && moment <= now
+const momentOf = (value: unknown) =>
+  typeof value === 'number' ? value : typeof value === 'string' ? Date.parse(value) : NaN
+
+const asText = (value: unknown) => (typeof value === 'string' ? value : JSON.stringify(value ?? null))
+const expired = (what: string) => new TidingsError('E_WORKFLOW_EXPIRED', what).toJSON()
+const unmatched = (what: string) => new TidingsError('E_WORKFLOW_UNMATCHED', what).toJSON()
+const invalid = (what: string) => new TidingsError('E_WORKFLOW_VALUE', what).toJSON()
+const failed = (what: string) => new TidingsError('E_WORKFLOW_FAILED', what).toJSON()

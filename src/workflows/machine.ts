@@ -1,0 +1,127 @@
+import type { ErrorData } from '../errors.ts'
+import { TidingsError } from '../errors.ts'
+import type { CloudEvent } from '../event.ts'
+import { validateNow, type Schema } from '../schema.ts'
+import { decisionOf, deniedType, grantedType } from '../tasks/approval.ts'
+import { migrateType, routedType, type Routed } from '../tasks/instances.ts'
+import { inputOf, type Machine, type RecordedTurn, type TurnContext } from '../tasks/program.ts'
+import type { Code } from './compile.ts'
+import { Instance } from './instance.ts'
+import { migrated, type Migration } from './migrate.ts'
+import type { Command, Result, State } from './state.ts'
+
+/** An instance as the engine holds it: inputs go in, commands come out, and get their ids when the turn is accepted. */
+export class WorkflowMachine implements Machine {
+  readonly maxTurns = Infinity
+  readonly #input: Schema | undefined
+  #instance: Instance
+
+  constructor(code: Code, input: Schema | undefined, snapshot: string | undefined) {
+    this.#input = input
+    this.#instance = new Instance(code, snapshot === undefined ? undefined : (JSON.parse(snapshot) as State))
+  }
+
+  fold({ turn, inputs, emitted }: RecordedTurn) {
+    for (const input of inputs) this.#take(input, turn.at)
+    this.accepted(emitted)
+  }
+
+  decide(inputs: readonly CloudEvent[], ctx: TurnContext) {
+    for (const input of inputs) this.#take(input, ctx.now)
+    for (const command of this.#instance.commands) perform(command, ctx)
+    const { deadline, state } = this.#instance
+    if (deadline !== undefined && (!state.alarm || deadline < state.alarm.due))
+      ctx.sleep(Math.max(0, deadline - ctx.now), 'alarm')
+  }
+
+  accepted(emitted: readonly CloudEvent[]) {
+    const asked = this.#instance.commands.filter(command => command.kind === 'ask')
+    const { state } = this.#instance
+    for (const { id, type, target, data } of emitted) {
+      if (type === 'timer.set') state.alarm = { call: id, due: Date.parse((data as { due: string }).due) }
+      const of = asked.findIndex(command => command.type === type && command.target === target)
+      if (of < 0) continue
+      const [command] = asked.splice(of, 1)
+      ;(state.open ??= {})[id] = command!.slot
+    }
+    this.#instance.commands = []
+  }
+
+  snapshot() {
+    return JSON.stringify(this.#instance.state)
+  }
+
+  pinned() {
+    const { version } = this.#instance.code.definition
+    return { version, hash: this.#instance.code.hash }
+  }
+
+  undoes() {
+    const { undo, ending, ended } = this.#instance.state
+    return !ended && (ending !== undefined || (undo !== undefined && undo.length > 0))
+  }
+
+  knows(event: CloudEvent) {
+    return this.#instance.knows(heard(event).id)
+  }
+
+  #take(event: CloudEvent, now: number) {
+    const { state } = this.#instance
+    if (event.type === 'timer.fired') {
+      if (state.alarm?.call === event.call) delete state.alarm
+      return this.#instance.tick(now)
+    }
+    if (event.call !== undefined && event.type !== 'agent.invoke')
+      return this.#instance.answer(event.call, resultOf(event), now)
+    if (event.type === 'agent.cancel')
+      return this.#instance.end({ cancelled: (event.data as { reason?: string } | null)?.reason ?? 'cancelled' })
+    if (event.type === migrateType) {
+      const moved = migrated(this.#instance.code, this.#instance.state, event.data as Migration)
+      if ('refused' in moved)
+        this.#instance.commands.push({ kind: 'emit', type: 'workflow.migration.refused', data: { why: moved.refused } })
+      else this.#instance = new Instance(moved.code, moved.state)
+      return
+    }
+    if (event.type === 'agent.invoke') return this.#begin(event, now)
+    this.#instance.hear(heard(event), now)
+  }
+
+  #begin(start: CloudEvent, now: number) {
+    const checked = this.#input ? validateNow(this.#input, inputOf(start)) : { value: inputOf(start) }
+    if ('value' in checked) return this.#instance.begin(checked.value, now)
+    this.#instance.end({ error: new TidingsError('E_WORKFLOW_VALUE', `the input: ${checked.problem}`).toJSON() })
+  }
+}
+
+/** What happened, wherever it did. */
+const heard = (event: CloudEvent): CloudEvent => (event.type === routedType ? (event.data as Routed).event : event)
+
+function perform(command: Command, ctx: TurnContext) {
+  switch (command.kind) {
+    case 'ask':
+      return ctx.call(command)
+    case 'withdraw':
+      return ctx.withdraw(command.call)
+    case 'emit':
+      return ctx.emit(command)
+    case 'complete':
+      return ctx.complete(command.output)
+    case 'fail':
+      return ctx.fail(command.error)
+    case 'cancel':
+      return ctx.cancel(command.reason)
+  }
+}
+
+function resultOf(event: CloudEvent): Result {
+  const data = event.data as { output?: unknown; error?: ErrorData; reason?: string }
+  if (event.type === grantedType) return { output: decisionOf(event) }
+  if (event.type === deniedType) {
+    const { by, comment } = decisionOf(event)
+    const why = comment === undefined ? '' : `: ${comment}`
+    return { error: new TidingsError('E_APPROVAL_DENIED', `${by} says no${why}`).toJSON() }
+  }
+  if (event.type === 'agent.task.cancelled')
+    return { error: new TidingsError('E_TASK_CANCELLED', data.reason ?? 'cancelled').toJSON() }
+  return data.error ? { error: data.error } : { output: data.output }
+}
