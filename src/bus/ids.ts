@@ -7,12 +7,13 @@ import { hash } from 'node:crypto'
  *     turn     task ':' version                                0199….k3v9x0q2ab:0000012
  *     event    turn ':' ordinal                                0199….k3v9x0q2ab:0000012:0   (a call, when it is a request)
  *     answer   call ':result'                                  0199….k3v9x0q2ab:0000012:0:result
+ *     asked    call ':approval', before a tool runs            0199….k3v9x0q2ab:0000012:0:approval, answered as a call is
  *
  * Versions are padded so that the order of text is the order of versions.
  */
 
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
-const derived = /^([0-9a-f-]{36}\.[0-9a-z]{10}):(\d{7})(?::(\d+))?(?::([a-z]+))?$/
+const derived = /^([0-9a-f-]{36}\.[0-9a-z]{10}):(\d{7})(?::(\d+))?(?::([a-z]+(?::result)?))?$/
 
 export function isCorrelation(id: unknown): id is string {
   return typeof id === 'string' && uuid.test(id)
@@ -28,6 +29,11 @@ export const emitId = (task: string, version: number, ordinal: number) => `${tur
 export const resultId = (call: string) => `${call}:result`
 export const claimId = (call: string) => `${call}:claim`
 export const cancelId = (call: string) => `${call}:cancel`
+
+const approval = ':approval'
+export const approvalId = (call: string) => `${call}${approval}`
+/** The call that waits for this approval before it is served; undefined for what a program asked itself. */
+export const callBehind = (id: string) => (id.endsWith(approval) ? id.slice(0, -approval.length) : undefined)
 
 export interface DerivedId {
   task: string

@@ -21,11 +21,13 @@ export interface Hosted extends Limits {
   name: string
   /** Type of the requests, which are addressed to `name`. */
   type: string
+  /** Types of what is addressed to `name` too, and which is work as a request is. */
+  alsoTypes?: readonly string[]
   /** How often a request may be tried because its handling failed. */
   attempts: number
   handle(event: CloudEvent, delivery: Delivery, span?: Span): Promise<Handled>
-  /** The answer when the request is given up. */
-  fail(event: CloudEvent, error: TidingsError): CloudEvent
+  /** The answers when the request is given up. */
+  fail(event: CloudEvent, error: TidingsError): CloudEvent[] | Promise<CloudEvent[]>
 }
 
 const defaultInFlight = 256
@@ -44,12 +46,12 @@ export class Workers {
     this.#pauses = pauses
   }
 
-  async host({ kind, name, type, limit, rate, attempts, handle, fail }: Hosted): Promise<void> {
+  async host({ kind, name, type, alsoTypes = [], limit, rate, attempts, handle, fail }: Hosted): Promise<void> {
     const throttle =
       rate && new RateLimiterQueue(new RateLimiterMemory({ points: rate.count, duration: rate.per / 1_000 }))
     const consumer = await consume(this.#bus, {
       group: `${kind}/${name}`,
-      filter: [{ types: [type], targets: [name] }],
+      filter: [{ types: [type, ...alsoTypes], targets: [name] }],
       inFlight: limit ?? defaultInFlight,
       ...(limit !== undefined && { limit }),
       // Requests that were made before the first worker appeared still wait for it.
@@ -60,7 +62,7 @@ export class Workers {
           return { outcome: { kind: 'park', reason: `${kind} ${name} is paused`, key: pauseKey(kind, name) } }
         if (delivery.attempt > attempts + maxCrashes) {
           const reason = `${kind} ${name} was started ${delivery.attempt - 1} times, and its worker ended each time`
-          const events = await this.#bus.encodeAll([fail(event, new TidingsError('E_WORKER_LOST', reason))])
+          const events = await this.#bus.encodeAll(await fail(event, new TidingsError('E_WORKER_LOST', reason)))
           return { outcome: { kind: 'discard', reason: `E_WORKER_LOST: ${reason}` }, events }
         }
         if (throttle) await throttle.removeTokens(1)

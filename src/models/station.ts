@@ -46,7 +46,7 @@ export class ModelStation {
           ...(rate && { rate: { count: rate.count, per: milliseconds(rate.per) } }),
           attempts: model.options.attempts ?? defaultAttempts,
           handle: (event, delivery, span) => this.#handle(model, event, delivery, span),
-          fail,
+          fail: (event, error) => [fail(event, error)],
         })
       }),
     )

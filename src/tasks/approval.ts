@@ -65,8 +65,7 @@ export function approval<Input = unknown>(name: string, { who }: ApprovalOptions
 
 /** @throws E_APP_INVALID where nobody could answer */
 export function checkedApprovers(who: readonly string[], what: string): readonly string[] {
-  const areNames = Array.isArray(who) && who.every(name => typeof name === 'string' && name !== '')
-  if (!areNames || who.length === 0)
+  if (!Array.isArray(who) || who.length === 0 || !who.every(isName))
     throw new TidingsError('E_APP_INVALID', `${what} names nobody who may answer: give names, or leave them out`)
   return who
 }
@@ -76,8 +75,16 @@ export function approvalRequest({ name, who, what }: { name: string; who?: reado
   return { type: approvalType, target: name, data: { ...(who && { who }), what } }
 }
 
+/** Whoever may publish on a broker may publish anything under this type. */
+export function isApprovalRequest(data: unknown): data is ApprovalRequest {
+  const { who, hash } = (data ?? {}) as Partial<ApprovalRequest>
+  return typeof hash === 'string' && (who === undefined || (Array.isArray(who) && who.every(isName)))
+}
+
 /** What an answer says. */
 export function decisionOf({ type, data }: Pick<CloudEvent, 'type' | 'data'>): Decision {
   const { by, at, comment } = data as ApprovalAnswer
   return { approved: type === grantedType, by, at, ...(comment !== undefined && { comment }) }
 }
+
+const isName = (name: unknown) => typeof name === 'string' && name !== ''

@@ -1,6 +1,6 @@
 import type { Span } from '@opentelemetry/api'
 import type { CloudEvent } from '../event.ts'
-import { textOf, TidingsError } from '../errors.ts'
+import { type ErrorCode, textOf, TidingsError } from '../errors.ts'
 import { answerTo } from '../bus/answer.ts'
 import type { Bus } from '../bus/bus.ts'
 import { backoff, type Handled } from '../bus/delivery.ts'
@@ -10,8 +10,10 @@ import type { Pauses } from '../bus/pauses.ts'
 import { below } from '../bus/telemetry/spans.ts'
 import { traceTool } from '../bus/telemetry/work.ts'
 import { Workers } from '../bus/workers.ts'
+import { type ApprovalAnswer, deniedType, grantedType } from '../tasks/approval.ts'
 import { milliseconds } from '../tasks/duration.ts'
 import { validate } from '../schema.ts'
+import { callOf, needsApproval, requestFor, waitingCallOf } from './approval.ts'
 import { Cancellations } from './cancellations.ts'
 import { runInThread } from './thread.ts'
 import type { AnyTool, ToolContext } from './tool.ts'
@@ -55,17 +57,43 @@ export class ToolStation {
       kind: 'tool',
       name: tool.name,
       type: 'tool.invoke',
+      ...(tool.options.approval !== undefined && { alsoTypes: [grantedType, deniedType] }),
       ...(limit !== undefined && { limit }),
       ...(rate && { rate: { count: rate.count, per: milliseconds(rate.per) } }),
       attempts: tool.options.attempts ?? 1,
       handle: (event, delivery, span) => this.#handle(tool, event, delivery, span),
-      fail,
+      fail: (event, error) => this.#giveUp(event, error),
     })
   }
 
-  async #handle(tool: AnyTool, event: CloudEvent, delivery: Delivery, delivering: Span | undefined): Promise<Handled> {
+  /** A request, or what a person said to one that was asked about. */
+  async #handle(tool: AnyTool, event: CloudEvent, delivery: Delivery, span: Span | undefined): Promise<Handled> {
+    const { bus } = this.#options
+    if (event.type === 'tool.invoke') return this.#serve(tool, event, delivery, span)
+    const call = await waitingCallOf(bus, event)
+    if (!call) return { outcome: { kind: 'done' } }
+    const { by, hash, comment } = (event.data ?? {}) as Partial<ApprovalAnswer>
+    const answer = (code: ErrorCode, text: string) => bus.encodeAll([fail(call, new TidingsError(code, text))])
+    if (event.type === deniedType) {
+      const why = comment === undefined ? '' : `: ${comment}`
+      return { outcome: { kind: 'done' }, events: await answer('E_APPROVAL_DENIED', `${by} denied it${why}`) }
+    }
+    if (hash === requestFor(bus, tool, call).data.hash) return this.#serve(tool, call, delivery, span, true)
+    const problem = `what ${by} approved is not what ${tool.name} would run`
+    return { outcome: { kind: 'done' }, events: await answer('E_APPROVAL_CHANGED', problem) }
+  }
+
+  async #serve(
+    tool: AnyTool,
+    event: CloudEvent,
+    delivery: Delivery,
+    delivering: Span | undefined,
+    isApproved = false,
+  ): Promise<Handled> {
     const { bus } = this.#options
     try {
+      if (!isApproved && (await needsApproval(tool, event)))
+        return { outcome: { kind: 'done' }, events: await bus.encodeAll([requestFor(bus, tool, event)]) }
       const output = await traceTool(
         { name: tool.name, event, attempt: delivery.attempt, delivery: delivering },
         span => this.#run(tool, event, delivery, span),
@@ -119,6 +147,12 @@ export class ToolStation {
       options.blocking ? runInThread(tool, module, input, context) : (async () => options.run(input, context))(),
     )
     return options.output ? validate(options.output, output, 'E_TOOL_OUTPUT', tool.name) : output
+  }
+
+  /** What a person answered is given up as the call that it is about. */
+  async #giveUp(event: CloudEvent, error: TidingsError): Promise<CloudEvent[]> {
+    const call = event.type === 'tool.invoke' ? event : await callOf(this.#options.bus, event)
+    return call ? [fail(call, error)] : []
   }
 
   /** Claimed before it starts: whoever finds the claim there does not know how the first start ended. */

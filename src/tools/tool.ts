@@ -2,6 +2,7 @@ import { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import type { Schema } from '../schema.ts'
 import type { Duration } from '../tasks/duration.ts'
+import { checkedApprovers } from '../tasks/approval.ts'
 import type { Callable } from '../tasks/script.ts'
 
 /** What a tool's code gets beside its input. */
@@ -32,11 +33,18 @@ export interface ToolOptions<Input, Output> {
   attempts?: number
   /** Never started twice: a crash in the middle answers E_TOOL_OUTCOME_UNKNOWN. */
   atMostOnce?: boolean
+  /** Asks a person before it runs: about each call, or about those whose input this says `true` to. */
+  approval?: true | Demand<Input>
+  /** Names of those who may answer. Default: whoever has an identity. */
+  approvers?: readonly string[]
   /** Changes nothing anywhere: a redrive or a fork may run it without being told so. */
   readOnly?: boolean
   /** Blocks its thread: runs in a worker thread, which loads the app's module again. */
   blocking?: boolean
 }
+
+// As the type of a method: a tool is used where its input is not known.
+type Demand<Input> = { demand(input: Input): boolean }['demand']
 
 export interface Tool<Input = unknown, Output = unknown> extends Callable<Input, Output> {
   readonly kind: 'tool'
@@ -49,12 +57,16 @@ export interface AnyTool extends Callable<never, unknown> {
   readonly options: ToolOptions<unknown, unknown>
 }
 
-/** A tool under its name, dotted lower-case words. Hosted by every worker whose app uses it. */
+/** A tool under its name, dotted lower-case words. Hosted by every worker whose app uses it. @throws E_APP_INVALID */
 export function tool<Input, Output>(name: string, options: ToolOptions<Input, Output>): Tool<Input, Output> {
   if (!/^[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)*$/.test(name) || name.length > 64)
     throw new TidingsError(
       'E_APP_INVALID',
       `"${name}" is not a tool name: dotted lower-case words, at most 64 characters`,
     )
+  const { approval, approvers } = options
+  if (approvers && approval === undefined)
+    throw new TidingsError('E_APP_INVALID', `the tool ${name} has approvers, and asks for no approval`)
+  if (approvers) checkedApprovers(approvers, `the tool ${name}`)
   return { kind: 'tool', name, options }
 }

@@ -1,0 +1,87 @@
+import type { CloudEvent } from '../event.ts'
+import type { Bus } from '../bus/bus.ts'
+import { approvalType, deniedType, grantedType, isApprovalRequest, type ApprovalRequest } from './approval.ts'
+import { isOpen } from './approval-answer.ts'
+import { replayTarget } from './effects.ts'
+
+/** The events from which the list of open approvals is made. */
+export const approvalTypes: readonly string[] = [approvalType, grantedType, deniedType]
+
+/** An approval that waits for a person. */
+export interface OpenApproval extends ApprovalRequest {
+  readonly id: string
+  readonly name: string
+  /** RFC 3339, in UTC: when it was asked, and until when an answer counts; absent: for ever. */
+  readonly since: string
+  readonly until?: string
+  readonly correlation: string
+  /** The program or tool that asks. */
+  readonly from: string
+  /** Of what a redrive or a fork asks: its name. */
+  readonly replay?: string
+}
+
+// Of each, the newest.
+const kept = 10_000
+const lookedAtOnce = 16
+
+/** Follows which approvals were asked for and not answered, in the order of the log. */
+export class PendingApprovals {
+  readonly #asked = new Map<string, CloudEvent>()
+  readonly #answered = new Set<string>()
+
+  add(event: CloudEvent): void {
+    const { type, id, call, target } = event
+    if (type !== approvalType) {
+      if (call === undefined) return
+      this.#asked.delete(call)
+      bound(this.#answered.add(call))
+    } else if (target !== replayTarget && !this.#answered.has(id) && !this.#asked.has(id))
+      bound(this.#asked.set(id, event))
+  }
+
+  clear(): void {
+    this.#asked.clear()
+    this.#answered.clear()
+  }
+
+  /** Those for which somebody waits now, the oldest first. Others are forgotten. */
+  async open(bus: Bus): Promise<OpenApproval[]> {
+    const found: OpenApproval[] = []
+    const asked = [...this.#asked.values()]
+    for (let i = 0; i < asked.length; i += lookedAtOnce)
+      found.push(...(await Promise.all(asked.slice(i, i + lookedAtOnce).map(event => this.#look(bus, event)))).flat())
+    return found
+  }
+
+  async #look(bus: Bus, event: CloudEvent): Promise<OpenApproval[]> {
+    if (await isOpen(bus, event)) return described(await bus.resolve(event).catch(() => event))
+    this.#asked.delete(event.id)
+    return []
+  }
+}
+
+/** What cannot be shown cannot be approved. */
+function described(request: CloudEvent): OpenApproval[] {
+  const { id, target, time, deadline, correlationid, replyto, source, replay, data } = request
+  if (!isApprovalRequest(data)) return []
+  const { who, what, hash } = data
+  return [
+    {
+      id,
+      name: target ?? '',
+      ...(who && { who }),
+      what,
+      hash,
+      since: time,
+      ...(deadline !== undefined && { until: deadline }),
+      correlation: correlationid,
+      from: replyto ?? source,
+      ...(replay !== undefined && { replay }),
+    },
+  ]
+}
+
+function bound(known: Map<string, unknown> | Set<string>): void {
+  if (known.size > kept) known.delete(known.keys().next().value!)
+}
