@@ -77,6 +77,8 @@ export function program(): Command {
   addAgain(root)
   addSlices(root)
   addAttention(root)
+  addWorkflows(root)
+  addApprovals(root)
   for (const [verb, about] of [
     ['pause', 'keep what arrives for'],
     ['resume', 'go on with'],
@@ -181,6 +183,22 @@ function addLists(root: Command) {
     .action(async (_, command) => (await import('./top.ts')).top(options(command)))
 }
 
+function addApprovals(root: Command) {
+  root
+    .command('approvals')
+    .description('list what waits for the approval of a person')
+    .action(async (_, command) => (await import('./approvals.ts')).approvals(options(command)))
+  for (const [verb, decision, about] of [
+    ['approve', 'grant', 'say yes to'],
+    ['deny', 'deny', 'say no to'],
+  ] as const)
+    root
+      .command(`${verb} <approval>`)
+      .description(`${about} what waits for approval: its id, or the end of it`)
+      .option('--comment <text>', 'for whoever asked, kept on the log')
+      .action(async (id, _, command) => (await import('./approve.ts')).approve(id, decision, options(command)))
+}
+
 function addAttention(root: Command) {
   const attention = root
     .command('attention')
@@ -200,6 +218,28 @@ function addAttention(root: Command) {
     .description('end a task, with its open calls and its children')
     .option('--reason <text>', 'kept on the log')
     .action(async (task, _, command) => (await import('./attention.ts')).cancel(task, options(command)))
+}
+
+function addWorkflows(root: Command) {
+  const workflow = root.command('workflow').description('draw workflows, show where their instances stand, move them')
+  workflow
+    .command('list')
+    .description('the workflows of an app: what they wait for, and how many instances run')
+    .option('--app <app>', 'the app file')
+    .action(async (_, command) => (await import('./workflow.ts')).list(options(command)))
+  workflow
+    .command('graph <name>')
+    .description('print a workflow as a Mermaid flowchart; of an instance, with where it stands')
+    .option('--task <id>', 'the instance: its id, or the end of it')
+    .option('--app <app>', 'the app file')
+    .action(async (name, _, command) => (await import('./workflow.ts')).graph(name, options(command)))
+  workflow
+    .command('migrate <name>')
+    .description('move instances that run to the definition of the app as it is')
+    .option('--task <id>', 'only this one; else all')
+    .option('--app <app>', 'the app file')
+    .option('--dry-run', 'only say which can be moved, and why others cannot')
+    .action(async (name, _, command) => (await import('./migrate.ts')).migrate(name, options(command)))
 }
 
 const options = <T extends object>(command: Command) => command.optsWithGlobals<T>()

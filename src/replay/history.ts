@@ -125,6 +125,7 @@ class Past {
     const { turn, emitted } = past
     this.turns.push(past)
     for (const { call } of turn.inputs) if (call !== undefined) this.open.delete(call)
+    for (const call of turn.withdrawn ?? []) this.open.delete(call)
     turn.emits.forEach(({ id, wait }, i) => wait && this.open.set(id, emitted[i]!))
   }
 }

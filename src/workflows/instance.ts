@@ -313,6 +313,7 @@ export class Instance {
     if (otherwise === undefined) return this.#fail(error)
     const { code, message } = error
     this.state.scope.error = { code, message }
+    if (here && 'step' in here) this.state.ways = { ...this.state.ways, [here.step.id]: false }
     this.#go(otherwise, now)
   }
 

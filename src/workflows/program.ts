@@ -6,7 +6,7 @@ import type { Definition } from './definition.ts'
 import { WorkflowMachine } from './machine.ts'
 
 /** Under which key a definition lies in the log. */
-export const definitionDocument = (name: string, hash: string) => `workflow/${name}/${hash}`
+const definitionDocument = (name: string, hash: string) => `workflow/${name}/${hash}`
 
 interface Told {
   /** Where it is defined, as `path:line:column`. */
@@ -32,14 +32,22 @@ export function workflowProgram(definition: Definition, told: Told = {}): Progra
     async pinned(hash, read) {
       const cached = known.get(hash)
       if (cached) return cached
-      const text = await read(definitionDocument(name, hash))
-      if (text === undefined)
-        throw new TidingsError('E_PROGRAM_MISMATCH', `the definition ${hash} of workflow ${name} is not in the log`)
       const { redactor } = this
-      const found = { ...workflowProgram(JSON.parse(text) as Definition, told), ...(redactor && { redactor }) }
+      const found = { ...workflowProgram(await readDefinition(name, hash, read), told), ...(redactor && { redactor }) }
       known.set(hash, found)
       return found
     },
   }
   return program
+}
+
+/** @throws E_PROGRAM_MISMATCH when it is not there */
+export async function readDefinition(
+  name: string,
+  hash: string,
+  read: (key: string) => Promise<string | undefined>,
+): Promise<Definition> {
+  const text = await read(definitionDocument(name, hash))
+  if (text !== undefined) return JSON.parse(text) as Definition
+  throw new TidingsError('E_PROGRAM_MISMATCH', `the definition ${hash} of workflow ${name} is not in the log`)
 }

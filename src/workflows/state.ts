@@ -19,7 +19,7 @@ export interface State {
   open?: Record<string, Slot>
   /** How often the steps of a repeat() were done, by its id. */
   rounds?: Record<string, number>
-  /** Which way was taken, by the id of a choose(). */
+  /** Which way was taken, by the id of a choose(), or of a step that failed and has an `otherwise`. */
   ways?: Record<string, boolean>
   /** What can be undone, in the order in which it was done. */
   undo?: Undo[]

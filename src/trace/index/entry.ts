@@ -63,6 +63,8 @@ function isTurn(data: unknown): data is Turn {
     (turn.end === undefined || typeof turn.end === 'string') &&
     isListOfIds(turn.inputs) &&
     isListOfIds(turn.emits) &&
+    (turn.withdrawn === undefined ||
+      (Array.isArray(turn.withdrawn) && turn.withdrawn.every(id => typeof id === 'string'))) &&
     turn.emits.every(({ wait }) => wait === undefined || typeof wait?.target === 'string')
   )
 }

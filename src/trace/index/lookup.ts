@@ -76,6 +76,18 @@ export class Index {
     ).map(({ pos }) => pos)
   }
 
+  /** Of the newest events of these types, in the order of the log. */
+  ofTypes(types: readonly string[], limit: number): Position[] {
+    return this.#all<{ pos: number }>(
+      `SELECT pos FROM events WHERE type IN (SELECT key FROM names WHERE name IN (SELECT value FROM json_each(?)))
+      ORDER BY pos DESC LIMIT ?`,
+      JSON.stringify(types),
+      limit,
+    )
+      .map(({ pos }) => pos)
+      .reverse()
+  }
+
   /** Of the first event of this id. */
   positionOf(id: string): Position | undefined {
     const place = placeOf(id)

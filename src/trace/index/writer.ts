@@ -121,7 +121,7 @@ export class Writer {
     task.at = turn.at
     task.end = turn.end ?? task.end
     const calls = this.#callsOf(task.key)
-    for (const { call } of turn.inputs) {
+    for (const call of [...turn.inputs.map(input => input.call), ...(turn.withdrawn ?? [])]) {
       const place = call === undefined ? undefined : placeOf(call, correlation)
       if (place?.hash === task.hash && calls.open.delete(place.name)) calls.changed = true
     }

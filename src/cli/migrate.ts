@@ -1,0 +1,71 @@
+import { styleText } from 'node:util'
+import type { Bus } from '../bus/bus.ts'
+import { correlationOf } from '../bus/ids.ts'
+import { errorData } from '../errors.ts'
+import type { App } from '../runtime/app.ts'
+import { migrateType } from '../tasks/instances.ts'
+import { count, dim } from '../trace/text.ts'
+import { Code } from '../workflows/compile.ts'
+import type { Definition } from '../workflows/definition.ts'
+import { refusal } from '../workflows/migrate.ts'
+import { findApp, loadApp } from './load-app.ts'
+import { ask, withExistingLog } from './log.ts'
+import { answer, type Globals } from './out.ts'
+import { instanceOf, workflowOf } from './workflow.ts'
+
+interface Options extends Globals {
+  app?: string
+  task?: string
+  dryRun?: boolean
+}
+
+/** `tidings workflow migrate NAME` */
+export async function migrate(name: string, options: Options): Promise<void> {
+  const { app } = await loadApp(findApp(options.app))
+  const to = workflowOf(app, name).data
+  const counts = { moved: 0, refused: 0 }
+  await withExistingLog(async bus => {
+    for (const task of await instances(bus, name, new Code(to).hash, options.task)) {
+      const why = await whyNot(bus, app, task, to)
+      counts[why === undefined ? 'moved' : 'refused']++
+      if (why === undefined && !options.dryRun)
+        await bus.publish({
+          type: migrateType,
+          source: '/cli',
+          target: name,
+          subject: task,
+          correlationid: correlationOf(task),
+          data: { definition: to },
+        })
+      const mark = why === undefined ? styleText('green', '✔') : styleText('red', '✖')
+      await answer(options, { task, ...(why !== undefined && { refused: why }) }, [
+        `${mark} ${task}${why === undefined ? '' : ` ${why}`}`,
+      ])
+    }
+  })
+  const told = `${options.dryRun ? 'can be moved' : 'told to move'} to version ${to.version}`
+  await answer(options, { workflow: name, version: to.version, ...counts }, [
+    `${count(counts.moved, 'instance')} ${told}${counts.refused > 0 ? `, ${counts.refused} stay with theirs` : ''}`,
+    ...(counts.moved > 0 && !options.dryRun
+      ? [dim('each says so in its next turn, or workflow.migration.refused')]
+      : []),
+  ])
+}
+
+/** Those that run under another definition. */
+async function instances(bus: Bus, program: string, hash: string, only: string | undefined): Promise<string[]> {
+  if (only !== undefined) return [only]
+  const found = await ask(bus, index => index.tasks({ program, limit: 1_000_000 }))
+  return found
+    .filter(({ state, hash: of }) => (state === 'waiting' || state === 'running') && of !== hash)
+    .map(({ task }) => task)
+}
+
+async function whyNot(bus: Bus, app: App, task: string, to: Definition): Promise<string | undefined> {
+  try {
+    const { definition, state } = await instanceOf(bus, app, task)
+    return refusal(definition, state, to)
+  } catch (error) {
+    return errorData(error, 'E_INTERNAL').message
+  }
+}

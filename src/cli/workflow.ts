@@ -1,0 +1,89 @@
+import { styleText } from 'node:util'
+import type { Bus } from '../bus/bus.ts'
+import { TidingsError } from '../errors.ts'
+import type { AnyWorkflow, App } from '../runtime/app.ts'
+import { Programs } from '../tasks/programs.ts'
+import { resume } from '../tasks/task.ts'
+import { count, dim, printable } from '../trace/text.ts'
+import type { Definition } from '../workflows/definition.ts'
+import { toGraph } from '../workflows/graph.ts'
+import { mermaid } from '../workflows/mermaid.ts'
+import { readDefinition } from '../workflows/program.ts'
+import type { State } from '../workflows/state.ts'
+import { eventTypes } from '../workflows/tree.ts'
+import { findApp, loadApp } from './load-app.ts'
+import { ask, withExistingLog, withLog } from './log.ts'
+import { answer, say, type Globals } from './out.ts'
+
+interface Options extends Globals {
+  app?: string
+}
+
+/** `tidings workflow list` */
+export async function list(options: Options): Promise<void> {
+  const { app } = await loadApp(findApp(options.app))
+  await withLog(async bus => {
+    for (const { name, data } of app.workflows) {
+      const waiting = (await ask(bus, index => index.tasks({ program: name, limit: most }))).filter(
+        ({ state }) => !ended.has(state),
+      )
+      const types = eventTypes(data.steps)
+      const record = { workflow: name, version: data.version, types, key: data.key ?? null, instances: waiting.length }
+      const key = data.key ? 'for each key' : data.callable ? 'for each call' : 'for each correlation'
+      await answer(options, record, [
+        `${styleText('bold', name)} v${data.version}  ${dim(`${count(waiting.length, 'instance')} running, one ${key}`)}`,
+        ...(types.length > 0 ? [`  waits for ${types.join(', ')}`] : []),
+      ])
+    }
+  })
+  if (app.workflows.length === 0 && !options.json) await say('The app has no workflow.')
+}
+
+/** `tidings workflow graph NAME` */
+export async function graph(name: string, options: Options & { task?: string }): Promise<void> {
+  const { app } = await loadApp(findApp(options.app))
+  const workflow = workflowOf(app, name)
+  const drawn =
+    options.task === undefined
+      ? toGraph(workflow.data)
+      : await withExistingLog(async bus => {
+          const { definition, state } = await instanceOf(bus, app, await fullId(bus, name, options.task!))
+          return toGraph(definition, state)
+        })
+  await say(options.json ? JSON.stringify(drawn) : mermaid(drawn))
+}
+
+/** @throws E_NOT_FOUND */
+export function workflowOf(app: App, name: string): AnyWorkflow {
+  const newest = app.workflows.filter(each => each.name === name).sort((a, b) => b.data.version - a.data.version)[0]
+  if (newest) return newest
+  const names = app.workflows.map(each => each.name).join(', ')
+  throw new TidingsError('E_NOT_FOUND', `the app has no workflow ${printable(name)}; there is: ${names || 'none'}`)
+}
+
+/** An instance as its journal has it, with the definition that it goes by. @throws E_NOT_FOUND, E_PROGRAM_MISMATCH */
+export async function instanceOf(bus: Bus, app: App, task: string): Promise<{ definition: Definition; state: State }> {
+  const found = await resume(bus, new Programs(app.programs), task)
+  const state = found?.machine.snapshot()
+  if (!found || state === undefined) throw new TidingsError('E_NOT_FOUND', `there is no instance ${printable(task)}`)
+  const { program, programHash } = found.identity
+  const definition = await readDefinition(program, programHash, async key => (await bus.driver.getDocument(key))?.value)
+  return { definition, state: JSON.parse(state) as State }
+}
+
+/** The task that is meant: its id, or the end of it, as lists show it. @throws E_NOT_FOUND, E_USAGE */
+async function fullId(bus: Bus, program: string, text: string): Promise<string> {
+  if (text.includes('.')) return text
+  const tasks = await ask(bus, index => index.tasks({ program, limit: most }))
+  const found = tasks.filter(({ task }) => task.endsWith(text) || task.slice(0, 36).endsWith(text))
+  if (found.length === 1) return found[0]!.task
+  if (found.length === 0)
+    throw new TidingsError('E_NOT_FOUND', `no instance of ${program} ends with ${printable(text)}`)
+  throw new TidingsError(
+    'E_USAGE',
+    `${count(found.length, 'instance')} end with ${printable(text)}: give more of the id`,
+  )
+}
+
+const most = 100_000
+const ended = new Set(['completed', 'failed', 'cancelled', 'continued'])
