@@ -57,6 +57,8 @@ export const errors = {
   E_APPROVAL_FORBIDDEN: 'Only those whom the approval names may answer it. Ask one of them.',
   E_APPROVAL_CHANGED: 'The answer is about something else than what is asked. Look at it again: `tidings approvals`.',
   E_APPROVAL_ANSWERED: 'The approval was answered before, and the first answer holds. `tidings trace` shows it.',
+  E_CREDENTIAL_UNKNOWN:
+    'No credential that the gateway knows came with the request. TIDINGS_APPROVERS names the file of those who may answer; docs/approval.md.',
   E_APPROVAL_OVER: 'Nobody waits for the answer any more. Whoever asked must ask anew.',
   E_TOOL_OUTCOME_UNKNOWN:
     'An atMostOnce tool was started and its end was not recorded. Find out what happened before doing it again.',

@@ -8,6 +8,10 @@ const statuses: Partial<Record<ErrorCode, ContentfulStatusCode>> = {
   E_EVENT_INVALID: 400,
   E_REQUEST_INVALID: 400,
   E_NOT_FOUND: 404,
+  E_APPROVAL_FORBIDDEN: 403,
+  E_APPROVAL_CHANGED: 409,
+  E_APPROVAL_ANSWERED: 409,
+  E_APPROVAL_OVER: 410,
   E_EVENT_TOO_LARGE: 413,
   E_REQUEST_TOO_LARGE: 413,
   E_LOG_UNAVAILABLE: 503,
@@ -36,9 +40,11 @@ export function answerFor(thrown: unknown): { status: ContentfulStatusCode; body
   return { status: 500, body: { error: errorData(error, 'E_INTERNAL') } }
 }
 
-/** What a client must know beside the body: whether to come again, and that an unread body ends the connection. */
+/** What a client must know beside the body: whether to come again, or how, and that an unread body ends the connection. */
 export function headersFor(status: number): Record<string, string> {
   if (status === 503) return { 'retry-after': '1' }
+  if (status === 429) return { 'retry-after': '60' }
+  if (status === 401) return { 'www-authenticate': 'Bearer' }
   if (status === 413) return { connection: 'close' }
   return {}
 }

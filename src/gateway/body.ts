@@ -27,11 +27,16 @@ export async function readEvents(incoming: IncomingMessage, maxBytes: number): P
   return events
 }
 
-function mediaType(header: string | undefined): string {
+/** The value of a request whose body is JSON. @throws 415, E_REQUEST_TOO_LARGE, E_EVENT_INVALID, E_REQUEST_INVALID */
+export async function readJson(incoming: IncomingMessage, maxBytes: number): Promise<unknown> {
+  mediaType(incoming.headers['content-type'], ['application/json'])
+  return parseJson(await readText(incoming, maxBytes))
+}
+
+function mediaType(header: string | undefined, known: readonly string[] = ['application/json', single, batch]): string {
   const [type = '', ...parameters] = (header ?? '').split(';').map(part => part.trim().toLowerCase())
-  const known = type === 'application/json' || type === single || type === batch
-  if (known && parameters.every(parameter => /^charset="?utf-8"?$/.test(parameter))) return type
-  throw refusal(415, `content-type must be application/json, ${single} or ${batch}, in UTF-8`)
+  if (known.includes(type) && parameters.every(parameter => /^charset="?utf-8"?$/.test(parameter))) return type
+  throw refusal(415, `content-type must be ${known.join(' or ')}, in UTF-8`)
 }
 
 async function readText(incoming: IncomingMessage, maxBytes: number): Promise<string> {

@@ -6,6 +6,7 @@ import type { Bus } from '../bus/bus.ts'
 import { endedOrCut } from '../bus/cut.ts'
 import { TidingsError } from '../errors.ts'
 import { answerBrokenRequest, answerFor, refusal } from './answers.ts'
+import { Approvers } from './approvers.ts'
 import { routes } from './routes.ts'
 import { Streams } from './streams.ts'
 
@@ -19,6 +20,8 @@ export interface GatewayOptions {
   hosts?: readonly string[]
   /** Origins of web pages that may use the gateway, beside its own, such as `http://localhost:5173`. */
   origins?: readonly string[]
+  /** Path of the JSON file of those who may answer approvals: names, and SHA-256 of their tokens. Default: nobody. */
+  approvers?: string
   /** Largest request body, in bytes. Default 4 MiB. */
   maxBodyBytes?: number
   /** Bytes that may wait in memory for a client of the stream; then it reads the log at its own pace. Default 1 MiB. */
@@ -33,7 +36,7 @@ const graceMs = 5_000
 // A request has this long to arrive whole, in ms.
 const timeouts = { headersTimeout: 10_000, requestTimeout: 60_000, connectionsCheckingInterval: 1_000 }
 
-/** HTTP to and from the log: `POST /events`, `GET /events/stream`, `GET /health`. `docs/wire-format.md` is normative. */
+/** HTTP to and from the log: `POST /events`, `GET /events/stream`, `/approvals`, `GET /health`. `docs/wire-format.md` is normative. */
 export class Gateway {
   readonly #options: GatewayOptions
   readonly #host: string
@@ -45,13 +48,14 @@ export class Gateway {
     this.#host = options.host ?? '127.0.0.1'
   }
 
-  /** Resolves when it listens. @throws E_PORT_IN_USE */
+  /** Resolves when it listens. @throws E_PORT_IN_USE, E_SETTING_INVALID */
   async start(): Promise<{ url: string }> {
+    const approvers = new Approvers(this.#options.approvers)
     const { bus, port, hosts = [], origins = [], maxBodyBytes = 4 * 1024 * 1024 } = this.#options
     const { maxBufferedBytes: maxBuffered = 1024 * 1024, stallMs = 30_000, heartbeatMs = 15_000 } = this.#options
     const streams = new Streams({ bus, patience: { maxBuffered, stallMs }, heartbeatMs })
     const who = { hosts: new Set([this.#host, ...hosts]), origins: new Set(origins) }
-    const app = routes(bus, streams, who, maxBodyBytes)
+    const app = routes(bus, { streams, who, approvers, maxBodyBytes })
     const listener = getRequestListener(app.fetch, {
       overrideGlobalObjects: false,
       hostname: this.#host,

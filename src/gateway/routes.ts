@@ -3,8 +3,10 @@ import type { HttpBindings } from '@hono/node-server'
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import type { Bus } from '../bus/bus.ts'
 import { prometheusText, prometheusType } from '../bus/telemetry/prometheus.ts'
+import { ApprovalDesk } from './approvals.ts'
+import type { Approvers } from './approvers.ts'
 import { answerFor, headersFor, refusal } from './answers.ts'
-import { readEvents } from './body.ts'
+import { readEvents, readJson } from './body.ts'
 import { guard, type Guard } from './guard.ts'
 import { HealthCheck } from './health.ts'
 import { publish } from './publish.ts'
@@ -18,11 +20,23 @@ const methods: Record<string, string> = {
   '/events': 'POST',
   '/events/stream': 'GET',
   '/metrics': 'GET',
+  '/approvals': 'GET',
+}
+const maxAnswerBytes = 64 * 1024
+
+export interface Doors {
+  readonly streams: Streams
+  readonly who: Guard
+  readonly approvers: Approvers
+  readonly maxBodyBytes: number
 }
 
 /** The routes of the gateway. */
-export function routes(bus: Bus, streams: Streams, who: Guard, maxBodyBytes: number): Hono<Env> {
+export function routes(bus: Bus, { streams, who, approvers, maxBodyBytes }: Doors): Hono<Env> {
   const health = new HealthCheck(bus)
+  const desk = new ApprovalDesk(bus)
+  const person = ({ req, env }: Context<Env>) =>
+    approvers.identify(req.header('authorization'), env.incoming.socket.remoteAddress ?? '')
   const app = new Hono<Env>()
 
   app.use((c, next) => {
@@ -49,13 +63,20 @@ export function routes(bus: Bus, streams: Streams, who: Guard, maxBodyBytes: num
     return RESPONSE_ALREADY_SENT
   })
 
+  app.get('/approvals', async c => c.json({ approvals: await desk.openFor(await person(c)) }))
+
+  app.post('/approvals/:id', async c => {
+    const by = await person(c)
+    return c.json(await desk.answer(c.req.param('id'), by, await readJson(c.env.incoming, maxAnswerBytes)))
+  })
+
   app.notFound(notFound)
   app.onError((error, c) => answer(c, error))
   return app
 }
 
 function notFound(c: Context<Env>) {
-  const allowed = methods[c.req.path]
+  const allowed = methods[c.req.path] ?? (/^\/approvals\/[^/]+$/.test(c.req.path) ? 'POST' : undefined)
   if (!allowed) return answer(c, refusal(404, `there is no ${c.req.path.slice(0, 80)}`, 'E_NOT_FOUND'))
   return answer(c, refusal(405, `${c.req.path} takes ${allowed}`), { allow: allowed })
 }

@@ -13,6 +13,8 @@ export interface Environment {
   smtpPort: number
   /** `TIDINGS_BUS`, default the embedded log. */
   bus: string
+  /** Path of the file of those who may answer approvals over HTTP. `TIDINGS_APPROVERS`, default nobody. */
+  approvers?: string
   /** How long what is under way may take to end before a stop gives it back. `TIDINGS_STOP_WITHIN`, default 30 s. */
   stopWithin: Duration
 }
@@ -24,6 +26,7 @@ export function environment(env: NodeJS.ProcessEnv = process.env): Environment {
     port: portOf('TIDINGS_PORT', env.TIDINGS_PORT, 4110),
     smtpPort: portOf('TIDINGS_SMTP_PORT', env.TIDINGS_SMTP_PORT, 2525),
     bus: env.TIDINGS_BUS || 'sqlite',
+    ...(env.TIDINGS_APPROVERS && { approvers: resolve(env.TIDINGS_APPROVERS) }),
     stopWithin: (env.TIDINGS_STOP_WITHIN || '30s') as Duration,
   }
 }

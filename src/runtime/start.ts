@@ -121,7 +121,8 @@ async function startNow(
     if (hosts.has('gateway')) {
       const { Gateway } = await import('../gateway/gateway.ts')
       await vacatePort?.()
-      const gateway = new Gateway({ bus, port: settings.port })
+      const { port, approvers } = settings
+      const gateway = new Gateway({ bus, port, ...(approvers !== undefined && { approvers }) })
       addresses.push((await gateway.start()).url)
       started.push(gateway)
     }

@@ -1,0 +1,64 @@
+import { userInfo } from 'node:os'
+import type { Bus } from '../bus/bus.ts'
+import { TidingsError } from '../errors.ts'
+import { answerApproval, requestOf } from '../tasks/approval-answer.ts'
+import { dim, printable } from '../trace/text.ts'
+import { openApprovals } from './approvals.ts'
+import { withExistingLog } from './log.ts'
+import { answer, say, type Globals } from './out.ts'
+
+export interface ApproveOptions extends Globals {
+  comment?: string
+}
+
+const fewest = 4
+
+/** `tidings approve ID` and `tidings deny ID`: shows what it is about, and answers that. */
+export async function approve(text: string, decision: 'grant' | 'deny', options: ApproveOptions): Promise<void> {
+  const { comment, json } = options
+  await withExistingLog(async bus => {
+    const id = await idOf(bus, text)
+    const { data: request, target = '', replyto = '' } = await requestOf(bus, id)
+    const { what, hash } = request
+    if (!json) await say(shown({ id, target, replyto, what, hash }).join('\n'))
+    const by = `cli/${userName()}`
+    const said = { id, decision, hash, by, source: '/cli', ...(comment !== undefined && { comment }) }
+    const { data } = await answerApproval(bus, said)
+    await answer(options, { id, decision, by, at: data.at, what, hash }, [
+      `${decision === 'grant' ? 'granted' : 'denied'} by ${printable(by)}`,
+    ])
+  })
+}
+
+/** Of the operating system; it need not know a name, as in a container. */
+function userName(): string {
+  try {
+    return userInfo().username
+  } catch {
+    return String(process.getuid?.())
+  }
+}
+
+/** The whole id, or the end of that of an open approval. @throws E_USAGE */
+async function idOf(bus: Bus, text: string): Promise<string> {
+  const open = (await openApprovals(bus)).map(({ id }) => id)
+  if (open.includes(text)) return text
+  const candidates = text.length < fewest ? [] : open.filter(id => id.endsWith(text))
+  if (candidates.length > 1) throw new TidingsError('E_USAGE', `${text} may be any of ${candidates.join(', ')}`)
+  return candidates[0] ?? text
+}
+
+/** All of it: nobody approves what he did not see. */
+function shown({
+  id,
+  target,
+  replyto,
+  what,
+  hash,
+}: Record<'id' | 'target' | 'replyto' | 'hash', string> & { what: unknown }) {
+  return [
+    printable(`${target}  ${id}`),
+    ...(JSON.stringify(what, null, 2) ?? 'null').split('\n').map(line => `  ${printable(line)}`),
+    dim(printable(`  asked by ${replyto}  hash ${hash}`)),
+  ]
+}

@@ -1,0 +1,205 @@
+import { createHash } from 'node:crypto'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir, userInfo } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { agent } from '../src/agents/agent.ts'
+import { resultId } from '../src/bus/ids.ts'
+import { Approvers } from '../src/gateway/approvers.ts'
+import { approval, type Decision } from '../src/tasks/approval.ts'
+import { until } from '../src/testing/wait.ts'
+import { asked } from './lib/approvals.ts'
+import { tidings } from './lib/cli.ts'
+import { ended, eventsOf, onEveryBus, type World } from './lib/world.ts'
+
+const editor = approval<string>('editor')
+const owner = approval<string>('owner', { who: ['bob'] })
+const desk = agent('desk', { on: 'draft.written', run: (ctx, draft: string) => ctx.call(editor, draft) })
+const firm = agent('firm', { on: 'sale.wanted', run: (ctx, text: string) => ctx.call(owner, text) })
+const hasty = agent('hasty', { on: 'draft.urgent', run: ctx => ctx.call(editor, 'now', { within: 200 }) })
+const use = [desk, firm, hasty]
+const me = `cli/${userInfo().username}`
+const digestOf = (token: string) => createHash('sha256').update(token).digest('hex')
+
+interface Answer {
+  status: number
+  headers: Headers
+  body: { error?: { code: string; message: string }; approvals?: { id: string; hash: string; what: unknown }[] }
+}
+
+async function open(log: World, approvers: object | false = { ann: digestOf('a-token'), bob: digestOf('b-token') }) {
+  const file = join(log.place.home, 'approvers.json')
+  if (approvers) await writeFile(file, JSON.stringify(approvers))
+  const only = ['agents', 'gateway'] as const
+  const worker = await log.worker({ use }, { only, port: 0, ...(approvers && { approvers: file }) })
+  const call = async (path: string, token?: string, init: RequestInit = {}): Promise<Answer> => {
+    const headers = { ...(token && { authorization: `Bearer ${token}` }), ...(init.headers as object) }
+    const response = await fetch(`${worker.addresses[0]}${path}`, { ...init, headers })
+    return { status: response.status, headers: response.headers, body: (await response.json()) as Answer['body'] }
+  }
+  const post = (id: string, token: string | undefined, body: unknown, headers: object = {}) =>
+    call(`/approvals/${encodeURIComponent(id)}`, token, {
+      method: 'POST', headers: { 'content-type': 'application/json', ...headers }, body: JSON.stringify(body),
+    }) // biome-ignore format: one table
+  const begin = async (type: string, data: unknown = 'Lorem') => {
+    const { id, correlationid } = await worker.bus.publish({ type, data })
+    const [request] = await asked(worker.bus, correlationid)
+    const decision = async () => ((await ended(worker, correlationid, id)).data as { output: Decision }).output
+    return { request: request!, decision, correlationid, id }
+  }
+  return { ...worker, log, call, post, begin }
+}
+
+onEveryBus(world => {
+  describe('over HTTP', () => {
+    it('whoever has a token sees what waits, and answers it in the name that the token has', async () => {
+      const { bus, call, post, begin } = await open(await world())
+      const first = await begin('draft.written', 'One')
+      const second = await begin('sale.wanted', 'Two')
+      const { body } = await call('/approvals', 'b-token')
+      expect(body.approvals!.map(({ id, what }) => [id, what])).toEqual([
+        [first.request.id, { input: 'One' }],
+        [second.request.id, { input: 'Two' }],
+      ])
+      expect((await call('/approvals', 'a-token')).body.approvals!.map(({ id }) => id)).toEqual([first.request.id])
+      const { hash } = body.approvals![0]!
+      const granted = await post(first.request.id, 'a-token', { decision: 'grant', hash, comment: 'Fine.' })
+      const at = expect.any(String)
+      expect(granted).toMatchObject({ status: 200, body: { id: first.request.id, decision: 'grant', by: 'ann', at } })
+      expect(await first.decision()).toEqual({ approved: true, by: 'ann', at, comment: 'Fine.' })
+      expect(await bus.get(resultId(first.request.id), first.correlationid)).toMatchObject({
+        user: 'ann',
+        source: '/gateway',
+      })
+      const denied = await post(second.request.id, 'b-token', { decision: 'deny', hash: second.request.data.hash })
+      expect(denied.status).toBe(200)
+      expect(await second.decision()).toEqual({ approved: false, by: 'bob', at })
+      expect((await call('/approvals', 'b-token')).body).toEqual({ approvals: [] })
+    })
+
+    it('an answer is refused with the status that says why', async () => {
+      const { call, post, begin } = await open(await world())
+      const { request } = await begin('sale.wanted')
+      const { hash } = request.data
+      const refusals: [number, string, Promise<Answer>][] = [
+        [401, 'E_CREDENTIAL_UNKNOWN', post(request.id, undefined, { decision: 'grant', hash })],
+        [401, 'E_CREDENTIAL_UNKNOWN', post(request.id, 'c-token', { decision: 'grant', hash })],
+        [401, 'E_CREDENTIAL_UNKNOWN', post(request.id, digestOf('b-token'), { decision: 'grant', hash })],
+        [401, 'E_CREDENTIAL_UNKNOWN', call('/approvals')],
+        [403, 'E_APPROVAL_FORBIDDEN', post(request.id, 'a-token', { decision: 'grant', hash })],
+        [403, 'E_REQUEST_INVALID', post(request.id, 'b-token', { decision: 'grant', hash }, { origin: 'http://evil.example' })],
+        [404, 'E_NOT_FOUND', post(`${request.id}9`, 'b-token', { decision: 'grant', hash })],
+        [405, 'E_REQUEST_INVALID', call(`/approvals/${request.id}`, 'b-token')],
+        [409, 'E_APPROVAL_CHANGED', post(request.id, 'b-token', { decision: 'grant', hash: 'f'.repeat(16) })],
+        [415, 'E_REQUEST_INVALID', post(request.id, 'b-token', {}, { 'content-type': 'text/plain' })],
+        [413, 'E_REQUEST_TOO_LARGE', post(request.id, 'b-token', { comment: 'x'.repeat(70_000) })],
+        ...[[], null, 'grant', {}, { hash }, { decision: 'grant' }, { decision: 'yes', hash }, { decision: 'grant', hash, by: 'bob' },
+          { decision: 'grant', hash: 1 }, { decision: 'grant', hash, comment: 1 }].map(
+          (body): [number, string, Promise<Answer>] => [400, 'E_REQUEST_INVALID', post(request.id, 'b-token', body)],
+        ),
+      ] // biome-ignore format: one table
+      for (const [status, code, refused] of refusals)
+        expect(await refused).toMatchObject({ status, body: { error: { code } } })
+      expect((await post(request.id, undefined, {})).headers.get('www-authenticate')).toBe('Bearer')
+      expect((await post(request.id, 'b-token', { decision: 'grant', hash })).status).toBe(200)
+      const twice = await post(request.id, 'b-token', { decision: 'grant', hash })
+      expect(twice).toMatchObject({ status: 409, body: { error: { code: 'E_APPROVAL_ANSWERED' } } })
+      const late = await begin('draft.urgent')
+      await until(() => Date.parse(late.request.deadline!) < Date.now())
+      const over = await post(late.request.id, 'a-token', { decision: 'grant', hash: late.request.data.hash })
+      expect(over).toMatchObject({ status: 410, body: { error: { code: 'E_APPROVAL_OVER' } } })
+    })
+
+    it('nobody may answer where nobody is named, and nobody may send the answer as an event', async () => {
+      const log = await world()
+      const { call, post, begin, addresses } = await open(log, false)
+      const { request } = await begin('draft.written')
+      const hash = request.data.hash
+      for (const refused of [
+        await call('/approvals', 'a-token'),
+        await post(request.id, 'a-token', { decision: 'grant', hash }),
+      ])
+        expect(refused).toMatchObject({
+          status: 403,
+          body: { error: { code: 'E_CREDENTIAL_UNKNOWN', message: expect.stringContaining('TIDINGS_APPROVERS') } },
+        })
+      for (const type of [
+        'approval.granted',
+        'approval.denied',
+        'approval.requested',
+        'workflow.started',
+        'schedule.fired',
+      ]) {
+        const body = JSON.stringify({ type, target: 'desk', correlationid: request.correlationid, data: { hash } })
+        const headers = { 'content-type': 'application/json' }
+        const { status } = await fetch(`${addresses[0]}/events`, { method: 'POST', headers, body })
+        expect([type, status]).toEqual([type, 400])
+      }
+    })
+
+    it('wrong tokens are counted, and then no token is looked at', async () => {
+      const { call } = await open(await world())
+      for (let i = 0; i < 10; i++) expect((await call('/approvals', `guess-${i}`)).status).toBe(401)
+      const right = await call('/approvals', 'a-token')
+      expect(right).toMatchObject({ status: 429, body: { error: { code: 'E_CREDENTIAL_UNKNOWN' } } })
+      expect(right.headers.get('retry-after')).toBe('60')
+    })
+  })
+
+  describe('on the command line', () => {
+    it('whoever sits at the machine sees what waits, and answers it', async () => {
+      const log = await world()
+      const { begin, bus } = await open(log)
+      const nothing = await tidings(log.place, ['approvals'])
+      expect(nothing).toEqual({ code: 0, stdout: 'Nothing waits for approval.\n', stderr: '' })
+      const first = await begin('draft.written', 'Lorem\u001b[31m ipsum')
+      const second = await begin('sale.wanted', 'A house')
+      const third = await begin('draft.written', 'Three')
+      const listed = await tidings(log.place, ['approvals'])
+      expect(listed.stdout).toContain(`editor  ${first.request.id}\n  {"input":"Lorem`)
+      expect(listed.stdout).not.toContain('\u001b')
+      expect(listed.stdout).toContain(`may be answered by bob  hash ${second.request.data.hash}`)
+      const [line] = (await tidings(log.place, ['approvals', '--json'])).stdout.split('\n')
+      expect(JSON.parse(line!)).toMatchObject({ id: first.request.id, name: 'editor', hash: first.request.data.hash })
+
+      const granted = await tidings(log.place, ['approve', first.request.id, '--comment', 'Go.'])
+      expect(granted).toMatchObject({ code: 0, stderr: '' })
+      expect(granted.stdout).toContain('"input": "Lorem')
+      expect(granted.stdout).toContain(first.request.data.hash)
+      expect(granted.stdout).toContain(`granted by ${me}`)
+      expect(await first.decision()).toMatchObject({ approved: true, by: me, comment: 'Go.' })
+      const answer = await bus.get(resultId(first.request.id), first.correlationid)
+      expect(answer).toMatchObject({ user: me, source: '/cli' })
+
+      const end = third.request.id.slice(-20)
+      const denied = JSON.parse((await tidings(log.place, ['deny', end, '--json'])).stdout)
+      expect(denied).toMatchObject({ id: third.request.id, decision: 'deny', by: me, what: { input: 'Three' } })
+      expect(await third.decision()).toMatchObject({ approved: false })
+
+      const codeOf = async (...args: string[]) => {
+        const { code, stderr } = await tidings(log.place, [...args, '--json'])
+        return [code, JSON.parse(stderr).error.code]
+      }
+      expect(await codeOf('approve', second.request.id)).toEqual([1, 'E_APPROVAL_FORBIDDEN'])
+      expect(await codeOf('approve', first.request.id)).toEqual([1, 'E_APPROVAL_ANSWERED'])
+      expect(await codeOf('deny', 'nothing')).toEqual([1, 'E_NOT_FOUND'])
+      const types = (await eventsOf({ bus }, second.correlationid)).map(({ type }) => type)
+      expect(types).not.toContain('approval.granted')
+    })
+  })
+})
+
+it.each([
+  ['', 'cannot be read'], ['[]', 'must hold'], ['{}', 'must hold'], ['null', 'must hold'],
+  ['{"ann":"secret"}', 'no SHA-256'], ['{"ann":1}', 'no SHA-256'], [JSON.stringify({ ann: digestOf('x').toUpperCase() }), 'no SHA-256'],
+  [JSON.stringify({ 'cli/ann': digestOf('x') }), 'no name'], [JSON.stringify({ '': digestOf('x') }), 'no name'],
+  [JSON.stringify({ ann: digestOf('x'), bob: digestOf('x') }), 'somebody else'],
+])('a file of approvers that holds %s is refused', async (text, problem) => {
+  const folder = await mkdtemp(join(tmpdir(), 'tidings-approvers-'))
+  onTestFinished(() => rm(folder, { recursive: true }))
+  const file = join(folder, 'approvers.json')
+  await writeFile(file, text)
+  const refused = expect.objectContaining({ code: 'E_SETTING_INVALID', message: expect.stringContaining(problem) })
+  expect(() => new Approvers(file)).toThrow(refused)
+  expect(() => new Approvers(`${file}.gone`)).toThrow(expect.objectContaining({ code: 'E_SETTING_INVALID' }))
+}) // biome-ignore format: one table
