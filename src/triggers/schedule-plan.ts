@@ -15,10 +15,11 @@ export interface Progress {
   readonly rule: string
   /** What was due until then has been dealt with, */
   readonly after: number
-  /** except for this, the last that was skipped: after the first moment, until the second. A clock may come to it again. */
-  readonly skipped?: Range
+  /** except for what was skipped, the newest first: a clock that is set back comes to it again. */
+  readonly skipped: readonly Range[]
 }
 
+/** After the first moment, until the second. */
 export type Range = readonly [after: number, until: number]
 
 export interface Firing {
@@ -72,17 +73,36 @@ function dueBetween(rule: Rule, after: number, until: number): number[] {
   return found
 }
 
-const isOpen = ({ after, skipped }: Progress, due: number) =>
-  due > after || (skipped !== undefined && due > skipped[0] && due <= skipped[1])
+const isOpen = ({ after, skipped }: Progress, due: number) => due > after || skipped.some(range => holds(range, due))
 
-export const withFired = ({ rule, after, skipped }: Progress, due: number): Progress => ({
-  rule,
-  after: Math.max(after, due),
-  ...(skipped && { skipped: due <= skipped[1] ? [Math.max(skipped[0], due), skipped[1]] : skipped }),
+const holds = ([after, until]: Range, due: number) => due > after && due <= until
+
+const rangesKept = 8
+
+/** Where there was no schedule before. `from`: as in a plan. */
+export const begun = (rule: Rule, now: number, from: number): Progress => ({
+  rule: rule.text,
+  after: now,
+  skipped: [[0, from - 1]],
 })
 
-export const withSkipped = ({ rule, after }: Progress, skipped: Range): Progress => ({
-  rule,
-  after: Math.max(after, skipped[1]),
-  skipped,
+export const withSkipped = (progress: Progress, range: Range): Progress => ({
+  ...progress,
+  after: Math.max(progress.after, range[1]),
+  skipped: [range, ...progress.skipped].slice(0, rangesKept),
+})
+
+export const withFired = (rule: Rule, progress: Progress, due: number): Progress => ({
+  ...progress,
+  after: Math.max(progress.after, due),
+  skipped: progress.skipped
+    .flatMap((range): Range[] =>
+      holds(range, due)
+        ? [
+            [due, range[1]],
+            [range[0], due - 1],
+          ]
+        : [range],
+    )
+    .filter(([after, until]) => (rule.next(after) ?? Infinity) <= until),
 })

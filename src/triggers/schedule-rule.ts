@@ -18,18 +18,21 @@ const shortestMs = 1_000
 export function cronRule(expression: string, zone = 'UTC'): Rule {
   const cron = read(expression, zone)
   const next = (after: number) => cron.nextRun(new Date(after))?.getTime()
-  return {
-    text: `${expression} ${zone}`,
-    next,
-    newest: (count, after, before) =>
-      count === 0
-        ? []
-        : cron
-            .previousRuns(count, new Date(before))
-            .map(due => due.getTime())
-            .filter(due => due > after && due < before)
-            .reverse(),
+  const newest = (count: number, after: number, before: number) => {
+    const first = from(next, after, before, count)
+    if (first.length < count || count === 0) return first
+    const last = cron.previousRuns(count, new Date(before)).map(due => due.getTime())
+    return last.filter(due => due > after && due < before).reverse()
   }
+  return { text: `${expression} ${zone}`, next, newest }
+}
+
+/** The first so many between two moments. */
+function from(next: Rule['next'], after: number, before: number, count: number): number[] {
+  const found: number[] = []
+  for (let due = next(after); due !== undefined && due < before && found.length < count; due = next(due))
+    found.push(due)
+  return found
 }
 
 function read(expression: string, zone: string): Cron {

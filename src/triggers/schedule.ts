@@ -8,7 +8,7 @@ import type { Duration } from '../tasks/duration.ts'
 import { knockOf, onKnock } from './knock.ts'
 import { assertName } from './name.ts'
 import { fire, fireSample, type Message } from './schedule-firing.ts'
-import { type CatchUp, planOf, type Progress, type Range, withFired, withSkipped } from './schedule-plan.ts'
+import { begun, type CatchUp, planOf, type Progress, type Range, withFired, withSkipped } from './schedule-plan.ts'
 import { cronRule, intervalRule, type Rule } from './schedule-rule.ts'
 import type { RunningTrigger, Trigger } from './trigger.ts'
 
@@ -172,7 +172,7 @@ class RunningSchedule {
         isDone = Math.abs(this.#clock.now() - now) < graceMs
         if (!isDone) break
         await fire(this.#bus, this.#name, this.#message, firing, isFresh || now - firing.due > graceMs)
-        reached = withFired(reached, firing.due)
+        reached = withFired(this.#rule, reached, firing.due)
       }
     } finally {
       // Behind the events: who dies before it fires them once more, which is inert.
@@ -183,11 +183,11 @@ class RunningSchedule {
   }
 
   /** What others know; another rule than theirs begins now, as its due moments before were none. */
-  async #read({ began }: Attendance): Promise<{ progress: Progress; revision: number }> {
+  async #read({ began, from }: Attendance): Promise<{ progress: Progress; revision: number }> {
     const document = await this.#bus.driver.getDocument(this.#key)
     const known = document && (JSON.parse(document.value) as Progress)
     if (known?.rule === this.#rule.text) return { progress: known, revision: document!.revision }
-    const progress: Progress = { rule: this.#rule.text, after: began }
+    const progress = begun(this.#rule, began, from)
     const revision = document?.revision ?? 0
     const written = await this.#bus.driver.putDocument(this.#key, JSON.stringify(progress), revision)
     return written ? { progress, revision: written } : this.#read(this.#attendance)
