@@ -25,7 +25,11 @@ export async function listen(
   { port, host }: { port: number; host: string },
   timeouts = patience,
 ): Promise<Listener> {
+  const underWay = new Set<Promise<void>>()
   const server = createServer({ ...timeouts, connectionsCheckingInterval: 500 }, (incoming, outgoing) => {
+    const over = new Promise<void>(resolve => outgoing.once('close', () => resolve()))
+    underWay.add(over)
+    void over.then(() => underWay.delete(over))
     void handle(incoming)
       .catch(answerFor)
       .then(answer => respond(incoming, outgoing, answer))
@@ -46,7 +50,7 @@ export async function listen(
     port: (server.address() as AddressInfo).port,
     stop: async cut => {
       const closed = new Promise<void>(resolve => server.close(() => resolve()))
-      await endedOrCut(closed, AbortSignal.any([AbortSignal.timeout(graceMs), ...(cut ? [cut] : [])]))
+      await endedOrCut(Promise.all(underWay), AbortSignal.any([AbortSignal.timeout(graceMs), ...(cut ? [cut] : [])]))
       server.closeAllConnections()
       await closed
     },

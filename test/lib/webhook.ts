@@ -67,7 +67,8 @@ export async function curl(url: string, body: string | Buffer, headers: Record<s
   }
 }
 
-function readReply(text: string): Reply {
+function readReply(stdout: string): Reply {
+  const text = stdout.replace(/^HTTP\/1.1 100 .*?\r\n\r\n/s, '')
   const end = text.indexOf('\r\n\r\n')
   const rest = text.slice(end + 4)
   return {
@@ -99,9 +100,11 @@ interface How {
   secret?: string
 }
 
+type Sign = (body: string | Buffer, how?: How) => Promise<Record<string, string>>
+
 /** The headers that a source of each kind sends with a body. */
-export const signedBy = {
-  async standard(body: string | Buffer, { id = 'msg_1', at = now(), secret = secrets.standard }: How = {}) {
+export const signedBy: Record<'standard' | 'github' | 'stripe', Sign> = {
+  async standard(body: string | Buffer, { id = 'msg_1', at = now(), secret = secrets.standard } = {}) {
     const signed = Buffer.concat([Buffer.from(`${id}.${at}.`), Buffer.from(body)])
     const signature = await openssl(Buffer.from(secret.slice(6), 'base64'), signed)
     return { 'webhook-id': id, 'webhook-timestamp': `${at}`, 'webhook-signature': `v1,${signature.toString('base64')}` }
@@ -117,7 +120,7 @@ export const signedBy = {
       'x-hub-signature-256': `sha256=${signature.toString('hex')}`,
     }
   },
-  async stripe(body: string | Buffer, { at = now(), secret = secrets.stripe }: How = {}) {
+  async stripe(body: string | Buffer, { at = now(), secret = secrets.stripe } = {}) {
     const signature = await openssl(Buffer.from(secret), Buffer.concat([Buffer.from(`${at}.`), Buffer.from(body)]))
     return { 'stripe-signature': `t=${at},v0=${'0'.repeat(64)},v1=${signature.toString('hex')}` }
   },
