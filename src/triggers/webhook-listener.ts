@@ -59,7 +59,8 @@ export async function listen(
 
 function respond(incoming: IncomingMessage, outgoing: ServerResponse, { status, body, headers }: Answer): void {
   const text = body && JSON.stringify(body)
-  outgoing.writeHead(status, { ...(text && { 'content-type': 'application/json' }), ...headers })
+  const about = text && { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }
+  outgoing.writeHead(status, { ...about, ...headers })
   outgoing.end(text)
   // What is left of a refused body is taken and thrown away, or the answer would be lost with the connection; the time
   // limit of the request ends it.
