@@ -5,10 +5,29 @@ export interface Mailbox {
   address: string
 }
 
-/** Who said MAIL FROM and RCPT TO, which need not be who the headers name. */
+/** Who delivered a mail, and what they said: MAIL FROM and RCPT TO need not be who the headers name. */
 export interface Envelope {
   from: string
   to: string[]
+  /** The address that the connection came from. */
+  remoteAddress: string
+  /** What the client calls itself; nobody checks it. */
+  helo: string
+  /** Of a connection that was encrypted: `TLSv1.3`, `TLS_AES_256_GCM_SHA384`. */
+  tls?: { version: string; cipher: string }
+  /** Who logged in. */
+  user?: string
+}
+
+/** One finding of a mail server that is trusted, about the mail (RFC 8601): `spf`, `dkim`, `dmarc`, … and `pass`, `fail`, … */
+export interface AuthenticationResult {
+  /** Who says so. */
+  authservId: string
+  method: string
+  result: string
+  reason?: string
+  /** What it is about: `{ "header.d": "example.org" }`. */
+  properties: Record<string, string>
 }
 
 /** `email.received` */
@@ -23,7 +42,18 @@ export interface EmailReceived {
   /** ISO 8601, as the sender says. */
   date?: string
   headers: { name: string; value: string }[]
-  attachments: { filename: string | null; contentType: string; bytes: number; blob: string }[]
+  attachments: {
+    /** A name without a path that any system can give to a file. */
+    filename: string | null
+    contentType: string
+    disposition: 'attachment' | 'inline'
+    /** What HTML calls it: `cid:…`. */
+    contentId?: string
+    bytes: number
+    blob: string
+  }[]
+  /** What trusted mail servers found out about it. */
+  authentication: AuthenticationResult[]
   envelope: Envelope
 }
 
@@ -69,6 +99,8 @@ export interface MqttReceived {
   payload: unknown
   /** The bytes, where they are neither. */
   raw?: { blob: string; bytes: number }
+  /** User properties, where there are some (MQTT 5). */
+  properties?: { name: string; value: string }[]
 }
 
 /** The data of the events that triggers publish, by type. */

@@ -5,6 +5,7 @@ import { below, doorSpan } from '../bus/telemetry/spans.ts'
 import { inSpan } from '../bus/telemetry/tracing.ts'
 import type { EmailReceived, Envelope } from '../received.ts'
 import type { Mail } from './mail.ts'
+import { judged, type Trusts } from './mail-results.ts'
 
 const tenant = 'default'
 const maxSubject = 256
@@ -14,13 +15,15 @@ export async function publishMail(
   bus: Bus,
   { id, attachments, ...mail }: Mail,
   envelope: Envelope,
+  trusts: Trusts,
   at: number,
 ): Promise<string> {
   const stored = attachments.map(async ({ content, ...about }) => ({
     ...about,
     ...(await bus.putBlob(tenant, content)),
   }))
-  const data: EmailReceived = { ...mail, attachments: await Promise.all(stored), envelope }
+  const { headers, authentication } = judged(mail.headers, id => trusts(envelope.remoteAddress, id))
+  const data: EmailReceived = { ...mail, headers, attachments: await Promise.all(stored), authentication, envelope }
   // Redacted before it is cut: half a secret is not known for one.
   const subject = subjectOf(bus.redactor.text(mail.subject))
   const correlationid = randomUUIDv7()

@@ -1,103 +1,124 @@
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
-import { setTimeout } from 'node:timers/promises'
-import { SMTPServer, type SMTPServerDataStream, type SMTPServerOptions, type SMTPServerSession } from 'smtp-server'
+import { setTimeout as pause } from 'node:timers/promises'
+import { SMTPServer, type SMTPServerDataStream, type SMTPServerSession } from 'smtp-server'
 import type { Bus } from '../bus/bus.ts'
 import { endedOrCut } from '../bus/cut.ts'
-import { type ErrorCode, TidingsError } from '../errors.ts'
+import { TidingsError } from '../errors.ts'
 import { parseMail } from './mail.ts'
+import { trustIn, type Trusts } from './mail-results.ts'
 import { publishMail } from './received.ts'
-import { recipientRule } from './recipients.ts'
+import { closing, Door } from './smtp-door.ts'
+import { readMail } from './smtp-intake.ts'
+import { knockAt } from './smtp-knock.ts'
+import { placeOf, settingsOf, type SmtpOptions, urlOf } from './smtp-options.ts'
+import { refusalFor } from './smtp-replies.ts'
 import type { RunningTrigger, Trigger } from './trigger.ts'
+import { Load } from './webhook-load.ts'
 
-export interface SmtpOptions {
-  /** 0 takes any free port. Default `TIDINGS_SMTP_PORT`, else 2525. */
-  port?: number
-  /** Address to listen on. Default 127.0.0.1; anything else takes mail from the network, without credentials. */
-  host?: string
-  /** Who may be written to: addresses, and `*@domain` for all of a domain. Default everybody. */
-  recipients?: readonly string[]
-  /** Largest mail, in bytes. Default 10 MiB. */
-  maxBytes?: number
-  /** Most connections at once. Default 32. */
-  maxConnections?: number
-}
+export type { SmtpOptions } from './smtp-options.ts'
 
 const graceMs = 5_000
 const maxRecipients = 100
+/** How long a mail may take to arrive. */
+const patienceMs = 10 * 60_000
 
 /**
  * Takes mail by SMTP: each one is an `email.received` on the log before it is answered with 250. The same mail again
- * is inert. `docs/wire-format.md` has the shape of its data.
+ * is inert. `docs/triggers/email.md` has the options and what is refused, `docs/wire-format.md` the shape of the data.
  */
 export function smtp(options: SmtpOptions = {}): Trigger {
-  return { kind: 'trigger', name: 'smtp', types: ['email.received'], start: bus => start(bus, options) }
-}
-
-async function start(bus: Bus, options: SmtpOptions): Promise<RunningTrigger> {
-  const { port = defaultPort(), host = '127.0.0.1', maxBytes = 10 * 1024 * 1024, maxConnections = 32 } = options
-  const underWay = new Set<Promise<void>>()
-  const allowed = recipientRule(options.recipients)
-  const settings: SMTPServerOptions & { maxRecipients: number } = {
-    name: 'tidings',
-    size: maxBytes,
-    maxClients: maxConnections,
-    maxRecipients,
-    authOptional: true,
-    // Without a certificate of its own STARTTLS would promise what it cannot keep; the last three are jokes.
-    disabledCommands: ['AUTH', 'STARTTLS', 'WIZ', 'SHELL', 'KILL'],
-    disableReverseLookup: true,
-    hideENHANCEDSTATUSCODES: false,
-    logger: false,
-    // What is under way has ended when the server is closed; whoever is idle hears 421 at once.
-    closeTimeout: 1,
-    onRcptTo: ({ address }, _session, answer) => answer(allowed(address) ? null : refusal(550, notHere(address))),
-    onData: (stream, session, answer) => {
-      const received = receive(bus, stream, session, maxBytes).then(
-        id => answer(null, `stored as ${id}`),
-        (error: unknown) => answer(refusalFor(error)),
-      )
-      underWay.add(received)
-      void received.finally(() => underWay.delete(received))
-    },
-  }
-  const server = new SMTPServer(settings)
-  await listen(server, port, host)
   return {
-    address: `smtp://${host.includes(':') ? `[${host}]` : host}:${(server.server.address() as AddressInfo).port}`,
-    stop: async cut => {
-      server.server.close()
-      const grace = setTimeout(graceMs, undefined, { ref: false })
-      await endedOrCut(Promise.race([Promise.all(underWay), grace]), cut)
-      await new Promise<void>(resolve => server.close(resolve))
+    kind: 'trigger',
+    name: 'smtp',
+    types: ['email.received'],
+    get place() {
+      const { host, port } = placeOf(options)
+      return urlOf(host, port, options.tls)
     },
+    start: async bus => new Intake(bus, options).start(),
+    knock: () => knockAt(options),
   }
 }
 
-async function receive(
-  bus: Bus,
-  stream: SMTPServerDataStream,
-  { envelope }: SMTPServerSession,
-  maxBytes: number,
-): Promise<string> {
-  const at = Date.now()
-  const bytes = await readAll(stream, maxBytes)
-  if (stream.sizeExceeded)
-    throw refusal(552, new TidingsError('E_MAIL_REFUSED', `the mail is larger than ${maxBytes} bytes`))
-  const mail = await parseMail(bytes)
-  const from = envelope.mailFrom ? envelope.mailFrom.address : ''
-  return publishMail(bus, mail, { from, to: envelope.rcptTo.map(({ address }) => address) }, at)
-}
+class Intake {
+  readonly #bus: Bus
+  readonly #options: SmtpOptions
+  readonly #settings: ReturnType<typeof settingsOf>
+  readonly #load: Load
+  readonly #door: Door
+  readonly #trusts: Trusts
+  readonly #server: SMTPServer
+  readonly #underWay = new Set<Promise<void>>()
 
-/** To its end in any case, since the answer comes after the mail; what is beyond the limit is not kept. */
-async function readAll(stream: SMTPServerDataStream, maxBytes: number): Promise<Buffer> {
-  const chunks: Buffer[] = []
-  try {
-    for await (const chunk of stream as AsyncIterable<Buffer>) if (stream.byteLength <= maxBytes) chunks.push(chunk)
-  } catch (cause) {
-    throw new TidingsError('E_MAIL_REFUSED', 'the connection broke off in the middle of the mail', { cause })
+  /** @throws E_APP_INVALID, E_SETTING_INVALID */
+  constructor(bus: Bus, options: SmtpOptions) {
+    this.#bus = bus
+    this.#options = options
+    this.#settings = settingsOf(options)
+    this.#load = new Load(this.#settings.maxBytesAtOnce)
+    this.#door = new Door(options, this.#load)
+    this.#trusts = trustIn(options.relays)
+    const { maxBytes, maxConnections } = this.#settings
+    this.#server = new SMTPServer({
+      ...this.#door.hooks(),
+      name: 'tidings',
+      size: maxBytes,
+      maxClients: maxConnections,
+      maxRecipients,
+      disableReverseLookup: true,
+      hideENHANCEDSTATUSCODES: false,
+      logger: false,
+      // What is under way has ended when the server is closed; whoever is idle hears 421 at once.
+      closeTimeout: 1,
+      onData: (stream, session, answer) => {
+        const received = this.#receive(stream, session).then(
+          id => answer(null, `stored as ${id}`),
+          (error: unknown) => answer(refusalFor(error)),
+        )
+        this.#underWay.add(received)
+        void received.finally(() => this.#underWay.delete(received))
+      },
+    })
   }
-  return Buffer.concat(chunks)
+
+  async start(): Promise<RunningTrigger> {
+    const { port, host } = this.#settings
+    await listen(this.#server, port, host)
+    return {
+      address: urlOf(host, (this.#server.server.address() as AddressInfo).port, this.#options.tls),
+      stop: cut => this.#stop(cut),
+    }
+  }
+
+  async #receive(stream: SMTPServerDataStream, session: SMTPServerSession): Promise<string> {
+    if (this.#door.isClosed) throw closing()
+    const at = Date.now()
+    const giveUp = () => this.#end(session)
+    const late = setTimeout(giveUp, patienceMs)
+    try {
+      return await this.#load.during(async hold => {
+        const bytes = await readMail(stream, this.#settings.maxBytes, hold, giveUp)
+        return publishMail(this.#bus, parseMail(bytes), this.#door.envelope(session), this.#trusts, at)
+      })
+    } finally {
+      clearTimeout(late)
+    }
+  }
+
+  /** Ends a connection in the middle of a mail. */
+  #end(session: SMTPServerSession): void {
+    for (const connection of this.#server.connections)
+      if (connection.session === session) connection.send(421, 'E_MAIL_REFUSED the mail does not end')
+  }
+
+  async #stop(cut: AbortSignal | undefined): Promise<void> {
+    this.#server.server.close()
+    this.#door.close()
+    const grace = pause(graceMs, undefined, { ref: false })
+    await endedOrCut(Promise.race([Promise.all(this.#underWay), grace]), cut)
+    await new Promise<void>(resolve => this.#server.close(resolve))
+  }
 }
 
 async function listen(server: SMTPServer, port: number, host: string): Promise<void> {
@@ -112,33 +133,3 @@ async function listen(server: SMTPServer, port: number, host: string): Promise<v
     throw new TidingsError('E_PORT_IN_USE', text, { cause })
   }
 }
-
-function defaultPort(): number {
-  const { TIDINGS_SMTP_PORT: text = '2525' } = process.env
-  const port = Number(text)
-  if (!/^\d+$/.test(text) || port > 65_535) throw new TidingsError('E_USAGE', `TIDINGS_SMTP_PORT=${text} is not a port`)
-  return port
-}
-
-const notHere = (address: string) => new TidingsError('E_MAIL_REFUSED', `${address} does not take mail here`)
-
-const replies: Partial<Record<ErrorCode, number>> = {
-  E_MAIL_REFUSED: 554,
-  E_EVENT_TOO_LARGE: 552,
-  E_EVENT_INVALID: 554,
-}
-
-interface Refusal extends Error {
-  responseCode: number
-}
-
-/** 451 for whatever is not the fault of the mail: the sender comes again. */
-function refusalFor(error: unknown): Refusal {
-  if (error instanceof Error && 'responseCode' in error) return error as Refusal
-  if (error instanceof TidingsError) return refusal(replies[error.code] ?? 451, error)
-  process.emitWarning(error instanceof Error ? error : new Error(String(error)))
-  return refusal(451, new TidingsError('E_LOG_UNAVAILABLE', 'the mail could not be taken now'))
-}
-
-const refusal = (responseCode: number, { code, message }: TidingsError): Refusal =>
-  Object.assign(new Error(`${code} ${message}`), { responseCode })
