@@ -238,6 +238,7 @@ describe('the rules of effects', () => {
       'model/openai/gpt': 'deny',
       'tool/*': 'deny',
       'model/*': 'deny',
+      'approval/*': 'deny',
     })
   })
 
@@ -250,6 +251,7 @@ describe('the rules of effects', () => {
       'tool/else': 'live',
       'tool/*': 'deny',
       'model/*': 'deny',
+      'approval/*': 'deny',
     })
     expect(ruled('*=recorded')).toMatchObject({ 'tool/*': 'recorded', 'model/*': 'recorded', 'tool/clock': 'recorded' })
   })

@@ -9,7 +9,7 @@ export interface Effectful {
   readonly atMostOnce: boolean
 }
 
-/** What was said about effects: names or patterns of `tool/NAME` and `model/NAME`, of which the longest decides. */
+/** What was said about effects: names or patterns of `tool/NAME`, `model/NAME` and `approval/NAME`, of which the longest decides. */
 export interface EffectRules {
   readonly effects: ReadonlyMap<string, Effect>
   readonly stubs: ReadonlyMap<string, unknown>
@@ -32,14 +32,17 @@ export function parseEffects(text: string): Map<string, Effect> {
 
 /** A name or a pattern of effects. @throws E_USAGE */
 export function checked(pattern: string): string {
-  if (pattern !== '*' && !/^(tool|model)\/./.test(pattern))
-    throw new TidingsError('E_USAGE', `"${pattern}" is neither tool/NAME nor model/NAME; * in it stands for anything`)
+  if (pattern !== '*' && !/^(tool|model|approval)\/./.test(pattern))
+    throw new TidingsError(
+      'E_USAGE',
+      `"${pattern}" is none of tool/NAME, model/NAME, approval/NAME; * in it stands for anything`,
+    )
   return pattern
 }
 
 /**
  * What each tool and model of the app may do, and what all others may. Denied is what nothing is said about and what is not
- * read-only; a tool that must not run twice is live only under its own name, and so is what the app does not know.
+ * read-only; nobody is asked; a tool that must not run twice is live only under its own name, and so is what the app does not know.
  * @throws E_USAGE where a stub has no answer
  */
 export function rule(members: readonly Effectful[], rules: EffectRules): Ruled {
@@ -52,7 +55,7 @@ export function rule(members: readonly Effectful[], rules: EffectRules): Ruled {
   }
   for (const key of rules.effects.keys()) if (!key.includes('*')) ruled[key] = rules.effects.get(key)!
   for (const key of rules.stubs.keys()) ruled[key] = 'stub'
-  for (const others of ['tool/*', 'model/*']) {
+  for (const others of ['tool/*', 'model/*', 'approval/*']) {
     const effect = said(others, rules)
     ruled[others] = effect === undefined || effect === 'live' ? 'deny' : effect
   }

@@ -2,6 +2,7 @@ import { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import type { Bus } from '../bus/bus.ts'
 import { taskId, turnId } from '../bus/ids.ts'
+import { deniedType, grantedType } from '../tasks/approval.ts'
 import { forkType, type Fork } from '../tasks/fork.ts'
 import type { Ruled } from './effects.ts'
 import { historyOf } from './history.ts'
@@ -32,7 +33,8 @@ export interface Forked extends Marked {
 /** What a fork would be. @throws E_NOT_FOUND, E_USAGE where an edit fits no input */
 export async function planFork(bus: Bus, from: ForkFrom): Promise<ForkPlan> {
   const { program, start, state, turns, inputs, open, answers } = await historyOf(bus, from.task, from.version)
-  const adopted = from.reissue ? [] : answers
+  // What was granted then was not granted to the fork.
+  const adopted = from.reissue ? [] : answers.filter(({ type }) => type !== grantedType && type !== deniedType)
   const edit = editing(bus, from.edits ?? {}, [...inputs, ...adopted])
   const decided = [...inputs, ...adopted].map(edit)
   const answered = new Set(decided.map(({ call }) => call))

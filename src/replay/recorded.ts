@@ -2,6 +2,7 @@ import type { Bus } from '../bus/bus.ts'
 import { parseId, resultId, turnId } from '../bus/ids.ts'
 import { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
+import { approvalType, type ApprovalRequest } from '../tasks/approval.ts'
 import type { ModelRequest } from '../tasks/conversation.ts'
 import { asAsked, effectKey, originOf, remember, type ReplayTerms } from '../tasks/effects.ts'
 import { digest } from '../tasks/turn.ts'
@@ -15,7 +16,7 @@ interface Question {
 }
 
 interface Recording {
-  /** Requests of tools and models, as they were asked, in the order of the log. */
+  /** Requests of tools, models and people, as they were asked, in the order of the log. */
   readonly questions: readonly Question[]
   /** By the id of the answer. */
   readonly answers: ReadonlyMap<string, CloudEvent>
@@ -120,6 +121,7 @@ export class Recorded {
 
   async #digestOf(request: CloudEvent): Promise<string> {
     if (request.type === 'tool.invoke') return digest(canonical((request.data as { input?: unknown } | null)?.input))
+    if (request.type === approvalType) return digest(canonical((request.data as Partial<ApprovalRequest> | null)?.what))
     return digest([(request.data as ModelRequest).definition, canonical(await this.#questionOf(request))])
   }
 }

@@ -5,6 +5,7 @@ import type { Bus } from '../bus/bus.ts'
 import { endedOrCut } from '../bus/cut.ts'
 import { consume, isWanted, type Consuming, type Handled } from '../bus/delivery.ts'
 import type { Delivery } from '../bus/driver.ts'
+import { approvalType, deniedType, grantedType, type ApprovalAnswer, type ApprovalRequest } from '../tasks/approval.ts'
 import type { ModelResult } from '../tasks/conversation.ts'
 import { asAsked, effectKey, effectOf, Replays, replayTarget, type ReplayTerms } from '../tasks/effects.ts'
 import { Recorded, type QuestionOf } from './recorded.ts'
@@ -12,7 +13,7 @@ import { Recorded, type QuestionOf } from './recorded.ts'
 const source = '/replay'
 const attempts = 5
 
-/** Answers, in place of tools and models, what a redrive or a fork asks and must not do: recorded, by a stub, or not at all. */
+/** Answers, in place of tools, models and people, what a redrive or a fork asks and must not do: recorded, by a stub, or not at all. */
 export class ReplayStation {
   readonly #bus: Bus
   readonly #replays: Replays
@@ -28,7 +29,7 @@ export class ReplayStation {
   async start(): Promise<void> {
     this.#consumer = await consume(this.#bus, {
       group: 'replay',
-      filter: [{ types: ['tool.invoke', 'model.invoke'], targets: [replayTarget] }],
+      filter: [{ types: ['tool.invoke', 'model.invoke', approvalType], targets: [replayTarget] }],
       inFlight: 64,
       from: 'beginning',
       attempts,
@@ -71,6 +72,7 @@ export class ReplayStation {
 
 function stubbed(request: CloudEvent, key: string, { stubs }: ReplayTerms): CloudEvent {
   const output = stubs?.[key] ?? null
+  if (request.type === approvalType) return decided(request, output === true)
   return request.type === 'tool.invoke'
     ? answerTo(request, source, 'tool.result', { output })
     : answerTo(request, source, 'model.result', typeof output === 'object' && output ? output : saying(request, output))
@@ -84,6 +86,13 @@ const saying = ({ target }: CloudEvent, output: unknown): ModelResult => ({
   usage: { input: 0, output: 0 },
 })
 
+function decided(request: CloudEvent, isGranted: boolean): CloudEvent {
+  const { hash } = request.data as ApprovalRequest
+  const data: ApprovalAnswer = { by: source, at: new Date().toISOString(), hash }
+  return answerTo(request, source, isGranted ? grantedType : deniedType, data)
+}
+
 function failed(request: CloudEvent, error: TidingsError): CloudEvent {
-  return answerTo(request, source, request.type.replace('.invoke', '.failed'), { error: error.toJSON() })
+  const type = request.type === approvalType ? deniedType : request.type.replace('.invoke', '.failed')
+  return answerTo(request, source, type, { error: error.toJSON() })
 }

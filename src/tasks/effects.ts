@@ -1,10 +1,11 @@
 import type { Bus } from '../bus/bus.ts'
 import { correlationOf } from '../bus/ids.ts'
 import type { CloudEvent } from '../event.ts'
+import { approvalType } from './approval.ts'
 
 /*
- * What tools and models may do in a redrive or a fork. All that descends from one bears its mark, `redrive/ID` or `fork/ID`,
- * where ID is the correlation that it began. A request that may not reach its tool or model is addressed to `$replay`, with
+ * What tools and models may do in a redrive or a fork, and whether people are asked. All that descends from one bears its mark, `redrive/ID` or `fork/ID`,
+ * where ID is the correlation that it began. A request that may not reach its tool, model or person is addressed to `$replay`, with
  * the name in `subject`: no worker, in any language, is handed what it must not do. Programs never see the difference.
  */
 
@@ -19,16 +20,16 @@ export type Origin = { readonly correlation: string } | { readonly task: string;
 export interface ReplayTerms {
   readonly kind: 'redrive' | 'fork'
   readonly of: Origin
-  /** By `tool/NAME` and `model/NAME`; `tool/*` and `model/*` stand for all others. What is in none is denied. */
+  /** By `tool/NAME`, `model/NAME`, `approval/NAME`; `tool/*` and so on stand for all others. What is in none is denied. */
   readonly effects: Readonly<Record<string, Effect>>
-  /** What the stubs answer, by the same names: the output of a tool, the text or the result of a model. */
+  /** What the stubs answer, by the same names: the output of a tool, the text or the result of a model, true for what is granted. */
   readonly stubs?: Readonly<Record<string, unknown>>
   readonly by: string
   /** RFC 3339, in UTC. */
   readonly at: string
 }
 
-/** To whom the requests are addressed that do not reach their tool or model. */
+/** To whom the requests are addressed that do not reach their tool, model or person. */
 export const replayTarget = '$replay'
 
 /** The correlation that began with this redrive or fork. */
@@ -38,9 +39,11 @@ export const termsKey = (id: string) => `replay/${id}`
 /** The correlation that is done again. */
 export const originOf = ({ of }: Pick<ReplayTerms, 'of'>) => ('task' in of ? correlationOf(of.task) : of.correlation)
 
-/** The name under which the effects of a request are ruled; undefined for what is no request of a tool or a model. */
+const ruled: readonly string[] = ['tool.invoke', 'model.invoke', approvalType]
+
+/** The name under which the effects of a request are ruled; undefined for all other events. */
 export function effectKey({ type, target }: Pick<CloudEvent, 'type' | 'target'>): string | undefined {
-  if (target === undefined || (type !== 'tool.invoke' && type !== 'model.invoke')) return undefined
+  if (target === undefined || !ruled.includes(type)) return undefined
   return `${type.slice(0, type.indexOf('.'))}/${target}`
 }
 
