@@ -18,6 +18,8 @@ export interface Verdict extends Flaws {
   unfinished: string[]
   wrongResults: string[]
   startedTwice: string[]
+  /** Numbers of which the workflow said nothing, or something else than once what is right. */
+  unwatched: number[]
 }
 
 /** Reads the whole log and looks for what must never be. `expected`: correlation → number that the task began with. */
@@ -25,13 +27,19 @@ export async function verify(bus: Bus, home: string, expected: ReadonlyMap<strin
   const turns = new Map<string, Turn[]>()
   const ended = new Map<string, CloudEvent[]>()
   const events = new Set<string>()
+  const watched = new Map<number, number[]>()
   for await (const { event } of bus.read({})) {
     // A broker that cannot store the settlement with the event may store an event twice: receivers are inert to it.
     const isRepeated = events.size === events.add(event.id).size
     if (event.type === 'task.turn') push(turns, parseId(event.id)!.task, event.data as Turn)
     else if (!isRepeated && (event.type === 'agent.task.completed' || event.type === 'agent.task.failed'))
       push(ended, event.correlationid, event)
+    else if (!isRepeated && event.type === 'kill.watched') {
+      const { n, more } = event.data as { n: number; more: number }
+      push(watched, n, more)
+    }
   }
+  const isWatched = (n: number) => watched.get(n)?.length === 1 && watched.get(n)![0] === sumOf(n) + 1
   return {
     unfinished: [...expected.keys()].filter(correlation => !ended.has(correlation)),
     wrongResults: [...expected]
@@ -39,6 +47,7 @@ export async function verify(bus: Bus, home: string, expected: ReadonlyMap<strin
       .map(([id]) => id),
     ...flawsOf(turns, events),
     startedTwice: repeated(chargesIn(home)),
+    unwatched: [...expected.values()].filter(n => !isWatched(n)),
   }
 }
 
@@ -65,13 +74,15 @@ export const isClean = (verdict: Verdict) =>
     verdict.appliedTwice,
     verdict.neverApplied,
     verdict.startedTwice,
+    verdict.unwatched,
   ].every(list => list.length === 0)
 
-// ((n + 1) + (n + 2)) + 1
+const sumOf = (n: number) => n + 1 + (n + 2) + 1
+
 const isRight = (ends: CloudEvent[], n: number) =>
   ends.length === 1 &&
   ends[0]!.type === 'agent.task.completed' &&
-  (ends[0]!.data as { output: { sum: number } }).output.sum === 2 * n + 4
+  (ends[0]!.data as { output: { sum: number } }).output.sum === sumOf(n)
 
 const isChain = (journal: Turn[]) => journal.every((turn, i) => turn.version === i + 1)
 
@@ -82,7 +93,10 @@ const isWhole = (journal: Turn[], events: ReadonlySet<string>) =>
 function unanswered(journal: Turn[]): string[] {
   if (journal.at(-1)?.end !== 'completed') return []
   const answered = new Set(journal.flatMap(turn => turn.inputs.flatMap(input => input.call ?? [])))
-  return journal.flatMap(turn => turn.emits.flatMap(({ id, wait }) => (wait && !answered.has(id) ? [id] : [])))
+  // What bounds a whole instance of a workflow has nothing to say when that ends before.
+  return journal.flatMap(turn =>
+    turn.emits.flatMap(({ id, wait }) => (wait && wait.key !== 'alarm' && !answered.has(id) ? [id] : [])),
+  )
 }
 
 export function repeated(ids: readonly string[]): string[] {
@@ -90,7 +104,7 @@ export function repeated(ids: readonly string[]): string[] {
   return ids.filter(id => seen.size === seen.add(id).size)
 }
 
-export function push<T>(map: Map<string, T[]>, key: string, value: T) {
+export function push<K, T>(map: Map<K, T[]>, key: K, value: T) {
   const list = map.get(key)
   if (list) list.push(value)
   else map.set(key, [value])

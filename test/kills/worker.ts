@@ -8,10 +8,13 @@ import { Pauses } from '../../src/bus/pauses.ts'
 import { Engine } from '../../src/tasks/engine.ts'
 import { ToolStation } from '../../src/tools/station.ts'
 import { tool } from '../../src/tools/tool.ts'
+import { absent, all, on, seq } from '../../src/workflows/patterns.ts'
+import { by, workflow } from '../../src/workflows/workflow.ts'
 import { type Control, openLog } from './log.ts'
 
 /*
- * One of the workers that are killed: an agent that adds up what two tools say, one of which must never start twice.
+ * One of the workers that are killed: an agent that adds up what two tools say, one of which must never start twice, and a
+ * workflow that brings together by a key what began and what came of it, waits, and calls a tool.
  * `node worker.ts HOME LOG CONTROL`, where CONTROL names the guarantee that is switched off, or `none`.
  */
 
@@ -47,9 +50,17 @@ const adder = agent('adder', {
     )
     await ctx.sleep(20)
     const c = await ctx.call(add, { n: Number(a) + Number(b) })
+    ctx.emit({ type: 'kill.summed', data: { n, sum: c } })
     return { sum: c, charged }
   },
 })
+
+const watch = workflow('watch', { key: [by('kill.started', e => e.n), by('kill.summed', e => e.n)], within: '1h' })
+  .when('both', all(on('kill.started').as('began'), on('kill.summed').as('came')), { within: '1h' })
+  .wait('30ms')
+  .call('more', add, s => ({ n: s.came.sum }))
+  .when('quiet', seq(absent(on('kill.summed'), '20ms')), { within: '1h' })
+  .emit('kill.watched', s => ({ n: s.began.n, more: s.more }))
 
 const bus = new Bus(await openLog(log, control))
 const pauses = new Pauses(bus)
@@ -57,7 +68,7 @@ await pauses.start()
 const engine = new Engine({
   bus,
   group: 'app/kills',
-  programs: [adder.definition],
+  programs: [adder.definition, watch.definition],
   maxHops: 8,
   budget: { calls: 1_000, tokens: Infinity, cost: Infinity },
   pauses,
