@@ -154,6 +154,29 @@ onEveryBus(world => {
       expect(typesOf(await eventsOf(worker, done.correlationid))).not.toContain('tool.progress')
     })
 
+    it('reads the bytes that an event names, also in a thread of its own', async () => {
+      const read = tool('read', {
+        description: '',
+        input: z.string(),
+        run: async (ref, { blob }) => Buffer.from(await blob(ref)).toString(),
+      })
+      const reader = agent('reader', { on: 'blob.came', run: (ctx, ref: string) => ctx.call(read, ref) })
+      const worker = await (await world()).worker(
+        { use: [...blocking.use, read, reader] },
+        { module: new URL('./lib/blocking-app.ts', import.meta.url).href },
+      )
+      const { blob } = await worker.bus.putBlob('default', Buffer.from('hello'))
+      const { correlationid } = await worker.bus.publish({ type: 'blob.came', data: blob })
+      const ends = async () =>
+        (await eventsOf(worker, correlationid))
+          .filter(({ type }) => type === 'agent.task.completed')
+          .map(({ data }) => (data as { output: unknown }).output)
+      await until(async () => (await ends()).length === 2)
+      expect(new Set(await ends())).toEqual(new Set([5, 'hello']))
+      const missing = await ask(worker, { type: 'blob.came', data: 'sha256-0' })
+      expect(missing.data).toMatchObject({ error: { message: expect.stringContaining('no blob sha256-0') } })
+    })
+
     it('that blocks runs in a thread of its own, and its worker goes on meanwhile', async () => {
       const log = await world()
       const worker = await log.worker(

@@ -105,6 +105,13 @@ export class Bus {
     return { blob: await this.driver.putBlob(tenant, clean), bytes: clean.length }
   }
 
+  /** @throws E_BLOB_MISSING */
+  async getBlob(tenant: string, reference: string): Promise<Uint8Array> {
+    const bytes = await this.driver.getBlob(tenant, reference)
+    if (!bytes) throw new TidingsError('E_BLOB_MISSING', `there is no blob ${reference} of tenant ${tenant}`)
+    return bytes
+  }
+
   async #offload(entry: Entry): Promise<Entry> {
     if (entry.event.dataref || !isLarger(entry.json, this.#inlineBytes)) return entry
     const bytes = new TextEncoder().encode(JSON.stringify(entry.event.data))

@@ -130,6 +130,7 @@ export class ToolStation {
       idempotencyKey: event.id,
       attempt: delivery.attempt,
       event,
+      blob: reference => bus.getBlob(event.tenant, reference),
       progress: progress =>
         bus.signal({
           type: 'tool.progress',

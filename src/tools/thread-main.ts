@@ -1,6 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads'
-import { errorData, TidingsError } from '../errors.ts'
-import type { ThreadAnswer, ThreadRequest } from './thread.ts'
+import { errorData, TidingsError, type ErrorCode } from '../errors.ts'
+import type { ThreadAnswer, ThreadBlob, ThreadRequest } from './thread.ts'
 import type { AnyTool, ToolContext } from './tool.ts'
 
 const { module, tool: name, input, context } = workerData as ThreadRequest
@@ -15,8 +15,22 @@ try {
     ...context,
     signal: new AbortController().signal,
     progress: progress => post({ progress }),
+    blob,
   }
   post({ output: await tool.options.run(input, inside) })
 } catch (error) {
   post({ error: errorData(error, 'E_TOOL_THREW') })
+}
+
+function blob(reference: string): Promise<Uint8Array> {
+  return new Promise((resolve, reject) => {
+    const heard = (message: ThreadBlob) => {
+      if (message.reference !== reference) return
+      parentPort!.off('message', heard)
+      if ('bytes' in message) resolve(message.bytes)
+      else reject(new TidingsError(message.error.code as ErrorCode, message.error.message))
+    }
+    parentPort!.on('message', heard)
+    post({ wants: reference })
+  })
 }

@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads'
-import { TidingsError, type ErrorData } from '../errors.ts'
+import { errorData, TidingsError, type ErrorData } from '../errors.ts'
 import type { AnyTool, ToolContext } from './tool.ts'
 
 /** What goes into the thread. */
@@ -7,11 +7,14 @@ export interface ThreadRequest {
   module: string
   tool: string
   input: unknown
-  context: Omit<ToolContext, 'signal' | 'progress'>
+  context: Omit<ToolContext, 'signal' | 'progress' | 'blob'>
 }
 
-/** What comes out of it, progress first, then one end. */
-export type ThreadAnswer = { progress: unknown } | { output: unknown } | { error: ErrorData }
+/** What comes out of it: progress and the blobs that it wants first, then one end. */
+export type ThreadAnswer = { progress: unknown } | { wants: string } | { output: unknown } | { error: ErrorData }
+
+/** What it gets of those. */
+export type ThreadBlob = { reference: string } & ({ bytes: Uint8Array } | { error: ErrorData })
 
 /** Runs a tool in a thread of its own, which ends with it; an abort ends it in the middle. */
 export function runInThread(
@@ -22,14 +25,20 @@ export function runInThread(
 ): Promise<unknown> {
   if (!module)
     throw new TidingsError('E_APP_INVALID', `${tool.name} is blocking: start the app with { module: import.meta.url }`)
-  const { signal, progress, ...plain } = context
+  const { signal, progress, blob, ...plain } = context
   const workerData: ThreadRequest = { module, tool: tool.name, input, context: plain }
   const worker = new Worker(new URL(`./thread-main${import.meta.url.slice(-3)}`, import.meta.url), { workerData })
   const end = () => void worker.terminate()
+  const found = (reference: string): Promise<ThreadBlob> =>
+    blob(reference).then(
+      bytes => ({ reference, bytes }),
+      (error: unknown) => ({ reference, error: errorData(error, 'E_BLOB_MISSING') }),
+    )
   signal.addEventListener('abort', end, { once: true })
   return new Promise((resolve, reject) => {
     worker.on('message', (answer: ThreadAnswer) => {
       if ('progress' in answer) progress(answer.progress)
+      else if ('wants' in answer) void found(answer.wants).then(it => worker.postMessage(it))
       else if ('output' in answer) resolve(answer.output)
       else reject(new TidingsError('E_TOOL_THREW', answer.error.message))
     })

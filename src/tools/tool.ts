@@ -13,6 +13,8 @@ export interface ToolContext {
   readonly idempotencyKey: string
   readonly attempt: number
   readonly event: CloudEvent
+  /** The bytes that an event names by a reference, such as an attachment of a mail. @throws E_BLOB_MISSING */
+  blob(reference: string): Promise<Uint8Array>
   /** Says how far it is. Heard by whoever listens now; kept nowhere. */
   progress(data: unknown): void
 }

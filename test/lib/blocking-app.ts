@@ -13,4 +13,19 @@ const block = tool('block', {
   },
 })
 
-export default app({ name: 'test', use: [block, agent('caller', { on: 'go', run: ctx => ctx.call(block, 300) })] })
+const weigh = tool('weigh', {
+  description: 'Counts the bytes of a blob.',
+  input: z.string(),
+  blocking: true,
+  run: async (reference, { blob }) => (await blob(reference)).length,
+})
+
+export default app({
+  name: 'test',
+  use: [
+    block,
+    weigh,
+    agent('caller', { on: 'go', run: ctx => ctx.call(block, 300) }),
+    agent('weigher', { on: 'blob.came', run: (ctx, reference: string) => ctx.call(weigh, reference) }),
+  ],
+})
