@@ -1,3 +1,4 @@
+import { stripVTControlCharacters } from 'node:util'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { z } from 'zod'
 import { agent } from '../src/agents/agent.ts'
@@ -9,6 +10,8 @@ import { PendingApprovals } from '../src/tasks/approval-list.ts'
 import type { CallError } from '../src/tasks/script.ts'
 import { digest } from '../src/tasks/turn.ts'
 import { until } from '../src/testing/wait.ts'
+import { arrange } from '../src/trace/arrange.ts'
+import { render } from '../src/trace/render.ts'
 import { tool, type ToolOptions } from '../src/tools/tool.ts'
 import { asked, codeOf, say } from './lib/approvals.ts'
 import { ended, eventsOf, onEveryBus, typesOf, type World } from './lib/world.ts'
@@ -153,6 +156,24 @@ onEveryBus(world => {
       await ended(later, correlationid, id)
       expect(runs).toEqual([7])
     })
+  })
+
+  it('a trace shows below the call who allowed it, and who did not', async () => {
+    const { bus, correlationid, outputs } = await begin({}, 7, 8, 9)
+    const [first, second, third] = await asked(bus, correlationid, 3)
+    const shown = async () => render(arrange(await eventsOf({ bus }, correlationid)), 200).map(stripVTControlCharacters)
+    await say(bus, 'grant', first!, 'ann', { comment: 'Fine.' })
+    await say(bus, 'deny', second!, 'bob')
+    await until(async () => (await shown()).some(line => /failed|✖/.test(line) && line.includes('tool refund')))
+    expect((await shown()).filter(line => line.includes('approval refund'))).toEqual([
+      expect.stringMatching(/✔ .*granted by ann: Fine\.  {"tool":"refund","input":{"amount":7}}/),
+      expect.stringMatching(/✖ .*denied by bob  {"tool":"refund","input":{"amount":8}}/),
+      expect.stringMatching(/◌ .*waiting  {"tool":"refund","input":{"amount":9}}/),
+    ])
+    const subject = third!.id.split(':')[0]!
+    await bus.publish({ type: 'agent.cancel', target: 'desk', subject, correlationid, data: {} })
+    await outputs()
+    expect((await shown()).filter(line => line.includes('approval refund'))[2]).toMatch(/⊘ .*withdrawn/)
   })
 
   describe('nothing runs', () => {

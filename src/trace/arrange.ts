@@ -1,5 +1,5 @@
 import type { CloudEvent } from '../event.ts'
-import { parseId, taskId } from '../bus/ids.ts'
+import { callBehind, parseId, taskId } from '../bus/ids.ts'
 import type { Turn } from '../tasks/program.ts'
 import { turnType } from '../tasks/turn.ts'
 import { spentBy } from './outcome.ts'
@@ -22,6 +22,7 @@ export function arrange(events: readonly CloudEvent[]): Trace {
   const requestOf = (event: CloudEvent) => requestId(event, byId)
   for (const event of all)
     if (!turnOf(event) && requestOf(event) === undefined) nodes.set(event.id, nodeOf(event, tasks))
+  for (const [id, node] of nodes) node.behind = nodes.get(callBehind(id) ?? '')
   for (const event of all) {
     const request = requestOf(event)
     if (request === undefined || turnOf(event)) continue
@@ -105,8 +106,11 @@ function requestId(event: CloudEvent, byId: ReadonlyMap<string, CloudEvent>): st
       ? event.id.slice(0, -':cancel'.length)
       : undefined
   const request = id === undefined ? undefined : byId.get(id)
-  return request && !isAnswer(request) && !turnOf(request) && parseId(request.id)?.suffix === undefined ? id : undefined
+  return request && !isAnswer(request) && !turnOf(request) && asks(request) ? id : undefined
 }
+
+/** What a task emitted asks, or what a tool asks before it runs; what is made of a request in another way does not. */
+const asks = ({ id }: CloudEvent) => parseId(id)?.suffix === undefined || callBehind(id) !== undefined
 
 const isAnswer = ({ type, call }: CloudEvent) =>
   call !== undefined && type !== 'agent.invoke' && type !== 'agent.cancel'
@@ -128,7 +132,7 @@ function verdict(
 ): Answer['verdict'] {
   const asker = parseId(call!)?.task
   const closing = closed.get(call!)
-  if (asker === undefined || closing === id) return 'taken'
+  if (asker === undefined || closing === id || callBehind(call!) !== undefined) return 'taken'
   return closing !== undefined || tasks.get(asker)?.end ? 'late' : 'open'
 }
 

@@ -1,5 +1,6 @@
 import type { CloudEvent } from '../event.ts'
-import { problemOf } from './outcome.ts'
+import { approvalType } from '../tasks/approval.ts'
+import { decisionText, problemOf } from './outcome.ts'
 import { count, preview } from './text.ts'
 
 /** What an event says, on one line: what requests and answers wrap is worth more than the wrapping. */
@@ -9,8 +10,9 @@ export function gist(event: CloudEvent): string {
     return preview([subject, (data as { text?: unknown } | null)?.text].filter(Boolean).join('  '))
   if (dataref !== undefined) return 'data in a blob'
   if (typeof data !== 'object' || data === null) return preview(data)
-  const { input, output, messages, text, toolCalls } = data as Record<string, unknown>
+  const { input, output, messages, text, toolCalls, what } = data as Record<string, unknown>
   if (type === 'model.invoke' && Array.isArray(messages)) return count(messages.length, 'new message')
   if (type === 'model.result') return preview(text || toolCalls || data)
-  return preview(problemOf(event) ?? input ?? output ?? data)
+  if (type === approvalType) return preview(what ?? data)
+  return preview(problemOf(event) ?? decisionText(event) ?? input ?? output ?? data)
 }

@@ -1,6 +1,7 @@
 import type { CloudEvent } from '../event.ts'
 import type { ErrorData } from '../errors.ts'
 import { taskId } from '../bus/ids.ts'
+import { deniedType, grantedType, type ApprovalAnswer } from '../tasks/approval.ts'
 import type { Answer, Spent, TraceNode, TraceTask } from './tree.ts'
 
 /** How a request or a task stands. `withdrawn`: nobody waits for the answer any more. */
@@ -24,12 +25,12 @@ export interface Outcome {
 
 /** How a request ended; undefined for an event that asks nothing. */
 export function callOutcome(node: TraceNode): Outcome | undefined {
-  const { event, answers, withdrawal, by } = node
+  const { event, answers, behind } = node
   if (!isCall(node)) return undefined
   const answer = decisive(answers)
   if (!answer) {
-    const ended = withdrawal !== undefined || by?.task.end !== undefined
-    return { status: ended ? 'withdrawn' : 'waiting' }
+    const isOver = isWithdrawn(node) || (behind !== undefined && (behind.answers.length > 0 || isWithdrawn(behind)))
+    return { status: isOver ? 'withdrawn' : 'waiting' }
   }
   const { type } = answer.event
   const problem = problemOf(answer.event)
@@ -70,7 +71,15 @@ export function problemOf({ type, data }: CloudEvent): string | undefined {
   if (!/(^|\.)(failed|expired|cancelled|denied)$/.test(type)) return undefined
   const { error, reason } = (data ?? {}) as { error?: Partial<ErrorData>; reason?: unknown }
   if (typeof error?.message === 'string') return error.code ? `${error.code}: ${error.message}` : error.message
-  return typeof reason === 'string' ? reason : type
+  return typeof reason === 'string' ? reason : (decisionText({ type, data }) ?? type)
+}
+
+/** Who said what to a request for approval; undefined for all other events. */
+export function decisionText({ type, data }: Pick<CloudEvent, 'type' | 'data'>): string | undefined {
+  const { by, comment } = (data ?? {}) as Partial<ApprovalAnswer>
+  if ((type !== grantedType && type !== deniedType) || typeof by !== 'string') return undefined
+  const why = typeof comment === 'string' ? `: ${comment}` : ''
+  return `${type === grantedType ? 'granted' : 'denied'} by ${by}${why}`
 }
 
 /** Tokens and cost that models told. */
@@ -89,6 +98,8 @@ export function spentBy(events: Iterable<CloudEvent>): Spent {
 /** What the requests of a task itself spent, without those of the tasks that it called. */
 export const spentIn = (task: TraceTask) =>
   spentBy(task.nodes.flatMap(node => node.answers.map(answer => answer.event)))
+
+const isWithdrawn = ({ withdrawal, by }: TraceNode) => withdrawal !== undefined || by?.task.end !== undefined
 
 const decisive = (answers: readonly Answer[]) =>
   answers.find(answer => answer.verdict === 'taken') ?? answers.find(answer => answer.verdict === 'open')

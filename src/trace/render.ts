@@ -1,7 +1,16 @@
 import { styleText } from 'node:util'
 import { asAsked } from '../tasks/effects.ts'
 import { gist } from './gist.ts'
-import { between, callOutcome, spentBy, spentIn, taskOutcome, type Outcome, type Status } from './outcome.ts'
+import {
+  between,
+  callOutcome,
+  decisionText,
+  spentBy,
+  spentIn,
+  taskOutcome,
+  type Outcome,
+  type Status,
+} from './outcome.ts'
 import { count, dim, elapsed, fit, paint, preview, printable, shorten, spentText, widthOf } from './text.ts'
 import type { Answer, Trace, TraceNode, TraceTask } from './tree.ts'
 import { walk, type Step } from './walk.ts'
@@ -88,7 +97,8 @@ function nodeLine({ event, answers, tasks }: TraceNode, outcome: Outcome | undef
   if (type === 'timer.set')
     return { ...common, label: 'timer', note: noteOf(outcome, preview((data as { due?: unknown } | null)?.due)) }
   const spent = spentText(spentBy(answers.map(answer => answer.event)))
-  const told = type === 'model.invoke' ? spent.join(', ') : [...spent, gist(event)].join('  ')
+  const decided = answers.flatMap(answer => (outcome.problem === undefined ? (decisionText(answer.event) ?? []) : []))
+  const told = type === 'model.invoke' ? spent.join(', ') : [...spent, ...decided, gist(event)].join('  ')
   return { ...common, label: `${type.replace(/\.(invoke|requested)$/, '')}${name}`, note: noteOf(outcome, told) }
 }
 

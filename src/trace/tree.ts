@@ -22,6 +22,8 @@ export interface TraceNode extends Branch {
   /** The task and the turn that emitted it. */
   readonly by?: { readonly task: TraceTask; readonly turn: number }
   readonly answers: Answer[]
+  /** Of the approval that a tool asks for before it runs: its call. */
+  behind?: TraceNode | undefined
   /** Said that nobody waits for the answer any more. */
   withdrawal?: CloudEvent
 }
