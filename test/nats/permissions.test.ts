@@ -1,17 +1,19 @@
-import { readFile } from 'node:fs/promises'
+import { hash } from 'node:crypto'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { connect, PermissionViolationError, type NatsConnection } from '@nats-io/transport-node'
 import { expect, it, onTestFinished } from 'vitest'
 import { z } from 'zod'
 import first from '../../examples/first/app.ts'
 import { describePython, pythonWorker } from '../../examples/python-consumer/python.ts'
-import { agent, app, smtp, tool, type App, type Role, type Running, start } from '../../src/index.ts'
+import { agent, app, smtp, tool, type App, type Role, type Running, start, type StartOptions } from '../../src/index.ts'
 import { openNats } from '../../src/drivers/nats/index.ts'
 import { createEvent } from '../../src/event.ts'
 import { startNatsCluster } from '../../src/testing/nats/cluster.ts'
 import { startNats, type Nats } from '../../src/testing/nats/start.ts'
 import { freePort } from '../../src/testing/ports.ts'
 import { until } from '../../src/testing/wait.ts'
+import { asked } from '../lib/approvals.ts'
 import { describeNatsServer } from '../lib/nats.ts'
 import { ended, eventsOf } from '../lib/world.ts'
 import { dataFolder, entry } from './lib/broker.ts'
@@ -35,7 +37,7 @@ async function guarded(change = (text: string) => text, dataDir?: string): Promi
 
 const urlOf = (nats: Nats, user: string) => `nats://${user}:${password(user)}@127.0.0.1:${nats.port}`
 
-async function role(nats: Nats, only: Role, hosted: App = first, more: { port?: number } = {}): Promise<Running> {
+async function role(nats: Nats, only: Role, hosted: App = first, more: Partial<StartOptions> = {}): Promise<Running> {
   const running = await start(hosted, { bus: `${urlOf(nats, only)}/tidings?timeout=3000`, only: [only], ...more })
   onTestFinished(() => running.stop())
   return running
@@ -231,6 +233,28 @@ describeNatsServer('roles with the permissions of the template', () => {
       expect([user, await told(await client(nats, user), claim)]).toEqual([user, 'denied'])
   })
 
+  it('ask a person before a tool runs, and take the answer at the gateway', async () => {
+    const nats = await guarded()
+    const search = tool('notes.search', { description: '', input: z.object({}), approval: true, run: () => 'found' })
+    const desk = app({ name: 'desk', use: [agent('clerk', { run: ctx => ctx.call(search, {}) }), search] })
+    const agents = await role(nats, 'agents', desk)
+    await role(nats, 'tools', desk)
+    const approvers = join(await dataFolder(), 'approvers.json')
+    await writeFile(approvers, JSON.stringify({ ann: hash('sha256', 'token') }))
+    const { addresses } = await role(nats, 'gateway', desk, { port: 0, approvers })
+    const invoke = { type: 'agent.invoke', target: 'clerk', data: { input: null } }
+    const { id, correlationid } = await agents.bus.publish(invoke)
+    const [request] = await asked(agents.bus, correlationid)
+    const { status } = await fetch(`${addresses[0]}/approvals/${request!.id}`, {
+      method: 'POST',
+      headers: { authorization: 'Bearer token', 'content-type': 'application/json' },
+      body: JSON.stringify({ decision: 'grant', hash: request!.data.hash }),
+    })
+    expect(status).toBe(200)
+    expect((await ended(agents, correlationid, id)).data).toMatchObject({ output: 'found' })
+    expect(await violations(nats)).toEqual([])
+  })
+
   it('let a tool worker do nothing else', async () => {
     const nats = await guarded()
     const agents = await role(nats, 'agents')
@@ -242,6 +266,7 @@ describeNatsServer('roles with the permissions of the template', () => {
       `tidings.t.0.${correlationid}.0000000000`,
       'tidings.e.0.-.order.placed',
       'tidings.e.0.desk.model.result',
+      'tidings.e.0.notes%2Esearch.approval.granted',
       'tidings.e.0.helper.agent.invoke',
       'tidings.r.0.app%2Ffirst',
       'tidings.w.0.app%2Ffirst',
@@ -303,6 +328,8 @@ describeNatsServer('roles with the permissions of the template', () => {
       'task.turn',
       'call.expired',
       'timer.fired',
+      'approval.requested',
+      'workflow.started',
     ])
       expect([type, await told(nc, `tidings.e.0.desk.${type}`)]).toEqual([type, 'denied'])
     const placed = JSON.stringify(createEvent({ type: 'order.placed', data: 1 }))
