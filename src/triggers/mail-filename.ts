@@ -5,20 +5,20 @@ const control = /[\u0000-\u001f\u007f-\u009f]+/g
 // Marks that turn the direction of writing, so that `gpj.exe` is shown as `exe.jpg`, and what is not seen at all.
 const unseen = /[\p{Cf}\p{Co}\u2028\u2029]+/gu
 /** Names of devices on Windows, whatever stands behind their first dot. */
-const device = /^(?:con|prn|aux|nul|com\d|lpt\d)(?=\.|$)/i
+const device = /^(?:con|prn|aux|nul|com\d|lpt\d)(?=\s*(?:\.|$))/i
 
 /**
  * A name that a file may be given in any folder of any system: no path, nothing that is not shown, no device, and at
  * most 200 bytes with its extension. null when nothing is left.
  */
 export function safeFilename(name: string): string | null {
-  const last = name.normalize('NFC').toWellFormed().split(/[/\\]/).at(-1)!
+  const last = name.toWellFormed().split(/[/\\]/).at(-1)!
   const clean = last
     .replace(control, '')
     .replace(unseen, '')
     .replace(/[<>:"|?*]/g, '_')
-    .replace(device, '_$&')
-  const short = shortened(trimmed(clean))
+    .normalize('NFC')
+  const short = shortened(trimmed(clean).replace(device, '_$&'))
   return short === '' ? null : short
 }
 

@@ -1,0 +1,132 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { connect, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { connect as connectSecurely } from 'node:tls'
+import { once } from 'node:events'
+import { expect, onTestFinished } from 'vitest'
+import { Bus } from '../../src/bus/bus.ts'
+import { FailingCommits, openSqlite } from '../../src/drivers/sqlite/index.ts'
+import type { EmailReceived } from '../../src/received.ts'
+import { collect } from '../../src/testing/wait.ts'
+import { smtp, type SmtpOptions } from '../../src/triggers/smtp.ts'
+
+/** An SMTP trigger on a log of its own, and clients for it. All of it is gone after the test. */
+export async function openMailbox(options: SmtpOptions = {}) {
+  const home = await mkdtemp(join(tmpdir(), 'tidings-smtp-'))
+  const commits = new FailingCommits()
+  const bus = new Bus(await openSqlite({ home, faults: { commits } }))
+  onTestFinished(async () => {
+    await bus.driver.close()
+    await rm(home, { recursive: true })
+  })
+  const running = await smtp({ port: 0, ...options }).start(bus)
+  onTestFinished(() => running.stop())
+  const port = Number(new URL(running.address).port)
+  return { home, bus, running, port, commits, stored: () => mailsOn(bus), talk: () => Session.open(port) }
+}
+
+/** The mails on a log, each with its data. */
+export async function mailsOn(bus: Bus) {
+  const found = await collect(bus.read({ filter: [{ types: ['email.received'] }] }))
+  return Promise.all(
+    found.map(async ({ event }) => ({ ...event, data: (await bus.resolve(event)).data as EmailReceived })),
+  )
+}
+
+export const header =
+  'From: Ann <ann@example.org>\r\nTo: desk@example.net\r\nSubject: hello\r\nMessage-ID: <1@example.org>\r\n'
+
+/** A client that says what it is told to say, and hears the replies: the last line of each. */
+export class Session {
+  #socket: Socket
+  #replies: AsyncIterator<string>
+
+  private constructor(socket: Socket) {
+    this.#socket = socket
+    this.#replies = replies(socket)
+  }
+
+  /** Without the greeting. */
+  static connect(port: number): Session {
+    const socket = connect(port, '127.0.0.1')
+    socket.on('error', () => {})
+    onTestFinished(() => void socket.destroy())
+    return new Session(socket)
+  }
+
+  static async open(port: number): Promise<Session> {
+    const session = Session.connect(port)
+    expect(await session.reply()).toMatch(/^220 /)
+    return session
+  }
+
+  async reply(): Promise<string> {
+    return ((await this.#replies.next()).value as string | undefined) ?? 'closed'
+  }
+
+  write(bytes: string | Buffer): void {
+    this.#socket.write(bytes)
+  }
+
+  say(line: string): Promise<string> {
+    this.write(`${line}\r\n`)
+    return this.reply()
+  }
+
+  /** Up to 354. */
+  async begin(to = 'desk@example.net', from = 'ann@example.org'): Promise<void> {
+    await this.say('EHLO test')
+    await this.say(`MAIL FROM:<${from}>`)
+    await this.say(`RCPT TO:<${to}>`)
+    expect(await this.say('DATA')).toMatch(/^354 /)
+  }
+
+  /** A whole mail; the reply after its end. */
+  async deliver(mail: string, to?: string): Promise<string> {
+    await this.begin(to)
+    return this.say(`${mail}\r\n.`)
+  }
+
+  /** After the reply to STARTTLS. */
+  async secure(): Promise<void> {
+    this.#socket.removeAllListeners('data')
+    const socket = connectSecurely({ socket: this.#socket, rejectUnauthorized: false })
+    socket.on('error', () => {})
+    await once(socket, 'secureConnect')
+    this.#socket = socket
+    this.#replies = replies(socket)
+  }
+
+  leave(): void {
+    this.#socket.destroy()
+  }
+}
+
+/** By listeners that can be taken away: bytes after a reply belong to the handshake. */
+async function* replies(socket: Socket): AsyncGenerator<string> {
+  const lines: string[] = []
+  let rest = ''
+  let wake = () => {}
+  let over = false
+  socket.on('data', (chunk: Buffer) => {
+    const parts = (rest + chunk.toString()).split('\r\n')
+    rest = parts.pop()!
+    // All but the last line of a reply have a dash behind the code.
+    lines.push(...parts.filter(line => line[3] !== '-'))
+    wake()
+  })
+  let problem: Error | undefined
+  socket.on('error', error => void (problem = error))
+  socket.on('close', () => {
+    over = true
+    wake()
+  })
+  for (;;) {
+    const line = lines.shift()
+    if (line !== undefined) yield line
+    else if (problem) throw problem
+    else if (over) return
+    else await new Promise<void>(resolve => void (wake = resolve))
+  }
+}
