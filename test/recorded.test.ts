@@ -4,10 +4,9 @@ import { tmpdir } from 'node:os'
 import { join, sep } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import first from '../examples/first/app.ts'
-import { agents } from '../examples/report-desk/agents.ts'
 import { Library } from '../examples/report-desk/library/library.ts'
-import { writeSample } from '../examples/report-desk/sample.ts'
-import { tools } from '../examples/report-desk/tools.ts'
+import { members } from '../examples/report-desk/members.ts'
+import { approveAll, writeSample } from '../examples/report-desk/sample.ts'
 import { agent, app, offlineModel, start, type App, type Draft } from '../src/index.ts'
 import { readAccepted } from '../src/replay/accept.ts'
 import { Replay } from '../src/replay/replay.ts'
@@ -73,9 +72,7 @@ async function reportDesk(folder: string): Promise<App> {
   onTestFinished(() => library.close())
   writeSample(join(folder, 'docs'))
   await library.refresh(join(folder, 'docs'))
-  const model = offlineModel()
-  const kit = tools(library, 'reports', model.modelId)
-  return app({ name: 'report-desk', use: [...agents(kit, model), ...Object.values(kit)] })
+  return app({ name: 'report-desk', use: members(library, 'reports', offlineModel()) })
 }
 
 async function temporary(): Promise<string> {
@@ -94,6 +91,8 @@ async function record({ of, app, asked, end }: Story): Promise<void> {
     bus: 'sqlite',
     only: ['agents', 'tools', 'models'],
   })
+  const ending = new AbortController()
+  const approving = approveAll(running.bus, ending.signal)
   const before = process.cwd()
   // What is written while it runs is named by a path that is the same everywhere.
   process.chdir(folder)
@@ -108,12 +107,14 @@ async function record({ of, app, asked, end }: Story): Promise<void> {
     await writeSlice(fromBus(running.bus, { all: true }), join(recordedIn(of), 'story.jsonl.gz'), { force: true })
   } finally {
     process.chdir(before)
+    ending.abort()
+    await approving
     await running.stop()
   }
 }
 
-async function replayed(file: string, { agents }: App) {
-  const replay = new Replay(new Programs(agents.map(({ definition }) => definition)))
+async function replayed(file: string, { programs }: App) {
+  const replay = new Replay(new Programs(programs))
   for await (const { position, event } of fromFile(file).events()) await replay.add(position, event)
   return replay.finish()
 }

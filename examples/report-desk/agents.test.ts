@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { app, type ModelLike, offlineModel, start } from '../../src/index.ts'
-import { agents } from './agents.ts'
 import { Library } from './library/library.ts'
-import { tools } from './tools.ts'
+import { members } from './members.ts'
+import { approveAll } from './sample.ts'
 
 type LanguageModel = Extract<ModelLike, { provider: string }>
 type CallOptions = Parameters<LanguageModel['doStream']>[0]
@@ -27,9 +27,10 @@ afterEach(() => {
 async function ask(model: LanguageModel, question: string) {
   writeFileSync(join(folder, 'lamp.md'), '# Lamp\n\nThe lamp of the lighthouse turns once in thirty seconds.\n')
   await library.refresh(folder)
-  const kit = tools(library, join(folder, 'reports'), model.modelId)
-  const desk = app({ name: 'desk', use: [...agents(kit, model), ...Object.values(kit)] })
+  const desk = app({ name: 'desk', use: members(library, join(folder, 'reports'), model) })
   const { bus, stop } = await start(desk, { home: join(folder, 'home'), only: ['agents', 'tools', 'models'] })
+  const ending = new AbortController()
+  const approving = approveAll(bus, ending.signal)
   try {
     const types: string[] = []
     const { correlationid } = await bus.publish({ type: 'question.asked', data: { question } })
@@ -40,6 +41,8 @@ async function ask(model: LanguageModel, question: string) {
     }
     throw new Error(`no report after: ${types.join(', ')}`)
   } finally {
+    ending.abort()
+    await approving
     await stop()
   }
 }
@@ -76,20 +79,20 @@ test('more than a dozen calls go to five agents and their tools', async () => {
   expect(types).toEqual(expect.arrayContaining(['tool.invoke library.search', 'tool.invoke library.read']))
 })
 
-test('a model that invents is told so once, and does not get through', async () => {
+test('a model that invents is told so, and does not get through', async () => {
   const writer = withText(/You write a report/, () => `## Short answer\n\n${truth}\n\n${invented}`)
   const { report } = await ask(writer, question)
   expect(report.markdown).toContain('turns once in thirty seconds. [1]')
   expect(report.markdown).not.toContain('whale oil')
-  expect(writer.asked).toHaveLength(2)
+  expect(writer.asked).toHaveLength(3)
   expect(writer.asked[1]).toContain('Removed, since it does not stand in lamp.md#1')
 })
 
-test('a reviewer who is never content sends it back once', async () => {
+test('a reviewer who is never content sends it back twice', async () => {
   const reviewer = withText(/You review a draft/, () => '{"approved":false,"remarks":["Say more."]}')
   const { report } = await ask(reviewer, question)
   expect(report.answered).toBe(true)
-  expect(reviewer.asked).toHaveLength(1)
+  expect(reviewer.asked).toHaveLength(2)
 })
 
 test('a researcher who invents everything leaves the question unanswered', async () => {

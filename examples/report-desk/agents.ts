@@ -1,14 +1,16 @@
 import { z } from 'zod'
 import { agent, type ModelLike } from '../../src/index.ts'
-import { draftOf, notFound, type Section } from './citations.ts'
-import { type Asked, questionOf } from './question.ts'
+import { notFound, type Section } from './citations.ts'
 import type { Tools } from './tools.ts'
 
 /** Between desk and publisher: a report whose every sentence has been checked. */
 interface Accepted {
   readonly question: string
-  readonly sections: readonly Section[]
+  /** Absent where nothing was found. */
+  readonly sections?: readonly Section[]
   readonly unanswered: readonly string[]
+  /** Who let it go out. Absent where it claims nothing. */
+  readonly approvedBy?: string
 }
 
 const quoting = `Quote: every sentence of yours stands word for word in a passage, and ends with the id of that passage in
@@ -16,7 +18,7 @@ square brackets, like this: The scheduler runs in UTC. [docs/time.md#3]
 A program removes every sentence that cannot be found in the passage it cites. Never add one of your own.`
 
 /** The people at the desk. Each of them works on events; nobody holds a reference to a running other. */
-export function agents({ search, read, check, write }: Tools, model: ModelLike) {
+export function agents({ search, read, write }: Tools, model: ModelLike) {
   const planner = agent('planner', {
     model,
     instructions: `You plan research in a body of documents. Split the question into two to four parts that can be looked
@@ -38,7 +40,7 @@ When the passages do not say it, answer with this one line: ${notFound}`,
     model,
     instructions: `You write a report in Markdown that answers the question, out of the notes alone: first a section
 "Short answer" with the one or two sentences that answer it best, then a section for each part that adds something.
-Say nothing twice. When you are given remarks on an earlier draft, mend what they name.
+Say nothing twice. When you are given an earlier draft, mend what the remarks on it and its issues name.
 ${quoting}`,
   })
 
@@ -50,40 +52,6 @@ the sources do not hold.`,
     output: z.object({ approved: z.boolean(), remarks: z.array(z.string()) }),
   })
 
-  const desk = agent('desk', {
-    on: ['question.asked', 'email.received'],
-    async run(ctx, input: Asked) {
-      const question = questionOf(input)
-      const { parts } = await ctx.call(planner, question)
-      const notes = await ctx.all(
-        parts.map(part => async branch => {
-          const findings = await branch.call(researcher, { question, part })
-          const { sections } = await branch.call(check, { draft: findings })
-          return { part, findings: draftOf(sections) || notFound }
-        }),
-      )
-      const found = notes.filter(({ findings }) => findings !== notFound)
-      // Where the question itself is answered, a part of it that is not was only another way to look for it.
-      const answered = found.some(({ part }) => part === question)
-      const unanswered = answered ? [] : notes.filter(note => !found.includes(note)).map(({ part }) => part)
-
-      let sections: readonly Section[] = []
-      if (found.length > 0) {
-        const draft = await ctx.call(check, { draft: await ctx.call(writer, { question, notes: found }) })
-        sections = draft.sections
-        const { approved, remarks } = await ctx.call(reviewer, { question, draft: draftOf(sections) })
-        if (!approved || draft.dropped.length > 0) {
-          const task = { question, notes: found, draft: draftOf(sections), remarks: [...remarks, ...complaints(draft)] }
-          const second = await ctx.call(check, { draft: await ctx.call(writer, task) })
-          if (second.sections.length > 0) sections = second.sections
-        }
-      }
-      const accepted: Accepted = { question, sections, unanswered }
-      ctx.emit({ type: 'report.accepted', data: accepted })
-      return { question, sections: sections.length, unanswered }
-    },
-  })
-
   const publisher = agent('publisher', {
     on: 'report.accepted',
     async run(ctx, accepted: Accepted) {
@@ -93,8 +61,7 @@ the sources do not hold.`,
     },
   })
 
-  return [desk, planner, researcher, writer, reviewer, publisher]
+  return { planner, researcher, writer, reviewer, publisher }
 }
 
-const complaints = ({ dropped }: { dropped: readonly { text: string; reason: string }[] }) =>
-  dropped.map(({ text, reason }) => `Removed, since ${reason}: ${text}`)
+export type Agents = ReturnType<typeof agents>

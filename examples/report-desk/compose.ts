@@ -9,6 +9,8 @@ export interface Draft {
   /** Parts of the question on which nothing was found. */
   readonly unanswered: readonly string[]
   readonly model: string
+  /** Who let it go out. */
+  readonly approvedBy?: string | undefined
 }
 
 /** What both forms of a report are made of. */
@@ -35,7 +37,10 @@ const partly = 'The documents do not answer this question as a whole. On parts o
 export const notFoundHeading = 'Looked for and not found'
 
 /** Numbers the passages, adds what the statements announce, and leaves out what is then said twice in a section. */
-export function compose({ question, sections, unanswered, model }: Draft, read: (id: string) => Found): Report {
+export function compose(
+  { question, sections, unanswered, model, approvedBy }: Draft,
+  read: (id: string) => Found,
+): Report {
   const sources: Found[] = []
   const numberOf = (id: string) => {
     if (!sources.some(source => source.id === id)) sources.push(read(id))
@@ -52,7 +57,8 @@ export function compose({ question, sections, unanswered, model }: Draft, read: 
   })
   const caution = sources.length === 0 ? noAnswer : whole ? undefined : partly
   const promise = 'Every sentence above stands word for word in the passage that its number names. '
-  const imprint = `${sources.length > 0 ? promise : ''}Written by report-desk with the model ${model}.`
+  const approval = approvedBy === undefined ? '' : ` Approved by ${approvedBy}.`
+  const imprint = `${sources.length > 0 ? promise : ''}Written by report-desk with the model ${model}.${approval}`
   const missing = unanswered.filter(part => part !== question)
   return { question, caution, sections: composed, unanswered: missing, sources, imprint }
 }

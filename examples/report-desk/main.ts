@@ -7,12 +7,13 @@ import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { parseArgs, styleText } from 'node:util'
 import { start, TidingsError, type CloudEvent, type Running } from '../../src/index.ts'
+import { answer, Editor } from './editor.ts'
 import { Library } from './library/library.ts'
 import { Live, shown } from './terminal.ts'
 
 const usage = `npm start                           wait for questions
 npm start -- --ask "…"              ask one, and wait for more
-npm start -- --ask "…" --once       ask one, and end with the path of its report
+npm start -- --ask "…" --once       ask one, let its report go out unseen, and end with the path of it
 npm start -- --docs FOLDER          answer from your own documents (Markdown, text, HTML, PDF)`
 
 const checkout = join(import.meta.dirname, '../..')
@@ -45,17 +46,23 @@ async function main() {
     })
 
   const from = await desk.bus.driver.head()
-  if (!once) introduce(desk)
+  const editor = once || !process.stdin.isTTY ? undefined : new Editor(desk.bus, text => console.log(text))
+  if (!once) introduce(desk, editor !== undefined)
+  await editor?.recall(from)
   /** What was asked in this terminal: its reports are printed here. */
   const own = new Set<string>()
   if (ask !== undefined) own.add(await question(desk, ask))
   const typed = once ? undefined : createInterface({ input: process.stdin })
-  typed?.on('line', line => {
-    if (line.trim() !== '') void question(desk, line).then(correlation => own.add(correlation))
-  })
+  typed?.on('line', line => void said(line))
+  const said = async (line: string) => {
+    if (line.trim() !== '' && !(await editor?.takes(line))) own.add(await question(desk, line))
+  }
 
   let last: CloudEvent | undefined
   for await (const event of happenings(desk, from, ending.signal)) {
+    editor?.hear(event)
+    if (once && event.type === 'approval.requested' && own.has(event.correlationid))
+      await answer(desk.bus, event as CloudEvent<{ hash: string }>, 'grant')
     if (!own.has(event.correlationid) || !isEnd(event)) continue
     if (event.type === 'report.completed') console.log(`\n${(event.data as Completed).markdown}`)
     last = event
@@ -72,9 +79,9 @@ interface Completed {
   readonly files: { readonly markdown: string }
 }
 
-/** The report, or the failure of an agent that nobody waits for. */
+/** The report, that there is none, or the failure of somebody for whom nobody waits. */
 function isEnd({ type, call }: CloudEvent): boolean {
-  return type === 'report.completed' || (type === 'agent.task.failed' && call === undefined)
+  return ['report.completed', 'report.withheld'].includes(type) || (type === 'agent.task.failed' && call === undefined)
 }
 
 function options() {
@@ -138,7 +145,7 @@ function conclude(last: CloudEvent | undefined) {
   console.log(files.markdown)
 }
 
-function introduce({ addresses, warnings }: Running) {
+function introduce({ addresses, warnings }: Running, isAsked: boolean) {
   const gateway = addresses.find(address => address.startsWith('http')) ?? ''
   const mail = addresses.find(address => address.startsWith('smtp')) ?? ''
   const line = (name: string, text: string) => console.log(`  ${styleText('bold', name.padEnd(10))}${text}`)
@@ -150,6 +157,8 @@ function introduce({ addresses, warnings }: Running) {
   )
   line('mail', `printf 'From: you@localhost\\nSubject: question\\n\\nHow does hono stream server-sent events?\\n' |`)
   line('', `  curl --crlf ${mail} --mail-from you@localhost --mail-rcpt desk@localhost -T -`)
+  if (isAsked) line('approve', 'y, or n and why, when a draft is shown here')
+  else line('approve', 'npm run tidings -- approvals, then npm run tidings -- approve ID')
   line('watch', `curl -N ${gateway}/events/stream`)
   line('reports', join(home, 'reports'))
   for (const warning of warnings) console.log(styleText('yellow', `  ${warning}`))

@@ -1,8 +1,8 @@
 /** Data of `question.asked`, or of `email.received`. */
 export interface Asked {
-  readonly question?: string
-  readonly subject?: string
-  readonly text?: string
+  readonly question?: string | undefined
+  readonly subject?: string | undefined
+  readonly text?: string | undefined
 }
 
 /**

@@ -1,6 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect } from 'vitest'
+import { answerApproval, type CloudEvent, type Running } from '../../src/index.ts'
 
 /* What the tests ask the desk about, and how they check what it quotes. */
 
@@ -31,4 +32,12 @@ export function expectQuoted(report: string, folder: string): void {
   const quotations = quotationsIn(report)
   expect(quotations.length, report).toBeGreaterThan(0)
   for (const { text, file } of quotations) expect(squeeze(readFileSync(join(folder, file), 'utf8'))).toContain(text)
+}
+
+/** Says yes to whatever a person is asked, until the signal aborts. */
+export async function approveAll(bus: Running['bus'], signal: AbortSignal): Promise<void> {
+  for await (const { event } of bus.follow(0, [{ types: ['approval.requested'] }], signal)) {
+    const { id, data } = (await bus.resolve(event)) as CloudEvent<{ hash: string }>
+    await answerApproval(bus, { id, decision: 'grant', hash: data.hash, by: 'ann', source: '/test' })
+  }
 }

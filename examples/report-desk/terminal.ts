@@ -1,11 +1,12 @@
 import { stripVTControlCharacters, styleText } from 'node:util'
 import type { CloudEvent } from '../../src/index.ts'
-import { asked, concluded, decided, problem, published, returned, type Said, sender } from './wording.ts'
+import { approved, asked, concluded, decided, problem, published, returned, type Said, sender } from './wording.ts'
 
 type Color = 'cyan' | 'yellow' | 'green' | 'magenta' | 'blue' | 'white' | 'red' | 'gray'
 
 const colors: Record<string, Color> = {
   desk: 'white',
+  editor: 'white',
   planner: 'cyan',
   researcher: 'yellow',
   writer: 'magenta',
@@ -27,9 +28,21 @@ export const shown = [
   'agent.task.completed',
   'agent.task.failed',
   'agent.task.cancelled',
+  'approval.requested',
+  'approval.granted',
+  'approval.denied',
+  'approval.reminded',
   'report.accepted',
+  'report.withheld',
   'report.completed',
 ]
+
+/** On one line. Subjects, questions and drafts come from anybody: nothing in them may steer the terminal. */
+export const plain = (text: string): string =>
+  stripVTControlCharacters(text)
+    .replace(/\s+/g, ' ')
+    .replace(/\p{Cc}/gu, '')
+    .trim()
 
 interface Line {
   readonly who: string
@@ -58,11 +71,7 @@ export class Live {
     if (!line) return undefined
     const seconds = ((Date.parse(event.time) - this.#since.get(correlationid)!) / 1000).toFixed(2)
     const color = colors[line.who.split(' ')[0]!] ?? 'gray'
-    // Subjects and questions come from anybody: nothing in them may steer the terminal.
-    const text = stripVTControlCharacters(line.text)
-      .replace(/\s+/g, ' ')
-      .replace(/\p{Cc}/gu, '')
-      .trim()
+    const text = plain(line.text)
     const start = [
       styleText('dim', `${correlationid.slice(-4)} ${seconds.padStart(7)}s`),
       styleText(color, line.who.padEnd(13)),
@@ -101,8 +110,18 @@ export class Live {
         return { who: this.#whoEmitted(event), text: problem(data), bad: true }
       case 'agent.task.completed':
         return { who: this.#whoEmitted(event), text: concluded(data) }
+      case 'approval.requested':
+        return { who: this.#whoEmitted(event), text: `asks the ${event.target} whether the draft may go out` }
+      case 'approval.reminded':
+        return { who: this.#whoEmitted(event), text: 'still waits for an answer' }
+      case 'approval.granted':
+        return { who: 'editor', text: approved('yes', data) }
+      case 'approval.denied':
+        return { who: 'editor', text: approved('no', data), bad: true }
       case 'report.accepted':
         return { who: this.#whoEmitted(event), text: 'hands the checked report to whoever publishes' }
+      case 'report.withheld':
+        return { who: this.#whoEmitted(event), text: `no report goes out: ${problem(data)}`, bad: true }
       case 'report.completed':
         return { who: this.#whoEmitted(event), text: published(data) }
       default:
@@ -115,7 +134,7 @@ export class Live {
     const key = `${correlationid} ${target}`
     const count = (this.#counts.get(key) ?? 0) + 1
     this.#counts.set(key, count)
-    const name = target === 'researcher' || count > 1 ? `${target} ${count}` : target
+    const name = target === 'researcher' || target === 'section' || count > 1 ? `${target} ${count}` : target
     this.#names.set(id, name)
     return name
   }

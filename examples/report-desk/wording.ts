@@ -11,6 +11,8 @@ export interface Said {
   readonly usage?: { readonly input: number; readonly output: number }
   readonly citations?: readonly unknown[]
   readonly files?: { readonly markdown: string }
+  readonly by?: string
+  readonly comment?: string
 }
 
 interface Asking {
@@ -25,9 +27,13 @@ interface Answer {
   readonly id?: string
   readonly hits?: readonly unknown[]
   readonly sections?: readonly { readonly statements: readonly unknown[] }[]
-  readonly dropped?: readonly unknown[]
+  readonly removed?: readonly unknown[]
+  readonly question?: string
+  readonly found?: readonly unknown[]
+  readonly unanswered?: readonly unknown[]
   readonly files?: object
   readonly parts?: readonly string[]
+  readonly findings?: string
   readonly approved?: boolean
   readonly remarks?: readonly string[]
 }
@@ -50,19 +56,21 @@ export function decided({ toolCalls = [], text = '', usage }: Said): string {
 /** What a tool returned, next to what it was asked. */
 export function returned(request: Said, { output }: Said): string {
   if (typeof output !== 'object' || output === null) return String(output)
-  const { id = 'done', hits, sections, dropped = [], files } = output
+  const { id = 'done', hits, sections, removed = [], files, question, found, unanswered = [] } = output
   const query = typeof request.input === 'object' ? request.input.query : ''
   if (hits) return `“${query}” → ${hits.length} hits`
   if (files) return 'Markdown and HTML'
+  if (question !== undefined) return `“${question}”`
+  if (found) return `${found.length} notes found something, ${unanswered.length} parts are left unanswered`
   if (!sections) return id
   const kept = sections.reduce((sum, { statements }) => sum + statements.length, 0)
-  return `${kept} statements stand in their passages, ${dropped.length} dropped`
+  return `${kept} statements stand in their passages, ${removed.length} dropped`
 }
 
 /** What came out of an agent. */
 export function concluded({ output }: Said): string {
-  if (typeof output === 'string') return `${output.match(/\[[^[\]]+#\d+\]/g)?.length ?? 'no'} quotations`
-  const { parts, approved, remarks = [] } = output ?? {}
+  const { parts, approved, remarks = [], findings } = typeof output === 'string' ? { findings: output } : (output ?? {})
+  if (findings !== undefined) return `${findings.match(/\[[^[\]]+#\d+\]/g)?.length ?? 'no'} quotations`
   if (parts) return `plans: ${parts.join(' · ')}`
   if (approved === undefined) return 'done'
   return approved ? 'approves' : `sends it back: ${remarks.join(' ')}`
@@ -72,6 +80,10 @@ export function published({ citations = [], files }: Said): string {
   const says = citations.length > 0 ? `cites ${citations.length} passages` : 'says that the documents do not answer'
   return `${says}: ${files?.markdown}`
 }
+
+/** What a person said to a draft. */
+export const approved = (said: string, { by, comment }: Said): string =>
+  `${by} says ${said}${comment === undefined ? '' : `: ${comment}`}`
 
 export const problem = ({ error }: Said): string => `${error?.code}: ${error?.message}`
 

@@ -6,28 +6,31 @@ import { fromBus } from '../../src/replay/source.ts'
 import { openBus } from '../../src/runtime/environment.ts'
 import { start } from '../../src/runtime/start.ts'
 import { until } from '../../src/testing/wait.ts'
+import { approveAll } from '../../examples/report-desk/sample.ts'
 import { Checkout } from './planted.ts'
 
 /* A tool result is misread in production, and 500 tasks later somebody mends the line. */
 
-const right = 'findings: draftOf(sections) || notFound'
-const wrong =
-  'findings: draftOf(sections.map(each => ({ ...each, statements: each.statements.slice(0, 1) }))) || notFound'
+const right = "call('written', writer, s => ({ question: s.asked.question, notes: s.sorted.found }))"
+const wrong = right.replace('s.sorted.found', '[s.sorted.found[0]]')
 const questions = [
   'What does the lamp of the lighthouse do?',
   'When do boats leave the harbour?',
   'Which corn does the mill grind?',
+  'What does the lamp burn, and how fast does a swallow fly?',
 ]
 
 test('the code that recorded 500 tasks agrees with them; the mended code differs in those that the fault met, and only there', async () => {
   const checkout = await Checkout.make()
-  const faulty = await checkout.app('faulty', 'agents.ts', [right, wrong])
+  const faulty = await checkout.app('faulty', 'workflows.ts', [right, wrong])
   const mended = await checkout.app('mended')
 
   const app = await faulty.load()
   const place = { home: checkout.home, bus: 'sqlite' }
   const running = await start(app, { ...place, only: ['agents', 'tools', 'models'] })
-  const asked = 84
+  const ending = new AbortController()
+  const approving = approveAll(running.bus, ending.signal)
+  const asked = 60
   for (let i = 0; i < asked; i++)
     await running.bus.publish({ type: 'question.asked', data: { text: questions[i % questions.length] } })
   const completed = async () => {
@@ -36,6 +39,8 @@ test('the code that recorded 500 tasks agrees with them; the mended code differs
   }
   await until(completed, { within: 25_000 })
   await until(async () => (await running.bus.driver.groups()).every(({ lag }) => lag === 0), { within: 10_000 })
+  ending.abort()
+  await approving
   await running.stop()
 
   const bus = await openBus(place)
@@ -56,28 +61,27 @@ test('the code that recorded 500 tasks agrees with them; the mended code differs
 
   const { divergences } = await replayed(mended.module)
   expect(new Map(divergences.map(({ task, turn }) => [task, turn]))).toEqual(expected)
-  const line = await mended.lineOf('agents.ts', 'ctx.call(writer, { question, notes: found })')
+  const line = await mended.lineOf('workflows.ts', "workflow('desk'")
   for (const divergence of divergences) {
     expect(divergence).toMatchObject({ kind: 'changed', program: 'desk', what: 'agent.invoke writer' })
-    expect(divergence.place).toContain(`/mended/report-desk/agents.ts:${line}:`)
+    expect(divergence.place).toContain(`/mended/report-desk/workflows.ts:${line}:`)
   }
   expect(new Set(divergences.map(({ signature }) => signature)).size).toBe(1)
 }, 60_000)
 
-/** Of each desk task whose checked notes had a section of several statements: the turn in which it told the writer. */
+/** Of each question to which several notes found something: the turn in which the desk told the writer. */
 function firstMet(turns: readonly { event: CloudEvent; data: Turn }[]): Map<string, number> {
   const met = new Map<string, number>()
-  const longer = new Set<string>()
+  const several = new Set<string>()
   for (const { event, data } of turns) {
     if (data.program !== 'desk') continue
     const task = event.id.split(':')[0]!
     for (const input of data.inputs) {
-      const { output } = (input.data ?? {}) as { output?: { sections?: { statements: unknown[] }[] } }
-      if (input.type === 'tool.result' && output?.sections?.some(({ statements }) => statements.length > 1))
-        longer.add(task)
+      const { output } = (input.data ?? {}) as { output?: { found?: unknown[] } }
+      if (output?.found && output.found.length > 1) several.add(task)
     }
     const tellsWriter = data.emits.some(({ wait }) => wait?.target === 'writer')
-    if (tellsWriter && longer.has(task) && !met.has(task)) met.set(task, data.version)
+    if (tellsWriter && several.has(task) && !met.has(task)) met.set(task, data.version)
   }
   return met
 }
