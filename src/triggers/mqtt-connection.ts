@@ -14,7 +14,6 @@ const keepaliveSeconds = 60
 const beatMs = 20_000
 const connectMs = 10_000
 const sessionExpirySeconds = 7 * 24 * 3_600
-const receiveMaximum = 100
 
 const takenOver = 142
 
@@ -44,6 +43,7 @@ export class Connection {
   readonly #let = Promise.withResolvers<boolean>()
   readonly #closing = new AbortController()
   #begun: Promise<void> = Promise.resolve()
+  #isLet = false
   #underWay = 0
   #trouble: Error | undefined
   #reason: number | undefined
@@ -78,6 +78,7 @@ export class Connection {
     client.on('packetreceive', packet => {
       if (packet.cmd !== 'connack' || (packet.reasonCode ?? packet.returnCode)) return
       const { sessionPresent } = packet
+      this.#isLet = true
       this.#begun = handlers.onSession(sessionPresent)
       this.#begun.then(
         () => this.#let.resolve(sessionPresent),
@@ -149,15 +150,15 @@ export class Connection {
 
   #loss(): Loss {
     const trouble = this.#trouble
+    const wordless = this.#isLet
+      ? 'the broker closed the connection without a word, as it does when another client comes with the same client id'
+      : 'the broker closed the connection without a word before it let us in'
+    const said = this.#reason === undefined ? wordless : `the broker closed the connection, reason ${this.#reason}`
+    const taken = this.#reason === takenOver
     return {
-      why:
-        this.#reason === takenOver
-          ? 'another client has come with the same client id'
-          : trouble
-            ? textOf(trouble)
-            : `the broker closed the connection${this.#reason === undefined ? '' : ` (reason ${this.#reason})`}`,
+      why: taken ? 'another client has come with the same client id' : trouble ? textOf(trouble) : said,
       lasting: trouble !== undefined && isLasting(trouble),
-      takenOver: this.#reason === takenOver,
+      takenOver: taken,
     }
   }
 }
@@ -174,7 +175,7 @@ export function clientOptions({ version, username, password, host, port, secure,
     protocolVersion: version === 5 ? 5 : 4,
     ...(version === 5 && {
       // What is much larger than we take need not be sent: it would have to be held in memory as a whole.
-      properties: { sessionExpiryInterval: sessionExpirySeconds, receiveMaximum, maximumPacketSize: 16 * maxBytes },
+      properties: { sessionExpiryInterval: sessionExpirySeconds, maximumPacketSize: 16 * maxBytes },
     }),
     keepalive: keepaliveSeconds,
     connectTimeout: connectMs,

@@ -114,8 +114,8 @@ export class Inbox {
   #refuse({ code, reason, message }: Refused): number {
     metrics.refused.add(1, this.#settings.name, code)
     this.#unsaid++
-    if (Date.now() - this.#saidAt < quietMs) return reason
-    this.#saidAt = Date.now()
+    if (performance.now() - this.#saidAt < quietMs) return reason
+    this.#saidAt = performance.now()
     this.#say(
       `message refused, ${code} ${message}${this.#unsaid > 1 ? `; ${this.#unsaid} since this was last said` : ''}`,
     )

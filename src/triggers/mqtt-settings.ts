@@ -1,4 +1,5 @@
 import { TidingsError } from '../errors.ts'
+import { assertName } from './name.ts'
 import { routesOf, type MqttTopics, type Routes } from './mqtt-topics.ts'
 
 /** PEM. */
@@ -51,6 +52,7 @@ export interface MqttSettings {
 /** @throws E_APP_INVALID, E_SETTING_INVALID */
 export function settingsOf(options: MqttOptions): MqttSettings {
   const { clientId, topics, name = 'mqtt', qos = 1, version = 5, group, maxBytes = 4 * 1024 * 1024, tls = {} } = options
+  assertName(name)
   if (!clientId) throw new TidingsError('E_APP_INVALID', `trigger ${name} has no clientId, which names its session`)
   if (group !== undefined && version !== 5)
     throw new TidingsError('E_APP_INVALID', `trigger ${name}: only MQTT 5 knows groups`)

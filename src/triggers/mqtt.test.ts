@@ -1,60 +1,357 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { join } from 'node:path'
+import fc from 'fast-check'
 import { expect, onTestFinished, test } from 'vitest'
-import { describeMosquitto, startMosquitto } from '../../test/lib/mosquitto.ts'
+import { z } from 'zod'
+import { at, openLog, warnings } from '../../test/lib/mqtt.ts'
 import { startBroker } from '../../test/lib/mqtt-broker.ts'
-import { Bus } from '../bus/bus.ts'
-import { FailingCommits, openSqlite } from '../drivers/sqlite/index.ts'
-import { collect, until } from '../testing/wait.ts'
-import { mqtt, type MqttOptions } from './mqtt.ts'
+import { metrics } from '../bus/telemetry/metrics.ts'
+import { event } from '../event.ts'
+import type { MqttReceived } from '../received.ts'
+import { selfSigned } from '../testing/certificate.ts'
+import { freePort } from '../testing/ports.ts'
+import { startProxy } from '../testing/tcp-proxy.ts'
+import { until } from '../testing/wait.ts'
+import { mqtt } from './mqtt.ts'
 
-async function openLog() {
-  const home = await mkdtemp(join(tmpdir(), 'tidings-mqtt-'))
-  const commits = new FailingCommits()
-  const bus = new Bus(await openSqlite({ home, faults: { commits } }))
-  onTestFinished(async () => {
-    await bus.driver.close()
-    await rm(home, { recursive: true })
-  })
-  const stored = async () =>
-    Promise.all((await collect(bus.read({}))).map(async ({ event }) => bus.resolve(event)))
-  const payloads = async () => (await stored()).map(({ data }) => (data as { payload: unknown }).payload)
-  const open = async (options: Partial<MqttOptions> & { url: string }) => {
-    const running = await mqtt({ clientId: 'desk', topics: ['#'], ...options }).start(bus)
-    onTestFinished(() => running.stop())
-    return running
-  }
-  return { bus, home, commits, stored, payloads, open }
-}
+/* Against a broker for MQTT 3.1.1 in this process. Sessions of MQTT 5, and kills, are in mqtt-mosquitto.test.ts. */
 
-const at = (port: number) => `mqtt://127.0.0.1:${port}`
-const old = { version: '3.1.1' } as const
+const old = { version: '3.1.1', qos: 2 } as const
+const reading = event('room.reading', z.object({ celsius: z.number() }))
 
-test('messages of every QoS are on the log when they are acknowledged', async () => {
+/** What was refused by the trigger of this name, by the code of the error. */
+const refused = (name: string) =>
+  Object.fromEntries(
+    [...metrics.refused.series]
+      .filter(({ labels }) => labels[0] === name)
+      .map(({ labels, value }) => [labels[1], value]),
+  )
+
+test('messages of every QoS are on the log, as JSON, text or bytes', async () => {
   const { port, client } = await startBroker()
-  const { open, stored } = await openLog()
-  await open({ url: at(port), ...old, qos: 2 })
+  const { open, stored, bus } = await openLog()
+  await open({ url: at(port), ...old })
   const publisher = await client()
-  for (const qos of [0, 1, 2] as const) await publisher.publishAsync('rooms/hall', '{"celsius":21.5}', { qos })
-  await until(async () => (await stored()).length === 3)
-  console.log(await stored())
+  await publisher.publishAsync('rooms/hall', '{"celsius":21.5}', { qos: 0 })
+  await publisher.publishAsync('rooms/hall', 'warm', { qos: 1 })
+  await publisher.publishAsync('rooms/hall', Buffer.of(0xff, 0, 1), { qos: 2 })
+  await publisher.publishAsync('rooms/hall', `"${'x'.repeat(50_000)}"`, { qos: 2 })
+  const events = await until(async () => {
+    const found = await stored()
+    return found.length === 4 && found
+  })
+  expect(events[0]).toMatchObject({
+    type: 'mqtt.received',
+    source: '/triggers/mqtt',
+    subject: 'rooms/hall',
+    tenant: 'default',
+  })
+  const data = events.map(each => each.data as MqttReceived)
+  const raw = { blob: expect.stringMatching(/^sha256-/), bytes: 3 }
+  expect(data).toEqual([
+    { topic: 'rooms/hall', qos: 0, retained: false, payload: { celsius: 21.5 } },
+    { topic: 'rooms/hall', qos: 1, retained: false, payload: 'warm' },
+    { topic: 'rooms/hall', qos: 2, retained: false, payload: null, raw },
+    { topic: 'rooms/hall', qos: 2, retained: false, payload: 'x'.repeat(50_000) },
+  ])
+  expect(Buffer.from((await bus.driver.getBlob('default', data[2]!.raw!.blob))!)).toEqual(Buffer.of(0xff, 0, 1))
 })
 
-await describeMosquitto('mosquitto', () => {
-  test('v5', async () => {
-    const m = await startMosquitto()
-    const { open, payloads } = await openLog()
-    await open({ url: at(m.port), qos: 2 })
-    await m.publish('a/b', Array.from({ length: 1000 }, (_, i) => `m${i}`), '-q', '1')
-    let t = Date.now()
-    await until(async () => (await payloads()).length === 1000, { within: 20000 })
-    console.log('q1', Date.now() - t)
-    t = Date.now()
-    await m.publish('a/b', Array.from({ length: 1000 }, (_, i) => `m${i}`), '-q', '2')
-    console.log('q2', Date.now() - t)
-    await until(async () => (await payloads()).length === 2000, { within: 20000 })
-    console.log('q2', Date.now() - t)
-    console.log((await m.log()).split('\n').slice(0, 30).join('\n'))
+test('equal messages are as many events as there are messages', async () => {
+  const { port, client } = await startBroker()
+  const { open, payloads, count } = await openLog()
+  await open({ url: at(port), ...old })
+  const publisher = await client()
+  for (const qos of [0, 1, 2] as const)
+    await Promise.all(Array.from({ length: 20 }, () => publisher.publishAsync('hall', '21.5', { qos })))
+  await until(async () => (await count()) >= 60)
+  expect(await payloads()).toEqual(Array.from({ length: 60 }, () => 21.5))
+})
+
+test('a topic is mapped to a type; what does not fit is refused, counted and said, and does not stop the others', async () => {
+  const { port, client } = await startBroker()
+  const { open, stored, count } = await openLog()
+  const said = warnings()
+  const topics = { 'rooms/#': 'mqtt.received', 'rooms/+/celsius': reading } as const
+  await open({ url: at(port), ...old, name: 'poisoned', topics, maxBytes: 100 })
+  const publisher = await client()
+  await publisher.publishAsync('rooms/hall/celsius', '{"celsius":"warm"}', { qos: 1 })
+  await publisher.publishAsync('rooms/hall/celsius', Buffer.of(0xff), { qos: 2 })
+  await publisher.publishAsync('rooms/hall', '{"__proto__":1}', { qos: 2 })
+  await publisher.publishAsync('rooms/hall', 'x'.repeat(101), { qos: 1 })
+  await publisher.publishAsync('rooms/hall/celsius', '{"celsius":21.5}', { qos: 1 })
+  await publisher.publishAsync('rooms/hall/lux', '300', { qos: 2 })
+  await until(async () => (await count()) === 2)
+  expect((await stored()).map(({ type, subject, data }) => ({ type, subject, data }))).toEqual([
+    { type: 'room.reading', subject: 'rooms/hall/celsius', data: { celsius: 21.5 } },
+    { type: 'mqtt.received', subject: 'rooms/hall/lux', data: expect.objectContaining({ payload: 300 }) },
+  ])
+  expect(refused('poisoned')).toEqual({ E_EVENT_INVALID: 3, E_EVENT_TOO_LARGE: 1 })
+  await until(() =>
+    said.some(text => /poisoned: message refused, E_EVENT_INVALID rooms\/hall\/celsius: .*number/.test(text)),
+  )
+})
+
+test('whatever the bytes of a payload are, they come back as they were', async () => {
+  const { port, client } = await startBroker()
+  const { open, stored, bus, count } = await openLog()
+  await open({ url: at(port), ...old })
+  const publisher = await client()
+  const payload = fc.oneof(
+    fc.uint8Array({ maxLength: 40 }),
+    fc.string({ unit: 'binary' }).map(text => Buffer.from(text.toWellFormed())),
+    fc.jsonValue().map(value => Buffer.from(JSON.stringify(value))),
+  )
+  const payloads = fc.sample(payload, 60).filter(bytes => !/__proto__|\\ud/.test(Buffer.from(bytes).toString()))
+  for (const bytes of payloads) await publisher.publishAsync('any', Buffer.from(bytes))
+  await until(async () => (await count()) === payloads.length)
+  for (const [i, { data }] of (await stored()).entries()) {
+    const { payload: value, raw } = data as MqttReceived
+    const bytes = Buffer.from(payloads[i]!)
+    if (raw) expect(Buffer.from((await bus.driver.getBlob('default', raw.blob))!)).toEqual(bytes)
+    else if (value !== bytes.toString()) expect(value).toEqual(JSON.parse(bytes.toString()))
+  }
+})
+
+test('nothing is acknowledged before it is on the log: while the log is away the broker keeps it', async () => {
+  const { port, client, broker } = await startBroker()
+  const { open, payloads, commits, count } = await openLog()
+  const acknowledged: string[] = []
+  broker.on('ack', (_packet, { id }) => void acknowledged.push(id))
+  const said = warnings()
+  await open({ url: at(port), ...old })
+  const publisher = await client()
+  commits.fail(1_000)
+  for (let i = 0; i < 50; i++) await publisher.publishAsync('hall', String(i), { qos: i % 2 === 0 ? 1 : 2 })
+  await until(() => said.some(text => /messages wait, since the log cannot be written/.test(text)))
+  expect(acknowledged.filter(id => id === 'desk')).toEqual([])
+  expect(await payloads()).toEqual([])
+  commits.fail(0)
+  await until(async () => (await count()) === 50)
+  expect(await payloads()).toEqual(Array.from({ length: 50 }, (_, i) => i))
+  // A message of QoS 2 counts twice: its PUBREC, and its PUBCOMP.
+  await until(() => acknowledged.filter(id => id === 'desk').length >= 50)
+})
+
+test('what comes while nobody is there is taken afterwards, once', async () => {
+  const { port, client } = await startBroker()
+  const { open, payloads, count } = await openLog()
+  const publisher = await client()
+  const first = await open({ url: at(port), ...old })
+  await publisher.publishAsync('hall', '1', { qos: 1 })
+  await until(async () => (await count()) === 1)
+  await first.stop()
+  for (const text of ['2', '3', '3']) await publisher.publishAsync('hall', text, { qos: 2 })
+  await open({ url: at(port), ...old })
+  await publisher.publishAsync('hall', '4', { qos: 1 })
+  await until(async () => (await count()) === 5)
+  expect(await payloads()).toEqual([1, 2, 3, 3, 4])
+})
+
+test('connections that break in the middle of messages lose none', async () => {
+  const { port, client } = await startBroker()
+  const { open, payloads, commits } = await openLog()
+  const wire = await startProxy({ port })
+  const running = await open({ url: at(wire.port), ...old })
+  const publisher = await client()
+  const count = 60
+  for (let i = 0; i < count; i++) {
+    await publisher.publishAsync('hall', String(i), { qos: i % 2 === 0 ? 1 : 2 })
+    if (i % 20 === 10) {
+      commits.fail(1)
+      wire.cut()
+    }
+  }
+  await until(async () => new Set(await payloads()).size === count, { within: 10_000 })
+  expect((await payloads()).length).toBeLessThan(count + 10)
+  await until(() => running.address === at(wire.port))
+  await running.stop()
+  await wire.stop()
+})
+
+test('what a topic retains is taken once, whatever comes between', async () => {
+  const { port, client } = await startBroker()
+  const { open, stored, count } = await openLog()
+  const publisher = await client()
+  await publisher.publishAsync('state/door', 'open', { qos: 1, retain: true })
+  const data = async () =>
+    (await stored()).map(each => each.data as MqttReceived).map(({ payload, retained }) => [payload, retained])
+  const settings = { url: at(port), ...old }
+  let running = await open(settings)
+  await until(async () => (await count()) === 1)
+  await running.stop()
+  running = await open(settings)
+  await running.stop()
+  // Another session of the same client id: the broker sends it anew.
+  await (await client({ clientId: 'desk', clean: true })).endAsync()
+  running = await open(settings)
+  await publisher.publishAsync('state/door', 'still open', { qos: 1 })
+  await until(async () => (await count()) === 2)
+  await running.stop()
+  await (await client({ clientId: 'desk', clean: true })).endAsync()
+  await publisher.publishAsync('state/door', 'shut', { qos: 1, retain: true })
+  running = await open(settings)
+  await until(async () => (await count()) === 3)
+  await running.stop()
+  await (await client({ clientId: 'desk', clean: true })).endAsync()
+  await publisher.publishAsync('state/door', 'open', { qos: 1, retain: true })
+  await open(settings)
+  await until(async () => (await count()) === 4)
+  expect(await data()).toEqual([
+    ['open', true],
+    ['still open', false],
+    ['shut', true],
+    ['open', true],
+  ])
+})
+
+test('TLS: a broker that is not who it should be is an error at the start', async () => {
+  const [broker, stranger] = [selfSigned(), selfSigned()]
+  const { port, client } = await startBroker({ tls: broker })
+  const { open, count } = await openLog()
+  const url = `mqtts://127.0.0.1:${port}`
+  const refusal = { code: 'E_MQTT_REFUSED', message: expect.stringMatching(/certificate/) }
+  await expect(open({ url, ...old })).rejects.toMatchObject(refusal)
+  await expect(open({ url, ...old, tls: { ca: stranger.cert } })).rejects.toMatchObject(refusal)
+  const running = await open({ url, ...old, tls: { ca: broker.cert } })
+  expect(running.address).toBe(url)
+  const publisher = await client({ protocol: 'mqtts', ca: broker.cert })
+  await publisher.publishAsync('hall', '1', { qos: 1 })
+  await until(async () => (await count()) === 1)
+})
+
+test('wrong credentials, topics and versions are errors at the start, which name no secret', async () => {
+  const { port } = await startBroker({
+    authenticate: (_client, name, password, done) => done(null, name === 'ann' && String(password) === 'p@ss'),
+    authorizeSubscribe: (_client, subscription, done) =>
+      done(null, subscription.topic === 'secret/#' ? null : subscription),
   })
+  const { open } = await openLog()
+  const start = (url: string, more = {}) =>
+    open({ url, ...old, ...more }).then(
+      () => 'started',
+      ({ code, message }: { code: string; message: string }) => `${code} ${message}`,
+    )
+  const host = `127.0.0.1:${port}`
+  expect(await start(`mqtt://ann:wrong@${host}`)).toBe(
+    `E_MQTT_REFUSED mqtt://${host}: Connection refused: Not authorized`,
+  )
+  expect(await start(`mqtt://${host}`)).toMatch(/Not authorized$/)
+  expect(await start(`mqtt://ann:p%40ss@${host}`, { version: 5 })).toMatch(
+    /E_MQTT_REFUSED .*nacceptable protocol version/,
+  )
+  expect(await start(`mqtt://ann:p%40ss@${host}`, { topics: ['a', 'secret/#'] })).toMatch(/E_MQTT_REFUSED .*secret\/#/)
+  expect(await start(`mqtt://ann:p%40ss@${host}`)).toBe('started')
+  expect(await start(`mqtt://${host}`, { clientId: 'other', username: 'ann', password: 'p@ss' })).toBe('started')
+})
+
+test('a broker that is not there is waited for, and found again', async () => {
+  const port = await freePort()
+  const { open, count } = await openLog()
+  const said = warnings()
+  const running = await open({ url: at(port), ...old })
+  expect(running.address).toMatch(new RegExp(`^${at(port)} \\(not connected: .*ECONNREFUSED`))
+  const first = await startBroker({ port })
+  await until(() => running.address === at(port))
+  await first.stop()
+  await until(() => running.address !== at(port))
+  const second = await startBroker({ port })
+  await until(() => running.address === at(port))
+  await (await second.client()).publishAsync('hall', '1', { qos: 2 })
+  await until(async () => (await count()) === 1)
+  expect(said.some(text => text.includes('connected to'))).toBe(true)
+})
+
+test('a stop at any moment ends soon, and what was acknowledged is on the log', async () => {
+  const { port, client } = await startBroker()
+  const { open, commits, count } = await openLog()
+  const publisher = await client()
+  const waiting = await open({ url: at(port), ...old })
+  commits.fail(1_000)
+  await publisher.publishAsync('hall', '1', { qos: 1 })
+  const begun = performance.now()
+  await waiting.stop()
+  expect(performance.now() - begun).toBeLessThan(2_000)
+  commits.fail(0)
+  await open({ url: at(port), ...old })
+  await until(async () => (await count()) === 1)
+})
+
+test('a knock is a message of somebody else to the first topic', async () => {
+  const { port } = await startBroker()
+  const { open, stored, bus, count } = await openLog()
+  const topics = { 'z/+/#': 'mqtt.received', 'a/b': 'mqtt.received' } as const
+  await open({ url: at(port), ...old, topics })
+  await mqtt({ url: at(port), ...old, clientId: 'desk', topics }).knock!(bus)
+  await until(async () => (await count()) === 1)
+  expect((await stored())[0]!.data).toMatchObject({ topic: 'z/sample/sample', payload: { sample: true } })
+  const nobody = mqtt({ url: at(await freePort()), ...old, clientId: 'desk', topics })
+  await expect(nobody.knock!(bus)).rejects.toMatchObject({
+    code: 'E_MQTT_REFUSED',
+    message: expect.stringContaining('ECONNREFUSED'),
+  })
+})
+
+test('a broker that says that another client has come is not fought with', async () => {
+  const frames = { 1: [0x20, 3, 0, 0, 0], 8: [0x90, 4, 0, 0, 0, 1, 0xe0, 2, 142, 0] } as Record<number, number[]>
+  const connections: Socket[] = []
+  // No broker says so whenever it is asked; these are the bytes: CONNACK, SUBACK and DISCONNECT.
+  const server = createServer(socket => {
+    connections.push(socket)
+    socket.on('data', bytes => {
+      const kind = bytes[0]! >> 4
+      const answer = Buffer.from(frames[kind] ?? [])
+      if (kind === 8) bytes.copy(answer, 2, 2, 4)
+      socket.write(answer)
+    })
+  })
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  const { open } = await openLog()
+  const said = warnings()
+  const running = await open({ url: at((server.address() as AddressInfo).port) })
+  onTestFinished(async () => {
+    await running.stop()
+    for (const socket of connections) socket.destroy()
+    server.close()
+  })
+  await until(() => connections.every(socket => (socket.end(), socket.destroyed)))
+  expect(running.address).toContain('another client has come with the same client id, desk')
+  await until(() => said.some(text => text.includes('option group')))
+  expect(connections).toHaveLength(1)
+})
+
+test('settings that cannot be are refused', () => {
+  const good = { clientId: 'desk', topics: ['a'], url: 'mqtt://broker' }
+  expect(mqtt(good)).toMatchObject({ name: 'mqtt', types: ['mqtt.received'], place: 'mqtt://broker:1883' })
+  expect(mqtt({ ...good, url: 'mqtts://u:p@broker' }).place).toBe('mqtts://broker:8883')
+  const broken = [
+    [{ clientId: '' }, 'E_APP_INVALID'],
+    [{ group: 'a/b' }, 'E_APP_INVALID'],
+    [{ group: 'g', version: '3.1.1' as const }, 'E_APP_INVALID'],
+    [{ tls: { ca: 'x' } }, 'E_APP_INVALID'],
+    [{ name: 'No name' }, 'E_APP_INVALID'],
+    [{ url: 'http://broker' }, 'E_SETTING_INVALID'],
+    [{ url: 'broker:1883' }, 'E_SETTING_INVALID'],
+    [{ url: 'mqtt://user:secret@broker/path' }, 'E_SETTING_INVALID'],
+  ] as const
+  for (const [change, code] of broken)
+    expect(() => mqtt({ ...good, ...change }), JSON.stringify(change)).toThrowError(
+      expect.objectContaining({ code, message: expect.not.stringContaining('secret') }),
+    )
+})
+
+test('without the package it says what to install', () => {
+  const hidden = `import { registerHooks } from 'node:module'
+    registerHooks({ resolve(name, context, next) {
+      if (name !== 'mqtt') return next(name, context)
+      throw Object.assign(new Error('Cannot find package'), { code: 'ERR_MODULE_NOT_FOUND' })
+    } })`
+  const main = `const { mqtt } = await import(${JSON.stringify(join(import.meta.dirname, 'mqtt.ts'))})
+    await mqtt({ clientId: 'desk', topics: ['a'] }).start().catch(({ code, message }) => console.log(code, message))`
+  const { stdout } = spawnSync(process.execPath, [
+    `--import=data:text/javascript,${encodeURIComponent(hidden)}`, '--input-type=module', '-e', main,
+  ]) // biome-ignore format: one command
+  expect(stdout.toString()).toBe('E_MQTT_MISSING the MQTT trigger needs a package: npm install mqtt\n')
 })

@@ -15,7 +15,7 @@ export type { MqttOptions } from './mqtt-settings.ts'
 export type { MqttTopics } from './mqtt-topics.ts'
 
 // Before the next attempt; twice as long each time. What held for so long begins anew.
-const [shortestMs, longestMs] = [500, 30_000]
+const [shortestMs, longestMs] = [200, 30_000]
 const steadyMs = 10_000
 
 /**
@@ -29,6 +29,7 @@ export function mqtt(options: MqttOptions): Trigger {
     kind: 'trigger',
     name: settings.name,
     types: settings.routes.types,
+    place: settings.address,
     start: async bus => {
       const receiver = new Receiver(bus, settings, await load())
       await receiver.start()
@@ -93,11 +94,11 @@ class Receiver implements RunningTrigger {
         await pause(this.#delay(loss), undefined, { signal }).catch(() => {})
         if (!signal.aborted) loss = await this.#connect()
       } else {
-        const since = Date.now()
+        const since = performance.now()
         if (this.#why) say(this.#settings.name, `connected to ${this.#settings.address}`)
         this.#why = ''
         loss = await this.#connection!.ended
-        if (Date.now() - since > steadyMs) this.#failures = 0
+        if (performance.now() - since > steadyMs) this.#failures = 0
       }
       if (loss && !signal.aborted) this.#down(loss)
     }
@@ -155,7 +156,7 @@ class Receiver implements RunningTrigger {
       : why
     if (text === this.#why) return
     this.#why = text
-    say(name, `${lasting ? 'refused by' : 'not connected to'} ${this.address}`)
+    say(name, `${lasting ? 'E_MQTT_REFUSED ' : ''}${this.address}`)
   }
 
   /** Who was sent away, or has no chance, does not insist. */

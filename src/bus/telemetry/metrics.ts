@@ -30,6 +30,13 @@ export const metrics = {
   modelTime: histogram('model.duration', 'Of one step of a model. error: its code, or none.', 'model', 'error'),
   tokens: counter('model.tokens', 'Tokens; cached ones are among the input.', '{token}', 'model', 'direction'),
   cost: counter('model.cost', 'Cost of models in the currency of their prices.', '', 'model'),
+  refused: counter(
+    'trigger.refused',
+    'What triggers refused, by the code of the error.',
+    '{message}',
+    'trigger',
+    'error',
+  ),
   lag: gauge('group.lag', 'Events of a group that are not settled, over all processes.', '{event}', 'group'),
   inFlight: gauge('group.in_flight', 'Events of a group that are handed out, over all processes.', '{event}', 'group'),
   attention: gauge('attention.entries', 'What waits for a person, up to 10,000.', '{entry}', 'state'),
