@@ -1,98 +1,16 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { connect, type Socket } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { createTransport, type SendMailOptions } from 'nodemailer'
 import { expect, onTestFinished, test } from 'vitest'
-import { Bus } from '../bus/bus.ts'
-import { FailingCommits, openSqlite } from '../drivers/sqlite/index.ts'
-import { collect } from '../testing/wait.ts'
-import type { EmailReceived } from '../received.ts'
+import { header, openMailbox, Session } from '../../test/lib/mailbox.ts'
 import { smtp, type SmtpOptions } from './smtp.ts'
 
 async function openTrigger(options: SmtpOptions = {}) {
-  const home = await mkdtemp(join(tmpdir(), 'tidings-smtp-'))
-  const commits = new FailingCommits()
-  const bus = new Bus(await openSqlite({ home, faults: { commits } }))
-  const running = await smtp({ port: 0, ...options }).start(bus)
-  const port = Number(new URL(running.address).port)
-  const transport = createTransport({ host: '127.0.0.1', port, ignoreTLS: true })
-  onTestFinished(async () => {
-    transport.close()
-    await running.stop()
-    await bus.driver.close()
-    await rm(home, { recursive: true })
-  })
+  const mailbox = await openMailbox(options)
+  const transport = createTransport({ host: '127.0.0.1', port: mailbox.port, ignoreTLS: true })
+  onTestFinished(() => transport.close())
   const send = (mail: SendMailOptions) =>
     transport.sendMail({ from: 'Ann <ann@example.org>', to: 'desk@example.net', ...mail })
-  const stored = async () => {
-    const found = await collect(bus.read({}))
-    return Promise.all(
-      found.map(async ({ event }) => ({ ...event, data: (await bus.resolve(event)).data as EmailReceived })),
-    )
-  }
-  return { bus, running, port, send, stored, commits, talk: () => Session.open(port) }
+  return { ...mailbox, send }
 }
-
-/** A client that says what it is told to say, and hears the replies. */
-class Session {
-  readonly #socket: Socket
-  readonly #replies: AsyncIterator<string>
-
-  private constructor(socket: Socket) {
-    this.#socket = socket
-    this.#replies = replies(socket)
-  }
-
-  /** Without the greeting. */
-  static connect(port: number): Session {
-    const socket = connect(port, '127.0.0.1')
-    socket.on('error', () => {})
-    onTestFinished(() => void socket.destroy())
-    return new Session(socket)
-  }
-
-  static async open(port: number): Promise<Session> {
-    const session = Session.connect(port)
-    expect(await session.reply()).toMatch(/^220 /)
-    return session
-  }
-
-  async reply(): Promise<string> {
-    return ((await this.#replies.next()).value as string | undefined) ?? 'closed'
-  }
-
-  say(line: string): Promise<string> {
-    this.#socket.write(`${line}\r\n`)
-    return this.reply()
-  }
-
-  /** A whole mail; the reply after its end. */
-  async deliver(mail: string, to = 'desk@example.net'): Promise<string> {
-    await this.say('EHLO test')
-    await this.say('MAIL FROM:<ann@example.org>')
-    await this.say(`RCPT TO:<${to}>`)
-    expect(await this.say('DATA')).toMatch(/^354 /)
-    return this.say(`${mail}\r\n.`)
-  }
-
-  leave() {
-    this.#socket.destroy()
-  }
-}
-
-async function* replies(socket: Socket): AsyncGenerator<string> {
-  let rest = ''
-  for await (const chunk of socket as AsyncIterable<Buffer>) {
-    const lines = (rest + chunk.toString()).split('\r\n')
-    rest = lines.pop()!
-    // All but the last line of a reply have a dash behind the code.
-    for (const line of lines) if (line[3] !== '-') yield line
-  }
-}
-
-const header =
-  'From: Ann <ann@example.org>\r\nTo: desk@example.net\r\nSubject: hello\r\nMessage-ID: <1@example.org>\r\n'
 
 test('a mail is on the log when it is answered with 250', async () => {
   const { send, stored, bus } = await openTrigger()
@@ -124,9 +42,15 @@ test('a mail is on the log when it is answered with 250', async () => {
       html: expect.stringContaining('<p>Dear desk</p>'),
       date: date.toISOString(),
       headers: expect.arrayContaining([{ name: 'message-id', value: '<42@example.org>' }]),
-      attachments: [{ filename: 'notes.txt', contentType: 'text/plain', bytes: 10 }],
-      envelope: { from: 'ann@example.org', to: ['desk@example.net', 'bob@example.com'] },
+      attachments: [{ filename: 'notes.txt', contentType: 'text/plain', disposition: 'attachment', bytes: 10 }],
+      authentication: [],
     },
+  })
+  expect(event!.data.envelope).toEqual({
+    from: 'ann@example.org',
+    to: ['desk@example.net', 'bob@example.com'],
+    remoteAddress: '127.0.0.1',
+    helo: expect.stringMatching(/./),
   })
   const { blob } = event!.data.attachments[0]!
   expect(Buffer.from((await bus.driver.getBlob('default', blob))!).toString()).toBe('some notes')

@@ -37,32 +37,47 @@ export async function mailsOn(bus: Bus) {
 export const header =
   'From: Ann <ann@example.org>\r\nTo: desk@example.net\r\nSubject: hello\r\nMessage-ID: <1@example.org>\r\n'
 
-/** A client that says what it is told to say, and hears the replies: the last line of each. */
+/** A client that says what it is told to say, and hears the replies. */
 export class Session {
   #socket: Socket
-  #replies: AsyncIterator<string>
+  #lines: AsyncIterator<string>
 
   private constructor(socket: Socket) {
     this.#socket = socket
-    this.#replies = replies(socket)
+    this.#lines = linesOf(socket)
   }
 
   /** Without the greeting. */
-  static connect(port: number): Session {
-    const socket = connect(port, '127.0.0.1')
+  static connect(port: number, host = '127.0.0.1'): Session {
+    const socket = connect(port, host)
     socket.on('error', () => {})
     onTestFinished(() => void socket.destroy())
     return new Session(socket)
   }
 
-  static async open(port: number): Promise<Session> {
-    const session = Session.connect(port)
+  static async open(port: number, host?: string): Promise<Session> {
+    const session = Session.connect(port, host)
     expect(await session.reply()).toMatch(/^220 /)
     return session
   }
 
   async reply(): Promise<string> {
-    return ((await this.#replies.next()).value as string | undefined) ?? 'closed'
+    for (;;) {
+      const line = await this.#line()
+      // All but the last line of a reply have a dash behind the code.
+      if (line[3] !== '-') return line
+    }
+  }
+
+  /** The lines of a reply, without their codes. */
+  async offers(): Promise<string[]> {
+    const lines = [await this.#line()]
+    while (lines.at(-1)![3] === '-') lines.push(await this.#line())
+    return lines.map(line => line.slice(4))
+  }
+
+  async #line(): Promise<string> {
+    return ((await this.#lines.next()).value as string | undefined) ?? 'closed'
   }
 
   write(bytes: string | Buffer): void {
@@ -95,7 +110,7 @@ export class Session {
     socket.on('error', () => {})
     await once(socket, 'secureConnect')
     this.#socket = socket
-    this.#replies = replies(socket)
+    this.#lines = linesOf(socket)
   }
 
   leave(): void {
@@ -104,7 +119,7 @@ export class Session {
 }
 
 /** By listeners that can be taken away: bytes after a reply belong to the handshake. */
-async function* replies(socket: Socket): AsyncGenerator<string> {
+async function* linesOf(socket: Socket): AsyncGenerator<string> {
   const lines: string[] = []
   let rest = ''
   let wake = () => {}
@@ -112,8 +127,7 @@ async function* replies(socket: Socket): AsyncGenerator<string> {
   socket.on('data', (chunk: Buffer) => {
     const parts = (rest + chunk.toString()).split('\r\n')
     rest = parts.pop()!
-    // All but the last line of a reply have a dash behind the code.
-    lines.push(...parts.filter(line => line[3] !== '-'))
+    lines.push(...parts)
     wake()
   })
   let problem: Error | undefined
