@@ -23,7 +23,8 @@ export interface Failure {
   readonly message: string
 }
 
-export interface WhenOptions<Scope> extends Fallible<Scope> {
+/** In the scope of `otherwise` is what had come by then. */
+export interface WhenOptions<Scope, Captures> extends Fallible<Scope & Partial<Captures>> {
   /** Longest wait. */
   within: Bound
 }

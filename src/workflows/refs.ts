@@ -26,14 +26,14 @@ export type Ref<T> = IsAny<T> extends true ? any : StandsFor<T> & Fields<NonNull
 
 type Plain = string | number | boolean | null | undefined
 
-/** A value of type T, or what will give one: a reference, or an object or list of such. */
+/** A value of type T, or what will give one: a reference, or an object or list of such. What may be missing may be null. */
 export type Template<T> =
   IsAny<T> extends true
     ? unknown
     : unknown extends T
       ? unknown
       :
-          | StandsFor<T>
+          | StandsFor<T | null | undefined>
           | (T extends Plain
               ? T
               : T extends readonly (infer Item)[]
@@ -62,21 +62,25 @@ const refusals = new Set(['then', 'toJSON', 'constructor'])
 
 /** A stand-in for the value at a path. @throws E_APP_INVALID where the value itself would be needed. */
 export function standIn(steps: readonly string[]): never {
-  const said = steps.join('.')
-  return new Proxy(
-    {},
-    {
-      get(_, name) {
-        if (name === path) return steps
-        if (typeof name === 'symbol' || refusals.has(name))
-          throw invalid(
-            `${said} is not there yet when the workflow is built: use text\`…\`, is(), above() and the like`,
-          )
-        return standIn([...steps, name])
-      },
-      has: (_, name) => name === path,
+  const refuse = () => {
+    const said = steps.join('.') || 'the scope'
+    throw invalid(`${said} is not there yet when the workflow is built: use text\`…\`, is(), above() and the like`)
+  }
+  // A function, so that what is called on it is refused with this text too.
+  return new Proxy(() => {}, {
+    get(_, name) {
+      if (name === path) return steps
+      return typeof name === 'symbol' || refusals.has(name) ? refuse() : standIn([...steps, name])
     },
-  ) as never
+    has: (_, name) => name === path || refuse(),
+    apply: refuse,
+    construct: refuse,
+    set: refuse,
+    deleteProperty: refuse,
+    defineProperty: refuse,
+    ownKeys: refuse,
+    getOwnPropertyDescriptor: refuse,
+  }) as never
 }
 
 class Text {
@@ -93,18 +97,24 @@ export function text(strings: TemplateStringsArray, ...values: readonly unknown[
 }
 
 const isStandIn = (value: unknown): value is { [path]: readonly string[] } =>
-  typeof value === 'object' && value !== null && path in value
+  typeof value === 'function' && path in value
+
+const mostDepth = 64
 
 /** What a selector returned, as data. @throws E_APP_INVALID for what cannot be JSON. */
-export function expressionOf(value: unknown): Expression {
+export function expressionOf(value: unknown, depth = 0): Expression {
+  if (depth > mostDepth)
+    throw invalid(`a selector gives values of the scope and JSON, at most ${mostDepth} levels deep`)
   if (isStandIn(value)) return { ref: value[path] }
-  if (value instanceof Text) return { text: value.parts.map(expressionOf) }
+  if (value instanceof Text) return { text: value.parts.map(part => expressionOf(part, depth + 1)) }
   if (value === null || typeof value === 'string' || typeof value === 'boolean') return { value }
-  if (typeof value === 'number' && Number.isFinite(value)) return { value }
-  if (Array.isArray(value)) return { list: value.map(expressionOf) }
+  // JSON has one zero.
+  if (typeof value === 'number' && Number.isFinite(value)) return { value: value + 0 }
+  // Of holes too.
+  if (Array.isArray(value)) return { list: Array.from(value, item => expressionOf(item, depth + 1)) }
   if (typeof value === 'object' && Object.getPrototypeOf(value) === Object.prototype) {
     const fields = Object.entries(value).filter(([, field]) => field !== undefined)
-    return { fields: Object.fromEntries(fields.map(([name, field]) => [name, expressionOf(field)])) }
+    return { fields: Object.fromEntries(fields.map(([name, field]) => [name, expressionOf(field, depth + 1)])) }
   }
   throw invalid(`a selector gives values of the scope and JSON, and not ${typeof value}`)
 }

@@ -100,7 +100,7 @@ export class Workflow<Scope = object, Input = never, Output = null> implements C
   when<Captures>(
     name: string,
     watch: Watch<Captures> | ((scope: Ref<Scope>) => Watch<Captures>),
-    options: WhenOptions<Scope>,
+    options: WhenOptions<Scope, NoInfer<Captures>>,
   ): Workflow<Scope & Captures, Input, Output> {
     const { pattern } = typeof watch === 'function' ? watch(scope()) : watch
     return this.#with({ kind: 'when', id: name, pattern, within: options.within, ...this.#otherwise(options) })

@@ -1,0 +1,52 @@
+import { absent, all, any, by, exists, is, not, on, text, workflow, type Duration } from '../../src/index.ts'
+import { invoiceReceived, orderPlaced, paymentConfirmed } from './events.ts'
+
+export interface Patience {
+  /** For how long the order and the invoice wait for each other. */
+  papers: Duration
+  /** After how long without a payment it is chased; three times. */
+  payment: Duration
+}
+
+/**
+ * The order by webhook, the invoice as a file, the payment by mail: in whatever order they come, they meet by the number of
+ * the order.
+ */
+export const watch = ({ papers, payment }: Patience) =>
+  workflow('invoice-watch', {
+    key: [by(orderPlaced, o => o.order), by(invoiceReceived, i => i.order), by(paymentConfirmed, p => p.order)],
+    within: '90d',
+  })
+    .when('papers', all(on(orderPlaced).as('order'), on(invoiceReceived).as('invoice')), {
+      within: papers,
+      otherwise: missing =>
+        missing
+          .emit('papers.missing', s => ({ order: s.order, invoice: s.invoice }))
+          .fail(() => 'the order and the invoice have not both come'),
+    })
+    .choose(
+      s => not(is(s.order.total, s.invoice.total)),
+      disputed =>
+        disputed
+          .emit('invoice.disputed', s => ({ order: s.order.order, ordered: s.order.total, invoiced: s.invoice.total }))
+          .fail(s => text`${s.invoice.invoice} is about ${s.invoice.total}, and ${s.order.total} was ordered`),
+    )
+    .repeat(
+      'chase',
+      round =>
+        round
+          .when('payment', any(on(paymentConfirmed).as('payment'), absent(on(paymentConfirmed), payment)), {
+            within: 'forever',
+          })
+          .choose(
+            s => not(exists(s.payment)),
+            late => late.emit('payment.chased', s => ({ order: s.order.order, supplier: s.order.supplier })),
+          ),
+      { until: s => exists(s.payment), most: 3 },
+    )
+    .choose(
+      s => exists(s.payment),
+      paid =>
+        paid.emit('invoice.settled', s => ({ order: s.order.order, invoice: s.invoice.invoice, by: s.payment.by })),
+      unpaid => unpaid.fail(s => text`${s.invoice.invoice} was chased three times and is not paid`),
+    )
