@@ -21,9 +21,13 @@ export interface Routed {
 
 export const instanceId = (correlation: string, program: string) => taskId(correlation, program, 'instance')
 
-/** The correlation of a key. A UUID of version 8: made from its content, and not by time (RFC 9562, section 5.8). */
-export function keyCorrelation(tenant: string, program: string, key: unknown): string {
-  const digest = hash('sha256', JSON.stringify([tenant, program, key]), 'hex')
+/**
+ * The correlation of a key. A UUID of version 8: made from its content, and not by time (RFC 9562, section 5.8). What is done
+ * again has instances of its own: it must not meet those that are in earnest.
+ */
+export function keyCorrelation({ tenant, replay }: CloudEvent, program: string, key: unknown): string {
+  const parts = [tenant, program, key, ...(replay === undefined ? [] : [replay])]
+  const digest = hash('sha256', JSON.stringify(parts), 'hex')
   const variant = ((Number.parseInt(digest[16]!, 16) & 3) | 8).toString(16)
   return [digest.slice(0, 8), digest.slice(8, 12), `8${digest.slice(13, 16)}`, variant + digest.slice(17, 20), digest.slice(20, 32)].join('-') // biome-ignore format: one id
 }
@@ -50,7 +54,7 @@ export function route({ name, instances }: ProgramDefinition, event: CloudEvent)
         ? (key as Record<string, unknown>)[step]
         : undefined
   if (key === undefined || key === null) return undefined
-  const correlationid = keyCorrelation(event.tenant, name, key)
+  const correlationid = keyCorrelation(event, name, key)
   return {
     id: `${event.id}:${instanceId(correlationid, name).slice(-10)}`,
     type: routedType,
