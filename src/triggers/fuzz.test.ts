@@ -6,6 +6,7 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Bus } from '../bus/bus.ts'
 import { openSqlite } from '../drivers/sqlite/index.ts'
+import { selfSigned } from '../testing/certificate.ts'
 import { smtp } from './smtp.ts'
 import type { RunningTrigger } from './trigger.ts'
 
@@ -30,7 +31,8 @@ let port: number
 beforeAll(async () => {
   home = await mkdtemp(join(tmpdir(), 'tidings-fuzz-'))
   bus = new Bus(await openSqlite({ home }))
-  trigger = await smtp({ port: 0, maxBytes }).start(bus)
+  const auth = { users: { ann: 'secret' }, optional: true }
+  trigger = await smtp({ port: 0, maxBytes, tls: selfSigned(), auth }).start(bus)
   port = Number(new URL(trigger.address).port)
 })
 
@@ -113,8 +115,28 @@ const tooDeep = fc.integer({ min: 33, max: 200 }).map(depth => {
   return latin(`From: ann@example.org\r\n${open.join('')}\r\nx`)
 })
 
+/** More of something than anybody sends. */
+const tooMany = fc
+  .tuple(
+    fc.constantFrom<[number, (n: number) => string]>(
+      [1_001, n => `X: y\r\n`.repeat(n)],
+      [1_001, n => `To: ${'a@b,'.repeat(n)}\r\n`],
+      [1_001, n => `Content-Type: multipart/mixed; boundary=b\r\n\r\n${'--b\r\n\r\nx\r\n'.repeat(n)}`],
+      [
+        101,
+        n => `Content-Type: multipart/mixed; boundary=b\r\n\r\n${'--b\r\nContent-Type: x/y\r\n\r\nx\r\n'.repeat(n)}`,
+      ],
+      [201, n => `Content-Type: multipart/mixed; boundary=${'b'.repeat(n)}\r\n\r\nx`],
+    ),
+    fc.nat(300),
+  )
+  .map(([[least, bomb], more]) => latin(`From: ann@example.org\r\n${bomb(least + more)}\r\n\r\nx`))
+const noParts = fc
+  .array(fc.constantFrom('--c', '--bb', '-- b', '--', 'b', 'x'))
+  .map(lines => latin(`From: a@b\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n${lines.join('\r\n')}`))
+
 test('mails that are none', { timeout }, async () => {
-  const mails = fc.oneof(noHeader, noFrom, badFrom, manyFroms, inserted, junkLine, tooLarge, tooDeep)
+  const mails = fc.oneof(noHeader, noFrom, badFrom, manyFroms, inserted, junkLine, tooLarge, tooDeep, tooMany, noParts)
   await several(mails, 0.5, async list => {
     const replies = await session(['EHLO test\r\n', ...list.flatMap(mail => [...transaction, ended(mail)])])
     expect(replies).toHaveLength(2 + list.length * 4)
@@ -136,7 +158,10 @@ test('commands that are none, or come at the wrong time', { timeout }, async () 
       'EHLO',
       'HELO a b',
       'AUTH PLAIN AAAA',
-      'STARTTLS',
+      'AUTH LOGIN =',
+      'AUTH CRAM-MD5',
+      'STARTTLS now',
+      'XCLIENT ADDR=10.0.0.1',
       'VRFY',
       'BDAT 5',
       '',
@@ -162,6 +187,8 @@ test('sessions that break off, and clients that talk before they are greeted', {
   const pieces = fc.oneof(
     fc.nat(whole.length).map(end => latin(whole.slice(0, end))),
     bytes(200),
+    bytes(200).map(some => Buffer.concat([latin('EHLO test\r\nSTARTTLS\r\n'), some])),
+    bytes(200).map(some => latin(`EHLO test\r\nAUTH PLAIN ${some.toString('base64')}\r\n`)),
   )
   await several(pieces, 0.2, async list => {
     for (const piece of list) {
