@@ -27,6 +27,8 @@ export class Wakes {
   next = 0
   #cursor: [wake: number, task: string] = start
   #roundAt = Infinity
+  /** More were due than are called at once. */
+  #full = false
   readonly #woken = new Map<string, Woken>()
   readonly #desk: Desk
   readonly #ownerOf: (group: string, shard: number) => number
@@ -59,6 +61,7 @@ export class Wakes {
   /** A task answered: it is woken at another moment, or no more. */
   changed(task: string, wake: number | null): void {
     this.#woken.delete(task)
+    if (this.#full && this.#woken.size < maxWoken / 2) this.next = 0
     if (wake === null) return
     this.next = Math.min(this.next, wake)
     if (wake <= this.#cursor[0]) this.#cursor = [wake - 1, '']
@@ -89,7 +92,8 @@ export class Wakes {
     if (now >= this.#roundAt) this.rewind()
     this.next = this.#roundAt
     this.#repeat(now)
-    if (this.#woken.size >= maxWoken) return false
+    this.#full = this.#woken.size >= maxWoken
+    if (this.#full) return false
     const rows = this.#due.all(...this.#cursor, now)
     for (const row of rows) this.#call(row, now)
     const last = rows.at(-1)
