@@ -20,7 +20,7 @@ export function refusalFor(error: unknown): Refusal {
   return refusal(451, new TidingsError('E_LOG_UNAVAILABLE', 'the mail could not be taken now'))
 }
 
-export const refusal = (responseCode: number, { code, message }: TidingsError): Refusal =>
+const refusal = (responseCode: number, { code, message }: TidingsError): Refusal =>
   Object.assign(new Error(`${code} ${message}`), { responseCode })
 
 export const refused = (responseCode: number, why: string) =>
