@@ -13,6 +13,7 @@ import type { MqttSettings } from './mqtt-settings.ts'
 const keepaliveSeconds = 60
 const beatMs = 20_000
 const connectMs = 10_000
+const goodbyeMs = 1_000
 const sessionExpirySeconds = 7 * 24 * 3_600
 
 const takenOver = 142
@@ -22,6 +23,8 @@ export interface Handlers {
   onSession(present: boolean): Promise<void>
   /** The reason code of the answer: 0, or why the message is refused; undefined where it gets none on this connection. */
   take(packet: Mqtt.IPublishPacket): Promise<{ code: number; known: Known } | undefined>
+  /** The broker has everything that was sent before this moment, by `performance.now()`. */
+  onHeard(before: number): void
   /** A message of QoS 2 will not be sent again. False where that gets no answer on this connection. */
   release(packetId: number): Promise<boolean>
 }
@@ -49,6 +52,7 @@ export class Connection {
   #reason: number | undefined
 
   constructor({ connect }: typeof Mqtt, settings: MqttSettings, handlers: Handlers) {
+    const pings: number[] = []
     const client = connect({
       ...clientOptions(settings),
       clientId: settings.clientId,
@@ -64,7 +68,7 @@ export class Connection {
       this.#handle(async () => {
         const taken = await handlers.take({ ...packet, topic })
         if (!taken || this.closed.aborted) return
-        taken.known.acknowledged = true
+        taken.known.answeredAt = performance.now()
         answer(settings.version === 5 ? taken.code : 0)
       })
     client.handleMessage = (packet, done) => {
@@ -75,23 +79,19 @@ export class Connection {
           if (handled && !this.closed.aborted) done()
         })
     }
+    client.on('packetsend', ({ cmd }) => void (cmd === 'pingreq' && pings.push(performance.now())))
     client.on('packetreceive', packet => {
-      if (packet.cmd !== 'connack' || (packet.reasonCode ?? packet.returnCode)) return
-      const { sessionPresent } = packet
-      this.#isLet = true
-      this.#begun = handlers.onSession(sessionPresent)
-      this.#begun.then(
-        () => this.#let.resolve(sessionPresent),
-        error => this.#fail(error),
-      )
+      if (packet.cmd === 'pingresp') handlers.onHeard(pings.shift() ?? -Infinity)
+      if (packet.cmd === 'connack' && !(packet.reasonCode ?? packet.returnCode))
+        this.#enter(packet.sessionPresent, handlers)
     })
     client.on('disconnect', ({ reasonCode }) => void (this.#reason = reasonCode))
     client.on('error', error => void (this.#trouble ??= error))
-    // What the broker answers to pings lies behind what waits.
     const beat = setInterval(() => {
-      if (this.#underWay === 0 || !client.connected) return
+      if (!client.connected) return
       client.sendPing()
-      client.reschedulePing(true)
+      // What the broker answers lies behind what waits.
+      if (this.#underWay > 0) client.reschedulePing(true)
     }, beatMs)
     this.ended = new Promise(resolve =>
       client.once('close', () => {
@@ -113,26 +113,47 @@ export class Connection {
     return this.#let.promise
   }
 
-  /** @throws E_MQTT_REFUSED */
+  /** @throws E_MQTT_REFUSED, and anything else when the connection ends meanwhile. */
   async subscribe(filters: readonly string[], qos: 0 | 1 | 2): Promise<readonly Mqtt.ISubscriptionGrant[]> {
     if (filters.length === 0) return []
     // Retained messages come with a new subscription only; MQTT 3.1.1 knows no such wish.
     const wish = Object.fromEntries(filters.map(filter => [filter, { qos, rh: 1 }]))
     try {
-      return await this.#client.subscribeAsync(wish)
+      return await this.#answered(this.#client.subscribeAsync(wish))
     } catch (cause) {
+      if (!(cause as Partial<Mqtt.ErrorWithSubackPacket>).packet) throw cause
       throw new TidingsError('E_MQTT_REFUSED', `the broker refuses ${filters.join(', ')}: ${textOf(cause)}`, { cause })
     }
   }
 
   async unsubscribe(filters: readonly string[]): Promise<void> {
-    if (filters.length > 0) await this.#client.unsubscribeAsync([...filters])
+    if (filters.length > 0) await this.#answered(this.#client.unsubscribeAsync([...filters]))
   }
 
   /** Says goodbye; the session stays with the broker. */
   async close(): Promise<void> {
     this.#client.end()
+    const late = setTimeout(() => this.#client.stream.destroy(), goodbyeMs)
     await this.ended
+    clearTimeout(late)
+  }
+
+  async #answered<T>(asked: Promise<T>): Promise<T> {
+    const late = setTimeout(() => this.#fail(new Error('the broker does not answer')), connectMs)
+    try {
+      return await asked
+    } finally {
+      clearTimeout(late)
+    }
+  }
+
+  #enter(present: boolean, { onSession }: Handlers): void {
+    this.#isLet = true
+    this.#begun = onSession(present)
+    this.#begun.then(
+      () => this.#let.resolve(present),
+      error => this.#fail(error),
+    )
   }
 
   #handle(work: () => Promise<void>): void {

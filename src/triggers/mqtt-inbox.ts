@@ -57,6 +57,7 @@ export class Inbox {
       const message = messageOf(packet)
       const known = this.#session.recognise(message)
       const code = await this.#persist(() => this.#take(message, known), gone)
+      if (code !== undefined && known.position === undefined) this.#session.drop(known)
       return code === undefined ? undefined : { code, known }
     })
   }

@@ -14,14 +14,15 @@ import { digestOf, type Message } from './mqtt-message.ts'
  * one of these:
  *
  *     packet id     QoS 2, no PUBREL yet, same content       it is (MQTT 5.0, 4.3.3)
- *     is known      QoS 1, not acknowledged here yet, same   it is: the broker may not use the packet id for another one
- *                   QoS 1, acknowledged, same, and DUP       it is, unless this broker uses packet ids again at once
+ *     is known      QoS 1, not answered by us yet, same      it is: the broker may not use the packet id for another one
+ *                   QoS 1, answered, same, and DUP           it is, unless this broker uses packet ids again at once
  *                   else                                     it is another one
  *     is not known                                           it is another one
  *
- * In the third case nothing would tell a message whose acknowledgement was lost from the next one with the same content. Most
- * brokers count packet ids up to 65,535, so there it is the former. Where one is seen to do otherwise, such a message is
- * published, since at QoS 1 it may come twice, and must not be lost.
+ * In the third case nothing would tell a message whose PUBACK was lost from the next one with the same content. Most brokers
+ * count packet ids up to 65,535, so there it is the former. Where a broker was seen to do otherwise, such a message is
+ * published, since at QoS 1 it may come twice, and must not be lost. Packet ids are forgotten when the broker must have heard our
+ * answer: when it has answered something that was sent later.
  */
 
 const kept = 1_000
@@ -34,10 +35,8 @@ export interface Known {
   readonly digest: string
   /** Undefined: whether it is on the log is not known. */
   position: Position | undefined
-  /** Whether it was or may have been acknowledged. */
-  acknowledged: boolean
-  /** The packet id had been used not long before. */
-  readonly again: boolean
+  /** When it was answered, by `performance.now()`: in an earlier process, when it was read. Undefined: not yet. */
+  answeredAt: number | undefined
 }
 
 /** The document of a session. */
@@ -50,6 +49,8 @@ interface Saved {
   /** Of the messages of QoS 2 up to here only those with these packet ids wait for their PUBREL. */
   upTo: Position
   waiting: number[]
+  /** The broker was seen to use a packet id again while it was known. */
+  reuses: boolean
 }
 
 export class Session {
@@ -59,9 +60,10 @@ export class Session {
   readonly #known = new Map<number, Known>()
   /** Those with an id of their own, the oldest first. */
   readonly #named = new Map<string, Known>()
-  #saved: Saved = { filters: [], sure: false, from: 0, upTo: 0, waiting: [] }
+  #saved: Saved = { filters: [], sure: false, from: 0, upTo: 0, waiting: [], reuses: false }
   #revision = 0
   #upTo = 0
+  #reuses = false
   #unsaved = 0
   #writing: Promise<unknown> = Promise.resolve()
 
@@ -100,13 +102,19 @@ export class Session {
   recognise({ packetId, qos, dup, digest, ownId }: Message): Known {
     const named = ownId === undefined ? undefined : this.#named.get(ownId)
     if (named) return named
-    const fresh = { packetId, qos, digest, position: undefined, acknowledged: false }
-    if (ownId !== undefined) return this.#name({ ...fresh, id: ownId, again: false })
+    const fresh = { packetId, qos, digest, position: undefined, answeredAt: undefined }
+    if (ownId !== undefined) return this.#name({ ...fresh, id: ownId })
     const known = this.#known.get(packetId)
     if (qos > 0 && known?.qos === qos && known.digest === digest)
-      if (qos === 2 || !known.acknowledged || (dup && !known.again)) return known
+      if (qos === 2 || known.answeredAt === undefined || (dup && !this.#reuses)) return known
     const id = `mqtt:${this.#key}:${qos}:${packetId}:${digest}:${randomBytes(6).toString('hex')}`
-    return qos === 0 ? { ...fresh, id, again: false } : this.#add({ ...fresh, id })
+    return qos === 0 ? { ...fresh, id } : this.#add({ ...fresh, id })
+  }
+
+  /** It is not on the log, and need not be. */
+  drop(known: Known): void {
+    if (this.#known.get(known.packetId) === known) this.#known.delete(known.packetId)
+    this.#named.delete(known.id)
   }
 
   /** It is on the log. */
@@ -123,6 +131,16 @@ export class Session {
     await this.save()
   }
 
+  /** The broker has heard what we said before this moment: what was answered then it will not send again. */
+  async heard(before: number): Promise<void> {
+    const size = this.#known.size + this.#named.size
+    for (const [key, { qos, answeredAt = Infinity }] of this.#known)
+      if (qos === 1 && answeredAt < before) this.#known.delete(key)
+    for (const [key, { qos, answeredAt = Infinity }] of this.#named)
+      if (qos === 0 || answeredAt < before) this.#named.delete(key)
+    if (this.#known.size + this.#named.size < size) await this.save()
+  }
+
   /** Writes the document. Whoever else has the same client id is at odds with us at the broker; here the last one stands. */
   save(changes: Partial<Pick<Saved, 'filters' | 'sure'>> = {}): Promise<void> {
     const written = this.#writing.then(() => this.#write(changes))
@@ -131,15 +149,20 @@ export class Session {
   }
 
   async #write(changes: Partial<Saved>): Promise<void> {
-    const all = [...this.#known.values(), ...this.#named.values()]
-    const positions = all.flatMap(({ position = [] }) => position)
+    // Looked up before, so that whatever is stored from now on lies behind it.
+    const head = await this.#bus.driver.head()
+    const positions = [...this.#known.values(), ...this.#named.values()].map(({ position }) => position)
+    const isSettled = !positions.includes(undefined)
     const saved: Saved = {
       filters: this.#saved.filters,
       sure: this.#saved.sure,
       ...changes,
-      from: positions.length > 0 ? positions.reduce((a, b) => Math.min(a, b)) - 1 : await this.#bus.driver.head(),
+      from: isSettled
+        ? positions.reduce((oldest: number, position) => Math.min(oldest, position! - 1), head)
+        : this.#saved.from,
       upTo: this.#upTo,
       waiting: [...this.#known.values()].filter(({ qos }) => qos === 2).map(({ packetId }) => packetId),
+      reuses: this.#reuses,
     }
     this.#revision = await this.#put(this.#document, JSON.stringify(saved), this.#revision)
     this.#saved = saved
@@ -177,18 +200,21 @@ export class Session {
     if (!document) return false
     this.#revision = document.revision
     this.#saved = JSON.parse(document.value) as Saved
+    this.#upTo = this.#saved.upTo
+    this.#reuses = this.#saved.reuses
     return true
   }
 
   async #recall(source: string, types: readonly string[]): Promise<void> {
     const { from, upTo, waiting } = this.#saved
+    const answeredAt = performance.now()
     for await (const { event, position } of this.#bus.read({ after: from, filter: [{ types }] })) {
       if (event.source !== source) continue
       const parsed = this.#parse(event.id)
       if (!parsed) continue
-      this.#upTo = position
-      if (parsed.packetId === 0) this.#name({ ...parsed, position, acknowledged: true, again: false })
-      else this.#add({ ...parsed, position, acknowledged: true })
+      this.#upTo = Math.max(this.#upTo, position)
+      if (parsed.packetId === 0) this.#name({ ...parsed, position, answeredAt })
+      else this.#add({ ...parsed, position, answeredAt })
       if (parsed.qos === 2 && position <= upTo && !waiting.includes(parsed.packetId))
         this.#known.delete(parsed.packetId)
     }
@@ -200,8 +226,11 @@ export class Session {
     return known
   }
 
-  #add(made: Omit<Known, 'again'>): Known {
-    const known = { ...made, again: this.#known.delete(made.packetId) }
+  #add(known: Known): Known {
+    // A new entry goes to the end.
+    const before = this.#known.get(known.packetId)
+    if (before?.qos === 1 && before.answeredAt !== undefined) this.#reuses = true
+    this.#known.delete(known.packetId)
     this.#known.set(known.packetId, known)
     if (this.#known.size > kept)
       for (const [packetId, { qos }] of this.#known) {

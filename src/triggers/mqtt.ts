@@ -106,18 +106,17 @@ class Receiver implements RunningTrigger {
 
   /** Until it is subscribed; how it was lost where that fails. */
   async #connect(): Promise<Loss | undefined> {
+    let connection: Connection | undefined
     try {
       const subscribed = this.#session.filters
       await this.#session.save({ sure: false })
-      const connection = this.#open()
-      const ready = connection.ready().then(async present => {
-        await this.#subscribe(connection, present ? subscribed : [])
-        return undefined
-      })
-      this.#connection = connection
-      return await Promise.race([ready, connection.ended])
+      const opened = this.#open()
+      connection = this.#connection = opened
+      const ready = opened.ready().then(present => this.#subscribe(opened, present ? subscribed : []))
+      return (await Promise.race([ready, opened.ended])) ?? undefined
     } catch (error) {
-      await this.#connection?.close()
+      if (connection?.closed.aborted) return connection.ended
+      await connection?.close()
       return {
         why: textOf(error),
         lasting: error instanceof TidingsError && error.code === 'E_MQTT_REFUSED',
@@ -129,6 +128,8 @@ class Receiver implements RunningTrigger {
   #open(): Connection {
     const gone: () => AbortSignal = () => AbortSignal.any([this.#stopping.signal, connection.closed])
     const connection: Connection = new Connection(this.#package, this.#settings, {
+      // It only makes the next start quicker.
+      onHeard: before => void this.#session.heard(before).catch(() => {}),
       onSession: async present => void (present || (await this.#session.forget())),
       take: packet => this.#inbox.take(packet, gone()),
       release: packetId => this.#inbox.release(packetId, gone()),
