@@ -2,8 +2,11 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, expect, test } from 'vitest'
-import { expectQuoted, quotationsIn, writeSample } from './sample.ts'
+import { stripVTControlCharacters } from 'node:util'
+import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest'
+import { openBus } from '../../src/runtime/environment.ts'
+import { testOnTerminal } from '../../test/lib/terminal.ts'
+import { approveAll, expectQuoted, quotationsIn, writeSample } from './sample.ts'
 
 /* The story as a user meets it: processes, their output, and files. */
 
@@ -30,7 +33,7 @@ class Story {
   output = ''
   readonly ended: Promise<number | null>
 
-  constructor(...args: string[]) {
+  constructor(file: string, args: readonly string[]) {
     const env = {
       ...process.env,
       TIDINGS_HOME: home,
@@ -38,8 +41,9 @@ class Story {
       TIDINGS_SMTP_PORT: '0',
       TIDINGS_MODEL: 'offline',
     }
-    this.child = spawn(process.execPath, args, { env, cwd: join(import.meta.dirname, '../..') })
-    for (const stream of [this.child.stdout!, this.child.stderr!]) stream.on('data', chunk => (this.output += chunk))
+    this.child = spawn(file, args, { env, cwd: join(import.meta.dirname, '../..') })
+    for (const stream of [this.child.stdout!, this.child.stderr!])
+      stream.on('data', chunk => (this.output += stripVTControlCharacters(String(chunk))))
     this.ended = new Promise(resolve => this.child.once('close', resolve))
     running.push(this)
   }
@@ -66,7 +70,9 @@ class Story {
   }
 }
 
-const desk = (...args: string[]) => new Story(join(import.meta.dirname, 'main.ts'), '--docs', docs, ...args)
+const node = (...args: string[]) => new Story(process.execPath, args)
+const main = join(import.meta.dirname, 'main.ts')
+const desk = (...args: string[]) => node(main, '--docs', docs, ...args)
 
 async function reportOf(question: string) {
   const story = desk('--ask', question, '--once')
@@ -100,8 +106,15 @@ test('a desk that was killed goes on with the question when it starts again', { 
   await first.end('SIGKILL')
   expect(first.output).not.toContain('report.completed')
 
+  // Nobody sits at it: the editor answers elsewhere.
   const second = desk()
+  const bus = await openBus({ home, bus: 'sqlite' })
+  onTestFinished(() => bus.driver.close())
+  const ending = new AbortController()
+  const approving = approveAll(bus, ending.signal)
   const done = await second.said(/report\.completed/)
+  ending.abort()
+  await approving
   expect(await second.end('SIGINT')).toBe(0)
   const report = readFileSync(/\S+\.md$/.exec(done)![0], 'utf8')
   expect(report).toMatch(/horn of the lighthouse every two minutes: \[1\]\n\n- one long blast\n- two/)
@@ -111,7 +124,7 @@ test('an auditor in another process sees what happens; nobody else is told of it
   const first = desk()
   await first.said(/reports/)
   const cli = join(import.meta.dirname, '../../src/cli/main.ts')
-  const audit = new Story(cli, 'run', join(import.meta.dirname, 'audit.ts'), '--only', 'agents,tools')
+  const audit = node(cli, 'run', join(import.meta.dirname, 'audit.ts'), '--only', 'agents,tools')
   await audit.said(/audit/)
   first.child.stdin!.write('When do boats leave the harbour?\n')
   await first.said(/audit .*agent\.task\.completed/)
@@ -121,12 +134,36 @@ test('an auditor in another process sees what happens; nobody else is told of it
   expect(JSON.parse(line!)).toMatchObject({ type: 'question.asked', question: 'When do boats leave the harbour?' })
 })
 
-test.for([
-  [['--once'], '--once needs --ask'],
-  [['--ask', ' '], '--ask needs a question'],
-  [['--docs', '/nowhere/at/all'], '/nowhere/at/all is not a folder'],
-] as const)('%s is refused with a reason', { timeout }, async ([args, reason]) => {
-  const story = desk(...args)
-  expect(await story.ended).toBe(1)
-  expect(story.output).toContain(reason)
+testOnTerminal('whoever sits at the terminal is shown the draft, and says whether it goes out', async () => {
+  const ask = '--ask "How often does the lamp of the lighthouse turn?"'
+  const story = new Story('script', [
+    '-qfec',
+    `stty columns 200; exec ${process.execPath} ${main} --docs ${docs} ${ask}`,
+    '/dev/null',
+  ])
+  await story.said(/hash [0-9a-f]+/)
+  expect(story.output).toMatch(/May this go out\? {2}How often[^]*## Short answer[^]*in thirty seconds\./)
+  story.child.stdin!.write('n too short\n')
+  await story.said(/report\.withheld .*E_APPROVAL_DENIED: desk\/.* says no: too short/)
+  story.child.stdin!.write('When do boats leave the harbour?\n')
+  await story.said(/May this go out\? {2}When do boats/)
+  story.child.stdin!.write('y\n')
+  const done = await story.said(/report\.completed/)
+  expect(readFileSync(/\S+\.md/.exec(done)![0], 'utf8')).toMatch(/ Approved by desk\/\S+\._\n$/)
+  story.child.stdin!.write('\u0003')
+  expect(await story.ended).toBe(0)
+})
+
+test('what it cannot do is refused with a reason', { timeout }, async () => {
+  const refusals = [
+    [['--once'], '--once needs --ask'],
+    [['--ask', ' '], '--ask needs a question'],
+    [['--docs', '/nowhere/at/all'], '/nowhere/at/all is not a folder'],
+  ] as const
+  const refused = async ([args, reason]: (typeof refusals)[number]) => {
+    const story = desk(...args)
+    expect(await story.ended).toBe(1)
+    expect(story.output).toContain(reason)
+  }
+  await Promise.all(refusals.map(refused))
 })

@@ -59,7 +59,7 @@ export class Live {
   readonly #names = new Map<string, string>()
   readonly #counts = new Map<string, number>()
 
-  constructor(width = process.stdout.columns ?? 160) {
+  constructor(width = process.stdout.columns || 160) {
     this.#width = width
   }
 
