@@ -73,6 +73,8 @@ export const errors = {
   E_MODEL_OUTPUT: 'The model did not produce output of the declared shape, also when asked again.',
   E_AGENT_STEPS: 'The agent used up its steps without an answer. Raise maxSteps or sharpen the instructions.',
   E_MAIL_REFUSED: 'The mail was refused. The SMTP answer says why.',
+  E_TRIGGER_SILENT:
+    'No event came of the trigger. Check that a worker runs it (`tidings run`) on this log; or send it something yourself, and watch `tidings tail`.',
   E_REQUEST_INVALID: 'The request is not valid. Correct what the text names.',
   E_REQUEST_TOO_LARGE: 'The request body is larger than is accepted. The text says how much is.',
   E_SIGNATURE_INVALID:

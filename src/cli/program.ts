@@ -77,6 +77,7 @@ export function program(): Command {
   addAgain(root)
   addSlices(root)
   addAttention(root)
+  addTriggers(root)
   addWorkflows(root)
   addApprovals(root)
   for (const [verb, about] of [
@@ -240,6 +241,21 @@ function addWorkflows(root: Command) {
     .option('--app <app>', 'the app file')
     .option('--dry-run', 'only say which can be moved, and why others cannot')
     .action(async (name, _, command) => (await import('./migrate.ts')).migrate(name, options(command)))
+}
+
+function addTriggers(root: Command) {
+  const trigger = root.command('trigger').description('show and try the doors through which the outside comes in')
+  trigger
+    .command('list')
+    .description('list the triggers of an app, what they publish and where they listen')
+    .option('--app <app>', 'the app file')
+    .action(async (_, command) => (await import('./trigger.ts')).list(options(command)))
+  trigger
+    .command('test <name>')
+    .description('send a trigger that a worker runs a sample, as somebody outside would, and show its event')
+    .option('--app <app>', 'the app file')
+    .option('--within <duration>', 'how long it may take', '30s')
+    .action(async (name, _, command) => (await import('./trigger.ts')).test(name, options(command)))
 }
 
 const options = <T extends object>(command: Command) => command.optsWithGlobals<T>()

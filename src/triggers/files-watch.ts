@@ -45,7 +45,9 @@ interface Noticed {
   again: boolean
 }
 
-const atOnce = 4
+const atOnce = 32
+/** Content in memory, unless a single file is larger. */
+const bytesAtOnce = 32 * 1024 * 1024
 /** Enough for what is moved into the folder, or replaces another file. */
 const quickMs = 100
 const tickMs = 25
@@ -64,6 +66,7 @@ export class FolderWatch {
   #walking: Promise<void> | undefined
   /** While the log is away nothing is read: until when, by the monotonic clock. */
   #restUntil = 0
+  #bytes = 0
   #isAway = false
   #isStopped = false
 
@@ -165,9 +168,13 @@ export class FolderWatch {
     for (const noticed of this.#noticed.values()) {
       if (this.#underWay.size >= atOnce || this.#isStopped) return
       if (noticed.isBusy || noticed.next > now) continue
+      const bytes = Math.min(noticed.seen?.bytes ?? 0, this.#settings.maxBytes)
+      if (this.#bytes > 0 && this.#bytes + bytes > bytesAtOnce) continue
       noticed.isBusy = true
+      this.#bytes += bytes
       const work = this.#examine(noticed).finally(() => {
         noticed.isBusy = false
+        this.#bytes -= bytes
         this.#underWay.delete(work)
         // At once, where more is waiting.
         setImmediate(() => this.#tick())

@@ -43,7 +43,7 @@ export function files(name: string, options: FilesOptions, pace: Pace = usual): 
     name,
     types: [...new Set([...Object.values(types).map(({ type }) => type), ...plainTypes])],
     place: pathToFileURL(folder).href,
-    knock: bus => knock(bus, name, folder, isWanted, match),
+    knock: (bus, signal) => knock(bus, name, folder, isWanted, match, signal),
     start: async bus => {
       const root = await openFolder(name, folder)
       const ledger = new Ledger(bus, name)
@@ -77,10 +77,15 @@ async function openFolder(name: string, folder: string): Promise<string> {
   throw new TidingsError('E_SETTING_INVALID', `${folder}, of files ${name}, is no folder`)
 }
 
-const knockMs = 30_000
-
 /** Drops a file, and removes it when it was seen. */
-async function knock(bus: Bus, name: string, folder: string, isWanted: (path: string) => boolean, match: string) {
+async function knock(
+  bus: Bus,
+  name: string,
+  folder: string,
+  isWanted: (path: string) => boolean,
+  match: string,
+  signal = new AbortController().signal,
+) {
   const path = match.replace('**/', '').replace('**', '*').replace('*', `tidings-knock-${randomUUIDv7()}`)
   if (path.includes('/') || !isWanted(path))
     throw new TidingsError('E_USAGE', `a file that matches "${match}" must be dropped by hand into ${folder}`)
@@ -91,7 +96,6 @@ async function knock(bus: Bus, name: string, folder: string, isWanted: (path: st
   await writeFile(hidden, 'Dropped by tidings trigger test, and removed again.\n')
   await rename(hidden, dropped)
   try {
-    const signal = AbortSignal.timeout(knockMs)
     for await (const { event } of bus.follow(after, undefined, signal))
       if (event.source === `/triggers/${name}` && event.subject === path) return
   } finally {

@@ -1,0 +1,76 @@
+import type { Bus } from '../bus/bus.ts'
+import type { Position, Stored } from '../bus/driver.ts'
+import { TidingsError } from '../errors.ts'
+import { milliseconds, type Duration } from '../tasks/duration.ts'
+import { dim, fit, widthOf } from '../trace/text.ts'
+import type { Trigger } from '../triggers/trigger.ts'
+import { eventLine, terminalWidth } from './event-line.ts'
+import { findApp, loadApp } from './load-app.ts'
+import { withLog } from './log.ts'
+import { say, type Globals } from './out.ts'
+
+export interface TriggerOptions extends Globals {
+  app?: string
+}
+
+/** `tidings trigger list` */
+export async function list({ app: path, json }: TriggerOptions): Promise<void> {
+  const { app } = await loadApp(findApp(path))
+  const rows = app.triggers.map(({ name, types, place = '' }) => ({ name, types, place }))
+  if (json) for (const row of rows) await say(JSON.stringify(row))
+  else if (rows.length === 0) await say(`app ${app.name} has no trigger`)
+  else for (const line of table(rows)) await say(line)
+}
+
+function table(rows: readonly { name: string; types: readonly string[]; place: string }[]): string[] {
+  const cells = [
+    ['trigger', 'publishes', 'listens'],
+    ...rows.map(({ name, types, place }) => [name, types.join(' '), place]),
+  ] as [string, string, string][]
+  const [first, second] = [0, 1].map(i => Math.max(...cells.map(row => widthOf(row[i]!)))) as [number, number]
+  return cells.map(([name, types, place], i) => {
+    const line = `${fit(name, first)}  ${fit(types, second)}  ${place}`.trimEnd()
+    return i === 0 ? dim(line) : line
+  })
+}
+
+/** `tidings trigger test NAME`: exit code 1 where no event comes of it. */
+export async function test(name: string, options: TriggerOptions & { within: string }): Promise<void> {
+  const { app } = await loadApp(findApp(options.app))
+  const trigger = app.triggers.find(each => each.name === name)
+  if (!trigger) {
+    const names = app.triggers.map(each => each.name).join(', ') || 'none'
+    throw new TidingsError('E_NOT_FOUND', `app ${app.name} has no trigger ${name}; it has: ${names}`)
+  }
+  if (!trigger.knock) throw new TidingsError('E_TRIGGER_SILENT', `trigger ${name} has no sample of its own`)
+  const { json, within } = options
+  const patienceMs = milliseconds(within as Duration)
+  if (!json) await say(dim(`a sample for ${name}; waiting for its event, ${within} at most`))
+  const stored = await withLog(bus => knocked(bus, trigger, patienceMs))
+  if (!stored) throw new TidingsError('E_TRIGGER_SILENT', `no event of trigger ${name} came within ${within}`)
+  const { position, event } = stored
+  await say(json ? JSON.stringify({ position, event }) : eventLine(event, terminalWidth()))
+}
+
+/** What comes of a knock, or undefined; what the knock leaves is taken away by then. */
+async function knocked(bus: Bus, trigger: Trigger, patienceMs: number): Promise<Stored | undefined> {
+  const over = new AbortController()
+  const timer = setTimeout(() => over.abort(), patienceMs)
+  const heard = firstOf(bus, trigger.name, await bus.driver.head(), over.signal)
+  try {
+    await trigger.knock!(bus, over.signal)
+    return await heard
+  } finally {
+    clearTimeout(timer)
+    over.abort()
+    await heard.catch(() => {})
+  }
+}
+
+async function firstOf(bus: Bus, name: string, after: Position, signal: AbortSignal): Promise<Stored | undefined> {
+  const source = `/triggers/${name}`
+  for await (const stored of bus.follow(after, undefined, signal))
+    if (stored.event.source === source || stored.event.source.startsWith(`${source}/`))
+      return { ...stored, event: await bus.resolve(stored.event).catch(() => stored.event) }
+  return undefined
+}

@@ -1,0 +1,145 @@
+import type { ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdir, readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { jetstreamManager } from '@nats-io/jetstream'
+import { connect } from '@nats-io/transport-node'
+import { expect, it, onTestFinished } from 'vitest'
+import type { Bus } from '../src/bus/bus.ts'
+import type { CloudEvent } from '../src/event.ts'
+import type { ScheduleFired } from '../src/received.ts'
+import { openBus } from '../src/runtime/environment.ts'
+import { TestClock } from '../src/testing/clock.ts'
+import { collect, until } from '../src/testing/wait.ts'
+import { schedule } from '../src/triggers/schedule.ts'
+import { launch, tidings } from './lib/cli.ts'
+import { natsUrl } from './lib/nats.ts'
+import { onEveryBus, type World } from './lib/world.ts'
+
+/* Schedules and folders in processes of their own, and the verbs that show and try them. */
+
+const app = join(import.meta.dirname, 'lib/doors-app.ts')
+
+/** A worker that runs the triggers only. */
+async function worker({ place }: World): Promise<ChildProcess> {
+  await mkdir(join(place.home, 'drop'), { recursive: true })
+  const child = launch(place, ['run', app, '--only', 'triggers'])
+  onTestFinished(async () => {
+    child.kill('SIGKILL')
+    if (child.exitCode === null && child.signalCode === null) await once(child, 'exit')
+  })
+  return child
+}
+
+async function logOf({ place }: World): Promise<Bus> {
+  const bus = await openBus(place)
+  onTestFinished(() => bus.driver.close())
+  return bus
+}
+
+async function ticks(bus: Bus): Promise<string[]> {
+  const found = await collect(bus.read({ filter: [{ types: ['schedule.fired'] }] }))
+  return found
+    .map(({ event }) => event as CloudEvent<ScheduleFired>)
+    .filter(({ source }) => source === '/triggers/tick')
+    .map(({ data }) => data.due)
+}
+
+onEveryBus(world => {
+  it('fires once for all processes, also when they are killed', async () => {
+    const log = await world()
+    const bus = await logOf(log)
+    const first = await worker(log)
+    await worker(log)
+    await until(async () => (await ticks(bus)).length >= 2, { within: 15_000 })
+    first.kill('SIGKILL')
+    await worker(log)
+    const seen = (await ticks(bus)).length
+    await until(async () => (await ticks(bus)).length >= seen + 4, { within: 15_000 })
+    const due = (await ticks(bus)).map(text => Date.parse(text)).toSorted((a, b) => a - b)
+    // Each second from the first to the last, once.
+    expect(due).toEqual(due.map((_, i) => due[0]! + i * 1_000))
+  })
+
+  it('lists triggers, shows the event of a sample, or says why none came', async () => {
+    const log = await world()
+    const verb = (...args: string[]) => tidings(log.place, ['trigger', ...args, '--app', app])
+    await mkdir(join(log.place.home, 'drop'))
+    const silent = await verb('test', 'drop', '--within', '200ms')
+    expect(silent).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/no event of trigger drop came within 200ms/),
+    })
+    expect(await readdir(join(log.place.home, 'drop'))).toEqual([])
+    await worker(log)
+    const bus = await logOf(log)
+    await until(async () => (await ticks(bus)).length > 0, { within: 15_000 })
+    const [list, nightly, drop, none, unknown] = await Promise.all([
+      verb('list'),
+      verb('test', 'nightly', '--json'),
+      verb('test', 'drop'),
+      verb('test', 'feed'),
+      verb('test', 'other'),
+    ])
+    expect(list.stdout.split('\n').slice(0, 5)).toEqual([
+      expect.stringMatching(/^trigger +publishes +listens$/),
+      expect.stringMatching(/^tick +schedule\.fired +schedule:tick every 1s$/),
+      expect.stringMatching(/^nightly +schedule\.fired +schedule:nightly 0 3 \* \* \* Europe\/Berlin$/),
+      expect.stringMatching(/^drop +file\.created file\.changed file\.removed +file:\/\/\/.*\/drop$/),
+      expect.stringMatching(/^feed +row\.added$/),
+    ])
+    expect(JSON.parse(nightly.stdout)).toMatchObject({
+      event: { source: '/triggers/nightly', data: { schedule: 'nightly', sample: true } },
+    })
+    expect(drop).toMatchObject({ code: 0, stdout: expect.stringMatching(/file\.created +.*tidings-knock/) })
+    expect(await readdir(join(log.place.home, 'drop'))).toEqual([])
+    expect(none).toMatchObject({ code: 1, stderr: expect.stringMatching(/feed has no sample.*E_TRIGGER_SILENT/) })
+    expect(unknown).toMatchObject({ code: 1, stderr: expect.stringMatching(/no trigger other.*tick, nightly/) })
+  })
+
+  it('fires nothing twice that was not noted as fired, though the broker has forgotten its id', async () => {
+    const log = await world()
+    const clock = new TestClock()
+    clock.set(Date.now())
+    const tick = (catchUp: 'last' | 'all') => ({ every: '1m', catchUp }) as const
+    const work = (catchUp: 'last' | 'all') =>
+      log.worker({ use: [schedule('tick', tick(catchUp), { now: clock.now, lookMs: 5 })] }, { only: ['triggers'] })
+    const { bus } = await work('all')
+    if (bus.driver.name === 'nats') await forgetSoon(log.place.bus)
+    const before = (await bus.driver.getDocument('schedule/tick'))!
+    clock.advance(60_000)
+    const fired = await until(async () => (await ticks(bus)).length > 0 && ticks(bus))
+    const written = await until(async () => {
+      const document = await bus.driver.getDocument('schedule/tick')
+      return document!.revision > before.revision && document
+    })
+    await log.stop()
+    const other = await logOf(log)
+    if (other.driver.name === 'nats') await forgotten(other)
+    await other.driver.putDocument('schedule/tick', before.value, written.revision)
+    clock.advance(60_000)
+    await work('all')
+    await until(async () => (await ticks(other)).length > fired.length)
+    const due = await ticks(other)
+    expect(due).toEqual([...new Set(due)])
+    expect(due.slice(0, fired.length)).toEqual(fired)
+  })
+})
+
+/** From now on the server knows ids for a second. */
+async function forgetSoon(bus: string): Promise<void> {
+  const nc = await connect({ servers: natsUrl() })
+  try {
+    const manager = await jetstreamManager(nc)
+    await manager.streams.update(bus.split('/').at(-1)!, { duplicate_window: 1_000_000_000 })
+  } finally {
+    await nc.close()
+  }
+}
+
+/** Until it has forgotten what it knows now. */
+async function forgotten(bus: Bus): Promise<void> {
+  const probe = { id: 'probe', type: 'probe.sent', correlationid: '00000000-0000-7000-8000-000000000000', data: null }
+  await bus.publish(probe)
+  await until(async () => !(await bus.publish(probe)).duplicate, { within: 10_000 })
+}
