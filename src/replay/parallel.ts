@@ -4,13 +4,17 @@ import { TidingsError, type ErrorCode } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import { correlationOf, shardOf } from '../bus/ids.ts'
 import { taskOf } from './histories.ts'
-import { joined, type Outcome } from './replay.ts'
+import { joined, type Outcome, type PinnedDefinition } from './replay.ts'
 import { explained, type FindDocument } from './definitions.ts'
 import type { Definitions, FromThread, ThreadData, ToThread } from './thread.ts'
 
-/** What a replay reads: events in the order of the log, with their data, and before those of a task its snapshot, if any. */
+/**
+ * What a replay reads: events in the order of the log, with their data, and before those of a task the definition that it goes by,
+ * where that is not the app's, and its snapshot, if any.
+ */
 export type Recorded =
   | { readonly position: number; readonly event: CloudEvent }
+  | { readonly task: string; readonly definition: PinnedDefinition }
   | { readonly task: string; readonly snapshot: string }
 
 const batch = 256
@@ -33,7 +37,8 @@ export async function replayInThreads(
       const task = 'task' in item ? item.task : taskOf(item.event)
       if (task === undefined) continue
       const thread = threads[shardOf(correlationOf(task), jobs)]!
-      if ('task' in item) await thread.send({ kind: 'snapshot', task, state: item.snapshot })
+      if ('definition' in item) await thread.send({ kind: 'definition', task, definition: item.definition })
+      else if ('snapshot' in item) await thread.send({ kind: 'snapshot', task, state: item.snapshot })
       else await thread.add(item)
     }
     const finished = await Promise.all(threads.map(thread => thread.finish()))

@@ -1,7 +1,8 @@
 import { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import type { Programs } from '../tasks/programs.ts'
-import { restore, startTask, type Task } from '../tasks/task.ts'
+import type { ProgramDefinition } from '../tasks/program.ts'
+import { restore, startTask, type SnapshotState, type Task } from '../tasks/task.ts'
 import type { Divergence } from './divergence.ts'
 import { Histories, taskOf, type Recording } from './histories.ts'
 import { ShadowTask } from './shadow.ts'
@@ -15,6 +16,12 @@ export interface Outcome {
   readonly divergences: readonly Divergence[]
   /** Tasks that could not be replayed, or not to their end, and why. */
   readonly skipped: readonly { task: string; why: string }[]
+}
+
+/** A definition of a workflow, as JSON, under its hash. */
+export interface PinnedDefinition {
+  readonly hash: string
+  readonly text: string
 }
 
 /** Several outcomes as one, in this order. */
@@ -37,6 +44,7 @@ export class Replay {
   readonly #programs: Programs
   readonly #histories = new Histories()
   readonly #live = new Map<string, ShadowTask | 'skipped'>()
+  readonly #pinned = new Map<string, PinnedDefinition>()
   readonly #divergences: Divergence[] = []
   readonly #skipped: { task: string; why: string }[] = []
   #tasks = 0
@@ -54,9 +62,16 @@ export class Replay {
     for (const recording of this.#histories.add(task, position, event)) await this.#turn(recording)
   }
 
+  /** This instance of a workflow is replayed by the definition that it goes by, and not by that of the app. */
+  pin(task: string, pinned: PinnedDefinition): void {
+    this.#pinned.set(task, pinned)
+  }
+
   /** The next turns of this task follow on a snapshot. */
   async resume(task: string, snapshot: string): Promise<void> {
-    const shadow = await this.#shadow(task, () => restore(this.#programs, task, snapshot))
+    const state = JSON.parse(snapshot) as SnapshotState
+    const begin = async () => restore(await this.#definition(task, state.name, state.version), task, state)
+    const shadow = await this.#shadow(task, begin)
     this.#live.set(task, shadow)
     if (shadow !== 'skipped') this.#histories.skipTo(task, shadow.task.head)
   }
@@ -77,7 +92,8 @@ export class Replay {
     const { task, turn, inputs } = recording
     let shadow = this.#live.get(task)
     if (!shadow) {
-      const begin = () => startTask(this.#programs.for(task, turn.program, turn.programVersion), task, inputs[0]!)
+      const begin = async () =>
+        startTask(await this.#definition(task, turn.program, turn.programVersion), task, inputs[0]!)
       this.#live.set(task, (shadow = await this.#shadow(task, begin)))
     }
     if (shadow !== 'skipped' && !shadow.ended) {
@@ -87,6 +103,12 @@ export class Replay {
       this.#divergences.push(...divergences)
     }
     if (turn.end) this.#live.delete(task)
+  }
+
+  async #definition(task: string, name: string, version: number): Promise<ProgramDefinition> {
+    const hosted = this.#programs.for(task, name, version)
+    const pinned = this.#pinned.get(task)
+    return (pinned && hosted.pinned?.(pinned.hash, async () => pinned.text)) ?? hosted
   }
 
   async #shadow(id: string, begin: () => Task | Promise<Task>): Promise<ShadowTask | 'skipped'> {

@@ -40,6 +40,7 @@ parentPort!.on('message', (message: ToThread) => {
   work = work.then(async loaded => {
     const { replay, definitions } = loaded
     if (message.kind === 'finish') post({ kind: 'outcome', outcome: replay.finish(), definitions })
+    else if (message.kind === 'definition') replay.pin(message.task, message.definition)
     else if (message.kind === 'snapshot') await replay.resume(message.task, message.state)
     else for (const { position, event } of message.events) await replay.add(position, event)
     if (message.kind !== 'finish') post({ kind: 'ready' })

@@ -1,6 +1,6 @@
 import type { CloudEvent } from '../event.ts'
 import type { ErrorData } from '../errors.ts'
-import type { Outcome } from './replay.ts'
+import type { Outcome, PinnedDefinition } from './replay.ts'
 
 /* What goes between a replay and its threads. */
 
@@ -14,6 +14,7 @@ export type Definitions = Readonly<Record<string, unknown>>
 
 export type ToThread =
   | { readonly kind: 'events'; readonly events: readonly { position: number; event: CloudEvent }[] }
+  | { readonly kind: 'definition'; readonly task: string; readonly definition: PinnedDefinition }
   | { readonly kind: 'snapshot'; readonly task: string; readonly state: string }
   | { readonly kind: 'finish' }
 

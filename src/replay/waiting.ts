@@ -1,18 +1,51 @@
 import type { Bus } from '../bus/bus.ts'
+import { definitionDocument } from '../tasks/instances.ts'
+import type { Turn } from '../tasks/program.ts'
+import type { SnapshotState } from '../tasks/task.ts'
+import { turnType } from '../tasks/turn.ts'
 import type { Recorded } from './parallel.ts'
 import { whole } from './order.ts'
+import type { PinnedDefinition } from './replay.ts'
 import { taskOf } from './histories.ts'
 
 /**
- * The journals of tasks, as a worker would go on with them: the snapshot where there is one, then the later turns.
- * Positions count from 1.
+ * The journals of tasks, as a worker would go on with them: the definition that an instance of a workflow goes by, the snapshot
+ * where there is one, then the later turns. Positions count from 1.
  */
 export async function* journals(bus: Bus, tasks: readonly string[]): AsyncGenerator<Recorded> {
+  const definitions = new Definitions(bus)
   let position = 0
   for (const task of tasks) {
     const { snapshot, records } = await bus.driver.journal(task)
+    const events = []
+    for (const event of records) if (taskOf(event) === task) events.push(await whole(bus, event))
+    const definition = await definitions.of(snapshot?.state, events.find(({ type }) => type === turnType)?.data as Turn)
+    if (definition) yield { task, definition }
     if (snapshot) yield { task, snapshot: snapshot.state }
-    for (const event of records)
-      if (taskOf(event) === task) yield { position: ++position, event: await whole(bus, event) }
+    for (const event of events) yield { position: ++position, event }
+  }
+}
+
+class Definitions {
+  readonly #bus: Bus
+  readonly #known = new Map<string, Promise<PinnedDefinition | undefined>>()
+
+  constructor(bus: Bus) {
+    this.#bus = bus
+  }
+
+  /** Undefined for what is no workflow. */
+  of(snapshot: string | undefined, first: Turn | undefined): Promise<PinnedDefinition | undefined> | undefined {
+    const state = snapshot === undefined ? undefined : (JSON.parse(snapshot) as SnapshotState)
+    const [name, hash] = state ? [state.name, state.hash] : [first?.program, first?.programHash]
+    if (name === undefined || hash === undefined) return undefined
+    const key = definitionDocument(name, hash)
+    if (!this.#known.has(key)) this.#known.set(key, this.#read(key, hash))
+    return this.#known.get(key)
+  }
+
+  async #read(key: string, hash: string): Promise<PinnedDefinition | undefined> {
+    const document = await this.#bus.driver.getDocument(key)
+    return document && { hash, text: document.value }
   }
 }

@@ -19,6 +19,9 @@ export interface Routed {
   readonly event: CloudEvent
 }
 
+/** Under which key the definition of a workflow lies in the log. */
+export const definitionDocument = (name: string, hash: string) => `workflow/${name}/${hash}`
+
 export const instanceId = (correlation: string, program: string) => taskId(correlation, program, 'instance')
 
 /**

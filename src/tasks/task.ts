@@ -185,11 +185,9 @@ export interface SnapshotState {
   program: string
 }
 
-/** The task as its snapshot has it, by the code as it is. @throws as {@link resume} */
-export function restore(programs: Pick<Programs, 'for'>, task: string, snapshot: string): Task {
-  const state = JSON.parse(snapshot) as SnapshotState
-  return new Task(programs.for(task, state.name, state.version), task, state.start, state)
-}
+/** The task as its snapshot has it. */
+export const restore = (definition: ProgramDefinition, task: string, state: SnapshotState) =>
+  new Task(definition, task, state.start, state)
 
 /**
  * Brings a task back from its journal: snapshot, then every later turn. Undefined when it has no turn yet.
@@ -208,7 +206,7 @@ export async function resume(bus: Bus, programs: Pick<Programs, 'for'>, task: st
   if (snapshot) {
     const state = JSON.parse(snapshot.state) as SnapshotState
     const definition = await pinned(bus, hosted ?? programs.for(task, state.name, state.version), state.hash)
-    resumed = new Task(definition, task, state.start, state)
+    resumed = restore(definition, task, state)
   }
   for (const turn of turns) {
     const inputs = await Promise.all(turn.inputs.map(input => bus.resolve(input)))

@@ -1,12 +1,10 @@
 import { TidingsError } from '../errors.ts'
 import type { Schema } from '../schema.ts'
+import { definitionDocument } from '../tasks/instances.ts'
 import type { ProgramDefinition } from '../tasks/program.ts'
 import { Code } from './compile.ts'
 import type { Definition } from './definition.ts'
 import { WorkflowMachine } from './machine.ts'
-
-/** Under which key a definition lies in the log. */
-const definitionDocument = (name: string, hash: string) => `workflow/${name}/${hash}`
 
 interface Told {
   /** Where it is defined, as `path:line:column`. */
