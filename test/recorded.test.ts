@@ -6,7 +6,7 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import first from '../examples/first/app.ts'
 import { Library } from '../examples/report-desk/library/library.ts'
 import { members } from '../examples/report-desk/members.ts'
-import { approveAll, writeSample } from '../examples/report-desk/sample.ts'
+import { answerAll, writeSample } from '../examples/report-desk/sample.ts'
 import { agent, app, offlineModel, start, type App, type Draft } from '../src/index.ts'
 import { readAccepted } from '../src/replay/accept.ts'
 import { Replay } from '../src/replay/replay.ts'
@@ -92,7 +92,7 @@ async function record({ of, app, asked, end }: Story): Promise<void> {
     only: ['agents', 'tools', 'models'],
   })
   const ending = new AbortController()
-  const approving = approveAll(running.bus, ending.signal)
+  const approving = answerAll(running.bus, ending.signal)
   const before = process.cwd()
   // What is written while it runs is named by a path that is the same everywhere.
   process.chdir(folder)

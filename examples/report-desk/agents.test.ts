@@ -5,7 +5,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { app, type ModelLike, offlineModel, start } from '../../src/index.ts'
 import { Library } from './library/library.ts'
 import { members } from './members.ts'
-import { approveAll } from './sample.ts'
+import { answerAll } from './sample.ts'
 
 type LanguageModel = Extract<ModelLike, { provider: string }>
 type CallOptions = Parameters<LanguageModel['doStream']>[0]
@@ -23,32 +23,38 @@ afterEach(() => {
   rmSync(folder, { recursive: true, force: true })
 })
 
-/** Asks the desk, with this model in all its agents. */
-async function ask(model: LanguageModel, question: string) {
+interface Report {
+  readonly markdown: string
+  readonly answered: boolean
+}
+
+/** Asks the desk, with this model in all its agents, and says this to each draft. */
+async function ask(model: LanguageModel, question: string, decision?: 'grant' | 'deny') {
   writeFileSync(join(folder, 'lamp.md'), '# Lamp\n\nThe lamp of the lighthouse turns once in thirty seconds.\n')
   await library.refresh(folder)
   const desk = app({ name: 'desk', use: members(library, join(folder, 'reports'), model) })
   const { bus, stop } = await start(desk, { home: join(folder, 'home'), only: ['agents', 'tools', 'models'] })
   const ending = new AbortController()
-  const approving = approveAll(bus, ending.signal)
+  const answering = answerAll(bus, ending.signal, decision)
   try {
     const types: string[] = []
     const { correlationid } = await bus.publish({ type: 'question.asked', data: { question } })
     for await (const { event } of bus.follow(0, [{ types: ['>'] }], AbortSignal.timeout(20_000))) {
       types.push(event.target ? `${event.type} ${event.target}` : event.type)
-      if (event.type === 'report.completed' && event.correlationid === correlationid)
-        return { types, report: (await bus.resolve(event)).data as { markdown: string; answered: boolean } }
+      const isEnd = event.type === 'report.completed' || event.type === 'report.withheld'
+      if (!isEnd || event.correlationid !== correlationid) continue
+      ending.abort()
+      const asked = (await answering).map(({ data }) => data.what.input)
+      return { types, asked, report: (await bus.resolve(event)).data as Report }
     }
     throw new Error(`no report after: ${types.join(', ')}`)
   } finally {
-    ending.abort()
-    await approving
     await stop()
   }
 }
 
 /** The offline model, with a text of another for the agent whose instructions say this. */
-function withText(instructions: RegExp, text: (prompt: string) => string): LanguageModel & { asked: string[] } {
+function withText(instructions: RegExp, text: (times: number) => string): LanguageModel & { asked: string[] } {
   const offline = offlineModel()
   const asked: string[] = []
   const doStream = async (options: CallOptions) => {
@@ -59,7 +65,7 @@ function withText(instructions: RegExp, text: (prompt: string) => string): Langu
     const parts = [
       { type: 'stream-start', warnings: [] },
       { type: 'text-start', id: '1' },
-      { type: 'text-delta', id: '1', delta: text(prompt) },
+      { type: 'text-delta', id: '1', delta: text(asked.length) },
       { type: 'text-end', id: '1' },
       { type: 'finish', finishReason: { unified: 'stop', raw: undefined }, usage },
     ]
@@ -72,11 +78,31 @@ const question = 'How often does the lamp of the lighthouse turn?'
 const truth = 'The lamp of the lighthouse turns once in thirty seconds. [lamp.md#1]'
 const invented = 'The lamp of the lighthouse burns whale oil. [lamp.md#1]'
 
-test('more than a dozen calls go to five agents and their tools', async () => {
+test('more than a dozen calls go to five agents, two workflows and their tools', async () => {
   const { types } = await ask(offlineModel(), question)
   expect(types.filter(type => /^\w+\.invoke /.test(type)).length).toBeGreaterThan(12)
-  for (const name of ['planner', 'researcher', 'writer', 'reviewer']) expect(types).toContain(`agent.invoke ${name}`)
+  for (const name of ['planner', 'section', 'researcher', 'writer', 'reviewer'])
+    expect(types).toContain(`agent.invoke ${name}`)
   expect(types).toEqual(expect.arrayContaining(['tool.invoke library.search', 'tool.invoke library.read']))
+})
+
+test('a person is asked about the very draft that goes out, and is named in it', async () => {
+  const { asked, report } = await ask(offlineModel(), question)
+  expect(asked).toEqual([{ question, draft: expect.stringContaining(truth), unanswered: [] }])
+  expect(report.markdown).toContain('The lamp of the lighthouse turns once in thirty seconds. [1]')
+  expect(report.markdown).toContain('Approved by ann.')
+})
+
+test('what the person does not want goes nowhere', async () => {
+  const { types, report } = await ask(offlineModel(), question, 'deny')
+  expect(report).toEqual({ question, error: { code: 'E_APPROVAL_DENIED', message: 'ann says no' } })
+  expect(types.filter(type => type.startsWith('report.'))).toEqual(['report.withheld'])
+})
+
+test('nobody is asked about a report that claims nothing', async () => {
+  const { asked, report } = await ask(offlineModel(), 'What is the airspeed velocity of an unladen swallow?')
+  expect(asked).toEqual([])
+  expect(report).toMatchObject({ answered: false, markdown: expect.stringContaining('do not answer this question.') })
 })
 
 test('a model that invents is told so, and does not get through', async () => {
@@ -88,11 +114,28 @@ test('a model that invents is told so, and does not get through', async () => {
   expect(writer.asked[1]).toContain('Removed, since it does not stand in lamp.md#1')
 })
 
+test('a writer who mends a draft to nothing loses nothing of it', async () => {
+  const writer = withText(/You write a report/, times => (times === 1 ? `${truth}\n\n${invented}` : invented))
+  const { asked, report } = await ask(writer, question)
+  expect(asked).toMatchObject([{ draft: truth }])
+  expect(report.markdown).toContain('turns once in thirty seconds. [1]')
+})
+
+test('of a draft of which nothing stands nobody is asked', async () => {
+  const { asked, report } = await ask(
+    withText(/You write a report/, () => invented),
+    question,
+  )
+  expect(asked).toEqual([])
+  expect(report.answered).toBe(false)
+})
+
 test('a reviewer who is never content sends it back twice', async () => {
   const reviewer = withText(/You review a draft/, () => '{"approved":false,"remarks":["Say more."]}')
-  const { report } = await ask(reviewer, question)
+  const { types, report } = await ask(reviewer, question)
   expect(report.answered).toBe(true)
   expect(reviewer.asked).toHaveLength(2)
+  expect(types.filter(type => type === 'agent.invoke writer')).toHaveLength(3)
 })
 
 test('a researcher who invents everything leaves the question unanswered', async () => {

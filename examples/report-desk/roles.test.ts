@@ -14,7 +14,7 @@ import type { Role } from '../../src/runtime/start.ts'
 import { until } from '../../src/testing/wait.ts'
 import { describeNats, natsUrl } from '../../test/lib/nats.ts'
 import { Library } from './library/library.ts'
-import { expectQuoted, writeSample } from './sample.ts'
+import { answerAll, expectQuoted, writeSample } from './sample.ts'
 
 /* The story with a process for each role, on NATS; they come and go, and the work goes on. */
 
@@ -144,6 +144,8 @@ describeNats('the desk in six processes', () => {
     await mail(await triggers.address(), 'When do boats leave the harbour?')
     const bus = await openBus(where)
     onTestFinished(() => bus.driver.close())
+    const ending = new AbortController()
+    const answering = answerAll(bus, ending.signal)
     const [mailed] = await until(() => eventsOf(bus, 'email.received'))
     asked.push(mailed!.correlationid)
     expect(await reportOf(bus, asked[0]!)).toContain('The lamp of the lighthouse turns once in thirty seconds.')
@@ -178,6 +180,8 @@ describeNats('the desk in six processes', () => {
     const reports = (await eventsOf(bus, 'report.completed')).map(({ correlationid }) => correlationid)
     expect(reports.toSorted()).toEqual([...asked, ...more].toSorted())
     expect(await Array.fromAsync(bus.driver.attention())).toEqual([])
+    ending.abort()
+    expect(await answering).toHaveLength(asked.length + more.length)
     for (const worker of [thirdAgents, gateway, triggers]) await worker.leave()
   })
 })

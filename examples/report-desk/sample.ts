@@ -34,10 +34,21 @@ export function expectQuoted(report: string, folder: string): void {
   for (const { text, file } of quotations) expect(squeeze(readFileSync(join(folder, file), 'utf8'))).toContain(text)
 }
 
-/** Says yes to whatever a person is asked, until the signal aborts. */
-export async function approveAll(bus: Running['bus'], signal: AbortSignal): Promise<void> {
+/** What a person was asked. */
+export type Asked = CloudEvent<{ hash: string; what: { input: { question: string; draft: string } } }>
+
+/** Answers whatever a person is asked, until the signal aborts; then it gives what was asked. */
+export async function answerAll(
+  bus: Running['bus'],
+  signal: AbortSignal,
+  decision: 'grant' | 'deny' = 'grant',
+): Promise<Asked[]> {
+  const asked: Asked[] = []
   for await (const { event } of bus.follow(0, [{ types: ['approval.requested'] }], signal)) {
-    const { id, data } = (await bus.resolve(event)) as CloudEvent<{ hash: string }>
-    await answerApproval(bus, { id, decision: 'grant', hash: data.hash, by: 'ann', source: '/test' })
+    const request = (await bus.resolve(event)) as Asked
+    const { id, data } = request
+    await answerApproval(bus, { id, decision, hash: data.hash, by: 'ann', source: '/test' })
+    asked.push(request)
   }
+  return asked
 }

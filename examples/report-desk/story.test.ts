@@ -6,7 +6,7 @@ import { stripVTControlCharacters } from 'node:util'
 import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest'
 import { openBus } from '../../src/runtime/environment.ts'
 import { testOnTerminal } from '../../test/lib/terminal.ts'
-import { approveAll, expectQuoted, quotationsIn, writeSample } from './sample.ts'
+import { answerAll, expectQuoted, quotationsIn, writeSample } from './sample.ts'
 
 /* The story as a user meets it: processes, their output, and files. */
 
@@ -111,7 +111,7 @@ test('a desk that was killed goes on with the question when it starts again', { 
   const bus = await openBus({ home, bus: 'sqlite' })
   onTestFinished(() => bus.driver.close())
   const ending = new AbortController()
-  const approving = approveAll(bus, ending.signal)
+  const approving = answerAll(bus, ending.signal)
   const done = await second.said(/report\.completed/)
   ending.abort()
   await approving

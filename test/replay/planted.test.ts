@@ -6,7 +6,7 @@ import { fromBus } from '../../src/replay/source.ts'
 import { openBus } from '../../src/runtime/environment.ts'
 import { start } from '../../src/runtime/start.ts'
 import { until } from '../../src/testing/wait.ts'
-import { approveAll } from '../../examples/report-desk/sample.ts'
+import { answerAll } from '../../examples/report-desk/sample.ts'
 import { Checkout } from './planted.ts'
 
 /* A tool result is misread in production, and 500 tasks later somebody mends the line. */
@@ -29,7 +29,7 @@ test('the code that recorded 500 tasks agrees with them; the mended code differs
   const place = { home: checkout.home, bus: 'sqlite' }
   const running = await start(app, { ...place, only: ['agents', 'tools', 'models'] })
   const ending = new AbortController()
-  const approving = approveAll(running.bus, ending.signal)
+  const approving = answerAll(running.bus, ending.signal)
   const asked = 60
   for (let i = 0; i < asked; i++)
     await running.bus.publish({ type: 'question.asked', data: { text: questions[i % questions.length] } })

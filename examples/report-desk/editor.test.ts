@@ -1,0 +1,84 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { stripVTControlCharacters } from 'node:util'
+import { expect, onTestFinished, test } from 'vitest'
+import { app, type CloudEvent, start, workflow } from '../../src/index.ts'
+import { until } from '../../src/testing/wait.ts'
+import { answer, Editor, me } from './editor.ts'
+
+type Asked = CloudEvent<{ hash: string }>
+
+/** An app that asks about each draft that is published, and an editor who sees what happens. */
+async function office() {
+  const home = mkdtempSync(join(tmpdir(), 'report-desk-editor-'))
+  onTestFinished(() => rmSync(home, { recursive: true, force: true }))
+  const ask = workflow('ask', { on: 'draft.written', within: '1h' })
+    .approve('editor', s => s.event, { within: '1h' })
+    .emit('draft.approved', s => s.editor)
+  const running = await start(app({ use: [ask] }), { home, bus: 'sqlite', only: ['agents'] })
+  onTestFinished(() => running.stop())
+  const { bus } = running
+  const screen: string[] = []
+  const editor = new Editor(bus, text => screen.push(stripVTControlCharacters(text)))
+  const eventsOf = async (type: string) =>
+    Promise.all(
+      (await Array.fromAsync(bus.read({ filter: [{ types: [type] }] }))).map(({ event }) => bus.resolve(event)),
+    )
+  /** The requests, once there are so many. */
+  const asked = (count: number) =>
+    until(async () => {
+      const found = (await eventsOf('approval.requested')) as Asked[]
+      return found.length === count && found
+    })
+  const write = (question: string, draft: string) => bus.publish({ type: 'draft.written', data: { question, draft } })
+  return { bus, editor, screen, eventsOf, asked, write }
+}
+
+test('drafts come one after the other, also those from before; an answer is about the one that is shown', async () => {
+  const { bus, editor, screen, eventsOf, asked, write } = await office()
+  await write('First?', Array.from({ length: 15 }, (_, i) => `line ${i}`).join('\n'))
+  const [first] = await asked(1)
+  await editor.recall(await bus.driver.head())
+  expect(screen.join('\n')).toMatch(/go out\? {2}First\?\n {2}line 0\n[^]*line 11\n {2}… and 3 lines more\n/)
+  expect(screen.join('\n')).toContain(`hash ${first!.data.hash}`)
+
+  await write('Second?', 'Steer \u001b[2J\u0007the terminal.')
+  const [, second] = await asked(2)
+  editor.hear(await bus.resolve(second!))
+  expect(screen).toHaveLength(1)
+
+  expect(await editor.takes('How does it rain?')).toBe(false)
+  expect(await editor.takes(' n  too long ')).toBe(true)
+  expect(await until(async () => (await eventsOf('approval.denied'))[0])).toMatchObject({
+    call: first!.id,
+    user: me(),
+    data: { by: me(), hash: first!.data.hash, comment: 'too long' },
+  })
+  expect(screen.at(-1)).toMatch(/Second\?\n {2}Steer the terminal\.\n/)
+  expect(await editor.takes('Y')).toBe(true)
+  const approved = await until(async () => (await eventsOf('draft.approved'))[0])
+  expect(approved.data).toMatchObject({ approved: true, by: me() })
+  expect(screen).toHaveLength(2)
+  await editor.takes('y')
+  expect(screen.at(-1)).toBe('nothing waits for your approval')
+})
+
+test('what was answered elsewhere goes from the screen, or is refused with a reason', async () => {
+  const { bus, editor, screen, eventsOf, asked, write } = await office()
+  for (const question of ['First?', 'Second?', 'Third?']) await write(question, 'A draft.')
+  const requests = await asked(3)
+  await answer(bus, requests[0]!, 'grant')
+  await editor.recall(await bus.driver.head())
+  expect(screen).toHaveLength(1)
+
+  await answer(bus, requests[1]!, 'grant')
+  await editor.takes('n')
+  expect(screen[1]).toMatch(/granted it at/)
+  expect(screen[2]).toContain('Third?')
+  await answer(bus, requests[2]!, 'deny')
+  for (const event of await eventsOf('approval.denied')) editor.hear(event)
+  await editor.takes('y')
+  expect(screen.at(-1)).toBe('nothing waits for your approval')
+  expect(await eventsOf('approval.granted')).toHaveLength(2)
+})
