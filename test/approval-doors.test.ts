@@ -150,8 +150,6 @@ onEveryBus(world => {
     it('whoever sits at the machine sees what waits, and answers it', async () => {
       const log = await world()
       const { begin, bus } = await open(log)
-      const nothing = await tidings(log.place, ['approvals'])
-      expect(nothing).toEqual({ code: 0, stdout: 'Nothing waits for approval.\n', stderr: '' })
       const first = await begin('draft.written', 'Lorem\u001b[31m ipsum')
       const second = await begin('sale.wanted', 'A house')
       const third = await begin('draft.written', 'Three')
@@ -159,9 +157,6 @@ onEveryBus(world => {
       expect(listed.stdout).toContain(`editor  ${first.request.id}\n  {"input":"Lorem`)
       expect(listed.stdout).not.toContain('\u001b')
       expect(listed.stdout).toContain(`may be answered by bob  hash ${second.request.data.hash}`)
-      const [line] = (await tidings(log.place, ['approvals', '--json'])).stdout.split('\n')
-      expect(JSON.parse(line!)).toMatchObject({ id: first.request.id, name: 'editor', hash: first.request.data.hash })
-
       const granted = await tidings(log.place, ['approve', first.request.id, '--comment', 'Go.'])
       expect(granted).toMatchObject({ code: 0, stderr: '' })
       expect(granted.stdout).toContain('"input": "Lorem')
@@ -176,13 +171,11 @@ onEveryBus(world => {
       expect(denied).toMatchObject({ id: third.request.id, decision: 'deny', by: me, what: { input: 'Three' } })
       expect(await third.decision()).toMatchObject({ approved: false })
 
-      const codeOf = async (...args: string[]) => {
-        const { code, stderr } = await tidings(log.place, [...args, '--json'])
-        return [code, JSON.parse(stderr).error.code]
-      }
-      expect(await codeOf('approve', second.request.id)).toEqual([1, 'E_APPROVAL_FORBIDDEN'])
-      expect(await codeOf('approve', first.request.id)).toEqual([1, 'E_APPROVAL_ANSWERED'])
-      expect(await codeOf('deny', 'nothing')).toEqual([1, 'E_NOT_FOUND'])
+      const { code, stderr } = await tidings(log.place, ['approve', second.request.id, '--json'])
+      expect([code, JSON.parse(stderr).error.code]).toEqual([1, 'E_APPROVAL_FORBIDDEN'])
+      const [line, ...more] = (await tidings(log.place, ['approvals', '--json'])).stdout.trim().split('\n')
+      expect(JSON.parse(line!)).toMatchObject({ id: second.request.id, name: 'owner', who: ['bob'] })
+      expect(more).toEqual([])
       const types = (await eventsOf({ bus }, second.correlationid)).map(({ type }) => type)
       expect(types).not.toContain('approval.granted')
     })

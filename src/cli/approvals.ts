@@ -1,5 +1,6 @@
 import type { Bus } from '../bus/bus.ts'
-import { approvalTypes, PendingApprovals, type OpenApproval } from '../tasks/approval-list.ts'
+import { approvalTypes } from '../tasks/approval.ts'
+import { PendingApprovals, type OpenApproval } from '../tasks/approval-list.ts'
 import { eventsAt } from '../trace/index/events.ts'
 import { dim, preview, printable, shorten } from '../trace/text.ts'
 import { moment, terminalWidth } from './event-line.ts'

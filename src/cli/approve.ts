@@ -1,7 +1,8 @@
 import { userInfo } from 'node:os'
 import type { Bus } from '../bus/bus.ts'
 import { TidingsError } from '../errors.ts'
-import { answerApproval, requestOf } from '../tasks/approval-answer.ts'
+import { answerApproval } from '../tasks/approval-answer.ts'
+import { findApproval } from '../tasks/approval-find.ts'
 import { dim, printable } from '../trace/text.ts'
 import { openApprovals } from './approvals.ts'
 import { withExistingLog } from './log.ts'
@@ -18,13 +19,13 @@ export async function approve(text: string, decision: 'grant' | 'deny', options:
   const { comment, json } = options
   await withExistingLog(async bus => {
     const id = await idOf(bus, text)
-    const { data: request, target = '', replyto = '' } = await requestOf(bus, id)
-    const { what, hash } = request
+    const { data, target = '', replyto = '' } = (await findApproval(bus, id)).request
+    const { what, hash } = data
     if (!json) await say(shown({ id, target, replyto, what, hash }).join('\n'))
     const by = `cli/${userName()}`
     const said = { id, decision, hash, by, source: '/cli', ...(comment !== undefined && { comment }) }
-    const { data } = await answerApproval(bus, said)
-    await answer(options, { id, decision, by, at: data.at, what, hash }, [
+    const { at } = (await answerApproval(bus, said)).data
+    await answer(options, { id, decision, by, at, what, hash }, [
       `${decision === 'grant' ? 'granted' : 'denied'} by ${printable(by)}`,
     ])
   })

@@ -1,8 +1,9 @@
 import type { Bus } from '../bus/bus.ts'
 import type { Position } from '../bus/driver.ts'
 import { TidingsError } from '../errors.ts'
+import { approvalTypes } from '../tasks/approval.ts'
 import { answerApproval } from '../tasks/approval-answer.ts'
-import { approvalTypes, PendingApprovals, type OpenApproval } from '../tasks/approval-list.ts'
+import { PendingApprovals, type OpenApproval } from '../tasks/approval-list.ts'
 
 /** Most that are listed at once. */
 const listed = 1_000

@@ -2,17 +2,8 @@ import { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import { answerTo } from '../bus/answer.ts'
 import type { Bus } from '../bus/bus.ts'
-import { callBehind, resultId } from '../bus/ids.ts'
-import {
-  approvalType,
-  decisionOf,
-  deniedType,
-  grantedType,
-  isApprovalRequest,
-  type ApprovalAnswer,
-  type ApprovalRequest,
-} from './approval.ts'
-import { replayTarget } from './effects.ts'
+import { decisionOf, deniedType, grantedType, type ApprovalAnswer } from './approval.ts'
+import { findApproval, isOpen } from './approval-find.ts'
 
 /** What a person says to an approval. */
 export interface Answering {
@@ -39,13 +30,12 @@ export async function answerApproval(bus: Bus, answering: Answering): Promise<Cl
   const { id, decision, hash, by, comment, source } = answering
   if (comment !== undefined && comment.length > longestComment)
     throw new TidingsError('E_REQUEST_INVALID', `the comment is longer than ${longestComment} characters`)
-  const request = await requestOf(bus, id)
+  const { request, answer: before } = await findApproval(bus, id)
   const { who, hash: asked } = request.data
   if (who && !who.includes(by))
     throw new TidingsError('E_APPROVAL_FORBIDDEN', `${by} may not answer it, but ${who.join(', ')}`)
   if (hash !== asked) throw new TidingsError('E_APPROVAL_CHANGED', `the hash of what is asked is ${asked}, not ${hash}`)
-  const before = await bus.get(resultId(id), request.correlationid)
-  if (before) throw answeredBefore(await bus.resolve(before))
+  if (before) throw answeredBefore(before)
   if (!(await isOpen(bus, request)))
     throw new TidingsError('E_APPROVAL_OVER', `${id} was withdrawn, or its time is over`)
 
@@ -57,27 +47,6 @@ export async function answerApproval(bus: Bus, answering: Answering): Promise<Cl
   const first = stored && (await bus.resolve(stored))
   if (first && !isSame(first, answer)) throw answeredBefore(first)
   return answer as CloudEvent<ApprovalAnswer>
-}
-
-/** The request for an approval, with its data. @throws E_NOT_FOUND */
-export async function requestOf(bus: Bus, id: string): Promise<CloudEvent<ApprovalRequest>> {
-  const found = await bus.get(id)
-  // What a redrive or a fork may not ask is answered without a person.
-  const isMeant = found?.type === approvalType && found.target !== replayTarget
-  const request = isMeant ? await bus.resolve(found) : undefined
-  if (!isApprovalRequest(request?.data))
-    throw new TidingsError('E_NOT_FOUND', `${id} is no approval that a person was asked for`)
-  return request as CloudEvent<ApprovalRequest>
-}
-
-/**
- * Whether somebody waits for the answer. An answer that no task has taken yet may go unseen: brokers do not know all ids.
- * Before a tool runs it is its call that is waited for.
- */
-export async function isOpen({ driver }: Bus, { id, deadline }: CloudEvent): Promise<boolean> {
-  if (deadline !== undefined && Date.parse(deadline) <= Date.now()) return false
-  const call = callBehind(id)
-  return !(await driver.isSettled(id)) && (call === undefined || !(await driver.isSettled(call)))
 }
 
 function answeredBefore(event: CloudEvent): TidingsError {

@@ -1,11 +1,8 @@
 import type { CloudEvent } from '../event.ts'
 import type { Bus } from '../bus/bus.ts'
-import { approvalType, deniedType, grantedType, isApprovalRequest, type ApprovalRequest } from './approval.ts'
-import { isOpen } from './approval-answer.ts'
+import { approvalType, isApprovalRequest, type ApprovalRequest } from './approval.ts'
+import { isOpen } from './approval-find.ts'
 import { replayTarget } from './effects.ts'
-
-/** The events from which the list of open approvals is made. */
-export const approvalTypes: readonly string[] = [approvalType, grantedType, deniedType]
 
 /** An approval that waits for a person. */
 export interface OpenApproval extends ApprovalRequest {

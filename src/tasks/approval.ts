@@ -9,6 +9,7 @@ import type { CloudEvent } from '../event.ts'
 export const approvalType = 'approval.requested'
 export const grantedType = 'approval.granted'
 export const deniedType = 'approval.denied'
+export const approvalTypes: readonly string[] = [approvalType, grantedType, deniedType]
 
 /** Data of `approval.requested`. */
 export interface ApprovalRequest {

@@ -3,7 +3,7 @@ import type { Bus } from '../bus/bus.ts'
 import { approvalId, callBehind } from '../bus/ids.ts'
 import { validate } from '../schema.ts'
 import { approvalRequest, type ApprovalRequest } from '../tasks/approval.ts'
-import { isOpen } from '../tasks/approval-answer.ts'
+import { isOpen } from '../tasks/approval-find.ts'
 import { sealed } from '../tasks/turn.ts'
 import type { AnyTool } from './tool.ts'
 
