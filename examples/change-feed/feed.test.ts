@@ -1,0 +1,70 @@
+import { execFile } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { expect, it, onTestFinished, test, vi } from 'vitest'
+import type { App, Trigger } from '../../src/index.ts'
+import { start } from '../../src/runtime/start.ts'
+import { collect, until } from '../../src/testing/wait.ts'
+import { onEveryBus, type World } from '../../test/lib/world.ts'
+import { feed } from './feed.ts'
+import { openShop } from './shop.ts'
+
+const order = promisify(execFile)
+
+async function openShopOf({ place }: World) {
+  const path = join(place.home, 'shop.db')
+  vi.stubEnv('SHOP', path)
+  const shop = openShop(path)
+  onTestFinished(() => {
+    vi.unstubAllEnvs()
+    shop.close()
+  })
+  return shop
+}
+
+onEveryBus(world => {
+  it('brings every change of the database to the agents, once', async () => {
+    const log = await world()
+    const shop = await openShopOf(log)
+    shop.exec("INSERT INTO orders VALUES (7, 'rope', 'open')")
+    const { default: shopApp } = (await import(`./app.ts?${log.place.home}`)) as { default: App }
+    const running = await start(shopApp, { ...log.place, only: ['agents', 'triggers'] })
+    onTestFinished(() => running.stop())
+    shop.exec("UPDATE orders SET state = 'paid'")
+    await order(process.execPath, [join(import.meta.dirname, 'order.ts'), 'lamp'])
+    const wanted = async () => await collect(running.bus.read({ filter: [{ types: ['parcel.wanted'] }] }))
+    await until(async () => (await wanted()).length === 2)
+    expect((await wanted()).map(({ event }) => event.data)).toEqual([
+      { order: 7, item: 'rope' },
+      { order: 8, item: 'lamp' },
+    ])
+    expect(shop.prepare('SELECT * FROM changes').all()).toEqual([])
+  })
+
+  it('loses and doubles nothing where it ends between the event and its taking away', async () => {
+    const log = await world()
+    const shop = await openShopOf(log)
+    const work = (trigger: Trigger) => log.worker({ use: [trigger] }, { only: ['triggers'] })
+    shop.exec(
+      "INSERT INTO orders VALUES (1, 'lamp', 'paid'); CREATE TRIGGER full BEFORE DELETE ON changes BEGIN SELECT raise(FAIL, 'disk full'); END",
+    )
+    const warned = new Promise(resolve => process.once('warning', resolve))
+    const first = await work(feed('orders', shop))
+    expect(await warned).toMatchObject({ message: 'disk full' })
+    await first.stop()
+    shop.exec("DROP TRIGGER full; UPDATE orders SET state = 'sent'")
+    const { bus } = await work(feed('orders', shop))
+    await until(() => shop.prepare('SELECT * FROM changes').all().length === 0)
+    expect((await collect(bus.read({}))).map(({ event }) => (event.data as { state: string }).state)).toEqual([
+      'paid',
+      'sent',
+    ])
+  })
+})
+
+test('the documentation shows this trigger as it is', () => {
+  const read = (path: string) => readFileSync(join(import.meta.dirname, path), 'utf8')
+  const code = read('feed.ts')
+  expect(read('../../docs/triggers.md')).toContain(code.slice(code.indexOf('export const feed')).trim())
+})
