@@ -8,6 +8,7 @@ import { Conversations } from '../models/conversation.ts'
 import { ModelStation } from '../models/station.ts'
 import { ReplayStation } from '../replay/station.ts'
 import { milliseconds } from '../tasks/duration.ts'
+import { hearing, publishWorkflows } from '../tasks/definitions.ts'
 import { Engine } from '../tasks/engine.ts'
 import { emptied } from '../gateway/health.ts'
 import { assertNotPartial } from '../replay/slice-import.ts'
@@ -81,7 +82,7 @@ async function startNow(
   const telemetry = await startTelemetry(app.name)
   const bus = await openBus(settings, { patienceMs, redactor: app.redactor })
   const pauses = new Pauses(bus)
-  const engine = engineOf(app, bus, pauses)
+  let engine: Engine | undefined
   const isDoor = hosts.has('gateway') || hosts.has('triggers')
   const started: Stoppable[] = [{ stop: () => bus.driver.close() }]
   // The others may not ask the broker for it, and it is the same wherever it is asked.
@@ -107,6 +108,7 @@ async function startNow(
 
   try {
     await assertNotPartial(bus)
+    engine = await engineOf(app, bus, pauses)
     await pauses.start()
     started.push(pauses)
     if (engine && hosts.has('agents')) {
@@ -144,15 +146,19 @@ async function startNow(
 
 /** Makes the group of the app's agents, so that what is published from now on waits for the first worker. */
 export async function provision(app: App, bus: Bus): Promise<void> {
-  await engineOf(app, bus, new Pauses(bus))?.provision()
+  await (await engineOf(app, bus, new Pauses(bus)))?.provision()
 }
 
-function engineOf({ name, programs, maxHops, budget }: App, bus: Bus, pauses: Pauses): Engine | undefined {
+async function engineOf(
+  { name, programs, maxHops, budget }: App,
+  bus: Bus,
+  pauses: Pauses,
+): Promise<Engine | undefined> {
   if (programs.length === 0) return undefined
   return new Engine({
     bus,
     group: `app/${name}`,
-    programs,
+    programs: await hearing(bus, programs),
     maxHops,
     budget,
     pauses,
@@ -163,7 +169,7 @@ function engineOf({ name, programs, maxHops, budget }: App, bus: Bus, pauses: Pa
 async function publishDefinitions(bus: Bus, app: App): Promise<void> {
   for (const { needs } of app.agents)
     if (needs) await bus.driver.putDocument(needs.key, JSON.stringify(bus.redactor.value(needs.document)), 0)
-  for (const { document } of app.programs) if (document) await bus.driver.putDocument(document.key, document.text, 0)
+  await publishWorkflows(bus, app.programs)
 }
 
 function startJanitor(bus: Bus, age: number) {

@@ -51,7 +51,7 @@ export interface EngineOptions {
 const maxConflicts = 3
 
 interface Start {
-  readonly program: string
+  readonly program?: string
   readonly started: string
   readonly joins?: true
 }
@@ -122,8 +122,9 @@ export class Engine {
       .filter(program => startsOn(program, event))
       .map(({ name }): Start => ({ program: name, started: taskId(event.correlationid, name, event.id) }))
     for (const program of this.#newest.values()) {
-      const instance = joins(program, event)
-      if (instance !== undefined) starts.push({ program: program.name, started: instance, joins: true })
+      const joining = joins(program, event)
+      if (joining)
+        starts.push({ ...(joining.begins && { program: program.name }), started: joining.instance, joins: true })
     }
     const routed = [...this.#newest.values()].filter(program => isRouted(program, event))
     const takers = [
@@ -234,7 +235,7 @@ export class Engine {
       else if (verdict === 'take' && !answered(inputs, input) && (task || (await this.#wanted(input))))
         inputs.push(input)
       else {
-        if (verdict === 'late') await this.#bus.publish(lateDraft(inbox.task, input.event))
+        if (verdict === 'late') await this.#bus.publish(lateDraft(inbox.task, await this.#bus.resolve(input.event)))
         input.shared.taken(inbox.task, false)
       }
     }

@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto'
 import { taskId } from '../bus/ids.ts'
 import type { CloudEvent, Draft } from '../event.ts'
-import type { ProgramDefinition } from './program.ts'
+import type { Instances, ProgramDefinition } from './program.ts'
 
 /*
  * Where an event belongs that no one is addressed by, and that several tasks in a row may wait for: of a workflow there is
@@ -35,18 +35,29 @@ export function keyCorrelation({ tenant, replay }: CloudEvent, program: string, 
   return [digest.slice(0, 8), digest.slice(8, 12), `8${digest.slice(13, 16)}`, variant + digest.slice(17, 20), digest.slice(20, 32)].join('-') // biome-ignore format: one id
 }
 
-/** The instance that takes this event as it is, by its own correlation. */
-export function joins({ name, instances }: ProgramDefinition, event: CloudEvent): string | undefined {
+/** The instance that takes this event as it is, by its own correlation, and whether it begins where there is none. */
+export function joins({ name, instances }: ProgramDefinition, event: CloudEvent): Joining | undefined {
   if (!instances) return undefined
-  const isMeant =
-    event.type === routedType ? event.target === name : !instances.key && isHeard(name, instances.types, event)
-  return isMeant ? instanceId(event.correlationid, name) : undefined
+  const isRoutedHere = event.type === routedType && event.target === name
+  if (!isRoutedHere && (instances.key || !isHeard(name, heardBy(instances), event))) return undefined
+  const type = isRoutedHere ? event.subject : event.type
+  return {
+    instance: instanceId(event.correlationid, name),
+    begins: type !== undefined && instances.types.includes(type),
+  }
+}
+
+export interface Joining {
+  readonly instance: string
+  readonly begins: boolean
 }
 
 /** Whether the event belongs to an instance in another shard. */
 export function isRouted({ name, instances }: ProgramDefinition, event: CloudEvent): boolean {
-  return instances?.key !== undefined && isHeard(name, instances.types, event)
+  return instances?.key !== undefined && isHeard(name, heardBy(instances), event)
 }
+
+export const heardBy = ({ types, older = [] }: Instances): readonly string[] => [...types, ...older]
 
 /** The event, which has its data, as the instance gets it; undefined where it has no key. */
 export function route({ name, instances }: ProgramDefinition, event: CloudEvent): Draft<Routed> | undefined {
@@ -65,6 +76,7 @@ export function route({ name, instances }: ProgramDefinition, event: CloudEvent)
     tenant: event.tenant,
     ...(event.user !== undefined && { user: event.user }),
     target: name,
+    subject: event.type,
     correlationid,
     causationid: event.id,
     hops: event.hops,

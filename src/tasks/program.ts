@@ -153,6 +153,8 @@ export interface Instances {
   readonly types: readonly string[]
   /** Where the key lies in the data, by type. */
   readonly key?: Readonly<Record<string, readonly string[]>>
+  /** What only instances of other definitions wait for: it begins none. */
+  readonly older?: readonly string[]
 }
 
 /** The input of a task: of `agent.invoke` its `input`, of any other event its data. */

@@ -6,7 +6,7 @@ import type { Delivery, Outcome } from '../bus/driver.ts'
 import { parseId } from '../bus/ids.ts'
 import { forkType } from './fork.ts'
 import type { Input } from './inbox.ts'
-import { migrateType, routedType } from './instances.ts'
+import { heardBy, migrateType, routedType, type Routed } from './instances.ts'
 import type { ProgramDefinition } from './program.ts'
 import type { Task } from './task.ts'
 import type { OpenCall, TurnBuilder } from './turn.ts'
@@ -36,7 +36,9 @@ export const isFirstStart = ({ program, joins, shared }: Input) =>
   program !== undefined && !joins && shared.delivery.attempt === 1
 
 export function filterOf(programs: readonly ProgramDefinition[]): Filter {
-  const on = [...new Set(programs.flatMap(program => [...program.on, ...(program.instances?.types ?? [])]))]
+  const on = [
+    ...new Set(programs.flatMap(program => [...program.on, ...(program.instances ? heardBy(program.instances) : [])])),
+  ]
   const more = programs.some(program => program.instances) ? workflowRequests : []
   const addressed = { types: [...requests, ...answerTypes, ...more], targets: programs.map(program => program.name) }
   return on.length > 0 ? [addressed, { types: on }] : [addressed]
@@ -52,7 +54,10 @@ export function startsOn(program: ProgramDefinition, event: CloudEvent): boolean
 
 /** Whether an input still means something to the task. Structure decides, never a window of time. */
 export function sift(task: Task | undefined, { event, program, joins }: Input): 'take' | 'inert' | 'ahead' | 'late' {
-  if (joins) return task?.end ? (task.machine.knows?.(event) ? 'inert' : 'late') : 'take'
+  if (joins) {
+    if (task?.end) return task.machine.knows?.(event) ? 'inert' : 'late'
+    return task || program !== undefined ? 'take' : 'inert'
+  }
   if (program !== undefined) return task ? 'inert' : 'take'
   if (!task || task.end) return 'inert'
   if (event.type === 'agent.cancel' || event.type === migrateType) return 'take'
@@ -72,18 +77,21 @@ export function wakeFor(task: Task, stillOpen: readonly OpenCall[], builder: Tur
     : undefined
 }
 
-/** What tells of an event that came when its instance had ended. */
-export function lateDraft(task: string, { id, type, tenant, correlationid, hops, ...event }: CloudEvent): Draft {
+/** What tells of an event, which has its data, that came when its instance had ended. */
+export function lateDraft(task: string, delivered: CloudEvent): Draft {
+  const { id, type } = delivered.type === routedType ? (delivered.data as Routed).event : delivered
+  const { tenant, correlationid, hops, replay } = delivered
   return {
-    id: `${id}:late`,
+    // Of several workflows, it may be late for each.
+    id: `${id}:${task.slice(-10)}:late`,
     type: 'workflow.late',
     source: '/workflows',
     tenant,
     subject: id,
     correlationid,
-    causationid: id,
+    causationid: delivered.id,
     hops,
-    ...(event.replay !== undefined && { replay: event.replay }),
+    ...(replay !== undefined && { replay }),
     data: { event: id, type, task, at: null },
   }
 }
