@@ -100,6 +100,20 @@ test('a connection is used for several requests', async () => {
   expect(await stored()).toHaveLength(2)
 })
 
+test('what is left of a body that is refused does not stand in the way of the next request', async () => {
+  const { url, stored } = await openTrigger({ endpoints, maxBytes: 10_000 })
+  const chunk = `10000\r\n${'x'.repeat(0x10000)}\r\n`
+  const socket = dial(url)
+  socket.write(
+    post('{}').replace(/content-length.*/s, `transfer-encoding: chunked\r\n\r\n${chunk.repeat(100)}0\r\n\r\n`),
+  )
+  socket.write(post('{}'))
+  let answer = ''
+  socket.on('data', data => void (answer += data))
+  await until(() => /HTTP\/1.1 413 .*HTTP\/1.1 202 /s.test(answer))
+  expect(await stored()).toHaveLength(1)
+})
+
 test('while the log cannot be written the source is told to come again, and is then taken once', async () => {
   const { url, commits, stored } = await openTrigger({ endpoints })
   const headers = await signedBy.standard('{}')
