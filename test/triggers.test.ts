@@ -1,13 +1,13 @@
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, readdir } from 'node:fs/promises'
+import { mkdir, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { jetstreamManager } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
 import { expect, it, onTestFinished } from 'vitest'
 import type { Bus } from '../src/bus/bus.ts'
 import type { CloudEvent } from '../src/event.ts'
-import type { ScheduleFired } from '../src/received.ts'
+import type { FileEvent, ScheduleFired } from '../src/received.ts'
 import { openBus } from '../src/runtime/environment.ts'
 import { TestClock } from '../src/testing/clock.ts'
 import { collect, until } from '../src/testing/wait.ts'
@@ -59,6 +59,29 @@ onEveryBus(world => {
     const due = (await ticks(bus)).map(text => Date.parse(text)).toSorted((a, b) => a - b)
     // Each second from the first to the last, once.
     expect(due).toEqual(due.map((_, i) => due[0]! + i * 1_000))
+  })
+
+  it('brings every file once, though its worker is killed in the middle', async () => {
+    const log = await world()
+    const bus = await logOf(log)
+    await mkdir(join(log.place.home, 'drop'))
+    const names = Array.from({ length: 150 }, (_, i) => `${i}.csv`)
+    for (const name of names) await writeFile(join(log.place.home, 'drop', name), `content of ${name}`)
+    const created = async () => {
+      const found = await collect(bus.read({ filter: [{ types: ['file.*'] }] }))
+      return found.map(({ event }) => `${event.type} ${(event.data as FileEvent).path}`)
+    }
+    for (const enough of [20, 70, names.length]) {
+      const child = await worker(log)
+      await until(async () => (await created()).length >= enough, { within: 15_000 })
+      if (enough === names.length) break
+      child.kill('SIGKILL')
+      await once(child, 'exit')
+    }
+    await writeFile(join(log.place.home, 'drop', 'last.csv'), '')
+    await until(async () => (await created()).includes('file.created last.csv'), { within: 15_000 })
+    const expected = [...names, 'last.csv'].map(name => `file.created ${name}`)
+    expect((await created()).toSorted()).toEqual(expected.toSorted())
   })
 
   it('lists triggers, shows the event of a sample, or says why none came', async () => {

@@ -1,11 +1,13 @@
 import { execFile } from 'node:child_process'
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { expect, it, onTestFinished, test, vi } from 'vitest'
-import type { App, Trigger } from '../../src/index.ts'
-import { start } from '../../src/runtime/start.ts'
+import type { Trigger } from '../../src/index.ts'
+import { openBus } from '../../src/runtime/environment.ts'
 import { collect, until } from '../../src/testing/wait.ts'
+import { launch } from '../../test/lib/cli.ts'
 import { onEveryBus, type World } from '../../test/lib/world.ts'
 import { feed } from './feed.ts'
 import { openShop } from './shop.ts'
@@ -28,13 +30,17 @@ onEveryBus(world => {
     const log = await world()
     const shop = await openShopOf(log)
     shop.exec("INSERT INTO orders VALUES (7, 'rope', 'open')")
-    const { default: shopApp } = (await import(`./app.ts?${log.place.home}`)) as { default: App }
-    const running = await start(shopApp, { ...log.place, only: ['agents', 'triggers'] })
-    onTestFinished(() => running.stop())
+    const shopApp = launch(log.place, ['run', join(import.meta.dirname, 'app.ts'), '--only', 'agents,triggers'])
+    onTestFinished(async () => {
+      shopApp.kill()
+      await once(shopApp, 'exit')
+    })
+    const bus = await openBus(log.place)
+    onTestFinished(() => bus.driver.close())
     shop.exec("UPDATE orders SET state = 'paid'")
     await order(process.execPath, [join(import.meta.dirname, 'order.ts'), 'lamp'])
-    const wanted = async () => await collect(running.bus.read({ filter: [{ types: ['parcel.wanted'] }] }))
-    await until(async () => (await wanted()).length === 2)
+    const wanted = async () => await collect(bus.read({ filter: [{ types: ['parcel.wanted'] }] }))
+    await until(async () => (await wanted()).length === 2, { within: 15_000 })
     expect((await wanted()).map(({ event }) => event.data)).toEqual([
       { order: 7, item: 'rope' },
       { order: 8, item: 'lamp' },

@@ -37,7 +37,7 @@ export interface Plan {
 }
 
 /** Most moments that are caught up with, or taken in one plan. */
-export const mostAtOnce = 1_000
+const mostAtOnce = 1_000
 
 const kept: Record<CatchUp, number> = { none: 0, last: 1, all: mostAtOnce }
 
