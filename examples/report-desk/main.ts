@@ -22,9 +22,13 @@ const home = resolve(process.env.TIDINGS_HOME || '.tidings')
 try {
   await main()
 } catch (error) {
+  complain(error)
+  process.exit(1)
+}
+
+function complain(error: unknown) {
   console.error(styleText('red', (error as Error).message))
   if (error instanceof TidingsError) console.error(error.next)
-  process.exit(1)
 }
 
 async function main() {
@@ -53,16 +57,16 @@ async function main() {
   const own = new Set<string>()
   if (ask !== undefined) own.add(await question(desk, ask))
   const typed = once ? undefined : createInterface({ input: process.stdin })
-  typed?.on('line', line => void said(line))
+  typed?.on('line', line => void said(line).catch(complain))
   const said = async (line: string) => {
     if (line.trim() !== '' && !(await editor?.takes(line))) own.add(await question(desk, line))
   }
 
   let last: CloudEvent | undefined
   for await (const event of happenings(desk, from, ending.signal)) {
-    editor?.hear(event)
+    await editor?.hear(event)
     if (once && event.type === 'approval.requested' && own.has(event.correlationid))
-      await answer(desk.bus, event as CloudEvent<{ hash: string }>, 'grant')
+      await answer(desk.bus, event.id, (event.data as { hash: string }).hash, 'grant')
     if (!own.has(event.correlationid) || !isEnd(event)) continue
     if (event.type === 'report.completed') console.log(`\n${(event.data as Completed).markdown}`)
     last = event
