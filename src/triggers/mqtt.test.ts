@@ -1,19 +1,20 @@
 import { spawnSync } from 'node:child_process'
-import { once } from 'node:events'
-import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { join } from 'node:path'
 import fc from 'fast-check'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { z } from 'zod'
 import { at, openLog, warnings } from '../../test/lib/mqtt.ts'
 import { startBroker } from '../../test/lib/mqtt-broker.ts'
+import { startScript } from '../../test/lib/mqtt-script.ts'
+import { onEveryBus } from '../../test/lib/world.ts'
 import { metrics } from '../bus/telemetry/metrics.ts'
 import { event } from '../event.ts'
 import type { MqttReceived } from '../received.ts'
+import type { Running } from '../runtime/start.ts'
 import { selfSigned } from '../testing/certificate.ts'
 import { freePort } from '../testing/ports.ts'
 import { startProxy } from '../testing/tcp-proxy.ts'
-import { until } from '../testing/wait.ts'
+import { collect, until } from '../testing/wait.ts'
 import { mqtt } from './mqtt.ts'
 
 /* Against a broker for MQTT 3.1.1 in this process. Sessions of MQTT 5, and kills, are in mqtt-mosquitto.test.ts. */
@@ -295,31 +296,70 @@ test('a knock is a message of somebody else to the first topic', async () => {
 })
 
 test('a broker that says that another client has come is not fought with', async () => {
-  const frames = { 1: [0x20, 3, 0, 0, 0], 8: [0x90, 4, 0, 0, 0, 1, 0xe0, 2, 142, 0] } as Record<number, number[]>
-  const connections: Socket[] = []
-  // No broker says so whenever it is asked; these are the bytes: CONNACK, SUBACK and DISCONNECT.
-  const server = createServer(socket => {
-    connections.push(socket)
-    socket.on('data', bytes => {
-      const kind = bytes[0]! >> 4
-      const answer = Buffer.from(frames[kind] ?? [])
-      if (kind === 8) bytes.copy(answer, 2, 2, 4)
-      socket.write(answer)
-    })
-  })
-  await once(server.listen(0, '127.0.0.1'), 'listening')
+  const script = await startScript(5)
   const { open } = await openLog()
   const said = warnings()
-  const running = await open({ url: at((server.address() as AddressInfo).port) })
-  onTestFinished(async () => {
-    await running.stop()
-    for (const socket of connections) socket.destroy()
-    server.close()
-  })
-  await until(() => connections.every(socket => (socket.end(), socket.destroyed)))
-  expect(running.address).toContain('another client has come with the same client id, desk')
+  const running = await open({ url: at(script.port) })
+  script.disconnect(142)
+  await until(() => running.address.includes('another client has come with the same client id, desk'))
   await until(() => said.some(text => text.includes('option group')))
-  expect(connections).toHaveLength(1)
+  expect(script.connections).toHaveLength(1)
+})
+
+for (const version of [5, '3.1.1'] as const)
+  test(`what was stored before a restart is known until its PUBREL, and then its packet id is free: MQTT ${version}`, async () => {
+    const script = await startScript(version)
+    const { open, count } = await openLog()
+    const settings = { url: at(script.port), version, qos: 2 } as const
+    const ids = async (kind: 'pubrec' | 'pubcomp', many: number) => {
+      const heard: number[] = []
+      while (heard.length < many) heard.push(await script.heard(kind))
+      return heard
+    }
+    const first = await open(settings)
+    for (const id of [1, 2, 3]) script.publish(id, '21.5')
+    expect(await ids('pubrec', 3)).toEqual([1, 2, 3])
+    script.pubrel(3)
+    expect(await ids('pubcomp', 1)).toEqual([3])
+    await first.stop()
+    const second = await open(settings)
+    script.publish(1, '21.5', { dup: true })
+    expect(await ids('pubrec', 1)).toEqual([1])
+    expect(await count()).toBe(3)
+    // Of the second the broker had our PUBREC before.
+    for (const id of [1, 2]) script.pubrel(id)
+    expect(await ids('pubcomp', 2)).toEqual([1, 2])
+    for (const id of [1, 2, 3]) script.publish(id, '21.5', { dup: id === 3 })
+    expect(await ids('pubrec', 3)).toEqual([1, 2, 3])
+    expect(await count()).toBe(6)
+    await second.stop()
+    script.forget()
+    await open(settings)
+    script.publish(1, '21.5')
+    expect(await ids('pubrec', 1)).toEqual([1])
+    expect(await count()).toBe(7)
+  })
+
+onEveryBus(world => {
+  test('a worker takes messages for the agents of an app, each once, over restarts', async () => {
+    const script = await startScript(5)
+    const heard = await world()
+    const use = [mqtt({ url: at(script.port), clientId: 'desk', topics: ['#'], qos: 2 })]
+    const events = async ({ bus }: Running) => (await collect(bus.read({}))).map(({ event }) => event.type)
+    const first = await heard.worker({ use }, { only: ['triggers'] })
+    expect(first.addresses).toEqual([at(script.port)])
+    script.publish(1, 'once', { qos: 1 })
+    script.publish(2, 'once', { qos: 2 })
+    await script.heard('puback')
+    await script.heard('pubrec')
+    await first.stop()
+    const second = await heard.worker({ use }, { only: ['triggers'] })
+    script.publish(1, 'once', { qos: 1, dup: true })
+    script.publish(2, 'once', { qos: 2, dup: true })
+    await script.heard('puback')
+    await script.heard('pubrec')
+    expect(await events(second)).toEqual(['mqtt.received', 'mqtt.received'])
+  })
 })
 
 test('settings that cannot be are refused', () => {
