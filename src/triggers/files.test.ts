@@ -292,6 +292,34 @@ test('a file that is too large comes without its content, also when it changes',
   expect((await events())[1]).toMatchObject({ type: 'file.changed', data: { bytes: 300_001 } })
 })
 
+test('what may not be read is told, and comes when it may', async () => {
+  unprivileged()
+  const heard = warnings()
+  const { start, at, story, expectStory } = await openWorld()
+  await start({}, { walkMs: 50 })
+  await mkdir(at('sub'))
+  await writeFile(at('sub/known'), 'x')
+  await expectStory(['created sub/known'])
+  await writeFile(at('locked'), 'x', { mode: 0 })
+  await chmod(at('sub'), 0)
+  await until(() => heard.some(text => text.includes('"locked": EACCES')) && heard.some(text => text.includes('"sub/')))
+  expect(await story()).toEqual(['created sub/known'])
+  await chmod(at('sub'), 0o700)
+  await chmod(at('locked'), 0o600)
+  await expectStory(['created sub/known', 'created locked'])
+})
+
+/** Root may read everything: until the end of the test this process is nobody. */
+function unprivileged() {
+  if (process.geteuid!() !== 0) return
+  process.setegid!(65_534)
+  process.seteuid!(65_534)
+  onTestFinished(() => {
+    process.seteuid!(0)
+    process.setegid!(0)
+  })
+}
+
 test('where the folder is away its files are not removed', async () => {
   const heard = warnings()
   const { start, folder, at, expectStory } = await openWorld()
