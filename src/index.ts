@@ -33,5 +33,19 @@ export { webhook, type WebhookOptions } from './triggers/webhook.ts'
 export type { WebhookEndpoint, WebhookRequest, WebhookScheme } from './triggers/webhook-endpoint.ts'
 export type { Failure } from './workflows/options.ts'
 export { absent, all, any, count, on, seq, type On, type Watch } from './workflows/patterns.ts'
-export { above, atLeast, atMost, below, both, either, exists, includes, is, not, text, type Ref, type Test } from './workflows/refs.ts'
+export {
+  above,
+  atLeast,
+  atMost,
+  below,
+  both,
+  either,
+  exists,
+  includes,
+  is,
+  not,
+  text,
+  type Ref,
+  type Test,
+} from './workflows/refs.ts'
 export { by, workflow, Workflow, type Key } from './workflows/workflow.ts'

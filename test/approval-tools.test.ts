@@ -173,7 +173,11 @@ onEveryBus(world => {
     const subject = third!.id.split(':')[0]!
     await bus.publish({ type: 'agent.cancel', target: 'desk', subject, correlationid, data: {} })
     await outputs()
-    expect((await shown()).filter(line => line.includes('approval refund'))[2]).toMatch(/⊘ .*withdrawn/)
+    expect((await shown()).filter(line => line.includes('approval refund'))).toEqual([
+      expect.stringMatching(/✔ .*granted by ann/),
+      expect.stringMatching(/✖ .*denied by bob/),
+      expect.stringMatching(/⊘ .*withdrawn/),
+    ])
   })
 
   describe('nothing runs', () => {
@@ -200,6 +204,22 @@ onEveryBus(world => {
       await other.publish({ type: 'agent.cancel', target: 'desk', subject, correlationid, data: {} })
       const agents = await log.worker({ use }, { only: ['agents'] })
       await until(async () => typesOf(await eventsOf(agents, correlationid)).includes('call.cancelled'))
+      await log.worker({ use }, { only: ['tools'] })
+      await drained(other)
+      expect(runs).toEqual([])
+    })
+
+    it('when the bound of the call passed before a worker heard that it was granted', async () => {
+      const log = await world()
+      const { use, refund, runs } = refunds()
+      const hurry = agent('hurry', { on: 'hurry', run: ctx => ctx.call(refund, { amount: 7 }, { within: 1_000 }) })
+      const { bus } = await log.worker({ use: [...use, hurry] })
+      const { correlationid } = await bus.publish({ type: 'hurry', data: null })
+      const [request] = await asked(bus, correlationid)
+      await log.stop()
+      const other = await opened(log)
+      await say(other, 'grant', request!)
+      await until(() => Date.parse(request!.deadline!) < Date.now())
       await log.worker({ use }, { only: ['tools'] })
       await drained(other)
       expect(runs).toEqual([])

@@ -4,7 +4,7 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { agent } from '../src/agents/agent.ts'
 import { cancelId, resultId } from '../src/bus/ids.ts'
 import { redactor } from '../src/bus/redact.ts'
-import type { CloudEvent } from '../src/event.ts'
+import { createEvent, type CloudEvent } from '../src/event.ts'
 import { openBus } from '../src/runtime/environment.ts'
 import type { AppOptions } from '../src/runtime/app.ts'
 import { approval } from '../src/tasks/approval.ts'
@@ -172,6 +172,13 @@ onEveryBus(world => {
       expect(await codeOf(say(bus, 'grant', request))).toBe('E_APPROVAL_OVER')
     })
 
+    it('when it is late, also where no worker was there to notice', async () => {
+      const { log, request } = await begin('draft.urgent')
+      await log.stop()
+      await until(() => Date.parse(request.deadline!) < Date.now())
+      expect(await codeOf(say(await opened(log), 'grant', request))).toBe('E_APPROVAL_OVER')
+    })
+
     it('when its comment is longer than a comment', async () => {
       const { bus, request } = await begin('draft.written')
       expect(await codeOf(say(bus, 'grant', request, 'ann', { comment: 'x'.repeat(4_001) }))).toBe('E_REQUEST_INVALID')
@@ -225,6 +232,16 @@ onEveryBus(world => {
           id, name: 'editor', ...data, since: time, until: deadline, correlation: correlationid, from: 'desk',
         })),
     ) // biome-ignore format: one table
+  })
+
+  it('the list forgets what was answered, however long ago, and remembers that it was', async () => {
+    const bus = await opened(await world())
+    const ask = { type: 'approval.requested', target: 'editor', data: { what: null, hash: '0' } }
+    const [first, second] = [createEvent(ask), createEvent(ask)]
+    const pending = new PendingApprovals()
+    const granted = createEvent({ type: 'approval.granted', call: first.id, data: {} })
+    for (const event of [first, second, granted, first]) pending.add(event)
+    expect((await pending.open(bus)).map(({ id }) => id)).toEqual([second.id])
   })
 })
 

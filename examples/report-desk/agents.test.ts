@@ -38,14 +38,18 @@ async function ask(model: LanguageModel, question: string, decision?: 'grant' | 
   const answering = answerAll(bus, ending.signal, decision)
   try {
     const types: string[] = []
+    let isOver = false
+    let report: Report | undefined
     const { correlationid } = await bus.publish({ type: 'question.asked', data: { question } })
     for await (const { event } of bus.follow(0, [{ types: ['>'] }], AbortSignal.timeout(20_000))) {
       types.push(event.target ? `${event.type} ${event.target}` : event.type)
-      const isEnd = event.type === 'report.completed' || event.type === 'report.withheld'
-      if (!isEnd || event.correlationid !== correlationid) continue
+      if (event.correlationid !== correlationid) continue
+      isOver ||= event.type === 'agent.task.completed' && event.source === '/agents/desk'
+      if (['report.completed', 'report.withheld'].includes(event.type))
+        report = (await bus.resolve(event)).data as Report
+      if (!isOver || !report) continue
       ending.abort()
-      const asked = (await answering).map(({ data }) => data.what.input)
-      return { types, asked, report: (await bus.resolve(event)).data as Report }
+      return { types, asked: (await answering).map(({ data }) => data.what.input), report }
     }
     throw new Error(`no report after: ${types.join(', ')}`)
   } finally {
@@ -100,8 +104,9 @@ test('what the person does not want goes nowhere', async () => {
 })
 
 test('nobody is asked about a report that claims nothing', async () => {
-  const { asked, report } = await ask(offlineModel(), 'What is the airspeed velocity of an unladen swallow?')
+  const { types, asked, report } = await ask(offlineModel(), 'What is the airspeed velocity of an unladen swallow?')
   expect(asked).toEqual([])
+  expect(types).not.toContain('agent.invoke writer')
   expect(report).toMatchObject({ answered: false, markdown: expect.stringContaining('do not answer this question.') })
 })
 

@@ -22,13 +22,13 @@ export interface Routed {
 /** Under which key the definition of a workflow lies in the log. */
 export const definitionDocument = (name: string, hash: string) => `workflow/${name}/${hash}`
 
-export const instanceId = (correlation: string, program: string) => taskId(correlation, program, 'instance')
+const instanceId = (correlation: string, program: string) => taskId(correlation, program, 'instance')
 
 /**
  * The correlation of a key. A UUID of version 8: made from its content, and not by time (RFC 9562, section 5.8). What is done
  * again has instances of its own: it must not meet those that are in earnest.
  */
-export function keyCorrelation({ tenant, replay }: CloudEvent, program: string, key: unknown): string {
+function keyCorrelation({ tenant, replay }: CloudEvent, program: string, key: unknown): string {
   const parts = [tenant, program, key, ...(replay === undefined ? [] : [replay])]
   const digest = hash('sha256', JSON.stringify(parts), 'hex')
   const variant = ((Number.parseInt(digest[16]!, 16) & 3) | 8).toString(16)

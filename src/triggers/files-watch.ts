@@ -225,7 +225,10 @@ export class FolderWatch {
     if (this.#isKnown(path, seen)) return true
     if (seen) return this.#takeWritten(key, path, seen)
     const row = this.#ledger.get(key)!
-    if (!(await this.#isThere())) throw new Error('its folder is not there')
+    if (!(await this.#isThere())) {
+      this.#restUntil = performance.now() + this.#settings.pace.againMs
+      return false
+    }
     await this.#ledger.entering(async published => {
       published(await publishRemoved(this.#bus, this.#settings, removedId(key, row), path))
       this.#ledger.delete(key)

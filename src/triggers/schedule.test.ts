@@ -249,6 +249,19 @@ test('what is due while the log is away comes when it is back, and is not called
   expect(clock.now()).toBeGreaterThan(0)
 })
 
+test('however much was due while the log was away, all of it comes', async () => {
+  const { clock, start, commits, pass, fired } = await openWorld('2026-05-04T03:00:00.500Z')
+  await start({ every: '1s', catchUp: 'none' })
+  const began = clock.now()
+  commits.fail(1_000_000)
+  await pass(20 * minute)
+  commits.fail(0)
+  const due = Array.from({ length: 1_200 }, (_, i) => Math.floor(began / second) * second + (i + 1) * second)
+  const found = async () => (await fired()).map(({ data }) => Date.parse(data.due))
+  await until(async () => (await found()).length >= due.length, { within: 20_000 })
+  expect((await found()).slice(0, due.length)).toEqual(due)
+})
+
 test('who dies between the event and the document fires nothing twice', async () => {
   const { bus, clock, start, expectDue } = await openWorld('2026-05-04T02:59:50Z')
   const first = await start({ cron: '* * * * *', catchUp: 'all' })

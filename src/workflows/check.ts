@@ -5,7 +5,14 @@ import { eventTypes, leavesOf, namesOf, stepsIn, withBlocks } from './tree.ts'
 
 /** The definition, with ids that are unique. @throws E_APP_INVALID for what could never run. */
 export function checked(definition: Definition): Definition {
-  const { name, version, steps, key, callable, within } = definition
+  const whole = { ...definition, steps: identified(definition.steps, '', new Map()) }
+  validate(whole)
+  return whole
+}
+
+/** @throws E_APP_INVALID, E_SETTING_INVALID for what could never run. */
+export function validate(definition: Definition): void {
+  const { format, name, version, steps, key, callable, within } = definition
   if (!/^[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)*$/.test(name) || name.length > 64)
     throw new TidingsError(
       'E_APP_INVALID',
@@ -14,6 +21,7 @@ export function checked(definition: Definition): Definition {
   const refuse: Refuse = what => {
     throw new TidingsError('E_APP_INVALID', `workflow ${name}: ${what}`)
   }
+  if (format !== 1) refuse(`its format is not 1`)
   if (!isCount(version)) refuse(`version ${version} is not a positive integer`)
   checkBound(within)
   const types = eventTypes(steps)
@@ -24,7 +32,13 @@ export function checked(definition: Definition): Definition {
   if (!callable && steps[0]?.kind !== 'when')
     refuse('nothing begins it: give it `on`, `input`, or a first step that is a when()')
   for (const type of key ? types : [])
-    if (!key![type]) refuse(`it waits for ${type}, and no by(${type}, …) says to which instance that belongs`)
+    if (!Object.hasOwn(key!, type))
+      refuse(`it waits for ${type}, and no by(${type}, …) says to which instance that belongs`)
+  const ids = new Set<string>()
+  for (const { id } of stepsIn(steps)) {
+    if (ids.has(id)) refuse(`two steps of it are ${id}`)
+    ids.add(id)
+  }
   const kept = new Set(callable ? ['event'] : [])
   for (const step of stepsIn(steps))
     for (const each of namesOf(step)) {
@@ -32,11 +46,11 @@ export function checked(definition: Definition): Definition {
       kept.add(each)
     }
   for (const step of stepsIn(steps)) checkStep(step, kept, refuse)
-  return { ...definition, steps: identified(steps, '', new Map()) }
 }
 
 type Refuse = (what: string) => void
-const reserved = new Set(['item', 'it', 'error'])
+// A stand-in does not give the last ones.
+const reserved = new Set(['item', 'it', 'error', '__proto__', 'constructor', 'then', 'toJSON'])
 const waiting = new Set<Step['kind']>(['when', 'call', 'each', 'approve', 'wait'])
 
 /** Ids say where a step stands: `review/draft`, and the second one of a name `draft#2`. */
@@ -93,6 +107,8 @@ function checkStep(step: Step, kept: ReadonlySet<string>, refuse: Refuse) {
       return read(step.output)
     case 'fail':
       return read(step.message)
+    default:
+      refuse(`${(step as Step).id} is no step that it can take`)
   }
 }
 

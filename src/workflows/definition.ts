@@ -28,7 +28,7 @@ interface Fallible {
   readonly otherwise?: readonly Step[]
 }
 
-export type Target = { readonly kind: 'agent' | 'tool' | 'workflow' | 'model'; readonly name: string }
+export type Target = { readonly kind: 'agent' | 'tool' | 'workflow'; readonly name: string }
 
 export type Step =
   | WhenStep

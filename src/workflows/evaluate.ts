@@ -9,16 +9,12 @@ export function evaluate(expression: Expression, scope: Scope): unknown {
   if ('value' in expression) return expression.value
   if ('list' in expression) return expression.list.map(item => evaluate(item, scope) ?? null)
   if ('text' in expression) return expression.text.map(part => shown(evaluate(part, scope))).join('')
-  const fields: Record<string, unknown> = {}
-  for (const [name, field] of Object.entries(expression.fields)) {
-    const value = evaluate(field, scope)
-    if (value !== undefined) fields[name] = value
-  }
-  return fields
+  const fields = Object.entries(expression.fields).map(([name, field]) => [name, evaluate(field, scope)] as const)
+  return Object.fromEntries(fields.filter(([, value]) => value !== undefined))
 }
 
 /** Follows own properties only. */
-export function at(value: unknown, path: readonly string[]): unknown {
+function at(value: unknown, path: readonly string[]): unknown {
   let found = value
   for (const name of path) {
     if (typeof found !== 'object' || found === null || !Object.hasOwn(found, name)) return undefined

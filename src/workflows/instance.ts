@@ -1,12 +1,15 @@
-import { hash } from 'node:crypto'
 import { type ErrorData, TidingsError } from '../errors.ts'
 import { approvalRequest } from '../tasks/approval.ts'
 import { boundFrom, milliseconds, type Bound } from '../tasks/duration.ts'
 import { requestType } from '../tasks/script.ts'
 import type { Code, Instruction } from './compile.ts'
 import type { CallStep, EachStep, Expression, Target } from './definition.ts'
+import { deadlineOf } from './deadline.ts'
 import { evaluate, holds } from './evaluate.ts'
-import { begin, captures, moments, take, verdict, type Heard } from './match.ts'
+import { expired, failed, invalid, unmatched } from './failures.ts'
+import { keep, knows, pick, remember } from './heard.ts'
+import { joined } from './join.ts'
+import { awaits, begin, captures, judge, take, takenIn, verdict, type Heard } from './match.ts'
 import type { Command, Ending, Result, Slot, State, Wait } from './state.ts'
 
 /*
@@ -14,15 +17,15 @@ import type { Command, Ending, Result, Slot, State, Wait } from './state.ts'
  * or is late; then the instance goes on until it waits again:
  *
  *     hear ─┬─ taken ─▶ the pattern holds ─▶ the next steps, as far as they need not wait
- *           ├─ kept until its turn comes           (a step further down waits for the type)
+ *           ├─ kept until its turn comes           (in the pattern, or in a step that may still come)
  *           ├─ late: `workflow.late`               (none does any more)
  *           └─ seen before: nothing
  *
  * What is to happen outside is collected in `commands`. Time comes in as an argument, that of the turn.
  */
 
-const mostEarly = 256
-const mostSeen = 512
+// Of loops that need not wait.
+const mostRoundsAtOnce = 1_000
 
 export class Instance {
   readonly state: State
@@ -30,6 +33,7 @@ export class Instance {
   commands: Command[] = []
   /** Index of the instruction at which it is. */
   #at: number
+  #roundsAtOnce = 0
 
   /** @throws E_PROGRAM_MISMATCH when the definition has no such step */
   constructor(code: Code, state: State = { scope: {} }) {
@@ -43,77 +47,67 @@ export class Instance {
 
   /** The event of an outside publisher, or of another task. */
   hear(event: Heard, now: number): void {
-    this.#born(now)
+    this.#enter(now)
     const { state } = this
-    const mark = markOf(event.id)
-    if (state.seen?.includes(mark)) return
-    state.seen = [...(state.seen ?? []), mark].slice(-mostSeen)
+    if (knows(state, event.id)) return
+    remember(state, event.id)
     const here = this.#here
     const isOver = state.ended === true || state.ending !== undefined
-    if (!isOver && here?.op === 'when' && here.types.has(event.type)) {
-      if (take(here.node, this.#when, kept(event), state.scope, now)) return this.#settle(now, false)
-    }
-    const early = state.early ?? []
-    if (!isOver && this.code.isWantedLater(event.type, this.#at) && early.length < mostEarly)
-      state.early = [...early, kept(event)]
-    else this.#late(event)
-  }
-
-  /** Whether this event was taken, kept, or told to be late. */
-  knows(id: string): boolean {
-    return this.state.seen?.includes(markOf(id)) ?? false
+    if (!isOver && here?.op === 'when' && take(here.node, this.#when, kept(event), state.scope))
+      this.#settle(now, false)
+    else if (isOver || !this.#isWanted(event) || !keep(state, kept(event))) this.#late(event)
+    this.#rest()
   }
 
   /** The input of a call, in place of an event. */
   begin(input: unknown, now: number): void {
-    this.#born(now)
+    this.#enter(now)
     this.state.scope.event = input
-    this.#go(this.#here?.op === 'when' && this.#here.step.id === 'event' ? 1 : 0, now)
+    this.#go(0, now)
   }
 
   /** The answer to a call. */
   answer(call: string, result: Result, now: number): void {
     const slot = this.state.open?.[call]
     if (slot === undefined) return
+    this.#enter(now)
     delete this.state.open![call]
-    if (slot === 'undo') return this.#undone(result)
     const here = this.#here
-    if (here?.op === 'each') return this.#joined(here.step, slot as number, result, now)
-    if (here?.op !== 'call' && here?.op !== 'approve') return
-    if ('error' in result) return this.#stepFailed(result.error, now)
-    this.state.scope[here.step.as] = result.output
-    if (here.op === 'call') this.#canUndo(here.step)
-    this.#go(this.#at + 1, now)
+    if (slot === 'undo') this.#undone(result)
+    else if (here?.op === 'each') this.#answered(here.step, slot as number, result, now)
+    else if (here?.op === 'call' || here?.op === 'approve') {
+      if ('error' in result) this.#stepFailed(result.error, now)
+      else {
+        this.state.scope[here.step.as] = result.output
+        if (here.op === 'call') this.#canUndo(here.step)
+        this.#go(this.#at + 1, now)
+      }
+    }
+    this.#rest()
   }
 
   /** A timer has said that it is now at least so late. */
   tick(now: number): void {
     const { state } = this
     if (state.ended || state.ending) return
+    this.#enter(now)
     const { wait } = state
     const here = this.#here
     if (wait?.kind === 'when' && here?.op === 'when') {
       this.#settle(now, true)
       if (state.wait === wait && isPast(boundFrom(wait.since, here.step.within), now))
-        this.#stepFailed(expired(`${here.step.id}: what it waits for has not come in time`), now)
+        if (this.#isBegun || here.failed !== undefined)
+          this.#stepFailed(expired(`${here.step.id}: what it waits for has not come in time`), now)
+        else this.#over()
     } else if (wait?.kind === 'wait' && wait.until <= now) this.#go(this.#at + 1, now)
     else if (wait?.kind === 'approve' && wait.remindAt !== undefined && wait.remindAt <= now) this.#remind(wait, now)
     if (!state.ended && !state.ending && isPast(state.ends ?? null, now)) this.#over()
+    this.#rest()
   }
 
   /** The next moment at which time changes something; undefined when none does. */
   get deadline(): number | undefined {
-    const { state } = this
-    if (state.ended || state.ending) return undefined
-    const all: (number | null | undefined)[] = [state.ends]
-    const { wait } = state
-    const here = this.#here
-    if (wait?.kind === 'when' && here?.op === 'when')
-      all.push(boundFrom(wait.since, here.step.within), ...moments(here.node, wait))
-    else if (wait?.kind === 'wait') all.push(wait.until)
-    else if (wait?.kind === 'approve') all.push(wait.remindAt)
-    const set = all.filter(moment => typeof moment === 'number')
-    return set.length > 0 ? Math.min(...set) : undefined
+    return deadlineOf(this.state, this.#here)
   }
 
   /** Undoes what can be undone, then ends. */
@@ -134,7 +128,13 @@ export class Instance {
     return this.state.wait as Extract<Wait, { kind: 'when' }>
   }
 
-  #born(now: number) {
+  get #isBegun() {
+    return this.#at > 0 || this.#here?.op !== 'when' || takenIn(this.#when).length > 0
+  }
+
+  /** Something happens to it: the first time, it is born. */
+  #enter(now: number) {
+    this.#roundsAtOnce = 0
     if (this.state.ends !== undefined) return
     const { within } = this.code
     this.state.ends = within === null ? null : now + within
@@ -190,6 +190,8 @@ export class Instance {
         }
         case 'again': {
           const round = (state.rounds?.[here.id] ?? 0) + 1
+          if (++this.#roundsAtOnce > mostRoundsAtOnce)
+            return this.#fail(invalid(`${here.id}: ${mostRoundsAtOnce} rounds without anything to wait for`))
           const isDone = round >= here.most || holds(here.until, state.scope)
           state.rounds = { ...state.rounds, [here.id]: isDone ? 0 : round }
           this.#at = isDone ? this.#at + 1 : here.to
@@ -206,7 +208,7 @@ export class Instance {
     }
   }
 
-  /** Lets the pattern take what was kept for it, and goes on when it is decided. */
+  /** Lets the pattern take what was kept for it, and goes on when it is decided. `due`: a timer says that it is now. */
   #settle(now: number, due: boolean): void {
     const { state } = this
     const here = this.#here
@@ -214,18 +216,31 @@ export class Instance {
     const wait = this.#when
     for (;;) {
       begin(here.node, wait, now)
-      const found = verdict(here.node, wait, now, due)
+      const found = verdict(here.node, wait)
       if (found === 'holds') {
         Object.assign(state.scope, captures(here.node, wait))
         return this.#go(this.#at + 1, now)
       }
       if (found === 'fails') return this.#stepFailed(unmatched(`${here.step.id}: what must not come has come`), now)
-      const taken = state.early?.findIndex(
-        event => here.types.has(event.type) && take(here.node, wait, event, state.scope, now),
-      )
-      if (taken === undefined || taken < 0) return
-      state.early!.splice(taken, 1)
-      if (state.early!.length === 0) delete state.early
+      const taken = pick(state, event => take(here.node, wait, event, state.scope))
+      if (!taken && !(due && judge(here.node, wait, now))) return
+    }
+  }
+
+  /** Whether the event has a place further on: in the pattern, or in a step that may still come. */
+  #isWanted(event: Heard): boolean {
+    const here = this.#here
+    if (here?.op === 'when' && awaits(here.node, this.#when, event, this.state.scope)) return true
+    return this.code.isWantedLater(event.type, this.#at)
+  }
+
+  /** Of what it keeps, that is late which it has gone past. */
+  #rest() {
+    if (this.state.ended || this.state.ending) return
+    for (;;) {
+      const past = pick(this.state, event => !this.#isWanted(event))
+      if (!past) return
+      this.#late(past)
     }
   }
 
@@ -234,11 +249,23 @@ export class Instance {
     if (!Array.isArray(items)) return this.#stepFailed(invalid(`${step.id}: what it goes through is no list`), now)
     const wait: Wait = { kind: 'each', items, next: 0, results: items.map(() => null) }
     this.state.wait = wait
-    const least = typeof step.join === 'object' ? step.join.quorum : 0
-    if (least > items.length)
-      return this.#stepFailed(invalid(`${step.id}: a quorum of ${least} among ${items.length}`), now)
-    if (items.length === 0) return this.#join(step, [], now)
-    this.#askNext(step, wait)
+    this.#join(step, wait, now)
+  }
+
+  #answered(step: EachStep, item: number, result: Result, now: number) {
+    const wait = this.state.wait as Extract<Wait, { kind: 'each' }>
+    wait.results[item] = result
+    this.#join(step, wait, now)
+  }
+
+  /** Goes on when it is certain what the step gives, else asks for the next items. */
+  #join(step: EachStep, wait: Extract<Wait, { kind: 'each' }>, now: number) {
+    const found = joined(step, wait.results)
+    if (!found) return this.#askNext(step, wait)
+    this.#withdraw()
+    if ('error' in found) return this.#stepFailed(found.error, now)
+    this.state.scope[step.as] = found.output
+    this.#go(this.#at + 1, now)
   }
 
   #askNext(step: EachStep, wait: Extract<Wait, { kind: 'each' }>) {
@@ -247,31 +274,6 @@ export class Instance {
       const input = evaluate(step.input, { ...this.state.scope, item: wait.items[wait.next] })
       this.#ask(wait.next++, step.target, input, step.within)
     }
-  }
-
-  #joined(step: EachStep, item: number, result: Result, now: number) {
-    const wait = this.state.wait as Extract<Wait, { kind: 'each' }>
-    wait.results[item] = result
-    const results = wait.results.filter(each => each !== null)
-    const failures = results.filter(each => 'error' in each)
-    const { join } = step
-    const most = join === 'all' ? 0 : join === 'settled' ? Infinity : wait.items.length - join.quorum
-    if (failures.length > most) {
-      this.#withdraw()
-      return this.#stepFailed(failures[0]!.error, now)
-    }
-    const enough = typeof join === 'object' ? join.quorum : Infinity
-    if (results.length === wait.items.length || results.length - failures.length >= enough) {
-      this.#withdraw()
-      return this.#join(step, wait.results, now)
-    }
-    this.#askNext(step, wait)
-  }
-
-  #join({ as, join }: EachStep, results: readonly (Result | null)[], now: number) {
-    const there = results.filter(each => each !== null)
-    this.state.scope[as] = join === 'settled' ? there : there.flatMap(each => ('output' in each ? [each.output] : []))
-    this.#go(this.#at + 1, now)
   }
 
   #remind(wait: Extract<Wait, { kind: 'approve' }>, now: number) {
@@ -313,6 +315,7 @@ export class Instance {
     if (otherwise === undefined) return this.#fail(error)
     const { code, message } = error
     this.state.scope.error = { code, message }
+    if (here?.op === 'when') Object.assign(this.state.scope, captures(here.node, this.#when))
     if (here && 'step' in here) this.state.ways = { ...this.state.ways, [here.step.id]: false }
     this.#go(otherwise, now)
   }
@@ -323,8 +326,7 @@ export class Instance {
 
   /** Its time is over: what never began has nothing to say. */
   #over() {
-    const isBegun = this.#at > 0 || this.#here?.op !== 'when' || this.#when.taken !== undefined
-    if (isBegun)
+    if (this.#isBegun)
       return this.#fail(
         expired(`${this.code.definition.name}: the instance took longer than ${this.code.definition.within}`),
       )
@@ -381,8 +383,6 @@ export class Instance {
   }
 }
 
-/** 72 bits of SHA-256: what is known twice is the same event. */
-const markOf = (id: string) => hash('sha256', id, 'base64url').slice(0, 12)
 const kept = ({ id, type, data }: Heard): Heard => ({ id, type, data })
 const inMs = (bound: Bound) => (bound === 'forever' ? bound : milliseconds(bound))
 const isPast = (moment: number | null, now: number) => moment !== null && moment <= now
@@ -390,7 +390,3 @@ const momentOf = (value: unknown) =>
   typeof value === 'number' ? value : typeof value === 'string' ? Date.parse(value) : NaN
 
 const asText = (value: unknown) => (typeof value === 'string' ? value : JSON.stringify(value ?? null))
-const expired = (what: string) => new TidingsError('E_WORKFLOW_EXPIRED', what).toJSON()
-const unmatched = (what: string) => new TidingsError('E_WORKFLOW_UNMATCHED', what).toJSON()
-const invalid = (what: string) => new TidingsError('E_WORKFLOW_VALUE', what).toJSON()
-const failed = (what: string) => new TidingsError('E_WORKFLOW_FAILED', what).toJSON()

@@ -6,8 +6,10 @@ import { decisionOf, deniedType, grantedType } from '../tasks/approval.ts'
 import { migrateType, routedType, type Routed } from '../tasks/instances.ts'
 import { inputOf, type Machine, type RecordedTurn, type TurnContext } from '../tasks/program.ts'
 import type { Code } from './compile.ts'
+import { invalid } from './failures.ts'
+import { knows } from './heard.ts'
 import { Instance } from './instance.ts'
-import { migrated, type Migration } from './migrate.ts'
+import { migrated } from './migrate.ts'
 import type { Command, Result, State } from './state.ts'
 
 /** An instance as the engine holds it: inputs go in, commands come out, and get their ids when the turn is accepted. */
@@ -30,15 +32,20 @@ export class WorkflowMachine implements Machine {
     for (const input of inputs) this.#take(input, ctx.now)
     for (const command of this.#instance.commands) perform(command, ctx)
     const { deadline, state } = this.#instance
-    if (deadline !== undefined && (!state.alarm || deadline < state.alarm.due))
+    if (deadline !== undefined && (!state.alarm || deadline < state.alarm.due)) {
+      // It has one timer at a time, however often it goes round.
+      if (state.alarm) ctx.withdraw(state.alarm.call)
       ctx.sleep(Math.max(0, deadline - ctx.now), 'alarm')
+    }
   }
 
   accepted(emitted: readonly CloudEvent[]) {
     const asked = this.#instance.commands.filter(command => command.kind === 'ask')
     const { state } = this.#instance
-    for (const { id, type, target, data } of emitted) {
+    for (const { id, type, target, data, replyto } of emitted) {
       if (type === 'timer.set') state.alarm = { call: id, due: Date.parse((data as { due: string }).due) }
+      // What it started without waiting for it may look like a call otherwise.
+      if (replyto === undefined) continue
       const of = asked.findIndex(command => command.type === type && command.target === target)
       if (of < 0) continue
       const [command] = asked.splice(of, 1)
@@ -57,12 +64,11 @@ export class WorkflowMachine implements Machine {
   }
 
   undoes() {
-    const { undo, ending, ended } = this.#instance.state
-    return !ended && (ending !== undefined || (undo !== undefined && undo.length > 0))
+    return true
   }
 
-  knows(event: CloudEvent) {
-    return this.#instance.knows(heard(event).id)
+  knows({ id, type, causationid }: CloudEvent) {
+    return knows(this.#instance.state, type === routedType && causationid !== undefined ? causationid : id)
   }
 
   #take(event: CloudEvent, now: number) {
@@ -76,10 +82,15 @@ export class WorkflowMachine implements Machine {
     if (event.type === 'agent.cancel')
       return this.#instance.end({ cancelled: (event.data as { reason?: string } | null)?.reason ?? 'cancelled' })
     if (event.type === migrateType) {
-      const moved = migrated(this.#instance.code, this.#instance.state, event.data as Migration)
+      const { commands } = this.#instance
+      const moved = migrated(this.#instance.code, state, event.data, now)
       if ('refused' in moved)
-        this.#instance.commands.push({ kind: 'emit', type: 'workflow.migration.refused', data: { why: moved.refused } })
-      else this.#instance = new Instance(moved.code, moved.state)
+        commands.push({ kind: 'emit', type: 'workflow.migration.refused', data: { why: moved.refused } })
+      else {
+        this.#instance = new Instance(moved.code, moved.state)
+        // Of what came before it in the same turn.
+        this.#instance.commands = commands
+      }
       return
     }
     if (event.type === 'agent.invoke') return this.#begin(event, now)
@@ -87,11 +98,15 @@ export class WorkflowMachine implements Machine {
   }
 
   #begin(start: CloudEvent, now: number) {
+    const { name, callable } = this.#instance.code.definition
+    if (!callable) return this.#instance.end(invalidly(`${name} is begun by events, and cannot be called`))
     const checked = this.#input ? validateNow(this.#input, inputOf(start)) : { value: inputOf(start) }
     if ('value' in checked) return this.#instance.begin(checked.value, now)
-    this.#instance.end({ error: new TidingsError('E_WORKFLOW_VALUE', `the input: ${checked.problem}`).toJSON() })
+    this.#instance.end(invalidly(`the input: ${checked.problem}`))
   }
 }
+
+const invalidly = (what: string) => ({ error: invalid(what) })
 
 /** What happened, wherever it did. */
 const heard = (event: CloudEvent): CloudEvent => (event.type === routedType ? (event.data as Routed).event : event)
@@ -123,5 +138,5 @@ function resultOf(event: CloudEvent): Result {
   }
   if (event.type === 'agent.task.cancelled')
     return { error: new TidingsError('E_TASK_CANCELLED', data.reason ?? 'cancelled').toJSON() }
-  return data.error ? { error: data.error } : { output: data.output }
+  return data.error ? { error: data.error } : { output: data.output ?? null }
 }

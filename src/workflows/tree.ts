@@ -5,7 +5,7 @@ import type { OnPattern, Pattern, Step } from './definition.ts'
 type Block = readonly Step[]
 
 /** The blocks that lie in a step. */
-export function blocksOf(step: Step): Block[] {
+function blocksOf(step: Step): Block[] {
   if (step.kind === 'choose') return [step.steps, step.otherwise]
   if (step.kind === 'repeat') return [step.steps]
   return 'otherwise' in step && step.otherwise ? [step.otherwise] : []

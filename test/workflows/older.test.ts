@@ -18,7 +18,9 @@ onEveryBus(world =>
     const second = await log.worker({ use: [after] })
     const { correlationid: stray } = await second.bus.publish({ type: 'order.paid', data: { by: 'nobody' } })
     await second.bus.publish({ type: 'order.paid', data: { by: 'ann' }, correlationid })
-    const done = await until(async () => (await eventsOf(second, correlationid)).find(({ type }) => type === 'order.done'))
+    const done = await until(async () =>
+      (await eventsOf(second, correlationid)).find(({ type }) => type === 'order.done'),
+    )
     expect(done.data).toEqual({ by: 'ann' })
     const { correlationid: next } = await second.bus.publish({ type: 'order.placed', data: null })
     await until(async () => typesOf(await eventsOf(second, next)).includes('order.done'))

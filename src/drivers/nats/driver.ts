@@ -211,8 +211,10 @@ export class NatsDriver implements Driver {
 
   journal(task: string) {
     return this.#run(async () => {
-      const { newest, ...journal } = await this.#turns.journal(task)
-      if (newest) this.#learn(task, newest)
+      const isWhole = (turn: StoredMessage) => this.#ownerOf(task, turn)?.knows(task, turn.seq) ?? false
+      const { newest, ...journal } = await this.#turns.journal(task, isWhole)
+      // Somebody else may have gone on with this task.
+      if (newest) this.#ownerOf(task, newest)?.advanced(task, newest)
       return journal
     })
   }
@@ -329,10 +331,10 @@ export class NatsDriver implements Driver {
     return undefined
   }
 
-  /** A journal that was read says more than this process may know of the task: somebody else went on with it. */
-  #learn(task: string, newest: StoredMessage): void {
-    const group = decodeURIComponent(newest.header(turnHeaders.group))
-    this.#owned(group, this.#log.names.shardOf(correlationOf(task)))?.advanced(task, newest)
+  /** What this process knows of the shard of a turn, where it owns it. */
+  #ownerOf(task: string, turn: StoredMessage): OwnedShard | undefined {
+    const group = decodeURIComponent(turn.header(turnHeaders.group))
+    return this.#owned(group, this.#log.names.shardOf(correlationOf(task)))
   }
 
   /** A task was changed by somebody who does not surely own its shard: whoever does must hear of it, now or later. */

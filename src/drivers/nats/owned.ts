@@ -62,6 +62,11 @@ export class OwnedShard {
     this.#underWay.delete(key)
   }
 
+  /** Whether this turn of a task is the newest that is known, so that its events are on the log. */
+  knows(task: string, seq: number): boolean {
+    return this.live.get(task)?.seq === seq
+  }
+
   /** A turn was stored, by whomever. */
   advanced(task: string, stored: Pick<StoredMessage, 'seq' | 'header'>): void {
     this.#saw(stored.seq)

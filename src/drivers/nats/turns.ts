@@ -101,7 +101,11 @@ export class Turns {
     return { seq, header: name => String(message.headers[name] ?? '') }
   }
 
-  async journal(task: string): Promise<Journal & { readonly newest?: StoredMessage }> {
+  /** `isWhole`: whether it is known of the newest turn that its events are on the log, which is dear to find out. */
+  async journal(
+    task: string,
+    isWhole: (newest: StoredMessage) => boolean,
+  ): Promise<Journal & { readonly newest?: StoredMessage }> {
     const subject = this.#log.names.turn(task)
     const newest = await this.#log.events.last(subject)
     if (!newest) return { records: [] }
@@ -118,7 +122,7 @@ export class Turns {
       else records.push(last.turn, ...last.events.map(({ event }) => event))
     }
     this.#remember(task, head)
-    await this.complete(newest, last)
+    if (!isWhole(newest)) await this.complete(newest, last)
     return { ...(snapshot && { snapshot }), records, newest }
   }
 

@@ -15,6 +15,10 @@ interface Call {
 
 const firstPause = 500
 const lastPause = 30_000
+/** So many are called at once, and more as those answer or their first pause ends: each reads a journal. */
+const mostCalled = 512
+/** Pause, in ms, before the next look whether some have answered. */
+const whileFull = 5
 
 /**
  * Wakes the tasks of the shards that this consumer owns, each at its time and then again, with growing pauses, until it
@@ -25,6 +29,8 @@ export class Wakes {
   readonly #now: Now
   readonly #clock: ClockWatch
   readonly #wake: (task: string, due: number) => void
+  /** Those that were called and had time to answer until then. */
+  #called: { readonly call: Call; readonly until: number }[] = []
   #timer: NodeJS.Timeout | undefined
   #timerAt = Infinity
   #compactAt = 4_096
@@ -53,10 +59,15 @@ export class Wakes {
     this.#timerAt = Infinity
     const now = this.#now()
     // The pauses were reckoned by a clock that is another by now.
-    if (this.#clock.moved() < 0) this.#rebuild(call => this.#calls.push(call.due, { ...call, pause: firstPause }))
-    while (this.#calls.next <= now) {
+    if (this.#clock.moved() < 0) {
+      this.#called = []
+      this.#rebuild(call => this.#calls.push(call.due, { ...call, pause: firstPause }))
+    }
+    this.#called = this.#called.filter(({ call, until }) => until > now && isCurrent(call))
+    while (this.#calls.next <= now && this.#called.length < mostCalled) {
       const call = this.#calls.pop()!
       if (!isCurrent(call)) continue
+      this.#called.push({ call, until: now + firstPause })
       this.#wake(call.task, call.due)
       const pause = Math.min(call.pause * 2, lastPause)
       this.#calls.push(now + call.pause, { ...call, pause })
@@ -68,7 +79,8 @@ export class Wakes {
     if (this.#closed || this.#calls.next >= this.#timerAt) return
     clearTimeout(this.#timer)
     this.#timerAt = this.#calls.next
-    this.#timer = setTimeout(() => this.#serve(), Math.min(Math.max(0, this.#timerAt - this.#now()), lookEvery))
+    const wait = Math.max(this.#called.length < mostCalled ? 0 : whileFull, this.#timerAt - this.#now())
+    this.#timer = setTimeout(() => this.#serve(), Math.min(wait, lookEvery))
   }
 
   /** Calls of tasks that have ended or want another time are left where they are until they are the most. */
