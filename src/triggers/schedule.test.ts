@@ -124,6 +124,7 @@ test.each(cases)('summer time, %s: %s, %s', async (_, zone, cron, from, hours, d
   const { start, fired: found, look, pass } = await openWorld(from)
   await start({ cron, zone, catchUp: 'all' })
   await pass(hours * hour, 59 * minute)
+  await until(async () => (await found()).length >= due.length)
   await look(5)
   expect((await found()).map(event => event.data.due)).toEqual(due)
 })
