@@ -2,7 +2,7 @@ import { jetstreamManager } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { agent } from '../src/agents/agent.ts'
-import { cancelId, resultId } from '../src/bus/ids.ts'
+import { cancelId, claimId, resultId } from '../src/bus/ids.ts'
 import { redactor } from '../src/bus/redact.ts'
 import { createEvent, type CloudEvent } from '../src/event.ts'
 import { openBus } from '../src/runtime/environment.ts'
@@ -154,6 +154,14 @@ onEveryBus(world => {
       for (const each of told)
         if (each.status === 'rejected') expect(each.reason).toMatchObject({ code: 'E_APPROVAL_ANSWERED' })
       expect(output(await end())).toMatchObject({ decision: { by: winner, approved: winner === 'ann' } })
+    })
+
+    it('when the first did not come to give his, which then is given', async () => {
+      const { log, bus, request, end, correlationid } = await begin('draft.written')
+      const data = { decision: 'deny', by: 'bob', at: new Date().toISOString(), hash: request.data.hash }
+      await (await opened(log)).publish({ type: 'approval.claimed', id: claimId(request.id), correlationid, data })
+      expect(await codeOf(say(bus, 'grant', request, 'ann'))).toBe('E_APPROVAL_ANSWERED')
+      expect(output(await end())).toEqual({ decision: { approved: false, by: 'bob', at: data.at } })
     })
 
     it('when whoever asked no longer waits', async () => {

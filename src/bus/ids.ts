@@ -13,7 +13,7 @@ import { hash } from 'node:crypto'
  */
 
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
-const derived = /^([0-9a-f-]{36}\.[0-9a-z]{10}):(\d{7})(?::(\d+))?(?::([a-z]+(?::result)?))?$/
+const derived = /^([0-9a-f-]{36}\.[0-9a-z]{10}):(\d{7})(?::(\d+))?(?::([a-z]+(?::[a-z]+)?))?$/
 
 export function isCorrelation(id: unknown): id is string {
   return typeof id === 'string' && uuid.test(id)

@@ -2,7 +2,16 @@ import { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import { answerTo } from '../bus/answer.ts'
 import type { Bus } from '../bus/bus.ts'
-import { decisionOf, deniedType, grantedType, type ApprovalAnswer } from './approval.ts'
+import { claimId } from '../bus/ids.ts'
+import {
+  claimedType,
+  decisionOf,
+  deniedType,
+  grantedType,
+  type ApprovalAnswer,
+  type ApprovalClaim,
+  type Decision,
+} from './approval.ts'
 import { findApproval, isOpen } from './approval-find.ts'
 
 /** What a person says to an approval. */
@@ -30,31 +39,44 @@ export async function answerApproval(bus: Bus, answering: Answering): Promise<Cl
   const { id, decision, hash, by, comment, source } = answering
   if (comment !== undefined && comment.length > longestComment)
     throw new TidingsError('E_REQUEST_INVALID', `the comment is longer than ${longestComment} characters`)
-  const { request, answer: before } = await findApproval(bus, id)
+  const { request, answer, claim: before } = await findApproval(bus, id)
   const { who, hash: asked } = request.data
   if (who && !who.includes(by))
     throw new TidingsError('E_APPROVAL_FORBIDDEN', `${by} may not answer it, but ${who.join(', ')}`)
   if (hash !== asked) throw new TidingsError('E_APPROVAL_CHANGED', `the hash of what is asked is ${asked}, not ${hash}`)
-  if (before) throw answeredBefore(before)
+  if (answer) throw answeredBefore(decisionOf(answer))
   if (!(await isOpen(bus, request)))
     throw new TidingsError('E_APPROVAL_OVER', `${id} was withdrawn, or its time is over`)
 
-  const data: ApprovalAnswer = { by, at: new Date().toISOString(), hash, ...(comment !== undefined && { comment }) }
-  const answer = { ...answerTo(request, source, decision === 'grant' ? grantedType : deniedType, data), user: by }
-  // Of two at the same moment the broker takes one. What was sent twice over a bad line is not refused.
-  const { duplicate } = await bus.publish(answer)
-  const stored = duplicate ? await bus.get(answer.id, request.correlationid) : undefined
-  const first = stored && (await bus.resolve(stored))
-  if (first && !isSame(first, answer)) throw answeredBefore(first)
-  return answer as CloudEvent<ApprovalAnswer>
+  const said = { decision, by, at: new Date().toISOString(), hash, ...(comment !== undefined && { comment }) }
+  const claim = before ?? (await claimed(bus, request, source, said))
+  const given = answerOf(request, claim)
+  await bus.publish(given)
+  const { data } = claim
+  if (data.by !== by || data.at !== said.at || data.decision !== decision) throw answeredBefore(decisionOf(given))
+  return given
 }
 
-function answeredBefore(event: CloudEvent): TidingsError {
-  const { approved, by, at } = decisionOf(event)
-  return new TidingsError('E_APPROVAL_ANSWERED', `${by} ${approved ? 'granted' : 'denied'} it at ${at}`)
+/**
+ * Of two at the same moment the broker takes one claim, and both learn which. The answer alone would not do: a worker may be given
+ * what its own process publishes before it turns out that the id was taken.
+ */
+async function claimed(bus: Bus, request: CloudEvent, source: string, data: ApprovalClaim) {
+  const { call: _, target: __, ...claim } = answerTo(request, source, claimedType, data)
+  const { id, correlationid } = await bus.publish({ ...claim, id: claimId(request.id), user: data.by })
+  const first = await bus.get(id, correlationid)
+  if (!first)
+    throw new TidingsError('E_LOG_UNANSWERED', `whose answer to ${request.id} holds cannot be read`, {
+      retryable: true,
+    })
+  return (await bus.resolve(first)) as CloudEvent<ApprovalClaim>
 }
 
-function isSame(a: CloudEvent, b: CloudEvent): boolean {
-  const [first, second] = [decisionOf(a), decisionOf(b)]
-  return a.type === b.type && first.by === second.by && first.at === second.at
+/** The same whoever publishes it. */
+function answerOf(request: CloudEvent, { source, data: { decision, ...data } }: CloudEvent<ApprovalClaim>) {
+  const answer = answerTo(request, source, decision === 'grant' ? grantedType : deniedType, data)
+  return { ...answer, user: data.by } as CloudEvent<ApprovalAnswer>
 }
+
+const answeredBefore = ({ approved, by, at }: Decision) =>
+  new TidingsError('E_APPROVAL_ANSWERED', `${by} ${approved ? 'granted' : 'denied'} it at ${at}`)

@@ -1,15 +1,24 @@
 import { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import type { Bus } from '../bus/bus.ts'
-import { callBehind, parseId, resultId, turnId } from '../bus/ids.ts'
-import { approvalType, approvalTypes, isApprovalRequest, type ApprovalRequest } from './approval.ts'
+import { callBehind, claimId, parseId, resultId, turnId } from '../bus/ids.ts'
+import {
+  approvalType,
+  approvalTypes,
+  claimedType,
+  isApprovalRequest,
+  type ApprovalClaim,
+  type ApprovalRequest,
+} from './approval.ts'
 import { replayTarget } from './effects.ts'
 
-/** A request for approval and the answer to it, both with their data. */
+/** A request for approval and what was said to it, all with their data. */
 export interface Approved {
   readonly request: CloudEvent<ApprovalRequest>
   /** Absent: nobody answered yet. */
   readonly answer?: CloudEvent
+  /** Whose answer holds, be it that he did not come to give it. */
+  readonly claim?: CloudEvent<ApprovalClaim>
 }
 
 /**
@@ -21,17 +30,26 @@ export async function findApproval(bus: Bus, id: string): Promise<Approved> {
   const turn = made && (await bus.driver.get(turnId(made.task, made.version)))
   let request: CloudEvent | undefined
   let answer: CloudEvent | undefined
+  let claim: CloudEvent | undefined
   if (turn || !made)
-    for await (const { event } of bus.read({ after: turn?.position ?? 0, filter: [{ types: approvalTypes }] })) {
+    for await (const { event } of bus.read({
+      after: turn?.position ?? 0,
+      filter: [{ types: [...approvalTypes, claimedType] }],
+    })) {
       if (event.id === id) request ??= event
       else if (event.id === resultId(id)) answer ??= event
+      else if (event.id === claimId(id)) claim ??= event
     }
   // What a redrive or a fork may not ask is answered without a person.
   const isMeant = request?.type === approvalType && request.target !== replayTarget
   const found = isMeant ? await bus.resolve(request!) : undefined
   if (!isApprovalRequest(found?.data))
     throw new TidingsError('E_NOT_FOUND', `${id} is no approval that a person was asked for`)
-  return { request: found as CloudEvent<ApprovalRequest>, ...(answer && { answer: await bus.resolve(answer) }) }
+  return {
+    request: found as CloudEvent<ApprovalRequest>,
+    ...(answer && { answer: await bus.resolve(answer) }),
+    ...(claim && { claim: (await bus.resolve(claim)) as CloudEvent<ApprovalClaim> }),
+  }
 }
 
 /**

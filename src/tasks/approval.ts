@@ -9,6 +9,8 @@ import type { CloudEvent } from '../event.ts'
 export const approvalType = 'approval.requested'
 export const grantedType = 'approval.granted'
 export const deniedType = 'approval.denied'
+/** Says whose answer holds, before it is given. */
+export const claimedType = 'approval.claimed'
 export const approvalTypes: readonly string[] = [approvalType, grantedType, deniedType]
 
 /** Data of `approval.requested`. */
@@ -29,6 +31,11 @@ export interface ApprovalAnswer {
   /** That of the request. */
   readonly hash: string
   readonly comment?: string
+}
+
+/** Data of `approval.claimed`. */
+export interface ApprovalClaim extends ApprovalAnswer {
+  readonly decision: 'grant' | 'deny'
 }
 
 /** What whoever asked gets to know. */
