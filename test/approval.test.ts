@@ -159,7 +159,11 @@ onEveryBus(world => {
     it('when the first did not come to give his, which then is given', async () => {
       const { log, bus, request, end, correlationid } = await begin('draft.written')
       const data = { decision: 'deny', by: 'bob', at: new Date().toISOString(), hash: request.data.hash }
-      await (await opened(log)).publish({ type: 'approval.claimed', id: claimId(request.id), correlationid, data })
+      await shortMemory(log)
+      const other = await opened(log)
+      await other.publish({ type: 'approval.claimed', id: claimId(request.id), correlationid, data })
+      await other.publish({ type: 'probe', id: resultId('probe'), data: null })
+      await forgotten(log, 'probe')
       expect(await codeOf(say(bus, 'grant', request, 'ann'))).toBe('E_APPROVAL_ANSWERED')
       expect(output(await end())).toEqual({ decision: { approved: false, by: 'bob', at: data.at } })
     })
@@ -198,8 +202,7 @@ onEveryBus(world => {
       await shortMemory(log)
       const bus = await opened(log)
       await say(bus, 'deny', request, 'ann')
-      if (log.place.bus !== 'sqlite')
-        await until(async () => !(await (await opened(log)).driver.isSettled(request.id)), { within: 10_000 })
+      await forgotten(log, request.id)
       expect(await codeOf(say(await opened(log), 'grant', request, 'bob'))).toBe('E_APPROVAL_ANSWERED')
       const answers = (await eventsOf({ bus }, correlationid)).filter(({ call }) => call === request.id)
       expect(answers.map(({ type }) => type)).toEqual(['approval.denied'])
@@ -267,6 +270,13 @@ async function opened({ place }: World) {
   const bus = await openBus(place)
   onTestFinished(() => bus.driver.close())
   return bus
+}
+
+/** The broker no longer knows the answer to a call by its id. */
+async function forgotten(log: World, call: string) {
+  if (log.place.bus === 'sqlite') return
+  const { driver } = await opened(log)
+  await until(async () => !(await driver.isSettled(call)), { within: 10_000 })
 }
 
 /** The broker knows ids for the shortest time that it can be set to. */
