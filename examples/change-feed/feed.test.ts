@@ -45,7 +45,7 @@ onEveryBus(world => {
       { order: 7, item: 'rope' },
       { order: 8, item: 'lamp' },
     ])
-    expect(shop.prepare('SELECT * FROM changes').all()).toEqual([])
+    await until(() => shop.prepare('SELECT * FROM changes').all().length === 0)
   })
 
   it('loses and doubles nothing where it ends between the event and its taking away', async () => {
