@@ -3,6 +3,7 @@ import { relative } from 'node:path'
 import { type FSWatcher, watch } from 'chokidar'
 import type { Bus } from '../bus/bus.ts'
 import { endedOrCut } from '../bus/cut.ts'
+import { metrics } from '../bus/telemetry/metrics.ts'
 import { textOf, TidingsError } from '../errors.ts'
 import { digestOf, keyOf, type Ledger, removedId, writtenId } from './files-ledger.ts'
 import { isGone, isHidden, look, read, type Seen, walk } from './files-look.ts'
@@ -265,6 +266,7 @@ export class FolderWatch {
     noticed.next = again
     if (!(error instanceof TidingsError)) this.#tell(noticed.path, textOf(error))
     else if (refusals.has(error.code)) {
+      metrics.refused.add(1, this.#settings.name, error.code)
       this.#tell(noticed.path, error.message)
       this.#noticed.delete(noticed.path)
     } else {
