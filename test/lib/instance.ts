@@ -83,7 +83,7 @@ export class InstanceRun {
   }
 }
 
-function answerTo(call: OpenCall, data: object): CloudEvent {
+export function answerTo(call: OpenCall, data: object): CloudEvent {
   const isAgent = call.type === 'agent.invoke'
   const [completed, failed] = isAgent ? ['agent.task.completed', 'agent.task.failed'] : ['tool.result', 'tool.failed']
   const type = 'error' in data ? failed : completed
