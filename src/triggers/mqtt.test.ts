@@ -106,7 +106,7 @@ test('whatever the bytes of a payload are, they come back as they were', async (
     fc.jsonValue().map(value => Buffer.from(JSON.stringify(value))),
   )
   const payloads = fc.sample(payload, 60).filter(bytes => !/__proto__|\\ud/.test(Buffer.from(bytes).toString()))
-  for (const bytes of payloads) await publisher.publishAsync('any', Buffer.from(bytes))
+  await Promise.all(payloads.map(bytes => publisher.publishAsync('any', Buffer.from(bytes))))
   await until(async () => (await count()) === payloads.length)
   for (const [i, { data }] of (await stored()).entries()) {
     const { payload: value, raw } = data as MqttReceived

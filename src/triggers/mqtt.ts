@@ -35,7 +35,7 @@ export function mqtt(options: MqttOptions): Trigger {
       await receiver.start()
       return receiver
     },
-    knock: async () => knock(await load(), settings),
+    knock: async (_bus, signal) => knock(await load(), settings, signal),
   }
 }
 
@@ -126,14 +126,16 @@ class Receiver implements RunningTrigger {
   }
 
   #open(): Connection {
-    const gone: () => AbortSignal = () => AbortSignal.any([this.#stopping.signal, connection.closed])
-    const connection: Connection = new Connection(this.#package, this.#settings, {
+    const closed = new AbortController()
+    const gone = AbortSignal.any([this.#stopping.signal, closed.signal])
+    const connection = new Connection(this.#package, this.#settings, {
       // It only makes the next start quicker.
       onHeard: before => void this.#session.heard(before).catch(() => {}),
       onSession: async present => void (present || (await this.#session.forget())),
-      take: packet => this.#inbox.take(packet, gone()),
-      release: packetId => this.#inbox.release(packetId, gone()),
+      take: packet => this.#inbox.take(packet, gone),
+      release: packetId => this.#inbox.release(packetId, gone),
     })
+    void connection.ended.then(() => closed.abort())
     return connection
   }
 
@@ -168,13 +170,19 @@ class Receiver implements RunningTrigger {
 }
 
 /** Publishes a sample to the first topic, as somebody else. @throws E_MQTT_REFUSED */
-async function knock({ connectAsync }: typeof Mqtt, settings: MqttSettings): Promise<void> {
+async function knock({ connectAsync }: typeof Mqtt, settings: MqttSettings, signal?: AbortSignal): Promise<void> {
+  const clientId = `tidings-knock-${randomUUID().slice(0, 8)}`
+  let client: Mqtt.MqttClient | undefined
+  const leave = () => void client?.end(true)
+  signal?.addEventListener('abort', leave)
   try {
-    const clientId = `tidings-knock-${randomUUID().slice(0, 8)}`
-    const client = await connectAsync({ ...clientOptions(settings), clientId, clean: true, reconnectPeriod: 0 })
-    await client.publishAsync(sampleTopic(settings.routes.first), JSON.stringify({ sample: true }), { qos: 1 })
-    await client.endAsync()
+    client = await connectAsync({ ...clientOptions(settings), clientId, clean: true, reconnectPeriod: 0 })
+    if (!signal?.aborted)
+      await client.publishAsync(sampleTopic(settings.routes.first), JSON.stringify({ sample: true }), { qos: 1 })
   } catch (cause) {
     throw new TidingsError('E_MQTT_REFUSED', `${settings.address}: ${textOf(cause)}`, { cause })
+  } finally {
+    signal?.removeEventListener('abort', leave)
+    await client?.endAsync(signal?.aborted ?? false)
   }
 }
