@@ -80,7 +80,7 @@ function checkStep(step: Step, kept: ReadonlySet<string>, refuse: Refuse) {
   switch (step.kind) {
     case 'when':
       for (const leaf of leavesOf(step.pattern)) if (leaf.where) test(leaf.where, 'it')
-      return checkAbsences(step.pattern)
+      return checkPattern(step.pattern, what => refuse(`${step.id}: ${what}`))
     case 'call':
       read(step.input)
       return step.undo && read(step.undo.input)
@@ -112,10 +112,23 @@ function checkStep(step: Step, kept: ReadonlySet<string>, refuse: Refuse) {
   }
 }
 
-function checkAbsences(pattern: Pattern): void {
-  if (pattern.kind === 'absent') milliseconds(pattern.within)
-  if (pattern.kind === 'on' || pattern.kind === 'count') return
-  for (const each of pattern.kind === 'absent' ? [pattern.of] : pattern.of) checkAbsences(each)
+function checkPattern(pattern: Pattern, refuse: (what: string) => void): void {
+  switch (pattern.kind) {
+    case 'on':
+      return
+    case 'count':
+      return isCount(pattern.times) ? undefined : refuse(`count(${pattern.times}) is not a positive integer`)
+    case 'absent':
+      milliseconds(pattern.within)
+      return checkPattern(pattern.of, refuse)
+    case 'seq':
+    case 'all':
+    case 'any':
+      if (pattern.of.length === 0) refuse(`${pattern.kind}() needs a pattern`)
+      return pattern.of.forEach(each => checkPattern(each, refuse))
+    default:
+      refuse('it is no pattern')
+  }
 }
 
 /** The names that an expression begins its paths with. */

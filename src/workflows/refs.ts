@@ -67,7 +67,7 @@ export function standIn(steps: readonly string[]): never {
     throw invalid(`${said} is not there yet when the workflow is built: use text\`…\`, is(), above() and the like`)
   }
   // A function, so that what is called on it is refused with this text too.
-  return new Proxy(() => {}, {
+  return new Proxy(function () {}, {
     get(_, name) {
       if (name === path) return steps
       return typeof name === 'symbol' || refusals.has(name) ? refuse() : standIn([...steps, name])

@@ -1,0 +1,84 @@
+import { expect, it } from 'vitest'
+import { z } from 'zod'
+import { tool } from '../tools/tool.ts'
+import { absent, any, count, on, seq } from './patterns.ts'
+import { is } from './refs.ts'
+import { by, workflow, type Workflow } from './workflow.ts'
+
+const work = tool('work', { description: '', input: z.any(), run: () => 1 })
+const base = (options: object = {}) => workflow('flow', { on: 'a', within: '1h', ...options })
+const stepIds = (flow: Pick<Workflow, 'data'>) => JSON.stringify(flow.data).match(/(?<="id":")[^"]*/g)
+
+it('steps are named by where they stand, so that each has a name of its own', () => {
+  const flow = base()
+    .call('x', work, () => 1, { otherwise: b => b.emit('no', () => 1) })
+    .call('x', work, () => 2)
+    .repeat('x', b => b.wait('1s').wait('2s'), { until: s => is(s.x, 1), most: 2 })
+    .choose(
+      s => is(s.x, 1),
+      b => b.wait('1s'),
+      b => b.wait('1s'),
+    )
+  expect(stepIds(flow)).toEqual([
+    'event', 'x', 'x/no', 'x#2', 'x#3', 'x#3/wait', 'x#3/wait#2', 'choose', 'choose/wait', 'choose/wait#2',
+  ]) // biome-ignore format: one list
+})
+
+const wrong: Record<string, [make: () => unknown, text: RegExp]> = {
+  'no name': [() => workflow('Flow', { on: 'a', within: '1h' }).data, /"Flow" is not a workflow name/],
+  'no version': [() => base({ version: 0 }).data, /version 0 is not a positive integer/],
+  'nothing that begins it': [() => workflow('flow', { within: '1h' }).wait('1s').data, /nothing begins it/],
+  'no bound': [() => base({ within: 'soon' }).data, /"soon" is not a duration/],
+  'no bound of a step': [() => base().when('b', on('b'), {} as never).data, /"undefined" is not a duration/],
+  'a type without a key': [
+    () => workflow('flow', { key: [by('a', e => e.n)], within: '1h' }).when('b', on('b'), { within: '1h' }).data,
+    /it waits for b, and no by\(b, …\) says to which instance that belongs/,
+  ],
+  'a key that is no field': [() => by('a', e => e), /the key is a field of the event/],
+  'a call that waits for events': [
+    () => workflow('flow', { input: z.any(), within: '1h' }).when('b', on('b'), { within: '1h' }).data,
+    /what is called by name cannot wait for b/,
+  ],
+  'a name that nothing keeps': [() => base().emit('x', s => (s as any).plan).data, /x reads plan, which no step keeps/],
+  'a name that is not kept': [() => base().call('it', work, () => 1).data, /nothing can be kept as "it"/],
+  'a name of JavaScript': [() => base().call('__proto__', work, () => 1).data, /nothing can be kept as "__proto__"/],
+  'a name that cannot be read': [() => base().when('b', on('b').as('then'), { within: 1 }).data, /kept as "then"/],
+  'a name with a hyphen': [() => base().call('a-b', work, () => 1).data, /kept as "a-b"/],
+  'a name that another step is given': [
+    () => ['b', 'b#2', 'b'].reduce((flow, name) => flow.when(name, on('b'), { within: 1 }), base()).data,
+    /two steps of it are b#2/,
+  ],
+  'no rounds': [
+    () => base().repeat('r', b => b.wait(1), { until: s => is(s.event, 1), most: 0 }).data,
+    /most is a positive integer/,
+  ],
+  'rounds that wait for nothing': [
+    () => base().repeat('r', b => b.emit('x', () => 1), { until: s => is(s.event, 1), most: 3 }).data,
+    /nothing in it is waited for/,
+  ],
+  'no call at a time': [() => base().each('l', () => [], work, { parallel: 0 }).data, /parallel is a positive integer/],
+  'no quorum': [() => base().each('l', () => [], work, { join: { quorum: 0 } }).data, /quorum is a positive integer/],
+  'no reminder': [() => base().approve('ann', () => 1, { within: '1h', remind: 0 }).data, /remind every 0 ms/],
+  'no number of events': [() => count(0, on('a')), /count\(0\) is not a number from 1 to 1000/],
+  'no time of an absence': [() => absent(on('a'), 'never' as never), /"never" is not a duration/],
+  'no pattern': [() => seq(), /seq\(\) needs a pattern/],
+  'no alternative': [() => any(), /any\(\) needs a pattern/],
+  'a pattern of types': [() => on('order.*'), /order\.\*/],
+  'a model that is called': [
+    () => base().call('x', { kind: 'model', name: 'gpt' } as never, () => 1),
+    /gpt is a model/,
+  ],
+  'a tool that is started': [() => base().start(work as never, () => 1), /a tool is called, not started/],
+}
+
+it.each(Object.keys(wrong))('%s is refused with a clear text', name => {
+  const [make, text] = wrong[name]!
+  expect(make).toThrow(text)
+})
+
+it('the definition says all: nothing of it is a function, and the same steps have the same hash', () => {
+  const flow = () => base().when('b', on('b').where(it => is(it.n, 1)), { within: '1h' }) // biome-ignore format: one flow
+  expect(JSON.parse(JSON.stringify(flow().data))).toEqual(flow().data)
+  expect(flow().definition.hash).toBe(flow().definition.hash)
+  expect(flow().definition.hash).not.toBe(flow().wait(1).definition.hash)
+})
