@@ -36,7 +36,7 @@ async function refused(to: Flow | { data: unknown }, of?: Flow) {
   const state = JSON.stringify({ ...run.state, seen: [] })
   const emitted = await moveTo(run, to.data)
   const refusal = emitted.find(({ type }) => type === 'workflow.migration.refused')
-  if (!refusal) return void expect(run.task.identity.programHash).toBe((to as Flow).definition.hash)
+  if (!refusal) return undefined
   expect(run.task.identity.programHash).toBe(programHash)
   expect(JSON.stringify({ ...run.state, seen: [] })).toBe(state)
   return (refusal.data as { why: string }).why
