@@ -184,6 +184,18 @@ export const wake: Cases = {
     await until(async () => (await schedule(driver)).length === 0)
   },
 
+  'tasks that do not answer hold up nobody else': async world => {
+    const driver = await world.open()
+    const [deaf, answering] = [new Set(Array.from({ length: 1_200 }, () => newTask())), newTask()]
+    for (const task of deaf) void driver.commit(turn(task, 0, { wake: Date.now() - hour }))
+    await driver.commit(turn(answering, 0, { wake: Date.now() }))
+    const member = await world.join(driver, {
+      ...worker, onWake: task => void (deaf.has(task) || driver.arm('tasks', task, null).catch(() => {})),
+    }) // biome-ignore format: one row
+    await until(() => woken(member, answering).length > 0, patience)
+    await until(() => new Set(member.wakes.map(w => w.task)).size === deaf.size + 1, patience)
+  },
+
   'what is overdue is listed, with its moment, until it is served': async world => {
     const driver = await world.open()
     const [old, recent, future] = [newTask(), newTask(), newTask()]
