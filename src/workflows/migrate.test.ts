@@ -118,7 +118,6 @@ describe('is refused, and goes on by the definition that it had', () => {
       /^version 1 has another key$/,
     ],
   ])('%s', async (_, to, why) => {
-    // biome-ignore format: one table
     expect(await refused(to)).toMatch(why)
   })
 
@@ -150,7 +149,6 @@ describe('is refused, and goes on by the definition that it had', () => {
     ],
     ['steps that are no list', { ...before.data, steps: { length: 1 } }],
   ])('it is no definition: %s', async (_, definition) => {
-    // biome-ignore format: one table
     expect(await refused({ data: definition })).toBeTypeOf('string')
   })
 })

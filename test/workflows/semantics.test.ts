@@ -296,5 +296,6 @@ it('docs/workflows.md has a row for each of them, and each of its rows is one of
   const named = [...doc.matchAll(/^\|.*\| `((?:on|seq|all|any|count|absent|each): [^`|]+)` \|$/gm)].map(
     ([, name]) => name,
   )
-  expect(named.toSorted()).toEqual(Object.keys(rows).toSorted())
+  expect(new Set(named)).toEqual(new Set(Object.keys(rows)))
+  expect(named.length).toBe(Object.keys(rows).length)
 })

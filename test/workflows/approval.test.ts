@@ -1,0 +1,54 @@
+import { expect, it } from 'vitest'
+import { workflow, type Duration } from '../../src/index.ts'
+import { asked, codeOf, say } from '../lib/approvals.ts'
+import { Story } from '../lib/workflows.ts'
+import { onEveryBus } from '../lib/world.ts'
+
+const letter = (within: Duration = '1h', remind?: Duration) =>
+  workflow('letter', { on: 'letter.written', within: '2h' })
+    .approve('editor', s => s.event, {
+      who: ['ann', 'bob'],
+      within,
+      ...(remind !== undefined && { remind }),
+      otherwise: b => b.complete(s => s.error),
+    })
+    .complete(s => s.editor)
+
+onEveryBus(world => {
+  const begun = async (flow: ReturnType<typeof letter>) => {
+    const story = new Story(await (await world()).worker({ use: [flow] }), 'letter')
+    await story.tell('letter.written', { text: 'Dear Sir' })
+    const [request] = await asked(story.running.bus, story.correlation)
+    return { story, request: request!, bus: story.running.bus }
+  }
+
+  it('a yes is kept, with who said it', async () => {
+    const { story, request, bus } = await begun(letter())
+    expect(request.data).toMatchObject({ who: ['ann', 'bob'], what: { input: { text: 'Dear Sir' } } })
+    expect(await codeOf(say(bus, 'grant', request, 'eve'))).toBe('E_APPROVAL_FORBIDDEN')
+    await say(bus, 'grant', request, 'bob')
+    expect(await story.end()).toMatchObject({ approved: true, by: 'bob' })
+  })
+
+  it('a no is a failure of the step, with the comment', async () => {
+    const { story, request, bus } = await begun(letter())
+    await say(bus, 'deny', request, 'ann', { comment: 'too short' })
+    expect(await story.end()).toEqual({ code: 'E_APPROVAL_DENIED', message: 'ann says no: too short' })
+  })
+
+  it('nobody in time is a failure too, and an answer after that is refused', async () => {
+    const { story, request, bus } = await begun(letter('100ms'))
+    expect(await story.end()).toMatchObject({ code: 'E_CALL_EXPIRED' })
+    expect(await codeOf(say(bus, 'grant', request))).toBe('E_APPROVAL_OVER')
+  })
+
+  it('as long as nobody answers, it reminds, and no longer', async () => {
+    const { story, request, bus } = await begun(letter('1h', '60ms'))
+    const [first] = await story.asked('approval.reminded', 3)
+    expect(first).toMatchObject({ subject: request.id, data: { approval: 'editor', who: ['ann', 'bob'], what: { input: { text: 'Dear Sir' } } } }) // biome-ignore format: one line
+    await say(bus, 'grant', request)
+    await story.end()
+    const types = (await story.events()).map(({ type }) => type)
+    expect(types.lastIndexOf('approval.reminded')).toBeLessThan(types.indexOf('agent.task.completed'))
+  })
+})
