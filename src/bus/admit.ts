@@ -7,13 +7,15 @@ import { correlationOf, isReservedId } from './ids.ts'
 const runtimeFamilies = /^(agent|approval|call|control|model|schedule|task|timer|tool|workflow)(\.|$)/
 const requests = new Set(['agent.invoke', 'agent.cancel'])
 
+export const belongsToRuntime = (type: string): boolean => runtimeFamilies.test(type)
+
 /**
  * What an edge lets in: a draft that the outside may publish, stamped with the edge as its source. Tenant and user come
  * from the edge too, never from the body. @throws E_EVENT_INVALID
  */
 export function admit(value: unknown, source: string): Draft {
   const draft: Draft = { ...checkDraft(value), source, tenant: 'default' }
-  if (!runtimeFamilies.test(draft.type)) return draft
+  if (!belongsToRuntime(draft.type)) return draft
   if (!requests.has(draft.type)) throw invalid('type', `${draft.type} belongs to the runtime and cannot be sent`)
   if (!draft.target) throw invalid('target', `must name the agent that ${draft.type} is for`)
   if (draft.type === 'agent.cancel') return { ...draft, correlationid: correlationOfTask(draft) }

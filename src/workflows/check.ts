@@ -1,4 +1,5 @@
 import { TidingsError } from '../errors.ts'
+import { belongsToRuntime } from '../bus/admit.ts'
 import { milliseconds, type Bound } from '../tasks/duration.ts'
 import type { Condition, Definition, Expression, Pattern, Step } from './definition.ts'
 import { eventTypes, leavesOf, namesOf, stepsIn, withBlocks } from './tree.ts'
@@ -23,7 +24,7 @@ export function validate(definition: Definition): void {
   }
   if (format !== 1) refuse(`its format is not 1`)
   if (!isCount(version)) refuse(`version ${version} is not a positive integer`)
-  checkBound(within)
+  checkBound(within, refuse)
   const types = eventTypes(steps)
   if (callable && types.length > 0)
     refuse(
@@ -65,7 +66,14 @@ function identified(steps: readonly Step[], path: string, counts: Map<string, nu
 }
 
 const isCount = (n: number) => Number.isInteger(n) && n > 0
-const checkBound = (bound: Bound) => bound === 'forever' || milliseconds(bound)
+// No clock goes further than some 270,000 years.
+const longest = 1_000 * 365 * 86_400_000
+
+/** @throws E_SETTING_INVALID for what is no duration */
+function checkBound(bound: Bound, refuse: Refuse) {
+  if (bound !== 'forever' && milliseconds(bound) > longest)
+    refuse(`${bound} is longer than a thousand years: write 'forever'`)
+}
 
 function checkStep(step: Step, kept: ReadonlySet<string>, refuse: Refuse) {
   const read = (expression: Expression, ...more: string[]) => {
@@ -76,7 +84,7 @@ function checkStep(step: Step, kept: ReadonlySet<string>, refuse: Refuse) {
   const test = (condition: Condition, ...more: string[]) => {
     for (const expression of expressionsOf(condition)) read(expression, ...more)
   }
-  if ('within' in step) checkBound(step.within)
+  if ('within' in step) checkBound(step.within, what => refuse(`${step.id}: ${what}`))
   switch (step.kind) {
     case 'when':
       for (const leaf of leavesOf(step.pattern)) if (leaf.where) test(leaf.where, 'it')
@@ -91,12 +99,15 @@ function checkStep(step: Step, kept: ReadonlySet<string>, refuse: Refuse) {
       read(step.items)
       return read(step.input, 'item')
     case 'approve':
+      if (step.remind !== undefined) checkBound(step.remind, refuse)
       if (step.remind !== undefined && milliseconds(step.remind) === 0) refuse(`${step.id}: remind every 0 ms`)
       return read(step.what)
     case 'emit':
+      if (step.target === undefined && belongsToRuntime(step.type))
+        refuse(`${step.type} belongs to the runtime, and is not emitted`)
       return read(step.data)
     case 'wait':
-      return 'after' in step.until ? milliseconds(step.until.after) : read(step.until.moment)
+      return 'after' in step.until ? checkBound(step.until.after, refuse) : read(step.until.moment)
     case 'choose':
       return test(step.condition)
     case 'repeat':
@@ -112,14 +123,14 @@ function checkStep(step: Step, kept: ReadonlySet<string>, refuse: Refuse) {
   }
 }
 
-function checkPattern(pattern: Pattern, refuse: (what: string) => void): void {
+function checkPattern(pattern: Pattern, refuse: Refuse): void {
   switch (pattern.kind) {
     case 'on':
       return
     case 'count':
       return isCount(pattern.times) ? undefined : refuse(`count(${pattern.times}) is not a positive integer`)
     case 'absent':
-      milliseconds(pattern.within)
+      checkBound(pattern.within, refuse)
       return checkPattern(pattern.of, refuse)
     case 'seq':
     case 'all':

@@ -156,7 +156,8 @@ describe('time', () => {
     expect(run.now).toBe(Date.UTC(2026, 0, 2))
     expect(outputOf(run)).toBe('done')
     expect(outputOf(await at(0))).toBe('done')
-    expect(errorOf(await at('soon'))).toMatchObject({ code: 'E_WORKFLOW_VALUE' })
+    for (const none of ['soon', 1e300, null, [0]])
+      expect(errorOf(await at(none))).toMatchObject({ code: 'E_WORKFLOW_VALUE' })
   })
 })
 

@@ -386,7 +386,8 @@ export class Instance {
 const kept = ({ id, type, data }: Heard): Heard => ({ id, type, data })
 const inMs = (bound: Bound) => (bound === 'forever' ? bound : milliseconds(bound))
 const isPast = (moment: number | null, now: number) => moment !== null && moment <= now
+/** In ms since the epoch; NaN where it is none that a clock can show. */
 const momentOf = (value: unknown) =>
-  typeof value === 'number' ? value : typeof value === 'string' ? Date.parse(value) : NaN
+  typeof value === 'number' || typeof value === 'string' ? new Date(value).getTime() : NaN
 
 const asText = (value: unknown) => (typeof value === 'string' ? value : JSON.stringify(value ?? null))
