@@ -104,6 +104,13 @@ describe('absent', () => {
     expect(await tell(run, 'y')).toEqual(['agent.task.completed'])
   })
 
+  it('holds whose time is over at the same moment as that of its step', async () => {
+    const flow = workflow('flow', { on: 'begin', within: '1h' }).when('quiet', absent(on('x'), '1h'), { within: '1h' })
+    const run = new InstanceRun(flow)
+    await run.turn(happened('begin'))
+    expect(typesIn(await run.wake())).toEqual(['agent.task.completed'])
+  })
+
   it('of a whole pattern holds unless all of it comes', async () => {
     const run = await waitingFor(absent(all(on('x'), on('y')), '1h'))
     expect(await tell(run, 'x')).toEqual([])
