@@ -4,6 +4,7 @@ const typeName = /^[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)*$/
 const typePattern = /^(\*|[a-z][a-z0-9_-]*)(\.(\*|[a-z0-9_-]+))*(\.>)?$|^>$/
 
 const maxTypeLength = 128
+const maxNameLength = 64
 
 /** Whether `type` is a dotted lower-case name of at most 128 characters. */
 export function isType(type: unknown): type is string {
@@ -14,6 +15,15 @@ export function isType(type: unknown): type is string {
 export function canonicalType(type: string): string {
   if (!isType(type)) throw new TidingsError('E_EVENT_INVALID', `"${String(type).slice(0, 80)}" is not an event type`)
   return type
+}
+
+/** Names of what is addressed: agents, tools, workflows, approvals. `what`: as in `an agent name`. @throws E_APP_INVALID */
+export function assertName(name: string, what: string): void {
+  if (!typeName.test(name) || name.length > maxNameLength)
+    throw new TidingsError(
+      'E_APP_INVALID',
+      `"${name}" is not ${what}: dotted lower-case words, at most ${maxNameLength} characters`,
+    )
 }
 
 /** A pattern is a type in which `*` stands for one word and a final `>` for one or more, as in NATS subjects. */

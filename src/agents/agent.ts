@@ -1,7 +1,7 @@
 import type { LanguageModelV4 } from '@ai-sdk/provider'
 import { TidingsError } from '../errors.ts'
 import type { EventType } from '../event.ts'
-import { isTypePattern } from '../pattern.ts'
+import { assertName, isTypePattern } from '../pattern.ts'
 import type { Schema } from '../schema.ts'
 import type { Bound } from '../tasks/duration.ts'
 import { ProgramMachine, type Program, type ProgramDefinition } from '../tasks/program.ts'
@@ -73,11 +73,7 @@ export function agent(
   name: string,
   options: ScriptAgentOptions<never, unknown> | ProgramAgentOptions<unknown> | ModelAgentOptions<unknown>,
 ): Agent {
-  if (!/^[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)*$/.test(name) || name.length > 64)
-    throw new TidingsError(
-      'E_APP_INVALID',
-      `"${name}" is not an agent name: dotted lower-case words, at most 64 characters`,
-    )
+  assertName(name, 'an agent name')
   const at = placeIn(new Error().stack)
   const common = { name, version: options.version ?? 1, on: typesOf(name, options.on), ...(at && { at }) }
   if ('run' in options) {

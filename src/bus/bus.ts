@@ -106,9 +106,13 @@ export class Bus {
   }
 
   /** @throws E_BLOB_MISSING */
-  async getBlob(tenant: string, reference: string): Promise<Uint8Array> {
+  getBlob(tenant: string, reference: string): Promise<Uint8Array> {
+    return this.#blob(tenant, reference, `there is no blob ${reference} of tenant ${tenant}`)
+  }
+
+  async #blob(tenant: string, reference: string, missing: string): Promise<Uint8Array> {
     const bytes = await this.driver.getBlob(tenant, reference)
-    if (!bytes) throw new TidingsError('E_BLOB_MISSING', `there is no blob ${reference} of tenant ${tenant}`)
+    if (!bytes) throw new TidingsError('E_BLOB_MISSING', missing)
     return bytes
   }
 
@@ -130,8 +134,7 @@ export class Bus {
   /** The event with its data, fetched from the blob when it lies in one. @throws E_BLOB_MISSING */
   async resolve(event: CloudEvent): Promise<CloudEvent> {
     if (!event.dataref) return event
-    const bytes = await this.driver.getBlob(event.tenant, event.dataref)
-    if (!bytes) throw new TidingsError('E_BLOB_MISSING', `${event.dataref} of event ${event.id}`)
+    const bytes = await this.#blob(event.tenant, event.dataref, `${event.dataref} of event ${event.id}`)
     const { dataref: _, ...envelope } = event
     return { ...envelope, data: JSON.parse(new TextDecoder().decode(bytes)) }
   }

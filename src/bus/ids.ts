@@ -64,6 +64,22 @@ export function mintedAt(id: string): number | undefined {
   return id[14] === '7' ? Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16) : undefined
 }
 
+/** A UUIDv7 of this moment (ms since the epoch) whose other bits follow from the id: the same for the same two. */
+export function correlationAt(ms: number, id: string): string {
+  const bytes = hash('sha256', id, 'buffer').subarray(0, 16)
+  bytes.writeUIntBE(ms, 0, 6)
+  return uuidOf(bytes, 7)
+}
+
+/** A UUID of version 8, made from a text and not by time. Source: RFC 9562, section 5.8. */
+export const correlationFrom = (text: string) => uuidOf(hash('sha256', text, 'buffer').subarray(0, 16), 8)
+
+function uuidOf(bytes: Buffer, version: number): string {
+  bytes[6] = (version << 4) | (bytes[6]! & 0x0f)
+  bytes[8] = 0x80 | (bytes[8]! & 0x3f)
+  return bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-')
+}
+
 /** FNV-1a over the correlation id, modulo the number of shards. Source: draft-eastlake-fnv. */
 export function shardOf(correlation: string, shards: number): number {
   let h = 0x811c9dc5

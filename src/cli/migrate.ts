@@ -5,7 +5,6 @@ import { errorData } from '../errors.ts'
 import type { App } from '../runtime/app.ts'
 import { migrateType } from '../tasks/instances.ts'
 import { count, dim } from '../trace/text.ts'
-import { Code } from '../workflows/compile.ts'
 import type { Definition } from '../workflows/definition.ts'
 import { refusal } from '../workflows/migrate.ts'
 import { findApp, loadApp } from './load-app.ts'
@@ -22,10 +21,10 @@ interface Options extends Globals {
 /** `tidings workflow migrate NAME` */
 export async function migrate(name: string, options: Options): Promise<void> {
   const { app } = await loadApp(findApp(options.app))
-  const to = workflowOf(app, name).data
+  const { data: to, definition } = workflowOf(app, name)
   const counts = { moved: 0, refused: 0 }
   await withExistingLog(async bus => {
-    for (const task of await instances(bus, name, new Code(to).hash, options.task)) {
+    for (const task of await instances(bus, name, definition.hash, options.task)) {
       const why = await whyNot(bus, app, task, to)
       counts[why === undefined ? 'moved' : 'refused']++
       if (why === undefined && !options.dryRun)

@@ -23,10 +23,9 @@ interface Options extends Globals {
 export async function list(options: Options): Promise<void> {
   const { app } = await loadApp(findApp(options.app))
   await withLog(async bus => {
-    for (const { name, data } of app.workflows) {
-      const waiting = (await ask(bus, index => index.tasks({ program: name, limit: most }))).filter(
-        ({ state }) => !ended.has(state),
-      )
+    const tasks = await ask(bus, index => app.workflows.map(({ name }) => index.tasks({ program: name, limit: most })))
+    for (const [i, { name, data }] of app.workflows.entries()) {
+      const waiting = tasks[i]!.filter(({ state }) => !ended.has(state))
       const types = eventTypes(data.steps)
       const record = { workflow: name, version: data.version, types, key: data.key ?? null, instances: waiting.length }
       const key = data.key ? 'for each key' : data.callable ? 'for each call' : 'for each correlation'

@@ -1,23 +1,15 @@
 import type { Duplex } from 'node:stream'
-import { STATUS_CODES } from 'node:http'
 import { HTTPException } from 'hono/http-exception'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
+import { brokenRequest, httpStatuses } from '../bus/http.ts'
 import { type ErrorCode, type ErrorData, errorData, TidingsError } from '../errors.ts'
 
 const statuses: Partial<Record<ErrorCode, ContentfulStatusCode>> = {
-  E_EVENT_INVALID: 400,
-  E_REQUEST_INVALID: 400,
-  E_NOT_FOUND: 404,
+  ...httpStatuses,
   E_APPROVAL_FORBIDDEN: 403,
   E_APPROVAL_CHANGED: 409,
   E_APPROVAL_ANSWERED: 409,
   E_APPROVAL_OVER: 410,
-  E_EVENT_TOO_LARGE: 413,
-  E_REQUEST_TOO_LARGE: 413,
-  E_LOG_UNAVAILABLE: 503,
-  E_LOG_UNANSWERED: 503,
-  E_BUS_DENIED: 503,
-  E_BUS_CLOSED: 503,
 }
 
 /** A refusal whose status does not follow from its code. */
@@ -49,20 +41,6 @@ export function headersFor(status: number): Record<string, string> {
   return {}
 }
 
-const parserStatuses: Record<string, number> = { HPE_HEADER_OVERFLOW: 431, ERR_HTTP_REQUEST_TIMEOUT: 408 }
-
-/** Answers what is no HTTP, and what does not come to its end; Node gives these to nobody else. */
-export function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Duplex) {
-  if (!socket.writable) return socket.destroy()
-  const status = parserStatuses[error.code ?? ''] ?? 400
-  const body = JSON.stringify({
-    error: new TidingsError('E_REQUEST_INVALID', `not a readable request: ${error.message}`),
-  })
-  const head = [
-    `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
-    'content-type: application/json',
-    `content-length: ${Buffer.byteLength(body)}`,
-    'connection: close',
-  ]
-  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`)
-}
+/** Answers what is no HTTP, and what does not come to its end. */
+export const answerBrokenRequest = (error: NodeJS.ErrnoException, socket: Duplex) =>
+  socket.writable ? socket.end(brokenRequest(error)) : socket.destroy()

@@ -1,4 +1,5 @@
 import type { CloudEvent, Draft } from '../event.ts'
+import { belongsToRuntime } from '../bus/admit.ts'
 import type { Bus } from '../bus/bus.ts'
 import { isReservedId } from '../bus/ids.ts'
 import { matchesType } from '../pattern.ts'
@@ -68,7 +69,7 @@ const isFromOutside = ({ id, type, hops }: CloudEvent) =>
   hops === 0 &&
   !isReservedId(id) &&
   type !== forkType &&
-  (type === 'agent.invoke' || !/^(agent|approval|call|control|model|task|timer|tool|workflow)\./.test(type))
+  (type === 'agent.invoke' || type.startsWith('schedule.') || !type.includes('.') || !belongsToRuntime(type))
 
 function meant(selection: Selection): (event: CloudEvent) => boolean {
   if (!('since' in selection)) return event => 'correlation' in selection || event.replay === undefined

@@ -1,4 +1,5 @@
 import { TidingsError } from '../errors.ts'
+import { assertName } from '../pattern.ts'
 import type { CloudEvent } from '../event.ts'
 
 /*
@@ -63,11 +64,7 @@ export interface ApprovalOptions {
 
 /** A role that approves, under its name, dotted lower-case words. @throws E_APP_INVALID */
 export function approval<Input = unknown>(name: string, { who }: ApprovalOptions = {}): Approval<Input> {
-  if (!/^[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)*$/.test(name) || name.length > 64)
-    throw new TidingsError(
-      'E_APP_INVALID',
-      `"${name}" is not the name of an approval: dotted lower-case words, at most 64 characters`,
-    )
+  assertName(name, 'the name of an approval')
   return { kind: 'approval', name, ...(who && { who: checkedApprovers(who, `the approval ${name}`) }) }
 }
 

@@ -64,6 +64,8 @@ export class Engine {
   readonly #programs: Programs
   /** What new tasks start with. */
   readonly #newest: Map<string, ProgramDefinition>
+  /** Of those, what events begin that nobody addressed. */
+  readonly #workflows: readonly ProgramDefinition[]
   readonly #ledger: Ledger
   readonly #replays: Replays
   readonly #inboxes = new Map<string, Inbox>()
@@ -82,6 +84,7 @@ export class Engine {
     this.#bus = options.bus
     this.#programs = new Programs(options.programs)
     this.#newest = new Map(this.#programs.newest.map(program => [program.name, program]))
+    this.#workflows = [...this.#newest.values()].filter(program => program.instances)
     this.#ledger = new Ledger(options.bus, options.group, options.budget)
     this.#replays = new Replays(options.bus)
     this.#hotTasks = options.hotTasks ?? 4_096
@@ -121,12 +124,12 @@ export class Engine {
     const starts = [...this.#newest.values()]
       .filter(program => startsOn(program, event))
       .map(({ name }): Start => ({ program: name, started: taskId(event.correlationid, name, event.id) }))
-    for (const program of this.#newest.values()) {
+    for (const program of this.#workflows) {
       const joining = joins(program, event)
       if (joining)
         starts.push({ ...(joining.begins && { program: program.name }), started: joining.instance, joins: true })
     }
-    const routed = [...this.#newest.values()].filter(program => isRouted(program, event))
+    const routed = this.#workflows.filter(program => isRouted(program, event))
     const takers = [
       ...(task === undefined ? [] : [task]),
       ...starts.map(({ started }) => started),
@@ -143,10 +146,11 @@ export class Engine {
 
   /** Publishes an event once more for the instances that it belongs to, in whatever shard they live. */
   async #route(event: CloudEvent, programs: readonly ProgramDefinition[], shared: Shared): Promise<void> {
+    const whole = this.#bus.resolve(event)
     for (const program of programs) {
       let outcome: Outcome = { kind: 'done' }
       try {
-        const draft = route(program, await this.#bus.resolve(event))
+        const draft = route(program, await whole)
         if (draft) await this.#bus.publish(draft)
         else
           log.warn?.(

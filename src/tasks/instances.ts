@@ -1,6 +1,6 @@
-import { hash } from 'node:crypto'
-import { taskId } from '../bus/ids.ts'
+import { correlationFrom, taskId } from '../bus/ids.ts'
 import type { CloudEvent, Draft } from '../event.ts'
+import { at } from './path.ts'
 import type { Instances, ProgramDefinition } from './program.ts'
 
 /*
@@ -25,21 +25,18 @@ export const definitionDocument = (name: string, hash: string) => `workflow/${na
 const instanceId = (correlation: string, program: string) => taskId(correlation, program, 'instance')
 
 /**
- * The correlation of a key. A UUID of version 8: made from its content, and not by time (RFC 9562, section 5.8). What is done
- * again has instances of its own: it must not meet those that are in earnest.
+ * The correlation of a key. What is done again has instances of its own: it must not meet those that are in earnest.
  */
 function keyCorrelation({ tenant, replay }: CloudEvent, program: string, key: unknown): string {
   const parts = [tenant, program, key, ...(replay === undefined ? [] : [replay])]
-  const digest = hash('sha256', JSON.stringify(parts), 'hex')
-  const variant = ((Number.parseInt(digest[16]!, 16) & 3) | 8).toString(16)
-  return [digest.slice(0, 8), digest.slice(8, 12), `8${digest.slice(13, 16)}`, variant + digest.slice(17, 20), digest.slice(20, 32)].join('-') // biome-ignore format: one id
+  return correlationFrom(JSON.stringify(parts))
 }
 
 /** The instance that takes this event as it is, by its own correlation, and whether it begins where there is none. */
 export function joins({ name, instances }: ProgramDefinition, event: CloudEvent): Joining | undefined {
   if (!instances) return undefined
   const isRoutedHere = event.type === routedType && event.target === name
-  if (!isRoutedHere && (instances.key || !isHeard(name, heardBy(instances), event))) return undefined
+  if (!isRoutedHere && (instances.key || !isHeard(name, instances, event))) return undefined
   const type = isRoutedHere ? event.subject : event.type
   return {
     instance: instanceId(event.correlationid, name),
@@ -54,19 +51,14 @@ export interface Joining {
 
 /** Whether the event belongs to an instance in another shard. */
 export function isRouted({ name, instances }: ProgramDefinition, event: CloudEvent): boolean {
-  return instances?.key !== undefined && isHeard(name, heardBy(instances), event)
+  return instances?.key !== undefined && isHeard(name, instances, event)
 }
 
 export const heardBy = ({ types, older = [] }: Instances): readonly string[] => [...types, ...older]
 
 /** The event, which has its data, as the instance gets it; undefined where it has no key. */
 export function route({ name, instances }: ProgramDefinition, event: CloudEvent): Draft<Routed> | undefined {
-  let key: unknown = event.data
-  for (const step of instances!.key![event.type]!)
-    key =
-      typeof key === 'object' && key !== null && Object.hasOwn(key, step)
-        ? (key as Record<string, unknown>)[step]
-        : undefined
+  const key = at(event.data, instances!.key![event.type]!)
   if (key === undefined || key === null) return undefined
   const correlationid = keyCorrelation(event, name, key)
   return {
@@ -87,5 +79,6 @@ export function route({ name, instances }: ProgramDefinition, event: CloudEvent)
 }
 
 // What becomes of a workflow's own instances does not go to the same workflow: it would never end.
-const isHeard = (name: string, types: readonly string[], { type, source }: CloudEvent) =>
-  types.includes(type) && !(type.startsWith('agent.') && source === `/agents/${name}`)
+const isHeard = (name: string, { types, older }: Instances, { type, source }: CloudEvent) =>
+  (types.includes(type) || older?.includes(type) === true) &&
+  !(type.startsWith('agent.') && source === `/agents/${name}`)

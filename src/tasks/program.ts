@@ -74,8 +74,8 @@ export interface Machine {
   readonly maxTurns: number
   /** Of workflows: the definition that it goes by. */
   pinned?(): Pinned | undefined
-  /** Whether something must be undone before the task is cancelled: then the cancellation is an input like any other. */
-  undoes?(): boolean
+  /** A cancellation is an input like any other: something may have to be undone first. */
+  readonly undoes?: boolean
   /** Of tasks that several events may begin: whether it has taken this one. */
   knows?(event: CloudEvent): boolean
 }

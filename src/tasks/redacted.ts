@@ -9,7 +9,7 @@ export function redacted(machine: Machine, redactor: Redactor): Machine {
     decide: (inputs, ctx) => machine.decide(inputs, ctx),
     accepted: emitted => machine.accepted(emitted),
     pinned: () => machine.pinned?.(),
-    undoes: () => machine.undoes?.() ?? false,
+    undoes: machine.undoes ?? false,
     knows: event => machine.knows?.(event) ?? false,
     snapshot() {
       const state = machine.snapshot()

@@ -1,7 +1,8 @@
 import type { CloudEvent } from '../event.ts'
 import { errorData, TidingsError, type ErrorData } from '../errors.ts'
-import { approvalRequest, decisionOf, deniedType, grantedType, type Approval } from './approval.ts'
+import { approvalRequest, type Approval } from './approval.ts'
 import type { Bound, Duration } from './duration.ts'
+import { outcomeOf } from './outcome.ts'
 import { inputOf, type Emission, type Machine, type RecordedTurn, type TurnContext } from './program.ts'
 
 /*
@@ -162,13 +163,9 @@ function quiescence(): Promise<void> {
 }
 
 function answer(waiter: { resolve(value: unknown): void; reject(error: unknown): void }, input: CloudEvent) {
-  const data = input.data as { output?: unknown; error?: ErrorData; reason?: string; message?: unknown }
-  if (input.type === 'timer.fired') waiter.resolve(undefined)
-  else if (input.type === 'agent.task.cancelled')
-    waiter.reject(new CallError(new TidingsError('E_TASK_CANCELLED', data.reason ?? 'cancelled').toJSON()))
-  else if (data.error) waiter.reject(new CallError(data.error))
-  else if (input.type === grantedType || input.type === deniedType) waiter.resolve(decisionOf(input))
-  else waiter.resolve(input.type === 'model.result' ? data : data.output)
+  const outcome = outcomeOf(input)
+  if ('error' in outcome) waiter.reject(new CallError(outcome.error))
+  else waiter.resolve(outcome.output)
 }
 
 function requestTo(target: Callable<never>, input: unknown) {

@@ -57,7 +57,7 @@ export class Task {
   async decide(inputs: readonly CloudEvent[], builder: TurnBuilder): Promise<void> {
     const seen = inputsSeen(inputs, this.#knownAs)
     const cancel = seen.find(event => event.type === 'agent.cancel')
-    if (cancel && !this.machine.undoes?.())
+    if (cancel && !this.machine.undoes)
       return builder.cancel((cancel.data as { reason?: string } | null)?.reason ?? 'cancelled')
     // A fork may have nothing to decide upon yet.
     if (seen.length > 0) await this.machine.decide(seen, builder)

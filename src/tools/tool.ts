@@ -1,4 +1,5 @@
 import { TidingsError } from '../errors.ts'
+import { assertName } from '../pattern.ts'
 import type { CloudEvent } from '../event.ts'
 import type { Schema } from '../schema.ts'
 import type { Duration } from '../tasks/duration.ts'
@@ -61,11 +62,7 @@ export interface AnyTool extends Callable<never, unknown> {
 
 /** A tool under its name, dotted lower-case words. Hosted by every worker whose app uses it. @throws E_APP_INVALID */
 export function tool<Input, Output>(name: string, options: ToolOptions<Input, Output>): Tool<Input, Output> {
-  if (!/^[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)*$/.test(name) || name.length > 64)
-    throw new TidingsError(
-      'E_APP_INVALID',
-      `"${name}" is not a tool name: dotted lower-case words, at most 64 characters`,
-    )
+  assertName(name, 'a tool name')
   const { approval, approvers } = options
   if (approvers && approval === undefined)
     throw new TidingsError('E_APP_INVALID', `the tool ${name} has approvers, and asks for no approval`)

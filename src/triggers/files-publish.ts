@@ -8,9 +8,9 @@ import type { FileEvent } from '../received.ts'
 import { validate } from '../schema.ts'
 import { TidingsError } from '../errors.ts'
 import type { Content, Seen } from './files-look.ts'
+import { lineOf } from './subject.ts'
 
 const tenant = 'default'
-const maxSubject = 256
 
 /** Types of their own for files that match a pattern. */
 export type FileTypes = Readonly<Record<string, EventType>>
@@ -41,8 +41,7 @@ export const publishRemoved = (bus: Bus, place: Place, id: string, path: string)
 
 async function publish(bus: Bus, { name }: Place, id: string, type: string, data: FileEvent): Promise<number> {
   const correlationid = randomUUIDv7()
-  // Redacted before it is cut: half a secret is not known for one.
-  const subject = bus.redactor.text(data.path).replace(control, ' ').slice(0, maxSubject).toWellFormed()
+  const subject = lineOf(bus.redactor, data.path)
   const draft = { id, type, source: `/triggers/${name}`, tenant, subject, correlationid, data }
   const { position } = await inSpan(
     () => doorSpan({ name: `receive ${type}`, correlation: correlationid, at: Date.now(), attributes: {} }),
@@ -50,9 +49,6 @@ async function publish(bus: Bus, { name }: Place, id: string, type: string, data
   )
   return position
 }
-
-// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is taken out
-const control = /[\u0000-\u001f\u007f]+/g
 
 /** The type that the app has for it, where it fits; what does not fit comes as what it is, and is told. */
 async function typeOf({ name, types }: Place, data: FileEvent): Promise<string | undefined> {

@@ -8,6 +8,7 @@ import { Bus } from '../bus/bus.ts'
 import { FailingCommits, openSqlite } from '../drivers/sqlite/index.ts'
 import { event, type CloudEvent } from '../event.ts'
 import type { FileEvent } from '../received.ts'
+import { warnings } from '../../test/lib/warnings.ts'
 import { collect, until } from '../testing/wait.ts'
 import { files, type FilesOptions } from './files.ts'
 
@@ -63,14 +64,6 @@ async function openWorld() {
       }
     },
   }
-}
-
-const warnings = () => {
-  const heard: string[] = []
-  const listen = (warning: Error) => heard.push(warning.message)
-  process.on('warning', listen)
-  onTestFinished(() => void process.off('warning', listen))
-  return heard
 }
 
 test('created, changed and removed, with the content as a blob', async () => {

@@ -9,9 +9,9 @@ import type { EventType } from '../event.ts'
 import type { MqttReceived } from '../received.ts'
 import { validate } from '../schema.ts'
 import { untyped } from './mqtt-topics.ts'
+import { subjectOf } from './subject.ts'
 
 const tenant = 'default'
-const maxSubject = 256
 
 /** A message as it was taken from a session. */
 export interface Message {
@@ -81,8 +81,7 @@ export async function publishMessage(
   { id, source, to }: { id: string; source: string; to: EventType | typeof untyped },
 ): Promise<Published> {
   const [type, data] = to === untyped ? [to, await untypedData(bus, message)] : [to.type, await typedData(message, to)]
-  // Redacted before it is cut: half a secret is not known for one.
-  const subject = subjectOf(bus.redactor.text(message.topic))
+  const subject = subjectOf(bus.redactor, message.topic)
   const correlationid = randomUUIDv7()
   const caller = message.properties.find(({ name }) => name === 'traceparent')?.value
   return inSpan(
@@ -140,8 +139,3 @@ function valueOf(text: string): unknown {
     return text
   }
 }
-
-// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is taken out
-const control = /[\u0000-\u001f\u007f]+/g
-
-const subjectOf = (topic: string) => topic.replace(control, ' ').trim().slice(0, maxSubject).toWellFormed().trim()

@@ -6,9 +6,9 @@ import { inSpan } from '../bus/telemetry/tracing.ts'
 import type { EmailReceived, Envelope } from '../received.ts'
 import type { Mail } from './mail.ts'
 import { judged, type Trusts } from './mail-results.ts'
+import { subjectOf } from './subject.ts'
 
 const tenant = 'default'
-const maxSubject = 256
 
 /** Attachments first, then the event that names them. `at`: when it came, ms since the epoch. Returns the id of the event. */
 export async function publishMail(
@@ -24,8 +24,7 @@ export async function publishMail(
   }))
   const { headers, authentication } = judged(mail.headers, id => trusts(envelope.remoteAddress, id))
   const data: EmailReceived = { ...mail, headers, attachments: await Promise.all(stored), authentication, envelope }
-  // Redacted before it is cut: half a secret is not known for one.
-  const subject = subjectOf(bus.redactor.text(mail.subject))
+  const subject = subjectOf(bus.redactor, mail.subject)
   const correlationid = randomUUIDv7()
   const draft = {
     id,
@@ -43,8 +42,3 @@ export async function publishMail(
 }
 
 const attributes = { [attribute.protocol]: 'smtp' }
-
-// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is taken out
-const control = /[\u0000-\u001f\u007f]+/g
-
-const subjectOf = (subject: string) => subject.replace(control, ' ').trim().slice(0, maxSubject).toWellFormed().trim()

@@ -1,5 +1,5 @@
-import { hash } from 'node:crypto'
 import type { Bus } from '../bus/bus.ts'
+import { correlationAt } from '../bus/ids.ts'
 import { below, doorSpan } from '../bus/telemetry/spans.ts'
 import { inSpan } from '../bus/telemetry/tracing.ts'
 import type { ScheduleFired } from '../received.ts'
@@ -52,12 +52,4 @@ async function publish(bus: Bus, name: string, { type, data }: Message, place: P
     () => doorSpan({ name: `fire ${name}`, correlation: correlationid, at, attributes: {} }),
     span => bus.publish({ ...draft, ...below(span) }),
   )
-}
-
-/** A UUIDv7 of that moment whose other bits follow from the id. Source: RFC 9562, section 5.7. */
-function correlationAt(ms: number, id: string): string {
-  const time = ms.toString(16).padStart(12, '0')
-  const rest = hash('sha256', id, 'hex')
-  const variant = (8 | (Number.parseInt(rest[3]!, 16) & 3)).toString(16)
-  return `${time.slice(0, 8)}-${time.slice(8)}-7${rest.slice(0, 3)}-${variant}${rest.slice(4, 7)}-${rest.slice(7, 19)}`
 }

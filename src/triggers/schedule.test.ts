@@ -9,6 +9,7 @@ import { Bus } from '../bus/bus.ts'
 import { FailingCommits, openSqlite } from '../drivers/sqlite/index.ts'
 import { event, type CloudEvent } from '../event.ts'
 import type { ScheduleFired } from '../received.ts'
+import { warnings } from '../../test/lib/warnings.ts'
 import { TestClock } from '../testing/clock.ts'
 import { collect, until } from '../testing/wait.ts'
 import { schedule, type ScheduleOptions } from './schedule.ts'
@@ -73,14 +74,6 @@ async function openWorld(at: string) {
       return { trigger, running, stop: () => (stops.delete(stop), stop()) }
     },
   }
-}
-
-const warnings = () => {
-  const heard: string[] = []
-  const listen = (warning: Error) => heard.push(warning.message)
-  process.on('warning', listen)
-  onTestFinished(() => void process.off('warning', listen))
-  return heard
 }
 
 test('what is due is on the log once, says when it was due, and is never early', async () => {

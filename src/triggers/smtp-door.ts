@@ -6,7 +6,7 @@ import { Logins } from './smtp-auth.ts'
 import { isLoopback, type SmtpOptions } from './smtp-options.ts'
 import { goodbye, refusalFor, refused } from './smtp-replies.ts'
 import { credentialsOf } from './smtp-tls.ts'
-import type { Load } from './webhook-load.ts'
+import type { Load } from './load.ts'
 
 type Reply = (error?: Error | null) => void
 type Tls = NonNullable<Envelope['tls']>

@@ -1,7 +1,7 @@
 import type { SMTPServerDataStream } from 'smtp-server'
 import { TidingsError } from '../errors.ts'
 import { refused } from './smtp-replies.ts'
-import type { Hold } from './webhook-load.ts'
+import type { Hold } from './load.ts'
 
 const firstBytes = 64 * 1024
 /** What is sent beyond the limit is thrown away, up to this many times the limit. */

@@ -14,7 +14,7 @@ import { knockAt } from './smtp-knock.ts'
 import { placeOf, settingsOf, type SmtpOptions, urlOf } from './smtp-options.ts'
 import { refusalFor } from './smtp-replies.ts'
 import type { RunningTrigger, Trigger } from './trigger.ts'
-import { Load } from './webhook-load.ts'
+import { Load } from './load.ts'
 
 export type { SmtpOptions } from './smtp-options.ts'
 

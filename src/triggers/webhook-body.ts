@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import { refusal } from './webhook-answers.ts'
-import type { Hold } from './webhook-load.ts'
+import type { Hold } from './load.ts'
 
 /**
  * The bytes as they came: the signature is over them. @throws 400 where they are cut off, 413, 415 for what is compressed,

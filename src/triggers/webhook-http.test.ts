@@ -7,6 +7,7 @@ import { promisify } from 'node:util'
 import { gzipSync } from 'node:zlib'
 import { expect, onTestFinished, test } from 'vitest'
 import { curl, openTrigger, type Reply, secrets, signedBy } from '../../test/lib/webhook.ts'
+import type { Bus } from '../bus/bus.ts'
 import { until } from '../testing/wait.ts'
 import { readBody } from './webhook-body.ts'
 import { listen } from './webhook-listener.ts'
@@ -126,25 +127,31 @@ test('while the log cannot be written the source is told to come again, and is t
   expect(await stored()).toHaveLength(1)
 })
 
+/** Lets no publish reach the log before the gate is opened, and counts those that wait. */
+function holdPublishes({ driver }: Bus) {
+  const { publish } = driver
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const gate = { held: 0, open: () => resolve() }
+  driver.publish = async entries => {
+    gate.held++
+    await promise
+    return publish.call(driver, entries)
+  }
+  return gate
+}
+
 test('no answer before the event is on the log, and no more requests at once than fit', async () => {
   const maxBytes = 1_000
   const { bus, url, stored } = await openTrigger({ endpoints, maxBytes })
-  const { publish } = bus.driver
-  const gate = Promise.withResolvers<void>()
-  let held = 0
-  bus.driver.publish = async entries => {
-    held++
-    await gate.promise
-    return publish.call(bus.driver, entries)
-  }
+  const gate = holdPublishes(bus)
   // 64 of the largest are all that fits: small ones of one client, and then one that is too many for another.
   const largest = JSON.stringify('x'.repeat(maxBytes - 2))
   const many = dial(url)
   many.write(Array.from({ length: 64 }, () => post(largest)).join(''))
-  await until(() => held === 64)
+  await until(() => gate.held === 64)
   expect(await curl(`${url}/open`, '{}', {})).toMatchObject({ status: 503, body: { error: { code: 'E_BUSY' } } })
   expect(many.bytesRead).toBe(0)
-  gate.resolve()
+  gate.open()
   await answers(many, 64)
   expect((await curl(`${url}/open`, '{}', {})).status).toBe(202)
   expect(await stored()).toHaveLength(65)
@@ -152,21 +159,14 @@ test('no answer before the event is on the log, and no more requests at once tha
 
 test('no more small requests at once than fit', async () => {
   const { bus, url } = await openTrigger({ endpoints })
-  const { publish } = bus.driver
-  const gate = Promise.withResolvers<void>()
-  let held = 0
-  bus.driver.publish = async entries => {
-    held++
-    await gate.promise
-    return publish.call(bus.driver, entries)
-  }
+  const gate = holdPublishes(bus)
   const many = dial(url)
   many.write(Array.from({ length: 1_024 }, () => post('1')).join(''))
-  await until(() => held === 1_024, { within: 10_000 })
+  await until(() => gate.held === 1_024, { within: 10_000 })
   const refused = await curl(`${url}/open`, '{}', {})
   expect(refused).toMatchObject({ status: 503, body: { error: { code: 'E_BUSY' } } })
   expect(refused.headers).toContain('retry-after: 1')
-  gate.resolve()
+  gate.open()
   await answers(many, 1_024)
 })
 

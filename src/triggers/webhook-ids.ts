@@ -1,4 +1,5 @@
 import { hash, randomUUIDv7 } from 'node:crypto'
+import { correlationAt } from '../bus/ids.ts'
 
 /*
  * The same request again must be inert. Its id says so, as far back as the log knows ids. A log that forgets them sooner than the
@@ -13,10 +14,5 @@ export function eventId(endpoint: string, own: string | undefined, body: Buffer)
 
 /** A UUIDv7, the same for the same id that was signed at the same time (ms since the epoch); any where no time was signed. */
 export function correlationOf(id: string, at: number | undefined): string {
-  if (at === undefined) return randomUUIDv7()
-  const bytes = hash('sha256', id, 'buffer').subarray(0, 16)
-  bytes.writeUIntBE(at, 0, 6)
-  bytes[6] = 0x70 | (bytes[6]! & 0x0f)
-  bytes[8] = 0x80 | (bytes[8]! & 0x3f)
-  return bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-')
+  return at === undefined ? randomUUIDv7() : correlationAt(at, id)
 }

@@ -7,7 +7,7 @@ import { readBody } from './webhook-body.ts'
 import { checkEndpoint, typesOf, verifierOf, type WebhookEndpoint } from './webhook-endpoint.ts'
 import { knockAt } from './webhook-knock.ts'
 import { listen } from './webhook-listener.ts'
-import { Load } from './webhook-load.ts'
+import { Load } from './load.ts'
 import { type Endpoint, receive } from './webhook-receive.ts'
 
 export interface WebhookOptions {

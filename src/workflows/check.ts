@@ -1,4 +1,5 @@
 import { TidingsError } from '../errors.ts'
+import { assertName } from '../pattern.ts'
 import { belongsToRuntime } from '../bus/admit.ts'
 import { milliseconds, type Bound } from '../tasks/duration.ts'
 import type { Condition, Definition, Expression, Pattern, Step } from './definition.ts'
@@ -14,11 +15,7 @@ export function checked(definition: Definition): Definition {
 /** @throws E_APP_INVALID, E_SETTING_INVALID for what could never run. */
 export function validate(definition: Definition): void {
   const { format, name, version, steps, key, callable, within } = definition
-  if (!/^[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)*$/.test(name) || name.length > 64)
-    throw new TidingsError(
-      'E_APP_INVALID',
-      `"${name}" is not a workflow name: dotted lower-case words, at most 64 characters`,
-    )
+  assertName(name, 'a workflow name')
   const refuse: Refuse = what => {
     throw new TidingsError('E_APP_INVALID', `workflow ${name}: ${what}`)
   }

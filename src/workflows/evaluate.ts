@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
+import { at } from '../tasks/path.ts'
 import type { Comparison, Condition, Expression } from './definition.ts'
 
 export type Scope = Readonly<Record<string, unknown>>
@@ -11,16 +12,6 @@ export function evaluate(expression: Expression, scope: Scope): unknown {
   if ('text' in expression) return expression.text.map(part => shown(evaluate(part, scope))).join('')
   const fields = Object.entries(expression.fields).map(([name, field]) => [name, evaluate(field, scope)] as const)
   return Object.fromEntries(fields.filter(([, value]) => value !== undefined))
-}
-
-/** Follows own properties only. */
-function at(value: unknown, path: readonly string[]): unknown {
-  let found = value
-  for (const name of path) {
-    if (typeof found !== 'object' || found === null || !Object.hasOwn(found, name)) return undefined
-    found = (found as Record<string, unknown>)[name]
-  }
-  return found
 }
 
 function shown(value: unknown): string {

@@ -1,9 +1,9 @@
-import type { ErrorData } from '../errors.ts'
 import { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import { validateNow, type Schema } from '../schema.ts'
-import { decisionOf, deniedType, grantedType } from '../tasks/approval.ts'
+import { deniedType, type Decision } from '../tasks/approval.ts'
 import { migrateType, routedType, type Routed } from '../tasks/instances.ts'
+import { outcomeOf } from '../tasks/outcome.ts'
 import { inputOf, type Machine, type RecordedTurn, type TurnContext } from '../tasks/program.ts'
 import type { Code } from './compile.ts'
 import { invalid } from './failures.ts'
@@ -15,6 +15,7 @@ import type { Command, Result, State } from './state.ts'
 /** An instance as the engine holds it: inputs go in, commands come out, and get their ids when the turn is accepted. */
 export class WorkflowMachine implements Machine {
   readonly maxTurns = Infinity
+  readonly undoes = true
   readonly #input: Schema | undefined
   #instance: Instance
 
@@ -61,10 +62,6 @@ export class WorkflowMachine implements Machine {
   pinned() {
     const { version } = this.#instance.code.definition
     return { version, hash: this.#instance.code.hash }
-  }
-
-  undoes() {
-    return true
   }
 
   knows({ id, type, causationid }: CloudEvent) {
@@ -128,15 +125,12 @@ function perform(command: Command, ctx: TurnContext) {
   }
 }
 
+/** A person's no fails the step. */
 function resultOf(event: CloudEvent): Result {
-  const data = event.data as { output?: unknown; error?: ErrorData; reason?: string }
-  if (event.type === grantedType) return { output: decisionOf(event) }
-  if (event.type === deniedType) {
-    const { by, comment } = decisionOf(event)
-    const why = comment === undefined ? '' : `: ${comment}`
-    return { error: new TidingsError('E_APPROVAL_DENIED', `${by} says no${why}`).toJSON() }
-  }
-  if (event.type === 'agent.task.cancelled')
-    return { error: new TidingsError('E_TASK_CANCELLED', data.reason ?? 'cancelled').toJSON() }
-  return data.error ? { error: data.error } : { output: data.output ?? null }
+  const outcome = outcomeOf(event)
+  if ('error' in outcome) return outcome
+  if (event.type !== deniedType) return { output: outcome.output ?? null }
+  const { by, comment } = outcome.output as Decision
+  const why = comment === undefined ? '' : `: ${comment}`
+  return { error: new TidingsError('E_APPROVAL_DENIED', `${by} says no${why}`).toJSON() }
 }

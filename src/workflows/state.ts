@@ -1,4 +1,5 @@
 import type { ErrorData } from '../errors.ts'
+import type { Outcome } from '../tasks/outcome.ts'
 import type { Heard, Progress } from './match.ts'
 
 /** Where an instance stands. JSON; small as long as what it keeps is. */
@@ -46,7 +47,7 @@ export type Wait =
   | { kind: 'approve'; remindAt?: number }
   | { kind: 'wait'; until: number }
 
-export type Result = { readonly output: unknown } | { readonly error: ErrorData }
+export type Result = Outcome
 
 /** What a turn does outside the state. */
 export type Command =

@@ -1,0 +1,9 @@
+/** What lies in a value at a path; undefined where it leads nowhere. Follows own properties only. */
+export function at(value: unknown, path: readonly string[]): unknown {
+  let found = value
+  for (const name of path) {
+    if (typeof found !== 'object' || found === null || !Object.hasOwn(found, name)) return undefined
+    found = (found as Record<string, unknown>)[name]
+  }
+  return found
+}
