@@ -3,6 +3,7 @@ import type { Bus } from '../bus/bus.ts'
 import { correlationOf } from '../bus/ids.ts'
 import { errorData } from '../errors.ts'
 import type { App } from '../runtime/app.ts'
+import { publishWorkflows } from '../tasks/definitions.ts'
 import { migrateType } from '../tasks/instances.ts'
 import { count, dim } from '../trace/text.ts'
 import type { Definition } from '../workflows/definition.ts'
@@ -24,6 +25,8 @@ export async function migrate(name: string, options: Options): Promise<void> {
   const { data: to, definition } = workflowOf(app, name)
   const counts = { moved: 0, refused: 0 }
   await withExistingLog(async bus => {
+    // A worker that brings a moved instance back reads it from there, whether one that hosts it has ever started or not.
+    if (!options.dryRun) await publishWorkflows(bus, [definition])
     for (const task of await instances(bus, name, definition.hash, options.task)) {
       const why = await whyNot(bus, app, task, to)
       counts[why === undefined ? 'moved' : 'refused']++

@@ -59,6 +59,8 @@ onEveryBus(world =>
     expect(refused!.refused).toBe('it stands at paid, which version 3 does not have')
     expect(none).toEqual({ workflow: 'order', version: 3, moved: 0, refused: 1 })
     expect((await verb('migrate', 'order', '--app', second)).at(-1)).toMatchObject({ moved: 1, refused: 0 })
+    const { key, text } = order(2).definition.document!
+    expect((await running.bus.driver.getDocument(key))?.value).toBe(text)
     await running.bus.publish({ type: 'order.paid', data: { by: 'ann' }, correlationid })
     const done = await until(async () =>
       (await eventsOf(running, correlationid)).find(({ type }) => type === 'order.done'),
