@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { app } from '../../src/runtime/app.ts'
-import { files } from '../../src/triggers/files.ts'
-import { schedule } from '../../src/triggers/schedule.ts'
+import { files } from '../../src/triggers/files/files.ts'
+import { schedule } from '../../src/triggers/schedule/schedule.ts'
 import type { Trigger } from '../../src/triggers/trigger.ts'
 
 /** Has nothing to knock with. */

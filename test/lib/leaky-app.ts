@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { agent } from '../../src/agents/agent.ts'
 import { app } from '../../src/runtime/app.ts'
 import { tool } from '../../src/tools/tool.ts'
-import { smtp } from '../../src/triggers/smtp.ts'
+import { smtp } from '../../src/triggers/email/smtp.ts'
 
 /* An app whose every part says a secret. They come by the environment, so that they stand in no file. */
 

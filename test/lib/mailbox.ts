@@ -9,7 +9,7 @@ import { Bus } from '../../src/bus/bus.ts'
 import { FailingCommits, openSqlite } from '../../src/drivers/sqlite/index.ts'
 import type { EmailReceived } from '../../src/received.ts'
 import { collect } from '../../src/testing/wait.ts'
-import { smtp, type SmtpOptions } from '../../src/triggers/smtp.ts'
+import { smtp, type SmtpOptions } from '../../src/triggers/email/smtp.ts'
 
 /** An SMTP trigger on a log of its own, and clients for it. All of it is gone after the test. */
 export async function openMailbox(options: SmtpOptions = {}) {

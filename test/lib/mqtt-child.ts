@@ -1,7 +1,7 @@
 import { writeSync } from 'node:fs'
 import { Bus } from '../../src/bus/bus.ts'
 import { openSqlite } from '../../src/drivers/sqlite/index.ts'
-import { mqtt } from '../../src/triggers/mqtt.ts'
+import { mqtt } from '../../src/triggers/mqtt/mqtt.ts'
 
 /** Takes messages of `load/#` until it is killed, and says when it begins. */
 const [home, url, version] = process.argv.slice(2) as [string, string, string]

@@ -5,7 +5,7 @@ import { onTestFinished } from 'vitest'
 import { Bus } from '../../src/bus/bus.ts'
 import { FailingCommits, openSqlite } from '../../src/drivers/sqlite/index.ts'
 import { collect } from '../../src/testing/wait.ts'
-import { mqtt, type MqttOptions } from '../../src/triggers/mqtt.ts'
+import { mqtt, type MqttOptions } from '../../src/triggers/mqtt/mqtt.ts'
 
 export const at = (port: number) => `mqtt://127.0.0.1:${port}`
 

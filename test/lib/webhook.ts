@@ -9,7 +9,7 @@ import { FailingCommits, openSqlite } from '../../src/drivers/sqlite/index.ts'
 import type { CloudEvent } from '../../src/event.ts'
 import type { WebhookReceived } from '../../src/received.ts'
 import { collect } from '../../src/testing/wait.ts'
-import { webhook, type WebhookOptions } from '../../src/triggers/webhook.ts'
+import { webhook, type WebhookOptions } from '../../src/triggers/webhook/webhook.ts'
 
 /* Webhooks as others send them: signed by openssl, sent by curl. */
 

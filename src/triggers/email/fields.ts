@@ -1,0 +1,118 @@
+import { textIn } from './decode.ts'
+
+/** A field of a header: its name in lower case, its value unfolded and else as it came. */
+export interface Field {
+  name: string
+  value: string
+}
+
+/** Lines that are no fields are passed over. */
+export function fieldsOf(lines: readonly string[]): Field[] {
+  const unfolded: string[][] = []
+  for (const line of lines)
+    if (/^[ \t]/.test(line) && unfolded.length > 0) unfolded.at(-1)!.push(line)
+    else unfolded.push([line])
+  return unfolded
+    .map(parts => parts.join(''))
+    .filter(line => line.includes(':'))
+    .map(line => {
+      const colon = line.indexOf(':')
+      return { name: trimmed(line.slice(0, colon)).toLowerCase(), value: trimmed(line.slice(colon + 1)) }
+    })
+}
+
+/** The first of that name: a second one must not make a mail look different to whoever reads the last. */
+export const valueOf = (fields: readonly Field[], name: string) => fields.find(field => field.name === name)?.value
+
+// Not trim(): other blanks are no blanks of a header, and must not make one out of what is none.
+function trimmed(text: string): string {
+  let [start, end] = [0, text.length]
+  while (start < end && isBlank(text[start])) start++
+  while (end > start && isBlank(text[end - 1])) end--
+  return text.slice(start, end)
+}
+
+const isBlank = (char: string | undefined) => char === ' ' || char === '\t'
+
+/** `text/plain; charset=utf-8 (a comment)`: the value in lower case, and the parameters, the first of each name. */
+export interface Structured {
+  value: string
+  params: ReadonlyMap<string, string>
+}
+
+export function structured(text = ''): Structured {
+  const [first, ...rest] = segments(text)
+  const params = new Map<string, string>()
+  for (const segment of rest) {
+    const equals = segment.indexOf('=')
+    const name = trimmed(equals < 0 ? segment : segment.slice(0, equals)).toLowerCase()
+    if (name && !params.has(name)) params.set(name, equals < 0 ? '' : unquoted(trimmed(segment.slice(equals + 1))))
+  }
+  return { value: trimmed(first!).toLowerCase(), params }
+}
+
+/** What stands between semicolons, quotes left as they are, without comments. A parenthesis within a word, as in `Invoice(1).pdf`, is none. */
+export function segments(text: string): string[] {
+  const found = ['']
+  let [depth, quoted, escaped, last] = [0, false, false, ' ']
+  for (const char of text) {
+    if (escaped) escaped = false
+    else if (char === '\\' && (quoted || depth > 0)) escaped = true
+    else if (char === '"' && depth === 0) quoted = !quoted
+    else if (!quoted && char === '(' && (depth > 0 || found.length === 1 || isBlank(last))) depth++
+    else if (!quoted && char === ')' && depth > 0) {
+      depth--
+      continue
+    } else if (!quoted && char === ';' && depth === 0) {
+      found.push('')
+      last = ' '
+      continue
+    }
+    if (depth > 0) continue
+    found[found.length - 1] += char
+    last = char
+  }
+  return found
+}
+
+function unquoted(text: string): string {
+  if (text[0] !== '"') return text
+  let inner = ''
+  for (let at = 1; at < text.length && text[at] !== '"'; at++)
+    inner += text[at] === '\\' ? (text[++at] ?? '') : text[at]
+  return inner
+}
+
+/** A parameter as RFC 2231 lets it be written: in pieces, and in any character set. */
+export function parameter(params: ReadonlyMap<string, string>, name: string): string | undefined {
+  const whole = params.get(`${name}*`)
+  const pieces = whole === undefined ? piecesOf(params, name) : [{ text: whole, encoded: true }]
+  if (pieces.length === 0) return params.get(name)
+  let charset: string | undefined
+  const [first] = pieces
+  const tagged = first!.encoded && /^([^']*)'[^']*'/.exec(first!.text)
+  if (tagged) {
+    charset = tagged[1]!
+    first!.text = first!.text.slice(tagged[0].length)
+  }
+  return textIn(
+    Buffer.concat(pieces.map(({ text, encoded }) => (encoded ? percent(text) : Buffer.from(text)))),
+    charset,
+  )
+}
+
+function piecesOf(params: ReadonlyMap<string, string>, name: string): { text: string; encoded: boolean }[] {
+  const pieces: { text: string; encoded: boolean }[] = []
+  for (let n = 0; ; n++) {
+    const encoded = params.get(`${name}*${n}*`)
+    const text = encoded ?? params.get(`${name}*${n}`)
+    if (text === undefined) return pieces
+    pieces.push({ text, encoded: encoded !== undefined })
+  }
+}
+
+const percent = (text: string) =>
+  Buffer.from(
+    text.replace(/%([0-9a-f]{2})/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16))),
+    'latin1',
+  )

@@ -1,0 +1,78 @@
+import { TidingsError } from '../../errors.ts'
+
+/*
+ * A mail as lines. A bare CR or LF is refused: with it a second mail is smuggled past a server that reads lines
+ * otherwise. All that is done later is done by lines, of which there are only so many.
+ */
+
+const maxLines = (bytes: number) => 100_000 + bytes / 64
+const maxHeaderBytes = 256 * 1024
+
+export const malformed = (why: string) => new TidingsError('E_MAIL_REFUSED', `the mail is malformed: ${why}`)
+
+export class Lines {
+  readonly bytes: Buffer
+  readonly #starts: readonly number[]
+  #headerBytes = 0
+
+  private constructor(bytes: Buffer, starts: readonly number[]) {
+    this.bytes = bytes
+    this.#starts = starts
+  }
+
+  /** @throws E_MAIL_REFUSED */
+  static of(bytes: Buffer): Lines {
+    if (bytes.includes(0)) throw malformed('it holds a NUL byte')
+    const starts = bytes.length > 0 ? [0] : []
+    for (let at = bytes.indexOf(10); at >= 0; at = bytes.indexOf(10, at + 1)) {
+      if (bytes[at - 1] !== 13) throw malformed('it holds a bare line feed')
+      if (starts.length > maxLines(bytes.length)) throw malformed('it has too many lines')
+      if (at + 1 < bytes.length) starts.push(at + 1)
+    }
+    for (let at = bytes.indexOf(13); at >= 0; at = bytes.indexOf(13, at + 1))
+      if (bytes[at + 1] !== 10) throw malformed('it holds a bare carriage return')
+    return new Lines(bytes, starts)
+  }
+
+  get count(): number {
+    return this.#starts.length
+  }
+
+  /** Where a line begins; the end of the mail behind the last. */
+  start(line: number): number {
+    return this.#starts[line] ?? this.bytes.length
+  }
+
+  isEmpty(line: number): boolean {
+    return this.bytes[this.start(line)] === 13
+  }
+
+  /** Whether it is `mark`, perhaps with blanks behind; `closing` with two dashes between. */
+  delimits(line: number, mark: Buffer): 'open' | 'closing' | undefined {
+    const start = this.start(line)
+    const { bytes } = this
+    if (bytes[start] !== 45 || bytes[start + 1] !== 45) return undefined
+    let at = start + mark.length
+    if (!bytes.subarray(start, at).equals(mark)) return undefined
+    const closes = bytes[at] === 45 && bytes[at + 1] === 45
+    if (closes) at += 2
+    while (bytes[at] === 32 || bytes[at] === 9) at++
+    if (at < bytes.length && bytes[at] !== 13) return undefined
+    return closes ? 'closing' : 'open'
+  }
+
+  /** The lines of a header, up to one that is empty. @throws E_MAIL_REFUSED when all headers together are too large */
+  header(from: number, to: number): { lines: string[]; end: number } {
+    let end = from
+    while (end < to && !this.isEmpty(end)) end++
+    const section = this.bytes.subarray(this.start(from), this.start(end))
+    this.#headerBytes += section.length
+    if (this.#headerBytes > maxHeaderBytes) throw malformed('its headers are too large')
+    const lines = utf8.decode(section).split('\r\n')
+    if (lines.at(-1) === '') lines.pop()
+    return { lines, end }
+  }
+}
+
+// With a mark of byte order taken away a line that is no header could become one.
+const utf8 = new TextDecoder('utf-8', { ignoreBOM: true })

@@ -1,0 +1,30 @@
+import { type ErrorCode, TidingsError } from '../../errors.ts'
+
+/** An error with the reply that the client gets. */
+export interface Refusal extends Error {
+  responseCode: number
+}
+
+const replies: Partial<Record<ErrorCode, number>> = {
+  E_MAIL_REFUSED: 554,
+  E_EVENT_TOO_LARGE: 552,
+  E_EVENT_INVALID: 554,
+  E_BUSY: 452,
+}
+
+/** 451 for whatever is not the fault of the mail: the sender comes again. */
+export function refusalFor(error: unknown): Refusal {
+  if (error instanceof Error && 'responseCode' in error) return error as Refusal
+  if (error instanceof TidingsError) return refusal(replies[error.code] ?? 451, error)
+  process.emitWarning(error instanceof Error ? error : new Error(String(error)))
+  return refusal(451, new TidingsError('E_LOG_UNAVAILABLE', 'the mail could not be taken now'))
+}
+
+const refusal = (responseCode: number, { code, message }: TidingsError): Refusal =>
+  Object.assign(new Error(`${code} ${message}`), { responseCode })
+
+export const refused = (responseCode: number, why: string) =>
+  refusal(responseCode, new TidingsError('E_MAIL_REFUSED', why))
+
+/** The connection ends with it; the mail may come again. */
+export const goodbye = (why: string) => refusal(421, new TidingsError('E_BUSY', why, { retryable: true }))

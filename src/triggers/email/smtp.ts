@@ -1,0 +1,135 @@
+import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
+import { setTimeout as pause } from 'node:timers/promises'
+import { SMTPServer, type SMTPServerDataStream, type SMTPServerSession } from 'smtp-server'
+import type { Bus } from '../../bus/bus.ts'
+import { endedOrCut } from '../../bus/cut.ts'
+import { TidingsError } from '../../errors.ts'
+import { parseMail } from './mail.ts'
+import { trustIn, type Trusts } from './results.ts'
+import { publishMail } from '../received.ts'
+import { closing, Door } from './door.ts'
+import { readMail } from './intake.ts'
+import { knockAt } from './knock.ts'
+import { placeOf, settingsOf, type SmtpOptions, urlOf } from './options.ts'
+import { refusalFor } from './replies.ts'
+import type { RunningTrigger, Trigger } from '../trigger.ts'
+import { Load } from '../load.ts'
+
+export type { SmtpOptions } from './options.ts'
+
+const graceMs = 5_000
+const maxRecipients = 100
+/** How long a mail may take to arrive. */
+const patienceMs = 10 * 60_000
+
+/**
+ * Takes mail by SMTP: each one is an `email.received` on the log before it is answered with 250. The same mail again
+ * is inert. `docs/triggers/email.md` has the options and what is refused, `docs/wire-format.md` the shape of the data.
+ */
+export function smtp(options: SmtpOptions = {}): Trigger {
+  return {
+    kind: 'trigger',
+    name: 'smtp',
+    types: ['email.received'],
+    get place() {
+      const { host, port } = placeOf(options)
+      return urlOf(host, port, options.tls)
+    },
+    start: async bus => new Intake(bus, options).start(),
+    knock: () => knockAt(options),
+  }
+}
+
+class Intake {
+  readonly #bus: Bus
+  readonly #options: SmtpOptions
+  readonly #settings: ReturnType<typeof settingsOf>
+  readonly #load: Load
+  readonly #door: Door
+  readonly #trusts: Trusts
+  readonly #server: SMTPServer
+  readonly #underWay = new Set<Promise<void>>()
+
+  /** @throws E_APP_INVALID, E_SETTING_INVALID */
+  constructor(bus: Bus, options: SmtpOptions) {
+    this.#bus = bus
+    this.#options = options
+    this.#settings = settingsOf(options)
+    this.#load = new Load(this.#settings.maxBytesAtOnce)
+    this.#door = new Door(options, this.#load)
+    this.#trusts = trustIn(options.relays)
+    const { maxBytes, maxConnections } = this.#settings
+    this.#server = new SMTPServer({
+      ...this.#door.hooks(),
+      name: 'tidings',
+      size: maxBytes,
+      maxClients: maxConnections,
+      maxRecipients,
+      disableReverseLookup: true,
+      hideENHANCEDSTATUSCODES: false,
+      logger: false,
+      // What is under way has ended when the server is closed; whoever is idle hears 421 at once.
+      closeTimeout: 1,
+      onData: (stream, session, answer) => {
+        const received = this.#receive(stream, session).then(
+          id => answer(null, `stored as ${id}`),
+          (error: unknown) => answer(refusalFor(error)),
+        )
+        this.#underWay.add(received)
+        void received.finally(() => this.#underWay.delete(received))
+      },
+    })
+  }
+
+  async start(): Promise<RunningTrigger> {
+    const { port, host } = this.#settings
+    await listen(this.#server, port, host)
+    return {
+      address: urlOf(host, (this.#server.server.address() as AddressInfo).port, this.#options.tls),
+      stop: cut => this.#stop(cut),
+    }
+  }
+
+  async #receive(stream: SMTPServerDataStream, session: SMTPServerSession): Promise<string> {
+    if (this.#door.isClosed) throw closing()
+    const at = Date.now()
+    const giveUp = () => this.#end(session)
+    const late = setTimeout(giveUp, patienceMs)
+    try {
+      return await this.#load.during(async hold => {
+        const bytes = await readMail(stream, this.#settings.maxBytes, hold, giveUp)
+        return publishMail(this.#bus, parseMail(bytes), this.#door.envelope(session), this.#trusts, at)
+      })
+    } finally {
+      clearTimeout(late)
+    }
+  }
+
+  /** Ends a connection in the middle of a mail. */
+  #end(session: SMTPServerSession): void {
+    for (const connection of this.#server.connections)
+      if (connection.session === session) connection.send(421, 'E_MAIL_REFUSED the mail does not end')
+  }
+
+  async #stop(cut: AbortSignal | undefined): Promise<void> {
+    this.#server.server.close()
+    this.#door.close()
+    const grace = pause(graceMs, undefined, { ref: false })
+    await endedOrCut(Promise.race([Promise.all(this.#underWay), grace]), cut)
+    await new Promise<void>(resolve => this.#server.close(resolve))
+  }
+}
+
+async function listen(server: SMTPServer, port: number, host: string): Promise<void> {
+  // Later ones are of single connections, such as one that was reset in the middle of a mail.
+  server.on('error', () => {})
+  try {
+    server.listen(port, host)
+    await once(server.server, 'listening')
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw cause
+    const text = `port ${port} of the SMTP trigger is taken; stop the other process or set TIDINGS_SMTP_PORT`
+    throw new TidingsError('E_PORT_IN_USE', text, { cause })
+  }
+}

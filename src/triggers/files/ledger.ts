@@ -1,0 +1,168 @@
+import { hash } from 'node:crypto'
+import type { Bus } from '../../bus/bus.ts'
+import type { Position } from '../../bus/driver.ts'
+
+/*
+ * What was published of each file. The log is the truth: the ledger is what its events say, kept in documents of the log so
+ * that it need not be read from the beginning, and so that whoever takes the folder over finds it. It is written now and
+ * then; what came after it is read from the log at the next start.
+ *
+ *     files/NAME       { "after": position }     what was published until then is in the others
+ *     files/NAME/00…ff   [[path, id, stamp], …]    by the beginning of the key, so that one change writes little
+ */
+
+export interface Row {
+  readonly path: string
+  /** Of its last event. */
+  readonly id: string
+  /** As it was seen then; empty where that is not known, and its content decides. */
+  readonly stamp: string
+}
+
+/** Names a file in ids, which hold no control characters and have a bounded length. */
+export const keyOf = (name: string, path: string) => hash('sha256', `${name}\0${path}`, 'hex').slice(0, 24)
+
+/**
+ * The same for all who see the same thing happen. The stamp tells a file that comes back from the one that it was; the time
+ * of change in it cannot be set by anybody.
+ */
+export const writtenId = (key: string, digest: string, stamp: string) =>
+  `file:${key}:${digest}:${hash('sha256', stamp, 'hex').slice(0, 12)}`
+
+export const removedId = (key: string, { id }: Row) => `file:${key}:removed:${hash('sha256', id, 'hex').slice(0, 12)}`
+
+/** What the content of a file was, by the id of its last event. */
+export const digestOf = ({ id }: Row) => id.split(':')[2]!
+
+const buckets = Array.from({ length: 256 }, (_, i) => i.toString(16).padStart(2, '0'))
+const readAtOnce = 32
+
+export class Ledger {
+  readonly #bus: Bus
+  readonly #name: string
+  readonly #rows = new Map<string, Map<string, Row>>(buckets.map(bucket => [bucket, new Map()]))
+  readonly #dirty = new Set<string>()
+  readonly #revisions = new Map<string, number>()
+  readonly #open = new Set<{ readonly position: Position }>()
+  #known: Position = 0
+  #flushing: Promise<void> = Promise.resolve()
+
+  constructor(bus: Bus, name: string) {
+    this.#bus = bus
+    this.#name = name
+  }
+
+  /** `types`: those of the events that tell of files. */
+  async load(types: readonly string[]): Promise<void> {
+    const header = await this.#read('')
+    if (header === undefined) {
+      this.#known = await this.#bus.driver.head()
+      await this.#write('', JSON.stringify({ after: this.#known }))
+      return
+    }
+    this.#known = (JSON.parse(header) as { after: Position }).after
+    for (let i = 0; i < buckets.length; i += readAtOnce)
+      await Promise.all(buckets.slice(i, i + readAtOnce).map(bucket => this.#readBucket(bucket)))
+    await this.#catchUp(types)
+  }
+
+  async #readBucket(bucket: string): Promise<void> {
+    const text = await this.#read(bucket)
+    for (const [path, id, stamp] of JSON.parse(text ?? '[]') as [string, string, string][])
+      this.#rows.get(bucket)!.set(id.split(':')[1]!, { path, id, stamp })
+  }
+
+  async #catchUp(types: readonly string[]): Promise<void> {
+    for await (const { position, event } of this.#bus.read({ after: this.#known, filter: [{ types }] })) {
+      const [form, key, what] = event.id.split(':')
+      if (event.source !== `/triggers/${this.#name}` || form !== 'file') continue
+      const { data } = await this.#bus.resolve(event).catch(() => event)
+      if (what === 'removed') this.delete(key!)
+      else this.set(key!, { path: (data as { path?: string } | null)?.path ?? '', id: event.id, stamp: '' })
+      this.#known = position
+    }
+  }
+
+  get(key: string): Row | undefined {
+    return this.#rows.get(key.slice(0, 2))!.get(key)
+  }
+
+  set(key: string, row: Row): void {
+    this.#rows.get(key.slice(0, 2))!.set(key, row)
+    this.#dirty.add(key.slice(0, 2))
+  }
+
+  delete(key: string): void {
+    this.#rows.get(key.slice(0, 2))!.delete(key)
+    this.#dirty.add(key.slice(0, 2))
+  }
+
+  *entries(): Generator<[key: string, row: Row]> {
+    for (const rows of this.#rows.values()) yield* rows
+  }
+
+  /** Around a publish and the entry of its row: what is published meanwhile is not taken for entered. */
+  async entering<T>(work: (published: (position: Position) => void) => Promise<T>): Promise<T> {
+    const mark = { position: this.#known }
+    this.#open.add(mark)
+    try {
+      return await work(position => {
+        this.#known = Math.max(this.#known, position)
+      })
+    } finally {
+      this.#open.delete(mark)
+    }
+  }
+
+  /** The log is another one, without anything of this. */
+  forget(): void {
+    for (const rows of this.#rows.values()) rows.clear()
+    this.#known = 0
+    for (const bucket of buckets) this.#dirty.add(bucket)
+  }
+
+  /** Writes what has changed. */
+  flush(): Promise<void> {
+    this.#flushing = this.#flushing.catch(() => {}).then(() => this.#flush())
+    return this.#flushing
+  }
+
+  async #flush(): Promise<void> {
+    if (this.#dirty.size === 0) return
+    const after = Math.min(this.#known, ...[...this.#open].map(({ position }) => position))
+    const changed = [...this.#dirty]
+    this.#dirty.clear()
+    try {
+      for (let i = 0; i < changed.length; i += readAtOnce)
+        await Promise.all(changed.slice(i, i + readAtOnce).map(bucket => this.#write(bucket, this.#textOf(bucket))))
+      // Behind the rows: who dies before it reads some events once more.
+      await this.#write('', JSON.stringify({ after }))
+    } catch (error) {
+      for (const bucket of changed) this.#dirty.add(bucket)
+      throw error
+    }
+  }
+
+  #textOf(bucket: string): string {
+    return JSON.stringify([...this.#rows.get(bucket)!.values()].map(({ path, id, stamp }) => [path, id, stamp]))
+  }
+
+  async #read(part: string): Promise<string | undefined> {
+    const document = await this.#bus.driver.getDocument(this.#key(part))
+    this.#revisions.set(part, document?.revision ?? 0)
+    return document?.value
+  }
+
+  /** Over what another process wrote: it sees the same folder. */
+  async #write(part: string, value: string): Promise<void> {
+    for (;;) {
+      const revision = await this.#bus.driver.putDocument(this.#key(part), value, this.#revisions.get(part) ?? 0)
+      if (revision) return void this.#revisions.set(part, revision)
+      await this.#read(part)
+    }
+  }
+
+  #key(part: string): string {
+    return part === '' ? `files/${this.#name}` : `files/${this.#name}/${part}`
+  }
+}

@@ -1,0 +1,70 @@
+import { randomUUIDv7 } from 'node:crypto'
+import { posix } from 'node:path'
+import type { Bus } from '../../bus/bus.ts'
+import { below, doorSpan } from '../../bus/telemetry/spans.ts'
+import { inSpan } from '../../bus/telemetry/tracing.ts'
+import type { EventType } from '../../event.ts'
+import type { FileEvent } from '../../received.ts'
+import { validate } from '../../schema.ts'
+import { TidingsError } from '../../errors.ts'
+import type { Content, Seen } from './look.ts'
+import { lineOf } from '../subject.ts'
+
+const tenant = 'default'
+
+/** Types of their own for files that match a pattern. */
+export type FileTypes = Readonly<Record<string, EventType>>
+
+/** What the events of a folder have in common. */
+export interface Place {
+  readonly name: string
+  readonly folder: string
+  readonly types: FileTypes
+}
+
+/** The content first, then the event that names it. Returns the position of the event. */
+export async function publishWritten(
+  bus: Bus,
+  place: Place,
+  file: { id: string; path: string; isNew: boolean; seen: Seen; content: Content },
+): Promise<number> {
+  const { path, seen, content } = file
+  const stored = content.bytes ? await bus.putBlob(tenant, content.bytes) : { bytes: seen.bytes }
+  const modified = new Date(seen.modified).toISOString()
+  const data: FileEvent = { path, folder: place.folder, ...stored, modified }
+  const type = file.isNew ? 'file.created' : 'file.changed'
+  return publish(bus, place, file.id, (await typeOf(place, data)) ?? type, data)
+}
+
+export const publishRemoved = (bus: Bus, place: Place, id: string, path: string) =>
+  publish(bus, place, id, 'file.removed', { path, folder: place.folder })
+
+async function publish(bus: Bus, { name }: Place, id: string, type: string, data: FileEvent): Promise<number> {
+  const correlationid = randomUUIDv7()
+  const subject = lineOf(bus.redactor, data.path)
+  const draft = { id, type, source: `/triggers/${name}`, tenant, subject, correlationid, data }
+  const { position } = await inSpan(
+    () => doorSpan({ name: `receive ${type}`, correlation: correlationid, at: Date.now(), attributes: {} }),
+    span => bus.publish({ ...draft, ...below(span) }),
+  )
+  return position
+}
+
+/** The type that the app has for it, where it fits; what does not fit comes as what it is, and is told. */
+async function typeOf({ name, types }: Place, data: FileEvent): Promise<string | undefined> {
+  for (const [pattern, { type, schema }] of Object.entries(types)) {
+    if (!matches(pattern, data.path)) continue
+    try {
+      await validate(schema, data, 'E_EVENT_INVALID', `${data.path} is no ${type}`)
+      return type
+    } catch (error) {
+      if (!(error instanceof TidingsError)) throw error
+      process.emitWarning(`files ${name}: ${error.message}`)
+      return undefined
+    }
+  }
+  return undefined
+}
+
+/** `*.csv` is in the folder itself, `**` goes below it too. */
+export const matches = (pattern: string, path: string) => posix.matchesGlob(path, pattern)

@@ -1,0 +1,293 @@
+import { lstat } from 'node:fs/promises'
+import { relative } from 'node:path'
+import { type FSWatcher, watch } from 'chokidar'
+import type { Bus } from '../../bus/bus.ts'
+import { endedOrCut } from '../../bus/cut.ts'
+import { metrics } from '../../bus/telemetry/metrics.ts'
+import { textOf, TidingsError } from '../../errors.ts'
+import { digestOf, keyOf, type Ledger, removedId, writtenId } from './ledger.ts'
+import { isGone, isHidden, look, read, type Seen, walk } from './look.ts'
+import { type Place, publishRemoved, publishWritten } from './publish.ts'
+
+/*
+ * Two ways to notice a file: the system tells of changes, by way of chokidar, and now and then the folder is walked. The
+ * first is quick, the second misses nothing: not what happened before the start, nor what the system had no room to tell.
+ * What is noticed is looked at until it stays as it is, then it is read and published, a few files at once.
+ */
+
+export interface Settings extends Place {
+  readonly isWanted: (path: string) => boolean
+  /** How long a file must stay as it is until it counts as finished. */
+  readonly stableMs: number
+  readonly maxBytes: number
+  readonly pace: Pace
+}
+
+export interface Pace {
+  /** Between two walks. */
+  readonly walkMs: number
+  /** Until what could not be read or published is tried again. */
+  readonly againMs: number
+  /** Until what has changed in the ledger is written. */
+  readonly flushMs: number
+}
+
+/** A file that was noticed. */
+interface Noticed {
+  readonly path: string
+  /** What was seen last: undefined before anything was, null where there is no file. */
+  seen?: Seen | null
+  /** Times here are by the monotonic clock. Since when it is like that, */
+  since: number
+  /** and when to look at it next. */
+  next: number
+  isBusy: boolean
+  /** Noticed once more while it was busy. */
+  again: boolean
+}
+
+const atOnce = 32
+/** Content in memory, unless a single file is larger. */
+const bytesAtOnce = 32 * 1024 * 1024
+/** Enough for what is moved into the folder, or replaces another file. */
+const quickMs = 100
+const tickMs = 25
+
+export class FolderWatch {
+  readonly #bus: Bus
+  readonly #ledger: Ledger
+  readonly #settings: Settings
+  readonly #noticed = new Map<string, Noticed>()
+  readonly #underWay = new Set<Promise<void>>()
+  readonly #told = new Set<string>()
+  #timers: NodeJS.Timeout[] = []
+  #nextWalk: NodeJS.Timeout | undefined
+  #root: bigint | undefined
+  #watcher: FSWatcher | undefined
+  #walking: Promise<void> | undefined
+  /** While the log is away nothing is read: until when, by the monotonic clock. */
+  #restUntil = 0
+  #bytes = 0
+  #isAway = false
+  #isStopped = false
+
+  constructor(bus: Bus, ledger: Ledger, settings: Settings) {
+    this.#bus = bus
+    this.#ledger = ledger
+    this.#settings = settings
+  }
+
+  async start(): Promise<void> {
+    const { folder, pace } = this.#settings
+    this.#root = await this.#identity()
+    const passOver = (path: string) => isHidden(relative(folder, path))
+    this.#watcher = watch(folder, {
+      ignored: passOver, ignoreInitial: true, followSymlinks: false, atomic: false, ignorePermissionErrors: true,
+    }) // biome-ignore format: one line of options
+    this.#watcher.on('all', (_, path) => this.#notice(relative(folder, path)))
+    this.#watcher.on('error', error => this.#tell('', textOf(error)))
+    await new Promise<void>(resolve => this.#watcher!.once('ready', resolve))
+    this.#timers = [
+      setInterval(() => this.#tick(), tickMs),
+      setInterval(() => void this.#ledger.flush().catch(() => {}), pace.flushMs),
+    ]
+    this.#walk()
+  }
+
+  async stop(cut?: AbortSignal): Promise<void> {
+    this.#isStopped = true
+    for (const timer of this.#timers) clearInterval(timer)
+    clearTimeout(this.#nextWalk)
+    await this.#watcher?.close()
+    await endedOrCut(Promise.all([...this.#underWay, this.#walking]), cut)
+    // What is not written is read from the log at the next start.
+    await endedOrCut(
+      this.#ledger.flush().catch(() => {}),
+      cut,
+    )
+  }
+
+  /** Everything anew: the log has nothing of it. */
+  forget(): void {
+    this.#ledger.forget()
+    this.#walk()
+  }
+
+  #notice(path: string): void {
+    if (path === '' || isHidden(path) || !this.#settings.isWanted(path)) return
+    const noticed = this.#noticed.get(path)
+    if (noticed) noticed.again = true
+    else this.#noticed.set(path, { path, since: 0, next: 0, isBusy: false, again: false })
+  }
+
+  #walk(): void {
+    if (this.#walking || this.#isStopped) return
+    clearTimeout(this.#nextWalk)
+    const begin = performance.now()
+    this.#walking = this.#walkThrough()
+      .catch((error: unknown) => this.#tell('', textOf(error)))
+      .finally(() => {
+        this.#walking = undefined
+        if (this.#isStopped) return
+        // Of a large folder less often, so that it does not keep the machine busy.
+        const pause = Math.max(this.#settings.pace.walkMs, 10 * (performance.now() - begin))
+        this.#nextWalk = setTimeout(() => this.#walk(), pause)
+      })
+  }
+
+  async #walkThrough(): Promise<void> {
+    const { name, folder } = this.#settings
+    if (!(await this.#isThere())) return
+    const found = new Set<string>()
+    for await (const path of walk(folder, (at, why) => this.#tell(at, why))) {
+      if (this.#isStopped) return
+      if (!this.#settings.isWanted(path)) continue
+      const key = keyOf(name, path)
+      found.add(key)
+      const row = this.#ledger.get(key)
+      if (!row || (await look(folder, path).catch(() => undefined))?.stamp !== row.stamp) this.#notice(path)
+    }
+    for (const [key, { path }] of this.#ledger.entries()) if (!found.has(key)) this.#notice(path)
+  }
+
+  /** Where the folder itself is away, or another one is mounted in its place, its files are not removed. */
+  async #isThere(): Promise<boolean> {
+    const identity = await this.#identity().catch(() => undefined)
+    if (identity === this.#root) this.#told.delete('away')
+    else this.#tell('away', `${this.#settings.folder} is not there, or is another folder than it was`)
+    return identity === this.#root
+  }
+
+  async #identity(): Promise<bigint> {
+    const { dev, ino } = await lstat(this.#settings.folder, { bigint: true })
+    return (dev << 64n) | ino
+  }
+
+  #tick(): void {
+    const now = performance.now()
+    if (now < this.#restUntil) return
+    for (const noticed of this.#noticed.values()) {
+      if (this.#underWay.size >= atOnce || this.#isStopped) return
+      if (noticed.isBusy || noticed.next > now) continue
+      const bytes = Math.min(noticed.seen?.bytes ?? 0, this.#settings.maxBytes)
+      if (this.#bytes > 0 && this.#bytes + bytes > bytesAtOnce) continue
+      noticed.isBusy = true
+      this.#bytes += bytes
+      const work = this.#examine(noticed).finally(() => {
+        noticed.isBusy = false
+        this.#bytes -= bytes
+        this.#underWay.delete(work)
+        // At once, where more is waiting.
+        setImmediate(() => this.#tick())
+      })
+      this.#underWay.add(work)
+    }
+  }
+
+  /** Looks once more at what may still change, and takes what does not. */
+  async #examine(noticed: Noticed): Promise<void> {
+    const { path } = noticed
+    const before = noticed.seen
+    noticed.again = false
+    try {
+      const seen = (await look(this.#settings.folder, path)) ?? null
+      const now = performance.now()
+      if (before === undefined || seen?.stamp !== before?.stamp) {
+        noticed.seen = seen
+        noticed.since = now
+      }
+      const needed = noticed.since + this.#neededMs(seen)
+      if (now < needed && !this.#isKnown(path, seen)) noticed.next = needed
+      else if (await this.#take(path, seen)) this.#done(noticed)
+      else noticed.next = 0
+    } catch (error) {
+      this.#failed(noticed, error)
+    }
+  }
+
+  #neededMs(seen: Seen | null): number {
+    const { stableMs } = this.#settings
+    return seen && !seen.isSettled ? stableMs : Math.min(quickMs, stableMs)
+  }
+
+  #done(noticed: Noticed): void {
+    this.#told.delete(noticed.path)
+    if (noticed.again) Object.assign(noticed, { seen: undefined, next: 0 })
+    else this.#noticed.delete(noticed.path)
+  }
+
+  #isKnown(path: string, seen: Seen | null): boolean {
+    return this.#ledger.get(keyOf(this.#settings.name, path))?.stamp === seen?.stamp
+  }
+
+  /** Publishes what has become of a file. False where it has changed meanwhile. */
+  async #take(path: string, seen: Seen | null): Promise<boolean> {
+    const key = keyOf(this.#settings.name, path)
+    if (this.#isKnown(path, seen)) return true
+    if (seen) return this.#takeWritten(key, path, seen)
+    const row = this.#ledger.get(key)!
+    if (!(await this.#isThere())) {
+      this.#restUntil = performance.now() + this.#settings.pace.againMs
+      return false
+    }
+    await this.#ledger.entering(async published => {
+      published(await publishRemoved(this.#bus, this.#settings, removedId(key, row), path))
+      this.#ledger.delete(key)
+    })
+    this.#isAway = false
+    return true
+  }
+
+  async #takeWritten(key: string, path: string, seen: Seen): Promise<boolean> {
+    const { folder, maxBytes } = this.#settings
+    const content = await read(folder, path, seen, maxBytes).catch((error: unknown) => {
+      if (isGone(error)) return undefined
+      throw error
+    })
+    if (!content) return false
+    const row = this.#ledger.get(key)
+    // Touched, moved there and back, or seen by an earlier run: what it says is known.
+    if (row && digestOf(row) === content.digest) {
+      this.#ledger.set(key, { ...row, path, stamp: seen.stamp })
+      return true
+    }
+    const id = writtenId(key, content.digest, seen.stamp)
+    await this.#ledger.entering(async published => {
+      published(await publishWritten(this.#bus, this.#settings, { id, path, isNew: !row, seen, content }))
+      this.#ledger.set(key, { path, id, stamp: seen.stamp })
+    })
+    this.#isAway = false
+    return true
+  }
+
+  /** What the log refuses stays aside until it changes; everything else is tried again. */
+  #failed(noticed: Noticed, error: unknown): void {
+    const again = performance.now() + this.#settings.pace.againMs
+    noticed.next = again
+    if (!(error instanceof TidingsError)) this.#tell(noticed.path, textOf(error))
+    else if (refusals.has(error.code)) {
+      metrics.refused.add(1, this.#settings.name, error.code)
+      this.#tell(noticed.path, error.message)
+      this.#noticed.delete(noticed.path)
+    } else {
+      noticed.next = 0
+      this.#restUntil = again
+      if (!this.#isAway) this.#warn(`cannot publish now, and tries again: ${error.message}`)
+      this.#isAway = true
+    }
+  }
+
+  /** Once, until it is right again. */
+  #tell(path: string, why: string): void {
+    if (this.#told.has(path)) return
+    if (this.#told.size < mostTold) this.#told.add(path)
+    this.#warn(`${path === '' || path === 'away' ? '' : `${JSON.stringify(path)}: `}${why}`)
+  }
+
+  #warn(text: string): void {
+    process.emitWarning(`files ${this.#settings.name}: ${text}`)
+  }
+}
+
+const refusals = new Set(['E_EVENT_INVALID', 'E_EVENT_TOO_LARGE'])
+const mostTold = 1_000

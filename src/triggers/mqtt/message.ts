@@ -1,0 +1,141 @@
+import { hash, randomUUIDv7 } from 'node:crypto'
+import type { IPublishPacket } from 'mqtt'
+import type { Bus, Published } from '../../bus/bus.ts'
+import { attribute } from '../../bus/telemetry/names.ts'
+import { below, doorSpan } from '../../bus/telemetry/spans.ts'
+import { inSpan } from '../../bus/telemetry/tracing.ts'
+import { textOf as errorText, TidingsError } from '../../errors.ts'
+import type { EventType } from '../../event.ts'
+import type { MqttReceived } from '../../received.ts'
+import { validate } from '../../schema.ts'
+import { untyped } from './topics.ts'
+import { subjectOf } from '../subject.ts'
+
+const tenant = 'default'
+
+/** A message as it was taken from a session. */
+export interface Message {
+  readonly topic: string
+  readonly payload: Buffer
+  readonly qos: 0 | 1 | 2
+  /** Sent again: the broker had no answer the first time. */
+  readonly dup: boolean
+  /** It lay with the broker when the subscription was made. */
+  readonly retained: boolean
+  /** Names it within its session until it is acknowledged; 0 at QoS 0. */
+  readonly packetId: number
+  /** User properties, MQTT 5. */
+  readonly properties: readonly { name: string; value: string }[]
+  /** The publisher says that it is text in UTF-8. */
+  readonly isText: boolean
+  /** When it came, ms since the epoch. */
+  readonly at: number
+  /** Of topic and payload: 32 hex digits. */
+  readonly digest: string
+  /** Follows from the `id` that the publisher gave it, as CloudEvents over MQTT does; the same whatever session it comes by. */
+  readonly ownId: string | undefined
+}
+
+export function messageOf(packet: IPublishPacket): Message {
+  const {
+    topic,
+    qos,
+    dup,
+    retain,
+    messageId = 0,
+    properties: { userProperties = {}, payloadFormatIndicator } = {},
+  } = packet
+  const payload = Buffer.from(packet.payload as Buffer)
+  const properties = Object.entries(userProperties).flatMap(([name, values]) =>
+    [values].flat().map(value => ({ name, value })),
+  )
+  const named = (name: string) => properties.find(property => property.name === name)?.value
+  const digest = digestOf(topic, payload)
+  const id = named('id')
+  return {
+    topic,
+    payload,
+    qos,
+    dup,
+    retained: retain,
+    packetId: messageId,
+    properties,
+    isText: payloadFormatIndicator === true,
+    at: Date.now(),
+    digest,
+    ownId: id ? `mqtt:id:${digestOf(id, named('source') ?? '', digest)}` : undefined,
+  }
+}
+
+/** 32 hex digits; each part is followed by a NUL byte. */
+export const digestOf = (...parts: (string | Uint8Array)[]) =>
+  hash('sha256', Buffer.concat(parts.flatMap(part => [Buffer.from(part), Buffer.of(0)])), 'hex').slice(0, 32)
+
+/**
+ * Puts the message on the log, under this id.
+ * @throws E_EVENT_INVALID, E_EVENT_TOO_LARGE for what can never be taken; else what the log says.
+ */
+export async function publishMessage(
+  bus: Bus,
+  message: Message,
+  { id, source, to }: { id: string; source: string; to: EventType | typeof untyped },
+): Promise<Published> {
+  const [type, data] = to === untyped ? [to, await untypedData(bus, message)] : [to.type, await typedData(message, to)]
+  const subject = subjectOf(bus.redactor, message.topic)
+  const correlationid = randomUUIDv7()
+  const caller = message.properties.find(({ name }) => name === 'traceparent')?.value
+  return inSpan(
+    () => doorSpan({ name: 'receive mqtt', correlation: correlationid, caller, at: message.at, attributes }),
+    span => bus.publish({ id, type, source, tenant, correlationid, ...(subject && { subject }), ...below(span), data }),
+  )
+}
+
+const attributes = { [attribute.protocol]: 'mqtt' }
+
+async function untypedData(bus: Bus, message: Message): Promise<MqttReceived> {
+  const { topic, qos, retained, properties } = message
+  const text = textOf(message)
+  const payload = text === undefined ? null : valueOf(text)
+  const raw = text === undefined ? await bus.putBlob(tenant, message.payload) : undefined
+  return {
+    topic,
+    qos,
+    retained,
+    payload,
+    ...(raw && { raw }),
+    ...(properties.length > 0 && { properties: [...properties] }),
+  }
+}
+
+/** @throws E_EVENT_INVALID */
+async function typedData(message: Message, { type, schema }: EventType): Promise<unknown> {
+  const text = textOf(message)
+  if (text === undefined) throw new TidingsError('E_EVENT_INVALID', `${type}: the payload is neither JSON nor text`)
+  try {
+    return await validate(schema, valueOf(text), 'E_EVENT_INVALID', type)
+  } catch (error) {
+    if (error instanceof TidingsError) throw error
+    throw new TidingsError('E_EVENT_INVALID', `${type}: its schema threw: ${errorText(error)}`, { cause: error })
+  }
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
+/** Undefined for bytes that are no text. @throws E_EVENT_INVALID for such bytes where the publisher says that they are text. */
+function textOf({ payload, isText }: Message): string | undefined {
+  try {
+    const text = utf8.decode(payload)
+    return text.includes('\0') ? undefined : text
+  } catch {
+    if (isText) throw new TidingsError('E_EVENT_INVALID', 'the payload is declared to be UTF-8, and is not')
+    return undefined
+  }
+}
+
+function valueOf(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return text
+  }
+}

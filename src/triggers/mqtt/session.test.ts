@@ -1,0 +1,135 @@
+import type { IPublishPacket } from 'mqtt'
+import { expect, test } from 'vitest'
+import { openLog } from '../../../test/lib/mqtt.ts'
+import type { Bus } from '../../bus/bus.ts'
+import { messageOf } from './message.ts'
+import { Session, type Known } from './session.ts'
+
+/* Which message is one that was taken before, by the packets that a broker sends; a restart opens the session anew. */
+
+const source = '/triggers/mqtt'
+const open = (bus: Bus) => Session.open(bus, { clientId: 'desk', source, types: ['mqtt.received'] })
+
+const packet = (messageId: number, payload: string, more: Partial<IPublishPacket> = {}): IPublishPacket => ({
+  cmd: 'publish', topic: 'hall', payload: Buffer.from(payload), qos: 1, dup: false, retain: false, messageId, ...more,
+}) // biome-ignore format: one table
+
+/** As a message is taken: it is on the log, and answered unless told. Returns the id of its event. */
+async function take(bus: Bus, session: Session, from: IPublishPacket, isAnswered = true): Promise<string> {
+  const known: Known = session.recognise(messageOf(from))
+  if (known.position === undefined) {
+    const { position } = await bus.publish({ id: known.id, type: 'mqtt.received', source, data: null })
+    await session.stored(known, position)
+  }
+  if (isAnswered) known.answeredAt = performance.now()
+  return known.id
+}
+
+async function opened() {
+  const { bus } = await openLog()
+  const session = await open(bus)
+  // As before each connection.
+  await session.save({ sure: false })
+  return { bus, session }
+}
+
+const dup = { dup: true }
+
+test('QoS 1: what comes again with DUP is known, also after a restart; the same content without it is another message', async () => {
+  const { bus, session } = await opened()
+  const first = await take(bus, session, packet(1, '21.5'))
+  expect(await take(bus, session, packet(1, '21.5', dup))).toBe(first)
+  const again = await open(bus)
+  expect(await take(bus, again, packet(1, '21.5', dup))).toBe(first)
+  expect(await take(bus, again, packet(2, '21.5', dup))).not.toBe(first)
+  expect(await take(bus, again, packet(1, '22', dup))).not.toBe(first)
+  const second = await take(bus, await open(bus), packet(1, '21.5'))
+  expect(second).not.toBe(first)
+})
+
+test('QoS 1: what we have not answered comes again, whether the broker says so or not', async () => {
+  const { bus, session } = await opened()
+  const first = await take(bus, session, packet(1, '21.5'), false)
+  expect(await take(bus, session, packet(1, '21.5'))).toBe(first)
+  expect(await take(bus, session, packet(1, '21.5'))).not.toBe(first)
+})
+
+test('QoS 1: of a broker that uses packet ids again at once nothing is taken for known that may be another message', async () => {
+  const { bus, session } = await opened()
+  await take(bus, session, packet(1, '21.5'))
+  const second = await take(bus, session, packet(1, '21.5'))
+  const third = await take(bus, session, packet(1, '21.5', dup))
+  expect(third).not.toBe(second)
+  expect(await take(bus, await open(bus), packet(1, '21.5', dup))).not.toBe(third)
+})
+
+test('QoS 2: a packet id is known until its PUBREL, over restarts, and free from then on', async () => {
+  const { bus, session } = await opened()
+  const two = { qos: 2 } as const
+  const first = await take(bus, session, packet(1, '21.5', two))
+  const second = await take(bus, session, packet(2, '21.5', two))
+  expect(second).not.toBe(first)
+  expect(await take(bus, session, packet(1, '21.5', { ...two, ...dup }))).toBe(first)
+  await session.release(2)
+  const again = await open(bus)
+  expect(await take(bus, again, packet(1, '21.5', two))).toBe(first)
+  expect(await take(bus, again, packet(2, '21.5', { ...two, ...dup }))).not.toBe(second)
+  await again.release(1)
+  const last = await open(bus)
+  const third = await take(bus, last, packet(1, '21.5', two))
+  expect(third).not.toBe(first)
+  expect(await take(bus, await open(bus), packet(1, '21.5', two))).toBe(third)
+})
+
+test('where the broker has no session any more, packet ids begin again', async () => {
+  for (const qos of [1, 2] as const) {
+    const { bus, session } = await opened()
+    const first = await take(bus, session, packet(1, '21.5', { qos }))
+    await session.forget()
+    expect(await take(bus, await open(bus), packet(1, '21.5', { qos, dup: true }))).not.toBe(first)
+  }
+})
+
+test('an id of its own tells a message from others at any QoS, whatever the packet id', async () => {
+  const { bus, session } = await opened()
+  const named = (id: string) => ({ properties: { userProperties: { id } } })
+  const first = await take(bus, session, packet(1, '21.5', named('a')))
+  expect(await take(bus, session, packet(7, '21.5', named('a')))).toBe(first)
+  expect(await take(bus, session, packet(1, '21.5', { ...named('b'), ...dup }))).not.toBe(first)
+  expect(await take(bus, session, packet(1, '22', named('a')))).not.toBe(first)
+  const other = await Session.open(bus, { clientId: 'other', source, types: ['mqtt.received'] })
+  expect(await take(bus, other, packet(0, '21.5', { qos: 0, ...named('a') }))).toBe(first)
+})
+
+test('what the broker must have heard of is forgotten, so that little of the log is read at a start', async () => {
+  const { bus, session } = await opened()
+  for (let i = 1; i <= 20; i++) await take(bus, session, packet(i, '21.5'))
+  const waits = await take(bus, session, packet(21, '21.5', { qos: 2 }))
+  await session.heard(performance.now())
+  const read: unknown[] = []
+  const { read: original } = bus
+  bus.read = query => (read.push(query), original.call(bus, query))
+  const again = await open(bus)
+  expect(read).toEqual([expect.objectContaining({ after: 20 })])
+  expect(await take(bus, again, packet(21, '21.5', { qos: 2 }))).toBe(waits)
+  await again.release(21)
+  await open(bus)
+  expect(read[1]).toMatchObject({ after: 21 })
+})
+
+test('however many messages come, little is kept of them', async () => {
+  const { bus, session } = await opened()
+  const some = Array.from({ length: 700 }, () => ({ type: 'something.else', data: null }))
+  for (let i = 0; i < 3; i++) await bus.publishAll(some)
+  for (let i = 1; i <= 2_100; i++) {
+    const known = session.recognise(messageOf(packet(i, 'x')))
+    await session.stored(known, i)
+    known.answeredAt = performance.now()
+  }
+  const read: unknown[] = []
+  const { read: original } = bus
+  bus.read = query => (read.push(query), original.call(bus, query))
+  await open(bus)
+  // A thousand are kept, and the document is written each five hundred.
+  expect(read).toEqual([expect.objectContaining({ after: 1_000 })])
+})

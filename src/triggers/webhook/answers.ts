@@ -1,0 +1,36 @@
+import type { Duplex } from 'node:stream'
+import { brokenRequest, httpStatuses } from '../../bus/http.ts'
+import { type ErrorCode, errorData, TidingsError } from '../../errors.ts'
+
+/** What a request is answered with: a JSON body, or none. */
+export interface Answer {
+  readonly status: number
+  readonly body?: object
+  readonly headers?: Record<string, string>
+}
+
+type Refusal = TidingsError & { readonly status: number }
+
+/** A refusal whose status does not follow from its code. */
+export const refusal = (status: number, message: string, code: ErrorCode = 'E_REQUEST_INVALID'): Refusal =>
+  Object.assign(new TidingsError(code, message, { retryable: status === 503 }), { status })
+
+const statuses: Partial<Record<ErrorCode, number>> = { ...httpStatuses, E_BUSY: 503 }
+
+/** What was thrown as an answer. What nobody expected is a bug, of ours or of the app: 500, and said on stderr. */
+export function answerFor(thrown: unknown): Answer {
+  if (!(thrown instanceof TidingsError)) {
+    process.emitWarning(thrown instanceof Error ? thrown : new Error(String(thrown)))
+    const text = 'the request could not be taken; the log of the worker says why'
+    return { status: 500, body: { error: errorData(new Error(text), 'E_INTERNAL') } }
+  }
+  const status = 'status' in thrown ? (thrown as Refusal).status : (statuses[thrown.code] ?? 500)
+  return { status, body: { error: thrown.toJSON() }, ...(status === 503 && { headers: { 'retry-after': '1' } }) }
+}
+
+/** Answers what is no HTTP, and what does not come to its end, and closes. */
+export function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Duplex): void {
+  // Whoever does not close its side would hold the socket for ever.
+  if (socket.writable) socket.end(brokenRequest(error), () => socket.destroy())
+  else socket.destroy()
+}

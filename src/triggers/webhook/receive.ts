@@ -1,0 +1,102 @@
+import { admit } from '../../bus/admit.ts'
+import type { Bus } from '../../bus/bus.ts'
+import { log } from '../../bus/telemetry/log.ts'
+import { attribute } from '../../bus/telemetry/names.ts'
+import { below, doorSpan } from '../../bus/telemetry/spans.ts'
+import { contextOf, inSpan } from '../../bus/telemetry/tracing.ts'
+import { errorData, TidingsError } from '../../errors.ts'
+import type { WebhookReceived } from '../../received.ts'
+import { validate } from '../../schema.ts'
+import { type Answer, refusal } from './answers.ts'
+import { readHeaders, readValue } from './body.ts'
+import { received, source, type Verify, type WebhookEndpoint, type WebhookRequest } from './endpoint.ts'
+import { correlationOf, eventId } from './ids.ts'
+import type { Signed } from './signatures.ts'
+
+const tenant = 'default'
+
+export interface Endpoint {
+  readonly name: string
+  readonly options: WebhookEndpoint
+  readonly verify: Verify
+}
+
+/**
+ * Checks who signed it, finds what it is, and publishes it. `arrived`: ms since the epoch. The answer says that it is on the
+ * log, or that this endpoint ignores it. @throws whatever else it is answered with
+ */
+export async function receive(bus: Bus, endpoint: Endpoint, signed: Signed, arrived: number): Promise<Answer> {
+  const { at } = endpoint.verify(signed, arrived)
+  try {
+    return await take(bus, endpoint, signed, arrived, at)
+  } catch (error) {
+    // The source may be deaf; whoever has no secret cannot fill the log of the worker.
+    const { code } = errorData(error, 'E_INTERNAL')
+    log.warn?.({ endpoint: endpoint.name, code }, 'a webhook was refused')
+    throw error
+  }
+}
+
+async function take(bus: Bus, { name, options }: Endpoint, { headers, bytes }: Signed, arrived: number, at?: number) {
+  const found = readValue(bytes, headers['content-type'])
+  const request: WebhookRequest = { headers: readHeaders(headers), body: found ? found.value : null }
+  const id = eventId(name, ownId(options, request), bytes)
+  if (options.publishes && !found) throw refusal(415, 'content-type must be application/json, or that of a form')
+  const mapped = await mappedTo(options, request)
+  if (!mapped && options.others === 'ignore') return { status: 204 }
+
+  const raw = await bus.putBlob(tenant, bytes)
+  const data: WebhookReceived = { endpoint: name, ...request, raw }
+  const correlationid = correlationOf(id, at)
+  const draft = { id, correlationid, subject: raw.blob, ...(mapped ?? { type: received, data }) }
+  const caller = headers.traceparent as string | undefined
+  const traceparent = contextOf(caller) && caller
+  const attributes = { [attribute.httpMethod]: 'POST', [attribute.httpRoute]: `/hooks/${name}` }
+  const published = await inSpan(
+    () =>
+      doorSpan({
+        name: `POST /hooks/${name}`,
+        correlation: correlationid,
+        caller: traceparent,
+        at: arrived,
+        attributes,
+      }),
+    span => bus.publish({ ...admit(draft, source), ...below(span, { traceparent }) }),
+  )
+  const { correlationid: correlation, duplicate } = published
+  return { status: 202, body: { id, correlationid: correlation, ...(duplicate && { duplicate }) } }
+}
+
+/** The event that the request is by the app's own types, checked; undefined where it is of none. @throws 422 */
+async function mappedTo({ publishes = [], type, scheme }: WebhookEndpoint, request: WebhookRequest) {
+  const wanted = type
+    ? type(request)
+    : scheme === 'github'
+      ? request.headers['x-github-event']
+      : fieldOf(request, 'type')
+  const found = publishes.find(each => each.type === wanted)
+  if (!found) return undefined
+  const data = await validate(found.schema, request.body, 'E_REQUEST_INVALID', `the body is no ${found.type}`).catch(
+    (error: unknown) => {
+      throw error instanceof TidingsError ? refusal(422, error.message) : error
+    },
+  )
+  return { type: found.type, data }
+}
+
+/** What the source calls the request, which is the same when it sends it again. @throws 400 */
+function ownId({ scheme }: WebhookEndpoint, request: WebhookRequest): string | undefined {
+  if (scheme === 'stripe') return textual(fieldOf(request, 'id'), 'id of the body')
+  if (scheme === 'github') return textual(request.headers['x-github-delivery'], 'x-github-delivery')
+  return request.headers['webhook-id']
+}
+
+function textual(id: unknown, name: string): string {
+  if (typeof id !== 'string' || id === '')
+    throw refusal(400, `${name} must be a text: it tells one request from another`)
+  return id
+}
+
+function fieldOf({ body }: WebhookRequest, name: string): unknown {
+  return typeof body === 'object' && body !== null && Object.hasOwn(body, name) ? Reflect.get(body, name) : undefined
+}

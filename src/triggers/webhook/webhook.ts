@@ -1,0 +1,77 @@
+import type { IncomingMessage } from 'node:http'
+import type { Bus } from '../../bus/bus.ts'
+import { TidingsError } from '../../errors.ts'
+import type { RunningTrigger, Trigger } from '../trigger.ts'
+import { type Answer, answerFor, refusal } from './answers.ts'
+import { readBody } from './body.ts'
+import { checkEndpoint, typesOf, verifierOf, type WebhookEndpoint } from './endpoint.ts'
+import { knockAt } from './knock.ts'
+import { listen } from './listener.ts'
+import { Load } from '../load.ts'
+import { type Endpoint, receive } from './receive.ts'
+
+export interface WebhookOptions {
+  /** What is taken, by name: requests come to `POST /hooks/NAME`. */
+  endpoints: Readonly<Record<string, WebhookEndpoint>>
+  /** 0 takes any free port. Default `TIDINGS_WEBHOOK_PORT`, else 2580. */
+  port?: number
+  /** Address to listen on. Default 127.0.0.1. */
+  host?: string
+  /** Largest body, in bytes. Default 1 MiB. */
+  maxBytes?: number
+}
+
+// Bodies in memory, as many as would fit of the largest.
+const bodiesAtOnce = 64
+
+/**
+ * Takes webhooks: each one is an event on the log before it is answered with 202. The same one again is inert.
+ * `docs/triggers/webhook.md` has the schemes of signatures, `docs/wire-format.md` the shape of the data.
+ * @throws E_APP_INVALID, E_EVENT_INVALID
+ */
+export function webhook(options: WebhookOptions): Trigger {
+  const endpoints = Object.entries(options.endpoints)
+  if (endpoints.length === 0) throw new TidingsError('E_APP_INVALID', 'webhook() has no endpoint')
+  for (const [name, endpoint] of endpoints) checkEndpoint(name, endpoint)
+  return {
+    kind: 'trigger',
+    name: 'webhook',
+    types: [...new Set(endpoints.flatMap(([, endpoint]) => typesOf(endpoint)))],
+    get place() {
+      return urlOf(options, portOf(options))
+    },
+    start: bus => start(bus, options),
+    knock: () => knockAt(urlOf(options, portOf(options)), options.endpoints),
+  }
+}
+
+async function start(bus: Bus, options: WebhookOptions): Promise<RunningTrigger> {
+  const { host = '127.0.0.1', maxBytes = 1024 * 1024 } = options
+  const endpoints = new Map<string, Endpoint>()
+  for (const [name, each] of Object.entries(options.endpoints))
+    endpoints.set(`/hooks/${name}`, { name, options: each, verify: verifierOf(name, each) })
+  const load = new Load(bodiesAtOnce * maxBytes)
+  const handle = (incoming: IncomingMessage): Promise<Answer> =>
+    load.during(async hold => {
+      const arrived = Date.now()
+      const path = incoming.url!.split('?')[0]!
+      const endpoint = endpoints.get(path)
+      if (!endpoint) throw refusal(404, `there is no ${path.slice(0, 80)}`, 'E_NOT_FOUND')
+      if (incoming.method !== 'POST')
+        return { ...answerFor(refusal(405, `${path} takes POST`)), headers: { allow: 'POST' } }
+      const bytes = await readBody(incoming, maxBytes, hold)
+      return receive(bus, endpoint, { headers: incoming.headers, bytes }, arrived)
+    })
+  const { port, stop } = await listen(handle, { port: portOf(options), host })
+  return { address: urlOf(options, port), stop }
+}
+
+function portOf({ port }: WebhookOptions): number {
+  if (port !== undefined) return port
+  const text = process.env.TIDINGS_WEBHOOK_PORT || '2580'
+  if (/^\d{1,5}$/.test(text) && Number(text) <= 65_535) return Number(text)
+  throw new TidingsError('E_SETTING_INVALID', `TIDINGS_WEBHOOK_PORT=${text} is not a port`)
+}
+
+const urlOf = ({ host = '127.0.0.1' }: WebhookOptions, port: number) =>
+  `http://${host.includes(':') ? `[${host}]` : host}:${port}/hooks`
