@@ -43,7 +43,8 @@ export class Consumers {
 
   /**
    * Entries as rows. Those of which a local consumer owns the shard are handed to it before they are durable: ops are
-   * first in, first out, so nothing that it derives from them can be durable before they are.
+   * first in, first out, so nothing that it derives from them can be durable before they are. If another process has stored
+   * another event under the id meanwhile, the shard's ticket is void by then, and with it what was derived.
    */
   flatten(entries: readonly Entry[], mayBeEarly: boolean): Rows {
     const rows: Rows = []
@@ -96,14 +97,14 @@ export class Consumers {
     for (const consumer of this.#sharded) consumer.loseAll()
   }
 
+  /** The ticket by which it was handed over; 0 when it was not. */
   #handOverEarly(event: CloudEvent): number {
     const consumer = this.#sharded.find(candidate => candidate.matches(event))
     if (!consumer) return 0
     const isNew = !this.#underway.has(event.id)
     this.#underway.add(event.id)
     if (!isNew || !consumer.hasRoom(event) || this.#isStored(event.id)) return 0
-    consumer.takeEarly(event)
-    return consumer.number
+    return consumer.takeEarly(event)
   }
 
   #remove(number: number): void {

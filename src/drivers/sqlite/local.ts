@@ -63,12 +63,15 @@ export class LocalConsumer implements Consumer {
     )
   }
 
-  takeEarly(event: CloudEvent): void {
-    const delivery = new Handed(this, event, 1, Date.now(), this.owned.get(this.#shardOf(event))!)
+  /** Returns the ticket of its shard. */
+  takeEarly(event: CloudEvent): number {
+    const ticket = this.owned.get(this.#shardOf(event))!
+    const delivery = new Handed(this, event, 1, Date.now(), ticket)
     this.held.set(event.id, delivery)
     queueMicrotask(() => {
       if (this.held.get(event.id) === delivery) this.subscription.onDelivery(delivery)
     })
+    return ticket
   }
 
   take([, attempt, , position]: Handout, event: CloudEvent, since: number): void {

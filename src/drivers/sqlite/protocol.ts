@@ -8,7 +8,7 @@ import type { WireFaults } from './faults.ts'
  * ops in order, and what there is to hand out now that they are on disk.
  */
 
-/** Entries, flat: id, type, target, correlation, json, and the consumer that was handed the event early (0: none). */
+/** Entries, flat: id, type, target, correlation, json, and the ticket of the shard by which a consumer was handed it early (0: none). */
 export type Rows = (string | number | null)[]
 export const rowWidth = 6
 

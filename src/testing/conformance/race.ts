@@ -3,8 +3,8 @@ import fc from 'fast-check'
 import { expect } from 'vitest'
 import type { Driver } from '../../bus/driver.ts'
 import { parseId } from '../../bus/ids.ts'
-import { collect } from '../wait.ts'
-import { emitted, newTask, turn } from './entries.ts'
+import { collect, until } from '../wait.ts'
+import { done, emitted, input, newTask, turn } from './entries.ts'
 import { worker, type Cases } from './world.ts'
 
 /** Who decided each version, as the journal says: the emitted event carries the name of its decider. */
@@ -56,6 +56,32 @@ export const race: Cases = {
         if (!results.includes('accepted')) break
       }
     for (const task of tasks) await deciders(members[0]!, task)
+  },
+
+  'of two events that two members publish under one id, decided is the one that the log keeps': async world => {
+    const members = [await world.open(), await world.open()]
+    await world.join(members[0]!, {
+      ...worker,
+      inFlight: 200,
+      on: async delivery => {
+        const { task, from } = delivery.event.data as { task: string; from: number }
+        const events = [emitted(task, 1, 0, { type: 'job.decided', data: from })]
+        await members[0]!.commit(turn(task, 0, { events, settle: [{ delivery, outcome: done }] }))
+        return undefined
+      },
+    })
+    const tasks = Array.from({ length: 100 }, () => newTask())
+    for (const [n, task] of tasks.entries()) {
+      const order = n % 2 ? [0, 1] : [1, 0]
+      await Promise.all(order.map(who => members[who]!.publish([input(task, { id: task, data: { task, from: who } })])))
+    }
+    for (const task of tasks) {
+      const kept = (await members[0]!.get(task))!.event.data as { from: number }
+      const decided = await until(async () =>
+        (await members[0]!.journal(task)).records.find(r => r.type === 'job.decided'),
+      )
+      expect(decided.data).toBe(kept.from)
+    }
   },
 
   'however stale deciders interleave, the versions of a task never fork': async world => {

@@ -105,6 +105,11 @@ export class Groups {
     for (const intake of intakes) intake.offer(row)
   }
 
+  /** A consumer was handed this row early, and another process had stored an event under its id. */
+  dispute(row: Row): void {
+    for (const intake of this.#intakes) if (intake instanceof ShardedConsumer) intake.dispute(row)
+  }
+
   settle(settlement: Settlement): void {
     this.#consumers.get(settlement[0])?.settle(settlement)
   }

@@ -112,19 +112,36 @@ export class ShardedConsumer implements Intake {
 
   lose(shard: number): void {
     this.shards.delete(shard)
+    const { outbox } = this.#desk
+    const positions = new Set<number>()
     for (const [id, held] of this.#inHand) {
       if (held.shard !== shard) continue
       this.#inHand.delete(id)
+      positions.add(held.pos)
       if (!held.settled) this.#held--
       if (held.claimed) this.#giveBack(held)
     }
-    this.#desk.outbox.lost.push([this.consumer, shard])
+    outbox.handouts = outbox.handouts.filter(([to, , , pos]) => to !== this.consumer || !positions.has(pos))
+    outbox.lost.push([this.consumer, shard])
+  }
+
+  /**
+   * What was handed over early is not what the log keeps under its id. Whatever is in hand of the shard may rest on it: it
+   * is void, and handed out again from the log under a new ticket.
+   */
+  dispute({ shard, early }: Row): void {
+    const state = this.shards.get(shard)
+    if (state?.ticket !== early) return
+    const next = this.lowWater(shard)
+    this.lose(shard)
+    this.win(shard, next, state.suspect)
+    this.shards.get(shard)!.saved = state.saved
   }
 
   offer(row: Row): void {
     const shard = this.shards.get(row.shard)
     if (!shard) return
-    if (row.early === this.consumer) return this.#hold(row.id, row.pos, row.shard, 1, false)
+    if (row.early === shard.ticket) return this.#hold(row.id, row.pos, row.shard, 1, false)
     if (!this.#caughtUp || row.pos <= shard.skipTo) return
     if (this.#room <= 0) {
       this.#cursor = row.pos - 1

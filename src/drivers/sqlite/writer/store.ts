@@ -11,6 +11,7 @@ export interface Row {
   type: string
   target: string | null
   shard: number
+  /** Ticket of the shard by which a consumer has it already, 0 for none. */
   early: number
   op: number
   index: number

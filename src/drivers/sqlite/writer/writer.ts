@@ -298,7 +298,10 @@ export class Writer {
     for (let i = 0; i < rows.length; i += rowWidth) {
       const row = this.#store.append(rows, i)
       positions.push(row.pos)
-      if (row.pos < 0) continue
+      if (row.pos < 0) {
+        if (row.early) this.#groups.dispute(row)
+        continue
+      }
       row.op = op
       row.index = firstIndex + i / rowWidth
       this.#groups.route(row)
