@@ -4,7 +4,15 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { z } from 'zod'
-import { agent, offlineModel, tool, type AppOptions, type CloudEvent, type ToolContext } from '../src/index.ts'
+import {
+  agent,
+  offlineModel,
+  tool,
+  workflow,
+  type AppOptions,
+  type CloudEvent,
+  type ToolContext,
+} from '../src/index.ts'
 import type { Bus } from '../src/bus/bus.ts'
 import { correlationOf } from '../src/bus/ids.ts'
 import { openBus } from '../src/runtime/environment.ts'
@@ -77,7 +85,8 @@ function stations() {
     on: 'wait.wanted',
     run: (ctx, text: string) => ctx.call(absent, text, { within: 'forever' }),
   })
-  const use: AppOptions['use'] = [desk, helper, waiter, search, ...Object.values(tools)]
+  const noted = workflow('noted', { on: 'note.wanted', within: '1h' }).emit('note.made', s => s.event)
+  const use: AppOptions['use'] = [desk, helper, waiter, noted, search, ...Object.values(tools)]
   return { ran, use, absent }
 }
 
@@ -101,6 +110,7 @@ async function recorded(bus: string) {
   const world = new World(join(folder, randomUUID()), bus)
   const running = await world.worker({ use: stations().use })
   await Promise.all([1, 2].map(() => ask(running, question)))
+  await ask(running, { type: 'note.wanted', data: 'it' })
   const [waiting, cancelled] = [await wait(), await wait()]
   const { bus: log } = running
   await log.publish({ type: 'agent.cancel', target: 'waiter', subject: cancelled, data: { reason: 'enough' }, correlationid: correlationOf(cancelled) }) // biome-ignore format: one event
@@ -135,7 +145,9 @@ function between(from: keyof typeof logs, to: keyof typeof logs) {
     const copy = await opened(worldOn(logs[to]()))
     const imported = await importFrom(fromFile(first.path), copy)
     expect(imported).toEqual({ events: first.summary.events, turns: first.summary.turns, withoutBeginning: 0 })
-    expect(first.summary).toMatchObject({ documents: 1, missing: 0, redacted: 0 })
+    expect(first.summary).toMatchObject({ documents: 2, missing: 0, redacted: 0 })
+    // What an instance goes by comes along, wherever it goes on.
+    expect(first.text.filter(line => line.startsWith('{"document":"workflow/noted/'))).toHaveLength(1)
     const second = await exported(copy)
     expect(second.text).toEqual(first.text)
 

@@ -87,7 +87,7 @@ class Import {
   async #step({ stored: { event }, emitted }: Step): Promise<void> {
     this.#events += 1 + emitted.length
     const events = emitted.map(each => each.event)
-    for (const key of [event, ...events].flatMap(documentsNamedBy)) await this.#document(key)
+    for (const { key } of [event, ...events].flatMap(documentsNamedBy)) await this.#document(key)
     if (!isTurn(event)) return this.#publish(event)
     this.#turns++
     await this.#flush()

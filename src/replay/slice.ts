@@ -9,6 +9,7 @@ import type { CloudEvent } from '../event.ts'
 import type { Stored } from '../bus/driver.ts'
 import { plainRedactor, type Redactor } from '../bus/redact.ts'
 import { replayId, termsKey } from '../tasks/effects.ts'
+import { definitionDocument } from '../tasks/instances.ts'
 import { inSteps, isTurn, type Step } from './order.ts'
 import { sliceVersion, type SliceEnd, type SliceLine } from './slice-format.ts'
 import { Redaction } from './slice-redact.ts'
@@ -52,7 +53,8 @@ class SliceWriter {
   readonly #source: Source
   readonly #redaction: Redaction
   readonly #sha256 = createHash('sha256')
-  readonly #documents = new Set<string>()
+  readonly #asked = new Set<string>()
+  #documents = 0
   #events = 0
   #turns = 0
   #missing = 0
@@ -66,7 +68,7 @@ class SliceWriter {
     return {
       events: this.#events,
       turns: this.#turns,
-      documents: this.#documents.size,
+      documents: this.#documents,
       redacted: this.#redaction.count,
       missing: this.#missing,
     }
@@ -78,7 +80,7 @@ class SliceWriter {
     for await (const step of rest) yield* this.#step(step)
     const end: SliceEnd = {
       events: this.#events,
-      documents: this.#documents.size,
+      documents: this.#documents,
       sha256: this.#sha256.digest('hex'),
     }
     yield `${JSON.stringify({ end })}\n`
@@ -91,7 +93,7 @@ class SliceWriter {
   }
 
   async *#stored({ position, event }: Stored): AsyncGenerator<string> {
-    for (const named of documentsNamedBy(event)) if (!this.#documents.has(named)) yield* this.#document(named)
+    for (const named of documentsNamedBy(event)) yield* this.#document(named)
     this.#events++
     if (isTurn(event)) this.#turns++
     const inputs = isTurn(event) ? event.data.inputs : []
@@ -99,10 +101,12 @@ class SliceWriter {
     yield this.#line({ position, event } satisfies SliceLine)
   }
 
-  async *#document(document: string): AsyncGenerator<string> {
+  async *#document({ key: document, optional }: NamedDocument): AsyncGenerator<string> {
+    if (this.#asked.has(document)) return
+    this.#asked.add(document)
     const value = await this.#source.document(document)
-    if (value === undefined) return void this.#missing++
-    this.#documents.add(document)
+    if (value === undefined) return void (optional || this.#missing++)
+    this.#documents++
     yield this.#line({ document, value: this.#redaction.document(value) } satisfies SliceLine)
   }
 
@@ -113,12 +117,25 @@ class SliceWriter {
   }
 }
 
-/** The document without which an event cannot be understood: of a request to a model what the model is told. */
-export function documentsNamedBy({ type, data, replay }: CloudEvent): string[] {
+/** Optional where an event may have none. */
+interface NamedDocument {
+  readonly key: string
+  readonly optional?: true
+}
+
+/**
+ * The documents without which an event cannot be understood: of a request to a model what the model is told, of a turn the
+ * definition that decided it, which only workflows have.
+ */
+export function documentsNamedBy(event: CloudEvent): NamedDocument[] {
+  const { type, data, replay } = event
   const { definition } = (type === 'model.invoke' ? (data ?? {}) : {}) as { definition?: unknown }
   return [
-    ...(typeof definition === 'string' ? [definition] : []),
-    ...(replay === undefined ? [] : [termsKey(replayId(replay))]),
+    ...(typeof definition === 'string' ? [{ key: definition }] : []),
+    ...(replay === undefined ? [] : [{ key: termsKey(replayId(replay)) }]),
+    ...(isTurn(event)
+      ? [{ key: definitionDocument(event.data.program, event.data.programHash), optional: true as const }]
+      : []),
   ]
 }
 
