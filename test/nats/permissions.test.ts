@@ -1,81 +1,23 @@
 import { hash } from 'node:crypto'
-import { readFile, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { connect, PermissionViolationError, type NatsConnection } from '@nats-io/transport-node'
 import { expect, it, onTestFinished } from 'vitest'
 import { z } from 'zod'
 import first from '../../examples/first/app.ts'
 import { describePython, pythonWorker } from '../../examples/python-consumer/python.ts'
-import { agent, app, smtp, tool, type App, type Role, type Running, start, type StartOptions } from '../../src/index.ts'
+import { agent, app, smtp, tool, type Running, start } from '../../src/index.ts'
 import { openNats } from '../../src/drivers/nats/index.ts'
 import { createEvent } from '../../src/event.ts'
 import { startNatsCluster } from '../../src/testing/nats/cluster.ts'
-import { startNats, type Nats } from '../../src/testing/nats/start.ts'
 import { freePort } from '../../src/testing/ports.ts'
 import { until } from '../../src/testing/wait.ts'
 import { asked } from '../lib/approvals.ts'
 import { describeNatsServer } from '../lib/nats.ts'
 import { ended, eventsOf } from '../lib/world.ts'
 import { dataFolder, entry } from './lib/broker.ts'
+import { client, configuration, guarded, heard, password, role, told, urlOf, violations } from './lib/guarded.ts'
 
-/* The template of deploy/nats/accounts.conf, as it stands there, on a server of its own. */
-
-const template = new URL('../../deploy/nats/accounts.conf', import.meta.url)
-const password = (user: string) => `secret-of-${user}`
 const group = 'tool%2Fnotes%2Esearch'
-
-async function configuration(): Promise<string> {
-  const secret = (_: string, user: string) => JSON.stringify(password(user.toLowerCase()))
-  return (await readFile(template, 'utf8')).replace(/\$([A-Z]+)_PASSWORD/g, secret)
-}
-
-async function guarded(change = (text: string) => text, dataDir?: string): Promise<Nats> {
-  const nats = await startNats({ config: change(await configuration()), ...(dataDir && { dataDir }) })
-  onTestFinished(() => nats.stop())
-  return nats
-}
-
-const urlOf = (nats: Nats, user: string) => `nats://${user}:${password(user)}@127.0.0.1:${nats.port}`
-
-async function role(nats: Nats, only: Role, hosted: App = first, more: Partial<StartOptions> = {}): Promise<Running> {
-  const running = await start(hosted, { bus: `${urlOf(nats, only)}/tidings?timeout=3000`, only: [only], ...more })
-  onTestFinished(() => running.stop())
-  return running
-}
-
-async function client(nats: Nats, user: string): Promise<NatsConnection> {
-  const nc = await connect({ servers: `127.0.0.1:${nats.port}`, user, pass: password(user) })
-  onTestFinished(() => nc.close())
-  return nc
-}
-
-/** What the server says to a request: its answer, or that it may not be made. */
-async function told(nc: NatsConnection, subject: string, body = ''): Promise<string> {
-  try {
-    return (await nc.request(subject, body, { timeout: 3_000 })).string()
-  } catch (error) {
-    for (let cause = error; cause instanceof Error; cause = cause.cause)
-      if (cause instanceof PermissionViolationError) return 'denied'
-    throw error
-  }
-}
-
-async function heard(nc: NatsConnection, subject: string): Promise<string> {
-  return new Promise(resolve => {
-    nc.subscribe(subject, {
-      callback: error => {
-        if (error instanceof PermissionViolationError) resolve('denied')
-      },
-    })
-    void nc.flush()
-  })
-}
-
-/** What the server refused so far, by user. */
-async function violations(nats: Nats): Promise<string[]> {
-  const lines = (await readFile(join(nats.dataDir, 'nats.log'), 'utf8')).split('\n')
-  return lines.filter(line => /violation/i.test(line)).map(line => line.replace(/^.*? - /, ''))
-}
 
 async function answered(running: Running, correlationid: string): Promise<unknown> {
   const found = await until(
@@ -185,25 +127,6 @@ describeNatsServer('roles with the permissions of the template', () => {
     expect(running[0]!.durability.detail).toContain('3 copies')
     for (const nats of cluster.nodes) expect(await violations(nats)).toEqual([])
   }, 60_000)
-
-  it('take mail', async () => {
-    const nats = await guarded()
-    const agents = await role(nats, 'agents')
-    const mailbox = app({ name: 'mailbox', use: [smtp({ port: 0 })] })
-    const triggers = await role(nats, 'triggers', mailbox)
-    const { createTransport } = await import('nodemailer')
-    const { port } = new URL(triggers.addresses[0]!)
-    const transport = createTransport({ host: '127.0.0.1', port: Number(port), ignoreTLS: true })
-    await transport.sendMail({
-      from: 'ann@example.org',
-      to: 'desk@example.net',
-      subject: 'hello',
-      text: 'x'.repeat(20_000),
-    })
-    const mails: unknown[] = []
-    for await (const { event } of agents.bus.read({ filter: [{ types: ['email.received'] }] })) mails.push(event)
-    expect(mails).toMatchObject([{ source: '/triggers/smtp', dataref: expect.stringMatching(/^sha256-/) }])
-  })
 
   it('claim a call that is to start at most once, and do not take it from others', async () => {
     const nats = await guarded()

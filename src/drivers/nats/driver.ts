@@ -229,13 +229,13 @@ export class NatsDriver implements Driver {
 
   getDocument(key: string) {
     return this.#run(async () => {
-      const stored = await this.#log.state.last(this.#log.names.doc('doc', key))
+      const stored = await this.#log.state.last(this.#log.names.document(key))
       return stored && { revision: stored.seq, value: stored.text() }
     })
   }
 
   putDocument(key: string, value: string, expect: number) {
-    return this.#run(async () => (await this.#log.state.putAfter(expect, this.#log.names.doc('doc', key), value)) ?? 0)
+    return this.#run(async () => (await this.#log.state.putAfter(expect, this.#log.names.document(key), value)) ?? 0)
   }
 
   signal(event: CloudEvent): void {

@@ -72,6 +72,14 @@ export class Names {
     return `${this.log}.s.${words.map(word => (word === '*' || word === '>' ? word : token(String(word)))).join('.')}`
   }
 
+  /** A named document: each part of its key is a token, so that a right may be given for all that begin alike. */
+  document(key: string): string {
+    return `${this.log}.s.doc.${key
+      .split('/')
+      .map(part => token(part || null))
+      .join('.')}`
+  }
+
   /** Heard by the owner of a shard when somebody else changed a task in it. */
   change(shard: number | '*', group: string): string {
     return `${this.log}.c.${shard}.${token(group)}`

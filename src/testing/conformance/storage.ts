@@ -42,6 +42,13 @@ export const storage: Cases = {
     expect(await again.putDocument('budget/a b%', '{}', seen!.revision)).toBeGreaterThan(0)
   },
 
+  'documents are told apart by their keys, whatever these hold': async world => {
+    const driver = await world.open()
+    const keys = ['a', 'a/b', 'a//b', 'a/', '/a', 'a.b', 'a/*', 'a/>', '*', '>', '-', 'a/-', '%2D', 'ß', 'A/b']
+    for (const key of keys) expect(await driver.putDocument(key, `of ${key}`, 0)).toBeGreaterThan(0)
+    for (const key of keys) expect((await driver.getDocument(key))?.value).toBe(`of ${key}`)
+  },
+
   'of updates of a document that race none is lost': async world => {
     const members = [await world.open(), await world.open()]
     await Promise.all(Array.from({ length: 60 }, (_, n) => update(members[n % 2]!, 'budget', value => value + 1)))

@@ -1,0 +1,74 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { connect, PermissionViolationError, type NatsConnection } from '@nats-io/transport-node'
+import { onTestFinished } from 'vitest'
+import first from '../../../examples/first/app.ts'
+import { type App, type Role, type Running, start, type StartOptions } from '../../../src/index.ts'
+import { startNats, type Nats } from '../../../src/testing/nats/start.ts'
+
+/* The template of deploy/nats/accounts.conf, as it stands there, on a server of its own. */
+
+const template = new URL('../../../deploy/nats/accounts.conf', import.meta.url)
+export const password = (user: string) => `secret-of-${user}`
+
+export async function configuration(): Promise<string> {
+  const secret = (_: string, user: string) => JSON.stringify(password(user.toLowerCase()))
+  return (await readFile(template, 'utf8')).replace(/\$([A-Z]+)_PASSWORD/g, secret)
+}
+
+/** A server with the template, which `change` may change. */
+export async function guarded(change = (text: string) => text, dataDir?: string): Promise<Nats> {
+  const nats = await startNats({ config: change(await configuration()), ...(dataDir && { dataDir }) })
+  onTestFinished(() => nats.stop())
+  return nats
+}
+
+export const urlOf = (nats: Nats, user: string) => `nats://${user}:${password(user)}@127.0.0.1:${nats.port}`
+
+/** An app of which one role is hosted, with the rights of that role. */
+export async function role(
+  nats: Nats,
+  only: Role,
+  hosted: App = first,
+  more: Partial<StartOptions> = {},
+): Promise<Running> {
+  const running = await start(hosted, { bus: `${urlOf(nats, only)}/tidings?timeout=3000`, only: [only], ...more })
+  onTestFinished(() => running.stop())
+  return running
+}
+
+/** A plain client that is logged in as a role. */
+export async function client(nats: Nats, user: string): Promise<NatsConnection> {
+  const nc = await connect({ servers: `127.0.0.1:${nats.port}`, user, pass: password(user) })
+  onTestFinished(() => nc.close())
+  return nc
+}
+
+/** What the server says to a request: its answer, or that it may not be made. */
+export async function told(nc: NatsConnection, subject: string, body = ''): Promise<string> {
+  try {
+    return (await nc.request(subject, body, { timeout: 3_000 })).string()
+  } catch (error) {
+    for (let cause = error; cause instanceof Error; cause = cause.cause)
+      if (cause instanceof PermissionViolationError) return 'denied'
+    throw error
+  }
+}
+
+/** What becomes of a subscription. */
+export async function heard(nc: NatsConnection, subject: string): Promise<string> {
+  return new Promise(resolve => {
+    nc.subscribe(subject, {
+      callback: error => {
+        if (error instanceof PermissionViolationError) resolve('denied')
+      },
+    })
+    void nc.flush()
+  })
+}
+
+/** What the server refused so far, by user. */
+export async function violations(nats: Nats): Promise<string[]> {
+  const lines = (await readFile(join(nats.dataDir, 'nats.log'), 'utf8')).split('\n')
+  return lines.filter(line => /violation/i.test(line)).map(line => line.replace(/^.*? - /, ''))
+}
