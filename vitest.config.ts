@@ -12,6 +12,7 @@ const every = {
 export default defineConfig({
   test: {
     allowOnly: false,
+    globalSetup: ['test/lib/compiled-setup.ts'],
     reporters: ['default', './scripts/reporter.ts'],
     projects: [
       // Most tests wait for other processes: one worker would leave a core idle.
