@@ -44,7 +44,7 @@ async function ask(model: LanguageModel, question: string, decision?: 'grant' | 
     for await (const { event } of bus.follow(0, [{ types: ['>'] }], AbortSignal.timeout(20_000))) {
       types.push(event.target ? `${event.type} ${event.target}` : event.type)
       if (event.correlationid !== correlationid) continue
-      isOver ||= event.type === 'agent.task.completed' && event.source === '/agents/desk'
+      isOver ||= event.type === 'agent.task.completed' && event.source === '/workflows/desk'
       if (['report.completed', 'report.withheld'].includes(event.type))
         report = (await bus.resolve(event)).data as Report
       if (!isOver || !report) continue

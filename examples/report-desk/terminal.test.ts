@@ -7,7 +7,7 @@ test('what a person is asked, is reminded of and says has a line, which steers n
   const live = new Live(200)
   const call = 'c.desk:0000009:0'
   const line = (draft: Omit<Draft, 'source'>) =>
-    stripVTControlCharacters(live.line(createEvent({ source: '/agents/desk', correlationid: 'c', ...draft }))!)
+    stripVTControlCharacters(live.line(createEvent({ source: '/workflows/desk', correlationid: 'c', ...draft }))!)
   const asked = line({ id: call, type: 'approval.requested', target: 'editor', data: { hash: '1', what: {} } })
   expect(asked).toMatch(/ desk .* asks the editor whether the draft may go out$/)
   expect(line({ id: 'c.desk:0000010:0', type: 'approval.reminded', subject: call, data: {} })).toMatch(

@@ -1,7 +1,7 @@
 import { correlationFrom, taskId } from '../bus/ids.ts'
 import type { CloudEvent, Draft } from '../event.ts'
 import { at } from './path.ts'
-import type { Instances, ProgramDefinition } from './program.ts'
+import { sourceOf, type Instances, type ProgramDefinition } from './program.ts'
 
 /*
  * Where an event belongs that no one is addressed by, and that several tasks in a row may wait for: of a workflow there is
@@ -33,10 +33,11 @@ function keyCorrelation({ tenant, replay }: CloudEvent, program: string, key: un
 }
 
 /** The instance that takes this event as it is, by its own correlation, and whether it begins where there is none. */
-export function joins({ name, instances }: ProgramDefinition, event: CloudEvent): Joining | undefined {
+export function joins(program: ProgramDefinition, event: CloudEvent): Joining | undefined {
+  const { name, instances } = program
   if (!instances) return undefined
   const isRoutedHere = event.type === routedType && event.target === name
-  if (!isRoutedHere && (instances.key || !isHeard(name, instances, event))) return undefined
+  if (!isRoutedHere && (instances.key || !hears(program, event))) return undefined
   const type = isRoutedHere ? event.subject : event.type
   return {
     instance: instanceId(event.correlationid, name),
@@ -50,8 +51,8 @@ export interface Joining {
 }
 
 /** Whether the event belongs to an instance in another shard. */
-export function isRouted({ name, instances }: ProgramDefinition, event: CloudEvent): boolean {
-  return instances?.key !== undefined && isHeard(name, instances, event)
+export function isRouted(program: ProgramDefinition, event: CloudEvent): boolean {
+  return program.instances?.key !== undefined && hears(program, event)
 }
 
 export const heardBy = ({ types, older = [] }: Instances): readonly string[] => [...types, ...older]
@@ -79,6 +80,6 @@ export function route({ name, instances }: ProgramDefinition, event: CloudEvent)
 }
 
 // What becomes of a workflow's own instances does not go to the same workflow: it would never end.
-const isHeard = (name: string, { types, older }: Instances, { type, source }: CloudEvent) =>
-  (types.includes(type) || older?.includes(type) === true) &&
-  !(type.startsWith('agent.') && source === `/agents/${name}`)
+const hears = (program: ProgramDefinition, { type, source }: CloudEvent) =>
+  (program.instances!.types.includes(type) || program.instances!.older?.includes(type) === true) &&
+  !(type.startsWith('agent.') && source === sourceOf(program))

@@ -127,6 +127,10 @@ export interface Emit {
   }
 }
 
+/** What events of its tasks have as their source. Only workflows have a document. */
+export const sourceOf = ({ name, document }: Pick<ProgramDefinition, 'name' | 'document'>) =>
+  `/${document ? 'workflows' : 'agents'}/${name}`
+
 /** A program under its name, as the engine hosts it. */
 export interface ProgramDefinition {
   readonly name: string

@@ -7,7 +7,7 @@ import { parseId } from '../bus/ids.ts'
 import { forkType } from './fork.ts'
 import type { Input } from './inbox.ts'
 import { heardBy, migrateType, routedType, type Routed } from './instances.ts'
-import type { ProgramDefinition } from './program.ts'
+import { sourceOf, type ProgramDefinition } from './program.ts'
 import type { Task } from './task.ts'
 import type { OpenCall, TurnBuilder } from './turn.ts'
 
@@ -48,7 +48,7 @@ export function startsOn(program: ProgramDefinition, event: CloudEvent): boolean
   if (event.type === forkType) return event.target === program.name
   if (event.type === 'agent.invoke' && event.target === program.name) return true
   // What becomes of an agent's tasks does not start the same agent: it would never end.
-  if (event.type.startsWith('agent.') && event.source === `/agents/${program.name}`) return false
+  if (event.type.startsWith('agent.') && event.source === sourceOf(program)) return false
   return program.on.some(pattern => matchesType(pattern, event.type))
 }
 

@@ -5,6 +5,7 @@ import { turnId } from '../bus/ids.ts'
 import { plainRedactor } from '../bus/redact.ts'
 import { emissionsOf, forkedStart, forkType, inputsSeen, turnSeen, type Fork, type KnownAs } from './fork.ts'
 import {
+  sourceOf,
   untraced,
   type Emit,
   type End,
@@ -38,6 +39,7 @@ export class Task {
     this.identity = {
       task,
       program: definition.name,
+      source: sourceOf(definition),
       programVersion: definition.version,
       programHash: definition.hash,
       ...(definition.at && { programAt: definition.at }),

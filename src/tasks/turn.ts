@@ -38,6 +38,7 @@ export const openCall = ({ id, type, wait }: Pick<Emit, 'id' | 'type' | 'wait'>)
 export interface TaskIdentity {
   readonly task: string
   readonly program: string
+  readonly source: string
   readonly programVersion: number
   readonly programHash: string
   /** Where it is defined, as `path:line:column`. */
@@ -215,13 +216,13 @@ export class TurnBuilder implements TurnContext {
   }
 
   #event(draft: Addressed, id: string): CloudEvent {
-    const { start, program, hops } = this.#identity
+    const { start, source, hops } = this.#identity
     return {
       ...createEvent({
         hops,
         ...draft,
         id,
-        source: `/agents/${program}`,
+        source,
         tenant: start.tenant,
         correlationid: start.correlationid,
         causationid: this.#cause.id,
@@ -235,14 +236,14 @@ export class TurnBuilder implements TurnContext {
 }
 
 /** The answer that the engine gives itself when a wait ends: the timer that was set, or nobody answered. */
-export function expiryOf(call: OpenCall, { program, start, hops }: TaskIdentity, now: number): CloudEvent {
+export function expiryOf(call: OpenCall, { source, start, hops }: TaskIdentity, now: number): CloudEvent {
   const timer = call.type === 'timer.set'
   const error = new TidingsError('E_CALL_EXPIRED', `${call.type} of ${call.target} was not answered in time`)
   return {
     ...createEvent({
       id: timer ? `${call.id}:fired` : `${call.id}:expired`,
       type: timer ? 'timer.fired' : 'call.expired',
-      source: `/agents/${program}`,
+      source,
       tenant: start.tenant,
       correlationid: start.correlationid,
       causationid: call.id,

@@ -67,8 +67,10 @@ function tasksOf(events: readonly CloudEvent[]): Map<string, TraceTask> {
     const id = turn ? parseId(event.id)!.task : emitterOf(event)?.task
     if (id === undefined) continue
     let task = tasks.get(id)
-    if (!task) tasks.set(id, (task = { kind: 'task', id, turns: [], nodes: [], tasks: [] }))
-    task.program ??= turn?.program ?? event.source.replace(/^\/agents\//, '')
+    if (!task) tasks.set(id, (task = { kind: 'task', id, station: 'agent', turns: [], nodes: [], tasks: [] }))
+    const [, station, name] = /^\/(agent|workflow)s\/(.+)$/.exec(event.source) ?? []
+    task.program ??= turn?.program ?? name ?? event.source
+    if (station === 'workflow') task.station = station
     if (turn) addTurn(task, event, turn)
     else if (/^agent\.task\.(completed|failed|cancelled)$/.test(event.type)) task.ending = event
   }

@@ -77,7 +77,7 @@ function taskLine(task: TraceTask, outcome: Outcome, guides: string): Line {
   const told = [[count(task.turns.length, 'turn'), ...spentText(spentIn(task))].join(', '), ...output].join('  ')
   return {
     guides,
-    label: `agent ${printable(task.program ?? '?')}${version}`,
+    label: `${task.station} ${printable(task.program ?? '?')}${version}`,
     type: 'agent.task',
     ...outcome,
     note: noteOf(outcome, told),

@@ -27,7 +27,7 @@ export interface Reason {
 /** Who published an event; what a task emitted, with the turn in which it did. */
 export interface Author {
   /** `other`: a publisher that is no part of the runtime. */
-  readonly kind: 'agent' | 'tool' | 'model' | 'trigger' | 'other'
+  readonly kind: 'agent' | 'workflow' | 'tool' | 'model' | 'trigger' | 'other'
   readonly name: string
   readonly task?: string
   readonly turn?: number
@@ -108,13 +108,14 @@ class Events {
 }
 
 function authorOf({ id, source }: CloudEvent, turn: CloudEvent<Turn> | undefined): Author {
-  const [, folder, name] = /^\/(agent|tool|model|trigger)s\/(.+)$/.exec(source) ?? []
-  const author = { kind: (folder ?? 'other') as Author['kind'], name: name ?? source }
+  const [, folder, name] = /^\/(agent|workflow|tool|model|trigger)s\/(.+)$/.exec(source) ?? []
+  const kind = (folder ?? 'other') as Author['kind']
+  const author = { kind, name: name ?? source }
   const made = parseId(id)
   if (!made || made.suffix !== undefined) return author
   const { program, programVersion, programHash } = turn?.data ?? {}
   return {
-    kind: 'agent',
+    kind: kind === 'workflow' ? kind : 'agent',
     name: program ?? author.name,
     task: made.task,
     turn: made.version,

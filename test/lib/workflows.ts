@@ -78,6 +78,6 @@ export class Story {
   }
 
   #isEnd({ type, source }: CloudEvent) {
-    return /^agent\.task\.(completed|failed|cancelled)$/.test(type) && source === `/agents/${this.workflow}`
+    return /^agent\.task\.(completed|failed|cancelled)$/.test(type) && source === `/workflows/${this.workflow}`
   }
 }

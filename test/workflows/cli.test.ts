@@ -55,6 +55,8 @@ onEveryBus(world =>
       'completed open',
       'failed open',
     ])
+    const trace = await tidings(log.place, ['trace', correlationid])
+    expect(trace.stdout).toContain('workflow order v1')
     const [refused, none] = await verb('migrate', 'order', '--app', third, '--dry-run')
     expect(refused!.refused).toBe('it stands at paid, which version 3 does not have')
     expect(none).toEqual({ workflow: 'order', version: 3, moved: 0, refused: 1 })

@@ -99,7 +99,7 @@ onEveryBus(world => {
     const story = new Story(await (await world()).worker({ use: [outer, inner] }), 'outer')
     const { bus } = story.running
     await story.tell('outer.asked')
-    const timer = await until(async () => (await story.events()).find(({ type, source }) => type === 'timer.set' && source === '/agents/inner')) // biome-ignore format: one line
+    const timer = await until(async () => (await story.events()).find(({ type, source }) => type === 'timer.set' && source === '/workflows/inner')) // biome-ignore format: one line
     await bus.publish({ type: 'agent.cancel', target: 'inner', subject: parseId(timer.id)!.task, correlationid: story.correlation, data: { reason: 'no' } }) // biome-ignore format: one line
     expect(await story.end()).toBe('E_TASK_CANCELLED')
   })

@@ -31,7 +31,7 @@ onEveryBus(world => {
     const { correlationid } = await running.bus.publish({ type: 'order.placed', data: { order: 'a', total: 12 } })
     const ended = await until(async () =>
       (await eventsOf(running, correlationid)).find(
-        ({ type, source }) => type === 'agent.task.completed' && source === '/agents/report',
+        ({ type, source }) => type === 'agent.task.completed' && source === '/workflows/report',
       ),
     )
     expect(ended.data).toMatchObject({ output: [{ twice: 2 }, { twice: 4 }, { twice: 6 }] })
