@@ -8,6 +8,7 @@ import { gzipSync } from 'node:zlib'
 import { expect, onTestFinished, test } from 'vitest'
 import { curl, openTrigger, type Reply, secrets, signedBy } from '../../../test/lib/webhook.ts'
 import type { Bus } from '../../bus/bus.ts'
+import { TidingsError } from '../../errors.ts'
 import { until } from '../../testing/wait.ts'
 import { readBody } from './body.ts'
 import { listen } from './listener.ts'
@@ -139,6 +140,15 @@ function holdPublishes({ driver }: Bus) {
   }
   return gate
 }
+
+test('a log that is away for a moment is waited for', async () => {
+  const { url, bus } = await openTrigger({ endpoints })
+  const away = new TidingsError('E_LOG_UNAVAILABLE', 'not connected', { retryable: true })
+  let looks = 0
+  Object.defineProperty(bus.driver, 'problem', { get: () => (++looks <= 4 ? away : undefined) })
+  expect(await curl(`${url}/open`, '{}', {})).toMatchObject({ status: 202 })
+  expect(looks).toBeGreaterThan(4)
+})
 
 test('no answer before the event is on the log, and no more requests at once than fit', async () => {
   const maxBytes = 1_000

@@ -12,6 +12,7 @@ import { readHeaders, readValue } from './body.ts'
 import { received, source, type Verify, type WebhookEndpoint, type WebhookRequest } from './endpoint.ts'
 import { correlationOf, eventId } from './ids.ts'
 import type { Signed } from './signatures.ts'
+import { whenUsable } from './usable.ts'
 
 const tenant = 'default'
 
@@ -45,6 +46,7 @@ async function take(bus: Bus, { name, options }: Endpoint, { headers, bytes }: S
   const mapped = await mappedTo(options, request)
   if (!mapped && options.others === 'ignore') return { status: 204 }
 
+  await whenUsable(bus)
   const raw = await bus.putBlob(tenant, bytes)
   const data: WebhookReceived = { endpoint: name, ...request, raw }
   const correlationid = correlationOf(id, at)
