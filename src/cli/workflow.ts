@@ -23,14 +23,14 @@ interface Options extends Globals {
 export async function list(options: Options): Promise<void> {
   const { app } = await loadApp(findApp(options.app))
   await withLog(async bus => {
-    const tasks = await ask(bus, index => app.workflows.map(({ name }) => index.tasks({ program: name, limit: most })))
+    const running = await ask(bus, index => app.workflows.map(({ name }) => index.live(name)))
     for (const [i, { name, data }] of app.workflows.entries()) {
-      const waiting = tasks[i]!.filter(({ state }) => !ended.has(state))
+      const instances = running[i]!
       const types = eventTypes(data.steps)
-      const record = { workflow: name, version: data.version, types, key: data.key ?? null, instances: waiting.length }
+      const record = { workflow: name, version: data.version, types, key: data.key ?? null, instances }
       const key = data.key ? 'for each key' : data.callable ? 'for each call' : 'for each correlation'
       await answer(options, record, [
-        `${styleText('bold', name)} v${data.version}  ${dim(`${count(waiting.length, 'instance')} running, one ${key}`)}`,
+        `${styleText('bold', name)} v${data.version}  ${dim(`${count(instances, 'instance')} running, one ${key}`)}`,
         ...(types.length > 0 ? [`  waits for ${types.join(', ')}`] : []),
       ])
     }
@@ -73,8 +73,7 @@ export async function instanceOf(bus: Bus, app: App, task: string): Promise<{ de
 /** The task that is meant: its id, or the end of it, as lists show it. @throws E_NOT_FOUND, E_USAGE */
 async function fullId(bus: Bus, program: string, text: string): Promise<string> {
   if (text.includes('.')) return text
-  const tasks = await ask(bus, index => index.tasks({ program, limit: most }))
-  const found = tasks.filter(({ task }) => task.endsWith(text) || task.slice(0, 36).endsWith(text))
+  const found = await ask(bus, index => index.tasks({ program, ending: text, limit: 100 }))
   if (found.length === 1) return found[0]!.task
   if (found.length === 0)
     throw new TidingsError('E_NOT_FOUND', `no instance of ${program} ends with ${printable(text)}`)
@@ -83,6 +82,3 @@ async function fullId(bus: Bus, program: string, text: string): Promise<string> 
     `${count(found.length, 'instance')} end with ${printable(text)}: give more of the id`,
   )
 }
-
-const most = 100_000
-const ended = new Set(['completed', 'failed', 'cancelled', 'continued'])

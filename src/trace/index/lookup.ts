@@ -44,6 +44,8 @@ export interface ActionRow {
 export interface TaskFilter {
   readonly program?: string
   readonly state?: TaskState
+  /** The last characters of its id, or of its correlation. */
+  readonly ending?: string
   /** Only those with a turn at this moment or later, ms since the epoch. */
   readonly since?: number
   readonly limit: number
@@ -160,7 +162,7 @@ export class Index {
   }
 
   /** Tasks, those in which something happened last first. */
-  tasks({ program, state, since, limit }: TaskFilter): TaskRow[] {
+  tasks({ program, state, ending, since, limit }: TaskFilter): TaskRow[] {
     const rows = this.#all<Omit<TaskRow, 'waitsFor'> & { waitsFor: string }>(
       `SELECT c.id || '.' || t.hash AS task, p.name AS program, t.version, t.code AS hash, t.turns, t.started, t.at AS since,
         coalesce(t.end, CASE WHEN EXISTS (SELECT 1 FROM calls o WHERE o.task = t.key) AND NOT EXISTS
@@ -169,13 +171,23 @@ export class Index {
           WHERE o.task = t.key AND NOT o.answered) AS waitsFor
       FROM tasks t JOIN correlations c ON c.key = t.correlation JOIN names p ON p.key = t.program
       WHERE (?1 IS NULL OR p.name = ?1) AND (?2 IS NULL OR state = ?2) AND (?3 IS NULL OR t.at >= ?3)
+        AND (?5 IS NULL OR substr(c.id || '.' || t.hash, -length(?5)) = ?5 OR substr(c.id, -length(?5)) = ?5)
       ORDER BY t.last DESC LIMIT ?4`,
       program ?? null,
       state ?? null,
       since ?? null,
       limit,
+      ending ?? null,
     )
     return rows.map(row => ({ ...row, waitsFor: JSON.parse(row.waitsFor) as string[] }))
+  }
+
+  /** How many tasks of a program have not ended. */
+  live(program: string): number {
+    return this.#all<{ n: number }>(
+      `SELECT count(*) AS n FROM tasks WHERE program = (SELECT key FROM names WHERE name = ?) AND end IS NULL`,
+      program,
+    )[0]!.n
   }
 
   /** What shares a correlation, that in which something happened last first; what people did to the workers is left out. */

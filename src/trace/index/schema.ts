@@ -26,6 +26,7 @@ const ddl = `
     key INTEGER PRIMARY KEY, correlation INTEGER NOT NULL, hash TEXT NOT NULL, program INTEGER, version INTEGER, code TEXT,
     turns INTEGER NOT NULL, last INTEGER NOT NULL, started INTEGER, at INTEGER, end TEXT, UNIQUE(correlation, hash));
   CREATE INDEX tasks_last ON tasks(last);
+  CREATE INDEX tasks_live ON tasks(program) WHERE end IS NULL;
   CREATE TABLE calls(
     task INTEGER NOT NULL, name TEXT NOT NULL, target INTEGER NOT NULL, answered INTEGER NOT NULL,
     PRIMARY KEY(task, name)) WITHOUT ROWID;
