@@ -89,6 +89,15 @@ export function createEvent<T>(draft: Draft<T>): CloudEvent<T> {
   return event as unknown as CloudEvent<T>
 }
 
+/** What an event hands down to those that come of it: whose it is, and what it belongs to. */
+export const handedDown = ({ tenant, user, correlationid, traceparent, replay }: CloudEvent) => ({
+  tenant,
+  correlationid,
+  ...(user !== undefined && { user }),
+  ...(traceparent !== undefined && { traceparent }),
+  ...(replay !== undefined && { replay }),
+})
+
 const optionalAttributes = [
   'subject',
   'user',

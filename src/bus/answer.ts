@@ -1,4 +1,4 @@
-import { createEvent, type CloudEvent } from '../event.ts'
+import { createEvent, handedDown, type CloudEvent } from '../event.ts'
 import { resultId } from './ids.ts'
 
 /** The answer to a request: addressed to whoever asked, under an id that only the first answer gets. */
@@ -7,15 +7,11 @@ export function answerTo(request: CloudEvent, source: string, type: string, data
     id: resultId(request.id),
     type,
     source,
-    tenant: request.tenant,
-    correlationid: request.correlationid,
+    ...handedDown(request),
     causationid: request.id,
     call: request.id,
     hops: request.hops,
     ...(request.replyto !== undefined && { target: request.replyto }),
-    ...(request.user !== undefined && { user: request.user }),
-    ...(request.traceparent !== undefined && { traceparent: request.traceparent }),
-    ...(request.replay !== undefined && { replay: request.replay }),
     data,
   })
 }

@@ -1,6 +1,6 @@
 import type { LanguageModelV4CallOptions } from '@ai-sdk/provider'
 import type { Span } from '@opentelemetry/api'
-import type { CloudEvent } from '../event.ts'
+import { handedDown, type CloudEvent } from '../event.ts'
 import { TidingsError } from '../errors.ts'
 import { answerTo } from '../bus/answer.ts'
 import type { Bus } from '../bus/bus.ts'
@@ -100,13 +100,10 @@ export class ModelStation {
       this.#bus.signal({
         type: 'model.delta',
         source: `/models/${model.name}`,
-        tenant: event.tenant,
-        correlationid: event.correlationid,
+        ...handedDown(event),
         subject: event.id,
         data: { text },
-        ...(event.replay !== undefined && { replay: event.replay }),
         ...(event.replyto !== undefined && { target: event.replyto }),
-        ...(event.user !== undefined && { user: event.user }),
       }),
     )
     const result = await step(model.languageModel, options, text => said.push(text))

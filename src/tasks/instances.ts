@@ -1,5 +1,5 @@
 import { correlationFrom, taskId } from '../bus/ids.ts'
-import type { CloudEvent, Draft } from '../event.ts'
+import { handedDown, type CloudEvent, type Draft } from '../event.ts'
 import { at } from './path.ts'
 import { sourceOf, type Instances, type ProgramDefinition } from './program.ts'
 
@@ -66,15 +66,12 @@ export function route({ name, instances }: ProgramDefinition, event: CloudEvent)
     id: `${event.id}:${instanceId(correlationid, name).slice(-10)}`,
     type: routedType,
     source: event.source,
-    tenant: event.tenant,
-    ...(event.user !== undefined && { user: event.user }),
+    ...handedDown(event),
     target: name,
     subject: event.type,
     correlationid,
     causationid: event.id,
     hops: event.hops,
-    ...(event.traceparent !== undefined && { traceparent: event.traceparent }),
-    ...(event.replay !== undefined && { replay: event.replay }),
     data: { event },
   }
 }

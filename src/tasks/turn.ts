@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto'
-import { createEvent, type CloudEvent } from '../event.ts'
+import { createEvent, handedDown, type CloudEvent } from '../event.ts'
 import { type ErrorData, TidingsError } from '../errors.ts'
 import { cancelId, correlationOf, emitId, taskId, turnId } from '../bus/ids.ts'
 import type { Redactor } from '../bus/redact.ts'
@@ -223,12 +223,8 @@ export class TurnBuilder implements TurnContext {
         ...draft,
         id,
         source,
-        tenant: start.tenant,
-        correlationid: start.correlationid,
+        ...handedDown(start),
         causationid: this.#cause.id,
-        ...(start.user !== undefined && { user: start.user }),
-        ...(start.traceparent !== undefined && { traceparent: start.traceparent }),
-        ...(start.replay !== undefined && { replay: start.replay }),
       }),
       time: new Date(this.now).toISOString(),
     }
@@ -244,14 +240,10 @@ export function expiryOf(call: OpenCall, { source, start, hops }: TaskIdentity, 
       id: timer ? `${call.id}:fired` : `${call.id}:expired`,
       type: timer ? 'timer.fired' : 'call.expired',
       source,
-      tenant: start.tenant,
-      correlationid: start.correlationid,
+      ...handedDown(start),
       causationid: call.id,
       hops,
       call: call.id,
-      ...(start.user !== undefined && { user: start.user }),
-      ...(start.traceparent !== undefined && { traceparent: start.traceparent }),
-      ...(start.replay !== undefined && { replay: start.replay }),
       data: timer ? { due: new Date(call.until ?? now).toISOString() } : { error: error.toJSON() },
     }),
     time: new Date(now).toISOString(),

@@ -1,4 +1,4 @@
-import { createEvent, type CloudEvent } from '../event.ts'
+import { createEvent, handedDown, type CloudEvent } from '../event.ts'
 import type { Bus } from '../bus/bus.ts'
 import { approvalId, callBehind } from '../bus/ids.ts'
 import { validate } from '../schema.ts'
@@ -28,15 +28,11 @@ export function requestFor(bus: Bus, { name, options }: AnyTool, call: CloudEven
     ...approvalRequest({ name, ...(who && { who }), what: { tool: name, input: inputOf(call) } }),
     id: approvalId(call.id),
     source: `/tools/${name}`,
-    tenant: call.tenant,
-    correlationid: call.correlationid,
+    ...handedDown(call),
     causationid: call.id,
     hops: call.hops,
     replyto: name,
     ...(call.deadline !== undefined && { deadline: call.deadline }),
-    ...(call.user !== undefined && { user: call.user }),
-    ...(call.traceparent !== undefined && { traceparent: call.traceparent }),
-    ...(call.replay !== undefined && { replay: call.replay }),
   })
   return sealed(bus.redactor.event(request)) as CloudEvent<ApprovalRequest>
 }

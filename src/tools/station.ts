@@ -1,5 +1,5 @@
 import type { Span } from '@opentelemetry/api'
-import type { CloudEvent } from '../event.ts'
+import { handedDown, type CloudEvent } from '../event.ts'
 import { type ErrorCode, textOf, TidingsError } from '../errors.ts'
 import { answerTo } from '../bus/answer.ts'
 import type { Bus } from '../bus/bus.ts'
@@ -135,13 +135,10 @@ export class ToolStation {
         bus.signal({
           type: 'tool.progress',
           source: `/tools/${tool.name}`,
-          tenant: event.tenant,
-          correlationid: event.correlationid,
+          ...handedDown(event),
           subject: event.id,
           data: progress,
-          ...(event.replay !== undefined && { replay: event.replay }),
           ...(event.replyto !== undefined && { target: event.replyto }),
-          ...(event.user !== undefined && { user: event.user }),
         }),
     }
     const output = await abort.race(
