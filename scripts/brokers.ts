@@ -4,6 +4,7 @@
  */
 import { DatabaseSync } from 'node:sqlite'
 import { findNatsServer } from '../src/testing/nats/find.ts'
+import { findMosquitto } from '../test/lib/mosquitto-find.ts'
 import { givenNats } from '../test/lib/nats-given.ts'
 import { findCollector } from '../test/telemetry/lib/build.ts'
 
@@ -22,6 +23,10 @@ const brokers: Record<string, () => Row | Promise<Row>> = {
     const own = `${found.path} (${found.source})`
     if (!given) return { version: found.version, where: own }
     return 'reason' in given ? given : { version: given.version, where: `${given.url} (TIDINGS_NATS_URL), and ${own}` }
+  },
+  mosquitto: async () => {
+    const found = await findMosquitto()
+    return 'reason' in found ? found : { version: found.version, where: `${found.broker} (for the MQTT trigger)` }
   },
   otlp: async () => {
     const found = await findCollector(text => console.log(text))

@@ -4,9 +4,10 @@ import { access, mkdir, mkdtemp, readFile, rename, rm } from 'node:fs/promises'
 import { homedir, tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
-import { describe, onTestFinished, test } from 'vitest'
+import { onTestFinished } from 'vitest'
 import { textOf } from '../../src/errors.ts'
 import { startChild, type Child } from '../../src/testing/nats/child.ts'
+import { describeUnless } from '../../test/lib/needing.ts'
 
 const run = promisify(execFile)
 
@@ -18,16 +19,7 @@ let python: Promise<Python> | undefined
 /** Tests that need Python. Without it they are skipped, or fail where brokers are required. */
 export async function describePython(name: string, body: () => void): Promise<void> {
   const found = await (python ??= findPython())
-  if ('path' in found) {
-    describe(name, body)
-    return
-  }
-  console.log(`${name}: ${found.reason}`)
-  if (process.env.TIDINGS_REQUIRE_BROKERS)
-    test(`${name}: Python is there`, () => {
-      throw new Error(found.reason)
-    })
-  else describe.skip(`${name} (${found.reason})`, body)
+  describeUnless('path' in found ? undefined : found.reason, name, body)
 }
 
 /** One environment for each content of requirements.txt, made once. */

@@ -1,84 +1,26 @@
-import { execFile, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync } from 'node:fs'
-import { glob, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
-import { homedir, tmpdir, userInfo } from 'node:os'
-import { delimiter, dirname, join } from 'node:path'
-import { promisify } from 'node:util'
-import { describe, onTestFinished, test } from 'vitest'
-import { textOf } from '../../src/errors.ts'
+import { tmpdir, userInfo } from 'node:os'
+import { join } from 'node:path'
+import { onTestFinished } from 'vitest'
 import { startChild, type Child } from '../../src/testing/nats/child.ts'
 import { freePort } from '../../src/testing/ports.ts'
 import { until } from '../../src/testing/wait.ts'
+import { findMosquitto, type MosquittoTools } from './mosquitto-find.ts'
+import { describeUnless } from './needing.ts'
 
-/*
- * Mosquitto: a broker and clients that know nothing of ours. It is taken from the path, else from the packages of the system,
- * which are unpacked into a cache and not installed.
- */
-
-const run = promisify(execFile)
-const packages = ['mosquitto', 'mosquitto-clients', 'libmosquitto1', 'libwrap0', 'libdlt2']
-
-interface Tools {
-  readonly broker: string
-  readonly publisher: string
-  readonly env: NodeJS.ProcessEnv
-}
-
-let tools: Promise<Tools | { reason: string }> | undefined
+let tools: ReturnType<typeof findMosquitto> | undefined
 
 /** Tests that need Mosquitto. Without it they are left out, or fail where brokers are required. */
 export async function describeMosquitto(name: string, body: () => void): Promise<void> {
-  const found = await (tools ??= find())
-  if ('broker' in found) {
-    describe(name, body)
-    return
-  }
-  console.log(`${name}: ${found.reason}`)
-  if (process.env.TIDINGS_REQUIRE_BROKERS)
-    test(`${name}: Mosquitto is there`, () => {
-      throw new Error(found.reason)
-    })
-  else describe.skip(`${name} (${found.reason})`, body)
+  const found = await (tools ??= findMosquitto())
+  describeUnless('broker' in found ? undefined : found.reason, name, body)
 }
 
-async function find(): Promise<Tools | { reason: string }> {
-  const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin']
-  const inPath = (name: string) => folders.map(folder => join(folder, name)).find(path => existsSync(path))
-  const [broker, publisher] = [inPath('mosquitto'), inPath('mosquitto_pub')]
-  if (broker && publisher) return { broker, publisher, env: process.env }
-  try {
-    return await unpacked()
-  } catch (error) {
-    return { reason: `no Mosquitto: ${textOf(error).trim().split('\n').at(-1)}` }
-  }
-}
-
-async function unpacked(): Promise<Tools> {
-  const place = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'tidings', 'mosquitto')
-  if (!existsSync(place)) {
-    await mkdir(join(place, '..'), { recursive: true })
-    const folder = await mkdtemp(`${place}-`)
-    try {
-      await run('apt-get', ['download', ...packages], { cwd: folder })
-      for (const file of await readdir(folder))
-        if (file.endsWith('.deb')) await run('dpkg-deb', ['-x', file, '.'], { cwd: folder })
-      await rename(folder, place)
-    } catch (error) {
-      // Another process may have been faster.
-      if (!existsSync(place)) throw error
-    } finally {
-      await rm(folder, { recursive: true, force: true })
-    }
-  }
-  const libraries = await Array.fromAsync(glob(join(place, 'usr/lib/*/libmosquitto.so.1')), path => dirname(path))
-  const env = { ...process.env, LD_LIBRARY_PATH: libraries.join(delimiter) }
-  return { broker: join(place, 'usr/sbin/mosquitto'), publisher: join(place, 'usr/bin/mosquitto_pub'), env }
-}
-
-async function needed(): Promise<Tools> {
-  const found = await (tools ??= find())
+async function needed(): Promise<MosquittoTools> {
+  const found = await (tools ??= findMosquitto())
   if ('reason' in found) throw new Error(found.reason)
   return found
 }

@@ -9,12 +9,12 @@ export default async function setup(project: TestProject) {
   const found = await findNatsServer({ build: false })
   const own = 'path' in found ? await startNats({ path: found.path }) : found
   const shared = (await givenNats()) ?? own
-  const noServer = 'reason' in shared ? shared.reason : undefined
-  const noBinary = 'reason' in found ? found.reason : undefined
+  const noServer = 'reason' in shared ? missing(shared.reason) : undefined
+  const noBinary = 'reason' in found ? missing(found.reason) : undefined
   project.provide('nats', { url: 'url' in shared ? shared.url : undefined, noServer, noBinary })
-  for (const reason of new Set([noServer, noBinary].filter(Boolean)))
-    console.log(`NATS is missing for tests (node scripts/brokers.ts provides it): ${reason}`)
   return async () => {
     if ('stop' in own) await own.stop()
   }
 }
+
+const missing = (reason: string) => `NATS is missing (node scripts/brokers.ts provides it): ${reason}`

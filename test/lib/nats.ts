@@ -1,4 +1,5 @@
-import { describe, inject, test } from 'vitest'
+import { inject } from 'vitest'
+import { describeUnless } from './needing.ts'
 
 /*
  * How a test file comes to NATS: nats-setup.ts has started one server for the whole run, or says why there is none.
@@ -18,16 +19,8 @@ export function natsUrl(): string {
 }
 
 /** Tests on `natsUrl()`. Without a server they are skipped, or fail where brokers are required. */
-export const describeNats = (name: string, body: () => void) => describeWith(inject('nats').noServer, name, body)
+export const describeNats = (name: string, body: () => void) => describeUnless(inject('nats').noServer, name, body)
 
 /** Tests that start servers of their own, with `startNats()`. */
-export const describeNatsServer = (name: string, body: () => void) => describeWith(inject('nats').noBinary, name, body)
-
-function describeWith(lack: string | undefined, name: string, body: () => void): void {
-  if (lack === undefined) describe(name, body)
-  else if (process.env.TIDINGS_REQUIRE_BROKERS)
-    test(`${name}: the broker is there`, () => {
-      throw new Error(lack)
-    })
-  else describe.skip(`${name} (${lack})`, body)
-}
+export const describeNatsServer = (name: string, body: () => void) =>
+  describeUnless(inject('nats').noBinary, name, body)

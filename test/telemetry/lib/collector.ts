@@ -4,22 +4,17 @@ import { existsSync, readFileSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { describe, onTestFinished, test } from 'vitest'
+import { onTestFinished } from 'vitest'
 import { freePort } from '../../../src/testing/ports.ts'
 import { until } from '../../../src/testing/wait.ts'
+import { describeUnless } from '../../lib/needing.ts'
 import { findCollector } from './build.ts'
 
 const found = await findCollector()
 
 /** Tests with a collector that is not ours. `node scripts/brokers.ts` builds it; where it is required, its lack fails. */
-export function describeCollector(name: string, body: () => void): void {
-  if ('path' in found) describe(name, body)
-  else if (process.env.TIDINGS_REQUIRE_BROKERS)
-    test(`${name}: the collector is there`, () => {
-      throw new Error(found.reason)
-    })
-  else describe.skip(`${name} (${found.reason})`, body)
-}
+export const describeCollector = (name: string, body: () => void) =>
+  describeUnless('path' in found ? undefined : found.reason, name, body)
 
 /** A span as the collector writes it (OTLP in JSON), with the name of its service. */
 export interface Seen {
