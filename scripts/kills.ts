@@ -42,8 +42,9 @@ for (const control of values.controls.split(',') as Control[]) {
   const clean = isClean(report)
   const asExpected = clean === (control === 'none')
   if (!asExpected) bad++
-  const { unfinished, wrongResults, forks, appliedTwice, neverApplied, startedTwice, killed, seconds } = report
-  const counts = { unfinished, wrongResults, forks, appliedTwice, neverApplied, startedTwice }
+  const { unfinished, unwatched, wrongResults, forks, appliedTwice, neverApplied, startedTwice, killed, seconds } =
+    report
+  const counts = { unfinished, unwatched, wrongResults, forks, appliedTwice, neverApplied, startedTwice }
   const text = Object.entries(counts).map(([name, list]) => `${name} ${list.length}`)
   console.log(
     `${asExpected ? 'as it must be' : 'NOT AS IT MUST BE'}: control ${control}, ${killed} disturbances, ${seconds.toFixed(0)} s: ${text.join(', ')}`,
