@@ -68,7 +68,8 @@ onEveryBus(world => {
   it('a timer fires once and not before its time, when the clock is put back and comes to it again', async () => {
     const clock = new TestClock()
     const worker = await start(await world(), clock)
-    const [fired, soon, later] = [await worker.sleep(1), await worker.sleep(3_000), await worker.sleep(hour)]
+    const [fired, began] = [await worker.sleep(1), clock.now()]
+    const [soon, later] = [await worker.sleep(minute), await worker.sleep(hour)]
     await until(() => hasFired(worker, fired))
     for (const jump of [hour, day]) {
       clock.advance(-jump)
@@ -76,6 +77,8 @@ onEveryBus(world => {
       expect(await worker.fired(soon)).toEqual([])
       clock.advance(jump)
     }
+    // What is left of the minute passes as it does.
+    clock.set(began + minute - 300)
     await until(() => hasFired(worker, soon), patience)
     clock.advance(-day)
     await letPass(worker)

@@ -121,6 +121,16 @@ const traced = (correlation: string, ended: (records: TraceRecord[]) => boolean)
     { within: 20_000, what: 'the trace to end' },
   )
 
+/** Waits until one matter needs attention. */
+const listed = () =>
+  until(
+    async () => {
+      const matters = await json<{ id: number; key: string; kind: string; reason: string }>('attention')
+      return matters.length === 1 && matters
+    },
+    { within: 20_000 },
+  )
+
 describe('usage', () => {
   test.each<[string[], string]>([
     [['tial'], 'Did you mean tail?'],
@@ -257,9 +267,7 @@ describe('an app', () => {
     await runApp()
     expect(await json('pause', 'tool', 'text.twice')).toMatchObject([{ state: 'paused', changed: true }])
     const { correlationid } = await publish('text.given', '"ab"')
-    const [parked] = await until(async () => (await json('attention')).length === 1 && json('attention'), {
-      within: 20_000,
-    })
+    const [parked] = await listed()
     expect(parked).toMatchObject({ kind: 'parked', next: ['tidings resume tool text.twice'] })
     expect(await json('status')).toMatchObject([{ paused: ['tool text.twice'], attention: 1 }])
     expect(await json('resume', 'tool', 'text.twice')).toMatchObject([{ changed: true }])
@@ -270,16 +278,15 @@ describe('an app', () => {
   test('a parked task is retried, and discarded', async () => {
     await runApp()
     await publish('park.wanted', '1')
-    const listed = () => json<{ id: number; key: string; reason: string }>('attention')
-    const [first] = await until(async () => (await listed()).length === 1 && listed(), { within: 20_000 })
+    const [first] = await listed()
     expect(first!.reason).toBe('E_PROGRAM_FAILED: a bug')
     const { stdout } = await tidings(['attention'])
     expect(stdout).toContain(`tidings attention retry --key ${first!.key}`)
     expect(stdout).toMatch(/part of park\.wanted .*: tidings trace [0-9a-f]{6}\n/)
     expect(await json('attention', 'retry', '--key', first!.key)).toEqual([{ released: 1 }])
-    const [again] = await until(async () => (await listed()).length === 1 && listed(), { within: 20_000 })
+    const [again] = await listed()
     expect(await json('attention', 'discard', String(again!.id))).toEqual([{ discarded: again!.id }])
-    expect(await listed()).toEqual([])
+    expect(await json('attention')).toEqual([])
     expect((await tidings(['attention', 'discard', String(again!.id)])).code).toBe(1)
   })
 

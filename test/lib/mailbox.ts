@@ -49,7 +49,8 @@ export class Session {
 
   /** Without the greeting. */
   static connect(port: number, host = '127.0.0.1'): Session {
-    const socket = connect(port, host)
+    // What is written in pieces leaves in pieces, and none waits until the server has acknowledged the last one.
+    const socket = connect({ port, host, noDelay: true })
     socket.on('error', () => {})
     onTestFinished(() => void socket.destroy())
     return new Session(socket)
