@@ -1,47 +1,22 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { connect } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import fc from 'fast-check'
-import { afterAll, beforeAll, expect, test } from 'vitest'
-import { Bus } from '../bus/bus.ts'
-import { openSqlite } from '../drivers/sqlite/index.ts'
+import { expect, test } from 'vitest'
+import { fuzzed, timeout } from '../../test/lib/fuzz.ts'
 import { errors } from '../errors.ts'
 import { Gateway } from './gateway.ts'
 
-/*
- * Malformed inputs over real sockets. Whatever comes: an answer with a typed error within seconds, and an empty log.
- * TIDINGS_FUZZ says how many inputs.
- */
+/* Whatever comes is answered with a typed error. */
 
-const runs = Number(process.env.TIDINGS_FUZZ ?? 400)
-const timeout = 30_000 + runs * 20
 const maxBodyBytes = 20_000
-const patienceMs = 10_000
-
-let home: string
-let bus: Bus
-let gateway: Gateway
-let port: number
-
-beforeAll(async () => {
-  home = await mkdtemp(join(tmpdir(), 'tidings-fuzz-'))
-  bus = new Bus(await openSqlite({ home }))
-  gateway = new Gateway({ bus, port: 0, maxBodyBytes })
-  port = Number(new URL((await gateway.start()).url).port)
-})
-
-afterAll(async () => {
-  await gateway.stop()
-  await bus.driver.close()
-  await rm(home, { recursive: true })
+const { dial, each } = fuzzed(async bus => {
+  const gateway = new Gateway({ bus, port: 0, maxBodyBytes })
+  const { url } = await gateway.start()
+  return { address: url, stop: () => gateway.stop() }
 })
 
 /** Sends bytes, ends its side, and returns everything that comes back. */
 async function exchange(bytes: Buffer): Promise<string> {
-  const socket = connect(port, '127.0.0.1')
-  socket.setTimeout(patienceMs, () => socket.destroy(new Error(`no answer within ${patienceMs} ms`)))
+  const socket = dial()
   // The gateway may close before it has read everything.
   socket.end(bytes)
   return text(socket)
@@ -77,17 +52,6 @@ async function refuses(bytes: Buffer): Promise<void> {
   expect(Object.keys(errors)).toContain(error.code)
   expect(error.message).not.toBe('')
   expect(error.next).not.toBe('')
-}
-
-/** Several at a time, as clients come. */
-async function allRefused(inputs: fc.Arbitrary<Buffer>, share: number): Promise<void> {
-  const several = fc.array(inputs, { minLength: 8, maxLength: 8 })
-  const numRuns = Math.max(1, Math.round((runs * share) / 8))
-  await fc.assert(
-    fc.asyncProperty(several, async list => void (await Promise.all(list.map(refuses)))),
-    { numRuns },
-  )
-  expect(await bus.driver.head()).toBe(0)
 }
 
 const json = (value: unknown) => Buffer.from(JSON.stringify(value))
@@ -176,9 +140,10 @@ function parses(bytes: Buffer): boolean {
 
 test('bodies that are no event', { timeout }, async () => {
   const bodies = fc.oneof(notJson, cut, noEvent, deep, polluting, badEvent.map(json), badBatch.map(json), tooLarge)
-  await allRefused(
+  await each(
     bodies.map(body => post(body)),
     0.6,
+    refuses,
   )
 })
 
@@ -204,7 +169,7 @@ test('requests that are none of the gateway', { timeout }, async () => {
       .constantFrom('PUT', 'DELETE', 'PATCH', 'OPTIONS')
       .map(method => Buffer.from(`${method} /events HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n`)),
   )
-  await allRefused(requests, 0.2)
+  await each(requests, 0.2, refuses)
 })
 
 test('bytes that are no HTTP, or do not come to their end', { timeout }, async () => {
@@ -227,5 +192,5 @@ test('bytes that are no HTTP, or do not come to their end', { timeout }, async (
     fc.constant(Buffer.from(`${head}content-length: 1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n`)),
     fc.constant(Buffer.from('POST /events HTTP/1.1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n')),
   )
-  await allRefused(requests, 0.2)
+  await each(requests, 0.2, refuses)
 })

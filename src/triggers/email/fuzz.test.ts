@@ -1,51 +1,23 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { connect } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import fc from 'fast-check'
-import { afterAll, beforeAll, expect, test } from 'vitest'
-import { Bus } from '../../bus/bus.ts'
-import { openSqlite } from '../../drivers/sqlite/index.ts'
+import { expect, test } from 'vitest'
+import { fuzzed, timeout } from '../../../test/lib/fuzz.ts'
 import { selfSigned } from '../../testing/certificate.ts'
 import { smtp } from './smtp.ts'
-import type { RunningTrigger } from '../trigger.ts'
 
-/*
- * Malformed mails and sessions over real sockets. Whatever comes: every command is answered with a refusal of SMTP, or
- * the connection is closed, within seconds, and the log stays empty. TIDINGS_FUZZ says how many inputs.
- */
+/* Whatever comes: every command is answered with a refusal of SMTP, or the connection is closed. */
 
-const runs = Number(process.env.TIDINGS_FUZZ ?? 400)
-const timeout = 30_000 + runs * 50
 const maxBytes = 50_000
-const patienceMs = 10_000
-// Inputs per connection, and connections at a time: a connection is greeted only after 100 ms.
+// Inputs of a connection, which is greeted only after 100 ms.
 const batch = 10
-const lanes = 8
 
-let home: string
-let bus: Bus
-let trigger: RunningTrigger
-let port: number
-
-beforeAll(async () => {
-  home = await mkdtemp(join(tmpdir(), 'tidings-fuzz-'))
-  bus = new Bus(await openSqlite({ home }))
+const { dial, each } = fuzzed(bus => {
   const auth = { users: { ann: 'secret' }, optional: true }
-  trigger = await smtp({ port: 0, maxBytes, tls: selfSigned(), auth }).start(bus)
-  port = Number(new URL(trigger.address).port)
-})
-
-afterAll(async () => {
-  await trigger.stop()
-  await bus.driver.close()
-  await rm(home, { recursive: true })
+  return smtp({ port: 0, maxBytes, tls: selfSigned(), auth }).start(bus)
 })
 
 /** Sends each step once the one before is answered; returns the last lines of the replies, the greeting first. */
 async function session(steps: readonly (string | Buffer)[]): Promise<string[]> {
-  const socket = connect(port, '127.0.0.1')
-  socket.setTimeout(patienceMs, () => socket.destroy(new Error(`no answer within ${patienceMs} ms`)))
+  const socket = dial()
   const replies: string[] = []
   const left = [...steps]
   let rest = ''
@@ -67,22 +39,9 @@ const transaction = ['MAIL FROM:<ann@example.org>\r\n', 'RCPT TO:<desk@example.n
 const ended = (mail: Buffer) =>
   Buffer.concat([Buffer.from(mail.toString('latin1').replaceAll(/^\./gm, '..'), 'latin1'), Buffer.from('\r\n.\r\n')])
 
-/** A few sessions at a time, each with a few inputs. */
-async function several<T>(
-  inputs: fc.Arbitrary<T>,
-  share: number,
-  check: (batch: readonly T[]) => Promise<void>,
-): Promise<void> {
-  const batches = fc.array(fc.array(inputs, { minLength: batch, maxLength: batch }), {
-    minLength: lanes,
-    maxLength: lanes,
-  })
-  const numRuns = Math.max(1, Math.round((runs * share) / batch / lanes))
-  await fc.assert(
-    fc.asyncProperty(batches, async list => void (await Promise.all(list.map(check)))),
-    { numRuns },
-  )
-  expect(await bus.driver.head()).toBe(0)
+/** Sessions, each with a few inputs. */
+function several<T>(inputs: fc.Arbitrary<T>, share: number, check: (some: readonly T[]) => Promise<void>) {
+  return each(fc.array(inputs, { minLength: batch, maxLength: batch }), share / batch, check)
 }
 
 const bytes = (max: number) => fc.uint8Array({ minLength: 1, maxLength: max }).map(some => Buffer.from(some))
@@ -192,7 +151,7 @@ test('sessions that break off, and clients that talk before they are greeted', {
   )
   await several(pieces, 0.2, async list => {
     for (const piece of list) {
-      const socket = connect(port, '127.0.0.1')
+      const socket = dial()
       socket.on('error', () => {})
       socket.write(piece)
       socket.destroySoon()

@@ -1,58 +1,35 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { connect } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import fc from 'fast-check'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, expect, test } from 'vitest'
+import { fuzzed, timeout } from '../../../test/lib/fuzz.ts'
 import { secrets, signedBy } from '../../../test/lib/webhook.ts'
-import { Bus } from '../../bus/bus.ts'
-import { openSqlite } from '../../drivers/sqlite/index.ts'
 import { errors } from '../../errors.ts'
-import type { RunningTrigger } from '../trigger.ts'
 import { webhook } from './webhook.ts'
 
 /*
- * Malformed requests over real sockets. Whatever comes: a typed refusal, or the connection is closed, within seconds; the log
- * stays empty, and a good request is taken afterwards as before. TIDINGS_FUZZ says how many inputs.
+ * Whatever comes: a typed refusal, or the connection is closed, and a good request is taken afterwards as before.
  */
 
-const runs = Number(process.env.TIDINGS_FUZZ ?? 400)
-const timeout = 30_000 + runs * 20
 const maxBytes = 20_000
-const patienceMs = 10_000
 const body = '{"id":"evt_1","type":"order.paid"}'
 
-let home: string
-let bus: Bus
-let trigger: RunningTrigger
-let port: number
-
-beforeAll(async () => {
-  home = await mkdtemp(join(tmpdir(), 'tidings-fuzz-'))
-  bus = new Bus(await openSqlite({ home }))
+const { address, dial, each } = fuzzed(bus => {
   const endpoints = {
     standard: { secret: secrets.standard },
     github: { scheme: 'github' as const, secret: secrets.github },
     stripe: { scheme: 'stripe' as const, secret: secrets.stripe },
   }
-  trigger = await webhook({ port: 0, maxBytes, endpoints }).start(bus)
-  port = Number(new URL(trigger.address).port)
+  return webhook({ port: 0, maxBytes, endpoints }).start(bus)
 })
 
 afterAll(async () => {
-  expect(await bus.driver.head()).toBe(0)
   const headers = { ...(await signedBy.standard(body)), 'content-type': 'application/json' }
-  expect((await fetch(`${trigger.address}/standard`, { method: 'POST', headers, body })).status).toBe(202)
-  await trigger.stop()
-  await bus.driver.close()
-  await rm(home, { recursive: true })
+  expect((await fetch(`${address()}/standard`, { method: 'POST', headers, body })).status).toBe(202)
 })
 
 /** Sends bytes, and returns everything that comes back until the connection is closed. */
 async function exchange(bytes: Buffer, isEnd: boolean): Promise<string> {
-  const socket = connect(port, '127.0.0.1')
-  socket.setTimeout(patienceMs, () => socket.destroy(new Error(`no answer within ${patienceMs} ms`)))
+  const socket = dial()
   if (isEnd) socket.end(bytes)
   else socket.write(bytes)
   return text(socket)
@@ -75,17 +52,6 @@ async function refuses(bytes: Buffer): Promise<void> {
   }
   expect(Object.keys(errors)).toContain(error.code)
   for (const secret of Object.values(secrets)) expect(answer).not.toContain(secret)
-}
-
-/** Several at a time, as clients come. */
-async function each(inputs: fc.Arbitrary<Buffer>, share: number, check: (bytes: Buffer) => Promise<void>) {
-  const several = fc.array(inputs, { minLength: 8, maxLength: 8 })
-  const numRuns = Math.max(1, Math.round((runs * share) / 8))
-  await fc.assert(
-    fc.asyncProperty(several, async list => void (await Promise.all(list.map(check)))),
-    { numRuns },
-  )
-  expect(await bus.driver.head()).toBe(0)
 }
 
 // What may stand in a header: visible characters and blanks within, of Latin-1.
