@@ -31,6 +31,8 @@ export { smtp, type SmtpOptions } from './triggers/email/smtp.ts'
 export type { RunningTrigger, Trigger } from './triggers/trigger.ts'
 export { webhook, type WebhookOptions } from './triggers/webhook/webhook.ts'
 export type { WebhookEndpoint, WebhookRequest, WebhookScheme } from './triggers/webhook/endpoint.ts'
+export type { Edge, Graph, GraphNode, NodeState } from './workflows/graph.ts'
+export { instanceGraph } from './workflows/live.ts'
 export type { Failure } from './workflows/options.ts'
 export { absent, all, any, count, on, seq, type On, type Watch } from './workflows/patterns.ts'
 export {

@@ -7,11 +7,12 @@ import { publishWorkflows } from '../tasks/definitions.ts'
 import { migrateType } from '../tasks/instances.ts'
 import { count, dim } from '../trace/text.ts'
 import type { Definition } from '../workflows/definition.ts'
+import { instanceOf } from '../workflows/live.ts'
 import { refusal } from '../workflows/migrate.ts'
 import { findApp, loadApp } from './load-app.ts'
 import { ask, withExistingLog } from './log.ts'
 import { answer, type Globals } from './out.ts'
-import { instanceOf, workflowOf } from './workflow.ts'
+import { workflowOf } from './workflow.ts'
 
 interface Options extends Globals {
   app?: string
@@ -65,7 +66,7 @@ async function instances(bus: Bus, program: string, hash: string, only: string |
 
 async function whyNot(bus: Bus, app: App, task: string, to: Definition): Promise<string | undefined> {
   try {
-    const { definition, state } = await instanceOf(bus, app, task)
+    const { definition, state } = await instanceOf(bus, app.programs, task)
     return refusal(definition, state, to)
   } catch (error) {
     return errorData(error, 'E_INTERNAL').message

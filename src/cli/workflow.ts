@@ -2,14 +2,10 @@ import { styleText } from 'node:util'
 import type { Bus } from '../bus/bus.ts'
 import { TidingsError } from '../errors.ts'
 import type { AnyWorkflow, App } from '../runtime/app.ts'
-import { Programs } from '../tasks/programs.ts'
-import { resume } from '../tasks/task.ts'
 import { count, dim, printable } from '../trace/text.ts'
-import type { Definition } from '../workflows/definition.ts'
 import { toGraph } from '../workflows/graph.ts'
+import { instanceGraph } from '../workflows/live.ts'
 import { mermaid } from '../workflows/mermaid.ts'
-import { readDefinition } from '../workflows/program.ts'
-import type { State } from '../workflows/state.ts'
 import { eventTypes } from '../workflows/tree.ts'
 import { findApp, loadApp } from './load-app.ts'
 import { ask, withExistingLog, withLog } from './log.ts'
@@ -46,8 +42,7 @@ export async function graph(name: string, options: Options & { task?: string }):
     options.task === undefined
       ? toGraph(workflow.data)
       : await withExistingLog(async bus => {
-          const { definition, state } = await instanceOf(bus, app, await fullId(bus, name, options.task!))
-          return toGraph(definition, state)
+          return instanceGraph(bus, app.programs, await fullId(bus, name, options.task!))
         })
   await say(options.json ? JSON.stringify(drawn) : mermaid(drawn))
 }
@@ -58,16 +53,6 @@ export function workflowOf(app: App, name: string): AnyWorkflow {
   if (newest) return newest
   const names = app.workflows.map(each => each.name).join(', ')
   throw new TidingsError('E_NOT_FOUND', `the app has no workflow ${printable(name)}; there is: ${names || 'none'}`)
-}
-
-/** An instance as its journal has it, with the definition that it goes by. @throws E_NOT_FOUND, E_PROGRAM_MISMATCH */
-export async function instanceOf(bus: Bus, app: App, task: string): Promise<{ definition: Definition; state: State }> {
-  const found = await resume(bus, new Programs(app.programs), task)
-  const state = found?.machine.snapshot()
-  if (!found || state === undefined) throw new TidingsError('E_NOT_FOUND', `there is no instance ${printable(task)}`)
-  const { program, programHash } = found.identity
-  const definition = await readDefinition(program, programHash, async key => (await bus.driver.getDocument(key))?.value)
-  return { definition, state: JSON.parse(state) as State }
 }
 
 /** The task that is meant: its id, or the end of it, as lists show it. @throws E_NOT_FOUND, E_USAGE */

@@ -61,6 +61,11 @@ const wrong: Record<string, [make: () => unknown, text: RegExp]> = {
   'a wait that no clock reaches': [() => base().wait(1e18).data, /longer than a thousand years/],
   'an event of the runtime': [() => base().emit('timer.set', () => 1).data, /timer.set belongs to the runtime/],
   'no quorum': [() => base().each('l', () => [], work, { join: { quorum: 0 } }).data, /quorum is a positive integer/],
+  'nothing to call': [() => base().parallel('p', {}, () => ({})).data, /there is nothing to call/],
+  'an input that nothing keeps': [
+    () => base().parallel('p', { work }, (s: any) => ({ work: s.none })).data,
+    /reads none/,
+  ],
   'no reminder': [() => base().approve('ann', () => 1, { within: '1h', remind: 0 }).data, /remind every 0 ms/],
   'no number of events': [() => count(0, on('a')), /count\(0\) is not a number from 1 to 1000/],
   'no time of an absence': [() => absent(on('a'), 'never' as never), /"never" is not a duration/],

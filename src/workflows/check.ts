@@ -49,7 +49,7 @@ export function validate(definition: Definition): void {
 type Refuse = (what: string) => void
 // A stand-in does not give the last ones.
 const reserved = new Set(['item', 'it', 'error', '__proto__', 'constructor', 'then', 'toJSON'])
-const waiting = new Set<Step['kind']>(['when', 'call', 'each', 'approve', 'wait'])
+const waiting = new Set<Step['kind']>(['when', 'call', 'each', 'parallel', 'approve', 'wait'])
 
 /** Ids say where a step stands: `review/draft`, and the second one of a name `draft#2`. */
 function identified(steps: readonly Step[], path: string, counts: Map<string, number>): Step[] {
@@ -95,6 +95,9 @@ function checkStep(step: Step, kept: ReadonlySet<string>, refuse: Refuse) {
         refuse(`${step.id}: a quorum is a positive integer`)
       read(step.items)
       return read(step.input, 'item')
+    case 'parallel':
+      if (step.calls.length === 0) refuse(`${step.id}: there is nothing to call`)
+      return read(step.input)
     case 'approve':
       if (step.remind !== undefined) checkBound(step.remind, refuse)
       if (step.remind !== undefined && milliseconds(step.remind) === 0) refuse(`${step.id}: remind every 0 ms`)

@@ -1,7 +1,7 @@
 import { boundFrom, milliseconds } from '../tasks/duration.ts'
 import { digest } from '../tasks/turn.ts'
 import type {
-  ApproveStep, CallStep, CompleteStep, Condition, Definition, EachStep, EmitStep, FailStep, OnPattern, Pattern, Step, WaitStep, WhenStep,
+  ApproveStep, CallStep, CompleteStep, Condition, Definition, EachStep, EmitStep, FailStep, OnPattern, ParallelStep, Pattern, Step, WaitStep, WhenStep,
 } from './definition.ts' // biome-ignore format: one list
 import { leavesOf } from './tree.ts'
 
@@ -16,7 +16,7 @@ import { leavesOf } from './tree.ts'
 export type Instruction =
   | { readonly op: 'when'; readonly step: WhenStep; readonly node: Node; readonly types: ReadonlySet<string>; readonly failed?: number }
   | { readonly op: 'call'; readonly step: CallStep; readonly failed?: number }
-  | { readonly op: 'each'; readonly step: EachStep; readonly failed?: number }
+  | { readonly op: 'fan'; readonly step: EachStep | ParallelStep; readonly failed?: number }
   | { readonly op: 'approve'; readonly step: ApproveStep; readonly failed?: number }
   | { readonly op: 'emit'; readonly step: EmitStep }
   | { readonly op: 'wait'; readonly step: WaitStep }
@@ -110,7 +110,8 @@ export class Code {
       case 'call':
         return this.#fallible(step, row, failed => ({ op: 'call', step, ...failed }))
       case 'each':
-        return this.#fallible(step, row, failed => ({ op: 'each', step, ...failed }))
+      case 'parallel':
+        return this.#fallible(step, row, failed => ({ op: 'fan', step, ...failed }))
       case 'approve':
         return this.#fallible(step, row, failed => ({ op: 'approve', step, ...failed }))
       case 'emit':
@@ -128,7 +129,7 @@ export class Code {
   }
 
   #fallible(
-    step: WhenStep | CallStep | EachStep | ApproveStep,
+    step: WhenStep | CallStep | EachStep | ParallelStep | ApproveStep,
     row: Instruction[],
     make: (failed: { failed?: number }) => Instruction,
   ) {

@@ -34,6 +34,7 @@ export type Step =
   | WhenStep
   | CallStep
   | EachStep
+  | ParallelStep
   | ApproveStep
   | EmitStep
   | WaitStep
@@ -71,6 +72,15 @@ export interface EachStep extends Common, Fallible {
   readonly input: Expression
   readonly parallel: number
   readonly join: Join
+  readonly within: Bound
+}
+
+/** Calls of different targets at once, each kept under its name. The first failure takes the others back. */
+export interface ParallelStep extends Common, Fallible {
+  readonly kind: 'parallel'
+  readonly calls: readonly { readonly as: string; readonly target: Target }[]
+  /** The inputs, by name. */
+  readonly input: Expression
   readonly within: Bound
 }
 

@@ -34,7 +34,7 @@ const everything = (version: number) =>
       s => exists(s.say),
       b => b.when('more', count(3, on('a').as('more')), { within: '1d' }),
     )
-    .call('last', work, s => s.list)
+    .parallel('both', { last: work, other }, s => ({ last: s.list, other: s.a }), { otherwise: b => b.wait('1m') })
     .complete(s => s.last)
 
 const kinds = ['event', 'event', 'event', 'answer', 'answer', 'answer', 'fail', 'wake', 'cancel', 'migrate'] as const

@@ -101,6 +101,7 @@ class Drawing {
       case 'when':
       case 'call':
       case 'each':
+      case 'parallel':
       case 'approve': {
         if (!step.otherwise) return [here]
         const isUntaken = this.#isPassed(step.id) && this.#state?.ways?.[step.id] !== false
@@ -144,7 +145,7 @@ class Drawing {
 }
 
 function progressOf({ wait, open = {} }: State): string | undefined {
-  if (wait?.kind === 'each') return `${wait.results.filter(result => result !== null).length} of ${wait.items.length}`
+  if (wait?.kind === 'fan') return `${wait.results.filter(result => result !== null).length} of ${wait.items.length}`
   if (wait?.kind === 'when') {
     const taken = Object.values(wait.taken ?? {}).flat().length
     return taken > 0 ? `${taken} taken` : undefined
@@ -160,6 +161,8 @@ function labelOf(step: Step): string {
       return `${step.as}: ${step.target.kind} ${step.target.name}`
     case 'each':
       return `${step.as}: each ${step.target.kind} ${step.target.name}`
+    case 'parallel':
+      return step.calls.map(({ as, target }) => `${as}: ${target.kind} ${target.name}`).join(', ')
     case 'approve':
       return `${step.as}: approve${step.who ? ` (${step.who.join(', ')})` : ''}`
     case 'emit':

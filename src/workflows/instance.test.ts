@@ -59,6 +59,44 @@ describe('calls', () => {
   })
 })
 
+describe('parallel', () => {
+  const flow = workflow('flow', { on: 'begin', within: '1d' })
+    .parallel('facts', { notes: work, price: other }, s => ({ notes: s.event.text, price: { item: s.event.item } }), {
+      otherwise: b => b.complete(s => s.error.message),
+    })
+    .complete(s => ({ notes: s.notes, price: s.price }))
+  const started = async () => {
+    const run = new InstanceRun(flow)
+    const emitted = await run.turn(begin({ text: 'a', item: 1 }))
+    return { run, asked: emitted.filter(({ replyto }) => replyto !== undefined) }
+  }
+
+  it('asks all at once, each for its own, and keeps the answers under their names', async () => {
+    const { run, asked } = await started()
+    expect(asked.map(({ target, data }) => [target, data])).toEqual([
+      ['work', { input: 'a' }],
+      ['other', { input: { item: 1 } }],
+    ])
+    await run.answer('other', 7)
+    expect(run.isOver).toBe(false)
+    await run.answer('work', 'one')
+    expect(outputOf(run)).toEqual({ notes: 'one', price: 7 })
+  })
+
+  it('goes another way with the first failure, and takes the others back', async () => {
+    const { run } = await started()
+    const emitted = await run.fail('other', 'no')
+    expect(typesIn(emitted).toSorted()).toEqual(['agent.task.completed', 'call.cancelled'])
+    expect(emitted.find(({ type }) => type === 'agent.task.completed')!.data).toMatchObject({ output: 'no' })
+  })
+
+  it('gives null to whom the inputs say nothing', async () => {
+    const lost = workflow('flow', { on: 'begin', within: '1d' }).parallel('facts', { work, other }, s => s.event)
+    const emitted = await new InstanceRun(lost).turn(begin('text'))
+    expect(emitted.flatMap(({ data, replyto }) => (replyto ? [data] : []))).toEqual([{ input: null }, { input: null }])
+  })
+})
+
 describe('each', () => {
   const flow = (join: 'all' | 'settled' | { quorum: number }, parallel = 2) =>
     workflow('flow', { on: 'begin', within: '1d' })

@@ -3,12 +3,12 @@ import { approvalRequest } from '../tasks/approval.ts'
 import { boundFrom, milliseconds, type Bound } from '../tasks/duration.ts'
 import { requestType } from '../tasks/script.ts'
 import type { Code, Instruction } from './compile.ts'
-import type { CallStep, EachStep, Expression, Target } from './definition.ts'
+import type { CallStep, Expression, Target } from './definition.ts'
 import { deadlineOf } from './deadline.ts'
 import { evaluate, holds } from './evaluate.ts'
 import { expired, failed, invalid, unmatched } from './failures.ts'
 import { keep, knows, pick, remember } from './heard.ts'
-import { joined } from './join.ts'
+import { callFor, itemsOf, joined, keptOf, widthOf, type FanStep } from './fan.ts'
 import { awaits, begin, captures, judge, take, takenIn, verdict, type Heard } from './match.ts'
 import type { Command, Ending, Result, Slot, State, Wait } from './state.ts'
 
@@ -74,7 +74,7 @@ export class Instance {
     delete this.state.open![call]
     const here = this.#here
     if (slot === 'undo') this.#undone(result)
-    else if (here?.op === 'each') this.#answered(here.step, slot as number, result, now)
+    else if (here?.op === 'fan') this.#answered(here.step, slot as number, result, now)
     else if (here?.op === 'call' || here?.op === 'approve') {
       if ('error' in result) this.#stepFailed(result.error, now)
       else {
@@ -157,7 +157,7 @@ export class Instance {
         case 'call':
           state.wait = { kind: 'call' }
           return this.#ask('call', here.step.target, this.#value(here.step.input), here.step.within)
-        case 'each':
+        case 'fan':
           return this.#fanOut(here.step, now)
         case 'approve': {
           const { as: name, who, what, within, remind } = here.step
@@ -244,35 +244,35 @@ export class Instance {
     }
   }
 
-  #fanOut(step: EachStep, now: number) {
-    const items = this.#value(step.items)
-    if (!Array.isArray(items)) return this.#stepFailed(invalid(`${step.id}: what it goes through is no list`), now)
-    const wait: Wait = { kind: 'each', items, next: 0, results: items.map(() => null) }
+  #fanOut(step: FanStep, now: number) {
+    const items = itemsOf(step, this.state.scope)
+    if (!items) return this.#stepFailed(invalid(`${step.id}: what it goes through is no list`), now)
+    const wait: Wait = { kind: 'fan', items, next: 0, results: items.map(() => null) }
     this.state.wait = wait
     this.#join(step, wait, now)
   }
 
-  #answered(step: EachStep, item: number, result: Result, now: number) {
-    const wait = this.state.wait as Extract<Wait, { kind: 'each' }>
+  #answered(step: FanStep, item: number, result: Result, now: number) {
+    const wait = this.state.wait as Extract<Wait, { kind: 'fan' }>
     wait.results[item] = result
     this.#join(step, wait, now)
   }
 
   /** Goes on when it is certain what the step gives, else asks for the next items. */
-  #join(step: EachStep, wait: Extract<Wait, { kind: 'each' }>, now: number) {
+  #join(step: FanStep, wait: Extract<Wait, { kind: 'fan' }>, now: number) {
     const found = joined(step, wait.results)
     if (!found) return this.#askNext(step, wait)
     this.#withdraw()
     if ('error' in found) return this.#stepFailed(found.error, now)
-    this.state.scope[step.as] = found.output
+    Object.assign(this.state.scope, keptOf(step, found.output))
     this.#go(this.#at + 1, now)
   }
 
-  #askNext(step: EachStep, wait: Extract<Wait, { kind: 'each' }>) {
+  #askNext(step: FanStep, wait: Extract<Wait, { kind: 'fan' }>) {
     let under = Object.keys(this.state.open ?? {}).length + this.commands.filter(({ kind }) => kind === 'ask').length
-    for (; under < step.parallel && wait.next < wait.items.length; under++) {
-      const input = evaluate(step.input, { ...this.state.scope, item: wait.items[wait.next] })
-      this.#ask(wait.next++, step.target, input, step.within)
+    for (; under < widthOf(step) && wait.next < wait.items.length; under++) {
+      const { target, input } = callFor(step, wait.items[wait.next], wait.next, this.state.scope)
+      this.#ask(wait.next++, target, input, step.within)
     }
   }
 

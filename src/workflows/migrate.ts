@@ -86,5 +86,6 @@ function waitOf(step: Step): unknown {
   if (kind === 'when') return [kind, step.pattern]
   if (kind === 'call') return [kind, step.as, step.target]
   if (kind === 'each') return [kind, step.as, step.target, step.join]
+  if (kind === 'parallel') return [kind, step.calls]
   return kind === 'approve' ? [kind, step.as] : kind
 }

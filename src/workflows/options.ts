@@ -55,6 +55,19 @@ export interface EachOptionsOf<Scope, Item, In, J extends Joining> extends EachO
   input(item: Ref<Item>, scope: Ref<Scope>): Template<NoInfer<In>>
 }
 
+export interface ParallelOptions<Scope> extends Fallible<Scope> {
+  /** Longest wait for one answer. Default one day. */
+  within?: Bound
+}
+
+export type InputsOf<Targets> = {
+  readonly [Name in keyof Targets]: Targets[Name] extends Callable<infer In, unknown> ? In : never
+}
+
+export type OutputsOf<Targets> = {
+  readonly [Name in keyof Targets]: Targets[Name] extends Callable<never, infer Out> ? Out : never
+}
+
 export type Settled<Out> =
   | { readonly output: Out; readonly error?: never }
   | { readonly output?: never; readonly error: Failure }

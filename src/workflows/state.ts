@@ -16,7 +16,7 @@ export interface State {
   early?: Heard[]
   /** Digests of the ids of events that were taken or were late, the newest. */
   seen?: string[]
-  /** Calls that wait for an answer: of each(), the number of the item. */
+  /** Calls that wait for an answer: of each() and parallel(), the number of the item. */
   open?: Record<string, Slot>
   /** How often the steps of a repeat() were done, by its id. */
   rounds?: Record<string, number>
@@ -43,7 +43,7 @@ export interface Undo {
 export type Wait =
   | ({ kind: 'when'; since: number } & Progress)
   | { kind: 'call' }
-  | { kind: 'each'; items: unknown[]; next: number; results: (Result | null)[] }
+  | { kind: 'fan'; items: unknown[]; next: number; results: (Result | null)[] }
   | { kind: 'approve'; remindAt?: number }
   | { kind: 'wait'; until: number }
 

@@ -33,6 +33,7 @@ export function leavesOf(pattern: Pattern): OnPattern[] {
 /** The names under which a step keeps something. */
 export function namesOf(step: Step): string[] {
   if (step.kind === 'when') return [...new Set(leavesOf(step.pattern).flatMap(({ as }) => as ?? []))]
+  if (step.kind === 'parallel') return step.calls.map(({ as }) => as)
   return 'as' in step ? [step.as] : []
 }
 

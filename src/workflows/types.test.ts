@@ -49,6 +49,12 @@ const wrong = {
     base.call('price', price, () => ({}))
     // @ts-expect-error the list is of other items than are asked for
     base.each('list', () => [{ m: 1 }], count1)
+    // @ts-expect-error one of several inputs is of another type
+    base.parallel('p', { price, n: count1 }, s => ({ price: { total: s.event.order }, n: { n: 1 } }))
+    // @ts-expect-error one of several inputs is missing
+    base.parallel('p', { price, n: count1 }, s => ({ price: { total: s.event.total } }))
+    // @ts-expect-error a workflow that is begun by events is not called, nor beside others
+    base.parallel('p', { price, base }, s => ({ price: { total: s.event.total }, base: 1 }))
     // @ts-expect-error the event is declared with a number
     base.emit(placed, s => ({ order: s.event.order, total: 'much' }))
     // @ts-expect-error what is undone takes something else
@@ -104,6 +110,7 @@ it('captures, answers and outputs type what follows', () => {
     .call('price', price, s => ({ total: s.event.total }))
     .each('list', () => [{ n: 1 }], count1)
     .each('settled', () => [1, 2], count1, { join: 'settled', input: n => ({ n }) })
+    .parallel('facts', { right: price, sum: count1 }, s => ({ right: { total: s.event.total }, sum: { n: 1 } }))
     .choose(
       s => s.price.right,
       b => b.call('n', count1, () => ({ n: 1 })),
@@ -116,6 +123,8 @@ it('captures, answers and outputs type what follows', () => {
   expectTypeOf<Scope['list']>().toEqualTypeOf<readonly number[]>()
   expectTypeOf<Scope['settled'][number]['output']>().toEqualTypeOf<number | undefined>()
   expectTypeOf<Scope['n']>().toEqualTypeOf<number | undefined>()
+  expectTypeOf<Scope['right']>().toEqualTypeOf<{ right: boolean }>()
+  expectTypeOf<Scope['sum']>().toEqualTypeOf<number>()
 
   const called = workflow('called', { input: z.object({ n: z.number() }), within: '1h' })
     .call('n', count1, s => ({ n: s.event.n }))

@@ -7,6 +7,7 @@ import type { ProgramDefinition } from '../tasks/program.ts'
 import type { Callable } from '../tasks/script.ts'
 import { checked } from './check.ts'
 import type { Definition, Step, Target } from './definition.ts'
+import { toGraph, type Graph } from './graph.ts'
 import { any, on, typeName, type DataOf, type Type, type Watch } from './patterns.ts'
 import { workflowProgram } from './program.ts'
 import {
@@ -27,7 +28,10 @@ import type {
   EachOptions,
   EachOptionsOf,
   JoinedOf,
+  InputsOf,
   Joining,
+  OutputsOf,
+  ParallelOptions,
   ScopeOf,
   WhenOptions,
 } from './options.ts'
@@ -155,6 +159,24 @@ export class Workflow<Scope = object, Input = never, Output = null> implements C
     })
   }
 
+  /** Calls several targets at once, and keeps each answer under its name. The first failure takes the others back. */
+  parallel<Targets extends Readonly<Record<string, Callable<never, unknown>>>>(
+    name: string,
+    targets: Targets,
+    inputs: Selector<Scope, Template<NoInfer<InputsOf<Targets>>>>,
+    options: ParallelOptions<Scope> = {},
+  ): Workflow<Scope & OutputsOf<Targets>, Input, Output> {
+    const { within = '1d' } = options
+    return this.#with({
+      kind: 'parallel',
+      id: name,
+      calls: Object.entries(targets).map(([as, target]) => ({ as, target: targetOf(target) })),
+      input: expressionOf(inputs(scope())),
+      within,
+      ...this.#otherwise(options),
+    })
+  }
+
   /** Asks people. Who says no makes the step fail: see `otherwise`. */
   approve<Name extends string>(
     name: Name,
@@ -250,6 +272,11 @@ export class Workflow<Scope = object, Input = never, Output = null> implements C
       steps: this.#steps,
     })
     return this.#built
+  }
+
+  /** The steps and how they follow on each other, as data. */
+  toGraph(): Graph {
+    return toGraph(this.data)
   }
 
   /** What the engine hosts. */

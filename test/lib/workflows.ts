@@ -73,8 +73,16 @@ export class Story {
   }
 
   async answer(call: CloudEvent, output: unknown, id: string = resultId(call.id)): Promise<void> {
+    await this.#reply('tool.result', call, { output }, id)
+  }
+
+  async refuse(call: CloudEvent): Promise<void> {
+    await this.#reply('tool.failed', call, { error: { code: 'E_TOOL_THREW', message: 'no' } }, resultId(call.id))
+  }
+
+  async #reply(type: string, { id: call }: CloudEvent, data: unknown, id: string) {
     const { correlation: correlationid, workflow: target } = this
-    await this.running.bus.publish({ id, type: 'tool.result', call: call.id, target, correlationid, data: { output } })
+    await this.running.bus.publish({ id, type, call, target, correlationid, data })
   }
 
   #isEnd({ type, source }: CloudEvent) {

@@ -10,6 +10,7 @@ import { onEveryBus, type World } from '../lib/world.ts'
 /* The rows of docs/workflows.md, each on a log. */
 
 const work = tool('work', { description: '', input: z.any(), run: () => 1 })
+const other = tool('other', { description: '', input: z.any(), run: () => 1 })
 const short = '150ms'
 
 type Flow = Workflow<any, never, unknown>
@@ -23,6 +24,8 @@ interface Tale {
 }
 
 const flowOf = (name = 'flow') => workflow(name, { on: 'begin', within: '1h' }) as Flow
+const two = (options: object = {}) =>
+  flowOf().parallel('both', { a: work, b: other }, () => ({ a: 'x', b: 'y' }), options) as Flow
 const waiting = (pattern: Watch, within: '1h' | typeof short) =>
   flowOf()
     .when('step', pattern, { within, otherwise: b => b.complete(s => s) })
@@ -272,6 +275,39 @@ const rows: Record<string, (tale: Tale) => Promise<void>> = {
     await story.answer(first!, 'one')
     expect(await story.end()).toEqual(['E_CALL_EXPIRED', 'E_CALL_EXPIRED'])
   },
+
+  async 'parallel: an answer that comes again is one'({ begin }) {
+    const story = await begin(two().complete(s => s))
+    const [first, second] = await story.asked('tool.invoke', 2)
+    await story.answer(first!, 'one')
+    await story.answer(first!, 'one more')
+    await story.answer(second!, 'two')
+    expect(await kept(story)).toEqual({ a: 'one', b: 'two' })
+  },
+  async 'parallel: what is answered behind a failure was taken back, and changes nothing'({ begin }) {
+    const story = await begin(
+      two({ otherwise: (b: Flow) => b.when('c', on('c').as('c'), { within: '1h' }) }).complete(s => s),
+    )
+    const [first, second] = await story.asked('tool.invoke', 2)
+    await story.refuse(second!)
+    const [cancelled] = await story.asked('call.cancelled')
+    expect(cancelled!.subject).toBe(first!.id)
+    await story.answer(first!, 'one')
+    await story.tell('c', 1)
+    expect(await kept(story)).toEqual({ c: 1, why: 'E_TOOL_THREW' })
+  },
+  async 'parallel: any order of the answers gives the same'({ begin }) {
+    const story = await begin(two().complete(s => s))
+    for (const call of (await story.asked('tool.invoke', 2)).toReversed())
+      await story.answer(call, `${(call.data as { input: string }).input}!`)
+    expect(await kept(story)).toEqual({ a: 'x!', b: 'y!' })
+  },
+  async 'parallel: an answer that does not come in time fails the step'({ begin }) {
+    const story = await begin(two({ within: short, otherwise: (b: Flow) => b.complete(s => s.error.code) }))
+    const [first] = await story.asked('tool.invoke', 2)
+    await story.answer(first!, 'one')
+    expect(await story.end()).toBe('E_CALL_EXPIRED')
+  },
 }
 
 async function tale(world: () => Promise<World>): Promise<Tale> {
@@ -293,7 +329,7 @@ onEveryBus(world => it.each(Object.keys(rows))('%s', async name => rows[name]!(a
 
 it('docs/workflows.md has a row for each of them, and each of its rows is one of them', () => {
   const doc = readFileSync(join(import.meta.dirname, '../../docs/workflows.md'), 'utf8')
-  const named = [...doc.matchAll(/^\|.*\| `((?:on|seq|all|any|count|absent|each): [^`|]+)` \|$/gm)].map(
+  const named = [...doc.matchAll(/^\|.*\| `((?:on|seq|all|any|count|absent|each|parallel): [^`|]+)` \|$/gm)].map(
     ([, name]) => name,
   )
   expect(new Set(named)).toEqual(new Set(Object.keys(rows)))
