@@ -50,7 +50,7 @@ export async function migrate(name: string, options: Options): Promise<void> {
   await answer(options, { workflow: name, version: to.version, ...counts }, [
     `${count(counts.moved, 'instance')} ${told}${counts.refused > 0 ? `, ${counts.refused} stay with theirs` : ''}`,
     ...(counts.moved > 0 && !options.dryRun
-      ? [dim('each says so in its next turn, or workflow.migration.refused')]
+      ? [dim('each says workflow.migrated in its next turn, or workflow.migration.refused')]
       : []),
   ])
 }

@@ -79,14 +79,16 @@ export class WorkflowMachine implements Machine {
     if (event.type === 'agent.cancel')
       return this.#instance.end({ cancelled: (event.data as { reason?: string } | null)?.reason ?? 'cancelled' })
     if (event.type === migrateType) {
-      const { commands } = this.#instance
-      const moved = migrated(this.#instance.code, state, event.data, now)
+      const { commands, code } = this.#instance
+      const moved = migrated(code, state, event.data, now)
       if ('refused' in moved)
         commands.push({ kind: 'emit', type: 'workflow.migration.refused', data: { why: moved.refused } })
       else {
         this.#instance = new Instance(moved.code, moved.state)
         // Of what came before it in the same turn.
         this.#instance.commands = commands
+        const [from, to] = [code, moved.code].map(({ definition, hash }) => ({ version: definition.version, hash }))
+        commands.push({ kind: 'emit', type: 'workflow.migrated', data: { from, to } })
       }
       return
     }

@@ -49,7 +49,9 @@ describe('goes on where it stands', () => {
   it('with other steps behind it', async () => {
     const to = flow(b => paid(x(b)).call('extra', work, s => s.payment).complete(s => ({ x: s.x, extra: s.extra })), { version: 2 }) // biome-ignore format: one line
     const run = await standing()
-    expect(await moveTo(run, to.data)).toEqual([])
+    const [told, ...more] = await moveTo(run, to.data)
+    expect(told).toMatchObject({ type: 'workflow.migrated', data: { from: { version: 1 }, to: { version: 2 } } })
+    expect(more).toEqual([])
     expect(run.task.identity.programVersion).toBe(2)
     await run.turn(happened('paid', 5))
     await run.answer('work', 'more')
