@@ -34,4 +34,4 @@ export class Load {
   }
 }
 
-const busy = () => new TidingsError('E_BUSY', 'too many requests at once', { retryable: true })
+const busy = () => new TidingsError('E_BUSY', 'too much has come at once', { retryable: true })
