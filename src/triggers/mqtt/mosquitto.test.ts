@@ -22,7 +22,7 @@ const texts = (count: number) => numbers(count).map(String)
 await describeMosquitto('with Mosquitto', () => {
   for (const version of [5, '3.1.1'] as const) {
     test(`every QoS, in order, equal ones too: MQTT ${version}`, async () => {
-      const broker = await startMosquitto('autosave_on_changes false')
+      const broker = await startMosquitto()
       const { open, stored, payloads, count } = await openLog()
       await open({ url: at(broker.port), version, qos: 2 })
       for (const qos of ['0', '1', '2']) await broker.publish('hall', ['1', '1', '1', '2'], '-q', qos)
@@ -33,7 +33,7 @@ await describeMosquitto('with Mosquitto', () => {
     })
 
     test(`killed in the middle of a burst: none is lost, and none comes twice: MQTT ${version}`, async () => {
-      const broker = await startMosquitto('autosave_on_changes false')
+      const broker = await startMosquitto()
       const { home, stored, open, count } = await openLog()
       const each = 400
       const settings = { url: at(broker.port), version, qos: 2, clientId: 'killed', topics: ['load/#'] } as const
@@ -57,7 +57,7 @@ await describeMosquitto('with Mosquitto', () => {
   }
 
   test('acknowledgements that are lost with the connection are made up for, and nothing is published twice', async () => {
-    const broker = await startMosquitto('autosave_on_changes false')
+    const broker = await startMosquitto()
     const { open, payloads, count } = await openLog()
     const wire = await startProxy({ port: broker.port })
     onTestFinished(() => wire.stop())
@@ -93,7 +93,7 @@ await describeMosquitto('with Mosquitto', () => {
   })
 
   test('the broker is killed and comes back: its session goes on', async () => {
-    const broker = await startMosquitto('autosave_on_changes false')
+    const broker = await startMosquitto()
     const { open, payloads, count } = await openLog()
     const running = await open({ url: at(broker.port), qos: 1 })
     await broker.publish('hall', ['1'], '-q', '1')
@@ -107,7 +107,7 @@ await describeMosquitto('with Mosquitto', () => {
   })
 
   test('a message that names its id is published once, however often and by whatever client it comes', async () => {
-    const broker = await startMosquitto('autosave_on_changes false')
+    const broker = await startMosquitto()
     const { open, payloads, stored, count } = await openLog()
     await open({ url: at(broker.port), qos: 2 })
     const property = (name: string, value: string) => ['-D', 'PUBLISH', 'user-property', name, value]
@@ -120,7 +120,7 @@ await describeMosquitto('with Mosquitto', () => {
   })
 
   test('what does not fit is answered with a reason code, and the next one is taken', async () => {
-    const broker = await startMosquitto('autosave_on_changes false')
+    const broker = await startMosquitto()
     const { open, stored, count } = await openLog()
     warnings()
     const topics = { hall: event('room.reading', z.number()) }
@@ -135,7 +135,7 @@ await describeMosquitto('with Mosquitto', () => {
   })
 
   test('processes of a group share the messages', async () => {
-    const broker = await startMosquitto('autosave_on_changes false')
+    const broker = await startMosquitto()
     const { open, payloads, bus, count } = await openLog()
     const settings = { url: at(broker.port), group: 'desks', qos: 1 } as const
     await open({ ...settings, clientId: 'one' })
@@ -148,7 +148,7 @@ await describeMosquitto('with Mosquitto', () => {
   })
 
   test('a second process with the same client id takes the session over, and whoever had it says so', async () => {
-    const broker = await startMosquitto('autosave_on_changes false')
+    const broker = await startMosquitto()
     const { open } = await openLog()
     const said = warnings()
     await open({ url: at(broker.port) })
@@ -157,7 +157,7 @@ await describeMosquitto('with Mosquitto', () => {
   })
 
   test('topics that are not asked for any more are not subscribed to any more', async () => {
-    const broker = await startMosquitto('autosave_on_changes false')
+    const broker = await startMosquitto()
     const { open, stored, count } = await openLog()
     const first = await open({ url: at(broker.port), topics: ['a', 'b'] })
     await first.stop()
@@ -170,7 +170,7 @@ await describeMosquitto('with Mosquitto', () => {
   })
 
   test('what is retained comes once, and again when it has changed', async () => {
-    const broker = await startMosquitto('autosave_on_changes false')
+    const broker = await startMosquitto()
     const { open, payloads, stored } = await openLog()
     await broker.publish('door', ['open'], '-q', '1', '-r')
     for (let i = 0; i < 2; i++) {
