@@ -12,10 +12,21 @@ import { log } from '../bus/telemetry/log.ts'
 import { Ledger, type Budget } from './budget.ts'
 import { governed, Replays } from './effects.ts'
 import { Inbox, Shared, type Input } from './inbox.ts'
-import { isRouted, joins, migrateType, route } from './instances.ts'
+import { isRouted, joins, migrateType, route, routedIn, routedType } from './instances.ts'
 import type { ProgramDefinition } from './program.ts'
 import { Programs } from './programs.ts'
-import { answered, filterOf, isFirstStart, lateDraft, refusal, sift, startsOn, unplaced, wakeFor } from './rules.ts'
+import {
+  answered,
+  filterOf,
+  isFirstStart,
+  lateDraft,
+  misrouted,
+  refusal,
+  sift,
+  startsOn,
+  unplaced,
+  wakeFor,
+} from './rules.ts'
 import { resume, startTask, type Task } from './task.ts'
 import { expiryOf, type OpenCall, TurnBuilder } from './turn.ts'
 import { resumeToEnd } from './unfit.ts'
@@ -233,6 +244,10 @@ export class Engine {
     if (inbox.lost) return
     const inputs: Input[] = []
     for (const input of offered) {
+      if (input.event.type === routedType && !routedIn(await this.#bus.resolve(input.event))) {
+        input.shared.taken(inbox.task, false, misrouted(input.event))
+        continue
+      }
       const verdict = this.#sift(task, input)
       if (verdict === 'ahead')
         input.shared.taken(inbox.task, false, { kind: 'retry', after: 200, reason: 'the journal lags behind' })

@@ -22,6 +22,14 @@ export interface Routed {
 /** Under which key the definition of a workflow lies in the log. */
 export const definitionDocument = (name: string, hash: string) => `workflow/${name}/${hash}`
 
+/** What happened elsewhere; undefined where a `workflow.event`, which has its data, does not say so. */
+export function routedIn({ subject, data }: CloudEvent): CloudEvent | undefined {
+  const event = (data as Partial<Routed> | null)?.event as Partial<CloudEvent> | null | undefined
+  return typeof event?.id === 'string' && typeof event.type === 'string' && event.type === subject
+    ? (event as CloudEvent)
+    : undefined
+}
+
 const instanceId = (correlation: string, program: string) => taskId(correlation, program, 'instance')
 
 /**

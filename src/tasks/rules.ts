@@ -96,6 +96,14 @@ export function lateDraft(task: string, delivered: CloudEvent): Draft {
   }
 }
 
+/** Somebody else than the runtime made this `workflow.event`, and no instance can take it. */
+export function misrouted({ id }: CloudEvent): Outcome {
+  const reason =
+    `E_EVENT_INVALID: ${id} is a workflow.event whose data is not { event }, with \`event.id\` and \`event.type\`, which is also its subject. ` +
+    'Publish what happened under its own type: the runtime sends it to its instance. `tidings attention discard` drops this one'
+  return { kind: 'discard', reason }
+}
+
 export const answered = (inputs: readonly Input[], { event }: Input) =>
   event.call !== undefined && inputs.some(taken => taken.event.call === event.call)
 

@@ -1,6 +1,6 @@
 import type { CloudEvent } from '../event.ts'
 import { approvalType } from '../tasks/approval.ts'
-import { routedType, type Routed } from '../tasks/instances.ts'
+import { routedIn, routedType } from '../tasks/instances.ts'
 import { decisionText, problemOf } from './outcome.ts'
 import { count, preview } from './text.ts'
 
@@ -11,10 +11,8 @@ export function gist(event: CloudEvent): string {
     return preview([subject, (data as { text?: unknown } | null)?.text].filter(Boolean).join('  '))
   if (dataref !== undefined) return 'data in a blob'
   if (typeof data !== 'object' || data === null) return preview(data)
-  if (type === routedType) {
-    const { event: inner } = data as Routed
-    return `${inner.type}  ${gist(inner)}`
-  }
+  const inner = type === routedType && routedIn(event)
+  if (inner) return `${inner.type}  ${gist(inner)}`
   const { input, output, messages, text, toolCalls, what } = data as Record<string, unknown>
   if (type === 'model.invoke' && Array.isArray(messages)) return count(messages.length, 'new message')
   if (type === 'model.result') return preview(text || toolCalls || data)
