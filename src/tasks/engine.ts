@@ -3,13 +3,14 @@ import { textOf, TidingsError } from '../errors.ts'
 import { compileFilter } from '../pattern.ts'
 import type { Bus } from '../bus/bus.ts'
 import { endedOrCut } from '../bus/cut.ts'
-import { isWanted, settle } from '../bus/delivery.ts'
+import { settle } from '../bus/delivery.ts'
 import type { Consumer, Delivery, Group, Outcome } from '../bus/driver.ts'
 import { pauseKey, type Pauses } from '../bus/pauses.ts'
 import { TurnTrace } from '../bus/telemetry/turn.ts'
 import { correlationOf, parseId, shardOf, taskId } from '../bus/ids.ts'
 import { log } from '../bus/telemetry/log.ts'
 import { Ledger, type Budget } from './budget.ts'
+import { isDue } from './due.ts'
 import { governed, Replays } from './effects.ts'
 import { Inbox, Shared, type Input } from './inbox.ts'
 import { isRouted, joins, migrateType, route, routedIn, routedType } from './instances.ts'
@@ -251,7 +252,7 @@ export class Engine {
       const verdict = this.#sift(task, input)
       if (verdict === 'ahead')
         input.shared.taken(inbox.task, false, { kind: 'retry', after: 200, reason: 'the journal lags behind' })
-      else if (verdict === 'take' && !answered(inputs, input) && (task || (await this.#wanted(input))))
+      else if (verdict === 'take' && !answered(inputs, input) && (task || (await isDue(this.#bus, inbox.task, input))))
         inputs.push(input)
       else {
         if (verdict === 'late') await this.#bus.publish(lateDraft(inbox.task, await this.#bus.resolve(input.event)))
@@ -360,11 +361,6 @@ export class Engine {
     if (mark === undefined) return events
     const terms = await this.#replays.terms(mark)
     return events.map(event => governed(event, terms))
-  }
-
-  /** Whether somebody still waits for the task that this input would start. */
-  async #wanted({ event, shared }: Input) {
-    return event.type !== 'agent.invoke' || isWanted(this.#bus, shared.delivery)
   }
 
   #tooFar(hops: number): TidingsError | undefined {

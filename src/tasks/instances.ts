@@ -30,7 +30,7 @@ export function routedIn({ subject, data }: CloudEvent): CloudEvent | undefined 
     : undefined
 }
 
-const instanceId = (correlation: string, program: string) => taskId(correlation, program, 'instance')
+export const instanceId = (correlation: string, program: string) => taskId(correlation, program, 'instance')
 
 /**
  * The correlation of a key. What is done again has instances of its own: it must not meet those that are in earnest.
