@@ -1,19 +1,22 @@
 import { parseArgs } from 'node:util'
+import { stories, type StoryName } from '../test/boundaries/host.ts'
 import { sweep, type SweepOptions } from '../test/boundaries/sweep.ts'
 import { startNats } from '../src/testing/nats/start.ts'
 
 /*
- * Lets a worker die at each boundary of one task: `npm run boundaries`, or `-- --bus nats`. First with all guarantees, once
- * with tasks that stay in memory and once with tasks that do not; on NATS also between any two writes to the server. Then
- * with a guarantee switched off, which must not come out clean.
+ * Lets a worker die at each boundary of each story: `npm run boundaries`, or `-- --bus nats`, `--story trip`, `--only cold`.
+ * First with all guarantees, once with tasks that stay in memory and once with tasks that do not; on NATS also between any
+ * two writes to the server. Then with a guarantee switched off, which must not come out clean.
  */
 
-const { values } = parseArgs({ options: { bus: { type: 'string', default: 'sqlite' }, only: { type: 'string' } } })
+const { values } = parseArgs({
+  options: { bus: { type: 'string', default: 'sqlite' }, story: { type: 'string' }, only: { type: 'string' } },
+})
 
 const server = values.bus === 'nats' ? await startNats() : undefined
 const clean = { at: 'driver', cold: () => false, patience: 20_000 } as const
 const control = { ...clean, patience: 4_000, untilWrong: true }
-const runs: Record<string, Omit<SweepOptions, 'nats'>> = {
+const runs: Record<string, Omit<SweepOptions, 'nats' | 'story'>> = {
   warm: clean,
   cold: { ...clean, cold: () => true },
   'settled-after': { ...clean, split: 'after' },
@@ -23,21 +26,26 @@ const runs: Record<string, Omit<SweepOptions, 'nats'>> = {
 }
 
 let bad = 0
-for (const [name, options] of Object.entries(runs)) {
-  if (values.only && values.only !== name) continue
-  const begin = performance.now()
-  const { deaths, wrong } = await sweep({
-    ...options,
-    ...(server && { nats: server.url }),
-    onProgress: text => process.stderr.isTTY && process.stderr.write(`\r${name}: ${text}   `),
-  })
-  const isExpected = wrong.size > 0 === name.startsWith('control')
-  if (!isExpected) bad++
-  const seconds = ((performance.now() - begin) / 1_000).toFixed(0)
-  console.log(
-    `${isExpected ? 'as it must be' : 'NOT AS IT MUST BE'}: ${name}, ${deaths} deaths, ${wrong.size} wrong, ${seconds} s`,
-  )
-  for (const [boundary, what] of wrong) console.log(`  ${boundary}: ${what.join('\n     ')}`)
+for (const story of Object.keys(stories) as StoryName[]) {
+  if (values.story && values.story !== story) continue
+  for (const [run, options] of Object.entries(runs)) {
+    if (values.only && values.only !== run) continue
+    const name = `${story}, ${run}`
+    const begin = performance.now()
+    const { deaths, wrong } = await sweep({
+      ...options,
+      story,
+      ...(server && { nats: server.url }),
+      onProgress: text => process.stderr.isTTY && process.stderr.write(`\r${name}: ${text}   `),
+    })
+    const isExpected = wrong.size > 0 === run.startsWith('control')
+    if (!isExpected) bad++
+    const seconds = ((performance.now() - begin) / 1_000).toFixed(0)
+    console.log(
+      `${isExpected ? 'as it must be' : 'NOT AS IT MUST BE'}: ${name}, ${deaths} deaths, ${wrong.size} wrong, ${seconds} s`,
+    )
+    for (const [boundary, what] of wrong) console.log(`  ${boundary}: ${what.join('\n     ')}`)
+  }
 }
 await server?.stop()
 process.exitCode = bad > 0 ? 1 : 0

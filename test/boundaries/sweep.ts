@@ -5,15 +5,18 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Bus } from '../../src/bus/bus.ts'
+import { publishWorkflows } from '../../src/tasks/definitions.ts'
 import { until } from '../../src/testing/wait.ts'
+import { engineOf, host, programsOf, stories } from './host.ts'
 import { openLog } from './log.ts'
-import { engineOf, host, started, tasks } from './story.ts'
 import { wrongs } from './verify.ts'
 import type { Role } from './worker.ts'
 
 export interface SweepOptions extends Omit<Role, 'home' | 'log' | 'fatal' | 'cold'> {
   /** Whether both workers at this boundary keep nothing in memory between turns. */
   cold(fatal: number): boolean
+  /** Each so many-th boundary only. */
+  every?: number
   /** URL of a NATS server; without it each log is a folder. */
   nats?: string
   /** Give up waiting for an end after so many ms. */
@@ -43,12 +46,14 @@ export async function sweep(options: SweepOptions): Promise<Sweep> {
   const folder = await mkdtemp(join(tmpdir(), 'tidings-boundaries-'))
   const wrong = new Map<number, string[]>()
   const slots = new Slots(atOnce)
+  const { every = 1 } = options
   let next = 1
   let survived = Infinity
   let deaths = 0
   const lane = async () => {
     while (next < survived && !(options.untilWrong && wrong.size > 0)) {
-      const fatal = next++
+      const fatal = next
+      next += every
       const home = await mkdtemp(join(folder, 'home-'))
       const { died, found } = await run(
         { ...options, fatal, home, cold: options.cold(fatal) },
@@ -71,20 +76,21 @@ export async function sweep(options: SweepOptions): Promise<Sweep> {
 }
 
 async function run(options: Omit<SweepOptions, 'cold'> & Omit<Role, 'log'>, slots: Slots, cache: string) {
-  const { nats, home, fatal, patience, cold, dropDedup = false } = options
+  const { nats, story, home, fatal, patience, cold, dropDedup = false } = options
   const log = nats ? `${nats}/boundary-${randomUUID()}` : home
   const bus = new Bus(await openLog(log))
-  const ends = new Ends(bus)
+  const ends = new Ends(bus, stories[story].ends.length)
   try {
-    await engineOf(bus).provision()
-    await bus.publish({ type: started, data: { n: fatal } })
+    await publishWorkflows(bus, programsOf(story))
+    await engineOf(bus, story).provision()
+    for (const start of stories[story].starts(fatal)) await bus.publish(start)
     const died = await slots.use(() => lifeOf({ ...options, log }, ends, cache))
     if (died) {
-      const stop = await host({ bus, home, cold, dropDedup })
+      const stop = await host({ bus, story, home, cold, dropDedup })
       await ends.quiet(patience).catch(() => {})
       await stop()
     }
-    return { died, found: await wrongs(bus, home, fatal) }
+    return { died, found: await wrongs(bus, story, home, fatal) }
   } finally {
     ends.stop()
     await bus.driver.close()
@@ -115,11 +121,13 @@ async function lifeOf(role: Role & { patience: number }, ends: Ends, cache: stri
 /** Watches a log for the ends of the tasks of a story. */
 class Ends {
   readonly #bus: Bus
+  readonly #tasks: number
   readonly #seen = new Set<string>()
   readonly #watching = new AbortController()
 
-  constructor(bus: Bus) {
+  constructor(bus: Bus, tasks: number) {
     this.#bus = bus
+    this.#tasks = tasks
     void this.#watch()
   }
 
@@ -128,7 +136,7 @@ class Ends {
     const { driver } = this.#bus
     const isQuiet = async () =>
       signal?.aborted ||
-      (this.#seen.size >= tasks &&
+      (this.#seen.size >= this.#tasks &&
         (await driver.groups()).every(({ lag }) => lag === 0) &&
         (await Array.fromAsync(driver.attention())).length === 0)
     return until(isQuiet, { within })

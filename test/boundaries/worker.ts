@@ -2,11 +2,12 @@ import { flushCompileCache } from 'node:module'
 import { Bus } from '../../src/bus/bus.ts'
 import { Boundaries, crashing, crashingSockets, type Split } from './crashing.ts'
 import { openLog } from './log.ts'
-import { host } from './story.ts'
+import { host, type StoryName } from './host.ts'
 
 /* The worker that dies: `node worker.ts ROLE`, the role as JSON. */
 
 export interface Role {
+  story: StoryName
   /** Where its effects are written down. */
   home: string
   /** The log, as `openLog` takes it. */
