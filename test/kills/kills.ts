@@ -7,7 +7,7 @@ import { setTimeout } from 'node:timers/promises'
 import { Bus } from '../../src/bus/bus.ts'
 import type { Broker } from './broker.ts'
 import { type Control, openLog } from './log.ts'
-import { verify, type Verdict } from './verify.ts'
+import { historyOf, verify, type Verdict } from './verify.ts'
 
 export interface KillOptions {
   tasks: number
@@ -29,6 +29,10 @@ export interface KillOptions {
 export interface KillReport extends Verdict {
   seconds: number
   killed: number
+  /** Of the first that are unfinished, all that the log has of them. */
+  histories: string[][]
+  /** What was given up or parked, with its reason. */
+  attention: string[]
 }
 
 /** The agent's task, and the instance of the workflow. */
@@ -78,7 +82,10 @@ export async function killTest(options: KillOptions): Promise<KillReport> {
     await feeding
     await settled(done, options)
     done.stop()
-    return { ...(await verify(bus, home, expected)), seconds: (performance.now() - begin) / 1_000, killed }
+    const verdict = await verify(bus, home, expected)
+    const histories = await Promise.all(verdict.unfinished.slice(0, 3).map(correlation => historyOf(bus, correlation)))
+    const attention = (await Array.fromAsync(bus.driver.attention())).map(({ group, state, reason, event }) => `${state} ${group} ${event.id}: ${reason}`) // biome-ignore format: one list
+    return { ...verdict, histories, attention, seconds: (performance.now() - begin) / 1_000, killed }
   } finally {
     for (const worker of workers) worker.kill('SIGKILL')
     await bus.driver.close()
