@@ -21,6 +21,8 @@ export interface Role {
   dropDedup?: boolean
 }
 
+// It does not outlive a sweep that is killed itself.
+process.on('disconnect', () => process.exit())
 // Written at the end of a process, which this one will not live to see.
 flushCompileCache()
 const role = JSON.parse(process.argv[2]!) as Role
