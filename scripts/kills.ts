@@ -49,10 +49,7 @@ for (const control of values.controls.split(',') as Control[]) {
   console.log(
     `${asExpected ? 'as it must be' : 'NOT AS IT MUST BE'}: control ${control}, ${killed} disturbances, ${seconds.toFixed(0)} s: ${text.join(', ')}`,
   )
-  if (control === 'none' && !clean)
-    console.log(
-      JSON.stringify({ ...counts, histories: report.histories, attention: report.attention.slice(0, 20) }, null, 1),
-    )
+  if (control === 'none' && !clean) console.log(JSON.stringify({ ...counts, ...report.evidence }, null, 1))
 }
 await broker?.stop()
 process.exitCode = bad > 0 ? 1 : 0

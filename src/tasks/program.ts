@@ -163,7 +163,7 @@ export interface Instances {
 
 /** The input of a task: of `agent.invoke` its `input`, of any other event its data. */
 export function inputOf(start: CloudEvent): unknown {
-  return start.type === 'agent.invoke' ? (start.data as { input: unknown }).input : start.data
+  return start.type === 'agent.invoke' ? (start.data as { input?: unknown } | null)?.input : start.data
 }
 
 /** An event as programs see it: how it is traced decides nothing, and is in no state. */

@@ -7,7 +7,8 @@ import { setTimeout } from 'node:timers/promises'
 import { Bus } from '../../src/bus/bus.ts'
 import type { Broker } from './broker.ts'
 import { type Control, openLog } from './log.ts'
-import { historyOf, verify, type Verdict } from './verify.ts'
+import { evidenceOf, type Evidence } from './evidence.ts'
+import { isClean, verify, type Verdict } from './verify.ts'
 
 export interface KillOptions {
   tasks: number
@@ -29,10 +30,7 @@ export interface KillOptions {
 export interface KillReport extends Verdict {
   seconds: number
   killed: number
-  /** Of the first that are unfinished, all that the log has of them. */
-  histories: string[][]
-  /** What was given up or parked, with its reason. */
-  attention: string[]
+  evidence?: Evidence
 }
 
 /** The agent's task, and the instance of the workflow. */
@@ -83,9 +81,8 @@ export async function killTest(options: KillOptions): Promise<KillReport> {
     await settled(done, options)
     done.stop()
     const verdict = await verify(bus, home, expected)
-    const histories = await Promise.all(verdict.unfinished.slice(0, 3).map(correlation => historyOf(bus, correlation)))
-    const attention = (await Array.fromAsync(bus.driver.attention())).map(({ group, state, reason, event }) => `${state} ${group} ${event.id}: ${reason}`) // biome-ignore format: one list
-    return { ...verdict, histories, attention, seconds: (performance.now() - begin) / 1_000, killed }
+    const evidence = isClean(verdict) ? undefined : await evidenceOf(bus, verdict)
+    return { ...verdict, ...(evidence && { evidence }), seconds: (performance.now() - begin) / 1_000, killed }
   } finally {
     for (const worker of workers) worker.kill('SIGKILL')
     await bus.driver.close()

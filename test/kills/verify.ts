@@ -51,12 +51,6 @@ export async function verify(bus: Bus, home: string, expected: ReadonlyMap<strin
   }
 }
 
-/** What the log has of a correlation, a line for each event: for people who look for what went wrong. */
-export async function historyOf(bus: Bus, correlation: string): Promise<string[]> {
-  const events = await Array.fromAsync(bus.read({ correlation }))
-  return events.map(({ position, event: { id, type, time, source } }) => `${position} ${time} ${type} ${id} ${source}`)
-}
-
 /** Looks at journals by task; `events` are the ids of all that is on the log. */
 export const flawsOf = (turns: ReadonlyMap<string, Turn[]>, events: ReadonlySet<string>): Flaws => ({
   forks: [...turns].filter(([, journal]) => !isChain(journal) || !isWhole(journal, events)).map(([task]) => task),

@@ -1,0 +1,47 @@
+import type { Bus } from '../../src/bus/bus.ts'
+import type { CloudEvent } from '../../src/event.ts'
+import type { Turn } from '../../src/tasks/program.ts'
+import type { Verdict } from './verify.ts'
+
+/** For people who look for what went wrong. */
+export interface Evidence {
+  /** Of the first tasks that are unfinished, and instances that said nothing, all that the log has of them. */
+  histories: string[][]
+  /** What was given up or parked, with its reason. */
+  attention: string[]
+  groups: string[]
+}
+
+const most = 3
+
+export async function evidenceOf(bus: Bus, { unfinished, unwatched }: Verdict): Promise<Evidence> {
+  const correlations = new Set(unfinished.slice(0, most))
+  const numbers = unwatched.slice(0, most)
+  if (numbers.length > 0)
+    for await (const { event } of bus.read({}))
+      if (/^(kill.started|workflow.event)$/.test(event.type) && numbers.includes(numberOf(event)))
+        correlations.add(event.correlationid)
+  const { driver } = bus
+  const attention = (await Array.fromAsync(driver.attention())).map(entry => JSON.stringify(entry).slice(0, 500))
+  return {
+    histories: await Promise.all([...correlations].map(correlation => historyOf(bus, correlation))),
+    attention,
+    groups: (await driver.groups()).map(group => JSON.stringify(group)),
+  }
+}
+
+function numberOf({ data }: CloudEvent): number {
+  const { n, event } = data as { n?: number; event?: { data: { n: number } } }
+  return n ?? event!.data.n
+}
+
+async function historyOf(bus: Bus, correlation: string): Promise<string[]> {
+  const events = await Array.fromAsync(bus.read({ correlation }))
+  return events.map(({ position, event }) => [position, event.time, event.type, event.id, ...toldBy(event)].join(' '))
+}
+
+function toldBy({ type, data, call }: CloudEvent): string[] {
+  if (type !== 'task.turn') return call === undefined ? [] : [`to ${call}`]
+  const { inputs, emits, wake, end } = data as Turn
+  return [`inputs ${inputs.map(({ id }) => id).join(',')}`, `emits ${emits.map(({ type }) => type).join(',')}`, `wake ${wake}`, `end ${end}`] // biome-ignore format: one line
+}
