@@ -9,6 +9,8 @@ export interface Evidence {
   histories: string[][]
   /** What was given up or parked, with its reason. */
   attention: string[]
+  /** Tasks whose time has come, and that nobody has woken. */
+  overdue: string[]
   groups: string[]
 }
 
@@ -26,6 +28,7 @@ export async function evidenceOf(bus: Bus, { unfinished, unwatched }: Verdict): 
   return {
     histories: await Promise.all([...correlations].map(correlation => historyOf(bus, correlation))),
     attention,
+    overdue: (await Array.fromAsync(driver.overdue(Date.now()))).map(entry => JSON.stringify(entry)),
     groups: (await driver.groups()).map(group => JSON.stringify(group)),
   }
 }

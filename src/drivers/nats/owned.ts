@@ -16,20 +16,25 @@ export class OwnedShard {
   readonly #underWay = new Map<object, number>()
   #reading: Promise<void> = Promise.resolve()
   #newest = 0
-  /** Before that it knows less than it would write down. */
-  #isRead = false
+  readonly #sureAt: number
+  #isSure = false
   #announcements: number[] = []
   #written = 0
   #isLost = false
 
-  constructor(log: Log, group: string, shard: number, onWake: (task: string, state: LiveTask) => void) {
+  /** `sureAt`: the moment, of the monotonic clock, from which on a reading misses nothing that was stored before it was owned. */
+  constructor(log: Log, group: string, shard: number, sureAt: number, onWake: (task: string, state: LiveTask) => void) {
     this.shard = shard
+    this.#sureAt = sureAt
     this.#log = log
     this.#group = group
     this.#onWake = onWake
   }
 
-  /** Reads what others have decided, and finishes what they left unfinished. One reading at a time. */
+  /**
+   * Reads what others have decided, and finishes what they left unfinished. One reading at a time. The first comes too early for
+   * what a server that has just become leader has not caught up with, and for what the owner before was about to store.
+   */
   read(turns: Turns): Promise<void> {
     const reading = this.#reading.then(() => this.#read(turns))
     this.#reading = reading.catch(() => {})
@@ -37,6 +42,7 @@ export class OwnedShard {
   }
 
   async #read(turns: Turns): Promise<void> {
+    const begun = performance.now()
     const ended = (this.#ended = new Set<string>())
     const head = await this.#log.events.head()
     const fold = await foldShard(this.#log, this.shard, this.#group)
@@ -47,8 +53,13 @@ export class OwnedShard {
       if (!ended.has(task) && (this.live.get(task)?.seq ?? 0) < state.seq) this.#set(task, state)
     this.#ended = undefined
     this.#announcements = fold.announcements
-    this.#isRead = true
+    if (begun >= this.#sureAt) this.#isSure = true
     this.#saw(head)
+  }
+
+  /** Whether it knows enough to write it down. */
+  get isSure(): boolean {
+    return this.#isSure
   }
 
   /** A turn of this process begins; it is under way until `close`. */
@@ -87,7 +98,7 @@ export class OwnedShard {
   /** Writes down how far it is, when enough happened since to pay for it. */
   async save(always = false): Promise<void> {
     const at = Math.min(this.#newest, ...this.#underWay.values())
-    if (!this.#isRead) return
+    if (!this.#isSure) return
     if (at <= this.#written || (!always && (at - this.#written) * 2 < this.live.size)) return
     this.#written = at
     const covered = this.#announcements.splice(0)

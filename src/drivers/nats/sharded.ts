@@ -54,7 +54,8 @@ export class ShardedConsumer implements LocalConsumer {
   readonly #owned = new Map<number, Owning>()
   #looking: Promise<void> | undefined
   #lookAgain = false
-  readonly #renewed: Since
+  readonly #now: Now
+  #renewed: Since
   #isClosed = false
 
   constructor(
@@ -77,6 +78,7 @@ export class ShardedConsumer implements LocalConsumer {
       () => groups.filterOf(subscription.group),
       () => this.#pull(),
     )
+    this.#now = now
     this.#renewed = new Since(now)
     this.#wakes = new Wakes((task, due) => this.#subscription.onWake?.(task, due), now)
     const { group, filter } = subscription
@@ -88,8 +90,7 @@ export class ShardedConsumer implements LocalConsumer {
   }
 
   async start(): Promise<void> {
-    await this.#membership.beat()
-    this.#renewed.restart()
+    await this.#renew()
     await this.#look()
   }
 
@@ -132,14 +133,10 @@ export class ShardedConsumer implements LocalConsumer {
     // It slept through the end of its lease: others own its shards by now.
     if (this.#renewed.elapsed > this.#leaseMs) for (const shard of this.#owned.keys()) this.#lose(shard)
     if (this.#renewed.elapsed < this.#leaseMs / 4) return
-    await this.#membership.beat()
-    this.#renewed.restart()
+    await this.#renew()
     await this.#look()
     for (const owning of this.#owned.values()) {
-      if (now >= owning.readAgainAt) {
-        owning.readAgainAt = Infinity
-        await owning.state.read(this.#turns)
-      }
+      if (now >= owning.readAgainAt) await this.#readAgain(owning)
       await owning.state.save()
     }
   }
@@ -157,6 +154,24 @@ export class ShardedConsumer implements LocalConsumer {
     await this.#groups.join(this.#subscription)
     await this.#membership.beat()
     await this.#look()
+  }
+
+  /** The lease counts from before the server was asked: it may end there sooner than here, never later. */
+  async #renew(): Promise<void> {
+    const renewed = new Since(this.#now)
+    await this.#membership.beat()
+    this.#renewed = renewed
+  }
+
+  async #readAgain(owning: Owning): Promise<void> {
+    owning.readAgainAt = Infinity
+    try {
+      await owning.state.read(this.#turns)
+      if (!owning.state.isSure) owning.readAgainAt = performance.now() + this.#leaseMs
+    } catch (error) {
+      owning.readAgainAt = 0
+      throw error
+    }
   }
 
   #news(): void {
@@ -196,14 +211,17 @@ export class ShardedConsumer implements LocalConsumer {
 
   #win(shard: number): void {
     const { group } = this.#subscription
-    const state = new OwnedShard(this.#log, group, shard, (task, live) => this.#wakes.changed(state, task, live))
+    const sureAt = performance.now() + this.#leaseMs
+    const state = new OwnedShard(this.#log, group, shard, sureAt, (task, live) =>
+      this.#wakes.changed(state, task, live),
+    )
     const puller = new Puller(this.#ties.link, this.#log.names.log, durableOf(group, shard), this.#newInbox, {
       givesBack: true,
       room: () => (this.hands.isPaused ? 0 : this.#early - this.hands.waiting(shard)),
       onMessage: pulled => this.hands.take(pulled),
       onMissing: () => void this.#groups.provision(group).catch(() => {}),
     })
-    const owning: Owning = { state, puller, readAgainAt: Infinity }
+    const owning: Owning = { state, puller, readAgainAt: sureAt }
     this.#owned.set(shard, owning)
     state.read(this.#turns).catch(() => (owning.readAgainAt = 0))
   }

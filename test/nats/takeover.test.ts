@@ -1,0 +1,42 @@
+import { connect, headers } from '@nats-io/transport-node'
+import { expect, it, onTestFinished } from 'vitest'
+import { correlationOf, shardOf } from '../../src/bus/ids.ts'
+import { emitted, newTask, turn } from '../../src/testing/conformance/entries.ts'
+import { until } from '../../src/testing/wait.ts'
+import { describeNatsServer } from '../lib/nats.ts'
+import { open, server } from './lib/broker.ts'
+
+/* A shard goes from one owner to the next while the one before, or a server, is in the middle of something. */
+
+describeNatsServer('the owner of a shard', () => {
+  it('learns what is stored about the time when it came, by somebody who did not come to say so', async () => {
+    const { url, port } = await server()
+    const driver = await open(url)
+    const woken: string[] = []
+    const wish = {
+      group: 'tasks',
+      mode: 'sharded',
+      filter: [{ types: ['task.input'] }],
+      inFlight: 8,
+      from: 'now',
+    } as const
+    await driver.subscribe({ ...wish, onDelivery() {}, onWake: task => woken.push(task) })
+    const known = newTask()
+    await driver.commit(turn(known, 0, { wake: Date.now() }))
+    await until(() => woken.includes(known))
+
+    const task = newTask()
+    const event = emitted(task, 1, 0)
+    const { turn: record } = turn(task, 0)
+    const nc = await connect({ servers: `127.0.0.1:${port}` })
+    onTestFinished(() => nc.close())
+    const about = headers()
+    const said = { Group: 'tasks', Version: '1', Wake: `${Date.now()}`, By: crypto.randomUUID(), Events: '1' }
+    for (const [name, value] of Object.entries(said)) about.set(`Tidings-${name}`, value)
+    const shard = shardOf(correlationOf(task), driver.shards)
+    await nc.request(`log.t.${shard}.${task}`, [record.json, event.json].join('\n'), { headers: about, timeout: 5_000 })
+
+    await until(() => woken.includes(task), { within: 10_000 })
+    expect(await driver.get(event.event.id)).toMatchObject({ event: { id: event.event.id } })
+  })
+})
