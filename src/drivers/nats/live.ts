@@ -37,12 +37,17 @@ interface Announcement {
  * without surely owning its shard, as one that slept through the end of its lease, leaves an announcement.
  */
 
-/** The live tasks of one shard, of all groups or of one. */
-export async function foldShard(log: Log, shard: number, only?: string): Promise<Fold> {
-  const live = new Map<string, LiveTask>()
+/** The live tasks of one shard, of all groups or of one. `known`: of the one, where it was read up to some position already. */
+export async function foldShard(
+  log: Log,
+  shard: number,
+  only?: string,
+  known?: { readonly at: number; readonly live: Map<string, LiveTask> },
+): Promise<Fold> {
+  const live = known?.live ?? new Map<string, LiveTask>()
   const from = new Map<string, number>()
   for (const group of only === undefined ? await groupsOf(log) : [only])
-    from.set(group, await readCheckpoint(log, shard, group, live))
+    from.set(group, known?.at ?? (await readCheckpoint(log, shard, group, live)))
   const start = from.size > 0 ? Math.min(...from.values()) : 0
   const fold = new Fold(live)
   for await (const stored of log.events.scan({ subject: log.names.shard(shard), from: start + 1 })) {

@@ -18,6 +18,8 @@ export class OwnedShard {
   #newest = 0
   readonly #sureAt: number
   #isSure = false
+  /** Up to here it was read. */
+  #readTo = 0
   #announcements: number[] = []
   #written = 0
   #isLost = false
@@ -45,7 +47,8 @@ export class OwnedShard {
     const begun = performance.now()
     const ended = (this.#ended = new Set<string>())
     const head = await this.#log.events.head()
-    const fold = await foldShard(this.#log, this.shard, this.#group)
+    const known = this.#readTo > 0 ? { at: this.#readTo, live: new Map(this.live) } : undefined
+    const fold = await foldShard(this.#log, this.shard, this.#group, known)
     if (this.#isLost) return
     await fold.repair(turns)
     for (const [task, { seq }] of this.live) if (seq <= head && !fold.live.has(task)) this.live.delete(task)
@@ -53,11 +56,12 @@ export class OwnedShard {
       if (!ended.has(task) && (this.live.get(task)?.seq ?? 0) < state.seq) this.#set(task, state)
     this.#ended = undefined
     this.#announcements = fold.announcements
+    this.#readTo = head
     if (begun >= this.#sureAt) this.#isSure = true
     this.#saw(head)
   }
 
-  /** Whether it knows enough to write it down. */
+  /** Whether what it knows of its beginning is all. */
   get isSure(): boolean {
     return this.#isSure
   }
@@ -97,8 +101,7 @@ export class OwnedShard {
 
   /** Writes down how far it is, when enough happened since to pay for it. */
   async save(always = false): Promise<void> {
-    const at = Math.min(this.#newest, ...this.#underWay.values())
-    if (!this.#isSure) return
+    const at = Math.min(this.#isSure ? this.#newest : this.#readTo, ...this.#underWay.values())
     if (at <= this.#written || (!always && (at - this.#written) * 2 < this.live.size)) return
     this.#written = at
     const covered = this.#announcements.splice(0)
