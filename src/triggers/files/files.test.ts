@@ -1,8 +1,10 @@
+import { renameSync } from 'node:fs'
+import type * as promises from 'node:fs/promises'
 import { appendFile, chmod, mkdir, mkdtemp, open, rename, rm, symlink, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { z } from 'zod'
 import { Bus } from '../../bus/bus.ts'
 import { FailingCommits, openSqlite } from '../../drivers/sqlite/index.ts'
@@ -11,6 +13,21 @@ import type { FileEvent } from '../../received.ts'
 import { warnings } from '../../../test/lib/warnings.ts'
 import { collect, until } from '../../testing/wait.ts'
 import { files, type FilesOptions } from './files.ts'
+
+/** The real one, which says where it found nothing before anybody else hears of it. */
+const missing = vi.hoisted(() => ({ told: undefined as ((path: string) => void) | undefined }))
+vi.mock('node:fs/promises', async original => {
+  const real = await original<typeof promises>()
+  const lstat = async (...args: Parameters<typeof real.lstat>) => {
+    try {
+      return await real.lstat(...args)
+    } catch (error) {
+      missing.told?.(String(args[0]))
+      throw error
+    }
+  }
+  return { ...real, lstat }
+})
 
 const quick = { walkMs: 60_000, againMs: 50, flushMs: 60_000 }
 
@@ -314,6 +331,23 @@ test('where the folder is away its files are not removed', async () => {
   await until(() => performance.now() - away > 700)
   expect(heard).toHaveLength(1)
   await rename(`${folder}-away`, folder)
+  await writeFile(at('b'), 'b')
+  await expectStory(['created a', 'created b'])
+})
+
+test('what was not found while the folder was away is not removed when it is back', async () => {
+  const { start, folder, at, expectStory } = await openWorld()
+  await start()
+  await writeFile(at('a'), 'a')
+  await expectStory(['created a'])
+  let misses = 0
+  missing.told = path => {
+    // The second time counts: by then it has been missing for long enough.
+    if (path === at('a') && ++misses === 2) renameSync(`${folder}-away`, folder)
+  }
+  onTestFinished(() => void (missing.told = undefined))
+  await rename(folder, `${folder}-away`)
+  await until(() => misses === 2)
   await writeFile(at('b'), 'b')
   await expectStory(['created a', 'created b'])
 })

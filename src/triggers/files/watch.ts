@@ -226,16 +226,22 @@ export class FolderWatch {
     if (this.#isKnown(path, seen)) return true
     if (seen) return this.#takeWritten(key, path, seen)
     const row = this.#ledger.get(key)!
-    if (!(await this.#isThere())) {
-      this.#restUntil = performance.now() + this.#settings.pace.againMs
-      return false
-    }
+    if (!(await this.#isRemoved(path))) return false
     await this.#ledger.entering(async published => {
       published(await publishRemoved(this.#bus, this.#settings, removedId(key, row), path))
       this.#ledger.delete(key)
     })
     this.#isAway = false
     return true
+  }
+
+  /** Not where the folder was away when it was looked for: it is looked for once more while the folder is there. */
+  async #isRemoved(path: string): Promise<boolean> {
+    const wasThere = await this.#isThere()
+    const seen = wasThere && (await look(this.#settings.folder, path))
+    if (wasThere && (await this.#isThere())) return !seen
+    this.#restUntil = performance.now() + this.#settings.pace.againMs
+    return false
   }
 
   async #takeWritten(key: string, path: string, seen: Seen): Promise<boolean> {
