@@ -3,6 +3,7 @@ import { callBehind, parseId, taskId } from '../bus/ids.ts'
 import type { Turn } from '../tasks/program.ts'
 import { turnType } from '../tasks/turn.ts'
 import { spentBy } from './outcome.ts'
+import { publisherOf } from './publisher.ts'
 import type { Answer, Branch, Trace, TraceNode, TraceTask } from './tree.ts'
 
 type Unit = TraceNode | TraceTask
@@ -67,15 +68,18 @@ function tasksOf(events: readonly CloudEvent[]): Map<string, TraceTask> {
     const id = turn ? parseId(event.id)!.task : emitterOf(event)?.task
     if (id === undefined) continue
     let task = tasks.get(id)
-    if (!task) tasks.set(id, (task = { kind: 'task', id, station: 'agent', turns: [], nodes: [], tasks: [] }))
-    const [, station, name] = /^\/(agent|workflow)s\/(.+)$/.exec(event.source) ?? []
-    task.program ??= turn?.program ?? name ?? event.source
-    if (station === 'workflow') task.station = station
+    if (!task) tasks.set(id, (task = taskOf(id, event)))
     if (turn) addTurn(task, event, turn)
     else if (/^agent\.task\.(completed|failed|cancelled)$/.test(event.type)) task.ending = event
   }
   for (const { turns } of tasks.values()) turns.sort((a, b) => (a.id < b.id ? -1 : 1))
   return tasks
+}
+
+function taskOf(id: string, { source }: CloudEvent): TraceTask {
+  const { kind, name: program } = publisherOf(source)
+  const station = kind === 'workflow' ? kind : 'agent'
+  return { kind: 'task', id, station, program, turns: [], nodes: [], tasks: [] }
 }
 
 function addTurn(task: TraceTask, event: CloudEvent, turn: Turn) {

@@ -37,7 +37,7 @@ export interface Answer {
 export interface TraceTask extends Branch {
   readonly kind: 'task'
   readonly id: string
-  station: 'agent' | 'workflow'
+  readonly station: 'agent' | 'workflow'
   program?: string
   programVersion?: number
   readonly turns: CloudEvent[]

@@ -10,6 +10,7 @@ import { turnType } from '../tasks/turn.ts'
 import { eventsAt, withData } from './index/events.ts'
 import type { Index } from './index/lookup.ts'
 import { spentBy } from './outcome.ts'
+import { publisherOf, type Publisher } from './publisher.ts'
 import type { Spent } from './tree.ts'
 
 /*
@@ -26,8 +27,7 @@ export interface Reason {
 
 /** Who published an event; what a task emitted, with the turn in which it did. */
 export interface Author {
-  /** `other`: a publisher that is no part of the runtime. */
-  readonly kind: 'agent' | 'workflow' | 'tool' | 'model' | 'trigger' | 'other'
+  readonly kind: Publisher
   readonly name: string
   readonly task?: string
   readonly turn?: number
@@ -108,14 +108,12 @@ class Events {
 }
 
 function authorOf({ id, source }: CloudEvent, turn: CloudEvent<Turn> | undefined): Author {
-  const [, folder, name] = /^\/(agent|workflow|tool|model|trigger)s\/(.+)$/.exec(source) ?? []
-  const kind = (folder ?? 'other') as Author['kind']
-  const author = { kind, name: name ?? source }
+  const author = publisherOf(source)
   const made = parseId(id)
   if (!made || made.suffix !== undefined) return author
   const { program, programVersion, programHash } = turn?.data ?? {}
   return {
-    kind: kind === 'workflow' ? kind : 'agent',
+    kind: author.kind === 'workflow' ? author.kind : 'agent',
     name: program ?? author.name,
     task: made.task,
     turn: made.version,
