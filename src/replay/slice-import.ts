@@ -52,7 +52,7 @@ export async function assertNotPartial(bus: Bus): Promise<void> {
 class Import {
   readonly #source: Source
   readonly #bus: Bus
-  readonly #documents = new Set<string>()
+  readonly #asked = new Set<string>()
   /** Events that are not written yet. */
   #waiting: CloudEvent[] = []
   #events = 0
@@ -113,11 +113,10 @@ class Import {
   }
 
   async #document(key: string): Promise<void> {
-    if (this.#documents.has(key)) return
+    if (this.#asked.has(key)) return
+    this.#asked.add(key)
     const value = await this.#source.document(key)
-    if (value === undefined) return
-    this.#documents.add(key)
-    await this.#bus.driver.putDocument(key, value, 0)
+    if (value !== undefined) await this.#bus.driver.putDocument(key, value, 0)
   }
 
   async #publish(event: CloudEvent): Promise<void> {

@@ -85,7 +85,7 @@ export class ShardedConsumer implements LocalConsumer {
     this.#membership = new Membership(ties.link, log, group, this.#id, filter, leaseMs, () => this.#news())
     this.#changes = ties.link.subscribe(log.names.change('*', group), ({ subject }) => {
       const owning = this.#owned.get(log.names.shardIn(subject))
-      owning?.state.read(turns).catch(() => (owning.readAgainAt = 0))
+      if (owning) this.#read(owning).catch(() => {})
     })
   }
 
@@ -165,9 +165,14 @@ export class ShardedConsumer implements LocalConsumer {
 
   async #readAgain(owning: Owning): Promise<void> {
     owning.readAgainAt = Infinity
+    await this.#read(owning)
+    if (!owning.state.isSure) owning.readAgainAt = performance.now() + this.#leaseMs
+  }
+
+  /** What fails is read again with the next beat. */
+  async #read(owning: Owning): Promise<void> {
     try {
       await owning.state.read(this.#turns)
-      if (!owning.state.isSure) owning.readAgainAt = performance.now() + this.#leaseMs
     } catch (error) {
       owning.readAgainAt = 0
       throw error
@@ -223,7 +228,7 @@ export class ShardedConsumer implements LocalConsumer {
     })
     const owning: Owning = { state, puller, readAgainAt: sureAt }
     this.#owned.set(shard, owning)
-    state.read(this.#turns).catch(() => (owning.readAgainAt = 0))
+    this.#read(owning).catch(() => {})
   }
 
   /** Lets a shard go in good order. */
