@@ -82,8 +82,10 @@ onEveryBus(world => {
 
   it('a redrive is answered as it was then where that is said, and by a stub', async () => {
     const { worker, bus, correlationid, runs, end, forked } = await recorded()
-    const [inputs] = await inputsOf(bus, { correlation: correlationid })
-    const { correlation } = await redrive(bus, inputs!, ruledBy('approval/editor=recorded,tool/publish=recorded'))
+    const selection = { correlation: correlationid }
+    const ruled = ruledBy('approval/editor=recorded,tool/publish=recorded')
+    const { counterpart } = await redrive(bus, selection, await inputsOf(bus, selection), ruled)
+    const correlation = counterpart(correlationid)
     const start = await until(async () => (await eventsOf(worker, correlation))[0])
     expect(output(await ended(worker, correlation, start.id))).toEqual(output(end))
     const no = await forked('', { 'approval/editor': false })

@@ -70,8 +70,10 @@ onEveryBus(world => {
     const { id, correlationid } = await worker.bus.publish({ type: 'question.asked', data: 'Why?', user: 'ann' })
     const first = await ended(worker, correlationid, id)
     const again = async (text: string, stubs?: Record<string, unknown>) => {
-      const [inputs] = await inputsOf(worker.bus, { correlation: correlationid })
-      const { correlation, mark } = await redrive(worker.bus, inputs!, room.ruledBy(text, stubs))
+      const selection = { correlation: correlationid }
+      const inputs = await inputsOf(worker.bus, selection)
+      const { counterpart, mark } = await redrive(worker.bus, selection, inputs, room.ruledBy(text, stubs))
+      const correlation = counterpart(correlationid)
       const start = await until(async () =>
         (await eventsOf(worker, correlation)).find(event => event.causationid === id),
       )
@@ -158,10 +160,11 @@ onEveryBus(world => {
     it('of a redrive is answered by what that one recorded', async () => {
       const { room, again, first, worker } = await recorded()
       const { correlation } = await again('*=recorded')
-      const [inputs] = await inputsOf(worker.bus, { correlation })
-      const second = await redrive(worker.bus, inputs!, room.ruledBy('*=recorded'))
-      const start = await until(async () => (await eventsOf(worker, second.correlation))[0])
-      expect((await ended(worker, second.correlation, start.id)).data).toEqual(first.data)
+      const inputs = await inputsOf(worker.bus, { correlation })
+      const { counterpart } = await redrive(worker.bus, { correlation }, inputs, room.ruledBy('*=recorded'))
+      const second = counterpart(correlation)
+      const start = await until(async () => (await eventsOf(worker, second))[0])
+      expect((await ended(worker, second, start.id)).data).toEqual(first.data)
       expect(room.runs).toEqual([])
     })
 
@@ -180,7 +183,7 @@ onEveryBus(world => {
       const before = Date.now()
       expect(await inputsOf(worker.bus, { since: before + 60_000 })).toEqual([])
       const all = await inputsOf(worker.bus, { since: before - 60_000 })
-      expect(all.map(({ correlation, events }) => [correlation, events.length])).toEqual([[correlationid, 1]])
+      expect(all.map(event => event.correlationid)).toEqual([correlationid])
       expect(await inputsOf(worker.bus, { since: before - 60_000 }, ['order.*'])).toEqual([])
     })
   })
@@ -211,8 +214,10 @@ describe('the same question asked again', () => {
         expect(output(await ended(worker, forked.correlation, forked.mark))).toEqual([1, 2, 3])
       }
       times = 5
-      const [inputs] = await inputsOf(worker.bus, { correlation: correlationid })
-      const { correlation } = await redrive(worker.bus, inputs!, rule([], rules))
+      const selection = { correlation: correlationid }
+      const inputs = await inputsOf(worker.bus, selection)
+      const { counterpart } = await redrive(worker.bus, selection, inputs, rule([], rules))
+      const correlation = counterpart(correlationid)
       const start = await until(async () => (await eventsOf(worker, correlation))[0])
       expect(output(await ended(worker, correlation, start.id))).toEqual([1, 2, 3, 3, 3])
       expect(n).toBe(3)

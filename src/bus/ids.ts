@@ -74,11 +74,24 @@ export function correlationAt(ms: number, id: string): string {
 /** A UUID of version 8, made from a text and not by time. Source: RFC 9562, section 5.8. */
 export const correlationFrom = (text: string) => uuidOf(hash('sha256', text, 'buffer').subarray(0, 16), 8)
 
+/**
+ * The correlation that stands for another one within a redrive or a fork, and the other way round: of the counterpart it gives the
+ * original. The first 48 bits, version and variant stay; the others are XORed with SHA-256 of the id of the redrive.
+ */
+export function counterpart(correlation: string, replay: string): string {
+  const bytes = Buffer.from(correlation.replaceAll('-', ''), 'hex')
+  const mask = hash('sha256', replay, 'buffer')
+  for (let i = 6; i < 16; i++) bytes[i]! ^= mask[i]! & (i === 6 ? 0x0f : i === 8 ? 0x3f : 0xff)
+  return textOf(bytes)
+}
+
 function uuidOf(bytes: Buffer, version: number): string {
   bytes[6] = (version << 4) | (bytes[6]! & 0x0f)
   bytes[8] = 0x80 | (bytes[8]! & 0x3f)
-  return bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-')
+  return textOf(bytes)
 }
+
+const textOf = (bytes: Buffer) => bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-')
 
 /** FNV-1a over the correlation id, modulo the number of shards. Source: draft-eastlake-fnv. */
 export function shardOf(correlation: string, shards: number): number {

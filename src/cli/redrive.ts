@@ -15,12 +15,22 @@ export interface RedriveOptions extends Globals, SelectionOptions, EffectOptions
   dryRun?: boolean
 }
 
-interface Redriven {
-  /** The correlation that is done again. */
-  of: string
-  /** Its outside events. */
-  events: readonly { id: string; type: string }[]
-  publish(): Promise<{ correlation: string; mark: string }>
+/** A correlation that is repeated, with its outside events. */
+interface Part {
+  readonly of: string
+  readonly events: readonly { id: string; type: string }[]
+}
+
+/** All parts are one redrive. */
+interface Plan {
+  readonly parts: readonly Part[]
+  publish(): Promise<Published>
+}
+
+interface Published {
+  readonly mark: string
+  /** Where a correlation is repeated. */
+  counterpart(correlation: string): string
 }
 
 /** `tidings redrive`: what came from outside comes again, as something new. */
@@ -31,45 +41,48 @@ export async function redrive(options: RedriveOptions): Promise<void> {
   if (task !== undefined && type)
     throw new TidingsError('E_USAGE', 'a task has one start: --type does not go with --task')
   await withEffects(options, async (bus, app, ruled) => {
-    const all = await redriven(bus, await selectionOf(bus, options), type, ruled)
-    if (all.length === 0) throw new TidingsError('E_NOT_FOUND', 'nothing came from outside there')
+    const { parts, publish } = await planOf(bus, await selectionOf(bus, options), type, ruled)
+    if (parts.length === 0) throw new TidingsError('E_NOT_FOUND', 'nothing came from outside there')
     if (!dryRun) await awaitWorkers(bus, app)
-    for (const { of, events, publish } of all) {
-      const found = { of, events: events.map(({ id, type }) => ({ id, type })), effects: ruled.effects }
-      const what = `${count(events.length, 'event')}: ${[...new Set(events.map(event => event.type))].join(', ')}`
-      if (dryRun) {
-        await answer(options, found, [`would redrive ${of}`, dim(`  ${what}`)])
-        continue
-      }
-      const { correlation, mark } = await publish()
-      await answer(options, { ...found, correlation, mark }, [
-        `redrove ${of}`,
-        dim(`  ${what}`),
-        dim(`  as       ${correlation}`),
-        dim(`  compare  tidings trace ${of}`),
-        dim(`  with     tidings trace ${correlation}`),
-      ])
-    }
-    if (!json) for (const line of ['what its tools and models may do:', ...effectLines(ruled)]) await say(line)
+    const published = dryRun ? undefined : await publish()
+    for (const part of parts) await sayPart(options, part, ruled, published)
+    if (json) return
+    if (published) await say(`as ${published.mark}`)
+    for (const line of ['what its tools and models may do:', ...effectLines(ruled)]) await say(line)
   })
 }
 
-async function redriven(
-  bus: Bus,
-  selection: Selection,
-  types: string[] | undefined,
-  ruled: Ruled,
-): Promise<Redriven[]> {
+async function sayPart(options: RedriveOptions, { of, events }: Part, ruled: Ruled, published: Published | undefined) {
+  const found = { of, events: events.map(({ id, type }) => ({ id, type })), effects: ruled.effects }
+  const what = `${count(events.length, 'event')}: ${[...new Set(events.map(event => event.type))].join(', ')}`
+  if (!published) return answer(options, found, [`would redrive ${of}`, dim(`  ${what}`)])
+  const correlation = published.counterpart(of)
+  return answer(options, { ...found, correlation, mark: published.mark }, [
+    `redrove ${of}`,
+    dim(`  ${what}`),
+    dim(`  as       ${correlation}`),
+    dim(`  compare  tidings trace ${of}`),
+    dim(`  with     tidings trace ${correlation}`),
+  ])
+}
+
+async function planOf(bus: Bus, selection: Selection, types: string[] | undefined, ruled: Ruled): Promise<Plan> {
   if ('task' in selection) {
     const { task } = selection
     const plan = await planFork(bus, { task, version: 1 })
-    const publish = () => publishFork(bus, plan, 'redrive', ruled)
-    return [{ of: correlationOf(task), events: plan.fork.inputs, publish }]
+    return {
+      parts: [{ of: correlationOf(task), events: plan.fork.inputs }],
+      async publish() {
+        const { mark, correlation } = await publishFork(bus, plan, 'redrive', ruled)
+        return { mark, counterpart: () => correlation }
+      },
+    }
   }
-  const found = await inputsOf(bus, selection, types)
-  return found.map(inputs => ({
-    of: inputs.correlation,
-    events: inputs.events,
-    publish: () => redriveInputs(bus, inputs, ruled),
-  }))
+  if ('all' in selection) throw new TidingsError('E_USAGE', 'a whole log is not redriven: say --since')
+  const inputs = await inputsOf(bus, selection, types)
+  const parts = Map.groupBy(inputs, ({ correlationid }) => correlationid)
+  return {
+    parts: [...parts].map(([of, events]) => ({ of, events })),
+    publish: () => redriveInputs(bus, selection, inputs, ruled),
+  }
 }

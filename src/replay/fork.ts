@@ -27,6 +27,7 @@ export interface ForkPlan {
 }
 
 export interface Forked extends Marked {
+  readonly correlation: string
   readonly task: string
 }
 
@@ -49,7 +50,7 @@ export async function publishFork(bus: Bus, plan: ForkPlan, kind: 'fork' | 'redr
   const { task, version } = from
   const { tenant, user, hops, id } = fork.start
   const marked = newMark(kind)
-  const { correlation, mark } = marked
+  const { id: correlation, mark } = marked
   await putTerms(bus, marked, { task, version }, ruled)
   await bus.publish({
     id: mark,
@@ -65,7 +66,7 @@ export async function publishFork(bus: Bus, plan: ForkPlan, kind: 'fork' | 'redr
     data: fork,
     ...(user !== undefined && { user }),
   })
-  return { ...marked, task: taskId(correlation, program, mark) }
+  return { ...marked, correlation, task: taskId(correlation, program, mark) }
 }
 
 function editing(bus: Bus, edits: Readonly<Record<string, unknown>>, inputs: readonly CloudEvent[]) {

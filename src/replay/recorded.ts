@@ -42,7 +42,7 @@ export class Recorded {
    * order, and after that with the last answer; a fork goes on behind the turn from which it was made.
    */
   async answerTo(request: CloudEvent, terms: ReplayTerms): Promise<CloudEvent | undefined> {
-    const origin = originOf(terms)
+    const origin = originOf(terms, request.replay!, request.correlationid)
     const known = this.#recordings.get(origin)
     return (
       (known && (await this.#find(known, request, terms))) ??

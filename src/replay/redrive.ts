@@ -1,8 +1,9 @@
 import type { CloudEvent, Draft } from '../event.ts'
 import { belongsToRuntime } from '../bus/admit.ts'
 import type { Bus } from '../bus/bus.ts'
-import { isReservedId } from '../bus/ids.ts'
+import { counterpart, isReservedId } from '../bus/ids.ts'
 import { matchesType } from '../pattern.ts'
+import type { Origin } from '../tasks/effects.ts'
 import { forkType } from '../tasks/fork.ts'
 import type { Ruled } from './effects.ts'
 import { newMark, putTerms, type Marked } from './mark.ts'
@@ -10,54 +11,73 @@ import { select, type Selection } from './selection.ts'
 
 const batch = 1_000
 
-/** What came from outside under one correlation, in the order of the log. */
-export interface Inputs {
-  readonly correlation: string
-  readonly events: readonly CloudEvent[]
-}
+/** Which part of a log is redriven: a task has one start, and is forked from there. */
+export type InputSelection = Exclude<Selection, { task: string } | { all: true }>
 
 /**
- * What a selection had from outside. Of a time, only what came then, and not what a redrive or a fork brought.
+ * What a selection had from outside, in the order of the log. Of a time, only what came then, and not what a redrive or a fork
+ * brought.
  * @param types patterns, of which one must match; none: all
  */
 export async function inputsOf(
   bus: Bus,
-  selection: Exclude<Selection, { task: string }>,
+  selection: InputSelection,
   types: readonly string[] = [],
-): Promise<Inputs[]> {
-  const found = new Map<string, CloudEvent[]>()
+): Promise<CloudEvent[]> {
+  const inputs: CloudEvent[] = []
   const isMeant = meant(selection)
   for await (const { event } of select(bus, selection)) {
     if (!isFromOutside(event) || !isMeant(event)) continue
     if (types.length > 0 && !types.some(pattern => matchesType(pattern, event.type))) continue
-    const events = found.get(event.correlationid)
-    if (events) events.push(event)
-    else found.set(event.correlationid, [event])
+    inputs.push(event)
   }
-  return [...found].map(([correlation, events]) => ({ correlation, events }))
+  return inputs
 }
 
-/** Publishes them again, under a correlation of their own. */
-export async function redrive(bus: Bus, { correlation, events }: Inputs, ruled: Ruled): Promise<Marked> {
-  const marked = newMark('redrive')
-  await putTerms(bus, marked, { correlation }, ruled)
-  const drafts = await Promise.all(events.map(async event => again(await bus.resolve(event), marked)))
-  for (let i = 0; i < drafts.length; i += batch) await bus.publishAll(drafts.slice(i, i + batch))
-  return marked
+/** A redrive, and where each correlation is repeated: under its `counterpart`. */
+export interface Redriven extends Marked {
+  counterpart(correlation: string): string
 }
+
+/**
+ * Publishes the inputs of a selection again, in the same order. All of them are one redrive: instances of workflows that are fed by
+ * several correlations are fed by the counterparts of these.
+ */
+export async function redrive(
+  bus: Bus,
+  selection: InputSelection,
+  inputs: readonly CloudEvent[],
+  ruled: Ruled,
+): Promise<Redriven> {
+  const marked = newMark('redrive')
+  await putTerms(bus, marked, originIn(selection), ruled)
+  for (let i = 0; i < inputs.length; i += batch) {
+    const part = inputs.slice(i, i + batch)
+    await bus.publishAll(await Promise.all(part.map(async event => again(await bus.resolve(event), marked))))
+  }
+  return { ...marked, counterpart: correlation => counterpart(correlation, marked.id) }
+}
+
+function originIn(selection: InputSelection): Origin {
+  if ('correlation' in selection) return selection
+  const { since, until } = selection
+  return { since: timeOf(since), ...(until !== undefined && { until: timeOf(until) }) }
+}
+
+const timeOf = (ms: number) => new Date(ms).toISOString()
 
 function again(
-  { id, type, source, subject, tenant, user, target, data }: CloudEvent,
-  { correlation, mark }: Marked,
+  { id, type, source, subject, tenant, user, target, correlationid, data }: CloudEvent,
+  marked: Marked,
 ): Draft {
   return {
     type,
     source,
     tenant,
     data,
-    correlationid: correlation,
+    correlationid: counterpart(correlationid, marked.id),
     causationid: id,
-    replay: mark,
+    replay: marked.mark,
     ...(subject !== undefined && { subject }),
     ...(user !== undefined && { user }),
     ...(target !== undefined && { target }),
@@ -71,8 +91,8 @@ const isFromOutside = ({ id, type, hops }: CloudEvent) =>
   type !== forkType &&
   (type === 'agent.invoke' || type.startsWith('schedule.') || !type.includes('.') || !belongsToRuntime(type))
 
-function meant(selection: Selection): (event: CloudEvent) => boolean {
-  if (!('since' in selection)) return event => 'correlation' in selection || event.replay === undefined
+function meant(selection: InputSelection): (event: CloudEvent) => boolean {
+  if ('correlation' in selection) return () => true
   const { since, until = Infinity } = selection
   return ({ time, replay }) => replay === undefined && Date.parse(time) >= since && Date.parse(time) <= until
 }

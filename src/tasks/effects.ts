@@ -1,11 +1,11 @@
 import type { Bus } from '../bus/bus.ts'
-import { correlationOf } from '../bus/ids.ts'
+import { correlationOf, counterpart } from '../bus/ids.ts'
 import type { CloudEvent } from '../event.ts'
 import { approvalType } from './approval.ts'
 
 /*
- * What tools and models may do in a redrive or a fork, and whether people are asked. All that descends from one bears its mark, `redrive/ID` or `fork/ID`,
- * where ID is the correlation that it began. A request that may not reach its tool, model or person is addressed to `$replay`, with
+ * What tools and models may do in a redrive or a fork, and whether people are asked. All that descends from one bears its mark, `redrive/ID` or `fork/ID`.
+ * A request that may not reach its tool, model or person is addressed to `$replay`, with
  * the name in `subject`: no worker, in any language, is handed what it must not do. Programs never see the difference.
  */
 
@@ -13,8 +13,14 @@ import { approvalType } from './approval.ts'
 export const effects = ['live', 'recorded', 'stub', 'deny'] as const
 export type Effect = (typeof effects)[number]
 
-/** What a redrive or a fork does again. In a task's place stands an `agent.fork`, whose id is the mark. */
-export type Origin = { readonly correlation: string } | { readonly task: string; readonly version: number }
+/**
+ * What a redrive or a fork repeats: the inputs of one correlation, or all inputs of a time (RFC 3339, in UTC), or a task. A task's
+ * copy begins with an `agent.fork`, whose id is the mark.
+ */
+export type Origin =
+  | { readonly correlation: string }
+  | { readonly since: string; readonly until?: string }
+  | { readonly task: string; readonly version: number }
 
 /** The document `replay/ID`: what a redrive or a fork is, and what it may do. */
 export interface ReplayTerms {
@@ -32,12 +38,15 @@ export interface ReplayTerms {
 /** To whom the requests are addressed that do not reach their tool, model or person. */
 export const replayTarget = '$replay'
 
-/** The correlation that began with this redrive or fork. */
+/** The id of a redrive or a fork. Of a task's copy it is also the correlation that the copy began. */
 export const replayId = (mark: string) => mark.slice(mark.indexOf('/') + 1)
 export const termsKey = (id: string) => `replay/${id}`
 
-/** The correlation that is done again. */
-export const originOf = ({ of }: Pick<ReplayTerms, 'of'>) => ('task' in of ? correlationOf(of.task) : of.correlation)
+/** Of a correlation in a redrive or a fork with this mark: the original one. */
+export function originOf({ of }: Pick<ReplayTerms, 'of'>, mark: string, correlation: string): string {
+  const id = replayId(mark)
+  return 'task' in of && correlation === id ? correlationOf(of.task) : counterpart(correlation, id)
+}
 
 const ruled: readonly string[] = ['tool.invoke', 'model.invoke', approvalType]
 

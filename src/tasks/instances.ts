@@ -1,5 +1,6 @@
-import { correlationFrom, taskId } from '../bus/ids.ts'
+import { correlationFrom, counterpart, taskId } from '../bus/ids.ts'
 import { handedDown, type CloudEvent, type Draft } from '../event.ts'
+import { replayId } from './effects.ts'
 import { at } from './path.ts'
 import { sourceOf, type Instances, type ProgramDefinition } from './program.ts'
 
@@ -32,12 +33,10 @@ export function routedIn({ subject, data }: CloudEvent): CloudEvent | undefined 
 
 export const instanceId = (correlation: string, program: string) => taskId(correlation, program, 'instance')
 
-/**
- * The correlation of a key. What is done again has instances of its own: it must not meet those that are in earnest.
- */
+/** The correlation of a key. A redrive or a fork has instances of its own, which are kept apart from the original ones. */
 function keyCorrelation({ tenant, replay }: CloudEvent, program: string, key: unknown): string {
-  const parts = [tenant, program, key, ...(replay === undefined ? [] : [replay])]
-  return correlationFrom(JSON.stringify(parts))
+  const correlation = correlationFrom(JSON.stringify([tenant, program, key]))
+  return replay === undefined ? correlation : counterpart(correlation, replayId(replay))
 }
 
 /** The instance that takes this event as it is, by its own correlation, and whether it begins where there is none. */

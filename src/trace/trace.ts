@@ -2,7 +2,7 @@ import type { CloudEvent } from '../event.ts'
 import { TidingsError } from '../errors.ts'
 import type { Bus } from '../bus/bus.ts'
 import type { Position } from '../bus/driver.ts'
-import { Replays, type ReplayTerms } from '../tasks/effects.ts'
+import { originOf, Replays, type ReplayTerms } from '../tasks/effects.ts'
 import { turnType } from '../tasks/turn.ts'
 import { arrange } from './arrange.ts'
 import { eventsAt, withData } from './index/events.ts'
@@ -21,14 +21,19 @@ const isNeeded = ({ type }: CloudEvent) => type === turnType || type === 'model.
 
 async function replaysOf(bus: Bus, events: readonly CloudEvent[]): Promise<Map<string, string>> {
   const replays = new Replays(bus)
-  const marks = new Set(events.map(({ replay }) => replay).filter(mark => mark !== undefined))
-  const told = [...marks].map(async mark => [mark, replayText(mark, await replays.terms(mark))] as const)
+  const correlations = new Map<string, string>()
+  for (const { replay, correlationid } of events)
+    if (replay !== undefined && !correlations.has(replay)) correlations.set(replay, correlationid)
+  const told = [...correlations].map(
+    async ([mark, correlation]) => [mark, replayText(mark, correlation, await replays.terms(mark))] as const,
+  )
   return new Map(await Promise.all(told))
 }
 
 /** `redrive of CORRELATION`, `fork of TASK@VERSION`; of what nobody wrote down, its mark. */
-function replayText(mark: string, terms: ReplayTerms | undefined): string {
+function replayText(mark: string, correlation: string, terms: ReplayTerms | undefined): string {
   if (!terms) return mark
   const { kind, of } = terms
-  return `${kind} of ${'task' in of ? `${of.task}@${of.version}` : of.correlation}`
+  if ('task' in of) return `${kind} of ${of.task}@${of.version}`
+  return `${kind} of ${'correlation' in of ? of.correlation : originOf(terms, mark, correlation)}`
 }

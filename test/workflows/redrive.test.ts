@@ -1,0 +1,85 @@
+import { describe, expect, it } from 'vitest'
+import { z } from 'zod'
+import { absent, any, by, exists, not, on, workflow } from '../../src/index.ts'
+import { parseEffects, rule } from '../../src/replay/effects.ts'
+import { inputsOf, redrive } from '../../src/replay/redrive.ts'
+import type { Running } from '../../src/runtime/start.ts'
+import { until } from '../../src/testing/wait.ts'
+import { tool } from '../../src/tools/tool.ts'
+import { onEveryBus } from '../lib/world.ts'
+
+const ship = tool('ship', {
+  description: 'Ships an order.',
+  input: z.any(),
+  run: ({ order }: { order: string }) => `shipped ${order}`,
+})
+
+/** An order is placed under one correlation and paid under another one. */
+const watch = workflow('watch', {
+  key: [by('order.placed', e => e.order), by('order.paid', e => e.order)],
+  within: '1h',
+})
+  .when('placed', on('order.placed').as('placed'), { within: '1h' })
+  .when('payment', any(on('order.paid').as('payment'), absent(on('order.paid'), '50m')), { within: '1h' })
+  .choose(
+    s => not(exists(s.payment)),
+    late => late.emit('payment.chased', s => ({ order: s.placed.order })),
+  )
+  .call('parcel', ship, s => ({ order: s.placed.order }), { within: '1m' })
+  .complete(s => ({ order: s.placed.order, paid: s.payment.amount, parcel: s.parcel }))
+
+const orders = ['a', 'b', 'c']
+
+onEveryBus(world =>
+  describe('a redrive of many correlations', () => {
+    const completedIn = async ({ bus }: Running, isMeant: (replay: string | undefined) => boolean) => {
+      const found = []
+      for await (const { event } of bus.read({ filter: [{ types: ['agent.task.completed'] }] }))
+        if (isMeant(event.replay)) found.push(event)
+      return found
+    }
+    const outputs = (events: { data?: unknown }[]) => {
+      const all = events.map(({ data }) => (data as { output: { order: string } }).output)
+      return all.toSorted((one, other) => (one.order < other.order ? -1 : 1))
+    }
+
+    it('is one redrive: what met in an instance meets again, and each redrive has instances of its own', async () => {
+      const worker = await (await world()).worker({ use: [watch, ship] })
+      const { bus } = worker
+      const before = Date.now()
+      for (const order of orders) await bus.publish({ type: 'order.placed', data: { order } })
+      for (const order of orders) await bus.publish({ type: 'order.paid', data: { order, amount: 7 } })
+      const first = await until(async () => {
+        const found = await completedIn(worker, replay => replay === undefined)
+        return found.length === orders.length && found
+      })
+
+      const selection = { since: before }
+      const inputs = await inputsOf(bus, selection)
+      expect(inputs.map(({ type }) => type)).toEqual([
+        ...orders.map(() => 'order.placed'),
+        ...orders.map(() => 'order.paid'),
+      ])
+      const ruled = rule([], { effects: parseEffects('*=recorded'), stubs: new Map() })
+      const marks = []
+      for (let i = 0; i < 2; i++) {
+        const { mark, counterpart } = await redrive(bus, selection, inputs, ruled)
+        marks.push(mark)
+        const again = await until(async () => {
+          const found = await completedIn(worker, replay => replay === mark)
+          return found.length === orders.length && found
+        })
+        expect(outputs(again)).toEqual(outputs(first))
+        // An instance lies where the counterpart of the original instance is: also its tools answer what was recorded there.
+        expect(again.map(({ correlationid }) => correlationid).toSorted()).toEqual(
+          first.map(({ correlationid }) => counterpart(correlationid)).toSorted(),
+        )
+        const published = []
+        for await (const { event } of bus.read({ filter: [{ types: ['order.*'] }] }))
+          if (event.replay === mark) published.push(event)
+        expect(published.map(({ causationid }) => causationid)).toEqual(inputs.map(({ id }) => id))
+      }
+      expect(new Set(marks).size).toBe(2)
+    })
+  }),
+)
