@@ -1,22 +1,44 @@
 import { TidingsError } from '../errors.ts'
 import type { Draft } from '../event.ts'
 import { checkDraft } from './decode.ts'
-import { correlationOf, isReservedId } from './ids.ts'
+import { correlationOf, isOfTask } from './ids.ts'
 
 // What the runtime says to itself. Of it, the outside may only ask an agent for something, and withdraw that.
 const runtimeFamilies = /^(agent|approval|call|control|model|schedule|task|timer|tool|workflow)(\.|$)/
 const requests = new Set(['agent.invoke', 'agent.cancel'])
 
+/** What says that a trigger saw it: its data is evidence, such as who signed a mail. */
+const triggers: Readonly<Record<string, string>> = {
+  'email.received': 'smtp()',
+  'file.changed': 'files()',
+  'file.created': 'files()',
+  'file.removed': 'files()',
+  'mqtt.received': 'mqtt()',
+  'schedule.fired': 'schedule()',
+  'webhook.received': 'webhook()',
+}
+
 export const belongsToRuntime = (type: string): boolean => runtimeFamilies.test(type)
+
+/** Where an event from outside comes in. */
+export interface Edge {
+  /** What its events get as their source. */
+  readonly source: string
+  /** Who comes in here can write to the log anyway, and may try out what listens to a trigger. */
+  readonly isOperator?: boolean
+}
 
 /**
  * What an edge lets in: a draft that the outside may publish, stamped with the edge as its source. Tenant and user come
  * from the edge too, never from the body. @throws E_EVENT_INVALID
  */
-export function admit(value: unknown, source: string): Draft {
+export function admit(value: unknown, { source, isOperator = false }: Edge): Draft {
   const draft: Draft = { ...checkDraft(value), source, tenant: 'default' }
-  if (!belongsToRuntime(draft.type)) return draft
-  if (!requests.has(draft.type)) throw invalid('type', `${draft.type} belongs to the runtime and cannot be sent`)
+  if (isOperator && Object.hasOwn(triggers, draft.type)) return draft
+  if (!requests.has(draft.type)) {
+    assertOwnType(draft.type)
+    return draft
+  }
   if (!draft.target) throw invalid('target', `must name the agent that ${draft.type} is for`)
   if (draft.type === 'agent.cancel') return { ...draft, correlationid: correlationOfTask(draft) }
   if (typeof draft.data !== 'object' || draft.data === null || !Object.hasOwn(draft.data, 'input'))
@@ -24,10 +46,16 @@ export function admit(value: unknown, source: string): Draft {
   return draft
 }
 
+/** What a trigger may publish in place of its own type, and anybody outside. @throws E_EVENT_INVALID */
+export function assertOwnType(type: string): void {
+  if (Object.hasOwn(triggers, type))
+    throw invalid('type', `${type} is published by the trigger ${triggers[type]} only: use a type of your own`)
+  if (belongsToRuntime(type)) throw invalid('type', `${type} belongs to the runtime and cannot be sent`)
+}
+
 // A cancellation finds its task only in the shard of the task's correlation.
 function correlationOfTask({ subject, correlationid }: Draft): string {
-  if (!subject || !isReservedId(subject) || subject.includes(':'))
-    throw invalid('subject', 'must be the id of the task')
+  if (!subject || !isOfTask(subject) || subject.includes(':')) throw invalid('subject', 'must be the id of the task')
   const ofTask = correlationOf(subject)
   if (correlationid !== undefined && correlationid !== ofTask)
     throw invalid('correlationid', 'must be that of the task')

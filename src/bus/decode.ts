@@ -1,7 +1,7 @@
 import type { CloudEvent, Draft } from '../event.ts'
 import { TidingsError } from '../errors.ts'
 import { isType } from '../pattern.ts'
-import { isCorrelation, isReservedId } from './ids.ts'
+import { isCorrelation, isReservedId, maxOutsideId } from './ids.ts'
 
 /*
  * Strict reading at the edges: whatever comes from outside the process is refused here or is a valid event. Each
@@ -74,10 +74,16 @@ export function checkDraft(value: unknown): Draft {
   for (const name of Object.keys(attributes))
     if (!outside.has(name)) throw invalid(name, 'is stamped by the runtime and cannot be sent')
   if (attributes.type === undefined) throw invalid('type', 'is missing')
-  if (typeof attributes.id === 'string' && isReservedId(attributes.id))
-    throw invalid('id', 'has the form of ids that only the runtime mints')
+  if (typeof attributes.id === 'string') checkOutsideId(attributes.id)
   const { specversion: _s, datacontenttype: _d, time: _t, source: _u, ...draft } = attributes
   return { data: null, ...draft } as unknown as Draft
+}
+
+function checkOutsideId(id: string): void {
+  if (id.length > maxOutsideId) throw invalid('id', `must be text of 1 to ${maxOutsideId} characters`)
+  if (!isReservedId(id)) return
+  const hint = id.includes(':') ? 'it must not contain ":"; use "-" or "/" in its place' : 'choose another one'
+  throw invalid('id', `has the form of ids that only the runtime mints: ${hint}`)
 }
 
 /** JSON text as a value. @throws E_EVENT_INVALID */

@@ -9,7 +9,9 @@ import { hash } from 'node:crypto'
  *     answer   call ':result'                                  0199….k3v9x0q2ab:0000012:0:result
  *     asked    call ':approval', before a tool runs            0199….k3v9x0q2ab:0000012:0:approval, answered as a call is
  *
- * Versions are padded so that the order of text is the order of versions.
+ * Versions are padded so that the order of text is the order of versions. What is derived from an event of another origin
+ * is its id, a colon, and more: `EVENT:INSTANCE`, `EVENT:INSTANCE:late`, `EVENT:result`. Triggers begin theirs with their own
+ * name and a colon. So one rule keeps all of them apart from what comes from outside: an id from outside has no colon.
  */
 
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
@@ -54,8 +56,14 @@ export function parseId(id: string): DerivedId | undefined {
   }
 }
 
-/** Ids that only the runtime may mint; edges refuse them. */
-export const isReservedId = (id: string) => /^[0-9a-f-]{36}\.[0-9a-z]{10}(:|$)/.test(id)
+/** Whether it is the id of a task, or of something that a task caused. */
+export const isOfTask = (id: string) => /^[0-9a-f-]{36}\.[0-9a-z]{10}(:|$)/.test(id)
+
+/** Whether only the runtime may mint this id: edges refuse it. */
+export const isReservedId = (id: string) => id.includes(':') || isOfTask(id) || /^(redrive|fork)\//.test(id)
+
+/** Longest id from outside: with the longest that is derived from it, it is still an id. */
+export const maxOutsideId = 240
 
 export const correlationOf = (task: string) => task.slice(0, 36)
 

@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer'
 import { types } from 'node:util'
 import { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
-import { isReservedId } from './ids.ts'
+import { isOfTask } from './ids.ts'
 import { matchesType } from '../pattern.ts'
 import { isReferences, pathOf, plainOf, redactPaths, type Path } from './redact-paths.ts'
 import { keyed, mayHoldAny, secrets } from './redact-secrets.ts'
@@ -150,7 +150,7 @@ export class Redactor {
   }
 
   #subject({ type, subject }: CloudEvent): string | undefined {
-    if (subject === undefined || isReservedId(subject)) return subject
+    if (subject === undefined || isOfTask(subject)) return subject
     const path = this.#paths.find(({ keys, types }) => keys[0] === 'subject' && matchesType(types, type))
     const clean = path ? path.mark : this.text(subject)
     return clean === subject ? subject : clean.slice(0, longestSubject).toWellFormed()

@@ -1,6 +1,6 @@
 import { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
-import { isReservedId } from '../bus/ids.ts'
+import { isOfTask } from '../bus/ids.ts'
 import { planFork, publishFork } from '../replay/fork.ts'
 import { count, dim } from '../trace/text.ts'
 import { awaitWorkers, effectLines, readJson, withEffects, type EffectOptions } from './effects.ts'
@@ -53,7 +53,7 @@ const ids = (events: readonly CloudEvent[]) => events.map(({ id }) => id)
 
 function fromText(text: string): { task: string; version: number } {
   const [, task = '', version] = /^(.+)@(\d{1,7})$/.exec(text) ?? []
-  if (!isReservedId(task) || task.includes(':'))
+  if (!isOfTask(task) || task.includes(':'))
     throw new TidingsError('E_USAGE', `"${text}" is not TASK@TURN: the id of a task, and a turn from 1`)
   return { task, version: Number(version) }
 }

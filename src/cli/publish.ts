@@ -13,6 +13,7 @@ export interface PublishOptions {
   target?: string
 }
 
+const edge = { source: '/cli', isOperator: true }
 const maxLength = 4 * 1024 * 1024
 
 /** `tidings publish TYPE JSON` */
@@ -39,7 +40,7 @@ export async function publishText(bus: Bus, type: string, json: string, options:
     ...(correlation !== undefined && { correlationid: correlation }),
     ...(target !== undefined && { target }),
   }
-  const published = await bus.publish(admit(draft, '/cli'))
+  const published = await bus.publish(admit(draft, edge))
   const before = published.duplicate ? await bus.get(published.id) : undefined
   return before ? { ...published, correlationid: before.correlationid } : published
 }

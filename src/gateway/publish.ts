@@ -27,7 +27,7 @@ export interface Request {
 export async function publish(bus: Bus, events: readonly unknown[], { caller, at }: Request): Promise<Accepted> {
   const shared = randomUUIDv7()
   const traceparent = contextOf(caller) && caller
-  const drafts = events.map(event => ({ correlationid: shared, ...admit(event, '/gateway') }))
+  const drafts = events.map(event => ({ correlationid: shared, ...admit(event, edge) }))
   const published = await inSpan(
     () =>
       doorSpan({ name: 'POST /events', correlation: drafts[0]!.correlationid, caller: traceparent, at, attributes }),
@@ -41,4 +41,5 @@ export async function publish(bus: Bus, events: readonly unknown[], { caller, at
   }
 }
 
+const edge = { source: '/gateway' }
 const attributes = { [attribute.httpMethod]: 'POST', [attribute.httpRoute]: '/events' }

@@ -1,7 +1,7 @@
 import type { CloudEvent, Draft } from '../event.ts'
 import { belongsToRuntime } from '../bus/admit.ts'
 import type { Bus } from '../bus/bus.ts'
-import { counterpart, isReservedId } from '../bus/ids.ts'
+import { counterpart, isOfTask } from '../bus/ids.ts'
 import { matchesType } from '../pattern.ts'
 import type { Origin } from '../tasks/effects.ts'
 import { forkType } from '../tasks/fork.ts'
@@ -87,7 +87,7 @@ function again(
 // What a task or another program made of something comes again when that something does.
 const isFromOutside = ({ id, type, hops }: CloudEvent) =>
   hops === 0 &&
-  !isReservedId(id) &&
+  !isOfTask(id) &&
   type !== forkType &&
   (type === 'agent.invoke' || type.startsWith('schedule.') || !type.includes('.') || !belongsToRuntime(type))
 

@@ -160,7 +160,7 @@ describeCollector('with a collector', () => {
     const house = await House.open()
     const front = await house.worker('gateway', exporting(receiver))
     const first = await house.worker('agents', exporting(receiver))
-    const correlation = await house.post({ type: 'email.received', data: { subject: 'tea' } })
+    const correlation = await house.post({ type: 'tea.wanted', data: { subject: 'tea' } })
     await untilAsked(house)
     await first.kill()
     const second = await house.worker('agents', exporting(receiver))

@@ -2,6 +2,7 @@ import { randomUUIDv7 } from 'node:crypto'
 import { realpath, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { assertOwnType } from '../../bus/admit.ts'
 import type { Bus } from '../../bus/bus.ts'
 import { TidingsError } from '../../errors.ts'
 import { milliseconds, type Duration } from '../../tasks/duration.ts'
@@ -29,7 +30,7 @@ const usual: Pace = { walkMs: 30_000, againMs: 5_000, flushMs: 10_000 }
 /**
  * Publishes what becomes of the files in a folder and below, with their content: `file.created`, `file.changed`,
  * `file.removed`. What happened while nobody looked comes at the next start. `docs/triggers/files.md` says what counts as
- * finished, and what is passed over. @throws E_APP_INVALID
+ * finished, and what is passed over. @throws E_APP_INVALID, E_EVENT_INVALID
  */
 export function files(name: string, options: FilesOptions, pace: Pace = usual): Trigger {
   assertName(name)
@@ -37,6 +38,7 @@ export function files(name: string, options: FilesOptions, pace: Pace = usual): 
   const folder = resolve(options.folder)
   const stableMs = milliseconds(stable)
   if (!(maxBytes >= 0)) throw new TidingsError('E_APP_INVALID', `maxBytes of files ${name} is no number of bytes`)
+  for (const { type } of Object.values(types)) assertOwnType(type)
   const isWanted = (path: string) => matches(match, path)
   return {
     kind: 'trigger',

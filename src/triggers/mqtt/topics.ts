@@ -1,3 +1,4 @@
+import { assertOwnType } from '../../bus/admit.ts'
 import { TidingsError } from '../../errors.ts'
 import type { EventType } from '../../event.ts'
 
@@ -22,12 +23,16 @@ export interface Routes {
   route(topic: string): EventType | typeof untyped | undefined
 }
 
-/** @throws E_APP_INVALID for what is no filter, and for filters that overlap without one lying within the other. */
+/**
+ * @throws E_APP_INVALID for what is no filter, and for filters that overlap without one lying within the other;
+ * E_EVENT_INVALID for a type that is not the app's own
+ */
 export function routesOf(topics: MqttTopics): Routes {
   const entries = Object.entries<EventType | typeof untyped>(
     isList(topics) ? Object.fromEntries(topics.map(filter => [filter, untyped])) : topics,
   )
   if (entries.length === 0) throw invalid('it names no topics')
+  for (const [, to] of entries) if (to !== untyped) assertOwnType(to.type)
   const rows = entries.map(([filter, to]) => ({ filter, levels: levelsOf(filter), to }))
   const filters = rows.filter(row => !rows.some(other => other !== row && covers(other.levels, row.levels)))
   for (const [i, one] of filters.entries())

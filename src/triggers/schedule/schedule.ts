@@ -1,3 +1,4 @@
+import { assertOwnType } from '../../bus/admit.ts'
 import type { Bus } from '../../bus/bus.ts'
 import { lookEvery, type Now } from '../../bus/clock.ts'
 import { endedOrCut } from '../../bus/cut.ts'
@@ -36,7 +37,7 @@ const machine: Clock = { now: Date.now, lookMs: lookEvery }
 
 /**
  * Publishes an event whenever it is due, one for all processes that run the schedule. `docs/triggers/schedule.md` says what
- * becomes of hours that a day does not have, of clocks that jump, and of what was missed. @throws E_APP_INVALID
+ * becomes of hours that a day does not have, of clocks that jump, and of what was missed. @throws E_APP_INVALID, E_EVENT_INVALID
  */
 export function schedule<T>(name: string, options: ScheduleOptions<T>, clock: Clock = machine): Trigger {
   assertName(name)
@@ -68,6 +69,7 @@ function ruleOf({ cron, every, zone }: ScheduleOptions): Rule {
 
 function messageOf<T>({ type, data }: ScheduleOptions<T>): Message {
   if (!type) return { type: 'schedule.fired', ...(data !== undefined && { data }) }
+  assertOwnType(type.type)
   const checked = validateNow(type.schema, data)
   if ('problem' in checked) throw new TidingsError('E_APP_INVALID', `data of ${type.type}: ${checked.problem}`)
   return { type: type.type, data: checked.value ?? null }

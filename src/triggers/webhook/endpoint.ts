@@ -1,4 +1,4 @@
-import { admit } from '../../bus/admit.ts'
+import { assertOwnType } from '../../bus/admit.ts'
 import { TidingsError } from '../../errors.ts'
 import type { EventType } from '../../event.ts'
 import { type Duration, milliseconds } from '../../tasks/duration.ts'
@@ -40,7 +40,7 @@ export function checkEndpoint(name: string, { scheme = 'standard', publishes = [
   if (scheme !== 'none' && !Object.hasOwn(signatures, scheme))
     throw invalid(name, `has no scheme; there is ${Object.keys(signatures).join(', ')}, none`)
   // Such as those that only the runtime may publish.
-  for (const { type } of publishes) admit({ type }, source)
+  for (const { type } of publishes) assertOwnType(type)
   if (others === 'ignore' && publishes.length === 0) throw invalid(name, 'ignores all, since it publishes no type')
 }
 

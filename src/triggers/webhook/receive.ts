@@ -1,4 +1,3 @@
-import { admit } from '../../bus/admit.ts'
 import type { Bus } from '../../bus/bus.ts'
 import { log } from '../../bus/telemetry/log.ts'
 import { attribute } from '../../bus/telemetry/names.ts'
@@ -50,7 +49,7 @@ async function take(bus: Bus, { name, options }: Endpoint, { headers, bytes }: S
   const raw = await bus.putBlob(tenant, bytes)
   const data: WebhookReceived = { endpoint: name, ...request, raw }
   const correlationid = correlationOf(id, at)
-  const draft = { id, correlationid, subject: raw.blob, ...(mapped ?? { type: received, data }) }
+  const draft = { id, source, tenant, correlationid, subject: raw.blob, ...(mapped ?? { type: received, data }) }
   const caller = headers.traceparent as string | undefined
   const traceparent = contextOf(caller) && caller
   const attributes = { [attribute.httpMethod]: 'POST', [attribute.httpRoute]: `/hooks/${name}` }
@@ -63,7 +62,7 @@ async function take(bus: Bus, { name, options }: Endpoint, { headers, bytes }: S
         at: arrived,
         attributes,
       }),
-    span => bus.publish({ ...admit(draft, source), ...below(span, { traceparent }) }),
+    span => bus.publish({ ...draft, ...below(span, { traceparent }) }),
   )
   const { correlationid: correlation, duplicate } = published
   return { status: 202, body: { id, correlationid: correlation, ...(duplicate && { duplicate }) } }

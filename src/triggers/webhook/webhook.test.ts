@@ -100,7 +100,9 @@ test('while a secret is replaced both are taken, and a source may sign with both
   const { url } = await openTrigger({
     endpoints: { orders: { secret: [secrets.standard, next] }, after: { secret: next } },
   })
-  const [old, young] = [await signedBy.standard(order), await signedBy.standard(order, { secret: next })]
+  // One request has one time.
+  const at = now()
+  const [old, young] = [await signedBy.standard(order, { at }), await signedBy.standard(order, { at, secret: next })]
   const both = { ...old, 'webhook-signature': `v1a,xyz ${old['webhook-signature']} ${young['webhook-signature']}` }
   for (const headers of [old, young, both]) expect((await curl(`${url}/orders`, order, headers)).status).toBe(202)
   const after = []
@@ -113,17 +115,18 @@ test.each(['standard', 'stripe'] as const)('%s: what was signed long ago, or ahe
   const send = async (endpoint: string, seconds: number) =>
     curl(`${url}/${endpoint}`, order, await signedBy[scheme](order, { at: now() + seconds }))
   for (const [endpoint, seconds] of [
+    // Ahead by far more than is taken: a machine that is busy lets seconds pass before it is sent.
     [scheme, -310],
-    [scheme, 310],
+    [scheme, 400],
     ['narrow', -20],
-    ['narrow', 20],
+    ['narrow', 100],
   ] as const) {
     const { status, body } = await send(endpoint, seconds)
     expect(status).toBe(401)
     expect(body.error!.message).toMatch(seconds < 0 ? /seconds ago, at most/ : /seconds ahead, at most/)
   }
   expect(await stored()).toEqual([])
-  for (const seconds of [-290, 290]) expect((await send(scheme, seconds)).status).toBe(202)
+  for (const seconds of [-200, 290]) expect((await send(scheme, seconds)).status).toBe(202)
 })
 
 test('the same again is inert, also after a restart; another body under the same id is another event', async () => {

@@ -25,7 +25,7 @@ export const book = tool('book', {
 const thinker = model(noopModel('search', 2), { name: 'thinker', price: { input: 1_000_000, output: 2_000_000 } })
 const researcher = agent('researcher', { model: thinker, instructions: 'Look it up.', tools: [search] })
 const clerk = agent('clerk', {
-  on: 'email.received',
+  on: ['email.received', 'tea.wanted'],
   async run(ctx, mail: { subject: string }) {
     await ctx.all([1, 2].map(i => branch => branch.call(researcher, `${mail.subject} ${i}`)))
     await ctx.call(book, { what: mail.subject })
