@@ -1,3 +1,5 @@
+import { codeOfThrown, cutText, describeThrown, maxCodeText } from './thrown.ts'
+
 /** Every error that a user can meet: what it means and what to do next. */
 export const errors = {
   E_EVENT_INVALID: 'The event is not valid. Correct the named attribute; docs/wire-format.md is the reference.',
@@ -28,7 +30,8 @@ export const errors = {
     'The code no longer fits the recorded turns of this task. Run the version that wrote them, then `tidings attention retry`; or go on with this code from before the misfit, as a new task: `tidings fork --from TASK@TURN`.',
   E_PROGRAM_VERSION:
     'This worker has an older version of the program than the one that wrote the task. Deploy the newer version.',
-  E_PROGRAM_FAILED: 'The program threw. Mend it, then `tidings attention retry`.',
+  E_PROGRAM_FAILED:
+    'The code of the agent threw, and its task failed. Fix the code, then ask again; `tidings redrive` repeats what an outside event started.',
   E_SCRIPT_FOREIGN_AWAIT:
     'A run() agent awaited something that is not of ctx. Move the work into a tool and await ctx.call(tool, input).',
   E_REPLAY_DENIED:
@@ -111,32 +114,88 @@ export class TidingsError extends Error {
   readonly next: string
   /** Whether doing the same again may succeed. */
   readonly retryable: boolean
+  /** The code that a foreign error had, such as `ECONNREFUSED`. */
+  readonly originalCode?: string
 
-  constructor(code: ErrorCode, detail: string, options: { cause?: unknown; retryable?: boolean } = {}) {
-    super(detail, options.cause === undefined ? undefined : { cause: options.cause })
+  /** A detail beyond 4,096 characters is cut: an error always fits into an answer. */
+  constructor(
+    code: ErrorCode,
+    detail: string,
+    options: { cause?: unknown; retryable?: boolean; originalCode?: string | undefined } = {},
+  ) {
+    super(cutText(detail), options.cause === undefined ? undefined : { cause: options.cause })
     this.code = code
     this.next = errors[code]
     this.retryable = options.retryable ?? false
+    if (options.originalCode !== undefined) this.originalCode = options.originalCode
   }
 
   toJSON(): ErrorData {
-    return { code: this.code, message: this.message, next: this.next, retryable: this.retryable }
+    return dataOf(this)
   }
 }
 
-/** The shape of an error inside events and HTTP answers. */
+/** The shape of an error inside events and HTTP answers: a few kilobytes, whatever was thrown. */
 export interface ErrorData {
   code: string
   message: string
   next?: string
   retryable?: boolean
+  /** The code that a foreign error had, or one of its causes, such as `ECONNREFUSED`. */
+  originalCode?: string
 }
 
-/** Any thrown value as error data; foreign errors keep their message under the given code. */
-export function errorData(error: unknown, code: ErrorCode): ErrorData {
-  if (error instanceof TidingsError) return error.toJSON()
-  return new TidingsError(code, textOf(error)).toJSON()
+/** Any thrown value as an error; foreign errors keep what they say, and their code as `originalCode`. Never throws. */
+export function toTidingsError(thrown: unknown, code: ErrorCode): TidingsError {
+  if (isIntact(thrown)) return thrown
+  return new TidingsError(code, textOf(thrown), { cause: thrown, originalCode: codeOfThrown(thrown) })
 }
 
-/** What any thrown value says. */
-export const textOf = (error: unknown) => (error instanceof Error ? error.message : String(error))
+/** Any thrown value as error data. Never throws. */
+export const errorData = (thrown: unknown, code: ErrorCode): ErrorData => dataOf(toTidingsError(thrown, code))
+
+/** Error data that a program or a worker gave, bounded as ours is; anything else becomes error data under the given code. */
+export function checkedErrorData(given: unknown, code: ErrorCode): ErrorData {
+  try {
+    const { code: own, message, next, retryable, originalCode } = given as Partial<Record<keyof ErrorData, unknown>>
+    if (typeof own === 'string' && own !== '' && typeof message === 'string')
+      return {
+        code: own.slice(0, maxCodeText),
+        message: cutText(message),
+        ...(typeof next === 'string' && { next: cutText(next) }),
+        ...(typeof retryable === 'boolean' && { retryable }),
+        ...(typeof originalCode === 'string' && { originalCode: originalCode.slice(0, maxCodeText) }),
+      }
+  } catch {
+    // A getter that throws: it is described as any other value.
+  }
+  return errorData(given, code)
+}
+
+/** What any thrown value says, in at most 4,096 characters. Never throws. */
+export const textOf = describeThrown
+
+/** Data of an error of ours. Its message may have been assigned since it was made. */
+const dataOf = ({ code, message, next, retryable, originalCode }: TidingsError): ErrorData => ({
+  code,
+  message: cutText(message),
+  next,
+  retryable,
+  ...(originalCode !== undefined && { originalCode }),
+})
+
+/** Whether this is an error of ours whose fields can be read. */
+function isIntact(thrown: unknown): thrown is TidingsError {
+  try {
+    return (
+      thrown instanceof TidingsError &&
+      Object.hasOwn(errors, thrown.code) &&
+      typeof thrown.message === 'string' &&
+      typeof thrown.next === 'string' &&
+      typeof thrown.retryable === 'boolean' &&
+      (thrown.originalCode === undefined || typeof thrown.originalCode === 'string')
+    )
+  } catch {
+    return false
+  }
+}

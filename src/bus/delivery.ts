@@ -1,7 +1,8 @@
 import { setTimeout } from 'node:timers/promises'
 import type { Span } from '@opentelemetry/api'
 import type { CloudEvent } from '../event.ts'
-import { textOf, TidingsError } from '../errors.ts'
+import { TidingsError, toTidingsError } from '../errors.ts'
+import { cutText } from '../thrown.ts'
 import type { Filter } from '../pattern.ts'
 import type { Bus } from './bus.ts'
 import type { Consumer, Delivery, Entry, Outcome } from './driver.ts'
@@ -15,7 +16,7 @@ export interface Handled {
   events?: readonly Entry[]
 }
 
-export interface Consumption {
+export interface Consumption extends Handling {
   group: string
   filter: Filter
   /** Most events handled at once in this process. */
@@ -23,10 +24,15 @@ export interface Consumption {
   /** Most events handled at once by all members of the group together. */
   limit?: number
   from: 'now' | 'beginning'
-  /** After this many attempts the event goes to the attention list. */
+}
+
+interface Handling {
+  /** After this many attempts the event goes to the attention list, and its caller gets the answer of `fail`. */
   attempts: number
   /** A throw counts as a retry. `span`: that of the delivery, where it is traced. */
   handle(event: CloudEvent, delivery: Delivery, span?: Span): Promise<Handled>
+  /** The answers when the request is given up. It may come without its data. */
+  fail(event: CloudEvent, error: TidingsError): CloudEvent[] | Promise<CloudEvent[]>
 }
 
 const backoffBase = 200
@@ -45,7 +51,7 @@ export interface Consuming extends Consumer {
 
 /** received → decoded → handled → settled, once per delivery. */
 export async function consume(bus: Bus, consumption: Consumption): Promise<Consuming> {
-  const { handle, attempts, ...subscription } = consumption
+  const { handle, fail, attempts, ...subscription } = consumption
   const underWay = new Set<Promise<void>>()
   const consumer = await bus.driver.subscribe({
     ...subscription,
@@ -53,7 +59,7 @@ export async function consume(bus: Bus, consumption: Consumption): Promise<Consu
     onDelivery: delivery => {
       const processing = inSpan(
         () => deliverySpan(delivery, bus.driver.name),
-        span => process(bus, delivery, attempts, handle, span),
+        span => process(bus, delivery, { attempts, handle, fail }, span),
       )
       underWay.add(processing)
       void processing.finally(() => underWay.delete(processing))
@@ -66,17 +72,9 @@ export async function consume(bus: Bus, consumption: Consumption): Promise<Consu
   }
 }
 
-async function process(
-  bus: Bus,
-  delivery: Delivery,
-  attempts: number,
-  handle: Consumption['handle'],
-  span: Span | undefined,
-): Promise<void> {
+async function process(bus: Bus, delivery: Delivery, handling: Handling, span: Span | undefined): Promise<void> {
   const taken = performance.now()
-  let { outcome, events } = await attempt(bus, delivery, handle, span)
-  if (outcome.kind === 'retry' && delivery.attempt >= attempts)
-    outcome = { kind: 'discard', reason: `${outcome.reason} (attempt ${delivery.attempt})` }
+  const { outcome, events } = await attempt(bus, delivery, handling, span)
   await settle(bus, delivery, outcome, events)
   processed(delivery, outcome, performance.now() - taken, span)
 }
@@ -84,15 +82,27 @@ async function process(
 async function attempt(
   bus: Bus,
   delivery: Delivery,
-  handle: Consumption['handle'],
+  { attempts, handle, fail }: Handling,
   span: Span | undefined,
 ): Promise<Handled> {
+  let error: TidingsError
   try {
     return await handle(await bus.resolve(delivery.event), delivery, span)
-  } catch (error) {
-    const reason = textOf(error)
-    if (error instanceof TidingsError && !error.retryable) return { outcome: { kind: 'discard', reason } }
-    return { outcome: { kind: 'retry', after: backoff(delivery.attempt), reason } }
+  } catch (thrown) {
+    error = toTidingsError(thrown, 'E_INTERNAL')
+    const isFinal = thrown === error && !error.retryable
+    // Another worker is handed it: only that one may give it up.
+    const isGivenBack = error.code === 'E_WORKER_STOPPED'
+    if (isGivenBack || (!isFinal && delivery.attempt < attempts))
+      return { outcome: { kind: 'retry', after: backoff(delivery.attempt), reason: `${error.code}: ${error.message}` } }
+  }
+  const outcome: Outcome = { kind: 'discard', reason: `${error.code}: ${error.message} (attempt ${delivery.attempt})` }
+  try {
+    return { outcome, events: await bus.encodeAll(await fail(delivery.event, error)) }
+  } catch (problem) {
+    if (!(problem instanceof TidingsError && problem.retryable)) return { outcome }
+    // The log is away: the request comes again, and is given up then.
+    return { outcome: { kind: 'retry', after: backoff(delivery.attempt), reason: problem.message } }
   }
 }
 
@@ -103,7 +113,7 @@ export async function settle(
   outcome: Outcome,
   events: readonly Entry[] = [],
 ): Promise<void> {
-  const told = 'reason' in outcome ? { ...outcome, reason: bus.redactor.text(outcome.reason) } : outcome
+  const told = 'reason' in outcome ? { ...outcome, reason: bus.redactor.text(cutText(outcome.reason)) } : outcome
   for (let attempt = 1; ; attempt++) {
     try {
       await delivery.settle(told, events)

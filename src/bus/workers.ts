@@ -26,7 +26,7 @@ export interface Hosted extends Limits {
   /** How often a request may be tried because its handling failed. */
   attempts: number
   handle(event: CloudEvent, delivery: Delivery, span?: Span): Promise<Handled>
-  /** The answers when the request is given up. */
+  /** The answers when the request is given up. It may come without its data. */
   fail(event: CloudEvent, error: TidingsError): CloudEvent[] | Promise<CloudEvent[]>
 }
 
@@ -60,16 +60,17 @@ export class Workers {
       handle: async (event, delivery, span) => {
         if (this.#pauses.has(kind, name))
           return { outcome: { kind: 'park', reason: `${kind} ${name} is paused`, key: pauseKey(kind, name) } }
-        if (delivery.attempt > attempts + maxCrashes) {
-          const reason = `${kind} ${name} was started ${delivery.attempt - 1} times, and its worker ended each time`
-          const events = await this.#bus.encodeAll(await fail(event, new TidingsError('E_WORKER_LOST', reason)))
-          return { outcome: { kind: 'discard', reason: `E_WORKER_LOST: ${reason}` }, events }
-        }
+        if (delivery.attempt > attempts + maxCrashes)
+          throw new TidingsError(
+            'E_WORKER_LOST',
+            `${kind} ${name} was started ${delivery.attempt - 1} times, and its worker ended each time`,
+          )
         if (throttle) await throttle.removeTokens(1)
         if (!(await isWanted(this.#bus, delivery))) return { outcome: { kind: 'done' } }
         this.abandoned.throwIfAborted()
         return handle(event, delivery, span)
       },
+      fail,
     })
     this.#consumers.push(consumer)
   }

@@ -258,6 +258,7 @@ test('health tells of the log and its groups', async () => {
     from: 'beginning',
     attempts: 1,
     handle: nothing,
+    fail: () => [],
   })
   consumer.pause()
   await bus.publish({ type: 'job.made', data: null })

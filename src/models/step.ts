@@ -4,7 +4,7 @@ import {
   type LanguageModelV4CallOptions,
   type LanguageModelV4ToolCall,
 } from '@ai-sdk/provider'
-import { TidingsError } from '../errors.ts'
+import { TidingsError, toTidingsError } from '../errors.ts'
 import type { ModelResult, ModelToolCall } from '../tasks/conversation.ts'
 
 /**
@@ -58,33 +58,38 @@ function parseCall({ toolCallId, toolName, input }: LanguageModelV4ToolCall): Mo
 
 /** What a provider threw, and how long it asked to be left alone, in ms. */
 export function modelError(error: unknown): { error: TidingsError; after?: number } {
-  if (error instanceof TidingsError) return { error }
-  if (!APICallError.isInstance(error))
-    return { error: new TidingsError('E_MODEL_FAILED', messageOf(error), { cause: error }) }
+  const known = toTidingsError(error, 'E_MODEL_FAILED')
+  if (known === error || !isApiCallError(error)) return { error: known }
   const after = retryAfter(error.responseHeaders?.['retry-after'])
   return {
-    error: new TidingsError('E_MODEL_FAILED', `${error.statusCode ?? 'no answer'}: ${error.message}`, {
+    error: new TidingsError('E_MODEL_FAILED', `${error.statusCode ?? 'no answer'}: ${known.message}`, {
       cause: error,
-      retryable: error.isRetryable,
+      retryable: error.isRetryable === true,
+      originalCode: known.originalCode,
     }),
     ...(after !== undefined && { after }),
   }
 }
 
-/** A stream that began and did not end well: worth another try, unless the provider's own error says otherwise. */
-function broken(cause: unknown): unknown {
-  if (APICallError.isInstance(cause)) return cause
-  return new TidingsError('E_MODEL_FAILED', messageOf(cause), { cause, retryable: true })
+/** What a provider throws may be a proxy, or have getters that throw. */
+function isApiCallError(error: unknown): error is APICallError {
+  try {
+    return APICallError.isInstance(error) && `${error.statusCode}${error.isRetryable}` !== ''
+  } catch {
+    return false
+  }
 }
 
-function messageOf(error: unknown): string {
-  if (typeof error === 'string') return error
-  return String((error as { message?: unknown } | null)?.message ?? error)
+/** A stream that began and did not end well: worth another try, unless the provider's own error says otherwise. */
+function broken(cause: unknown): unknown {
+  if (isApiCallError(cause)) return cause
+  const { message, originalCode } = toTidingsError(cause, 'E_MODEL_FAILED')
+  return new TidingsError('E_MODEL_FAILED', message, { cause, originalCode, retryable: true })
 }
 
 /** Seconds or an HTTP date, in ms from now. Source: RFC 9110, 10.2.3. */
-function retryAfter(header: string | undefined): number | undefined {
-  if (!header) return undefined
+function retryAfter(header: unknown): number | undefined {
+  if (typeof header !== 'string' || header === '') return undefined
   const ms = /^\d+$/.test(header) ? Number(header) * 1_000 : Date.parse(header) - Date.now()
   return Number.isFinite(ms) ? Math.max(0, ms) : undefined
 }

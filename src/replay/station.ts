@@ -34,6 +34,7 @@ export class ReplayStation {
       from: 'beginning',
       attempts,
       handle: (event, delivery) => this.#handle(event, delivery),
+      fail: (event, error) => [failed(asAsked(event), error)],
     })
   }
 

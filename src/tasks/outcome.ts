@@ -1,4 +1,4 @@
-import { TidingsError, type ErrorData } from '../errors.ts'
+import { checkedErrorData, TidingsError, textOf, type ErrorData } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import { decisionOf, deniedType, grantedType } from './approval.ts'
 
@@ -7,11 +7,11 @@ export type Outcome = { readonly output: unknown } | { readonly error: ErrorData
 
 export function outcomeOf(answer: CloudEvent): Outcome {
   const { type } = answer
-  const data = answer.data as { output?: unknown; error?: ErrorData; reason?: string }
+  const data = (answer.data ?? {}) as { output?: unknown; error?: unknown; reason?: unknown }
   if (type === 'timer.fired') return { output: undefined }
   if (type === 'agent.task.cancelled')
-    return { error: new TidingsError('E_TASK_CANCELLED', data.reason ?? 'cancelled').toJSON() }
-  if (data.error) return { error: data.error }
+    return { error: new TidingsError('E_TASK_CANCELLED', textOf(data.reason ?? 'cancelled')).toJSON() }
+  if (data.error) return { error: checkedErrorData(data.error, 'E_TOOL_THREW') }
   if (type === grantedType || type === deniedType) return { output: decisionOf(answer) }
   return { output: type === 'model.result' ? data : data.output }
 }

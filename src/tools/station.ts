@@ -1,6 +1,6 @@
 import type { Span } from '@opentelemetry/api'
 import { handedDown, type CloudEvent } from '../event.ts'
-import { type ErrorCode, textOf, TidingsError } from '../errors.ts'
+import { type ErrorCode, errorData, TidingsError, toTidingsError } from '../errors.ts'
 import { answerTo } from '../bus/answer.ts'
 import type { Bus } from '../bus/bus.ts'
 import { backoff, type Handled } from '../bus/delivery.ts'
@@ -105,7 +105,7 @@ export class ToolStation {
     } catch (error) {
       // That says nothing of the tool: the log is away and the request comes again, or another worker has it by now.
       if (isLogAway(error) || this.#workers.abandoned.aborted) throw error
-      const failure = error instanceof TidingsError ? error : new TidingsError('E_TOOL_THREW', textOf(error))
+      const failure = toTidingsError(error, 'E_TOOL_THREW')
       const again = failure.code === 'E_TOOL_THREW' || failure.code === 'E_TOOL_TIMEOUT'
       const { attempts = 1, atMostOnce } = tool.options
       if (again && !atMostOnce && delivery.attempt < attempts)
@@ -176,4 +176,4 @@ const isLogAway = (error: unknown) =>
   error instanceof TidingsError && error.retryable && /^E_(LOG|BUS)_/.test(error.code)
 
 const fail = (event: CloudEvent, error: TidingsError) =>
-  answerTo(event, `/tools/${event.target}`, 'tool.failed', { error: error.toJSON() })
+  answerTo(event, `/tools/${event.target}`, 'tool.failed', { error: errorData(error, 'E_TOOL_THREW') })

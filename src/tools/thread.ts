@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads'
-import { errorData, TidingsError, type ErrorData } from '../errors.ts'
+import { type ErrorCode, errorData, TidingsError, type ErrorData } from '../errors.ts'
 import type { AnyTool, ToolContext } from './tool.ts'
 
 /** What goes into the thread. */
@@ -36,11 +36,22 @@ export function runInThread(
     )
   signal.addEventListener('abort', end, { once: true })
   return new Promise((resolve, reject) => {
+    const tell = (said: unknown) => {
+      try {
+        progress(said)
+      } catch (error) {
+        // In a listener it would end the process.
+        reject(error)
+      }
+    }
     worker.on('message', (answer: ThreadAnswer) => {
-      if ('progress' in answer) progress(answer.progress)
+      if ('progress' in answer) tell(answer.progress)
       else if ('wants' in answer) void found(answer.wants).then(it => worker.postMessage(it))
       else if ('output' in answer) resolve(answer.output)
-      else reject(new TidingsError('E_TOOL_THREW', answer.error.message))
+      else {
+        const { code, message, originalCode } = answer.error
+        reject(new TidingsError(code as ErrorCode, message, { originalCode }))
+      }
     })
     worker.on('error', reject)
     worker.on('exit', code =>
