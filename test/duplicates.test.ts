@@ -11,30 +11,14 @@ import type { Driver } from '../src/bus/driver.ts'
 import { Pauses } from '../src/bus/pauses.ts'
 import { openNats } from '../src/drivers/nats/index.ts'
 import { openSqlite } from '../src/drivers/sqlite/index.ts'
+import { defaultBudget } from '../src/tasks/budget.ts'
 import { Engine } from '../src/tasks/engine.ts'
 import { until } from '../src/testing/wait.ts'
 import { ToolStation } from '../src/tools/station.ts'
 import { tool } from '../src/tools/tool.ts'
 import { describeNats, natsUrl } from './lib/nats.ts'
+import { disordered } from './lib/disordered.ts'
 import { isClean, verify } from './kills/verify.ts'
-
-/** A driver that hands everything out three times, each copy after a delay of the property's choosing. */
-function tripled(driver: Driver, delay: () => number): Driver {
-  const subscribe: Driver['subscribe'] = subscription =>
-    driver.subscribe({
-      ...subscription,
-      onDelivery(delivery) {
-        for (let copy = 0; copy < 3; copy++) setTimeout(() => subscription.onDelivery(delivery), delay())
-      },
-    })
-  return new Proxy(driver, {
-    get(target, name) {
-      if (name === 'subscribe') return subscribe
-      const value = Reflect.get(target, name) as unknown
-      return typeof value === 'function' ? value.bind(target) : value
-    },
-  })
-}
 
 const add = tool('add', { description: '', input: z.object({ n: z.number() }), run: ({ n }) => n + 1 })
 const adder = agent('adder', {
@@ -52,16 +36,15 @@ function triple(open: (home: string) => Promise<Driver>) {
       fc.asyncProperty(fc.array(fc.nat(12), { minLength: 20, maxLength: 40 }), async delays => {
         const home = await mkdtemp(join(tmpdir(), 'tidings-triple-'))
         let i = 0
-        const driver = tripled(await open(home), () => delays[i++ % delays.length]!)
+        const driver = disordered(await open(home), 3, () => delays[i++ % delays.length]!)
         const bus = new Bus(driver)
         const pauses = new Pauses(bus)
-        const budget = { calls: 100, tokens: Infinity, cost: Infinity }
         const engine = new Engine({
           bus,
           group: 'app/triple',
           programs: [adder.definition],
           maxHops: 4,
-          budget,
+          budget: defaultBudget,
           pauses,
         })
         const tools = new ToolStation({ bus, tools: [add], pauses })

@@ -65,6 +65,9 @@ export const isReservedId = (id: string) => id.includes(':') || isOfTask(id) || 
 /** Longest id from outside: with the longest that is derived from it, it is still an id. */
 export const maxOutsideId = 240
 
+const ofTask = /^[0-9a-f-]{36}\.[0-9a-z]{10}$/
+export const isTask = (id: string) => ofTask.test(id)
+
 export const correlationOf = (task: string) => task.slice(0, 36)
 
 /** When a UUIDv7 was minted, in ms since the epoch; undefined for any other. Source: RFC 9562, section 5.7. */

@@ -1,5 +1,6 @@
 import type { CloudEvent } from '../event.ts'
 import { textOf } from '../errors.ts'
+import { isTombstone } from '../tasks/load.ts'
 import { placeIn } from '../tasks/place.ts'
 import type { Turn } from '../tasks/program.ts'
 import type { Task } from '../tasks/task.ts'
@@ -101,6 +102,7 @@ export class ShadowTask {
 
 /** The runtime ended the task, whatever the program wanted. */
 function isEnginesOwn(turn: Turn, emitted: readonly CloudEvent[]): boolean {
+  if (turn.version === 1 && isTombstone(turn.inputs[0])) return true
   if (turn.end !== 'failed') return false
   const failed = emitted.find(({ type }) => type === 'agent.task.failed')
   return enginesOwn.has((failed?.data as { error?: { code?: string } } | undefined)?.error?.code ?? '')

@@ -2,7 +2,7 @@ import { TidingsError } from '../errors.ts'
 import type { Agent } from '../agents/agent.ts'
 import { redactor, type Redaction, type Redactor } from '../bus/redact.ts'
 import { model as modelOf, type Model } from '../models/model.ts'
-import type { Budget } from '../tasks/budget.ts'
+import { defaultBudget, type Budget } from '../tasks/budget.ts'
 import type { Duration } from '../tasks/duration.ts'
 import type { ProgramDefinition } from '../tasks/program.ts'
 import type { AnyTool } from '../tools/tool.ts'
@@ -80,7 +80,7 @@ export function app(options: AppOptions): App {
     tools: use.filter(member => member.kind === 'tool'),
     models: modelsOf(use),
     triggers: use.filter(member => member.kind === 'trigger'),
-    budget: { calls: 1_000, tokens: Infinity, cost: Infinity, ...budget },
+    budget: { ...defaultBudget, ...budget },
     maxHops,
     retention,
     redactor: rules,

@@ -11,6 +11,8 @@ export interface Budget {
   cost: number
 }
 
+export const defaultBudget: Budget = { calls: 1_000, tokens: Infinity, cost: Infinity }
+
 export interface Spent {
   calls: number
   tokens: number

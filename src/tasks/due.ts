@@ -12,6 +12,8 @@ import type { Turn } from './program.ts'
  * fence would say so.
  */
 export async function isDue(bus: Bus, task: string, { event, program, joins, shared }: Input): Promise<boolean> {
+  // It ends the task before it begins.
+  if (event.type === 'agent.cancel') return true
   if (event.type === 'agent.invoke') return isWanted(bus, shared.delivery)
   // What comes to an agent for the first time is not worth a look, which would cost each of its tasks one.
   return (!joins && shared.delivery.attempt === 1) || !(await hasBegun(bus, program!, task, event))

@@ -13,9 +13,11 @@ import { Ledger, type Budget } from './budget.ts'
 import { isDue } from './due.ts'
 import { governed, Replays } from './effects.ts'
 import { Inbox, Shared, type Input } from './inbox.ts'
-import { isRouted, joins, migrateType, route, routedIn, routedType } from './instances.ts'
+import { isRouted, joins, migrateType, routedIn, routedType } from './instances.ts'
+import { load, tombstone } from './load.ts'
 import type { ProgramDefinition } from './program.ts'
 import { Programs } from './programs.ts'
+import { routeTaker, sendOn } from './routing.ts'
 import {
   answered,
   filterOf,
@@ -23,14 +25,14 @@ import {
   lateDraft,
   misrouted,
   refusal,
+  refusedDraft,
   sift,
   startsOn,
   unplaced,
   wakeFor,
 } from './rules.ts'
-import { resume, startTask, type Task } from './task.ts'
+import { startTask, type Task } from './task.ts'
 import { expiryOf, type OpenCall, TurnBuilder } from './turn.ts'
-import { resumeToEnd } from './unfit.ts'
 
 /*
  * The engine of one app in one process. It owns shards; of every task in them it takes the inputs, decides one turn at
@@ -67,8 +69,6 @@ interface Start {
   readonly started: string
   readonly joins?: true
 }
-
-const routeTaker = ({ name }: ProgramDefinition) => `route/${name}`
 
 export class Engine {
   readonly #options: EngineOptions
@@ -153,27 +153,7 @@ export class Engine {
     const shared = new Shared(this.#bus, delivery, takers)
     if (task !== undefined) this.#offer(task, { event, shared })
     for (const { started, ...start } of starts) this.#offer(started, { event, ...start, shared })
-    if (routed.length > 0) void this.#route(event, routed, shared)
-  }
-
-  /** Publishes an event once more for the instances that it belongs to, in whatever shard they live. */
-  async #route(event: CloudEvent, programs: readonly ProgramDefinition[], shared: Shared): Promise<void> {
-    const whole = this.#bus.resolve(event)
-    for (const program of programs) {
-      let outcome: Outcome = { kind: 'done' }
-      try {
-        const draft = route(program, await whole)
-        if (draft) await this.#bus.publish(draft)
-        else
-          log.warn?.(
-            { event: event.id, workflow: program.name },
-            `${event.type} has no key, and belongs to no instance`,
-          )
-      } catch (error) {
-        outcome = refusal(error, routeTaker(program), { event, shared })
-      }
-      shared.taken(routeTaker(program), false, outcome)
-    }
+    if (routed.length > 0) void sendOn(this.#bus, event, routed, shared)
   }
 
   /** The task of this app that an event answers or cancels. */
@@ -240,7 +220,7 @@ export class Engine {
       : woken || inbox.conflicts > 0 || !offered.every(isFirstStart)
     if (look) {
       const isCancelled = offered.some(({ event }) => event.type === 'agent.cancel')
-      task = await (isCancelled ? resumeToEnd : resume)(this.#bus, this.#programs, inbox.task)
+      task = await load(this.#bus, this.#programs, inbox.task, isCancelled)
     }
     if (inbox.lost) return
     const inputs: Input[] = []
@@ -256,9 +236,13 @@ export class Engine {
         inputs.push(input)
       else {
         if (verdict === 'late') await this.#bus.publish(lateDraft(inbox.task, await this.#bus.resolve(input.event)))
+        const refused = verdict === 'refuse' && refusedDraft(this.#newest.get(input.program!)!, input)
+        if (refused) await this.#bus.publish(refused)
         input.shared.taken(inbox.task, false)
       }
     }
+    // A start goes before its cancellation, in whatever order they came.
+    if (!task) inputs.sort((a, b) => Number(b.program !== undefined) - Number(a.program !== undefined))
     const agent = task?.identity.program ?? inputs[0]?.program
     if (agent !== undefined && this.#options.pauses.has('agent', agent)) {
       const outcome: Outcome = { kind: 'park', reason: `agent ${agent} is paused`, key: pauseKey('agent', agent) }
@@ -272,14 +256,27 @@ export class Engine {
       if (woken) await this.#rearm(inbox.task, task)
       return
     }
-    if (!task) {
-      const [{ event, program, shared }] = inputs as [Input]
-      const tooFar = this.#tooFar(event.hops + 1)
-      // Nobody waits for an answer: saying that it failed could start the next round of the loop.
-      if (tooFar && !event.replyto) return shared.taken(inbox.task, false, { kind: 'discard', reason: tooFar.message })
-      task = await startTask(this.#newest.get(program!)!, inbox.task, await this.#bus.resolve(event))
-    }
+    task ??= await this.#begin(inbox, inputs)
+    if (!task) return
     await this.#decide(inbox, task, inputs, expired, now)
+  }
+
+  /** The task that these inputs begin; undefined, with the inputs settled, when none may begin. */
+  async #begin(inbox: Inbox, inputs: readonly Input[]): Promise<Task | undefined> {
+    const [{ event, program }] = inputs as [Input]
+    if (program === undefined) {
+      if (inbox.conflicts === 0) return tombstone(this.#newest.get(event.target!)!, inbox.task, event)
+      // The fence knows the task and the log does not: it ended so long ago that it was purged.
+      for (const input of inputs) input.shared.taken(inbox.task, false)
+      return undefined
+    }
+    const tooFar = this.#tooFar(event.hops + 1)
+    if (!tooFar || event.replyto)
+      return startTask(this.#newest.get(program)!, inbox.task, await this.#bus.resolve(event))
+    // Nobody waits for an answer: saying that it failed could start the next round of the loop.
+    const outcome: Outcome = { kind: 'discard', reason: tooFar.message }
+    for (const input of inputs) input.shared.taken(inbox.task, false, input.program === undefined ? undefined : outcome)
+    return undefined
   }
 
   async #decide(

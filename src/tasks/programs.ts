@@ -19,6 +19,11 @@ export class Programs {
     return this.#byName.has(name)
   }
 
+  /** Whether its tasks are instances of a workflow. */
+  isInstance(name: string): boolean {
+    return this.#byName.get(name)?.some(({ instances }) => instances) ?? false
+  }
+
   /** Of each name the highest version: it takes new tasks. */
   get newest(): ProgramDefinition[] {
     return [...this.#byName.values()].map(([first]) => first!)

@@ -1,9 +1,9 @@
 import { TidingsError, errorData } from '../errors.ts'
-import type { CloudEvent, Draft } from '../event.ts'
+import { handedDown, type CloudEvent, type Draft } from '../event.ts'
 import { matchesType, type Filter } from '../pattern.ts'
 import { backoff } from '../bus/delivery.ts'
 import type { Delivery, Outcome } from '../bus/driver.ts'
-import { parseId } from '../bus/ids.ts'
+import { correlationOf, isTask, parseId, resultId } from '../bus/ids.ts'
 import { forkType } from './fork.ts'
 import type { Input } from './inbox.ts'
 import { heardBy, migrateType, routedType, type Routed } from './instances.ts'
@@ -52,18 +52,28 @@ export function startsOn(program: ProgramDefinition, event: CloudEvent): boolean
   return program.on.some(pattern => matchesType(pattern, event.type))
 }
 
-/** Whether an input still means something to the task. Structure decides, never a window of time. */
-export function sift(task: Task | undefined, { event, program, joins }: Input): 'take' | 'inert' | 'ahead' | 'late' {
+/**
+ * What an input means to the task. Structure decides, never a window of time. `refuse`: the task was cancelled before this
+ * start came.
+ */
+export function sift(task: Task | undefined, { event, program, joins }: Input): Verdict {
   if (joins) {
     if (task?.end) return task.machine.knows?.(event) ? 'inert' : 'late'
     return task || program !== undefined ? 'take' : 'inert'
   }
-  if (program !== undefined) return task ? 'inert' : 'take'
+  if (program !== undefined) return task ? (task.unbegun ? 'refuse' : 'inert') : 'take'
+  if (event.type === 'agent.cancel' && !task) return isOwnTask(event) ? 'take' : 'inert'
   if (!task || task.end) return 'inert'
   if (event.type === 'agent.cancel' || event.type === migrateType) return 'take'
   if (task.open.has(event.call!)) return 'take'
   return parseId(event.call!)!.version > task.head ? 'ahead' : 'inert'
 }
+
+export type Verdict = 'take' | 'inert' | 'ahead' | 'late' | 'refuse'
+
+/** Whether the task that is to be cancelled can exist: what is accepted for it lies in the shard of its correlation. */
+const isOwnTask = ({ subject = '', correlationid }: CloudEvent) =>
+  isTask(subject) && correlationOf(subject) === correlationid
 
 export function wakeFor(task: Task, stillOpen: readonly OpenCall[], builder: TurnBuilder): number | undefined {
   let next: number | undefined
@@ -93,6 +103,22 @@ export function lateDraft(task: string, delivered: CloudEvent): Draft {
     hops,
     ...(replay !== undefined && { replay }),
     data: { event: id, type, task, at: null },
+  }
+}
+
+/** The answer to a start whose task was cancelled before it came; undefined where nobody waits for one. */
+export function refusedDraft(program: ProgramDefinition, { event: start }: Input): Draft | undefined {
+  if (start.replyto === undefined) return undefined
+  return {
+    id: resultId(start.id),
+    type: 'agent.task.cancelled',
+    source: sourceOf(program),
+    ...handedDown(start),
+    causationid: start.id,
+    target: start.replyto,
+    call: start.call ?? start.id,
+    hops: start.hops + 1,
+    data: { program: program.name, reason: 'it was cancelled before it began' },
   }
 }
 

@@ -27,6 +27,8 @@ export class Task {
   head = 0
   end: End | undefined
   readonly open = new Map<string, OpenCall>()
+  /** A cancellation ended it before its start came. */
+  unbegun = false
   /** The wake-up that the driver keeps; null when none is armed. */
   armed: number | null = null
   readonly #knownAs: KnownAs = call => this.open.get(call)?.as
@@ -191,24 +193,43 @@ export interface SnapshotState {
 export const restore = (definition: ProgramDefinition, task: string, state: SnapshotState) =>
   new Task(definition, task, state.start, state)
 
+/** The journal of a task: its turns after the newest snapshot, and the events that they emitted. */
+export interface History {
+  readonly snapshot?: SnapshotState
+  readonly turns: readonly Turn[]
+  readonly byId: ReadonlyMap<string, CloudEvent>
+}
+
+export async function historyOf(bus: Bus, task: string): Promise<History> {
+  const { snapshot, records } = await bus.driver.journal(task)
+  const turns: Turn[] = []
+  for (const event of records)
+    if (event.type === turnType) turns.push(((await bus.resolve(event)) as CloudEvent<Turn>).data)
+  return {
+    ...(snapshot && { snapshot: JSON.parse(snapshot.state) as SnapshotState }),
+    turns,
+    byId: new Map(records.map(event => [event.id, event])),
+  }
+}
+
 /**
  * Brings a task back from its journal: snapshot, then every later turn. Undefined when it has no turn yet.
  * @throws E_PROGRAM_VERSION when a newer program wrote it, E_PROGRAM_MISMATCH when the code no longer fits.
  */
-export async function resume(bus: Bus, programs: Pick<Programs, 'for'>, task: string): Promise<Task | undefined> {
-  const { snapshot, records } = await bus.driver.journal(task)
-  const byId = new Map(records.map(event => [event.id, event]))
-  const turns: Turn[] = []
-  for (const event of records)
-    if (event.type === turnType) turns.push(((await bus.resolve(event)) as CloudEvent<Turn>).data)
+export async function resume(
+  bus: Bus,
+  programs: Pick<Programs, 'for'>,
+  task: string,
+  history?: History,
+): Promise<Task | undefined> {
+  const { snapshot, turns, byId } = history ?? (await historyOf(bus, task))
   const newest = turns.at(-1)
   const [first] = turns
   const hosted = first && programs.for(task, newest!.program, newest!.programVersion)
   let resumed: Task | undefined
   if (snapshot) {
-    const state = JSON.parse(snapshot.state) as SnapshotState
-    const definition = await pinned(bus, hosted ?? programs.for(task, state.name, state.version), state.hash)
-    resumed = restore(definition, task, state)
+    const definition = await pinned(bus, hosted ?? programs.for(task, snapshot.name, snapshot.version), snapshot.hash)
+    resumed = restore(definition, task, snapshot)
   }
   for (const turn of turns) {
     const inputs = await Promise.all(turn.inputs.map(input => bus.resolve(input)))
@@ -231,7 +252,7 @@ function pinned(
   return hosted.pinned(hash, async key => (await bus.driver.getDocument(key))?.value)
 }
 
-function present(records: Map<string, CloudEvent>, id: string): CloudEvent {
+function present(records: ReadonlyMap<string, CloudEvent>, id: string): CloudEvent {
   const event = records.get(id)
   if (!event) throw missing(id)
   return event

@@ -2,6 +2,7 @@ import type { Bus } from '../../src/bus/bus.ts'
 import { Pauses } from '../../src/bus/pauses.ts'
 import { ModelStation } from '../../src/models/station.ts'
 import { publishWorkflows } from '../../src/tasks/definitions.ts'
+import { defaultBudget } from '../../src/tasks/budget.ts'
 import { Engine } from '../../src/tasks/engine.ts'
 import type { ProgramDefinition } from '../../src/tasks/program.ts'
 import { ToolStation } from '../../src/tools/station.ts'
@@ -55,7 +56,7 @@ export function engineOf(
     group: 'app/boundaries',
     programs: programsOf(story),
     maxHops: 8,
-    budget: { calls: 1_000, tokens: Infinity, cost: Infinity },
+    budget: defaultBudget,
     pauses,
     ...(cold && { hotTasks: 0 }),
     ...(dropDedup && { sift: () => 'take' as const }),

@@ -5,6 +5,7 @@ import { z } from 'zod'
 import { agent } from '../../src/agents/agent.ts'
 import { Bus } from '../../src/bus/bus.ts'
 import { Pauses } from '../../src/bus/pauses.ts'
+import { defaultBudget } from '../../src/tasks/budget.ts'
 import { Engine } from '../../src/tasks/engine.ts'
 import { ToolStation } from '../../src/tools/station.ts'
 import { tool } from '../../src/tools/tool.ts'
@@ -70,7 +71,7 @@ const engine = new Engine({
   group: 'app/kills',
   programs: [adder.definition, watch.definition],
   maxHops: 8,
-  budget: { calls: 1_000, tokens: Infinity, cost: Infinity },
+  budget: defaultBudget,
   pauses,
   ...(control === 'dedup' && { sift: () => 'take' as const }),
 })

@@ -4,6 +4,7 @@ import { Pauses } from '../../src/bus/pauses.ts'
 import { openNats } from '../../src/drivers/nats/index.ts'
 import { openSqlite } from '../../src/drivers/sqlite/index.ts'
 import type { CloudEvent } from '../../src/event.ts'
+import { defaultBudget } from '../../src/tasks/budget.ts'
 import { Engine } from '../../src/tasks/engine.ts'
 import type { TestClock } from '../../src/testing/clock.ts'
 import { until } from '../../src/testing/wait.ts'
@@ -45,7 +46,7 @@ export async function sleepers({ home, bus: at }: { home: string; bus: string },
     group: 'app/sleepers',
     programs: [sleeper.definition],
     maxHops: 8,
-    budget: { calls: 1_000, tokens: Infinity, cost: Infinity },
+    budget: defaultBudget,
     pauses: new Pauses(bus),
     now: clock.now,
   })
