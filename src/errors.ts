@@ -3,6 +3,8 @@ import { codeOfThrown, cutText, describeThrown, maxCodeText } from './thrown.ts'
 /** Every error that a user can meet: what it means and what to do next. */
 export const errors = {
   E_EVENT_INVALID: 'The event is not valid. Correct the named attribute; docs/wire-format.md is the reference.',
+  E_VALUE_INVALID:
+    'A value that goes to the log must be JSON. Convert what the path names; docs/values.md lists what is taken and what is refused.',
   E_EVENT_TOO_LARGE: 'The event is larger than the bus accepts. Put large content into a blob and send its reference.',
   E_BUS_UNKNOWN: 'TIDINGS_BUS names no known bus. Leave it unset for the embedded log, or use nats://HOST:PORT/LOG.',
   E_BUS_CLOSED: 'The bus is closed. Publish before app.stop(), or start the app again.',
@@ -54,7 +56,8 @@ export const errors = {
   E_WORKFLOW_FAILED: 'The workflow says that it failed: a step of it is fail(). The text is its own.',
   E_TOOL_UNKNOWN: 'The agent has no tool of this name.',
   E_TOOL_INPUT: 'The input does not fit the schema of the tool.',
-  E_TOOL_OUTPUT: 'The tool returned something that does not fit its output schema.',
+  E_TOOL_OUTPUT:
+    'The tool returned something that does not fit its output schema, or is not JSON. docs/values.md lists what is.',
   E_TOOL_TIMEOUT: 'The tool ran longer than its timeout.',
   E_TOOL_THREW: 'The tool threw an error.',
   E_APPROVAL_DENIED: 'A person was asked whether the tool may run, and said no. The text says who, and why.',

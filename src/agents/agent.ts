@@ -107,8 +107,8 @@ const scriptMachine =
 
 const programMachine =
   <State>(program: Program<State>): ProgramDefinition['machine'] =>
-  (start, snapshot) =>
-    new ProgramMachine(program, start, snapshot)
+  (start, redactor, snapshot) =>
+    new ProgramMachine(program, start, redactor, snapshot)
 
 function typesOf(name: string, on: On | readonly On[] = []): string[] {
   return [on].flat().map(each => {

@@ -1,7 +1,8 @@
 import { createEvent, type CloudEvent, type Draft } from '../event.ts'
 import { TidingsError } from '../errors.ts'
 import { compileFilter, type Filter } from '../pattern.ts'
-import { checkEvent } from './decode.ts'
+import { copyOf, jsonOf } from '../json.ts'
+import { checkEnvelope } from './decode.ts'
 import type { Driver, Entry, Position, Query, Stored } from './driver.ts'
 import { plainRedactor, type Redactor } from './redact.ts'
 import { metrics } from './telemetry/metrics.ts'
@@ -75,9 +76,10 @@ export class Bus {
     return this.#offloadAll(events.map(event => this.encode(event)))
   }
 
-  /** The same for a turn and what it emitted. The turn is made of what was checked and redacted when it came, or is now. */
+  /** The same for a turn and what it emitted, all of whose values were taken and redacted when they came or were emitted. */
   encodeTurn(turn: CloudEvent, events: readonly CloudEvent[]): Promise<Entry[]> {
-    return this.#offloadAll([{ event: turn, json: JSON.stringify(turn) }, ...events.map(event => this.encode(event))])
+    for (const event of events) checkEnvelope(event)
+    return this.#offloadAll([turn, ...events].map(event => ({ event, json: JSON.stringify(event) })))
   }
 
   async #offloadAll(entries: Entry[]): Promise<Entry[]> {
@@ -86,10 +88,15 @@ export class Bus {
       : entries
   }
 
+  /** Takes the data as it is now: what becomes of the object later is not on the log. */
   encode(event: CloudEvent): Entry {
-    checkEvent(event)
-    const clean = this.redactor.event(event)
+    const clean = this.redactor.event(this.#taken(event))
+    checkEnvelope(clean)
     return { event: clean, json: JSON.stringify(clean) }
+  }
+
+  #taken(event: CloudEvent): CloudEvent {
+    return { ...event, data: jsonOf(event.data, `the data of ${event.type}`, 'E_EVENT_INVALID') }
   }
 
   /** Ids and names must stay what they are: what cannot be redacted is not let in. */
@@ -155,13 +162,13 @@ export class Bus {
 
   /** Says something that is not kept: whoever listens now hears it, or does not. */
   signal(draft: Draft): void {
-    this.driver.signal(this.redactor.event(createEvent(draft)))
+    this.driver.signal(this.redactor.event(this.#taken(createEvent(draft))))
   }
 
   onSignal(filter: Filter, callback: (event: CloudEvent) => void): () => void {
     const matches = compileFilter(filter)
     return this.driver.onSignal(event => {
-      if (matches(event)) callback(event)
+      if (matches(event)) callback(copyOf(event))
     })
   }
 }

@@ -1,5 +1,6 @@
 import type { CloudEvent, Draft } from '../event.ts'
 import { TidingsError } from '../errors.ts'
+import { jsonProblem } from '../json.ts'
 import { isType } from '../pattern.ts'
 import { isCorrelation, isReservedId, maxOutsideId } from './ids.ts'
 
@@ -8,7 +9,6 @@ import { isCorrelation, isReservedId, maxOutsideId } from './ids.ts'
  * attribute has one rule; an attribute without a rule is unknown and refused.
  */
 
-const maxDepth = 64
 // RFC 3339 in UTC, as Date.prototype.toISOString writes it, with or without fractions.
 const timestamp = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z$/
 const traceparent = /^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/
@@ -48,8 +48,10 @@ const rules: Record<string, Rule> = {
   traceparent: shape(traceparent, 'a W3C traceparent'),
   replay: text(128),
   dataref: shape(/^sha256-[0-9a-f]{64}$/, 'a blob reference'),
-  data: value => dataProblem(value),
+  data: value => jsonProblem(value),
 }
+
+const envelopeRules = { ...rules, data: () => undefined }
 
 const required = ['specversion', 'id', 'source', 'type', 'time', 'tenant', 'correlationid', 'hops'] as const
 
@@ -59,9 +61,15 @@ const outside = new Set(['specversion', 'id', 'source', 'type', 'time', 'subject
 
 /** @throws E_EVENT_INVALID when the value is not a complete event. */
 export function checkEvent(value: unknown): CloudEvent {
-  const attributes = checkAttributes(value)
+  const attributes = checkAttributes(value, rules)
   for (const name of required) if (attributes[name] === undefined) throw invalid(name, 'is missing')
   return value as CloudEvent
+}
+
+/** The same for an event whose data was taken by `jsonOf`, and is not looked at again. @throws E_EVENT_INVALID */
+export function checkEnvelope(event: CloudEvent): void {
+  checkAttributes(event, envelopeRules)
+  for (const name of required) if (event[name] === undefined) throw invalid(name, 'is missing')
 }
 
 /**
@@ -70,7 +78,7 @@ export function checkEvent(value: unknown): CloudEvent {
  * @throws E_EVENT_INVALID
  */
 export function checkDraft(value: unknown): Draft {
-  const attributes = checkAttributes(value)
+  const attributes = checkAttributes(value, rules)
   for (const name of Object.keys(attributes))
     if (!outside.has(name)) throw invalid(name, 'is stamped by the runtime and cannot be sent')
   if (attributes.type === undefined) throw invalid('type', 'is missing')
@@ -95,7 +103,7 @@ export function parseJson(text: string): unknown {
   }
 }
 
-function checkAttributes(value: unknown): Record<string, unknown> {
+function checkAttributes(value: unknown, rules: Record<string, Rule>): Record<string, unknown> {
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw new TidingsError('E_EVENT_INVALID', 'an event is a JSON object')
   for (const [name, attribute] of Object.entries(value)) {
@@ -109,20 +117,3 @@ function checkAttributes(value: unknown): Record<string, unknown> {
 
 const invalid = (name: string, problem: string) =>
   new TidingsError('E_EVENT_INVALID', `attribute ${JSON.stringify(name)} ${problem}`)
-
-// Depth is bounded so that no later walk over the data can overflow the stack.
-function dataProblem(value: unknown, depth = 0): string | undefined {
-  if (typeof value === 'number' && !Number.isFinite(value)) return 'must be JSON: a number is not finite'
-  if (typeof value === 'bigint' || typeof value === 'function' || typeof value === 'symbol')
-    return `must be JSON: it holds a ${typeof value}`
-  if (typeof value !== 'object' || value === null) return undefined
-  if (depth >= maxDepth) return `is nested deeper than ${maxDepth}`
-  for (const key of Object.keys(value)) {
-    const child = (value as Record<string, unknown>)[key]
-    if (key === '__proto__' || (key === 'constructor' && typeof child === 'object' && child && 'prototype' in child))
-      return `has a polluting key ${JSON.stringify(key)}`
-    const problem = dataProblem(child, depth + 1)
-    if (problem) return problem
-  }
-  return undefined
-}

@@ -52,6 +52,7 @@ export type Outcome =
 /** The acknowledgement travels with the message. */
 export interface Delivery {
   readonly group: string
+  /** This delivery's own: no other receiver in this process has the same object. */
   readonly event: CloudEvent
   /** 1 for the first time. A broker that does not count hand-outs may miss deaths of members, never retries. */
   readonly attempt: number

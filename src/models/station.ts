@@ -10,6 +10,7 @@ import type { Pauses } from '../bus/pauses.ts'
 import { RedactedText } from '../bus/redact-stream.ts'
 import { traceModel } from '../bus/telemetry/work.ts'
 import { Workers } from '../bus/workers.ts'
+import { copyOf } from '../json.ts'
 import type { ModelDefinition, ModelRequest, ModelResult } from '../tasks/conversation.ts'
 import { milliseconds } from '../tasks/duration.ts'
 import { Conversations } from './conversation.ts'
@@ -79,9 +80,11 @@ export class ModelStation {
   }
 
   async #ask(model: Model, event: CloudEvent): Promise<ModelResult> {
-    const { instructions, tools, output } = await this.#definition((event.data as ModelRequest).definition)
+    const definition = await this.#definition((event.data as ModelRequest).definition)
+    // Conversations and definitions are remembered: the model gets copies, which it may change.
+    const { instructions, tools, output } = copyOf(definition)
     const options: LanguageModelV4CallOptions = {
-      prompt: await this.#conversations.prompt(event, instructions),
+      prompt: copyOf(await this.#conversations.prompt(event, instructions)),
       abortSignal: AbortSignal.any([
         AbortSignal.timeout(milliseconds(model.options.timeout ?? defaultTimeout)),
         this.#workers.abandoned,

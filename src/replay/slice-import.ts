@@ -98,7 +98,8 @@ class Import {
 
   async #commit(turn: TurnEvent, emitted: readonly CloudEvent[]): Promise<boolean> {
     const inputs = (await this.#bus.encodeAll(turn.data.inputs)).map(entry => entry.event)
-    const [entry, ...events] = await this.#bus.encodeTurn({ ...turn, data: { ...turn.data, inputs } }, emitted)
+    const [entry] = await this.#bus.encodeTurn({ ...turn, data: { ...turn.data, inputs } }, [])
+    const events = await this.#bus.encodeAll(emitted)
     const { version, end } = turn.data
     const result = await this.#bus.driver.commit({
       group,

@@ -1,6 +1,7 @@
 import type { CloudEvent } from '../event.ts'
 import type { ErrorData } from '../errors.ts'
-import type { Redactor } from '../bus/redact.ts'
+import { plainRedactor, type Redactor } from '../bus/redact.ts'
+import { copyOf, jsonOf } from '../json.ts'
 import type { Bound, Duration } from './duration.ts'
 
 /*
@@ -54,12 +55,15 @@ export interface CallRequest {
   key?: string
 }
 
-/** Three pure functions. `State` is JSON; it stays small, since it is written with every snapshot. */
+/**
+ * Three pure functions. `State` is JSON: after the inputs of a turn, and after its emissions, the program goes on with what JSON
+ * keeps of it. It stays small, since it is written with every snapshot.
+ */
 export interface Program<State = unknown> {
   init(start: CloudEvent): State
   /** Folds an input, or an event that the task itself emitted, into the state. May change and return its argument. */
   evolve(state: State, event: CloudEvent): State
-  /** Looks at the state, into which `inputs` are folded already, and records emissions and calls on `ctx`. */
+  /** Looks at a copy of the state, into which `inputs` are folded already, and records emissions and calls on `ctx`. */
   decide(state: State, inputs: readonly CloudEvent[], ctx: TurnContext): void
 }
 
@@ -141,7 +145,8 @@ export interface ProgramDefinition {
   readonly on: readonly string[]
   /** Where it is defined, as `path:line:column`: for reports. */
   readonly at?: string
-  machine(start: CloudEvent, snapshot?: string): Machine
+  /** `redactor`: of what its state does not hold in clear. */
+  machine(start: CloudEvent, redactor: Redactor, snapshot?: string): Machine
   /** Of workflows: what its instances wait for. */
   readonly instances?: Instances
   /** Of workflows: the definition under its hash. Instances stay with the one that they began with. */
@@ -173,36 +178,51 @@ export function untraced(event: CloudEvent): CloudEvent {
   return seen
 }
 
-/** The machine of a program of three pure functions. */
+/**
+ * The machine of a program of three pure functions. Its events are copies, and its state is what the log says of it: whether
+ * the task stays in memory or is brought back makes no difference.
+ */
 export class ProgramMachine<State> implements Machine {
   readonly #program: Program<State>
+  readonly #redactor: Redactor
   #state: State
+  #json: string | undefined
   readonly maxTurns = Infinity
 
-  constructor(program: Program<State>, start: CloudEvent, snapshot?: string) {
+  constructor(program: Program<State>, start: CloudEvent, redactor: Redactor = plainRedactor, snapshot?: string) {
     this.#program = program
-    this.#state = snapshot === undefined ? program.init(start) : (JSON.parse(snapshot) as State)
+    this.#redactor = redactor
+    this.#state = snapshot === undefined ? stateFrom(program.init(copyOf(start))) : (JSON.parse(snapshot) as State)
   }
 
   fold({ inputs, emitted }: RecordedTurn) {
-    for (const input of inputs) this.#evolve(input)
+    this.#evolve(inputs)
     this.accepted(emitted)
   }
 
   decide(inputs: readonly CloudEvent[], ctx: TurnContext) {
-    for (const input of inputs) this.#evolve(input)
-    this.#program.decide(this.#state, inputs.map(untraced), ctx)
+    this.#evolve(inputs)
+    this.#program.decide(copyOf(this.#state), inputs.map(seen), ctx)
   }
 
   accepted(emitted: readonly CloudEvent[]) {
-    for (const event of emitted) this.#evolve(event)
+    this.#evolve(emitted)
+    const json = JSON.stringify(this.#state)
+    this.#json = this.#redactor.json(json)
+    if (this.#json !== json) this.#state = JSON.parse(this.#json) as State
   }
 
   snapshot() {
-    return JSON.stringify(this.#state)
+    return (this.#json ??= JSON.stringify(this.#state))
   }
 
-  #evolve(event: CloudEvent) {
-    this.#state = this.#program.evolve(this.#state, untraced(event))
+  #evolve(events: readonly CloudEvent[]) {
+    for (const event of events) this.#state = this.#program.evolve(this.#state, seen(event))
+    this.#state = stateFrom(this.#state)
   }
 }
+
+const stateFrom = <State>(state: State) => jsonOf(state, 'the state') as State
+
+/** A program's own copy of an event. */
+const seen = (event: CloudEvent) => copyOf(untraced(event))

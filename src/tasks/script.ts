@@ -1,14 +1,19 @@
 import type { CloudEvent } from '../event.ts'
 import { errorData, TidingsError, type ErrorData } from '../errors.ts'
+import { copyOf, jsonOf, type Json } from '../json.ts'
 import { approvalRequest, type Approval } from './approval.ts'
 import type { Bound, Duration } from './duration.ts'
 import { outcomeOf } from './outcome.ts'
 import { inputOf, type Emission, type Machine, type RecordedTurn, type TurnContext } from './program.ts'
+import { dataOf } from './turn.ts'
 
 /*
  * Straight-line code as a program. The coroutine is only a cache: after a crash, or on another worker, the function runs
  * again over the recorded answers. A call is recognised by scope path + name + ordinal within the scope, so that calls
  * which start in another order within a turn are still the same calls.
+ *
+ * What the code is given is its own copy, and what it gives is taken as JSON at the moment of the call: what it holds in
+ * memory and changes is the same when it runs again.
  */
 
 /** Whatever can be asked by name. `tool()`, `agent()`, `approval()` and models give one. */
@@ -62,18 +67,20 @@ export class CallError extends Error {
 }
 
 class Continue {
-  readonly input: unknown
-  constructor(input: unknown) {
+  readonly input: Json
+  constructor(input: Json) {
     this.input = input
   }
 }
 
-type Settled = { output: unknown } | { error: unknown }
+type Settled = { output: Json } | { error: unknown }
 
 export class ScriptMachine implements Machine {
   readonly maxTurns: number
   readonly #script: Script
   readonly #start: CloudEvent
+  /** That of the code, which may change it. */
+  readonly start: CloudEvent
   readonly #waiting = new Map<string, { resolve(value: unknown): void; reject(error: unknown): void }>()
   #ctx: TurnContext | undefined
   #now = 0
@@ -83,6 +90,7 @@ export class ScriptMachine implements Machine {
   constructor(script: Script, start: CloudEvent, maxTurns: number) {
     this.#script = script
     this.#start = start
+    this.start = copyOf(start)
     this.maxTurns = maxTurns
   }
 
@@ -117,10 +125,12 @@ export class ScriptMachine implements Machine {
     if (!this.#started) {
       this.#started = true
       const scope = new Scope(this, '')
-      new Promise(resolve => resolve(this.#script(scope, inputOf(this.#start) as never))).then(
-        output => (this.#settled = { output }),
-        error => (this.#settled = { error }),
-      )
+      new Promise(resolve => resolve(this.#script(scope, copyOf(inputOf(this.#start)) as never)))
+        .then(output => jsonOf(output, 'what run() returns'))
+        .then(
+          output => (this.#settled = { output }),
+          error => (this.#settled = { error }),
+        )
     }
     for (const input of inputs) {
       const waiter = this.#waiting.get(input.call ?? '')
@@ -130,10 +140,6 @@ export class ScriptMachine implements Machine {
     }
     await quiescence()
     this.#ctx = undefined
-  }
-
-  get start() {
-    return this.#start
   }
 
   get now() {
@@ -163,7 +169,7 @@ function quiescence(): Promise<void> {
 }
 
 function answer(waiter: { resolve(value: unknown): void; reject(error: unknown): void }, input: CloudEvent) {
-  const outcome = outcomeOf(input)
+  const outcome = copyOf(outcomeOf(input))
   if ('error' in outcome) waiter.reject(new CallError(outcome.error))
   else waiter.resolve(outcome.output)
 }
@@ -218,7 +224,7 @@ class Scope implements ScriptContext {
   }
 
   continueAs(input: unknown): never {
-    throw new Continue(input)
+    throw new Continue(jsonOf(input, 'the input of continueAs()'))
   }
 
   #branch<T>(name: string, branches: readonly ((ctx: ScriptContext) => Promise<T>)[]): Promise<T>[] {
@@ -253,7 +259,9 @@ class Recorded implements TurnContext {
     this.#emitted = emitted.filter(event => !event.replyto && event.type !== 'timer.set').map(event => event.type)
   }
 
-  call(request: { type: string; key?: string }): string {
+  // What was refused then is refused now.
+  call(request: { type: string; data: unknown; key?: string }): string {
+    dataOf(request)
     return this.#recorded(request.key!, request.type)
   }
 
@@ -262,6 +270,7 @@ class Recorded implements TurnContext {
   }
 
   emit(emission: Emission): string {
+    dataOf(emission)
     const i = this.#emitted.indexOf(emission.type)
     if (i < 0) throw this.#mismatch(`emits ${emission.type}, which was not recorded`)
     this.#emitted.splice(i, 1)

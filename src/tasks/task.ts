@@ -15,7 +15,6 @@ import {
   type Turn,
 } from './program.ts'
 import type { Programs } from './programs.ts'
-import { redacted } from './redacted.ts'
 import { openCall, turnType, type OpenCall, type TaskIdentity, type TurnBuilder } from './turn.ts'
 
 const snapshotTurns = 64
@@ -49,7 +48,7 @@ export class Task {
       hops: start.hops + 1,
       redactor,
     }
-    this.machine = redacted(definition.machine(untraced(start), snapshot?.program), redactor)
+    this.machine = definition.machine(untraced(start), redactor, snapshot?.program)
     if (!snapshot) return
     this.head = snapshot.head
     this.armed = snapshot.armed

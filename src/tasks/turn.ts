@@ -3,6 +3,7 @@ import { createEvent, handedDown, type CloudEvent } from '../event.ts'
 import { type ErrorData, TidingsError } from '../errors.ts'
 import { cancelId, correlationOf, emitId, taskId, turnId } from '../bus/ids.ts'
 import type { Redactor } from '../bus/redact.ts'
+import { copyOf, jsonOf, type Json } from '../json.ts'
 import { approvalType, type ApprovalRequest } from './approval.ts'
 import { boundFrom, type Bound, type Duration } from './duration.ts'
 import {
@@ -76,7 +77,7 @@ export class TurnBuilder implements TurnContext {
   }
 
   get start() {
-    return untraced(this.#identity.start)
+    return copyOf(untraced(this.#identity.start))
   }
 
   get calls(): Emit[] {
@@ -209,7 +210,8 @@ export class TurnBuilder implements TurnContext {
 
   #add(draft: Addressed, wait?: Emit['wait'], id?: string): string {
     const { redactor } = this.#identity
-    const event = sealed(redactor.event(this.#event(draft, id ?? emitId(this.task, this.version, this.events.length))))
+    const taken = { ...draft, data: dataOf(draft) }
+    const event = sealed(redactor.event(this.#event(taken, id ?? emitId(this.task, this.version, this.events.length))))
     this.events.push(event)
     this.emits.push({ id: event.id, type: event.type, hash: digest(event.data), ...(wait && { wait }) })
     return event.id
@@ -249,6 +251,9 @@ export function expiryOf(call: OpenCall, { source, start, hops }: TaskIdentity, 
     time: new Date(now).toISOString(),
   }
 }
+
+/** The data of an emission, taken at the moment of the call. @throws E_VALUE_INVALID */
+export const dataOf = ({ type, data }: { type: string; data: unknown }): Json => jsonOf(data, `the data of ${type}`)
 
 /** What a turn keeps of the state. */
 export function stateOf(json: string | undefined): Pick<Turn, 'state' | 'stateHash'> {

@@ -1,8 +1,10 @@
 import { deepStrictEqual } from 'node:assert/strict'
 import type { Agent } from '../agents/agent.ts'
-import { createEvent, type CloudEvent } from '../event.ts'
+import { createEvent, type CloudEvent, type Draft } from '../event.ts'
 import { TidingsError, type ErrorCode } from '../errors.ts'
 import { resultId, taskId } from '../bus/ids.ts'
+import { plainRedactor } from '../bus/redact.ts'
+import { jsonOf } from '../json.ts'
 import type { ModelResult, ModelToolCall } from '../tasks/conversation.ts'
 import type { Machine, RecordedTurn } from '../tasks/program.ts'
 import { Task } from '../tasks/task.ts'
@@ -96,7 +98,7 @@ export class Scenario {
       'event' in start
         ? start.event
         : { type: 'agent.invoke', target: agent.name, replyto: 'test', data: { input: start.input } }
-    this.#start = createEvent({ id: 'start', correlationid, ...draft })
+    this.#start = recorded({ id: 'start', correlationid, ...draft })
   }
 
   when(...happenings: Happening[]): this {
@@ -138,7 +140,7 @@ export class Scenario {
   }
 
   async #refold(live: Machine): Promise<void> {
-    const again = this.#agent.definition.machine(this.#start)
+    const again = this.#agent.definition.machine(this.#start, plainRedactor)
     for (const turn of this.#turns) await again.fold(turn)
     deepStrictEqual(
       again.snapshot(),
@@ -152,7 +154,7 @@ function answer(target: string, [tool, agent]: [string, string], data: unknown):
   return (open, { program }) => {
     const call = find(open, each => each.target === target && each.type !== 'model.invoke', target)
     const type = call.type === 'agent.invoke' ? agent : tool
-    return createEvent({
+    return recorded({
       id: resultId(call.id),
       type,
       call: call.id,
@@ -168,7 +170,7 @@ function modelAnswer(said: Pick<ModelResult, 'text' | 'toolCalls' | 'finish'>): 
   return (open, { program }) => {
     const call = find(open, each => each.type === 'model.invoke', 'the model')
     const data: ModelResult = { model: call.target, usage: { input: 0, output: 0 }, ...said }
-    return createEvent({
+    return recorded({
       id: resultId(call.id),
       type: 'model.result',
       call: call.id,
@@ -179,6 +181,10 @@ function modelAnswer(said: Pick<ModelResult, 'text' | 'toolCalls' | 'finish'>): 
     })
   }
 }
+
+/** As the log would have it: a Date is a text. */
+const recorded = (draft: Draft): CloudEvent =>
+  createEvent({ ...draft, data: jsonOf(draft.data, `the data of ${draft.type}`) })
 
 function find(open: readonly OpenCall[], fits: (call: OpenCall) => boolean, what: string): OpenCall {
   const call = open.find(fits)

@@ -1,6 +1,7 @@
 import { createEvent, handedDown, type CloudEvent } from '../event.ts'
 import type { Bus } from '../bus/bus.ts'
 import { approvalId, callBehind } from '../bus/ids.ts'
+import { copyOf } from '../json.ts'
 import { validate } from '../schema.ts'
 import { approvalRequest, type ApprovalRequest } from '../tasks/approval.ts'
 import { isOpen } from '../tasks/approval-find.ts'
@@ -18,7 +19,7 @@ import type { AnyTool } from './tool.ts'
 export async function needsApproval({ name, options }: AnyTool, call: CloudEvent): Promise<boolean> {
   const { approval, input } = options
   if (typeof approval !== 'function') return approval !== undefined
-  return approval(await validate(input, inputOf(call), 'E_TOOL_INPUT', name)) !== false
+  return approval(await validate(input, copyOf(inputOf(call)), 'E_TOOL_INPUT', name)) !== false
 }
 
 /** What a person is asked about a call: the same whenever it is made. */

@@ -12,9 +12,11 @@ import { traceTool } from '../bus/telemetry/work.ts'
 import { Workers } from '../bus/workers.ts'
 import { type ApprovalAnswer, deniedType, grantedType } from '../tasks/approval.ts'
 import { milliseconds } from '../tasks/duration.ts'
+import { copyOf } from '../json.ts'
 import { validate } from '../schema.ts'
 import { callOf, needsApproval, requestFor, waitingCallOf } from './approval.ts'
 import { Cancellations } from './cancellations.ts'
+import { runAndTake } from './output.ts'
 import { runInThread } from './thread.ts'
 import type { AnyTool, ToolContext } from './tool.ts'
 
@@ -98,9 +100,7 @@ export class ToolStation {
         { name: tool.name, event, attempt: delivery.attempt, delivery: delivering },
         span => this.#run(tool, event, delivery, span),
       )
-      const answer = answerTo(event, `/tools/${tool.name}`, 'tool.result', {
-        output: output === undefined ? null : output,
-      })
+      const answer = answerTo(event, `/tools/${tool.name}`, 'tool.result', { output })
       return { outcome: { kind: 'done' }, events: await bus.encodeAll([answer]) }
     } catch (error) {
       // That says nothing of the tool: the log is away and the request comes again, or another worker has it by now.
@@ -119,7 +119,9 @@ export class ToolStation {
   async #run(tool: AnyTool, event: CloudEvent, delivery: Delivery, span: Span | undefined): Promise<unknown> {
     const { bus, module } = this.#options
     const { options } = tool
-    const data = event.data as { input?: unknown } | null
+    // What the tool is given is its own: it may change it.
+    const own = copyOf(event)
+    const data = own.data as { input?: unknown } | null
     const input = await validate(options.input, data?.input, 'E_TOOL_INPUT', tool.name)
     if (options.atMostOnce) await this.#claim(event, span)
     this.#workers.abandoned.throwIfAborted()
@@ -129,7 +131,7 @@ export class ToolStation {
       signal: abort.signal,
       idempotencyKey: event.id,
       attempt: delivery.attempt,
-      event,
+      event: own,
       blob: reference => bus.getBlob(event.tenant, reference),
       progress: progress =>
         bus.signal({
@@ -141,10 +143,9 @@ export class ToolStation {
           ...(event.replyto !== undefined && { target: event.replyto }),
         }),
     }
-    const output = await abort.race(
-      options.blocking ? runInThread(tool, module, input, context) : (async () => options.run(input, context))(),
+    return await abort.race(
+      options.blocking ? runInThread(tool, module, input, context) : runAndTake(tool, input, context),
     )
-    return options.output ? validate(options.output, output, 'E_TOOL_OUTPUT', tool.name) : output
   }
 
   /** What a person answered is given up as the call that it is about. */

@@ -1,6 +1,8 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { errorData, TidingsError, type ErrorCode } from '../errors.ts'
+import { jsonOf } from '../json.ts'
 import type { ThreadAnswer, ThreadBlob, ThreadRequest } from './thread.ts'
+import { runAndTake } from './output.ts'
 import type { AnyTool, ToolContext } from './tool.ts'
 
 const { module, tool: name, input, context } = workerData as ThreadRequest
@@ -14,10 +16,10 @@ try {
   const inside: ToolContext = {
     ...context,
     signal: new AbortController().signal,
-    progress: progress => post({ progress }),
+    progress: progress => post({ progress: jsonOf(progress, 'what progress() says') }),
     blob,
   }
-  post({ output: await tool.options.run(input, inside) })
+  post({ output: await runAndTake(tool, input, inside) })
 } catch (error) {
   post({ error: errorData(error, 'E_TOOL_THREW') })
 }

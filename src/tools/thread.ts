@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads'
 import { type ErrorCode, errorData, TidingsError, type ErrorData } from '../errors.ts'
+import type { Json } from '../json.ts'
 import type { AnyTool, ToolContext } from './tool.ts'
 
 /** What goes into the thread. */
@@ -11,7 +12,7 @@ export interface ThreadRequest {
 }
 
 /** What comes out of it: progress and the blobs that it wants first, then one end. */
-export type ThreadAnswer = { progress: unknown } | { wants: string } | { output: unknown } | { error: ErrorData }
+export type ThreadAnswer = { progress: Json } | { wants: string } | { output: Json } | { error: ErrorData }
 
 /** What it gets of those. */
 export type ThreadBlob = { reference: string } & ({ bytes: Uint8Array } | { error: ErrorData })
@@ -22,7 +23,7 @@ export function runInThread(
   module: string | undefined,
   input: unknown,
   context: ToolContext,
-): Promise<unknown> {
+): Promise<Json> {
   if (!module)
     throw new TidingsError('E_APP_INVALID', `${tool.name} is blocking: start the app with { module: import.meta.url }`)
   const { signal, progress, blob, ...plain } = context
@@ -35,7 +36,7 @@ export function runInThread(
       (error: unknown) => ({ reference, error: errorData(error, 'E_BLOB_MISSING') }),
     )
   signal.addEventListener('abort', end, { once: true })
-  return new Promise((resolve, reject) => {
+  return new Promise<Json>((resolve, reject) => {
     const tell = (said: unknown) => {
       try {
         progress(said)

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { z } from 'zod'
+import { plainRedactor } from '../bus/redact.ts'
 import { createEvent, type CloudEvent } from '../event.ts'
 import { migrateType } from '../tasks/instances.ts'
 import { expiryOf } from '../tasks/turn.ts'
@@ -97,13 +98,13 @@ it('is the same from the beginning, and from each snapshot on', async () => {
         if (turn.end) reached.add(turn.end)
       }
       const start = run.task.identity.start
-      const whole = run.definition.machine(start)
+      const whole = run.definition.machine(start, plainRedactor)
       for (const [i, turn] of run.turns.entries()) {
         await whole.fold(turn)
         expect(whole.snapshot()).toBe(snapshots[i])
       }
       const from = nth % snapshots.length
-      const later = (await definitionAfter(run, from)).machine(start, snapshots[from])
+      const later = (await definitionAfter(run, from)).machine(start, plainRedactor, snapshots[from])
       for (const turn of run.turns.slice(from + 1)) await later.fold(turn)
       expect(JSON.parse(later.snapshot()!)).toEqual(JSON.parse(snapshots.at(-1)!))
     }),

@@ -1,5 +1,7 @@
 import { TidingsError } from '../errors.ts'
+import type { Redactor } from '../bus/redact.ts'
 import type { CloudEvent } from '../event.ts'
+import { copyOf, jsonOf } from '../json.ts'
 import { validateNow, type Schema } from '../schema.ts'
 import { deniedType, type Decision } from '../tasks/approval.ts'
 import { migrateType, routedType, type Routed } from '../tasks/instances.ts'
@@ -17,10 +19,13 @@ export class WorkflowMachine implements Machine {
   readonly maxTurns = Infinity
   readonly undoes = true
   readonly #input: Schema | undefined
+  readonly #redactor: Redactor
   #instance: Instance
+  #json: string | undefined
 
-  constructor(code: Code, input: Schema | undefined, snapshot: string | undefined) {
+  constructor(code: Code, input: Schema | undefined, redactor: Redactor, snapshot: string | undefined) {
     this.#input = input
+    this.#redactor = redactor
     this.#instance = new Instance(code, snapshot === undefined ? undefined : (JSON.parse(snapshot) as State))
   }
 
@@ -53,10 +58,14 @@ export class WorkflowMachine implements Machine {
       ;(state.open ??= {})[id] = command!.slot
     }
     this.#instance.commands = []
+    const json = JSON.stringify(state)
+    this.#json = this.#redactor.json(json)
+    // It goes on with what the log says.
+    if (this.#json !== json) this.#instance = new Instance(this.#instance.code, JSON.parse(this.#json) as State)
   }
 
   snapshot() {
-    return JSON.stringify(this.#instance.state)
+    return (this.#json ??= JSON.stringify(this.#instance.state))
   }
 
   pinned() {
@@ -99,9 +108,14 @@ export class WorkflowMachine implements Machine {
   #begin(start: CloudEvent, now: number) {
     const { name, callable } = this.#instance.code.definition
     if (!callable) return this.#instance.end(invalidly(`${name} is begun by events, and cannot be called`))
-    const checked = this.#input ? validateNow(this.#input, inputOf(start)) : { value: inputOf(start) }
-    if ('value' in checked) return this.#instance.begin(checked.value, now)
-    this.#instance.end(invalidly(`the input: ${checked.problem}`))
+    try {
+      const checked = this.#input ? validateNow(this.#input, copyOf(inputOf(start))) : { value: inputOf(start) }
+      if ('value' in checked) return this.#instance.begin(jsonOf(checked.value, 'what the schema makes of it'), now)
+      this.#instance.end(invalidly(`the input: ${checked.problem}`))
+    } catch (error) {
+      if (!(error instanceof TidingsError) || error.code !== 'E_VALUE_INVALID') throw error
+      this.#instance.end(invalidly(`the input: ${error.message}`))
+    }
   }
 }
 

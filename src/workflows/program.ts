@@ -26,7 +26,7 @@ export function workflowProgram(definition: Definition, told: Told = {}): Progra
     ...(told.at !== undefined && { at: told.at }),
     ...(types.length > 0 && { instances: { types, ...(key && { key }) } }),
     document: { key: definitionDocument(name, code.hash), text: JSON.stringify(definition) },
-    machine: (_, snapshot) => new WorkflowMachine(code, told.input, snapshot),
+    machine: (_, redactor, snapshot) => new WorkflowMachine(code, told.input, redactor, snapshot),
     async pinned(hash, read) {
       const cached = known.get(hash)
       if (cached) return cached

@@ -66,10 +66,11 @@ export class Hands implements Hand {
     const known = this.#held.get(pulled.seq)
     // A log that was made anew uses the same sequences for other messages.
     if (known?.pulled.at === pulled.at) return known.renew(pulled)
-    const { event, problem } = read(pulled)
+    const text = pulled.message.string()
+    const { event, problem } = read(text, pulled.subject)
     const handed = new Handed(this, pulled, event)
     if (problem) return void this.#refuse(handed, problem)
-    this.ties.recent.add(handed.position, event)
+    this.ties.recent.add(handed.position, event.id, text)
     if (this.#matches(handed.event)) return this.#receive(handed)
     this.#unmatched.push(handed)
     if (this.#unmatched.length === 1) void this.#lookCloser()
@@ -161,8 +162,7 @@ export class Hands implements Hand {
 }
 
 /** The event of a message; where it is none, one that says what came. */
-function read({ subject, message }: Pulled): { event: CloudEvent; problem?: string } {
-  const text = message.string()
+function read(text: string, subject: string): { event: CloudEvent; problem?: string } {
   try {
     return { event: checkEvent(JSON.parse(text)) }
   } catch (error) {

@@ -29,7 +29,7 @@ export class Publisher {
     if (messages.length > 1) return this.#batch(messages)
     const { subject, body, headers } = messages[0]!
     const { seq, duplicate = false } = await this.#log.events.append(subject, body, headers)
-    if (!duplicate) this.#recent.add(seq, entries[0]!.event)
+    if (!duplicate) this.#recent.add(seq, entries[0]!.event.id, entries[0]!.json)
     return [{ position: seq, duplicate }]
   }
 

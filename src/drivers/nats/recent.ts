@@ -8,18 +8,20 @@ const kept = 2_048
  * before anybody asks.
  */
 export class Recent {
-  readonly #events = new Map<string, Stored>()
+  /** Texts: each caller gets an event of its own. */
+  readonly #events = new Map<string, { readonly position: Position; readonly json: string }>()
   #isAsked = false
 
-  add(position: Position, event: CloudEvent): void {
+  add(position: Position, id: string, json: string): void {
     if (!this.#isAsked) return
-    this.#events.set(event.id, { position, event })
+    this.#events.set(id, { position, json })
     if (this.#events.size > kept) this.#events.delete(this.#events.keys().next().value!)
   }
 
   get(id: string): Stored | undefined {
     this.#isAsked = true
-    return this.#events.get(id)
+    const found = this.#events.get(id)
+    return found && { position: found.position, event: JSON.parse(found.json) as CloudEvent }
   }
 
   /** Events were purged, or the log is another one. */

@@ -204,7 +204,7 @@ export class Turns {
   async #publish(event: CloudEvent, json: string): Promise<void> {
     const headers = { [msgId]: encodeId(event.id) }
     const { seq, duplicate } = await this.#log.events.append(this.#log.names.event(event), json, headers)
-    if (!duplicate) this.#recent.add(seq, event)
+    if (!duplicate) this.#recent.add(seq, event.id, json)
   }
 
   /**

@@ -1,5 +1,6 @@
 import type { Consumer, Entry, Subscription } from '../../bus/driver.ts'
 import type { CloudEvent } from '../../event.ts'
+import { copyOf } from '../../json.ts'
 import type { Line, Pending } from './line.ts'
 import { LocalConsumer } from './local.ts'
 import type { Reply, Rows, Settlement } from './protocol.ts'
@@ -85,7 +86,7 @@ export class Consumers {
   handOut({ handouts, wakes }: Reply, done: readonly Pending[]): void {
     for (const handout of handouts) {
       const [consumer, , since, , op, row] = handout
-      const event = op < 0 ? (JSON.parse(row as string) as CloudEvent) : done[op]!.entries[row as number]!.event
+      const event = op < 0 ? (JSON.parse(row as string) as CloudEvent) : copyOf(done[op]!.entries[row as number]!.event)
       this.#all.get(consumer)?.take(handout, event, since > 0 ? since : since < 0 ? Date.parse(event.time) : Date.now())
     }
     for (const [consumer, task, due] of wakes) this.#all.get(consumer)?.subscription.onWake?.(task, due)
@@ -104,7 +105,7 @@ export class Consumers {
     const isNew = !this.#underway.has(event.id)
     this.#underway.add(event.id)
     if (!isNew || !consumer.hasRoom(event) || this.#isStored(event.id)) return 0
-    return consumer.takeEarly(event)
+    return consumer.takeEarly(copyOf(event))
   }
 
   #remove(number: number): void {

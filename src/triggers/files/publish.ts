@@ -5,6 +5,7 @@ import { below, doorSpan } from '../../bus/telemetry/spans.ts'
 import { inSpan } from '../../bus/telemetry/tracing.ts'
 import type { EventType } from '../../event.ts'
 import type { FileEvent } from '../../received.ts'
+import { copyOf } from '../../json.ts'
 import { validate } from '../../schema.ts'
 import { TidingsError } from '../../errors.ts'
 import type { Content, Seen } from './look.ts'
@@ -55,7 +56,7 @@ async function typeOf({ name, types }: Place, data: FileEvent): Promise<string |
   for (const [pattern, { type, schema }] of Object.entries(types)) {
     if (!matches(pattern, data.path)) continue
     try {
-      await validate(schema, data, 'E_EVENT_INVALID', `${data.path} is no ${type}`)
+      await validate(schema, copyOf(data), 'E_EVENT_INVALID', `${data.path} is no ${type}`)
       return type
     } catch (error) {
       if (!(error instanceof TidingsError)) throw error

@@ -4,6 +4,7 @@ import { attribute } from '../../bus/telemetry/names.ts'
 import { below, doorSpan } from '../../bus/telemetry/spans.ts'
 import { contextOf, inSpan } from '../../bus/telemetry/tracing.ts'
 import { errorData, TidingsError } from '../../errors.ts'
+import { copyOf } from '../../json.ts'
 import type { WebhookReceived } from '../../received.ts'
 import { validate } from '../../schema.ts'
 import { type Answer, refusal } from './answers.ts'
@@ -71,17 +72,20 @@ async function take(bus: Bus, { name, options }: Endpoint, { headers, bytes }: S
 /** The event that the request is by the app's own types, checked; undefined where it is of none. @throws 422 */
 async function mappedTo({ publishes = [], type, scheme }: WebhookEndpoint, request: WebhookRequest) {
   const wanted = type
-    ? type(request)
+    ? type(copyOf(request))
     : scheme === 'github'
       ? request.headers['x-github-event']
       : fieldOf(request, 'type')
   const found = publishes.find(each => each.type === wanted)
   if (!found) return undefined
-  const data = await validate(found.schema, request.body, 'E_REQUEST_INVALID', `the body is no ${found.type}`).catch(
-    (error: unknown) => {
-      throw error instanceof TidingsError ? refusal(422, error.message) : error
-    },
-  )
+  const data = await validate(
+    found.schema,
+    copyOf(request.body),
+    'E_REQUEST_INVALID',
+    `the body is no ${found.type}`,
+  ).catch((error: unknown) => {
+    throw error instanceof TidingsError ? refusal(422, error.message) : error
+  })
   return { type: found.type, data }
 }
 

@@ -1,0 +1,150 @@
+import { textOf, TidingsError, type ErrorCode } from './errors.ts'
+
+/*
+ * The boundary between code and the log. A value that crosses it, in either direction, is exactly its JSON and belongs to
+ * nobody else:
+ *
+ *     code ── jsonOf ──▶ redact ──▶ one text: stored and hashed ──▶ copyOf ──▶ code
+ *
+ * `jsonOf` takes a value at the moment of the call. It refuses what JSON would change silently, so that code never sees one
+ * value in the process that made it and another one after a restart. `copyOf` gives code a value that it may change.
+ */
+
+export type Json = null | boolean | number | string | Json[] | { [key: string]: Json }
+
+// Every later walk over data is recursive.
+const maxDepth = 64
+
+/**
+ * A copy of the value as JSON has it: what has `toJSON` (a Date, a URL) is what that gives, properties that are undefined
+ * are left out, -0 is 0, undefined itself is null. `what` names the value in the error.
+ * @throws E_VALUE_INVALID, or the given code, with the path of what JSON would change or cannot hold
+ */
+export function jsonOf(value: unknown, what: string, code: ErrorCode = 'E_VALUE_INVALID'): Json {
+  if (value === undefined || value === null) return null
+  if (typeof value === 'string' || typeof value === 'boolean') return value
+  const path: (string | number)[] = []
+  try {
+    return taken(value, path) ?? null
+  } catch (error) {
+    const problem = error instanceof Refused ? error.message : `cannot be read: ${textOf(error)}`
+    throw new TidingsError(code, `${what}: ${pathText(path)} ${problem}`, { cause: error })
+  }
+}
+
+/** Why `jsonOf` would refuse the value, with the path; undefined where it would not. */
+export function jsonProblem(value: unknown): string | undefined {
+  try {
+    jsonOf(value, 'is not JSON')
+    return undefined
+  } catch (error) {
+    return (error as TidingsError).message
+  }
+}
+
+/** A copy of JSON for code that may change it. */
+export function copyOf<T>(json: T): T {
+  if (typeof json !== 'object' || json === null) return json
+  if (Array.isArray(json)) {
+    const copy: unknown[] = []
+    for (const item of json) copy.push(copyOf(item))
+    return copy as T
+  }
+  const copy = { ...json } as Record<string, unknown>
+  for (const key in copy) {
+    const child = copy[key]
+    if (typeof child === 'object' && child !== null) copy[key] = copyOf(child)
+  }
+  return copy as T
+}
+
+/** Without a stack: it is thrown a few frames up, and says where in the value it was. */
+class Refused {
+  readonly message: string
+  constructor(message: string) {
+    this.message = message
+  }
+}
+
+/** `path` leads to what is being looked at; after a refusal, to what was refused. Undefined for what is left out. */
+function taken(value: unknown, path: (string | number)[]): Json | undefined {
+  if (typeof value === 'string' || typeof value === 'boolean' || value === undefined || value === null) return value
+  if (typeof value === 'number') {
+    if (Number.isFinite(value)) return value + 0
+    throw new Refused(`is ${value}: JSON numbers are finite. Use null or a text`)
+  }
+  if (typeof value !== 'object')
+    throw new Refused(`is a ${typeof value}. ${typeof value === 'bigint' ? 'Use a number or a text' : 'Leave it out'}`)
+  if (path.length >= maxDepth) throw new Refused(`is nested deeper than ${maxDepth}, or contains itself`)
+  if (Array.isArray(value)) return takenList(value, path)
+  if ('toJSON' in value && typeof value.toJSON === 'function') return takenAs(value as Convertible, path)
+  return takenFields(value, path)
+}
+
+function takenList(list: readonly unknown[], path: (string | number)[]): Json[] {
+  const copy: Json[] = []
+  for (let i = 0; i < list.length; i++) {
+    path.push(i)
+    const item = taken(list[i], path)
+    if (item === undefined) throw new Refused('is undefined, which a list cannot hold. Use null')
+    copy.push(item)
+    path.pop()
+  }
+  return copy
+}
+
+function takenFields(value: object, path: (string | number)[]): Json {
+  const prototype: unknown = Object.getPrototypeOf(value)
+  // The prototype of plain objects of any realm has none itself.
+  if (prototype !== null && Object.getPrototypeOf(prototype) !== null) throw new Refused(instanceProblem(value))
+  if (Object.getOwnPropertySymbols(value).length > 0) throw new Refused('has a symbol as a key. Use a text')
+  const copy: Record<string, Json> = {}
+  for (const key of Object.keys(value)) {
+    path.push(key)
+    const child = taken((value as Record<string, unknown>)[key], path)
+    if (child !== undefined) {
+      if (isPolluting(key, child)) throw new Refused('has a name that can change prototypes. Use another')
+      copy[key] = child
+    }
+    path.pop()
+  }
+  return copy
+}
+
+interface Convertible {
+  toJSON(key: string): unknown
+}
+
+function takenAs(value: Convertible, path: (string | number)[]): Json | undefined {
+  if (value instanceof Date && Number.isNaN(value.getTime())) throw new Refused('is an invalid Date. Use null')
+  const converted = value.toJSON(String(path.at(-1) ?? ''))
+  if (typeof converted !== 'object' || converted === null) return taken(converted, path)
+  return Array.isArray(converted) ? takenList(converted, path) : takenFields(converted, path)
+}
+
+const isPolluting = (key: string, child: Json) =>
+  key === '__proto__' || (key === 'constructor' && typeof child === 'object' && child !== null && 'prototype' in child)
+
+function instanceProblem(value: object): string {
+  if (value instanceof Map) return 'is a Map. Use Object.fromEntries(map) or [...map]'
+  if (value instanceof Set) return 'is a Set. Use [...set]'
+  if (value instanceof Error) return 'is an Error. Use its message'
+  if (value instanceof Promise) return 'is a Promise. Await it'
+  if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer) return 'holds bytes. Use a text, such as base64'
+  const { name } = (value.constructor ?? {}) as { name?: string }
+  return `is an instance of ${name || 'a class'}, and has no toJSON(). Use a plain object`
+}
+
+const isWord = /^[\p{L}_$][\p{L}\p{N}_$]*$/u
+
+/** `$.orders[3].total`; names that are no words are quoted, and cut. */
+const pathText = (path: readonly (string | number)[]) =>
+  path.reduce<string>(
+    (text, step) =>
+      typeof step === 'number'
+        ? `${text}[${step}]`
+        : isWord.test(step) && step.length <= 64
+          ? `${text}.${step}`
+          : `${text}[${JSON.stringify(step.slice(0, 64))}]`,
+    '$',
+  )
