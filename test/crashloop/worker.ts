@@ -1,0 +1,20 @@
+import { Bus } from '../../src/bus/bus.ts'
+import { Pauses } from '../../src/bus/pauses.ts'
+import { publishWorkflows } from '../../src/tasks/definitions.ts'
+import { Engine } from '../../src/tasks/engine.ts'
+import { ToolStation } from '../../src/tools/station.ts'
+import { openLog } from '../kills/log.ts'
+import { apps, tools } from './app.ts'
+
+/* One of the workers that are killed: `node worker.ts LOG`. */
+
+const bus = new Bus(await openLog(process.argv[2]!))
+const pauses = new Pauses(bus)
+await pauses.start()
+for (const { group, programs, calls } of apps) {
+  await publishWorkflows(bus, programs)
+  const budget = { calls, tokens: Infinity, cost: Infinity }
+  await new Engine({ bus, group, programs, maxHops: 8, budget, pauses }).start()
+}
+await new ToolStation({ bus, tools, pauses }).start()
+process.send?.('ready')
