@@ -3,6 +3,7 @@ import { parseId, resultId, turnId } from '../bus/ids.ts'
 import { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import { approvalType, type ApprovalRequest } from '../tasks/approval.ts'
+import { canonicalJson } from '../tasks/canonical.ts'
 import type { ModelRequest } from '../tasks/conversation.ts'
 import { asAsked, effectKey, originOf, remember, type ReplayTerms } from '../tasks/effects.ts'
 import { digest } from '../tasks/turn.ts'
@@ -120,9 +121,11 @@ export class Recorded {
   }
 
   async #digestOf(request: CloudEvent): Promise<string> {
-    if (request.type === 'tool.invoke') return digest(canonical((request.data as { input?: unknown } | null)?.input))
-    if (request.type === approvalType) return digest(canonical((request.data as Partial<ApprovalRequest> | null)?.what))
-    return digest([(request.data as ModelRequest).definition, canonical(await this.#questionOf(request))])
+    if (request.type === 'tool.invoke')
+      return digest(canonicalJson((request.data as { input?: unknown } | null)?.input))
+    if (request.type === approvalType)
+      return digest(canonicalJson((request.data as Partial<ApprovalRequest> | null)?.what))
+    return digest(canonicalJson([(request.data as ModelRequest).definition, await this.#questionOf(request)]))
   }
 }
 
@@ -131,12 +134,4 @@ function isHistory({ request, position }: Question, { of }: ReplayTerms, cut: nu
   if (!('task' in of)) return false
   const id = parseId(request.id)
   return id?.task === of.task ? id.version < of.version : position < cut
-}
-
-/** The same value with the keys of objects in order. */
-function canonical(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(canonical)
-  if (typeof value !== 'object' || value === null) return value
-  const entries = Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1))
-  return Object.fromEntries(entries.map(([key, each]) => [key, canonical(each)]))
 }

@@ -265,7 +265,7 @@ export function stateOf(json: string | undefined): Pick<Turn, 'state' | 'stateHa
 export const digest = (value: unknown) => digestText(JSON.stringify(value) ?? 'null')
 
 /** A request for approval with the hash of what is to be approved; of what was redacted already. */
-export function sealed(event: CloudEvent): CloudEvent {
+function sealed(event: CloudEvent): CloudEvent {
   if (event.type !== approvalType) return event
   const data = event.data as ApprovalRequest | null
   return { ...event, data: { ...data, hash: digest(data?.what) } }

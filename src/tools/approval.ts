@@ -1,11 +1,13 @@
+import { createHmac } from 'node:crypto'
 import { createEvent, handedDown, type CloudEvent } from '../event.ts'
+import { TidingsError } from '../errors.ts'
 import type { Bus } from '../bus/bus.ts'
 import { approvalId, callBehind } from '../bus/ids.ts'
-import { copyOf } from '../json.ts'
+import { copyOf, jsonOf, type Json } from '../json.ts'
 import { validate } from '../schema.ts'
 import { approvalRequest, type ApprovalRequest } from '../tasks/approval.ts'
 import { isOpen } from '../tasks/approval-find.ts'
-import { sealed } from '../tasks/turn.ts'
+import { canonicalJson, differenceBetween } from '../tasks/canonical.ts'
 import type { AnyTool } from './tool.ts'
 
 /*
@@ -13,20 +15,56 @@ import type { AnyTool } from './tool.ts'
  *
  *     tool.invoke ──▶ approval.requested          approval.granted ──▶ the call again, and now it runs
  *                                                 approval.denied  ──▶ tool.failed
+ *
+ * What is shown and hashed is what the tool is called with: the output of its schema, not the input of the call. The hash is keyed,
+ * since it covers what redaction hides: nobody who reads the log can find a hidden value by trying.
  */
 
-/** Whether a person must be asked about this call. Only a clear no lets it run. */
-export async function needsApproval({ name, options }: AnyTool, call: CloudEvent): Promise<boolean> {
-  const { approval, input } = options
-  if (typeof approval !== 'function') return approval !== undefined
-  return approval(await validate(input, copyOf(inputOf(call)), 'E_TOOL_INPUT', name)) !== false
+/** The input of a call as the schema of the tool makes it. @throws E_TOOL_INPUT */
+export const parsedInput = ({ name, options }: AnyTool, call: CloudEvent): Promise<unknown> =>
+  validate(options.input, copyOf(rawInputOf(call)), 'E_TOOL_INPUT', name)
+
+/** Whether a person must be asked about a call with this parsed input. Only a clear no lets it run. */
+export function needsApproval({ options: { approval } }: AnyTool, input: unknown): boolean {
+  return typeof approval === 'function' ? approval(input) !== false : approval !== undefined
+}
+
+/**
+ * The parsed input of a call that is to be approved. It must be JSON, since nothing else can be shown, and the same each time it is
+ * parsed, since it is parsed again when the answer comes. @throws E_TOOL_INPUT, with the path of what is not
+ */
+export async function approvableInput(tool: AnyTool, call: CloudEvent): Promise<Json> {
+  const input = asJson(tool, await parsedInput(tool, call))
+  const unstable = differenceBetween(input, asJson(tool, await parsedInput(tool, call)))
+  if (unstable === undefined) return input
+  throw new TidingsError(
+    'E_TOOL_INPUT',
+    `${tool.name}: ${unstable} is another value each time the schema parses the input, so it cannot be approved. Set it in run()`,
+  )
+}
+
+function asJson({ name }: AnyTool, parsed: unknown): Json {
+  const input = jsonOf(parsed, name, 'E_TOOL_INPUT')
+  const converted = differenceBetween(parsed ?? null, input)
+  if (converted === undefined) return input
+  throw new TidingsError(
+    'E_TOOL_INPUT',
+    `${name}: ${converted} is not JSON after the schema parsed it, so it cannot be approved. Convert it in run()`,
+  )
 }
 
 /** What a person is asked about a call: the same whenever it is made. */
-export function requestFor(bus: Bus, { name, options }: AnyTool, call: CloudEvent): CloudEvent<ApprovalRequest> {
-  const { approvers: who } = options
+export function requestFor(
+  bus: Bus,
+  { name, options }: AnyTool,
+  call: CloudEvent,
+  input: Json,
+  hash: string,
+): CloudEvent<ApprovalRequest> {
+  const { approvers: who, version } = options
+  const what = { tool: name, ...(version !== undefined && { version }), input }
   const request = createEvent({
-    ...approvalRequest({ name, ...(who && { who }), what: { tool: name, input: inputOf(call) } }),
+    ...approvalRequest({ name, ...(who && { who }), what }),
     id: approvalId(call.id),
     source: `/tools/${name}`,
     ...handedDown(call),
@@ -35,7 +73,26 @@ export function requestFor(bus: Bus, { name, options }: AnyTool, call: CloudEven
     replyto: name,
     ...(call.deadline !== undefined && { deadline: call.deadline }),
   })
-  return sealed(bus.redactor.event(request)) as CloudEvent<ApprovalRequest>
+  const redacted = bus.redactor.event(request) as CloudEvent<ApprovalRequest>
+  return { ...redacted, data: { ...redacted.data, hash } }
+}
+
+/** Names what a tool is called with: the same as long as tool, declared version and input are. */
+export function hashOf({ name, options }: AnyTool, input: Json, key: string): string {
+  const called = canonicalJson({ tool: name, version: options.version ?? 1, input })
+  return createHmac('sha256', key).update(called).digest('hex').slice(0, 16)
+}
+
+/** The parsed input that a person granted. @throws E_APPROVAL_CHANGED where it is parsed to another one now, E_TOOL_INPUT */
+export async function grantedInput(
+  tool: AnyTool,
+  call: CloudEvent,
+  { by, hash }: { by?: string; hash?: string },
+  key: string,
+): Promise<Json> {
+  const input = asJson(tool, await parsedInput(tool, call))
+  if (hash === hashOf(tool, input, key)) return input
+  throw new TidingsError('E_APPROVAL_CHANGED', `what ${by} approved is not what ${tool.name} would run`)
 }
 
 /** The call that an answer of a person is about; undefined where it is about something else, or the call is gone. */
@@ -51,4 +108,4 @@ export async function waitingCallOf(bus: Bus, answer: CloudEvent): Promise<Cloud
   return call && (await isOpen(bus, call)) ? call : undefined
 }
 
-const inputOf = ({ data }: CloudEvent) => (data as { input?: unknown } | null)?.input
+const rawInputOf = ({ data }: CloudEvent) => (data as { input?: unknown } | null)?.input

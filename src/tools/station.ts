@@ -1,6 +1,6 @@
 import type { Span } from '@opentelemetry/api'
 import { handedDown, type CloudEvent } from '../event.ts'
-import { type ErrorCode, errorData, TidingsError, toTidingsError } from '../errors.ts'
+import { errorData, TidingsError, toTidingsError } from '../errors.ts'
 import { answerTo } from '../bus/answer.ts'
 import type { Bus } from '../bus/bus.ts'
 import { backoff, type Handled } from '../bus/delivery.ts'
@@ -13,8 +13,17 @@ import { Workers } from '../bus/workers.ts'
 import { type ApprovalAnswer, deniedType, grantedType } from '../tasks/approval.ts'
 import { milliseconds } from '../tasks/duration.ts'
 import { copyOf } from '../json.ts'
-import { validate } from '../schema.ts'
-import { callOf, needsApproval, requestFor, waitingCallOf } from './approval.ts'
+import {
+  approvableInput,
+  callOf,
+  grantedInput,
+  hashOf,
+  needsApproval,
+  parsedInput,
+  requestFor,
+  waitingCallOf,
+} from './approval.ts'
+import { ApprovalKey } from './approval-key.ts'
 import { Cancellations } from './cancellations.ts'
 import { runAndTake } from './output.ts'
 import { runInThread } from './thread.ts'
@@ -35,11 +44,13 @@ export class ToolStation {
   readonly #options: ToolStationOptions
   readonly #cancellations: Cancellations
   readonly #workers: Workers
+  readonly #key: ApprovalKey
 
   constructor(options: ToolStationOptions) {
     this.#options = options
     this.#workers = new Workers(options.bus, options.pauses)
     this.#cancellations = new Cancellations(options.bus, this.#workers.abandoned)
+    this.#key = new ApprovalKey(options.bus)
   }
 
   async start(): Promise<void> {
@@ -59,7 +70,8 @@ export class ToolStation {
       kind: 'tool',
       name: tool.name,
       type: 'tool.invoke',
-      ...(tool.options.approval !== undefined && { alsoTypes: [grantedType, deniedType] }),
+      // Also where it asks for no approval, or none any more: what it asked before a deploy may be answered now.
+      alsoTypes: [grantedType, deniedType],
       ...(limit !== undefined && { limit }),
       ...(rate && { rate: { count: rate.count, per: milliseconds(rate.per) } }),
       attempts: tool.options.attempts ?? 1,
@@ -74,15 +86,7 @@ export class ToolStation {
     if (event.type === 'tool.invoke') return this.#serve(tool, event, delivery, span)
     const call = await waitingCallOf(bus, event)
     if (!call) return { outcome: { kind: 'done' } }
-    const { by, hash, comment } = (event.data ?? {}) as Partial<ApprovalAnswer>
-    const answer = (code: ErrorCode, text: string) => bus.encodeAll([fail(call, new TidingsError(code, text))])
-    if (event.type === deniedType) {
-      const why = comment === undefined ? '' : `: ${comment}`
-      return { outcome: { kind: 'done' }, events: await answer('E_APPROVAL_DENIED', `${by} denied it${why}`) }
-    }
-    if (hash === requestFor(bus, tool, call).data.hash) return this.#serve(tool, call, delivery, span, true)
-    const problem = `what ${by} approved is not what ${tool.name} would run`
-    return { outcome: { kind: 'done' }, events: await answer('E_APPROVAL_CHANGED', problem) }
+    return this.#serve(tool, call, delivery, span, { type: event.type, ...(event.data as ApprovalAnswer | null) })
   }
 
   async #serve(
@@ -90,15 +94,15 @@ export class ToolStation {
     event: CloudEvent,
     delivery: Delivery,
     delivering: Span | undefined,
-    isApproved = false,
+    answered?: Answered,
   ): Promise<Handled> {
     const { bus } = this.#options
     try {
-      if (!isApproved && (await needsApproval(tool, event)))
-        return { outcome: { kind: 'done' }, events: await bus.encodeAll([requestFor(bus, tool, event)]) }
+      const prepared = await this.#prepare(tool, event, answered)
+      if ('request' in prepared) return { outcome: { kind: 'done' }, events: await bus.encodeAll([prepared.request]) }
       const output = await traceTool(
         { name: tool.name, event, attempt: delivery.attempt, delivery: delivering },
-        span => this.#run(tool, event, delivery, span),
+        span => this.#run(tool, prepared.input, event, delivery, span),
       )
       const answer = answerTo(event, `/tools/${tool.name}`, 'tool.result', { output })
       return { outcome: { kind: 'done' }, events: await bus.encodeAll([answer]) }
@@ -116,13 +120,31 @@ export class ToolStation {
     }
   }
 
-  async #run(tool: AnyTool, event: CloudEvent, delivery: Delivery, span: Span | undefined): Promise<unknown> {
+  /** What the tool is called with, or what a person must be asked first. */
+  async #prepare(
+    tool: AnyTool,
+    call: CloudEvent,
+    answered: Answered | undefined,
+  ): Promise<{ input: unknown } | { request: CloudEvent }> {
+    if (answered?.type === deniedType) throw denied(answered)
+    if (answered) return { input: await grantedInput(tool, call, answered, await this.#key.get()) }
+    const parsed = await parsedInput(tool, call)
+    if (!needsApproval(tool, parsed)) return { input: parsed }
+    const input = await approvableInput(tool, call)
+    return { request: requestFor(this.#options.bus, tool, call, input, hashOf(tool, input, await this.#key.get())) }
+  }
+
+  async #run(
+    tool: AnyTool,
+    input: unknown,
+    event: CloudEvent,
+    delivery: Delivery,
+    span: Span | undefined,
+  ): Promise<unknown> {
     const { bus, module } = this.#options
     const { options } = tool
     // What the tool is given is its own: it may change it.
     const own = copyOf(event)
-    const data = own.data as { input?: unknown } | null
-    const input = await validate(options.input, data?.input, 'E_TOOL_INPUT', tool.name)
     if (options.atMostOnce) await this.#claim(event, span)
     this.#workers.abandoned.throwIfAborted()
     const timeout = milliseconds(options.timeout ?? defaultTimeout)
@@ -172,6 +194,12 @@ export class ToolStation {
       throw new TidingsError('E_TOOL_OUTCOME_UNKNOWN', `${event.target} was started before, and its end is not known`)
   }
 }
+
+/** What a person said, as far as the event says so. */
+type Answered = { readonly type: string } & Partial<ApprovalAnswer>
+
+const denied = ({ by, comment }: Answered) =>
+  new TidingsError('E_APPROVAL_DENIED', `${by} denied it${comment === undefined ? '' : `: ${comment}`}`)
 
 const isLogAway = (error: unknown) =>
   error instanceof TidingsError && error.retryable && /^E_(LOG|BUS)_/.test(error.code)

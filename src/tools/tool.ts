@@ -40,6 +40,8 @@ export interface ToolOptions<Input, Output> {
   approval?: true | Demand<Input>
   /** Names of those who may answer. Default: whoever has an identity. */
   approvers?: readonly string[]
+  /** Raise it when the same input does something else: approvals that are pending then must be asked for again. Default 1. */
+  version?: number
   /** Changes nothing anywhere: a redrive or a fork may run it without being told so. */
   readOnly?: boolean
   /** Blocks its thread: runs in a worker thread, which loads the app's module again. */
@@ -63,7 +65,12 @@ export interface AnyTool extends Callable<never, unknown> {
 /** A tool under its name, dotted lower-case words. Hosted by every worker whose app uses it. @throws E_APP_INVALID */
 export function tool<Input, Output>(name: string, options: ToolOptions<Input, Output>): Tool<Input, Output> {
   assertName(name, 'a tool name')
-  const { approval, approvers } = options
+  const { approval, approvers, version = 1 } = options
+  if (!Number.isSafeInteger(version) || version < 1)
+    throw new TidingsError(
+      'E_APP_INVALID',
+      `the version of the tool ${name} must be a whole number from 1, not ${version}`,
+    )
   if (approvers && approval === undefined)
     throw new TidingsError('E_APP_INVALID', `the tool ${name} has approvers, and asks for no approval`)
   if (approvers) checkedApprovers(approvers, `the tool ${name}`)
