@@ -36,6 +36,8 @@ export const errors = {
     'The code of the agent threw, and its task failed. Fix the code, then ask again; `tidings redrive` repeats what an outside event started.',
   E_SCRIPT_FOREIGN_AWAIT:
     'A run() agent awaited something that is not of ctx. Move the work into a tool and await ctx.call(tool, input).',
+  E_TURN_TOO_LARGE:
+    'One turn of a task asked for more than a turn can hold. Ask for less at a time: wait for some of the answers before the next calls, and send references to blobs in place of large content.',
   E_REPLAY_DENIED:
     'A redrive or a fork does only what it may. The text names the option of `tidings redrive` or `tidings fork` that allows it.',
   E_REPLAY_UNRECORDED:

@@ -119,10 +119,10 @@ describe('a run() agent', () => {
     given(agent('broken', { run: () => { throw new Error('oops') } }), { input: null }) // biome-ignore format: short
       .emits([{ type: 'agent.task.failed', data: { error: { code: 'E_PROGRAM_FAILED', message: 'oops' } } }]))
 
-  it('is refused when it awaits anything but ctx', async () => {
-    const foreign = agent('foreign', { run: () => new Promise(resolve => setImmediate(resolve)) })
-    await expect(given(foreign, { input: null }).emitted()).rejects.toMatchObject({ code: 'E_SCRIPT_FOREIGN_AWAIT' })
-  })
+  it('fails when it awaits anything but ctx', () =>
+    given(agent('foreign', { run: () => new Promise(resolve => setImmediate(resolve)) }), { input: null }).emits([
+      { type: 'agent.task.failed', data: { error: { code: 'E_SCRIPT_FOREIGN_AWAIT' } } },
+    ]))
 
   it('continues as a new task that answers in its place', () =>
     given(agent('counter', { run: (ctx, n: number) => (n > 0 ? ctx.continueAs(n - 1) : 'done') }), { input: 3 }).emits([

@@ -76,16 +76,43 @@ export class Bus {
     return this.#offloadAll(events.map(event => this.encode(event)))
   }
 
-  /** The same for a turn and what it emitted, all of whose values were taken and redacted when they came or were emitted. */
-  encodeTurn(turn: CloudEvent, events: readonly CloudEvent[]): Promise<Entry[]> {
+  /**
+   * The same for a turn and what it emitted, which are stored as one. All of their values were taken and redacted when they
+   * came or were emitted. Data moves to blobs until all of it fits. @throws E_TURN_TOO_LARGE when it still does not
+   */
+  async encodeTurn(turn: CloudEvent, events: readonly CloudEvent[]): Promise<Entry[]> {
     for (const event of events) checkEnvelope(event)
-    return this.#offloadAll([turn, ...events].map(event => ({ event, json: JSON.stringify(event) })))
+    const emitted = events.map(event => ({ event, json: JSON.stringify(event) }))
+    const entries = await this.#offloadAll([await this.#turnEntry(turn), ...emitted])
+    if (bytesOf(entries) <= maxTurnBytes) return entries
+    const light = await this.#offloadAll(entries, referenceBytes)
+    const bytes = bytesOf(light)
+    if (bytes > maxTurnBytes) throw tooLarge(turn, bytes, maxTurnBytes)
+    return light
   }
 
-  async #offloadAll(entries: Entry[]): Promise<Entry[]> {
-    return entries.some(({ json }) => isLarger(json, this.#inlineBytes))
-      ? Promise.all(entries.map(entry => this.#offload(entry)))
-      : entries
+  /** A turn whose inputs do not fit into its own data names blobs in place of theirs. */
+  async #turnEntry(turn: CloudEvent): Promise<Entry> {
+    const json = JSON.stringify(turn)
+    if (!isLarger(json, this.#maxBytes)) return { event: turn, json }
+    const data = turn.data as { readonly inputs: readonly CloudEvent[] }
+    const inputs = data.inputs.map(event => ({ event, json: JSON.stringify(event) }))
+    const light = (await this.#offloadAll(inputs, referenceBytes)).map(({ event }) => event)
+    const event = { ...turn, data: { ...data, inputs: light } }
+    const lightJson = JSON.stringify(event)
+    if (isLarger(lightJson, this.#maxBytes)) throw tooLarge(turn, Buffer.byteLength(lightJson), this.#maxBytes)
+    return { event, json: lightJson }
+  }
+
+  async #offloadAll(entries: Entry[], inlineBytes = this.#inlineBytes): Promise<Entry[]> {
+    if (!entries.some(({ json }) => isLarger(json, inlineBytes))) return entries
+    const light: Entry[] = []
+    // A few at a time: each is a file, or a request to the broker.
+    for (let i = 0; i < entries.length; i += blobsAtOnce)
+      light.push(
+        ...(await Promise.all(entries.slice(i, i + blobsAtOnce).map(each => this.#offload(each, inlineBytes)))),
+      )
+    return light
   }
 
   /** Takes the data as it is now: what becomes of the object later is not on the log. */
@@ -123,15 +150,15 @@ export class Bus {
     return bytes
   }
 
-  async #offload(entry: Entry): Promise<Entry> {
-    if (entry.event.dataref || !isLarger(entry.json, this.#inlineBytes)) return entry
+  async #offload(entry: Entry, inlineBytes: number): Promise<Entry> {
+    if (entry.event.dataref || !isLarger(entry.json, inlineBytes)) return entry
     const bytes = new TextEncoder().encode(JSON.stringify(entry.event.data))
     if (bytes.length > this.#maxBytes)
       throw new TidingsError(
         'E_EVENT_TOO_LARGE',
         `${entry.event.type}: ${bytes.length} bytes, at most ${this.#maxBytes}`,
       )
-    if (bytes.length <= this.#inlineBytes) return entry
+    if (bytes.length <= inlineBytes) return entry
     const dataref = await this.driver.putBlob(entry.event.tenant, bytes)
     const { data: _, ...envelope } = entry.event
     const event: CloudEvent = { ...envelope, dataref, data: null }
@@ -172,6 +199,16 @@ export class Bus {
     })
   }
 }
+
+/** Most bytes of a turn and its events: they are one transaction, or one message with its body in a blob. */
+const maxTurnBytes = 16 * 1024 * 1024
+/** Data of fewer bytes would gain little: the reference to a blob has 71. */
+const referenceBytes = 256
+const blobsAtOnce = 64
+
+const bytesOf = (entries: readonly Entry[]) => entries.reduce((sum, { json }) => sum + Buffer.byteLength(json), 0)
+const tooLarge = ({ id }: CloudEvent, bytes: number, most: number) =>
+  new TidingsError('E_TURN_TOO_LARGE', `turn ${id}: ${bytes} bytes in one turn, at most ${most}`)
 
 const identities = ['id', 'source', 'user', 'causationid', 'target', 'replyto', 'call'] as const
 

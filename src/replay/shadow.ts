@@ -2,7 +2,7 @@ import type { CloudEvent } from '../event.ts'
 import { textOf } from '../errors.ts'
 import { isTombstone } from '../tasks/load.ts'
 import { placeIn } from '../tasks/place.ts'
-import type { Turn } from '../tasks/program.ts'
+import type { Machine, Turn } from '../tasks/program.ts'
 import type { Task } from '../tasks/task.ts'
 import { stateOf } from '../tasks/turn.ts'
 import { compare, diff, saidBy } from './compare.ts'
@@ -18,7 +18,13 @@ import { WatchedTurn } from './watch.ts'
  *     recorded inputs ─▶ decide ─▶ compare with what was emitted ─▶ fold what was recorded ─▶ compare the state ─▶ next turn
  */
 
-const enginesOwn = new Set(['E_BUDGET_EXCEEDED', 'E_TASK_HOPS'])
+const enginesOwn = new Set([
+  'E_BUDGET_EXCEEDED',
+  'E_TASK_HOPS',
+  'E_TURN_TOO_LARGE',
+  'E_EVENT_TOO_LARGE',
+  'E_EVENT_INVALID',
+])
 
 /** A recorded task beside today's code. */
 export class ShadowTask {
@@ -33,7 +39,7 @@ export class ShadowTask {
 
   constructor(task: Task) {
     this.task = task
-    this.#chained = task.machine.snapshot() === undefined
+    this.#chained = isChained(task.machine)
   }
 
   /** How the next turn comes out. */
@@ -57,6 +63,7 @@ export class ShadowTask {
     try {
       await this.task.decide(inputs, watched)
       const differences = compare(saidBy(turn.emits, emitted), saidBy(watched.emits, watched.events))
+      if (watched.fault && differences.length > 0) throw watched.fault.thrown
       const arrived = inputs.map(({ call }) => this.#places.get(call ?? '')).findLast(place => place !== undefined)
       for (const difference of differences) {
         const place = 'after' in difference ? watched.placeOf(difference.after.id) : undefined
@@ -67,7 +74,8 @@ export class ShadowTask {
       divergences.push(threw(found, textOf(error), placeIn(error instanceof Error ? error.stack : undefined)))
     }
     if (this.#chained && divergences.length > 0) this.ended = true
-    this.task.accepted(turn.emits, emitted)
+    // A program that threw then, as it does now, was asked nothing more.
+    if (!watched.fault || divergences.length > 0) this.task.accepted(turn.emits, emitted)
     this.task.advance(turn, 0)
     if (turn.end) this.ended = true
     const changes = this.#stateChanges(turn)
@@ -97,6 +105,15 @@ export class ShadowTask {
     }
     const changes = diff(state, now.state)
     return changes.length > 0 ? changes : undefined
+  }
+}
+
+/** Straight-line code keeps no state; a program whose `init` throws has none either. */
+function isChained(machine: Machine): boolean {
+  try {
+    return machine.snapshot() === undefined
+  } catch {
+    return true
   }
 }
 

@@ -10,6 +10,7 @@ import { TurnTrace } from '../bus/telemetry/turn.ts'
 import { correlationOf, parseId, shardOf, taskId } from '../bus/ids.ts'
 import { log } from '../bus/telemetry/log.ts'
 import { Ledger, type Budget } from './budget.ts'
+import { compose } from './compose.ts'
 import { isDue } from './due.ts'
 import { governed, Replays } from './effects.ts'
 import { Inbox, Shared, type Input } from './inbox.ts'
@@ -29,7 +30,6 @@ import {
   sift,
   startsOn,
   unplaced,
-  wakeFor,
 } from './rules.ts'
 import { startTask, type Task } from './task.ts'
 import { expiryOf, type OpenCall, TurnBuilder } from './turn.ts'
@@ -192,7 +192,7 @@ export class Engine {
   /** Works until nothing waits for the task. Never throws. */
   async #turns(inbox: Inbox): Promise<void> {
     while (!inbox.lost && (inbox.queue.length > 0 || inbox.woken)) {
-      const inputs = inbox.takeAll()
+      const inputs = inbox.take()
       const woken = inbox.woken
       inbox.woken = false
       try {
@@ -249,8 +249,7 @@ export class Engine {
       for (const input of inputs) input.shared.taken(inbox.task, false, outcome)
       return
     }
-    const expired =
-      woken && task && !task.end ? [...task.open.values()].filter(({ until }) => until !== null && until <= now) : []
+    const expired = woken && task && !task.end ? task.expired(now, id => inbox.answers(id)) : []
     if (inputs.length === 0 && expired.length === 0) {
       if (task) this.#keep(task)
       if (woken) await this.#rearm(inbox.task, task)
@@ -292,18 +291,16 @@ export class Engine {
       .map(call => expiryOf(call, identity, now))
     const embedded = [...inputs.map(({ event }) => event), ...expiries]
     const seen = await Promise.all(embedded.map(event => this.#bus.resolve(event)))
-    const builder = new TurnBuilder(identity, task.head + 1, embedded, now)
+    const decided = new TurnBuilder(identity, task.head + 1, embedded, now)
     const since = inputs.map(({ shared }) => shared.delivery.since)
-    using trace = new TurnTrace(this.#bus.driver.name, identity, builder.version, embedded, since)
-    const refused = await this.#run(task, builder, seen)
-
-    const stillOpen = task.withdraw(embedded, expired, builder)
-    const wake = builder.end ? undefined : wakeFor(task, stillOpen, builder)
-    task.accepted(builder.emits, builder.events)
-    const turn = builder.build(embedded, wake, task.machine.snapshot())
-    const emitted = trace.emitted(await this.#governed(identity.start.replay, builder.events))
-    const [turnEntry, ...events] = await this.#bus.encodeTurn(turn, [...emitted, ...expiries])
-    task.advance(turn.data, turnEntry!.json.length)
+    using trace = new TurnTrace(this.#bus.driver.name, identity, decided.version, embedded, since)
+    const refused = await this.#run(task, decided, seen)
+    const { builder, turn, turnEntry, events, emitted, wake } = await compose(
+      this.#bus,
+      { task, builder: decided, embedded, expired, expiries },
+      async wanted => trace.emitted(await this.#governed(identity.start.replay, wanted)),
+    )
+    task.advance(turn, turnEntry.json.length)
     const snapshot = !builder.end && task.snapshotDue ? task.snapshot() : undefined
     const outcome: Outcome = refused ? { kind: 'discard', reason: refused } : { kind: 'done' }
     const settling = inputs.filter(input => input.shared.last)
@@ -313,7 +310,7 @@ export class Engine {
       group: this.#options.group,
       task: identity.task,
       expect: builder.version - 1,
-      turn: turnEntry!,
+      turn: turnEntry,
       events,
       settle,
       ...(wake !== undefined && { wake }),

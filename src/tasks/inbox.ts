@@ -41,6 +41,9 @@ export interface Input {
   readonly shared: Shared
 }
 
+/** Most bytes of JSON that one turn takes: a quarter of what its event may hold. */
+const maxInputBytes = 1024 * 1024
+
 /** The inputs of one task, in order of arrival, and whether somebody is working on them. */
 export class Inbox {
   readonly task: string
@@ -55,7 +58,20 @@ export class Inbox {
     this.task = task
   }
 
-  takeAll(): Input[] {
-    return this.queue.splice(0)
+  /** The inputs of one turn: those that came first, as many as it has room for, one in any case. The others wait. */
+  take(): Input[] {
+    const { queue } = this
+    if (queue.length < 2) return queue.splice(0)
+    let count = 0
+    for (let bytes = 0; count < queue.length; count++) {
+      bytes += Buffer.byteLength(JSON.stringify(queue[count]!.event))
+      if (bytes > maxInputBytes && count > 0) break
+    }
+    return queue.splice(0, count)
+  }
+
+  /** Whether the answer to a call waits for a later turn. */
+  answers(call: string): boolean {
+    return this.queue.some(({ event }) => event.call === call)
   }
 }

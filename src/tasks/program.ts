@@ -184,15 +184,18 @@ export function untraced(event: CloudEvent): CloudEvent {
  */
 export class ProgramMachine<State> implements Machine {
   readonly #program: Program<State>
+  readonly #start: CloudEvent
   readonly #redactor: Redactor
-  #state: State
+  /** Undefined until it is asked for: `init` may throw, which fails a turn. */
+  #begun: { readonly state: State } | undefined
   #json: string | undefined
   readonly maxTurns = Infinity
 
   constructor(program: Program<State>, start: CloudEvent, redactor: Redactor = plainRedactor, snapshot?: string) {
     this.#program = program
+    this.#start = start
     this.#redactor = redactor
-    this.#state = snapshot === undefined ? stateFrom(program.init(copyOf(start))) : (JSON.parse(snapshot) as State)
+    if (snapshot !== undefined) this.#state = JSON.parse(snapshot) as State
   }
 
   fold({ inputs, emitted }: RecordedTurn) {
@@ -214,6 +217,14 @@ export class ProgramMachine<State> implements Machine {
 
   snapshot() {
     return (this.#json ??= JSON.stringify(this.#state))
+  }
+
+  get #state(): State {
+    return (this.#begun ??= { state: stateFrom(this.#program.init(copyOf(this.#start))) }).state
+  }
+
+  set #state(state: State) {
+    this.#begun = { state }
   }
 
   #evolve(events: readonly CloudEvent[]) {

@@ -136,7 +136,9 @@ export const answered = (inputs: readonly Input[], { event }: Input) =>
 export function refusal(error: unknown, task: string, { shared }: Input): Outcome {
   const { code, message } = errorData(error, 'E_PROGRAM_FAILED')
   const reason = `${code}: ${message}`
-  if (error instanceof TidingsError && error.retryable && shared.delivery.attempt < maxHandBacks)
+  // A log that is away comes back; a newer worker may not come.
+  const isLogAway = /^E_(LOG|BUS)_/.test(code)
+  if (error instanceof TidingsError && error.retryable && (isLogAway || shared.delivery.attempt < maxHandBacks))
     return { kind: 'retry', after: backoff(shared.delivery.attempt), reason }
   return { kind: 'park', reason, key: `task/${task}` }
 }

@@ -109,7 +109,6 @@ export class ScriptMachine implements Machine {
     } else if ('output' in settled) ctx.complete(settled.output)
     else if (settled.error instanceof Continue) ctx.continueAs(settled.error.input)
     else if (settled.error instanceof CallError) ctx.fail(settled.error.data)
-    else if (isRefusal(settled.error)) throw settled.error
     else ctx.fail(errorData(settled.error, 'E_PROGRAM_FAILED'))
   }
 

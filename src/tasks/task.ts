@@ -1,5 +1,5 @@
 import type { CloudEvent } from '../event.ts'
-import { TidingsError } from '../errors.ts'
+import { textOf, TidingsError } from '../errors.ts'
 import type { Bus } from '../bus/bus.ts'
 import { turnId } from '../bus/ids.ts'
 import { plainRedactor } from '../bus/redact.ts'
@@ -63,7 +63,14 @@ export class Task {
     if (cancel && !this.machine.undoes)
       return builder.cancel((cancel.data as { reason?: string } | null)?.reason ?? 'cancelled')
     // A fork may have nothing to decide upon yet.
-    if (seen.length > 0) await this.machine.decide(seen, builder)
+    if (seen.length > 0)
+      try {
+        await this.machine.decide(seen, builder)
+      } catch (thrown) {
+        // A workflow whose definition has no such step any more is for an operator; all else that is thrown fails the task.
+        if (isMisfit(thrown) && this.machine.pinned) throw thrown
+        return builder.replaceFaulty(thrown)
+      }
     if (builder.version > this.machine.maxTurns && !builder.end)
       builder.fail(new TidingsError('E_TASK_TURNS', `more than ${this.machine.maxTurns} turns`).toJSON())
     if (builder.end) return
@@ -75,9 +82,9 @@ export class Task {
   async fold({ turn, inputs, emitted }: RecordedTurn): Promise<void> {
     try {
       await this.machine.fold(turnSeen({ turn, inputs, emitted }, this.#knownAs))
-    } catch (error) {
+    } catch (thrown) {
       const from = `${this.identity.task}@${turn.version}`
-      throw misfit(error, `tidings fork --from ${from} goes on from there with the code as it is`)
+      throw misfit(thrown, turn, `tidings fork --from ${from} goes on from there with the code as it is`)
     }
   }
 
@@ -115,6 +122,11 @@ export class Task {
     this.#turnsSince++
     this.#bytesSince += bytes
     this.#pin()
+  }
+
+  /** Calls whose wait has ended, but for those whose answer is at hand. */
+  expired(now: number, isAtHand: (call: string) => boolean): OpenCall[] {
+    return [...this.open.values()].filter(({ id, until }) => until !== null && until <= now && !isAtHand(id))
   }
 
   /** The earliest moment at which a wait ends. */
@@ -162,19 +174,25 @@ export async function startTask(definition: ProgramDefinition, task: string, fir
     start,
     state === undefined ? undefined : { name, version, hash, start, head: 0, armed: null, open: [], program: state },
   )
+  let repeated: Turn | undefined
   try {
-    for (const { turn, emitted } of turns) await started.machine.fold({ turn, inputs: turn.inputs, emitted })
-  } catch (error) {
-    throw misfit(error, 'a fork must begin there or before')
+    for (const { turn, emitted } of turns) {
+      repeated = turn
+      await started.machine.fold({ turn, inputs: turn.inputs, emitted })
+    }
+  } catch (thrown) {
+    throw misfit(thrown, repeated!, 'a fork must begin there or before')
   }
   return started
 }
 
-/** With what to do about it. */
-const misfit = (error: unknown, way: string) =>
-  error instanceof TidingsError && error.code === 'E_PROGRAM_MISMATCH'
-    ? new TidingsError('E_PROGRAM_MISMATCH', `${error.message}; ${way}`, { cause: error })
-    : error
+const isMisfit = (thrown: unknown) => thrown instanceof TidingsError && thrown.code === 'E_PROGRAM_MISMATCH'
+
+/** Code that throws while it repeats what it once decided does not fit any more. `way`: what to do about it. */
+function misfit(thrown: unknown, { program, version }: Turn, way: string): TidingsError {
+  const text = isMisfit(thrown) ? textOf(thrown) : `turn ${version} of ${program} cannot be repeated: ${textOf(thrown)}`
+  return new TidingsError('E_PROGRAM_MISMATCH', `${text}; ${way}`, { cause: thrown })
+}
 
 export interface SnapshotState {
   name: string

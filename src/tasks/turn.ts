@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
 import { createEvent, handedDown, type CloudEvent } from '../event.ts'
-import { type ErrorData, TidingsError } from '../errors.ts'
+import { checkedErrorData, type ErrorData, errorData, TidingsError, textOf } from '../errors.ts'
 import { cancelId, correlationOf, emitId, taskId, turnId } from '../bus/ids.ts'
 import type { Redactor } from '../bus/redact.ts'
 import { copyOf, jsonOf, type Json } from '../json.ts'
@@ -62,6 +62,8 @@ export class TurnBuilder implements TurnContext {
   /** Calls of earlier turns that were taken back. */
   readonly withdrawn = new Set<string>()
   end: End | undefined
+  /** Why the task fails in this turn, where its program threw or asked for what cannot be recorded: it is asked no more. */
+  fault: { readonly thrown: unknown } | undefined
   readonly #identity: TaskIdentity
   readonly #cause: CloudEvent
 
@@ -128,11 +130,12 @@ export class TurnBuilder implements TurnContext {
   }
 
   fail(error: ErrorData) {
-    this.#finish('failed', 'agent.task.failed', { error })
+    this.#finish('failed', 'agent.task.failed', { error: checkedErrorData(error, 'E_PROGRAM_FAILED') })
   }
 
+  /** The reason may come from outside, of any size. */
   cancel(reason: string) {
-    this.#finish('cancelled', 'agent.task.cancelled', { reason })
+    this.#finish('cancelled', 'agent.task.cancelled', { reason: textOf(reason) })
   }
 
   continueAs(input: unknown) {
@@ -151,7 +154,22 @@ export class TurnBuilder implements TurnContext {
   replace(error: ErrorData) {
     this.events.length = 0
     this.emits.length = 0
+    this.withdrawn.clear()
     this.fail(error)
+  }
+
+  /** The same for a program that threw. */
+  replaceFaulty(thrown: unknown) {
+    this.fault = { thrown }
+    this.replace(errorData(thrown, 'E_PROGRAM_FAILED'))
+  }
+
+  /** The same turn, with nothing but the failure of the task. */
+  failing(error: ErrorData): TurnBuilder {
+    const failing = new TurnBuilder(this.#identity, this.version, [this.#cause], this.now)
+    failing.fault = { thrown: error }
+    failing.fail(error)
+    return failing
   }
 
   withdraw(call: string) {

@@ -91,6 +91,8 @@ export class Scenario {
   readonly #start: CloudEvent
   readonly #steps: Happening[] = []
   readonly #turns: RecordedTurn[] = []
+  /** The last turn failed because the program threw: it has no state to compare. */
+  #isFaulty = false
 
   constructor(agent: Agent<never, unknown>, start: Start) {
     this.#agent = agent
@@ -122,10 +124,11 @@ export class Scenario {
     const { definition } = this.#agent
     const task = new Task(definition, taskId(correlationid, definition.name, this.#start.id), this.#start)
     this.#turns.length = 0
+    this.#isFaulty = false
     await this.#turn(task, this.#start)
     for (const step of this.#steps)
       await this.#turn(task, step([...task.open.values()], task.identity, epoch + task.head * 1_000))
-    await this.#refold(task.machine)
+    if (!this.#isFaulty) await this.#refold(task.machine)
     return this.#turns.at(-1)!.emitted
   }
 
@@ -135,7 +138,8 @@ export class Scenario {
     await task.decide([input], builder)
     const turn = builder.build([input]).data
     task.advance(turn, 0)
-    task.accepted(builder.emits, builder.events)
+    if (builder.fault) this.#isFaulty = true
+    else task.accepted(builder.emits, builder.events)
     this.#turns.push({ turn, inputs: [input], emitted: builder.events })
   }
 

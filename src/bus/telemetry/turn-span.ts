@@ -51,6 +51,8 @@ export class TurnSpan {
 
   /** Hands the events on with the contexts of their spans. Answers and withdrawals keep that of the request. */
   emitted(events: readonly CloudEvent[]): CloudEvent[] {
+    // Of a turn that could not be recorded, what failed it is all that is published.
+    this.#publishes.length = 0
     return events.map(event => {
       if (belongsToRequest(event)) return event
       const span = publishSpan(event, this.#system, this.#span.spanContext())!

@@ -1,0 +1,103 @@
+import type { Bus } from '../bus/bus.ts'
+import type { Entry } from '../bus/driver.ts'
+import { type ErrorData, errorData, TidingsError } from '../errors.ts'
+import type { CloudEvent } from '../event.ts'
+import type { Turn } from './program.ts'
+import { wakeFor } from './rules.ts'
+import type { Task } from './task.ts'
+import type { OpenCall, TurnBuilder } from './turn.ts'
+
+/*
+ * How a decided turn is put together: what it emits and takes back, when the task wakes, the state after it, all as entries
+ * for the log. What cannot be recorded fails the task, and its caller hears of it:
+ *
+ *     decided ──▶ composed ─┬─ can be recorded ─────────────────────▶ committed
+ *                           └─ cannot ──▶ a turn that fails the task ──▶ committed
+ */
+
+/** More would not fit into the turn that takes them all back. */
+const maxOpenCalls = 10_000
+
+/** What a program decided, and what it decided on. */
+export interface Decided {
+  readonly task: Task
+  readonly builder: TurnBuilder
+  /** The inputs as they were delivered, and the answers that the engine gave itself. */
+  readonly embedded: readonly CloudEvent[]
+  readonly expired: readonly OpenCall[]
+  readonly expiries: readonly CloudEvent[]
+}
+
+export interface Composed {
+  /** What the turn emits in the end: of a turn that could not be recorded, the failure. */
+  readonly builder: TurnBuilder
+  readonly turn: Turn
+  readonly turnEntry: Entry
+  readonly events: readonly Entry[]
+  readonly emitted: readonly CloudEvent[]
+  readonly wake: number | undefined
+}
+
+/** The turn for the log. `asAllowed`: the events as they may be published. @throws when the log cannot be used now */
+export async function compose(
+  bus: Bus,
+  decided: Decided,
+  asAllowed: (events: readonly CloudEvent[]) => Promise<readonly CloudEvent[]>,
+): Promise<Composed> {
+  try {
+    return await put(bus, decided, decided.builder, asAllowed)
+  } catch (thrown) {
+    const fault = faultOf(thrown)
+    if (!fault) throw thrown
+    return put(bus, decided, decided.builder.failing(fault), asAllowed)
+  }
+}
+
+async function put(
+  bus: Bus,
+  { task, embedded, expired, expiries }: Decided,
+  builder: TurnBuilder,
+  asAllowed: (events: readonly CloudEvent[]) => Promise<readonly CloudEvent[]>,
+): Promise<Composed> {
+  const stillOpen = task.withdraw(embedded, expired, builder)
+  const wake = builder.end ? undefined : wakeFor(task, stillOpen, builder)
+  const open = stillOpen.length + builder.calls.length
+  if (!builder.end && open > maxOpenCalls)
+    throw new TidingsError('E_TURN_TOO_LARGE', `the task would wait for ${open} calls at once, at most ${maxOpenCalls}`)
+  // After a fault nothing is asked of the program any more.
+  const state = builder.fault
+    ? undefined
+    : ofProgram(() => {
+        task.accepted(builder.emits, builder.events)
+        return task.machine.snapshot()
+      })
+  const turn = builder.build(embedded, wake, state)
+  const emitted = await asAllowed(builder.events)
+  const [turnEntry, ...events] = await bus.encodeTurn(turn, [...emitted, ...expiries])
+  return { builder, turn: turn.data, turnEntry: turnEntry!, events, emitted, wake }
+}
+
+/** Thrown by the code of a program: whatever it says, it is no failure of the log. */
+class ProgramFault extends Error {
+  readonly data: ErrorData
+
+  constructor(thrown: unknown) {
+    super('the program threw')
+    this.data = errorData(thrown, 'E_PROGRAM_FAILED')
+  }
+}
+
+function ofProgram<T>(work: () => T): T {
+  try {
+    return work()
+  } catch (thrown) {
+    throw new ProgramFault(thrown)
+  }
+}
+
+/** Why the task fails; undefined when the log cannot be used now, which says nothing of the task. */
+function faultOf(thrown: unknown): ErrorData | undefined {
+  if (thrown instanceof ProgramFault) return thrown.data
+  if (thrown instanceof TidingsError && thrown.retryable) return undefined
+  return errorData(thrown, 'E_PROGRAM_FAILED')
+}
