@@ -1,12 +1,8 @@
 import type { Consumer, Subscription } from '../../bus/driver.ts'
-import { createEvent, type CloudEvent } from '../../event.ts'
-import { checkEvent } from '../../bus/decode.ts'
-import { textOf } from '../../errors.ts'
+import { readDelivery } from '../../bus/malformed.ts'
 import { compileFilter, type Filter } from '../../pattern.ts'
 import { Handed, type Hand, type Ties } from './handed.ts'
 import type { Pulled } from './puller.ts'
-
-const malformedShown = 1_000
 
 /**
  * What one subscription has in hand, never more than its window, and what has come early and waits for room. While it is
@@ -67,7 +63,7 @@ export class Hands implements Hand {
     // A log that was made anew uses the same sequences for other messages.
     if (known?.pulled.at === pulled.at) return known.renew(pulled)
     const text = pulled.message.string()
-    const { event, problem } = read(text, pulled.subject)
+    const { event, problem } = readDelivery(text, () => ({ at: { subject: pulled.subject } }))
     const handed = new Handed(this, pulled, event)
     if (problem) return void this.#refuse(handed, problem)
     this.ties.recent.add(handed.position, event.id, text)
@@ -125,7 +121,7 @@ export class Hands implements Hand {
   /** What is no event is for a person to look at, and must not come again. */
   async #refuse(handed: Handed, problem: string): Promise<void> {
     this.#held.set(handed.pulled.seq, handed)
-    await handed.conclude({ kind: 'discard', reason: `E_EVENT_INVALID: ${problem}` }).catch(() => {})
+    await handed.conclude({ kind: 'discard', reason: problem }).catch(() => {})
   }
 
   #receive(handed: Handed): void {
@@ -158,16 +154,6 @@ export class Hands implements Hand {
   #give(handed: Handed): void {
     this.#held.set(handed.pulled.seq, handed)
     this.#subscription.onDelivery(handed)
-  }
-}
-
-/** The event of a message; where it is none, one that says what came. */
-function read(text: string, subject: string): { event: CloudEvent; problem?: string } {
-  try {
-    return { event: checkEvent(JSON.parse(text)) }
-  } catch (error) {
-    const data = { subject, text: text.slice(0, malformedShown) }
-    return { event: createEvent({ type: 'control.malformed', source: '/bus', data }), problem: textOf(error) }
   }
 }
 

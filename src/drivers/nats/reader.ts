@@ -1,5 +1,6 @@
 import type { Position, Query, Stored } from '../../bus/driver.ts'
 import { cancelId, correlationOf, isCorrelation, isOfTask, mintedAt, parseId, resultId } from '../../bus/ids.ts'
+import { eventFrom } from '../../bus/malformed.ts'
 import type { CloudEvent } from '../../event.ts'
 import { compileFilter, type Filter } from '../../pattern.ts'
 import { Follower } from './follower.ts'
@@ -246,18 +247,6 @@ export class Reader {
 }
 
 const inputsOf = ({ turn }: Lines) => (turn.data as { inputs?: readonly CloudEvent[] } | null)?.inputs ?? []
-
-/** Whoever may publish may publish anything: what has not the form of an event is passed over. */
-export function eventFrom(json: string): CloudEvent | undefined {
-  try {
-    const event = JSON.parse(json) as Partial<CloudEvent> | null
-    const isEvent =
-      typeof event?.id === 'string' && typeof event.type === 'string' && isCorrelation(event.correlationid)
-    return isEvent ? (event as CloudEvent) : undefined
-  } catch {
-    return undefined
-  }
-}
 
 /** What carries a UUIDv7 was not stored before that was minted, but for clocks that differ. */
 function since(id: string): { since?: Date } {

@@ -1,7 +1,7 @@
+import { eventFrom } from '../../bus/malformed.ts'
 import type { Subscription } from '@nats-io/transport-node'
 import type { CloudEvent } from '../../event.ts'
 import type { Link } from './link.ts'
-import { eventFrom } from './reader.ts'
 
 type Listener = (event: CloudEvent) => void
 

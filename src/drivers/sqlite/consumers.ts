@@ -1,25 +1,32 @@
-import type { Consumer, Entry, Subscription } from '../../bus/driver.ts'
+import type { Consumer, Entry, Position, Subscription } from '../../bus/driver.ts'
+import { readDelivery, type Whereabouts } from '../../bus/malformed.ts'
 import type { CloudEvent } from '../../event.ts'
 import { copyOf } from '../../json.ts'
 import type { Line, Pending } from './line.ts'
 import { LocalConsumer } from './local.ts'
 import type { Reply, Rows, Settlement } from './protocol.ts'
 
+/** What the subscriptions ask of the log. */
+interface Known {
+  has(id: string): boolean
+  whereabouts(position: Position): Whereabouts
+}
+
 /** The subscriptions of this process, as the main thread sees them. */
 export class Consumers {
   readonly #line: Line
   readonly #shards: number
-  readonly #isStored: (id: string) => boolean
+  readonly #log: Known
   readonly #all = new Map<number, LocalConsumer>()
   /** Ids on their way to the log, which must not be handed over early a second time. */
   readonly #underway = new Set<string>()
   #sharded: LocalConsumer[] = []
   #last = 0
 
-  constructor(line: Line, shards: number, isStored: (id: string) => boolean) {
+  constructor(line: Line, shards: number, log: Known) {
     this.#line = line
     this.#shards = shards
-    this.#isStored = isStored
+    this.#log = log
   }
 
   async subscribe(subscription: Subscription): Promise<Consumer> {
@@ -85,9 +92,13 @@ export class Consumers {
 
   handOut({ handouts, wakes }: Reply, done: readonly Pending[]): void {
     for (const handout of handouts) {
-      const [consumer, , since, , op, row] = handout
-      const event = op < 0 ? (JSON.parse(row as string) as CloudEvent) : copyOf(done[op]!.entries[row as number]!.event)
-      this.#all.get(consumer)?.take(handout, event, since > 0 ? since : since < 0 ? Date.parse(event.time) : Date.now())
+      const [consumer, , since, position, op, row] = handout
+      const { event, problem } =
+        op < 0
+          ? readDelivery(row as string, () => this.#log.whereabouts(position))
+          : { event: copyOf(done[op]!.entries[row as number]!.event) }
+      const at = since > 0 ? since : since < 0 ? Date.parse(event.time) : Date.now()
+      this.#all.get(consumer)?.take(handout, event, at, problem)
     }
     for (const [consumer, task, due] of wakes) this.#all.get(consumer)?.subscription.onWake?.(task, due)
   }
@@ -104,7 +115,7 @@ export class Consumers {
     if (!consumer) return 0
     const isNew = !this.#underway.has(event.id)
     this.#underway.add(event.id)
-    if (!isNew || !consumer.hasRoom(event) || this.#isStored(event.id)) return 0
+    if (!isNew || !consumer.hasRoom(event) || this.#log.has(event.id)) return 0
     return consumer.takeEarly(copyOf(event))
   }
 

@@ -54,7 +54,7 @@ export class SqliteDriver implements Driver {
       },
       onFailure: () => this.#consumers.lost(),
     })
-    this.#consumers = new Consumers(this.#line, this.shards, id => this.#reader.has(id))
+    this.#consumers = new Consumers(this.#line, this.shards, this.#reader)
   }
 
   async publish(entries: readonly Entry[]): Promise<Appended[]> {

@@ -74,15 +74,23 @@ export class LocalConsumer implements Consumer {
     return ticket
   }
 
-  take([, attempt, , position]: Handout, event: CloudEvent, since: number): void {
+  /** `problem`: why what the log holds is no event; `event` stands for it then. */
+  take([, attempt, , position]: Handout, event: CloudEvent, since: number, problem?: string): void {
     const isShared = this.subscription.mode === 'shared'
     const handle = isShared ? position : (this.owned.get(this.#shardOf(event)) ?? 0)
     const delivery = new Handed(this, event, attempt, since, handle)
-    if (isShared) {
+    if (problem !== undefined) this.#refuse(delivery, problem)
+    else if (isShared) {
       if (this.#paused) this.ties.line.submit(['giveBack', this.number, position]).catch(ignore)
       else this.#give(delivery)
     } else if (this.#paused || this.held.size >= this.subscription.inFlight) this.#waiting.push(delivery)
     else this.#give(delivery)
+  }
+
+  /** What is no event is for a person to look at, and must not come again. */
+  #refuse(delivery: Handed, reason: string): void {
+    this.held.set(delivery.event.id, delivery)
+    delivery.settle({ kind: 'discard', reason }).catch(ignore)
   }
 
   /** A delivery left the hand. */

@@ -1,7 +1,7 @@
 import { DatabaseSync } from 'node:sqlite'
 import type { Attention, GroupState, Journal, Position, Query, Stored } from '../../bus/driver.ts'
 import { turnId } from '../../bus/ids.ts'
-import type { CloudEvent } from '../../event.ts'
+import { eventFrom, standIn, type Whereabouts } from '../../bus/malformed.ts'
 import { compileFilter, type Filter } from '../../pattern.ts'
 import type { LocalShard } from './protocol.ts'
 import { logFile, prepare } from './schema.ts'
@@ -20,6 +20,7 @@ export class Reader {
   readonly #byId
   readonly #byPosition
   readonly #idAt
+  readonly #columns
   readonly #exists
   readonly #range
   readonly #head
@@ -31,6 +32,10 @@ export class Reader {
     this.#byId = prepare<LogRow>(this.#db, 'SELECT pos, event FROM log WHERE id = ?')
     this.#byPosition = prepare<LogRow>(this.#db, 'SELECT pos, event FROM log WHERE pos = ?')
     this.#idAt = prepare<{ id: string }>(this.#db, 'SELECT id FROM log WHERE pos = ?')
+    this.#columns = prepare<{ id: string; correlation: string }>(
+      this.#db,
+      'SELECT id, correlation FROM log WHERE pos = ?',
+    )
     this.#exists = prepare(this.#db, 'SELECT 1 FROM log WHERE id = ?')
     this.#range = prepare<{ pos: number; type: string; target: string | null }>(
       this.#db,
@@ -52,15 +57,17 @@ export class Reader {
   }
 
   get(id: string): Stored | undefined {
-    const row = this.#byId.get(id)
-    return row && stored(row)
+    return stored(this.#byId.get(id))
   }
 
   at(positions: readonly Position[]): (Stored | undefined)[] {
-    return positions.map(position => {
-      const row = this.#byPosition.get(position)
-      return row && stored(row)
-    })
+    return positions.map(position => stored(this.#byPosition.get(position)))
+  }
+
+  /** What the columns say of an event, whatever its text is. */
+  whereabouts(position: Position): Whereabouts {
+    const { id, correlation } = this.#columns.get(position)!
+    return { id, correlationid: correlation, at: { position } }
   }
 
   has(id: string): boolean {
@@ -82,7 +89,7 @@ export class Reader {
     const records = this.#idsOf(task, turnId(task, (snapshot?.version ?? 0) + 1))
       .filter(({ id }) => isTurnOrEmit(task, id))
       .flatMap(({ pos, id }) => [pos, ...(isTurn(task, id) ? this.#withdrawals(task, pos) : [])])
-      .map(pos => parse(this.#byPosition.get(pos)!.event))
+      .flatMap(pos => stored(this.#byPosition.get(pos))?.event ?? [])
     return { ...(snapshot && { snapshot: { version: snapshot.version, state: snapshot.state } }), records }
   }
 
@@ -92,14 +99,17 @@ export class Reader {
   }
 
   async *attention(): AsyncGenerator<Attention> {
-    const next = prepare<Omit<Attention, 'id' | 'event' | 'key'> & { id: number; key: string | null; event: string }>(
+    type Row = Omit<Attention, 'id' | 'event' | 'key'> & { id: number; pos: number; key: string | null; json: string }
+    const next = prepare<Row>(
       this.#db,
-      `SELECT a.id, a.state, a.grp AS "group", a.attempts, a.reason, a.key, l.event FROM aside a
+      `SELECT a.id, a.pos, a.state, a.grp AS "group", a.attempts, a.reason, a.key, l.event AS json FROM aside a
        JOIN log l ON l.pos = a.pos WHERE a.id > ? ORDER BY a.id LIMIT ${page}`,
     )
     for (let rows = next.all(0); rows.length; rows = next.all(rows.at(-1)!.id)) {
-      for (const { id, state, group, attempts, reason, key, event } of rows)
-        yield { id: String(id), state, group, attempts, reason, ...(key !== null && { key }), event: parse(event) }
+      for (const { id, pos, state, group, attempts, reason, key, json } of rows) {
+        const event = eventFrom(json) ?? standIn(json, this.whereabouts(pos))
+        yield { id: String(id), state, group, attempts, reason, ...(key !== null && { key }), event }
+      }
       await breath()
     }
   }
@@ -196,9 +206,9 @@ export class Reader {
       const rows = this.#range.all(from, until, size)
       for (const row of rows) {
         if (matches && !matches(row)) continue
-        const found = this.#byPosition.get(row.pos)
+        const found = stored(this.#byPosition.get(row.pos))
         if (!found) continue
-        yield stored(found)
+        yield found
         if (--left === 0) return
       }
       if (rows.length < size) return
@@ -210,8 +220,8 @@ export class Reader {
   async *#at(positions: () => number[]): AsyncGenerator<Stored> {
     let n = 0
     for (const pos of positions()) {
-      const row = this.#byPosition.get(pos)
-      if (row) yield stored(row)
+      const found = stored(this.#byPosition.get(pos))
+      if (found) yield found
       if (++n % page === 0) await breath()
     }
   }
@@ -252,6 +262,10 @@ function isTurnOrEmit(task: string, id: string): boolean {
 
 const isTurn = (task: string, id: string) => /^\d+$/.test(id.slice(task.length + 1))
 
-const parse = (json: string) => JSON.parse(json) as CloudEvent
-const stored = ({ pos, event }: LogRow): Stored => ({ position: pos, event: parse(event) })
+/** Undefined where there is no row, and for one that holds no event. */
+function stored(row: LogRow | undefined): Stored | undefined {
+  const event = row && eventFrom(row.event)
+  return event && { position: row.pos, event }
+}
+
 const breath = () => new Promise<void>(resolve => setImmediate(resolve))

@@ -22,7 +22,10 @@ export class Janitor {
     const { db } = store
     this.#at = prepare<{ pos: number; time: string }>(
       db,
-      `SELECT pos, event ->> '$.time' AS time FROM log WHERE pos >= ? ORDER BY pos LIMIT 1`,
+      // What is no event has no time.
+      `SELECT pos, time FROM (
+        SELECT pos, CASE WHEN json_valid(event) THEN event ->> '$.time' END AS time FROM log WHERE pos >= ? ORDER BY pos)
+      WHERE time IS NOT NULL LIMIT 1`,
     )
     this.#oldestTask = prepare<{ task: string; pos: number }>(db, 'SELECT task, min(pos) AS pos FROM live')
     this.#groups = prepare<{ name: string; next: number }>(

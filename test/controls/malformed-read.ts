@@ -1,0 +1,9 @@
+import type { Control } from './control.ts'
+
+export default {
+  fault: 'Readers of the embedded log stop at a row that holds no event.',
+  file: 'src/drivers/sqlite/reader.ts',
+  find: 'row && eventFrom(row.event)',
+  replace: 'row && JSON.parse(row.event)',
+  test: 'test/sqlite-malformed.test.ts',
+} satisfies Control
