@@ -10,6 +10,10 @@ export const errors = {
   E_BUS_CLOSED: 'The bus is closed. Publish before app.stop(), or start the app again.',
   E_LOG_UNAVAILABLE:
     'The log could not be used; nothing of this call was stored. Check that the broker runs and has room, or the disk space and permissions of TIDINGS_HOME.',
+  E_LOG_REPLACED:
+    'The files of the log were removed or replaced while a process had them open; nothing of this call was stored. Stop every process on this TIDINGS_HOME, put its files back (all that were there, together), and start again; without them the log begins empty.',
+  E_LOG_INCOMPLETE:
+    'Events that were acknowledged are not on the log any more. Put log.db and log.db-wal back as they were, both of the same moment. The text says how to go on without what is missing; what was done because of it may then be done again.',
   E_LOG_UNANSWERED:
     'The broker did not answer in time: whether the call was stored is not known. Doing it again under the same id is harmless.',
   E_BUS_DENIED:

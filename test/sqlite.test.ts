@@ -304,6 +304,7 @@ describe('controls: what the guarantees are worth', () => {
 
   it('without the fence two turns of one version are accepted', async () => {
     expect((await twoTurns({})).toSorted()).toEqual(['accepted', 'conflict'])
+    for (const driver of open.splice(0)) await driver.close()
     await rm(home, { recursive: true })
     expect(await twoTurns({ dropFence: true })).toEqual(['accepted', 'accepted'])
   })

@@ -12,6 +12,7 @@ export const httpStatuses = {
   E_REQUEST_TOO_LARGE: 413,
   E_LOG_UNAVAILABLE: 503,
   E_LOG_UNANSWERED: 503,
+  E_LOG_REPLACED: 503,
   E_BUS_DENIED: 503,
   E_BUS_CLOSED: 503,
 } as const satisfies Partial<Record<ErrorCode, number>>

@@ -1,7 +1,7 @@
-import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { styleText } from 'node:util'
+import { makePrivateFolder } from '../bus/private-files.ts'
 import { TidingsError } from '../errors.ts'
 import { environment } from '../runtime/environment.ts'
 import { findNatsServer, type NatsServer } from '../testing/nats/find.ts'
@@ -23,7 +23,9 @@ export async function nats(options: BrokerOptions): Promise<void> {
   // Not before: a build is ended by the signal itself.
   const asked = untilAsked()
   const dataDir = join(environment().home, 'nats')
-  await mkdir(dataDir, { recursive: true })
+  // The server makes its files by the umask of this process.
+  process.umask(0o077)
+  makePrivateFolder(dataDir)
   using _lock = lock(dataDir)
   const { syncAlways } = options
   // Where it is by custom (4222 and 8222), so that the address stays the same over a restart.

@@ -1,6 +1,7 @@
 import { hash, randomUUID } from 'node:crypto'
 import { mkdir, open, readdir, readFile, rename, rm, stat, utimes } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { privateFile, privateFolder } from '../../bus/private-files.ts'
 import { unavailable } from './line.ts'
 import { text } from './schema.ts'
 
@@ -61,9 +62,9 @@ export class Blobs {
 
   async #write(path: string, bytes: Uint8Array): Promise<void> {
     const folder = dirname(path)
-    const made = await mkdir(folder, { recursive: true })
+    const made = await this.#makeFolder(folder)
     const temporary = join(folder, `.${randomUUID()}`)
-    const file = await open(temporary, 'wx')
+    const file = await open(temporary, 'wx', privateFile)
     try {
       await file.writeFile(bytes)
       await file.datasync()
@@ -75,6 +76,15 @@ export class Blobs {
     if (made === undefined) return
     for (let parent = dirname(folder); parent.length >= dirname(made).length; parent = dirname(parent))
       await sync(parent)
+  }
+
+  /** Below the home only: one that was removed is not made again. Returns the first folder that was missing. */
+  async #makeFolder(folder: string): Promise<string | undefined> {
+    const missing: string[] = []
+    for (let each = folder; each.length >= this.#root.length; each = dirname(each)) missing.unshift(each)
+    let made: string | undefined
+    for (const each of missing) if (await makeOne(each)) made ??= each
+    return made
   }
 
   #path(tenant: string, ref: string): string | undefined {
@@ -96,6 +106,17 @@ async function touched(path: string): Promise<boolean> {
     return true
   } catch (error) {
     if (isMissing(error)) return false
+    throw error
+  }
+}
+
+/** False where it is there. */
+async function makeOne(folder: string): Promise<boolean> {
+  try {
+    await mkdir(folder, { mode: privateFolder })
+    return true
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return false
     throw error
   }
 }

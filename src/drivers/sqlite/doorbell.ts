@@ -1,5 +1,6 @@
 import { closeSync, type FSWatcher, openSync, watch, writeSync } from 'node:fs'
 import { join } from 'node:path'
+import { makePrivateFile } from '../../bus/private-files.ts'
 
 /** A file beside the log that is touched after commits which other processes may care about, and watched by them. */
 export class Doorbell {
@@ -9,8 +10,7 @@ export class Doorbell {
 
   constructor(home: string, onRing: () => void) {
     const path = join(home, 'doorbell')
-    this.#file = openSync(path, 'a')
-    closeSync(this.#file)
+    makePrivateFile(path)
     this.#file = openSync(path, 'r+')
     this.#watcher = watch(path, { persistent: false }, onRing)
     this.#watcher.on('error', () => undefined)

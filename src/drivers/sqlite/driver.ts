@@ -22,6 +22,7 @@ import { follow } from './follow.ts'
 import { Line } from './line.ts'
 import type { Handed } from './local.ts'
 import type { Horizon, LocalShard, Settings, WriterOptions } from './protocol.ts'
+import { announce } from './presence.ts'
 import { Reader } from './reader.ts'
 import { Signals } from './signals.ts'
 
@@ -36,11 +37,13 @@ export class SqliteDriver implements Driver {
   readonly #blobs: Blobs
   readonly #signals: Signals
   readonly #onAppend = new Set<() => void>()
+  readonly #leave: () => void
   #readersTold = false
   #closing: Promise<void> | undefined
 
   constructor(options: WriterOptions) {
     this.shards = options.shards
+    this.#leave = announce(options.home)
     this.#reader = new Reader(options.home)
     this.#blobs = new Blobs(options.home)
     this.#signals = new Signals(options.home)
@@ -225,6 +228,7 @@ export class SqliteDriver implements Driver {
     this.#signals.close()
     await this.#line.close()
     this.#reader.close()
+    this.#leave()
   }
 
   #open(): Reader {

@@ -1,6 +1,7 @@
 import type { Driver } from '../../bus/driver.ts'
 import { type Faults, toWire } from './faults.ts'
 import { SqliteDriver } from './driver.ts'
+import { assertNobodyHasAnother } from './presence.ts'
 import { prepareHome } from './schema.ts'
 
 export { type Faults, FailingCommits } from './faults.ts'
@@ -20,13 +21,14 @@ export interface SqliteOptions {
   faults?: Faults
 }
 
-/** Opens the embedded log. @throws E_LOG_UNAVAILABLE, E_LOG_VERSION */
+/** Opens the embedded log. @throws E_LOG_UNAVAILABLE, E_LOG_VERSION, E_LOG_INCOMPLETE, E_LOG_REPLACED */
 export async function openSqlite(options: SqliteOptions): Promise<Driver> {
   const { home, leaseMs = 15_000, synchronous = 'full', clock, faults } = options
-  const shards = prepareHome(home, options.shards ?? 16)
+  assertNobodyHasAnother(home)
+  const facts = prepareHome(home, options.shards ?? 16)
   const driver = new SqliteDriver({
     home,
-    shards,
+    ...facts,
     leaseMs,
     synchronous,
     clock: clock?.offset ?? null,

@@ -1,7 +1,8 @@
 import { Worker } from 'node:worker_threads'
 import type { Entry } from '../../bus/driver.ts'
+import { log } from '../../bus/telemetry/log.ts'
 import { TidingsError } from '../../errors.ts'
-import type { FromWriter, Op, Reply, Result, ToWriter, WriterOptions } from './protocol.ts'
+import type { Failure, FromWriter, Op, Reply, Result, ToWriter, WriterOptions } from './protocol.ts'
 import { text } from './schema.ts'
 
 export interface Pending {
@@ -26,6 +27,7 @@ export class Line {
   #pending: Pending[] = []
   #first = 0
   #dead: TidingsError | undefined
+  #isReplaced = false
   readonly #ended: Promise<void>
 
   constructor(options: WriterOptions, listener: LineListener) {
@@ -62,7 +64,7 @@ export class Line {
   #receive(message: FromWriter): void {
     if (message.kind === 'ping') this.#worker.postMessage([this.#epoch, []] satisfies ToWriter)
     else if (message.kind === 'done') this.#listener.onReply(message, this.#take(message.results.length))
-    else this.#fail(message.epoch, message.reason)
+    else this.#fail(message)
   }
 
   #take(count: number): Pending[] {
@@ -76,10 +78,13 @@ export class Line {
   }
 
   /** Everything submitted until now is void, also what the writer has not seen yet. */
-  #fail(epoch: number, reason: string): void {
+  #fail({ epoch, reason, code }: Failure): void {
     this.#epoch = epoch
+    const error = unavailable(reason, code)
+    if (code === 'E_LOG_REPLACED' && !this.#isReplaced) say(error)
+    this.#isReplaced = code === 'E_LOG_REPLACED'
     this.#listener.onFailure()
-    this.#rejectAll(unavailable(reason))
+    this.#rejectAll(error)
   }
 
   #die(error: TidingsError): void {
@@ -96,6 +101,12 @@ export class Line {
 
 const none: readonly Entry[] = []
 
-export function unavailable(reason: string): TidingsError {
-  return new TidingsError('E_LOG_UNAVAILABLE', `The log could not be written: ${reason}`, { retryable: true })
+export function unavailable(reason: string, code: Failure['code'] = 'E_LOG_UNAVAILABLE'): TidingsError {
+  return new TidingsError(code, `The log could not be written: ${reason}`, { retryable: true })
+}
+
+/** Nobody may be asking, and whoever looks at the process must see it. */
+function say({ code, message, next }: TidingsError): void {
+  if (log.error) log.error({ code, next }, message)
+  else process.emitWarning(`${message}. ${next}`, { code })
 }

@@ -95,6 +95,7 @@ export interface Failure {
   /** Messages of earlier epochs are void. */
   epoch: number
   reason: string
+  code: 'E_LOG_UNAVAILABLE' | 'E_LOG_REPLACED'
 }
 
 export type FromWriter = Reply | Failure | { kind: 'ping' }
@@ -103,6 +104,8 @@ export type ToWriter = [epoch: number, ops: Op[]]
 export interface WriterOptions {
   home: string
   shards: number
+  /** Tells this log from another one. */
+  log: number
   leaseMs: number
   synchronous: 'full' | 'off'
   /** What is added to the wall clock, for `movedClock`. */

@@ -1,7 +1,10 @@
-import { mkdirSync } from 'node:fs'
+import { randomInt } from 'node:crypto'
+import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
+import { isOpenToOthers, makePrivateFile, makePrivateFolder, tightenFolder } from '../../bus/private-files.ts'
 import { TidingsError } from '../../errors.ts'
+import { assertComplete, readMark } from './mark.ts'
 
 /*
  * log        every event, by position. Ids made by the runtime begin with their correlation, so the unique index on
@@ -15,6 +18,7 @@ import { TidingsError } from '../../errors.ts'
  * leases     who owns a shard of a sharded group; below `next` everything is settled or aside; up to `suspect` an
  *            owner that died may have handed events out
  * members    open drivers;  consumers  their subscriptions, each with what it asked for
+ * meta       shards, the newest position of a log that was purged (head), and what tells this log from another one (log)
  */
 const ddl = `
   CREATE TABLE meta(key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
@@ -55,6 +59,9 @@ export const walPages = 1_000
 
 export const logFile = (home: string) => join(home, 'log.db')
 
+/** As `head`: the newest position, also where all events up to it were purged. */
+export const newestPosition = `SELECT max(ifnull((SELECT max(pos) FROM log), 0), (SELECT value FROM meta WHERE key = 'head')) AS head`
+
 /** A prepared statement with the shape of its rows. */
 export interface Statement<R> {
   get(...values: Value[]): R | undefined
@@ -65,18 +72,35 @@ export type Value = string | number | null
 
 export const prepare = <R>(db: DatabaseSync, sql: string) => db.prepare(sql) as unknown as Statement<R>
 
-/** Makes the home and the log where they do not exist yet and returns the number of shards of the log. */
-export function prepareHome(home: string, shards: number): number {
+const ours = ['log.db', 'log.db-wal', 'log.db-shm', 'log.mark', 'doorbell', 'signals.jsonl', 'blobs', 'index', 'nats']
+
+/** What of a log never changes. */
+export interface LogFacts {
+  readonly shards: number
+  /** Tells it from another log. */
+  readonly log: number
+}
+
+/** Makes the home and the log where they do not exist yet. @throws E_LOG_UNAVAILABLE, E_LOG_VERSION, E_LOG_INCOMPLETE */
+export function prepareHome(home: string, shards: number): LogFacts {
+  const file = logFile(home)
   try {
-    mkdirSync(home, { recursive: true })
-    return patiently(() => prepareLog(logFile(home), shards))
+    makePrivateFolder(home)
+    // Read before the log is: it never says more than the log does then.
+    const mark = readMark(home)
+    if (!statSync(file, { throwIfNoEntry: false })?.size) assertComplete(home, mark, undefined)
+    makePrivateFile(file)
+    if (isOpenToOthers(file) || isOpenToOthers(home)) tightenFolder(home, ours)
+    const { head, ...facts } = patiently(() => prepareLog(file, shards))
+    assertComplete(home, mark, { log: facts.log, head })
+    return facts
   } catch (cause) {
     if (cause instanceof TidingsError) throw cause
     throw new TidingsError('E_LOG_UNAVAILABLE', `The log in ${home} cannot be opened: ${text(cause)}`, { cause })
   }
 }
 
-function prepareLog(file: string, shards: number): number {
+function prepareLog(file: string, shards: number): LogFacts & { head: number } {
   const db = new DatabaseSync(file, { timeout: 60_000 })
   try {
     db.exec('PRAGMA page_size = 8192; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL')
@@ -94,7 +118,13 @@ function prepareLog(file: string, shards: number): number {
       db.exec('COMMIT')
       if (isNew) stretch(db)
     }
-    return prepare<{ value: number }>(db, `SELECT value FROM meta WHERE key = 'shards'`).get()!.value
+    const meta = prepare<{ value: number }>(db, 'SELECT value FROM meta WHERE key = ?')
+    if (!meta.get('log')) prepare(db, `INSERT OR IGNORE INTO meta VALUES ('log', ?)`).run(randomInt(1, 2 ** 47))
+    return {
+      shards: meta.get('shards')!.value,
+      log: meta.get('log')!.value,
+      head: prepare<{ head: number }>(db, newestPosition).get()!.head,
+    }
   } finally {
     db.close()
   }

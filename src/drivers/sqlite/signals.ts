@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto'
-import { closeSync, type FSWatcher, openSync, statSync, truncateSync, watch } from 'node:fs'
+import { type FSWatcher, statSync, truncateSync, watch } from 'node:fs'
 import { appendFile, open } from 'node:fs/promises'
 import { join } from 'node:path'
+import { makePrivateFile, privateFile } from '../../bus/private-files.ts'
 import type { CloudEvent } from '../../event.ts'
 
 type Listener = (event: CloudEvent) => void
@@ -64,7 +65,7 @@ export class Signals {
       const batch = this.#batch
       this.#batch = ''
       try {
-        await appendFile(this.#path, batch)
+        await appendFile(this.#path, batch, { mode: privateFile })
         if (statSync(this.#path).size > maxFile) truncateSync(this.#path)
       } catch {
         break // Lossy by design: a full disk must not disturb anybody else.
@@ -74,7 +75,7 @@ export class Signals {
   }
 
   #watch(): void {
-    closeSync(openSync(this.#path, 'a'))
+    makePrivateFile(this.#path)
     this.#offset = statSync(this.#path).size
     this.#watcher = watch(this.#path, { persistent: false }, () => void this.#read())
     this.#watcher.on('error', () => this.#unwatch())

@@ -1,6 +1,7 @@
-import { mkdirSync, rmSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
+import { makePrivateFile, makePrivateFolder } from '../../bus/private-files.ts'
 import { textOf, TidingsError } from '../../errors.ts'
 
 /*
@@ -59,7 +60,10 @@ export const prepare = <R>(db: DatabaseSync, sql: string) => db.prepare(sql) as 
 
 /** Opens the file, or makes it, with the tables of this version. */
 export function openTables(file: string): DatabaseSync {
-  if (file !== inMemory) mkdirSync(dirname(file), { recursive: true })
+  if (file !== inMemory) {
+    makePrivateFolder(dirname(file))
+    makePrivateFile(file)
+  }
   const db = new DatabaseSync(file, { timeout: patienceMs })
   try {
     db.exec('PRAGMA page_size = 8192; PRAGMA cache_size = -65536; PRAGMA journal_mode = TRUNCATE')

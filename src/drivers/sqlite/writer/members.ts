@@ -1,5 +1,4 @@
-import { readFileSync, readlinkSync } from 'node:fs'
-import { hostname } from 'node:os'
+import { host, startOf } from '../processes.ts'
 import { prepare } from '../schema.ts'
 import type { Filter } from '../../../pattern.ts'
 import type { Desk } from './intake.ts'
@@ -154,25 +153,5 @@ export class Members {
   #isAlive(member: Member): boolean {
     if (this.#heard.get(member.id)!.ends < performance.now()) return false
     return member.host !== host || startOf(member.pid) === member.started
-  }
-}
-
-/** Process ids mean something within one machine and one process namespace only. */
-const host = `${hostname()} ${attempt(() => readlinkSync('/proc/self/ns/pid'))}`
-const hasProc = attempt(() => readlinkSync('/proc/self')) !== ''
-
-/** When a process started, '' when there is none of this id: ids are used again, start times are not. */
-function startOf(pid: number): string {
-  if (!hasProc) return attempt(() => (process.kill(pid, 0) ? 'unknown' : ''))
-  const stat = attempt(() => readFileSync(`/proc/${pid}/stat`, 'utf8'))
-  const [state, ...rest] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-  return state === 'Z' || state === 'X' ? '' : (rest[18] ?? '')
-}
-
-function attempt(read: () => string): string {
-  try {
-    return read()
-  } catch {
-    return ''
   }
 }

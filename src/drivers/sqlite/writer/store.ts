@@ -1,7 +1,10 @@
 import { DatabaseSync } from 'node:sqlite'
 import { shardOf } from '../../../bus/ids.ts'
 import { FailingCommits } from '../faults.ts'
-import { isBusy, logFile, prepare, walPages } from '../schema.ts'
+import { TidingsError } from '../../../errors.ts'
+import { FilesInPlace } from '../in-place.ts'
+import { Mark } from '../mark.ts'
+import { isBusy, logFile, newestPosition, prepare, walPages } from '../schema.ts'
 import type { Rows, WriterOptions } from '../protocol.ts'
 
 /** An event on its way to those who want it: just stored by op `op` as its row `index`, or read back as `json`. */
@@ -35,6 +38,10 @@ export class Store {
   head = 0
   readonly #failing: FailingCommits | null
   readonly #synchronous: WriterOptions['synchronous']
+  readonly #files: FilesInPlace
+  readonly #mark: Mark
+  /** The position that the mark says. */
+  #marked = -1
   #durable = true
   #changes = 0
   #dataVersion = 0
@@ -54,11 +61,11 @@ export class Store {
     this.#event = prepare(this.db, 'SELECT event FROM log WHERE pos = ?')
     this.#total = prepare(this.db, 'SELECT total_changes() AS n')
     this.#version = prepare(this.db, 'PRAGMA data_version')
-    this.#newest = prepare(
-      this.db,
-      `SELECT max(ifnull((SELECT max(pos) FROM log), 0), (SELECT value FROM meta WHERE key = 'head')) AS head`,
-    )
+    this.#newest = prepare(this.db, newestPosition)
     this.reload()
+    this.#files = new FilesInPlace(options.home)
+    this.#mark = new Mark(options.home, options.log)
+    this.#mark.write(this.head)
   }
 
   readonly #insert
@@ -93,7 +100,28 @@ export class Store {
     const wrote = this.#totalChanges() !== this.#changes
     if (wrote) this.#failing?.strike()
     this.db.exec('COMMIT')
+    this.#confirm()
     return wrote
+  }
+
+  /** What was committed is acknowledged only if it can be found again. @throws E_LOG_REPLACED */
+  #confirm(): void {
+    const { lost } = this.#files
+    if (lost !== undefined)
+      throw new TidingsError('E_LOG_REPLACED', `${lost} was removed or replaced while this process had it open`)
+    if (this.head === this.#marked) return
+    this.#marked = this.head
+    this.#mark.write(this.head)
+  }
+
+  /** Whether the files that are open are still those of the log. */
+  get isInPlace(): boolean {
+    return this.#files.lost === undefined
+  }
+
+  close(): void {
+    this.#mark.close()
+    this.db.close()
   }
 
   #sync(durable: boolean): void {

@@ -1,5 +1,6 @@
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 import { lookEvery } from '../../../bus/clock.ts'
+import { TidingsError } from '../../../errors.ts'
 import { Doorbell } from '../doorbell.ts'
 import { type FromWriter, type Op, type Reply, rowWidth, type ToWriter, type WriterOptions } from '../protocol.ts'
 import { patiently, text } from '../schema.ts'
@@ -109,7 +110,8 @@ function fail(ops: Op[], error: unknown): void {
   const lost = ops.concat(queue)
   queue = []
   writer.recover(lost)
-  post({ kind: 'failed', epoch, reason: text(error) })
+  const isReplaced = error instanceof TidingsError && error.code === 'E_LOG_REPLACED'
+  post({ kind: 'failed', epoch, reason: text(error), code: isReplaced ? 'E_LOG_REPLACED' : 'E_LOG_UNAVAILABLE' })
   resuming ??= setTimeout(resume, resumeAfter)
 }
 
@@ -136,7 +138,7 @@ function look(): void {
 /** Beats only while the main thread lives, too: a member that hangs must not keep its shards. */
 function onPulse(): void {
   const now = performance.now()
-  if (others && writer.someoneDied()) {
+  if ((others && writer.someoneDied()) || !writer.isInPlace) {
     writer.beat()
     schedule()
   }

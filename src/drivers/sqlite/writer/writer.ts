@@ -154,8 +154,12 @@ export class Writer {
     return this.members.someoneDied()
   }
 
+  get isInPlace(): boolean {
+    return this.#store.isInPlace
+  }
+
   close(): void {
-    this.#store.db.close()
+    this.#store.close()
   }
 
   #reply(results: Result[], grew: boolean): Reply {
