@@ -80,10 +80,20 @@ export const errors = {
   E_WORKER_STOPPED:
     'The worker was stopped, and this took longer than it waits. Another worker begins it again; TIDINGS_STOP_WITHIN says how long.',
   E_MODEL_UNKNOWN:
-    'TIDINGS_MODEL names no known model. Use openai/NAME, anthropic/NAME, a base URL with #NAME, or leave it unset for the offline model.',
+    'TIDINGS_MODEL names no known model. Use openai/NAME, anthropic/NAME, google/NAME, a base URL with #NAME, or leave it unset for the offline model.',
   E_MODEL_KEY: 'The key of the model provider is not set. Export the variable named in the text.',
   E_MODEL_FAILED: 'The model provider answered with an error.',
   E_MODEL_OUTPUT: 'The model did not produce output of the declared shape, also when asked again.',
+  E_MODEL_LENGTH:
+    'The model reached its limit of output tokens before its answer was whole. Raise maxOutputTokens of the model, ask for less, or say what to do: agent({ finish: { length } }).',
+  E_MODEL_FILTERED:
+    "The provider's content filter stopped the answer. Look at the input; agent({ finish: { filtered: 'accept' } }) takes what there is.",
+  E_MODEL_REFUSED:
+    "The model refused to answer. Look at the input and the instructions; agent({ finish: { refused: 'accept' } }) takes its words as the answer.",
+  E_MODEL_EMPTY:
+    "The model gave neither text nor a tool call, also when asked again. Sharpen the instructions; agent({ finish: { empty: 'accept' } }) takes it as the answer.",
+  E_MODEL_UNFINISHED:
+    "The model stopped for a reason that does not say that its answer is whole. If your provider means that it is: agent({ finish: { other: 'accept' } }).",
   E_AGENT_STEPS: 'The agent used up its steps without an answer. Raise maxSteps or sharpen the instructions.',
   E_MAIL_REFUSED: 'The mail was refused. The SMTP answer says why.',
   E_TRIGGER_SILENT:

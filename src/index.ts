@@ -6,6 +6,7 @@ export {
   type ProgramAgentOptions,
   type ScriptAgentOptions,
 } from './agents/agent.ts'
+export type { FinishRules } from './agents/finish.ts'
 export { redactor, type Redaction, type Redactor } from './bus/redact.ts'
 export { spanIds, type SpanIds } from './bus/telemetry/ids.ts'
 export { errors, TidingsError, type ErrorCode, type ErrorData } from './errors.ts'

@@ -10,7 +10,7 @@ import { openaiServer } from '../src/testing/openai-server.ts'
 import { until } from '../src/testing/wait.ts'
 import { tool } from '../src/tools/tool.ts'
 import { noopModel } from '../bench/lib/noop-model.ts'
-import { ask, eventsOf, typesOf, onEveryBus } from './lib/world.ts'
+import { ask, ended, eventsOf, typesOf, onEveryBus } from './lib/world.ts'
 
 onEveryBus(world => {
   const search = tool('web.search', {
@@ -116,7 +116,8 @@ onEveryBus(world => {
           window: 1_000,
         })
         const worker = await log.worker({ name, use: [looper, noop] })
-        const done = await ask(worker, { type: `go.${name}`, data: null })
+        const { correlationid, id } = await worker.bus.publish({ type: `go.${name}`, data: null })
+        const done = await ended(worker, correlationid, id, 60_000)
         expect(done.type).toBe('agent.task.completed')
         const events: CloudEvent[] = await eventsOf(worker, done.correlationid)
         return JSON.stringify(events).length / steps

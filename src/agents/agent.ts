@@ -8,6 +8,7 @@ import { ProgramMachine, type Program, type ProgramDefinition } from '../tasks/p
 import { placeIn } from '../tasks/place.ts'
 import { ScriptMachine, type Callable, type ScriptContext } from '../tasks/script.ts'
 import { digest } from '../tasks/turn.ts'
+import type { FinishRules } from './finish.ts'
 import { describeLoop, modelLoop, type LoopTool } from './model-loop.ts'
 import { modelName, type ModelDefinition } from '../tasks/conversation.ts'
 
@@ -33,6 +34,8 @@ export interface ModelAgentOptions<Output> extends Common {
   window?: number
   /** Longest wait for one tool or model answer. Default one day. */
   within?: Bound
+  /** What to do when the model stops before its answer is whole. */
+  finish?: FinishRules
 }
 
 /** Straight-line code, durable: only `ctx` may be awaited. */

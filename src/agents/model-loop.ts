@@ -1,22 +1,27 @@
-import { TidingsError, type ErrorData } from '../errors.ts'
+import { TidingsError, type ErrorCode, type ErrorData } from '../errors.ts'
 import { jsonSchema, validateNow, type Schema } from '../schema.ts'
 import {
   definitionKey,
+  endOf,
   type MessageRef,
   type ModelDefinition,
   type ModelRequest,
   type ModelResult,
+  type ModelToolCall,
 } from '../tasks/conversation.ts'
 import type { Bound } from '../tasks/duration.ts'
 import type { Program, TurnContext } from '../tasks/program.ts'
 import { digest } from '../tasks/turn.ts'
 import type { Callable } from '../tasks/script.ts'
+import { canContinue, defaultRules, unfinished, type FinishRules, type Unfinished } from './finish.ts'
 
 /*
  * The loop of an LLM agent as a program:
  *
  *     start ─▶ model.invoke ─▶ model.result ─┬─ tool calls ─▶ tool.invoke × n ─▶ all answered ─▶ model.invoke ─▶ …
  *                                            ├─ output does not fit ─▶ told so ─▶ model.invoke
+ *                                            ├─ cut off, or empty ─▶ asked to go on ─▶ model.invoke
+ *                                            ├─ filtered, refused, … ─▶ failed
  *                                            └─ answer ─▶ completed
  *
  * The state holds references only, and of the conversation just what came since the last request, so that it stays small
@@ -43,6 +48,7 @@ export interface LoopOptions {
   maxSteps?: number
   window?: number
   within?: Bound
+  finish?: FinishRules
 }
 
 interface State {
@@ -55,9 +61,14 @@ interface State {
   steps: number
   /** Answers in a row that did not fit the output schema. */
   misfits: number
+  /** Answers in a row that were cut off or empty. */
+  unfinished?: number
+  /** The text of an answer that was cut off, as far as it has come. */
+  partial?: string
 }
 
 const maxMisfits = 2
+const maxContinues = 3
 const defaultSteps = 32
 const defaultWindow = 200
 
@@ -88,6 +99,7 @@ const spoken = (name: string) => name.replaceAll('.', '_')
 
 export function modelLoop(options: LoopOptions): Program<State> {
   const { model, definition, output, within, maxSteps = defaultSteps, window = defaultWindow } = options
+  const rules = { ...defaultRules, ...options.finish }
   const tools = new Map((options.tools ?? []).map(tool => [spoken(tool.name), tool.name]))
 
   const ask = (state: State, ctx: TurnContext, more: readonly MessageRef[] = []) => {
@@ -106,15 +118,15 @@ export function modelLoop(options: LoopOptions): Program<State> {
   const callTools = (result: ModelResult, state: State, ctx: TurnContext) => {
     const failed: MessageRef[] = []
     let called = 0
-    for (const { toolCallId, toolName, input, malformed } of result.toolCalls) {
+    for (const call of result.toolCalls) {
+      const { toolCallId, toolName, input } = call
       const target = tools.get(toolName)
-      const problem = !target
-        ? new TidingsError(
+      const problem = target
+        ? problemOf(call)
+        : new TidingsError(
             'E_TOOL_UNKNOWN',
             `there is no tool ${toolName}; there are: ${[...tools.keys()].join(', ') || 'none'}`,
           )
-        : malformed !== undefined &&
-          new TidingsError('E_TOOL_INPUT', `the arguments are not JSON: ${malformed.slice(0, 200)}`)
       if (problem) {
         const event = ctx.emit({ type: 'tool.failed', data: { error: problem.toJSON(), toolCallId, toolName } })
         failed.push({ role: 'tool', event, toolCallId, toolName })
@@ -131,16 +143,33 @@ export function modelLoop(options: LoopOptions): Program<State> {
     if (called === 0) ask(state, ctx, failed)
   }
 
-  const answer = (result: ModelResult, state: State, ctx: TurnContext) => {
-    if (!output) return ctx.complete(result.text)
-    const parsed = parseOutput(output, result.text)
+  const note = (state: State, ctx: TurnContext, data: { text: string; code?: ErrorCode }) =>
+    ask(state, ctx, [{ role: 'user', event: ctx.emit({ type: 'agent.noted', data }) }])
+
+  const answer = (text: string, state: State, ctx: TurnContext) => {
+    if (!output) return ctx.complete(text)
+    const parsed = parseOutput(output, text)
     if ('value' in parsed) return ctx.complete(parsed.value)
     if (state.misfits >= maxMisfits) return ctx.fail(new TidingsError('E_MODEL_OUTPUT', parsed.problem).toJSON())
-    const event = ctx.emit({
-      type: 'agent.noted',
-      data: { text: `That does not fit the schema: ${parsed.problem}. Answer again, with JSON only.` },
-    })
-    ask(state, ctx, [{ role: 'user', event }])
+    note(state, ctx, { text: `That does not fit the schema: ${parsed.problem}. Answer again, with JSON only.` })
+  }
+
+  /** By the rules of the agent: fails, takes what there is, or asks for the rest. */
+  const endEarly = (end: Unfinished, result: ModelResult, state: State, ctx: TurnContext) => {
+    const { text, toolCalls } = result
+    // Asked to go on, it had nothing to add.
+    if (end === 'empty' && state.partial !== undefined) return ctx.complete(state.partial)
+    const times = state.unfinished ?? 0
+    const isOver = times > maxContinues || !canContinue(end, result)
+    if (rules[end] === 'fail' || (rules[end] === 'continue' && isOver))
+      return ctx.fail(unfinished(end, result, times).toJSON())
+    if (toolCalls.length > 0) return callTools(result, state, ctx)
+    // What was cut off is joined already.
+    const joined = end === 'length' ? (state.partial ?? text) : (state.partial ?? '') + text
+    if (rules[end] === 'accept') return answer(joined, state, ctx)
+    if (end === 'empty') return note(state, ctx, { text: emptyNote, code: 'E_MODEL_EMPTY' })
+    if (output && 'value' in parseOutput(output, text)) return answer(text, state, ctx)
+    note(state, ctx, { text: output ? shorterNote : continueNote, code: 'E_MODEL_LENGTH' })
   }
 
   return {
@@ -156,9 +185,10 @@ export function modelLoop(options: LoopOptions): Program<State> {
         state.fresh = []
         state.steps++
       } else if (event.type === 'model.result') {
-        const { toolCalls } = event.data as ModelResult
+        const result = event.data as ModelResult
         state.fresh.push({ role: 'assistant', event: event.id })
-        state.misfits = toolCalls.length > 0 ? 0 : state.misfits
+        state.misfits = result.toolCalls.length > 0 ? 0 : state.misfits
+        countEnd(state, result, !output)
       } else if (event.type === 'tool.invoke') {
         const { toolCallId } = event.data as { toolCallId: string }
         state.open[event.id] = { toolCallId, toolName: spoken(event.target!) }
@@ -166,7 +196,7 @@ export function modelLoop(options: LoopOptions): Program<State> {
         // Failed before it was called, in a turn of this task.
         const { toolCallId, toolName } = event.data as { toolCallId: string; toolName: string }
         state.fresh.push({ role: 'tool', event: event.id, toolCallId, toolName })
-      } else if (event.type === 'agent.noted') state.misfits++
+      } else if (event.type === 'agent.noted' && !(event.data as { code?: string }).code) state.misfits++
       return state
     },
 
@@ -176,12 +206,40 @@ export function modelLoop(options: LoopOptions): Program<State> {
           return ctx.fail((data as { error: ErrorData }).error)
         if (type === 'model.result') {
           const result = data as ModelResult
-          return result.toolCalls.length > 0 ? callTools(result, state, ctx) : answer(result, state, ctx)
+          const end = endOf(result)
+          if (end !== 'whole' && end !== 'paused') return endEarly(end, result, state, ctx)
+          if (result.toolCalls.length > 0) return callTools(result, state, ctx)
+          return end === 'paused' ? ask(state, ctx) : answer((state.partial ?? '') + result.text, state, ctx)
         }
       }
       if (Object.keys(state.open).length === 0) ask(state, ctx)
     },
   }
+}
+
+const continueNote =
+  'Your answer was cut off at the limit of output tokens. Go on exactly where it stopped: repeat nothing, and say nothing about it.'
+const shorterNote =
+  'Your answer was cut off at the limit of output tokens. Answer again from the beginning and shorter, with JSON only.'
+const emptyNote = 'Your last answer was empty. Answer now, or call a tool.'
+
+/** Why a call cannot be made. */
+function problemOf({ toolName, malformed, cut }: ModelToolCall): TidingsError | undefined {
+  if (malformed === undefined) return undefined
+  if (!cut) return new TidingsError('E_TOOL_INPUT', `the arguments are not JSON: ${malformed.slice(0, 200)}`)
+  return new TidingsError(
+    'E_MODEL_LENGTH',
+    `the arguments of ${toolName} were cut off at the limit of output tokens, after ${malformed.length} characters, and it was not called; call it again with less, or several times`,
+  )
+}
+
+/** Counts the answers that were cut off or empty, and joins the texts of those. State that has none stays as it was. */
+function countEnd(state: State, result: ModelResult, joins: boolean) {
+  const end = endOf(result)
+  if (end === 'length' || end === 'empty') state.unfinished = (state.unfinished ?? 0) + 1
+  else delete state.unfinished
+  if (result.toolCalls.length > 0) delete state.partial
+  else if (end === 'length' && joins) state.partial = (state.partial ?? '') + result.text
 }
 
 function parseOutput(schema: Schema, text: string): { value: unknown } | { problem: string } {

@@ -4,6 +4,7 @@ import { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import { isOfTask } from './ids.ts'
 import { matchesType } from '../pattern.ts'
+import { answerType, redactAnswer } from './redact-answer.ts'
 import { isReferences, pathOf, plainOf, redactPaths, type Path } from './redact-paths.ts'
 import { keyed, mayHoldAny, secrets } from './redact-secrets.ts'
 
@@ -116,6 +117,7 @@ export class Redactor {
     if (type === forkType) return this.#fork(data)
     if (isReferences(type)) return this.#value(data, text => this.known(text), 0)
     const elsewhere = this.#paths.length > 0 ? redactPaths(this.#paths, { type, data } as CloudEvent) : data
+    if (type === answerType) return redactAnswer(data, elsewhere, value => this.value(value))
     return this.value(elsewhere)
   }
 

@@ -1,6 +1,7 @@
-import type { LanguageModelV4Message, LanguageModelV4Prompt } from '@ai-sdk/provider'
+import type { LanguageModelV4FilePart, LanguageModelV4Message, LanguageModelV4Prompt } from '@ai-sdk/provider'
 import { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
+import { copyOf } from '../json.ts'
 import type { Bus } from '../bus/bus.ts'
 import type { MessageRef, ModelRequest } from '../tasks/conversation.ts'
 import { Replays } from '../tasks/effects.ts'
@@ -25,17 +26,31 @@ export class Conversations {
     this.#past = new Past(bus, new Replays(bus))
   }
 
-  /** What a `model.invoke` gives its model to read under these instructions. */
+  /** What a `model.invoke` gives its model to read under these instructions; a copy, which it may change. */
   async prompt(event: CloudEvent, instructions: string): Promise<LanguageModelV4Prompt> {
-    return promptOf(instructions, await this.#messages(event), (event.data as ModelRequest).window)
+    const { window } = event.data as ModelRequest
+    const prompt = copyOf(promptOf(instructions, await this.#messages(event), window))
+    return Promise.all(prompt.map(message => this.#withFiles(message, event.tenant)))
   }
 
-  /** The same for whoever asks the same: answers of tools that were called together may have come in any order. */
+  /** The same for whoever asks the same. Files are named, not fetched. */
   async question(event: CloudEvent): Promise<LanguageModelV4Prompt> {
-    const prompt = await this.prompt(event, '')
-    return prompt.map(message =>
-      message.role === 'tool' ? { ...message, content: message.content.toSorted(byCall) } : message,
+    return promptOf('', await this.#messages(event), (event.data as ModelRequest).window)
+  }
+
+  /** A file that is gone from the log is left out. */
+  async #withFiles(message: LanguageModelV4Message, tenant: string): Promise<LanguageModelV4Message> {
+    if (message.role !== 'assistant' || !message.content.some(isFile)) return message
+    const content = await Promise.all(
+      message.content.map(async part => {
+        if (!isFile(part) || part.data.type !== 'reference') return [part]
+        const { url, blob } = part.data.reference
+        if (url) return [{ ...part, data: { type: 'url' as const, url: new URL(url) } }]
+        const data = await this.#bus.driver.getBlob(tenant, blob!)
+        return data ? [{ ...part, data: { type: 'data' as const, data } }] : []
+      }),
     )
+    return { ...message, content: content.flat() }
   }
 
   /** The messages of a request, oldest first; the first one of the conversation, then at most about `window`. */
@@ -83,9 +98,5 @@ export class Conversations {
   }
 }
 
-function byCall(a: ToolPart, b: ToolPart): number {
-  const [one, other] = [a, b].map(part => (part.type === 'tool-result' ? part.toolCallId : ''))
-  return one! < other! ? -1 : 1
-}
-
-type ToolPart = Extract<LanguageModelV4Message, { role: 'tool' }>['content'][number]
+const isFile = <T extends { type: string }>(part: T): part is Extract<T, LanguageModelV4FilePart> =>
+  part.type === 'file' || part.type === 'reasoning-file'

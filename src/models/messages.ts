@@ -6,8 +6,12 @@ import type {
 } from '@ai-sdk/provider'
 import type { CloudEvent } from '../event.ts'
 import type { ErrorData } from '../errors.ts'
-import type { MessageRef, ModelResult } from '../tasks/conversation.ts'
+import type { MessageRef, ModelPart, ModelResult, ModelToolCall } from '../tasks/conversation.ts'
 import { inputOf } from '../tasks/program.ts'
+
+type AssistantMessage = Extract<LanguageModelV4Message, { role: 'assistant' }>
+type AssistantPart = AssistantMessage['content'][number]
+type ToolMessage = Extract<LanguageModelV4Message, { role: 'tool' }>
 
 /** The message that a reference stands for. */
 export function messageOf(ref: MessageRef, event: CloudEvent): LanguageModelV4Message {
@@ -18,7 +22,8 @@ export function messageOf(ref: MessageRef, event: CloudEvent): LanguageModelV4Me
 
 /**
  * The newest messages up to the window, and always the first one. A tool's answer never stands without its call, and
- * answers to one step are one message.
+ * answers to one step are one message, in the order of the calls. An answer without text or calls is left out: providers
+ * refuse a message that is empty or holds reasoning only.
  */
 export function promptOf(
   instructions: string,
@@ -32,9 +37,28 @@ export function promptOf(
     const last = prompt.at(-1)!
     if (message.role === 'tool' && last.role === 'tool')
       prompt[prompt.length - 1] = { role: 'tool', content: [...last.content, ...message.content] }
-    else prompt.push(message)
+    else if (message.role !== 'assistant' || message.content.some(isSubstance)) prompt.push(message)
   }
-  return prompt
+  return prompt.map((message, i) => (message.role === 'tool' ? inOrder(message, prompt[i - 1]!) : message))
+}
+
+const isSubstance = ({ type }: AssistantPart) => !['reasoning', 'reasoning-file', 'custom'].includes(type)
+
+/** The answers in the order of the calls before them. */
+function inOrder(answers: ToolMessage, { content }: LanguageModelV4Message): ToolMessage {
+  const calls = (content as readonly AssistantPart[]).map(part => (part.type === 'tool-call' ? part.toolCallId : ''))
+  const placeOf = (part: ToolMessage['content'][number]) =>
+    part.type === 'tool-result' ? calls.indexOf(part.toolCallId) : -1
+  return { ...answers, content: answers.content.toSorted((a, b) => placeOf(a) - placeOf(b)) }
+}
+
+/**
+ * Whether reasoning is missing since the last message of the user because it was redacted. Anthropic wants it there for
+ * as long as thinking is on.
+ */
+export function lacksReasoning(prompt: LanguageModelV4Prompt): boolean {
+  const turn = prompt.slice(prompt.findLastIndex(({ role }) => role === 'user') + 1)
+  return turn.some(({ providerOptions }) => providerOptions?.tidings?.reasoning === 'redacted')
 }
 
 function userText(event: CloudEvent): string {
@@ -42,19 +66,64 @@ function userText(event: CloudEvent): string {
   return typeof said === 'string' ? said : JSON.stringify(said)
 }
 
-function assistantMessage({ text, toolCalls }: ModelResult): LanguageModelV4Message {
+function assistantMessage(result: ModelResult): LanguageModelV4Message {
+  const { text, reasoning, toolCalls, content } = result
+  const parts: readonly ModelPart[] = Array.isArray(content)
+    ? content
+    : [
+        ...(reasoning ? [{ type: 'reasoning' as const }] : []),
+        ...(text ? [{ type: 'text' as const }] : []),
+        ...toolCalls.map(({ toolCallId }) => ({ type: 'tool-call' as const, toolCallId })),
+      ]
+  const lacks = parts.some(part => part.type === 'reasoning' && part.redacted)
   return {
     role: 'assistant',
-    content: [
-      ...(text ? [{ type: 'text' as const, text }] : []),
-      ...toolCalls.map(({ toolCallId, toolName, input, malformed }) => ({
-        type: 'tool-call' as const,
-        toolCallId,
-        toolName,
-        input: malformed === undefined ? input : { malformed },
-      })),
-    ],
+    content: parts.flatMap(part => assistantPart(part, result)),
+    // No provider reads it.
+    ...(lacks && { providerOptions: { tidings: { reasoning: 'redacted' } } }),
   }
+}
+
+function assistantPart(part: ModelPart, { text, reasoning, toolCalls }: ModelResult): AssistantPart[] {
+  const options = part.providerMetadata && { providerOptions: part.providerMetadata }
+  switch (part.type) {
+    case 'text': {
+      const own = part.text ?? text
+      // Anthropic refuses a text that is blank.
+      return own.trim() === '' && !options ? [] : [{ type: 'text', text: own, ...options }]
+    }
+    case 'reasoning':
+      return part.redacted ? [] : [{ type: 'reasoning', text: part.text ?? reasoning ?? '', ...options }]
+    case 'tool-call': {
+      if (part.providerExecuted) {
+        const { type, toolCallId, toolName, input, providerExecuted } = part
+        return [{ type, toolCallId, toolName, input, providerExecuted, ...options }]
+      }
+      const call = toolCalls.find(({ toolCallId }) => toolCallId === part.toolCallId)
+      return call ? [{ ...callPart(call), ...options }] : []
+    }
+    case 'tool-result': {
+      const { type, toolCallId, toolName, result, isError } = part
+      return [
+        { type, toolCallId, toolName, output: { type: isError ? 'error-json' : 'json', value: result }, ...options },
+      ]
+    }
+    case 'file':
+    case 'reasoning-file': {
+      const { type, mediaType } = part
+      // Until its bytes are fetched.
+      const data = { type: 'reference' as const, reference: 'url' in part ? { url: part.url } : { blob: part.blob } }
+      return [{ type, mediaType, data, ...options } as AssistantPart]
+    }
+    case 'custom':
+      return [{ type: part.type, kind: part.kind, ...options }]
+    case 'source':
+      return []
+  }
+}
+
+function callPart({ toolCallId, toolName, input, malformed }: ModelToolCall) {
+  return { type: 'tool-call' as const, toolCallId, toolName, input: malformed === undefined ? input : { malformed } }
 }
 
 function toolPart(

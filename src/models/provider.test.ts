@@ -20,6 +20,7 @@ describe('modelFromEnvironment', () => {
     [{ TIDINGS_MODEL: 'openai/gpt-5', OPENAI_API_KEY: 'k' }, 'openai.responses', 'gpt-5'],
     [{ TIDINGS_MODEL: 'openai/m', OPENAI_API_KEY: 'k', OPENAI_BASE_URL: 'http://localhost:1/v1' }, 'openai.chat', 'm'],
     [{ TIDINGS_MODEL: 'anthropic/claude-5', ANTHROPIC_API_KEY: 'k' }, 'anthropic.messages', 'claude-5'],
+    [{ TIDINGS_MODEL: 'google/gemini-3', GOOGLE_GENERATIVE_AI_API_KEY: 'k' }, 'google.generative-ai', 'gemini-3'],
     [{ TIDINGS_MODEL: 'http://localhost:11434/v1#qwen3:8b' }, 'localhost.chat', 'qwen3:8b'],
   ])('builds a model object from %j', async (env, provider, modelId) => {
     expect(await modelFromEnvironment(env)).toMatchObject({ specificationVersion: 'v4', provider, modelId })

@@ -5,8 +5,8 @@ import { offlineModel } from './offline/language-model.ts'
 type Environment = { readonly [name: string]: string | undefined }
 
 /**
- * The model that `TIDINGS_MODEL` names: unset or `offline`, `openai/NAME`, `anthropic/NAME`, or the base URL of
- * anything that speaks the OpenAI protocol with the model behind a `#` (`http://localhost:11434/v1#qwen3`).
+ * The model that `TIDINGS_MODEL` names: unset or `offline`, `openai/NAME`, `anthropic/NAME`, `google/NAME`, or the
+ * base URL of anything that speaks the OpenAI protocol with the model behind a `#` (`http://localhost:11434/v1#qwen3`).
  * Providers are optional peers, loaded when they are named.
  * @throws E_MODEL_UNKNOWN, E_MODEL_KEY
  */
@@ -14,9 +14,10 @@ export async function modelFromEnvironment(env: Environment = process.env): Prom
   const named = env.TIDINGS_MODEL?.trim() || 'offline'
   if (named === 'offline') return offlineModel()
   if (/^https?:\/\//.test(named)) return compatible(named, env.TIDINGS_MODEL_KEY)
-  const [, provider, name] = /^(openai|anthropic)\/(.+)$/.exec(named) ?? []
+  const [, provider, name] = /^(openai|anthropic|google)\/(.+)$/.exec(named) ?? []
   if (provider === 'openai' && name) return openai(name, env)
   if (provider === 'anthropic' && name) return anthropic(name, env)
+  if (provider === 'google' && name) return google(name, env)
   throw new TidingsError('E_MODEL_UNKNOWN', `TIDINGS_MODEL is '${named}', which names no known model`)
 }
 
@@ -33,6 +34,12 @@ async function anthropic(name: string, env: Environment): Promise<LanguageModelV
   const { createAnthropic } = await load('@ai-sdk/anthropic', () => import('@ai-sdk/anthropic'))
   const baseURL = env.ANTHROPIC_BASE_URL
   return createAnthropic(baseURL ? { apiKey, baseURL } : { apiKey })(name)
+}
+
+async function google(name: string, env: Environment): Promise<LanguageModelV4> {
+  const apiKey = key(env, 'GOOGLE_GENERATIVE_AI_API_KEY', name)
+  const { createGoogle } = await load('@ai-sdk/google', () => import('@ai-sdk/google'))
+  return createGoogle({ apiKey })(name)
 }
 
 async function compatible(named: string, apiKey: string | undefined): Promise<LanguageModelV4> {

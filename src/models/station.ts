@@ -14,6 +14,7 @@ import { copyOf } from '../json.ts'
 import type { ModelDefinition, ModelRequest, ModelResult } from '../tasks/conversation.ts'
 import { milliseconds } from '../tasks/duration.ts'
 import { Conversations } from './conversation.ts'
+import { lacksReasoning } from './messages.ts'
 import type { Model } from './model.ts'
 import { modelError, step } from './step.ts'
 
@@ -81,10 +82,13 @@ export class ModelStation {
 
   async #ask(model: Model, event: CloudEvent): Promise<ModelResult> {
     const definition = await this.#definition((event.data as ModelRequest).definition)
-    // Conversations and definitions are remembered: the model gets copies, which it may change.
+    // Definitions are remembered: the model gets a copy, which it may change.
     const { instructions, tools, output } = copyOf(definition)
+    const prompt = await this.#conversations.prompt(event, instructions)
     const options: LanguageModelV4CallOptions = {
-      prompt: copyOf(await this.#conversations.prompt(event, instructions)),
+      prompt,
+      // Anthropic refuses a turn that lacks a part of its thinking, unless thinking is off.
+      ...(lacksReasoning(prompt) && { providerOptions: { anthropic: { thinking: { type: 'disabled' } } } }),
       abortSignal: AbortSignal.any([
         AbortSignal.timeout(milliseconds(model.options.timeout ?? defaultTimeout)),
         this.#workers.abandoned,
@@ -109,7 +113,12 @@ export class ModelStation {
         ...(event.replyto !== undefined && { target: event.replyto }),
       }),
     )
-    const result = await step(model.languageModel, options, text => said.push(text))
+    const result = await step(
+      model.languageModel,
+      options,
+      text => said.push(text),
+      bytes => this.#bus.putBlob(event.tenant, bytes),
+    )
     said.end()
     const { price } = model.options
     return {

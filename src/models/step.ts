@@ -1,11 +1,6 @@
-import {
-  APICallError,
-  type LanguageModelV4,
-  type LanguageModelV4CallOptions,
-  type LanguageModelV4ToolCall,
-} from '@ai-sdk/provider'
+import { APICallError, type LanguageModelV4, type LanguageModelV4CallOptions } from '@ai-sdk/provider'
 import { TidingsError, toTidingsError } from '../errors.ts'
-import type { ModelResult, ModelToolCall } from '../tasks/conversation.ts'
+import { Answer, type Keep, type StepResult } from './answer.ts'
 
 /**
  * One model step by streaming: text goes to `onDelta` as it comes, the whole is returned. Nothing of it counts, tool
@@ -16,44 +11,22 @@ export async function step(
   model: LanguageModelV4,
   options: LanguageModelV4CallOptions,
   onDelta: (text: string) => void,
-): Promise<Omit<ModelResult, 'model' | 'cost'>> {
+  keep: Keep,
+): Promise<StepResult> {
   const { stream } = await model.doStream(options)
-  let text = ''
-  let reasoning = ''
-  const calls: LanguageModelV4ToolCall[] = []
+  const answer = new Answer(keep)
   for await (const part of stream) {
-    if (part.type === 'text-delta') {
-      text += part.delta
-      onDelta(part.delta)
-    } else if (part.type === 'reasoning-delta') reasoning += part.delta
-    else if (part.type === 'tool-call') calls.push(part)
-    else if (part.type === 'error') throw broken(part.error)
-    else if (part.type === 'finish') {
-      const { unified } = part.finishReason
-      if (unified === 'error' || unified === 'interrupted') throw broken(`the stream ended with ${unified}`)
-      const { inputTokens, outputTokens } = part.usage
-      return {
-        text,
-        ...(reasoning && { reasoning }),
-        toolCalls: calls.map(parseCall),
-        finish: unified,
-        usage: {
-          input: inputTokens.total ?? 0,
-          output: outputTokens.total ?? 0,
-          ...(inputTokens.cacheRead !== undefined && { cached: inputTokens.cacheRead }),
-        },
-      }
+    if (part.type === 'error') throw broken(part.error)
+    if (part.type === 'finish') {
+      const { unified, raw } = part.finishReason
+      if (unified === 'error' || unified === 'interrupted')
+        throw broken(`the stream ended with ${unified}${raw === undefined ? '' : ` (${raw})`}`)
+      return answer.result(part)
     }
+    if (part.type === 'text-delta') onDelta(part.delta)
+    answer.take(part)
   }
   throw broken('the stream ended before the answer was complete')
-}
-
-function parseCall({ toolCallId, toolName, input }: LanguageModelV4ToolCall): ModelToolCall {
-  try {
-    return { toolCallId, toolName, input: input.trim() === '' ? {} : JSON.parse(input) }
-  } catch {
-    return { toolCallId, toolName, malformed: input }
-  }
 }
 
 /** What a provider threw, and how long it asked to be left alone, in ms. */

@@ -45,8 +45,11 @@ export const result = (target: string, output: unknown): Happening =>
 export const failed = (target: string, code: ErrorCode, message = code): Happening =>
   answer(target, ['tool.failed', 'agent.task.failed'], { error: new TidingsError(code, message).toJSON() })
 
-/** The model answers with text. */
-export const says = (text: string): Happening => modelAnswer({ text, toolCalls: [], finish: 'stop' })
+/** The model answers with text; `more` is how it ends where that is not well. */
+export const says = (
+  text: string,
+  more: Partial<Pick<ModelResult, 'finish' | 'rawFinish' | 'toolCalls'>> = {},
+): Happening => modelAnswer({ text, toolCalls: [], finish: 'stop', ...more })
 
 /** The model wants a tool, or several. */
 export const wants = (...calls: [tool: string, input: unknown][] | [tool: string, input: unknown]): Happening => {
@@ -170,7 +173,7 @@ function answer(target: string, [tool, agent]: [string, string], data: unknown):
   }
 }
 
-function modelAnswer(said: Pick<ModelResult, 'text' | 'toolCalls' | 'finish'>): Happening {
+function modelAnswer(said: Pick<ModelResult, 'text' | 'toolCalls' | 'finish' | 'rawFinish'>): Happening {
   return (open, { program }) => {
     const call = find(open, each => each.type === 'model.invoke', 'the model')
     const data: ModelResult = { model: call.target, usage: { input: 0, output: 0 }, ...said }

@@ -3,12 +3,18 @@ import type { AddressInfo } from 'node:net'
 
 /** What the server answers to one request. The default is an empty, complete answer. */
 export interface Reply {
+  /** Streamed word by word, before all else, as `reasoning_content`. What calls tools after it must be given back with it. */
+  reasoning?: string
   /** Streamed word by word. */
   text?: string
+  /** Streamed word by word in place of the text. */
+  refusal?: string
   /** Arguments are streamed in fragments; a string is sent as it is, which allows malformed JSON. */
   toolCalls?: readonly { name: string; arguments: unknown; id?: string }[]
+  /** Default: `tool_calls` where there are any, else `stop`. */
+  finish?: string
   /** Tokens reported at the end, where the request asks for them. */
-  usage?: { prompt: number; completion: number }
+  usage?: { prompt: number; completion: number; cached?: number; reasoning?: number }
   /** An error instead of an answer, such as 429 or 500. */
   status?: number
   /** The `retry-after` header, in seconds. */
@@ -34,7 +40,13 @@ export interface RecordedRequest {
 /** The part of a chat-completions request that tests look at. */
 export interface ChatRequest {
   model: string
-  messages: { role: string; content?: unknown; tool_calls?: unknown; tool_call_id?: string }[]
+  messages: {
+    role: string
+    content?: unknown
+    reasoning_content?: string
+    tool_calls?: { id: string }[]
+    tool_call_id?: string
+  }[]
   stream?: boolean
   stream_options?: { include_usage?: boolean }
   tools?: { type: string; function: { name: string; description?: string; parameters: unknown } }[]
@@ -50,12 +62,15 @@ export interface OpenAIServer extends AsyncDisposable {
 }
 
 /**
- * A local HTTP server that speaks the OpenAI chat-completions protocol, streaming, and fails on demand.
+ * A local HTTP server that speaks the OpenAI chat-completions protocol, streaming, and fails on demand. It refuses what
+ * providers refuse: calls without their answers, answers without their calls, calls without the reasoning before them.
  * Where the script is used up it answers 400, which no client repeats.
  */
 export async function openaiServer(...replies: (Reply | ((request: ChatRequest) => Reply))[]): Promise<OpenAIServer> {
   const queue = [...replies]
   const requests: RecordedRequest[] = []
+  /** The reasoning before each call. */
+  const reasoned = new Map<string, string>()
 
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const body = await readJson(request)
@@ -63,9 +78,12 @@ export async function openaiServer(...replies: (Reply | ((request: ChatRequest) 
     const path = request.url ?? '/'
     requests.push({ path, headers: request.headers, body, outcome: outcomeOf(response) })
     if (!path.endsWith('/chat/completions')) return fail(response, { status: 404 }, `There is nothing at ${path}`)
+    const problem = problemOf(body, reasoned)
+    if (problem) return fail(response, { status: 400 }, problem)
     const next = queue.shift()
     if (!next) return fail(response, { status: 400 }, 'No reply is scripted for this request')
     const reply = typeof next === 'function' ? next(body) : next
+    if (reply.reasoning) for (const { id } of callsOf(reply)) reasoned.set(id, reply.reasoning)
     if (reply.status !== undefined) return fail(response, reply, `Scripted status ${reply.status}`)
     if (body.stream) return stream(response, body, reply)
     response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(completion(body, reply)))
@@ -108,6 +126,28 @@ function fail(response: ServerResponse, { status = 500, retryAfter }: Reply, mes
   response.end(JSON.stringify({ error: failure(status, message) }))
 }
 
+/** Source: the answers of OpenAI, and of DeepSeek to calls whose reasoning is missing. */
+function problemOf({ messages }: ChatRequest, reasoned: ReadonlyMap<string, string>): string | undefined {
+  let open: string[] = []
+  for (const [
+    i,
+    { role, tool_calls: calls, tool_call_id: answered, reasoning_content: reasoning },
+  ] of messages.entries()) {
+    if (role === 'tool') {
+      if (!answered || !open.includes(answered))
+        return `messages.${i}: messages with role 'tool' must be a response to a preceding message with 'tool_calls'`
+      open = open.filter(id => id !== answered)
+      continue
+    }
+    if (open.length > 0) break
+    open = calls?.map(({ id }) => id) ?? []
+    const missing = open.find(id => reasoned.has(id) && reasoned.get(id) !== reasoning)
+    if (missing) return `Missing \`reasoning_content\` field in the assistant message at message index ${i}`
+  }
+  if (open.length === 0) return undefined
+  return `An assistant message with 'tool_calls' must be followed by tool messages responding to each 'tool_call_id'. The following had no response: ${open.join(', ')}`
+}
+
 const failure = (status: number, message: string) => ({ message, type: 'scripted', param: null, code: String(status) })
 const event = (data: object): string => `data: ${JSON.stringify(data)}\n\n`
 
@@ -139,7 +179,9 @@ function chunksOf(request: ChatRequest, reply: Reply): object[] {
   ])
   return [
     delta({ role: 'assistant', content: '' }),
-    ...(reply.text?.match(/\S+\s*/g) ?? []).map(content => delta({ content })),
+    ...words(reply.reasoning).map(reasoning_content => delta({ reasoning_content })),
+    ...words(reply.text).map(content => delta({ content })),
+    ...words(reply.refusal).map(refusal => delta({ refusal })),
     ...calls,
     delta({}, finishReason(reply)),
     ...(request.stream_options?.include_usage ? [{ ...head, choices: [], usage: usageOf(reply) }] : []),
@@ -148,7 +190,13 @@ function chunksOf(request: ChatRequest, reply: Reply): object[] {
 
 function completion(request: ChatRequest, reply: Reply): object {
   const calls = callsOf(reply)
-  const message = { role: 'assistant', content: reply.text ?? null, ...(calls.length > 0 && { tool_calls: calls }) }
+  const message = {
+    role: 'assistant',
+    content: reply.text ?? null,
+    ...(reply.reasoning !== undefined && { reasoning_content: reply.reasoning }),
+    ...(reply.refusal !== undefined && { refusal: reply.refusal }),
+    ...(calls.length > 0 && { tool_calls: calls }),
+  }
   return {
     id: 'chatcmpl-scripted',
     object: 'chat.completion',
@@ -168,9 +216,16 @@ function callsOf({ toolCalls = [] }: Reply) {
 }
 
 const fragments = (text: string): string[] => text.match(/[^]{1,7}/g) ?? []
-const finishReason = (reply: Reply): string => (reply.toolCalls?.length ? 'tool_calls' : 'stop')
+const words = (text: string | undefined): string[] => text?.match(/\s*\S+\s*|\s+$/g) ?? []
+const finishReason = (reply: Reply): string => reply.finish ?? (reply.toolCalls?.length ? 'tool_calls' : 'stop')
 
 function usageOf({ usage = { prompt: 1, completion: 1 } }: Reply): object {
-  const { prompt, completion } = usage
-  return { prompt_tokens: prompt, completion_tokens: completion, total_tokens: prompt + completion }
+  const { prompt, completion, cached, reasoning } = usage
+  return {
+    prompt_tokens: prompt,
+    completion_tokens: completion,
+    total_tokens: prompt + completion,
+    ...(cached !== undefined && { prompt_tokens_details: { cached_tokens: cached } }),
+    ...(reasoning !== undefined && { completion_tokens_details: { reasoning_tokens: reasoning } }),
+  }
 }

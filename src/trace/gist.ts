@@ -15,6 +15,7 @@ export function gist(event: CloudEvent): string {
   if (inner) return `${inner.type}  ${gist(inner)}`
   const { input, output, messages, text, toolCalls, what } = data as Record<string, unknown>
   if (type === 'model.invoke' && Array.isArray(messages)) return count(messages.length, 'new message')
+  if (type === 'agent.noted' && typeof text === 'string') return preview(text)
   if (type === 'model.result') return preview(text || toolCalls || data)
   if (type === approvalType) return preview(what ?? data)
   return preview(problemOf(event) ?? decisionText(event) ?? input ?? output ?? data)

@@ -2,6 +2,7 @@ import type { CloudEvent } from '../event.ts'
 import type { ErrorData } from '../errors.ts'
 import { taskId } from '../bus/ids.ts'
 import { deniedType, grantedType, type ApprovalAnswer } from '../tasks/approval.ts'
+import { endOf, type ModelResult } from '../tasks/conversation.ts'
 import type { Answer, Spent, TraceNode, TraceTask } from './tree.ts'
 
 /** How a request or a task stands. `withdrawn`: nobody waits for the answer any more. */
@@ -80,6 +81,17 @@ export function decisionText({ type, data }: Pick<CloudEvent, 'type' | 'data'>):
   if ((type !== grantedType && type !== deniedType) || typeof by !== 'string') return undefined
   const why = typeof comment === 'string' ? `: ${comment}` : ''
   return `${type === grantedType ? 'granted' : 'denied'} by ${by}${why}`
+}
+
+/** How the answer of a model ended, where that is not well: `length`, `refused (refusal)`. */
+export function endText(events: Iterable<CloudEvent>): string | undefined {
+  for (const { type, data } of events) {
+    if (type !== 'model.result' || typeof data !== 'object' || data === null) continue
+    const { finish, rawFinish } = data as Partial<ModelResult>
+    const end = typeof finish === 'string' ? endOf(data as ModelResult) : 'whole'
+    if (end !== 'whole') return rawFinish === undefined || rawFinish === end ? end : `${end} (${rawFinish})`
+  }
+  return undefined
 }
 
 /** Tokens and cost that models told. */

@@ -1,4 +1,4 @@
-import { between, callOutcome, spentBy, spentIn, taskOutcome } from './outcome.ts'
+import { between, callOutcome, endText, spentBy, spentIn, taskOutcome } from './outcome.ts'
 import type { Trace, TraceNode, TraceTask } from './tree.ts'
 import { walk } from './walk.ts'
 
@@ -35,10 +35,12 @@ function nodeRecord(node: TraceNode, above?: object) {
   const outcome = callOutcome(node)
   const told = { id, ...above, type, time, source, target, causationid, replay, ...(by && { turn: by.turn }) }
   if (!outcome) return { kind: 'event', ...told }
+  const end = endText(answers.map(answer => answer.event))
   return {
     kind: 'call',
     ...told,
     ...outcome,
+    ...(end !== undefined && { end }),
     answers: answers.map(answer => ({
       id: answer.event.id,
       type: answer.event.type,

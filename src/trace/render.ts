@@ -5,6 +5,7 @@ import {
   between,
   callOutcome,
   decisionText,
+  endText,
   spentBy,
   spentIn,
   taskOutcome,
@@ -96,9 +97,14 @@ function nodeLine({ event, answers, tasks }: TraceNode, outcome: Outcome | undef
     }
   if (type === 'timer.set')
     return { ...common, label: 'timer', note: noteOf(outcome, preview((data as { due?: unknown } | null)?.due)) }
-  const spent = spentText(spentBy(answers.map(answer => answer.event)))
+  const given = answers.map(answer => answer.event)
+  const spent = spentText(spentBy(given))
+  const end = endText(given)
   const decided = answers.flatMap(answer => (outcome.problem === undefined ? (decisionText(answer.event) ?? []) : []))
-  const told = type === 'model.invoke' ? spent.join(', ') : [...spent, ...decided, gist(event)].join('  ')
+  const told =
+    type === 'model.invoke'
+      ? [...spent, ...(end ? [printable(end)] : [])].join(', ')
+      : [...spent, ...decided, gist(event)].join('  ')
   return { ...common, label: `${type.replace(/\.(invoke|requested)$/, '')}${name}`, note: noteOf(outcome, told) }
 }
 

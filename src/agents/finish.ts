@@ -1,0 +1,57 @@
+import { TidingsError } from '../errors.ts'
+import type { ModelEnd, ModelResult } from '../tasks/conversation.ts'
+
+/** What to do when a model stops before its answer is whole. */
+export interface FinishRules {
+  /**
+   * It reached its limit of output tokens. `continue`: it is asked to go on, at most three times in a row, and the pieces
+   * are joined; output of a declared shape it gives again, shorter. Default `continue`.
+   */
+  length?: 'continue' | 'fail' | 'accept'
+  /** It gave neither text nor a tool call. `continue`: it is asked again, at most three times in a row. Default `continue`. */
+  empty?: 'continue' | 'fail' | 'accept'
+  /** A content filter of its provider stopped it. Default `fail`. */
+  filtered?: 'fail' | 'accept'
+  /** It refused. Default `fail`. */
+  refused?: 'fail' | 'accept'
+  /** It stopped for a reason that is not known. Default `fail`. */
+  other?: 'fail' | 'accept'
+}
+
+export type Unfinished = Exclude<ModelEnd, 'whole' | 'paused'>
+
+export const defaultRules: Required<FinishRules> = {
+  length: 'continue',
+  empty: 'continue',
+  filtered: 'fail',
+  refused: 'fail',
+  other: 'fail',
+}
+
+const most = 500
+
+/** Why a task fails whose model stopped like this for the nth time in a row. */
+export function unfinished(end: Unfinished, { finish, rawFinish, text }: ModelResult, times: number): TidingsError {
+  const inRow = times > 1 ? `, ${times} times in a row` : ''
+  const said = text.trim() ? `: ${text.trim().slice(0, most)}` : ''
+  const reason = rawFinish ?? finish
+  switch (end) {
+    case 'length':
+      return new TidingsError('E_MODEL_LENGTH', `the model reached its limit of output tokens (${reason})${inRow}`)
+    case 'empty':
+      return new TidingsError('E_MODEL_EMPTY', `the model gave neither text nor a tool call${inRow}`)
+    case 'filtered':
+      return new TidingsError('E_MODEL_FILTERED', `a content filter stopped the model (${reason})`)
+    case 'refused':
+      return new TidingsError('E_MODEL_REFUSED', `the model refused${said}`)
+    case 'other':
+      return new TidingsError('E_MODEL_UNFINISHED', `the model stopped for the reason "${reason}"${said}`)
+  }
+}
+
+// The window of a model has no room for more, however often it is asked.
+const noRoom = 'model_context_window_exceeded'
+
+/** Whether asking again can give the rest: not when the tokens went into reasoning alone. */
+export const canContinue = (end: Unfinished, { rawFinish, text, toolCalls }: ModelResult) =>
+  end === 'empty' || (rawFinish !== noRoom && (text.trim() !== '' || toolCalls.length > 0))

@@ -1,0 +1,73 @@
+/*
+ * The answer of a model has parts that its provider signed or encrypted for itself, and wants back as they were. What is
+ * opaque in them holds nothing that anybody else can read, and a rule that matches within it by chance would break it: it
+ * is left alone. A part whose text had to be redacted is no longer what was signed, so its signature goes too.
+ */
+
+export const answerType = 'model.result'
+
+// As the provider packages of the AI SDK name them: `thoughtSignature`, `reasoningEncryptedContent`, `itemId`.
+const opaqueNames = /(?:[sS]ignature|[fF]ingerprint|redacted_?[dD]ata|[eE]ncrypted\w*|(?:^i|_i|I)d)$/
+const opaqueText = /^[\w+/=.:|-]*$/
+
+type Redact = (value: unknown) => unknown
+type Json = Record<string, unknown>
+
+/** `before` is the data as it was given, `data` the same with the declared paths redacted. */
+export function redactAnswer(before: unknown, data: unknown, redact: Redact): unknown {
+  const { content, ...rest } = (data ?? {}) as Json
+  const original = ((before ?? {}) as Json).content
+  if (!Array.isArray(content) || !Array.isArray(original)) return redact(data)
+  const clean = redact(rest) as Json
+  const whole = {
+    text: clean.text === (before as Json).text,
+    reasoning: clean.reasoning === (before as Json).reasoning,
+  }
+  const parts = content.map((part, i) => partOf(original[i], part, whole, redact))
+  if (clean === rest && parts.every((part, i) => part === content[i])) return data
+  return { ...clean, content: parts }
+}
+
+function partOf(before: unknown, part: unknown, whole: { text: boolean; reasoning: boolean }, redact: Redact): unknown {
+  if (!isObject(part) || !isObject(before)) return redact(part)
+  const { providerMetadata, result, ...rest } = part
+  const body = redact(rest) as Json
+  const metadata = sparing(providerMetadata, redact)
+  const outcome = sparing(result, redact)
+  const { type } = part
+  const isSame =
+    type !== 'text' && type !== 'reasoning' ? true : 'text' in part ? body.text === before.text : whole[type]
+  if (
+    type === 'reasoning' &&
+    before.providerMetadata !== undefined &&
+    !(isSame && metadata === before.providerMetadata)
+  )
+    return { ...body, redacted: true }
+  if (isSame && body === rest && metadata === providerMetadata && outcome === result) return part
+  return {
+    ...body,
+    ...(result !== undefined && { result: outcome }),
+    ...(isSame && providerMetadata !== undefined && { providerMetadata: metadata }),
+  }
+}
+
+/** Redacts all but what is opaque; the same value where that is nothing. */
+function sparing(value: unknown, redact: Redact): unknown {
+  if (Array.isArray(value)) {
+    const clean = value.map(each => sparing(each, redact))
+    return clean.every((each, i) => each === value[i]) ? value : clean
+  }
+  if (!isObject(value)) return redact(value)
+  const entries = Object.entries(value)
+  const clean = entries.flatMap(([key, each]) => {
+    if (typeof each === 'string' && opaqueNames.test(key) && opaqueText.test(each)) return [[key, each] as const]
+    if (typeof each === 'object' && each !== null) return [[redact(key) as string, sparing(each, redact)] as const]
+    // With its name, which may tell what it is.
+    return Object.entries(redact({ [key]: each }) as Json)
+  })
+  return clean.every(([key, each], i) => key === entries[i]![0] && each === entries[i]![1])
+    ? value
+    : Object.fromEntries(clean)
+}
+
+const isObject = (value: unknown): value is Json => typeof value === 'object' && value !== null && !Array.isArray(value)
