@@ -26,10 +26,13 @@ const talker = agent('talker', {
 })
 
 await withHome(async home => {
-  const running = await start(app({ name: 'history', use: [talker, noop], budget: { calls: Infinity } }), {
-    home,
-    only: ['agents', 'tools', 'models'],
-  })
+  const running = await start(
+    app({ name: 'history', use: [talker, noop], budget: { calls: Infinity, events: Infinity, bytes: Infinity } }),
+    {
+      home,
+      only: ['agents', 'tools', 'models'],
+    },
+  )
   const { driver } = running.bus
   const { correlationid } = await running.bus.publish({ type: 'bench.talk', data: 'Go' })
   const programs = new Programs([talker.definition])

@@ -55,7 +55,11 @@ const counter = agent('counter', {
 })
 
 await withHome(async home => {
-  const long = app({ name: 'long', use: [counter, noop], budget: { calls: Infinity } })
+  const long = app({
+    name: 'long',
+    use: [counter, noop],
+    budget: { calls: Infinity, events: Infinity, bytes: Infinity },
+  })
   const running = await start(long, { home, only: ['agents', 'tools'] })
   await closedLoop(running.bus, 'bench.count', 1, 1)
   const times = await timesOf(running.bus)

@@ -51,7 +51,7 @@ export const errors = {
     'The chain of tasks is longer than the hop limit. Two subscribers may be feeding each other; `tidings trace` shows the loop.',
   E_TASK_TURNS: 'A run() agent took more turns than its history may hold. Continue with ctx.continueAs(input).',
   E_BUDGET_EXCEEDED:
-    'The budget of this correlation is spent. Raise it in app({ budget }), or look at `tidings trace` for a loop.',
+    'The budget of this correlation is spent; the text says which limit. Look at `tidings trace` for a loop, or raise it in app({ budget }).',
   E_CALL_EXPIRED:
     'Nobody answered the call within its bound. Check that a worker hosts the target; `tidings attention` lists what waits.',
   E_WORKFLOW_EXPIRED:

@@ -30,4 +30,8 @@ const program = agent('program', {
   },
 })
 
-export default app({ name: 'bench', use: [noop, loop, script, program], budget: { calls: Infinity } })
+export default app({
+  name: 'bench',
+  use: [noop, loop, script, program],
+  budget: { calls: Infinity, events: Infinity, bytes: Infinity },
+})

@@ -222,12 +222,14 @@ export interface Driver {
    */
   follow(after: Position, filter: Filter | undefined, signal: AbortSignal): AsyncIterable<Stored>
   journal(task: string): Promise<Journal>
+  /** The newest turn of each task of a correlation, also of those that ended, as far as the log goes back. */
+  newestTurns(correlation: string): Promise<CloudEvent[]>
 
   /** Content-addressed: the reference is `sha256-` and the hex digest. Durable when it resolves. */
   putBlob(tenant: string, bytes: Uint8Array): Promise<string>
   getBlob(tenant: string, ref: string): Promise<Uint8Array | undefined>
 
-  /** Small named documents outside the log (pauses, budgets). `expect` is the revision seen, 0 for none. */
+  /** Small named documents outside the log (pauses, definitions). `expect` is the revision seen, 0 for none. */
   getDocument(key: string): Promise<{ revision: number; value: string } | undefined>
   /** The new revision; 0 when somebody else was faster. */
   putDocument(key: string, value: string, expect: number): Promise<number>

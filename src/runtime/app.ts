@@ -18,7 +18,7 @@ export interface AppOptions {
   /** Workers with the same app name share its tasks. Default `app`. */
   name?: string
   use: readonly Member[]
-  /** What one correlation may spend. Default: 1,000 calls, tokens and cost without a limit. */
+  /** What one correlation may spend. Default: 1,000 calls, 10,000 events, 256 MiB; tokens and cost without a limit. */
   budget?: Partial<Budget>
   /** Longest chain of tasks that may start each other. Default 32. */
   maxHops?: number

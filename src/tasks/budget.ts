@@ -1,113 +1,219 @@
 import type { CloudEvent } from '../event.ts'
 import type { Bus } from '../bus/bus.ts'
+import type { Turn } from './program.ts'
+import type { TurnBuilder } from './turn.ts'
+
+/*
+ * What one correlation spends, over all its tasks. Each turn records the totals of its task, so that what a correlation
+ * has spent is the sum over the newest turns of its tasks. The fence decides which turns count, also after a crash. All
+ * tasks of a correlation live in one shard, so its owner keeps the sum in memory:
+ *
+ *     decided ─▶ reserved ─┬─ accepted ─▶ spent
+ *                          └─ conflict, or not known ─▶ the sum is read again before the next turn asks for something
+ */
 
 /** Bounds on everything that one correlation may spend, over all its tasks. */
 export interface Budget {
-  /** Calls of tools, models and agents. */
+  /** Calls of tools, models, agents and people, timers, and the rounds of `continueAs`. */
   calls: number
-  /** Input and output tokens of models. */
+  /** Events that tasks emit, calls among them. One that belongs to instances of keyed workflows counts once more for each. */
+  events: number
+  /** The data of those events, as JSON. */
+  bytes: number
+  /** Input and output tokens of models. Known with the answer: the calls that are open may exceed it. */
   tokens: number
-  /** In the currency of the models' prices. */
+  /** In the currency of the models' prices. Known with the answer, as tokens are. */
   cost: number
 }
 
-export const defaultBudget: Budget = { calls: 1_000, tokens: Infinity, cost: Infinity }
+export type Spent = Budget
 
-export interface Spent {
-  calls: number
-  tokens: number
-  cost: number
+/**
+ * A thousand calls are more than a request needs and less than a loop costs in a night. Ten events for each, and 256 KiB
+ * for each call, leave room for every fan-out that a person meant, and stop a loop of emits within a second or two.
+ */
+export const defaultBudget: Budget = {
+  calls: 1_000,
+  events: 10_000,
+  bytes: 256 * 1024 * 1024,
+  tokens: Infinity,
+  cost: Infinity,
+}
+
+const kinds = ['calls', 'events', 'bytes', 'tokens', 'cost'] as const
+
+export const nothing: Spent = { calls: 0, events: 0, bytes: 0, tokens: 0, cost: 0 }
+
+export const plus = (a: Spent, b: Partial<Spent>): Spent => ({
+  calls: a.calls + (b.calls ?? 0),
+  events: a.events + (b.events ?? 0),
+  bytes: a.bytes + (b.bytes ?? 0),
+  tokens: a.tokens + (b.tokens ?? 0),
+  cost: a.cost + (b.cost ?? 0),
+})
+
+/** As a turn records it: most tasks ask no model. */
+export const recorded = ({ calls, events, bytes, tokens, cost }: Spent): Partial<Spent> => ({
+  calls,
+  events,
+  bytes,
+  ...(tokens > 0 && { tokens }),
+  ...(cost > 0 && { cost }),
+})
+
+/**
+ * What a turn spends: by what it emits, and by the answers that it takes in. `routed`: copies for keyed workflows. The
+ * event that ends a task is reserved with its first turn, and to take back a call costs nothing, so that no task is kept
+ * from ending.
+ */
+export function spentBy(builder: TurnBuilder, inputs: readonly CloudEvent[], routed: number): Spent {
+  const spent = {
+    calls: builder.calls.length + (builder.end === 'continued' ? 1 : 0),
+    events: builder.emitted + routed + (builder.version === 1 ? 1 : 0),
+    bytes: builder.bytes,
+    tokens: 0,
+    cost: 0,
+  }
+  for (const { type, data } of inputs) {
+    if (type !== 'model.result') continue
+    const { usage, cost } = data as { usage?: { input?: number; output?: number }; cost?: number }
+    spent.tokens += (usage?.input ?? 0) + (usage?.output ?? 0)
+    spent.cost += cost ?? 0
+  }
+  return spent
 }
 
 const remembered = 10_000
-const savedEvery = 32
-/** Calls of a correlation before what is saved of it is read: most correlations end before that and cost no look. */
-const unreadCalls = 8
 
-interface Account {
-  /** What is known: of this process alone while `isRead` is false. */
-  readonly spent: Spent
-  saved: number
-  revision: number
-  isRead: boolean
+/** What one correlation has spent, as far as its owner knows. */
+class Account {
+  total = { ...nothing }
+  isKnown: boolean
+  /** Turns that have reserved something so far, and those of them of which it is not known whether they hold. */
+  begun = 0
+  underWay = 0
+  reading: Promise<void> | undefined
+  onIdle: (() => void) | undefined
+
+  constructor(isKnown: boolean) {
+    this.isKnown = isKnown
+  }
 }
 
-/**
- * Counts what each correlation has spent. All tasks of a correlation live in one shard, hence in one process; the count
- * is saved every 32 calls, so that a crash forgives at most that many, and the few before the next owner reads it.
- */
-export class Ledger {
-  readonly #bus: Bus
-  readonly #group: string
+/** What one turn reserves. It is spent once the turn is accepted. */
+export class Charge implements Disposable {
+  readonly #account: Account
   readonly #budget: Budget
-  readonly #accounts = new Map<string, Account>()
+  readonly #read: () => Promise<void>
+  #spent = nothing
+  #isUnderWay = false
+  #isCommitting = false
 
-  constructor(bus: Bus, group: string, budget: Budget) {
-    this.#bus = bus
-    this.#group = group
+  constructor(account: Account, budget: Budget, read: () => Promise<void>) {
+    this.#account = account
     this.#budget = budget
+    this.#read = read
   }
 
-  /** The first limit that these further calls would break, for people; undefined when there is room. */
-  async refuses(correlation: string, calls: number): Promise<string | undefined> {
-    if (calls === 0) return undefined
-    const account = this.#account(correlation)
-    const { spent } = account
-    if (!account.isRead && spent.calls + calls > unreadCalls) await this.#read(correlation, account)
+  /** Reserves so much in place of what this turn has reserved before. */
+  reserve(spent: Spent): void {
+    const account = this.#account
+    if (!this.#isUnderWay) {
+      this.#isUnderWay = true
+      account.begun++
+      account.underWay++
+    }
+    for (const kind of kinds) account.total[kind] += spent[kind] - this.#spent[kind]
+    this.#spent = spent
+  }
+
+  /** Reserves it; for people, the first limit that this breaks. */
+  async tryReserve(spent: Spent): Promise<string | undefined> {
+    while (!this.#account.isKnown) await this.#read()
+    this.reserve(spent)
+    const { total } = this.#account
     const budget = this.#budget
-    if (spent.calls + calls > budget.calls) return `${spent.calls} of ${budget.calls} calls are spent`
-    if (spent.tokens >= budget.tokens) return `${spent.tokens} of ${budget.tokens} tokens are spent`
-    if (spent.cost >= budget.cost) return `${spent.cost} of ${budget.cost} is spent`
+    for (const kind of ['calls', 'events', 'bytes'] as const)
+      if (total[kind] > budget[kind])
+        return `${total[kind] - spent[kind]} of ${budget[kind]} ${kind} are spent, and this turn asks for ${spent[kind]} more`
+    if (spent.calls === 0) return undefined
+    for (const kind of ['tokens', 'cost'] as const)
+      if (total[kind] >= budget[kind]) return `${total[kind]} of ${budget[kind]} ${kind} are spent`
     return undefined
   }
 
-  /** Books an accepted turn. */
-  async book(correlation: string, calls: number, inputs: readonly CloudEvent[]): Promise<void> {
-    const account = this.#account(correlation)
-    const { spent } = account
-    spent.calls += calls
-    for (const input of inputs) {
-      if (input.type !== 'model.result') continue
-      const { usage, cost } = input.data as { usage?: { input?: number; output?: number }; cost?: number }
-      spent.tokens += (usage?.input ?? 0) + (usage?.output ?? 0)
-      spent.cost += cost ?? 0
-    }
-    if (!account.isRead || spent.calls - account.saved < savedEvery) return
-    account.saved = spent.calls
-    account.revision = await this.#bus.driver.putDocument(
-      this.#key(correlation),
-      JSON.stringify(spent),
-      account.revision,
-    )
-    if (account.revision === 0) this.#accounts.delete(correlation)
+  /** From now on only the log knows whether it is spent. */
+  commits(): void {
+    this.#isCommitting = true
   }
 
-  forget() {
-    this.#accounts.clear()
+  accepted(): void {
+    this.#end()
   }
 
-  #account(correlation: string): Account {
+  /** Gives back what a turn has reserved that was not accepted. */
+  [Symbol.dispose](): void {
+    if (!this.#isUnderWay) return
+    if (this.#isCommitting) this.#account.isKnown = false
+    else this.reserve(nothing)
+    this.#end()
+  }
+
+  #end() {
+    if (!this.#isUnderWay) return
+    this.#isUnderWay = false
+    if (--this.#account.underWay === 0) this.#account.onIdle?.()
+  }
+}
+
+/** The accounts of the correlations whose shards this process owns. */
+export class Ledger {
+  readonly #bus: Bus
+  readonly #budget: Budget
+  readonly #accounts = new Map<string, Account>()
+
+  constructor(bus: Bus, budget: Budget) {
+    this.#bus = bus
+    this.#budget = budget
+  }
+
+  /** `isNew`: nothing can have been spent before. */
+  charge(correlation: string, isNew: boolean): Charge {
     let account = this.#accounts.get(correlation)
     if (!account) {
-      account = { spent: { calls: 0, tokens: 0, cost: 0 }, saved: 0, revision: 0, isRead: false }
-      if (this.#accounts.size >= remembered) this.#accounts.delete(this.#accounts.keys().next().value!)
-      this.#accounts.set(correlation, account)
+      if (this.#accounts.size >= remembered) this.#forgetOne()
+      this.#accounts.set(correlation, (account = new Account(isNew)))
     }
-    return account
+    const opened = account
+    return new Charge(opened, this.#budget, () => (opened.reading ??= this.#read(correlation, opened)))
   }
 
+  forget(isLost: (correlation: string) => boolean) {
+    for (const correlation of this.#accounts.keys()) if (isLost(correlation)) this.#accounts.delete(correlation)
+  }
+
+  /** Of a turn that is under way, the log has what it spends or not: nothing is under way while it is read. */
   async #read(correlation: string, account: Account): Promise<void> {
-    const document = await this.#bus.driver.getDocument(this.#key(correlation))
-    if (account.isRead) return
-    account.isRead = true
-    if (!document) return
-    const saved = JSON.parse(document.value) as Spent
-    account.saved = saved.calls
-    account.revision = document.revision
-    for (const kind of ['calls', 'tokens', 'cost'] as const) account.spent[kind] += saved[kind]
+    try {
+      for (;;) {
+        if (account.underWay > 0) await new Promise<void>(resolve => (account.onIdle = resolve))
+        const { begun } = account
+        let total = nothing
+        for (const turn of await this.#bus.driver.newestTurns(correlation))
+          total = plus(total, ((await this.#bus.resolve(turn)).data as Turn).spent ?? {})
+        if (account.begun !== begun) continue
+        account.total = { ...total }
+        account.isKnown = true
+        return
+      }
+    } finally {
+      account.onIdle = undefined
+      account.reading = undefined
+    }
   }
 
-  #key(correlation: string) {
-    return `spent/${this.#group}/${correlation}`
+  #forgetOne() {
+    for (const [correlation, { underWay, reading }] of this.#accounts)
+      if (underWay === 0 && !reading) return void this.#accounts.delete(correlation)
   }
 }

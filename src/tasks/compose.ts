@@ -2,6 +2,7 @@ import type { Bus } from '../bus/bus.ts'
 import type { Entry } from '../bus/driver.ts'
 import { type ErrorData, errorData, TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
+import type { Spent } from './budget.ts'
 import type { Turn } from './program.ts'
 import { wakeFor } from './rules.ts'
 import type { Task } from './task.ts'
@@ -25,7 +26,10 @@ export interface Decided {
   /** The inputs as they were delivered, and the answers that the engine gave itself. */
   readonly embedded: readonly CloudEvent[]
   readonly expired: readonly OpenCall[]
-  readonly expiries: readonly CloudEvent[]
+  /** Of those, the latter. */
+  readonly own: readonly CloudEvent[]
+  /** Reserves what a turn spends; what the task has spent with it. */
+  readonly book: (builder: TurnBuilder) => Partial<Spent>
 }
 
 export interface Composed {
@@ -55,7 +59,7 @@ export async function compose(
 
 async function put(
   bus: Bus,
-  { task, embedded, expired, expiries }: Decided,
+  { task, embedded, expired, own, book }: Decided,
   builder: TurnBuilder,
   asAllowed: (events: readonly CloudEvent[]) => Promise<readonly CloudEvent[]>,
 ): Promise<Composed> {
@@ -71,9 +75,9 @@ async function put(
         task.accepted(builder.emits, builder.events)
         return task.machine.snapshot()
       })
-  const turn = builder.build(embedded, wake, state)
+  const turn = builder.build(embedded, wake, state, book(builder))
   const emitted = await asAllowed(builder.events)
-  const [turnEntry, ...events] = await bus.encodeTurn(turn, [...emitted, ...expiries])
+  const [turnEntry, ...events] = await bus.encodeTurn(turn, [...emitted, ...own])
   return { builder, turn: turn.data, turnEntry: turnEntry!, events, emitted, wake }
 }
 

@@ -61,7 +61,7 @@ export function effectOf(terms: ReplayTerms | undefined, key: string): Effect {
 }
 
 /** An event of a marked task as it goes to the log. */
-export function governed(event: CloudEvent, terms: ReplayTerms | undefined): CloudEvent {
+function governed(event: CloudEvent, terms: ReplayTerms | undefined): CloudEvent {
   const key = effectKey(event)
   if (key === undefined || effectOf(terms, key) === 'live') return event
   return { ...event, target: replayTarget, subject: event.target! }
@@ -92,6 +92,13 @@ export class Replays {
     if (known) return known
     const document = await this.#bus.driver.getDocument(termsKey(id))
     return document && remember(this.#known, id, JSON.parse(document.value) as ReplayTerms, remembered)
+  }
+
+  /** What a task emits, as it goes to the log: of a redrive or a fork, only what it may do reaches tools and models. */
+  async governed(mark: string | undefined, events: readonly CloudEvent[]): Promise<readonly CloudEvent[]> {
+    if (mark === undefined) return events
+    const terms = await this.terms(mark)
+    return events.map(event => governed(event, terms))
   }
 }
 

@@ -9,10 +9,12 @@ import { pauseKey, type Pauses } from '../bus/pauses.ts'
 import { TurnTrace } from '../bus/telemetry/turn.ts'
 import { correlationOf, parseId, shardOf, taskId } from '../bus/ids.ts'
 import { log } from '../bus/telemetry/log.ts'
-import { Ledger, type Budget } from './budget.ts'
+import { Bounds } from './bounds.ts'
+import type { Budget } from './budget.ts'
+import { heirOf } from './chain.ts'
 import { compose } from './compose.ts'
 import { isDue } from './due.ts'
-import { governed, Replays } from './effects.ts'
+import { Replays } from './effects.ts'
 import { Inbox, Shared, type Input } from './inbox.ts'
 import { isRouted, joins, migrateType, routedIn, routedType } from './instances.ts'
 import { load, tombstone } from './load.ts'
@@ -22,6 +24,7 @@ import { routeTaker, sendOn } from './routing.ts'
 import {
   answered,
   filterOf,
+  isFirstOfAll,
   isFirstStart,
   lateDraft,
   misrouted,
@@ -78,7 +81,9 @@ export class Engine {
   readonly #newest: Map<string, ProgramDefinition>
   /** Of those, what events begin that nobody addressed. */
   readonly #workflows: readonly ProgramDefinition[]
-  readonly #ledger: Ledger
+  /** Of those, whose instances live under keys. */
+  readonly #keyed: readonly ProgramDefinition[]
+  readonly #bounds: Bounds
   readonly #replays: Replays
   readonly #inboxes = new Map<string, Inbox>()
   readonly #hot = new Map<string, Task>()
@@ -97,7 +102,8 @@ export class Engine {
     this.#programs = new Programs(options.programs)
     this.#newest = new Map(this.#programs.newest.map(program => [program.name, program]))
     this.#workflows = [...this.#newest.values()].filter(program => program.instances)
-    this.#ledger = new Ledger(options.bus, options.group, options.budget)
+    this.#keyed = this.#workflows.filter(program => program.instances!.key)
+    this.#bounds = new Bounds(options.bus, options.maxHops, options.budget, this.#keyed)
     this.#replays = new Replays(options.bus)
     this.#hotTasks = options.hotTasks ?? 4_096
     this.#sift = options.sift ?? sift
@@ -141,7 +147,7 @@ export class Engine {
       if (joining)
         starts.push({ ...(joining.begins && { program: program.name }), started: joining.instance, joins: true })
     }
-    const routed = this.#workflows.filter(program => isRouted(program, event))
+    const routed = this.#keyed.filter(program => isRouted(program, event))
     const takers = [
       ...(task === undefined ? [] : [task]),
       ...starts.map(({ started }) => started),
@@ -238,7 +244,7 @@ export class Engine {
         if (verdict === 'late') await this.#bus.publish(lateDraft(inbox.task, await this.#bus.resolve(input.event)))
         const refused = verdict === 'refuse' && refusedDraft(this.#newest.get(input.program!)!, input)
         if (refused) await this.#bus.publish(refused)
-        input.shared.taken(inbox.task, false)
+        if (verdict !== 'follow' || !(await this.#follow(inbox, [input]))) input.shared.taken(inbox.task, false)
       }
     }
     // A start goes before its cancellation, in whatever order they came.
@@ -264,18 +270,35 @@ export class Engine {
   async #begin(inbox: Inbox, inputs: readonly Input[]): Promise<Task | undefined> {
     const [{ event, program }] = inputs as [Input]
     if (program === undefined) {
+      if (await this.#follow(inbox, inputs)) return undefined
       if (inbox.conflicts === 0) return tombstone(this.#newest.get(event.target!)!, inbox.task, event)
       // The fence knows the task and the log does not: it ended so long ago that it was purged.
       for (const input of inputs) input.shared.taken(inbox.task, false)
       return undefined
     }
-    const tooFar = this.#tooFar(event.hops + 1)
+    const tooFar = this.#bounds.tooFar(event.hops + 1)
     if (!tooFar || event.replyto)
       return startTask(this.#newest.get(program)!, inbox.task, await this.#bus.resolve(event))
     // Nobody waits for an answer: saying that it failed could start the next round of the loop.
-    const outcome: Outcome = { kind: 'discard', reason: tooFar.message }
-    for (const input of inputs) input.shared.taken(inbox.task, false, input.program === undefined ? undefined : outcome)
+    this.#discard(inbox, inputs, tooFar.message)
     return undefined
+  }
+
+  /** Begins no task. */
+  #discard(inbox: Inbox, inputs: readonly Input[], reason: string) {
+    const outcome: Outcome = { kind: 'discard', reason }
+    for (const input of inputs) input.shared.taken(inbox.task, false, input.program === undefined ? undefined : outcome)
+  }
+
+  /** Gives cancellations to the task as which this one goes on. False when it goes on as none. */
+  async #follow(inbox: Inbox, inputs: readonly Input[]): Promise<boolean> {
+    const heir = await heirOf(this.#bus, inbox.task)
+    if (heir === undefined) return false
+    for (const input of inputs) {
+      input.shared.handOn(inbox.task, heir)
+      this.#offer(heir, input)
+    }
+    return true
   }
 
   async #decide(
@@ -294,18 +317,30 @@ export class Engine {
     const decided = new TurnBuilder(identity, task.head + 1, embedded, now)
     const since = inputs.map(({ shared }) => shared.delivery.since)
     using trace = new TurnTrace(this.#bus.driver.name, identity, decided.version, embedded, since)
-    const refused = await this.#run(task, decided, seen)
+    const isNew = task.head === 0 && inputs.length > 0 && isFirstOfAll(inputs[0]!)
+    using charge = this.#bounds.charge(identity.start.correlationid, isNew)
+    const refused = await this.#bounds.decide(task, decided, seen, charge)
+    if (refused?.isQuiet) return this.#discard(inbox, inputs, refused.reason)
+    const told = refused?.told ? [refused.told] : []
     const { builder, turn, turnEntry, events, emitted, wake } = await compose(
       this.#bus,
-      { task, builder: decided, embedded, expired, expiries },
-      async wanted => trace.emitted(await this.#governed(identity.start.replay, wanted)),
+      {
+        task,
+        builder: decided,
+        embedded: [...embedded, ...told],
+        expired,
+        own: [...expiries, ...told],
+        book: wanted => this.#bounds.book(task, wanted, seen, charge),
+      },
+      async wanted => trace.emitted(await this.#replays.governed(identity.start.replay, wanted)),
     )
     task.advance(turn, turnEntry.json.length)
     const snapshot = !builder.end && task.snapshotDue ? task.snapshot() : undefined
-    const outcome: Outcome = refused ? { kind: 'discard', reason: refused } : { kind: 'done' }
+    const outcome: Outcome = refused ? { kind: 'discard', reason: refused.reason } : { kind: 'done' }
     const settling = inputs.filter(input => input.shared.last)
     const settle = settling.map(input => ({ delivery: input.shared.delivery, outcome }))
     if (inbox.lost) return
+    charge.commits()
     const result = await this.#bus.driver.commit({
       group: this.#options.group,
       task: identity.task,
@@ -325,42 +360,13 @@ export class Engine {
       return
     }
     inbox.conflicts = 0
+    charge.accepted()
     trace.accepted(emitted, settle, builder.end)
     for (const input of inputs) input.shared.taken(inbox.task, settling.includes(input))
     // Running executors hear it at once; the event itself is for those that still queue.
     for (const event of builder.events) if (event.type === 'call.cancelled') this.#bus.driver.signal(event)
     if (builder.end) this.#hot.delete(identity.task)
     else this.#keep(task)
-    await this.#ledger.book(identity.start.correlationid, builder.calls.length, seen)
-  }
-
-  /** Lets the program decide; the reason when hops or budget refuse what it wanted. */
-  async #run(task: Task, builder: TurnBuilder, inputs: readonly CloudEvent[]): Promise<string | undefined> {
-    const { identity } = task
-    const tooFar = this.#tooFar(identity.hops)
-    if (tooFar) {
-      builder.fail(tooFar.toJSON())
-      return tooFar.message
-    }
-    await task.decide(inputs, builder)
-    const broke = await this.#ledger.refuses(identity.start.correlationid, builder.calls.length)
-    if (!broke) return undefined
-    const error = new TidingsError('E_BUDGET_EXCEEDED', `E_BUDGET_EXCEEDED: ${broke}`)
-    builder.replace(error.toJSON())
-    return error.message
-  }
-
-  /** Of a redrive or a fork, only what it may do reaches tools and models. */
-  async #governed(mark: string | undefined, events: readonly CloudEvent[]): Promise<readonly CloudEvent[]> {
-    if (mark === undefined) return events
-    const terms = await this.#replays.terms(mark)
-    return events.map(event => governed(event, terms))
-  }
-
-  #tooFar(hops: number): TidingsError | undefined {
-    const { maxHops } = this.#options
-    if (hops <= maxHops) return undefined
-    return new TidingsError('E_TASK_HOPS', `E_TASK_HOPS: ${hops} tasks in a chain, at most ${maxHops}`)
   }
 
   async #rearm(id: string, task: Task | undefined) {
@@ -380,12 +386,12 @@ export class Engine {
   #lose(shard: number) {
     const { shards } = this.#bus.driver
     const gone = (id: string) => shardOf(correlationOf(id), shards) === shard
+    this.#bounds.forget(gone)
     for (const [id, inbox] of this.#inboxes) {
       if (!gone(id)) continue
       inbox.lost = true
       this.#inboxes.delete(id)
     }
     for (const id of this.#hot.keys()) if (gone(id)) this.#hot.delete(id)
-    this.#ledger.forget()
   }
 }

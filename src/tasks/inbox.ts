@@ -22,6 +22,11 @@ export class Shared {
     return this.#takers.size === 1 && this.#outcome.kind === 'done'
   }
 
+  /** Another task takes it in place of this one. */
+  handOn(task: string, other: string) {
+    if (this.#takers.delete(task)) this.#takers.add(other)
+  }
+
   /** `settled`: the task's own transaction settled it. A task takes it once; what it says later does not count. */
   taken(task: string, settled: boolean, outcome: Outcome = { kind: 'done' }) {
     if (!this.#takers.delete(task)) return

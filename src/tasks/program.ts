@@ -2,6 +2,7 @@ import type { CloudEvent } from '../event.ts'
 import type { ErrorData } from '../errors.ts'
 import { plainRedactor, type Redactor } from '../bus/redact.ts'
 import { copyOf, jsonOf } from '../json.ts'
+import type { Spent } from './budget.ts'
 import type { Bound, Duration } from './duration.ts'
 
 /*
@@ -80,6 +81,8 @@ export interface Machine {
   pinned?(): Pinned | undefined
   /** A cancellation is an input like any other: something may have to be undone first. */
   readonly undoes?: boolean
+  /** It undoes what it did, and asks for nothing else: no budget stands in its way. */
+  readonly undoing?: boolean
   /** Of tasks that several events may begin: whether it has taken this one. */
   knows?(event: CloudEvent): boolean
 }
@@ -112,6 +115,12 @@ export interface Turn {
   readonly withdrawn?: readonly string[]
   readonly wake?: number | null
   readonly end?: End
+  /** What the task has spent up to this turn. */
+  readonly spent?: Partial<Spent>
+  /** The task that this one goes on from, by `continueAs`: the first of them all. */
+  readonly continues?: string
+  /** Of a task that goes on as another one: that. */
+  readonly successor?: string
 }
 
 export type End = 'completed' | 'failed' | 'cancelled' | 'continued'

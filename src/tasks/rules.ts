@@ -1,9 +1,9 @@
 import { TidingsError, errorData } from '../errors.ts'
 import { handedDown, type CloudEvent, type Draft } from '../event.ts'
 import { matchesType, type Filter } from '../pattern.ts'
-import { backoff } from '../bus/delivery.ts'
+import { backoff, freshMs } from '../bus/delivery.ts'
 import type { Delivery, Outcome } from '../bus/driver.ts'
-import { correlationOf, isTask, parseId, resultId } from '../bus/ids.ts'
+import { correlationOf, isTask, mintedAt, parseId, resultId } from '../bus/ids.ts'
 import { forkType } from './fork.ts'
 import type { Input } from './inbox.ts'
 import { heardBy, migrateType, routedType, type Routed } from './instances.ts'
@@ -18,6 +18,7 @@ import type { OpenCall, TurnBuilder } from './turn.ts'
 
 // With the backoff in between, about forty minutes: longer than two versions of an app overlap.
 const maxHandBacks = 50
+const mintedTogetherMs = 10
 const requests = ['agent.invoke', forkType, 'agent.cancel']
 const workflowRequests = [routedType, migrateType]
 export const answerTypes: readonly string[] = [
@@ -34,6 +35,13 @@ export function unplaced({ event, attempt }: Delivery): Outcome {
 /** A start that was never handed out before has no journal; were it otherwise, the fence would say so. */
 export const isFirstStart = ({ program, joins, shared }: Input) =>
   program !== undefined && !joins && shared.delivery.attempt === 1
+
+/** Whether nothing can have been spent under its correlation before: that was minted with it, just now. */
+export const isFirstOfAll = ({ event, shared: { delivery } }: Input) =>
+  delivery.attempt === 1 &&
+  event.hops === 0 &&
+  Math.abs((mintedAt(event.correlationid) ?? 0) - Date.parse(event.time)) <= mintedTogetherMs &&
+  Date.now() - delivery.since < freshMs
 
 export function filterOf(programs: readonly ProgramDefinition[]): Filter {
   const on = [
@@ -54,7 +62,7 @@ export function startsOn(program: ProgramDefinition, event: CloudEvent): boolean
 
 /**
  * What an input means to the task. Structure decides, never a window of time. `refuse`: the task was cancelled before this
- * start came.
+ * start came. `follow`: it goes on as another task.
  */
 export function sift(task: Task | undefined, { event, program, joins }: Input): Verdict {
   if (joins) {
@@ -63,13 +71,14 @@ export function sift(task: Task | undefined, { event, program, joins }: Input): 
   }
   if (program !== undefined) return task ? (task.unbegun ? 'refuse' : 'inert') : 'take'
   if (event.type === 'agent.cancel' && !task) return isOwnTask(event) ? 'take' : 'inert'
+  if (event.type === 'agent.cancel' && task?.end === 'continued') return 'follow'
   if (!task || task.end) return 'inert'
   if (event.type === 'agent.cancel' || event.type === migrateType) return 'take'
   if (task.open.has(event.call!)) return 'take'
   return parseId(event.call!)!.version > task.head ? 'ahead' : 'inert'
 }
 
-export type Verdict = 'take' | 'inert' | 'ahead' | 'late' | 'refuse'
+export type Verdict = 'take' | 'inert' | 'ahead' | 'late' | 'refuse' | 'follow'
 
 /** Whether the task that is to be cancelled can exist: what is accepted for it lies in the shard of its correlation. */
 const isOwnTask = ({ subject = '', correlationid }: CloudEvent) =>

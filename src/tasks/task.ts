@@ -3,6 +3,7 @@ import { textOf, TidingsError } from '../errors.ts'
 import type { Bus } from '../bus/bus.ts'
 import { turnId } from '../bus/ids.ts'
 import { plainRedactor } from '../bus/redact.ts'
+import { nothing, plus, recorded, type Spent } from './budget.ts'
 import { emissionsOf, forkedStart, forkType, inputsSeen, turnSeen, type Fork, type KnownAs } from './fork.ts'
 import {
   sourceOf,
@@ -30,6 +31,10 @@ export class Task {
   unbegun = false
   /** The wake-up that the driver keeps; null when none is armed. */
   armed: number | null = null
+  /** In all its turns. */
+  spent = nothing
+  /** The task as which it goes on, once it has ended. */
+  successor: string | undefined
   readonly #knownAs: KnownAs = call => this.open.get(call)?.as
   #turnsSince = 0
   #bytesSince = 0
@@ -52,6 +57,7 @@ export class Task {
     if (!snapshot) return
     this.head = snapshot.head
     this.armed = snapshot.armed
+    this.spent = plus(nothing, snapshot.spent ?? {})
     this.#snapshotBytes = snapshot.program.length
     for (const call of snapshot.open) this.open.set(call.id, call)
   }
@@ -115,6 +121,8 @@ export class Task {
   advance(turn: Turn, bytes: number) {
     this.head = turn.version
     this.end = turn.end
+    this.successor = turn.successor
+    if (turn.spent) this.spent = plus(nothing, turn.spent)
     if (turn.wake !== undefined) this.armed = turn.wake
     for (const input of turn.inputs) if (input.call) this.open.delete(input.call)
     for (const call of turn.withdrawn ?? []) this.open.delete(call)
@@ -148,7 +156,7 @@ export class Task {
     this.#turnsSince = 0
     this.#bytesSince = 0
     this.#snapshotBytes = program.length
-    const { identity, head, armed, open } = this
+    const { identity, head, armed, open, spent } = this
     return JSON.stringify({
       name: identity.program,
       version: identity.programVersion,
@@ -157,6 +165,7 @@ export class Task {
       head,
       armed,
       open: [...open.values()],
+      spent: recorded(spent),
       program,
     } satisfies SnapshotState)
   }
@@ -203,6 +212,7 @@ export interface SnapshotState {
   head: number
   armed: number | null
   open: OpenCall[]
+  spent?: Partial<Spent>
   program: string
 }
 

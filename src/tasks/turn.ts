@@ -1,10 +1,11 @@
 import { hash } from 'node:crypto'
 import { createEvent, handedDown, type CloudEvent } from '../event.ts'
 import { checkedErrorData, type ErrorData, errorData, TidingsError, textOf } from '../errors.ts'
-import { cancelId, correlationOf, emitId, taskId, turnId } from '../bus/ids.ts'
+import { cancelId, correlationOf, emitId, isTask, taskId, turnId } from '../bus/ids.ts'
 import type { Redactor } from '../bus/redact.ts'
 import { copyOf, jsonOf, type Json } from '../json.ts'
 import { approvalType, type ApprovalRequest } from './approval.ts'
+import type { Spent } from './budget.ts'
 import { boundFrom, type Bound, type Duration } from './duration.ts'
 import {
   untraced,
@@ -59,11 +60,15 @@ export class TurnBuilder implements TurnContext {
   readonly now: number
   readonly events: CloudEvent[] = []
   readonly emits: Emit[] = []
+  /** Of the data of what it emits, as JSON. */
+  bytes = 0
   /** Calls of earlier turns that were taken back. */
   readonly withdrawn = new Set<string>()
   end: End | undefined
   /** Why the task fails in this turn, where its program threw or asked for what cannot be recorded: it is asked no more. */
   fault: { readonly thrown: unknown } | undefined
+  #successor: string | undefined
+  #takenBack = 0
   readonly #identity: TaskIdentity
   readonly #cause: CloudEvent
 
@@ -140,28 +145,46 @@ export class TurnBuilder implements TurnContext {
 
   continueAs(input: unknown) {
     const { program, start } = this.#identity
-    this.#add({
+    const id = this.#add({
       type: 'agent.invoke',
       target: program,
+      subject: continues(start) ?? this.task,
       data: { input },
       hops: start.hops,
       ...(start.replyto && { replyto: start.replyto, call: start.call ?? start.id }),
+      // Whoever waits for this task waits for that one, and no longer.
+      ...(start.deadline && { deadline: start.deadline }),
     })
+    this.#successor = taskId(start.correlationid, program, id)
     this.end = 'continued'
   }
 
-  /** Fails the task in place of everything that it wanted to emit in this turn. */
-  replace(error: ErrorData) {
-    this.events.length = 0
-    this.emits.length = 0
-    this.withdrawn.clear()
-    this.fail(error)
+  /** How many events it publishes beside that which ends the task and those that take calls back. */
+  get emitted(): number {
+    return this.events.length - this.#takenBack - (this.end ? 1 : 0)
   }
 
-  /** The same for a program that threw. */
+  /** Whether it asks for more than the task's own end. */
+  get asks(): boolean {
+    return this.emitted > 0 || this.end === 'continued'
+  }
+
+  /** Takes back everything that the program wanted in this turn. */
+  clear() {
+    this.events.length = 0
+    this.emits.length = 0
+    this.bytes = 0
+    this.withdrawn.clear()
+    this.end = undefined
+    this.#successor = undefined
+    this.#takenBack = 0
+  }
+
+  /** Fails the task, whose program threw, in place of everything that it wanted to emit in this turn. */
   replaceFaulty(thrown: unknown) {
     this.fault = { thrown }
-    this.replace(errorData(thrown, 'E_PROGRAM_FAILED'))
+    this.clear()
+    this.fail(errorData(thrown, 'E_PROGRAM_FAILED'))
   }
 
   /** The same turn, with nothing but the failure of the task. */
@@ -179,6 +202,7 @@ export class TurnBuilder implements TurnContext {
   /** Nobody waits for this call any more: its executor is told, whatever it is. */
   takeBack(call: OpenCall, reason: string) {
     if (call.type === 'timer.set') return
+    this.#takenBack++
     if (call.type === 'agent.invoke') {
       const subject = taskId(correlationOf(this.task), call.target, call.id)
       this.#add({ type: 'agent.cancel', target: call.target, subject, data: { reason } }, undefined, cancelId(call.id))
@@ -192,8 +216,9 @@ export class TurnBuilder implements TurnContext {
   }
 
   /** The turn as an event of the log. `inputs` are embedded as they were delivered. */
-  build(inputs: readonly CloudEvent[], wake?: number | null, state?: string): CloudEvent<Turn> {
-    const { program, programVersion, programHash } = this.#identity
+  build(inputs: readonly CloudEvent[], wake?: number | null, state?: string, spent?: Partial<Spent>): CloudEvent<Turn> {
+    const { program, programVersion, programHash, start } = this.#identity
+    const first = continues(start)
     return this.#event(
       {
         type: turnType,
@@ -209,6 +234,9 @@ export class TurnBuilder implements TurnContext {
           ...(this.withdrawn.size > 0 && { withdrawn: [...this.withdrawn] }),
           ...(wake !== undefined && { wake }),
           ...(this.end && { end: this.end }),
+          ...(spent && { spent }),
+          ...(first !== undefined && { continues: first }),
+          ...(this.#successor !== undefined && { successor: this.#successor }),
         } satisfies Turn,
       },
       turnId(this.task, this.version),
@@ -230,8 +258,10 @@ export class TurnBuilder implements TurnContext {
     const { redactor } = this.#identity
     const taken = { ...draft, data: dataOf(draft) }
     const event = sealed(redactor.event(this.#event(taken, id ?? emitId(this.task, this.version, this.events.length))))
+    const json = JSON.stringify(event.data) ?? 'null'
+    this.bytes += Buffer.byteLength(json)
     this.events.push(event)
-    this.emits.push({ id: event.id, type: event.type, hash: digest(event.data), ...(wait && { wait }) })
+    this.emits.push({ id: event.id, type: event.type, hash: digestText(json), ...(wait && { wait }) })
     return event.id
   }
 
@@ -272,6 +302,28 @@ export function expiryOf(call: OpenCall, { source, start, hops }: TaskIdentity, 
 
 /** The data of an emission, taken at the moment of the call. @throws E_VALUE_INVALID */
 export const dataOf = ({ type, data }: { type: string; data: unknown }): Json => jsonOf(data, `the data of ${type}`)
+
+export const refusedType = 'task.refused'
+
+/** What a task is told that undoes what it did, before it fails: nothing that it wanted in this turn happens. */
+export const refusalOf = ({ task, source, start, hops }: TaskIdentity, turn: TurnBuilder, error: TidingsError) => ({
+  ...createEvent({
+    id: `${turnId(task, turn.version)}:refused`,
+    type: refusedType,
+    source,
+    ...handedDown(start),
+    causationid: turnId(task, turn.version),
+    hops,
+    data: { error: error.toJSON() },
+  }),
+  time: new Date(turn.now).toISOString(),
+})
+
+/** The first task of those that go on from each other, of one that its start continues. */
+const continues = ({ type, subject, correlationid }: CloudEvent) =>
+  type === 'agent.invoke' && subject !== undefined && isTask(subject) && correlationOf(subject) === correlationid
+    ? subject
+    : undefined
 
 /** What a turn keeps of the state. */
 export function stateOf(json: string | undefined): Pick<Turn, 'state' | 'stateHash'> {

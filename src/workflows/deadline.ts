@@ -1,4 +1,4 @@
-import { boundFrom } from '../tasks/duration.ts'
+import { boundFrom, milliseconds, type Bound } from '../tasks/duration.ts'
 import type { Instruction } from './compile.ts'
 import { moments } from './match.ts'
 import type { State } from './state.ts'
@@ -15,3 +15,9 @@ export function deadlineOf(state: State, here: Instruction | undefined): number 
   const set = all.filter(moment => typeof moment === 'number')
   return set.length > 0 ? Math.min(...set) : undefined
 }
+
+export const inMs = (bound: Bound) => (bound === 'forever' ? bound : milliseconds(bound))
+export const isPast = (moment: number | null, now: number) => moment !== null && moment <= now
+/** In ms since the epoch; NaN where it is none that a clock can show. */
+export const momentOf = (value: unknown) =>
+  typeof value === 'number' || typeof value === 'string' ? new Date(value).getTime() : NaN

@@ -41,3 +41,6 @@ function compare(how: Comparison, left: unknown, right: unknown): boolean {
   if (how === 'atLeast') return left >= right
   return how === 'below' ? left < right : left <= right
 }
+
+/** A value as the message of a failure. */
+export const asText = (value: unknown) => (typeof value === 'string' ? value : JSON.stringify(value ?? null))

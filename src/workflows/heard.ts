@@ -38,3 +38,6 @@ export function pick(state: State, isWanted: (event: Heard) => boolean): Heard |
 
 /** 72 bits of SHA-256: what is known twice is the same event. */
 const markOf = (id: string) => hash('sha256', id, 'base64url').slice(0, 12)
+
+/** What an instance keeps of an event. */
+export const kept = ({ id, type, data }: Heard): Heard => ({ id, type, data })

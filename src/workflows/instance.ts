@@ -4,13 +4,13 @@ import { boundFrom, milliseconds, type Bound } from '../tasks/duration.ts'
 import { requestType } from '../tasks/script.ts'
 import type { Code, Instruction } from './compile.ts'
 import type { CallStep, Expression, Target } from './definition.ts'
-import { deadlineOf } from './deadline.ts'
-import { evaluate, holds } from './evaluate.ts'
+import { deadlineOf, inMs, isPast, momentOf } from './deadline.ts'
+import { asText, evaluate, holds } from './evaluate.ts'
 import { expired, failed, invalid, unmatched } from './failures.ts'
-import { keep, knows, pick, remember } from './heard.ts'
+import { keep, kept, knows, pick, remember } from './heard.ts'
 import { callFor, itemsOf, joined, keptOf, widthOf, type FanStep } from './fan.ts'
 import { awaits, begin, captures, judge, take, takenIn, verdict, type Heard } from './match.ts'
-import type { Command, Ending, Result, Slot, State, Wait } from './state.ts'
+import { isKeptWhenRefused, type Command, type Ending, type Result, type Slot, type State, type Wait } from './state.ts'
 
 /*
  * One instance, as pure steps from state to state. An event is taken by the step that waits for it, kept for a later one,
@@ -118,6 +118,19 @@ export class Instance {
     delete state.wait
     state.ending = { as }
     this.#undoNext()
+  }
+
+  /** Nothing of what it wanted to do in this turn happens, but for what undoes: it fails. */
+  refuse(error: ErrorData): void {
+    const { state } = this
+    this.commands = this.commands.filter(isKeptWhenRefused)
+    if (state.ending) return
+    delete state.ended
+    this.end({ error })
+  }
+
+  get isUndoing() {
+    return this.state.ending !== undefined
   }
 
   get #here(): Instruction | undefined {
@@ -382,12 +395,3 @@ export class Instance {
     return evaluate(expression, this.state.scope)
   }
 }
-
-const kept = ({ id, type, data }: Heard): Heard => ({ id, type, data })
-const inMs = (bound: Bound) => (bound === 'forever' ? bound : milliseconds(bound))
-const isPast = (moment: number | null, now: number) => moment !== null && moment <= now
-/** In ms since the epoch; NaN where it is none that a clock can show. */
-const momentOf = (value: unknown) =>
-  typeof value === 'number' || typeof value === 'string' ? new Date(value).getTime() : NaN
-
-const asText = (value: unknown) => (typeof value === 'string' ? value : JSON.stringify(value ?? null))

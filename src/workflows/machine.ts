@@ -1,4 +1,4 @@
-import { TidingsError } from '../errors.ts'
+import { TidingsError, type ErrorData } from '../errors.ts'
 import type { Redactor } from '../bus/redact.ts'
 import type { CloudEvent } from '../event.ts'
 import { copyOf, jsonOf } from '../json.ts'
@@ -7,6 +7,7 @@ import { deniedType, type Decision } from '../tasks/approval.ts'
 import { migrateType, routedType, type Routed } from '../tasks/instances.ts'
 import { outcomeOf } from '../tasks/outcome.ts'
 import { inputOf, type Machine, type RecordedTurn, type TurnContext } from '../tasks/program.ts'
+import { refusedType } from '../tasks/turn.ts'
 import type { Code } from './compile.ts'
 import { invalid } from './failures.ts'
 import { knows } from './heard.ts'
@@ -64,6 +65,10 @@ export class WorkflowMachine implements Machine {
     if (this.#json !== json) this.#instance = new Instance(this.#instance.code, JSON.parse(this.#json) as State)
   }
 
+  get undoing() {
+    return this.#instance.isUndoing
+  }
+
   snapshot() {
     return (this.#json ??= JSON.stringify(this.#instance.state))
   }
@@ -83,6 +88,7 @@ export class WorkflowMachine implements Machine {
       if (state.alarm?.call === event.call) delete state.alarm
       return this.#instance.tick(now)
     }
+    if (event.type === refusedType) return this.#instance.refuse((event.data as { error: ErrorData }).error)
     if (event.call !== undefined && event.type !== 'agent.invoke')
       return this.#instance.answer(event.call, resultOf(event), now)
     if (event.type === 'agent.cancel')

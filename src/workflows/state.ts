@@ -57,3 +57,7 @@ export type Command =
   | { readonly kind: 'complete'; readonly output: unknown }
   | { readonly kind: 'fail'; readonly error: ErrorData }
   | { readonly kind: 'cancel'; readonly reason: string } // biome-ignore format: one table
+
+/** Whether a command stays when the turn asks for more than the budget has: what ends the instance, and what undoes it. */
+export const isKeptWhenRefused = (command: Command) =>
+  ['withdraw', 'fail', 'cancel'].includes(command.kind) || (command.kind === 'ask' && command.slot === 'undo')

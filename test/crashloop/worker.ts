@@ -1,6 +1,7 @@
 import { Bus } from '../../src/bus/bus.ts'
 import { Pauses } from '../../src/bus/pauses.ts'
 import { publishWorkflows } from '../../src/tasks/definitions.ts'
+import { defaultBudget } from '../../src/tasks/budget.ts'
 import { Engine } from '../../src/tasks/engine.ts'
 import { ToolStation } from '../../src/tools/station.ts'
 import { openLog } from '../kills/log.ts'
@@ -13,7 +14,7 @@ const pauses = new Pauses(bus)
 await pauses.start()
 for (const { group, programs, calls } of apps) {
   await publishWorkflows(bus, programs)
-  const budget = { calls, tokens: Infinity, cost: Infinity }
+  const budget = { ...defaultBudget, calls }
   await new Engine({ bus, group, programs, maxHops: 8, budget, pauses }).start()
 }
 await new ToolStation({ bus, tools, pauses }).start()

@@ -1,13 +1,11 @@
-import type { Driver } from '../../src/bus/driver.ts'
+import type { Delivery, Driver } from '../../src/bus/driver.ts'
 
-/** A driver that hands everything out so many times, each copy after a delay of the property's choosing. */
-export function disordered(driver: Driver, copies: number, delay: () => number): Driver {
+/** A driver whose deliveries go through `onDelivery`, which hands them on. */
+export function intercepted(driver: Driver, onDelivery: (delivery: Delivery, handOn: () => void) => void): Driver {
   const subscribe: Driver['subscribe'] = subscription =>
     driver.subscribe({
       ...subscription,
-      onDelivery(delivery) {
-        for (let copy = 0; copy < copies; copy++) setTimeout(() => subscription.onDelivery(delivery), delay())
-      },
+      onDelivery: delivery => onDelivery(delivery, () => subscription.onDelivery(delivery)),
     })
   return new Proxy(driver, {
     get(target, name) {
@@ -17,3 +15,9 @@ export function disordered(driver: Driver, copies: number, delay: () => number):
     },
   })
 }
+
+/** A driver that hands everything out so many times, each copy after a delay of the property's choosing. */
+export const disordered = (driver: Driver, copies: number, delay: () => number): Driver =>
+  intercepted(driver, (_, handOn) => {
+    for (let copy = 0; copy < copies; copy++) setTimeout(handOn, delay())
+  })

@@ -56,6 +56,35 @@ onEveryBus(world => {
     expect(done).toEqual([...booked, 'give back HOTEL', 'give back FLIGHT'])
   })
 
+  it('one that runs out of budget is undone beyond it', async () => {
+    const { done, ...tools } = agency()
+    // Two steps and the timer of the whole.
+    const running = await (await world()).worker({
+      use: [trip(b => b.fail(() => 'no car')), tools.book, tools.giveBack],
+      budget: { calls: 3 },
+    })
+    const story = new Story(running, 'trip')
+    await story.tell('trip.wanted')
+    expect(await story.end()).toBe('E_BUDGET_EXCEEDED')
+    expect(done).toEqual(['book flight', 'book fee', 'give back FLIGHT'])
+  })
+
+  it('one that runs out of budget is undone by the worker that comes next', async () => {
+    const log = await world()
+    const flow = trip(b => b.fail(() => 'no car'))
+    const first = agency()
+    await log.worker({ name: 'tools', use: [first.book] })
+    const worker = await log.worker({ use: [flow], budget: { calls: 3 } }, { only: ['agents'] })
+    const before = new Story(worker, 'trip')
+    await before.tell('trip.wanted')
+    await until(async () => (await before.events()).some(({ target }) => target === 'give.back'))
+    await log.stop()
+    const { done, ...tools } = agency()
+    const running = await log.worker({ use: [flow, tools.book, tools.giveBack], budget: { calls: 3 } })
+    expect(await new Story(running, 'trip', before.correlation).end()).toBe('E_BUDGET_EXCEEDED')
+    expect(done).toEqual(['give back FLIGHT'])
+  })
+
   it('another worker goes on undoing, each once', async () => {
     const log = await world()
     const first = agency()

@@ -21,6 +21,7 @@ export const codes = {
   wrongLastSequence: [10071, 10164],
   batchHasDuplicate: 10201,
   duplicateInFlight: 10158,
+  tooManyResults: 413,
   noResponders: 503,
 }
 

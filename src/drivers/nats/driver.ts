@@ -219,6 +219,10 @@ export class NatsDriver implements Driver {
     })
   }
 
+  newestTurns(correlation: string) {
+    return this.#run(() => this.#turns.newestOf(correlation))
+  }
+
   putBlob(tenant: string, bytes: Uint8Array) {
     return this.#run(() => this.#blobs.put(tenant, bytes))
   }

@@ -54,6 +54,11 @@ export class Names {
     return `${this.log}.t.${this.shardOf(task.slice(0, 36))}.${task}`
   }
 
+  /** The turns of all tasks of a correlation. */
+  turnsOf(correlation: string): string {
+    return `${this.turn(correlation)}.*`
+  }
+
   again(shard: number | '*', group: string): string {
     return `${this.log}.r.${shard}.${token(group)}`
   }

@@ -205,6 +205,37 @@ export class Stream {
     }
   }
 
+  /**
+   * The newest message of each subject that a subject with wildcards matches. The server answers for up to 1,024 at once;
+   * of more, all messages are read.
+   */
+  async lastOfEach(subject: string): Promise<StoredMessage[]> {
+    const newest = await this.last(subject)
+    if (!newest) return []
+    for (;;) {
+      const found = await this.#lastOfEach(subject)
+      if (!found) break
+      // A replica that lags behind the leader does not know the newest.
+      if (found.some(({ seq }) => seq >= newest.seq)) return found
+      await new Promise(resolve => setTimeout(resolve, 5))
+    }
+    const bySubject = new Map<string, StoredMessage>()
+    for await (const message of this.scan({ subject, until: newest.seq })) bySubject.set(message.subject, message)
+    return [...bySubject.values()]
+  }
+
+  /** Undefined when the server does not answer for so many. */
+  async #lastOfEach(subject: string): Promise<StoredMessage[] | undefined> {
+    const found: StoredMessage[] = []
+    for (;;) {
+      const from = found.length > 0 ? { seq: found.at(-1)!.seq + 1 } : {}
+      const { messages, pending } = await this.#page({ multi_last: [subject], ...from }, pageMessages)
+      if (pending === Infinity) return undefined
+      found.push(...messages)
+      if (pending === 0 || messages.length === 0) return found
+    }
+  }
+
   /** Removes everything of a subject before a sequence; the number of messages that were removed. */
   async purge(subject: string, before?: number): Promise<number> {
     const body = { filter: subject, ...(before !== undefined && { seq: before }) }
@@ -267,6 +298,7 @@ export class Stream {
             if (status === codes.noResponders) reject(new Refused(status, `stream ${this.name} does not answer`))
             else if (status === 204) resolve({ messages, pending: Number(message.headers!.get('Nats-Num-Pending')) })
             else if (status === 404) resolve({ messages, pending: 0 })
+            else if (status === codes.tooManyResults) resolve({ messages, pending: Infinity })
             else reject(new Unanswered(`status ${status}`))
             return true
           }

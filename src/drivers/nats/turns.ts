@@ -126,6 +126,12 @@ export class Turns {
     return { ...(snapshot && { snapshot }), records, newest }
   }
 
+  /** The newest turn of each task of a correlation. */
+  async newestOf(correlation: string): Promise<CloudEvent[]> {
+    const newest = await this.#log.events.lastOfEach(this.#log.names.turnsOf(correlation))
+    return Promise.all(newest.map(async stored => (await this.read(stored)).turn))
+  }
+
   /** Sees to it that the events of a turn are on the log. They lie right behind it, or its writer did not come that far. */
   async complete(stored: StoredMessage, known?: Lines): Promise<void> {
     if (Number(stored.header(turnHeaders.events)) === 0 || this.#faults.dropRepair) return

@@ -134,6 +134,10 @@ export class SqliteDriver implements Driver {
     return this.#open().journal(task)
   }
 
+  async newestTurns(correlation: string) {
+    return this.#open().newestTurns(correlation)
+  }
+
   async putBlob(tenant: string, bytes: Uint8Array) {
     this.#open()
     return this.#blobs.put(tenant, bytes)

@@ -1,7 +1,8 @@
 import { DatabaseSync } from 'node:sqlite'
 import type { Attention, GroupState, Journal, Position, Query, Stored } from '../../bus/driver.ts'
-import { turnId } from '../../bus/ids.ts'
+import { parseId, turnId } from '../../bus/ids.ts'
 import { eventFrom, standIn, type Whereabouts } from '../../bus/malformed.ts'
+import type { CloudEvent } from '../../event.ts'
 import { compileFilter, type Filter } from '../../pattern.ts'
 import type { LocalShard } from './protocol.ts'
 import { logFile, prepare } from './schema.ts'
@@ -24,6 +25,8 @@ export class Reader {
   readonly #exists
   readonly #range
   readonly #head
+  readonly #firstId
+  readonly #lastId
   readonly #snapshot
   readonly #document
 
@@ -42,6 +45,11 @@ export class Reader {
       'SELECT pos, type, target FROM log WHERE pos > ? AND pos <= ? ORDER BY pos LIMIT ?',
     )
     this.#head = prepare<{ head: number | null }>(this.#db, 'SELECT max(pos) AS head FROM log')
+    this.#firstId = prepare<{ id: string }>(this.#db, 'SELECT id FROM log WHERE id >= ? AND id < ? ORDER BY id LIMIT 1')
+    this.#lastId = prepare<{ id: string }>(
+      this.#db,
+      'SELECT id FROM log WHERE id >= ? AND id < ? ORDER BY id DESC LIMIT 1',
+    )
     this.#snapshot = prepare<{ version: number; state: string }>(
       this.#db,
       'SELECT version, state FROM snapshots WHERE task = ?',
@@ -91,6 +99,22 @@ export class Reader {
       .flatMap(({ pos, id }) => [pos, ...(isTurn(task, id) ? this.#withdrawals(task, pos) : [])])
       .flatMap(pos => stored(this.#byPosition.get(pos))?.event ?? [])
     return { ...(snapshot && { snapshot: { version: snapshot.version, state: snapshot.state } }), records }
+  }
+
+  /** Two seeks a task: its first id, which begins with that of the task, and its last, which names the newest turn. */
+  async newestTurns(correlation: string): Promise<CloudEvent[]> {
+    const turns: CloudEvent[] = []
+    const end = `${correlation}/`
+    let next = this.#firstId.get(`${correlation}.`, end)
+    for (let n = 1; next; n++) {
+      const task = next.id.split(':', 1)[0]!
+      const version = parseId(this.#lastId.get(next.id, `${task};`)!.id.slice(0, turnId(task, 1).length))?.version
+      const turn = version === undefined ? undefined : this.get(turnId(task, version))
+      if (turn) turns.push(turn.event)
+      if (n % page === 0) await breath()
+      next = this.#firstId.get(`${task};`, end)
+    }
+    return turns
   }
 
   document(key: string): { revision: number; value: string } | undefined {

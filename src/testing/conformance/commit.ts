@@ -1,3 +1,4 @@
+import { randomUUIDv7 } from 'node:crypto'
 import { expect } from 'vitest'
 import type { Commit, Driver } from '../../bus/driver.ts'
 import { cancelId, correlationOf, emitId, parseId, resultId, turnId } from '../../bus/ids.ts'
@@ -56,6 +57,39 @@ export const commit: Cases = {
     expect(records.toSorted(byId)).toEqual(written.map(e => e.event).toSorted(byId))
     const order = records.map(r => parseId(r.id)!.version)
     expect(order).toEqual(order.toSorted((a, b) => a - b))
+  },
+
+  'the newest turn of each task of a correlation is found, also of those that ended': async world => {
+    const driver = await world.open()
+    const correlation = randomUUIDv7()
+    expect(await driver.newestTurns(correlation)).toEqual([])
+    const expected: string[] = []
+    for (let n = 0; n < 5; n++) {
+      const task = newTask(correlation)
+      for (let version = 0; version <= n; version++)
+        await driver.commit({
+          ...turn(task, version, { end: version === n && n % 2 === 0 }),
+          events: [emitted(task, version + 1, 0)],
+        })
+      // What was said of an older turn is no turn.
+      await driver.publish([entry({ id: `${emitId(task, 1, 0)}:result`, correlationid: correlation })])
+      expected.push(turnId(task, n + 1))
+    }
+    await driver.commit(turn(newTask(), 0))
+    const found = await (await world.reopen(driver)).newestTurns(correlation)
+    expect(found.map(({ id }) => id).toSorted()).toEqual(expected.toSorted())
+  },
+
+  'the newest turn is found of more tasks than a broker answers for at once': async world => {
+    const driver = await world.open()
+    const correlation = randomUUIDv7()
+    const tasks = Array.from({ length: 1_100 }, () => newTask(correlation))
+    await Promise.all(tasks.map(task => driver.commit(turn(task, 0))))
+    await driver.commit(turn(tasks[7]!, 1))
+    const found = await driver.newestTurns(correlation)
+    expect(found.map(({ id }) => id).toSorted()).toEqual(
+      tasks.map((task, n) => turnId(task, n === 7 ? 2 : 1)).toSorted(),
+    )
   },
 
   'the journal holds the withdrawals of a turn, whose ids are those of older calls': async world => {

@@ -1,0 +1,117 @@
+import { expect, it } from 'vitest'
+import { z } from 'zod'
+import { agent } from '../../src/agents/agent.ts'
+import { correlationOf, parseId } from '../../src/bus/ids.ts'
+import type { CloudEvent } from '../../src/event.ts'
+import type { Running } from '../../src/runtime/start.ts'
+import type { Turn } from '../../src/tasks/program.ts'
+import { collect, until } from '../../src/testing/wait.ts'
+import { tool } from '../../src/tools/tool.ts'
+import { ask, ended, eventsOf, onEveryBus } from '../lib/world.ts'
+
+const any = z.any()
+const noop = tool('noop', { description: '', input: any, run: () => 1 })
+
+/** What the turns on the log emitted, ends of tasks aside: those are never refused. */
+const emitted = (events: readonly CloudEvent[]) =>
+  events
+    .filter(({ type }) => type === 'task.turn')
+    .flatMap(({ data }) => (data as Turn).emits)
+    .filter(({ type }) => !type.startsWith('agent.task.'))
+
+const calls = async (worker: Running, correlation: string) =>
+  (await eventsOf(worker, correlation)).filter(({ type }) => type === 'tool.invoke').length
+
+const isIdle = async ({ bus }: Running) => (await bus.driver.groups()).every(({ lag }) => lag === 0)
+
+onEveryBus(world => {
+  it('events that cause events stop at the budget, and what then begins no task is on the attention list', async () => {
+    const log = await world()
+    const pump = agent('pump', {
+      on: 'pump',
+      run(ctx) {
+        for (let n = 0; n < 3; n++) ctx.emit({ type: 'pump', data: null })
+      },
+    })
+    const worker = await log.worker({ use: [pump], budget: { events: 50 } })
+    const { correlationid } = await worker.bus.publish({ type: 'pump', data: null })
+    await until(async () => (await collect(worker.bus.driver.attention())).length > 0 && isIdle(worker))
+    const events = await eventsOf(worker, correlationid)
+    expect(emitted(events).length).toBeGreaterThan(20)
+    const spent = events.filter(({ id }) => parseId(id)?.ordinal !== undefined).length
+    expect(spent).toBeLessThanOrEqual(50)
+    for (const { reason } of await collect(worker.bus.driver.attention()))
+      expect(reason).toMatch(/E_BUDGET_EXCEEDED.* of 50 events/)
+  })
+
+  it('one turn that asks for more than there is emits nothing but its failure', async () => {
+    const log = await world()
+    const flood = agent('flood', {
+      on: 'flood',
+      run(ctx, { each, count }: { each: number; count: number }) {
+        for (let n = 0; n < count; n++) ctx.emit({ type: 'drop', data: 'x'.repeat(each) })
+      },
+    })
+    const worker = await log.worker({ use: [flood], budget: { events: 100, bytes: 10_000 } })
+    const many = await ask(worker, { type: 'flood', data: { each: 1, count: 200 } })
+    expect(many.data).toMatchObject({
+      error: { code: 'E_BUDGET_EXCEEDED', message: expect.stringContaining('events') },
+    })
+    const large = await ask(worker, { type: 'flood', data: { each: 5_000, count: 3 } })
+    expect(large.data).toMatchObject({
+      error: { code: 'E_BUDGET_EXCEEDED', message: expect.stringContaining('bytes') },
+    })
+    for (const { correlationid } of [many, large]) expect(emitted(await eventsOf(worker, correlationid))).toEqual([])
+    expect((await ask(worker, { type: 'flood', data: { each: 3_000, count: 3 } })).type).toBe('agent.task.completed')
+  })
+
+  it('what was spent counts in the next worker, however often that changes', async () => {
+    const log = await world()
+    const greedy = agent('greedy', { on: 'go', run: async ctx => { for (;;) await ctx.call(noop, null) } }) // biome-ignore format: short
+    const budget = { calls: 40 }
+    let worker = await log.worker({ use: [greedy, noop], budget })
+    const { correlationid, id } = await worker.bus.publish({ type: 'go', data: null })
+    for (let round = 1; round <= 8; round++) {
+      const enough = round * 4
+      await until(async () => (await calls(worker, correlationid)) >= enough)
+      await log.stop()
+      worker = await log.worker({ use: [greedy, noop], budget })
+    }
+    expect(await ended(worker, correlationid, id, 20_000)).toMatchObject({
+      data: { error: { code: 'E_BUDGET_EXCEEDED' } },
+    })
+    expect(await calls(worker, correlationid)).toBe(40)
+  })
+
+  it('what ended tasks spent counts as well', async () => {
+    const log = await world()
+    const modest = agent('modest', {
+      on: 'go',
+      async run(ctx) {
+        for (let n = 0; n < 15; n++) await ctx.call(noop, null)
+      },
+    })
+    const first = await log.worker({ use: [modest, noop], budget: { calls: 20 } })
+    const { correlationid } = await ask(first, { type: 'go', data: null })
+    await log.stop()
+    const second = await log.worker({ use: [modest, noop], budget: { calls: 20 } })
+    const end = await ask(second, { type: 'go', correlationid, data: null })
+    expect(end.data).toMatchObject({
+      error: { code: 'E_BUDGET_EXCEEDED', message: expect.stringContaining('20 of 20 calls') },
+    })
+    expect(await calls(second, correlationid)).toBe(20)
+  })
+
+  it('an agent that goes on as itself for ever is stopped', async () => {
+    const log = await world()
+    const endless = agent('endless', { on: 'go', run: ctx => ctx.continueAs(null) })
+    const worker = await log.worker({ use: [endless], budget: { calls: 10 } })
+    const { correlationid } = await worker.bus.publish({ type: 'go', data: null })
+    const failed = await until(async () =>
+      (await eventsOf(worker, correlationid)).find(({ type }) => type === 'agent.task.failed'),
+    )
+    expect(failed.data).toMatchObject({ error: { code: 'E_BUDGET_EXCEEDED' } })
+    expect((await eventsOf(worker, correlationid)).filter(({ type }) => type === 'agent.invoke')).toHaveLength(10)
+    expect(correlationOf(failed.id)).toBe(correlationid)
+  })
+})
