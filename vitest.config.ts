@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config'
 
 // Kill processes by the dozen, or run a cluster: each has the machine to itself, behind all others.
-const heavy = ['test/kills/*.test.ts', 'test/boundaries/*.test.ts', 'test/deploy.test.ts']
+const heavy = ['test/kills/*.test.ts', 'test/boundaries/*.test.ts', 'test/crashloop/*.test.ts', 'test/deploy.test.ts']
 const every = {
   globalSetup: ['test/lib/nats-setup.ts'],
   env: { TIDINGS_LOG_LEVEL: 'silent' },

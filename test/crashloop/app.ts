@@ -119,7 +119,7 @@ const chain = agent('chain', {
 })
 
 /** Long enough to be still under way whenever it is to end early. */
-export const endless = 300
+export const endless = 150
 
 /** Waits for a chain, for as long as it is told. */
 const caller = agent('caller', {

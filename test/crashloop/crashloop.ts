@@ -3,10 +3,10 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
-import { Bus } from '../../src/bus/bus.ts'
+import type { Bus } from '../../src/bus/bus.ts'
 import type { Broker } from '../kills/broker.ts'
-import { openLog } from '../kills/log.ts'
 import { AskedFile } from './asked.ts'
+import { openLog } from './log.ts'
 import { type Event, plan, type Plan } from './jobs.ts'
 import { answerAll } from './person.ts'
 import { untilStored } from './publish.ts'
@@ -58,7 +58,7 @@ export async function crashloop(options: CrashloopOptions): Promise<Crashloop> {
   await mkdir(home, { recursive: true })
   const address = options.broker?.address('crashloop')
   const log = address ?? home
-  const bus = new Bus(await openLog(log))
+  const bus = await openLog(log)
   const asked = join(home, 'asked.jsonl')
   const file = new AskedFile(asked)
   const over = new AbortController()

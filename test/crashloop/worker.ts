@@ -1,15 +1,19 @@
-import { Bus } from '../../src/bus/bus.ts'
 import { Pauses } from '../../src/bus/pauses.ts'
+import { startLogging } from '../../src/runtime/logging.ts'
 import { publishWorkflows } from '../../src/tasks/definitions.ts'
 import { defaultBudget } from '../../src/tasks/budget.ts'
 import { Engine } from '../../src/tasks/engine.ts'
 import { ToolStation } from '../../src/tools/station.ts'
-import { openLog } from '../kills/log.ts'
+import { openLog } from './log.ts'
 import { apps, tools } from './app.ts'
 
 /* One of the workers that are killed: `node worker.ts LOG`. */
 
-const bus = new Bus(await openLog(process.argv[2]!))
+// The process that started it is gone.
+process.once('disconnect', () => process.exit())
+
+await startLogging()
+const bus = await openLog(process.argv[2]!)
 const pauses = new Pauses(bus)
 await pauses.start()
 for (const { group, programs, calls } of apps) {

@@ -220,14 +220,16 @@ describe('the checker of the crash loop', () => {
   })
 
   it('finds a call with two answers, and one that was applied twice', () => {
-    const other = `${id(1, 0)}:expired`
-    expect(found(woken(sleeping()).event(other, 'call.expired', { call: id(1, 0) }))).toEqual([
+    const other = `${id(1, 0)}:result`
+    expect(found(woken(sleeping()).event(other, 'tool.result', { call: id(1, 0) }))).toEqual([
       ['answered twice', id(1, 0)],
     ])
     const twice = sleeping().turn(2, { inputs: [input(`${id(1, 0)}:fired`, 'timer.fired', id(1, 0))] })
     expect(
       found(twice.turn(3, { inputs: [input(`${id(1, 0)}:fired`, 'timer.fired', id(1, 0))], end: 'cancelled' })),
     ).toContainEqual(['applied twice', task])
+    // An answer that comes after the wait was over changes nothing.
+    expect(found(woken(sleeping()).event('late', 'call.expired', { call: id(1, 0) }))).toEqual([])
     // The same answer, stored again by a broker that forgot its id, is one.
     expect(found(woken(sleeping()).event(`${id(1, 0)}:fired`, 'timer.fired', { call: id(1, 0) }))).toEqual([])
   })

@@ -54,7 +54,9 @@ export class Tasks {
     // A broker that forgot an id may store it again, which changes nothing.
     if (this.positions.has(id)) return
     this.positions.set(id, position)
-    if (event.call !== undefined) answersOf(this.answers, event.call).add(id)
+    // An `agent.invoke` with a call goes on for another task. After an expiry an answer may come, which changes nothing.
+    if (event.call !== undefined && type !== 'agent.invoke' && type !== 'call.expired')
+      answersOf(this.answers, event.call).add(id)
     if (type.startsWith('agent.task.')) this.facts.set(id, { type, data: event.data })
     if (type === 'agent.cancel')
       this.cancels.push({ id, position, at: Date.parse(event.time), task: event.subject ?? '' })
