@@ -62,7 +62,7 @@ async function measure(home: string, address: string): Promise<void> {
     const head = await bus.driver.head()
     const some = await sample(bus, head)
     const trace = ({ correlationid: id }: CloudEvent) =>
-      withIndex(bus, file, async index => render(await traceOf(bus, id, index.positionsOf(id)), 120))
+      withIndex(bus, file, async index => render(await traceOf(bus, id, each => index.positionsOf(each)), 120))
     const why = ({ id }: CloudEvent) =>
       withIndex(bus, file, async index => renderWhy(await whyOf(bus, index, index.event(id)), 120))
     const size = mib((await stat(file)).size)

@@ -125,7 +125,7 @@ export interface Journal {
 
 export type Query =
   | { readonly after?: Position; readonly until?: Position; readonly filter?: Filter; readonly limit?: number }
-  | { readonly correlation: string }
+  | { readonly correlation: string; readonly after?: Position; readonly until?: Position }
   | { readonly task: string }
 
 export interface Attention {

@@ -21,7 +21,7 @@ export async function trace(which: string | undefined, options: TraceOptions): P
   const { correlation, found } = await withExistingLog(bus =>
     ask(bus, async index => {
       const correlation = index.correlation(which)
-      return { correlation, found: await traceOf(bus, correlation, index.positionsOf(correlation)) }
+      return { correlation, found: await traceOf(bus, correlation, each => index.positionsOf(each)) }
     }),
   )
   if (options.json) for (const record of records(found)) await say(JSON.stringify(record))

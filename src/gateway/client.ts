@@ -4,6 +4,8 @@ import type { Bus } from '../bus/bus.ts'
 import type { Position, Stored } from '../bus/driver.ts'
 import { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
+import { LinkedScope } from '../tasks/links.ts'
+import type { StreamRequest } from './request.ts'
 
 /** How much may wait for a client in memory, in bytes, and how long it may take nothing of it, in ms. */
 export interface Patience {
@@ -17,19 +19,17 @@ export class Client {
   position: Position
   /** Aborts when the connection is closed, by whichever side. */
   readonly gone: AbortSignal
-  readonly #matches: (event: CloudEvent) => boolean
+  readonly #request: StreamRequest
+  /** Where the client asked for a correlation: that, and the instances of workflows that it fed. */
+  readonly #scope: LinkedScope | undefined
   readonly #response: ServerResponse
   readonly #patience: Patience
 
-  constructor(
-    response: ServerResponse,
-    matches: (event: CloudEvent) => boolean,
-    position: Position,
-    patience: Patience,
-  ) {
+  constructor(response: ServerResponse, request: StreamRequest, position: Position, patience: Patience) {
     this.position = position
     this.#response = response
-    this.#matches = matches
+    this.#request = request
+    if (request.correlation !== undefined) this.#scope = new LinkedScope(request.correlation)
     this.#patience = patience
     const closed = new AbortController()
     this.gone = closed.signal
@@ -37,8 +37,14 @@ export class Client {
     response.on('error', () => response.destroy())
   }
 
-  wants({ position, event }: Stored): boolean {
+  /** Asked in the order of the log. `feeder`: see {@link feederOf}. */
+  wants({ position, event }: Stored, feeder: string | undefined): boolean {
+    this.#scope?.see(event, feeder)
     return position > this.position && this.#matches(event)
+  }
+
+  #matches(event: CloudEvent): boolean {
+    return (this.#scope?.has(event) ?? true) && this.#request.matches(event)
   }
 
   /** At the pace of the log. False when too much waits already: then nothing was sent. */

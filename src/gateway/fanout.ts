@@ -2,6 +2,7 @@ import { setTimeout } from 'node:timers/promises'
 import type { Bus } from '../bus/bus.ts'
 import { backoff } from '../bus/delivery.ts'
 import type { Position, Stored } from '../bus/driver.ts'
+import { feederOf } from '../tasks/links.ts'
 import { type Client, eventFrame, signalFrame } from './client.ts'
 
 // What the runtime signals to itself.
@@ -87,13 +88,14 @@ export class Fanout {
   }
 
   async #hand(reader: Reader, stored: Stored): Promise<void> {
-    const wanted = [...this.#clients.keys()].some(client => client.wants(stored))
+    const feeder = await feederOf(this.#bus, stored.event)
+    const wanted = [...this.#clients.keys()].some(client => client.wants(stored, feeder))
     const frame = wanted && (await eventFrame(this.#bus, stored))
     if (reader !== this.#reader) return
     reader.position = stored.position
     // In one go with the position, and with a fresh look at who is there: a client may have come meanwhile.
     if (!frame) return
     for (const client of this.#clients.keys())
-      if (client.wants(stored) && !client.push(stored, frame)) this.#detach(client)
+      if (client.wants(stored, feeder) && !client.push(stored, frame)) this.#detach(client)
   }
 }

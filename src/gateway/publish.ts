@@ -4,6 +4,7 @@ import type { Bus } from '../bus/bus.ts'
 import { attribute } from '../bus/telemetry/names.ts'
 import { below, doorSpan } from '../bus/telemetry/spans.ts'
 import { contextOf, inSpan } from '../bus/telemetry/tracing.ts'
+import { instancesFedBy } from '../tasks/links.ts'
 
 /** The 202 answer. `correlationid` is that of the first event. */
 export interface Accepted {
@@ -11,6 +12,8 @@ export interface Accepted {
   ids: string[]
   /** Ids that were on the log already; nothing was written for them. */
   duplicates?: string[]
+  /** Correlations of the instances of workflows with a key that these events feed. */
+  linked?: string[]
 }
 
 export interface Request {
@@ -33,11 +36,16 @@ export async function publish(bus: Bus, events: readonly unknown[], { caller, at
       doorSpan({ name: 'POST /events', correlation: drafts[0]!.correlationid, caller: traceparent, at, attributes }),
     span => bus.publishAll(drafts.map(draft => ({ ...below(span, { traceparent }), ...draft }))),
   )
+  const linked = await instancesFedBy(
+    bus,
+    drafts.filter((_, i) => !published[i]!.duplicate),
+  )
   const duplicates = published.filter(({ duplicate }) => duplicate).map(({ id }) => id)
   return {
     correlationid: published[0]!.correlationid,
     ids: published.map(({ id }) => id),
     ...(duplicates.length > 0 && { duplicates }),
+    ...(linked.length > 0 && { linked }),
   }
 }
 

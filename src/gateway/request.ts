@@ -15,6 +15,7 @@ export interface StreamRequest {
   readonly filter?: Filter
   /** Everything after this position; undefined where the client does not say. */
   readonly after?: Position
+  /** Whether it is of a type that the client wants. */
   matches(event: CloudEvent): boolean
 }
 
@@ -39,18 +40,15 @@ export function readStreamRequest(query: Record<string, string[]>, lastEventId: 
     ...(correlation !== undefined && { correlation }),
     ...(filter && { filter }),
     ...(after !== undefined && { after: Number(after) }),
-    matches: matcher(types, filter, correlation),
+    matches: matcher(types, filter),
   }
 }
 
-function matcher(types: readonly string[], filter: Filter | undefined, correlation: string | undefined) {
+function matcher(types: readonly string[], filter: Filter | undefined) {
   const ofType = filter ? compileFilter(filter) : () => true
   // Turns repeat what the other events say; they are for those who ask for them by their name.
   const turns = types.some(type => type.startsWith('task') && matchesType(type, turnType))
-  return (event: CloudEvent) =>
-    (correlation === undefined || event.correlationid === correlation) &&
-    (turns || event.type !== turnType) &&
-    ofType(event)
+  return (event: CloudEvent) => (turns || event.type !== turnType) && ofType(event)
 }
 
 function only(name: string, values: readonly string[] = []): string | undefined {

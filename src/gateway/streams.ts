@@ -1,7 +1,8 @@
 import type { ServerResponse } from 'node:http'
 import type { Bus } from '../bus/bus.ts'
-import type { Position, Query } from '../bus/driver.ts'
+import type { Position } from '../bus/driver.ts'
 import { TidingsError } from '../errors.ts'
+import { feederOf, readLinked } from '../tasks/links.ts'
 import { Client, eventFrame, type Patience } from './client.ts'
 import { Fanout } from './fanout.ts'
 import type { StreamRequest } from './request.ts'
@@ -56,7 +57,7 @@ export class Streams {
         `position ${request.after} lies behind the end of the log, ${head}; this may be another log`,
       )
     const start = request.after ?? (request.correlation === undefined ? head : 0)
-    const client = new Client(response, request.matches, start, this.#patience)
+    const client = new Client(response, request, start, this.#patience)
     this.#clients.add(client)
     client.gone.addEventListener('abort', () => this.#clients.delete(client))
     response.writeHead(200, headers).write(greeting)
@@ -85,11 +86,14 @@ export class Streams {
 
   /** Everything that the client wants, up to and with a position. */
   async #replay(client: Client, { correlation, filter }: StreamRequest, until: Position): Promise<void> {
-    const query: Query =
-      correlation === undefined ? { after: client.position, until, ...(filter && { filter }) } : { correlation }
-    for await (const stored of this.#bus.read(query)) {
-      if (stored.position > until || client.gone.aborted) break
-      if (client.wants(stored)) await client.send(stored, await eventFrame(this.#bus, stored))
+    const events =
+      correlation === undefined
+        ? this.#bus.read({ after: client.position, until, ...(filter && { filter }) })
+        : readLinked(this.#bus, correlation, until)
+    for await (const stored of events) {
+      if (client.gone.aborted) break
+      if (client.wants(stored, await feederOf(this.#bus, stored.event)))
+        await client.send(stored, await eventFrame(this.#bus, stored))
     }
     client.position = Math.max(client.position, until)
   }

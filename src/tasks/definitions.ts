@@ -11,24 +11,56 @@ type Known = Readonly<Record<string, Instances>>
 
 const most = 100
 
+/** The names of workflows with a key: by it the definitions of all of them are found. */
+const keyedNames = 'workflows'
+
 /** Puts the definitions of these programs into the log. */
 export async function publishWorkflows(bus: Bus, programs: readonly ProgramDefinition[]): Promise<void> {
   for (const { name, hash, document, instances } of programs) {
     if (!document) continue
     await bus.driver.putDocument(document.key, document.text, 0)
-    if (instances) await list(bus, name, hash, instances)
+    if (!instances) continue
+    const { types, key } = instances
+    await change<Known>(bus, listKey(name), {}, known =>
+      known[hash] ? known : { ...known, [hash]: { types, ...(key && { key }) } },
+    )
+    if (key)
+      await change<readonly string[]>(bus, keyedNames, [], names => (names.includes(name) ? names : [...names, name]))
   }
 }
 
-async function list(bus: Bus, name: string, hash: string, { types, key }: Instances): Promise<void> {
+/** Where the key lies in an event, for each workflow with a key that was ever on this log. */
+export async function keyPaths(bus: Bus): Promise<KeyPath[]> {
+  const names = await readDocument<readonly string[]>(bus, keyedNames)
+  const known = (names ?? []).map(async workflow =>
+    Object.values((await readDocument<Known>(bus, listKey(workflow))) ?? {}).flatMap(({ key = {} }) =>
+      Object.entries(key).map(([type, path]) => ({ workflow, type, path })),
+    ),
+  )
+  return (await Promise.all(known)).flat()
+}
+
+export interface KeyPath {
+  readonly workflow: string
+  readonly type: string
+  readonly path: readonly string[]
+}
+
+/** Changes a document as it is now; `next` answers with what it was given where nothing is to be changed. */
+async function change<T>(bus: Bus, key: string, empty: T, next: (known: T) => T): Promise<void> {
   for (let i = 0; i < most; i++) {
-    const found = await bus.driver.getDocument(listKey(name))
-    const known: Known = found ? JSON.parse(found.value) : {}
-    if (known[hash]) return
-    const next = JSON.stringify({ ...known, [hash]: { types, ...(key && { key }) } })
-    if ((await bus.driver.putDocument(listKey(name), next, found?.revision ?? 0)) > 0) return
+    const found = await bus.driver.getDocument(key)
+    const known: T = found ? JSON.parse(found.value) : empty
+    const changed = next(known)
+    if (changed === known) return
+    if ((await bus.driver.putDocument(key, JSON.stringify(changed), found?.revision ?? 0)) > 0) return
   }
-  throw new TidingsError('E_LOG_UNAVAILABLE', `the definitions of ${name} change all the time`, { retryable: true })
+  throw new TidingsError('E_LOG_UNAVAILABLE', `the document ${key} changes all the time`, { retryable: true })
+}
+
+async function readDocument<T>(bus: Bus, key: string): Promise<T | undefined> {
+  const found = await bus.driver.getDocument(key)
+  return found && (JSON.parse(found.value) as T)
 }
 
 /** The programs, listening also to what instances of other definitions wait for. */
@@ -38,11 +70,9 @@ export async function hearing(bus: Bus, programs: readonly ProgramDefinition[]):
 
 async function olderOf(bus: Bus, { name, instances }: ProgramDefinition): Promise<{ instances?: Instances }> {
   if (!instances) return {}
-  const found = await bus.driver.getDocument(listKey(name))
+  const known = (await readDocument<Known>(bus, listKey(name))) ?? {}
   // One for each correlation and one for each key do not live in the same place.
-  const alike = Object.values(found ? (JSON.parse(found.value) as Known) : {}).filter(
-    each => !each.key === !instances.key,
-  )
+  const alike = Object.values(known).filter(each => !each.key === !instances.key)
   const older = [...new Set(alike.flatMap(each => each.types))].filter(type => !instances.types.includes(type))
   const key = instances.key && Object.assign({}, ...alike.map(each => each.key), instances.key)
   return { instances: { ...instances, ...(key && { key }), ...(older.length > 0 && { older }) } }

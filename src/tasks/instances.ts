@@ -64,11 +64,16 @@ export function isRouted(program: ProgramDefinition, event: CloudEvent): boolean
 
 export const heardBy = ({ types, older = [] }: Instances): readonly string[] => [...types, ...older]
 
+/** The correlation of the instance of a workflow that an event, which has its data, belongs to; undefined where it has no key. */
+export function instanceFedBy(event: CloudEvent, workflow: string, path: readonly string[]): string | undefined {
+  const key = at(event.data, path)
+  return key === undefined || key === null ? undefined : keyCorrelation(event, workflow, key)
+}
+
 /** The event, which has its data, as the instance gets it; undefined where it has no key. */
 export function route({ name, instances }: ProgramDefinition, event: CloudEvent): Draft<Routed> | undefined {
-  const key = at(event.data, instances!.key![event.type]!)
-  if (key === undefined || key === null) return undefined
-  const correlationid = keyCorrelation(event, name, key)
+  const correlationid = instanceFedBy(event, name, instances!.key![event.type]!)
+  if (correlationid === undefined) return undefined
   return {
     id: `${event.id}:${instanceId(correlationid, name).slice(-10)}`,
     type: routedType,

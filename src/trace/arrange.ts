@@ -1,5 +1,6 @@
 import type { CloudEvent } from '../event.ts'
 import { callBehind, parseId, taskId } from '../bus/ids.ts'
+import { routedType } from '../tasks/instances.ts'
 import type { Turn } from '../tasks/program.ts'
 import { turnType } from '../tasks/turn.ts'
 import { spentBy } from './outcome.ts'
@@ -144,14 +145,24 @@ function verdict(
 
 /** Of each task: the event that started it. */
 function startsOf(tasks: ReadonlyMap<string, TraceTask>, events: readonly CloudEvent[]): Map<string, string> {
+  const known = new Set(events.map(({ id }) => id))
   const starts = new Map<string, string>()
   for (const { id, type, target, correlationid } of events)
     if (type === 'agent.invoke' && target !== undefined) starts.set(taskId(correlationid, target, id), id)
   for (const { id, turns } of tasks.values()) {
     const first = turns[0] && turnOf(turns[0])
-    if (first?.version === 1 && first.inputs[0]) starts.set(id, first.inputs[0].id)
+    if (first?.version !== 1 || !first.inputs[0]) continue
+    const start = first.inputs[0]
+    starts.set(id, start.type === routedType ? firstFed(turns, known, start) : start.id)
   }
   return starts
+}
+
+/** Of an instance of a workflow: the first event that fed it and is in the trace. Another correlation may have begun it. */
+function firstFed(turns: readonly CloudEvent[], known: ReadonlySet<string>, start: CloudEvent): string {
+  for (const event of turns)
+    for (const { type, id } of turnOf(event)!.inputs) if (type === routedType && known.has(id)) return id
+  return start.id
 }
 
 /** Whoever is met again on the way up becomes a root. Each unit is walked over once. */

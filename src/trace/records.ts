@@ -1,5 +1,5 @@
 import { between, callOutcome, endText, spentBy, spentIn, taskOutcome } from './outcome.ts'
-import type { Trace, TraceNode, TraceTask } from './tree.ts'
+import { linkOf, type Trace, type TraceNode, type TraceTask } from './tree.ts'
 import { walk } from './walk.ts'
 
 /** A trace as flat objects, parents before children: for programs. */
@@ -33,7 +33,18 @@ function nodeRecord(node: TraceNode, above?: object) {
   const { event, by, answers } = node
   const { id, type, time, source, target, causationid, replay } = event
   const outcome = callOutcome(node)
-  const told = { id, ...above, type, time, source, target, causationid, replay, ...(by && { turn: by.turn }) }
+  const told = {
+    id,
+    ...above,
+    type,
+    time,
+    source,
+    target,
+    causationid,
+    replay,
+    ...(by && { turn: by.turn }),
+    ...linkOf(node),
+  }
   if (!outcome) return { kind: 'event', ...told }
   const end = endText(answers.map(answer => answer.event))
   return {

@@ -13,7 +13,7 @@ import {
   type Status,
 } from './outcome.ts'
 import { count, dim, elapsed, fit, paint, preview, printable, shorten, spentText, widthOf } from './text.ts'
-import type { Answer, Trace, TraceNode, TraceTask } from './tree.ts'
+import { linkOf, type Answer, type Trace, type TraceNode, type TraceTask } from './tree.ts'
 import { walk, type Step } from './walk.ts'
 
 interface Line {
@@ -38,7 +38,7 @@ const narrowest = 24
 
 /** A trace as lines for a terminal of this width. */
 export function render(trace: Trace, width: number): string[] {
-  const lines = [...walk(trace)].flatMap(step => marked(trace, step, linesOf(step)))
+  const lines = [...walk(trace)].flatMap(step => marked(trace, step, linked(step, linesOf(step))))
   const widest = lines.reduce((most, { guides, label }) => Math.max(most, guides.length + widthOf(label)), narrowest)
   const labels = Math.min(widest, Math.max(narrowest, Math.floor(width * 0.55)))
   return [...lines.map(line => draw(line, labels, width)), '', summary(trace)]
@@ -60,6 +60,15 @@ function linesOf(step: Step): Line[] {
   const line = called ? taskLine(called, outcome ?? taskOutcome(called), guides) : nodeLine(item, outcome, guides)
   const late = item.answers.filter(answer => answer.verdict === 'late')
   return [line, ...late.map(answer => lateLine(item, answer, below))]
+}
+
+/** An instance of a workflow with a key has a correlation of its own: the event that feeds it says which one links to which. */
+function linked({ item, parent }: Step, lines: Line[]): Line[] {
+  const link = item.kind === 'node' ? linkOf(item) : undefined
+  if (!link) return lines
+  const [first, ...more] = lines as [Line, ...Line[]]
+  const text = parent ? `[correlation ${link.correlation}]` : `[from correlation ${link.from}]`
+  return [{ ...first, note: `${text}  ${first.note}` }, ...more]
 }
 
 /** What descends from a redrive or a fork says so where that begins. */

@@ -1,4 +1,5 @@
 import type { CloudEvent } from '../event.ts'
+import { routedIn, routedType } from '../tasks/instances.ts'
 import type { End } from '../tasks/program.ts'
 
 /*
@@ -47,6 +48,12 @@ export interface TraceTask extends Branch {
   end?: End
   /** The event that said how it ended. */
   ending?: CloudEvent
+}
+
+/** Of the event that feeds an instance of a workflow with a key: the correlation of the instance, and where the event is from. */
+export function linkOf({ event }: TraceNode): { correlation: string; from: string } | undefined {
+  const fed = event.type === routedType ? routedIn(event) : undefined
+  return fed && { correlation: event.correlationid, from: fed.correlationid }
 }
 
 export interface Spent {

@@ -42,7 +42,7 @@ export class Reader {
 
   read(query: Query): AsyncGenerator<Stored> {
     if ('task' in query) return this.#task(query.task)
-    if ('correlation' in query) return this.#correlation(query.correlation)
+    if ('correlation' in query) return this.#correlation(query)
     return this.#scan(query.after ?? 0, query.until, query.limit ?? Infinity, query.filter)
   }
 
@@ -126,9 +126,11 @@ export class Reader {
   }
 
   /** What a correlation left on the log, in order. */
-  async *#correlation(correlation: string): AsyncGenerator<Stored> {
+  async *#correlation({ correlation, after, until }: Extract<Query, { correlation: string }>): AsyncGenerator<Stored> {
     if (!isCorrelation(correlation)) return
-    for await (const stored of this.#shardOf(correlation)) {
+    const subject = this.#log.names.shard(this.#log.names.shardOf(correlation))
+    const from = after ? { from: after + 1 } : since(correlation)
+    for await (const stored of this.#log.events.scan({ subject, ...from, ...(until !== undefined && { until }) })) {
       const found = await this.#stored(stored)
       if (found?.event.correlationid === correlation) yield found
     }

@@ -88,7 +88,7 @@ export class Reader {
 
   read(query: Query): AsyncIterable<Stored> {
     if ('task' in query) return this.#at(() => this.#idsOf(query.task).map(({ pos }) => pos))
-    if ('correlation' in query) return this.#at(() => this.#positionsOf(query.correlation))
+    if ('correlation' in query) return this.#at(() => this.#positionsOf(query.correlation, query))
     return this.#scan(query.after ?? 0, query.until ?? Number.MAX_SAFE_INTEGER, query.limit ?? Infinity, query.filter)
   }
 
@@ -267,7 +267,7 @@ export class Reader {
   }
 
   /** Ids made by the runtime begin with the correlation; the partial index has the others. */
-  #positionsOf(correlation: string): number[] {
+  #positionsOf(correlation: string, { after = 0, until = Infinity }: { after?: Position; until?: Position }): number[] {
     const end = correlation.slice(0, -1) + String.fromCharCode(correlation.charCodeAt(correlation.length - 1) + 1)
     return prepare<{ pos: number }>(
       this.#db,
@@ -276,6 +276,7 @@ export class Reader {
     )
       .all(correlation, end)
       .map(({ pos }) => pos)
+      .filter(pos => pos > after && pos <= until)
   }
 }
 

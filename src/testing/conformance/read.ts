@@ -125,6 +125,10 @@ export const read: Cases = {
     const all = await collect(driver.read({}))
     expect(found).toEqual(all.filter(({ event }) => event.correlationid === correlationid))
     expect(ids(found).toSorted()).toEqual(ids([...foreign, first.turn, ...emits]).toSorted())
+    const range = { after: found[1]!.position, until: found.at(-2)!.position }
+    expect(await collect(driver.read({ correlation: correlationid, ...range }))).toEqual(
+      found.filter(({ position }) => position > range.after && position <= range.until),
+    )
     expect(await collect(driver.read({ correlation: randomUUIDv7() }))).toEqual([])
   },
 

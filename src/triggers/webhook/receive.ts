@@ -7,6 +7,7 @@ import { errorData, TidingsError } from '../../errors.ts'
 import { copyOf } from '../../json.ts'
 import type { WebhookReceived } from '../../received.ts'
 import { validate } from '../../schema.ts'
+import { instancesFedBy } from '../../tasks/links.ts'
 import { type Answer, refusal } from './answers.ts'
 import { readHeaders, readValue } from './body.ts'
 import { received, source, type Verify, type WebhookEndpoint, type WebhookRequest } from './endpoint.ts'
@@ -66,7 +67,14 @@ async function take(bus: Bus, { name, options }: Endpoint, { headers, bytes }: S
     span => bus.publish({ ...draft, ...below(span, { traceparent }) }),
   )
   const { correlationid: correlation, duplicate } = published
-  return { status: 202, body: { id, correlationid: correlation, ...(duplicate && { duplicate }) } }
+  const linked = duplicate ? [] : await instancesFedBy(bus, [draft])
+  const body = {
+    id,
+    correlationid: correlation,
+    ...(duplicate && { duplicate }),
+    ...(linked.length > 0 && { linked }),
+  }
+  return { status: 202, body }
 }
 
 /** The event that the request is by the app's own types, checked; undefined where it is of none. @throws 422 */
