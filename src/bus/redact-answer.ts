@@ -10,6 +10,9 @@ export const answerType = 'model.result'
 const opaqueNames = /(?:[sS]ignature|[fF]ingerprint|redacted_?[dD]ata|[eE]ncrypted\w*|(?:^i|_i|I)d)$/
 const opaqueText = /^[\w+/=.:|-]*$/
 
+// What is nested deeper is refused by the bus.
+const maxDepth = 64
+
 type Redact = (value: unknown) => unknown
 type Json = Record<string, unknown>
 
@@ -23,9 +26,20 @@ export function redactAnswer(before: unknown, data: unknown, redact: Redact): un
     text: clean.text === (before as Json).text,
     reasoning: clean.reasoning === (before as Json).reasoning,
   }
-  const parts = content.map((part, i) => partOf(original[i], part, whole, redact))
+  const each = content.map((part, i) => partOf(original[i], part, whole, redact))
+  const parts = joined(joined(each, 'text', whole.text, clean), 'reasoning', whole.reasoning, clean)
   if (clean === rest && parts.every((part, i) => part === content[i])) return data
   return { ...clean, content: parts }
+}
+
+/** A secret may reach over several parts: then none of them keeps its text. */
+function joined(parts: unknown[], type: 'text' | 'reasoning', isSame: boolean, clean: Json): unknown[] {
+  const isOne = (part: unknown): part is Json => isObject(part) && part.type === type && 'text' in part
+  const own = parts.filter(isOne)
+  if (isSame || own.length === 0 || own.map(({ text }) => text).join('') === clean[type]) return parts
+  if (type === 'reasoning') return parts.map(part => (isOne(part) ? { type, redacted: true } : part))
+  // The first stands for the text of the answer.
+  return parts.flatMap(part => (!isOne(part) ? [part] : part === own[0] ? [{ type }] : []))
 }
 
 function partOf(before: unknown, part: unknown, whole: { text: boolean; reasoning: boolean }, redact: Redact): unknown {
@@ -52,16 +66,18 @@ function partOf(before: unknown, part: unknown, whole: { text: boolean; reasonin
 }
 
 /** Redacts all but what is opaque; the same value where that is nothing. */
-function sparing(value: unknown, redact: Redact): unknown {
+function sparing(value: unknown, redact: Redact, depth = 0): unknown {
+  if (depth > maxDepth) return redact(value)
   if (Array.isArray(value)) {
-    const clean = value.map(each => sparing(each, redact))
+    const clean = value.map(each => sparing(each, redact, depth + 1))
     return clean.every((each, i) => each === value[i]) ? value : clean
   }
   if (!isObject(value)) return redact(value)
   const entries = Object.entries(value)
   const clean = entries.flatMap(([key, each]) => {
     if (typeof each === 'string' && opaqueNames.test(key) && opaqueText.test(each)) return [[key, each] as const]
-    if (typeof each === 'object' && each !== null) return [[redact(key) as string, sparing(each, redact)] as const]
+    if (typeof each === 'object' && each !== null)
+      return [[redact(key) as string, sparing(each, redact, depth + 1)] as const]
     // With its name, which may tell what it is.
     return Object.entries(redact({ [key]: each }) as Json)
   })

@@ -143,4 +143,18 @@ describe('the answer of a model', () => {
     const clean = partOf(part, { paths: ['model.result:data.content.*.text'] })
     expect(clean).toEqual({ type: 'reasoning', text: '[redacted data.content.*.text]', redacted: true })
   })
+
+  test('leaves no half of a secret that reaches over parts', () => {
+    const halves = [opaque.slice(0, 20), opaque.slice(20)]
+    const content = ['text', 'reasoning'].flatMap(type => halves.map(text => ({ type, text })))
+    const event = answer(content)
+    const data = { ...(event.data as object), text: opaque, reasoning: opaque }
+    const clean = redactor().event({ ...event, data })
+    expect(clean.data).toMatchObject({
+      text: '[redacted github-token]',
+      content: [{ type: 'text' }, { type: 'reasoning', redacted: true }, { type: 'reasoning', redacted: true }],
+    })
+    for (const half of halves) expect(JSON.stringify(clean)).not.toContain(half)
+    expect(redactor().event(clean)).toBe(clean)
+  })
 })
