@@ -6,6 +6,7 @@ import { type ErrorCode, type ErrorData, errorData, TidingsError } from '../erro
 
 const statuses: Partial<Record<ErrorCode, ContentfulStatusCode>> = {
   ...httpStatuses,
+  E_BUSY: 503,
   E_APPROVAL_FORBIDDEN: 403,
   E_APPROVAL_CHANGED: 409,
   E_APPROVAL_ANSWERED: 409,

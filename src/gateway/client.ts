@@ -1,10 +1,8 @@
-import { once } from 'node:events'
 import type { ServerResponse } from 'node:http'
-import type { Bus } from '../bus/bus.ts'
 import type { Position, Stored } from '../bus/driver.ts'
-import { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import { LinkedScope } from '../tasks/links.ts'
+import type { Frame } from './frames.ts'
 import type { StreamRequest } from './request.ts'
 
 /** How much may wait for a client in memory, in bytes, and how long it may take nothing of it, in ms. */
@@ -13,27 +11,56 @@ export interface Patience {
   readonly stallMs: number
 }
 
+/** What is written at once. A client that takes so little in the time that it has reads too slowly. */
+const maxWrite = 64 * 1024
+
+interface Waiting {
+  readonly bytes: Buffer
+  offset: number
+  readonly release: () => void
+}
+
 /** One client of the stream: what it wants, how far it is, and the connection that it reads from. */
 export class Client {
   /** Everything up to here was sent, or was not wanted. */
   position: Position
   /** Aborts when the connection is closed, by whichever side. */
   readonly gone: AbortSignal
+  /** Since when it has taken nothing of what waits for it, by the monotonic clock. */
+  blockedSince: number | undefined
   readonly #request: StreamRequest
   /** Where the client asked for a correlation: that, and the instances of workflows that it fed. */
   readonly #scope: LinkedScope | undefined
   readonly #response: ServerResponse
   readonly #patience: Patience
+  readonly #onCut: (why: string) => void
+  #waiting: Waiting[] = []
+  #waitingBytes = 0
+  /** Of frames of which the last part is on its way. */
+  readonly #releases = new Set<() => void>()
+  #stall: NodeJS.Timeout | undefined
+  #onEmpty: (() => void) | undefined
 
-  constructor(response: ServerResponse, request: StreamRequest, position: Position, patience: Patience) {
+  constructor(
+    response: ServerResponse,
+    request: StreamRequest,
+    position: Position,
+    patience: Patience,
+    onCut: (why: string) => void,
+  ) {
     this.position = position
     this.#response = response
     this.#request = request
     if (request.correlation !== undefined) this.#scope = new LinkedScope(request.correlation)
     this.#patience = patience
+    this.#onCut = onCut
     const closed = new AbortController()
     this.gone = closed.signal
-    response.once('close', () => closed.abort())
+    response.once('close', () => {
+      this.#forget()
+      closed.abort()
+    })
+    response.on('drain', () => this.#resume())
     response.on('error', () => response.destroy())
   }
 
@@ -48,19 +75,27 @@ export class Client {
   }
 
   /** At the pace of the log. False when too much waits already: then nothing was sent. */
-  push({ position }: Stored, frame: Buffer): boolean {
-    if (this.#response.writableLength > this.#patience.maxBuffered) return false
+  push({ position }: Stored, frame: Frame): boolean {
+    if (this.#waitingBytes > this.#patience.maxBuffered) return false
     this.position = position
-    this.#response.write(frame)
+    this.#enqueue(frame)
     return true
   }
 
-  /** At the pace of the client. One that takes nothing is cut off, and comes back with its last position. */
-  async send({ position }: Stored, frame: Buffer): Promise<void> {
+  /** At the pace of the client. */
+  async send({ position }: Stored, frame: Frame): Promise<void> {
     this.position = position
-    if (this.gone.aborted || this.#response.write(frame)) return
-    const signal = AbortSignal.any([this.gone, AbortSignal.timeout(this.#patience.stallMs)])
-    await once(this.#response, 'drain', { signal }).catch(() => this.#response.destroy())
+    if (this.gone.aborted) return
+    this.#enqueue(frame)
+    if (this.#waiting.length > 0 || this.blockedSince !== undefined)
+      await new Promise<void>(resolve => (this.#onEmpty = resolve))
+  }
+
+  /** Cuts it off; it comes back with its last position. */
+  cut(why: string): void {
+    this.#onCut(why)
+    this.#forget()
+    this.#response.destroy()
   }
 
   hear(event: CloudEvent, frame: Buffer) {
@@ -77,20 +112,62 @@ export class Client {
 
   // What may be lost: not for a client that is behind with its reading.
   #whisper(frame: Buffer) {
-    if (this.#response.writableLength === 0 && !this.gone.aborted) this.#response.write(frame)
+    if (this.#response.writableLength === 0 && this.#waiting.length === 0 && !this.gone.aborted)
+      this.#response.write(frame)
+  }
+
+  #enqueue(frame: Frame): void {
+    this.#waiting.push({ bytes: frame.bytes, offset: 0, release: frame.hold() })
+    this.#waitingBytes += frame.bytes.length
+    if (this.blockedSince === undefined) this.#write()
+  }
+
+  #write(): void {
+    for (let next = this.#waiting[0]; next; next = this.#waiting[0]) {
+      const part = next.bytes.subarray(next.offset, next.offset + maxWrite)
+      next.offset += part.length
+      this.#waitingBytes -= part.length
+      const isLast = next.offset === next.bytes.length
+      if (isLast) this.#waiting.shift()
+      if (!this.#response.write(part, isLast ? this.#releasing(next.release) : undefined)) return this.#block()
+    }
+    this.#onEmpty?.()
+    this.#onEmpty = undefined
+  }
+
+  /** A part keeps all of its frame in memory until the kernel has taken it. */
+  #releasing(release: () => void): () => void {
+    this.#releases.add(release)
+    return () => {
+      this.#releases.delete(release)
+      release()
+    }
+  }
+
+  #block(): void {
+    this.blockedSince = performance.now()
+    const { stallMs } = this.#patience
+    this.#stall = setTimeout(() => this.cut(`it took nothing for ${stallMs} ms`), stallMs).unref()
+  }
+
+  #resume(): void {
+    clearTimeout(this.#stall)
+    this.blockedSince = undefined
+    this.#write()
+  }
+
+  #forget(): void {
+    clearTimeout(this.#stall)
+    this.blockedSince = undefined
+    for (const { release } of this.#waiting.splice(0)) release()
+    for (const release of this.#releases) release()
+    this.#releases.clear()
+    this.#waitingBytes = 0
+    this.#onEmpty?.()
+    this.#onEmpty = undefined
   }
 }
 
 const heartbeat = Buffer.from(': heartbeat\n\n')
-
-/** An event as it is sent, with its data where that lies in a blob. */
-export async function eventFrame(bus: Bus, { position, event }: Stored): Promise<Buffer> {
-  const whole = await bus.resolve(event).catch(error => {
-    // The blob was purged; the event still happened.
-    if (error instanceof TidingsError && error.code === 'E_BLOB_MISSING') return event
-    throw error
-  })
-  return Buffer.from(`id: ${position}\nevent: ${event.type}\ndata: ${JSON.stringify(whole)}\n\n`)
-}
 
 export const signalFrame = (event: CloudEvent) => Buffer.from(`event: signal\ndata: ${JSON.stringify(event)}\n\n`)

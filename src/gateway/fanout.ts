@@ -1,12 +1,17 @@
-import { setTimeout } from 'node:timers/promises'
+import { setImmediate, setTimeout } from 'node:timers/promises'
 import type { Bus } from '../bus/bus.ts'
 import { backoff } from '../bus/delivery.ts'
 import type { Position, Stored } from '../bus/driver.ts'
-import { feederOf } from '../tasks/links.ts'
-import { type Client, eventFrame, signalFrame } from './client.ts'
+import { type Client, signalFrame } from './client.ts'
+import type { Frame, Frames } from './frames.ts'
 
 // What the runtime signals to itself.
 const internal = new Set(['pauses.changed', 'call.cancelled'])
+
+/** Written to clients before others have their turn, in bytes. */
+const stretch = 4 * 1024 * 1024
+/** What a write costs beside its bytes, in bytes. */
+const writeCost = 8 * 1024
 
 interface Reader {
   position: Position
@@ -19,12 +24,14 @@ interface Reader {
  */
 export class Fanout {
   readonly #bus: Bus
+  readonly #frames: Frames
   readonly #clients = new Map<Client, () => void>()
   readonly #unsubscribe: () => void
   #reader: Reader | undefined
 
-  constructor(bus: Bus) {
+  constructor(bus: Bus, frames: Frames) {
     this.#bus = bus
+    this.#frames = frames
     this.#unsubscribe = bus.onSignal([{ types: ['>'] }], event => {
       if (this.#clients.size === 0 || internal.has(event.type)) return
       const frame = signalFrame(event)
@@ -88,14 +95,29 @@ export class Fanout {
   }
 
   async #hand(reader: Reader, stored: Stored): Promise<void> {
-    const feeder = await feederOf(this.#bus, stored.event)
-    const wanted = [...this.#clients.keys()].some(client => client.wants(stored, feeder))
-    const frame = wanted && (await eventFrame(this.#bus, stored))
-    if (reader !== this.#reader) return
-    reader.position = stored.position
-    // In one go with the position, and with a fresh look at who is there: a client may have come meanwhile.
-    if (!frame) return
-    for (const client of this.#clients.keys())
-      if (client.wants(stored, feeder) && !client.push(stored, frame)) this.#detach(client)
+    const feeder = await this.#frames.feederOf(stored)
+    const isWanted = [...this.#clients.keys()].some(client => client.wants(stored, feeder))
+    if (!isWanted) reader.position = stored.position
+    else
+      await this.#frames.use(stored, async frame => {
+        if (reader !== this.#reader) return
+        // In one go with the position, and with a fresh look at who is there: a client may have come meanwhile. Whoever comes
+        // from now on has this event already, or reads it from the log.
+        reader.position = stored.position
+        await this.#send(stored, feeder, frame)
+      })
+  }
+
+  async #send(stored: Stored, feeder: string | undefined, frame: Frame): Promise<void> {
+    let written = 0
+    const clients = [...this.#clients.keys()]
+    for (const client of clients) {
+      if (!this.#clients.has(client) || !client.wants(stored, feeder)) continue
+      if (!client.push(stored, frame)) this.#detach(client)
+      written += Math.min(frame.bytes.length, stretch) + writeCost
+      if (written < stretch) continue
+      written = 0
+      await setImmediate()
+    }
   }
 }

@@ -26,6 +26,10 @@ export interface GatewayOptions {
   maxBodyBytes?: number
   /** Bytes that may wait in memory for a client of the stream; then it reads the log at its own pace. Default 1 MiB. */
   maxBufferedBytes?: number
+  /** Bytes that may wait in memory for all clients of the stream together; then the slowest are cut off. Default 64 MiB. */
+  maxStreamBytes?: number
+  /** Most clients of the stream. Default 2,048. */
+  maxStreams?: number
   /** A client of the stream that takes nothing for this long, in ms, is cut off. Default 30,000. */
   stallMs?: number
   /** Between two comments that keep a quiet stream open, in ms. Default 15,000. */
@@ -33,6 +37,8 @@ export interface GatewayOptions {
 }
 
 const graceMs = 5_000
+/** Connections beside those of streams. Beyond that they are closed unanswered. */
+const maxRequests = 1_024
 // A request has this long to arrive whole, in ms.
 const timeouts = { headersTimeout: 10_000, requestTimeout: 60_000, connectionsCheckingInterval: 1_000 }
 
@@ -53,7 +59,8 @@ export class Gateway {
     const approvers = new Approvers(this.#options.approvers)
     const { bus, port, hosts = [], origins = [], maxBodyBytes = 4 * 1024 * 1024 } = this.#options
     const { maxBufferedBytes: maxBuffered = 1024 * 1024, stallMs = 30_000, heartbeatMs = 15_000 } = this.#options
-    const streams = new Streams({ bus, patience: { maxBuffered, stallMs }, heartbeatMs })
+    const { maxStreamBytes: maxBytes = 64 * 1024 * 1024, maxStreams = 2_048 } = this.#options
+    const streams = new Streams({ bus, patience: { maxBuffered, stallMs }, heartbeatMs, maxStreams, maxBytes })
     const who = { hosts: new Set([this.#host, ...hosts]), origins: new Set(origins) }
     const app = routes(bus, { streams, who, approvers, maxBodyBytes })
     const listener = getRequestListener(app.fetch, {
@@ -66,6 +73,7 @@ export class Gateway {
       { ...timeouts, requireHostHeader: false },
       (incoming, outgoing) => void listener(incoming, outgoing),
     )
+    server.maxConnections = maxStreams + maxRequests
     server.on('clientError', answerBrokenRequest)
     try {
       server.listen(port, this.#host)

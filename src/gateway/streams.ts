@@ -2,9 +2,11 @@ import type { ServerResponse } from 'node:http'
 import type { Bus } from '../bus/bus.ts'
 import type { Position } from '../bus/driver.ts'
 import { TidingsError } from '../errors.ts'
-import { feederOf, readLinked } from '../tasks/links.ts'
-import { Client, eventFrame, type Patience } from './client.ts'
+import { log } from '../bus/telemetry/log.ts'
+import { readLinked } from '../tasks/links.ts'
+import { Client, type Patience } from './client.ts'
 import { Fanout } from './fanout.ts'
+import { Frames } from './frames.ts'
 import type { StreamRequest } from './request.ts'
 
 const headers = {
@@ -19,6 +21,10 @@ export interface StreamsOptions {
   bus: Bus
   patience: Patience
   heartbeatMs: number
+  /** Most that are open at once. */
+  maxStreams: number
+  /** Most that waits for all clients together, in bytes. */
+  maxBytes: number
 }
 
 /**
@@ -27,27 +33,34 @@ export interface StreamsOptions {
  */
 export class Streams {
   readonly #bus: Bus
+  readonly #frames: Frames
   readonly #fanout: Fanout
+  readonly #maxStreams: number
   readonly #patience: Patience
   readonly #clients = new Set<Client>()
   readonly #heart: NodeJS.Timeout
   readonly #unsubscribe: (() => void) | undefined
 
-  constructor({ bus, patience, heartbeatMs }: StreamsOptions) {
+  constructor({ bus, patience, heartbeatMs, maxStreams, maxBytes }: StreamsOptions) {
     this.#bus = bus
-    this.#fanout = new Fanout(bus)
+    this.#frames = new Frames(bus, maxBytes, () => this.#relieve())
+    this.#fanout = new Fanout(bus, this.#frames)
+    this.#maxStreams = maxStreams
     this.#patience = patience
     this.#heart = setInterval(() => {
       for (const client of this.#clients) client.beat()
     }, heartbeatMs)
     this.#heart.unref()
     // Positions begin again. Who comes back with one of the old log is told so.
-    this.#unsubscribe = bus.driver.onEmptied?.(() => this.#end())
+    this.#unsubscribe = bus.driver.onEmptied?.(() => {
+      this.#frames.clear()
+      this.#end()
+    })
   }
 
   /**
    * Answers with a stream. Resolves when it is open. It starts after the position that the client names, else at the
-   * beginning of its correlation, else now. @throws E_REQUEST_INVALID, E_LOG_UNAVAILABLE
+   * beginning of its correlation, else now. @throws E_REQUEST_INVALID, E_LOG_UNAVAILABLE, E_BUSY
    */
   async open(request: StreamRequest, response: ServerResponse): Promise<void> {
     const head = await this.#bus.driver.head()
@@ -56,8 +69,14 @@ export class Streams {
         'E_REQUEST_INVALID',
         `position ${request.after} lies behind the end of the log, ${head}; this may be another log`,
       )
+    if (this.#clients.size >= this.#maxStreams)
+      throw new TidingsError(
+        'E_BUSY',
+        `${this.#maxStreams} streams are open, which is all that this gateway serves; close some, or run another gateway`,
+        { retryable: true },
+      )
     const start = request.after ?? (request.correlation === undefined ? head : 0)
-    const client = new Client(response, request, start, this.#patience)
+    const client: Client = new Client(response, request, start, this.#patience, why => said(client, why))
     this.#clients.add(client)
     client.gone.addEventListener('abort', () => this.#clients.delete(client))
     response.writeHead(200, headers).write(greeting)
@@ -92,9 +111,21 @@ export class Streams {
         : readLinked(this.#bus, correlation, until)
     for await (const stored of events) {
       if (client.gone.aborted) break
-      if (client.wants(stored, await feederOf(this.#bus, stored.event)))
-        await client.send(stored, await eventFrame(this.#bus, stored))
+      if (client.wants(stored, await this.#frames.feederOf(stored)))
+        await this.#frames.use(stored, frame => client.send(stored, frame))
     }
     client.position = Math.max(client.position, until)
   }
+
+  /** Cuts off who has taken nothing for longest of what waits for it. */
+  #relieve(): boolean {
+    let slowest: Client | undefined
+    for (const client of this.#clients)
+      if (client.blockedSince !== undefined && client.blockedSince < (slowest?.blockedSince ?? Infinity))
+        slowest = client
+    slowest?.cut('too much waits for clients that do not read')
+    return slowest !== undefined
+  }
 }
+
+const said = ({ position }: Client, why: string) => log.warn?.({ position, why }, 'a client of the stream was cut off')

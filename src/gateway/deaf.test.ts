@@ -1,0 +1,136 @@
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { connect, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { expect, onTestFinished, test } from 'vitest'
+import { Bus, type Published } from '../bus/bus.ts'
+import { logTo } from '../bus/telemetry/log.ts'
+import { openSqlite } from '../drivers/sqlite/index.ts'
+import { until } from '../testing/wait.ts'
+import { Gateway, type GatewayOptions } from './gateway.ts'
+
+/* Clients that open a stream and do not read it. */
+
+const megabyte = 1024 * 1024
+const large = 'x'.repeat(4 * megabyte - 100)
+const upTo = (count: number) => Array.from({ length: count }, (_, n) => n)
+
+async function open(options: Partial<GatewayOptions> = {}) {
+  const home = await mkdtemp(join(tmpdir(), 'tidings-deaf-'))
+  const bus = new Bus(await openSqlite({ home }))
+  const gateway = new Gateway({ bus, port: 0, ...options })
+  const { url } = await gateway.start()
+  const cut: object[] = []
+  logTo({ warn: (fields, text) => void (text.includes('cut off') && cut.push(fields)) })
+  onTestFinished(async () => {
+    logTo({})
+    await gateway.stop()
+    await bus.driver.close()
+    await rm(home, { recursive: true })
+  })
+  /** Resolves when the stream has begun. Nothing more is read. */
+  const deaf = async (query: string): Promise<Socket> => {
+    const socket = connect(Number(new URL(url).port), '127.0.0.1')
+    onTestFinished(() => void socket.destroy())
+    socket.on('error', () => {})
+    socket.write(`GET /events/stream${query} HTTP/1.1\r\nhost: localhost\r\n\r\n`)
+    await once(socket, 'readable')
+    return socket
+  }
+  return { bus, url, cut, deaf }
+}
+
+/** How much the memory of the process grows at most while `work` runs, in bytes. */
+async function growthOf(work: () => Promise<void>): Promise<number> {
+  const before = process.memoryUsage.rss()
+  let most = before
+  const timer = setInterval(() => (most = Math.max(most, process.memoryUsage.rss())), 5)
+  const delay = monitorEventLoopDelay({ resolution: 5 })
+  delay.enable()
+  await work()
+  clearInterval(timer)
+  const grown = Math.max(most, process.memoryUsage.rss()) - before
+  console.info(`grew by ${Math.round(grown / megabyte)} MiB; event loop held ${Math.round(delay.max / 1e6)} ms at most`)
+  return grown
+}
+
+/** Lines of a stream, as one that reads gets them. */
+async function positionsOf(url: string, query: string, count: number): Promise<number[]> {
+  const over = new AbortController()
+  const response = await fetch(`${url}/events/stream${query}`, { signal: over.signal })
+  const found: number[] = []
+  let line = ''
+  for await (const chunk of response.body!.pipeThrough(new TextDecoderStream())) {
+    const lines = (line + chunk).split('\n')
+    line = lines.pop()!.slice(0, 100)
+    for (const each of lines) if (each.startsWith('id: ')) found.push(Number(each.slice(4)))
+    if (found.length === count) break
+  }
+  over.abort()
+  return found
+}
+
+test('400 of them on one large event cost that event, and others are served meanwhile', {
+  timeout: 60_000,
+}, async () => {
+  const { bus, url, cut, deaf } = await open({ stallMs: 600_000 })
+  const { correlationid, position } = await bus.publish({ type: 'report.made', data: large })
+  const grown = await growthOf(async () => {
+    const sockets = await Promise.all(
+      upTo(400).map(n => deaf(n % 2 ? `?correlation=${correlationid}` : '?type=report.*')),
+    )
+    await bus.publish({ type: 'report.made', data: large })
+    expect(await positionsOf(url, `?after=${position - 1}`, 2)).toEqual([position, position + 1])
+    expect(sockets).toHaveLength(400)
+    expect(cut).toEqual([])
+  })
+  expect(grown).toBeLessThan(400 * megabyte)
+})
+
+test('beyond the bound the slowest are cut off and said to be; who comes back goes on', {
+  timeout: 60_000,
+}, async () => {
+  const { bus, url, cut, deaf } = await open({ maxStreamBytes: 16 * megabyte, stallMs: 600_000 })
+  const published: Published[] = []
+  for (const n of upTo(24)) published.push(await bus.publish({ type: 'report.made', data: `${n}${large}` }))
+  const grown = await growthOf(async () => {
+    await Promise.all(published.map(({ correlationid }) => deaf(`?correlation=${correlationid}`)))
+    await until(() => cut.length >= 16, { within: 30_000 })
+  })
+  expect(grown).toBeLessThan(400 * megabyte)
+  expect(cut[0]).toMatchObject({ why: expect.stringContaining('do not read'), position: expect.any(Number) })
+  const positions = published.map(({ position }) => position)
+  expect(await positionsOf(url, '?after=0', 24)).toEqual(positions)
+})
+
+test('one that takes nothing is cut off, also where nothing new comes', async () => {
+  const { bus, cut, deaf } = await open({ stallMs: 300 })
+  const { correlationid } = await bus.publish({ type: 'report.made', data: large })
+  const socket = await deaf(`?correlation=${correlationid}`)
+  await until(() => cut.length === 1, { within: 15_000 })
+  expect(cut[0]).toMatchObject({ why: 'it took nothing for 300 ms' })
+  const closed = once(socket, 'close')
+  socket.resume()
+  await closed
+})
+
+test('more streams than are served are refused, with what to do', async () => {
+  const { url, deaf } = await open({ maxStreams: 3 })
+  const [first] = await Promise.all(upTo(3).map(() => deaf('')))
+  const refused = async () => fetch(`${url}/events/stream`)
+  const answer = await refused()
+  expect([answer.status, answer.headers.get('retry-after'), await answer.json()]).toMatchObject([
+    503,
+    '1',
+    { error: { code: 'E_BUSY', message: expect.stringContaining('3 streams are open'), retryable: true } },
+  ])
+  first!.destroy()
+  const again = await until(async () => {
+    const response = await refused()
+    return response.status === 200 && response
+  })
+  await again.body!.cancel()
+  expect((await fetch(`${url}/health`)).status).toBe(200)
+})

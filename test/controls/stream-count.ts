@@ -1,0 +1,10 @@
+import type { Control } from './control.ts'
+
+export default {
+  fault: 'A gateway opens streams without end.',
+  file: 'src/gateway/streams.ts',
+  find: 'this.#clients.size >= this.#maxStreams',
+  replace: 'this.#clients.size >= this.#maxStreams * 1e6',
+  test: 'src/gateway/deaf.test.ts',
+  name: 'more streams than are served',
+} satisfies Control
