@@ -27,6 +27,8 @@ export const errors = {
     'The app cannot be used as it is written: mend what the message says. The default export of its file must be app({ use: [...] }).',
   E_APP_NAME_TAKEN:
     'Two members of the app carry one name. Names of agents, tools and models must be unique among their kind.',
+  E_AGENT_TAKEN:
+    'Two apps on one log cannot host agents or workflows of one name. Rename one of the two, give one app a log of its own, or stop the workers of the other app: the name then goes to the app that starts next.',
   E_PORT_IN_USE:
     'The port is taken. Choose another (TIDINGS_PORT, TIDINGS_SMTP_PORT, TIDINGS_WEBHOOK_PORT, tidings broker nats --port), or start without it: tidings run --only agents,tools,models.',
   E_BROKER_MISSING:

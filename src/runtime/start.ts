@@ -10,6 +10,7 @@ import { ReplayStation } from '../replay/station.ts'
 import { milliseconds } from '../tasks/duration.ts'
 import { hearing, publishWorkflows } from '../tasks/definitions.ts'
 import { Engine } from '../tasks/engine.ts'
+import { claimNames, groupOf } from '../tasks/hosts.ts'
 import { emptied } from '../gateway/health.ts'
 import { assertNotPartial } from '../replay/slice-import.ts'
 import { ToolStation } from '../tools/station.ts'
@@ -82,6 +83,7 @@ async function startNow(
   const telemetry = await startTelemetry(app.name)
   const bus = await openBus(settings, { patienceMs, redactor: app.redactor })
   const pauses = new Pauses(bus)
+  const names = [...new Set(app.programs.map(program => program.name))]
   let engine: Engine | undefined
   const isDoor = hosts.has('gateway') || hosts.has('triggers')
   const started: Stoppable[] = [{ stop: () => bus.driver.close() }]
@@ -92,7 +94,10 @@ async function startNow(
     process.emitWarning(emptied(new Date()))
     log.error?.({ app: app.name }, emptied(new Date()))
     // What cannot be written now is written by the next start; until then requests that need it say what is missing.
-    if (hosts.has('agents')) void publishDefinitions(bus, app).catch(() => {})
+    if (hosts.has('agents'))
+      void claimNames(bus, app.name, names)
+        .then(() => publishDefinitions(bus, app))
+        .catch(() => {})
     else if (isDoor) void engine?.provision().catch(() => {})
   })
   const stop = async () => {
@@ -112,10 +117,12 @@ async function startNow(
     await pauses.start()
     started.push(pauses)
     if (engine && hosts.has('agents')) {
+      await claimNames(bus, app.name, names)
       await publishDefinitions(bus, app)
       const conversations = new Conversations(bus)
       await run(new ReplayStation(bus, request => conversations.question(request)))
       await run(engine)
+      await claimNames(bus, app.name, names)
     } else if (isDoor) await engine?.provision()
     if (hosts.has('tools')) await run(new ToolStation({ bus, tools: app.tools, pauses, ...(module && { module }) }))
     if (hosts.has('models')) await run(new ModelStation({ bus, models: app.models, pauses }))
@@ -157,7 +164,7 @@ async function engineOf(
   if (programs.length === 0) return undefined
   return new Engine({
     bus,
-    group: `app/${name}`,
+    group: groupOf(name),
     programs: await hearing(bus, programs),
     maxHops,
     budget,

@@ -26,7 +26,7 @@ import type { Handed, Ties } from './handed.ts'
 import type { LocalConsumer } from './hands.ts'
 import { Janitor } from './janitor.ts'
 import type { Link } from './link.ts'
-import { announce, foldShard } from './live.ts'
+import { announce, overdueIn } from './live.ts'
 import { Reader } from './reader.ts'
 import { Recent } from './recent.ts'
 import type { OwnedShard } from './owned.ts'
@@ -223,6 +223,10 @@ export class NatsDriver implements Driver {
     return this.#run(() => this.#turns.newestOf(correlation))
   }
 
+  hasMembers(group: string) {
+    return this.#run(() => this.#groups.hasMembers(group))
+  }
+
   putBlob(tenant: string, bytes: Uint8Array) {
     return this.#run(() => this.#blobs.put(tenant, bytes))
   }
@@ -272,9 +276,7 @@ export class NatsDriver implements Driver {
 
   async *overdue(before: number) {
     this.#open()
-    for (let shard = 0; shard < this.shards; shard++)
-      for (const [task, { group, wake }] of (await foldShard(this.#log, shard)).live)
-        if (wake !== null && wake < before) yield { group, task, due: wake }
+    yield* overdueIn(this.#log, before)
   }
 
   janitor(retention: Retention) {

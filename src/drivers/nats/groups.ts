@@ -44,6 +44,13 @@ export class Groups {
     this.#ackWaitMs = ackWaitMs
   }
 
+  /** A member is a document that vanishes unless it is renewed; one that left is empty until then. */
+  async hasMembers(group: string): Promise<boolean> {
+    for await (const { text } of this.#log.state.scan({ subject: this.#log.names.doc('member', group, '*') }))
+      if (text() !== '') return true
+    return false
+  }
+
   /**
    * Makes or widens the group so that it takes what this member asks for too. The document changes first, by compare and
    * swap, and the consumers follow it until it no longer changes.

@@ -37,6 +37,13 @@ interface Announcement {
  * without surely owning its shard, as one that slept through the end of its lease, leaves an announcement.
  */
 
+/** The live tasks whose wake-up was due before a moment (ms since the epoch). */
+export async function* overdueIn(log: Log, before: number) {
+  for (let shard = 0; shard < log.names.shards; shard++)
+    for (const [task, { group, wake }] of (await foldShard(log, shard)).live)
+      if (wake !== null && wake < before) yield { group, task, due: wake }
+}
+
 /** The live tasks of one shard, of all groups or of one. `known`: of the one, where it was read up to some position already. */
 export async function foldShard(
   log: Log,

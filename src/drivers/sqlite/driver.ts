@@ -138,6 +138,10 @@ export class SqliteDriver implements Driver {
     return this.#open().newestTurns(correlation)
   }
 
+  async hasMembers(group: string) {
+    return this.#open().hasMembers(group)
+  }
+
   async putBlob(tenant: string, bytes: Uint8Array) {
     this.#open()
     return this.#blobs.put(tenant, bytes)

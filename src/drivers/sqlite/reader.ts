@@ -5,7 +5,8 @@ import { eventFrom, standIn, type Whereabouts } from '../../bus/malformed.ts'
 import type { CloudEvent } from '../../event.ts'
 import { compileFilter, type Filter } from '../../pattern.ts'
 import type { LocalShard } from './protocol.ts'
-import { logFile, prepare } from './schema.ts'
+import { host, startOf } from './processes.ts'
+import { consumersPerMember, logFile, prepare } from './schema.ts'
 
 interface LogRow {
   pos: number
@@ -152,6 +153,17 @@ export class Reader {
       const last = rows.at(-1)!
       rows = next.all(before, last.due, last.task)
     }
+  }
+
+  /** A process of this machine that is frozen is a member still. */
+  hasMembers(group: string): boolean {
+    return prepare<{ pid: number; started: string; host: string; until: number }>(
+      this.#db,
+      `SELECT pid, started, host, until FROM members WHERE id IN
+      (SELECT owner / ${consumersPerMember} FROM consumers WHERE grp = ?)`,
+    )
+      .all(group)
+      .some(member => (member.host === host ? startOf(member.pid) === member.started : member.until > Date.now()))
   }
 
   /** `local`: what the writer of this process knows of its shards and has not written down. */

@@ -57,6 +57,9 @@ const schemaVersion = 1
 /** Pages of 8 KiB after which the write-ahead log is copied into the file and starts over. */
 export const walPages = 1_000
 
+/** Owners of claims and leases are consumers; their numbers tell the member. */
+export const consumersPerMember = 1_000_000
+
 export const logFile = (home: string) => join(home, 'log.db')
 
 /** As `head`: the newest position, also where all events up to it were purged. */

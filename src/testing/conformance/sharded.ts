@@ -41,6 +41,21 @@ export const sharded: Cases = {
     expect(ids(member.deliveries).toSorted()).toEqual(ids(sent).toSorted())
   },
 
+  'a group has members as long as one of them is there': async world => {
+    const [a, b] = [await world.open(), await world.open()]
+    expect(await a.hasMembers('jobs')).toBe(false)
+    await b.provision({ group: 'jobs', mode, filter: [{ types: ['job.>'] }], from: 'now' })
+    expect(await a.hasMembers('jobs')).toBe(false)
+    const { consumer } = await world.join(b, { mode })
+    const other = await world.join(b, { mode })
+    expect(await a.hasMembers('jobs')).toBe(true)
+    expect(await a.hasMembers('others')).toBe(false)
+    await consumer.close()
+    expect(await a.hasMembers('jobs')).toBe(true)
+    await other.consumer.close()
+    expect(await a.hasMembers('jobs')).toBe(false)
+  },
+
   'shards are spread over members, and each event goes to the owner of its shard': async world => {
     const [a, b] = [await world.open(), await world.open()]
     const members = [

@@ -1,5 +1,5 @@
 import { host, startOf } from '../processes.ts'
-import { prepare } from '../schema.ts'
+import { consumersPerMember, prepare } from '../schema.ts'
 import type { Filter } from '../../../pattern.ts'
 import type { Desk } from './intake.ts'
 
@@ -19,9 +19,6 @@ interface Heard {
 
 /** No lease is believed to be more than so many times one's own: the clock may have been set back since it began. */
 const longestLease = 4
-
-/** Owners of claims and leases are consumers; their numbers tell the member. */
-const consumersPerMember = 1_000_000
 
 /** Open drivers on this log: this one beats, and buries those who stopped. */
 export class Members {

@@ -1,0 +1,38 @@
+import { TidingsError } from '../errors.ts'
+import type { Bus } from '../bus/bus.ts'
+
+/*
+ * Which app hosts an agent or a workflow. A name is an address, and ids of tasks are made of it: were two apps to host one
+ * name, each would be handed the inputs of the other's tasks. The document `agents` names the app of each. A worker claims its
+ * names before it joins its group, and once more after, so that of two that start at the same moment one is refused:
+ *
+ *     claim ──▶ join the group ──▶ claim again ──▶ runs
+ *       └─ another app has the name, and a worker that runs ──▶ E_AGENT_TAKEN
+ */
+
+const documentKey = 'agents'
+const maxRounds = 100
+
+/** App by the name of an agent or a workflow. */
+type Hosts = Readonly<Record<string, string>>
+
+export const groupOf = (app: string) => `app/${app}`
+
+/** Takes the names for an app, also from one of which no worker runs any more. @throws E_AGENT_TAKEN */
+export async function claimNames(bus: Bus, app: string, names: readonly string[]): Promise<void> {
+  for (let round = 0; round < maxRounds; round++) {
+    const found = await bus.driver.getDocument(documentKey)
+    const hosts = found ? (JSON.parse(found.value) as Hosts) : {}
+    const others = new Map(names.flatMap(name => (hosts[name] && hosts[name] !== app ? [[hosts[name], name]] : [])))
+    for (const [other, name] of others)
+      if (await bus.driver.hasMembers(groupOf(other)))
+        throw new TidingsError(
+          'E_AGENT_TAKEN',
+          `app "${app}" cannot host "${name}": app "${other}" hosts an agent or workflow of that name, and a worker of it runs`,
+        )
+    // Also where nothing changes: whoever has looked before must look again.
+    const next = JSON.stringify({ ...hosts, ...Object.fromEntries(names.map(name => [name, app])) })
+    if ((await bus.driver.putDocument(documentKey, next, found?.revision ?? 0)) > 0) return
+  }
+  throw new TidingsError('E_LOG_UNAVAILABLE', 'the names of the agents change all the time', { retryable: true })
+}
