@@ -70,7 +70,8 @@ export const errors = {
   E_TOOL_THREW: 'The tool threw an error.',
   E_APPROVAL_DENIED: 'A person was asked whether the tool may run, and said no. The text says who, and why.',
   E_APPROVAL_FORBIDDEN: 'Only those whom the approval names may answer it. Ask one of them.',
-  E_APPROVAL_CHANGED: 'The answer is about something else than what is asked. Look at it again: `tidings approvals`.',
+  E_APPROVAL_CHANGED:
+    'What was approved is not what is asked, or not what the tool would be called with now. Ask again, and look again: `tidings approvals`.',
   E_APPROVAL_ANSWERED: 'The approval was answered before, and the first answer holds. `tidings trace` shows it.',
   E_CREDENTIAL_UNKNOWN:
     'No credential that the gateway knows came with the request. TIDINGS_APPROVERS names the file of those who may answer; docs/approval.md.',

@@ -6,6 +6,7 @@ import { openBus } from '../src/runtime/environment.ts'
 import type { Schema } from '../src/schema.ts'
 import type { CallError } from '../src/tasks/script.ts'
 import { digest } from '../src/tasks/turn.ts'
+import { ApprovalKey } from '../src/tools/approval-key.ts'
 import { tool, type ToolOptions } from '../src/tools/tool.ts'
 import { asked, codeOf, say } from './lib/approvals.ts'
 import { ended, eventsOf, onEveryBus, typesOf, type World } from './lib/world.ts'
@@ -151,6 +152,15 @@ onEveryBus(world => {
       expect(typesOf(await eventsOf(worker, correlationid))).not.toContain('approval.requested')
       expect(runs).toEqual([])
     })
+  })
+
+  it('workers that need the key of the hashes at once share one', async () => {
+    const log = await world()
+    await (await log.worker({ use: [] })).stop()
+    const keys = await Promise.all(
+      [opened(log), opened(log), opened(log)].map(async bus => new ApprovalKey(await bus).get()),
+    )
+    expect(new Set(keys).size).toBe(1)
   })
 
   it('the key of the hashes is in no event', async () => {

@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises'
 import type { Bus } from '../bus/bus.ts'
 import type { Position, Stored } from '../bus/driver.ts'
 import { createEvent, type CloudEvent, type Draft } from '../event.ts'
@@ -40,25 +41,27 @@ export class KeyedWorkflows {
 }
 
 const cacheTtlMs = 5_000
-const cached = new WeakMap<Bus, { readonly until: number; readonly workflows: Promise<KeyedWorkflows> }>()
+/** What was published is answered without its links where the definitions cannot be read by then. */
+const maxWaitMs = 2_000
+const cached = new WeakMap<Bus, { readonly until: number; readonly workflows: Promise<KeyedWorkflows | undefined> }>()
 
-/** The instances that events feed which are about to be published, by the definitions of some seconds ago. */
+/** The instances that events feed which were just published, by the definitions of some seconds ago. */
 export async function instancesFedBy(bus: Bus, drafts: readonly Draft[]): Promise<string[]> {
+  const workflows = await knownWorkflows(bus)
+  if (!workflows) return []
+  const events = drafts.filter(({ type }) => workflows.hear(type)).map(draft => bus.redactor.event(createEvent(draft)))
+  return [...new Set(events.flatMap(event => workflows.fedBy(event)))]
+}
+
+function knownWorkflows(bus: Bus): Promise<KeyedWorkflows | undefined> {
   const now = performance.now()
   let known = cached.get(bus)
-  if (!known || known.until < now)
-    cached.set(bus, (known = { until: now + cacheTtlMs, workflows: KeyedWorkflows.read(bus) }))
-  try {
-    const workflows = await known.workflows
-    const events = drafts
-      .filter(({ type }) => workflows.hear(type))
-      .map(draft => bus.redactor.event(createEvent(draft)))
-    return [...new Set(events.flatMap(event => workflows.fedBy(event)))]
-  } catch {
-    // What is published is not refused because a definition cannot be read now.
-    cached.delete(bus)
-    return []
+  if (!known || known.until < now) {
+    const read = KeyedWorkflows.read(bus).catch(() => undefined)
+    const workflows = Promise.race([read, setTimeout(maxWaitMs, undefined, { ref: false })])
+    cached.set(bus, (known = { until: now + cacheTtlMs, workflows }))
   }
+  return known.workflows
 }
 
 /** The correlation of the event that feeds an instance; undefined for all that is no such event, and where its data is gone. */

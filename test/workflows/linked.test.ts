@@ -1,6 +1,6 @@
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { z } from 'zod'
-import { by, on, workflow } from '../../src/index.ts'
+import { by, event, on, webhook, workflow } from '../../src/index.ts'
 import type { CloudEvent } from '../../src/event.ts'
 import { until } from '../../src/testing/wait.ts'
 import { tool } from '../../src/tools/tool.ts'
@@ -80,6 +80,28 @@ onEveryBus(world => {
       expect(records.filter(({ type }) => type === 'workflow.event').map(({ from }) => from)).toEqual(
         expect.arrayContaining([placed.correlationid, paid.correlationid]),
       )
+    })
+
+    it('are named by the answer to a webhook', async () => {
+      const log = await world()
+      const shop = event('order.placed', z.object({ order: z.string() }))
+      const hook = webhook({
+        port: 0,
+        endpoints: { shop: { scheme: 'none', publishes: [shop], type: () => shop.type } },
+      })
+      const worker = await log.worker({ use: [order, note, hook] }, { only: ['agents', 'tools', 'triggers'] })
+      const response = await fetch(`${worker.addresses[0]}/shop`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ order: 'A' }),
+      })
+      const placed = (await response.json()) as { id: string; linked: string[] }
+      const instance = await until(async () => {
+        for await (const { event } of worker.bus.read({ filter: [{ types: ['workflow.event'] }] })) return event
+        return undefined
+      })
+      expect(instance.causationid).toBe(placed.id)
+      expect(placed).toMatchObject({ linked: [instance.correlationid] })
     })
 
     it('are one stream: what the instance does from then on, once and in order, from any position', async () => {
