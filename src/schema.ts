@@ -8,7 +8,11 @@ export type JsonSchema = Record<string, unknown>
 
 /** The value as the schema understands it. @throws the given code, with every issue named. */
 export async function validate<T>(schema: Schema<T>, value: unknown, code: ErrorCode, what: string): Promise<T> {
-  const result = await schema['~standard'].validate(value)
+  return valueOf(await schema['~standard'].validate(value), code, what)
+}
+
+/** The same of what a schema said already. */
+export function valueOf<T>(result: StandardSchemaV1.Result<T>, code: ErrorCode, what: string): T {
   if (result.issues) throw new TidingsError(code, `${what}: ${describe(result.issues)}`)
   return result.value
 }

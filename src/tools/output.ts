@@ -1,10 +1,19 @@
 import { jsonOf, type Json } from '../json.ts'
-import { validate } from '../schema.ts'
+import { valueOf } from '../schema.ts'
 import type { AnyTool, ToolContext } from './tool.ts'
 
-/** Runs a tool, and takes what it returns at that moment. @throws E_TOOL_OUTPUT, and what the tool throws */
+/**
+ * Runs a tool, and takes what it returns at that moment: it may keep the object, and change it in the next call.
+ * @throws E_TOOL_OUTPUT, and what the tool throws
+ */
 export async function runAndTake({ name, options }: AnyTool, input: unknown, context: ToolContext): Promise<Json> {
-  const returned = await options.run(input, context)
-  const output = options.output ? await validate(options.output, returned, 'E_TOOL_OUTPUT', name) : returned
-  return jsonOf(output, `${name} returned what is not JSON`, 'E_TOOL_OUTPUT')
+  const running = options.run(input, context)
+  const returned = isPromise(running) ? await running : running
+  const take = (output: unknown) => jsonOf(output, `${name} returned what is not JSON`, 'E_TOOL_OUTPUT')
+  if (!options.output) return take(returned)
+  const checking = options.output['~standard'].validate(returned)
+  return take(valueOf(checking instanceof Promise ? await checking : checking, 'E_TOOL_OUTPUT', name))
 }
+
+const isPromise = (value: unknown): value is PromiseLike<unknown> =>
+  typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'

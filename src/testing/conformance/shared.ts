@@ -1,6 +1,6 @@
 import { setImmediate as breath, setTimeout as pause } from 'node:timers/promises'
 import { expect } from 'vitest'
-import type { Driver } from '../../bus/driver.ts'
+import type { Delivery, Driver } from '../../bus/driver.ts'
 import { until } from '../wait.ts'
 import { done, entries, entry, ids, park } from './entries.ts'
 import type { Cases } from './world.ts'
@@ -35,6 +35,34 @@ export const shared: Cases = {
     expect(delivery.since).toBeGreaterThanOrEqual(started - 1_000)
     expect(delivery.since).toBeLessThanOrEqual(Date.now() + 1_000)
   },
+
+  'a delivery is its own: who changes it changes nothing for other receivers, the publisher or the log':
+    async world => {
+      const driver = await world.open()
+      const spoil = ({ event }: Pick<Delivery, 'event'>) => Object.assign(event.data as object, { spoilt: true })
+      const groups = [
+        { group: 'jobs' },
+        { group: 'others' },
+        { group: 'tasks', mode: 'sharded' as const },
+        { group: 'tasks-too', mode: 'sharded' as const },
+      ]
+      const members = await Promise.all(groups.map(group => world.join(driver, group)))
+      // Also when a sharded group may be handed events before they are on disk.
+      for (const n of [1, 2, 3]) {
+        const one = entry({ data: { n } })
+        const before = structuredClone(one.event)
+        await driver.publish([one])
+        for (const { deliveries } of members) {
+          const delivery = await until(() => deliveries[n - 1])
+          expect(delivery.event).toEqual(before)
+          spoil(delivery)
+          await delivery.settle(done)
+        }
+        expect(one.event).toEqual(before)
+        spoil((await driver.get(before.id, before.correlationid))!)
+        expect((await driver.get(before.id, before.correlationid))!.event).toEqual(before)
+      }
+    },
 
   'a group takes only what its filter matches, by type and by target': async world => {
     const driver = await world.open()
