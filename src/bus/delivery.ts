@@ -126,8 +126,7 @@ export async function settle(
   }
 }
 
-/** So soon after it was published, an event has no past. */
-export const freshMs = 1_000
+const freshMs = 1_000
 
 /**
  * Whether anybody still waits for the answer to this request: its deadline lies ahead, nobody withdrew it, nobody

@@ -138,7 +138,8 @@ export class Charge implements Disposable {
         return `${total[kind] - spent[kind]} of ${budget[kind]} ${kind} are spent, and this turn asks for ${spent[kind]} more`
     if (spent.calls === 0) return undefined
     for (const kind of ['tokens', 'cost'] as const)
-      if (total[kind] >= budget[kind]) return `${total[kind]} of ${budget[kind]} ${kind} are spent`
+      if (total[kind] >= budget[kind])
+        return `${total[kind]} of ${budget[kind]} ${kind} are spent, ${total[kind] - budget[kind]} too many`
     return undefined
   }
 

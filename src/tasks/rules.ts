@@ -1,7 +1,7 @@
 import { TidingsError, errorData } from '../errors.ts'
 import { handedDown, type CloudEvent, type Draft } from '../event.ts'
 import { matchesType, type Filter } from '../pattern.ts'
-import { backoff, freshMs } from '../bus/delivery.ts'
+import { backoff } from '../bus/delivery.ts'
 import type { Delivery, Outcome } from '../bus/driver.ts'
 import { correlationOf, isTask, mintedAt, parseId, resultId } from '../bus/ids.ts'
 import { forkType } from './fork.ts'
@@ -36,12 +36,11 @@ export function unplaced({ event, attempt }: Delivery): Outcome {
 export const isFirstStart = ({ program, joins, shared }: Input) =>
   program !== undefined && !joins && shared.delivery.attempt === 1
 
-/** Whether nothing can have been spent under its correlation before: that was minted with it, just now. */
+/** Whether nothing can have been spent under its correlation before: that was minted with it, and nobody was handed it. */
 export const isFirstOfAll = ({ event, shared: { delivery } }: Input) =>
   delivery.attempt === 1 &&
   event.hops === 0 &&
-  Math.abs((mintedAt(event.correlationid) ?? 0) - Date.parse(event.time)) <= mintedTogetherMs &&
-  Date.now() - delivery.since < freshMs
+  Math.abs((mintedAt(event.correlationid) ?? 0) - Date.parse(event.time)) <= mintedTogetherMs
 
 export function filterOf(programs: readonly ProgramDefinition[]): Filter {
   const on = [

@@ -1,6 +1,9 @@
 import { expect, it } from 'vitest'
 import { z } from 'zod'
 import { agent } from '../../src/agents/agent.ts'
+import { noopModel } from '../../bench/lib/noop-model.ts'
+import { by, on, workflow } from '../../src/index.ts'
+import { model } from '../../src/models/model.ts'
 import { correlationOf, parseId } from '../../src/bus/ids.ts'
 import type { CloudEvent } from '../../src/event.ts'
 import type { Running } from '../../src/runtime/start.ts'
@@ -113,5 +116,49 @@ onEveryBus(world => {
     expect(failed.data).toMatchObject({ error: { code: 'E_BUDGET_EXCEEDED' } })
     expect((await eventsOf(worker, correlationid)).filter(({ type }) => type === 'agent.invoke')).toHaveLength(10)
     expect(correlationOf(failed.id)).toBe(correlationid)
+  })
+
+  it('tokens are known with the answer: the overshoot is that of the open calls, and is shown', async () => {
+    const log = await world()
+    const talker = agent('talker', {
+      on: 'go',
+      model: model(noopModel('noop', Infinity), { name: 'talkative' }),
+      instructions: '',
+      tools: [noop],
+    })
+    const worker = await log.worker({ use: [talker, noop], budget: { tokens: 7 } })
+    const end = await ask(worker, { type: 'go', data: null })
+    const results = (await eventsOf(worker, end.correlationid)).filter(({ type }) => type === 'model.result')
+    const tokens = results.reduce((sum, { data }) => {
+      const { usage } = data as { usage: { input: number; output: number } }
+      return sum + usage.input + usage.output
+    }, 0)
+    expect(end.data).toMatchObject({
+      error: {
+        code: 'E_BUDGET_EXCEEDED',
+        message: expect.stringContaining(`${tokens} of 7 tokens are spent, ${tokens - 7} too many`),
+      },
+    })
+  })
+
+  it('workflows that feed each other through their keys are stopped', async () => {
+    const log = await world()
+    const feeds = (name: string, hears: string, says: string) =>
+      workflow(name, { key: [by(hears, e => e.id)], within: '1h' })
+        .when('first', on(hears).as('first'), { within: '1h' })
+        .repeat(
+          'round',
+          flow => flow.emit(says, s => ({ id: s.first.id })).when('next', on(hears).as('next'), { within: '1h' }),
+          { until: s => s.next.isLast, most: 100_000 },
+        )
+    const worker = await log.worker({
+      use: [feeds('ping', 'ping', 'pong'), feeds('pong', 'pong', 'ping')],
+      budget: { events: 60 },
+    })
+    await worker.bus.publish({ type: 'ping', data: { id: 'a' } })
+    const dead = await until(async () =>
+      (await collect(worker.bus.driver.attention())).find(({ state }) => state === 'dead'),
+    )
+    expect(dead.reason).toMatch(/E_BUDGET_EXCEEDED.* of 60 events/)
   })
 })
