@@ -104,6 +104,9 @@ function uuidOf(bytes: Buffer, version: number): string {
 
 const textOf = (bytes: Buffer) => bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-')
 
+/** Whether a correlation was made by {@link correlationFrom}, or is the counterpart of such a one. */
+export const isMadeFromText = (correlation: string) => correlation[14] === '8'
+
 /** FNV-1a over the correlation id, modulo the number of shards. Source: draft-eastlake-fnv. */
 export function shardOf(correlation: string, shards: number): number {
   let h = 0x811c9dc5

@@ -42,7 +42,11 @@ export async function redrive(options: RedriveOptions): Promise<void> {
     throw new TidingsError('E_USAGE', 'a task has one start: --type does not go with --task')
   await withEffects(options, async (bus, app, ruled) => {
     const { parts, publish } = await planOf(bus, await selectionOf(bus, options), type, ruled)
-    if (parts.length === 0) throw new TidingsError('E_NOT_FOUND', 'nothing came from outside there')
+    if (parts.length === 0)
+      throw new TidingsError(
+        'E_NOT_FOUND',
+        'nothing came from outside there; what fed an instance of a workflow with a key is under other correlations, which tidings trace shows',
+      )
     if (!dryRun) await awaitWorkers(bus, app)
     const published = dryRun ? undefined : await publish()
     for (const part of parts) await sayPart(options, part, ruled, published)

@@ -50,7 +50,7 @@ export async function redrive(
   ruled: Ruled,
 ): Promise<Redriven> {
   const marked = newMark('redrive')
-  await putTerms(bus, marked, originIn(selection), ruled)
+  await putTerms(bus, marked, originIn(selection, inputs[0]?.replay), ruled)
   for (let i = 0; i < inputs.length; i += batch) {
     const part = inputs.slice(i, i + batch)
     await bus.publishAll(await Promise.all(part.map(async event => again(await bus.resolve(event), marked))))
@@ -58,8 +58,8 @@ export async function redrive(
   return { ...marked, counterpart: correlation => counterpart(correlation, marked.id) }
 }
 
-function originIn(selection: InputSelection): Origin {
-  if ('correlation' in selection) return selection
+function originIn(selection: InputSelection, replay: string | undefined): Origin {
+  if ('correlation' in selection) return { ...selection, ...(replay !== undefined && { replay }) }
   const { since, until } = selection
   return { since: timeOf(since), ...(until !== undefined && { until: timeOf(until) }) }
 }

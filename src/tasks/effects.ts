@@ -1,5 +1,5 @@
 import type { Bus } from '../bus/bus.ts'
-import { correlationOf, counterpart } from '../bus/ids.ts'
+import { correlationOf, counterpart, isMadeFromText } from '../bus/ids.ts'
 import type { CloudEvent } from '../event.ts'
 import { approvalType } from './approval.ts'
 
@@ -18,7 +18,10 @@ export type Effect = (typeof effects)[number]
  * copy begins with an `agent.fork`, whose id is the mark.
  */
 export type Origin =
-  | { readonly correlation: string }
+  | {
+      readonly correlation: string /** Where that is part of a redrive or a fork: its mark. */
+      readonly replay?: string
+    }
   | { readonly since: string; readonly until?: string }
   | { readonly task: string; readonly version: number }
 
@@ -45,7 +48,11 @@ export const termsKey = (id: string) => `replay/${id}`
 /** Of a correlation in a redrive or a fork with this mark: the original one. */
 export function originOf({ of }: Pick<ReplayTerms, 'of'>, mark: string, correlation: string): string {
   const id = replayId(mark)
-  return 'task' in of && correlation === id ? correlationOf(of.task) : counterpart(correlation, id)
+  if ('task' in of && correlation === id) return correlationOf(of.task)
+  const original = counterpart(correlation, id)
+  // An instance with a key has the correlation of the key, or its counterpart in the redrive that is repeated.
+  const before = 'correlation' in of && isMadeFromText(original) ? of.replay : undefined
+  return before === undefined ? original : counterpart(original, replayId(before))
 }
 
 const ruled: readonly string[] = ['tool.invoke', 'model.invoke', approvalType]

@@ -81,5 +81,35 @@ onEveryBus(world =>
       }
       expect(new Set(marks).size).toBe(2)
     })
+
+    it('of a redrive answers, also in an instance with a key, with what that redrive recorded', async () => {
+      let shipped = 0
+      const count = tool('count', { description: 'Counts.', input: z.any(), run: () => ++shipped })
+      const solo = workflow('solo', { key: [by('solo.came', e => e.n)], within: '1h' })
+        .when('came', on('solo.came').as('came'), { within: '1h' })
+        .call('counted', count, s => ({ n: s.came.n }), { within: '1m' })
+        .complete(s => s.counted)
+      const worker = await (await world()).worker({ use: [solo, count] })
+      const { correlationid } = await worker.bus.publish({ type: 'solo.came', data: { n: 1 } })
+      const outputOf = async (mark: string | undefined) => {
+        const [end] = await until(async () => {
+          const found = await completedIn(worker, replay => replay === mark)
+          return found.length > 0 && found
+        })
+        return (end!.data as { output: unknown }).output
+      }
+      const again = async (correlation: string, effects: string) => {
+        const inputs = await inputsOf(worker.bus, { correlation })
+        const ruled = rule([], { effects: parseEffects(effects), stubs: new Map() })
+        const { mark, counterpart } = await redrive(worker.bus, { correlation }, inputs, ruled)
+        return { output: await outputOf(mark), correlation: counterpart(correlation) }
+      }
+      expect(await outputOf(undefined)).toBe(1)
+      const live = await again(correlationid, 'tool/count=live')
+      expect(live.output).toBe(2)
+      expect((await again(correlationid, '*=recorded')).output).toBe(1)
+      expect((await again(live.correlation, '*=recorded')).output).toBe(2)
+      expect(shipped).toBe(2)
+    })
   }),
 )
