@@ -131,6 +131,7 @@ function eventsOf(reply: AnthropicReply & { calls: readonly (ScriptedCall & { id
         usage: { ...tokens, output_tokens: 1 },
       },
     },
+    { type: 'ping' },
     ...blocks.flatMap(([begin, ...more], index) => [
       { type: 'content_block_start', index, ...begin },
       ...more.map(each => ({ type: 'content_block_delta', index, ...each })),

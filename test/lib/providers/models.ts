@@ -9,7 +9,7 @@ import { agent, type ModelAgentOptions } from '../../../src/agents/agent.ts'
 import type { AppOptions } from '../../../src/runtime/app.ts'
 import type { ModelResult } from '../../../src/tasks/conversation.ts'
 import { tool } from '../../../src/tools/tool.ts'
-import { ask, eventsOf, type World } from '../world.ts'
+import { ended, eventsOf, type World } from '../world.ts'
 
 type ProviderOptions = NonNullable<Parameters<LanguageModelV4['doStream']>[0]['providerOptions']>
 
@@ -38,8 +38,9 @@ export async function walk(world: World, model: LanguageModelV4, { agent: option
   const step = tool('step', { description: 'Goes on.', input: z.object({ n: z.number() }), run: ({ n }) => ({ n }) })
   const walker = agent('walker', { on: 'go', model, instructions: 'Walk.', tools: [step], ...options })
   const worker = await world.worker({ use: [walker, step], ...more })
-  const done = await ask(worker, { type: 'go', data: 'Go.' })
+  const { correlationid, id } = await worker.bus.publish({ type: 'go', data: 'Go.' })
+  const done = await ended(worker, correlationid, id, 30_000)
   const events = await Promise.all((await eventsOf(worker, done.correlationid)).map(event => worker.bus.resolve(event)))
   const results = events.filter(({ type }) => type === 'model.result').map(({ data }) => data as ModelResult)
-  return { done, events, results, worker }
+  return { done, events, results, worker, walker }
 }
