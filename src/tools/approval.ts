@@ -24,9 +24,10 @@ import type { AnyTool } from './tool.ts'
 export const parsedInput = ({ name, options }: AnyTool, call: CloudEvent): Promise<unknown> =>
   validate(options.input, copyOf(rawInputOf(call)), 'E_TOOL_INPUT', name)
 
-/** Whether a person must be asked about a call with this parsed input. Only a clear no lets it run. */
-export function needsApproval({ options: { approval } }: AnyTool, input: unknown): boolean {
-  return typeof approval === 'function' ? approval(input) !== false : approval !== undefined
+/** Whether a person must be asked about a call. Only a clear no lets it run. What asks gets an input of its own. */
+export async function needsApproval(tool: AnyTool, call: CloudEvent): Promise<boolean> {
+  const { approval } = tool.options
+  return typeof approval === 'function' ? approval(await parsedInput(tool, call)) !== false : approval !== undefined
 }
 
 /**

@@ -128,8 +128,7 @@ export class ToolStation {
   ): Promise<{ input: unknown } | { request: CloudEvent }> {
     if (answered?.type === deniedType) throw denied(answered)
     if (answered) return { input: await grantedInput(tool, call, answered, await this.#key.get()) }
-    const parsed = await parsedInput(tool, call)
-    if (!needsApproval(tool, parsed)) return { input: parsed }
+    if (!(await needsApproval(tool, call))) return { input: await parsedInput(tool, call) }
     const input = await approvableInput(tool, call)
     return { request: requestFor(this.#options.bus, tool, call, input, hashOf(tool, input, await this.#key.get())) }
   }

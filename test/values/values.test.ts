@@ -109,6 +109,21 @@ onEveryBus(world => {
       expect(cache).toEqual({ total: 100 })
     })
 
+    it('is another one for what asks whether a person must approve', async () => {
+      const paid = tool('paid', {
+        description: '',
+        input: z.looseObject({ amount: z.number() }),
+        approval: value => {
+          value.amount = 0
+          return false
+        },
+        run: ({ amount }) => amount,
+      })
+      const caller = agent('caller', { on: 'go', run: ctx => ctx.call(paid, { amount: 5 }) })
+      const worker = await (await world()).worker({ use: [paid, caller] })
+      expect(outputOf(await ask(worker, { type: 'go', data: null }))).toBe(5)
+    })
+
     it('is not the call itself: a tool may do what it likes with its event', async () => {
       const wild = tool('wild', {
         description: '',
@@ -256,7 +271,14 @@ onEveryBus(world => {
       })
       const returns = agent('returns', { run: () => ({ total: 1n }) })
       const goesOn = agent('goes.on', { run: ctx => ctx.continueAs({ f() {} }) })
-      const worker = await (await world()).worker({ use: [map, caller, returns, goesOn] })
+      const program = { init: () => ({}), evolve: (state: object) => state }
+      const completes = agent('completes', { ...program, decide: (_state, _inputs, ctx) => ctx.complete([new Map()]) })
+      const keeps = agent('keeps', {
+        ...program,
+        evolve: () => ({ seen: new Set() }),
+        decide: (_state, _inputs, ctx) => ctx.complete(1),
+      })
+      const worker = await (await world()).worker({ use: [map, caller, returns, goesOn, completes, keeps] })
       expect(outputOf(await ask(worker, { type: 'go', data: null }))).toEqual([
         'the data of said: $.list[1] is NaN: JSON numbers are finite. Use null or a text',
         'the data of tool.invoke: $.input.when.at is a Set. Use [...set]',
@@ -270,6 +292,14 @@ onEveryBus(world => {
       expect(errorOf(await ask(worker, { ...invoke, target: 'goes.on' }))).toMatchObject({
         code: 'E_VALUE_INVALID',
         message: 'the input of continueAs(): $.f is a function. Leave it out',
+      })
+      expect(errorOf(await ask(worker, { ...invoke, target: 'completes' }))).toMatchObject({
+        code: 'E_VALUE_INVALID',
+        message: 'the data of agent.task.completed: $.output[0] is a Map. Use Object.fromEntries(map) or [...map]',
+      })
+      expect(errorOf(await ask(worker, { ...invoke, target: 'keeps' }))).toMatchObject({
+        code: 'E_VALUE_INVALID',
+        message: 'the state: $.seen is a Set. Use [...set]',
       })
       await expect(worker.bus.publish({ type: 'x', data: { m: new Map() } })).rejects.toMatchObject({
         code: 'E_EVENT_INVALID',
