@@ -13,10 +13,14 @@ import { actionsOf, type Action } from './trace.ts'
 
 const colours = { dead: 'red', parked: 'yellow', delayed: 'cyan', overdue: 'yellow' } as const
 
+/** A person reads no more; what each of them is part of must be looked up. */
+const maxShown = 1_000
+
 /** `tidings attention` */
 export async function list({ json }: Globals): Promise<void> {
   await withExistingLog(async bus => {
     const alike = new Map<string, { first: Matter; more: number }>()
+    let left = 0
     for await (const matter of attentionOf(bus)) {
       if (json) await say(JSON.stringify({ ...matter, next: nextFor(matter) }))
       // Thousands may be parked under one key: they are one matter.
@@ -24,7 +28,8 @@ export async function list({ json }: Globals): Promise<void> {
         matter.kind === 'parked' && matter.key !== undefined ? `${matter.key} ${matter.reason}` : `${alike.size}`
       const same = alike.get(key)
       if (same) same.more++
-      else alike.set(key, { first: matter, more: 0 })
+      else if (alike.size < maxShown) alike.set(key, { first: matter, more: 0 })
+      else left++
     }
     if (json) return
     const beginnings = await beginningsOf(
@@ -33,6 +38,10 @@ export async function list({ json }: Globals): Promise<void> {
     )
     for (const { first, more } of alike.values())
       await say(text(first, more, beginnings.get(correlationIn(first))).join('\n'))
+    if (left > 0)
+      await say(
+        dim(`and ${count(left, 'entry').replace('entrys', 'entries')} more: tidings attention --json lists all`),
+      )
     if (alike.size === 0) await say('Nothing needs attention.')
   })
 }
@@ -44,12 +53,7 @@ const correlationIn = (matter: Matter) =>
 async function beginningsOf(bus: Bus, matters: readonly Matter[]): Promise<Map<string, Action>> {
   const correlations = [...new Set(matters.map(correlationIn))]
   if (correlations.length === 0) return new Map()
-  const actions = await ask(bus, index =>
-    actionsOf(
-      bus,
-      correlations.map(correlation => index.action(correlation)).filter(action => action !== undefined),
-    ),
-  )
+  const actions = await ask(bus, index => actionsOf(bus, index.actionsOf(correlations)))
   return new Map(actions.map(action => [action.correlation, action]))
 }
 

@@ -195,8 +195,9 @@ export class Index {
     return this.#all<ActionRow>(`${actions} ORDER BY c.last DESC LIMIT ?`, limit)
   }
 
-  action(correlation: string): ActionRow | undefined {
-    return this.#all<ActionRow>(`${actions} AND c.id = ?`, correlation)[0]
+  /** Those of these correlations that are on the log. */
+  actionsOf(correlations: readonly string[]): ActionRow[] {
+    return this.#all<ActionRow>(`${actions} AND c.id IN (SELECT value FROM json_each(?))`, JSON.stringify(correlations))
   }
 
   *#endingIn(text: string): Generator<{ id: string; pos: Position }> {

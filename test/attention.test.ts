@@ -1,0 +1,39 @@
+import { expect, it } from 'vitest'
+import { tool } from '../src/index.ts'
+import { z } from 'zod'
+import { until } from '../src/testing/wait.ts'
+import { tidings } from './lib/cli.ts'
+import { onEveryBus } from './lib/world.ts'
+
+const some = tool('some', { description: '', input: z.any(), run: () => 1 })
+const total = 1_200
+
+onEveryBus(world => {
+  it('a long list shows people its beginning, with how much more there is, and programs all of it', {
+    timeout: 60_000,
+  }, async () => {
+    const log = await world()
+    const { bus } = await log.worker({ use: [some] })
+    let dead = 0
+    await bus.driver.subscribe({
+      group: 'failing',
+      mode: 'shared',
+      filter: [{ types: ['job.made'] }],
+      inFlight: 256,
+      from: 'beginning',
+      onDelivery: delivery => void delivery.settle({ kind: 'discard', reason: 'it broke' }).then(() => dead++),
+    })
+    for (let n = 0; n < total; n += 300)
+      await bus.publishAll(Array.from({ length: 300 }, (_, i) => ({ type: 'job.made', data: { n: n + i } })))
+    await until(() => dead === total, { within: 30_000 })
+
+    const shown = await tidings(log.place, ['attention'])
+    expect(shown).toMatchObject({ code: 0, stderr: '' })
+    expect(shown.stdout.match(/^dead /gm)).toHaveLength(1_000)
+    expect(shown.stdout.match(/part of job\.made/g)).toHaveLength(1_000)
+    expect(shown.stdout).toContain('and 200 entries more: tidings attention --json lists all')
+    const { stdout } = await tidings(log.place, ['attention', '--json'])
+    expect(stdout.trim().split('\n')).toHaveLength(total)
+    expect((await tidings(log.place, ['status'])).stdout).toContain('1,200 entries')
+  })
+})
