@@ -73,6 +73,7 @@ const turn = (task: string, expect: number, more: Partial<Commit> = {}): Commit 
   turn: entry({ type: 'task.turn', id: turnId(task, expect + 1), correlationid: correlationOf(task) }),
   events: [],
   settle: [],
+  wake: null,
   ...more,
 })
 

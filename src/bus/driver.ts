@@ -78,7 +78,7 @@ export interface Subscription extends Group {
   readonly inFlight: number
   /** Called without waiting for the previous call's end. Must not throw. */
   onDelivery(delivery: Delivery): void
-  /** Sharded groups: a task asked to be woken at `due` and it is due. Repeated until the task commits or arms again. */
+  /** Sharded groups: a task asked to be woken at `due` and it is due. Repeated until the task commits. */
   onWake?(task: string, due: number): void
   /** Sharded groups: this process does not own the shard any more, or a write failed; forget what was cached of it. */
   onLost?(shard: number): void
@@ -103,8 +103,11 @@ export interface Commit {
   readonly turn: Entry
   readonly events: readonly Entry[]
   readonly settle: readonly { readonly delivery: Delivery; readonly outcome: Outcome }[]
-  /** Wake the task at this moment (ms since the epoch); null: no more; undefined: leave it as it is. */
-  readonly wake?: number | null
+  /**
+   * Wake the task at this moment (ms since the epoch), or not at all. Every turn says it, so that the newest turn alone decides
+   * and whoever has seen only a part of the log cannot be wrong about it.
+   */
+  readonly wake: number | null
   /** The state after this turn, from which the journal can be read instead of from its start. */
   readonly snapshot?: string
   /** The task is finished: its journal no longer holds back retention. */
@@ -196,8 +199,6 @@ export interface Driver {
   subscribe(subscription: Subscription): Promise<Consumer>
   /** Makes the group without joining it: what is published from now on waits for its first member. One that is there stays. */
   provision(group: Group): Promise<void>
-  /** Sets the wake-up of a live task without a turn. */
-  arm(group: string, task: string, wake: number | null): Promise<void>
 
   /** `correlation`: that of the event, where it is known; brokers without an index of ids find it sooner by it. */
   get(id: string, correlation?: string): Promise<Stored | undefined>
@@ -247,6 +248,11 @@ export interface Driver {
   drop(id: string): Promise<boolean>
   /** Wake-ups that were due before `before` (ms since the epoch) and that nobody has served. */
   overdue(before: number): AsyncIterable<{ group: string; task: string; due: number }>
+  /**
+   * Live tasks that wait for `due` by their newest turn, while the log keeps no wake-up for them or a later one. There should
+   * be none; the owner of the shard sets the wake-up again when it finds one.
+   */
+  unarmed(): AsyncIterable<{ group: string; task: string; due: number }>
 
   janitor(retention: Retention): Promise<Purged>
   durability(): Promise<Durability>

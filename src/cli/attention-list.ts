@@ -4,7 +4,7 @@ import type { Attention } from '../bus/driver.ts'
 /** What a person should look at: a delivery set aside, or a wake-up that nobody serves. */
 export type Matter =
   | ({ kind: Attention['state'] } & Omit<Attention, 'state'>)
-  | { kind: 'overdue'; group: string; task: string; due: number }
+  | { kind: 'overdue' | 'unarmed'; group: string; task: string; due: number }
 
 // Before its third attempt a delivery is just being tried again, and a wake-up this late is merely late.
 const patientAttempts = 3
@@ -14,11 +14,12 @@ export async function* attentionOf(bus: Bus): AsyncGenerator<Matter> {
   for await (const { state, ...entry } of bus.driver.attention())
     if (state !== 'delayed' || entry.attempts >= patientAttempts) yield { kind: state, ...entry }
   for await (const overdue of bus.driver.overdue(Date.now() - patientMs)) yield { kind: 'overdue', ...overdue }
+  for await (const unarmed of bus.driver.unarmed()) yield { kind: 'unarmed', ...unarmed }
 }
 
 /** Commands that are the next thing to do about it. */
 export function nextFor(matter: Matter): string[] {
-  if (matter.kind === 'overdue')
+  if ('task' in matter)
     return [`tidings run`, `tidings replay --task ${matter.task}`, `tidings attention cancel ${matter.task}`]
   const { id, kind, key, reason, event } = matter
   // The task has failed and its caller knows: only the loop is left to be found.

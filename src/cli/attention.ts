@@ -11,7 +11,7 @@ import { ask, withExistingLog } from './log.ts'
 import { answer, say, type Globals } from './out.ts'
 import { actionsOf, type Action } from './trace.ts'
 
-const colours = { dead: 'red', parked: 'yellow', delayed: 'cyan', overdue: 'yellow' } as const
+const colours = { dead: 'red', parked: 'yellow', delayed: 'cyan', overdue: 'yellow', unarmed: 'red' } as const
 
 /** A person reads no more; what each of them is part of must be looked up. */
 const maxShown = 1_000
@@ -46,8 +46,7 @@ export async function list({ json }: Globals): Promise<void> {
   })
 }
 
-const correlationIn = (matter: Matter) =>
-  matter.kind === 'overdue' ? correlationOf(matter.task) : matter.event.correlationid
+const correlationIn = (matter: Matter) => ('task' in matter ? correlationOf(matter.task) : matter.event.correlationid)
 
 /** How that began of which each matter is a part, by correlation. */
 async function beginningsOf(bus: Bus, matters: readonly Matter[]): Promise<Map<string, Action>> {
@@ -67,14 +66,7 @@ function text(matter: Matter, more: number, began?: Action): string[] {
       ]
     : []
   const next = `         ${styleText('cyan', '→')} ${nextFor(matter).join(dim('  or  '))}`
-  if (matter.kind === 'overdue') {
-    const late = elapsed(Date.now() - matter.due)
-    return [
-      `${kind} task ${matter.task} ${dim(`waits ${late} too long for a worker of ${matter.group}`)}`,
-      ...part,
-      next,
-    ]
-  }
+  if ('task' in matter) return [`${kind} task ${matter.task} ${dim(waiting(matter))}`, ...part, next]
   const { id, event, group, attempts, reason } = matter
   const about = [
     `for ${group}`,
@@ -88,6 +80,11 @@ function text(matter: Matter, more: number, began?: Action): string[] {
     ...part,
     next,
   ]
+}
+
+function waiting({ kind, group, due }: Extract<Matter, { task: string }>): string {
+  if (kind === 'overdue') return `waits ${elapsed(Date.now() - due)} too long for a worker of ${group}`
+  return `waits until ${new Date(due).toISOString()} and would not be woken; a worker of ${group} sets this right`
 }
 
 /** `tidings attention retry ID`, `tidings attention retry --key KEY` */

@@ -203,7 +203,7 @@ function addApprovals(root: Command) {
 function addAttention(root: Command) {
   const attention = root
     .command('attention')
-    .description('list what a person should look at: dead, parked, delayed, overdue')
+    .description('list what a person should look at: dead, parked, delayed, overdue, unarmed')
     .action(async (_, command) => (await import('./attention.ts')).list(options(command)))
   attention
     .command('retry [id]')

@@ -42,7 +42,7 @@ function turnOf(task: string, emitted: readonly CloudEvent[]): CloudEvent {
 
 async function commit(task: string, turn: CloudEvent) {
   const [entry] = await bus.encodeTurn(turn, [])
-  const rest = { group: 'g', expect: 0, events: [], settle: [] }
+  const rest = { group: 'g', expect: 0, events: [], settle: [], wake: null }
   expect(await bus.driver.commit({ ...rest, task, turn: entry! })).toBe('accepted')
 }
 

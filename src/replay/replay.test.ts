@@ -24,7 +24,7 @@ async function record({ definition }: Agent, answer: Answer = () => 'fine'): Pro
     const builder = new TurnBuilder(task.identity, task.head + 1, [input], Date.UTC(2026, 0, 1) + task.head)
     await task.decide([input], builder)
     task.machine.accepted(builder.events)
-    const turn = builder.build([input], undefined, task.machine.snapshot())
+    const turn = builder.build([input], null, task.machine.snapshot())
     task.advance(turn.data, 0)
     events.push(JSON.parse(JSON.stringify(turn)) as CloudEvent, ...builder.events)
     const [call] = task.open.values()

@@ -108,6 +108,7 @@ class Import {
       turn: entry!,
       events,
       settle: [],
+      wake: null,
       end: end !== undefined,
     })
     return result === 'accepted'

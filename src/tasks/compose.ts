@@ -39,7 +39,7 @@ export interface Composed {
   readonly turnEntry: Entry
   readonly events: readonly Entry[]
   readonly emitted: readonly CloudEvent[]
-  readonly wake: number | undefined
+  readonly wake: number | null
 }
 
 /** The turn for the log. `asAllowed`: the events as they may be published. @throws when the log cannot be used now */
@@ -64,7 +64,7 @@ async function put(
   asAllowed: (events: readonly CloudEvent[]) => Promise<readonly CloudEvent[]>,
 ): Promise<Composed> {
   const stillOpen = task.withdraw(embedded, expired, builder)
-  const wake = builder.end ? undefined : wakeFor(task, stillOpen, builder)
+  const wake = wakeFor(stillOpen, builder)
   const open = stillOpen.length + builder.calls.length
   if (!builder.end && open > maxOpenCalls)
     throw new TidingsError('E_TURN_TOO_LARGE', `the task would wait for ${open} calls at once, at most ${maxOpenCalls}`)

@@ -15,7 +15,7 @@ import { heirOf } from './chain.ts'
 import { compose } from './compose.ts'
 import { isDue } from './due.ts'
 import { Replays } from './effects.ts'
-import { Inbox, Shared, type Input } from './inbox.ts'
+import { handBack, Inbox, Shared, type Input } from './inbox.ts'
 import { isRouted, joins, migrateType, routedIn, routedType } from './instances.ts'
 import { load, tombstone } from './load.ts'
 import type { ProgramDefinition } from './program.ts'
@@ -210,7 +210,9 @@ export class Engine {
         if (!inbox.lost)
           for (const input of inputs) input.shared.taken(inbox.task, false, refusal(error, inbox.task, input))
       }
+      if (inbox.lost) inbox.queue.push(...inputs)
     }
+    if (inbox.lost) handBack(inbox)
     // In one go with the last look at the queue, so that no input arrives between.
     inbox.busy = false
     if (!inbox.lost) this.#inboxes.delete(inbox.task)
@@ -220,9 +222,10 @@ export class Engine {
   async #turn(inbox: Inbox, offered: readonly Input[], woken: boolean): Promise<void> {
     const now = this.#now()
     let task = this.#hot.get(inbox.task)
-    // An answer to a turn that is newer than what is cached: somebody else went on with this task.
+    // An answer to a turn that is newer than what is cached, or a wake-up of which it knows nothing: somebody else went on.
     const look = task
-      ? offered.some(input => this.#sift(task, input) === 'ahead')
+      ? offered.some(input => this.#sift(task, input) === 'ahead') ||
+        (woken && task.expired(now, () => false).length === 0)
       : woken || inbox.conflicts > 0 || !offered.every(isFirstStart)
     if (look) {
       const isCancelled = offered.some(({ event }) => event.type === 'agent.cancel')
@@ -258,7 +261,6 @@ export class Engine {
     const expired = woken && task && !task.end ? task.expired(now, id => inbox.answers(id)) : []
     if (inputs.length === 0 && expired.length === 0) {
       if (task) this.#keep(task)
-      if (woken) await this.#rearm(inbox.task, task)
       return
     }
     task ??= await this.#begin(inbox, inputs)
@@ -348,7 +350,7 @@ export class Engine {
       turn: turnEntry,
       events,
       settle,
-      ...(wake !== undefined && { wake }),
+      wake,
       ...(snapshot !== undefined && { snapshot }),
       ...(builder.end && { end: true }),
     })
@@ -367,12 +369,6 @@ export class Engine {
     for (const event of builder.events) if (event.type === 'call.cancelled') this.#bus.driver.signal(event)
     if (builder.end) this.#hot.delete(identity.task)
     else this.#keep(task)
-  }
-
-  async #rearm(id: string, task: Task | undefined) {
-    const next = task && !task.end ? task.nextDeadline : null
-    if (task) task.armed = next
-    await this.#bus.driver.arm(this.#options.group, id, next)
   }
 
   #keep(task: Task) {

@@ -2,6 +2,7 @@ import type { CloudEvent } from '../event.ts'
 import type { Bus } from '../bus/bus.ts'
 import { settle } from '../bus/delivery.ts'
 import type { Delivery, Outcome } from '../bus/driver.ts'
+import { correlationOf } from '../bus/ids.ts'
 
 /** A delivery that several tasks may take: it is settled when the last of them has. */
 export class Shared {
@@ -79,4 +80,14 @@ export class Inbox {
   answers(call: string): boolean {
     return this.queue.some(({ event }) => event.call === call)
   }
+}
+
+/**
+ * The shard of the task was lost, and with it the deliveries that came from it. One that came from another shard, as a
+ * cancellation with a correlation of its own, is still in hand: nobody else gets it unless it is given back.
+ */
+export function handBack({ task, queue }: Inbox): void {
+  const outcome: Outcome = { kind: 'retry', after: 200, reason: 'another worker has taken the task over' }
+  for (const { event, shared } of queue.splice(0))
+    if (event.correlationid !== correlationOf(task)) shared.taken(task, false, outcome)
 }

@@ -113,6 +113,7 @@ export interface Turn {
   readonly stateHash?: string
   /** Calls that were taken back. */
   readonly withdrawn?: readonly string[]
+  /** When the first of the task's waits ends after this turn. Absent in turns that are older than this rule. */
   readonly wake?: number | null
   readonly end?: End
   /** What the task has spent up to this turn. */

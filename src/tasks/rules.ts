@@ -83,16 +83,16 @@ export type Verdict = 'take' | 'inert' | 'ahead' | 'late' | 'refuse' | 'follow'
 const isOwnTask = ({ subject = '', correlationid }: CloudEvent) =>
   isTask(subject) && correlationOf(subject) === correlationid
 
-export function wakeFor(task: Task, stillOpen: readonly OpenCall[], builder: TurnBuilder): number | undefined {
-  let next: number | undefined
+/** The moment at which the first wait ends after this turn; null when none has a bound. */
+export function wakeFor(stillOpen: readonly OpenCall[], builder: TurnBuilder): number | null {
+  if (builder.end) return null
+  let next: number | null = null
   const consider = (until: number | null) => {
-    if (until !== null && (next === undefined || until < next)) next = until
+    if (until !== null && (next === null || until < next)) next = until
   }
   for (const { until } of stillOpen) consider(until)
-  for (const { wait } of builder.calls) consider(wait!.until)
-  return next !== undefined && (task.armed === null || task.armed <= builder.now || next < task.armed)
-    ? next
-    : undefined
+  for (const { wait } of builder.emits) if (wait) consider(wait.until)
+  return next
 }
 
 /** What tells of an event, which has its data, that came when its instance had ended. */

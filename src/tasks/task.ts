@@ -29,8 +29,6 @@ export class Task {
   readonly open = new Map<string, OpenCall>()
   /** A cancellation ended it before its start came. */
   unbegun = false
-  /** The wake-up that the driver keeps; null when none is armed. */
-  armed: number | null = null
   /** In all its turns. */
   spent = nothing
   /** The task as which it goes on, once it has ended. */
@@ -56,7 +54,6 @@ export class Task {
     this.machine = definition.machine(untraced(start), redactor, snapshot?.program)
     if (!snapshot) return
     this.head = snapshot.head
-    this.armed = snapshot.armed
     this.spent = plus(nothing, snapshot.spent ?? {})
     this.#snapshotBytes = snapshot.program.length
     for (const call of snapshot.open) this.open.set(call.id, call)
@@ -123,7 +120,6 @@ export class Task {
     this.end = turn.end
     this.successor = turn.successor
     if (turn.spent) this.spent = plus(nothing, turn.spent)
-    if (turn.wake !== undefined) this.armed = turn.wake
     for (const input of turn.inputs) if (input.call) this.open.delete(input.call)
     for (const call of turn.withdrawn ?? []) this.open.delete(call)
     for (const { id, type, wait } of turn.emits) if (wait) this.open.set(id, openCall({ id, type, wait }))
@@ -135,13 +131,6 @@ export class Task {
   /** Calls whose wait has ended, but for those whose answer is at hand. */
   expired(now: number, isAtHand: (call: string) => boolean): OpenCall[] {
     return [...this.open.values()].filter(({ id, until }) => until !== null && until <= now && !isAtHand(id))
-  }
-
-  /** The earliest moment at which a wait ends. */
-  get nextDeadline(): number | null {
-    let next: number | null = null
-    for (const { until } of this.open.values()) if (until !== null && (next === null || until < next)) next = until
-    return next
   }
 
   /** Whether a snapshot after the coming turn pays: often enough to bound the fold, never more bytes than the turns. */
@@ -156,14 +145,13 @@ export class Task {
     this.#turnsSince = 0
     this.#bytesSince = 0
     this.#snapshotBytes = program.length
-    const { identity, head, armed, open, spent } = this
+    const { identity, head, open, spent } = this
     return JSON.stringify({
       name: identity.program,
       version: identity.programVersion,
       hash: identity.programHash,
       start: identity.start,
       head,
-      armed,
       open: [...open.values()],
       spent: recorded(spent),
       program,
@@ -181,7 +169,7 @@ export async function startTask(definition: ProgramDefinition, task: string, fir
     definition,
     task,
     start,
-    state === undefined ? undefined : { name, version, hash, start, head: 0, armed: null, open: [], program: state },
+    state === undefined ? undefined : { name, version, hash, start, head: 0, open: [], program: state },
   )
   let repeated: Turn | undefined
   try {
@@ -210,7 +198,6 @@ export interface SnapshotState {
   hash?: string
   start: CloudEvent
   head: number
-  armed: number | null
   open: OpenCall[]
   spent?: Partial<Spent>
   program: string

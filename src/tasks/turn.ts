@@ -216,7 +216,7 @@ export class TurnBuilder implements TurnContext {
   }
 
   /** The turn as an event of the log. `inputs` are embedded as they were delivered. */
-  build(inputs: readonly CloudEvent[], wake?: number | null, state?: string, spent?: Partial<Spent>): CloudEvent<Turn> {
+  build(inputs: readonly CloudEvent[], wake: number | null, state?: string, spent?: Partial<Spent>): CloudEvent<Turn> {
     const { program, programVersion, programHash, start } = this.#identity
     const first = continues(start)
     return this.#event(
@@ -232,7 +232,7 @@ export class TurnBuilder implements TurnContext {
           emits: this.emits,
           ...stateOf(state),
           ...(this.withdrawn.size > 0 && { withdrawn: [...this.withdrawn] }),
-          ...(wake !== undefined && { wake }),
+          wake,
           ...(this.end && { end: this.end }),
           ...(spent && { spent }),
           ...(first !== undefined && { continues: first }),

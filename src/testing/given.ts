@@ -139,7 +139,7 @@ export class Scenario {
     if (task.end) throw new Error(`the task is ${task.end}; nothing can happen to it any more`)
     const builder = new TurnBuilder(task.identity, task.head + 1, [input], epoch + task.head * 1_000)
     await task.decide([input], builder)
-    const turn = builder.build([input]).data
+    const turn = builder.build([input], null).data
     task.advance(turn, 0)
     if (builder.fault) this.#isFaulty = true
     else task.accepted(builder.emits, builder.events)

@@ -48,7 +48,7 @@ export class InstanceRun {
     await task.decide(inputs, builder)
     task.withdraw(inputs, [], builder)
     task.accepted(builder.emits, builder.events)
-    const { data: turn } = builder.build(inputs, undefined, task.machine.snapshot())
+    const { data: turn } = builder.build(inputs, null, task.machine.snapshot())
     task.advance(turn, 0)
     // As the log has it.
     this.turns.push(structuredClone({ turn, inputs, emitted: builder.events }))

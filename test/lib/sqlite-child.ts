@@ -45,7 +45,7 @@ async function obey(order: Order): Promise<void> {
   const { commit: task, expect, settling } = order
   const turn = entry('task.turn', turnId(task, expect + 1), correlationOf(task))
   const settle = [{ delivery: inHand.get(settling)!, outcome: { kind: 'done' as const } }]
-  const result = await driver.commit({ group: 'group', task, expect, turn, events: [], settle })
+  const result = await driver.commit({ group: 'group', task, expect, turn, events: [], settle, wake: null })
   report({ kind: 'commit', result })
 }
 

@@ -38,7 +38,7 @@ describeNatsServer('a server with a small max_payload', () => {
     const inputs = Array.from({ length: 20 }, () => entry({ correlationid, data: 'x'.repeat(7_000) }).event)
     const turn = entry({ type: 'task.turn', id: turnId(task, 1), correlationid, data: { inputs } })
     const events = Array.from({ length: 12 }, () => entry({ correlationid, data: 'y'.repeat(7_000) }))
-    const more = { group: 'group', task, settle: [] }
+    const more = { group: 'group', task, settle: [], wake: null }
     expect(await driver.commit({ ...more, expect: 0, turn, events })).toBe('accepted')
     const { records } = await driver.journal(task)
     expect(records).toEqual([turn.event, ...events.map(({ event }) => event)])

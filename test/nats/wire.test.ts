@@ -61,7 +61,7 @@ describeNatsServer('a wire that', () => {
       for (let expected = 0; !stop; ) {
         const turn = entry({ type: 'task.turn', id: `${task}:${String(expected + 1).padStart(7, '0')}`, correlationid })
         const events = [entry({ correlationid })]
-        const commit = { group: 'group', task, expect: expected, turn, events, settle: [] }
+        const commit = { group: 'group', task, expect: expected, turn, events, settle: [], wake: null }
         const result = await driver.commit(commit).catch(() => undefined)
         if (result === 'accepted') versions.push(++expected)
         // Not known, or its own turn of which it had not heard: the journal tells.

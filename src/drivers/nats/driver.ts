@@ -27,6 +27,7 @@ import type { LocalConsumer } from './hands.ts'
 import { Janitor } from './janitor.ts'
 import type { Link } from './link.ts'
 import { announce, overdueIn } from './live.ts'
+import { unarmed } from './unarmed.ts'
 import { Reader } from './reader.ts'
 import { Recent } from './recent.ts'
 import type { OwnedShard } from './owned.ts'
@@ -37,7 +38,7 @@ import { ShardedConsumer } from './sharded.ts'
 import { SharedConsumer } from './shared.ts'
 import { Signals } from './signals.ts'
 import type { StoredMessage } from './stream.ts'
-import { type TurnFaults, turnHeaders, Turns } from './turns.ts'
+import { type TurnFaults, Turns } from './turns.ts'
 
 /** Longer than any request is handed out again. */
 const claimKept = '2160h'
@@ -117,16 +118,15 @@ export class NatsDriver implements Driver {
       const { group, task, settle } = commit
       const shard = this.#log.names.shardOf(correlationOf(task))
       const owned = this.#owned(group, shard)
-      const key = owned?.begin()
+      const view = owned?.begin()
       try {
         const accepted = await this.#turns.commit(commit, () => this.#isStopping(group))
         if (!accepted) return 'conflict'
-        // Looked up once more: the lease may have run out meanwhile.
-        const still = this.#owned(group, shard)
-        if (still) still.advanced(task, accepted)
-        else await this.#announce(group, shard, accepted.seq, { task })
+        // Looked up once more: the lease may have run out meanwhile, and the shard may have been taken again since.
+        if (view && this.#owned(group, shard) === owned) owned!.advanced(task, accepted, view)
+        else await this.#announce(group, shard, accepted.seq, task)
       } finally {
-        if (key) owned!.close(key)
+        if (view) owned!.close(view)
       }
       await Promise.all(settle.map(({ delivery, outcome }) => (delivery as Handed).conclude(outcome)))
       return 'accepted'
@@ -155,20 +155,6 @@ export class NatsDriver implements Driver {
 
   provision(group: Group): Promise<void> {
     return this.#run(() => this.#groups.make(group))
-  }
-
-  arm(group: string, task: string, wake: number | null): Promise<void> {
-    return this.#run(async () => {
-      const shard = this.#log.names.shardOf(correlationOf(task))
-      const { seq } = await this.#log.events.append(
-        this.#log.names.wake(shard, group),
-        JSON.stringify({ task, wake }),
-        { [turnHeaders.group]: encodeURIComponent(group) },
-      )
-      const owned = this.#owned(group, shard)
-      if (owned) owned.armed(task, wake, seq)
-      else await this.#announce(group, shard, seq, { task, wake })
-    })
   }
 
   get(id: string, correlation?: string) {
@@ -211,11 +197,17 @@ export class NatsDriver implements Driver {
 
   journal(task: string) {
     return this.#run(async () => {
-      const isWhole = (turn: StoredMessage) => this.#ownerOf(task, turn)?.knows(task, turn.seq) ?? false
-      const { newest, ...journal } = await this.#turns.journal(task, isWhole)
-      // Somebody else may have gone on with this task.
-      if (newest) this.#ownerOf(task, newest)?.advanced(task, newest)
-      return journal
+      const owners = this.#ownersOf(this.#log.names.shardOf(correlationOf(task)))
+      const views = owners.map(owned => owned.begin())
+      try {
+        const isWhole = ({ seq }: StoredMessage) => owners.some(owned => owned.knows(task, seq))
+        const { newest, ...journal } = await this.#turns.journal(task, isWhole)
+        // Somebody else may have gone on with this task.
+        if (newest) owners.forEach((owned, i) => owned.advanced(task, newest, views[i]!))
+        return journal
+      } finally {
+        owners.forEach((owned, i) => owned.close(views[i]!))
+      }
     })
   }
 
@@ -279,6 +271,11 @@ export class NatsDriver implements Driver {
     yield* overdueIn(this.#log, before)
   }
 
+  async *unarmed() {
+    this.#open()
+    for (let shard = 0; shard < this.shards; shard++) yield* unarmed(this.#log, shard)
+  }
+
   janitor(retention: Retention) {
     return this.#run(async () => {
       await this.#flush()
@@ -337,15 +334,16 @@ export class NatsDriver implements Driver {
     return undefined
   }
 
-  /** What this process knows of the shard of a turn, where it owns it. */
-  #ownerOf(task: string, turn: StoredMessage): OwnedShard | undefined {
-    const group = decodeURIComponent(turn.header(turnHeaders.group))
-    return this.#owned(group, this.#log.names.shardOf(correlationOf(task)))
+  /** What this process knows of a shard, for each group for which it owns it. */
+  #ownersOf(shard: number): OwnedShard[] {
+    return [...this.#consumers].flatMap(consumer =>
+      consumer instanceof ShardedConsumer ? (consumer.owned(shard) ?? []) : [],
+    )
   }
 
   /** A task was changed by somebody who does not surely own its shard: whoever does must hear of it, now or later. */
-  async #announce(group: string, shard: number, seq: number, what: Parameters<typeof announce>[4]): Promise<void> {
-    await announce(this.#log, group, shard, seq, what)
+  async #announce(group: string, shard: number, seq: number, task: string): Promise<void> {
+    await announce(this.#log, group, shard, seq, task)
     this.#link.outbox.send(this.#log.names.change(shard, group), '')
   }
 

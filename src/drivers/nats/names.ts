@@ -59,6 +59,11 @@ export class Names {
     return `${this.turn(correlation)}.*`
   }
 
+  /** All turns of one shard. */
+  turnsIn(shard: number): string {
+    return `${this.log}.t.${shard}.>`
+  }
+
   again(shard: number | '*', group: string): string {
     return `${this.log}.r.${shard}.${token(group)}`
   }

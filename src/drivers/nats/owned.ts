@@ -1,28 +1,52 @@
-import { foldShard, type LiveTask, turned, writeCheckpoint } from './live.ts'
+import { log as logger } from '../../bus/telemetry/log.ts'
+import { textOf, TidingsError } from '../../errors.ts'
+import { takeCheckpoint, writeCheckpoint } from './checkpoint.ts'
+import { differs, foldShard, groupOf, liveOf, type LiveTask, saysAll, turned } from './live.ts'
 import type { Log } from './provision.ts'
 import type { StoredMessage } from './stream.ts'
-import type { Turns } from './turns.ts'
+import { type Accepted, taskOf, turnHeaders, type Turns } from './turns.ts'
 
-/** One shard of a group that this process owns: the tasks that live in it. */
+/** Something that looks at the log, or changes it, for a while: what it brings back may be older than what is known by then. */
+export interface View {
+  /** The newest sequence that was known when it began. */
+  readonly newest: number
+  readonly begun: number
+}
+
+/** How many newest turns are compared at a time with what is known. */
+const comparedAtOnce = 1_000
+
+/**
+ * One shard of a group that this process owns: the tasks that live in it. Whatever comes in is a partial view of the log, so it
+ * only ever adds: of a task the newest turn counts, an end is final, and what a view does not show is not taken to be gone.
+ */
 export class OwnedShard {
   readonly shard: number
   readonly live = new Map<string, LiveTask>()
   readonly #log: Log
   readonly #group: string
   readonly #onWake: (task: string, state: LiveTask) => void
-  /** Tasks that ended while the log was being read. */
-  #ended: Set<string> | undefined
-  /** Turns under way, by the newest sequence that was known when they began. */
-  readonly #underWay = new Map<object, number>()
+  /** Views that are open, in the order in which they began. */
+  readonly #views = new Set<View>()
+  /** Tasks that ended since the oldest open view began, and when: a view that began before that may not know it. */
+  readonly #ended = new Map<string, number>()
+  #time = 0
   #reading: Promise<void> = Promise.resolve()
+  #nextReading: Promise<void> | undefined
+  #saving: Promise<void> = Promise.resolve()
   #newest = 0
   readonly #sureAt: number
   #isSure = false
   /** Up to here it was read. */
   #readTo = 0
   #announcements: number[] = []
+  /** By which the checkpoint is written; undefined when somebody else wrote one. */
+  #revision: number | undefined
   #written = 0
+  /** What was written down is not as the log says. */
+  #isWrong = false
   #isLost = false
+  #comparing: AsyncGenerator<StoredMessage> | undefined
 
   /** `sureAt`: the moment, of the monotonic clock, from which on a reading misses nothing that was stored before it was owned. */
   constructor(log: Log, group: string, shard: number, sureAt: number, onWake: (task: string, state: LiveTask) => void) {
@@ -38,43 +62,60 @@ export class OwnedShard {
    * what a server that has just become leader has not caught up with, and for what the owner before was about to store.
    */
   read(turns: Turns): Promise<void> {
-    const reading = this.#reading.then(() => this.#read(turns))
+    // One that has not begun yet finds what this one would.
+    if (this.#nextReading) return this.#nextReading
+    const reading = this.#reading.then(() => {
+      this.#nextReading = undefined
+      return this.#read(turns)
+    })
+    this.#nextReading = reading
     this.#reading = reading.catch(() => {})
     return reading
   }
 
   async #read(turns: Turns): Promise<void> {
     const begun = performance.now()
-    const ended = (this.#ended = new Set<string>())
-    const head = await this.#log.events.head()
-    const known = this.#readTo > 0 ? { at: this.#readTo, live: new Map(this.live) } : undefined
-    const fold = await foldShard(this.#log, this.shard, this.#group, known)
-    if (this.#isLost) return
-    await fold.repair(turns)
-    for (const [task, { seq }] of this.live) if (seq <= head && !fold.live.has(task)) this.live.delete(task)
-    for (const [task, state] of fold.live)
-      if (!ended.has(task) && (this.live.get(task)?.seq ?? 0) < state.seq) this.#set(task, state)
-    this.#ended = undefined
-    this.#announcements = fold.announcements
-    this.#readTo = head
-    if (begun >= this.#sureAt) this.#isSure = true
-    this.#saw(head)
+    const view = this.begin()
+    try {
+      this.#revision ??= await takeCheckpoint(this.#log, this.shard, this.#group)
+      const learnt = new Set(this.#announcements)
+      const known = this.#readTo > 0 ? { at: this.#readTo, live: new Map(this.live), learnt } : undefined
+      const fold = await foldShard(this.#log, this.shard, this.#group, known)
+      if (this.#isLost) return
+      const { until } = fold
+      if (until < view.newest)
+        throw new TidingsError('E_LOG_UNAVAILABLE', 'the server has not caught up yet', { retryable: true })
+      for (const turn of fold.unfinished) await this.#finish(turns, turn)
+      for (const [task, { seq }] of this.live) if (seq <= until && !fold.live.has(task)) this.live.delete(task)
+      for (const [task, state] of fold.live) this.#learn(task, state, view)
+      this.#announcements = fold.announcements
+      this.#readTo = until
+      if (begun >= this.#sureAt) this.#isSure = true
+      this.#saw(until)
+    } finally {
+      this.close(view)
+    }
   }
 
-  /** Whether what it knows of its beginning is all. */
+  /** Whether everything is known that was stored before it was owned, and since. */
   get isSure(): boolean {
     return this.#isSure
   }
 
-  /** A turn of this process begins; it is under way until `close`. */
-  begin(): object {
-    const key = {}
-    this.#underWay.set(key, this.#newest)
-    return key
+  /** A turn of this process begins, or somebody looks at the log; it lasts until `close`. */
+  begin(): View {
+    const view = { newest: this.#newest, begun: ++this.#time }
+    this.#views.add(view)
+    return view
   }
 
-  close(key: object): void {
-    this.#underWay.delete(key)
+  close(view: View): void {
+    this.#views.delete(view)
+    const [oldest] = this.#views
+    for (const [task, at] of this.#ended) {
+      if (oldest && at > oldest.begun) break
+      this.#ended.delete(task)
+    }
   }
 
   /** Whether this turn of a task is the newest that is known, so that its events are on the log. */
@@ -83,35 +124,113 @@ export class OwnedShard {
   }
 
   /** A turn was stored, by whomever. */
-  advanced(task: string, stored: Pick<StoredMessage, 'seq' | 'header'>): void {
+  advanced(task: string, stored: Accepted, view: View): void {
+    if (this.#isLost || groupOf(stored) !== this.#group) return
     this.#saw(stored.seq)
-    const before = this.live.get(task)
-    const after = turned(before, stored, this.#group)
+    if (stored.header(turnHeaders.end)) return this.#end(task)
     // What was known already wakes nobody again: a task whose code does not fit is read each time that it is woken.
-    if (after) return after === before ? undefined : this.#set(task, after)
-    this.live.delete(task)
-    this.#ended?.add(task)
-  }
-
-  armed(task: string, wake: number | null, seq: number): void {
-    this.#saw(seq)
-    const before = this.live.get(task)
-    if (before) this.#set(task, { ...before, wake, seq })
+    if ((this.live.get(task)?.seq ?? 0) >= stored.seq) return
+    if (saysAll(stored)) this.#learn(task, turned(undefined, stored, this.#group)!, view)
+    // What such a turn leaves as it was, only a reading in order tells.
+    else this.#isSure = false
   }
 
   /** Writes down how far it is, when enough happened since to pay for it. */
-  async save(always = false): Promise<void> {
-    const at = Math.min(this.#isSure ? this.#newest : this.#readTo, ...this.#underWay.values())
-    if (at <= this.#written || (!always && (at - this.#written) * 2 < this.live.size)) return
-    this.#written = at
+  save(always = false): Promise<void> {
+    const saving = this.#saving.then(() => this.#save(always))
+    this.#saving = saving.catch(() => {})
+    return saving
+  }
+
+  async #save(always: boolean): Promise<void> {
+    if (this.#readTo === 0 || this.#isLost) return
+    this.#revision ??= await takeCheckpoint(this.#log, this.shard, this.#group)
+    const [oldest] = this.#views
+    const at = Math.min(this.#isSure ? this.#newest : this.#readTo, oldest?.newest ?? Infinity)
+    const isDue = at > this.#written && (always || (at - this.#written) * 2 >= this.live.size)
+    if (!isDue && !this.#isWrong) return
     const covered = this.#announcements.splice(0)
-    if (!(await writeCheckpoint(this.#log, this.shard, this.#group, at, this.live))) return
+    const revision = this.#revision
+    // Where it is not known whether it was written, it is taken again.
+    this.#revision = undefined
+    this.#revision = await writeCheckpoint(this.#log, this.shard, this.#group, revision, at, this.live)
+    if (this.#revision === undefined) return
+    this.#written = at
+    this.#isWrong = false
     for (const seq of covered) await this.#log.state.remove(seq)
+  }
+
+  /**
+   * Compares a page of the newest turns of the shard with what is known, and sets right what differs, which should be nothing.
+   * False when it is through.
+   */
+  async compare(turns: Turns): Promise<boolean> {
+    const view = this.begin()
+    try {
+      this.#comparing ??= this.#log.events.newestHeaders(this.#log.names.turnsIn(this.shard))
+      for (let n = 0; n < comparedAtOnce; n++) {
+        const next = await this.#comparing.next()
+        if (next.done) {
+          this.#comparing = undefined
+          return false
+        }
+        if (this.#differs(next.value)) await this.#setRight(turns, next.value.subject, view)
+      }
+      return true
+    } catch (error) {
+      this.#comparing = undefined
+      throw error
+    } finally {
+      this.close(view)
+    }
+  }
+
+  /** Whether this turn, perhaps not the newest any more, shows that something is not known. */
+  #differs(turn: StoredMessage): boolean {
+    return groupOf(turn) === this.#group && differs(this.live.get(taskOf(turn.subject)), turn)
+  }
+
+  async #setRight(turns: Turns, subject: string, view: View): Promise<void> {
+    const newest = await this.#log.events.last(subject)
+    if (!newest || !this.#differs(newest)) return
+    const task = taskOf(subject)
+    await this.#finish(turns, newest)
+    const after = await liveOf(this.#log, newest, this.#group)
+    if (this.#isLost) return
+    if (!after) return this.#end(task)
+    const before = this.live.get(task)
+    if (before && (before.seq > after.seq || (before.wake === after.wake && before.origin <= after.origin))) return
+    if ((this.#ended.get(task) ?? 0) > view.begun) return
+    logger.warn?.({ task }, 'the wake-up of this task was not known: it is set again')
+    this.#isWrong = true
+    this.#set(task, after)
+  }
+
+  /** What a turn promised and its writer did not come to. One that cannot be read must not hold up all the others. */
+  async #finish(turns: Turns, turn: StoredMessage): Promise<void> {
+    try {
+      await turns.complete(turn)
+    } catch (error) {
+      if (error instanceof TidingsError && error.retryable) throw error
+      logger.error?.({ task: taskOf(turn.subject) }, `the events of a turn cannot be read: ${textOf(error)}`)
+    }
   }
 
   lose(): void {
     this.#isLost = true
     this.live.clear()
+  }
+
+  #learn(task: string, state: LiveTask, view: View): void {
+    if ((this.#ended.get(task) ?? 0) > view.begun) return
+    if ((this.live.get(task)?.seq ?? 0) < state.seq) this.#set(task, state)
+  }
+
+  #end(task: string): void {
+    this.live.delete(task)
+    // Behind all others: they are dropped in the order in which they came.
+    this.#ended.delete(task)
+    if (this.#views.size > 0) this.#ended.set(task, ++this.#time)
   }
 
   #set(task: string, state: LiveTask): void {

@@ -131,7 +131,7 @@ export class Puller {
 }
 
 // $JS.ACK.DOMAIN.ACCOUNT.STREAM.CONSUMER.DELIVERED.STREAM-SEQ.CONSUMER-SEQ.TIME.PENDING, and a random token in long form.
-function pulled(message: Msg): Pulled {
+export function pulled(message: Msg): Pulled {
   const reply = message.reply!
   const tokens = reply.split('.')
   const first = tokens.length >= 11 ? 6 : 4

@@ -29,7 +29,11 @@ interface Owning {
   readonly puller: Puller
   /** When to read once more, by the monotonic clock: something failed, or may not have been heard. */
   readAgainAt: number
+  /** When to compare what is known with the newest turns. */
+  compareAt: number
 }
+
+const compareEveryMs = 3_600_000
 
 /*
  * A member of a sharded group. Its lease is a document that it renews; who owns which shard is another. A member takes its
@@ -136,8 +140,11 @@ export class ShardedConsumer implements LocalConsumer {
     await this.#renew()
     await this.#look()
     for (const owning of this.#owned.values()) {
-      if (now >= owning.readAgainAt) await this.#readAgain(owning)
+      // Read in vain, or a turn came that is understood only by those before it.
+      const isBehind = !owning.state.isSure && owning.readAgainAt === Infinity
+      if (isBehind || now >= owning.readAgainAt) await this.#readAgain(owning)
       await owning.state.save()
+      if (now >= owning.compareAt) await this.#compare(owning)
     }
   }
 
@@ -177,6 +184,12 @@ export class ShardedConsumer implements LocalConsumer {
       owning.readAgainAt = 0
       throw error
     }
+  }
+
+  /** A page of it. The first time when the shard was taken over and is surely known, and then rarely. */
+  async #compare(owning: Owning): Promise<void> {
+    if (!owning.state.isSure) return
+    if (!(await owning.state.compare(this.#turns))) owning.compareAt = performance.now() + compareEveryMs
   }
 
   #news(): void {
@@ -226,7 +239,7 @@ export class ShardedConsumer implements LocalConsumer {
       onMessage: pulled => this.hands.take(pulled),
       onMissing: () => void this.#groups.provision(group).catch(() => {}),
     })
-    const owning: Owning = { state, puller, readAgainAt: sureAt }
+    const owning: Owning = { state, puller, readAgainAt: sureAt, compareAt: sureAt }
     this.#owned.set(shard, owning)
     this.#read(owning).catch(() => {})
   }
@@ -236,8 +249,12 @@ export class ShardedConsumer implements LocalConsumer {
     const owning = this.#owned.get(shard)!
     this.#stopPulling(shard)
     this.hands.giveBack(shard)
-    await owning.state.save(true)
-    this.#lose(shard)
+    try {
+      await owning.state.save(true)
+    } finally {
+      // Nothing is pulled any more: also where the log is away it must be taken anew, or not at all.
+      this.#lose(shard)
+    }
   }
 
   #lose(shard: number): void {

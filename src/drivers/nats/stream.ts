@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { Msg } from '@nats-io/transport-node'
 import { answerOf, codes, headersOf, isPassing, Refused, statusOf, Unanswered } from './answers.ts'
 import type { Link } from './link.ts'
+import { newestHeaders } from './newest-headers.ts'
 
 /** A message as it lies in a stream. */
 export interface StoredMessage {
@@ -234,6 +235,11 @@ export class Stream {
       found.push(...messages)
       if (pending === 0 || messages.length === 0) return found
     }
+  }
+
+  /** The newest message of each subject that matches, without its body, as they are when it begins. */
+  newestHeaders(subject: string): AsyncGenerator<StoredMessage> {
+    return newestHeaders(this.#link, this.name, subject)
   }
 
   /** Removes everything of a subject before a sequence; the number of messages that were removed. */

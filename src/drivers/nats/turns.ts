@@ -31,6 +31,8 @@ export const turnHeaders = {
   snapshot: 'Tidings-Snapshot',
   /** Sequence of the newest turn before this one that carries a snapshot. */
   snapshotAt: 'Tidings-Snapshot-At',
+  /** Sequence of the turn from which the task is read: the newest before this one that carries a snapshot, else the first. */
+  origin: 'Tidings-Origin',
   by: 'Tidings-By',
   /** The lines lie in a blob. */
   body: 'Tidings-Body',
@@ -43,9 +45,11 @@ interface Head {
   readonly ended: boolean
   /** Sequence of the newest turn with a snapshot, 0 for none. */
   readonly snapshotAt: number
+  /** Sequence of the turn from which the task is read, 0 where that is not known. */
+  readonly origin: number
 }
 
-const none: Head = { version: 0, seq: 0, ended: false, snapshotAt: 0 }
+const none: Head = { version: 0, seq: 0, ended: false, snapshotAt: 0, origin: 0 }
 const headsKept = 16_384
 const blobTenant = 'tidings-turns'
 /** Headers and the protocol need room beside the lines. */
@@ -95,7 +99,8 @@ export class Turns {
       return undefined
     }
     const snapshotAt = commit.snapshot === undefined ? head.snapshotAt : seq
-    this.#remember(task, { version: expect + 1, seq, ended: commit.end ?? false, snapshotAt })
+    const origin = expect === 0 || commit.snapshot !== undefined ? seq : head.origin
+    this.#remember(task, { version: expect + 1, seq, ended: commit.end ?? false, snapshotAt, origin })
     if (this.#faults.gapMs) await setTimeout(this.#faults.gapMs)
     await Promise.all(events.map(({ event, json }) => this.#publishForSure(event, json, givesUp)))
     return { seq, header: name => String(message.headers[name] ?? '') }
@@ -109,9 +114,10 @@ export class Turns {
     const subject = this.#log.names.turn(task)
     const newest = await this.#log.events.last(subject)
     if (!newest) return { records: [] }
-    const head = headOf(newest)
+    let head = headOf(newest)
     const messages =
       head.version === 1 || head.snapshotAt === newest.seq ? [newest] : await this.#messages(subject, head)
+    if (head.origin === 0) head = { ...head, origin: messages[0]!.seq }
     const records: CloudEvent[] = []
     let snapshot: Journal['snapshot']
     let last: Lines | undefined
@@ -192,10 +198,11 @@ export class Turns {
       [turnHeaders.version]: expect + 1,
       [turnHeaders.by]: randomUUID(),
       ...(events.length > 0 && { [turnHeaders.events]: events.length }),
-      ...(wake !== undefined && { [turnHeaders.wake]: wake ?? 'none' }),
+      [turnHeaders.wake]: wake ?? 'none',
       ...(end && { [turnHeaders.end]: 1 }),
       ...(snapshot !== undefined && { [turnHeaders.snapshot]: 1 }),
       ...(head.snapshotAt > 0 && { [turnHeaders.snapshotAt]: head.snapshotAt }),
+      ...(head.origin > 0 && { [turnHeaders.origin]: head.origin }),
     }
     if (body.length * 3 > this.#link.maxPayload - payloadSlack) {
       const bytes = Buffer.from(body)
@@ -230,7 +237,7 @@ export class Turns {
 
   /** The turns from the newest snapshot on; a replica that lags is asked again. */
   async #messages(subject: string, head: Head): Promise<StoredMessage[]> {
-    const from = head.snapshotAt || 1
+    const from = head.origin || head.snapshotAt || 1
     for (;;) {
       const messages = await Array.fromAsync(this.#log.events.scan({ subject, from, until: head.seq }))
       if (messages.at(-1)?.seq === head.seq) return messages
@@ -276,7 +283,14 @@ function headOf(stored: StoredMessage): Head {
     seq: stored.seq,
     ended: stored.header(turnHeaders.end) !== '',
     snapshotAt: stored.header(turnHeaders.snapshot) ? stored.seq : Number(stored.header(turnHeaders.snapshotAt)) || 0,
+    origin: originOf(stored),
   }
+}
+
+/** Where the log must be kept from for the task of this turn; 0 where it does not say. */
+export function originOf({ seq, header }: Accepted): number {
+  if (header(turnHeaders.snapshot) || header(turnHeaders.version) === '1') return seq
+  return Number(header(turnHeaders.origin)) || Number(header(turnHeaders.snapshotAt)) || 0
 }
 
 const plainId = /^[\x21-\x7e]+$/

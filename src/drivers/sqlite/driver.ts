@@ -23,8 +23,9 @@ import { Line } from './line.ts'
 import type { Handed } from './local.ts'
 import type { Horizon, LocalShard, Settings, WriterOptions } from './protocol.ts'
 import { announce } from './presence.ts'
-import { Reader } from './reader.ts'
+import { breath, Reader } from './reader.ts'
 import { Signals } from './signals.ts'
+import { keepArmed, unarmed } from './unarmed.ts'
 
 /** The embedded broker: one SQLite file, one writer thread for each process. */
 export class SqliteDriver implements Driver {
@@ -39,6 +40,8 @@ export class SqliteDriver implements Driver {
   readonly #onAppend = new Set<() => void>()
   readonly #leave: () => void
   #readersTold = false
+  /** Since it works on tasks: ends the looking for missing wake-ups. */
+  #armed: AbortController | undefined
   #closing: Promise<void> | undefined
 
   constructor(options: WriterOptions) {
@@ -85,15 +88,16 @@ export class SqliteDriver implements Driver {
   }
 
   async subscribe(subscription: Subscription) {
-    return this.#consumers.subscribe(subscription)
+    const consumer = await this.#consumers.subscribe(subscription)
+    if (subscription.mode === 'sharded' && !this.#armed) {
+      this.#armed = new AbortController()
+      void keepArmed(this.#reader, this.#blobs, this.#line, this.#armed.signal)
+    }
+    return consumer
   }
 
   async provision({ group, mode, filter, from }: Group): Promise<void> {
     await this.#line.submit(['provision', group, mode, filter, from])
-  }
-
-  async arm(group: string, task: string, wake: number | null): Promise<void> {
-    await this.#line.submit(['arm', group, task, wake])
   }
 
   async get(id: string) {
@@ -190,6 +194,10 @@ export class SqliteDriver implements Driver {
     yield* this.#open().overdue(before)
   }
 
+  async *unarmed() {
+    for await (const { group, task, due } of unarmed(this.#open(), this.#blobs, breath)) yield { group, task, due }
+  }
+
   /** In chunks, between which writers have their turn. */
   async janitor({ age, maxLag }: Retention): Promise<Purged> {
     const { horizon, heldBy } = (await this.#line.submit(['horizon', age, maxLag])) as Horizon
@@ -233,6 +241,7 @@ export class SqliteDriver implements Driver {
   }
 
   async #close(): Promise<void> {
+    this.#armed?.abort()
     this.#signals.close()
     await this.#line.close()
     this.#reader.close()

@@ -23,7 +23,7 @@ export type Op =
       group: string,
       task: string,
       expect: number,
-      wake: number | null | undefined,
+      wake: number | null,
       snapshot: string | undefined,
       end: boolean,
       settlements: Settlement[],
@@ -43,7 +43,7 @@ export type Op =
   | [kind: 'pause', consumer: number]
   | [kind: 'unsubscribe', consumer: number]
   | [kind: 'giveBack', consumer: number, position: number]
-  | [kind: 'arm', group: string, task: string, wake: number | null]
+  | [kind: 'rearm', task: string, version: number, wake: number]
   | [kind: 'document', key: string, value: string, expect: number]
   | [kind: 'release', id: number | null, key: string | null]
   | [kind: 'drop', id: number]

@@ -13,6 +13,14 @@ interface LogRow {
   event: string
 }
 
+/** A live task; `turn` is its newest as JSON. */
+export interface Live {
+  readonly group: string
+  readonly task: string
+  readonly wake: number | null
+  readonly turn: string | null
+}
+
 const page = 256
 const countedAtOnce = 20_000
 
@@ -166,6 +174,18 @@ export class Reader {
       .some(member => (member.host === host ? startOf(member.pid) === member.started : member.until > Date.now()))
   }
 
+  /** The live tasks of all groups that are worked, with their newest turns, a page at a time, each as it is when it is read. */
+  *live(): Generator<Live[]> {
+    const next = prepare<Live>(
+      this.#db,
+      `SELECT grp AS "group", task, wake,
+        (SELECT event FROM log WHERE id > live.task || ':' AND id < live.task || ';' AND type = 'task.turn'
+         ORDER BY id DESC LIMIT 1) AS turn
+      FROM live WHERE task > ? AND grp IN (SELECT name FROM groups) ORDER BY task LIMIT ${page}`,
+    )
+    for (let rows = next.all(''); rows.length; rows = next.all(rows.at(-1)!.task)) yield rows
+  }
+
   /** `local`: what the writer of this process knows of its shards and has not written down. */
   async groups(local: readonly LocalShard[]): Promise<GroupState[]> {
     const rows = prepare<{ name: string; mode: GroupState['mode']; filter: string; next: number }>(
@@ -305,4 +325,4 @@ function stored(row: LogRow | undefined): Stored | undefined {
   return event && { position: row.pos, event }
 }
 
-const breath = () => new Promise<void>(resolve => setImmediate(resolve))
+export const breath = () => new Promise<void>(resolve => setImmediate(resolve))

@@ -2,7 +2,7 @@ import { randomUUIDv7 } from 'node:crypto'
 import { expect } from 'vitest'
 import type { Driver } from '../../bus/driver.ts'
 import { collect, until } from '../wait.ts'
-import { done, hour, input, newTask, retry, turn } from './entries.ts'
+import { clearWake, done, hour, input, newTask, retry, turn } from './entries.ts'
 import { worker, type Cases, type Member, type Wish, type World } from './world.ts'
 
 /*
@@ -15,7 +15,7 @@ const patience = { within: 15_000 }
 
 async function withWorker(world: World, wish: Partial<Wish> = {}): Promise<{ driver: Driver; member: Member }> {
   const driver = await world.open()
-  const clearing = (task: string) => void driver.arm('tasks', task, null).catch(() => {})
+  const clearing = (task: string) => void clearWake(driver, task).catch(() => {})
   return { driver, member: await world.join(driver, { ...worker, onWake: clearing, ...wish }) }
 }
 

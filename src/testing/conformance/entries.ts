@@ -1,6 +1,6 @@
 import { randomUUIDv7 } from 'node:crypto'
 import { emitId, correlationOf, taskId, turnId } from '../../bus/ids.ts'
-import type { Appended, Commit, Entry, Outcome } from '../../bus/driver.ts'
+import type { Appended, Commit, Driver, Entry, Outcome } from '../../bus/driver.ts'
 import { createEvent, type Draft } from '../../event.ts'
 
 export const hour = 3_600_000
@@ -35,7 +35,13 @@ export function turn(task: string, expect: number, more: Partial<Commit> & { tim
   const { time, ...rest } = more
   const id = turnId(task, expect + 1)
   const record = entry({ id, type: 'task.turn', correlationid: correlationOf(task), ...(time && { time }) })
-  return { group: 'tasks', task, expect, turn: record, events: [], settle: [], ...rest }
+  return { group: 'tasks', task, expect, turn: record, events: [], settle: [], wake: null, ...rest }
+}
+
+/** A turn that wants no wake-up any more, as of a task that has nothing more to wait for. */
+export async function clearWake(driver: Driver, task: string): Promise<void> {
+  const { records } = await driver.journal(task)
+  await driver.commit(turn(task, records.filter(({ type }) => type === 'task.turn').length))
 }
 
 export const ids = (list: readonly { event: { id: string } }[]) => list.map(item => item.event.id)

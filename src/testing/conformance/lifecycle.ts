@@ -17,7 +17,6 @@ const operations: Record<string, (driver: Driver) => unknown> = {
       onDelivery: () => {},
     }),
   provision: driver => driver.provision({ group: 'jobs', filter: [{ types: ['>'] }], mode: 'shared', from: 'now' }),
-  arm: driver => driver.arm('tasks', newTask(), Date.now()),
   get: driver => driver.get('id'),
   isSettled: driver => driver.isSettled('id'),
   claim: driver => driver.claim(entry()),

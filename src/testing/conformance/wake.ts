@@ -2,16 +2,20 @@ import { randomUUIDv7 } from 'node:crypto'
 import { expect } from 'vitest'
 import type { Driver } from '../../bus/driver.ts'
 import { collect, until } from '../wait.ts'
-import { hour, newTask, turn } from './entries.ts'
+import { clearWake, hour, newTask, turn } from './entries.ts'
 import { worker, type Cases, type Member, type Wish, type World } from './world.ts'
 
 /** Wake-ups reach whoever owns the shard, which may have to move first. */
 const patience = { within: 15_000 }
 
-/** A worker that answers each wake-up by clearing it, as a task does that has nothing more to wait for. */
-const clearing = (driver: Driver): Wish => ({
+/**
+ * A worker that answers each wake-up by a turn without one, as a task does that has nothing more to wait for. `version`: that
+ * which all tasks have; it is looked up unless told.
+ */
+const clearing = (driver: Driver, version?: number): Wish => ({
   ...worker,
-  onWake: task => void driver.arm('tasks', task, null).catch(() => {}),
+  onWake: task =>
+    void (version === undefined ? clearWake(driver, task) : driver.commit(turn(task, version))).catch(() => {}),
 })
 
 async function withWorker(world: World): Promise<{ driver: Driver; member: Member }> {
@@ -45,38 +49,34 @@ export const wake: Cases = {
     }
   },
 
-  'a later commit, or arm, replaces the wake-up by a later or an earlier one': async world => {
+  'a later commit replaces the wake-up by a later or an earlier one': async world => {
     const { driver, member } = await withWorker(world)
-    const [byCommit, byArm, sooner, soonest] = [newTask(), newTask(), newTask(), newTask()]
+    const [later, sooner] = [newTask(), newTask()]
     const soon = Date.now() + 400
     const late = soon + hour
-    await driver.commit(turn(byCommit, 0, { wake: soon }))
-    await driver.commit(turn(byArm, 0, { wake: soon }))
+    await driver.commit(turn(later, 0, { wake: soon }))
     await driver.commit(turn(sooner, 0, { wake: late }))
-    await driver.commit(turn(soonest, 0, { wake: late }))
-    await driver.commit(turn(byCommit, 1, { wake: late }))
-    await driver.arm('tasks', byArm, late)
+    await driver.commit(turn(later, 1, { wake: late }))
     await driver.commit(turn(sooner, 1, { wake: soon }))
-    await driver.arm('tasks', soonest, soon)
-    await until(() => woken(member, sooner).length > 0 && woken(member, soonest).length > 0)
+    await until(() => woken(member, sooner).length > 0)
     await letPass(driver, member, 500)
     expect(new Set(member.wakes.map(w => w.due).filter(due => due >= late))).toEqual(new Set())
-    expect([...woken(member, byCommit), ...woken(member, byArm)]).toEqual([])
-    expect((await schedule(driver)).toSorted()).toEqual([byCommit, byArm].toSorted())
+    expect(woken(member, later)).toEqual([])
+    expect(await schedule(driver)).toEqual([later])
   },
 
-  'null clears the wake-up, by commit and by arm, and undefined leaves it': async world => {
+  'a commit without a wake-up clears it, and one with the same keeps it': async world => {
     const { driver, member } = await withWorker(world)
-    const [byCommit, byArm, left] = [newTask(), newTask(), newTask()]
-    const due = Date.now() + 400
-    for (const task of [byCommit, byArm, left]) await driver.commit(turn(task, 0, { wake: due }))
-    await driver.commit(turn(byCommit, 1, { wake: null }))
-    await driver.arm('tasks', byArm, null)
-    await driver.commit(turn(left, 1))
-    expect(await schedule(driver)).toEqual([left])
-    await until(() => woken(member, left).length > 0)
-    await letPass(driver, member, 100)
-    expect([...woken(member, byCommit), ...woken(member, byArm)]).toEqual([])
+    const [cleared, kept] = [newTask(), newTask()]
+    const due = Date.now() + hour
+    for (const task of [cleared, kept]) await driver.commit(turn(task, 0, { wake: due }))
+    await driver.commit(turn(cleared, 1, { wake: null }))
+    await driver.commit(turn(kept, 1, { wake: due }))
+    expect(await schedule(driver)).toEqual([kept])
+    world.clock.advance(hour)
+    await until(() => woken(member, kept).length > 0, patience)
+    await letPass(driver, member, hour)
+    expect(woken(member, cleared)).toEqual([])
   },
 
   'a wake-up survives a restart, and fires at once when it is overdue': async world => {
@@ -107,18 +107,16 @@ export const wake: Cases = {
     expect(woken(after, answered)).toEqual([])
   },
 
-  'a task that has ended is never woken, nor armed again': async world => {
+  'a task that has ended is never woken': async world => {
     const { driver, member } = await withWorker(world)
-    const [armed, ending, late] = [newTask(), newTask(), newTask()]
+    const [armed, ending] = [newTask(), newTask()]
     const due = Date.now() + 250
     await driver.commit(turn(armed, 0, { wake: due }))
     await driver.commit(turn(armed, 1, { end: true }))
     await driver.commit(turn(ending, 0, { wake: due, end: true }))
-    await driver.commit(turn(late, 0, { end: true }))
-    await driver.arm('tasks', late, due)
     expect(await schedule(driver)).toEqual([])
     await letPass(driver, member, 400)
-    for (const task of [armed, ending, late]) expect(woken(member, task)).toEqual([])
+    for (const task of [armed, ending]) expect(woken(member, task)).toEqual([])
   },
 
   'a moment that is farther away than a timer of the language reaches does not fire early': async world => {
@@ -131,13 +129,13 @@ export const wake: Cases = {
     expect(await collect(driver.overdue(due + 1))).toEqual([{ group: 'tasks', task, due }])
   },
 
-  'a wake-up that another process arms reaches the owner of the shard': async world => {
+  'a wake-up that another process sets reaches the owner of the shard': async world => {
     const { driver, member } = await withWorker(world)
     const other = await world.open()
     const task = newTask()
     await driver.commit(turn(task, 0))
     const due = Date.now() + 100
-    await other.arm('tasks', task, due)
+    await other.commit(turn(task, 1, { wake: due }))
     await until(() => woken(member, task).length > 0, patience)
     expect(woken(member, task)[0]).toMatchObject({ due })
   },
@@ -147,19 +145,35 @@ export const wake: Cases = {
       const [owner, stranger] = [await world.open(), await world.open()]
       await world.join(owner, clearing(owner))
       const correlation = randomUUIDv7()
-      const [sleeping, armed] = [newTask(correlation), newTask(correlation)]
+      const [sleeping, changed] = [newTask(correlation), newTask(correlation)]
       const due = Date.now() + 1_500
       await stranger.commit(turn(sleeping, 0, { wake: due }))
-      await owner.commit(turn(armed, 0))
-      await stranger.arm('tasks', armed, due)
+      await owner.commit(turn(changed, 0))
+      await stranger.commit(turn(changed, 1, { wake: due }))
       for (let n = 0; n < 20; n++) await owner.commit(turn(newTask(correlation), 0, { end: n % 2 === 0 }))
       const again = await world.reopen(owner)
       const member = await world.join(again, clearing(again))
-      for (const task of [sleeping, armed]) {
+      for (const task of [sleeping, changed]) {
         await until(() => woken(member, task).length > 0, patience)
         expect(woken(member, task)[0]).toMatchObject({ due })
       }
     },
+
+  'who reads the journal of a task while a shard is being taken over takes nothing from its wake-up': async world => {
+    const driver = await world.open()
+    const tasks = Array.from({ length: 20 }, () => newTask())
+    const due = Date.now() + 500
+    for (const task of tasks) {
+      await driver.commit(turn(task, 0, { wake: due }))
+      await driver.commit(turn(task, 1, { wake: due }))
+    }
+    const again = await world.reopen(driver)
+    const joining = world.join(again, clearing(again))
+    await Promise.all(tasks.map(task => again.journal(task)))
+    const member = await joining
+    await Promise.all(tasks.map(task => again.journal(task)))
+    await until(() => tasks.every(task => woken(member, task).length > 0), patience)
+  },
 
   'when a member leaves, the other serves its wake-ups': async world => {
     const [a, b] = [await world.open(), await world.open()]
@@ -179,7 +193,7 @@ export const wake: Cases = {
       const some = tasks.slice(n, n + 250)
       await Promise.all(some.map((task, i) => driver.commit(turn(task, 0, { wake: Date.now() + i }))))
     }
-    const member = await world.join(driver, clearing(driver))
+    const member = await world.join(driver, clearing(driver, 1))
     await until(() => new Set(member.wakes.map(w => w.task)).size === 5_000, { within: 40_000 })
     await until(async () => (await schedule(driver)).length === 0)
   },
@@ -190,7 +204,7 @@ export const wake: Cases = {
     for (const task of deaf) void driver.commit(turn(task, 0, { wake: Date.now() - hour }))
     await driver.commit(turn(answering, 0, { wake: Date.now() }))
     const member = await world.join(driver, {
-      ...worker, onWake: task => void (deaf.has(task) || driver.arm('tasks', task, null).catch(() => {})),
+      ...worker, onWake: task => void (deaf.has(task) || driver.commit(turn(task, 1)).catch(() => {})),
     }) // biome-ignore format: one row
     await until(() => woken(member, answering).length > 0, patience)
     await until(() => new Set(member.wakes.map(w => w.task)).size === deaf.size + 1, patience)

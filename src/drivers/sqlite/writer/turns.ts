@@ -28,7 +28,7 @@ export class Turns {
     this.#live = prepare(db, 'SELECT 1 FROM live WHERE task = ?')
     this.#seal = prepare(db, 'SELECT 1 FROM seals WHERE task = ?')
     this.#start = prepare(db, 'INSERT OR REPLACE INTO live VALUES (?, ?, ?, ?, ?)')
-    this.#wake = prepare(db, 'UPDATE live SET wake = ? WHERE task = ?')
+    this.#wake = prepare(db, 'UPDATE live SET wake = ?1 WHERE task = ?2 AND wake IS NOT ?1')
     this.#keepFrom = prepare(db, 'UPDATE live SET pos = ? WHERE task = ?')
     this.#finish = prepare(db, 'DELETE FROM live WHERE task = ?')
     this.#snapshot = prepare(db, 'INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?)')
@@ -47,17 +47,25 @@ export class Turns {
     return expect === 0 && !this.#seal.get(task)
   }
 
-  /** Records the head of the task, whose turn lies at `pos` now. A snapshot ends the need for the turns before it. */
-  record([, group, task, expect, wake, snapshot, end]: CommitOp, pos: number): void {
+  /**
+   * Records the head of the task, whose turn lies at `pos` now; returns whether its wake-up changed. A snapshot ends the need
+   * for the turns before it.
+   */
+  record([, group, task, expect, wake, snapshot, end]: CommitOp, pos: number): boolean {
     if (end) {
-      this.#finish.run(task)
       this.#dropSnapshot.run(task)
-      return
+      return this.#finish.run(task).changes !== 0
     }
-    if (expect === 0) this.#start.run(task, group, this.#store.shardOf(correlationOf(task)), pos, wake ?? null)
-    else if (wake !== undefined) this.#wake.run(wake, task)
-    if (snapshot === undefined) return
+    if (expect === 0) this.#start.run(task, group, this.#store.shardOf(correlationOf(task)), pos, wake)
+    const changed = expect === 0 || this.#wake.run(wake, task).changes !== 0
+    if (snapshot === undefined) return changed
     this.#snapshot.run(task, expect + 1, snapshot)
     this.#keepFrom.run(pos, task)
+    return changed
+  }
+
+  /** Sets the wake-up of a task whose newest turn is at `version`, and nothing where it went on since; whether it was set. */
+  rearm(task: string, version: number, wake: number): boolean {
+    return this.#store.find(turnId(task, version + 1)) === 0 && this.#wake.run(wake, task).changes !== 0
   }
 }

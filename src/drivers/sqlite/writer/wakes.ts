@@ -34,7 +34,6 @@ export class Wakes {
   readonly #ownerOf: (group: string, shard: number) => number
   readonly #due
   readonly #later
-  readonly #arm
 
   /** `ownerOf`: the local consumer that owns the shard, 0 for none. */
   constructor(desk: Desk, ownerOf: (group: string, shard: number) => number) {
@@ -50,12 +49,6 @@ export class Wakes {
       db,
       'SELECT min(wake) AS wake FROM live WHERE wake IS NOT NULL AND wake > ?',
     )
-    this.#arm = prepare(db, 'UPDATE live SET wake = ? WHERE task = ? AND grp = ?')
-  }
-
-  arm(group: string, task: string, wake: number | null): void {
-    this.#arm.run(wake, task, group)
-    this.changed(task, wake)
   }
 
   /** A task answered: it is woken at another moment, or no more. */
@@ -67,7 +60,7 @@ export class Wakes {
     if (wake <= this.#cursor[0]) this.#cursor = [wake - 1, '']
   }
 
-  /** A task committed and left its wake-up as it is: it is called again if that is due. */
+  /** A task committed, and its wake-up is as it was: it is called again if that is due. */
   touched(task: string): void {
     const woken = this.#woken.get(task)
     if (woken) woken.pause = firstPause

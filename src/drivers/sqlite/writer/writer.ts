@@ -243,9 +243,11 @@ export class Writer {
       case 'giveBack':
         this.#groups.giveBack(op[1], op[2])
         return null
-      case 'arm':
-        this.#wakes.arm(op[1], op[2], op[3])
-        return null
+      case 'rearm': {
+        const wasSet = this.#turns.rearm(op[1], op[2], op[3])
+        if (wasSet) this.#wakes.changed(op[1], op[3])
+        return wasSet
+      }
       case 'document':
         return this.#document.run(op[1], op[2], op[3]).changes !== 0
       case 'release':
@@ -271,30 +273,31 @@ export class Writer {
   #commit(op: CommitOp, at: number): boolean {
     const [, , task, , wake, , end, settlements, rows] = op
     if (!this.#turns.accepts(op)) return false
+    let changed: boolean
     if (this.#faults.dropFence) for (let i = 0; i < rows.length; i += rowWidth) this.#store.forget(rows[i] as string)
-    if (this.#faults.dropTransaction) this.#commitInPieces(op, at)
+    if (this.#faults.dropTransaction) changed = this.#commitInPieces(op, at)
     else {
       for (const settlement of settlements) this.#groups.settle(settlement)
-      this.#turns.record(op, this.#store.head + 1)
+      changed = this.#turns.record(op, this.#store.head + 1)
       this.#append(rows, at, 0)
     }
-    if (end) this.#wakes.changed(task, null)
-    else if (wake === undefined) this.#wakes.touched(task)
-    else this.#wakes.changed(task, wake)
+    if (changed) this.#wakes.changed(task, end ? null : wake)
+    else this.#wakes.touched(task)
     return true
   }
 
   /** Fault injection: what happens without a transaction. */
-  #commitInPieces(op: CommitOp, at: number): void {
+  #commitInPieces(op: CommitOp, at: number): boolean {
     for (const settlement of op[7]) this.#groups.settle(settlement)
     this.#groups.persist(true)
     this.#store.commit()
     this.#store.begin(true)
-    this.#turns.record(op, this.#store.head + 1)
+    const changed = this.#turns.record(op, this.#store.head + 1)
     this.#append(op[8].slice(0, rowWidth), at, 0)
     this.#store.commit()
     this.#store.begin(true)
     this.#append(op[8].slice(rowWidth), at, 1)
+    return changed
   }
 
   #append(rows: Rows, op: number, firstIndex: number): number[] {

@@ -1,0 +1,100 @@
+import type { LiveTask } from './live.ts'
+import type { Log } from './provision.ts'
+
+/*
+ * A checkpoint saves the next owner of a shard from reading the log from its start. Its document says up to where it reaches;
+ * its rows are documents of their own. Only the owner writes it, fenced by the revision of the document: whoever takes the
+ * shard over stores the document once more, after which the owner before, whose view may lack what others did since, is refused.
+ *
+ *     LOG.s.checkpoint.GROUP.SHARD           { at, rows, key }
+ *     LOG.s.checkpoint.GROUP.SHARD.KEY.FROM  rows; KEY is the revision by which they were written
+ */
+
+type Row = [task: string, origin: number, wake: number | null, seq: number]
+
+interface Head {
+  readonly at: number
+  readonly rows: number
+  /** Absent where an older version wrote it, which used `at`. */
+  readonly key?: number
+}
+
+const rowsPerDocument = 4_000
+const nothing: Head = { at: 0, rows: 0 }
+
+const headOf = (stored: { text(): string } | undefined) => (stored ? (JSON.parse(stored.text()) as Head) : nothing)
+
+/** Adds the live tasks of a checkpoint; returns up to where it reaches. */
+export async function readCheckpoint(
+  log: Log,
+  shard: number,
+  group: string,
+  live: Map<string, LiveTask>,
+): Promise<number> {
+  const document = log.names.doc('checkpoint', group, shard)
+  for (let stored = await log.state.last(document); stored; ) {
+    const head = headOf(stored)
+    const found = await rowsOf(log, shard, group, head)
+    if (found) {
+      for (const [task, origin, wake, seq] of found) live.set(task, { group, origin, wake, seq })
+      return head.at
+    }
+    // The owner wrote a newer one meanwhile, or its rows are gone, and the log is read from its start.
+    const before: number = stored.seq
+    stored = await log.state.last(document)
+    if (stored?.seq === before) return 0
+  }
+  return 0
+}
+
+async function rowsOf(
+  log: Log,
+  shard: number,
+  group: string,
+  { at, rows, key = at }: Head,
+): Promise<Row[] | undefined> {
+  const found: Row[] = []
+  for (let i = 0; i < rows; i += rowsPerDocument) {
+    const page = await log.state.last(log.names.doc('checkpoint', group, shard, key, i))
+    if (!page) return undefined
+    found.push(...(JSON.parse(page.text()) as Row[]))
+  }
+  return found
+}
+
+/** Makes the checkpoint one's own, as it is; returns the revision by which it is written from now on. */
+export async function takeCheckpoint(log: Log, shard: number, group: string): Promise<number> {
+  const document = log.names.doc('checkpoint', group, shard)
+  for (;;) {
+    const before = await log.state.last(document)
+    const revision = await log.state.putAfter(before?.seq ?? 0, document, before?.text() ?? JSON.stringify(nothing))
+    if (revision === undefined) continue
+    // An owner that died while it wrote left rows that belong to nothing.
+    if (before) await log.state.purge(log.names.doc('checkpoint', group, shard, before.seq, '*'))
+    return revision
+  }
+}
+
+/** The next revision; undefined, and nothing was written, when somebody else has taken the shard over. */
+export async function writeCheckpoint(
+  log: Log,
+  shard: number,
+  group: string,
+  revision: number,
+  at: number,
+  live: ReadonlyMap<string, LiveTask>,
+): Promise<number | undefined> {
+  const rows: Row[] = [...live].map(([task, { origin, wake, seq }]) => [task, origin, wake, seq])
+  for (let i = 0; i < rows.length; i += rowsPerDocument)
+    await log.state.append(
+      log.names.doc('checkpoint', group, shard, revision, i),
+      JSON.stringify(rows.slice(i, i + rowsPerDocument)),
+    )
+  const document = log.names.doc('checkpoint', group, shard)
+  const before = headOf(await log.state.last(document))
+  const head: Head = { at, rows: rows.length, key: revision }
+  const next = await log.state.putAfter(revision, document, JSON.stringify(head))
+  // What was refused is purged by who has taken the shard over.
+  if (next !== undefined) await log.state.purge(log.names.doc('checkpoint', group, shard, before.key ?? before.at, '*'))
+  return next
+}
