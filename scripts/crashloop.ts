@@ -34,10 +34,12 @@ const compiled = await mkdtemp(join(tmpdir(), 'tidings-compiled-'))
 process.env.NODE_COMPILE_CACHE = compiled
 process.env.TIDINGS_LOG_LEVEL ??= 'silent'
 const progress = (text: string) => process.stderr.isTTY && process.stderr.write(`\r${text}   `)
+const home = await mkdtemp(join(tmpdir(), 'tidings-crashloop-'))
 const broker = values.bus === 'nats' ? await oneNats() : undefined
 try {
   const run = await crashloop({
     ...(broker && { broker }),
+    home,
     seed: Number(values.seed),
     ms: Number(values.minutes) * 60_000,
     workers: Number(values.workers),
@@ -67,6 +69,8 @@ try {
   }
 } finally {
   await broker?.stop()
+  if (process.exitCode === 0) await rm(home, { recursive: true, force: true, maxRetries: 20 })
+  else console.log(`\nkept for a closer look: ${home}`)
   await rm(compiled, { recursive: true, force: true, maxRetries: 20 })
 }
 

@@ -1,6 +1,4 @@
 import { fork, type ChildProcess } from 'node:child_process'
-import { mkdir, mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import type { Bus } from '../../src/bus/bus.ts'
@@ -26,8 +24,8 @@ export interface CrashloopOptions {
   serverKillEveryMs: number
   /** Time between two fan-outs; 0 for none. */
   fanOutEveryMs: number
-  /** Folder of the embedded log and of the file of what was asked for; a temporary one unless told. */
-  home?: string
+  /** Folder of the embedded log and of the file of what was asked for. */
+  home: string
   onProgress?(text: string): void
 }
 
@@ -54,8 +52,7 @@ export interface Crashloop {
 
 /** Posts jobs to workers on one log and kills them at random moments; returns when all that it posted is acknowledged. */
 export async function crashloop(options: CrashloopOptions): Promise<Crashloop> {
-  const home = options.home ?? (await mkdtemp(join(tmpdir(), 'tidings-crashloop-')))
-  await mkdir(home, { recursive: true })
+  const { home } = options
   const address = options.broker?.address('crashloop')
   const log = address ?? home
   const bus = await openLog(log)
@@ -72,7 +69,6 @@ export async function crashloop(options: CrashloopOptions): Promise<Crashloop> {
     await person.catch(() => {})
     await bus.driver.close()
     file.close()
-    if (options.home === undefined) await rm(home, { recursive: true, force: true, maxRetries: 5 })
   }
   try {
     await Promise.all(workers.map(worker => worker.start()))
