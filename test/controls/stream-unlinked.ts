@@ -3,8 +3,8 @@ import type { Control } from './control.ts'
 export default {
   fault: 'A stream of a correlation, while it is open, carries nothing of the workflow instance that it feeds.',
   file: 'src/gateway/fanout.ts',
-  find: 'const feeder = await feederOf(this.#bus, stored.event)',
-  replace: 'const feeder = await Promise.resolve(undefined)',
+  find: 'const feeder = await this.#frames.feederOf(stored)',
+  replace: 'const feeder = await Promise.resolve<string | undefined>(undefined)',
   test: 'test/workflows/linked.test.ts',
   name: 'are one stream',
 } satisfies Control
