@@ -4,7 +4,7 @@ import { inspect } from 'node:util'
 type Holding<T> = Exclude<T, false | 0 | '' | null | undefined>
 
 export interface Patience {
-  /** Milliseconds; 5,000 unless told. */
+  /** Milliseconds; 15,000 unless told: a machine that is busy with others is no failure. */
   readonly within?: number
   /** What is waited for, for the text of the failure; the source of the condition unless told. */
   readonly what?: string
@@ -15,7 +15,7 @@ export interface Patience {
  * used inside. There is no fixed sleep: the condition is asked at once, and again after pauses that grow to 20 ms.
  */
 export async function until<T>(condition: () => T | Promise<T>, patience: Patience = {}): Promise<Holding<T>> {
-  const { within = 5_000, what = condition.toString() } = patience
+  const { within = 15_000, what = condition.toString() } = patience
   const deadline = performance.now() + within
   for (let ms = 1; ; ms = Math.min(ms * 2, 20)) {
     const outcome = await attempt(condition)

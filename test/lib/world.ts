@@ -61,7 +61,7 @@ export async function ended(
   { bus }: Pick<Running, 'bus'>,
   correlation: string,
   startedBy: string,
-  within = 5_000,
+  within = 15_000,
 ): Promise<CloudEvent> {
   let task: string | undefined
   return until(

@@ -39,7 +39,8 @@ describeNatsServer('a server that', () => {
     for (const host of [`127.0.0.1:${port}`, silent]) {
       const began = performance.now()
       const refused = await openNats({ url: `nats://me:hush@${host}/log?timeout=500` }).catch((error: unknown) => error)
-      expect(performance.now() - began).toBeLessThan(2_000)
+      // Without the limit it would be ten seconds.
+      expect(performance.now() - began).toBeLessThan(8_000)
       expect(refused).toMatchObject({ code: 'E_LOG_UNAVAILABLE', retryable: true })
       expect(String(refused)).toContain(`nats://${host}/log`)
       expect(JSON.stringify(refused)).not.toContain('hush')

@@ -41,7 +41,7 @@ const themes: Record<string, Cases> = {
 /** These measure memory, or keep the machine busy. */
 const alone = new Set(['read', 'shared groups'])
 
-const patience = 60_000
+const patience = 120_000
 
 /**
  * Everything that the contract in `bus/driver.ts` asks of a driver, as test cases of vitest.

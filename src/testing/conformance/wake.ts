@@ -194,7 +194,7 @@ export const wake: Cases = {
       await Promise.all(some.map((task, i) => driver.commit(turn(task, 0, { wake: Date.now() + i }))))
     }
     const member = await world.join(driver, clearing(driver, 1))
-    await until(() => new Set(member.wakes.map(w => w.task)).size === 5_000, { within: 40_000 })
+    await until(() => new Set(member.wakes.map(w => w.task)).size === 5_000, { within: 90_000 })
     await until(async () => (await schedule(driver)).length === 0)
   },
 

@@ -274,7 +274,8 @@ test('a stop at any moment ends soon, and what was acknowledged is on the log', 
   await publisher.publishAsync('hall', '1', { qos: 1 })
   const begun = performance.now()
   await waiting.stop()
-  expect(performance.now() - begun).toBeLessThan(2_000)
+  // Not until the log is tried again, in five seconds.
+  expect(performance.now() - begun).toBeLessThan(4_500)
   commits.fail(0)
   await open({ url: at(port), ...old })
   await until(async () => (await count()) === 1)

@@ -17,7 +17,7 @@ test('what is signed is verified, by each scheme, for all bytes; with another ke
     fc.property(schemes, bytes, keyBytes, keyBytes, word, (scheme, body, key, other, id) => {
       const headers = scheme.sign(body, key, id)
       const at = scheme.verify({ headers, bytes: body }, [other, key])
-      expect(at === undefined || Math.abs(Date.now() - at) < 2_000).toBe(true)
+      expect(at === undefined || Math.abs(Date.now() - at) < 60_000).toBe(true)
       if (!key.equals(other))
         expect(() => scheme.verify({ headers, bytes: body }, [other])).toThrow(/no signature fits/)
       const longer = Buffer.concat([body, Buffer.of(0)])
