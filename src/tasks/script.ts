@@ -174,10 +174,17 @@ function answer(waiter: { resolve(value: unknown): void; reject(error: unknown):
 }
 
 function requestTo(target: Callable<never>, input: unknown) {
+  // Nobody would answer a request to anything else.
+  if (!isCallable(target))
+    throw new TidingsError('E_APP_INVALID', 'ctx.call() takes a tool, an agent, a model, a workflow or an approval')
   if (target.kind === 'approval') return approvalRequest({ ...(target as Approval), what: { input } })
   const data = target.kind === 'model' ? input : { input }
   return { type: requestType(target.kind), target: target.name, data }
 }
+
+const kinds: readonly unknown[] = ['tool', 'agent', 'model', 'workflow', 'approval'] satisfies Callable['kind'][]
+const isCallable = (target: Callable<never> | undefined | null) =>
+  kinds.includes(target?.kind) && typeof target?.name === 'string'
 
 class Scope implements ScriptContext {
   readonly #machine: ScriptMachine

@@ -1,5 +1,5 @@
 import type { CloudEvent } from '../event.ts'
-import { textOf, TidingsError } from '../errors.ts'
+import { errorData, textOf, TidingsError } from '../errors.ts'
 import type { Bus } from '../bus/bus.ts'
 import { turnId } from '../bus/ids.ts'
 import { plainRedactor } from '../bus/redact.ts'
@@ -71,7 +71,7 @@ export class Task {
         await this.machine.decide(seen, builder)
       } catch (thrown) {
         // A workflow whose definition has no such step any more is for an operator; all else that is thrown fails the task.
-        if (isMisfit(thrown) && this.machine.pinned) throw thrown
+        if (this.machine.pinned && isMisfit(thrown)) throw thrown
         return builder.replaceFaulty(thrown)
       }
     if (builder.version > this.machine.maxTurns && !builder.end)
@@ -183,7 +183,7 @@ export async function startTask(definition: ProgramDefinition, task: string, fir
   return started
 }
 
-const isMisfit = (thrown: unknown) => thrown instanceof TidingsError && thrown.code === 'E_PROGRAM_MISMATCH'
+const isMisfit = (thrown: unknown) => errorData(thrown, 'E_PROGRAM_FAILED').code === 'E_PROGRAM_MISMATCH'
 
 /** Code that throws while it repeats what it once decided does not fit any more. `way`: what to do about it. */
 function misfit(thrown: unknown, { program, version }: Turn, way: string): TidingsError {

@@ -44,6 +44,8 @@ export class ToolStation {
   readonly #options: ToolStationOptions
   readonly #cancellations: Cancellations
   readonly #workers: Workers
+  /** Errors of the log that were thrown while a tool ran. */
+  readonly #ofLog = new WeakSet<TidingsError>()
   readonly #key: ApprovalKey
 
   constructor(options: ToolStationOptions) {
@@ -99,17 +101,18 @@ export class ToolStation {
     const { bus } = this.#options
     try {
       const prepared = await this.#prepare(tool, event, answered)
-      if ('request' in prepared) return { outcome: { kind: 'done' }, events: await bus.encodeAll([prepared.request]) }
+      if ('request' in prepared)
+        return { outcome: { kind: 'done' }, events: await this.#fromLog(bus.encodeAll([prepared.request])) }
       const output = await traceTool(
         { name: tool.name, event, attempt: delivery.attempt, delivery: delivering },
         span => this.#run(tool, prepared.input, event, delivery, span),
       )
       const answer = answerTo(event, `/tools/${tool.name}`, 'tool.result', { output })
-      return { outcome: { kind: 'done' }, events: await bus.encodeAll([answer]) }
+      return { outcome: { kind: 'done' }, events: await this.#fromLog(bus.encodeAll([answer])) }
     } catch (error) {
-      // That says nothing of the tool: the log is away and the request comes again, or another worker has it by now.
-      if (isLogAway(error) || this.#workers.abandoned.aborted) throw error
       const failure = toTidingsError(error, 'E_TOOL_THREW')
+      // That says nothing of the tool: the log is away and the request comes again, or another worker has it by now.
+      if (this.#ofLog.has(failure) || this.#workers.abandoned.aborted) throw failure
       const again = failure.code === 'E_TOOL_THREW' || failure.code === 'E_TOOL_TIMEOUT'
       const { attempts = 1, atMostOnce } = tool.options
       if (again && !atMostOnce && delivery.attempt < attempts)
@@ -127,10 +130,11 @@ export class ToolStation {
     answered: Answered | undefined,
   ): Promise<{ input: unknown } | { request: CloudEvent }> {
     if (answered?.type === deniedType) throw denied(answered)
-    if (answered) return { input: await grantedInput(tool, call, answered, await this.#key.get()) }
+    if (answered) return { input: await grantedInput(tool, call, answered, await this.#fromLog(this.#key.get())) }
     if (!(await needsApproval(tool, call))) return { input: await parsedInput(tool, call) }
     const input = await approvableInput(tool, call)
-    return { request: requestFor(this.#options.bus, tool, call, input, hashOf(tool, input, await this.#key.get())) }
+    const hash = hashOf(tool, input, await this.#fromLog(this.#key.get()))
+    return { request: requestFor(this.#options.bus, tool, call, input, hash) }
   }
 
   async #run(
@@ -153,7 +157,7 @@ export class ToolStation {
       idempotencyKey: event.id,
       attempt: delivery.attempt,
       event: own,
-      blob: reference => bus.getBlob(event.tenant, reference),
+      blob: reference => this.#fromLog(bus.getBlob(event.tenant, reference)),
       progress: progress =>
         bus.signal({
           type: 'tool.progress',
@@ -175,20 +179,32 @@ export class ToolStation {
     return call ? [fail(call, error)] : []
   }
 
+  /** A tool may throw an error that looks the same: only what the log said itself is no failure of the tool. */
+  async #fromLog<T>(work: Promise<T>): Promise<T> {
+    try {
+      return await work
+    } catch (error) {
+      if (error instanceof TidingsError && error.retryable) this.#ofLog.add(error)
+      throw error
+    }
+  }
+
   /** Claimed before it starts: whoever finds the claim there does not know how the first start ended. */
   async #claim(event: CloudEvent, span: Span | undefined): Promise<void> {
-    const isFirst = await this.#options.bus.claim({
-      id: claimId(event.id),
-      type: 'tool.claimed',
-      source: `/tools/${event.target}`,
-      tenant: event.tenant,
-      correlationid: event.correlationid,
-      causationid: event.id,
-      hops: event.hops,
-      ...below(span, event),
-      ...(event.replay !== undefined && { replay: event.replay }),
-      data: null,
-    })
+    const isFirst = await this.#fromLog(
+      this.#options.bus.claim({
+        id: claimId(event.id),
+        type: 'tool.claimed',
+        source: `/tools/${event.target}`,
+        tenant: event.tenant,
+        correlationid: event.correlationid,
+        causationid: event.id,
+        hops: event.hops,
+        ...below(span, event),
+        ...(event.replay !== undefined && { replay: event.replay }),
+        data: null,
+      }),
+    )
     if (!isFirst)
       throw new TidingsError('E_TOOL_OUTCOME_UNKNOWN', `${event.target} was started before, and its end is not known`)
   }
@@ -199,9 +215,6 @@ type Answered = { readonly type: string } & Partial<ApprovalAnswer>
 
 const denied = ({ by, comment }: Answered) =>
   new TidingsError('E_APPROVAL_DENIED', `${by} denied it${comment === undefined ? '' : `: ${comment}`}`)
-
-const isLogAway = (error: unknown) =>
-  error instanceof TidingsError && error.retryable && /^E_(LOG|BUS)_/.test(error.code)
 
 const fail = (event: CloudEvent, error: TidingsError) =>
   answerTo(event, `/tools/${event.target}`, 'tool.failed', { error: errorData(error, 'E_TOOL_THREW') })
