@@ -33,7 +33,7 @@ function tighten(path: string): void {
 
 function tightenOne(path: string, found: Stats): void {
   // Of somebody else's nothing can be changed; a volume may be given to this process by its group.
-  if ((found.mode & others) !== 0 && found.uid === process.getuid?.()) chmodSync(path, found.mode & ~others & 0o777)
+  if ((found.mode & others) !== 0 && found.uid === process.geteuid?.()) chmodSync(path, found.mode & ~others & 0o777)
 }
 
 /** Whether anybody but the owner may do anything with it. */

@@ -19,7 +19,8 @@ interface Note extends FileId {
   readonly host: string
 }
 
-const folder = join(tmpdir(), `tidings-${process.getuid?.() ?? 'user'}`)
+/** Of the user that this process acts for. */
+const folderOf = (uid = process.geteuid?.()) => join(tmpdir(), `tidings-${uid ?? 'user'}`)
 const nameFor = (home: string) => hash('sha256', resolve(home), 'hex').slice(0, 32)
 let notes = 0
 
@@ -42,7 +43,7 @@ export function announce(home: string): () => void {
   const here = fileId(logFile(home))
   const started = startOf(process.pid)
   if (!here || !isOurs()) return () => {}
-  const path = join(folder, `${nameFor(home)}.${process.pid}.${++notes}`)
+  const path = join(folderOf(), `${nameFor(home)}.${process.pid}.${++notes}`)
   const note: Note = { ...here, pid: process.pid, started, host }
   writeFileSync(path, JSON.stringify(note), { mode: privateFile })
   return () => rmSync(path, { force: true })
@@ -51,6 +52,7 @@ export function announce(home: string): () => void {
 function notesOn(home: string): { path: string; note: Note }[] {
   if (!isOurs()) return []
   const name = nameFor(home)
+  const folder = folderOf()
   return readdirSync(folder)
     .filter(each => each.startsWith(name))
     .flatMap(each => {
@@ -66,11 +68,12 @@ function notesOn(home: string): { path: string; note: Note }[] {
 /** A folder of that name may be somebody else's: then nothing is written, and nothing believed. */
 function isOurs(): boolean {
   try {
+    const folder = folderOf()
     mkdirSync(folder, { recursive: true, mode: privateFolder })
     const found = statSync(folder)
     return (
       found.isDirectory() &&
-      (process.getuid === undefined || found.uid === process.getuid()) &&
+      (process.geteuid === undefined || found.uid === process.geteuid()) &&
       (found.mode & 0o022) === 0
     )
   } catch {
