@@ -6,5 +6,5 @@ export default {
   find: 'if (text.length <= maxErrorText) return text',
   replace: 'if (text.length > 0) return text',
   test: 'test/answers.test.ts',
-  name: 'on sqlite each caller is answered, whatever code throws, returns or emits: named values',
+  name: 'on sqlite.*named values',
 } satisfies Control

@@ -12,5 +12,5 @@ export default {
     },
   ],
   test: 'test/large-turns.test.ts',
-  name: 'on sqlite a task takes 900 answers of 7 kB',
+  name: 'on sqlite.*takes 900 answers',
 } satisfies Control

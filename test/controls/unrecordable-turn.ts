@@ -6,5 +6,5 @@ export default {
   find: 'if (!fault) throw thrown',
   replace: 'if (fault !== null) throw thrown',
   test: 'test/answers.test.ts',
-  name: 'on sqlite each caller is answered, whatever code throws, returns or emits: named values',
+  name: 'on sqlite.*named values',
 } satisfies Control

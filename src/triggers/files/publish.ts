@@ -7,7 +7,7 @@ import type { EventType } from '../../event.ts'
 import type { FileEvent } from '../../received.ts'
 import { copyOf } from '../../json.ts'
 import { validate } from '../../schema.ts'
-import { TidingsError } from '../../errors.ts'
+import { textOf } from '../../errors.ts'
 import type { Content, Seen } from './look.ts'
 import { lineOf } from '../subject.ts'
 
@@ -59,8 +59,8 @@ async function typeOf({ name, types }: Place, data: FileEvent): Promise<string |
       await validate(schema, copyOf(data), 'E_EVENT_INVALID', `${data.path} is no ${type}`)
       return type
     } catch (error) {
-      if (!(error instanceof TidingsError)) throw error
-      process.emitWarning(`files ${name}: ${error.message}`)
+      // A schema that throws says as little of the log as one that does not fit.
+      process.emitWarning(`files ${name}: ${textOf(error)}`)
       return undefined
     }
   }

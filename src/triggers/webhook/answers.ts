@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream'
 import { brokenRequest, httpStatuses } from '../../bus/http.ts'
-import { type ErrorCode, errorData, TidingsError } from '../../errors.ts'
+import { type ErrorCode, errorData, TidingsError, toTidingsError } from '../../errors.ts'
 
 /** What a request is answered with: a JSON body, or none. */
 export interface Answer {
@@ -19,13 +19,15 @@ const statuses: Partial<Record<ErrorCode, number>> = { ...httpStatuses, E_BUSY: 
 
 /** What was thrown as an answer. What nobody expected is a bug, of ours or of the app: 500, and said on stderr. */
 export function answerFor(thrown: unknown): Answer {
-  if (!(thrown instanceof TidingsError)) {
-    process.emitWarning(thrown instanceof Error ? thrown : new Error(String(thrown)))
+  const error = toTidingsError(thrown, 'E_INTERNAL')
+  // A mapping or a schema of the app may throw anything, a proxy too.
+  if (error !== thrown) {
+    process.emitWarning(new Error(error.message))
     const text = 'the request could not be taken; the log of the worker says why'
     return { status: 500, body: { error: errorData(new Error(text), 'E_INTERNAL') } }
   }
-  const status = 'status' in thrown ? (thrown as Refusal).status : (statuses[thrown.code] ?? 500)
-  return { status, body: { error: thrown.toJSON() }, ...(status === 503 && { headers: { 'retry-after': '1' } }) }
+  const status = 'status' in error ? (error as Refusal).status : (statuses[error.code] ?? 500)
+  return { status, body: { error: error.toJSON() }, ...(status === 503 && { headers: { 'retry-after': '1' } }) }
 }
 
 /** Answers what is no HTTP, and what does not come to its end, and closes. */
