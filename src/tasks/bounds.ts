@@ -34,12 +34,12 @@ export class Bounds {
     return new TidingsError('E_TASK_HOPS', `E_TASK_HOPS: ${hops} tasks in a chain, at most ${maxHops}`)
   }
 
-  charge(correlation: string, isNew: boolean): Charge {
-    return this.#ledger.charge(correlation, isNew)
+  charge(correlation: string, isFirst: boolean): Charge {
+    return this.#ledger.charge(correlation, isFirst)
   }
 
-  forget(isLost: (correlation: string) => boolean): void {
-    this.#ledger.forget(isLost)
+  forget(shard: number): void {
+    this.#ledger.forget(shard)
   }
 
   /** Lets the program decide. Undefined when it may do what it wants. */

@@ -1,5 +1,6 @@
 import type { CloudEvent } from '../event.ts'
 import type { Bus } from '../bus/bus.ts'
+import { mintedAt, shardOf } from '../bus/ids.ts'
 import type { Turn } from './program.ts'
 import type { TurnBuilder } from './turn.ts'
 
@@ -172,25 +173,44 @@ export class Ledger {
   readonly #bus: Bus
   readonly #budget: Budget
   readonly #accounts = new Map<string, Account>()
+  /** By shard, the moment (ms since the epoch) after which nobody else can have spent anything in it. */
+  readonly #ownedSince = new Map<number, number>()
+  /** When the newest correlation was minted whose account is no longer kept. */
+  #droppedUpTo = 0
 
   constructor(bus: Bus, budget: Budget) {
     this.#bus = bus
     this.#budget = budget
   }
 
-  /** `isNew`: nothing can have been spent before. */
-  charge(correlation: string, isNew: boolean): Charge {
+  /** `isFirst`: this is the first event of its correlation that anybody was handed, as far as the delivery tells. */
+  charge(correlation: string, isFirst: boolean): Charge {
     let account = this.#accounts.get(correlation)
     if (!account) {
       if (this.#accounts.size >= remembered) this.#forgetOne()
-      this.#accounts.set(correlation, (account = new Account(isNew)))
+      const isYoung = this.#isYoung(correlation)
+      this.#accounts.set(correlation, (account = new Account(isFirst && isYoung)))
     }
     const opened = account
     return new Charge(opened, this.#budget, () => (opened.reading ??= this.#read(correlation, opened)))
   }
 
-  forget(isLost: (correlation: string) => boolean) {
-    for (const correlation of this.#accounts.keys()) if (isLost(correlation)) this.#accounts.delete(correlation)
+  forget(shard: number) {
+    this.#ownedSince.delete(shard)
+    for (const correlation of this.#accounts.keys())
+      if (this.#shardOf(correlation) === shard) this.#accounts.delete(correlation)
+  }
+
+  /** Whether a correlation is younger than all that others, or forgotten accounts, can have spent. */
+  #isYoung(correlation: string): boolean {
+    const shard = this.#shardOf(correlation)
+    const since = this.#ownedSince.get(shard)
+    if (since === undefined) this.#ownedSince.set(shard, Date.now())
+    return (mintedAt(correlation) ?? 0) > Math.max(since ?? Infinity, this.#droppedUpTo)
+  }
+
+  #shardOf(correlation: string): number {
+    return shardOf(correlation, this.#bus.driver.shards)
   }
 
   /** Of a turn that is under way, the log has what it spends or not: nothing is under way while it is read. */
@@ -215,6 +235,10 @@ export class Ledger {
 
   #forgetOne() {
     for (const [correlation, { underWay, reading }] of this.#accounts)
-      if (underWay === 0 && !reading) return void this.#accounts.delete(correlation)
+      if (underWay === 0 && !reading) {
+        this.#droppedUpTo = Math.max(this.#droppedUpTo, mintedAt(correlation) ?? 0)
+        this.#accounts.delete(correlation)
+        return
+      }
   }
 }

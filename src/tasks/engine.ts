@@ -319,8 +319,8 @@ export class Engine {
     const decided = new TurnBuilder(identity, task.head + 1, embedded, now)
     const since = inputs.map(({ shared }) => shared.delivery.since)
     using trace = new TurnTrace(this.#bus.driver.name, identity, decided.version, embedded, since)
-    const isNew = task.head === 0 && inputs.length > 0 && isFirstOfAll(inputs[0]!)
-    using charge = this.#bounds.charge(identity.start.correlationid, isNew)
+    const isFirst = task.head === 0 && inputs.length > 0 && isFirstOfAll(inputs[0]!)
+    using charge = this.#bounds.charge(identity.start.correlationid, isFirst)
     const refused = await this.#bounds.decide(task, decided, seen, charge)
     if (refused?.isQuiet) return this.#discard(inbox, inputs, refused.reason)
     const told = refused?.told ? [refused.told] : []
@@ -382,7 +382,7 @@ export class Engine {
   #lose(shard: number) {
     const { shards } = this.#bus.driver
     const gone = (id: string) => shardOf(correlationOf(id), shards) === shard
-    this.#bounds.forget(gone)
+    this.#bounds.forget(shard)
     for (const [id, inbox] of this.#inboxes) {
       if (!gone(id)) continue
       inbox.lost = true

@@ -36,7 +36,7 @@ export function unplaced({ event, attempt }: Delivery): Outcome {
 export const isFirstStart = ({ program, joins, shared }: Input) =>
   program !== undefined && !joins && shared.delivery.attempt === 1
 
-/** Whether nothing can have been spent under its correlation before: that was minted with it, and nobody was handed it. */
+/** Whether it is the event that its correlation was minted with, or one of the same batch, and nobody was handed it before. */
 export const isFirstOfAll = ({ event, shared: { delivery } }: Input) =>
   delivery.attempt === 1 &&
   event.hops === 0 &&

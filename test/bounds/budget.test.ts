@@ -1,12 +1,14 @@
-import { expect, it } from 'vitest'
+import { randomUUIDv7 } from 'node:crypto'
+import { expect, it, vi } from 'vitest'
 import { z } from 'zod'
 import { agent } from '../../src/agents/agent.ts'
 import { noopModel } from '../../bench/lib/noop-model.ts'
 import { by, on, workflow } from '../../src/index.ts'
 import { model } from '../../src/models/model.ts'
-import { correlationOf, parseId } from '../../src/bus/ids.ts'
+import { correlationOf, parseId, shardOf } from '../../src/bus/ids.ts'
 import type { CloudEvent } from '../../src/event.ts'
 import type { Running } from '../../src/runtime/start.ts'
+import { defaultBudget, Ledger, nothing } from '../../src/tasks/budget.ts'
 import type { Turn } from '../../src/tasks/program.ts'
 import { collect, until } from '../../src/testing/wait.ts'
 import { tool } from '../../src/tools/tool.ts'
@@ -103,6 +105,34 @@ onEveryBus(world => {
       error: { code: 'E_BUDGET_EXCEEDED', message: expect.stringContaining('20 of 20 calls') },
     })
     expect(await calls(second, correlationid)).toBe(20)
+  })
+
+  it('the rest of a batch is not free because another worker is handed it', async () => {
+    const log = await world()
+    const modest = agent('modest', { on: 'go', run: ctx => ctx.call(noop, null) })
+    const { bus } = await log.worker({ use: [modest, noop] })
+    const { correlationid } = await ask({ bus } as Running, { type: 'go', data: null })
+    const budget = { ...defaultBudget, calls: 1 }
+    // As the engine asks for an event of this correlation that nobody was handed before.
+    using charge = new Ledger(bus, budget).charge(correlationid, true)
+    expect(await charge.tryReserve({ ...nothing, calls: 1 })).toMatch(/1 of 1 calls are spent/)
+  })
+
+  it('a correlation that is younger than the ownership of its shard costs no look at the log', async () => {
+    const log = await world()
+    const { bus } = await log.worker({ use: [noop] })
+    const looks = vi.spyOn(bus.driver, 'newestTurns')
+    const ledger = new Ledger(bus, defaultBudget)
+    const first = randomUUIDv7()
+    const minted = Date.now()
+    ledger.charge(first, true)
+    const { shards } = bus.driver
+    const later = await until(
+      () => Date.now() > minted && [randomUUIDv7()].find(each => shardOf(each, shards) === shardOf(first, shards)),
+    )
+    using charge = ledger.charge(later, true)
+    expect(await charge.tryReserve({ ...nothing, calls: 1 })).toBeUndefined()
+    expect(looks).not.toHaveBeenCalled()
   })
 
   it('an agent that goes on as itself for ever is stopped', async () => {
