@@ -1,0 +1,167 @@
+import { randomUUID } from 'node:crypto'
+import fc from 'fast-check'
+import { expect, it } from 'vitest'
+import { parseAddress } from '../../src/drivers/nats/address.ts'
+import { Blobs } from '../../src/drivers/nats/blobs.ts'
+import { connectLink } from '../../src/drivers/nats/connect.ts'
+import type { Link } from '../../src/drivers/nats/link.ts'
+import { OwnedShard } from '../../src/drivers/nats/owned.ts'
+import { type Log, provision } from '../../src/drivers/nats/provision.ts'
+import { Recent } from '../../src/drivers/nats/recent.ts'
+import { Seals } from '../../src/drivers/nats/seals.ts'
+import type { Stream } from '../../src/drivers/nats/stream.ts'
+import { announce } from '../../src/drivers/nats/live.ts'
+import { Turns } from '../../src/drivers/nats/turns.ts'
+import { newTask, turn } from '../../src/testing/conformance/entries.ts'
+import { describeNats, natsUrl } from '../lib/nats.ts'
+
+/*
+ * The real state machines of the owners of a shard, on a real server. Each of their requests waits for a scheduler, which fast-check
+ * drives and replays: take-over, reading, journals, commits and checkpoints in any order, and any of them may be the last that
+ * its worker does. The model is the newest accepted turn of each task.
+ */
+
+const group = 'tasks'
+const tasks = 3
+
+/** A worker, as far as it concerns one shard. `dead`: its requests are not made any more. */
+interface Worker {
+  readonly owned: OwnedShard
+  readonly turns: Turns
+  readonly log: Log
+  dead: boolean
+}
+
+const act = fc.oneof(
+  { weight: 4, arbitrary: fc.record({ kind: fc.constant('commit' as const), who: fc.nat(1), task: fc.nat(tasks - 1), wake: fc.option(fc.integer({ min: 1, max: 9 }), { nil: null }), end: fc.integer({ min: 0, max: 7 }).map(n => n === 0) }) }, // biome-ignore format: one record
+  {
+    weight: 2,
+    arbitrary: fc.record({ kind: fc.constant('journal' as const), who: fc.nat(1), task: fc.nat(tasks - 1) }),
+  },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constantFrom('read' as const, 'save' as const), who: fc.nat(1) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('kill' as const), who: fc.constant(0) }) },
+)
+type Act = typeof act extends fc.Arbitrary<infer T> ? T : never
+
+describeNats('partial views of a shard', () => {
+  it('take no wake-up from a task, and give none, in whatever order they come', { timeout: 60_000 }, async () => {
+    const lines = fc.array(fc.array(act, { minLength: 1, maxLength: 4 }), { minLength: 2, maxLength: 5 })
+    await fc.assert(fc.asyncProperty(fc.scheduler(), lines, run), { numRuns: 200, interruptAfterTimeLimit: 20_000 })
+  })
+})
+
+async function run(scheduler: fc.Scheduler, lines: readonly Act[][]): Promise<void> {
+  const link = await connectLink(parseAddress(`${natsUrl()}/v${randomUUID()}`), 10_000)
+  try {
+    const log = await provision(link, 1, 1)
+    const ids = Array.from({ length: tasks }, () => newTask())
+    const known = new Map<string, Known>()
+    const old = worker(link, log, scheduler, 0)
+    const scene: Scene = { workers: [old, worker(link, log, scheduler, Infinity)], ids, known, log, taken: false }
+    const before = worker(link, log, undefined, 0)
+    for (const task of ids) {
+      await before.turns.commit(turn(task, 0, { wake: 5 }), () => false)
+      known.set(task, { version: 1, wake: 5, end: false })
+    }
+    const takeOver: Act[] = [
+      { kind: 'read', who: 1 },
+      { kind: 'save', who: 1 },
+    ]
+    const lived = [takeOver, ...lines].map(async line => {
+      for (const each of line) {
+        const worker = scene.workers[each.who]!
+        if (worker.dead) continue
+        // What a worker does when it is killed comes to no end.
+        await perform(each, scene).catch((error: unknown) => {
+          if (!worker.dead) throw error
+        })
+      }
+    })
+    await scheduler.waitFor(Promise.all(lived))
+    // The next owner, which finds what is on the server.
+    const next = worker(link, log, undefined, 0)
+    await next.owned.read(next.turns)
+    const wakes = new Map([...next.owned.live].map(([task, { wake }]) => [task, wake]))
+    const expected = [...known].filter(([, { end }]) => !end)
+    expect(wakes).toEqual(new Map(expected.map(([task, { wake }]) => [task, wake])))
+    for (const { name } of [log.events, log.state, log.blobs]) await link.api(`STREAM.DELETE.${name}`)
+  } finally {
+    await link.close()
+  }
+}
+
+interface Known {
+  readonly version: number
+  readonly wake: number | null
+  readonly end: boolean
+}
+
+interface Scene {
+  readonly workers: readonly Worker[]
+  readonly ids: readonly string[]
+  readonly known: Map<string, Known>
+  readonly log: Log
+  /** The second worker owns the shard by now. */
+  taken: boolean
+}
+
+async function perform(act: Act, scene: Scene): Promise<void> {
+  if (act.who === 1) scene.taken = true
+  const worker = scene.workers[act.who]!
+  const { owned, turns } = worker
+  const isOwner = () => act.who === 1 || !scene.taken
+  if (act.kind === 'kill') worker.dead = true
+  if (act.kind === 'read') await owned.read(turns)
+  if (act.kind === 'save' && isOwner()) await owned.save(true)
+  if (act.kind === 'journal' || act.kind === 'commit') {
+    const task = scene.ids[act.task]!
+    const view = owned.begin()
+    try {
+      if (act.kind === 'journal') {
+        const { newest } = await turns.journal(task, ({ seq }) => owned.knows(task, seq))
+        if (newest && isOwner()) owned.advanced(task, newest, view)
+        return
+      }
+      const { version = 0, end = false } = scene.known.get(task) ?? {}
+      if (end) return
+      const decided = turn(task, version, { wake: act.wake, end: act.end })
+      const accepted = await turns.commit(decided, () => worker.dead)
+      if (!accepted) return
+      scene.known.set(task, { version: version + 1, wake: act.wake, end: act.end })
+      if (worker.dead) return
+      if (isOwner()) owned.advanced(task, accepted, view)
+      else await announce(worker.log, group, 0, accepted.seq, task)
+    } finally {
+      owned.close(view)
+    }
+  }
+}
+
+function worker(link: Link, log: Log, scheduler: fc.Scheduler | undefined, sureAt: number): Worker {
+  const state = { dead: false }
+  const step = async (what: string) => {
+    await scheduler?.schedule(Promise.resolve(), what)
+    if (state.dead) throw new Error(`killed before ${what}`)
+  }
+  const scheduled = (stream: Stream) =>
+    new Proxy(stream, {
+      get(target, name) {
+        const method = target[name as keyof Stream] as unknown
+        if (typeof method !== 'function') return method
+        const call = (...args: unknown[]) => Reflect.apply(method, target, args) as unknown
+        if (name !== 'scan' && name !== 'newestHeaders')
+          return async (...args: unknown[]) => {
+            await step(String(name))
+            return call(...args)
+          }
+        return async function* (...args: unknown[]) {
+          await step(String(name))
+          yield* call(...args) as AsyncGenerator
+        }
+      },
+    })
+  const mine: Log = { ...log, events: scheduled(log.events), state: scheduled(log.state) }
+  const blobs = new Blobs(link, log.names, log.blobs)
+  const turns = new Turns(link, mine, blobs, new Seals(mine), new Recent(), {})
+  return Object.assign(state, { turns, log: mine, owned: new OwnedShard(mine, group, 0, sureAt, () => {}) })
+}
