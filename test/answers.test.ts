@@ -153,7 +153,7 @@ async function answers({ bus }: Running, calls: readonly Called[]) {
     }
   })()
   const silent = () => [...asked].filter(([id]) => !got.has(id)).map(([, { place, name }]) => `${place}: ${name}`)
-  await until(() => silent().length === 0, { within: 30_000 }).catch(() => expect(silent()).toEqual([]))
+  await until(() => silent().length === 0, { within: 20_000 }).catch(() => expect(silent()).toEqual([]))
   stop.abort()
   await following
   return [...got].map(([id, output]) => ({ ...asked.get(id)!, output }))

@@ -27,7 +27,7 @@ const reader = agent('reader', {
 
 const sum = (numbers: readonly number[]) => numbers.reduce((a, b) => a + b, 0)
 const budget = { calls: 1_000_000, events: 1_000_000 }
-const within = 60_000
+const within = 25_000
 
 /** Resolves when the first turn of the task that this event begins is on the log. */
 const begun = ({ bus }: Running, program: string, { id, correlationid }: Published) =>
