@@ -75,7 +75,7 @@ export class NatsDriver implements Driver {
   readonly #underWay = new Set<Promise<unknown>>()
   readonly #beat: NodeJS.Timeout
   readonly #onEmptied = new Set<() => void>()
-  #beating = false
+  #adopting = false
   #reconnects = 0
   #closing: Promise<void> | undefined
 
@@ -355,12 +355,12 @@ export class NatsDriver implements Driver {
     if (!this.#link.isConnected) return
     const now = performance.now()
     for (const { hands } of this.#consumers) hands.beat(now)
-    if (this.#beating) return
-    this.#beating = true
     // What fails, as while the log is away, is tried again with the next beat.
-    await Promise.allSettled([...this.#consumers].map(consumer => consumer.beat(now)))
+    for (const consumer of this.#consumers) consumer.beat(now).catch(() => {})
+    if (this.#adopting) return
+    this.#adopting = true
     await this.#aside.adopt(new Set([...this.#consumers].map(({ hands }) => hands.group))).catch(() => {})
-    this.#beating = false
+    this.#adopting = false
   }
 
   /** Until it is done, or the connection is lost once more. */

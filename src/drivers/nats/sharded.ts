@@ -60,6 +60,8 @@ export class ShardedConsumer implements LocalConsumer {
   #lookAgain = false
   readonly #now: Now
   #renewed: Since
+  #renewing: Promise<void> | undefined
+  #isTending = false
   #isClosed = false
 
   constructor(
@@ -138,6 +140,17 @@ export class ShardedConsumer implements LocalConsumer {
     if (this.#renewed.elapsed > this.#leaseMs) for (const shard of this.#owned.keys()) this.#lose(shard)
     if (this.#renewed.elapsed < this.#leaseMs / 4) return
     await this.#renew()
+    // A reading may take longer than a lease, which must be kept meanwhile: else what was read is lost, and read again.
+    if (this.#isTending) return
+    this.#isTending = true
+    try {
+      await this.#tend(now)
+    } finally {
+      this.#isTending = false
+    }
+  }
+
+  async #tend(now: number): Promise<void> {
     await this.#look()
     for (const owning of this.#owned.values()) {
       // Read in vain, or a turn came that is understood only by those before it.
@@ -164,10 +177,12 @@ export class ShardedConsumer implements LocalConsumer {
   }
 
   /** The lease counts from before the server was asked: it may end there sooner than here, never later. */
-  async #renew(): Promise<void> {
+  #renew(): Promise<void> {
     const renewed = new Since(this.#now)
-    await this.#membership.beat()
-    this.#renewed = renewed
+    return (this.#renewing ??= this.#membership
+      .beat()
+      .then(() => void (this.#renewed = renewed))
+      .finally(() => (this.#renewing = undefined)))
   }
 
   async #readAgain(owning: Owning): Promise<void> {
