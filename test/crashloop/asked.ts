@@ -14,6 +14,8 @@ export interface Job {
   sort: string
   /** The ways in which it may end. */
   ends: End[]
+  /** Its task, where that is cancelled. */
+  task?: string
   /** Calls that its correlation may spend. */
   budget?: number
 }

@@ -16,7 +16,7 @@ export interface Plan {
   others: { event: Event; afterMs: number }[]
 }
 
-type Sort = (random: Random, n: number) => Omit<Plan, 'job'> & { ends: End[]; budget?: number }
+type Sort = (random: Random, n: number) => Omit<Plan, 'job'> & { ends: End[]; task?: string; budget?: number }
 
 const completed = (...outputs: unknown[]): End[] => outputs.map(output => ({ end: 'completed', output }))
 const cancelled: End[] = [{ end: 'cancelled' }]
@@ -35,7 +35,11 @@ function withCancel(random: Random, start: Event, program: string) {
     correlationid: start.correlationid,
     subject,
   }
-  return { start, others: [{ event: cancel, afterMs: random.next() < 0.33 ? 0 : random.between(0, 6_000) }] }
+  return {
+    start,
+    task: subject,
+    others: [{ event: cancel, afterMs: random.next() < 0.33 ? 0 : random.between(0, 6_000) }],
+  }
 }
 
 const sorts = {
@@ -138,6 +142,6 @@ const drawn = Object.entries(shares).flatMap(([name, share]) => Array<SortName>(
 /** A job of chance, or of this sort. */
 export function plan(random: Random, n: number, sort: SortName = random.pick(drawn)): Plan {
   const make: Sort = sorts[sort]
-  const { start, others, ends, budget } = make(random, n)
-  return { job: { id: start.id, sort, ends, ...(budget !== undefined && { budget }) }, start, others }
+  const { start, others, ...rest } = make(random, n)
+  return { job: { id: start.id, sort, ...rest }, start, others }
 }

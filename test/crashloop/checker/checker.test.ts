@@ -157,8 +157,21 @@ describe('the checker of the crash loop', () => {
       expect(found(woken(cancel(sleeping(), began + minute)), { jobs })).toEqual([])
     })
 
+    it('knows a task that was cancelled before it took the event that starts it', () => {
+      const cancelled = (of: string) =>
+        cancel(new Log().event('start', 'job')).turn(1, {
+          of,
+          inputs: [input('cancel', 'agent.cancel')],
+          end: 'cancelled',
+        })
+      const named: Job[] = [{ ...jobs[0]!, task }]
+      expect(found(cancelled(task), { jobs: named })).toEqual([])
+      expect(found(cancelled(`${correlation}.0000000003`), { jobs: named })).toEqual([['not started', 'start']])
+    })
+
     it('follows a task that goes on as another one', () => {
-      const next = `${correlation}.0000000002`
+      // Of the program p and the event that starts it.
+      const next = `${correlation}.1obpccn9r7`
       const goOn = { id: id(1, 0), type: 'agent.invoke' }
       const chain = () =>
         cancel(

@@ -65,7 +65,8 @@ function jobs({ asked, tasks }: Evidence): Finding[] {
   return asked.jobs.flatMap((job): Finding[] => {
     if (!tasks.positions.has(job.id)) return []
     const takers = tasks.takers.get(job.id) ?? []
-    const [task] = takers
+    // One that was cancelled before it began has not taken the event that starts it.
+    const task = takers[0] ?? (job.task !== undefined && tasks.journals.has(job.task) ? job.task : undefined)
     if (task === undefined)
       return [
         {

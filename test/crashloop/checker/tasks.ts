@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import type { Logged, WireEvent, WireTurn } from './wire.ts'
 
 /** A turn, without the data of its events. */
@@ -111,8 +112,7 @@ export class Tasks {
     const turn = this.journals.get(task)?.at(-1)
     if (turn?.end !== 'continued') return turn
     const next = turn.emits.findLast(({ type }) => type === 'agent.invoke')
-    const continuation = next && this.begunBy(next.id)
-    return continuation === undefined ? turn : this.last(continuation)
+    return (next && this.last(taskId(task.slice(0, 36), turn.program, next.id))) ?? turn
   }
 
   /** Calls and timers of a task that no turn has an answer to. */
@@ -148,6 +148,12 @@ export class Tasks {
       ].join('; ')
     })
   }
+}
+
+/** The id of a task, as docs/wire-format.md says. One that was cancelled first has not taken the event that starts it. */
+function taskId(correlation: string, program: string, start: string): string {
+  const digits = hash('sha256', `${program}\0${start}`, 'hex').slice(0, 14)
+  return `${correlation}.${BigInt(`0x${digits}`).toString(36).padStart(10, '0').slice(-10)}`
 }
 
 const timeOf = (ms: number | null) => (ms === null ? 'for ever' : new Date(ms).toISOString())
