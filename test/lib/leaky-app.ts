@@ -82,14 +82,17 @@ const keeper = agent('keeper', {
   },
 })
 
-const thrower = agent('thrower', {
-  on: 'trouble.wanted',
-  init: () => 0,
-  evolve: state => state,
-  decide() {
+/** Fails each time that it is tried, and is on the attention list in between. */
+const stubborn = tool('stubborn', {
+  description: 'Fails again and again.',
+  input: z.any(),
+  attempts: 1_000,
+  run() {
     throw new Error(`a bug with ${secret.reason}`)
   },
 })
+
+const patient = agent('patient', { on: 'trouble.wanted', run: ctx => ctx.call(stubborn, null) })
 
 const caller = agent('caller', { on: 'error.wanted', run: ctx => ctx.call(broken, null) })
 
@@ -98,7 +101,7 @@ const reader = agent('reader', { on: 'email.received', run: (_, mail: { text: st
 
 export default app({
   name: 'leaky',
-  use: [talker, keeper, thrower, caller, reader, vault, broken, echo, smtp()],
+  use: [talker, keeper, patient, caller, reader, vault, broken, stubborn, echo, smtp()],
   redact: LEAKY_DEFAULTS
     ? { paths: ['data.card.number', 'data.**.pin'], patterns: [{ name: 'staff-number', match: /\bE\d{6}\b/ }] }
     : { defaults: false },
