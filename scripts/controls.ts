@@ -40,7 +40,14 @@ if (unknown.length > 0)
 
 const copy = mkdtempSync(join(tmpdir(), 'tidings-controls-'))
 const intact = new Map<string, Promise<Run>>()
+let running: number | undefined
 let bad = 0
+for (const signal of ['SIGINT', 'SIGTERM'] as const)
+  process.on(signal, () => {
+    if (running !== undefined) process.kill(-running, 'SIGKILL')
+    rmSync(copy, { recursive: true, force: true, maxRetries: 20 })
+    process.exit(130)
+  })
 try {
   copyTree()
   for (const name of names.length > 0 ? names : controls.keys()) {
@@ -107,9 +114,11 @@ async function runTest({ test, name }: Control): Promise<Run> {
   const begin = performance.now()
   // In a group of its own, so that the processes that a test started end with it.
   const child = spawn(process.execPath, args, { cwd: copy, detached: true, stdio: 'ignore' })
+  running = child.pid
   const timer = setTimeout(() => process.kill(-child.pid!, 'SIGKILL'), limitMs)
   const signal = await new Promise<string | null>(resolve => child.once('exit', (_, by) => resolve(by)))
   clearTimeout(timer)
+  running = undefined
   const seconds = (performance.now() - begin) / 1_000
   const broken = (reason: string) => ({ passed: 0, failed: 0, isBroken: true, reason, seconds })
   if (signal) return broken(`took longer than ${limitMs / 1_000} s`)

@@ -57,7 +57,7 @@ describeNatsServer('a lease', () => {
         if ((await member()) === 0) vanished++
         return woken.includes(due)
       },
-      { within: 40_000 },
+      { within: 25_000 },
     )
     expect({ vanished, lost }).toEqual({ vanished: 0, lost: [] })
   })
