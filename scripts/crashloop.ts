@@ -50,7 +50,7 @@ try {
     onProgress: progress,
   })
   try {
-    const verdict = await verdictOf(run, { quietMs: 90_000, mostMs: 300_000, onProgress: progress })
+    const verdict = await verdictOf(run, { quietMs: 90_000, mostMs: 900_000, onProgress: progress })
     const { kills, serverKills, jobs, ownEnds } = run.counts
     const counts = {
       kills,

@@ -79,7 +79,11 @@ const sorts = {
   ask: (random, n) => {
     const say = random.pick(['grant', 'deny', 'nothing'])
     const answers = {
-      grant: completed({ approved: true, charged: n }, { approved: true, charged: 'E_TOOL_OUTCOME_UNKNOWN' }),
+      grant: completed(
+        { approved: true, charged: n },
+        { approved: true, charged: 'E_TOOL_OUTCOME_UNKNOWN' },
+        { approved: true, charged: 'E_WORKER_LOST' },
+      ),
       deny: completed({ approved: false }),
       nothing: completed({ approved: 'E_CALL_EXPIRED' }),
     }
@@ -90,7 +94,7 @@ const sorts = {
     return {
       start: event('job.refund', { n, say }),
       others: [],
-      ends: completed(say === 'grant' ? n : 'E_APPROVAL_DENIED'),
+      ends: completed(say === 'grant' ? n : 'E_APPROVAL_DENIED', 'E_WORKER_LOST'),
     }
   },
   meet: (random, n) => {

@@ -194,6 +194,7 @@ describe('the checker of the crash loop', () => {
     expect(of([{ state: 'parked', reason: 'E_EVENT_TOO_LARGE: …', event: 'e' }])).toEqual([['set aside', 'e']])
     expect(of([{ state: 'dead', reason: 'E_PROGRAM_MISMATCH: …', event: 'e' }])).toEqual([['false mismatch', 'e']])
     expect(of([{ state: 'delayed', reason: 'later', event: 'e' }])).toEqual([])
+    expect(of([{ state: 'dead', reason: 'E_WORKER_LOST: …', event: 'e' }])).toEqual([])
     // Of a job with a budget it was asked for.
     const spent = { state: 'dead', reason: 'E_BUDGET_EXCEEDED: …', event: `${correlation}.x` }
     expect(of([spent])).toEqual([['set aside', spent.event]])

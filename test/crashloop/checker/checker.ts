@@ -68,6 +68,9 @@ function countsOf(tasks: Tasks, sorts: readonly string[]): Record<string, number
     events: tasks.positions.size,
     tasks: tasks.journals.size,
     turns: turns.length,
+    'seconds since the last turn': Math.round(
+      (Date.now() - turns.reduce((last, { at }) => Math.max(last, at), 0)) / 1_000,
+    ),
     'largest turn, in inputs': turns.reduce((most, { inputs }) => Math.max(most, inputs.length), 0),
     'timers that went off': fired.length,
     'timers more than 30 s late': fired.filter(late => late > 30_000).length,

@@ -43,6 +43,10 @@ const lateMs = 10_000
 /** A task that ends by itself so soon after a cancel was quicker than the cancel. */
 const overtakenMs = 30_000
 
+/** A call that was handed out over and over to workers that were killed is given up, which whoever kills asks for. */
+const workerLost = 'E_WORKER_LOST'
+const givenUp = { end: 'failed', code: workerLost }
+
 /** Everything that is wrong, by rule. */
 export function check(evidence: Evidence): Finding[] {
   return [
@@ -80,7 +84,7 @@ function jobs({ asked, tasks }: Evidence): Finding[] {
     // What did not end is a task that did not end.
     if (!last?.end) return []
     const ended = endOf(tasks, last)
-    if (job.ends.some(end => isDeepStrictEqual(end, ended))) return []
+    if (job.ends.some(end => isDeepStrictEqual(end, ended)) || isDeepStrictEqual(ended, givenUp)) return []
     const what = `${job.sort} ended ${short(ended)}; it may end ${short(job.ends)}`
     return [{ fault: 'wrong end', id: task, what, evidence: tasks.history(task) }]
   })
@@ -146,7 +150,7 @@ function mismatches({ tasks, setAside, asked }: Evidence): Finding[] {
   const aside = setAside.flatMap(({ state, reason, event = 'an event' }): Finding[] => {
     const isMismatch = reason.includes('E_PROGRAM_MISMATCH')
     const isAskedFor = reason.startsWith('E_BUDGET_EXCEEDED') && spenders.has(event.slice(0, 36))
-    if (state === 'delayed' || (isAskedFor && !isMismatch)) return []
+    if (state === 'delayed' || reason.startsWith(workerLost) || (isAskedFor && !isMismatch)) return []
     return [
       { fault: isMismatch ? 'false mismatch' : 'set aside', id: event, what: `${state}: ${reason}`, evidence: [] },
     ]
