@@ -1,3 +1,4 @@
+import { cutStack, stackOf } from './stack.ts'
 import { codeOfThrown, cutText, describeThrown, maxCodeText } from './thrown.ts'
 
 /** Every error that a user can meet: what it means and what to do next. */
@@ -165,6 +166,8 @@ export interface ErrorData {
   retryable?: boolean
   /** The code that a foreign error had, or one of its causes, such as `ECONNREFUSED`. */
   originalCode?: string
+  /** Frames of the user's code and of the causes, one a line. Only on the log: answers over HTTP do not have it. */
+  stack?: string
 }
 
 /** Any thrown value as an error; foreign errors keep what they say, and their code as `originalCode`. Never throws. */
@@ -176,10 +179,31 @@ export function toTidingsError(thrown: unknown, code: ErrorCode): TidingsError {
 /** Any thrown value as error data. Never throws. */
 export const errorData = (thrown: unknown, code: ErrorCode): ErrorData => dataOf(toTidingsError(thrown, code))
 
+/** The same with where in the user's code it was thrown: for the log. Never throws. */
+export function failureData(thrown: unknown, code: ErrorCode): ErrorData {
+  const stack = stackOf(thrown)
+  return { ...errorData(thrown, code), ...(stack !== undefined && { stack }) }
+}
+
+/** The data of an event without the stack of its error: the same code may stand elsewhere, and decides the same. */
+export function withoutStack(data: unknown): unknown {
+  const error = (data as { error?: Partial<ErrorData> | null } | null)?.error
+  if (typeof error !== 'object' || error === null || error.stack === undefined) return data
+  const { stack: _, ...rest } = error
+  return { ...(data as object), error: rest }
+}
+
 /** Error data that a program or a worker gave, bounded as ours is; anything else becomes error data under the given code. */
 export function checkedErrorData(given: unknown, code: ErrorCode): ErrorData {
   try {
-    const { code: own, message, next, retryable, originalCode } = given as Partial<Record<keyof ErrorData, unknown>>
+    const {
+      code: own,
+      message,
+      next,
+      retryable,
+      originalCode,
+      stack,
+    } = given as Partial<Record<keyof ErrorData, unknown>>
     if (typeof own === 'string' && own !== '' && typeof message === 'string')
       return {
         code: own.slice(0, maxCodeText),
@@ -187,6 +211,7 @@ export function checkedErrorData(given: unknown, code: ErrorCode): ErrorData {
         ...(typeof next === 'string' && { next: cutText(next) }),
         ...(typeof retryable === 'boolean' && { retryable }),
         ...(typeof originalCode === 'string' && { originalCode: originalCode.slice(0, maxCodeText) }),
+        ...(typeof stack === 'string' && { stack: cutStack(stack) }),
       }
   } catch {
     // A getter that throws: it is described as any other value.

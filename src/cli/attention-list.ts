@@ -1,10 +1,12 @@
 import type { Bus } from '../bus/bus.ts'
 import type { Attention } from '../bus/driver.ts'
+import { unhostedOn, type Unhosted } from './unhosted.ts'
 
 /** What a person should look at: a delivery set aside, or a wake-up that nobody serves. */
 export type Matter =
   | ({ kind: Attention['state'] } & Omit<Attention, 'state'>)
   | { kind: 'overdue' | 'unarmed'; group: string; task: string; due: number }
+  | Unhosted
 
 // Before its third attempt a delivery is just being tried again, and a wake-up this late is merely late.
 const patientAttempts = 3
@@ -17,8 +19,16 @@ export async function* attentionOf(bus: Bus): AsyncGenerator<Matter> {
   for await (const unarmed of bus.driver.unarmed()) yield { kind: 'unarmed', ...unarmed }
 }
 
+/** The same, and the targets that nobody hosts. It asks the index. */
+export async function* allAttentionOf(bus: Bus): AsyncGenerator<Matter> {
+  yield* attentionOf(bus)
+  yield* await unhostedOn(bus)
+}
+
 /** Commands that are the next thing to do about it. */
 export function nextFor(matter: Matter): string[] {
+  if (matter.kind === 'unhosted')
+    return [`tidings run (an app that uses the ${matter.what})`, `tidings attention cancel ${matter.task}`]
   if ('task' in matter)
     return [`tidings run`, `tidings replay --task ${matter.task}`, `tidings attention cancel ${matter.task}`]
   const { id, kind, key, reason, event } = matter

@@ -6,12 +6,19 @@ import type { CloudEvent } from '../event.ts'
 import type { Turn } from '../tasks/program.ts'
 import { turnType } from '../tasks/turn.ts'
 import { count, dim, elapsed, paint, printable, shorten } from '../trace/text.ts'
-import { attentionOf, nextFor, type Matter } from './attention-list.ts'
+import { allAttentionOf, nextFor, type Matter } from './attention-list.ts'
 import { ask, withExistingLog } from './log.ts'
 import { answer, say, type Globals } from './out.ts'
 import { actionsOf, type Action } from './trace.ts'
 
-const colours = { dead: 'red', parked: 'yellow', delayed: 'cyan', overdue: 'yellow', unarmed: 'red' } as const
+const colours = {
+  dead: 'red',
+  parked: 'yellow',
+  delayed: 'cyan',
+  overdue: 'yellow',
+  unarmed: 'red',
+  unhosted: 'red',
+} as const
 
 /** A person reads no more; what each of them is part of must be looked up. */
 const maxShown = 1_000
@@ -21,7 +28,7 @@ export async function list({ json }: Globals): Promise<void> {
   await withExistingLog(async bus => {
     const alike = new Map<string, { first: Matter; more: number }>()
     let left = 0
-    for await (const matter of attentionOf(bus)) {
+    for await (const matter of allAttentionOf(bus)) {
       if (json) await say(JSON.stringify({ ...matter, next: nextFor(matter) }))
       // Thousands may be parked under one key: they are one matter.
       const key =
@@ -37,7 +44,7 @@ export async function list({ json }: Globals): Promise<void> {
       [...alike.values()].map(({ first }) => first),
     )
     for (const { first, more } of alike.values())
-      await say(text(first, more, beginnings.get(correlationIn(first))).join('\n'))
+      await say(describe(first, more, beginnings.get(correlationIn(first))).join('\n'))
     if (left > 0)
       await say(
         dim(`and ${count(left, 'entry').replace('entrys', 'entries')} more: tidings attention --json lists all`),
@@ -56,7 +63,8 @@ async function beginningsOf(bus: Bus, matters: readonly Matter[]): Promise<Map<s
   return new Map(actions.map(action => [action.correlation, action]))
 }
 
-function text(matter: Matter, more: number, began?: Action): string[] {
+/** An entry as lines for people. */
+export function describe(matter: Matter, more = 0, began?: Action): string[] {
   const kind = styleText(colours[matter.kind], matter.kind.padEnd(8))
   const part = began?.type
     ? [
@@ -66,6 +74,8 @@ function text(matter: Matter, more: number, began?: Action): string[] {
       ]
     : []
   const next = `         ${styleText('cyan', '→')} ${nextFor(matter).join(dim('  or  '))}`
+  if (matter.kind === 'unhosted')
+    return [`${kind} ${printable(matter.reason)} ${dim(count(matter.waiting, 'call'))}`, ...part, next]
   if ('task' in matter) return [`${kind} task ${matter.task} ${dim(waiting(matter))}`, ...part, next]
   const { id, event, group, attempts, reason } = matter
   const about = [
@@ -81,6 +91,9 @@ function text(matter: Matter, more: number, began?: Action): string[] {
     next,
   ]
 }
+
+export const isSameMatter = (a: Matter, b: Matter) =>
+  a.kind === b.kind && ('task' in a ? 'task' in b && a.task === b.task : 'id' in b && a.id === b.id)
 
 function waiting({ kind, group, due }: Extract<Matter, { task: string }>): string {
   if (kind === 'overdue') return `waits ${elapsed(Date.now() - due)} too long for a worker of ${group}`

@@ -5,6 +5,7 @@ import { styleText } from 'node:util'
 import { environment, openBus } from '../runtime/environment.ts'
 import { dim } from '../trace/text.ts'
 import { changes } from './changes.ts'
+import { Failures, watchAttention } from './failures.ts'
 import { findApp, shown } from './load-app.ts'
 import { answer, untilAsked, type Globals } from './out.ts'
 import { show } from './tail.ts'
@@ -17,7 +18,11 @@ export async function dev(path: string | undefined, options: Globals): Promise<v
   const asked = untilAsked()
   const file = findApp(path)
   const bus = await openBus(environment())
-  const seen = show(bus, await bus.driver.head(), options, asked)
+  const failures = new Failures(bus)
+  const seen = Promise.all([
+    show(bus, await bus.driver.head(), options, asked, event => failures.linesOf(event)),
+    watchAttention(bus, options, asked),
+  ])
   const folder = dirname(file)
   const changed = changes(folder, asked)
   let worker = launch(file, options)

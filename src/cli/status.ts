@@ -4,7 +4,7 @@ import type { Durability, GroupState } from '../bus/driver.ts'
 import { Pauses } from '../bus/pauses.ts'
 import { environment, shownLog } from '../runtime/environment.ts'
 import { count, dim, fit, widthOf } from '../trace/text.ts'
-import { attentionOf } from './attention-list.ts'
+import { allAttentionOf } from './attention-list.ts'
 import { withExistingLog } from './log.ts'
 import { say, type Globals } from './out.ts'
 
@@ -33,7 +33,7 @@ async function statusOf(bus: Bus): Promise<Status> {
     await pausedIn(bus),
   ]
   let attention = 0
-  for await (const _ of attentionOf(bus)) attention++
+  for await (const _ of allAttentionOf(bus)) attention++
   return { home: environment().home, bus: driver.name, head, durability, groups, paused, attention }
 }
 

@@ -32,14 +32,22 @@ export function tail(options: TailOptions): Promise<void> {
   })
 }
 
-/** Prints what comes after a position, until the signal. */
-export async function show(bus: Bus, after: Position, options: TailOptions, signal: AbortSignal): Promise<void> {
+/** Prints what comes after a position, until the signal. `more`: lines for people below the line of an event. */
+export async function show(
+  bus: Bus,
+  after: Position,
+  options: TailOptions,
+  signal: AbortSignal,
+  more: (event: CloudEvent) => readonly string[] | Promise<readonly string[]> = () => [],
+): Promise<void> {
   const { type: types, correlation, json } = options
   const filter = types && [{ types }]
   const isWanted = wanted(options)
   for await (const stored of bus.follow(after, filter, signal)) {
     if (correlation !== undefined && stored.event.correlationid !== correlation) continue
-    if (isWanted(stored.event)) await say(json ? await record(bus, stored) : eventLine(stored.event, terminalWidth()))
+    if (!isWanted(stored.event)) continue
+    if (json) await say(await record(bus, stored))
+    else await say([eventLine(stored.event, terminalWidth()), ...(await more(stored.event))].join('\n'))
   }
 }
 

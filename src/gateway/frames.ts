@@ -1,10 +1,12 @@
 import { setImmediate } from 'node:timers/promises'
 import type { Bus } from '../bus/bus.ts'
 import type { Position, Stored } from '../bus/driver.ts'
-import { TidingsError } from '../errors.ts'
+import { TidingsError, withoutStack } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import { routedType } from '../tasks/instances.ts'
 import { feederOf } from '../tasks/links.ts'
+import type { Turn } from '../tasks/program.ts'
+import { turnType } from '../tasks/turn.ts'
 
 /*
  * Events as they are sent. All clients that are sent an event share its bytes, and all bytes that wait for clients are counted
@@ -112,7 +114,7 @@ export class Frames {
   }
 
   #built(position: Position, event: CloudEvent): Frame {
-    const bytes = Buffer.from(`id: ${position}\nevent: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`)
+    const bytes = Buffer.from(`id: ${position}\nevent: ${event.type}\ndata: ${JSON.stringify(shownOutside(event))}\n\n`)
     this.#makeRoom(bytes.length)
     return new Frame(position, bytes, (frame, isHeld) => (isHeld ? this.#held(frame) : this.#freed(frame)))
   }
@@ -147,6 +149,16 @@ export class Frames {
     this.#idleBytes -= frame.bytes.length
     this.#bytes -= frame.bytes.length
   }
+}
+
+/** Where the code stands is not for clients. */
+function shownOutside(event: CloudEvent): CloudEvent {
+  if (event.type === turnType) {
+    const turn = event.data as Turn | null
+    return turn?.inputs ? { ...event, data: { ...turn, inputs: turn.inputs.map(shownOutside) } } : event
+  }
+  const data = withoutStack(event.data)
+  return data === event.data ? event : { ...event, data }
 }
 
 /** With its data where that lies in a blob. */

@@ -3,7 +3,8 @@ import { APICallError, InvalidResponseDataError } from '@ai-sdk/provider'
 import { jsonSchema, NoOutputGeneratedError, streamText, tool } from 'ai'
 import { describe, expect, test } from 'vitest'
 import { openaiServer, type Reply } from '../testing/openai-server.ts'
-import { modelFromEnvironment } from './provider.ts'
+import { modelName } from '../tasks/conversation.ts'
+import { assertKey, modelFromEnvironment } from './provider.ts'
 
 const inputSchema = { type: 'object' as const, properties: { q: { type: 'string' as const } }, required: ['q'] }
 const call: LanguageModelV4CallOptions = {
@@ -27,8 +28,19 @@ describe('modelFromEnvironment', () => {
   })
 
   test.each([
-    [{ TIDINGS_MODEL: 'openai/gpt-5' }, 'E_MODEL_KEY', 'OPENAI_API_KEY'],
-    [{ TIDINGS_MODEL: 'anthropic/claude-5', ANTHROPIC_API_KEY: ' ' }, 'E_MODEL_KEY', 'ANTHROPIC_API_KEY'],
+    [{ TIDINGS_MODEL: 'openai/gpt-5' }, { OPENAI_API_KEY: 'k' }, 'OPENAI_API_KEY'],
+    [{ TIDINGS_MODEL: 'anthropic/claude-5', ANTHROPIC_API_KEY: ' ' }, { ANTHROPIC_API_KEY: 'k' }, 'ANTHROPIC_API_KEY'],
+    [{ TIDINGS_MODEL: 'google/gemini-3' }, { GOOGLE_GENERATIVE_AI_API_KEY: 'k' }, 'GOOGLE_GENERATIVE_AI_API_KEY'],
+  ])('of %j without its key has the same name, and cannot be hosted', async (env, key, variable) => {
+    const [without, complete] = [await modelFromEnvironment(env), await modelFromEnvironment({ ...env, ...key })]
+    expect(modelName(without)).toBe(modelName(complete))
+    expect(() => assertKey(without)).toThrow(
+      expect.objectContaining({ code: 'E_MODEL_KEY', message: expect.stringContaining(variable) }),
+    )
+    expect(() => assertKey(complete)).not.toThrow()
+  })
+
+  test.each([
     [{ TIDINGS_MODEL: 'gpt-5' }, 'E_MODEL_UNKNOWN', 'gpt-5'],
     [{ TIDINGS_MODEL: 'openai/' }, 'E_MODEL_UNKNOWN', 'openai/'],
     [{ TIDINGS_MODEL: 'http://localhost:11434/v1' }, 'E_MODEL_UNKNOWN', 'behind a #'],

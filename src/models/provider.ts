@@ -7,8 +7,9 @@ type Environment = { readonly [name: string]: string | undefined }
 /**
  * The model that `TIDINGS_MODEL` names: unset or `offline`, `openai/NAME`, `anthropic/NAME`, `google/NAME`, or the
  * base URL of anything that speaks the OpenAI protocol with the model behind a `#` (`http://localhost:11434/v1#qwen3`).
- * Providers are optional peers, loaded when they are named.
- * @throws E_MODEL_UNKNOWN, E_MODEL_KEY
+ * Providers are optional peers, loaded when they are named. A key that is not set is missed by {@link assertKey}, where the
+ * model is hosted: commands and workers that never ask it need none.
+ * @throws E_MODEL_UNKNOWN
  */
 export async function modelFromEnvironment(env: Environment = process.env): Promise<LanguageModelV4> {
   const named = env.TIDINGS_MODEL?.trim() || 'offline'
@@ -23,23 +24,24 @@ export async function modelFromEnvironment(env: Environment = process.env): Prom
 
 /** OpenAI itself by its own default protocol; another base URL by chat completions, which is what others speak. */
 async function openai(name: string, env: Environment): Promise<LanguageModelV4> {
-  const apiKey = key(env, 'OPENAI_API_KEY', name)
+  const apiKey = keyIn(env, 'OPENAI_API_KEY')
   const { createOpenAI } = await load('@ai-sdk/openai', () => import('@ai-sdk/openai'))
   const baseURL = env.OPENAI_BASE_URL
-  return baseURL ? createOpenAI({ apiKey, baseURL }).chat(name) : createOpenAI({ apiKey })(name)
+  const provider = createOpenAI({ apiKey, ...(baseURL && { baseURL }) })
+  return needing('OPENAI_API_KEY', apiKey, baseURL ? provider.chat(name) : provider(name))
 }
 
 async function anthropic(name: string, env: Environment): Promise<LanguageModelV4> {
-  const apiKey = key(env, 'ANTHROPIC_API_KEY', name)
+  const apiKey = keyIn(env, 'ANTHROPIC_API_KEY')
   const { createAnthropic } = await load('@ai-sdk/anthropic', () => import('@ai-sdk/anthropic'))
   const baseURL = env.ANTHROPIC_BASE_URL
-  return createAnthropic(baseURL ? { apiKey, baseURL } : { apiKey })(name)
+  return needing('ANTHROPIC_API_KEY', apiKey, createAnthropic({ apiKey, ...(baseURL && { baseURL }) })(name))
 }
 
 async function google(name: string, env: Environment): Promise<LanguageModelV4> {
-  const apiKey = key(env, 'GOOGLE_GENERATIVE_AI_API_KEY', name)
+  const apiKey = keyIn(env, 'GOOGLE_GENERATIVE_AI_API_KEY')
   const { createGoogle } = await load('@ai-sdk/google', () => import('@ai-sdk/google'))
-  return createGoogle({ apiKey })(name)
+  return needing('GOOGLE_GENERATIVE_AI_API_KEY', apiKey, createGoogle({ apiKey })(name))
 }
 
 async function compatible(named: string, apiKey: string | undefined): Promise<LanguageModelV4> {
@@ -54,10 +56,19 @@ async function compatible(named: string, apiKey: string | undefined): Promise<La
   return createOpenAICompatible(apiKey ? { ...settings, apiKey } : settings)(name)
 }
 
-function key(env: Environment, variable: string, name: string): string {
-  const value = env[variable]?.trim()
-  if (!value) throw new TidingsError('E_MODEL_KEY', `${variable} is not set; the model '${name}' needs it`)
-  return value
+// Of each model without its key: the variable. By a registered symbol, since the app may have its own copy of Tidings.
+const missingKey = Symbol.for('tidings.missingKey')
+
+const keyIn = (env: Environment, variable: string): string => env[variable]?.trim() ?? ''
+
+const needing = (variable: string, apiKey: string, model: LanguageModelV4): LanguageModelV4 =>
+  apiKey === '' ? Object.defineProperty(model, missingKey, { value: variable }) : model
+
+/** Whoever hosts a model needs its key. @throws E_MODEL_KEY */
+export function assertKey(model: LanguageModelV4): void {
+  const variable = (model as { [missingKey]?: string })[missingKey]
+  if (variable !== undefined)
+    throw new TidingsError('E_MODEL_KEY', `${variable} is not set; the model '${model.modelId}' needs it`)
 }
 
 async function load<T>(name: string, importing: () => Promise<T>): Promise<T> {

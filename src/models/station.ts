@@ -1,7 +1,7 @@
 import type { LanguageModelV4CallOptions } from '@ai-sdk/provider'
 import type { Span } from '@opentelemetry/api'
 import { handedDown, type CloudEvent } from '../event.ts'
-import { errorData, TidingsError } from '../errors.ts'
+import { failureData, TidingsError } from '../errors.ts'
 import { answerTo } from '../bus/answer.ts'
 import type { Bus } from '../bus/bus.ts'
 import { backoff, type Handled } from '../bus/delivery.ts'
@@ -141,4 +141,4 @@ export class ModelStation {
 }
 
 const fail = (event: CloudEvent, error: TidingsError) =>
-  answerTo(event, `/models/${event.target}`, 'model.failed', { error: errorData(error, 'E_MODEL_FAILED') })
+  answerTo(event, `/models/${event.target}`, 'model.failed', { error: failureData(error, 'E_MODEL_FAILED') })

@@ -1,4 +1,5 @@
 import microdiff from 'microdiff'
+import { withoutStack } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import { parseId } from '../bus/ids.ts'
 import { asAsked } from '../tasks/effects.ts'
@@ -40,7 +41,7 @@ export function saidBy(emits: readonly Emit[], events: readonly CloudEvent[]): S
       id,
       type,
       hash,
-      data,
+      data: withoutStack(data),
       ...(target !== undefined && { target }),
       ...(subject !== undefined && { subject }),
       ...(wait && { until: wait.until, ...(wait.key !== undefined && { key: wait.key }) }),

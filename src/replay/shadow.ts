@@ -1,7 +1,7 @@
 import type { CloudEvent } from '../event.ts'
 import { textOf } from '../errors.ts'
 import { isTombstone } from '../tasks/load.ts'
-import { placeIn } from '../tasks/place.ts'
+import { placeIn } from '../stack.ts'
 import type { Machine, Turn } from '../tasks/program.ts'
 import type { Task } from '../tasks/task.ts'
 import { stateOf } from '../tasks/turn.ts'

@@ -1,6 +1,6 @@
 import type { CloudEvent } from '../event.ts'
 import type { Redactor } from '../bus/redact.ts'
-import { digest } from '../tasks/turn.ts'
+import { hashOf } from '../tasks/turn.ts'
 import { isTurn, type Step, type TurnEvent } from './order.ts'
 
 /**
@@ -26,7 +26,7 @@ export class Redaction {
     const cleaned = emitted.map(each => ({ ...each, event: this.#one(each.event) }))
     const changes = new Map<string, string>()
     cleaned.forEach(({ event }, i) => {
-      if (event !== emitted[i]!.event) changes.set(event.id, digest(event.data))
+      if (event !== emitted[i]!.event) changes.set(event.id, hashOf(event.data))
     })
     return { stored: { ...stored, event: this.#turn(stored.event, changes) }, emitted: cleaned }
   }

@@ -1,5 +1,5 @@
 import type { ErrorData } from '../errors.ts'
-import { placeIn } from '../tasks/place.ts'
+import { placeIn } from '../stack.ts'
 import type { CallRequest, Emission } from '../tasks/program.ts'
 import type { Duration } from '../tasks/duration.ts'
 import { TurnBuilder, type TaskIdentity } from '../tasks/turn.ts'

@@ -5,6 +5,7 @@ import { log } from '../bus/telemetry/log.ts'
 import { sayBy } from '../bus/telemetry/said.ts'
 import { watchLog } from '../bus/telemetry/watch-log.ts'
 import { Conversations } from '../models/conversation.ts'
+import { assertKey } from '../models/provider.ts'
 import { ModelStation } from '../models/station.ts'
 import { ReplayStation } from '../replay/station.ts'
 import { milliseconds } from '../tasks/duration.ts'
@@ -61,6 +62,7 @@ export async function start(app: App, options: StartOptions = {}): Promise<Runni
   await startLogging()
   const settings = { ...environment(), ...options }
   const hosts = new Set<Role>(options.only ?? roles)
+  if (hosts.has('models')) for (const { languageModel } of app.models) assertKey(languageModel)
   if (settings.bus === 'sqlite') return startNow(app, settings, hosts)
   const { signal, onWaiting } = options
   const port = hosts.has('gateway') ? settings.port : undefined

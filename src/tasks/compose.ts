@@ -1,6 +1,6 @@
 import type { Bus } from '../bus/bus.ts'
 import type { Entry } from '../bus/driver.ts'
-import { type ErrorData, errorData, TidingsError } from '../errors.ts'
+import { type ErrorData, failureData, TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import type { Spent } from './budget.ts'
 import type { Turn } from './program.ts'
@@ -87,7 +87,7 @@ class ProgramFault extends Error {
 
   constructor(thrown: unknown) {
     super('the program threw')
-    this.data = errorData(thrown, 'E_PROGRAM_FAILED')
+    this.data = failureData(thrown, 'E_PROGRAM_FAILED')
   }
 }
 
@@ -103,5 +103,5 @@ function ofProgram<T>(work: () => T): T {
 function faultOf(thrown: unknown): ErrorData | undefined {
   if (thrown instanceof ProgramFault) return thrown.data
   if (thrown instanceof TidingsError && thrown.retryable) return undefined
-  return errorData(thrown, 'E_PROGRAM_FAILED')
+  return failureData(thrown, 'E_PROGRAM_FAILED')
 }

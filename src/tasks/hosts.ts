@@ -18,6 +18,12 @@ type Hosts = Readonly<Record<string, string>>
 
 export const groupOf = (app: string) => `app/${app}`
 
+/** The names of all agents and workflows that were ever hosted on this log. */
+export async function hostedNames(bus: Bus): Promise<string[]> {
+  const found = await bus.driver.getDocument(documentKey)
+  return found ? Object.keys(JSON.parse(found.value) as Hosts) : []
+}
+
 /** Takes the names for an app, also from one of which no worker runs any more. @throws E_AGENT_TAKEN */
 export async function claimNames(bus: Bus, app: string, names: readonly string[]): Promise<void> {
   for (let round = 0; round < maxRounds; round++) {

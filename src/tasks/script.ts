@@ -1,5 +1,5 @@
 import type { CloudEvent } from '../event.ts'
-import { errorData, TidingsError, type ErrorData } from '../errors.ts'
+import { failureData, TidingsError, type ErrorData } from '../errors.ts'
 import { copyOf, jsonOf, type Json } from '../json.ts'
 import { approvalRequest, type Approval } from './approval.ts'
 import type { Bound, Duration } from './duration.ts'
@@ -105,11 +105,11 @@ export class ScriptMachine implements Machine {
     await this.#advance(inputs, ctx)
     const settled = this.#settled
     if (!settled) {
-      if (this.#waiting.size === 0) throw foreignAwait()
+      if (this.#waiting.size === 0) throw foreignAwait(this.#script)
     } else if ('output' in settled) ctx.complete(settled.output)
     else if (settled.error instanceof Continue) ctx.continueAs(settled.error.input)
     else if (settled.error instanceof CallError) ctx.fail(settled.error.data)
-    else ctx.fail(errorData(settled.error, 'E_PROGRAM_FAILED'))
+    else ctx.fail(failureData(settled.error, 'E_PROGRAM_FAILED'))
   }
 
   accepted() {}
@@ -124,7 +124,8 @@ export class ScriptMachine implements Machine {
     if (!this.#started) {
       this.#started = true
       const scope = new Scope(this, '')
-      new Promise(resolve => resolve(this.#script(scope, copyOf(inputOf(this.#start)) as never)))
+      const run = this.#script
+      new Promise(resolve => resolve(run(scope, copyOf(inputOf(this.#start)) as never)))
         .then(output => jsonOf(output, 'what run() returns'))
         .then(
           output => (this.#settled = { output }),
@@ -148,8 +149,8 @@ export class ScriptMachine implements Machine {
   /** The context of the turn under way. @throws E_SCRIPT_FOREIGN_AWAIT between turns. */
   get turn(): TurnContext {
     if (!this.#ctx) {
-      this.#settled ??= { error: foreignAwait() }
-      throw foreignAwait()
+      this.#settled ??= { error: foreignAwait(this.#script) }
+      throw foreignAwait(this.#script)
     }
     return this.#ctx
   }
@@ -307,8 +308,22 @@ class Recorded implements TurnContext {
   }
 }
 
-const foreignAwait = () =>
-  new TidingsError('E_SCRIPT_FOREIGN_AWAIT', 'the agent waits for something that ctx does not know of')
+function foreignAwait(script: Script): TidingsError {
+  const found = foreignAwaitIn(String(script))
+  const what = found === undefined ? '' : `: look at "${found}"`
+  return new TidingsError(
+    'E_SCRIPT_FOREIGN_AWAIT',
+    `run() awaits something that is not of ctx, such as fetch, a file or a timer of its own${what}`,
+  )
+}
+
+/** The first `await` in the text of a function that does not mention its context: a hint, no more. */
+function foreignAwaitIn(code: string): string | undefined {
+  const ctx = /^[^(=]*\(\s*([\w$]+)|^(?:async\s+)?([\w$]+)\s*=>/.exec(code)
+  const name = ctx?.[1] ?? ctx?.[2]
+  const awaits = [...code.matchAll(/\bawait\s+[^\n;]{1,80}/g)].map(([text]) => text.trim())
+  return awaits.find(text => name === undefined || !text.split(/[^\w$]+/).includes(name))
+}
 
 const isRefusal = (error: unknown) =>
   error instanceof TidingsError && (error.code === 'E_SCRIPT_FOREIGN_AWAIT' || error.code === 'E_PROGRAM_MISMATCH')

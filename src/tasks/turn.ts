@@ -1,12 +1,13 @@
 import { hash } from 'node:crypto'
 import { createEvent, handedDown, type CloudEvent } from '../event.ts'
-import { checkedErrorData, type ErrorData, errorData, TidingsError, textOf } from '../errors.ts'
+import { checkedErrorData, type ErrorData, failureData, TidingsError, textOf, withoutStack } from '../errors.ts'
 import { cancelId, correlationOf, emitId, isTask, taskId, turnId } from '../bus/ids.ts'
 import type { Redactor } from '../bus/redact.ts'
 import { copyOf, jsonOf, type Json } from '../json.ts'
 import { approvalType, type ApprovalRequest } from './approval.ts'
 import type { Spent } from './budget.ts'
 import { boundFrom, type Bound, type Duration } from './duration.ts'
+import { definedAt } from '../stack.ts'
 import {
   untraced,
   type CallRequest,
@@ -134,8 +135,12 @@ export class TurnBuilder implements TurnContext {
     this.#finish('completed', 'agent.task.completed', { output: output === undefined ? null : output })
   }
 
+  /** With where: at least where the program is defined. */
   fail(error: ErrorData) {
-    this.#finish('failed', 'agent.task.failed', { error: checkedErrorData(error, 'E_PROGRAM_FAILED') })
+    const { program, programAt } = this.#identity
+    const checked = checkedErrorData(error, 'E_PROGRAM_FAILED')
+    const stack = checked.stack || (programAt && definedAt(program, programAt))
+    this.#finish('failed', 'agent.task.failed', { error: { ...checked, ...(stack && { stack }) } })
   }
 
   /** The reason may come from outside, of any size. */
@@ -184,7 +189,7 @@ export class TurnBuilder implements TurnContext {
   replaceFaulty(thrown: unknown) {
     this.fault = { thrown }
     this.clear()
-    this.fail(errorData(thrown, 'E_PROGRAM_FAILED'))
+    this.fail(failureData(thrown, 'E_PROGRAM_FAILED'))
   }
 
   /** The same turn, with nothing but the failure of the task. */
@@ -261,7 +266,7 @@ export class TurnBuilder implements TurnContext {
     const json = JSON.stringify(event.data) ?? 'null'
     this.bytes += Buffer.byteLength(json)
     this.events.push(event)
-    this.emits.push({ id: event.id, type: event.type, hash: digestText(json), ...(wait && { wait }) })
+    this.emits.push({ id: event.id, type: event.type, hash: hashOf(event.data, json), ...(wait && { wait }) })
     return event.id
   }
 
@@ -329,6 +334,12 @@ const continues = ({ type, subject, correlationid }: CloudEvent) =>
 export function stateOf(json: string | undefined): Pick<Turn, 'state' | 'stateHash'> {
   if (json === undefined) return {}
   return json.length <= keptState ? { state: JSON.parse(json) } : { stateHash: digestText(json) }
+}
+
+/** By which what a turn emitted is recognised: the digest of the data, but for the stack of an error. */
+export function hashOf(data: unknown, json = JSON.stringify(data) ?? 'null'): string {
+  const compared = withoutStack(data)
+  return compared === data ? digestText(json) : digest(compared)
 }
 
 /** 16 hex digits of SHA-256 over the JSON of a value. */

@@ -1,6 +1,6 @@
 import type { Span } from '@opentelemetry/api'
 import { handedDown, type CloudEvent } from '../event.ts'
-import { errorData, TidingsError, toTidingsError } from '../errors.ts'
+import { failureData, TidingsError, toTidingsError } from '../errors.ts'
 import { answerTo } from '../bus/answer.ts'
 import type { Bus } from '../bus/bus.ts'
 import { backoff, type Handled } from '../bus/delivery.ts'
@@ -217,4 +217,4 @@ const denied = ({ by, comment }: Answered) =>
   new TidingsError('E_APPROVAL_DENIED', `${by} denied it${comment === undefined ? '' : `: ${comment}`}`)
 
 const fail = (event: CloudEvent, error: TidingsError) =>
-  answerTo(event, `/tools/${event.target}`, 'tool.failed', { error: errorData(error, 'E_TOOL_THREW') })
+  answerTo(event, `/tools/${event.target}`, 'tool.failed', { error: failureData(error, 'E_TOOL_THREW') })

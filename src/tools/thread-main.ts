@@ -1,5 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads'
-import { errorData, TidingsError, type ErrorCode } from '../errors.ts'
+import { failureData, TidingsError, type ErrorCode } from '../errors.ts'
 import { jsonOf } from '../json.ts'
 import type { ThreadAnswer, ThreadBlob, ThreadRequest } from './thread.ts'
 import { runAndTake } from './output.ts'
@@ -21,7 +21,7 @@ try {
   }
   post({ output: await runAndTake(tool, input, inside) })
 } catch (error) {
-  post({ error: errorData(error, 'E_TOOL_THREW') })
+  post({ error: failureData(error, 'E_TOOL_THREW') })
 }
 
 function blob(reference: string): Promise<Uint8Array> {

@@ -50,8 +50,8 @@ export function runInThread(
       else if ('wants' in answer) void found(answer.wants).then(it => worker.postMessage(it))
       else if ('output' in answer) resolve(answer.output)
       else {
-        const { code, message, originalCode } = answer.error
-        reject(new TidingsError(code as ErrorCode, message, { originalCode }))
+        const { code, message, originalCode, stack } = answer.error
+        reject(new TidingsError(code as ErrorCode, message, { originalCode, cause: { stack } }))
       }
     })
     worker.on('error', reject)

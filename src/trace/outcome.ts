@@ -22,6 +22,8 @@ export interface Outcome {
   /** From the request to its answer, or from the first turn of a task to its last. */
   readonly ms?: number
   readonly problem?: string
+  /** Where in the user's code it failed, a frame a line. */
+  readonly stack?: string
 }
 
 /** How a request ended; undefined for an event that asks nothing. */
@@ -46,6 +48,7 @@ export function callOutcome(node: TraceNode): Outcome | undefined {
             : 'answered',
     ms: between(event, answer.event),
     ...(problem !== undefined && { problem }),
+    ...stackIn(answer.event),
   }
 }
 
@@ -55,7 +58,16 @@ export function taskOutcome({ end, started, ended, ending }: TraceTask): Outcome
     status: end ?? 'running',
     ...(started !== undefined && ended !== undefined && { ms: ended - started }),
     ...(problem !== undefined && { problem }),
+    ...(ending && stackIn(ending)),
   }
+}
+
+/** The stack of the error of an event. */
+export function stackIn({ type, data }: Pick<CloudEvent, 'type' | 'data'>): { stack?: string } {
+  const stack = type.endsWith('.failed')
+    ? (data as { error?: Partial<ErrorData> | null } | null)?.error?.stack
+    : undefined
+  return typeof stack === 'string' && stack !== '' ? { stack } : {}
 }
 
 /** The task that a request started by name. */

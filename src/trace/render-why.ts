@@ -1,6 +1,6 @@
 import { parseId } from '../bus/ids.ts'
 import { gist } from './gist.ts'
-import { between, spentBy } from './outcome.ts'
+import { between, spentBy, stackIn } from './outcome.ts'
 import { dim, elapsed, fit, paint, preview, printable, shorten, spentText } from './text.ts'
 import type { Asked, Author, Reason, Why } from './why.ts'
 
@@ -29,7 +29,13 @@ function linesOf({ event, by, asked }: Reason, cause: Reason | undefined, width:
   const spent = spentText(spentBy([event]))
   const more = asked
     ? askedLines(asked)
-    : [...(data === null ? [] : [gist(event)]), ...(spent.length > 0 ? [spent.join(', ')] : [])]
+    : [
+        ...(data === null ? [] : [gist(event)]),
+        ...(stackIn(event)
+          .stack?.split('\n')
+          .map(line => `  ${printable(line)}`) ?? []),
+        ...(spent.length > 0 ? [spent.join(', ')] : []),
+      ]
   const guide = isLast ? '     ' : '│    '
   return [head, ...more.filter(Boolean).map(line => dim(`${guide}${shorten(line, width - guide.length)}`))]
 }

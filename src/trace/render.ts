@@ -8,6 +8,7 @@ import {
   endText,
   spentBy,
   spentIn,
+  stackIn,
   taskOutcome,
   type Outcome,
   type Status,
@@ -24,6 +25,8 @@ interface Line {
   readonly status?: Status | 'late'
   readonly ms?: number
   readonly note: string
+  /** Lines below it. */
+  readonly below?: readonly string[]
 }
 
 const marks = {
@@ -41,8 +44,13 @@ export function render(trace: Trace, width: number): string[] {
   const lines = [...walk(trace)].flatMap(step => marked(trace, step, linked(step, linesOf(step))))
   const widest = lines.reduce((most, { guides, label }) => Math.max(most, guides.length + widthOf(label)), narrowest)
   const labels = Math.min(widest, Math.max(narrowest, Math.floor(width * 0.55)))
-  return [...lines.map(line => draw(line, labels, width)), '', summary(trace)]
+  return [...lines.flatMap(line => drawn(line, labels, width)), '', summary(trace)]
 }
+
+const drawn = (line: Line, labels: number, width: number): string[] => [
+  draw(line, labels, width),
+  ...(line.below ?? []).map(text => dim(shorten(text, width))),
+]
 
 function draw({ guides, label, type, status, ms, note }: Line, labels: number, width: number): string {
   const [colour, mark] = status ? marks[status] : (['gray', ' '] as const)
@@ -55,11 +63,22 @@ function draw({ guides, label, type, status, ms, note }: Line, labels: number, w
 
 function linesOf(step: Step): Line[] {
   const { item, called, guides, below } = step
-  if (item.kind === 'task') return [taskLine(item, taskOutcome(item), guides)]
+  if (item.kind === 'task') {
+    const ended = taskOutcome(item)
+    return [{ ...taskLine(item, ended, guides), below: stackLines(ended, item, below) }]
+  }
   const outcome = callOutcome(item)
-  const line = called ? taskLine(called, outcome ?? taskOutcome(called), guides) : nodeLine(item, outcome, guides)
+  const told = called ? taskLine(called, outcome ?? taskOutcome(called), guides) : nodeLine(item, outcome, guides)
+  const line = outcome ? { ...told, below: stackLines(outcome, called, below) } : told
   const late = item.answers.filter(answer => answer.verdict === 'late')
   return [line, ...late.map(answer => lateLine(item, answer, below))]
+}
+
+/** Where it failed; not of a task that failed because a call of it did, which says so itself. */
+function stackLines({ stack }: Outcome, task: TraceTask | undefined, below: string): string[] {
+  const isOfCall = task?.nodes.some(({ answers }) => answers.some(({ event }) => stackIn(event).stack === stack))
+  if (stack === undefined || isOfCall) return []
+  return stack.split('\n').map(line => `${below}     ${printable(line)}`)
 }
 
 /** An instance of a workflow with a key has a correlation of its own: the event that feeds it says which one links to which. */

@@ -1,7 +1,7 @@
 import { TidingsError } from '../errors.ts'
 import type { EventType } from '../event.ts'
 import type { Schema } from '../schema.ts'
-import { placeIn } from '../tasks/place.ts'
+import { placeIn } from '../stack.ts'
 import type { Bound, Duration } from '../tasks/duration.ts'
 import type { ProgramDefinition } from '../tasks/program.ts'
 import type { Callable } from '../tasks/script.ts'

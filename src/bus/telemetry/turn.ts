@@ -1,9 +1,20 @@
 import type { CloudEvent } from '../../event.ts'
+import type { ErrorData } from '../../errors.ts'
 import type { Delivery, Outcome } from '../driver.ts'
 import { log } from './log.ts'
 import { metrics } from './metrics.ts'
+import { sayable } from './said.ts'
 import { settled } from './settled.ts'
 import { TurnSpan, type Traced } from './turn-span.ts'
+
+/** Why a task failed, as the event that says so was published. */
+function reasonIn(events: readonly CloudEvent[]) {
+  const failed = events.findLast(({ type }) => type === 'agent.task.failed')
+  const error = (failed?.data as { error?: ErrorData } | null | undefined)?.error
+  if (!error) return {}
+  const { code, message, stack } = error
+  return { code, reason: sayable(message), ...(stack !== undefined && { stack: sayable(stack) }) }
+}
 
 /** Keeps how one turn of a task went: in the metrics, and as a span where there is an SDK. */
 export class TurnTrace implements Disposable {
@@ -49,7 +60,7 @@ export class TurnTrace implements Disposable {
     if (end !== undefined) {
       metrics.tasksEnded.add(1, program, end)
       const write = end === 'failed' ? log.warn : log.debug
-      write?.({ correlationid: start.correlationid, task, program, end }, `task ${end}`)
+      write?.({ correlationid: start.correlationid, task, program, end, ...reasonIn(events) }, `task ${end}`)
     }
     this.#span?.accepted(end)
   }

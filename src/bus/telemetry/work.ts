@@ -1,5 +1,5 @@
 import type { Span } from '@opentelemetry/api'
-import { type ErrorCode, errorData } from '../../errors.ts'
+import { type ErrorCode, failureData } from '../../errors.ts'
 import type { CloudEvent } from '../../event.ts'
 import { fieldsOf, log } from './log.ts'
 import { metrics } from './metrics.ts'
@@ -71,9 +71,19 @@ async function observed<T>(
   try {
     return await inSpan(draft, work, code)
   } catch (thrown) {
-    const { code: found, message } = errorData(thrown, code)
+    const { code: found, message, stack } = failureData(thrown, code)
     error = found
-    log.warn?.({ ...fieldsOf(event), [kind]: name, attempt, code: found, reason: sayable(message) }, `${kind} failed`)
+    log.warn?.(
+      {
+        ...fieldsOf(event),
+        [kind]: name,
+        attempt,
+        code: found,
+        reason: sayable(message),
+        ...(stack !== undefined && { stack: sayable(stack) }),
+      },
+      `${kind} failed`,
+    )
     throw thrown
   } finally {
     time.record((performance.now() - began) / 1_000, name, error)

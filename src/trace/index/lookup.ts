@@ -28,6 +28,16 @@ export interface TaskRow {
   readonly waitsFor: readonly string[]
 }
 
+/** A target that is waited for. */
+export interface AwaitedRow {
+  readonly target: string
+  readonly waiting: number
+  /** Id of the call that waits longest, the program that made it, and when. */
+  readonly call: string
+  readonly program: string
+  readonly since: number
+}
+
 /** All that shares a correlation. */
 export interface ActionRow {
   readonly correlation: string
@@ -180,6 +190,17 @@ export class Index {
       ending ?? null,
     )
     return rows.map(row => ({ ...row, waitsFor: JSON.parse(row.waitsFor) as string[] }))
+  }
+
+  /** Each target that live tasks wait for: how many calls wait, and one that waits longest. */
+  awaited(): AwaitedRow[] {
+    return this.#all<AwaitedRow>(
+      `SELECT n.name AS target, count(*) AS waiting, c.id || '.' || t.hash || ':' || o.name AS call, p.name AS program,
+        min(t.at) AS since
+      FROM calls o JOIN tasks t ON t.key = o.task JOIN correlations c ON c.key = t.correlation
+        JOIN names n ON n.key = o.target JOIN names p ON p.key = t.program
+      WHERE NOT o.answered AND t.end IS NULL GROUP BY o.target`,
+    )
   }
 
   /** How many tasks of a program have not ended. */

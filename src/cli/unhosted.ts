@@ -1,0 +1,56 @@
+import type { Bus } from '../bus/bus.ts'
+import { parseId } from '../bus/ids.ts'
+import { didYouMean } from '../suggest.ts'
+import { hostedNames } from '../tasks/hosts.ts'
+import { ask } from './log.ts'
+
+/** A target that tasks wait for, and that no worker of this log has ever hosted. */
+export interface Unhosted {
+  readonly kind: 'unhosted'
+  readonly target: string
+  readonly what: 'agent' | 'tool' | 'model'
+  /** How many calls wait for it, and the oldest of them. */
+  readonly waiting: number
+  readonly call: string
+  readonly task: string
+  /** When that task made its newest turn, ms since the epoch. */
+  readonly due: number
+  readonly group: string
+  readonly reason: string
+}
+
+const kinds = { 'agent.invoke': 'agent', 'tool.invoke': 'tool', 'model.invoke': 'model' } as const
+// Workers that start together are not there all at once.
+const graceMs = 2_000
+
+export async function unhostedOn(bus: Bus): Promise<Unhosted[]> {
+  const awaited = await ask(bus, index => index.awaited())
+  if (awaited.length === 0) return []
+  const groups = new Set((await bus.driver.groups()).map(({ group }) => group))
+  const agents = await hostedNames(bus)
+  const known = { agent: agents, tool: namesIn(groups, 'tool/'), model: namesIn(groups, 'model/') }
+  const found: Unhosted[] = []
+  for (const { target, waiting, call, program, since } of awaited) {
+    if (target.startsWith('$') || [known.agent, known.tool, known.model].some(names => names.includes(target))) continue
+    if (Date.now() - since < graceMs) continue
+    const request = await bus.get(call)
+    const what = kinds[request?.type as keyof typeof kinds]
+    if (!what) continue
+    const reason = `no worker on this log hosts the ${what} "${target}", which ${program} waits for${didYouMean(target, known[what])}`
+    found.push({
+      kind: 'unhosted',
+      target,
+      what,
+      waiting,
+      call,
+      task: parseId(call)!.task,
+      due: since,
+      group: program,
+      reason,
+    })
+  }
+  return found
+}
+
+const namesIn = (groups: Iterable<string>, prefix: string) =>
+  [...groups].filter(group => group.startsWith(prefix)).map(group => group.slice(prefix.length))

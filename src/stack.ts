@@ -1,0 +1,85 @@
+import { relative } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+/*
+ * Where in the user's code something happened: for people and reports, never for decisions. Frames of Node and of Tidings
+ * are left out. Nothing here throws, whatever was thrown.
+ */
+
+const ours = new URL('.', import.meta.url).href
+const oursAsPath = fileURLToPath(ours)
+const framePattern = /^\s*at (?:async )?(?:(.+?) \()?((?:file:\/\/|\/)[^\s()]+:\d+:\d+)\)?$/
+const maxStack = 2_048
+const maxCauses = 8
+
+interface Frame {
+  readonly name: string | undefined
+  /** `path:line:column`. */
+  readonly place: string
+}
+
+/** `path:line:column` of the innermost frame that is neither of Tidings nor of Node; undefined when there is none. */
+export function placeIn(stack: string | undefined): string | undefined {
+  for (const frame of framesOf(stack)) return frame.place
+  return undefined
+}
+
+/** A path as people write it: relative to where they are, where it lies below. */
+function shortPath(path: string): string {
+  const short = relative('.', path)
+  return short === '' || short.startsWith('..') ? path : short
+}
+
+/** The frames of the user's own code and of the causes, one a line, in at most 2,048 characters; undefined when there are none. */
+export function stackOf(thrown: unknown): string | undefined {
+  try {
+    const lines: string[] = []
+    const seen = new Set<unknown>()
+    for (let error = thrown; isObject(error) && !seen.has(error) && seen.size < maxCauses; error = error.cause) {
+      seen.add(error)
+      const frames = [...framesOf(textIn(error.stack))]
+        .filter(({ place }) => !place.includes('/node_modules/'))
+        .map(shown)
+      // A cause mostly comes from where the error does.
+      const added = frames.filter(frame => !lines.includes(frame))
+      if (added.length > 0) lines.push(...(lines.length > 0 ? [`caused by ${nameOf(error)}`] : []), ...added)
+    }
+    return cutStack(lines.join('\n')) || undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** Where an agent is defined, as a line of a stack. */
+export const definedAt = (name: string, place: string) => shown({ name, place })
+
+/** As many whole lines as an error may carry. */
+export function cutStack(stack: string): string {
+  return stack.length <= maxStack ? stack : stack.slice(0, Math.max(0, stack.lastIndexOf('\n', maxStack)))
+}
+
+function* framesOf(stack: string | undefined): Iterable<Frame> {
+  for (const line of stack?.split('\n') ?? []) {
+    const [, name, at] = framePattern.exec(line) ?? []
+    if (at !== undefined && !at.startsWith(ours) && !at.startsWith(oursAsPath))
+      yield { name, place: at.startsWith('file:') ? pathOf(at) : at }
+  }
+}
+
+function shown({ name: called, place }: Frame): string {
+  const name = called?.replace(/^Object\.| \[as \w+\]$/g, '')
+  const [, path, position] = /^(.*?)(:\d+:\d+)$/.exec(place)!
+  const at = `${shortPath(path!)}${position}`
+  return name === undefined ? `at ${at}` : `at ${name} (${at})`
+}
+
+function pathOf(place: string): string {
+  const [, url, position] = /^(.*?)(:\d+:\d+)$/.exec(place)!
+  return fileURLToPath(url!) + position
+}
+
+const isObject = (value: unknown): value is { stack?: unknown; cause?: unknown; name?: unknown } =>
+  typeof value === 'object' && value !== null
+const textIn = (value: unknown) => (typeof value === 'string' ? value : undefined)
+const nameOf = ({ name }: { name?: unknown }) =>
+  typeof name === 'string' && /^\w{1,64}$/.test(name) ? name : 'an error'

@@ -1,0 +1,26 @@
+/* What somebody who misspelt a name may have meant. */
+
+/** `; did you mean "x"?`, or nothing where no known name is near. */
+export function didYouMean(name: string, known: Iterable<string>): string {
+  const most = Math.max(1, Math.floor(name.length / 3))
+  let best: string | undefined
+  let least = most + 1
+  for (const each of known) {
+    const distance = each.toLowerCase() === name.toLowerCase() ? 0 : distanceBetween(name, each, least)
+    if (distance < least) [best, least] = [each, distance]
+  }
+  return best === undefined ? '' : `; did you mean "${best}"?`
+}
+
+/** Levenshtein distance; as soon as it is known to be `enough` or more, that. */
+function distanceBetween(a: string, b: string, enough: number): number {
+  if (Math.abs(a.length - b.length) >= enough) return enough
+  let above = Array.from({ length: b.length + 1 }, (_, i) => i)
+  for (let i = 1; i <= a.length; i++) {
+    const row = [i]
+    for (let j = 1; j <= b.length; j++)
+      row.push(Math.min(row[j - 1]! + 1, above[j]! + 1, above[j - 1]! + Number(a[i - 1] !== b[j - 1])))
+    above = row
+  }
+  return above[b.length]!
+}
