@@ -4,9 +4,9 @@ import { TidingsError } from '../errors.ts'
 import { report } from './out.ts'
 import { program } from './program.ts'
 
-// Whoever read our output has seen enough.
+// The reader of the output has seen enough.
 process.stdout.on('error', error => {
-  if ((error as NodeJS.ErrnoException).code === 'EPIPE') process.exit(0)
+  if ((error as NodeJS.ErrnoException).code === 'EPIPE') process.exit(process.exitCode)
   throw error
 })
 

@@ -14,6 +14,11 @@ export async function say(line: string): Promise<void> {
   if (!process.stdout.write(`${line}\n`)) await once(process.stdout, 'drain')
 }
 
+/** Resolves when all that was written has reached its reader. A reader that went away ends the process first, see main.ts. */
+export function said(): Promise<void> {
+  return new Promise(resolve => process.stdout.write('', error => error || resolve()))
+}
+
 /** A result: for programs as one JSON object, for people as lines. */
 export async function answer({ json }: Globals, result: object, lines: readonly string[]): Promise<void> {
   await say(json ? JSON.stringify(result) : lines.join('\n'))
@@ -27,9 +32,9 @@ export function numberOf(option: string, text: string): number {
 
 /** Says on the standard error what happened and what to do next. Returns the exit code. */
 export function report(error: unknown, { json }: Globals): number {
-  const said = told(error)
-  const { code, next } = said
-  const message = plainRedactor.text(said.message)
+  const tidings = told(error)
+  const { code, next } = tidings
+  const message = plainRedactor.text(tidings.message)
   const paint = (style: Parameters<typeof styleText>[0], text: string) =>
     styleText(style, text, { stream: process.stderr })
   const [first, ...more] = message.split('\n')

@@ -72,7 +72,9 @@ export function program(): Command {
     .option('--accept <file>', 'the divergences that are meant')
     .option('--update', 'write those of now into that file')
     .option('--junit <file>', 'a report for CI too')
-    .option('--jobs <n>', 'threads; else as many as there are cores')
+    .option('--expect-at-least <n>', 'fail where fewer tasks were replayed')
+    .option('--jobs <n>', 'processes; else as many as there are cores')
+    .addHelpText('after', replayCodes)
     .action(async (_, command) => (await import('./replay.ts')).replay(options(command)))
   addAgain(root)
   addSlices(root)
@@ -105,6 +107,14 @@ export function program(): Command {
     .action(async (folder, _, command) => (await import('./init.ts')).init(folder, options(command)))
   return root
 }
+
+const replayCodes = `
+Exit codes:
+  0  same: everything that was selected was replayed, and came out as recorded or accepted
+  1  diverged: something came out otherwise that is not accepted
+  2  error: wrong usage, or the log, the app or a file cannot be used, or the output was closed early
+  3  nothing replayed, or fewer tasks than --expect-at-least
+  4  not all replayed: the report names the tasks and why`
 
 function addAgain(root: Command) {
   const effects = [

@@ -1,19 +1,20 @@
-import { writeFileSync } from 'node:fs'
+import { existsSync, writeFileSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
 import { TidingsError } from '../errors.ts'
 import type { Bus } from '../bus/bus.ts'
-import { readAccepted, writeAccepted } from '../replay/accept.ts'
+import { Accepted } from '../replay/accept.ts'
 import { clusters } from '../replay/cluster.ts'
 import { junit } from '../replay/junit.ts'
 import { replayInThreads, type Recorded } from '../replay/parallel.ts'
 import { joined, type Outcome } from '../replay/replay.ts'
-import { isClean, records, report } from '../replay/report.ts'
+import { records, report } from '../replay/report.ts'
 import { fromBus, fromFile, type Source } from '../replay/source.ts'
+import { exitCodes, verdictOn, type Demand, type Verdict } from '../replay/verdict.ts'
 import { journals } from '../replay/waiting.ts'
 import { terminalWidth } from './event-line.ts'
 import { findApp } from './load-app.ts'
 import { ask, withExistingLog } from './log.ts'
-import { numberOf, say, type Globals } from './out.ts'
+import { numberOf, report as reportError, said, say, type Globals } from './out.ts'
 import { selectionOf, type SelectionOptions } from './selection.ts'
 
 export interface ReplayOptions extends Globals, SelectionOptions {
@@ -26,22 +27,41 @@ export interface ReplayOptions extends Globals, SelectionOptions {
   update?: boolean
   junit?: string
   jobs?: string
+  expectAtLeast?: string
 }
 
-/** `tidings replay`: exit code 1 where something comes out otherwise that is not accepted. */
+/** A usage error, a log or an app that cannot be read, a report that could not be written in full. */
+const errorCode = 2
+
+/** `tidings replay`: the exit code is that of the verdict. */
 export async function replay(options: ReplayOptions): Promise<void> {
-  const { json, accept, update, junit: junitFile, waiting } = options
+  // A reader of the output that goes away ends the process, with the code that is set then: a gate must not be green by that.
+  process.exitCode = errorCode
+  try {
+    process.exitCode = exitCodes[await judge(options)]
+  } catch (error) {
+    reportError(error, options)
+  }
+}
+
+async function judge(options: ReplayOptions): Promise<Verdict> {
+  const { json, accept, update, junit: junitFile, expectAtLeast } = options
+  if (update && !accept) throw new TidingsError('E_USAGE', '--update needs --accept FILE')
+  const atLeast = expectAtLeast === undefined ? undefined : numberOf('--expect-at-least', expectAtLeast)
+  let accepted = accept && (!update || existsSync(accept)) ? Accepted.read(accept) : new Accepted()
   const outcome = await outcomeOf(options)
   if (update) {
-    if (!accept) throw new TidingsError('E_USAGE', '--update needs --accept FILE')
-    writeAccepted(accept, clusters(outcome.divergences, new Set()))
+    accepted.update(accept!, clusters(outcome.divergences, new Accepted()))
+    accepted = Accepted.read(accept!)
   }
-  const accepted = accept ? readAccepted(accept) : new Set<string>()
-  if (junitFile) writeFileSync(junitFile, junit(outcome, accepted))
-  if (json) for (const record of records(outcome, accepted)) await say(JSON.stringify(record))
-  else for (const line of report(outcome, accepted, Math.min(terminalWidth(), 160))) await say(line)
-  // What a deploy could not go on with is as bad as what it would decide otherwise.
-  if (!isClean(outcome, accepted) || (waiting && outcome.skipped.length > 0)) process.exitCode = 1
+  const demand: Demand = { accepted, atLeast }
+  const verdict = verdictOn(outcome, demand)
+  process.exitCode = exitCodes[verdict] || errorCode
+  if (junitFile) writeFileSync(junitFile, junit(outcome, demand))
+  if (json) for (const record of records(outcome, demand)) await say(JSON.stringify(record))
+  else for (const line of report(outcome, demand, Math.min(terminalWidth(), 160))) await say(line)
+  await said()
+  return verdict
 }
 
 async function outcomeOf(options: ReplayOptions): Promise<Outcome> {

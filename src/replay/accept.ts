@@ -1,26 +1,144 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { textOf, TidingsError } from '../errors.ts'
+import { canonicalJson } from '../tasks/canonical.ts'
+import { digest } from '../tasks/turn.ts'
 import type { Cluster } from './cluster.ts'
+import { patternOf, type Divergence } from './divergence.ts'
 
 /*
- * The divergences that are meant, in a file beside the code that brought them:
+ * The divergences that are meant, in a file beside the code that causes them. An entry accepts only the values that it names, and
+ * only until its date:
  *
- *     { "accepted": [{ "signature": "3f2a9c01d4", "what": "writer: agent.task.completed changed at data.output" }] }
+ *     { "signature": "3f2a9c01d4", "what": "writer: agent.task.completed changed at data.output",
+ *       "until": "2027-02-27", "values": { "data.output": [{ "is": "Hello!" }] } }
  */
 
-/** Signatures of a file. @throws E_NOT_FOUND, E_ACCEPT_INVALID */
-export function readAccepted(path: string): Set<string> {
-  if (!existsSync(path)) throw new TidingsError('E_NOT_FOUND', `there is no file ${path}; --update makes it`)
-  try {
-    const { accepted } = JSON.parse(readFileSync(path, 'utf8')) as { accepted: { signature: string }[] }
-    return new Set(accepted.map(({ signature }) => signature))
-  } catch (cause) {
-    throw new TidingsError('E_ACCEPT_INVALID', `${path}: ${textOf(cause)}`, { cause })
+/** What today's code may say at a path. `digest` stands for a long value. */
+export type Rule =
+  | { readonly is: unknown }
+  | { readonly digest: string }
+  | { readonly matches: string }
+  | { readonly absent: true }
+  | { readonly any: true }
+
+interface Entry {
+  readonly signature: string
+  /** For people. */
+  readonly what: string
+  /** The last day, in UTC. */
+  readonly until: string
+  /** By path. `data` is that of an event that was added or removed, `error` what was thrown. */
+  readonly values: Readonly<Record<string, readonly Rule[]>>
+}
+
+export interface Acceptance {
+  readonly accepted: boolean
+  /** Why an entry does not accept it. */
+  readonly note?: string
+}
+
+const dayMs = 86_400_000
+const acceptedDays = 90
+// In characters of JSON. What is longer is compared by its digest.
+const longestValue = 400
+
+export class Accepted {
+  readonly #entries: ReadonlyMap<string, Entry>
+  readonly #now: number
+
+  constructor(entries: readonly Entry[] = [], now = Date.now()) {
+    this.#entries = new Map(entries.map(entry => [entry.signature, entry]))
+    this.#now = now
+  }
+
+  /** @throws E_NOT_FOUND, E_ACCEPT_INVALID */
+  static read(path: string): Accepted {
+    if (!existsSync(path)) throw new TidingsError('E_NOT_FOUND', `there is no file ${path}; --update writes it`)
+    try {
+      const { accepted } = JSON.parse(readFileSync(path, 'utf8')) as { accepted: unknown[] }
+      return new Accepted(accepted.map(checked))
+    } catch (cause) {
+      throw new TidingsError('E_ACCEPT_INVALID', `${path}: ${textOf(cause)}`, { cause })
+    }
+  }
+
+  on(divergence: Divergence): Acceptance {
+    const entry = this.#entries.get(divergence.signature)
+    if (!entry) return { accepted: false }
+    if (Date.parse(entry.until) + dayMs <= this.#now)
+      return { accepted: false, note: `was accepted until ${entry.until}` }
+    const other = valuesOf(divergence).find(([path, value]) => !entry.values[path]?.some(rule => allows(rule, value)))
+    return other ? { accepted: false, note: `is accepted with other values at ${other[0]}` } : { accepted: true }
+  }
+
+  accepts(divergence: Divergence): boolean {
+    return this.on(divergence).accepted
+  }
+
+  /** Writes a file that accepts these, and no others. An entry that accepts all of its kind already is kept as it is. */
+  update(path: string, clusters: readonly Cluster[]): void {
+    const accepted = clusters.map(cluster => {
+      const known = this.#entries.get(cluster.signature)
+      return known && cluster.divergences.every(each => this.accepts(each)) ? known : this.#entryFor(cluster)
+    })
+    writeFileSync(path, `${JSON.stringify({ accepted }, null, 2)}\n`)
+  }
+
+  #entryFor({ signature, title, divergences }: Cluster): Entry {
+    const values: Record<string, Map<string, Rule>> = {}
+    for (const divergence of divergences)
+      for (const [path, value] of valuesOf(divergence)) {
+        const rule = ruleFor(value)
+        ;(values[path] ??= new Map()).set(canonicalJson(rule), rule)
+      }
+    return {
+      signature,
+      what: title,
+      until: new Date(this.#now + acceptedDays * dayMs).toISOString().slice(0, 10),
+      values: Object.fromEntries(Object.entries(values).map(([path, rules]) => [path, [...rules.values()]])),
+    }
   }
 }
 
-/** Accepts these, and no others. */
-export function writeAccepted(path: string, clusters: readonly Cluster[]): void {
-  const accepted = clusters.map(({ signature, title }) => ({ signature, what: title }))
-  writeFileSync(path, `${JSON.stringify({ accepted }, null, 2)}\n`)
+function valuesOf({ kind, changes, data, error }: Divergence): [path: string, value: unknown][] {
+  const values = changes.map(({ path, after }): [string, unknown] => [patternOf(path), after])
+  if (kind === 'added' || kind === 'removed') values.push(['data', data])
+  if (error !== undefined) values.push(['error', error])
+  return values
+}
+
+function ruleFor(value: unknown): Rule {
+  if (value === undefined) return { absent: true }
+  return JSON.stringify(value).length > longestValue ? { digest: digestOf(value) } : { is: value }
+}
+
+function allows(rule: Rule, value: unknown): boolean {
+  if ('any' in rule) return true
+  if (value === undefined) return 'absent' in rule
+  if ('is' in rule) return canonicalJson(rule.is) === canonicalJson(value)
+  if ('digest' in rule) return rule.digest === digestOf(value)
+  return 'matches' in rule && typeof value === 'string' && new RegExp(rule.matches).test(value)
+}
+
+const digestOf = (value: unknown) => digest(canonicalJson(value))
+
+const ruleKinds = ['is', 'digest', 'matches', 'absent', 'any']
+
+function checked(value: unknown): Entry {
+  const { signature, until, values } = (value ?? {}) as Partial<Entry>
+  if (typeof signature !== 'string') throw new Error('an entry has no signature')
+  if (!/^\d{4}-\d{2}-\d{2}$/.test(until ?? '') || Number.isNaN(Date.parse(until!)))
+    throw new Error(`entry ${signature}: "until" must be a date such as 2027-02-27`)
+  if (typeof values !== 'object' || values === null) throw new Error(`entry ${signature} has no "values"`)
+  for (const [path, rules] of Object.entries(values))
+    for (const rule of Array.isArray(rules) ? rules : [undefined]) check(rule, `entry ${signature}, "${path}"`)
+  return value as Entry
+}
+
+function check(rule: unknown, where: string): void {
+  const kinds = Object.keys(rule ?? {})
+  if (kinds.length !== 1 || !ruleKinds.includes(kinds[0]!))
+    throw new Error(`${where}: expected a list of rules, each one of ${ruleKinds.join(', ')}`)
+  // Throws for what is no regular expression.
+  if (kinds[0] === 'matches') void new RegExp((rule as { matches: string }).matches)
 }

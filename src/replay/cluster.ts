@@ -1,24 +1,24 @@
-import { pathText } from './text.ts'
+import type { Acceptance, Accepted } from './accept.ts'
 import type { Divergence } from './divergence.ts'
+import { pathText } from './text.ts'
 
-/** Divergences that look alike, in the order of the log. */
-export interface Cluster {
+/** Divergences that look alike and are all accepted, or all not, in the order of the log. */
+export interface Cluster extends Acceptance {
   readonly signature: string
   /** One line that says what differs. */
   readonly title: string
   readonly divergences: readonly [Divergence, ...Divergence[]]
-  readonly accepted: boolean
 }
 
 /** Largest first; of equal size the one that comes first in the log. */
-export function clusters(divergences: readonly Divergence[], accepted: ReadonlySet<string>): Cluster[] {
-  const bySignature = Map.groupBy(divergences, ({ signature }) => signature)
-  return [...bySignature]
-    .map(([signature, alike]) => ({
-      signature,
-      title: titleOf(alike[0]!),
-      divergences: alike as [Divergence, ...Divergence[]],
-      accepted: accepted.has(signature),
+export function clusters(divergences: readonly Divergence[], accepted: Accepted): Cluster[] {
+  const alike = Map.groupBy(divergences, each => `${each.signature} ${accepted.accepts(each)}`)
+  return [...alike.values()]
+    .map(found => ({
+      signature: found[0]!.signature,
+      title: titleOf(found[0]!),
+      divergences: found as [Divergence, ...Divergence[]],
+      ...accepted.on(found[0]!),
     }))
     .toSorted(
       (a, b) => b.divergences.length - a.divergences.length || a.divergences[0].position - b.divergences[0].position,

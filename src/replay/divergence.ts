@@ -31,7 +31,8 @@ export interface CodeVersion {
   readonly hash: string
 }
 
-type Found = Omit<Divergence, 'signature' | 'what' | 'changes' | 'kind' | 'data' | 'error' | 'place'>
+/** What is known of a divergence before it is known what differs. */
+export type Found = Omit<Divergence, 'signature' | 'what' | 'changes' | 'kind' | 'data' | 'error' | 'place'>
 
 export function emitDivergence(found: Found, difference: Difference, place: string | undefined): Divergence {
   const said = 'before' in difference ? difference.before : difference.after
@@ -66,7 +67,10 @@ const nameOf = ({ type, target }: Said) => (target === undefined ? type : `${typ
 /** Neither the task nor the values count, but where they differ: indices of lists are all one. */
 function signed(divergence: Omit<Divergence, 'signature'>): Divergence {
   const { program, kind, what, changes, error } = divergence
-  const paths = new Set(changes.map(({ path }) => path.map(key => (typeof key === 'number' ? '*' : key)).join('.')))
+  const paths = new Set(changes.map(({ path }) => patternOf(path)))
   const parts = [program, kind, what, [...paths].toSorted(), error?.replace(/\d+/g, '#') ?? '']
   return { ...divergence, signature: digest(parts).slice(0, 10) }
 }
+
+/** A path in which indices of lists are all one. */
+export const patternOf = (path: Change['path']) => path.map(key => (typeof key === 'number' ? '*' : key)).join('.')

@@ -1,11 +1,13 @@
 import { clusters, titleOf } from './cluster.ts'
 import type { Divergence } from './divergence.ts'
 import type { Outcome } from './replay.ts'
+import { shortfall } from './report.ts'
 import { pathText, placeText } from './text.ts'
+import type { Demand } from './verdict.ts'
 
-/** JUnit XML: a suite for each program, a case for each kind of divergence, and one for what agreed. */
-export function junit(outcome: Outcome, accepted: ReadonlySet<string>): string {
-  const open = clusters(outcome.divergences, accepted).filter(cluster => !cluster.accepted)
+/** JUnit XML: a suite for each program, a case for each kind of divergence, and one for what agreed, which fails where that is too little. */
+export function junit(outcome: Outcome, demand: Demand): string {
+  const open = clusters(outcome.divergences, demand.accepted).filter(cluster => !cluster.accepted)
   const suites = [...Map.groupBy(open, ({ divergences }) => divergences[0].program)].toSorted(([a], [b]) =>
     a < b ? -1 : 1,
   )
@@ -19,11 +21,14 @@ export function junit(outcome: Outcome, accepted: ReadonlySet<string>): string {
     '  </testsuite>',
   ])
   const same = outcome.turns - outcome.diverged
+  const short = shortfall(outcome, demand)
+  const failure = short === undefined ? '' : `<failure message="${escape(short)}"/>`
+  const failed = failure === '' ? 0 : 1
   return [
     '<?xml version="1.0" encoding="UTF-8"?>',
-    `<testsuites name="replay" tests="${open.length + 1}" failures="${open.length}">`,
-    '  <testsuite name="replay" tests="1" failures="0">',
-    `    <testcase classname="replay" name="${same} of ${outcome.turns} turns as recorded"/>`,
+    `<testsuites name="replay" tests="${open.length + 1}" failures="${open.length + failed}">`,
+    `  <testsuite name="replay" tests="1" failures="${failed}">`,
+    `    <testcase classname="replay" name="${same} of ${outcome.turns} turns as recorded">${failure}</testcase>`,
     '  </testsuite>',
     ...lines,
     '</testsuites>',

@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises'
 import { stripVTControlCharacters } from 'node:util'
 import { describe, expect, test } from 'vitest'
 import { agent, type Agent } from '../agents/agent.ts'
@@ -6,6 +7,7 @@ import { createEvent, type CloudEvent } from '../event.ts'
 import { Programs } from '../tasks/programs.ts'
 import { Task } from '../tasks/task.ts'
 import { TurnBuilder, type OpenCall } from '../tasks/turn.ts'
+import { Accepted } from './accept.ts'
 import { junit } from './junit.ts'
 import { Replay, type Outcome } from './replay.ts'
 import { records, report } from './report.ts'
@@ -49,6 +51,12 @@ async function replayed(events: readonly CloudEvent[], ...agents: Agent[]): Prom
 }
 
 const seen = ({ divergences }: Outcome) => divergences.map(({ turn, kind, what }) => `${turn} ${kind} ${what}`)
+
+/** The line of this file that ends like this, as reports name it. */
+async function lineOf(end: string) {
+  const lines = (await readFile(import.meta.filename, 'utf8')).split('\n')
+  return expect.stringContaining(`replay.test.ts:${lines.findIndex(line => line.endsWith(end)) + 1}:`) as string
+}
 
 interface State {
   answers: number
@@ -115,6 +123,39 @@ describe('a program', () => {
     expect(new Set(outcome.divergences.map(({ signature }) => signature)).size).toBe(1)
   })
 
+  test('whose init throws is one divergence, and no reason to stop', async () => {
+    const broken = agent<State>('counter', {
+      on: 'order.placed',
+      init: () => {
+        throw new Error('no beginning') // init
+      },
+      evolve: state => state,
+      decide: () => {},
+    })
+    const other = agent('other', { on: 'order.placed', run: () => 'done' })
+    const events = [...(await recorded), ...(await record(other))]
+    const outcome = await replayed(events, broken, other)
+    expect(seen(outcome)).toEqual(['1 threw the program'])
+    expect(outcome.divergences[0]).toMatchObject({ error: 'no beginning', place: await lineOf('// init') })
+    expect(outcome).toMatchObject({ tasks: 2, turns: 2, skipped: [] })
+  })
+
+  test('whose evolve throws on what was recorded', async () => {
+    const outcome = await replayed(
+      await recorded,
+      agent<State>('counter', {
+        on: 'order.placed',
+        init: () => ({ answers: 0 }),
+        evolve(state, { type }) {
+          if (type === 'tool.invoke') throw new Error('unknown')
+          return state
+        },
+        decide: (_state, _inputs, ctx) => ctx.call(ask('sum', 0)),
+      }),
+    )
+    expect(outcome.divergences).toMatchObject([{ turn: 1, kind: 'threw', error: 'unknown' }])
+  })
+
   test('that says the same in another order', async () => {
     const both = (order: string[]) =>
       agent('pair', {
@@ -171,6 +212,20 @@ describe('straight-line code', () => {
     expect(outcome.turns).toBe(3)
   })
 
+  test('that throws is said to have thrown, at its line', async () => {
+    const throwing = agent('buyer', {
+      on: 'order.placed',
+      async run(ctx) {
+        await ctx.call({ kind: 'tool', name: 'price' }, 1)
+        throw new Error('too dear') // run
+      },
+    })
+    const outcome = await replayed(await record(buyer('pay')), throwing)
+    expect(seen(outcome)).toEqual(['2 threw the program'])
+    expect(outcome.divergences[0]).toMatchObject({ error: 'too dear', place: await lineOf('// run') })
+    expect(await replayed(await record(throwing), throwing)).toMatchObject({ turns: 2, diverged: 0 })
+  })
+
   test('that awaits what it may not', async () => {
     const impatient = agent('buyer', {
       on: 'order.placed',
@@ -196,7 +251,7 @@ test('what cannot be replayed is said: no such program, a newer version, a begin
 
 test('the report names the line, both versions, and where the values differ', async () => {
   const outcome = await replayed(await record(counter()), counter({ input: () => 'a "quoted" & <odd> text' }))
-  const accepted = new Set<string>()
+  const accepted = { accepted: new Accepted([]) }
   const text = [...report(outcome, accepted, 100)].map(stripVTControlCharacters).join('\n')
   expect(text).toContain('✖ counter: tool.invoke sum changed at data.input  3 ×')
   expect(text).toContain('+ "a \\"quoted\\" & <odd> text"')
@@ -205,11 +260,13 @@ test('the report names the line, both versions, and where the values differ', as
   expect(xml).toContain('failures="1"')
   expect(xml).toContain('&amp; &lt;odd&gt; text')
   const { signature } = outcome.divergences[0]!
-  const meant = new Set([signature])
+  const entry = { signature, what: '', until: '2999-01-01', values: { 'data.input': [{ any: true as const }] } }
+  const meant = { accepted: new Accepted([entry]) }
   expect([...report(outcome, meant, 100)].map(stripVTControlCharacters)[0]).toContain('accepted 3 × counter')
   expect(junit(outcome, meant)).toContain('failures="0"')
   expect([...records(outcome, meant)].at(-1)).toEqual({
     record: 'total',
+    verdict: 'same',
     tasks: 1,
     turns: 4,
     diverged: 3,

@@ -1,4 +1,4 @@
-import { TidingsError } from '../errors.ts'
+import { textOf, TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import type { Programs } from '../tasks/programs.ts'
 import type { ProgramDefinition } from '../tasks/program.ts'
@@ -47,6 +47,7 @@ export class Replay {
   readonly #pinned = new Map<string, PinnedDefinition>()
   readonly #divergences: Divergence[] = []
   readonly #skipped: { task: string; why: string }[] = []
+  /** Of which a turn was judged, or that go on from their snapshot. */
   #tasks = 0
   #turns = 0
   #diverged = 0
@@ -73,7 +74,9 @@ export class Replay {
     const begin = async () => restore(await this.#definition(task, state.name, state.version), task, state)
     const shadow = await this.#shadow(task, begin)
     this.#live.set(task, shadow)
-    if (shadow !== 'skipped') this.#histories.skipTo(task, shadow.task.head)
+    if (shadow === 'skipped') return
+    this.#count(shadow)
+    this.#histories.skipTo(task, shadow.task.head)
   }
 
   finish(): Outcome {
@@ -96,13 +99,19 @@ export class Replay {
         startTask(await this.#definition(task, turn.program, turn.programVersion), task, inputs[0]!)
       this.#live.set(task, (shadow = await this.#shadow(task, begin)))
     }
-    if (shadow !== 'skipped' && !shadow.ended) {
+    const divergences = shadow === 'skipped' || shadow.ended ? undefined : await shadow.turn(recording)
+    if (divergences) {
+      this.#count(shadow as ShadowTask)
       this.#turns++
-      const divergences = await shadow.turn(recording)
       if (divergences.length > 0) this.#diverged++
       this.#divergences.push(...divergences)
     }
     if (turn.end) this.#live.delete(task)
+  }
+
+  #count(shadow: ShadowTask) {
+    if (!shadow.judged) this.#tasks++
+    shadow.judged = true
   }
 
   async #definition(task: string, name: string, version: number): Promise<ProgramDefinition> {
@@ -113,12 +122,13 @@ export class Replay {
 
   async #shadow(id: string, begin: () => Task | Promise<Task>): Promise<ShadowTask | 'skipped'> {
     try {
-      const task = await begin()
-      this.#tasks++
-      return new ShadowTask(task)
+      return new ShadowTask(await begin())
     } catch (error) {
-      if (!(error instanceof TidingsError)) throw error
-      this.#skipped.push({ task: id, why: `${error.code}: ${error.message}` })
+      // Whatever the code of one task throws, the others are replayed.
+      this.#skipped.push({
+        task: id,
+        why: error instanceof TidingsError ? `${error.code}: ${error.message}` : textOf(error),
+      })
       return 'skipped'
     }
   }

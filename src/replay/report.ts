@@ -1,9 +1,9 @@
 import { styleText } from 'node:util'
 import { clusters, titleOf, type Cluster } from './cluster.ts'
 import type { Change } from './compare.ts'
-import type { Divergence } from './divergence.ts'
 import type { Outcome } from './replay.ts'
 import { pathText, placeText, valueText } from './text.ts'
+import { verdictOn, type Demand } from './verdict.ts'
 
 /* The same outcome gives the same bytes: nothing in a report depends on the clock or on the number of threads. */
 
@@ -11,8 +11,8 @@ const shownChanges = 8
 const shownTasks = 5
 
 /** For people: of each kind of divergence the first one, whole. */
-export function* report(outcome: Outcome, accepted: ReadonlySet<string>, width: number): Generator<string> {
-  const found = clusters(outcome.divergences, accepted)
+export function* report(outcome: Outcome, demand: Demand, width: number): Generator<string> {
+  const found = clusters(outcome.divergences, demand.accepted)
   for (const cluster of found.filter(each => !each.accepted)) yield* clusterLines(cluster, width)
   const meant = found.filter(each => each.accepted)
   for (const { divergences, title } of meant) yield styleText('dim', `accepted ${divergences.length} × ${title}`)
@@ -20,13 +20,14 @@ export function* report(outcome: Outcome, accepted: ReadonlySet<string>, width: 
   const reasons = Map.groupBy(outcome.skipped, ({ why }) => why.replace(/task \S+ /, ''))
   for (const [why, tasks] of reasons)
     yield styleText('yellow', `not replayed: ${count(tasks.length, 'task')}, such as ${tasks[0]!.task}: ${why}`)
-  yield summary(outcome, found)
+  yield summary(outcome, found, shortfall(outcome, demand))
 }
 
-function* clusterLines({ signature, title, divergences }: Cluster, width: number): Generator<string> {
+function* clusterLines({ signature, title, divergences, note }: Cluster, width: number): Generator<string> {
   const [first] = divergences
   yield `${styleText('red', '✖')} ${styleText('bold', title)}  ${divergences.length} ×  ${styleText('dim', signature)}`
   yield `  first in turn ${first.turn} of ${first.task}${first.place ? `, ${styleText('cyan', placeText(first.place))}` : ''}`
+  if (note !== undefined) yield styleText('yellow', `  this kind ${note}`)
   const { recordedBy: old, replayedBy: now } = first
   yield styleText('dim', `  recorded by version ${old.version} ${old.hash}, now version ${now.version} ${now.hash}`)
   for (const change of first.changes.slice(0, shownChanges)) yield* changeLines(change, width)
@@ -47,30 +48,43 @@ function* changeLines({ path, before, after }: Change, width: number): Generator
   yield styleText('green', `    + ${valueText(after, before, width - 6)}`)
 }
 
-function summary(outcome: Outcome, found: readonly Cluster[]): string {
-  const told = `${count(outcome.tasks, 'task')}, ${count(outcome.turns, 'turn')} replayed`
-  if (outcome.diverged === 0) return `${styleText('green', '✔')} ${told}: 0 divergences`
-  const tasks = new Set(outcome.divergences.map(({ task }) => task)).size
+function summary(outcome: Outcome, found: readonly Cluster[], short: string | undefined): string {
+  const replayed = `${count(outcome.tasks, 'task')}, ${count(outcome.turns, 'turn')} replayed`
   const open = found.filter(({ accepted }) => !accepted).length
+  const isClean = open === 0 && short === undefined
+  const line = (text: string) => `${styleText(isClean ? 'green' : 'red', isClean ? '✔' : '✖')} ${text}`
+  const but = short === undefined ? '' : `; ${short}`
+  if (outcome.diverged === 0) return line(`${replayed}: 0 divergences${but}`)
+  const tasks = new Set(outcome.divergences.map(({ task }) => task)).size
   const accepted = found.length - open
   const kinds = `${count(open, 'kind')}${accepted > 0 ? `, ${accepted} accepted` : ''}`
-  return `${styleText(open > 0 ? 'red' : 'green', open > 0 ? '✖' : '✔')} ${told}: ${count(outcome.diverged, 'turn')} in ${count(tasks, 'task')} came out otherwise (${kinds})`
+  return line(
+    `${replayed}: ${count(outcome.diverged, 'turn')} in ${count(tasks, 'task')} came out otherwise (${kinds})${but}`,
+  )
+}
+
+/** What is lacking in what was replayed; undefined when it is enough. */
+export function shortfall({ tasks, skipped }: Outcome, { atLeast = 0 }: Demand): string | undefined {
+  if (tasks < atLeast) return `at least ${count(atLeast, 'task')} expected`
+  if (skipped.length > 0) return `${count(skipped.length, 'task')} not replayed`
+  return tasks === 0 ? 'what was selected holds no task' : undefined
 }
 
 /** For programs: a line for each divergence, then for each task that was not replayed, then the total. */
-export function* records(outcome: Outcome, accepted: ReadonlySet<string>): Generator<object> {
+export function* records(outcome: Outcome, demand: Demand): Generator<object> {
   for (const divergence of outcome.divergences)
     yield {
       record: 'divergence',
       ...divergence,
       ...(divergence.place && { place: placeText(divergence.place) }),
       title: titleOf(divergence),
-      accepted: accepted.has(divergence.signature),
+      accepted: demand.accepted.accepts(divergence),
     }
   for (const skipped of outcome.skipped) yield { record: 'skipped', ...skipped }
   const { tasks, turns, diverged } = outcome
   yield {
     record: 'total',
+    verdict: verdictOn(outcome, demand),
     tasks,
     turns,
     diverged,
@@ -78,9 +92,5 @@ export function* records(outcome: Outcome, accepted: ReadonlySet<string>): Gener
     skipped: outcome.skipped.length,
   }
 }
-
-/** Whether something came out otherwise that nobody accepted. */
-export const isClean = ({ divergences }: Outcome, accepted: ReadonlySet<string>) =>
-  divergences.every(({ signature }: Divergence) => accepted.has(signature))
 
 const count = (n: number, noun: string) => `${n.toLocaleString('en')} ${noun}${n === 1 ? '' : 's'}`

@@ -6,7 +6,7 @@ import type { Machine, Turn } from '../tasks/program.ts'
 import type { Task } from '../tasks/task.ts'
 import { stateOf } from '../tasks/turn.ts'
 import { compare, diff, saidBy } from './compare.ts'
-import { emitDivergence, stateDivergence, threw, type Divergence } from './divergence.ts'
+import { emitDivergence, stateDivergence, threw, type Divergence, type Found } from './divergence.ts'
 import type { Recording } from './histories.ts'
 import { WatchedTurn } from './watch.ts'
 
@@ -31,6 +31,8 @@ export class ShadowTask {
   readonly task: Task
   /** Nothing that comes after can be judged. */
   ended = false
+  /** It counts as replayed. */
+  judged = false
   #stateDiverged = false
   /** Straight-line code. */
   readonly #chained: boolean
@@ -42,11 +44,67 @@ export class ShadowTask {
     this.#chained = isChained(task.machine)
   }
 
-  /** How the next turn comes out. */
-  async turn(recording: Recording): Promise<Divergence[]> {
-    const { turn, inputs, emitted, task, position } = recording
-    const { programVersion, programHash, programAt } = this.task.identity
-    const found = {
+  /** How the next turn comes out; undefined when the runtime took it, and the program was not asked. */
+  async turn(recording: Recording): Promise<Divergence[] | undefined> {
+    const { turn, emitted } = recording
+    if (isEnginesOwn(turn, emitted)) {
+      this.ended = true
+      return undefined
+    }
+    const found = this.#found(recording)
+    const watched = new WatchedTurn(this.task.identity, recording)
+    const divergences = await this.#decide(found, recording, watched)
+    if (this.#chained && divergences.length > 0) this.ended = true
+    try {
+      // A program that threw then, as it does now, was asked nothing more.
+      if (!watched.fault || divergences.length > 0) this.task.accepted(turn.emits, emitted)
+      this.task.advance(turn, 0)
+      const changes = this.#stateChanges(turn)
+      // A state that went another way stays so: it is told once.
+      if (changes && !this.#stateDiverged) divergences.push(stateDivergence(found, changes, this.#programAt))
+      this.#stateDiverged = changes !== undefined
+    } catch (error) {
+      // Without a state there is nothing to judge the next turns by.
+      this.ended = true
+      if (divergences.length === 0) divergences.push(this.#threw(found, error))
+    }
+    if (turn.end) this.ended = true
+    return divergences
+  }
+
+  async #decide(found: Found, { turn, inputs, emitted }: Recording, watched: WatchedTurn): Promise<Divergence[]> {
+    const { machine } = this.task
+    const arrived = inputs.map(({ call }) => this.#places.get(call ?? '')).findLast(place => place !== undefined)
+    try {
+      await this.task.decide(inputs, watched)
+      const differences = compare(saidBy(turn.emits, emitted), saidBy(watched.emits, watched.events))
+      if (differences.length > 0) {
+        if (watched.fault) return [this.#threw(found, watched.fault.thrown, arrived)]
+        const hasFailed = differences.some(each => 'after' in each && each.after.type === 'agent.task.failed')
+        if (hasFailed && machine.thrown !== undefined) return [this.#threw(found, machine.thrown, arrived)]
+      }
+      this.#remember(turn, watched)
+      return differences.map(difference => {
+        const place = 'after' in difference ? watched.placeOf(difference.after.id) : undefined
+        return emitDivergence(found, difference, place ?? arrived ?? this.#programAt)
+      })
+    } catch (error) {
+      return [this.#threw(found, error, arrived)]
+    }
+  }
+
+  #threw(found: Found, error: unknown, arrived?: string): Divergence {
+    const place = placeIn(error instanceof Error ? error.stack : undefined)
+    return threw(found, textOf(error), place ?? arrived ?? this.#programAt)
+  }
+
+  get #programAt() {
+    return this.task.identity.programAt
+  }
+
+  #found({ turn, task, position }: Recording): Found {
+    const { programVersion, programHash } = this.task.identity
+    return {
       task,
       program: turn.program,
       turn: turn.version,
@@ -54,42 +112,13 @@ export class ShadowTask {
       recordedBy: { version: turn.programVersion, hash: turn.programHash },
       replayedBy: { version: programVersion, hash: programHash },
     }
-    if (isEnginesOwn(turn, emitted)) {
-      this.ended = true
-      return []
-    }
-    const watched = new WatchedTurn(this.task.identity, recording)
-    const divergences: Divergence[] = []
-    try {
-      await this.task.decide(inputs, watched)
-      const differences = compare(saidBy(turn.emits, emitted), saidBy(watched.emits, watched.events))
-      if (watched.fault && differences.length > 0) throw watched.fault.thrown
-      const arrived = inputs.map(({ call }) => this.#places.get(call ?? '')).findLast(place => place !== undefined)
-      for (const difference of differences) {
-        const place = 'after' in difference ? watched.placeOf(difference.after.id) : undefined
-        divergences.push(emitDivergence(found, difference, place ?? arrived ?? programAt))
-      }
-      this.#remember(recording, watched)
-    } catch (error) {
-      divergences.push(threw(found, textOf(error), placeIn(error instanceof Error ? error.stack : undefined)))
-    }
-    if (this.#chained && divergences.length > 0) this.ended = true
-    // A program that threw then, as it does now, was asked nothing more.
-    if (!watched.fault || divergences.length > 0) this.task.accepted(turn.emits, emitted)
-    this.task.advance(turn, 0)
-    if (turn.end) this.ended = true
-    const changes = this.#stateChanges(turn)
-    // A state that went another way stays so: it is told once.
-    if (changes && !this.#stateDiverged) divergences.push(stateDivergence(found, changes, programAt))
-    this.#stateDiverged = changes !== undefined
-    return divergences
   }
 
-  #remember({ turn }: Recording, watched: WatchedTurn) {
+  #remember({ emits }: Recording['turn'], watched: WatchedTurn) {
     if (!this.#chained) return
     watched.emits.forEach(({ id, wait }, i) => {
       const place = wait && watched.placeOf(id)
-      if (place) this.#places.set(turn.emits[i]?.id ?? id, place)
+      if (place) this.#places.set(emits[i]?.id ?? id, place)
     })
   }
 

@@ -77,6 +77,8 @@ export interface Machine {
   /** The state as JSON; undefined when only the journal itself can bring it back. */
   snapshot(): string | undefined
   readonly maxTurns: number
+  /** What the code threw, where that ended it: for reports. */
+  readonly thrown?: unknown
   /** Of workflows: the definition that it goes by. */
   pinned?(): Pinned | undefined
   /** A cancellation is an input like any other: something may have to be undone first. */

@@ -114,6 +114,11 @@ export class ScriptMachine implements Machine {
 
   accepted() {}
 
+  get thrown() {
+    const settled = this.#settled
+    return settled && 'error' in settled && !(settled.error instanceof Continue) ? settled.error : undefined
+  }
+
   snapshot() {
     return undefined
   }

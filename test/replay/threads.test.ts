@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { stripVTControlCharacters } from 'node:util'
 import { expect, onTestFinished, test } from 'vitest'
 import { agent, type App } from '../../src/index.ts'
+import { Accepted } from '../../src/replay/accept.ts'
 import { junit } from '../../src/replay/junit.ts'
 import { replayInThreads } from '../../src/replay/parallel.ts'
 import { records, report } from '../../src/replay/report.ts'
@@ -30,7 +31,7 @@ onEveryBus(world => {
     }))
     const replay = await recorded(await world(), first, questions)
     expect(await replay('../../examples/first/app.ts')).toMatchObject({ tasks: 4, diverged: 0, skipped: [] })
-    const none = new Set<string>()
+    const none = { accepted: new Accepted() }
     const written = async (jobs: number) => {
       const outcome = await replay('./other-first.ts', jobs)
       return [

@@ -1,0 +1,10 @@
+import type { Control } from './control.ts'
+
+export default {
+  fault: 'What run() throws is shown as an event that was added, at the line before.',
+  file: 'src/replay/shadow.ts',
+  find: 'if (hasFailed && machine.thrown !== undefined)',
+  replace: 'if (hasFailed && this.ended)',
+  test: 'src/replay/replay.test.ts',
+  name: 'that throws is said',
+} satisfies Control
