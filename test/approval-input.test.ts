@@ -154,6 +154,33 @@ onEveryBus(world => {
     })
   })
 
+  describe('a function that lets it run', () => {
+    it('has seen what it runs with, and cannot change it', async () => {
+      let parsed = 0
+      const seen: unknown[] = []
+      const approval = (input: { amount?: number }) => {
+        seen.push({ ...input })
+        input.amount = 9_000
+        return false
+      }
+      // The same the first times: a schema may change its mind at any time.
+      const input = z.object({ amount: z.number().default(() => (++parsed > 2 ? 9_000 : 7)) })
+      const { outcome, runs } = await ask({ input, approval }, {})
+      expect(await outcome()).toBe('paid')
+      expect({ seen, runs }).toEqual({ seen: [{ amount: 7 }], runs: [{ amount: 7 }] })
+    })
+
+    it('is not asked about input that is another one each time', async () => {
+      let parsed = 0
+      const seen: unknown[] = []
+      const approval = (input: unknown) => seen.push(input) === 0
+      const input = z.object({ amount: z.number().default(() => ++parsed) })
+      const { outcome, runs } = await ask({ input, approval }, {})
+      expect(await outcome()).toEqual({ code: 'E_TOOL_INPUT', message: expect.stringContaining('$.amount') })
+      expect({ seen, runs }).toEqual({ seen: [], runs: [] })
+    })
+  })
+
   it('workers that need the key of the hashes at once share one', async () => {
     const log = await world()
     await (await log.worker({ use: [] })).stop()

@@ -24,14 +24,12 @@ import type { AnyTool } from './tool.ts'
 export const parsedInput = ({ name, options }: AnyTool, call: CloudEvent): Promise<unknown> =>
   validate(options.input, copyOf(rawInputOf(call)), 'E_TOOL_INPUT', name)
 
-/** Whether a person must be asked about a call. Only a clear no lets it run. What asks gets an input of its own. */
-export async function needsApproval(tool: AnyTool, call: CloudEvent): Promise<boolean> {
-  const { approval } = tool.options
-  return typeof approval === 'function' ? approval(await parsedInput(tool, call)) !== false : approval !== undefined
-}
+/** Whether a person must be asked about this input. Only a clear no lets the tool run, with what the function saw. */
+export const needsApproval = ({ options: { approval } }: AnyTool, input: Json): boolean =>
+  typeof approval === 'function' ? approval(copyOf(input)) !== false : approval !== undefined
 
 /**
- * The parsed input of a call that is to be approved. It must be JSON, since nothing else can be shown, and the same each time it is
+ * The parsed input of a call that may have to be approved. It must be JSON, since nothing else can be shown, and the same each time it is
  * parsed, since it is parsed again when the answer comes. @throws E_TOOL_INPUT, with the path of what is not
  */
 export async function approvableInput(tool: AnyTool, call: CloudEvent): Promise<Json> {

@@ -131,8 +131,9 @@ export class ToolStation {
   ): Promise<{ input: unknown } | { request: CloudEvent }> {
     if (answered?.type === deniedType) throw denied(answered)
     if (answered) return { input: await grantedInput(tool, call, answered, await this.#fromLog(this.#key.get())) }
-    if (!(await needsApproval(tool, call))) return { input: await parsedInput(tool, call) }
+    if (tool.options.approval === undefined) return { input: await parsedInput(tool, call) }
     const input = await approvableInput(tool, call)
+    if (!needsApproval(tool, input)) return { input }
     const hash = hashOf(tool, input, await this.#fromLog(this.#key.get()))
     return { request: requestFor(this.#options.bus, tool, call, input, hash) }
   }
