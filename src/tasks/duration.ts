@@ -16,6 +16,13 @@ export function milliseconds(duration: Duration): number {
   return ms
 }
 
-/** The moment at which a wait that begins now ends, null for never. */
-export const boundFrom = (now: number, bound: Bound): number | null =>
-  bound === 'forever' ? null : now + milliseconds(bound)
+/** The last moment that a date can be. */
+const lastMoment = 8.64e15
+
+/** The moment at which a wait that begins now ends, null for never. @throws E_SETTING_INVALID */
+export function boundFrom(now: number, bound: Bound): number | null {
+  if (bound === 'forever') return null
+  const until = now + milliseconds(bound)
+  if (until <= lastMoment) return until
+  throw new TidingsError('E_SETTING_INVALID', `"${bound}" ends after the last date there is. Use 'forever'`)
+}

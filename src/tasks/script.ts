@@ -2,9 +2,16 @@ import type { CloudEvent } from '../event.ts'
 import { failureData, TidingsError, type ErrorData } from '../errors.ts'
 import { copyOf, jsonOf, type Json } from '../json.ts'
 import { approvalRequest, type Approval } from './approval.ts'
-import type { Bound, Duration } from './duration.ts'
+import { boundFrom, type Bound, type Duration } from './duration.ts'
 import { outcomeOf } from './outcome.ts'
-import { inputOf, type Emission, type Machine, type RecordedTurn, type TurnContext } from './program.ts'
+import {
+  inputOf,
+  type CallRequest,
+  type Emission,
+  type Machine,
+  type RecordedTurn,
+  type TurnContext,
+} from './program.ts'
 import { dataOf } from './turn.ts'
 
 /*
@@ -271,13 +278,15 @@ class Recorded implements TurnContext {
     this.#emitted = emitted.filter(event => !event.replyto && event.type !== 'timer.set').map(event => event.type)
   }
 
-  // What was refused then is refused now.
-  call(request: { type: string; data: unknown; key?: string }): string {
+  // What was refused then is refused now, in the same order.
+  call({ within, ...request }: CallRequest): string {
+    if (within !== undefined) boundFrom(this.now, within)
     dataOf(request)
     return this.#recorded(request.key!, request.type)
   }
 
-  sleep(_duration: Duration, key?: string): string {
+  sleep(duration: Duration, key?: string): string {
+    boundFrom(this.now, duration)
     return this.#recorded(key!, 'timer.set')
   }
 

@@ -239,6 +239,30 @@ onEveryBus(world => {
     })
   })
 
+  it('a wait that cannot be is refused again when the code runs again', async () => {
+    const log = await world()
+    const note = tool('note', { description: '', input, run: () => 'noted' })
+    const waits = agent('waits', {
+      on: 'go',
+      async run(ctx) {
+        const codes: string[] = []
+        const refused = (code: string) => codes.push(code)
+        for (const within of ['soon', -1, 1e300] as never[]) {
+          await (async () => ctx.call(note, 1, { within }))().catch(({ code }) => refused(code))
+          await ctx.sleep(within).catch(({ code }) => refused(code))
+        }
+        return [await ctx.call(note, 1), ...codes]
+      },
+    })
+    const first = await log.worker({ use: [waits] })
+    const { id, correlationid } = await first.bus.publish({ type: 'go', data: null })
+    await until(async () => (await eventsOf(first, correlationid)).some(({ type }) => type === 'tool.invoke'))
+    await log.stop()
+    const second = await log.worker({ use: [waits, note] })
+    const end = await ended(second, correlationid, id)
+    expect(outputOf(end)).toEqual(['noted', ...Array.from({ length: 6 }, () => 'E_SETTING_INVALID')])
+  })
+
   describe('a value that JSON has otherwise', () => {
     it('is a text for the caller, if it is a Date, in one process too', async () => {
       const dated = tool('dated', { description: '', input, run: () => ({ at: new Date(0) }) })
