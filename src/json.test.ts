@@ -43,6 +43,22 @@ describe('what is taken', () => {
   })
 })
 
+describe('what is used in many places is copied for each, up to a bound', () => {
+  const doubled = (value: unknown, times: number) => {
+    for (let i = 0; i < times; i++) value = { left: value, right: value }
+    return value
+  }
+
+  it.each([
+    ['objects', doubled({}, 60), 'is one of more than 2500000 values'],
+    ['lists', doubled([[], []], 40), 'is one of more than 2500000 values'],
+    ['text', doubled('x'.repeat(1024 * 1024), 10), 'comes after 67108864 characters of text'],
+    ['names', doubled({ ['n'.repeat(1024 * 1024)]: 1 }, 10), 'comes after 67108864 characters of text'],
+  ])('of %s', (_, value, problem) => expect(problemOf(value)).toContain(problem))
+
+  it('below it', () => expect(JSON.stringify(problemOf(doubled(1, 16)))).toHaveLength(1_245_166))
+})
+
 class Order {
   total = 1
 }

@@ -12,30 +12,36 @@ import { textOf, TidingsError, type ErrorCode } from './errors.ts'
 
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json }
 
-// Every later walk over data is recursive.
-const maxDepth = 64
+/** Of what code or the outside gives. Every later walk over data is recursive. */
+export const maxDepth = 64
+/*
+ * A value that is used in several places is copied for each: a few objects that hold each other could become more than a machine has.
+ * Both bounds are above what one event may have, so that larger data is refused by its size.
+ */
+const maxValues = 2_500_000
+const maxChars = 64 * 1024 * 1024
 
 /**
  * A copy of the value as JSON has it: what has `toJSON` (a Date, a URL) is what that gives, properties that are undefined
  * are left out, -0 is 0, undefined itself is null. `what` names the value in the error.
  * @throws E_VALUE_INVALID, or the given code, with the path of what JSON would change or cannot hold
  */
-export function jsonOf(value: unknown, what: string, code: ErrorCode = 'E_VALUE_INVALID'): Json {
+export function jsonOf(value: unknown, what: string, code: ErrorCode = 'E_VALUE_INVALID', depth = maxDepth): Json {
   if (value === undefined || value === null) return null
   if (typeof value === 'string' || typeof value === 'boolean') return value
-  const path: (string | number)[] = []
+  const taking: Taking = { path: [], depth, values: maxValues, chars: maxChars }
   try {
-    return taken(value, path) ?? null
+    return taken(value, taking) ?? null
   } catch (error) {
     const problem = error instanceof Refused ? error.message : `cannot be read: ${textOf(error)}`
-    throw new TidingsError(code, `${what}: ${pathText(path)} ${problem}`, { cause: error })
+    throw new TidingsError(code, `${what}: ${pathText(taking.path)} ${problem}`, { cause: error })
   }
 }
 
 /** Why `jsonOf` would refuse the value, with the path; undefined where it would not. */
-export function jsonProblem(value: unknown): string | undefined {
+export function jsonProblem(value: unknown, depth = maxDepth): string | undefined {
   try {
-    jsonOf(value, 'is not JSON')
+    jsonOf(value, 'is not JSON', 'E_VALUE_INVALID', depth)
     return undefined
   } catch (error) {
     return (error as TidingsError).message
@@ -66,26 +72,45 @@ class Refused {
   }
 }
 
-/** `path` leads to what is being looked at; after a refusal, to what was refused. Undefined for what is left out. */
-function taken(value: unknown, path: (string | number)[]): Json | undefined {
-  if (typeof value === 'string' || typeof value === 'boolean' || value === undefined || value === null) return value
+interface Taking {
+  /** Leads to what is being looked at; after a refusal, to what was refused. */
+  readonly path: (string | number)[]
+  readonly depth: number
+  /** How many more values, and characters in them, the copy may have. */
+  values: number
+  chars: number
+}
+
+/** Undefined for what is left out. */
+function taken(value: unknown, taking: Taking): Json | undefined {
+  if (--taking.values < 0)
+    throw new Refused(`is one of more than ${maxValues} values, each counted wherever it is used`)
+  if (typeof value === 'string') return takenText(value, taking)
+  if (typeof value === 'boolean' || value === undefined || value === null) return value
   if (typeof value === 'number') {
     if (Number.isFinite(value)) return value + 0
     throw new Refused(`is ${value}: JSON numbers are finite. Use null or a text`)
   }
   if (typeof value !== 'object')
     throw new Refused(`is a ${typeof value}. ${typeof value === 'bigint' ? 'Use a number or a text' : 'Leave it out'}`)
-  if (path.length >= maxDepth) throw new Refused(`is nested deeper than ${maxDepth}, or contains itself`)
-  if (Array.isArray(value)) return takenList(value, path)
-  if ('toJSON' in value && typeof value.toJSON === 'function') return takenAs(value as Convertible, path)
-  return takenFields(value, path)
+  const { path, depth } = taking
+  if (path.length >= depth) throw new Refused(`is nested deeper than ${depth}, or contains itself`)
+  if (Array.isArray(value)) return takenList(value, taking)
+  if ('toJSON' in value && typeof value.toJSON === 'function') return takenAs(value as Convertible, taking)
+  return takenFields(value, taking)
 }
 
-function takenList(list: readonly unknown[], path: (string | number)[]): Json[] {
+function takenText(text: string, taking: Taking): string {
+  if ((taking.chars -= text.length) >= 0) return text
+  throw new Refused(`comes after ${maxChars} characters of text, each counted wherever it is used`)
+}
+
+function takenList(list: readonly unknown[], taking: Taking): Json[] {
+  const { path } = taking
   const copy: Json[] = []
   for (let i = 0; i < list.length; i++) {
     path.push(i)
-    const item = taken(list[i], path)
+    const item = taken(list[i], taking)
     if (item === undefined) throw new Refused('is undefined, which a list cannot hold. Use null')
     copy.push(item)
     path.pop()
@@ -93,7 +118,8 @@ function takenList(list: readonly unknown[], path: (string | number)[]): Json[] 
   return copy
 }
 
-function takenFields(value: object, path: (string | number)[]): Json {
+function takenFields(value: object, taking: Taking): Json {
+  const { path } = taking
   const prototype: unknown = Object.getPrototypeOf(value)
   // The prototype of plain objects of any realm has none itself.
   if (prototype !== null && Object.getPrototypeOf(prototype) !== null) throw new Refused(instanceProblem(value))
@@ -101,7 +127,7 @@ function takenFields(value: object, path: (string | number)[]): Json {
   const copy: Record<string, Json> = {}
   for (const key of Object.keys(value)) {
     path.push(key)
-    const child = taken((value as Record<string, unknown>)[key], path)
+    const child = taken((value as Record<string, unknown>)[takenText(key, taking)], taking)
     if (child !== undefined) {
       if (isPolluting(key, child)) throw new Refused('has a name that can change prototypes. Use another')
       copy[key] = child
@@ -115,11 +141,11 @@ interface Convertible {
   toJSON(key: string): unknown
 }
 
-function takenAs(value: Convertible, path: (string | number)[]): Json | undefined {
+function takenAs(value: Convertible, taking: Taking): Json | undefined {
   if (value instanceof Date && Number.isNaN(value.getTime())) throw new Refused('is an invalid Date. Use null')
-  const converted = value.toJSON(String(path.at(-1) ?? ''))
-  if (typeof converted !== 'object' || converted === null) return taken(converted, path)
-  return Array.isArray(converted) ? takenList(converted, path) : takenFields(converted, path)
+  const converted = value.toJSON(String(taking.path.at(-1) ?? ''))
+  if (typeof converted !== 'object' || converted === null) return taken(converted, taking)
+  return Array.isArray(converted) ? takenList(converted, taking) : takenFields(converted, taking)
 }
 
 const isPolluting = (key: string, child: Json) =>

@@ -1,9 +1,10 @@
 import { createEvent, type CloudEvent, type Draft } from '../event.ts'
 import { TidingsError } from '../errors.ts'
 import { compileFilter, type Filter } from '../pattern.ts'
-import { copyOf, jsonOf } from '../json.ts'
+import { copyOf, jsonOf, maxDepth } from '../json.ts'
 import { checkEnvelope } from './decode.ts'
 import type { Driver, Entry, Position, Query, Stored } from './driver.ts'
+import { carriedIn, routedType, type Routed } from './routed.ts'
 import { plainRedactor, type Redactor } from './redact.ts'
 import { metrics } from './telemetry/metrics.ts'
 import { tracePublish } from './telemetry/spans.ts'
@@ -123,7 +124,9 @@ export class Bus {
   }
 
   #taken(event: CloudEvent): CloudEvent {
-    return { ...event, data: jsonOf(event.data, `the data of ${event.type}`, 'E_EVENT_INVALID') }
+    // An event that is as deep as it may be can be carried by another one: `{ event: { data } }`.
+    const depth = event.type === routedType ? maxDepth + 2 : maxDepth
+    return { ...event, data: jsonOf(event.data, `the data of ${event.type}`, 'E_EVENT_INVALID', depth) }
   }
 
   /** Ids and names must stay what they are: what cannot be redacted is not let in. */
@@ -152,6 +155,15 @@ export class Bus {
 
   async #offload(entry: Entry, inlineBytes: number): Promise<Entry> {
     if (entry.event.dataref || !isLarger(entry.json, inlineBytes)) return entry
+    const carried = carriedIn(entry.event)
+    const light = carried && (await this.#offload({ event: carried, json: JSON.stringify(carried) }, inlineBytes)).event
+    if (light === carried) return this.#putApart(entry, inlineBytes)
+    const event = { ...entry.event, data: { event: light } }
+    return this.#putApart({ event, json: JSON.stringify(event) }, inlineBytes)
+  }
+
+  async #putApart(entry: Entry, inlineBytes: number): Promise<Entry> {
+    if (!isLarger(entry.json, inlineBytes)) return entry
     const bytes = new TextEncoder().encode(JSON.stringify(entry.event.data))
     if (bytes.length > this.#maxBytes)
       throw new TidingsError(
@@ -165,10 +177,15 @@ export class Bus {
     return { event, json: JSON.stringify(event) }
   }
 
-  /** The event with its data, fetched from the blob when it lies in one. @throws E_BLOB_MISSING */
+  /** The event with its data, and that of the event that it carries, fetched from blobs where they lie in some. @throws E_BLOB_MISSING */
   async resolve(event: CloudEvent): Promise<CloudEvent> {
-    if (!event.dataref) return event
-    const bytes = await this.#blob(event.tenant, event.dataref, `${event.dataref} of event ${event.id}`)
+    const own = event.dataref ? await this.#withData(event) : event
+    const carried = carriedIn(own)
+    return carried?.dataref ? { ...own, data: { event: await this.#withData(carried) } satisfies Routed } : own
+  }
+
+  async #withData(event: CloudEvent): Promise<CloudEvent> {
+    const bytes = await this.#blob(event.tenant, event.dataref!, `${event.dataref} of event ${event.id}`)
     const { dataref: _, ...envelope } = event
     return { ...envelope, data: JSON.parse(new TextDecoder().decode(bytes)) }
   }

@@ -1,6 +1,6 @@
 import type { CloudEvent, Draft } from '../event.ts'
 import { TidingsError } from '../errors.ts'
-import { jsonProblem } from '../json.ts'
+import { jsonProblem, maxDepth } from '../json.ts'
 import { isType } from '../pattern.ts'
 import { isCorrelation, isReservedId, maxOutsideId } from './ids.ts'
 
@@ -51,6 +51,8 @@ const rules: Record<string, Rule> = {
   data: value => jsonProblem(value),
 }
 
+/** What the runtime makes holds events of the outside: a `workflow.event` one, a turn its inputs, a fork turns. */
+const logRules = { ...rules, data: (value: unknown) => jsonProblem(value, 2 * maxDepth) }
 const envelopeRules = { ...rules, data: () => undefined }
 
 const required = ['specversion', 'id', 'source', 'type', 'time', 'tenant', 'correlationid', 'hops'] as const
@@ -61,7 +63,7 @@ const outside = new Set(['specversion', 'id', 'source', 'type', 'time', 'subject
 
 /** @throws E_EVENT_INVALID when the value is not a complete event. */
 export function checkEvent(value: unknown): CloudEvent {
-  const attributes = checkAttributes(value, rules)
+  const attributes = checkAttributes(value, logRules)
   for (const name of required) if (attributes[name] === undefined) throw invalid(name, 'is missing')
   return value as CloudEvent
 }

@@ -7,6 +7,7 @@ import { createGzip, createZstdCompress } from 'node:zlib'
 import { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import type { Stored } from '../bus/driver.ts'
+import { liesApart } from '../bus/routed.ts'
 import { plainRedactor, type Redactor } from '../bus/redact.ts'
 import { replayId, termsKey } from '../tasks/effects.ts'
 import { definitionDocument } from '../tasks/instances.ts'
@@ -97,7 +98,7 @@ class SliceWriter {
     this.#events++
     if (isTurn(event)) this.#turns++
     const inputs = isTurn(event) ? event.data.inputs : []
-    for (const { dataref } of [event, ...inputs]) if (dataref) this.#missing++
+    for (const each of [event, ...inputs]) if (liesApart(each)) this.#missing++
     yield this.#line({ position, event } satisfies SliceLine)
   }
 

@@ -3,7 +3,8 @@ import { isWanted } from '../bus/delivery.ts'
 import { taskId, turnId } from '../bus/ids.ts'
 import type { CloudEvent } from '../event.ts'
 import type { Input } from './inbox.ts'
-import { instanceId, routedIn, routedType } from './instances.ts'
+import { routedIn, routedType } from '../bus/routed.ts'
+import { instanceId } from './instances.ts'
 import type { Turn } from './program.ts'
 
 /**

@@ -1,4 +1,5 @@
 import { correlationFrom, counterpart, taskId } from '../bus/ids.ts'
+import { routedType, type Routed } from '../bus/routed.ts'
 import { handedDown, type CloudEvent, type Draft } from '../event.ts'
 import { replayId } from './effects.ts'
 import { at } from './path.ts'
@@ -12,24 +13,10 @@ import { sourceOf, type Instances, type ProgramDefinition } from './program.ts'
  *     order.paid (correlation A) ──▶ workflow.event (correlation of the key, id EVENT:INSTANCE) ──▶ the instance
  */
 
-export const routedType = 'workflow.event'
 export const migrateType = 'workflow.migrate'
-
-/** Data of `workflow.event`: what happened elsewhere. */
-export interface Routed {
-  readonly event: CloudEvent
-}
 
 /** Under which key the definition of a workflow lies in the log. */
 export const definitionDocument = (name: string, hash: string) => `workflow/${name}/${hash}`
-
-/** What happened elsewhere; undefined where a `workflow.event`, which has its data, does not say so. */
-export function routedIn({ subject, data }: CloudEvent): CloudEvent | undefined {
-  const event = (data as Partial<Routed> | null)?.event as Partial<CloudEvent> | null | undefined
-  return typeof event?.id === 'string' && typeof event.type === 'string' && event.type === subject
-    ? (event as CloudEvent)
-    : undefined
-}
 
 export const instanceId = (correlation: string, program: string) => taskId(correlation, program, 'instance')
 

@@ -3,7 +3,8 @@ import type { Bus } from '../bus/bus.ts'
 import type { Position, Stored } from '../bus/driver.ts'
 import { createEvent, type CloudEvent, type Draft } from '../event.ts'
 import { keyPaths, type KeyPath } from './definitions.ts'
-import { instanceFedBy, routedIn, routedType } from './instances.ts'
+import { routedIn, routedType } from '../bus/routed.ts'
+import { instanceFedBy } from './instances.ts'
 
 /*
  * An instance of a workflow with a key has a correlation of its own. It is linked with each correlation that fed it:

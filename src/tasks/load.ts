@@ -1,7 +1,7 @@
 import { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import type { Bus } from '../bus/bus.ts'
-import { routedType } from './instances.ts'
+import { routedType } from '../bus/routed.ts'
 import type { Machine, ProgramDefinition } from './program.ts'
 import type { Programs } from './programs.ts'
 import { historyOf, resume, Task, type History } from './task.ts'

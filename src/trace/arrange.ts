@@ -1,6 +1,6 @@
 import type { CloudEvent } from '../event.ts'
 import { callBehind, parseId, taskId } from '../bus/ids.ts'
-import { routedType } from '../tasks/instances.ts'
+import { routedType } from '../bus/routed.ts'
 import type { Turn } from '../tasks/program.ts'
 import { turnType } from '../tasks/turn.ts'
 import { spentBy } from './outcome.ts'

@@ -1,6 +1,6 @@
 import type { CloudEvent } from '../event.ts'
 import { approvalType } from '../tasks/approval.ts'
-import { routedIn, routedType } from '../tasks/instances.ts'
+import { routedIn, routedType } from '../bus/routed.ts'
 import { decisionText, problemOf } from './outcome.ts'
 import { count, preview } from './text.ts'
 

@@ -1,5 +1,5 @@
 import type { CloudEvent } from '../event.ts'
-import { routedIn, routedType } from '../tasks/instances.ts'
+import { routedIn, routedType } from '../bus/routed.ts'
 import type { End } from '../tasks/program.ts'
 
 /*

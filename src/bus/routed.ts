@@ -1,0 +1,31 @@
+import type { CloudEvent } from '../event.ts'
+
+/*
+ * An event that is sent on to an instance of a workflow lies in another one, which may not need more room than it does: where its
+ * data is large, the envelope within names the same blob as the event itself.
+ */
+
+export const routedType = 'workflow.event'
+
+/** Data of `workflow.event`: what happened elsewhere. */
+export interface Routed {
+  readonly event: CloudEvent
+}
+
+/** What happened elsewhere; undefined where a `workflow.event`, which has its data, does not say so. */
+export function routedIn({ subject, data }: CloudEvent): CloudEvent | undefined {
+  const event = (data as Partial<Routed> | null)?.event as Partial<CloudEvent> | null | undefined
+  return typeof event?.id === 'string' && typeof event.type === 'string' && event.type === subject
+    ? (event as CloudEvent)
+    : undefined
+}
+
+/** What a `workflow.event` carries, of its own tenant: nobody reads blobs of another one through it. */
+export function carriedIn(event: CloudEvent): CloudEvent | undefined {
+  const carried = event.type === routedType ? routedIn(event) : undefined
+  return carried?.tenant === event.tenant ? carried : undefined
+}
+
+/** Whether data of the event lies in a blob: its own, or that of what it carries. */
+export const liesApart = (event: CloudEvent): boolean =>
+  event.dataref !== undefined || carriedIn(event)?.dataref !== undefined
