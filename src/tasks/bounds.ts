@@ -62,7 +62,7 @@ export class Bounds {
     const broke = await charge.tryReserve(this.#spentBy(builder, inputs))
     if (broke === undefined) return undefined
     const error = new TidingsError('E_BUDGET_EXCEEDED', `E_BUDGET_EXCEEDED: ${broke}`)
-    const told = undoes && !builder.fault ? refusalOf(identity, builder, error) : undefined
+    const told = undoes && !builder.fault ? refusalOf(identity, builder, error.toJSON()) : undefined
     builder.clear()
     if (told) await task.decide([told], builder)
     else builder.fail(error.toJSON())

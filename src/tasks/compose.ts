@@ -6,7 +6,7 @@ import type { Spent } from './budget.ts'
 import type { Turn } from './program.ts'
 import { wakeFor } from './rules.ts'
 import type { Task } from './task.ts'
-import type { OpenCall, TurnBuilder } from './turn.ts'
+import { refusalOf, TurnBuilder, type OpenCall } from './turn.ts'
 
 /*
  * How a decided turn is put together: what it emits and takes back, when the task wakes, the state after it, all as entries
@@ -14,6 +14,8 @@ import type { OpenCall, TurnBuilder } from './turn.ts'
  *
  *     decided ──▶ composed ─┬─ can be recorded ─────────────────────▶ committed
  *                           └─ cannot ──▶ a turn that fails the task ──▶ committed
+ *
+ * A task that undoes what it did is told so first, as where its budget is spent: the turn then holds what undoes.
  */
 
 /** More would not fit into the turn that takes them all back. */
@@ -25,14 +27,20 @@ export interface Decided {
   readonly builder: TurnBuilder
   /** The inputs as they were delivered, and the answers that the engine gave itself. */
   readonly embedded: readonly CloudEvent[]
+  /** The inputs with their data. */
+  readonly seen: readonly CloudEvent[]
   readonly expired: readonly OpenCall[]
-  /** Of those, the latter. */
+  /** Of `embedded`, the latter. */
   readonly own: readonly CloudEvent[]
   /** Reserves what a turn spends; what the task has spent with it. */
   readonly book: (builder: TurnBuilder) => Partial<Spent>
+  /** The task as it was before the turn, once more. */
+  readonly before: () => Promise<Task>
 }
 
 export interface Composed {
+  /** That of the turn: where it was told that the turn cannot be recorded, the one that decided then. */
+  readonly task: Task
   /** What the turn emits in the end: of a turn that could not be recorded, the failure. */
   readonly builder: TurnBuilder
   readonly turn: Turn
@@ -53,8 +61,28 @@ export async function compose(
   } catch (thrown) {
     const fault = faultOf(thrown)
     if (!fault) throw thrown
+    const undoing = await toldOf(decided, fault)
+    if (undoing)
+      try {
+        return await put(bus, undoing, undoing.builder, asAllowed)
+      } catch (again) {
+        if (!faultOf(again)) throw again
+      }
     return put(bus, decided, decided.builder.failing(fault), asAllowed)
   }
+}
+
+/** What a task decides that undoes what it did, when it is told that its turn cannot be recorded; undefined for all other tasks. */
+async function toldOf(decided: Decided, fault: ErrorData): Promise<Decided | undefined> {
+  const { task, builder, embedded, seen, own, before } = decided
+  const told = refusalOf(task.identity, builder, fault)
+  // Told once that it may not do what it wants, it wants to undo and nothing else.
+  if (!task.machine.undoes || builder.fault || own.some(({ id }) => id === told.id)) return undefined
+  // Parts of the turn may be in its state by now.
+  const again = await before()
+  const undoing = new TurnBuilder(again.identity, builder.version, embedded, builder.now)
+  await again.decide([...seen, told], undoing)
+  return { ...decided, task: again, builder: undoing, embedded: [...embedded, told], own: [...own, told] }
 }
 
 async function put(
@@ -78,7 +106,7 @@ async function put(
   const turn = builder.build(embedded, wake, state, book(builder))
   const emitted = await asAllowed(builder.events)
   const [turnEntry, ...events] = await bus.encodeTurn(turn, [...emitted, ...own])
-  return { builder, turn: turn.data, turnEntry: turnEntry!, events, emitted, wake }
+  return { task, builder, turn: turn.data, turnEntry: turnEntry!, events, emitted, wake }
 }
 
 /** Thrown by the code of a program: whatever it says, it is no failure of the log. */

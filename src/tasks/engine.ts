@@ -18,7 +18,7 @@ import { Replays } from './effects.ts'
 import { handBack, Inbox, Shared, type Input } from './inbox.ts'
 import { routedIn, routedType } from '../bus/routed.ts'
 import { isRouted, joins, migrateType } from './instances.ts'
-import { load, tombstone } from './load.ts'
+import { load, reload, tombstone } from './load.ts'
 import type { ProgramDefinition } from './program.ts'
 import { Programs } from './programs.ts'
 import { routeTaker, sendOn } from './routing.ts'
@@ -306,34 +306,36 @@ export class Engine {
 
   async #decide(
     inbox: Inbox,
-    task: Task,
+    deciding: Task,
     inputs: readonly Input[],
     expired: readonly OpenCall[],
     now: number,
   ): Promise<void> {
-    const { identity } = task
+    const { identity } = deciding
     const expiries = expired
       .filter(call => !inputs.some(({ event }) => event.call === call.id))
       .map(call => expiryOf(call, identity, now))
     const embedded = [...inputs.map(({ event }) => event), ...expiries]
     const seen = await Promise.all(embedded.map(event => this.#bus.resolve(event)))
-    const decided = new TurnBuilder(identity, task.head + 1, embedded, now)
+    const decided = new TurnBuilder(identity, deciding.head + 1, embedded, now)
     const since = inputs.map(({ shared }) => shared.delivery.since)
     using trace = new TurnTrace(this.#bus.driver.name, identity, decided.version, embedded, since)
-    const isFirst = task.head === 0 && inputs.length > 0 && isFirstOfAll(inputs[0]!)
+    const isFirst = deciding.head === 0 && inputs.length > 0 && isFirstOfAll(inputs[0]!)
     using charge = this.#bounds.charge(identity.start.correlationid, isFirst)
-    const refused = await this.#bounds.decide(task, decided, seen, charge)
+    const refused = await this.#bounds.decide(deciding, decided, seen, charge)
     if (refused?.isQuiet) return this.#discard(inbox, inputs, refused.reason)
     const told = refused?.told ? [refused.told] : []
-    const { builder, turn, turnEntry, events, emitted, wake } = await compose(
+    const { task, builder, turn, turnEntry, events, emitted, wake } = await compose(
       this.#bus,
       {
-        task,
+        task: deciding,
         builder: decided,
         embedded: [...embedded, ...told],
+        seen,
         expired,
         own: [...expiries, ...told],
-        book: wanted => this.#bounds.book(task, wanted, seen, charge),
+        book: wanted => this.#bounds.book(deciding, wanted, seen, charge),
+        before: () => reload(this.#bus, this.#programs, this.#newest, deciding, seen[0]!),
       },
       async wanted => trace.emitted(await this.#replays.governed(identity.start.replay, wanted)),
     )

@@ -4,7 +4,7 @@ import type { Bus } from '../bus/bus.ts'
 import { routedType } from '../bus/routed.ts'
 import type { Machine, ProgramDefinition } from './program.ts'
 import type { Programs } from './programs.ts'
-import { historyOf, resume, Task, type History } from './task.ts'
+import { historyOf, resume, startTask, Task, type History } from './task.ts'
 
 /** Follows any history, and decides nothing. */
 const blind: Machine = { maxTurns: Infinity, fold() {}, decide() {}, accepted() {}, snapshot: () => undefined }
@@ -32,6 +32,17 @@ export async function load(bus: Bus, programs: Programs, task: string, toEnd: bo
     const machine = () => blind
     return resume(bus, { for: (...which) => ({ ...programs.for(...which), machine }) }, task, history)
   }
+}
+
+/** A task as it was before its coming turn, whose first input is `first`. */
+export async function reload(
+  bus: Bus,
+  programs: Programs,
+  newest: ReadonlyMap<string, ProgramDefinition>,
+  { identity: { task, program } }: Task,
+  first: CloudEvent,
+): Promise<Task> {
+  return (await resume(bus, programs, task)) ?? startTask(newest.get(program)!, task, first)
 }
 
 async function ended(bus: Bus, programs: Programs, task: string, history: History): Promise<Task> {

@@ -311,7 +311,7 @@ export const dataOf = ({ type, data }: { type: string; data: unknown }): Json =>
 export const refusedType = 'task.refused'
 
 /** What a task is told that undoes what it did, before it fails: nothing that it wanted in this turn happens. */
-export const refusalOf = ({ task, source, start, hops }: TaskIdentity, turn: TurnBuilder, error: TidingsError) => ({
+export const refusalOf = ({ task, source, start, hops }: TaskIdentity, turn: TurnBuilder, error: ErrorData) => ({
   ...createEvent({
     id: `${turnId(task, turn.version)}:refused`,
     type: refusedType,
@@ -319,7 +319,7 @@ export const refusalOf = ({ task, source, start, hops }: TaskIdentity, turn: Tur
     ...handedDown(start),
     causationid: turnId(task, turn.version),
     hops,
-    data: { error: error.toJSON() },
+    data: { error },
   }),
   time: new Date(turn.now).toISOString(),
 })

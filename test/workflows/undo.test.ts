@@ -1,6 +1,9 @@
 import { expect, it } from 'vitest'
 import { z } from 'zod'
 import { tool, workflow, type Bound, type Workflow } from '../../src/index.ts'
+import { Replay } from '../../src/replay/replay.ts'
+import { fromBus } from '../../src/replay/source.ts'
+import { Programs } from '../../src/tasks/programs.ts'
 import { until } from '../../src/testing/wait.ts'
 import { parseId } from '../../src/bus/ids.ts'
 import { Story } from '../lib/workflows.ts'
@@ -67,6 +70,29 @@ onEveryBus(world => {
     await story.tell('trip.wanted')
     expect(await story.end()).toBe('E_BUDGET_EXCEEDED')
     expect(done).toEqual(['book flight', 'book fee', 'give back FLIGHT'])
+  })
+
+  it('one whose turn cannot be recorded is undone, and the worker that comes next goes on with that', async () => {
+    const log = await world()
+    const large = tool('large', { description: '', input: any, run: () => ({ text: 'x'.repeat(3 * 1024 * 1024) }) })
+    const flow = trip(b => b.call('one', large, () => 1).emit('trip.said', (s: any) => [s.one, s.one] as never)) // biome-ignore format: one flow
+    const first = agency()
+    await log.worker({ name: 'tools', use: [first.book, large] })
+    const worker = await log.worker({ use: [flow] }, { only: ['agents'] })
+    const before = new Story(worker, 'trip')
+    await before.tell('trip.wanted')
+    await before.asked('tool.invoke', 5)
+    await log.stop()
+    const { done, ...tools } = agency()
+    const running = await log.worker({ use: [flow, tools.book, tools.giveBack] })
+    const story = new Story(running, 'trip', before.correlation)
+    expect(await story.end()).toBe('E_EVENT_TOO_LARGE')
+    expect(done).toEqual(['give back HOTEL', 'give back FLIGHT'])
+    expect((await story.events()).map(({ type }) => type)).not.toContain('trip.said')
+    const replay = new Replay(new Programs([flow.definition]))
+    for await (const { position, event } of fromBus(running.bus, { all: true }).events())
+      await replay.add(position, event)
+    expect(replay.finish()).toMatchObject({ tasks: 1, divergences: [], skipped: [] })
   })
 
   it('one that runs out of budget is undone by the worker that comes next', async () => {
