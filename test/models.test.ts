@@ -123,6 +123,6 @@ onEveryBus(world => {
         return JSON.stringify(events).length / steps
       }
       expect(await bytesOf(200)).toBeLessThan(1.1 * (await bytesOf(20)))
-    })
+    }, 120_000)
   })
 })

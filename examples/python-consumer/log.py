@@ -186,9 +186,9 @@ class Log:
         except NotFoundError:
             return set()
 
-    async def join(self, group, type, target=None):
+    async def join(self, group, types, target=None):
         """Makes the shared group where nobody did yet: its document, then its consumer. Returns a pull subscription."""
-        clause = {"types": [type], **({"targets": [target]} if target else {})}
+        clause = {"types": types, **({"targets": [target]} if target else {})}
         document = json.dumps({"group": group, "mode": "shared", "filter": [clause], "start": 0}).encode()
         await self.create(f"{self.name}.s.group.{token(group)}", document, {})
         try:
@@ -198,7 +198,7 @@ class Log:
                 self.name,
                 durable_name=token(group),
                 filter_subjects=[
-                    f"{self.name}.e.*.{token(target) if target else '*'}.{type}",
+                    *(f"{self.name}.e.*.{token(target) if target else '*'}.{type}" for type in types),
                     f"{self.name}.r.*.{token(group)}",
                 ],
                 ack_wait=ACK_WAIT,

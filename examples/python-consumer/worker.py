@@ -62,8 +62,14 @@ TOOLS = [
 ]
 
 
+# Answers to approvals, too: each worker of a tool shares the group that asked. These tools never ask.
+TOOL_TYPES = ["tool.invoke", "approval.granted", "approval.denied"]
+
+
 async def serve(log, tool, delivery):
     request = delivery.event
+    if request["type"] != "tool.invoke":
+        return
     if not await is_wanted(log, delivery):  # 2
         return
     try:
@@ -116,12 +122,12 @@ async def audit(log, delivery):
     await log.publish(reaction, delivery.shard)
 
 
-async def member(log, group, handle, type, target=None):
+async def member(log, group, handle, types, target=None):
     """Takes one event after the other; several members take several at once."""
     subscription = None
     while not stopping.is_set():
         try:
-            subscription = subscription or await log.join(group, type, target)
+            subscription = subscription or await log.join(group, types, target)
             if f"paused/{group}" in paused:  # 3: left in the group, which keeps it
                 await asyncio.sleep(0.2)
                 continue
@@ -166,11 +172,11 @@ async def main():
     log = await Log.open(os.environ.get("TIDINGS_BUS", "nats://127.0.0.1:4222/tidings"))
     paused.update(await log.paused())
     watching = asyncio.create_task(watch_pauses(log))
-    members = [member(log, "python/audit", audit, "order.placed")]
+    members = [member(log, "python/audit", audit, ["order.placed"])]
     served = [tool for tool in TOOLS if tool.name in os.environ.get("SERVE", tool.name).split(",")]
     for tool in served:
         serve_it = lambda log, delivery, tool=tool: serve(log, tool, delivery)
-        members += [member(log, f"tool/{tool.name}", serve_it, "tool.invoke", tool.name) for _ in range(SLOTS)]
+        members += [member(log, f"tool/{tool.name}", serve_it, TOOL_TYPES, tool.name) for _ in range(SLOTS)]
     print(f"serving {', '.join(tool.name for tool in served)} on the log {log.name}", flush=True)
     await asyncio.gather(*members)
     watching.cancel()
