@@ -27,7 +27,9 @@ import {
   filterOf,
   isFirstOfAll,
   isFirstStart,
+  isMissing,
   lateDraft,
+  lookLater,
   misrouted,
   refusal,
   refusedDraft,
@@ -240,8 +242,7 @@ export class Engine {
         continue
       }
       const verdict = this.#sift(task, input)
-      if (verdict === 'ahead')
-        input.shared.taken(inbox.task, false, { kind: 'retry', after: 200, reason: 'the journal lags behind' })
+      if (verdict === 'ahead') input.shared.taken(inbox.task, false, lookLater(input))
       else if (verdict === 'take' && !answered(inputs, input) && (task || (await isDue(this.#bus, inbox.task, input))))
         inputs.push(input)
       else {
@@ -275,8 +276,8 @@ export class Engine {
     if (program === undefined) {
       if (await this.#follow(inbox, inputs)) return undefined
       if (inbox.conflicts === 0) return tombstone(this.#newest.get(event.target!)!, inbox.task, event)
-      // The fence knows the task and the log does not: it ended so long ago that it was purged.
-      for (const input of inputs) input.shared.taken(inbox.task, false)
+      // The fence knows the task and the journal does not: it lags behind, or the task ended so long ago that it was purged.
+      for (const input of inputs) input.shared.taken(inbox.task, false, isMissing(input) ? lookLater(input) : undefined)
       return undefined
     }
     const tooFar = this.#bounds.tooFar(event.hops + 1)

@@ -19,6 +19,8 @@ import type { OpenCall, TurnBuilder } from './turn.ts'
 
 // With the backoff in between, about forty minutes: longer than two versions of an app overlap.
 const maxHandBacks = 50
+// About a minute: longer than a server that was restarted, or has just become leader, takes to know what was stored.
+const maxLooks = 8
 const mintedTogetherMs = 10
 const requests = ['agent.invoke', forkType, 'agent.cancel']
 const workflowRequests = [routedType, migrateType]
@@ -64,7 +66,8 @@ export function startsOn(program: ProgramDefinition, event: CloudEvent): boolean
  * What an input means to the task. Structure decides, never a window of time. `refuse`: the task was cancelled before this
  * start came. `follow`: it goes on as another task.
  */
-export function sift(task: Task | undefined, { event, program, joins }: Input): Verdict {
+export function sift(task: Task | undefined, input: Input): Verdict {
+  const { event, program, joins } = input
   if (joins) {
     if (task?.end) return task.machine.knows?.(event) ? 'inert' : 'late'
     return task || program !== undefined ? 'take' : 'inert'
@@ -72,11 +75,24 @@ export function sift(task: Task | undefined, { event, program, joins }: Input): 
   if (program !== undefined) return task ? (task.unbegun ? 'refuse' : 'inert') : 'take'
   if (event.type === 'agent.cancel' && !task) return isOwnTask(event) ? 'take' : 'inert'
   if (event.type === 'agent.cancel' && task?.end === 'continued') return 'follow'
-  if (!task || task.end) return 'inert'
+  if (!task) return isMissing(input) ? 'ahead' : 'inert'
+  if (task.end) return 'inert'
   if (event.type === 'agent.cancel' || event.type === migrateType) return 'take'
   if (task.open.has(event.call!)) return 'take'
   return parseId(event.call!)!.version > task.head ? 'ahead' : 'inert'
 }
+
+/**
+ * Whether an input to a task that has no journal may find one later: the turn that asked for an answer was stored before it. In
+ * the end the journal was purged.
+ */
+export const isMissing = ({ shared }: Input) => shared.delivery.attempt <= maxLooks
+
+export const lookLater = ({ shared }: Input): Outcome => ({
+  kind: 'retry',
+  after: backoff(shared.delivery.attempt),
+  reason: 'the journal lags behind',
+})
 
 export type Verdict = 'take' | 'inert' | 'ahead' | 'late' | 'refuse' | 'follow'
 

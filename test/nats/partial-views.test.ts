@@ -2,18 +2,12 @@ import { randomUUID } from 'node:crypto'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { parseAddress } from '../../src/drivers/nats/address.ts'
-import { Blobs } from '../../src/drivers/nats/blobs.ts'
 import { connectLink } from '../../src/drivers/nats/connect.ts'
-import type { Link } from '../../src/drivers/nats/link.ts'
-import { OwnedShard } from '../../src/drivers/nats/owned.ts'
 import { type Log, provision } from '../../src/drivers/nats/provision.ts'
-import { Recent } from '../../src/drivers/nats/recent.ts'
-import { Seals } from '../../src/drivers/nats/seals.ts'
-import type { Stream } from '../../src/drivers/nats/stream.ts'
 import { announce } from '../../src/drivers/nats/live.ts'
-import { Turns } from '../../src/drivers/nats/turns.ts'
 import { newTask, turn } from '../../src/testing/conformance/entries.ts'
 import { describeNats, natsUrl } from '../lib/nats.ts'
+import { group, owner, type Owner } from './lib/owner.ts'
 
 /*
  * The real state machines of the owners of a shard, on a real server. Each of their requests waits for a scheduler, which fast-check
@@ -21,16 +15,7 @@ import { describeNats, natsUrl } from '../lib/nats.ts'
  * its worker does. The model is the newest accepted turn of each task.
  */
 
-const group = 'tasks'
 const tasks = 3
-
-/** A worker, as far as it concerns one shard. `dead`: its requests are not made any more. */
-interface Worker {
-  readonly owned: OwnedShard
-  readonly turns: Turns
-  readonly log: Log
-  dead: boolean
-}
 
 const act = fc.oneof(
   { weight: 4, arbitrary: fc.record({ kind: fc.constant('commit' as const), who: fc.nat(1), task: fc.nat(tasks - 1), wake: fc.option(fc.integer({ min: 1, max: 9 }), { nil: null }), end: fc.integer({ min: 0, max: 7 }).map(n => n === 0) }) }, // biome-ignore format: one record
@@ -56,9 +41,10 @@ async function run(scheduler: fc.Scheduler, lines: readonly Act[][]): Promise<vo
     const log = await provision(link, 1, 1)
     const ids = Array.from({ length: tasks }, () => newTask())
     const known = new Map<string, Known>()
-    const old = worker(link, log, scheduler, 0)
-    const scene: Scene = { workers: [old, worker(link, log, scheduler, Infinity)], ids, known, log, taken: false }
-    const before = worker(link, log, undefined, 0)
+    const step = (what: string) => scheduler.schedule(Promise.resolve(), what)
+    const workers = [owner(link, log, { step }), owner(link, log, { step, sureAt: Infinity })]
+    const scene: Scene = { workers, ids, known, log, taken: false }
+    const before = owner(link, log)
     for (const task of ids) {
       await before.turns.commit(turn(task, 0, { wake: 5 }), () => false)
       known.set(task, { version: 1, wake: 5, end: false })
@@ -79,7 +65,7 @@ async function run(scheduler: fc.Scheduler, lines: readonly Act[][]): Promise<vo
     })
     await scheduler.waitFor(Promise.all(lived))
     // The next owner, which finds what is on the server.
-    const next = worker(link, log, undefined, 0)
+    const next = owner(link, log)
     await next.owned.read(next.turns)
     const wakes = new Map([...next.owned.live].map(([task, { wake }]) => [task, wake]))
     const expected = [...known].filter(([, { end }]) => !end)
@@ -97,7 +83,7 @@ interface Known {
 }
 
 interface Scene {
-  readonly workers: readonly Worker[]
+  readonly workers: readonly Owner[]
   readonly ids: readonly string[]
   readonly known: Map<string, Known>
   readonly log: Log
@@ -135,33 +121,4 @@ async function perform(act: Act, scene: Scene): Promise<void> {
       owned.close(view)
     }
   }
-}
-
-function worker(link: Link, log: Log, scheduler: fc.Scheduler | undefined, sureAt: number): Worker {
-  const state = { dead: false }
-  const step = async (what: string) => {
-    await scheduler?.schedule(Promise.resolve(), what)
-    if (state.dead) throw new Error(`killed before ${what}`)
-  }
-  const scheduled = (stream: Stream) =>
-    new Proxy(stream, {
-      get(target, name) {
-        const method = target[name as keyof Stream] as unknown
-        if (typeof method !== 'function') return method
-        const call = (...args: unknown[]) => Reflect.apply(method, target, args) as unknown
-        if (name !== 'scan' && name !== 'newestHeaders')
-          return async (...args: unknown[]) => {
-            await step(String(name))
-            return call(...args)
-          }
-        return async function* (...args: unknown[]) {
-          await step(String(name))
-          yield* call(...args) as AsyncGenerator
-        }
-      },
-    })
-  const mine: Log = { ...log, events: scheduled(log.events), state: scheduled(log.state) }
-  const blobs = new Blobs(link, log.names, log.blobs)
-  const turns = new Turns(link, mine, blobs, new Seals(mine), new Recent(), {})
-  return Object.assign(state, { turns, log: mine, owned: new OwnedShard(mine, group, 0, sureAt, () => {}) })
 }

@@ -40,7 +40,8 @@ export async function verdictOf(
       const before = tasks.position
       for await (const logged of reader.after(before)) tasks.add(logged)
       if (tasks.position > before) changedAt = Date.now()
-      const unfinished = tasks.live().length + asked.jobs.filter(({ id }) => !tasks.takers.has(id)).length
+      const notStarted = asked.jobs.filter(({ id }) => !tasks.takers.has(id)).length
+      const unfinished = tasks.live().length + tasks.missing().length + notStarted
       onProgress?.(`${unfinished} unfinished, ${tasks.positions.size} events`)
       if (unfinished === 0 || Date.now() - changedAt > quietMs || Date.now() - begin > mostMs) break
       await setTimeout(500)

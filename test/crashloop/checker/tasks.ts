@@ -131,6 +131,12 @@ export class Tasks {
     return [...this.journals].filter(([, journal]) => !journal.at(-1)!.end).map(([task]) => task)
   }
 
+  /** Events that turns emitted and that are not on the log: a worker that is killed leaves them to the next one. */
+  missing(): string[] {
+    const emitted = [...this.journals.values()].flatMap(journal => journal.flatMap(({ emits }) => emits))
+    return emitted.flatMap(({ id }) => (this.positions.has(id) ? [] : [id]))
+  }
+
   /** What the log has of a task, a line for each turn, for people. */
   history(task: string): string[] {
     return (this.journals.get(task) ?? []).map(turn => {

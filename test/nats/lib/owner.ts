@@ -1,0 +1,58 @@
+import { Blobs } from '../../../src/drivers/nats/blobs.ts'
+import type { Link } from '../../../src/drivers/nats/link.ts'
+import { OwnedShard } from '../../../src/drivers/nats/owned.ts'
+import type { Log } from '../../../src/drivers/nats/provision.ts'
+import { Recent } from '../../../src/drivers/nats/recent.ts'
+import { Seals } from '../../../src/drivers/nats/seals.ts'
+import type { Stream } from '../../../src/drivers/nats/stream.ts'
+import { Turns } from '../../../src/drivers/nats/turns.ts'
+
+export const group = 'tasks'
+
+/** The owner of one shard, as far as it concerns its timers. `dead`: its requests are not made any more. */
+export interface Owner {
+  readonly owned: OwnedShard
+  readonly turns: Turns
+  readonly log: Log
+  /** Wake-ups that it was told to arrange. */
+  readonly armed: { task: string; wake: number | null }[]
+  dead: boolean
+}
+
+interface Options {
+  /** Awaited before each request: its stream, `events` or `state`, and its method. */
+  step?: (what: string) => Promise<void>
+  sureAt?: number
+}
+
+/** The real state machine of an owner of shard 0. */
+export function owner(link: Link, log: Log, { step, sureAt = 0 }: Options = {}): Owner {
+  const armed: Owner['armed'] = []
+  const state = { dead: false, armed }
+  const before = async (what: string) => {
+    await step?.(what)
+    if (state.dead) throw new Error(`killed before ${what}`)
+  }
+  const stepwise = (stream: Stream, kind: string) =>
+    new Proxy(stream, {
+      get(target, name) {
+        const method = target[name as keyof Stream] as unknown
+        if (typeof method !== 'function') return method
+        const call = (...args: unknown[]) => Reflect.apply(method, target, args) as unknown
+        const what = `${kind}.${String(name)}`
+        if (name !== 'scan' && name !== 'newestHeaders')
+          return async (...args: unknown[]) => {
+            await before(what)
+            return call(...args)
+          }
+        return async function* (...args: unknown[]) {
+          await before(what)
+          yield* call(...args) as AsyncGenerator
+        }
+      },
+    })
+  const mine: Log = { ...log, events: stepwise(log.events, 'events'), state: stepwise(log.state, 'state') }
+  const turns = new Turns(link, mine, new Blobs(link, log.names, log.blobs), new Seals(mine), new Recent(), {})
+  const owned = new OwnedShard(mine, group, 0, sureAt, (task, { wake }) => armed.push({ task, wake }))
+  return Object.assign(state, { turns, log: mine, owned })
+}

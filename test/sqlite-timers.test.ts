@@ -1,0 +1,252 @@
+import { cp, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import fc from 'fast-check'
+import { expect, it, onTestFinished, vi } from 'vitest'
+import { FailingCommits, toWire } from '../src/drivers/sqlite/faults.ts'
+import type { Op, Reply } from '../src/drivers/sqlite/protocol.ts'
+import { logFile, type LogFacts, prepare, prepareHome } from '../src/drivers/sqlite/schema.ts'
+import { Writer } from '../src/drivers/sqlite/writer/writer.ts'
+import { newTask, turn } from '../src/testing/conformance/entries.ts'
+import { TestClock } from '../src/testing/clock.ts'
+
+/*
+ * The writers of several processes on one embedded log, each with its own connection. fast-check chooses what happens next, a
+ * transaction at a time, and time passes only when it says so. The model is the newest accepted turn of each task. At the end
+ * every task that waits for a moment must be woken by a worker that still lives.
+ */
+
+const leaseMs = 3_000
+const pulseMs = leaseMs / 3
+const group = 'tasks'
+const tasks = 3
+
+const who = fc.nat(2)
+const task = fc.nat(tasks - 1)
+const act = fc.oneof(
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      kind: fc.constant('commit' as const),
+      who,
+      task,
+      /** It has just read the journal. */
+      knows: fc.boolean(),
+      wake: fc.option(fc.integer({ min: -2_000, max: 9_000 }), { nil: null }),
+      end: fc.integer({ min: 0, max: 7 }).map(n => n === 0),
+      /** When its process is killed, if it is. */
+      dies: fc.constantFrom('no', 'no', 'no', 'no', 'before', 'after'),
+      fails: fc.integer({ min: 0, max: 5 }).map(n => n === 0),
+    }),
+  },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant('journal' as const), who, task }) },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant('turn of the loop' as const), who }) },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant('time' as const), ms: fc.integer({ min: 1, max: 4_000 }) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom('kill' as const, 'close' as const), who }) },
+)
+type Act = typeof act extends fc.Arbitrary<infer T> ? T : never
+
+let monotonic = 0
+
+it('no order of take-overs, turns, failed commits and kills takes a wake-up from a task', {
+  timeout: 60_000,
+}, async () => {
+  const empty = await folder()
+  onTestFinished(() => rm(empty, { recursive: true }))
+  const facts = prepareHome(empty, 2)
+  vi.spyOn(performance, 'now').mockImplementation(() => monotonic)
+  onTestFinished(() => void vi.restoreAllMocks())
+  const run = async (acts: readonly Act[]) => {
+    const home = await folder()
+    await cp(empty, home, { recursive: true })
+    const scene = new Scene(home, facts)
+    try {
+      for (const each of acts) scene.perform(each)
+      expect(wakesOn(home)).toEqual(scene.waiting)
+      scene.settle()
+      expect(wakesOn(home)).toEqual(new Map())
+    } finally {
+      for (const worker of scene.workers) worker.end()
+      await rm(home, { recursive: true })
+    }
+  }
+  const acts = fc.array(act, { minLength: 4, maxLength: 40 })
+  await fc.assert(fc.asyncProperty(acts, run), { numRuns: 300, interruptAfterTimeLimit: 10_000 })
+})
+
+/** The index of wake-ups, by which workers call tasks. */
+function wakesOn(home: string): Map<string, number> {
+  const db = new DatabaseSync(logFile(home), { readOnly: true })
+  const rows = prepare<{ task: string; wake: number }>(db, 'SELECT task, wake FROM live WHERE wake IS NOT NULL').all()
+  db.close()
+  return new Map(rows.map(({ task, wake }) => [task, wake]))
+}
+
+const folder = () => mkdtemp(join(tmpdir(), 'tidings-timers-'))
+
+interface Known {
+  version: number
+  wake: number | null
+  end: boolean
+}
+
+class Scene {
+  readonly clock = new TestClock()
+  readonly workers: Worker[]
+  readonly ids = Array.from({ length: tasks }, () => newTask())
+  readonly model = new Map<string, Known>(this.ids.map(id => [id, { version: 0, wake: null, end: false }]))
+  readonly #home: string
+  readonly #facts: LogFacts
+
+  constructor(home: string, facts: LogFacts) {
+    this.#home = home
+    this.#facts = facts
+    this.workers = [this.#join(), this.#join(), this.#join()]
+  }
+
+  perform(act: Act): void {
+    if (act.kind === 'time') return this.#pass(act.ms)
+    const worker = this.workers[act.who]!
+    if (act.kind === 'turn of the loop') return worker.step()
+    if (act.kind === 'journal') return worker.read(this.ids[act.task]!, this.model)
+    if (act.kind !== 'commit') {
+      if (act.kind === 'close') worker.close()
+      else worker.end()
+      this.workers[act.who] = this.#join()
+      return
+    }
+    const { dies, fails, end } = act
+    const id = this.ids[act.task]!
+    if (act.knows) worker.read(id, this.model)
+    const expect = worker.versions.get(id) ?? 0
+    const wake = act.wake === null || end ? null : this.clock.now() + act.wake
+    worker.failsNext = fails
+    const result = dies === 'before' ? undefined : worker.commit(id, expect, wake, end)
+    if (result !== undefined) this.#decided(id, expect, { version: expect + 1, wake, end }, result)
+    if (result) worker.versions.set(id, expect + 1)
+    if (dies !== 'no') this.perform({ kind: 'kill', who: act.who })
+  }
+
+  /** The moments for which tasks wait. */
+  get waiting(): Map<string, number> {
+    const waiting = new Map<string, number>()
+    for (const [id, { wake, end }] of this.model) if (!end && wake !== null) waiting.set(id, wake)
+    return waiting
+  }
+
+  /** Lets everything happen that happens by itself, and answers each wake-up as a task does that then waits no more. */
+  settle(): void {
+    // Nobody has answered so far.
+    for (const worker of this.workers) worker.woken()
+    for (let passed = 0; this.waiting.size > 0 && passed < 180_000; passed += pulseMs / 2) {
+      this.#pass(pulseMs / 2)
+      for (const worker of this.workers) {
+        worker.step()
+        for (const id of worker.woken()) {
+          if ((this.waiting.get(id) ?? Infinity) > this.clock.now()) continue
+          const { version } = this.model.get(id)!
+          const accepted = worker.commit(id, version, null, false)
+          expect(accepted).not.toBe(false)
+          if (accepted) this.model.set(id, { version: version + 1, wake: null, end: false })
+        }
+      }
+    }
+    expect(this.waiting).toEqual(new Map())
+  }
+
+  /** Whether a turn is accepted is decided by the newest one alone. */
+  #decided(id: string, seen: number, next: Known, accepted: boolean): void {
+    const { version, end } = this.model.get(id)!
+    expect(accepted).toBe(version === seen && !end)
+    if (accepted) this.model.set(id, next)
+  }
+
+  #pass(ms: number): void {
+    monotonic += ms
+    this.clock.advance(ms)
+  }
+
+  #join(): Worker {
+    return new Worker(this.#home, this.#facts, this.clock)
+  }
+}
+
+/** A process as its log sees it: what the thread of the writer does, in steps. */
+class Worker {
+  readonly versions = new Map<string, number>()
+  readonly #writer: Writer
+  readonly #failing = new FailingCommits()
+  #woken = new Set<string>()
+  #beatAt = monotonic
+  #hasEnded = false
+  /** Its last transaction was lost: it tries again by itself. */
+  #hasFailed = false
+
+  constructor(home: string, facts: LogFacts, clock: TestClock) {
+    const faults = toWire({ commits: this.#failing })
+    this.#writer = new Writer({ home, ...facts, leaseMs, synchronous: 'off', clock: clock.offset, faults })
+    this.#transact(['subscribe', 1, group, 'sharded', [{ types: ['task.input'] }], 8, null, 'now'])
+  }
+
+  /** The next transaction that writes fails at its COMMIT. */
+  set failsNext(fails: boolean) {
+    if (fails) this.#failing.fail(1)
+  }
+
+  /** Undefined when the transaction was lost. */
+  commit(task: string, expect: number, wake: number | null, end: boolean): boolean | undefined {
+    const { turn: entry } = turn(task, expect)
+    const { id, type, correlationid } = entry.event
+    const rows = [id, type, null, correlationid, entry.json, 0]
+    return this.#transact(['commit', group, task, expect, wake, undefined, end, [], rows])?.results[0] as
+      | boolean
+      | undefined
+  }
+
+  /** What it knows of a task from now on. */
+  read(task: string, model: ReadonlyMap<string, Known>): void {
+    this.versions.set(task, model.get(task)!.version)
+  }
+
+  /** A round of its event loop: the pulse, what others wrote, the alarm. */
+  step(): void {
+    const isLate = monotonic >= this.#beatAt + pulseMs
+    if (isLate) this.#beatAt = monotonic
+    if (isLate || this.#writer.someoneDied()) this.#writer.beat()
+    if (isLate || this.#hasFailed || this.#writer.isStale || this.#writer.isDue) this.#transact()
+    while (this.#writer.isHungry) this.#transact()
+  }
+
+  /** Tasks that it was told to wake since the last call. */
+  woken(): Set<string> {
+    const woken = this.#woken
+    this.#woken = new Set()
+    return woken
+  }
+
+  close(): void {
+    if (this.#transact(['close'])) this.end()
+  }
+
+  /** As a process that is killed: it says nothing. */
+  end(): void {
+    if (!this.#hasEnded) this.#writer.close()
+    this.#hasEnded = true
+  }
+
+  #transact(...ops: Op[]): Reply | undefined {
+    try {
+      const { reply } = this.#writer.transact(ops)
+      for (const [, task] of reply.wakes) this.#woken.add(task)
+      this.#hasFailed = false
+      return reply
+    } catch (error) {
+      if (!String(error).includes('injected')) throw error
+      this.#writer.recover(ops)
+      this.#writer.beat()
+      this.#hasFailed = true
+      return undefined
+    }
+  }
+}
