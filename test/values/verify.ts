@@ -2,10 +2,20 @@ import type { CloudEvent } from '../../src/event.ts'
 import { Replay } from '../../src/replay/replay.ts'
 import type { Turn } from '../../src/tasks/program.ts'
 import { Programs } from '../../src/tasks/programs.ts'
-import { digest } from '../../src/tasks/turn.ts'
+import { hashOf } from '../../src/tasks/turn.ts'
 import { programs as definitions } from './app.ts'
-import { expected, type Program } from './language.ts'
+import { expected, type Expected, type Program } from './language.ts'
 import type { Log } from './run.ts'
+
+type Script = Extract<Program, { kind: 'script' }>
+const known = new WeakMap<Script, Promise<Expected>>()
+
+/** The same in each mode: it is found once. */
+function expectedOf(program: Script): Promise<Expected> {
+  let found = known.get(program)
+  if (!found) known.set(program, (found = expected(program)))
+  return found
+}
 
 /** What is wrong with a log on which these programs ran. */
 export async function wrongs(
@@ -22,8 +32,10 @@ export async function wrongs(
   const heard = new Map<string, string[]>()
   const emits = new Map<string, string[]>()
   const output = new Map<string, string>()
+  const starts = new Map<string, CloudEvent>()
 
   for (const { event } of events) {
+    if (!starts.has(event.correlationid)) starts.set(event.correlationid, event)
     const { type, data, correlationid, causationid } = event
     if (type === 'task.turn') {
       const turn = data as Turn
@@ -38,7 +50,7 @@ export async function wrongs(
       for (const { id, hash } of turn.emits) {
         const emitted = byId.get(id)
         if (!emitted) told(`${id} is not on the log`, event)
-        else if (hash !== digest(emitted.data)) told(`the hash of ${id} is not that of its data`, event)
+        else if (hash !== hashOf(emitted.data)) told(`the hash of ${id} is not that of its data`, event)
         else if (turn.program === 'script' && (emitted.type === 'tool.invoke' || emitted.type === 'value.said'))
           append(emits, correlationid, JSON.stringify(emitted.data))
       }
@@ -62,8 +74,8 @@ export async function wrongs(
   for (const [i, program] of programs.entries()) {
     if (program.kind !== 'script') continue
     const correlation = correlations[i]!
-    const should = await expected(program)
-    const start = events.find(({ event }) => event.correlationid === correlation)!.event
+    const should = await expectedOf(program)
+    const start = starts.get(correlation)!
     if (output.get(correlation) !== should.output)
       told(`returned ${output.get(correlation)}, not ${should.output}`, start)
     const [made, right] = [emits.get(correlation) ?? [], should.emits].map(texts => texts.toSorted().join('\n'))
