@@ -87,6 +87,8 @@ export const errors = {
     'TIDINGS_MODEL names no known model. Use openai/NAME, anthropic/NAME, google/NAME, a base URL with #NAME, or leave it unset for the offline model.',
   E_MODEL_KEY: 'The key of the model provider is not set. Export the variable named in the text.',
   E_MODEL_FAILED: 'The model provider answered with an error.',
+  E_MODEL_UNAVAILABLE:
+    'The model provider was busy or away for as long as the call is retried. Look at its status page; model(…, { retry: { retryFor } }) says how long.',
   E_MODEL_OUTPUT: 'The model did not produce output of the declared shape, also when asked again.',
   E_MODEL_LENGTH:
     'The model reached its limit of output tokens before its answer was whole. Raise maxOutputTokens of the model, ask for less, or say what to do: agent({ finish: { length } }).',

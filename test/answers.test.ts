@@ -65,19 +65,19 @@ const finish = (total: unknown): LanguageModelV4StreamPart => ({
 const models = [
   model(
     provider(n => toss({ n })),
-    { name: 'model.throws', attempts: 1 },
+    { name: 'model.throws', retry: { maxAttempts: 1 } },
   ),
   model(
     provider(n => [{ type: 'error', error: valueOf({ n }) }]),
-    { name: 'model.fails', attempts: 1 },
+    { name: 'model.fails', retry: { maxAttempts: 1 } },
   ),
   model(
     provider(n => [{ type: 'text-delta', id: '0', delta: valueOf({ n }) }, finish(1)]),
-    { name: 'model.says', attempts: 1 },
+    { name: 'model.says', retry: { maxAttempts: 1 } },
   ),
   model(
     provider(n => [finish(valueOf({ n }))]),
-    { name: 'model.counts', attempts: 1 },
+    { name: 'model.counts', retry: { maxAttempts: 1 } },
   ),
 ]
 

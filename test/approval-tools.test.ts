@@ -136,7 +136,7 @@ onEveryBus(world => {
     it('is tried as often as it says', async () => {
       let tries = 0
       const run = () => { if (++tries < 3) throw new Error('busy'); return tries } // biome-ignore format: short
-      const { bus, correlationid, outputs } = await begin({ attempts: 3, run }, 7)
+      const { bus, correlationid, outputs } = await begin({ retry: { maxAttempts: 3 }, run }, 7)
       await say(bus, 'grant', (await asked(bus, correlationid))[0]!)
       expect(await outputs()).toEqual([3])
     })

@@ -38,7 +38,7 @@ onEveryBus(world => {
   describe('a tool', () => {
     it('is tried again as often as it says', async () => {
       let runs = 0
-      const flaky = { attempts: 3, run: () => { if (++runs < 3) throw new Error('busy'); return runs } } // biome-ignore format: short
+      const flaky = { retry: { maxAttempts: 3 }, run: () => { if (++runs < 3) throw new Error('busy'); return runs } } // biome-ignore format: short
       expect(await answerOf(flaky)).toBe(3)
     })
 

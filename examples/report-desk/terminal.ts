@@ -22,6 +22,8 @@ export const shown = [
   'model.invoke',
   'model.result',
   'model.failed',
+  'model.delayed',
+  'tool.delayed',
   'tool.invoke',
   'tool.result',
   'tool.failed',
@@ -106,6 +108,9 @@ export class Live {
       case 'tool.failed':
       case 'model.failed':
         return { who: this.#whoAsked(event), text: `${toolOf(event)}: ${problem(data)}`, bad: true }
+      case 'tool.delayed':
+      case 'model.delayed':
+        return { who: this.#whoAsked({ ...event, call: event.causationid ?? '' }), text: `waits: ${problem(data)}` }
       case 'agent.task.failed':
         return { who: this.#whoEmitted(event), text: problem(data), bad: true }
       case 'agent.task.completed':

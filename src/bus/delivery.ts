@@ -6,6 +6,7 @@ import { cutText } from '../thrown.ts'
 import type { Filter } from '../pattern.ts'
 import type { Bus } from './bus.ts'
 import type { Consumer, Delivery, Entry, Outcome } from './driver.ts'
+import { undelayedDeliveries } from './retries.ts'
 import { processed, settled, unsettled } from './telemetry/settled.ts'
 import { deliverySpan } from './telemetry/spans.ts'
 import { inSpan } from './telemetry/tracing.ts'
@@ -27,7 +28,10 @@ export interface Consumption extends Handling {
 }
 
 interface Handling {
-  /** After this many attempts the event goes to the attention list, and its caller gets the answer of `fail`. */
+  /**
+   * After this many deliveries the event goes to the attention list, and its caller gets the answer of `fail`. Those that
+   * `handle` ended by a delay do not count.
+   */
   attempts: number
   /** A throw counts as a retry. `span`: that of the delivery, where it is traced. */
   handle(event: CloudEvent, delivery: Delivery, span?: Span): Promise<Handled>
@@ -35,13 +39,20 @@ interface Handling {
   fail(event: CloudEvent, error: TidingsError): CloudEvent[] | Promise<CloudEvent[]>
 }
 
-const backoffBase = 200
-const backoffCap = 60_000
+export interface Backoff {
+  readonly baseMs: number
+  readonly factor: number
+  readonly maxMs: number
+  /** Share of a wait that is random, from 0 to 1. */
+  readonly jitter: number
+}
 
-/** Exponential with full jitter, in ms. Source: AWS Architecture Blog, "Exponential Backoff and Jitter". */
-export function backoff(attempt: number, random = Math.random()): number {
-  const ceiling = Math.min(backoffCap, backoffBase * 2 ** (attempt - 1))
-  return Math.ceil(ceiling * (0.5 + random / 2))
+export const defaultBackoff: Backoff = { baseMs: 200, factor: 2, maxMs: 60_000, jitter: 0.5 }
+
+/** Exponential with jitter, in ms, from attempt 1. Source: AWS Architecture Blog, "Exponential Backoff and Jitter". */
+export function backoff(attempt: number, { baseMs, factor, maxMs, jitter } = defaultBackoff): number {
+  const ceiling = Math.min(maxMs, baseMs * factor ** (attempt - 1))
+  return Math.ceil(ceiling * (1 - jitter * Math.random()))
 }
 
 export interface Consuming extends Consumer {
@@ -93,8 +104,8 @@ async function attempt(
     const isFinal = thrown === error && !error.retryable
     // Another worker is handed it: only that one may give it up.
     const isGivenBack = error.code === 'E_WORKER_STOPPED'
-    if (isGivenBack || (!isFinal && delivery.attempt < attempts))
-      return { outcome: { kind: 'retry', after: backoff(delivery.attempt), reason: `${error.code}: ${error.message}` } }
+    if (isGivenBack || (!isFinal && undelayedDeliveries(delivery) < attempts))
+      return handedOutAgain(delivery, `${error.code}: ${error.message}`)
   }
   const outcome: Outcome = { kind: 'discard', reason: `${error.code}: ${error.message} (attempt ${delivery.attempt})` }
   try {
@@ -102,9 +113,18 @@ async function attempt(
   } catch (problem) {
     if (!(problem instanceof TidingsError && problem.retryable)) return { outcome }
     // The log is away: the request comes again, and is given up then.
-    return { outcome: { kind: 'retry', after: backoff(delivery.attempt), reason: problem.message } }
+    return handedOutAgain(delivery, problem.message)
   }
 }
+
+const handedOutAgain = (delivery: Delivery, reason: string): Handled => ({
+  outcome: {
+    kind: 'retry',
+    after: backoff(undelayedDeliveries(delivery)),
+    reason,
+    ...(delivery.memo !== undefined && { memo: delivery.memo }),
+  },
+})
 
 /** Settles, again and again while the log cannot be written: what was done is not thrown away for a full disk. */
 export async function settle(

@@ -45,7 +45,8 @@ export interface Appended {
 
 export type Outcome =
   | { readonly kind: 'done' }
-  | { readonly kind: 'retry'; readonly after: number; readonly reason: string }
+  /** `memo`: given to the next delivery of the event, also when a worker dies in between. Printable ASCII, at most 256. */
+  | { readonly kind: 'retry'; readonly after: number; readonly reason: string; readonly memo?: string }
   | { readonly kind: 'discard'; readonly reason: string }
   | { readonly kind: 'park'; readonly reason: string; readonly key?: string }
 
@@ -58,6 +59,8 @@ export interface Delivery {
   readonly attempt: number
   /** Milliseconds since the epoch at which the event became available to the group, as far as the broker knows. */
   readonly since: number
+  /** What the last retry left. A release by hand clears it. */
+  readonly memo?: string | undefined
   /** Ends the delivery; `events` are published with it, atomically where the driver declares `atomicSettle`. */
   settle(outcome: Outcome, events?: readonly Entry[]): Promise<void>
 }

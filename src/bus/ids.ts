@@ -15,7 +15,7 @@ import { hash } from 'node:crypto'
  */
 
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
-const derived = /^([0-9a-f-]{36}\.[0-9a-z]{10}):(\d{7})(?::(\d+))?(?::([a-z]+(?::[a-z]+)?))?$/
+const derived = /^([0-9a-f-]{36}\.[0-9a-z]{10}):(\d{7})(?::(\d+))?(?::([a-z]+(?::[a-z0-9]+)?))?$/
 
 export function isCorrelation(id: unknown): id is string {
   return typeof id === 'string' && uuid.test(id)
@@ -31,6 +31,8 @@ export const emitId = (task: string, version: number, ordinal: number) => `${tur
 export const resultId = (call: string) => `${call}:result`
 export const claimId = (call: string) => `${call}:claim`
 export const cancelId = (call: string) => `${call}:cancel`
+/** `n`: the how many-th delay of the call it is. */
+export const delayedId = (call: string, n: number) => `${call}:delayed:${n}`
 
 const approval = ':approval'
 export const approvalId = (call: string) => `${call}${approval}`

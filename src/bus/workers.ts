@@ -6,6 +6,7 @@ import type { Bus } from './bus.ts'
 import { endedOrCut, givenBack } from './cut.ts'
 import type { Delivery } from './driver.ts'
 import { consume, isWanted, type Consuming, type Handled } from './delivery.ts'
+import { undelayedDeliveries } from './retries.ts'
 import { pauseKey, type Pausable, type Pauses } from './pauses.ts'
 
 /** Bounds on how much of one tool or model runs at once. */
@@ -23,16 +24,17 @@ export interface Hosted extends Limits {
   type: string
   /** Types of what is addressed to `name` too, and which is work as a request is. */
   alsoTypes?: readonly string[]
-  /** How often a request may be tried because its handling failed. */
-  attempts: number
+  /** Ends a delivery before it takes one of the starts of `rate`; undefined to go on. */
+  hold?(event: CloudEvent, delivery: Delivery): Promise<Handled | undefined>
+  /** Decides itself whether a failure is retried. */
   handle(event: CloudEvent, delivery: Delivery, span?: Span): Promise<Handled>
   /** The answers when the request is given up. It may come without its data. */
   fail(event: CloudEvent, error: TidingsError): CloudEvent[] | Promise<CloudEvent[]>
 }
 
 const defaultInFlight = 256
-// A request that takes its worker down with it this often is given up: it would take down one after the other.
-const maxCrashes = 5
+// A request that was started this often, and took its worker down with it each time, is given up: it would take down one after the other.
+const maxStarts = 6
 
 /** Serves requests by name: pauses, throttles, drops what nobody waits for, and ends what is under way before it stops. */
 export class Workers {
@@ -46,7 +48,7 @@ export class Workers {
     this.#pauses = pauses
   }
 
-  async host({ kind, name, type, alsoTypes = [], limit, rate, attempts, handle, fail }: Hosted): Promise<void> {
+  async host({ kind, name, type, alsoTypes = [], limit, rate, hold, handle, fail }: Hosted): Promise<void> {
     const throttle =
       rate && new RateLimiterQueue(new RateLimiterMemory({ points: rate.count, duration: rate.per / 1_000 }))
     const consumer = await consume(this.#bus, {
@@ -56,15 +58,18 @@ export class Workers {
       ...(limit !== undefined && { limit }),
       // Requests that were made before the first worker appeared still wait for it.
       from: 'beginning',
-      attempts: attempts + maxCrashes,
+      attempts: maxStarts,
       handle: async (event, delivery, span) => {
         if (this.#pauses.has(kind, name))
           return { outcome: { kind: 'park', reason: `${kind} ${name} is paused`, key: pauseKey(kind, name) } }
-        if (delivery.attempt > attempts + maxCrashes)
+        const starts = undelayedDeliveries(delivery)
+        if (starts > maxStarts)
           throw new TidingsError(
             'E_WORKER_LOST',
-            `${kind} ${name} was started ${delivery.attempt - 1} times, and its worker ended each time`,
+            `${kind} ${name} was started ${starts - 1} times, and its worker ended each time`,
           )
+        const held = hold && (await hold(event, delivery))
+        if (held) return held
         if (throttle) await throttle.removeTokens(1)
         if (!(await isWanted(this.#bus, delivery))) return { outcome: { kind: 'done' } }
         this.abandoned.throwIfAborted()

@@ -30,9 +30,11 @@ export async function list({ json }: Globals): Promise<void> {
     let left = 0
     for await (const matter of allAttentionOf(bus)) {
       if (json) await say(JSON.stringify({ ...matter, next: nextFor(matter) }))
-      // Thousands may be parked under one key: they are one matter.
+      // Thousands may be parked under one key, or wait for one provider: they are one matter.
       const key =
-        matter.kind === 'parked' && matter.key !== undefined ? `${matter.key} ${matter.reason}` : `${alike.size}`
+        (matter.kind === 'parked' && matter.key !== undefined) || matter.kind === 'delayed'
+          ? `${matter.key ?? matter.group} ${matter.reason}`
+          : `${alike.size}`
       const same = alike.get(key)
       if (same) same.more++
       else if (alike.size < maxShown) alike.set(key, { first: matter, more: 0 })

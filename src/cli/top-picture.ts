@@ -52,8 +52,8 @@ export function drawPicture(
     ]),
     ...table('type', ['per second'], types.slice(0, shownTypes).map(({ type, perSecond }) =>
       draw(`${fit(type, name)}${cells(number(perSecond))}`, text => paint(type, text)))),
-    ...table('tool or model', ['p50', 'p95', 'calls', 'failed'], slowest(tools, models).map(({ name: service, p50, p95, calls, failed }) =>
-      draw(`${fit(printable(service), name)}${cells(elapsed(p50), elapsed(p95), String(calls), String(failed))}`, text => (failed > 0 ? styleText('red', text) : text)))),
+    ...table('tool or model', ['p50', 'p95', 'calls', 'failed', 'retries'], slowest(tools, models).map(({ name: service, p50, p95, calls, failed, retries }) =>
+      draw(`${fit(printable(service), name)}${cells(elapsed(p50), elapsed(p95), String(calls), String(failed), String(retries))}`, text => (failed > 0 ? styleText('red', text) : text)))),
   ] // biome-ignore format: three tables
 }
 

@@ -6,7 +6,7 @@ import { type Client, signalFrame } from './client.ts'
 import type { Frame, Frames } from './frames.ts'
 
 // What the runtime signals to itself.
-const internal = new Set(['pauses.changed', 'call.cancelled'])
+const internal = new Set(['pauses.changed', 'circuits.changed', 'call.cancelled'])
 
 /** Written to clients before others have their turn, in bytes. */
 const stretch = 4 * 1024 * 1024

@@ -1,5 +1,6 @@
 import type { LanguageModelV4 } from '@ai-sdk/provider'
 import type { Duration } from '../tasks/duration.ts'
+import { RetryPolicy, type RetryOptions } from '../tasks/retry.ts'
 import { modelName } from '../tasks/conversation.ts'
 import { offlineProvider } from './offline/language-model.ts'
 
@@ -12,8 +13,8 @@ export interface ModelOptions {
   rate?: { count: number; per: Duration }
   /** Of one request, from its start. Default five minutes. */
   timeout?: Duration
-  /** How often a request is tried when the provider is busy or the stream breaks. Default 5. */
-  attempts?: number
+  /** When the provider is busy or away, or the stream breaks. Default: retried for 15 minutes. */
+  retry?: RetryOptions
   /** Price per million tokens, in your currency: gives `cost` on `model.result`. */
   price?: { input: number; output: number }
   /** Asking it changes and costs nothing: a redrive or a fork may ask it without being told so. True of the offline model. */
@@ -30,11 +31,17 @@ export interface Model {
 
 /** Gives a model object limits, a price or a name of its own. Agents also take the bare object. */
 export function model(languageModel: LanguageModelV4, options: ModelOptions = {}): Model {
+  const name = options.name ?? modelName(languageModel)
+  if (options.retry) retryOf(name, options.retry)
   const readOnly = options.readOnly ?? languageModel.provider === offlineProvider
   return {
     kind: 'model',
-    name: options.name ?? modelName(languageModel),
+    name,
     languageModel,
     options: { ...options, readOnly },
   }
 }
+
+/** Providers are away for minutes at a time. */
+export const retryOf = (name: string, options: RetryOptions = {}) =>
+  new RetryPolicy(`model ${name}`, { retryFor: '15m', ...options })

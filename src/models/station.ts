@@ -4,49 +4,67 @@ import { handedDown, type CloudEvent } from '../event.ts'
 import { failureData, TidingsError } from '../errors.ts'
 import { answerTo } from '../bus/answer.ts'
 import type { Bus } from '../bus/bus.ts'
-import { backoff, type Handled } from '../bus/delivery.ts'
+import type { Handled } from '../bus/delivery.ts'
 import type { Delivery } from '../bus/driver.ts'
 import type { Pauses } from '../bus/pauses.ts'
+import { delay, retriesData, retriesOf, type Retries } from '../bus/retries.ts'
 import { RedactedText } from '../bus/redact-stream.ts'
 import { traceModel } from '../bus/telemetry/work.ts'
 import { Workers } from '../bus/workers.ts'
 import { copyOf } from '../json.ts'
 import type { ModelDefinition, ModelRequest, ModelResult } from '../tasks/conversation.ts'
 import { milliseconds } from '../tasks/duration.ts'
+import type { RetryPolicy } from '../tasks/retry.ts'
+import { Circuit, type Rest } from './circuit.ts'
 import { Conversations } from './conversation.ts'
 import { lacksReasoning } from './messages.ts'
-import type { Model } from './model.ts'
-import { modelError, step } from './step.ts'
+import { retryOf, type Model } from './model.ts'
+import { modelError, step, type ModelFailure } from './step.ts'
 
 const defaultTimeout = '5m'
-const defaultAttempts = 5
+
+/** A model, and how its provider is asked. */
+interface HostedModel extends Model {
+  readonly source: string
+  readonly policy: RetryPolicy
+  /** Where a request may wait until the provider is back. */
+  readonly circuit: Circuit | undefined
+}
 
 /** Hosts models: `model.invoke` → one step → `model.result` or `model.failed`; text as `model.delta` signals on the way. */
 export class ModelStation {
   readonly #bus: Bus
-  readonly #models: readonly Model[]
+  readonly #models: readonly HostedModel[]
   readonly #workers: Workers
   readonly #conversations: Conversations
   readonly #definitions = new Map<string, ModelDefinition>()
 
   constructor({ bus, models, pauses }: { bus: Bus; models: readonly Model[]; pauses: Pauses }) {
     this.#bus = bus
-    this.#models = models
+    this.#models = models.map(model => {
+      const policy = retryOf(model.name, model.options.retry)
+      const circuit = policy.retries ? new Circuit(bus, model.name) : undefined
+      return { ...model, source: `/models/${model.name}`, policy, circuit }
+    })
     this.#workers = new Workers(bus, pauses)
     this.#conversations = new Conversations(bus)
   }
 
   async start(): Promise<void> {
     await Promise.all(
-      this.#models.map(model => {
+      this.#models.map(async model => {
         const { limit, rate } = model.options
-        return this.#workers.host({
+        await model.circuit?.start()
+        await this.#workers.host({
           kind: 'model',
           name: model.name,
           type: 'model.invoke',
           ...(limit !== undefined && { limit }),
           ...(rate && { rate: { count: rate.count, per: milliseconds(rate.per) } }),
-          attempts: model.options.attempts ?? defaultAttempts,
+          hold: async (event, delivery) => {
+            const rest = model.circuit?.rest()
+            return rest && this.#hold(model, event, delivery, rest)
+          },
           handle: (event, delivery, span) => this.#handle(model, event, delivery, span),
           fail: (event, error) => [fail(event, error)],
         })
@@ -55,32 +73,82 @@ export class ModelStation {
   }
 
   /** Takes no more requests, and lets those under way end; at the cut they are aborted, and others are handed them. */
-  stop(cut?: AbortSignal): Promise<void> {
-    return this.#workers.stop(cut)
+  async stop(cut?: AbortSignal): Promise<void> {
+    await this.#workers.stop(cut)
+    for (const { circuit } of this.#models) circuit?.stop()
   }
 
-  async #handle(model: Model, event: CloudEvent, delivery: Delivery, delivering: Span | undefined): Promise<Handled> {
-    const source = `/models/${model.name}`
+  async #handle(
+    model: HostedModel,
+    event: CloudEvent,
+    delivery: Delivery,
+    delivering: Span | undefined,
+  ): Promise<Handled> {
+    const { circuit, source } = model
+    const retries = retriesOf(delivery)
+    const entry = await circuit?.enter()
+    if (entry && !entry.mayAsk) return this.#hold(model, event, delivery, entry.rest)
     try {
       const result = await traceModel(
-        { name: model.name, event, attempt: delivery.attempt, delivery: delivering },
+        { name: model.name, event, attempt: retries.failures + 1, delivery: delivering },
         model.languageModel.provider,
-        () => this.#ask(model, event),
+        () => this.#ask(model, event, () => void circuit?.answered(entry)),
       )
       return {
         outcome: { kind: 'done' },
-        events: await this.#bus.encodeAll([answerTo(event, source, 'model.result', result)]),
+        events: await this.#bus.encodeAll([
+          answerTo(event, source, 'model.result', { ...result, ...retriesData(retries) }),
+        ]),
       }
     } catch (thrown) {
-      if (this.#workers.abandoned.aborted) throw thrown
-      const { error, after } = modelError(thrown)
-      if (error.retryable && delivery.attempt < (model.options.attempts ?? defaultAttempts))
-        return { outcome: { kind: 'retry', after: after ?? backoff(delivery.attempt), reason: error.message } }
-      return { outcome: { kind: 'done' }, events: await this.#bus.encodeAll([fail(event, error)]) }
+      if (isLogAway(thrown) || this.#workers.abandoned.aborted) throw thrown
+      const failure = modelError(thrown)
+      if (failure.isRefusal) await circuit?.answered(entry)
+      else await circuit?.failed(event.id, entry, failure)
+      return this.#failed(model, event, retries, failure, thrown)
     }
   }
 
-  async #ask(model: Model, event: CloudEvent): Promise<ModelResult> {
+  /** Another attempt, or the failure. */
+  async #failed(
+    { policy, circuit, source }: HostedModel,
+    event: CloudEvent,
+    retries: Retries,
+    { error, after }: ModelFailure,
+    thrown: unknown,
+  ): Promise<Handled> {
+    if (!error.retryable) return this.#giveUp(event, error, retries)
+    const next = { ...retries, failures: retries.failures + 1 }
+    const retry = policy.next(event, next, thrown, Math.max(after ?? 0, circuit?.rest()?.ms ?? 0))
+    if (retry.after !== undefined) return delay(this.#bus, event, source, next, { after: retry.after, error })
+    return this.#giveUp(event, retry.over === undefined ? error : givenUp(error, next, retry.over), retries)
+  }
+
+  /** The provider is given rest: the request waits without a slot, and without losing an attempt. */
+  async #hold(
+    { policy, source, name }: HostedModel,
+    event: CloudEvent,
+    delivery: Delivery,
+    rest: Rest,
+  ): Promise<Handled> {
+    const retries = retriesOf(delivery)
+    const error = new TidingsError(
+      'E_MODEL_UNAVAILABLE',
+      `${name} fails since ${new Date(rest.since).toISOString()}: ${rest.reason}`,
+      { retryable: true },
+    )
+    const retry = policy.hold(event, retries, rest.ms)
+    if (retry.after === undefined) return this.#giveUp(event, givenUp(error, retries, retry.over), retries)
+    const next = { ...retries, holds: retries.holds + 1 }
+    const isSilent = retries.failures + retries.holds > 0
+    return delay(this.#bus, event, source, next, { after: retry.after, error, isSilent })
+  }
+
+  async #giveUp(event: CloudEvent, error: TidingsError, retries: Retries): Promise<Handled> {
+    return { outcome: { kind: 'done' }, events: await this.#bus.encodeAll([fail(event, error, retries)]) }
+  }
+
+  async #ask(model: Model, event: CloudEvent, onBegin: () => void): Promise<ModelResult> {
     const definition = await this.#definition((event.data as ModelRequest).definition)
     // Definitions are remembered: the model gets a copy, which it may change.
     const { instructions, tools, output } = copyOf(definition)
@@ -116,6 +184,7 @@ export class ModelStation {
     const result = await step(
       model.languageModel,
       options,
+      onBegin,
       text => said.push(text),
       bytes => this.#bus.putBlob(event.tenant, bytes),
     )
@@ -140,5 +209,19 @@ export class ModelStation {
   }
 }
 
-const fail = (event: CloudEvent, error: TidingsError) =>
-  answerTo(event, `/models/${event.target}`, 'model.failed', { error: failureData(error, 'E_MODEL_FAILED') })
+/** That says nothing of the provider: the request is handed out again. */
+const isLogAway = (error: unknown) =>
+  error instanceof TidingsError && error.retryable && /^E_(LOG|BUS)_/.test(error.code)
+
+const givenUp = (cause: TidingsError, { failures }: Retries, why: string | undefined) =>
+  new TidingsError('E_MODEL_UNAVAILABLE', `${cause.message}. Given up after ${failures} attempts: ${why}`, {
+    cause,
+    originalCode: cause.originalCode,
+    retryable: true,
+  })
+
+const fail = (event: CloudEvent, error: TidingsError, retries?: Retries) =>
+  answerTo(event, `/models/${event.target}`, 'model.failed', {
+    error: failureData(error, 'E_MODEL_FAILED'),
+    ...(retries && retriesData(retries)),
+  })

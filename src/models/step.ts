@@ -1,25 +1,36 @@
-import { APICallError, type LanguageModelV4, type LanguageModelV4CallOptions } from '@ai-sdk/provider'
+import {
+  APICallError,
+  type LanguageModelV4,
+  type LanguageModelV4CallOptions,
+  type LanguageModelV4StreamPart,
+} from '@ai-sdk/provider'
 import { TidingsError, toTidingsError } from '../errors.ts'
 import { Answer, type Keep, type StepResult } from './answer.ts'
 
 /**
  * One model step by streaming: text goes to `onDelta` as it comes, the whole is returned. Nothing of it counts, tool
- * calls above all, before a finish that is neither an error nor an interruption.
+ * calls above all, before a finish that is neither an error nor an interruption. `onBegin`: the answer has begun.
  * @throws E_MODEL_FAILED, retryable when the stream broke off or the provider says so.
  */
 export async function step(
   model: LanguageModelV4,
   options: LanguageModelV4CallOptions,
+  onBegin: () => void,
   onDelta: (text: string) => void,
   keep: Keep,
 ): Promise<StepResult> {
   const { stream } = await model.doStream(options)
   const answer = new Answer(keep)
+  let hasBegun = false
   for await (const part of stream) {
     if (part.type === 'error') throw broken(part.error)
+    if (!hasBegun && isOfAnswer(part)) {
+      hasBegun = true
+      onBegin()
+    }
     if (part.type === 'finish') {
       const { unified, raw } = part.finishReason
-      if (unified === 'error' || unified === 'interrupted')
+      if (failedFinish.has(unified))
         throw broken(`the stream ended with ${unified}${raw === undefined ? '' : ` (${raw})`}`)
       return answer.result(part)
     }
@@ -29,20 +40,41 @@ export async function step(
   throw broken('the stream ended before the answer was complete')
 }
 
-/** What a provider threw, and how long it asked to be left alone, in ms. */
-export function modelError(error: unknown): { error: TidingsError; after?: number } {
-  const known = toTidingsError(error, 'E_MODEL_FAILED')
-  if (known === error || !isApiCallError(error)) return { error: known }
-  const after = retryAfter(error.responseHeaders?.['retry-after'])
-  return {
-    error: new TidingsError('E_MODEL_FAILED', `${error.statusCode ?? 'no answer'}: ${known.message}`, {
-      cause: error,
-      retryable: error.isRetryable === true,
-      originalCode: known.originalCode,
-    }),
-    ...(after !== undefined && { after }),
-  }
+/** What comes before an answer, and the finish of one that failed, are no answer. */
+const isOfAnswer = (part: LanguageModelV4StreamPart) =>
+  part.type === 'finish'
+    ? !failedFinish.has(part.finishReason.unified)
+    : part.type !== 'stream-start' && part.type !== 'response-metadata' && part.type !== 'raw'
+
+const failedFinish: ReadonlySet<string> = new Set(['error', 'interrupted'])
+
+/** What was thrown where a model was asked. */
+export interface ModelFailure {
+  readonly error: TidingsError
+  /** How long the provider asks to be left alone, in ms. */
+  readonly after?: number
+  /** It is there, and does not want this request. */
+  readonly isRefusal: boolean
 }
+
+export function modelError(thrown: unknown): ModelFailure {
+  const known = toTidingsError(thrown, 'E_MODEL_FAILED')
+  if (known === thrown) return { error: known, isRefusal: false }
+  const call = isApiCallError(thrown) ? thrown : undefined
+  const retryable = call ? call.isRetryable === true : isOutage(thrown, known)
+  const error = new TidingsError(
+    'E_MODEL_FAILED',
+    call ? `${call.statusCode ?? 'no answer'}: ${known.message}` : known.message,
+    { cause: thrown, retryable, originalCode: known.originalCode },
+  )
+  const after = call && retryAfter(call.responseHeaders)
+  return { error, isRefusal: call?.statusCode !== undefined && !retryable, ...(after !== undefined && { after }) }
+}
+
+/** The time for an answer was over, or the network failed in a provider that does not say so in its own way. */
+const isOutage = (thrown: unknown, { originalCode = '' }: TidingsError) =>
+  (thrown instanceof DOMException && thrown.name === 'TimeoutError') ||
+  /^(ECONN|EPIPE$|ETIMEDOUT$|ENETUNREACH$|EHOSTUNREACH$|EAI_AGAIN$|UND_ERR_)/.test(originalCode)
 
 /** What a provider throws may be a proxy, or have getters that throw. */
 function isApiCallError(error: unknown): error is APICallError {
@@ -60,9 +92,17 @@ function broken(cause: unknown): unknown {
   return new TidingsError('E_MODEL_FAILED', message, { cause, originalCode, retryable: true })
 }
 
-/** Seconds or an HTTP date, in ms from now. Source: RFC 9110, 10.2.3. */
-function retryAfter(header: unknown): number | undefined {
-  if (typeof header !== 'string' || header === '') return undefined
-  const ms = /^\d+$/.test(header) ? Number(header) * 1_000 : Date.parse(header) - Date.now()
+/**
+ * `retry-after` is seconds or an HTTP date, in ms from now. Source: RFC 9110, 10.2.3. Providers send fractions of seconds too, and
+ * more precisely `retry-after-ms`.
+ */
+function retryAfter(headers: Record<string, string> | undefined): number | undefined {
+  const exact = headers?.['retry-after-ms']
+  if (isDecimal(exact)) return Number(exact)
+  const header = headers?.['retry-after']
+  if (isDecimal(header)) return Number(header) * 1_000
+  const ms = typeof header === 'string' ? Date.parse(header) - Date.now() : Number.NaN
   return Number.isFinite(ms) ? Math.max(0, ms) : undefined
 }
+
+const isDecimal = (text: unknown) => typeof text === 'string' && /^\s*(\d+\.?\d*|\.\d+)\s*$/.test(text)

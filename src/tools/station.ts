@@ -3,15 +3,17 @@ import { handedDown, type CloudEvent } from '../event.ts'
 import { failureData, TidingsError, toTidingsError } from '../errors.ts'
 import { answerTo } from '../bus/answer.ts'
 import type { Bus } from '../bus/bus.ts'
-import { backoff, type Handled } from '../bus/delivery.ts'
+import type { Handled } from '../bus/delivery.ts'
 import type { Delivery } from '../bus/driver.ts'
 import { claimId } from '../bus/ids.ts'
 import type { Pauses } from '../bus/pauses.ts'
+import { delay, retriesData, retriesOf, type Retries } from '../bus/retries.ts'
 import { below } from '../bus/telemetry/spans.ts'
 import { traceTool } from '../bus/telemetry/work.ts'
 import { Workers } from '../bus/workers.ts'
 import { type ApprovalAnswer, deniedType, grantedType } from '../tasks/approval.ts'
 import { milliseconds } from '../tasks/duration.ts'
+import type { RetryPolicy } from '../tasks/retry.ts'
 import { copyOf } from '../json.ts'
 import {
   approvableInput,
@@ -27,7 +29,7 @@ import { ApprovalKey } from './approval-key.ts'
 import { Cancellations } from './cancellations.ts'
 import { runAndTake } from './output.ts'
 import { runInThread } from './thread.ts'
-import type { AnyTool, ToolContext } from './tool.ts'
+import { retryOf, type AnyTool, type ToolContext } from './tool.ts'
 
 const defaultTimeout = '1m'
 
@@ -47,9 +49,11 @@ export class ToolStation {
   /** Errors of the log that were thrown while a tool ran. */
   readonly #ofLog = new WeakSet<TidingsError>()
   readonly #key: ApprovalKey
+  readonly #policies: ReadonlyMap<AnyTool, RetryPolicy | undefined>
 
   constructor(options: ToolStationOptions) {
     this.#options = options
+    this.#policies = new Map(options.tools.map(tool => [tool, retryOf(tool)]))
     this.#workers = new Workers(options.bus, options.pauses)
     this.#cancellations = new Cancellations(options.bus, this.#workers.abandoned)
     this.#key = new ApprovalKey(options.bus)
@@ -76,7 +80,6 @@ export class ToolStation {
       alsoTypes: [grantedType, deniedType],
       ...(limit !== undefined && { limit }),
       ...(rate && { rate: { count: rate.count, per: milliseconds(rate.per) } }),
-      attempts: tool.options.attempts ?? 1,
       handle: (event, delivery, span) => this.#handle(tool, event, delivery, span),
       fail: (event, error) => this.#giveUp(event, error),
     })
@@ -99,27 +102,27 @@ export class ToolStation {
     answered?: Answered,
   ): Promise<Handled> {
     const { bus } = this.#options
+    const source = `/tools/${tool.name}`
+    const retries = retriesOf(delivery)
     try {
       const prepared = await this.#prepare(tool, event, answered)
       if ('request' in prepared)
         return { outcome: { kind: 'done' }, events: await this.#fromLog(bus.encodeAll([prepared.request])) }
       const output = await traceTool(
-        { name: tool.name, event, attempt: delivery.attempt, delivery: delivering },
+        { name: tool.name, event, attempt: retries.failures + 1, delivery: delivering },
         span => this.#run(tool, prepared.input, event, delivery, span),
       )
-      const answer = answerTo(event, `/tools/${tool.name}`, 'tool.result', { output })
+      const answer = answerTo(event, source, 'tool.result', { output, ...retriesData(retries) })
       return { outcome: { kind: 'done' }, events: await this.#fromLog(bus.encodeAll([answer])) }
     } catch (error) {
       const failure = toTidingsError(error, 'E_TOOL_THREW')
       // That says nothing of the tool: the log is away and the request comes again, or another worker has it by now.
       if (this.#ofLog.has(failure) || this.#workers.abandoned.aborted) throw failure
-      const again = failure.code === 'E_TOOL_THREW' || failure.code === 'E_TOOL_TIMEOUT'
-      const { attempts = 1, atMostOnce } = tool.options
-      if (again && !atMostOnce && delivery.attempt < attempts)
-        return {
-          outcome: { kind: 'retry', after: backoff(delivery.attempt), reason: `${failure.code}: ${failure.message}` },
-        }
-      return { outcome: { kind: 'done' }, events: await bus.encodeAll([fail(event, failure)]) }
+      const failed = { ...retries, failures: retries.failures + 1 }
+      const isRetryable = failure.code === 'E_TOOL_THREW' || failure.code === 'E_TOOL_TIMEOUT'
+      const retry = isRetryable ? this.#policies.get(tool)?.next(event, failed, error) : undefined
+      if (retry?.after !== undefined) return delay(bus, event, source, failed, { after: retry.after, error: failure })
+      return { outcome: { kind: 'done' }, events: await bus.encodeAll([fail(event, failure, retries)]) }
     }
   }
 
@@ -217,5 +220,8 @@ type Answered = { readonly type: string } & Partial<ApprovalAnswer>
 const denied = ({ by, comment }: Answered) =>
   new TidingsError('E_APPROVAL_DENIED', `${by} denied it${comment === undefined ? '' : `: ${comment}`}`)
 
-const fail = (event: CloudEvent, error: TidingsError) =>
-  answerTo(event, `/tools/${event.target}`, 'tool.failed', { error: failureData(error, 'E_TOOL_THREW') })
+const fail = (event: CloudEvent, error: TidingsError, retries?: Retries) =>
+  answerTo(event, `/tools/${event.target}`, 'tool.failed', {
+    error: failureData(error, 'E_TOOL_THREW'),
+    ...(retries && retriesData(retries)),
+  })

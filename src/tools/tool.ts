@@ -4,6 +4,7 @@ import type { CloudEvent } from '../event.ts'
 import type { Schema } from '../schema.ts'
 import type { Duration } from '../tasks/duration.ts'
 import { checkedApprovers } from '../tasks/approval.ts'
+import { RetryPolicy, type RetryOptions } from '../tasks/retry.ts'
 import type { Callable } from '../tasks/script.ts'
 
 /** What a tool's code gets beside its input. */
@@ -32,8 +33,8 @@ export interface ToolOptions<Input, Output> {
   rate?: { count: number; per: Duration }
   /** From start, not from queueing. Default one minute. */
   timeout?: Duration
-  /** How often it is tried when it throws or times out. Default 1: the agent sees the first failure. */
-  attempts?: number
+  /** When it throws or times out. Default: never, the agent sees the first failure. */
+  retry?: RetryOptions
   /** Never started twice: a crash in the middle answers E_TOOL_OUTCOME_UNKNOWN. */
   atMostOnce?: boolean
   /** Asks a person before it runs: about each call, or about those whose input this says `true` to. */
@@ -74,5 +75,11 @@ export function tool<Input, Output>(name: string, options: ToolOptions<Input, Ou
   if (approvers && approval === undefined)
     throw new TidingsError('E_APP_INVALID', `the tool ${name} has approvers, and asks for no approval`)
   if (approvers) checkedApprovers(approvers, `the tool ${name}`)
+  if (options.retry) retryOf({ name, options })
   return { kind: 'tool', name, options }
+}
+
+/** Undefined where the first failure is the answer: so it is without `retry`, and of a tool that runs at most once. */
+export function retryOf({ name, options }: { name: string; options: AnyTool['options'] }): RetryPolicy | undefined {
+  return options.retry && !options.atMostOnce ? new RetryPolicy(`tool ${name}`, options.retry) : undefined
 }

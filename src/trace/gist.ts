@@ -1,7 +1,7 @@
 import type { CloudEvent } from '../event.ts'
 import { approvalType } from '../tasks/approval.ts'
 import { routedIn, routedType } from '../bus/routed.ts'
-import { decisionText, problemOf } from './outcome.ts'
+import { decisionText, delayText, problemOf } from './outcome.ts'
 import { count, preview } from './text.ts'
 
 /** What an event says, on one line: what requests and answers wrap is worth more than the wrapping. */
@@ -18,5 +18,5 @@ export function gist(event: CloudEvent): string {
   if (type === 'agent.noted' && typeof text === 'string') return preview(text)
   if (type === 'model.result') return preview(text || toolCalls || data)
   if (type === approvalType) return preview(what ?? data)
-  return preview(problemOf(event) ?? decisionText(event) ?? input ?? output ?? data)
+  return preview(delayText(event) ?? problemOf(event) ?? decisionText(event) ?? input ?? output ?? data)
 }

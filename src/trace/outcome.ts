@@ -1,8 +1,10 @@
 import type { CloudEvent } from '../event.ts'
 import type { ErrorData } from '../errors.ts'
 import { taskId } from '../bus/ids.ts'
+import type { Delayed, RetriesData } from '../bus/retries.ts'
 import { deniedType, grantedType, type ApprovalAnswer } from '../tasks/approval.ts'
 import { endOf, type ModelResult } from '../tasks/conversation.ts'
+import { count, elapsed } from './text.ts'
 import type { Answer, Spent, TraceNode, TraceTask } from './tree.ts'
 
 /** How a request or a task stands. `withdrawn`: nobody waits for the answer any more. */
@@ -104,6 +106,31 @@ export function endText(events: Iterable<CloudEvent>): string | undefined {
     if (end !== 'whole') return rawFinish === undefined || rawFinish === end ? end : `${end} (${rawFinish})`
   }
   return undefined
+}
+
+/** What the answer says of attempts that failed before. */
+export function retriesIn(events: Iterable<CloudEvent>): { retries?: RetriesData } {
+  for (const { data } of events) {
+    const { retries } = (data ?? {}) as { retries?: Partial<RetriesData> | null }
+    if (typeof retries?.failures === 'number' && typeof retries.ms === 'number')
+      return { retries: { failures: retries.failures, ms: retries.ms } }
+  }
+  return {}
+}
+
+/** `after 3 retries in 2m`; undefined where the first attempt succeeded. */
+export function retriesText(events: Iterable<CloudEvent>): string | undefined {
+  const { retries } = retriesIn(events)
+  return retries && `after ${count(retries.failures, 'retry').replace('retrys', 'retries')} in ${elapsed(retries.ms)}`
+}
+
+/** What a failed attempt says, and when the next one is made; undefined for all other events. */
+export function delayText({ type, time, data }: CloudEvent): string | undefined {
+  const { attempts, until, error } = (data ?? {}) as Partial<Delayed>
+  if (!/^(tool|model)\.delayed$/.test(type) || typeof until !== 'string' || typeof error?.message !== 'string')
+    return undefined
+  const what = attempts === 0 ? 'waits' : `attempt ${attempts} failed, next in`
+  return `${what} ${elapsed(Math.max(0, Date.parse(until) - Date.parse(time)))}: ${error.code}: ${error.message}`
 }
 
 /** Tokens and cost that models told. */

@@ -32,7 +32,7 @@ test('the times of tools are from the request to the answer, also where that is 
       3,
     ),
   )
-  expect(tools).toEqual([{ name: 'web.search', calls: 100, failed: 3, p50: 5_100, p95: 9_600 }])
+  expect(tools).toEqual([{ name: 'web.search', calls: 100, failed: 3, retries: 0, p50: 5_100, p95: 9_600 }])
   expect(models).toEqual([])
 })
 
@@ -55,4 +55,10 @@ test('rates are over the last ten seconds, or as long as everything was seen; su
   expect(perSecond).toBeCloseTo(6 / 9.5)
   expect({ started, over }).toEqual({ started: 1 / 9.5, over: 1 / 9.5 })
   expect(ratesOf([paid(1_000), paid(2_000)], now - 4_000).perSecond).toBe(0.5)
+})
+
+test('attempts that failed and are retried count for their model, also before it has answered', () => {
+  const delayed = { type: 'model.delayed', source: '/models/gpt', data: null, ago: 1_000 }
+  const { models } = ratesOf([delayed, delayed])
+  expect(models).toEqual([{ name: 'gpt', calls: 0, failed: 0, retries: 2, p50: 0, p95: 0 }])
 })

@@ -3,6 +3,7 @@ import { parseId } from '../bus/ids.ts'
 import { asAsked } from '../tasks/effects.ts'
 import { turnType } from '../tasks/turn.ts'
 import { between, spentBy } from './outcome.ts'
+import { publisherOf } from './publisher.ts'
 import type { Spent } from './tree.ts'
 
 /** Counts per second are over so many seconds, what tools and models did is over a minute. */
@@ -30,6 +31,8 @@ export interface Service {
   readonly name: string
   readonly calls: number
   readonly failed: number
+  /** Attempts that failed and are retried. */
+  readonly retries: number
   readonly p50: number
   readonly p95: number
 }
@@ -40,6 +43,7 @@ interface Second extends Spent {
   cost: number
   started: number
   ended: number
+  readonly retries: { readonly kind: string; readonly name: string }[]
   readonly answers: { readonly kind: string; readonly name: string; readonly failed: boolean; readonly ms: number }[]
 }
 
@@ -65,9 +69,14 @@ export class Rates {
     second.cost += cost
     if (type === turnType && parseId(id)?.version === 1) second.started++
     if (/^agent\.task\.(completed|failed|cancelled)$/.test(type)) second.ended++
-    const [, kind, what] = /^(tool|model)\.(invoke|result|failed)$/.exec(type) ?? []
+    const [, kind, what] = /^(tool|model)\.(invoke|delayed|result|failed)$/.exec(type) ?? []
     if (kind === undefined) return
     if (what === 'invoke') return this.#ask(event)
+    if (what === 'delayed') {
+      const name = publisherOf(event.source).name
+      if (second.retries.length < mostTimes) second.retries.push({ kind, name })
+      return
+    }
     const request = call === undefined ? undefined : this.#open.get(call)
     if (!request || second.answers.length >= mostTimes) return
     this.#open.delete(request.id)
@@ -108,7 +117,10 @@ export class Rates {
     const key = Math.floor(at / 1_000)
     let second = this.#seconds.get(key)
     if (!second)
-      this.#seconds.set(key, (second = { types: new Map(), tokens: 0, cost: 0, started: 0, ended: 0, answers: [] }))
+      this.#seconds.set(
+        key,
+        (second = { types: new Map(), tokens: 0, cost: 0, started: 0, ended: 0, retries: [], answers: [] }),
+      )
     return second
   }
 }
@@ -118,11 +130,23 @@ function services(seconds: readonly Second[], kind: string): Service[] {
     seconds.flatMap(second => second.answers).filter(answer => answer.kind === kind),
     ({ name }) => name,
   )
-  return [...answers]
-    .map(([name, all]) => {
+  const retries = Map.groupBy(
+    seconds.flatMap(second => second.retries).filter(retry => retry.kind === kind),
+    ({ name }) => name,
+  )
+  return [...new Set([...answers.keys(), ...retries.keys()])]
+    .map(name => {
+      const all = answers.get(name) ?? []
       const times = all.map(({ ms }) => ms).sort((a, b) => a - b)
-      const at = (share: number) => times[Math.min(times.length - 1, Math.floor(times.length * share))]!
-      return { name, calls: all.length, failed: all.filter(({ failed }) => failed).length, p50: at(0.5), p95: at(0.95) }
+      const at = (share: number) => times[Math.min(times.length - 1, Math.floor(times.length * share))] ?? 0
+      return {
+        name,
+        calls: all.length,
+        failed: all.filter(({ failed }) => failed).length,
+        retries: retries.get(name)?.length ?? 0,
+        p50: at(0.5),
+        p95: at(0.95),
+      }
     })
     .sort((a, b) => b.p95 - a.p95 || (a.name < b.name ? -1 : 1))
 }

@@ -1,4 +1,4 @@
-import { between, callOutcome, endText, spentBy, spentIn, taskOutcome } from './outcome.ts'
+import { between, callOutcome, endText, retriesIn, spentBy, spentIn, taskOutcome } from './outcome.ts'
 import { linkOf, type Trace, type TraceNode, type TraceTask } from './tree.ts'
 import { walk } from './walk.ts'
 
@@ -52,6 +52,7 @@ function nodeRecord(node: TraceNode, above?: object) {
     ...told,
     ...outcome,
     ...(end !== undefined && { end }),
+    ...retriesIn(answers.map(answer => answer.event)),
     answers: answers.map(answer => ({
       id: answer.event.id,
       type: answer.event.type,

@@ -1,6 +1,6 @@
 import { parseId } from '../bus/ids.ts'
 import { gist } from './gist.ts'
-import { between, spentBy, stackIn } from './outcome.ts'
+import { between, retriesText, spentBy, stackIn } from './outcome.ts'
 import { dim, elapsed, fit, paint, preview, printable, shorten, spentText } from './text.ts'
 import type { Asked, Author, Reason, Why } from './why.ts'
 
@@ -26,7 +26,7 @@ function linesOf({ event, by, asked }: Reason, cause: Reason | undefined, width:
   const after = cause === undefined ? '' : `, ${elapsed(between(cause.event, event))} later`
   const told = shorten(`${authorText(by)}${to}${after}`, width - typeWidth - 4 - shortId(event.id).length)
   const head = `${dim(isLast ? '└─' : '├─')} ${paint(type, fit(type, typeWidth))} ${told} ${dim(shortId(event.id))}`
-  const spent = spentText(spentBy([event]))
+  const spent = [...spentText(spentBy([event])), retriesText([event]) ?? []].flat()
   const more = asked
     ? askedLines(asked)
     : [

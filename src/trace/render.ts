@@ -6,6 +6,7 @@ import {
   callOutcome,
   decisionText,
   endText,
+  retriesText,
   spentBy,
   spentIn,
   stackIn,
@@ -128,11 +129,12 @@ function nodeLine({ event, answers, tasks }: TraceNode, outcome: Outcome | undef
   const given = answers.map(answer => answer.event)
   const spent = spentText(spentBy(given))
   const end = endText(given)
+  const retries = retriesText(given) ?? []
   const decided = answers.flatMap(answer => (outcome.problem === undefined ? (decisionText(answer.event) ?? []) : []))
   const told =
     type === 'model.invoke'
-      ? [...spent, ...(end ? [printable(end)] : [])].join(', ')
-      : [...spent, ...decided, gist(event)].join('  ')
+      ? [...spent, ...(end ? [printable(end)] : []), retries].flat().join(', ')
+      : [...spent, retries, ...decided, gist(event)].flat().join('  ')
   return { ...common, label: `${type.replace(/\.(invoke|requested)$/, '')}${name}`, note: noteOf(outcome, told) }
 }
 

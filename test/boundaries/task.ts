@@ -24,7 +24,7 @@ const page = tool('page', { description: 'A long page.', input: n, run: ({ n }) 
 const shaky = tool('shaky', {
   description: 'Fails at first.',
   input: n,
-  attempts: 4,
+  retry: { maxAttempts: 4 },
   run({ n }, { attempt }) {
     if (attempt === 1) throw new Error('not yet')
     return n

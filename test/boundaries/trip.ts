@@ -31,7 +31,7 @@ const book = tool('book', { description: 'Books.', input: thing, run: ({ what })
 const seat = tool('seat', {
   description: 'There is none.',
   input: thing,
-  attempts: 1,
+  retry: { maxAttempts: 1 },
   run() {
     throw new Error('no seat')
   },

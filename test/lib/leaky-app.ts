@@ -22,7 +22,7 @@ const vault = tool('vault.read', {
 const broken = tool('vault.broken', {
   description: 'Fails.',
   input: z.any(),
-  attempts: 2,
+  retry: { maxAttempts: 2 },
   run() {
     throw new Error(`cannot log in: ${secret.error}`)
   },

@@ -229,7 +229,7 @@ onEveryBus(world => {
             }
           },
         },
-        { attempts: 1 },
+        { retry: { maxAttempts: 1 } },
       )
       const asked = agent('asked', { model: meddling, instructions: 'Say.', tools: [order] })
       const worker = await (await world()).worker({ use: [order, asked] })

@@ -26,7 +26,7 @@ function agency(refuses?: string) {
   const giveBack = tool('give.back', {
     description: '',
     input: any,
-    attempts: 1,
+    retry: { maxAttempts: 1 },
     run: ({ id }: { id: string }) => {
       done.push(`give back ${id}`)
       if (id === refuses) throw new Error('no refund')

@@ -17,7 +17,7 @@ import { Heap } from './heap.ts'
 
 type State = Attention['state']
 
-export const againHeaders = { attempt: 'Tidings-Attempt', position: 'Tidings-Position' } as const
+export const againHeaders = { attempt: 'Tidings-Attempt', position: 'Tidings-Position', memo: 'Tidings-Memo' } as const
 
 interface Kept {
   readonly group: string
@@ -27,6 +27,7 @@ interface Kept {
   readonly due?: number
   readonly reason: string
   readonly key?: string
+  readonly memo?: string
   readonly event: CloudEvent
 }
 
@@ -83,10 +84,10 @@ export class Aside {
     let released = 0
     if ('id' in which) {
       const stored = await this.#byId(which.id)
-      return stored && (await this.#handOut(stored, 1)) ? 1 : 0
+      return stored && (await this.#handOut(stored)) ? 1 : 0
     }
     for await (const stored of this.#all('*', 'parked'))
-      if ((JSON.parse(stored.text()) as Kept).key === which.key && (await this.#handOut(stored, 1))) released++
+      if ((JSON.parse(stored.text()) as Kept).key === which.key && (await this.#handOut(stored))) released++
     return released
   }
 
@@ -112,13 +113,14 @@ export class Aside {
     return stored?.subject.startsWith(`${this.#log.names.doc('aside')}.`) ? stored : undefined
   }
 
-  /** False when somebody else did it. */
-  async #handOut(stored: StoredMessage, attempt: number): Promise<boolean> {
+  /** False when somebody else did it. A delivery that is due goes on counting; one that is released begins again. */
+  async #handOut(stored: StoredMessage, isDue = false): Promise<boolean> {
     const kept = JSON.parse(stored.text()) as Kept
     await this.#log.events.append(this.#log.names.again(kept.shard, kept.group), JSON.stringify(kept.event), {
       [msgId]: `${token(kept.group)}@${stored.seq}`,
-      [againHeaders.attempt]: attempt,
+      [againHeaders.attempt]: isDue ? kept.attempts + 1 : 1,
       [againHeaders.position]: kept.position,
+      ...(isDue && kept.memo !== undefined && { [againHeaders.memo]: kept.memo }),
     })
     return this.#log.state.remove(stored.seq)
   }
@@ -147,7 +149,7 @@ export class Aside {
       due.map(async ({ subject, seq }) => {
         try {
           const stored = await this.#log.state.at(seq)
-          if (stored?.subject === subject) await this.#handOut(stored, (JSON.parse(stored.text()) as Kept).attempts + 1)
+          if (stored?.subject === subject) await this.#handOut(stored, true)
         } catch {
           // The log is away; whoever looks next finds it still delayed.
         } finally {

@@ -30,6 +30,7 @@ export class Handed implements Delivery {
   readonly event: CloudEvent
   readonly attempt: number
   readonly since: number
+  readonly memo: string | undefined
   readonly shard: number
   pulled: Pulled
   /** When the server last heard that it is being worked on, by the monotonic clock. */
@@ -45,6 +46,7 @@ export class Handed implements Delivery {
     this.shard = hand.ties.names.shardOf(event.correlationid)
     const headers = pulled.subject.startsWith(`${hand.ties.names.log}.r.`) ? pulled.message.headers : undefined
     this.attempt = Number(headers?.get(againHeaders.attempt) || 1) + pulled.delivered - 1
+    this.memo = headers?.get(againHeaders.memo) || undefined
     this.position = Number(headers?.get(againHeaders.position)) || pulled.seq
   }
 
@@ -102,7 +104,8 @@ export class Handed implements Delivery {
       reason: outcome.reason,
       event: this.event,
     }
-    if (outcome.kind === 'retry') await aside.delay(kept, outcome.after)
+    if (outcome.kind === 'retry')
+      await aside.delay({ ...kept, ...(outcome.memo !== undefined && { memo: outcome.memo }) }, outcome.after)
     else if (outcome.kind === 'park')
       await aside.put('parked', { ...kept, ...(outcome.key !== undefined && { key: outcome.key }) })
     else await aside.put('dead', kept)

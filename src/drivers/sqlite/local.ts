@@ -75,10 +75,10 @@ export class LocalConsumer implements Consumer {
   }
 
   /** `problem`: why what the log holds is no event; `event` stands for it then. */
-  take([, attempt, , position]: Handout, event: CloudEvent, since: number, problem?: string): void {
+  take([, attempt, , position, , , memo]: Handout, event: CloudEvent, since: number, problem?: string): void {
     const isShared = this.subscription.mode === 'shared'
     const handle = isShared ? position : (this.owned.get(this.#shardOf(event)) ?? 0)
-    const delivery = new Handed(this, event, attempt, since, handle)
+    const delivery = new Handed(this, event, attempt, since, handle, memo ?? undefined)
     if (problem !== undefined) this.#refuse(delivery, problem)
     else if (isShared) {
       if (this.#paused) this.ties.line.submit(['giveBack', this.number, position]).catch(ignore)
@@ -135,16 +135,25 @@ export class Handed implements Delivery {
   readonly event: CloudEvent
   readonly attempt: number
   readonly since: number
+  readonly memo: string | undefined
   /** What the writer knows it by: position (shared), or ticket of the shard (sharded). */
   readonly handle: number
   readonly #consumer: LocalConsumer
 
-  constructor(consumer: LocalConsumer, event: CloudEvent, attempt: number, since: number, handle: number) {
+  constructor(
+    consumer: LocalConsumer,
+    event: CloudEvent,
+    attempt: number,
+    since: number,
+    handle: number,
+    memo?: string,
+  ) {
     this.#consumer = consumer
     this.event = event
     this.attempt = attempt
     this.since = since
     this.handle = handle
+    this.memo = memo
   }
 
   get group(): string {
@@ -155,7 +164,8 @@ export class Handed implements Delivery {
     const after = outcome.kind === 'retry' ? outcome.after : 0
     const reason = outcome.kind === 'done' ? '' : outcome.reason
     const key = outcome.kind === 'park' ? (outcome.key ?? null) : null
-    return [this.#consumer.number, this.event.id, this.handle, outcome.kind, after, reason, key]
+    const memo = outcome.kind === 'retry' ? (outcome.memo ?? null) : null
+    return [this.#consumer.number, this.event.id, this.handle, outcome.kind, after, reason, key, memo]
   }
 
   async settle(outcome: Outcome, events: readonly Entry[] = []): Promise<void> {

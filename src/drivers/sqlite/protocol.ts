@@ -12,8 +12,8 @@ import type { WireFaults } from './faults.ts'
 export type Rows = (string | number | null)[]
 export const rowWidth = 6
 
-/** consumer, event id, position (shared) or ticket of the shard (sharded), kind, retry after, reason, park key */
-export type Settlement = [number, string, number, Outcome['kind'], number, string, string | null]
+/** consumer, event id, position (shared) or ticket of the shard (sharded), kind, retry after, reason, park key, memo of a retry */
+export type Settlement = [number, string, number, Outcome['kind'], number, string, string | null, string | null]
 
 export type Op =
   | [kind: 'publish', rows: Rows]
@@ -71,9 +71,9 @@ export interface Settings {
 
 /**
  * consumer, attempt, since, position, then either op index and row index within this reply's ops, or -1 and the text
- * of the event.
+ * of the event; the memo of a redelivery that has one.
  */
-export type Handout = [number, number, number, number, number, number | string]
+export type Handout = [number, number, number, number, number, number | string, (string | null)?]
 
 export interface Reply {
   kind: 'done'

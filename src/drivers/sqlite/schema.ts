@@ -36,10 +36,11 @@ const ddl = `
     name TEXT PRIMARY KEY, mode TEXT NOT NULL, filter TEXT NOT NULL, next INTEGER NOT NULL) WITHOUT ROWID;
   CREATE TABLE claims(
     pos INTEGER NOT NULL, grp TEXT NOT NULL, shard INTEGER NOT NULL, owner INTEGER NOT NULL, attempts INTEGER NOT NULL,
-    PRIMARY KEY(pos, grp)) WITHOUT ROWID;
+    memo TEXT, PRIMARY KEY(pos, grp)) WITHOUT ROWID;
   CREATE TABLE aside(
     id INTEGER PRIMARY KEY AUTOINCREMENT, pos INTEGER NOT NULL, grp TEXT NOT NULL, shard INTEGER NOT NULL,
-    state TEXT NOT NULL, attempts INTEGER NOT NULL, due INTEGER, reason TEXT NOT NULL, key TEXT, UNIQUE(pos, grp));
+    state TEXT NOT NULL, attempts INTEGER NOT NULL, due INTEGER, reason TEXT NOT NULL, key TEXT, memo TEXT,
+    UNIQUE(pos, grp));
   CREATE INDEX aside_due ON aside(grp, due) WHERE state = 'delayed';
   CREATE INDEX aside_key ON aside(key) WHERE key IS NOT NULL;
   CREATE TABLE leases(
@@ -52,7 +53,9 @@ const ddl = `
   CREATE TABLE documents(key TEXT PRIMARY KEY, revision INTEGER NOT NULL, value TEXT NOT NULL) WITHOUT ROWID;
 `
 
-const schemaVersion = 1
+const schemaVersion = 2
+/** What makes a schema of version n into one of n + 1, for n from 1. */
+const upgrades = ['ALTER TABLE claims ADD COLUMN memo TEXT; ALTER TABLE aside ADD COLUMN memo TEXT']
 
 /** Pages of 8 KiB after which the write-ahead log is copied into the file and starts over. */
 export const walPages = 1_000
@@ -120,6 +123,11 @@ function prepareLog(file: string, shards: number): LogFacts & { head: number } {
       }
       db.exec('COMMIT')
       if (isNew) stretch(db)
+    }
+    if (version() < schemaVersion) {
+      db.exec('BEGIN IMMEDIATE')
+      for (const upgrade of upgrades.slice(version() - 1)) db.exec(upgrade)
+      db.exec(`PRAGMA user_version = ${schemaVersion}; COMMIT`)
     }
     const meta = prepare<{ value: number }>(db, 'SELECT value FROM meta WHERE key = ?')
     if (!meta.get('log')) prepare(db, `INSERT OR IGNORE INTO meta VALUES ('log', ?)`).run(randomInt(1, 2 ** 47))

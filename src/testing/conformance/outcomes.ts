@@ -67,6 +67,26 @@ const inMode = (mode: 'shared' | 'sharded'): Cases => ({
     expect(at - settling).toBeGreaterThanOrEqual(400)
   },
 
+  [`${mode}: the memo of a retry comes with the next delivery, also after a member died, until a release by hand`]:
+    async world => {
+      const driver = await world.open()
+      const before = await world.join(driver, { mode })
+      await driver.publish([entry()])
+      const first = await until(() => before.deliveries[0])
+      expect(first.memo).toBeUndefined()
+      await first.settle({ ...retry(0), memo: '1 0 1795000000000' } as Outcome)
+      await until(() => before.deliveries[1])
+      const reopened = await world.reopen(driver)
+      const after = await world.join(reopened, { mode })
+      const second = await until(() => after.deliveries[0])
+      expect(second.memo).toBe('1 0 1795000000000')
+      await second.settle(park('stuck', 'a'))
+      await until(async () => (await reopened.release({ key: 'a' })) === 1)
+      const third = await until(() => after.deliveries[1])
+      expect(third).toMatchObject({ attempt: 1, memo: undefined })
+      await third.settle(done)
+    },
+
   [`${mode}: discard keeps the event on the attention list as dead, and hands it out no more`]: async world => {
     const driver = await world.open()
     const bad = entry()

@@ -10,7 +10,7 @@ import { agent, app, model, smtp, tool } from '../../../src/index.ts'
 export const search = tool('search', {
   description: 'Fails at first.',
   input: z.object({ q: z.string() }),
-  attempts: 2,
+  retry: { maxAttempts: 2 },
   run: ({ q }, { attempt }) => {
     if (attempt === 1) throw new Error('busy, said the shop of sk-ant-api03-abcdefghijklmnopqrstuvwxyz0123456789ABCDEF')
     return { q }

@@ -8,24 +8,31 @@ export interface Due {
   shard: number
   attempts: number
   due: number
+  memo: string | null
   eventId: string
   event: string
 }
 
-const dueColumns = 'a.id, a.pos, a.shard, a.attempts, a.due, l.id AS eventId, l.event'
-const setAside = `INSERT INTO aside(pos, grp, shard, state, attempts, due, reason, key)`
+interface Claim {
+  shard: number
+  attempts: number
+  memo: string | null
+}
+
+const dueColumns = 'a.id, a.pos, a.shard, a.attempts, a.due, a.memo, l.id AS eventId, l.event'
+const setAside = `INSERT INTO aside(pos, grp, shard, state, attempts, due, reason, key, memo)`
 const replace = `ON CONFLICT(pos, grp) DO UPDATE SET state = excluded.state, attempts = excluded.attempts,
-  due = excluded.due, reason = excluded.reason, key = excluded.key`
+  due = excluded.due, reason = excluded.reason, key = excluded.key, memo = excluded.memo`
 
 /** Deliveries that have a row: claimed by a consumer, or set aside as delayed, dead or parked. */
 export class Ledger {
   constructor(db: DatabaseSync) {
-    this.#claim = prepare(db, 'INSERT INTO claims VALUES (?, ?, ?, ?, ?)')
-    this.#unclaim = prepare<{ shard: number; attempts: number }>(
+    this.#claim = prepare(db, 'INSERT INTO claims(pos, grp, shard, owner, attempts, memo) VALUES (?, ?, ?, ?, ?, ?)')
+    this.#unclaim = prepare<Claim>(
       db,
-      'DELETE FROM claims WHERE pos = ? AND grp = ? AND owner = ? RETURNING shard, attempts',
+      'DELETE FROM claims WHERE pos = ? AND grp = ? AND owner = ? RETURNING shard, attempts, memo',
     )
-    this.#put = prepare(db, `${setAside} VALUES (?, ?, ?, ?, ?, ?, ?, ?) ${replace}`)
+    this.#put = prepare(db, `${setAside} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ${replace}`)
     this.#take = prepare(db, 'DELETE FROM aside WHERE id = ?')
     this.#due = prepare<Due>(
       db,
@@ -56,17 +63,17 @@ export class Ledger {
       db,
       'SELECT owner, count(*) AS n FROM claims WHERE grp = ? GROUP BY owner',
     )
-    const given = `'delayed', attempts, ?, 'given back', NULL FROM claims`
+    const given = `'delayed', attempts, ?, 'given back', NULL, memo FROM claims`
     this.#freeOwner = prepare(db, `${setAside} SELECT pos, grp, shard, ${given} WHERE owner = ? ${replace}`)
     this.#clearOwner = prepare(db, 'DELETE FROM claims WHERE owner = ?')
     this.#release = prepare<{ grp: string }>(
       db,
-      `UPDATE aside SET state = 'delayed', attempts = 0, due = ?
+      `UPDATE aside SET state = 'delayed', attempts = 0, due = ?, memo = NULL
       WHERE id = ? RETURNING grp`,
     )
     this.#releaseKey = prepare<{ grp: string }>(
       db,
-      `UPDATE aside SET state = 'delayed', attempts = 0, due = ?
+      `UPDATE aside SET state = 'delayed', attempts = 0, due = ?, memo = NULL
       WHERE key = ? AND state = 'parked' RETURNING grp`,
     )
     this.#hasten = prepare(db, `UPDATE aside SET due = max(?1, due - ?2) WHERE state = 'delayed' AND due > ?1`)
@@ -89,27 +96,27 @@ export class Ledger {
   readonly #hasten
 
   claim(pos: number, group: string, shard: number, owner: number, attempts: number): void {
-    this.#claim.run(pos, group, shard, owner, attempts)
+    this.#claim.run(pos, group, shard, owner, attempts, null)
   }
 
   /** Undefined when the owner does not hold it any more. */
-  unclaim(pos: number, group: string, owner: number): { shard: number; attempts: number } | undefined {
+  unclaim(pos: number, group: string, owner: number): Claim | undefined {
     return this.#unclaim.get(pos, group, owner)
   }
 
   /** Keeps a delivery that ended in anything but `done`; returns when it is due. */
   put(pos: number, group: string, shard: number, attempts: number, now: number, outcome: Settlement): number {
-    const [, , , kind, after, reason, key] = outcome
+    const [, , , kind, after, reason, key, memo] = outcome
     const state = kind === 'retry' ? 'delayed' : kind === 'discard' ? 'dead' : 'parked'
     const due = kind === 'retry' ? now + after : null
-    this.#put.run(pos, group, shard, state, attempts, due, reason, key)
+    this.#put.run(pos, group, shard, state, attempts, due, reason, key, memo)
     return due ?? Infinity
   }
 
   /** A delayed delivery that is due becomes a claim. */
   redeliver(due: Due, group: string, owner: number): void {
     this.#take.run(due.id)
-    this.#claim.run(due.pos, group, due.shard, owner, due.attempts + 1)
+    this.#claim.run(due.pos, group, due.shard, owner, due.attempts + 1, due.memo)
   }
 
   due(group: string, now: number, limit: number): Due[] {

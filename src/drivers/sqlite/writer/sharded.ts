@@ -250,7 +250,8 @@ export class ShardedConsumer implements Intake {
   #giveBack({ pos, shard, attempt }: InHand): void {
     const { ledger, now } = this.#desk
     const claim = ledger.unclaim(pos, this.group, this.owner)
-    if (claim) ledger.put(pos, this.group, shard, attempt, now, [0, '', pos, 'retry', 0, 'given back', null])
+    if (claim)
+      ledger.put(pos, this.group, shard, attempt, now, [0, '', pos, 'retry', 0, 'given back', null, claim.memo])
   }
 
   #lowWaters(): Map<number, number> {
@@ -269,7 +270,7 @@ export class ShardedConsumer implements Intake {
     for (const due of page) {
       ledger.redeliver(due, this.group, this.owner)
       this.#hold(due.eventId, due.pos, due.shard, due.attempts + 1, true)
-      outbox.handouts.push([this.consumer, due.attempts + 1, due.due, due.pos, -1, due.event])
+      outbox.handouts.push([this.consumer, due.attempts + 1, due.due, due.pos, -1, due.event, due.memo])
     }
     if (page.length < room) this.#due = ledger.nextDueIn(this.group, this.shards.keys())
   }

@@ -111,7 +111,10 @@ export class SharedGroup implements Intake {
     if (!claim) return
     member.held--
     this.held--
-    this.#put([consumer, '', pos, 'retry', 0, 'given back', null], { ...claim, attempts: claim.attempts - 1 })
+    this.#put([consumer, '', pos, 'retry', 0, 'given back', null, claim.memo], {
+      ...claim,
+      attempts: claim.attempts - 1,
+    })
   }
 
   /** Deliveries set aside have become due. */
@@ -184,7 +187,7 @@ export class SharedGroup implements Intake {
         if (!member) return false
         ledger.redeliver(due, this.group, member.owner)
         this.#hold(member)
-        this.#desk.outbox.handouts.push([member.consumer, due.attempts + 1, due.due, due.pos, -1, due.event])
+        this.#desk.outbox.handouts.push([member.consumer, due.attempts + 1, due.due, due.pos, -1, due.event, due.memo])
       }
       if (page.length < scanPage) break
     }
