@@ -42,6 +42,12 @@ onEveryBus(world => {
       expect(await answerOf(flaky)).toBe(3)
     })
 
+    it('is retried more often than a worker may die of it', async () => {
+      let runs = 0
+      const run = () => { if (++runs < 9) throw new Error('busy'); return runs } // biome-ignore format: short
+      expect(await answerOf({ retry: { maxAttempts: 9, backoff: 1, maxBackoff: 1 }, run })).toBe(9)
+    })
+
     it('answers with large data through a blob', async () =>
       expect(await answerOf({ run: () => 'x'.repeat(100_000) })).toHaveLength(100_000))
 

@@ -1,3 +1,4 @@
+import { stripVTControlCharacters } from 'node:util'
 import { describe, expect, it } from 'vitest'
 import { agent } from '../../src/agents/agent.ts'
 import type { CloudEvent } from '../../src/event.ts'
@@ -5,6 +6,8 @@ import { model } from '../../src/models/model.ts'
 import type { Running } from '../../src/runtime/start.ts'
 import type { RetryOptions } from '../../src/tasks/retry.ts'
 import { until } from '../../src/testing/wait.ts'
+import { arrange } from '../../src/trace/arrange.ts'
+import { render } from '../../src/trace/render.ts'
 import { Provider } from '../lib/outage.ts'
 import { ask, eventsOf, onEveryBus, typesOf } from '../lib/world.ts'
 
@@ -80,6 +83,12 @@ onEveryBus(world => {
         { attempts: 2, error: { code: 'E_MODEL_FAILED', message: '503: Service Unavailable' } },
       ])
       expect(events.find(({ type }) => type === 'model.result')!.data).toMatchObject({ retries: { failures: 2 } })
+      const shown = render(arrange(events), 200).map(line => stripVTControlCharacters(line))
+      expect(shown.find(line => line.includes('model gpt'))).toContain('after 2 retries in ')
+      expect(shown.filter(line => line.includes('model.delayed'))).toEqual([
+        expect.stringMatching(/attempt 1 failed, next in .*: E_MODEL_FAILED: 503: Service Unavailable/),
+        expect.stringMatching(/attempt 2 failed, next in .*: E_MODEL_FAILED: 503: Service Unavailable/),
+      ])
     })
 
     it('a call fails by name as soon as no attempt is left before its deadline', async () => {
