@@ -38,6 +38,8 @@ export class ModelStation {
   readonly #workers: Workers
   readonly #conversations: Conversations
   readonly #definitions = new Map<string, ModelDefinition>()
+  /** Errors of the log, which say nothing of the provider: the request is handed out again. */
+  readonly #ofLog = new WeakSet<WeakKey>()
 
   constructor({ bus, models, pauses }: { bus: Bus; models: readonly Model[]; pauses: Pauses }) {
     this.#bus = bus
@@ -96,12 +98,12 @@ export class ModelStation {
       )
       return {
         outcome: { kind: 'done' },
-        events: await this.#bus.encodeAll([
-          answerTo(event, source, 'model.result', { ...result, ...retriesData(retries) }),
-        ]),
+        events: await this.#fromLog(
+          this.#bus.encodeAll([answerTo(event, source, 'model.result', { ...result, ...retriesData(retries) })]),
+        ),
       }
     } catch (thrown) {
-      if (isLogAway(thrown) || this.#workers.abandoned.aborted) throw thrown
+      if (this.#ofLog.has(thrown as WeakKey) || this.#workers.abandoned.aborted) throw thrown
       const failure = modelError(thrown)
       if (failure.isRefusal) await circuit?.answered(entry)
       else await circuit?.failed(event.id, entry, failure)
@@ -149,10 +151,10 @@ export class ModelStation {
   }
 
   async #ask(model: Model, event: CloudEvent, onBegin: () => void): Promise<ModelResult> {
-    const definition = await this.#definition((event.data as ModelRequest).definition)
+    const definition = await this.#fromLog(this.#definition((event.data as ModelRequest).definition))
     // Definitions are remembered: the model gets a copy, which it may change.
     const { instructions, tools, output } = copyOf(definition)
-    const prompt = await this.#conversations.prompt(event, instructions)
+    const prompt = await this.#fromLog(this.#conversations.prompt(event, instructions))
     const options: LanguageModelV4CallOptions = {
       prompt,
       // Anthropic refuses a turn that lacks a part of its thinking, unless thinking is off.
@@ -186,7 +188,7 @@ export class ModelStation {
       options,
       onBegin,
       text => said.push(text),
-      bytes => this.#bus.putBlob(event.tenant, bytes),
+      bytes => this.#fromLog(this.#bus.putBlob(event.tenant, bytes)),
     )
     said.end()
     const { price } = model.options
@@ -194,6 +196,15 @@ export class ModelStation {
       model: model.name,
       ...result,
       ...(price && { cost: (result.usage.input * price.input + result.usage.output * price.output) / 1_000_000 }),
+    }
+  }
+
+  async #fromLog<T>(work: Promise<T>): Promise<T> {
+    try {
+      return await work
+    } catch (error) {
+      if (error instanceof TidingsError && error.retryable) this.#ofLog.add(error)
+      throw error
     }
   }
 
@@ -208,10 +219,6 @@ export class ModelStation {
     return definition
   }
 }
-
-/** That says nothing of the provider: the request is handed out again. */
-const isLogAway = (error: unknown) =>
-  error instanceof TidingsError && error.retryable && /^E_(LOG|BUS)_/.test(error.code)
 
 const givenUp = (cause: TidingsError, { failures }: Retries, why: string | undefined) =>
   new TidingsError('E_MODEL_UNAVAILABLE', `${cause.message}. Given up after ${failures} attempts: ${why}`, {

@@ -73,8 +73,15 @@ export function modelError(thrown: unknown): ModelFailure {
 
 /** The time for an answer was over, or the network failed in a provider that does not say so in its own way. */
 const isOutage = (thrown: unknown, { originalCode = '' }: TidingsError) =>
-  (thrown instanceof DOMException && thrown.name === 'TimeoutError') ||
-  /^(ECONN|EPIPE$|ETIMEDOUT$|ENETUNREACH$|EHOSTUNREACH$|EAI_AGAIN$|UND_ERR_)/.test(originalCode)
+  isTimeout(thrown) || /^(ECONN|EPIPE$|ETIMEDOUT$|ENETUNREACH$|EHOSTUNREACH$|EAI_AGAIN$|UND_ERR_)/.test(originalCode)
+
+function isTimeout(thrown: unknown): boolean {
+  try {
+    return thrown instanceof DOMException && thrown.name === 'TimeoutError'
+  } catch {
+    return false
+  }
+}
 
 /** What a provider throws may be a proxy, or have getters that throw. */
 function isApiCallError(error: unknown): error is APICallError {

@@ -86,7 +86,7 @@ const keeper = agent('keeper', {
 const stubborn = tool('stubborn', {
   description: 'Fails again and again.',
   input: z.any(),
-  attempts: 1_000,
+  retry: { maxAttempts: 1_000 },
   run() {
     throw new Error(`a bug with ${secret.reason}`)
   },
