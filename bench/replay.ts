@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { agent } from '../src/agents/agent.ts'
 import type { Bus } from '../src/bus/bus.ts'
-import { replayInThreads } from '../src/replay/parallel.ts'
+import { replayInProcesses } from '../src/replay/parallel.ts'
 import { Replay } from '../src/replay/replay.ts'
 import { fromBus } from '../src/replay/source.ts'
 import { app } from '../src/runtime/app.ts'
@@ -35,7 +35,7 @@ for (const [kind, each] of Object.entries(turnsOfTask))
     for (let i = 0; i < repeats; i++) {
       const begin = performance.now()
       const source = fromBus(bus, { all: true })
-      seen = await replayInThreads(module, { recorded: source.events(), document: source.document })
+      seen = await replayInProcesses(module, { recorded: () => source.events(), document: source.document })
       rates.push(seen.turns / ((performance.now() - begin) / 1_000))
     }
     await bus.driver.close()

@@ -20,6 +20,8 @@ export const errors = {
   E_BUS_DENIED:
     'The broker refused the credentials, or does not allow what they want. docs/nats.md lists the permissions that each role needs.',
   E_BUS_VERSION: 'The broker is too old or lacks JetStream. `tidings broker nats` runs one that will do.',
+  E_LOG_READ_ONLY:
+    'What only reads the log cannot write to it. Open the log with openBus() or start() without readOnly.',
   E_LOG_VERSION: 'The log was written by a newer Tidings. Upgrade this installation or point TIDINGS_HOME elsewhere.',
   E_INDEX_UNAVAILABLE:
     'The index of the log cannot be read or written. Check the disk space and the permissions of TIDINGS_HOME; it may be deleted at any time, and is built anew.',
@@ -117,7 +119,7 @@ export const errors = {
   E_IMPORT_PARTIAL:
     'What an import that was cut short left must not come to life. Remove the log, and import again into an empty one.',
   E_REPLAY_ISOLATED:
-    'A replay reaches no network and starts no process. What does so belongs into a tool, not into the code that decides.',
+    'A replay reaches no network, starts no process or thread and writes no file. What does so belongs into a tool, not into the code that decides.',
   E_ACCEPT_INVALID:
     'The file of accepted divergences cannot be read. `tidings replay --accept FILE --update` writes it.',
   E_SETTING_INVALID: 'A setting cannot be used. Correct the value that the text names.',

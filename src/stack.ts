@@ -24,6 +24,22 @@ export function placeIn(stack: string | undefined): string | undefined {
   return undefined
 }
 
+/**
+ * The line of the user's code that called something, itself or through a library; undefined where Tidings did.
+ * `stack`: from the caller on.
+ */
+export function callerIn(stack: string | undefined): string | undefined {
+  let library: string | undefined
+  for (const line of stack?.split('\n') ?? []) {
+    const at = framePattern.exec(line)?.[2]
+    if (at === undefined) continue
+    if (isOurs(at)) break
+    if (!at.includes('/node_modules/')) return placeOf(at)
+    library ??= placeOf(at)
+  }
+  return library
+}
+
 /** A path as people write it: relative to where they are, where it lies below. */
 function shortPath(path: string): string {
   const short = relative('.', path)
@@ -61,10 +77,12 @@ export function cutStack(stack: string): string {
 function* framesOf(stack: string | undefined): Iterable<Frame> {
   for (const line of stack?.split('\n') ?? []) {
     const [, name, at] = framePattern.exec(line) ?? []
-    if (at !== undefined && !at.startsWith(ours) && !at.startsWith(oursAsPath))
-      yield { name, place: at.startsWith('file:') ? pathOf(at) : at }
+    if (at !== undefined && !isOurs(at)) yield { name, place: placeOf(at) }
   }
 }
+
+const isOurs = (at: string) => at.startsWith(ours) || at.startsWith(oursAsPath)
+const placeOf = (at: string) => (at.startsWith('file:') ? pathOf(at) : at)
 
 function shown({ name: called, place }: Frame): string {
   const name = called?.replace(/^Object\.| \[as \w+\]$/g, '')

@@ -188,6 +188,8 @@ export interface Driver {
   readonly capabilities: Capabilities
   /** The number of shards of this log, fixed when the log was made. */
   readonly shards: number
+  /** It was opened to be read: what would write is refused. */
+  readonly isReadOnly?: boolean
   /** Why the log cannot be used now, as far as that is known without asking the broker. */
   readonly problem?: TidingsError | undefined
   /**

@@ -5,13 +5,13 @@ import { styleText } from 'node:util'
 import type { Bus } from '../bus/bus.ts'
 import { isCorrelation } from '../bus/ids.ts'
 import { TidingsError } from '../errors.ts'
-import { environment, openBus, shownLog, type Environment } from '../runtime/environment.ts'
+import { environment, openBus, shownLog, type Environment, type OpenOptions } from '../runtime/environment.ts'
 import type { Index } from '../trace/index/lookup.ts'
 import { inMemory, withIndex } from '../trace/index/open.ts'
 
 /** Opens the log for one command. @throws E_LOG_UNAVAILABLE, E_LOG_VERSION, E_BUS_UNKNOWN */
-export async function withLog<T>(use: (bus: Bus) => Promise<T>): Promise<T> {
-  const bus = await openBus(environment())
+export async function withLog<T>(use: (bus: Bus) => Promise<T>, options: OpenOptions = {}): Promise<T> {
+  const bus = await openBus(environment(), options)
   try {
     return await use(bus)
   } finally {
@@ -20,10 +20,10 @@ export async function withLog<T>(use: (bus: Bus) => Promise<T>): Promise<T> {
 }
 
 /** The same for commands that only make sense on a log that is there. @throws E_NOT_FOUND */
-export function withExistingLog<T>(use: (bus: Bus) => Promise<T>): Promise<T> {
+export function withExistingLog<T>(use: (bus: Bus) => Promise<T>, options: OpenOptions = {}): Promise<T> {
   const { bus, home } = environment()
   if (bus === 'sqlite' && !existsSync(home)) throw new TidingsError('E_NOT_FOUND', `there is no log in ${home}`)
-  return withLog(use)
+  return withLog(use, options)
 }
 
 /**
@@ -32,7 +32,8 @@ export function withExistingLog<T>(use: (bus: Bus) => Promise<T>): Promise<T> {
  */
 export async function ask<T>(bus: Bus, question: (index: Index) => T | Promise<T>): Promise<T> {
   try {
-    return await withIndex(bus, indexFile(environment()), question, progress())
+    const file = bus.driver.isReadOnly ? inMemory : indexFile(environment())
+    return await withIndex(bus, file, question, progress())
   } catch (error) {
     if (!(error instanceof TidingsError && error.code === 'E_INDEX_UNAVAILABLE')) throw error
     const paint = (style: 'yellow' | 'dim', text: string) => styleText(style, text, { stream: process.stderr })

@@ -5,7 +5,7 @@ import type { Bus } from '../bus/bus.ts'
 import { Accepted } from '../replay/accept.ts'
 import { clusters } from '../replay/cluster.ts'
 import { junit } from '../replay/junit.ts'
-import { replayInThreads, type Recorded } from '../replay/parallel.ts'
+import { replayInProcesses, type Recorded } from '../replay/parallel.ts'
 import { joined, type Outcome } from '../replay/replay.ts'
 import { records, report } from '../replay/report.ts'
 import { fromBus, fromFile, type Source } from '../replay/source.ts'
@@ -67,11 +67,14 @@ async function judge(options: ReplayOptions): Promise<Verdict> {
 async function outcomeOf(options: ReplayOptions): Promise<Outcome> {
   const module = pathToFileURL(findApp(options.app)).href
   const jobs = options.jobs === undefined ? undefined : numberOf('--jobs', options.jobs)
-  if (!options.file) return withExistingLog(async bus => replayInThreads(module, await recordedOn(bus, options), jobs))
+  if (!options.file)
+    return withExistingLog(async bus => replayInProcesses(module, await recordedOn(bus, options), { jobs }), {
+      readOnly: true,
+    })
   if (options.waiting || options.task || options.correlation || options.since || options.until)
     throw new TidingsError('E_USAGE', 'a file is replayed whole')
   const outcomes: Outcome[] = []
-  for (const file of options.file) outcomes.push(await replayInThreads(module, recordedIn(fromFile(file)), jobs))
+  for (const file of options.file) outcomes.push(await replayInProcesses(module, recordedIn(fromFile(file)), { jobs }))
   return joined(outcomes)
 }
 
@@ -83,10 +86,10 @@ async function recordedOn(bus: Bus, options: ReplayOptions) {
     (['running', 'waiting'] as const).flatMap(state => index.tasks({ state, limit: Number.MAX_SAFE_INTEGER })),
   )
   const tasks = live.map(({ task }) => task).toSorted()
-  return { ...recordedIn(fromBus(bus, { all: true })), recorded: journals(bus, tasks) }
+  return { ...recordedIn(fromBus(bus, { all: true })), recorded: () => journals(bus, tasks) }
 }
 
 const recordedIn = (source: Source) => ({
-  recorded: source.events() as AsyncIterable<Recorded>,
+  recorded: () => source.events() as AsyncIterable<Recorded>,
   document: (key: string) => source.document(key),
 })

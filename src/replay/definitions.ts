@@ -1,7 +1,7 @@
 import { diff } from './compare.ts'
 import type { Divergence } from './divergence.ts'
 import type { Outcome } from './replay.ts'
-import type { Definitions } from './thread.ts'
+import type { Definitions } from './messages.ts'
 
 /** Finds a document of the log that was recorded. */
 export type FindDocument = (key: string) => Promise<string | undefined>

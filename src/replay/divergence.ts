@@ -1,5 +1,7 @@
 import { digest } from '../tasks/turn.ts'
 import type { Change, Difference, Said } from './compare.ts'
+import type { Recording } from './histories.ts'
+import type { Hint } from './impure.ts'
 
 export type DivergenceKind = Difference['kind'] | 'state' | 'threw'
 
@@ -20,6 +22,8 @@ export interface Divergence {
   readonly error?: string
   /** Line of today's code, as `path:line:column`. */
   readonly place?: string
+  /** Where the code of the task did, up to this turn, what may come out otherwise each time. */
+  readonly hints?: readonly Hint[]
   readonly recordedBy: CodeVersion
   readonly replayedBy: CodeVersion
   /** The same for all divergences that look alike. */
@@ -32,7 +36,17 @@ export interface CodeVersion {
 }
 
 /** What is known of a divergence before it is known what differs. */
-export type Found = Omit<Divergence, 'signature' | 'what' | 'changes' | 'kind' | 'data' | 'error' | 'place'>
+export type Found = Omit<Divergence, 'signature' | 'what' | 'changes' | 'kind' | 'data' | 'error' | 'place' | 'hints'>
+
+/** `replayedBy`: the code that decides the turn today. */
+export const foundIn = ({ task, turn, position }: Recording, replayedBy: CodeVersion): Found => ({
+  task,
+  program: turn.program,
+  turn: turn.version,
+  position,
+  recordedBy: { version: turn.programVersion, hash: turn.programHash },
+  replayedBy,
+})
 
 export function emitDivergence(found: Found, difference: Difference, place: string | undefined): Divergence {
   const said = 'before' in difference ? difference.before : difference.after

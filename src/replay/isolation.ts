@@ -3,24 +3,101 @@ import dgram from 'node:dgram'
 import dns from 'node:dns'
 import { syncBuiltinESMExports } from 'node:module'
 import net from 'node:net'
+import workerThreads from 'node:worker_threads'
 import { TidingsError } from '../errors.ts'
+import { note } from './impure.ts'
 
 /*
- * The permissions of Node 24 do not cover the network, so what opens a connection is taken away by hand: for this thread,
- * whose built-in modules are its own, and before the first line of the app runs.
+ * What the code of an app reaches while it is replayed. The permissions of Node close files, processes, threads, the inspector and
+ * add-ons, and cover neither the network nor node:sqlite: these are taken away by hand, before the first line of the app runs.
+ * Files, databases and add-ons are closed once the app has loaded: many apps open what their tools need when they are loaded.
  */
 
-/** From now on this thread reaches nothing: no socket, no name, no other process. What tries throws E_REPLAY_ISOLATED. */
+// An import would fix what others import from it.
+const sqlite = process.getBuiltinModule('node:sqlite')
+const { DatabaseSync, StatementSync } = sqlite
+let areFilesClosed = false
+
+/** Options of Node for a process that replays. */
+export const permissions = [
+  '--permission',
+  '--allow-fs-read=*',
+  '--allow-fs-write=*',
+  '--allow-addons',
+  // Loaders such as tsx run in a thread of their own.
+  '--allow-worker',
+  // Which warn that add-ons and threads are allowed: they are, while the app loads.
+  '--disable-warning=PERM0001',
+  '--disable-warning=PERM0006',
+]
+
+/** From now on this process reaches nobody: no socket, no name, no other process or thread. What tries throws E_REPLAY_ISOLATED. */
 export function isolate(): void {
-  const refuse = (what: string) => () => {
-    throw new TidingsError('E_REPLAY_ISOLATED', `${what} during a replay`)
+  refuseAll(net.Socket.prototype, ['connect'], 'a connection was opened')
+  refuseAll(net.Server.prototype, ['listen'], 'a port was opened')
+  refuseAll(dgram.Socket.prototype, ['bind', 'connect', 'send'], 'a socket was opened')
+  for (const resolver of [dns, dns.promises, dns.Resolver.prototype, dns.promises.Resolver.prototype])
+    refuseAll(resolver, namesIn(resolver, /^(lookup|resolve|reverse)/), 'a name was looked up')
+  refuseAll(childProcess, namesIn(childProcess, /^(spawn|exec|fork)/), 'a process was started')
+  refuseAll(workerThreads, ['Worker'], 'a thread was started')
+  refuseAll(process, ['exit', 'reallyExit', 'abort', 'kill'], 'a process was ended')
+  globalThis.fetch = function fetch() {
+    note('outside', 'fetch() was called', fetch)
+    return Promise.reject(refusalOf('fetch() was called'))
   }
-  Object.assign(net.Socket.prototype, { connect: refuse('a connection was opened') })
-  Object.assign(net.Server.prototype, { listen: refuse('a port was opened') })
-  Object.assign(dgram.Socket.prototype, { bind: refuse('a socket was opened'), send: refuse('a packet was sent') })
-  for (const name of Object.keys(dns).filter(key => /^(lookup|resolve|reverse)/.test(key)))
-    Object.assign(dns, { [name]: refuse('a name was looked up') })
-  for (const name of ['spawn', 'spawnSync', 'exec', 'execSync', 'execFile', 'execFileSync', 'fork'])
-    Object.assign(childProcess, { [name]: refuse('a process was started') })
+  guardDatabases()
   syncBuiltinESMExports()
+}
+
+/** From now on this process writes no file. */
+export function closeFiles(): void {
+  const permission = process.permission as unknown as { drop(scope: string): void }
+  for (const scope of ['fs.write', 'worker', 'addon']) permission.drop(scope)
+  areFilesClosed = true
+  for (const prototype of [DatabaseSync.prototype, StatementSync.prototype])
+    refuseAll(prototype, namesIn(prototype, /^(?!close$|constructor$)/), 'a database was used')
+}
+
+/** Databases can be opened until files are closed. What imports the module later gets this class. */
+function guardDatabases(): void {
+  class GuardedDatabase extends DatabaseSync {
+    constructor(...given: ConstructorParameters<typeof DatabaseSync>) {
+      if (areFilesClosed) opened()
+      super(...given)
+    }
+  }
+  const opened = refusing('a database was opened')
+  Object.assign(sqlite, { DatabaseSync: GuardedDatabase })
+}
+
+/** What a permission of Node refused, as one of ours; any other error as it is. */
+export function asRefusal(error: unknown): unknown {
+  const { code, permission, resource } = (error ?? {}) as { code?: unknown; permission?: string; resource?: string }
+  if (code !== 'ERR_ACCESS_DENIED') return error
+  const what =
+    permission === 'FileSystemWrite' ? 'a file was written' : `${permission || 'an internal of Node'} was used`
+  const refusal = refusalOf(`${what}${resource ? ` (${resource})` : ''}`)
+  refusal.stack = (error as Error).stack ?? ''
+  return refusal
+}
+
+const refusalOf = (what: string) => new TidingsError('E_REPLAY_ISOLATED', `${what} during a replay`)
+
+function refusing(what: string) {
+  return function refused() {
+    note('outside', what, refused)
+    throw refusalOf(what)
+  }
+}
+
+function refuseAll(of: object, names: readonly string[], what: string): void {
+  for (const name of names)
+    Object.defineProperty(of, name, { value: refusing(what), configurable: true, writable: true })
+}
+
+/** Functions only. */
+function namesIn(of: object, pattern: RegExp): string[] {
+  return Object.entries(Object.getOwnPropertyDescriptors(of)).flatMap(([name, { value }]) =>
+    pattern.test(name) && typeof value === 'function' ? [name] : [],
+  )
 }

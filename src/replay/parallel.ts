@@ -1,12 +1,11 @@
 import { availableParallelism } from 'node:os'
-import { Worker } from 'node:worker_threads'
-import { TidingsError, type ErrorCode } from '../errors.ts'
-import type { CloudEvent } from '../event.ts'
 import { correlationOf, shardOf } from '../bus/ids.ts'
-import { taskOf } from './histories.ts'
-import { joined, type Outcome, type PinnedDefinition } from './replay.ts'
+import type { CloudEvent } from '../event.ts'
 import { explained, type FindDocument } from './definitions.ts'
-import type { Definitions, FromThread, ThreadData, ToThread } from './thread.ts'
+import { threw } from './divergence.ts'
+import { taskOf } from './histories.ts'
+import { Process, Stuck } from './process.ts'
+import { joined, type Outcome, type PinnedDefinition } from './replay.ts'
 
 /**
  * What a replay reads: events in the order of the log, with their data, and before those of a task the definition that it goes by,
@@ -17,105 +16,71 @@ export type Recorded =
   | { readonly task: string; readonly definition: PinnedDefinition }
   | { readonly task: string; readonly snapshot: string }
 
-const batch = 256
-// Batches that a thread may have before it says that it is ready for more.
-const ahead = 4
+export interface Recording {
+  /** Is read again where a program got stuck. */
+  readonly recorded: () => AsyncIterable<Recorded>
+  readonly document: FindDocument
+}
+
+export interface ParallelOptions {
+  readonly jobs?: number | undefined
+  /** Longest time that one turn may take. */
+  readonly turnTimeoutMs?: number
+}
 
 /**
- * Replays on all cores: a task belongs to one thread. The threads reach neither network nor log.
+ * Replays on all cores: a task belongs to one process. The processes reach neither network nor log. A program that gets stuck in a
+ * turn, or ends its process, is reported with that turn and not run again: all is replayed once more without it.
  * @param module URL of the module whose default export is the app.
  * @throws E_APP_INVALID, and whatever the app file throws
  */
-export async function replayInThreads(
+export async function replayInProcesses(
   module: string,
-  { recorded, document }: { recorded: AsyncIterable<Recorded>; document: FindDocument },
-  jobs = availableParallelism(),
+  recording: Recording,
+  { jobs = availableParallelism(), turnTimeoutMs = 10_000 }: ParallelOptions = {},
 ): Promise<Outcome> {
-  const threads = Array.from({ length: jobs }, () => new Thread(module))
+  const stuck: Stuck[] = []
+  for (;;) {
+    try {
+      const programs = stuck.map(({ progress }) => progress.found.program)
+      const processes = Array.from({ length: jobs }, () => new Process({ module, stuck: programs, turnTimeoutMs }))
+      return merged([await replayed(processes, recording), ...stuck.map(outcomeOf)])
+    } catch (error) {
+      if (!(error instanceof Stuck)) throw error
+      stuck.push(error)
+    }
+  }
+}
+
+async function replayed(processes: readonly Process[], { recorded, document }: Recording): Promise<Outcome> {
   try {
-    for await (const item of recorded) {
+    for await (const item of recorded()) {
       const task = 'task' in item ? item.task : taskOf(item.event)
       if (task === undefined) continue
-      const thread = threads[shardOf(correlationOf(task), jobs)]!
-      if ('definition' in item) await thread.send({ kind: 'definition', task, definition: item.definition })
-      else if ('snapshot' in item) await thread.send({ kind: 'snapshot', task, state: item.snapshot })
-      else await thread.add(item)
+      const process = processes[shardOf(correlationOf(task), processes.length)]!
+      if ('definition' in item) await process.send({ kind: 'definition', task, definition: item.definition })
+      else if ('snapshot' in item) await process.send({ kind: 'snapshot', task, state: item.snapshot })
+      else await process.add(item)
     }
-    const finished = await Promise.all(threads.map(thread => thread.finish()))
-    return await explained(merged(finished.map(({ outcome }) => outcome)), finished[0]!.definitions, document)
+    const finished = await Promise.all(processes.map(process => process.finish()))
+    return await explained(joined(finished.map(({ outcome }) => outcome)), finished[0]!.definitions, document)
   } finally {
-    await Promise.all(threads.map(thread => thread.end()))
+    for (const process of processes) process.end()
   }
 }
 
-interface Finished {
-  readonly outcome: Outcome
-  readonly definitions: Definitions
+/** The turn in which a program got stuck. Its task is also among those that were not replayed, which is said here. */
+function outcomeOf({ progress: { found, place }, message }: Stuck): Outcome {
+  return { tasks: 1, turns: 1, diverged: 1, divergences: [threw(found, message, place)], skipped: [] }
 }
 
-class Thread {
-  readonly #worker: Worker
-  #events: { position: number; event: CloudEvent }[] = []
-  #room = ahead
-  #ready: (() => void) | undefined
-  readonly #finished = Promise.withResolvers<Finished>()
-  readonly #failed: Promise<never>
-
-  constructor(module: string) {
-    this.#worker = new Worker(new URL(`./thread-main${import.meta.url.slice(-3)}`, import.meta.url), {
-      workerData: { module } satisfies ThreadData,
-    })
-    this.#failed = new Promise((_, reject) => {
-      this.#worker.on('error', reject)
-      this.#worker.on('message', (message: FromThread) => {
-        if (message.kind === 'outcome') this.#finished.resolve(message)
-        else if (message.kind === 'failed')
-          reject(new TidingsError(message.error.code as ErrorCode, message.error.message))
-        else {
-          this.#room++
-          this.#ready?.()
-        }
-      })
-      this.#worker.on('exit', code => reject(new TidingsError('E_APP_INVALID', `the app ended its thread: ${code}`)))
-    })
-    this.#failed.catch(() => {})
-  }
-
-  add(item: { position: number; event: CloudEvent }): Promise<void> | undefined {
-    this.#events.push(item)
-    return this.#events.length >= batch ? this.#flush() : undefined
-  }
-
-  /** At the pace of the thread. */
-  async send(message: ToThread): Promise<void> {
-    if (message.kind !== 'events' && this.#events.length > 0) await this.#flush()
-    while (this.#room <= 0) await Promise.race([new Promise<void>(resolve => (this.#ready = resolve)), this.#failed])
-    this.#room--
-    this.#worker.postMessage(message)
-  }
-
-  async finish(): Promise<Finished> {
-    await this.send({ kind: 'finish' })
-    return Promise.race([this.#finished.promise, this.#failed])
-  }
-
-  end(): Promise<unknown> {
-    return this.#worker.terminate()
-  }
-
-  #flush(): Promise<void> {
-    const events = this.#events
-    this.#events = []
-    return this.send({ kind: 'events', events })
-  }
-}
-
-/** As if one thread had seen it all: the same whatever the number of threads. */
+/** As if one process had seen it all: the same whatever the number of processes. */
 function merged(outcomes: readonly Outcome[]): Outcome {
   const outcome = joined(outcomes)
+  const stuck = new Set(outcomes.slice(1).map(({ divergences }) => divergences[0]!.task))
   return {
     ...outcome,
     divergences: outcome.divergences.toSorted((a, b) => a.position - b.position),
-    skipped: outcome.skipped.toSorted((a, b) => (a.task < b.task ? -1 : 1)),
+    skipped: outcome.skipped.filter(({ task }) => !stuck.has(task)).toSorted((a, b) => (a.task < b.task ? -1 : 1)),
   }
 }

@@ -3,8 +3,10 @@ import type { CloudEvent } from '../event.ts'
 import type { Programs } from '../tasks/programs.ts'
 import type { ProgramDefinition } from '../tasks/program.ts'
 import { restore, startTask, type SnapshotState, type Task } from '../tasks/task.ts'
-import type { Divergence } from './divergence.ts'
+import { foundIn, type Divergence } from './divergence.ts'
 import { Histories, taskOf, type Recording } from './histories.ts'
+import { noting, type Notes } from './impure.ts'
+import type { Progress } from './messages.ts'
 import { ShadowTask } from './shadow.ts'
 
 /** What a replay saw. Lists are in the order of the log. */
@@ -16,6 +18,13 @@ export interface Outcome {
   readonly divergences: readonly Divergence[]
   /** Tasks that could not be replayed, or not to their end, and why. */
   readonly skipped: readonly { task: string; why: string }[]
+}
+
+export interface ReplayOptions {
+  /** Programs that do not come to an end, and are not run. */
+  readonly stuck?: readonly string[]
+  /** Told of each turn before code runs for it. */
+  readonly onTurn?: (progress: Progress) => void
 }
 
 /** A definition of a workflow, as JSON, under its hash. */
@@ -42,6 +51,8 @@ export function joined(outcomes: readonly Outcome[]): Outcome {
  */
 export class Replay {
   readonly #programs: Programs
+  readonly #stuck: readonly string[]
+  readonly #onTurn: ReplayOptions['onTurn']
   readonly #histories = new Histories()
   readonly #live = new Map<string, ShadowTask | 'skipped'>()
   readonly #pinned = new Map<string, PinnedDefinition>()
@@ -52,8 +63,10 @@ export class Replay {
   #turns = 0
   #diverged = 0
 
-  constructor(programs: Programs) {
+  constructor(programs: Programs, { stuck = [], onTurn }: ReplayOptions = {}) {
     this.#programs = programs
+    this.#stuck = stuck
+    this.#onTurn = onTurn
   }
 
   /** The next event of the log, with its data at hand. */
@@ -95,18 +108,27 @@ export class Replay {
     const { task, turn, inputs } = recording
     let shadow = this.#live.get(task)
     if (!shadow) {
-      const begin = async () =>
-        startTask(await this.#definition(task, turn.program, turn.programVersion), task, inputs[0]!)
+      const begin = async () => {
+        const definition = await this.#definition(task, turn.program, turn.programVersion)
+        this.#onTurn?.({ found: foundIn(recording, definition), place: definition.at })
+        return startTask(definition, task, inputs[0]!)
+      }
       this.#live.set(task, (shadow = await this.#shadow(task, begin)))
     }
-    const divergences = shadow === 'skipped' || shadow.ended ? undefined : await shadow.turn(recording)
-    if (divergences) {
-      this.#count(shadow as ShadowTask)
-      this.#turns++
-      if (divergences.length > 0) this.#diverged++
-      this.#divergences.push(...divergences)
-    }
+    if (shadow !== 'skipped' && !shadow.ended) await this.#judge(shadow, recording)
     if (turn.end) this.#live.delete(task)
+  }
+
+  async #judge(shadow: ShadowTask, recording: Recording): Promise<void> {
+    const { programVersion, programHash, programAt } = shadow.task.identity
+    const found = foundIn(recording, { version: programVersion, hash: programHash })
+    this.#onTurn?.({ found, place: programAt })
+    const divergences = await noting(shadow.notes, () => shadow.turn(recording, found))
+    if (!divergences) return
+    this.#count(shadow)
+    this.#turns++
+    if (divergences.length > 0) this.#diverged++
+    this.#divergences.push(...divergences)
   }
 
   #count(shadow: ShadowTask) {
@@ -115,6 +137,7 @@ export class Replay {
   }
 
   async #definition(task: string, name: string, version: number): Promise<ProgramDefinition> {
+    if (this.#stuck.includes(name)) throw new Error(`${name} got stuck in another of its tasks, and is not run again`)
     const hosted = this.#programs.for(task, name, version)
     const pinned = this.#pinned.get(task)
     return (pinned && hosted.pinned?.(pinned.hash, async () => pinned.text)) ?? hosted
@@ -122,7 +145,8 @@ export class Replay {
 
   async #shadow(id: string, begin: () => Task | Promise<Task>): Promise<ShadowTask | 'skipped'> {
     try {
-      return new ShadowTask(await begin())
+      const notes: Notes = new Map()
+      return await noting(notes, async () => new ShadowTask(await begin(), notes))
     } catch (error) {
       // Whatever the code of one task throws, the others are replayed.
       this.#skipped.push({

@@ -1,6 +1,7 @@
 import { styleText } from 'node:util'
 import { clusters, titleOf, type Cluster } from './cluster.ts'
 import type { Change } from './compare.ts'
+import type { Hint } from './impure.ts'
 import type { Outcome } from './replay.ts'
 import { pathText, placeText, valueText } from './text.ts'
 import { verdictOn, type Demand } from './verdict.ts'
@@ -36,11 +37,20 @@ function* clusterLines({ signature, title, divergences, note }: Cluster, width: 
     yield first.kind === 'removed'
       ? styleText('red', `    − ${valueText(first.data, undefined, width - 6)}`)
       : styleText('green', `    + ${valueText(first.data, undefined, width - 6)}`)
+  for (const hint of first.hints ?? []) yield styleText('yellow', `  hint: ${hintText(hint)}`)
   const others = [...new Set(divergences.map(each => `${each.task}:${each.turn}`))].slice(1)
   if (others.length > 0)
     yield styleText('dim', `  also ${others.slice(0, shownTasks).join(', ')}${others.length > shownTasks ? ', …' : ''}`)
   yield ''
 }
+
+const advice = {
+  clock: 'gives another value each time; use ctx.now',
+  chance: 'gives another value each time; draw in a tool',
+  outside: 'is refused during a replay; do it in a tool',
+}
+
+const hintText = ({ kind, what, place }: Hint) => `${what} at ${placeText(place)} ${advice[kind]}`
 
 function* changeLines({ path, before, after }: Change, width: number): Generator<string> {
   yield `    ${pathText(path)}`
@@ -77,6 +87,7 @@ export function* records(outcome: Outcome, demand: Demand): Generator<object> {
       record: 'divergence',
       ...divergence,
       ...(divergence.place && { place: placeText(divergence.place) }),
+      ...(divergence.hints && { hints: divergence.hints.map(each => ({ ...each, place: placeText(each.place) })) }),
       title: titleOf(divergence),
       accepted: demand.accepted.accepts(divergence),
     }

@@ -6,6 +6,8 @@ import type { Machine, Turn } from '../tasks/program.ts'
 import type { Task } from '../tasks/task.ts'
 import { stateOf } from '../tasks/turn.ts'
 import { compare, diff, saidBy } from './compare.ts'
+import type { Notes } from './impure.ts'
+import { asRefusal } from './isolation.ts'
 import { emitDivergence, stateDivergence, threw, type Divergence, type Found } from './divergence.ts'
 import type { Recording } from './histories.ts'
 import { WatchedTurn } from './watch.ts'
@@ -34,24 +36,26 @@ export class ShadowTask {
   /** It counts as replayed. */
   judged = false
   #stateDiverged = false
+  /** What its code was seen to do. */
+  readonly notes: Notes
   /** Straight-line code. */
   readonly #chained: boolean
   /** Of a call that was made: the line that made it. */
   readonly #places = new Map<string, string>()
 
-  constructor(task: Task) {
+  constructor(task: Task, notes: Notes) {
     this.task = task
+    this.notes = notes
     this.#chained = isChained(task.machine)
   }
 
   /** How the next turn comes out; undefined when the runtime took it, and the program was not asked. */
-  async turn(recording: Recording): Promise<Divergence[] | undefined> {
+  async turn(recording: Recording, found: Found): Promise<Divergence[] | undefined> {
     const { turn, emitted } = recording
     if (isEnginesOwn(turn, emitted)) {
       this.ended = true
       return undefined
     }
-    const found = this.#found(recording)
     const watched = new WatchedTurn(this.task.identity, recording)
     const divergences = await this.#decide(found, recording, watched)
     if (this.#chained && divergences.length > 0) this.ended = true
@@ -69,7 +73,8 @@ export class ShadowTask {
       if (divergences.length === 0) divergences.push(this.#threw(found, error))
     }
     if (turn.end) this.ended = true
-    return divergences
+    const hints = [...this.notes.values()]
+    return hints.length > 0 ? divergences.map(each => ({ ...each, hints })) : divergences
   }
 
   async #decide(found: Found, { turn, inputs, emitted }: Recording, watched: WatchedTurn): Promise<Divergence[]> {
@@ -95,23 +100,11 @@ export class ShadowTask {
 
   #threw(found: Found, error: unknown, arrived?: string): Divergence {
     const place = placeIn(error instanceof Error ? error.stack : undefined)
-    return threw(found, textOf(error), place ?? arrived ?? this.#programAt)
+    return threw(found, textOf(asRefusal(error)), place ?? arrived ?? this.#programAt)
   }
 
   get #programAt() {
     return this.task.identity.programAt
-  }
-
-  #found({ turn, task, position }: Recording): Found {
-    const { programVersion, programHash } = this.task.identity
-    return {
-      task,
-      program: turn.program,
-      turn: turn.version,
-      position,
-      recordedBy: { version: turn.programVersion, hash: turn.programHash },
-      replayedBy: { version: programVersion, hash: programHash },
-    }
   }
 
   #remember({ emits }: Recording['turn'], watched: WatchedTurn) {

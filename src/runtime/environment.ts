@@ -35,13 +35,19 @@ export function environment(env: NodeJS.ProcessEnv = process.env): Environment {
 export const shownLog = ({ bus, home }: Pick<Environment, 'bus' | 'home'>) =>
   bus === 'sqlite' ? home : bus.replace(/^(\w+:\/\/)(?:[^@/]*@)?([^?]*).*$/, '$1$2')
 
+export interface OpenOptions {
+  patienceMs?: number | undefined
+  /** Nothing is written, so that an embedded log may lie where nothing can be. */
+  readOnly?: boolean
+}
+
 /**
  * Opens the bus that the environment names; a broker is tried for `patienceMs`.
  * @throws E_BUS_UNKNOWN, E_BUS_DENIED, E_BUS_VERSION, E_LOG_UNAVAILABLE, E_LOG_VERSION, E_SETTING_INVALID
  */
 export async function openBus(
   { bus, home }: Pick<Environment, 'bus' | 'home'>,
-  { patienceMs, ...options }: BusOptions & { patienceMs?: number | undefined } = {},
+  { patienceMs, readOnly, ...options }: BusOptions & OpenOptions = {},
 ): Promise<Bus> {
   if (/^(nats|tls):/.test(bus)) {
     const { openNats } = await import('../drivers/nats/index.ts')
@@ -49,7 +55,8 @@ export async function openBus(
   }
   if (bus !== 'sqlite')
     throw new TidingsError('E_BUS_UNKNOWN', `"${bus.split('@').at(-1)}" is no bus that this version knows`)
-  const { openSqlite } = await import('../drivers/sqlite/index.ts')
+  const { openSqlite, openSqliteReadOnly } = await import('../drivers/sqlite/index.ts')
+  if (readOnly) return new Bus(openSqliteReadOnly(home), options)
   return new Bus(await openSqlite({ home }), options)
 }
 

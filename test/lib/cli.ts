@@ -6,12 +6,13 @@ import type { World } from './world.ts'
 
 const main = join(import.meta.dirname, '../../src/cli/main.ts')
 
-/** A verb in a process of its own, on the log of a test, in local time of UTC and without colours. */
-export function launch({ home, bus }: World['place'], args: readonly string[]) {
+/** A verb in a process of its own, on the log of a test, in local time of UTC and without colours. `through`: the command that runs it. */
+export function launch({ home, bus }: World['place'], args: readonly string[], through: readonly string[] = []) {
   const env = {
     ...process.env, TIDINGS_HOME: home, TIDINGS_BUS: bus, NO_COLOR: '1', FORCE_COLOR: undefined, COLUMNS: '160', TZ: 'UTC',
   } // biome-ignore format: one table
-  return spawn(process.execPath, [main, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] })
+  const [command, ...rest] = [...through, process.execPath, main, ...args]
+  return spawn(command!, rest, { env, stdio: ['ignore', 'pipe', 'pipe'] })
 }
 
 /** What it printed, once it has ended. */

@@ -1,7 +1,7 @@
 import { expect, onTestFinished, test } from 'vitest'
 import type { CloudEvent } from '../../src/event.ts'
 import type { Turn } from '../../src/tasks/program.ts'
-import { replayInThreads } from '../../src/replay/parallel.ts'
+import { replayInProcesses } from '../../src/replay/parallel.ts'
 import { fromBus } from '../../src/replay/source.ts'
 import { openBus } from '../../src/runtime/environment.ts'
 import { start } from '../../src/runtime/start.ts'
@@ -46,7 +46,8 @@ test('the code that recorded 500 tasks agrees with them; the mended code differs
   const bus = await openBus(place)
   onTestFinished(() => bus.driver.close())
   const source = fromBus(bus, { all: true })
-  const replayed = (module: string) => replayInThreads(module, { recorded: source.events(), document: source.document })
+  const replayed = (module: string) =>
+    replayInProcesses(module, { recorded: () => source.events(), document: source.document })
 
   const same = await replayed(faulty.module)
   expect(same).toMatchObject({ diverged: 0, divergences: [], skipped: [] })

@@ -2,7 +2,7 @@ import type { Consumer, Entry, Position, Subscription } from '../../bus/driver.t
 import { readDelivery, type Whereabouts } from '../../bus/malformed.ts'
 import type { CloudEvent } from '../../event.ts'
 import { copyOf } from '../../json.ts'
-import type { Line, Pending } from './line.ts'
+import type { Pending, Writes } from './line.ts'
 import { LocalConsumer } from './local.ts'
 import type { Reply, Rows, Settlement } from './protocol.ts'
 
@@ -14,7 +14,7 @@ interface Known {
 
 /** The subscriptions of this process, as the main thread sees them. */
 export class Consumers {
-  readonly #line: Line
+  readonly #line: Writes
   readonly #shards: number
   readonly #log: Known
   readonly #all = new Map<number, LocalConsumer>()
@@ -23,7 +23,7 @@ export class Consumers {
   #sharded: LocalConsumer[] = []
   #last = 0
 
-  constructor(line: Line, shards: number, log: Known) {
+  constructor(line: Writes, shards: number, log: Known) {
     this.#line = line
     this.#shards = shards
     this.#log = log

@@ -19,20 +19,29 @@ import type { Filter } from '../../pattern.ts'
 import { Blobs } from './blobs.ts'
 import { Consumers } from './consumers.ts'
 import { follow } from './follow.ts'
-import { Line } from './line.ts'
+import { Line, noWriter, readOnly, type LineListener, type Writes } from './line.ts'
 import type { Handed } from './local.ts'
 import type { Horizon, LocalShard, Settings, WriterOptions } from './protocol.ts'
 import { announce } from './presence.ts'
 import { breath, Reader } from './reader.ts'
+import type { ReadableLog } from './read-only.ts'
+import { logFile } from './schema.ts'
 import { Signals } from './signals.ts'
 import { keepArmed, unarmed } from './unarmed.ts'
+
+interface Parts {
+  readonly reader: Reader
+  readonly line: (listener: LineListener) => Writes
+  readonly leave: () => void
+}
 
 /** The embedded broker: one SQLite file, one writer thread for each process. */
 export class SqliteDriver implements Driver {
   readonly name = 'sqlite'
   readonly capabilities = { atomicSettle: true, exactLimit: true, shared: true }
   readonly shards: number
-  readonly #line: Line
+  readonly isReadOnly: boolean
+  readonly #line: Writes
   readonly #reader: Reader
   readonly #consumers: Consumers
   readonly #blobs: Blobs
@@ -44,13 +53,13 @@ export class SqliteDriver implements Driver {
   #armed: AbortController | undefined
   #closing: Promise<void> | undefined
 
-  constructor(options: WriterOptions) {
-    this.shards = options.shards
-    this.#leave = announce(options.home)
-    this.#reader = new Reader(options.home)
-    this.#blobs = new Blobs(options.home)
-    this.#signals = new Signals(options.home)
-    this.#line = new Line(options, {
+  private constructor(home: string, shards: number, { reader, line, leave }: Parts) {
+    this.shards = shards
+    this.#leave = leave
+    this.#reader = reader
+    this.#blobs = new Blobs(home)
+    this.#signals = new Signals(home)
+    this.#line = line({
       onReply: (reply, done) => {
         this.#signals.hasOthers = reply.others > 0
         this.#consumers.shardsChanged(reply)
@@ -60,7 +69,23 @@ export class SqliteDriver implements Driver {
       },
       onFailure: () => this.#consumers.lost(),
     })
+    this.isReadOnly = this.#line === noWriter
     this.#consumers = new Consumers(this.#line, this.shards, this.#reader)
+  }
+
+  static open(options: WriterOptions): SqliteDriver {
+    const { home, shards } = options
+    const leave = announce(home)
+    return new SqliteDriver(home, shards, {
+      reader: new Reader(logFile(home)),
+      line: listener => new Line(options, listener),
+      leave,
+    })
+  }
+
+  /** Nothing is written, and what would be is refused. */
+  static openReadOnly(home: string, { file, shards, leave }: ReadableLog): SqliteDriver {
+    return new SqliteDriver(home, shards, { reader: new Reader(file), line: () => noWriter, leave })
   }
 
   async publish(entries: readonly Entry[]): Promise<Appended[]> {
@@ -148,6 +173,7 @@ export class SqliteDriver implements Driver {
 
   async putBlob(tenant: string, bytes: Uint8Array) {
     this.#open()
+    if (this.isReadOnly) throw readOnly()
     return this.#blobs.put(tenant, bytes)
   }
 

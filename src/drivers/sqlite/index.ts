@@ -2,6 +2,7 @@ import type { Driver } from '../../bus/driver.ts'
 import { type Faults, toWire } from './faults.ts'
 import { SqliteDriver } from './driver.ts'
 import { assertNobodyHasAnother } from './presence.ts'
+import { readableLog } from './read-only.ts'
 import { prepareHome } from './schema.ts'
 
 export { type Faults, FailingCommits } from './faults.ts'
@@ -26,7 +27,7 @@ export async function openSqlite(options: SqliteOptions): Promise<Driver> {
   const { home, leaseMs = 15_000, synchronous = 'full', clock, faults } = options
   assertNobodyHasAnother(home)
   const facts = prepareHome(home, options.shards ?? 16)
-  const driver = new SqliteDriver({
+  const driver = SqliteDriver.open({
     home,
     ...facts,
     leaseMs,
@@ -41,4 +42,9 @@ export async function openSqlite(options: SqliteOptions): Promise<Driver> {
     throw error
   }
   return driver
+}
+
+/** Opens the embedded log to be read only: also one in a folder that cannot be written. @throws as {@link openSqlite}, E_NOT_FOUND */
+export function openSqliteReadOnly(home: string): Driver {
+  return SqliteDriver.openReadOnly(home, readableLog(home))
 }

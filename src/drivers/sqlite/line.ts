@@ -16,6 +16,15 @@ export interface LineListener {
   onFailure(): void
 }
 
+/** What takes ops: the line to the writer, or `noWriter`. */
+export type Writes = Pick<Line, 'submit' | 'close'>
+
+/** Where the log is only read. */
+export const noWriter: Writes = {
+  submit: () => Promise.reject(readOnly()),
+  close: () => Promise.resolve(),
+}
+
 const source = import.meta.url.endsWith('.ts') ? './writer/worker.ts' : './writer/worker.js'
 
 /** The main thread's end of the line to the writer: ops out, first in first out, and replies back. */
@@ -110,3 +119,5 @@ function say({ code, message, next }: TidingsError): void {
   if (log.error) log.error({ code, next }, message)
   else process.emitWarning(`${message}. ${next}`, { code })
 }
+
+export const readOnly = () => new TidingsError('E_LOG_READ_ONLY', 'The log was opened to be read only')

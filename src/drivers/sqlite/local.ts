@@ -2,12 +2,12 @@ import type { Consumer, Delivery, Entry, Outcome, Subscription } from '../../bus
 import { shardOf } from '../../bus/ids.ts'
 import type { CloudEvent } from '../../event.ts'
 import { compileFilter } from '../../pattern.ts'
-import type { Line } from './line.ts'
+import type { Writes } from './line.ts'
 import type { Handout, Settlement } from './protocol.ts'
 
 /** What a consumer needs of the driver. */
 export interface Ties {
-  readonly line: Line
+  readonly line: Writes
   readonly shards: number
   settle(settlement: Settlement | undefined, events: readonly Entry[]): Promise<void>
   closed(): void

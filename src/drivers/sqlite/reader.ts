@@ -6,7 +6,7 @@ import type { CloudEvent } from '../../event.ts'
 import { compileFilter, type Filter } from '../../pattern.ts'
 import type { LocalShard } from './protocol.ts'
 import { host, startOf } from './processes.ts'
-import { consumersPerMember, logFile, prepare } from './schema.ts'
+import { consumersPerMember, prepare } from './schema.ts'
 
 interface LogRow {
   pos: number
@@ -39,8 +39,8 @@ export class Reader {
   readonly #snapshot
   readonly #document
 
-  constructor(home: string) {
-    this.#db = new DatabaseSync(logFile(home), { readOnly: true, timeout: 10_000 })
+  constructor(file: string | URL) {
+    this.#db = new DatabaseSync(file, { readOnly: true, timeout: 10_000 })
     this.#byId = prepare<LogRow>(this.#db, 'SELECT pos, event FROM log WHERE id = ?')
     this.#byPosition = prepare<LogRow>(this.#db, 'SELECT pos, event FROM log WHERE pos = ?')
     this.#idAt = prepare<{ id: string }>(this.#db, 'SELECT id FROM log WHERE pos = ?')

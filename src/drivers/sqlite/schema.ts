@@ -110,9 +110,7 @@ function prepareLog(file: string, shards: number): LogFacts & { head: number } {
   const db = new DatabaseSync(file, { timeout: 60_000 })
   try {
     db.exec('PRAGMA page_size = 8192; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL')
-    const version = () => prepare<{ user_version: number }>(db, 'PRAGMA user_version').get()!.user_version
-    if (version() > schemaVersion)
-      throw new TidingsError('E_LOG_VERSION', `${file} has schema ${version()}; this Tidings knows ${schemaVersion}`)
+    const version = () => versionOf(db, file)
     if (version() === 0) {
       db.exec('BEGIN IMMEDIATE')
       const isNew = version() === 0
@@ -131,14 +129,25 @@ function prepareLog(file: string, shards: number): LogFacts & { head: number } {
     }
     const meta = prepare<{ value: number }>(db, 'SELECT value FROM meta WHERE key = ?')
     if (!meta.get('log')) prepare(db, `INSERT OR IGNORE INTO meta VALUES ('log', ?)`).run(randomInt(1, 2 ** 47))
-    return {
-      shards: meta.get('shards')!.value,
-      log: meta.get('log')!.value,
-      head: prepare<{ head: number }>(db, newestPosition).get()!.head,
-    }
+    return factsOf(db)
   } finally {
     db.close()
   }
+}
+
+/** 0 for a file in which no log was made yet. @throws E_LOG_VERSION */
+export function versionOf(db: DatabaseSync, file: string): number {
+  const { user_version: version } = prepare<{ user_version: number }>(db, 'PRAGMA user_version').get()!
+  if (version > schemaVersion)
+    throw new TidingsError('E_LOG_VERSION', `${file} has schema ${version}; this Tidings knows ${schemaVersion}`)
+  return version
+}
+
+/** `log` is 0 for a log of before it had a number. */
+export function factsOf(db: DatabaseSync): LogFacts & { head: number } {
+  const meta = prepare<{ value: number }>(db, 'SELECT value FROM meta WHERE key = ?')
+  const { head } = prepare<{ head: number }>(db, newestPosition).get()!
+  return { shards: meta.get('shards')!.value, log: meta.get('log')?.value ?? 0, head }
 }
 
 /**

@@ -3,7 +3,7 @@ import { parseId } from '../../bus/ids.ts'
 import { log } from '../../bus/telemetry/log.ts'
 import type { CloudEvent } from '../../event.ts'
 import type { Blobs } from './blobs.ts'
-import type { Line } from './line.ts'
+import type { Writes } from './line.ts'
 import type { Live, Reader } from './reader.ts'
 
 /*
@@ -51,7 +51,7 @@ async function wakeOf({ tenant, data, dataref }: CloudEvent, blobs: Blobs): Prom
 }
 
 /** Looks again and again, until the signal aborts, and sets right what it finds. */
-export async function keepArmed(reader: Reader, blobs: Blobs, line: Line, signal: AbortSignal): Promise<void> {
+export async function keepArmed(reader: Reader, blobs: Blobs, line: Writes, signal: AbortSignal): Promise<void> {
   const options = { ref: false, signal }
   try {
     for (let wait = firstAfter; ; wait = every) {

@@ -1,0 +1,33 @@
+import type { ErrorData } from '../errors.ts'
+import type { CloudEvent } from '../event.ts'
+import type { Found } from './divergence.ts'
+import type { Outcome, PinnedDefinition } from './replay.ts'
+
+/* What goes between a replay and its processes. */
+
+/** By their keys, what the requests of the app's model agents refer to. */
+export type Definitions = Readonly<Record<string, unknown>>
+
+export type ToProcess =
+  /** First. `module`: URL of the module whose default export is the app; `stuck`: programs that are not run, see parallel.ts. */
+  | { readonly kind: 'load'; readonly module: string; readonly stuck: readonly string[] }
+  | { readonly kind: 'events'; readonly events: readonly { position: number; event: CloudEvent }[] }
+  | { readonly kind: 'definition'; readonly task: string; readonly definition: PinnedDefinition }
+  | { readonly kind: 'snapshot'; readonly task: string; readonly state: string }
+  | { readonly kind: 'finish' }
+
+/** `ready`: takes more. One for each message but the last. */
+export type FromProcess =
+  | { readonly kind: 'ready' }
+  | { readonly kind: 'outcome'; readonly outcome: Outcome; readonly definitions: Definitions }
+  | { readonly kind: 'failed'; readonly error: ErrorData }
+
+/** The turn that is replayed now, as a line of JSON in a pipe: a process that hangs in it cannot answer any more. */
+export interface Progress {
+  readonly found: Found
+  /** Where the program is defined. */
+  readonly place?: string | undefined
+}
+
+/** Number of that pipe. */
+export const progressPipe = 4

@@ -1,0 +1,61 @@
+import { writeSync } from 'node:fs'
+import { errorData, textOf, TidingsError } from '../errors.ts'
+import type { ProgramDefinition } from '../tasks/program.ts'
+import { Programs } from '../tasks/programs.ts'
+import { watchClockAndChance } from './impure.ts'
+import { asRefusal, closeFiles, isolate } from './isolation.ts'
+import { progressPipe, type Definitions, type FromProcess, type Progress, type ToProcess } from './messages.ts'
+import { Replay } from './replay.ts'
+
+// Taken before the app can reach them.
+const send = process.send!.bind(process)
+const end = (process as unknown as { reallyExit(code: number): never }).reallyExit.bind(process)
+const post = (message: FromProcess) => void send(message)
+const tell = (progress: Progress) => void writeSync(progressPipe, `${JSON.stringify(progress)}\n`)
+
+// Deep enough to reach the user's line through ours.
+Error.stackTraceLimit = 25
+process.on('disconnect', () => end(0))
+// What the app throws beside its turns says nothing of them.
+process.on('uncaughtException', thrown => console.error(`thrown outside of any turn: ${textOf(asRefusal(thrown))}`))
+
+async function load(module: string, stuck: readonly string[]): Promise<{ replay: Replay; definitions: Definitions }> {
+  isolate()
+  const app = ((await import(module)) as { default?: App }).default
+  if (app?.kind !== 'app') throw new TidingsError('E_APP_INVALID', `${module} has a default export that is no app`)
+  closeFiles()
+  watchClockAndChance()
+  const definitions = app.agents.flatMap(({ needs }) => (needs ? [[needs.key, needs.document]] : []))
+  return {
+    replay: new Replay(new Programs(app.programs), { stuck, onTurn: tell }),
+    definitions: Object.fromEntries(definitions),
+  }
+}
+
+interface App {
+  readonly kind?: string
+  readonly programs: readonly ProgramDefinition[]
+  readonly agents: readonly {
+    readonly needs?: { readonly key: string; readonly document: unknown }
+  }[]
+}
+
+/** One message after the other, in the order in which they came. */
+let loaded: Awaited<ReturnType<typeof load>> | undefined
+let work = Promise.resolve()
+
+process.on('message', (message: ToProcess) => {
+  work = work.then(() => take(message))
+  work.catch(error => post({ kind: 'failed', error: errorData(asRefusal(error), 'E_APP_INVALID') }))
+})
+
+async function take(message: ToProcess): Promise<void> {
+  if (message.kind === 'load') loaded = await load(message.module, message.stuck)
+  const { replay, definitions } = loaded!
+  if (message.kind === 'finish') return post({ kind: 'outcome', outcome: replay.finish(), definitions })
+  if (message.kind === 'definition') replay.pin(message.task, message.definition)
+  else if (message.kind === 'snapshot') await replay.resume(message.task, message.state)
+  else if (message.kind === 'events')
+    for (const { position, event } of message.events) await replay.add(position, event)
+  post({ kind: 'ready' })
+}

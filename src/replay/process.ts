@@ -1,0 +1,142 @@
+import { fork, type ChildProcess } from 'node:child_process'
+import type { Readable } from 'node:stream'
+import { TidingsError, type ErrorCode } from '../errors.ts'
+import type { CloudEvent } from '../event.ts'
+import { permissions } from './isolation.ts'
+import { progressPipe, type Definitions, type FromProcess, type Progress, type ToProcess } from './messages.ts'
+import type { Outcome } from './replay.ts'
+
+const batch = 256
+// Batches that a process may have before it says that it is ready for more.
+const ahead = 4
+const loadTimeoutMs = 60_000
+const stderr = 2
+
+export interface ProcessOptions {
+  readonly module: string
+  readonly stuck: readonly string[]
+  readonly turnTimeoutMs: number
+}
+
+export interface Finished {
+  readonly outcome: Outcome
+  readonly definitions: Definitions
+}
+
+// One that hangs does not notice that this process has ended.
+const running = new Set<ChildProcess>()
+process.on('exit', () => running.forEach(child => child.kill('SIGKILL')))
+
+/** A turn did not end, or ended its process. */
+export class Stuck extends Error {
+  readonly progress: Progress
+
+  constructor(message: string, progress: Progress) {
+    super(message)
+    this.progress = progress
+  }
+}
+
+/** A process that replays. Its output is that of the app, and goes to the standard error. */
+export class Process {
+  readonly #child: ChildProcess
+  readonly #timeoutMs: number
+  #events: { position: number; event: CloudEvent }[] = []
+  #isLoaded = false
+  /** Messages that were sent and are not done. */
+  #under = 0
+  #ready: (() => void) | undefined
+  /** Of the turn that it was in last. */
+  #progress = ''
+  #timer: NodeJS.Timeout | undefined
+  readonly #finished = Promise.withResolvers<Finished>()
+  readonly #failed = Promise.withResolvers<never>()
+
+  constructor({ module, stuck, turnTimeoutMs }: ProcessOptions) {
+    this.#timeoutMs = turnTimeoutMs
+    this.#child = fork(new URL(`./process-main${import.meta.url.slice(-3)}`, import.meta.url), {
+      execArgv: [...permissions, ...process.execArgv.filter(option => !option.startsWith('--inspect'))],
+      serialization: 'advanced',
+      stdio: ['ignore', stderr, stderr, 'ipc', 'pipe'],
+    })
+    running.add(this.#child)
+    this.#failed.promise.catch(() => {})
+    this.#child.on('error', error => this.#failed.reject(error))
+    this.#child.on('message', (message: FromProcess) => this.#take(message))
+    this.#child.on('close', (code, signal) => this.#fail(`the app ended the process: ${signal ?? `exit code ${code}`}`))
+    const pipe = this.#child.stdio[progressPipe] as Readable
+    pipe.setEncoding('utf8').on('data', (text: string) => this.#advance(text))
+    this.#post({ kind: 'load', module, stuck })
+  }
+
+  add(item: { position: number; event: CloudEvent }): Promise<void> | undefined {
+    this.#events.push(item)
+    return this.#events.length >= batch ? this.#flush() : undefined
+  }
+
+  /** At the pace of the process. */
+  async send(message: ToProcess): Promise<void> {
+    if (message.kind !== 'events' && this.#events.length > 0) await this.#flush()
+    while (this.#under >= ahead)
+      await Promise.race([new Promise<void>(resolve => (this.#ready = resolve)), this.#failed.promise])
+    this.#post(message)
+  }
+
+  async finish(): Promise<Finished> {
+    await this.send({ kind: 'finish' })
+    return Promise.race([this.#finished.promise, this.#failed.promise])
+  }
+
+  end(): void {
+    clearTimeout(this.#timer)
+    running.delete(this.#child)
+    this.#child.removeAllListeners().on('error', () => {})
+    this.#child.kill('SIGKILL')
+  }
+
+  #flush(): Promise<void> {
+    const events = this.#events
+    this.#events = []
+    return this.send({ kind: 'events', events })
+  }
+
+  #post(message: ToProcess): void {
+    this.#under++
+    this.#wait()
+    // A process that is gone says so by its end.
+    this.#child.send(message, () => {})
+  }
+
+  #take(message: FromProcess): void {
+    if (message.kind === 'outcome') return this.#finished.resolve(message)
+    if (message.kind === 'failed')
+      return this.#failed.reject(new TidingsError(message.error.code as ErrorCode, message.error.message))
+    this.#isLoaded = true
+    this.#under--
+    this.#wait()
+    this.#ready?.()
+  }
+
+  #advance(text: string): void {
+    const lines = (this.#progress + text).split('\n')
+    // The last whole line, and what there is of the next one.
+    this.#progress = lines.slice(-2).join('\n')
+    this.#wait()
+  }
+
+  /** Time begins again with every sign of life, while there is something to do. */
+  #wait(): void {
+    clearTimeout(this.#timer)
+    if (this.#under === 0) return
+    const timeoutMs = this.#isLoaded ? this.#timeoutMs : Math.max(loadTimeoutMs, this.#timeoutMs)
+    const what = this.#isLoaded ? 'the turn did not end' : 'the app did not load'
+    this.#timer = setTimeout(() => this.#fail(`${what} within ${timeoutMs / 1_000} s`), timeoutMs)
+  }
+
+  #fail(why: string): void {
+    this.#child.kill('SIGKILL')
+    const end = this.#progress.indexOf('\n')
+    const progress = end > 0 ? (JSON.parse(this.#progress.slice(0, end)) as Progress) : undefined
+    this.#failed.reject(progress ? new Stuck(why, progress) : new TidingsError('E_APP_INVALID', why))
+  }
+}
