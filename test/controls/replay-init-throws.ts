@@ -5,6 +5,6 @@ export default {
   file: 'src/replay/shadow.ts',
   find: 'if (divergences.length === 0) divergences.push(this.#threw(found, error))',
   replace: 'throw error',
-  test: 'src/replay/replay.test.ts',
+  test: 'test/replay/shadow.test.ts',
   name: 'init throws',
 } satisfies Control

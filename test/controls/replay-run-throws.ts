@@ -5,6 +5,6 @@ export default {
   file: 'src/replay/shadow.ts',
   find: 'if (hasFailed && machine.thrown !== undefined)',
   replace: 'if (hasFailed && this.ended)',
-  test: 'src/replay/replay.test.ts',
+  test: 'test/replay/shadow.test.ts',
   name: 'that throws is said',
 } satisfies Control

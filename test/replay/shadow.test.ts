@@ -1,16 +1,16 @@
 import { readFile } from 'node:fs/promises'
 import { stripVTControlCharacters } from 'node:util'
 import { describe, expect, test } from 'vitest'
-import { agent, type Agent } from '../agents/agent.ts'
-import { resultId, taskId } from '../bus/ids.ts'
-import { createEvent, type CloudEvent } from '../event.ts'
-import { Programs } from '../tasks/programs.ts'
-import { Task } from '../tasks/task.ts'
-import { TurnBuilder, type OpenCall } from '../tasks/turn.ts'
-import { Accepted } from './accept.ts'
-import { junit } from './junit.ts'
-import { Replay, type Outcome } from './replay.ts'
-import { records, report } from './report.ts'
+import { agent, type Agent } from '../../src/agents/agent.ts'
+import { resultId, taskId } from '../../src/bus/ids.ts'
+import { createEvent, type CloudEvent } from '../../src/event.ts'
+import { Programs } from '../../src/tasks/programs.ts'
+import { Task } from '../../src/tasks/task.ts'
+import { TurnBuilder, type OpenCall } from '../../src/tasks/turn.ts'
+import { Accepted } from '../../src/replay/accept.ts'
+import { junit } from '../../src/replay/junit.ts'
+import { Replay, type Outcome } from '../../src/replay/replay.ts'
+import { records, report } from '../../src/replay/report.ts'
 
 const correlationid = '01900000-0000-7000-8000-000000000001'
 const ask = (target: string, input: unknown) => ({ type: 'tool.invoke', target, data: { input } })
@@ -55,7 +55,7 @@ const seen = ({ divergences }: Outcome) => divergences.map(({ turn, kind, what }
 /** The line of this file that ends like this, as reports name it. */
 async function lineOf(end: string) {
   const lines = (await readFile(import.meta.filename, 'utf8')).split('\n')
-  return expect.stringContaining(`replay.test.ts:${lines.findIndex(line => line.endsWith(end)) + 1}:`) as string
+  return expect.stringContaining(`shadow.test.ts:${lines.findIndex(line => line.endsWith(end)) + 1}:`) as string
 }
 
 interface State {
