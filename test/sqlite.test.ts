@@ -129,6 +129,31 @@ describe('opening', () => {
     await expect(openSqlite({ home })).rejects.toMatchObject({ code: 'E_LOG_VERSION' })
   })
 
+  it('upgrades a log of an older schema, with what was set aside in it', async () => {
+    const before = await openSqlite({ home })
+    await before.publish([entry({ type: 'job.done' })])
+    await before.close()
+    const db = new DatabaseSync(join(home, 'log.db'))
+    db.exec('ALTER TABLE claims DROP COLUMN memo; ALTER TABLE aside DROP COLUMN memo; PRAGMA user_version = 1')
+    db.close()
+    const memos: (string | undefined)[] = []
+    const after = await start()
+    await after.subscribe({
+      group: 'jobs',
+      filter: [{ types: ['job.done'] }],
+      mode: 'shared',
+      from: 'beginning',
+      inFlight: 1,
+      onDelivery: delivery => {
+        memos.push(delivery.memo)
+        const isFirst = memos.length === 1
+        void delivery.settle(isFirst ? { kind: 'retry', after: 0, reason: 'busy', memo: '1 0 1' } : { kind: 'done' })
+      },
+    })
+    await until(() => memos.length === 2)
+    expect(memos).toEqual([undefined, '1 0 1'])
+  })
+
   it('refuses a home that is no folder', async () => {
     await writeFile(join(home, 'file'), '')
     await expect(openSqlite({ home: join(home, 'file') })).rejects.toMatchObject({ code: 'E_LOG_UNAVAILABLE' })

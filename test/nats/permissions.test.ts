@@ -5,13 +5,14 @@ import { expect, it, onTestFinished } from 'vitest'
 import { z } from 'zod'
 import first from '../../examples/first/app.ts'
 import { describePython, pythonWorker } from '../../examples/python-consumer/python.ts'
-import { agent, app, smtp, tool, type Running, start } from '../../src/index.ts'
+import { agent, app, model, smtp, tool, type Running, start } from '../../src/index.ts'
 import { openNats } from '../../src/drivers/nats/index.ts'
 import { createEvent } from '../../src/event.ts'
 import { startNatsCluster } from '../../src/testing/nats/cluster.ts'
 import { freePort } from '../../src/testing/ports.ts'
 import { until } from '../../src/testing/wait.ts'
 import { asked } from '../lib/approvals.ts'
+import { Provider } from '../lib/outage.ts'
 import { describeNatsServer } from '../lib/nats.ts'
 import { ended, eventsOf } from '../lib/world.ts'
 import { dataFolder, entry } from './lib/broker.ts'
@@ -66,6 +67,32 @@ describeNatsServer('roles with the permissions of the template', () => {
     // Whoever hears of a resume would hand out what was parked; the worker of the tool may, and did.
     expect((await violations(nats)).filter(line => !/user:(models|gateway)" .* "tidings\.r\./.test(line))).toEqual([])
   })
+
+  it('give a provider rest, and say so on the log', async () => {
+    const nats = await guarded()
+    const provider = new Provider()
+    provider.isAway = true
+    const name = 'tidings/offline-extractive'
+    const writer = agent('writer', {
+      on: 'question',
+      model: model(provider.model, { name }),
+      instructions: 'Answer.',
+    })
+    const desk = app({ name: 'desk', use: [writer] })
+    const agents = await role(nats, 'agents', desk)
+    await role(nats, 'models', desk)
+    await agents.bus.publishAll(Array.from({ length: 8 }, () => ({ type: 'question', data: null })))
+    const circuit = async () => (await agents.bus.driver.getDocument(`circuit/${name}`))?.value
+    await until(async () => (await circuit())?.includes('probeAt'), { within: 15_000 })
+    provider.isAway = false
+    const types = async () => (await Array.fromAsync(agents.bus.read({ after: 0 }))).map(({ event }) => event.type)
+    await until(async () => (await types()).filter(type => type === 'agent.task.completed').length === 8, {
+      within: 15_000,
+    })
+    expect(await types()).toContain('model.delayed')
+    expect(await circuit()).toBe('{}')
+    expect(await violations(nats)).toEqual([])
+  }, 60_000)
 
   it('acknowledge nothing when they stop reading in the middle: a gateway may not', async () => {
     const nats = await guarded()
