@@ -5,8 +5,9 @@ const heavy = ['test/kills/*.test.ts', 'test/boundaries/*.test.ts', 'test/crashl
 const every = {
   globalSetup: ['test/lib/nats-setup.ts'],
   env: { TIDINGS_LOG_LEVEL: 'silent' },
-  testTimeout: 30_000,
-  hookTimeout: 30_000,
+  // For a machine that does other work: what hangs is found by the bound of the wait that hangs.
+  testTimeout: 60_000,
+  hookTimeout: 60_000,
 }
 
 export default defineConfig({
