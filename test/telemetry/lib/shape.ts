@@ -10,7 +10,10 @@ export interface Shape {
 /** As `tidings trace` has it. */
 export function shapeOfTrace({ nodes, tasks }: Branch): Shape[] {
   return inOrder([
-    ...nodes.map(node => ({ id: node.event.id, below: shapeOfTrace(node) })),
+    // That an attempt is delayed is told by the span of its delivery.
+    ...nodes
+      .filter(({ event }) => !event.type.endsWith('.delayed'))
+      .map(node => ({ id: node.event.id, below: shapeOfTrace(node) })),
     ...tasks.map(task => ({ id: task.id, below: shapeOfTrace(task) })),
   ])
 }
