@@ -45,6 +45,8 @@ export const errors = {
     'The code of the agent threw, and its task failed. Fix the code, then ask again; `tidings redrive` repeats what an outside event started.',
   E_SCRIPT_FOREIGN_AWAIT:
     'A run() agent awaited something that is not of ctx. Move the work into a tool and await ctx.call(tool, input).',
+  E_SCRIPT_UNAWAITED:
+    'A run() agent returned without awaiting what it called. Write `await` in front of the call, or keep its promise and await it later.',
   E_TURN_TOO_LARGE:
     'One turn of a task asked for more than a turn can hold. Ask for less at a time: wait for some of the answers before the next calls, and send references to blobs in place of large content.',
   E_REPLAY_DENIED:

@@ -1,5 +1,6 @@
 import type { StandardJSONSchemaV1, StandardSchemaV1 } from '@standard-schema/spec'
 import { TidingsError, type ErrorCode } from './errors.ts'
+import { invalidAt } from './options.ts'
 
 /** Any Standard Schema (zod, valibot, arktype, …). Source: standardschema.dev. */
 export type Schema<T = unknown> = StandardSchemaV1<unknown, T>
@@ -35,8 +36,86 @@ const describe = (issues: readonly StandardSchemaV1.Issue[]) =>
 /** JSON Schema (draft 7) of the input side. @throws E_APP_INVALID when the library cannot say it. */
 export function jsonSchema(schema: Schema, what: string): JsonSchema {
   const standard = schema['~standard'] as Partial<StandardJSONSchemaV1.Props>
-  if (!standard.jsonSchema)
-    throw new TidingsError('E_APP_INVALID', `the schema of ${what} offers no JSON Schema; zod 4 does`)
-  const { $schema: _, ...converted } = standard.jsonSchema.input({ target: 'draft-07' })
-  return converted
+  if (!standard.jsonSchema) throw invalidAt(`the schema of ${what}`, 'its library offers no JSON Schema; zod 4 does')
+  try {
+    return converted(schema)
+  } catch (cause) {
+    const at = unsayable(schema)
+    throw invalidAt(
+      `the schema of ${what}`,
+      `${at && `${at}: `}it has no JSON Schema form: ${(cause as Error).message}`,
+    )
+  }
+}
+
+function converted(schema: Schema): JsonSchema {
+  const { jsonSchema: converter } = schema['~standard'] as unknown as StandardJSONSchemaV1.Props
+  const { $schema: _, ...form } = converter.input({ target: 'draft-07' })
+  return form
+}
+
+/** Where a schema of zod cannot be said, as `when` or `lines[].at`; empty where that is not known. */
+function unsayable(schema: unknown, depth = 0): string {
+  for (const [step, part] of depth > maxDepth ? [] : partsOf(schema))
+    if (!canBeSaid(part)) {
+      const rest = unsayable(part, depth + 1)
+      return rest && step && !rest.startsWith('[') ? `${step}.${rest}` : `${step}${rest}`
+    }
+  return ''
+}
+
+const maxDepth = 32
+
+function canBeSaid(schema: Schema): boolean {
+  try {
+    converted(schema)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** What a schema of zod is made of, each with the step that leads to it. Of other libraries: nothing. */
+function partsOf(schema: unknown): [step: string, part: Schema][] {
+  const def = zodDefinition(schema)
+  if (!def) return []
+  const { shape, element, items, options, innerType, valueType, in: first, left, right } = def
+  return [
+    ...Object.entries((shape ?? {}) as Record<string, unknown>),
+    ...[items ?? []].flat().map((item, i) => [`[${i}]`, item] as const),
+    ...[options ?? []].flat().map(option => ['', option] as const),
+    ...(element ? [['[]', element] as const] : []),
+    ...(valueType ? [['*', valueType] as const] : []),
+    ...[innerType, first, left, right].map(part => ['', part] as const),
+  ].filter((part): part is [string, Schema] => zodDefinition(part[1]) !== undefined)
+}
+
+const zodDefinition = (schema: unknown) =>
+  (schema as { _zod?: { def?: Readonly<Record<string, unknown>> } } | null | undefined)?._zod?.def
+
+/** What JSON has no value for, so that no input ever fits. */
+const notInJson = new Set<unknown>(['date', 'bigint', 'symbol', 'map', 'set', 'function', 'nan'])
+
+/**
+ * Where a schema of zod asks for what no JSON can be, as `when: z.date()`; undefined where it can be met. Of other libraries nothing
+ * is known.
+ */
+export function neverJson(schema: unknown, path = '', depth = 0): string | undefined {
+  const def = zodDefinition(schema)
+  if (!def || depth > maxDepth) return undefined
+  if (notInJson.has(def.type)) return def.coerce ? undefined : `${path && `${path}: `}z.${String(def.type)}()`
+  if (def.type === 'union') {
+    const found = partsOf(schema).map(([, option]) => neverJson(option, path, depth + 1))
+    return found.every(each => each !== undefined) ? found[0] : undefined
+  }
+  if (def.type !== 'object' && def.type !== 'array' && def.type !== 'tuple' && def.type !== 'pipe') return undefined
+  for (const [step, part] of partsOf(schema)) {
+    const found = neverJson(
+      part,
+      path && step && !step.startsWith('[') ? `${path}.${step}` : `${path}${step}`,
+      depth + 1,
+    )
+    if (found !== undefined) return found
+  }
+  return undefined
 }

@@ -41,7 +41,7 @@ export function callerIn(stack: string | undefined): string | undefined {
 }
 
 /** A path as people write it: relative to where they are, where it lies below. */
-function shortPath(path: string): string {
+export function shortPath(path: string): string {
   const short = relative('.', path)
   return short === '' || short.startsWith('..') ? path : short
 }

@@ -59,7 +59,7 @@ function start(args: readonly string[]): { child: ChildProcess; heard: { out: st
 
 const seen = (heard: { out: string }, what: string | RegExp) =>
   until(() => (typeof what === 'string' ? heard.out.includes(what) : what.test(heard.out)), {
-    within: 30_000,
+    within: 20_000,
     what: String(what),
   })
 
@@ -116,6 +116,42 @@ describe('dev prints, as it happens,', () => {
     expect(stdout).toMatch(/^unhosted .*notes\.wriite.*did you mean "notes\.write"/)
   }, 60_000)
 })
+
+test('dev says at once which waiting tasks the changed code does not fit, and the choices', async () => {
+  await write(app)
+  const { heard } = start(['dev'])
+  await seen(heard, '● app runs')
+  const correlation = await publish('wait.wanted', 'a')
+  await seen(heard, 'tool.invoke')
+  await write(app.replace('ctx.call(other, text)', 'ctx.call(read, text)'))
+  await seen(heard, 'waiter: 1 waiting task does not fit this code')
+  await seen(heard, /task \S+ E_PROGRAM_MISMATCH\n.*makes the call notes\.read#0/)
+  await seen(
+    heard,
+    new RegExp(
+      `→ run the version that wrote it.*\n.*→ tidings fork --from ${correlation}\\S+@1 .*\n.*→ tidings attention cancel ${correlation}`,
+    ),
+  )
+}, 60_000)
+
+test('an agent that was never hosted is not asked, and the name that may be meant is said', async () => {
+  await write(app)
+  const { heard } = start(['dev'])
+  await seen(heard, '● app runs')
+  const { code, stderr } = await tidings(place, ['publish', 'agent.invoke', '{"input":1}', '--target', 'raeder'])
+  expect({ code, stderr }).toEqual({
+    code: 1,
+    stderr: expect.stringMatching(/"raeder"; did you mean "reader"\?.*E_NOT_FOUND/),
+  })
+  const url = /http:\/\/\S+/.exec(heard.out)![0]
+  const answer = await fetch(`${url}/events`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ type: 'agent.invoke', target: 'raeder', data: { input: 1 } }),
+  })
+  expect(answer.status).toBe(404)
+  expect(await answer.json()).toMatchObject({ error: { message: expect.stringContaining('did you mean "reader"?') } })
+}, 60_000)
 
 describe('without the key of the model', () => {
   const asking = `${head}

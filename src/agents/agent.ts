@@ -2,6 +2,20 @@ import type { LanguageModelV4 } from '@ai-sdk/provider'
 import { TidingsError } from '../errors.ts'
 import type { EventType } from '../event.ts'
 import { assertName, isTypePattern } from '../pattern.ts'
+import {
+  aBound,
+  aCount,
+  aFunction,
+  aList,
+  anything,
+  aSchema,
+  aText,
+  checkOptions,
+  invalidAt,
+  oneOf,
+  optionsOf,
+  type Check,
+} from '../options.ts'
 import type { Schema } from '../schema.ts'
 import type { Bound } from '../tasks/duration.ts'
 import { ProgramMachine, type Program, type ProgramDefinition } from '../tasks/program.ts'
@@ -9,7 +23,7 @@ import { placeIn } from '../stack.ts'
 import { ScriptMachine, type Callable, type ScriptContext } from '../tasks/script.ts'
 import { digest } from '../tasks/turn.ts'
 import type { FinishRules } from './finish.ts'
-import { describeLoop, modelLoop, type LoopTool } from './model-loop.ts'
+import { describeLoop, modelLoop, spokenName, type LoopTool } from './model-loop.ts'
 import { modelName, type ModelDefinition } from '../tasks/conversation.ts'
 
 type On = string | EventType
@@ -77,30 +91,96 @@ export function agent(
   options: ScriptAgentOptions<never, unknown> | ProgramAgentOptions<unknown> | ModelAgentOptions<unknown>,
 ): Agent {
   assertName(name, 'an agent name')
+  checkOptions(`agent "${name}"`, options, ...formOf(options))
   const at = placeIn(new Error().stack)
-  const common = { name, version: options.version ?? 1, on: typesOf(name, options.on), ...(at && { at }) }
+  const shared = { name, version: options.version ?? 1, on: typesOf(name, options.on), ...(at && { at }) }
   if ('run' in options) {
     const { run, maxTurns = 2_000 } = options
-    const definition = { ...common, hash: digest(run.toString()), machine: scriptMachine(run, maxTurns) }
+    const definition = { ...shared, hash: digest(run.toString()), machine: scriptMachine(run, maxTurns) }
     return { kind: 'agent', name, definition }
   }
   if ('decide' in options) {
     const hash = digest([options.init, options.evolve, options.decide].map(String))
-    return { kind: 'agent', name, definition: { ...common, hash, machine: programMachine(options) } }
+    return { kind: 'agent', name, definition: { ...shared, hash, machine: programMachine(options) } }
   }
   if (typeof options.model !== 'object' || options.model === null)
     throw new TidingsError(
       'E_APP_INVALID',
       `agent ${name}: model must be a model object, such as openai('…') or offlineModel()`,
     )
-  const { document, key } = describeLoop(options)
+  const { document, key } = described(name, options)
   const program = modelLoop({ ...options, model: modelName(options.model), definition: key })
   return {
     kind: 'agent',
     name,
-    definition: { ...common, hash: digest([document, modelName(options.model)]), machine: programMachine(program) },
+    definition: {
+      ...shared,
+      hash: digest([document, modelName(options.model)]),
+      machine: programMachine(program),
+      isBuiltIn: true,
+    },
     needs: { model: options.model, tools: options.tools ?? [], document, key },
   }
+}
+
+function described(name: string, options: ModelAgentOptions<unknown>) {
+  const spoken = new Map<string, string>()
+  for (const { name: tool } of options.tools ?? []) {
+    const other = spoken.get(spokenName(tool))
+    if (other !== undefined)
+      throw invalidAt(
+        `agent "${name}"`,
+        other === tool
+          ? `it has the tool "${tool}" twice`
+          : `the tools "${other}" and "${tool}" are both "${spokenName(tool)}" for a model. Rename one of them`,
+      )
+    spoken.set(spokenName(tool), tool)
+  }
+  return describeLoop(options, `agent "${name}"`)
+}
+
+const common = { on: anything, version: aCount } satisfies Record<keyof Common, Check>
+
+const scriptChecks = { ...common, run: aFunction, maxTurns: aCount } satisfies Record<
+  keyof ScriptAgentOptions<never, unknown>,
+  Check
+>
+
+const programChecks = { ...common, init: aFunction, evolve: aFunction, decide: aFunction } satisfies Record<
+  keyof ProgramAgentOptions<unknown>,
+  Check
+>
+
+const modelChecks = {
+  ...common,
+  model: anything,
+  instructions: aText,
+  tools: toolsOf,
+  output: aSchema,
+  maxSteps: aCount,
+  window: aCount,
+  within: aBound,
+  finish: optionsOf({
+    length: oneOf('continue', 'fail', 'accept'),
+    empty: oneOf('continue', 'fail', 'accept'),
+    filtered: oneOf('fail', 'accept'),
+    refused: oneOf('fail', 'accept'),
+    other: oneOf('fail', 'accept'),
+  } satisfies Record<keyof FinishRules, Check>),
+} satisfies Record<keyof ModelAgentOptions<unknown>, Check>
+
+/** What the options may be, and which of them must be there, by the form of the agent. */
+function formOf(options: object): [Readonly<Record<string, Check>>, readonly string[]] {
+  if ('run' in options) return [scriptChecks, ['run']]
+  if ('decide' in options) return [programChecks, ['init', 'evolve', 'decide']]
+  return [modelChecks, ['instructions']]
+}
+
+function toolsOf(value: unknown): string | undefined {
+  const problem = aList(value)
+  if (problem !== undefined) return problem
+  const wrong = (value as unknown[]).findIndex(each => (each as { kind?: unknown } | null | undefined)?.kind !== 'tool')
+  return wrong < 0 ? undefined : `must be a list of what tool() gives; its entry ${wrong} is something else`
 }
 
 const scriptMachine =

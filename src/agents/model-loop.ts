@@ -73,34 +73,29 @@ const defaultSteps = 32
 const defaultWindow = 200
 
 /** The document that an agent's requests refer to, and its key. */
-export function describeLoop({
-  instructions,
-  tools = [],
-  output,
-}: {
-  instructions: string
-  tools?: readonly LoopTool[]
-  output?: Schema
-}) {
+export function describeLoop(
+  { instructions, tools = [], output }: { instructions: string; tools?: readonly LoopTool[]; output?: Schema },
+  agent: string,
+) {
   const document: ModelDefinition = {
     instructions,
     tools: tools.map(tool => ({
-      name: spoken(tool.name),
+      name: spokenName(tool.name),
       description: tool.options.description,
-      input: jsonSchema(tool.options.input, `tool ${tool.name}`),
+      input: jsonSchema(tool.options.input, `tool "${tool.name}" of ${agent}`),
     })),
-    ...(output && { output: jsonSchema(output, 'the output') }),
+    ...(output && { output: jsonSchema(output, `the output of ${agent}`) }),
   }
   return { document, key: definitionKey(digest(document)) }
 }
 
 // Providers accept letters, digits, _ and - in names of tools.
-const spoken = (name: string) => name.replaceAll('.', '_')
+export const spokenName = (name: string) => name.replaceAll('.', '_')
 
 export function modelLoop(options: LoopOptions): Program<State> {
   const { model, definition, output, within, maxSteps = defaultSteps, window = defaultWindow } = options
   const rules = { ...defaultRules, ...options.finish }
-  const tools = new Map((options.tools ?? []).map(tool => [spoken(tool.name), tool.name]))
+  const tools = new Map((options.tools ?? []).map(tool => [spokenName(tool.name), tool.name]))
 
   const ask = (state: State, ctx: TurnContext, more: readonly MessageRef[] = []) => {
     if (state.steps >= maxSteps) return ctx.fail(new TidingsError('E_AGENT_STEPS', `${maxSteps} model calls`).toJSON())
@@ -191,7 +186,7 @@ export function modelLoop(options: LoopOptions): Program<State> {
         countEnd(state, result, !output)
       } else if (event.type === 'tool.invoke') {
         const { toolCallId } = event.data as { toolCallId: string }
-        state.open[event.id] = { toolCallId, toolName: spoken(event.target!) }
+        state.open[event.id] = { toolCallId, toolName: spokenName(event.target!) }
       } else if (event.type === 'tool.failed') {
         // Failed before it was called, in a turn of this task.
         const { toolCallId, toolName } = event.data as { toolCallId: string; toolName: string }

@@ -44,6 +44,10 @@ export async function ask<T>(bus: Bus, question: (index: Index) => T | Promise<T
   }
 }
 
+/** The same without going on in memory: for what can be left out. @throws E_INDEX_UNAVAILABLE */
+export const askOnDisk = <T>(bus: Bus, question: (index: Index) => T | Promise<T>): Promise<T> =>
+  withIndex(bus, indexFile(environment()), question)
+
 /** The correlation that is meant, see {@link Index.correlation}. @throws E_USAGE, E_NOT_FOUND */
 export async function findCorrelation(bus: Bus, text: string): Promise<string> {
   return isCorrelation(text) ? text : ask(bus, index => index.correlation(text))

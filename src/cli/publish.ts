@@ -3,6 +3,7 @@ import { admit } from '../bus/admit.ts'
 import type { Bus, Published } from '../bus/bus.ts'
 import { parseJson } from '../bus/decode.ts'
 import { TidingsError } from '../errors.ts'
+import { assertHosted } from '../tasks/hosts.ts'
 import { dim } from '../trace/text.ts'
 import { withLog } from './log.ts'
 import { answer, type Globals } from './out.ts'
@@ -29,7 +30,7 @@ export async function publish(type: string, json: string, options: PublishOption
   ])
 }
 
-/** Publishes what was typed. @throws E_EVENT_INVALID, E_EVENT_TOO_LARGE, E_LOG_UNAVAILABLE */
+/** Publishes what was typed. @throws E_EVENT_INVALID, E_NOT_FOUND, E_EVENT_TOO_LARGE, E_LOG_UNAVAILABLE */
 export async function publishText(bus: Bus, type: string, json: string, options: PublishOptions): Promise<Published> {
   if (json.length > maxLength) throw tooLarge()
   const { id, correlation, target } = options
@@ -40,7 +41,9 @@ export async function publishText(bus: Bus, type: string, json: string, options:
     ...(correlation !== undefined && { correlationid: correlation }),
     ...(target !== undefined && { target }),
   }
-  const published = await bus.publish(admit(draft, edge))
+  const admitted = admit(draft, edge)
+  await assertHosted(bus, [admitted])
+  const published = await bus.publish(admitted)
   const before = published.duplicate ? await bus.get(published.id) : undefined
   return before ? { ...published, correlationid: before.correlationid } : published
 }

@@ -1,10 +1,12 @@
 import { styleText } from 'node:util'
-import { TidingsError } from '../errors.ts'
+import { log } from '../bus/telemetry/log.ts'
+import { textOf, TidingsError } from '../errors.ts'
 import type { App } from '../runtime/app.ts'
 import { environment, shownLog } from '../runtime/environment.ts'
 import { roles, start, type Role, type Running } from '../runtime/start.ts'
 import type { Waiting } from '../runtime/surely.ts'
 import { count, dim } from '../trace/text.ts'
+import { sayUnfit } from './fit.ts'
 import { findApp, loadApp } from './load-app.ts'
 import { answer, untilAsked, type Globals } from './out.ts'
 import { durabilityText } from './status.ts'
@@ -29,15 +31,21 @@ export async function run(path: string | undefined, options: RunOptions): Promis
   await Promise.all(waiting)
   if (!running) return answer(options, { event: 'stopped' }, ['stopped'])
   await answer(options, readyRecord(app, running), readyText(app, running))
+  const looked =
+    only?.includes('agents') === false ? undefined : sayUnfit(running.bus, app, options, asked).catch(unlooked)
   const alive = setInterval(() => {}, longest)
   if (!asked.aborted) await new Promise(resolve => asked.addEventListener('abort', resolve))
   clearInterval(alive)
+  await looked
   await answer(options, { event: 'stopping' }, [dim('ending what is under way; once more to stop at once')])
   await running.stop()
   await answer(options, { event: 'stopped' }, ['stopped'])
   // A tool that does not heed its signal must not keep the process.
   process.exit()
 }
+
+// A log or an index that is away now is no reason to stop.
+const unlooked = (error: unknown) => log.warn?.({}, `waiting tasks were not looked at: ${textOf(error)}`)
 
 /** `tidings dev` speaks to its child by a channel, which also ends with the parent. */
 function untilParentIsGone(): AbortSignal {

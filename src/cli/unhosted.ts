@@ -1,7 +1,7 @@
 import type { Bus } from '../bus/bus.ts'
 import { parseId } from '../bus/ids.ts'
 import { didYouMean } from '../suggest.ts'
-import { hostedNames } from '../tasks/hosts.ts'
+import { hostsOn } from '../tasks/hosts.ts'
 import { ask } from './log.ts'
 
 /** A target that tasks wait for, and that no worker of this log has ever hosted. */
@@ -27,7 +27,7 @@ export async function unhostedOn(bus: Bus): Promise<Unhosted[]> {
   const awaited = await ask(bus, index => index.awaited())
   if (awaited.length === 0) return []
   const groups = new Set((await bus.driver.groups()).map(({ group }) => group))
-  const agents = await hostedNames(bus)
+  const agents = Object.keys(await hostsOn(bus))
   const known = { agent: agents, tool: namesIn(groups, 'tool/'), model: namesIn(groups, 'model/') }
   const found: Unhosted[] = []
   for (const { target, waiting, call, program, since } of awaited) {

@@ -4,6 +4,7 @@ import type { Bus } from '../bus/bus.ts'
 import { attribute } from '../bus/telemetry/names.ts'
 import { below, doorSpan } from '../bus/telemetry/spans.ts'
 import { contextOf, inSpan } from '../bus/telemetry/tracing.ts'
+import { assertHosted } from '../tasks/hosts.ts'
 import { instancesFedBy } from '../tasks/links.ts'
 
 /** The 202 answer. `correlationid` is that of the first event. */
@@ -25,12 +26,13 @@ export interface Request {
 
 /**
  * Publishes what came from outside, all or nothing. Events that name no correlation share one: a request is one user
- * action. @throws E_EVENT_INVALID, E_EVENT_TOO_LARGE, E_LOG_UNAVAILABLE
+ * action. @throws E_EVENT_INVALID, E_NOT_FOUND, E_EVENT_TOO_LARGE, E_LOG_UNAVAILABLE
  */
 export async function publish(bus: Bus, events: readonly unknown[], { caller, at }: Request): Promise<Accepted> {
   const shared = randomUUIDv7()
   const traceparent = contextOf(caller) && caller
   const drafts = events.map(event => ({ correlationid: shared, ...admit(event, edge) }))
+  await assertHosted(bus, drafts)
   const published = await inSpan(
     () =>
       doorSpan({ name: 'POST /events', correlation: drafts[0]!.correlationid, caller: traceparent, at, attributes }),

@@ -1,6 +1,8 @@
 import type { LanguageModelV4 } from '@ai-sdk/provider'
+import { TidingsError } from '../errors.ts'
+import { aCount, aDuration, aFlag, anObject, aNumber, aText, checkOptions, optionsOf, type Check } from '../options.ts'
 import type { Duration } from '../tasks/duration.ts'
-import { RetryPolicy, type RetryOptions } from '../tasks/retry.ts'
+import { aRetry, RetryPolicy, type RetryOptions } from '../tasks/retry.ts'
 import { modelName } from '../tasks/conversation.ts'
 import { offlineProvider } from './offline/language-model.ts'
 
@@ -29,9 +31,22 @@ export interface Model {
   readonly options: ModelOptions
 }
 
+const checks = {
+  name: aText,
+  limit: aCount,
+  rate: optionsOf({ count: aCount, per: aDuration }),
+  timeout: aDuration,
+  retry: aRetry,
+  price: optionsOf({ input: aNumber, output: aNumber }),
+  readOnly: aFlag,
+} satisfies Record<keyof ModelOptions, Check>
+
 /** Gives a model object limits, a price or a name of its own. Agents also take the bare object. */
 export function model(languageModel: LanguageModelV4, options: ModelOptions = {}): Model {
+  const missing = anObject(languageModel)
+  if (missing) throw new TidingsError('E_APP_INVALID', `model(): the first argument ${missing}`)
   const name = options.name ?? modelName(languageModel)
+  checkOptions(`model "${name}"`, options, checks, [])
   if (options.retry) retryOf(name, options.retry)
   const readOnly = options.readOnly ?? languageModel.provider === offlineProvider
   return {

@@ -3,6 +3,7 @@ import type { Agent } from '../agents/agent.ts'
 import { redactor, type Redaction, type Redactor } from '../bus/redact.ts'
 import { model as modelOf, type Model } from '../models/model.ts'
 import { defaultBudget, type Budget } from '../tasks/budget.ts'
+import { aDuration, aFlag, aList, aNumber, aText, checkOptions, optionsOf, type Check } from '../options.ts'
 import type { Duration } from '../tasks/duration.ts'
 import type { ProgramDefinition } from '../tasks/program.ts'
 import type { AnyTool } from '../tools/tool.ts'
@@ -46,8 +47,23 @@ export interface App {
   readonly redactor: Redactor
 }
 
+const atMost: Check = value => (value === Infinity ? undefined : aNumber(value))
+
+const checks = {
+  name: aText,
+  use: aList,
+  budget: optionsOf({ calls: atMost, events: atMost, bytes: atMost, tokens: atMost, cost: atMost } satisfies Record<
+    keyof Budget,
+    Check
+  >),
+  maxHops: aNumber,
+  retention: aDuration,
+  redact: optionsOf({ paths: aList, patterns: aList, defaults: aFlag } satisfies Record<keyof Redaction, Check>),
+} satisfies Record<keyof AppOptions, Check>
+
 /** The default export of an app file. @throws E_APP_INVALID, E_APP_NAME_TAKEN */
 export function app(options: AppOptions): App {
+  checkOptions('app()', options, checks, ['use'])
   const { name = 'app', use, budget, maxHops = 32, retention = '7d' } = options
   if (!/^[a-z][a-z0-9-]{0,62}$/.test(name))
     throw new TidingsError('E_APP_INVALID', `"${name}" is not an app name: lower-case words with dashes`)
@@ -57,7 +73,7 @@ export function app(options: AppOptions): App {
     if (!['agent', 'workflow', 'tool', 'model', 'trigger'].includes(member?.kind))
       throw new TidingsError(
         'E_APP_INVALID',
-        `app ${name} uses something that is no agent, workflow, tool, model or trigger`,
+        `app ${name} uses something that is no agent, workflow, tool, model or trigger: entry ${use.indexOf(member)} of use`,
       )
     // Agents and workflows are asked by the same events.
     const isProgram = member.kind === 'agent' || member.kind === 'workflow'

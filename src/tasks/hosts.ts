@@ -1,4 +1,5 @@
 import { TidingsError } from '../errors.ts'
+import { didYouMean } from '../suggest.ts'
 import type { Bus } from '../bus/bus.ts'
 
 /*
@@ -18,10 +19,29 @@ type Hosts = Readonly<Record<string, string>>
 
 export const groupOf = (app: string) => `app/${app}`
 
-/** The names of all agents and workflows that were ever hosted on this log. */
-export async function hostedNames(bus: Bus): Promise<string[]> {
+/** The app of each agent and workflow that was ever hosted on this log, by its name. */
+export async function hostsOn(bus: Bus): Promise<Hosts> {
   const found = await bus.driver.getDocument(documentKey)
-  return found ? Object.keys(JSON.parse(found.value) as Hosts) : []
+  return found ? (JSON.parse(found.value) as Hosts) : {}
+}
+
+/**
+ * Refuses to ask an agent that was never hosted on this log. On a log that no worker has been on yet, nothing is known.
+ * @throws E_NOT_FOUND
+ */
+export async function assertHosted(
+  bus: Bus,
+  drafts: readonly { type: string; target?: string | undefined }[],
+): Promise<void> {
+  const asked = drafts.flatMap(({ type, target }) => (type === 'agent.invoke' && target !== undefined ? [target] : []))
+  if (asked.length === 0) return
+  const names = Object.keys(await hostsOn(bus))
+  const unknown = names.length > 0 && asked.find(name => !names.includes(name))
+  if (unknown)
+    throw new TidingsError(
+      'E_NOT_FOUND',
+      `no worker on this log has ever hosted an agent or workflow "${unknown}"${didYouMean(unknown, names) || `; there are: ${names.slice(0, 20).join(', ')}`}`,
+    )
 }
 
 /** Takes the names for an app, also from one of which no worker runs any more. @throws E_AGENT_TAKEN */

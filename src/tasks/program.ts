@@ -165,6 +165,8 @@ export interface ProgramDefinition {
   readonly document?: { readonly key: string; readonly text: string }
   /** @throws E_PROGRAM_MISMATCH when the log does not have the definition. */
   pinned?(hash: string, read: (key: string) => Promise<string | undefined>): Promise<ProgramDefinition>
+  /** Code of the runtime, such as the loop of a model agent: it may emit types of the runtime's own families. */
+  readonly isBuiltIn?: true
   /** What its tasks do not write in clear. Default: secrets that are known by their shape. */
   readonly redactor?: Redactor
 }

@@ -1,6 +1,7 @@
 import { backoff, type Backoff, defaultBackoff } from '../bus/delivery.ts'
 import type { Retries } from '../bus/retries.ts'
 import { TidingsError } from '../errors.ts'
+import { anything, optionsOf, type Check } from '../options.ts'
 import type { CloudEvent } from '../event.ts'
 import { type Duration, milliseconds } from './duration.ts'
 
@@ -24,6 +25,17 @@ export interface RetryOptions {
   /** Errors that end the call at once: their classes, or their names, codes or HTTP statuses. Causes count too. */
   nonRetryable?: readonly (ErrorClass | string | number)[]
 }
+
+/** Only the names: the policy knows the rules of the values. */
+export const aRetry = optionsOf({
+  retryFor: anything,
+  maxAttempts: anything,
+  backoff: anything,
+  factor: anything,
+  maxBackoff: anything,
+  jitter: anything,
+  nonRetryable: anything,
+} satisfies Record<keyof RetryOptions, Check>)
 
 /** What a failed attempt leads to: another one after so many ms, or none. `over`: why no more, where there might have been one. */
 export type Retry = { readonly after: number } | { readonly after?: undefined; readonly over?: string }

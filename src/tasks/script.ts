@@ -1,6 +1,7 @@
 import type { CloudEvent } from '../event.ts'
 import { failureData, TidingsError, type ErrorData } from '../errors.ts'
 import { copyOf, jsonOf, type Json } from '../json.ts'
+import { Answered } from './answered.ts'
 import { approvalRequest, type Approval } from './approval.ts'
 import { boundFrom, type Bound, type Duration } from './duration.ts'
 import { outcomeOf } from './outcome.ts'
@@ -80,6 +81,14 @@ class Continue {
   }
 }
 
+interface Waiter {
+  readonly resolve: (value: unknown) => void
+  readonly reject: (error: unknown) => void
+  readonly answered: Answered<unknown>
+  /** For people: the name of what was called. */
+  readonly name: string
+}
+
 type Settled = { output: Json } | { error: unknown }
 
 export class ScriptMachine implements Machine {
@@ -88,7 +97,7 @@ export class ScriptMachine implements Machine {
   readonly #start: CloudEvent
   /** That of the code, which may change it. */
   readonly start: CloudEvent
-  readonly #waiting = new Map<string, { resolve(value: unknown): void; reject(error: unknown): void }>()
+  readonly #waiting = new Map<string, Waiter>()
   #ctx: TurnContext | undefined
   #now = 0
   #started = false
@@ -113,8 +122,11 @@ export class ScriptMachine implements Machine {
     const settled = this.#settled
     if (!settled) {
       if (this.#waiting.size === 0) throw foreignAwait(this.#script)
-    } else if ('output' in settled) ctx.complete(settled.output)
-    else if (settled.error instanceof Continue) ctx.continueAs(settled.error.input)
+    } else if ('output' in settled) {
+      const forgotten = [...this.#waiting.values()].find(({ answered }) => !answered.isAwaited)
+      if (forgotten) throw unawaited(forgotten.name)
+      ctx.complete(settled.output)
+    } else if (settled.error instanceof Continue) ctx.continueAs(settled.error.input)
     else if (settled.error instanceof CallError) ctx.fail(settled.error.data)
     else ctx.fail(failureData(settled.error, 'E_PROGRAM_FAILED'))
   }
@@ -167,10 +179,12 @@ export class ScriptMachine implements Machine {
     return this.#ctx
   }
 
-  wait(call: string): Promise<unknown> {
-    const answered = new Promise<unknown>((resolve, reject) => this.#waiting.set(call, { resolve, reject }))
+  wait(call: string, name: string): Promise<unknown> {
+    let settle!: Pick<Waiter, 'resolve' | 'reject'>
+    const answered = new Answered<unknown>((resolve, reject) => (settle = { resolve, reject }))
+    this.#waiting.set(call, { ...settle, answered, name })
     // The code may have stopped looking, after a race: its failure is then nobody's.
-    answered.catch(() => {})
+    answered.ignoreFailure()
     return answered
   }
 }
@@ -180,7 +194,7 @@ function quiescence(): Promise<void> {
   return new Promise(resolve => queueMicrotask(() => process.nextTick(resolve)))
 }
 
-function answer(waiter: { resolve(value: unknown): void; reject(error: unknown): void }, input: CloudEvent) {
+function answer(waiter: Waiter, input: CloudEvent) {
   const outcome = copyOf(outcomeOf(input))
   if ('error' in outcome) waiter.reject(new CallError(outcome.error))
   else waiter.resolve(outcome.output)
@@ -223,7 +237,7 @@ class Scope implements ScriptContext {
       key: this.#key(target.name),
       ...options,
     })
-    return this.#machine.wait(id) as Promise<Output>
+    return this.#machine.wait(id, target.name) as Promise<Output>
   }
 
   async all<T>(branches: readonly ((ctx: ScriptContext) => Promise<T>)[]): Promise<T[]> {
@@ -234,8 +248,8 @@ class Scope implements ScriptContext {
     return Promise.race(this.#branch('race', branches))
   }
 
-  async sleep(duration: Duration): Promise<void> {
-    await this.#machine.wait(this.#machine.turn.sleep(duration, this.#key('sleep')))
+  sleep(duration: Duration): Promise<void> {
+    return this.#machine.wait(this.#machine.turn.sleep(duration, this.#key('sleep')), 'sleep') as Promise<void>
   }
 
   emit(emission: Emission) {
@@ -338,6 +352,12 @@ function foreignAwaitIn(code: string): string | undefined {
   const awaits = [...code.matchAll(/\bawait\s+[^\n;]{1,80}/g)].map(([text]) => text.trim())
   return awaits.find(text => name === undefined || !text.split(/[^\w$]+/).includes(name))
 }
+
+const unawaited = (name: string) =>
+  new TidingsError(
+    'E_SCRIPT_UNAWAITED',
+    `run() returned while its call of ${name} was open, and never awaited it: the call would be taken back`,
+  )
 
 const isRefusal = (error: unknown) =>
   error instanceof TidingsError && (error.code === 'E_SCRIPT_FOREIGN_AWAIT' || error.code === 'E_PROGRAM_MISMATCH')

@@ -47,6 +47,7 @@ export class Task {
       programVersion: definition.version,
       programHash: definition.hash,
       ...(definition.at && { programAt: definition.at }),
+      ...(definition.isBuiltIn && { isBuiltIn: true }),
       start,
       hops: start.hops + 1,
       redactor,

@@ -1,10 +1,24 @@
 import { TidingsError } from '../errors.ts'
 import { assertName } from '../pattern.ts'
 import type { CloudEvent } from '../event.ts'
-import type { Schema } from '../schema.ts'
+import { neverJson, type Schema } from '../schema.ts'
+import {
+  aCount,
+  aDuration,
+  aFlag,
+  aFunction,
+  aList,
+  anything,
+  aSchema,
+  aText,
+  checkOptions,
+  invalidAt,
+  optionsOf,
+  type Check,
+} from '../options.ts'
 import type { Duration } from '../tasks/duration.ts'
 import { checkedApprovers } from '../tasks/approval.ts'
-import { RetryPolicy, type RetryOptions } from '../tasks/retry.ts'
+import { aRetry, RetryPolicy, type RetryOptions } from '../tasks/retry.ts'
 import type { Callable } from '../tasks/script.ts'
 
 /** What a tool's code gets beside its input. */
@@ -49,6 +63,23 @@ export interface ToolOptions<Input, Output> {
   blocking?: boolean
 }
 
+const checks = {
+  description: aText,
+  input: aSchema,
+  output: aSchema,
+  run: aFunction,
+  limit: aCount,
+  rate: optionsOf({ count: aCount, per: aDuration }),
+  timeout: aDuration,
+  retry: aRetry,
+  atMostOnce: aFlag,
+  approval: value => (value === true ? undefined : aFunction(value)),
+  approvers: aList,
+  version: anything,
+  readOnly: aFlag,
+  blocking: aFlag,
+} satisfies Record<keyof ToolOptions<unknown, unknown>, Check>
+
 // As the type of a method: a tool is used where its input is not known.
 type Demand<Input> = { demand(input: Input): boolean }['demand']
 
@@ -66,6 +97,13 @@ export interface AnyTool extends Callable<never, unknown> {
 /** A tool under its name, dotted lower-case words. Hosted by every worker whose app uses it. @throws E_APP_INVALID */
 export function tool<Input, Output>(name: string, options: ToolOptions<Input, Output>): Tool<Input, Output> {
   assertName(name, 'a tool name')
+  checkOptions(`tool "${name}"`, options, checks, ['description', 'input', 'run'])
+  const never = neverJson(options.input)
+  if (never !== undefined)
+    throw invalidAt(
+      `tool "${name}"`,
+      `input ${never}: an input is JSON, which has no such value. Take a text, as in z.iso.datetime(), or coerce`,
+    )
   const { approval, approvers, version = 1 } = options
   if (!Number.isSafeInteger(version) || version < 1)
     throw new TidingsError(

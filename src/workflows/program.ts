@@ -23,6 +23,7 @@ export function workflowProgram(definition: Definition, told: Told = {}): Progra
     version,
     hash: code.hash,
     on: [],
+    isBuiltIn: true,
     ...(told.at !== undefined && { at: told.at }),
     ...(types.length > 0 && { instances: { types, ...(key && { key }) } }),
     document: { key: definitionDocument(name, code.hash), text: JSON.stringify(definition) },

@@ -6,6 +6,7 @@ import type { Bound, Duration } from '../tasks/duration.ts'
 import type { ProgramDefinition } from '../tasks/program.ts'
 import type { Callable } from '../tasks/script.ts'
 import { checked } from './check.ts'
+import { checkStep, checkWorkflow } from './option-checks.ts'
 import type { Definition, Step, Target } from './definition.ts'
 import { toGraph, type Graph } from './graph.ts'
 import { any, on, typeName, type DataOf, type Type, type Watch } from './patterns.ts'
@@ -106,6 +107,7 @@ export class Workflow<Scope = object, Input = never, Output = null> implements C
     watch: Watch<Captures> | ((scope: Ref<Scope>) => Watch<Captures>),
     options: WhenOptions<Scope, NoInfer<Captures>>,
   ): Workflow<Scope & Captures, Input, Output> {
+    checkStep('when', this.name, name, options)
     const { pattern } = typeof watch === 'function' ? watch(scope()) : watch
     return this.#with({ kind: 'when', id: name, pattern, within: options.within, ...this.#otherwise(options) })
   }
@@ -117,6 +119,7 @@ export class Workflow<Scope = object, Input = never, Output = null> implements C
     input: Selector<Scope, Template<NoInfer<In>>>,
     options: CallStepOptions<Scope, Name, Out, Undo> = {},
   ): Workflow<Scope & Kept<Name, Out>, Input, Output> {
+    checkStep('call', this.name, name, options)
     const { undo, within = '1d' } = options
     return this.#with({
       kind: 'call',
@@ -144,6 +147,7 @@ export class Workflow<Scope = object, Input = never, Output = null> implements C
     options: EachOptionsOf<Scope, Item, In, J>,
   ): Workflow<Scope & Kept<Name, JoinedOf<J, Out>>, Input, Output>
   each(name: string, items: Selector<Scope, unknown>, target: Callable<never, unknown>, options: object = {}): never {
+    checkStep('each', this.name, name, options)
     const { parallel = 8, join = 'all', within = '1d', input = item => item, otherwise } = options as AnyEachOptions
     return this.#with({
       kind: 'each',
@@ -166,6 +170,7 @@ export class Workflow<Scope = object, Input = never, Output = null> implements C
     inputs: Selector<Scope, Template<NoInfer<InputsOf<Targets>>>>,
     options: ParallelOptions<Scope> = {},
   ): Workflow<Scope & OutputsOf<Targets>, Input, Output> {
+    checkStep('parallel', this.name, name, options)
     const { within = '1d' } = options
     return this.#with({
       kind: 'parallel',
@@ -183,6 +188,7 @@ export class Workflow<Scope = object, Input = never, Output = null> implements C
     what: Selector<Scope, unknown>,
     options: ApproveOptions<Scope>,
   ): Workflow<Scope & Kept<Name, Approval>, Input, Output> {
+    checkStep('approve', this.name, name, options)
     const { who, within, remind } = options
     return this.#with({
       kind: 'approve',
@@ -319,8 +325,10 @@ export function workflow<Input>(name: string, options: InputOptions<Input>): Wor
 export function workflow(name: string, options: Common): Workflow
 export function workflow(
   name: string,
-  { version = 1, ...options }: Partial<Common> & { within: Bound; on?: Type | readonly Type[]; input?: Schema },
+  given: Partial<Common> & { within: Bound; on?: Type | readonly Type[]; input?: Schema },
 ): unknown {
+  checkWorkflow(name, given)
+  const { version = 1, ...options } = given
   const at = placeIn(new Error().stack)
   const { on: begins, ...settings } = options
   const empty = new Workflow({ ...settings, name, version, ...(at && { at }) })

@@ -1,7 +1,23 @@
+import { aCount, aList, anything, aText, checkOptions, type Check } from '../../options.ts'
 import { TidingsError } from '../../errors.ts'
 import type { Relay } from './results.ts'
 import type { SmtpAuth } from './auth.ts'
 import type { SmtpTls } from './tls.ts'
+
+const checks = {
+  port: anything,
+  host: aText,
+  recipients: aList,
+  tls: anything,
+  auth: anything,
+  relays: aList,
+  maxBytes: aCount,
+  maxBytesAtOnce: aCount,
+  maxConnections: aCount,
+} satisfies Record<keyof SmtpOptions, Check>
+
+/** @throws E_APP_INVALID for options that mean nothing or have the wrong type */
+export const checkSmtp = (options: SmtpOptions) => checkOptions('smtp()', options, checks, [])
 
 export interface SmtpOptions {
   /** 0 takes any free port. Default `TIDINGS_SMTP_PORT`, else 2525. */

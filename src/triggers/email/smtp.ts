@@ -11,7 +11,7 @@ import { publishMail } from '../received.ts'
 import { closing, Door } from './door.ts'
 import { readMail } from './intake.ts'
 import { knockAt } from './knock.ts'
-import { placeOf, settingsOf, type SmtpOptions, urlOf } from './options.ts'
+import { checkSmtp, placeOf, settingsOf, type SmtpOptions, urlOf } from './options.ts'
 import { refusalFor } from './replies.ts'
 import type { RunningTrigger, Trigger } from '../trigger.ts'
 import { Load } from '../load.ts'
@@ -28,6 +28,7 @@ const patienceMs = 10 * 60_000
  * is inert. `docs/triggers/email.md` has the options and what is refused, `docs/wire-format.md` the shape of the data.
  */
 export function smtp(options: SmtpOptions = {}): Trigger {
+  checkSmtp(options)
   return {
     kind: 'trigger',
     name: 'smtp',

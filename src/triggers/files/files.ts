@@ -5,6 +5,7 @@ import { pathToFileURL } from 'node:url'
 import { assertOwnType } from '../../bus/admit.ts'
 import type { Bus } from '../../bus/bus.ts'
 import { TidingsError } from '../../errors.ts'
+import { aDuration, anObject, anything, aText, checkOptions, type Check } from '../../options.ts'
 import { milliseconds, type Duration } from '../../tasks/duration.ts'
 import { Ledger } from './ledger.ts'
 import { type FileTypes, matches } from './publish.ts'
@@ -25,6 +26,11 @@ export interface FilesOptions {
   types?: FileTypes
 }
 
+const checks = { folder: aText, match: aText, stable: aDuration, maxBytes: anything, types: anObject } satisfies Record<
+  keyof FilesOptions,
+  Check
+>
+
 const usual: Pace = { walkMs: 30_000, againMs: 5_000, flushMs: 10_000 }
 
 /**
@@ -34,6 +40,7 @@ const usual: Pace = { walkMs: 30_000, againMs: 5_000, flushMs: 10_000 }
  */
 export function files(name: string, options: FilesOptions, pace: Pace = usual): Trigger {
   assertName(name)
+  checkOptions(`files "${name}"`, options, checks, ['folder'])
   const { match = '**', stable = '2s', maxBytes = 10 * 1024 * 1024, types = {} } = options
   const folder = resolve(options.folder)
   const stableMs = milliseconds(stable)

@@ -1,4 +1,5 @@
 import { TidingsError } from '../../errors.ts'
+import { aCount, anObject, anything, aText, checkOptions, type Check } from '../../options.ts'
 import { assertName } from '../name.ts'
 import { routesOf, type MqttTopics, type Routes } from './topics.ts'
 
@@ -49,8 +50,23 @@ export interface MqttSettings {
   readonly address: string
 }
 
+const checks = {
+  clientId: aText,
+  topics: anObject,
+  url: aText,
+  name: aText,
+  username: aText,
+  password: aText,
+  tls: anything,
+  qos: anything,
+  version: anything,
+  group: aText,
+  maxBytes: aCount,
+} satisfies Record<keyof MqttOptions, Check>
+
 /** @throws E_APP_INVALID, E_SETTING_INVALID */
 export function settingsOf(options: MqttOptions): MqttSettings {
+  checkOptions('mqtt()', options, checks, ['topics'])
   const { clientId, topics, name = 'mqtt', qos = 1, version = 5, group, maxBytes = 4 * 1024 * 1024, tls = {} } = options
   assertName(name)
   if (!clientId) throw new TidingsError('E_APP_INVALID', `trigger ${name} has no clientId, which names its session`)

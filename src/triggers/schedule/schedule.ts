@@ -4,6 +4,7 @@ import { lookEvery, type Now } from '../../bus/clock.ts'
 import { endedOrCut } from '../../bus/cut.ts'
 import { textOf, TidingsError } from '../../errors.ts'
 import type { EventType } from '../../event.ts'
+import { anything, aText, checkOptions, type Check } from '../../options.ts'
 import { validateNow } from '../../schema.ts'
 import type { Duration } from '../../tasks/duration.ts'
 import { knockOf, onKnock } from './knock.ts'
@@ -33,6 +34,15 @@ interface Clock {
   lookMs: number
 }
 
+const checks = {
+  cron: aText,
+  every: anything,
+  zone: aText,
+  catchUp: anything,
+  type: anything,
+  data: anything,
+} satisfies Record<keyof ScheduleOptions, Check>
+
 const machine: Clock = { now: Date.now, lookMs: lookEvery }
 
 /**
@@ -41,6 +51,7 @@ const machine: Clock = { now: Date.now, lookMs: lookEvery }
  */
 export function schedule<T>(name: string, options: ScheduleOptions<T>, clock: Clock = machine): Trigger {
   assertName(name)
+  checkOptions(`schedule "${name}"`, options, checks, [])
   const rule = ruleOf(options)
   const message = messageOf(options)
   const { catchUp = 'last' } = options

@@ -1,6 +1,7 @@
 import { assertOwnType } from '../../bus/admit.ts'
 import { TidingsError } from '../../errors.ts'
 import type { EventType } from '../../event.ts'
+import { aFunction, aList, anything, checkOptions, oneOf, type Check } from '../../options.ts'
 import { type Duration, milliseconds } from '../../tasks/duration.ts'
 import { assertName } from '../name.ts'
 import { refusal } from './answers.ts'
@@ -31,11 +32,22 @@ export interface WebhookEndpoint {
   others?: 'publish' | 'ignore'
 }
 
+const checks = {
+  scheme: anything,
+  secret: anything,
+  tolerance: anything,
+  publishes: aList,
+  type: aFunction,
+  others: oneOf('publish', 'ignore'),
+} satisfies Record<keyof WebhookEndpoint, Check>
+
 export const received = 'webhook.received'
 export const source = '/triggers/webhook'
 
 /** What can be told without the secrets, which are there only where the trigger runs. @throws E_APP_INVALID, E_EVENT_INVALID */
-export function checkEndpoint(name: string, { scheme = 'standard', publishes = [], others }: WebhookEndpoint): void {
+export function checkEndpoint(name: string, endpoint: WebhookEndpoint): void {
+  checkOptions(`webhook endpoint "${name}"`, endpoint, checks, [])
+  const { scheme = 'standard', publishes = [], others } = endpoint
   assertName(name)
   if (scheme !== 'none' && !Object.hasOwn(signatures, scheme))
     throw invalid(name, `has no scheme; there is ${Object.keys(signatures).join(', ')}, none`)

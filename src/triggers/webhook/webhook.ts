@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Bus } from '../../bus/bus.ts'
 import { TidingsError } from '../../errors.ts'
+import { aCount, anObject, anything, aText, checkOptions, type Check } from '../../options.ts'
 import type { RunningTrigger, Trigger } from '../trigger.ts'
 import { type Answer, answerFor, refusal } from './answers.ts'
 import { readBody } from './body.ts'
@@ -21,6 +22,11 @@ export interface WebhookOptions {
   maxBytes?: number
 }
 
+const checks = { endpoints: anObject, port: anything, host: aText, maxBytes: aCount } satisfies Record<
+  keyof WebhookOptions,
+  Check
+>
+
 // Bodies in memory, as many as would fit of the largest.
 const bodiesAtOnce = 64
 
@@ -30,6 +36,7 @@ const bodiesAtOnce = 64
  * @throws E_APP_INVALID, E_EVENT_INVALID
  */
 export function webhook(options: WebhookOptions): Trigger {
+  checkOptions('webhook()', options, checks, ['endpoints'])
   const endpoints = Object.entries(options.endpoints)
   if (endpoints.length === 0) throw new TidingsError('E_APP_INVALID', 'webhook() has no endpoint')
   for (const [name, endpoint] of endpoints) checkEndpoint(name, endpoint)

@@ -1,0 +1,96 @@
+import { TidingsError } from './errors.ts'
+import { placeIn, shortPath } from './stack.ts'
+import { didYouMean } from './suggest.ts'
+
+/*
+ * The options of a definition, checked when the app is loaded: what has no meaning would be ignored, and what has the wrong
+ * type would fail much later. The compiler sees most of it; JavaScript, and files that run without it, do not.
+ */
+
+/** What is wrong with a value, as in `must be a text, not 5`; undefined when nothing is. */
+export type Check = (value: unknown) => string | undefined
+
+const must = (what: string, holds: (value: unknown) => boolean): Check => {
+  return value => (holds(value) ? undefined : `must be ${what}, not ${shown(value)}`)
+}
+
+export const aText = must('a text', value => typeof value === 'string')
+export const aFunction = must('a function', value => typeof value === 'function')
+export const aFlag = must('true or false', value => typeof value === 'boolean')
+export const anObject = must('an object', value => typeof value === 'object' && value !== null)
+export const aList = must('a list', Array.isArray)
+export const aCount = must('a whole number from 1', value => Number.isSafeInteger(value) && (value as number) >= 1)
+export const aNumber = must('a number from 0', value => Number.isFinite(value) && (value as number) >= 0)
+export const anything: Check = () => undefined
+const durationPattern = /^\d+(\.\d+)?(ms|s|m|h|d)$/
+const isDuration = (value: unknown) =>
+  (typeof value === 'number' && Number.isFinite(value) && value >= 0) ||
+  (typeof value === 'string' && durationPattern.test(value))
+export const aDuration = must('a duration such as "30s", "10m" or "2d"', isDuration)
+export const aBound = must(
+  'a duration such as "30s", "10m" or "2d", or "forever"',
+  value => value === 'forever' || isDuration(value),
+)
+export const aSchema = must('a Standard Schema, such as one of zod', value => {
+  const standard = (value as { '~standard'?: { validate?: unknown } } | null | undefined)?.['~standard']
+  return typeof standard?.validate === 'function'
+})
+export const oneOf = (...values: readonly string[]): Check =>
+  must(values.map(value => `"${value}"`).join(' or '), value => values.includes(value as string))
+
+/** An object with these options and no others. */
+export const optionsOf =
+  (checks: Readonly<Record<string, Check>>): Check =>
+  value =>
+    anObject(value) ?? problemIn(value as object, checks)
+
+/** Options that may be left out are undefined. @throws E_APP_INVALID, with the name of the definition and its place */
+export function checkOptions(
+  what: string,
+  options: unknown,
+  checks: Readonly<Record<string, Check>>,
+  required: readonly string[],
+): void {
+  const problem = anObject(options) ?? problemIn(options as object, checks, required)
+  if (problem !== undefined) throw invalidAt(what, problem)
+}
+
+/** The error of a definition, with where it is. */
+export function invalidAt(what: string, problem: string): TidingsError {
+  const place = placeIn(new Error().stack)
+  const [, path, position] = /^(.*?)(:\d+:\d+)$/.exec(place ?? '') ?? []
+  return new TidingsError(
+    'E_APP_INVALID',
+    `${what}${path === undefined ? '' : ` (${shortPath(path)}${position})`}: ${problem}`,
+  )
+}
+
+function problemIn(
+  options: object,
+  checks: Readonly<Record<string, Check>>,
+  required: readonly string[] = [],
+): string | undefined {
+  for (const [name, value] of Object.entries(options))
+    if (value !== undefined && !Object.hasOwn(checks, name)) {
+      const meant = didYouMean(name, Object.keys(checks))
+      return `there is no option "${name}"${meant || `; there are: ${Object.keys(checks).join(', ')}`}`
+    }
+  for (const [name, check] of Object.entries(checks)) {
+    const value = (options as Record<string, unknown>)[name]
+    if (value === undefined) {
+      if (required.includes(name)) return `the option "${name}" is missing`
+      continue
+    }
+    const problem = check(value)
+    // A problem further down names its own place.
+    if (problem !== undefined)
+      return problem.startsWith('must ') ? `the option "${name}" ${problem}` : `in the option "${name}", ${problem}`
+  }
+  return undefined
+}
+
+function shown(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value.slice(0, 80))
+  if (typeof value === 'number' || typeof value === 'boolean' || value === null) return String(value)
+  return Array.isArray(value) ? 'a list' : typeof value === 'object' ? 'an object' : `a ${typeof value}`
+}

@@ -1,0 +1,46 @@
+import {
+  aBound, aCount, aDuration, aFunction, aList, anObject, anything, aSchema, checkOptions, oneOf, optionsOf, type Check,
+} from '../options.ts' // biome-ignore format: one list
+import type {
+  ApproveOptions,
+  CallStepOptions,
+  EachOptionsOf,
+  Joining,
+  ParallelOptions,
+  WhenOptions,
+} from './options.ts'
+
+const otherwise = aFunction
+const joined = oneOf('all', 'settled')
+
+const when = { within: aBound, otherwise } satisfies Record<keyof WhenOptions<unknown, unknown>, Check>
+const call = { within: aBound, undo: optionsOf({ target: anything, input: aFunction }), otherwise } satisfies Record<
+  keyof CallStepOptions<unknown, string, unknown, unknown>,
+  Check
+>
+const each = {
+  input: aFunction,
+  parallel: aCount,
+  join: value => (typeof value === 'object' ? anObject(value) : joined(value)),
+  within: aBound,
+  otherwise,
+} satisfies Record<keyof EachOptionsOf<unknown, unknown, unknown, Joining>, Check>
+const parallel = { within: aBound, otherwise } satisfies Record<keyof ParallelOptions<unknown>, Check>
+const approve = { who: aList, within: aBound, remind: aDuration, otherwise } satisfies Record<
+  keyof ApproveOptions<unknown>,
+  Check
+>
+
+const steps = { when, call, each, parallel, approve } as const
+
+/** @throws E_APP_INVALID for options of a step that mean nothing or have the wrong type */
+export function checkStep(kind: keyof typeof steps, workflow: string, step: string, options: object): void {
+  const required = kind === 'when' || kind === 'approve' ? ['within'] : []
+  checkOptions(`workflow "${workflow}", step "${step}"`, options, steps[kind], required)
+}
+
+/** @throws E_APP_INVALID */
+export function checkWorkflow(name: string, options: object): void {
+  const checks = { within: aBound, version: aCount, key: aList, on: anything, input: aSchema }
+  checkOptions(`workflow "${name}"`, options, checks, ['within'])
+}

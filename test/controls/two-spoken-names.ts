@@ -1,0 +1,10 @@
+import type { Control } from './control.ts'
+
+export default {
+  fault: 'Two tools have one name for the model, and the first of them is never called.',
+  file: 'src/agents/agent.ts',
+  find: '    if (other !== undefined)\n',
+  replace: "    if (other === '')\n",
+  test: 'test/definitions.test.ts',
+  name: 'one name for two tools',
+} satisfies Control
