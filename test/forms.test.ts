@@ -34,21 +34,21 @@ const forms = {
       within: '1h',
     }).call('held', { kind: 'tool', name: 'hold' }, () => null),
 }
-/** Takes the same event, and does not let it be settled. */
-const refusing = (error: Error) =>
-  agent('audit', {
-    on: placed,
-    init: () => null,
-    evolve: () => null,
-    decide() {
-      throw error
-    },
-  })
 const auditing = agent('audit', {
   on: placed,
   init: () => null,
   evolve: () => null,
   decide: (_state, _inputs, ctx) => ctx.complete(null),
+})
+/** Takes the same event, and does not let it be settled: the runtime cannot bring the task about. */
+const refusing = (error: Error): typeof auditing => ({
+  ...auditing,
+  definition: {
+    ...auditing.definition,
+    machine() {
+      throw error
+    },
+  },
 })
 const again = new TidingsError('E_LOG_UNAVAILABLE', 'not now', { retryable: true })
 const never = new Error('it is broken')
