@@ -22,17 +22,11 @@ const sum: Callable<unknown, { rows: number; sum: number }> = { kind: 'tool', na
 
 export const clerk = agent('clerk', { run: (ctx, input: object) => ctx.call(sum, input) })
 export const hasty = agent('hasty', { run: (ctx, input: object) => ctx.call(sum, input, { within: 50 }) })
-export const sender = agent('sender', {
-  async run(ctx) {
-    ctx.emit({ type: 'tool.invoke', target: 'table.sum', data: { input: { csv: 'n\n1\n', column: 'n' } } })
-    await ctx.sleep(50)
-  },
-})
 export const caller = agent('caller', {
   run: (ctx, { name, ...input }: Post & { url: string }) => ctx.call<unknown, unknown>({ kind: 'tool', name }, input),
 })
 
-const desk = app({ name: 'desk', use: [clerk, hasty, sender, caller] })
+const desk = app({ name: 'desk', use: [clerk, hasty, caller] })
 
 /** A log of its own on the server that all tests share. */
 export const fresh = () => `${natsUrl()}/py-${randomUUID()}`

@@ -217,8 +217,12 @@ await describePython('a Python worker', () =>
         data: { reason: 'changed my mind' },
       })
       await until(() => find(running, correlationid, 'call.cancelled'))
-      // Nobody waits for it, so the end of its task says nothing.
-      const sent = await asked(running, 'sender', null)
+      // No task waits for this one: only its deadline or its answer could end it.
+      const sent = await running.bus.publish({
+        type: 'tool.invoke',
+        target: 'table.sum',
+        data: { input: { csv: 'n\n1\n', column: 'n' } },
+      })
       await setTimeout(1_500)
       await pythonWorker(bus)
       await until(async () => (await consumer(bus, 'tool/table.sum')).ack_floor.consumer_seq >= 2, { within: 10_000 })

@@ -249,7 +249,7 @@ onEveryBus(world => {
         const refused = (code: string) => codes.push(code)
         for (const within of ['soon', -1, 1e300] as never[]) {
           await (async () => ctx.call(note, 1, { within }))().catch(({ code }) => refused(code))
-          await ctx.sleep(within).catch(({ code }) => refused(code))
+          await (async () => ctx.sleep(within))().catch(({ code }) => refused(code))
         }
         return [await ctx.call(note, 1), ...codes]
       },
