@@ -26,10 +26,13 @@ it('steps are named by where they stand, so that each has a name of its own', ()
 
 const wrong: Record<string, [make: () => unknown, text: RegExp]> = {
   'no name': [() => workflow('Flow', { on: 'a', within: '1h' }).data, /"Flow" is not a workflow name/],
-  'no version': [() => base({ version: 0 }).data, /version 0 is not a positive integer/],
+  'no version': [() => base({ version: 0 }).data, /option "version" must be a whole number from 1, not 0/],
   'nothing that begins it': [() => workflow('flow', { within: '1h' }).wait('1s').data, /nothing begins it/],
-  'no bound': [() => base({ within: 'soon' }).data, /"soon" is not a duration/],
-  'no bound of a step': [() => base().when('b', on('b'), {} as never).data, /"undefined" is not a duration/],
+  'no bound': [() => base({ within: 'soon' }).data, /option "within" must be a duration such as .*, not "soon"/],
+  'no bound of a step': [
+    () => base().when('b', on('b'), {} as never).data,
+    /step "b" .*: the option "within" is missing/,
+  ],
   'a type without a key': [
     () => workflow('flow', { key: [by('a', e => e.n)], within: '1h' }).when('b', on('b'), { within: '1h' }).data,
     /it waits for b, and no by\(b, …\) says to which instance that belongs/,
@@ -56,7 +59,10 @@ const wrong: Record<string, [make: () => unknown, text: RegExp]> = {
     () => base().repeat('r', b => b.emit('x', () => 1), { until: s => is(s.event, 1), most: 3 }).data,
     /nothing in it is waited for/,
   ],
-  'no call at a time': [() => base().each('l', () => [], work, { parallel: 0 }).data, /parallel is a positive integer/],
+  'no call at a time': [
+    () => base().each('l', () => [], work, { parallel: 0 }).data,
+    /step "l" .*: the option "parallel" must be a whole number from 1, not 0/,
+  ],
   'a bound that no clock reaches': [() => base({ within: 1e18 }).data, /longer than a thousand years/],
   'a wait that no clock reaches': [() => base().wait(1e18).data, /longer than a thousand years/],
   'an event of the runtime': [() => base().emit('timer.set', () => 1).data, /timer.set belongs to the runtime/],
