@@ -10,7 +10,7 @@ onEveryBus(world =>
     const readme = await readFile(new URL('../README.md', import.meta.url), 'utf8')
     expect(readme).toContain(source.replace('../../src/index.ts', 'tidings').trim())
 
-    const worker = await (await world()).worker(first)
+    const worker = await (await world()).worker({ use: first.use })
     const { correlationid } = await worker.bus.publish({
       type: 'question.asked',
       data: { text: 'When is the shop open on Sunday?' },
