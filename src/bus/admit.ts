@@ -20,6 +20,9 @@ const triggers: Readonly<Record<string, string>> = {
 
 export const belongsToRuntime = (type: string): boolean => runtimeFamilies.test(type)
 
+/** What only the runtime may say: all of its types but the requests that anybody may make of an agent. */
+export const isOnlyOfRuntime = (type: string): boolean => belongsToRuntime(type) && !requests.has(type)
+
 /** Where an event from outside comes in. */
 export interface Edge {
   /** What its events get as their source. */

@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto'
 import { createEvent, handedDown, type CloudEvent } from '../event.ts'
 import { checkedErrorData, type ErrorData, failureData, TidingsError, textOf, withoutStack } from '../errors.ts'
-import { belongsToRuntime } from '../bus/admit.ts'
+import { isOnlyOfRuntime } from '../bus/admit.ts'
 import { cancelId, correlationOf, emitId, isTask, taskId, turnId } from '../bus/ids.ts'
 import type { Redactor } from '../bus/redact.ts'
 import { copyOf, jsonOf, type Json } from '../json.ts'
@@ -101,7 +101,7 @@ export class TurnBuilder implements TurnContext {
 
   emit(emission: Emission): string {
     const { program, isBuiltIn } = this.#identity
-    if (!isBuiltIn && belongsToRuntime(emission.type))
+    if (!isBuiltIn && isOnlyOfRuntime(emission.type))
       throw new TidingsError(
         'E_EVENT_INVALID',
         `${program} emits ${emission.type}, and the family "${emission.type.split('.')[0]}" belongs to the runtime: use a type of your own`,
