@@ -6,6 +6,7 @@ import { answerTo } from '../bus/answer.ts'
 import type { Bus } from '../bus/bus.ts'
 import type { Handled } from '../bus/delivery.ts'
 import type { Delivery } from '../bus/driver.ts'
+import { LogErrors } from '../bus/log-errors.ts'
 import type { Pauses } from '../bus/pauses.ts'
 import { delay, retriesData, retriesOf, type Retries } from '../bus/retries.ts'
 import { RedactedText } from '../bus/redact-stream.ts'
@@ -39,7 +40,7 @@ export class ModelStation {
   readonly #conversations: Conversations
   readonly #definitions = new Map<string, ModelDefinition>()
   /** Errors of the log, which say nothing of the provider: the request is handed out again. */
-  readonly #ofLog = new WeakSet<WeakKey>()
+  readonly #logErrors = new LogErrors()
 
   constructor({ bus, models, pauses }: { bus: Bus; models: readonly Model[]; pauses: Pauses }) {
     this.#bus = bus
@@ -98,12 +99,12 @@ export class ModelStation {
       )
       return {
         outcome: { kind: 'done' },
-        events: await this.#fromLog(
+        events: await this.#logErrors.from(
           this.#bus.encodeAll([answerTo(event, source, 'model.result', { ...result, ...retriesData(retries) })]),
         ),
       }
     } catch (thrown) {
-      if (this.#ofLog.has(thrown as WeakKey) || this.#workers.abandoned.aborted) throw thrown
+      if (this.#logErrors.has(thrown) || this.#workers.abandoned.aborted) throw thrown
       const failure = modelError(thrown)
       if (failure.isRefusal) await circuit?.answered(entry)
       else await circuit?.failed(event.id, entry, failure)
@@ -151,10 +152,10 @@ export class ModelStation {
   }
 
   async #ask(model: Model, event: CloudEvent, onBegin: () => void): Promise<ModelResult> {
-    const definition = await this.#fromLog(this.#definition((event.data as ModelRequest).definition))
+    const definition = await this.#logErrors.from(this.#definition((event.data as ModelRequest).definition))
     // Definitions are remembered: the model gets a copy, which it may change.
     const { instructions, tools, output } = copyOf(definition)
-    const prompt = await this.#fromLog(this.#conversations.prompt(event, instructions))
+    const prompt = await this.#logErrors.from(this.#conversations.prompt(event, instructions))
     const options: LanguageModelV4CallOptions = {
       prompt,
       // Anthropic refuses a turn that lacks a part of its thinking, unless thinking is off.
@@ -188,7 +189,7 @@ export class ModelStation {
       options,
       onBegin,
       text => said.push(text),
-      bytes => this.#fromLog(this.#bus.putBlob(event.tenant, bytes)),
+      bytes => this.#logErrors.from(this.#bus.putBlob(event.tenant, bytes)),
     )
     said.end()
     const { price } = model.options
@@ -196,15 +197,6 @@ export class ModelStation {
       model: model.name,
       ...result,
       ...(price && { cost: (result.usage.input * price.input + result.usage.output * price.output) / 1_000_000 }),
-    }
-  }
-
-  async #fromLog<T>(work: Promise<T>): Promise<T> {
-    try {
-      return await work
-    } catch (error) {
-      if (error instanceof TidingsError && error.retryable) this.#ofLog.add(error)
-      throw error
     }
   }
 

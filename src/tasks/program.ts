@@ -242,6 +242,7 @@ export class ProgramMachine<State> implements Machine {
   }
 
   #evolve(events: readonly CloudEvent[]) {
+    if (events.length === 0) return
     for (const event of events) this.#state = this.#program.evolve(this.#state, seen(event))
     this.#state = stateFrom(this.#state)
   }

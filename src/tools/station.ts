@@ -5,6 +5,7 @@ import { answerTo } from '../bus/answer.ts'
 import type { Bus } from '../bus/bus.ts'
 import type { Handled } from '../bus/delivery.ts'
 import type { Delivery } from '../bus/driver.ts'
+import { LogErrors } from '../bus/log-errors.ts'
 import { claimId } from '../bus/ids.ts'
 import type { Pauses } from '../bus/pauses.ts'
 import { delay, retriesData, retriesOf, type Retries } from '../bus/retries.ts'
@@ -47,7 +48,7 @@ export class ToolStation {
   readonly #cancellations: Cancellations
   readonly #workers: Workers
   /** Errors of the log that were thrown while a tool ran. */
-  readonly #ofLog = new WeakSet<TidingsError>()
+  readonly #logErrors = new LogErrors()
   readonly #key: ApprovalKey
   readonly #policies: ReadonlyMap<AnyTool, RetryPolicy | undefined>
 
@@ -107,17 +108,17 @@ export class ToolStation {
     try {
       const prepared = await this.#prepare(tool, event, answered)
       if ('request' in prepared)
-        return { outcome: { kind: 'done' }, events: await this.#fromLog(bus.encodeAll([prepared.request])) }
+        return { outcome: { kind: 'done' }, events: await this.#logErrors.from(bus.encodeAll([prepared.request])) }
       const output = await traceTool(
         { name: tool.name, event, attempt: retries.failures + 1, delivery: delivering },
         span => this.#run(tool, prepared.input, event, delivery, span),
       )
       const answer = answerTo(event, source, 'tool.result', { output, ...retriesData(retries) })
-      return { outcome: { kind: 'done' }, events: await this.#fromLog(bus.encodeAll([answer])) }
+      return { outcome: { kind: 'done' }, events: await this.#logErrors.from(bus.encodeAll([answer])) }
     } catch (error) {
       const failure = toTidingsError(error, 'E_TOOL_THREW')
       // That says nothing of the tool: the log is away and the request comes again, or another worker has it by now.
-      if (this.#ofLog.has(failure) || this.#workers.abandoned.aborted) throw failure
+      if (this.#logErrors.has(failure) || this.#workers.abandoned.aborted) throw failure
       const failed = { ...retries, failures: retries.failures + 1 }
       const isRetryable = failure.code === 'E_TOOL_THREW' || failure.code === 'E_TOOL_TIMEOUT'
       const retry = isRetryable ? this.#policies.get(tool)?.next(event, failed, error) : undefined
@@ -133,11 +134,12 @@ export class ToolStation {
     answered: Answered | undefined,
   ): Promise<{ input: unknown } | { request: CloudEvent }> {
     if (answered?.type === deniedType) throw denied(answered)
-    if (answered) return { input: await grantedInput(tool, call, answered, await this.#fromLog(this.#key.get())) }
+    if (answered)
+      return { input: await grantedInput(tool, call, answered, await this.#logErrors.from(this.#key.get())) }
     if (tool.options.approval === undefined) return { input: await parsedInput(tool, call) }
     const input = await approvableInput(tool, call)
     if (!needsApproval(tool, input)) return { input }
-    const hash = hashOf(tool, input, await this.#fromLog(this.#key.get()))
+    const hash = hashOf(tool, input, await this.#logErrors.from(this.#key.get()))
     return { request: requestFor(this.#options.bus, tool, call, input, hash) }
   }
 
@@ -161,7 +163,7 @@ export class ToolStation {
       idempotencyKey: event.id,
       attempt: delivery.attempt,
       event: own,
-      blob: reference => this.#fromLog(bus.getBlob(event.tenant, reference)),
+      blob: reference => this.#logErrors.from(bus.getBlob(event.tenant, reference)),
       progress: progress =>
         bus.signal({
           type: 'tool.progress',
@@ -183,19 +185,9 @@ export class ToolStation {
     return call ? [fail(call, error)] : []
   }
 
-  /** A tool may throw an error that looks the same: only what the log said itself is no failure of the tool. */
-  async #fromLog<T>(work: Promise<T>): Promise<T> {
-    try {
-      return await work
-    } catch (error) {
-      if (error instanceof TidingsError && error.retryable) this.#ofLog.add(error)
-      throw error
-    }
-  }
-
   /** Claimed before it starts: whoever finds the claim there does not know how the first start ended. */
   async #claim(event: CloudEvent, span: Span | undefined): Promise<void> {
-    const isFirst = await this.#fromLog(
+    const isFirst = await this.#logErrors.from(
       this.#options.bus.claim({
         id: claimId(event.id),
         type: 'tool.claimed',
