@@ -1,80 +1,130 @@
-const hidden = /^<(head|script|style)\b/i
-const breaking = /^<\/?(p|div|br|li|tr|h[1-6]|table|ul|ol|blockquote|hr)\b/i
-const entities: Record<string, string> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'", nbsp: ' ' }
-const entity = /^&(?:#(\d{1,7})|#x([\da-f]{1,6})|([a-z]{2,5}));/i
+import { compile, type DomNode, type FormatCallback, type HtmlToTextOptions } from 'html-to-text'
 
-/**
- * The text that a reader of the HTML sees, roughly; for mails that bring no text of their own. In time and memory in
- * proportion to the HTML.
+/*
+ * The text that a reader of the HTML sees, for mails that bring no text of their own. html-to-text reads the HTML; the
+ * bounds are here. Parsing takes time by the square of the tags that are open at once, so what is read has a limit in
+ * tags. The layout is ours where the library's grows with depth (lists, quotes) or with column widths (tables).
  */
-export function textOf(html: string): string {
-  const text = new Text(html.length)
-  for (let at = 0; at < html.length; ) {
-    const char = html[at]
-    if (char === '<') {
-      const tag = html.slice(at, at + 16)
-      const end = closing(html, at, hidden.exec(tag)?.[1])
-      if (end < 0) break
-      if (breaking.test(tag)) text.breakLine()
-      at = end
-    } else {
-      const match = char === '&' && entity.exec(html.slice(at, at + 12))
-      if (match) text.add(meant(match))
-      else text.put(html.charCodeAt(at))
-      at += match ? match[0].length : 1
-    }
-  }
-  return text.toString()
-}
 
-/** Where the tag ends, or with a name the element; -1 when it does not. */
-function closing(html: string, open: number, element: string | undefined): number {
-  if (!element) return html.indexOf('>', open) + 1 || -1
-  const end = new RegExp(`</${element}\\b`, 'gi')
-  end.lastIndex = open
-  const match = end.exec(html)
-  return match ? html.indexOf('>', match.index) + 1 || -1 : -1
-}
+const maxTags = 20_000
+const maxChars = 4 * 1024 * 1024
+const maxDepth = 200
+// A mark on each line of quotes within quotes could make the text many times as large as the HTML.
+const maxMarked = 64 * 1024
 
-function meant([whole, decimal, hex, name]: RegExpExecArray): string {
-  if (name) return entities[name.toLowerCase()] ?? whole
-  const code = decimal ? Number(decimal) : Number.parseInt(hex!, 16)
-  return code <= 0x10ffff ? String.fromCodePoint(code).toWellFormed() : whole
-}
-
-/** Text with one blank, or one end of line, where there are several. No longer than it was made for. */
-class Text {
-  readonly #units: Uint16Array
-  #length = 0
-  #gap: ' ' | '\n' | undefined
-
-  constructor(length: number) {
-    this.#units = new Uint16Array(length)
-  }
-
-  add(text: string): void {
-    for (let at = 0; at < text.length; at++) this.put(text.charCodeAt(at))
-  }
-
-  /** A unit of UTF-16. */
-  put(unit: number): void {
-    if (isBlank(unit)) {
-      this.#gap ??= ' '
-      return
-    }
-    if (this.#gap && this.#length > 0) this.#units[this.#length++] = this.#gap.charCodeAt(0)
-    this.#gap = undefined
-    this.#units[this.#length++] = unit
-  }
-
-  breakLine(): void {
-    this.#gap = '\n'
-  }
-
-  toString(): string {
-    return Buffer.from(this.#units.buffer, 0, this.#length * 2).toString('utf16le')
+/** Reads the HTML parts of one mail; the limits are for all of them together. */
+export function htmlReader(): (html: string) => string {
+  let [tags, chars] = [maxTags, maxChars]
+  return html => {
+    const read = beginning(html, tags, chars)
+    tags -= read.tags
+    chars -= read.html.length
+    const text = tidy(convert(read.html))
+    return read.html === html ? text : `${text}\n\n[cut: the rest is only in the HTML]`.trimStart()
   }
 }
 
-// A space that does not break and a mark of byte order are blanks of another kind.
-const isBlank = (unit: number) => unit <= 32 || unit === 0xa0 || unit === 0xfeff
+/** Up to the tag, or the character, that is one too many. */
+function beginning(html: string, mostTags: number, mostChars: number): { html: string; tags: number } {
+  let tags = 0
+  let end = Math.min(html.length, mostChars)
+  for (let at = html.indexOf('<'); at >= 0 && at < end; at = html.indexOf('<', at + 1))
+    if (tags === mostTags) end = at
+    else tags++
+  return { html: html.slice(0, end), tags }
+}
+
+/** No blanks at the ends of lines, at most one empty line in a row, none around the text. */
+function tidy(text: string): string {
+  const lines: string[] = []
+  for (const line of text.toWellFormed().split('\n')) {
+    const trimmed = line.trimEnd()
+    if (trimmed || lines.at(-1)) lines.push(trimmed)
+  }
+  return lines.join('\n').trim()
+}
+
+/** Cells are separated by a tab; where one of them has several lines, it is layout, and each cell starts a line. */
+const row: FormatCallback = (element, walk, builder) => {
+  const cells: string[] = []
+  builder.openBlock()
+  for (const child of element.children.filter(isContent)) {
+    builder.openBlock()
+    walk([child], builder)
+    builder.closeBlock({ blockTransform: text => (cells.push(text.trim()), '') })
+  }
+  const isLayout = cells.some(cell => cell.includes('\n'))
+  const text = isLayout ? cells.filter(Boolean).join('\n') : cells.join('\t')
+  builder.closeBlock({ blockTransform: () => text })
+}
+
+const list: FormatCallback = (element, walk, builder) => {
+  const { start } = element.attribs as Record<string, string | undefined>
+  let number = Number.parseInt(start ?? '', 10) || 1
+  builder.openBlock()
+  for (const child of element.children.filter(isContent)) {
+    const mark = child.name !== 'li' ? '' : element.name === 'ol' ? `${number++}. ` : '- '
+    builder.openBlock()
+    walk([child], builder)
+    builder.closeBlock({ blockTransform: text => mark + text.trim() })
+  }
+  builder.closeBlock()
+}
+
+const quote: FormatCallback = (element, walk, builder) => {
+  builder.openBlock({ leadingLineBreaks: 2 })
+  walk(element.children, builder)
+  const marked = (text: string) => text.trim().replace(/^/gm, '> ')
+  builder.closeBlock({
+    trailingLineBreaks: 2,
+    blockTransform: text => (text.length > maxMarked ? text : marked(text)),
+  })
+}
+
+/** The text, and where it leads. The library's keeps the text of each link that is open, and links within links cost by the square. */
+const link: FormatCallback = (element, walk, builder) => {
+  const { href = '' } = element.attribs as Record<string, string | undefined>
+  walk(element.children, builder)
+  const [only, ...others] = element.children
+  const text = others.length === 0 ? only?.data?.trim() : undefined
+  if (href !== '' && href[0] !== '#' && href !== text && href !== `mailto:${text}`) builder.addInline(` [${href}]`)
+}
+
+/** What stands in place of an image; where it comes from is in the HTML. */
+const image: FormatCallback = (element, _, builder) => {
+  const { alt = '' } = element.attribs as Record<string, string | undefined>
+  builder.addInline(alt)
+}
+
+const isContent = ({ type, data = '' }: DomNode) => type !== 'text' || data.trim() !== ''
+
+const heading = (level: number) => ({
+  selector: `h${level}`,
+  format: 'block',
+  options: { leadingLineBreaks: 2, trailingLineBreaks: 2 },
+})
+const lines = { leadingLineBreaks: 1, trailingLineBreaks: 1 }
+
+const options: HtmlToTextOptions = {
+  // All of it: a footer behind </html> is shown by browsers as well.
+  baseElements: { selectors: [], returnDomByDefault: true },
+  formatters: { row, list, quote, link, picture: image },
+  limits: { maxDepth, ellipsis: '…', maxInputLength: maxChars },
+  selectors: [
+    { selector: 'a', format: 'link' },
+    { selector: 'blockquote', format: 'quote' },
+    ...[1, 2, 3, 4, 5, 6].map(heading),
+    { selector: 'img', format: 'picture' },
+    { selector: 'ol', format: 'list' },
+    { selector: 'ul', format: 'list' },
+    { selector: 'table', format: 'block', options: lines },
+    { selector: 'title', format: 'skip' },
+    { selector: 'tr', format: 'row' },
+    ...['li', 'td', 'th', 'dt', 'dd', 'body'].map(selector => ({ selector, format: 'block', options: lines })),
+  ],
+  // A space that does not break and a mark of byte order are blanks too.
+  whitespaceCharacters: ' \t\r\n\f\u200b\u00a0\ufeff',
+  wordwrap: false,
+}
+
+const convert = compile(options)

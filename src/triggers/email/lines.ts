@@ -68,11 +68,21 @@ export class Lines {
     const section = this.bytes.subarray(this.start(from), this.start(end))
     this.#headerBytes += section.length
     if (this.#headerBytes > maxHeaderBytes) throw malformed('its headers are too large')
-    const lines = utf8.decode(section).split('\r\n')
-    if (lines.at(-1) === '') lines.pop()
-    return { lines, end }
+    return { lines: Array.from({ length: end - from }, (_, i) => this.#textOf(from + i)), end }
+  }
+
+  /** A line of a header, without its end: UTF-8 (RFC 6532), and as windows-1252 where it is not. */
+  #textOf(line: number): string {
+    const [start, end] = [this.start(line), this.start(line + 1)]
+    const bytes = this.bytes.subarray(start, this.bytes[end - 1] === 10 ? end - 2 : end)
+    try {
+      return utf8.decode(bytes)
+    } catch {
+      return windows1252.decode(bytes)
+    }
   }
 }
 
 // With a mark of byte order taken away a line that is no header could become one.
-const utf8 = new TextDecoder('utf-8', { ignoreBOM: true })
+const utf8 = new TextDecoder('utf-8', { ignoreBOM: true, fatal: true })
+const windows1252 = new TextDecoder('windows-1252')

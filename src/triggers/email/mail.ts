@@ -1,7 +1,8 @@
 import { hash } from 'node:crypto'
 import { type Address, addressParser, decodeWords } from 'postal-mime'
 import type { EmailReceived, Mailbox } from '../../received.ts'
-import { textOf } from './html.ts'
+import { unflowed } from './flowed.ts'
+import { htmlReader } from './html.ts'
 import { textIn } from './decode.ts'
 import { type Field, fieldsOf, valueOf } from './fields.ts'
 import { safeFilename } from './filename.ts'
@@ -83,12 +84,21 @@ const isText = ({ type: { value }, disposition }: Leaf) =>
 const isHtml = ({ type }: Leaf) => type.value === 'text/html'
 const written = ({ type, content }: Leaf) => textIn(content, type.params.get('charset')).replaceAll('\r\n', '\n')
 
+function plain(leaf: Leaf): string {
+  const has = (name: string, value: string) => leaf.type.params.get(name)?.toLowerCase() === value
+  const text = written(leaf)
+  return has('format', 'flowed') ? unflowed(text, has('delsp', 'yes')) : text
+}
+
 /** What a reader without HTML sees: HTML counts where nothing else says the same. */
 function readable(leaves: readonly Leaf[]): string {
-  const plain = new Set(leaves.filter(leaf => leaf.alternative && !isHtml(leaf)).map(({ alternative }) => alternative))
+  const readHtml = htmlReader()
+  const withPlain = new Set(
+    leaves.filter(leaf => leaf.alternative && !isHtml(leaf)).map(({ alternative }) => alternative),
+  )
   return leaves
-    .filter(leaf => !isHtml(leaf) || !plain.has(leaf.alternative))
-    .map(leaf => (isHtml(leaf) ? textOf(written(leaf)) : written(leaf)))
+    .filter(leaf => !isHtml(leaf) || !withPlain.has(leaf.alternative))
+    .map(leaf => (isHtml(leaf) ? readHtml(written(leaf)) : plain(leaf)))
     .join('\n')
 }
 
