@@ -200,7 +200,7 @@ function atRest(kind: keyof typeof logs) {
       expect(new Set(ran.map(({ name }) => name))).toEqual(new Set(['absent', 'broken', 'double', 'once', 'search']))
       expect(new Set(ran.map(({ correlation }) => correlation))).toEqual(started)
       expect(await collect(running.bus.driver.attention())).toEqual([])
-      expect(await collect(running.bus.driver.overdue(Date.now() + 1e12))).toEqual([])
+      expect(await collect(running.bus.driver.missedWakes(Date.now() + 1e12))).toEqual([])
     })
 
     test('is kept by the janitor, also of tasks that have ended', async () => {

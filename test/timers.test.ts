@@ -57,7 +57,7 @@ function heals(name: string, faulty: () => Promise<Faulty>): void {
     await first.commit(waiting(ending, 0, due))
     await first.commit({ ...waiting(ending, 1, null), end: true })
     await consumer.close()
-    expect(await collect(first.unarmed())).toEqual([])
+    expect(await collect(first.missedWakes(0))).toEqual([])
     await first.close()
     await log.forget([lost, later])
 
@@ -72,8 +72,8 @@ function heals(name: string, faulty: () => Promise<Faulty>): void {
     const woken: string[] = []
     await second.subscribe({ ...worker, onWake: task => woken.push(task) })
     await until(() => woken.includes(lost), { within: 15_000 })
-    await until(async () => (await collect(second.unarmed())).length === 0, { within: 15_000 })
-    expect((await collect(second.overdue(far + 1))).map(({ task }) => task).toSorted()).toEqual(
+    await until(async () => (await collect(second.missedWakes(0))).length === 0, { within: 15_000 })
+    expect((await collect(second.missedWakes(far + 1))).map(({ task }) => task).toSorted()).toEqual(
       [lost, later].toSorted(),
     )
     expect(woken.filter(task => task !== lost)).toEqual([])

@@ -145,6 +145,19 @@ export interface Attention {
   readonly event: CloudEvent
 }
 
+/** A wake-up of a live task that did not come, or would not. */
+export interface MissedWake {
+  /**
+   * `unarmed`: the task waits for `due` by its newest turn, while the log keeps no wake-up for it or a later one. There should be
+   * none; the owner of the shard sets the wake-up again when it finds one.
+   */
+  readonly kind: 'overdue' | 'unarmed'
+  readonly group: string
+  readonly task: string
+  /** In ms since the epoch. */
+  readonly due: number
+}
+
 export interface GroupState {
   readonly group: string
   readonly mode: 'shared' | 'sharded'
@@ -251,13 +264,8 @@ export interface Driver {
   /** Hands the entries out again (attempt 1), or drops them. By `key`: everything parked under it. */
   release(which: { id: string } | { key: string }): Promise<number>
   drop(id: string): Promise<boolean>
-  /** Wake-ups that were due before `before` (ms since the epoch) and that nobody has served. */
-  overdue(before: number): AsyncIterable<{ group: string; task: string; due: number }>
-  /**
-   * Live tasks that wait for `due` by their newest turn, while the log keeps no wake-up for them or a later one. There should
-   * be none; the owner of the shard sets the wake-up again when it finds one.
-   */
-  unarmed(): AsyncIterable<{ group: string; task: string; due: number }>
+  /** Wake-ups that were due before `before` (ms since the epoch) and that nobody has served, and those that are not kept. */
+  missedWakes(before: number): AsyncIterable<MissedWake>
 
   janitor(retention: Retention): Promise<Purged>
   durability(): Promise<Durability>

@@ -1,12 +1,9 @@
 import type { Bus } from '../bus/bus.ts'
-import type { Attention } from '../bus/driver.ts'
+import type { Attention, MissedWake } from '../bus/driver.ts'
 import { unhostedOn, type Unhosted } from './unhosted.ts'
 
 /** What a person should look at: a delivery set aside, or a wake-up that nobody serves. */
-export type Matter =
-  | ({ kind: Attention['state'] } & Omit<Attention, 'state'>)
-  | { kind: 'overdue' | 'unarmed'; group: string; task: string; due: number }
-  | Unhosted
+export type Matter = ({ kind: Attention['state'] } & Omit<Attention, 'state'>) | MissedWake | Unhosted
 
 // Before its third attempt a delivery is just being tried again, and a wake-up this late is merely late.
 const patientAttempts = 3
@@ -15,8 +12,7 @@ const patientMs = 10_000
 export async function* attentionOf(bus: Bus): AsyncGenerator<Matter> {
   for await (const { state, ...entry } of bus.driver.attention())
     if (state !== 'delayed' || entry.attempts >= patientAttempts) yield { kind: state, ...entry }
-  for await (const overdue of bus.driver.overdue(Date.now() - patientMs)) yield { kind: 'overdue', ...overdue }
-  for await (const unarmed of bus.driver.unarmed()) yield { kind: 'unarmed', ...unarmed }
+  yield* bus.driver.missedWakes(Date.now() - patientMs)
 }
 
 /** The same, and the targets that nobody hosts. It asks the index. */

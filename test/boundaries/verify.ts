@@ -24,7 +24,7 @@ export async function wrongs(bus: Bus, name: StoryName, home: string, n: number)
   const ends = [...turns.values()].map(endOf).toSorted()
   const attention = await Array.fromAsync(bus.driver.attention())
   const behind = (await bus.driver.groups()).filter(({ lag }) => lag > 0)
-  const timers = await Array.fromAsync(bus.driver.overdue(Number.MAX_SAFE_INTEGER))
+  const timers = await Array.fromAsync(bus.driver.missedWakes(Number.MAX_SAFE_INTEGER))
   const { divergences, skipped, ...replayed } = replay.finish()
   const checks: Check[] = [
     ['not each task ended as it should, and once', ends.join() === story.ends.join(), ends],

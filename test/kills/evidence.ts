@@ -28,7 +28,7 @@ export async function evidenceOf(bus: Bus, { unfinished, unwatched }: Verdict): 
   return {
     histories: await Promise.all([...correlations].map(correlation => historyOf(bus, correlation))),
     attention,
-    overdue: (await Array.fromAsync(driver.overdue(Date.now()))).map(entry => JSON.stringify(entry)),
+    overdue: (await Array.fromAsync(driver.missedWakes(Date.now()))).map(entry => JSON.stringify(entry)),
     groups: (await driver.groups()).map(group => JSON.stringify(group)),
   }
 }

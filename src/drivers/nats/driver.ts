@@ -26,8 +26,8 @@ import type { Handed, Ties } from './handed.ts'
 import type { LocalConsumer } from './hands.ts'
 import { Janitor } from './janitor.ts'
 import type { Link } from './link.ts'
-import { announce, overdueIn } from './live.ts'
-import { unarmed } from './unarmed.ts'
+import { announce } from './live.ts'
+import { missedWakes } from './missed-wakes.ts'
 import { Reader } from './reader.ts'
 import { Recent } from './recent.ts'
 import type { OwnedShard } from './owned.ts'
@@ -266,14 +266,9 @@ export class NatsDriver implements Driver {
     return this.#run(() => this.#aside.drop(id))
   }
 
-  async *overdue(before: number) {
+  async *missedWakes(before: number) {
     this.#open()
-    yield* overdueIn(this.#log, before)
-  }
-
-  async *unarmed() {
-    this.#open()
-    for (let shard = 0; shard < this.shards; shard++) yield* unarmed(this.#log, shard)
+    yield* missedWakes(this.#log, before)
   }
 
   janitor(retention: Retention) {

@@ -29,13 +29,6 @@ interface Announcement {
  * missed. Turns of older versions say only what they change: those count only where everything before them was read.
  */
 
-/** The live tasks whose wake-up was due before a moment (ms since the epoch). */
-export async function* overdueIn(log: Log, before: number) {
-  for (let shard = 0; shard < log.names.shards; shard++)
-    for (const [task, { group, wake }] of (await foldShard(log, shard)).live)
-      if (wake !== null && wake < before) yield { group, task, due: wake }
-}
-
 /** What was read already. */
 interface Known {
   readonly at: number
@@ -48,7 +41,7 @@ interface Known {
 export async function foldShard(log: Log, shard: number, only?: string, known?: Known): Promise<Fold> {
   const live = known?.live ?? new Map<string, LiveTask>()
   const from = new Map<string, number>()
-  for (const group of only === undefined ? await groupsOf(log) : [only])
+  for (const group of only === undefined ? await shardedGroups(log) : [only])
     from.set(group, known?.at ?? (await readCheckpoint(log, shard, group, live)))
   const start = from.size > 0 ? Math.min(...from.values()) : 0
   const until = await log.events.head()
@@ -59,15 +52,23 @@ export async function foldShard(log: Log, shard: number, only?: string, known?: 
     else if (group !== undefined && (only === undefined || only === group) && stored.seq > (from.get(group) ?? 0))
       fold.add(stored, group)
   }
-  for await (const stored of log.state.scan({ subject: log.names.doc('foreign', only ?? '*', shard, '*') })) {
-    fold.announcements.push(stored.seq)
-    if (known?.learnt.has(stored.seq)) continue
-    const { task } = JSON.parse(stored.text()) as Announcement
+  for await (const { task, group, seq } of announcedIn(log, shard, only)) {
+    fold.announcements.push(seq)
+    if (known?.learnt.has(seq)) continue
     const newest = await log.events.last(log.names.turn(task))
-    const group = untoken(stored.subject.split('.').at(-3)!)
     if (newest) await fold.learn(log, newest, group)
   }
   return fold
+}
+
+/** The announcements of a shard, of all groups or of one, with the sequences of their documents. */
+export async function* announcedIn(log: Log, shard: number, only?: string) {
+  for await (const { subject, seq, text } of log.state.scan({
+    subject: log.names.doc('foreign', only ?? '*', shard, '*'),
+  })) {
+    const { task } = JSON.parse(text()) as Announcement
+    yield { task, group: untoken(subject.split('.').at(-3)!), seq }
+  }
 }
 
 /** `seq`: of what was changed. */
@@ -75,12 +76,22 @@ export async function announce(log: Log, group: string, shard: number, seq: numb
   await log.state.append(log.names.doc('foreign', group, shard, seq), JSON.stringify({ task } satisfies Announcement))
 }
 
-/** What the turns of one task make of it, by the newest, or, where that does not say all, by all that are kept. */
-export async function liveOf(log: Log, newest: StoredMessage, group: string): Promise<LiveTask | undefined> {
+/**
+ * What the turns of one task make of it, by the newest, or, where that does not say all, by all that are kept, or by those after
+ * `known`.
+ */
+export async function liveOf(
+  log: Log,
+  newest: StoredMessage,
+  group: string,
+  known: { readonly at: number; readonly state?: LiveTask | undefined } = { at: 0 },
+): Promise<LiveTask | undefined> {
   if (newest.header(turnHeaders.end) || saysAll(newest)) return turned(undefined, newest, group)
   const task = taskOf(newest.subject)
-  const fold = new Fold(new Map(), newest.seq)
-  const messages = await Array.fromAsync(log.events.scan({ subject: newest.subject, until: newest.seq }))
+  const fold = new Fold(new Map(known.state && [[task, known.state]]), newest.seq)
+  const messages = await Array.fromAsync(
+    log.events.scan({ subject: newest.subject, from: known.at + 1, until: newest.seq }),
+  )
   const wakes = log.names.wake(log.names.shardOf(task.slice(0, 36)), group)
   for await (const stored of log.events.scan({ subject: wakes, from: newest.seq })) messages.push(stored)
   for (const stored of messages) fold.add(stored, group)
@@ -187,10 +198,12 @@ export function groupOf({ header }: Pick<Accepted, 'header'>): string | undefine
   return group ? decodeURIComponent(group) : undefined
 }
 
-/** The groups that are known on this log. */
-async function groupsOf(log: Log): Promise<string[]> {
+/** The groups on this log whose members run tasks. */
+export async function shardedGroups(log: Log): Promise<string[]> {
   const groups: string[] = []
-  for await (const { text } of log.state.scan({ subject: log.names.doc('group', '*') }))
-    groups.push((JSON.parse(text()) as { group: string }).group)
+  for await (const { text } of log.state.scan({ subject: log.names.doc('group', '*') })) {
+    const { group, mode } = JSON.parse(text()) as { group: string; mode: string }
+    if (mode === 'sharded') groups.push(group)
+  }
   return groups
 }

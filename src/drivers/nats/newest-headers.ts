@@ -5,7 +5,7 @@ import type { Link } from './link.ts'
 import { pulled } from './puller.ts'
 import type { StoredMessage } from './stream.ts'
 
-const batchSize = 256
+const batchSize = 1_000
 const answerMs = 5_000
 const inactiveMs = 60_000
 const nanos = 1_000_000

@@ -211,7 +211,7 @@ export class OwnedShard {
     try {
       await turns.complete(turn)
     } catch (error) {
-      if (error instanceof TidingsError && error.retryable) throw error
+      if (error instanceof TidingsError && (error.retryable || error.code === 'E_BUS_CLOSED')) throw error
       logger.error?.({ task: taskOf(turn.subject) }, `the events of a turn cannot be read: ${textOf(error)}`)
     }
   }

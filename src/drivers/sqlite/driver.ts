@@ -6,6 +6,7 @@ import type {
   Durability,
   Entry,
   Group,
+  MissedWake,
   Position,
   Purged,
   Query,
@@ -216,12 +217,10 @@ export class SqliteDriver implements Driver {
     return (await this.#line.submit(['drop', Number(id)])) as boolean
   }
 
-  async *overdue(before: number) {
+  async *missedWakes(before: number): AsyncGenerator<MissedWake> {
     yield* this.#open().overdue(before)
-  }
-
-  async *unarmed() {
-    for await (const { group, task, due } of unarmed(this.#open(), this.#blobs, breath)) yield { group, task, due }
+    for await (const { group, task, due } of unarmed(this.#open(), this.#blobs, breath))
+      yield { kind: 'unarmed', group, task, due }
   }
 
   /** In chunks, between which writers have their turn. */

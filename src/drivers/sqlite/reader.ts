@@ -1,5 +1,5 @@
 import { DatabaseSync } from 'node:sqlite'
-import type { Attention, GroupState, Journal, Position, Query, Stored } from '../../bus/driver.ts'
+import type { Attention, GroupState, Journal, MissedWake, Position, Query, Stored } from '../../bus/driver.ts'
 import { parseId, turnId } from '../../bus/ids.ts'
 import { eventFrom, standIn, type Whereabouts } from '../../bus/malformed.ts'
 import type { CloudEvent } from '../../event.ts'
@@ -147,7 +147,7 @@ export class Reader {
     }
   }
 
-  async *overdue(before: number): AsyncGenerator<{ group: string; task: string; due: number }> {
+  async *overdue(before: number): AsyncGenerator<MissedWake> {
     const next = prepare<{ group: string; task: string; due: number }>(
       this.#db,
       `SELECT grp AS "group", task,
@@ -156,7 +156,7 @@ export class Reader {
     )
     let rows = next.all(before, Number.MIN_SAFE_INTEGER, '')
     while (rows.length) {
-      for (const { group, task, due } of rows) yield { group, task, due }
+      for (const { group, task, due } of rows) yield { kind: 'overdue', group, task, due }
       await breath()
       const last = rows.at(-1)!
       rows = next.all(before, last.due, last.task)

@@ -76,7 +76,7 @@ export const clock: Cases = {
     const task = newTask()
     await driver.commit(turn(task, 0, { wake: world.clock.now() }))
     await until(() => woken(member, task).length > 0, patience)
-    await until(async () => (await collect(driver.overdue(world.clock.now() + day))).length === 0)
+    await until(async () => (await collect(driver.missedWakes(world.clock.now() + day))).length === 0)
     const times = woken(member, task).length
     for (const jump of [-day, day]) {
       world.clock.advance(jump)

@@ -155,7 +155,7 @@ export const commit: Cases = {
     expect(await driver.get(stray.event.id)).toBeUndefined()
     expect(await driver.journal(task)).toEqual({ records: winner })
     expect(await inFlight(driver)).toEqual({ lag: 1, inFlight: 1 })
-    expect(await collect(driver.overdue(due + 3 * hour))).toEqual([{ group: 'tasks', task, due }])
+    expect(await collect(driver.missedWakes(due + 3 * hour))).toEqual([{ kind: 'overdue', group: 'tasks', task, due }])
     expect(await driver.commit(turn(task, 1))).toBe('accepted')
   },
 

@@ -32,7 +32,7 @@ const operations: Record<string, (driver: Driver) => unknown> = {
   attention: driver => collect(driver.attention()),
   release: driver => driver.release({ key: 'key' }),
   drop: driver => driver.drop('1'),
-  overdue: driver => collect(driver.overdue(Date.now())),
+  missedWakes: driver => collect(driver.missedWakes(Date.now())),
   janitor: driver => driver.janitor({ age: 1, maxLag: 1 }),
 }
 
@@ -103,6 +103,6 @@ export const lifecycle: Cases = {
     expect(await driver.head()).toBe(0)
     expect(await driver.groups()).toEqual([])
     expect(await collect(driver.attention())).toEqual([])
-    expect(await collect(driver.overdue(Number.MAX_SAFE_INTEGER))).toEqual([])
+    expect(await collect(driver.missedWakes(Number.MAX_SAFE_INTEGER))).toEqual([])
   },
 }

@@ -33,7 +33,7 @@ async function letPass(driver: Driver, member: Member, ms: number): Promise<void
   await until(async () => !(await schedule(driver)).includes(marker))
 }
 
-const schedule = async (driver: Driver) => (await collect(driver.overdue(Number.MAX_SAFE_INTEGER))).map(o => o.task)
+const schedule = async (driver: Driver) => (await collect(driver.missedWakes(Number.MAX_SAFE_INTEGER))).map(o => o.task)
 
 export const wake: Cases = {
   'a task is woken at its time or after it, and not before': async world => {
@@ -126,7 +126,7 @@ export const wake: Cases = {
     await driver.commit(turn(task, 0, { wake: due }))
     await letPass(driver, member, 200)
     expect(woken(member, task)).toEqual([])
-    expect(await collect(driver.overdue(due + 1))).toEqual([{ group: 'tasks', task, due }])
+    expect(await collect(driver.missedWakes(due + 1))).toEqual([{ kind: 'overdue', group: 'tasks', task, due }])
   },
 
   'a wake-up that another process sets reaches the owner of the shard': async world => {
@@ -217,10 +217,12 @@ export const wake: Cases = {
     await driver.commit(turn(old, 0, { wake: now - 2 * hour }))
     await driver.commit(turn(recent, 0, { wake: now - 1_000 }))
     await driver.commit(turn(future, 0, { wake: now + hour }))
-    expect(await collect(driver.overdue(now - hour))).toEqual([{ group: 'tasks', task: old, due: now - 2 * hour }])
-    const both = await collect(driver.overdue(now))
+    expect(await collect(driver.missedWakes(now - hour))).toEqual([
+      { kind: 'overdue', group: 'tasks', task: old, due: now - 2 * hour },
+    ])
+    const both = await collect(driver.missedWakes(now))
     expect(both.map(o => o.task).toSorted()).toEqual([old, recent].toSorted())
     await driver.commit(turn(old, 1, { wake: null }))
-    expect(await collect(driver.overdue(now - hour))).toEqual([])
+    expect(await collect(driver.missedWakes(now - hour))).toEqual([])
   },
 }
