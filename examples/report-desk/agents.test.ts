@@ -95,6 +95,7 @@ test('a person is asked about the very draft that goes out, and is named in it',
   expect(asked).toEqual([{ question, draft: expect.stringContaining(truth), unanswered: [] }])
   expect(report.markdown).toContain('The lamp of the lighthouse turns once in thirty seconds. [1]')
   expect(report.markdown).toContain('Approved by ann.')
+  expect(report.markdown).not.toContain('not certain')
 })
 
 test('what the person does not want goes nowhere', async () => {
@@ -108,6 +109,15 @@ test('nobody is asked about a report that claims nothing', async () => {
   expect(asked).toEqual([])
   expect(types).not.toContain('agent.invoke writer')
   expect(report).toMatchObject({ answered: false, markdown: expect.stringContaining('do not answer this question.') })
+})
+
+test('a report that holds only some words of the question says that it may be about something else', async () => {
+  const { asked, report } = await ask(offlineModel(), 'How often does the lamp of the lighthouse turn during storms?')
+  expect(asked).toEqual([
+    expect.objectContaining({ draft: expect.stringMatching(/^This may not answer the question: /) }),
+  ])
+  expect(report.markdown).toContain('\n\nIt is not certain that this answers the question: ')
+  expect(report.markdown).toContain('turns once in thirty seconds. [1]')
 })
 
 test('a model that invents is told so, and does not get through', async () => {

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { agent, type ModelLike } from '../../src/index.ts'
-import { notFound, type Section } from './citations.ts'
+import { notFound, type Section, unsure } from './citations.ts'
 import type { Tools } from './tools.ts'
 
 /** Between desk and publisher: a report whose every sentence has been checked. */
@@ -9,6 +9,8 @@ interface Accepted {
   /** Absent where nothing was found. */
   readonly sections?: readonly Section[]
   readonly unanswered: readonly string[]
+  /** The writer is not sure that this answers the question. */
+  readonly unsure?: boolean
   /** Who let it go out. Absent where it claims nothing. */
   readonly approvedBy?: string
 }
@@ -40,7 +42,8 @@ When the passages do not say it, answer with this one line: ${notFound}`,
     model,
     instructions: `You write a report in Markdown that answers the question, out of the notes alone: first a section
 "Short answer" with the one or two sentences that answer it best, then a section for each part that adds something.
-Say nothing twice. When you are given an earlier draft, mend what the remarks on it and its issues name.
+Say nothing twice. When you are given an earlier draft, fix what the remarks on it and its issues name.
+Where the notes may be about something else than the question, begin with this one line: ${unsure}
 ${quoting}`,
   })
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { checkCitations, draftOf, notFound, stands } from './citations.ts'
+import { checkCitations, draftOf, notFound, stands, unsure } from './citations.ts'
 
 const passages = new Map([
   ['a.md#1', '> Clocks go **forward** in spring,\n> at two in the morning. Nights get `shorter` then.'],
@@ -59,6 +59,13 @@ test('headings stay only over what stays; to find nothing is no claim', () => {
   expect(dropped).toEqual([])
 })
 
+test('that the writer is not sure is a mark of the draft, and no statement', () => {
+  const { sections, dropped, unsure: isUnsure } = check(`# Title\n\n${unsure}\n\nNights get shorter then. [a.md#1]`)
+  expect([sections.length, dropped, isUnsure]).toEqual([1, [], true])
+  expect(check(draftOf(sections, true))).toEqual({ sections, dropped: [], unsure: true })
+  expect(draftOf([], true)).toBe('')
+})
+
 test('whatever is written, only what stands in a passage comes through, and it comes through again', () => {
   const truths = ['Clocks go forward in spring, at two in the morning. [a.md#1]', 'Nights get shorter then. [a.md#1]']
   const draft = fc
@@ -70,7 +77,7 @@ test('whatever is written, only what stands in a passage comes through, and it c
       for (const { statements } of sections)
         for (const { text: said, citations } of statements)
           for (const id of citations) expect(stands(said, read(id)!)).toBe(true)
-      expect(check(draftOf(sections))).toEqual({ sections, dropped: [] })
+      expect(check(draftOf(sections))).toEqual({ sections, dropped: [], unsure: false })
     }),
   )
 })

@@ -12,10 +12,14 @@ export interface Section {
 export interface Checked {
   readonly sections: readonly Section[]
   readonly dropped: readonly { readonly text: string; readonly reason: string }[]
+  readonly unsure: boolean
 }
 
 /** How a writer says that there is nothing to say. It is no statement, so it needs no citation. */
 export const notFound = 'The documents do not answer this.'
+
+/** How a writer says that it is not sure. It is kept as a mark of the draft. */
+export const unsure = 'This may not answer the question: the documents do not say all of it in one passage.'
 
 const marker = /\[([^[\]\n]+#\d+)\](?![([:])/g
 const leastWords = 4
@@ -27,7 +31,9 @@ const leastWords = 4
 export function checkCitations(draft: string, passage: (id: string) => string | undefined): Checked {
   const sections: { heading: string; statements: Statement[] }[] = [{ heading: '', statements: [] }]
   const dropped: { text: string; reason: string }[] = []
-  for (const block of blocksOf(draft)) {
+  const blocks = blocksOf(draft)
+  for (const block of blocks) {
+    if (block === unsure) continue
     const heading = /^(#{1,6})\s+(.*)$/.exec(block)
     if (heading) {
       sections.push({ heading: heading[1] === '#' ? '' : heading[2]!, statements: [] })
@@ -39,17 +45,20 @@ export function checkCitations(draft: string, passage: (id: string) => string | 
       else dropped.push({ text: claim.text, reason: reasonFor(claim, passage) })
     }
   }
-  return { sections: sections.filter(({ statements }) => statements.length > 0), dropped }
+  return {
+    sections: sections.filter(({ statements }) => statements.length > 0),
+    dropped,
+    unsure: blocks.includes(unsure),
+  }
 }
 
 /** Checked sections as a draft again, with the citations between brackets. */
-export function draftOf(sections: readonly Section[]): string {
-  return sections
-    .flatMap(({ heading, statements }) => [
-      ...(heading === '' ? [] : [`## ${heading}`]),
-      ...statements.map(({ text, citations }) => [text, ...citations.map(id => `[${id}]`)].join(' ')),
-    ])
-    .join('\n\n')
+export function draftOf(sections: readonly Section[], isUnsure = false): string {
+  const body = sections.flatMap(({ heading, statements }) => [
+    ...(heading === '' ? [] : [`## ${heading}`]),
+    ...statements.map(({ text, citations }) => [text, ...citations.map(id => `[${id}]`)].join(' ')),
+  ])
+  return [...(isUnsure && body.length > 0 ? [unsure] : []), ...body].join('\n\n')
 }
 
 /** Paragraphs, list items and headings, each on one line. */

@@ -8,6 +8,8 @@ export interface Draft {
   readonly sections: readonly Section[]
   /** Parts of the question on which nothing was found. */
   readonly unanswered: readonly string[]
+  /** The writer is not sure that this answers the question. */
+  readonly unsure?: boolean
   readonly model: string
   /** Who let it go out. */
   readonly approvedBy?: string | undefined
@@ -34,11 +36,12 @@ interface Item {
 
 const noAnswer = 'The documents do not answer this question.'
 const partly = 'The documents do not answer this question as a whole. On parts of it they say:'
+const doubtful = 'It is not certain that this answers the question: no passage says all of it.'
 export const notFoundHeading = 'Looked for and not found'
 
 /** Numbers the passages, adds what the statements announce, and leaves out what is then said twice in a section. */
 export function compose(
-  { question, sections, unanswered, model, approvedBy }: Draft,
+  { question, sections, unanswered, unsure, model, approvedBy }: Draft,
   read: (id: string) => Found,
 ): Report {
   const sources: Found[] = []
@@ -55,7 +58,7 @@ export function compose(
     })
     return { heading: whole || !/^short answer$/i.test(heading) ? heading : '', items }
   })
-  const caution = sources.length === 0 ? noAnswer : whole ? undefined : partly
+  const caution = sources.length === 0 ? noAnswer : !whole ? partly : unsure ? doubtful : undefined
   const promise = 'Every sentence above stands word for word in the passage that its number names. '
   const approval = approvedBy === undefined ? '' : ` Approved by ${approvedBy}.`
   const imprint = `${sources.length > 0 ? promise : ''}Written by report-desk with the model ${model}.${approval}`

@@ -9,13 +9,16 @@ import { parseArgs, styleText } from 'node:util'
 import { start, TidingsError, type CloudEvent, type Running } from '../../src/index.ts'
 import { answer, Editor } from './editor.ts'
 import { Library } from './library/library.ts'
-import { Live, shown } from './terminal.ts'
+import type { Skipped } from './library/files.ts'
+import { suggestion } from './suggestion.ts'
+import { Live, plain, shown } from './terminal.ts'
 
 const usage = `npm start                           wait for questions
 npm start -- --ask "…"              ask one, and wait for more
 npm start -- --ask "…" --once       ask one, let its report go out unseen, and end with the path of it
 npm start -- --docs FOLDER          answer from your own documents (Markdown, text, HTML, PDF)`
 
+const namesShown = 8
 const checkout = join(import.meta.dirname, '../..')
 const home = resolve(process.env.TIDINGS_HOME || '.tidings')
 
@@ -34,7 +37,7 @@ function complain(error: unknown) {
 async function main() {
   const { ask, once, docs, help } = options()
   if (help) return console.log(usage)
-  await indexDocuments(resolve(docs ?? checkout))
+  await indexDocuments(resolve(docs ?? checkout), docs === undefined)
   // Imported now: it opens the library, which is complete only from here on.
   const { default: app } = await import('./app.ts')
   const module = new URL('app.ts', import.meta.url).href
@@ -106,20 +109,32 @@ function options() {
   }
 }
 
-async function indexDocuments(root: string) {
+/** Of a folder that the user named everything is read, or named here. */
+async function indexDocuments(root: string, isPackage: boolean) {
   if (!statSync(root, { throwIfNoEntry: false })?.isDirectory())
     throw new TidingsError('E_NOT_FOUND', `${root} is not a folder`)
   const library = new Library(join(home, 'library.sqlite'))
   const begun = performance.now()
-  const { documents, passages, read, unreadable } = await library.refresh(root, (done, all) => {
+  const progress = (done: number, all: number) => {
     if (process.stdout.isTTY) process.stdout.write(`\rreading documents ${done}/${all} `)
-  })
+  }
+  const { documents, passages, read, unreadable, skipped } = await library.refresh(root, { isPackage, progress })
   library.close()
   if (process.stdout.isTTY) process.stdout.write('\r\u001b[K')
   const seconds = ((performance.now() - begun) / 1000).toFixed(1)
   console.log(`${documents} documents in ${passages} passages from ${root} (${read} read, ${seconds} s)`)
   for (const { path, problem } of unreadable) console.log(styleText('yellow', `not readable: ${path}: ${problem}`))
+  for (const line of notRead(skipped)) console.log(styleText('yellow', line))
   if (passages === 0) throw new TidingsError('E_NOT_FOUND', `there are no documents in ${root}`)
+}
+
+/** A line for each reason. */
+function notRead(skipped: readonly Skipped[]): string[] {
+  return [...Map.groupBy(skipped, ({ reason }) => reason)].map(([reason, all]) => {
+    const more = all.length > namesShown ? ` and ${all.length - namesShown} more` : ''
+    const names = all.slice(0, namesShown).map(({ path }) => plain(path))
+    return `not read (${reason}): ${names.join(', ')}${more}`
+  })
 }
 
 async function question(desk: Running, text: string): Promise<string> {
@@ -155,11 +170,8 @@ function introduce({ addresses, warnings }: Running, isAsked: boolean) {
   const line = (name: string, text: string) => console.log(`  ${styleText('bold', name.padEnd(10))}${text}`)
   console.log(`\n${styleText(['bold', 'green'], 'report-desk')} answers questions from documents, with citations\n`)
   line('type', 'a question here, and Enter')
-  line(
-    'post',
-    `curl --json '{"type":"question.asked","data":{"question":"How does hono stream server-sent events?"}}' ${gateway}/events`,
-  )
-  line('mail', `printf 'From: you@localhost\\nSubject: question\\n\\nHow does hono stream server-sent events?\\n' |`)
+  line('post', `curl --json '{"type":"question.asked","data":{"question":"${suggestion}"}}' ${gateway}/events`)
+  line('mail', `printf 'From: you@localhost\\nSubject: question\\n\\n${suggestion}\\n' |`)
   line('', `  curl --crlf ${mail} --mail-from you@localhost --mail-rcpt desk@localhost -T -`)
   if (isAsked) line('approve', 'y, or n and why, when a draft is shown here')
   else line('approve', 'npm run tidings -- approvals, then npm run tidings -- approve ID')

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
@@ -98,6 +98,16 @@ test('what the documents do not answer is said, not invented', { timeout }, asyn
   const { report } = await reportOf('What is the airspeed velocity of an unladen swallow?')
   expect(report).toContain('The documents do not answer this question.')
   expect(quotationsIn(report)).toEqual([])
+})
+
+test('a folder of a user is read whatever its files are called, and what is not read is named', {
+  timeout,
+}, async () => {
+  writeFileSync(join(docs, 'history.md'), 'The harbour was built by fishermen in 1820.\n')
+  writeFileSync(join(docs, 'plan.docx'), 'no text')
+  const { report, output } = await reportOf('Who built the harbour?')
+  expect(report).toContain('The harbour was built by fishermen in 1820.')
+  expect(output).toContain('not read (neither Markdown, text, HTML nor PDF): plan.docx\n')
 })
 
 test('a desk that was killed goes on with the question when it starts again', { timeout }, async () => {

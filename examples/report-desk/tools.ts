@@ -20,9 +20,9 @@ export function tools(library: Library, reports: string, model: string) {
     return found
   }
   const checked = (draft: string) => {
-    const { sections, dropped } = checkCitations(draft, id => library.read(id)?.text)
+    const { sections, dropped, unsure } = checkCitations(draft, id => library.read(id)?.text)
     const removed = dropped.map(({ text, reason }) => `Removed, since ${reason}: ${text}`)
-    return { sections, draft: draftOf(sections), removed }
+    return { sections, draft: draftOf(sections, unsure), removed, unsure }
   }
 
   const question = tool('question.read', {
@@ -72,11 +72,12 @@ export function tools(library: Library, reports: string, model: string) {
       question: z.string(),
       sections: z.array(section).readonly().optional(),
       unanswered: z.array(z.string()).readonly(),
+      unsure: z.boolean().optional(),
       approvedBy: z.string().optional(),
     }),
-    run({ question, sections = [], unanswered, approvedBy }, { event }) {
+    run({ question, sections = [], unanswered, unsure = false, approvedBy }, { event }) {
       // Once more: the documents may have changed while the desk was down.
-      const draft = { question, sections: checked(draftOf(sections)).sections, unanswered, model, approvedBy }
+      const draft = { question, sections: checked(draftOf(sections)).sections, unanswered, unsure, model, approvedBy }
       return writeReport(draft, passage, { folder: reports, key: event.correlationid.slice(-8) })
     },
   })

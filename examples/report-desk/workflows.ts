@@ -17,8 +17,8 @@ export function workflows({ question, check, sort }: Tools, { planner, researche
     .call('checked', check, s => ({ draft: s.findings }))
     .complete(s => ({ part: s.event.part, findings: s.checked.draft }))
 
-  // Version 1 was straight-line code.
-  const desk = workflow('desk', { on: ['question.asked', 'email.received'], version: 2, within: '7d' })
+  // Version 1 was straight-line code; version 3 says whether the writer is sure.
+  const desk = workflow('desk', { on: ['question.asked', 'email.received'], version: 3, within: '7d' })
     .call('asked', question, ({ event: { question, subject, text } }) => ({ question, subject, text }))
     .call('plan', planner, s => s.asked.question)
     .each('notes', s => s.plan.parts, section, { input: (part, s) => ({ question: s.asked.question, part }) })
@@ -71,6 +71,7 @@ export function workflows({ question, check, sort }: Tools, { planner, researche
       question: s.asked.question,
       sections: s.draft.sections,
       unanswered: s.sorted.unanswered,
+      unsure: s.draft.unsure,
       approvedBy: s.editor.by,
     }))
     .complete(s => ({ question: s.asked.question, unanswered: s.sorted.unanswered, approvedBy: s.editor.by }))

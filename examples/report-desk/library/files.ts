@@ -1,4 +1,4 @@
-import { readdirSync, statSync } from 'node:fs'
+import { type Dirent, readdirSync, statSync } from 'node:fs'
 import { extname, join, relative, sep } from 'node:path'
 
 /** A document as it lies in the folder; the path is relative to it, with forward slashes. */
@@ -11,42 +11,81 @@ export interface DocumentFile {
 const texts = new Set(['.md', '.mdx', '.markdown', '.txt', '.rst'])
 const documents = new Set([...texts, '.html', '.htm', '.pdf'])
 
-const skippedFolders = /^(?:\..*|__.*__|tests?|fixtures?|snapshots|coverage|dist|build|vendor|locales)$/i
-const skippedNames =
+/** What fills an index and answers nothing, in a package: nobody asked for these files by name. */
+const packageFolders = /^(?:__.*__|tests?|fixtures?|snapshots|coverage|dist|build|vendor|locales)$/i
+const packageNames =
   /^(?:licen[cs]es?|copying|notice|third.?party.*|change.?log|changes|history|releases?|authors|contributors|code_of_conduct)\b/i
 const translation = /^readme[._-](?!md)[a-z]{2}(?:[_-][a-z]{2,4})?\.\w+$/i
 const largest = 32 * 1024 * 1024
 
+export interface Skipped {
+  /** A folder ends with a slash. */
+  readonly path: string
+  readonly reason: string
+}
+
+export interface Documents {
+  readonly files: readonly DocumentFile[]
+  /** What else lies in the folder, the insides of installed packages apart. */
+  readonly skipped: readonly Skipped[]
+}
+
 /**
- * The documents under a folder, packages installed in it included. Licences, changelogs, translations, test folders
- * and second copies of a package are left out: they fill an index and answer nothing.
+ * The documents under a folder. All that can be read is, with two exceptions: in installed packages, and everywhere where the
+ * folder is a package itself, licences, changelogs, translations, test folders and second copies are left out.
  */
-export function documentsIn(root: string, without: readonly string[] = []): DocumentFile[] {
-  const found = [...walk(root, new Set(without))].map(file => {
-    const { mtimeMs, size } = statSync(file)
-    return { path: relative(root, file).split(sep).join('/'), mtime: mtimeMs, size }
-  })
+export function documentsIn(
+  root: string,
+  { without = [], isPackage = false }: { without?: readonly string[]; isPackage?: boolean } = {},
+): Documents {
+  const found: DocumentFile[] = []
+  const skipped: Skipped[] = []
+  for (const { file, isFolder, inPackage, reason } of walk(root, new Set(without), isPackage)) {
+    const path = relative(root, file).split(sep).join('/')
+    if (reason === undefined) {
+      const { mtimeMs, size } = statSync(file)
+      const problem = size === 0 ? 'empty' : size > largest ? `larger than ${largest / 1024 / 1024} MiB` : undefined
+      if (problem === undefined) found.push({ path, mtime: mtimeMs, size })
+      else if (!inPackage) skipped.push({ path, reason: problem })
+    } else if (!inPackage) skipped.push({ path: isFolder ? `${path}/` : path, reason })
+  }
   const paths = new Set(found.map(({ path }) => path))
-  return found
-    .filter(
-      ({ path, size }) => size > 0 && size <= largest && (outermost(path) === path || !paths.has(outermost(path))),
-    )
+  const files = found
+    .filter(({ path }) => outermost(path) === path || !paths.has(outermost(path)))
     .toSorted((a, b) => (a.path < b.path ? -1 : 1))
+  return { files, skipped }
 }
 
 /** Where a package that is installed inside another one would lie if it were installed at the top. */
 const outermost = (path: string) => path.replace(/.*\/(?=node_modules\/)/, '')
 
-function* walk(folder: string, without: ReadonlySet<string>): Generator<string> {
+interface Entry {
+  readonly file: string
+  readonly isFolder: boolean
+  readonly inPackage: boolean
+  /** Why it is not read. */
+  readonly reason?: string
+}
+
+function* walk(folder: string, without: ReadonlySet<string>, inPackage: boolean): Generator<Entry> {
   for (const entry of readdirSync(folder, { withFileTypes: true })) {
-    const path = join(folder, entry.name)
-    if (entry.isDirectory()) {
-      if (!skippedFolders.test(entry.name) && !without.has(path)) yield* walk(path, without)
-    } else if (entry.isFile() && isDocument(entry.name)) yield path
+    const file = join(folder, entry.name)
+    const reason = reasonToSkip(entry, inPackage)
+    if (without.has(file)) continue
+    const isFolder = entry.isDirectory()
+    if (reason !== undefined || !isFolder) yield { file, isFolder, inPackage, ...(reason && { reason }) }
+    else yield* walk(file, without, inPackage || entry.name === 'node_modules')
   }
 }
 
-function isDocument(name: string): boolean {
+function reasonToSkip(entry: Dirent, inPackage: boolean): string | undefined {
+  const { name } = entry
+  if (entry.isDirectory()) {
+    if (name.startsWith('.')) return 'hidden folder'
+    return inPackage && packageFolders.test(name) ? 'part of a package' : undefined
+  }
+  if (!entry.isFile()) return entry.isSymbolicLink() ? 'link' : 'not a file'
   const known = documents.has(extname(name).toLowerCase()) || /^readme$/i.test(name)
-  return known && !skippedNames.test(name) && !translation.test(name)
+  if (!known) return 'neither Markdown, text, HTML nor PDF'
+  return inPackage && (packageNames.test(name) || translation.test(name)) ? 'part of a package' : undefined
 }

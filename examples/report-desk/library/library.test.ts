@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import fc from 'fast-check'
@@ -81,7 +81,33 @@ test('only what changed is read again', async () => {
   expect(found('cormorant beaver')).toEqual(['d.md#1'])
 })
 
-test('licences, changelogs, translations, tests and second copies are left out', async () => {
+const pathsOf = (query: string) =>
+  library
+    .search(query, 20)
+    .map(hit => hit.path)
+    .toSorted()
+
+test('what lies in a folder of a user is read, whatever it is called, or named as skipped', async () => {
+  const read = ['CHANGELOG.md', 'README.fr.md', 'dist/a.md', 'history.html', 'release-plan.md', 'test/notes.md']
+  for (const path of read) write(path, `The ${path} speaks of zebras.`)
+  write('.git/notes.md', 'zebras')
+  write('node_modules/a/LICENSE.md', 'zebras')
+  write('sheet.xlsx', 'zebras')
+  write('empty.md', '')
+  symlinkSync('CHANGELOG.md', join(docs, 'link.md'))
+  const { documents, skipped } = await library.refresh(docs)
+  expect([documents, pathsOf('zebras')]).toEqual([read.length, read])
+  expect(new Map(skipped.map(({ path, reason }) => [path, reason]))).toEqual(
+    new Map([
+      ['.git/', 'hidden folder'],
+      ['sheet.xlsx', 'neither Markdown, text, HTML nor PDF'],
+      ['empty.md', 'empty'],
+      ['link.md', 'link'],
+    ]),
+  )
+})
+
+test('of a package licences, changelogs, translations, tests and second copies are left out', async () => {
   const kept = ['README.md', 'docs/guide.mdx', 'node_modules/a/README', 'node_modules/a/node_modules/b/readme.md']
   const left = [
     'LICENSE.md',
@@ -94,13 +120,9 @@ test('licences, changelogs, translations, tests and second copies are left out',
     'data.json',
   ]
   for (const path of [...kept, ...left]) write(path, `The ${path} speaks of zebras.`)
-  await library.refresh(docs)
-  expect(
-    library
-      .search('zebras', 20)
-      .map(hit => hit.path)
-      .toSorted(),
-  ).toEqual(kept.toSorted())
+  const { skipped } = await library.refresh(docs, { isPackage: true })
+  expect(pathsOf('zebras')).toEqual(kept.toSorted())
+  expect(skipped).toEqual([])
 })
 
 test('HTML is indexed as what it says', async () => {

@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { pagesOf } from './extract.ts'
-import { type DocumentFile, documentsIn } from './files.ts'
+import { type DocumentFile, documentsIn, type Skipped } from './files.ts'
 import { passagesOf } from './passages.ts'
 import { proseAndCode } from './prose.ts'
 import { type Hit, search } from './search.ts'
@@ -22,6 +22,14 @@ export interface Refreshed {
   /** How many documents were read because they are new or changed. */
   readonly read: number
   readonly unreadable: readonly { readonly path: string; readonly problem: string }[]
+  /** What lies in the folder and was not read. */
+  readonly skipped: readonly Skipped[]
+}
+
+export interface RefreshOptions {
+  /** The folder is a package: what fills an index and answers nothing is left out of it. */
+  readonly isPackage?: boolean
+  readonly progress?: (done: number, all: number) => void
 }
 
 /** Raise it when documents would be split otherwise than before: older indexes are then built anew. */
@@ -60,14 +68,14 @@ export class Library {
   }
 
   /** Makes the index speak of the folder as it is now; only what is new or has changed is read. */
-  async refresh(root: string, progress: (done: number, all: number) => void = () => {}): Promise<Refreshed> {
+  async refresh(root: string, { isPackage = false, progress }: RefreshOptions = {}): Promise<Refreshed> {
     if (this.root !== root) {
       this.#transaction(() => {
         this.#db.exec(reset + schema)
         this.#db.prepare('INSERT INTO root VALUES (?)').run(root)
       })
     }
-    const files = documentsIn(root, [dirname(this.#file)])
+    const { files, skipped } = documentsIn(root, { without: [dirname(this.#file)], isPackage })
     const known = new Map(
       this.#db
         .prepare('SELECT path, mtime, size FROM documents')
@@ -87,7 +95,7 @@ export class Library {
       const batch = changed.slice(i, i + 50)
       const contents = await Promise.all(batch.map(file => contentOf(join(root, file.path))))
       this.#transaction(() => batch.forEach((file, j) => this.#store(file, contents[j]!)))
-      progress(Math.min(i + 50, changed.length), changed.length)
+      progress?.(Math.min(i + 50, changed.length), changed.length)
     }
     const count = (table: string) => Number(this.#db.prepare(`SELECT count(*) AS n FROM ${table}`).get()?.n)
     const unreadable = this.#db
@@ -98,6 +106,7 @@ export class Library {
       passages: count('passages'),
       read: changed.length,
       unreadable: unreadable.map(row => ({ path: String(row.path), problem: String(row.problem) })),
+      skipped,
     }
   }
 

@@ -23,6 +23,8 @@ export interface Material {
 }
 
 export const notFound = 'The documents do not answer this.'
+/** Of a report: no sentence in it is about enough of the question. */
+export const unsure = 'This may not answer the question: the documents do not say all of it in one passage.'
 export const notSearched = 'The documents could not be searched: every tool call failed.'
 
 /** Whether a line admits that nothing was found. */

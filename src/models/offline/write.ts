@@ -1,5 +1,5 @@
-import { type Material, notFound, type Note, type Unit } from './material.ts'
-import { type Quote, sameSentence } from './rank.ts'
+import { type Material, notFound, type Note, type Unit, unsure } from './material.ts'
+import { conceptsAmong, type Quote, sameSentence } from './rank.ts'
 import { concepts, occurs, stems } from './words.ts'
 
 /** The answer to one question: the quotes under it, each with its citation, or the admission that there are none. */
@@ -27,7 +27,25 @@ export function writeReport({ question, notes }: Material): string {
     if (fresh.length === 0) return []
     return [`## ${topic && topic !== question ? topic : 'More from the documents'}`, ...fresh.map(render)]
   })
-  return [title, '## Short answer', ...short.map(render), ...sections, ...missing(question, notes)].join('\n\n')
+  const doubt = isAnswered(question, notes) ? [] : [unsure]
+  return [title, ...doubt, '## Short answer', ...short.map(render), ...sections, ...missing(question, notes)].join(
+    '\n\n',
+  )
+}
+
+/** Whether one unit, with where it stands, holds all names of the question and three quarters of what it is about. */
+function isAnswered(question: string, notes: readonly Note[]): boolean {
+  const cited = notes.flatMap(({ units }) => units.flatMap(({ citations }) => citations))
+  const wanted = conceptsAmong(question, cited)
+  return notes.some(({ topic, units }) => {
+    // What was looked up for one concept holds it, or stands next to it.
+    const about = concepts(topic).filter(({ named }) => !named).length > 1 ? '' : topic
+    return units.some(({ text, citations }) => {
+      const here = stems([text, ...citations, about].join(' '))
+      const unmet = wanted.filter(concept => !occurs(concept, here))
+      return unmet.length * 4 <= wanted.length && !unmet.some(({ named }) => named)
+    })
+  })
 }
 
 /** The one or two units that cover the question best, what it names included. */
