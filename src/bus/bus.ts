@@ -32,6 +32,7 @@ export interface Published {
 export class Bus {
   readonly driver: Driver
   readonly redactor: Redactor
+  readonly #publisher: { readonly system: string; readonly redactor: Redactor }
   readonly #maxBytes: number
   readonly #inlineBytes: number
 
@@ -39,6 +40,7 @@ export class Bus {
     lookForSdk()
     this.driver = driver
     this.redactor = options.redactor ?? plainRedactor
+    this.#publisher = { system: driver.name, redactor: this.redactor }
     this.#maxBytes = options.maxBytes ?? 4 * 1024 * 1024
     this.#inlineBytes = options.inlineBytes ?? 8 * 1024
   }
@@ -50,9 +52,9 @@ export class Bus {
 
   /** All or nothing, in this order. */
   async publishAll(drafts: readonly Draft[]): Promise<Published[]> {
-    for (const draft of drafts) this.#refuseRevealing(draft)
+    for (const draft of drafts) this.redactor.assertNames(draft)
     const events = drafts.map(draft => createEvent(draft))
-    return tracePublish(this.driver.name, events, traced => this.#publish(traced))
+    return tracePublish(this.#publisher, events, traced => this.#publish(traced))
   }
 
   async #publish(events: readonly CloudEvent[]): Promise<Published[]> {
@@ -69,7 +71,7 @@ export class Bus {
 
   /** False when the id of this draft was claimed before: what it announces may have been done already. */
   claim(draft: Draft): Promise<boolean> {
-    return tracePublish(this.driver.name, [createEvent(draft)], ([event]) => this.driver.claim(this.encode(event!)))
+    return tracePublish(this.#publisher, [createEvent(draft)], ([event]) => this.driver.claim(this.encode(event!)))
   }
 
   /** Validates, redacts and encodes; large data is put into a blob that is durable when this resolves. */
@@ -127,13 +129,6 @@ export class Bus {
     // An event that is as deep as it may be can be carried by another one: `{ event: { data } }`.
     const depth = event.type === routedType ? maxDepth + 2 : maxDepth
     return { ...event, data: jsonOf(event.data, `the data of ${event.type}`, 'E_EVENT_INVALID', depth) }
-  }
-
-  /** Ids and names must stay what they are: what cannot be redacted is not let in. */
-  #refuseRevealing(draft: Draft) {
-    for (const name of identities)
-      if (draft[name] !== undefined && this.redactor.known(draft[name]) !== draft[name])
-        throw new TidingsError('E_EVENT_INVALID', `attribute "${name}" holds a secret`)
   }
 
   /** Bytes beside the log, redacted as text is: the reference to them, and how many they are then. */
@@ -226,8 +221,6 @@ const blobsAtOnce = 64
 const bytesOf = (entries: readonly Entry[]) => entries.reduce((sum, { json }) => sum + Buffer.byteLength(json), 0)
 const tooLarge = ({ id }: CloudEvent, bytes: number, most: number) =>
   new TidingsError('E_TURN_TOO_LARGE', `turn ${id}: ${bytes} bytes in one turn, at most ${most}`)
-
-const identities = ['id', 'source', 'user', 'causationid', 'target', 'replyto', 'call'] as const
 
 // A character is one to three bytes of UTF-8: most texts need no counting.
 const isLarger = (json: string, bytes: number) =>

@@ -69,6 +69,7 @@ export async function consume(bus: Bus, consumption: Consumption): Promise<Consu
     mode: 'shared',
     onDelivery: delivery => {
       const processing = inSpan(
+        bus.redactor,
         () => deliverySpan(delivery, bus.driver.name),
         span => process(bus, delivery, { attempts, handle, fail }, span),
       )
@@ -87,7 +88,7 @@ async function process(bus: Bus, delivery: Delivery, handling: Handling, span: S
   const taken = performance.now()
   const { outcome, events } = await attempt(bus, delivery, handling, span)
   await settle(bus, delivery, outcome, events)
-  processed(delivery, outcome, performance.now() - taken, span)
+  processed(bus.redactor, delivery, outcome, performance.now() - taken, span)
 }
 
 async function attempt(
@@ -140,7 +141,7 @@ export async function settle(
       return settled(delivery, told, events)
     } catch (error) {
       if (!(error instanceof TidingsError && error.retryable)) return
-      unsettled(delivery, error)
+      unsettled(bus.redactor, delivery, error)
       await setTimeout(backoff(attempt))
     }
   }

@@ -1,3 +1,4 @@
+import { TidingsError } from '../errors.ts'
 import type { Bus } from './bus.ts'
 
 export type Pausable = 'agent' | 'tool' | 'model'
@@ -46,6 +47,8 @@ export class Pauses {
 
   /** Pauses or resumes in every process; on the log as a fact. Resolves with whether anything changed. */
   async set(kind: Pausable, name: string, paused: boolean): Promise<boolean> {
+    if (this.#bus.redactor.known(name) !== name)
+      throw new TidingsError('E_USAGE', `the name of the ${kind} holds a secret: names are on the log in clear`)
     const key = pauseKey(kind, name)
     for (;;) {
       const { revision, set } = await this.#read()

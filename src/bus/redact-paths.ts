@@ -1,5 +1,4 @@
 import { TidingsError } from '../errors.ts'
-import type { CloudEvent } from '../event.ts'
 import { isTypePattern, matchesType } from '../pattern.ts'
 
 /** A declared path: where, in events of which types. */
@@ -28,7 +27,7 @@ export function pathOf(text: string): Path {
 }
 
 /** The data with everything redacted that these paths name; the same where that is nothing. */
-export function redactPaths(paths: readonly Path[], { type, data }: CloudEvent): unknown {
+export function redactPaths(paths: readonly Path[], type: string, data: unknown): unknown {
   let clean = data
   for (const { types, keys, mark } of paths)
     if (keys[0] === 'data' && matchesType(types, type)) clean = replaced(clean, keys, 1, mark)

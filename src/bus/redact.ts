@@ -2,7 +2,8 @@ import { isUtf8 } from 'node:buffer'
 import { types } from 'node:util'
 import { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
-import { isOfTask } from './ids.ts'
+import { belongsToRuntime } from './admit.ts'
+import { isTask, parseId } from './ids.ts'
 import { matchesType } from '../pattern.ts'
 import { answerType, redactAnswer } from './redact-answer.ts'
 import { isReferences, pathOf, plainOf, redactPaths, type Path } from './redact-paths.ts'
@@ -20,6 +21,12 @@ export interface Redaction {
   /** Whether the secrets that are known by their shape are redacted too. Default true. */
   readonly defaults?: boolean
 }
+
+const names = ['id', 'source', 'type', 'tenant', 'user', 'causationid', 'target', 'replyto', 'call', 'replay'] as const
+type Names = { readonly [Name in (typeof names)[number]]?: string | undefined }
+
+/** Of an event, or of one that is to be, what redaction looks at. */
+type Said = Pick<CloudEvent, 'type' | 'subject' | 'data'>
 
 interface Rule {
   readonly mark: string
@@ -97,11 +104,23 @@ export class Redactor {
   }
 
   /** An event; the same object where it holds nothing to redact. */
-  event<T>(event: CloudEvent<T>): CloudEvent<T> {
-    const data = this.#data(event) as T
+  event<T extends Said>(event: T): T {
+    const data = this.#data(event)
     const subject = this.#subject(event)
     if (data === event.data && subject === event.subject) return event
     return { ...event, ...(subject !== undefined && { subject }), data }
+  }
+
+  /**
+   * Ids and names must stay what they are: an event in which one holds a secret that is known by its shape is not let in.
+   * @throws E_EVENT_INVALID
+   */
+  assertNames(draft: Names): void {
+    for (const name of names) {
+      const text = draft[name]
+      if (text !== undefined && this.known(text) !== text)
+        throw new TidingsError('E_EVENT_INVALID', `attribute "${name}" holds a secret`)
+    }
   }
 
   /** Bytes that may be text, of whatever encoding that has ASCII in it. */
@@ -112,11 +131,11 @@ export class Redactor {
     return clean === text ? bytes : Buffer.from(clean, encoding)
   }
 
-  #data({ type, data }: CloudEvent): unknown {
+  #data({ type, data }: Said): unknown {
     if (type === turnType) return this.#turn(data)
     if (type === forkType) return this.#fork(data)
     if (isReferences(type)) return this.#value(data, text => this.known(text), 0)
-    const elsewhere = this.#paths.length > 0 ? redactPaths(this.#paths, { type, data } as CloudEvent) : data
+    const elsewhere = this.#paths.length > 0 ? redactPaths(this.#paths, type, data) : data
     if (type === answerType) return redactAnswer(data, elsewhere, value => this.value(value))
     return this.value(elsewhere)
   }
@@ -151,8 +170,9 @@ export class Redactor {
     return key === 'state' && typeof value === 'string' ? this.json(value) : this.#fork(value)
   }
 
-  #subject({ type, subject }: CloudEvent): string | undefined {
-    if (subject === undefined || isOfTask(subject)) return subject
+  #subject({ type, subject }: Said): string | undefined {
+    if (subject === undefined) return subject
+    if (isReference(type, subject)) return this.known(subject)
     const path = this.#paths.find(({ keys, types }) => keys[0] === 'subject' && matchesType(types, type))
     const clean = path ? path.mark : this.text(subject)
     return clean === subject ? subject : clean.slice(0, longestSubject).toWellFormed()
@@ -214,6 +234,16 @@ function ruleOf({ name, match }: { name: string; match: RegExp }): Rule {
   if (!types.isRegExp(match)) throw new TidingsError('E_APP_INVALID', `the pattern ${name} has no regular expression`)
   return { mark: markOf(name), match: new RegExp(match.source, `${match.flags.replace(/[gy]/g, '')}g`) }
 }
+
+/** Whether the subject of an event of the runtime names a task, or an event of one: declared rules would break it. */
+const isReference = (type: string, subject: string) =>
+  belongsToRuntime(type) && (isTask(subject) || parseId(subject) !== undefined)
+
+/** How many secrets a text shows as hidden. */
+export const marksIn = (text: string): number => text.split('[redacted ').length - 1
+
+/** Whether something in a JSON value was hidden, so that values that differed may look the same. */
+export const isHidden = (value: unknown): boolean => marksIn(JSON.stringify(value)) > 0
 
 const isEvent = (value: unknown): value is CloudEvent =>
   isObject(value) && 'specversion' in (value as object) && 'data' in (value as object)

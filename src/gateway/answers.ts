@@ -2,6 +2,8 @@ import type { Duplex } from 'node:stream'
 import { HTTPException } from 'hono/http-exception'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import { brokenRequest, httpStatuses } from '../bus/http.ts'
+import { plainRedactor, type Redactor } from '../bus/redact.ts'
+import { warn } from '../bus/telemetry/warn.ts'
 import { type ErrorCode, type ErrorData, errorData, TidingsError } from '../errors.ts'
 
 const statuses: Partial<Record<ErrorCode, ContentfulStatusCode>> = {
@@ -22,15 +24,18 @@ export interface ErrorBody {
   error: ErrorData
 }
 
-/** What was thrown as status and body. What nobody expected is a bug of ours: 500, and said on stderr. */
-export function answerFor(thrown: unknown): { status: ContentfulStatusCode; body: ErrorBody } {
+/** What was thrown as status and body, redacted: an error may quote what was sent. What nobody expected is a bug of ours: 500, and said on stderr. */
+export function answerFor(
+  thrown: unknown,
+  redactor: Redactor = plainRedactor,
+): { status: ContentfulStatusCode; body: ErrorBody } {
   const error = thrown instanceof HTTPException ? thrown.cause : thrown
   if (error instanceof TidingsError) {
     const status = thrown instanceof HTTPException ? thrown.status : (statuses[error.code] ?? 500)
-    return { status, body: { error: error.toJSON() } }
+    return { status, body: { error: redactor.value(error.toJSON()) } }
   }
-  process.emitWarning(error instanceof Error ? error : new Error(String(error)))
-  return { status: 500, body: { error: errorData(error, 'E_INTERNAL') } }
+  warn(redactor, error)
+  return { status: 500, body: { error: redactor.value(errorData(error, 'E_INTERNAL')) } }
 }
 
 /** What a client must know beside the body: whether to come again, or how, and that an unread body ends the connection. */

@@ -34,6 +34,7 @@ export async function publish(bus: Bus, events: readonly unknown[], { caller, at
   const drafts = events.map(event => ({ correlationid: shared, ...admit(event, edge) }))
   await assertHosted(bus, drafts)
   const published = await inSpan(
+    bus.redactor,
     () =>
       doorSpan({ name: 'POST /events', correlation: drafts[0]!.correlationid, caller: traceparent, at, attributes }),
     span => bus.publishAll(drafts.map(draft => ({ ...below(span, { traceparent }), ...draft }))),

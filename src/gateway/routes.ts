@@ -2,6 +2,7 @@ import { Hono, type Context } from 'hono'
 import type { HttpBindings } from '@hono/node-server'
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import type { Bus } from '../bus/bus.ts'
+import type { Redactor } from '../bus/redact.ts'
 import { prometheusText, prometheusType } from '../bus/telemetry/prometheus.ts'
 import { ApprovalDesk } from './approvals.ts'
 import type { Approvers } from './approvers.ts'
@@ -33,6 +34,7 @@ export interface Doors {
 
 /** The routes of the gateway. */
 export function routes(bus: Bus, { streams, who, approvers, maxBodyBytes }: Doors): Hono<Env> {
+  const { redactor } = bus
   const health = new HealthCheck(bus)
   const desk = new ApprovalDesk(bus)
   const person = ({ req, env }: Context<Env>) =>
@@ -58,7 +60,7 @@ export function routes(bus: Bus, { streams, who, approvers, maxBodyBytes }: Door
 
   app.get('/events/stream', async c => {
     // Hono answers HEAD by the route of GET, and this one would never end.
-    if (c.env.incoming.method !== 'GET') return notFound(c)
+    if (c.env.incoming.method !== 'GET') return notFound(redactor, c)
     await streams.open(readStreamRequest(c.req.queries(), c.req.header('last-event-id')), c.env.outgoing)
     return RESPONSE_ALREADY_SENT
   })
@@ -70,18 +72,18 @@ export function routes(bus: Bus, { streams, who, approvers, maxBodyBytes }: Door
     return c.json(await desk.answer(c.req.param('id'), by, await readJson(c.env.incoming, maxAnswerBytes)))
   })
 
-  app.notFound(notFound)
-  app.onError((error, c) => answer(c, error))
+  app.notFound(c => notFound(redactor, c))
+  app.onError((error, c) => answer(redactor, c, error))
   return app
 }
 
-function notFound(c: Context<Env>) {
+function notFound(redactor: Redactor, c: Context<Env>) {
   const allowed = methods[c.req.path] ?? (/^\/approvals\/[^/]+$/.test(c.req.path) ? 'POST' : undefined)
-  if (!allowed) return answer(c, refusal(404, `there is no ${c.req.path.slice(0, 80)}`, 'E_NOT_FOUND'))
-  return answer(c, refusal(405, `${c.req.path} takes ${allowed}`), { allow: allowed })
+  if (!allowed) return answer(redactor, c, refusal(404, `there is no ${c.req.path.slice(0, 80)}`, 'E_NOT_FOUND'))
+  return answer(redactor, c, refusal(405, `${c.req.path} takes ${allowed}`), { allow: allowed })
 }
 
-function answer(c: Context<Env>, error: unknown, headers: Record<string, string> = {}) {
-  const { status, body } = answerFor(error)
+function answer(redactor: Redactor, c: Context<Env>, error: unknown, headers: Record<string, string> = {}) {
+  const { status, body } = answerFor(error, redactor)
   return c.json(body, status, { ...headersFor(status), ...headers })
 }

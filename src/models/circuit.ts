@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { Bus } from '../bus/bus.ts'
 import { log } from '../bus/telemetry/log.ts'
-import { sayable } from '../bus/telemetry/said.ts'
 import type { ModelFailure } from './step.ts'
 
 /*
@@ -122,7 +121,7 @@ export class Circuit {
         const now = Date.now()
         const open = { since: now, probeAt: now + Math.max(firstProbeMs, after), intervalMs: firstProbeMs, reason }
         if (!(await this.#write(open))) continue
-        const said = { model: this.#model, reason: sayable(reason) }
+        const said = { model: this.#model, reason: this.#bus.redactor.text(reason) }
         log.warn?.(
           said,
           'the provider of a model fails request after request: from now on one request at a time asks it',
@@ -163,7 +162,7 @@ export class Circuit {
       await work()
     } catch (error) {
       log.warn?.(
-        { model: this.#model, reason: sayable(String(error)) },
+        { model: this.#model, reason: this.#bus.redactor.text(String(error)) },
         'the circuit of a model cannot be read or written',
       )
     }

@@ -93,7 +93,7 @@ export class ModelStation {
     if (entry && !entry.mayAsk) return this.#hold(model, event, delivery, entry.rest)
     try {
       const result = await traceModel(
-        { name: model.name, event, attempt: retries.failures + 1, delivery: delivering },
+        { name: model.name, event, attempt: retries.failures + 1, delivery: delivering, redactor: this.#bus.redactor },
         model.languageModel.provider,
         () => this.#ask(model, event, () => void circuit?.answered(entry)),
       )

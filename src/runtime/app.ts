@@ -9,6 +9,7 @@ import type { ProgramDefinition } from '../tasks/program.ts'
 import type { AnyTool } from '../tools/tool.ts'
 import type { Trigger } from '../triggers/trigger.ts'
 import type { Workflow } from '../workflows/workflow.ts'
+import { assertNoSecrets } from '../workflows/secrets.ts'
 
 /** A workflow as apps take it, whatever it keeps. */
 export type AnyWorkflow = Pick<Workflow, 'kind' | 'name' | 'data' | 'definition'>
@@ -80,9 +81,15 @@ export function app(options: AppOptions): App {
     const key = isProgram
       ? `agent or workflow ${member.name} version ${member.definition.version}`
       : `${member.kind} ${member.name}`
+    if (rules.known(member.name) !== member.name)
+      throw new TidingsError(
+        'E_APP_INVALID',
+        `the name of a ${member.kind} of app ${name} holds a secret: entry ${use.indexOf(member)} of use`,
+      )
     if (seen.has(key)) throw new TidingsError('E_APP_NAME_TAKEN', `app ${name} has two of ${key}`)
     seen.add(key)
   }
+  for (const member of use) if (member.kind === 'workflow') assertNoSecrets(member.data, rules)
   const agents = use.filter(member => member.kind === 'agent')
   const workflows = use.filter(member => member.kind === 'workflow')
   return {

@@ -2,7 +2,6 @@ import type { Bus } from '../bus/bus.ts'
 import type { Durability } from '../bus/driver.ts'
 import { Pauses } from '../bus/pauses.ts'
 import { log } from '../bus/telemetry/log.ts'
-import { sayBy } from '../bus/telemetry/said.ts'
 import { watchLog } from '../bus/telemetry/watch-log.ts'
 import { Conversations } from '../models/conversation.ts'
 import { assertKey } from '../models/provider.ts'
@@ -81,7 +80,6 @@ async function startNow(
 ): Promise<Running> {
   const { module } = settings
   const stopWithin = milliseconds(settings.stopWithin)
-  sayBy(app.redactor)
   const telemetry = await startTelemetry(app.name)
   const bus = await openBus(settings, { patienceMs, redactor: app.redactor })
   const pauses = new Pauses(bus)

@@ -2,6 +2,7 @@ import { context, diag, DiagLogLevel, trace } from '@opentelemetry/api'
 import type * as SdkTrace from '@opentelemetry/sdk-trace'
 import type { Sampler } from '@opentelemetry/sdk-trace'
 import { endedOrCut } from '../bus/cut.ts'
+import { plainRedactor } from '../bus/redact.ts'
 import { spanIds } from '../bus/telemetry/ids.ts'
 import { log } from '../bus/telemetry/log.ts'
 import { isTracing, lookForSdk } from '../bus/telemetry/tracing.ts'
@@ -142,12 +143,13 @@ function samplerOf(sdk: typeof SdkTrace, env: Env): Sampler {
 function teller() {
   const said = new Map<string, number>()
   const tell = (text: string) => {
+    const clean = plainRedactor.text(text)
     const now = Date.now()
     if (now - (said.get(text) ?? -Infinity) < quietMs) return
     if (said.size > 100) said.clear()
     said.set(text, now)
-    if (log.warn) log.warn({}, `telemetry: ${text}`)
-    else process.emitWarning(`telemetry: ${text}`)
+    if (log.warn) log.warn({}, `telemetry: ${clean}`)
+    else process.emitWarning(`telemetry: ${clean}`)
   }
   const nothing = () => {}
   return { error: tell, warn: tell, info: nothing, debug: nothing, verbose: nothing }

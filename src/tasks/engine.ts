@@ -209,7 +209,8 @@ export class Engine {
       } catch (error) {
         this.#hot.delete(inbox.task)
         // There is no delivery that could be parked: it is called again, more and more seldom, and becomes overdue.
-        if (woken && inputs.length === 0) log.warn?.({ task: inbox.task }, `could not be woken: ${textOf(error)}`)
+        if (woken && inputs.length === 0)
+          log.warn?.({ task: inbox.task }, this.#bus.redactor.text(`could not be woken: ${textOf(error)}`))
         if (!inbox.lost)
           for (const input of inputs) input.shared.taken(inbox.task, false, refusal(error, inbox.task, input))
       }

@@ -1,4 +1,5 @@
 import { correlationFrom, counterpart, taskId } from '../bus/ids.ts'
+import { isHidden } from '../bus/redact.ts'
 import { routedType, type Routed } from '../bus/routed.ts'
 import { handedDown, type CloudEvent, type Draft } from '../event.ts'
 import { replayId } from './effects.ts'
@@ -51,10 +52,13 @@ export function isRouted(program: ProgramDefinition, event: CloudEvent): boolean
 
 export const heardBy = ({ types, older = [] }: Instances): readonly string[] => [...types, ...older]
 
-/** The correlation of the instance of a workflow that an event, which has its data, belongs to; undefined where it has no key. */
+/**
+ * The correlation of the instance of a workflow that an event, which has its data, belongs to; undefined where it has no
+ * key, or one that redaction hides: events with different keys would meet.
+ */
 export function instanceFedBy(event: CloudEvent, workflow: string, path: readonly string[]): string | undefined {
   const key = at(event.data, path)
-  return key === undefined || key === null ? undefined : keyCorrelation(event, workflow, key)
+  return key === undefined || key === null || isHidden(key) ? undefined : keyCorrelation(event, workflow, key)
 }
 
 /** The event, which has its data, as the instance gets it; undefined where it has no key. */

@@ -269,6 +269,7 @@ export class TurnBuilder implements TurnContext {
 
   #add(draft: Addressed, wait?: Emit['wait'], id?: string): string {
     const { redactor } = this.#identity
+    redactor.assertNames({ type: draft.type, target: draft.target })
     const taken = { ...draft, data: dataOf(draft) }
     const event = sealed(redactor.event(this.#event(taken, id ?? emitId(this.task, this.version, this.events.length))))
     const json = JSON.stringify(event.data) ?? 'null'

@@ -110,7 +110,7 @@ export class ToolStation {
       if ('request' in prepared)
         return { outcome: { kind: 'done' }, events: await this.#logErrors.from(bus.encodeAll([prepared.request])) }
       const output = await traceTool(
-        { name: tool.name, event, attempt: retries.failures + 1, delivery: delivering },
+        { name: tool.name, event, attempt: retries.failures + 1, delivery: delivering, redactor: bus.redactor },
         span => this.#run(tool, prepared.input, event, delivery, span),
       )
       const answer = answerTo(event, source, 'tool.result', { output, ...retriesData(retries) })

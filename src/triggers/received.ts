@@ -4,6 +4,7 @@ import { attribute } from '../bus/telemetry/names.ts'
 import { below, doorSpan } from '../bus/telemetry/spans.ts'
 import { inSpan } from '../bus/telemetry/tracing.ts'
 import type { EmailReceived, Envelope } from '../received.ts'
+import { withoutEncodedSecrets } from './email/hidden.ts'
 import type { Mail } from './email/mail.ts'
 import { judged, type Trusts } from './email/results.ts'
 import { subjectOf } from './subject.ts'
@@ -13,28 +14,31 @@ const tenant = 'default'
 /** Attachments first, then the event that names them. `at`: when it came, ms since the epoch. Returns the id of the event. */
 export async function publishMail(
   bus: Bus,
-  { id, attachments, ...mail }: Mail,
+  { id, attachments, ...whole }: Mail,
   envelope: Envelope,
   trusts: Trusts,
   at: number,
 ): Promise<string> {
+  const type = 'email.received'
+  const mail = withoutEncodedSecrets(bus.redactor, whole)
   const stored = attachments.map(async ({ content, ...about }) => ({
     ...about,
     ...(await bus.putBlob(tenant, content)),
   }))
   const { headers, authentication } = judged(mail.headers, id => trusts(envelope.remoteAddress, id))
   const data: EmailReceived = { ...mail, headers, attachments: await Promise.all(stored), authentication, envelope }
-  const subject = subjectOf(bus.redactor, mail.subject)
+  const subject = subjectOf(bus.redactor, bus.redactor.event({ type, data: { subject: mail.subject } }).data.subject)
   const correlationid = randomUUIDv7()
   const draft = {
     id,
-    type: 'email.received',
+    type,
     source: '/triggers/smtp',
     tenant,
     correlationid,
     ...(subject && { subject }),
   }
   await inSpan(
+    bus.redactor,
     () => doorSpan({ name: 'receive mail', correlation: correlationid, at, attributes }),
     span => bus.publish({ ...draft, ...below(span), data }),
   )

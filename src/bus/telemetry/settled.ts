@@ -1,10 +1,10 @@
 import type { Span } from '@opentelemetry/api'
 import type { TidingsError } from '../../errors.ts'
 import type { Delivery, Entry, Outcome } from '../driver.ts'
+import type { Redactor } from '../redact.ts'
 import { fieldsOf, log } from './log.ts'
 import { metrics } from './metrics.ts'
 import { attribute } from './names.ts'
-import { sayable } from './said.ts'
 
 /** Counts and tells how a delivery ended. `events` were published with it. */
 export function settled({ event, group, attempt }: Delivery, outcome: Outcome, events: readonly Entry[]): void {
@@ -32,16 +32,23 @@ export function settled({ event, group, attempt }: Delivery, outcome: Outcome, e
 }
 
 /** The log could not be written; it is tried again. */
-export function unsettled({ event, group }: Delivery, { code, message }: TidingsError): void {
-  log.warn?.({ ...fieldsOf(event), group, code, reason: sayable(message) }, 'the end of a delivery cannot be written')
+export function unsettled(redactor: Redactor, { event, group }: Delivery, { code, message }: TidingsError): void {
+  const reason = redactor.text(message)
+  log.warn?.({ ...fieldsOf(event), group, code, reason }, 'the end of a delivery cannot be written')
 }
 
 /** `ms`: from when a member of a shared group took it until it was settled. */
-export function processed({ group, since }: Delivery, outcome: Outcome, ms: number, span: Span | undefined) {
+export function processed(
+  redactor: Redactor,
+  { group, since }: Delivery,
+  outcome: Outcome,
+  ms: number,
+  span: Span | undefined,
+) {
   metrics.deliveryTime.record(ms / 1_000, group)
   metrics.queueTime.record(Math.max(0, Date.now() - ms - since) / 1_000, group)
   span?.setAttributes({
     [attribute.outcome]: outcome.kind,
-    ...('reason' in outcome && { [attribute.reason]: sayable(outcome.reason) }),
+    ...('reason' in outcome && { [attribute.reason]: redactor.text(outcome.reason) }),
   })
 }

@@ -1,6 +1,7 @@
 import { SpanKind, type Attributes, type Span, type SpanContext } from '@opentelemetry/api'
 import type { CloudEvent } from '../../event.ts'
 import type { Delivery } from '../driver.ts'
+import type { Redactor } from '../redact.ts'
 import { attribute, operation } from './names.ts'
 import { activeContext, contextOf, failed, isTracing, startSpan, traceparentOf, type SpanDraft } from './tracing.ts'
 
@@ -42,17 +43,23 @@ export function publishSpan(event: CloudEvent, system: string, parent: SpanConte
   })
 }
 
+/** Of whose events a span is: the log that they go to, and the rules of the app. */
+interface Publisher {
+  readonly system: string
+  readonly redactor: Redactor
+}
+
 /** Publishes events from outside of any task, each with the context of its span, below the caller that it names. */
 export function tracePublish<T>(
-  system: string,
+  { system, redactor }: Publisher,
   events: readonly CloudEvent[],
   publish: (events: readonly CloudEvent[]) => Promise<T>,
 ): Promise<T> {
-  return isTracing() ? publishTraced(system, events, publish) : publish(events)
+  return isTracing() ? publishTraced({ system, redactor }, events, publish) : publish(events)
 }
 
 async function publishTraced<T>(
-  system: string,
+  { system, redactor }: Publisher,
   events: readonly CloudEvent[],
   publish: (events: readonly CloudEvent[]) => Promise<T>,
 ): Promise<T> {
@@ -65,7 +72,7 @@ async function publishTraced<T>(
   try {
     return await publish(stamped)
   } catch (error) {
-    for (const span of spans) failed(span, error, 'E_LOG_UNAVAILABLE')
+    for (const span of spans) failed(redactor, span, error, 'E_LOG_UNAVAILABLE')
     throw error
   } finally {
     for (const span of spans) span.end()

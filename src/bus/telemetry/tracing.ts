@@ -12,9 +12,9 @@ import {
   type Tracer,
 } from '@opentelemetry/api'
 import { type ErrorCode, errorData } from '../../errors.ts'
+import type { Redactor } from '../redact.ts'
 import { spanIdOf, traceIdOf, withIds } from './ids.ts'
 import { attribute } from './names.ts'
-import { sayable } from './said.ts'
 
 /*
  * Spans, where an SDK is registered. Where none is, `tracer` is undefined and nothing is built: no span, no attribute.
@@ -74,32 +74,33 @@ export function startSpan(draft: SpanDraft): Span | undefined {
 
 /**
  * Does the work under a span, which ends with it. What the work starts by the OpenTelemetry API lies below. `draft` is
- * only called where there is an SDK; `code` is that of foreign errors.
+ * only called where there is an SDK; `code` is that of foreign errors, of which the span says what `redactor` lets through.
  */
 export function inSpan<T>(
+  redactor: Redactor,
   draft: () => SpanDraft,
   work: (span?: Span) => Promise<T>,
   code: ErrorCode = 'E_INTERNAL',
 ): Promise<T> {
-  return tracer ? under(startSpan(draft())!, work, code) : work()
+  return tracer ? under(redactor, startSpan(draft())!, work, code) : work()
 }
 
-async function under<T>(span: Span, work: (span: Span) => Promise<T>, code: ErrorCode): Promise<T> {
+async function under<T>(redactor: Redactor, span: Span, work: (span: Span) => Promise<T>, code: ErrorCode): Promise<T> {
   try {
     return await context.with(trace.setSpan(context.active(), span), () => work(span))
   } catch (error) {
-    failed(span, error, code)
+    failed(redactor, span, error, code)
     throw error
   } finally {
     span.end()
   }
 }
 
-export function failed(span: Span, error: unknown, foreign: ErrorCode): void {
+export function failed(redactor: Redactor, span: Span, error: unknown, foreign: ErrorCode): void {
   const { code, message } = errorData(error, foreign)
   span
-    .setAttribute(attribute.errorType, code)
-    .setStatus({ code: SpanStatusCode.ERROR, message: sayable(`${code}: ${message}`) })
+    .setAttribute(attribute.errorType, redactor.text(code))
+    .setStatus({ code: SpanStatusCode.ERROR, message: redactor.text(`${code}: ${message}`) })
 }
 
 const form = /^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$/

@@ -3,17 +3,16 @@ import type { ErrorData } from '../../errors.ts'
 import type { Delivery, Outcome } from '../driver.ts'
 import { log } from './log.ts'
 import { metrics } from './metrics.ts'
-import { sayable } from './said.ts'
 import { settled } from './settled.ts'
 import { TurnSpan, type Traced } from './turn-span.ts'
 
-/** Why a task failed, as the event that says so was published. */
+/** Why a task failed, as the event that says so was published: redacted when it was emitted. */
 function reasonIn(events: readonly CloudEvent[]) {
   const failed = events.findLast(({ type }) => type === 'agent.task.failed')
   const error = (failed?.data as { error?: ErrorData } | null | undefined)?.error
   if (!error) return {}
   const { code, message, stack } = error
-  return { code, reason: sayable(message), ...(stack !== undefined && { stack: sayable(stack) }) }
+  return { code, reason: message, ...(stack !== undefined && { stack }) }
 }
 
 /** Keeps how one turn of a task went: in the metrics, and as a span where there is an SDK. */

@@ -4,17 +4,18 @@ import type { CloudEvent } from '../../event.ts'
 import { fieldsOf, log } from './log.ts'
 import { metrics } from './metrics.ts'
 import { attribute } from './names.ts'
+import type { Redactor } from '../redact.ts'
 import type { Histogram } from './registry.ts'
-import { sayable } from './said.ts'
 import { modelSpan, toolSpan } from './spans.ts'
 import { inSpan, type SpanDraft } from './tracing.ts'
 
-/** One run of a tool or a model: who, for which request, in which delivery. */
+/** One run of a tool or a model: who, for which request, in which delivery, and by which rules it is told of. */
 interface Run {
   name: string
   event: CloudEvent
   attempt: number
   delivery: Span | undefined
+  redactor: Redactor
 }
 
 /** Runs a tool, and keeps how long it took and how it failed. */
@@ -60,7 +61,7 @@ export function traceModel<T extends Told>(run: Run, provider: string, work: () 
 
 async function observed<T>(
   kind: 'tool' | 'model',
-  { name, event, attempt }: Run,
+  { name, event, attempt, redactor }: Run,
   draft: () => SpanDraft,
   time: Histogram,
   code: ErrorCode,
@@ -69,18 +70,19 @@ async function observed<T>(
   const began = performance.now()
   let error = 'none'
   try {
-    return await inSpan(draft, work, code)
+    return await inSpan(redactor, draft, work, code)
   } catch (thrown) {
     const { code: found, message, stack } = failureData(thrown, code)
-    error = found
+    // A code of the user's own may be any text.
+    error = redactor.text(found)
     log.warn?.(
       {
         ...fieldsOf(event),
         [kind]: name,
         attempt,
-        code: found,
-        reason: sayable(message),
-        ...(stack !== undefined && { stack: sayable(stack) }),
+        code: error,
+        reason: redactor.text(message),
+        ...(stack !== undefined && { stack: redactor.text(stack) }),
       },
       `${kind} failed`,
     )

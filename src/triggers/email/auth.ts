@@ -2,6 +2,8 @@ import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import { isIPv6 } from 'node:net'
 import { RateLimiterMemory } from 'rate-limiter-flexible'
 import type { SMTPServerAuthentication, SMTPServerSession } from 'smtp-server'
+import type { Redactor } from '../../bus/redact.ts'
+import { warn } from '../../bus/telemetry/warn.ts'
 import { textOf, TidingsError } from '../../errors.ts'
 import { refused } from './replies.ts'
 
@@ -16,12 +18,14 @@ const maxFailures = { perConnection: 3, perNetwork: 10, seconds: 15 * 60 }
 
 /** Who may log in. Whoever fails again and again, from whatever connection, is told to come later. */
 export class Logins {
+  readonly #redactor: Redactor
   readonly #isRight: (user: string, password: string) => boolean | Promise<boolean>
   readonly #networks = new RateLimiterMemory({ points: maxFailures.perNetwork, duration: maxFailures.seconds })
   readonly #failures = new WeakMap<SMTPServerSession, number>()
 
   /** @throws E_SETTING_INVALID for a user without a password */
-  constructor({ users }: SmtpAuth) {
+  constructor({ users }: SmtpAuth, redactor: Redactor) {
+    this.#redactor = redactor
     this.#isRight = typeof users === 'function' ? users : comparing(users)
   }
 
@@ -47,7 +51,7 @@ export class Logins {
     try {
       return (await this.#isRight(user, password)) === true
     } catch (error) {
-      process.emitWarning(`the password of an SMTP client could not be checked: ${textOf(error)}`)
+      warn(this.#redactor, `the password of an SMTP client could not be checked: ${textOf(error)}`)
       throw refused(454, 'logins cannot be checked now; come again later')
     }
   }

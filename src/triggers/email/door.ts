@@ -1,5 +1,6 @@
 import { TLSSocket } from 'node:tls'
 import type { SMTPServerAddress, SMTPServerOptions, SMTPServerSession } from 'smtp-server'
+import type { Redactor } from '../../bus/redact.ts'
 import type { Envelope } from '../../received.ts'
 import { recipientRule } from './recipients.ts'
 import { Logins } from './auth.ts'
@@ -15,16 +16,18 @@ type Tls = NonNullable<Envelope['tls']>
 export class Door {
   readonly #options: SmtpOptions
   readonly #load: Load
+  readonly #redactor: Redactor
   readonly #logins: Logins | undefined
   readonly #allowed: (address: string) => boolean
   readonly #secured = new WeakMap<SMTPServerSession, Tls>()
   #closed = false
 
   /** @throws E_APP_INVALID, E_SETTING_INVALID */
-  constructor(options: SmtpOptions, load: Load) {
+  constructor(options: SmtpOptions, load: Load, redactor: Redactor) {
     this.#options = options
     this.#load = load
-    this.#logins = options.auth && new Logins(options.auth)
+    this.#redactor = redactor
+    this.#logins = options.auth && new Logins(options.auth, redactor)
     this.#allowed = recipientRule(options.recipients)
   }
 
@@ -49,7 +52,7 @@ export class Door {
       onAuth: (auth, session, answer) =>
         void this.#logins!.check(auth, session).then(
           user => answer(null, { user }),
-          (error: unknown) => answer(refusalFor(error)),
+          (error: unknown) => answer(refusalFor(this.#redactor, error)),
         ),
       onMailFrom: (sender, session, answer) => void this.#begin(sender, session).then(() => answer(), answer),
       onRcptTo: ({ address }, _session, answer: Reply) =>
@@ -91,7 +94,7 @@ export class Door {
     await this.#load
       .during(async hold => hold(bytes))
       .catch((error: unknown) => {
-        throw refusalFor(error)
+        throw refusalFor(this.#redactor, error)
       })
   }
 

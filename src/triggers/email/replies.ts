@@ -1,3 +1,5 @@
+import type { Redactor } from '../../bus/redact.ts'
+import { warn } from '../../bus/telemetry/warn.ts'
 import { type ErrorCode, TidingsError } from '../../errors.ts'
 
 /** An error with the reply that the client gets. */
@@ -13,14 +15,15 @@ const replies: Partial<Record<ErrorCode, number>> = {
 }
 
 /** 451 for whatever is not the fault of the mail: the sender comes again. */
-export function refusalFor(error: unknown): Refusal {
+export function refusalFor(redactor: Redactor, error: unknown): Refusal {
   if (error instanceof Error && 'responseCode' in error) return error as Refusal
-  if (error instanceof TidingsError) return refusal(replies[error.code] ?? 451, error)
-  process.emitWarning(error instanceof Error ? error : new Error(String(error)))
+  if (error instanceof TidingsError)
+    return refusal(replies[error.code] ?? 451, { code: error.code, message: redactor.text(error.message) })
+  warn(redactor, error)
   return refusal(451, new TidingsError('E_LOG_UNAVAILABLE', 'the mail could not be taken now'))
 }
 
-const refusal = (responseCode: number, { code, message }: TidingsError): Refusal =>
+const refusal = (responseCode: number, { code, message }: Pick<TidingsError, 'code' | 'message'>): Refusal =>
   Object.assign(new Error(`${code} ${message}`), { responseCode })
 
 export const refused = (responseCode: number, why: string) =>

@@ -58,7 +58,7 @@ class Intake {
     this.#options = options
     this.#settings = settingsOf(options)
     this.#load = new Load(this.#settings.maxBytesAtOnce)
-    this.#door = new Door(options, this.#load)
+    this.#door = new Door(options, this.#load, bus.redactor)
     this.#trusts = trustIn(options.relays)
     const { maxBytes, maxConnections } = this.#settings
     this.#server = new SMTPServer({
@@ -75,7 +75,7 @@ class Intake {
       onData: (stream, session, answer) => {
         const received = this.#receive(stream, session).then(
           id => answer(null, `stored as ${id}`),
-          (error: unknown) => answer(refusalFor(error)),
+          (error: unknown) => answer(refusalFor(this.#bus.redactor, error)),
         )
         this.#underWay.add(received)
         void received.finally(() => this.#underWay.delete(received))

@@ -12,6 +12,7 @@ import type { Position } from '../../bus/driver.ts'
  */
 
 export interface Row {
+  /** As its last event has it: redacted where it holds a secret, so that the key alone tells which file it is. */
   readonly path: string
   /** Of its last event. */
   readonly id: string

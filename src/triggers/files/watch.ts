@@ -2,12 +2,13 @@ import { lstat } from 'node:fs/promises'
 import { relative } from 'node:path'
 import { type FSWatcher, watch } from 'chokidar'
 import type { Bus } from '../../bus/bus.ts'
+import { warn } from '../../bus/telemetry/warn.ts'
 import { endedOrCut } from '../../bus/cut.ts'
 import { metrics } from '../../bus/telemetry/metrics.ts'
 import { textOf, TidingsError } from '../../errors.ts'
 import { digestOf, keyOf, type Ledger, removedId, writtenId } from './ledger.ts'
 import { isGone, isHidden, look, read, type Seen, walk } from './look.ts'
-import { type Place, publishRemoved, publishWritten } from './publish.ts'
+import { pathOnLog, type Place, publishRemoved, publishWritten } from './publish.ts'
 
 /*
  * Two ways to notice a file: the system tells of changes, by way of chokidar, and now and then the folder is walked. The
@@ -34,7 +35,10 @@ export interface Pace {
 
 /** A file that was noticed. */
 interface Noticed {
+  readonly key: string
   readonly path: string
+  /** Its name is on the log redacted only, so that nobody can look for it: a walk did not find it. */
+  readonly isMissing: boolean
   /** What was seen last: undefined before anything was, null where there is no file. */
   seen?: Seen | null
   /** Times here are by the monotonic clock. Since when it is like that, */
@@ -115,9 +119,13 @@ export class FolderWatch {
 
   #notice(path: string): void {
     if (path === '' || isHidden(path) || !this.#settings.isWanted(path)) return
-    const noticed = this.#noticed.get(path)
+    this.#noticeAs(keyOf(this.#settings.name, path), path)
+  }
+
+  #noticeAs(key: string, path: string, isMissing = false): void {
+    const noticed = this.#noticed.get(key)
     if (noticed) noticed.again = true
-    else this.#noticed.set(path, { path, since: 0, next: 0, isBusy: false, again: false })
+    else this.#noticed.set(key, { key, path, isMissing, since: 0, next: 0, isBusy: false, again: false })
   }
 
   #walk(): void {
@@ -147,7 +155,8 @@ export class FolderWatch {
       const row = this.#ledger.get(key)
       if (!row || (await look(folder, path).catch(() => undefined))?.stamp !== row.stamp) this.#notice(path)
     }
-    for (const [key, { path }] of this.#ledger.entries()) if (!found.has(key)) this.#notice(path)
+    for (const [key, { path }] of this.#ledger.entries())
+      if (!found.has(key)) this.#noticeAs(key, path, keyOf(name, path) !== key)
   }
 
   /** Where the folder itself is away, or another one is mounted in its place, its files are not removed. */
@@ -190,15 +199,15 @@ export class FolderWatch {
     const before = noticed.seen
     noticed.again = false
     try {
-      const seen = (await look(this.#settings.folder, path)) ?? null
+      const seen = noticed.isMissing ? null : ((await look(this.#settings.folder, path)) ?? null)
       const now = performance.now()
       if (before === undefined || seen?.stamp !== before?.stamp) {
         noticed.seen = seen
         noticed.since = now
       }
       const needed = noticed.since + this.#neededMs(seen)
-      if (now < needed && !this.#isKnown(path, seen)) noticed.next = needed
-      else if (await this.#take(path, seen)) this.#done(noticed)
+      if (now < needed && !this.#isKnown(noticed.key, seen)) noticed.next = needed
+      else if (await this.#take(noticed, seen)) this.#done(noticed)
       else noticed.next = 0
     } catch (error) {
       this.#failed(noticed, error)
@@ -213,22 +222,21 @@ export class FolderWatch {
   #done(noticed: Noticed): void {
     this.#told.delete(noticed.path)
     if (noticed.again) Object.assign(noticed, { seen: undefined, next: 0 })
-    else this.#noticed.delete(noticed.path)
+    else this.#noticed.delete(noticed.key)
   }
 
-  #isKnown(path: string, seen: Seen | null): boolean {
-    return this.#ledger.get(keyOf(this.#settings.name, path))?.stamp === seen?.stamp
+  #isKnown(key: string, seen: Seen | null): boolean {
+    return this.#ledger.get(key)?.stamp === seen?.stamp
   }
 
   /** Publishes what has become of a file. False where it has changed meanwhile. */
-  async #take(path: string, seen: Seen | null): Promise<boolean> {
-    const key = keyOf(this.#settings.name, path)
-    if (this.#isKnown(path, seen)) return true
+  async #take({ key, path, isMissing }: Noticed, seen: Seen | null): Promise<boolean> {
+    if (this.#isKnown(key, seen)) return true
     if (seen) return this.#takeWritten(key, path, seen)
     const row = this.#ledger.get(key)!
-    if (!(await this.#isRemoved(path))) return false
+    if (!(await this.#isRemoved(path, isMissing))) return false
     await this.#ledger.entering(async published => {
-      published(await publishRemoved(this.#bus, this.#settings, removedId(key, row), path))
+      published((await publishRemoved(this.#bus, this.#settings, removedId(key, row), path)).position)
       this.#ledger.delete(key)
     })
     this.#isAway = false
@@ -236,9 +244,9 @@ export class FolderWatch {
   }
 
   /** Not where the folder was away when it was looked for: it is looked for once more while the folder is there. */
-  async #isRemoved(path: string): Promise<boolean> {
+  async #isRemoved(path: string, isMissing: boolean): Promise<boolean> {
     const wasThere = await this.#isThere()
-    const seen = wasThere && (await look(this.#settings.folder, path))
+    const seen = wasThere && !isMissing && (await look(this.#settings.folder, path))
     if (wasThere && (await this.#isThere())) return !seen
     this.#restUntil = performance.now() + this.#settings.pace.againMs
     return false
@@ -254,13 +262,15 @@ export class FolderWatch {
     const row = this.#ledger.get(key)
     // Touched, moved there and back, or seen by an earlier run: what it says is known.
     if (row && digestOf(row) === content.digest) {
-      this.#ledger.set(key, { ...row, path, stamp: seen.stamp })
+      this.#ledger.set(key, { ...row, stamp: seen.stamp })
       return true
     }
     const id = writtenId(key, content.digest, seen.stamp)
     await this.#ledger.entering(async published => {
-      published(await publishWritten(this.#bus, this.#settings, { id, path, isNew: !row, seen, content }))
-      this.#ledger.set(key, { path, id, stamp: seen.stamp })
+      const file = { id, path, isNew: !row, seen, content }
+      const { position, path: onLog } = await publishWritten(this.#bus, this.#settings, file)
+      published(position)
+      this.#ledger.set(key, { path: onLog, id, stamp: seen.stamp })
     })
     this.#isAway = false
     return true
@@ -274,7 +284,7 @@ export class FolderWatch {
     else if (refusals.has(error.code)) {
       metrics.refused.add(1, this.#settings.name, error.code)
       this.#tell(noticed.path, error.message)
-      this.#noticed.delete(noticed.path)
+      this.#noticed.delete(noticed.key)
     } else {
       noticed.next = 0
       this.#restUntil = again
@@ -287,11 +297,14 @@ export class FolderWatch {
   #tell(path: string, why: string): void {
     if (this.#told.has(path)) return
     if (this.#told.size < mostTold) this.#told.add(path)
-    this.#warn(`${path === '' || path === 'away' ? '' : `${JSON.stringify(path)}: `}${why}`)
+    if (path === '' || path === 'away') return this.#warn(why)
+    const onLog = pathOnLog(this.#bus, path)
+    // Errors of the system quote the path.
+    this.#warn(`${JSON.stringify(onLog)}: ${why.replaceAll(path, onLog)}`)
   }
 
   #warn(text: string): void {
-    process.emitWarning(`files ${this.#settings.name}: ${text}`)
+    warn(this.#bus.redactor, `files ${this.#settings.name}: ${text}`)
   }
 }
 

@@ -1,8 +1,10 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { IPublishPacket } from 'mqtt'
 import type { Bus } from '../../bus/bus.ts'
+import type { Redactor } from '../../bus/redact.ts'
 import { log } from '../../bus/telemetry/log.ts'
 import { metrics } from '../../bus/telemetry/metrics.ts'
+import { warn } from '../../bus/telemetry/warn.ts'
 import { type ErrorCode, TidingsError, textOf } from '../../errors.ts'
 import { messageOf, publishMessage, type Message } from './message.ts'
 import type { Known, Session } from './session.ts'
@@ -125,12 +127,12 @@ export class Inbox {
   }
 
   #say(text: string): void {
-    say(this.#settings.name, text)
+    say(this.#bus.redactor, this.#settings.name, text)
   }
 }
 
-/** Where somebody will see it. */
-export function say(trigger: string, text: string): void {
-  if (log.warn) log.warn({ trigger }, text)
-  else process.emitWarning(`trigger ${trigger}: ${text}`)
+/** Where somebody will see it, without secrets: topics may hold some. */
+export function say(redactor: Redactor, trigger: string, text: string): void {
+  if (log.warn) log.warn({ trigger }, redactor.text(text))
+  else warn(redactor, `trigger ${trigger}: ${text}`)
 }

@@ -81,10 +81,12 @@ export async function publishMessage(
   { id, source, to }: { id: string; source: string; to: EventType | typeof untyped },
 ): Promise<Published> {
   const [type, data] = to === untyped ? [to, await untypedData(bus, message)] : [to.type, await typedData(message, to)]
-  const subject = subjectOf(bus.redactor, message.topic)
+  const { topic } = bus.redactor.event({ type, data: { topic: message.topic } }).data
+  const subject = subjectOf(bus.redactor, topic)
   const correlationid = randomUUIDv7()
   const caller = message.properties.find(({ name }) => name === 'traceparent')?.value
   return inSpan(
+    bus.redactor,
     () => doorSpan({ name: 'receive mqtt', correlation: correlationid, caller, at: message.at, attributes }),
     span => bus.publish({ id, type, source, tenant, correlationid, ...(subject && { subject }), ...below(span), data }),
   )

@@ -95,7 +95,7 @@ class Receiver implements RunningTrigger {
         if (!signal.aborted) loss = await this.#connect()
       } else {
         const since = performance.now()
-        if (this.#why) say(this.#settings.name, `connected to ${this.#settings.address}`)
+        if (this.#why) say(this.#bus.redactor, this.#settings.name, `connected to ${this.#settings.address}`)
         this.#why = ''
         loss = await this.#connection!.ended
         if (performance.now() - since > steadyMs) this.#failures = 0
@@ -148,7 +148,8 @@ class Receiver implements RunningTrigger {
     const left = new Set(this.#session.maybe.map(filterOf)).difference(new Set(wanted.map(filterOf)))
     await connection.unsubscribe([...left])
     for (const { topic, qos: granted } of await connection.subscribe(added, qos))
-      if (granted < qos) say(this.#settings.name, `the broker grants ${topic} at QoS ${granted}, not ${qos}`)
+      if (granted < qos)
+        say(this.#bus.redactor, this.#settings.name, `the broker grants ${topic} at QoS ${granted}, not ${qos}`)
     await this.#session.save({ filters: wanted, sure: true })
   }
 
@@ -159,7 +160,7 @@ class Receiver implements RunningTrigger {
       : why
     if (text === this.#why) return
     this.#why = text
-    say(name, `${lasting ? 'E_MQTT_REFUSED ' : ''}${this.address}`)
+    say(this.#bus.redactor, name, `${lasting ? 'E_MQTT_REFUSED ' : ''}${this.address}`)
   }
 
   /** Who was sent away, or has no chance, does not insist. */

@@ -164,7 +164,9 @@ export class Session {
       waiting: [...this.#known.values()].filter(({ qos }) => qos === 2).map(({ packetId }) => packetId),
       reuses: this.#reuses,
     }
-    this.#revision = await this.#put(this.#document, JSON.stringify(saved), this.#revision)
+    // A filter that holds a secret is subscribed to anew after a restart.
+    const written = { ...saved, filters: saved.filters.map(filter => this.#bus.redactor.text(filter)) }
+    this.#revision = await this.#put(this.#document, JSON.stringify(written), this.#revision)
     this.#saved = saved
     this.#unsaved = 0
   }

@@ -49,6 +49,7 @@ async function publish(bus: Bus, name: string, { type, data }: Message, place: P
     data: data === undefined ? said : data,
   }
   await inSpan(
+    bus.redactor,
     () => doorSpan({ name: `fire ${name}`, correlation: correlationid, at, attributes: {} }),
     span => bus.publish({ ...draft, ...below(span) }),
   )

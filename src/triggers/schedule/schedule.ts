@@ -1,5 +1,6 @@
 import { assertOwnType } from '../../bus/admit.ts'
 import type { Bus } from '../../bus/bus.ts'
+import { warn } from '../../bus/telemetry/warn.ts'
 import { lookEvery, type Now } from '../../bus/clock.ts'
 import { endedOrCut } from '../../bus/cut.ts'
 import { textOf, TidingsError } from '../../errors.ts'
@@ -229,7 +230,7 @@ class RunningSchedule {
   }
 
   #warn(text: string): void {
-    process.emitWarning(`schedule ${this.#name} ${text}`)
+    warn(this.#bus.redactor, `schedule ${this.#name} ${text}`)
   }
 }
 

@@ -1,5 +1,7 @@
 import type { Duplex } from 'node:stream'
 import { brokenRequest, httpStatuses } from '../../bus/http.ts'
+import type { Redactor } from '../../bus/redact.ts'
+import { warn } from '../../bus/telemetry/warn.ts'
 import { type ErrorCode, errorData, TidingsError, toTidingsError } from '../../errors.ts'
 
 /** What a request is answered with: a JSON body, or none. */
@@ -17,17 +19,21 @@ export const refusal = (status: number, message: string, code: ErrorCode = 'E_RE
 
 const statuses: Partial<Record<ErrorCode, number>> = { ...httpStatuses, E_BUSY: 503 }
 
-/** What was thrown as an answer. What nobody expected is a bug, of ours or of the app: 500, and said on stderr. */
-export function answerFor(thrown: unknown): Answer {
+/** What was thrown as an answer, redacted: an error may quote what was sent. What nobody expected is a bug, of ours or of the app: 500, and said on stderr. */
+export function answerFor(thrown: unknown, redactor: Redactor): Answer {
   const error = toTidingsError(thrown, 'E_INTERNAL')
   // A mapping or a schema of the app may throw anything, a proxy too.
   if (error !== thrown) {
-    process.emitWarning(new Error(error.message))
+    warn(redactor, error.message)
     const text = 'the request could not be taken; the log of the worker says why'
     return { status: 500, body: { error: errorData(new Error(text), 'E_INTERNAL') } }
   }
   const status = 'status' in error ? (error as Refusal).status : (statuses[error.code] ?? 500)
-  return { status, body: { error: error.toJSON() }, ...(status === 503 && { headers: { 'retry-after': '1' } }) }
+  return {
+    status,
+    body: { error: redactor.value(error.toJSON()) },
+    ...(status === 503 && { headers: { 'retry-after': '1' } }),
+  }
 }
 
 /** Answers what is no HTTP, and what does not come to its end, and closes. */

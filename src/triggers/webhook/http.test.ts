@@ -8,6 +8,7 @@ import { gzipSync } from 'node:zlib'
 import { expect, onTestFinished, test } from 'vitest'
 import { curl, openTrigger, type Reply, secrets, signedBy } from '../../../test/lib/webhook.ts'
 import type { Bus } from '../../bus/bus.ts'
+import { plainRedactor } from '../../bus/redact.ts'
 import { TidingsError } from '../../errors.ts'
 import { until } from '../../testing/wait.ts'
 import { readBody } from './body.ts'
@@ -188,7 +189,7 @@ test('who sends slowly, or half, or nothing, is cut off', async () => {
     return { status: 202 }
   }
   const patience = { headersTimeout: 300, requestTimeout: 600, keepAliveTimeout: 300 }
-  const { port, stop } = await listen(handle, { port: 0, host: '127.0.0.1' }, patience)
+  const { port, stop } = await listen(handle, { port: 0, host: '127.0.0.1', redactor: plainRedactor }, patience)
   onTestFinished(() => stop())
   const url = `http://127.0.0.1:${port}`
   const whole = post('{}')

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { endedOrCut } from '../../bus/cut.ts'
+import type { Redactor } from '../../bus/redact.ts'
 import { TidingsError } from '../../errors.ts'
 import { type Answer, answerBrokenRequest, answerFor } from './answers.ts'
 
@@ -22,7 +23,7 @@ const patience = { headersTimeout: 5_000, requestTimeout: 10_000, keepAliveTimeo
 /** An HTTP server that gives each whole request to the handler, and answers or cuts off all others. @throws E_PORT_IN_USE */
 export async function listen(
   handle: Handler,
-  { port, host }: { port: number; host: string },
+  { port, host, redactor }: { port: number; host: string; redactor: Redactor },
   timeouts = patience,
 ): Promise<Listener> {
   const underWay = new Set<Promise<void>>()
@@ -31,7 +32,7 @@ export async function listen(
     underWay.add(over)
     void over.then(() => underWay.delete(over))
     void handle(incoming)
-      .catch(answerFor)
+      .catch((error: unknown) => answerFor(error, redactor))
       .then(answer => respond(incoming, outgoing, answer))
   })
   server.maxConnections = maxConnections

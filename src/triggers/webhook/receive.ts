@@ -11,6 +11,7 @@ import { instancesFedBy } from '../../tasks/links.ts'
 import { type Answer, refusal } from './answers.ts'
 import { readHeaders, readValue } from './body.ts'
 import { received, source, type Verify, type WebhookEndpoint, type WebhookRequest } from './endpoint.ts'
+import { keptBody } from './kept.ts'
 import { correlationOf, eventId } from './ids.ts'
 import type { Signed } from './signatures.ts'
 import { whenUsable } from './usable.ts'
@@ -48,7 +49,7 @@ async function take(bus: Bus, { name, options }: Endpoint, { headers, bytes }: S
   if (!mapped && options.others === 'ignore') return { status: 204 }
 
   await whenUsable(bus)
-  const raw = await bus.putBlob(tenant, bytes)
+  const raw = await bus.putBlob(tenant, keptBody(bus.redactor, bytes, request, mapped))
   const data: WebhookReceived = { endpoint: name, ...request, raw }
   const correlationid = correlationOf(id, at)
   const draft = { id, source, tenant, correlationid, subject: raw.blob, ...(mapped ?? { type: received, data }) }
@@ -56,6 +57,7 @@ async function take(bus: Bus, { name, options }: Endpoint, { headers, bytes }: S
   const traceparent = contextOf(caller) && caller
   const attributes = { [attribute.httpMethod]: 'POST', [attribute.httpRoute]: `/hooks/${name}` }
   const published = await inSpan(
+    bus.redactor,
     () =>
       doorSpan({
         name: `POST /hooks/${name}`,

@@ -65,11 +65,11 @@ async function start(bus: Bus, options: WebhookOptions): Promise<RunningTrigger>
       const endpoint = endpoints.get(path)
       if (!endpoint) throw refusal(404, `there is no ${path.slice(0, 80)}`, 'E_NOT_FOUND')
       if (incoming.method !== 'POST')
-        return { ...answerFor(refusal(405, `${path} takes POST`)), headers: { allow: 'POST' } }
+        return { ...answerFor(refusal(405, `${path} takes POST`), bus.redactor), headers: { allow: 'POST' } }
       const bytes = await readBody(incoming, maxBytes, hold)
       return receive(bus, endpoint, { headers: incoming.headers, bytes }, arrived)
     })
-  const { port, stop } = await listen(handle, { port: portOf(options), host })
+  const { port, stop } = await listen(handle, { port: portOf(options), host, redactor: bus.redactor })
   return { address: urlOf(options, port), stop }
 }
 

@@ -1,0 +1,10 @@
+import { textOf } from '../../errors.ts'
+import type { Redactor } from '../redact.ts'
+
+/** Warns the person who runs this process, by the rules of the app that it concerns. */
+export function warn(redactor: Redactor, problem: unknown): void {
+  const text = redactor.text(typeof problem === 'string' ? problem : textOf(problem))
+  const warning = new Error(text)
+  if (problem instanceof Error) warning.stack = redactor.text(problem.stack ?? '')
+  process.emitWarning(warning)
+}

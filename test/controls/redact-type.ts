@@ -1,0 +1,10 @@
+import type { Control } from './control.ts'
+
+export default {
+  fault: 'The type of an event that holds a secret lies on the log in clear.',
+  file: 'src/bus/redact.ts',
+  find: "'source', 'type', 'tenant',",
+  replace: "'source', 'tenant',",
+  test: 'test/redaction/holes.test.ts',
+  name: 'the type of an event',
+} satisfies Control
