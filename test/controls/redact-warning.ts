@@ -2,9 +2,18 @@ import type { Control } from './control.ts'
 
 export default {
   fault: 'A warning of a folder says the names of its files in clear.',
-  file: 'src/triggers/files/publish.ts',
-  find: '`${pathOnLog(bus, data.path)} is no ${type}`',
-  replace: '`${data.path} is no ${type}`',
+  patches: [
+    {
+      file: 'src/bus/telemetry/warn.ts',
+      find: 'redactor.text(typeof problem',
+      replace: 'String(typeof problem',
+    },
+    {
+      file: 'src/triggers/files/publish.ts',
+      find: '`${pathOnLog(bus, data.path)} is no ${type}`',
+      replace: '`${data.path} is no ${type}`',
+    },
+  ],
   test: 'test/redaction/holes.test.ts',
   name: 'the name of a file',
 } satisfies Control
