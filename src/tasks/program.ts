@@ -213,17 +213,18 @@ export class ProgramMachine<State> implements Machine {
   }
 
   fold({ inputs, emitted }: RecordedTurn) {
-    this.#evolve(inputs)
+    this.#evolve(inputs.map(seen))
     this.accepted(emitted)
   }
 
   decide(inputs: readonly CloudEvent[], ctx: TurnContext) {
-    this.#evolve(inputs)
-    this.#program.decide(copyOf(this.#state), inputs.map(seen), ctx)
+    const own = inputs.map(seen)
+    this.#evolve(own)
+    this.#program.decide(copyOf(this.#state), own, ctx)
   }
 
   accepted(emitted: readonly CloudEvent[]) {
-    this.#evolve(emitted)
+    this.#evolve(emitted.map(seen))
     const json = JSON.stringify(this.#state)
     this.#json = this.#redactor.json(json)
     if (this.#json !== json) this.#state = JSON.parse(this.#json) as State
@@ -243,7 +244,7 @@ export class ProgramMachine<State> implements Machine {
 
   #evolve(events: readonly CloudEvent[]) {
     if (events.length === 0) return
-    for (const event of events) this.#state = this.#program.evolve(this.#state, seen(event))
+    for (const event of events) this.#state = this.#program.evolve(this.#state, event)
     this.#state = stateFrom(this.#state)
   }
 }

@@ -100,7 +100,13 @@ export type Verdict = 'take' | 'inert' | 'ahead' | 'late' | 'refuse' | 'follow'
 const isOwnTask = ({ subject = '', correlationid }: CloudEvent) =>
   isTask(subject) && correlationOf(subject) === correlationid
 
-/** The moment at which the first wait ends after this turn; null when none has a bound. */
+const second = 1_000
+const hour = 3_600_000
+
+/**
+ * When to wake the task after this turn: as its first wait ends, null when none has a bound. Where that is more than an hour away, at
+ * the next whole second: calls that follow each other quickly then leave the wake-up as it is, and no index is written for each.
+ */
 export function wakeFor(stillOpen: readonly OpenCall[], builder: TurnBuilder): number | null {
   if (builder.end) return null
   let next: number | null = null
@@ -109,7 +115,7 @@ export function wakeFor(stillOpen: readonly OpenCall[], builder: TurnBuilder): n
   }
   for (const { until } of stillOpen) consider(until)
   for (const { wait } of builder.emits) if (wait) consider(wait.until)
-  return next
+  return next !== null && next - builder.now > hour ? Math.ceil(next / second) * second : next
 }
 
 /** What tells of an event, which has its data, that came when its instance had ended. */
