@@ -71,6 +71,11 @@ export class Pauses {
     }
   }
 
+  /** As the log has it now. */
+  async isPaused(kind: Pausable, name: string): Promise<boolean> {
+    return (await this.#read()).set.has(pauseKey(kind, name))
+  }
+
   async #look() {
     try {
       const { set } = await this.#read()

@@ -1,4 +1,5 @@
 import type { Bus } from '../bus/bus.ts'
+import { parseId } from '../bus/ids.ts'
 import { approvalTypes } from '../tasks/approval.ts'
 import { PendingApprovals, type OpenApproval } from '../tasks/approval-list.ts'
 import { eventsAt } from '../trace/index/events.ts'
@@ -27,11 +28,13 @@ export async function openApprovals(bus: Bus): Promise<OpenApproval[]> {
 
 function lines(approval: OpenApproval, width: number): string[] {
   const { id, name, from, what, who, since, until, hash, replay } = approval
+  const version = parseId(id)?.version
+  const turn = version === undefined ? '' : `, turn ${version}`
   const times = `since ${moment(Date.parse(since))}  ${until === undefined ? 'for ever' : `until ${moment(Date.parse(until))}`}`
   return [
     printable(`${name}  ${id}`),
     shorten(`  ${preview(what)}`, width),
-    dim(printable(`  ${times}  asked by ${from}${replay === undefined ? '' : ` in ${replay}`}`)),
+    dim(printable(`  ${times}  asked by ${from}${turn}${replay === undefined ? '' : ` in ${replay}`}`)),
     dim(printable(`  may be answered by ${who?.join(', ') ?? 'whoever has an identity'}  hash ${hash}`)),
   ]
 }

@@ -1,8 +1,10 @@
 import { userInfo } from 'node:os'
 import type { Bus } from '../bus/bus.ts'
-import { TidingsError } from '../errors.ts'
+import { parseId } from '../bus/ids.ts'
 import { answerApproval } from '../tasks/approval-answer.ts'
 import { findApproval } from '../tasks/approval-find.ts'
+import { only } from '../trace/index/only.ts'
+import { longForm } from '../trace/short-id.ts'
 import { dim, printable } from '../trace/text.ts'
 import { openApprovals } from './approvals.ts'
 import { withExistingLog } from './log.ts'
@@ -11,8 +13,6 @@ import { answer, say, type Globals } from './out.ts'
 export interface ApproveOptions extends Globals {
   comment?: string
 }
-
-const fewest = 4
 
 /** `tidings approve ID` and `tidings deny ID`: shows what it is about, and answers that. */
 export async function approve(text: string, decision: 'grant' | 'deny', options: ApproveOptions): Promise<void> {
@@ -40,13 +40,14 @@ function userName(): string {
   }
 }
 
-/** The whole id, or the end of that of an open approval. @throws E_USAGE */
+/** The whole id, or the end of that of an open approval. @throws E_USAGE, E_NOT_FOUND, E_AMBIGUOUS */
 async function idOf(bus: Bus, text: string): Promise<string> {
-  const open = (await openApprovals(bus)).map(({ id }) => id)
-  if (open.includes(text)) return text
-  const candidates = text.length < fewest ? [] : open.filter(id => id.endsWith(text))
-  if (candidates.length > 1) throw new TidingsError('E_USAGE', `${text} may be any of ${candidates.join(', ')}`)
-  return candidates[0] ?? text
+  if (parseId(text)) return text
+  const open = await openApprovals(bus)
+  const newest = open.map(({ id }) => id).toReversed()
+  const end = longForm(text)
+  const find = () => open.filter(({ id }) => id.endsWith(text) || id.endsWith(end))
+  return only(text, 'open approval', find, () => newest).id
 }
 
 /** All of it: nobody approves what he did not see. */

@@ -1,13 +1,14 @@
 import { styleText } from 'node:util'
 import type { Bus } from '../bus/bus.ts'
-import { correlationOf, parseId, turnId } from '../bus/ids.ts'
+import { correlationOf } from '../bus/ids.ts'
 import { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import type { Turn } from '../tasks/program.ts'
 import { turnType } from '../tasks/turn.ts'
+import { shortId } from '../trace/short-id.ts'
 import { count, dim, elapsed, paint, printable, shorten } from '../trace/text.ts'
 import { allAttentionOf, nextFor, type Matter } from './attention-list.ts'
-import { ask, withExistingLog } from './log.ts'
+import { ask, findTask, withExistingLog } from './log.ts'
 import { answer, say, type Globals } from './out.ts'
 import { actionsOf, type Action } from './trace.ts'
 
@@ -77,13 +78,18 @@ export function describe(matter: Matter, more = 0, began?: Action): string[] {
     : []
   const next = `         ${styleText('cyan', '→')} ${nextFor(matter).join(dim('  or  '))}`
   if (matter.kind === 'unhosted')
-    return [`${kind} ${printable(matter.reason)} ${dim(count(matter.waiting, 'call'))}`, ...part, next]
+    return [
+      `${kind} ${printable(matter.reason)} ${dim(`${count(matter.waiting, 'call')}, ${shortId(matter.call)}`)}`,
+      ...part,
+      next,
+    ]
   if ('task' in matter) return [`${kind} task ${matter.task} ${dim(waiting(matter))}`, ...part, next]
   const { id, event, group, attempts, reason } = matter
   const about = [
     `for ${group}`,
     count(attempts, 'attempt'),
-    `correlation …${event.correlationid.slice(-6)}`,
+    `correlation ${event.correlationid.slice(-6)}`,
+    `event ${shortId(event.id)}`,
     ...(more > 0 ? [`and ${more} more like it`] : []),
   ]
   return [
@@ -127,8 +133,11 @@ export async function discard(id: string, options: Globals): Promise<void> {
 }
 
 /** `tidings attention cancel TASK` */
-export async function cancel(task: string, options: Globals & { reason?: string }): Promise<void> {
-  const program = await withExistingLog(bus => cancelTask(bus, task, options.reason ?? 'cancelled by hand'))
+export async function cancel(text: string, options: Globals & { reason?: string }): Promise<void> {
+  const { task, program } = await withExistingLog(async bus => {
+    const task = await findTask(bus, text)
+    return { task, program: await cancelTask(bus, task, options.reason ?? 'cancelled by hand') }
+  })
   await answer(options, { task, program, asked: 'agent.cancel' }, [
     `asked ${program} to end the task; its open calls and children end with it`,
     dim(`  what came of it: tidings trace ${correlationOf(task)}`),
@@ -136,7 +145,6 @@ export async function cancel(task: string, options: Globals & { reason?: string 
 }
 
 async function cancelTask(bus: Bus, task: string, reason: string): Promise<string> {
-  if (!parseId(turnId(task, 1))) throw new TidingsError('E_USAGE', `"${task}" is not the id of a task`)
   const { program, tenant } = await liveTask(bus, task)
   await bus.publish({
     type: 'agent.cancel',

@@ -5,6 +5,7 @@ import { styleText } from 'node:util'
 import { environment, openBus } from '../runtime/environment.ts'
 import { dim } from '../trace/text.ts'
 import { changes } from './changes.ts'
+import { ownEnvironment } from './env-file.ts'
 import { Failures, watchAttention } from './failures.ts'
 import { findApp, shown } from './load-app.ts'
 import { answer, untilAsked, type Globals } from './out.ts'
@@ -43,7 +44,10 @@ export async function dev(path: string | undefined, options: Globals): Promise<v
 /** The app in a process of its own, so that it starts anew with its code. */
 function launch(file: string, options: Globals): ChildProcess {
   const args = [process.argv[1]!, 'run', file, ...(options.json ? ['--json'] : [])]
-  const worker = spawn(process.execPath, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+  const worker = spawn(process.execPath, args, {
+    env: ownEnvironment(),
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+  })
   worker.once('exit', code => {
     void answer(options, { event: 'failed', code }, [dim('the app does not run; waiting for the next change')])
   })

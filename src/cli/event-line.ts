@@ -1,20 +1,24 @@
 import type { CloudEvent } from '../event.ts'
 import { gist } from '../trace/gist.ts'
-import { dim, fit, paint, printable, shorten } from '../trace/text.ts'
+import { shortId } from '../trace/short-id.ts'
+import { dim, fit, paint, printable, shorten, widthOf } from '../trace/text.ts'
 
 const typeWidth = 22
 const wayWidth = 44
+/** In fewer columns what an event says matters more than its id. */
+const minWidthForId = 100
 
 /** Columns of the terminal; of a pipe, plenty. */
 export const terminalWidth = () => process.stdout.columns ?? (Number(process.env.COLUMNS) || 160)
 
-/** An event on one line: time, correlation, type, from whom to whom, what. */
+/** An event on one line: time, correlation, type, from whom to whom, its id, what. */
 export function eventLine(event: CloudEvent, width: number): string {
   const { type, time, correlationid, source, target } = event
+  const id = width < minWidthForId ? '' : `${shortId(event.id)} `
   const way = printable(target === undefined ? short(source) : `${short(source)} → ${target}`)
   const ways = Math.min(wayWidth, Math.max(12, Math.floor(width / 4)))
-  const room = width - (12 + 1 + 6 + 1 + typeWidth + 1 + ways + 1)
-  return `${dim(clock(time))} ${dim(correlationid.slice(-6))} ${paint(type, fit(type, typeWidth))} ${fit(way, ways)} ${dim(shorten(gist(event), room))}`.trimEnd()
+  const room = width - (12 + 1 + 6 + 1 + typeWidth + 1 + ways + 1 + widthOf(id))
+  return `${dim(clock(time))} ${dim(correlationid.slice(-6))} ${paint(type, fit(type, typeWidth))} ${fit(way, ways)} ${dim(id)}${dim(shorten(gist(event), room))}`.trimEnd()
 }
 
 /** Local date and time, to the second. */

@@ -4,6 +4,7 @@ import type { Bus } from '../bus/bus.ts'
 import { parseId } from '../bus/ids.ts'
 import type { ErrorData } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
+import { shortId } from '../trace/short-id.ts'
 import { dim, printable } from '../trace/text.ts'
 import { describe, isSameMatter } from './attention.ts'
 import { allAttentionOf, nextFor, type Matter } from './attention-list.ts'
@@ -45,7 +46,11 @@ export class Failures {
             ...(stack === undefined ? [] : stack.split('\n').map(line => dim(`      ${printable(line)}`))),
             ...(next === undefined ? [] : [`    ${styleText('cyan', '→')} ${printable(next)}`]),
           ]),
-      ...(task === undefined ? [] : [`    ${styleText('cyan', '→')} tidings trace ${event.correlationid.slice(-6)}`]),
+      ...(task === undefined
+        ? []
+        : [
+            `    ${styleText('cyan', '→')} tidings trace ${event.correlationid.slice(-6)}${dim('  or  ')}tidings show ${shortId(task)}`,
+          ]),
     ]
   }
 

@@ -3,8 +3,8 @@ import { isTypePattern } from '../pattern.ts'
 import type { Stored } from '../bus/driver.ts'
 import { gist } from '../trace/gist.ts'
 import { eventsAt, withData } from '../trace/index/events.ts'
-import { shortId } from '../trace/render-why.ts'
-import { dim, fit, paint, shorten } from '../trace/text.ts'
+import { shortId } from '../trace/short-id.ts'
+import { dim, fit, paint, shorten, widthOf } from '../trace/text.ts'
 import { moment, terminalWidth } from './event-line.ts'
 import { ask, withExistingLog } from './log.ts'
 import { numberOf, say, type Globals } from './out.ts'
@@ -29,12 +29,13 @@ export async function find(words: readonly string[], options: FindOptions): Prom
   const found = await withExistingLog(bus =>
     ask(bus, async index => withData(bus, await eventsAt(bus, index.search(words.join(' '), filter)))),
   )
-  for (const stored of found) await say(json ? JSON.stringify(stored) : line(stored, terminalWidth()))
+  const idWidth = Math.max(0, ...found.map(({ event }) => widthOf(shortId(event.id))))
+  for (const stored of found) await say(json ? JSON.stringify(stored) : line(stored, idWidth, terminalWidth()))
   if (found.length === 0 && !json) await say('Nothing on the log holds all of that.')
 }
 
-function line({ event }: Stored, width: number): string {
+function line({ event }: Stored, idWidth: number, width: number): string {
   const { id, type, time, correlationid } = event
-  const shown = fit(shortId(id), 22)
-  return `${dim(moment(Date.parse(time)))} ${dim(correlationid.slice(-6))} ${shown} ${paint(type, fit(type, 20))} ${shorten(gist(event), width - 71)}`.trimEnd()
+  const shown = fit(shortId(id), idWidth)
+  return `${dim(moment(Date.parse(time)))} ${dim(correlationid.slice(-6))} ${shown} ${paint(type, fit(type, 20))} ${shorten(gist(event), width - 49 - idWidth)}`.trimEnd()
 }

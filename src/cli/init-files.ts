@@ -11,7 +11,7 @@ export const files = (name: string): Record<string, string> => ({
   'package.json': `${JSON.stringify(packageJson(name), null, 2)}\n`,
   'app.ts': app,
   'README.md': readme(name),
-  '.gitignore': 'node_modules/\n.tidings/\n',
+  '.gitignore': 'node_modules/\n.tidings/\n.env\n',
 })
 
 const packageJson = (name: string) => ({

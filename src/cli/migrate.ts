@@ -10,7 +10,7 @@ import type { Definition } from '../workflows/definition.ts'
 import { instanceOf } from '../workflows/live.ts'
 import { refusal } from '../workflows/migrate.ts'
 import { findApp, loadApp } from './load-app.ts'
-import { ask, withExistingLog } from './log.ts'
+import { ask, findTask, withExistingLog } from './log.ts'
 import { answer, type Globals } from './out.ts'
 import { workflowOf } from './workflow.ts'
 
@@ -57,7 +57,7 @@ export async function migrate(name: string, options: Options): Promise<void> {
 
 /** Those that run under another definition. */
 async function instances(bus: Bus, program: string, hash: string, only: string | undefined): Promise<string[]> {
-  if (only !== undefined) return [only]
+  if (only !== undefined) return [await findTask(bus, only, program)]
   const found = await ask(bus, index => index.tasks({ program, limit: 1_000_000 }))
   return found
     .filter(({ state, hash: of }) => (state === 'waiting' || state === 'running') && of !== hash)

@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import { TidingsError } from '../errors.ts'
+import { loadEnvFile } from './env-file.ts'
 import { manifest } from './version.ts'
 
 /* The verbs and their options. What a verb does is loaded when it is called, so that --help is quick. */
@@ -27,7 +28,10 @@ export function program(): Command {
   root
     .command('run [app]')
     .description('run an app')
-    .option('--only <roles>', 'host only these: agents,tools,models,gateway,triggers')
+    .option(
+      '--only <roles>',
+      'run only these: agents,tools,models,gateway,triggers; says what is left to other workers',
+    )
     .action(async (app, _, command) => (await import('./run.ts')).run(app, options(command)))
   root
     .command('publish <type> [json]')
@@ -169,6 +173,10 @@ function addSlices(root: Command) {
 
 function addLists(root: Command) {
   root
+    .command('show <id>')
+    .description('print an event or a task whole: by its id, or the end of it as lists show it')
+    .action(async (id, _, command) => (await import('./show.ts')).show(id, options(command)))
+  root
     .command('why <event>')
     .description('show what caused an event, back to the outside world: its id, or the end of it')
     .action(async (event, _, command) => (await import('./why.ts')).why(event, options(command)))
@@ -270,14 +278,17 @@ function addTriggers(root: Command) {
 
 const options = <T extends object>(command: Command) => command.optsWithGlobals<T>()
 
-/** Before any verb: the folder, and a Node that can run more than `init`. */
+/** Before any verb: the folder, a Node that can run more than `init`, and the variables of the app. */
 function prepare(command: Command) {
-  const { home } = command.optsWithGlobals<{ home?: string }>()
+  const { home, app } = command.optsWithGlobals<{ home?: string; app?: string }>()
   if (home !== undefined) process.env.TIDINGS_HOME = home
+  const verb = command.name()
+  if (verb === 'init') return
   const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
-  if (command.name() !== 'init' && (major < 24 || (major === 24 && minor < 16)))
+  if (major < 24 || (major === 24 && minor < 16))
     throw new TidingsError(
       'E_USAGE',
       `Tidings needs Node 24.16, and this is ${process.versions.node}. A project of tidings init brings its own: npx tidings`,
     )
+  loadEnvFile(verb === 'dev' || verb === 'run' ? command.args[0] : app)
 }

@@ -5,7 +5,7 @@ import { parseJson } from '../bus/decode.ts'
 import { TidingsError } from '../errors.ts'
 import { assertHosted } from '../tasks/hosts.ts'
 import { dim } from '../trace/text.ts'
-import { withLog } from './log.ts'
+import { findCorrelation, withLog } from './log.ts'
 import { answer, type Globals } from './out.ts'
 
 export interface PublishOptions {
@@ -38,7 +38,7 @@ export async function publishText(bus: Bus, type: string, json: string, options:
     type,
     data: parseJson(json),
     ...(id !== undefined && { id }),
-    ...(correlation !== undefined && { correlationid: correlation }),
+    ...(correlation !== undefined && { correlationid: await findCorrelation(bus, correlation) }),
     ...(target !== undefined && { target }),
   }
   const admitted = admit(draft, edge)

@@ -5,6 +5,7 @@ import type { App } from '../runtime/app.ts'
 import { environment, shownLog } from '../runtime/environment.ts'
 import { roles, start, type Role, type Running } from '../runtime/start.ts'
 import type { Waiting } from '../runtime/surely.ts'
+import { didYouMean } from '../suggest.ts'
 import { count, dim } from '../trace/text.ts'
 import { sayUnfit } from './fit.ts'
 import { findApp, loadApp } from './load-app.ts'
@@ -21,18 +22,17 @@ const longest = 2 ** 31 - 1
 /** `tidings run [APP]` */
 export async function run(path: string | undefined, options: RunOptions): Promise<void> {
   const asked = AbortSignal.any([untilAsked(), untilParentIsGone()])
-  const only = rolesOf(options.only)
+  const hosted = rolesOf(options.only)
   const { app, module } = await loadApp(findApp(path))
   const waiting: Promise<void>[] = []
   const onWaiting = (found: Waiting) => void waiting.push(answer(options, waitingRecord(found), waitingText(found)))
-  const running = await start(app, { module, signal: asked, onWaiting, ...(only && { only }) }).catch(async error => {
+  const running = await start(app, { module, signal: asked, onWaiting, only: hosted }).catch(async error => {
     if (!asked.aborted || waiting.length === 0) throw error
   })
   await Promise.all(waiting)
   if (!running) return answer(options, { event: 'stopped' }, ['stopped'])
-  await answer(options, readyRecord(app, running), readyText(app, running))
-  const looked =
-    only?.includes('agents') === false ? undefined : sayUnfit(running.bus, app, options, asked).catch(unlooked)
+  await answer(options, readyRecord(app, running, hosted), readyText(app, running, hosted))
+  const looked = hosted.includes('agents') ? sayUnfit(running.bus, app, options, asked).catch(unlooked) : undefined
   const alive = setInterval(() => {}, longest)
   if (!asked.aborted) await new Promise(resolve => asked.addEventListener('abort', resolve))
   clearInterval(alive)
@@ -56,13 +56,14 @@ function untilParentIsGone(): AbortSignal {
   return gone.signal
 }
 
-function rolesOf(only: string | undefined): Role[] | undefined {
-  if (only === undefined) return undefined
-  return only.split(',').map(each => {
-    const role = roles.find(known => known === each.trim())
-    if (!role) throw new TidingsError('E_USAGE', `--only ${each.trim()}: there is ${roles.join(', ')}`)
-    return role
-  })
+/** The roles that are named, in their usual order; all where none is. @throws E_USAGE */
+function rolesOf(only: string | undefined): readonly Role[] {
+  if (only === undefined) return roles
+  const named = only.split(',').map(each => each.trim())
+  const unknown = named.find(each => !roles.some(role => role === each))
+  if (unknown !== undefined)
+    throw new TidingsError('E_USAGE', `--only ${unknown}: there is ${roles.join(', ')}${didYouMean(unknown, roles)}`)
+  return roles.filter(role => named.includes(role))
 }
 
 function waitingRecord({ error, address }: Waiting) {
@@ -76,21 +77,31 @@ function waitingText({ error, address }: Waiting): string[] {
   ]
 }
 
-function readyRecord(app: App, { addresses, durability, warnings }: Running) {
-  return { event: 'ready', app: app.name, pid: process.pid, home: environment().home, addresses, durability, warnings }
+function readyRecord(app: App, { addresses, durability, warnings }: Running, hosted: readonly Role[]) {
+  const { home } = environment()
+  const told = { roles: hosted, addresses, durability, warnings }
+  return { event: 'ready', app: app.name, pid: process.pid, home, ...told }
 }
 
-function readyText(app: App, { addresses, durability, warnings }: Running): string[] {
-  const parts = [
-    count(app.agents.length, 'agent'),
-    ...(app.workflows.length > 0 ? [count(app.workflows.length, 'workflow')] : []),
-    count(app.tools.length, 'tool'),
-    count(app.models.length, 'model'),
-  ]
+function readyText(app: App, { addresses, durability, warnings }: Running, hosted: readonly Role[]): string[] {
+  const others = roles.filter(role => !hosted.includes(role))
+  const role = others.length === 0 ? 'runs' : `runs as ${hosted.join(', ')}`
+  const parts = hosted.flatMap(each => partsOf(app)[each])
+  const away = others.flatMap(each => partsOf(app)[each])
   return [
-    `${styleText('green', '●')} ${styleText('bold', app.name)} runs: ${parts.join(', ')}`,
+    `${styleText('green', '●')} ${styleText('bold', app.name)} ${role}: ${parts.join(', ')}`,
+    ...(others.length === 0 ? [] : [dim(`  not here, other workers must: ${away.join(', ')}`)]),
     ...addresses.map(address => `  ${address}`),
     `  ${shownLog(environment())}: ${durabilityText(durability)}`,
     ...warnings.filter(text => !text.includes(durability.detail)).map(text => `  ${styleText('yellow', '!')} ${text}`),
   ]
 }
+
+/** What a worker runs in each role. */
+const partsOf = ({ agents, workflows, tools, models, triggers }: App): Record<Role, string[]> => ({
+  agents: [count(agents.length, 'agent'), ...(workflows.length > 0 ? [count(workflows.length, 'workflow')] : [])],
+  tools: [count(tools.length, 'tool')],
+  models: [count(models.length, 'model')],
+  gateway: ['the gateway'],
+  triggers: triggers.length > 0 ? [count(triggers.length, 'trigger')] : [],
+})

@@ -2,7 +2,7 @@ import type { Bus } from '../bus/bus.ts'
 import { TidingsError } from '../errors.ts'
 import { milliseconds, type Duration } from '../tasks/duration.ts'
 import type { Selection } from '../replay/selection.ts'
-import { findCorrelation } from './log.ts'
+import { findCorrelation, findTask } from './log.ts'
 
 /** Which part of the log a verb is about. */
 export interface SelectionOptions {
@@ -13,12 +13,12 @@ export interface SelectionOptions {
   until?: string
 }
 
-/** Nothing named: everything. @throws E_USAGE, E_NOT_FOUND */
+/** Nothing named: everything. @throws E_USAGE, E_NOT_FOUND, E_AMBIGUOUS */
 export async function selectionOf(bus: Bus, options: SelectionOptions): Promise<Selection> {
   const { task, correlation, since, until } = options
   if ([task, correlation, since ?? until].filter(each => each !== undefined).length > 1)
     throw new TidingsError('E_USAGE', 'give a task, a correlation or a time, not several of them')
-  if (task !== undefined) return { task }
+  if (task !== undefined) return { task: await findTask(bus, task) }
   if (correlation !== undefined) return { correlation: await findCorrelation(bus, correlation) }
   if (since === undefined && until === undefined) return { all: true }
   return { since: since === undefined ? 0 : momentOf(since), ...(until !== undefined && { until: momentOf(until) }) }

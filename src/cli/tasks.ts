@@ -1,6 +1,7 @@
 import { styleText } from 'node:util'
 import { TidingsError } from '../errors.ts'
 import { taskStates, type TaskRow, type TaskState } from '../trace/index/lookup.ts'
+import { shortId } from '../trace/short-id.ts'
 import { count, dim, fit, printable, shorten } from '../trace/text.ts'
 import { moment, terminalWidth } from './event-line.ts'
 import { ask, withExistingLog } from './log.ts'
@@ -40,6 +41,6 @@ function line({ task, program, version, hash, state, turns, since, waitsFor }: T
   const name = fit(printable(`${program} v${version}`), 20)
   const code = printable(hash).slice(0, 8).padEnd(8)
   const waits = waitsFor.length === 0 ? '' : `  waits for ${count(waitsFor.length, 'answer')}: ${waitsFor.join(', ')}`
-  const told = shorten(printable(`${count(turns, 'turn')}${waits}`), width - 68)
-  return `${styleText(colours[state], fit(state, 9))} ${name} ${dim(code)} ${dim(moment(since))} ${dim(task.slice(30, 36))} ${told}`.trimEnd()
+  const told = shorten(printable(`${count(turns, 'turn')}${waits}`), width - 75)
+  return `${styleText(colours[state], fit(state, 9))} ${name} ${dim(code)} ${dim(moment(since))} ${dim(task.slice(30, 36))} ${shortId(task)} ${told}`.trimEnd()
 }

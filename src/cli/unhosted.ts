@@ -1,7 +1,7 @@
 import type { Bus } from '../bus/bus.ts'
 import { parseId } from '../bus/ids.ts'
 import { didYouMean } from '../suggest.ts'
-import { hostsOn } from '../tasks/hosts.ts'
+import { hostedOn } from './hosted.ts'
 import { ask } from './log.ts'
 
 /** A target that tasks wait for, and that no worker of this log has ever hosted. */
@@ -26,9 +26,7 @@ const graceMs = 2_000
 export async function unhostedOn(bus: Bus): Promise<Unhosted[]> {
   const awaited = await ask(bus, index => index.awaited())
   if (awaited.length === 0) return []
-  const groups = new Set((await bus.driver.groups()).map(({ group }) => group))
-  const agents = Object.keys(await hostsOn(bus))
-  const known = { agent: agents, tool: namesIn(groups, 'tool/'), model: namesIn(groups, 'model/') }
+  const known = await hostedOn(bus)
   const found: Unhosted[] = []
   for (const { target, waiting, call, program, since } of awaited) {
     if (target.startsWith('$') || [known.agent, known.tool, known.model].some(names => names.includes(target))) continue
@@ -51,6 +49,3 @@ export async function unhostedOn(bus: Bus): Promise<Unhosted[]> {
   }
   return found
 }
-
-const namesIn = (groups: Iterable<string>, prefix: string) =>
-  [...groups].filter(group => group.startsWith(prefix)).map(group => group.slice(prefix.length))

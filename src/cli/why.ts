@@ -1,5 +1,5 @@
 import { renderWhy } from '../trace/render-why.ts'
-import { whyOf } from '../trace/why.ts'
+import { whyOf, type Why } from '../trace/why.ts'
 import { terminalWidth } from './event-line.ts'
 import { ask, withExistingLog } from './log.ts'
 import { say, type Globals } from './out.ts'
@@ -8,6 +8,17 @@ import { say, type Globals } from './out.ts'
 export async function why(event: string, { json }: Globals): Promise<void> {
   const found = await withExistingLog(bus => ask(bus, index => whyOf(bus, index, index.event(event))))
   if (!json) return say(renderWhy(found, terminalWidth()).join('\n'))
-  for (const reason of found.reasons) await say(JSON.stringify(reason))
-  if (found.lost !== undefined) await say(JSON.stringify({ lost: found.lost }))
+  for (const record of records(found)) await say(JSON.stringify(record))
+}
+
+/** The tree as flat objects, in the order in which it is drawn. Each but the first says what it is a cause of. */
+function* records({ reasons, rest }: Why, caused?: string): Generator<object> {
+  let causeOf = caused
+  for (const { also = [], more, ...reason } of reasons) {
+    yield { ...reason, ...(causeOf !== undefined && { causeOf }) }
+    causeOf = reason.event.id
+    for (const other of also) yield* records(other, causeOf)
+    if (more !== undefined) yield { more, causeOf }
+  }
+  if (rest) yield { [rest.is]: rest.id, causeOf }
 }

@@ -8,7 +8,7 @@ import { instanceGraph } from '../workflows/live.ts'
 import { mermaid } from '../workflows/mermaid.ts'
 import { eventTypes } from '../workflows/tree.ts'
 import { findApp, loadApp } from './load-app.ts'
-import { ask, withExistingLog, withLog } from './log.ts'
+import { ask, findTask, withExistingLog, withLog } from './log.ts'
 import { answer, say, type Globals } from './out.ts'
 
 interface Options extends Globals {
@@ -42,7 +42,7 @@ export async function graph(name: string, options: Options & { task?: string }):
     options.task === undefined
       ? toGraph(workflow.data)
       : await withExistingLog(async bus => {
-          return instanceGraph(bus, app.programs, await fullId(bus, name, options.task!))
+          return instanceGraph(bus, app.programs, await findTask(bus, options.task!, name))
         })
   await say(options.json ? JSON.stringify(drawn) : mermaid(drawn))
 }
@@ -53,17 +53,4 @@ export function workflowOf(app: App, name: string): AnyWorkflow {
   if (newest) return newest
   const names = app.workflows.map(each => each.name).join(', ')
   throw new TidingsError('E_NOT_FOUND', `the app has no workflow ${printable(name)}; there is: ${names || 'none'}`)
-}
-
-/** The task that is meant: its id, or the end of it, as lists show it. @throws E_NOT_FOUND, E_USAGE */
-async function fullId(bus: Bus, program: string, text: string): Promise<string> {
-  if (text.includes('.')) return text
-  const found = await ask(bus, index => index.tasks({ program, ending: text, limit: 100 }))
-  if (found.length === 1) return found[0]!.task
-  if (found.length === 0)
-    throw new TidingsError('E_NOT_FOUND', `no instance of ${program} ends with ${printable(text)}`)
-  throw new TidingsError(
-    'E_USAGE',
-    `${count(found.length, 'instance')} end with ${printable(text)}: give more of the id`,
-  )
 }

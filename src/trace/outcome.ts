@@ -1,5 +1,6 @@
 import type { CloudEvent } from '../event.ts'
 import type { ErrorData } from '../errors.ts'
+import { belongsToRuntime } from '../bus/admit.ts'
 import { taskId } from '../bus/ids.ts'
 import type { Delayed, RetriesData } from '../bus/retries.ts'
 import { deniedType, grantedType, type ApprovalAnswer } from '../tasks/approval.ts'
@@ -81,9 +82,9 @@ export function calledTask({ event, tasks }: TraceNode): TraceTask | undefined {
 
 export const between = (from: CloudEvent, to: CloudEvent) => Math.max(0, Date.parse(to.time) - Date.parse(from.time))
 
-/** What went wrong, as the event tells; undefined for events of success. */
+/** What went wrong, as an event of the runtime tells; undefined for events of success, and for types of the user. */
 export function problemOf({ type, data }: CloudEvent): string | undefined {
-  if (!/(^|\.)(failed|expired|cancelled|denied)$/.test(type)) return undefined
+  if (!belongsToRuntime(type) || !/\.(failed|expired|cancelled|denied)$/.test(type)) return undefined
   const { error, reason } = (data ?? {}) as { error?: Partial<ErrorData>; reason?: unknown }
   if (typeof error?.message === 'string') return error.code ? `${error.code}: ${error.message}` : error.message
   return typeof reason === 'string' ? reason : (decisionText({ type, data }) ?? type)

@@ -1,33 +1,45 @@
-import { parseId } from '../bus/ids.ts'
+import { parseId, turnId } from '../bus/ids.ts'
+import type { CloudEvent } from '../event.ts'
 import { gist } from './gist.ts'
 import { between, retriesText, spentBy, stackIn } from './outcome.ts'
-import { dim, elapsed, fit, paint, preview, printable, shorten, spentText } from './text.ts'
+import { shortId } from './short-id.ts'
+import { dim, elapsed, fit, paint, preview, printable, shorten, spentText, widthOf } from './text.ts'
 import type { Asked, Author, Reason, Why } from './why.ts'
 
 const typeWidth = 22
 const instructionLines = 4
 
 /** Reasons as lines for a terminal of this width, the event that was asked for first. */
-export function renderWhy({ reasons, lost }: Why, width: number): string[] {
-  const lines = reasons.flatMap((reason, i) =>
-    linesOf(reason, reasons[i + 1], width, i === reasons.length - 1 && !lost),
-  )
-  if (lost === undefined) return lines
-  const isCircle = reasons.some(({ event }) => event.id === lost)
-  const problem = isCircle
-    ? 'which is above: these events claim to cause each other'
-    : 'which is not on the log any more'
-  return [...lines, `${dim('└─')} ${shorten(printable(`because of ${lost}, ${problem}`), width - 3)}`]
+export function renderWhy(why: Why, width: number): string[] {
+  return treeLines(why, '', width)
 }
 
-function linesOf({ event, by, asked }: Reason, cause: Reason | undefined, width: number, isLast: boolean): string[] {
+const problems = {
+  lost: 'which is not on the log any more',
+  circle: 'which is above: these events claim to cause each other',
+  shown: 'which is shown already',
+  cut: 'and more that is left out',
+} as const
+
+function treeLines({ reasons, rest }: Why, above: string, width: number): string[] {
+  const lines = reasons.flatMap((reason, i) =>
+    linesOf(reason, reasons[i + 1], above, width, i === reasons.length - 1 && !rest),
+  )
+  if (!rest) return lines
+  const text = `because of ${shortId(rest.id)}, ${problems[rest.is]}`
+  return [...lines, `${dim(`${above}└─`)} ${shorten(text, width - above.length - 3)}`]
+}
+
+function linesOf(reason: Reason, cause: Reason | undefined, above: string, width: number, isLast: boolean): string[] {
+  const { event, by, asked, also = [], more } = reason
   const { type, target, data } = event
   const to = target === undefined || asked ? '' : ` → ${printable(target)}`
   const after = cause === undefined ? '' : `, ${elapsed(between(cause.event, event))} later`
-  const told = shorten(`${authorText(by)}${to}${after}`, width - typeWidth - 4 - shortId(event.id).length)
-  const head = `${dim(isLast ? '└─' : '├─')} ${paint(type, fit(type, typeWidth))} ${told} ${dim(shortId(event.id))}`
+  const room = width - above.length - typeWidth - 4 - widthOf(shortId(event.id))
+  const told = shorten(`${authorText(by)}${to}${after}`, room)
+  const head = `${dim(above + (isLast ? '└─' : '├─'))} ${paint(type, fit(type, typeWidth))} ${told} ${dim(shortId(event.id))}`
   const spent = [...spentText(spentBy([event])), retriesText([event]) ?? []].flat()
-  const more = asked
+  const details = asked
     ? askedLines(asked)
     : [
         ...(data === null ? [] : [gist(event)]),
@@ -36,8 +48,22 @@ function linesOf({ event, by, asked }: Reason, cause: Reason | undefined, width:
           .map(line => `  ${printable(line)}`) ?? []),
         ...(spent.length > 0 ? [spent.join(', ')] : []),
       ]
-  const guide = isLast ? '     ' : '│    '
-  return [head, ...more.filter(Boolean).map(line => dim(`${guide}${shorten(line, width - guide.length)}`))]
+  const guide = `${above}${isLast ? ' ' : '│'}    `
+  const below = `${above}${isLast ? ' ' : '│'}  `
+  return [
+    head,
+    ...details.filter(Boolean).map(line => dim(`${guide}${shorten(line, width - guide.length)}`)),
+    ...also.flatMap(other => [dim(`${below}also`), ...treeLines(other, below, width)]),
+    ...(more === undefined
+      ? []
+      : [dim(`${below}and ${more.toLocaleString('en')} causes more: tidings show ${shortId(turnOf(event))}`)]),
+  ]
+}
+
+/** Id of the turn that an event is, or that emitted it. */
+function turnOf({ id }: CloudEvent): string {
+  const { task, version } = parseId(id)!
+  return turnId(task, version)
 }
 
 function authorText({ kind, name, version, hash, turn }: Author): string {
@@ -61,10 +87,4 @@ function askedLines({ model, instructions, messages, spent }: Asked): string[] {
         `${fit(role, 13)} ${content === undefined ? '(not on the log any more)' : preview(content)}`,
     ),
   ]
-}
-
-/** The end of an id, by which `tidings why` finds the event. */
-export function shortId(id: string): string {
-  const made = parseId(id)
-  return made ? id.slice(made.task.length - 4) : printable(id.slice(-8))
 }

@@ -5,6 +5,7 @@ import {
   between,
   callOutcome,
   decisionText,
+  delayText,
   endText,
   retriesText,
   spentBy,
@@ -14,6 +15,7 @@ import {
   type Outcome,
   type Status,
 } from './outcome.ts'
+import { shortId } from './short-id.ts'
 import { count, dim, elapsed, fit, paint, preview, printable, shorten, spentText, widthOf } from './text.ts'
 import { linkOf, type Answer, type Trace, type TraceNode, type TraceTask } from './tree.ts'
 import { walk, type Step } from './walk.ts'
@@ -25,6 +27,10 @@ interface Line {
   readonly type: string
   readonly status?: Status | 'late'
   readonly ms?: number
+  /** Of the event or the task, as every verb takes it. */
+  readonly id: string
+  /** In which it was emitted: what a fork takes. */
+  readonly turn?: number
   readonly note: string
   /** Lines below it. */
   readonly below?: readonly string[]
@@ -39,6 +45,10 @@ const marks = {
 const said = new Set<string>(['expired', 'cancelled', 'withdrawn', 'waiting', 'running', 'continued'])
 const timeWidth = 9
 const narrowest = 24
+/** Longer ids push what follows them to the right, or are left out where there is no room. */
+const idWidth = 10
+/** From here on there is room for what the id says already. */
+const wide = 100
 
 /** A trace as lines for a terminal of this width. */
 export function render(trace: Trace, width: number): string[] {
@@ -53,13 +63,15 @@ const drawn = (line: Line, labels: number, width: number): string[] => [
   ...(line.below ?? []).map(text => dim(shorten(text, width))),
 ]
 
-function draw({ guides, label, type, status, ms, note }: Line, labels: number, width: number): string {
+function draw({ guides, label, type, status, ms, id, turn, note }: Line, labels: number, width: number): string {
   const [colour, mark] = status ? marks[status] : (['gray', ' '] as const)
   const room = labels - guides.length
   const time = (ms === undefined ? '' : elapsed(ms)).padStart(timeWidth)
-  const rest = shorten(note, width - labels - timeWidth - 5)
+  const shown = (width < wide && id.length > idWidth ? '' : id).padEnd(idWidth)
+  const told = turn === undefined || width < wide ? note : `turn ${turn}  ${note}`
+  const rest = shorten(told, width - labels - timeWidth - 6 - shown.length)
   const coloured = colour === 'red' ? styleText('red', rest) : dim(rest)
-  return `${dim(guides)}${paint(type, fit(label, room))} ${styleText(colour, mark)} ${time}  ${coloured}`.trimEnd()
+  return `${dim(guides)}${paint(type, fit(label, room))} ${styleText(colour, mark)} ${time}  ${dim(shown)} ${coloured}`.trimEnd()
 }
 
 function linesOf(step: Step): Line[] {
@@ -109,20 +121,22 @@ function taskLine(task: TraceTask, outcome: Outcome, guides: string): Line {
     guides,
     label: `${task.station} ${printable(task.program ?? '?')}${version}`,
     type: 'agent.task',
+    id: shortId(task.id),
     ...outcome,
     note: noteOf(outcome, told),
   }
 }
 
-function nodeLine({ event, answers, tasks }: TraceNode, outcome: Outcome | undefined, guides: string): Line {
+function nodeLine({ event, by, answers, tasks }: TraceNode, outcome: Outcome | undefined, guides: string): Line {
   const { type, target, source, data } = asAsked(event)
-  const common = { guides, type, ...outcome }
+  const common = { guides, type, id: shortId(event.id), ...(by && { turn: by.turn }), ...outcome }
   const name = target === undefined ? '' : ` ${printable(target)}`
   if (!outcome)
     return {
       ...common,
       label: `${type}${tasks.length > 0 || !target ? '' : ` →${name}`}`,
-      note: `${printable(source)}  ${gist(event)}`,
+      // A failed attempt stands below its call, which says whose it is.
+      note: delayText(event) === undefined ? `${printable(source)}  ${gist(event)}` : gist(event),
     }
   if (type === 'timer.set')
     return { ...common, label: 'timer', note: noteOf(outcome, preview((data as { due?: unknown } | null)?.due)) }
@@ -145,6 +159,7 @@ function lateLine({ event }: TraceNode, answer: Answer, guides: string): Line {
     label: type,
     type,
     status: 'late',
+    id: shortId(answer.event.id),
     ms: between(event, answer.event),
     note: 'late: nobody waited for it any more',
   }

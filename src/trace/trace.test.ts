@@ -141,12 +141,12 @@ describe('a trace', () => {
 
   test('is drawn', () => {
     expect(drawn(arrange(story()))).toMatchInlineSnapshot(`
-      "question.asked                         /  {"text":"Why?"}
-      └─ agent planner v2       ✔     1.1 s  4 turns, 42 tokens, cost 0.500  so
-         ├─ model m             ✔     20 ms  42 tokens, cost 0.500
-         ├─ tool web.slow       ⧗     1.0 s  expired  E_CALL_EXPIRED: nobody  1
-         │    tool.result       ⧖     1.4 s  late: nobody waited for it any more
-         └─ agent researcher v2 ✖     70 ms  E_X: no luck  1 turn
+      "question.asked                         q1         /  {"text":"Why?"}
+      └─ agent planner v2       ✔     1.1 s  c5kxu1     4 turns, 42 tokens, cost 0.500  so
+         ├─ model m             ✔     20 ms  c5kxu1:1:0 turn 1  42 tokens, cost 0.500
+         ├─ tool web.slow       ⧗     1.0 s  c5kxu1:2:0 turn 2  expired  E_CALL_EXPIRED: nobody  1
+         │    tool.result       ⧖     1.4 s  c5kxu1:2:0:result late: nobody waited for it any more
+         └─ agent researcher v2 ✖     70 ms  2tk83q     E_X: no luck  1 turn
 
       1.5 s · 15 events · 2 tasks · 3 calls · 42 tokens · cost 0.500"
     `)

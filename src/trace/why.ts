@@ -16,6 +16,12 @@ import type { Spent } from './tree.ts'
 /*
  * Why an event is on the log: the event that caused it, what caused that, and so on to the outside world. A turn knows the
  * inputs that it decided on, also those that are nowhere else on the log, such as a timer that fired.
+ *
+ * A task that waits for several answers takes them in turns that only wait, until the last one has come. So what a turn
+ * emitted was caused by its inputs, and by those of the turns before it up to the last one that did something else than wait.
+ *
+ *     order.sent ◀─┬─ tool.result ◀─ tool.invoke ◀─ order.placed      the event's own cause, back to the beginning
+ *                  └─ tool.result ◀─ tool.invoke ◀─ (shown above)     the others, until they meet what is shown already
  */
 
 export interface Reason {
@@ -23,6 +29,10 @@ export interface Reason {
   readonly by: Author
   /** On a request to a model. */
   readonly asked?: Asked
+  /** Of what a task emitted after several inputs: what caused it beside the next reason. */
+  readonly also?: Why[]
+  /** Causes that are left out. */
+  readonly more?: number
 }
 
 /** Who published an event; what a task emitted, with the turn in which it did. */
@@ -46,29 +56,88 @@ export interface Asked {
 }
 
 export interface Why {
-  /** From the event that was asked for back to where it began. */
+  /** From an event back to where it began, or to `rest`. */
   readonly reasons: Reason[]
-  /** Id of a cause that is not on the log (any more), or that is among the reasons already. */
-  readonly lost?: string
+  /** The cause of the last reason. */
+  readonly rest?: Rest
 }
+
+export interface Rest {
+  readonly id: string
+  /** `lost`: it is not on the log (any more). `circle`: it is among these reasons. `shown`: elsewhere in the tree. `cut`: too many. */
+  readonly is: 'lost' | 'circle' | 'shown' | 'cut'
+}
+
+/** What a task emits that waits: timers, and that it waits no more. */
+const isOfWaiting = /^(timer\.set|call\.cancelled|agent\.cancel)$/
+/** Of one event; those that are left out are counted. */
+const maxCauses = 20
+/** Beside the event's own chain of causes. */
+const maxReasons = 200
 
 /** @throws E_NOT_FOUND */
 export async function whyOf(bus: Bus, index: Index, position: Position): Promise<Why> {
   const events = new Events(bus, index)
-  const seen = new Set<string>()
-  const reasons: Reason[] = []
-  let event = await events.at(position)
+  const event = await events.at(position)
   if (!event) throw new TidingsError('E_NOT_FOUND', 'the event is not on the log any more')
-  for (;;) {
-    seen.add(event.id)
-    const turn = await events.turnBehind(event)
-    const asked: Asked | undefined = event.type === 'model.invoke' ? await askedIn(event, bus, events) : undefined
-    reasons.push({ event, by: authorOf(event, turn), ...(asked && { asked }) })
-    const cause: string | undefined = event.causationid
-    if (cause === undefined) return { reasons }
-    const next: CloudEvent | undefined = seen.has(cause) ? undefined : await events.inputOrEvent(cause, turn)
-    if (!next) return { reasons, lost: cause }
-    event = next
+  return new Tree(bus, events).grow(event)
+}
+
+type Link = Reason & { readonly turn: CloudEvent<Turn> | undefined }
+
+/** Shows each event once. */
+class Tree {
+  readonly #bus: Bus
+  readonly #events: Events
+  readonly #seen = new Set<string>()
+  #left = maxReasons
+
+  constructor(bus: Bus, events: Events) {
+    this.#bus = bus
+    this.#events = events
+  }
+
+  /** The chain of causes first, then what else caused each of its events. */
+  async grow(event: CloudEvent, isBranch = false): Promise<Why> {
+    const { chain, rest } = await this.#chain(event, isBranch)
+    // What leads to an event by its own chain is a cause of it already.
+    const known = new Set([...chain.map(link => link.event.id), ...(rest ? [rest.id] : [])])
+    const reasons: Reason[] = []
+    for (const { turn, ...reason } of chain) reasons.push({ ...reason, ...(turn && (await this.#others(turn, known))) })
+    return { reasons, ...(rest && { rest }) }
+  }
+
+  async #chain(first: CloudEvent, isBranch: boolean): Promise<{ chain: Link[]; rest?: Rest }> {
+    const chain: Link[] = []
+    let event = first
+    for (;;) {
+      this.#seen.add(event.id)
+      const turn = await this.#events.turnBehind(event)
+      const asked = event.type === 'model.invoke' ? await askedIn(event, this.#bus, this.#events) : undefined
+      chain.push({ event, by: authorOf(event, turn), ...(asked && { asked }), turn })
+      const cause = event.causationid
+      if (cause === undefined) return { chain }
+      if (this.#seen.has(cause))
+        return { chain, rest: { id: cause, is: chain.some(link => link.event.id === cause) ? 'circle' : 'shown' } }
+      if (isBranch && --this.#left <= 0) return { chain, rest: { id: cause, is: 'cut' } }
+      const next = await this.#events.inputOrEvent(cause, turn)
+      if (!next) return { chain, rest: { id: cause, is: 'lost' } }
+      event = next
+    }
+  }
+
+  async #others(turn: CloudEvent<Turn>, known: ReadonlySet<string>): Promise<Pick<Reason, 'also' | 'more'>> {
+    const inputs = (await this.#events.inputsBefore(turn)).filter(({ id }) => !known.has(id))
+    const also: Why[] = []
+    for (const input of inputs.slice(0, maxCauses)) {
+      if (this.#left <= 0) break
+      const why: Why = this.#seen.has(input.id)
+        ? { reasons: [], rest: { id: input.id, is: 'shown' } }
+        : await this.grow(await this.#events.resolved(input), true)
+      also.push(why)
+    }
+    const more = inputs.length - also.length
+    return { ...(also.length > 0 && { also }), ...(more > 0 && { more }) }
   }
 }
 
@@ -103,7 +172,24 @@ class Events {
 
   async inputOrEvent(id: string, turn: CloudEvent<Turn> | undefined): Promise<CloudEvent | undefined> {
     const input = turn?.data.inputs.find(each => each.id === id)
-    return input ? this.#bus.resolve(input).catch(() => input) : this.byId(id)
+    return input ? this.resolved(input) : this.byId(id)
+  }
+
+  resolved(input: CloudEvent): Promise<CloudEvent> {
+    return this.#bus.resolve(input).catch(() => input)
+  }
+
+  /** What a turn decided on: its inputs, and before them those of the turns that only waited for more. The oldest first. */
+  async inputsBefore(turn: CloudEvent<Turn>): Promise<CloudEvent[]> {
+    const inputs = [...turn.data.inputs]
+    const { task, version } = parseId(turn.id)!
+    for (let before = version - 1; before > 0 && inputs.length <= maxCauses; before--) {
+      const earlier = await this.byId(turnId(task, before))
+      const waiting = earlier && (await this.turnBehind(earlier))
+      if (!waiting?.data.emits.every(({ type }) => isOfWaiting.test(type))) break
+      inputs.unshift(...waiting.data.inputs)
+    }
+    return inputs
   }
 }
 

@@ -1,10 +1,12 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { Position } from '../../bus/driver.ts'
-import { isCorrelation } from '../../bus/ids.ts'
+import { isCorrelation, isTask } from '../../bus/ids.ts'
 import { TidingsError } from '../../errors.ts'
 import { isType, matchesType } from '../../pattern.ts'
 import type { End } from '../../tasks/program.ts'
+import { longForm } from '../short-id.ts'
 import { placeOf } from './entry.ts'
+import { only, shownCandidates } from './only.ts'
 import { prepare, type Value } from './schema.ts'
 import { queryOf } from './words.ts'
 
@@ -54,11 +56,14 @@ export interface ActionRow {
 export interface TaskFilter {
   readonly program?: string
   readonly state?: TaskState
-  /** The last characters of its id, or of its correlation. */
-  readonly ending?: string
   /** Only those with a turn at this moment or later, ms since the epoch. */
   readonly since?: number
   readonly limit: number
+}
+
+interface EventRow {
+  readonly id: string
+  readonly pos: Position
 }
 
 export interface SearchFilter {
@@ -70,7 +75,6 @@ export interface SearchFilter {
 }
 
 const digits = /^[0-9a-f-]{4,35}$/
-const shownCandidates = 5
 
 /** Finds events of one log, as of the moment at which it was brought up to date. */
 export class Index {
@@ -109,52 +113,65 @@ export class Index {
 
   /**
    * Of the event that is meant by an id or by its last characters.
-   * @throws E_USAGE, E_NOT_FOUND
+   * @throws E_USAGE, E_NOT_FOUND, E_AMBIGUOUS
    */
   event(text: string): Position {
-    const exact = this.positionOf(text)
-    if (exact !== undefined) return exact
-    if (text.length < 4)
-      throw new TidingsError('E_USAGE', `"${text}" is no event: give its id, or four or more of its last characters`)
-    const candidates = [...this.#endingIn(text)]
-    if (candidates.length === 0) throw new TidingsError('E_NOT_FOUND', `no event has an id that ends with ${text}`)
-    if (candidates.length > 1)
-      throw new TidingsError(
-        'E_USAGE',
-        `${text} may be any of ${candidates
-          .slice(0, shownCandidates)
-          .map(({ id }) => id)
-          .join(', ')}`,
-      )
-    return candidates[0]!.pos
+    return (
+      this.#exact(text)?.pos ??
+      only(
+        text,
+        'event',
+        () => this.#endingIn(text),
+        () => this.#newestEvents(),
+      ).pos
+    )
+  }
+
+  /**
+   * The task that is meant by its id, by the last characters of it, or by those of its correlation where that has no other.
+   * @throws E_USAGE, E_NOT_FOUND, E_AMBIGUOUS
+   */
+  task(text: string, program?: string): string {
+    const find = () => this.#tasksEndingIn(text, program)
+    const newest = () => this.tasks({ limit: shownCandidates, ...(program && { program }) }).map(({ task }) => task)
+    return isTask(text) ? text : only(text, program === undefined ? 'task' : `task of ${program}`, find, newest).id
+  }
+
+  /** The task or the event that is meant. @throws E_USAGE, E_NOT_FOUND, E_AMBIGUOUS */
+  taskOrEvent(text: string): { task: string } | { event: Position } {
+    if (isTask(text)) return { task: text }
+    const exact = this.#exact(text)
+    if (exact) return { event: exact.pos }
+    const find = () => {
+      const events = this.#endingIn(text)
+      return [...events, ...this.#tasksEndingIn(text)].map(each => ({ pos: undefined, ...each }))
+    }
+    const { id, pos } = only(text, 'event or task', find, () => this.#newestEvents())
+    return pos === undefined ? { task: id } : { event: pos }
   }
 
   /**
    * The correlation that is meant: by its id, by its first or last digits, or `last` for that of the newest event.
-   * @throws E_USAGE, E_NOT_FOUND
+   * @throws E_USAGE, E_NOT_FOUND, E_AMBIGUOUS
    */
   correlation(text: string): string {
     if (isCorrelation(text)) return text
-    return text === 'last' ? this.#last() : this.#correlationWith(text)
+    if (text === 'last') return this.#last()
+    if (!digits.test(text))
+      throw new TidingsError('E_USAGE', `"${text}" is no correlation: give its id, four or more of its digits, or last`)
+    const find = () =>
+      this.#all<{ id: string }>(
+        `SELECT id FROM correlations WHERE id >= ?1 AND id < ?1 || 'g' UNION SELECT id FROM correlations
+        WHERE substr(id, -length(?1)) = ?1 ORDER BY id LIMIT ${shownCandidates + 1}`,
+        text,
+      )
+    return only(text, 'correlation', find, () => this.actions(shownCandidates).map(({ correlation }) => correlation)).id
   }
 
   #last(): string {
     const [newest] = this.actions(1)
     if (!newest) throw new TidingsError('E_NOT_FOUND', 'nothing has happened yet on this log')
     return newest.correlation
-  }
-
-  #correlationWith(text: string): string {
-    if (!digits.test(text))
-      throw new TidingsError('E_USAGE', `"${text}" is no correlation: give its id, four or more of its digits, or last`)
-    const candidates = this.#all<{ id: string }>(
-      `SELECT id FROM correlations WHERE id >= ?1 AND id < ?1 || 'g' UNION SELECT id FROM correlations WHERE id LIKE '%' || ?1
-      ORDER BY id LIMIT ${shownCandidates}`,
-      text,
-    ).map(({ id }) => id)
-    if (candidates.length === 0) throw new TidingsError('E_NOT_FOUND', `no correlation begins or ends with ${text}`)
-    if (candidates.length > 1) throw new TidingsError('E_USAGE', `${text} may be any of ${candidates.join(', ')}`)
-    return candidates[0]!
   }
 
   /** Events that hold all the words, newest first. @throws E_USAGE */
@@ -172,7 +189,7 @@ export class Index {
   }
 
   /** Tasks, those in which something happened last first. */
-  tasks({ program, state, ending, since, limit }: TaskFilter): TaskRow[] {
+  tasks({ program, state, since, limit }: TaskFilter): TaskRow[] {
     const rows = this.#all<Omit<TaskRow, 'waitsFor'> & { waitsFor: string }>(
       `SELECT c.id || '.' || t.hash AS task, p.name AS program, t.version, t.code AS hash, t.turns, t.started, t.at AS since,
         coalesce(t.end, CASE WHEN EXISTS (SELECT 1 FROM calls o WHERE o.task = t.key) AND NOT EXISTS
@@ -181,13 +198,11 @@ export class Index {
           WHERE o.task = t.key AND NOT o.answered) AS waitsFor
       FROM tasks t JOIN correlations c ON c.key = t.correlation JOIN names p ON p.key = t.program
       WHERE (?1 IS NULL OR p.name = ?1) AND (?2 IS NULL OR state = ?2) AND (?3 IS NULL OR t.at >= ?3)
-        AND (?5 IS NULL OR substr(c.id || '.' || t.hash, -length(?5)) = ?5 OR substr(c.id, -length(?5)) = ?5)
       ORDER BY t.last DESC LIMIT ?4`,
       program ?? null,
       state ?? null,
       since ?? null,
       limit,
-      ending ?? null,
     )
     return rows.map(row => ({ ...row, waitsFor: JSON.parse(row.waitsFor) as string[] }))
   }
@@ -221,13 +236,20 @@ export class Index {
     return this.#all<ActionRow>(`${actions} AND c.id IN (SELECT value FROM json_each(?))`, JSON.stringify(correlations))
   }
 
-  *#endingIn(text: string): Generator<{ id: string; pos: Position }> {
-    yield* this.#all<{ id: string; pos: number }>(
-      outside(`name LIKE '%' || ? ESCAPE '\\' LIMIT ${shownCandidates}`),
-      text.replace(/[\\%_]/g, String.raw`\$&`),
+  /** By the whole id, in which turns may lack the zeros in front. */
+  #exact(text: string): { pos: Position } | undefined {
+    const pos = this.positionOf(text) ?? this.positionOf(longForm(text))
+    return pos === undefined ? undefined : { pos }
+  }
+
+  #endingIn(short: string): EventRow[] {
+    const text = longForm(short)
+    const limit = shownCandidates + 1
+    const found = [...new Set([short, text])].flatMap(each =>
+      this.#all<EventRow>(outside(`substr(name, -length(?1)) = ?1 LIMIT ${limit}`), each),
     )
     const [, hash, name] = /^(?:[0-9a-f-]*\.)?([0-9a-z]+):(\d{7}(?::.+)?)$/.exec(text) ?? []
-    if (hash === undefined || name === undefined) return
+    if (hash === undefined || name === undefined) return found
     const tasks = this.#all<{ correlation: string; hash: string }>(
       `SELECT c.id AS correlation, t.hash FROM tasks t JOIN correlations c ON c.key = t.correlation
       WHERE t.hash LIKE '%' || ? AND (c.id || '.' || t.hash) LIKE '%' || ?`,
@@ -236,8 +258,30 @@ export class Index {
     )
     for (const task of tasks) {
       const pos = this.#emitted(task.correlation, task.hash, name)
-      if (pos !== undefined) yield { id: `${task.correlation}.${task.hash}:${name}`, pos }
+      if (pos !== undefined && found.length < limit) found.push({ id: `${task.correlation}.${task.hash}:${name}`, pos })
     }
+    return found
+  }
+
+  #tasksEndingIn(text: string, program?: string): { id: string }[] {
+    const find = (what: string) =>
+      this.#all<{ id: string }>(
+        `SELECT c.id || '.' || t.hash AS id FROM tasks t JOIN correlations c ON c.key = t.correlation
+        LEFT JOIN names p ON p.key = t.program
+        WHERE substr(${what}, -length(?1)) = ?1 AND (?2 IS NULL OR p.name = ?2) ORDER BY t.last DESC LIMIT ${shownCandidates + 1}`,
+        text,
+        program ?? null,
+      )
+    const found = find("c.id || '.' || t.hash")
+    return found.length > 0 ? found : find('c.id')
+  }
+
+  #newestEvents(): string[] {
+    return this.#all<{ id: string }>(
+      `SELECT CASE WHEN t.hash IS NULL THEN e.name ELSE c.id || '.' || t.hash || ':' || e.name END AS id
+      FROM events e JOIN correlations c ON c.key = e.correlation LEFT JOIN tasks t ON t.key = e.task
+      ORDER BY e.pos DESC LIMIT ${shownCandidates}`,
+    ).map(({ id }) => id)
   }
 
   #emitted(correlation: string, hash: string, name: string): Position | undefined {

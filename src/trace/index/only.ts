@@ -1,0 +1,34 @@
+import { TidingsError } from '../../errors.ts'
+
+const minLength = 4
+/** How many candidates an error lists. */
+export const shownCandidates = 5
+
+/** Something that an id names. */
+interface Named {
+  readonly id: string
+}
+
+/**
+ * The one thing that is meant by the end of its id. `newest`: ids that are proposed where there is none.
+ * @throws E_USAGE, E_NOT_FOUND, E_AMBIGUOUS
+ */
+export function only<T extends Named>(
+  text: string,
+  noun: string,
+  find: () => readonly T[],
+  newest: () => readonly string[],
+): T {
+  if (text.length < minLength)
+    throw new TidingsError('E_USAGE', `"${text}" is no ${noun}: give its id, or four or more of its last characters`)
+  const candidates = [...new Map(find().map(each => [each.id, each])).values()]
+  if (candidates.length === 1) return candidates[0]!
+  if (candidates.length === 0) {
+    const others = newest().slice(0, shownCandidates)
+    const proposed = others.length === 0 ? '' : `; the newest: ${others.join(', ')}`
+    throw new TidingsError('E_NOT_FOUND', `no ${noun} has an id that ends with "${text}"${proposed}`)
+  }
+  const shown = candidates.slice(0, shownCandidates).map(({ id }) => id)
+  const more = candidates.length > shownCandidates ? ' and others' : ''
+  throw new TidingsError('E_AMBIGUOUS', `"${text}" may be any of ${shown.join(', ')}${more}`)
+}

@@ -1,0 +1,111 @@
+import { styleText } from 'node:util'
+import type { CloudEvent } from '../event.ts'
+import { parseId } from '../bus/ids.ts'
+import { shortId } from './short-id.ts'
+import { dim, paint, printable } from './text.ts'
+import type { WholeEvent, WholeTask, WholeTurn } from './whole.ts'
+
+/* Everything as lines for people. Nothing is cut: lines may be longer than the terminal. */
+
+const nameWidth = 12
+
+export function renderEvent({ position, event }: WholeEvent): string[] {
+  const { id, type, data: _, dataref: __, specversion: ___, ...attributes } = event
+  const by = parseId(id)
+  return [
+    `${styleText('bold', 'event')} ${paint(type)}`,
+    ...fields({ id, position, ...(by && { task: by.task, turn: by.version }), ...attributes }),
+    ...section('data', dataOf(event)),
+  ]
+}
+
+export function renderTask(whole: WholeTask): string[] {
+  const { task, correlation, tenant, replay, program, programVersion, programHash, state, waitsFor, more, turns } =
+    whole
+  const [first, newest] = [turns[0]!, turns.at(-1)!]
+  return [
+    `${styleText('bold', 'task')} ${shortId(task)} ${styleText('magenta', printable(program))} v${programVersion} ${styleText(state === 'failed' ? 'red' : 'green', state)}`,
+    ...fields({
+      id: task,
+      correlation,
+      tenant,
+      replay,
+      code: programHash,
+      [first.version === 1 ? 'started' : `turn ${first.version}`]: isoTime(first.at),
+      [newest.end ? 'ended' : 'newest turn']: isoTime(newest.at),
+      ...more,
+    }),
+    ...waitsFor.map(({ id, target, until }) =>
+      field('waits for', `${target} ${shortId(id)}${until === null ? '' : ` until ${isoTime(until)}`}`),
+    ),
+    ...(first.version > 1 ? [dim(`  turns 1 to ${first.version - 1} are not on the log any more`)] : []),
+    ...turns.flatMap(turn => ['', ...renderTurn(turn)]),
+    ...(['output', 'error', 'reason'] as const).flatMap(name =>
+      name in whole ? ['', ...section(name, linesOf(whole[name]))] : [],
+    ),
+  ]
+}
+
+export function renderTurn(turn: WholeTurn): string[] {
+  const { id, position, version, at, program, inputs, emits, emitted, withdrawn = [], state, stateHash, end } = turn
+  const byId = new Map(emitted.map(event => [event.id, event]))
+  return [
+    `${styleText('bold', `turn ${version}`)} ${dim(`${printable(program)}  ${isoTime(at)}  ${shortId(id)}  position ${position}`)}`,
+    ...inputs.flatMap(event => eventLines('in ', event)),
+    ...emits.flatMap(emit => {
+      const event = byId.get(emit.id)
+      if (!event) return [`  out ${paint(emit.type)} ${shortId(emit.id)} ${dim('not on the log any more')}`]
+      // What ended the task stands below the turns.
+      const isEnd = end !== undefined && emit.type === `agent.task.${end}`
+      return isEnd ? [eventLine('out', event)] : eventLines('out', event)
+    }),
+    ...withdrawn.map(call => `  withdraws ${shortId(call)}`),
+    ...(state === undefined ? [] : section('  state', linesOf(state))),
+    ...(stateHash === undefined ? [] : [dim(`  state too large for the turn, which has its digest ${stateHash}`)]),
+    ...(end === undefined ? [] : [`  ends ${end}`]),
+  ]
+}
+
+const eventLines = (way: string, event: CloudEvent) => [eventLine(way, event), ...indented(dataOf(event), '      ')]
+
+function eventLine(way: string, { id, type, source, target }: CloudEvent): string {
+  const to = target === undefined ? '' : ` → ${target}`
+  return `  ${way} ${paint(type)} ${shortId(id)} ${dim(printable(`${source}${to}`))}`
+}
+
+const isoTime = (ms: number) => new Date(ms).toISOString()
+
+const fields = (values: Record<string, unknown>) =>
+  Object.entries(values).flatMap(([name, value]) => (value === undefined ? [] : [field(name, value)]))
+
+const field = (name: string, value: unknown) =>
+  `  ${dim(printable(name).padEnd(nameWidth))} ${printable(typeof value === 'string' ? value : JSON.stringify(value))}`
+
+const section = (name: string, lines: readonly string[]) => [
+  dim(name),
+  ...indented(lines, name.startsWith(' ') ? '      ' : '  '),
+]
+
+const indented = (lines: readonly string[], by: string) => lines.map(line => by + line)
+
+function dataOf({ data, dataref }: CloudEvent): string[] {
+  if (dataref !== undefined) return [dim(`its blob ${dataref} is not on the log any more`)]
+  return data === null ? [dim('none')] : linesOf(data)
+}
+
+/** JSON in lines: texts of several lines as such, everything else as JSON has it. */
+export function linesOf(value: unknown): string[] {
+  if (typeof value === 'string' && value.includes('\n'))
+    return ['|', ...value.split(/\r?\n/).map(line => `  ${printable(line)}`)]
+  if (Array.isArray(value) && value.length > 0) return value.flatMap(item => entry('-', item))
+  if (typeof value === 'object' && value !== null && Object.keys(value).length > 0)
+    return Object.entries(value).flatMap(([key, item]) => entry(`${printable(key)}:`, item))
+  return [printable(JSON.stringify(value) ?? 'null')]
+}
+
+/** A simple value stands beside its name, and any other one below it. */
+function entry(name: string, value: unknown): string[] {
+  const [first = '', ...more] = linesOf(value)
+  const isSimple = typeof value !== 'object' || value === null || Object.keys(value).length === 0
+  return isSimple ? [`${name} ${first}`, ...more] : [name, ...indented([first, ...more], '  ')]
+}

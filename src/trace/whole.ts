@@ -1,0 +1,148 @@
+import type { Bus } from '../bus/bus.ts'
+import type { Position } from '../bus/driver.ts'
+import { correlationOf, parseId } from '../bus/ids.ts'
+import { TidingsError } from '../errors.ts'
+import type { CloudEvent } from '../event.ts'
+import type { End, Turn } from '../tasks/program.ts'
+import { turnType } from '../tasks/turn.ts'
+import { eventsAt } from './index/events.ts'
+
+/* Events and tasks with everything that the log has of them, data of blobs included. */
+
+export interface WholeEvent {
+  readonly kind: 'event'
+  readonly position: Position
+  readonly event: CloudEvent
+}
+
+/** A turn with the data of its inputs, and what it emitted. */
+export interface WholeTurn extends Turn {
+  readonly id: string
+  readonly position: Position
+  readonly emitted: readonly CloudEvent[]
+}
+
+export interface WholeTask {
+  readonly kind: 'task'
+  readonly task: string
+  readonly correlation: string
+  readonly tenant: string
+  readonly replay?: string
+  readonly program: string
+  readonly programVersion: number
+  readonly programHash: string
+  readonly state: End | 'running' | 'waiting'
+  /** Calls without an answer. */
+  readonly waitsFor: readonly { readonly id: string; readonly target: string; readonly until: number | null }[]
+  /** What the task gave, why it failed, or why it was cancelled. */
+  readonly output?: unknown
+  readonly error?: unknown
+  readonly reason?: unknown
+  /** Everything else that its turns say, such as the task that goes on from it. */
+  readonly more: Readonly<Record<string, unknown>>
+  readonly turns: readonly WholeTurn[]
+}
+
+/** @throws E_NOT_FOUND */
+export async function wholeEvent(bus: Bus, position: Position): Promise<WholeEvent | (WholeTurn & { kind: 'turn' })> {
+  const [stored] = await eventsAt(bus, [position])
+  if (!stored) throw new TidingsError('E_NOT_FOUND', 'the event is not on the log any more')
+  const event = await resolved(bus, stored.event)
+  const turn = turnIn(event)
+  return turn
+    ? { kind: 'turn', ...(await wholeTurn(bus, position, event.id, turn)) }
+    : { kind: 'event', position, event }
+}
+
+/** @throws E_NOT_FOUND */
+export async function wholeTask(bus: Bus, task: string): Promise<WholeTask> {
+  const recorded = new Map<number, { position: Position; event: CloudEvent; turn: Turn }>()
+  const events = new Map<string, CloudEvent>()
+  for await (const { position, event } of bus.read({ task })) {
+    const turn = turnIn(event.type === turnType ? await resolved(bus, event) : event)
+    if (turn) recorded.set(turn.version, { position, event, turn })
+    else events.set(event.id, event)
+  }
+  const turns: WholeTurn[] = []
+  for (const { position, event, turn } of [...recorded.values()].sort((a, b) => a.turn.version - b.turn.version))
+    turns.push(await wholeTurn(bus, position, event.id, turn, events))
+  const newest = turns.at(-1)
+  if (!newest) throw new TidingsError('E_NOT_FOUND', `no turn of task ${task} is on the log`)
+  const { tenant, replay } = recorded.get(newest.version)!.event
+  const { program, programVersion, programHash, end } = newest
+  const waitsFor = openCalls(turns)
+  return {
+    kind: 'task',
+    task,
+    correlation: correlationOf(task),
+    tenant,
+    ...(replay !== undefined && { replay }),
+    program,
+    programVersion,
+    programHash,
+    state: end ?? (waitsFor.length > 0 ? 'waiting' : 'running'),
+    waitsFor: end ? [] : waitsFor,
+    ...outcomeIn(newest),
+    more: Object.assign({}, ...turns.map(otherFields)) as Record<string, unknown>,
+    turns,
+  }
+}
+
+async function wholeTurn(
+  bus: Bus,
+  position: Position,
+  id: string,
+  turn: Turn,
+  events: ReadonlyMap<string, CloudEvent> = new Map(),
+): Promise<WholeTurn> {
+  const inputs: CloudEvent[] = []
+  for (const input of turn.inputs) inputs.push(await resolved(bus, input))
+  const emitted: CloudEvent[] = []
+  for (const emit of turn.emits) {
+    const event = events.get(emit.id) ?? (await bus.get(emit.id))
+    if (event) emitted.push(await resolved(bus, event))
+  }
+  return { id, position, ...turn, inputs, emitted }
+}
+
+/** With its data; without, where the blob was purged. */
+async function resolved(bus: Bus, event: CloudEvent): Promise<CloudEvent> {
+  try {
+    return await bus.resolve(event)
+  } catch (error) {
+    if (error instanceof TidingsError && error.code === 'E_BLOB_MISSING') return event
+    throw error
+  }
+}
+
+/** Whoever may publish on a broker may publish anything under this type. */
+function turnIn({ id, type, data }: CloudEvent): Turn | undefined {
+  const turn = data as Partial<Turn> | null
+  const isTurn = type === turnType && parseId(id) && Array.isArray(turn?.inputs) && Array.isArray(turn.emits)
+  return isTurn ? (turn as Turn) : undefined
+}
+
+function openCalls(turns: readonly WholeTurn[]): WholeTask['waitsFor'] {
+  const open = new Map<string, WholeTask['waitsFor'][number]>()
+  for (const { inputs, emits, withdrawn = [] } of turns) {
+    for (const { call } of inputs) if (call !== undefined) open.delete(call)
+    for (const call of withdrawn) open.delete(call)
+    for (const { id, wait } of emits) if (wait) open.set(id, { id, target: wait.target, until: wait.until })
+  }
+  return [...open.values()]
+}
+
+function outcomeIn({ end, emitted }: WholeTurn): Pick<WholeTask, 'output' | 'error' | 'reason'> {
+  const ending = end && emitted.find(({ type }) => type === `agent.task.${end}`)
+  const { program: _, ...outcome } = (ending?.data ?? {}) as Record<string, unknown>
+  return outcome
+}
+
+const ofTurn = [
+  'id', 'position', 'emitted', 'program', 'programVersion', 'programHash', 'version', 'at', 'inputs', 'emits', 'state',
+  'stateHash', 'withdrawn', 'wake', 'end',
+] // biome-ignore format: one list
+
+/** What a turn says of its task. */
+const otherFields = (turn: WholeTurn) =>
+  Object.fromEntries(Object.entries(turn).filter(([field]) => !ofTurn.includes(field)))

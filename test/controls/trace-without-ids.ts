@@ -1,0 +1,10 @@
+import type { Control } from './control.ts'
+
+export default {
+  fault: 'The trace shows no ids.',
+  file: 'src/trace/render.ts',
+  find: 'id: shortId(event.id)',
+  replace: "id: ''",
+  test: 'test/suffixes.test.ts',
+  name: 'taken by every verb',
+} satisfies Control

@@ -1,0 +1,33 @@
+import { z } from 'zod'
+import { expect, test } from 'vitest'
+import { agent, tool } from '../src/index.ts'
+import { tidings } from './lib/cli.ts'
+import { onEveryBus } from './lib/world.ts'
+
+const twice = tool('text.twice', { description: 'Twice', input: z.string(), run: text => text + text })
+const doubler = agent('doubler', { on: 'text.given', run: async (ctx, text: string) => ctx.call(twice, text) })
+
+onEveryBus(world => {
+  test('a name that was never hosted is not paused, and the one that may be meant is said', async () => {
+    const log = await world()
+    const worker = await log.worker({ use: [doubler, twice] })
+    const refused = async (...args: string[]) => {
+      const { code, stderr } = await tidings(log.place, [...args, '--json'])
+      return { code, ...(JSON.parse(stderr) as { error: { code: string; message: string } }).error }
+    }
+    const unknown = { code: 'E_NOT_FOUND' }
+    expect(await refused('pause', 'tool', 'text.twise')).toMatchObject({
+      ...unknown,
+      message: expect.stringContaining('the tool "text.twise"; did you mean "text.twice"?'),
+    })
+    expect((await refused('pause', 'agent', 'text.twice')).message).toContain('it is of kind tool')
+    expect((await refused('pause', 'agent', 'somebody')).message).toContain('there are: doubler')
+    expect(await refused('resume', 'tool', 'text.twise')).toMatchObject(unknown)
+    expect(worker.pauses.list).toEqual([])
+
+    expect((await tidings(log.place, ['pause', 'agent', 'doubler'])).code).toBe(0)
+    // Also of a name that is gone.
+    await worker.pauses.set('tool', 'text.gone', true)
+    expect((await tidings(log.place, ['resume', 'tool', 'text.gone'])).stdout).toContain('is now running')
+  })
+})

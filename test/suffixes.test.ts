@@ -1,0 +1,102 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
+import { until } from '../src/testing/wait.ts'
+import { tidings } from './lib/cli.ts'
+import { lines, records, refusal, taskOf, use } from './lib/reading.ts'
+import { ask, eventsOf, World } from './lib/world.ts'
+
+/* Ids in lists, which every verb takes, and what lists show of events. */
+
+test('ids in lists are taken by every verb, and turns are those of a fork', async () => {
+  const { place, worker } = await started()
+  const completed = await ask(worker, { type: 'pages.wanted', data: 'lemon' })
+  const task = taskOf(completed)
+  const { correlationid } = completed
+
+  const [tree, found, tasks] = await Promise.all([
+    lines(place, 'trace', correlationid),
+    lines(place, 'find', 'payment*'),
+    lines(place, 'tasks'),
+  ])
+  const short = task.slice(-6)
+  expect(tree).toMatch(new RegExp(`agent both v1 .* ${short} `))
+  expect(tree).toMatch(new RegExp(`payment\\.failed +${short}:\\d:0 turn \\d `))
+  expect(found).toMatch(new RegExp(` ${short}:\\d:0 payment\\.failed`))
+  expect(tasks).toMatch(new RegExp(` ${short} \\d turns`))
+  const ids = new Set([...`${tree}${found}`.matchAll(/(?<= )(\w{6}:\d:\S+|[0-9a-f]{8})(?= )/g)].map(([id]) => id))
+  expect(ids.size).toBeGreaterThanOrEqual(4)
+  for (const id of ids) expect((await records(place, 'show', id))[0]!.kind).toBe('event')
+
+  const [exported] = [await tidings(place, ['export', '--task', short, '--json'])]
+  expect(exported).toMatchObject({ code: 0 })
+  expect(exported.stdout).toContain(`${task}:0000001`)
+  expect((await records(place, 'why', `${short}:1:0`))[0]!.event.id).toBe(`${task}:0000001:0`)
+  const more = await records(place, 'publish', 'note.made', '1', '--correlation', correlationid.slice(-6))
+  expect(more[0]!.correlationid).toBe(correlationid)
+
+  const { correlationid: waiting } = await worker.bus.publish({ type: 'wait.wanted', data: null })
+  const turn = await until(async () => (await eventsOf(worker, waiting)).find(({ type }) => type === 'task.turn'))
+  expect(await records(place, 'attention', 'cancel', taskOf(turn).slice(-6))).toMatchObject([{ task: taskOf(turn) }])
+})
+
+test('an ending of several things, or of none, is refused by every verb, with what may be meant', async () => {
+  const { place, worker } = await started()
+  const one = await ask(worker, { type: 'pages.wanted', data: 'a', id: 'first-order' })
+  const { correlationid } = one
+  await ask(worker, { type: 'failure.wanted', data: 'a', id: 'other-order', correlationid })
+  const task = taskOf(one)
+  const tail = correlationid.slice(-6)
+  const app = ['--app', 'examples/first/app.ts']
+  const verbs = (task: string) => [
+    ['export', '--task', task],
+    ['replay', '--task', task, ...app],
+    ['redrive', '--task', task, ...app],
+    ['fork', '--from', `${task}@1`, ...app],
+    ['attention', 'cancel', task],
+  ]
+  const told = (cases: string[][]) =>
+    Promise.all(cases.map(async args => ({ args, ...(await refusal(place, ...args)) })))
+  for (const { args, code, message } of await told([['show', 'order'], ['why', 'order'], ...verbs(tail)])) {
+    expect([args, code]).toEqual([args, 'E_AMBIGUOUS'])
+    expect(message).toContain(args.includes('order') ? 'first-order' : task)
+  }
+  const unknown = [
+    ['show', 'zzzz'],
+    ['trace', 'ffffffffff'],
+    ['approve', 'zzzz'],
+    ['export', '--task', 'zzzz'],
+  ]
+  for (const { args, code, message } of await told(unknown)) {
+    expect([args, code]).toEqual([args, 'E_NOT_FOUND'])
+    if (args[0] !== 'approve') expect(message).toMatch(/ends with ".*"; the newest: \S{36}/)
+  }
+})
+
+test('events of the user that end in failed, expired or denied show their data', async () => {
+  const { place, worker } = await started()
+  const types = ['card.failed', 'offer.expired', 'visa.denied', 'trip.cancelled']
+  const begun = await worker.bus.publish({ type: 'trip.begun', data: null })
+  const same = { correlationid: begun.correlationid, causationid: begun.id }
+  for (const type of types) await worker.bus.publish({ type, data: { lemon: type.length, reason: 'no' }, ...same })
+  const shown = await Promise.all([
+    lines(place, 'trace', begun.correlationid),
+    lines(place, 'find', 'no', '--type', '*.*'),
+    ...(await records(place, 'find', 'no', '--type', '*.*')).map(({ event }) => lines(place, 'why', event.id)),
+  ])
+  expect(shown).toHaveLength(2 + types.length)
+  for (const [i, text] of shown.entries())
+    expect(text.match(/\{"lemon":\d+,"reason":"no"\}/g)).toHaveLength(i < 2 ? types.length : 1)
+  const { correlationid } = await ask(worker, { type: 'failure.wanted', data: null })
+  expect(await lines(place, 'trace', correlationid)).toContain('E_TOOL_THREW: no such page')
+})
+
+async function started() {
+  const log = new World(await mkdtemp(join(tmpdir(), 'tidings-suffixes-')), 'sqlite')
+  onTestFinished(async () => {
+    await log.stop()
+    await rm(log.place.home, { recursive: true, force: true })
+  })
+  return { place: log.place, worker: await log.worker({ use }) }
+}
