@@ -13,7 +13,8 @@ onEveryBus(world => {
     const worker = await log.worker({ use: [doubler, twice] })
     const refused = async (...args: string[]) => {
       const { code, stderr } = await tidings(log.place, [...args, '--json'])
-      return { code, ...(JSON.parse(stderr) as { error: { code: string; message: string } }).error }
+      expect(code).toBe(1)
+      return (JSON.parse(stderr) as { error: { code: string; message: string } }).error
     }
     const unknown = { code: 'E_NOT_FOUND' }
     expect(await refused('pause', 'tool', 'text.twise')).toMatchObject({

@@ -55,7 +55,7 @@ onEveryBus(world => {
     const { correlationid } = await ask(worker, { type: 'pages.wanted', data: null })
     const joined = (await eventsOf(worker, correlationid)).find(({ type }) => type === 'payment.failed')!
     const reasons = await records(place, 'why', joined.id)
-    const shown = reasons.flatMap(({ event }) => (event ? [event.type] : []))
+    const shown = reasons.flatMap(({ event }) => (event ? [event.type as string] : []))
     expect(shown.toSorted()).toEqual([
       'pages.wanted',
       'payment.failed',
@@ -77,7 +77,7 @@ onEveryBus(world => {
     await worker.bus.publish({ type: 'right.came', data: { n: 2 }, ...same })
     await ended(worker, begun.correlationid, begun.id)
     const expired = (await eventsOf(worker, begun.correlationid)).find(({ type }) => type === 'pair.expired')!
-    const causes = (await records(place, 'why', expired.id)).map(({ event }) => event.type)
+    const causes = (await records(place, 'why', expired.id)).map(({ event }) => event.type as string)
     expect(causes.toSorted()).toEqual(['left.came', 'pair.expired', 'pair.wanted', 'right.came'])
   })
 })

@@ -1,5 +1,4 @@
 import { styleText } from 'node:util'
-import type { Bus } from '../bus/bus.ts'
 import { TidingsError } from '../errors.ts'
 import type { AnyWorkflow, App } from '../runtime/app.ts'
 import { count, dim, printable } from '../trace/text.ts'

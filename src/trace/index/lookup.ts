@@ -155,7 +155,8 @@ export class Index {
    * @throws E_USAGE, E_NOT_FOUND, E_AMBIGUOUS
    */
   correlation(text: string): string {
-    if (isCorrelation(text)) return text
+    const isWhole: boolean = isCorrelation(text)
+    if (isWhole) return text
     if (text === 'last') return this.#last()
     if (!digits.test(text))
       throw new TidingsError('E_USAGE', `"${text}" is no correlation: give its id, four or more of its digits, or last`)
