@@ -1,11 +1,14 @@
 import type { Bus } from '../bus/bus.ts'
+import type { GroupState } from '../bus/driver.ts'
 import type { Pausable } from '../bus/pauses.ts'
 import { hostsOn } from '../tasks/hosts.ts'
 
 /** The names of everything that was ever hosted on a log, by what it is. Workflows are addressed as agents are. */
 export async function hostedOn(bus: Bus): Promise<Record<Pausable, string[]>> {
-  const groups = (await bus.driver.groups()).map(({ group }) => group)
-  const namesIn = (folder: string) =>
-    groups.filter(group => group.startsWith(folder)).map(group => group.slice(folder.length))
-  return { agent: Object.keys(await hostsOn(bus)), tool: namesIn('tool/'), model: namesIn('model/') }
+  const groups = await bus.driver.groups()
+  return { agent: Object.keys(await hostsOn(bus)), tool: namesIn(groups, 'tool'), model: namesIn(groups, 'model') }
 }
+
+/** The names of the tools or models whose groups these are. */
+export const namesIn = (groups: readonly GroupState[], kind: 'tool' | 'model') =>
+  groups.flatMap(({ group }) => (group.startsWith(`${kind}/`) ? group.slice(kind.length + 1) : []))

@@ -6,6 +6,7 @@ import { environment, shownLog } from '../runtime/environment.ts'
 import { count, dim, fit, widthOf } from '../trace/text.ts'
 import { allAttentionOf } from './attention-list.ts'
 import { withExistingLog } from './log.ts'
+import { paintResting, restingOn, restingText, type Resting } from './resting.ts'
 import { say, type Globals } from './out.ts'
 
 interface Status {
@@ -15,6 +16,8 @@ interface Status {
   durability: Durability
   groups: GroupState[]
   paused: string[]
+  /** Models whose provider is away. */
+  resting: Resting[]
   attention: number
 }
 
@@ -32,9 +35,10 @@ async function statusOf(bus: Bus): Promise<Status> {
     await driver.groups(),
     await pausedIn(bus),
   ]
+  const resting = await restingOn(bus, groups)
   let attention = 0
   for await (const _ of allAttentionOf(bus)) attention++
-  return { home: environment().home, bus: driver.name, head, durability, groups, paused, attention }
+  return { home: environment().home, bus: driver.name, head, durability, groups, paused, resting, attention }
 }
 
 async function pausedIn(bus: Bus): Promise<string[]> {
@@ -44,12 +48,13 @@ async function pausedIn(bus: Bus): Promise<string[]> {
   return pauses.list.map(key => key.replace(/^paused\/(\w+)\//, '$1 '))
 }
 
-function text({ bus, head, durability, groups, paused, attention }: Status): string[] {
+function text({ bus, head, durability, groups, paused, resting, attention }: Status): string[] {
   const width = Math.max(5, ...groups.map(({ group }) => widthOf(group)))
   return [
     `log        ${bus} in ${shownLog(environment())}, head ${head}`,
     `durability ${durabilityText(durability)}`,
     `paused     ${paused.join(', ') || 'nothing'}`,
+    ...resting.map(each => `model      ${paintResting(restingText(each))}`),
     `attention  ${attention === 0 ? 'nothing' : styleText('yellow', `${count(attention, 'entry').replace('entrys', 'entries')}: tidings attention`)}`,
     '',
     ...(groups.length === 0

@@ -3,6 +3,7 @@ import type { GroupState } from '../bus/driver.ts'
 import type { Activity, Service } from '../trace/rates.ts'
 import { count, dim, elapsed, fit, paint, printable, shorten } from '../trace/text.ts'
 import { moment } from './event-line.ts'
+import { paintResting, restingText, type Resting } from './resting.ts'
 
 /** What `tidings top` shows at one moment. */
 export interface Picture {
@@ -12,6 +13,8 @@ export interface Picture {
   readonly time: string
   readonly groups: readonly GroupState[]
   readonly activity: Activity
+  /** Models whose provider is away. */
+  readonly resting: readonly Resting[]
   /** Entries on the attention list. */
   readonly attention: number
 }
@@ -22,7 +25,7 @@ const number = (value: number) => value.toLocaleString('en', { maximumFractionDi
 
 /** As lines for a terminal of this size. What is busiest stands first in each part, and is shown where not all fits. */
 export function drawPicture(
-  { log, time, groups, activity, attention }: Picture,
+  { log, time, groups, activity, resting, attention }: Picture,
   width: number,
   rows: number,
 ): string[] {
@@ -30,7 +33,11 @@ export function drawPicture(
   const busiest = groups.toSorted((a, b) => b.lag - a.lag || (a.group < b.group ? -1 : 1))
   const room = Math.max(
     3,
-    rows - 16 - Math.min(types.length, shownTypes) - Math.min(tools.length + models.length, shownServices),
+    rows -
+      16 -
+      resting.length -
+      Math.min(types.length, shownTypes) -
+      Math.min(tools.length + models.length, shownServices),
   )
   const attended =
     attention === 0
@@ -46,6 +53,7 @@ export function drawPicture(
     draw(`${number(perSecond)} events/s · tasks: ${number(started)} started/s, ${number(ended)} ended/s`),
     draw(`last minute: ${count(tokens, 'token')}${cost > 0 ? `, cost ${cost.toPrecision(3)}` : ''}`),
     draw(attended, text => (attention === 0 ? dim(text) : styleText('yellow', text))),
+    ...resting.map(each => draw(restingText(each, Date.parse(time)), paintResting)),
     ...table('group', ['lag', 'in flight'], [
       ...busiest.slice(0, room).map(({ group, lag, inFlight }) => draw(`${fit(printable(group), name)}${cells(String(lag), String(inFlight))}`)),
       ...(busiest.length > room ? [draw(`and ${busiest.length - room} more`, dim)] : []),

@@ -7,6 +7,7 @@ import { attentionOf } from './attention-list.ts'
 import { terminalWidth } from './event-line.ts'
 import { withExistingLog } from './log.ts'
 import { say, untilAsked, type Globals } from './out.ts'
+import { restingOn } from './resting.ts'
 import { Screen } from './screen.ts'
 import { drawPicture, type Picture } from './top-picture.ts'
 
@@ -81,7 +82,8 @@ async function pictureOf(bus: Bus, rates: Rates, attention: number): Promise<Pic
   const groups = await bus.driver.groups()
   const now = Date.now()
   const log = `${bus.driver.name} in ${shownLog(environment())}`
-  return { log, time: new Date(now).toISOString(), groups, activity: rates.activity(now), attention }
+  const resting = await restingOn(bus, groups)
+  return { log, time: new Date(now).toISOString(), groups, activity: rates.activity(now), resting, attention }
 }
 
 const attentionIn = async (bus: Bus) => (await Array.fromAsync(attentionOf(bus), () => 1)).length

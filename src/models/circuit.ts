@@ -14,7 +14,7 @@ import type { ModelFailure } from './step.ts'
  * the document at its next failure, or when it wants to probe.
  */
 
-interface Open {
+export interface Open {
   /** In ms since the epoch. */
   readonly since: number
   readonly probeAt: number
@@ -43,6 +43,18 @@ export interface Rest {
   readonly reason: string
 }
 
+const keyOf = (model: string) => `circuit/${model}`
+
+/** As it is on the log. `open` is absent while the provider is asked as always. */
+export async function readCircuit(
+  { driver }: Bus,
+  model: string,
+): Promise<{ revision: number; open: Open | undefined }> {
+  const document = await driver.getDocument(keyOf(model))
+  if (!document) return { revision: 0, open: undefined }
+  return { revision: document.revision, open: (JSON.parse(document.value) as { open?: Open }).open }
+}
+
 export class Circuit {
   readonly #bus: Bus
   readonly #model: string
@@ -56,7 +68,7 @@ export class Circuit {
   constructor(bus: Bus, model: string) {
     this.#bus = bus
     this.#model = model
-    this.#key = `circuit/${model}`
+    this.#key = keyOf(model)
   }
 
   async start(): Promise<void> {
@@ -136,9 +148,9 @@ export class Circuit {
   }
 
   async #read(): Promise<void> {
-    const document = await this.#bus.driver.getDocument(this.#key)
-    this.#revision = document?.revision ?? 0
-    this.#open = document && ((JSON.parse(document.value) as { open?: Open }).open ?? undefined)
+    const { revision, open } = await readCircuit(this.#bus, this.#model)
+    this.#revision = revision
+    this.#open = open
   }
 
   /** False when somebody else was faster; then his state is known. */

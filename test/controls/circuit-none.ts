@@ -6,5 +6,5 @@ export default {
   find: 'policy.retries ? new Circuit(bus, model.name) : undefined',
   replace: 'undefined as Circuit | undefined',
   test: 'test/models/outage.test.ts',
-  name: 'on sqlite .* 200 tasks of 1 workers',
+  name: 'on sqlite .* 200 tasks wait',
 } satisfies Control

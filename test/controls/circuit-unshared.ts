@@ -5,6 +5,6 @@ export default {
   file: 'src/models/circuit.ts',
   find: 'if (await this.#write(probing)) return',
   replace: 'this.#open = probing\n        return',
-  test: 'test/models/outage.test.ts',
-  name: 'on sqlite .* 200 tasks of 3 workers',
+  test: 'test/models/outage-processes.test.ts',
+  name: 'on sqlite',
 } satisfies Control

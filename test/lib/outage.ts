@@ -6,9 +6,6 @@ export class Provider {
   isAway = false
   refused = 0
   answered = 0
-  /** Most requests that it refused at the same time, since the last look. */
-  mostAtOnce = 0
-  #atOnce = 0
   readonly model: LanguageModelV4
 
   /** `headers`: of each refusal. */
@@ -22,9 +19,7 @@ export class Provider {
           return model.doStream(options)
         }
         this.refused++
-        this.mostAtOnce = Math.max(this.mostAtOnce, ++this.#atOnce)
         await new Promise(resolve => setTimeout(resolve, 10))
-        this.#atOnce--
         throw new APICallError({
           message: 'Service Unavailable',
           url: 'http://provider.test',

@@ -1,6 +1,7 @@
 import { stripVTControlCharacters } from 'node:util'
 import { describe, expect, it } from 'vitest'
 import { agent } from '../../src/agents/agent.ts'
+import { eventLine } from '../../src/cli/event-line.ts'
 import type { CloudEvent } from '../../src/event.ts'
 import { model } from '../../src/models/model.ts'
 import type { Running } from '../../src/runtime/start.ts'
@@ -8,6 +9,7 @@ import type { RetryOptions } from '../../src/tasks/retry.ts'
 import { until } from '../../src/testing/wait.ts'
 import { arrange } from '../../src/trace/arrange.ts'
 import { render } from '../../src/trace/render.ts'
+import { tidings } from '../lib/cli.ts'
 import { Provider } from '../lib/outage.ts'
 import { ask, eventsOf, onEveryBus, typesOf } from '../lib/world.ts'
 
@@ -27,40 +29,50 @@ onEveryBus(world => {
   const dataOf = ({ data }: CloudEvent) => data as { output?: string; error?: { code: string; message: string } }
 
   describe('when a provider is away', () => {
-    for (const workers of [1, 3])
-      it(`200 tasks of ${workers} workers wait for it, and few requests reach it`, async () => {
-        const provider = new Provider()
-        provider.isAway = true
-        const log = await world()
-        const running: Running[] = []
-        for (let i = 0; i < workers; i++) running.push(await log.worker({ use: [writerOf(provider, { limit: 20 })] }))
-        const { bus } = running[0]!
-        await bus.publishAll(Array.from({ length: 200 }, () => asked))
-        // All that were under way have failed, and a probe after them.
-        await until(async () => (await circuitOf(bus))?.intervalMs === 2_000, { within: 20_000 })
-        if (workers > 1) {
-          provider.mostAtOnce = 0
-          await until(async () => (await circuitOf(bus))?.intervalMs === 4_000, { within: 20_000 })
-          expect(provider.mostAtOnce).toBe(1)
-        }
-        provider.isAway = false
-        let completed = 0
-        let failed = 0
-        await until(
-          async () => {
-            completed = failed = 0
-            for await (const { event } of bus.read({ after: 0 })) {
-              if (event.type === 'agent.task.completed') completed++
-              if (event.type === 'agent.task.failed') failed++
-            }
-            return completed + failed === 200
-          },
-          { within: 40_000 },
-        )
-        expect({ completed, failed, answered: provider.answered }).toEqual({ completed: 200, failed: 0, answered: 200 })
-        expect(provider.refused).toBeLessThan(100)
-        expect(await circuitOf(bus)).toBeUndefined()
-      }, 90_000)
+    it('200 tasks wait for it, and few requests reach it', async () => {
+      const provider = new Provider()
+      provider.isAway = true
+      const { bus } = await (await world()).worker({ use: [writerOf(provider, { limit: 20 })] })
+      await bus.publishAll(Array.from({ length: 200 }, () => asked))
+      // All that were under way have failed, and a probe after them.
+      await until(async () => ((await circuitOf(bus))?.intervalMs ?? 0) >= 2_000, { within: 20_000 })
+      provider.isAway = false
+      let completed = 0
+      let failed = 0
+      await until(
+        async () => {
+          completed = failed = 0
+          for await (const { event } of bus.read({ after: 0 })) {
+            if (event.type === 'agent.task.completed') completed++
+            if (event.type === 'agent.task.failed') failed++
+          }
+          return completed + failed === 200
+        },
+        { within: 40_000 },
+      )
+      expect({ completed, failed, answered: provider.answered }).toEqual({ completed: 200, failed: 0, answered: 200 })
+      expect(provider.refused).toBeLessThan(100)
+      expect(await circuitOf(bus)).toBeUndefined()
+    }, 90_000)
+
+    it('status and top show a model whose provider is away, until it answers again', async () => {
+      const provider = new Provider()
+      provider.isAway = true
+      const log = await world()
+      const { bus } = await log.worker({ use: [writerOf(provider)] })
+      await bus.publishAll(Array.from({ length: 5 }, () => asked))
+      await until(() => circuitOf(bus))
+      const about =
+        /gpt is away for [\d.]+ m?s, (next probe (in [\d.]+ m?s|is due)|a probe is under way): 503: Service Unavailable/
+      expect((await tidings(log.place, ['status'])).stdout).toMatch(about)
+      expect((await tidings(log.place, ['top', '--once'])).stdout).toMatch(about)
+      const resting = [{ model: 'gpt', since: expect.any(String), reason: '503: Service Unavailable' }]
+      for (const verb of [['status'], ['top', '--once']])
+        expect(JSON.parse((await tidings(log.place, [...verb, '--json'])).stdout)).toMatchObject({ resting })
+      provider.isAway = false
+      await until(async () => (await circuitOf(bus)) === undefined, { within: 20_000 })
+      expect(JSON.parse((await tidings(log.place, ['status', '--json'])).stdout)).toMatchObject({ resting: [] })
+    })
 
     it('each retry is on the log, and the answer says how many there were', async () => {
       const provider = new Provider()
@@ -84,6 +96,11 @@ onEveryBus(world => {
       ])
       expect(events.find(({ type }) => type === 'model.result')!.data).toMatchObject({ retries: { failures: 2 } })
       const shown = render(arrange(events), 200).map(line => stripVTControlCharacters(line))
+      const lines = events.map(event => stripVTControlCharacters(eventLine(event, 200)))
+      expect(lines.filter(line => line.includes('model.delayed'))).toEqual([
+        expect.stringMatching(/attempt 1 failed, next in .*: E_MODEL_FAILED: 503: Service Unavailable/),
+        expect.stringMatching(/attempt 2 failed, next in .*: E_MODEL_FAILED: 503: Service Unavailable/),
+      ])
       expect(shown.find(line => line.includes('model gpt'))).toContain('after 2 retries in ')
       expect(shown.filter(line => line.includes('model.delayed'))).toEqual([
         expect.stringMatching(/attempt 1 failed, next in .*: E_MODEL_FAILED: 503: Service Unavailable/),
