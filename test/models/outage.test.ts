@@ -111,7 +111,7 @@ onEveryBus(world => {
     it('a call fails by name as soon as no attempt is left before its deadline', async () => {
       const provider = new Provider()
       provider.isAway = true
-      const worker = await (await world()).worker({ use: [writerOf(provider, { within: 1_000 })] })
+      const worker = await (await world()).worker({ use: [writerOf(provider, { within: 5_000 })] })
       const { error } = dataOf(await ask(worker, asked))
       expect(error).toMatchObject({
         code: 'E_MODEL_UNAVAILABLE',
