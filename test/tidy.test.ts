@@ -34,7 +34,19 @@ function unit(file: string): string {
 }
 
 test('import rule: stations meet on the bus only', () => {
-  const core = ['errors', 'thrown', 'stack', 'suggest', 'options', 'json', 'pattern', 'schema', 'event', 'received']
+  const core = [
+    'errors',
+    'thrown',
+    'stack',
+    'suggest',
+    'options',
+    'json',
+    'json-text',
+    'pattern',
+    'schema',
+    'event',
+    'received',
+  ]
   const stations = ['agents', 'tools', 'models', 'workflows', 'triggers', 'gateway', 'replay', 'trace']
   const allowed: Record<string, string[] | 'anything'> = {
     thrown: [],
@@ -43,6 +55,7 @@ test('import rule: stations meet on the bus only', () => {
     options: ['errors', 'stack', 'suggest'],
     errors: ['thrown', 'stack'],
     json: ['errors'],
+    'json-text': [],
     pattern: ['errors'],
     schema: ['errors', 'options'],
     event: ['errors', 'pattern', 'schema'],

@@ -1,6 +1,7 @@
 import type { CloudEvent, Draft } from '../event.ts'
 import { TidingsError } from '../errors.ts'
 import { jsonProblem, maxDepth } from '../json.ts'
+import { parseExactly } from '../json-text.ts'
 import { isType } from '../pattern.ts'
 import { isCorrelation, isReservedId, maxOutsideId } from './ids.ts'
 
@@ -96,10 +97,10 @@ function checkOutsideId(id: string): void {
   throw invalid('id', `has the form of ids that only the runtime mints: ${hint}`)
 }
 
-/** JSON text as a value. @throws E_EVENT_INVALID */
+/** JSON text from outside as a value, see {@link parseExactly}. @throws E_EVENT_INVALID */
 export function parseJson(text: string): unknown {
   try {
-    return JSON.parse(text)
+    return parseExactly(text)
   } catch (cause) {
     throw new TidingsError('E_EVENT_INVALID', `not JSON: ${(cause as Error).message}`, { cause })
   }

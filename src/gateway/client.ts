@@ -117,8 +117,9 @@ export class Client {
   }
 
   #enqueue(frame: Frame): void {
-    this.#waiting.push({ bytes: frame.bytes, offset: 0, release: frame.hold() })
-    this.#waitingBytes += frame.bytes.length
+    const bytes = this.#request.isUnnamed ? frame.unnamed : frame.bytes
+    this.#waiting.push({ bytes, offset: 0, release: frame.hold() })
+    this.#waitingBytes += bytes.length
     if (this.blockedSince === undefined) this.#write()
   }
 

@@ -21,12 +21,15 @@ const maxFeeders = 1_024
 export class Frame {
   readonly position: Position
   readonly bytes: Buffer
+  /** The same without the name of the event, so that a browser hands it to `onmessage`. */
+  readonly unnamed: Buffer
   readonly #onHeld: (frame: Frame, isHeld: boolean) => void
   #holders = 0
 
-  constructor(position: Position, bytes: Buffer, onHeld: (frame: Frame, isHeld: boolean) => void) {
+  constructor(position: Position, bytes: Buffer, nameBytes: number, onHeld: (frame: Frame, isHeld: boolean) => void) {
     this.position = position
     this.bytes = bytes
+    this.unnamed = bytes.subarray(nameBytes)
     this.#onHeld = onHeld
   }
 
@@ -114,9 +117,12 @@ export class Frames {
   }
 
   #built(position: Position, event: CloudEvent): Frame {
-    const bytes = Buffer.from(`id: ${position}\nevent: ${event.type}\ndata: ${JSON.stringify(shownOutside(event))}\n\n`)
+    const name = `event: ${event.type}\n`
+    const bytes = Buffer.from(`${name}id: ${position}\ndata: ${JSON.stringify(shownOutside(event))}\n\n`)
     this.#makeRoom(bytes.length)
-    return new Frame(position, bytes, (frame, isHeld) => (isHeld ? this.#held(frame) : this.#freed(frame)))
+    return new Frame(position, bytes, Buffer.byteLength(name), (frame, isHeld) =>
+      isHeld ? this.#held(frame) : this.#freed(frame),
+    )
   }
 
   #makeRoom(bytes: number): void {

@@ -5,7 +5,7 @@ import type { CloudEvent } from '../event.ts'
 import { compileFilter, type Filter, isTypePattern, matchesType } from '../pattern.ts'
 
 const maxTypes = 64
-const parameters = new Set(['correlation', 'type', 'after'])
+const parameters = new Set(['correlation', 'type', 'after', 'as'])
 const turnType = 'task.turn'
 
 /** What a client of the stream asks for. */
@@ -15,12 +15,14 @@ export interface StreamRequest {
   readonly filter?: Filter
   /** Everything after this position; undefined where the client does not say. */
   readonly after?: Position
+  /** Events come without their type as the name, for `onmessage` of a browser. */
+  readonly isUnnamed: boolean
   /** Whether it is of a type that the client wants. */
   matches(event: CloudEvent): boolean
 }
 
 /**
- * Reads `?correlation=…&type=…&type=…&after=…`. A `Last-Event-ID` goes before `after`, since a browser repeats the
+ * Reads `?correlation=…&type=…&type=…&after=…&as=message`. A `Last-Event-ID` goes before `after`, since a browser repeats the
  * address unchanged when it comes back. @throws E_REQUEST_INVALID
  */
 export function readStreamRequest(query: Record<string, string[]>, lastEventId: string | undefined): StreamRequest {
@@ -35,11 +37,14 @@ export function readStreamRequest(query: Record<string, string[]>, lastEventId: 
   const after = lastEventId === undefined ? only('after', query.after) : lastEventId
   if (after !== undefined && !/^\d{1,15}$/.test(after))
     throw invalid('after', 'and Last-Event-ID must be a log position')
+  const as = only('as', query.as)
+  if (as !== undefined && as !== 'message') throw invalid('as', 'must be message, or absent')
   const filter = types.length > 0 ? [{ types }] : undefined
   return {
     ...(correlation !== undefined && { correlation }),
     ...(filter && { filter }),
     ...(after !== undefined && { after: Number(after) }),
+    isUnnamed: as === 'message',
     matches: matcher(types, filter),
   }
 }

@@ -7,6 +7,7 @@ import { inSpan } from '../../bus/telemetry/tracing.ts'
 import { textOf as errorText, TidingsError } from '../../errors.ts'
 import type { EventType } from '../../event.ts'
 import type { MqttReceived } from '../../received.ts'
+import { parseExactly } from '../../json-text.ts'
 import { validate } from '../../schema.ts'
 import { untyped } from './topics.ts'
 import { subjectOf } from '../subject.ts'
@@ -114,7 +115,15 @@ async function typedData(message: Message, { type, schema }: EventType): Promise
   const text = textOf(message)
   if (text === undefined) throw new TidingsError('E_EVENT_INVALID', `${type}: the payload is neither JSON nor text`)
   try {
-    return await validate(schema, valueOf(text), 'E_EVENT_INVALID', type)
+    const value = valueOf(text)
+    const asJson = validate(schema, value, 'E_EVENT_INVALID', type)
+    // For a schema of texts `4711` is one.
+    return await asJson.catch((error: unknown) => {
+      if (value === text || !(error instanceof TidingsError)) throw error
+      return validate(schema, text, 'E_EVENT_INVALID', type).catch(() => {
+        throw error
+      })
+    })
   } catch (error) {
     if (error instanceof TidingsError) throw error
     throw new TidingsError('E_EVENT_INVALID', `${type}: its schema threw: ${errorText(error)}`, { cause: error })
@@ -136,7 +145,7 @@ function textOf({ payload, isText }: Message): string | undefined {
 
 function valueOf(text: string): unknown {
   try {
-    return JSON.parse(text)
+    return parseExactly(text)
   } catch {
     return text
   }

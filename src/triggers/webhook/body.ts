@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
+import { parseExactly } from '../../json-text.ts'
 import { refusal } from './answers.ts'
 import type { Hold } from '../load.ts'
 
@@ -28,16 +29,22 @@ export async function readBody(incoming: IncomingMessage, maxBytes: number, hold
   return Buffer.concat(chunks)
 }
 
-/** What the bytes say, by the content type: JSON or fields of a form; undefined for any other. @throws 400 */
-export function readValue(bytes: Buffer, contentType = ''): { value: unknown } | undefined {
+/**
+ * What the bytes say, by the content type: JSON or fields of a form; undefined for any other. GitHub's form has JSON in its
+ * one field, `payload`. @throws 400
+ */
+export function readValue(bytes: Buffer, contentType = '', isGitHub = false): { value: unknown } | undefined {
   const type = contentType.split(';')[0]!.trim().toLowerCase()
   const isForm = type === 'application/x-www-form-urlencoded'
   if (!isForm && !/^application\/([\w.!#$&^-]+\+)?json$/.test(type)) return undefined
   try {
     const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes)
-    return { value: isForm ? fieldsOf(text) : JSON.parse(text) }
+    if (!isForm) return { value: parseExactly(text) }
+    const fields = fieldsOf(text)
+    return { value: isGitHub && typeof fields.payload === 'string' ? parseExactly(fields.payload) : fields }
   } catch {
-    throw refusal(400, `the body is no ${isForm ? 'form' : 'JSON'} in UTF-8, as its content-type ${type} says`)
+    const what = isForm ? `form${isGitHub ? ' with JSON as its payload' : ''}` : 'JSON'
+    throw refusal(400, `the body is no ${what} in UTF-8, as its content-type ${type} says`)
   }
 }
 

@@ -13,7 +13,7 @@ import { readHeaders, readValue } from './body.ts'
 import { received, source, type Verify, type WebhookEndpoint, type WebhookRequest } from './endpoint.ts'
 import { keptBody } from './kept.ts'
 import { correlationOf, eventId } from './ids.ts'
-import type { Signed } from './signatures.ts'
+import { type Signed, standardPrefix } from './signatures.ts'
 import { whenUsable } from './usable.ts'
 
 const tenant = 'default'
@@ -41,7 +41,7 @@ export async function receive(bus: Bus, endpoint: Endpoint, signed: Signed, arri
 }
 
 async function take(bus: Bus, { name, options }: Endpoint, { headers, bytes }: Signed, arrived: number, at?: number) {
-  const found = readValue(bytes, headers['content-type'])
+  const found = readValue(bytes, headers['content-type'], options.scheme === 'github')
   const request: WebhookRequest = { headers: readHeaders(headers), body: found ? found.value : null }
   const id = eventId(name, ownId(options, request), bytes)
   if (options.publishes && !found) throw refusal(415, 'content-type must be application/json, or that of a form')
@@ -103,7 +103,7 @@ async function mappedTo({ publishes = [], type, scheme }: WebhookEndpoint, reque
 function ownId({ scheme }: WebhookEndpoint, request: WebhookRequest): string | undefined {
   if (scheme === 'stripe') return textual(fieldOf(request, 'id'), 'id of the body')
   if (scheme === 'github') return textual(request.headers['x-github-delivery'], 'x-github-delivery')
-  return request.headers['webhook-id']
+  return request.headers[`${standardPrefix(request.headers)}-id`]
 }
 
 function textual(id: unknown, name: string): string {

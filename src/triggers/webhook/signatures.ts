@@ -31,10 +31,12 @@ const standard: Signature = {
     return key.length >= 24 && key.toString('base64') === text ? key : undefined
   },
   verify({ headers, bytes }, keys) {
-    const [id, at] = [needed(headers, 'webhook-id'), needed(headers, 'webhook-timestamp')]
+    const prefix = standardPrefix(headers)
+    const [id, at] = [needed(headers, `${prefix}-id`), needed(headers, `${prefix}-timestamp`)]
     // With a dot in the id, the same text would be signed for another id, time and body.
-    if (!/^[!-\-/-~]{1,256}$/.test(id) || !isTime(at)) throw unsigned('webhook-id or webhook-timestamp is malformed')
-    const given = standardSignatures(needed(headers, 'webhook-signature'))
+    if (!/^[!-\-/-~]{1,256}$/.test(id) || !isTime(at))
+      throw unsigned(`${prefix}-id or ${prefix}-timestamp is malformed`)
+    const given = standardSignatures(needed(headers, `${prefix}-signature`))
     assertSigned(given, keys, key => hmac(key, `${id}.${at}.`, bytes).digest('base64'))
     return Number(at) * 1_000
   },
@@ -73,6 +75,10 @@ const stripe: Signature = {
     return { 'stripe-signature': `t=${at},v1=${hmac(key, `${at}.`, bytes).digest('hex')}` }
   },
 }
+
+/** How the names of the headers begin: as the standard says, else as Svix calls them, never one of each. */
+export const standardPrefix = (headers: IncomingHttpHeaders) =>
+  headers['webhook-id'] === undefined && headers['svix-id'] !== undefined ? 'svix' : 'webhook'
 
 export const signatures = { standard, github, stripe }
 

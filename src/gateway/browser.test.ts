@@ -1,0 +1,57 @@
+import { execFile } from 'node:child_process'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { expect, onTestFinished, test } from 'vitest'
+import { Bus } from '../bus/bus.ts'
+import { openSqlite } from '../drivers/sqlite/index.ts'
+import { Gateway } from './gateway.ts'
+
+const run = promisify(execFile)
+
+/* An EventSource as browsers have it, which Node brings: in a process of its own, since it is behind a flag. */
+
+const listener = `
+  const heard = []
+  const note = by => event => {
+    heard.push([by, event.lastEventId, JSON.parse(event.data).type])
+    if (JSON.parse(event.data).type !== 'last.made') return
+    console.log(JSON.stringify(heard))
+    process.exit()
+  }
+  const source = new EventSource(process.argv[1])
+  source.onmessage = note('onmessage')
+  for (const type of ['count.made', 'last.made']) source.addEventListener(type, note('listener'))
+`
+
+async function heardAt(query: string): Promise<unknown> {
+  const home = await mkdtemp(join(tmpdir(), 'tidings-browser-'))
+  const bus = new Bus(await openSqlite({ home }))
+  const gateway = new Gateway({ bus, port: 0 })
+  const { url } = await gateway.start()
+  onTestFinished(async () => {
+    await gateway.stop()
+    await bus.driver.close()
+    await rm(home, { recursive: true })
+  })
+  for (const type of ['count.made', 'order.placed', 'last.made']) await bus.publish({ type, data: null })
+  const address = `${url}/events/stream?after=0${query}`
+  const { stdout } = await run(process.execPath, ['--experimental-eventsource', '-e', listener, address])
+  return JSON.parse(stdout)
+}
+
+test('a browser hears the types that it names', async () => {
+  expect(await heardAt('')).toEqual([
+    ['listener', '1', 'count.made'],
+    ['listener', '3', 'last.made'],
+  ])
+})
+
+test('with as=message onmessage hears every type', async () => {
+  expect(await heardAt('&as=message')).toEqual([
+    ['onmessage', '1', 'count.made'],
+    ['onmessage', '2', 'order.placed'],
+    ['onmessage', '3', 'last.made'],
+  ])
+})

@@ -1,0 +1,90 @@
+/*
+ * JSON that comes from outside as text. JSON.parse rounds a number that a JavaScript number cannot hold, without a word; an id
+ * of 64 bits is then another id. Such a number is given as the text that was sent. `docs/values.md` says the rule.
+ */
+
+/** The value of a JSON text; a number that would be rounded is its text. @throws SyntaxError */
+export function parseExactly(text: string): unknown {
+  const value: unknown = JSON.parse(text)
+  if (!mayRound.test(text)) return value
+  const quoted = withQuotes(text)
+  return quoted === text ? value : JSON.parse(quoted)
+}
+
+/** 15 digits are always held, unless an exponent leads out of range. */
+const mayRound = /(?:\d\.?){16}|\d[eE]/
+const sureLength = 15
+// More digits than toPrecision gives.
+const maxDigits = 100
+
+/** The same JSON with quotes around the numbers that would be rounded. */
+function withQuotes(json: string): string {
+  const pieces: string[] = []
+  let done = 0
+  for (let at = 0; at < json.length; at++) {
+    const unit = json.charCodeAt(at)
+    if (unit === quote) at = endOfString(json, at)
+    else if (isDigit(unit) || unit === minus) {
+      const end = endOfNumber(json, at)
+      const source = json.slice(at, end)
+      if ((source.length > sureLength || /e/i.test(source)) && !isHeld(source)) {
+        pieces.push(json.slice(done, at), '"', source, '"')
+        done = end
+      }
+      at = end - 1
+    }
+  }
+  return done === 0 ? json : pieces.join('') + json.slice(done)
+}
+
+const [quote, backslash, minus] = [34, 92, 45]
+const isDigit = (unit: number) => unit >= 48 && unit <= 57
+
+/** The quote that ends what begins here. */
+function endOfString(json: string, start: number): number {
+  let end = start + 1
+  while (json.charCodeAt(end) !== quote) end += json.charCodeAt(end) === backslash ? 2 : 1
+  return end
+}
+
+function endOfNumber(json: string, start: number): number {
+  let end = start + 1
+  // Digits, a point, an exponent and its sign.
+  while (isDigit(json.charCodeAt(end)) || '.eE+-'.includes(json.charAt(end) || ' ')) end++
+  return end
+}
+
+/**
+ * Whether the number is written again as it was sent. A fraction may be sent with more digits than JavaScript writes, if they
+ * are those of the same double: other languages write 0.10000000000000001.
+ */
+function isHeld(source: string): boolean {
+  const value = Number(source)
+  const text = String(value)
+  if (text === source) return true
+  const sent = decimalOf(source)
+  if (sent.count === 0) return true
+  if (!Number.isFinite(value) || value === 0 || sent.count > maxDigits) return false
+  return (
+    isSame(decimalOf(text), sent) || (/[.e]/i.test(source) && isSame(decimalOf(value.toPrecision(sent.count)), sent))
+  )
+}
+
+/** 0.DIGITS × 10^EXPONENT, without zeros around; `count` is that of the digits from the first that is not zero. */
+interface Decimal {
+  readonly digits: string
+  readonly exponent: number
+  readonly count: number
+}
+
+const isSame = (a: Decimal, b: Decimal) => a.digits === b.digits && a.exponent === b.exponent
+
+function decimalOf(text: string): Decimal {
+  const [, whole = '', fraction = '', power = '0'] = /^-?(\d+)(?:\.(\d+))?(?:e([+-]?\d+))?$/i.exec(text) ?? []
+  const all = whole + fraction
+  const first = all.search(/[1-9]/)
+  if (first < 0) return { digits: '', exponent: 0, count: 0 }
+  let end = all.length
+  while (all[end - 1] === '0') end--
+  return { digits: all.slice(first, end), exponent: whole.length - first + Number(power), count: all.length - first }
+}

@@ -1,0 +1,10 @@
+import type { Control } from './control.ts'
+
+export default {
+  fault: 'The headers of Svix are not read.',
+  file: 'src/triggers/webhook/signatures.ts',
+  find: "headers['svix-id'] !== undefined ? 'svix' : 'webhook'",
+  replace: "headers['svix-id'] !== undefined ? 'webhook' : 'webhook'",
+  test: 'src/triggers/webhook/providers.test.ts',
+  name: 'as Svix calls them',
+} satisfies Control
