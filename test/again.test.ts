@@ -8,6 +8,7 @@ import { parseId } from '../src/bus/ids.ts'
 import type { CloudEvent } from '../src/event.ts'
 import { openBus } from '../src/runtime/environment.ts'
 import { until } from '../src/testing/wait.ts'
+import { shortId } from '../src/trace/short-id.ts'
 import { launch, tidings } from './lib/cli.ts'
 import { eventsOf } from './lib/world.ts'
 
@@ -80,9 +81,9 @@ test('a redrive denies, a fork that is killed goes on', { timeout: 40_000 }, asy
   expect(mark).toMatch(/^redrive\/[0-9a-f-]{36}$/)
   expect(runs()).toEqual(['note', 'gate'])
 
-  await writeFile(join(folder, 'edits.json'), JSON.stringify({ [`${task}:0000001:0:result`]: { output: 'edited' } }))
+  await writeFile(join(folder, 'edits.json'), JSON.stringify({ [`${shortId(task)}:1:0:result`]: { output: 'edited' } }))
   const args = ['--edit', join(folder, 'edits.json'), '--effects', 'tool/gate=live', '--app', file]
-  const forked = await json('fork', '--from', `${task}@2`, ...args)
+  const forked = await json('fork', '--from', `${shortId(task)}@2`, ...args)
   await until(() => runs().length === 3, { within: 10_000 })
   await kill(first)
   await writeFile(join(folder, 'open'), '')

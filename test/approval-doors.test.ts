@@ -8,6 +8,7 @@ import { resultId } from '../src/bus/ids.ts'
 import { Approvers } from '../src/gateway/approvers.ts'
 import { approval, type Decision } from '../src/tasks/approval.ts'
 import { until } from '../src/testing/wait.ts'
+import { shortId } from '../src/trace/short-id.ts'
 import { asked } from './lib/approvals.ts'
 import { tidings } from './lib/cli.ts'
 import { ended, eventsOf, onEveryBus, type World } from './lib/world.ts'
@@ -166,7 +167,8 @@ onEveryBus(world => {
       const answer = await bus.get(resultId(first.request.id), first.correlationid)
       expect(answer).toMatchObject({ user: me, source: '/cli' })
 
-      const end = third.request.id.slice(-20)
+      expect(listed.stdout).toMatch(/asked by desk, turn 1\n/)
+      const end = shortId(third.request.id)
       const denied = JSON.parse((await tidings(log.place, ['deny', end, '--json'])).stdout)
       expect(denied).toMatchObject({ id: third.request.id, decision: 'deny', by: me, what: { input: 'Three' } })
       expect(await third.decision()).toMatchObject({ approved: false })

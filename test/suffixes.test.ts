@@ -33,6 +33,7 @@ test('ids in lists are taken by every verb, and turns are those of a fork', asyn
   expect(exported).toMatchObject({ code: 0 })
   expect(exported.stdout).toContain(`${task}:0000001`)
   expect((await records(place, 'why', `${short}:1:0`))[0]!.event.id).toBe(`${task}:0000001:0`)
+  expect(await lines(place, 'trace', short)).toBe(tree)
   const more = await records(place, 'publish', 'note.made', '1', '--correlation', correlationid.slice(-6))
   expect(more[0]!.correlationid).toBe(correlationid)
 

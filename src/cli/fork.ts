@@ -1,6 +1,9 @@
 import { TidingsError } from '../errors.ts'
+import type { Bus } from '../bus/bus.ts'
 import type { CloudEvent } from '../event.ts'
-import { planFork, publishFork } from '../replay/fork.ts'
+import { planFork, publishFork, type ForkFrom } from '../replay/fork.ts'
+import { only } from '../trace/index/only.ts'
+import { longForm } from '../trace/short-id.ts'
 import { count, dim } from '../trace/text.ts'
 import { awaitWorkers, effectLines, readJson, withEffects, type EffectOptions } from './effects.ts'
 import { findTask } from './log.ts'
@@ -19,15 +22,17 @@ export async function fork(options: ForkOptions): Promise<void> {
   const from = fromText(options.from)
   const edits = options.edit === undefined ? {} : editsIn(options.edit)
   await withEffects(options, async (bus, app, ruled) => {
-    const task = await findTask(bus, from.task)
-    const plan = await planFork(bus, { task, version: from.version, edits, reissue: options.reissue ?? false })
+    const origin = { ...from, task: await findTask(bus, from.task), reissue: options.reissue ?? false }
+    const plan = await planFork(bus, { ...origin, edits: await byWholeId(bus, origin, edits) })
     const { program, adopted, fork } = plan
     if (!app.programs.some(({ name }) => name === program))
       throw new TidingsError('E_NOT_FOUND', `the app ${app.name} has no agent ${program}, whose task this is`)
     await awaitWorkers(bus, app)
-    const forked = await publishFork(bus, plan, 'fork', ruled)
+    const { task, correlation, mark } = await publishFork(bus, plan, 'fork', ruled)
     const record = {
-      ...forked,
+      task,
+      correlation,
+      mark,
       program,
       adopted: ids(adopted),
       reissued: ids(fork.reissue),
@@ -35,13 +40,13 @@ export async function fork(options: ForkOptions): Promise<void> {
     }
     await answer(options, record, [
       `forked ${program} before its turn ${from.version}`,
-      dim(`  task         ${forked.task}`),
-      dim(`  correlation  ${forked.correlation}`),
+      dim(`  task         ${task}`),
+      dim(`  correlation  ${correlation}`),
       dim(`  adopted      ${count(adopted.length, 'answer')} that came later`),
       dim(
         `  asked again  ${fork.reissue.map(({ type, target }) => `${type} ${target ?? ''}`.trim()).join(', ') || 'nothing'}`,
       ),
-      dim(`  what came of it: tidings trace ${forked.correlation}`),
+      dim(`  what came of it: tidings trace ${correlation}`),
       'what its tools and models may do:',
       ...effectLines(ruled),
     ])
@@ -65,4 +70,16 @@ function editsIn(file: string): Record<string, unknown> {
   if (typeof edits !== 'object' || edits === null || Array.isArray(edits))
     throw new TidingsError('E_USAGE', `${file} must hold { "EVENT-ID": DATA }`)
   return edits as Record<string, unknown>
+}
+
+/** Edits may name inputs by the end of their ids. @throws E_AMBIGUOUS */
+async function byWholeId(bus: Bus, from: ForkFrom, edits: Record<string, unknown>): Promise<Record<string, unknown>> {
+  if (Object.keys(edits).length === 0) return edits
+  const { inputs } = (await planFork(bus, from)).fork
+  const whole = (text: string) => {
+    const found = inputs.filter(({ id }) => id.endsWith(text) || id.endsWith(longForm(text)))
+    const isKnown = found.length === 0 || found.some(({ id }) => id === text)
+    return isKnown ? text : only(text, 'input', () => found, () => []).id // biome-ignore format: one line
+  }
+  return Object.fromEntries(Object.entries(edits).map(([text, data]) => [whole(text), data]))
 }

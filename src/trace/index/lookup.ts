@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { Position } from '../../bus/driver.ts'
-import { isCorrelation, isTask } from '../../bus/ids.ts'
+import { correlationOf, isCorrelation, isTask } from '../../bus/ids.ts'
 import { TidingsError } from '../../errors.ts'
 import { isType, matchesType } from '../../pattern.ts'
 import type { End } from '../../tasks/program.ts'
@@ -73,8 +73,6 @@ export interface SearchFilter {
   readonly since?: number
   readonly limit: number
 }
-
-const digits = /^[0-9a-f-]{4,35}$/
 
 /** Finds events of one log, as of the moment at which it was brought up to date. */
 export class Index {
@@ -151,22 +149,36 @@ export class Index {
   }
 
   /**
-   * The correlation that is meant: by its id, by its first or last digits, or `last` for that of the newest event.
-   * @throws E_USAGE, E_NOT_FOUND, E_AMBIGUOUS
+   * The correlation that is meant: by its id, by its first or last digits, or `last` for that of the newest event; else that of the task
+   * or event which is meant. @throws E_USAGE, E_NOT_FOUND, E_AMBIGUOUS
    */
   correlation(text: string): string {
     const isWhole: boolean = isCorrelation(text)
     if (isWhole) return text
     if (text === 'last') return this.#last()
-    if (!digits.test(text))
-      throw new TidingsError('E_USAGE', `"${text}" is no correlation: give its id, four or more of its digits, or last`)
-    const find = () =>
-      this.#all<{ id: string }>(
+    const find = () => {
+      const found = this.#all<{ id: string }>(
         `SELECT id FROM correlations WHERE id >= ?1 AND id < ?1 || 'g' UNION SELECT id FROM correlations
         WHERE substr(id, -length(?1)) = ?1 ORDER BY id LIMIT ${shownCandidates + 1}`,
         text,
       )
+      return found.length > 0 ? found : this.#correlationsOf(text)
+    }
     return only(text, 'correlation', find, () => this.actions(shownCandidates).map(({ correlation }) => correlation)).id
+  }
+
+  /** Of the tasks and events whose ids end with a text. */
+  #correlationsOf(text: string): { id: string }[] {
+    const exact = this.#exact(text)
+    const events = exact ? [exact] : this.#endingIn(text)
+    const positions = JSON.stringify(events.map(({ pos }) => pos))
+    return [
+      ...this.#tasksEndingIn(text).map(({ id }) => ({ id: correlationOf(id) })),
+      ...this.#all<{ id: string }>(
+        `SELECT c.id FROM events e JOIN correlations c ON c.key = e.correlation WHERE e.pos IN (SELECT value FROM json_each(?))`,
+        positions,
+      ),
+    ]
   }
 
   #last(): string {
