@@ -113,7 +113,7 @@ describe('dev prints, as it happens,', () => {
       'no worker on this log hosts the tool "notes.wriite", which waiter waits for; did you mean "notes.write"?',
     )
     const { stdout } = await tidings(place, ['attention'])
-    expect(stdout).toMatch(/^unhosted .*notes\.wriite.*did you mean "notes\.write" 1 call, \w{6}:1:0\n/)
+    expect(stdout).toMatch(/^unhosted .*notes\.wriite.*did you mean "notes\.write"\? 1 call, \w{6}:1:0\n/)
   }, 60_000)
 })
 
