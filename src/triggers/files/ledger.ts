@@ -8,7 +8,8 @@ import type { Position } from '../../bus/driver.ts'
  * then; what came after it is read from the log at the next start.
  *
  *     files/NAME       { "after": position }     what was published until then is in the others
- *     files/NAME/00…ff   [[path, id, stamp], …]    by the beginning of the key, so that one change writes little
+ *     files/NAME/00…ff   [[path, id, stamp], …]    by the beginning of the key, so that one change writes little; of a file
+ *                                                 that was removed ["", id, ""]
  */
 
 export interface Row {
@@ -25,15 +26,19 @@ export const keyOf = (name: string, path: string) => hash('sha256', `${name}\0${
 
 /**
  * The same for all who see the same thing happen. The stamp tells a file that comes back from the one that it was; the time
- * of change in it cannot be set by anybody.
+ * of change in it cannot be set by anybody. It stays as it is where a folder above the file is moved: then `removal`, the id of
+ * the event that said that the file is gone, tells them apart.
  */
-export const writtenId = (key: string, digest: string, stamp: string) =>
-  `file:${key}:${digest}:${hash('sha256', stamp, 'hex').slice(0, 12)}`
+export const writtenId = (key: string, digest: string, stamp: string, removal = '') =>
+  `file:${key}:${digest}:${hash('sha256', stamp + removal, 'hex').slice(0, 12)}`
 
 export const removedId = (key: string, { id }: Row) => `file:${key}:removed:${hash('sha256', id, 'hex').slice(0, 12)}`
 
 /** What the content of a file was, by the id of its last event. */
 export const digestOf = ({ id }: Row) => id.split(':')[2]!
+
+/** Removals that are remembered, the newest of each bucket: 100,000 in all. */
+const maxRemovals = 400
 
 const buckets = Array.from({ length: 256 }, (_, i) => i.toString(16).padStart(2, '0'))
 const readAtOnce = 32
@@ -42,6 +47,8 @@ export class Ledger {
   readonly #bus: Bus
   readonly #name: string
   readonly #rows = new Map<string, Map<string, Row>>(buckets.map(bucket => [bucket, new Map()]))
+  /** By key, the id of the event. */
+  readonly #removals = new Map<string, Map<string, string>>(buckets.map(bucket => [bucket, new Map()]))
   readonly #dirty = new Set<string>()
   readonly #revisions = new Map<string, number>()
   readonly #open = new Set<{ readonly position: Position }>()
@@ -69,8 +76,11 @@ export class Ledger {
 
   async #readBucket(bucket: string): Promise<void> {
     const text = await this.#read(bucket)
-    for (const [path, id, stamp] of JSON.parse(text ?? '[]') as [string, string, string][])
-      this.#rows.get(bucket)!.set(id.split(':')[1]!, { path, id, stamp })
+    for (const [path, id, stamp] of JSON.parse(text ?? '[]') as [string, string, string][]) {
+      const [, key, what] = id.split(':')
+      if (what === 'removed') this.#removals.get(bucket)!.set(key!, id)
+      else this.#rows.get(bucket)!.set(key!, { path, id, stamp })
+    }
   }
 
   async #catchUp(types: readonly string[]): Promise<void> {
@@ -78,7 +88,7 @@ export class Ledger {
       const [form, key, what] = event.id.split(':')
       if (event.source !== `/triggers/${this.#name}` || form !== 'file') continue
       const { data } = await this.#bus.resolve(event).catch(() => event)
-      if (what === 'removed') this.delete(key!)
+      if (what === 'removed') this.remove(key!, event.id)
       else this.set(key!, { path: (data as { path?: string } | null)?.path ?? '', id: event.id, stamp: '' })
       this.#known = position
     }
@@ -89,13 +99,26 @@ export class Ledger {
   }
 
   set(key: string, row: Row): void {
-    this.#rows.get(key.slice(0, 2))!.set(key, row)
-    this.#dirty.add(key.slice(0, 2))
+    const bucket = key.slice(0, 2)
+    this.#rows.get(bucket)!.set(key, row)
+    this.#removals.get(bucket)!.delete(key)
+    this.#dirty.add(bucket)
   }
 
-  delete(key: string): void {
-    this.#rows.get(key.slice(0, 2))!.delete(key)
-    this.#dirty.add(key.slice(0, 2))
+  /** `id`: that of the event that says so. */
+  remove(key: string, id: string): void {
+    const bucket = key.slice(0, 2)
+    this.#rows.get(bucket)!.delete(key)
+    const removals = this.#removals.get(bucket)!
+    removals.delete(key)
+    removals.set(key, id)
+    if (removals.size > maxRemovals) removals.delete(removals.keys().next().value!)
+    this.#dirty.add(bucket)
+  }
+
+  /** The id of the event that said last that the file is gone; undefined where it is there, or was not seen yet. */
+  removalOf(key: string): string | undefined {
+    return this.#removals.get(key.slice(0, 2))!.get(key)
   }
 
   *entries(): Generator<[key: string, row: Row]> {
@@ -117,7 +140,7 @@ export class Ledger {
 
   /** The log is another one, without anything of this. */
   forget(): void {
-    for (const rows of this.#rows.values()) rows.clear()
+    for (const known of [...this.#rows.values(), ...this.#removals.values()]) known.clear()
     this.#known = 0
     for (const bucket of buckets) this.#dirty.add(bucket)
   }
@@ -145,7 +168,9 @@ export class Ledger {
   }
 
   #textOf(bucket: string): string {
-    return JSON.stringify([...this.#rows.get(bucket)!.values()].map(({ path, id, stamp }) => [path, id, stamp]))
+    const rows = [...this.#rows.get(bucket)!.values()].map(({ path, id, stamp }) => [path, id, stamp])
+    const removals = [...this.#removals.get(bucket)!.values()].map(id => ['', id, ''])
+    return JSON.stringify([...rows, ...removals])
   }
 
   async #read(part: string): Promise<string | undefined> {

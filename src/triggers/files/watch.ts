@@ -236,8 +236,9 @@ export class FolderWatch {
     const row = this.#ledger.get(key)!
     if (!(await this.#isRemoved(path, isMissing))) return false
     await this.#ledger.entering(async published => {
-      published((await publishRemoved(this.#bus, this.#settings, removedId(key, row), path)).position)
-      this.#ledger.delete(key)
+      const id = removedId(key, row)
+      published((await publishRemoved(this.#bus, this.#settings, id, path)).position)
+      this.#ledger.remove(key, id)
     })
     this.#isAway = false
     return true
@@ -265,7 +266,7 @@ export class FolderWatch {
       this.#ledger.set(key, { ...row, stamp: seen.stamp })
       return true
     }
-    const id = writtenId(key, content.digest, seen.stamp)
+    const id = writtenId(key, content.digest, seen.stamp, this.#ledger.removalOf(key))
     await this.#ledger.entering(async published => {
       const file = { id, path, isNew: !row, seen, content }
       const { position, path: onLog } = await publishWritten(this.#bus, this.#settings, file)
