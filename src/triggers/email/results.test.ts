@@ -55,6 +55,10 @@ test('an address that is none is an error', () => {
     expect(() => trustIn([{ authservId: 'mx', addresses: [address] }])).toThrow('neither an address nor a network')
 })
 
+test('a version without a method is no result', () => {
+  expect(resultsOf('mx.example.net; /1=pass; spf/1=pass').results).toMatchObject([{ method: 'spf', result: 'pass' }])
+})
+
 test('any value is read', () => {
   const unit = fc.oneof(fc.constantFrom(';', '=', '"', '\\', '(', ')', ' ', 'spf', 'pass', '__proto__'), fc.string())
   fc.assert(

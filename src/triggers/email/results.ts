@@ -65,14 +65,14 @@ export function resultsOf(value: string): { authservId: string; results: Authent
   const authservId = (first![0] ?? '').toLowerCase()
   const results = rest.flatMap(([method, ...about]) => {
     const pairs = about.map(pair)
-    const said = pair(method ?? '')
-    if (!said[0] || !said[1]) return []
+    const [versioned, result] = pair(method ?? '')
+    const name = versioned.split('/')[0]
+    if (!name || !result) return []
     const { reason, ...properties } = Object.fromEntries(pairs.filter(([key, of]) => key && of)) as Record<
       string,
       string
     >
-    const name = said[0].split('/')[0]!
-    return [{ authservId, method: name, result: said[1].toLowerCase(), ...(reason && { reason }), properties }]
+    return [{ authservId, method: name, result: result.toLowerCase(), ...(reason && { reason }), properties }]
   })
   return { authservId, results }
 }
