@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import type { CloudEvent } from '../src/index.ts'
+import { until } from '../src/testing/wait.ts'
 import { large, lines, records, taskOf, use } from './lib/reading.ts'
 import { ask, ended, eventsOf, onEveryBus, type World } from './lib/world.ts'
 
@@ -71,14 +72,23 @@ onEveryBus(world => {
       /^├─ payment\.failed .*\n│ .*"order":7.*\n│ {2}also\n│ {2}├─ tool\.result (.*\n)*│ {2}└─ because of \S+, which is shown already\n├─ tool\.result /,
     )
 
+    const wanted = await worker.bus.publish({ type: 'many.wanted', data: null })
+    const counted = await until(async () =>
+      (await eventsOf(worker, wanted.correlationid)).find(({ type }) => type === 'agent.task.completed'),
+    )
+    const causes = (await records(place, 'why', counted.id)).filter(({ causeOf }) => causeOf === counted.id)
+    expect(causes.filter(({ event }) => event)).toHaveLength(1 + 20)
+    expect(causes.filter(({ more }) => more)).toMatchObject([{ more: 9 }])
+    expect(await lines(place, 'why', counted.id)).toContain('and 9 causes more: tidings show ')
+
     const begun = await worker.bus.publish({ type: 'pair.wanted', data: null })
     const same = { correlationid: begun.correlationid }
     await worker.bus.publish({ type: 'left.came', data: { n: 1 }, ...same })
     await worker.bus.publish({ type: 'right.came', data: { n: 2 }, ...same })
     await ended(worker, begun.correlationid, begun.id)
     const expired = (await eventsOf(worker, begun.correlationid)).find(({ type }) => type === 'pair.expired')!
-    const causes = (await records(place, 'why', expired.id)).map(({ event }) => event.type as string)
-    expect(causes.toSorted()).toEqual(['left.came', 'pair.expired', 'pair.wanted', 'right.came'])
+    const fed = (await records(place, 'why', expired.id)).map(({ event }) => event.type as string)
+    expect(fed.toSorted()).toEqual(['left.came', 'pair.expired', 'pair.wanted', 'right.came'])
   })
 })
 

@@ -68,9 +68,10 @@ export function renderTurn(turn: WholeTurn): string[] {
 
 const eventLines = (way: string, event: CloudEvent) => [eventLine(way, event), ...indented(dataOf(event), '      ')]
 
-function eventLine(way: string, { id, type, source, target }: CloudEvent): string {
+function eventLine(way: string, { id, type, source, target, subject }: CloudEvent): string {
   const to = target === undefined ? '' : ` → ${target}`
-  return `  ${way} ${paint(type)} ${shortId(id)} ${dim(printable(`${source}${to}`))}`
+  const about = subject === undefined ? '' : `, subject ${subject}`
+  return `  ${way} ${paint(type)} ${shortId(id)} ${dim(printable(`${source}${to}${about}`))}`
 }
 
 const isoTime = (ms: number) => new Date(ms).toISOString()

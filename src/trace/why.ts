@@ -72,6 +72,8 @@ export interface Rest {
 const isOfWaiting = /^(timer\.set|call\.cancelled|agent\.cancel)$/
 /** Of one event; those that are left out are counted. */
 const maxCauses = 20
+/** Looked at before the one that emitted it. */
+const maxTurns = 1_000
 /** Beside the event's own chain of causes. */
 const maxReasons = 200
 
@@ -183,7 +185,7 @@ class Events {
   async inputsBefore(turn: CloudEvent<Turn>): Promise<CloudEvent[]> {
     const inputs = [...turn.data.inputs]
     const { task, version } = parseId(turn.id)!
-    for (let before = version - 1; before > 0 && inputs.length <= maxCauses; before--) {
+    for (let before = version - 1; before > Math.max(0, version - maxTurns); before--) {
       const earlier = await this.byId(turnId(task, before))
       const waiting = earlier && (await this.turnBehind(earlier))
       if (!waiting?.data.emits.every(({ type }) => isOfWaiting.test(type))) break

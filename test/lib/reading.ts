@@ -25,12 +25,19 @@ const both = agent('both', {
     return 'line one\nline two'
   },
 })
+const many = agent('many', {
+  on: 'many.wanted',
+  run: async ctx => {
+    const pages = Array.from({ length: 30 }, (_, n) => ctx.call(fetched, String(n)))
+    return (await Promise.all(pages)).length
+  },
+})
 const failer = agent('failer', { on: 'failure.wanted', run: async ctx => ctx.call(broken, 'a') })
 const waiter = agent('waiter', { on: 'wait.wanted', run: async ctx => ctx.call(nowhere, 'a') })
 const pair = workflow('pair', { on: 'pair.wanted', within: '1h' })
   .when('came', all(on('left.came').as('left'), on('right.came').as('right')), { within: '1h' })
   .emit('pair.expired', s => ({ left: s.left.n, right: s.right.n }))
-export const use = [both, failer, waiter, pair, fetched, broken]
+export const use = [both, many, failer, waiter, pair, fetched, broken]
 
 export const taskOf = ({ id }: CloudEvent) => id.split(':')[0]!
 
