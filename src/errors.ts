@@ -27,7 +27,7 @@ export const errors = {
     'The index of the log cannot be read or written. Check the disk space and the permissions of TIDINGS_HOME; it may be deleted at any time, and is built anew.',
   E_BLOB_MISSING: 'The blob is not there. It was purged with its events, or it belongs to another tenant.',
   E_APP_INVALID:
-    'The app cannot be used as it is written: mend what the message says. The default export of its file must be app({ use: [...] }).',
+    'The app cannot be used as it is written: correct what the message says. The default export of its file must be app({ use: [...] }).',
   E_APP_NAME_TAKEN:
     'Two members of the app carry one name. Names of agents, tools and models must be unique among their kind.',
   E_AGENT_TAKEN:

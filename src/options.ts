@@ -89,7 +89,8 @@ function problemIn(
   return undefined
 }
 
-function shown(value: unknown): string {
+/** A value in an error. */
+export function shown(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value.slice(0, 80))
   if (typeof value === 'number' || typeof value === 'boolean' || value === null) return String(value)
   return Array.isArray(value) ? 'a list' : typeof value === 'object' ? 'an object' : `a ${typeof value}`

@@ -1,5 +1,4 @@
 import type { LanguageModelV4 } from '@ai-sdk/provider'
-import { TidingsError } from '../errors.ts'
 import type { EventType } from '../event.ts'
 import { assertName, isTypePattern } from '../pattern.ts'
 import {
@@ -14,6 +13,7 @@ import {
   invalidAt,
   oneOf,
   optionsOf,
+  shown,
   type Check,
 } from '../options.ts'
 import type { Schema } from '../schema.ts'
@@ -93,7 +93,7 @@ export function agent(
   assertName(name, 'an agent name')
   checkOptions(`agent "${name}"`, options, ...formOf(options))
   const at = placeIn(new Error().stack)
-  const shared = { name, version: options.version ?? 1, on: typesOf(name, options.on), ...(at && { at }) }
+  const shared = { name, version: options.version ?? 1, on: typesOf(options.on), ...(at && { at }) }
   if ('run' in options) {
     const { run, maxTurns = 2_000 } = options
     const definition = { ...shared, hash: digest(run.toString()), machine: scriptMachine(run, maxTurns) }
@@ -104,9 +104,9 @@ export function agent(
     return { kind: 'agent', name, definition: { ...shared, hash, machine: programMachine(options) } }
   }
   if (typeof options.model !== 'object' || options.model === null)
-    throw new TidingsError(
-      'E_APP_INVALID',
-      `agent ${name}: model must be a model object, such as openai('…') or offlineModel()`,
+    throw invalidAt(
+      `agent "${name}"`,
+      'the option "model" must be a model object, such as openai(\'…\') or offlineModel()',
     )
   const { document, key } = described(name, options)
   const program = modelLoop({ ...options, model: modelName(options.model), definition: key })
@@ -139,7 +139,7 @@ function described(name: string, options: ModelAgentOptions<unknown>) {
   return describeLoop(options, `agent "${name}"`)
 }
 
-const common = { on: anything, version: aCount } satisfies Record<keyof Common, Check>
+const common = { on: aTrigger, version: aCount } satisfies Record<keyof Common, Check>
 
 const scriptChecks = { ...common, run: aFunction, maxTurns: aCount } satisfies Record<
   keyof ScriptAgentOptions<never, unknown>,
@@ -193,11 +193,12 @@ const programMachine =
   (start, redactor, snapshot) =>
     new ProgramMachine(program, start, redactor, snapshot)
 
-function typesOf(name: string, on: On | readonly On[] = []): string[] {
-  return [on].flat().map(each => {
-    const type = typeof each === 'string' ? each : each.type
-    if (!isTypePattern(type))
-      throw new TidingsError('E_APP_INVALID', `agent ${name}: "${String(type)}" is not an event type or pattern`)
-    return type
-  })
+const typesOf = (on: On | readonly On[] = []): string[] =>
+  [on].flat().map(each => (typeof each === 'string' ? each : each.type))
+
+function aTrigger(value: unknown): string | undefined {
+  const list = [value].flat()
+  const wrong = list.findIndex(each => !isTypePattern((each as { type?: unknown } | null | undefined)?.type ?? each))
+  if (wrong < 0) return undefined
+  return `must be types of events or patterns such as "order.*", not ${shown(list[wrong])}`
 }
