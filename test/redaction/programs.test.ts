@@ -1,0 +1,61 @@
+import { expect, test } from 'vitest'
+import { z } from 'zod'
+import { agent } from '../../src/agents/agent.ts'
+import { Replay } from '../../src/replay/replay.ts'
+import { app } from '../../src/runtime/app.ts'
+import type { Turn } from '../../src/tasks/program.ts'
+import { Programs } from '../../src/tasks/programs.ts'
+import { digest } from '../../src/tasks/turn.ts'
+import { until } from '../../src/testing/wait.ts'
+import { tool } from '../../src/tools/tool.ts'
+import { ended, eventsOf, onEveryBus } from '../lib/world.ts'
+
+const token = `ghp_${'a1B2c3D4'.repeat(5)}`
+
+/** Has a secret in its code, keeps it in its state, says it, and waits. */
+const forgetful = agent('forgetful', {
+  on: 'go',
+  init: () => ({ key: token, seen: [] as unknown[] }),
+  evolve: (state, event) => ({ ...state, seen: [...state.seen, event.data] }),
+  decide(state, inputs, ctx) {
+    if (inputs[0]!.type === 'go')
+      ctx.call({ type: 'tool.invoke', target: 'echo', data: { input: `it is ${state.key}` } })
+    else ctx.complete(state)
+  },
+})
+
+onEveryBus(world => {
+  test('what a program emits is digested and folded as it lies on the log, by whoever goes on and in a replay', async () => {
+    const log = await world()
+    const first = await log.worker({ use: [forgetful] })
+    const { correlationid, id } = await first.bus.publish({ type: 'go', data: null })
+    await until(async () => (await eventsOf(first, correlationid)).some(({ type }) => type === 'tool.invoke'))
+    await first.stop()
+    const echo = tool('echo', { description: '', input: z.any(), run: input => input })
+    const second = await log.worker({ use: [forgetful, echo] })
+    const said = '[redacted github-token]'
+    const output = { key: said, seen: [null, { input: `it is ${said}` }, { output: `it is ${said}` }] }
+    expect(await ended(second, correlationid, id)).toMatchObject({ data: { output } })
+
+    const events = await eventsOf(second, correlationid)
+    const turns = events.filter(({ type }) => type === 'task.turn').map(({ data }) => data as Turn)
+    expect(turns[0]!.state).toEqual({ key: said, seen: output.seen.slice(0, 2) })
+    for (const { id: emitted, hash } of turns.flatMap(({ emits }) => emits))
+      expect(hash).toBe(digest(events.find(each => each.id === emitted)!.data))
+
+    const replay = new Replay(new Programs(app({ use: [forgetful] }).agents.map(({ definition }) => definition)))
+    for (const [position, event] of events.entries()) await replay.add(position, event)
+    expect(replay.finish()).toMatchObject({ turns: 2, diverged: 0, skipped: [] })
+  })
+
+  test('an id or a name that holds a secret is refused, and the text does not say it', async () => {
+    const { bus } = await (await world()).worker({ use: [forgetful] })
+    for (const name of ['id', 'target', 'user']) {
+      const refused = bus.publish({ type: 'note.taken', data: null, [name]: `x ${token}` })
+      await expect(refused).rejects.toMatchObject({
+        code: 'E_EVENT_INVALID',
+        message: `attribute "${name}" holds a secret`,
+      })
+    }
+  })
+})
