@@ -12,6 +12,8 @@ test.each([
   [correlation, '000000a1'],
   [`${correlation}:result`, '000000a1:result'],
   [`mail:${'0123456789abcdef'.repeat(4)}`, '89abcdef'],
+  [`file:${'0123456789ab'.repeat(2)}:${'0123456789abcdef'.repeat(2)}:0123456789ab`, '456789ab'],
+  [`file:${'0123456789ab'.repeat(2)}:removed:0123456789ab`, '456789ab'],
   // Chosen by somebody: any part of it may be that of others.
   ['order-20261129', 'order-20261129'],
   ['schedule:daily:2026-11-29T12:00:00.000Z', 'schedule:daily:2026-11-29T12:00:00.000Z'],

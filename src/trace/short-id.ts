@@ -15,7 +15,8 @@ const outsideDigits = 8
 const ofTask = /^[0-9a-f-]{36}\.[0-9a-z]{10}(?=:|$)/
 const numbered = /^:0*(\d+)(?=:|$)/
 const derived = /^(.+?)((?::(?:result|claim|cancel|approval|late|[0-9a-f]{8}-[0-9a-f-]{27}))+)$/
-const digest = /[0-9a-f]{32}$/
+// Of files, the digest of the content is followed by that of their times.
+const digest = /(?:[0-9a-f]{32}|^file:[0-9a-f]{24}:\w+:[0-9a-f]{12})$/
 
 /** The end of an id that still tells it from others; the whole of an id that somebody chose. */
 export function shortId(id: string): string {
