@@ -42,13 +42,15 @@ export const errors = {
   E_PROGRAM_VERSION:
     'This worker has an older version of the program than the one that wrote the task. Deploy the newer version.',
   E_PROGRAM_FAILED:
-    'The code of the agent threw, and its task failed. Fix the code, then ask again; `tidings redrive` repeats what an outside event started.',
+    'The code of the agent threw, and its task failed. Fix the code, then `tidings retry TASK` goes on from there; `tidings redrive` begins once more.',
   E_SCRIPT_FOREIGN_AWAIT:
     'A run() agent awaited something that is not of ctx. Move the work into a tool and await ctx.call(tool, input).',
   E_SCRIPT_UNAWAITED:
     'A run() agent returned without awaiting what it called. Write `await` in front of the call, or keep its promise and await it later.',
   E_TURN_TOO_LARGE:
     'One turn of a task asked for more than a turn can hold. Ask for less at a time: wait for some of the answers before the next calls, and send references to blobs in place of large content.',
+  E_RETRY_REFUSED:
+    'This task cannot be retried; the text says why. `tidings fork --from TASK@TURN` goes on from an earlier turn with the effects that you allow, `tidings redrive` repeats what came from outside.',
   E_REPLAY_DENIED:
     'A redrive or a fork does only what it may. The text names the option of `tidings redrive` or `tidings fork` that allows it.',
   E_REPLAY_UNRECORDED:
@@ -82,7 +84,7 @@ export const errors = {
     'No credential that the gateway knows came with the request. TIDINGS_APPROVERS names the file of those who may answer; docs/approval.md.',
   E_APPROVAL_OVER: 'Nobody waits for the answer any more. Whoever asked must ask anew.',
   E_TOOL_OUTCOME_UNKNOWN:
-    'An atMostOnce tool was started and its end was not recorded. Find out what happened before doing it again.',
+    'An atMostOnce tool was started and its end was not recorded. Find out what happened. A retry does not start it again; `tidings fork --stub tool/NAME=FILE.json` goes on with the answer that you give.',
   E_WORKER_LOST:
     'The call takes its worker down with it. Look at what it does to the process: memory, exit, a native crash.',
   E_WORKER_STOPPED:

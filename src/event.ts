@@ -36,6 +36,8 @@ export interface CloudEvent<T = unknown> {
   readonly traceparent?: string
   /** Set on all that descends from a redrive or a fork: its name, such as `fork/0199…`. */
   readonly replay?: string
+  /** On what a retry does again: of a request the call whose keys it keeps, of a start the task that it goes on from. */
+  readonly retryof?: string
   /** Where the data lies when it is too large for the log: a blob of the tenant (CloudEvents `dataref`, claim check). */
   readonly dataref?: string
   readonly data: T
@@ -59,6 +61,7 @@ export interface Draft<T = unknown> {
   hops?: number
   traceparent?: string
   replay?: string
+  retryof?: string
 }
 
 /** A named, typed kind of event: `const paid = event('order.paid', schema)`. */
@@ -108,4 +111,5 @@ const optionalAttributes = [
   'deadline',
   'traceparent',
   'replay',
+  'retryof',
 ] as const

@@ -5,7 +5,7 @@ import { copyOf, jsonOf, maxDepth } from '../json.ts'
 import { checkEnvelope } from './decode.ts'
 import type { Driver, Entry, Position, Query, Stored } from './driver.ts'
 import { carriedIn, routedType, type Routed } from './routed.ts'
-import { plainRedactor, type Redactor } from './redact.ts'
+import { forkTypes, plainRedactor, type Redactor } from './redact.ts'
 import { metrics } from './telemetry/metrics.ts'
 import { tracePublish } from './telemetry/spans.ts'
 import { lookForSdk } from './telemetry/tracing.ts'
@@ -127,7 +127,8 @@ export class Bus {
 
   #taken(event: CloudEvent): CloudEvent {
     // An event that is as deep as it may be can be carried by another one: `{ event: { data } }`.
-    const depth = event.type === routedType ? maxDepth + 2 : maxDepth
+    const more = event.type === routedType ? 2 : forkTypes.includes(event.type) ? maxDepth : 0
+    const depth = maxDepth + more
     return { ...event, data: jsonOf(event.data, `the data of ${event.type}`, 'E_EVENT_INVALID', depth) }
   }
 

@@ -48,6 +48,7 @@ const rules: Record<string, Rule> = {
   hops: value => (Number.isInteger(value) && (value as number) >= 0 ? undefined : 'must be a non-negative integer'),
   traceparent: shape(traceparent, 'a W3C traceparent'),
   replay: text(128),
+  retryof: text(256),
   dataref: shape(/^sha256-[0-9a-f]{64}$/, 'a blob reference'),
   data: value => jsonProblem(value),
 }

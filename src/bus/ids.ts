@@ -31,6 +31,10 @@ export const emitId = (task: string, version: number, ordinal: number) => `${tur
 export const resultId = (call: string) => `${call}:result`
 export const claimId = (call: string) => `${call}:claim`
 export const cancelId = (call: string) => `${call}:cancel`
+/** Of the event that starts the successor of a task: there is one, however many ask for it. What begins with the task is in its journal. */
+export const retryId = (task: string) => `retry/${task}`
+/** Says that a person has seen that this task failed. */
+export const dismissedId = (task: string) => `dismissed/${task}`
 /** `n`: the how many-th delay of the call it is. */
 export const delayedId = (call: string, n: number) => `${call}:delayed:${n}`
 
@@ -62,7 +66,10 @@ export function parseId(id: string): DerivedId | undefined {
 export const isOfTask = (id: string) => /^[0-9a-f-]{36}\.[0-9a-z]{10}(:|$)/.test(id)
 
 /** Whether only the runtime may mint this id: edges refuse it. */
-export const isReservedId = (id: string) => id.includes(':') || isOfTask(id) || /^(redrive|fork)\//.test(id)
+export const isReservedId = (id: string) =>
+  id.includes(':') || isOfTask(id) || /^(redrive|fork)\//.test(id) || ofRetry.test(id)
+
+const ofRetry = /^(retry|dismissed)\/[0-9a-f-]{36}\.[0-9a-z]{10}$/
 
 /** Longest id from outside: with the longest that is derived from it, it is still an id. */
 export const maxOutsideId = 240

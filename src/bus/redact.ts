@@ -48,7 +48,8 @@ const shortest = 8
 const maxDepth = 64
 const longestSubject = 256
 const turnType = 'task.turn'
-const forkType = 'agent.fork'
+/** Data of these holds events and turns. */
+export const forkTypes: readonly string[] = ['agent.fork', 'agent.retry']
 
 /** Redacts by rules. The same input gives the same output, and doing it twice changes nothing. */
 export class Redactor {
@@ -133,7 +134,7 @@ export class Redactor {
 
   #data({ type, data }: Said): unknown {
     if (type === turnType) return this.#turn(data)
-    if (type === forkType) return this.#fork(data)
+    if (forkTypes.includes(type)) return this.#fork(data)
     if (isReferences(type)) return this.#value(data, text => this.known(text), 0)
     const elsewhere = this.#paths.length > 0 ? redactPaths(this.#paths, type, data) : data
     if (type === answerType) return redactAnswer(data, elsewhere, value => this.value(value))

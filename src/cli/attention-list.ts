@@ -1,9 +1,11 @@
 import type { Bus } from '../bus/bus.ts'
 import type { Attention, MissedWake } from '../bus/driver.ts'
+import { correlationOf } from '../bus/ids.ts'
+import type { Failed } from './failed.ts'
 import { unhostedOn, type Unhosted } from './unhosted.ts'
 
-/** What a person should look at: a delivery set aside, or a wake-up that nobody serves. */
-export type Matter = ({ kind: Attention['state'] } & Omit<Attention, 'state'>) | MissedWake | Unhosted
+/** What a person should look at: a delivery set aside, a wake-up that nobody serves, a task that failed. */
+export type Matter = ({ kind: Attention['state'] } & Omit<Attention, 'state'>) | MissedWake | Unhosted | Failed
 
 // Before its third attempt a delivery is just being tried again, and a wake-up this late is merely late.
 const patientAttempts = 3
@@ -25,6 +27,12 @@ export async function* allAttentionOf(bus: Bus): AsyncGenerator<Matter> {
 export function nextFor(matter: Matter): string[] {
   if (matter.kind === 'unhosted')
     return [`tidings run (an app that uses the ${matter.what})`, `tidings attention cancel ${matter.task}`]
+  if (matter.kind === 'failed')
+    return [
+      `tidings retry ${matter.task}`,
+      `tidings trace ${correlationOf(matter.task).slice(-6)}`,
+      `tidings attention discard ${matter.task}`,
+    ]
   if ('task' in matter)
     return [`tidings run`, `tidings replay --task ${matter.task}`, `tidings attention cancel ${matter.task}`]
   const { id, kind, key, reason, event } = matter

@@ -8,6 +8,7 @@ import { turnType } from '../tasks/turn.ts'
 import { shortId } from '../trace/short-id.ts'
 import { count, dim, elapsed, paint, printable, shorten } from '../trace/text.ts'
 import { allAttentionOf, nextFor, type Matter } from './attention-list.ts'
+import { dismiss, failedOn } from './failed.ts'
 import { ask, findTask, withExistingLog } from './log.ts'
 import { answer, say, type Globals } from './out.ts'
 import { actionsOf, type Action } from './trace.ts'
@@ -19,6 +20,7 @@ const colours = {
   overdue: 'yellow',
   unarmed: 'red',
   unhosted: 'red',
+  failed: 'red',
 } as const
 
 /** A person reads no more; what each of them is part of must be looked up. */
@@ -29,19 +31,18 @@ export async function list({ json }: Globals): Promise<void> {
   await withExistingLog(async bus => {
     const alike = new Map<string, { first: Matter; more: number }>()
     let left = 0
-    for await (const matter of allAttentionOf(bus)) {
+    const { failed, total } = await failedOn(bus)
+    for await (const matter of concat(allAttentionOf(bus), failed)) {
       if (json) await say(JSON.stringify({ ...matter, next: nextFor(matter) }))
       // Thousands may be parked under one key, or wait for one provider: they are one matter.
-      const key =
-        (matter.kind === 'parked' && matter.key !== undefined) || matter.kind === 'delayed'
-          ? `${matter.key ?? matter.group} ${matter.reason}`
-          : `${alike.size}`
+      const key = likenessOf(matter) ?? `${alike.size}`
       const same = alike.get(key)
       if (same) same.more++
       else if (alike.size < maxShown) alike.set(key, { first: matter, more: 0 })
       else left++
     }
-    if (json) return
+    if (json)
+      return failed.length < total ? say(JSON.stringify({ kind: 'failed', more: total - failed.length })) : undefined
     const beginnings = await beginningsOf(
       bus,
       [...alike.values()].map(({ first }) => first),
@@ -52,8 +53,24 @@ export async function list({ json }: Globals): Promise<void> {
       await say(
         dim(`and ${count(left, 'entry').replace('entrys', 'entries')} more: tidings attention --json lists all`),
       )
+    if (failed.length < total)
+      await say(
+        dim(`and ${count(total - failed.length, 'task')} more that failed before: tidings tasks --state failed`),
+      )
     if (alike.size === 0) await say('Nothing needs attention.')
   })
+}
+
+/** Those that are alike are one entry for people. */
+function likenessOf(matter: Matter): string | undefined {
+  if (matter.kind === 'failed') return `failed ${matter.program} ${matter.code}`
+  if (matter.kind === 'delayed' || (matter.kind === 'parked' && matter.key !== undefined))
+    return `${matter.key ?? matter.group} ${matter.reason}`
+  return undefined
+}
+
+async function* concat<T>(...all: (AsyncIterable<T> | Iterable<T>)[]): AsyncGenerator<T> {
+  for (const each of all) yield* each
 }
 
 const correlationIn = (matter: Matter) => ('task' in matter ? correlationOf(matter.task) : matter.event.correlationid)
@@ -83,6 +100,18 @@ export function describe(matter: Matter, more = 0, began?: Action): string[] {
       ...part,
       next,
     ]
+  if (matter.kind === 'failed')
+    return [
+      `${kind} ${styleText('bold', printable(matter.program))} ${dim(printable([matter.code, `${elapsed(Date.now() - matter.at)} ago`, `task ${matter.task}`, ...(more > 0 ? [`and ${more} more like it`] : [])].join(', ')))}`,
+      ...(matter.message === '' ? [] : [`         ${shorten(printable(matter.message), 200)}`]),
+      ...part,
+      next,
+      ...(more > 0
+        ? [
+            `         ${styleText('cyan', '→')} tidings retry --agent ${printable(matter.program)} --code ${printable(matter.code)} ${dim(`(all ${more + 1})`)}`,
+          ]
+        : []),
+    ]
   if ('task' in matter) return [`${kind} task ${matter.task} ${dim(waiting(matter))}`, ...part, next]
   const { id, event, group, attempts, reason } = matter
   const about = [
@@ -103,7 +132,7 @@ export function describe(matter: Matter, more = 0, began?: Action): string[] {
 export const isSameMatter = (a: Matter, b: Matter) =>
   a.kind === b.kind && ('task' in a ? 'task' in b && a.task === b.task : 'id' in b && a.id === b.id)
 
-function waiting({ kind, group, due }: Extract<Matter, { task: string }>): string {
+function waiting({ kind, group, due }: Extract<Matter, { kind: 'overdue' | 'unarmed' }>): string {
   if (kind === 'overdue') return `waits ${elapsed(Date.now() - due)} too long for a worker of ${group}`
   return `waits until ${new Date(due).toISOString()} and would not be woken; a worker of ${group} sets this right`
 }
@@ -124,8 +153,17 @@ export async function retry(id: string | undefined, { key, ...options }: Globals
   ])
 }
 
-/** `tidings attention discard ID` */
+/** `tidings attention discard ID`, of a task that failed `tidings attention discard TASK` */
 export async function discard(id: string, options: Globals): Promise<void> {
+  if (!isEntry(id)) {
+    const task = await withExistingLog(async bus => {
+      const found = await findTask(bus, id)
+      return (await dismiss(bus, found)) ? found : undefined
+    })
+    if (task === undefined)
+      throw new TidingsError('E_NOT_FOUND', `task ${id} is not on the attention list as one that failed`)
+    return answer(options, { discarded: task }, [`task ${task} is off the list; what it did stays on the log`])
+  }
   const entry = entryId(id)
   if (!(await withExistingLog(bus => bus.driver.drop(entry))))
     throw new TidingsError('E_NOT_FOUND', `nothing on the attention list has the id ${id}`)
@@ -170,8 +208,9 @@ async function liveTask(bus: Bus, task: string): Promise<{ program: string; tena
   return live
 }
 
+const isEntry = (id: string) => /^#?\d{1,15}$/.test(id)
+
 function entryId(id: string): string {
-  if (!/^#?\d{1,15}$/.test(id))
-    throw new TidingsError('E_USAGE', `"${id}" is not the number of an entry on the attention list`)
+  if (!isEntry(id)) throw new TidingsError('E_USAGE', `"${id}" is not the number of an entry on the attention list`)
   return id.replace('#', '')
 }

@@ -49,7 +49,7 @@ export class Failures {
       ...(task === undefined
         ? []
         : [
-            `    ${styleText('cyan', '→')} tidings trace ${event.correlationid.slice(-6)}${dim('  or  ')}tidings show ${shortId(task)}`,
+            `    ${styleText('cyan', '→')} tidings trace ${event.correlationid.slice(-6)}${dim('  or  ')}tidings show ${shortId(task)}${dim('  or, once it is fixed,  ')}tidings retry ${shortId(task)}`,
           ]),
     ]
   }

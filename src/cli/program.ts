@@ -140,6 +140,17 @@ function addAgain(root: Command) {
     .option('--dry-run', 'only say what would be published, and what tools and models would be allowed')
     .action(async (_, command) => (await import('./redrive.ts')).redrive(options(command)))
   root
+    .command('retry [task]')
+    .description(
+      'let a task that failed go on from where it failed; hand out what was parked for one that has not ended',
+    )
+    .option('--agent <name>', 'every task of this agent that failed')
+    .option('--code <code>', 'every task that failed with this code: E_TOOL_THREW')
+    .option('--since <time>', 'those that failed since: 1h, or a moment; else those that tidings attention lists')
+    .option('--until <time>', 'and until then')
+    .option('--yes', 'retry them; else they are only counted')
+    .action(async (task, _, command) => (await import('./retry.ts')).retry(task, options(command)))
+  root
     .command('fork')
     .description(
       'start a task with the turns of another up to one of them, which is decided anew with the code as it is',
@@ -221,7 +232,7 @@ function addApprovals(root: Command) {
 function addAttention(root: Command) {
   const attention = root
     .command('attention')
-    .description('list what a person should look at: dead, parked, delayed, overdue, unarmed')
+    .description('list what a person should look at: dead, parked, delayed, overdue, unarmed, unhosted, failed')
     .action(async (_, command) => (await import('./attention.ts')).list(options(command)))
   attention
     .command('retry [id]')
@@ -230,7 +241,7 @@ function addAttention(root: Command) {
     .action(async (id, _, command) => (await import('./attention.ts')).retry(id, options(command)))
   attention
     .command('discard <id>')
-    .description('give a delivery up')
+    .description('give a delivery up, or take a task that failed off the list')
     .action(async (id, _, command) => (await import('./attention.ts')).discard(id, options(command)))
   attention
     .command('cancel <task>')

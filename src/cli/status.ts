@@ -5,7 +5,8 @@ import { Pauses } from '../bus/pauses.ts'
 import { environment, shownLog } from '../runtime/environment.ts'
 import { count, dim, fit, widthOf } from '../trace/text.ts'
 import { allAttentionOf } from './attention-list.ts'
-import { withExistingLog } from './log.ts'
+import { failedSince } from './failed.ts'
+import { ask, withExistingLog } from './log.ts'
 import { paintResting, restingOn, restingText, type Resting } from './resting.ts'
 import { say, type Globals } from './out.ts'
 
@@ -36,7 +37,7 @@ async function statusOf(bus: Bus): Promise<Status> {
     await pausedIn(bus),
   ]
   const resting = await restingOn(bus, groups)
-  let attention = 0
+  let attention = await ask(bus, index => index.failed(failedSince()))
   for await (const _ of allAttentionOf(bus)) attention++
   return { home: environment().home, bus: driver.name, head, durability, groups, paused, resting, attention }
 }

@@ -19,7 +19,12 @@ export interface Unhosted {
   readonly reason: string
 }
 
-const kinds = { 'agent.invoke': 'agent', 'tool.invoke': 'tool', 'model.invoke': 'model' } as const
+const kinds = {
+  'agent.invoke': 'agent',
+  'agent.retry': 'agent',
+  'tool.invoke': 'tool',
+  'model.invoke': 'model',
+} as const
 // Workers that start together are not there all at once.
 const graceMs = 2_000
 

@@ -39,7 +39,7 @@ export async function planFork(bus: Bus, from: ForkFrom): Promise<ForkPlan> {
   const edit = editing(bus, from.edits ?? {}, [...inputs, ...adopted])
   const decided = [...inputs, ...adopted].map(edit)
   const answered = new Set(decided.map(({ call }) => call))
-  const reissue = [...open].filter(([id]) => !answered.has(id)).map(([, request]) => request)
+  const reissue = [...open].filter(([id]) => !answered.has(id)).map(([, request]) => withoutKeys(request))
   const fork: Fork = { start: edit(start), turns, inputs: decided, reissue, ...(state !== undefined && { state }) }
   return { from, program, fork, adopted }
 }
@@ -67,6 +67,12 @@ export async function publishFork(bus: Bus, plan: ForkPlan, kind: 'fork' | 'redr
     ...(user !== undefined && { user }),
   })
   return { ...marked, correlation, task: taskId(correlation, program, mark) }
+}
+
+/** What a fork asks is not what was asked then. */
+function withoutKeys(asked: CloudEvent): CloudEvent {
+  const { retryof: _, ...request } = asked
+  return request
 }
 
 function editing(bus: Bus, edits: Readonly<Record<string, unknown>>, inputs: readonly CloudEvent[]) {

@@ -2,8 +2,9 @@ import { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import type { Bus } from '../bus/bus.ts'
 import { correlationOf } from '../bus/ids.ts'
+import { leftAfter, madeIn, type MadeBefore } from '../tasks/again.ts'
 import { asAsked } from '../tasks/effects.ts'
-import { forkType, turnSeen, type Fork, type PastTurn } from '../tasks/fork.ts'
+import { isFork, turnSeen, type Fork, type PastTurn } from '../tasks/fork.ts'
 import type { RecordedTurn } from '../tasks/program.ts'
 import { answerTypes } from '../tasks/rules.ts'
 import type { SnapshotState } from '../tasks/task.ts'
@@ -22,14 +23,26 @@ export interface History {
   readonly open: ReadonlyMap<string, CloudEvent>
   /** Answers to these that the turn did not have: what later turns took, then what nobody took. */
   readonly answers: readonly CloudEvent[]
+  /** Of calls in `open`: the request that was published for each, where one was. A call that was asked again has another id there. */
+  readonly asked: ReadonlyMap<string, Asked>
+  /** Calls that the turn made, and those of earlier failures that it did not make again. */
+  readonly again: readonly MadeBefore[]
+  /** What it emitted. */
+  readonly emitted: readonly CloudEvent[]
+}
+
+export interface Asked {
+  readonly id: string
+  /** Its idempotency key. */
+  readonly key: string
 }
 
 // In characters. A history that is longer begins at a snapshot, where there is one.
 const longest = 3_000_000
 
 /** What a task was before its turn `version`, counted from 1. @throws E_NOT_FOUND when there is no such turn, or not any more */
-export async function historyOf(bus: Bus, task: string, version: number): Promise<History> {
-  const journal = await Journal.read(bus, task)
+export async function historyOf(bus: Bus, task: string, version: number, known?: Journal): Promise<History> {
+  const journal = known ?? (await Journal.read(bus, task))
   const { version: head, end } = journal.newest
   if (version < 1 || version > head + (end ? 0 : 1))
     throw new TidingsError(
@@ -48,19 +61,36 @@ export async function historyOf(bus: Bus, task: string, version: number): Promis
 async function through(bus: Bus, journal: Journal, past: Past, version: number): Promise<History> {
   while (past.head + 1 < version) past.fold(await journal.turn(past.head + 1))
   const { start, state } = past
-  const [turns, open] = [[...past.turns], new Map(past.open)]
+  const [turns, open, asked] = [[...past.turns], new Map(past.open), new Map(past.asked)]
+  let again: readonly MadeBefore[] = past.again
+  let emitted: readonly CloudEvent[] = []
   const { version: head, program } = journal.newest
   let inputs: readonly CloudEvent[] = []
   const later: CloudEvent[] = []
   for (let at = version; at <= head; at++) {
-    const seen = past.fold(await journal.turn(at))
-    if (at === version) inputs = seen.inputs
-    else later.push(...seen.inputs.filter(({ call }) => open.has(call ?? '')))
+    const recorded = await journal.turn(at)
+    const seen = past.fold(recorded)
+    if (at === version) {
+      inputs = seen.inputs
+      emitted = recorded.emitted
+      again = [...past.again, ...madeIn(recorded.turn.emits, emitted)]
+    } else later.push(...seen.inputs.filter(({ call }) => open.has(call ?? '')))
   }
   const taken = new Set([...inputs, ...later].map(({ call }) => call))
   const waits = (call: string) => open.has(call) && !taken.has(call)
   if ([...open.keys()].some(waits)) later.push(...(await past.answersIn(bus, correlationOf(journal.task), waits)))
-  return { program, start, turns, inputs, open, answers: later, ...(state !== undefined && { state }) }
+  return {
+    program,
+    start,
+    turns,
+    inputs,
+    open,
+    answers: later,
+    asked,
+    again,
+    emitted,
+    ...(state !== undefined && { state }),
+  }
 }
 
 /** Goes through turns as their program saw them. */
@@ -71,6 +101,9 @@ class Past {
   readonly state: string | undefined
   readonly turns: PastTurn[] = []
   readonly open = new Map<string, CloudEvent>()
+  readonly asked = new Map<string, Asked>()
+  /** Calls of a failure before this task, which it has not made again. */
+  again: readonly MadeBefore[] = []
   /** Of calls that were asked again: the ids that the program knows. */
   readonly #known = new Map<string, string>()
 
@@ -81,21 +114,24 @@ class Past {
   }
 
   static fromStart(first: CloudEvent): Past {
-    if (first.type !== forkType) return new Past(first)
+    if (!isFork(first.type)) return new Past(first)
     const fork = first.data as Fork
     const past = new Past(fork.start, 0, fork.state)
-    for (const request of fork.reissue) past.open.set(request.id, request)
+    past.again = fork.again ?? []
     for (const turn of fork.turns) past.#add(turn)
+    for (const request of fork.reissue) past.open.set(request.id, request)
     return past
   }
 
-  static async fromSnapshot(bus: Bus, { start, head, program, open }: SnapshotState): Promise<Past> {
+  static async fromSnapshot(bus: Bus, { start, head, program, open, again = [] }: SnapshotState): Promise<Past> {
     const past = new Past(start, head, program)
+    past.again = again
     for (const { id, as = id } of open) {
       const request = await bus.get(id, start.correlationid)
       if (!request)
         throw new TidingsError('E_NOT_FOUND', `${id}, of which the task waits for the answer, is no longer on the log`)
       past.open.set(as, { ...asAsked(await bus.resolve(request)), id: as })
+      past.asked.set(as, { id, key: request.retryof ?? id })
       if (as !== id) past.#known.set(id, as)
     }
     return past
@@ -104,7 +140,12 @@ class Past {
   /** The next turn. */
   fold(recorded: RecordedTurn): RecordedTurn {
     const seen = turnSeen(recorded, call => this.#known.get(call))
-    for (const { id, wait } of recorded.turn.emits) if (wait?.as !== undefined) this.#known.set(id, wait.as)
+    recorded.turn.emits.forEach(({ id, wait }, i) => {
+      if (!wait) return
+      this.asked.set(wait.as ?? id, { id, key: recorded.emitted[i]?.retryof ?? id })
+      if (wait.as !== undefined) this.#known.set(id, wait.as)
+    })
+    this.again = leftAfter(this.again, recorded.turn.emits)
     this.#add({ turn: { ...seen.turn, inputs: seen.inputs }, emitted: seen.emitted })
     this.head = recorded.turn.version
     return seen

@@ -17,6 +17,8 @@ export interface Environment {
   approvers?: string
   /** How long what is under way may take to end before a stop gives it back. `TIDINGS_STOP_WITHIN`, default 30 s. */
   stopWithin: Duration
+  /** How long a task that failed is on the attention list. `TIDINGS_FAILED_FOR`, default a day. */
+  failedFor: Duration
 }
 
 /** @throws E_SETTING_INVALID for a port or a duration that is none. */
@@ -28,6 +30,7 @@ export function environment(env: NodeJS.ProcessEnv = process.env): Environment {
     bus: env.TIDINGS_BUS || 'sqlite',
     ...(env.TIDINGS_APPROVERS && { approvers: resolve(env.TIDINGS_APPROVERS) }),
     stopWithin: (env.TIDINGS_STOP_WITHIN || '30s') as Duration,
+    failedFor: (env.TIDINGS_FAILED_FOR || '1d') as Duration,
   }
 }
 

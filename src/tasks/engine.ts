@@ -37,7 +37,7 @@ import {
   startsOn,
   unplaced,
 } from './rules.ts'
-import { startTask, type Task } from './task.ts'
+import { beginTask, type Task } from './task.ts'
 import { expiryOf, type OpenCall, TurnBuilder } from './turn.ts'
 
 /*
@@ -282,8 +282,7 @@ export class Engine {
       return undefined
     }
     const tooFar = this.#bounds.tooFar(event.hops + 1)
-    if (!tooFar || event.replyto)
-      return startTask(this.#newest.get(program)!, inbox.task, await this.#bus.resolve(event))
+    if (!tooFar || event.replyto) return beginTask(this.#bus, this.#newest.get(program)!, inbox.task, event)
     // Nobody waits for an answer: saying that it failed could start the next round of the loop.
     this.#discard(inbox, inputs, tooFar.message)
     return undefined

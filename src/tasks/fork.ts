@@ -1,4 +1,5 @@
 import type { CloudEvent } from '../event.ts'
+import type { MadeBefore } from './again.ts'
 import { asAsked, replayTarget } from './effects.ts'
 import type { Emit, RecordedTurn, Turn } from './program.ts'
 
@@ -10,11 +11,20 @@ import type { Emit, RecordedTurn, Turn } from './program.ts'
  *
  * Ids in the history stay as they were. A call that is asked again has a new id, which the program never sees: its answer is
  * given to it under the id that it knows.
+ *
+ * A retry (`agent.retry`) is the same for real: under the correlation of the task that failed, without a mark, and with the keys that its
+ * calls had. See docs/decisions/0014-retry.md.
  */
 
 export const forkType = 'agent.fork'
+export const retryType = 'agent.retry'
+/** Says, for its subject, that a person has seen the failure. */
+export const dismissedType = 'control.dismissed'
 
-/** Data of `agent.fork`. */
+/** Whether a task that this event starts begins with the history of another one. */
+export const isFork = (type: string): boolean => type === forkType || type === retryType
+
+/** Data of `agent.fork` and `agent.retry`. */
 export interface Fork {
   /** What started the task whose history this is. */
   readonly start: CloudEvent
@@ -25,6 +35,12 @@ export interface Fork {
   readonly inputs: readonly CloudEvent[]
   /** Requests of which the program waits for the answer, and which neither `turns` nor `inputs` have. */
   readonly reissue: readonly CloudEvent[]
+  /** Of a retry, by the id of a request in `reissue` for another agent: how its task goes on, whose id is the `retryof` of the request. */
+  readonly retries?: Readonly<Record<string, Fork>>
+  /** Of a retry: calls of the turn that failed. One that is made again keeps its keys. */
+  readonly again?: readonly MadeBefore[]
+  /** Of a retry: the hash of the program that the failed task began with. A workflow goes by that definition. */
+  readonly definition?: string
 }
 
 /** A turn as its program saw it, its inputs with their data. */
@@ -33,10 +49,24 @@ export interface PastTurn {
   readonly emitted: readonly CloudEvent[]
 }
 
-/** The start of a forked task, as its program sees it: nobody waits for it, and what comes of it is part of the fork. */
-export function forkedStart({ correlationid, hops, replay, data }: CloudEvent): CloudEvent {
-  const { replyto: _, call: __, deadline: ___, traceparent: ____, ...start } = (data as Fork).start
-  return { ...start, correlationid, hops, ...(replay !== undefined && { replay }) }
+/**
+ * The start of a forked task, as its program sees it: what comes of it is part of the fork, and nobody waits for it but who asked for the
+ * retry of a task that it had called.
+ */
+export function forkedStart({ type, id, correlationid, hops, replay, data, ...fork }: CloudEvent): CloudEvent {
+  const { replyto: _, call: __, deadline: ___, traceparent: ____, retryof: _____, ...start } = (data as Fork).start
+  const { replyto, deadline, retryof } = fork
+  return {
+    ...start,
+    correlationid,
+    hops,
+    ...(replay !== undefined && { replay }),
+    ...(type === retryType && {
+      ...(retryof !== undefined && { retryof }),
+      ...(replyto !== undefined && { replyto, call: id }),
+      ...(deadline !== undefined && { deadline }),
+    }),
+  }
 }
 
 /** The id under which the program knows a call that was asked again; undefined for all others. */
@@ -49,11 +79,10 @@ function forkedInputs(fork: CloudEvent): readonly CloudEvent[] {
 
 /** Inputs of a task as its program sees them. */
 export function inputsSeen(inputs: readonly CloudEvent[], knownAs: KnownAs): readonly CloudEvent[] {
-  const isPlain = ({ type, call }: CloudEvent) =>
-    type !== forkType && (call === undefined || knownAs(call) === undefined)
+  const isPlain = ({ type, call }: CloudEvent) => !isFork(type) && (call === undefined || knownAs(call) === undefined)
   if (inputs.every(isPlain)) return inputs
   return inputs.flatMap(input => {
-    if (input.type === forkType) return forkedInputs(input)
+    if (isFork(input.type)) return forkedInputs(input)
     const call = input.call === undefined ? undefined : knownAs(input.call)
     return [call === undefined ? input : { ...input, call }]
   })

@@ -4,7 +4,7 @@ import type { Bus } from '../bus/bus.ts'
 import { routedType } from '../bus/routed.ts'
 import type { Machine, ProgramDefinition } from './program.ts'
 import type { Programs } from './programs.ts'
-import { historyOf, resume, startTask, Task, type History } from './task.ts'
+import { beginTask, historyOf, resume, Task, type History } from './task.ts'
 
 /** Follows any history, and decides nothing. */
 const blind: Machine = { maxTurns: Infinity, fold() {}, decide() {}, accepted() {}, snapshot: () => undefined }
@@ -42,7 +42,7 @@ export async function reload(
   { identity: { task, program } }: Task,
   first: CloudEvent,
 ): Promise<Task> {
-  return (await resume(bus, programs, task)) ?? startTask(newest.get(program)!, task, first)
+  return (await resume(bus, programs, task)) ?? beginTask(bus, newest.get(program)!, task, first)
 }
 
 async function ended(bus: Bus, programs: Programs, task: string, history: History): Promise<Task> {

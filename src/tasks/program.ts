@@ -124,6 +124,8 @@ export interface Turn {
   readonly continues?: string
   /** Of a task that goes on as another one: that. */
   readonly successor?: string
+  /** The task that had failed, and that this one goes on from. */
+  readonly retryOf?: string
 }
 
 export type End = 'completed' | 'failed' | 'cancelled' | 'continued'

@@ -4,7 +4,7 @@ import { matchesType, type Filter } from '../pattern.ts'
 import { backoff } from '../bus/delivery.ts'
 import type { Delivery, Outcome } from '../bus/driver.ts'
 import { correlationOf, isTask, mintedAt, parseId, resultId } from '../bus/ids.ts'
-import { forkType } from './fork.ts'
+import { forkType, isFork, retryType } from './fork.ts'
 import type { Input } from './inbox.ts'
 import { routedType, type Routed } from '../bus/routed.ts'
 import { heardBy, migrateType } from './instances.ts'
@@ -22,7 +22,7 @@ const maxHandBacks = 50
 // About a minute: longer than a server that was restarted, or has just become leader, takes to know what was stored.
 const maxLooks = 8
 const mintedTogetherMs = 10
-const requests = ['agent.invoke', forkType, 'agent.cancel']
+const requests = ['agent.invoke', forkType, retryType, 'agent.cancel']
 const workflowRequests = [routedType, migrateType]
 export const answerTypes: readonly string[] = [
   'tool.result', 'tool.failed', 'model.result', 'model.failed', 'agent.task.completed', 'agent.task.failed',
@@ -55,7 +55,7 @@ export function filterOf(programs: readonly ProgramDefinition[]): Filter {
 }
 
 export function startsOn(program: ProgramDefinition, event: CloudEvent): boolean {
-  if (event.type === forkType) return event.target === program.name
+  if (isFork(event.type)) return event.target === program.name
   if (event.type === 'agent.invoke' && event.target === program.name) return true
   // What becomes of an agent's tasks does not start the same agent: it would never end.
   if (event.type.startsWith('agent.') && event.source === sourceOf(program)) return false

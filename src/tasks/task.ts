@@ -4,7 +4,8 @@ import type { Bus } from '../bus/bus.ts'
 import { turnId } from '../bus/ids.ts'
 import { plainRedactor } from '../bus/redact.ts'
 import { nothing, plus, recorded, type Spent } from './budget.ts'
-import { emissionsOf, forkedStart, forkType, inputsSeen, turnSeen, type Fork, type KnownAs } from './fork.ts'
+import { leftAfter, type MadeBefore } from './again.ts'
+import { emissionsOf, forkedStart, inputsSeen, isFork, retryType, turnSeen, type Fork, type KnownAs } from './fork.ts'
 import {
   sourceOf,
   untraced,
@@ -58,6 +59,7 @@ export class Task {
     this.spent = plus(nothing, snapshot.spent ?? {})
     this.#snapshotBytes = snapshot.program.length
     for (const call of snapshot.open) this.open.set(call.id, call)
+    if (snapshot.again) this.madeBefore(snapshot.again)
   }
 
   /** Lets the program decide on inputs that came, and ends the task that was cancelled or has too long a history. */
@@ -78,8 +80,11 @@ export class Task {
     if (builder.version > this.machine.maxTurns && !builder.end)
       builder.fail(new TidingsError('E_TASK_TURNS', `more than ${this.machine.maxTurns} turns`).toJSON())
     if (builder.end) return
-    for (const { type, data } of inputs)
-      if (type === forkType) for (const request of (data as Fork).reissue) builder.reissue(request)
+    for (const { type, data } of inputs) {
+      if (!isFork(type)) continue
+      const { reissue, retries } = data as Fork
+      for (const request of reissue) builder.reissue(request, retries?.[request.id])
+    }
   }
 
   /** Repeats a recorded turn. @throws E_PROGRAM_MISMATCH when the code no longer fits. */
@@ -95,6 +100,11 @@ export class Task {
   /** The turn that was decided, or that was recorded, holds. */
   accepted(emits: readonly Emit[], emitted: readonly CloudEvent[]): void {
     this.machine.accepted(emissionsOf(emits, emitted))
+  }
+
+  /** Of a retry: calls that the failed task had made. */
+  madeBefore(again: readonly MadeBefore[]) {
+    this.identity = { ...this.identity, again }
   }
 
   /** After a migration the next turns bear the new definition. */
@@ -124,6 +134,8 @@ export class Task {
     for (const input of turn.inputs) if (input.call) this.open.delete(input.call)
     for (const call of turn.withdrawn ?? []) this.open.delete(call)
     for (const { id, type, wait } of turn.emits) if (wait) this.open.set(id, openCall({ id, type, wait }))
+    const { again = [] } = this.identity
+    if (again.length > 0) this.madeBefore(leftAfter(again, turn.emits))
     this.#turnsSince++
     this.#bytesSince += bytes
     this.#pin()
@@ -155,6 +167,7 @@ export class Task {
       head,
       open: [...open.values()],
       spent: recorded(spent),
+      ...(identity.again && identity.again.length > 0 && { again: identity.again }),
       program,
     } satisfies SnapshotState)
   }
@@ -162,8 +175,8 @@ export class Task {
 
 /** The task that its first input starts, before its first turn. @throws E_PROGRAM_MISMATCH when the code does not fit a fork. */
 export async function startTask(definition: ProgramDefinition, task: string, first: CloudEvent): Promise<Task> {
-  if (first.type !== forkType) return new Task(definition, task, first)
-  const { turns, state } = first.data as Fork
+  if (!isFork(first.type)) return new Task(definition, task, first)
+  const { turns, state, again } = first.data as Fork
   const { name, version, hash } = definition
   const start = forkedStart(first)
   const started = new Task(
@@ -172,6 +185,7 @@ export async function startTask(definition: ProgramDefinition, task: string, fir
     start,
     state === undefined ? undefined : { name, version, hash, start, head: 0, open: [], program: state },
   )
+  if (again) started.madeBefore(again)
   let repeated: Turn | undefined
   try {
     for (const { turn, emitted } of turns) {
@@ -179,7 +193,11 @@ export async function startTask(definition: ProgramDefinition, task: string, fir
       await started.machine.fold({ turn, inputs: turn.inputs, emitted })
     }
   } catch (thrown) {
-    throw misfit(thrown, repeated!, 'a fork must begin there or before')
+    const way =
+      first.type === retryType
+        ? 'run the code that it was recorded with, then `tidings retry` of this task, which is parked'
+        : 'a fork must begin there or before'
+    throw misfit(thrown, repeated!, way)
   }
   return started
 }
@@ -201,6 +219,7 @@ export interface SnapshotState {
   head: number
   open: OpenCall[]
   spent?: Partial<Spent>
+  again?: readonly MadeBefore[]
   program: string
 }
 
@@ -255,6 +274,18 @@ export async function resume(
     resumed.advance(turn, JSON.stringify(turn).length)
   }
   return resumed
+}
+
+/** The same under the definition that it is to go by: that of the newest app, or of a retry that which the failed task had. */
+export async function beginTask(
+  bus: Bus,
+  newest: ProgramDefinition,
+  task: string,
+  delivered: CloudEvent,
+): Promise<Task> {
+  const first = await bus.resolve(delivered)
+  const hash = isFork(first.type) ? (first.data as Fork).definition : undefined
+  return startTask(await pinned(bus, newest, hash), task, first)
 }
 
 /** The definition that a task goes by: of workflows, the one that it began with. */

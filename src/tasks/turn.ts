@@ -4,11 +4,13 @@ import { checkedErrorData, type ErrorData, failureData, TidingsError, textOf, wi
 import { isOnlyOfRuntime } from '../bus/admit.ts'
 import { cancelId, correlationOf, emitId, isTask, taskId, turnId } from '../bus/ids.ts'
 import type { Redactor } from '../bus/redact.ts'
-import { copyOf, jsonOf, type Json } from '../json.ts'
+import { copyOf, jsonOf, maxDepth, type Json } from '../json.ts'
+import { findMade, type MadeBefore } from './again.ts'
 import { approvalType, type ApprovalRequest } from './approval.ts'
 import type { Spent } from './budget.ts'
 import { boundFrom, type Bound, type Duration } from './duration.ts'
 import { definedAt } from '../stack.ts'
+import { retryType, type Fork } from './fork.ts'
 import {
   untraced,
   type CallRequest,
@@ -53,9 +55,11 @@ export interface TaskIdentity {
   readonly hops: number
   /** Before anything is emitted or digested, so that it is the same when recorded inputs are decided on again. */
   readonly redactor: Redactor
+  /** Of a retry: calls that the failed task had made, and that this one has not made again yet. */
+  readonly again?: readonly MadeBefore[]
 }
 
-type Addressed = Emission & { replyto?: string; call?: string; deadline?: string; hops?: number }
+type Addressed = Emission & { replyto?: string; call?: string; deadline?: string; hops?: number; retryof?: string }
 
 /** Collects what a turn emits, and makes the turn. */
 export class TurnBuilder implements TurnContext {
@@ -72,11 +76,13 @@ export class TurnBuilder implements TurnContext {
   fault: { readonly thrown: unknown } | undefined
   #successor: string | undefined
   #takenBack = 0
+  #again: readonly MadeBefore[]
   readonly #identity: TaskIdentity
   readonly #cause: CloudEvent
 
   constructor(identity: TaskIdentity, version: number, inputs: readonly CloudEvent[], now: number) {
     this.#identity = identity
+    this.#again = identity.again ?? []
     this.version = version
     this.now = now
     this.#cause = inputs.at(-1)!
@@ -127,8 +133,11 @@ export class TurnBuilder implements TurnContext {
     return this.#add({ type: 'timer.set', data }, { ...this.#keyed(key), target: 'timer', until })
   }
 
-  /** Asks again, for the runtime, what the program asked before a fork. It has as long as it had; a timer keeps its moment. */
-  reissue({ id, type, target, data, time, deadline }: CloudEvent) {
+  /**
+   * Asks again, for the runtime, what the program asked before a fork. It has as long as it had; a timer keeps its moment.
+   * `retry`: how the task that was asked goes on.
+   */
+  reissue({ id, type, target, data, time, deadline, retryof }: CloudEvent, retry?: Fork) {
     if (type === 'timer.set') {
       this.#add({ type, data }, { target: 'timer', until: Date.parse((data as { due: string }).due), as: id })
       return
@@ -136,7 +145,9 @@ export class TurnBuilder implements TurnContext {
     const until = deadline === undefined ? null : this.now + Date.parse(deadline) - Date.parse(time)
     const bound = until !== null && { deadline: new Date(until).toISOString() }
     const replyto = this.#identity.program
-    this.#add({ type, target: target!, data, replyto, ...bound }, { target: target!, until, as: id })
+    const request = retry ? { type: retryType, data: retry } : { type, data }
+    const kept = retryof !== undefined && { retryof }
+    this.#add({ ...request, target: target!, replyto, ...bound, ...kept }, { target: target!, until, as: id })
   }
 
   complete(output: unknown) {
@@ -191,6 +202,7 @@ export class TurnBuilder implements TurnContext {
     this.end = undefined
     this.#successor = undefined
     this.#takenBack = 0
+    this.#again = this.#identity.again ?? []
   }
 
   /** Fails the task, whose program threw, in place of everything that it wanted to emit in this turn. */
@@ -216,7 +228,7 @@ export class TurnBuilder implements TurnContext {
   takeBack(call: OpenCall, reason: string) {
     if (call.type === 'timer.set') return
     this.#takenBack++
-    if (call.type === 'agent.invoke') {
+    if (call.type === 'agent.invoke' || call.type === retryType) {
       const subject = taskId(correlationOf(this.task), call.target, call.id)
       this.#add({ type: 'agent.cancel', target: call.target, subject, data: { reason } }, undefined, cancelId(call.id))
     } else {
@@ -249,6 +261,7 @@ export class TurnBuilder implements TurnContext {
           ...(this.end && { end: this.end }),
           ...(spent && { spent }),
           ...(first !== undefined && { continues: first }),
+          ...(start.retryof !== undefined && { retryOf: start.retryof }),
           ...(this.#successor !== undefined && { successor: this.#successor }),
         } satisfies Turn,
       },
@@ -274,8 +287,11 @@ export class TurnBuilder implements TurnContext {
     const event = sealed(redactor.event(this.#event(taken, id ?? emitId(this.task, this.version, this.events.length))))
     const json = JSON.stringify(event.data) ?? 'null'
     this.bytes += Buffer.byteLength(json)
-    this.events.push(event)
-    this.emits.push({ id: event.id, type: event.type, hash: hashOf(event.data, json), ...(wait && { wait }) })
+    const emit = { id: event.id, type: event.type, hash: hashOf(event.data, json), ...(wait && { wait }) }
+    const made = this.#again.length > 0 ? findMade(this.#again, emit) : undefined
+    if (made) this.#again = this.#again.filter(each => each !== made)
+    this.events.push(made ? { ...event, retryof: made.id } : event)
+    this.emits.push(emit)
     return event.id
   }
 
@@ -315,7 +331,8 @@ export function expiryOf(call: OpenCall, { source, start, hops }: TaskIdentity, 
 }
 
 /** The data of an emission, taken at the moment of the call. @throws E_VALUE_INVALID */
-export const dataOf = ({ type, data }: { type: string; data: unknown }): Json => jsonOf(data, `the data of ${type}`)
+export const dataOf = ({ type, data }: { type: string; data: unknown }): Json =>
+  jsonOf(data, `the data of ${type}`, undefined, type === retryType ? 2 * maxDepth : maxDepth)
 
 export const refusedType = 'task.refused'
 

@@ -28,6 +28,7 @@ import {
 } from './approval.ts'
 import { ApprovalKey } from './approval-key.ts'
 import { Cancellations } from './cancellations.ts'
+import { firstResult, keyOf, resultOfAny } from './made-again.ts'
 import { runAndTake } from './output.ts'
 import { runInThread } from './thread.ts'
 import { retryOf, type AnyTool, type ToolContext } from './tool.ts'
@@ -106,6 +107,8 @@ export class ToolStation {
     const source = `/tools/${tool.name}`
     const retries = retriesOf(delivery)
     try {
+      const known = await this.#logErrors.from(firstResult(bus, event))
+      if (known) return await this.#done(event, known.output, retries)
       const prepared = await this.#prepare(tool, event, answered)
       if ('request' in prepared)
         return { outcome: { kind: 'done' }, events: await this.#logErrors.from(bus.encodeAll([prepared.request])) }
@@ -113,8 +116,7 @@ export class ToolStation {
         { name: tool.name, event, attempt: retries.failures + 1, delivery: delivering, redactor: bus.redactor },
         span => this.#run(tool, prepared.input, event, delivery, span),
       )
-      const answer = answerTo(event, source, 'tool.result', { output, ...retriesData(retries) })
-      return { outcome: { kind: 'done' }, events: await this.#logErrors.from(bus.encodeAll([answer])) }
+      return await this.#done(event, output, retries)
     } catch (error) {
       const failure = toTidingsError(error, 'E_TOOL_THREW')
       // That says nothing of the tool: the log is away and the request comes again, or another worker has it by now.
@@ -125,6 +127,11 @@ export class ToolStation {
       if (retry?.after !== undefined) return delay(bus, event, source, failed, { after: retry.after, error: failure })
       return { outcome: { kind: 'done' }, events: await bus.encodeAll([fail(event, failure, retries)]) }
     }
+  }
+
+  async #done(event: CloudEvent, output: unknown, retries: Retries): Promise<Handled> {
+    const answer = answerTo(event, `/tools/${event.target}`, 'tool.result', { output, ...retriesData(retries) })
+    return { outcome: { kind: 'done' }, events: await this.#logErrors.from(this.#options.bus.encodeAll([answer])) }
   }
 
   /** What the tool is called with, or what a person must be asked first. */
@@ -154,13 +161,14 @@ export class ToolStation {
     const { options } = tool
     // What the tool is given is its own: it may change it.
     const own = copyOf(event)
-    if (options.atMostOnce) await this.#claim(event, span)
+    const known = options.atMostOnce ? await this.#claim(event, span) : undefined
+    if (known) return known.output
     this.#workers.abandoned.throwIfAborted()
     const timeout = milliseconds(options.timeout ?? defaultTimeout)
     using abort = this.#cancellations.watch(event.id, timeout, tool.name)
     const context: ToolContext = {
       signal: abort.signal,
-      idempotencyKey: event.id,
+      idempotencyKey: keyOf(event),
       attempt: delivery.attempt,
       event: own,
       blob: reference => this.#logErrors.from(bus.getBlob(event.tenant, reference)),
@@ -185,11 +193,14 @@ export class ToolStation {
     return call ? [fail(call, error)] : []
   }
 
-  /** Claimed before it starts: whoever finds the claim there does not know how the first start ended. */
-  async #claim(event: CloudEvent, span: Span | undefined): Promise<void> {
+  /**
+   * Claimed before it starts: whoever finds the claim there does not know how the first start ended, unless it is on the log.
+   * @throws E_TOOL_OUTCOME_UNKNOWN
+   */
+  async #claim(event: CloudEvent, span: Span | undefined): Promise<{ output: unknown } | undefined> {
     const isFirst = await this.#logErrors.from(
       this.#options.bus.claim({
-        id: claimId(event.id),
+        id: claimId(keyOf(event)),
         type: 'tool.claimed',
         source: `/tools/${event.target}`,
         tenant: event.tenant,
@@ -201,8 +212,12 @@ export class ToolStation {
         data: null,
       }),
     )
-    if (!isFirst)
+    if (isFirst) return undefined
+    const known =
+      event.retryof === undefined ? undefined : await this.#logErrors.from(resultOfAny(this.#options.bus, event))
+    if (!known)
       throw new TidingsError('E_TOOL_OUTCOME_UNKNOWN', `${event.target} was started before, and its end is not known`)
+    return known
   }
 }
 

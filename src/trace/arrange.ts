@@ -1,6 +1,7 @@
 import type { CloudEvent } from '../event.ts'
 import { callBehind, parseId, taskId } from '../bus/ids.ts'
 import { routedType } from '../bus/routed.ts'
+import { retryType } from '../tasks/fork.ts'
 import type { Turn } from '../tasks/program.ts'
 import { turnType } from '../tasks/turn.ts'
 import { spentBy } from './outcome.ts'
@@ -87,6 +88,7 @@ function addTurn(task: TraceTask, event: CloudEvent, turn: Turn) {
   task.turns.push(event)
   task.program = turn.program
   task.programVersion = Math.max(task.programVersion ?? 0, turn.programVersion)
+  if (turn.retryOf !== undefined) task.retryOf = turn.retryOf
   task.started = Math.min(task.started ?? Infinity, turn.at)
   if (!turn.end) return
   task.end = turn.end
@@ -148,7 +150,8 @@ function startsOf(tasks: ReadonlyMap<string, TraceTask>, events: readonly CloudE
   const known = new Set(events.map(({ id }) => id))
   const starts = new Map<string, string>()
   for (const { id, type, target, correlationid } of events)
-    if (type === 'agent.invoke' && target !== undefined) starts.set(taskId(correlationid, target, id), id)
+    if ((type === 'agent.invoke' || type === retryType) && target !== undefined)
+      starts.set(taskId(correlationid, target, id), id)
   for (const { id, turns } of tasks.values()) {
     const first = turns[0] && turnOf(turns[0])
     if (first?.version !== 1 || !first.inputs[0]) continue

@@ -1,12 +1,15 @@
 import type { CloudEvent } from '../event.ts'
 import { approvalType } from '../tasks/approval.ts'
 import { routedIn, routedType } from '../bus/routed.ts'
+import { retryType } from '../tasks/fork.ts'
 import { decisionText, delayText, problemOf } from './outcome.ts'
+import { shortId } from './short-id.ts'
 import { count, preview } from './text.ts'
 
 /** What an event says, on one line: what requests and answers wrap is worth more than the wrapping. */
 export function gist(event: CloudEvent): string {
-  const { type, subject, data, dataref } = event
+  const { type, subject, data, dataref, retryof } = event
+  if (type === retryType && retryof !== undefined) return `goes on from ${shortId(retryof)}`
   if (type === 'email.received')
     return preview([subject, (data as { text?: unknown } | null)?.text].filter(Boolean).join('  '))
   if (dataref !== undefined) return 'data in a blob'

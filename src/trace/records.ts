@@ -13,7 +13,7 @@ export function* records(trace: Trace): Generator<Record<string, unknown>> {
 }
 
 function taskRecord(task: TraceTask, above?: object) {
-  const { id, program, programVersion: version, turns, started, ended } = task
+  const { id, program, programVersion: version, retryOf, turns, started, ended } = task
   const outcome = taskOutcome(task)
   return {
     kind: 'task',
@@ -21,6 +21,7 @@ function taskRecord(task: TraceTask, above?: object) {
     ...above,
     program,
     version,
+    ...(retryOf !== undefined && { retryOf }),
     turns: turns.length,
     started,
     ended,
@@ -31,7 +32,7 @@ function taskRecord(task: TraceTask, above?: object) {
 
 function nodeRecord(node: TraceNode, above?: object) {
   const { event, by, answers } = node
-  const { id, type, time, source, target, causationid, replay } = event
+  const { id, type, time, source, target, causationid, replay, retryof } = event
   const outcome = callOutcome(node)
   const told = {
     id,
@@ -42,6 +43,7 @@ function nodeRecord(node: TraceNode, above?: object) {
     target,
     causationid,
     replay,
+    ...(retryof !== undefined && { retryOf: retryof }),
     ...(by && { turn: by.turn }),
     ...linkOf(node),
   }

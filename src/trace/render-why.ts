@@ -66,10 +66,10 @@ function turnOf({ id }: CloudEvent): string {
   return turnId(task, version)
 }
 
-function authorText({ kind, name, version, hash, turn }: Author): string {
+function authorText({ kind, name, version, hash, turn, retryOf }: Author): string {
   const program = version === undefined ? '' : ` v${version}`
   const code = hash === undefined ? '' : ` ${printable(hash).slice(0, 8)}`
-  return `${kind === 'other' ? '' : `${kind} `}${printable(name)}${program}${code}${turn === undefined ? '' : `, turn ${turn}`}`
+  return `${kind === 'other' ? '' : `${kind} `}${printable(name)}${program}${code}${turn === undefined ? '' : `, turn ${turn}`}${retryOf === undefined ? '' : `, retry of ${shortId(retryOf)}`}`
 }
 
 function askedLines({ model, instructions, messages, spent }: Asked): string[] {

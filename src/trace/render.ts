@@ -116,7 +116,10 @@ const replayOf = (item: TraceNode | TraceTask) => (item.kind === 'task' ? item.t
 function taskLine(task: TraceTask, outcome: Outcome, guides: string): Line {
   const version = task.programVersion === undefined ? '' : ` v${task.programVersion}`
   const output = task.end === 'completed' && task.ending ? [gist(task.ending)] : []
-  const told = [[count(task.turns.length, 'turn'), ...spentText(spentIn(task))].join(', '), ...output].join('  ')
+  const retry = task.retryOf === undefined ? [] : [`[retry of ${shortId(task.retryOf)}]`]
+  const told = [...retry, [count(task.turns.length, 'turn'), ...spentText(spentIn(task))].join(', '), ...output].join(
+    '  ',
+  )
   return {
     guides,
     label: `${task.station} ${printable(task.program ?? '?')}${version}`,

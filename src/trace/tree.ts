@@ -41,6 +41,8 @@ export interface TraceTask extends Branch {
   readonly station: 'agent' | 'workflow'
   program?: string
   programVersion?: number
+  /** The task that it goes on from, which had failed. */
+  retryOf?: string
   readonly turns: CloudEvent[]
   /** Moments of the first and the last turn, ms since the epoch. */
   started?: number

@@ -44,6 +44,8 @@ export interface Author {
   readonly version?: number
   /** Digest of the program that decided. */
   readonly hash?: string
+  /** The task that it goes on from, which had failed. */
+  readonly retryOf?: string
 }
 
 /** What a model was asked, and what its answer took. */
@@ -199,7 +201,7 @@ function authorOf({ id, source }: CloudEvent, turn: CloudEvent<Turn> | undefined
   const author = publisherOf(source)
   const made = parseId(id)
   if (!made || made.suffix !== undefined) return author
-  const { program, programVersion, programHash } = turn?.data ?? {}
+  const { program, programVersion, programHash, retryOf } = turn?.data ?? {}
   return {
     kind: author.kind === 'workflow' ? author.kind : 'agent',
     name: program ?? author.name,
@@ -207,6 +209,7 @@ function authorOf({ id, source }: CloudEvent, turn: CloudEvent<Turn> | undefined
     turn: made.version,
     ...(programVersion !== undefined && { version: programVersion }),
     ...(programHash !== undefined && { hash: programHash }),
+    ...(retryOf !== undefined && { retryOf }),
   }
 }
 

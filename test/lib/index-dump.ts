@@ -17,6 +17,8 @@ const queries = {
     JOIN correlations c ON c.key = t.correlation LEFT JOIN names p ON p.key = t.program ORDER BY c.id, t.hash`,
   calls: `SELECT c.id, t.hash, o.name, n.name AS target, o.answered FROM calls o JOIN tasks t ON t.key = o.task
     JOIN correlations c ON c.key = t.correlation JOIN names n ON n.key = o.target ORDER BY c.id, t.hash, o.name`,
+  failures: `SELECT c.id, t.hash, f.pos, f.at FROM failures f JOIN tasks t ON t.key = f.task
+    JOIN correlations c ON c.key = t.correlation ORDER BY f.pos`,
   events: `SELECT e.pos, c.id, t.hash, e.name, n.name AS type, e.time FROM events e JOIN correlations c ON c.key = e.correlation
     JOIN names n ON n.key = e.type LEFT JOIN tasks t ON t.key = e.task ORDER BY e.pos`,
   words: 'SELECT rowid FROM words ORDER BY rowid',

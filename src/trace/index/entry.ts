@@ -1,5 +1,7 @@
 import type { Position, Stored } from '../../bus/driver.ts'
-import { correlationOf, parseId } from '../../bus/ids.ts'
+import { correlationOf, parseId, turnId } from '../../bus/ids.ts'
+import type { CloudEvent } from '../../event.ts'
+import { dismissedType, retryType } from '../../tasks/fork.ts'
 import type { Turn } from '../../tasks/program.ts'
 import { turnType } from '../../tasks/turn.ts'
 import { spentBy } from '../outcome.ts'
@@ -17,6 +19,10 @@ export interface Entry {
   readonly turn: Turn | undefined
   /** On an answer: the call of a task of the same correlation. */
   readonly answers: Place | undefined
+  /** It says that its task failed, for real. */
+  readonly failed: boolean
+  /** The task whose failure is dealt with by now: it goes on as another one, or somebody dismissed it. */
+  readonly settles: Place | undefined
   readonly tokens: number
   readonly cost: number
   readonly words: string
@@ -29,7 +35,7 @@ export interface Place {
 }
 
 export function entryOf({ position, event }: Stored): Entry {
-  const { id, correlationid: correlation, type, time, call, data } = event
+  const { id, correlationid: correlation, type, time, call, replay, data } = event
   const place = placeOf(id, correlation)
   const isRequest = type === 'agent.invoke' || type === 'agent.cancel'
   return {
@@ -41,9 +47,16 @@ export function entryOf({ position, event }: Stored): Entry {
     place,
     turn: type === turnType && place && isTurn(data) ? data : undefined,
     answers: call === undefined || isRequest ? undefined : placeOf(call, correlation),
+    failed: type === 'agent.task.failed' && place !== undefined && replay === undefined,
+    settles: settledBy(event),
     ...spentBy([event]),
     words: wordsOf(event),
   }
+}
+
+function settledBy({ type, subject, retryof, correlationid }: CloudEvent): Place | undefined {
+  const task = type === retryType ? retryof : type === dismissedType ? subject : undefined
+  return task === undefined ? undefined : placeOf(turnId(task, 1), correlationid)
 }
 
 /** Undefined for ids from outside, and for those of another correlation. */

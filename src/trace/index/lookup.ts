@@ -66,6 +66,23 @@ interface EventRow {
   readonly pos: Position
 }
 
+/** `since` and `until`: ms since the epoch. */
+export interface FailureFilter {
+  readonly task?: string
+  readonly program?: string
+  readonly since?: number
+  readonly until?: number
+  readonly limit?: number
+}
+
+export interface FailureRow {
+  readonly task: string
+  readonly program: string | null
+  /** Of the event that says so. */
+  readonly position: Position
+  readonly at: number
+}
+
 export interface SearchFilter {
   /** A type or a pattern of types. */
   readonly type?: string
@@ -229,6 +246,27 @@ export class Index {
         JOIN names n ON n.key = o.target JOIN names p ON p.key = t.program
       WHERE NOT o.answered AND t.end IS NULL GROUP BY o.target`,
     )
+  }
+
+  /** Tasks that failed and that nobody retried or dismissed, the newest first. */
+  failures({ task, program, since = 0, until = Number.MAX_SAFE_INTEGER, limit = -1 }: FailureFilter): FailureRow[] {
+    return this.#all<FailureRow>(
+      `SELECT c.id || '.' || t.hash AS task, p.name AS program, f.pos AS position, f.at
+      FROM failures f JOIN tasks t ON t.key = f.task JOIN correlations c ON c.key = t.correlation
+        LEFT JOIN names p ON p.key = t.program
+      WHERE f.at >= ?1 AND f.at <= ?2 AND (?3 IS NULL OR p.name = ?3)
+        AND (?5 IS NULL OR (c.id = substr(?5, 1, 36) AND t.hash = substr(?5, 38))) ORDER BY f.at DESC, f.pos DESC LIMIT ?4`,
+      since,
+      until,
+      program ?? null,
+      limit,
+      task ?? null,
+    )
+  }
+
+  /** How many there are since a moment. */
+  failed(since: number): number {
+    return this.#all<{ n: number }>('SELECT count(*) AS n FROM failures WHERE at >= ?', since)[0]!.n
   }
 
   /** How many tasks of a program have not ended. */

@@ -92,6 +92,7 @@ function drop(db: DatabaseSync, correlation: number, positions: readonly Positio
   for (const position of positions) word.run(position)
   for (const sql of [
     'DELETE FROM calls WHERE task IN (SELECT key FROM tasks WHERE correlation = ?)',
+    'DELETE FROM failures WHERE task IN (SELECT key FROM tasks WHERE correlation = ?)',
     'DELETE FROM tasks WHERE correlation = ?',
     'DELETE FROM events WHERE correlation = ?',
     'DELETE FROM correlations WHERE key = ?',

@@ -12,6 +12,7 @@ import { textOf, TidingsError } from '../../errors.ts'
  * correlations  what shares a correlation: from where to where, how much, what models took for it
  * tasks         by the newest turn; one of which no turn was read has no program
  * calls         what live tasks wait for
+ * failures      tasks that failed and that nobody retried or dismissed, by the event that says so
  * events        `name` is what follows the task in an id that the runtime made, else the whole id
  * words         full text by position, without the text
  */
@@ -31,6 +32,8 @@ const ddl = `
   CREATE TABLE calls(
     task INTEGER NOT NULL, name TEXT NOT NULL, target INTEGER NOT NULL, answered INTEGER NOT NULL,
     PRIMARY KEY(task, name)) WITHOUT ROWID;
+  CREATE TABLE failures(task INTEGER PRIMARY KEY, pos INTEGER NOT NULL, at INTEGER NOT NULL);
+  CREATE INDEX failures_at ON failures(at, task);
   CREATE TABLE events(
     pos INTEGER PRIMARY KEY, correlation INTEGER NOT NULL, task INTEGER, name TEXT NOT NULL, type INTEGER NOT NULL,
     time INTEGER NOT NULL);
@@ -39,10 +42,10 @@ const ddl = `
   CREATE VIRTUAL TABLE words USING fts5(
     text, content = '', contentless_delete = 1, detail = none, tokenize = 'ascii');
 `
-const tables = ['state', 'names', 'correlations', 'tasks', 'calls', 'events', 'words']
+const tables = ['state', 'names', 'correlations', 'tasks', 'calls', 'failures', 'events', 'words']
 
 /** Of the tables and of what is put into them. Another one is built anew. */
-const indexVersion = 1
+const indexVersion = 2
 
 /** Longest wait for another process that writes, in ms: one batch. */
 const patienceMs = 60_000

@@ -42,6 +42,8 @@ export class Writer {
   readonly #db: DatabaseSync
   readonly #event
   readonly #words
+  readonly #fail
+  readonly #settle
   readonly #names: Named
   #correlations = new Map<string, Correlation>()
   #tasks = new Map<string, Task>()
@@ -54,6 +56,8 @@ export class Writer {
     this.#db = db
     this.#event = prepare(db, 'INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)')
     this.#words = prepare(db, 'INSERT INTO words(rowid, text) VALUES (?, ?)')
+    this.#fail = prepare(db, 'INSERT OR IGNORE INTO failures VALUES (?, ?, ?)')
+    this.#settle = prepare(db, 'DELETE FROM failures WHERE task = ?')
     this.#names = new Named(db)
     this.#findCorrelation = prepare<Correlation>(db, 'SELECT * FROM correlations WHERE id = ?')
     this.#findTask = prepare<Task>(db, 'SELECT * FROM tasks WHERE correlation = ? AND hash = ?')
@@ -70,7 +74,7 @@ export class Writer {
   readonly #findCalls
 
   add(entry: Entry): void {
-    const { position, id, type, time, place, turn, answers, tokens, cost, words } = entry
+    const { position, id, type, time, place, turn, answers, failed, settles, tokens, cost, words } = entry
     const correlation = this.#correlation(entry)
     correlation.events++
     correlation.last = Math.max(correlation.last, position)
@@ -79,6 +83,8 @@ export class Writer {
     const task = place && this.#task(correlation.key, place, position)
     if (task && turn) this.#turn(task, turn, correlation.id)
     if (answers) this.#answered(correlation.key, answers)
+    if (failed && task) this.#fail.run(task.key, position, time)
+    if (settles) this.#settle.run(this.#known(correlation.key, settles)?.key ?? null)
     this.#event.run(position, correlation.key, task?.key ?? null, place?.name ?? id, this.#names.key(type), time)
     if (words !== '') this.#words.run(position, words)
   }
@@ -138,7 +144,7 @@ export class Writer {
 
   /** An answer that no turn has taken yet: the task has something to do. */
   #answered(correlation: number, { hash, name }: Place): void {
-    const task = this.#tasks.get(`${correlation} ${hash}`) ?? this.#findTask.get(correlation, hash)
+    const task = this.#known(correlation, { hash })
     if (!task || task.end) return
     const calls = this.#callsOf(task.key)
     const call = calls.open.get(name)
@@ -162,6 +168,10 @@ export class Writer {
       this.#correlations.set(id, known)
     }
     return known
+  }
+
+  #known(correlation: number, { hash }: Pick<Place, 'hash'>): Task | undefined {
+    return this.#tasks.get(`${correlation} ${hash}`) ?? this.#findTask.get(correlation, hash)
   }
 
   #task(correlation: number, { hash }: Place, position: number): Task {

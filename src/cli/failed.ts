@@ -1,0 +1,83 @@
+import type { Bus } from '../bus/bus.ts'
+import { dismissedId, correlationOf } from '../bus/ids.ts'
+import type { ErrorData } from '../errors.ts'
+import type { CloudEvent } from '../event.ts'
+import { environment } from '../runtime/environment.ts'
+import { milliseconds } from '../tasks/duration.ts'
+import { dismissedType } from '../tasks/fork.ts'
+import { eventsAt, withData } from '../trace/index/events.ts'
+import type { FailureFilter, FailureRow } from '../trace/index/lookup.ts'
+import { ask } from './log.ts'
+
+/*
+ * Tasks that failed, for as long as TIDINGS_FAILED_FOR says and until somebody retries or dismisses them. The index knows which: neither their
+ * number nor that of all tasks makes the list slow.
+ */
+
+/** A task that failed. */
+export interface Failed {
+  readonly kind: 'failed'
+  readonly task: string
+  readonly program: string
+  readonly code: string
+  readonly message: string
+  /** When, ms since the epoch. */
+  readonly at: number
+  /** Of the event that says so. */
+  readonly event: string
+}
+
+/** Only so many are read with what they say, the newest. */
+const maxFailed = 1_000
+
+export const failedSince = () => Date.now() - milliseconds(environment().failedFor)
+
+/** The newest of those that are on the list, with how many there are. */
+export async function failedOn(bus: Bus): Promise<{ failed: Failed[]; total: number }> {
+  const since = failedSince()
+  const { rows, total } = await ask(bus, index => ({
+    rows: index.failures({ since, limit: maxFailed }),
+    total: index.failed(since),
+  }))
+  return { failed: await withErrors(bus, rows), total }
+}
+
+/** All that fit, the oldest first. */
+export async function failedLike(bus: Bus, filter: FailureFilter & { code?: string }): Promise<Failed[]> {
+  const rows = await ask(bus, index => index.failures(filter))
+  const found: Failed[] = []
+  for (let from = 0; from < rows.length; from += maxFailed)
+    found.push(...(await withErrors(bus, rows.slice(from, from + maxFailed))))
+  return found.filter(({ code }) => filter.code === undefined || code === filter.code).reverse()
+}
+
+async function withErrors(bus: Bus, rows: readonly FailureRow[]): Promise<Failed[]> {
+  const stored = await withData(bus, await eventsAt(bus, rows.map(({ position }) => position))) // biome-ignore format: one line
+  const events = new Map(stored.map(({ position, event }) => [position, event]))
+  return rows.flatMap(({ task, position, at }) => {
+    const event = events.get(position)
+    return event ? [failedBy(task, at, event)] : []
+  })
+}
+
+function failedBy(task: string, at: number, { id, data }: CloudEvent): Failed {
+  const { program, error } = (data ?? {}) as { program?: string; error?: Partial<ErrorData> | null }
+  const { code = 'E_PROGRAM_FAILED', message = '' } = error ?? {}
+  return { kind: 'failed', task, program: program ?? '?', code, message, at, event: id }
+}
+
+/** Takes a task off the list. False where it is on none. */
+export async function dismiss(bus: Bus, task: string): Promise<boolean> {
+  const [found] = await failedLike(bus, { task })
+  if (!found) return false
+  await bus.publish({
+    id: dismissedId(task),
+    type: dismissedType,
+    source: '/cli',
+    subject: task,
+    correlationid: correlationOf(task),
+    causationid: found.event,
+    data: null,
+  })
+  return true
+}

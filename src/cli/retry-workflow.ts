@@ -1,0 +1,40 @@
+import type { Bus } from '../bus/bus.ts'
+import { createEvent } from '../event.ts'
+import { retryType, type Fork } from '../tasks/fork.ts'
+import { definitionDocument } from '../tasks/instances.ts'
+import { startTask } from '../tasks/task.ts'
+import type { Fits } from '../replay/retry.ts'
+import { Code } from '../workflows/compile.ts'
+import { readDefinition, workflowProgram } from '../workflows/program.ts'
+import type { State } from '../workflows/state.ts'
+
+/**
+ * Whether an instance of a workflow can go on as another task. Events reach an instance under its own id, so its successor gets none; and
+ * what was undone is not there any more.
+ */
+export const fitsOn =
+  (bus: Bus): Fits =>
+  async (program, fork, failed) => {
+    const read = async (key: string) => (await bus.driver.getDocument(key))?.value
+    const hash = fork.definition!
+    if ((await read(definitionDocument(program, hash))) === undefined) return undefined
+    const definition = async (of: string) => new Code(await readDefinition(program, of, read))
+    const { undoing, state, pinned } = await stateBefore(program, fork, await definition(hash))
+    if (undoing) return 'has undone what it did: start it again, with its input or with `tidings redrive`'
+    if (!failed)
+      return 'ended by what its definition says, not by a call that failed: it would end so again. Start it again, with its input or with `tidings redrive`'
+    const code = await definition(pinned)
+    const at = state.at === undefined ? 0 : (code.place(state.at) ?? 0)
+    const waits = code.types.filter(type => code.isWantedLater(type, at))
+    if (waits.length === 0) return undefined
+    return `may still wait for ${waits.join(', ')}, and events reach an instance under its own id only. Start it again with \`tidings redrive\``
+  }
+
+/** Where it stood before its last turn. */
+async function stateBefore(program: string, fork: Fork, code: Code) {
+  const { start } = fork
+  const retry = createEvent({ type: retryType, correlationid: start.correlationid, target: program, data: fork })
+  const { machine } = await startTask(workflowProgram(code.definition), start.correlationid, retry)
+  const state = JSON.parse(machine.snapshot()!) as State
+  return { undoing: machine.undoing ?? false, state, pinned: machine.pinned!()!.hash }
+}

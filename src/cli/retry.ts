@@ -1,0 +1,230 @@
+import { setTimeout } from 'node:timers/promises'
+import { styleText } from 'node:util'
+import type { Bus } from '../bus/bus.ts'
+import { correlationOf, parseId, retryId, taskId } from '../bus/ids.ts'
+import { TidingsError, toTidingsError } from '../errors.ts'
+import type { CloudEvent } from '../event.ts'
+import { planRetry, publishRetry, refused, Tasks, type RetryPlan } from '../replay/retry.ts'
+import { groupOf, hostsOn } from '../tasks/hosts.ts'
+import type { Turn } from '../tasks/program.ts'
+import { count, dim, printable } from '../trace/text.ts'
+import { failedLike, failedSince, type Failed } from './failed.ts'
+import { findTask, withExistingLog } from './log.ts'
+import { answer, say, type Globals } from './out.ts'
+import { fitsOn } from './retry-workflow.ts'
+import { momentOf } from './selection.ts'
+
+export interface RetryOptions extends Globals {
+  agent?: string
+  code?: string
+  since?: string
+  until?: string
+  yes?: boolean
+}
+
+/** How long the tasks that a failed one had asked may take to end. */
+const childrenMs = 10_000
+const retriesAtOnce = 8
+
+/** `tidings retry TASK`, `tidings retry --agent NAME --code CODE --since 1h` */
+export async function retry(which: string | undefined, options: RetryOptions): Promise<void> {
+  const { agent, code, since, until } = options
+  const filters = [agent, code, since, until].filter(each => each !== undefined)
+  if ((which === undefined) === (filters.length === 0))
+    throw new TidingsError('E_USAGE', 'say which: tidings retry TASK, or --agent NAME, --code CODE, --since 1h')
+  await withExistingLog(async bus => {
+    if (which === undefined) return many(bus, options)
+    const retried = await retryOne(bus, await findTask(bus, which))
+    await answer(options, retried, linesOf(retried))
+    if (retried.state === 'retried' && !options.json) await sayUnserved(bus, retried.program)
+  })
+}
+
+type Retried =
+  | { readonly state: 'resumed'; readonly task: string; readonly released: number }
+  /** Somebody retried it before. */
+  | { readonly state: 'existing'; readonly task: string; readonly retryOf: string; readonly end: string }
+  | {
+      readonly state: 'retried'
+      readonly task: string
+      readonly retryOf: string
+      readonly correlation: string
+      readonly program: string
+      /** Requests that are made again. */
+      readonly asked: readonly string[]
+      /** Answers that are taken over though nobody had taken them. */
+      readonly adopted: readonly string[]
+      /** Tasks that it had asked, and that go on too. */
+      readonly children: readonly string[]
+      /** Callers that were answered, and are not answered again. */
+      readonly callersAnswered: number
+    }
+
+/** @throws E_NOT_FOUND, E_RETRY_REFUSED */
+async function retryOne(bus: Bus, task: string): Promise<Retried> {
+  const tasks = await Tasks.read(bus, correlationOf(task))
+  const turn = tasks.get(task)
+  if (!turn || turn.end === undefined) return resume(bus, task, turn)
+  if (turn.end === 'continued')
+    throw refused(`task ${task} has not failed: it went on as ${turn.successor}. Retry that one if it failed`)
+  const next = await successorOf(bus, task, turn, tasks)
+  if (next !== undefined)
+    return { state: 'existing', task: next, retryOf: task, end: tasks.get(next)?.end ?? 'under way' }
+  const plan = await planned(bus, task, tasks)
+  const { task: successor, isNew } = await publishRetry(bus, plan)
+  if (!isNew) return { state: 'existing', task: successor, retryOf: task, end: 'under way' }
+  return retriedAs(successor, plan)
+}
+
+function retriedAs(task: string, { of, program, fork, adopted, children, callerAnswered }: RetryPlan): Retried {
+  return {
+    state: 'retried',
+    task,
+    retryOf: of,
+    correlation: correlationOf(of),
+    program,
+    asked: fork.reissue.map(({ type, target }) => `${type} ${target ?? ''}`.trim()),
+    adopted: adopted.map(({ id }: CloudEvent) => id),
+    children,
+    callersAnswered: callerAnswered ? 1 : 0,
+  }
+}
+
+/** What was parked for a task that has not ended is handed out again. */
+async function resume(bus: Bus, task: string, turn: Turn | undefined): Promise<Retried> {
+  const released = await bus.driver.release({ key: `task/${task}` })
+  if (released > 0) return { state: 'resumed', task, released }
+  if (!turn) throw new TidingsError('E_NOT_FOUND', `no turn of task ${task} is on the log`)
+  throw refused(
+    `task ${task} of ${turn.program} has not ended, and nothing is parked for it: it goes on by itself when what it waits for comes. ` +
+      '`tidings attention` says what keeps it; `tidings attention cancel TASK` ends it',
+  )
+}
+
+/** The task that goes on from this one already. */
+async function successorOf(bus: Bus, task: string, { program }: Turn, tasks: Tasks): Promise<string | undefined> {
+  const begun = tasks.successorOf(task)
+  if (begun !== undefined) return begun
+  const asked = await bus.get(retryId(task), correlationOf(task))
+  return asked && taskId(correlationOf(task), program, asked.id)
+}
+
+/** The plan, once the tasks that it had asked have ended too. @throws E_RETRY_REFUSED */
+async function planned(bus: Bus, task: string, known: Tasks): Promise<RetryPlan> {
+  const until = Date.now() + childrenMs
+  for (let tasks = known; ; tasks = await Tasks.read(bus, correlationOf(task)))
+    try {
+      return await planRetry(bus, task, tasks, fitsOn(bus))
+    } catch (error) {
+      const isEarly = error instanceof TidingsError && error.code === 'E_RETRY_REFUSED' && error.retryable
+      if (!isEarly || Date.now() > until) throw error
+      await setTimeout(100)
+    }
+}
+
+async function many(bus: Bus, options: RetryOptions): Promise<void> {
+  const { agent, code, since, until, yes, json } = options
+  const found = await failedLike(bus, {
+    since: since === undefined ? failedSince() : momentOf(since),
+    ...(until !== undefined && { until: momentOf(until) }),
+    ...(agent !== undefined && { program: agent }),
+    ...(code !== undefined && { code }),
+  })
+  const { own, withCallers } = await topmost(bus, found)
+  if (!json) for (const line of countLines(own, withCallers)) await say(line)
+  if (!yes) {
+    const told = { found: own.length, withCallers, tasks: own.map(({ task }) => task) }
+    return answer(options, told, own.length === 0 ? [] : [dim('nothing was done: --yes retries them')])
+  }
+  const counts = { retried: 0, existing: 0, refused: 0, callersAnswered: 0 }
+  const programs = new Set<string>()
+  const next = own.values()
+  const work = async () => {
+    for (const { task } of next) {
+      const result = await retryOne(bus, task).catch(error => toTidingsError(error, 'E_INTERNAL'))
+      if (result instanceof TidingsError) {
+        if (result.code !== 'E_RETRY_REFUSED' && result.code !== 'E_NOT_FOUND') throw result
+        counts.refused++
+        await answer(options, { state: 'refused', task, error: result.toJSON() }, [
+          `${styleText('red', '✖')} ${task} ${printable(result.message)}`,
+        ])
+        continue
+      }
+      counts[result.state === 'retried' ? 'retried' : 'existing']++
+      if (result.state === 'retried') {
+        counts.callersAnswered += result.callersAnswered
+        programs.add(result.program)
+      }
+      if (json) await say(JSON.stringify(result))
+    }
+  }
+  await Promise.all(Array.from({ length: retriesAtOnce }, work))
+  await answer(options, { found: own.length, withCallers, ...counts }, [
+    `${count(counts.retried, 'task')} retried${counts.existing > 0 ? `, ${counts.existing} by somebody else` : ''}${counts.refused > 0 ? `, ${counts.refused} refused` : ''}`,
+    ...callerLines(counts.callersAnswered),
+  ])
+  if (!json) for (const program of programs) await sayUnserved(bus, program)
+  if (counts.refused > 0) process.exitCode = 1
+}
+
+/** A task that failed together with the one that had asked it goes on with that. */
+async function topmost(bus: Bus, found: readonly Failed[]): Promise<{ own: Failed[]; withCallers: number }> {
+  const all = new Set(found.map(({ task }) => task))
+  const own: Failed[] = []
+  for (const each of found) {
+    const event = await bus.get(each.event, correlationOf(each.task))
+    const caller = event?.call === undefined ? undefined : parseId(event.call)?.task
+    if (caller === undefined || !all.has(caller)) own.push(each)
+  }
+  return { own, withCallers: found.length - own.length }
+}
+
+function countLines(found: readonly Failed[], withCallers: number): string[] {
+  const kinds = Map.groupBy(found, ({ program, code }) => `${printable(program)}  ${printable(code)}`)
+  return [
+    found.length === 0
+      ? 'No task that failed is like that.'
+      : styleText('bold', `${count(found.length, 'task')} that failed`),
+    ...[...kinds].map(([kind, { length }]) => `  ${String(length).padStart(6)}  ${kind}`),
+    ...(withCallers > 0 ? [dim(`  and ${withCallers} that they had asked, which go on with them`)] : []),
+  ]
+}
+
+function linesOf(retried: Retried): string[] {
+  if (retried.state === 'resumed')
+    return [
+      `resumed ${retried.task}: ${count(retried.released, 'delivery').replace('deliverys', 'deliveries')} handed out again`,
+      dim('  it was parked, and has not ended'),
+    ]
+  const { task, retryOf } = retried
+  if (retried.state === 'existing')
+    return [
+      `${retryOf} was retried before`,
+      dim(`  as           ${task}, which is ${retried.end}`),
+      ...(retried.end === 'failed' ? [dim(`  retry that   tidings retry ${task}`)] : []),
+    ]
+  const { asked, adopted, children, callersAnswered, program, correlation } = retried
+  return [
+    `retried ${printable(program)}`,
+    dim(`  of           ${retryOf}`),
+    dim(`  as           ${task}`),
+    dim(`  asked again  ${asked.join(', ') || 'nothing: its last turn is decided again, with the code as it is'}`),
+    ...(adopted.length > 0 ? [dim(`  taken over   ${count(adopted.length, 'answer')} that nobody had taken`)] : []),
+    ...(children.length > 0 ? [dim(`  go on too    ${children.join(', ')}`)] : []),
+    ...callerLines(callersAnswered),
+    dim(`  what came of it: tidings trace ${correlation}`),
+  ]
+}
+
+function callerLines(callers: number): string[] {
+  if (callers === 0) return []
+  const who =
+    callers === 1 ? '1 caller was answered before, and is' : `${callers} callers were answered before, and are`
+  return [dim(`  ${who} not answered again`)]
+}
+
+async function sayUnserved(bus: Bus, program: string): Promise<void> {
+  const host = (await hostsOn(bus))[program]
+  if (host !== undefined && (await bus.driver.hasMembers(groupOf(host)))) return
+  await say(dim(`  no worker of ${printable(host ?? program)} runs: it begins when one does`))
+}

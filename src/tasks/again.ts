@@ -1,0 +1,57 @@
+import type { CloudEvent } from '../event.ts'
+import type { Emit } from './program.ts'
+
+/*
+ * The turn in which a task failed may have made calls, and nobody knows what came of them. Its retry decides that turn once more: a call
+ * that is made again, with the same data, keeps the keys that it had.
+ */
+
+/** A call that was made before. */
+export interface MadeBefore {
+  readonly type: string
+  readonly target: string
+  /** Digest of the data. */
+  readonly hash: string
+  /** By which straight-line code recognises it. */
+  readonly key?: string
+  /** Its idempotency key. */
+  readonly id: string
+}
+
+/** Calls of a turn that was decided and does not hold. */
+export function madeIn(emits: readonly Emit[], emitted: readonly CloudEvent[]): MadeBefore[] {
+  return emits.flatMap(({ id, type, hash, wait }, i) =>
+    !wait || wait.as !== undefined
+      ? []
+      : [
+          {
+            type,
+            target: wait.target,
+            hash,
+            id: emitted[i]?.retryof ?? id,
+            ...(wait.key !== undefined && { key: wait.key }),
+          },
+        ],
+  )
+}
+
+/** The one among them that a call is. */
+export function findMade(
+  made: readonly MadeBefore[],
+  { type, hash, wait }: Pick<Emit, 'type' | 'hash' | 'wait'>,
+): MadeBefore | undefined {
+  if (!wait || wait.as !== undefined) return undefined
+  return made.find(
+    each => each.type === type && each.target === wait.target && each.hash === hash && each.key === wait.key,
+  )
+}
+
+/** Those that no call of a turn is. */
+export function leftAfter(made: readonly MadeBefore[], emits: readonly Emit[]): readonly MadeBefore[] {
+  let left = made
+  for (const emit of left.length > 0 ? emits : []) {
+    const found = findMade(left, emit)
+    if (found) left = left.filter(each => each !== found)
+  }
+  return left
+}

@@ -1,0 +1,10 @@
+import type { Control } from './control.ts'
+
+export default {
+  fault: 'A task that failed is not on the attention list.',
+  file: 'src/cli/attention.ts',
+  find: 'concat(allAttentionOf(bus), failed)',
+  replace: 'concat(allAttentionOf(bus))',
+  test: 'test/retry-many.test.ts',
+  name: 'on the attention list',
+} satisfies Control

@@ -1,0 +1,10 @@
+import type { Control } from './control.ts'
+
+export default {
+  fault: 'A call that the failed turn had sent is made again under another key.',
+  file: 'src/tasks/task.ts',
+  find: '  if (again) started.madeBefore(again)\n',
+  replace: '',
+  test: 'test/retry.test.ts',
+  name: 'with its calls out',
+} satisfies Control

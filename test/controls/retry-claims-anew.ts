@@ -1,0 +1,10 @@
+import type { Control } from './control.ts'
+
+export default {
+  fault: 'A claimed call without a result is started again by a retry.',
+  file: 'src/tools/station.ts',
+  find: 'id: claimId(keyOf(event)),',
+  replace: 'id: claimId(event.id),',
+  test: 'test/retry.test.ts',
+  name: 'claimed call twice',
+} satisfies Control

@@ -1,0 +1,329 @@
+import { expect, it } from 'vitest'
+import { z } from 'zod'
+import { agent } from '../src/agents/agent.ts'
+import { correlationOf, parseId } from '../src/bus/ids.ts'
+import type { CloudEvent } from '../src/event.ts'
+import { model } from '../src/models/model.ts'
+import type { Running } from '../src/runtime/start.ts'
+import type { Turn } from '../src/tasks/program.ts'
+import { until } from '../src/testing/wait.ts'
+import { tool } from '../src/tools/tool.ts'
+import { tidings } from './lib/cli.ts'
+import { plainModel, readIn } from './lib/plain-model.ts'
+import { ask, eventsOf, onEveryBus, type World } from './lib/world.ts'
+
+const any = z.any()
+const taskOf = (event: CloudEvent) => parseId(event.id)!.task
+const errorOf = (event: CloudEvent) => (event.data as { error: { code: string; message: string } }).error
+
+/** How the task ended, once it has. */
+const endOf = ({ bus }: Running, task: string) =>
+  until(
+    async () =>
+      (await eventsOf({ bus }, correlationOf(task))).find(
+        ({ id, type }) => id.startsWith(task) && /^agent\.task\.(completed|failed|cancelled)$/.test(type),
+      ),
+    { within: 15_000 },
+  )
+
+async function retried(log: World, task: string) {
+  const { code, stdout, stderr } = await tidings(log.place, ['retry', task, '--json'])
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+  return JSON.parse(stdout) as {
+    task: string
+    state: string
+    retryOf: string
+    asked: string[]
+    children: string[]
+    callersAnswered: number
+  }
+}
+
+async function refusal(log: World, task: string) {
+  const { code, stderr } = await tidings(log.place, ['retry', task, '--json'])
+  expect(code).toBe(1)
+  return (JSON.parse(stderr) as { error: { code: string; message: string; next: string } }).error
+}
+
+/** A tool that notes the key of each run, and does what it is told. */
+function desk(name: string, options: { atMostOnce?: true } = {}) {
+  const runs: { key: string; input: unknown }[] = []
+  const does = { now: (): unknown => 'done' }
+  const definition = tool(name, {
+    description: '',
+    input: any,
+    ...options,
+    run: (input, { idempotencyKey }) => {
+      runs.push({ key: idempotencyKey, input })
+      return does.now()
+    },
+  })
+  const fails = (message: string) => {
+    does.now = () => {
+      throw new Error(message)
+    }
+  }
+  const works = (output: unknown = 'done') => {
+    does.now = () => output
+  }
+  return { tool: definition, runs, fails, works }
+}
+
+onEveryBus(world => {
+  it('of a task whose call failed asks that call again, with its key, and nothing that was answered', async () => {
+    const log = await world()
+    const [first, second] = [desk('first'), desk('second')]
+    second.fails('down')
+    const buyer = agent('buyer', {
+      on: 'goods.wanted',
+      async run(ctx, what: string) {
+        const a = await ctx.call(first.tool, what)
+        const b = await ctx.call(second.tool, what)
+        return [a, b]
+      },
+    })
+    const worker = await log.worker({ use: [buyer, first.tool, second.tool] })
+    const failed = await ask(worker, { type: 'goods.wanted', data: 'tea' })
+    expect(errorOf(failed).code).toBe('E_TOOL_THREW')
+
+    second.works('bought')
+    const told = await retried(log, taskOf(failed))
+    expect(told).toMatchObject({ state: 'retried', retryOf: taskOf(failed), asked: ['tool.invoke second'] })
+    const end = await endOf(worker, told.task)
+    expect(end).toMatchObject({ type: 'agent.task.completed', data: { output: ['done', 'bought'] } })
+    expect(end.correlationid).toBe(failed.correlationid)
+    expect(end.replay).toBeUndefined()
+    expect(first.runs).toHaveLength(1)
+    expect(second.runs.map(({ key }) => key)).toEqual(second.runs.map(() => second.runs[0]!.key))
+    expect(second.runs.length).toBeGreaterThan(1)
+    const turns = (await eventsOf(worker, end.correlationid)).filter(({ id }) => id.startsWith(`${told.task}:`))
+    for (const { type, data } of turns) if (type === 'task.turn') expect((data as Turn).retryOf).toBe(taskOf(failed))
+
+    const shown = (await tidings(log.place, ['trace', end.correlationid])).stdout
+    expect(shown).toContain(`[retry of ${taskOf(failed).slice(-6)}]`)
+    expect((await tidings(log.place, ['why', end.id])).stdout).toContain(`retry of ${taskOf(failed).slice(-6)}`)
+  })
+
+  it('of two people at once starts one successor', async () => {
+    const log = await world()
+    const first = desk('first')
+    first.fails('down')
+    const buyer = agent('buyer', { on: 'goods.wanted', run: (ctx, what: string) => ctx.call(first.tool, what) })
+    const worker = await log.worker({ use: [buyer, first.tool] })
+    const failed = await ask(worker, { type: 'goods.wanted', data: 'tea' })
+    first.works()
+    const told = await Promise.all([1, 2, 3].map(() => retried(log, taskOf(failed))))
+    expect(new Set(told.map(({ task }) => task)).size).toBe(1)
+    expect(told.filter(({ state }) => state === 'retried')).toHaveLength(1)
+    await endOf(worker, told[0]!.task)
+    const events = await eventsOf(worker, failed.correlationid)
+    expect(events.filter(({ type }) => type === 'agent.retry')).toHaveLength(1)
+    expect(events.filter(({ type }) => type === 'agent.task.completed')).toHaveLength(1)
+  })
+
+  it('of a retry goes on from that, and keeps the keys of the first', async () => {
+    const log = await world()
+    const [first, second] = [desk('first'), desk('second')]
+    second.fails('down')
+    const buyer = agent('buyer', {
+      on: 'goods.wanted',
+      run: async (ctx, what: string) => [await ctx.call(first.tool, what), await ctx.call(second.tool, what)],
+    })
+    const worker = await log.worker({ use: [buyer, first.tool, second.tool] })
+    const failed = await ask(worker, { type: 'goods.wanted', data: 'tea' })
+    const once = await retried(log, taskOf(failed))
+    expect((await endOf(worker, once.task)).type).toBe('agent.task.failed')
+    expect(await retried(log, taskOf(failed))).toMatchObject({ state: 'existing', task: once.task, end: 'failed' })
+    second.works('bought')
+    const twice = await retried(log, once.task)
+    expect(twice).toMatchObject({ state: 'retried', retryOf: once.task })
+    expect((await endOf(worker, twice.task)).data).toMatchObject({ output: ['done', 'bought'] })
+    expect(first.runs).toHaveLength(1)
+    expect(new Set(second.runs.map(({ key }) => key)).size).toBe(1)
+  })
+
+  it('does not start a claimed call twice: without a result its outcome is unknown', async () => {
+    const log = await world()
+    const pay = desk('pay', { atMostOnce: true })
+    pay.fails('the line went dead')
+    const buyer = agent('buyer', { on: 'goods.wanted', run: (ctx, what: string) => ctx.call(pay.tool, what) })
+    const worker = await log.worker({ use: [buyer, pay.tool] })
+    const failed = await ask(worker, { type: 'goods.wanted', data: 'tea' })
+    pay.works('paid')
+    const told = await retried(log, taskOf(failed))
+    expect(errorOf(await endOf(worker, told.task)).code).toBe('E_TOOL_OUTCOME_UNKNOWN')
+    expect(pay.runs).toHaveLength(1)
+  })
+
+  it('of a turn that failed with its calls out gives them their keys, and their results', async () => {
+    const log = await world()
+    const [pay, other] = [desk('pay', { atMostOnce: true }), desk('other')]
+    pay.works('paid')
+    const bug = { is: true }
+    const buyer = agent('buyer', {
+      on: 'goods.wanted',
+      async run(ctx, what: string) {
+        await ctx.call(other.tool, what)
+        const paid = ctx.call(pay.tool, what)
+        if (bug.is) throw new Error('a bug')
+        return await paid
+      },
+    })
+    const worker = await log.worker({ use: [buyer, pay.tool, other.tool] })
+    const failed = await ask(worker, { type: 'goods.wanted', data: 'tea' })
+    bug.is = false
+    // It may have been taken back in time, before anybody began it: then it is done now.
+    const told = await retried(log, taskOf(failed))
+    const end = await endOf(worker, told.task)
+    const request = (await eventsOf(worker, end.correlationid)).filter(
+      ({ type, target }) => type === 'tool.invoke' && target === 'pay',
+    )
+    expect(request.map(({ retryof }) => retryof)).toEqual([undefined, request[0]!.id])
+    expect(pay.runs.map(({ key }) => key)).toEqual([request[0]!.id])
+    expect(other.runs).toHaveLength(1)
+  })
+
+  it('of one that somebody waited for does not answer again, and says so', async () => {
+    const log = await world()
+    const first = desk('first')
+    first.fails('down')
+    const helper = agent('helper', { run: (ctx, what: string) => ctx.call(first.tool, what) })
+    const asker = agent('asker', {
+      on: 'goods.wanted',
+      async run(ctx, what: string) {
+        return ctx.call(helper, what).catch(() => 'no help')
+      },
+    })
+    const worker = await log.worker({ use: [asker, helper, first.tool] })
+    const answered = await ask(worker, { type: 'goods.wanted', data: 'tea' })
+    expect(answered.data).toMatchObject({ output: 'no help' })
+    const events = await eventsOf(worker, answered.correlationid)
+    const failed = events.find(({ type }) => type === 'agent.task.failed')!
+    first.works('helped')
+    const told = await retried(log, taskOf(failed))
+    expect(told.callersAnswered).toBe(1)
+    const end = await endOf(worker, told.task)
+    expect(end).toMatchObject({ type: 'agent.task.completed', data: { output: 'helped' } })
+    expect([end.call, end.target]).toEqual([undefined, undefined])
+    expect((await refusal(log, taskOf(answered))).code).toBe('E_RETRY_REFUSED')
+  })
+
+  it('of one whose sub-agent failed lets that go on too, with its keys, for its answer', async () => {
+    const log = await world()
+    const [pay, post] = [desk('pay', { atMostOnce: true }), desk('post')]
+    pay.works('paid')
+    post.fails('closed')
+    const seller = agent('seller', {
+      run: async (ctx, what: unknown) => [await ctx.call(pay.tool, what), await ctx.call(post.tool, what)],
+    })
+    const shop = agent('shop', { on: 'goods.wanted', run: (ctx, what: unknown) => ctx.call(seller, what) })
+    const worker = await log.worker({ use: [shop, seller, pay.tool, post.tool] })
+    // As deep as data may be, once the input of the call is around it.
+    const deep = Array.from({ length: 60 }).reduce((inner: unknown) => [inner], 'tea')
+    const failed = await ask(worker, { type: 'goods.wanted', data: deep })
+    post.works('posted')
+    const told = await retried(log, taskOf(failed))
+    expect(told).toMatchObject({ asked: ['agent.invoke seller'], callersAnswered: 0 })
+    expect(told.children).toHaveLength(1)
+    expect((await endOf(worker, told.task)).data).toMatchObject({ output: ['paid', 'posted'] })
+    expect(pay.runs).toHaveLength(1)
+    expect(new Set(post.runs.map(({ key }) => key)).size).toBe(1)
+  })
+
+  it('of a model agent goes on with its conversation', async () => {
+    const log = await world()
+    const { model: languageModel, asked } = plainModel(prompt => {
+      const [question, ...found] = readIn(prompt)
+      if (found.length === 0) return [{ id: 'a', tool: 'look', input: { q: question } }]
+      if (isDown) throw new Error('the model is down')
+      return `${question} ${found.join(' ')}`
+    })
+    let isDown = true
+    const look = desk('look')
+    look.works('42')
+    const thinker = agent('thinker', {
+      on: 'question.asked',
+      model: model(languageModel, { name: 'plain', retry: { maxAttempts: 1 } }),
+      instructions: 'Think.',
+      tools: [look.tool],
+    })
+    const worker = await log.worker({ use: [thinker, look.tool] })
+    const failed = await ask(worker, { type: 'question.asked', data: 'Why?' })
+    expect(failed.type).toBe('agent.task.failed')
+    isDown = false
+    const before = asked.length
+    const told = await retried(log, taskOf(failed))
+    expect((await endOf(worker, told.task)).data).toMatchObject({ output: expect.stringContaining('42') })
+    expect(look.runs).toHaveLength(1)
+    expect(asked.length - before).toBe(1)
+  })
+
+  it('goes on with the code as it is where the code threw', async () => {
+    const log = await world()
+    const first = desk('first')
+    const bug = { is: true }
+    const buyer = agent('buyer', {
+      on: 'goods.wanted',
+      async run(ctx, what: string) {
+        const got = await ctx.call(first.tool, what)
+        if (bug.is) throw new Error('a bug')
+        return got
+      },
+    })
+    const worker = await log.worker({ use: [buyer, first.tool] })
+    const failed = await ask(worker, { type: 'goods.wanted', data: 'tea' })
+    expect(errorOf(failed)).toMatchObject({ code: 'E_PROGRAM_FAILED' })
+    bug.is = false
+    const told = await retried(log, taskOf(failed))
+    expect(told.asked).toEqual([])
+    expect((await endOf(worker, told.task)).data).toMatchObject({ output: 'done' })
+    expect(first.runs).toHaveLength(1)
+  })
+
+  it('counts what was spent before against the budget', async () => {
+    const log = await world()
+    const first = desk('first')
+    const buyer = agent('buyer', {
+      on: 'goods.wanted',
+      async run(ctx, what: string) {
+        for (let i = 0; i < 10; i++) await ctx.call(first.tool, what)
+      },
+    })
+    const worker = await log.worker({ use: [buyer, first.tool], budget: { calls: 3 } })
+    const failed = await ask(worker, { type: 'goods.wanted', data: 'tea' })
+    expect(errorOf(failed).code).toBe('E_BUDGET_EXCEEDED')
+    const told = await retried(log, taskOf(failed))
+    expect(errorOf(await endOf(worker, told.task)).code).toBe('E_BUDGET_EXCEEDED')
+    expect(first.runs).toHaveLength(3)
+  })
+
+  it('refuses what has not failed, and says what can be done', async () => {
+    const log = await world()
+    const quick = agent('quick', { on: 'quick.wanted', run: () => 'done' })
+    const slow = agent('slow', {
+      on: 'slow.wanted',
+      async run(ctx) {
+        await ctx.sleep('1h')
+        return 'slept'
+      },
+    })
+    const worker = await log.worker({ use: [quick, slow] })
+    const done = await ask(worker, { type: 'quick.wanted', data: null })
+    expect(await refusal(log, taskOf(done))).toMatchObject({
+      code: 'E_RETRY_REFUSED',
+      message: expect.stringContaining('is completed'),
+      next: expect.stringContaining('tidings fork'),
+    })
+    const { correlationid } = await worker.bus.publish({ type: 'slow.wanted', data: null })
+    const turn = await until(async () =>
+      (await eventsOf(worker, correlationid)).find(({ type }) => type === 'task.turn'),
+    )
+    expect((await refusal(log, taskOf(turn))).message).toContain('has not ended')
+
+    await tidings(log.place, ['attention', 'cancel', taskOf(turn)])
+    expect((await endOf(worker, taskOf(turn))).type).toBe('agent.task.cancelled')
+    // A cancelled task goes on where it was.
+    const told = await retried(log, taskOf(turn))
+    expect(told.asked).toEqual(['timer.set'])
+  })
+})
