@@ -54,7 +54,7 @@ async function main() {
 
   const from = await desk.bus.driver.head()
   const editor = once || !process.stdin.isTTY ? undefined : new Editor(desk.bus, text => console.log(text))
-  if (!once) introduce(desk, editor !== undefined)
+  if (!once) introduce(desk, editor !== undefined, docs === undefined ? suggestion : 'Your question?')
   await editor?.recall(from)
   /** What was asked in this terminal: its reports are printed here. */
   const own = new Set<string>()
@@ -164,14 +164,14 @@ function conclude(last: CloudEvent | undefined) {
   console.log(files.markdown)
 }
 
-function introduce({ addresses, warnings }: Running, isAsked: boolean) {
+function introduce({ addresses, warnings }: Running, isAsked: boolean, example: string) {
   const gateway = addresses.find(address => address.startsWith('http')) ?? ''
   const mail = addresses.find(address => address.startsWith('smtp')) ?? ''
   const line = (name: string, text: string) => console.log(`  ${styleText('bold', name.padEnd(10))}${text}`)
   console.log(`\n${styleText(['bold', 'green'], 'report-desk')} answers questions from documents, with citations\n`)
   line('type', 'a question here, and Enter')
-  line('post', `curl --json '{"type":"question.asked","data":{"question":"${suggestion}"}}' ${gateway}/events`)
-  line('mail', `printf 'From: you@localhost\\nSubject: question\\n\\n${suggestion}\\n' |`)
+  line('post', `curl --json '{"type":"question.asked","data":{"question":"${example}"}}' ${gateway}/events`)
+  line('mail', `printf 'From: you@localhost\\nSubject: question\\n\\n${example}\\n' |`)
   line('', `  curl --crlf ${mail} --mail-from you@localhost --mail-rcpt desk@localhost -T -`)
   if (isAsked) line('approve', 'y, or n and why, when a draft is shown here')
   else line('approve', 'npm run tidings -- approvals, then npm run tidings -- approve ID')

@@ -133,6 +133,8 @@ test('a desk that was killed goes on with the question when it starts again', { 
 test('an auditor in another process sees what happens; nobody else is told of it', { timeout }, async () => {
   const first = desk()
   await first.said(/reports/)
+  // Of documents of one's own nothing is known that could be suggested.
+  expect(first.output).toContain('"question":"Your question?"')
   const cli = join(import.meta.dirname, '../../src/cli/main.ts')
   const audit = node(cli, 'run', join(import.meta.dirname, 'audit.ts'), '--only', 'agents,tools')
   await audit.said(/audit/)
