@@ -258,7 +258,7 @@ export interface Driver {
   onSignal(callback: (event: CloudEvent) => void): () => void
 
   groups(): Promise<GroupState[]>
-  /** Whether a sharded group has a member, in any process, that is alive as far as the broker knows. */
+  /** Whether a group has a member, in any process, that is alive as far as the broker knows. */
   hasMembers(group: string): Promise<boolean>
   attention(): AsyncIterable<Attention>
   /** Hands the entries out again (attempt 1), or drops them. By `key`: everything parked under it. */

@@ -1,10 +1,10 @@
 import type { Bus } from '../bus/bus.ts'
 import { parseId } from '../bus/ids.ts'
 import { didYouMean } from '../suggest.ts'
-import { hostedOn } from './hosted.ts'
+import { hasWorker, hostedOn } from './hosted.ts'
 import { ask } from './log.ts'
 
-/** A target that tasks wait for, and that no worker of this log has ever hosted. */
+/** A target that tasks wait for, and that no worker of this log hosts: it never did, or has been gone for a while. */
 export interface Unhosted {
   readonly kind: 'unhosted'
   readonly target: string
@@ -27,19 +27,22 @@ const kinds = {
 } as const
 // Workers that start together are not there all at once.
 const graceMs = 2_000
+/** A worker that hosted it may be about to start again. */
+const goneMs = 60_000
 
-export async function unhostedOn(bus: Bus): Promise<Unhosted[]> {
+export async function unhostedOn(bus: Bus, now = Date.now()): Promise<Unhosted[]> {
   const awaited = await ask(bus, index => index.awaited())
   if (awaited.length === 0) return []
   const known = await hostedOn(bus)
   const found: Unhosted[] = []
   for (const { target, waiting, call, program, since } of awaited) {
-    if (target.startsWith('$') || [known.agent, known.tool, known.model].some(names => names.includes(target))) continue
-    if (Date.now() - since < graceMs) continue
+    const isKnown = [known.agent, known.tool, known.model].some(names => names.includes(target))
+    if (target.startsWith('$') || now - since < (isKnown ? goneMs : graceMs)) continue
     const request = await bus.get(call)
     const what = kinds[request?.type as keyof typeof kinds]
     if (!what) continue
-    const reason = `no worker on this log hosts the ${what} "${target}", which ${program} waits for${didYouMean(target, known[what])}`
+    if (isKnown && (await hasWorker(bus, what, target))) continue
+    const reason = `no worker on this log hosts the ${what} "${target}"${isKnown ? ' at present' : ''}, which ${program} waits for${isKnown ? '' : didYouMean(target, known[what])}`
     found.push({
       kind: 'unhosted',
       target,

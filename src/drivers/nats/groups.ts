@@ -26,6 +26,8 @@ export interface ConsumerInfo {
   readonly ack_floor: { readonly stream_seq: number }
   readonly num_ack_pending: number
   readonly num_pending: number
+  /** Requests of members for more. */
+  readonly num_waiting: number
 }
 
 const nanos = 1_000_000
@@ -44,8 +46,15 @@ export class Groups {
     this.#ackWaitMs = ackWaitMs
   }
 
-  /** A member is a document that vanishes unless it is renewed; one that left is empty until then. */
+  /**
+   * A member of a sharded group is a document that vanishes unless it is renewed; one that left is empty until then. Those of a
+   * shared group are known by what they ask the server for, or have in hand.
+   */
   async hasMembers(group: string): Promise<boolean> {
+    if ((await this.#read(group))?.value.mode === 'shared') {
+      const [info] = await this.infos(group, 'shared')
+      return info !== undefined && info.num_waiting + info.num_ack_pending > 0
+    }
     for await (const { text } of this.#log.state.scan({ subject: this.#log.names.doc('member', group, '*') }))
       if (text() !== '') return true
     return false

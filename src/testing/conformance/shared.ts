@@ -13,6 +13,20 @@ const settled = (driver: Driver, group = 'jobs', within = 10_000) =>
   })
 
 export const shared: Cases = {
+  'a group has members as long as one of them is there': async world => {
+    const [a, b] = [await world.open(), await world.open()]
+    expect(await a.hasMembers('jobs')).toBe(false)
+    await b.provision({ group: 'jobs', mode: 'shared', filter: [{ types: ['job.>'] }], from: 'now' })
+    expect(await a.hasMembers('jobs')).toBe(false)
+    const { consumer } = await world.join(b)
+    const other = await world.join(b)
+    await until(() => a.hasMembers('jobs'))
+    await consumer.close()
+    await until(() => a.hasMembers('jobs'))
+    await other.consumer.close()
+    await until(async () => !(await a.hasMembers('jobs')))
+  },
+
   'each event goes to exactly one member': async world => {
     const [a, b] = [await world.open(), await world.open()]
     const members = [await world.join(a, { on: () => done }), await world.join(b, { on: () => done })]

@@ -1,0 +1,34 @@
+import { expect, it } from 'vitest'
+import { z } from 'zod'
+import { unhostedOn } from '../src/cli/unhosted.ts'
+import { agent, tool } from '../src/index.ts'
+import { until } from '../src/testing/wait.ts'
+import { eventsOf, onEveryBus, typesOf } from './lib/world.ts'
+
+onEveryBus(world => {
+  it('a tool whose workers are all gone for a minute is named, and not one that is at work', async () => {
+    const base = { description: '', input: z.object({}) }
+    const work = Promise.withResolvers<number>()
+    const parcels = tool('parcels', { ...base, run: () => 1 })
+    const slow = tool('slow', { ...base, run: () => work.promise })
+    const shipping = agent('shipping', {
+      on: 'ship.it',
+      run: ctx => Promise.all([ctx.call(parcels, {}), ctx.call(slow, {})]),
+    })
+    const log = await world()
+    const hosting = await log.worker({ use: [parcels] })
+    const { bus } = await log.worker({ use: [shipping, slow] })
+    await hosting.stop()
+    const { correlationid } = await bus.publish({ type: 'ship.it', data: null })
+    await until(async () => typesOf(await eventsOf({ bus }, correlationid)).length === 3)
+    const named = async (ms: number) => (await unhostedOn(bus, Date.now() + ms)).map(({ reason }) => reason)
+    expect(await named(10_000)).toEqual([])
+    await until(async () => (await named(60_000)).length > 0)
+    expect(await named(60_000)).toEqual([
+      'no worker on this log hosts the tool "parcels" at present, which shipping waits for',
+    ])
+    await log.worker({ use: [parcels] }, { only: ['tools'] })
+    await until(async () => (await named(60_000)).length === 0)
+    work.resolve(1)
+  })
+})
