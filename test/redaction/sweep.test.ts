@@ -310,6 +310,7 @@ class Sweep {
         ['find', 'redacted'],
         ['find', of('cliFind')],
         ['why', failed[0]!.id],
+        ['show', failed[0]!.id],
         ['export', '--all', '--app', app, slice],
       ],
     ])
