@@ -84,7 +84,7 @@ onEveryBus(world => {
     expect((await readdir(folder)).filter(name => !name.startsWith('opened.db'))).toEqual(['kept'])
   })
 
-  test('ends what does not end, says in which turn, and replays the rest', { timeout: 50_000 }, async () => {
+  test('ends what does not end, says in which turn, and replays the rest', { timeout: 40_000 }, async () => {
     const use = ['endless', 'unborn', 'deadly', 'well'].map(name =>
       agent(name, {
         on: 'go',
