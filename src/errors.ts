@@ -38,7 +38,7 @@ export const errors = {
     'There is no server to start. Install nats-server 2.12 or newer, or Go, which builds one; or name a binary: TIDINGS_NATS_SERVER.',
   E_BROKER_FAILED: 'The broker did not start, or ended. The text says why.',
   E_PROGRAM_MISMATCH:
-    'The code no longer fits the recorded turns of this task. Run the version that wrote them, then `tidings attention retry`; or go on with this code from before the misfit, as a new task: `tidings fork --from TASK@TURN`.',
+    'The code no longer fits the recorded turns of this task. Run the version that wrote them, then `tidings retry TASK`; or go on with this code from before the misfit, as a new task: `tidings fork --from TASK@TURN`.',
   E_PROGRAM_VERSION:
     'This worker has an older version of the program than the one that wrote the task. Deploy the newer version.',
   E_PROGRAM_FAILED:

@@ -1,73 +1,12 @@
 import { expect, it } from 'vitest'
-import { z } from 'zod'
 import { agent } from '../src/agents/agent.ts'
-import { correlationOf, parseId } from '../src/bus/ids.ts'
-import type { CloudEvent } from '../src/event.ts'
 import { model } from '../src/models/model.ts'
-import type { Running } from '../src/runtime/start.ts'
 import type { Turn } from '../src/tasks/program.ts'
 import { until } from '../src/testing/wait.ts'
-import { tool } from '../src/tools/tool.ts'
 import { tidings } from './lib/cli.ts'
 import { plainModel, readIn } from './lib/plain-model.ts'
-import { ask, eventsOf, onEveryBus, type World } from './lib/world.ts'
-
-const any = z.any()
-const taskOf = (event: CloudEvent) => parseId(event.id)!.task
-const errorOf = (event: CloudEvent) => (event.data as { error: { code: string; message: string } }).error
-
-/** How the task ended, once it has. */
-const endOf = ({ bus }: Running, task: string) =>
-  until(
-    async () =>
-      (await eventsOf({ bus }, correlationOf(task))).find(
-        ({ id, type }) => id.startsWith(task) && /^agent\.task\.(completed|failed|cancelled)$/.test(type),
-      ),
-    { within: 15_000 },
-  )
-
-async function retried(log: World, task: string) {
-  const { code, stdout, stderr } = await tidings(log.place, ['retry', task, '--json'])
-  expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
-  return JSON.parse(stdout) as {
-    task: string
-    state: string
-    retryOf: string
-    asked: string[]
-    children: string[]
-    callersAnswered: number
-  }
-}
-
-async function refusal(log: World, task: string) {
-  const { code, stderr } = await tidings(log.place, ['retry', task, '--json'])
-  expect(code).toBe(1)
-  return (JSON.parse(stderr) as { error: { code: string; message: string; next: string } }).error
-}
-
-/** A tool that notes the key of each run, and does what it is told. */
-function desk(name: string, options: { atMostOnce?: true } = {}) {
-  const runs: { key: string; input: unknown }[] = []
-  const does = { now: (): unknown => 'done' }
-  const definition = tool(name, {
-    description: '',
-    input: any,
-    ...options,
-    run: (input, { idempotencyKey }) => {
-      runs.push({ key: idempotencyKey, input })
-      return does.now()
-    },
-  })
-  const fails = (message: string) => {
-    does.now = () => {
-      throw new Error(message)
-    }
-  }
-  const works = (output: unknown = 'done') => {
-    does.now = () => output
-  }
-  return { tool: definition, runs, fails, works }
-}
+import { desk, endOf, errorOf, refusal, retried, taskOf } from './lib/retry.ts'
+import { ask, eventsOf, onEveryBus } from './lib/world.ts'
 
 onEveryBus(world => {
   it('of a task whose call failed asks that call again, with its key, and nothing that was answered', async () => {
@@ -181,53 +120,6 @@ onEveryBus(world => {
     expect(request.map(({ retryof }) => retryof)).toEqual([undefined, request[0]!.id])
     expect(pay.runs.map(({ key }) => key)).toEqual([request[0]!.id])
     expect(other.runs).toHaveLength(1)
-  })
-
-  it('of one that somebody waited for does not answer again, and says so', async () => {
-    const log = await world()
-    const first = desk('first')
-    first.fails('down')
-    const helper = agent('helper', { run: (ctx, what: string) => ctx.call(first.tool, what) })
-    const asker = agent('asker', {
-      on: 'goods.wanted',
-      async run(ctx, what: string) {
-        return ctx.call(helper, what).catch(() => 'no help')
-      },
-    })
-    const worker = await log.worker({ use: [asker, helper, first.tool] })
-    const answered = await ask(worker, { type: 'goods.wanted', data: 'tea' })
-    expect(answered.data).toMatchObject({ output: 'no help' })
-    const events = await eventsOf(worker, answered.correlationid)
-    const failed = events.find(({ type }) => type === 'agent.task.failed')!
-    first.works('helped')
-    const told = await retried(log, taskOf(failed))
-    expect(told.callersAnswered).toBe(1)
-    const end = await endOf(worker, told.task)
-    expect(end).toMatchObject({ type: 'agent.task.completed', data: { output: 'helped' } })
-    expect([end.call, end.target]).toEqual([undefined, undefined])
-    expect((await refusal(log, taskOf(answered))).code).toBe('E_RETRY_REFUSED')
-  })
-
-  it('of one whose sub-agent failed lets that go on too, with its keys, for its answer', async () => {
-    const log = await world()
-    const [pay, post] = [desk('pay', { atMostOnce: true }), desk('post')]
-    pay.works('paid')
-    post.fails('closed')
-    const seller = agent('seller', {
-      run: async (ctx, what: unknown) => [await ctx.call(pay.tool, what), await ctx.call(post.tool, what)],
-    })
-    const shop = agent('shop', { on: 'goods.wanted', run: (ctx, what: unknown) => ctx.call(seller, what) })
-    const worker = await log.worker({ use: [shop, seller, pay.tool, post.tool] })
-    // As deep as data may be, once the input of the call is around it.
-    const deep = Array.from({ length: 60 }).reduce((inner: unknown) => [inner], 'tea')
-    const failed = await ask(worker, { type: 'goods.wanted', data: deep })
-    post.works('posted')
-    const told = await retried(log, taskOf(failed))
-    expect(told).toMatchObject({ asked: ['agent.invoke seller'], callersAnswered: 0 })
-    expect(told.children).toHaveLength(1)
-    expect((await endOf(worker, told.task)).data).toMatchObject({ output: ['paid', 'posted'] })
-    expect(pay.runs).toHaveLength(1)
-    expect(new Set(post.runs.map(({ key }) => key)).size).toBe(1)
   })
 
   it('of a model agent goes on with its conversation', async () => {

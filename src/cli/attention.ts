@@ -108,7 +108,7 @@ export function describe(matter: Matter, more = 0, began?: Action): string[] {
       next,
       ...(more > 0
         ? [
-            `         ${styleText('cyan', '→')} tidings retry --agent ${printable(matter.program)} --code ${printable(matter.code)} ${dim(`(all ${more + 1})`)}`,
+            `         ${styleText('cyan', '→')} tidings retry --agent ${printable(matter.program)} --code ${printable(matter.code)}`,
           ]
         : []),
     ]

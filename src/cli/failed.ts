@@ -25,6 +25,8 @@ export interface Failed {
   readonly at: number
   /** Of the event that says so. */
   readonly event: string
+  /** The call that was answered with it, where somebody waited. */
+  readonly call?: string
 }
 
 /** Only so many are read with what they say, the newest. */
@@ -60,10 +62,19 @@ async function withErrors(bus: Bus, rows: readonly FailureRow[]): Promise<Failed
   })
 }
 
-function failedBy(task: string, at: number, { id, data }: CloudEvent): Failed {
+function failedBy(task: string, at: number, { id, call, data }: CloudEvent): Failed {
   const { program, error } = (data ?? {}) as { program?: string; error?: Partial<ErrorData> | null }
   const { code = 'E_PROGRAM_FAILED', message = '' } = error ?? {}
-  return { kind: 'failed', task, program: program ?? '?', code, message, at, event: id }
+  return {
+    kind: 'failed',
+    task,
+    program: program ?? '?',
+    code,
+    message,
+    at,
+    event: id,
+    ...(call !== undefined && { call }),
+  }
 }
 
 /** Takes a task off the list. False where it is on none. */

@@ -130,7 +130,7 @@ async function many(bus: Bus, options: RetryOptions): Promise<void> {
     ...(agent !== undefined && { program: agent }),
     ...(code !== undefined && { code }),
   })
-  const { own, withCallers } = await topmost(bus, found)
+  const { own, withCallers } = topmost(found)
   if (!json) for (const line of countLines(own, withCallers)) await say(line)
   if (!yes) {
     const told = { found: own.length, withCallers, tasks: own.map(({ task }) => task) }
@@ -143,7 +143,8 @@ async function many(bus: Bus, options: RetryOptions): Promise<void> {
     for (const { task } of next) {
       const result = await retryOne(bus, task).catch(error => toTidingsError(error, 'E_INTERNAL'))
       if (result instanceof TidingsError) {
-        if (result.code !== 'E_RETRY_REFUSED' && result.code !== 'E_NOT_FOUND') throw result
+        // The log is away: what is left is for the next time.
+        if (result.retryable && result.code !== 'E_RETRY_REFUSED') throw result
         counts.refused++
         await answer(options, { state: 'refused', task, error: result.toJSON() }, [
           `${styleText('red', '✖')} ${task} ${printable(result.message)}`,
@@ -168,14 +169,9 @@ async function many(bus: Bus, options: RetryOptions): Promise<void> {
 }
 
 /** A task that failed together with the one that had asked it goes on with that. */
-async function topmost(bus: Bus, found: readonly Failed[]): Promise<{ own: Failed[]; withCallers: number }> {
+function topmost(found: readonly Failed[]): { own: Failed[]; withCallers: number } {
   const all = new Set(found.map(({ task }) => task))
-  const own: Failed[] = []
-  for (const each of found) {
-    const event = await bus.get(each.event, correlationOf(each.task))
-    const caller = event?.call === undefined ? undefined : parseId(event.call)?.task
-    if (caller === undefined || !all.has(caller)) own.push(each)
-  }
+  const own = found.filter(({ call }) => call === undefined || !all.has(parseId(call)?.task ?? ''))
   return { own, withCallers: found.length - own.length }
 }
 

@@ -67,7 +67,6 @@ export async function planRetry(bus: Bus, task: string, tasks: Tasks, fits: Fits
   const { version, end } = journal.newest
   if (end !== 'failed' && end !== 'cancelled')
     throw refused(`task ${task} has not failed: it ${end === undefined ? 'has not ended' : `is ${end}`}`)
-  if (!journal.isWhole && version === 1) throw refused(`the beginning of task ${task} is no longer on the log`)
   const history = await historyOf(bus, task, version, journal)
   const ending = history.emitted.findLast(({ type }) => type === `agent.task.${end}`)
   if (history.inputs[0]?.type === 'agent.cancel' && version === 1)

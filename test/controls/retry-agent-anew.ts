@@ -5,6 +5,6 @@ export default {
   file: 'src/replay/retry.ts',
   find: '    retries[id] = next.fork\n',
   replace: '',
-  test: 'test/retry.test.ts',
+  test: 'test/retry-agents.test.ts',
   name: 'whose sub-agent failed',
 } satisfies Control

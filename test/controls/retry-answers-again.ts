@@ -5,6 +5,6 @@ export default {
   file: 'src/tasks/fork.ts',
   find: 'const { replyto: _, call: __, deadline: ___, traceparent: ____, retryof: _____, ...start }',
   replace: 'const { traceparent: ____, ...start }',
-  test: 'test/retry.test.ts',
+  test: 'test/retry-agents.test.ts',
   name: 'does not answer again',
 } satisfies Control
