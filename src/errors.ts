@@ -74,7 +74,8 @@ export const errors = {
   E_TOOL_OUTPUT:
     'The tool returned something that does not fit its output schema, or is not JSON. docs/values.md lists what is.',
   E_TOOL_TIMEOUT: 'The tool ran longer than its timeout.',
-  E_TOOL_THREW: 'The tool threw an error.',
+  E_TOOL_THREW:
+    'The tool threw an error. Fix its code, give it `retry` if the error passes by itself, or catch the error where the agent calls it.',
   E_APPROVAL_DENIED: 'A person was asked whether the tool may run, and said no. The text says who, and why.',
   E_APPROVAL_FORBIDDEN: 'Only those whom the approval names may answer it. Ask one of them.',
   E_APPROVAL_CHANGED:
@@ -92,7 +93,8 @@ export const errors = {
   E_MODEL_UNKNOWN:
     'TIDINGS_MODEL names no known model. Use openai/NAME, anthropic/NAME, google/NAME, a base URL with #NAME, or leave it unset for the offline model.',
   E_MODEL_KEY: 'The key of the model provider is not set. Export the variable named in the text.',
-  E_MODEL_FAILED: 'The model provider answered with an error.',
+  E_MODEL_FAILED:
+    'The model provider answered with an error. The text is its own: look at the request, the name of the model and the account.',
   E_MODEL_UNAVAILABLE:
     'The model provider was busy or away for as long as the call is retried. Look at its status page; model(…, { retry: { retryFor } }) says how long.',
   E_MODEL_OUTPUT: 'The model did not produce output of the declared shape, also when asked again.',
