@@ -44,7 +44,7 @@ const kinds = {
   // MQTT
   mqttPayload: token(), mqttText: known('url-password'), mqttTopic: token(), mqttBytes: token(), mqttRefused: token(),
   // files and schedules
-  fileName: token(), fileContent: known('private-key'), fileOdd: token(), fileStaff: staff, scheduleData: token(),
+  fileName: token(), fileContent: known('private-key'), fileOdd: token(), fileStaff: staff, scheduleData: token(), busPassword: path,
   // tools
   toolDescription: token(), toolOutput: token(), toolOutputKey: token(), toolPin: path, toolProgress: token(),
   toolError: token(), toolCause: known('url-password'), toolCode: token(), toolStack: token(),

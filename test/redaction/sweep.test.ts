@@ -350,13 +350,15 @@ async function onSqlite(isOn: boolean): Promise<Seen> {
 
 async function onNats(isOn: boolean): Promise<Seen> {
   const [home, dataDir] = [await temporary(), await temporary()]
-  const nats = await startNats({ dataDir })
+  const nats = await startNats({ dataDir, auth: { user: 'tidings', password: of('busPassword') } })
   onTestFinished(() => nats.stop())
-  const sweep = new Sweep(home, `${nats.url}/sweep`, isOn)
+  const sweep = new Sweep(home, `${nats.url.replace('//', `//tidings:${of('busPassword')}@`)}/sweep`, isOn)
   onTestFinished(() => sweep.kill())
   const seen = await sweep.run()
   await nats.stop()
-  return { ...seen, disk: (await everyFile(home)) + (await everyFile(dataDir)) }
+  // Beside them lies the configuration of the server, which has its password.
+  const [store, log] = [everyFile(join(dataDir, 'jetstream')), readFile(join(dataDir, 'nats.log'), 'latin1')]
+  return { ...seen, disk: `${await everyFile(home)}\n${await store}\n${await log}` }
 }
 
 /** What docs/redaction.md says is not covered: what is encoded, and what the code of the app prints. */
@@ -368,7 +370,7 @@ const unseen: readonly Place[] = [
   // Commands know no app: what is known by its shape they redact in any case.
   'cliData', 'cliId', 'cliType', 'cliTarget', 'cliPause', 'cliReason', 'cliComment', 'cliCorrelation', 'cliTrace', 'cliFind',
   // Nothing keeps them, and no answer quotes them.
-  'hookQuery', 'hookRefused', 'httpTrace', 'httpLast', 'httpApproval', 'httpComment', 'httpStream', 'httpMalformed',
+  'busPassword', 'hookQuery', 'hookRefused', 'httpTrace', 'httpLast', 'httpApproval', 'httpComment', 'httpStream', 'httpMalformed',
   // Cut into encoded words.
   'mailHeader',
 ] // biome-ignore format: by reason
