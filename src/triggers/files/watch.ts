@@ -156,7 +156,7 @@ export class FolderWatch {
       if (!row || (await look(folder, path).catch(() => undefined))?.stamp !== row.stamp) this.#notice(path)
     }
     for (const [key, { path }] of this.#ledger.entries())
-      if (!found.has(key)) this.#noticeAs(key, path, keyOf(name, path) !== key)
+      if (path !== '' && !found.has(key)) this.#noticeAs(key, path, keyOf(name, path) !== key)
   }
 
   /** Where the folder itself is away, or another one is mounted in its place, its files are not removed. */
