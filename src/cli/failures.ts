@@ -65,6 +65,7 @@ export async function watchAttention(bus: Bus, options: Globals, signal: AbortSi
   let known: Matter[] = []
   for (let first = true; !signal.aborted; first = false) {
     const found: Matter[] = []
+    const begin = performance.now()
     try {
       for await (const matter of allAttentionOf(bus)) if (found.push(matter) >= maxShown) break
     } catch {
@@ -76,7 +77,9 @@ export async function watchAttention(bus: Bus, options: Globals, signal: AbortSi
       for (const matter of found.filter(each => !known.some(other => isSameMatter(each, other))))
         await answer(options, { event: 'attention', ...matter, next: nextFor(matter) }, describe(matter))
     known = found
-    await setTimeout(lookMs, undefined, { signal }).catch(() => {})
+    // A log with very many tasks takes longer to look through: it is not kept busy by that.
+    const took = performance.now() - begin
+    await setTimeout(Math.max(lookMs, took * 4), undefined, { signal }).catch(() => {})
   }
 }
 
