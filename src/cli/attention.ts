@@ -155,7 +155,8 @@ export async function retry(id: string | undefined, { key, ...options }: Globals
 
 /** `tidings attention discard ID`, of a task that failed `tidings attention discard TASK` */
 export async function discard(id: string, options: Globals): Promise<void> {
-  if (!isEntry(id)) {
+  // The end of an id has four characters at least.
+  if (!isEntry(id) && id.length >= 4) {
     const task = await withExistingLog(async bus => {
       const found = await findTask(bus, id)
       return (await dismiss(bus, found)) ? found : undefined
