@@ -288,6 +288,18 @@ test('two keys that become alike stay two', () => {
   })
 })
 
+test('many keys that become alike take linear time', () => {
+  const keys = Array.from({ length: 60_000 }, (_, i) => [`AKIA${String(i).padStart(16, '0')}`, i])
+  const clean = plain.value(Object.fromEntries(keys)) as object
+  expect(Object.keys(clean).at(-1)).toBe('[redacted aws-key-id] 60000')
+})
+
+test('a secret deep within objects takes linear time', () => {
+  const [{ text }] = fc.sample(planted['github-token']!, 1) as [Planted]
+  const deep = (value: unknown) => Array.from({ length: 60 }).reduce(of => ({ of, n: 1 }), value)
+  expect(plain.value(deep(text))).toEqual(deep('[redacted github-token]'))
+})
+
 test('what is text in some encoding is redacted in bytes; what is not stays', () => {
   const { text, clear } = fc.sample(planted['github-token']!, 1)[0]!
   for (const encoding of ['utf8', 'latin1'] as const) {

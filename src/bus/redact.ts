@@ -209,11 +209,17 @@ export class Redactor {
   }
 
   #object(value: Record<string, unknown>, redact: (text: string) => string, depth: number): unknown {
-    const clean = (key: string) => this.#keyed(key, this.#value(value[key], redact, depth))
-    for (const key of Object.keys(value))
-      if (redact(key) !== key || clean(key) !== value[key])
-        return Object.fromEntries(distinct(Object.keys(value).map(each => [redact(each), clean(each)])))
-    return value
+    const keys = Object.keys(value)
+    let copy: [string, unknown][] | undefined
+    // Each value is visited once: a second visit at every level would double the time with each level.
+    for (let i = 0; i < keys.length; i++) {
+      const key = keys[i]!
+      const name = redact(key)
+      const clean = this.#keyed(key, this.#value(value[key], redact, depth))
+      if (name !== key || clean !== value[key]) copy ??= keys.slice(0, i).map(each => [each, value[each]])
+      copy?.push([name, clean])
+    }
+    return copy ? Object.fromEntries(distinct(copy)) : value
   }
 
   #keyed(key: string, value: unknown): unknown {
@@ -240,11 +246,8 @@ function ruleOf({ name, match }: { name: string; match: RegExp }): Rule {
 const isReference = (type: string, subject: string) =>
   belongsToRuntime(type) && (isTask(subject) || parseId(subject) !== undefined)
 
-/** How many secrets a text shows as hidden. */
-export const marksIn = (text: string): number => text.split('[redacted ').length - 1
-
 /** Whether something in a JSON value was hidden, so that values that differed may look the same. */
-export const isHidden = (value: unknown): boolean => marksIn(JSON.stringify(value)) > 0
+export const isHidden = (value: unknown): boolean => JSON.stringify(value).includes('[redacted ')
 
 const isEvent = (value: unknown): value is CloudEvent =>
   isObject(value) && 'specversion' in (value as object) && 'data' in (value as object)
@@ -255,13 +258,15 @@ function markOf(name: string): string {
   return `[redacted ${name}]`
 }
 
-/** Two keys that became alike stay two. */
+/** Keys that became equal stay distinct. Of each key the last number is kept, or many equal keys would take quadratic time. */
 function* distinct(entries: readonly [string, unknown][]): Generator<[string, unknown]> {
-  const seen = new Set<string>()
+  const numbers = new Map<string, number>()
   for (const [key, value] of entries) {
     let free = key
-    for (let n = 2; seen.has(free); n++) free = `${key} ${n}`
-    seen.add(free)
+    let number = numbers.get(key) ?? 1
+    while (numbers.has(free)) free = `${key} ${++number}`
+    numbers.set(key, number)
+    if (free !== key) numbers.set(free, 1)
     yield [free, value]
   }
 }

@@ -83,6 +83,22 @@ test.each(bodies)(
   },
 )
 
+test('the raw body of a webhook does not say in clear what a schema leaves out of the event', async () => {
+  const endpoints = { open: { scheme: 'none' as const, publishes: [order] } }
+  const log = await open({ paths: ['order.paid:data.code'] }, webhook({ port: 0, endpoints }))
+  const answer = await fetch(`${log.address}/open`.replace(/(\/hooks)?\/open$/, '/hooks/open'), {
+    method: 'POST',
+    body: JSON.stringify({ type: 'order.paid', card: { pin: '1' }, code: pin }),
+    headers: { 'content-type': 'application/json' },
+  })
+  expect(answer.status).toBe(202)
+  const [{ subject, data }] = (await log.events()) as [CloudEvent]
+  expect(data).toEqual({ card: { pin: '1' } })
+  const kept = Buffer.from(await log.bus.getBlob('default', subject!)).toString()
+  expect(JSON.parse(kept)).toEqual({ type: 'order.paid', card: { pin: '1' }, code: '[redacted data.code]' })
+  expect(await log.disk()).not.toContain(pin)
+})
+
 test('the name of a file is nowhere in clear, and the file is seen to be removed after a restart', async () => {
   const base = await mkdtemp(join(tmpdir(), 'tidings-names-'))
   onTestFinished(() => rm(base, { recursive: true, force: true }))
@@ -136,6 +152,21 @@ test('a mail does not say in encoded words or in entities of HTML what it hides 
   expect(data).not.toHaveProperty('html')
   expect(data.headers.find(({ name }) => name === 'x-note')!.value).toBe('Grüße, [redacted gitlab-token]')
   expect(await log.disk()).not.toMatch(/a1b2c3d4/)
+})
+
+test.each([
+  ['half of it', 'see', `<p>${token}<wbr>${pin}</p>`],
+  ['all of it beside a text of its own', 'see the HTML', `<p>${token.replace('glpat', 'gl<b></b>pat')}</p>`],
+])('HTML of a mail whose tags hide a secret, %s, is left out', async (_, text, html) => {
+  const log = await open({}, smtp({ port: 0 }))
+  const mail = createTransport({ host: '127.0.0.1', port: Number(new URL(log.address).port), ignoreTLS: true })
+  await mail.sendMail({ from: 'ann@example.org', to: 'desk@example.net', text, html })
+  await mail.sendMail({ from: 'ann@example.org', to: 'desk@example.net', text, html: `<p>${token}</p>` })
+  mail.close()
+  const [hidden, shown] = (await log.events()) as [CloudEvent<EmailReceived>, CloudEvent<EmailReceived>]
+  expect(hidden.data).not.toHaveProperty('html')
+  expect(shown.data.html).toContain('<p>[redacted gitlab-token]</p>')
+  expect(await log.disk()).not.toMatch(/a1b2c3d4|834921/)
 })
 
 const keyedOrder = event('order.paid', z.object({ order: z.string(), card: z.string() }))

@@ -64,6 +64,8 @@ export class FolderWatch {
   readonly #noticed = new Map<string, Noticed>()
   readonly #underWay = new Set<Promise<void>>()
   readonly #told = new Set<string>()
+  /** By key, the names of which the ledger has only the redacted form, as far as this process has seen them. */
+  readonly #realPaths = new Map<string, string>()
   #timers: NodeJS.Timeout[] = []
   #nextWalk: NodeJS.Timeout | undefined
   #root: bigint | undefined
@@ -147,16 +149,28 @@ export class FolderWatch {
     const { name, folder } = this.#settings
     if (!(await this.#isThere())) return
     const found = new Set<string>()
-    for await (const path of walk(folder, (at, why) => this.#tell(at, why))) {
+    let isWhole = true
+    const tell = (at: string, why: string) => {
+      // A folder that cannot be read: its path is empty or ends with a slash.
+      if (at === '' || at.endsWith('/')) isWhole = false
+      this.#tell(at, why)
+    }
+    for await (const path of walk(folder, tell)) {
       if (this.#isStopped) return
       if (!this.#settings.isWanted(path)) continue
       const key = keyOf(name, path)
       found.add(key)
       const row = this.#ledger.get(key)
+      if (row && row.path !== path) this.#realPaths.set(key, path)
       if (!row || (await look(folder, path).catch(() => undefined))?.stamp !== row.stamp) this.#notice(path)
     }
-    for (const [key, { path }] of this.#ledger.entries())
-      if (path !== '' && !found.has(key)) this.#noticeAs(key, path, keyOf(name, path) !== key)
+    for (const [key, row] of this.#ledger.entries()) {
+      if (row.path === '' || found.has(key)) continue
+      const path = this.#realPaths.get(key) ?? row.path
+      const isMissing = keyOf(name, path) !== key
+      // It cannot be looked for by name, so only a walk through everything tells that it is gone.
+      if (isWhole || !isMissing) this.#noticeAs(key, path, isMissing)
+    }
   }
 
   /** Where the folder itself is away, or another one is mounted in its place, its files are not removed. */
@@ -239,6 +253,7 @@ export class FolderWatch {
       const id = removedId(key, row)
       published((await publishRemoved(this.#bus, this.#settings, id, path)).position)
       this.#ledger.remove(key, id)
+      this.#realPaths.delete(key)
     })
     this.#isAway = false
     return true
@@ -272,6 +287,7 @@ export class FolderWatch {
       const { position, path: onLog } = await publishWritten(this.#bus, this.#settings, file)
       published(position)
       this.#ledger.set(key, { path: onLog, id, stamp: seen.stamp })
+      if (onLog !== path) this.#realPaths.set(key, path)
     })
     this.#isAway = false
     return true

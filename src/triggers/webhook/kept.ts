@@ -3,9 +3,9 @@ import type { CloudEvent } from '../../event.ts'
 import { received, type WebhookRequest } from './endpoint.ts'
 
 /**
- * The body that is kept beside the event: the bytes as they came, redacted as text is. Where redaction hides something of what
- * they say, it may stand in them in another notation (an escape, a form), or where no path leads: then what the event says
- * is kept, as JSON.
+ * The body that is kept beside the event: the bytes as they came, redacted as text is. Where redaction hides something of the
+ * event, the bytes may hold it in another notation (an escape, a form), or where no path leads: then what the event says is
+ * kept, as JSON. The schema may also have left out of the event what a declared path hides: then the body is kept redacted.
  */
 export function keptBody(
   redactor: Redactor,
@@ -15,7 +15,7 @@ export function keptBody(
 ): Buffer {
   const event = mapped && redactor.event(mapped)
   if (event !== mapped) return Buffer.from(JSON.stringify(event!.data))
-  const untyped = { type: received, data: { body } }
-  const { data } = redactor.event(untyped)
-  return data === untyped.data ? bytes : Buffer.from(JSON.stringify(data.body))
+  const asSent = mapped ? redactor.event({ type: mapped.type, data: body }).data : body
+  const clean = redactor.event({ type: received, data: { body: asSent } }).data.body
+  return clean === body ? bytes : Buffer.from(JSON.stringify(clean))
 }
