@@ -34,6 +34,11 @@ test('what a reader sees, line by line', () => {
     '&lt;b&gt; &amp;amp; &#33;&#x1F600;&nbsp;&eacute; &euro; & &#xD800; &#9999999;':
       '<b> &amp; !😀 é € & \ufffd \ufffd',
     '<h1>A</h1><ul><li>one<li><p>two</p></ul><ol start="3"><li>x<li>y</ol>': 'A\n\n- one\n\n- two\n\n3. x\n4. y',
+    '<ol start="0"><li>x<li value="7">y<li>z</ol>': '0. x\n7. y\n8. z',
+    '<center>10</center><center>5</center><figure>9<figcaption>7</figcaption></figure><select><option>1<option>2</select>':
+      '10\n5\n9\n7\n1\n2',
+    '<address>10</address>5<fieldset><legend>3</legend>4</fieldset><details><summary>6</summary>7</details>8':
+      '10\n5\n3\n4\n6\n7\n8',
     'a<blockquote>b<blockquote>c<br>d</blockquote></blockquote>e': 'a\n\n> b\n>\n> > c\n> > d\n\ne',
     '<pre>a\n  b  \n</pre>': 'a\n  b',
     '<html><body>a</body></html>a footer': 'a\na footer',

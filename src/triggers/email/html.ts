@@ -59,16 +59,21 @@ const row: FormatCallback = (element, walk, builder) => {
 }
 
 const list: FormatCallback = (element, walk, builder) => {
-  const { start } = element.attribs as Record<string, string | undefined>
-  let number = Number.parseInt(start ?? '', 10) || 1
+  let number = numberIn(element, 'start') ?? 1
   builder.openBlock()
   for (const child of element.children.filter(isContent)) {
+    number = numberIn(child, 'value') ?? number
     const mark = child.name !== 'li' ? '' : element.name === 'ol' ? `${number++}. ` : '- '
     builder.openBlock()
     walk([child], builder)
     builder.closeBlock({ blockTransform: text => mark + text.trim() })
   }
   builder.closeBlock()
+}
+
+function numberIn({ attribs }: DomNode, name: string): number | undefined {
+  const number = Number.parseInt((attribs as Record<string, string | undefined> | undefined)?.[name] ?? '', 10)
+  return Number.isNaN(number) ? undefined : number
 }
 
 const quote: FormatCallback = (element, walk, builder) => {
@@ -105,6 +110,10 @@ const heading = (level: number) => ({
 })
 const lines = { leadingLineBreaks: 1, trailingLineBreaks: 1 }
 
+/** What browsers show on lines of its own, and the library does not. Source: HTML Standard, section 15.3. */
+const blocks = ['address', 'body', 'caption', 'center', 'dd', 'details', 'dialog', 'dl', 'dt', 'fieldset', 'figcaption', 'figure',
+  'hgroup', 'legend', 'li', 'menu', 'optgroup', 'option', 'search', 'summary', 'td', 'th'] // biome-ignore format: one list
+
 const options: HtmlToTextOptions = {
   // All of it: a footer behind </html> is shown by browsers as well.
   baseElements: { selectors: [], returnDomByDefault: true },
@@ -120,7 +129,7 @@ const options: HtmlToTextOptions = {
     { selector: 'table', format: 'block', options: lines },
     { selector: 'title', format: 'skip' },
     { selector: 'tr', format: 'row' },
-    ...['li', 'td', 'th', 'dt', 'dd', 'body'].map(selector => ({ selector, format: 'block', options: lines })),
+    ...blocks.map(selector => ({ selector, format: 'block', options: lines })),
   ],
   // A space that does not break and a mark of byte order are blanks too.
   whitespaceCharacters: ' \t\r\n\f\u200b\u00a0\ufeff',

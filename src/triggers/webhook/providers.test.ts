@@ -55,3 +55,10 @@ test('the headers may be called as Svix calls them, not one of each, and its id 
   expect(others).toEqual([])
   expect(only!.data.headers).not.toHaveProperty('svix-signature')
 })
+
+test('without a signature, requests with an empty id stay two', async () => {
+  const { url, stored } = await openTrigger({ endpoints: { it: { scheme: 'none' } } })
+  const headers = { 'content-type': 'application/json', 'webhook-id': '' }
+  for (const _ of [1, 2]) expect((await fetch(`${url}/it`, { method: 'POST', body: '{}', headers })).status).toBe(202)
+  expect(await stored()).toHaveLength(2)
+})

@@ -103,7 +103,7 @@ async function mappedTo({ publishes = [], type, scheme }: WebhookEndpoint, reque
 function ownId({ scheme }: WebhookEndpoint, request: WebhookRequest): string | undefined {
   if (scheme === 'stripe') return textual(fieldOf(request, 'id'), 'id of the body')
   if (scheme === 'github') return textual(request.headers['x-github-delivery'], 'x-github-delivery')
-  return request.headers[`${standardPrefix(request.headers)}-id`]
+  return request.headers[`${standardPrefix(request.headers)}-id`] || undefined
 }
 
 function textual(id: unknown, name: string): string {
