@@ -20,13 +20,14 @@ export async function publishMail(
   at: number,
 ): Promise<string> {
   const type = 'email.received'
-  const mail = withoutEncodedSecrets(bus.redactor, whole)
+  // As the relay saw them: decoded, a field that it did not know for its own would read like one.
+  const { headers, authentication } = judged(whole.headers, id => trusts(envelope.remoteAddress, id))
+  const mail = withoutEncodedSecrets(bus.redactor, { ...whole, headers })
   const stored = attachments.map(async ({ content, ...about }) => ({
     ...about,
     ...(await bus.putBlob(tenant, content)),
   }))
-  const { headers, authentication } = judged(mail.headers, id => trusts(envelope.remoteAddress, id))
-  const data: EmailReceived = { ...mail, headers, attachments: await Promise.all(stored), authentication, envelope }
+  const data: EmailReceived = { ...mail, attachments: await Promise.all(stored), authentication, envelope }
   const subject = subjectOf(bus.redactor, bus.redactor.event({ type, data: { subject: mail.subject } }).data.subject)
   const correlationid = randomUUIDv7()
   const draft = {

@@ -3,8 +3,8 @@ import type { Control } from './control.ts'
 export default {
   fault: 'A mail says in encoded words or in HTML what is hidden in its text.',
   file: 'src/triggers/received.ts',
-  find: 'withoutEncodedSecrets(bus.redactor, whole)',
-  replace: 'withoutEncodedSecrets.length > 0 ? whole : whole',
+  find: 'withoutEncodedSecrets(bus.redactor, { ...whole, headers })',
+  replace: '{ ...whole, headers, ...(withoutEncodedSecrets.length > 9 && {}) }',
   test: 'test/redaction/holes.test.ts',
   name: 'a mail does not say',
 } satisfies Control

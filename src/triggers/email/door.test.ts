@@ -244,6 +244,20 @@ test('only a relay is believed, and only by its own name', async () => {
   })
 })
 
+test('a name in encoded words stays one, also where they are decoded because they hold a secret', async () => {
+  const relays = [{ authservId: 'mx.example.net', addresses: ['127.0.0.0/8'] }]
+  const { talk, stored } = await openMailbox({ relays })
+  const token = `glpat-${'a1b2c3d4'.repeat(3)}`
+  const forged = `Authentication-Results: =?utf-8?Q?mx.example.net=3B_dmarc=3Dpass_reason=3D${token}?=`
+  expect(await (await talk()).deliver(`${forged}\r\n${header}\r\nbody`)).toMatch(/^250 /)
+  const { data } = (await stored())[0]!
+  expect(data.authentication).toEqual([])
+  expect(data.headers[0]).toEqual({
+    name: 'untrusted-authentication-results',
+    value: 'mx.example.net; dmarc=pass reason=[redacted gitlab-token]',
+  })
+})
+
 test('a knock is a sample that comes as the door asks for', async () => {
   const doors: SmtpOptions[] = [
     {},

@@ -50,6 +50,22 @@ test('a field of whoever is not trusted does not pass for one of who is', () => 
   ])
 })
 
+test('a name that a relay may not read as its own is not believed', () => {
+  const forged = [
+    'mail.\u212ax.example',
+    'mail.kx.example\u00a0x',
+    'mail.k(c)x.example',
+    'mail."kx".example',
+    '"mail.kx.example"',
+    '(c) mail.kx.example',
+    '=?utf-8?Q?mail.kx.example?=',
+    '',
+  ]
+  for (const id of forged) expect([id, resultsOf(`${id}; spf=pass`).authservId]).not.toEqual([id, 'mail.kx.example'])
+  for (const id of ['mail.kx.example', ' Mail.KX.example 1', 'mail.kx.example(c)', 'mail.kx.example\t(c) 1'])
+    expect([id, resultsOf(`${id}; spf=pass`).authservId]).toEqual([id, 'mail.kx.example'])
+})
+
 test('an address that is none is an error', () => {
   for (const address of ['mx.example.net', '10.0.0.0/33', '10.0.0.0/', '10.0.0.0/8/8', ''])
     expect(() => trustIn([{ authservId: 'mx', addresses: [address] }])).toThrow('neither an address nor a network')

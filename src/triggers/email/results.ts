@@ -59,10 +59,19 @@ export function judged(
   return { headers, authentication }
 }
 
-/** `mx.example.net; spf=pass smtp.mailfrom=example.org; dkim=fail reason="bad signature" header.d=example.org` */
+/**
+ * The id as it is written: one token of ASCII. A relay takes fields of its own name out of a mail from outside, but only where it
+ * reads its name. It may not where a comment, quotes or other blanks stand within, or a letter that only looks alike in lower case.
+ */
+const written = /^[ \t]*([!#-'*+\--:<-[\]-~]+)(?=[ \t(;]|$)/
+
+/**
+ * `mx.example.net; spf=pass smtp.mailfrom=example.org; dkim=fail reason="bad signature" header.d=example.org`. The id is empty
+ * where it cannot be read for sure.
+ */
 export function resultsOf(value: string): { authservId: string; results: AuthenticationResult[] } {
-  const [first, ...rest] = segments(value).map(words)
-  const authservId = (first![0] ?? '').toLowerCase()
+  const authservId = written.exec(value)?.[1]!.toLowerCase() ?? ''
+  const [, ...rest] = segments(value).map(words)
   const results = rest.flatMap(([method, ...about]) => {
     const pairs = about.map(pair)
     const [versioned, result] = pair(method ?? '')
