@@ -34,8 +34,12 @@ export function redactPaths(paths: readonly Path[], type: string, data: unknown)
   return clean
 }
 
+// The bus refuses what is nested deeper; a raw body is looked at before.
+const maxDepth = 128
+
 /** Replaces what lies at `keys`, from the one numbered `at` on. What is null or absent hides nothing. */
-function replaced(value: unknown, keys: readonly string[], at: number, mark: string): unknown {
+function replaced(value: unknown, keys: readonly string[], at: number, mark: string, depth = 0): unknown {
+  if (depth > maxDepth) return value
   const plain = plainOf(value)
   if (plain === null || plain === undefined) return value
   if (at === keys.length) return mark
@@ -46,16 +50,16 @@ function replaced(value: unknown, keys: readonly string[], at: number, mark: str
       value,
       plain,
       name => key === '*' || key === name,
-      child => replaced(child, keys, at + 1, mark),
+      child => replaced(child, keys, at + 1, mark, depth + 1),
     )
-  const here = replaced(value, keys, at + 1, mark)
+  const here = replaced(value, keys, at + 1, mark, depth)
   const plainHere = plainOf(here)
   if (typeof plainHere !== 'object' || plainHere === null) return here
   return inEach(
     here,
     plainHere,
     () => true,
-    child => replaced(child, keys, at, mark),
+    child => replaced(child, keys, at, mark, depth + 1),
   )
 }
 

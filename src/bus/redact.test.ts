@@ -294,6 +294,12 @@ test('many keys that become alike take linear time', () => {
   expect(Object.keys(clean).at(-1)).toBe('[redacted aws-key-id] 60000')
 })
 
+test('what is nested too deep for the log is looked at only so far', () => {
+  const data: unknown = JSON.parse('['.repeat(100_000) + ']'.repeat(100_000))
+  const event = createEvent({ type: 'order.paid', data })
+  expect(redactor({ paths: ['data.**.pin'] }).event(event)).toBe(event)
+})
+
 test('a secret deep within objects takes linear time', () => {
   const [{ text }] = fc.sample(planted['github-token']!, 1) as [Planted]
   const deep = (value: unknown) => Array.from({ length: 60 }).reduce(of => ({ of, n: 1 }), value)

@@ -1,4 +1,4 @@
-import { type Dirent, readdirSync, statSync } from 'node:fs'
+import { accessSync, constants, type Dirent, readdirSync, statSync } from 'node:fs'
 import { extname, join, relative, sep } from 'node:path'
 
 /** A document as it lies in the folder; the path is relative to it, with forward slashes. */
@@ -70,11 +70,21 @@ interface Entry {
 function* walk(folder: string, without: ReadonlySet<string>, inPackage: boolean): Generator<Entry> {
   for (const entry of readdirSync(folder, { withFileTypes: true })) {
     const file = join(folder, entry.name)
-    const reason = reasonToSkip(entry, inPackage)
-    if (without.has(file)) continue
     const isFolder = entry.isDirectory()
+    const reason = reasonToSkip(entry, inPackage) ?? (isFolder ? problemOf(file) : undefined)
+    if (without.has(file)) continue
     if (reason !== undefined || !isFolder) yield { file, isFolder, inPackage, ...(reason && { reason }) }
     else yield* walk(file, without, inPackage || entry.name === 'node_modules')
+  }
+}
+
+/** Why a folder cannot be read; undefined where it can. */
+function problemOf(folder: string): string | undefined {
+  try {
+    accessSync(folder, constants.R_OK | constants.X_OK)
+    return undefined
+  } catch (error) {
+    return `cannot be read: ${(error as NodeJS.ErrnoException).code}`
   }
 }
 

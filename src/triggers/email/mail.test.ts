@@ -21,6 +21,8 @@ const html = (what: string) => ['Content-Type: text/html', '', what]
 test('HTML is made readable where no plain text says the same', () => {
   const both = read(from, ...multipart('alternative', text('plain'), html('<p>rich</p>')))
   expect([both.text, both.html]).toEqual(['plain', '<p>rich</p>'])
+  const empty = read(from, ...multipart('alternative', text(' '), html('<p>rich</p>')))
+  expect([empty.text, empty.html]).toEqual(['rich', '<p>rich</p>'])
   const mixed = read(from, ...multipart('mixed', html('<p>rich</p>'), text('a footer')))
   expect([mixed.text, mixed.html]).toEqual(['rich\na footer', '<p>rich</p>'])
   expect(read(from, ...multipart('mixed', text('one'), text('two')))).not.toHaveProperty('html')

@@ -90,15 +90,16 @@ function plain(leaf: Leaf): string {
   return has('format', 'flowed') ? unflowed(text, has('delsp', 'yes')) : text
 }
 
-/** What a reader without HTML sees: HTML counts where nothing else says the same. */
+/** What a reader without HTML sees: HTML counts where nothing else says the same. Some mailers add a plain part that is empty. */
 function readable(leaves: readonly Leaf[]): string {
   const readHtml = htmlReader()
-  const withPlain = new Set(
-    leaves.filter(leaf => leaf.alternative && !isHtml(leaf)).map(({ alternative }) => alternative),
-  )
-  return leaves
-    .filter(leaf => !isHtml(leaf) || !withPlain.has(leaf.alternative))
-    .map(leaf => (isHtml(leaf) ? readHtml(written(leaf)) : plain(leaf)))
+  const parts = leaves
+    .map(leaf => ({ leaf, text: isHtml(leaf) ? undefined : plain(leaf) }))
+    .filter(({ leaf, text }) => !leaf.alternative || text === undefined || /\S/.test(text))
+  const withPlain = new Set(parts.map(({ leaf, text }) => (text === undefined ? undefined : leaf.alternative)))
+  return parts
+    .filter(({ leaf, text }) => text !== undefined || !leaf.alternative || !withPlain.has(leaf.alternative))
+    .map(({ leaf, text }) => text ?? readHtml(written(leaf)))
     .join('\n')
 }
 
