@@ -31,8 +31,7 @@ async function openFolder(walkMs: number) {
   const folder = join(base, 'inbox')
   await mkdir(join(folder, 'orders'), { recursive: true })
   const bus = new Bus(await openSqlite({ home: join(base, 'home') }))
-  const start = () =>
-    files('inbox', { folder, stable: '100ms' }, { walkMs, againMs: 50, flushMs: 60_000 }).start(bus)
+  const start = () => files('inbox', { folder, stable: '100ms' }, { walkMs, againMs: 50, flushMs: 60_000 }).start(bus)
   let running = await start()
   onTestFinished(async () => {
     Object.assign(walking, { unreadable: undefined, end: async () => {} })
