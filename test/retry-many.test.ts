@@ -87,10 +87,10 @@ onEveryBus(world => {
     const filter = ['retry', '--agent', 'buyer', '--code', 'E_TOOL_THREW', '--since', '1h']
     const counted = await tidings(log.place, filter)
     expect(counted.code).toBe(0)
-    expect(counted.stdout).toContain(`${tasks} tasks that failed`)
+    expect(counted.stdout).toContain(`${tasks} failed tasks`)
     expect(counted.stdout).toContain('--yes')
     expect(await all(worker, 'agent.retry')).toEqual([])
-    expect((await tidings(log.place, [...filter.slice(0, 3), '--code', 'E_OTHER'])).stdout).toContain('No task')
+    expect((await tidings(log.place, [...filter.slice(0, 3), '--code', 'E_OTHER'])).stdout).toContain('No failed task')
 
     down.state.isDown = false
     const child = launch(log.place, [...filter, '--yes', '--json'])

@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest'
+import { z } from 'zod'
 import { agent } from '../src/agents/agent.ts'
 import { model } from '../src/models/model.ts'
 import type { Turn } from '../src/tasks/program.ts'
@@ -147,6 +148,27 @@ onEveryBus(world => {
     const told = await retried(log, taskOf(failed))
     expect((await endOf(worker, told.task)).data).toMatchObject({ output: expect.stringContaining('42') })
     expect(look.runs).toHaveLength(1)
+    expect(asked.length - before).toBe(1)
+  })
+
+  it('of a model agent that failed because of what its model answered asks the model again', async () => {
+    const log = await world()
+    let says = '{}'
+    const { model: languageModel, asked } = plainModel(() => says)
+    const counter = agent('counter', {
+      on: 'question.asked',
+      model: model(languageModel, { name: 'plain' }),
+      instructions: 'Count.',
+      output: z.object({ n: z.number() }),
+    })
+    const worker = await log.worker({ use: [counter] })
+    const failed = await ask(worker, { type: 'question.asked', data: 'How many?' })
+    expect(errorOf(failed).code).toBe('E_MODEL_OUTPUT')
+    says = '{"n":7}'
+    const before = asked.length
+    const told = await retried(log, taskOf(failed))
+    expect(told.asked).toEqual(['model.invoke plain'])
+    expect((await endOf(worker, told.task)).data).toMatchObject({ output: { n: 7 } })
     expect(asked.length - before).toBe(1)
   })
 

@@ -142,13 +142,16 @@ function addAgain(root: Command) {
   root
     .command('retry [task]')
     .description(
-      'let a task that failed go on from where it failed; hand out what was parked for one that has not ended',
+      'retry failed tasks from where they failed; of a task that has not ended, hand out its parked deliveries',
     )
-    .option('--agent <name>', 'every task of this agent that failed')
-    .option('--code <code>', 'every task that failed with this code: E_TOOL_THREW')
-    .option('--since <time>', 'those that failed since: 1h, or a moment; else those that tidings attention lists')
-    .option('--until <time>', 'and until then')
-    .option('--yes', 'retry them; else they are only counted')
+    .option('--agent <name>', 'failed tasks of this agent')
+    .option('--code <code>', 'tasks that failed with this code, such as E_TOOL_THREW')
+    .option(
+      '--since <time>',
+      'only tasks that failed since: 1h, or a moment (default: all that tidings attention lists)',
+    )
+    .option('--until <time>', 'only tasks that failed until then')
+    .option('--yes', 'retry them; without it they are only counted')
     .action(async (task, _, command) => (await import('./retry.ts')).retry(task, options(command)))
   root
     .command('fork')
@@ -185,7 +188,7 @@ function addSlices(root: Command) {
 function addLists(root: Command) {
   root
     .command('show <id>')
-    .description('print an event or a task whole: by its id, or the end of it as lists show it')
+    .description('print an event or a task in full: its id, or the end of it as lists show it')
     .action(async (id, _, command) => (await import('./show.ts')).show(id, options(command)))
   root
     .command('why <event>')
@@ -241,7 +244,7 @@ function addAttention(root: Command) {
     .action(async (id, _, command) => (await import('./attention.ts')).retry(id, options(command)))
   attention
     .command('discard <id>')
-    .description('give a delivery up, or take a task that failed off the list')
+    .description('give up a delivery, or dismiss a failed task')
     .action(async (id, _, command) => (await import('./attention.ts')).discard(id, options(command)))
   attention
     .command('cancel <task>')

@@ -20,14 +20,19 @@ export const fitsOn =
     if ((await read(definitionDocument(program, hash))) === undefined) return undefined
     const definition = async (of: string) => new Code(await readDefinition(program, of, read))
     const { undoing, state, pinned } = await stateBefore(program, fork, await definition(hash))
-    if (undoing) return 'has undone what it did: start it again, with its input or with `tidings redrive`'
+    if (undoing)
+      return { why: 'has undone what it did: start it again, with its input or with `tidings redrive`', isUndone: true }
     if (!failed)
-      return 'ended by what its definition says, not by a call that failed: it would end so again. Start it again, with its input or with `tidings redrive`'
+      return {
+        why: 'ended by what its definition says, not by a call that failed: it would end so again. Start it again, with its input or with `tidings redrive`',
+      }
     const code = await definition(pinned)
     const at = state.at === undefined ? 0 : (code.place(state.at) ?? 0)
     const waits = code.types.filter(type => code.isWantedLater(type, at))
     if (waits.length === 0) return undefined
-    return `may still wait for ${waits.join(', ')}, and events reach an instance under its own id only. Start it again with \`tidings redrive\``
+    return {
+      why: `may still wait for ${waits.join(', ')}, and events reach an instance under its own id only. Start it again with \`tidings redrive\``,
+    }
   }
 
 /** Where it stood before its last turn. */

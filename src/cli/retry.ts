@@ -31,7 +31,10 @@ export async function retry(which: string | undefined, options: RetryOptions): P
   const { agent, code, since, until } = options
   const filters = [agent, code, since, until].filter(each => each !== undefined)
   if ((which === undefined) === (filters.length === 0))
-    throw new TidingsError('E_USAGE', 'say which: tidings retry TASK, or --agent NAME, --code CODE, --since 1h')
+    throw new TidingsError(
+      'E_USAGE',
+      'expected either a task (tidings retry TASK) or a filter: --agent NAME, --code CODE, --since 1h, --until TIME',
+    )
   await withExistingLog(async bus => {
     if (which === undefined) return many(bus, options)
     const retried = await retryOne(bus, await findTask(bus, which))
@@ -70,6 +73,12 @@ async function retryOne(bus: Bus, task: string): Promise<Retried> {
   const next = await successorOf(bus, task, turn, tasks)
   if (next !== undefined)
     return { state: 'existing', task: next, retryOf: task, end: tasks.get(next)?.end ?? 'under way' }
+  const pending = await tasks.pendingWith(task)
+  if (pending !== undefined)
+    throw refused(
+      `task ${task} goes on with task ${pending}, which is the retry of one that had asked it and has not begun yet. ` +
+        'It begins when a worker takes it',
+    )
   const plan = await planned(bus, task, tasks)
   const { task: successor, isNew } = await publishRetry(bus, plan)
   if (!isNew) return { state: 'existing', task: successor, retryOf: task, end: 'under way' }
@@ -134,7 +143,7 @@ async function many(bus: Bus, options: RetryOptions): Promise<void> {
   if (!json) for (const line of countLines(own, withCallers)) await say(line)
   if (!yes) {
     const told = { found: own.length, withCallers, tasks: own.map(({ task }) => task) }
-    return answer(options, told, own.length === 0 ? [] : [dim('nothing was done: --yes retries them')])
+    return answer(options, told, own.length === 0 ? [] : [dim('nothing was done yet: --yes retries them')])
   }
   const counts = { retried: 0, existing: 0, refused: 0, callersAnswered: 0 }
   const programs = new Set<string>()
@@ -178,11 +187,11 @@ function topmost(found: readonly Failed[]): { own: Failed[]; withCallers: number
 function countLines(found: readonly Failed[], withCallers: number): string[] {
   const kinds = Map.groupBy(found, ({ program, code }) => `${printable(program)}  ${printable(code)}`)
   return [
-    found.length === 0
-      ? 'No task that failed is like that.'
-      : styleText('bold', `${count(found.length, 'task')} that failed`),
+    found.length === 0 ? 'No failed task matches.' : styleText('bold', `${count(found.length, 'failed task')}`),
     ...[...kinds].map(([kind, { length }]) => `  ${String(length).padStart(6)}  ${kind}`),
-    ...(withCallers > 0 ? [dim(`  and ${withCallers} that they had asked, which go on with them`)] : []),
+    ...(withCallers > 0
+      ? [dim(`  and ${withCallers} that they called, which go on with their callers or stay on the list`)]
+      : []),
   ]
 }
 
@@ -197,14 +206,14 @@ function linesOf(retried: Retried): string[] {
     return [
       `${retryOf} was retried before`,
       dim(`  as           ${task}, which is ${retried.end}`),
-      ...(retried.end === 'failed' ? [dim(`  retry that   tidings retry ${task}`)] : []),
+      ...(['failed', 'cancelled'].includes(retried.end) ? [dim(`  retry that   tidings retry ${task}`)] : []),
     ]
   const { asked, adopted, children, callersAnswered, program, correlation } = retried
   return [
     `retried ${printable(program)}`,
     dim(`  of           ${retryOf}`),
     dim(`  as           ${task}`),
-    dim(`  asked again  ${asked.join(', ') || 'nothing: its last turn is decided again, with the code as it is'}`),
+    dim(`  asked again  ${asked.join(', ') || 'nothing: the current code decides its last turn again'}`),
     ...(adopted.length > 0 ? [dim(`  taken over   ${count(adopted.length, 'answer')} that nobody had taken`)] : []),
     ...(children.length > 0 ? [dim(`  go on too    ${children.join(', ')}`)] : []),
     ...callerLines(callersAnswered),

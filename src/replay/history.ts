@@ -4,7 +4,7 @@ import type { Bus } from '../bus/bus.ts'
 import { correlationOf } from '../bus/ids.ts'
 import { leftAfter, madeIn, type MadeBefore } from '../tasks/again.ts'
 import { asAsked } from '../tasks/effects.ts'
-import { isFork, turnSeen, type Fork, type PastTurn } from '../tasks/fork.ts'
+import { asInvoked, isFork, turnSeen, type Fork, type PastTurn } from '../tasks/fork.ts'
 import type { RecordedTurn } from '../tasks/program.ts'
 import { answerTypes } from '../tasks/rules.ts'
 import type { SnapshotState } from '../tasks/task.ts'
@@ -130,7 +130,7 @@ class Past {
       const request = await bus.get(id, start.correlationid)
       if (!request)
         throw new TidingsError('E_NOT_FOUND', `${id}, of which the task waits for the answer, is no longer on the log`)
-      past.open.set(as, { ...asAsked(await bus.resolve(request)), id: as })
+      past.open.set(as, { ...asInvoked(asAsked(await bus.resolve(request))), id: as })
       past.asked.set(as, { id, key: request.retryof ?? id })
       if (as !== id) past.#known.set(id, as)
     }

@@ -1,10 +1,12 @@
 import { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import type { Bus } from '../bus/bus.ts'
-import { correlationOf, parseId, retryId, taskId } from '../bus/ids.ts'
+import { correlationOf, parseId, retryId, taskId, turnId } from '../bus/ids.ts'
+import type { MadeBefore } from '../tasks/again.ts'
 import { retryType, type Fork } from '../tasks/fork.ts'
 import { outcomeOf } from '../tasks/outcome.ts'
-import type { Turn } from '../tasks/program.ts'
+import { isTombstone } from '../tasks/load.ts'
+import type { End, Turn } from '../tasks/program.ts'
 import { answerTypes } from '../tasks/rules.ts'
 import { refusedType } from '../tasks/turn.ts'
 import { historyOf, type History } from './history.ts'
@@ -33,33 +35,89 @@ export interface RetryPlan {
 }
 
 /** Why an instance of a workflow cannot go on; undefined where it can, and for all other tasks. `failed`: whether a call of its last turn did. */
-export type Fits = (program: string, fork: Fork, failed: boolean) => Promise<string | undefined>
+export type Fits = (program: string, fork: Fork, failed: boolean) => Promise<Unfit | undefined>
 
-/** The newest turn of each task of a correlation. */
+export interface Unfit {
+  readonly why: string
+  /** It has undone what it did. */
+  readonly isUndone?: true
+}
+
+/** An `agent.retry`, and the task that it starts. */
+interface Retry {
+  readonly event: CloudEvent
+  readonly successor: string
+  /** It was taken back before the task began. */
+  readonly isWithdrawn: boolean
+}
+
+/** The newest turn of each task of a correlation, and the retries that were asked for. */
 export class Tasks {
+  readonly #bus: Bus
   readonly #turns: ReadonlyMap<string, CloudEvent<Turn>>
+  readonly #retries: readonly Retry[]
 
-  private constructor(turns: ReadonlyMap<string, CloudEvent<Turn>>) {
+  private constructor(bus: Bus, turns: ReadonlyMap<string, CloudEvent<Turn>>, retries: readonly Retry[]) {
+    this.#bus = bus
     this.#turns = turns
+    this.#retries = retries
   }
 
   static async read(bus: Bus, correlation: string): Promise<Tasks> {
     const turns = new Map<string, CloudEvent<Turn>>()
     for (const event of await bus.driver.newestTurns(correlation))
       turns.set(parseId(event.id)!.task, (await bus.resolve(event)) as CloudEvent<Turn>)
-    return new Tasks(turns)
+    const retries: Retry[] = []
+    for await (const { event } of bus.read({ correlation })) {
+      if (event.type !== retryType || event.target === undefined) continue
+      const successor = taskId(correlation, event.target, event.id)
+      const turn = turns.get(successor)?.data
+      const isWithdrawn = turn ? isUnbegun(turn) : await hasNotBegun(bus, event, successor)
+      retries.push({ event, successor, isWithdrawn })
+    }
+    return new Tasks(bus, turns, retries)
   }
 
   get(task: string): Turn | undefined {
     return this.#turns.get(task)?.data
   }
 
-  /** The task that goes on from one that failed, as far as it has begun. */
+  /** The task that goes on from one that failed, or is about to. */
   successorOf(task: string): string | undefined {
-    for (const [id, { data }] of this.#turns) if (data.retryOf === task) return id
+    return this.#retries.find(({ event, isWithdrawn }) => event.retryof === task && !isWithdrawn)?.successor
+  }
+
+  /** Of a successor: the task that it goes on from. */
+  predecessorOf(task: string): string | undefined {
+    return this.#retries.find(({ successor }) => successor === task)?.event.retryof
+  }
+
+  /** The successor that has not begun yet, and with which this task is going to go on. */
+  async pendingWith(task: string): Promise<string | undefined> {
+    for (const { event, successor, isWithdrawn } of this.#retries)
+      if (!isWithdrawn && !this.#turns.has(successor) && carries((await this.#bus.resolve(event)).data as Fork, task))
+        return successor
     return undefined
   }
 }
+
+const isUnbegun = ({ version, inputs }: Turn) => version === 1 && isTombstone(inputs[0])
+
+/** Of a retry whose task had no turn: whether it was taken back, so that the task never begins. */
+async function hasNotBegun(bus: Bus, { id, correlationid }: CloudEvent, successor: string): Promise<boolean> {
+  // It may have been answered since, by a task that has begun.
+  if (!(await bus.driver.isSettled(id))) return false
+  const first = await bus.get(turnId(successor, 1), correlationid)
+  return !first || isUnbegun((await bus.resolve(first)).data as Turn)
+}
+
+/** Whether a task that another one had asked goes on with it. */
+const carries = ({ reissue, retries = {}, again = [] }: Fork, task: string): boolean =>
+  reissue.some(({ id, retryof }) => retries[id] && (retryof === task || carries(retries[id], task))) ||
+  again.some(({ retry }) => retry && (retry.of === task || carries(retry.fork, task)))
+
+/** An instance that has undone what it did: when it begins anew, nothing is done twice. */
+class Undone extends TidingsError {}
 
 /** What a retry of a task that has ended would be. @throws E_NOT_FOUND, E_RETRY_REFUSED */
 export async function planRetry(bus: Bus, task: string, tasks: Tasks, fits: Fits): Promise<RetryPlan> {
@@ -67,17 +125,43 @@ export async function planRetry(bus: Bus, task: string, tasks: Tasks, fits: Fits
   const { version, end } = journal.newest
   if (end !== 'failed' && end !== 'cancelled')
     throw refused(`task ${task} has not failed: it ${end === undefined ? 'has not ended' : `is ${end}`}`)
+  const predecessor = isUnbegun(journal.newest) ? tasks.predecessorOf(task) : undefined
+  if (predecessor !== undefined) return instead(bus, task, journal, predecessor, tasks, fits)
   const history = await historyOf(bus, task, version, journal)
-  const ending = history.emitted.findLast(({ type }) => type === `agent.task.${end}`)
-  if (history.inputs[0]?.type === 'agent.cancel' && version === 1)
+  const ending = endingOf(task, history.emitted, end)
+  if (isUnbegun(journal.newest))
     throw refused(`task ${task} was cancelled before it began: publish what was to start it once more`)
-  if (!ending) throw refused(`the end of task ${task} is no longer on the log`)
   const planned = await forkOf(bus, task, history, journal.newest, tasks, fits)
-  const why = await fits(history.program, planned.fork, planned.failed)
-  if (why !== undefined) throw refused(`task ${task} of the workflow ${history.program} ${why}`)
+  const unfit = await fits(history.program, planned.fork, planned.failed)
+  if (unfit) {
+    const why = `task ${task} of the workflow ${history.program} ${unfit.why}`
+    throw unfit.isUndone ? new Undone('E_RETRY_REFUSED', why) : refused(why)
+  }
   const { fork, adopted, children } = planned
   const callerAnswered = ending.call !== undefined
   return { of: task, program: history.program, fork, ending, adopted, children, callerAnswered }
+}
+
+function endingOf(task: string, emitted: readonly CloudEvent[], end: End): CloudEvent {
+  const ending = emitted.findLast(({ type }) => type === `agent.task.${end}`)
+  if (!ending) throw refused(`the end of task ${task} is no longer on the log`)
+  return ending
+}
+
+/** A successor that was cancelled before it began: another one goes on from where it would have. */
+async function instead(
+  bus: Bus,
+  task: string,
+  journal: Journal,
+  predecessor: string,
+  tasks: Tasks,
+  fits: Fits,
+): Promise<RetryPlan> {
+  const other = tasks.successorOf(predecessor)
+  if (other !== undefined)
+    throw refused(`task ${task} was cancelled before it began, and task ${other} goes on in its place`)
+  const ending = endingOf(task, (await journal.turn(1)).emitted, 'cancelled')
+  return { ...(await planRetry(bus, predecessor, tasks, fits)), of: task, ending }
 }
 
 /** Publishes it. The successor begins when a worker takes it. `isNew`: nobody else did so before. @throws E_EVENT_TOO_LARGE */
@@ -105,13 +189,14 @@ export async function publishRetry(bus: Bus, { of, program, fork, ending }: Retr
 async function forkOf(
   bus: Bus,
   task: string,
-  { start, state, turns, inputs, open, answers, asked, again }: History,
+  { start, state, turns, inputs, open, answers, asked, again, emitted }: History,
   { programHash }: Turn,
   tasks: Tasks,
   fits: Fits,
 ) {
-  const taken = inputs.filter(input => !isFailure(input) && !ofTheEnd.includes(input.type))
-  const adopted = answers.filter(answer => !isFailure(answer))
+  const isToBlame = inputs.some(isFailure) || !refusesAnswer(emitted) ? isFailure : isOfModel
+  const taken = inputs.filter(input => !isToBlame(input) && !ofTheEnd.includes(input.type))
+  const adopted = firstOfEachCall(answers.filter(answer => !isFailure(answer)))
   const failed = taken.length < inputs.length
   const answered = new Set([...taken, ...adopted].map(({ call }) => call))
   const reissue: CloudEvent[] = []
@@ -127,7 +212,7 @@ async function forkOf(
     const { retryof, ...plain } = request
     const made = asked.get(id)?.id
     const child = made === undefined ? retryof : taskId(correlationOf(task), request.target!, made)
-    const next = child === undefined ? undefined : await childOf(bus, child, made, tasks, fits)
+    const next = child === undefined ? undefined : await childOf(bus, child, tasks, fits)
     if (next && 'answer' in next) {
       adopted.push({ ...next.answer, call: id })
       continue
@@ -144,36 +229,60 @@ async function forkOf(
     reissue,
     ...(state !== undefined && { state }),
     ...(children.length > 0 && { retries }),
-    ...(again.length > 0 && { again }),
+    ...(again.length > 0 && { again: await goingOn(bus, task, again, tasks, fits) }),
     definition: turns[0]?.turn.programHash ?? programHash,
   }
   return { fork, adopted, children, failed }
 }
 
-/** How the task of a call goes on: what it gave, or from where. Undefined where it begins anew. */
+/** A call that was made again may have been answered twice. */
+const firstOfEachCall = (answers: readonly CloudEvent[]) =>
+  answers.filter(({ call }, i) => answers.findIndex(other => other.call === call) === i)
+
+/** Calls that may be made again: an agent that was asked and has begun goes on then. */
+async function goingOn(
+  bus: Bus,
+  task: string,
+  made: readonly MadeBefore[],
+  tasks: Tasks,
+  fits: Fits,
+): Promise<MadeBefore[]> {
+  const again: MadeBefore[] = []
+  for (const { retry: _, ...call } of made) {
+    const isAgent = call.type === 'agent.invoke'
+    const next = isAgent && (await childOf(bus, taskId(correlationOf(task), call.target, call.id), tasks, fits))
+    const isAnswered = next && 'answer' in next
+    if (isAnswered && hasCalled(tasks, next.answer))
+      throw refused(
+        `task ${task} had asked ${call.target} in the turn in which it failed, and that has completed: it would do its work twice. Start it again, with its input or with \`tidings redrive\``,
+      )
+    again.push(next && !isAnswered ? { ...call, retry: { of: next.of, fork: next.fork } } : call)
+  }
+  return again
+}
+
+const hasCalled = (tasks: Tasks, { id }: CloudEvent) => (tasks.get(parseId(id)!.task)?.spent?.calls ?? 1) > 0
+
+/** How the task of a call goes on: what it gave, or from where. Undefined where nothing is done twice when it begins anew. */
 async function childOf(
   bus: Bus,
   child: string,
-  request: string | undefined,
   tasks: Tasks,
   fits: Fits,
 ): Promise<{ answer: CloudEvent } | { of: string; fork: Fork; children: readonly string[] } | undefined> {
-  let task = child
-  for (let turn = tasks.get(task); turn; turn = tasks.get(task)) {
-    const next = turn.end === 'continued' ? turn.successor : tasks.successorOf(task)
+  let [task, turn] = [child, tasks.get(child)]
+  for (let next: string | undefined; turn; [task, turn] = [next, tasks.get(next)]) {
+    next = turn.end === 'continued' ? turn.successor : tasks.successorOf(task)
     if (next === undefined) break
-    task = next
   }
-  const turn = tasks.get(task)
-  if (!turn) {
-    // It was asked to go on, and did not begin: what it would have gone on from is in that request.
-    const asking = request === undefined ? undefined : await bus.get(request, correlationOf(child))
-    if (asking?.type !== retryType) return undefined
-    return { of: asking.retryof!, fork: (await bus.resolve(asking)).data as Fork, children: [] }
+  if (!turn || isUnbegun(turn)) {
+    const before = tasks.predecessorOf(task)
+    // It was taken back before it began.
+    if (before !== undefined && tasks.successorOf(before) !== task) return childOf(bus, before, tasks, fits)
+    if (task === child && before === undefined) return undefined
   }
-  const isUnderWay = turn.end === undefined || (await bus.get(retryId(task), correlationOf(task))) !== undefined
-  if (isUnderWay)
-    throw refused(`task ${task} of ${turn.program}, which it had asked, has not ended yet: try again when it has`, true)
+  if (turn?.end === undefined)
+    throw refused(`task ${task}, which it had asked, has not ended: try again when it has`, true)
   if (turn.end === 'completed') {
     const { emitted } = await (await Journal.read(bus, task)).turn(turn.version)
     return { answer: emitted.findLast(({ type }) => type === 'agent.task.completed')! }
@@ -181,8 +290,7 @@ async function childOf(
   try {
     return await planRetry(bus, task, tasks, fits)
   } catch (error) {
-    // An instance that has undone what it did, and a task that never began, begin anew.
-    if (error instanceof TidingsError && error.code === 'E_RETRY_REFUSED' && !error.retryable) return undefined
+    if (error instanceof Undone) return undefined
     throw error
   }
 }
@@ -194,5 +302,25 @@ const isFailure = (answer: CloudEvent): boolean =>
   (answerTypes.includes(answer.type) || answer.type === 'call.expired') &&
   answer.call !== undefined &&
   'error' in outcomeOf(answer)
+
+const isOfModel = ({ type }: CloudEvent) => type === 'model.result'
+
+const ofAnswers: readonly string[] = [
+  'E_MODEL_OUTPUT',
+  'E_MODEL_LENGTH',
+  'E_MODEL_FILTERED',
+  'E_MODEL_REFUSED',
+  'E_MODEL_EMPTY',
+  'E_MODEL_UNFINISHED',
+]
+
+/** Whether the task failed because of what its model answered: it would fail so again. */
+const refusesAnswer = (emitted: readonly CloudEvent[]): boolean =>
+  emitted.some(event => event.type === 'agent.task.failed' && ofAnswers.includes(codeOf(event)))
+
+function codeOf(failed: CloudEvent): string {
+  const outcome = outcomeOf(failed)
+  return 'error' in outcome ? outcome.error.code : ''
+}
 
 export const refused = (why: string, retryable = false) => new TidingsError('E_RETRY_REFUSED', why, { retryable })

@@ -1,4 +1,5 @@
 import type { CloudEvent } from '../event.ts'
+import { retryType, type Fork } from './fork.ts'
 import type { Emit } from './program.ts'
 
 /*
@@ -14,8 +15,10 @@ export interface MadeBefore {
   readonly hash: string
   /** By which straight-line code recognises it. */
   readonly key?: string
-  /** Its idempotency key. */
+  /** Its idempotency key; of a call of an agent its id. */
   readonly id: string
+  /** Of a call of an agent that has begun: its task, and how that goes on. */
+  readonly retry?: { readonly of: string; readonly fork: Fork }
 }
 
 /** Calls of a turn that was decided and does not hold. */
@@ -28,7 +31,7 @@ export function madeIn(emits: readonly Emit[], emitted: readonly CloudEvent[]): 
             type,
             target: wait.target,
             hash,
-            id: emitted[i]?.retryof ?? id,
+            id: type === 'agent.invoke' ? id : (emitted[i]?.retryof ?? id),
             ...(wait.key !== undefined && { key: wait.key }),
           },
         ],
@@ -44,6 +47,12 @@ export function findMade(
   return made.find(
     each => each.type === type && each.target === wait.target && each.hash === hash && each.key === wait.key,
   )
+}
+
+/** A call as it is made again: with the key that it had; an agent that has begun goes on. */
+export function madeAgain(call: CloudEvent, { id, retry }: MadeBefore): CloudEvent {
+  if (call.type !== 'agent.invoke') return { ...call, retryof: id }
+  return retry ? { ...call, type: retryType, data: { ...retry.fork, asked: call }, retryof: retry.of } : call
 }
 
 /** Those that no call of a turn is. */

@@ -39,6 +39,8 @@ export interface Fork {
   readonly retries?: Readonly<Record<string, Fork>>
   /** Of a retry: calls of the turn that failed. One that is made again keeps its keys. */
   readonly again?: readonly MadeBefore[]
+  /** Of a retry that the runtime asks for in place of a program: what that asked. */
+  readonly asked?: CloudEvent
   /** Of a retry: the hash of the program that the failed task began with. A workflow goes by that definition. */
   readonly definition?: string
 }
@@ -91,7 +93,16 @@ export function inputsSeen(inputs: readonly CloudEvent[], knownAs: KnownAs): rea
 /** What the program itself emitted in a turn, as it emitted it. */
 export function emissionsOf(emits: readonly Emit[], emitted: readonly CloudEvent[]): readonly CloudEvent[] {
   const own = emits.every(isOwn) ? emitted : emitted.filter((_, i) => isOwn(emits[i]!))
-  return own.some(({ target }) => target === replayTarget) ? own.map(asAsked) : own
+  const isOther = ({ type, target }: CloudEvent) => target === replayTarget || type === retryType
+  return own.some(isOther) ? own.map(event => asInvoked(asAsked(event))) : own
+}
+
+/** A request as its program made it, where the runtime asked for a retry in its place. */
+export function asInvoked(event: CloudEvent): CloudEvent {
+  if (event.type !== retryType) return event
+  const { retryof: _, ...request } = event
+  const { start, asked = start } = event.data as Fork
+  return { ...request, type: 'agent.invoke', data: asked.data }
 }
 
 /** A recorded turn as its program sees it. */

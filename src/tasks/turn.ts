@@ -5,7 +5,7 @@ import { isOnlyOfRuntime } from '../bus/admit.ts'
 import { cancelId, correlationOf, emitId, isTask, taskId, turnId } from '../bus/ids.ts'
 import type { Redactor } from '../bus/redact.ts'
 import { copyOf, jsonOf, maxDepth, type Json } from '../json.ts'
-import { findMade, type MadeBefore } from './again.ts'
+import { findMade, madeAgain, type MadeBefore } from './again.ts'
 import { approvalType, type ApprovalRequest } from './approval.ts'
 import type { Spent } from './budget.ts'
 import { boundFrom, type Bound, type Duration } from './duration.ts'
@@ -137,7 +137,8 @@ export class TurnBuilder implements TurnContext {
    * Asks again, for the runtime, what the program asked before a fork. It has as long as it had; a timer keeps its moment.
    * `retry`: how the task that was asked goes on.
    */
-  reissue({ id, type, target, data, time, deadline, retryof }: CloudEvent, retry?: Fork) {
+  reissue(asked: CloudEvent, retry?: Fork) {
+    const { id, type, target, data, time, deadline, retryof } = asked
     if (type === 'timer.set') {
       this.#add({ type, data }, { target: 'timer', until: Date.parse((data as { due: string }).due), as: id })
       return
@@ -145,7 +146,7 @@ export class TurnBuilder implements TurnContext {
     const until = deadline === undefined ? null : this.now + Date.parse(deadline) - Date.parse(time)
     const bound = until !== null && { deadline: new Date(until).toISOString() }
     const replyto = this.#identity.program
-    const request = retry ? { type: retryType, data: retry } : { type, data }
+    const request = retry ? { type: retryType, data: { ...retry, asked } } : { type, data }
     const kept = retryof !== undefined && { retryof }
     this.#add({ ...request, target: target!, replyto, ...bound, ...kept }, { target: target!, until, as: id })
   }
@@ -286,11 +287,12 @@ export class TurnBuilder implements TurnContext {
     const taken = { ...draft, data: dataOf(draft) }
     const event = sealed(redactor.event(this.#event(taken, id ?? emitId(this.task, this.version, this.events.length))))
     const json = JSON.stringify(event.data) ?? 'null'
-    this.bytes += Buffer.byteLength(json)
     const emit = { id: event.id, type: event.type, hash: hashOf(event.data, json), ...(wait && { wait }) }
     const made = this.#again.length > 0 ? findMade(this.#again, emit) : undefined
     if (made) this.#again = this.#again.filter(each => each !== made)
-    this.events.push(made ? { ...event, retryof: made.id } : event)
+    const sent = made ? madeAgain(event, made) : event
+    this.bytes += Buffer.byteLength(sent.data === event.data ? json : JSON.stringify(sent.data))
+    this.events.push(sent)
     this.emits.push(emit)
     return event.id
   }

@@ -20,7 +20,10 @@ export function only<T extends Named>(
   newest: () => readonly string[],
 ): T {
   if (text.length < minLength)
-    throw new TidingsError('E_USAGE', `"${text}" is no ${noun}: give its id, or four or more of its last characters`)
+    throw new TidingsError(
+      'E_USAGE',
+      `"${text}" is too short for the end of an id (${noun}): give at least its last ${minLength} characters`,
+    )
   const candidates = [...new Map(find().map(each => [each.id, each])).values()]
   if (candidates.length === 1) return candidates[0]!
   if (candidates.length === 0) {

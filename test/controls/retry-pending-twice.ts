@@ -1,0 +1,10 @@
+import type { Control } from './control.ts'
+
+export default {
+  fault: 'An agent is retried although the retry of its caller is about to go on with it.',
+  file: 'src/cli/retry.ts',
+  find: '  if (pending !== undefined)\n',
+  replace: '  if (pending === "")\n',
+  test: 'test/retry-once.test.ts',
+  name: 'while the retry of the one that had asked it waits',
+} satisfies Control

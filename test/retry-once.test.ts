@@ -1,0 +1,176 @@
+import { expect, it } from 'vitest'
+import { z } from 'zod'
+import { agent } from '../src/agents/agent.ts'
+import { workflow } from '../src/index.ts'
+import { Replay } from '../src/replay/replay.ts'
+import { fromBus } from '../src/replay/source.ts'
+import { Programs } from '../src/tasks/programs.ts'
+import { until } from '../src/testing/wait.ts'
+import { tidings } from './lib/cli.ts'
+import { desk, endOf, refusal, retried, taskOf } from './lib/retry.ts'
+import { ask, eventsOf, onEveryBus } from './lib/world.ts'
+
+const any = z.any()
+
+/* A retry pays once, however it is interrupted and whoever else retries. */
+
+onEveryBus(world => {
+  /** A shop whose seller paid, and could not post. */
+  async function failedShop() {
+    const log = await world()
+    const [pay, post, note] = [desk('pay'), desk('post'), desk('note')]
+    post.fails('closed')
+    const bug = { is: false }
+    const seller = agent('seller', {
+      run: async (ctx, what: string) => {
+        const paid = await ctx.call(bug.is ? note.tool : pay.tool, what)
+        return [paid, await ctx.call(post.tool, what), await ctx.call(note.tool, what)]
+      },
+    })
+    const shop = agent('shop', { on: 'goods.wanted', run: (ctx, what: string) => ctx.call(seller, what) })
+    const use = [shop, seller, pay.tool, post.tool, note.tool]
+    const worker = await log.worker({ use })
+    const failed = await ask(worker, { type: 'goods.wanted', data: 'tea' })
+    const child = (await eventsOf(worker, failed.correlationid)).find(
+      ({ type, call }) => type === 'agent.task.failed' && call !== undefined,
+    )!
+    post.works('posted')
+    return { log, worker, use, failed: taskOf(failed), child: taskOf(child), pay, post, note, bug }
+  }
+
+  it('lets an agent go on once that is retried while the retry of the one that had asked it waits', async () => {
+    const { log, use, failed, child, note } = await failedShop()
+    await log.stop()
+    const told = await retried(log, failed)
+    expect(await refusal(log, child)).toMatchObject({
+      code: 'E_RETRY_REFUSED',
+      message: expect.stringContaining(`goes on with task ${told.task}`),
+    })
+    const next = await log.worker({ use })
+    expect(await endOf(next, told.task)).toMatchObject({ type: 'agent.task.completed' })
+    expect(note.runs).toHaveLength(1)
+  })
+
+  it('does not begin an agent anew whose retry was cancelled before it began', async () => {
+    const { log, use, failed, child, pay, bug } = await failedShop()
+    bug.is = true
+    const told = await retried(log, failed)
+    const worker = await log.worker({ use })
+    // The code of the agent does not fit: its retry is parked.
+    await until(async () => (await tidings(log.place, ['attention', '--json'])).stdout.includes('"parked"'))
+    await tidings(log.place, ['attention', 'cancel', told.task])
+    expect((await endOf(worker, told.task)).type).toBe('agent.task.cancelled')
+    bug.is = false
+    const again = await retried(log, told.task)
+    expect(again.children).toEqual([child])
+    expect(await endOf(worker, again.task)).toMatchObject({ type: 'agent.task.completed' })
+    expect(pay.runs).toHaveLength(1)
+  })
+
+  it('goes on in place of a retry that was cancelled before it began', async () => {
+    const { log, use, failed, child, pay, bug } = await failedShop()
+    bug.is = true
+    const told = await retried(log, child)
+    const worker = await log.worker({ use })
+    await until(async () => (await tidings(log.place, ['attention', '--json'])).stdout.includes('"parked"'))
+    await worker.bus.publish({
+      type: 'agent.cancel',
+      target: 'seller',
+      subject: told.task,
+      correlationid: told.task.slice(0, 36),
+      data: { reason: 'by hand' },
+    })
+    expect((await endOf(worker, told.task)).type).toBe('agent.task.cancelled')
+    bug.is = false
+    const again = await retried(log, told.task)
+    expect(again).toMatchObject({ state: 'retried', retryOf: told.task })
+    expect(await endOf(worker, again.task)).toMatchObject({ type: 'agent.task.completed' })
+    expect(await endOf(worker, (await retried(log, failed)).task)).toMatchObject({ type: 'agent.task.completed' })
+    expect(pay.runs).toHaveLength(1)
+  })
+
+  it('does not begin an agent anew that was asked in the turn that failed', async () => {
+    const log = await world()
+    const [pay, post] = [desk('pay'), desk('post')]
+    post.fails('closed')
+    const seller = agent('seller', {
+      run: async (ctx, what: string) => [await ctx.call(pay.tool, what), await ctx.call(post.tool, what)],
+    })
+    const bug = { is: true }
+    const shop = agent('shop', {
+      on: 'goods.wanted',
+      async run(ctx, what: string) {
+        const sold = ctx.call(seller, what)
+        if (bug.is) throw new Error('a bug')
+        return sold
+      },
+    })
+    const worker = await log.worker({ use: [shop, seller, pay.tool, post.tool] })
+    const failed = await ask(worker, { type: 'goods.wanted', data: 'tea' })
+    bug.is = false
+    const once = await retried(log, taskOf(failed))
+    expect(await endOf(worker, once.task)).toMatchObject({ type: 'agent.task.failed' })
+    post.works('posted')
+    const twice = await retried(log, once.task)
+    expect((await endOf(worker, twice.task)).data).toMatchObject({ output: ['done', 'posted'] })
+    expect(new Set(pay.runs.map(({ key }) => key)).size).toBe(1)
+    expect(new Set(post.runs.map(({ key }) => key)).size).toBe(1)
+    const replay = new Replay(new Programs([shop, seller].map(({ definition }) => definition)))
+    const { correlationid: correlation } = failed
+    for await (const { position, event } of fromBus(worker.bus, { correlation }).events())
+      await replay.add(position, event)
+    const { divergences } = replay.finish()
+    expect(divergences.filter(({ task }) => task !== taskOf(failed))).toEqual([])
+  })
+
+  it('takes one answer of a call that was made again and answered twice', async () => {
+    const log = await world()
+    const [slow, bad] = [desk('slow'), desk('bad')]
+    bad.fails('down')
+    const buyer = agent('buyer', {
+      on: 'goods.wanted',
+      run: (ctx, what: string) =>
+        ctx.all([branch => branch.call(slow.tool, what), branch => branch.call(bad.tool, what)]),
+    })
+    const worker = await log.worker({ use: [buyer, bad.tool] })
+    const failed = await ask(worker, { type: 'goods.wanted', data: 'tea' })
+    const once = await retried(log, taskOf(failed))
+    expect((await endOf(worker, once.task)).type).toBe('agent.task.failed')
+    const { correlationid } = failed
+    const calls = (await eventsOf(worker, correlationid)).filter(
+      ({ target, type }) => target === 'slow' && type === 'tool.invoke',
+    )
+    expect(calls).toHaveLength(2)
+    for (const { id } of calls)
+      await worker.bus.publish({
+        id: `${id}:result`,
+        type: 'tool.result',
+        target: 'buyer',
+        call: id,
+        correlationid,
+        data: { output: 'slept' },
+      })
+    bad.works()
+    const twice = await retried(log, once.task)
+    expect((await endOf(worker, twice.task)).data).toMatchObject({ output: ['slept', 'done'] })
+    const retry = (await eventsOf(worker, correlationid)).findLast(({ type }) => type === 'agent.retry')!
+    const { inputs } = (await worker.bus.resolve(retry)).data as { inputs: unknown[] }
+    expect(inputs).toHaveLength(1)
+  })
+
+  it('does not begin an instance of a workflow anew that ended by its definition', async () => {
+    const log = await world()
+    const pay = desk('pay')
+    const seller = workflow('seller', { input: any, within: '1h' })
+      .call('paid', pay.tool, s => s.event)
+      .fail(() => 'sold out')
+    const shop = agent('shop', { on: 'goods.wanted', run: (ctx, what: string) => ctx.call(seller, what) })
+    const worker = await log.worker({ use: [shop, seller, pay.tool] })
+    const failed = await ask(worker, { type: 'goods.wanted', data: 'tea' })
+    expect(await refusal(log, taskOf(failed))).toMatchObject({
+      code: 'E_RETRY_REFUSED',
+      message: expect.stringContaining('ended by what its definition says'),
+    })
+    expect(pay.runs).toHaveLength(1)
+  })
+})
