@@ -49,10 +49,7 @@ export async function list({ json }: Globals): Promise<void> {
     )
     for (const { first, more } of alike.values())
       await say(describe(first, more, beginnings.get(correlationIn(first))).join('\n'))
-    if (left > 0)
-      await say(
-        dim(`and ${count(left, 'entry').replace('entrys', 'entries')} more: tidings attention --json lists all`),
-      )
+    if (left > 0) await say(dim(`and ${count(left, 'entry', 'entries')} more: tidings attention --json lists all`))
     if (failed.length < total)
       await say(
         dim(`and ${count(total - failed.length, 'task')} more that failed before: tidings tasks --state failed`),
@@ -148,9 +145,7 @@ export async function retry(id: string | undefined, { key, ...options }: Globals
       'E_NOT_FOUND',
       `nothing on the attention list has the ${key === undefined ? `id ${id}` : `key ${key}`}`,
     )
-  await answer(options, { released }, [
-    `${count(released, 'delivery').replace('deliverys', 'deliveries')} handed out again`,
-  ])
+  await answer(options, { released }, [`${count(released, 'delivery', 'deliveries')} handed out again`])
 }
 
 /** `tidings attention discard ID`, of a task that failed `tidings attention discard TASK` */

@@ -198,7 +198,7 @@ function countLines(found: readonly Failed[], withCallers: number): string[] {
 function linesOf(retried: Retried): string[] {
   if (retried.state === 'resumed')
     return [
-      `resumed ${retried.task}: ${count(retried.released, 'delivery').replace('deliverys', 'deliveries')} handed out again`,
+      `resumed ${retried.task}: ${count(retried.released, 'delivery', 'deliveries')} handed out again`,
       dim('  it was parked, and has not ended'),
     ]
   const { task, retryOf } = retried

@@ -56,7 +56,7 @@ function text({ bus, head, durability, groups, paused, resting, attention }: Sta
     `durability ${durabilityText(durability)}`,
     `paused     ${paused.join(', ') || 'nothing'}`,
     ...resting.map(each => `model      ${paintResting(restingText(each))}`),
-    `attention  ${attention === 0 ? 'nothing' : styleText('yellow', `${count(attention, 'entry').replace('entrys', 'entries')}: tidings attention`)}`,
+    `attention  ${attention === 0 ? 'nothing' : styleText('yellow', `${count(attention, 'entry', 'entries')}: tidings attention`)}`,
     '',
     ...(groups.length === 0
       ? ['No worker has been here yet: tidings dev']

@@ -42,7 +42,7 @@ export function drawPicture(
   const attended =
     attention === 0
       ? 'nothing needs attention'
-      : `${count(attention, 'entry').replace('entrys', 'entries')} need attention: tidings attention`
+      : `${count(attention, 'entry', 'entries')} need attention: tidings attention`
   const name = Math.max(12, Math.min(40, width - 30))
   const cells = (...columns: string[]) => columns.map(column => column.padStart(10)).join('')
   const draw = (text: string, paintIt: (text: string) => string = each => each) => paintIt(shorten(text, width))

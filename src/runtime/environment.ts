@@ -1,7 +1,7 @@
 import { resolve } from 'node:path'
 import { TidingsError } from '../errors.ts'
 import { Bus, type BusOptions } from '../bus/bus.ts'
-import type { Duration } from '../tasks/duration.ts'
+import { milliseconds, type Duration } from '../tasks/duration.ts'
 
 /** The contract for scripts: where data lies and which ports are used. Everything is loopback by default. */
 export interface Environment {
@@ -29,8 +29,8 @@ export function environment(env: NodeJS.ProcessEnv = process.env): Environment {
     smtpPort: portOf('TIDINGS_SMTP_PORT', env.TIDINGS_SMTP_PORT, 2525),
     bus: env.TIDINGS_BUS || 'sqlite',
     ...(env.TIDINGS_APPROVERS && { approvers: resolve(env.TIDINGS_APPROVERS) }),
-    stopWithin: (env.TIDINGS_STOP_WITHIN || '30s') as Duration,
-    failedFor: (env.TIDINGS_FAILED_FOR || '1d') as Duration,
+    stopWithin: durationOf('TIDINGS_STOP_WITHIN', env.TIDINGS_STOP_WITHIN, '30s'),
+    failedFor: durationOf('TIDINGS_FAILED_FOR', env.TIDINGS_FAILED_FOR, '1d'),
   }
 }
 
@@ -68,4 +68,14 @@ function portOf(name: string, value: string | undefined, fallback: number): numb
   if (!Number.isInteger(port) || port < 0 || port > 65_535)
     throw new TidingsError('E_SETTING_INVALID', `${name}=${value} is not a port`)
   return port
+}
+
+function durationOf(name: string, value: string | undefined, fallback: Duration): Duration {
+  const duration = (value || fallback) as Duration
+  try {
+    milliseconds(duration)
+    return duration
+  } catch {
+    throw new TidingsError('E_SETTING_INVALID', `${name}=${value} is not a duration such as 30s, 10m or 2d`)
+  }
 }

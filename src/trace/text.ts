@@ -59,7 +59,8 @@ export function elapsed(ms: number): string {
 }
 
 /** `1 call`, `2 calls`. */
-export const count = (n: number, noun: string) => `${n.toLocaleString('en')} ${noun}${n === 1 ? '' : 's'}`
+export const count = (n: number, noun: string, nouns = `${noun}s`) =>
+  `${n.toLocaleString('en')} ${n === 1 ? noun : nouns}`
 
 /** What models told of tokens and cost, where it is more than nothing. */
 export const spentText = ({ tokens, cost }: { tokens: number; cost: number }) => [

@@ -1,0 +1,9 @@
+import { expect, test } from 'vitest'
+import { environment } from './environment.ts'
+
+test('a setting that is not what it must be is refused by name', () => {
+  expect(() => environment({ TIDINGS_PORT: '80000' })).toThrow('TIDINGS_PORT=80000 is not a port')
+  for (const name of ['TIDINGS_STOP_WITHIN', 'TIDINGS_FAILED_FOR'])
+    expect(() => environment({ [name]: 'soon' })).toThrow(`${name}=soon is not a duration such as 30s, 10m or 2d`)
+  expect(environment({ TIDINGS_FAILED_FOR: '2h', TIDINGS_PORT: '' })).toMatchObject({ failedFor: '2h', port: 4110 })
+})
