@@ -1,13 +1,30 @@
+import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
-import { expect, it } from 'vitest'
+import { expect, it, test } from 'vitest'
 import first from '../examples/first/app.ts'
 import { until } from '../src/testing/wait.ts'
 import { eventsOf, onEveryBus } from './lib/world.ts'
 
+const read = (file: string) => readFile(new URL(`../${file}`, import.meta.url), 'utf8')
+
+test('the README is short above its reference tables', async () => {
+  const [above] = (await read('README.md')).split('## The command')
+  expect(above!.trim().split(/\s+/).length).toBeLessThanOrEqual(700)
+})
+
+test('the glossary names files that exist, in alphabetical order', async () => {
+  const rows = [...(await read('docs/glossary.md')).matchAll(/^\| \*\*(.+?)\*\* .*\| `(src\/\S+)` \|$/gm)]
+  expect(rows.length).toBeGreaterThanOrEqual(30)
+  const terms = rows.map(([, term]) => term!.toLowerCase())
+  expect(terms).toEqual(terms.toSorted())
+  const files = rows.map(([, , file]) => file!)
+  expect(files.filter(file => !existsSync(new URL(`../${file}`, import.meta.url)))).toEqual([])
+})
+
 onEveryBus(world =>
   it('the example in the README is the file, and it answers', async () => {
-    const source = await readFile(new URL('../examples/first/app.ts', import.meta.url), 'utf8')
-    const readme = await readFile(new URL('../README.md', import.meta.url), 'utf8')
+    const source = await read('examples/first/app.ts')
+    const readme = await read('README.md')
     expect(readme).toContain(source.replace('../../src/index.ts', 'tidings').trim())
 
     const worker = await (await world()).worker({ use: first.use })
