@@ -46,7 +46,9 @@ test('the tarball holds the built package and no sources or tests', () => {
   expect(files).toContain('dist/index.js')
   expect(files).toContain('dist/index.d.ts')
   expect(
-    files.filter(file => /^(src|test|examples|bench|scripts)\/|\.test\.|tsbuildinfo|(?<!\.d)\.ts$/.test(file)),
+    files.filter(file =>
+      /^(src|test|scripts)\/|\.test\.|tsbuildinfo|(?<!\.d)\.ts$|^(examples|bench)\/.*(?<!\.md)$/.test(file),
+    ),
   ).toEqual([])
 })
 

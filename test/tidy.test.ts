@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { existsSync, globSync, readFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { expect, test } from 'vitest'
@@ -126,18 +127,53 @@ test('every error code is in the table, and used', () => {
   expect(table.filter(name => !used.has(name))).toEqual([])
 })
 
-test('relative links in Markdown point at files', () => {
-  const offences = files('*.md', '{docs,examples,bench}/**/*.md').flatMap(file =>
-    [
-      ...read(file)
-        .replace(/^ *```[^]*?^ *```/gm, '')
-        .matchAll(/\]\(([^)\s]+)\)/g),
-    ]
-      .map(([, link]) => link!.replace(/#.*/, ''))
-      .filter(link => link !== '' && !/^[a-z]+:/.test(link) && !existsSync(join(root, dirname(file), decodeURI(link))))
+/** Relative links of the Markdown files, as `file: link`, whose file is not in `there` or has no such heading. */
+function brokenLinks(markdown: string[], isThere: (path: string) => boolean): string[] {
+  return markdown.flatMap(file =>
+    [...prose(file).matchAll(/\]\(([^)\s]+)\)/g)]
+      .map(([, link]) => link!)
+      .filter(link => {
+        if (/^[a-z]+:/.test(link)) return false
+        const [path = '', heading] = link.split('#')
+        const target = path === '' ? file : join(dirname(file), decodeURI(path))
+        return !isThere(target) || (heading !== undefined && !anchorsOf(target).includes(heading))
+      })
       .map(link => `${file}: ${link}`),
   )
-  expect(offences).toEqual([])
+}
+
+const prose = (file: string) => read(file).replace(/^ *```[^]*?^ *```/gm, '')
+
+/** The anchors that GitHub gives to headings. */
+const anchorsOf = (file: string) =>
+  [...prose(file).matchAll(/^#+ (.*)$/gm)].map(([, heading]) =>
+    heading!
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N}_ -]/gu, '')
+      .replaceAll(' ', '-'),
+  )
+
+test('relative links in Markdown point at files and headings', () => {
+  const markdown = files('*.md', '{docs,examples,bench,deploy}/**/*.md')
+  expect(brokenLinks(markdown, path => existsSync(join(root, path)))).toEqual([])
+})
+
+test('CONTRIBUTING names files that exist', () => {
+  const named = [...prose('CONTRIBUTING.md').matchAll(/`((?:\.ci|src|test|docs|examples|scripts)\/[^`]*)`/g)]
+  const paths = named.map(([, path]) => path!).filter(path => !/[A-Z]{4}/.test(path))
+  expect(paths.length).toBeGreaterThan(10)
+  expect(paths.filter(path => !existsSync(join(root, path)))).toEqual([])
+})
+
+test('links of published pages point into the package', () => {
+  const options = ['--dry-run', '--json', '--ignore-scripts']
+  const listed = execFileSync('npm', ['pack', ...options], { cwd: root, encoding: 'utf8', stdio: 'pipe' })
+  const [packed] = JSON.parse(listed) as [{ files: { path: string }[] }]
+  const paths = packed.files.map(({ path }) => path)
+  const pages = paths.filter(path => path.endsWith('.md'))
+  expect(pages).toContain('README.md')
+  expect(pages.some(path => path.startsWith('docs/'))).toBe(true)
+  expect(brokenLinks(pages, path => paths.includes(path))).toEqual([])
 })
 
 test('package-lock.json lists every platform', () => {
