@@ -2,16 +2,25 @@
  * Runs before `npm start` and `npm test`, on whatever Node the machine has (20 or newer): plain JavaScript that needs
  * nothing installed. It runs `npm ci` where node_modules is absent or older than package-lock.json, and nothing else.
  *
+ * It never installs through a link: `npm ci` would empty the folder that the link leads to, which other checkouts use.
+ *
  * `--force`: npm compares the `engines` of packages with the Node that runs npm, warns, and leaves the native parts of
  * the tools out. Here that comparison is beside the point: what runs them is the Node that this very install brings
  * (the npm package `node`), and the last lines make sure of it.
  */
 import { spawnSync } from 'node:child_process'
-import { readFileSync, statSync } from 'node:fs'
+import { lstatSync, readFileSync, readlinkSync, statSync } from 'node:fs'
 
 const modified = file => statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0
 
 if (modified('node_modules/.package-lock.json') < modified('package-lock.json')) {
+  if (lstatSync('node_modules', { throwIfNoEntry: false })?.isSymbolicLink()) {
+    console.error(
+      `node_modules is a link to "${readlinkSync('node_modules')}", which is older than package-lock.json. Nothing was installed, because`,
+    )
+    console.error('npm would empty that folder. Remove the link, or run `npm ci` where it leads to.')
+    process.exit(1)
+  }
   console.log('installing what package-lock.json lists, and the Node that runs it (ten to twenty seconds) …')
   const flags = ['--include=dev', '--prefer-offline', '--no-audit', '--no-fund', '--loglevel=error', '--force']
   const { status } = spawnSync(process.execPath, [process.env.npm_execpath, 'ci', ...flags], { stdio: 'inherit' })

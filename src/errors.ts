@@ -117,7 +117,8 @@ export const errors = {
   E_SIGNATURE_INVALID:
     'The request is not signed as the endpoint asks for. Check the secret on both sides, the clocks, and that nothing on the way changes the body.',
   E_BUSY: 'Too much is under way at once. Nothing of this was stored: come again in a moment.',
-  E_NOT_FOUND: 'There is nothing of that name or id. Check the spelling, and that the right TIDINGS_HOME is used.',
+  E_NOT_FOUND:
+    'Nothing has this name, id or path. Check the spelling; a command looks in the log of TIDINGS_HOME or TIDINGS_BUS.',
   E_AMBIGUOUS: 'Several things have an id that ends like this. The text lists them: give more of the id.',
   E_SLICE_INVALID:
     'This is no whole slice of a log, or it was changed. Export it anew; docs/fixtures.md describes the format.',

@@ -14,6 +14,8 @@ const helper = { model: languageModel, instructions: 'Help.' }
 const wrong: [string, () => unknown, string | RegExp][] = [
   ['an unknown option', () => agent('helper', { ...helper, tool: [search] } as never), 'agent "helper" (test/definitions.test.ts:'],
   ['what was meant', () => agent('helper', { ...helper, tool: [search] } as never), 'no option "tool"; did you mean "tools"?'],
+  ['no form', () => agent('desk', { on: 'a.b' } as never), 'the option "run" is missing'],
+  ['a misspelt form', () => agent('desk', { on: 'a.b', rum() {} } as never), 'there is no option "rum"; did you mean "run"?'],
   ['a missing option', () => agent('helper', { model: languageModel } as never), 'the option "instructions" is missing'],
   ['a tool that is none', () => agent('helper', { ...helper, tools: [search, {}] } as never), 'its entry 1 is something else'],
   ['a wrong type', () => agent('helper', { ...helper, maxSteps: '5' } as never), 'the option "maxSteps" must be a whole number from 1, not "5"'],

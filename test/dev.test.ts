@@ -177,3 +177,12 @@ export default app({ use: [agent('helper', { on: 'asked', model, instructions: '
     })
   }, 60_000)
 })
+
+test('dev says that the app was killed, which it cannot say itself', async () => {
+  vi.stubEnv('TIDINGS_LOG_LEVEL', 'info')
+  await write(app)
+  const { heard } = start(['dev'])
+  await seen(heard, /"pid":\d+.*"message":"worker started"/)
+  process.kill(Number(/"pid":(\d+).*"message":"worker started"/.exec(heard.out)![1]), 'SIGKILL')
+  await seen(heard, 'the app does not run (killed by SIGKILL); waiting for the next change')
+})

@@ -90,7 +90,9 @@ onEveryBus(world => {
     expect(counted.stdout).toContain(`${tasks} failed tasks`)
     expect(counted.stdout).toContain('--yes')
     expect(await all(worker, 'agent.retry')).toEqual([])
-    expect((await tidings(log.place, [...filter.slice(0, 3), '--code', 'E_OTHER'])).stdout).toContain('No failed task')
+    expect((await tidings(log.place, [...filter.slice(0, 3), '--code', 'E_OTHER'])).stdout).toBe(
+      'No failed task matches.\n',
+    )
 
     down.state.isDown = false
     const child = launch(log.place, [...filter, '--yes', '--json'])

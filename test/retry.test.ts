@@ -42,6 +42,8 @@ onEveryBus(world => {
     const shown = (await tidings(log.place, ['trace', end.correlationid])).stdout
     expect(shown).toContain(`[retry of ${taskOf(failed).slice(-6)}]`)
     expect((await tidings(log.place, ['why', end.id])).stdout).toContain(`retry of ${taskOf(failed).slice(-6)}`)
+    const whole = (await tidings(log.place, ['show', taskOf(failed).slice(-6)])).stdout
+    expect(whole).toMatch(/^task \w{6} buyer v1 failed\n/)
   })
 
   it('of two people at once starts one successor', async () => {

@@ -58,7 +58,7 @@ export function returned(request: Said, { output }: Said): string {
   if (typeof output !== 'object' || output === null) return String(output)
   const { id = 'done', hits, sections, removed = [], files, question, found, unanswered = [] } = output
   const query = typeof request.input === 'object' ? request.input.query : ''
-  if (hits) return `“${query}” → ${hits.length} hits`
+  if (hits) return `“${query}” → ${count(hits.length, 'hit')}`
   if (files) return 'Markdown and HTML'
   if (question !== undefined) return `“${question}”`
   if (found) return `${found.length} notes found something, ${unanswered.length} parts are left unanswered`
@@ -77,7 +77,8 @@ export function concluded({ output }: Said): string {
 }
 
 export function published({ citations = [], files }: Said): string {
-  const says = citations.length > 0 ? `cites ${citations.length} passages` : 'says that the documents do not answer'
+  const says =
+    citations.length > 0 ? `cites ${count(citations.length, 'passage')}` : 'says that the documents do not answer'
   return `${says}: ${files?.markdown}`
 }
 
@@ -88,3 +89,5 @@ export const approved = (said: string, { by, comment }: Said): string =>
 export const problem = ({ error }: Said): string => `${error?.code}: ${error?.message}`
 
 export const sender = ({ from }: Said): string => (typeof from === 'string' ? from : from?.address) ?? 'unknown'
+
+const count = (n: number, noun: string): string => `${n} ${noun}${n === 1 ? '' : 's'}`

@@ -173,7 +173,9 @@ const modelChecks = {
 function formOf(options: object): [Readonly<Record<string, Check>>, readonly string[]] {
   if ('run' in options) return [scriptChecks, ['run']]
   if ('decide' in options) return [programChecks, ['init', 'evolve', 'decide']]
-  return [modelChecks, ['instructions']]
+  if (['model', 'instructions', 'tools', 'output'].some(name => name in options)) return [modelChecks, ['instructions']]
+  // Nothing says which form is meant, so a misspelt option may belong to any.
+  return [{ ...programChecks, ...modelChecks, ...scriptChecks }, ['run']]
 }
 
 function toolsOf(value: unknown): string | undefined {

@@ -86,7 +86,7 @@ export function describe(matter: Matter, more = 0, began?: Action): string[] {
   const part = began?.type
     ? [
         dim(
-          `         part of ${began.type} ${shorten(began.title ?? '', 60)}: tidings trace ${began.correlation.slice(-6)}`,
+          `         part of ${[began.type, shorten(began.title ?? '', 60)].join(' ').trim()}: tidings trace ${began.correlation.slice(-6)}`,
         ),
       ]
     : []

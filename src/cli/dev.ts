@@ -48,8 +48,12 @@ function launch(file: string, options: Globals): ChildProcess {
     env: ownEnvironment(),
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   })
-  worker.once('exit', code => {
-    void answer(options, { event: 'failed', code }, [dim('the app does not run; waiting for the next change')])
+  worker.once('exit', (code, signal) => {
+    // A process that was killed says nothing itself.
+    const why = signal === null ? '' : ` (killed by ${signal})`
+    void answer(options, { event: 'failed', code, ...(signal !== null && { signal }) }, [
+      dim(`the app does not run${why}; waiting for the next change`),
+    ])
   })
   return worker
 }

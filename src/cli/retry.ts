@@ -143,7 +143,8 @@ async function many(bus: Bus, options: RetryOptions): Promise<void> {
   if (!json) for (const line of countLines(own, withCallers)) await say(line)
   if (!yes) {
     const told = { found: own.length, withCallers, tasks: own.map(({ task }) => task) }
-    return answer(options, told, own.length === 0 ? [] : [dim('nothing was done yet: --yes retries them')])
+    if (own.length === 0 && !json) return
+    return answer(options, told, [dim('nothing was done yet: --yes retries them')])
   }
   const counts = { retried: 0, existing: 0, refused: 0, callersAnswered: 0 }
   const programs = new Set<string>()

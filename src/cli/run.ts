@@ -62,7 +62,10 @@ function rolesOf(only: string | undefined): readonly Role[] {
   const named = only.split(',').map(each => each.trim())
   const unknown = named.find(each => !roles.some(role => role === each))
   if (unknown !== undefined)
-    throw new TidingsError('E_USAGE', `--only ${unknown}: there is ${roles.join(', ')}${didYouMean(unknown, roles)}`)
+    throw new TidingsError(
+      'E_USAGE',
+      `unknown role "${unknown}" in --only: expected ${roles.join(', ')}${didYouMean(unknown, roles)}`,
+    )
   return roles.filter(role => named.includes(role))
 }
 

@@ -26,7 +26,8 @@ export interface StreamRequest {
  * address unchanged when it comes back. @throws E_REQUEST_INVALID
  */
 export function readStreamRequest(query: Record<string, string[]>, lastEventId: string | undefined): StreamRequest {
-  for (const name of Object.keys(query)) if (!parameters.has(name)) throw invalid(name, 'is unknown')
+  for (const name of Object.keys(query))
+    if (!parameters.has(name)) throw invalid(name, `is unknown: expected ${[...parameters].join(', ')}`)
   const { type: types = [] } = query
   if (types.length > maxTypes) throw invalid('type', `may be given ${maxTypes} times`)
   for (const type of types)

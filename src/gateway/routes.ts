@@ -23,6 +23,9 @@ const methods: Record<string, string> = {
   '/metrics': 'GET',
   '/approvals': 'GET',
 }
+const paths = Object.entries(methods)
+  .map(([path, method]) => `${method} ${path}`)
+  .join(', ')
 const maxAnswerBytes = 64 * 1024
 
 export interface Doors {
@@ -79,7 +82,12 @@ export function routes(bus: Bus, { streams, who, approvers, maxBodyBytes }: Door
 
 function notFound(redactor: Redactor, c: Context<Env>) {
   const allowed = methods[c.req.path] ?? (/^\/approvals\/[^/]+$/.test(c.req.path) ? 'POST' : undefined)
-  if (!allowed) return answer(redactor, c, refusal(404, `there is no ${c.req.path.slice(0, 80)}`, 'E_NOT_FOUND'))
+  if (!allowed)
+    return answer(
+      redactor,
+      c,
+      refusal(404, `there is no ${c.req.path.slice(0, 80)}; there are ${paths}`, 'E_NOT_FOUND'),
+    )
   return answer(redactor, c, refusal(405, `${c.req.path} takes ${allowed}`), { allow: allowed })
 }
 

@@ -79,14 +79,14 @@ export function app(options: AppOptions): App {
     // Agents and workflows are asked by the same events.
     const isProgram = member.kind === 'agent' || member.kind === 'workflow'
     const key = isProgram
-      ? `agent or workflow ${member.name} version ${member.definition.version}`
-      : `${member.kind} ${member.name}`
+      ? `agent or workflow "${member.name}" version ${member.definition.version}`
+      : `${member.kind} "${member.name}"`
     if (rules.known(member.name) !== member.name)
       throw new TidingsError(
         'E_APP_INVALID',
         `the name of a ${member.kind} of app ${name} holds a secret: entry ${use.indexOf(member)} of use`,
       )
-    if (seen.has(key)) throw new TidingsError('E_APP_NAME_TAKEN', `app ${name} has two of ${key}`)
+    if (seen.has(key)) throw new TidingsError('E_APP_NAME_TAKEN', `app "${name}" declares ${key} twice`)
     seen.add(key)
   }
   for (const member of use) if (member.kind === 'workflow') assertNoSecrets(member.data, rules)

@@ -76,11 +76,14 @@ function eventLine(way: string, { id, type, source, target, subject }: CloudEven
 
 const isoTime = (ms: number) => new Date(ms).toISOString()
 
-const fields = (values: Record<string, unknown>) =>
-  Object.entries(values).flatMap(([name, value]) => (value === undefined ? [] : [field(name, value)]))
+function fields(values: Record<string, unknown>): string[] {
+  const present = Object.entries(values).filter(([, value]) => value !== undefined)
+  const width = Math.max(nameWidth, ...present.map(([name]) => printable(name).length))
+  return present.map(([name, value]) => field(name, value, width))
+}
 
-const field = (name: string, value: unknown) =>
-  `  ${dim(printable(name).padEnd(nameWidth))} ${printable(typeof value === 'string' ? value : JSON.stringify(value))}`
+const field = (name: string, value: unknown, width = nameWidth) =>
+  `  ${dim(printable(name).padEnd(width))} ${printable(typeof value === 'string' ? value : JSON.stringify(value))}`
 
 const section = (name: string, lines: readonly string[]) => [
   dim(name),

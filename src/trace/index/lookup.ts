@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { Position } from '../../bus/driver.ts'
-import { correlationOf, isCorrelation, isTask } from '../../bus/ids.ts'
+import { correlationOf, isCorrelation, isTask, retryId } from '../../bus/ids.ts'
 import { TidingsError } from '../../errors.ts'
 import { isType, matchesType } from '../../pattern.ts'
 import type { End } from '../../tasks/program.ts'
@@ -158,8 +158,11 @@ export class Index {
     const exact = this.#exact(text)
     if (exact) return { event: exact.pos }
     const find = () => {
-      const events = this.#endingIn(text)
-      return [...events, ...this.#tasksEndingIn(text)].map(each => ({ pos: undefined, ...each }))
+      const tasks = this.#tasksEndingIn(text)
+      // The id of a retry ends with that of its task, which is meant.
+      const retries = new Set(tasks.map(({ id }) => retryId(id)))
+      const events = this.#endingIn(text).filter(({ id }) => !retries.has(id))
+      return [...events, ...tasks].map(each => ({ pos: undefined, ...each }))
     }
     const { id, pos } = only(text, 'event or task', find, () => this.#newestEvents())
     return pos === undefined ? { task: id } : { event: pos }
