@@ -64,7 +64,7 @@ async function measure(home: string, address: string): Promise<void> {
     const trace = ({ correlationid: id }: CloudEvent) =>
       withIndex(bus, file, async index => render(await traceOf(bus, id, each => index.positionsOf(each)), 120))
     const why = ({ id }: CloudEvent) =>
-      withIndex(bus, file, async index => renderWhy(await whyOf(bus, index, index.event(id)), 120))
+      withIndex(bus, file, async index => renderWhy(await whyOf(bus, index, index.positionOf(id)!), 120))
     const size = mib((await stat(file)).size)
     const built = [bus.driver.name, head, seconds.toFixed(1), Math.round(head / seconds), size]
     // Its index is that of the log's address: the first process builds it.

@@ -172,6 +172,13 @@ onEveryBus(world => {
       const denied = JSON.parse((await tidings(log.place, ['deny', end, '--json'])).stdout)
       expect(denied).toMatchObject({ id: third.request.id, decision: 'deny', by: me, what: { input: 'Three' } })
       expect(await third.decision()).toMatchObject({ approved: false })
+      expect(listed.stdout).toContain(`→ tidings approve ${end}  or  tidings deny ${end}\n`)
+      expect(listed.stdout).not.toContain(`tidings approve ${shortId(second.request.id)}`)
+      const twice = JSON.parse((await tidings(log.place, ['approve', end, '--json'])).stderr)
+      expect(twice.error).toMatchObject({
+        code: 'E_APPROVAL_ANSWERED',
+        message: expect.stringMatching(`^${me} denied it at \\d{4}-`),
+      })
 
       const { code, stderr } = await tidings(log.place, ['approve', second.request.id, '--json'])
       expect([code, JSON.parse(stderr).error.code]).toEqual([1, 'E_APPROVAL_FORBIDDEN'])

@@ -77,6 +77,10 @@ onEveryBus(world => {
     expect(await attention(log)).toEqual([])
     vi.unstubAllEnvs()
     await until(async () => (await all(worker, 'agent.task.completed')).length === 1)
+    const marks = linesOf((await tidings(log.place, ['trace', '--json'])).stdout)
+    expect(failed.map(({ correlationid: id }) => marks.find(({ correlation }) => correlation === id)!.failed)).toEqual([
+      0, 1, 1,
+    ])
   })
 
   it('many are counted first, and retried once, also by somebody who dies in the middle', {
@@ -93,6 +97,11 @@ onEveryBus(world => {
     expect((await tidings(log.place, [...filter.slice(0, 3), '--code', 'E_OTHER'])).stdout).toBe(
       'No failed task matches.\n',
     )
+    expect((await tidings(log.place, ['retry', '--code', 'E_TOL_THREW'])).stdout).toBe(
+      'No failed task matches; did you mean "E_TOOL_THREW"?\n',
+    )
+    const misspelt = await tidings(log.place, ['retry', '--agent', 'byer'])
+    expect(misspelt).toMatchObject({ code: 1, stderr: expect.stringContaining('did you mean "buyer"?') })
 
     down.state.isDown = false
     const child = launch(log.place, [...filter, '--yes', '--json'])

@@ -1,6 +1,9 @@
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
 import { expect, test } from 'vitest'
 import type { CloudEvent } from '../src/index.ts'
 import { until } from '../src/testing/wait.ts'
+import { launch } from './lib/cli.ts'
 import { large, lines, records, taskOf, use } from './lib/reading.ts'
 import { ask, ended, eventsOf, onEveryBus, type World } from './lib/world.ts'
 
@@ -89,6 +92,25 @@ onEveryBus(world => {
     const expired = (await eventsOf(worker, begun.correlationid)).find(({ type }) => type === 'pair.expired')!
     const fed = (await records(place, 'why', expired.id)).map(({ event }) => event.type as string)
     expect(fed.toSorted()).toEqual(['left.came', 'pair.expired', 'pair.wanted', 'right.came'])
+  })
+
+  test('tail begins where --since says: a time, a duration, a position', async () => {
+    const { place, worker } = await started(world)
+    const timeOf = async (id: string) => (await worker.bus.get(id))!.time
+    const old = await worker.bus.publish({ type: 'note.made', data: 1 })
+    const begun = Date.parse(await timeOf(old.id))
+    await until(() => Date.now() > begun)
+    const fresh = await worker.bus.publish({ type: 'note.made', data: 2 })
+    const first = async (since: string) => {
+      const child = launch(place, ['tail', '--json', '--type', 'note.made', '--since', since])
+      const closed = once(child, 'close')
+      const [line] = (await once(createInterface(child.stdout), 'line')) as [string]
+      child.kill('SIGKILL')
+      await closed
+      return (JSON.parse(line) as { event: CloudEvent }).event.id
+    }
+    const shown = [await timeOf(fresh.id), '1h', String(old.position), 'beginning'].map(first)
+    expect(await Promise.all(shown)).toEqual([fresh.id, old.id, fresh.id, old.id])
   })
 })
 

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { until } from '../src/testing/wait.ts'
+import { shortId } from '../src/trace/short-id.ts'
 import { tidings } from './lib/cli.ts'
 import { lines, records, refusal, taskOf, use } from './lib/reading.ts'
 import { ask, eventsOf, World } from './lib/world.ts'
@@ -33,12 +34,14 @@ test('ids in lists are taken by every verb, and turns are those of a fork', asyn
   expect(exported).toMatchObject({ code: 0 })
   expect(exported.stdout).toContain(`${task}:0000001`)
   expect((await records(place, 'why', `${short}:1:0`))[0]!.event.id).toBe(`${task}:0000001:0`)
+  expect((await records(place, 'why', short))[0]!.event.id).toBe(completed.id)
   expect(await lines(place, 'trace', short)).toBe(tree)
   const more = await records(place, 'publish', 'note.made', '1', '--correlation', correlationid.slice(-6))
   expect(more[0]!.correlationid).toBe(correlationid)
 
   const { correlationid: waiting } = await worker.bus.publish({ type: 'wait.wanted', data: null })
   const turn = await until(async () => (await eventsOf(worker, waiting)).find(({ type }) => type === 'task.turn'))
+  expect((await records(place, 'why', taskOf(turn)))[0]!.event.id).toBe(turn.id)
   expect(await records(place, 'attention', 'cancel', taskOf(turn).slice(-6))).toMatchObject([{ task: taskOf(turn) }])
 })
 
@@ -61,7 +64,7 @@ test('an ending of several things, or of none, is refused by every verb, with wh
     Promise.all(cases.map(async args => ({ args, ...(await refusal(place, ...args)) })))
   for (const { args, code, message } of await told([['show', 'order'], ['why', 'order'], ...verbs(tail)])) {
     expect([args, code]).toEqual([args, 'E_AMBIGUOUS'])
-    expect(message).toContain(args.includes('order') ? 'first-order' : task)
+    expect(message).toContain(args.includes('order') ? 'first-order' : shortId(task))
   }
   const unknown = [
     ['show', 'zzzz'],
@@ -71,7 +74,8 @@ test('an ending of several things, or of none, is refused by every verb, with wh
   ]
   for (const { args, code, message } of await told(unknown)) {
     expect([args, code]).toEqual([args, 'E_NOT_FOUND'])
-    if (args[0] !== 'approve') expect(message).toMatch(/ends with ".*"; the newest: \S{36}/)
+    if (args[0] !== 'approve') expect(message).toMatch(/ends with ".*"; the newest: \S{6,}/)
+    expect(message).not.toMatch(/[0-9a-f-]{36}/)
   }
 })
 

@@ -3,9 +3,19 @@ import { z } from 'zod'
 import { unhostedOn } from '../src/cli/unhosted.ts'
 import { agent, tool } from '../src/index.ts'
 import { until } from '../src/testing/wait.ts'
+import { tidings } from './lib/cli.ts'
 import { eventsOf, onEveryBus, typesOf } from './lib/world.ts'
 
 onEveryBus(world => {
+  it('status says when no worker runs', async () => {
+    const log = await world()
+    const status = async () => (await tidings(log.place, ['status'])).stdout
+    await log.worker({ use: [tool('parcels', { description: '', input: z.object({}), run: () => 1 })] })
+    expect(await status()).not.toContain('workers')
+    await log.stop()
+    await until(async () => (await status()).includes('workers    none is running: tidings run\n'))
+  })
+
   it('a tool whose workers are all gone for a minute is named, and not one that is at work', async () => {
     const base = { description: '', input: z.object({}) }
     const work = Promise.withResolvers<number>()

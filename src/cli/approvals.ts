@@ -1,8 +1,12 @@
+import { userInfo } from 'node:os'
+import { styleText } from 'node:util'
 import type { Bus } from '../bus/bus.ts'
 import { parseId } from '../bus/ids.ts'
+import type { CloudEvent } from '../event.ts'
 import { approvalTypes } from '../tasks/approval.ts'
 import { PendingApprovals, type OpenApproval } from '../tasks/approval-list.ts'
 import { eventsAt } from '../trace/index/events.ts'
+import { shortId } from '../trace/short-id.ts'
 import { dim, preview, printable, shorten } from '../trace/text.ts'
 import { moment, terminalWidth } from './event-line.ts'
 import { ask, withExistingLog } from './log.ts'
@@ -19,11 +23,28 @@ export async function approvals({ json }: Globals): Promise<void> {
 }
 
 /** What waits for a person, the oldest first. */
-export async function openApprovals(bus: Bus): Promise<OpenApproval[]> {
-  const pending = new PendingApprovals()
+export const openApprovals = async (bus: Bus): Promise<OpenApproval[]> => openAmong(bus, await approvalEvents(bus))
+
+/** Events about approvals, in the order of the log. */
+export async function approvalEvents(bus: Bus): Promise<CloudEvent[]> {
   const positions = await ask(bus, index => index.ofTypes(approvalTypes, looked))
-  for (const { event } of await eventsAt(bus, positions)) pending.add(event)
+  return (await eventsAt(bus, positions)).map(({ event }) => event)
+}
+
+/** Those that wait for a person, the oldest first. */
+export function openAmong(bus: Bus, events: readonly CloudEvent[]): Promise<OpenApproval[]> {
+  const pending = new PendingApprovals()
+  for (const event of events) pending.add(event)
   return pending.open(bus)
+}
+
+/** Who answers on the command line: the user of the operating system, which need not know a name, as in a container. */
+export function cliIdentity(): string {
+  try {
+    return `cli/${userInfo().username}`
+  } catch {
+    return `cli/${String(process.getuid?.())}`
+  }
 }
 
 function lines(approval: OpenApproval, width: number): string[] {
@@ -36,5 +57,9 @@ function lines(approval: OpenApproval, width: number): string[] {
     shorten(`  ${preview(what)}`, width),
     dim(printable(`  ${times}  asked by ${from}${turn}${replay === undefined ? '' : ` in ${replay}`}`)),
     dim(printable(`  may be answered by ${who?.join(', ') ?? 'whoever has an identity'}  hash ${hash}`)),
+    ...(who === undefined || who.includes(cliIdentity()) ? [nextStep(id)] : []),
   ]
 }
+
+const nextStep = (id: string) =>
+  `  ${styleText('cyan', '→')} tidings approve ${shortId(id)}${dim('  or  ')}tidings deny ${shortId(id)}`

@@ -1,12 +1,12 @@
-import { userInfo } from 'node:os'
 import type { Bus } from '../bus/bus.ts'
 import { parseId } from '../bus/ids.ts'
+import { approvalType } from '../tasks/approval.ts'
 import { answerApproval } from '../tasks/approval-answer.ts'
 import { findApproval } from '../tasks/approval-find.ts'
 import { only } from '../trace/index/only.ts'
 import { longForm } from '../trace/short-id.ts'
 import { dim, printable } from '../trace/text.ts'
-import { openApprovals } from './approvals.ts'
+import { approvalEvents, cliIdentity, openAmong } from './approvals.ts'
 import { withExistingLog } from './log.ts'
 import { answer, say, type Globals } from './out.ts'
 
@@ -22,7 +22,7 @@ export async function approve(text: string, decision: 'grant' | 'deny', options:
     const { data, target = '', replyto = '' } = (await findApproval(bus, id)).request
     const { what, hash } = data
     if (!json) await say(shown({ id, target, replyto, what, hash }).join('\n'))
-    const by = `cli/${userName()}`
+    const by = cliIdentity()
     const said = { id, decision, hash, by, source: '/cli', ...(comment !== undefined && { comment }) }
     const { at } = (await answerApproval(bus, said)).data
     await answer(options, { id, decision, by, at, what, hash }, [
@@ -31,22 +31,18 @@ export async function approve(text: string, decision: 'grant' | 'deny', options:
   })
 }
 
-/** Of the operating system; it need not know a name, as in a container. */
-function userName(): string {
-  try {
-    return userInfo().username
-  } catch {
-    return String(process.getuid?.())
-  }
-}
-
-/** The whole id, or the end of that of an open approval. @throws E_USAGE, E_NOT_FOUND, E_AMBIGUOUS */
+/** The whole id, or the end of that of an approval: of an open one, if any ends so. @throws E_USAGE, E_NOT_FOUND, E_AMBIGUOUS */
 async function idOf(bus: Bus, text: string): Promise<string> {
   if (parseId(text)) return text
-  const open = await openApprovals(bus)
+  const events = await approvalEvents(bus)
+  const open = await openAmong(bus, events)
   const newest = open.map(({ id }) => id).toReversed()
   const end = longForm(text)
-  const find = () => open.filter(({ id }) => id.endsWith(text) || id.endsWith(end))
+  const isMeant = ({ id }: { id: string }) => id.endsWith(text) || id.endsWith(end)
+  const find = (): readonly { id: string }[] => {
+    const found = open.filter(isMeant)
+    return found.length > 0 ? found : events.filter(event => event.type === approvalType && isMeant(event))
+  }
   return only(text, 'open approval', find, () => newest).id
 }
 

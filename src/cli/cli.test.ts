@@ -137,7 +137,7 @@ describe('usage', () => {
     [['tial'], 'Did you mean tail?'],
     [['publish'], 'missing required argument'],
     [['tail', '--type', 'NOT A TYPE'], 'no event type'],
-    [['tail', '--since', 'yesterday'], '--since'],
+    [['tail', '--since', 'yesterday'], 'a log position or "beginning"'],
     [['pause', 'cat', 'tom'], 'cannot be paused'],
     [['attention', 'retry'], '--key'],
     [['attention', 'discard', 'x'], 'not the number'],
@@ -147,7 +147,7 @@ describe('usage', () => {
     const { code, stdout, stderr } = await tidings(args)
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
     expect(stderr).toContain(said)
-    expect(stderr).toContain('→')
+    expect(stderr).toContain(args[0] === 'tial' ? '→ The command' : `→ \`tidings ${args[0]} `)
     expect(stderr).not.toMatch(/^\s+at /m)
   })
 

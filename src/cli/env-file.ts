@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { existsSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { styleText } from 'node:util'
 import { findApp, shown } from './load-app.ts'
@@ -17,8 +17,11 @@ export function loadEnvFile(app: string | undefined): void {
     process.loadEnvFile(file)
   } catch (error) {
     const { code = 'unreadable' } = error as NodeJS.ErrnoException
+    const isFolder = statSync(file, { throwIfNoEntry: false })?.isDirectory()
     const mark = styleText('yellow', '!', { stream: process.stderr })
-    process.stderr.write(`${mark} ${shown(file)} is left out: it cannot be read (${code})\n`)
+    process.stderr.write(
+      `${mark} ${shown(file)} is left out: ${isFolder ? 'it is a folder' : `it cannot be read (${code})`}\n`,
+    )
   }
 }
 

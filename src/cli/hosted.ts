@@ -1,7 +1,12 @@
 import type { Bus } from '../bus/bus.ts'
 import type { GroupState } from '../bus/driver.ts'
 import type { Pausable } from '../bus/pauses.ts'
+import { TidingsError } from '../errors.ts'
+import { didYouMean } from '../suggest.ts'
 import { groupOf, hostsOn } from '../tasks/hosts.ts'
+
+export const kinds = ['agent', 'tool', 'model'] satisfies Pausable[]
+const maxNames = 20
 
 /** The names of everything that was ever hosted on a log, by what it is. Workflows are addressed as agents are. */
 export async function hostedOn(bus: Bus): Promise<Record<Pausable, string[]>> {
@@ -12,6 +17,24 @@ export async function hostedOn(bus: Bus): Promise<Record<Pausable, string[]>> {
 /** The names of the tools or models whose groups these are. */
 export const namesIn = (groups: readonly GroupState[], kind: 'tool' | 'model') =>
   groups.flatMap(({ group }) => (group.startsWith(`${kind}/`) ? group.slice(kind.length + 1) : []))
+
+/** Refuses a name that was never hosted on this log, and proposes one. @throws E_NOT_FOUND */
+export async function assertKnown(bus: Bus, kind: Pausable, name: string): Promise<void> {
+  const hosted = await hostedOn(bus)
+  if (hosted[kind].includes(name)) return
+  throw new TidingsError(
+    'E_NOT_FOUND',
+    `no worker on this log has ever hosted the ${kind} "${name}"${proposed(hosted, kind, name)}`,
+  )
+}
+
+function proposed(hosted: Record<Pausable, readonly string[]>, kind: Pausable, name: string): string {
+  const other = kinds.find(each => hosted[each].includes(name))
+  if (other) return `; it is of kind ${other}`
+  const names = hosted[kind]
+  const others = names.length === 0 ? '' : `; there are: ${names.slice(0, maxNames).join(', ')}`
+  return didYouMean(name, names) || others
+}
 
 /** Whether a worker that hosts it is there, as far as the broker knows. */
 export async function hasWorker(bus: Bus, kind: Pausable, name: string): Promise<boolean> {

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { CommanderError } from 'commander'
+import { CommanderError, type Command } from 'commander'
 import { TidingsError } from '../errors.ts'
 import { report } from './out.ts'
 import { program } from './program.ts'
@@ -18,9 +18,22 @@ try {
 }
 
 function exitCode(error: unknown): number {
-  if (!(error instanceof CommanderError)) return report(error, { json: process.argv.includes('--json') })
+  const json = process.argv.includes('--json')
+  const command = meant(root)
+  const help = command === root ? undefined : `${pathOf(command)} --help`
+  if (!(error instanceof CommanderError)) return report(error, { json }, help)
   if (error.exitCode === 0) return 0
   if (error.code === 'commander.help') return 2
   const message = error.message.replace(/^error: /, '').replaceAll('\n', ' ')
-  return report(new TidingsError('E_USAGE', message), { json: process.argv.includes('--json') })
+  return report(new TidingsError('E_USAGE', message), { json }, help)
+}
+
+/** The verb that the arguments name, or the root where they name none. */
+function meant(command: Command): Command {
+  const next = command.commands.find(each => each.name() === command.args[0])
+  return next ? meant(next) : command
+}
+
+function pathOf(command: Command): string {
+  return command.parent ? `${pathOf(command.parent)} ${command.name()}` : command.name()
 }

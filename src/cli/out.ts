@@ -30,10 +30,11 @@ export function numberOf(option: string, text: string): number {
   return Number(text)
 }
 
-/** Says on the standard error what happened and what to do next. Returns the exit code. */
-export function report(error: unknown, { json }: Globals): number {
+/** Says on the standard error what happened and what to do next. `help`: of the verb that was called. Returns the exit code. */
+export function report(error: unknown, { json }: Globals, help?: string): number {
   const tidings = told(error)
-  const { code, next } = tidings
+  const { code } = tidings
+  const next = code === 'E_USAGE' && help !== undefined ? `\`${help}\` lists arguments and options.` : tidings.next
   const message = plainRedactor.text(tidings.message)
   const paint = (style: Parameters<typeof styleText>[0], text: string) =>
     styleText(style, text, { stream: process.stderr })

@@ -48,7 +48,7 @@ export function program(): Command {
     .description('show events as they happen')
     .option('--type <pattern...>', 'only these types: order.paid, order.*, order.>')
     .option('--correlation <id>', 'only this correlation: its id, its last digits, or last')
-    .option('--since <position>', 'from this log position, or from the beginning')
+    .option('--since <time>', 'from 1h ago, from a date, from a log position, or from the beginning')
     .option('--turns', 'the turns of tasks too')
     .action(async (_, command) => (await import('./tail.ts')).tail(options(command)))
   root
@@ -191,9 +191,9 @@ function addLists(root: Command) {
     .description('print an event or a task in full: its id, or the end of it as lists show it')
     .action(async (id, _, command) => (await import('./show.ts')).show(id, options(command)))
   root
-    .command('why <event>')
-    .description('show what caused an event, back to the outside world: its id, or the end of it')
-    .action(async (event, _, command) => (await import('./why.ts')).why(event, options(command)))
+    .command('why <id>')
+    .description('show what caused an event, or the end of a task, back to the outside world: its id, or the end of it')
+    .action(async (id, _, command) => (await import('./why.ts')).why(id, options(command)))
   root
     .command('find <words...>')
     .description('search the log, newest first; inv* finds every word that begins so')

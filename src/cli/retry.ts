@@ -7,8 +7,11 @@ import type { CloudEvent } from '../event.ts'
 import { planRetry, publishRetry, refused, Tasks, type RetryPlan } from '../replay/retry.ts'
 import { groupOf, hostsOn } from '../tasks/hosts.ts'
 import type { Turn } from '../tasks/program.ts'
+import { didYouMean } from '../suggest.ts'
+import type { FailureFilter } from '../trace/index/lookup.ts'
 import { count, dim, printable } from '../trace/text.ts'
 import { failedLike, failedSince, type Failed } from './failed.ts'
+import { assertKnown } from './hosted.ts'
 import { findTask, withExistingLog } from './log.ts'
 import { answer, say, type Globals } from './out.ts'
 import { fitsOn } from './retry-workflow.ts'
@@ -133,14 +136,16 @@ async function planned(bus: Bus, task: string, known: Tasks): Promise<RetryPlan>
 
 async function many(bus: Bus, options: RetryOptions): Promise<void> {
   const { agent, code, since, until, yes, json } = options
-  const found = await failedLike(bus, {
+  const filter = {
     since: since === undefined ? failedSince() : momentOf(since),
     ...(until !== undefined && { until: momentOf(until) }),
     ...(agent !== undefined && { program: agent }),
-    ...(code !== undefined && { code }),
-  })
+  }
+  const found = await failedLike(bus, { ...filter, ...(code !== undefined && { code }) })
+  if (found.length === 0 && agent !== undefined) await assertKnown(bus, 'agent', agent)
   const { own, withCallers } = topmost(found)
-  if (!json) for (const line of countLines(own, withCallers)) await say(line)
+  if (!json && found.length === 0) await say(`No failed task matches${await codeMeant(bus, filter, code)}`)
+  else if (!json) for (const line of countLines(own, withCallers)) await say(line)
   if (!yes) {
     const told = { found: own.length, withCallers, tasks: own.map(({ task }) => task) }
     if (own.length === 0 && !json) return
@@ -178,6 +183,12 @@ async function many(bus: Bus, options: RetryOptions): Promise<void> {
   if (counts.refused > 0) process.exitCode = 1
 }
 
+/** The code that may be meant where no task failed with the one that was given. */
+async function codeMeant(bus: Bus, filter: FailureFilter, code: string | undefined): Promise<string> {
+  if (code === undefined) return '.'
+  return didYouMean(code, new Set((await failedLike(bus, filter)).map(failed => failed.code))) || '.'
+}
+
 /** A task that failed together with the one that had asked it goes on with that. */
 function topmost(found: readonly Failed[]): { own: Failed[]; withCallers: number } {
   const all = new Set(found.map(({ task }) => task))
@@ -188,7 +199,7 @@ function topmost(found: readonly Failed[]): { own: Failed[]; withCallers: number
 function countLines(found: readonly Failed[], withCallers: number): string[] {
   const kinds = Map.groupBy(found, ({ program, code }) => `${printable(program)}  ${printable(code)}`)
   return [
-    found.length === 0 ? 'No failed task matches.' : styleText('bold', `${count(found.length, 'failed task')}`),
+    styleText('bold', `${count(found.length, 'failed task')}`),
     ...[...kinds].map(([kind, { length }]) => `  ${String(length).padStart(6)}  ${kind}`),
     ...(withCallers > 0
       ? [dim(`  and ${withCallers} that they called, which go on with their callers or stay on the list`)]

@@ -24,10 +24,14 @@ export async function selectionOf(bus: Bus, options: SelectionOptions): Promise<
   return { since: since === undefined ? 0 : momentOf(since), ...(until !== undefined && { until: momentOf(until) }) }
 }
 
-/** Text such as `24h` or a date as ms since the epoch. @throws E_USAGE */
-export function momentOf(text: string): number {
+/** Text such as `24h` or a date as ms since the epoch. @throws E_USAGE, which names `others` that may be given too */
+export function momentOf(text: string, others = ''): number {
   if (/^\d+(\.\d+)?(ms|s|m|h|d)$/.test(text)) return Date.now() - milliseconds(text as Duration)
   const moment = Date.parse(text)
-  if (Number.isNaN(moment)) throw new TidingsError('E_USAGE', `"${text}" is neither a length of time nor a moment`)
+  if (Number.isNaN(moment))
+    throw new TidingsError(
+      'E_USAGE',
+      `"${text}" is not a time: expected a duration such as 24h, a date such as 2026-11-20${others}`,
+    )
   return moment
 }

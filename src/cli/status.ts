@@ -20,6 +20,8 @@ interface Status {
   /** Models whose provider is away. */
   resting: Resting[]
   attention: number
+  /** Whether a worker that hosts agents, tools or models runs, as far as the broker knows. */
+  hasWorker: boolean
 }
 
 /** `tidings status` */
@@ -39,7 +41,8 @@ async function statusOf(bus: Bus): Promise<Status> {
   const resting = await restingOn(bus, groups)
   let attention = await ask(bus, index => index.failed(failedSince()))
   for await (const _ of allAttentionOf(bus)) attention++
-  return { home: environment().home, bus: driver.name, head, durability, groups, paused, resting, attention }
+  const hasWorker = (await Promise.all(groups.map(({ group }) => driver.hasMembers(group)))).includes(true)
+  return { home: environment().home, bus: driver.name, head, durability, groups, paused, resting, attention, hasWorker }
 }
 
 async function pausedIn(bus: Bus): Promise<string[]> {
@@ -49,11 +52,12 @@ async function pausedIn(bus: Bus): Promise<string[]> {
   return pauses.list.map(key => key.replace(/^paused\/(\w+)\//, '$1 '))
 }
 
-function text({ bus, head, durability, groups, paused, resting, attention }: Status): string[] {
+function text({ bus, head, durability, groups, paused, resting, attention, hasWorker }: Status): string[] {
   const width = Math.max(5, ...groups.map(({ group }) => widthOf(group)))
   return [
     `log        ${bus} in ${shownLog(environment())}, head ${head}`,
     `durability ${durabilityText(durability)}`,
+    ...(groups.length > 0 && !hasWorker ? [`workers    ${styleText('yellow', 'none is running: tidings run')}`] : []),
     `paused     ${paused.join(', ') || 'nothing'}`,
     ...resting.map(each => `model      ${paintResting(restingText(each))}`),
     `attention  ${attention === 0 ? 'nothing' : styleText('yellow', `${count(attention, 'entry', 'entries')}: tidings attention`)}`,

@@ -3,10 +3,12 @@ import type { Position, Stored } from '../bus/driver.ts'
 import { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import { isTypePattern, matchesType } from '../pattern.ts'
+import { positionAt } from '../replay/selection.ts'
 import { turnType } from '../tasks/turn.ts'
 import { eventLine, terminalWidth } from './event-line.ts'
 import { findCorrelation, withLog } from './log.ts'
 import { say, untilAsked, type Globals } from './out.ts'
+import { momentOf } from './selection.ts'
 
 export interface TailOptions extends Globals {
   type?: string[]
@@ -65,7 +67,7 @@ async function record(bus: Bus, { position, event }: Stored): Promise<string> {
 async function startOf(bus: Bus, since: string | undefined): Promise<Position> {
   if (since === undefined) return bus.driver.head()
   if (since === 'beginning') return 0
-  if (!/^\d{1,15}$/.test(since))
-    throw new TidingsError('E_USAGE', `--since takes a log position or "beginning", not "${since}"`)
-  return Number(since)
+  if (/^\d{1,15}$/.test(since)) return Number(since)
+  const moment = momentOf(since, ', a log position or "beginning"')
+  return (await positionAt(bus, moment, await bus.driver.head())) - 1
 }

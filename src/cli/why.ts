@@ -1,14 +1,25 @@
+import type { Position } from '../bus/driver.ts'
+import { TidingsError } from '../errors.ts'
+import type { Index } from '../trace/index/lookup.ts'
 import { renderWhy } from '../trace/render-why.ts'
 import { whyOf, type Why } from '../trace/why.ts'
 import { terminalWidth } from './event-line.ts'
 import { ask, withExistingLog } from './log.ts'
 import { say, type Globals } from './out.ts'
 
-/** `tidings why EVENT` */
-export async function why(event: string, { json }: Globals): Promise<void> {
-  const found = await withExistingLog(bus => ask(bus, index => whyOf(bus, index, index.event(event))))
+/** `tidings why EVENT|TASK` */
+export async function why(id: string, { json }: Globals): Promise<void> {
+  const found = await withExistingLog(bus => ask(bus, index => whyOf(bus, index, meant(index, id))))
   if (!json) return say(renderWhy(found, terminalWidth()).join('\n'))
   for (const record of records(found)) await say(JSON.stringify(record))
+}
+
+/** The event; of a task, how it ended, or its newest turn. @throws E_USAGE, E_NOT_FOUND, E_AMBIGUOUS */
+function meant(index: Index, id: string): Position {
+  const found = index.taskOrEvent(id)
+  const position = 'task' in found ? index.newestOf(found.task) : found.event
+  if (position === undefined) throw new TidingsError('E_NOT_FOUND', `no turn of task ${id} is on the log`)
+  return position
 }
 
 /** The tree as flat objects, in the order in which it is drawn. Each but the first says what it is a cause of. */

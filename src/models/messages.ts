@@ -63,6 +63,8 @@ export function lacksReasoning(prompt: LanguageModelV4Prompt): boolean {
 
 function userText(event: CloudEvent): string {
   const said = event.type === 'agent.noted' ? (event.data as { text: string }).text : inputOf(event)
+  // "null" would tell a model nothing, and providers refuse an empty text.
+  if (said === null || said === undefined) return `The event ${event.type} came, without data.`
   return typeof said === 'string' ? said : JSON.stringify(said)
 }
 

@@ -41,7 +41,7 @@ async function* selectSince(bus: Bus, since: number, until: number, head: Positi
 }
 
 /** First position whose event is not older: times follow positions closely enough for a binary search. */
-async function positionAt(bus: Bus, ms: number, head: Position): Promise<Position> {
+export async function positionAt(bus: Bus, ms: number, head: Position): Promise<Position> {
   let low = 1
   let high = head + 1
   while (low < high) {

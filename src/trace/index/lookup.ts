@@ -4,6 +4,7 @@ import { correlationOf, isCorrelation, isTask, retryId } from '../../bus/ids.ts'
 import { TidingsError } from '../../errors.ts'
 import { isType, matchesType } from '../../pattern.ts'
 import type { End } from '../../tasks/program.ts'
+import { turnType } from '../../tasks/turn.ts'
 import { longForm } from '../short-id.ts'
 import { placeOf } from './entry.ts'
 import { only, shownCandidates } from './only.ts'
@@ -46,7 +47,7 @@ export interface ActionRow {
   readonly first: Position
   readonly events: number
   readonly tasks: number
-  /** Tasks that have not ended, and those that failed. */
+  /** Tasks that have not ended, and those that failed and were not retried. */
   readonly live: number
   readonly failed: number
   readonly tokens: number
@@ -127,22 +128,6 @@ export class Index {
   }
 
   /**
-   * Of the event that is meant by an id or by its last characters.
-   * @throws E_USAGE, E_NOT_FOUND, E_AMBIGUOUS
-   */
-  event(text: string): Position {
-    return (
-      this.#exact(text)?.pos ??
-      only(
-        text,
-        'event',
-        () => this.#endingIn(text),
-        () => this.#newestEvents(),
-      ).pos
-    )
-  }
-
-  /**
    * The task that is meant by its id, by the last characters of it, or by those of its correlation where that has no other.
    * @throws E_USAGE, E_NOT_FOUND, E_AMBIGUOUS
    */
@@ -199,6 +184,17 @@ export class Index {
         positions,
       ),
     ]
+  }
+
+  /** How a task ended; of one that has not, its newest turn. */
+  newestOf(task: string): Position | undefined {
+    return this.#all<{ pos: number }>(
+      `SELECT e.pos FROM correlations c JOIN tasks t ON t.correlation = c.key
+      JOIN events e ON e.correlation = c.key AND e.task = t.key JOIN names n ON n.key = e.type
+      WHERE c.id = ? AND t.hash = ? AND (n.name = '${turnType}' OR n.name LIKE 'agent.task.%') ORDER BY e.pos DESC LIMIT 1`,
+      correlationOf(task),
+      task.slice(37),
+    )[0]?.pos
   }
 
   #last(): string {
@@ -364,6 +360,6 @@ const outside = (condition: string) => `SELECT pos, name AS id FROM events WHERE
 const actions = `SELECT c.id AS correlation, c.first, c.events, c.tokens, c.cost,
     (SELECT count(*) FROM tasks t WHERE t.correlation = c.key AND t.turns > 0) AS tasks,
     (SELECT count(*) FROM tasks t WHERE t.correlation = c.key AND t.turns > 0 AND t.end IS NULL) AS live,
-    (SELECT count(*) FROM tasks t WHERE t.correlation = c.key AND t.end = 'failed') AS failed
+    (SELECT count(*) FROM tasks t WHERE t.correlation = c.key AND t.end = 'failed' AND NOT t.retried) AS failed
   FROM correlations c JOIN events e ON e.pos = c.first JOIN names n ON n.key = e.type
   WHERE n.name NOT LIKE 'control.%'`

@@ -1,4 +1,5 @@
 import { TidingsError } from '../../errors.ts'
+import { shortId } from '../short-id.ts'
 
 const minLength = 4
 /** How many candidates an error lists. */
@@ -27,11 +28,17 @@ export function only<T extends Named>(
   const candidates = [...new Map(find().map(each => [each.id, each])).values()]
   if (candidates.length === 1) return candidates[0]!
   if (candidates.length === 0) {
-    const others = newest().slice(0, shownCandidates)
+    const others = shown(newest().slice(0, shownCandidates))
     const proposed = others.length === 0 ? '' : `; the newest: ${others.join(', ')}`
     throw new TidingsError('E_NOT_FOUND', `no ${noun} has an id that ends with "${text}"${proposed}`)
   }
-  const shown = candidates.slice(0, shownCandidates).map(({ id }) => id)
+  const ids = candidates.slice(0, shownCandidates).map(({ id }) => id)
   const more = candidates.length > shownCandidates ? ' and others' : ''
-  throw new TidingsError('E_AMBIGUOUS', `"${text}" may be any of ${shown.join(', ')}${more}`)
+  throw new TidingsError('E_AMBIGUOUS', `"${text}" may be any of ${shown(ids).join(', ')}${more}`)
+}
+
+/** Short ids; whole ones where the short ones are the same. */
+function shown(ids: readonly string[]): readonly string[] {
+  const short = ids.map(shortId)
+  return new Set(short).size === ids.length ? short : ids
 }

@@ -10,7 +10,7 @@ import { textOf, TidingsError } from '../../errors.ts'
  * state         up to where the log was read, and the last event that was there: by it another log is recognised
  * names         types, programs and targets, written once
  * correlations  what shares a correlation: from where to where, how much, what models took for it
- * tasks         by the newest turn; one of which no turn was read has no program
+ * tasks         by the newest turn; one of which no turn was read has no program; `retried` once the task that goes on from it has begun
  * calls         what live tasks wait for
  * failures      tasks that failed and that nobody retried or dismissed, by the event that says so
  * events        `name` is what follows the task in an id that the runtime made, else the whole id
@@ -26,7 +26,8 @@ const ddl = `
   CREATE INDEX correlations_last ON correlations(last);
   CREATE TABLE tasks(
     key INTEGER PRIMARY KEY, correlation INTEGER NOT NULL, hash TEXT NOT NULL, program INTEGER, version INTEGER, code TEXT,
-    turns INTEGER NOT NULL, last INTEGER NOT NULL, started INTEGER, at INTEGER, end TEXT, UNIQUE(correlation, hash));
+    turns INTEGER NOT NULL, last INTEGER NOT NULL, started INTEGER, at INTEGER, end TEXT, retried INTEGER NOT NULL,
+    UNIQUE(correlation, hash));
   CREATE INDEX tasks_last ON tasks(last);
   CREATE INDEX tasks_live ON tasks(program) WHERE end IS NULL;
   CREATE TABLE calls(
@@ -45,7 +46,7 @@ const ddl = `
 const tables = ['state', 'names', 'correlations', 'tasks', 'calls', 'failures', 'events', 'words']
 
 /** Of the tables and of what is put into them. Another one is built anew. */
-const indexVersion = 2
+const indexVersion = 3
 
 /** Longest wait for another process that writes, in ms: one batch. */
 const patienceMs = 60_000

@@ -1,4 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite'
+import { turnId } from '../../bus/ids.ts'
 import type { Turn } from '../../tasks/program.ts'
 import { placeOf, type Entry, type Place } from './entry.ts'
 import { prepare, type Statement } from './schema.ts'
@@ -25,6 +26,7 @@ interface Task {
   started: number | null
   at: number | null
   end: string | null
+  retried: number
 }
 
 /** Of a live task: the calls whose answers it waits for, by what follows the task in their ids. */
@@ -93,7 +95,7 @@ export class Writer {
     const correlations = prepare(this.#db, 'INSERT OR REPLACE INTO correlations VALUES (?, ?, ?, ?, ?, ?, ?)')
     for (const { key, id, first, last, events, tokens, cost } of this.#correlations.values())
       correlations.run(key, id, first, last, events, tokens, cost)
-    const tasks = prepare(this.#db, 'INSERT OR REPLACE INTO tasks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)')
+    const tasks = prepare(this.#db, 'INSERT OR REPLACE INTO tasks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)')
     for (const {
       key,
       correlation,
@@ -106,8 +108,9 @@ export class Writer {
       started,
       at,
       end,
+      retried,
     } of this.#tasks.values())
-      tasks.run(key, correlation, hash, program, version, code, turns, last, started, at, end)
+      tasks.run(key, correlation, hash, program, version, code, turns, last, started, at, end, retried)
     const drop = prepare(this.#db, 'DELETE FROM calls WHERE task = ?')
     const put = prepare(this.#db, 'INSERT INTO calls VALUES (?, ?, ?, ?)')
     for (const [task, { open, stored, changed }] of this.#calls) {
@@ -126,6 +129,9 @@ export class Writer {
     task.started ??= turn.at
     task.at = turn.at
     task.end = turn.end ?? task.end
+    const before = typeof turn.retryOf === 'string' ? placeOf(turnId(turn.retryOf, 1), correlation) : undefined
+    const failed = before && this.#known(task.correlation, before)
+    if (failed) failed.retried = 1
     const calls = this.#callsOf(task.key)
     for (const call of [...turn.inputs.map(input => input.call), ...(turn.withdrawn ?? [])]) {
       const place = call === undefined ? undefined : placeOf(call, correlation)
@@ -171,14 +177,16 @@ export class Writer {
   }
 
   #known(correlation: number, { hash }: Pick<Place, 'hash'>): Task | undefined {
-    return this.#tasks.get(`${correlation} ${hash}`) ?? this.#findTask.get(correlation, hash)
+    const id = `${correlation} ${hash}`
+    const known = this.#tasks.get(id) ?? this.#findTask.get(correlation, hash)
+    if (known) this.#tasks.set(id, known)
+    return known
   }
 
   #task(correlation: number, { hash }: Place, position: number): Task {
-    const id = `${correlation} ${hash}`
-    let known = this.#tasks.get(id)
+    let known = this.#known(correlation, { hash })
     if (!known) {
-      known = this.#findTask.get(correlation, hash) ?? {
+      known = {
         key: this.#nextTask++,
         correlation,
         hash,
@@ -190,8 +198,9 @@ export class Writer {
         started: null,
         at: null,
         end: null,
+        retried: 0,
       }
-      this.#tasks.set(id, known)
+      this.#tasks.set(`${correlation} ${hash}`, known)
     }
     known.last = position
     return known
