@@ -80,7 +80,7 @@ async def serve(log, tool, delivery):
         type, data = "tool.failed", {"error": problem.error}
     id, target = request["id"], {"target": request["replyto"]} if "replyto" in request else {}
     answer = event(request, id=f"{id}:result", call=id, source=f"/tools/{tool.name}", type=type, data=data, **target)
-    await log.publish(answer, delivery.shard)  # 7; the acknowledgement follows
+    await log.publish(answer, delivery.shard)  # 8; the acknowledgement follows
 
 
 async def is_wanted(log, delivery):
@@ -98,12 +98,12 @@ async def run(log, tool, delivery):
     input = data.get("input") if isinstance(data, dict) else None
     if not tool.fits(input):  # 4
         raise ToolError("E_TOOL_INPUT", f"{tool.name}: the input does not fit")
-    if tool.at_most_once:  # 5
+    if tool.at_most_once:  # 6
         id, source = f"{request['id']}:claim", f"/tools/{tool.name}"
         claim = event(request, id=id, source=source, type="tool.claimed", data=None)
         if not await log.claim(claim, delivery.shard):
             raise ToolError("E_TOOL_OUTCOME_UNKNOWN", f"{tool.name} was started before, and its end is not known")
-    try:  # 6
+    try:  # 7
         work = asyncio.to_thread(tool.run, input, request["id"])
         output = await asyncio.wait_for(work, tool.timeout)
         json.dumps(output, allow_nan=False)
