@@ -188,7 +188,7 @@ export class Stream {
     const end = until ?? (await this.head())
     let next = Math.max(1, from)
     let start = since
-    for (let size = page; next <= end; size = Math.min(size * 4, pageMessages)) {
+    for (let size = page; next <= end; ) {
       const { messages, pending } = await this.#page(
         { next_by_subj: subject, ...(start ? { start_time: start.toISOString() } : { seq: next }) },
         size,
@@ -199,6 +199,7 @@ export class Stream {
         next = message.seq + 1
         yield message
       }
+      size = Math.min(Math.max(messages.length, 1) * 4, pageMessages)
       if (pending > 0 || next > end) continue
       // A replica that lags behind the leader has no more although there is more.
       if (!this.#replicated || !(await this.#isMissing(subject, next, end))) return
@@ -289,8 +290,9 @@ export class Stream {
     }
   }
 
-  #page(request: Record<string, unknown>, batch: number): Promise<{ messages: StoredMessage[]; pending: number }> {
-    const body = JSON.stringify({ ...request, batch, max_bytes: pageBytes })
+  /** After each request that was not answered in time it asks for a quarter: a busy server must not be given the same work again. */
+  #page(request: Record<string, unknown>, atMost: number): Promise<{ messages: StoredMessage[]; pending: number }> {
+    let batch = atMost
     return this.#link.persist(
       () =>
         new Promise((resolve, reject) => {
@@ -308,6 +310,8 @@ export class Stream {
             else reject(new Unanswered(`status ${status}`))
             return true
           }
+          const body = JSON.stringify({ ...request, batch, max_bytes: pageBytes })
+          batch = Math.ceil(batch / 4)
           this.#link.send(`$JS.API.DIRECT.GET.${this.name}`, body, reply, reject)
         }),
     )
