@@ -1,6 +1,6 @@
 import { jetstreamManager } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { agent } from '../src/agents/agent.ts'
 import { cancelId, claimId, resultId } from '../src/bus/ids.ts'
 import { redactor } from '../src/bus/redact.ts'
@@ -154,6 +154,18 @@ onEveryBus(world => {
       for (const each of told)
         if (each.status === 'rejected') expect(each.reason).toMatchObject({ code: 'E_APPROVAL_ANSWERED' })
       expect(output(await end())).toMatchObject({ decision: { by: winner, approved: winner === 'ann' } })
+    })
+
+    it('when another came while it was checked, and the task went on with that', async () => {
+      const { log, bus, request, end } = await begin('draft.written')
+      const other = await opened(log)
+      const { isSettled } = bus.driver
+      vi.spyOn(bus.driver, 'isSettled').mockImplementationOnce(async call => {
+        await say(other, 'deny', request, 'bob')
+        await end()
+        return isSettled.call(bus.driver, call)
+      })
+      expect(await codeOf(say(bus, 'grant', request, 'ann'))).toBe('E_APPROVAL_ANSWERED')
     })
 
     it('when the first did not come to give his, which then is given', async () => {

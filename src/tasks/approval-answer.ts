@@ -45,8 +45,12 @@ export async function answerApproval(bus: Bus, answering: Answering): Promise<Cl
     throw new TidingsError('E_APPROVAL_FORBIDDEN', `${by} may not answer it, but ${who.join(', ')}`)
   if (hash !== asked) throw new TidingsError('E_APPROVAL_CHANGED', `the hash of what is asked is ${asked}, not ${hash}`)
   if (answer) throw answeredBefore(decisionOf(answer))
-  if (!(await isOpen(bus, request)))
+  if (!(await isOpen(bus, request))) {
+    // Another answer may have come since, and its task may have gone on with it.
+    const { answer: other } = await findApproval(bus, id)
+    if (other) throw answeredBefore(decisionOf(other))
     throw new TidingsError('E_APPROVAL_OVER', `${id} was withdrawn, or its time is over`)
+  }
 
   const said = { decision, by, at: new Date().toISOString(), hash, ...(comment !== undefined && { comment }) }
   const claim = before ?? (await claimed(bus, request, source, said))
