@@ -1,13 +1,8 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { z } from 'zod'
-import { Bus } from '../src/bus/bus.ts'
-import { openSqlite } from '../src/drivers/sqlite/index.ts'
-import { Gateway } from '../src/gateway/gateway.ts'
 import { event } from '../src/index.ts'
 import { collect, until } from '../src/testing/wait.ts'
+import { startGateway } from './lib/gateway.ts'
 import { at, openLog, warnings } from './lib/mqtt.ts'
 import { startBroker } from './lib/mqtt-broker.ts'
 import { curl, openTrigger } from './lib/webhook.ts'
@@ -20,15 +15,7 @@ const counted = event('id.counted', z.object({ id: z.number() }))
 const named = event('id.named', z.object({ id: z.string() }))
 
 test('POST /events keeps it', async () => {
-  const home = await mkdtemp(join(tmpdir(), 'tidings-numbers-'))
-  const bus = new Bus(await openSqlite({ home }))
-  const gateway = new Gateway({ bus, port: 0 })
-  const { url } = await gateway.start()
-  onTestFinished(async () => {
-    await gateway.stop()
-    await bus.driver.close()
-    await rm(home, { recursive: true })
-  })
+  const { bus, url } = await startGateway()
   const headers = { 'content-type': 'application/json' }
   const post = (body: string, more = {}) =>
     fetch(`${url}/events`, { method: 'POST', headers: { ...headers, ...more }, body })

@@ -1,12 +1,7 @@
 import { execFile } from 'node:child_process'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { expect, onTestFinished, test } from 'vitest'
-import { Bus } from '../bus/bus.ts'
-import { openSqlite } from '../drivers/sqlite/index.ts'
-import { Gateway } from './gateway.ts'
+import { expect, test } from 'vitest'
+import { startGateway } from '../../test/lib/gateway.ts'
 
 const run = promisify(execFile)
 
@@ -26,15 +21,7 @@ const listener = `
 `
 
 async function heardAt(query: string): Promise<unknown> {
-  const home = await mkdtemp(join(tmpdir(), 'tidings-browser-'))
-  const bus = new Bus(await openSqlite({ home }))
-  const gateway = new Gateway({ bus, port: 0 })
-  const { url } = await gateway.start()
-  onTestFinished(async () => {
-    await gateway.stop()
-    await bus.driver.close()
-    await rm(home, { recursive: true })
-  })
+  const { bus, url } = await startGateway()
   for (const type of ['count.made', 'order.placed', 'last.made']) await bus.publish({ type, data: null })
   const address = `${url}/events/stream?after=0${query}`
   const { stdout } = await run(process.execPath, ['--experimental-eventsource', '-e', listener, address])

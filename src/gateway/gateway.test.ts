@@ -1,28 +1,15 @@
 import { consume } from '../bus/delivery.ts'
-import { mkdtemp, rm } from 'node:fs/promises'
 import { request } from 'node:http'
 import { connect } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
-import { expect, onTestFinished, test } from 'vitest'
-import { Bus } from '../bus/bus.ts'
+import { expect, test } from 'vitest'
+import { startGateway } from '../../test/lib/gateway.ts'
 import { taskId } from '../bus/ids.ts'
-import { FailingCommits, openSqlite } from '../drivers/sqlite/index.ts'
 import { collect } from '../testing/wait.ts'
 import { Gateway, type GatewayOptions } from './gateway.ts'
 
 async function openGateway(options: Partial<GatewayOptions> = {}) {
-  const home = await mkdtemp(join(tmpdir(), 'tidings-gateway-'))
-  const commits = new FailingCommits()
-  const bus = new Bus(await openSqlite({ home, faults: { commits } }))
-  const gateway = new Gateway({ bus, port: 0, ...options })
-  const { url } = await gateway.start()
-  onTestFinished(async () => {
-    await gateway.stop()
-    await bus.driver.close()
-    await rm(home, { recursive: true })
-  })
+  const { bus, gateway, url, commits } = await startGateway(options)
   const post = async (body: unknown, headers: Record<string, string> = {}) => {
     const response = await fetch(`${url}/events`, {
       method: 'POST',
