@@ -22,7 +22,8 @@ export const aList = must('a list', Array.isArray)
 export const aCount = must('a whole number from 1', value => Number.isSafeInteger(value) && (value as number) >= 1)
 export const aNumber = must('a number from 0', value => Number.isFinite(value) && (value as number) >= 0)
 export const anything: Check = () => undefined
-const durationPattern = /^\d+(\.\d+)?(ms|s|m|h|d)$/
+/** Of a duration that is a text: how many, and of which unit. */
+export const durationPattern = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/
 const isDuration = (value: unknown) =>
   (typeof value === 'number' && Number.isFinite(value) && value >= 0) ||
   (typeof value === 'string' && durationPattern.test(value))

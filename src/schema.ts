@@ -57,12 +57,13 @@ function converted(schema: Schema): JsonSchema {
 /** Where a schema of zod cannot be said, as `when` or `lines[].at`; empty where that is not known. */
 function unsayable(schema: unknown, depth = 0): string {
   for (const [step, part] of depth > maxDepth ? [] : partsOf(schema))
-    if (!canBeSaid(part)) {
-      const rest = unsayable(part, depth + 1)
-      return rest && step && !rest.startsWith('[') ? `${step}.${rest}` : `${step}${rest}`
-    }
+    if (!canBeSaid(part)) return joined(step, unsayable(part, depth + 1))
   return ''
 }
+
+/** A path from two parts, as in `lines[].at`. */
+const joined = (path: string, more: string) =>
+  path && more && !more.startsWith('[') ? `${path}.${more}` : `${path}${more}`
 
 const maxDepth = 32
 
@@ -110,11 +111,7 @@ export function neverJson(schema: unknown, path = '', depth = 0): string | undef
   }
   if (def.type !== 'object' && def.type !== 'array' && def.type !== 'tuple' && def.type !== 'pipe') return undefined
   for (const [step, part] of partsOf(schema)) {
-    const found = neverJson(
-      part,
-      path && step && !step.startsWith('[') ? `${path}.${step}` : `${path}${step}`,
-      depth + 1,
-    )
+    const found = neverJson(part, joined(path, step), depth + 1)
     if (found !== undefined) return found
   }
   return undefined

@@ -1,5 +1,6 @@
 import type { Bus } from '../bus/bus.ts'
 import { TidingsError } from '../errors.ts'
+import { durationPattern } from '../options.ts'
 import { milliseconds, type Duration } from '../tasks/duration.ts'
 import type { Selection } from '../replay/selection.ts'
 import { findCorrelation, findTask } from './log.ts'
@@ -26,7 +27,7 @@ export async function selectionOf(bus: Bus, options: SelectionOptions): Promise<
 
 /** Text such as `24h` or a date as ms since the epoch. @throws E_USAGE, which names `others` that may be given too */
 export function momentOf(text: string, others = ''): number {
-  if (/^\d+(\.\d+)?(ms|s|m|h|d)$/.test(text)) return Date.now() - milliseconds(text as Duration)
+  if (durationPattern.test(text)) return Date.now() - milliseconds(text as Duration)
   const moment = Date.parse(text)
   if (Number.isNaN(moment))
     throw new TidingsError(

@@ -1,4 +1,5 @@
 import { TidingsError } from '../errors.ts'
+import { durationPattern } from '../options.ts'
 
 /** Milliseconds as a number, or text such as `500ms`, `30s`, `10m`, `3h`, `2d`. */
 export type Duration = number | `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`
@@ -10,7 +11,7 @@ const units = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 
 /** @throws E_SETTING_INVALID for anything else, negative and non-finite numbers included. */
 export function milliseconds(duration: Duration): number {
-  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(String(duration))
+  const match = durationPattern.exec(String(duration))
   const ms = match ? Number(match[1]) * units[match[2] as keyof typeof units] : Number(duration)
   if (!Number.isFinite(ms) || ms < 0) throw new TidingsError('E_SETTING_INVALID', `"${duration}" is not a duration`)
   return ms
