@@ -2,7 +2,7 @@ import type { Bus } from '../bus/bus.ts'
 import { isWanted } from '../bus/delivery.ts'
 import { taskId, turnId } from '../bus/ids.ts'
 import type { CloudEvent } from '../event.ts'
-import { retryType } from './fork.ts'
+import { isInvocation } from './fork.ts'
 import type { Input } from './inbox.ts'
 import { routedIn, routedType } from '../bus/routed.ts'
 import { instanceId } from './instances.ts'
@@ -16,7 +16,7 @@ import type { Turn } from './program.ts'
 export async function isDue(bus: Bus, task: string, { event, program, joins, shared }: Input): Promise<boolean> {
   // It ends the task before it begins.
   if (event.type === 'agent.cancel') return true
-  if (event.type === 'agent.invoke' || event.type === retryType) return isWanted(bus, shared.delivery)
+  if (isInvocation(event.type)) return isWanted(bus, shared.delivery)
   // What comes to an agent for the first time is not worth a look, which would cost each of its tasks one.
   return (!joins && shared.delivery.attempt === 1) || !(await hasBegun(bus, program!, task, event))
 }

@@ -21,6 +21,9 @@ export const retryType = 'agent.retry'
 /** Says, for its subject, that a person has seen the failure. */
 export const dismissedType = 'control.dismissed'
 
+/** Whether an event of this type asks its target, an agent or a workflow, for a task. */
+export const isInvocation = (type: string): boolean => type === 'agent.invoke' || type === retryType
+
 /** Whether a task that this event starts begins with the history of another one. */
 export const isFork = (type: string): boolean => type === forkType || type === retryType
 

@@ -10,7 +10,7 @@ import { approvalType, type ApprovalRequest } from './approval.ts'
 import type { Spent } from './budget.ts'
 import { boundFrom, type Bound, type Duration } from './duration.ts'
 import { definedAt } from '../stack.ts'
-import { retryType, type Fork } from './fork.ts'
+import { isInvocation, retryType, type Fork } from './fork.ts'
 import {
   untraced,
   type CallRequest,
@@ -229,7 +229,7 @@ export class TurnBuilder implements TurnContext {
   takeBack(call: OpenCall, reason: string) {
     if (call.type === 'timer.set') return
     this.#takenBack++
-    if (call.type === 'agent.invoke' || call.type === retryType) {
+    if (isInvocation(call.type)) {
       const subject = taskId(correlationOf(this.task), call.target, call.id)
       this.#add({ type: 'agent.cancel', target: call.target, subject, data: { reason } }, undefined, cancelId(call.id))
     } else {

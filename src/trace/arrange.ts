@@ -1,7 +1,7 @@
 import type { CloudEvent } from '../event.ts'
 import { callBehind, parseId, taskId } from '../bus/ids.ts'
 import { routedType } from '../bus/routed.ts'
-import { retryType } from '../tasks/fork.ts'
+import { isInvocation } from '../tasks/fork.ts'
 import type { Turn } from '../tasks/program.ts'
 import { turnType } from '../tasks/turn.ts'
 import { spentBy } from './outcome.ts'
@@ -150,8 +150,7 @@ function startsOf(tasks: ReadonlyMap<string, TraceTask>, events: readonly CloudE
   const known = new Set(events.map(({ id }) => id))
   const starts = new Map<string, string>()
   for (const { id, type, target, correlationid } of events)
-    if ((type === 'agent.invoke' || type === retryType) && target !== undefined)
-      starts.set(taskId(correlationid, target, id), id)
+    if (isInvocation(type) && target !== undefined) starts.set(taskId(correlationid, target, id), id)
   for (const { id, turns } of tasks.values()) {
     const first = turns[0] && turnOf(turns[0])
     if (first?.version !== 1 || !first.inputs[0]) continue

@@ -5,7 +5,7 @@ import { taskId } from '../bus/ids.ts'
 import type { Delayed, RetriesData } from '../bus/retries.ts'
 import { deniedType, grantedType, type ApprovalAnswer } from '../tasks/approval.ts'
 import { endOf, type ModelResult } from '../tasks/conversation.ts'
-import { retryType } from '../tasks/fork.ts'
+import { isInvocation } from '../tasks/fork.ts'
 import { count, elapsed } from './text.ts'
 import type { Answer, Spent, TraceNode, TraceTask } from './tree.ts'
 
@@ -76,7 +76,7 @@ export function stackIn({ type, data }: Pick<CloudEvent, 'type' | 'data'>): { st
 
 /** The task that a request started by name. */
 export function calledTask({ event, tasks }: TraceNode): TraceTask | undefined {
-  if ((event.type !== 'agent.invoke' && event.type !== retryType) || event.target === undefined) return undefined
+  if (!isInvocation(event.type) || event.target === undefined) return undefined
   const id = taskId(event.correlationid, event.target, event.id)
   return tasks.find(task => task.id === id)
 }
