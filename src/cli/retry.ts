@@ -1,17 +1,17 @@
 import { setTimeout } from 'node:timers/promises'
 import { styleText } from 'node:util'
 import type { Bus } from '../bus/bus.ts'
-import { correlationOf, parseId, retryId, taskId } from '../bus/ids.ts'
+import { correlationOf, parseId } from '../bus/ids.ts'
 import { TidingsError, toTidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import { planRetry, publishRetry, refused, Tasks, type RetryPlan } from '../replay/retry.ts'
-import { groupOf, hostsOn } from '../tasks/hosts.ts'
+import { hostsOn } from '../tasks/hosts.ts'
 import type { Turn } from '../tasks/program.ts'
 import { didYouMean } from '../suggest.ts'
 import type { FailureFilter } from '../trace/index/lookup.ts'
 import { count, dim, printable } from '../trace/text.ts'
 import { failedLike, failedSince, type Failed } from './failed.ts'
-import { assertKnown } from './hosted.ts'
+import { assertKnown, hasWorker } from './hosted.ts'
 import { findTask, withExistingLog } from './log.ts'
 import { answer, say, type Globals } from './out.ts'
 import { fitsOn } from './retry-workflow.ts'
@@ -73,7 +73,7 @@ async function retryOne(bus: Bus, task: string): Promise<Retried> {
   if (!turn || turn.end === undefined) return resume(bus, task, turn)
   if (turn.end === 'continued')
     throw refused(`task ${task} has not failed: it went on as ${turn.successor}. Retry that one if it failed`)
-  const next = await successorOf(bus, task, turn, tasks)
+  const next = tasks.retriedAs(task)
   if (next !== undefined)
     return { state: 'existing', task: next, retryOf: task, end: tasks.get(next)?.end ?? 'under way' }
   const pending = await tasks.pendingWith(task)
@@ -111,14 +111,6 @@ async function resume(bus: Bus, task: string, turn: Turn | undefined): Promise<R
     `task ${task} of ${turn.program} has not ended, and nothing is parked for it: it goes on by itself when what it waits for comes. ` +
       '`tidings attention` says what keeps it; `tidings attention cancel TASK` ends it',
   )
-}
-
-/** The task that goes on from this one already. */
-async function successorOf(bus: Bus, task: string, { program }: Turn, tasks: Tasks): Promise<string | undefined> {
-  const begun = tasks.successorOf(task)
-  if (begun !== undefined) return begun
-  const asked = await bus.get(retryId(task), correlationOf(task))
-  return asked && taskId(correlationOf(task), program, asked.id)
 }
 
 /** The plan, once the tasks that it had asked have ended too. @throws E_RETRY_REFUSED */
@@ -241,7 +233,7 @@ function callerLines(callers: number): string[] {
 }
 
 async function sayUnserved(bus: Bus, program: string): Promise<void> {
+  if (await hasWorker(bus, 'agent', program)) return
   const host = (await hostsOn(bus))[program]
-  if (host !== undefined && (await bus.driver.hasMembers(groupOf(host)))) return
   await say(dim(`  no worker of ${printable(host ?? program)} runs: it begins when one does`))
 }

@@ -87,6 +87,11 @@ export class Tasks {
     return this.#retries.find(({ event, isWithdrawn }) => event.retryof === task && !isWithdrawn)?.successor
   }
 
+  /** The same, also where somebody asked for it and the retry was taken back before that task began. */
+  retriedAs(task: string): string | undefined {
+    return this.successorOf(task) ?? this.#retries.find(({ event }) => event.id === retryId(task))?.successor
+  }
+
   /** Of a successor: the task that it goes on from. */
   predecessorOf(task: string): string | undefined {
     return this.#retries.find(({ successor }) => successor === task)?.event.retryof
@@ -116,7 +121,7 @@ const carries = ({ reissue, retries = {}, again = [] }: Fork, task: string): boo
   reissue.some(({ id, retryof }) => retries[id] && (retryof === task || carries(retries[id], task))) ||
   again.some(({ retry }) => retry && (retry.of === task || carries(retry.fork, task)))
 
-/** An instance that has undone what it did: when it begins anew, nothing is done twice. */
+/** An instance that has undone what it did: nothing is done twice if it starts from the beginning. */
 class Undone extends TidingsError {}
 
 /** What a retry of a task that has ended would be. @throws E_NOT_FOUND, E_RETRY_REFUSED */
@@ -263,7 +268,7 @@ async function goingOn(
 
 const hasCalled = (tasks: Tasks, { id }: CloudEvent) => (tasks.get(parseId(id)!.task)?.spent?.calls ?? 1) > 0
 
-/** How the task of a call goes on: what it gave, or from where. Undefined where nothing is done twice when it begins anew. */
+/** How the task of a call goes on: what it gave, or from where. Undefined if nothing is done twice when it starts from the beginning. */
 async function childOf(
   bus: Bus,
   child: string,
