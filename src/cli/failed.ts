@@ -29,7 +29,7 @@ export interface Failed {
   readonly call?: string
 }
 
-/** Only so many are read with what they say, the newest. */
+/** How many are read with their error: the newest. */
 const maxFailed = 1_000
 
 export const failedSince = () => Date.now() - milliseconds(environment().failedFor)

@@ -194,7 +194,7 @@ export class ToolStation {
   }
 
   /**
-   * Claimed before it starts: whoever finds the claim there does not know how the first start ended, unless it is on the log.
+   * Claimed before it starts. If the claim is there already, nobody knows how the first start ended, unless its result is on the log.
    * @throws E_TOOL_OUTCOME_UNKNOWN
    */
   async #claim(event: CloudEvent, span: Span | undefined): Promise<{ output: unknown } | undefined> {

@@ -74,7 +74,7 @@ export function startSpan(draft: SpanDraft): Span | undefined {
 
 /**
  * Does the work under a span, which ends with it. What the work starts by the OpenTelemetry API lies below. `draft` is
- * only called where there is an SDK; `code` is that of foreign errors, of which the span says what `redactor` lets through.
+ * only called where there is an SDK; `code` is that of foreign errors, whose text the span has as `redactor` leaves it.
  */
 export function inSpan<T>(
   redactor: Redactor,

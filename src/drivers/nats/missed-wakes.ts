@@ -5,7 +5,7 @@ import type { Log } from './provision.ts'
 import type { StoredMessage } from './stream.ts'
 import { taskOf, turnHeaders } from './turns.ts'
 
-/** What the next owner of a shard does not read from the log: it takes this from whoever owned it before. */
+/** What the next owner of a shard does not read from the log, but takes over from the owner before it. */
 interface Inherited {
   /** By group: up to where it reaches. */
   readonly at: ReadonlyMap<string, number>

@@ -10,7 +10,7 @@ import { textOf, TidingsError } from '../../errors.ts'
  * state         up to where the log was read, and the last event that was there: by it another log is recognised
  * names         types, programs and targets, written once
  * correlations  what shares a correlation: from where to where, how much, what models took for it
- * tasks         by the newest turn; one of which no turn was read has no program; `retried` once the task that goes on from it has begun
+ * tasks         by the newest turn; without a program if no turn was read; `retried` once the task that goes on from it has begun
  * calls         what live tasks wait for
  * failures      tasks that failed and that nobody retried or dismissed, by the event that says so
  * events        `name` is what follows the task in an id that the runtime made, else the whole id
