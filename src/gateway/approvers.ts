@@ -2,7 +2,7 @@ import { createHash, timingSafeEqual } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible'
 import { textOf, TidingsError } from '../errors.ts'
-import { refusal } from './answers.ts'
+import { httpError } from '../http/response.ts'
 
 // Of one address, in a minute.
 const wrongTokens = { points: 10, duration: 60 }
@@ -49,7 +49,7 @@ export class Approvers {
   }
 }
 
-const refused = (status: 401 | 403 | 429, text: string) => refusal(status, text, 'E_CREDENTIAL_UNKNOWN')
+const refused = (status: 401 | 403 | 429, text: string) => httpError(status, text, 'E_CREDENTIAL_UNKNOWN')
 const tooMany = () => refused(429, `more than ${wrongTokens.points} wrong tokens came from this address in a minute`)
 
 function approversIn(file: string) {

@@ -1,7 +1,8 @@
 import type { IncomingMessage } from 'node:http'
 import { parseJson } from '../bus/decode.ts'
 import { TidingsError } from '../errors.ts'
-import { refusal } from './answers.ts'
+import { readBody } from '../http/body.ts'
+import { httpError } from '../http/response.ts'
 
 /** Most events of one request. */
 const maxBatch = 1_000
@@ -36,25 +37,15 @@ export async function readJson(incoming: IncomingMessage, maxBytes: number): Pro
 function mediaType(header: string | undefined, known: readonly string[] = ['application/json', single, batch]): string {
   const [type = '', ...parameters] = (header ?? '').split(';').map(part => part.trim().toLowerCase())
   if (known.includes(type) && parameters.every(parameter => /^charset="?utf-8"?$/.test(parameter))) return type
-  throw refusal(415, `content-type must be ${known.join(' or ')}, in UTF-8`)
+  throw httpError(415, `content-type must be ${known.join(' or ')}, in UTF-8`)
 }
 
 async function readText(incoming: IncomingMessage, maxBytes: number): Promise<string> {
-  const tooLarge = () => new TidingsError('E_REQUEST_TOO_LARGE', `the body is larger than ${maxBytes} bytes`)
-  if (Number(incoming.headers['content-length'] ?? 0) > maxBytes) throw tooLarge()
-  const chunks: Buffer[] = []
-  let bytes = 0
+  const bytes = await readBody(incoming, maxBytes)
   try {
-    // The stream must outlive a refusal, since its socket carries the answer.
-    for await (const chunk of incoming.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-      bytes += chunk.length
-      if (bytes > maxBytes) throw tooLarge()
-      chunks.push(chunk)
-    }
-    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(chunks))
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
   } catch (cause) {
-    if (cause instanceof TidingsError) throw cause
-    throw new TidingsError('E_REQUEST_INVALID', 'the body is cut off or is not UTF-8', { cause })
+    throw new TidingsError('E_REQUEST_INVALID', 'the body is not UTF-8', { cause })
   }
 }
 

@@ -1,11 +1,8 @@
-import { once } from 'node:events'
-import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { createServer } from 'node:http'
 import { getRequestListener } from '@hono/node-server'
 import type { Bus } from '../bus/bus.ts'
-import { endedOrCut } from '../bus/cut.ts'
-import { TidingsError } from '../errors.ts'
-import { answerBrokenRequest, answerFor, refusal } from './answers.ts'
+import { type HttpListener, listen } from '../http/listen.ts'
+import { errorResponse, httpError } from '../http/response.ts'
 import { Approvers } from './approvers.ts'
 import { routes } from './routes.ts'
 import { Streams } from './streams.ts'
@@ -36,7 +33,8 @@ export interface GatewayOptions {
   heartbeatMs?: number
 }
 
-const graceMs = 5_000
+export const portSetting = { service: 'the gateway', setting: 'TIDINGS_PORT' }
+
 /** Connections beside those of streams. Beyond that they are closed unanswered. */
 const maxRequests = 1_024
 // A request has this long to arrive whole, in ms.
@@ -46,7 +44,7 @@ const timeouts = { headersTimeout: 10_000, requestTimeout: 60_000, connectionsCh
 export class Gateway {
   readonly #options: GatewayOptions
   readonly #host: string
-  #server: Server | undefined
+  #listener: HttpListener | undefined
   #streams: Streams | undefined
 
   constructor(options: GatewayOptions) {
@@ -68,52 +66,32 @@ export class Gateway {
       hostname: this.#host,
       errorHandler: () => unreadable(),
     })
-    // A missing Host is answered by the guard, with a text.
+    // The guard answers a request without a Host header, with a text.
     const server = createServer(
       { ...timeouts, requireHostHeader: false },
       (incoming, outgoing) => void listener(incoming, outgoing),
     )
     server.maxConnections = maxStreams + maxRequests
-    server.on('clientError', answerBrokenRequest)
     try {
-      server.listen(port, this.#host)
-      await once(server, 'listening')
+      this.#listener = await listen(server, { ...portSetting, port, host: this.#host })
     } catch (error) {
       streams.close()
-      throw (error as NodeJS.ErrnoException).code === 'EADDRINUSE' ? portInUse(port, error) : error
+      throw error
     }
-    // Such as too many open files: one connection is lost, not the process.
-    server.on('error', error => process.emitWarning(error))
-    this.#server = server
     this.#streams = streams
-    return { url: `http://${urlHost(this.#host)}:${(server.address() as AddressInfo).port}` }
+    return { url: this.#listener.url }
   }
 
-  /** Ends the streams, lets requests under way end, for 5 seconds at most and no longer than until the cut. */
-  async stop(cut?: AbortSignal): Promise<void> {
-    const server = this.#server
-    if (!server) return
-    this.#server = undefined
-    const closed = new Promise<void>(resolve => server.close(() => resolve()))
+  /** Ends the streams and lets requests in progress end: for 5 seconds at most, and no longer than until the signal. */
+  async stop(abort?: AbortSignal): Promise<void> {
+    const stopped = this.#listener?.stop(abort)
+    this.#listener = undefined
     this.#streams?.close()
-    server.closeIdleConnections()
-    const late = AbortSignal.any([AbortSignal.timeout(graceMs), ...(cut ? [cut] : [])])
-    await endedOrCut(closed, late)
-    server.closeAllConnections()
-    await closed
+    await stopped
   }
 }
 
 function unreadable(): Response {
-  const { status, body } = answerFor(refusal(400, 'the address or the Host of the request cannot be read'))
+  const { status, body } = errorResponse(httpError(400, 'the URL or the Host header of the request cannot be parsed'))
   return Response.json(body, { status })
 }
-
-export const portInUse = (port: number, cause: unknown) =>
-  new TidingsError(
-    'E_PORT_IN_USE',
-    `port ${port} of the gateway is taken; stop the other process or set TIDINGS_PORT`,
-    { cause },
-  )
-
-const urlHost = (host: string) => (host.includes(':') ? `[${host}]` : host)

@@ -1,4 +1,4 @@
-import { refusal } from './answers.ts'
+import { httpError } from '../http/response.ts'
 
 const loopback = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/
 
@@ -18,7 +18,7 @@ export interface Guard {
 export function guard({ hosts, origins }: Guard, host: string | undefined, origin: string | undefined): void {
   const name = (host ?? '').replace(/:\d*$/, '').toLowerCase()
   if (!loopback.test(name) && !hosts.has(name))
-    throw refusal(403, `the gateway does not answer for the host ${JSON.stringify(name.slice(0, 80))}`)
+    throw httpError(403, `the gateway does not answer for the host ${JSON.stringify(name.slice(0, 80))}`)
   if (origin !== undefined && origin !== `http://${host}` && !origins.has(origin))
-    throw refusal(403, `pages of ${JSON.stringify(origin.slice(0, 80))} may not use this gateway`)
+    throw httpError(403, `pages of ${JSON.stringify(origin.slice(0, 80))} may not use this gateway`)
 }

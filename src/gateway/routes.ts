@@ -1,12 +1,13 @@
 import { Hono, type Context } from 'hono'
+import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import type { HttpBindings } from '@hono/node-server'
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import type { Bus } from '../bus/bus.ts'
 import type { Redactor } from '../bus/redact.ts'
 import { prometheusText, prometheusType } from '../bus/telemetry/prometheus.ts'
+import { errorResponse, httpError } from '../http/response.ts'
 import { ApprovalDesk } from './approvals.ts'
 import type { Approvers } from './approvers.ts'
-import { answerFor, headersFor, refusal } from './answers.ts'
 import { readEvents, readJson } from './body.ts'
 import { guard, type Guard } from './guard.ts'
 import { HealthCheck } from './health.ts'
@@ -51,7 +52,7 @@ export function routes(bus: Bus, { streams, who, approvers, maxBodyBytes }: Door
 
   app.get('/health', async c => {
     const found = await health.check()
-    return found.status === 'ok' ? c.json(found) : c.json(found, 503, headersFor(503))
+    return found.status === 'ok' ? c.json(found) : c.json(found, 503, { 'retry-after': '1' })
   })
 
   app.get('/metrics', async c => c.body(await prometheusText(), 200, { 'content-type': prometheusType }))
@@ -76,22 +77,25 @@ export function routes(bus: Bus, { streams, who, approvers, maxBodyBytes }: Door
   })
 
   app.notFound(c => notFound(redactor, c))
-  app.onError((error, c) => answer(redactor, c, error))
+  app.onError((error, c) => respond(redactor, c, error))
   return app
 }
 
 function notFound(redactor: Redactor, c: Context<Env>) {
-  const allowed = methods[c.req.path] ?? (/^\/approvals\/[^/]+$/.test(c.req.path) ? 'POST' : undefined)
-  if (!allowed)
-    return answer(
-      redactor,
-      c,
-      refusal(404, `there is no ${c.req.path.slice(0, 80)}; there are ${paths}`, 'E_NOT_FOUND'),
-    )
-  return answer(redactor, c, refusal(405, `${c.req.path} takes ${allowed}`), { allow: allowed })
+  const { path } = c.req
+  const allow = methods[path] ?? (/^\/approvals\/[^/]+$/.test(path) ? 'POST' : undefined)
+  if (allow) return respond(redactor, c, httpError(405, `${path} accepts only ${allow}`), { allow })
+  const text = `${path.slice(0, 80)} does not exist; expected ${paths}`
+  return respond(redactor, c, httpError(404, text, 'E_NOT_FOUND'))
 }
 
-function answer(redactor: Redactor, c: Context<Env>, error: unknown, headers: Record<string, string> = {}) {
-  const { status, body } = answerFor(error, redactor)
-  return c.json(body, status, { ...headersFor(status), ...headers })
+const extraHeaders: Partial<Record<number, Record<string, string>>> = {
+  401: { 'www-authenticate': 'Bearer' },
+  // The rest of the body is not read, so the connection cannot be used again.
+  413: { connection: 'close' },
+}
+
+function respond(redactor: Redactor, c: Context<Env>, error: unknown, more: Record<string, string> = {}) {
+  const { status, body, headers } = errorResponse(error, redactor)
+  return c.json(body, status as ContentfulStatusCode, { ...headers, ...extraHeaders[status], ...more })
 }

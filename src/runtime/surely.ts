@@ -72,6 +72,6 @@ const isWorthWaiting = (error: unknown): error is TidingsError =>
   error instanceof TidingsError && error.retryable && passing.has(error.code)
 
 async function waitingOn(port: number, problem: () => TidingsError) {
-  const { startWaiting } = await import('../gateway/waiting.ts')
-  return startWaiting('nats', port, problem)
+  const { startStandby } = await import('../gateway/standby.ts')
+  return startStandby('nats', port, problem)
 }

@@ -1,5 +1,6 @@
 import { aCount, aList, anything, aText, checkOptions, type Check } from '../../options.ts'
 import { TidingsError } from '../../errors.ts'
+import { urlHost } from '../../http/listen.ts'
 import type { Relay } from './results.ts'
 import type { SmtpAuth } from './auth.ts'
 import type { SmtpTls } from './tls.ts'
@@ -60,7 +61,7 @@ export function placeOf({ host = '127.0.0.1', port = defaultPort() }: SmtpOption
 }
 
 export const urlOf = (host: string, port: number, tls: SmtpTls | undefined) =>
-  `${tls?.mode === 'implicit' ? 'smtps' : 'smtp'}://${host.includes(':') ? `[${host}]` : host}:${port}`
+  `${tls?.mode === 'implicit' ? 'smtps' : 'smtp'}://${urlHost(host)}:${port}`
 
 export const isLoopback = (host: string) => host === 'localhost' || host === '::1' || /^127(\.\d+){3}$/.test(host)
 

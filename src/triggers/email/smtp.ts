@@ -4,7 +4,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { SMTPServer, type SMTPServerDataStream, type SMTPServerSession } from 'smtp-server'
 import type { Bus } from '../../bus/bus.ts'
 import { endedOrCut } from '../../bus/cut.ts'
-import { TidingsError } from '../../errors.ts'
+import { listenError, shutdownGraceMs } from '../../http/listen.ts'
 import { parseMail } from './mail.ts'
 import { trustIn, type Trusts } from './results.ts'
 import { publishMail } from '../received.ts'
@@ -18,7 +18,6 @@ import { Load } from '../load.ts'
 
 export type { SmtpOptions } from './options.ts'
 
-const graceMs = 5_000
 const maxRecipients = 100
 /** How long a mail may take to arrive. */
 const patienceMs = 10 * 60_000
@@ -116,7 +115,7 @@ class Intake {
   async #stop(cut: AbortSignal | undefined): Promise<void> {
     this.#server.server.close()
     this.#door.close()
-    const grace = pause(graceMs, undefined, { ref: false })
+    const grace = pause(shutdownGraceMs, undefined, { ref: false })
     await endedOrCut(Promise.race([Promise.all(this.#underWay), grace]), cut)
     await new Promise<void>(resolve => this.#server.close(resolve))
   }
@@ -129,8 +128,6 @@ async function listen(server: SMTPServer, port: number, host: string): Promise<v
     server.listen(port, host)
     await once(server.server, 'listening')
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw cause
-    const text = `port ${port} of the SMTP trigger is taken; stop the other process or set TIDINGS_SMTP_PORT`
-    throw new TidingsError('E_PORT_IN_USE', text, { cause })
+    throw listenError({ port, service: 'the SMTP trigger', setting: 'TIDINGS_SMTP_PORT' }, cause)
   }
 }

@@ -1,33 +1,6 @@
-import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
+import type { IncomingHttpHeaders } from 'node:http'
 import { parseExactly } from '../../json-text.ts'
-import { refusal } from './answers.ts'
-import type { Hold } from '../load.ts'
-
-/**
- * The bytes as they came: the signature is over them. @throws 400 where they are cut off, 413, 415 for what is compressed,
- * which would have to be unpacked before it is known who sent it
- */
-export async function readBody(incoming: IncomingMessage, maxBytes: number, hold: Hold): Promise<Buffer> {
-  const { 'content-encoding': coding = 'identity', 'content-length': declared } = incoming.headers
-  if (coding.toLowerCase() !== 'identity') throw refusal(415, 'compressed bodies are not taken; send it as it is')
-  const tooLarge = () => refusal(413, `the body is larger than ${maxBytes} bytes`, 'E_REQUEST_TOO_LARGE')
-  if (Number(declared ?? 0) > maxBytes) throw tooLarge()
-  const chunks: Buffer[] = []
-  let bytes = 0
-  // The stream must outlive a refusal, since its socket carries the answer.
-  const stream = incoming.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>
-  try {
-    for await (const chunk of stream) {
-      bytes += chunk.length
-      if (bytes > maxBytes) throw tooLarge()
-      hold(chunk.length)
-      chunks.push(chunk)
-    }
-  } catch (error) {
-    throw incoming.destroyed ? refusal(400, 'the body is cut off') : error
-  }
-  return Buffer.concat(chunks)
-}
+import { httpError } from '../../http/response.ts'
 
 /**
  * What the bytes say, by the content type: JSON or fields of a form; undefined for any other. GitHub's form has JSON in its
@@ -44,7 +17,7 @@ export function readValue(bytes: Buffer, contentType = '', isGitHub = false): { 
     return { value: isGitHub && typeof fields.payload === 'string' ? parseExactly(fields.payload) : fields }
   } catch {
     const what = isForm ? `form${isGitHub ? ' with JSON as its payload' : ''}` : 'JSON'
-    throw refusal(400, `the body is no ${what} in UTF-8, as its content-type ${type} says`)
+    throw httpError(400, `the body is no ${what} in UTF-8, as its content-type ${type} says`)
   }
 }
 

@@ -4,7 +4,7 @@ import type { EventType } from '../../event.ts'
 import { aFunction, aList, anything, checkOptions, oneOf, type Check } from '../../options.ts'
 import { type Duration, milliseconds } from '../../tasks/duration.ts'
 import { assertName } from '../name.ts'
-import { refusal } from './answers.ts'
+import { httpError } from '../../http/response.ts'
 import { signatures, type Signed } from './signatures.ts'
 
 export type WebhookScheme = keyof typeof signatures | 'none'
@@ -87,7 +87,7 @@ export function verifierOf(name: string, options: WebhookEndpoint): Verify {
     if (at !== undefined && Math.abs(now - at) > windowMs) {
       const seconds = Math.round((now - at) / 1_000)
       const text = `it was signed ${Math.abs(seconds)} seconds ${seconds > 0 ? 'ago' : 'ahead'}, at most ${windowMs / 1_000} are taken`
-      throw refusal(401, text, 'E_SIGNATURE_INVALID')
+      throw httpError(401, text, 'E_SIGNATURE_INVALID')
     }
     // The earliest that it may have been signed by our clock: the same for all copies of one request.
     return { at: at === undefined ? undefined : at - windowMs }
@@ -103,7 +103,7 @@ export function secretsOf({ secret }: WebhookEndpoint): (string | undefined)[] {
 /** A page in a browser of this machine may reach the port too, and always says where it is from. */
 function takeUnsigned({ headers }: Signed): { at: undefined } {
   if (headers.origin !== undefined)
-    throw refusal(403, 'pages in a browser may not send to an endpoint without signatures')
+    throw httpError(403, 'pages in a browser may not send to an endpoint without signatures')
   return { at: undefined }
 }
 

@@ -11,8 +11,8 @@ import type { Bus } from '../../bus/bus.ts'
 import { plainRedactor } from '../../bus/redact.ts'
 import { TidingsError } from '../../errors.ts'
 import { until } from '../../testing/wait.ts'
-import { readBody } from './body.ts'
-import { listen } from './listener.ts'
+import { readBody } from '../../http/body.ts'
+import { startServer } from './server.ts'
 import { webhook } from './webhook.ts'
 
 const run = promisify(execFile)
@@ -185,11 +185,11 @@ test('who sends slowly, or half, or nothing, is cut off', async () => {
   let asked = 0
   const handle = async (incoming: IncomingMessage) => {
     asked++
-    await readBody(incoming, 1_000, () => {})
+    await readBody(incoming, 1_000)
     return { status: 202 }
   }
   const patience = { headersTimeout: 300, requestTimeout: 600, keepAliveTimeout: 300 }
-  const { port, stop } = await listen(handle, { port: 0, host: '127.0.0.1', redactor: plainRedactor }, patience)
+  const { port, stop } = await startServer(handle, { port: 0, host: '127.0.0.1', redactor: plainRedactor }, patience)
   onTestFinished(() => stop())
   const url = `http://127.0.0.1:${port}`
   const whole = post('{}')

@@ -8,7 +8,7 @@ import { copyOf } from '../../json.ts'
 import type { WebhookReceived } from '../../received.ts'
 import { validate } from '../../schema.ts'
 import { instancesFedBy } from '../../tasks/links.ts'
-import { type Answer, refusal } from './answers.ts'
+import { type HttpResponse, httpError } from '../../http/response.ts'
 import { readHeaders, readValue } from './body.ts'
 import { received, source, type Verify, type WebhookEndpoint, type WebhookRequest } from './endpoint.ts'
 import { keptBody } from './kept.ts'
@@ -28,7 +28,7 @@ export interface Endpoint {
  * Checks who signed it, finds what it is, and publishes it. `arrived`: ms since the epoch. The answer says that it is on the
  * log, or that this endpoint ignores it. @throws whatever else it is answered with
  */
-export async function receive(bus: Bus, endpoint: Endpoint, signed: Signed, arrived: number): Promise<Answer> {
+export async function receive(bus: Bus, endpoint: Endpoint, signed: Signed, arrived: number): Promise<HttpResponse> {
   const { at } = endpoint.verify(signed, arrived)
   try {
     return await take(bus, endpoint, signed, arrived, at)
@@ -44,7 +44,7 @@ async function take(bus: Bus, { name, options }: Endpoint, { headers, bytes }: S
   const found = readValue(bytes, headers['content-type'], options.scheme === 'github')
   const request: WebhookRequest = { headers: readHeaders(headers), body: found ? found.value : null }
   const id = eventId(name, ownId(options, request), bytes)
-  if (options.publishes && !found) throw refusal(415, 'content-type must be application/json, or that of a form')
+  if (options.publishes && !found) throw httpError(415, 'content-type must be application/json, or that of a form')
   const mapped = await mappedTo(options, request)
   if (!mapped && options.others === 'ignore') return { status: 204 }
 
@@ -94,7 +94,7 @@ async function mappedTo({ publishes = [], type, scheme }: WebhookEndpoint, reque
     'E_REQUEST_INVALID',
     `the body is no ${found.type}`,
   ).catch((error: unknown) => {
-    throw error instanceof TidingsError ? refusal(422, error.message) : error
+    throw error instanceof TidingsError ? httpError(422, error.message) : error
   })
   return { type: found.type, data }
 }
@@ -108,7 +108,7 @@ function ownId({ scheme }: WebhookEndpoint, request: WebhookRequest): string | u
 
 function textual(id: unknown, name: string): string {
   if (typeof id !== 'string' || id === '')
-    throw refusal(400, `${name} must be a text: it tells one request from another`)
+    throw httpError(400, `${name} must be a text: it tells one request from another`)
   return id
 }
 

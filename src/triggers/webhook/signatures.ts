@@ -1,6 +1,6 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
-import { refusal } from './answers.ts'
+import { httpError } from '../../http/response.ts'
 
 /*
  * Who signs how. All are HMAC-SHA256 over the bytes of the body; they differ in what is signed besides, and how it is written.
@@ -122,4 +122,4 @@ function needed(headers: IncomingHttpHeaders, name: string): string {
   return value
 }
 
-const unsigned = (why: string) => refusal(401, why, 'E_SIGNATURE_INVALID')
+const unsigned = (why: string) => httpError(401, why, 'E_SIGNATURE_INVALID')

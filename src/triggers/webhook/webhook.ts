@@ -3,12 +3,13 @@ import type { Bus } from '../../bus/bus.ts'
 import { TidingsError } from '../../errors.ts'
 import { aCount, anObject, anything, aText, checkOptions, type Check } from '../../options.ts'
 import type { RunningTrigger, Trigger } from '../trigger.ts'
-import { type Answer, answerFor, refusal } from './answers.ts'
-import { readBody } from './body.ts'
+import { type HttpResponse, errorResponse, httpError } from '../../http/response.ts'
+import { readBody } from '../../http/body.ts'
 import { checkEndpoint, typesOf, verifierOf, type WebhookEndpoint } from './endpoint.ts'
 import { knockAt } from './knock.ts'
-import { listen } from './listener.ts'
+import { startServer } from './server.ts'
 import { Load } from '../load.ts'
+import { urlHost } from '../../http/listen.ts'
 import { type Endpoint, receive } from './receive.ts'
 
 export interface WebhookOptions {
@@ -58,18 +59,24 @@ async function start(bus: Bus, options: WebhookOptions): Promise<RunningTrigger>
   for (const [name, each] of Object.entries(options.endpoints))
     endpoints.set(`/hooks/${name}`, { name, options: each, verify: verifierOf(name, each) })
   const load = new Load(bodiesAtOnce * maxBytes)
-  const handle = (incoming: IncomingMessage): Promise<Answer> =>
+  const handle = (incoming: IncomingMessage): Promise<HttpResponse> =>
     load.during(async hold => {
       const arrived = Date.now()
       const path = incoming.url!.split('?')[0]!
       const endpoint = endpoints.get(path)
-      if (!endpoint) throw refusal(404, `there is no ${path.slice(0, 80)}`, 'E_NOT_FOUND')
+      if (!endpoint) throw httpError(404, `no endpoint has the path ${path.slice(0, 80)}`, 'E_NOT_FOUND')
       if (incoming.method !== 'POST')
-        return { ...answerFor(refusal(405, `${path} takes POST`), bus.redactor), headers: { allow: 'POST' } }
+        return {
+          ...errorResponse(httpError(405, `${path} accepts only POST`), bus.redactor),
+          headers: { allow: 'POST' },
+        }
+      // The signature is over the bytes as sent, so they would have to be unpacked before the sender is known.
+      if ((incoming.headers['content-encoding'] ?? 'identity').toLowerCase() !== 'identity')
+        throw httpError(415, 'a compressed body is not accepted; send it without Content-Encoding')
       const bytes = await readBody(incoming, maxBytes, hold)
       return receive(bus, endpoint, { headers: incoming.headers, bytes }, arrived)
     })
-  const { port, stop } = await listen(handle, { port: portOf(options), host, redactor: bus.redactor })
+  const { port, stop } = await startServer(handle, { port: portOf(options), host, redactor: bus.redactor })
   return { address: urlOf(options, port), stop }
 }
 
@@ -80,5 +87,4 @@ function portOf({ port }: WebhookOptions): number {
   throw new TidingsError('E_SETTING_INVALID', `TIDINGS_WEBHOOK_PORT=${text} is not a port`)
 }
 
-const urlOf = ({ host = '127.0.0.1' }: WebhookOptions, port: number) =>
-  `http://${host.includes(':') ? `[${host}]` : host}:${port}/hooks`
+const urlOf = ({ host = '127.0.0.1' }: WebhookOptions, port: number) => `http://${urlHost(host)}:${port}/hooks`
