@@ -1,5 +1,5 @@
-import { cutStack, stackOf } from './stack.ts'
-import { codeOfThrown, cutText, describeThrown, maxCodeText } from './thrown.ts'
+import { truncateStack, stackOf } from './stack.ts'
+import { codeOfThrown, truncateText, describeThrown, maxCodeText } from './thrown.ts'
 
 /** Every error that a user can meet: what it means and what to do next. */
 export const errors = {
@@ -158,7 +158,7 @@ export class TidingsError extends Error {
     detail: string,
     options: { cause?: unknown; retryable?: boolean; originalCode?: string | undefined } = {},
   ) {
-    super(cutText(detail), options.cause === undefined ? undefined : { cause: options.cause })
+    super(truncateText(detail), options.cause === undefined ? undefined : { cause: options.cause })
     this.code = code
     this.next = errors[code]
     this.retryable = options.retryable ?? false
@@ -219,11 +219,11 @@ export function checkedErrorData(given: unknown, code: ErrorCode): ErrorData {
     if (typeof own === 'string' && own !== '' && typeof message === 'string')
       return {
         code: own.slice(0, maxCodeText),
-        message: cutText(message),
-        ...(typeof next === 'string' && { next: cutText(next) }),
+        message: truncateText(message),
+        ...(typeof next === 'string' && { next: truncateText(next) }),
         ...(typeof retryable === 'boolean' && { retryable }),
         ...(typeof originalCode === 'string' && { originalCode: originalCode.slice(0, maxCodeText) }),
-        ...(typeof stack === 'string' && { stack: cutStack(stack) }),
+        ...(typeof stack === 'string' && { stack: truncateStack(stack) }),
       }
   } catch {
     // A getter that throws: it is described as any other value.
@@ -237,7 +237,7 @@ export const textOf = describeThrown
 /** Data of an error of ours. Its message may have been assigned since it was made. */
 const dataOf = ({ code, message, next, retryable, originalCode }: TidingsError): ErrorData => ({
   code,
-  message: cutText(message),
+  message: truncateText(message),
   next,
   retryable,
   ...(originalCode !== undefined && { originalCode }),

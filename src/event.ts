@@ -93,7 +93,7 @@ export function createEvent<T>(draft: Draft<T>): CloudEvent<T> {
 }
 
 /** What an event hands down to those that come of it: whose it is, and what it belongs to. */
-export const handedDown = ({ tenant, user, correlationid, traceparent, replay }: CloudEvent) => ({
+export const inheritedAttributes = ({ tenant, user, correlationid, traceparent, replay }: CloudEvent) => ({
   tenant,
   correlationid,
   ...(user !== undefined && { user }),

@@ -29,11 +29,11 @@ const maxChars = 64 * 1024 * 1024
 export function jsonOf(value: unknown, what: string, code: ErrorCode = 'E_VALUE_INVALID', depth = maxDepth): Json {
   if (value === undefined || value === null) return null
   if (typeof value === 'string' || typeof value === 'boolean') return value
-  const taking: Taking = { path: [], depth, values: maxValues, chars: maxChars }
+  const taking: CopyState = { path: [], depth, values: maxValues, chars: maxChars }
   try {
-    return taken(value, taking) ?? null
+    return toJson(value, taking) ?? null
   } catch (error) {
-    const problem = error instanceof Refused ? error.message : `cannot be read: ${textOf(error)}`
+    const problem = error instanceof RefusedValue ? error.message : `cannot be read: ${textOf(error)}`
     throw new TidingsError(code, `${what}: ${pathText(taking.path)} ${problem}`, { cause: error })
   }
 }
@@ -65,14 +65,14 @@ export function copyOf<T>(json: T): T {
 }
 
 /** Without a stack: it is thrown a few frames up, and says where in the value it was. */
-class Refused {
+class RefusedValue {
   readonly message: string
   constructor(message: string) {
     this.message = message
   }
 }
 
-interface Taking {
+interface CopyState {
   /** Leads to what is being looked at; after a refusal, to what was refused. */
   readonly path: (string | number)[]
   readonly depth: number
@@ -82,54 +82,56 @@ interface Taking {
 }
 
 /** Undefined for what is left out. */
-function taken(value: unknown, taking: Taking): Json | undefined {
+function toJson(value: unknown, taking: CopyState): Json | undefined {
   if (--taking.values < 0)
-    throw new Refused(`is one of more than ${maxValues} values, each counted wherever it is used`)
-  if (typeof value === 'string') return takenText(value, taking)
+    throw new RefusedValue(`is one of more than ${maxValues} values, each counted wherever it is used`)
+  if (typeof value === 'string') return copyText(value, taking)
   if (typeof value === 'boolean' || value === undefined || value === null) return value
   if (typeof value === 'number') {
     if (Number.isFinite(value)) return value + 0
-    throw new Refused(`is ${value}: JSON numbers are finite. Use null or a text`)
+    throw new RefusedValue(`is ${value}: JSON numbers are finite. Use null or a text`)
   }
   if (typeof value !== 'object')
-    throw new Refused(`is a ${typeof value}. ${typeof value === 'bigint' ? 'Use a number or a text' : 'Leave it out'}`)
+    throw new RefusedValue(
+      `is a ${typeof value}. ${typeof value === 'bigint' ? 'Use a number or a text' : 'Leave it out'}`,
+    )
   const { path, depth } = taking
-  if (path.length >= depth) throw new Refused(`is nested deeper than ${depth}, or contains itself`)
-  if (Array.isArray(value)) return takenList(value, taking)
-  if ('toJSON' in value && typeof value.toJSON === 'function') return takenAs(value as Convertible, taking)
-  return takenFields(value, taking)
+  if (path.length >= depth) throw new RefusedValue(`is nested deeper than ${depth}, or contains itself`)
+  if (Array.isArray(value)) return copyList(value, taking)
+  if ('toJSON' in value && typeof value.toJSON === 'function') return copyConverted(value as Convertible, taking)
+  return copyFields(value, taking)
 }
 
-function takenText(text: string, taking: Taking): string {
+function copyText(text: string, taking: CopyState): string {
   if ((taking.chars -= text.length) >= 0) return text
-  throw new Refused(`comes after ${maxChars} characters of text, each counted wherever it is used`)
+  throw new RefusedValue(`comes after ${maxChars} characters of text, each counted wherever it is used`)
 }
 
-function takenList(list: readonly unknown[], taking: Taking): Json[] {
+function copyList(list: readonly unknown[], taking: CopyState): Json[] {
   const { path } = taking
   const copy: Json[] = []
   for (let i = 0; i < list.length; i++) {
     path.push(i)
-    const item = taken(list[i], taking)
-    if (item === undefined) throw new Refused('is undefined, which a list cannot hold. Use null')
+    const item = toJson(list[i], taking)
+    if (item === undefined) throw new RefusedValue('is undefined, which a list cannot hold. Use null')
     copy.push(item)
     path.pop()
   }
   return copy
 }
 
-function takenFields(value: object, taking: Taking): Json {
+function copyFields(value: object, taking: CopyState): Json {
   const { path } = taking
   const prototype: unknown = Object.getPrototypeOf(value)
   // The prototype of plain objects of any realm has none itself.
-  if (prototype !== null && Object.getPrototypeOf(prototype) !== null) throw new Refused(instanceProblem(value))
-  if (Object.getOwnPropertySymbols(value).length > 0) throw new Refused('has a symbol as a key. Use a text')
+  if (prototype !== null && Object.getPrototypeOf(prototype) !== null) throw new RefusedValue(instanceProblem(value))
+  if (Object.getOwnPropertySymbols(value).length > 0) throw new RefusedValue('has a symbol as a key. Use a text')
   const copy: Record<string, Json> = {}
   for (const key of Object.keys(value)) {
     path.push(key)
-    const child = taken((value as Record<string, unknown>)[takenText(key, taking)], taking)
+    const child = toJson((value as Record<string, unknown>)[copyText(key, taking)], taking)
     if (child !== undefined) {
-      if (isPolluting(key, child)) throw new Refused('has a name that can change prototypes. Use another')
+      if (isPolluting(key, child)) throw new RefusedValue('has a name that can change prototypes. Use another')
       copy[key] = child
     }
     path.pop()
@@ -141,11 +143,11 @@ interface Convertible {
   toJSON(key: string): unknown
 }
 
-function takenAs(value: Convertible, taking: Taking): Json | undefined {
-  if (value instanceof Date && Number.isNaN(value.getTime())) throw new Refused('is an invalid Date. Use null')
+function copyConverted(value: Convertible, taking: CopyState): Json | undefined {
+  if (value instanceof Date && Number.isNaN(value.getTime())) throw new RefusedValue('is an invalid Date. Use null')
   const converted = value.toJSON(String(taking.path.at(-1) ?? ''))
-  if (typeof converted !== 'object' || converted === null) return taken(converted, taking)
-  return Array.isArray(converted) ? takenList(converted, taking) : takenFields(converted, taking)
+  if (typeof converted !== 'object' || converted === null) return toJson(converted, taking)
+  return Array.isArray(converted) ? copyList(converted, taking) : copyFields(converted, taking)
 }
 
 const isPolluting = (key: string, child: Json) =>

@@ -1,5 +1,5 @@
 import { TidingsError } from './errors.ts'
-import { placeIn, shortPath } from './stack.ts'
+import { sourceLocation, shortPath } from './stack.ts'
 import { didYouMean } from './suggest.ts'
 
 /*
@@ -11,7 +11,7 @@ import { didYouMean } from './suggest.ts'
 export type Check = (value: unknown) => string | undefined
 
 const must = (what: string, holds: (value: unknown) => boolean): Check => {
-  return value => (holds(value) ? undefined : `must be ${what}, not ${shown(value)}`)
+  return value => (holds(value) ? undefined : `must be ${what}, not ${describeValue(value)}`)
 }
 
 export const aText = must('a text', value => typeof value === 'string')
@@ -28,7 +28,7 @@ const isDuration = (value: unknown) =>
   (typeof value === 'number' && Number.isFinite(value) && value >= 0) ||
   (typeof value === 'string' && durationPattern.test(value))
 export const aDuration = must('a duration such as "30s", "10m" or "2d"', isDuration)
-export const aBound = must(
+export const aTimeout = must(
   'a duration such as "30s", "10m" or "2d", or "forever"',
   value => value === 'forever' || isDuration(value),
 )
@@ -58,7 +58,7 @@ export function checkOptions(
 
 /** The error of a definition, with where it is. */
 export function invalidAt(what: string, problem: string): TidingsError {
-  const place = placeIn(new Error().stack)
+  const place = sourceLocation(new Error().stack)
   const [, path, position] = /^(.*?)(:\d+:\d+)$/.exec(place ?? '') ?? []
   return new TidingsError(
     'E_APP_INVALID',
@@ -91,7 +91,7 @@ function problemIn(
 }
 
 /** A value in an error. */
-export function shown(value: unknown): string {
+export function describeValue(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value.slice(0, 80))
   if (typeof value === 'number' || typeof value === 'boolean' || value === null) return String(value)
   return Array.isArray(value) ? 'a list' : typeof value === 'object' ? 'an object' : `a ${typeof value}`

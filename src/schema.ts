@@ -9,11 +9,11 @@ export type JsonSchema = Record<string, unknown>
 
 /** The value as the schema understands it. @throws the given code, with every issue named. */
 export async function validate<T>(schema: Schema<T>, value: unknown, code: ErrorCode, what: string): Promise<T> {
-  return valueOf(await schema['~standard'].validate(value), code, what)
+  return validatedValue(await schema['~standard'].validate(value), code, what)
 }
 
 /** The same of what a schema said already. */
-export function valueOf<T>(result: StandardSchemaV1.Result<T>, code: ErrorCode, what: string): T {
+export function validatedValue<T>(result: StandardSchemaV1.Result<T>, code: ErrorCode, what: string): T {
   if (result.issues) throw new TidingsError(code, `${what}: ${describe(result.issues)}`)
   return result.value
 }
@@ -40,7 +40,7 @@ export function jsonSchema(schema: Schema, what: string): JsonSchema {
   try {
     return converted(schema)
   } catch (cause) {
-    const at = unsayable(schema)
+    const at = inconvertiblePath(schema)
     throw invalidAt(
       `the schema of ${what}`,
       `${at && `${at}: `}it has no JSON Schema form: ${(cause as Error).message}`,
@@ -55,9 +55,9 @@ function converted(schema: Schema): JsonSchema {
 }
 
 /** Where a schema of zod cannot be said, as `when` or `lines[].at`; empty where that is not known. */
-function unsayable(schema: unknown, depth = 0): string {
+function inconvertiblePath(schema: unknown, depth = 0): string {
   for (const [step, part] of depth > maxDepth ? [] : partsOf(schema))
-    if (!canBeSaid(part)) return joined(step, unsayable(part, depth + 1))
+    if (!isConvertible(part)) return joined(step, inconvertiblePath(part, depth + 1))
   return ''
 }
 
@@ -67,7 +67,7 @@ const joined = (path: string, more: string) =>
 
 const maxDepth = 32
 
-function canBeSaid(schema: Schema): boolean {
+function isConvertible(schema: Schema): boolean {
   try {
     converted(schema)
     return true

@@ -15,12 +15,12 @@ const maxCauses = 8
 interface Frame {
   readonly name: string | undefined
   /** `path:line:column`. */
-  readonly place: string
+  readonly location: string
 }
 
 /** `path:line:column` of the innermost frame that is neither of Tidings nor of Node; undefined when there is none. */
-export function placeIn(stack: string | undefined): string | undefined {
-  for (const frame of framesOf(stack)) return frame.place
+export function sourceLocation(stack: string | undefined): string | undefined {
+  for (const frame of framesOf(stack)) return frame.location
   return undefined
 }
 
@@ -28,14 +28,14 @@ export function placeIn(stack: string | undefined): string | undefined {
  * The line of the user's code that called something, itself or through a library; undefined where Tidings did.
  * `stack`: from the caller on.
  */
-export function callerIn(stack: string | undefined): string | undefined {
+export function callerLocation(stack: string | undefined): string | undefined {
   let library: string | undefined
   for (const line of stack?.split('\n') ?? []) {
     const at = framePattern.exec(line)?.[2]
     if (at === undefined) continue
     if (isOurs(at)) break
-    if (!at.includes('/node_modules/')) return placeOf(at)
-    library ??= placeOf(at)
+    if (!at.includes('/node_modules/')) return locationOf(at)
+    library ??= locationOf(at)
   }
   return library
 }
@@ -54,37 +54,37 @@ export function stackOf(thrown: unknown): string | undefined {
     for (let error = thrown; isObject(error) && !seen.has(error) && seen.size < maxCauses; error = error.cause) {
       seen.add(error)
       const frames = [...framesOf(textIn(error.stack))]
-        .filter(({ place }) => !place.includes('/node_modules/'))
-        .map(shown)
+        .filter(({ location: place }) => !place.includes('/node_modules/'))
+        .map(formatFrame)
       // A cause mostly comes from where the error does.
       const added = frames.filter(frame => !lines.includes(frame))
       if (added.length > 0) lines.push(...(lines.length > 0 ? [`caused by ${nameOf(error)}`] : []), ...added)
     }
-    return cutStack(lines.join('\n')) || undefined
+    return truncateStack(lines.join('\n')) || undefined
   } catch {
     return undefined
   }
 }
 
 /** Where an agent is defined, as a line of a stack. */
-export const definedAt = (name: string, place: string) => shown({ name, place })
+export const formatLocation = (name: string, place: string) => formatFrame({ name, location: place })
 
 /** As many whole lines as an error may carry. */
-export function cutStack(stack: string): string {
+export function truncateStack(stack: string): string {
   return stack.length <= maxStack ? stack : stack.slice(0, Math.max(0, stack.lastIndexOf('\n', maxStack)))
 }
 
 function* framesOf(stack: string | undefined): Iterable<Frame> {
   for (const line of stack?.split('\n') ?? []) {
     const [, name, at] = framePattern.exec(line) ?? []
-    if (at !== undefined && !isOurs(at)) yield { name, place: placeOf(at) }
+    if (at !== undefined && !isOurs(at)) yield { name, location: locationOf(at) }
   }
 }
 
 const isOurs = (at: string) => at.startsWith(ours) || at.startsWith(oursAsPath)
-const placeOf = (at: string) => (at.startsWith('file:') ? pathOf(at) : at)
+const locationOf = (at: string) => (at.startsWith('file:') ? pathOf(at) : at)
 
-function shown({ name: called, place }: Frame): string {
+function formatFrame({ name: called, location: place }: Frame): string {
   const name = called?.replace(/^Object\.| \[as \w+\]$/g, '')
   const [, path, position] = /^(.*?)(:\d+:\d+)$/.exec(place)!
   const at = `${shortPath(path!)}${position}`

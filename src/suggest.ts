@@ -2,9 +2,9 @@
 
 /** `; did you mean "x"?`, or nothing where no known name is near. */
 export function didYouMean(name: string, known: Iterable<string>): string {
-  const most = Math.max(1, Math.floor(name.length / 3))
+  const maxDistance = Math.max(1, Math.floor(name.length / 3))
   let best: string | undefined
-  let least = most + 1
+  let least = maxDistance + 1
   for (const each of known) {
     const distance = each.toLowerCase() === name.toLowerCase() ? 0 : distanceBetween(name, each, least)
     if (distance < least) [best, least] = [each, distance]

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { checkedErrorData, errorData, TidingsError } from './errors.ts'
-import { cutText } from './thrown.ts'
+import { truncateText } from './thrown.ts'
 
 const said = (thrown: unknown) => errorData(thrown, 'E_TOOL_THREW')
 const refused = Object.assign(new Error('connect ECONNREFUSED 127.0.0.1:1'), { code: 'ECONNREFUSED' })
@@ -49,11 +49,11 @@ test('the text of an error has at most 4,096 characters, and says how much was c
 })
 
 test('a text is cut between code points, and never within a secret', () => {
-  expect(cutText('😀'.repeat(5_000)).isWellFormed()).toBe(true)
-  expect(cutText(`x${'😀'.repeat(5_000)}`).isWellFormed()).toBe(true)
+  expect(truncateText('😀'.repeat(5_000)).isWellFormed()).toBe(true)
+  expect(truncateText(`x${'😀'.repeat(5_000)}`).isWellFormed()).toBe(true)
   const secret = `key=sk-${'A1'.repeat(30)}`
   for (let at = 3_960; at < 4_040; at += 7)
-    expect(cutText(`${'x'.repeat(at)} ${secret} ${'y'.repeat(200)}`)).toMatch(at < 3_965 ? /sk-|x…/ : /x…/)
+    expect(truncateText(`${'x'.repeat(at)} ${secret} ${'y'.repeat(200)}`)).toMatch(at < 3_965 ? /sk-|x…/ : /x…/)
 })
 
 test('whatever is thrown, error data is JSON and small', () => {

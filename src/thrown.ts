@@ -18,7 +18,7 @@ const wordEnd = /[\s"'`,;(){}[\]<>|&]/
 const isHighSurrogate = (unit: number) => unit >= 0xd800 && unit <= 0xdbff
 
 /** The text itself, or its beginning and a note that says how much is missing. */
-export function cutText(text: string): string {
+export function truncateText(text: string): string {
   if (text.length <= maxErrorText) return text
   const last = maxErrorText - noteRoom
   let end = last
@@ -31,7 +31,7 @@ export function cutText(text: string): string {
 /** What a thrown value says, its causes and the errors of an AggregateError included. */
 export function describeThrown(thrown: unknown): string {
   try {
-    return cutText(messageWithCauses(thrown, new Set([thrown])))
+    return truncateText(messageWithCauses(thrown, new Set([thrown])))
   } catch {
     return 'a value that cannot be described was thrown'
   }
@@ -63,7 +63,7 @@ function findCode(thrown: unknown, read: Read): string | undefined {
 
 function messageWithCauses(thrown: unknown, read: Read): string {
   if (typeof thrown !== 'object' || thrown === null)
-    return typeof thrown === 'string' ? thrown : `${inspect(thrown, plainly)} was thrown`
+    return typeof thrown === 'string' ? thrown : `${inspect(thrown, inspectOptions)} was thrown`
   const own = get(thrown, 'message')
   const message = typeof own === 'string' ? own : ''
   const parts: string[] = []
@@ -75,11 +75,11 @@ function messageWithCauses(thrown: unknown, read: Read): string {
   if (parts.length > 0) return message === '' ? parts.join('; ') : `${message}: ${parts.join('; ')}`
   if (message !== '') return message
   const name = get(thrown, 'name')
-  return typeof own === 'string' && typeof name === 'string' && name !== '' ? name : inspect(thrown, plainly)
+  return typeof own === 'string' && typeof name === 'string' && name !== '' ? name : inspect(thrown, inspectOptions)
 }
 
 // Runs no code of the value: no getter, no toString, no trap of a proxy.
-const plainly = {
+const inspectOptions = {
   customInspect: false,
   depth: 2,
   breakLength: Infinity,

@@ -5,7 +5,7 @@ import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { z } from 'zod'
 import { agent } from '../src/agents/agent.ts'
 import { parseId } from '../src/bus/ids.ts'
-import { logTo } from '../src/bus/telemetry/log.ts'
+import { setLogger } from '../src/bus/telemetry/log.ts'
 import type { CloudEvent } from '../src/event.ts'
 import { model } from '../src/models/model.ts'
 import type { Running } from '../src/runtime/start.ts'
@@ -235,8 +235,8 @@ onEveryBus(world => {
       await old.stop()
       const newer = await place.worker({ use: [sleeper(2, 'stock')] })
       const said: string[] = []
-      logTo({ warn: (_fields, text) => said.push(text) })
-      onTestFinished(() => logTo({}))
+      setLogger({ warn: (_fields, text) => said.push(text) })
+      onTestFinished(() => setLogger({}))
       await until(() => said.some(text => /^could not be woken: turn 1 of sleeper .*tidings fork --from/.test(text)))
       await newer.stop()
       const both = await place.worker({ use: [sleeper(2, 'stock'), sleeper(1, 'price')] })

@@ -2,7 +2,7 @@ import type { LanguageModelV4 } from '@ai-sdk/provider'
 import type { EventType } from '../event.ts'
 import { assertName, isTypePattern } from '../pattern.ts'
 import {
-  aBound,
+  aTimeout,
   aCount,
   aFunction,
   aList,
@@ -13,13 +13,13 @@ import {
   invalidAt,
   oneOf,
   optionsOf,
-  shown,
+  describeValue,
   type Check,
 } from '../options.ts'
 import type { Schema } from '../schema.ts'
 import type { Bound } from '../tasks/duration.ts'
 import { ProgramMachine, type Program, type ProgramDefinition } from '../tasks/program.ts'
-import { placeIn } from '../stack.ts'
+import { sourceLocation } from '../stack.ts'
 import { ScriptMachine, type Callable, type ScriptContext } from '../tasks/script.ts'
 import { digest } from '../tasks/turn.ts'
 import type { FinishRules } from './finish.ts'
@@ -92,7 +92,7 @@ export function agent(
 ): Agent {
   assertName(name, 'an agent name')
   checkOptions(`agent "${name}"`, options, ...formOf(options))
-  const at = placeIn(new Error().stack)
+  const at = sourceLocation(new Error().stack)
   const shared = { name, version: options.version ?? 1, on: typesOf(options.on), ...(at && { at }) }
   if ('run' in options) {
     const { run, maxTurns = 2_000 } = options
@@ -159,7 +159,7 @@ const modelChecks = {
   output: aSchema,
   maxSteps: aCount,
   window: aCount,
-  within: aBound,
+  within: aTimeout,
   finish: optionsOf({
     length: oneOf('continue', 'fail', 'accept'),
     empty: oneOf('continue', 'fail', 'accept'),
@@ -202,5 +202,5 @@ function aTrigger(value: unknown): string | undefined {
   const list = [value].flat()
   const wrong = list.findIndex(each => !isTypePattern((each as { type?: unknown } | null | undefined)?.type ?? each))
   if (wrong < 0) return undefined
-  return `must be types of events or patterns such as "order.*", not ${shown(list[wrong])}`
+  return `must be types of events or patterns such as "order.*", not ${describeValue(list[wrong])}`
 }

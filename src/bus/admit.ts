@@ -1,7 +1,7 @@
 import { TidingsError } from '../errors.ts'
 import type { Draft } from '../event.ts'
 import { checkDraft } from './decode.ts'
-import { correlationOf, isOfTask } from './ids.ts'
+import { correlationOf, isTaskDerivedId } from './ids.ts'
 
 // What the runtime says to itself. Of it, the outside may only ask an agent for something, and withdraw that.
 const runtimeFamilies = /^(agent|approval|call|control|model|schedule|task|timer|tool|workflow)(\.|$)/
@@ -18,13 +18,13 @@ const triggers: Readonly<Record<string, string>> = {
   'webhook.received': 'webhook()',
 }
 
-export const belongsToRuntime = (type: string): boolean => runtimeFamilies.test(type)
+export const isRuntimeType = (type: string): boolean => runtimeFamilies.test(type)
 
 /** What only the runtime may say: all of its types but the requests that anybody may make of an agent. */
-export const isOnlyOfRuntime = (type: string): boolean => belongsToRuntime(type) && !requests.has(type)
+export const isReservedType = (type: string): boolean => isRuntimeType(type) && !requests.has(type)
 
 /** Where an event from outside comes in. */
-export interface Edge {
+export interface Ingress {
   /** What its events get as their source. */
   readonly source: string
   /** Who comes in here can write to the log anyway, and may try out what listens to a trigger. */
@@ -35,11 +35,11 @@ export interface Edge {
  * What an edge lets in: a draft that the outside may publish, stamped with the edge as its source. Tenant and user come
  * from the edge too, never from the body. @throws E_EVENT_INVALID
  */
-export function admit(value: unknown, { source, isOperator = false }: Edge): Draft {
+export function admit(value: unknown, { source, isOperator = false }: Ingress): Draft {
   const draft: Draft = { ...checkDraft(value), source, tenant: 'default' }
   if (isOperator && Object.hasOwn(triggers, draft.type)) return draft
   if (!requests.has(draft.type)) {
-    assertOwnType(draft.type)
+    assertCustomType(draft.type)
     return draft
   }
   if (!draft.target) throw invalid('target', `must name the agent that ${draft.type} is for`)
@@ -50,15 +50,16 @@ export function admit(value: unknown, { source, isOperator = false }: Edge): Dra
 }
 
 /** What a trigger may publish in place of its own type, and anybody outside. @throws E_EVENT_INVALID */
-export function assertOwnType(type: string): void {
+export function assertCustomType(type: string): void {
   if (Object.hasOwn(triggers, type))
     throw invalid('type', `${type} is published by the trigger ${triggers[type]} only: use a type of your own`)
-  if (belongsToRuntime(type)) throw invalid('type', `${type} belongs to the runtime and cannot be sent`)
+  if (isRuntimeType(type)) throw invalid('type', `${type} belongs to the runtime and cannot be sent`)
 }
 
 // A cancellation finds its task only in the shard of the task's correlation.
 function correlationOfTask({ subject, correlationid }: Draft): string {
-  if (!subject || !isOfTask(subject) || subject.includes(':')) throw invalid('subject', 'must be the id of the task')
+  if (!subject || !isTaskDerivedId(subject) || subject.includes(':'))
+    throw invalid('subject', 'must be the id of the task')
   const ofTask = correlationOf(subject)
   if (correlationid !== undefined && correlationid !== ofTask)
     throw invalid('correlationid', 'must be that of the task')

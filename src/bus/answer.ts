@@ -1,4 +1,4 @@
-import { createEvent, handedDown, type CloudEvent } from '../event.ts'
+import { createEvent, inheritedAttributes, type CloudEvent } from '../event.ts'
 import { resultId } from './ids.ts'
 
 /** The answer to a request: addressed to whoever asked, under an id that only the first answer gets. */
@@ -7,7 +7,7 @@ export function answerTo(request: CloudEvent, source: string, type: string, data
     id: resultId(request.id),
     type,
     source,
-    ...handedDown(request),
+    ...inheritedAttributes(request),
     causationid: request.id,
     call: request.id,
     hops: request.hops,

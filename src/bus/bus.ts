@@ -4,11 +4,11 @@ import { compileFilter, type Filter } from '../pattern.ts'
 import { copyOf, jsonOf, maxDepth } from '../json.ts'
 import { checkEnvelope } from './decode.ts'
 import type { Driver, Entry, Position, Query, Stored } from './driver.ts'
-import { carriedIn, routedType, type Routed } from './routed.ts'
+import { carriedEvent, routedType, type RoutedData } from './routed.ts'
 import { forkTypes, plainRedactor, type Redactor } from './redact.ts'
 import { metrics } from './telemetry/metrics.ts'
 import { tracePublish } from './telemetry/spans.ts'
-import { lookForSdk } from './telemetry/tracing.ts'
+import { detectSdk } from './telemetry/tracing.ts'
 
 export interface BusOptions {
   /** Largest data of one event, as JSON, in bytes. Default 4 MiB. */
@@ -19,7 +19,7 @@ export interface BusOptions {
   redactor?: Redactor
 }
 
-export interface Published {
+export interface PublishResult {
   id: string
   /** Of an event that was there before: the one that it has. */
   correlationid: string
@@ -37,7 +37,7 @@ export class Bus {
   readonly #inlineBytes: number
 
   constructor(driver: Driver, options: BusOptions = {}) {
-    lookForSdk()
+    detectSdk()
     this.driver = driver
     this.redactor = options.redactor ?? plainRedactor
     this.#publisher = { system: driver.name, redactor: this.redactor }
@@ -46,18 +46,18 @@ export class Bus {
   }
 
   /** Resolves when the event is on disk. @throws E_EVENT_INVALID, E_EVENT_TOO_LARGE, E_LOG_UNAVAILABLE */
-  async publish<T>(draft: Draft<T>): Promise<Published> {
+  async publish<T>(draft: Draft<T>): Promise<PublishResult> {
     return (await this.publishAll([draft]))[0]!
   }
 
   /** All or nothing, in this order. */
-  async publishAll(drafts: readonly Draft[]): Promise<Published[]> {
+  async publishAll(drafts: readonly Draft[]): Promise<PublishResult[]> {
     for (const draft of drafts) this.redactor.assertNames(draft)
     const events = drafts.map(draft => createEvent(draft))
     return tracePublish(this.#publisher, events, traced => this.#publish(traced))
   }
 
-  async #publish(events: readonly CloudEvent[]): Promise<Published[]> {
+  async #publish(events: readonly CloudEvent[]): Promise<PublishResult[]> {
     const entries = await this.encodeAll(events)
     const appended = await this.driver.publish(entries)
     for (const [i, { event }] of entries.entries()) if (!appended[i]!.duplicate) metrics.published.add(1, event.type)
@@ -113,19 +113,19 @@ export class Bus {
     // A few at a time: each is a file, or a request to the broker.
     for (let i = 0; i < entries.length; i += blobsAtOnce)
       light.push(
-        ...(await Promise.all(entries.slice(i, i + blobsAtOnce).map(each => this.#offload(each, inlineBytes)))),
+        ...(await Promise.all(entries.slice(i, i + blobsAtOnce).map(each => this.#offloadEntry(each, inlineBytes)))),
       )
     return light
   }
 
   /** Takes the data as it is now: what becomes of the object later is not on the log. */
   encode(event: CloudEvent): Entry {
-    const clean = this.redactor.event(this.#taken(event))
+    const clean = this.redactor.event(this.#withJsonData(event))
     checkEnvelope(clean)
     return { event: clean, json: JSON.stringify(clean) }
   }
 
-  #taken(event: CloudEvent): CloudEvent {
+  #withJsonData(event: CloudEvent): CloudEvent {
     // An event that is as deep as it may be can be carried by another one: `{ event: { data } }`.
     const more = event.type === routedType ? 2 : forkTypes.includes(event.type) ? maxDepth : 0
     const depth = maxDepth + more
@@ -149,16 +149,17 @@ export class Bus {
     return bytes
   }
 
-  async #offload(entry: Entry, inlineBytes: number): Promise<Entry> {
+  async #offloadEntry(entry: Entry, inlineBytes: number): Promise<Entry> {
     if (entry.event.dataref || !isLarger(entry.json, inlineBytes)) return entry
-    const carried = carriedIn(entry.event)
-    const light = carried && (await this.#offload({ event: carried, json: JSON.stringify(carried) }, inlineBytes)).event
-    if (light === carried) return this.#putApart(entry, inlineBytes)
+    const carried = carriedEvent(entry.event)
+    const light =
+      carried && (await this.#offloadEntry({ event: carried, json: JSON.stringify(carried) }, inlineBytes)).event
+    if (light === carried) return this.#offloadData(entry, inlineBytes)
     const event = { ...entry.event, data: { event: light } }
-    return this.#putApart({ event, json: JSON.stringify(event) }, inlineBytes)
+    return this.#offloadData({ event, json: JSON.stringify(event) }, inlineBytes)
   }
 
-  async #putApart(entry: Entry, inlineBytes: number): Promise<Entry> {
+  async #offloadData(entry: Entry, inlineBytes: number): Promise<Entry> {
     if (!isLarger(entry.json, inlineBytes)) return entry
     const bytes = new TextEncoder().encode(JSON.stringify(entry.event.data))
     if (bytes.length > this.#maxBytes)
@@ -176,8 +177,8 @@ export class Bus {
   /** The event with its data, and that of the event that it carries, fetched from blobs where they lie in some. @throws E_BLOB_MISSING */
   async resolve(event: CloudEvent): Promise<CloudEvent> {
     const own = event.dataref ? await this.#withData(event) : event
-    const carried = carriedIn(own)
-    return carried?.dataref ? { ...own, data: { event: await this.#withData(carried) } satisfies Routed } : own
+    const carried = carriedEvent(own)
+    return carried?.dataref ? { ...own, data: { event: await this.#withData(carried) } satisfies RoutedData } : own
   }
 
   async #withData(event: CloudEvent): Promise<CloudEvent> {
@@ -202,7 +203,7 @@ export class Bus {
 
   /** Says something that is not kept: whoever listens now hears it, or does not. */
   signal(draft: Draft): void {
-    this.driver.signal(this.redactor.event(this.#taken(createEvent(draft))))
+    this.driver.signal(this.redactor.event(this.#withJsonData(createEvent(draft))))
   }
 
   onSignal(filter: Filter, callback: (event: CloudEvent) => void): () => void {

@@ -9,10 +9,10 @@
 export type Now = () => number
 
 /** How often, in ms, whoever waits for a moment looks at the wall clock. */
-export const lookEvery = 1_000
+export const clockPollIntervalMs = 1_000
 
 /** Less may be drift, or a process that was not scheduled between two looks. */
-const leastMove = 500
+const minClockJumpMs = 500
 
 /** The wall clock, moved by the milliseconds in shared memory (a 64-bit integer): threads that have it read the same time. */
 export function movedClock(offset: SharedArrayBuffer): Now {
@@ -36,12 +36,12 @@ export class ClockWatch {
     const before = this.#lead
     this.#lead = this.#now() - performance.now()
     const by = this.#lead - before
-    return Math.abs(by) < leastMove ? 0 : by
+    return Math.abs(by) < minClockJumpMs ? 0 : by
   }
 }
 
 /** Time that has surely not passed yet: the wall clock counts what the machine slept, the other one cannot be set back. */
-export class Since {
+export class Stopwatch {
   readonly #now: Now
   #wall = 0
   #monotonic = 0

@@ -2,22 +2,22 @@ import { setTimeout } from 'node:timers/promises'
 import type { Span } from '@opentelemetry/api'
 import type { CloudEvent } from '../event.ts'
 import { TidingsError, toTidingsError } from '../errors.ts'
-import { cutText } from '../thrown.ts'
+import { truncateText } from '../thrown.ts'
 import type { Filter } from '../pattern.ts'
 import type { Bus } from './bus.ts'
 import type { Consumer, Delivery, Entry, Outcome } from './driver.ts'
 import { undelayedDeliveries } from './retries.ts'
-import { processed, settled, unsettled } from './telemetry/settled.ts'
+import { recordProcessing, recordOutcome, logSettleFailure } from './telemetry/outcomes.ts'
 import { deliverySpan } from './telemetry/spans.ts'
 import { inSpan } from './telemetry/tracing.ts'
 
 /** What a handler answers: an outcome and, when it is done, what it publishes with it. */
-export interface Handled {
+export interface HandlerResult {
   outcome: Outcome
   events?: readonly Entry[]
 }
 
-export interface Consumption extends Handling {
+export interface ConsumerOptions extends DeliveryHandler {
   group: string
   filter: Filter
   /** Most events handled at once in this process. */
@@ -27,14 +27,14 @@ export interface Consumption extends Handling {
   from: 'now' | 'beginning'
 }
 
-interface Handling {
+interface DeliveryHandler {
   /**
    * After this many deliveries the event goes to the attention list, and its caller gets the answer of `fail`. Those that
    * `handle` ended by a delay do not count.
    */
-  attempts: number
+  maxDeliveries: number
   /** A throw counts as a retry. `span`: that of the delivery, where it is traced. */
-  handle(event: CloudEvent, delivery: Delivery, span?: Span): Promise<Handled>
+  handle(event: CloudEvent, delivery: Delivery, span?: Span): Promise<HandlerResult>
   /** The answers when the request is given up. It may come without its data. */
   fail(event: CloudEvent, error: TidingsError): CloudEvent[] | Promise<CloudEvent[]>
 }
@@ -55,14 +55,14 @@ export function backoff(attempt: number, { baseMs, factor, maxMs, jitter } = def
   return Math.ceil(ceiling * (1 - jitter * Math.random()))
 }
 
-export interface Consuming extends Consumer {
+export interface RunningConsumer extends Consumer {
   /** Resolves when everything in hand is settled. */
-  ended(): Promise<unknown>
+  drained(): Promise<unknown>
 }
 
 /** received → decoded → handled → settled, once per delivery. */
-export async function consume(bus: Bus, consumption: Consumption): Promise<Consuming> {
-  const { handle, fail, attempts, ...subscription } = consumption
+export async function consume(bus: Bus, consumption: ConsumerOptions): Promise<RunningConsumer> {
+  const { handle, fail, maxDeliveries: attempts, ...subscription } = consumption
   const underWay = new Set<Promise<void>>()
   const consumer = await bus.driver.subscribe({
     ...subscription,
@@ -71,7 +71,7 @@ export async function consume(bus: Bus, consumption: Consumption): Promise<Consu
       const processing = inSpan(
         bus.redactor,
         () => deliverySpan(delivery, bus.driver.name),
-        span => process(bus, delivery, { attempts, handle, fail }, span),
+        span => process(bus, delivery, { maxDeliveries: attempts, handle, fail }, span),
       )
       underWay.add(processing)
       void processing.finally(() => underWay.delete(processing))
@@ -79,24 +79,24 @@ export async function consume(bus: Bus, consumption: Consumption): Promise<Consu
   })
   return {
     pause: () => consumer.pause(),
-    ended: () => Promise.all(underWay),
+    drained: () => Promise.all(underWay),
     close: () => consumer.close(),
   }
 }
 
-async function process(bus: Bus, delivery: Delivery, handling: Handling, span: Span | undefined): Promise<void> {
+async function process(bus: Bus, delivery: Delivery, handling: DeliveryHandler, span: Span | undefined): Promise<void> {
   const taken = performance.now()
   const { outcome, events } = await attempt(bus, delivery, handling, span)
   await settle(bus, delivery, outcome, events)
-  processed(bus.redactor, delivery, outcome, performance.now() - taken, span)
+  recordProcessing(bus.redactor, delivery, outcome, performance.now() - taken, span)
 }
 
 async function attempt(
   bus: Bus,
   delivery: Delivery,
-  { attempts, handle, fail }: Handling,
+  { maxDeliveries: attempts, handle, fail }: DeliveryHandler,
   span: Span | undefined,
-): Promise<Handled> {
+): Promise<HandlerResult> {
   let error: TidingsError
   try {
     return await handle(await bus.resolve(delivery.event), delivery, span)
@@ -106,7 +106,7 @@ async function attempt(
     // Another worker is handed it: only that one may give it up.
     const isGivenBack = error.code === 'E_WORKER_STOPPED'
     if (isGivenBack || (!isFinal && undelayedDeliveries(delivery) < attempts))
-      return handedOutAgain(delivery, `${error.code}: ${error.message}`)
+      return redeliver(delivery, `${error.code}: ${error.message}`)
   }
   const outcome: Outcome = { kind: 'discard', reason: `${error.code}: ${error.message} (attempt ${delivery.attempt})` }
   try {
@@ -114,11 +114,11 @@ async function attempt(
   } catch (problem) {
     if (!(problem instanceof TidingsError && problem.retryable)) return { outcome }
     // The log is away: the request comes again, and is given up then.
-    return handedOutAgain(delivery, problem.message)
+    return redeliver(delivery, problem.message)
   }
 }
 
-const handedOutAgain = (delivery: Delivery, reason: string): Handled => ({
+const redeliver = (delivery: Delivery, reason: string): HandlerResult => ({
   outcome: {
     kind: 'retry',
     after: backoff(undelayedDeliveries(delivery)),
@@ -134,28 +134,28 @@ export async function settle(
   outcome: Outcome,
   events: readonly Entry[] = [],
 ): Promise<void> {
-  const told = 'reason' in outcome ? { ...outcome, reason: bus.redactor.text(cutText(outcome.reason)) } : outcome
+  const told = 'reason' in outcome ? { ...outcome, reason: bus.redactor.text(truncateText(outcome.reason)) } : outcome
   for (let attempt = 1; ; attempt++) {
     try {
       await delivery.settle(told, events)
-      return settled(delivery, told, events)
+      return recordOutcome(delivery, told, events)
     } catch (error) {
       if (!(error instanceof TidingsError && error.retryable)) return
-      unsettled(bus.redactor, delivery, error)
+      logSettleFailure(bus.redactor, delivery, error)
       await setTimeout(backoff(attempt))
     }
   }
 }
 
-const freshMs = 1_000
+const recentPublishMs = 1_000
 
 /**
  * Whether anybody still waits for the answer to this request: its deadline lies ahead, nobody withdrew it, nobody
  * answered it. A first delivery straight after the publish cannot have been withdrawn long ago, so the log is not asked.
  */
-export async function isWanted(bus: Bus, { event, attempt, since }: Delivery): Promise<boolean> {
+export async function isStillAwaited(bus: Bus, { event, attempt, since }: Delivery): Promise<boolean> {
   const now = Date.now()
   if (event.deadline && Date.parse(event.deadline) <= now) return false
-  if (attempt === 1 && now - since < freshMs) return true
+  if (attempt === 1 && now - since < recentPublishMs) return true
   return !(await bus.driver.isSettled(event.id))
 }

@@ -41,7 +41,7 @@ export const delayedId = (call: string, n: number) => `${call}:delayed:${n}`
 const approval = ':approval'
 export const approvalId = (call: string) => `${call}${approval}`
 /** The call that waits for this approval before it is served; undefined for what a program asked itself. */
-export const callBehind = (id: string) => (id.endsWith(approval) ? id.slice(0, -approval.length) : undefined)
+export const callOfApproval = (id: string) => (id.endsWith(approval) ? id.slice(0, -approval.length) : undefined)
 
 export interface DerivedId {
   task: string
@@ -63,11 +63,11 @@ export function parseId(id: string): DerivedId | undefined {
 }
 
 /** Whether it is the id of a task, or of something that a task caused. */
-export const isOfTask = (id: string) => /^[0-9a-f-]{36}\.[0-9a-z]{10}(:|$)/.test(id)
+export const isTaskDerivedId = (id: string) => /^[0-9a-f-]{36}\.[0-9a-z]{10}(:|$)/.test(id)
 
 /** Whether only the runtime may mint this id: edges refuse it. */
 export const isReservedId = (id: string) =>
-  id.includes(':') || isOfTask(id) || /^(redrive|fork)\//.test(id) || ofRetry.test(id)
+  id.includes(':') || isTaskDerivedId(id) || /^(redrive|fork)\//.test(id) || ofRetry.test(id)
 
 const ofRetry = /^(retry|dismissed)\/[0-9a-f-]{36}\.[0-9a-z]{10}$/
 
@@ -75,7 +75,7 @@ const ofRetry = /^(retry|dismissed)\/[0-9a-f-]{36}\.[0-9a-z]{10}$/
 export const maxOutsideId = 240
 
 const ofTask = /^[0-9a-f-]{36}\.[0-9a-z]{10}$/
-export const isTask = (id: string) => ofTask.test(id)
+export const isTaskId = (id: string) => ofTask.test(id)
 
 export const correlationOf = (task: string) => task.slice(0, 36)
 
@@ -114,7 +114,7 @@ function uuidOf(bytes: Buffer, version: number): string {
 const textOf = (bytes: Buffer) => bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-')
 
 /** Whether a correlation was made by {@link correlationFrom}, or is the counterpart of such a one. */
-export const isMadeFromText = (correlation: string) => correlation[14] === '8'
+export const isTextDerived = (correlation: string) => correlation[14] === '8'
 
 /** FNV-1a over the correlation id, modulo the number of shards. Source: draft-eastlake-fnv. */
 export function shardOf(correlation: string, shards: number): number {

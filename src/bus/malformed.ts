@@ -26,7 +26,7 @@ export function eventFrom(json: string): CloudEvent | undefined {
 }
 
 /** What is known of a delivery, whatever its text is. */
-export interface Whereabouts {
+export interface DeliverySource {
   readonly id?: string
   readonly correlationid?: string
   /** Where a person finds it. */
@@ -34,16 +34,16 @@ export interface Whereabouts {
 }
 
 /** The event that is handed out; where the text is none, one that stands for it, and why it is none. */
-export function readDelivery(json: string, whereabouts: () => Whereabouts): { event: CloudEvent; problem?: string } {
+export function readDelivery(json: string, whereabouts: () => DeliverySource): { event: CloudEvent; problem?: string } {
   try {
     return { event: checkEvent(JSON.parse(json)) }
   } catch (error) {
-    return { event: standIn(json, whereabouts()), problem: `E_EVENT_INVALID: ${textOf(error)}` }
+    return { event: malformedEvent(json, whereabouts()), problem: `E_EVENT_INVALID: ${textOf(error)}` }
   }
 }
 
 /** An event that says what lies there in place of one. */
-export function standIn(text: string, { at, ...known }: Whereabouts): CloudEvent {
+export function malformedEvent(text: string, { at, ...known }: DeliverySource): CloudEvent {
   const data = { ...at, text: String(text).slice(0, maxShown).toWellFormed() }
   return createEvent({ ...known, type: 'control.malformed', source: '/bus', data })
 }

@@ -1,12 +1,12 @@
 import { TidingsError } from '../errors.ts'
 import type { Bus } from './bus.ts'
 
-export type Pausable = 'agent' | 'tool' | 'model'
+export type PausableKind = 'agent' | 'tool' | 'model'
 
-export const pauseKey = (kind: Pausable, name: string) => `paused/${kind}/${name}`
+export const pauseKey = (kind: PausableKind, name: string) => `paused/${kind}/${name}`
 
 const documentKey = 'paused'
-const lookAgainMs = 2_000
+const pollIntervalMs = 2_000
 
 /**
  * What is paused, as every process sees it. The truth is one small document; a signal says that it changed, and a slow
@@ -22,7 +22,7 @@ export class Pauses {
     this.#bus = bus
   }
 
-  has(kind: Pausable, name: string): boolean {
+  has(kind: PausableKind, name: string): boolean {
     return this.#paused.has(pauseKey(kind, name))
   }
 
@@ -31,9 +31,9 @@ export class Pauses {
   }
 
   async start(): Promise<void> {
-    await this.#look()
-    const unsubscribe = this.#bus.onSignal([{ types: ['pauses.changed'] }], () => void this.#look())
-    const timer = setInterval(() => void this.#look(), lookAgainMs)
+    await this.#refresh()
+    const unsubscribe = this.#bus.onSignal([{ types: ['pauses.changed'] }], () => void this.#refresh())
+    const timer = setInterval(() => void this.#refresh(), pollIntervalMs)
     timer.unref()
     this.#stop = () => {
       unsubscribe()
@@ -46,8 +46,8 @@ export class Pauses {
   }
 
   /** Pauses or resumes in every process; on the log as a fact. Resolves with whether anything changed. */
-  async set(kind: Pausable, name: string, paused: boolean): Promise<boolean> {
-    if (this.#bus.redactor.known(name) !== name)
+  async set(kind: PausableKind, name: string, paused: boolean): Promise<boolean> {
+    if (this.#bus.redactor.knownSecrets(name) !== name)
       throw new TidingsError('E_USAGE', `the name of the ${kind} holds a secret: names are on the log in clear`)
     const key = pauseKey(kind, name)
     for (;;) {
@@ -65,18 +65,18 @@ export class Pauses {
         data: { kind, name },
       })
       this.#bus.signal({ type: 'pauses.changed', data: null })
-      await this.#look()
+      await this.#refresh()
       if (!paused) await this.#bus.driver.release({ key })
       return true
     }
   }
 
   /** As the log has it now. */
-  async isPaused(kind: Pausable, name: string): Promise<boolean> {
+  async isPaused(kind: PausableKind, name: string): Promise<boolean> {
     return (await this.#read()).set.has(pauseKey(kind, name))
   }
 
-  async #look() {
+  async #refresh() {
     try {
       const { set } = await this.#read()
       const again = this.#resumed

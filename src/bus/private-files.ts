@@ -5,7 +5,7 @@ import { join } from 'node:path'
 
 export const privateFolder = 0o700
 export const privateFile = 0o600
-const others = 0o077
+const accessOfOthers = 0o077
 
 /** Makes the folder, and those above it, where they are not there. */
 export function makePrivateFolder(path: string): void {
@@ -18,23 +18,25 @@ export function makePrivateFile(path: string): void {
 }
 
 /** Takes the rights of others from what an earlier version made: from `names` in the folder, and all that is below them. */
-export function tightenFolder(folder: string, names: readonly string[]): void {
-  for (const name of names) tighten(join(folder, name))
+export function restrictFolder(folder: string, names: readonly string[]): void {
+  for (const name of names) restrictTree(join(folder, name))
   // It may hold what is not ours: that is for somebody else to decide.
-  if (readdirSync(folder).every(name => names.includes(name))) tightenOne(folder, statSync(folder))
+  if (readdirSync(folder).every(name => names.includes(name))) restrictOne(folder, statSync(folder))
 }
 
-function tighten(path: string): void {
+function restrictTree(path: string): void {
   const found = statSync(path, { throwIfNoEntry: false })
   if (!found) return
-  if (found.isDirectory()) for (const name of readdirSync(path)) tighten(join(path, name))
-  tightenOne(path, found)
+  if (found.isDirectory()) for (const name of readdirSync(path)) restrictTree(join(path, name))
+  restrictOne(path, found)
 }
 
-function tightenOne(path: string, found: Stats): void {
+function restrictOne(path: string, found: Stats): void {
   // Of somebody else's nothing can be changed; a volume may be given to this process by its group.
-  if ((found.mode & others) !== 0 && found.uid === process.geteuid?.()) chmodSync(path, found.mode & ~others & 0o777)
+  if ((found.mode & accessOfOthers) !== 0 && found.uid === process.geteuid?.())
+    chmodSync(path, found.mode & ~accessOfOthers & 0o777)
 }
 
 /** Whether anybody but the owner may do anything with it. */
-export const isOpenToOthers = (path: string) => ((statSync(path, { throwIfNoEntry: false })?.mode ?? 0) & others) !== 0
+export const isOpenToOthers = (path: string) =>
+  ((statSync(path, { throwIfNoEntry: false })?.mode ?? 0) & accessOfOthers) !== 0

@@ -4,7 +4,7 @@
  * is left alone. A part whose text had to be redacted is no longer what was signed, so its signature goes too.
  */
 
-export const answerType = 'model.result'
+export const modelResultType = 'model.result'
 
 // As the provider packages of the AI SDK name them: `thoughtSignature`, `reasoningEncryptedContent`, `itemId`.
 const opaqueNames = /(?:[sS]ignature|[fF]ingerprint|redacted_?[dD]ata|[eE]ncrypted\w*|(?:^i|_i|I)d)$/

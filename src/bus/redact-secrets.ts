@@ -140,7 +140,7 @@ function isUserAndPassword(found: string): boolean {
 }
 
 /** Secrets that stand by themselves, so that only the name of their field gives them away. */
-export const keyed: readonly { readonly name: string; readonly key: RegExp; readonly match: RegExp }[] = [
+export const keyedSecrets: readonly { readonly name: string; readonly key: RegExp; readonly match: RegExp }[] = [
   {
     name: 'authorization',
     key: /^(?:proxy-)?authorization$/i,

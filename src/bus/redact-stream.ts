@@ -6,67 +6,67 @@ import type { Redactor } from './redact.ts'
  */
 
 // What is declared may look like anything: of it at most so many characters are seen whole.
-const declaredLength = 256
-const mostHeld = 16 * 1024
-const keptOfMost = 1024
+const maxPatternChars = 256
+const maxBufferedChars = 16 * 1024
+const keptChars = 1024
 
 // A secret is one word of these characters. Only a password within a URL may hold others, but no blank and no quote.
 const narrow = /[!#-&(-+\--;=?-_a-z|~]/
 const wide = /[^\s"'<>`{},]/
 const scheme = /:\\?\/\\?\//
 const announced = /(?:(?:bearer|basic|authorization|authtoken|access[_-]?key)["'\\\s:=]{1,16}){1,2}$/i
-const farthest = 128
+const maxLookbehindChars = 128
 const pemEnd = /-----END [A-Z0-9 ]{0,64}-----/
 
 /** Says the text that it is given, redacted, a word or so later. */
-export class RedactedText {
+export class StreamRedactor {
   readonly #redactor: Redactor
-  readonly #say: (text: string) => void
-  #held = ''
+  readonly #write: (text: string) => void
+  #buffer = ''
 
   constructor(redactor: Redactor, say: (text: string) => void) {
     this.#redactor = redactor
-    this.#say = say
+    this.#write = say
   }
 
   push(text: string) {
-    this.#held += text
-    this.#release(this.#sure())
-    if (this.#held.length <= mostHeld) return
+    this.#buffer += text
+    this.#release(this.#safeLength())
+    if (this.#buffer.length <= maxBufferedChars) return
     // Of a secret that is longer only the ends matter; of anything else, only what may yet become one.
-    const isSecret = this.#redactor.text(this.#held) !== this.#held
-    if (isSecret) this.#held = this.#held.slice(0, keptOfMost) + this.#held.slice(-keptOfMost)
-    else this.#release(this.#held.length - keptOfMost)
+    const isSecret = this.#redactor.text(this.#buffer) !== this.#buffer
+    if (isSecret) this.#buffer = this.#buffer.slice(0, keptChars) + this.#buffer.slice(-keptChars)
+    else this.#release(this.#buffer.length - keptChars)
   }
 
   /** Nothing more comes. */
   end() {
-    const rest = this.#redactor.text(this.#held)
-    this.#held = ''
-    if (rest !== '') this.#say(rest)
+    const rest = this.#redactor.text(this.#buffer)
+    this.#buffer = ''
+    if (rest !== '') this.#write(rest)
   }
 
   /** How much of what is held no further text can make a secret of. */
-  #sure(): number {
-    const held = this.#held
+  #safeLength(): number {
+    const held = this.#buffer
     let sure = lastWord(held, narrow)
     const url = lastWord(held, wide)
     if (scheme.test(held.slice(url))) sure = url
-    const before = announced.exec(held.slice(Math.max(0, sure - farthest), sure))
+    const before = announced.exec(held.slice(Math.max(0, sure - maxLookbehindChars), sure))
     if (before) sure = lastWord(held.slice(0, sure - before[0].length), narrow)
     const pem = held.lastIndexOf('-----BEGIN ')
     if (pem >= 0 && !pemEnd.test(held.slice(pem))) sure = Math.min(sure, pem)
-    return this.#redactor.isDeclared ? Math.min(sure, Math.max(0, held.length - declaredLength)) : sure
+    return this.#redactor.hasPatterns ? Math.min(sure, Math.max(0, held.length - maxPatternChars)) : sure
   }
 
   #release(length: number) {
     if (length <= 0) return
-    const [front, rest] = [this.#held.slice(0, length), this.#held.slice(length)]
+    const [front, rest] = [this.#buffer.slice(0, length), this.#buffer.slice(length)]
     const said = this.#redactor.text(front)
     // A secret reaches over the cut.
-    if (said + this.#redactor.text(rest) !== this.#redactor.text(this.#held)) return
-    this.#held = rest
-    this.#say(said)
+    if (said + this.#redactor.text(rest) !== this.#redactor.text(this.#buffer)) return
+    this.#buffer = rest
+    this.#write(said)
   }
 }
 

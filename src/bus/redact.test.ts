@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest'
 import { createEvent, type CloudEvent } from '../event.ts'
 import { redactor } from './redact.ts'
 import { secrets } from './redact-secrets.ts'
-import { RedactedText } from './redact-stream.ts'
+import { StreamRedactor } from './redact-stream.ts'
 import { aSecret, planted, type Planted } from '../../test/lib/secrets.ts'
 
 const plain = redactor()
@@ -74,7 +74,7 @@ describe.each(Object.entries(planted))('%s', (name, secret) => {
 /** What is said of a text that comes in pieces of these sizes, over and over. */
 function inPieces(whole: string, sizes: readonly number[], rules = plain): string {
   let said = ''
-  const stream = new RedactedText(rules, text => (said += text))
+  const stream = new StreamRedactor(rules, text => (said += text))
   for (let at = 0, n = 0; at < whole.length; at += sizes[n++ % sizes.length]!)
     stream.push(whole.slice(at, at + sizes[n % sizes.length]!))
   stream.end()
@@ -143,14 +143,14 @@ test('any text takes linear time, the worst that can be thought of too', () => {
 
 test('a text that comes in pieces is said as it comes, a word later', () => {
   const said: string[] = []
-  const stream = new RedactedText(plain, text => said.push(text))
+  const stream = new StreamRedactor(plain, text => said.push(text))
   for (const word of ['Hel', 'lo wor', 'ld, go', 'od mor', 'ning 世', '界']) stream.push(word)
   expect(said.join('')).toBe('Hello world, good morning 世界')
 })
 
 test('a word without an end is not kept for ever, and a secret without an end is not said', () => {
   let said = ''
-  const stream = new RedactedText(plain, text => (said += text))
+  const stream = new StreamRedactor(plain, text => (said += text))
   const blob = 'QUJD'.repeat(64 * 1024)
   for (let at = 0; at < blob.length; at += 997) stream.push(blob.slice(at, at + 997))
   expect(said.length).toBeGreaterThan(blob.length - 20_000)

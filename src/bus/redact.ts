@@ -2,12 +2,12 @@ import { isUtf8 } from 'node:buffer'
 import { types } from 'node:util'
 import { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
-import { belongsToRuntime } from './admit.ts'
-import { isTask, parseId } from './ids.ts'
+import { isRuntimeType } from './admit.ts'
+import { isTaskId, parseId } from './ids.ts'
 import { matchesType } from '../pattern.ts'
-import { answerType, redactAnswer } from './redact-answer.ts'
+import { modelResultType, redactAnswer } from './redact-answer.ts'
 import { isReferences, pathOf, plainOf, redactPaths, type Path } from './redact-paths.ts'
-import { keyed, mayHoldAny, secrets } from './redact-secrets.ts'
+import { keyedSecrets, mayHoldAny, secrets } from './redact-secrets.ts'
 
 /** What never reaches the log, a signal, a trace or an export in clear. docs/redaction.md says how to declare it. */
 export interface Redaction {
@@ -22,11 +22,22 @@ export interface Redaction {
   readonly defaults?: boolean
 }
 
-const names = ['id', 'source', 'type', 'tenant', 'user', 'causationid', 'target', 'replyto', 'call', 'replay'] as const
-type Names = { readonly [Name in (typeof names)[number]]?: string | undefined }
+const nameAttributes = [
+  'id',
+  'source',
+  'type',
+  'tenant',
+  'user',
+  'causationid',
+  'target',
+  'replyto',
+  'call',
+  'replay',
+] as const
+type Names = { readonly [Name in (typeof nameAttributes)[number]]?: string | undefined }
 
 /** Of an event, or of one that is to be, what redaction looks at. */
-type Said = Pick<CloudEvent, 'type' | 'subject' | 'data'>
+type RedactableEvent = Pick<CloudEvent, 'type' | 'subject' | 'data'>
 
 interface Rule {
   readonly mark: string
@@ -42,11 +53,11 @@ const builtIn: readonly Rule[] = secrets.map(({ name, hints, match, isSecret }) 
   match,
   ...(isSecret && { isSecret }),
 }))
-const isTelling = new RegExp(keyed.map(({ key }) => key.source).join('|'), 'i')
+const revealingKey = new RegExp(keyedSecrets.map(({ key }) => key.source).join('|'), 'i')
 // No secret that is known by its shape is shorter.
-const shortest = 8
+const minSecretLength = 8
 const maxDepth = 64
-const longestSubject = 256
+const maxSubjectLength = 256
 const turnType = 'task.turn'
 /** Data of these holds events and turns. */
 export const forkTypes: readonly string[] = ['agent.fork', 'agent.retry']
@@ -73,18 +84,18 @@ export class Redactor {
   }
 
   /** Whether patterns are declared, so that a secret may look like anything. */
-  get isDeclared(): boolean {
+  get hasPatterns(): boolean {
     return this.#declared.length > 0
   }
 
   /** A text with a mark in place of each secret. */
   text(text: string): string {
-    return this.known(this.#told(text))
+    return this.knownSecrets(this.#redactDeclared(text))
   }
 
   /** The same for what is known by its shape only: ids and names may look like what is declared. */
-  known(text: string): string {
-    if (!this.#defaults || text.length < shortest || !mayHoldAny.test(text)) return text
+  knownSecrets(text: string): string {
+    if (!this.#defaults || text.length < minSecretLength || !mayHoldAny.test(text)) return text
     let clean = text
     for (const { mark, mayHold, match, isSecret } of builtIn)
       if (mayHold!.test(clean)) clean = clean.replace(match, found => (!isSecret || isSecret(found) ? mark : found))
@@ -98,14 +109,14 @@ export class Redactor {
 
   /** A JSON text. */
   json(json: string): string {
-    if (!this.isDeclared && !(this.#defaults && mayHoldAny.test(json))) return json
+    if (!this.hasPatterns && !(this.#defaults && mayHoldAny.test(json))) return json
     const value: unknown = JSON.parse(json)
     const clean = this.value(value)
     return clean === value ? json : JSON.stringify(clean)
   }
 
   /** An event; the same object where it holds nothing to redact. */
-  event<T extends Said>(event: T): T {
+  event<T extends RedactableEvent>(event: T): T {
     const data = this.#data(event)
     const subject = this.#subject(event)
     if (data === event.data && subject === event.subject) return event
@@ -117,9 +128,9 @@ export class Redactor {
    * @throws E_EVENT_INVALID
    */
   assertNames(draft: Names): void {
-    for (const name of names) {
+    for (const name of nameAttributes) {
       const text = draft[name]
-      if (text !== undefined && this.known(text) !== text)
+      if (text !== undefined && this.knownSecrets(text) !== text)
         throw new TidingsError('E_EVENT_INVALID', `attribute "${name}" holds a secret`)
     }
   }
@@ -132,12 +143,12 @@ export class Redactor {
     return clean === text ? bytes : Buffer.from(clean, encoding)
   }
 
-  #data({ type, data }: Said): unknown {
+  #data({ type, data }: RedactableEvent): unknown {
     if (type === turnType) return this.#turn(data)
     if (forkTypes.includes(type)) return this.#fork(data)
-    if (isReferences(type)) return this.#value(data, text => this.known(text), 0)
+    if (isReferences(type)) return this.#value(data, text => this.knownSecrets(text), 0)
     const elsewhere = this.#paths.length > 0 ? redactPaths(this.#paths, type, data) : data
-    if (type === answerType) return redactAnswer(data, elsewhere, value => this.value(value))
+    if (type === modelResultType) return redactAnswer(data, elsewhere, value => this.value(value))
     return this.value(elsewhere)
   }
 
@@ -171,15 +182,15 @@ export class Redactor {
     return key === 'state' && typeof value === 'string' ? this.json(value) : this.#fork(value)
   }
 
-  #subject({ type, subject }: Said): string | undefined {
+  #subject({ type, subject }: RedactableEvent): string | undefined {
     if (subject === undefined) return subject
-    if (isReference(type, subject)) return this.known(subject)
+    if (isReference(type, subject)) return this.knownSecrets(subject)
     const path = this.#paths.find(({ keys, types }) => keys[0] === 'subject' && matchesType(types, type))
     const clean = path ? path.mark : this.text(subject)
-    return clean === subject ? subject : clean.slice(0, longestSubject).toWellFormed()
+    return clean === subject ? subject : clean.slice(0, maxSubjectLength).toWellFormed()
   }
 
-  #told(text: string): string {
+  #redactDeclared(text: string): string {
     let clean = text
     for (const rule of this.#declared) clean = clean.replace(rule.match, rule.mark)
     return clean
@@ -223,8 +234,8 @@ export class Redactor {
   }
 
   #keyed(key: string, value: unknown): unknown {
-    if (!this.#defaults || typeof value !== 'string' || !isTelling.test(key)) return value
-    for (const each of keyed) if (each.key.test(key)) return value.replace(each.match, markOf(each.name))
+    if (!this.#defaults || typeof value !== 'string' || !revealingKey.test(key)) return value
+    for (const each of keyedSecrets) if (each.key.test(key)) return value.replace(each.match, markOf(each.name))
     return value
   }
 }
@@ -244,10 +255,10 @@ function ruleOf({ name, match }: { name: string; match: RegExp }): Rule {
 
 /** Whether the subject of an event of the runtime names a task, or an event of one: declared rules would break it. */
 const isReference = (type: string, subject: string) =>
-  belongsToRuntime(type) && (isTask(subject) || parseId(subject) !== undefined)
+  isRuntimeType(type) && (isTaskId(subject) || parseId(subject) !== undefined)
 
 /** Whether something in a JSON value was hidden, so that values that differed may look the same. */
-export const isHidden = (value: unknown): boolean => JSON.stringify(value).includes('[redacted ')
+export const isRedacted = (value: unknown): boolean => JSON.stringify(value).includes('[redacted ')
 
 const isEvent = (value: unknown): value is CloudEvent =>
   isObject(value) && 'specversion' in (value as object) && 'data' in (value as object)

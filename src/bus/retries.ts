@@ -1,7 +1,7 @@
-import { type CloudEvent, createEvent, handedDown } from '../event.ts'
+import { type CloudEvent, createEvent, inheritedAttributes } from '../event.ts'
 import type { ErrorData, TidingsError } from '../errors.ts'
 import type { Bus } from './bus.ts'
-import type { Handled } from './delivery.ts'
+import type { HandlerResult } from './delivery.ts'
 import type { Delivery } from './driver.ts'
 import { delayedId } from './ids.ts'
 
@@ -16,7 +16,7 @@ export interface Retries {
 }
 
 /** Data of `tool.delayed` and `model.delayed`. */
-export interface Delayed {
+export interface DelayedData {
   /** Attempts that failed so far. */
   readonly attempts: number
   /** RFC 3339: not before then is the next attempt. */
@@ -57,8 +57,8 @@ export async function delay(
   source: string,
   { failures, holds, since }: Retries,
   { after, error, isSilent = false }: { after: number; error: TidingsError; isSilent?: boolean },
-): Promise<Handled> {
-  const data: Delayed = {
+): Promise<HandlerResult> {
+  const data: DelayedData = {
     attempts: failures,
     until: new Date(Date.now() + after).toISOString(),
     error: error.toJSON(),
@@ -67,7 +67,7 @@ export async function delay(
     id: delayedId(request.id, failures + holds),
     type: request.type.replace(/invoke$/, 'delayed'),
     source,
-    ...handedDown(request),
+    ...inheritedAttributes(request),
     causationid: request.id,
     hops: request.hops,
     data,

@@ -3,31 +3,31 @@ import { RateLimiterMemory, RateLimiterQueue } from 'rate-limiter-flexible'
 import { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import type { Bus } from './bus.ts'
-import { endedOrCut, givenBack } from './cut.ts'
+import { settledOrAborted, workerStopped } from './abort.ts'
 import type { Delivery } from './driver.ts'
-import { consume, isWanted, type Consuming, type Handled } from './delivery.ts'
+import { consume, isStillAwaited, type RunningConsumer, type HandlerResult } from './delivery.ts'
 import { undelayedDeliveries } from './retries.ts'
-import { pauseKey, type Pausable, type Pauses } from './pauses.ts'
+import { pauseKey, type PausableKind, type Pauses } from './pauses.ts'
 
 /** Bounds on how much of one tool or model runs at once. */
-export interface Limits {
+export interface ConcurrencyLimits {
   /** Most at once, over all workers of the log. */
   limit?: number
   /** Most starts per `per` ms in each process: with several workers the sum is approximate. */
   rate?: { count: number; per: number }
 }
 
-export interface Hosted extends Limits {
-  kind: Pausable
+export interface RequestHandler extends ConcurrencyLimits {
+  kind: PausableKind
   name: string
   /** Type of the requests, which are addressed to `name`. */
   type: string
   /** Types of what is addressed to `name` too, and which is work as a request is. */
-  alsoTypes?: readonly string[]
+  additionalTypes?: readonly string[]
   /** Ends a delivery before it takes one of the starts of `rate`; undefined to go on. */
-  hold?(event: CloudEvent, delivery: Delivery): Promise<Handled | undefined>
+  hold?(event: CloudEvent, delivery: Delivery): Promise<HandlerResult | undefined>
   /** Decides itself whether a failure is retried. */
-  handle(event: CloudEvent, delivery: Delivery, span?: Span): Promise<Handled>
+  handle(event: CloudEvent, delivery: Delivery, span?: Span): Promise<HandlerResult>
   /** The answers when the request is given up. It may come without its data. */
   fail(event: CloudEvent, error: TidingsError): CloudEvent[] | Promise<CloudEvent[]>
 }
@@ -40,7 +40,7 @@ const maxStarts = 6
 export class Workers {
   readonly #bus: Bus
   readonly #pauses: Pauses
-  readonly #consumers: Consuming[] = []
+  readonly #consumers: RunningConsumer[] = []
   readonly #abandoned = new AbortController()
 
   constructor(bus: Bus, pauses: Pauses) {
@@ -48,7 +48,17 @@ export class Workers {
     this.#pauses = pauses
   }
 
-  async host({ kind, name, type, alsoTypes = [], limit, rate, hold, handle, fail }: Hosted): Promise<void> {
+  async host({
+    kind,
+    name,
+    type,
+    additionalTypes: alsoTypes = [],
+    limit,
+    rate,
+    hold,
+    handle,
+    fail,
+  }: RequestHandler): Promise<void> {
     const throttle =
       rate && new RateLimiterQueue(new RateLimiterMemory({ points: rate.count, duration: rate.per / 1_000 }))
     const consumer = await consume(this.#bus, {
@@ -58,7 +68,7 @@ export class Workers {
       ...(limit !== undefined && { limit }),
       // Requests that were made before the first worker appeared still wait for it.
       from: 'beginning',
-      attempts: maxStarts,
+      maxDeliveries: maxStarts,
       handle: async (event, delivery, span) => {
         if (this.#pauses.has(kind, name))
           return { outcome: { kind: 'park', reason: `${kind} ${name} is paused`, key: pauseKey(kind, name) } }
@@ -71,7 +81,7 @@ export class Workers {
         const held = hold && (await hold(event, delivery))
         if (held) return held
         if (throttle) await throttle.removeTokens(1)
-        if (!(await isWanted(this.#bus, delivery))) return { outcome: { kind: 'done' } }
+        if (!(await isStillAwaited(this.#bus, delivery))) return { outcome: { kind: 'done' } }
         this.abandoned.throwIfAborted()
         return handle(event, delivery, span)
       },
@@ -88,10 +98,10 @@ export class Workers {
   /** Ends what is under way and takes nothing more; at the cut it gives the rest back. */
   async stop(cut?: AbortSignal): Promise<void> {
     for (const consumer of this.#consumers) consumer.pause()
-    await endedOrCut(Promise.all(this.#consumers.map(consumer => consumer.ended())), cut)
+    await settledOrAborted(Promise.all(this.#consumers.map(consumer => consumer.drained())), cut)
     // Given back first: how an abandoned handler ends then settles nothing.
     const closed = Promise.all(this.#consumers.map(consumer => consumer.close()))
-    this.#abandoned.abort(givenBack())
+    this.#abandoned.abort(workerStopped())
     await closed
   }
 }

@@ -1,15 +1,15 @@
 import type { Bus } from '../bus/bus.ts'
 import type { GroupState } from '../bus/driver.ts'
-import type { Pausable } from '../bus/pauses.ts'
+import type { PausableKind } from '../bus/pauses.ts'
 import { TidingsError } from '../errors.ts'
 import { didYouMean } from '../suggest.ts'
 import { groupOf, hostsOn } from '../tasks/hosts.ts'
 
-export const kinds = ['agent', 'tool', 'model'] satisfies Pausable[]
+export const kinds = ['agent', 'tool', 'model'] satisfies PausableKind[]
 const maxNames = 20
 
 /** The names of everything that was ever hosted on a log, by what it is. Workflows are addressed as agents are. */
-export async function hostedOn(bus: Bus): Promise<Record<Pausable, string[]>> {
+export async function hostedOn(bus: Bus): Promise<Record<PausableKind, string[]>> {
   const groups = await bus.driver.groups()
   return { agent: Object.keys(await hostsOn(bus)), tool: namesIn(groups, 'tool'), model: namesIn(groups, 'model') }
 }
@@ -19,7 +19,7 @@ export const namesIn = (groups: readonly GroupState[], kind: 'tool' | 'model') =
   groups.flatMap(({ group }) => (group.startsWith(`${kind}/`) ? group.slice(kind.length + 1) : []))
 
 /** Refuses a name that was never hosted on this log, and proposes one. @throws E_NOT_FOUND */
-export async function assertKnown(bus: Bus, kind: Pausable, name: string): Promise<void> {
+export async function assertKnown(bus: Bus, kind: PausableKind, name: string): Promise<void> {
   const hosted = await hostedOn(bus)
   if (hosted[kind].includes(name)) return
   throw new TidingsError(
@@ -28,7 +28,7 @@ export async function assertKnown(bus: Bus, kind: Pausable, name: string): Promi
   )
 }
 
-function proposed(hosted: Record<Pausable, readonly string[]>, kind: Pausable, name: string): string {
+function proposed(hosted: Record<PausableKind, readonly string[]>, kind: PausableKind, name: string): string {
   const other = kinds.find(each => hosted[each].includes(name))
   if (other) return `; it is of kind ${other}`
   const names = hosted[kind]
@@ -37,7 +37,7 @@ function proposed(hosted: Record<Pausable, readonly string[]>, kind: Pausable, n
 }
 
 /** Whether a worker that hosts it is there, as far as the broker knows. */
-export async function hasWorker(bus: Bus, kind: Pausable, name: string): Promise<boolean> {
+export async function hasWorker(bus: Bus, kind: PausableKind, name: string): Promise<boolean> {
   const group = kind === 'agent' ? groupOf((await hostsOn(bus))[name] ?? '') : `${kind}/${name}`
   return bus.driver.hasMembers(group)
 }

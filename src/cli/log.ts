@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { styleText } from 'node:util'
 import type { Bus } from '../bus/bus.ts'
-import { isCorrelation, isTask } from '../bus/ids.ts'
+import { isCorrelation, isTaskId } from '../bus/ids.ts'
 import { TidingsError } from '../errors.ts'
 import { environment, openBus, shownLog, type Environment, type OpenOptions } from '../runtime/environment.ts'
 import type { Index } from '../trace/index/lookup.ts'
@@ -55,7 +55,7 @@ export async function findCorrelation(bus: Bus, text: string): Promise<string> {
 
 /** The task that is meant, see {@link Index.task}. @throws E_USAGE, E_NOT_FOUND, E_AMBIGUOUS */
 export async function findTask(bus: Bus, text: string, program?: string): Promise<string> {
-  return isTask(text) ? text : ask(bus, index => index.task(text, program))
+  return isTaskId(text) ? text : ask(bus, index => index.task(text, program))
 }
 
 /** Beside the log where that is embedded; of a log elsewhere, under a name that no other log has. */

@@ -1,4 +1,4 @@
-import { Pauses, type Pausable } from '../bus/pauses.ts'
+import { Pauses, type PausableKind } from '../bus/pauses.ts'
 import { TidingsError } from '../errors.ts'
 import { dim } from '../trace/text.ts'
 import { assertKnown, kinds } from './hosted.ts'
@@ -25,4 +25,4 @@ export async function pause(kind: string, name: string, paused: boolean, options
   ])
 }
 
-const isPausable = (kind: string): kind is Pausable => (kinds as readonly string[]).includes(kind)
+const isPausable = (kind: string): kind is PausableKind => (kinds as readonly string[]).includes(kind)

@@ -1,6 +1,6 @@
 import { text } from 'node:stream/consumers'
 import { admit } from '../bus/admit.ts'
-import type { Bus, Published } from '../bus/bus.ts'
+import type { Bus, PublishResult } from '../bus/bus.ts'
 import { parseJson } from '../bus/decode.ts'
 import { TidingsError } from '../errors.ts'
 import { assertHosted } from '../tasks/hosts.ts'
@@ -31,7 +31,12 @@ export async function publish(type: string, json: string, options: PublishOption
 }
 
 /** Publishes what was typed. @throws E_EVENT_INVALID, E_NOT_FOUND, E_EVENT_TOO_LARGE, E_LOG_UNAVAILABLE */
-export async function publishText(bus: Bus, type: string, json: string, options: PublishOptions): Promise<Published> {
+export async function publishText(
+  bus: Bus,
+  type: string,
+  json: string,
+  options: PublishOptions,
+): Promise<PublishResult> {
   if (json.length > maxLength) throw tooLarge()
   const { id, correlation, target } = options
   const draft = {

@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { expect, onTestFinished, test } from 'vitest'
-import { Bus, type Published } from '../bus/bus.ts'
-import { logTo } from '../bus/telemetry/log.ts'
+import { Bus, type PublishResult } from '../bus/bus.ts'
+import { setLogger } from '../bus/telemetry/log.ts'
 import { openSqlite } from '../drivers/sqlite/index.ts'
 import { until } from '../testing/wait.ts'
 import { Gateway, type GatewayOptions } from './gateway.ts'
@@ -23,9 +23,9 @@ async function open(options: Partial<GatewayOptions> = {}) {
   const gateway = new Gateway({ bus, port: 0, ...options })
   const { url } = await gateway.start()
   const cut: object[] = []
-  logTo({ warn: (fields, text) => void (text.includes('cut off') && cut.push(fields)) })
+  setLogger({ warn: (fields, text) => void (text.includes('cut off') && cut.push(fields)) })
   onTestFinished(async () => {
-    logTo({})
+    setLogger({})
     await gateway.stop()
     await bus.driver.close()
     await rm(home, { recursive: true })
@@ -93,7 +93,7 @@ test('beyond the bound the slowest are cut off and said to be; who comes back go
   timeout: 60_000,
 }, async () => {
   const { bus, url, cut, deaf } = await open({ maxStreamBytes: 16 * megabyte, stallMs: 600_000 })
-  const published: Published[] = []
+  const published: PublishResult[] = []
   for (const n of upTo(24)) published.push(await bus.publish({ type: 'report.made', data: `${n}${large}` }))
   const grown = await growthOf(async () => {
     await Promise.all(published.map(({ correlationid }) => deaf(`?correlation=${correlationid}`)))

@@ -3,7 +3,7 @@ import type { Bus } from '../bus/bus.ts'
 import type { Position, Stored } from '../bus/driver.ts'
 import { TidingsError, withoutStack } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
-import { liesApart, routedType } from '../bus/routed.ts'
+import { hasBlobData, routedType } from '../bus/routed.ts'
 import { feederOf } from '../tasks/links.ts'
 import type { Turn } from '../tasks/program.ts'
 import { turnType } from '../tasks/turn.ts'
@@ -67,7 +67,7 @@ export class Frames {
 
   /** Lends the frame of an event to `work`, which may hold it beyond that. */
   async use<T>(stored: Stored, work: (frame: Frame) => T | Promise<T>): Promise<T> {
-    const frame = await (liesApart(stored.event) ? this.#shared(stored) : this.#built(stored.position, stored.event))
+    const frame = await (hasBlobData(stored.event) ? this.#shared(stored) : this.#built(stored.position, stored.event))
     const release = frame.hold()
     try {
       return await work(frame)

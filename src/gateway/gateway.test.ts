@@ -246,7 +246,7 @@ test('health tells of the log and its groups', async () => {
     filter,
     inFlight: 1,
     from: 'beginning',
-    attempts: 1,
+    maxDeliveries: 1,
     handle: nothing,
     fail: () => [],
   })

@@ -2,7 +2,7 @@ import { randomUUIDv7 } from 'node:crypto'
 import { admit } from '../bus/admit.ts'
 import type { Bus } from '../bus/bus.ts'
 import { attribute } from '../bus/telemetry/names.ts'
-import { below, doorSpan } from '../bus/telemetry/spans.ts'
+import { traceparentFor, ingressSpan } from '../bus/telemetry/spans.ts'
 import { contextOf, inSpan } from '../bus/telemetry/tracing.ts'
 import { assertHosted } from '../tasks/hosts.ts'
 import { instancesFedBy } from '../tasks/links.ts'
@@ -36,8 +36,8 @@ export async function publish(bus: Bus, events: readonly unknown[], { caller, at
   const published = await inSpan(
     bus.redactor,
     () =>
-      doorSpan({ name: 'POST /events', correlation: drafts[0]!.correlationid, caller: traceparent, at, attributes }),
-    span => bus.publishAll(drafts.map(draft => ({ ...below(span, { traceparent }), ...draft }))),
+      ingressSpan({ name: 'POST /events', correlation: drafts[0]!.correlationid, caller: traceparent, at, attributes }),
+    span => bus.publishAll(drafts.map(draft => ({ ...traceparentFor(span, { traceparent }), ...draft }))),
   )
   const linked = await instancesFedBy(
     bus,

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { Bus } from '../bus/bus.ts'
 import { turnId, taskId } from '../bus/ids.ts'
-import { logTo } from '../bus/telemetry/log.ts'
+import { setLogger } from '../bus/telemetry/log.ts'
 import { openSqlite } from '../drivers/sqlite/index.ts'
 import type { CloudEvent } from '../event.ts'
 import { until } from '../testing/wait.ts'
@@ -279,8 +279,8 @@ test('a quiet stream is kept open by comments', async () => {
 test('a client that does not read is cut off, harms nobody, and resumes where it was', async () => {
   const { bus, url } = await openGateway({ maxBufferedBytes: 64 * 1024, stallMs: 500 })
   const cut: object[] = []
-  logTo({ warn: fields => void cut.push(fields) })
-  onTestFinished(() => logTo({}))
+  setLogger({ warn: fields => void cut.push(fields) })
+  onTestFinished(() => setLogger({}))
   const reading = await Listener.open(url, '?after=0')
   const stuck = connect(Number(new URL(url).port), '127.0.0.1')
   stuck.write('GET /events/stream?after=0 HTTP/1.1\r\nhost: localhost\r\n\r\n')

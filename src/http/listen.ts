@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import type { Server, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { endedOrCut } from '../bus/cut.ts'
+import { settledOrAborted } from '../bus/abort.ts'
 import { TidingsError } from '../errors.ts'
 import { rejectBrokenRequest } from './response.ts'
 
@@ -49,7 +49,7 @@ export async function listen(server: Server, options: ListenOptions): Promise<Ht
     async stop(abort) {
       const closed = new Promise<void>(resolve => server.close(() => resolve()))
       const grace = AbortSignal.timeout(shutdownGraceMs)
-      await endedOrCut(Promise.all(inProgress), abort ? AbortSignal.any([grace, abort]) : grace)
+      await settledOrAborted(Promise.all(inProgress), abort ? AbortSignal.any([grace, abort]) : grace)
       server.closeAllConnections()
       await closed
     },

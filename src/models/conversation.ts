@@ -5,7 +5,7 @@ import { copyOf } from '../json.ts'
 import type { Bus } from '../bus/bus.ts'
 import type { MessageRef, ModelRequest } from '../tasks/conversation.ts'
 import { Replays } from '../tasks/effects.ts'
-import { Past } from '../tasks/past.ts'
+import { Past } from '../tasks/fork-history.ts'
 import { messageOf, promptOf } from './messages.ts'
 
 /** Most messages kept in memory, over all conversations. */

@@ -1,15 +1,15 @@
 import type { LanguageModelV4CallOptions } from '@ai-sdk/provider'
 import type { Span } from '@opentelemetry/api'
-import { handedDown, type CloudEvent } from '../event.ts'
+import { inheritedAttributes, type CloudEvent } from '../event.ts'
 import { failureData, TidingsError } from '../errors.ts'
 import { answerTo } from '../bus/answer.ts'
 import type { Bus } from '../bus/bus.ts'
-import type { Handled } from '../bus/delivery.ts'
+import type { HandlerResult } from '../bus/delivery.ts'
 import type { Delivery } from '../bus/driver.ts'
 import { LogErrors } from '../bus/log-errors.ts'
 import type { Pauses } from '../bus/pauses.ts'
 import { delay, retriesData, retriesOf, type Retries } from '../bus/retries.ts'
-import { RedactedText } from '../bus/redact-stream.ts'
+import { StreamRedactor } from '../bus/redact-stream.ts'
 import { traceModel } from '../bus/telemetry/work.ts'
 import { Workers } from '../bus/workers.ts'
 import { copyOf } from '../json.ts'
@@ -86,7 +86,7 @@ export class ModelStation {
     event: CloudEvent,
     delivery: Delivery,
     delivering: Span | undefined,
-  ): Promise<Handled> {
+  ): Promise<HandlerResult> {
     const { circuit, source } = model
     const retries = retriesOf(delivery)
     const entry = await circuit?.enter()
@@ -119,7 +119,7 @@ export class ModelStation {
     retries: Retries,
     { error, after }: ModelFailure,
     thrown: unknown,
-  ): Promise<Handled> {
+  ): Promise<HandlerResult> {
     if (!error.retryable) return this.#giveUp(event, error, retries)
     const next = { ...retries, failures: retries.failures + 1 }
     const retry = policy.next(event, next, thrown, Math.max(after ?? 0, circuit?.rest()?.ms ?? 0))
@@ -133,7 +133,7 @@ export class ModelStation {
     event: CloudEvent,
     delivery: Delivery,
     rest: Rest,
-  ): Promise<Handled> {
+  ): Promise<HandlerResult> {
     const retries = retriesOf(delivery)
     const error = new TidingsError(
       'E_MODEL_UNAVAILABLE',
@@ -147,7 +147,7 @@ export class ModelStation {
     return delay(this.#bus, event, source, next, { after: retry.after, error, isSilent })
   }
 
-  async #giveUp(event: CloudEvent, error: TidingsError, retries: Retries): Promise<Handled> {
+  async #giveUp(event: CloudEvent, error: TidingsError, retries: Retries): Promise<HandlerResult> {
     return { outcome: { kind: 'done' }, events: await this.#bus.encodeAll([fail(event, error, retries)]) }
   }
 
@@ -174,11 +174,11 @@ export class ModelStation {
       }),
       ...(output && { responseFormat: { type: 'json', schema: output } }),
     }
-    const said = new RedactedText(this.#bus.redactor, text =>
+    const said = new StreamRedactor(this.#bus.redactor, text =>
       this.#bus.signal({
         type: 'model.delta',
         source: `/models/${model.name}`,
-        ...handedDown(event),
+        ...inheritedAttributes(event),
         subject: event.id,
         data: { text },
         ...(event.replyto !== undefined && { target: event.replyto }),

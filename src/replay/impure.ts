@@ -1,6 +1,6 @@
 import crypto from 'node:crypto'
 import { syncBuiltinESMExports } from 'node:module'
-import { callerIn } from '../stack.ts'
+import { callerLocation } from '../stack.ts'
 
 /*
  * What another run of the same code need not do again: to look at the clock, to draw by chance, to reach what is outside. A replay
@@ -35,7 +35,7 @@ export function note(kind: Hint['kind'], what: string, called: (...args: never[]
   if (!notes || notes.size >= maxNotes) return
   const trace: { stack?: string } = {}
   Error.captureStackTrace(trace, called)
-  const place = callerIn(trace.stack)
+  const place = callerLocation(trace.stack)
   if (place !== undefined) notes.set(`${what} ${place}`, { kind, what, place })
 }
 

@@ -2,7 +2,7 @@ import { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import type { Bus } from '../bus/bus.ts'
 import type { Stored } from '../bus/driver.ts'
-import { liesApart } from '../bus/routed.ts'
+import { hasBlobData } from '../bus/routed.ts'
 import type { Turn } from '../tasks/program.ts'
 import { turnType } from '../tasks/turn.ts'
 
@@ -72,7 +72,7 @@ export async function* inSteps(events: AsyncIterable<Stored>): AsyncGenerator<St
 /** The event with its data, and a turn with that of its inputs. What lies in a blob that is gone keeps its `dataref`. */
 export async function whole(bus: Bus, event: CloudEvent): Promise<CloudEvent> {
   const resolved = await resolve(bus, event)
-  if (!isTurn(resolved) || !resolved.data.inputs.some(liesApart)) return resolved
+  if (!isTurn(resolved) || !resolved.data.inputs.some(hasBlobData)) return resolved
   const inputs = await Promise.all(resolved.data.inputs.map(input => resolve(bus, input)))
   return { ...resolved, data: { ...resolved.data, inputs } }
 }

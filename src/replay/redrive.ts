@@ -1,7 +1,7 @@
 import type { CloudEvent, Draft } from '../event.ts'
-import { belongsToRuntime } from '../bus/admit.ts'
+import { isRuntimeType } from '../bus/admit.ts'
 import type { Bus } from '../bus/bus.ts'
-import { counterpart, isOfTask } from '../bus/ids.ts'
+import { counterpart, isTaskDerivedId } from '../bus/ids.ts'
 import { matchesType } from '../pattern.ts'
 import type { Origin } from '../tasks/effects.ts'
 import { forkType } from '../tasks/fork.ts'
@@ -87,9 +87,9 @@ function again(
 // What a task or another program made of something comes again when that something does.
 const isFromOutside = ({ id, type, hops }: CloudEvent) =>
   hops === 0 &&
-  !isOfTask(id) &&
+  !isTaskDerivedId(id) &&
   type !== forkType &&
-  (type === 'agent.invoke' || type.startsWith('schedule.') || !type.includes('.') || !belongsToRuntime(type))
+  (type === 'agent.invoke' || type.startsWith('schedule.') || !type.includes('.') || !isRuntimeType(type))
 
 function meant(selection: InputSelection): (event: CloudEvent) => boolean {
   if ('correlation' in selection) return () => true

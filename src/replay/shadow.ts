@@ -1,7 +1,7 @@
 import type { CloudEvent } from '../event.ts'
 import { textOf } from '../errors.ts'
 import { isTombstone } from '../tasks/load.ts'
-import { placeIn } from '../stack.ts'
+import { sourceLocation } from '../stack.ts'
 import type { Machine, Turn } from '../tasks/program.ts'
 import type { Task } from '../tasks/task.ts'
 import { stateOf } from '../tasks/turn.ts'
@@ -99,7 +99,7 @@ export class ShadowTask {
   }
 
   #threw(found: Found, error: unknown, arrived?: string): Divergence {
-    const place = placeIn(error instanceof Error ? error.stack : undefined)
+    const place = sourceLocation(error instanceof Error ? error.stack : undefined)
     return threw(found, textOf(asRefusal(error)), place ?? arrived ?? this.#programAt)
   }
 

@@ -7,7 +7,7 @@ import { createGzip, createZstdCompress } from 'node:zlib'
 import { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import type { Stored } from '../bus/driver.ts'
-import { liesApart } from '../bus/routed.ts'
+import { hasBlobData } from '../bus/routed.ts'
 import { plainRedactor, type Redactor } from '../bus/redact.ts'
 import { replayId, termsKey } from '../tasks/effects.ts'
 import { definitionDocument } from '../tasks/instances.ts'
@@ -98,7 +98,7 @@ class SliceWriter {
     this.#events++
     if (isTurn(event)) this.#turns++
     const inputs = isTurn(event) ? event.data.inputs : []
-    for (const each of [event, ...inputs]) if (liesApart(each)) this.#missing++
+    for (const each of [event, ...inputs]) if (hasBlobData(each)) this.#missing++
     yield this.#line({ position, event } satisfies SliceLine)
   }
 

@@ -2,8 +2,8 @@ import type { CloudEvent } from '../event.ts'
 import { TidingsError } from '../errors.ts'
 import { answerTo } from '../bus/answer.ts'
 import type { Bus } from '../bus/bus.ts'
-import { endedOrCut } from '../bus/cut.ts'
-import { consume, isWanted, type Consuming, type Handled } from '../bus/delivery.ts'
+import { settledOrAborted } from '../bus/abort.ts'
+import { consume, isStillAwaited, type RunningConsumer, type HandlerResult } from '../bus/delivery.ts'
 import type { Delivery } from '../bus/driver.ts'
 import { approvalType, deniedType, grantedType, type ApprovalAnswer, type ApprovalRequest } from '../tasks/approval.ts'
 import type { ModelResult } from '../tasks/conversation.ts'
@@ -18,7 +18,7 @@ export class ReplayStation {
   readonly #bus: Bus
   readonly #replays: Replays
   readonly #recorded: Recorded
-  #consumer: Consuming | undefined
+  #consumer: RunningConsumer | undefined
 
   constructor(bus: Bus, questionOf: QuestionOf) {
     this.#bus = bus
@@ -32,7 +32,7 @@ export class ReplayStation {
       filter: [{ types: ['tool.invoke', 'model.invoke', approvalType], targets: [replayTarget] }],
       inFlight: 64,
       from: 'beginning',
-      attempts,
+      maxDeliveries: attempts,
       handle: (event, delivery) => this.#handle(event, delivery),
       fail: (event, error) => [failed(asAsked(event), error)],
     })
@@ -40,12 +40,12 @@ export class ReplayStation {
 
   async stop(cut?: AbortSignal): Promise<void> {
     this.#consumer?.pause()
-    await endedOrCut(this.#consumer?.ended() ?? Promise.resolve(), cut)
+    await settledOrAborted(this.#consumer?.drained() ?? Promise.resolve(), cut)
     await this.#consumer?.close()
   }
 
-  async #handle(event: CloudEvent, delivery: Delivery): Promise<Handled> {
-    if (!(await isWanted(this.#bus, delivery))) return { outcome: { kind: 'done' } }
+  async #handle(event: CloudEvent, delivery: Delivery): Promise<HandlerResult> {
+    if (!(await isStillAwaited(this.#bus, delivery))) return { outcome: { kind: 'done' } }
     const answer = await this.#answer(asAsked(event))
     return { outcome: { kind: 'done' }, events: await this.#bus.encodeAll([answer]) }
   }

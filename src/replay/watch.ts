@@ -1,5 +1,5 @@
 import type { ErrorData } from '../errors.ts'
-import { placeIn } from '../stack.ts'
+import { sourceLocation } from '../stack.ts'
 import type { CallRequest, Emission } from '../tasks/program.ts'
 import type { Duration } from '../tasks/duration.ts'
 import { TurnBuilder, type TaskIdentity } from '../tasks/turn.ts'
@@ -46,7 +46,7 @@ export class WatchedTurn extends TurnBuilder {
 
   /** The line that emitted this, as `path:line:column`; undefined when no code of the user did. */
   placeOf(id: string): string | undefined {
-    return placeIn(this.#stacks.get(id)?.stack)
+    return sourceLocation(this.#stacks.get(id)?.stack)
   }
 
   #watch(id: string): string {

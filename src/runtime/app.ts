@@ -81,7 +81,7 @@ export function app(options: AppOptions): App {
     const key = isProgram
       ? `agent or workflow "${member.name}" version ${member.definition.version}`
       : `${member.kind} "${member.name}"`
-    if (rules.known(member.name) !== member.name)
+    if (rules.knownSecrets(member.name) !== member.name)
       throw new TidingsError(
         'E_APP_INVALID',
         `the name of a ${member.kind} of app ${name} holds a secret: entry ${use.indexOf(member)} of use`,

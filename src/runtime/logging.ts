@@ -1,4 +1,4 @@
-import { logTo } from '../bus/telemetry/log.ts'
+import { setLogger } from '../bus/telemetry/log.ts'
 import { TidingsError } from '../errors.ts'
 
 const levels = ['error', 'warn', 'info', 'debug'] as const
@@ -11,7 +11,7 @@ const levels = ['error', 'warn', 'info', 'debug'] as const
 export async function startLogging(env: NodeJS.ProcessEnv = process.env): Promise<void> {
   const { TIDINGS_LOG_LEVEL: asked } = env
   const level = asked || (process.stderr.isTTY ? 'silent' : 'info')
-  if (level === 'silent') return logTo({})
+  if (level === 'silent') return setLogger({})
   const least = levels.findIndex(each => each === level)
   if (least < 0)
     throw new TidingsError('E_SETTING_INVALID', `TIDINGS_LOG_LEVEL=${level}: there is ${levels.join(', ')}, silent`)
@@ -20,7 +20,7 @@ export async function startLogging(env: NodeJS.ProcessEnv = process.env): Promis
     { level, base: { pid: process.pid }, timestamp: pino.stdTimeFunctions.isoTime, messageKey: 'message', ...asText },
     pino.destination({ dest: 2, sync: true }),
   )
-  logTo(
+  setLogger(
     Object.fromEntries(
       levels.slice(0, least + 1).map(each => [each, (fields: object, text: string) => logger[each](fields, text)]),
     ),

@@ -18,7 +18,7 @@ import type { App } from './app.ts'
 import { startLogging } from './logging.ts'
 import { environment, openBus, type Environment } from './environment.ts'
 import { stopAll, type Stoppable } from './stop.ts'
-import { startSurely, type Waiting } from './surely.ts'
+import { startSurely, type Waiting } from './start-with-retry.ts'
 import { startTelemetry } from './telemetry.ts'
 
 export const roles = ['agents', 'tools', 'models', 'gateway', 'triggers'] as const

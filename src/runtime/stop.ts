@@ -1,4 +1,4 @@
-import { endedOrCut } from '../bus/cut.ts'
+import { settledOrAborted } from '../bus/abort.ts'
 
 export interface Stoppable {
   /** Waits for what is under way until the cut, and then no longer. */
@@ -23,7 +23,7 @@ export async function stopAll(parts: readonly Stoppable[], within: number): Prom
     for (const part of parts) await part.stop(cut.signal)
   })()
   try {
-    await endedOrCut(stopped, left.signal)
+    await settledOrAborted(stopped, left.signal)
   } finally {
     for (const timer of timers) clearTimeout(timer)
   }

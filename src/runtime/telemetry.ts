@@ -1,11 +1,11 @@
 import { context, diag, DiagLogLevel, trace } from '@opentelemetry/api'
 import type * as SdkTrace from '@opentelemetry/sdk-trace'
 import type { Sampler } from '@opentelemetry/sdk-trace'
-import { endedOrCut } from '../bus/cut.ts'
+import { settledOrAborted } from '../bus/abort.ts'
 import { plainRedactor } from '../bus/redact.ts'
 import { spanIds } from '../bus/telemetry/ids.ts'
 import { log } from '../bus/telemetry/log.ts'
-import { isTracing, lookForSdk } from '../bus/telemetry/tracing.ts'
+import { isTracing, detectSdk } from '../bus/telemetry/tracing.ts'
 import { TidingsError } from '../errors.ts'
 import { metricProducer } from './otlp-metrics.ts'
 import type { Stoppable } from './stop.ts'
@@ -38,7 +38,7 @@ export async function startTelemetry(app: string, env: Env = process.env): Promi
     traces: isWanted(env, 'TRACES'),
     metrics: isWanted(env, 'METRICS'),
   }
-  lookForSdk()
+  detectSdk()
   if (!exporting && ((!signals.traces && !signals.metrics) || isTracing())) return undefined
   exporting ??= setUp(app, env, signals)
   const { flush } = await exporting.catch(error => {
@@ -48,7 +48,7 @@ export async function startTelemetry(app: string, env: Env = process.env): Promi
   return {
     stop: async cut => {
       const late = AbortSignal.any([AbortSignal.timeout(flushMs), cut])
-      await endedOrCut(flush(), late)
+      await settledOrAborted(flush(), late)
     },
   }
 }

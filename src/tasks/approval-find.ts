@@ -1,7 +1,7 @@
 import { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import type { Bus } from '../bus/bus.ts'
-import { callBehind, claimId, parseId, resultId, turnId } from '../bus/ids.ts'
+import { callOfApproval, claimId, parseId, resultId, turnId } from '../bus/ids.ts'
 import {
   approvalType,
   approvalTypes,
@@ -58,6 +58,6 @@ export async function findApproval(bus: Bus, id: string): Promise<Approved> {
  */
 export async function isOpen({ driver }: Bus, { id, deadline }: CloudEvent): Promise<boolean> {
   if (deadline !== undefined && Date.parse(deadline) <= Date.now()) return false
-  const call = callBehind(id)
+  const call = callOfApproval(id)
   return !(await driver.isSettled(id)) && (call === undefined || !(await driver.isSettled(call)))
 }

@@ -1,5 +1,5 @@
 import type { Bus } from '../bus/bus.ts'
-import { correlationOf, counterpart, isMadeFromText } from '../bus/ids.ts'
+import { correlationOf, counterpart, isTextDerived } from '../bus/ids.ts'
 import type { CloudEvent } from '../event.ts'
 import { approvalType } from './approval.ts'
 
@@ -51,7 +51,7 @@ export function originOf({ of }: Pick<ReplayTerms, 'of'>, mark: string, correlat
   if ('task' in of && correlation === id) return correlationOf(of.task)
   const original = counterpart(correlation, id)
   // An instance with a key has the correlation of the key, or its counterpart in the redrive that is repeated.
-  const before = 'correlation' in of && isMadeFromText(original) ? of.replay : undefined
+  const before = 'correlation' in of && isTextDerived(original) ? of.replay : undefined
   return before === undefined ? original : counterpart(original, replayId(before))
 }
 

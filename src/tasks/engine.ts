@@ -2,21 +2,21 @@ import type { CloudEvent } from '../event.ts'
 import { textOf, TidingsError } from '../errors.ts'
 import { compileFilter } from '../pattern.ts'
 import type { Bus } from '../bus/bus.ts'
-import { endedOrCut } from '../bus/cut.ts'
+import { settledOrAborted } from '../bus/abort.ts'
 import { settle } from '../bus/delivery.ts'
 import type { Consumer, Delivery, Group, Outcome } from '../bus/driver.ts'
 import { pauseKey, type Pauses } from '../bus/pauses.ts'
 import { TurnTrace } from '../bus/telemetry/turn.ts'
 import { correlationOf, parseId, shardOf, taskId } from '../bus/ids.ts'
 import { log } from '../bus/telemetry/log.ts'
-import { Bounds } from './bounds.ts'
+import { Bounds } from './task-limits.ts'
 import type { Budget } from './budget.ts'
-import { heirOf } from './chain.ts'
+import { heirOf } from './successor.ts'
 import { compose } from './compose.ts'
-import { isDue } from './due.ts'
+import { isDue } from './should-start.ts'
 import { Replays } from './effects.ts'
 import { handBack, Inbox, Shared, type Input } from './inbox.ts'
-import { routedIn, routedType } from '../bus/routed.ts'
+import { routedEventIn, routedType } from '../bus/routed.ts'
 import { isRouted, joins, migrateType } from './instances.ts'
 import { load, reload, tombstone } from './load.ts'
 import type { ProgramDefinition } from './program.ts'
@@ -134,7 +134,7 @@ export class Engine {
   /** Takes no more inputs, ends the turns under way, gives the shards back; at the cut without waiting for those turns. */
   async stop(cut?: AbortSignal): Promise<void> {
     this.#consumer?.pause()
-    if (this.#working > 0) await endedOrCut(new Promise<void>(resolve => (this.#idle = resolve)), cut)
+    if (this.#working > 0) await settledOrAborted(new Promise<void>(resolve => (this.#idle = resolve)), cut)
     for (const inbox of this.#inboxes.values()) inbox.lost = true
     await this.#consumer?.close()
   }
@@ -238,7 +238,7 @@ export class Engine {
     if (inbox.lost) return
     const inputs: Input[] = []
     for (const input of offered) {
-      if (input.event.type === routedType && !routedIn(await this.#bus.resolve(input.event))) {
+      if (input.event.type === routedType && !routedEventIn(await this.#bus.resolve(input.event))) {
         input.shared.taken(inbox.task, false, misrouted(input.event))
         continue
       }

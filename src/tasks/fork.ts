@@ -1,5 +1,5 @@
 import type { CloudEvent } from '../event.ts'
-import type { MadeBefore } from './again.ts'
+import type { MadeBefore } from './earlier-calls.ts'
 import { asAsked, replayTarget } from './effects.ts'
 import type { Emit, RecordedTurn, Turn } from './program.ts'
 

@@ -1,9 +1,9 @@
 import { correlationFrom, counterpart, taskId } from '../bus/ids.ts'
-import { isHidden } from '../bus/redact.ts'
-import { routedType, type Routed } from '../bus/routed.ts'
-import { handedDown, type CloudEvent, type Draft } from '../event.ts'
+import { isRedacted } from '../bus/redact.ts'
+import { routedType, type RoutedData } from '../bus/routed.ts'
+import { inheritedAttributes, type CloudEvent, type Draft } from '../event.ts'
 import { replayId } from './effects.ts'
-import { at } from './path.ts'
+import { at } from './get-path.ts'
 import { sourceOf, type Instances, type ProgramDefinition } from './program.ts'
 
 /*
@@ -58,18 +58,18 @@ export const heardBy = ({ types, older = [] }: Instances): readonly string[] => 
  */
 export function instanceFedBy(event: CloudEvent, workflow: string, path: readonly string[]): string | undefined {
   const key = at(event.data, path)
-  return key === undefined || key === null || isHidden(key) ? undefined : keyCorrelation(event, workflow, key)
+  return key === undefined || key === null || isRedacted(key) ? undefined : keyCorrelation(event, workflow, key)
 }
 
 /** The event, which has its data, as the instance gets it; undefined where it has no key. */
-export function route({ name, instances }: ProgramDefinition, event: CloudEvent): Draft<Routed> | undefined {
+export function route({ name, instances }: ProgramDefinition, event: CloudEvent): Draft<RoutedData> | undefined {
   const correlationid = instanceFedBy(event, name, instances!.key![event.type]!)
   if (correlationid === undefined) return undefined
   return {
     id: `${event.id}:${instanceId(correlationid, name).slice(-10)}`,
     type: routedType,
     source: event.source,
-    ...handedDown(event),
+    ...inheritedAttributes(event),
     target: name,
     subject: event.type,
     correlationid,

@@ -3,7 +3,7 @@ import type { Bus } from '../bus/bus.ts'
 import type { Position, Stored } from '../bus/driver.ts'
 import { createEvent, type CloudEvent, type Draft } from '../event.ts'
 import { keyPaths, type KeyPath } from './definitions.ts'
-import { routedIn, routedType } from '../bus/routed.ts'
+import { routedEventIn, routedType } from '../bus/routed.ts'
 import { instanceFedBy } from './instances.ts'
 
 /*
@@ -69,7 +69,7 @@ function knownWorkflows(bus: Bus): Promise<KeyedWorkflows | undefined> {
 export async function feederOf(bus: Bus, event: CloudEvent): Promise<string | undefined> {
   if (event.type !== routedType) return undefined
   const whole = await bus.resolve(event).catch(() => event)
-  return routedIn(whole)?.correlationid
+  return routedEventIn(whole)?.correlationid
 }
 
 /** A correlation and the instances that it fed: which events are part of it, as they are seen in the order of the log. */

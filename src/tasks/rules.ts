@@ -1,12 +1,12 @@
 import { TidingsError, errorData } from '../errors.ts'
-import { handedDown, type CloudEvent, type Draft } from '../event.ts'
+import { inheritedAttributes, type CloudEvent, type Draft } from '../event.ts'
 import { matchesType, type Filter } from '../pattern.ts'
 import { backoff } from '../bus/delivery.ts'
 import type { Delivery, Outcome } from '../bus/driver.ts'
-import { correlationOf, isTask, mintedAt, parseId, resultId } from '../bus/ids.ts'
+import { correlationOf, isTaskId, mintedAt, parseId, resultId } from '../bus/ids.ts'
 import { forkType, isFork, retryType } from './fork.ts'
 import type { Input } from './inbox.ts'
-import { routedType, type Routed } from '../bus/routed.ts'
+import { routedType, type RoutedData } from '../bus/routed.ts'
 import { heardBy, migrateType } from './instances.ts'
 import { sourceOf, type ProgramDefinition } from './program.ts'
 import type { Task } from './task.ts'
@@ -98,7 +98,7 @@ export type Verdict = 'take' | 'inert' | 'ahead' | 'late' | 'refuse' | 'follow'
 
 /** Whether the task that is to be cancelled can exist: what is accepted for it lies in the shard of its correlation. */
 const isOwnTask = ({ subject = '', correlationid }: CloudEvent) =>
-  isTask(subject) && correlationOf(subject) === correlationid
+  isTaskId(subject) && correlationOf(subject) === correlationid
 
 const second = 1_000
 const hour = 3_600_000
@@ -120,7 +120,7 @@ export function wakeFor(stillOpen: readonly OpenCall[], builder: TurnBuilder): n
 
 /** What tells of an event, which has its data, that came when its instance had ended. */
 export function lateDraft(task: string, delivered: CloudEvent): Draft {
-  const { id, type } = delivered.type === routedType ? (delivered.data as Routed).event : delivered
+  const { id, type } = delivered.type === routedType ? (delivered.data as RoutedData).event : delivered
   const { tenant, correlationid, hops, replay } = delivered
   return {
     // Of several workflows, it may be late for each.
@@ -144,7 +144,7 @@ export function refusedDraft(program: ProgramDefinition, { event: start }: Input
     id: resultId(start.id),
     type: 'agent.task.cancelled',
     source: sourceOf(program),
-    ...handedDown(start),
+    ...inheritedAttributes(start),
     causationid: start.id,
     target: start.replyto,
     call: start.call ?? start.id,

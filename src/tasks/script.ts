@@ -1,7 +1,7 @@
 import type { CloudEvent } from '../event.ts'
 import { failureData, TidingsError, type ErrorData } from '../errors.ts'
 import { copyOf, jsonOf, type Json } from '../json.ts'
-import { Answered } from './answered.ts'
+import { Answered } from './tracked-promise.ts'
 import { approvalRequest, type Approval } from './approval.ts'
 import { boundFrom, type Bound, type Duration } from './duration.ts'
 import { outcomeOf } from './outcome.ts'

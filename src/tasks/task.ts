@@ -4,7 +4,7 @@ import type { Bus } from '../bus/bus.ts'
 import { turnId } from '../bus/ids.ts'
 import { plainRedactor } from '../bus/redact.ts'
 import { nothing, plus, recorded, type Spent } from './budget.ts'
-import { leftAfter, type MadeBefore } from './again.ts'
+import { leftAfter, type MadeBefore } from './earlier-calls.ts'
 import { emissionsOf, forkedStart, inputsSeen, isFork, retryType, turnSeen, type Fork, type KnownAs } from './fork.ts'
 import {
   sourceOf,

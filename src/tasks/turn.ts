@@ -1,15 +1,15 @@
 import { hash } from 'node:crypto'
-import { createEvent, handedDown, type CloudEvent } from '../event.ts'
+import { createEvent, inheritedAttributes, type CloudEvent } from '../event.ts'
 import { checkedErrorData, type ErrorData, failureData, TidingsError, textOf, withoutStack } from '../errors.ts'
-import { isOnlyOfRuntime } from '../bus/admit.ts'
-import { cancelId, correlationOf, emitId, isTask, taskId, turnId } from '../bus/ids.ts'
+import { isReservedType } from '../bus/admit.ts'
+import { cancelId, correlationOf, emitId, isTaskId, taskId, turnId } from '../bus/ids.ts'
 import type { Redactor } from '../bus/redact.ts'
 import { copyOf, jsonOf, maxDepth, type Json } from '../json.ts'
-import { findMade, madeAgain, type MadeBefore } from './again.ts'
+import { findMade, madeAgain, type MadeBefore } from './earlier-calls.ts'
 import { approvalType, type ApprovalRequest } from './approval.ts'
 import type { Spent } from './budget.ts'
 import { boundFrom, type Bound, type Duration } from './duration.ts'
-import { definedAt } from '../stack.ts'
+import { formatLocation } from '../stack.ts'
 import { isInvocation, retryType, type Fork } from './fork.ts'
 import {
   untraced,
@@ -107,7 +107,7 @@ export class TurnBuilder implements TurnContext {
 
   emit(emission: Emission): string {
     const { program, isBuiltIn } = this.#identity
-    if (!isBuiltIn && isOnlyOfRuntime(emission.type))
+    if (!isBuiltIn && isReservedType(emission.type))
       throw new TidingsError(
         'E_EVENT_INVALID',
         `${program} emits ${emission.type}, and the family "${emission.type.split('.')[0]}" belongs to the runtime: use a type of your own`,
@@ -159,7 +159,7 @@ export class TurnBuilder implements TurnContext {
   fail(error: ErrorData) {
     const { program, programAt } = this.#identity
     const checked = checkedErrorData(error, 'E_PROGRAM_FAILED')
-    const stack = checked.stack || (programAt && definedAt(program, programAt))
+    const stack = checked.stack || (programAt && formatLocation(program, programAt))
     this.#finish('failed', 'agent.task.failed', { error: { ...checked, ...(stack && { stack }) } })
   }
 
@@ -271,7 +271,7 @@ export class TurnBuilder implements TurnContext {
   }
 
   #keyed(key: string | undefined) {
-    return key === undefined ? {} : { key: this.#identity.redactor.known(key) }
+    return key === undefined ? {} : { key: this.#identity.redactor.knownSecrets(key) }
   }
 
   #finish(end: End, type: string, data: object) {
@@ -305,7 +305,7 @@ export class TurnBuilder implements TurnContext {
         ...draft,
         id,
         source,
-        ...handedDown(start),
+        ...inheritedAttributes(start),
         causationid: this.#cause.id,
       }),
       time: new Date(this.now).toISOString(),
@@ -322,7 +322,7 @@ export function expiryOf(call: OpenCall, { source, start, hops }: TaskIdentity, 
       id: timer ? `${call.id}:fired` : `${call.id}:expired`,
       type: timer ? 'timer.fired' : 'call.expired',
       source,
-      ...handedDown(start),
+      ...inheritedAttributes(start),
       causationid: call.id,
       hops,
       call: call.id,
@@ -344,7 +344,7 @@ export const refusalOf = ({ task, source, start, hops }: TaskIdentity, turn: Tur
     id: `${turnId(task, turn.version)}:refused`,
     type: refusedType,
     source,
-    ...handedDown(start),
+    ...inheritedAttributes(start),
     causationid: turnId(task, turn.version),
     hops,
     data: { error },
@@ -354,7 +354,7 @@ export const refusalOf = ({ task, source, start, hops }: TaskIdentity, turn: Tur
 
 /** The first task of those that go on from each other, of one that its start continues. */
 const continues = ({ type, subject, correlationid }: CloudEvent) =>
-  type === 'agent.invoke' && subject !== undefined && isTask(subject) && correlationOf(subject) === correlationid
+  type === 'agent.invoke' && subject !== undefined && isTaskId(subject) && correlationOf(subject) === correlationid
     ? subject
     : undefined
 

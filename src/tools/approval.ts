@@ -1,8 +1,8 @@
 import { createHmac } from 'node:crypto'
-import { createEvent, handedDown, type CloudEvent } from '../event.ts'
+import { createEvent, inheritedAttributes, type CloudEvent } from '../event.ts'
 import { TidingsError } from '../errors.ts'
 import type { Bus } from '../bus/bus.ts'
-import { approvalId, callBehind } from '../bus/ids.ts'
+import { approvalId, callOfApproval } from '../bus/ids.ts'
 import { copyOf, jsonOf, type Json } from '../json.ts'
 import { validate } from '../schema.ts'
 import { approvalRequest, type ApprovalRequest } from '../tasks/approval.ts'
@@ -66,7 +66,7 @@ export function requestFor(
     ...approvalRequest({ name, ...(who && { who }), what }),
     id: approvalId(call.id),
     source: `/tools/${name}`,
-    ...handedDown(call),
+    ...inheritedAttributes(call),
     causationid: call.id,
     hops: call.hops,
     replyto: name,
@@ -96,7 +96,7 @@ export async function grantedInput(
 
 /** The call that an answer of a person is about; undefined where it is about something else, or the call is gone. */
 export async function callOf(bus: Bus, { call, target, correlationid }: CloudEvent): Promise<CloudEvent | undefined> {
-  const id = callBehind(call ?? '')
+  const id = callOfApproval(call ?? '')
   const found = id === undefined ? undefined : await bus.get(id, correlationid)
   return found?.type === 'tool.invoke' && found.target === target ? bus.resolve(found) : undefined
 }

@@ -1,15 +1,15 @@
 import type { Span } from '@opentelemetry/api'
-import { handedDown, type CloudEvent } from '../event.ts'
+import { inheritedAttributes, type CloudEvent } from '../event.ts'
 import { failureData, TidingsError, toTidingsError } from '../errors.ts'
 import { answerTo } from '../bus/answer.ts'
 import type { Bus } from '../bus/bus.ts'
-import type { Handled } from '../bus/delivery.ts'
+import type { HandlerResult } from '../bus/delivery.ts'
 import type { Delivery } from '../bus/driver.ts'
 import { LogErrors } from '../bus/log-errors.ts'
 import { claimId } from '../bus/ids.ts'
 import type { Pauses } from '../bus/pauses.ts'
 import { delay, retriesData, retriesOf, type Retries } from '../bus/retries.ts'
-import { below } from '../bus/telemetry/spans.ts'
+import { traceparentFor } from '../bus/telemetry/spans.ts'
 import { traceTool } from '../bus/telemetry/work.ts'
 import { Workers } from '../bus/workers.ts'
 import { type ApprovalAnswer, deniedType, grantedType } from '../tasks/approval.ts'
@@ -28,8 +28,8 @@ import {
 } from './approval.ts'
 import { ApprovalKey } from './approval-key.ts'
 import { Cancellations } from './cancellations.ts'
-import { firstResult, keyOf, resultOfAny } from './made-again.ts'
-import { runAndTake } from './output.ts'
+import { firstResult, keyOf, resultOfAny } from './earlier-result.ts'
+import { runAndTake } from './run-tool.ts'
 import { runInThread } from './thread.ts'
 import { retryOf, type AnyTool, type ToolContext } from './tool.ts'
 
@@ -79,7 +79,7 @@ export class ToolStation {
       name: tool.name,
       type: 'tool.invoke',
       // Also where it asks for no approval, or none any more: what it asked before a deploy may be answered now.
-      alsoTypes: [grantedType, deniedType],
+      additionalTypes: [grantedType, deniedType],
       ...(limit !== undefined && { limit }),
       ...(rate && { rate: { count: rate.count, per: milliseconds(rate.per) } }),
       handle: (event, delivery, span) => this.#handle(tool, event, delivery, span),
@@ -88,7 +88,7 @@ export class ToolStation {
   }
 
   /** A request, or what a person said to one that was asked about. */
-  async #handle(tool: AnyTool, event: CloudEvent, delivery: Delivery, span: Span | undefined): Promise<Handled> {
+  async #handle(tool: AnyTool, event: CloudEvent, delivery: Delivery, span: Span | undefined): Promise<HandlerResult> {
     const { bus } = this.#options
     if (event.type === 'tool.invoke') return this.#serve(tool, event, delivery, span)
     const call = await waitingCallOf(bus, event)
@@ -102,7 +102,7 @@ export class ToolStation {
     delivery: Delivery,
     delivering: Span | undefined,
     answered?: Answered,
-  ): Promise<Handled> {
+  ): Promise<HandlerResult> {
     const { bus } = this.#options
     const source = `/tools/${tool.name}`
     const retries = retriesOf(delivery)
@@ -129,7 +129,7 @@ export class ToolStation {
     }
   }
 
-  async #done(event: CloudEvent, output: unknown, retries: Retries): Promise<Handled> {
+  async #done(event: CloudEvent, output: unknown, retries: Retries): Promise<HandlerResult> {
     const answer = answerTo(event, `/tools/${event.target}`, 'tool.result', { output, ...retriesData(retries) })
     return { outcome: { kind: 'done' }, events: await this.#logErrors.from(this.#options.bus.encodeAll([answer])) }
   }
@@ -176,7 +176,7 @@ export class ToolStation {
         bus.signal({
           type: 'tool.progress',
           source: `/tools/${tool.name}`,
-          ...handedDown(event),
+          ...inheritedAttributes(event),
           subject: event.id,
           data: progress,
           ...(event.replyto !== undefined && { target: event.replyto }),
@@ -207,7 +207,7 @@ export class ToolStation {
         correlationid: event.correlationid,
         causationid: event.id,
         hops: event.hops,
-        ...below(span, event),
+        ...traceparentFor(span, event),
         ...(event.replay !== undefined && { replay: event.replay }),
         data: null,
       }),

@@ -2,7 +2,7 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { failureData, TidingsError, type ErrorCode } from '../errors.ts'
 import { jsonOf } from '../json.ts'
 import type { ThreadAnswer, ThreadBlob, ThreadRequest } from './thread.ts'
-import { runAndTake } from './output.ts'
+import { runAndTake } from './run-tool.ts'
 import type { AnyTool, ToolContext } from './tool.ts'
 
 const { module, tool: name, input, context } = workerData as ThreadRequest

@@ -1,5 +1,5 @@
 import type { CloudEvent } from '../event.ts'
-import { callBehind, parseId, taskId } from '../bus/ids.ts'
+import { callOfApproval, parseId, taskId } from '../bus/ids.ts'
 import { routedType } from '../bus/routed.ts'
 import { isInvocation } from '../tasks/fork.ts'
 import type { Turn } from '../tasks/program.ts'
@@ -25,7 +25,7 @@ export function arrange(events: readonly CloudEvent[]): Trace {
   const requestOf = (event: CloudEvent) => requestId(event, byId)
   for (const event of all)
     if (!turnOf(event) && requestOf(event) === undefined) nodes.set(event.id, nodeOf(event, tasks))
-  for (const [id, node] of nodes) node.behind = nodes.get(callBehind(id) ?? '')
+  for (const [id, node] of nodes) node.behind = nodes.get(callOfApproval(id) ?? '')
   for (const event of all) {
     const request = requestOf(event)
     if (request === undefined || turnOf(event)) continue
@@ -119,7 +119,7 @@ function requestId(event: CloudEvent, byId: ReadonlyMap<string, CloudEvent>): st
 }
 
 /** What a task emitted asks, or what a tool asks before it runs; what is made of a request in another way does not. */
-const asks = ({ id }: CloudEvent) => parseId(id)?.suffix === undefined || callBehind(id) !== undefined
+const asks = ({ id }: CloudEvent) => parseId(id)?.suffix === undefined || callOfApproval(id) !== undefined
 
 const isAnswer = ({ type, call }: CloudEvent) =>
   call !== undefined && type !== 'agent.invoke' && type !== 'agent.cancel'
@@ -141,7 +141,7 @@ function verdict(
 ): Answer['verdict'] {
   const asker = parseId(call!)?.task
   const closing = closed.get(call!)
-  if (asker === undefined || closing === id || callBehind(call!) !== undefined) return 'taken'
+  if (asker === undefined || closing === id || callOfApproval(call!) !== undefined) return 'taken'
   return closing !== undefined || tasks.get(asker)?.end ? 'late' : 'open'
 }
 

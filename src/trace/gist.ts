@@ -1,6 +1,6 @@
 import type { CloudEvent } from '../event.ts'
 import { approvalType } from '../tasks/approval.ts'
-import { routedIn, routedType } from '../bus/routed.ts'
+import { routedEventIn, routedType } from '../bus/routed.ts'
 import { retryType } from '../tasks/fork.ts'
 import { decisionText, delayText, problemOf } from './outcome.ts'
 import { shortId } from './short-id.ts'
@@ -14,7 +14,7 @@ export function gist(event: CloudEvent): string {
     return preview([subject, (data as { text?: unknown } | null)?.text].filter(Boolean).join('  '))
   if (dataref !== undefined) return 'data in a blob'
   if (typeof data !== 'object' || data === null) return preview(data)
-  const inner = type === routedType && routedIn(event)
+  const inner = type === routedType && routedEventIn(event)
   if (inner) return `${inner.type}  ${gist(inner)}`
   const { input, output, messages, text, toolCalls, what } = data as Record<string, unknown>
   if (type === 'model.invoke' && Array.isArray(messages)) return count(messages.length, 'new message')

@@ -1,8 +1,8 @@
 import type { CloudEvent } from '../event.ts'
 import type { ErrorData } from '../errors.ts'
-import { belongsToRuntime } from '../bus/admit.ts'
+import { isRuntimeType } from '../bus/admit.ts'
 import { taskId } from '../bus/ids.ts'
-import type { Delayed, RetriesData } from '../bus/retries.ts'
+import type { DelayedData, RetriesData } from '../bus/retries.ts'
 import { deniedType, grantedType, type ApprovalAnswer } from '../tasks/approval.ts'
 import { endOf, type ModelResult } from '../tasks/conversation.ts'
 import { isInvocation } from '../tasks/fork.ts'
@@ -85,7 +85,7 @@ export const between = (from: CloudEvent, to: CloudEvent) => Math.max(0, Date.pa
 
 /** What went wrong, as an event of the runtime tells; undefined for events of success, and for types of the user. */
 export function problemOf({ type, data }: CloudEvent): string | undefined {
-  if (!belongsToRuntime(type) || !/\.(failed|expired|cancelled|denied)$/.test(type)) return undefined
+  if (!isRuntimeType(type) || !/\.(failed|expired|cancelled|denied)$/.test(type)) return undefined
   const { error, reason } = (data ?? {}) as { error?: Partial<ErrorData>; reason?: unknown }
   if (typeof error?.message === 'string') return error.code ? `${error.code}: ${error.message}` : error.message
   return typeof reason === 'string' ? reason : (decisionText({ type, data }) ?? type)
@@ -128,7 +128,7 @@ export function retriesText(events: Iterable<CloudEvent>): string | undefined {
 
 /** What a failed attempt says, and when the next one is made; undefined for all other events. */
 export function delayText({ type, time, data }: CloudEvent): string | undefined {
-  const { attempts, until, error } = (data ?? {}) as Partial<Delayed>
+  const { attempts, until, error } = (data ?? {}) as Partial<DelayedData>
   if (!/^(tool|model)\.delayed$/.test(type) || typeof until !== 'string' || typeof error?.message !== 'string')
     return undefined
   const what = attempts === 0 ? 'waits' : `attempt ${attempts} failed, next in`

@@ -1,5 +1,5 @@
 import type { CloudEvent } from '../event.ts'
-import { routedIn, routedType } from '../bus/routed.ts'
+import { routedEventIn, routedType } from '../bus/routed.ts'
 import type { End } from '../tasks/program.ts'
 
 /*
@@ -54,7 +54,7 @@ export interface TraceTask extends Branch {
 
 /** Of the event that feeds an instance of a workflow with a key: the correlation of the instance, and where the event is from. */
 export function linkOf({ event }: TraceNode): { correlation: string; from: string } | undefined {
-  const fed = event.type === routedType ? routedIn(event) : undefined
+  const fed = event.type === routedType ? routedEventIn(event) : undefined
   return fed && { correlation: event.correlationid, from: fed.correlationid }
 }
 

@@ -1,7 +1,7 @@
 import { randomUUIDv7 } from 'node:crypto'
 import type { Bus } from '../bus/bus.ts'
 import { attribute } from '../bus/telemetry/names.ts'
-import { below, doorSpan } from '../bus/telemetry/spans.ts'
+import { traceparentFor, ingressSpan } from '../bus/telemetry/spans.ts'
 import { inSpan } from '../bus/telemetry/tracing.ts'
 import type { EmailReceived, Envelope } from '../received.ts'
 import { withoutEncodedSecrets } from './email/hidden.ts'
@@ -40,8 +40,8 @@ export async function publishMail(
   }
   await inSpan(
     bus.redactor,
-    () => doorSpan({ name: 'receive mail', correlation: correlationid, at, attributes }),
-    span => bus.publish({ ...draft, ...below(span), data }),
+    () => ingressSpan({ name: 'receive mail', correlation: correlationid, at, attributes }),
+    span => bus.publish({ ...draft, ...traceparentFor(span), data }),
   )
   return id
 }

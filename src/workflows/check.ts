@@ -1,6 +1,6 @@
 import { TidingsError } from '../errors.ts'
 import { assertName } from '../pattern.ts'
-import { belongsToRuntime } from '../bus/admit.ts'
+import { isRuntimeType } from '../bus/admit.ts'
 import { milliseconds, type Bound } from '../tasks/duration.ts'
 import type { Condition, Definition, Expression, Pattern, Step } from './definition.ts'
 import { eventTypes, leavesOf, namesOf, stepsIn, withBlocks } from './tree.ts'
@@ -103,7 +103,7 @@ function checkStep(step: Step, kept: ReadonlySet<string>, refuse: Refuse) {
       if (step.remind !== undefined && milliseconds(step.remind) === 0) refuse(`${step.id}: remind every 0 ms`)
       return read(step.what)
     case 'emit':
-      if (step.target === undefined && belongsToRuntime(step.type))
+      if (step.target === undefined && isRuntimeType(step.type))
         refuse(`${step.type} belongs to the runtime, and is not emitted`)
       return read(step.data)
     case 'wait':

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
-import { at } from '../tasks/path.ts'
+import { at } from '../tasks/get-path.ts'
 import type { Comparison, Condition, Expression } from './definition.ts'
 
 export type Scope = Readonly<Record<string, unknown>>

@@ -4,7 +4,7 @@ import type { CloudEvent } from '../event.ts'
 import { copyOf, jsonOf } from '../json.ts'
 import { validateNow, type Schema } from '../schema.ts'
 import { deniedType, type Decision } from '../tasks/approval.ts'
-import { routedType, type Routed } from '../bus/routed.ts'
+import { routedType, type RoutedData } from '../bus/routed.ts'
 import { migrateType } from '../tasks/instances.ts'
 import { outcomeOf } from '../tasks/outcome.ts'
 import { inputOf, type Machine, type RecordedTurn, type TurnContext } from '../tasks/program.ts'
@@ -129,7 +129,7 @@ export class WorkflowMachine implements Machine {
 const invalidly = (what: string) => ({ error: invalid(what) })
 
 /** What happened, wherever it did. */
-const heard = (event: CloudEvent): CloudEvent => (event.type === routedType ? (event.data as Routed).event : event)
+const heard = (event: CloudEvent): CloudEvent => (event.type === routedType ? (event.data as RoutedData).event : event)
 
 function perform(command: Command, ctx: TurnContext) {
   switch (command.kind) {

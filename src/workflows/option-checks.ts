@@ -1,5 +1,5 @@
 import {
-  aBound, aCount, aDuration, aFunction, aList, anObject, anything, aSchema, checkOptions, oneOf, optionsOf, type Check,
+  aTimeout, aCount, aDuration, aFunction, aList, anObject, anything, aSchema, checkOptions, oneOf, optionsOf, type Check,
 } from '../options.ts' // biome-ignore format: one list
 import type {
   ApproveOptions,
@@ -13,8 +13,8 @@ import type {
 const otherwise = aFunction
 const joined = oneOf('all', 'settled')
 
-const when = { within: aBound, otherwise } satisfies Record<keyof WhenOptions<unknown, unknown>, Check>
-const call = { within: aBound, undo: optionsOf({ target: anything, input: aFunction }), otherwise } satisfies Record<
+const when = { within: aTimeout, otherwise } satisfies Record<keyof WhenOptions<unknown, unknown>, Check>
+const call = { within: aTimeout, undo: optionsOf({ target: anything, input: aFunction }), otherwise } satisfies Record<
   keyof CallStepOptions<unknown, string, unknown, unknown>,
   Check
 >
@@ -22,11 +22,11 @@ const each = {
   input: aFunction,
   parallel: aCount,
   join: value => (typeof value === 'object' ? anObject(value) : joined(value)),
-  within: aBound,
+  within: aTimeout,
   otherwise,
 } satisfies Record<keyof EachOptionsOf<unknown, unknown, unknown, Joining>, Check>
-const parallel = { within: aBound, otherwise } satisfies Record<keyof ParallelOptions<unknown>, Check>
-const approve = { who: aList, within: aBound, remind: aDuration, otherwise } satisfies Record<
+const parallel = { within: aTimeout, otherwise } satisfies Record<keyof ParallelOptions<unknown>, Check>
+const approve = { who: aList, within: aTimeout, remind: aDuration, otherwise } satisfies Record<
   keyof ApproveOptions<unknown>,
   Check
 >
@@ -41,6 +41,6 @@ export function checkStep(kind: keyof typeof steps, workflow: string, step: stri
 
 /** @throws E_APP_INVALID */
 export function checkWorkflow(name: string, options: object): void {
-  const checks = { within: aBound, version: aCount, key: aList, on: anything, input: aSchema }
+  const checks = { within: aTimeout, version: aCount, key: aList, on: anything, input: aSchema }
   checkOptions(`workflow "${name}"`, options, checks, ['within'])
 }

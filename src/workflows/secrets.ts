@@ -1,7 +1,7 @@
 import type { Redactor } from '../bus/redact.ts'
 import { TidingsError } from '../errors.ts'
 import type { Json } from '../json.ts'
-import { at } from '../tasks/path.ts'
+import { at } from '../tasks/get-path.ts'
 import type { Definition, Expression, Step, Target } from './definition.ts'
 import { stepsIn } from './tree.ts'
 

@@ -1,7 +1,7 @@
 import { TidingsError } from '../errors.ts'
 import type { EventType } from '../event.ts'
 import type { Schema } from '../schema.ts'
-import { placeIn } from '../stack.ts'
+import { sourceLocation } from '../stack.ts'
 import type { Bound, Duration } from '../tasks/duration.ts'
 import type { ProgramDefinition } from '../tasks/program.ts'
 import type { Callable } from '../tasks/script.ts'
@@ -329,7 +329,7 @@ export function workflow(
 ): unknown {
   checkWorkflow(name, given)
   const { version = 1, ...options } = given
-  const at = placeIn(new Error().stack)
+  const at = sourceLocation(new Error().stack)
   const { on: begins, ...settings } = options
   const empty = new Workflow({ ...settings, name, version, ...(at && { at }) })
   if (begins === undefined) return empty

@@ -3,8 +3,8 @@ import type { Control } from './control.ts'
 export default {
   fault: 'A tool that asks for no approval any more never hears that a pending one was granted.',
   file: 'src/tools/station.ts',
-  find: 'alsoTypes: [grantedType, deniedType],',
-  replace: '...(tool.options.approval !== undefined && { alsoTypes: [grantedType, deniedType] }),',
+  find: 'additionalTypes: [grantedType, deniedType],',
+  replace: '...(tool.options.approval !== undefined && { additionalTypes: [grantedType, deniedType] }),',
   test: 'test/approval-input.test.ts',
   name: 'takes the approval out',
 } satisfies Control

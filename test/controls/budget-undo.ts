@@ -2,7 +2,7 @@ import type { Control } from './control.ts'
 
 export default {
   fault: 'A workflow that runs out of budget fails without undoing what it did.',
-  file: 'src/tasks/bounds.ts',
+  file: 'src/tasks/task-limits.ts',
   find: 'if (told) await task.decide([told], builder)',
   replace: 'if (told && task.head < 0) await task.decide([told], builder)',
   test: 'test/workflows/undo.test.ts',

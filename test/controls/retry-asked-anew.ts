@@ -2,7 +2,7 @@ import type { Control } from './control.ts'
 
 export default {
   fault: 'An agent that the failed turn had called starts from the beginning.',
-  file: 'src/tasks/again.ts',
+  file: 'src/tasks/earlier-calls.ts',
   find: '  return retry ? {',
   replace: '  return retry && !call.target ? {',
   test: 'test/retry-once.test.ts',

@@ -3,7 +3,7 @@ import type { Control } from './control.ts'
 export default {
   fault: 'An event of the user whose type ends in failed shows its type in place of its data.',
   file: 'src/trace/outcome.ts',
-  find: '!belongsToRuntime(type) || ',
+  find: '!isRuntimeType(type) || ',
   replace: '',
   test: 'test/suffixes.test.ts',
   name: 'events of the user',

@@ -3,7 +3,7 @@ import { InMemorySpanExporter, SimpleSpanProcessor, TracerProvider } from '@open
 import { expect, onTestFinished, test } from 'vitest'
 import { z } from 'zod'
 import { agent } from '../../src/agents/agent.ts'
-import { logTo } from '../../src/bus/telemetry/log.ts'
+import { setLogger } from '../../src/bus/telemetry/log.ts'
 import { app } from '../../src/runtime/app.ts'
 import { tool } from '../../src/tools/tool.ts'
 import { workflow } from '../../src/workflows/workflow.ts'
@@ -36,8 +36,8 @@ onEveryBus(world => {
     const second = await (await world()).worker({ name: 'second', use: failing('second'), redact: parts })
     const lines: string[] = []
     const write = (fields: object, text: string) => lines.push(JSON.stringify({ ...fields, text }))
-    logTo({ warn: write, error: write, info: write })
-    onTestFinished(() => logTo({}))
+    setLogger({ warn: write, error: write, info: write })
+    onTestFinished(() => setLogger({}))
     for (const [name, worker] of Object.entries({ first, second }))
       expect(await ask(worker, { type: `${name}.wanted`, data: null })).toMatchObject({ type: 'agent.task.failed' })
     await Promise.all([first.stop(), second.stop()])

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { Counter, Histogram } from '../../src/bus/telemetry/registry.ts'
-import { textOf as textOfMetrics } from '../../src/bus/telemetry/prometheus.ts'
+import { formatInstruments as textOfMetrics } from '../../src/bus/telemetry/prometheus.ts'
 import { describeCollector, readPrometheus, total } from './lib/collector.ts'
 
 const named = (name: string, ...labels: string[]) => ({ name, description: 'Of a test.', unit: 's', labels })

@@ -5,7 +5,7 @@ import { contextOf } from './tracing.ts'
 type Write = (fields: object, text: string) => void
 
 /** Levels that are not wanted are undefined: `log.debug?.({ … }, '…')` then costs one look. */
-export interface Log {
+export interface Logger {
   error?: Write
   warn?: Write
   info?: Write
@@ -13,15 +13,15 @@ export interface Log {
 }
 
 /** What this process says for machines; nothing before somebody listens. */
-export const log: Log = {}
+export const log: Logger = {}
 
 /** Sends what is said to these, and to nobody else. */
-export function logTo({ error, warn, info, debug }: Log): void {
+export function setLogger({ error, warn, info, debug }: Logger): void {
   Object.assign(log, { error, warn, info, debug })
 }
 
 /** By what a line about an event is found: its ids, and those of its trace. */
-export function fieldsOf(event: CloudEvent) {
+export function eventFields(event: CloudEvent) {
   const task = (parseId(event.id) ?? parseId(event.call ?? ''))?.task
   const span = contextOf(event.traceparent)
   return {

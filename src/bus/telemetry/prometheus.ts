@@ -8,11 +8,12 @@ export const prometheusType = 'text/plain; version=0.0.4; charset=utf-8'
 /** The metrics of this process as Prometheus text. */
 export async function prometheusText(): Promise<string> {
   await refreshGauges()
-  return textOf(instruments)
+  return formatInstruments(instruments)
 }
 
 /** These as Prometheus text. */
-export const textOf = (shown: readonly AnyInstrument[]) => `${shown.flatMap(each => [...linesOf(each)]).join('\n')}\n`
+export const formatInstruments = (shown: readonly AnyInstrument[]) =>
+  `${shown.flatMap(each => [...linesOf(each)]).join('\n')}\n`
 
 function* linesOf(instrument: AnyInstrument): Generator<string> {
   const name = nameOf(instrument)

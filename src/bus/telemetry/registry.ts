@@ -5,7 +5,7 @@
  */
 
 const maxSeries = 256
-const rest = 'other'
+const overflowLabel = 'other'
 
 interface Named {
   /** Dotted, as OTLP has it. */
@@ -53,7 +53,8 @@ abstract class Instrument<T> implements Named {
   }
 
   #add(first: string, second: string, initial: () => T): { value: T } {
-    if (this.#series.length >= maxSeries - 1 && first !== rest) return this.at(rest, second && rest, initial)
+    if (this.#series.length >= maxSeries - 1 && first !== overflowLabel)
+      return this.at(overflowLabel, second && overflowLabel, initial)
     const made = { labels: [first, second].slice(0, this.labels.length), value: initial() }
     this.#series.push(made)
     const inner = this.#index.get(first) ?? new Map()

@@ -3,7 +3,15 @@ import type { CloudEvent } from '../../event.ts'
 import type { Delivery } from '../driver.ts'
 import type { Redactor } from '../redact.ts'
 import { attribute, operation } from './names.ts'
-import { activeContext, contextOf, failed, isTracing, startSpan, traceparentOf, type SpanDraft } from './tracing.ts'
+import {
+  activeContext,
+  contextOf,
+  recordFailure,
+  isTracing,
+  startSpan,
+  traceparentOf,
+  type SpanDraft,
+} from './tracing.ts'
 
 /*
  * One rule gives the exported trace the shape of `tidings trace`: an event that is published is a span, below what
@@ -11,7 +19,7 @@ import { activeContext, contextOf, failed, isTracing, startSpan, traceparentOf, 
  * since it belongs to its request. What lies between (turns, deliveries, tools, models, doors) adds levels, no branches.
  */
 
-export function aboutEvent(event: CloudEvent): Attributes {
+export function eventAttributes(event: CloudEvent): Attributes {
   return {
     [attribute.correlation]: event.correlationid,
     [attribute.tenant]: event.tenant,
@@ -19,13 +27,13 @@ export function aboutEvent(event: CloudEvent): Attributes {
   }
 }
 
-const aboutMessage = (event: CloudEvent, system: string, what: string): Attributes => ({
+const messageAttributes = (event: CloudEvent, system: string, what: string): Attributes => ({
   [attribute.messagingSystem]: system,
   [attribute.messagingOperation]: what,
   [attribute.destination]: event.type,
   [attribute.messageId]: event.id,
   [attribute.messageConversation]: event.correlationid,
-  ...aboutEvent(event),
+  ...eventAttributes(event),
 })
 
 /** The span of a publish, whose context the event takes along. */
@@ -36,7 +44,7 @@ export function publishSpan(event: CloudEvent, system: string, parent: SpanConte
     parent,
     correlation: event.correlationid,
     attributes: {
-      ...aboutMessage(event, system, operation.send),
+      ...messageAttributes(event, system, operation.send),
       ...(event.target !== undefined && { [attribute.target]: event.target }),
     },
     ...(startTime !== undefined && { startTime }),
@@ -72,7 +80,7 @@ async function publishTraced<T>(
   try {
     return await publish(stamped)
   } catch (error) {
-    for (const span of spans) failed(redactor, span, error, 'E_LOG_UNAVAILABLE')
+    for (const span of spans) recordFailure(redactor, span, error, 'E_LOG_UNAVAILABLE')
     throw error
   } finally {
     for (const span of spans) span.end()
@@ -80,7 +88,7 @@ async function publishTraced<T>(
 }
 
 /** For what is published below a span, or, where there is none, as its cause was. */
-export function below(
+export function traceparentFor(
   span: Span | undefined,
   cause: { traceparent?: string | undefined } = {},
 ): { traceparent?: string } {
@@ -96,7 +104,7 @@ export function deliverySpan({ event, group, attempt, since }: Delivery, system:
     parent: contextOf(event.traceparent),
     correlation: event.correlationid,
     attributes: {
-      ...aboutMessage(event, system, operation.process),
+      ...messageAttributes(event, system, operation.process),
       [attribute.consumerGroup]: group,
       [attribute.attempt]: attempt,
       [attribute.queueTime]: Math.max(0, Date.now() - since) / 1_000,
@@ -115,7 +123,7 @@ export function toolSpan(tool: string, event: CloudEvent, delivery: Span | undef
       [attribute.toolName]: tool,
       [attribute.toolType]: 'function',
       [attribute.toolCallId]: event.id,
-      ...aboutEvent(event),
+      ...eventAttributes(event),
     },
   }
 }
@@ -132,13 +140,13 @@ export function modelSpan(model: string, provider: string, event: CloudEvent, de
       [attribute.provider]: provider,
       [attribute.requestModel]: model,
       [attribute.conversation]: event.correlationid,
-      ...aboutEvent(event),
+      ...eventAttributes(event),
     },
   }
 }
 
 /** Something that came in through a door; what is published of it lies below. */
-interface Entrance {
+interface IngressRequest {
   name: string
   correlation: string
   /** The `traceparent` that came with it. */
@@ -148,7 +156,7 @@ interface Entrance {
   attributes: Attributes
 }
 
-export function doorSpan({ name, correlation, caller, at, attributes }: Entrance): SpanDraft {
+export function ingressSpan({ name, correlation, caller, at, attributes }: IngressRequest): SpanDraft {
   return {
     name,
     kind: SpanKind.SERVER,

@@ -38,7 +38,7 @@ let tracer: Tracer | undefined
 let idsAreOurs = false
 
 /** Looks whether an SDK is registered; asked when a bus is made, not for every span. */
-export function lookForSdk(): void {
+export function detectSdk(): void {
   const before = tracer
   const provider = trace.getTracerProvider()
   tracer =
@@ -49,7 +49,7 @@ export function lookForSdk(): void {
 }
 
 /** Whether spans get the ids that are asked for. */
-export const areIdsOurs = () => idsAreOurs
+export const usesOurIds = () => idsAreOurs
 
 export const isTracing = () => tracer !== undefined
 
@@ -82,32 +82,37 @@ export function inSpan<T>(
   work: (span?: Span) => Promise<T>,
   code: ErrorCode = 'E_INTERNAL',
 ): Promise<T> {
-  return tracer ? under(redactor, startSpan(draft())!, work, code) : work()
+  return tracer ? runInSpan(redactor, startSpan(draft())!, work, code) : work()
 }
 
-async function under<T>(redactor: Redactor, span: Span, work: (span: Span) => Promise<T>, code: ErrorCode): Promise<T> {
+async function runInSpan<T>(
+  redactor: Redactor,
+  span: Span,
+  work: (span: Span) => Promise<T>,
+  code: ErrorCode,
+): Promise<T> {
   try {
     return await context.with(trace.setSpan(context.active(), span), () => work(span))
   } catch (error) {
-    failed(redactor, span, error, code)
+    recordFailure(redactor, span, error, code)
     throw error
   } finally {
     span.end()
   }
 }
 
-export function failed(redactor: Redactor, span: Span, error: unknown, foreign: ErrorCode): void {
+export function recordFailure(redactor: Redactor, span: Span, error: unknown, foreign: ErrorCode): void {
   const { code, message } = errorData(error, foreign)
   span
     .setAttribute(attribute.errorType, redactor.text(code))
     .setStatus({ code: SpanStatusCode.ERROR, message: redactor.text(`${code}: ${message}`) })
 }
 
-const form = /^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$/
+const traceparentPattern = /^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$/
 
 /** Reads a `traceparent`; undefined for none, and for one that names nothing. */
 export function contextOf(traceparent: string | undefined): SpanContext | undefined {
-  const match = traceparent === undefined ? null : form.exec(traceparent)
+  const match = traceparent === undefined ? null : traceparentPattern.exec(traceparent)
   if (!match) return undefined
   const flags = Number.parseInt(match[3]!, 16)
   const found = { traceId: match[1]!, spanId: match[2]!, traceFlags: flags & TraceFlags.SAMPLED, isRemote: true }

@@ -2,11 +2,11 @@ import { SpanStatusCode, type Span, type SpanContext } from '@opentelemetry/api'
 import type { CloudEvent } from '../../event.ts'
 import { attribute, operation } from './names.ts'
 import { spanIdOf, traceIdOf } from './ids.ts'
-import { aboutEvent, publishSpan } from './spans.ts'
-import { areIdsOurs, contextOf, flagsFor, isTracing, startSpan, traceparentOf } from './tracing.ts'
+import { eventAttributes, publishSpan } from './spans.ts'
+import { usesOurIds, contextOf, flagsFor, isTracing, startSpan, traceparentOf } from './tracing.ts'
 
 /** The task of a turn, as its spans name it. */
-export interface Traced {
+export interface TracedTask {
   readonly task: string
   readonly program: string
   readonly programVersion: number
@@ -19,18 +19,24 @@ export interface Traced {
  * wherever that is: its id follows from the task, so every process that decides for it knows it before.
  */
 export class TurnSpan {
-  readonly #traced: Traced
+  readonly #traced: TracedTask
   readonly #system: string
   readonly #span: Span
   readonly #publishes: Span[] = []
   #isAccepted = false
 
   /** `since`: when the first of the inputs could be had, ms since the epoch. Undefined where there is no SDK. */
-  static begin(system: string, traced: Traced, version: number, inputs: readonly CloudEvent[], since: number) {
+  static begin(system: string, traced: TracedTask, version: number, inputs: readonly CloudEvent[], since: number) {
     return isTracing() ? new TurnSpan(system, traced, version, inputs, since) : undefined
   }
 
-  private constructor(system: string, traced: Traced, version: number, inputs: readonly CloudEvent[], since: number) {
+  private constructor(
+    system: string,
+    traced: TracedTask,
+    version: number,
+    inputs: readonly CloudEvent[],
+    since: number,
+  ) {
     const now = Date.now()
     this.#traced = traced
     this.#system = system
@@ -44,7 +50,7 @@ export class TurnSpan {
         [attribute.turnInputs]: inputs.length,
         [attribute.queueTime]: Math.max(0, now - since) / 1_000,
         [attribute.messagingSystem]: system,
-        ...aboutTask(traced),
+        ...taskAttributes(traced),
       },
     })!
   }
@@ -75,7 +81,7 @@ export class TurnSpan {
   }
 }
 
-function endTask(traced: Traced, end: string) {
+function endTask(traced: TracedTask, end: string) {
   const { task, program, start } = traced
   const span = startSpan({
     name: `${operation.invokeAgent} ${program}`,
@@ -89,24 +95,24 @@ function endTask(traced: Traced, end: string) {
       [attribute.agentVersion]: String(traced.programVersion),
       [attribute.conversation]: start.correlationid,
       [attribute.taskEnd]: end,
-      ...aboutTask(traced),
+      ...taskAttributes(traced),
     },
   })!
   if (end === 'failed') span.setStatus({ code: SpanStatusCode.ERROR })
   span.end()
 }
 
-const aboutTask = ({ task, program, programVersion, programHash, start }: Traced) => ({
+const taskAttributes = ({ task, program, programVersion, programHash, start }: TracedTask) => ({
   [attribute.task]: task,
   [attribute.program]: program,
   [attribute.programVersion]: programVersion,
   [attribute.programHash]: programHash,
-  ...aboutEvent(start),
+  ...eventAttributes(start),
 })
 
-function taskContext({ task, start }: Traced): SpanContext | undefined {
+function taskContext({ task, start }: TracedTask): SpanContext | undefined {
   const above = contextOf(start.traceparent)
-  if (!areIdsOurs()) return above
+  if (!usesOurIds()) return above
   return {
     traceId: above?.traceId ?? traceIdOf(start.correlationid),
     spanId: spanIdOf(task),

@@ -3,8 +3,8 @@ import type { ErrorData } from '../../errors.ts'
 import type { Delivery, Outcome } from '../driver.ts'
 import { log } from './log.ts'
 import { metrics } from './metrics.ts'
-import { settled } from './settled.ts'
-import { TurnSpan, type Traced } from './turn-span.ts'
+import { recordOutcome } from './outcomes.ts'
+import { TurnSpan, type TracedTask } from './turn-span.ts'
 
 /** Why a task failed, as the event that says so was published: redacted when it was emitted. */
 function reasonIn(events: readonly CloudEvent[]) {
@@ -17,7 +17,7 @@ function reasonIn(events: readonly CloudEvent[]) {
 
 /** Keeps how one turn of a task went: in the metrics, and as a span where there is an SDK. */
 export class TurnTrace implements Disposable {
-  readonly #traced: Traced
+  readonly #traced: TracedTask
   readonly #version: number
   readonly #began = performance.now()
   readonly #span: TurnSpan | undefined
@@ -25,7 +25,7 @@ export class TurnTrace implements Disposable {
   /** `since`: when the inputs could be had, ms since the epoch; none for a turn that a timer began. */
   constructor(
     system: string,
-    traced: Traced,
+    traced: TracedTask,
     version: number,
     inputs: readonly CloudEvent[],
     since: readonly number[],
@@ -53,7 +53,7 @@ export class TurnTrace implements Disposable {
     const now = Date.now()
     for (const { delivery, outcome } of settling) {
       metrics.queueTime.record(Math.max(0, now - delivery.since) / 1_000, delivery.group)
-      settled(delivery, outcome, [])
+      recordOutcome(delivery, outcome, [])
     }
     if (this.#version === 1) metrics.tasksStarted.add(1, program)
     if (end !== undefined) {

@@ -2,9 +2,9 @@ import { setTimeout } from 'node:timers/promises'
 import type { Driver } from '../driver.ts'
 import { metrics } from './metrics.ts'
 
-const freshMs = 1_000
-const patienceMs = 5_000
-const mostEntries = 10_000
+const cacheTtlMs = 1_000
+const timeoutMs = 5_000
+const maxEntries = 10_000
 
 const watched = new Set<Driver>()
 let last: { at: number; done: Promise<void> } | undefined
@@ -18,13 +18,13 @@ export function watchLog(driver: Driver): () => void {
 /** Brings the gauges up to date; asked again within a second, nothing is asked of the log. */
 export function refreshGauges(): Promise<void> {
   const now = Date.now()
-  if (!last || now - last.at >= freshMs) last = { at: now, done: refresh() }
+  if (!last || now - last.at >= cacheTtlMs) last = { at: now, done: refresh() }
   return last.done
 }
 
 async function refresh(): Promise<void> {
   const { lag, inFlight, attention, position, logUp } = metrics
-  const found = await Promise.all([...watched].map(look))
+  const found = await Promise.all([...watched].map(readState))
   for (const gauge of [lag, inFlight, attention, position, logUp]) gauge.clear()
   for (const { groups, head, entries } of found) {
     logUp.set(head === undefined ? 0 : 1)
@@ -38,9 +38,9 @@ async function refresh(): Promise<void> {
 }
 
 /** What the log says in time; not all that it is asked may be allowed to this process. */
-async function look(driver: Driver) {
+async function readState(driver: Driver) {
   if (driver.problem) return {}
-  const late = setTimeout(patienceMs, undefined, { ref: false })
+  const late = setTimeout(timeoutMs, undefined, { ref: false })
   const known = <T>(asked: Promise<T>) => Promise.race([asked.catch(() => undefined), late])
   const [groups, head, entries] = await Promise.all([
     known(driver.groups()),
@@ -55,7 +55,7 @@ async function count(driver: Driver) {
   let seen = 0
   for await (const { state } of driver.attention()) {
     entries[state]++
-    if (++seen === mostEntries) break
+    if (++seen === maxEntries) break
   }
   return entries
 }

@@ -1,7 +1,7 @@
 import type { Span } from '@opentelemetry/api'
 import { type ErrorCode, failureData } from '../../errors.ts'
 import type { CloudEvent } from '../../event.ts'
-import { fieldsOf, log } from './log.ts'
+import { eventFields, log } from './log.ts'
 import { metrics } from './metrics.ts'
 import { attribute } from './names.ts'
 import type { Redactor } from '../redact.ts'
@@ -20,27 +20,20 @@ interface Run {
 
 /** Runs a tool, and keeps how long it took and how it failed. */
 export function traceTool<T>(run: Run, work: (span?: Span) => Promise<T>): Promise<T> {
-  return observed(
-    'tool',
-    run,
-    () => toolSpan(run.name, run.event, run.delivery),
-    metrics.toolTime,
-    'E_TOOL_THREW',
-    work,
-  )
+  return measure('tool', run, () => toolSpan(run.name, run.event, run.delivery), metrics.toolTime, 'E_TOOL_THREW', work)
 }
 
 /** What a model told of a step. Usage in tokens. */
-interface Told {
+interface StepUsage {
   readonly finish: string
   readonly usage: { readonly input: number; readonly output: number; readonly cached?: number }
   readonly cost?: number
 }
 
 /** Asks a model, and keeps how long it took, what it used and how it failed. */
-export function traceModel<T extends Told>(run: Run, provider: string, work: () => Promise<T>): Promise<T> {
+export function traceModel<T extends StepUsage>(run: Run, provider: string, work: () => Promise<T>): Promise<T> {
   const draft = () => modelSpan(run.name, provider, run.event, run.delivery)
-  return observed('model', run, draft, metrics.modelTime, 'E_MODEL_FAILED', async span => {
+  return measure('model', run, draft, metrics.modelTime, 'E_MODEL_FAILED', async span => {
     const result = await work()
     const { usage, cost, finish } = result
     metrics.tokens.add(usage.input, run.name, 'input')
@@ -59,7 +52,7 @@ export function traceModel<T extends Told>(run: Run, provider: string, work: () 
   })
 }
 
-async function observed<T>(
+async function measure<T>(
   kind: 'tool' | 'model',
   { name, event, attempt, redactor }: Run,
   draft: () => SpanDraft,
@@ -77,7 +70,7 @@ async function observed<T>(
     error = redactor.text(found)
     log.warn?.(
       {
-        ...fieldsOf(event),
+        ...eventFields(event),
         [kind]: name,
         attempt,
         code: error,

@@ -1,5 +1,5 @@
 import type { Purged, Retention } from '../../bus/driver.ts'
-import { liesApart } from '../../bus/routed.ts'
+import { hasBlobData } from '../../bus/routed.ts'
 import type { CloudEvent } from '../../event.ts'
 import type { Aside } from './aside.ts'
 import type { Blobs } from './blobs.ts'
@@ -123,7 +123,7 @@ export class Janitor {
     const first = await this.#log.events.next('>', horizon)
     if (first) oldest = Math.min(oldest, first.at)
     for await (const { event } of this.#aside.list())
-      if (liesApart(event)) oldest = Math.min(oldest, Date.parse(event.time))
+      if (hasBlobData(event)) oldest = Math.min(oldest, Date.parse(event.time))
     await this.#blobs.purge(oldest - blobSlackMs)
   }
 }

@@ -1,5 +1,5 @@
 import type { Position, Query, Stored } from '../../bus/driver.ts'
-import { cancelId, correlationOf, isCorrelation, isOfTask, mintedAt, parseId, resultId } from '../../bus/ids.ts'
+import { cancelId, correlationOf, isCorrelation, isTaskDerivedId, mintedAt, parseId, resultId } from '../../bus/ids.ts'
 import { eventFrom } from '../../bus/malformed.ts'
 import type { CloudEvent } from '../../event.ts'
 import { compileFilter, type Filter } from '../../pattern.ts'
@@ -101,7 +101,7 @@ export class Reader {
     if (recent) return recent
     const inJournal = derived && (await this.#inJournal(id, derived.task, derived.version))
     if (inJournal) return inJournal
-    const minted = isOfTask(id) ? id.slice(0, 36) : correlation
+    const minted = isTaskDerivedId(id) ? id.slice(0, 36) : correlation
     for await (const stored of minted ? this.#shardOf(minted) : this.#log.events.scan(since(id)))
       if (decodeId(stored.header(msgId)) === id) return this.#stored(stored)
     return undefined

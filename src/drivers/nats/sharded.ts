@@ -1,6 +1,6 @@
 import { randomUUIDv7 } from 'node:crypto'
 import type { Subscription as NatsSubscription } from '@nats-io/transport-node'
-import { type Now, Since } from '../../bus/clock.ts'
+import { type Now, Stopwatch } from '../../bus/clock.ts'
 import type { Subscription } from '../../bus/driver.ts'
 import type { Groups } from './groups.ts'
 import { Hands, type LocalConsumer } from './hands.ts'
@@ -59,7 +59,7 @@ export class ShardedConsumer implements LocalConsumer {
   #looking: Promise<void> | undefined
   #lookAgain = false
   readonly #now: Now
-  #renewed: Since
+  #renewed: Stopwatch
   #renewing: Promise<void> | undefined
   #isTending = false
   #isClosed = false
@@ -85,7 +85,7 @@ export class ShardedConsumer implements LocalConsumer {
       () => this.#pull(),
     )
     this.#now = now
-    this.#renewed = new Since(now)
+    this.#renewed = new Stopwatch(now)
     this.#wakes = new Wakes((task, due) => this.#subscription.onWake?.(task, due), now)
     const { group, filter } = subscription
     this.#membership = new Membership(ties.link, log, group, this.#id, filter, leaseMs, () => this.#news())
@@ -178,7 +178,7 @@ export class ShardedConsumer implements LocalConsumer {
 
   /** The lease counts from before the server was asked: it may end there sooner than here, never later. */
   #renew(): Promise<void> {
-    const renewed = new Since(this.#now)
+    const renewed = new Stopwatch(this.#now)
     return (this.#renewing ??= this.#membership
       .beat()
       .then(() => void (this.#renewed = renewed))

@@ -1,4 +1,4 @@
-import { ClockWatch, lookEvery, type Now } from '../../bus/clock.ts'
+import { ClockWatch, clockPollIntervalMs, type Now } from '../../bus/clock.ts'
 import { Heap } from './heap.ts'
 import type { LiveTask } from './live.ts'
 import type { OwnedShard } from './owned.ts'
@@ -80,7 +80,7 @@ export class Wakes {
     clearTimeout(this.#timer)
     this.#timerAt = this.#calls.next
     const wait = Math.max(this.#called.length < mostCalled ? 0 : whileFull, this.#timerAt - this.#now())
-    this.#timer = setTimeout(() => this.#serve(), Math.min(wait, lookEvery))
+    this.#timer = setTimeout(() => this.#serve(), Math.min(wait, clockPollIntervalMs))
   }
 
   /** Calls of tasks that have ended or want another time are left where they are until they are the most. */

@@ -1,5 +1,5 @@
 import type { Consumer, Entry, Position, Subscription } from '../../bus/driver.ts'
-import { readDelivery, type Whereabouts } from '../../bus/malformed.ts'
+import { readDelivery, type DeliverySource } from '../../bus/malformed.ts'
 import type { CloudEvent } from '../../event.ts'
 import { copyOf } from '../../json.ts'
 import type { Pending, Writes } from './line.ts'
@@ -9,7 +9,7 @@ import type { Reply, Rows, Settlement } from './protocol.ts'
 /** What the subscriptions ask of the log. */
 interface Known {
   has(id: string): boolean
-  whereabouts(position: Position): Whereabouts
+  whereabouts(position: Position): DeliverySource
 }
 
 /** The subscriptions of this process, as the main thread sees them. */

@@ -1,7 +1,7 @@
 import { DatabaseSync } from 'node:sqlite'
 import type { Attention, GroupState, Journal, MissedWake, Position, Query, Stored } from '../../bus/driver.ts'
 import { parseId, turnId } from '../../bus/ids.ts'
-import { eventFrom, standIn, type Whereabouts } from '../../bus/malformed.ts'
+import { eventFrom, malformedEvent, type DeliverySource } from '../../bus/malformed.ts'
 import type { CloudEvent } from '../../event.ts'
 import { compileFilter, type Filter } from '../../pattern.ts'
 import type { LocalShard } from './protocol.ts'
@@ -82,7 +82,7 @@ export class Reader {
   }
 
   /** What the columns say of an event, whatever its text is. */
-  whereabouts(position: Position): Whereabouts {
+  whereabouts(position: Position): DeliverySource {
     const { id, correlation } = this.#columns.get(position)!
     return { id, correlationid: correlation, at: { position } }
   }
@@ -140,7 +140,7 @@ export class Reader {
     )
     for (let rows = next.all(0); rows.length; rows = next.all(rows.at(-1)!.id)) {
       for (const { id, pos, state, group, attempts, reason, key, json } of rows) {
-        const event = eventFrom(json) ?? standIn(json, this.whereabouts(pos))
+        const event = eventFrom(json) ?? malformedEvent(json, this.whereabouts(pos))
         yield { id: String(id), state, group, attempts, reason, ...(key !== null && { key }), event }
       }
       await breath()

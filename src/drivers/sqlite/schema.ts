@@ -2,7 +2,7 @@ import { randomInt } from 'node:crypto'
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { isOpenToOthers, makePrivateFile, makePrivateFolder, tightenFolder } from '../../bus/private-files.ts'
+import { isOpenToOthers, makePrivateFile, makePrivateFolder, restrictFolder } from '../../bus/private-files.ts'
 import { TidingsError } from '../../errors.ts'
 import { assertComplete, readMark } from './mark.ts'
 
@@ -96,7 +96,7 @@ export function prepareHome(home: string, shards: number): LogFacts {
     const mark = readMark(home)
     if (!statSync(file, { throwIfNoEntry: false })?.size) assertComplete(home, mark, undefined)
     makePrivateFile(file)
-    if (isOpenToOthers(file) || isOpenToOthers(home)) tightenFolder(home, ours)
+    if (isOpenToOthers(file) || isOpenToOthers(home)) restrictFolder(home, ours)
     const { head, ...facts } = patiently(() => prepareLog(file, shards))
     assertComplete(home, mark, { log: facts.log, head })
     return facts

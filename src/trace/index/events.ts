@@ -1,6 +1,6 @@
 import type { Bus } from '../../bus/bus.ts'
 import type { Position, Stored } from '../../bus/driver.ts'
-import { liesApart } from '../../bus/routed.ts'
+import { hasBlobData } from '../../bus/routed.ts'
 import type { CloudEvent } from '../../event.ts'
 
 const blobsAtOnce = 16
@@ -17,7 +17,7 @@ export async function withData(
   isNeeded: (event: CloudEvent) => boolean = () => true,
 ): Promise<Stored[]> {
   const resolved = [...events]
-  const large = events.flatMap(({ event }, i) => (liesApart(event) && isNeeded(event) ? [i] : []))
+  const large = events.flatMap(({ event }, i) => (hasBlobData(event) && isNeeded(event) ? [i] : []))
   for (let from = 0; from < large.length; from += blobsAtOnce)
     await Promise.all(
       large.slice(from, from + blobsAtOnce).map(async i => {

@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { Position } from '../../bus/driver.ts'
-import { correlationOf, isCorrelation, isTask, retryId } from '../../bus/ids.ts'
+import { correlationOf, isCorrelation, isTaskId, retryId } from '../../bus/ids.ts'
 import { TidingsError } from '../../errors.ts'
 import { isType, matchesType } from '../../pattern.ts'
 import type { End } from '../../tasks/program.ts'
@@ -134,12 +134,12 @@ export class Index {
   task(text: string, program?: string): string {
     const find = () => this.#tasksEndingIn(text, program)
     const newest = () => this.tasks({ limit: shownCandidates, ...(program && { program }) }).map(({ task }) => task)
-    return isTask(text) ? text : only(text, program === undefined ? 'task' : `task of ${program}`, find, newest).id
+    return isTaskId(text) ? text : only(text, program === undefined ? 'task' : `task of ${program}`, find, newest).id
   }
 
   /** The task or the event that is meant. @throws E_USAGE, E_NOT_FOUND, E_AMBIGUOUS */
   taskOrEvent(text: string): { task: string } | { event: Position } {
-    if (isTask(text)) return { task: text }
+    if (isTaskId(text)) return { task: text }
     const exact = this.#exact(text)
     if (exact) return { event: exact.pos }
     const find = () => {

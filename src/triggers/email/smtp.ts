@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
 import { SMTPServer, type SMTPServerDataStream, type SMTPServerSession } from 'smtp-server'
 import type { Bus } from '../../bus/bus.ts'
-import { endedOrCut } from '../../bus/cut.ts'
+import { settledOrAborted } from '../../bus/abort.ts'
 import { listenError, shutdownGraceMs } from '../../http/listen.ts'
 import { parseMail } from './mail.ts'
 import { trustIn, type Trusts } from './results.ts'
@@ -116,7 +116,7 @@ class Intake {
     this.#server.server.close()
     this.#door.close()
     const grace = pause(shutdownGraceMs, undefined, { ref: false })
-    await endedOrCut(Promise.race([Promise.all(this.#underWay), grace]), cut)
+    await settledOrAborted(Promise.race([Promise.all(this.#underWay), grace]), cut)
     await new Promise<void>(resolve => this.#server.close(resolve))
   }
 }

@@ -2,7 +2,7 @@ import { randomUUIDv7 } from 'node:crypto'
 import { realpath, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { assertOwnType } from '../../bus/admit.ts'
+import { assertCustomType } from '../../bus/admit.ts'
 import type { Bus } from '../../bus/bus.ts'
 import { TidingsError } from '../../errors.ts'
 import { aDuration, anObject, anything, aText, checkOptions, type Check } from '../../options.ts'
@@ -45,7 +45,7 @@ export function files(name: string, options: FilesOptions, pace: Pace = usual): 
   const folder = resolve(options.folder)
   const stableMs = milliseconds(stable)
   if (!(maxBytes >= 0)) throw new TidingsError('E_APP_INVALID', `maxBytes of files ${name} is no number of bytes`)
-  for (const { type } of Object.values(types)) assertOwnType(type)
+  for (const { type } of Object.values(types)) assertCustomType(type)
   const isWanted = (path: string) => matches(match, path)
   return {
     kind: 'trigger',

@@ -1,7 +1,7 @@
 import { randomUUIDv7 } from 'node:crypto'
 import { posix } from 'node:path'
 import type { Bus } from '../../bus/bus.ts'
-import { below, doorSpan } from '../../bus/telemetry/spans.ts'
+import { traceparentFor, ingressSpan } from '../../bus/telemetry/spans.ts'
 import { inSpan } from '../../bus/telemetry/tracing.ts'
 import { warn } from '../../bus/telemetry/warn.ts'
 import type { EventType } from '../../event.ts'
@@ -58,8 +58,8 @@ async function publish(bus: Bus, { name }: Place, id: string, type: string, data
   const draft = { id, type, source: `/triggers/${name}`, tenant, subject, correlationid, data }
   const { position } = await inSpan(
     bus.redactor,
-    () => doorSpan({ name: `receive ${type}`, correlation: correlationid, at: Date.now(), attributes: {} }),
-    span => bus.publish({ ...draft, ...below(span) }),
+    () => ingressSpan({ name: `receive ${type}`, correlation: correlationid, at: Date.now(), attributes: {} }),
+    span => bus.publish({ ...draft, ...traceparentFor(span) }),
   )
   return { position, path }
 }

@@ -3,7 +3,7 @@ import { relative } from 'node:path'
 import { type FSWatcher, watch } from 'chokidar'
 import type { Bus } from '../../bus/bus.ts'
 import { warn } from '../../bus/telemetry/warn.ts'
-import { endedOrCut } from '../../bus/cut.ts'
+import { settledOrAborted } from '../../bus/abort.ts'
 import { metrics } from '../../bus/telemetry/metrics.ts'
 import { textOf, TidingsError } from '../../errors.ts'
 import { digestOf, keyOf, type Ledger, removedId, writtenId } from './ledger.ts'
@@ -105,9 +105,9 @@ export class FolderWatch {
     for (const timer of this.#timers) clearInterval(timer)
     clearTimeout(this.#nextWalk)
     await this.#watcher?.close()
-    await endedOrCut(Promise.all([...this.#underWay, this.#walking]), cut)
+    await settledOrAborted(Promise.all([...this.#underWay, this.#walking]), cut)
     // What is not written is read from the log at the next start.
-    await endedOrCut(
+    await settledOrAborted(
       this.#ledger.flush().catch(() => {}),
       cut,
     )

@@ -1,8 +1,8 @@
 import { hash, randomUUIDv7 } from 'node:crypto'
 import type { IPublishPacket } from 'mqtt'
-import type { Bus, Published } from '../../bus/bus.ts'
+import type { Bus, PublishResult } from '../../bus/bus.ts'
 import { attribute } from '../../bus/telemetry/names.ts'
-import { below, doorSpan } from '../../bus/telemetry/spans.ts'
+import { traceparentFor, ingressSpan } from '../../bus/telemetry/spans.ts'
 import { inSpan } from '../../bus/telemetry/tracing.ts'
 import { textOf as errorText, TidingsError } from '../../errors.ts'
 import type { EventType } from '../../event.ts'
@@ -80,7 +80,7 @@ export async function publishMessage(
   bus: Bus,
   message: Message,
   { id, source, to }: { id: string; source: string; to: EventType | typeof untyped },
-): Promise<Published> {
+): Promise<PublishResult> {
   const [type, data] = to === untyped ? [to, await untypedData(bus, message)] : [to.type, await typedData(message, to)]
   const { topic } = bus.redactor.event({ type, data: { topic: message.topic } }).data
   const subject = subjectOf(bus.redactor, topic)
@@ -88,8 +88,18 @@ export async function publishMessage(
   const caller = message.properties.find(({ name }) => name === 'traceparent')?.value
   return inSpan(
     bus.redactor,
-    () => doorSpan({ name: 'receive mqtt', correlation: correlationid, caller, at: message.at, attributes }),
-    span => bus.publish({ id, type, source, tenant, correlationid, ...(subject && { subject }), ...below(span), data }),
+    () => ingressSpan({ name: 'receive mqtt', correlation: correlationid, caller, at: message.at, attributes }),
+    span =>
+      bus.publish({
+        id,
+        type,
+        source,
+        tenant,
+        correlationid,
+        ...(subject && { subject }),
+        ...traceparentFor(span),
+        data,
+      }),
   )
 }
 

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import type * as Mqtt from 'mqtt'
 import type { Bus } from '../../bus/bus.ts'
-import { endedOrCut } from '../../bus/cut.ts'
+import { settledOrAborted } from '../../bus/abort.ts'
 import { TidingsError, textOf } from '../../errors.ts'
 import { clientOptions, Connection, type Loss } from './connection.ts'
 import { Inbox, say } from './inbox.ts'
@@ -83,8 +83,8 @@ class Receiver implements RunningTrigger {
 
   async stop(cut?: AbortSignal): Promise<void> {
     this.#stopping.abort()
-    await endedOrCut(this.#inbox.idle(), cut)
-    await endedOrCut(Promise.all([this.#connection?.close(), this.#running]), cut)
+    await settledOrAborted(this.#inbox.idle(), cut)
+    await settledOrAborted(Promise.all([this.#connection?.close(), this.#running]), cut)
   }
 
   async #run(first: Loss | undefined): Promise<void> {

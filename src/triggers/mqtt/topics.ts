@@ -1,4 +1,4 @@
-import { assertOwnType } from '../../bus/admit.ts'
+import { assertCustomType } from '../../bus/admit.ts'
 import { TidingsError } from '../../errors.ts'
 import type { EventType } from '../../event.ts'
 
@@ -32,7 +32,7 @@ export function routesOf(topics: MqttTopics): Routes {
     isList(topics) ? Object.fromEntries(topics.map(filter => [filter, untyped])) : topics,
   )
   if (entries.length === 0) throw invalid('it names no topics')
-  for (const [, to] of entries) if (to !== untyped) assertOwnType(to.type)
+  for (const [, to] of entries) if (to !== untyped) assertCustomType(to.type)
   const rows = entries.map(([filter, to]) => ({ filter, levels: levelsOf(filter), to }))
   const filters = rows.filter(row => !rows.some(other => other !== row && covers(other.levels, row.levels)))
   for (const [i, one] of filters.entries())

@@ -1,6 +1,6 @@
 import type { Bus } from '../../bus/bus.ts'
 import { correlationAt } from '../../bus/ids.ts'
-import { below, doorSpan } from '../../bus/telemetry/spans.ts'
+import { traceparentFor, ingressSpan } from '../../bus/telemetry/spans.ts'
 import { inSpan } from '../../bus/telemetry/tracing.ts'
 import type { ScheduleFired } from '../../received.ts'
 import type { Firing } from './plan.ts'
@@ -50,7 +50,7 @@ async function publish(bus: Bus, name: string, { type, data }: Message, place: P
   }
   await inSpan(
     bus.redactor,
-    () => doorSpan({ name: `fire ${name}`, correlation: correlationid, at, attributes: {} }),
-    span => bus.publish({ ...draft, ...below(span) }),
+    () => ingressSpan({ name: `fire ${name}`, correlation: correlationid, at, attributes: {} }),
+    span => bus.publish({ ...draft, ...traceparentFor(span) }),
   )
 }

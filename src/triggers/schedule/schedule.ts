@@ -1,8 +1,8 @@
-import { assertOwnType } from '../../bus/admit.ts'
+import { assertCustomType } from '../../bus/admit.ts'
 import type { Bus } from '../../bus/bus.ts'
 import { warn } from '../../bus/telemetry/warn.ts'
-import { lookEvery, type Now } from '../../bus/clock.ts'
-import { endedOrCut } from '../../bus/cut.ts'
+import { clockPollIntervalMs, type Now } from '../../bus/clock.ts'
+import { settledOrAborted } from '../../bus/abort.ts'
 import { textOf, TidingsError } from '../../errors.ts'
 import type { EventType } from '../../event.ts'
 import { anything, aText, checkOptions, type Check } from '../../options.ts'
@@ -44,7 +44,7 @@ const checks = {
   data: anything,
 } satisfies Record<keyof ScheduleOptions, Check>
 
-const machine: Clock = { now: Date.now, lookMs: lookEvery }
+const machine: Clock = { now: Date.now, lookMs: clockPollIntervalMs }
 
 /**
  * Publishes an event whenever it is due, one for all processes that run the schedule. `docs/triggers/schedule.md` says what
@@ -81,7 +81,7 @@ function ruleOf({ cron, every, zone }: ScheduleOptions): Rule {
 
 function messageOf<T>({ type, data }: ScheduleOptions<T>): Message {
   if (!type) return { type: 'schedule.fired', ...(data !== undefined && { data }) }
-  assertOwnType(type.type)
+  assertCustomType(type.type)
   const checked = validateNow(type.schema, data)
   if ('problem' in checked) throw new TidingsError('E_APP_INVALID', `data of ${type.type}: ${checked.problem}`)
   return { type: type.type, data: checked.value ?? null }
@@ -138,7 +138,7 @@ class RunningSchedule {
   async stop(cut?: AbortSignal): Promise<void> {
     this.#end?.()
     this.#end = undefined
-    if (this.#underWay) await endedOrCut(this.#underWay, cut)
+    if (this.#underWay) await settledOrAborted(this.#underWay, cut)
   }
 
   /** Cheap where nothing is due. Goes on while the log is away, so that it knows what it has seen. */

@@ -1,4 +1,4 @@
-import { assertOwnType } from '../../bus/admit.ts'
+import { assertCustomType } from '../../bus/admit.ts'
 import { TidingsError } from '../../errors.ts'
 import type { EventType } from '../../event.ts'
 import { aFunction, aList, anything, checkOptions, oneOf, type Check } from '../../options.ts'
@@ -52,7 +52,7 @@ export function checkEndpoint(name: string, endpoint: WebhookEndpoint): void {
   if (scheme !== 'none' && !Object.hasOwn(signatures, scheme))
     throw invalid(name, `has no scheme; there is ${Object.keys(signatures).join(', ')}, none`)
   // Such as those that only the runtime may publish.
-  for (const { type } of publishes) assertOwnType(type)
+  for (const { type } of publishes) assertCustomType(type)
   if (others === 'ignore' && publishes.length === 0) throw invalid(name, 'ignores all, since it publishes no type')
 }
 

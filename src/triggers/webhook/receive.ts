@@ -1,7 +1,7 @@
 import type { Bus } from '../../bus/bus.ts'
 import { log } from '../../bus/telemetry/log.ts'
 import { attribute } from '../../bus/telemetry/names.ts'
-import { below, doorSpan } from '../../bus/telemetry/spans.ts'
+import { traceparentFor, ingressSpan } from '../../bus/telemetry/spans.ts'
 import { contextOf, inSpan } from '../../bus/telemetry/tracing.ts'
 import { errorData, TidingsError } from '../../errors.ts'
 import { copyOf } from '../../json.ts'
@@ -59,14 +59,14 @@ async function take(bus: Bus, { name, options }: Endpoint, { headers, bytes }: S
   const published = await inSpan(
     bus.redactor,
     () =>
-      doorSpan({
+      ingressSpan({
         name: `POST /hooks/${name}`,
         correlation: correlationid,
         caller: traceparent,
         at: arrived,
         attributes,
       }),
-    span => bus.publish({ ...draft, ...below(span, { traceparent }) }),
+    span => bus.publish({ ...draft, ...traceparentFor(span, { traceparent }) }),
   )
   const { correlationid: correlation, duplicate } = published
   const linked = duplicate ? [] : await instancesFedBy(bus, [draft])

@@ -1,5 +1,5 @@
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
-import { lookEvery } from '../../../bus/clock.ts'
+import { clockPollIntervalMs } from '../../../bus/clock.ts'
 import { TidingsError } from '../../../errors.ts'
 import { Doorbell } from '../doorbell.ts'
 import { type FromWriter, type Op, type Reply, rowWidth, type ToWriter, type WriterOptions } from '../protocol.ts'
@@ -156,7 +156,7 @@ function rearm(): void {
   clearTimeout(alarm)
   alarm = undefined
   alarmAt = at
-  if (at < Infinity) alarm = setTimeout(onAlarm, Math.min(Math.max(0, at - writer.now()), lookEvery))
+  if (at < Infinity) alarm = setTimeout(onAlarm, Math.min(Math.max(0, at - writer.now()), clockPollIntervalMs))
 }
 
 /** Its time has come, or it is time to look whether it has. */

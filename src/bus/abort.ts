@@ -1,7 +1,7 @@
 import { TidingsError } from '../errors.ts'
 
 /** Waits for what is under way, until the cut at the latest. */
-export async function endedOrCut(ended: Promise<unknown>, cut: AbortSignal | undefined): Promise<void> {
+export async function settledOrAborted(ended: Promise<unknown>, cut: AbortSignal | undefined): Promise<void> {
   if (cut?.aborted) return
   const { promise: late, resolve } = Promise.withResolvers<void>()
   const onCut = () => resolve()
@@ -11,5 +11,5 @@ export async function endedOrCut(ended: Promise<unknown>, cut: AbortSignal | und
 }
 
 /** What work that is given back hears; who works it next is not told. */
-export const givenBack = () =>
+export const workerStopped = () =>
   new TidingsError('E_WORKER_STOPPED', 'the worker stops, and another one is handed the call', { retryable: true })

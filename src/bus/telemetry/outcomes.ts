@@ -2,43 +2,47 @@ import type { Span } from '@opentelemetry/api'
 import type { TidingsError } from '../../errors.ts'
 import type { Delivery, Entry, Outcome } from '../driver.ts'
 import type { Redactor } from '../redact.ts'
-import { fieldsOf, log } from './log.ts'
+import { eventFields, log } from './log.ts'
 import { metrics } from './metrics.ts'
 import { attribute } from './names.ts'
 
 /** Counts and tells how a delivery ended. `events` were published with it. */
-export function settled({ event, group, attempt }: Delivery, outcome: Outcome, events: readonly Entry[]): void {
+export function recordOutcome({ event, group, attempt }: Delivery, outcome: Outcome, events: readonly Entry[]): void {
   metrics.deliveries.add(1, group, outcome.kind)
   for (const entry of events) metrics.published.add(1, entry.event.type)
   switch (outcome.kind) {
     case 'done':
-      return log.debug?.({ ...fieldsOf(event), group, attempt }, 'delivery done')
+      return log.debug?.({ ...eventFields(event), group, attempt }, 'delivery done')
     case 'retry':
       return log.info?.(
-        { ...fieldsOf(event), group, attempt, reason: outcome.reason, retry_ms: outcome.after },
+        { ...eventFields(event), group, attempt, reason: outcome.reason, retry_ms: outcome.after },
         'delivery will be retried',
       )
     case 'discard':
       return log.error?.(
-        { ...fieldsOf(event), group, attempt, reason: outcome.reason },
+        { ...eventFields(event), group, attempt, reason: outcome.reason },
         'delivery discarded: on the attention list as dead',
       )
     case 'park':
       return log.warn?.(
-        { ...fieldsOf(event), group, attempt, reason: outcome.reason, key: outcome.key },
+        { ...eventFields(event), group, attempt, reason: outcome.reason, key: outcome.key },
         'delivery parked: on the attention list until released',
       )
   }
 }
 
 /** The log could not be written; it is tried again. */
-export function unsettled(redactor: Redactor, { event, group }: Delivery, { code, message }: TidingsError): void {
+export function logSettleFailure(
+  redactor: Redactor,
+  { event, group }: Delivery,
+  { code, message }: TidingsError,
+): void {
   const reason = redactor.text(message)
-  log.warn?.({ ...fieldsOf(event), group, code, reason }, 'the end of a delivery cannot be written')
+  log.warn?.({ ...eventFields(event), group, code, reason }, 'the end of a delivery cannot be written')
 }
 
 /** `ms`: from when a member of a shared group took it until it was settled. */
-export function processed(
+export function recordProcessing(
   redactor: Redactor,
   { group, since }: Delivery,
   outcome: Outcome,

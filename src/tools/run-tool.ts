@@ -1,5 +1,5 @@
 import { jsonOf, type Json } from '../json.ts'
-import { valueOf } from '../schema.ts'
+import { validatedValue } from '../schema.ts'
 import type { AnyTool, ToolContext } from './tool.ts'
 
 /**
@@ -12,7 +12,7 @@ export async function runAndTake({ name, options }: AnyTool, input: unknown, con
   const take = (output: unknown) => jsonOf(output, `${name} returned what is not JSON`, 'E_TOOL_OUTPUT')
   if (!options.output) return take(returned)
   const checking = options.output['~standard'].validate(returned)
-  return take(valueOf(checking instanceof Promise ? await checking : checking, 'E_TOOL_OUTPUT', name))
+  return take(validatedValue(checking instanceof Promise ? await checking : checking, 'E_TOOL_OUTPUT', name))
 }
 
 const isPromise = (value: unknown): value is PromiseLike<unknown> =>
