@@ -45,7 +45,7 @@ const sleeper = agent('sleeper', {
 
 /** `count` tasks; resolves when they sleep, or have ended. */
 async function add(bus: Bus, count: number, ms: number): Promise<void> {
-  const lag = async () => (await bus.driver.groups()).find(({ group }) => group === 'app/attention')?.lag ?? 0
+  const lag = async () => (await bus.driver.listGroups()).find(({ group }) => group === 'app/attention')?.lag ?? 0
   for (let n = 0; n < count; n += 500) {
     const size = Math.min(500, count - n)
     await bus.publishAll(Array.from({ length: size }, () => ({ type: 'bench.sleep', data: { ms } })))
@@ -96,7 +96,7 @@ async function measure(bus: string, home: string): Promise<void> {
     const reader = await start(app({ name: 'reader', use: [] }), { bus, home, only: [] })
     const { driver } = reader.bus
     await timed(`${step}: missed wake-ups`, () => countOf(driver.missedWakes(Date.now() - 10_000)))
-    await timed(`${step}: entries`, () => countOf(driver.attention()))
+    await timed(`${step}: entries`, () => countOf(driver.listDeferred()))
     await reader.stop()
     for (const args of [['status'], ['status'], ['attention'], ['attention', '--json'], ['top', '--once']])
       await timed(`${step}: tidings ${args.join(' ')}`, () => command(bus, home, args))

@@ -122,6 +122,6 @@ async function diskOf(folder: string): Promise<number> {
 async function addWaiting(bus: Bus, tasks: number): Promise<void> {
   for (let left = tasks; left > 0; left -= 500)
     await bus.publishAll(Array.from({ length: Math.min(left, 500) }, () => ({ type: 'bench.wait', data: null })))
-  const lag = async () => (await bus.driver.groups()).find(({ group }) => group === 'app/waiters')?.lag ?? 0
+  const lag = async () => (await bus.driver.listGroups()).find(({ group }) => group === 'app/waiters')?.lag ?? 0
   while ((await lag()) > 0) await setTimeout(100)
 }

@@ -93,7 +93,7 @@ async function measure(home: string, address: string): Promise<void> {
 /** Events from anywhere on the log. */
 async function sample(bus: Bus, head: number): Promise<CloudEvent[]> {
   const positions = Array.from({ length: asked }, () => 1 + Math.floor(Math.random() * head))
-  return (await bus.driver.at(positions)).filter(stored => stored !== undefined).map(({ event }) => event)
+  return (await bus.driver.readAt(positions)).filter(stored => stored !== undefined).map(({ event }) => event)
 }
 
 function processTimes(

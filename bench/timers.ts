@@ -99,7 +99,7 @@ const steps = {
 
 /** Resolves when they sleep. */
 async function add(bus: Bus, count: number, due: (n: number) => number): Promise<void> {
-  const lag = async () => (await bus.driver.groups()).find(({ group }) => group === 'app/timers')?.lag ?? 0
+  const lag = async () => (await bus.driver.listGroups()).find(({ group }) => group === 'app/timers')?.lag ?? 0
   for (let n = 0; n < count; n += 500) {
     const some = Array.from({ length: Math.min(500, count - n) }, (_, i) => n + i)
     await bus.publishAll(some.map(i => ({ type: 'bench.sleep', data: { due: due(i) } })))

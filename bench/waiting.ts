@@ -25,7 +25,7 @@ await withHome(async home => {
   const begin = performance.now()
   for (let i = 0; i < tasks; i += 500)
     await running.bus.publishAll(Array.from({ length: 500 }, () => ({ type: 'bench.wait', data: null })))
-  const lag = async () => (await running.bus.driver.groups()).find(({ group }) => group === 'app/waiters')?.lag ?? 0
+  const lag = async () => (await running.bus.driver.listGroups()).find(({ group }) => group === 'app/waiters')?.lag ?? 0
   while ((await lag()) > 0) await new Promise(resolve => setTimeout(resolve, 100))
   const seconds = (performance.now() - begin) / 1_000
   const after = await work()

@@ -50,6 +50,6 @@ await withHome(async home => {
   }
 
   async function lag() {
-    return (await bus.driver.groups()).find(({ group }) => group === 'app/flows')?.lag ?? 0
+    return (await bus.driver.listGroups()).find(({ group }) => group === 'app/flows')?.lag ?? 0
   }
 })

@@ -171,7 +171,7 @@ onEveryBus(world => {
       for (let i = 0; i < calls.length; i += 250)
         for (const { place, name, output } of await answers(worker, calls.slice(i, i + 250)))
           expect([name, place, JSON.stringify(output).length < mostBytes]).toEqual([name, place, true])
-      expect(await collect(worker.bus.driver.attention())).toEqual([])
+      expect(await collect(worker.bus.driver.listDeferred())).toEqual([])
     })
 
     it('values at random', { timeout: 120_000 }, async () => {
@@ -184,7 +184,7 @@ onEveryBus(world => {
         }),
         { numRuns: 10, endOnFailure: true },
       )
-      expect(await collect(worker.bus.driver.attention())).toEqual([])
+      expect(await collect(worker.bus.driver.listDeferred())).toEqual([])
     })
   })
 })

@@ -149,7 +149,9 @@ onEveryBus(world => {
       const other = await opened(log)
       await say(other, 'grant', request!)
       const later = await log.worker({ use })
-      await until(async () => (await Array.fromAsync(other.driver.attention())).some(({ state }) => state === 'parked'))
+      await until(async () =>
+        (await Array.fromAsync(other.driver.listDeferred())).some(({ state }) => state === 'parked'),
+      )
       expect(runs).toEqual([])
       await new Pauses(other).set('tool', 'refund', false)
       await ended(later, correlationid, id)
@@ -270,4 +272,4 @@ async function opened({ place }: World) {
 
 /** Everything that the tool was handed is settled. */
 const drained = ({ driver }: Awaited<ReturnType<typeof opened>>) =>
-  until(async () => (await driver.groups()).every(({ group, lag }) => group !== 'tool/refund' || lag === 0))
+  until(async () => (await driver.listGroups()).every(({ group, lag }) => group !== 'tool/refund' || lag === 0))

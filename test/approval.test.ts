@@ -159,11 +159,11 @@ onEveryBus(world => {
     it('when another came while it was checked, and the task went on with that', async () => {
       const { log, bus, request, end } = await begin('draft.written')
       const other = await opened(log)
-      const { isSettled } = bus.driver
-      vi.spyOn(bus.driver, 'isSettled').mockImplementationOnce(async call => {
+      const { isCallSettled } = bus.driver
+      vi.spyOn(bus.driver, 'isCallSettled').mockImplementationOnce(async call => {
         await say(other, 'deny', request, 'bob')
         await end()
-        return isSettled.call(bus.driver, call)
+        return isCallSettled.call(bus.driver, call)
       })
       expect(await codeOf(say(bus, 'grant', request, 'ann'))).toBe('E_APPROVAL_ANSWERED')
     })
@@ -288,7 +288,7 @@ async function opened({ place }: World) {
 async function forgotten(log: World, call: string) {
   if (log.place.bus === 'sqlite') return
   const { driver } = await opened(log)
-  await until(async () => !(await driver.isSettled(call)), { within: 10_000 })
+  await until(async () => !(await driver.isCallSettled(call)), { within: 10_000 })
 }
 
 /** The broker knows ids for the shortest time that it can be set to. */

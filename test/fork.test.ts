@@ -316,7 +316,7 @@ onEveryBus(world => {
       )
       const worker = await log.worker({ use: [version('two')] }, { only: ['agents'] })
       const [parked] = await until(async () => {
-        const entries = await collect(worker.bus.driver.attention())
+        const entries = await collect(worker.bus.driver.listDeferred())
         return entries.length > 0 && entries
       })
       const after = await fork(
@@ -325,7 +325,7 @@ onEveryBus(world => {
         '*=recorded',
       )
       const again = await until(async () =>
-        (await collect(worker.bus.driver.attention())).find(({ event }) => event.id === after.mark),
+        (await collect(worker.bus.driver.listDeferred())).find(({ event }) => event.id === after.mark),
       )
       expect(again.reason).toMatch(/^E_PROGRAM_MISMATCH: turn 2 of worker .* a fork must begin there or before$/)
       const task = `${/fork --from (\S+)@2/.exec(parked!.reason)?.[1]}`
@@ -368,7 +368,7 @@ onEveryBus(world => {
       const { snapshot } = await worker.bus.driver.journal(task)
       expect(snapshot!.version).toBeGreaterThan(60)
       await until(async () => {
-        await worker.bus.driver.janitor({ age: 0, maxLag: 1 })
+        await worker.bus.driver.purge({ age: 0, maxLag: 1 })
         return !(await collect(worker.bus.read({ task }))).some(({ event }) => event.id === `${task}:0000001`)
       })
       const forked = await fork(worker, { task, version: 101 }, 'tool/hold=live')

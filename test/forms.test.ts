@@ -60,7 +60,7 @@ async function begun({ bus }: Running) {
   return first.map(({ program, programVersion }) => `${program} ${programVersion}`)
 }
 
-const attention = ({ bus }: Running) => collect(bus.driver.attention())
+const attention = ({ bus }: Running) => collect(bus.driver.listDeferred())
 
 onEveryBus(world => {
   it.for([
@@ -81,7 +81,7 @@ onEveryBus(world => {
     await until(async () => (await begun(newer)).includes('audit 1') && (await attention(newer)).length === 0)
     await newer.bus.publish<Placed>({ type: placed, data: { n: 2 } })
     await until(async () => (await begun(newer)).filter(each => each === 'audit 1').length === 2)
-    await until(async () => (await newer.bus.driver.groups()).every(({ lag }) => lag === 0))
+    await until(async () => (await newer.bus.driver.listGroups()).every(({ lag }) => lag === 0))
     expect((await begun(newer)).toSorted()).toEqual(['audit 1', 'audit 1', 'desk 1', 'desk 2'])
   })
 })

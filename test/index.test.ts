@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { Bus } from '../src/bus/bus.ts'
-import type { Driver, Outcome } from '../src/bus/driver.ts'
+import type { Driver, DeliveryOutcome } from '../src/bus/driver.ts'
 import { emitId, resultId, taskId, turnId } from '../src/bus/ids.ts'
 import { openSqlite } from '../src/drivers/sqlite/index.ts'
 import { createEvent, type CloudEvent, type Draft } from '../src/event.ts'
@@ -96,7 +96,7 @@ test('built bit by bit while the log grows and is purged, it is what it is when 
             )
             await withIndex(bus, file, () => {})
             const horizon = begin + (purges[i]! < 0.5 ? 0 : purges[i]! - 0.5) * nth * 60_000
-            await driver.janitor({ age: Date.now() - horizon, maxLag: 0 })
+            await driver.purge({ age: Date.now() - horizon, maxLag: 0 })
           }
           const { now, fresh } = await bothOf(bus, file)
           expect(now).toEqual(fresh)
@@ -123,12 +123,13 @@ onEveryBus(world => {
   test('what the janitor takes is gone, what it leaves stays', async () => {
     const { bus, file } = await opened(await world())
     const { driver } = bus
-    await driver.provision({ group: 'g', filter: [{ types: ['order.>'] }], mode: 'shared', from: 'now' })
+    await driver.createGroup({ group: 'g', filter: [{ types: ['order.>'] }], mode: 'shared', from: 'now' })
     await put(
       driver,
       plain(40).map(event => ({ ...event, time: new Date(begin).toISOString() })),
     )
-    const outcome = (i: number): Outcome => (i === 3 ? { kind: 'discard', reason: 'no luck' } : { kind: 'done' })
+    const outcome = (i: number): DeliveryOutcome =>
+      i === 3 ? { kind: 'discard', reason: 'no luck' } : { kind: 'done' }
     let settled = 0
     const consumer = await driver.subscribe({
       group: 'g', filter: [{ types: ['order.>'] }], mode: 'shared', from: 'now', inFlight: 10,
@@ -140,7 +141,7 @@ onEveryBus(world => {
     await put(driver, plain(5, 'order.late'))
     await withIndex(bus, file, () => {})
     expect(dumpIndex(file).events).toHaveLength(45)
-    const { events } = await driver.janitor({ age: 3_600_000, maxLag: 0 })
+    const { events } = await driver.purge({ age: 3_600_000, maxLag: 0 })
     // The one that is dead stays on the embedded log, among what is gone; NATS keeps it aside.
     expect(events).toBe(driver.name === 'sqlite' ? 39 : 40)
     await put(driver, plain(3))

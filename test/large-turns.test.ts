@@ -65,7 +65,7 @@ onEveryBus(world => {
       const published = await answersWaiting(log, lengths)
       const second = await log.worker({ use: [reader], budget }, { only: ['agents'] })
       expect((await endOf(second, published)).data).toMatchObject({ output: 6_300_000 })
-      expect(await collect(second.bus.driver.attention())).toEqual([])
+      expect(await collect(second.bus.driver.listDeferred())).toEqual([])
       for (const turn of turnsOf(await eventsOf(second, published.correlationid))) {
         const { inputs } = (await second.bus.resolve(turn)).data as Turn
         expect(JSON.stringify(inputs).length).toBeLessThan(1.1 * 1024 * 1024)
@@ -153,7 +153,7 @@ onEveryBus(world => {
         expect((await ask(worker, { type: 'go', data: which })).data).toMatchObject({
           output: { code: 'E_TURN_TOO_LARGE', message: expect.stringContaining('at most') },
         })
-      expect(await collect(worker.bus.driver.attention())).toEqual([])
+      expect(await collect(worker.bus.driver.listDeferred())).toEqual([])
     })
 
     it('takes answers of any sizes and numbers, also over a restart', { timeout: 120_000 }, async () => {

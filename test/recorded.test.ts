@@ -102,7 +102,7 @@ async function record({ of, app, asked, end }: Story): Promise<void> {
       const isDone = async () => (await eventsOf(running, correlationid)).some(({ type }) => type === end)
       await until(isDone, { within: 20_000 })
     }
-    await until(async () => (await running.bus.driver.groups()).every(({ lag }) => lag === 0))
+    await until(async () => (await running.bus.driver.listGroups()).every(({ lag }) => lag === 0))
     await mkdir(recordedIn(of), { recursive: true })
     await writeSlice(fromBus(running.bus, { all: true }), join(recordedIn(of), 'story.jsonl.gz'), { force: true })
   } finally {

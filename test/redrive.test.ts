@@ -88,7 +88,7 @@ onEveryBus(world => {
   }
 
   const settledAt = ({ bus }: Running) =>
-    until(async () => (await bus.driver.groups()).every(({ lag }) => lag === 0), { within: 10_000 })
+    until(async () => (await bus.driver.listGroups()).every(({ lag }) => lag === 0), { within: 10_000 })
 
   describe('a redrive', () => {
     it('denies what is not read-only, and says by which option it would be allowed', async () => {

@@ -137,7 +137,7 @@ onEveryBus(world => {
     await log.stop()
     // The code does not fit any more: what comes for the task is parked.
     const wrong = await log.worker({ use: [buyer(other), slow, other] })
-    await until(async () => (await collect(wrong.bus.driver.attention())).some(({ state }) => state === 'parked'))
+    await until(async () => (await collect(wrong.bus.driver.listDeferred())).some(({ state }) => state === 'parked'))
     await log.stop()
     const right = await log.worker({ use: [buyer(slow), slow, other] })
     const { stdout } = await tidings(log.place, ['retry', taskOf(turn), '--json'])

@@ -199,7 +199,7 @@ function atRest(kind: keyof typeof logs) {
       for (const { event } of before) expect(started).not.toContain(event.correlationid)
       expect(new Set(ran.map(({ name }) => name))).toEqual(new Set(['absent', 'broken', 'double', 'once', 'search']))
       expect(new Set(ran.map(({ correlation }) => correlation))).toEqual(started)
-      expect(await collect(running.bus.driver.attention())).toEqual([])
+      expect(await collect(running.bus.driver.listDeferred())).toEqual([])
       expect(await collect(running.bus.driver.missedWakes(Date.now() + 1e12))).toEqual([])
     })
 
@@ -207,7 +207,7 @@ function atRest(kind: keyof typeof logs) {
       const bus = await opened(worldOn(logs[kind]()))
       const ended = await exported(slice.bus, { correlation: correlationOf(slice.cancelled) })
       const { events } = await importFrom(fromFile(ended.path), bus)
-      expect(await bus.driver.janitor({ age: 0, maxLag: 1_000_000 })).toMatchObject({ events: 0 })
+      expect(await bus.driver.purge({ age: 0, maxLag: 1_000_000 })).toMatchObject({ events: 0 })
       expect(await collect(bus.read({ after: 0 }))).toHaveLength(events)
     })
 

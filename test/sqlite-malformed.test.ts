@@ -26,7 +26,7 @@ async function spoiled() {
   onTestFinished(() => rm(home, { recursive: true, force: true }))
   const driver = await openSqlite({ home })
   for (const group of ['app/desk', 'tool/noted', 'shared'] as const)
-    await driver.provision({
+    await driver.createGroup({
       group,
       filter: [{ types: group === 'tool/noted' ? ['tool.invoke'] : ['job.made'] }],
       mode: group === 'app/desk' ? 'sharded' : 'shared',
@@ -71,7 +71,7 @@ it('is set aside for each group, is passed over by readers, and ends no worker',
   })
   await until(async () => (await collect(driver.read({ filter: [{ types: ['agent.task.completed'] }] }))).length === 1)
   const dead = await until(async () => {
-    const list = await collect(driver.attention())
+    const list = await collect(driver.listDeferred())
     return list.length === 2 * texts.length && list
   })
   for (const group of ['app/desk', 'shared'])
@@ -91,7 +91,7 @@ it('is set aside for each group, is passed over by readers, and ends no worker',
 
   const read = await collect(driver.read({}))
   expect(read[0]).toMatchObject({ position: good.position, event: { id: good.id } })
-  expect(await driver.at(bad.map(({ position }) => position))).toEqual(bad.map(() => undefined))
+  expect(await driver.readAt(bad.map(({ position }) => position))).toEqual(bad.map(() => undefined))
   for (const { id } of bad) expect(await driver.get(id)).toBeUndefined()
   const over = new AbortController()
   for await (const { event } of driver.follow(0, undefined, over.signal)) {
@@ -102,5 +102,5 @@ it('is set aside for each group, is passed over by readers, and ends no worker',
   expect(await tidings(place, ['trace'])).toMatchObject({ code: 0, stderr: '' })
   expect((await tidings(place, ['attention'])).stdout).toContain('E_EVENT_INVALID')
   for (const { id } of dead) expect(await driver.drop(id)).toBe(true)
-  expect((await driver.janitor({ age: -60_000, maxLag: 0 })).events).toBeGreaterThan(texts.length)
+  expect((await driver.purge({ age: -60_000, maxLag: 0 })).events).toBeGreaterThan(texts.length)
 })

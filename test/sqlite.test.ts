@@ -221,7 +221,7 @@ describe('a transaction that fails', () => {
     await until(() => deliveries.length === 3)
     expect(ids(deliveries)).toEqual([kept.event.id, gone.event.id, kept.event.id])
     await deliveries[2]!.settle({ kind: 'done' })
-    await until(async () => (await driver.groups())[0]?.lag === 0)
+    await until(async () => (await driver.listGroups())[0]?.lag === 0)
   })
 
   it('leaves a delivery of a shared group in hand when its settlement was lost, to be settled again', async () => {
@@ -232,9 +232,9 @@ describe('a transaction that fails', () => {
     await until(() => deliveries.length === 1)
     commits.fail(1)
     await expect(deliveries[0]!.settle({ kind: 'done' })).rejects.toMatchObject(refused)
-    expect((await driver.groups())[0]).toMatchObject({ lag: 1, inFlight: 1 })
+    expect((await driver.listGroups())[0]).toMatchObject({ lag: 1, inFlight: 1 })
     await deliveries[0]!.settle({ kind: 'done' })
-    expect((await driver.groups())[0]).toMatchObject({ lag: 0, inFlight: 0 })
+    expect((await driver.listGroups())[0]).toMatchObject({ lag: 0, inFlight: 0 })
     expect(deliveries).toHaveLength(1)
   })
 
@@ -347,7 +347,7 @@ describe('controls: what the guarantees are worth', () => {
     commits.fail(1, dropTransaction ? 1 : 0)
     const settle = [{ delivery: deliveries[0]!, outcome: { kind: 'done' as const } }]
     await expect(driver.commit(turn(task, 0, { settle }))).rejects.toMatchObject(refused)
-    const [group] = await driver.groups()
+    const [group] = await driver.listGroups()
     return { lag: group!.lag, turns: (await driver.journal(task)).records.length }
   }
 

@@ -97,7 +97,7 @@ onEveryBus(world => {
     expect(await ended(agents, correlationid, id)).toMatchObject({ data: { output: 'in time' } })
     await stopped
     expect(first.signal.aborted).toBe(false)
-    const state = () => other.bus.driver.groups()
+    const state = () => other.bus.driver.listGroups()
     await until(async () => (await state()).find(({ group }) => group === 'tool/slow')?.lag === 0)
     expect([quick.starts.length, idle.starts.length]).toEqual([1, 0])
   })

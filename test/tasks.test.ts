@@ -185,7 +185,7 @@ onEveryBus(world => {
       const worker = await log.worker({ use: [ping, pong, calm], maxHops: 5 })
       const { correlationid } = await worker.bus.publish({ type: 'ping', data: null })
       const [stopped] = await until(async () => {
-        const attention = await collect(worker.bus.driver.attention())
+        const attention = await collect(worker.bus.driver.listDeferred())
         return attention.length > 0 && attention
       })
       expect(stopped).toMatchObject({ state: 'dead', reason: expect.stringContaining('E_TASK_HOPS') })
@@ -203,7 +203,7 @@ onEveryBus(world => {
         type: 'agent.task.failed',
         data: { error: { code: 'E_BUDGET_EXCEEDED' } },
       })
-      expect(await collect(worker.bus.driver.attention())).toMatchObject([{ state: 'dead' }])
+      expect(await collect(worker.bus.driver.listDeferred())).toMatchObject([{ state: 'dead' }])
     })
 
     it('a run() agent whose journal grows without end is told to continue as new', async () => {
@@ -221,7 +221,7 @@ onEveryBus(world => {
       const worker = await log.worker({ use: [agent('calm', { on: 'go', run: () => 'done' })] })
       await worker.pauses.set('agent', 'calm', true)
       const { correlationid, id } = await worker.bus.publish({ type: 'go', data: null })
-      await until(async () => (await collect(worker.bus.driver.attention())).some(each => each.state === 'parked'))
+      await until(async () => (await collect(worker.bus.driver.listDeferred())).some(each => each.state === 'parked'))
       await worker.pauses.set('agent', 'calm', false)
       expect((await ended(worker, correlationid, id)).type).toBe('agent.task.completed')
     })
@@ -235,7 +235,7 @@ onEveryBus(world => {
       await agents.pauses.set('tool', 'noop', true)
       await until(() => tools.pauses.has('tool', 'noop'))
       const { correlationid, id } = await agents.bus.publish({ type: 'go', data: null })
-      await until(async () => (await collect(agents.bus.driver.attention())).length === 1)
+      await until(async () => (await collect(agents.bus.driver.listDeferred())).length === 1)
       await agents.pauses.set('tool', 'noop', false)
       expect((await ended(agents, correlationid, id)).data).toMatchObject({ output: 'ran' })
     })
@@ -251,7 +251,7 @@ onEveryBus(world => {
       const published = await Promise.all(
         Array.from({ length: 20 }, () => older.bus.publish({ type: 'go.new', data: null })),
       )
-      await until(async () => (await collect(newer.bus.driver.attention())).some(each => each.state === 'delayed'))
+      await until(async () => (await collect(newer.bus.driver.listDeferred())).some(each => each.state === 'delayed'))
       await older.stop()
       for (const { correlationid, id } of published)
         expect((await ended(newer, correlationid, id, 15_000)).data).toMatchObject({ output: 'new' })
@@ -271,7 +271,7 @@ onEveryBus(world => {
       await hold.started(1)
       hold.release('it')
       const [parked] = await until(async () => {
-        const list = await collect(second.bus.driver.attention())
+        const list = await collect(second.bus.driver.listDeferred())
         return list.length > 0 && list
       })
       expect(parked).toMatchObject({ state: 'parked', reason: expect.stringContaining('E_PROGRAM_MISMATCH') })
@@ -293,7 +293,7 @@ onEveryBus(world => {
       await hold.started(1)
       hold.release('it')
       await until(async () =>
-        (await collect(older.bus.driver.attention())).some(each => each.reason.includes('E_PROGRAM_VERSION')),
+        (await collect(older.bus.driver.listDeferred())).some(each => each.reason.includes('E_PROGRAM_VERSION')),
       )
       await older.stop()
       const again = await log.worker({ use: [at(2)] })
@@ -316,8 +316,8 @@ onEveryBus(world => {
           .map(event => (event.data as { output: string }).output)
       }
       await until(async () => expect((await audited()).toSorted()).toEqual(['/agents/child', '/agents/parent']) ?? true)
-      await until(async () => (await worker.bus.driver.groups()).every(group => group.lag === 0))
-      expect(await collect(worker.bus.driver.attention())).toEqual([])
+      await until(async () => (await worker.bus.driver.listGroups()).every(group => group.lag === 0))
+      expect(await collect(worker.bus.driver.listDeferred())).toEqual([])
     })
 
     it('two that watch how tasks end do not feed each other for ever', async () => {
@@ -328,8 +328,8 @@ onEveryBus(world => {
         maxHops: 4,
       })
       await worker.bus.publish({ type: 'go', data: null })
-      await until(async () => (await collect(worker.bus.driver.attention())).length >= 2)
-      await until(async () => (await worker.bus.driver.groups()).every(group => group.lag === 0))
+      await until(async () => (await collect(worker.bus.driver.listDeferred())).length >= 2)
+      await until(async () => (await worker.bus.driver.listGroups()).every(group => group.lag === 0))
       expect(await worker.bus.driver.head()).toBeLessThan(60)
     })
 

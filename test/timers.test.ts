@@ -178,7 +178,7 @@ onEveryBus(world => {
     const record = { ...rest, id: turnId(task, 2), data: { ...decided, emits } }
     const entry = (event: typeof set) => ({ event, json: JSON.stringify(event) })
     const result = await driver.commit({
-      group: (await driver.groups()).find(({ mode }) => mode === 'sharded')!.group,
+      group: (await driver.listGroups()).find(({ mode }) => mode === 'sharded')!.group,
       task,
       expect: 1,
       turn: entry(record),

@@ -19,7 +19,7 @@ import { ask, ended, eventsOf, onEveryBus } from './lib/world.ts'
 /* Versions of a program, beside each other and one after the other. */
 
 const output = (event: CloudEvent) => (event.data as { output: unknown }).output
-const attention = ({ bus }: Running) => collect(bus.driver.attention())
+const attention = ({ bus }: Running) => collect(bus.driver.listDeferred())
 
 /** A tool whose runs end when the test says so. */
 function held(name: string) {

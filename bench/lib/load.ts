@@ -1,6 +1,6 @@
 import { randomUUIDv7 } from 'node:crypto'
 import type { Bus } from '../../src/bus/bus.ts'
-import type { Stored } from '../../src/bus/driver.ts'
+import type { StoredEvent } from '../../src/bus/driver.ts'
 import { TidingsError } from '../../src/errors.ts'
 
 export interface LoadResult {
@@ -29,7 +29,7 @@ export const tasksOf = (bus: Bus, type: string): Target => ({
   ends: async signal => endsOf(await followEnds(bus, signal)),
 })
 
-async function* endsOf(follower: AsyncIterable<Stored>): AsyncGenerator<End> {
+async function* endsOf(follower: AsyncIterable<StoredEvent>): AsyncGenerator<End> {
   for await (const { event } of follower)
     yield {
       task: event.correlationid,

@@ -282,7 +282,7 @@ await describePython('a Python worker', () =>
           const running = await start(twin, { bus, only: ['tools', 'agents'] })
           onTestFinished(() => running.stop())
           expect((await consumer(bus, 'tool/table.sum')).created).toBe(before.created)
-          const groups = await running.bus.driver.groups()
+          const groups = await running.bus.driver.listGroups()
           expect(groups.map(({ group }) => group)).toContain('python/audit')
           const again = await agents(bus)
           expect((await asked(again, 'clerk', { csv: 'n', column: 'n' })).data).toMatchObject({

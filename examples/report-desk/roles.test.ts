@@ -162,7 +162,7 @@ describeNats('the desk in six processes', () => {
     ]
     const more = await Promise.all([...questions, ...questions].map(question => post(door, question)))
     await until(async () => {
-      const kept = await Array.fromAsync(bus.driver.attention())
+      const kept = await Array.fromAsync(bus.driver.listDeferred())
       return more.every(id => kept.some(({ state, event }) => state === 'parked' && event.correlationid === id))
     }, patience)
     await firstAgents.end('SIGKILL')
@@ -179,7 +179,7 @@ describeNats('the desk in six processes', () => {
     for (const id of [...asked, ...more]) expectQuoted(await reportOf(bus, id), where.docs)
     const reports = (await eventsOf(bus, 'report.completed')).map(({ correlationid }) => correlationid)
     expect(reports.toSorted()).toEqual([...asked, ...more].toSorted())
-    expect(await Array.fromAsync(bus.driver.attention())).toEqual([])
+    expect(await Array.fromAsync(bus.driver.listDeferred())).toEqual([])
     ending.abort()
     expect(await answering).toHaveLength(asked.length + more.length)
     for (const worker of [thirdAgents, gateway, triggers]) await worker.leave()

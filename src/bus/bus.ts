@@ -3,7 +3,7 @@ import { TidingsError } from '../errors.ts'
 import { compileFilter, type Filter } from '../pattern.ts'
 import { copyOf, jsonOf, maxDepth } from '../json.ts'
 import { checkEnvelope } from './decode.ts'
-import type { Driver, Entry, Position, Query, Stored } from './driver.ts'
+import type { Driver, EncodedEvent, Position, LogQuery, StoredEvent } from './driver.ts'
 import { carriedEvent, routedType, type RoutedData } from './routed.ts'
 import { forkTypes, plainRedactor, type Redactor } from './redact.ts'
 import { metrics } from './telemetry/metrics.ts'
@@ -75,7 +75,7 @@ export class Bus {
   }
 
   /** Validates, redacts and encodes; large data is put into a blob that is durable when this resolves. */
-  encodeAll(events: readonly CloudEvent[]): Promise<Entry[]> {
+  encodeAll(events: readonly CloudEvent[]): Promise<EncodedEvent[]> {
     return this.#offloadAll(events.map(event => this.encode(event)))
   }
 
@@ -83,7 +83,7 @@ export class Bus {
    * The same for a turn and what it emitted, which are stored as one. All of their values were taken and redacted when they
    * came or were emitted. Data moves to blobs until all of it fits. @throws E_TURN_TOO_LARGE when it still does not
    */
-  async encodeTurn(turn: CloudEvent, events: readonly CloudEvent[]): Promise<Entry[]> {
+  async encodeTurn(turn: CloudEvent, events: readonly CloudEvent[]): Promise<EncodedEvent[]> {
     for (const event of events) checkEnvelope(event)
     const emitted = events.map(event => ({ event, json: JSON.stringify(event) }))
     const entries = await this.#offloadAll([await this.#turnEntry(turn), ...emitted])
@@ -95,7 +95,7 @@ export class Bus {
   }
 
   /** A turn whose inputs do not fit into its own data names blobs in place of theirs. */
-  async #turnEntry(turn: CloudEvent): Promise<Entry> {
+  async #turnEntry(turn: CloudEvent): Promise<EncodedEvent> {
     const json = JSON.stringify(turn)
     if (!isLarger(json, this.#maxBytes)) return { event: turn, json }
     const data = turn.data as { readonly inputs: readonly CloudEvent[] }
@@ -107,9 +107,9 @@ export class Bus {
     return { event, json: lightJson }
   }
 
-  async #offloadAll(entries: Entry[], inlineBytes = this.#inlineBytes): Promise<Entry[]> {
+  async #offloadAll(entries: EncodedEvent[], inlineBytes = this.#inlineBytes): Promise<EncodedEvent[]> {
     if (!entries.some(({ json }) => isLarger(json, inlineBytes))) return entries
-    const light: Entry[] = []
+    const light: EncodedEvent[] = []
     // A few at a time: each is a file, or a request to the broker.
     for (let i = 0; i < entries.length; i += blobsAtOnce)
       light.push(
@@ -119,7 +119,7 @@ export class Bus {
   }
 
   /** Takes the data as it is now: what becomes of the object later is not on the log. */
-  encode(event: CloudEvent): Entry {
+  encode(event: CloudEvent): EncodedEvent {
     const clean = this.redactor.event(this.#withJsonData(event))
     checkEnvelope(clean)
     return { event: clean, json: JSON.stringify(clean) }
@@ -149,7 +149,7 @@ export class Bus {
     return bytes
   }
 
-  async #offloadEntry(entry: Entry, inlineBytes: number): Promise<Entry> {
+  async #offloadEntry(entry: EncodedEvent, inlineBytes: number): Promise<EncodedEvent> {
     if (entry.event.dataref || !isLarger(entry.json, inlineBytes)) return entry
     const carried = carriedEvent(entry.event)
     const light =
@@ -159,7 +159,7 @@ export class Bus {
     return this.#offloadData({ event, json: JSON.stringify(event) }, inlineBytes)
   }
 
-  async #offloadData(entry: Entry, inlineBytes: number): Promise<Entry> {
+  async #offloadData(entry: EncodedEvent, inlineBytes: number): Promise<EncodedEvent> {
     if (!isLarger(entry.json, inlineBytes)) return entry
     const bytes = new TextEncoder().encode(JSON.stringify(entry.event.data))
     if (bytes.length > this.#maxBytes)
@@ -192,18 +192,18 @@ export class Bus {
     return (await this.driver.get(id, correlation))?.event
   }
 
-  read(query: Query): AsyncIterable<Stored> {
+  read(query: LogQuery): AsyncIterable<StoredEvent> {
     return this.driver.read(query)
   }
 
   /** Everything after a position, then whatever comes, until the signal aborts. At the reader's own pace. */
-  follow(after: Position, filter: Filter | undefined, signal: AbortSignal): AsyncIterable<Stored> {
+  follow(after: Position, filter: Filter | undefined, signal: AbortSignal): AsyncIterable<StoredEvent> {
     return this.driver.follow(after, filter, signal)
   }
 
   /** Says something that is not kept: whoever listens now hears it, or does not. */
   signal(draft: Draft): void {
-    this.driver.signal(this.redactor.event(this.#withJsonData(createEvent(draft))))
+    this.driver.sendSignal(this.redactor.event(this.#withJsonData(createEvent(draft))))
   }
 
   onSignal(filter: Filter, callback: (event: CloudEvent) => void): () => void {
@@ -220,7 +220,8 @@ const maxTurnBytes = 16 * 1024 * 1024
 const referenceBytes = 256
 const blobsAtOnce = 64
 
-const bytesOf = (entries: readonly Entry[]) => entries.reduce((sum, { json }) => sum + Buffer.byteLength(json), 0)
+const bytesOf = (entries: readonly EncodedEvent[]) =>
+  entries.reduce((sum, { json }) => sum + Buffer.byteLength(json), 0)
 const tooLarge = ({ id }: CloudEvent, bytes: number, most: number) =>
   new TidingsError('E_TURN_TOO_LARGE', `turn ${id}: ${bytes} bytes in one turn, at most ${most}`)
 

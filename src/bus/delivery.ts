@@ -5,7 +5,7 @@ import { TidingsError, toTidingsError } from '../errors.ts'
 import { truncateText } from '../thrown.ts'
 import type { Filter } from '../pattern.ts'
 import type { Bus } from './bus.ts'
-import type { Consumer, Delivery, Entry, Outcome } from './driver.ts'
+import type { Consumer, Delivery, EncodedEvent, DeliveryOutcome } from './driver.ts'
 import { undelayedDeliveries } from './retries.ts'
 import { recordProcessing, recordOutcome, logSettleFailure } from './telemetry/outcomes.ts'
 import { deliverySpan } from './telemetry/spans.ts'
@@ -13,8 +13,8 @@ import { inSpan } from './telemetry/tracing.ts'
 
 /** What a handler answers: an outcome and, when it is done, what it publishes with it. */
 export interface HandlerResult {
-  outcome: Outcome
-  events?: readonly Entry[]
+  outcome: DeliveryOutcome
+  events?: readonly EncodedEvent[]
 }
 
 export interface ConsumerOptions extends DeliveryHandler {
@@ -108,7 +108,10 @@ async function attempt(
     if (isGivenBack || (!isFinal && undelayedDeliveries(delivery) < attempts))
       return redeliver(delivery, `${error.code}: ${error.message}`)
   }
-  const outcome: Outcome = { kind: 'discard', reason: `${error.code}: ${error.message} (attempt ${delivery.attempt})` }
+  const outcome: DeliveryOutcome = {
+    kind: 'discard',
+    reason: `${error.code}: ${error.message} (attempt ${delivery.attempt})`,
+  }
   try {
     return { outcome, events: await bus.encodeAll(await fail(delivery.event, error)) }
   } catch (problem) {
@@ -131,8 +134,8 @@ const redeliver = (delivery: Delivery, reason: string): HandlerResult => ({
 export async function settle(
   bus: Bus,
   delivery: Delivery,
-  outcome: Outcome,
-  events: readonly Entry[] = [],
+  outcome: DeliveryOutcome,
+  events: readonly EncodedEvent[] = [],
 ): Promise<void> {
   const told = 'reason' in outcome ? { ...outcome, reason: bus.redactor.text(truncateText(outcome.reason)) } : outcome
   for (let attempt = 1; ; attempt++) {
@@ -157,5 +160,5 @@ export async function isStillAwaited(bus: Bus, { event, attempt, since }: Delive
   const now = Date.now()
   if (event.deadline && Date.parse(event.deadline) <= now) return false
   if (attempt === 1 && now - since < recentPublishMs) return true
-  return !(await bus.driver.isSettled(event.id))
+  return !(await bus.driver.isCallSettled(event.id))
 }

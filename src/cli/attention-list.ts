@@ -1,18 +1,22 @@
 import type { Bus } from '../bus/bus.ts'
-import type { Attention, MissedWake } from '../bus/driver.ts'
+import type { DeferredDelivery, MissedWake } from '../bus/driver.ts'
 import { correlationOf } from '../bus/ids.ts'
 import type { Failed } from './failed.ts'
 import { unhostedOn, type Unhosted } from './unhosted.ts'
 
 /** What a person should look at: a delivery set aside, a wake-up that nobody serves, a task that failed. */
-export type Matter = ({ kind: Attention['state'] } & Omit<Attention, 'state'>) | MissedWake | Unhosted | Failed
+export type Matter =
+  | ({ kind: DeferredDelivery['state'] } & Omit<DeferredDelivery, 'state'>)
+  | MissedWake
+  | Unhosted
+  | Failed
 
 // Before its third attempt a delivery is just being tried again, and a wake-up this late is merely late.
 const patientAttempts = 3
 const patientMs = 10_000
 
 export async function* attentionOf(bus: Bus): AsyncGenerator<Matter> {
-  for await (const { state, ...entry } of bus.driver.attention())
+  for await (const { state, ...entry } of bus.driver.listDeferred())
     if (state !== 'delayed' || entry.attempts >= patientAttempts) yield { kind: state, ...entry }
   yield* bus.driver.missedWakes(Date.now() - patientMs)
 }

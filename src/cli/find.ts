@@ -1,6 +1,6 @@
 import { TidingsError } from '../errors.ts'
 import { isTypePattern } from '../pattern.ts'
-import type { Stored } from '../bus/driver.ts'
+import type { StoredEvent } from '../bus/driver.ts'
 import { gist } from '../trace/gist.ts'
 import { eventsAt, withData } from '../trace/index/events.ts'
 import { shortId } from '../trace/short-id.ts'
@@ -34,7 +34,7 @@ export async function find(words: readonly string[], options: FindOptions): Prom
   if (found.length === 0 && !json) await say('Nothing on the log holds all of that.')
 }
 
-function line({ event }: Stored, idWidth: number, width: number): string {
+function line({ event }: StoredEvent, idWidth: number, width: number): string {
   const { id, type, time, correlationid } = event
   const shown = fit(shortId(id), idWidth)
   return `${dim(moment(Date.parse(time)))} ${dim(correlationid.slice(-6))} ${shown} ${paint(type, fit(type, 20))} ${shorten(gist(event), width - 49 - idWidth)}`.trimEnd()

@@ -10,7 +10,7 @@ const maxNames = 20
 
 /** The names of everything that was ever hosted on a log, by what it is. Workflows are addressed as agents are. */
 export async function hostedOn(bus: Bus): Promise<Record<PausableKind, string[]>> {
-  const groups = await bus.driver.groups()
+  const groups = await bus.driver.listGroups()
   return { agent: Object.keys(await hostsOn(bus)), tool: namesIn(groups, 'tool'), model: namesIn(groups, 'model') }
 }
 

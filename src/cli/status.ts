@@ -35,7 +35,7 @@ async function statusOf(bus: Bus): Promise<Status> {
   const [head, durability, groups, paused] = [
     await driver.head(),
     await driver.durability(),
-    await driver.groups(),
+    await driver.listGroups(),
     await pausedIn(bus),
   ]
   const resting = await restingOn(bus, groups)

@@ -1,5 +1,5 @@
 import type { Bus } from '../bus/bus.ts'
-import type { Position, Stored } from '../bus/driver.ts'
+import type { Position, StoredEvent } from '../bus/driver.ts'
 import { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import { isTypePattern, matchesType } from '../pattern.ts'
@@ -59,7 +59,7 @@ function wanted({ turns, type = [] }: TailOptions): (event: CloudEvent) => boole
   return named ? () => true : event => event.type !== turnType
 }
 
-async function record(bus: Bus, { position, event }: Stored): Promise<string> {
+async function record(bus: Bus, { position, event }: StoredEvent): Promise<string> {
   // The blob of an old event may be purged; the event still happened.
   return JSON.stringify({ position, event: await bus.resolve(event).catch(() => event) })
 }

@@ -79,7 +79,7 @@ async function showAll(bus: Bus, rates: Rates, signal: AbortSignal, json?: boole
 }
 
 async function pictureOf(bus: Bus, rates: Rates, attention: number): Promise<Picture> {
-  const groups = await bus.driver.groups()
+  const groups = await bus.driver.listGroups()
   const now = Date.now()
   const log = `${bus.driver.name} in ${shownLog(environment())}`
   const resting = await restingOn(bus, groups)

@@ -1,5 +1,5 @@
 import type { Bus } from '../bus/bus.ts'
-import type { Position, Stored } from '../bus/driver.ts'
+import type { Position, StoredEvent } from '../bus/driver.ts'
 import { TidingsError } from '../errors.ts'
 import { milliseconds, type Duration } from '../tasks/duration.ts'
 import { dim, fit, widthOf } from '../trace/text.ts'
@@ -53,7 +53,7 @@ export async function test(name: string, options: TriggerOptions & { within: str
 }
 
 /** What comes of a knock, or undefined; what the knock leaves is taken away by then. */
-async function knocked(bus: Bus, trigger: Trigger, patienceMs: number): Promise<Stored | undefined> {
+async function knocked(bus: Bus, trigger: Trigger, patienceMs: number): Promise<StoredEvent | undefined> {
   const over = new AbortController()
   const timer = setTimeout(() => over.abort(), patienceMs)
   const heard = firstOf(bus, trigger.name, await bus.driver.head(), over.signal)
@@ -67,7 +67,7 @@ async function knocked(bus: Bus, trigger: Trigger, patienceMs: number): Promise<
   }
 }
 
-async function firstOf(bus: Bus, name: string, after: Position, signal: AbortSignal): Promise<Stored | undefined> {
+async function firstOf(bus: Bus, name: string, after: Position, signal: AbortSignal): Promise<StoredEvent | undefined> {
   const source = `/triggers/${name}`
   for await (const stored of bus.follow(after, undefined, signal))
     if (stored.event.source === source || stored.event.source.startsWith(`${source}/`))

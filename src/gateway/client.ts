@@ -1,5 +1,5 @@
 import type { ServerResponse } from 'node:http'
-import type { Position, Stored } from '../bus/driver.ts'
+import type { Position, StoredEvent } from '../bus/driver.ts'
 import type { CloudEvent } from '../event.ts'
 import { LinkedScope } from '../tasks/links.ts'
 import type { Frame } from './frames.ts'
@@ -65,7 +65,7 @@ export class Client {
   }
 
   /** Asked in the order of the log. `feeder`: see {@link feederOf}. */
-  wants({ position, event }: Stored, feeder: string | undefined): boolean {
+  wants({ position, event }: StoredEvent, feeder: string | undefined): boolean {
     this.#scope?.see(event, feeder)
     return position > this.position && this.#matches(event)
   }
@@ -75,7 +75,7 @@ export class Client {
   }
 
   /** At the pace of the log. False when too much waits already: then nothing was sent. */
-  push({ position }: Stored, frame: Frame): boolean {
+  push({ position }: StoredEvent, frame: Frame): boolean {
     if (this.#waitingBytes > this.#patience.maxBuffered) return false
     this.position = position
     this.#enqueue(frame)
@@ -83,7 +83,7 @@ export class Client {
   }
 
   /** At the pace of the client. */
-  async send({ position }: Stored, frame: Frame): Promise<void> {
+  async send({ position }: StoredEvent, frame: Frame): Promise<void> {
     this.position = position
     if (this.gone.aborted) return
     this.#enqueue(frame)

@@ -1,7 +1,7 @@
 import { setImmediate, setTimeout } from 'node:timers/promises'
 import type { Bus } from '../bus/bus.ts'
 import { backoff } from '../bus/delivery.ts'
-import type { Position, Stored } from '../bus/driver.ts'
+import type { Position, StoredEvent } from '../bus/driver.ts'
 import { type Client, signalFrame } from './client.ts'
 import type { Frame, Frames } from './frames.ts'
 
@@ -94,7 +94,7 @@ export class Fanout {
     }
   }
 
-  async #hand(reader: Reader, stored: Stored): Promise<void> {
+  async #hand(reader: Reader, stored: StoredEvent): Promise<void> {
     const feeder = await this.#frames.feederOf(stored)
     const isWanted = [...this.#clients.keys()].some(client => client.wants(stored, feeder))
     if (!isWanted) reader.position = stored.position
@@ -108,7 +108,7 @@ export class Fanout {
       })
   }
 
-  async #send(stored: Stored, feeder: string | undefined, frame: Frame): Promise<void> {
+  async #send(stored: StoredEvent, feeder: string | undefined, frame: Frame): Promise<void> {
     let written = 0
     const clients = [...this.#clients.keys()]
     for (const client of clients) {

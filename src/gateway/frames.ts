@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises'
 import type { Bus } from '../bus/bus.ts'
-import type { Position, Stored } from '../bus/driver.ts'
+import type { Position, StoredEvent } from '../bus/driver.ts'
 import { TidingsError, withoutStack } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import { hasBlobData, routedType } from '../bus/routed.ts'
@@ -66,7 +66,7 @@ export class Frames {
   }
 
   /** Lends the frame of an event to `work`, which may hold it beyond that. */
-  async use<T>(stored: Stored, work: (frame: Frame) => T | Promise<T>): Promise<T> {
+  async use<T>(stored: StoredEvent, work: (frame: Frame) => T | Promise<T>): Promise<T> {
     const frame = await (hasBlobData(stored.event) ? this.#shared(stored) : this.#built(stored.position, stored.event))
     const release = frame.hold()
     try {
@@ -77,7 +77,7 @@ export class Frames {
   }
 
   /** See {@link feederOf}: asked of many clients, the data of an event is read once. */
-  feederOf({ position, event }: Stored): Promise<string | undefined> | undefined {
+  feederOf({ position, event }: StoredEvent): Promise<string | undefined> | undefined {
     if (event.type !== routedType) return undefined
     let feeder = this.#feeders.get(position)
     if (!feeder) {
@@ -97,7 +97,7 @@ export class Frames {
     this.#kept.clear()
   }
 
-  #shared(stored: Stored): Promise<Frame> {
+  #shared(stored: StoredEvent): Promise<Frame> {
     const { position } = stored
     let frame = this.#large.get(position)
     if (!frame) {
@@ -110,7 +110,7 @@ export class Frames {
     return frame
   }
 
-  async #load({ position, event }: Stored): Promise<Frame> {
+  async #load({ position, event }: StoredEvent): Promise<Frame> {
     const frame = this.#built(position, await wholeEvent(this.#bus, event))
     this.#kept.set(position, frame)
     return frame

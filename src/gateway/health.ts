@@ -67,7 +67,7 @@ export class HealthCheck {
     const { driver } = this.#bus
     const revision = (await driver.getDocument(probeKey))?.revision ?? 0
     await driver.putDocument(probeKey, JSON.stringify(Date.now()), revision)
-    const [durability, head, groups] = await Promise.all([driver.durability(), driver.head(), driver.groups()])
+    const [durability, head, groups] = await Promise.all([driver.durability(), driver.head(), driver.listGroups()])
     return { durability, head, groups }
   }
 }

@@ -1,7 +1,7 @@
 import { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import type { Bus } from '../bus/bus.ts'
-import type { Stored } from '../bus/driver.ts'
+import type { StoredEvent } from '../bus/driver.ts'
 import { hasBlobData } from '../bus/routed.ts'
 import type { Turn } from '../tasks/program.ts'
 import { turnType } from '../tasks/turn.ts'
@@ -23,7 +23,7 @@ export function isTurn(event: CloudEvent): event is TurnEvent {
 }
 
 /** Events in the order of the log, but each turn right before what it emitted; all of them with their data. */
-export async function* inOrder(bus: Bus, events: AsyncIterable<Stored>): AsyncGenerator<Stored> {
+export async function* inOrder(bus: Bus, events: AsyncIterable<StoredEvent>): AsyncGenerator<StoredEvent> {
   const ahead = new Ahead(events)
   const early = new Set<string>()
   try {
@@ -48,14 +48,14 @@ export async function* inOrder(bus: Bus, events: AsyncIterable<Stored>): AsyncGe
 }
 
 export interface Step {
-  readonly stored: Stored
+  readonly stored: StoredEvent
   /** What it emitted, when it is a turn. */
-  readonly emitted: readonly Stored[]
+  readonly emitted: readonly StoredEvent[]
 }
 
 /** Puts each turn and what it emitted together again. Takes events as `inOrder` gives them. */
-export async function* inSteps(events: AsyncIterable<Stored>): AsyncGenerator<Step> {
-  let step: { stored: Stored; emitted: Stored[] } | undefined
+export async function* inSteps(events: AsyncIterable<StoredEvent>): AsyncGenerator<Step> {
+  let step: { stored: StoredEvent; emitted: StoredEvent[] } | undefined
   let missing = new Set<string>()
   for await (const stored of events) {
     if (step && missing.delete(stored.event.id)) {
@@ -88,19 +88,19 @@ async function resolve(bus: Bus, event: CloudEvent): Promise<CloudEvent> {
 
 /** A stream of which a few events are read before it is their turn. */
 class Ahead {
-  readonly #events: AsyncIterator<Stored>
-  readonly #window: Stored[] = []
+  readonly #events: AsyncIterator<StoredEvent>
+  readonly #window: StoredEvent[] = []
 
-  constructor(events: AsyncIterable<Stored>) {
+  constructor(events: AsyncIterable<StoredEvent>) {
     this.#events = events[Symbol.asyncIterator]()
   }
 
-  async next(): Promise<Stored | undefined> {
+  async next(): Promise<StoredEvent | undefined> {
     return this.#window.shift() ?? this.#read()
   }
 
   /** Takes an event out of the stream; undefined when it is not near. */
-  async take(id: string): Promise<Stored | undefined> {
+  async take(id: string): Promise<StoredEvent | undefined> {
     const at = this.#window.findIndex(({ event }) => event.id === id)
     if (at >= 0) return this.#window.splice(at, 1)[0]
     while (this.#window.length < furthest) {
@@ -115,7 +115,7 @@ class Ahead {
     await this.#events.return?.()
   }
 
-  async #read(): Promise<Stored | undefined> {
+  async #read(): Promise<StoredEvent | undefined> {
     const { done, value } = await this.#events.next()
     return done ? undefined : value
   }

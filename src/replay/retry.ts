@@ -111,7 +111,7 @@ const isUnbegun = ({ version, inputs }: Turn) => version === 1 && isTombstone(in
 /** Of a retry whose task had no turn: whether it was taken back, so that the task never begins. */
 async function hasNotBegun(bus: Bus, { id, correlationid }: CloudEvent, successor: string): Promise<boolean> {
   // It may have been answered since, by a task that has begun.
-  if (!(await bus.driver.isSettled(id))) return false
+  if (!(await bus.driver.isCallSettled(id))) return false
   const first = await bus.get(turnId(successor, 1), correlationid)
   return !first || isUnbegun((await bus.resolve(first)).data as Turn)
 }

@@ -1,5 +1,5 @@
 import type { Bus } from '../bus/bus.ts'
-import type { Position, Stored } from '../bus/driver.ts'
+import type { Position, StoredEvent } from '../bus/driver.ts'
 import { mintedAt } from '../bus/ids.ts'
 
 /**
@@ -16,14 +16,14 @@ export type Selection =
 const clockSkewMs = 60_000
 
 /** What is selected, in the order of the log, up to its head as it is now. */
-export async function* select(bus: Bus, selection: Selection): AsyncGenerator<Stored> {
+export async function* select(bus: Bus, selection: Selection): AsyncGenerator<StoredEvent> {
   const head = await bus.driver.head()
   if ('since' in selection) yield* selectSince(bus, selection.since, selection.until ?? Infinity, head)
   else yield* bus.read('all' in selection ? { until: head } : selection)
 }
 
 /** Looks twice: for the correlations, then for all that they left, which begins when the oldest of them was minted. */
-async function* selectSince(bus: Bus, since: number, until: number, head: Position): AsyncGenerator<Stored> {
+async function* selectSince(bus: Bus, since: number, until: number, head: Position): AsyncGenerator<StoredEvent> {
   const wanted = new Set<string>()
   let oldest = since
   const from = await positionAt(bus, since - clockSkewMs, head)

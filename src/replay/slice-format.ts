@@ -1,4 +1,4 @@
-import type { Stored } from '../bus/driver.ts'
+import type { StoredEvent } from '../bus/driver.ts'
 
 /*
  * A slice of a log as a file: JSON lines, compressed where its name says so. docs/fixtures.md is normative.
@@ -11,7 +11,7 @@ import type { Stored } from '../bus/driver.ts'
 
 export const sliceVersion = 1
 
-export type SliceLine = { readonly document: string; readonly value: string } | Stored
+export type SliceLine = { readonly document: string; readonly value: string } | StoredEvent
 
 export interface SliceEnd {
   readonly events: number

@@ -2,7 +2,7 @@ import { textOf, TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import type { Bus } from '../bus/bus.ts'
 import { checkEvent } from '../bus/decode.ts'
-import type { Entry, Group } from '../bus/driver.ts'
+import type { EncodedEvent, ConsumerGroup } from '../bus/driver.ts'
 import { correlationOf, parseId } from '../bus/ids.ts'
 import { inSteps, isTurn, type Step, type TurnEvent } from './order.ts'
 import { documentsNamedBy } from './slice.ts'
@@ -37,7 +37,7 @@ export async function importFrom(source: Source, bus: Bus): Promise<Imported> {
   await assertEmpty(bus)
   if ((await bus.driver.putDocument(marker, 'partial', 0)) === 0) throw notEmpty('somebody else imports into it')
   const imported = await new Import(source, bus).run()
-  for (const each of groups) await bus.driver.provision(each)
+  for (const each of groups) await bus.driver.createGroup(each)
   const { revision } = (await bus.driver.getDocument(marker))!
   await bus.driver.putDocument(marker, 'complete', revision)
   return imported
@@ -132,8 +132,8 @@ class Import {
   }
 
   /** A turn that is published as an event holds inputs that were checked when they came. */
-  async #encoded(events: readonly CloudEvent[]): Promise<Entry[]> {
-    const entries: Entry[] = []
+  async #encoded(events: readonly CloudEvent[]): Promise<EncodedEvent[]> {
+    const entries: EncodedEvent[] = []
     for (const event of events)
       entries.push((await (isTurn(event) ? this.#bus.encodeTurn(event, []) : this.#bus.encodeAll([event])))[0]!)
     return entries
@@ -143,8 +143,8 @@ class Import {
 const taskOf = ({ id }: CloudEvent) => id.slice(0, id.lastIndexOf(':'))
 
 /** Reads it once: whether all of it can be written, and the groups that would take its requests. */
-async function groupsIn(source: Source): Promise<Group[]> {
-  const groups = new Map<string, Group>()
+async function groupsIn(source: Source): Promise<ConsumerGroup[]> {
+  const groups = new Map<string, ConsumerGroup>()
   for await (const { event } of source.events()) {
     check(event)
     const { type, target } = event
@@ -170,7 +170,7 @@ function check(event: CloudEvent): void {
 async function assertEmpty({ driver }: Bus): Promise<void> {
   if ((await driver.getDocument(marker))?.value === 'partial') throw notEmpty('an import into it was cut short')
   if ((await driver.head()) > 0) throw notEmpty('there are events on it')
-  if ((await driver.groups()).length > 0) throw notEmpty('an app was started on it')
+  if ((await driver.listGroups()).length > 0) throw notEmpty('an app was started on it')
 }
 
 const notEmpty = (what: string) => new TidingsError('E_IMPORT_NOT_EMPTY', `the log is not empty: ${what}`)

@@ -5,7 +5,7 @@ import { gunzipSync } from 'node:zlib'
 import fc from 'fast-check'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { createEvent, type CloudEvent } from '../event.ts'
-import type { Stored } from '../bus/driver.ts'
+import type { StoredEvent } from '../bus/driver.ts'
 import { emitId, taskId, turnId } from '../bus/ids.ts'
 import { redactor } from '../bus/redact.ts'
 import { collect } from '../testing/wait.ts'
@@ -48,7 +48,7 @@ const said = (version: number, data: unknown, type = 'model.invoke') =>
 /** JSON has one zero. */
 const asWritten = (value: unknown): unknown => JSON.parse(JSON.stringify(value))
 
-async function readBack(path: string): Promise<{ events: Stored[]; source: Source }> {
+async function readBack(path: string): Promise<{ events: StoredEvent[]; source: Source }> {
   const source = fromFile(path)
   return { events: await collect(source.events()), source }
 }

@@ -6,7 +6,7 @@ import { pipeline } from 'node:stream/promises'
 import { createGzip, createZstdCompress } from 'node:zlib'
 import { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
-import type { Stored } from '../bus/driver.ts'
+import type { StoredEvent } from '../bus/driver.ts'
 import { hasBlobData } from '../bus/routed.ts'
 import { plainRedactor, type Redactor } from '../bus/redact.ts'
 import { replayId, termsKey } from '../tasks/effects.ts'
@@ -93,7 +93,7 @@ class SliceWriter {
     for (const each of emitted) yield* this.#stored(each)
   }
 
-  async *#stored({ position, event }: Stored): AsyncGenerator<string> {
+  async *#stored({ position, event }: StoredEvent): AsyncGenerator<string> {
     for (const named of documentsNamedBy(event)) yield* this.#document(named)
     this.#events++
     if (isTurn(event)) this.#turns++

@@ -1,5 +1,5 @@
 import type { Bus } from '../bus/bus.ts'
-import type { Stored } from '../bus/driver.ts'
+import type { StoredEvent } from '../bus/driver.ts'
 import { inOrder } from './order.ts'
 import { select, type Selection } from './selection.ts'
 import { readSlice } from './slice-read.ts'
@@ -10,7 +10,7 @@ export interface Source {
    * In the order of the log, but for what a turn emitted, which comes right behind the turn in the order of its emits.
    * Positions are those of the log that they were taken from. An event whose blob is gone still has its `dataref`.
    */
-  events(): AsyncIterable<Stored>
+  events(): AsyncIterable<StoredEvent>
   /** A document that an event named which has come by. */
   document(key: string): Promise<string | undefined>
 }

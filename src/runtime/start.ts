@@ -180,7 +180,7 @@ async function publishDefinitions(bus: Bus, app: App): Promise<void> {
 }
 
 function startJanitor(bus: Bus, age: number) {
-  const timer = setInterval(() => void bus.driver.janitor({ age, maxLag }).catch(() => {}), janitorMs)
+  const timer = setInterval(() => void bus.driver.purge({ age, maxLag }).catch(() => {}), janitorMs)
   timer.unref()
   return { stop: () => clearInterval(timer) }
 }

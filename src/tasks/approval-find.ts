@@ -59,5 +59,5 @@ export async function findApproval(bus: Bus, id: string): Promise<Approved> {
 export async function isOpen({ driver }: Bus, { id, deadline }: CloudEvent): Promise<boolean> {
   if (deadline !== undefined && Date.parse(deadline) <= Date.now()) return false
   const call = callOfApproval(id)
-  return !(await driver.isSettled(id)) && (call === undefined || !(await driver.isSettled(call)))
+  return !(await driver.isCallSettled(id)) && (call === undefined || !(await driver.isCallSettled(call)))
 }

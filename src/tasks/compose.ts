@@ -1,5 +1,5 @@
 import type { Bus } from '../bus/bus.ts'
-import type { Entry } from '../bus/driver.ts'
+import type { EncodedEvent } from '../bus/driver.ts'
 import { type ErrorData, failureData, TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import type { Spent } from './budget.ts'
@@ -44,8 +44,8 @@ export interface Composed {
   /** What the turn emits in the end: of a turn that could not be recorded, the failure. */
   readonly builder: TurnBuilder
   readonly turn: Turn
-  readonly turnEntry: Entry
-  readonly events: readonly Entry[]
+  readonly turnEntry: EncodedEvent
+  readonly events: readonly EncodedEvent[]
   readonly emitted: readonly CloudEvent[]
   readonly wake: number | null
 }

@@ -4,7 +4,7 @@ import { compileFilter } from '../pattern.ts'
 import type { Bus } from '../bus/bus.ts'
 import { settledOrAborted } from '../bus/abort.ts'
 import { settle } from '../bus/delivery.ts'
-import type { Consumer, Delivery, Group, Outcome } from '../bus/driver.ts'
+import type { Consumer, ConsumerGroup, Delivery, DeliveryOutcome } from '../bus/driver.ts'
 import { pauseKey, type Pauses } from '../bus/pauses.ts'
 import { TurnTrace } from '../bus/telemetry/turn.ts'
 import { correlationOf, parseId, shardOf, taskId } from '../bus/ids.ts'
@@ -93,7 +93,7 @@ export class Engine {
   readonly #hotTasks: number
   readonly #sift: typeof sift
   readonly #now: () => number
-  readonly #group: Group
+  readonly #group: ConsumerGroup
   readonly #matches: (event: CloudEvent) => boolean
   #consumer: Consumer | undefined
   #working = 0
@@ -118,7 +118,7 @@ export class Engine {
 
   /** Without working it: from now on nothing that this app asks for is lost, be it that its first worker comes later. */
   provision(): Promise<void> {
-    return this.#bus.driver.provision(this.#group)
+    return this.#bus.driver.createGroup(this.#group)
   }
 
   async start(): Promise<void> {
@@ -257,7 +257,8 @@ export class Engine {
     if (!task) inputs.sort((a, b) => Number(b.program !== undefined) - Number(a.program !== undefined))
     const agent = task?.identity.program ?? inputs[0]?.program
     if (agent !== undefined && this.#options.pauses.has('agent', agent)) {
-      const outcome: Outcome = { kind: 'park', reason: `agent ${agent} is paused`, key: pauseKey('agent', agent) }
+      const reason = `agent ${agent} is paused`
+      const outcome: DeliveryOutcome = { kind: 'park', reason, key: pauseKey('agent', agent) }
       for (const input of inputs) input.shared.taken(inbox.task, false, outcome)
       return
     }
@@ -290,8 +291,8 @@ export class Engine {
 
   /** Begins no task. */
   #discard(inbox: Inbox, inputs: readonly Input[], reason: string) {
-    const outcome: Outcome = { kind: 'discard', reason }
-    for (const input of inputs) input.shared.taken(inbox.task, false, input.program === undefined ? undefined : outcome)
+    for (const { shared, program } of inputs)
+      shared.taken(inbox.task, false, program === undefined ? undefined : { kind: 'discard', reason })
   }
 
   /** Gives cancellations to the task as which this one goes on. False when it goes on as none. */
@@ -342,7 +343,7 @@ export class Engine {
     )
     task.advance(turn, turnEntry.json.length)
     const snapshot = !builder.end && task.snapshotDue ? task.snapshot() : undefined
-    const outcome: Outcome = refused ? { kind: 'discard', reason: refused.reason } : { kind: 'done' }
+    const outcome: DeliveryOutcome = refused ? { kind: 'discard', reason: refused.reason } : { kind: 'done' }
     const settling = inputs.filter(input => input.shared.last)
     const settle = settling.map(input => ({ delivery: input.shared.delivery, outcome }))
     if (inbox.lost) return
@@ -370,7 +371,7 @@ export class Engine {
     trace.accepted(emitted, settle, builder.end)
     for (const input of inputs) input.shared.taken(inbox.task, settling.includes(input))
     // Running executors hear it at once; the event itself is for those that still queue.
-    for (const event of builder.events) if (event.type === 'call.cancelled') this.#bus.driver.signal(event)
+    for (const event of builder.events) if (event.type === 'call.cancelled') this.#bus.driver.sendSignal(event)
     if (builder.end) this.#hot.delete(identity.task)
     else this.#keep(task)
   }

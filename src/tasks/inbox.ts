@@ -1,7 +1,7 @@
 import type { CloudEvent } from '../event.ts'
 import type { Bus } from '../bus/bus.ts'
 import { settle } from '../bus/delivery.ts'
-import type { Delivery, Outcome } from '../bus/driver.ts'
+import type { Delivery, DeliveryOutcome } from '../bus/driver.ts'
 import { correlationOf } from '../bus/ids.ts'
 
 /** A delivery that several tasks may take: it is settled when the last of them has. */
@@ -10,7 +10,7 @@ export class Shared {
   readonly #bus: Bus
   /** Tasks that have not taken it yet. */
   readonly #takers: Set<string>
-  #outcome: Outcome = { kind: 'done' }
+  #outcome: DeliveryOutcome = { kind: 'done' }
 
   constructor(bus: Bus, delivery: Delivery, takers: readonly string[]) {
     this.#bus = bus
@@ -29,7 +29,7 @@ export class Shared {
   }
 
   /** `settled`: the task's own transaction settled it. A task takes it once; what it says later does not count. */
-  taken(task: string, settled: boolean, outcome: Outcome = { kind: 'done' }) {
+  taken(task: string, settled: boolean, outcome: DeliveryOutcome = { kind: 'done' }) {
     if (!this.#takers.delete(task)) return
     // One taker's refusal stands: for the others the event is inert when it comes again.
     if (outcome.kind !== 'done') this.#outcome = outcome
@@ -87,7 +87,7 @@ export class Inbox {
  * cancellation with a correlation of its own, is still in hand: nobody else gets it unless it is given back.
  */
 export function handBack({ task, queue }: Inbox): void {
-  const outcome: Outcome = { kind: 'retry', after: 200, reason: 'another worker has taken the task over' }
+  const outcome: DeliveryOutcome = { kind: 'retry', after: 200, reason: 'another worker has taken the task over' }
   for (const { event, shared } of queue.splice(0))
     if (event.correlationid !== correlationOf(task)) shared.taken(task, false, outcome)
 }

@@ -1,6 +1,6 @@
 import { setTimeout } from 'node:timers/promises'
 import type { Bus } from '../bus/bus.ts'
-import type { Position, Stored } from '../bus/driver.ts'
+import type { Position, StoredEvent } from '../bus/driver.ts'
 import { createEvent, type CloudEvent, type Draft } from '../event.ts'
 import { keyPaths, type KeyPath } from './definitions.ts'
 import { routedEventIn, routedType } from '../bus/routed.ts'
@@ -92,11 +92,11 @@ export class LinkedScope {
 }
 
 /** What a correlation left on the log up to a position, and what each instance did from the moment at which it was fed by that, in order. */
-export async function* readLinked(bus: Bus, correlation: string, until: Position): AsyncGenerator<Stored> {
+export async function* readLinked(bus: Bus, correlation: string, until: Position): AsyncGenerator<StoredEvent> {
   const workflows = await KeyedWorkflows.read(bus)
   const opened = new Set<string>()
   const sources: Source[] = []
-  const open = async (stored: AsyncGenerator<Stored> | AsyncIterable<Stored>) => {
+  const open = async (stored: AsyncGenerator<StoredEvent> | AsyncIterable<StoredEvent>) => {
     const source = new Source(stored)
     if (await source.advance()) sources.push(source)
   }
@@ -130,10 +130,10 @@ async function* fedPart(bus: Bus, instance: string, feeder: string, range: { aft
 
 /** A part of the log that is read one event ahead. */
 class Source {
-  next!: Stored
-  readonly #stored: AsyncIterator<Stored>
+  next!: StoredEvent
+  readonly #stored: AsyncIterator<StoredEvent>
 
-  constructor(stored: AsyncIterable<Stored>) {
+  constructor(stored: AsyncIterable<StoredEvent>) {
     this.#stored = stored[Symbol.asyncIterator]()
   }
 

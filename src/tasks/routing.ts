@@ -1,6 +1,6 @@
 import type { CloudEvent } from '../event.ts'
 import type { Bus } from '../bus/bus.ts'
-import type { Outcome } from '../bus/driver.ts'
+import type { DeliveryOutcome } from '../bus/driver.ts'
 import { log } from '../bus/telemetry/log.ts'
 import type { Shared } from './inbox.ts'
 import { route } from './instances.ts'
@@ -19,7 +19,7 @@ export async function sendOn(
 ): Promise<void> {
   const whole = bus.resolve(event)
   for (const program of programs) {
-    let outcome: Outcome = { kind: 'done' }
+    let outcome: DeliveryOutcome = { kind: 'done' }
     try {
       const draft = route(program, await whole)
       if (draft) await bus.publish(draft)

@@ -2,7 +2,7 @@ import { TidingsError, errorData } from '../errors.ts'
 import { inheritedAttributes, type CloudEvent, type Draft } from '../event.ts'
 import { matchesType, type Filter } from '../pattern.ts'
 import { backoff } from '../bus/delivery.ts'
-import type { Delivery, Outcome } from '../bus/driver.ts'
+import type { Delivery, DeliveryOutcome } from '../bus/driver.ts'
 import { correlationOf, isTaskId, mintedAt, parseId, resultId } from '../bus/ids.ts'
 import { forkType, isFork, retryType } from './fork.ts'
 import type { Input } from './inbox.ts'
@@ -30,7 +30,7 @@ export const answerTypes: readonly string[] = [
 ] // biome-ignore format: one list
 
 /** Another worker of this app takes such events, of a newer version perhaps: it must have the chance. */
-export function unplaced({ event, attempt }: Delivery): Outcome {
+export function unplaced({ event, attempt }: Delivery): DeliveryOutcome {
   const reason = `no agent in this worker takes ${event.type}${event.target ? ` for ${event.target}` : ''}`
   return attempt < maxHandBacks ? { kind: 'retry', after: backoff(attempt), reason } : { kind: 'park', reason }
 }
@@ -88,7 +88,7 @@ export function sift(task: Task | undefined, input: Input): Verdict {
  */
 export const isMissing = ({ shared }: Input) => shared.delivery.attempt <= maxLooks
 
-export const lookLater = ({ shared }: Input): Outcome => ({
+export const lookLater = ({ shared }: Input): DeliveryOutcome => ({
   kind: 'retry',
   after: backoff(shared.delivery.attempt),
   reason: 'the journal lags behind',
@@ -154,7 +154,7 @@ export function refusedDraft(program: ProgramDefinition, { event: start }: Input
 }
 
 /** Somebody else than the runtime made this `workflow.event`, and no instance can take it. */
-export function misrouted({ id }: CloudEvent): Outcome {
+export function misrouted({ id }: CloudEvent): DeliveryOutcome {
   const reason =
     `E_EVENT_INVALID: ${id} is a workflow.event whose data is not { event }, with \`event.id\` and \`event.type\`, which is also its subject. ` +
     'Publish what happened under its own type: the runtime sends it to its instance. `tidings attention discard` drops this one'
@@ -164,7 +164,7 @@ export function misrouted({ id }: CloudEvent): Outcome {
 export const answered = (inputs: readonly Input[], { event }: Input) =>
   event.call !== undefined && inputs.some(taken => taken.event.call === event.call)
 
-export function refusal(error: unknown, task: string, { shared }: Input): Outcome {
+export function refusal(error: unknown, task: string, { shared }: Input): DeliveryOutcome {
   const { code, message } = errorData(error, 'E_PROGRAM_FAILED')
   const reason = `${code}: ${message}`
   // A log that is away comes back; a newer worker may not come.

@@ -60,7 +60,7 @@ export function crashing(driver: Driver, boundaries: Boundaries, split?: Split):
       async commit(commit) {
         const settle = () => Promise.all(commit.settle.map(({ delivery, outcome }) => delivery.settle(outcome)))
         // What is settled is written down later: a look at the groups sees to it.
-        if (split === 'before' && (await settle()).length > 0) await driver.groups()
+        if (split === 'before' && (await settle()).length > 0) await driver.listGroups()
         const result = await around(() => driver.commit({ ...commit, settle: [] }))
         if (split === 'after' && result === 'accepted') await settle()
         return result

@@ -137,8 +137,8 @@ class Ends {
     const isQuiet = async () =>
       signal?.aborted ||
       (this.#seen.size >= this.#tasks &&
-        (await driver.groups()).every(({ lag }) => lag === 0) &&
-        (await Array.fromAsync(driver.attention())).length === 0)
+        (await driver.listGroups()).every(({ lag }) => lag === 0) &&
+        (await Array.fromAsync(driver.listDeferred())).length === 0)
     return until(isQuiet, { within })
   }
 

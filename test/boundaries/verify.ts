@@ -22,8 +22,8 @@ export async function wrongs(bus: Bus, name: StoryName, home: string, n: number)
   }
   const { forks, appliedTwice, neverApplied } = flawsOf(turns, new Set(events.keys()))
   const ends = [...turns.values()].map(endOf).toSorted()
-  const attention = await Array.fromAsync(bus.driver.attention())
-  const behind = (await bus.driver.groups()).filter(({ lag }) => lag > 0)
+  const attention = await Array.fromAsync(bus.driver.listDeferred())
+  const behind = (await bus.driver.listGroups()).filter(({ lag }) => lag > 0)
   const timers = await Array.fromAsync(bus.driver.missedWakes(Number.MAX_SAFE_INTEGER))
   const { divergences, skipped, ...replayed } = replay.finish()
   const checks: Check[] = [

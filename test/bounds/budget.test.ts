@@ -27,7 +27,7 @@ const emitted = (events: readonly CloudEvent[]) =>
 const calls = async (worker: Running, correlation: string) =>
   (await eventsOf(worker, correlation)).filter(({ type }) => type === 'tool.invoke').length
 
-const isIdle = async ({ bus }: Running) => (await bus.driver.groups()).every(({ lag }) => lag === 0)
+const isIdle = async ({ bus }: Running) => (await bus.driver.listGroups()).every(({ lag }) => lag === 0)
 
 onEveryBus(world => {
   it('events that cause events stop at the budget, and what then begins no task is on the attention list', async () => {
@@ -40,12 +40,12 @@ onEveryBus(world => {
     })
     const worker = await log.worker({ use: [pump], budget: { events: 50 } })
     const { correlationid } = await worker.bus.publish({ type: 'pump', data: null })
-    await until(async () => (await collect(worker.bus.driver.attention())).length > 0 && isIdle(worker))
+    await until(async () => (await collect(worker.bus.driver.listDeferred())).length > 0 && isIdle(worker))
     const events = await eventsOf(worker, correlationid)
     expect(emitted(events).length).toBeGreaterThan(20)
     const spent = events.filter(({ id }) => parseId(id)?.ordinal !== undefined).length
     expect(spent).toBeLessThanOrEqual(50)
-    for (const { reason } of await collect(worker.bus.driver.attention()))
+    for (const { reason } of await collect(worker.bus.driver.listDeferred()))
       expect(reason).toMatch(/E_BUDGET_EXCEEDED.* of 50 events/)
   })
 
@@ -187,7 +187,7 @@ onEveryBus(world => {
     })
     await worker.bus.publish({ type: 'ping', data: { id: 'a' } })
     const dead = await until(async () =>
-      (await collect(worker.bus.driver.attention())).find(({ state }) => state === 'dead'),
+      (await collect(worker.bus.driver.listDeferred())).find(({ state }) => state === 'dead'),
     )
     expect(dead.reason).toMatch(/E_BUDGET_EXCEEDED.* of 60 events/)
   })

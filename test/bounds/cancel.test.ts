@@ -43,7 +43,7 @@ onEveryBus(world => {
     const { id, correlationid, start, cancel } = request()
     await worker.pauses.set('agent', 'sleeper', true)
     await worker.bus.publish(start)
-    await until(async () => (await collect(worker.bus.driver.attention())).some(({ state }) => state === 'parked'))
+    await until(async () => (await collect(worker.bus.driver.listDeferred())).some(({ state }) => state === 'parked'))
     await worker.bus.publish(cancel)
     await until(async () => (await eventsOf(worker, correlationid)).some(({ type }) => type === 'agent.task.cancelled'))
     await worker.pauses.set('agent', 'sleeper', false)
@@ -64,7 +64,7 @@ onEveryBus(world => {
     await second.bus.publish(start)
     await until(async () => answersTo(await eventsOf(second, correlationid), id).length > 0)
     expect(answersTo(await eventsOf(second, correlationid), id)).toMatchObject([{ type: 'agent.task.cancelled' }])
-    expect(await collect(second.bus.driver.attention())).toEqual([])
+    expect(await collect(second.bus.driver.listDeferred())).toEqual([])
   })
 
   it('a cancellation of what is no task of its correlation changes nothing', async () => {
@@ -73,10 +73,10 @@ onEveryBus(world => {
     const elsewhere = randomUUIDv7()
     await worker.bus.publish({ ...cancel, correlationid: elsewhere })
     await worker.bus.publish({ ...cancel, correlationid: elsewhere, subject: 'nobody' })
-    await until(async () => (await worker.bus.driver.groups()).every(({ lag }) => lag === 0))
+    await until(async () => (await worker.bus.driver.listGroups()).every(({ lag }) => lag === 0))
     for (const correlation of [correlationid, elsewhere])
       expect((await eventsOf(worker, correlation)).filter(({ type }) => type !== 'agent.cancel')).toEqual([])
-    expect(await collect(worker.bus.driver.attention())).toEqual([])
+    expect(await collect(worker.bus.driver.listDeferred())).toEqual([])
   })
 })
 
@@ -122,7 +122,7 @@ function shuffled(open: (home: string) => Promise<Driver>, copies: number) {
               const events = await eventsOf({ bus }, correlationid)
               expect(events.filter(({ type }) => type === 'task.turn').length).toBeLessThanOrEqual(2)
             }
-            await until(async () => (await collect(driver.attention())).length === 0)
+            await until(async () => (await collect(driver.listDeferred())).length === 0)
           } finally {
             await engine.stop()
             await driver.close()

@@ -70,7 +70,7 @@ onEveryBus(world => {
     const starts = events.filter(({ type }) => type === 'agent.invoke')
     expect(new Set(starts.map(({ deadline }) => deadline)).size).toBe(1)
     expect(starts[0]!.deadline).toBeDefined()
-    expect(await collect(bus.driver.attention())).toEqual([])
+    expect(await collect(bus.driver.listDeferred())).toEqual([])
   })
 
   it('a cancellation of its first task reaches the one that is live, also in another worker', async () => {
@@ -100,10 +100,10 @@ onEveryBus(world => {
       // The last start is settled, and has begun nothing.
       return (
         starts.length === (await bus.driver.newestTurns(correlationid)).length + 1 &&
-        (await bus.driver.groups()).every(({ lag }) => lag === 0)
+        (await bus.driver.listGroups()).every(({ lag }) => lag === 0)
       )
     })
-    expect(await collect(bus.driver.attention())).toEqual([])
+    expect(await collect(bus.driver.listDeferred())).toEqual([])
   })
 })
 

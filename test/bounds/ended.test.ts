@@ -22,7 +22,7 @@ onEveryBus(world => {
     const worker = await log.worker({ use: [greedy, noop], budget: { calls: 3 } })
     const end = await ask(worker, { type: 'go', data: null })
     expect(end).toMatchObject({ data: { error: { code: 'E_BUDGET_EXCEEDED' } } })
-    const before = await collect(worker.bus.driver.attention())
+    const before = await collect(worker.bus.driver.listDeferred())
     const result = (await eventsOf(worker, end.correlationid)).find(({ type }) => type === 'tool.result')!
     await log.stop()
 
@@ -36,8 +36,8 @@ onEveryBus(world => {
     const again = await log.worker({ use: [other, noop] })
     const ranBefore = runs
     await again.bus.publish({ ...result, id: `${result.id}-again` })
-    await until(async () => (await again.bus.driver.groups()).every(({ lag }) => lag === 0))
-    expect(await collect(again.bus.driver.attention())).toEqual(before)
+    await until(async () => (await again.bus.driver.listGroups()).every(({ lag }) => lag === 0))
+    expect(await collect(again.bus.driver.listDeferred())).toEqual(before)
     expect(runs).toBe(ranBefore)
   })
 })

@@ -24,12 +24,12 @@ export async function evidenceOf(bus: Bus, { unfinished, unwatched }: Verdict): 
       if (/^(kill.started|workflow.event)$/.test(event.type) && numbers.includes(numberOf(event)))
         correlations.add(event.correlationid)
   const { driver } = bus
-  const attention = (await Array.fromAsync(driver.attention())).map(entry => JSON.stringify(entry).slice(0, 500))
+  const attention = (await Array.fromAsync(driver.listDeferred())).map(entry => JSON.stringify(entry).slice(0, 500))
   return {
     histories: await Promise.all([...correlations].map(correlation => historyOf(bus, correlation))),
     attention,
     overdue: (await Array.fromAsync(driver.missedWakes(Date.now()))).map(entry => JSON.stringify(entry)),
-    groups: (await driver.groups()).map(group => JSON.stringify(group)),
+    groups: (await driver.listGroups()).map(group => JSON.stringify(group)),
   }
 }
 

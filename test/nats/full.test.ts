@@ -7,7 +7,7 @@ import { connect } from '@nats-io/transport-node'
 import { expect, onTestFinished, test } from 'vitest'
 import { z } from 'zod'
 import { agent } from '../../src/agents/agent.ts'
-import type { Delivery, Driver, Entry } from '../../src/bus/driver.ts'
+import type { Delivery, Driver, EncodedEvent } from '../../src/bus/driver.ts'
 import { openNats } from '../../src/drivers/nats/index.ts'
 import type { Waiting } from '../../src/runtime/start-with-retry.ts'
 import { freePort } from '../../src/testing/ports.ts'
@@ -32,7 +32,7 @@ const roomFor = (dataDir: string, bytes: number) => ({
  */
 async function fill(driver: Driver) {
   const acknowledged: string[] = []
-  let cut: Entry[] | undefined
+  let cut: EncodedEvent[] | undefined
   for (let size = 100; size > 0; size = Math.floor(size / 2))
     for (;;) {
       const sent = Array.from({ length: size }, () => entry({ data: text }))
@@ -58,7 +58,7 @@ describeNatsServer('a server without room', () => {
     const { acknowledged } = await fill(driver)
     expect(acknowledged.length).toBeGreaterThan(100)
     await expectStored(driver, acknowledged)
-    expect((await driver.janitor({ age: 0, maxLag: 0 })).events).toBeGreaterThanOrEqual(acknowledged.length)
+    expect((await driver.purge({ age: 0, maxLag: 0 })).events).toBeGreaterThanOrEqual(acknowledged.length)
     const sent = entry()
     expect(await driver.publish([sent])).toMatchObject([{ duplicate: false }])
     await expectStored(driver, [sent.event.id])
@@ -117,7 +117,7 @@ describeNatsServer('a server without room', () => {
       status: 503,
       body: { error: { code: 'E_LOG_UNAVAILABLE', message: expect.stringMatching(/insufficient|resources/) } },
     })
-    await driver.janitor({ age: 0, maxLag: 0 })
+    await driver.purge({ age: 0, maxLag: 0 })
     const running = await starting
     await isUp(running)
     const { correlationid, id } = await running.bus.publish({ type: 'go', data: 3 })
@@ -206,7 +206,7 @@ describeNatsServer('a log that cannot be written just when a tool', () => {
     await streams.update('log', { subjects })
     const { correlationid, id } = await running.bus.publish({ type: 'go', data: null })
     await until(async () =>
-      (await Array.fromAsync(running.bus.driver.attention())).some(({ state }) => state === 'delayed'),
+      (await Array.fromAsync(running.bus.driver.listDeferred())).some(({ state }) => state === 'delayed'),
     )
     await streams.update('log', { subjects: ['log.e.>', 'log.t.>', 'log.r.>', 'log.w.>'] })
     expect(await ended(running, correlationid, id, 20_000)).toMatchObject({ data: { output: 1 } })

@@ -40,14 +40,14 @@ describeNats('what is no event', () => {
     await driver.publish([{ event, json: JSON.stringify(event) }])
     await until(() => Object.values(served).every(ids => ids.includes(event.id)))
     const dead = await until(async () => {
-      const list = await collect(driver.attention())
+      const list = await collect(driver.listDeferred())
       return list.length === 2 * malformed.length && list
     })
     for (const entry of dead)
       expect(entry).toMatchObject({ state: 'dead', reason: expect.stringMatching(/^E_EVENT_INVALID/) })
     expect((await collect(driver.read({}))).map(stored => stored.event.id)).toEqual([event.id])
     await until(() => {
-      driver.signal(event)
+      driver.sendSignal(event)
       return heard.length > 0
     })
   })

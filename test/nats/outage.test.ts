@@ -116,8 +116,8 @@ describeNatsServer('a server that comes back empty', () => {
     // Sequences and task versions begin again: more than there were before, so that each old one is met.
     await Promise.all(Array.from({ length: 40 }, (_, n) => run(running, n)))
     await until(() => followed.filter(type => type === 'agent.task.completed').length >= 40)
-    await until(async () => (await running.bus.driver.groups()).every(({ lag }) => lag === 0), { within: 10_000 })
-    expect(await running.bus.driver.groups()).toHaveLength(3)
+    await until(async () => (await running.bus.driver.listGroups()).every(({ lag }) => lag === 0), { within: 10_000 })
+    expect(await running.bus.driver.listGroups()).toHaveLength(3)
   })
 
   test('whoever follows it is told everything of the new log, from its beginning', async () => {
@@ -160,9 +160,9 @@ describeNatsServer('a server that comes back empty', () => {
     await driver.publish(sent)
     await until(() => held.length === 4)
     for (const old of held.slice(0, 2)) await old.settle({ kind: 'done' })
-    expect(await driver.groups()).toMatchObject([{ lag: 2, inFlight: 2 }])
+    expect(await driver.listGroups()).toMatchObject([{ lag: 2, inFlight: 2 }])
     for (const each of held.slice(2)) await each.settle({ kind: 'done' })
-    await until(async () => (await driver.groups())[0]?.lag === 0)
+    await until(async () => (await driver.listGroups())[0]?.lag === 0)
     expect(held.slice(2).map(({ event }) => event.id)).toEqual(sent.map(({ event }) => event.id))
   })
 })

@@ -44,7 +44,7 @@ describeNatsServer('a server with a small max_payload', () => {
     expect(records).toEqual([turn.event, ...events.map(({ event }) => event)])
     const [first] = await Array.fromAsync(driver.read({ task }))
     expect(first!.event).toEqual(turn.event)
-    expect(await driver.at([first!.position])).toEqual([first])
+    expect(await driver.readAt([first!.position])).toEqual([first])
     for await (const followed of driver.follow(0, undefined, new AbortController().signal)) {
       expect(followed).toEqual(first)
       break

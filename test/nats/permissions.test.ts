@@ -61,7 +61,7 @@ describeNatsServer('roles with the permissions of the template', () => {
 
     await agents.pauses.set('tool', 'notes.search', true)
     const { correlationid: later } = await agents.bus.publish(question)
-    await until(async () => (await Array.fromAsync(agents.bus.driver.attention())).length === 1, { within: 15_000 })
+    await until(async () => (await Array.fromAsync(agents.bus.driver.listDeferred())).length === 1, { within: 15_000 })
     await agents.pauses.set('tool', 'notes.search', false)
     expect(await answered(agents, later)).toEqual(sunday)
     // Whoever hears of a resume would hand out what was parked; the worker of the tool may, and did.
@@ -130,7 +130,7 @@ describeNatsServer('roles with the permissions of the template', () => {
     await expect(
       openNats({ url: `${urlOf(nats, 'gateway')}/tidings` }).then(async driver => {
         onTestFinished(() => driver.close())
-        await driver.provision({ group: 'app/first', mode: 'sharded', filter: [{ types: ['a'] }], from: 'now' })
+        await driver.createGroup({ group: 'app/first', mode: 'sharded', filter: [{ types: ['a'] }], from: 'now' })
       }),
     ).rejects.toMatchObject({ code: 'E_LOG_UNAVAILABLE', retryable: true })
     const agents = await role(nats, 'agents')

@@ -38,7 +38,7 @@ test('the code that recorded 500 tasks agrees with them; the mended code differs
     return events.length === asked
   }
   await until(completed, { within: 25_000 })
-  await until(async () => (await running.bus.driver.groups()).every(({ lag }) => lag === 0), { within: 10_000 })
+  await until(async () => (await running.bus.driver.listGroups()).every(({ lag }) => lag === 0), { within: 10_000 })
   ending.abort()
   await approving
   await running.stop()

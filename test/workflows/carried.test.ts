@@ -45,7 +45,7 @@ onEveryBus(world => {
     await bus.publish({ type: 'right.came', data })
     const done = await bus.resolve(await firstOf(running, 'pair.done'))
     expect(JSON.stringify(done.data) === JSON.stringify(data.more)).toBe(true)
-    expect(await collect(bus.driver.attention())).toEqual([])
+    expect(await collect(bus.driver.listDeferred())).toEqual([])
 
     const home = await mkdtemp(join(tmpdir(), 'tidings-carried-'))
     onTestFinished(() => rm(home, { recursive: true, force: true }))

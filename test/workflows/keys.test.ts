@@ -71,6 +71,6 @@ onEveryBus(world => {
       '[{"a":[1]},{"a":[1]}]',
     ])
     expect((await ofType(running, 'workflow.event')).length).toBe(6)
-    for await (const _ of bus.driver.attention()) throw new Error('nothing waits for a person')
+    for await (const _ of bus.driver.listDeferred()) throw new Error('nothing waits for a person')
   })
 })

@@ -33,7 +33,7 @@ onEveryBus(world => {
     }
     const dead = (count: number) =>
       until(async () => {
-        const found = await collect(bus.driver.attention())
+        const found = await collect(bus.driver.listDeferred())
         return found.length === count && found
       })
     await publish(left)
@@ -60,7 +60,7 @@ onEveryBus(world => {
     })
     const text = 'x'.repeat(20_000)
     await bus.publish({ type: 'workflow.event', target: 'pair', subject: left, data: { text } })
-    await until(async () => (await collect(bus.driver.attention()))[0]?.reason.startsWith('E_EVENT_INVALID'))
+    await until(async () => (await collect(bus.driver.listDeferred()))[0]?.reason.startsWith('E_EVENT_INVALID'))
     for (const type of [left, 'right.came']) await bus.publish({ type, data: { n: 1, text } })
     await until(async () => (await collect(bus.read({ filter: [{ types: ['agent.task.completed'] }] }))).length === 1)
   })

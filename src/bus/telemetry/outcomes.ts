@@ -1,13 +1,17 @@
 import type { Span } from '@opentelemetry/api'
 import type { TidingsError } from '../../errors.ts'
-import type { Delivery, Entry, Outcome } from '../driver.ts'
+import type { Delivery, EncodedEvent, DeliveryOutcome } from '../driver.ts'
 import type { Redactor } from '../redact.ts'
 import { eventFields, log } from './log.ts'
 import { metrics } from './metrics.ts'
 import { attribute } from './names.ts'
 
 /** Counts and tells how a delivery ended. `events` were published with it. */
-export function recordOutcome({ event, group, attempt }: Delivery, outcome: Outcome, events: readonly Entry[]): void {
+export function recordOutcome(
+  { event, group, attempt }: Delivery,
+  outcome: DeliveryOutcome,
+  events: readonly EncodedEvent[],
+): void {
   metrics.deliveries.add(1, group, outcome.kind)
   for (const entry of events) metrics.published.add(1, entry.event.type)
   switch (outcome.kind) {
@@ -45,7 +49,7 @@ export function logSettleFailure(
 export function recordProcessing(
   redactor: Redactor,
   { group, since }: Delivery,
-  outcome: Outcome,
+  outcome: DeliveryOutcome,
   ms: number,
   span: Span | undefined,
 ) {

@@ -1,6 +1,6 @@
 import type { CloudEvent } from '../../event.ts'
 import type { ErrorData } from '../../errors.ts'
-import type { Delivery, Outcome } from '../driver.ts'
+import type { Delivery, DeliveryOutcome } from '../driver.ts'
 import { log } from './log.ts'
 import { metrics } from './metrics.ts'
 import { recordOutcome } from './outcomes.ts'
@@ -43,7 +43,7 @@ export class TurnTrace implements Disposable {
   /** The turn is on the log. */
   accepted(
     events: readonly CloudEvent[],
-    settling: readonly { delivery: Delivery; outcome: Outcome }[],
+    settling: readonly { delivery: Delivery; outcome: DeliveryOutcome }[],
     end: string | undefined,
   ): void {
     const { task, program, start } = this.#traced

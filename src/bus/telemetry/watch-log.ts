@@ -43,7 +43,7 @@ async function readState(driver: Driver) {
   const late = setTimeout(timeoutMs, undefined, { ref: false })
   const known = <T>(asked: Promise<T>) => Promise.race([asked.catch(() => undefined), late])
   const [groups, head, entries] = await Promise.all([
-    known(driver.groups()),
+    known(driver.listGroups()),
     known(driver.head()),
     known(count(driver)),
   ])
@@ -53,7 +53,7 @@ async function readState(driver: Driver) {
 async function count(driver: Driver) {
   const entries = { dead: 0, parked: 0, delayed: 0 }
   let seen = 0
-  for await (const { state } of driver.attention()) {
+  for await (const { state } of driver.listDeferred()) {
     entries[state]++
     if (++seen === maxEntries) break
   }

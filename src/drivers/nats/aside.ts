@@ -1,5 +1,5 @@
 import type { Now } from '../../bus/clock.ts'
-import type { Attention } from '../../bus/driver.ts'
+import type { DeferredDelivery } from '../../bus/driver.ts'
 import type { CloudEvent } from '../../event.ts'
 import { token, untoken } from './names.ts'
 import type { Log } from './provision.ts'
@@ -15,7 +15,7 @@ import { Heap } from './heap.ts'
  *        └────── discard ▶ dead ──── released ──▶ handed out again, attempt 1
  */
 
-type State = Attention['state']
+type State = DeferredDelivery['state']
 
 export const againHeaders = { attempt: 'Tidings-Attempt', position: 'Tidings-Position', memo: 'Tidings-Memo' } as const
 
@@ -73,7 +73,7 @@ export class Aside {
       }
   }
 
-  async *list(): AsyncGenerator<Attention> {
+  async *list(): AsyncGenerator<DeferredDelivery> {
     for await (const stored of this.#all('*', '*')) {
       const { group, attempts, reason, key, event } = JSON.parse(stored.text()) as Kept
       yield { id: String(stored.seq), state: stateOf(stored), group, attempts, reason, ...(key && { key }), event }

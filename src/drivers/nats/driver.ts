@@ -1,17 +1,17 @@
 import { setTimeout } from 'node:timers/promises'
 import type { Now } from '../../bus/clock.ts'
 import type {
-  Appended,
+  PublishResult,
   Commit,
   CommitResult,
   Driver,
   Durability,
-  Entry,
-  Group,
+  EncodedEvent,
+  ConsumerGroup,
   Position,
-  Query,
+  LogQuery,
   Retention,
-  Stored,
+  StoredEvent,
   Subscription,
 } from '../../bus/driver.ts'
 import { correlationOf } from '../../bus/ids.ts'
@@ -55,7 +55,6 @@ const againMs = 500
 /** A log on NATS JetStream. `docs/nats.md` says how it lies there. */
 export class NatsDriver implements Driver {
   readonly name = 'nats'
-  readonly capabilities = { atomicSettle: false, exactLimit: true, shared: true }
   readonly shards: number
   readonly #link: Link
   readonly #log: Log
@@ -109,7 +108,7 @@ export class NatsDriver implements Driver {
     return () => this.#onEmptied.delete(callback)
   }
 
-  publish(entries: readonly Entry[]): Promise<Appended[]> {
+  publish(entries: readonly EncodedEvent[]): Promise<PublishResult[]> {
     return this.#run(() => this.#publisher.publish(entries))
   }
 
@@ -153,7 +152,7 @@ export class NatsDriver implements Driver {
     })
   }
 
-  provision(group: Group): Promise<void> {
+  createGroup(group: ConsumerGroup): Promise<void> {
     return this.#run(() => this.#groups.make(group))
   }
 
@@ -161,12 +160,12 @@ export class NatsDriver implements Driver {
     return this.#run(() => this.#reader.get(id, correlation))
   }
 
-  isSettled(call: string) {
+  isCallSettled(call: string) {
     return this.#run(() => this.#reader.isSettled(call))
   }
 
   /** The document is for ever, as far as a claim can matter; the event is for those who read the log. */
-  claim(entry: Entry): Promise<boolean> {
+  claim(entry: EncodedEvent): Promise<boolean> {
     return this.#run(async () => {
       const subject = this.#log.names.doc('claim', entry.event.id)
       if (await this.#log.state.last(subject)) return false
@@ -176,12 +175,12 @@ export class NatsDriver implements Driver {
     })
   }
 
-  async *read(query: Query): AsyncGenerator<Stored> {
+  async *read(query: LogQuery): AsyncGenerator<StoredEvent> {
     this.#open()
     yield* this.#reader.read(query)
   }
 
-  at(positions: readonly Position[]) {
+  readAt(positions: readonly Position[]) {
     return this.#run(() => this.#reader.at(positions))
   }
 
@@ -189,7 +188,7 @@ export class NatsDriver implements Driver {
     return this.#run(() => this.#log.events.head())
   }
 
-  async *follow(after: Position, filter: Filter | undefined, signal: AbortSignal): AsyncGenerator<Stored> {
+  async *follow(after: Position, filter: Filter | undefined, signal: AbortSignal): AsyncGenerator<StoredEvent> {
     this.#open()
     yield* this.#reader.follow(after, filter, signal)
     if (!signal.aborted) this.#open()
@@ -238,7 +237,7 @@ export class NatsDriver implements Driver {
     return this.#run(async () => (await this.#log.state.putAfter(expect, this.#log.names.document(key), value)) ?? 0)
   }
 
-  signal(event: CloudEvent): void {
+  sendSignal(event: CloudEvent): void {
     if (!this.#closing) this.#signals.send(event)
   }
 
@@ -246,14 +245,14 @@ export class NatsDriver implements Driver {
     return this.#closing ? () => {} : this.#signals.listen(callback)
   }
 
-  groups() {
+  listGroups() {
     return this.#run(async () => {
       await this.#flush()
       return this.#groups.states(group => this.#aside.delayed(group))
     })
   }
 
-  async *attention() {
+  async *listDeferred() {
     this.#open()
     yield* this.#aside.list()
   }
@@ -271,7 +270,7 @@ export class NatsDriver implements Driver {
     yield* missedWakes(this.#log, before)
   }
 
-  janitor(retention: Retention) {
+  purge(retention: Retention) {
     return this.#run(async () => {
       await this.#flush()
       this.#recent.clear()

@@ -1,4 +1,4 @@
-import type { Group, GroupState } from '../../bus/driver.ts'
+import type { ConsumerGroup, GroupState } from '../../bus/driver.ts'
 import type { Filter } from '../../pattern.ts'
 import { codes, Refused } from './answers.ts'
 import type { Link } from './link.ts'
@@ -64,7 +64,7 @@ export class Groups {
    * Makes or widens the group so that it takes what this member asks for too. The document changes first, by compare and
    * swap, and the consumers follow it until it no longer changes.
    */
-  async join({ group, mode, filter, limit, from }: Group): Promise<void> {
+  async join({ group, mode, filter, limit, from }: ConsumerGroup): Promise<void> {
     await this.#change(group, async before => ({
       group,
       mode,
@@ -75,7 +75,7 @@ export class Groups {
   }
 
   /** Asks first: who may not make groups goes on where somebody else has. */
-  async make(group: Group): Promise<void> {
+  async make(group: ConsumerGroup): Promise<void> {
     if (await this.#read(group.group)) return
     try {
       await this.join(group)

@@ -1,4 +1,4 @@
-import type { Delivery, Entry, Outcome } from '../../bus/driver.ts'
+import type { Delivery, EncodedEvent, DeliveryOutcome } from '../../bus/driver.ts'
 import type { CloudEvent } from '../../event.ts'
 import { againHeaders, type Aside } from './aside.ts'
 import type { Link } from './link.ts'
@@ -54,14 +54,14 @@ export class Handed implements Delivery {
     return this.#hand.group
   }
 
-  async settle(outcome: Outcome, events: readonly Entry[] = []): Promise<void> {
+  async settle(outcome: DeliveryOutcome, events: readonly EncodedEvent[] = []): Promise<void> {
     // Events first: whoever sees the settlement sees what it says. A crash in between hands the delivery out again.
     if (events.length > 0) await this.#hand.ties.publisher.publish(events)
     await this.conclude(outcome)
   }
 
   /** The settlement alone. */
-  async conclude(outcome: Outcome): Promise<void> {
+  async conclude(outcome: DeliveryOutcome): Promise<void> {
     if (!this.#hand.holds(this)) return
     // While that cannot be written, it stays in hand: nobody else gets it, and it is set aside later.
     if (outcome.kind !== 'done') await this.#setAside(outcome)
@@ -94,7 +94,7 @@ export class Handed implements Delivery {
     if (link.isConnected) link.outbox.send(this.pulled.reply, word)
   }
 
-  async #setAside(outcome: Exclude<Outcome, { kind: 'done' }>): Promise<void> {
+  async #setAside(outcome: Exclude<DeliveryOutcome, { kind: 'done' }>): Promise<void> {
     const { aside } = this.#hand.ties
     const kept = {
       group: this.group,

@@ -1,4 +1,4 @@
-import type { Purged, Retention } from '../../bus/driver.ts'
+import type { PurgeResult, Retention } from '../../bus/driver.ts'
 import { hasBlobData } from '../../bus/routed.ts'
 import type { CloudEvent } from '../../event.ts'
 import type { Aside } from './aside.ts'
@@ -31,7 +31,7 @@ export class Janitor {
     this.#blobs = blobs
   }
 
-  async clean({ age, maxLag }: Retention): Promise<Purged> {
+  async clean({ age, maxLag }: Retention): Promise<PurgeResult> {
     const head = await this.#log.events.head()
     const old = await this.#firstSince(Date.now() - age, head)
     const holders: Holder[] = [{ position: old, heldBy: 'age' }, ...(await this.#liveTasks())]

@@ -1,4 +1,4 @@
-import type { Appended, Entry } from '../../bus/driver.ts'
+import type { PublishResult, EncodedEvent } from '../../bus/driver.ts'
 import { TidingsError } from '../../errors.ts'
 import { codes, isPassing, Refused } from './answers.ts'
 import type { Link } from './link.ts'
@@ -22,7 +22,7 @@ export class Publisher {
     this.#recent = recent
   }
 
-  async publish(entries: readonly Entry[]): Promise<Appended[]> {
+  async publish(entries: readonly EncodedEvent[]): Promise<PublishResult[]> {
     // Read first: what cannot be encoded must fail before anything is stored.
     const messages = entries.map(entry => this.#message(entry))
     if (messages.length === 0) return []
@@ -33,7 +33,7 @@ export class Publisher {
     return [{ position: seq, duplicate }]
   }
 
-  #message({ event, json }: Entry): Message {
+  #message({ event, json }: EncodedEvent): Message {
     if (json.length * 3 > this.#link.maxPayload && Buffer.byteLength(json) > this.#link.maxPayload - 1_024)
       throw new TidingsError(
         'E_EVENT_TOO_LARGE',
@@ -43,10 +43,10 @@ export class Publisher {
   }
 
   /** An id that is there already refuses the whole batch and does not say which: each is looked for, the rest tried again. */
-  async #batch(messages: readonly Message[]): Promise<Appended[]> {
+  async #batch(messages: readonly Message[]): Promise<PublishResult[]> {
     if (messages.length > mostAtOnce)
       throw new TidingsError('E_EVENT_TOO_LARGE', `${messages.length} events at once, at most ${mostAtOnce}`)
-    const positions = new Map<string, Appended>()
+    const positions = new Map<string, PublishResult>()
     const idOf = ({ headers }: Message) => String(headers[msgId])
     const firsts = new Set<string>()
     let left = messages.filter(message => firsts.size !== firsts.add(idOf(message)).size)

@@ -1,4 +1,4 @@
-import type { Position, Query, Stored } from '../../bus/driver.ts'
+import type { Position, LogQuery, StoredEvent } from '../../bus/driver.ts'
 import { cancelId, correlationOf, isCorrelation, isTaskDerivedId, mintedAt, parseId, resultId } from '../../bus/ids.ts'
 import { eventFrom } from '../../bus/malformed.ts'
 import type { CloudEvent } from '../../event.ts'
@@ -40,14 +40,14 @@ export class Reader {
     this.#newInbox = newInbox
   }
 
-  read(query: Query): AsyncGenerator<Stored> {
+  read(query: LogQuery): AsyncGenerator<StoredEvent> {
     if ('task' in query) return this.#task(query.task)
     if ('correlation' in query) return this.#correlation(query)
     return this.#scan(query.after ?? 0, query.until, query.limit ?? Infinity, query.filter)
   }
 
-  async at(positions: readonly Position[]): Promise<(Stored | undefined)[]> {
-    const found: (Stored | undefined)[] = []
+  async at(positions: readonly Position[]): Promise<(StoredEvent | undefined)[]> {
+    const found: (StoredEvent | undefined)[] = []
     for (let i = 0; i < positions.length; i += readAtOnce)
       found.push(
         ...(await Promise.all(
@@ -60,7 +60,7 @@ export class Reader {
     return found
   }
 
-  async *follow(after: Position, filter: Filter | undefined, signal: AbortSignal): AsyncGenerator<Stored> {
+  async *follow(after: Position, filter: Filter | undefined, signal: AbortSignal): AsyncGenerator<StoredEvent> {
     const matches = filter && compileFilter(filter)
     const follower = new Follower(this.#link, this.#log, this.#subjectFor(filter), after, this.#newInbox)
     this.#followers.add(follower)
@@ -92,7 +92,7 @@ export class Reader {
     for (const follower of this.#followers) follower.stop()
   }
 
-  async get(id: string, correlation?: string): Promise<Stored | undefined> {
+  async get(id: string, correlation?: string): Promise<StoredEvent | undefined> {
     const known = this.#recentEvents.get(id)
     if (known) return known
     const derived = parseId(id)
@@ -126,7 +126,11 @@ export class Reader {
   }
 
   /** What a correlation left on the log, in order. */
-  async *#correlation({ correlation, after, until }: Extract<Query, { correlation: string }>): AsyncGenerator<Stored> {
+  async *#correlation({
+    correlation,
+    after,
+    until,
+  }: Extract<LogQuery, { correlation: string }>): AsyncGenerator<StoredEvent> {
     if (!isCorrelation(correlation)) return
     const subject = this.#log.names.shard(this.#log.names.shardOf(correlation))
     const from = after ? { from: after + 1 } : since(correlation)
@@ -137,7 +141,7 @@ export class Reader {
   }
 
   /** The turns of a task and what they emitted, answers included, in order. */
-  async *#task(task: string): AsyncGenerator<Stored> {
+  async *#task(task: string): AsyncGenerator<StoredEvent> {
     const first = await this.#log.events.next(this.#log.names.turn(task), 1)
     if (!first) return
     const subject = this.#log.names.shard(this.#log.names.shardOf(correlationOf(task)))
@@ -147,7 +151,7 @@ export class Reader {
     }
   }
 
-  async *#scan(after: number, until: number | undefined, limit: number, filter?: Filter): AsyncGenerator<Stored> {
+  async *#scan(after: number, until: number | undefined, limit: number, filter?: Filter): AsyncGenerator<StoredEvent> {
     if (limit <= 0) return
     const matches = filter && compileFilter(filter)
     const subject = this.#subjectFor(filter)
@@ -172,7 +176,7 @@ export class Reader {
   }
 
   /** By the ids that the server knows. */
-  async #recent(id: string, correlation?: string): Promise<Stored | undefined> {
+  async #recent(id: string, correlation?: string): Promise<StoredEvent | undefined> {
     const seq = await this.#log.events.find(this.#place(correlation ?? id), encodeId(id))
     const stored = seq === undefined ? undefined : await this.#log.events.at(seq)
     return stored && this.#stored(stored)
@@ -187,7 +191,7 @@ export class Reader {
     })
   }
 
-  async #turn(task: string, version: number): Promise<Stored | undefined> {
+  async #turn(task: string, version: number): Promise<StoredEvent | undefined> {
     for await (const { stored, lines } of this.#journal(task, version))
       return Number(stored.header(turnHeaders.version)) === version
         ? { position: stored.seq, event: lines.turn }
@@ -196,7 +200,7 @@ export class Reader {
   }
 
   /** What a turn emitted, or a later one took in. The position is that of the turn where the event's own is not known. */
-  async #inJournal(id: string, task: string, version: number): Promise<Stored | undefined> {
+  async #inJournal(id: string, task: string, version: number): Promise<StoredEvent | undefined> {
     for await (const { stored, lines } of this.#journal(task, version)) {
       const event =
         lines.events.find(each => each.event.id === id)?.event ?? inputsOf(lines).find(each => each.id === id)
@@ -227,7 +231,7 @@ export class Reader {
     return this.#log.events.scan({ subject, ...since(correlation) })
   }
 
-  async #stored(stored: StoredMessage): Promise<Stored | undefined> {
+  async #stored(stored: StoredMessage): Promise<StoredEvent | undefined> {
     const event = await this.#event(stored)
     return event && { position: stored.seq, event }
   }

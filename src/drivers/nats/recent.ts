@@ -1,4 +1,4 @@
-import type { Position, Stored } from '../../bus/driver.ts'
+import type { Position, StoredEvent } from '../../bus/driver.ts'
 import type { CloudEvent } from '../../event.ts'
 
 const kept = 2_048
@@ -18,7 +18,7 @@ export class Recent {
     if (this.#events.size > kept) this.#events.delete(this.#events.keys().next().value!)
   }
 
-  get(id: string): Stored | undefined {
+  get(id: string): StoredEvent | undefined {
     this.#isAsked = true
     const found = this.#events.get(id)
     return found && { position: found.position, event: JSON.parse(found.json) as CloudEvent }

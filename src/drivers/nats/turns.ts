@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout } from 'node:timers/promises'
-import type { Commit, Journal } from '../../bus/driver.ts'
+import type { Commit, TaskJournal } from '../../bus/driver.ts'
 import { TidingsError } from '../../errors.ts'
 import type { CloudEvent } from '../../event.ts'
 import type { Blobs } from './blobs.ts'
@@ -110,7 +110,7 @@ export class Turns {
   async journal(
     task: string,
     isWhole: (newest: StoredMessage) => boolean,
-  ): Promise<Journal & { readonly newest?: StoredMessage }> {
+  ): Promise<TaskJournal & { readonly newest?: StoredMessage }> {
     const subject = this.#log.names.turn(task)
     const newest = await this.#log.events.last(subject)
     if (!newest) return { records: [] }
@@ -119,7 +119,7 @@ export class Turns {
       head.version === 1 || head.snapshotAt === newest.seq ? [newest] : await this.#messages(subject, head)
     if (head.origin === 0) head = { ...head, origin: messages[0]!.seq }
     const records: CloudEvent[] = []
-    let snapshot: Journal['snapshot']
+    let snapshot: TaskJournal['snapshot']
     let last: Lines | undefined
     for (const stored of messages) {
       last = await this.read(stored)

@@ -1,4 +1,4 @@
-import type { Consumer, Entry, Position, Subscription } from '../../bus/driver.ts'
+import type { Consumer, EncodedEvent, Position, Subscription } from '../../bus/driver.ts'
 import { readDelivery, type DeliverySource } from '../../bus/malformed.ts'
 import type { CloudEvent } from '../../event.ts'
 import { copyOf } from '../../json.ts'
@@ -54,7 +54,7 @@ export class Consumers {
    * first in, first out, so nothing that it derives from them can be durable before they are. If another process has stored
    * another event under the id meanwhile, the shard's ticket is void by then, and with it what was derived.
    */
-  flatten(entries: readonly Entry[], mayBeEarly: boolean): Rows {
+  flatten(entries: readonly EncodedEvent[], mayBeEarly: boolean): Rows {
     const rows: Rows = []
     for (const entry of entries) {
       const { id, type, target, correlationid } = entry.event
@@ -65,12 +65,12 @@ export class Consumers {
   }
 
   /** The ops that carried these entries are done, or lost. */
-  arrived(entries: readonly Entry[]): void {
+  arrived(entries: readonly EncodedEvent[]): void {
     if (this.#underway.size) for (const { event } of entries) this.#underway.delete(event.id)
   }
 
   /** Publishes `events` with the end of a delivery, or without it when the delivery is void already. */
-  async settle(settlement: Settlement | undefined, events: readonly Entry[]): Promise<void> {
+  async settle(settlement: Settlement | undefined, events: readonly EncodedEvent[]): Promise<void> {
     const rows = this.flatten(events, true)
     try {
       await this.#line.submit(settlement ? ['settle', settlement, rows] : ['publish', rows], events)

@@ -1,15 +1,15 @@
 import type {
-  Appended,
+  PublishResult,
   Commit,
   CommitResult,
   Driver,
   Durability,
-  Entry,
-  Group,
+  EncodedEvent,
+  ConsumerGroup,
   MissedWake,
   Position,
-  Purged,
-  Query,
+  PurgeResult,
+  LogQuery,
   Retention,
   Subscription,
 } from '../../bus/driver.ts'
@@ -39,7 +39,6 @@ interface Parts {
 /** The embedded broker: one SQLite file, one writer thread for each process. */
 export class SqliteDriver implements Driver {
   readonly name = 'sqlite'
-  readonly capabilities = { atomicSettle: true, exactLimit: true, shared: true }
   readonly shards: number
   readonly isReadOnly: boolean
   readonly #line: Writes
@@ -89,7 +88,7 @@ export class SqliteDriver implements Driver {
     return new SqliteDriver(home, shards, { reader: new Reader(file), line: () => noWriter, leave })
   }
 
-  async publish(entries: readonly Entry[]): Promise<Appended[]> {
+  async publish(entries: readonly EncodedEvent[]): Promise<PublishResult[]> {
     const rows = this.#consumers.flatten(entries, true)
     try {
       const positions = (await this.#line.submit(['publish', rows], entries)) as number[]
@@ -122,7 +121,7 @@ export class SqliteDriver implements Driver {
     return consumer
   }
 
-  async provision({ group, mode, filter, from }: Group): Promise<void> {
+  async createGroup({ group, mode, filter, from }: ConsumerGroup): Promise<void> {
     await this.#line.submit(['provision', group, mode, filter, from])
   }
 
@@ -130,21 +129,21 @@ export class SqliteDriver implements Driver {
     return this.#open().get(id)
   }
 
-  async isSettled(call: string) {
+  async isCallSettled(call: string) {
     const reader = this.#open()
     return reader.has(cancelId(call)) || reader.has(resultId(call))
   }
 
-  async claim(entry: Entry): Promise<boolean> {
+  async claim(entry: EncodedEvent): Promise<boolean> {
     const [claimed] = await this.publish([entry])
     return !claimed!.duplicate
   }
 
-  async *read(query: Query) {
+  async *read(query: LogQuery) {
     yield* this.#open().read(query)
   }
 
-  async at(positions: readonly Position[]) {
+  async readAt(positions: readonly Position[]) {
     return this.#open().at(positions)
   }
 
@@ -191,7 +190,7 @@ export class SqliteDriver implements Driver {
     return (await this.#line.submit(['document', key, value, expect])) ? expect + 1 : 0
   }
 
-  signal(event: CloudEvent): void {
+  sendSignal(event: CloudEvent): void {
     this.#signals.send(event)
   }
 
@@ -199,12 +198,12 @@ export class SqliteDriver implements Driver {
     return this.#signals.listen(callback)
   }
 
-  async groups() {
+  async listGroups() {
     const local = (await this.#line.submit(['groups'])) as LocalShard[]
     return this.#open().groups(local)
   }
 
-  async *attention() {
+  async *listDeferred() {
     yield* this.#open().attention()
   }
 
@@ -224,7 +223,7 @@ export class SqliteDriver implements Driver {
   }
 
   /** In chunks, between which writers have their turn. */
-  async janitor({ age, maxLag }: Retention): Promise<Purged> {
+  async purge({ age, maxLag }: Retention): Promise<PurgeResult> {
     const { horizon, heldBy } = (await this.#line.submit(['horizon', age, maxLag])) as Horizon
     let events = 0
     for (;;) {

@@ -1,10 +1,10 @@
-import type { Position, Query, Stored } from '../../bus/driver.ts'
+import type { Position, LogQuery, StoredEvent } from '../../bus/driver.ts'
 import type { Filter } from '../../pattern.ts'
 
 /** What following needs of the log. */
 interface Readable {
   head(): Promise<Position>
-  read(query: Query): AsyncIterable<Stored>
+  read(query: LogQuery): AsyncIterable<StoredEvent>
   /** Calls back soon after the log grew. Returns the unsubscribe. */
   onAppend(callback: () => void): () => void
 }
@@ -15,7 +15,7 @@ export async function* follow(
   after: Position,
   filter: Filter | undefined,
   signal: AbortSignal,
-): AsyncGenerator<Stored> {
+): AsyncGenerator<StoredEvent> {
   const gate = new Gate()
   const stop = log.onAppend(() => gate.open())
   const abort = () => gate.open()

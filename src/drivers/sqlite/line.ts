@@ -1,12 +1,12 @@
 import { Worker } from 'node:worker_threads'
-import type { Entry } from '../../bus/driver.ts'
+import type { EncodedEvent } from '../../bus/driver.ts'
 import { log } from '../../bus/telemetry/log.ts'
 import { TidingsError } from '../../errors.ts'
 import type { Failure, FromWriter, Op, Reply, Result, ToWriter, WriterOptions } from './protocol.ts'
 import { text } from './schema.ts'
 
 export interface Pending {
-  readonly entries: readonly Entry[]
+  readonly entries: readonly EncodedEvent[]
   readonly resolve: (result: Result) => void
   readonly reject: (error: TidingsError) => void
 }
@@ -48,7 +48,7 @@ export class Line {
     void this.#ended.then(() => this.#die(unavailable('the writer has ended')))
   }
 
-  submit(op: Op, entries: readonly Entry[] = none): Promise<Result> {
+  submit(op: Op, entries: readonly EncodedEvent[] = none): Promise<Result> {
     if (this.#dead) return Promise.reject(this.#dead)
     if (this.#outgoing.length === 0) setImmediate(() => this.#flush())
     if (this.#outgoing.push(op) >= 32) this.#flush()
@@ -108,7 +108,7 @@ export class Line {
   }
 }
 
-const none: readonly Entry[] = []
+const none: readonly EncodedEvent[] = []
 
 export function unavailable(reason: string, code: Failure['code'] = 'E_LOG_UNAVAILABLE'): TidingsError {
   return new TidingsError(code, `The log could not be written: ${reason}`, { retryable: true })

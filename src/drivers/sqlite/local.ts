@@ -1,4 +1,4 @@
-import type { Consumer, Delivery, Entry, Outcome, Subscription } from '../../bus/driver.ts'
+import type { Consumer, Delivery, EncodedEvent, DeliveryOutcome, Subscription } from '../../bus/driver.ts'
 import { shardOf } from '../../bus/ids.ts'
 import type { CloudEvent } from '../../event.ts'
 import { compileFilter } from '../../pattern.ts'
@@ -9,7 +9,7 @@ import type { Handout, Settlement } from './protocol.ts'
 export interface Ties {
   readonly line: Writes
   readonly shards: number
-  settle(settlement: Settlement | undefined, events: readonly Entry[]): Promise<void>
+  settle(settlement: Settlement | undefined, events: readonly EncodedEvent[]): Promise<void>
   closed(): void
 }
 
@@ -160,7 +160,7 @@ export class Handed implements Delivery {
     return this.#consumer.group
   }
 
-  settlement(outcome: Outcome): Settlement {
+  settlement(outcome: DeliveryOutcome): Settlement {
     const after = outcome.kind === 'retry' ? outcome.after : 0
     const reason = outcome.kind === 'done' ? '' : outcome.reason
     const key = outcome.kind === 'park' ? (outcome.key ?? null) : null
@@ -168,7 +168,7 @@ export class Handed implements Delivery {
     return [this.#consumer.number, this.event.id, this.handle, outcome.kind, after, reason, key, memo]
   }
 
-  async settle(outcome: Outcome, events: readonly Entry[] = []): Promise<void> {
+  async settle(outcome: DeliveryOutcome, events: readonly EncodedEvent[] = []): Promise<void> {
     const { event } = this
     const consumer = this.#consumer
     const isHeld = consumer.held.get(event.id) === this

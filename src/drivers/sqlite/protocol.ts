@@ -1,4 +1,4 @@
-import type { Outcome, Subscription } from '../../bus/driver.ts'
+import type { DeliveryOutcome, Subscription } from '../../bus/driver.ts'
 import type { Filter } from '../../pattern.ts'
 import type { WireFaults } from './faults.ts'
 
@@ -13,7 +13,7 @@ export type Rows = (string | number | null)[]
 export const rowWidth = 6
 
 /** consumer, event id, position (shared) or ticket of the shard (sharded), kind, retry after, reason, park key, memo of a retry */
-export type Settlement = [number, string, number, Outcome['kind'], number, string, string | null, string | null]
+export type Settlement = [number, string, number, DeliveryOutcome['kind'], number, string, string | null, string | null]
 
 export type Op =
   | [kind: 'publish', rows: Rows]

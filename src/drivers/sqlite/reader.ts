@@ -1,5 +1,13 @@
 import { DatabaseSync } from 'node:sqlite'
-import type { Attention, GroupState, Journal, MissedWake, Position, Query, Stored } from '../../bus/driver.ts'
+import type {
+  DeferredDelivery,
+  GroupState,
+  TaskJournal,
+  MissedWake,
+  Position,
+  LogQuery,
+  StoredEvent,
+} from '../../bus/driver.ts'
 import { parseId, turnId } from '../../bus/ids.ts'
 import { eventFrom, malformedEvent, type DeliverySource } from '../../bus/malformed.ts'
 import type { CloudEvent } from '../../event.ts'
@@ -73,11 +81,11 @@ export class Reader {
     this.#db.close()
   }
 
-  get(id: string): Stored | undefined {
+  get(id: string): StoredEvent | undefined {
     return stored(this.#byId.get(id))
   }
 
-  at(positions: readonly Position[]): (Stored | undefined)[] {
+  at(positions: readonly Position[]): (StoredEvent | undefined)[] {
     return positions.map(position => stored(this.#byPosition.get(position)))
   }
 
@@ -95,13 +103,13 @@ export class Reader {
     return this.#head.get()!.head ?? 0
   }
 
-  read(query: Query): AsyncIterable<Stored> {
+  read(query: LogQuery): AsyncIterable<StoredEvent> {
     if ('task' in query) return this.#at(() => this.#idsOf(query.task).map(({ pos }) => pos))
     if ('correlation' in query) return this.#at(() => this.#positionsOf(query.correlation, query))
     return this.#scan(query.after ?? 0, query.until ?? Number.MAX_SAFE_INTEGER, query.limit ?? Infinity, query.filter)
   }
 
-  journal(task: string): Journal {
+  journal(task: string): TaskJournal {
     const snapshot = this.#snapshot.get(task)
     const records = this.#idsOf(task, turnId(task, (snapshot?.version ?? 0) + 1))
       .filter(({ id }) => isTurnOrEmit(task, id))
@@ -131,8 +139,13 @@ export class Reader {
     return row && { revision: row.revision, value: row.value }
   }
 
-  async *attention(): AsyncGenerator<Attention> {
-    type Row = Omit<Attention, 'id' | 'event' | 'key'> & { id: number; pos: number; key: string | null; json: string }
+  async *attention(): AsyncGenerator<DeferredDelivery> {
+    type Row = Omit<DeferredDelivery, 'id' | 'event' | 'key'> & {
+      id: number
+      pos: number
+      key: string | null
+      json: string
+    }
     const next = prepare<Row>(
       this.#db,
       `SELECT a.id, a.pos, a.state, a.grp AS "group", a.attempts, a.reason, a.key, l.event AS json FROM aside a
@@ -253,7 +266,7 @@ export class Reader {
     return prepare<{ n: number }>(this.#db, sql).get(group)!.n
   }
 
-  async *#scan(after: number, until: number, limit: number, filter?: Filter): AsyncGenerator<Stored> {
+  async *#scan(after: number, until: number, limit: number, filter?: Filter): AsyncGenerator<StoredEvent> {
     const matches = filter && compileFilter(filter)
     let left = limit
     let from = after
@@ -273,7 +286,7 @@ export class Reader {
     }
   }
 
-  async *#at(positions: () => number[]): AsyncGenerator<Stored> {
+  async *#at(positions: () => number[]): AsyncGenerator<StoredEvent> {
     let n = 0
     for (const pos of positions()) {
       const found = stored(this.#byPosition.get(pos))
@@ -320,7 +333,7 @@ function isTurnOrEmit(task: string, id: string): boolean {
 const isTurn = (task: string, id: string) => /^\d+$/.test(id.slice(task.length + 1))
 
 /** Undefined where there is no row, and for one that holds no event. */
-function stored(row: LogRow | undefined): Stored | undefined {
+function stored(row: LogRow | undefined): StoredEvent | undefined {
   const event = row && eventFrom(row.event)
   return event && { position: row.pos, event }
 }

@@ -1,10 +1,10 @@
 import { expect } from 'vitest'
-import type { Attention, Driver, Outcome } from '../../bus/driver.ts'
+import type { DeferredDelivery, Driver, DeliveryOutcome } from '../../bus/driver.ts'
 import { collect, until } from '../wait.ts'
 import { discard, done, entries, entry, ids, park, retry } from './entries.ts'
 import type { Cases, Member, World } from './world.ts'
 
-const state = async (driver: Driver, group = 'jobs') => (await driver.groups()).find(g => g.group === group)
+const state = async (driver: Driver, group = 'jobs') => (await driver.listGroups()).find(g => g.group === group)
 
 /** A member that settles with the outcome written in the event the first time, and is done the next time. */
 const obedient = (world: World, driver: Driver): Promise<Member> => {
@@ -13,7 +13,7 @@ const obedient = (world: World, driver: Driver): Promise<Member> => {
     on: ({ event }) => {
       if (seen.has(event.id)) return done
       seen.add(event.id)
-      return event.data as Outcome
+      return event.data as DeliveryOutcome
     },
   })
 }
@@ -21,18 +21,18 @@ const obedient = (world: World, driver: Driver): Promise<Member> => {
 const listed = (driver: Driver, count: number) =>
   until(
     async () => {
-      const list = await collect(driver.attention())
+      const list = await collect(driver.listDeferred())
       return list.length === count && list
     },
     { what: `${count} entries on the attention list` },
   )
 
-const told = (outcome: Outcome) => entry({ data: outcome })
+const told = (outcome: DeliveryOutcome) => entry({ data: outcome })
 
 export const attention: Cases = {
   'a group says how far it is behind, and what is in flight': async world => {
     const [driver, other] = [await world.open(), await world.open()]
-    expect(await driver.groups()).toEqual([])
+    expect(await driver.listGroups()).toEqual([])
     const member = await world.join(driver, { inFlight: 4 })
     expect(await state(driver)).toEqual({ group: 'jobs', mode: 'shared', lag: 0, inFlight: 0 })
     await driver.publish([...entries(10), entry({ type: 'other' })])
@@ -61,7 +61,7 @@ export const attention: Cases = {
     await obedient(world, driver)
     const sent = [told(discard('dead')), told(park('parked', 'k')), told(park('keyless')), told(retry(600_000, 'slow'))]
     await driver.publish([...sent, told(done)])
-    const view = (list: Attention[]) => list.map(a => `${a.state} ${a.reason} ${a.key} ${a.event.id}`).toSorted()
+    const view = (list: DeferredDelivery[]) => list.map(a => `${a.state} ${a.reason} ${a.key} ${a.event.id}`).toSorted()
     const words = ['dead dead undefined', 'parked parked k', 'parked keyless undefined', 'delayed slow undefined']
     const expected = sent.map(({ event }, n) => `${words[n]} ${event.id}`)
     expect(view(await listed(driver, 4))).toEqual(expected.toSorted())

@@ -103,7 +103,9 @@ export const clock: Cases = {
     }) // biome-ignore format: one row
     await driver.publish([input(newTask())])
     await until(() => member.deliveries.length === 1, patience)
-    await until(async () => (await driver.groups()).some(({ group, inFlight }) => group === 'others' && inFlight === 0))
+    await until(async () =>
+      (await driver.listGroups()).some(({ group, inFlight }) => group === 'others' && inFlight === 0),
+    )
     world.clock.advance(-day)
     await until(() => member.deliveries.length === 2, patience)
   },

@@ -7,7 +7,7 @@ import { done, emitted, entry, hour, ids, input, newTask, retry, turn } from './
 import { worker, type Cases, type Member, type World } from './world.ts'
 
 const inFlight = async (driver: Driver, group = 'tasks') => {
-  const found = (await driver.groups()).find(g => g.group === group)
+  const found = (await driver.listGroups()).find(g => g.group === group)
   return { lag: found?.lag, inFlight: found?.inFlight }
 }
 

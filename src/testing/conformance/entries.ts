@@ -1,22 +1,22 @@
 import { randomUUIDv7 } from 'node:crypto'
 import { emitId, correlationOf, taskId, turnId } from '../../bus/ids.ts'
-import type { Appended, Commit, Driver, Entry, Outcome } from '../../bus/driver.ts'
+import type { PublishResult, Commit, Driver, EncodedEvent, DeliveryOutcome } from '../../bus/driver.ts'
 import { createEvent, type Draft } from '../../event.ts'
 
 export const hour = 3_600_000
 
-export const done: Outcome = { kind: 'done' }
-export const retry = (after: number, reason = 'not now'): Outcome => ({ kind: 'retry', after, reason })
-export const discard = (reason: string): Outcome => ({ kind: 'discard', reason })
-export const park = (reason: string, key?: string): Outcome => ({ kind: 'park', reason, ...(key && { key }) })
+export const done: DeliveryOutcome = { kind: 'done' }
+export const retry = (after: number, reason = 'not now'): DeliveryOutcome => ({ kind: 'retry', after, reason })
+export const discard = (reason: string): DeliveryOutcome => ({ kind: 'discard', reason })
+export const park = (reason: string, key?: string): DeliveryOutcome => ({ kind: 'park', reason, ...(key && { key }) })
 
 /** A draft made into what the bus hands to a driver; `time` may lie in the past, for the janitor. */
-export function entry({ time, ...draft }: Partial<Draft> & { time?: string } = {}): Entry {
+export function entry({ time, ...draft }: Partial<Draft> & { time?: string } = {}): EncodedEvent {
   const event = { ...createEvent({ type: 'job.made', data: null, ...draft }), ...(time && { time }) }
   return { event, json: JSON.stringify(event) }
 }
 
-export function entries(count: number, draft: (n: number) => Parameters<typeof entry>[0] = () => ({})): Entry[] {
+export function entries(count: number, draft: (n: number) => Parameters<typeof entry>[0] = () => ({})): EncodedEvent[] {
   return Array.from({ length: count }, (_, n) => entry({ data: { n }, ...draft(n) }))
 }
 
@@ -45,4 +45,4 @@ export async function clearWake(driver: Driver, task: string): Promise<void> {
 }
 
 export const ids = (list: readonly { event: { id: string } }[]) => list.map(item => item.event.id)
-export const positions = (list: readonly Appended[]) => list.map(item => item.position)
+export const positions = (list: readonly PublishResult[]) => list.map(item => item.position)

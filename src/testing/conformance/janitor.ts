@@ -16,24 +16,24 @@ export const janitor: Cases = {
     const young = entries(5)
     const gone = old(20)
     const at = positions(await driver.publish([...gone, ...young]))
-    const purged = await driver.janitor(retention)
+    const purged = await driver.purge(retention)
     expect(purged.events).toBe(20)
     expect(purged.horizon).toBeGreaterThanOrEqual(at[19]!)
     expect(purged.horizon).toBeLessThanOrEqual(at[20]!)
     expect(purged.heldBy).toContain('age')
     expect(await left(driver)).toEqual(ids(young))
     expect(await driver.get(gone[0]!.event.id)).toBeUndefined()
-    expect((await driver.janitor(retention)).events).toBe(0)
+    expect((await driver.purge(retention)).events).toBe(0)
   },
 
   'a long log is purged, also in the presence of another member': async world => {
     const [driver, other] = [await world.open(), await world.open()]
     for (let n = 0; n < 6_000; n += 1_000) await driver.publish(old(1_000))
     const young = entries(3)
-    const purging = driver.janitor(retention)
+    const purging = driver.purge(retention)
     await other.publish(young)
     await purging
-    await driver.janitor(retention)
+    await driver.purge(retention)
     expect(await left(other)).toEqual(ids(young))
   },
 
@@ -46,13 +46,13 @@ export const janitor: Cases = {
     const between = old(3)
     await driver.publish(between)
     const journal = await driver.journal(task)
-    const purged = await driver.janitor(retention)
+    const purged = await driver.purge(retention)
     expect(purged.events).toBe(3)
     expect(purged.heldBy).toContain(task)
     expect(await driver.journal(task)).toEqual(journal)
     expect((await left(driver)).slice(-3)).toEqual(ids(between))
     await driver.commit(turn(task, 1, { time, end: true }))
-    await driver.janitor(retention)
+    await driver.purge(retention)
     expect(await left(driver)).toEqual([])
   },
 
@@ -65,7 +65,7 @@ export const janitor: Cases = {
     await driver.commit(turn(task, 1, { time, snapshot: 'state' }))
     await driver.commit(turn(task, 2, { time }))
     const journal = await driver.journal(task)
-    await driver.janitor(retention)
+    await driver.purge(retention)
     expect(await driver.get(between[0]!.event.id)).toBeUndefined()
     expect(await (await world.reopen(driver)).journal(task)).toEqual(journal)
   },
@@ -78,17 +78,17 @@ export const janitor: Cases = {
     await until(() => member.deliveries.length === 3)
     await member.deliveries[0]!.settle(done)
     await member.deliveries[1]!.settle(done)
-    const purged = await driver.janitor(retention)
+    const purged = await driver.purge(retention)
     expect(purged.heldBy).toContain('jobs')
     const rest = ids(sent.slice(2))
     expect((await left(driver)).filter(id => rest.includes(id))).toEqual(rest)
     const again = await world.reopen(driver)
-    await again.janitor(retention)
+    await again.purge(retention)
     const after = await world.join(again, { on: () => done })
     await until(() => after.deliveries.length === 4)
     expect(ids(after.deliveries).toSorted()).toEqual(rest.toSorted())
-    await until(async () => (await again.groups())[0]?.lag === 0)
-    await again.janitor(retention)
+    await until(async () => (await again.listGroups())[0]?.lag === 0)
+    await again.purge(retention)
     expect(await left(again)).toEqual([])
   },
 
@@ -97,7 +97,7 @@ export const janitor: Cases = {
     const stuck = await world.join(driver, { group: 'stuck', inFlight: 1 })
     await driver.publish(old(50))
     await until(() => stuck.deliveries.length === 1)
-    const purged = await driver.janitor({ age: hour, maxLag: 10 })
+    const purged = await driver.purge({ age: hour, maxLag: 10 })
     expect(purged.heldBy).toContain('stuck')
     expect(purged.events).toBeGreaterThanOrEqual(39)
     await stuck.consumer.close()
@@ -105,7 +105,7 @@ export const janitor: Cases = {
     const fresh = entries(3)
     await driver.publish(fresh)
     await until(() => ids(fresh).every(id => ids(member.deliveries).includes(id)))
-    await until(async () => (await driver.groups())[0]?.lag === 0)
+    await until(async () => (await driver.listGroups())[0]?.lag === 0)
   },
 
   'what the attention list refers to stays, and can be released': async world => {
@@ -116,12 +116,12 @@ export const janitor: Cases = {
     })
     const kept = [entry({ time, subject: 'dead' }), entry({ time, subject: 'parked' })]
     await driver.publish(kept)
-    await until(async () => (await collect(driver.attention())).length === 2)
+    await until(async () => (await collect(driver.listDeferred())).length === 2)
     first = false
     await driver.publish(old(10))
     await until(() => member.deliveries.length === 12)
-    await driver.janitor(retention)
-    const list = await collect(driver.attention())
+    await driver.purge(retention)
+    const list = await collect(driver.listDeferred())
     expect(list.map(a => a.event)).toEqual(expect.arrayContaining(kept.map(k => k.event)))
     for (const { id } of list) await driver.release({ id })
     await until(() => member.deliveries.length === 14)
@@ -132,11 +132,11 @@ export const janitor: Cases = {
   'positions go on increasing after everything was purged, also after a restart': async world => {
     const driver = await world.open()
     let last = positions(await driver.publish(old(10))).at(-1)!
-    expect((await driver.janitor(retention)).events).toBe(10)
+    expect((await driver.purge(retention)).events).toBe(10)
     const [next] = positions(await driver.publish(old(1)))
     expect(next).toBeGreaterThan(last)
     last = next!
-    await driver.janitor(retention)
+    await driver.purge(retention)
     const again = await world.reopen(driver)
     expect(positions(await again.publish([entry()]))[0]).toBeGreaterThan(last)
     expect(await left(again)).toHaveLength(1)
@@ -146,7 +146,7 @@ export const janitor: Cases = {
     const driver = await world.open()
     const [one] = old(1)
     const [before] = await driver.publish([one!])
-    await driver.janitor(retention)
+    await driver.purge(retention)
     const [again] = await driver.publish([one!])
     if (again!.duplicate) expect(again!.position).toBe(before!.position)
     else expect((await driver.get(one!.event.id))?.position).toBe(again!.position)
@@ -157,9 +157,9 @@ export const janitor: Cases = {
     const task = newTask()
     await driver.commit(turn(task, 0, { time }))
     await driver.commit(turn(task, 1, { time, end: true }))
-    await driver.janitor(retention)
+    await driver.purge(retention)
     const again = await world.reopen(driver)
-    await again.janitor(retention)
+    await again.purge(retention)
     for (const expected of [0, 1, 2]) expect(await again.commit(turn(task, expected))).toBe('conflict')
   },
 
@@ -168,9 +168,9 @@ export const janitor: Cases = {
     const member = await world.join(driver, { on: () => done })
     for (let round = 1; round <= 3; round++) {
       await driver.publish(old(10))
-      await until(async () => member.deliveries.length === round * 10 && (await driver.groups())[0]?.lag === 0)
-      expect((await driver.janitor(retention)).events).toBe(10)
+      await until(async () => member.deliveries.length === round * 10 && (await driver.listGroups())[0]?.lag === 0)
+      expect((await driver.purge(retention)).events).toBe(10)
     }
-    expect(await driver.groups()).toEqual([{ group: 'jobs', mode: 'shared', lag: 0, inFlight: 0 }])
+    expect(await driver.listGroups()).toEqual([{ group: 'jobs', mode: 'shared', lag: 0, inFlight: 0 }])
   },
 }

@@ -16,9 +16,9 @@ const operations: Record<string, (driver: Driver) => unknown> = {
       from: 'now',
       onDelivery: () => {},
     }),
-  provision: driver => driver.provision({ group: 'jobs', filter: [{ types: ['>'] }], mode: 'shared', from: 'now' }),
+  provision: driver => driver.createGroup({ group: 'jobs', filter: [{ types: ['>'] }], mode: 'shared', from: 'now' }),
   get: driver => driver.get('id'),
-  isSettled: driver => driver.isSettled('id'),
+  isSettled: driver => driver.isCallSettled('id'),
   claim: driver => driver.claim(entry()),
   read: driver => collect(driver.read({})),
   follow: driver => collect(driver.follow(0, undefined, new AbortController().signal)),
@@ -28,12 +28,12 @@ const operations: Record<string, (driver: Driver) => unknown> = {
   getBlob: driver => driver.getBlob('acme', `sha256-${'0'.repeat(64)}`),
   getDocument: driver => driver.getDocument('key'),
   putDocument: driver => driver.putDocument('key', 'value', 0),
-  groups: driver => driver.groups(),
-  attention: driver => collect(driver.attention()),
+  groups: driver => driver.listGroups(),
+  attention: driver => collect(driver.listDeferred()),
   release: driver => driver.release({ key: 'key' }),
   drop: driver => driver.drop('1'),
   missedWakes: driver => collect(driver.missedWakes(Date.now())),
-  janitor: driver => driver.janitor({ age: 1, maxLag: 1 }),
+  janitor: driver => driver.purge({ age: 1, maxLag: 1 }),
 }
 
 export const lifecycle: Cases = {
@@ -86,7 +86,7 @@ export const lifecycle: Cases = {
   'a signal after closing is dropped, and listening does no harm': async world => {
     const driver = await world.open()
     await driver.close()
-    driver.signal(entry().event)
+    driver.sendSignal(entry().event)
     driver.onSignal(() => {})()
   },
 
@@ -101,8 +101,8 @@ export const lifecycle: Cases = {
   'a log is independent of every other': async world => {
     const driver = await world.open()
     expect(await driver.head()).toBe(0)
-    expect(await driver.groups()).toEqual([])
-    expect(await collect(driver.attention())).toEqual([])
+    expect(await driver.listGroups()).toEqual([])
+    expect(await collect(driver.listDeferred())).toEqual([])
     expect(await collect(driver.missedWakes(Number.MAX_SAFE_INTEGER))).toEqual([])
   },
 }

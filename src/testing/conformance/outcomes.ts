@@ -1,10 +1,10 @@
 import { expect } from 'vitest'
-import type { Driver, Outcome } from '../../bus/driver.ts'
+import type { Driver, DeliveryOutcome } from '../../bus/driver.ts'
 import { collect, until } from '../wait.ts'
 import { discard, done, entries, entry, ids, park, retry } from './entries.ts'
 import type { Cases } from './world.ts'
 
-const lag = async (driver: Driver) => (await driver.groups()).find(g => g.group === 'jobs')?.lag
+const lag = async (driver: Driver) => (await driver.listGroups()).find(g => g.group === 'jobs')?.lag
 
 /** The outcomes are the same for both modes of a group. */
 const inMode = (mode: 'shared' | 'sharded'): Cases => ({
@@ -74,7 +74,7 @@ const inMode = (mode: 'shared' | 'sharded'): Cases => ({
       await driver.publish([entry()])
       const first = await until(() => before.deliveries[0])
       expect(first.memo).toBeUndefined()
-      await first.settle({ ...retry(0), memo: '1 0 1795000000000' } as Outcome)
+      await first.settle({ ...retry(0), memo: '1 0 1795000000000' } as DeliveryOutcome)
       await until(() => before.deliveries[1])
       const reopened = await world.reopen(driver)
       const after = await world.join(reopened, { mode })
@@ -99,7 +99,7 @@ const inMode = (mode: 'shared' | 'sharded'): Cases => ({
     })
     await driver.publish([bad])
     const [dead] = await until(async () => {
-      const list = await collect(driver.attention())
+      const list = await collect(driver.listDeferred())
       return list[0]?.state === 'dead' && list
     })
     expect(dead).toMatchObject({ state: 'dead', group: 'jobs', attempts: 2, reason: 'broken beyond repair' })
@@ -113,7 +113,7 @@ const inMode = (mode: 'shared' | 'sharded'): Cases => ({
     async world => {
       const driver = await world.open()
       const odd = entry()
-      const outcomeOf = new Map<string, Outcome>([[odd.event.id, park('the code does not fit', 'program:a')]])
+      const outcomeOf = new Map<string, DeliveryOutcome>([[odd.event.id, park('the code does not fit', 'program:a')]])
       const member = await world.join(driver, {
         mode,
         inFlight: 1,
@@ -121,7 +121,7 @@ const inMode = (mode: 'shared' | 'sharded'): Cases => ({
       })
       await driver.publish([odd])
       const [parked] = await until(async () => {
-        const list = await collect(driver.attention())
+        const list = await collect(driver.listDeferred())
         return list.length === 1 && list
       })
       expect(parked).toMatchObject({ state: 'parked', group: 'jobs', attempts: 1, key: 'program:a' })

@@ -2,7 +2,7 @@ import { randomUUIDv7 } from 'node:crypto'
 import { setImmediate as breath } from 'node:timers/promises'
 import fc from 'fast-check'
 import { expect } from 'vitest'
-import type { Entry } from '../../bus/driver.ts'
+import type { EncodedEvent } from '../../bus/driver.ts'
 import { collect } from '../wait.ts'
 import { entries, entry, ids, positions } from './entries.ts'
 import type { Cases } from './world.ts'
@@ -10,7 +10,7 @@ import type { Cases } from './world.ts'
 const increasing = (list: readonly number[]) => list.every((value, i) => i === 0 || value > list[i - 1]!)
 
 /** Stands for an entry that a broker refuses in the middle of a batch. */
-function broken(): Entry {
+function broken(): EncodedEvent {
   const { event } = entry()
   return {
     event,

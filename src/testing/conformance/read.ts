@@ -4,7 +4,7 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import { expect } from 'vitest'
-import type { Driver, Entry, Stored } from '../../bus/driver.ts'
+import type { Driver, EncodedEvent, StoredEvent } from '../../bus/driver.ts'
 import { cancelId, resultId } from '../../bus/ids.ts'
 import { compileFilter, type Filter } from '../../pattern.ts'
 import { collect, until } from '../wait.ts'
@@ -25,7 +25,7 @@ const upTo = (count: number) => Array.from({ length: count }, (_, n) => n)
 /** Follows the log in the background. */
 function following(driver: Driver, after: number, filter?: Filter) {
   const abort = new AbortController()
-  const seen: Stored[] = []
+  const seen: StoredEvent[] = []
   const ended = (async () => {
     for await (const stored of driver.follow(after, filter, abort.signal)) seen.push(stored)
   })()
@@ -56,8 +56,8 @@ export const read: Cases = {
     await driver.commit({ ...turn(made, 0), events: [] })
     const all = await collect(driver.read({}))
     const asked = [...all.map(({ position }) => position).toReversed(), (await driver.head()) + 1_000, at[0]!]
-    expect(await driver.at(asked)).toEqual([...all.toReversed(), undefined, all[0]])
-    expect(await driver.at([])).toEqual([])
+    expect(await driver.readAt(asked)).toEqual([...all.toReversed(), undefined, all[0]])
+    expect(await driver.readAt([])).toEqual([])
   },
 
   'the log is read in order, after a position, until and with another one, up to a limit': async world => {
@@ -166,20 +166,20 @@ export const read: Cases = {
     const [driver, other] = [await world.open(), await world.open()]
     const task = newTask()
     const [answered, withdrawn, open] = upTo(3).map(n => emitted(task, 1, n, { type: 'tool.invoke' })) as [
-      Entry,
-      Entry,
-      Entry,
+      EncodedEvent,
+      EncodedEvent,
+      EncodedEvent,
     ]
     await driver.commit(turn(task, 0, { events: [answered, withdrawn, open] }))
-    for (const call of [answered, withdrawn, open]) expect(await other.isSettled(call.event.id)).toBe(false)
+    for (const call of [answered, withdrawn, open]) expect(await other.isCallSettled(call.event.id)).toBe(false)
     const { correlationid } = answered.event
     await other.publish([entry({ id: resultId(answered.event.id), type: 'tool.result', correlationid })])
     const cancelled = entry({ id: cancelId(withdrawn.event.id), type: 'call.cancelled', correlationid })
     await driver.commit(turn(task, 1, { events: [cancelled] }))
     for (const member of [driver, other]) {
-      expect(await member.isSettled(answered.event.id)).toBe(true)
-      expect(await member.isSettled(withdrawn.event.id)).toBe(true)
-      expect(await member.isSettled(open.event.id)).toBe(false)
+      expect(await member.isCallSettled(answered.event.id)).toBe(true)
+      expect(await member.isCallSettled(withdrawn.event.id)).toBe(true)
+      expect(await member.isCallSettled(open.event.id)).toBe(false)
     }
   },
 

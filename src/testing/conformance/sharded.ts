@@ -13,7 +13,10 @@ const patience = { within: 20_000 }
 const mode = 'sharded'
 
 const settled = (driver: Driver) =>
-  until(async () => (await driver.groups()).find(g => g.group === 'jobs')?.lag === 0, { ...patience, what: 'lag 0' })
+  until(async () => (await driver.listGroups()).find(g => g.group === 'jobs')?.lag === 0, {
+    ...patience,
+    what: 'lag 0',
+  })
 
 const shardsOf = (driver: Driver, deliveries: Member['deliveries']) =>
   new Set(deliveries.map(d => shardOf(d.event.correlationid, driver.shards)))
@@ -44,7 +47,7 @@ export const sharded: Cases = {
   'a group has members as long as one of them is there': async world => {
     const [a, b] = [await world.open(), await world.open()]
     expect(await a.hasMembers('jobs')).toBe(false)
-    await b.provision({ group: 'jobs', mode, filter: [{ types: ['job.>'] }], from: 'now' })
+    await b.createGroup({ group: 'jobs', mode, filter: [{ types: ['job.>'] }], from: 'now' })
     expect(await a.hasMembers('jobs')).toBe(false)
     const { consumer } = await world.join(b, { mode })
     const other = await world.join(b, { mode })

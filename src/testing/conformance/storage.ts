@@ -121,12 +121,12 @@ export const storage: Cases = {
     await until(() => {
       const { event } = entry({ type: 'model.delta' })
       warmUp.push(event.id)
-      members[0]!.signal(event)
+      members[0]!.sendSignal(event)
       return heard.every(ids => ids.length > 0)
     })
     const sent = [0, 1, 0].map(from => ({ from, event: entry({ type: 'model.delta', data: { text: '🙂' } }).event }))
     for (const { from, event } of sent) {
-      members[from]!.signal(event)
+      members[from]!.sendSignal(event)
       await until(() => heard.every(ids => ids.includes(event.id)))
     }
     for (const ids of heard) {
@@ -146,7 +146,7 @@ export const storage: Cases = {
     driver.onSignal(event => heard.push(event))
     off()
     const { event } = entry({ type: 'tool.progress', data: { done: 0.5, text: '漢字' } })
-    driver.signal(event)
+    driver.sendSignal(event)
     await until(() => heard.length === 2)
     expect(heard).toEqual([event, event])
     expect(quiet).toBe(0)

@@ -1,4 +1,4 @@
-import type { Consumer, Delivery, Driver, Outcome, Subscription } from '../../bus/driver.ts'
+import type { Consumer, Delivery, Driver, DeliveryOutcome, Subscription } from '../../bus/driver.ts'
 import { TidingsError } from '../../errors.ts'
 import { TestClock } from '../clock.ts'
 
@@ -11,7 +11,7 @@ export interface Log {
 }
 
 /** Returns the outcome to settle with, or nothing: the case settles itself, or leaves the delivery unsettled. */
-export type Handler = (delivery: Delivery) => Outcome | undefined | Promise<Outcome | undefined>
+export type Handler = (delivery: Delivery) => DeliveryOutcome | undefined | Promise<DeliveryOutcome | undefined>
 
 export interface Wish extends Partial<Omit<Subscription, 'onDelivery' | 'onWake' | 'onLost'>> {
   on?: Handler
@@ -39,19 +39,18 @@ export class World {
   /** That of the machine on which all members run. */
   readonly clock = new TestClock()
   readonly #log: Log
-  readonly #skip: (note: string) => never
+  /** Ends the case: it does not apply to this driver. */
+  readonly skip: (note: string) => never
   readonly #open = new Set<Driver>()
   readonly #failures: unknown[] = []
 
   constructor(log: Log, skip: (note: string) => never) {
     this.#log = log
-    this.#skip = skip
+    this.skip = skip
   }
 
-  /** Opens one more member. The case is skipped where a log is for one process only. */
+  /** Opens one more member. */
   async open(): Promise<Driver> {
-    for (const { name, capabilities } of this.#open)
-      if (!capabilities.shared) this.#skip(`${name}: a log is for one process only`)
     const driver = await this.#log.open(this.clock)
     this.#open.add(driver)
     return driver

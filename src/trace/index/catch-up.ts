@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { Bus } from '../../bus/bus.ts'
-import type { Position, Stored } from '../../bus/driver.ts'
+import type { Position, StoredEvent } from '../../bus/driver.ts'
 import { entryOf, type Entry } from './entry.ts'
 import { withData } from './events.ts'
 import { prune } from './prune.ts'
@@ -63,10 +63,10 @@ const isSame = (a: State, b: State) => a.read === b.read && a.last === b.last &&
 async function isOfThisLog(bus: Bus, { read, last, id }: State, head: Position): Promise<boolean> {
   if (head < read) return false
   if (last === 0) return true
-  const [stored] = await bus.driver.at([last])
+  const [stored] = await bus.driver.readAt([last])
   return stored?.event.id === id
 }
 
-async function batch(bus: Bus, after: Position, until: Position): Promise<Stored[]> {
+async function batch(bus: Bus, after: Position, until: Position): Promise<StoredEvent[]> {
   return Array.fromAsync(bus.read({ after, until, limit: batchEvents }))
 }

@@ -1,4 +1,4 @@
-import type { Position, Stored } from '../../bus/driver.ts'
+import type { Position, StoredEvent } from '../../bus/driver.ts'
 import { correlationOf, parseId, turnId } from '../../bus/ids.ts'
 import type { CloudEvent } from '../../event.ts'
 import { dismissedType, retryType } from '../../tasks/fork.ts'
@@ -34,7 +34,7 @@ export interface Place {
   readonly name: string
 }
 
-export function entryOf({ position, event }: Stored): Entry {
+export function entryOf({ position, event }: StoredEvent): Entry {
   const { id, correlationid: correlation, type, time, call, replay, data } = event
   const place = placeOf(id, correlation)
   const isRequest = type === 'agent.invoke' || type === 'agent.cancel'

@@ -1,21 +1,21 @@
 import type { Bus } from '../../bus/bus.ts'
-import type { Position, Stored } from '../../bus/driver.ts'
+import type { Position, StoredEvent } from '../../bus/driver.ts'
 import { hasBlobData } from '../../bus/routed.ts'
 import type { CloudEvent } from '../../event.ts'
 
 const blobsAtOnce = 16
 
 /** The events at these positions that are still there. */
-export async function eventsAt(bus: Bus, positions: readonly Position[]): Promise<Stored[]> {
-  return (await bus.driver.at(positions)).filter(stored => stored !== undefined)
+export async function eventsAt(bus: Bus, positions: readonly Position[]): Promise<StoredEvent[]> {
+  return (await bus.driver.readAt(positions)).filter(stored => stored !== undefined)
 }
 
 /** Those that need it with their data, where that is still to be had. */
 export async function withData(
   bus: Bus,
-  events: readonly Stored[],
+  events: readonly StoredEvent[],
   isNeeded: (event: CloudEvent) => boolean = () => true,
-): Promise<Stored[]> {
+): Promise<StoredEvent[]> {
   const resolved = [...events]
   const large = events.flatMap(({ event }, i) => (hasBlobData(event) && isNeeded(event) ? [i] : []))
   for (let from = 0; from < large.length; from += blobsAtOnce)

@@ -1,0 +1,28 @@
+import type { CloudEvent } from '../../event.ts'
+
+export interface DeferredDelivery {
+  /** Names the entry until it is released or dropped. Short enough to be typed. */
+  readonly id: string
+  readonly state: 'dead' | 'parked' | 'delayed'
+  readonly group: string
+  readonly attempts: number
+  readonly reason: string
+  readonly key?: string
+  readonly event: CloudEvent
+}
+
+/**
+ * Deliveries that are not in flight and not settled: dead, parked, or delayed until their retry is due.
+ *
+ * - Every member lists all of them, also after a restart.
+ * - The janitor keeps their events.
+ * - A released delivery starts with attempt 1 and no memo. It leaves the list at once and is handed out soon, also if its group gets
+ *   a member only later.
+ */
+export interface DeadLetters {
+  listDeferred(): AsyncIterable<DeferredDelivery>
+  /** By `id`: that entry. By `key`: everything that is parked under the key. Returns how many there were. */
+  release(which: { id: string } | { key: string }): Promise<number>
+  /** Ends the delivery permanently. False if there is no such entry. */
+  drop(id: string): Promise<boolean>
+}

@@ -1,0 +1,47 @@
+import type { TidingsError } from '../../errors.ts'
+import type { Position } from './event-log.ts'
+
+/** What a publish that resolved survives, as the broker itself reports. */
+export interface Durability {
+  readonly survives: 'nothing' | 'process' | 'power'
+  /** For people: the settings that this was read from. */
+  readonly detail: string
+}
+
+export interface Retention {
+  /** Events older than this many ms go, unless a live task or a group needs them. */
+  readonly age: number
+  /** A group that is further behind than this many events no longer holds back the janitor; it is reported instead. */
+  readonly maxLag: number
+}
+
+export interface PurgeResult {
+  readonly events: number
+  readonly horizon: Position
+  /** What holds the horizon back, for people: `task …`, `group …`, `age`. */
+  readonly heldBy: string
+}
+
+/**
+ * Operations.
+ *
+ * - `close` waits for the calls that were made before it. Closing twice is closing once. After it, every call rejects with E_BUS_CLOSED,
+ *   except that signals are dropped silently.
+ * - `purge` never removes what a live task, a group within `maxLag`, or a deferred delivery needs.
+ * - `problem` is set while calls would fail because the broker is away, and cleared when it is back. Reading it asks nobody.
+ * - A broker that lost its data and comes back empty is set up again by the driver; then `onEmptied` calls back, once.
+ */
+export interface LogAdmin {
+  /** The log was opened to be read: writes reject with E_LOG_READ_ONLY. */
+  readonly isReadOnly?: boolean
+  /** Why the log cannot be used now, as far as that is known without asking the broker. */
+  readonly problem?: TidingsError | undefined
+  /**
+   * The broker came back without its data and the log is a new one: what was stored at start (groups, definitions) must be
+   * stored again, and positions start again. Returns the function that removes the callback.
+   */
+  onEmptied?(callback: () => void): () => void
+  purge(retention: Retention): Promise<PurgeResult>
+  durability(): Promise<Durability>
+  close(): Promise<void>
+}
