@@ -63,7 +63,9 @@ async function park(bus: Bus, count: number): Promise<void> {
     inFlight: 256,
     from: 'beginning',
     onDelivery: delivery =>
-      void delivery.settle({ kind: 'park', reason: `no room for ${delivery.event.id}` }).then(() => parked++),
+      void delivery
+        .settle({ kind: 'park', reason: { code: 'E_BUSY', message: `no room for ${delivery.event.id}` } })
+        .then(() => parked++),
   })
   for (let n = 0; n < count; n += 500)
     await bus.publishAll(Array.from({ length: Math.min(500, count - n) }, () => ({ type: 'bench.park', data: n })))

@@ -39,6 +39,8 @@ export const errors = {
   E_BROKER_FAILED: 'The broker did not start, or ended. The text says why.',
   E_PROGRAM_MISMATCH:
     'The code no longer fits the recorded turns of this task. Run the version that wrote them, then `tidings retry TASK`; or go on with this code from before the misfit, as a new task: `tidings fork --from TASK@TURN`.',
+  E_PROGRAM_UNKNOWN:
+    'No agent of this worker handles the event, which is addressed to this app. Deploy the version of the app that does, or `tidings attention discard ID`.',
   E_PROGRAM_VERSION:
     'This worker has an older version of the program than the one that wrote the task. Deploy the newer version.',
   E_PROGRAM_FAILED:
@@ -56,6 +58,11 @@ export const errors = {
   E_REPLAY_UNRECORDED:
     'Nobody was asked this then, or nobody answered. Give the answer yourself, --stub NAME=FILE.json, or allow the call: --effects NAME=live.',
   E_TASK_CANCELLED: 'The task was cancelled.',
+  E_TASK_MOVED: 'Another worker owns the shard of this task now. It retries the delivery; there is nothing to do.',
+  E_JOURNAL_BEHIND:
+    'The log does not show the turn that this answers yet. The worker retries; if it goes on, check the replicas of the broker.',
+  E_PAUSED: 'The agent, tool or model is paused. `tidings resume KIND NAME` continues it and delivers what was kept.',
+  E_REASON_UNKNOWN: 'An older version of Tidings stored this entry, without a code. Its message says what happened.',
   E_TASK_HOPS:
     'The chain of tasks is longer than the hop limit. Two subscribers may be feeding each other; `tidings trace` shows the loop.',
   E_TASK_TURNS: 'A run() agent took more turns than its history may hold. Continue with ctx.continueAs(input).',
@@ -151,24 +158,29 @@ export class TidingsError extends Error {
   readonly retryable: boolean
   /** The code that a foreign error had, such as `ECONNREFUSED`. */
   readonly originalCode?: string
+  /** What a program needs to act on the error, such as the task and the turn to fork from. */
+  readonly data?: ErrorDetails
 
   /** A detail beyond 4,096 characters is cut: an error always fits into an answer. */
   constructor(
     code: ErrorCode,
     detail: string,
-    options: { cause?: unknown; retryable?: boolean; originalCode?: string | undefined } = {},
+    options: { cause?: unknown; retryable?: boolean; originalCode?: string | undefined; data?: ErrorDetails } = {},
   ) {
     super(truncateText(detail), options.cause === undefined ? undefined : { cause: options.cause })
     this.code = code
     this.next = errors[code]
     this.retryable = options.retryable ?? false
     if (options.originalCode !== undefined) this.originalCode = options.originalCode
+    if (options.data) this.data = options.data
   }
 
   toJSON(): ErrorData {
     return dataOf(this)
   }
 }
+
+export type ErrorDetails = Readonly<Record<string, string | number>>
 
 /** The shape of an error inside events and HTTP answers: a few kilobytes, whatever was thrown. */
 export interface ErrorData {
@@ -178,6 +190,7 @@ export interface ErrorData {
   retryable?: boolean
   /** The code that a foreign error had, or one of its causes, such as `ECONNREFUSED`. */
   originalCode?: string
+  data?: ErrorDetails
   /** Frames of the user's code and of the causes, one a line. Only on the log: answers over HTTP do not have it. */
   stack?: string
 }
@@ -235,12 +248,13 @@ export function checkedErrorData(given: unknown, code: ErrorCode): ErrorData {
 export const textOf = describeThrown
 
 /** Data of an error of ours. Its message may have been assigned since it was made. */
-const dataOf = ({ code, message, next, retryable, originalCode }: TidingsError): ErrorData => ({
+const dataOf = ({ code, message, next, retryable, originalCode, data }: TidingsError): ErrorData => ({
   code,
   message: truncateText(message),
   next,
   retryable,
   ...(originalCode !== undefined && { originalCode }),
+  ...(data && { data }),
 })
 
 /** Whether this is an error of ours whose fields can be read. */

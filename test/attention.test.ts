@@ -21,7 +21,8 @@ onEveryBus(world => {
       filter: [{ types: ['job.made'] }],
       inFlight: 256,
       from: 'beginning',
-      onDelivery: delivery => void delivery.settle({ kind: 'discard', reason: 'it broke' }).then(() => dead++),
+      onDelivery: delivery =>
+        void delivery.settle({ kind: 'discard', reason: { code: 'E_TEST', message: 'it broke' } }).then(() => dead++),
     })
     for (let n = 0; n < total; n += 300)
       await bus.publishAll(Array.from({ length: 300 }, (_, i) => ({ type: 'job.made', data: { n: n + i } })))

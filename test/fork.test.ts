@@ -327,8 +327,9 @@ onEveryBus(world => {
       const again = await until(async () =>
         (await collect(worker.bus.driver.listDeferred())).find(({ event }) => event.id === after.mark),
       )
-      expect(again.reason).toMatch(/^E_PROGRAM_MISMATCH: turn 2 of worker .* a fork must begin there or before$/)
-      const task = `${/fork --from (\S+)@2/.exec(parked!.reason)?.[1]}`
+      expect(again.reason.code).toBe('E_PROGRAM_MISMATCH')
+      expect(again.reason.message).toMatch(/^turn 2 of worker .* a fork must begin there or before$/)
+      const task = String(parked!.reason.data?.fork).replace(/@2$/, '')
       expect(correlationOf(task)).toBe(correlationid)
       const forked = await fork(worker, { task, version: 2 }, 'tool/note=live')
       expect(output(await endOf(worker, forked))).toEqual(['noted one', 'noted two'])

@@ -129,7 +129,7 @@ onEveryBus(world => {
       plain(40).map(event => ({ ...event, time: new Date(begin).toISOString() })),
     )
     const outcome = (i: number): DeliveryOutcome =>
-      i === 3 ? { kind: 'discard', reason: 'no luck' } : { kind: 'done' }
+      i === 3 ? { kind: 'discard', reason: { code: 'E_TEST', message: 'no luck' } } : { kind: 'done' }
     let settled = 0
     const consumer = await driver.subscribe({
       group: 'g', filter: [{ types: ['order.>'] }], mode: 'shared', from: 'now', inFlight: 10,

@@ -84,7 +84,7 @@ it('is set aside for each group, is passed over by readers, and ends no worker',
   for (const entry of dead)
     expect(entry).toMatchObject({
       state: 'dead',
-      reason: expect.stringMatching(/^E_EVENT_INVALID/),
+      reason: { code: 'E_EVENT_INVALID' },
       event: { type: 'control.malformed', data: { position: expect.any(Number), text: expect.any(String) } },
     })
   expect(served).toEqual([good.id])

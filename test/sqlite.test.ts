@@ -147,7 +147,11 @@ describe('opening', () => {
       onDelivery: delivery => {
         memos.push(delivery.memo)
         const isFirst = memos.length === 1
-        void delivery.settle(isFirst ? { kind: 'retry', after: 0, reason: 'busy', memo: '1 0 1' } : { kind: 'done' })
+        void delivery.settle(
+          isFirst
+            ? { kind: 'retry', after: 0, reason: { code: 'E_BUSY', message: 'busy' }, memo: '1 0 1' }
+            : { kind: 'done' },
+        )
       },
     })
     await until(() => memos.length === 2)

@@ -177,6 +177,6 @@ function introduce({ addresses, warnings }: Running, isAsked: boolean, example: 
   else line('approve', 'npm run tidings -- approvals, then npm run tidings -- approve ID')
   line('watch', `curl -N ${gateway}/events/stream`)
   line('reports', join(home, 'reports'))
-  for (const warning of warnings) console.log(styleText('yellow', `  ${warning}`))
+  for (const { message } of warnings) console.log(styleText('yellow', `  ${message}`))
   console.log()
 }

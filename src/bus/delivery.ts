@@ -2,10 +2,10 @@ import { setTimeout } from 'node:timers/promises'
 import type { Span } from '@opentelemetry/api'
 import type { CloudEvent } from '../event.ts'
 import { TidingsError, toTidingsError } from '../errors.ts'
-import { truncateText } from '../thrown.ts'
 import type { Filter } from '../pattern.ts'
 import type { Bus } from './bus.ts'
 import type { Consumer, Delivery, EncodedEvent, DeliveryOutcome } from './driver.ts'
+import { reasonOf, redactReason, type Reason } from './reason.ts'
 import { undelayedDeliveries } from './retries.ts'
 import { recordProcessing, recordOutcome, logSettleFailure } from './telemetry/outcomes.ts'
 import { deliverySpan } from './telemetry/spans.ts'
@@ -106,22 +106,19 @@ async function attempt(
     // Another worker is handed it: only that one may give it up.
     const isGivenBack = error.code === 'E_WORKER_STOPPED'
     if (isGivenBack || (!isFinal && undelayedDeliveries(delivery) < attempts))
-      return redeliver(delivery, `${error.code}: ${error.message}`)
+      return redeliver(delivery, reasonOf(error))
   }
-  const outcome: DeliveryOutcome = {
-    kind: 'discard',
-    reason: `${error.code}: ${error.message} (attempt ${delivery.attempt})`,
-  }
+  const outcome: DeliveryOutcome = { kind: 'discard', reason: reasonOf(error) }
   try {
     return { outcome, events: await bus.encodeAll(await fail(delivery.event, error)) }
   } catch (problem) {
     if (!(problem instanceof TidingsError && problem.retryable)) return { outcome }
     // The log is away: the request comes again, and is given up then.
-    return redeliver(delivery, problem.message)
+    return redeliver(delivery, reasonOf(problem))
   }
 }
 
-const redeliver = (delivery: Delivery, reason: string): HandlerResult => ({
+const redeliver = (delivery: Delivery, reason: Reason): HandlerResult => ({
   outcome: {
     kind: 'retry',
     after: backoff(undelayedDeliveries(delivery)),
@@ -137,7 +134,7 @@ export async function settle(
   outcome: DeliveryOutcome,
   events: readonly EncodedEvent[] = [],
 ): Promise<void> {
-  const told = 'reason' in outcome ? { ...outcome, reason: bus.redactor.text(truncateText(outcome.reason)) } : outcome
+  const told = 'reason' in outcome ? { ...outcome, reason: redactReason(bus.redactor, outcome.reason) } : outcome
   for (let attempt = 1; ; attempt++) {
     try {
       await delivery.settle(told, events)

@@ -34,6 +34,7 @@ export type * from './contract/event-log.ts'
 export type * from './contract/log-admin.ts'
 export type * from './contract/signal-channel.ts'
 export type * from './contract/task-store.ts'
+export type { Reason } from './reason.ts'
 
 /** Receivers of deliveries must be idempotent by design: every driver delivers at least once. */
 export interface Driver

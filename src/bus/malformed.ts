@@ -2,6 +2,7 @@ import { textOf } from '../errors.ts'
 import { createEvent, type CloudEvent } from '../event.ts'
 import { checkEvent } from './decode.ts'
 import { isCorrelation } from './ids.ts'
+import { reason, type Reason } from './reason.ts'
 
 /*
  * Whoever can write to a log can write anything, and disks rot. What is no event goes to the attention list when it is handed out,
@@ -34,11 +35,11 @@ export interface DeliverySource {
 }
 
 /** The event that is handed out; where the text is none, one that stands for it, and why it is none. */
-export function readDelivery(json: string, whereabouts: () => DeliverySource): { event: CloudEvent; problem?: string } {
+export function readDelivery(json: string, whereabouts: () => DeliverySource): { event: CloudEvent; problem?: Reason } {
   try {
     return { event: checkEvent(JSON.parse(json)) }
   } catch (error) {
-    return { event: malformedEvent(json, whereabouts()), problem: `E_EVENT_INVALID: ${textOf(error)}` }
+    return { event: malformedEvent(json, whereabouts()), problem: reason('E_EVENT_INVALID', textOf(error)) }
   }
 }
 

@@ -1,9 +1,24 @@
 import { TidingsError } from '../errors.ts'
 import type { Bus } from './bus.ts'
+import type { DeliveryOutcome } from './driver.ts'
+import { reason } from './reason.ts'
 
 export type PausableKind = 'agent' | 'tool' | 'model'
 
-export const pauseKey = (kind: PausableKind, name: string) => `paused/${kind}/${name}`
+const pauseKey = (kind: PausableKind, name: string) => `paused/${kind}/${name}`
+
+/** Keeps a delivery for something that is paused until it is resumed. */
+export const pausedOutcome = (kind: PausableKind, name: string): DeliveryOutcome => ({
+  kind: 'park',
+  reason: reason('E_PAUSED', `the ${kind} "${name}" is paused`),
+  key: pauseKey(kind, name),
+})
+
+/** What a key of {@link pauseKey} pauses; undefined for any other key. */
+export function pausedBy(key: string): { kind: PausableKind; name: string } | undefined {
+  const [, kind, name] = /^paused\/(agent|tool|model)\/(.+)$/s.exec(key) ?? []
+  return name === undefined ? undefined : { kind: kind as PausableKind, name }
+}
 
 const documentKey = 'paused'
 const pollIntervalMs = 2_000

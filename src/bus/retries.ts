@@ -4,6 +4,7 @@ import type { Bus } from './bus.ts'
 import type { HandlerResult } from './delivery.ts'
 import type { Delivery } from './driver.ts'
 import { delayedId } from './ids.ts'
+import { reasonOf } from './reason.ts'
 
 /** What became of a request before this delivery. It is kept in the memo of the delivery. */
 export interface Retries {
@@ -72,9 +73,8 @@ export async function delay(
     hops: request.hops,
     data,
   })
-  const reason = `${error.code}: ${error.message}`
   return {
-    outcome: { kind: 'retry', after, reason, memo: `${failures} ${holds} ${Math.round(since)}` },
+    outcome: { kind: 'retry', after, reason: reasonOf(error), memo: `${failures} ${holds} ${Math.round(since)}` },
     ...(!isSilent && { events: await bus.encodeAll([event]) }),
   }
 }

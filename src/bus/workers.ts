@@ -7,7 +7,7 @@ import { settledOrAborted, workerStopped } from './abort.ts'
 import type { Delivery } from './driver.ts'
 import { consume, isStillAwaited, type RunningConsumer, type HandlerResult } from './delivery.ts'
 import { undelayedDeliveries } from './retries.ts'
-import { pauseKey, type PausableKind, type Pauses } from './pauses.ts'
+import { pausedOutcome, type PausableKind, type Pauses } from './pauses.ts'
 
 /** Bounds on how much of one tool or model runs at once. */
 export interface ConcurrencyLimits {
@@ -70,8 +70,7 @@ export class Workers {
       from: 'beginning',
       maxDeliveries: maxStarts,
       handle: async (event, delivery, span) => {
-        if (this.#pauses.has(kind, name))
-          return { outcome: { kind: 'park', reason: `${kind} ${name} is paused`, key: pauseKey(kind, name) } }
+        if (this.#pauses.has(kind, name)) return { outcome: pausedOutcome(kind, name) }
         const starts = undelayedDeliveries(delivery)
         if (starts > maxStarts)
           throw new TidingsError(

@@ -1,6 +1,7 @@
 import type { Bus } from '../bus/bus.ts'
 import type { DeferredDelivery, MissedWake } from '../bus/driver.ts'
 import { correlationOf } from '../bus/ids.ts'
+import { pausedBy } from '../bus/pauses.ts'
 import type { Failed } from './failed.ts'
 import { unhostedOn, type Unhosted } from './unhosted.ts'
 
@@ -40,13 +41,14 @@ export function nextFor(matter: Matter): string[] {
   if ('task' in matter)
     return [`tidings run`, `tidings replay --task ${matter.task}`, `tidings attention cancel ${matter.task}`]
   const { id, kind, key, reason, event } = matter
-  // The task has failed and its caller knows: only the loop is left to be found.
-  if (/^E_(TASK_HOPS|BUDGET_EXCEEDED)/.test(reason))
+  // The task has failed and its caller was answered: what is left is to find the loop.
+  if (reason.code === 'E_TASK_HOPS' || reason.code === 'E_BUDGET_EXCEEDED')
     return [`tidings trace ${event.correlationid}`, `tidings attention discard ${id}`]
-  const fork = /tidings fork --from \S+@\d+/.exec(reason)?.[0]
-  if (fork) return [fork, `tidings attention retry --key ${key}`, `tidings attention discard ${id}`]
-  const paused = key === undefined ? null : /^paused\/(\w+)\/(.+)$/.exec(key)
-  if (paused) return [`tidings resume ${paused[1]} ${paused[2]}`]
+  const fork = reason.data?.fork
+  if (fork !== undefined)
+    return [`tidings fork --from ${fork}`, `tidings attention retry --key ${key}`, `tidings attention discard ${id}`]
+  const paused = key === undefined ? undefined : pausedBy(key)
+  if (paused) return [`tidings resume ${paused.kind} ${paused.name}`]
   if (kind === 'parked' && key !== undefined)
     return [`tidings attention retry --key ${key}`, `tidings attention discard ${id}`]
   return [`tidings attention retry ${id}`, `tidings attention discard ${id}`]

@@ -62,7 +62,7 @@ export async function list({ json }: Globals): Promise<void> {
 function likenessOf(matter: Matter): string | undefined {
   if (matter.kind === 'failed') return `failed ${matter.program} ${matter.code}`
   if (matter.kind === 'delayed' || (matter.kind === 'parked' && matter.key !== undefined))
-    return `${matter.key ?? matter.group} ${matter.reason}`
+    return `${matter.key ?? matter.group} ${matter.reason.code} ${matter.reason.message}`
   return undefined
 }
 
@@ -120,7 +120,7 @@ export function describe(matter: Matter, more = 0, began?: Action): string[] {
   ]
   return [
     `${kind} ${styleText('bold', `#${id}`)} ${paint(event.type)} ${dim(printable(about.join(', ')))}`,
-    `         ${printable(reason)}`,
+    `         ${printable(reason.message)} ${dim(reason.code)}`,
     ...part,
     next,
   ]

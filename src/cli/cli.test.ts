@@ -5,9 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
+import type { Reason } from '../bus/reason.ts'
 import { until } from '../testing/wait.ts'
-
-/* Real processes on a real log, as a person would use them. */
 
 const root = join(import.meta.dirname, '../..')
 const main = join(root, 'src/cli/main.ts')
@@ -126,7 +125,7 @@ const traced = (correlation: string, ended: (records: TraceRecord[]) => boolean)
 const listed = () =>
   until(
     async () => {
-      const matters = await json<{ id: number; key: string; kind: string; reason: string }>('attention')
+      const matters = await json<{ id: number; key: string; kind: string; reason: Reason }>('attention')
       return matters.length === 1 && matters
     },
     { within: 20_000 },
@@ -288,7 +287,7 @@ describe('an app', () => {
       .replace('twice, broken, stuck] })', 'twice, broken, stuck, nowhere] })')
     await runCode(changed)
     const [first] = await listed()
-    expect(first!.reason).toContain('E_PROGRAM_MISMATCH: turn 1 of waiter now makes the call text.twice#0')
+    expect(first!.reason).toMatchObject({ code: 'E_PROGRAM_MISMATCH', data: { fork: expect.stringMatching(/@1$/) } })
     const { stdout } = await tidings(['attention'])
     expect(stdout).toContain(`tidings attention retry --key ${first!.key}`)
     expect(stdout).toMatch(/part of wait\.wanted .*: tidings trace [0-9a-f]{6}\n/)

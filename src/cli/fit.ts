@@ -1,6 +1,7 @@
 import { styleText } from 'node:util'
 import type { Bus } from '../bus/bus.ts'
-import { TidingsError } from '../errors.ts'
+import { TidingsError, type ErrorDetails } from '../errors.ts'
+import { reasonOf } from '../bus/reason.ts'
 import type { App } from '../runtime/app.ts'
 import { hostsOn } from '../tasks/hosts.ts'
 import { Programs } from '../tasks/programs.ts'
@@ -16,6 +17,7 @@ interface Unfit {
   readonly program: string
   readonly code: string
   readonly message: string
+  readonly data?: ErrorDetails
 }
 
 const misfits = new Set<string>(['E_PROGRAM_MISMATCH', 'E_PROGRAM_VERSION'])
@@ -56,19 +58,17 @@ async function unfitOn(bus: Bus, app: App, signal: AbortSignal): Promise<Unfit[]
     try {
       await resume(bus, programs, task)
     } catch (error) {
-      if (error instanceof TidingsError && misfits.has(error.code))
-        found.push({ task, program, code: error.code, message: error.message })
+      if (error instanceof TidingsError && misfits.has(error.code)) found.push({ task, program, ...reasonOf(error) })
     }
   }
   return found
 }
 
-function choicesFor({ task, code, message }: Unfit): string[] {
+function choicesFor({ task, code, data }: Unfit): string[] {
   if (code === 'E_PROGRAM_VERSION') return ['run the newer version, which wrote it', `tidings attention cancel ${task}`]
-  const fork = /tidings fork --from \S+@\d+/.exec(message)?.[0]
   return [
     'run the version that wrote it, until it has ended',
-    ...(fork ? [`${fork} goes on with this code, as a new task`] : []),
+    ...(data?.fork === undefined ? [] : [`tidings fork --from ${data.fork} continues with this code, as a new task`]),
     `tidings attention cancel ${task}`,
   ]
 }

@@ -96,7 +96,9 @@ function readyText(app: App, { addresses, durability, warnings }: Running, hoste
     ...(others.length === 0 ? [] : [dim(`  not here, other workers must: ${away.join(', ')}`)]),
     ...addresses.map(address => `  ${address}`),
     `  ${shownLog(environment())}: ${durabilityText(durability)}`,
-    ...warnings.filter(text => !text.includes(durability.detail)).map(text => `  ${styleText('yellow', '!')} ${text}`),
+    ...warnings.flatMap(({ code, message }) =>
+      code === 'durability' ? [] : [`  ${styleText('yellow', '!')} ${message}`],
+    ),
   ]
 }
 

@@ -1,7 +1,7 @@
 import { styleText } from 'node:util'
 import type { Bus } from '../bus/bus.ts'
 import type { Durability, GroupState } from '../bus/driver.ts'
-import { Pauses } from '../bus/pauses.ts'
+import { pausedBy, Pauses } from '../bus/pauses.ts'
 import { environment, shownLog } from '../runtime/environment.ts'
 import { count, dim, fit, widthOf } from '../trace/text.ts'
 import { allAttentionOf } from './attention-list.ts'
@@ -49,7 +49,7 @@ async function pausedIn(bus: Bus): Promise<string[]> {
   const pauses = new Pauses(bus)
   await pauses.start()
   pauses.stop()
-  return pauses.list.map(key => key.replace(/^paused\/(\w+)\//, '$1 '))
+  return pauses.list.map(key => Object.values(pausedBy(key) ?? { key }).join(' '))
 }
 
 function text({ bus, head, durability, groups, paused, resting, attention, hasWorker }: Status): string[] {

@@ -35,6 +35,12 @@ export interface StartOptions extends Partial<Environment> {
   signal?: AbortSignal
 }
 
+/** What a person should know before relying on a worker. */
+export interface Warning {
+  readonly code: 'durability' | 'tool-not-hosted'
+  readonly message: string
+}
+
 export interface Running {
   readonly bus: Bus
   readonly pauses: Pauses
@@ -42,7 +48,7 @@ export interface Running {
   /** Where it can be reached, for people. */
   readonly addresses: readonly string[]
   /** What a person should know before relying on it. */
-  readonly warnings: readonly string[]
+  readonly warnings: readonly Warning[]
   /** Ends what is under way, for as long as `stopWithin` says; gives everything back, closes the log. */
   stop(): Promise<void>
 }
@@ -185,16 +191,22 @@ function startJanitor(bus: Bus, age: number) {
   return { stop: () => clearInterval(timer) }
 }
 
-function warningsOf(app: App, hosts: ReadonlySet<Role>, durability: Durability): string[] {
-  const warnings: string[] = []
-  if (durability.survives !== 'power')
-    warnings.push(
-      `A resolved publish survives ${durability.survives === 'process' ? 'a crash, not a power cut' : 'nothing'}: ${durability.detail}`,
-    )
+function warningsOf(app: App, hosts: ReadonlySet<Role>, durability: Durability): Warning[] {
+  const warnings: Warning[] = []
+  const { survives, detail } = durability
+  if (survives !== 'power') {
+    const what = survives === 'process' ? 'a crash, not a power cut' : 'nothing'
+    warnings.push({ code: 'durability', message: `A resolved publish survives ${what}: ${detail}` })
+  }
+  // A worker of some roles expects others to host the rest.
+  if (hosts.size < roles.length) return warnings
   const tools = new Set(app.tools.map(tool => tool.name))
   for (const { name, needs } of app.agents)
     for (const tool of needs?.tools ?? [])
       if (!tools.has(tool.name))
-        warnings.push(`Agent ${name} calls the tool ${tool.name}, which this app does not host: another worker must.`)
-  return hosts.size === roles.length ? warnings : warnings.filter(text => !text.startsWith('Agent'))
+        warnings.push({
+          code: 'tool-not-hosted',
+          message: `The agent "${name}" calls the tool "${tool.name}", which this app does not host. Start another worker that hosts it.`,
+        })
+  return warnings
 }

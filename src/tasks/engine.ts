@@ -5,7 +5,8 @@ import type { Bus } from '../bus/bus.ts'
 import { settledOrAborted } from '../bus/abort.ts'
 import { settle } from '../bus/delivery.ts'
 import type { Consumer, ConsumerGroup, Delivery, DeliveryOutcome } from '../bus/driver.ts'
-import { pauseKey, type Pauses } from '../bus/pauses.ts'
+import { pausedOutcome, type Pauses } from '../bus/pauses.ts'
+import { reasonOf, type Reason } from '../bus/reason.ts'
 import { TurnTrace } from '../bus/telemetry/turn.ts'
 import { correlationOf, parseId, shardOf, taskId } from '../bus/ids.ts'
 import { log } from '../bus/telemetry/log.ts'
@@ -257,8 +258,7 @@ export class Engine {
     if (!task) inputs.sort((a, b) => Number(b.program !== undefined) - Number(a.program !== undefined))
     const agent = task?.identity.program ?? inputs[0]?.program
     if (agent !== undefined && this.#options.pauses.has('agent', agent)) {
-      const reason = `agent ${agent} is paused`
-      const outcome: DeliveryOutcome = { kind: 'park', reason, key: pauseKey('agent', agent) }
+      const outcome = pausedOutcome('agent', agent)
       for (const input of inputs) input.shared.taken(inbox.task, false, outcome)
       return
     }
@@ -285,12 +285,12 @@ export class Engine {
     const tooFar = this.#bounds.tooFar(event.hops + 1)
     if (!tooFar || event.replyto) return beginTask(this.#bus, this.#newest.get(program)!, inbox.task, event)
     // Nobody waits for an answer: saying that it failed could start the next round of the loop.
-    this.#discard(inbox, inputs, tooFar.message)
+    this.#discard(inbox, inputs, reasonOf(tooFar))
     return undefined
   }
 
   /** Begins no task. */
-  #discard(inbox: Inbox, inputs: readonly Input[], reason: string) {
+  #discard(inbox: Inbox, inputs: readonly Input[], reason: Reason) {
     for (const { shared, program } of inputs)
       shared.taken(inbox.task, false, program === undefined ? undefined : { kind: 'discard', reason })
   }

@@ -3,6 +3,7 @@ import type { Bus } from '../bus/bus.ts'
 import { settle } from '../bus/delivery.ts'
 import type { Delivery, DeliveryOutcome } from '../bus/driver.ts'
 import { correlationOf } from '../bus/ids.ts'
+import { reason } from '../bus/reason.ts'
 
 /** A delivery that several tasks may take: it is settled when the last of them has. */
 export class Shared {
@@ -87,7 +88,11 @@ export class Inbox {
  * cancellation with a correlation of its own, is still in hand: nobody else gets it unless it is given back.
  */
 export function handBack({ task, queue }: Inbox): void {
-  const outcome: DeliveryOutcome = { kind: 'retry', after: 200, reason: 'another worker has taken the task over' }
+  const outcome: DeliveryOutcome = {
+    kind: 'retry',
+    after: 200,
+    reason: reason('E_TASK_MOVED', 'another worker owns the shard of this task'),
+  }
   for (const { event, shared } of queue.splice(0))
     if (event.correlationid !== correlationOf(task)) shared.taken(task, false, outcome)
 }

@@ -4,6 +4,7 @@ import { matchesType, type Filter } from '../pattern.ts'
 import { backoff } from '../bus/delivery.ts'
 import type { Delivery, DeliveryOutcome } from '../bus/driver.ts'
 import { correlationOf, isTaskId, mintedAt, parseId, resultId } from '../bus/ids.ts'
+import { reason, reasonOf } from '../bus/reason.ts'
 import { forkType, isFork, retryType } from './fork.ts'
 import type { Input } from './inbox.ts'
 import { routedType, type RoutedData } from '../bus/routed.ts'
@@ -31,8 +32,11 @@ export const answerTypes: readonly string[] = [
 
 /** Another worker of this app takes such events, of a newer version perhaps: it must have the chance. */
 export function unplaced({ event, attempt }: Delivery): DeliveryOutcome {
-  const reason = `no agent in this worker takes ${event.type}${event.target ? ` for ${event.target}` : ''}`
-  return attempt < maxHandBacks ? { kind: 'retry', after: backoff(attempt), reason } : { kind: 'park', reason }
+  const to = event.target === undefined ? '' : ` for "${event.target}"`
+  const why = reason('E_PROGRAM_UNKNOWN', `no agent of this worker handles ${event.type}${to}`)
+  return attempt < maxHandBacks
+    ? { kind: 'retry', after: backoff(attempt), reason: why }
+    : { kind: 'park', reason: why }
 }
 
 /** A start that was never handed out before has no journal; were it otherwise, the fence would say so. */
@@ -91,7 +95,7 @@ export const isMissing = ({ shared }: Input) => shared.delivery.attempt <= maxLo
 export const lookLater = ({ shared }: Input): DeliveryOutcome => ({
   kind: 'retry',
   after: backoff(shared.delivery.attempt),
-  reason: 'the journal lags behind',
+  reason: reason('E_JOURNAL_BEHIND', 'the turn that made the call is not on the log yet'),
 })
 
 export type Verdict = 'take' | 'inert' | 'ahead' | 'late' | 'refuse' | 'follow'
@@ -155,21 +159,23 @@ export function refusedDraft(program: ProgramDefinition, { event: start }: Input
 
 /** Somebody else than the runtime made this `workflow.event`, and no instance can take it. */
 export function misrouted({ id }: CloudEvent): DeliveryOutcome {
-  const reason =
-    `E_EVENT_INVALID: ${id} is a workflow.event whose data is not { event }, with \`event.id\` and \`event.type\`, which is also its subject. ` +
-    'Publish what happened under its own type: the runtime sends it to its instance. `tidings attention discard` drops this one'
-  return { kind: 'discard', reason }
+  const { code, message } = new TidingsError(
+    'E_EVENT_INVALID',
+    `the data of ${id}, a workflow.event, is not { event } with \`event.id\` and \`event.type\`, which is also its subject`,
+  )
+  const next =
+    'Publish what happened under its own type: the runtime routes it to its instance. `tidings attention discard` drops this one.'
+  return { kind: 'discard', reason: { code, message, next } }
 }
 
 export const answered = (inputs: readonly Input[], { event }: Input) =>
   event.call !== undefined && inputs.some(taken => taken.event.call === event.call)
 
 export function refusal(error: unknown, task: string, { shared }: Input): DeliveryOutcome {
-  const { code, message } = errorData(error, 'E_PROGRAM_FAILED')
-  const reason = `${code}: ${message}`
+  const why = reasonOf(errorData(error, 'E_PROGRAM_FAILED'))
   // A log that is away comes back; a newer worker may not come.
-  const isLogAway = /^E_(LOG|BUS)_/.test(code)
+  const isLogAway = /^E_(LOG|BUS)_/.test(why.code)
   if (error instanceof TidingsError && error.retryable && (isLogAway || shared.delivery.attempt < maxHandBacks))
-    return { kind: 'retry', after: backoff(shared.delivery.attempt), reason }
-  return { kind: 'park', reason, key: `task/${task}` }
+    return { kind: 'retry', after: backoff(shared.delivery.attempt), reason: why }
+  return { kind: 'park', reason: why, key: `task/${task}` }
 }

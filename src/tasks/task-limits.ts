@@ -1,6 +1,7 @@
 import { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import type { Bus } from '../bus/bus.ts'
+import { reasonOf, type Reason } from '../bus/reason.ts'
 import { Ledger, plus, recorded, spentBy, type Budget, type Charge, type Spent } from './budget.ts'
 import { isRouted } from './instances.ts'
 import type { ProgramDefinition } from './program.ts'
@@ -8,7 +9,7 @@ import type { Task } from './task.ts'
 import { refusalOf, type TurnBuilder } from './turn.ts'
 
 export interface Refusal {
-  readonly reason: string
+  readonly reason: Reason
   /** What the task was told of it, as an input of the turn. */
   readonly told?: CloudEvent
   /** Not even its failure may be published, and nobody waits for it: the task does not begin. */
@@ -31,7 +32,7 @@ export class Bounds {
   tooFar(hops: number): TidingsError | undefined {
     const maxHops = this.#maxHops
     if (hops <= maxHops) return undefined
-    return new TidingsError('E_TASK_HOPS', `E_TASK_HOPS: ${hops} tasks in a chain, at most ${maxHops}`)
+    return new TidingsError('E_TASK_HOPS', `the chain of tasks is ${hops} long; maxHops is ${maxHops}`)
   }
 
   charge(correlation: string, isFirst: boolean): Charge {
@@ -53,7 +54,7 @@ export class Bounds {
     const tooFar = this.tooFar(identity.hops)
     if (tooFar) {
       builder.fail(tooFar.toJSON())
-      return { reason: tooFar.message }
+      return { reason: reasonOf(tooFar) }
     }
     const { undoes, undoing } = machine
     await task.decide(inputs, builder)
@@ -61,13 +62,13 @@ export class Bounds {
     if (undoing || !(builder.asks || isUnasked)) return undefined
     const broke = await charge.tryReserve(this.#spentBy(builder, inputs))
     if (broke === undefined) return undefined
-    const error = new TidingsError('E_BUDGET_EXCEEDED', `E_BUDGET_EXCEEDED: ${broke}`)
+    const error = new TidingsError('E_BUDGET_EXCEEDED', broke)
     const told = undoes && !builder.fault ? refusalOf(identity, builder, error.toJSON()) : undefined
     builder.clear()
     if (told) await task.decide([told], builder)
     else builder.fail(error.toJSON())
     const isQuiet = isUnasked && (await charge.tryReserve(this.#spentBy(builder, inputs))) !== undefined
-    return { reason: error.message, ...(told && { told }), isQuiet }
+    return { reason: reasonOf(error), ...(told && { told }), isQuiet }
   }
 
   /** Reserves what the turn spends as it is; what the task has spent with it. */

@@ -1,5 +1,5 @@
 import type { CloudEvent } from '../event.ts'
-import { errorData, textOf, TidingsError } from '../errors.ts'
+import { errorData, textOf, TidingsError, type ErrorDetails } from '../errors.ts'
 import type { Bus } from '../bus/bus.ts'
 import { turnId } from '../bus/ids.ts'
 import { plainRedactor } from '../bus/redact.ts'
@@ -93,7 +93,9 @@ export class Task {
       await this.machine.fold(turnSeen({ turn, inputs, emitted }, this.#knownAs))
     } catch (thrown) {
       const from = `${this.identity.task}@${turn.version}`
-      throw misfit(thrown, turn, `tidings fork --from ${from} goes on from there with the code as it is`)
+      throw misfit(thrown, turn, `\`tidings fork --from ${from}\` continues from there with the current code`, {
+        fork: from,
+      })
     }
   }
 
@@ -205,9 +207,9 @@ export async function startTask(definition: ProgramDefinition, task: string, fir
 const isMisfit = (thrown: unknown) => errorData(thrown, 'E_PROGRAM_FAILED').code === 'E_PROGRAM_MISMATCH'
 
 /** Code that throws while it repeats what it once decided does not fit any more. `way`: what to do about it. */
-function misfit(thrown: unknown, { program, version }: Turn, way: string): TidingsError {
+function misfit(thrown: unknown, { program, version }: Turn, way: string, data?: ErrorDetails): TidingsError {
   const text = isMisfit(thrown) ? textOf(thrown) : `turn ${version} of ${program} cannot be repeated: ${textOf(thrown)}`
-  return new TidingsError('E_PROGRAM_MISMATCH', `${text}; ${way}`, { cause: thrown })
+  return new TidingsError('E_PROGRAM_MISMATCH', `${text}; ${way}`, { cause: thrown, ...(data && { data }) })
 }
 
 export interface SnapshotState {

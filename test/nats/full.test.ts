@@ -229,7 +229,7 @@ describeNatsServer('a log that cannot be written just when a tool', () => {
     await driver.publish([entry()])
     await until(() => deliveries.length === 1)
     await streams.update('log_state', { subjects: ['log.s.group.>'] })
-    const later = () => deliveries[0]!.settle({ kind: 'retry', after: 1, reason: 'busy' })
+    const later = () => deliveries[0]!.settle({ kind: 'retry', after: 1, reason: { code: 'E_BUSY', message: 'busy' } })
     // Longer than the server waits for a sign of life.
     for (const _ of [1, 2, 3, 4]) await expect(later()).rejects.toMatchObject({ code: 'E_LOG_UNAVAILABLE' })
     expect(deliveries).toHaveLength(1)

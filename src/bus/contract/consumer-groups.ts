@@ -1,6 +1,7 @@
 import type { CloudEvent } from '../../event.ts'
 import type { Filter } from '../../pattern.ts'
 import type { EncodedEvent } from './event-log.ts'
+import type { Reason } from '../reason.ts'
 
 /*
  *     handed out ─┬─ done                      settled
@@ -16,9 +17,9 @@ export type DeliveryOutcome =
    * `after`: delay in ms. `memo`: given to the next delivery of the event, also if a worker dies in between. Printable ASCII,
    * at most 256 characters.
    */
-  | { readonly kind: 'retry'; readonly after: number; readonly reason: string; readonly memo?: string }
-  | { readonly kind: 'discard'; readonly reason: string }
-  | { readonly kind: 'park'; readonly reason: string; readonly key?: string }
+  | { readonly kind: 'retry'; readonly after: number; readonly reason: Reason; readonly memo?: string }
+  | { readonly kind: 'discard'; readonly reason: Reason }
+  | { readonly kind: 'park'; readonly reason: Reason; readonly key?: string }
 
 export interface Delivery {
   readonly group: string

@@ -1,4 +1,5 @@
 import type { CloudEvent } from '../../event.ts'
+import type { Reason } from '../reason.ts'
 
 export interface DeferredDelivery {
   /** Names the entry until it is released or dropped. Short enough to be typed. */
@@ -6,7 +7,7 @@ export interface DeferredDelivery {
   readonly state: 'dead' | 'parked' | 'delayed'
   readonly group: string
   readonly attempts: number
-  readonly reason: string
+  readonly reason: Reason
   readonly key?: string
   readonly event: CloudEvent
 }

@@ -1,6 +1,7 @@
 import type { Span } from '@opentelemetry/api'
 import type { TidingsError } from '../../errors.ts'
 import type { Delivery, EncodedEvent, DeliveryOutcome } from '../driver.ts'
+import { reasonText, type Reason } from '../reason.ts'
 import type { Redactor } from '../redact.ts'
 import { eventFields, log } from './log.ts'
 import { metrics } from './metrics.ts'
@@ -19,21 +20,23 @@ export function recordOutcome(
       return log.debug?.({ ...eventFields(event), group, attempt }, 'delivery done')
     case 'retry':
       return log.info?.(
-        { ...eventFields(event), group, attempt, reason: outcome.reason, retry_ms: outcome.after },
+        { ...eventFields(event), group, attempt, ...reasonFields(outcome.reason), retry_ms: outcome.after },
         'delivery will be retried',
       )
     case 'discard':
       return log.error?.(
-        { ...eventFields(event), group, attempt, reason: outcome.reason },
+        { ...eventFields(event), group, attempt, ...reasonFields(outcome.reason) },
         'delivery discarded: on the attention list as dead',
       )
     case 'park':
       return log.warn?.(
-        { ...eventFields(event), group, attempt, reason: outcome.reason, key: outcome.key },
+        { ...eventFields(event), group, attempt, ...reasonFields(outcome.reason), key: outcome.key },
         'delivery parked: on the attention list until released',
       )
   }
 }
+
+const reasonFields = ({ code, message }: Reason) => ({ code, reason: message })
 
 /** The log could not be written; it is tried again. */
 export function logSettleFailure(
@@ -57,6 +60,6 @@ export function recordProcessing(
   metrics.queueTime.record(Math.max(0, Date.now() - ms - since) / 1_000, group)
   span?.setAttributes({
     [attribute.outcome]: outcome.kind,
-    ...('reason' in outcome && { [attribute.reason]: redactor.text(outcome.reason) }),
+    ...('reason' in outcome && { [attribute.reason]: redactor.text(reasonText(outcome.reason)) }),
   })
 }

@@ -1,5 +1,6 @@
 import type { Now } from '../../bus/clock.ts'
 import type { DeferredDelivery } from '../../bus/driver.ts'
+import { readReason, type Reason } from '../../bus/reason.ts'
 import type { CloudEvent } from '../../event.ts'
 import { token, untoken } from './names.ts'
 import type { Log } from './provision.ts'
@@ -25,7 +26,7 @@ interface Kept {
   readonly position: number
   readonly attempts: number
   readonly due?: number
-  readonly reason: string
+  readonly reason: Reason
   readonly key?: string
   readonly memo?: string
   readonly event: CloudEvent
@@ -76,7 +77,15 @@ export class Aside {
   async *list(): AsyncGenerator<DeferredDelivery> {
     for await (const stored of this.#all('*', '*')) {
       const { group, attempts, reason, key, event } = JSON.parse(stored.text()) as Kept
-      yield { id: String(stored.seq), state: stateOf(stored), group, attempts, reason, ...(key && { key }), event }
+      yield {
+        id: String(stored.seq),
+        state: stateOf(stored),
+        group,
+        attempts,
+        reason: readReason(reason),
+        ...(key && { key }),
+        event,
+      }
     }
   }
 

@@ -1,5 +1,6 @@
 import type { Consumer, Subscription } from '../../bus/driver.ts'
 import { readDelivery } from '../../bus/malformed.ts'
+import type { Reason } from '../../bus/reason.ts'
 import { compileFilter, type Filter } from '../../pattern.ts'
 import { Handed, type Hand, type Ties } from './handed.ts'
 import type { Pulled } from './puller.ts'
@@ -119,7 +120,7 @@ export class Hands implements Hand {
   }
 
   /** What is no event is for a person to look at, and must not come again. */
-  async #refuse(handed: Handed, problem: string): Promise<void> {
+  async #refuse(handed: Handed, problem: Reason): Promise<void> {
     this.#held.set(handed.pulled.seq, handed)
     await handed.conclude({ kind: 'discard', reason: problem }).catch(() => {})
   }

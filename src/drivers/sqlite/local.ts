@@ -1,5 +1,6 @@
 import type { Consumer, Delivery, EncodedEvent, DeliveryOutcome, Subscription } from '../../bus/driver.ts'
 import { shardOf } from '../../bus/ids.ts'
+import type { Reason } from '../../bus/reason.ts'
 import type { CloudEvent } from '../../event.ts'
 import { compileFilter } from '../../pattern.ts'
 import type { Writes } from './line.ts'
@@ -75,7 +76,7 @@ export class LocalConsumer implements Consumer {
   }
 
   /** `problem`: why what the log holds is no event; `event` stands for it then. */
-  take([, attempt, , position, , , memo]: Handout, event: CloudEvent, since: number, problem?: string): void {
+  take([, attempt, , position, , , memo]: Handout, event: CloudEvent, since: number, problem?: Reason): void {
     const isShared = this.subscription.mode === 'shared'
     const handle = isShared ? position : (this.owned.get(this.#shardOf(event)) ?? 0)
     const delivery = new Handed(this, event, attempt, since, handle, memo ?? undefined)
@@ -88,7 +89,7 @@ export class LocalConsumer implements Consumer {
   }
 
   /** What is no event is for a person to look at, and must not come again. */
-  #refuse(delivery: Handed, reason: string): void {
+  #refuse(delivery: Handed, reason: Reason): void {
     this.held.set(delivery.event.id, delivery)
     delivery.settle({ kind: 'discard', reason }).catch(ignore)
   }
@@ -162,7 +163,7 @@ export class Handed implements Delivery {
 
   settlement(outcome: DeliveryOutcome): Settlement {
     const after = outcome.kind === 'retry' ? outcome.after : 0
-    const reason = outcome.kind === 'done' ? '' : outcome.reason
+    const reason = outcome.kind === 'done' ? '' : JSON.stringify(outcome.reason)
     const key = outcome.kind === 'park' ? (outcome.key ?? null) : null
     const memo = outcome.kind === 'retry' ? (outcome.memo ?? null) : null
     return [this.#consumer.number, this.event.id, this.handle, outcome.kind, after, reason, key, memo]

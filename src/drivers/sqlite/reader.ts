@@ -10,6 +10,7 @@ import type {
 } from '../../bus/driver.ts'
 import { parseId, turnId } from '../../bus/ids.ts'
 import { eventFrom, malformedEvent, type DeliverySource } from '../../bus/malformed.ts'
+import { readReason } from '../../bus/reason.ts'
 import type { CloudEvent } from '../../event.ts'
 import { compileFilter, type Filter } from '../../pattern.ts'
 import type { LocalShard } from './protocol.ts'
@@ -140,9 +141,10 @@ export class Reader {
   }
 
   async *attention(): AsyncGenerator<DeferredDelivery> {
-    type Row = Omit<DeferredDelivery, 'id' | 'event' | 'key'> & {
+    type Row = Omit<DeferredDelivery, 'id' | 'event' | 'key' | 'reason'> & {
       id: number
       pos: number
+      reason: string
       key: string | null
       json: string
     }
@@ -154,7 +156,15 @@ export class Reader {
     for (let rows = next.all(0); rows.length; rows = next.all(rows.at(-1)!.id)) {
       for (const { id, pos, state, group, attempts, reason, key, json } of rows) {
         const event = eventFrom(json) ?? malformedEvent(json, this.whereabouts(pos))
-        yield { id: String(id), state, group, attempts, reason, ...(key !== null && { key }), event }
+        yield {
+          id: String(id),
+          state,
+          group,
+          attempts,
+          reason: readReason(reason),
+          ...(key !== null && { key }),
+          event,
+        }
       }
       await breath()
     }

@@ -61,7 +61,8 @@ export const attention: Cases = {
     await obedient(world, driver)
     const sent = [told(discard('dead')), told(park('parked', 'k')), told(park('keyless')), told(retry(600_000, 'slow'))]
     await driver.publish([...sent, told(done)])
-    const view = (list: DeferredDelivery[]) => list.map(a => `${a.state} ${a.reason} ${a.key} ${a.event.id}`).toSorted()
+    const view = (list: DeferredDelivery[]) =>
+      list.map(a => `${a.state} ${a.reason.message} ${a.key} ${a.event.id}`).toSorted()
     const words = ['dead dead undefined', 'parked parked k', 'parked keyless undefined', 'delayed slow undefined']
     const expected = sent.map(({ event }, n) => `${words[n]} ${event.id}`)
     expect(view(await listed(driver, 4))).toEqual(expected.toSorted())

@@ -1,14 +1,24 @@
 import { randomUUIDv7 } from 'node:crypto'
 import { emitId, correlationOf, taskId, turnId } from '../../bus/ids.ts'
 import type { PublishResult, Commit, Driver, EncodedEvent, DeliveryOutcome } from '../../bus/driver.ts'
+import type { Reason } from '../../bus/reason.ts'
 import { createEvent, type Draft } from '../../event.ts'
 
 export const hour = 3_600_000
 
 export const done: DeliveryOutcome = { kind: 'done' }
-export const retry = (after: number, reason = 'not now'): DeliveryOutcome => ({ kind: 'retry', after, reason })
-export const discard = (reason: string): DeliveryOutcome => ({ kind: 'discard', reason })
-export const park = (reason: string, key?: string): DeliveryOutcome => ({ kind: 'park', reason, ...(key && { key }) })
+export const because = (message: string): Reason => ({ code: 'E_INTERNAL', message, next: 'Wait.', data: { n: 1 } })
+export const retry = (after: number, text = 'not now'): DeliveryOutcome => ({
+  kind: 'retry',
+  after,
+  reason: because(text),
+})
+export const discard = (text: string): DeliveryOutcome => ({ kind: 'discard', reason: because(text) })
+export const park = (text: string, key?: string): DeliveryOutcome => ({
+  kind: 'park',
+  reason: because(text),
+  ...(key && { key }),
+})
 
 /** A draft made into what the bus hands to a driver; `time` may lie in the past, for the janitor. */
 export function entry({ time, ...draft }: Partial<Draft> & { time?: string } = {}): EncodedEvent {

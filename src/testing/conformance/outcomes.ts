@@ -1,7 +1,7 @@
 import { expect } from 'vitest'
 import type { Driver, DeliveryOutcome } from '../../bus/driver.ts'
 import { collect, until } from '../wait.ts'
-import { discard, done, entries, entry, ids, park, retry } from './entries.ts'
+import { because, discard, done, entries, entry, ids, park, retry } from './entries.ts'
 import type { Cases } from './world.ts'
 
 const lag = async (driver: Driver) => (await driver.listGroups()).find(g => g.group === 'jobs')?.lag
@@ -102,7 +102,7 @@ const inMode = (mode: 'shared' | 'sharded'): Cases => ({
       const list = await collect(driver.listDeferred())
       return list[0]?.state === 'dead' && list
     })
-    expect(dead).toMatchObject({ state: 'dead', group: 'jobs', attempts: 2, reason: 'broken beyond repair' })
+    expect(dead).toMatchObject({ state: 'dead', group: 'jobs', attempts: 2, reason: because('broken beyond repair') })
     expect(dead!.event).toEqual(bad.event)
     await driver.publish(entries(5))
     await until(() => member.deliveries.length === 7)
@@ -125,7 +125,7 @@ const inMode = (mode: 'shared' | 'sharded'): Cases => ({
         return list.length === 1 && list
       })
       expect(parked).toMatchObject({ state: 'parked', group: 'jobs', attempts: 1, key: 'program:a' })
-      expect(parked).toMatchObject({ reason: 'the code does not fit', event: odd.event })
+      expect(parked).toMatchObject({ reason: because('the code does not fit'), event: odd.event })
       await driver.publish(entries(3))
       await until(() => member.deliveries.filter(d => d.attempt === 2).length === 3)
       const again = await world.reopen(driver)

@@ -2,7 +2,7 @@ import { setImmediate as breath, setTimeout as pause } from 'node:timers/promise
 import { expect } from 'vitest'
 import type { Delivery, Driver } from '../../bus/driver.ts'
 import { until } from '../wait.ts'
-import { done, entries, entry, ids, park } from './entries.ts'
+import { discard, done, entries, entry, ids, park } from './entries.ts'
 import type { Cases } from './world.ts'
 
 /** Until the group has settled everything. */
@@ -264,7 +264,7 @@ export const shared: Cases = {
     const quick = await world.join(other, { on: () => done })
     await until(() => quick.deliveries.length === 1, { within: 15_000 })
     await settled(other)
-    await lost.settle({ kind: 'discard', reason: 'too late' }).catch(() => {})
+    await lost.settle(discard('too late')).catch(() => {})
     expect(await Array.fromAsync(other.listDeferred())).toEqual([])
     await settled(other)
     await other.publish([entry()])

@@ -1,7 +1,15 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { isRead, type Logged, type LogReader, type SetAside, type WireEvent } from './wire.ts'
+import {
+  isRead,
+  reasonText,
+  type Logged,
+  type LogReader,
+  type SetAside,
+  type StoredReason,
+  type WireEvent,
+} from './wire.ts'
 
 const page = 2_000
 
@@ -32,7 +40,11 @@ export function readSqlite(home: string): LogReader {
     setAside: () =>
       Promise.resolve(
         (aside.all() as { state: string; reason: string; id: string | null }[]).map(
-          ({ state, reason, id }): SetAside => ({ state, reason, ...(id !== null && { event: id }) }),
+          ({ state, reason, id }): SetAside => ({
+            state,
+            reason: reasonText(JSON.parse(reason) as StoredReason),
+            ...(id !== null && { event: id }),
+          }),
         ),
       ),
     close: () => Promise.resolve(db.close()),

@@ -34,6 +34,14 @@ export interface Logged {
   event: WireEvent
 }
 
+/** A reason as the log has it. */
+export interface StoredReason {
+  code: string
+  message: string
+}
+
+export const reasonText = ({ code, message }: StoredReason) => `${code}: ${message}`
+
 /** A delivery that was parked, delayed or given up. */
 export interface SetAside {
   state: string

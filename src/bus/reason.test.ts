@@ -1,0 +1,20 @@
+import { expect, it } from 'vitest'
+import { TidingsError } from '../errors.ts'
+import { readReason, reasonOf } from './reason.ts'
+
+it('a stored reason is read as it was', () => {
+  const reason = reasonOf(new TidingsError('E_PROGRAM_MISMATCH', 'it no longer fits', { data: { fork: 'TASK@2' } }))
+  expect(reason).toEqual({
+    code: 'E_PROGRAM_MISMATCH',
+    message: 'it no longer fits',
+    next: expect.stringContaining('tidings fork'),
+    data: { fork: 'TASK@2' },
+  })
+  expect(readReason(JSON.stringify(reason))).toEqual(reason)
+  expect(readReason(reason)).toEqual(reason)
+})
+
+it('a reason that an older version stored as text is its message', () => {
+  for (const text of ['E_TASK_HOPS: 17 tasks in a chain', '{ not JSON', '{"code":1}', ''])
+    expect(readReason(text)).toEqual({ code: 'E_REASON_UNKNOWN', message: text })
+})

@@ -1,0 +1,35 @@
+import { TidingsError, type ErrorCode, type ErrorData } from '../errors.ts'
+import type { Redactor } from './redact.ts'
+
+/** Why a delivery was not done. Programs read `code` and `data`; `message` and `next` are for people. */
+export type Reason = Pick<ErrorData, 'code' | 'message' | 'next' | 'data'>
+
+export function reasonOf({ code, message, next, data }: ErrorData | TidingsError): Reason {
+  return { code, message, ...(next !== undefined && { next }), ...(data && { data }) }
+}
+
+export const reason = (code: ErrorCode, message: string): Reason => reasonOf(new TidingsError(code, message))
+
+/** On one line, for logs and spans. */
+export const reasonText = ({ code, message }: Reason): string => `${code}: ${message}`
+
+export const redactReason = (redactor: Redactor, { message, ...rest }: Reason): Reason => ({
+  ...rest,
+  message: redactor.text(message),
+})
+
+/** Reads a stored reason. Versions before 0.2 stored plain text. */
+export function readReason(stored: unknown): Reason {
+  const value = typeof stored === 'string' && stored.startsWith('{') ? parse(stored) : stored
+  const { code, message } = (value ?? {}) as Partial<Reason>
+  if (typeof code === 'string' && typeof message === 'string') return value as Reason
+  return { code: 'E_REASON_UNKNOWN' satisfies ErrorCode, message: String(stored) }
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
