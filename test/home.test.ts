@@ -54,7 +54,7 @@ describe('the folder of a log that is open', () => {
       await expect(driver.publish([each])).rejects.toMatchObject({ code: 'E_LOG_REPLACED', retryable: true })
     await expect(driver.putDocument('x', '1', 0)).rejects.toMatchObject({ code: 'E_LOG_REPLACED' })
     // Nor is a folder made again that nobody would look into.
-    if (!existsSync(home)) await expect(driver.putBlob('default', Buffer.from('x'))).rejects.toThrow()
+    if (!existsSync(home)) await expect(driver.blobs!.put('default', Buffer.from('x'))).rejects.toThrow()
     if (!existsSync(logFile(home)))
       await expect(openSqlite({ home })).rejects.toMatchObject({
         code: expect.stringMatching(/^E_LOG_(REPLACED|INCOMPLETE)$/),
@@ -183,7 +183,7 @@ describe('what a log holds', () => {
   const use = async (home: string) => {
     const driver = await openSqlite({ home })
     await driver.publish([entry()])
-    await driver.putBlob('default', Buffer.from('secret'))
+    await driver.blobs!.put('default', Buffer.from('secret'))
     driver.onSignal(() => {})
     const found = wide(home)
     await driver.close()

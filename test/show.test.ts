@@ -96,9 +96,10 @@ onEveryBus(world => {
 
   test('tail begins where --since says: a time, a duration, a position', async () => {
     const { place, worker } = await started(world)
-    const timeOf = async (id: string) => (await worker.bus.get(id))!.time
+    const timeOf = async ({ id, correlationid }: { id: string; correlationid: string }) =>
+      (await worker.bus.get(id, correlationid))!.time
     const old = await worker.bus.publish({ type: 'note.made', data: 1 })
-    const begun = Date.parse(await timeOf(old.id))
+    const begun = Date.parse(await timeOf(old))
     await until(() => Date.now() > begun)
     const fresh = await worker.bus.publish({ type: 'note.made', data: 2 })
     const first = async (since: string) => {
@@ -109,7 +110,7 @@ onEveryBus(world => {
       await closed
       return (JSON.parse(line) as { event: CloudEvent }).event.id
     }
-    const shown = [await timeOf(fresh.id), '1h', String(old.position), 'beginning'].map(first)
+    const shown = [await timeOf(fresh), '1h', String(old.position), 'beginning'].map(first)
     expect(await Promise.all(shown)).toEqual([fresh.id, old.id, fresh.id, old.id])
   })
 })

@@ -92,7 +92,7 @@ it('is set aside for each group, is passed over by readers, and ends no worker',
   const read = await collect(driver.read({}))
   expect(read[0]).toMatchObject({ position: good.position, event: { id: good.id } })
   expect(await driver.readAt(bad.map(({ position }) => position))).toEqual(bad.map(() => undefined))
-  for (const { id } of bad) expect(await driver.get(id)).toBeUndefined()
+  for (const { id } of bad) expect(await driver.get(id, id)).toBeUndefined()
   const over = new AbortController()
   for await (const { event } of driver.follow(0, undefined, over.signal)) {
     expect(event.id).toBe(good.id)

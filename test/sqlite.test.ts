@@ -180,7 +180,7 @@ describe('early hand-over', () => {
     const published = driver.publish([sent])
     await Promise.resolve()
     expect(ids(deliveries)).toEqual([sent.event.id])
-    expect(await driver.get(sent.event.id)).toBeUndefined()
+    expect(await driver.get(sent.event.id, sent.event.correlationid)).toBeUndefined()
     commits.fail(1, 1)
     const settle = [{ delivery: deliveries[0]!, outcome: { kind: 'done' as const } }]
     expect(await driver.commit(turn(task, 0, { settle }))).toBe('accepted')

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import type { Delivery } from '../src/bus/driver.ts'
 import { z } from 'zod'
 import { agent } from '../src/agents/agent.ts'
 import type { CallError } from '../src/tasks/script.ts'
@@ -106,7 +107,7 @@ onEveryBus(world => {
         (await eventsOf(agents, correlationid)).find(event => event.type === 'tool.invoke'),
       )
       // As a worker leaves it that died right after its claim.
-      await agents.bus.claim({
+      await agents.bus.claim({ event: invoke } as Delivery, {
         id: `${invoke.id}:claim`,
         type: 'tool.claimed',
         correlationid,

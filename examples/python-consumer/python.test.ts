@@ -1,6 +1,7 @@
 import { setTimeout } from 'node:timers/promises'
 import { connect } from '@nats-io/transport-node'
 import { expect, it, onTestFinished } from 'vitest'
+import type { Delivery } from '../../src/bus/driver.ts'
 import { z } from 'zod'
 import { app, start, tool } from '../../src/index.ts'
 import { createEvent } from '../../src/event.ts'
@@ -95,7 +96,7 @@ await describePython('a Python worker', () =>
       await forgetful(bus)
       const task = asked(running, 'caller', { name: 'hook.once', url, body: 'claimed' })
       const isClaimed = await claimOf(running, 'claimed')
-      expect(await running.bus.claim(isClaimed)).toBe(true)
+      expect(await running.bus.claim({ event: isClaimed } as Delivery, isClaimed)).toBe(true)
       // Whose worker died before the document was stored did not start it.
       const other = asked(running, 'caller', { name: 'hook.once', url, body: 'announced' })
       const isAnnounced = await claimOf(running, 'announced')
@@ -104,7 +105,7 @@ await describePython('a Python worker', () =>
       await pythonWorker(bus)
       expect(await task).toMatchObject({ data: { error: { code: 'E_TOOL_OUTCOME_UNKNOWN' } } })
       await until(() => held.length === 1)
-      expect(await running.bus.claim(isAnnounced)).toBe(false)
+      expect(await running.bus.claim({ event: isAnnounced } as Delivery, isAnnounced)).toBe(false)
       held[0]!.answer.end('done')
       expect(held[0]!.body).toBe('announced')
       expect((await other).data).toMatchObject({ output: { text: 'done' } })

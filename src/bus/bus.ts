@@ -3,7 +3,7 @@ import { TidingsError } from '../errors.ts'
 import { compileFilter, type Filter } from '../pattern.ts'
 import { copyOf, jsonOf, maxDepth } from '../json.ts'
 import { checkEnvelope } from './decode.ts'
-import type { Driver, EncodedEvent, Position, LogQuery, StoredEvent } from './driver.ts'
+import type { BlobStore, Delivery, Driver, EncodedEvent, Position, LogQuery, StoredEvent } from './driver.ts'
 import { carriedEvent, routedType, type RoutedData } from './routed.ts'
 import { forkTypes, plainRedactor, type Redactor } from './redact.ts'
 import { metrics } from './telemetry/metrics.ts'
@@ -17,6 +17,8 @@ export interface BusOptions {
   inlineBytes?: number
   /** What of events is not written as it is. Default: secrets that are known by their shape. */
   redactor?: Redactor
+  /** Where large data goes. Default: the blob store of the driver. */
+  blobs?: BlobStore
 }
 
 export interface PublishResult {
@@ -33,6 +35,7 @@ export class Bus {
   readonly driver: Driver
   readonly redactor: Redactor
   readonly #publisher: { readonly system: string; readonly redactor: Redactor }
+  readonly #blobs: BlobStore
   readonly #maxBytes: number
   readonly #inlineBytes: number
 
@@ -40,6 +43,7 @@ export class Bus {
     detectSdk()
     this.driver = driver
     this.redactor = options.redactor ?? plainRedactor
+    this.#blobs = options.blobs ?? blobsOf(driver)
     this.#publisher = { system: driver.name, redactor: this.redactor }
     this.#maxBytes = options.maxBytes ?? 4 * 1024 * 1024
     this.#inlineBytes = options.inlineBytes ?? 8 * 1024
@@ -70,8 +74,10 @@ export class Bus {
   }
 
   /** False when the id of this draft was claimed before: what it announces may have been done already. */
-  claim(draft: Draft): Promise<boolean> {
-    return tracePublish(this.#publisher, [createEvent(draft)], ([event]) => this.driver.claim(this.encode(event!)))
+  claim(delivery: Delivery, draft: Draft): Promise<boolean> {
+    return tracePublish(this.#publisher, [createEvent(draft)], ([event]) =>
+      this.driver.claim(delivery, this.encode(event!)),
+    )
   }
 
   /** Validates, redacts and encodes; large data is put into a blob that is durable when this resolves. */
@@ -135,7 +141,7 @@ export class Bus {
   /** Bytes beside the log, redacted as text is: the reference to them, and how many they are then. */
   async putBlob(tenant: string, bytes: Uint8Array): Promise<{ blob: string; bytes: number }> {
     const clean = this.redactor.bytes(bytes)
-    return { blob: await this.driver.putBlob(tenant, clean), bytes: clean.length }
+    return { blob: await this.#blobs.put(tenant, clean), bytes: clean.length }
   }
 
   /** @throws E_BLOB_MISSING */
@@ -143,8 +149,12 @@ export class Bus {
     return this.#blob(tenant, reference, `there is no blob ${reference} of tenant ${tenant}`)
   }
 
+  findBlob(tenant: string, reference: string): Promise<Uint8Array | undefined> {
+    return this.#blobs.get(tenant, reference)
+  }
+
   async #blob(tenant: string, reference: string, missing: string): Promise<Uint8Array> {
-    const bytes = await this.driver.getBlob(tenant, reference)
+    const bytes = await this.#blobs.get(tenant, reference)
     if (!bytes) throw new TidingsError('E_BLOB_MISSING', missing)
     return bytes
   }
@@ -168,7 +178,7 @@ export class Bus {
         `${entry.event.type}: ${bytes.length} bytes, at most ${this.#maxBytes}`,
       )
     if (bytes.length <= inlineBytes) return entry
-    const dataref = await this.driver.putBlob(entry.event.tenant, bytes)
+    const dataref = await this.#blobs.put(entry.event.tenant, bytes)
     const { data: _, ...envelope } = entry.event
     const event: CloudEvent = { ...envelope, dataref, data: null }
     return { event, json: JSON.stringify(event) }
@@ -187,8 +197,8 @@ export class Bus {
     return { ...envelope, data: JSON.parse(new TextDecoder().decode(bytes)) }
   }
 
-  /** `correlation`: that of the event, where it is known: some brokers find it sooner by it. */
-  async get(id: string, correlation?: string): Promise<CloudEvent | undefined> {
+  /** `correlation`: that of the event; `correlationOf(id)` for ids that the runtime minted. */
+  async get(id: string, correlation: string): Promise<CloudEvent | undefined> {
     return (await this.driver.get(id, correlation))?.event
   }
 
@@ -228,3 +238,11 @@ const tooLarge = ({ id }: CloudEvent, bytes: number, most: number) =>
 // A character is one to three bytes of UTF-8: most texts need no counting.
 const isLarger = (json: string, bytes: number) =>
   json.length > bytes || (json.length * 3 > bytes && Buffer.byteLength(json) > bytes)
+
+function blobsOf({ name, blobs }: Driver): BlobStore {
+  if (blobs) return blobs
+  throw new TidingsError(
+    'E_SETTING_INVALID',
+    `the driver "${name}" cannot keep large data: pass a blob store, as in start(app, { blobs })`,
+  )
+}

@@ -43,9 +43,10 @@ export interface Driver
     ConsumerGroups,
     DeadLetters,
     DocumentStore,
-    BlobStore,
     SignalChannel,
     LogAdmin {
   /** Name of the broker, for telemetry (`messaging.system`) and for people. */
   readonly name: string
+  /** Undefined for a broker that cannot keep large data: the app then names a store (`start(app, { blobs })`). */
+  readonly blobs?: BlobStore
 }

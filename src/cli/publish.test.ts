@@ -97,8 +97,8 @@ test('any JSON that is not nested too deeply is stored as it is', async () => {
   const plain = fc.json({ maxDepth: 8 }).filter(json => !json.includes('__proto__') && !json.includes('prototype'))
   await fc.assert(
     fc.asyncProperty(plain, async json => {
-      const { id } = await publishText(bus, 'order.paid', json, {})
-      const stored = await bus.resolve((await bus.get(id))!)
+      const { id, correlationid } = await publishText(bus, 'order.paid', json, {})
+      const stored = await bus.resolve((await bus.get(id, correlationid))!)
       expect(JSON.stringify(stored.data)).toEqual(JSON.stringify(JSON.parse(json)))
     }),
     { numRuns: 100 },

@@ -48,9 +48,7 @@ export async function publishText(
   }
   const admitted = admit(draft, edge)
   await assertHosted(bus, [admitted])
-  const published = await bus.publish(admitted)
-  const before = published.duplicate ? await bus.get(published.id) : undefined
-  return before ? { ...published, correlationid: before.correlationid } : published
+  return bus.publish(admitted)
 }
 
 async function readInput(): Promise<string> {

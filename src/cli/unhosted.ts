@@ -1,5 +1,5 @@
 import type { Bus } from '../bus/bus.ts'
-import { parseId } from '../bus/ids.ts'
+import { correlationOf, parseId } from '../bus/ids.ts'
 import { didYouMean } from '../suggest.ts'
 import { hasWorker, hostedOn } from './hosted.ts'
 import { ask } from './log.ts'
@@ -38,7 +38,7 @@ export async function unhostedOn(bus: Bus, now = Date.now()): Promise<Unhosted[]
   for (const { target, waiting, call, program, since } of awaited) {
     const isKnown = [known.agent, known.tool, known.model].some(names => names.includes(target))
     if (target.startsWith('$') || now - since < (isKnown ? goneMs : graceMs)) continue
-    const request = await bus.get(call)
+    const request = await bus.get(call, correlationOf(call))
     const what = kinds[request?.type as keyof typeof kinds]
     if (!what) continue
     if (isKnown && (await hasWorker(bus, what, target))) continue

@@ -49,7 +49,7 @@ test('an event is on the log when it is answered, stamped by the gateway', async
   const { post, stored, bus } = await openGateway()
   const { status, body } = await post({ type: 'order.paid', data: { euros: 5 }, subject: 'order 7' })
   expect(status).toBe(202)
-  expect(await bus.get(body.ids[0]!)).toMatchObject({
+  expect(await bus.get(body.ids[0]!, body.correlationid)).toMatchObject({
     type: 'order.paid',
     data: { euros: 5 },
     subject: 'order 7',
@@ -158,7 +158,7 @@ test('an agent may be asked, with a target and an input, and a task of it cancel
   const cancel = { type: 'agent.cancel', target: 'planner', subject: taskId(correlationid, 'planner', 'start') }
   const { status, body } = await post(cancel)
   expect([status, body.correlationid]).toEqual([202, correlationid])
-  expect(await bus.get(body.ids[0]!)).toMatchObject({ correlationid, subject: cancel.subject })
+  expect(await bus.get(body.ids[0]!, correlationid)).toMatchObject({ correlationid, subject: cancel.subject })
   expect((await post({ ...cancel, subject: 'something' })).status).toBe(400)
   expect((await post({ ...cancel, correlationid: crypto.randomUUID() })).status).toBe(400)
 })

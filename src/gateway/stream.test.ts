@@ -114,7 +114,7 @@ test('a stream without a position is live from now', async () => {
   expect(listener.numbers).toEqual([5, 6, 7])
   const [first] = listener.messages
   expect(first).toMatchObject({ event: 'count.made', data: { type: 'count.made', data: { n: 5 }, specversion: '1.0' } })
-  expect(Number(first!.id)).toBe((await bus.driver.get(first!.data!.id))!.position)
+  expect(Number(first!.id)).toBe((await bus.driver.get(first!.data!.id, first!.data!.correlationid))!.position)
 })
 
 test('who publishes and then opens the stream of the correlation misses nothing, and sees nothing else', async () => {

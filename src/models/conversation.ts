@@ -46,7 +46,7 @@ export class Conversations {
         if (!isFile(part) || part.data.type !== 'reference') return [part]
         const { url, blob } = part.data.reference
         if (url) return [{ ...part, data: { type: 'url' as const, url: new URL(url) } }]
-        const data = await this.#bus.driver.getBlob(tenant, blob!)
+        const data = await this.#bus.findBlob(tenant, blob!)
         return data ? [{ ...part, data: { type: 'data' as const, data } }] : []
       }),
     )

@@ -1,7 +1,7 @@
 import { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import type { Bus } from '../bus/bus.ts'
-import { turnId } from '../bus/ids.ts'
+import { correlationOf, turnId } from '../bus/ids.ts'
 import type { RecordedTurn, Turn } from '../tasks/program.ts'
 import { turnType } from '../tasks/turn.ts'
 
@@ -49,7 +49,7 @@ export class Journal {
   }
 
   async #emitted(id: string): Promise<CloudEvent> {
-    const event = this.#events.get(id) ?? (await this.#bus.get(id))
+    const event = this.#events.get(id) ?? (await this.#bus.get(id, correlationOf(id)))
     if (!event) throw gone(id)
     return this.#bus.resolve(event)
   }

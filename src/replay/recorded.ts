@@ -1,5 +1,5 @@
 import type { Bus } from '../bus/bus.ts'
-import { parseId, resultId, turnId } from '../bus/ids.ts'
+import { correlationOf, parseId, resultId, turnId } from '../bus/ids.ts'
 import { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import { approvalType, type ApprovalRequest } from '../tasks/approval.ts'
@@ -92,7 +92,7 @@ export class Recorded {
   /** Position from which on a fork begins anew. */
   async #cut({ of }: ReplayTerms): Promise<number> {
     if (!('task' in of) || of.version === 1) return 0
-    return (await this.#bus.driver.get(turnId(of.task, of.version)))?.position ?? Infinity
+    return (await this.#bus.driver.get(turnId(of.task, of.version), correlationOf(of.task)))?.position ?? Infinity
   }
 
   async #read(correlation: string): Promise<Recording> {

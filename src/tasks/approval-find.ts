@@ -1,7 +1,7 @@
 import { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import type { Bus } from '../bus/bus.ts'
-import { callOfApproval, claimId, parseId, resultId, turnId } from '../bus/ids.ts'
+import { callOfApproval, claimId, correlationOf, parseId, resultId, turnId } from '../bus/ids.ts'
 import {
   approvalType,
   approvalTypes,
@@ -27,7 +27,7 @@ export interface Approved {
  */
 export async function findApproval(bus: Bus, id: string): Promise<Approved> {
   const made = parseId(id)
-  const turn = made && (await bus.driver.get(turnId(made.task, made.version)))
+  const turn = made && (await bus.driver.get(turnId(made.task, made.version), correlationOf(made.task)))
   let request: CloudEvent | undefined
   let answer: CloudEvent | undefined
   let claim: CloudEvent | undefined

@@ -161,7 +161,7 @@ export class ToolStation {
     const { options } = tool
     // What the tool is given is its own: it may change it.
     const own = copyOf(event)
-    const known = options.atMostOnce ? await this.#claim(event, span) : undefined
+    const known = options.atMostOnce ? await this.#claim(delivery, event, span) : undefined
     if (known) return known.output
     this.#workers.abandoned.throwIfAborted()
     const timeout = milliseconds(options.timeout ?? defaultTimeout)
@@ -197,9 +197,13 @@ export class ToolStation {
    * Claimed before it starts. If the claim is there already, nobody knows how the first start ended, unless its result is on the log.
    * @throws E_TOOL_OUTCOME_UNKNOWN
    */
-  async #claim(event: CloudEvent, span: Span | undefined): Promise<{ output: unknown } | undefined> {
+  async #claim(
+    delivery: Delivery,
+    event: CloudEvent,
+    span: Span | undefined,
+  ): Promise<{ output: unknown } | undefined> {
     const isFirst = await this.#logErrors.from(
-      this.#options.bus.claim({
+      this.#options.bus.claim(delivery, {
         id: claimId(keyOf(event)),
         type: 'tool.claimed',
         source: `/tools/${event.target}`,

@@ -99,7 +99,7 @@ async function wholeTurn(
   for (const input of turn.inputs) inputs.push(await resolved(bus, input))
   const emitted: CloudEvent[] = []
   for (const emit of turn.emits) {
-    const event = events.get(emit.id) ?? (await bus.get(emit.id))
+    const event = events.get(emit.id) ?? (await bus.get(emit.id, correlationOf(emit.id)))
     if (event) emitted.push(await resolved(bus, event))
   }
   return { id, position, ...turn, inputs, emitted }

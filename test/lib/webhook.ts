@@ -42,7 +42,7 @@ export async function openTrigger(options: WebhookOptions, home?: string) {
     const found = await collect(bus.read({}))
     return Promise.all(found.map(({ event }) => bus.resolve(event) as Promise<CloudEvent<WebhookReceived>>))
   }
-  const blob = async (ref: string) => Buffer.from((await bus.driver.getBlob('default', ref))!)
+  const blob = async (ref: string) => Buffer.from((await bus.driver.blobs!.get('default', ref))!)
   return { bus, running, commits, home: folder, url: running.address, stored, blob, close }
 }
 

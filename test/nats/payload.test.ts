@@ -27,7 +27,7 @@ describeNatsServer('a server with a small max_payload', () => {
     const bytes = crypto.getRandomValues(new Uint8Array(60_000))
     for (const times of [1, 2, 20]) {
       const blob = Buffer.concat(Array.from({ length: times }, () => bytes))
-      expect(Buffer.compare((await driver.getBlob('t', await driver.putBlob('t', blob)))!, blob)).toBe(0)
+      expect(Buffer.compare((await driver.blobs!.get('t', await driver.blobs!.put('t', blob)))!, blob)).toBe(0)
     }
   })
 

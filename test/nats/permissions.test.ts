@@ -299,7 +299,7 @@ describeNatsServer('roles with the permissions of the template', () => {
     const { id, correlationid } = await agents.bus.publish({ type: 'order.placed', data: 1 })
     const mine = await other.bus.publish({ type: 'agent.invoke', target: 'mute', data: { input: null } })
     await ended(other, mine.correlationid, mine.id)
-    expect(await other.bus.get(id)).toBeUndefined()
+    expect(await other.bus.get(id, correlationid)).toBeUndefined()
     expect(await eventsOf(other, correlationid)).toEqual([])
     expect(await eventsOf(agents, mine.correlationid)).toEqual([])
   })

@@ -37,6 +37,6 @@ describeNatsServer('the owner of a shard', () => {
     await nc.request(`log.t.${shard}.${task}`, [record.json, event.json].join('\n'), { headers: about, timeout: 5_000 })
 
     await until(() => woken.includes(task), { within: 10_000 })
-    expect(await driver.get(event.event.id)).toMatchObject({ event: { id: event.event.id } })
+    expect(await driver.get(event.event.id, event.event.correlationid)).toMatchObject({ event: { id: event.event.id } })
   })
 })

@@ -40,8 +40,8 @@ export type LogQuery =
  */
 export interface EventLog {
   publish(entries: readonly EncodedEvent[]): Promise<PublishResult[]>
-  /** `correlation`: that of the event, if known. A driver without an index of ids finds the event sooner with it. */
-  get(id: string, correlation?: string): Promise<StoredEvent | undefined>
+  /** `correlation`: that of the event. A driver without an index of ids looks only there. */
+  get(id: string, correlation: string): Promise<StoredEvent | undefined>
   read(query: LogQuery): AsyncIterable<StoredEvent>
   /** The events at these positions, in the order of the argument. Undefined where there is none, or none any more. */
   readAt(positions: readonly Position[]): Promise<(StoredEvent | undefined)[]>

@@ -70,9 +70,9 @@ export interface TaskStore {
   isCallSettled(call: string): Promise<boolean>
   /**
    * Publishes an event whose id announces an action that must not happen twice. False if that id was claimed before, at any time,
-   * by any member.
+   * by any member. `delivery`: the request that the action serves; a driver may fence the claim by the delivery's partition.
    */
-  claim(entry: EncodedEvent): Promise<boolean>
+  claim(delivery: Delivery, entry: EncodedEvent): Promise<boolean>
   /** Wake-ups that were due before `before` (ms since the epoch) and were not served, and those that the log does not keep. */
   missedWakes(before: number): AsyncIterable<MissedWake>
 }

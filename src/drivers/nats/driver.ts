@@ -1,6 +1,7 @@
 import { setTimeout } from 'node:timers/promises'
 import type { Now } from '../../bus/clock.ts'
 import type {
+  BlobStore,
   PublishResult,
   Commit,
   CommitResult,
@@ -8,6 +9,7 @@ import type {
   Durability,
   EncodedEvent,
   ConsumerGroup,
+  Delivery,
   Position,
   LogQuery,
   Retention,
@@ -56,6 +58,10 @@ const againMs = 500
 export class NatsDriver implements Driver {
   readonly name = 'nats'
   readonly shards: number
+  readonly blobs: BlobStore = {
+    put: (tenant, bytes) => this.#run(() => this.#blobs.put(tenant, bytes)),
+    get: (tenant, ref) => this.#run(() => this.#blobs.get(tenant, ref)),
+  }
   readonly #link: Link
   readonly #log: Log
   #identity: string
@@ -156,7 +162,7 @@ export class NatsDriver implements Driver {
     return this.#run(() => this.#groups.make(group))
   }
 
-  get(id: string, correlation?: string) {
+  get(id: string, correlation: string) {
     return this.#run(() => this.#reader.get(id, correlation))
   }
 
@@ -165,7 +171,7 @@ export class NatsDriver implements Driver {
   }
 
   /** The document is for ever, as far as a claim can matter; the event is for those who read the log. */
-  claim(entry: EncodedEvent): Promise<boolean> {
+  claim(_: Delivery, entry: EncodedEvent): Promise<boolean> {
     return this.#run(async () => {
       const subject = this.#log.names.doc('claim', entry.event.id)
       if (await this.#log.state.last(subject)) return false
@@ -216,14 +222,6 @@ export class NatsDriver implements Driver {
 
   hasMembers(group: string) {
     return this.#run(() => this.#groups.hasMembers(group))
-  }
-
-  putBlob(tenant: string, bytes: Uint8Array) {
-    return this.#run(() => this.#blobs.put(tenant, bytes))
-  }
-
-  getBlob(tenant: string, ref: string) {
-    return this.#run(() => this.#blobs.get(tenant, ref))
   }
 
   getDocument(key: string) {

@@ -92,7 +92,7 @@ export class Reader {
     for (const follower of this.#followers) follower.stop()
   }
 
-  async get(id: string, correlation?: string): Promise<StoredEvent | undefined> {
+  async get(id: string, correlation: string): Promise<StoredEvent | undefined> {
     const known = this.#recentEvents.get(id)
     if (known) return known
     const derived = parseId(id)
@@ -101,8 +101,7 @@ export class Reader {
     if (recent) return recent
     const inJournal = derived && (await this.#inJournal(id, derived.task, derived.version))
     if (inJournal) return inJournal
-    const minted = isTaskDerivedId(id) ? id.slice(0, 36) : correlation
-    for await (const stored of minted ? this.#shardOf(minted) : this.#log.events.scan(since(id)))
+    for await (const stored of this.#shardOf(isTaskDerivedId(id) ? correlationOf(id) : correlation))
       if (decodeId(stored.header(msgId)) === id) return this.#stored(stored)
     return undefined
   }
@@ -176,8 +175,8 @@ export class Reader {
   }
 
   /** By the ids that the server knows. */
-  async #recent(id: string, correlation?: string): Promise<StoredEvent | undefined> {
-    const seq = await this.#log.events.find(this.#place(correlation ?? id), encodeId(id))
+  async #recent(id: string, correlation: string): Promise<StoredEvent | undefined> {
+    const seq = await this.#log.events.find(this.#place(correlation), encodeId(id))
     const stored = seq === undefined ? undefined : await this.#log.events.at(seq)
     return stored && this.#stored(stored)
   }

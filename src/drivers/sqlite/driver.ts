@@ -1,4 +1,5 @@
 import type {
+  BlobStore,
   PublishResult,
   Commit,
   CommitResult,
@@ -6,6 +7,7 @@ import type {
   Durability,
   EncodedEvent,
   ConsumerGroup,
+  Delivery,
   MissedWake,
   Position,
   PurgeResult,
@@ -41,6 +43,17 @@ export class SqliteDriver implements Driver {
   readonly name = 'sqlite'
   readonly shards: number
   readonly isReadOnly: boolean
+  readonly blobs: BlobStore = {
+    put: async (tenant, bytes) => {
+      this.#open()
+      if (this.isReadOnly) throw readOnly()
+      return this.#blobs.put(tenant, bytes)
+    },
+    get: async (tenant, ref) => {
+      this.#open()
+      return this.#blobs.get(tenant, ref)
+    },
+  }
   readonly #line: Writes
   readonly #reader: Reader
   readonly #consumers: Consumers
@@ -134,7 +147,7 @@ export class SqliteDriver implements Driver {
     return reader.has(cancelId(call)) || reader.has(resultId(call))
   }
 
-  async claim(entry: EncodedEvent): Promise<boolean> {
+  async claim(_: Delivery, entry: EncodedEvent): Promise<boolean> {
     const [claimed] = await this.publish([entry])
     return !claimed!.duplicate
   }
@@ -169,17 +182,6 @@ export class SqliteDriver implements Driver {
 
   async hasMembers(group: string) {
     return this.#open().hasMembers(group)
-  }
-
-  async putBlob(tenant: string, bytes: Uint8Array) {
-    this.#open()
-    if (this.isReadOnly) throw readOnly()
-    return this.#blobs.put(tenant, bytes)
-  }
-
-  async getBlob(tenant: string, ref: string) {
-    this.#open()
-    return this.#blobs.get(tenant, ref)
   }
 
   async getDocument(key: string) {

@@ -152,7 +152,7 @@ export const commit: Cases = {
         'conflict',
       )
     expect(await driver.head()).toBe(head)
-    expect(await driver.get(stray.event.id)).toBeUndefined()
+    expect(await driver.get(stray.event.id, stray.event.correlationid)).toBeUndefined()
     expect(await driver.journal(task)).toEqual({ records: winner })
     expect(await inFlight(driver)).toEqual({ lag: 1, inFlight: 1 })
     expect(await collect(driver.missedWakes(due + 3 * hour))).toEqual([{ kind: 'overdue', group: 'tasks', task, due }])

@@ -22,7 +22,7 @@ export const janitor: Cases = {
     expect(purged.horizon).toBeLessThanOrEqual(at[20]!)
     expect(purged.heldBy).toContain('age')
     expect(await left(driver)).toEqual(ids(young))
-    expect(await driver.get(gone[0]!.event.id)).toBeUndefined()
+    expect(await driver.get(gone[0]!.event.id, gone[0]!.event.correlationid)).toBeUndefined()
     expect((await driver.purge(retention)).events).toBe(0)
   },
 
@@ -66,7 +66,7 @@ export const janitor: Cases = {
     await driver.commit(turn(task, 2, { time }))
     const journal = await driver.journal(task)
     await driver.purge(retention)
-    expect(await driver.get(between[0]!.event.id)).toBeUndefined()
+    expect(await driver.get(between[0]!.event.id, between[0]!.event.correlationid)).toBeUndefined()
     expect(await (await world.reopen(driver)).journal(task)).toEqual(journal)
   },
 
@@ -149,7 +149,7 @@ export const janitor: Cases = {
     await driver.purge(retention)
     const [again] = await driver.publish([one!])
     if (again!.duplicate) expect(again!.position).toBe(before!.position)
-    else expect((await driver.get(one!.event.id))?.position).toBe(again!.position)
+    else expect((await driver.get(one!.event.id, one!.event.correlationid))?.position).toBe(again!.position)
   },
 
   'a task whose journal was purged takes no more turns': async world => {

@@ -1,5 +1,5 @@
 import { expect } from 'vitest'
-import type { Driver } from '../../bus/driver.ts'
+import type { Delivery, Driver } from '../../bus/driver.ts'
 import { collect } from '../wait.ts'
 import { entries, entry, newTask, turn } from './entries.ts'
 import type { Cases } from './world.ts'
@@ -17,15 +17,15 @@ const operations: Record<string, (driver: Driver) => unknown> = {
       onDelivery: () => {},
     }),
   provision: driver => driver.createGroup({ group: 'jobs', filter: [{ types: ['>'] }], mode: 'shared', from: 'now' }),
-  get: driver => driver.get('id'),
+  get: driver => driver.get('id', 'correlation'),
   isSettled: driver => driver.isCallSettled('id'),
-  claim: driver => driver.claim(entry()),
+  claim: driver => driver.claim({ event: entry().event } as Delivery, entry()),
   read: driver => collect(driver.read({})),
   follow: driver => collect(driver.follow(0, undefined, new AbortController().signal)),
   head: driver => driver.head(),
   journal: driver => driver.journal(newTask()),
-  putBlob: driver => driver.putBlob('acme', new Uint8Array(1)),
-  getBlob: driver => driver.getBlob('acme', `sha256-${'0'.repeat(64)}`),
+  'blobs.put': driver => driver.blobs!.put('acme', new Uint8Array(1)),
+  'blobs.get': driver => driver.blobs!.get('acme', `sha256-${'0'.repeat(64)}`),
   getDocument: driver => driver.getDocument('key'),
   putDocument: driver => driver.putDocument('key', 'value', 0),
   groups: driver => driver.listGroups(),

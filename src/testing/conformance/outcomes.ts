@@ -180,7 +180,7 @@ export const outcomes: Cases = {
       },
     }
     await expect((async () => delivery.settle(done, [good, broken]))()).rejects.toThrow()
-    expect(await driver.get(good.event.id)).toBeUndefined()
+    expect(await driver.get(good.event.id, good.event.correlationid)).toBeUndefined()
     expect(await lag(driver)).toBe(1)
   },
 

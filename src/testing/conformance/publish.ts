@@ -101,7 +101,7 @@ export const publish: Cases = {
     const first = entry({ data: 'first' })
     await driver.publish([first])
     await driver.publish([entry({ id: first.event.id, data: 'second' })])
-    expect((await driver.get(first.event.id))?.event).toEqual(first.event)
+    expect((await driver.get(first.event.id, first.event.correlationid))?.event).toEqual(first.event)
   },
 
   'a batch of old and new ids stores the new ones': async world => {
@@ -148,12 +148,12 @@ export const publish: Cases = {
     }
     const odd = entry({ data, subject: "it's 100 % \\_ ;--", user: 'Zoë' })
     await driver.publish([odd])
-    expect(JSON.stringify((await driver.get(odd.event.id))?.event)).toBe(odd.json)
+    expect(JSON.stringify((await driver.get(odd.event.id, odd.event.correlationid))?.event)).toBe(odd.json)
     await fc.assert(
       fc.asyncProperty(fc.json({ maxDepth: 4 }), async json => {
         const one = entry({ data: JSON.parse(json) })
         await driver.publish([one])
-        expect(JSON.stringify((await driver.get(one.event.id))?.event)).toBe(one.json)
+        expect(JSON.stringify((await driver.get(one.event.id, one.event.correlationid))?.event)).toBe(one.json)
       }),
       { numRuns: 50 },
     )

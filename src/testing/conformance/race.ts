@@ -2,7 +2,7 @@ import { setImmediate as breath } from 'node:timers/promises'
 import fc from 'fast-check'
 import { expect } from 'vitest'
 import type { Driver } from '../../bus/driver.ts'
-import { parseId } from '../../bus/ids.ts'
+import { correlationOf, parseId } from '../../bus/ids.ts'
 import { collect, until } from '../wait.ts'
 import { done, emitted, input, newTask, turn } from './entries.ts'
 import { worker, type Cases } from './world.ts'
@@ -76,7 +76,7 @@ export const race: Cases = {
       await Promise.all(order.map(who => members[who]!.publish([input(task, { id: task, data: { task, from: who } })])))
     }
     for (const task of tasks) {
-      const kept = (await members[0]!.get(task))!.event.data as { from: number }
+      const kept = (await members[0]!.get(task, correlationOf(task)))!.event.data as { from: number }
       const decided = await until(async () =>
         (await members[0]!.journal(task)).records.find(r => r.type === 'job.decided'),
       )

@@ -37,8 +37,11 @@ export const read: Cases = {
     const driver = await world.open()
     const [one, other] = entries(2)
     const [, appended] = await driver.publish([one!, other!])
-    expect(await driver.get(other!.event.id)).toEqual({ position: appended!.position, event: other!.event })
-    expect(await driver.get('nobody')).toBeUndefined()
+    expect(await driver.get(other!.event.id, other!.event.correlationid)).toEqual({
+      position: appended!.position,
+      event: other!.event,
+    })
+    expect(await driver.get('nobody', one!.event.correlationid)).toBeUndefined()
   },
 
   'the head is 0, then the position of the newest event, whoever wrote it': async world => {
@@ -158,7 +161,7 @@ export const read: Cases = {
     const answer = entry({ id: resultId(call.event.id), type: 'tool.result', correlationid: call.event.correlationid })
     await driver.commit(turn(task, 0, { events: [call] }))
     await driver.publish([answer])
-    expect((await driver.get(answer.event.id))?.event).toEqual(answer.event)
+    expect((await driver.get(answer.event.id, answer.event.correlationid))?.event).toEqual(answer.event)
     expect((await driver.journal(task)).records.map(r => r.id)).not.toContain(answer.event.id)
   },
 

@@ -1,9 +1,9 @@
 import { hash, randomBytes } from 'node:crypto'
 import fc from 'fast-check'
 import { expect } from 'vitest'
-import type { Driver } from '../../bus/driver.ts'
+import type { Delivery, Driver } from '../../bus/driver.ts'
 import { until } from '../wait.ts'
-import { entry } from './entries.ts'
+import { entries, entry } from './entries.ts'
 import type { Cases } from './world.ts'
 
 /** Reads, changes and writes back until no one was faster. */
@@ -55,29 +55,36 @@ export const storage: Cases = {
     expect((await members[0]!.getDocument('budget'))?.value).toBe('60')
   },
 
-  'a claim is given once, to one member, also after a restart, and its event is on the log': async world => {
-    const members = [await world.open(), await world.open()]
-    const claims = Array.from({ length: 20 }, () => entry({ type: 'tool.claimed' }))
-    for (const one of claims) {
-      const given = await Promise.all(members.map(member => member.claim(one)))
-      expect(given.filter(Boolean)).toHaveLength(1)
-      expect((await members[0]!.get(one.event.id))?.event).toEqual(one.event)
+  'a claim succeeds once for a request, also after its member died, and its event is on the log': async world => {
+    const [first, second] = [await world.open(), await world.open()]
+    const claimOf = ({ event }: Delivery) =>
+      entry({ id: `claim/${event.id}`, type: 'tool.claimed', correlationid: event.correlationid })
+    const before = await world.join(first, { inFlight: 10 })
+    await first.publish(entries(10))
+    await until(() => before.deliveries.length === 10)
+    for (const delivery of before.deliveries) {
+      const claim = claimOf(delivery)
+      const claimed = await Promise.all([1, 2].map(() => first.claim(delivery, claim)))
+      expect(claimed.filter(Boolean)).toHaveLength(1)
+      expect((await second.get(claim.event.id, claim.event.correlationid))?.event).toEqual(claim.event)
     }
-    const again = await world.reopen(members[0]!)
-    for (const one of claims) expect(await again.claim(one)).toBe(false)
+    await world.close(first)
+    const after = await world.join(second, { inFlight: 10 })
+    await until(() => after.deliveries.length === 10, { within: 15_000 })
+    for (const delivery of after.deliveries) expect(await second.claim(delivery, claimOf(delivery))).toBe(false)
   },
 
   'a blob comes back as it was put, for every member and after a restart': async world => {
     const [driver, other] = [await world.open(), await world.open()]
     const bytes = new Uint8Array(randomBytes(300))
-    const ref = await driver.putBlob('acme', bytes)
+    const ref = await driver.blobs!.put('acme', bytes)
     expect(ref).toBe(`sha256-${hash('sha256', bytes, 'hex')}`)
-    expect(new Uint8Array((await other.getBlob('acme', ref))!)).toEqual(bytes)
+    expect(new Uint8Array((await other.blobs!.get('acme', ref))!)).toEqual(bytes)
     const again = await world.reopen(driver)
-    expect(new Uint8Array((await again.getBlob('acme', ref))!)).toEqual(bytes)
+    expect(new Uint8Array((await again.blobs!.get('acme', ref))!)).toEqual(bytes)
     await fc.assert(
       fc.asyncProperty(fc.uint8Array({ maxLength: 200 }), async any => {
-        const back = await again.getBlob('acme', await again.putBlob('acme', any))
+        const back = await again.blobs!.get('acme', await again.blobs!.put('acme', any))
         expect(new Uint8Array(back!)).toEqual(any)
       }),
       { numRuns: 20 },
@@ -87,29 +94,29 @@ export const storage: Cases = {
   'a blob that is put twice, or by two members at once, has one reference': async world => {
     const [driver, other] = [await world.open(), await world.open()]
     const bytes = new TextEncoder().encode('the same')
-    const refs = await Promise.all([driver, other, driver, other].map(member => member.putBlob('acme', bytes)))
+    const refs = await Promise.all([driver, other, driver, other].map(member => member.blobs!.put('acme', bytes)))
     expect(new Set(refs).size).toBe(1)
-    expect(new Uint8Array((await driver.getBlob('acme', refs[0]!))!)).toEqual(bytes)
+    expect(new Uint8Array((await driver.blobs!.get('acme', refs[0]!))!)).toEqual(bytes)
   },
 
   'a blob belongs to its tenant': async world => {
     const driver = await world.open()
-    const ref = await driver.putBlob('acme', new TextEncoder().encode('secret'))
+    const ref = await driver.blobs!.put('acme', new TextEncoder().encode('secret'))
     for (const tenant of ['rival', 'ACME', 'acme/', './acme', ''])
-      expect(await driver.getBlob(tenant, ref)).toBeUndefined()
+      expect(await driver.blobs!.get(tenant, ref)).toBeUndefined()
   },
 
   'what is no reference of a blob finds nothing': async world => {
     const driver = await world.open()
-    const ref = await driver.putBlob('acme', new TextEncoder().encode('x'))
+    const ref = await driver.blobs!.put('acme', new TextEncoder().encode('x'))
     const strays = [`sha256-${'0'.repeat(64)}`, ref.slice(0, -1), ref.toUpperCase(), '../acme', 'sha256-../../x', '']
-    for (const stray of strays) expect(await driver.getBlob('acme', stray)).toBeUndefined()
+    for (const stray of strays) expect(await driver.blobs!.get('acme', stray)).toBeUndefined()
   },
 
   'a blob of 5 MB comes back whole': async world => {
     const driver = await world.open()
     const bytes = randomBytes(5_000_000)
-    const back = await driver.getBlob('acme', await driver.putBlob('acme', bytes))
+    const back = await driver.blobs!.get('acme', await driver.blobs!.put('acme', bytes))
     expect(bytes.equals(back!)).toBe(true)
   },
 
@@ -134,7 +141,7 @@ export const storage: Cases = {
       expect(ids.filter(id => !warmUp.includes(id))).toEqual(sent.map(s => s.event.id))
     }
     expect(await members[0]!.head()).toBe(0)
-    expect(await members[1]!.get(sent[0]!.event.id)).toBeUndefined()
+    expect(await members[1]!.get(sent[0]!.event.id, sent[0]!.event.correlationid)).toBeUndefined()
   },
 
   'a signal arrives unchanged, is heard by every listener, and no more by one that was taken off': async world => {

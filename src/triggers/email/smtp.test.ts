@@ -53,7 +53,7 @@ test('a mail is on the log when it is answered with 250', async () => {
     helo: expect.stringMatching(/./),
   })
   const { blob } = event!.data.attachments[0]!
-  expect(Buffer.from((await bus.driver.getBlob('default', blob))!).toString()).toBe('some notes')
+  expect(Buffer.from((await bus.driver.blobs!.get('default', blob))!).toString()).toBe('some notes')
 })
 
 test('the same mail again is answered with 250 and stored once, whatever way it came', async () => {

@@ -60,7 +60,7 @@ async function openWorld() {
       expect(inOrder(await story())).toEqual(inOrder(expected))
     },
     async text({ tenant, data }: CloudEvent<FileEvent>) {
-      return Buffer.from((await bus.driver.getBlob(tenant, data.blob!))!).toString()
+      return Buffer.from((await bus.driver.blobs!.get(tenant, data.blob!))!).toString()
     },
     async start(options: Partial<FilesOptions> = {}, pace: Partial<typeof quick> = {}) {
       const trigger = files('inbox', { folder, stable: '150ms', ...options }, { ...quick, ...pace })

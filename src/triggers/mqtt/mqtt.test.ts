@@ -57,7 +57,7 @@ test('messages of every QoS are on the log, as JSON, text or bytes', async () =>
     { topic: 'rooms/hall', qos: 2, retained: false, payload: null, raw },
     { topic: 'rooms/hall', qos: 2, retained: false, payload: 'x'.repeat(50_000) },
   ])
-  expect(Buffer.from((await bus.driver.getBlob('default', data[2]!.raw!.blob))!)).toEqual(Buffer.of(0xff, 0, 1))
+  expect(Buffer.from((await bus.driver.blobs!.get('default', data[2]!.raw!.blob))!)).toEqual(Buffer.of(0xff, 0, 1))
 })
 
 test('equal messages are as many events as there are messages', async () => {
@@ -111,7 +111,7 @@ test('whatever the bytes of a payload are, they come back as they were', async (
   for (const [i, { data }] of (await stored()).entries()) {
     const { payload: value, raw } = data as MqttReceived
     const bytes = Buffer.from(payloads[i]!)
-    if (raw) expect(Buffer.from((await bus.driver.getBlob('default', raw.blob))!)).toEqual(bytes)
+    if (raw) expect(Buffer.from((await bus.driver.blobs!.get('default', raw.blob))!)).toEqual(bytes)
     else if (value !== bytes.toString()) expect(value).toEqual(JSON.parse(bytes.toString()))
   }
 })
