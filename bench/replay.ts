@@ -2,8 +2,8 @@ import { z } from 'zod'
 import { agent } from '../src/agents/agent.ts'
 import type { Bus } from '../src/bus/bus.ts'
 import { replayInProcesses } from '../src/replay/parallel.ts'
-import { Replay } from '../src/replay/replay.ts'
-import { fromBus } from '../src/replay/source.ts'
+import { Replayer } from '../src/replay/replayer.ts'
+import { sourceFromBus } from '../src/replay/source.ts'
 import { app } from '../src/runtime/app.ts'
 import { openBus } from '../src/runtime/environment.ts'
 import { start } from '../src/runtime/start.ts'
@@ -34,7 +34,7 @@ for (const [kind, each] of Object.entries(turnsOfTask))
     let seen = { turns: 0, diverged: 0 }
     for (let i = 0; i < repeats; i++) {
       const begin = performance.now()
-      const source = fromBus(bus, { all: true })
+      const source = sourceFromBus(bus, { all: true })
       seen = await replayInProcesses(module, { recorded: () => source.events(), document: source.document })
       rates.push(seen.turns / ((performance.now() - begin) / 1_000))
     }
@@ -74,9 +74,9 @@ await withHome(async home => {
 
 /** Ms for each turn of the only task, without the reading. */
 async function timesOf(bus: Bus): Promise<number[]> {
-  const replay = new Replay(new Programs([counter.definition]))
+  const replay = new Replayer(new Programs([counter.definition]))
   const times: number[] = []
-  for await (const { position, event } of fromBus(bus, { all: true }).events()) {
+  for await (const { position, event } of sourceFromBus(bus, { all: true }).events()) {
     const begin = performance.now()
     await replay.add(position, event)
     if (event.type === 'task.turn') times.push(performance.now() - begin)

@@ -2,9 +2,9 @@ import { expect, it } from 'vitest'
 import { z } from 'zod'
 import { agent } from '../src/agents/agent.ts'
 import type { CloudEvent } from '../src/event.ts'
-import { parseEffects, rule, type Ruled } from '../src/replay/effects.ts'
+import { parseEffects, resolveEffects, type ResolvedEffects } from '../src/replay/effects.ts'
 import { planFork, publishFork } from '../src/replay/fork.ts'
-import { inputsOf, redrive } from '../src/replay/redrive.ts'
+import { selectInputs, publishRedrive } from '../src/replay/redrive.ts'
 import { approval } from '../src/tasks/approval.ts'
 import { PendingApprovals } from '../src/tasks/approval-list.ts'
 import type { CallError } from '../src/tasks/script.ts'
@@ -14,8 +14,8 @@ import { asked, codeOf, say } from './lib/approvals.ts'
 import { ended, eventsOf, onEveryBus } from './lib/world.ts'
 
 const editor = approval<string>('editor')
-const ruledBy = (effects: string, stubs: Record<string, unknown> = {}): Ruled =>
-  rule([], { effects: parseEffects(effects), stubs: new Map(Object.entries(stubs)) })
+const ruledBy = (effects: string, stubs: Record<string, unknown> = {}): ResolvedEffects =>
+  resolveEffects([], { effects: parseEffects(effects), stubs: new Map(Object.entries(stubs)) })
 const output = ({ data }: CloudEvent) => (data as { output: unknown }).output
 
 onEveryBus(world => {
@@ -46,7 +46,7 @@ onEveryBus(world => {
     const task = end.id.split(':')[0]!
     const forked = async (effects: string, stubs?: Record<string, unknown>) => {
       const plan = await planFork(bus, { task, version: 1 })
-      const { correlation, mark } = await publishFork(bus, plan, 'fork', ruledBy(effects, stubs))
+      const { correlation, replay: mark } = await publishFork(bus, plan, 'fork', ruledBy(effects, stubs))
       return { correlation, mark, end: () => ended(worker, correlation, mark) }
     }
     return { worker, bus, runs, task, id, correlationid, end, forked }
@@ -84,7 +84,7 @@ onEveryBus(world => {
     const { worker, bus, correlationid, runs, end, forked } = await recorded()
     const selection = { correlation: correlationid }
     const ruled = ruledBy('approval/editor=recorded,tool/publish=recorded')
-    const { counterpart } = await redrive(bus, selection, await inputsOf(bus, selection), ruled)
+    const { counterpart } = await publishRedrive(bus, selection, await selectInputs(bus, selection), ruled)
     const correlation = counterpart(correlationid)
     const start = await until(async () => (await eventsOf(worker, correlation))[0])
     expect(output(await ended(worker, correlation, start.id))).toEqual(output(end))

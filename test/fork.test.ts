@@ -4,10 +4,10 @@ import { agent, type Agent } from '../src/agents/agent.ts'
 import { correlationOf, parseId } from '../src/bus/ids.ts'
 import type { CloudEvent } from '../src/event.ts'
 import { model } from '../src/models/model.ts'
-import { parseEffects, rule, type Ruled } from '../src/replay/effects.ts'
+import { parseEffects, resolveEffects, type ResolvedEffects } from '../src/replay/effects.ts'
 import { planFork, publishFork, type ForkFrom } from '../src/replay/fork.ts'
-import { Replay } from '../src/replay/replay.ts'
-import { fromBus } from '../src/replay/source.ts'
+import { Replayer } from '../src/replay/replayer.ts'
+import { sourceFromBus } from '../src/replay/source.ts'
 import type { Running } from '../src/runtime/start.ts'
 import { Programs } from '../src/tasks/programs.ts'
 import { collect, until } from '../src/testing/wait.ts'
@@ -16,7 +16,7 @@ import { plainModel, readIn } from './lib/plain-model.ts'
 import { ended, eventsOf, onEveryBus } from './lib/world.ts'
 
 const any = z.any()
-const ruled = (text: string): Ruled => rule([], { effects: parseEffects(text), stubs: new Map() })
+const ruled = (text: string): ResolvedEffects => resolveEffects([], { effects: parseEffects(text), stubs: new Map() })
 const output = (event: CloudEvent) => (event.data as { output: unknown }).output
 const taskOf = (event: CloudEvent) => parseId(event.id)!.task
 
@@ -38,8 +38,9 @@ async function turnsOf({ bus }: Running, task: string): Promise<number> {
 
 /** The recorded turns of these tasks against the same programs. */
 async function replayed({ bus }: Running, agents: readonly Agent<never, unknown>[], correlation: string) {
-  const replay = new Replay(new Programs(agents.map(({ definition }) => definition)))
-  for await (const { position, event } of fromBus(bus, { correlation }).events()) await replay.add(position, event)
+  const replay = new Replayer(new Programs(agents.map(({ definition }) => definition)))
+  for await (const { position, event } of sourceFromBus(bus, { correlation }).events())
+    await replay.add(position, event)
   return replay.finish()
 }
 
@@ -125,7 +126,7 @@ onEveryBus(world => {
           expect({ from: i + 1, data: ending.data }).toEqual({ from: i + 1, data: end.data })
           expect(taskOf(ending)).toBe(forked.task)
           const events = await eventsOf(worker, forked.correlation)
-          expect(events.map(({ replay, user }) => [replay, user])).toEqual(events.map(() => [forked.mark, 'ann']))
+          expect(events.map(({ replay, user }) => [replay, user])).toEqual(events.map(() => [forked.replay, 'ann']))
           const { divergences, skipped, turns: seen } = await replayed(worker, [researcher, desk], forked.correlation)
           expect({ divergences, skipped }).toEqual({ divergences: [], skipped: [] })
           expect(seen).toBeGreaterThan(0)
@@ -325,7 +326,7 @@ onEveryBus(world => {
         '*=recorded',
       )
       const again = await until(async () =>
-        (await collect(worker.bus.driver.listDeferred())).find(({ event }) => event.id === after.mark),
+        (await collect(worker.bus.driver.listDeferred())).find(({ event }) => event.id === after.replay),
       )
       expect(again.reason.code).toBe('E_PROGRAM_MISMATCH')
       expect(again.reason.message).toMatch(/^turn 2 of worker .* a fork must begin there or before$/)

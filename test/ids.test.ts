@@ -6,7 +6,7 @@ import { z } from 'zod'
 import { admit } from '../src/bus/admit.ts'
 import { isCorrelation } from '../src/bus/ids.ts'
 import type { CloudEvent } from '../src/event.ts'
-import { parseEffects, rule } from '../src/replay/effects.ts'
+import { parseEffects, resolveEffects } from '../src/replay/effects.ts'
 import { planFork, publishFork } from '../src/replay/fork.ts'
 import { Gateway } from '../src/gateway/gateway.ts'
 import {
@@ -56,7 +56,7 @@ const pair = workflow('pair', { key: [by('left.came', e => e.n), by('right.came'
   .when('both', all(on('left.came').as('left'), on('right.came').as('right')), { within: '1h' })
   .emit('pair.done', s => s.left.n)
 
-const noEffects = rule([], { effects: parseEffects('*=recorded'), stubs: new Map() })
+const noEffects = resolveEffects([], { effects: parseEffects('*=recorded'), stubs: new Map() })
 
 const refused = (id: string) => expect(() => admit({ type: 'a.b', id }, { source: '/test' }), id).toThrow(/"id"/)
 

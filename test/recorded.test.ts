@@ -8,10 +8,10 @@ import { Library } from '../examples/report-desk/library/library.ts'
 import { members } from '../examples/report-desk/members.ts'
 import { answerAll, writeSample } from '../examples/report-desk/sample.ts'
 import { agent, app, offlineModel, start, type App, type Draft } from '../src/index.ts'
-import { Accepted } from '../src/replay/accept.ts'
-import { Replay } from '../src/replay/replay.ts'
-import { writeSlice } from '../src/replay/slice.ts'
-import { fromBus, fromFile } from '../src/replay/source.ts'
+import { AcceptedDivergences } from '../src/replay/accept.ts'
+import { Replayer } from '../src/replay/replayer.ts'
+import { writeSlice } from '../src/replay/slice-write.ts'
+import { sourceFromBus, sourceFromFile } from '../src/replay/source.ts'
 import { Programs } from '../src/tasks/programs.ts'
 import { until } from '../src/testing/wait.ts'
 import { eventsOf } from './lib/world.ts'
@@ -104,7 +104,7 @@ async function record({ of, app, asked, end }: Story): Promise<void> {
     }
     await until(async () => (await running.bus.driver.listGroups()).every(({ lag }) => lag === 0))
     await mkdir(recordedIn(of), { recursive: true })
-    await writeSlice(fromBus(running.bus, { all: true }), join(recordedIn(of), 'story.jsonl.gz'), { force: true })
+    await writeSlice(sourceFromBus(running.bus, { all: true }), join(recordedIn(of), 'story.jsonl.gz'), { force: true })
   } finally {
     process.chdir(before)
     ending.abort()
@@ -114,8 +114,8 @@ async function record({ of, app, asked, end }: Story): Promise<void> {
 }
 
 async function replayed(file: string, { programs }: App) {
-  const replay = new Replay(new Programs(programs))
-  for await (const { position, event } of fromFile(file).events()) await replay.add(position, event)
+  const replay = new Replayer(new Programs(programs))
+  for await (const { position, event } of sourceFromFile(file).events()) await replay.add(position, event)
   return replay.finish()
 }
 
@@ -127,7 +127,7 @@ describe.for(Object.entries(stories))('the story of %s', ([, story]) => {
     if (process.env.TIDINGS_RECORD) await record(story)
     const files = globSync('*.jsonl.gz', { cwd: folder })
     expect(files).not.toEqual([])
-    const meant = existsSync(accepted) ? Accepted.read(accepted) : new Accepted()
+    const meant = existsSync(accepted) ? AcceptedDivergences.read(accepted) : new AcceptedDivergences()
     for (const file of files) {
       const outcome = await replayed(join(folder, file), await story.app(await temporary()))
       expect(outcome.tasks).toBeGreaterThanOrEqual(story.asked.length)

@@ -3,9 +3,9 @@ import { z } from 'zod'
 import { agent } from '../src/agents/agent.ts'
 import type { CloudEvent } from '../src/event.ts'
 import { model } from '../src/models/model.ts'
-import { parseEffects, rule, type EffectRules, type Ruled } from '../src/replay/effects.ts'
+import { parseEffects, resolveEffects, type EffectRules, type ResolvedEffects } from '../src/replay/effects.ts'
 import { planFork, publishFork } from '../src/replay/fork.ts'
-import { inputsOf, redrive } from '../src/replay/redrive.ts'
+import { selectInputs, publishRedrive } from '../src/replay/redrive.ts'
 import type { Running } from '../src/runtime/start.ts'
 import { until } from '../src/testing/wait.ts'
 import { tool } from '../src/tools/tool.ts'
@@ -55,8 +55,8 @@ function newsroom() {
     { kind: 'tool', name: 'clock', readOnly: true, atMostOnce: false },
     { kind: 'model', name: 'plain', readOnly: false, atMostOnce: false },
   ] as const
-  const ruledBy = (text: string, stubs: Record<string, unknown> = {}): Ruled =>
-    rule(members, { effects: parseEffects(text), stubs: new Map(Object.entries(stubs)) })
+  const ruledBy = (text: string, stubs: Record<string, unknown> = {}): ResolvedEffects =>
+    resolveEffects(members, { effects: parseEffects(text), stubs: new Map(Object.entries(stubs)) })
   return { use, runs, asked, ruledBy }
 }
 
@@ -71,8 +71,13 @@ onEveryBus(world => {
     const first = await ended(worker, correlationid, id)
     const again = async (text: string, stubs?: Record<string, unknown>) => {
       const selection = { correlation: correlationid }
-      const inputs = await inputsOf(worker.bus, selection)
-      const { counterpart, mark } = await redrive(worker.bus, selection, inputs, room.ruledBy(text, stubs))
+      const inputs = await selectInputs(worker.bus, selection)
+      const { counterpart, replay: mark } = await publishRedrive(
+        worker.bus,
+        selection,
+        inputs,
+        room.ruledBy(text, stubs),
+      )
       const correlation = counterpart(correlationid)
       const start = await until(async () =>
         (await eventsOf(worker, correlation)).find(event => event.causationid === id),
@@ -160,8 +165,8 @@ onEveryBus(world => {
     it('of a redrive is answered by what that one recorded', async () => {
       const { room, again, first, worker } = await recorded()
       const { correlation } = await again('*=recorded')
-      const inputs = await inputsOf(worker.bus, { correlation })
-      const { counterpart } = await redrive(worker.bus, { correlation }, inputs, room.ruledBy('*=recorded'))
+      const inputs = await selectInputs(worker.bus, { correlation })
+      const { counterpart } = await publishRedrive(worker.bus, { correlation }, inputs, room.ruledBy('*=recorded'))
       const second = counterpart(correlation)
       const start = await until(async () => (await eventsOf(worker, second))[0])
       expect((await ended(worker, second, start.id)).data).toEqual(first.data)
@@ -172,7 +177,7 @@ onEveryBus(world => {
       const { room, worker, first } = await recorded()
       const task = first.id.split(':')[0]!
       const plan = await planFork(worker.bus, { task, version: 1 })
-      const { correlation, mark } = await publishFork(worker.bus, plan, 'redrive', room.ruledBy('*=recorded'))
+      const { correlation, replay: mark } = await publishFork(worker.bus, plan, 'redrive', room.ruledBy('*=recorded'))
       expect((await ended(worker, correlation, mark)).data).toEqual(first.data)
       expect(mark).toBe(`redrive/${correlation}`)
     })
@@ -181,10 +186,10 @@ onEveryBus(world => {
       const { worker, again, correlationid } = await recorded()
       await again('')
       const before = Date.now()
-      expect(await inputsOf(worker.bus, { since: before + 60_000 })).toEqual([])
-      const all = await inputsOf(worker.bus, { since: before - 60_000 })
+      expect(await selectInputs(worker.bus, { since: before + 60_000 })).toEqual([])
+      const all = await selectInputs(worker.bus, { since: before - 60_000 })
       expect(all.map(event => event.correlationid)).toEqual([correlationid])
-      expect(await inputsOf(worker.bus, { since: before - 60_000 }, ['order.*'])).toEqual([])
+      expect(await selectInputs(worker.bus, { since: before - 60_000 }, ['order.*'])).toEqual([])
     })
   })
 })
@@ -210,13 +215,13 @@ describe('the same question asked again', () => {
       // A fork goes on behind the answers of its history.
       for (const version of [1, 2, 3, 4]) {
         const plan = await planFork(worker.bus, { task: end.id.split(':')[0]!, version })
-        const forked = await publishFork(worker.bus, plan, 'fork', rule([], rules))
-        expect(output(await ended(worker, forked.correlation, forked.mark))).toEqual([1, 2, 3])
+        const forked = await publishFork(worker.bus, plan, 'fork', resolveEffects([], rules))
+        expect(output(await ended(worker, forked.correlation, forked.replay))).toEqual([1, 2, 3])
       }
       times = 5
       const selection = { correlation: correlationid }
-      const inputs = await inputsOf(worker.bus, selection)
-      const { counterpart } = await redrive(worker.bus, selection, inputs, rule([], rules))
+      const inputs = await selectInputs(worker.bus, selection)
+      const { counterpart } = await publishRedrive(worker.bus, selection, inputs, resolveEffects([], rules))
       const correlation = counterpart(correlationid)
       const start = await until(async () => (await eventsOf(worker, correlation))[0])
       expect(output(await ended(worker, correlation, start.id))).toEqual([1, 2, 3, 3, 3])
@@ -233,7 +238,7 @@ describe('the rules of effects', () => {
     { kind: 'model', name: 'openai/gpt', readOnly: false, atMostOnce: false },
   ] as const
   const ruled = (text: string, stubs: Record<string, unknown> = {}) =>
-    rule(members, { effects: parseEffects(text), stubs: new Map(Object.entries(stubs)) }).effects
+    resolveEffects(members, { effects: parseEffects(text), stubs: new Map(Object.entries(stubs)) }).effects
 
   it('deny what nothing is said about, unless it is read-only', () => {
     expect(ruled('')).toEqual({

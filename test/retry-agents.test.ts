@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import { agent } from '../src/agents/agent.ts'
-import { Replay } from '../src/replay/replay.ts'
-import { fromBus } from '../src/replay/source.ts'
+import { Replayer } from '../src/replay/replayer.ts'
+import { sourceFromBus } from '../src/replay/source.ts'
 import { Programs } from '../src/tasks/programs.ts'
 import { until } from '../src/testing/wait.ts'
 import { tidings } from './lib/cli.ts'
@@ -127,8 +127,9 @@ onEveryBus(world => {
     )
     expect((await endOf(next, told[1]!.task)).data).toMatchObject({ output: 'done' })
     for (const correlation of [failed.correlationid, met.correlationid]) {
-      const replay = new Replay(new Programs([asker, helper, sent].map(({ definition }) => definition)))
-      for await (const { position, event } of fromBus(bus, { correlation }).events()) await replay.add(position, event)
+      const replay = new Replayer(new Programs([asker, helper, sent].map(({ definition }) => definition)))
+      for await (const { position, event } of sourceFromBus(bus, { correlation }).events())
+        await replay.add(position, event)
       const { divergences, skipped, tasks } = replay.finish()
       // Only the turn with the bug, which is fixed, comes out otherwise.
       const others = divergences.filter(({ task }) => task !== taskOf(met))

@@ -2,8 +2,8 @@ import { expect, it } from 'vitest'
 import { z } from 'zod'
 import { agent } from '../src/agents/agent.ts'
 import { workflow } from '../src/index.ts'
-import { Replay } from '../src/replay/replay.ts'
-import { fromBus } from '../src/replay/source.ts'
+import { Replayer } from '../src/replay/replayer.ts'
+import { sourceFromBus } from '../src/replay/source.ts'
 import { Programs } from '../src/tasks/programs.ts'
 import { until } from '../src/testing/wait.ts'
 import { tidings } from './lib/cli.ts'
@@ -115,9 +115,9 @@ onEveryBus(world => {
     expect((await endOf(worker, twice.task)).data).toMatchObject({ output: ['done', 'posted'] })
     expect(new Set(pay.runs.map(({ key }) => key)).size).toBe(1)
     expect(new Set(post.runs.map(({ key }) => key)).size).toBe(1)
-    const replay = new Replay(new Programs([shop, seller].map(({ definition }) => definition)))
+    const replay = new Replayer(new Programs([shop, seller].map(({ definition }) => definition)))
     const { correlationid: correlation } = failed
-    for await (const { position, event } of fromBus(worker.bus, { correlation }).events())
+    for await (const { position, event } of sourceFromBus(worker.bus, { correlation }).events())
       await replay.add(position, event)
     const { divergences } = replay.finish()
     expect(divergences.filter(({ task }) => task !== taskOf(failed))).toEqual([])

@@ -17,8 +17,8 @@ import type { Bus } from '../src/bus/bus.ts'
 import { correlationOf } from '../src/bus/ids.ts'
 import { openBus } from '../src/runtime/environment.ts'
 import { importFrom } from '../src/replay/slice-import.ts'
-import { writeSlice } from '../src/replay/slice.ts'
-import { fromBus, fromFile, type Source } from '../src/replay/source.ts'
+import { writeSlice } from '../src/replay/slice-write.ts'
+import { sourceFromBus, sourceFromFile, type RecordedSource } from '../src/replay/source.ts'
 import type { Selection } from '../src/replay/selection.ts'
 import type { Turn } from '../src/tasks/program.ts'
 import { collect, until } from '../src/testing/wait.ts'
@@ -128,7 +128,7 @@ async function recorded(bus: string) {
 let files = 0
 async function exported(bus: Bus, selection: Selection = { all: true }) {
   const path = join(folder, `${++files}.jsonl`)
-  const summary = await writeSlice(fromBus(bus, selection), path)
+  const summary = await writeSlice(sourceFromBus(bus, selection), path)
   const lines = (await readFile(path, 'utf8')).split('\n')
   // What differs from log to log: positions, and the first and the last line.
   const text = lines.slice(1, -2).map(line => line.replace(/^\{"position":\d+,/, '{'))
@@ -143,7 +143,7 @@ function between(from: keyof typeof logs, to: keyof typeof logs) {
     const bus = await opened({ place })
     const first = await exported(bus)
     const copy = await opened(worldOn(logs[to]()))
-    const imported = await importFrom(fromFile(first.path), copy)
+    const imported = await importFrom(sourceFromFile(first.path), copy)
     expect(imported).toEqual({ events: first.summary.events, turns: first.summary.turns, withoutBeginning: 0 })
     expect(first.summary).toMatchObject({ documents: 2, missing: 0, redacted: 0 })
     // What an instance goes by comes along, wherever it goes on.
@@ -178,7 +178,7 @@ function atRest(kind: keyof typeof logs) {
     async function importedWorld() {
       const world = worldOn(logs[kind]())
       const copy = await openBus(world.place)
-      const { events } = await importFrom(fromFile(slice.path), copy)
+      const { events } = await importFrom(sourceFromFile(slice.path), copy)
       await copy.driver.close()
       return { world, events }
     }
@@ -206,7 +206,7 @@ function atRest(kind: keyof typeof logs) {
     test('is kept by the janitor, also of tasks that have ended', async () => {
       const bus = await opened(worldOn(logs[kind]()))
       const ended = await exported(slice.bus, { correlation: correlationOf(slice.cancelled) })
-      const { events } = await importFrom(fromFile(ended.path), bus)
+      const { events } = await importFrom(sourceFromFile(ended.path), bus)
       expect(await bus.driver.purge({ age: 0, maxLag: 1_000_000 })).toMatchObject({ events: 0 })
       expect(await collect(bus.read({ after: 0 }))).toHaveLength(events)
     })
@@ -216,10 +216,10 @@ function atRest(kind: keyof typeof logs) {
       const started = worldOn(logs[kind]())
       await (await started.worker({ use: stations().use })).stop()
       const copy = await opened(started)
-      await expect(importFrom(fromFile(path), copy)).rejects.toMatchObject({ code: 'E_IMPORT_NOT_EMPTY' })
+      await expect(importFrom(sourceFromFile(path), copy)).rejects.toMatchObject({ code: 'E_IMPORT_NOT_EMPTY' })
       const other = await opened(worldOn(logs[kind]()))
-      await importFrom(fromFile(path), other)
-      await expect(importFrom(fromFile(path), other)).rejects.toMatchObject({ code: 'E_IMPORT_NOT_EMPTY' })
+      await importFrom(sourceFromFile(path), other)
+      await expect(importFrom(sourceFromFile(path), other)).rejects.toMatchObject({ code: 'E_IMPORT_NOT_EMPTY' })
     })
 
     test('is refused whole when it is not valid', async () => {
@@ -240,7 +240,7 @@ function atRest(kind: keyof typeof logs) {
     })
 
     test('in part only comes to life neither, and cannot be gone on with', async () => {
-      const events = await collect(fromFile(slice.path).events())
+      const events = await collect(sourceFromFile(slice.path).events())
       const world = worldOn(logs[kind]())
       const copy = await openBus(world.place)
       await expect(importFrom(stopping(events, 20), copy)).rejects.toThrow('killed')
@@ -255,7 +255,7 @@ function atRest(kind: keyof typeof logs) {
 
     test('keeps turns whose task begins before the slice as events', async () => {
       const { bus, cancelled } = slice
-      const events = await collect(fromBus(bus, { task: cancelled }).events())
+      const events = await collect(sourceFromBus(bus, { task: cancelled }).events())
       const later = events.filter(({ event }) => !event.id.startsWith(`${cancelled}:0000001`))
       const copy = await opened(worldOn(logs[kind]()))
       expect(await importFrom(stopping(later), copy)).toMatchObject({ turns: 1, withoutBeginning: 1 })
@@ -269,7 +269,7 @@ function atRest(kind: keyof typeof logs) {
 function stopping(
   events: Awaited<ReturnType<typeof collect<{ position: number; event: CloudEvent }>>>,
   at = Infinity,
-): Source {
+): RecordedSource {
   let reads = 0
   return {
     async *events() {

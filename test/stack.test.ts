@@ -4,8 +4,8 @@ import { Gateway } from '../src/gateway/gateway.ts'
 import { agent, tool, type ErrorData } from '../src/index.ts'
 import { stackOf } from '../src/stack.ts'
 import { until } from '../src/testing/wait.ts'
-import { fromBus } from '../src/replay/source.ts'
-import { Replay } from '../src/replay/replay.ts'
+import { sourceFromBus } from '../src/replay/source.ts'
+import { Replayer } from '../src/replay/replayer.ts'
 import { Programs } from '../src/tasks/programs.ts'
 import { ask, onEveryBus } from './lib/world.ts'
 
@@ -48,8 +48,8 @@ onEveryBus(world => {
         throw new TypeError(text)
       },
     })
-    const replay = new Replay(new Programs([moved.definition]))
-    for await (const { position, event } of fromBus(running.bus, { correlation: ended.correlationid }).events())
+    const replay = new Replayer(new Programs([moved.definition]))
+    for await (const { position, event } of sourceFromBus(running.bus, { correlation: ended.correlationid }).events())
       await replay.add(position, event)
     expect(replay.finish()).toMatchObject({ turns: 1, divergences: [], skipped: [] })
   })

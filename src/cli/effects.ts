@@ -1,7 +1,13 @@
 import { readFileSync } from 'node:fs'
 import { textOf, TidingsError } from '../errors.ts'
 import { Bus } from '../bus/bus.ts'
-import { checked, parseEffects, rule, type Effectful, type Ruled } from '../replay/effects.ts'
+import {
+  checkEffectPattern,
+  parseEffects,
+  resolveEffects,
+  type Effectful,
+  type ResolvedEffects,
+} from '../replay/effects.ts'
 import type { App } from '../runtime/app.ts'
 import { provision } from '../runtime/start.ts'
 import { dim } from '../trace/text.ts'
@@ -18,12 +24,12 @@ export interface EffectOptions {
 /** The log under the redaction rules of the app, with what its tools and models may do. @throws E_USAGE, E_APP_INVALID */
 export async function withEffects<T>(
   options: EffectOptions,
-  use: (bus: Bus, app: App, ruled: Ruled) => Promise<T>,
+  use: (bus: Bus, app: App, ruled: ResolvedEffects) => Promise<T>,
 ): Promise<T> {
   const stubs = stubsIn(options.stub ?? [])
   const effects = parseEffects(options.effects ?? '')
   const { app } = await loadApp(findApp(options.app))
-  const ruled = rule(effectful(app), { effects, stubs })
+  const ruled = resolveEffects(effectful(app), { effects, stubs })
   return withExistingLog(({ driver }) => use(new Bus(driver, { redactor: app.redactor }), app, ruled))
 }
 
@@ -31,7 +37,7 @@ export async function withEffects<T>(
 export const awaitWorkers = (bus: Bus, app: App) => provision(app, bus)
 
 /** For people: what each tool and model may do. */
-export function effectLines({ effects }: Ruled): string[] {
+export function effectLines({ effects }: ResolvedEffects): string[] {
   const width = Math.max(...Object.keys(effects).map(name => name.length))
   return Object.entries(effects).map(([name, effect]) => dim(`  ${name.padEnd(width)}  ${effect}`))
 }
@@ -61,7 +67,7 @@ function stubsIn(texts: readonly string[]): Map<string, unknown> {
       const [, name, file] = /^(.+?)=(.+)$/.exec(text) ?? []
       if (name === undefined || name.includes('*'))
         throw new TidingsError('E_USAGE', `--stub "${text}": say NAME=FILE.json`)
-      return [checked(name), readJson(file!)]
+      return [checkEffectPattern(name), readJson(file!)]
     }),
   )
 }

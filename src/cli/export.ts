@@ -1,7 +1,7 @@
 import { TidingsError } from '../errors.ts'
 import type { Redactor } from '../bus/redact.ts'
-import { writeSlice } from '../replay/slice.ts'
-import { fromBus } from '../replay/source.ts'
+import { writeSlice } from '../replay/slice-write.ts'
+import { sourceFromBus } from '../replay/source.ts'
 import { count } from '../trace/text.ts'
 import { findApp, loadApp } from './load-app.ts'
 import { withExistingLog } from './log.ts'
@@ -22,7 +22,7 @@ export async function exportSlice(file: string, options: ExportOptions): Promise
     throw new TidingsError('E_USAGE', 'say what: --correlation ID, --task ID, --since 24h, or --all')
   const rules = await rulesOf(options.app)
   const summary = await withExistingLog(async bus =>
-    writeSlice(fromBus(bus, await selectionOf(bus, options)), file, { force, ...rules }),
+    writeSlice(sourceFromBus(bus, await selectionOf(bus, options)), file, { force, ...rules }),
   )
   const { events, turns, documents, redacted, missing } = summary
   const lines = [

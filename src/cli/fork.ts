@@ -28,7 +28,7 @@ export async function fork(options: ForkOptions): Promise<void> {
     if (!app.programs.some(({ name }) => name === program))
       throw new TidingsError('E_NOT_FOUND', `the app ${app.name} has no agent ${program}, whose task this is`)
     await awaitWorkers(bus, app)
-    const { task, correlation, mark } = await publishFork(bus, plan, 'fork', ruled)
+    const { task, correlation, replay: mark } = await publishFork(bus, plan, 'fork', ruled)
     const record = {
       task,
       correlation,

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { importFrom } from '../replay/slice-import.ts'
-import { fromFile } from '../replay/source.ts'
+import { sourceFromFile } from '../replay/source.ts'
 import { count, dim } from '../trace/text.ts'
 import { withLog } from './log.ts'
 import { answer, type Globals } from './out.ts'
@@ -12,7 +12,7 @@ import { answer, type Globals } from './out.ts'
 /** `tidings import FILE` */
 export async function importSlice(file: string, options: Globals): Promise<void> {
   if (file === '-') return importInput(options)
-  const imported = await withLog(bus => importFrom(fromFile(file), bus))
+  const imported = await withLog(bus => importFrom(sourceFromFile(file), bus))
   const { events, turns, withoutBeginning } = imported
   await answer(options, imported, [
     `imported ${count(events, 'event')}, ${count(turns, 'turn')} among them`,

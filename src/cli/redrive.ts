@@ -1,9 +1,9 @@
 import { TidingsError } from '../errors.ts'
 import type { Bus } from '../bus/bus.ts'
 import { correlationOf } from '../bus/ids.ts'
-import type { Ruled } from '../replay/effects.ts'
+import type { ResolvedEffects } from '../replay/effects.ts'
 import { planFork, publishFork } from '../replay/fork.ts'
-import { inputsOf, redrive as redriveInputs } from '../replay/redrive.ts'
+import { selectInputs, publishRedrive } from '../replay/redrive.ts'
 import type { Selection } from '../replay/selection.ts'
 import { count, dim } from '../trace/text.ts'
 import { awaitWorkers, effectLines, withEffects, type EffectOptions } from './effects.ts'
@@ -28,7 +28,7 @@ interface Plan {
 }
 
 interface Published {
-  readonly mark: string
+  readonly replay: string
   /** Where a correlation is repeated. */
   counterpart(correlation: string): string
 }
@@ -51,17 +51,22 @@ export async function redrive(options: RedriveOptions): Promise<void> {
     const published = dryRun ? undefined : await publish()
     for (const part of parts) await sayPart(options, part, ruled, published)
     if (json) return
-    if (published) await say(`as ${published.mark}`)
+    if (published) await say(`as ${published.replay}`)
     for (const line of ['what its tools and models may do:', ...effectLines(ruled)]) await say(line)
   })
 }
 
-async function sayPart(options: RedriveOptions, { of, events }: Part, ruled: Ruled, published: Published | undefined) {
+async function sayPart(
+  options: RedriveOptions,
+  { of, events }: Part,
+  ruled: ResolvedEffects,
+  published: Published | undefined,
+) {
   const found = { of, events: events.map(({ id, type }) => ({ id, type })), effects: ruled.effects }
   const what = `${count(events.length, 'event')}: ${[...new Set(events.map(event => event.type))].join(', ')}`
   if (!published) return answer(options, found, [`would redrive ${of}`, dim(`  ${what}`)])
   const correlation = published.counterpart(of)
-  return answer(options, { ...found, correlation, mark: published.mark }, [
+  return answer(options, { ...found, correlation, mark: published.replay }, [
     `redrove ${of}`,
     dim(`  ${what}`),
     dim(`  as       ${correlation}`),
@@ -70,23 +75,28 @@ async function sayPart(options: RedriveOptions, { of, events }: Part, ruled: Rul
   ])
 }
 
-async function planOf(bus: Bus, selection: Selection, types: string[] | undefined, ruled: Ruled): Promise<Plan> {
+async function planOf(
+  bus: Bus,
+  selection: Selection,
+  types: string[] | undefined,
+  ruled: ResolvedEffects,
+): Promise<Plan> {
   if ('task' in selection) {
     const { task } = selection
     const plan = await planFork(bus, { task, version: 1 })
     return {
       parts: [{ of: correlationOf(task), events: plan.fork.inputs }],
       async publish() {
-        const { mark, correlation } = await publishFork(bus, plan, 'redrive', ruled)
-        return { mark, counterpart: () => correlation }
+        const { replay, correlation } = await publishFork(bus, plan, 'redrive', ruled)
+        return { replay, counterpart: () => correlation }
       },
     }
   }
   if ('all' in selection) throw new TidingsError('E_USAGE', 'a whole log is not redriven: say --since')
-  const inputs = await inputsOf(bus, selection, types)
+  const inputs = await selectInputs(bus, selection, types)
   const parts = Map.groupBy(inputs, ({ correlationid }) => correlationid)
   return {
     parts: [...parts].map(([of, events]) => ({ of, events })),
-    publish: () => redriveInputs(bus, selection, inputs, ruled),
+    publish: () => publishRedrive(bus, selection, inputs, ruled),
   }
 }

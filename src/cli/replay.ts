@@ -2,15 +2,15 @@ import { existsSync, writeFileSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
 import { TidingsError } from '../errors.ts'
 import type { Bus } from '../bus/bus.ts'
-import { Accepted } from '../replay/accept.ts'
-import { clusters } from '../replay/cluster.ts'
+import { AcceptedDivergences } from '../replay/accept.ts'
+import { clusterDivergences } from '../replay/cluster.ts'
 import { junit } from '../replay/junit.ts'
-import { replayInProcesses, type Recorded } from '../replay/parallel.ts'
-import { joined, type Outcome } from '../replay/replay.ts'
-import { records, report } from '../replay/report.ts'
-import { fromBus, fromFile, type Source } from '../replay/source.ts'
-import { exitCodes, verdictOn, type Demand, type Verdict } from '../replay/verdict.ts'
-import { journals } from '../replay/waiting.ts'
+import { replayInProcesses, type ReplayInput } from '../replay/parallel.ts'
+import { combineOutcomes, type ReplayOutcome } from '../replay/replayer.ts'
+import { reportRecords, renderReport } from '../replay/report.ts'
+import { sourceFromBus, sourceFromFile, type RecordedSource } from '../replay/source.ts'
+import { exitCodes, replayVerdict, type GateRequirements, type ReplayVerdict } from '../replay/verdict.ts'
+import { readJournals } from '../replay/journals.ts'
 import { terminalWidth } from './event-line.ts'
 import { findApp } from './load-app.ts'
 import { ask, withExistingLog } from './log.ts'
@@ -44,27 +44,28 @@ export async function replay(options: ReplayOptions): Promise<void> {
   }
 }
 
-async function judge(options: ReplayOptions): Promise<Verdict> {
+async function judge(options: ReplayOptions): Promise<ReplayVerdict> {
   const { json, accept, update, junit: junitFile, expectAtLeast } = options
   if (update && !accept) throw new TidingsError('E_USAGE', '--update needs --accept FILE')
   const atLeast = expectAtLeast === undefined ? undefined : numberOf('--expect-at-least', expectAtLeast)
-  let accepted = accept && (!update || existsSync(accept)) ? Accepted.read(accept) : new Accepted()
+  let accepted =
+    accept && (!update || existsSync(accept)) ? AcceptedDivergences.read(accept) : new AcceptedDivergences()
   const outcome = await outcomeOf(options)
   if (update) {
-    accepted.update(accept!, clusters(outcome.divergences, new Accepted()))
-    accepted = Accepted.read(accept!)
+    accepted.update(accept!, clusterDivergences(outcome.divergences, new AcceptedDivergences()))
+    accepted = AcceptedDivergences.read(accept!)
   }
-  const demand: Demand = { accepted, atLeast }
-  const verdict = verdictOn(outcome, demand)
+  const demand: GateRequirements = { accepted, atLeast }
+  const verdict = replayVerdict(outcome, demand)
   process.exitCode = exitCodes[verdict] || errorCode
   if (junitFile) writeFileSync(junitFile, junit(outcome, demand))
-  if (json) for (const record of records(outcome, demand)) await say(JSON.stringify(record))
-  else for (const line of report(outcome, demand, Math.min(terminalWidth(), 160))) await say(line)
+  if (json) for (const record of reportRecords(outcome, demand)) await say(JSON.stringify(record))
+  else for (const line of renderReport(outcome, demand, Math.min(terminalWidth(), 160))) await say(line)
   await said()
   return verdict
 }
 
-async function outcomeOf(options: ReplayOptions): Promise<Outcome> {
+async function outcomeOf(options: ReplayOptions): Promise<ReplayOutcome> {
   const module = pathToFileURL(findApp(options.app)).href
   const jobs = options.jobs === undefined ? undefined : numberOf('--jobs', options.jobs)
   if (!options.file)
@@ -73,23 +74,24 @@ async function outcomeOf(options: ReplayOptions): Promise<Outcome> {
     })
   if (options.waiting || options.task || options.correlation || options.since || options.until)
     throw new TidingsError('E_USAGE', 'a file is replayed whole')
-  const outcomes: Outcome[] = []
-  for (const file of options.file) outcomes.push(await replayInProcesses(module, recordedIn(fromFile(file)), { jobs }))
-  return joined(outcomes)
+  const outcomes: ReplayOutcome[] = []
+  for (const file of options.file)
+    outcomes.push(await replayInProcesses(module, recordedIn(sourceFromFile(file)), { jobs }))
+  return combineOutcomes(outcomes)
 }
 
 async function recordedOn(bus: Bus, options: ReplayOptions) {
-  if (!options.waiting) return recordedIn(fromBus(bus, await selectionOf(bus, options)))
+  if (!options.waiting) return recordedIn(sourceFromBus(bus, await selectionOf(bus, options)))
   if (options.task || options.correlation || options.since || options.until)
     throw new TidingsError('E_USAGE', 'of the tasks that wait, all are replayed')
   const live = await ask(bus, index =>
     (['running', 'waiting'] as const).flatMap(state => index.tasks({ state, limit: Number.MAX_SAFE_INTEGER })),
   )
   const tasks = live.map(({ task }) => task).toSorted()
-  return { ...recordedIn(fromBus(bus, { all: true })), recorded: () => journals(bus, tasks) }
+  return { ...recordedIn(sourceFromBus(bus, { all: true })), recorded: () => readJournals(bus, tasks) }
 }
 
-const recordedIn = (source: Source) => ({
-  recorded: () => source.events() as AsyncIterable<Recorded>,
+const recordedIn = (source: RecordedSource) => ({
+  recorded: () => source.events() as AsyncIterable<ReplayInput>,
   document: (key: string) => source.document(key),
 })

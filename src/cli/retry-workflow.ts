@@ -3,7 +3,7 @@ import { createEvent } from '../event.ts'
 import { retryType, type Fork } from '../tasks/fork.ts'
 import { definitionDocument } from '../tasks/instances.ts'
 import { startTask } from '../tasks/task.ts'
-import type { Fits } from '../replay/retry.ts'
+import type { CheckWorkflow } from '../replay/retry.ts'
 import { Code } from '../workflows/compile.ts'
 import { readDefinition, workflowProgram } from '../workflows/program.ts'
 import type { State } from '../workflows/state.ts'
@@ -13,7 +13,7 @@ import type { State } from '../workflows/state.ts'
  * what was undone is not there any more.
  */
 export const fitsOn =
-  (bus: Bus): Fits =>
+  (bus: Bus): CheckWorkflow =>
   async (program, fork, failed) => {
     const read = async (key: string) => (await bus.driver.getDocument(key))?.value
     const hash = fork.definition!

@@ -4,7 +4,7 @@ import type { Bus } from '../bus/bus.ts'
 import { correlationOf, parseId } from '../bus/ids.ts'
 import { TidingsError, toTidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
-import { planRetry, publishRetry, refused, Tasks, type RetryPlan } from '../replay/retry.ts'
+import { planRetry, publishRetry, retryRefused, CorrelationTasks, type RetryPlan } from '../replay/retry.ts'
 import { hostsOn } from '../tasks/hosts.ts'
 import type { Turn } from '../tasks/program.ts'
 import { didYouMean } from '../suggest.ts'
@@ -68,17 +68,17 @@ type Retried =
 
 /** @throws E_NOT_FOUND, E_RETRY_REFUSED */
 async function retryOne(bus: Bus, task: string): Promise<Retried> {
-  const tasks = await Tasks.read(bus, correlationOf(task))
+  const tasks = await CorrelationTasks.read(bus, correlationOf(task))
   const turn = tasks.get(task)
   if (!turn || turn.end === undefined) return resume(bus, task, turn)
   if (turn.end === 'continued')
-    throw refused(`task ${task} has not failed: it went on as ${turn.successor}. Retry that one if it failed`)
+    throw retryRefused(`task ${task} has not failed: it went on as ${turn.successor}. Retry that one if it failed`)
   const next = tasks.retriedAs(task)
   if (next !== undefined)
     return { state: 'existing', task: next, retryOf: task, end: tasks.get(next)?.end ?? 'under way' }
   const pending = await tasks.pendingWith(task)
   if (pending !== undefined)
-    throw refused(
+    throw retryRefused(
       `task ${task} goes on with task ${pending}, which is the retry of one that had asked it and has not begun yet. ` +
         'It begins when a worker takes it',
     )
@@ -107,16 +107,16 @@ async function resume(bus: Bus, task: string, turn: Turn | undefined): Promise<R
   const released = await bus.driver.release({ key: `task/${task}` })
   if (released > 0) return { state: 'resumed', task, released }
   if (!turn) throw new TidingsError('E_NOT_FOUND', `no turn of task ${task} is on the log`)
-  throw refused(
+  throw retryRefused(
     `task ${task} of ${turn.program} has not ended, and nothing is parked for it: it goes on by itself when what it waits for comes. ` +
       '`tidings attention` says what keeps it; `tidings attention cancel TASK` ends it',
   )
 }
 
 /** The plan, once the tasks that it had asked have ended too. @throws E_RETRY_REFUSED */
-async function planned(bus: Bus, task: string, known: Tasks): Promise<RetryPlan> {
+async function planned(bus: Bus, task: string, known: CorrelationTasks): Promise<RetryPlan> {
   const until = Date.now() + childrenMs
-  for (let tasks = known; ; tasks = await Tasks.read(bus, correlationOf(task)))
+  for (let tasks = known; ; tasks = await CorrelationTasks.read(bus, correlationOf(task)))
     try {
       return await planRetry(bus, task, tasks, fitsOn(bus))
     } catch (error) {

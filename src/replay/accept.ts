@@ -3,7 +3,7 @@ import { textOf, TidingsError } from '../errors.ts'
 import { canonicalJson } from '../tasks/canonical.ts'
 import { digest } from '../tasks/turn.ts'
 import type { Cluster } from './cluster.ts'
-import { patternOf, type Divergence } from './divergence.ts'
+import { pathPattern, type Divergence } from './divergence.ts'
 
 /*
  * The divergences that are meant, in a file beside the code that causes them. An entry accepts only the values that it names, and
@@ -14,7 +14,7 @@ import { patternOf, type Divergence } from './divergence.ts'
  */
 
 /** What today's code may say at a path. `digest` stands for a long value. */
-export type Rule =
+export type ValueRule =
   | { readonly is: unknown }
   | { readonly digest: string }
   | { readonly matches: string }
@@ -28,7 +28,7 @@ interface Entry {
   /** The last day, in UTC. */
   readonly until: string
   /** By path. `data` is that of an event that was added or removed, `error` what was thrown. */
-  readonly values: Readonly<Record<string, readonly Rule[]>>
+  readonly values: Readonly<Record<string, readonly ValueRule[]>>
 }
 
 export interface Acceptance {
@@ -40,9 +40,9 @@ export interface Acceptance {
 const dayMs = 86_400_000
 const acceptedDays = 90
 // In characters of JSON. What is longer is compared by its digest.
-const longestValue = 400
+const maxInlineChars = 400
 
-export class Accepted {
+export class AcceptedDivergences {
   readonly #entries: ReadonlyMap<string, Entry>
   readonly #now: number
 
@@ -52,17 +52,17 @@ export class Accepted {
   }
 
   /** @throws E_NOT_FOUND, E_ACCEPT_INVALID */
-  static read(path: string): Accepted {
+  static read(path: string): AcceptedDivergences {
     if (!existsSync(path)) throw new TidingsError('E_NOT_FOUND', `there is no file ${path}; --update writes it`)
     try {
       const { accepted } = JSON.parse(readFileSync(path, 'utf8')) as { accepted: unknown[] }
-      return new Accepted(accepted.map(checked))
+      return new AcceptedDivergences(accepted.map(parseEntry))
     } catch (cause) {
       throw new TidingsError('E_ACCEPT_INVALID', `${path}: ${textOf(cause)}`, { cause })
     }
   }
 
-  on(divergence: Divergence): Acceptance {
+  check(divergence: Divergence): Acceptance {
     const entry = this.#entries.get(divergence.signature)
     if (!entry) return { accepted: false }
     if (Date.parse(entry.until) + dayMs <= this.#now)
@@ -72,7 +72,7 @@ export class Accepted {
   }
 
   accepts(divergence: Divergence): boolean {
-    return this.on(divergence).accepted
+    return this.check(divergence).accepted
   }
 
   /** Writes a file that accepts these, and no others. An entry that accepts all of its kind already is kept as it is. */
@@ -85,7 +85,7 @@ export class Accepted {
   }
 
   #entryFor({ signature, title, divergences }: Cluster): Entry {
-    const values: Record<string, Map<string, Rule>> = {}
+    const values: Record<string, Map<string, ValueRule>> = {}
     for (const divergence of divergences)
       for (const [path, value] of valuesOf(divergence)) {
         const rule = ruleFor(value)
@@ -101,18 +101,18 @@ export class Accepted {
 }
 
 function valuesOf({ kind, changes, data, error }: Divergence): [path: string, value: unknown][] {
-  const values = changes.map(({ path, after }): [string, unknown] => [patternOf(path), after])
+  const values = changes.map(({ path, after }): [string, unknown] => [pathPattern(path), after])
   if (kind === 'added' || kind === 'removed') values.push(['data', data])
   if (error !== undefined) values.push(['error', error])
   return values
 }
 
-function ruleFor(value: unknown): Rule {
+function ruleFor(value: unknown): ValueRule {
   if (value === undefined) return { absent: true }
-  return JSON.stringify(value).length > longestValue ? { digest: digestOf(value) } : { is: value }
+  return JSON.stringify(value).length > maxInlineChars ? { digest: digestOf(value) } : { is: value }
 }
 
-function allows(rule: Rule, value: unknown): boolean {
+function allows(rule: ValueRule, value: unknown): boolean {
   if ('any' in rule) return true
   if (value === undefined) return 'absent' in rule
   if ('is' in rule) return canonicalJson(rule.is) === canonicalJson(value)
@@ -124,18 +124,18 @@ const digestOf = (value: unknown) => digest(canonicalJson(value))
 
 const ruleKinds = ['is', 'digest', 'matches', 'absent', 'any']
 
-function checked(value: unknown): Entry {
+function parseEntry(value: unknown): Entry {
   const { signature, until, values } = (value ?? {}) as Partial<Entry>
   if (typeof signature !== 'string') throw new Error('an entry has no signature')
   if (!/^\d{4}-\d{2}-\d{2}$/.test(until ?? '') || Number.isNaN(Date.parse(until!)))
     throw new Error(`entry ${signature}: "until" must be a date such as 2027-02-27`)
   if (typeof values !== 'object' || values === null) throw new Error(`entry ${signature} has no "values"`)
   for (const [path, rules] of Object.entries(values))
-    for (const rule of Array.isArray(rules) ? rules : [undefined]) check(rule, `entry ${signature}, "${path}"`)
+    for (const rule of Array.isArray(rules) ? rules : [undefined]) checkRule(rule, `entry ${signature}, "${path}"`)
   return value as Entry
 }
 
-function check(rule: unknown, where: string): void {
+function checkRule(rule: unknown, where: string): void {
   const kinds = Object.keys(rule ?? {})
   if (kinds.length !== 1 || !ruleKinds.includes(kinds[0]!))
     throw new Error(`${where}: expected a list of rules, each one of ${ruleKinds.join(', ')}`)

@@ -1,4 +1,4 @@
-import type { Acceptance, Accepted } from './accept.ts'
+import type { Acceptance, AcceptedDivergences } from './accept.ts'
 import type { Divergence } from './divergence.ts'
 import { pathText } from './text.ts'
 
@@ -11,14 +11,14 @@ export interface Cluster extends Acceptance {
 }
 
 /** Largest first; of equal size the one that comes first in the log. */
-export function clusters(divergences: readonly Divergence[], accepted: Accepted): Cluster[] {
+export function clusterDivergences(divergences: readonly Divergence[], accepted: AcceptedDivergences): Cluster[] {
   const alike = Map.groupBy(divergences, each => `${each.signature} ${accepted.accepts(each)}`)
   return [...alike.values()]
     .map(found => ({
       signature: found[0]!.signature,
       title: titleOf(found[0]!),
       divergences: found as [Divergence, ...Divergence[]],
-      ...accepted.on(found[0]!),
+      ...accepted.check(found[0]!),
     }))
     .toSorted(
       (a, b) => b.divergences.length - a.divergences.length || a.divergences[0].position - b.divergences[0].position,

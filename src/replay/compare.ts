@@ -6,7 +6,7 @@ import { asAsked } from '../tasks/effects.ts'
 import type { Emit } from '../tasks/program.ts'
 
 /** What a turn emitted, as far as two runs of it can agree: ids and times are left out. */
-export interface Said {
+export interface ComparableEmit {
   readonly id: string
   readonly type: string
   readonly target?: string
@@ -27,13 +27,18 @@ export interface Change {
 }
 
 export type Difference =
-  | { readonly kind: 'changed'; readonly before: Said; readonly after: Said; readonly changes: readonly Change[] }
-  | { readonly kind: 'reordered'; readonly before: Said; readonly after: Said }
-  | { readonly kind: 'removed'; readonly before: Said }
-  | { readonly kind: 'added'; readonly after: Said }
+  | {
+      readonly kind: 'changed'
+      readonly before: ComparableEmit
+      readonly after: ComparableEmit
+      readonly changes: readonly Change[]
+    }
+  | { readonly kind: 'reordered'; readonly before: ComparableEmit; readonly after: ComparableEmit }
+  | { readonly kind: 'removed'; readonly before: ComparableEmit }
+  | { readonly kind: 'added'; readonly after: ComparableEmit }
 
 /** Of what a turn emitted, what its program said: the runtime's own withdrawals follow from it. */
-export function saidBy(emits: readonly Emit[], events: readonly CloudEvent[]): Said[] {
+export function comparableEmits(emits: readonly Emit[], events: readonly CloudEvent[]): ComparableEmit[] {
   return emits.flatMap(({ id, type, hash, wait }, i) => {
     if (parseId(id)?.suffix === 'cancel') return []
     const { target, subject, data } = asAsked(events[i]!)
@@ -50,11 +55,11 @@ export function saidBy(emits: readonly Emit[], events: readonly CloudEvent[]): S
 }
 
 /** How what is said now differs from what was said then. */
-export function compare(then: readonly Said[], now: readonly Said[]): Difference[] {
+export function compareEmits(then: readonly ComparableEmit[], now: readonly ComparableEmit[]): Difference[] {
   if (then.length === now.length && then.every((said, i) => isSame(said, now[i]!))) return []
   const left = new Set(now)
-  const partners = new Map<Said, Said>()
-  const pair = (fits: (before: Said, after: Said) => boolean) => {
+  const partners = new Map<ComparableEmit, ComparableEmit>()
+  const pair = (fits: (before: ComparableEmit, after: ComparableEmit) => boolean) => {
     for (const before of then) {
       if (partners.has(before)) continue
       for (const after of left) {
@@ -87,7 +92,7 @@ export function compare(then: readonly Said[], now: readonly Said[]): Difference
   return differences
 }
 
-const isSame = (a: Said, b: Said) =>
+const isSame = (a: ComparableEmit, b: ComparableEmit) =>
   a.type === b.type &&
   a.hash === b.hash &&
   a.target === b.target &&
@@ -95,14 +100,14 @@ const isSame = (a: Said, b: Said) =>
   a.key === b.key &&
   a.until === b.until
 
-function changesOf(before: Said, after: Said): Change[] {
+function changesOf(before: ComparableEmit, after: ComparableEmit): Change[] {
   const { id: _a, hash: _b, type: _c, ...one } = before
   const { id: _d, hash: _e, type: _f, ...other } = after
-  return diff(one, other)
+  return diffJson(one, other)
 }
 
 /** Where two JSON values differ, in a fixed order. */
-export function diff(before: unknown, after: unknown): Change[] {
+export function diffJson(before: unknown, after: unknown): Change[] {
   // The library compares what lies within objects and arrays.
   return microdiff({ '': before }, { '': after }, { cyclesFix: false })
     .map(change => ({

@@ -1,16 +1,20 @@
-import { diff } from './compare.ts'
+import { diffJson } from './compare.ts'
 import type { Divergence } from './divergence.ts'
-import type { Outcome } from './replay.ts'
+import type { ReplayOutcome } from './replayer.ts'
 import type { Definitions } from './messages.ts'
 
 /** Finds a document of the log that was recorded. */
-export type FindDocument = (key: string) => Promise<string | undefined>
+export type ReadDocument = (key: string) => Promise<string | undefined>
 
 /** A model call that names another definition: what of instructions, tools and output is another. */
-export async function explained(outcome: Outcome, now: Definitions, document: FindDocument): Promise<Outcome> {
+export async function explainDefinitions(
+  outcome: ReplayOutcome,
+  now: Definitions,
+  document: ReadDocument,
+): Promise<ReplayOutcome> {
   const known = new Map<string, Promise<unknown>>()
   const then = (key: string) => {
-    if (!known.has(key)) known.set(key, parsed(document, key))
+    if (!known.has(key)) known.set(key, readJson(document, key))
     return known.get(key)!
   }
   return { ...outcome, divergences: await Promise.all(outcome.divergences.map(each => explain(each, now, then))) }
@@ -25,11 +29,11 @@ async function explain(
   if (!changed) return divergence
   const [before, after] = [await then(String(changed.before)), now[String(changed.after)]]
   if (before === undefined || after === undefined) return divergence
-  const changes = diff(before, after).map(change => ({ ...change, path: ['definition', ...change.path] }))
+  const changes = diffJson(before, after).map(change => ({ ...change, path: ['definition', ...change.path] }))
   return { ...divergence, changes: [...divergence.changes.filter(each => each !== changed), ...changes] }
 }
 
-async function parsed(document: FindDocument, key: string): Promise<unknown> {
+async function readJson(document: ReadDocument, key: string): Promise<unknown> {
   const json = await document(key)
   return json === undefined ? undefined : JSON.parse(json)
 }

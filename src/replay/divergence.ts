@@ -1,7 +1,7 @@
 import { digest } from '../tasks/turn.ts'
-import type { Change, Difference, Said } from './compare.ts'
-import type { Recording } from './histories.ts'
-import type { Hint } from './impure.ts'
+import type { Change, Difference, ComparableEmit } from './compare.ts'
+import type { LoggedTurn } from './turn-assembler.ts'
+import type { Hint } from './nondeterminism.ts'
 
 export type DivergenceKind = Difference['kind'] | 'state' | 'threw'
 
@@ -21,7 +21,7 @@ export interface Divergence {
   /** What was thrown. */
   readonly error?: string
   /** Line of today's code, as `path:line:column`. */
-  readonly place?: string
+  readonly sourceLocation?: string
   /** Where the code of the task did, up to this turn, what may come out otherwise each time. */
   readonly hints?: readonly Hint[]
   readonly recordedBy: CodeVersion
@@ -36,10 +36,16 @@ export interface CodeVersion {
 }
 
 /** What is known of a divergence before it is known what differs. */
-export type Found = Omit<Divergence, 'signature' | 'what' | 'changes' | 'kind' | 'data' | 'error' | 'place' | 'hints'>
+export type DivergenceContext = Omit<
+  Divergence,
+  'signature' | 'what' | 'changes' | 'kind' | 'data' | 'error' | 'sourceLocation' | 'hints'
+>
 
 /** `replayedBy`: the code that decides the turn today. */
-export const foundIn = ({ task, turn, position }: Recording, replayedBy: CodeVersion): Found => ({
+export const divergenceContext = (
+  { task, turn, position }: LoggedTurn,
+  replayedBy: CodeVersion,
+): DivergenceContext => ({
   task,
   program: turn.program,
   turn: turn.version,
@@ -48,43 +54,57 @@ export const foundIn = ({ task, turn, position }: Recording, replayedBy: CodeVer
   replayedBy,
 })
 
-export function emitDivergence(found: Found, difference: Difference, place: string | undefined): Divergence {
+export function emitDivergence(
+  found: DivergenceContext,
+  difference: Difference,
+  place: string | undefined,
+): Divergence {
   const said = 'before' in difference ? difference.before : difference.after
   const changes = difference.kind === 'changed' ? difference.changes : []
-  return signed({
+  return withSignature({
     ...found,
     kind: difference.kind,
     what: nameOf(said),
     changes,
     ...((difference.kind === 'added' || difference.kind === 'removed') && { data: said.data }),
-    ...(place !== undefined && { place }),
+    ...(place !== undefined && { sourceLocation: place }),
   })
 }
 
-export function stateDivergence(found: Found, changes: readonly Change[], place: string | undefined): Divergence {
-  return signed({ ...found, kind: 'state', what: 'state', changes, ...(place !== undefined && { place }) })
+export function stateDivergence(
+  found: DivergenceContext,
+  changes: readonly Change[],
+  place: string | undefined,
+): Divergence {
+  return withSignature({
+    ...found,
+    kind: 'state',
+    what: 'state',
+    changes,
+    ...(place !== undefined && { sourceLocation: place }),
+  })
 }
 
-export function threw(found: Found, error: string, place: string | undefined): Divergence {
-  return signed({
+export function thrownDivergence(found: DivergenceContext, error: string, place: string | undefined): Divergence {
+  return withSignature({
     ...found,
     kind: 'threw',
     what: 'the program',
     changes: [],
     error,
-    ...(place !== undefined && { place }),
+    ...(place !== undefined && { sourceLocation: place }),
   })
 }
 
-const nameOf = ({ type, target }: Said) => (target === undefined ? type : `${type} ${target}`)
+const nameOf = ({ type, target }: ComparableEmit) => (target === undefined ? type : `${type} ${target}`)
 
 /** Neither the task nor the values count, but where they differ: indices of lists are all one. */
-function signed(divergence: Omit<Divergence, 'signature'>): Divergence {
+function withSignature(divergence: Omit<Divergence, 'signature'>): Divergence {
   const { program, kind, what, changes, error } = divergence
-  const paths = new Set(changes.map(({ path }) => patternOf(path)))
+  const paths = new Set(changes.map(({ path }) => pathPattern(path)))
   const parts = [program, kind, what, [...paths].toSorted(), error?.replace(/\d+/g, '#') ?? '']
   return { ...divergence, signature: digest(parts).slice(0, 10) }
 }
 
 /** A path in which indices of lists are all one. */
-export const patternOf = (path: Change['path']) => path.map(key => (typeof key === 'number' ? '*' : key)).join('.')
+export const pathPattern = (path: Change['path']) => path.map(key => (typeof key === 'number' ? '*' : key)).join('.')

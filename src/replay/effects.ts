@@ -15,7 +15,7 @@ export interface EffectRules {
   readonly stubs: ReadonlyMap<string, unknown>
 }
 
-export type Ruled = Pick<ReplayTerms, 'effects' | 'stubs'>
+export type ResolvedEffects = Pick<ReplayTerms, 'effects' | 'stubs'>
 
 /** Reads `tool/web.search=live,model/*=recorded,*=deny`. @throws E_USAGE */
 export function parseEffects(text: string): Map<string, Effect> {
@@ -25,13 +25,13 @@ export function parseEffects(text: string): Map<string, Effect> {
     const known = effects.find(each => each === effect)
     if (pattern === undefined || !known)
       throw new TidingsError('E_USAGE', `--effects "${rule}": say NAME=EFFECT, one of ${effects.join(', ')}`)
-    rules.set(checked(pattern), known)
+    rules.set(checkEffectPattern(pattern), known)
   }
   return rules
 }
 
 /** A name or a pattern of effects. @throws E_USAGE */
-export function checked(pattern: string): string {
+export function checkEffectPattern(pattern: string): string {
   if (pattern !== '*' && !/^(tool|model|approval)\/./.test(pattern))
     throw new TidingsError(
       'E_USAGE',
@@ -45,18 +45,20 @@ export function checked(pattern: string): string {
  * read-only; nobody is asked; a tool that must not run twice is live only under its own name, and so is what the app does not know.
  * @throws E_USAGE where a stub has no answer
  */
-export function rule(members: readonly Effectful[], rules: EffectRules): Ruled {
+export function resolveEffects(members: readonly Effectful[], rules: EffectRules): ResolvedEffects {
   const ruled: Record<string, Effect> = {}
   for (const { kind, name, readOnly, atMostOnce } of members) {
     const key = `${kind}/${name}`
-    const effect = said(key, rules)
+    const effect = explicitEffect(key, rules)
     ruled[key] =
-      atMostOnce && effect === 'live' && !rules.effects.has(key) ? 'deny' : (effect ?? unsaid(readOnly, atMostOnce))
+      atMostOnce && effect === 'live' && !rules.effects.has(key)
+        ? 'deny'
+        : (effect ?? defaultEffect(readOnly, atMostOnce))
   }
   for (const key of rules.effects.keys()) if (!key.includes('*')) ruled[key] = rules.effects.get(key)!
   for (const key of rules.stubs.keys()) ruled[key] = 'stub'
   for (const others of ['tool/*', 'model/*', 'approval/*']) {
-    const effect = said(others, rules)
+    const effect = explicitEffect(others, rules)
     ruled[others] = effect === undefined || effect === 'live' ? 'deny' : effect
   }
   for (const [key, effect] of Object.entries(ruled))
@@ -65,21 +67,21 @@ export function rule(members: readonly Effectful[], rules: EffectRules): Ruled {
   return { effects: ruled, ...(rules.stubs.size > 0 && { stubs: Object.fromEntries(rules.stubs) }) }
 }
 
-const unsaid = (readOnly: boolean, atMostOnce: boolean): Effect => (readOnly && !atMostOnce ? 'live' : 'deny')
+const defaultEffect = (readOnly: boolean, atMostOnce: boolean): Effect => (readOnly && !atMostOnce ? 'live' : 'deny')
 
-function said(key: string, { effects: rules, stubs }: EffectRules): Effect | undefined {
+function explicitEffect(key: string, { effects: rules, stubs }: EffectRules): Effect | undefined {
   if (stubs.has(key)) return 'stub'
   let best: string | undefined
   for (const pattern of rules.keys())
     if (
-      matches(pattern, key) &&
+      matchesGlob(pattern, key) &&
       (pattern === key || best === undefined || (best !== key && pattern.length > best.length))
     )
       best = pattern
   return best === undefined ? undefined : rules.get(best)
 }
 
-function matches(pattern: string, key: string): boolean {
+function matchesGlob(pattern: string, key: string): boolean {
   const [first = '', ...rest] = pattern.split('*')
   if (rest.length === 0) return pattern === key
   if (!key.startsWith(first)) return false

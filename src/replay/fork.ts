@@ -4,9 +4,9 @@ import type { Bus } from '../bus/bus.ts'
 import { taskId, turnId } from '../bus/ids.ts'
 import { deniedType, grantedType } from '../tasks/approval.ts'
 import { forkType, type Fork } from '../tasks/fork.ts'
-import type { Ruled } from './effects.ts'
-import { historyOf } from './history.ts'
-import { newMark, putTerms, type Marked } from './mark.ts'
+import type { ResolvedEffects } from './effects.ts'
+import { readHistory } from './history.ts'
+import { newReplayRun, storeEffectPolicy, type ReplayRun } from './replay-run.ts'
 
 export interface ForkFrom {
   readonly task: string
@@ -26,14 +26,14 @@ export interface ForkPlan {
   readonly adopted: readonly CloudEvent[]
 }
 
-export interface Forked extends Marked {
+export interface Forked extends ReplayRun {
   readonly correlation: string
   readonly task: string
 }
 
 /** What a fork would be. @throws E_NOT_FOUND, E_USAGE where an edit fits no input */
 export async function planFork(bus: Bus, from: ForkFrom): Promise<ForkPlan> {
-  const { program, start, state, turns, inputs, open, answers } = await historyOf(bus, from.task, from.version)
+  const { program, start, state, turns, inputs, open, answers } = await readHistory(bus, from.task, from.version)
   // What was granted then was not granted to the fork.
   const adopted = from.reissue ? [] : answers.filter(({ type }) => type !== grantedType && type !== deniedType)
   const edit = editing(bus, from.edits ?? {}, [...inputs, ...adopted])
@@ -45,13 +45,18 @@ export async function planFork(bus: Bus, from: ForkFrom): Promise<ForkPlan> {
 }
 
 /** Publishes it: the new task begins when a worker takes it. @throws E_EVENT_TOO_LARGE */
-export async function publishFork(bus: Bus, plan: ForkPlan, kind: 'fork' | 'redrive', ruled: Ruled): Promise<Forked> {
+export async function publishFork(
+  bus: Bus,
+  plan: ForkPlan,
+  kind: 'fork' | 'redrive',
+  ruled: ResolvedEffects,
+): Promise<Forked> {
   const { program, fork, from } = plan
   const { task, version } = from
   const { tenant, user, hops, id } = fork.start
-  const marked = newMark(kind)
-  const { id: correlation, mark } = marked
-  await putTerms(bus, marked, { task, version }, ruled)
+  const marked = newReplayRun(kind)
+  const { id: correlation, replay: mark } = marked
+  await storeEffectPolicy(bus, marked, { task, version }, ruled)
   await bus.publish({
     id: mark,
     type: forkType,

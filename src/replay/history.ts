@@ -8,10 +8,10 @@ import { asInvoked, isFork, turnSeen, type Fork, type PastTurn } from '../tasks/
 import type { RecordedTurn } from '../tasks/program.ts'
 import { answerTypes } from '../tasks/rules.ts'
 import type { SnapshotState } from '../tasks/task.ts'
-import { Journal } from './journal.ts'
+import { TaskJournal } from './journal.ts'
 
 /** A task before one of its turns, as its program saw it. */
-export interface History {
+export interface TaskHistory {
   readonly program: string
   readonly start: CloudEvent
   /** As in {@link Fork}. */
@@ -24,25 +24,25 @@ export interface History {
   /** Answers to these that the turn did not have: what later turns took, then what nobody took. */
   readonly answers: readonly CloudEvent[]
   /** Of calls in `open`: the request that was published for each, where one was. A call that was asked again has another id there. */
-  readonly asked: ReadonlyMap<string, Asked>
+  readonly asked: ReadonlyMap<string, PublishedRequest>
   /** Calls that the turn made, and those of earlier failures that it did not make again. */
   readonly again: readonly MadeBefore[]
   /** What it emitted. */
   readonly emitted: readonly CloudEvent[]
 }
 
-export interface Asked {
+export interface PublishedRequest {
   readonly id: string
   /** Its idempotency key. */
   readonly key: string
 }
 
 // In characters. A history that is longer begins at a snapshot, where there is one.
-const longest = 3_000_000
+const maxHistoryChars = 3_000_000
 
 /** What a task was before its turn `version`, counted from 1. @throws E_NOT_FOUND when there is no such turn, or not any more */
-export async function historyOf(bus: Bus, task: string, version: number, known?: Journal): Promise<History> {
-  const journal = known ?? (await Journal.read(bus, task))
+export async function readHistory(bus: Bus, task: string, version: number, known?: TaskJournal): Promise<TaskHistory> {
+  const journal = known ?? (await TaskJournal.read(bus, task))
   const { version: head, end } = journal.newest
   if (version < 1 || version > head + (end ? 0 : 1))
     throw new TidingsError(
@@ -52,13 +52,13 @@ export async function historyOf(bus: Bus, task: string, version: number, known?:
   const { snapshot } = await bus.driver.journal(task)
   const restart = snapshot && snapshot.version < version ? (JSON.parse(snapshot.state) as SnapshotState) : undefined
   if (journal.isWhole || !restart) {
-    const history = await through(bus, journal, Past.fromStart((await journal.turn(1)).inputs[0]!), version)
-    if (!restart || JSON.stringify(history.turns).length <= longest) return history
+    const history = await historyUpTo(bus, journal, ForkHistory.fromStart((await journal.turn(1)).inputs[0]!), version)
+    if (!restart || JSON.stringify(history.turns).length <= maxHistoryChars) return history
   }
-  return through(bus, journal, await Past.fromSnapshot(bus, restart), version)
+  return historyUpTo(bus, journal, await ForkHistory.fromSnapshot(bus, restart), version)
 }
 
-async function through(bus: Bus, journal: Journal, past: Past, version: number): Promise<History> {
+async function historyUpTo(bus: Bus, journal: TaskJournal, past: ForkHistory, version: number): Promise<TaskHistory> {
   while (past.head + 1 < version) past.fold(await journal.turn(past.head + 1))
   const { start, state } = past
   const [turns, open, asked] = [[...past.turns], new Map(past.open), new Map(past.asked)]
@@ -94,14 +94,14 @@ async function through(bus: Bus, journal: Journal, past: Past, version: number):
 }
 
 /** Goes through turns as their program saw them. */
-class Past {
+class ForkHistory {
   /** Of the last turn that it went through. */
   head: number
   readonly start: CloudEvent
   readonly state: string | undefined
   readonly turns: PastTurn[] = []
   readonly open = new Map<string, CloudEvent>()
-  readonly asked = new Map<string, Asked>()
+  readonly asked = new Map<string, PublishedRequest>()
   /** Calls of a failure before this task, which it has not made again. */
   again: readonly MadeBefore[] = []
   /** Of calls that were asked again: the ids that the program knows. */
@@ -113,18 +113,18 @@ class Past {
     this.state = state
   }
 
-  static fromStart(first: CloudEvent): Past {
-    if (!isFork(first.type)) return new Past(first)
+  static fromStart(first: CloudEvent): ForkHistory {
+    if (!isFork(first.type)) return new ForkHistory(first)
     const fork = first.data as Fork
-    const past = new Past(fork.start, 0, fork.state)
+    const past = new ForkHistory(fork.start, 0, fork.state)
     past.again = fork.again ?? []
     for (const turn of fork.turns) past.#add(turn)
     for (const request of fork.reissue) past.open.set(request.id, request)
     return past
   }
 
-  static async fromSnapshot(bus: Bus, { start, head, program, open, again = [] }: SnapshotState): Promise<Past> {
-    const past = new Past(start, head, program)
+  static async fromSnapshot(bus: Bus, { start, head, program, open, again = [] }: SnapshotState): Promise<ForkHistory> {
+    const past = new ForkHistory(start, head, program)
     past.again = again
     for (const { id, as = id } of open) {
       const request = await bus.get(id, start.correlationid)

@@ -5,7 +5,7 @@ import { syncBuiltinESMExports } from 'node:module'
 import net from 'node:net'
 import workerThreads from 'node:worker_threads'
 import { TidingsError } from '../errors.ts'
-import { note } from './impure.ts'
+import { addHint } from './nondeterminism.ts'
 
 /*
  * What the code of an app reaches while it is replayed. The permissions of Node close files, processes, threads, the inspector and
@@ -33,16 +33,16 @@ export const permissions = [
 
 /** From now on this process reaches nobody: no socket, no name, no other process or thread. What tries throws E_REPLAY_ISOLATED. */
 export function isolate(): void {
-  refuseAll(net.Socket.prototype, ['connect'], 'a connection was opened')
-  refuseAll(net.Server.prototype, ['listen'], 'a port was opened')
-  refuseAll(dgram.Socket.prototype, ['bind', 'connect', 'send'], 'a socket was opened')
+  blockAll(net.Socket.prototype, ['connect'], 'a connection was opened')
+  blockAll(net.Server.prototype, ['listen'], 'a port was opened')
+  blockAll(dgram.Socket.prototype, ['bind', 'connect', 'send'], 'a socket was opened')
   for (const resolver of [dns, dns.promises, dns.Resolver.prototype, dns.promises.Resolver.prototype])
-    refuseAll(resolver, namesIn(resolver, /^(lookup|resolve|reverse)/), 'a name was looked up')
-  refuseAll(childProcess, namesIn(childProcess, /^(spawn|exec|fork)/), 'a process was started')
-  refuseAll(workerThreads, ['Worker'], 'a thread was started')
-  refuseAll(process, ['exit', 'reallyExit', 'abort', 'kill'], 'a process was ended')
+    blockAll(resolver, namesIn(resolver, /^(lookup|resolve|reverse)/), 'a name was looked up')
+  blockAll(childProcess, namesIn(childProcess, /^(spawn|exec|fork)/), 'a process was started')
+  blockAll(workerThreads, ['Worker'], 'a thread was started')
+  blockAll(process, ['exit', 'reallyExit', 'abort', 'kill'], 'a process was ended')
   globalThis.fetch = function fetch() {
-    note('outside', 'fetch() was called', fetch)
+    addHint('outside', 'fetch() was called', fetch)
     return Promise.reject(refusalOf('fetch() was called'))
   }
   guardDatabases()
@@ -55,7 +55,7 @@ export function closeFiles(): void {
   for (const scope of ['fs.write', 'worker', 'addon']) permission.drop(scope)
   areFilesClosed = true
   for (const prototype of [DatabaseSync.prototype, StatementSync.prototype])
-    refuseAll(prototype, namesIn(prototype, /^(?!close$|constructor$)/), 'a database was used')
+    blockAll(prototype, namesIn(prototype, /^(?!close$|constructor$)/), 'a database was used')
 }
 
 /** Databases can be opened until files are closed. What imports the module later gets this class. */
@@ -66,7 +66,7 @@ function guardDatabases(): void {
       super(...given)
     }
   }
-  const opened = refusing('a database was opened')
+  const opened = blocker('a database was opened')
   Object.assign(sqlite, { DatabaseSync: GuardedDatabase })
 }
 
@@ -83,16 +83,16 @@ export function asRefusal(error: unknown): unknown {
 
 const refusalOf = (what: string) => new TidingsError('E_REPLAY_ISOLATED', `${what} during a replay`)
 
-function refusing(what: string) {
+function blocker(what: string) {
   return function refused() {
-    note('outside', what, refused)
+    addHint('outside', what, refused)
     throw refusalOf(what)
   }
 }
 
-function refuseAll(of: object, names: readonly string[], what: string): void {
+function blockAll(of: object, names: readonly string[], what: string): void {
   for (const name of names)
-    Object.defineProperty(of, name, { value: refusing(what), configurable: true, writable: true })
+    Object.defineProperty(of, name, { value: blocker(what), configurable: true, writable: true })
 }
 
 /** Functions only. */

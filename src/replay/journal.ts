@@ -6,7 +6,7 @@ import type { RecordedTurn, Turn } from '../tasks/program.ts'
 import { turnType } from '../tasks/turn.ts'
 
 /** The turns of one task that the log still has, and what they emitted. */
-export class Journal {
+export class TaskJournal {
   readonly #bus: Bus
   readonly task: string
   readonly #turns = new Map<number, Turn>()
@@ -18,8 +18,8 @@ export class Journal {
   }
 
   /** @throws E_NOT_FOUND when there is none */
-  static async read(bus: Bus, task: string): Promise<Journal> {
-    const journal = new Journal(bus, task)
+  static async read(bus: Bus, task: string): Promise<TaskJournal> {
+    const journal = new TaskJournal(bus, task)
     for await (const { event } of bus.read({ task }))
       if (event.type === turnType) {
         const turn = (await bus.resolve(event)).data as Turn

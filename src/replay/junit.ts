@@ -1,13 +1,13 @@
-import { clusters, titleOf } from './cluster.ts'
+import { clusterDivergences, titleOf } from './cluster.ts'
 import type { Divergence } from './divergence.ts'
-import type { Outcome } from './replay.ts'
+import type { ReplayOutcome } from './replayer.ts'
 import { shortfall } from './report.ts'
-import { pathText, placeText } from './text.ts'
-import type { Demand } from './verdict.ts'
+import { pathText, locationText } from './text.ts'
+import type { GateRequirements } from './verdict.ts'
 
 /** JUnit XML: a suite for each program, a case for each kind of divergence, and one for what agreed, which fails where that is too little. */
-export function junit(outcome: Outcome, demand: Demand): string {
-  const open = clusters(outcome.divergences, demand.accepted).filter(cluster => !cluster.accepted)
+export function junit(outcome: ReplayOutcome, demand: GateRequirements): string {
+  const open = clusterDivergences(outcome.divergences, demand.accepted).filter(cluster => !cluster.accepted)
   const suites = [...Map.groupBy(open, ({ divergences }) => divergences[0].program)].toSorted(([a], [b]) =>
     a < b ? -1 : 1,
   )
@@ -36,9 +36,9 @@ export function junit(outcome: Outcome, demand: Demand): string {
   ].join('\n')
 }
 
-function placeAttributes({ place }: Divergence): string {
+function placeAttributes({ sourceLocation: place }: Divergence): string {
   const [, file, line] = /^(.*):(\d+):\d+$/.exec(place ?? '') ?? []
-  return file === undefined ? '' : ` file="${escape(placeText(file))}" line="${line}"`
+  return file === undefined ? '' : ` file="${escape(locationText(file))}" line="${line}"`
 }
 
 function detail(divergence: Divergence): string {

@@ -1,7 +1,7 @@
 import type { ErrorData } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
-import type { Found } from './divergence.ts'
-import type { Outcome, PinnedDefinition } from './replay.ts'
+import type { DivergenceContext } from './divergence.ts'
+import type { ReplayOutcome, PinnedDefinition } from './replayer.ts'
 
 /* What goes between a replay and its processes. */
 
@@ -19,14 +19,14 @@ export type ToProcess =
 /** `ready`: takes more. One for each message but the last. */
 export type FromProcess =
   | { readonly kind: 'ready' }
-  | { readonly kind: 'outcome'; readonly outcome: Outcome; readonly definitions: Definitions }
+  | { readonly kind: 'outcome'; readonly outcome: ReplayOutcome; readonly definitions: Definitions }
   | { readonly kind: 'failed'; readonly error: ErrorData }
 
 /** The turn that is replayed now, as a line of JSON in a pipe: a process that hangs in it cannot answer any more. */
-export interface Progress {
-  readonly found: Found
+export interface TurnProgress {
+  readonly context: DivergenceContext
   /** Where the program is defined. */
-  readonly place?: string | undefined
+  readonly sourceLocation?: string | undefined
 }
 
 /** Number of that pipe. */

@@ -9,9 +9,9 @@ import { emitId, taskId, turnId } from '../bus/ids.ts'
 import { openSqlite } from '../drivers/sqlite/index.ts'
 import { collect } from '../testing/wait.ts'
 import { turnType } from '../tasks/turn.ts'
-import { inOrder, inSteps } from './order.ts'
+import { turnsFirst, groupByTurn } from './order.ts'
 import type { Selection } from './selection.ts'
-import { fromBus } from './source.ts'
+import { sourceFromBus } from './source.ts'
 
 let home: string
 let bus: Bus
@@ -58,10 +58,10 @@ describe('what a turn emitted', () => {
       await commit(task, turn)
       const others = noise(between)
       await publish(...others.slice(1), ...emitted.toReversed(), others[0]!)
-      const events = await collect(fromBus(bus, { all: true }).events())
+      const events = await collect(sourceFromBus(bus, { all: true }).events())
       expect(events.map(({ event }) => event)).toEqual([turn, ...emitted, ...others.slice(1), others[0]])
       expect(new Set(events.map(({ position }) => position)).size).toBe(events.length)
-      const [step, ...more] = await collect(inSteps(fromBus(bus, { all: true }).events()))
+      const [step, ...more] = await collect(groupByTurn(sourceFromBus(bus, { all: true }).events()))
       expect(step!.emitted.map(({ event }) => event)).toEqual(emitted)
       expect(more.every(each => each.emitted.length === 0)).toBe(true)
     })
@@ -72,7 +72,7 @@ describe('what a turn emitted', () => {
     const turn = turnOf(task, [gone!, kept!])
     await commit(task, turn)
     await publish(kept!, ...noise(2))
-    const events = await collect(inOrder(bus, bus.read({ after: 0 })))
+    const events = await collect(turnsFirst(bus, bus.read({ after: 0 })))
     expect(events.map(({ event }) => event.id)).toEqual([turn.id, kept!.id, 'noise-0', 'noise-1'])
   })
 })
@@ -86,7 +86,7 @@ describe('a selection by time', () => {
     return `${hex.slice(0, 8)}-${hex.slice(8)}${randomUUIDv7().slice(13)}`
   }
   const selected = async (selection: Selection) =>
-    (await collect(fromBus(bus, selection).events())).map(({ event }) => event.id)
+    (await collect(sourceFromBus(bus, selection).events())).map(({ event }) => event.id)
 
   test('takes each correlation of which something happened then, whole', async () => {
     const [old, long, recent] = [minted(now - 9 * hour), minted(now - 8 * hour), minted(now - hour / 2)]

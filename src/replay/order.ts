@@ -12,7 +12,7 @@ import { turnType } from '../tasks/turn.ts'
  */
 
 /** How far is read ahead for what a turn emitted, before it is looked up by its id. */
-const furthest = 256
+const maxLookahead = 256
 
 export type TurnEvent = CloudEvent<Turn>
 
@@ -23,13 +23,13 @@ export function isTurn(event: CloudEvent): event is TurnEvent {
 }
 
 /** Events in the order of the log, but each turn right before what it emitted; all of them with their data. */
-export async function* inOrder(bus: Bus, events: AsyncIterable<StoredEvent>): AsyncGenerator<StoredEvent> {
-  const ahead = new Ahead(events)
+export async function* turnsFirst(bus: Bus, events: AsyncIterable<StoredEvent>): AsyncGenerator<StoredEvent> {
+  const ahead = new LookaheadReader(events)
   const early = new Set<string>()
   try {
     for (let next = await ahead.next(); next; next = await ahead.next()) {
       if (early.delete(next.event.id)) continue
-      const event = await whole(bus, next.event)
+      const event = await resolveEvent(bus, next.event)
       yield { ...next, event }
       if (!isTurn(event)) continue
       for (const { id } of event.data.emits) {
@@ -39,7 +39,7 @@ export async function* inOrder(bus: Bus, events: AsyncIterable<StoredEvent>): As
           if (!emitted || emitted.position < next.position) continue
           early.add(id)
         }
-        yield { ...emitted, event: await whole(bus, emitted.event) }
+        yield { ...emitted, event: await resolveEvent(bus, emitted.event) }
       }
     }
   } finally {
@@ -47,14 +47,14 @@ export async function* inOrder(bus: Bus, events: AsyncIterable<StoredEvent>): As
   }
 }
 
-export interface Step {
+export interface RecordedStep {
   readonly stored: StoredEvent
   /** What it emitted, when it is a turn. */
   readonly emitted: readonly StoredEvent[]
 }
 
 /** Puts each turn and what it emitted together again. Takes events as `inOrder` gives them. */
-export async function* inSteps(events: AsyncIterable<StoredEvent>): AsyncGenerator<Step> {
+export async function* groupByTurn(events: AsyncIterable<StoredEvent>): AsyncGenerator<RecordedStep> {
   let step: { stored: StoredEvent; emitted: StoredEvent[] } | undefined
   let missing = new Set<string>()
   for await (const stored of events) {
@@ -70,14 +70,14 @@ export async function* inSteps(events: AsyncIterable<StoredEvent>): AsyncGenerat
 }
 
 /** The event with its data, and a turn with that of its inputs. What lies in a blob that is gone keeps its `dataref`. */
-export async function whole(bus: Bus, event: CloudEvent): Promise<CloudEvent> {
-  const resolved = await resolve(bus, event)
+export async function resolveEvent(bus: Bus, event: CloudEvent): Promise<CloudEvent> {
+  const resolved = await resolveData(bus, event)
   if (!isTurn(resolved) || !resolved.data.inputs.some(hasBlobData)) return resolved
-  const inputs = await Promise.all(resolved.data.inputs.map(input => resolve(bus, input)))
+  const inputs = await Promise.all(resolved.data.inputs.map(input => resolveData(bus, input)))
   return { ...resolved, data: { ...resolved.data, inputs } }
 }
 
-async function resolve(bus: Bus, event: CloudEvent): Promise<CloudEvent> {
+async function resolveData(bus: Bus, event: CloudEvent): Promise<CloudEvent> {
   try {
     return await bus.resolve(event)
   } catch (error) {
@@ -87,7 +87,7 @@ async function resolve(bus: Bus, event: CloudEvent): Promise<CloudEvent> {
 }
 
 /** A stream of which a few events are read before it is their turn. */
-class Ahead {
+class LookaheadReader {
   readonly #events: AsyncIterator<StoredEvent>
   readonly #window: StoredEvent[] = []
 
@@ -103,7 +103,7 @@ class Ahead {
   async take(id: string): Promise<StoredEvent | undefined> {
     const at = this.#window.findIndex(({ event }) => event.id === id)
     if (at >= 0) return this.#window.splice(at, 1)[0]
-    while (this.#window.length < furthest) {
+    while (this.#window.length < maxLookahead) {
       const stored = await this.#read()
       if (!stored || stored.event.id === id) return stored
       this.#window.push(stored)

@@ -2,16 +2,16 @@ import { writeSync } from 'node:fs'
 import { errorData, textOf, TidingsError } from '../errors.ts'
 import type { ProgramDefinition } from '../tasks/program.ts'
 import { Programs } from '../tasks/programs.ts'
-import { watchClockAndChance } from './impure.ts'
+import { watchNondeterminism } from './nondeterminism.ts'
 import { asRefusal, closeFiles, isolate } from './isolation.ts'
-import { progressPipe, type Definitions, type FromProcess, type Progress, type ToProcess } from './messages.ts'
-import { Replay } from './replay.ts'
+import { progressPipe, type Definitions, type FromProcess, type TurnProgress, type ToProcess } from './messages.ts'
+import { Replayer } from './replayer.ts'
 
 // Taken before the app can reach them.
 const send = process.send!.bind(process)
 const end = (process as unknown as { reallyExit(code: number): never }).reallyExit.bind(process)
 const post = (message: FromProcess) => void send(message)
-const tell = (progress: Progress) => void writeSync(progressPipe, `${JSON.stringify(progress)}\n`)
+const tell = (progress: TurnProgress) => void writeSync(progressPipe, `${JSON.stringify(progress)}\n`)
 
 // Deep enough to reach the user's line through ours.
 Error.stackTraceLimit = 25
@@ -19,15 +19,15 @@ process.on('disconnect', () => end(0))
 // What the app throws beside its turns says nothing of them.
 process.on('uncaughtException', thrown => console.error(`thrown outside of any turn: ${textOf(asRefusal(thrown))}`))
 
-async function load(module: string, stuck: readonly string[]): Promise<{ replay: Replay; definitions: Definitions }> {
+async function load(module: string, stuck: readonly string[]): Promise<{ replay: Replayer; definitions: Definitions }> {
   isolate()
   const app = ((await import(module)) as { default?: App }).default
   if (app?.kind !== 'app') throw new TidingsError('E_APP_INVALID', `${module} has a default export that is no app`)
   closeFiles()
-  watchClockAndChance()
+  watchNondeterminism()
   const definitions = app.agents.flatMap(({ needs }) => (needs ? [[needs.key, needs.document]] : []))
   return {
-    replay: new Replay(new Programs(app.programs), { stuck, onTurn: tell }),
+    replay: new Replayer(new Programs(app.programs), { stuck, onTurn: tell }),
     definitions: Object.fromEntries(definitions),
   }
 }

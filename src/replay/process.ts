@@ -3,12 +3,12 @@ import type { Readable } from 'node:stream'
 import { TidingsError, type ErrorCode } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import { permissions } from './isolation.ts'
-import { progressPipe, type Definitions, type FromProcess, type Progress, type ToProcess } from './messages.ts'
-import type { Outcome } from './replay.ts'
+import { progressPipe, type Definitions, type FromProcess, type TurnProgress, type ToProcess } from './messages.ts'
+import type { ReplayOutcome } from './replayer.ts'
 
-const batch = 256
+const batchEvents = 256
 // Batches that a process may have before it says that it is ready for more.
-const ahead = 4
+const maxQueuedBatches = 4
 const loadTimeoutMs = 60_000
 const stderr = 2
 
@@ -19,7 +19,7 @@ export interface ProcessOptions {
 }
 
 export interface Finished {
-  readonly outcome: Outcome
+  readonly outcome: ReplayOutcome
   readonly definitions: Definitions
 }
 
@@ -28,23 +28,23 @@ const running = new Set<ChildProcess>()
 process.on('exit', () => running.forEach(child => child.kill('SIGKILL')))
 
 /** A turn did not end, or ended its process. */
-export class Stuck extends Error {
-  readonly progress: Progress
+export class StuckTurn extends Error {
+  readonly progress: TurnProgress
 
-  constructor(message: string, progress: Progress) {
+  constructor(message: string, progress: TurnProgress) {
     super(message)
     this.progress = progress
   }
 }
 
 /** A process that replays. Its output is that of the app, and goes to the standard error. */
-export class Process {
+export class ReplayProcess {
   readonly #child: ChildProcess
   readonly #timeoutMs: number
   #events: { position: number; event: CloudEvent }[] = []
   #isLoaded = false
   /** Messages that were sent and are not done. */
-  #under = 0
+  #pending = 0
   #ready: (() => void) | undefined
   /** Of the turn that it was in last. */
   #progress = ''
@@ -62,22 +62,22 @@ export class Process {
     running.add(this.#child)
     this.#failed.promise.catch(() => {})
     this.#child.on('error', error => this.#failed.reject(error))
-    this.#child.on('message', (message: FromProcess) => this.#take(message))
+    this.#child.on('message', (message: FromProcess) => this.#onMessage(message))
     this.#child.on('close', (code, signal) => this.#fail(`the app ended the process: ${signal ?? `exit code ${code}`}`))
     const pipe = this.#child.stdio[progressPipe] as Readable
-    pipe.setEncoding('utf8').on('data', (text: string) => this.#advance(text))
+    pipe.setEncoding('utf8').on('data', (text: string) => this.#onProgress(text))
     this.#post({ kind: 'load', module, stuck })
   }
 
   add(item: { position: number; event: CloudEvent }): Promise<void> | undefined {
     this.#events.push(item)
-    return this.#events.length >= batch ? this.#flush() : undefined
+    return this.#events.length >= batchEvents ? this.#flush() : undefined
   }
 
   /** At the pace of the process. */
   async send(message: ToProcess): Promise<void> {
     if (message.kind !== 'events' && this.#events.length > 0) await this.#flush()
-    while (this.#under >= ahead)
+    while (this.#pending >= maxQueuedBatches)
       await Promise.race([new Promise<void>(resolve => (this.#ready = resolve)), this.#failed.promise])
     this.#post(message)
   }
@@ -101,33 +101,33 @@ export class Process {
   }
 
   #post(message: ToProcess): void {
-    this.#under++
-    this.#wait()
+    this.#pending++
+    this.#restartTimer()
     // A process that is gone says so by its end.
     this.#child.send(message, () => {})
   }
 
-  #take(message: FromProcess): void {
+  #onMessage(message: FromProcess): void {
     if (message.kind === 'outcome') return this.#finished.resolve(message)
     if (message.kind === 'failed')
       return this.#failed.reject(new TidingsError(message.error.code as ErrorCode, message.error.message))
     this.#isLoaded = true
-    this.#under--
-    this.#wait()
+    this.#pending--
+    this.#restartTimer()
     this.#ready?.()
   }
 
-  #advance(text: string): void {
+  #onProgress(text: string): void {
     const lines = (this.#progress + text).split('\n')
     // The last whole line, and what there is of the next one.
     this.#progress = lines.slice(-2).join('\n')
-    this.#wait()
+    this.#restartTimer()
   }
 
   /** Time begins again with every sign of life, while there is something to do. */
-  #wait(): void {
+  #restartTimer(): void {
     clearTimeout(this.#timer)
-    if (this.#under === 0) return
+    if (this.#pending === 0) return
     const timeoutMs = this.#isLoaded ? this.#timeoutMs : Math.max(loadTimeoutMs, this.#timeoutMs)
     const what = this.#isLoaded ? 'the turn did not end' : 'the app did not load'
     this.#timer = setTimeout(() => this.#fail(`${what} within ${timeoutMs / 1_000} s`), timeoutMs)
@@ -136,7 +136,7 @@ export class Process {
   #fail(why: string): void {
     this.#child.kill('SIGKILL')
     const end = this.#progress.indexOf('\n')
-    const progress = end > 0 ? (JSON.parse(this.#progress.slice(0, end)) as Progress) : undefined
-    this.#failed.reject(progress ? new Stuck(why, progress) : new TidingsError('E_APP_INVALID', why))
+    const progress = end > 0 ? (JSON.parse(this.#progress.slice(0, end)) as TurnProgress) : undefined
+    this.#failed.reject(progress ? new StuckTurn(why, progress) : new TidingsError('E_APP_INVALID', why))
   }
 }

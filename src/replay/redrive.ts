@@ -5,11 +5,11 @@ import { counterpart, isTaskDerivedId } from '../bus/ids.ts'
 import { matchesType } from '../pattern.ts'
 import type { Origin } from '../tasks/effects.ts'
 import { forkType } from '../tasks/fork.ts'
-import type { Ruled } from './effects.ts'
-import { newMark, putTerms, type Marked } from './mark.ts'
-import { select, type Selection } from './selection.ts'
+import type { ResolvedEffects } from './effects.ts'
+import { newReplayRun, storeEffectPolicy, type ReplayRun } from './replay-run.ts'
+import { readSelection, type Selection } from './selection.ts'
 
-const batch = 1_000
+const batchEvents = 1_000
 
 /** Which part of a log is redriven: a task has one start, and is forked from there. */
 export type InputSelection = Exclude<Selection, { task: string } | { all: true }>
@@ -19,14 +19,14 @@ export type InputSelection = Exclude<Selection, { task: string } | { all: true }
  * brought.
  * @param types patterns, of which one must match; none: all
  */
-export async function inputsOf(
+export async function selectInputs(
   bus: Bus,
   selection: InputSelection,
   types: readonly string[] = [],
 ): Promise<CloudEvent[]> {
   const inputs: CloudEvent[] = []
-  const isMeant = meant(selection)
-  for await (const { event } of select(bus, selection)) {
+  const isMeant = matchesSelection(selection)
+  for await (const { event } of readSelection(bus, selection)) {
     if (!isFromOutside(event) || !isMeant(event)) continue
     if (types.length > 0 && !types.some(pattern => matchesType(pattern, event.type))) continue
     inputs.push(event)
@@ -35,7 +35,7 @@ export async function inputsOf(
 }
 
 /** A redrive, and where each correlation is repeated: under its `counterpart`. */
-export interface Redriven extends Marked {
+export interface Redriven extends ReplayRun {
   counterpart(correlation: string): string
 }
 
@@ -43,17 +43,17 @@ export interface Redriven extends Marked {
  * Publishes the inputs of a selection again, in the same order. All of them are one redrive: instances of workflows that are fed by
  * several correlations are fed by the counterparts of these.
  */
-export async function redrive(
+export async function publishRedrive(
   bus: Bus,
   selection: InputSelection,
   inputs: readonly CloudEvent[],
-  ruled: Ruled,
+  ruled: ResolvedEffects,
 ): Promise<Redriven> {
-  const marked = newMark('redrive')
-  await putTerms(bus, marked, originIn(selection, inputs[0]?.replay), ruled)
-  for (let i = 0; i < inputs.length; i += batch) {
-    const part = inputs.slice(i, i + batch)
-    await bus.publishAll(await Promise.all(part.map(async event => again(await bus.resolve(event), marked))))
+  const marked = newReplayRun('redrive')
+  await storeEffectPolicy(bus, marked, originIn(selection, inputs[0]?.replay), ruled)
+  for (let i = 0; i < inputs.length; i += batchEvents) {
+    const part = inputs.slice(i, i + batchEvents)
+    await bus.publishAll(await Promise.all(part.map(async event => toDraft(await bus.resolve(event), marked))))
   }
   return { ...marked, counterpart: correlation => counterpart(correlation, marked.id) }
 }
@@ -66,9 +66,9 @@ function originIn(selection: InputSelection, replay: string | undefined): Origin
 
 const timeOf = (ms: number) => new Date(ms).toISOString()
 
-function again(
+function toDraft(
   { id, type, source, subject, tenant, user, target, correlationid, data }: CloudEvent,
-  marked: Marked,
+  marked: ReplayRun,
 ): Draft {
   return {
     type,
@@ -77,7 +77,7 @@ function again(
     data,
     correlationid: counterpart(correlationid, marked.id),
     causationid: id,
-    replay: marked.mark,
+    replay: marked.replay,
     ...(subject !== undefined && { subject }),
     ...(user !== undefined && { user }),
     ...(target !== undefined && { target }),
@@ -91,7 +91,7 @@ const isFromOutside = ({ id, type, hops }: CloudEvent) =>
   type !== forkType &&
   (type === 'agent.invoke' || type.startsWith('schedule.') || !type.includes('.') || !isRuntimeType(type))
 
-function meant(selection: InputSelection): (event: CloudEvent) => boolean {
+function matchesSelection(selection: InputSelection): (event: CloudEvent) => boolean {
   if ('correlation' in selection) return () => true
   const { since, until = Infinity } = selection
   return ({ time, replay }) => replay === undefined && Date.parse(time) >= since && Date.parse(time) <= until

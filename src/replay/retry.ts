@@ -9,8 +9,8 @@ import { isTombstone } from '../tasks/load.ts'
 import type { End, Turn } from '../tasks/program.ts'
 import { answerTypes } from '../tasks/rules.ts'
 import { refusedType } from '../tasks/turn.ts'
-import { historyOf, type History } from './history.ts'
-import { Journal } from './journal.ts'
+import { readHistory, type TaskHistory } from './history.ts'
+import { TaskJournal } from './journal.ts'
 
 /*
  * The successor of a task that failed: its history is that of the failed one up to its last turn, which is decided once more. See
@@ -35,9 +35,9 @@ export interface RetryPlan {
 }
 
 /** Why an instance of a workflow cannot go on; undefined where it can, and for all other tasks. `failed`: whether a call of its last turn did. */
-export type Fits = (program: string, fork: Fork, failed: boolean) => Promise<Unfit | undefined>
+export type CheckWorkflow = (program: string, fork: Fork, failed: boolean) => Promise<RetryProblem | undefined>
 
-export interface Unfit {
+export interface RetryProblem {
   readonly why: string
   /** It has undone what it did. */
   readonly isUndone?: true
@@ -52,7 +52,7 @@ interface Retry {
 }
 
 /** The newest turn of each task of a correlation, and the retries that were asked for. */
-export class Tasks {
+export class CorrelationTasks {
   readonly #bus: Bus
   readonly #turns: ReadonlyMap<string, CloudEvent<Turn>>
   readonly #retries: readonly Retry[]
@@ -63,7 +63,7 @@ export class Tasks {
     this.#retries = retries
   }
 
-  static async read(bus: Bus, correlation: string): Promise<Tasks> {
+  static async read(bus: Bus, correlation: string): Promise<CorrelationTasks> {
     const turns = new Map<string, CloudEvent<Turn>>()
     for (const event of await bus.driver.newestTurns(correlation))
       turns.set(parseId(event.id)!.task, (await bus.resolve(event)) as CloudEvent<Turn>)
@@ -75,7 +75,7 @@ export class Tasks {
       const isWithdrawn = turn ? isUnbegun(turn) : await hasNotBegun(bus, event, successor)
       retries.push({ event, successor, isWithdrawn })
     }
-    return new Tasks(bus, turns, retries)
+    return new CorrelationTasks(bus, turns, retries)
   }
 
   get(task: string): Turn | undefined {
@@ -100,7 +100,11 @@ export class Tasks {
   /** The successor that has not begun yet, and with which this task is going to go on. */
   async pendingWith(task: string): Promise<string | undefined> {
     for (const { event, successor, isWithdrawn } of this.#retries)
-      if (!isWithdrawn && !this.#turns.has(successor) && carries((await this.#bus.resolve(event)).data as Fork, task))
+      if (
+        !isWithdrawn &&
+        !this.#turns.has(successor) &&
+        includesRetryOf((await this.#bus.resolve(event)).data as Fork, task)
+      )
         return successor
     return undefined
   }
@@ -117,30 +121,35 @@ async function hasNotBegun(bus: Bus, { id, correlationid }: CloudEvent, successo
 }
 
 /** Whether a task that another one had asked goes on with it. */
-const carries = ({ reissue, retries = {}, again = [] }: Fork, task: string): boolean =>
-  reissue.some(({ id, retryof }) => retries[id] && (retryof === task || carries(retries[id], task))) ||
-  again.some(({ retry }) => retry && (retry.of === task || carries(retry.fork, task)))
+const includesRetryOf = ({ reissue, retries = {}, again = [] }: Fork, task: string): boolean =>
+  reissue.some(({ id, retryof }) => retries[id] && (retryof === task || includesRetryOf(retries[id], task))) ||
+  again.some(({ retry }) => retry && (retry.of === task || includesRetryOf(retry.fork, task)))
 
 /** An instance that has undone what it did: nothing is done twice if it starts from the beginning. */
-class Undone extends TidingsError {}
+class UndoneInstance extends TidingsError {}
 
 /** What a retry of a task that has ended would be. @throws E_NOT_FOUND, E_RETRY_REFUSED */
-export async function planRetry(bus: Bus, task: string, tasks: Tasks, fits: Fits): Promise<RetryPlan> {
-  const journal = await Journal.read(bus, task)
+export async function planRetry(
+  bus: Bus,
+  task: string,
+  tasks: CorrelationTasks,
+  fits: CheckWorkflow,
+): Promise<RetryPlan> {
+  const journal = await TaskJournal.read(bus, task)
   const { version, end } = journal.newest
   if (end !== 'failed' && end !== 'cancelled')
-    throw refused(`task ${task} has not failed: it ${end === undefined ? 'has not ended' : `is ${end}`}`)
+    throw retryRefused(`task ${task} has not failed: it ${end === undefined ? 'has not ended' : `is ${end}`}`)
   const predecessor = isUnbegun(journal.newest) ? tasks.predecessorOf(task) : undefined
-  if (predecessor !== undefined) return instead(bus, task, journal, predecessor, tasks, fits)
-  const history = await historyOf(bus, task, version, journal)
+  if (predecessor !== undefined) return planFromPredecessor(bus, task, journal, predecessor, tasks, fits)
+  const history = await readHistory(bus, task, version, journal)
   const ending = endingOf(task, history.emitted, end)
   if (isUnbegun(journal.newest))
-    throw refused(`task ${task} was cancelled before it began: publish what was to start it once more`)
-  const planned = await forkOf(bus, task, history, journal.newest, tasks, fits)
+    throw retryRefused(`task ${task} was cancelled before it began: publish what was to start it once more`)
+  const planned = await buildFork(bus, task, history, journal.newest, tasks, fits)
   const unfit = await fits(history.program, planned.fork, planned.failed)
   if (unfit) {
     const why = `task ${task} of the workflow ${history.program} ${unfit.why}`
-    throw unfit.isUndone ? new Undone('E_RETRY_REFUSED', why) : refused(why)
+    throw unfit.isUndone ? new UndoneInstance('E_RETRY_REFUSED', why) : retryRefused(why)
   }
   const { fork, adopted, children } = planned
   const callerAnswered = ending.call !== undefined
@@ -149,22 +158,22 @@ export async function planRetry(bus: Bus, task: string, tasks: Tasks, fits: Fits
 
 function endingOf(task: string, emitted: readonly CloudEvent[], end: End): CloudEvent {
   const ending = emitted.findLast(({ type }) => type === `agent.task.${end}`)
-  if (!ending) throw refused(`the end of task ${task} is no longer on the log`)
+  if (!ending) throw retryRefused(`the end of task ${task} is no longer on the log`)
   return ending
 }
 
 /** A successor that was cancelled before it began: another one goes on from where it would have. */
-async function instead(
+async function planFromPredecessor(
   bus: Bus,
   task: string,
-  journal: Journal,
+  journal: TaskJournal,
   predecessor: string,
-  tasks: Tasks,
-  fits: Fits,
+  tasks: CorrelationTasks,
+  fits: CheckWorkflow,
 ): Promise<RetryPlan> {
   const other = tasks.successorOf(predecessor)
   if (other !== undefined)
-    throw refused(`task ${task} was cancelled before it began, and task ${other} goes on in its place`)
+    throw retryRefused(`task ${task} was cancelled before it began, and task ${other} goes on in its place`)
   const ending = endingOf(task, (await journal.turn(1)).emitted, 'cancelled')
   return { ...(await planRetry(bus, predecessor, tasks, fits)), of: task, ending }
 }
@@ -191,16 +200,16 @@ export async function publishRetry(bus: Bus, { of, program, fork, ending }: Retr
   return { task: taskId(correlationid, program, id), isNew: !duplicate }
 }
 
-async function forkOf(
+async function buildFork(
   bus: Bus,
   task: string,
-  { start, state, turns, inputs, open, answers, asked, again, emitted }: History,
+  { start, state, turns, inputs, open, answers, asked, again, emitted }: TaskHistory,
   { programHash }: Turn,
-  tasks: Tasks,
-  fits: Fits,
+  tasks: CorrelationTasks,
+  fits: CheckWorkflow,
 ) {
-  const isToBlame = inputs.some(isFailure) || !refusesAnswer(emitted) ? isFailure : isOfModel
-  const taken = inputs.filter(input => !isToBlame(input) && !ofTheEnd.includes(input.type))
+  const isToBlame = inputs.some(isFailure) || !failedOnModelAnswer(emitted) ? isFailure : isOfModel
+  const taken = inputs.filter(input => !isToBlame(input) && !endingTypes.includes(input.type))
   const adopted = firstOfEachCall(answers.filter(answer => !isFailure(answer)))
   const failed = taken.length < inputs.length
   const answered = new Set([...taken, ...adopted].map(({ call }) => call))
@@ -217,7 +226,7 @@ async function forkOf(
     const { retryof, ...plain } = request
     const made = asked.get(id)?.id
     const child = made === undefined ? retryof : taskId(correlationOf(task), request.target!, made)
-    const next = child === undefined ? undefined : await childOf(bus, child, tasks, fits)
+    const next = child === undefined ? undefined : await planChild(bus, child, tasks, fits)
     if (next && 'answer' in next) {
       adopted.push({ ...next.answer, call: id })
       continue
@@ -234,7 +243,7 @@ async function forkOf(
     reissue,
     ...(state !== undefined && { state }),
     ...(children.length > 0 && { retries }),
-    ...(again.length > 0 && { again: await goingOn(bus, task, again, tasks, fits) }),
+    ...(again.length > 0 && { again: await withChildRetries(bus, task, again, tasks, fits) }),
     definition: turns[0]?.turn.programHash ?? programHash,
   }
   return { fork, adopted, children, failed }
@@ -245,20 +254,20 @@ const firstOfEachCall = (answers: readonly CloudEvent[]) =>
   answers.filter(({ call }, i) => answers.findIndex(other => other.call === call) === i)
 
 /** Calls that may be made again: an agent that was asked and has begun goes on then. */
-async function goingOn(
+async function withChildRetries(
   bus: Bus,
   task: string,
   made: readonly MadeBefore[],
-  tasks: Tasks,
-  fits: Fits,
+  tasks: CorrelationTasks,
+  fits: CheckWorkflow,
 ): Promise<MadeBefore[]> {
   const again: MadeBefore[] = []
   for (const { retry: _, ...call } of made) {
     const isAgent = call.type === 'agent.invoke'
-    const next = isAgent && (await childOf(bus, taskId(correlationOf(task), call.target, call.id), tasks, fits))
+    const next = isAgent && (await planChild(bus, taskId(correlationOf(task), call.target, call.id), tasks, fits))
     const isAnswered = next && 'answer' in next
     if (isAnswered && hasCalled(tasks, next.answer))
-      throw refused(
+      throw retryRefused(
         `task ${task} had asked ${call.target} in the turn in which it failed, and that has completed: it would do its work twice. Start it again, with its input or with \`tidings redrive\``,
       )
     again.push(next && !isAnswered ? { ...call, retry: { of: next.of, fork: next.fork } } : call)
@@ -266,14 +275,14 @@ async function goingOn(
   return again
 }
 
-const hasCalled = (tasks: Tasks, { id }: CloudEvent) => (tasks.get(parseId(id)!.task)?.spent?.calls ?? 1) > 0
+const hasCalled = (tasks: CorrelationTasks, { id }: CloudEvent) => (tasks.get(parseId(id)!.task)?.spent?.calls ?? 1) > 0
 
 /** How the task of a call goes on: what it gave, or from where. Undefined if nothing is done twice when it starts from the beginning. */
-async function childOf(
+async function planChild(
   bus: Bus,
   child: string,
-  tasks: Tasks,
-  fits: Fits,
+  tasks: CorrelationTasks,
+  fits: CheckWorkflow,
 ): Promise<{ answer: CloudEvent } | { of: string; fork: Fork; children: readonly string[] } | undefined> {
   let [task, turn] = [child, tasks.get(child)]
   for (let next: string | undefined; turn; [task, turn] = [next, tasks.get(next)]) {
@@ -283,25 +292,25 @@ async function childOf(
   if (!turn || isUnbegun(turn)) {
     const before = tasks.predecessorOf(task)
     // It was taken back before it began.
-    if (before !== undefined && tasks.successorOf(before) !== task) return childOf(bus, before, tasks, fits)
+    if (before !== undefined && tasks.successorOf(before) !== task) return planChild(bus, before, tasks, fits)
     if (task === child && before === undefined) return undefined
   }
   if (turn?.end === undefined)
-    throw refused(`task ${task}, which it had asked, has not ended: try again when it has`, true)
+    throw retryRefused(`task ${task}, which it had asked, has not ended: try again when it has`, true)
   if (turn.end === 'completed') {
-    const { emitted } = await (await Journal.read(bus, task)).turn(turn.version)
+    const { emitted } = await (await TaskJournal.read(bus, task)).turn(turn.version)
     return { answer: emitted.findLast(({ type }) => type === 'agent.task.completed')! }
   }
   try {
     return await planRetry(bus, task, tasks, fits)
   } catch (error) {
-    if (error instanceof Undone) return undefined
+    if (error instanceof UndoneInstance) return undefined
     throw error
   }
 }
 
 /** What the runtime told a task so that it ends. */
-const ofTheEnd: readonly string[] = ['agent.cancel', refusedType]
+const endingTypes: readonly string[] = ['agent.cancel', refusedType]
 
 const isFailure = (answer: CloudEvent): boolean =>
   (answerTypes.includes(answer.type) || answer.type === 'call.expired') &&
@@ -310,7 +319,7 @@ const isFailure = (answer: CloudEvent): boolean =>
 
 const isOfModel = ({ type }: CloudEvent) => type === 'model.result'
 
-const ofAnswers: readonly string[] = [
+const answerErrors: readonly string[] = [
   'E_MODEL_OUTPUT',
   'E_MODEL_LENGTH',
   'E_MODEL_FILTERED',
@@ -320,12 +329,12 @@ const ofAnswers: readonly string[] = [
 ]
 
 /** Whether the task failed because of what its model answered: it would fail so again. */
-const refusesAnswer = (emitted: readonly CloudEvent[]): boolean =>
-  emitted.some(event => event.type === 'agent.task.failed' && ofAnswers.includes(codeOf(event)))
+const failedOnModelAnswer = (emitted: readonly CloudEvent[]): boolean =>
+  emitted.some(event => event.type === 'agent.task.failed' && answerErrors.includes(codeOf(event)))
 
 function codeOf(failed: CloudEvent): string {
   const outcome = outcomeOf(failed)
   return 'error' in outcome ? outcome.error.code : ''
 }
 
-export const refused = (why: string, retryable = false) => new TidingsError('E_RETRY_REFUSED', why, { retryable })
+export const retryRefused = (why: string, retryable = false) => new TidingsError('E_RETRY_REFUSED', why, { retryable })

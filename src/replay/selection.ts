@@ -16,7 +16,7 @@ export type Selection =
 const clockSkewMs = 60_000
 
 /** What is selected, in the order of the log, up to its head as it is now. */
-export async function* select(bus: Bus, selection: Selection): AsyncGenerator<StoredEvent> {
+export async function* readSelection(bus: Bus, selection: Selection): AsyncGenerator<StoredEvent> {
   const head = await bus.driver.head()
   if ('since' in selection) yield* selectSince(bus, selection.since, selection.until ?? Infinity, head)
   else yield* bus.read('all' in selection ? { until: head } : selection)

@@ -5,12 +5,18 @@ import { sourceLocation } from '../stack.ts'
 import type { Machine, Turn } from '../tasks/program.ts'
 import type { Task } from '../tasks/task.ts'
 import { stateOf } from '../tasks/turn.ts'
-import { compare, diff, saidBy } from './compare.ts'
-import type { Notes } from './impure.ts'
+import { compareEmits, diffJson, comparableEmits } from './compare.ts'
+import type { Hints } from './nondeterminism.ts'
 import { asRefusal } from './isolation.ts'
-import { emitDivergence, stateDivergence, threw, type Divergence, type Found } from './divergence.ts'
-import type { Recording } from './histories.ts'
-import { WatchedTurn } from './watch.ts'
+import {
+  emitDivergence,
+  stateDivergence,
+  thrownDivergence,
+  type Divergence,
+  type DivergenceContext,
+} from './divergence.ts'
+import type { LoggedTurn } from './turn-assembler.ts'
+import { TracedTurn } from './traced-turn.ts'
 
 /*
  * Teacher-forced: each turn is decided on the inputs that were recorded, by today's code in the state that the recorded
@@ -20,7 +26,7 @@ import { WatchedTurn } from './watch.ts'
  *     recorded inputs ─▶ decide ─▶ compare with what was emitted ─▶ fold what was recorded ─▶ compare the state ─▶ next turn
  */
 
-const enginesOwn = new Set([
+const engineErrors = new Set([
   'E_BUDGET_EXCEEDED',
   'E_TASK_HOPS',
   'E_TURN_TOO_LARGE',
@@ -37,26 +43,26 @@ export class ShadowTask {
   judged = false
   #stateDiverged = false
   /** What its code was seen to do. */
-  readonly notes: Notes
+  readonly hints: Hints
   /** Straight-line code. */
   readonly #chained: boolean
   /** Of a call that was made: the line that made it. */
-  readonly #places = new Map<string, string>()
+  readonly #callLocations = new Map<string, string>()
 
-  constructor(task: Task, notes: Notes) {
+  constructor(task: Task, notes: Hints) {
     this.task = task
-    this.notes = notes
+    this.hints = notes
     this.#chained = isChained(task.machine)
   }
 
   /** How the next turn comes out; undefined when the runtime took it, and the program was not asked. */
-  async turn(recording: Recording, found: Found): Promise<Divergence[] | undefined> {
+  async turn(recording: LoggedTurn, found: DivergenceContext): Promise<Divergence[] | undefined> {
     const { turn, emitted } = recording
-    if (isEnginesOwn(turn, emitted)) {
+    if (isEndedByEngine(turn, emitted)) {
       this.ended = true
       return undefined
     }
-    const watched = new WatchedTurn(this.task.identity, recording)
+    const watched = new TracedTurn(this.task.identity, recording)
     const divergences = await this.#decide(found, recording, watched)
     if (this.#chained && divergences.length > 0) this.ended = true
     try {
@@ -70,48 +76,55 @@ export class ShadowTask {
     } catch (error) {
       // Without a state there is nothing to judge the next turns by.
       this.ended = true
-      if (divergences.length === 0) divergences.push(this.#threw(found, error))
+      if (divergences.length === 0) divergences.push(this.#thrown(found, error))
     }
     if (turn.end) this.ended = true
-    const hints = [...this.notes.values()]
+    const hints = [...this.hints.values()]
     return hints.length > 0 ? divergences.map(each => ({ ...each, hints })) : divergences
   }
 
-  async #decide(found: Found, { turn, inputs, emitted }: Recording, watched: WatchedTurn): Promise<Divergence[]> {
+  async #decide(
+    found: DivergenceContext,
+    { turn, inputs, emitted }: LoggedTurn,
+    watched: TracedTurn,
+  ): Promise<Divergence[]> {
     const { machine } = this.task
-    const arrived = inputs.map(({ call }) => this.#places.get(call ?? '')).findLast(place => place !== undefined)
+    const arrived = inputs.map(({ call }) => this.#callLocations.get(call ?? '')).findLast(place => place !== undefined)
     try {
       await this.task.decide(inputs, watched)
-      const differences = compare(saidBy(turn.emits, emitted), saidBy(watched.emits, watched.events))
+      const differences = compareEmits(
+        comparableEmits(turn.emits, emitted),
+        comparableEmits(watched.emits, watched.events),
+      )
       if (differences.length > 0) {
-        if (watched.fault) return [this.#threw(found, watched.fault.thrown, arrived)]
+        if (watched.fault) return [this.#thrown(found, watched.fault.thrown, arrived)]
         const hasFailed = differences.some(each => 'after' in each && each.after.type === 'agent.task.failed')
-        if (hasFailed && machine.thrown !== undefined) return [this.#threw(found, machine.thrown, arrived)]
+        if (hasFailed && machine.thrown !== undefined) return [this.#thrown(found, machine.thrown, arrived)]
       }
-      this.#remember(turn, watched)
+      this.#rememberLocations(turn, watched)
       return differences.map(difference => {
-        const place = 'after' in difference ? watched.placeOf(difference.after.id) : undefined
+        const place = 'after' in difference ? watched.sourceLocationOf(difference.after.id) : undefined
         return emitDivergence(found, difference, place ?? arrived ?? this.#programAt)
       })
     } catch (error) {
-      return [this.#threw(found, error, arrived)]
+      return [this.#thrown(found, error, arrived)]
     }
   }
 
-  #threw(found: Found, error: unknown, arrived?: string): Divergence {
+  #thrown(found: DivergenceContext, error: unknown, arrived?: string): Divergence {
     const place = sourceLocation(error instanceof Error ? error.stack : undefined)
-    return threw(found, textOf(asRefusal(error)), place ?? arrived ?? this.#programAt)
+    return thrownDivergence(found, textOf(asRefusal(error)), place ?? arrived ?? this.#programAt)
   }
 
   get #programAt() {
     return this.task.identity.programAt
   }
 
-  #remember({ emits }: Recording['turn'], watched: WatchedTurn) {
+  #rememberLocations({ emits }: LoggedTurn['turn'], watched: TracedTurn) {
     if (!this.#chained) return
     watched.emits.forEach(({ id, wait }, i) => {
-      const place = wait && watched.placeOf(id)
-      if (place) this.#places.set(emits[i]?.id ?? id, place)
+      const place = wait && watched.sourceLocationOf(id)
+      if (place) this.#callLocations.set(emits[i]?.id ?? id, place)
     })
   }
 
@@ -123,9 +136,9 @@ export class ShadowTask {
     const now = stateOf(json)
     if (stateHash !== undefined || now.stateHash !== undefined) {
       const same = stateHash !== undefined && stateHash === now.stateHash
-      return same ? undefined : diff({ digest: stateHash ?? 'small' }, { digest: now.stateHash ?? 'small' })
+      return same ? undefined : diffJson({ digest: stateHash ?? 'small' }, { digest: now.stateHash ?? 'small' })
     }
-    const changes = diff(state, now.state)
+    const changes = diffJson(state, now.state)
     return changes.length > 0 ? changes : undefined
   }
 }
@@ -140,9 +153,9 @@ function isChained(machine: Machine): boolean {
 }
 
 /** The runtime ended the task, whatever the program wanted. */
-function isEnginesOwn(turn: Turn, emitted: readonly CloudEvent[]): boolean {
+function isEndedByEngine(turn: Turn, emitted: readonly CloudEvent[]): boolean {
   if (turn.version === 1 && isTombstone(turn.inputs[0])) return true
   if (turn.end !== 'failed') return false
   const failed = emitted.find(({ type }) => type === 'agent.task.failed')
-  return enginesOwn.has((failed?.data as { error?: { code?: string } } | undefined)?.error?.code ?? '')
+  return engineErrors.has((failed?.data as { error?: { code?: string } } | undefined)?.error?.code ?? '')
 }

@@ -4,9 +4,9 @@ import type { Bus } from '../bus/bus.ts'
 import { checkEvent } from '../bus/decode.ts'
 import type { EncodedEvent, ConsumerGroup } from '../bus/driver.ts'
 import { correlationOf, parseId } from '../bus/ids.ts'
-import { inSteps, isTurn, type Step, type TurnEvent } from './order.ts'
-import { documentsNamedBy } from './slice.ts'
-import type { Source } from './source.ts'
+import { groupByTurn, isTurn, type RecordedStep, type TurnEvent } from './order.ts'
+import { documentsNamedBy } from './slice-write.ts'
+import type { RecordedSource } from './source.ts'
 
 /*
  * An imported log is there to be read, replayed and forked, and it must not come to life:
@@ -17,7 +17,7 @@ import type { Source } from './source.ts'
  *   are, a document says that the log is partial, and no app starts on it.
  */
 
-export interface Imported {
+export interface ImportSummary {
   readonly events: number
   readonly turns: number
   /** Turns whose task begins before the slice: they lie on the log as events, and nobody can replay them. */
@@ -26,13 +26,13 @@ export interface Imported {
 
 const marker = 'import'
 const group = 'imported'
-const batch = 256
+const batchEvents = 256
 
 /**
  * Puts recorded events on an empty log, as they were: ids, order, times. The source is read twice, and nothing is written
  * when it is not valid. @throws E_IMPORT_NOT_EMPTY, E_SLICE_INVALID
  */
-export async function importFrom(source: Source, bus: Bus): Promise<Imported> {
+export async function importFrom(source: RecordedSource, bus: Bus): Promise<ImportSummary> {
   const groups = await groupsIn(source)
   await assertEmpty(bus)
   if ((await bus.driver.putDocument(marker, 'partial', 0)) === 0) throw notEmpty('somebody else imports into it')
@@ -50,21 +50,21 @@ export async function assertNotPartial(bus: Bus): Promise<void> {
 }
 
 class Import {
-  readonly #source: Source
+  readonly #source: RecordedSource
   readonly #bus: Bus
-  readonly #asked = new Set<string>()
+  readonly #seenDocuments = new Set<string>()
   /** Events that are not written yet. */
-  #waiting: CloudEvent[] = []
+  #unwritten: CloudEvent[] = []
   #events = 0
   #turns = 0
   #withoutBeginning = 0
 
-  constructor(source: Source, bus: Bus) {
+  constructor(source: RecordedSource, bus: Bus) {
     this.#source = source
     this.#bus = bus
   }
 
-  async run(): Promise<Imported> {
+  async run(): Promise<ImportSummary> {
     // Some brokers take turns from the owner of a shard only. It reads nothing, so it also holds back the janitor.
     const owner = await this.#bus.driver.subscribe({
       group,
@@ -76,7 +76,7 @@ class Import {
     })
     owner.pause()
     try {
-      for await (const step of inSteps(this.#source.events())) await this.#step(step)
+      for await (const step of groupByTurn(this.#source.events())) await this.#step(step)
       await this.#flush()
     } finally {
       await owner.close()
@@ -84,7 +84,7 @@ class Import {
     return { events: this.#events, turns: this.#turns, withoutBeginning: this.#withoutBeginning }
   }
 
-  async #step({ stored: { event }, emitted }: Step): Promise<void> {
+  async #step({ stored: { event }, emitted }: RecordedStep): Promise<void> {
     this.#events += 1 + emitted.length
     const events = emitted.map(each => each.event)
     for (const { key } of [event, ...events].flatMap(documentsNamedBy)) await this.#document(key)
@@ -115,20 +115,20 @@ class Import {
   }
 
   async #document(key: string): Promise<void> {
-    if (this.#asked.has(key)) return
-    this.#asked.add(key)
+    if (this.#seenDocuments.has(key)) return
+    this.#seenDocuments.add(key)
     const value = await this.#source.document(key)
     if (value !== undefined) await this.#bus.driver.putDocument(key, value, 0)
   }
 
   async #publish(event: CloudEvent): Promise<void> {
-    this.#waiting.push(event)
-    if (this.#waiting.length >= batch) await this.#flush()
+    this.#unwritten.push(event)
+    if (this.#unwritten.length >= batchEvents) await this.#flush()
   }
 
   async #flush(): Promise<void> {
-    if (this.#waiting.length === 0) return
-    await this.#bus.driver.publish(await this.#encoded(this.#waiting.splice(0)))
+    if (this.#unwritten.length === 0) return
+    await this.#bus.driver.publish(await this.#encoded(this.#unwritten.splice(0)))
   }
 
   /** A turn that is published as an event holds inputs that were checked when they came. */
@@ -143,7 +143,7 @@ class Import {
 const taskOf = ({ id }: CloudEvent) => id.slice(0, id.lastIndexOf(':'))
 
 /** Reads it once: whether all of it can be written, and the groups that would take its requests. */
-async function groupsIn(source: Source): Promise<ConsumerGroup[]> {
+async function groupsIn(source: RecordedSource): Promise<ConsumerGroup[]> {
   const groups = new Map<string, ConsumerGroup>()
   for await (const { event } of source.events()) {
     check(event)

@@ -9,7 +9,7 @@ import { sliceVersion, type SliceEnd, type SliceLine } from './slice-format.ts'
 
 const lineFeed = 10
 /** No line is longer than this many bytes; what is has been damaged. */
-const longestLine = 256 * 1024 * 1024
+const maxLineBytes = 256 * 1024 * 1024
 
 /**
  * Reads a slice, line by line, in bounded memory. A file that was cut or changed is found out at its end at the latest.
@@ -22,9 +22,9 @@ export async function* readSlice(path: string): AsyncGenerator<SliceLine> {
   const problem = (text: string, cause?: unknown) =>
     new TidingsError('E_SLICE_INVALID', `${path}, line ${at}: ${text}`, { cause })
   try {
-    for await (const bytes of linesOf(opened(path))) {
+    for await (const bytes of linesOf(openSlice(path))) {
       at++
-      const line = parsed(bytes)
+      const line = parseLine(bytes)
       if (line === undefined) throw problem('not JSON')
       if (end) throw problem('follows the last line')
       if (at === 1) checkHeader(line, problem)
@@ -54,7 +54,7 @@ export async function* readSlice(path: string): AsyncGenerator<SliceLine> {
   if (!end) throw problem('the file was cut here: its last line is missing')
 }
 
-function opened(path: string): Readable {
+function openSlice(path: string): Readable {
   const file = createReadStream(path)
   if (path.endsWith('.gz')) return pipeline(file, createGunzip(), () => {})
   return path.endsWith('.zst') ? pipeline(file, createZstdDecompress(), () => {}) : file
@@ -76,12 +76,12 @@ async function* linesOf(stream: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
     if (start === chunk.length) continue
     parts.push(chunk.subarray(start))
     length += chunk.length - start
-    if (length > longestLine) throw new Error(`a line is longer than ${longestLine} bytes`)
+    if (length > maxLineBytes) throw new Error(`a line is longer than ${maxLineBytes} bytes`)
   }
   if (parts.length > 0) yield Buffer.concat(parts)
 }
 
-function parsed(bytes: Buffer): object | undefined {
+function parseLine(bytes: Buffer): object | undefined {
   try {
     const value = JSON.parse(bytes.toString()) as unknown
     return typeof value === 'object' && value !== null ? value : undefined

@@ -1,16 +1,16 @@
 import type { CloudEvent } from '../event.ts'
 import type { Redactor } from '../bus/redact.ts'
 import { hashOf } from '../tasks/turn.ts'
-import { isTurn, type Step, type TurnEvent } from './order.ts'
+import { isTurn, type RecordedStep, type TurnEvent } from './order.ts'
 
 /**
  * Redacts what stands on a log in clear, as before a rule was declared. Whatever replays the slice sees redacted inputs, so
  * what turns say of the redacted (the digests of what they emitted, of their state) must not be that of the clear.
  */
-export class Redaction {
+export class SliceRedactor {
   readonly #redactor: Redactor
   /** Tasks of which a turn was changed: the digest of their state is that of what nobody has any more. */
-  readonly #changed = new Set<string>()
+  readonly #redactedTasks = new Set<string>()
   count = 0
 
   constructor(redactor: Redactor) {
@@ -21,27 +21,27 @@ export class Redaction {
     return this.#redactor.json(value)
   }
 
-  step({ stored, emitted }: Step): Step {
-    if (!isTurn(stored.event)) return { stored: { ...stored, event: this.#one(stored.event) }, emitted }
-    const cleaned = emitted.map(each => ({ ...each, event: this.#one(each.event) }))
+  step({ stored, emitted }: RecordedStep): RecordedStep {
+    if (!isTurn(stored.event)) return { stored: { ...stored, event: this.#redactEvent(stored.event) }, emitted }
+    const cleaned = emitted.map(each => ({ ...each, event: this.#redactEvent(each.event) }))
     const changes = new Map<string, string>()
     cleaned.forEach(({ event }, i) => {
       if (event !== emitted[i]!.event) changes.set(event.id, hashOf(event.data))
     })
-    return { stored: { ...stored, event: this.#turn(stored.event, changes) }, emitted: cleaned }
+    return { stored: { ...stored, event: this.#redactTurn(stored.event, changes) }, emitted: cleaned }
   }
 
-  #turn(turn: TurnEvent, hashes: ReadonlyMap<string, string>): CloudEvent {
-    const cleaned = this.#one(turn) as TurnEvent
+  #redactTurn(turn: TurnEvent, hashes: ReadonlyMap<string, string>): CloudEvent {
+    const cleaned = this.#redactEvent(turn) as TurnEvent
     const task = turn.id.slice(0, turn.id.lastIndexOf(':'))
-    if (cleaned !== turn || hashes.size > 0) this.#changed.add(task)
-    if (!this.#changed.has(task)) return turn
+    if (cleaned !== turn || hashes.size > 0) this.#redactedTasks.add(task)
+    if (!this.#redactedTasks.has(task)) return turn
     const { stateHash: _, ...data } = cleaned.data
     const emits = data.emits.map(emit => ({ ...emit, hash: hashes.get(emit.id) ?? emit.hash }))
     return { ...cleaned, data: { ...data, emits } }
   }
 
-  #one(event: CloudEvent): CloudEvent {
+  #redactEvent(event: CloudEvent): CloudEvent {
     const cleaned = this.#redactor.event(event)
     if (cleaned !== event) this.count++
     return cleaned

@@ -12,8 +12,8 @@ import { collect } from '../testing/wait.ts'
 import type { Turn } from '../tasks/program.ts'
 import { digest, turnType } from '../tasks/turn.ts'
 import { readSlice } from './slice-read.ts'
-import { writeSlice } from './slice.ts'
-import { fromFile, type Source } from './source.ts'
+import { writeSlice } from './slice-write.ts'
+import { sourceFromFile, type RecordedSource } from './source.ts'
 
 const correlation = '01900000-0000-7000-8000-000000000001'
 const task = taskId(correlation, 'planner', 'start')
@@ -29,7 +29,7 @@ const made = (draft: Partial<CloudEvent>): CloudEvent => ({
   ...draft,
 })
 
-const sourceOf = (events: readonly CloudEvent[], documents: Record<string, string> = {}): Source => ({
+const sourceOf = (events: readonly CloudEvent[], documents: Record<string, string> = {}): RecordedSource => ({
   async *events() {
     for (const [i, event] of events.entries()) yield { position: 3 * i + 1, event }
   },
@@ -48,8 +48,8 @@ const said = (version: number, data: unknown, type = 'model.invoke') =>
 /** JSON has one zero. */
 const asWritten = (value: unknown): unknown => JSON.parse(JSON.stringify(value))
 
-async function readBack(path: string): Promise<{ events: StoredEvent[]; source: Source }> {
-  const source = fromFile(path)
+async function readBack(path: string): Promise<{ events: StoredEvent[]; source: RecordedSource }> {
+  const source = sourceFromFile(path)
   return { events: await collect(source.events()), source }
 }
 
@@ -119,7 +119,7 @@ describe('a slice file', () => {
 
   test('that could not be written whole is removed', async () => {
     const path = join(folder, 'half.jsonl')
-    const breaking: Source = {
+    const breaking: RecordedSource = {
       async *events() {
         for (let i = 0; i < 10_000; i++) yield { position: i + 1, event: made({ id: `e${i}` }) }
         throw new Error('the log went away')

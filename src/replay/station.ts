@@ -8,7 +8,7 @@ import type { Delivery } from '../bus/driver.ts'
 import { approvalType, deniedType, grantedType, type ApprovalAnswer, type ApprovalRequest } from '../tasks/approval.ts'
 import type { ModelResult } from '../tasks/conversation.ts'
 import { asAsked, effectKey, effectOf, Replays, replayTarget, type ReplayTerms } from '../tasks/effects.ts'
-import { Recorded, type QuestionOf } from './recorded.ts'
+import { RecordedAnswers, type ReadQuestion } from './recorded-answers.ts'
 
 const source = '/replay'
 const attempts = 5
@@ -17,13 +17,13 @@ const attempts = 5
 export class ReplayStation {
   readonly #bus: Bus
   readonly #replays: Replays
-  readonly #recorded: Recorded
+  readonly #recorded: RecordedAnswers
   #consumer: RunningConsumer | undefined
 
-  constructor(bus: Bus, questionOf: QuestionOf) {
+  constructor(bus: Bus, questionOf: ReadQuestion) {
     this.#bus = bus
     this.#replays = new Replays(bus)
-    this.#recorded = new Recorded(bus, questionOf)
+    this.#recorded = new RecordedAnswers(bus, questionOf)
   }
 
   async start(): Promise<void> {
@@ -34,7 +34,7 @@ export class ReplayStation {
       from: 'beginning',
       maxDeliveries: attempts,
       handle: (event, delivery) => this.#handle(event, delivery),
-      fail: (event, error) => [failed(asAsked(event), error)],
+      fail: (event, error) => [failedAnswer(asAsked(event), error)],
     })
   }
 
@@ -55,13 +55,13 @@ export class ReplayStation {
     const mark = request.replay ?? ''
     const terms = await this.#replays.terms(mark)
     const effect = effectOf(terms, key)
-    if (terms && effect === 'stub') return stubbed(request, key, terms)
+    if (terms && effect === 'stub') return stubAnswer(request, key, terms)
     if (terms && effect === 'recorded') {
       const recorded = await this.#recorded.answerTo(request, terms)
       if (recorded) return answerTo(request, source, recorded.type, recorded.data)
-      return failed(request, new TidingsError('E_REPLAY_UNRECORDED', `${key} was not asked this before ${mark}`))
+      return failedAnswer(request, new TidingsError('E_REPLAY_UNRECORDED', `${key} was not asked this before ${mark}`))
     }
-    return failed(
+    return failedAnswer(
       request,
       new TidingsError(
         'E_REPLAY_DENIED',
@@ -71,15 +71,20 @@ export class ReplayStation {
   }
 }
 
-function stubbed(request: CloudEvent, key: string, { stubs }: ReplayTerms): CloudEvent {
+function stubAnswer(request: CloudEvent, key: string, { stubs }: ReplayTerms): CloudEvent {
   const output = stubs?.[key] ?? null
-  if (request.type === approvalType) return decided(request, output === true)
+  if (request.type === approvalType) return approvalAnswer(request, output === true)
   return request.type === 'tool.invoke'
     ? answerTo(request, source, 'tool.result', { output })
-    : answerTo(request, source, 'model.result', typeof output === 'object' && output ? output : saying(request, output))
+    : answerTo(
+        request,
+        source,
+        'model.result',
+        typeof output === 'object' && output ? output : stubModelResult(request, output),
+      )
 }
 
-const saying = ({ target }: CloudEvent, output: unknown): ModelResult => ({
+const stubModelResult = ({ target }: CloudEvent, output: unknown): ModelResult => ({
   model: target!,
   text: typeof output === 'string' ? output : JSON.stringify(output),
   toolCalls: [],
@@ -87,13 +92,13 @@ const saying = ({ target }: CloudEvent, output: unknown): ModelResult => ({
   usage: { input: 0, output: 0 },
 })
 
-function decided(request: CloudEvent, isGranted: boolean): CloudEvent {
+function approvalAnswer(request: CloudEvent, isGranted: boolean): CloudEvent {
   const { hash } = request.data as ApprovalRequest
   const data: ApprovalAnswer = { by: source, at: new Date().toISOString(), hash }
   return answerTo(request, source, isGranted ? grantedType : deniedType, data)
 }
 
-function failed(request: CloudEvent, error: TidingsError): CloudEvent {
+function failedAnswer(request: CloudEvent, error: TidingsError): CloudEvent {
   const type = request.type === approvalType ? deniedType : request.type.replace('.invoke', '.failed')
   return answerTo(request, source, type, { error: error.toJSON() })
 }

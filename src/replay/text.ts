@@ -4,7 +4,7 @@ import { relative } from 'node:path'
 export const pathText = (path: readonly (string | number)[]) => path.join('.') || '(the whole)'
 
 /** A place as people write it: relative to where they are. */
-export function placeText(place: string): string {
+export function locationText(place: string): string {
   const short = relative('.', place)
   return short.startsWith('..') ? place : short
 }

@@ -1,8 +1,8 @@
 import type { Bus } from '../../src/bus/bus.ts'
 import { parseId } from '../../src/bus/ids.ts'
 import type { CloudEvent } from '../../src/event.ts'
-import { Replay } from '../../src/replay/replay.ts'
-import { fromBus } from '../../src/replay/source.ts'
+import { Replayer } from '../../src/replay/replayer.ts'
+import { sourceFromBus } from '../../src/replay/source.ts'
 import { Programs } from '../../src/tasks/programs.ts'
 import type { Turn } from '../../src/tasks/program.ts'
 import { flawsOf, push } from '../kills/verify.ts'
@@ -14,8 +14,8 @@ export async function wrongs(bus: Bus, name: StoryName, home: string, n: number)
   const story: Story = stories[name]
   const turns = new Map<string, Turn[]>()
   const events = new Map<string, CloudEvent>()
-  const replay = new Replay(new Programs(programsOf(name)))
-  for await (const { position, event } of fromBus(bus, { all: true }).events()) {
+  const replay = new Replayer(new Programs(programsOf(name)))
+  for await (const { position, event } of sourceFromBus(bus, { all: true }).events()) {
     await replay.add(position, event)
     events.set(event.id, event)
     if (event.type === 'task.turn') push(turns, parseId(event.id)!.task, event.data as Turn)

@@ -5,7 +5,7 @@ import { agent } from '../../src/agents/agent.ts'
 import { taskId } from '../../src/bus/ids.ts'
 import type { CloudEvent } from '../../src/event.ts'
 import { workflow } from '../../src/index.ts'
-import { Replay } from '../../src/replay/replay.ts'
+import { Replayer } from '../../src/replay/replayer.ts'
 import { Programs } from '../../src/tasks/programs.ts'
 import type { ProgramDefinition } from '../../src/tasks/program.ts'
 import { until } from '../../src/testing/wait.ts'
@@ -15,7 +15,7 @@ import { ask, eventsOf, onEveryBus } from '../lib/world.ts'
 const noop = tool('noop', { description: '', input: z.any(), run: () => ({ id: 1 }) })
 
 async function replayed(definition: ProgramDefinition, events: readonly CloudEvent[]) {
-  const replay = new Replay(new Programs([definition]))
+  const replay = new Replayer(new Programs([definition]))
   for (const [i, event] of events.entries()) await replay.add(i + 1, event)
   return replay.finish()
 }

@@ -2,9 +2,9 @@ import type { Control } from './control.ts'
 
 export default {
   fault:
-    'Each correlation of a redrive has a mark of its own, so that what met in a workflow instance never meets again.',
+    'Each correlation of a publishRedrive has a replay of its own, so that what met in a workflow instance never meets again.',
   file: 'src/replay/redrive.ts',
-  find: 'replay: marked.mark,',
+  find: 'replay: marked.replay,',
   replace: 'replay: `redrive/${counterpart(correlationid, marked.id)}`,',
   test: 'test/workflows/redrive.test.ts',
 } satisfies Control

@@ -2,10 +2,10 @@ import { expect, it } from 'vitest'
 import { createEvent } from '../../src/event.ts'
 import { parseId } from '../../src/bus/ids.ts'
 import { messageOf } from '../../src/models/messages.ts'
-import { parseEffects, rule } from '../../src/replay/effects.ts'
+import { parseEffects, resolveEffects } from '../../src/replay/effects.ts'
 import { planFork, publishFork } from '../../src/replay/fork.ts'
-import { Replay } from '../../src/replay/replay.ts'
-import { fromBus } from '../../src/replay/source.ts'
+import { Replayer } from '../../src/replay/replayer.ts'
+import { sourceFromBus } from '../../src/replay/source.ts'
 import { Programs } from '../../src/tasks/programs.ts'
 import { openaiServer } from '../../src/testing/openai-server.ts'
 import { until } from '../../src/testing/wait.ts'
@@ -28,7 +28,7 @@ onEveryBus(world => {
     const { task, version } = parseId(done.id)!
     const plan = await planFork(worker.bus, { task, version: version - 1 })
     const effects = parseEffects('model/anthropic.messages/claude-sonnet-4-5=live,tool/step=live')
-    const forked = await publishFork(worker.bus, plan, 'fork', rule([], { effects, stubs: new Map() }))
+    const forked = await publishFork(worker.bus, plan, 'fork', resolveEffects([], { effects, stubs: new Map() }))
     const end = await until(
       async () =>
         (await eventsOf(worker, forked.correlation)).find(
@@ -53,8 +53,8 @@ onEveryBus(world => {
     )
     const { done, worker, walker } = await walk(await world(), models.compatible(server.url))
     expect(done.data).toMatchObject({ output: 'Once upon a time.' })
-    const replay = new Replay(new Programs([walker.definition]))
-    for await (const { position, event } of fromBus(worker.bus, { correlation: done.correlationid }).events())
+    const replay = new Replayer(new Programs([walker.definition]))
+    for await (const { position, event } of sourceFromBus(worker.bus, { correlation: done.correlationid }).events())
       await replay.add(position, event)
     expect(replay.finish()).toMatchObject({ tasks: 1, divergences: [], skipped: [] })
   })

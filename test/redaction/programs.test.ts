@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { z } from 'zod'
 import { agent } from '../../src/agents/agent.ts'
-import { Replay } from '../../src/replay/replay.ts'
+import { Replayer } from '../../src/replay/replayer.ts'
 import { app } from '../../src/runtime/app.ts'
 import type { Turn } from '../../src/tasks/program.ts'
 import { Programs } from '../../src/tasks/programs.ts'
@@ -43,7 +43,7 @@ onEveryBus(world => {
     for (const { id: emitted, hash } of turns.flatMap(({ emits }) => emits))
       expect(hash).toBe(digest(events.find(each => each.id === emitted)!.data))
 
-    const replay = new Replay(new Programs(app({ use: [forgetful] }).agents.map(({ definition }) => definition)))
+    const replay = new Replayer(new Programs(app({ use: [forgetful] }).agents.map(({ definition }) => definition)))
     for (const [position, event] of events.entries()) await replay.add(position, event)
     expect(replay.finish()).toMatchObject({ turns: 2, diverged: 0, skipped: [] })
   })

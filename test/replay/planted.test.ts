@@ -2,7 +2,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import type { CloudEvent } from '../../src/event.ts'
 import type { Turn } from '../../src/tasks/program.ts'
 import { replayInProcesses } from '../../src/replay/parallel.ts'
-import { fromBus } from '../../src/replay/source.ts'
+import { sourceFromBus } from '../../src/replay/source.ts'
 import { openBus } from '../../src/runtime/environment.ts'
 import { start } from '../../src/runtime/start.ts'
 import { until } from '../../src/testing/wait.ts'
@@ -45,7 +45,7 @@ test('the code that recorded 500 tasks agrees with them; the mended code differs
 
   const bus = await openBus(place)
   onTestFinished(() => bus.driver.close())
-  const source = fromBus(bus, { all: true })
+  const source = sourceFromBus(bus, { all: true })
   const replayed = (module: string) =>
     replayInProcesses(module, { recorded: () => source.events(), document: source.document })
 
@@ -65,7 +65,7 @@ test('the code that recorded 500 tasks agrees with them; the mended code differs
   const line = await mended.lineOf('workflows.ts', "workflow('desk'")
   for (const divergence of divergences) {
     expect(divergence).toMatchObject({ kind: 'changed', program: 'desk', what: 'agent.invoke writer' })
-    expect(divergence.place).toContain(`/mended/report-desk/workflows.ts:${line}:`)
+    expect(divergence.sourceLocation).toContain(`/mended/report-desk/workflows.ts:${line}:`)
   }
   expect(new Set(divergences.map(({ signature }) => signature)).size).toBe(1)
 }, 60_000)

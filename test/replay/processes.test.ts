@@ -6,11 +6,11 @@ import { join } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
 import { expect, onTestFinished, test } from 'vitest'
 import { agent, type App } from '../../src/index.ts'
-import { Accepted } from '../../src/replay/accept.ts'
+import { AcceptedDivergences } from '../../src/replay/accept.ts'
 import { junit } from '../../src/replay/junit.ts'
-import { replayInProcesses, type ParallelOptions } from '../../src/replay/parallel.ts'
-import { records, report } from '../../src/replay/report.ts'
-import { fromBus } from '../../src/replay/source.ts'
+import { replayInProcesses, type ReplayProcessOptions } from '../../src/replay/parallel.ts'
+import { reportRecords, renderReport } from '../../src/replay/report.ts'
+import { sourceFromBus } from '../../src/replay/source.ts'
 import { tidings } from '../lib/cli.ts'
 import { ended, onEveryBus, type World } from '../lib/world.ts'
 import first from '../../examples/first/app.ts'
@@ -22,8 +22,8 @@ async function recorded(world: World, { use }: Pick<App, 'use'>, events: readonl
     const { correlationid, id } = await running.bus.publish(event)
     await ended(running, correlationid, id, 10_000)
   }
-  const source = fromBus(running.bus, { all: true })
-  return (module: string, options?: ParallelOptions) =>
+  const source = sourceFromBus(running.bus, { all: true })
+  return (module: string, options?: ReplayProcessOptions) =>
     replayInProcesses(
       import.meta.resolve(module),
       { recorded: () => source.events(), document: source.document },
@@ -41,12 +41,12 @@ onEveryBus(world => {
     }))
     const replay = await recorded(await world(), first, questions)
     expect(await replay('../../examples/first/app.ts')).toMatchObject({ tasks: 4, diverged: 0, skipped: [] })
-    const none = { accepted: new Accepted() }
+    const none = { accepted: new AcceptedDivergences() }
     const written = async (jobs: number) => {
       const outcome = await replay('./other-first.ts', { jobs })
       return [
-        [...report(outcome, none, 120)],
-        [...records(outcome, none)].map(each => JSON.stringify(each)),
+        [...renderReport(outcome, none, 120)],
+        [...reportRecords(outcome, none)].map(each => JSON.stringify(each)),
         junit(outcome, none),
       ]
     }
@@ -75,16 +75,16 @@ onEveryBus(world => {
     const replay = await recorded(await world(), { use: quiet }, [{ type: 'go', data: null }])
     const { divergences } = await replay('./reaching.ts', { jobs: 1 })
     expect(new Set(divergences.map(({ program }) => program))).toEqual(new Set(names))
-    for (const { program, kind, error, place } of divergences) {
+    for (const { program, kind, error, sourceLocation } of divergences) {
       expect([program, kind, error]).toEqual([program, 'threw', expect.stringContaining('during a replay')])
       // Of what Node refuses within a promise, only the definition is known.
-      expect(place).toContain('reaching.ts:')
+      expect(sourceLocation).toContain('reaching.ts:')
     }
     expect(reached).toBe(0)
     expect((await readdir(folder)).filter(name => !name.startsWith('opened.db'))).toEqual(['kept'])
   })
 
-  test('ends what does not end, says in which turn, and replays the rest', { timeout: 40_000 }, async () => {
+  test('ends what does not end, says in which turn, and replays the rest', { timeout: 30_000 }, async () => {
     const use = ['endless', 'unborn', 'deadly', 'well'].map(name =>
       agent(name, {
         on: 'go',
@@ -104,7 +104,7 @@ onEveryBus(world => {
       'endless 2 the turn did not end within 3 s',
       'unborn 1 the turn did not end within 3 s',
     ])
-    for (const { place } of divergences) expect(place).toContain('endless.ts:')
+    for (const { sourceLocation } of divergences) expect(sourceLocation).toContain('endless.ts:')
     expect(tasks).toBe(5)
     expect(skipped.map(({ why }) => why).toSorted()).toEqual(
       ['deadly', 'endless', 'unborn'].map(name => `${name} got stuck in another of its tasks, and is not run again`),
@@ -127,9 +127,11 @@ onEveryBus(world => {
     const lines = (await readFile(join(import.meta.dirname, 'changing.ts'), 'utf8')).split('\n')
     for (const { program, hints } of outcome.divergences) {
       const line = lines.findIndex(each => each.includes(`by('${program}'`)) + 1
-      expect(hints![0]!.place).toContain(`/changing.ts:${line}:`)
+      expect(hints![0]!.sourceLocation).toContain(`/changing.ts:${line}:`)
     }
-    const text = [...report(outcome, { accepted: new Accepted() }, 120)].map(stripVTControlCharacters).join('\n')
+    const text = [...renderReport(outcome, { accepted: new AcceptedDivergences() }, 120)]
+      .map(stripVTControlCharacters)
+      .join('\n')
     expect(text).toMatch(/hint: Math\.random\(\) at test\/replay\/changing\.ts:\d+:\d+ gives another value each time/)
   })
 

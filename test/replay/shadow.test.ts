@@ -7,10 +7,10 @@ import { createEvent, type CloudEvent } from '../../src/event.ts'
 import { Programs } from '../../src/tasks/programs.ts'
 import { Task } from '../../src/tasks/task.ts'
 import { TurnBuilder, type OpenCall } from '../../src/tasks/turn.ts'
-import { Accepted } from '../../src/replay/accept.ts'
+import { AcceptedDivergences } from '../../src/replay/accept.ts'
 import { junit } from '../../src/replay/junit.ts'
-import { Replay, type Outcome } from '../../src/replay/replay.ts'
-import { records, report } from '../../src/replay/report.ts'
+import { Replayer, type ReplayOutcome } from '../../src/replay/replayer.ts'
+import { reportRecords, renderReport } from '../../src/replay/report.ts'
 
 const correlationid = '01900000-0000-7000-8000-000000000001'
 const ask = (target: string, input: unknown) => ({ type: 'tool.invoke', target, data: { input } })
@@ -44,13 +44,13 @@ const answerTo = (call: OpenCall, output: unknown) =>
     data: { output },
   })
 
-async function replayed(events: readonly CloudEvent[], ...agents: Agent[]): Promise<Outcome> {
-  const replay = new Replay(new Programs(agents.map(({ definition }) => definition)))
+async function replayed(events: readonly CloudEvent[], ...agents: Agent[]): Promise<ReplayOutcome> {
+  const replay = new Replayer(new Programs(agents.map(({ definition }) => definition)))
   for (const [i, event] of events.entries()) await replay.add(i + 1, event)
   return replay.finish()
 }
 
-const seen = ({ divergences }: Outcome) => divergences.map(({ turn, kind, what }) => `${turn} ${kind} ${what}`)
+const seen = ({ divergences }: ReplayOutcome) => divergences.map(({ turn, kind, what }) => `${turn} ${kind} ${what}`)
 
 /** The line of this file that ends like this, as reports name it. */
 async function lineOf(end: string) {
@@ -136,7 +136,7 @@ describe('a program', () => {
     const events = [...(await recorded), ...(await record(other))]
     const outcome = await replayed(events, broken, other)
     expect(seen(outcome)).toEqual(['1 threw the program'])
-    expect(outcome.divergences[0]).toMatchObject({ error: 'no beginning', place: await lineOf('// init') })
+    expect(outcome.divergences[0]).toMatchObject({ error: 'no beginning', sourceLocation: await lineOf('// init') })
     expect(outcome).toMatchObject({ tasks: 2, turns: 2, skipped: [] })
   })
 
@@ -222,7 +222,7 @@ describe('straight-line code', () => {
     })
     const outcome = await replayed(await record(buyer('pay')), throwing)
     expect(seen(outcome)).toEqual(['2 threw the program'])
-    expect(outcome.divergences[0]).toMatchObject({ error: 'too dear', place: await lineOf('// run') })
+    expect(outcome.divergences[0]).toMatchObject({ error: 'too dear', sourceLocation: await lineOf('// run') })
     expect(await replayed(await record(throwing), throwing)).toMatchObject({ turns: 2, diverged: 0 })
   })
 
@@ -251,8 +251,8 @@ test('what cannot be replayed is said: no such program, a newer version, a begin
 
 test('the report names the line, both versions, and where the values differ', async () => {
   const outcome = await replayed(await record(counter()), counter({ input: () => 'a "quoted" & <odd> text' }))
-  const accepted = { accepted: new Accepted([]) }
-  const text = [...report(outcome, accepted, 100)].map(stripVTControlCharacters).join('\n')
+  const accepted = { accepted: new AcceptedDivergences([]) }
+  const text = [...renderReport(outcome, accepted, 100)].map(stripVTControlCharacters).join('\n')
   expect(text).toContain('✖ counter: tool.invoke sum changed at data.input  3 ×')
   expect(text).toContain('+ "a \\"quoted\\" & <odd> text"')
   expect(text).toContain('✖ 1 task, 4 turns replayed: 3 turns in 1 task came out otherwise (1 kind)')
@@ -261,10 +261,10 @@ test('the report names the line, both versions, and where the values differ', as
   expect(xml).toContain('&amp; &lt;odd&gt; text')
   const { signature } = outcome.divergences[0]!
   const entry = { signature, what: '', until: '2999-01-01', values: { 'data.input': [{ any: true as const }] } }
-  const meant = { accepted: new Accepted([entry]) }
-  expect([...report(outcome, meant, 100)].map(stripVTControlCharacters)[0]).toContain('accepted 3 × counter')
+  const meant = { accepted: new AcceptedDivergences([entry]) }
+  expect([...renderReport(outcome, meant, 100)].map(stripVTControlCharacters)[0]).toContain('accepted 3 × counter')
   expect(junit(outcome, meant)).toContain('failures="0"')
-  expect([...records(outcome, meant)].at(-1)).toEqual({
+  expect([...reportRecords(outcome, meant)].at(-1)).toEqual({
     record: 'total',
     verdict: 'same',
     tasks: 1,

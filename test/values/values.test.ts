@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { agent } from '../../src/agents/agent.ts'
 import type { CloudEvent } from '../../src/event.ts'
-import { Replay } from '../../src/replay/replay.ts'
+import { Replayer } from '../../src/replay/replayer.ts'
 import type { Running } from '../../src/runtime/start.ts'
 import { Programs } from '../../src/tasks/programs.ts'
 import { until } from '../../src/testing/wait.ts'
@@ -53,7 +53,7 @@ onEveryBus(world => {
       expect(outputOf(await ended(second, correlationid, id, 60_000))).toEqual([105, 2])
 
       const recorded = await recordedInputs(second, correlationid)
-      const replay = new Replay(new Programs([orders.definition]))
+      const replay = new Replayer(new Programs([orders.definition]))
       for await (const { position, event } of second.bus.read({ correlation: correlationid })) {
         if (event.type === 'tool.result') expect(recorded.get(event.id)).toEqual({ output: { total: 100 } })
         if (event.type === 'tool.result') expect(event.data).toEqual({ output: { total: 100 } })

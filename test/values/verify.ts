@@ -1,5 +1,5 @@
 import type { CloudEvent } from '../../src/event.ts'
-import { Replay } from '../../src/replay/replay.ts'
+import { Replayer } from '../../src/replay/replayer.ts'
 import type { Turn } from '../../src/tasks/program.ts'
 import { Programs } from '../../src/tasks/programs.ts'
 import { hashOf } from '../../src/tasks/turn.ts'
@@ -82,7 +82,7 @@ export async function wrongs(
     if (made !== right) told(`emitted ${made}, not ${right}`, start)
   }
 
-  const replay = new Replay(new Programs(definitions))
+  const replay = new Replayer(new Programs(definitions))
   for (const { position, event } of events) await replay.add(position, event)
   const { divergences, skipped } = replay.finish()
   for (const { task, turn, kind, what } of divergences)

@@ -4,10 +4,10 @@ import { join } from 'node:path'
 import { expect, it, onTestFinished } from 'vitest'
 import { all, by, on, workflow } from '../../src/index.ts'
 import type { CloudEvent } from '../../src/event.ts'
-import { Replay } from '../../src/replay/replay.ts'
+import { Replayer } from '../../src/replay/replayer.ts'
 import { importFrom } from '../../src/replay/slice-import.ts'
-import { writeSlice } from '../../src/replay/slice.ts'
-import { fromBus, fromFile } from '../../src/replay/source.ts'
+import { writeSlice } from '../../src/replay/slice-write.ts'
+import { sourceFromBus, sourceFromFile } from '../../src/replay/source.ts'
 import { openBus } from '../../src/runtime/environment.ts'
 import type { Running } from '../../src/runtime/start.ts'
 import { Programs } from '../../src/tasks/programs.ts'
@@ -50,14 +50,14 @@ onEveryBus(world => {
     const home = await mkdtemp(join(tmpdir(), 'tidings-carried-'))
     onTestFinished(() => rm(home, { recursive: true, force: true }))
     const slice = join(home, 'slice.jsonl')
-    expect(await writeSlice(fromBus(bus, { all: true }), slice)).toMatchObject({ missing: 0 })
-    const replay = new Replay(new Programs([pair.definition]))
-    for await (const { position, event } of fromFile(slice).events()) await replay.add(position, event)
+    expect(await writeSlice(sourceFromBus(bus, { all: true }), slice)).toMatchObject({ missing: 0 })
+    const replay = new Replayer(new Programs([pair.definition]))
+    for await (const { position, event } of sourceFromFile(slice).events()) await replay.add(position, event)
     expect(replay.finish()).toMatchObject({ tasks: 1, turns: 2, divergences: [], skipped: [] })
 
     const copy = await openBus({ bus: 'sqlite', home: join(home, 'copy') })
     onTestFinished(() => copy.driver.close())
-    await importFrom(fromFile(slice), copy)
+    await importFrom(sourceFromFile(slice), copy)
     const whole = async (of: typeof bus) =>
       Promise.all((await collect(of.read({ filter: [{ types: ['workflow.event'] }] }))).map(({ event }) => of.resolve(event))) // biome-ignore format: one line
     const carried = await whole(copy)

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { absent, any, by, exists, not, on, workflow } from '../../src/index.ts'
-import { parseEffects, rule } from '../../src/replay/effects.ts'
-import { inputsOf, redrive } from '../../src/replay/redrive.ts'
+import { parseEffects, resolveEffects } from '../../src/replay/effects.ts'
+import { selectInputs, publishRedrive } from '../../src/replay/redrive.ts'
 import type { Running } from '../../src/runtime/start.ts'
 import { until } from '../../src/testing/wait.ts'
 import { tool } from '../../src/tools/tool.ts'
@@ -55,15 +55,15 @@ onEveryBus(world =>
       })
 
       const selection = { since: before }
-      const inputs = await inputsOf(bus, selection)
+      const inputs = await selectInputs(bus, selection)
       expect(inputs.map(({ type }) => type)).toEqual([
         ...orders.map(() => 'order.placed'),
         ...orders.map(() => 'order.paid'),
       ])
-      const ruled = rule([], { effects: parseEffects('*=recorded'), stubs: new Map() })
+      const ruled = resolveEffects([], { effects: parseEffects('*=recorded'), stubs: new Map() })
       const marks = []
       for (let i = 0; i < 2; i++) {
-        const { mark, counterpart } = await redrive(bus, selection, inputs, ruled)
+        const { replay: mark, counterpart } = await publishRedrive(bus, selection, inputs, ruled)
         marks.push(mark)
         const again = await until(async () => {
           const found = await completedIn(worker, replay => replay === mark)
@@ -99,9 +99,9 @@ onEveryBus(world =>
         return (end!.data as { output: unknown }).output
       }
       const again = async (correlation: string, effects: string) => {
-        const inputs = await inputsOf(worker.bus, { correlation })
-        const ruled = rule([], { effects: parseEffects(effects), stubs: new Map() })
-        const { mark, counterpart } = await redrive(worker.bus, { correlation }, inputs, ruled)
+        const inputs = await selectInputs(worker.bus, { correlation })
+        const ruled = resolveEffects([], { effects: parseEffects(effects), stubs: new Map() })
+        const { replay: mark, counterpart } = await publishRedrive(worker.bus, { correlation }, inputs, ruled)
         return { output: await outputOf(mark), correlation: counterpart(correlation) }
       }
       expect(await outputOf(undefined)).toBe(1)

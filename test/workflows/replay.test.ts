@@ -4,7 +4,7 @@ import { expect, it } from 'vitest'
 import { z } from 'zod'
 import { tool, workflow, on, type Workflow } from '../../src/index.ts'
 import { Programs } from '../../src/tasks/programs.ts'
-import { Replay } from '../../src/replay/replay.ts'
+import { Replayer } from '../../src/replay/replayer.ts'
 import { until } from '../../src/testing/wait.ts'
 import { tidings } from '../lib/cli.ts'
 import { eventsOf, onEveryBus } from '../lib/world.ts'
@@ -33,7 +33,7 @@ onEveryBus(world => {
     await until(async () => (await eventsOf(running, correlationid)).some(isDone))
     const events = await eventsOf(running, correlationid)
     const replayed = async (flow: Workflow<never, never, unknown>) => {
-      const replay = new Replay(new Programs([flow.definition]))
+      const replay = new Replayer(new Programs([flow.definition]))
       for (const [i, event] of events.entries()) await replay.add(i + 1, event)
       return replay.finish()
     }

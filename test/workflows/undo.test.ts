@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest'
 import { z } from 'zod'
 import { tool, workflow, type Bound, type Workflow } from '../../src/index.ts'
-import { Replay } from '../../src/replay/replay.ts'
-import { fromBus } from '../../src/replay/source.ts'
+import { Replayer } from '../../src/replay/replayer.ts'
+import { sourceFromBus } from '../../src/replay/source.ts'
 import { Programs } from '../../src/tasks/programs.ts'
 import { until } from '../../src/testing/wait.ts'
 import { parseId } from '../../src/bus/ids.ts'
@@ -89,8 +89,8 @@ onEveryBus(world => {
     expect(await story.end()).toBe('E_EVENT_TOO_LARGE')
     expect(done).toEqual(['give back HOTEL', 'give back FLIGHT'])
     expect((await story.events()).map(({ type }) => type)).not.toContain('trip.said')
-    const replay = new Replay(new Programs([flow.definition]))
-    for await (const { position, event } of fromBus(running.bus, { all: true }).events())
+    const replay = new Replayer(new Programs([flow.definition]))
+    for await (const { position, event } of sourceFromBus(running.bus, { all: true }).events())
       await replay.add(position, event)
     expect(replay.finish()).toMatchObject({ tasks: 1, divergences: [], skipped: [] })
   })

@@ -3,14 +3,14 @@ import type { CloudEvent } from '../event.ts'
 import type { Programs } from '../tasks/programs.ts'
 import type { ProgramDefinition } from '../tasks/program.ts'
 import { restore, startTask, type SnapshotState, type Task } from '../tasks/task.ts'
-import { foundIn, type Divergence } from './divergence.ts'
-import { Histories, taskOf, type Recording } from './histories.ts'
-import { noting, type Notes } from './impure.ts'
-import type { Progress } from './messages.ts'
+import { divergenceContext, type Divergence } from './divergence.ts'
+import { TurnAssembler, replayedTaskOf, type LoggedTurn } from './turn-assembler.ts'
+import { collectHints, type Hints } from './nondeterminism.ts'
+import type { TurnProgress } from './messages.ts'
 import { ShadowTask } from './shadow.ts'
 
 /** What a replay saw. Lists are in the order of the log. */
-export interface Outcome {
+export interface ReplayOutcome {
   readonly tasks: number
   readonly turns: number
   /** Turns that came out otherwise. */
@@ -20,11 +20,11 @@ export interface Outcome {
   readonly skipped: readonly { task: string; why: string }[]
 }
 
-export interface ReplayOptions {
+export interface ReplayerOptions {
   /** Programs that do not come to an end, and are not run. */
   readonly stuck?: readonly string[]
   /** Told of each turn before code runs for it. */
-  readonly onTurn?: (progress: Progress) => void
+  readonly onTurn?: (progress: TurnProgress) => void
 }
 
 /** A definition of a workflow, as JSON, under its hash. */
@@ -34,8 +34,9 @@ export interface PinnedDefinition {
 }
 
 /** Several outcomes as one, in this order. */
-export function joined(outcomes: readonly Outcome[]): Outcome {
-  const sum = (count: (outcome: Outcome) => number) => outcomes.reduce((total, outcome) => total + count(outcome), 0)
+export function combineOutcomes(outcomes: readonly ReplayOutcome[]): ReplayOutcome {
+  const sum = (count: (outcome: ReplayOutcome) => number) =>
+    outcomes.reduce((total, outcome) => total + count(outcome), 0)
   return {
     tasks: sum(({ tasks }) => tasks),
     turns: sum(({ turns }) => turns),
@@ -49,11 +50,11 @@ export function joined(outcomes: readonly Outcome[]): Outcome {
  * Replays recorded turns against these programs, as their events come in. Nothing but the programs is run: no model, no
  * tool, and nothing is written.
  */
-export class Replay {
+export class Replayer {
   readonly #programs: Programs
   readonly #stuck: readonly string[]
-  readonly #onTurn: ReplayOptions['onTurn']
-  readonly #histories = new Histories()
+  readonly #onTurn: ReplayerOptions['onTurn']
+  readonly #histories = new TurnAssembler()
   readonly #live = new Map<string, ShadowTask | 'skipped'>()
   readonly #pinned = new Map<string, PinnedDefinition>()
   readonly #divergences: Divergence[] = []
@@ -63,7 +64,7 @@ export class Replay {
   #turns = 0
   #diverged = 0
 
-  constructor(programs: Programs, { stuck = [], onTurn }: ReplayOptions = {}) {
+  constructor(programs: Programs, { stuck = [], onTurn }: ReplayerOptions = {}) {
     this.#programs = programs
     this.#stuck = stuck
     this.#onTurn = onTurn
@@ -71,7 +72,7 @@ export class Replay {
 
   /** The next event of the log, with its data at hand. */
   async add(position: number, event: CloudEvent): Promise<void> {
-    const task = taskOf(event)
+    const task = replayedTaskOf(event)
     if (task === undefined) return
     for (const recording of this.#histories.add(task, position, event)) await this.#turn(recording)
   }
@@ -85,14 +86,14 @@ export class Replay {
   async resume(task: string, snapshot: string): Promise<void> {
     const state = JSON.parse(snapshot) as SnapshotState
     const begin = async () => restore(await this.#definition(task, state.name, state.version), task, state)
-    const shadow = await this.#shadow(task, begin)
+    const shadow = await this.#startShadow(task, begin)
     this.#live.set(task, shadow)
     if (shadow === 'skipped') return
     this.#count(shadow)
     this.#histories.skipTo(task, shadow.task.head)
   }
 
-  finish(): Outcome {
+  finish(): ReplayOutcome {
     for (const { task, turn } of this.#histories.incomplete)
       this.#skipped.push({ task, why: `turn ${turn}, or an event of it, is not there` })
     return {
@@ -104,26 +105,26 @@ export class Replay {
     }
   }
 
-  async #turn(recording: Recording): Promise<void> {
+  async #turn(recording: LoggedTurn): Promise<void> {
     const { task, turn, inputs } = recording
     let shadow = this.#live.get(task)
     if (!shadow) {
       const begin = async () => {
         const definition = await this.#definition(task, turn.program, turn.programVersion)
-        this.#onTurn?.({ found: foundIn(recording, definition), place: definition.at })
+        this.#onTurn?.({ context: divergenceContext(recording, definition), sourceLocation: definition.at })
         return startTask(definition, task, inputs[0]!)
       }
-      this.#live.set(task, (shadow = await this.#shadow(task, begin)))
+      this.#live.set(task, (shadow = await this.#startShadow(task, begin)))
     }
     if (shadow !== 'skipped' && !shadow.ended) await this.#judge(shadow, recording)
     if (turn.end) this.#live.delete(task)
   }
 
-  async #judge(shadow: ShadowTask, recording: Recording): Promise<void> {
+  async #judge(shadow: ShadowTask, recording: LoggedTurn): Promise<void> {
     const { programVersion, programHash, programAt } = shadow.task.identity
-    const found = foundIn(recording, { version: programVersion, hash: programHash })
-    this.#onTurn?.({ found, place: programAt })
-    const divergences = await noting(shadow.notes, () => shadow.turn(recording, found))
+    const found = divergenceContext(recording, { version: programVersion, hash: programHash })
+    this.#onTurn?.({ context: found, sourceLocation: programAt })
+    const divergences = await collectHints(shadow.hints, () => shadow.turn(recording, found))
     if (!divergences) return
     this.#count(shadow)
     this.#turns++
@@ -143,10 +144,10 @@ export class Replay {
     return (pinned && hosted.pinned?.(pinned.hash, async () => pinned.text)) ?? hosted
   }
 
-  async #shadow(id: string, begin: () => Task | Promise<Task>): Promise<ShadowTask | 'skipped'> {
+  async #startShadow(id: string, begin: () => Task | Promise<Task>): Promise<ShadowTask | 'skipped'> {
     try {
-      const notes: Notes = new Map()
-      return await noting(notes, async () => new ShadowTask(await begin(), notes))
+      const notes: Hints = new Map()
+      return await collectHints(notes, async () => new ShadowTask(await begin(), notes))
     } catch (error) {
       // Whatever the code of one task throws, the others are replayed.
       this.#skipped.push({

@@ -3,22 +3,22 @@ import { definitionDocument } from '../tasks/instances.ts'
 import type { Turn } from '../tasks/program.ts'
 import type { SnapshotState } from '../tasks/task.ts'
 import { turnType } from '../tasks/turn.ts'
-import type { Recorded } from './parallel.ts'
-import { whole } from './order.ts'
-import type { PinnedDefinition } from './replay.ts'
-import { taskOf } from './histories.ts'
+import type { ReplayInput } from './parallel.ts'
+import { resolveEvent } from './order.ts'
+import type { PinnedDefinition } from './replayer.ts'
+import { replayedTaskOf } from './turn-assembler.ts'
 
 /**
  * The journals of tasks, as a worker would go on with them: the definition that an instance of a workflow goes by, the snapshot
  * where there is one, then the later turns. Positions count from 1.
  */
-export async function* journals(bus: Bus, tasks: readonly string[]): AsyncGenerator<Recorded> {
-  const definitions = new Definitions(bus)
+export async function* readJournals(bus: Bus, tasks: readonly string[]): AsyncGenerator<ReplayInput> {
+  const definitions = new DefinitionCache(bus)
   let position = 0
   for (const task of tasks) {
     const { snapshot, records } = await bus.driver.journal(task)
     const events = []
-    for (const event of records) if (taskOf(event) === task) events.push(await whole(bus, event))
+    for (const event of records) if (replayedTaskOf(event) === task) events.push(await resolveEvent(bus, event))
     const definition = await definitions.of(snapshot?.state, events.find(({ type }) => type === turnType)?.data as Turn)
     if (definition) yield { task, definition }
     if (snapshot) yield { task, snapshot: snapshot.state }
@@ -26,7 +26,7 @@ export async function* journals(bus: Bus, tasks: readonly string[]): AsyncGenera
   }
 }
 
-class Definitions {
+class DefinitionCache {
   readonly #bus: Bus
   readonly #known = new Map<string, Promise<PinnedDefinition | undefined>>()
 

@@ -1,23 +1,28 @@
 import { randomUUIDv7 } from 'node:crypto'
 import type { Bus } from '../bus/bus.ts'
 import { termsKey, type Origin, type ReplayTerms } from '../tasks/effects.ts'
-import type { Ruled } from './effects.ts'
+import type { ResolvedEffects } from './effects.ts'
 
 /** A new redrive or fork. */
-export interface Marked {
+export interface ReplayRun {
   readonly kind: ReplayTerms['kind']
   readonly id: string
   /** What all that descends from it bears as `replay`. */
-  readonly mark: string
+  readonly replay: string
 }
 
-export function newMark(kind: ReplayTerms['kind']): Marked {
+export function newReplayRun(kind: ReplayTerms['kind']): ReplayRun {
   const id = randomUUIDv7()
-  return { kind, id, mark: `${kind}/${id}` }
+  return { kind, id, replay: `${kind}/${id}` }
 }
 
 /** Writes down what it is and what it may do, which must be there before its first event. */
-export async function putTerms(bus: Bus, { kind, id }: Marked, of: Origin, ruled: Ruled): Promise<void> {
+export async function storeEffectPolicy(
+  bus: Bus,
+  { kind, id }: ReplayRun,
+  of: Origin,
+  ruled: ResolvedEffects,
+): Promise<void> {
   const terms: ReplayTerms = { kind, of, ...ruled, by: '/cli', at: new Date().toISOString() }
   await bus.driver.putDocument(termsKey(id), JSON.stringify(bus.redactor.value(terms)), 0)
 }

@@ -9,33 +9,33 @@ import { asAsked, effectKey, originOf, remember, type ReplayTerms } from '../tas
 import { digest } from '../tasks/turn.ts'
 
 /** What a `model.invoke` asks: the same for the same conversation, whatever the ids of its events are. */
-export type QuestionOf = (request: CloudEvent) => Promise<unknown>
+export type ReadQuestion = (request: CloudEvent) => Promise<unknown>
 
-interface Question {
+interface RecordedRequest {
   readonly request: CloudEvent
   readonly position: number
 }
 
-interface Recording {
+interface RecordedCorrelation {
   /** Requests of tools, models and people, as they were asked, in the order of the log. */
-  readonly questions: readonly Question[]
+  readonly questions: readonly RecordedRequest[]
   /** By the id of the answer. */
   readonly answers: ReadonlyMap<string, CloudEvent>
 }
 
-const remembered = 8
-const keysRemembered = 10_000
+const maxCorrelations = 8
+const maxKeys = 10_000
 
 /** Finds what was answered when the same was asked. */
-export class Recorded {
+export class RecordedAnswers {
   readonly #bus: Bus
-  readonly #questionOf: QuestionOf
-  readonly #recordings = new Map<string, Recording>()
+  readonly #readQuestion: ReadQuestion
+  readonly #recordings = new Map<string, RecordedCorrelation>()
   readonly #keys = new Map<string, string>()
 
-  constructor(bus: Bus, questionOf: QuestionOf) {
+  constructor(bus: Bus, questionOf: ReadQuestion) {
     this.#bus = bus
-    this.#questionOf = questionOf
+    this.#readQuestion = questionOf
   }
 
   /**
@@ -48,16 +48,16 @@ export class Recorded {
     return (
       (known && (await this.#find(known, request, terms))) ??
       // More may have been recorded since.
-      this.#find(remember(this.#recordings, origin, await this.#read(origin), remembered), request, terms)
+      this.#find(remember(this.#recordings, origin, await this.#read(origin), maxCorrelations), request, terms)
     )
   }
 
-  async #find({ questions, answers }: Recording, request: CloudEvent, terms: ReplayTerms) {
-    const same: Question[] = []
-    for (const question of await this.#sameAs(request, questions))
+  async #find({ questions, answers }: RecordedCorrelation, request: CloudEvent, terms: ReplayTerms) {
+    const same: RecordedRequest[] = []
+    for (const question of await this.#sameRequests(request, questions))
       if (answers.has(resultId(question.request.id))) same.push(question)
-    const cut = await this.#cut(terms)
-    const later = same.filter(question => !isHistory(question, terms, cut))
+    const cut = await this.#forkPosition(terms)
+    const later = same.filter(question => !isBeforeFork(question, terms, cut))
     const candidates = later.length > 0 ? later : same.slice(-1)
     const before = candidates.length > 1 ? await this.#askedBefore(request) : 0
     const chosen = candidates[Math.min(before, candidates.length - 1)]
@@ -65,10 +65,10 @@ export class Recorded {
     return answer && this.#bus.resolve(answer)
   }
 
-  async #sameAs(request: CloudEvent, questions: readonly Question[]): Promise<Question[]> {
+  async #sameRequests(request: CloudEvent, questions: readonly RecordedRequest[]): Promise<RecordedRequest[]> {
     const name = effectKey(request)
     const key = await this.#keyOf(request)
-    const same: Question[] = []
+    const same: RecordedRequest[] = []
     // A model is the same whatever its name, if it was asked the same.
     for (const question of questions)
       if (
@@ -86,17 +86,17 @@ export class Recorded {
       0,
       questions.findIndex(question => question.request.id === request.id),
     )
-    return (await this.#sameAs(request, before)).length
+    return (await this.#sameRequests(request, before)).length
   }
 
   /** Position from which on a fork begins anew. */
-  async #cut({ of }: ReplayTerms): Promise<number> {
+  async #forkPosition({ of }: ReplayTerms): Promise<number> {
     if (!('task' in of) || of.version === 1) return 0
     return (await this.#bus.driver.get(turnId(of.task, of.version), correlationOf(of.task)))?.position ?? Infinity
   }
 
-  async #read(correlation: string): Promise<Recording> {
-    const questions: Question[] = []
+  async #read(correlation: string): Promise<RecordedCorrelation> {
+    const questions: RecordedRequest[] = []
     const answers = new Map<string, CloudEvent>()
     for await (const { position, event } of this.#bus.read({ correlation })) {
       const request = asAsked(event)
@@ -107,7 +107,7 @@ export class Recorded {
   }
 
   async #keyOf(request: CloudEvent): Promise<string> {
-    return this.#keys.get(request.id) ?? remember(this.#keys, request.id, await this.#keyFor(request), keysRemembered)
+    return this.#keys.get(request.id) ?? remember(this.#keys, request.id, await this.#keyFor(request), maxKeys)
   }
 
   async #keyFor(request: CloudEvent): Promise<string> {
@@ -125,12 +125,12 @@ export class Recorded {
       return digest(canonicalJson((request.data as { input?: unknown } | null)?.input))
     if (request.type === approvalType)
       return digest(canonicalJson((request.data as Partial<ApprovalRequest> | null)?.what))
-    return digest(canonicalJson([(request.data as ModelRequest).definition, await this.#questionOf(request)]))
+    return digest(canonicalJson([(request.data as ModelRequest).definition, await this.#readQuestion(request)]))
   }
 }
 
 /** Asked before the turn from which a fork was made. */
-function isHistory({ request, position }: Question, { of }: ReplayTerms, cut: number): boolean {
+function isBeforeFork({ request, position }: RecordedRequest, { of }: ReplayTerms, cut: number): boolean {
   if (!('task' in of)) return false
   const id = parseId(request.id)
   return id?.task === of.task ? id.version < of.version : position < cut

@@ -11,10 +11,10 @@ import { hasBlobData } from '../bus/routed.ts'
 import { plainRedactor, type Redactor } from '../bus/redact.ts'
 import { replayId, termsKey } from '../tasks/effects.ts'
 import { definitionDocument } from '../tasks/instances.ts'
-import { inSteps, isTurn, type Step } from './order.ts'
+import { groupByTurn, isTurn, type RecordedStep } from './order.ts'
 import { sliceVersion, type SliceEnd, type SliceLine } from './slice-format.ts'
-import { Redaction } from './slice-redact.ts'
-import type { Source } from './source.ts'
+import { SliceRedactor } from './slice-redact.ts'
+import type { RecordedSource } from './source.ts'
 
 /** What was written. */
 export interface SliceSummary {
@@ -38,9 +38,13 @@ export interface SliceOptions {
  * Writes a slice to a file, or to the standard output where that is `-`, in bounded memory. A file that could not be
  * written whole is removed. @throws E_NOT_FOUND when nothing is there to write, E_USAGE when the file exists
  */
-export async function writeSlice(source: Source, path: string, options: SliceOptions = {}): Promise<SliceSummary> {
+export async function writeSlice(
+  source: RecordedSource,
+  path: string,
+  options: SliceOptions = {},
+): Promise<SliceSummary> {
   const { redactor = plainRedactor, force = false } = options
-  const steps = inSteps(source.events())
+  const steps = groupByTurn(source.events())
   const first = await steps.next()
   if (first.done) throw new TidingsError('E_NOT_FOUND', 'nothing of that kind is on this log')
   const writer = new SliceWriter(source, redactor)
@@ -51,18 +55,18 @@ export async function writeSlice(source: Source, path: string, options: SliceOpt
 }
 
 class SliceWriter {
-  readonly #source: Source
-  readonly #redaction: Redaction
+  readonly #source: RecordedSource
+  readonly #redaction: SliceRedactor
   readonly #sha256 = createHash('sha256')
-  readonly #asked = new Set<string>()
+  readonly #seenDocuments = new Set<string>()
   #documents = 0
   #events = 0
   #turns = 0
   #missing = 0
 
-  constructor(source: Source, redactor: Redactor) {
+  constructor(source: RecordedSource, redactor: Redactor) {
     this.#source = source
-    this.#redaction = new Redaction(redactor)
+    this.#redaction = new SliceRedactor(redactor)
   }
 
   get summary(): SliceSummary {
@@ -75,7 +79,7 @@ class SliceWriter {
     }
   }
 
-  async *lines(first: Step, rest: AsyncIterable<Step>): AsyncGenerator<string> {
+  async *lines(first: RecordedStep, rest: AsyncIterable<RecordedStep>): AsyncGenerator<string> {
     yield this.#line({ tidings: 'slice', version: sliceVersion, time: new Date().toISOString() })
     yield* this.#step(first)
     for await (const step of rest) yield* this.#step(step)
@@ -87,7 +91,7 @@ class SliceWriter {
     yield `${JSON.stringify({ end })}\n`
   }
 
-  async *#step(step: Step): AsyncGenerator<string> {
+  async *#step(step: RecordedStep): AsyncGenerator<string> {
     const { stored, emitted } = this.#redaction.step(step)
     yield* this.#stored(stored)
     for (const each of emitted) yield* this.#stored(each)
@@ -103,8 +107,8 @@ class SliceWriter {
   }
 
   async *#document({ key: document, optional }: NamedDocument): AsyncGenerator<string> {
-    if (this.#asked.has(document)) return
-    this.#asked.add(document)
+    if (this.#seenDocuments.has(document)) return
+    this.#seenDocuments.add(document)
     const value = await this.#source.document(document)
     if (value === undefined) return void (optional || this.#missing++)
     this.#documents++

@@ -3,14 +3,14 @@ import { sourceLocation } from '../stack.ts'
 import type { CallRequest, Emission } from '../tasks/program.ts'
 import type { Duration } from '../tasks/duration.ts'
 import { TurnBuilder, type TaskIdentity } from '../tasks/turn.ts'
-import type { Recording } from './histories.ts'
+import type { LoggedTurn } from './turn-assembler.ts'
 
 /** Collects what a turn would emit today, and from which line of code. Calls that were made then get the ids that they had. */
-export class WatchedTurn extends TurnBuilder {
+export class TracedTurn extends TurnBuilder {
   readonly #recorded: Map<string, string>
   readonly #stacks = new Map<string, Error>()
 
-  constructor(identity: TaskIdentity, { turn, inputs }: Recording) {
+  constructor(identity: TaskIdentity, { turn, inputs }: LoggedTurn) {
     super(identity, turn.version, inputs, turn.at)
     this.#recorded = new Map(
       turn.emits.flatMap(({ id, wait }) => (wait?.key === undefined ? [] : [[wait.key, id] as const])),
@@ -18,43 +18,43 @@ export class WatchedTurn extends TurnBuilder {
   }
 
   override emit(emission: Emission): string {
-    return this.#watch(super.emit(emission))
+    return this.#trace(super.emit(emission))
   }
 
   override call(request: CallRequest): string {
-    return this.#known(request.key, this.#watch(super.call(request)))
+    return this.#withRecordedId(request.key, this.#trace(super.call(request)))
   }
 
   override sleep(duration: Duration, key?: string): string {
-    return this.#known(key, this.#watch(super.sleep(duration, key)))
+    return this.#withRecordedId(key, this.#trace(super.sleep(duration, key)))
   }
 
   override complete(output: unknown) {
     super.complete(output)
-    this.#watch(this.events.at(-1)!.id)
+    this.#trace(this.events.at(-1)!.id)
   }
 
   override fail(error: ErrorData) {
     super.fail(error)
-    this.#watch(this.events.at(-1)!.id)
+    this.#trace(this.events.at(-1)!.id)
   }
 
   override continueAs(input: unknown) {
     super.continueAs(input)
-    this.#watch(this.events.at(-1)!.id)
+    this.#trace(this.events.at(-1)!.id)
   }
 
   /** The line that emitted this, as `path:line:column`; undefined when no code of the user did. */
-  placeOf(id: string): string | undefined {
+  sourceLocationOf(id: string): string | undefined {
     return sourceLocation(this.#stacks.get(id)?.stack)
   }
 
-  #watch(id: string): string {
+  #trace(id: string): string {
     this.#stacks.set(id, new Error())
     return id
   }
 
-  #known(key: string | undefined, id: string): string {
+  #withRecordedId(key: string | undefined, id: string): string {
     return (key !== undefined && this.#recorded.get(key)) || id
   }
 }

@@ -12,35 +12,35 @@ export interface Hint {
   /** Such as `Date.now()`. */
   readonly what: string
   /** Line of the code, as `path:line:column`. */
-  readonly place: string
+  readonly sourceLocation: string
 }
 
-export type Notes = Map<string, Hint>
+export type Hints = Map<string, Hint>
 
-const maxNotes = 20
-let notes: Notes | undefined
+const maxHints = 20
+let currentHints: Hints | undefined
 
 /** Takes note of what code does meanwhile. */
-export async function noting<T>(into: Notes, work: () => Promise<T>): Promise<T> {
-  notes = into
+export async function collectHints<T>(into: Hints, work: () => Promise<T>): Promise<T> {
+  currentHints = into
   try {
     return await work()
   } finally {
-    notes = undefined
+    currentHints = undefined
   }
 }
 
 /** `called`: the function that stands in for the real one. */
-export function note(kind: Hint['kind'], what: string, called: (...args: never[]) => unknown): void {
-  if (!notes || notes.size >= maxNotes) return
+export function addHint(kind: Hint['kind'], what: string, called: (...args: never[]) => unknown): void {
+  if (!currentHints || currentHints.size >= maxHints) return
   const trace: { stack?: string } = {}
   Error.captureStackTrace(trace, called)
   const place = callerLocation(trace.stack)
-  if (place !== undefined) notes.set(`${what} ${place}`, { kind, what, place })
+  if (place !== undefined) currentHints.set(`${what} ${place}`, { kind, what, sourceLocation: place })
 }
 
 /** Notes each look at the clock and each draw by chance of this process, and changes neither. */
-export function watchClockAndChance(): void {
+export function watchNondeterminism(): void {
   globalThis.Date = watchedDate(Date)
   Object.assign(performance, { now: watched('clock', 'performance.now()', performance.now) })
   const hrtime = watched('clock', 'process.hrtime()', process.hrtime)
@@ -58,7 +58,7 @@ type Any = (...args: never[]) => unknown
 
 function watched<F extends Any>(kind: Hint['kind'], what: string, original: F): F {
   const standIn = function (this: unknown, ...args: Parameters<F>): unknown {
-    note(kind, what, standIn)
+    addHint(kind, what, standIn)
     return Reflect.apply(original, this, args)
   }
   return standIn as unknown as F
@@ -67,11 +67,11 @@ function watched<F extends Any>(kind: Hint['kind'], what: string, original: F): 
 function watchedDate(original: DateConstructor): DateConstructor {
   original.now = watched('clock', 'Date.now()', original.now)
   const apply = () => {
-    note('clock', 'Date()', apply)
+    addHint('clock', 'Date()', apply)
     return String(new original())
   }
   const construct = (target: DateConstructor, args: [], made: Any) => {
-    if (args.length === 0) note('clock', 'new Date()', construct)
+    if (args.length === 0) addHint('clock', 'new Date()', construct)
     return Reflect.construct(target, args, made) as Date
   }
   const standIn = new Proxy(original, { apply, construct })

@@ -4,13 +4,13 @@ import type { RecordedTurn, Turn } from '../tasks/program.ts'
 import { turnType } from '../tasks/turn.ts'
 
 /** A turn as it lies on the log. */
-export interface Recording extends RecordedTurn {
+export interface LoggedTurn extends RecordedTurn {
   readonly task: string
   /** Position of the turn in the log. */
   readonly position: number
 }
 
-interface History {
+interface IncompleteTurns {
   /** The version that is waited for. */
   next: number
   readonly turns: Map<number, { turn: Turn; position: number }>
@@ -19,7 +19,7 @@ interface History {
 }
 
 /** The task whose turn or emission this is; undefined for what replay has no use for. */
-export function taskOf({ id, type }: CloudEvent): string | undefined {
+export function replayedTaskOf({ id, type }: CloudEvent): string | undefined {
   const parsed = parseId(id)
   if (!parsed) return undefined
   if (parsed.ordinal === undefined) return type === turnType ? parsed.task : undefined
@@ -30,11 +30,11 @@ export function taskOf({ id, type }: CloudEvent): string | undefined {
  * Puts turns together from the events of a log, in the order of each task. An event may come before its turn or after it;
  * what is kept is bounded by the turns that are not complete.
  */
-export class Histories {
-  readonly #histories = new Map<string, History>()
+export class TurnAssembler {
+  readonly #histories = new Map<string, IncompleteTurns>()
 
   /** The turns of this task that are complete now. */
-  add(task: string, position: number, event: CloudEvent): Recording[] {
+  add(task: string, position: number, event: CloudEvent): LoggedTurn[] {
     const history = this.#of(task)
     if (event.type === turnType) {
       const turn = event.data as Turn
@@ -56,13 +56,13 @@ export class Histories {
       .toSorted((a, b) => (a.task < b.task ? -1 : 1))
   }
 
-  #of(task: string): History {
+  #of(task: string): IncompleteTurns {
     let history = this.#histories.get(task)
     if (!history) this.#histories.set(task, (history = { next: 1, turns: new Map(), events: new Map() }))
     return history
   }
 
-  *#complete(task: string, history: History): Generator<Recording> {
+  *#complete(task: string, history: IncompleteTurns): Generator<LoggedTurn> {
     for (;;) {
       const found = history.turns.get(history.next)
       if (!found || !found.turn.emits.every(({ id }) => history.events.has(id))) return
