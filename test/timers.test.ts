@@ -9,7 +9,7 @@ import { agent } from '../src/agents/agent.ts'
 import { Bus } from '../src/bus/bus.ts'
 import type { Driver } from '../src/bus/driver.ts'
 import { correlationOf, shardOf, taskId, turnId } from '../src/bus/ids.ts'
-import { attentionOf } from '../src/cli/attention-list.ts'
+import { listDeliveriesAndWakes } from '../src/cli/attention-list.ts'
 import { openNats } from '../src/drivers/nats/index.ts'
 import { openSqlite } from '../src/drivers/sqlite/index.ts'
 import { hour, newTask, turn } from '../src/testing/conformance/entries.ts'
@@ -62,7 +62,7 @@ function heals(name: string, faulty: () => Promise<Faulty>): void {
     await log.forget([lost, later])
 
     const second = await log.open()
-    const named = (await collect(attentionOf(new Bus(second)))).filter(({ kind }) => kind === 'unarmed')
+    const named = (await collect(listDeliveriesAndWakes(new Bus(second)))).filter(({ kind }) => kind === 'unarmed')
     expect(new Set(named)).toEqual(
       new Set([
         { kind: 'unarmed', group: 'tasks', task: lost, due },

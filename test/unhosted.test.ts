@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import { z } from 'zod'
-import { unhostedOn } from '../src/cli/unhosted.ts'
+import { findUnhosted } from '../src/cli/unhosted.ts'
 import { agent, tool } from '../src/index.ts'
 import { until } from '../src/testing/wait.ts'
 import { tidings } from './lib/cli.ts'
@@ -31,7 +31,7 @@ onEveryBus(world => {
     await hosting.stop()
     const { correlationid } = await bus.publish({ type: 'ship.it', data: null })
     await until(async () => typesOf(await eventsOf({ bus }, correlationid)).length === 3)
-    const named = async (ms: number) => (await unhostedOn(bus, Date.now() + ms)).map(({ reason }) => reason)
+    const named = async (ms: number) => (await findUnhosted(bus, Date.now() + ms)).map(({ reason }) => reason)
     expect(await named(10_000)).toEqual([])
     await until(async () => (await named(60_000)).length > 0)
     expect(await named(60_000)).toEqual([

@@ -8,31 +8,33 @@ import { PendingApprovals, type OpenApproval } from '../tasks/approval-list.ts'
 import { eventsAt } from '../trace/index/events.ts'
 import { shortId } from '../trace/short-id.ts'
 import { dim, preview, printable, shorten } from '../trace/text.ts'
-import { moment, terminalWidth } from './event-line.ts'
-import { ask, withExistingLog } from './log.ts'
-import { say, type Globals } from './out.ts'
+import { formatTime, terminalWidth } from './event-line.ts'
+import { queryIndex, withExistingLog } from './log.ts'
+import { print, type GlobalOptions } from './output.ts'
 
 // Events about approvals: those that were asked before so many others are not listed.
-const looked = 20_000
+const maxEvents = 20_000
 
 /** `tidings approvals` */
-export async function approvals({ json }: Globals): Promise<void> {
-  const open = await withExistingLog(openApprovals)
-  for (const approval of open) await say(json ? JSON.stringify(approval) : lines(approval, terminalWidth()).join('\n'))
-  if (open.length === 0 && !json) await say('Nothing waits for approval.')
+export async function approvalsCommand({ json }: GlobalOptions): Promise<void> {
+  const open = await withExistingLog(listOpenApprovals)
+  for (const approval of open)
+    await print(json ? JSON.stringify(approval) : describeApproval(approval, terminalWidth()).join('\n'))
+  if (open.length === 0 && !json) await print('Nothing waits for approval.')
 }
 
 /** What waits for a person, the oldest first. */
-export const openApprovals = async (bus: Bus): Promise<OpenApproval[]> => openAmong(bus, await approvalEvents(bus))
+export const listOpenApprovals = async (bus: Bus): Promise<OpenApproval[]> =>
+  openApprovalsIn(bus, await approvalEvents(bus))
 
 /** Events about approvals, in the order of the log. */
 export async function approvalEvents(bus: Bus): Promise<CloudEvent[]> {
-  const positions = await ask(bus, index => index.ofTypes(approvalTypes, looked))
+  const positions = await queryIndex(bus, index => index.ofTypes(approvalTypes, maxEvents))
   return (await eventsAt(bus, positions)).map(({ event }) => event)
 }
 
 /** Those that wait for a person, the oldest first. */
-export function openAmong(bus: Bus, events: readonly CloudEvent[]): Promise<OpenApproval[]> {
+export function openApprovalsIn(bus: Bus, events: readonly CloudEvent[]): Promise<OpenApproval[]> {
   const pending = new PendingApprovals()
   for (const event of events) pending.add(event)
   return pending.open(bus)
@@ -47,11 +49,11 @@ export function cliIdentity(): string {
   }
 }
 
-function lines(approval: OpenApproval, width: number): string[] {
+function describeApproval(approval: OpenApproval, width: number): string[] {
   const { id, name, from, what, who, since, until, hash, replay } = approval
   const version = parseId(id)?.version
   const turn = version === undefined ? '' : `, turn ${version}`
-  const times = `since ${moment(Date.parse(since))}  ${until === undefined ? 'for ever' : `until ${moment(Date.parse(until))}`}`
+  const times = `since ${formatTime(Date.parse(since))}  ${until === undefined ? 'for ever' : `until ${formatTime(Date.parse(until))}`}`
   return [
     printable(`${name}  ${id}`),
     shorten(`  ${preview(what)}`, width),

@@ -6,36 +6,36 @@ import { findApproval } from '../tasks/approval-find.ts'
 import { only } from '../trace/index/only.ts'
 import { longForm } from '../trace/short-id.ts'
 import { dim, printable } from '../trace/text.ts'
-import { approvalEvents, cliIdentity, openAmong } from './approvals.ts'
+import { approvalEvents, cliIdentity, openApprovalsIn } from './approvals.ts'
 import { withExistingLog } from './log.ts'
-import { answer, say, type Globals } from './out.ts'
+import { printResult, print, type GlobalOptions } from './output.ts'
 
-export interface ApproveOptions extends Globals {
+export interface AnswerOptions extends GlobalOptions {
   comment?: string
 }
 
 /** `tidings approve ID` and `tidings deny ID`: shows what it is about, and answers that. */
-export async function approve(text: string, decision: 'grant' | 'deny', options: ApproveOptions): Promise<void> {
+export async function answerCommand(text: string, decision: 'grant' | 'deny', options: AnswerOptions): Promise<void> {
   const { comment, json } = options
   await withExistingLog(async bus => {
-    const id = await idOf(bus, text)
+    const id = await resolveApproval(bus, text)
     const { data, target = '', replyto = '' } = (await findApproval(bus, id)).request
     const { what, hash } = data
-    if (!json) await say(shown({ id, target, replyto, what, hash }).join('\n'))
+    if (!json) await print(describeRequest({ id, target, replyto, what, hash }).join('\n'))
     const by = cliIdentity()
     const said = { id, decision, hash, by, source: '/cli', ...(comment !== undefined && { comment }) }
     const { at } = (await answerApproval(bus, said)).data
-    await answer(options, { id, decision, by, at, what, hash }, [
+    await printResult(options, { id, decision, by, at, what, hash }, [
       `${decision === 'grant' ? 'granted' : 'denied'} by ${printable(by)}`,
     ])
   })
 }
 
 /** The whole id, or the end of that of an approval: of an open one, if any ends so. @throws E_USAGE, E_NOT_FOUND, E_AMBIGUOUS */
-async function idOf(bus: Bus, text: string): Promise<string> {
+async function resolveApproval(bus: Bus, text: string): Promise<string> {
   if (parseId(text)) return text
   const events = await approvalEvents(bus)
-  const open = await openAmong(bus, events)
+  const open = await openApprovalsIn(bus, events)
   const newest = open.map(({ id }) => id).toReversed()
   const end = longForm(text)
   const isMeant = ({ id }: { id: string }) => id.endsWith(text) || id.endsWith(end)
@@ -47,7 +47,7 @@ async function idOf(bus: Bus, text: string): Promise<string> {
 }
 
 /** All of it: nobody approves what he did not see. */
-function shown({
+function describeRequest({
   id,
   target,
   replyto,

@@ -2,34 +2,34 @@ import type { Bus } from '../bus/bus.ts'
 import type { DeferredDelivery, MissedWake } from '../bus/driver.ts'
 import { correlationOf } from '../bus/ids.ts'
 import { pausedBy } from '../bus/pauses.ts'
-import type { Failed } from './failed.ts'
-import { unhostedOn, type Unhosted } from './unhosted.ts'
+import type { FailedTask } from './failed-tasks.ts'
+import { findUnhosted, type UnhostedTarget } from './unhosted.ts'
 
 /** What a person should look at: a delivery set aside, a wake-up that nobody serves, a task that failed. */
-export type Matter =
+export type AttentionItem =
   | ({ kind: DeferredDelivery['state'] } & Omit<DeferredDelivery, 'state'>)
   | MissedWake
-  | Unhosted
-  | Failed
+  | UnhostedTarget
+  | FailedTask
 
 // Before its third attempt a delivery is just being tried again, and a wake-up this late is merely late.
-const patientAttempts = 3
-const patientMs = 10_000
+const minDelayedAttempts = 3
+const minOverdueMs = 10_000
 
-export async function* attentionOf(bus: Bus): AsyncGenerator<Matter> {
+export async function* listDeliveriesAndWakes(bus: Bus): AsyncGenerator<AttentionItem> {
   for await (const { state, ...entry } of bus.driver.listDeferred())
-    if (state !== 'delayed' || entry.attempts >= patientAttempts) yield { kind: state, ...entry }
-  yield* bus.driver.missedWakes(Date.now() - patientMs)
+    if (state !== 'delayed' || entry.attempts >= minDelayedAttempts) yield { kind: state, ...entry }
+  yield* bus.driver.missedWakes(Date.now() - minOverdueMs)
 }
 
 /** The same, and the targets that nobody hosts. It asks the index. */
-export async function* allAttentionOf(bus: Bus): AsyncGenerator<Matter> {
-  yield* attentionOf(bus)
-  yield* await unhostedOn(bus)
+export async function* listAttention(bus: Bus): AsyncGenerator<AttentionItem> {
+  yield* listDeliveriesAndWakes(bus)
+  yield* await findUnhosted(bus)
 }
 
 /** Commands that are the next thing to do about it. */
-export function nextFor(matter: Matter): string[] {
+export function nextCommands(matter: AttentionItem): string[] {
   if (matter.kind === 'unhosted')
     return [`tidings run (an app that uses the ${matter.what})`, `tidings attention cancel ${matter.task}`]
   if (matter.kind === 'failed')

@@ -7,11 +7,11 @@ import type { Turn } from '../tasks/program.ts'
 import { turnType } from '../tasks/turn.ts'
 import { shortId } from '../trace/short-id.ts'
 import { count, dim, elapsed, paint, printable, shorten } from '../trace/text.ts'
-import { allAttentionOf, nextFor, type Matter } from './attention-list.ts'
-import { dismiss, failedOn } from './failed.ts'
-import { ask, findTask, withExistingLog } from './log.ts'
-import { answer, say, type Globals } from './out.ts'
-import { actionsOf, type Action } from './trace.ts'
+import { listAttention, nextCommands, type AttentionItem } from './attention-list.ts'
+import { dismissFailed, listFailed } from './failed-tasks.ts'
+import { queryIndex, resolveTask, withExistingLog } from './log.ts'
+import { printResult, print, type GlobalOptions } from './output.ts'
+import { summarizeCorrelations, type CorrelationSummary } from './trace.ts'
 
 const colours = {
   dead: 'red',
@@ -27,39 +27,39 @@ const colours = {
 const maxShown = 1_000
 
 /** `tidings attention` */
-export async function list({ json }: Globals): Promise<void> {
+export async function attentionCommand({ json }: GlobalOptions): Promise<void> {
   await withExistingLog(async bus => {
-    const alike = new Map<string, { first: Matter; more: number }>()
+    const alike = new Map<string, { first: AttentionItem; more: number }>()
     let left = 0
-    const { failed, total } = await failedOn(bus)
-    for await (const matter of concat(allAttentionOf(bus), failed)) {
-      if (json) await say(JSON.stringify({ ...matter, next: nextFor(matter) }))
+    const { failed, total } = await listFailed(bus)
+    for await (const matter of concat(listAttention(bus), failed)) {
+      if (json) await print(JSON.stringify({ ...matter, next: nextCommands(matter) }))
       // Thousands may be parked under one key, or wait for one provider: they are one matter.
-      const key = likenessOf(matter) ?? `${alike.size}`
+      const key = similarityKey(matter) ?? `${alike.size}`
       const same = alike.get(key)
       if (same) same.more++
       else if (alike.size < maxShown) alike.set(key, { first: matter, more: 0 })
       else left++
     }
     if (json)
-      return failed.length < total ? say(JSON.stringify({ kind: 'failed', more: total - failed.length })) : undefined
-    const beginnings = await beginningsOf(
+      return failed.length < total ? print(JSON.stringify({ kind: 'failed', more: total - failed.length })) : undefined
+    const beginnings = await summariesOf(
       bus,
       [...alike.values()].map(({ first }) => first),
     )
     for (const { first, more } of alike.values())
-      await say(describe(first, more, beginnings.get(correlationIn(first))).join('\n'))
-    if (left > 0) await say(dim(`and ${count(left, 'entry', 'entries')} more: tidings attention --json lists all`))
+      await print(describeItem(first, more, beginnings.get(correlationOfItem(first))).join('\n'))
+    if (left > 0) await print(dim(`and ${count(left, 'entry', 'entries')} more: tidings attention --json lists all`))
     if (failed.length < total)
-      await say(
+      await print(
         dim(`and ${count(total - failed.length, 'task')} more that failed before: tidings tasks --state failed`),
       )
-    if (alike.size === 0) await say('Nothing needs attention.')
+    if (alike.size === 0) await print('Nothing needs attention.')
   })
 }
 
 /** Those that are alike are one entry for people. */
-function likenessOf(matter: Matter): string | undefined {
+function similarityKey(matter: AttentionItem): string | undefined {
   if (matter.kind === 'failed') return `failed ${matter.program} ${matter.code}`
   if (matter.kind === 'delayed' || (matter.kind === 'parked' && matter.key !== undefined))
     return `${matter.key ?? matter.group} ${matter.reason.code} ${matter.reason.message}`
@@ -70,18 +70,19 @@ async function* concat<T>(...all: (AsyncIterable<T> | Iterable<T>)[]): AsyncGene
   for (const each of all) yield* each
 }
 
-const correlationIn = (matter: Matter) => ('task' in matter ? correlationOf(matter.task) : matter.event.correlationid)
+const correlationOfItem = (matter: AttentionItem) =>
+  'task' in matter ? correlationOf(matter.task) : matter.event.correlationid
 
 /** How that began of which each matter is a part, by correlation. */
-async function beginningsOf(bus: Bus, matters: readonly Matter[]): Promise<Map<string, Action>> {
-  const correlations = [...new Set(matters.map(correlationIn))]
+async function summariesOf(bus: Bus, matters: readonly AttentionItem[]): Promise<Map<string, CorrelationSummary>> {
+  const correlations = [...new Set(matters.map(correlationOfItem))]
   if (correlations.length === 0) return new Map()
-  const actions = await ask(bus, index => actionsOf(bus, index.actionsOf(correlations)))
+  const actions = await queryIndex(bus, index => summarizeCorrelations(bus, index.actionsOf(correlations)))
   return new Map(actions.map(action => [action.correlation, action]))
 }
 
 /** An entry as lines for people. */
-export function describe(matter: Matter, more = 0, began?: Action): string[] {
+export function describeItem(matter: AttentionItem, more = 0, began?: CorrelationSummary): string[] {
   const kind = styleText(colours[matter.kind], matter.kind.padEnd(8))
   const part = began?.type
     ? [
@@ -90,7 +91,7 @@ export function describe(matter: Matter, more = 0, began?: Action): string[] {
         ),
       ]
     : []
-  const next = `         ${styleText('cyan', '→')} ${nextFor(matter).join(dim('  or  '))}`
+  const next = `         ${styleText('cyan', '→')} ${nextCommands(matter).join(dim('  or  '))}`
   if (matter.kind === 'unhosted')
     return [
       `${kind} ${printable(matter.reason)} ${dim(`${count(matter.waiting, 'call')}, ${shortId(matter.call)}`)}`,
@@ -109,7 +110,7 @@ export function describe(matter: Matter, more = 0, began?: Action): string[] {
           ]
         : []),
     ]
-  if ('task' in matter) return [`${kind} task ${matter.task} ${dim(waiting(matter))}`, ...part, next]
+  if ('task' in matter) return [`${kind} task ${matter.task} ${dim(describeMissedWake(matter))}`, ...part, next]
   const { id, event, group, attempts, reason } = matter
   const about = [
     `for ${group}`,
@@ -126,53 +127,56 @@ export function describe(matter: Matter, more = 0, began?: Action): string[] {
   ]
 }
 
-export const isSameMatter = (a: Matter, b: Matter) =>
+export const isSameItem = (a: AttentionItem, b: AttentionItem) =>
   a.kind === b.kind && ('task' in a ? 'task' in b && a.task === b.task : 'id' in b && a.id === b.id)
 
-function waiting({ kind, group, due }: Extract<Matter, { kind: 'overdue' | 'unarmed' }>): string {
+function describeMissedWake({ kind, group, due }: Extract<AttentionItem, { kind: 'overdue' | 'unarmed' }>): string {
   if (kind === 'overdue') return `waits ${elapsed(Date.now() - due)} too long for a worker of ${group}`
   return `waits until ${new Date(due).toISOString()} and would not be woken; a worker of ${group} sets this right`
 }
 
 /** `tidings attention retry ID`, `tidings attention retry --key KEY` */
-export async function retry(id: string | undefined, { key, ...options }: Globals & { key?: string }): Promise<void> {
+export async function releaseCommand(
+  id: string | undefined,
+  { key, ...options }: GlobalOptions & { key?: string },
+): Promise<void> {
   if ((id === undefined) === (key === undefined))
     throw new TidingsError('E_USAGE', 'say which: tidings attention retry ID, or --key KEY')
-  const which = key === undefined ? { id: entryId(id!) } : { key }
+  const which = key === undefined ? { id: parseEntryId(id!) } : { key }
   const released = await withExistingLog(bus => bus.driver.release(which))
   if (released === 0)
     throw new TidingsError(
       'E_NOT_FOUND',
       `nothing on the attention list has the ${key === undefined ? `id ${id}` : `key ${key}`}`,
     )
-  await answer(options, { released }, [`${count(released, 'delivery', 'deliveries')} handed out again`])
+  await printResult(options, { released }, [`${count(released, 'delivery', 'deliveries')} handed out again`])
 }
 
 /** `tidings attention discard ID`, of a task that failed `tidings attention discard TASK` */
-export async function discard(id: string, options: Globals): Promise<void> {
+export async function discardCommand(id: string, options: GlobalOptions): Promise<void> {
   // The end of an id has four characters at least.
-  if (!isEntry(id) && id.length >= 4) {
+  if (!isEntryId(id) && id.length >= 4) {
     const task = await withExistingLog(async bus => {
-      const found = await findTask(bus, id)
-      return (await dismiss(bus, found)) ? found : undefined
+      const found = await resolveTask(bus, id)
+      return (await dismissFailed(bus, found)) ? found : undefined
     })
     if (task === undefined)
       throw new TidingsError('E_NOT_FOUND', `task ${id} is not on the attention list as one that failed`)
-    return answer(options, { discarded: task }, [`task ${task} is off the list; what it did stays on the log`])
+    return printResult(options, { discarded: task }, [`task ${task} is off the list; what it did stays on the log`])
   }
-  const entry = entryId(id)
+  const entry = parseEntryId(id)
   if (!(await withExistingLog(bus => bus.driver.drop(entry))))
     throw new TidingsError('E_NOT_FOUND', `nothing on the attention list has the id ${id}`)
-  await answer(options, { discarded: entry }, [`#${entry} is off the list; its event stays on the log`])
+  await printResult(options, { discarded: entry }, [`#${entry} is off the list; its event stays on the log`])
 }
 
 /** `tidings attention cancel TASK` */
-export async function cancel(text: string, options: Globals & { reason?: string }): Promise<void> {
+export async function cancelCommand(text: string, options: GlobalOptions & { reason?: string }): Promise<void> {
   const { task, program } = await withExistingLog(async bus => {
-    const task = await findTask(bus, text)
+    const task = await resolveTask(bus, text)
     return { task, program: await cancelTask(bus, task, options.reason ?? 'cancelled by hand') }
   })
-  await answer(options, { task, program, asked: 'agent.cancel' }, [
+  await printResult(options, { task, program, asked: 'agent.cancel' }, [
     `asked ${program} to end the task; its open calls and children end with it`,
     dim(`  what came of it: tidings trace ${correlationOf(task)}`),
   ])
@@ -204,9 +208,9 @@ async function liveTask(bus: Bus, task: string): Promise<{ program: string; tena
   return live
 }
 
-const isEntry = (id: string) => /^#?\d{1,15}$/.test(id)
+const isEntryId = (id: string) => /^#?\d{1,15}$/.test(id)
 
-function entryId(id: string): string {
-  if (!isEntry(id)) throw new TidingsError('E_USAGE', `"${id}" is not the number of an entry on the attention list`)
+function parseEntryId(id: string): string {
+  if (!isEntryId(id)) throw new TidingsError('E_USAGE', `"${id}" is not the number of an entry on the attention list`)
   return id.replace('#', '')
 }

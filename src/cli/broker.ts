@@ -7,26 +7,26 @@ import { environment } from '../runtime/environment.ts'
 import { findNatsServer, type NatsServer } from '../testing/nats/find.ts'
 import { startNats, type Nats } from '../testing/nats/start.ts'
 import { dim } from '../trace/text.ts'
-import { answer, untilAsked, type Globals } from './out.ts'
+import { printResult, shutdownSignal, type GlobalOptions } from './output.ts'
 
 const monitorOffset = 4_000
 
-export interface BrokerOptions extends Globals {
+export interface BrokerOptions extends GlobalOptions {
   port: string
   syncAlways: boolean
 }
 
 /** `tidings broker nats` */
-export async function nats(options: BrokerOptions): Promise<void> {
-  const port = portOf(options.port)
+export async function natsCommand(options: BrokerOptions): Promise<void> {
+  const port = parsePort(options.port)
   const server = await natsServer()
   // Not before: a build is ended by the signal itself.
-  const asked = untilAsked()
+  const asked = shutdownSignal()
   const dataDir = join(environment().home, 'nats')
   // The server makes its files by the umask of this process.
   process.umask(0o077)
   makePrivateFolder(dataDir)
-  using _lock = lock(dataDir)
+  using _lock = lockFolder(dataDir)
   const { syncAlways } = options
   // Where it is by custom (4222 and 8222), so that the address stays the same over a restart.
   const monitorPort = port + monitorOffset <= 65_535 ? port + monitorOffset : port - monitorOffset
@@ -35,19 +35,19 @@ export async function nats(options: BrokerOptions): Promise<void> {
   const bus = `TIDINGS_BUS='${url}/tidings?monitor=${monitorUrl}'`
   const { path, version, source } = server
   const record = { event: 'ready', url, bus, pid, version, path, source, data: dataDir, syncAlways }
-  await answer(options, record, [
+  await printResult(options, record, [
     `${styleText('green', '●')} nats-server ${version} runs (${source}: ${path})`,
     `  ${dataDir}: ${syncText(syncAlways)}`,
     '',
     `  ${bus}`,
   ])
-  await endOf(running, asked)
-  await answer(options, { event: 'stopping' }, [dim('stopping; once more to stop at once')])
+  await untilStopped(running, asked)
+  await printResult(options, { event: 'stopping' }, [dim('stopping; once more to stop at once')])
   await running.stop()
-  await answer(options, { event: 'stopped' }, ['stopped'])
+  await printResult(options, { event: 'stopped' }, ['stopped'])
 }
 
-function portOf(text: string): number {
+function parsePort(text: string): number {
   const port = Number(text)
   if (Number.isInteger(port) && port > 0 && port <= 65_535) return port
   throw new TidingsError('E_USAGE', `--port ${text} is not a port`)
@@ -62,7 +62,7 @@ async function natsServer(): Promise<NatsServer> {
 }
 
 /** nats-server lets two of its kind write to one folder. The system gives this lock back however a process ends. */
-function lock(folder: string): Disposable {
+function lockFolder(folder: string): Disposable {
   const file = new DatabaseSync(join(folder, 'lock.db'))
   try {
     file.exec('begin exclusive')
@@ -78,7 +78,7 @@ const syncText = (always: boolean) =>
     : `${styleText(['bold', 'yellow'], 'A PUBLISH THAT RESOLVED SURVIVES A CRASH, NOT A POWER CUT')} (synced every two minutes)`
 
 /** Until it is asked to end. @throws E_BROKER_FAILED where the server ends first. */
-async function endOf(running: Nats, asked: AbortSignal): Promise<void> {
+async function untilStopped(running: Nats, asked: AbortSignal): Promise<void> {
   const stop = new Promise<void>(resolve => {
     if (asked.aborted) resolve()
     else asked.addEventListener('abort', () => resolve())

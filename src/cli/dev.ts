@@ -4,54 +4,54 @@ import { dirname } from 'node:path'
 import { styleText } from 'node:util'
 import { environment, openBus } from '../runtime/environment.ts'
 import { dim } from '../trace/text.ts'
-import { changes } from './changes.ts'
-import { ownEnvironment } from './env-file.ts'
-import { Failures, watchAttention } from './failures.ts'
-import { findApp, shown } from './load-app.ts'
-import { answer, untilAsked, type Globals } from './out.ts'
-import { show } from './tail.ts'
+import { watchCode } from './watch-code.ts'
+import { envWithoutFile } from './env-file.ts'
+import { FailurePrinter, watchAttention } from './dev-failures.ts'
+import { findApp, displayPath } from './load-app.ts'
+import { printResult, shutdownSignal, type GlobalOptions } from './output.ts'
+import { printEvents } from './tail.ts'
 
 // What is under way may end before a restart; what takes longer is taken up again from the log.
-const graceMs = 10_000
+const stopGraceMs = 10_000
 
 /** `tidings dev [APP]` */
-export async function dev(path: string | undefined, options: Globals): Promise<void> {
-  const asked = untilAsked()
+export async function devCommand(path: string | undefined, options: GlobalOptions): Promise<void> {
+  const asked = shutdownSignal()
   const file = findApp(path)
   const bus = await openBus(environment())
-  const failures = new Failures(bus)
+  const failures = new FailurePrinter(bus)
   const seen = Promise.all([
-    show(bus, await bus.driver.head(), options, asked, event => failures.linesOf(event)),
+    printEvents(bus, await bus.driver.head(), options, asked, event => failures.linesOf(event)),
     watchAttention(bus, options, asked),
   ])
   const folder = dirname(file)
-  const changed = changes(folder, asked)
-  let worker = launch(file, options)
+  const changed = watchCode(folder, asked)
+  let worker = startWorker(file, options)
   try {
-    await answer(options, { event: 'watching', folder }, [dim(`watching ${shown(folder)}; Ctrl-C ends`)])
+    await printResult(options, { event: 'watching', folder }, [dim(`watching ${displayPath(folder)}; Ctrl-C ends`)])
     for await (const name of changed) {
-      await answer(options, { event: 'changed', file: name }, [`${styleText('cyan', '↻')} ${name} changed`])
-      await end(worker)
-      worker = launch(file, options)
+      await printResult(options, { event: 'changed', file: name }, [`${styleText('cyan', '↻')} ${name} changed`])
+      await stopWorker(worker)
+      worker = startWorker(file, options)
     }
   } finally {
-    await end(worker)
+    await stopWorker(worker)
     await seen
     await bus.driver.close()
   }
 }
 
 /** The app in a process of its own, so that it starts anew with its code. */
-function launch(file: string, options: Globals): ChildProcess {
+function startWorker(file: string, options: GlobalOptions): ChildProcess {
   const args = [process.argv[1]!, 'run', file, ...(options.json ? ['--json'] : [])]
   const worker = spawn(process.execPath, args, {
-    env: ownEnvironment(),
+    env: envWithoutFile(),
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   })
   worker.once('exit', (code, signal) => {
     // A process that was killed says nothing itself.
     const why = signal === null ? '' : ` (killed by ${signal})`
-    void answer(options, { event: 'failed', code, ...(signal !== null && { signal }) }, [
+    void printResult(options, { event: 'failed', code, ...(signal !== null && { signal }) }, [
       dim(`the app does not run${why}; waiting for the next change`),
     ])
   })
@@ -59,12 +59,12 @@ function launch(file: string, options: Globals): ChildProcess {
 }
 
 /** By the channel and not by a signal: Ctrl-C reaches the whole group, and a second signal means at once. */
-async function end(worker: ChildProcess): Promise<void> {
+async function stopWorker(worker: ChildProcess): Promise<void> {
   if (worker.exitCode !== null || worker.signalCode !== null) return
   worker.removeAllListeners('exit')
   const gone = once(worker, 'exit')
   if (worker.connected) worker.disconnect()
-  const timer = setTimeout(() => worker.kill('SIGKILL'), graceMs)
+  const timer = setTimeout(() => worker.kill('SIGKILL'), stopGraceMs)
   await gone
   clearTimeout(timer)
 }

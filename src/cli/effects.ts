@@ -26,15 +26,15 @@ export async function withEffects<T>(
   options: EffectOptions,
   use: (bus: Bus, app: App, ruled: ResolvedEffects) => Promise<T>,
 ): Promise<T> {
-  const stubs = stubsIn(options.stub ?? [])
+  const stubs = readStubs(options.stub ?? [])
   const effects = parseEffects(options.effects ?? '')
   const { app } = await loadApp(findApp(options.app))
-  const ruled = resolveEffects(effectful(app), { effects, stubs })
+  const ruled = resolveEffects(effectTargets(app), { effects, stubs })
   return withExistingLog(({ driver }) => use(new Bus(driver, { redactor: app.redactor }), app, ruled))
 }
 
 /** What is published now waits for the first worker, be it that none was here yet. */
-export const awaitWorkers = (bus: Bus, app: App) => provision(app, bus)
+export const provisionGroup = (bus: Bus, app: App) => provision(app, bus)
 
 /** For people: what each tool and model may do. */
 export function effectLines({ effects }: ResolvedEffects): string[] {
@@ -42,7 +42,7 @@ export function effectLines({ effects }: ResolvedEffects): string[] {
   return Object.entries(effects).map(([name, effect]) => dim(`  ${name.padEnd(width)}  ${effect}`))
 }
 
-function effectful({ tools, models, agents }: App): Effectful[] {
+function effectTargets({ tools, models, agents }: App): Effectful[] {
   const known = new Map<string, Effectful>()
   const add = (
     { name, options }: { name: string; options: { readOnly?: boolean; atMostOnce?: boolean } },
@@ -61,19 +61,19 @@ function effectful({ tools, models, agents }: App): Effectful[] {
 }
 
 /** `tool/NAME=FILE.json`: what is answered. */
-function stubsIn(texts: readonly string[]): Map<string, unknown> {
+function readStubs(texts: readonly string[]): Map<string, unknown> {
   return new Map(
     texts.map(text => {
       const [, name, file] = /^(.+?)=(.+)$/.exec(text) ?? []
       if (name === undefined || name.includes('*'))
         throw new TidingsError('E_USAGE', `--stub "${text}": say NAME=FILE.json`)
-      return [checkEffectPattern(name), readJson(file!)]
+      return [checkEffectPattern(name), readJsonFile(file!)]
     }),
   )
 }
 
 /** @throws E_USAGE */
-export function readJson(file: string): unknown {
+export function readJsonFile(file: string): unknown {
   try {
     return JSON.parse(readFileSync(file, 'utf8'))
   } catch (cause) {

@@ -1,17 +1,17 @@
 import { existsSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { styleText } from 'node:util'
-import { findApp, shown } from './load-app.ts'
+import { findApp, displayPath } from './load-app.ts'
 
-let before: NodeJS.ProcessEnv | undefined
+let inheritedEnv: NodeJS.ProcessEnv | undefined
 
 /**
  * Sets the variables of the file `.env` beside the app that are not set already; without one there, of that in the folder that was
  * named, or in the working folder. What cannot be read is named, and nothing that is in it.
  */
 export function loadEnvFile(app: string | undefined): void {
-  before = { ...process.env }
-  const file = [folderOf(app), app ?? '.', '.'].map(folder => join(folder, '.env')).find(each => existsSync(each))
+  inheritedEnv = { ...process.env }
+  const file = [appFolder(app), app ?? '.', '.'].map(folder => join(folder, '.env')).find(each => existsSync(each))
   if (file === undefined) return
   try {
     process.loadEnvFile(file)
@@ -20,16 +20,16 @@ export function loadEnvFile(app: string | undefined): void {
     const isFolder = statSync(file, { throwIfNoEntry: false })?.isDirectory()
     const mark = styleText('yellow', '!', { stream: process.stderr })
     process.stderr.write(
-      `${mark} ${shown(file)} is left out: ${isFolder ? 'it is a folder' : `it cannot be read (${code})`}\n`,
+      `${mark} ${displayPath(file)} is left out: ${isFolder ? 'it is a folder' : `it cannot be read (${code})`}\n`,
     )
   }
 }
 
 /** The environment without what came of a file: for a process that reads the file itself, as it is by then. */
-export const ownEnvironment = (): NodeJS.ProcessEnv => before ?? process.env
+export const envWithoutFile = (): NodeJS.ProcessEnv => inheritedEnv ?? process.env
 
 /** Of the app that is meant; a verb that needs one says itself what is wrong with it. */
-function folderOf(app: string | undefined): string {
+function appFolder(app: string | undefined): string {
   try {
     return dirname(findApp(app))
   } catch {

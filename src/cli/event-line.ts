@@ -4,7 +4,7 @@ import { shortId } from '../trace/short-id.ts'
 import { dim, fit, paint, printable, shorten, widthOf } from '../trace/text.ts'
 
 const typeWidth = 22
-const wayWidth = 44
+const maxRouteWidth = 44
 /** In fewer columns what an event says matters more than its id. */
 const minWidthForId = 100
 
@@ -15,14 +15,14 @@ export const terminalWidth = () => process.stdout.columns ?? (Number(process.env
 export function eventLine(event: CloudEvent, width: number): string {
   const { type, time, correlationid, source, target } = event
   const id = width < minWidthForId ? '' : `${shortId(event.id)} `
-  const way = printable(target === undefined ? short(source) : `${short(source)} → ${target}`)
-  const ways = Math.min(wayWidth, Math.max(12, Math.floor(width / 4)))
+  const way = printable(target === undefined ? shortSource(source) : `${shortSource(source)} → ${target}`)
+  const ways = Math.min(maxRouteWidth, Math.max(12, Math.floor(width / 4)))
   const room = width - (12 + 1 + 6 + 1 + typeWidth + 1 + ways + 1 + widthOf(id))
-  return `${dim(clock(time))} ${dim(correlationid.slice(-6))} ${paint(type, fit(type, typeWidth))} ${fit(way, ways)} ${dim(id)}${dim(shorten(gist(event), room))}`.trimEnd()
+  return `${dim(formatClock(time))} ${dim(correlationid.slice(-6))} ${paint(type, fit(type, typeWidth))} ${fit(way, ways)} ${dim(id)}${dim(shorten(gist(event), room))}`.trimEnd()
 }
 
 /** Local date and time, to the second. */
-export function moment(ms: number): string {
+export function formatTime(ms: number): string {
   const date = new Date(ms)
   const [month, day, h, m, s] = [
     date.getMonth() + 1,
@@ -35,10 +35,10 @@ export function moment(ms: number): string {
 }
 
 /** Local time of day, with milliseconds. */
-function clock(time: string): string {
+function formatClock(time: string): string {
   const date = new Date(time)
   const [h, m, s] = [date.getHours(), date.getMinutes(), date.getSeconds()].map(part => String(part).padStart(2, '0'))
   return `${h}:${m}:${s}.${String(date.getMilliseconds()).padStart(3, '0')}`
 }
 
-const short = (source: string) => source.replace(/^\/(agents|tools|models)\//, '')
+const shortSource = (source: string) => source.replace(/^\/(agents|tools|models)\//, '')

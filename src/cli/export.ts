@@ -5,24 +5,24 @@ import { sourceFromBus } from '../replay/source.ts'
 import { count } from '../trace/text.ts'
 import { findApp, loadApp } from './load-app.ts'
 import { withExistingLog } from './log.ts'
-import type { Globals } from './out.ts'
-import { selectionOf, type SelectionOptions } from './selection.ts'
+import type { GlobalOptions } from './output.ts'
+import { parseSelection, type SelectionOptions } from './selection.ts'
 
-export interface ExportOptions extends Globals, SelectionOptions {
+export interface ExportOptions extends GlobalOptions, SelectionOptions {
   all?: boolean
   app?: string
   force?: boolean
 }
 
 /** `tidings export [FILE]`. What is said for people goes to the standard error, the slice may go to the standard output. */
-export async function exportSlice(file: string, options: ExportOptions): Promise<void> {
+export async function exportCommand(file: string, options: ExportOptions): Promise<void> {
   const { all, correlation, task, since, until, json, force = false } = options
   const isPart = (correlation ?? task ?? since ?? until) !== undefined
   if (isPart === (all === true))
     throw new TidingsError('E_USAGE', 'say what: --correlation ID, --task ID, --since 24h, or --all')
-  const rules = await rulesOf(options.app)
+  const rules = await redactionRules(options.app)
   const summary = await withExistingLog(async bus =>
-    writeSlice(sourceFromBus(bus, await selectionOf(bus, options)), file, { force, ...rules }),
+    writeSlice(sourceFromBus(bus, await parseSelection(bus, options)), file, { force, ...rules }),
   )
   const { events, turns, documents, redacted, missing } = summary
   const lines = [
@@ -35,12 +35,12 @@ export async function exportSlice(file: string, options: ExportOptions): Promise
 }
 
 /** Of the app that is named, or of the one that is here. What it declares may be newer than the log. */
-async function rulesOf(named: string | undefined): Promise<{ redactor: Redactor } | undefined> {
-  const file = named === undefined ? appHere() : findApp(named)
+async function redactionRules(named: string | undefined): Promise<{ redactor: Redactor } | undefined> {
+  const file = named === undefined ? defaultApp() : findApp(named)
   return file === undefined ? undefined : { redactor: (await loadApp(file)).app.redactor }
 }
 
-function appHere(): string | undefined {
+function defaultApp(): string | undefined {
   try {
     return findApp(undefined)
   } catch {

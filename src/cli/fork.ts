@@ -5,11 +5,11 @@ import { planFork, publishFork, type ForkFrom } from '../replay/fork.ts'
 import { only } from '../trace/index/only.ts'
 import { longForm } from '../trace/short-id.ts'
 import { count, dim } from '../trace/text.ts'
-import { awaitWorkers, effectLines, readJson, withEffects, type EffectOptions } from './effects.ts'
-import { findTask } from './log.ts'
-import { answer, type Globals } from './out.ts'
+import { provisionGroup, effectLines, readJsonFile, withEffects, type EffectOptions } from './effects.ts'
+import { resolveTask } from './log.ts'
+import { printResult, type GlobalOptions } from './output.ts'
 
-export interface ForkOptions extends Globals, EffectOptions {
+export interface ForkOptions extends GlobalOptions, EffectOptions {
   /** TASK@TURN. */
   from: string
   /** JSON file: other data for inputs of the turn, by their ids. */
@@ -18,16 +18,16 @@ export interface ForkOptions extends Globals, EffectOptions {
 }
 
 /** `tidings fork --from TASK@TURN`: a new task with the turns before that one, which decides anew from there. */
-export async function fork(options: ForkOptions): Promise<void> {
-  const from = fromText(options.from)
-  const edits = options.edit === undefined ? {} : editsIn(options.edit)
+export async function forkCommand(options: ForkOptions): Promise<void> {
+  const from = parseForkPoint(options.from)
+  const edits = options.edit === undefined ? {} : readEdits(options.edit)
   await withEffects(options, async (bus, app, ruled) => {
-    const origin = { ...from, task: await findTask(bus, from.task), reissue: options.reissue ?? false }
-    const plan = await planFork(bus, { ...origin, edits: await byWholeId(bus, origin, edits) })
+    const origin = { ...from, task: await resolveTask(bus, from.task), reissue: options.reissue ?? false }
+    const plan = await planFork(bus, { ...origin, edits: await withFullIds(bus, origin, edits) })
     const { program, adopted, fork } = plan
     if (!app.programs.some(({ name }) => name === program))
       throw new TidingsError('E_NOT_FOUND', `the app ${app.name} has no agent ${program}, whose task this is`)
-    await awaitWorkers(bus, app)
+    await provisionGroup(bus, app)
     const { task, correlation, replay: mark } = await publishFork(bus, plan, 'fork', ruled)
     const record = {
       task,
@@ -38,7 +38,7 @@ export async function fork(options: ForkOptions): Promise<void> {
       reissued: ids(fork.reissue),
       effects: ruled.effects,
     }
-    await answer(options, record, [
+    await printResult(options, record, [
       `forked ${program} before its turn ${from.version}`,
       dim(`  task         ${task}`),
       dim(`  correlation  ${correlation}`),
@@ -55,7 +55,7 @@ export async function fork(options: ForkOptions): Promise<void> {
 
 const ids = (events: readonly CloudEvent[]) => events.map(({ id }) => id)
 
-function fromText(text: string): { task: string; version: number } {
+function parseForkPoint(text: string): { task: string; version: number } {
   const [, task, version] = /^([^@:]+)@(\d{1,7})$/.exec(text) ?? []
   if (task === undefined)
     throw new TidingsError(
@@ -65,15 +65,15 @@ function fromText(text: string): { task: string; version: number } {
   return { task, version: Number(version) }
 }
 
-function editsIn(file: string): Record<string, unknown> {
-  const edits = readJson(file)
+function readEdits(file: string): Record<string, unknown> {
+  const edits = readJsonFile(file)
   if (typeof edits !== 'object' || edits === null || Array.isArray(edits))
     throw new TidingsError('E_USAGE', `${file} must hold { "EVENT-ID": DATA }`)
   return edits as Record<string, unknown>
 }
 
 /** Edits may name inputs by the end of their ids. @throws E_AMBIGUOUS */
-async function byWholeId(bus: Bus, from: ForkFrom, edits: Record<string, unknown>): Promise<Record<string, unknown>> {
+async function withFullIds(bus: Bus, from: ForkFrom, edits: Record<string, unknown>): Promise<Record<string, unknown>> {
   if (Object.keys(edits).length === 0) return edits
   const { inputs } = (await planFork(bus, from)).fork
   const whole = (text: string) => {

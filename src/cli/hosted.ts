@@ -5,31 +5,35 @@ import { TidingsError } from '../errors.ts'
 import { didYouMean } from '../suggest.ts'
 import { groupOf, hostsOn } from '../tasks/hosts.ts'
 
-export const kinds = ['agent', 'tool', 'model'] satisfies PausableKind[]
+export const pausableKinds = ['agent', 'tool', 'model'] satisfies PausableKind[]
 const maxNames = 20
 
 /** The names of everything that was ever hosted on a log, by what it is. Workflows are addressed as agents are. */
-export async function hostedOn(bus: Bus): Promise<Record<PausableKind, string[]>> {
+export async function hostedNames(bus: Bus): Promise<Record<PausableKind, string[]>> {
   const groups = await bus.driver.listGroups()
-  return { agent: Object.keys(await hostsOn(bus)), tool: namesIn(groups, 'tool'), model: namesIn(groups, 'model') }
+  return {
+    agent: Object.keys(await hostsOn(bus)),
+    tool: namesOfGroups(groups, 'tool'),
+    model: namesOfGroups(groups, 'model'),
+  }
 }
 
 /** The names of the tools or models whose groups these are. */
-export const namesIn = (groups: readonly GroupState[], kind: 'tool' | 'model') =>
+export const namesOfGroups = (groups: readonly GroupState[], kind: 'tool' | 'model') =>
   groups.flatMap(({ group }) => (group.startsWith(`${kind}/`) ? group.slice(kind.length + 1) : []))
 
 /** Refuses a name that was never hosted on this log, and proposes one. @throws E_NOT_FOUND */
-export async function assertKnown(bus: Bus, kind: PausableKind, name: string): Promise<void> {
-  const hosted = await hostedOn(bus)
+export async function assertEverHosted(bus: Bus, kind: PausableKind, name: string): Promise<void> {
+  const hosted = await hostedNames(bus)
   if (hosted[kind].includes(name)) return
   throw new TidingsError(
     'E_NOT_FOUND',
-    `no worker on this log has ever hosted the ${kind} "${name}"${proposed(hosted, kind, name)}`,
+    `no worker on this log has ever hosted the ${kind} "${name}"${suggestion(hosted, kind, name)}`,
   )
 }
 
-function proposed(hosted: Record<PausableKind, readonly string[]>, kind: PausableKind, name: string): string {
-  const other = kinds.find(each => hosted[each].includes(name))
+function suggestion(hosted: Record<PausableKind, readonly string[]>, kind: PausableKind, name: string): string {
+  const other = pausableKinds.find(each => hosted[each].includes(name))
   if (other) return `; it is of kind ${other}`
   const names = hosted[kind]
   const others = names.length === 0 ? '' : `; there are: ${names.slice(0, maxNames).join(', ')}`

@@ -7,14 +7,14 @@ import { importFrom } from '../replay/slice-import.ts'
 import { sourceFromFile } from '../replay/source.ts'
 import { count, dim } from '../trace/text.ts'
 import { withLog } from './log.ts'
-import { answer, type Globals } from './out.ts'
+import { printResult, type GlobalOptions } from './output.ts'
 
 /** `tidings import FILE` */
-export async function importSlice(file: string, options: Globals): Promise<void> {
-  if (file === '-') return importInput(options)
+export async function importCommand(file: string, options: GlobalOptions): Promise<void> {
+  if (file === '-') return importStdin(options)
   const imported = await withLog(bus => importFrom(sourceFromFile(file), bus))
   const { events, turns, withoutBeginning } = imported
-  await answer(options, imported, [
+  await printResult(options, imported, [
     `imported ${count(events, 'event')}, ${count(turns, 'turn')} among them`,
     ...(withoutBeginning === 0
       ? []
@@ -27,9 +27,9 @@ export async function importSlice(file: string, options: Globals): Promise<void>
 }
 
 /** It is read twice, so it has to lie somewhere. */
-async function importInput(options: Globals): Promise<void> {
+async function importStdin(options: GlobalOptions): Promise<void> {
   await using folder = await mkdtempDisposable(join(tmpdir(), 'tidings-import-'))
   const file = join(folder.path, 'slice.jsonl')
   await pipeline(process.stdin, createWriteStream(file))
-  await importSlice(file, options)
+  await importCommand(file, options)
 }

@@ -7,7 +7,7 @@ const { version, dependencies } = manifest
 export const checkout = import.meta.filename.endsWith('.ts') ? resolve(import.meta.dirname, '../..') : undefined
 
 /** The files of a new project, by name. */
-export const files = (name: string): Record<string, string> => ({
+export const projectFiles = (name: string): Record<string, string> => ({
   'package.json': `${JSON.stringify(packageJson(name), null, 2)}\n`,
   'app.ts': app,
   'README.md': readme(name),

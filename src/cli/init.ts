@@ -2,18 +2,18 @@ import { existsSync } from 'node:fs'
 import { mkdir, readdir, writeFile } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import { TidingsError } from '../errors.ts'
-import { checkout, files } from './init-files.ts'
-import { answer, type Globals } from './out.ts'
+import { checkout, projectFiles } from './init-files.ts'
+import { printResult, type GlobalOptions } from './output.ts'
 
 /** `tidings init [FOLDER]` */
-export async function init(folder: string | undefined, options: Globals): Promise<void> {
+export async function initCommand(folder: string | undefined, options: GlobalOptions): Promise<void> {
   const path = resolve(folder ?? '.')
   if (existsSync(path) && (await readdir(path)).length > 0)
     throw new TidingsError('E_USAGE', `${path} is not empty: tidings init NEW-FOLDER makes a new one`)
   await mkdir(path, { recursive: true })
-  const written = files(nameFor(path))
+  const written = projectFiles(nameFor(path))
   for (const [name, content] of Object.entries(written)) await writeFile(join(path, name), content, { flag: 'wx' })
-  await answer(options, { folder: path, files: Object.keys(written) }, [
+  await printResult(options, { folder: path, files: Object.keys(written) }, [
     `A new project in ${path}. What to do next:`,
     '',
     ...(checkout === undefined ? [] : [`  npm run build --prefix ${checkout}`]),

@@ -4,21 +4,21 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 import { TidingsError } from '../errors.ts'
 import type { App } from '../runtime/app.ts'
 
-const usual = ['app.ts', 'app.js', 'src/app.ts']
+const defaultFiles = ['app.ts', 'app.js', 'src/app.ts']
 
 /** The app file that is meant: the one named, or the one that a project usually has. @throws E_APP_INVALID */
 export function findApp(named: string | undefined): string {
   const path = resolve(named ?? '.')
   const found = statSync(path, { throwIfNoEntry: false })
   if (found?.isFile()) return path
-  if (!found) throw new TidingsError('E_APP_INVALID', `there is no file ${shown(path)}`)
-  const declared = declaredIn(path)
-  const candidates = declared === undefined ? usual : [declared]
+  if (!found) throw new TidingsError('E_APP_INVALID', `there is no file ${displayPath(path)}`)
+  const declared = declaredFile(path)
+  const candidates = declared === undefined ? defaultFiles : [declared]
   const file = candidates.map(each => join(path, each)).find(each => existsSync(each))
   if (file) return file
   throw new TidingsError(
     'E_APP_INVALID',
-    `${shown(path)} has no ${candidates.join(', ')}. A new project: tidings init FOLDER`,
+    `${displayPath(path)} has no ${candidates.join(', ')}. A new project: tidings init FOLDER`,
   )
 }
 
@@ -29,7 +29,7 @@ export async function loadApp(file: string): Promise<{ app: App; module: string 
   const app = loaded.default as Partial<App> | null | undefined
   if (app?.kind !== 'app' || !Array.isArray(app.agents)) {
     const what = loaded.default === undefined ? 'has no default export' : 'has a default export that is no app'
-    throw new TidingsError('E_APP_INVALID', `${shown(file)} ${what}`)
+    throw new TidingsError('E_APP_INVALID', `${displayPath(file)} ${what}`)
   }
   return { app: app as App, module }
 }
@@ -39,30 +39,32 @@ async function importApp(file: string, module: string): Promise<{ default?: unkn
     return await import(module)
   } catch (cause) {
     // Another copy of Tidings may have thrown it: the class differs, the text for people does not.
-    if (isTold(cause)) throw new TidingsError(cause.code, cause.message, { cause })
-    throw new TidingsError('E_APP_INVALID', `${shown(file)} cannot be loaded: ${problemOf(cause)}`, { cause })
+    if (isTidingsError(cause)) throw new TidingsError(cause.code, cause.message, { cause })
+    throw new TidingsError('E_APP_INVALID', `${displayPath(file)} cannot be loaded: ${describeImportError(cause)}`, {
+      cause,
+    })
   }
 }
 
-const isTold = (error: unknown): error is TidingsError =>
+const isTidingsError = (error: unknown): error is TidingsError =>
   error instanceof Error && error.name === 'TidingsError' && 'code' in error
 
 /** The message with its place. Node puts the place and the line of a syntax error in front of its stack. */
-function problemOf(error: unknown): string {
+function describeImportError(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   const { name, message, stack = '' } = error
   const excerpt = name === 'SyntaxError' ? stack.slice(0, stack.indexOf('\nSyntaxError')).trim() : ''
   if (excerpt.includes('\n')) return `${message}\n\n${excerpt}\n`
   const place = /\(?(file:\/\/\/[^\s)]+:\d+:\d+)\)?/.exec(stack)?.[1]
-  return place && !place.includes('node_modules') ? `${message} (${shown(placePath(place))})` : message
+  return place && !place.includes('node_modules') ? `${message} (${displayPath(locationPath(place))})` : message
 }
 
-function placePath(place: string): string {
+function locationPath(place: string): string {
   const [, url, position] = /^(.*?)(:\d+:\d+)$/.exec(place)!
   return fileURLToPath(url!) + position
 }
 
-function declaredIn(folder: string): string | undefined {
+function declaredFile(folder: string): string | undefined {
   try {
     const manifest = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as { tidings?: { app?: unknown } }
     return typeof manifest.tidings?.app === 'string' ? manifest.tidings.app : undefined
@@ -72,7 +74,7 @@ function declaredIn(folder: string): string | undefined {
 }
 
 /** A path as people write it. */
-export function shown(path: string): string {
+export function displayPath(path: string): string {
   const short = relative('.', path)
   return short.startsWith('..') ? path : short || '.'
 }

@@ -30,7 +30,7 @@ export function withExistingLog<T>(use: (bus: Bus) => Promise<T>, options: OpenO
  * Asks the index of the log, once it is up to date; it may ask twice. Where its file cannot be used it is built in memory,
  * which takes as long as the log is: whoever looks into a full disk needs an answer, and is told what is the matter.
  */
-export async function ask<T>(bus: Bus, question: (index: Index) => T | Promise<T>): Promise<T> {
+export async function queryIndex<T>(bus: Bus, question: (index: Index) => T | Promise<T>): Promise<T> {
   try {
     const file = bus.driver.isReadOnly ? inMemory : indexFile(environment())
     return await withIndex(bus, file, question, progress())
@@ -45,17 +45,17 @@ export async function ask<T>(bus: Bus, question: (index: Index) => T | Promise<T
 }
 
 /** The same without going on in memory: for what can be left out. @throws E_INDEX_UNAVAILABLE */
-export const askOnDisk = <T>(bus: Bus, question: (index: Index) => T | Promise<T>): Promise<T> =>
+export const queryIndexFile = <T>(bus: Bus, question: (index: Index) => T | Promise<T>): Promise<T> =>
   withIndex(bus, indexFile(environment()), question)
 
 /** The correlation that is meant, see {@link Index.correlation}. @throws E_USAGE, E_NOT_FOUND, E_AMBIGUOUS */
-export async function findCorrelation(bus: Bus, text: string): Promise<string> {
-  return isCorrelation(text) ? text : ask(bus, index => index.correlation(text))
+export async function resolveCorrelation(bus: Bus, text: string): Promise<string> {
+  return isCorrelation(text) ? text : queryIndex(bus, index => index.correlation(text))
 }
 
 /** The task that is meant, see {@link Index.task}. @throws E_USAGE, E_NOT_FOUND, E_AMBIGUOUS */
-export async function findTask(bus: Bus, text: string, program?: string): Promise<string> {
-  return isTaskId(text) ? text : ask(bus, index => index.task(text, program))
+export async function resolveTask(bus: Bus, text: string, program?: string): Promise<string> {
+  return isTaskId(text) ? text : queryIndex(bus, index => index.task(text, program))
 }
 
 /** Beside the log where that is embedded; of a log elsewhere, under a name that no other log has. */
@@ -66,14 +66,14 @@ function indexFile({ bus, home }: Pick<Environment, 'bus' | 'home'>): string {
   return join(home, 'index', `${name}.db`)
 }
 
-const quietMs = 1_000
+const progressDelayMs = 1_000
 
 /** Tells on a terminal how far a long catch-up is. */
 function progress() {
   if (!process.stderr.isTTY) return undefined
   const begin = performance.now()
   return (done: number, total: number) => {
-    if (performance.now() - begin < quietMs) return
+    if (performance.now() - begin < progressDelayMs) return
     const text = done < total ? `reading the log into its index: ${Math.floor((done / total) * 100)} %` : ''
     process.stderr.write(`\r\u001b[K${text}`)
   }

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { CommanderError, type Command } from 'commander'
 import { TidingsError } from '../errors.ts'
-import { report } from './out.ts'
+import { reportError } from './output.ts'
 import { program } from './program.ts'
 
 // The reader of the output has seen enough.
@@ -19,19 +19,19 @@ try {
 
 function exitCode(error: unknown): number {
   const json = process.argv.includes('--json')
-  const command = meant(root)
+  const command = commandNamed(root)
   const help = command === root ? undefined : `${pathOf(command)} --help`
-  if (!(error instanceof CommanderError)) return report(error, { json }, help)
+  if (!(error instanceof CommanderError)) return reportError(error, { json }, help)
   if (error.exitCode === 0) return 0
   if (error.code === 'commander.help') return 2
   const message = error.message.replace(/^error: /, '').replaceAll('\n', ' ')
-  return report(new TidingsError('E_USAGE', message), { json }, help)
+  return reportError(new TidingsError('E_USAGE', message), { json }, help)
 }
 
 /** The verb that the arguments name, or the root where they name none. */
-function meant(command: Command): Command {
+function commandNamed(command: Command): Command {
   const next = command.commands.find(each => each.name() === command.args[0])
-  return next ? meant(next) : command
+  return next ? commandNamed(next) : command
 }
 
 function pathOf(command: Command): string {

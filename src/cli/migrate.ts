@@ -10,26 +10,26 @@ import type { Definition } from '../workflows/definition.ts'
 import { instanceOf } from '../workflows/live.ts'
 import { refusal } from '../workflows/migrate.ts'
 import { findApp, loadApp } from './load-app.ts'
-import { ask, findTask, withExistingLog } from './log.ts'
-import { answer, type Globals } from './out.ts'
-import { workflowOf } from './workflow.ts'
+import { queryIndex, resolveTask, withExistingLog } from './log.ts'
+import { printResult, type GlobalOptions } from './output.ts'
+import { findWorkflow } from './workflow.ts'
 
-interface Options extends Globals {
+interface Options extends GlobalOptions {
   app?: string
   task?: string
   dryRun?: boolean
 }
 
 /** `tidings workflow migrate NAME` */
-export async function migrate(name: string, options: Options): Promise<void> {
+export async function migrateCommand(name: string, options: Options): Promise<void> {
   const { app } = await loadApp(findApp(options.app))
-  const { data: to, definition } = workflowOf(app, name)
+  const { data: to, definition } = findWorkflow(app, name)
   const counts = { moved: 0, refused: 0 }
   await withExistingLog(async bus => {
     // A worker that brings a moved instance back reads it from there, whether one that hosts it has ever started or not.
     if (!options.dryRun) await publishWorkflows(bus, [definition])
-    for (const task of await instances(bus, name, definition.hash, options.task)) {
-      const why = await whyNot(bus, app, task, to)
+    for (const task of await findInstances(bus, name, definition.hash, options.task)) {
+      const why = await refusalFor(bus, app, task, to)
       counts[why === undefined ? 'moved' : 'refused']++
       if (why === undefined && !options.dryRun)
         await bus.publish({
@@ -41,13 +41,13 @@ export async function migrate(name: string, options: Options): Promise<void> {
           data: { definition: to },
         })
       const mark = why === undefined ? styleText('green', '✔') : styleText('red', '✖')
-      await answer(options, { task, ...(why !== undefined && { refused: why }) }, [
+      await printResult(options, { task, ...(why !== undefined && { refused: why }) }, [
         `${mark} ${task}${why === undefined ? '' : ` ${why}`}`,
       ])
     }
   })
   const told = `${options.dryRun ? 'can be moved' : 'told to move'} to version ${to.version}`
-  await answer(options, { workflow: name, version: to.version, ...counts }, [
+  await printResult(options, { workflow: name, version: to.version, ...counts }, [
     `${count(counts.moved, 'instance')} ${told}${counts.refused > 0 ? `, ${counts.refused} stay with theirs` : ''}`,
     ...(counts.moved > 0 && !options.dryRun
       ? [dim('each says workflow.migrated in its next turn, or workflow.migration.refused')]
@@ -56,15 +56,15 @@ export async function migrate(name: string, options: Options): Promise<void> {
 }
 
 /** Those that run under another definition. */
-async function instances(bus: Bus, program: string, hash: string, only: string | undefined): Promise<string[]> {
-  if (only !== undefined) return [await findTask(bus, only, program)]
-  const found = await ask(bus, index => index.tasks({ program, limit: 1_000_000 }))
+async function findInstances(bus: Bus, program: string, hash: string, only: string | undefined): Promise<string[]> {
+  if (only !== undefined) return [await resolveTask(bus, only, program)]
+  const found = await queryIndex(bus, index => index.tasks({ program, limit: 1_000_000 }))
   return found
     .filter(({ state, hash: of }) => (state === 'waiting' || state === 'running') && of !== hash)
     .map(({ task }) => task)
 }
 
-async function whyNot(bus: Bus, app: App, task: string, to: Definition): Promise<string | undefined> {
+async function refusalFor(bus: Bus, app: App, task: string, to: Definition): Promise<string | undefined> {
   try {
     const { definition, state } = await instanceOf(bus, app.programs, task)
     return refusal(definition, state, to)

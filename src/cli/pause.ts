@@ -1,28 +1,28 @@
 import { Pauses, type PausableKind } from '../bus/pauses.ts'
 import { TidingsError } from '../errors.ts'
 import { dim } from '../trace/text.ts'
-import { assertKnown, kinds } from './hosted.ts'
+import { assertEverHosted, pausableKinds } from './hosted.ts'
 import { withExistingLog } from './log.ts'
-import { answer, type Globals } from './out.ts'
+import { printResult, type GlobalOptions } from './output.ts'
 
 /** `tidings pause KIND NAME` and `tidings resume KIND NAME` */
-export async function pause(kind: string, name: string, paused: boolean, options: Globals): Promise<void> {
+export async function pauseCommand(kind: string, name: string, paused: boolean, options: GlobalOptions): Promise<void> {
   if (!isPausable(kind))
     throw new TidingsError('E_USAGE', `"${kind}" cannot be paused: say agent, tool or model, then its name`)
   const changed = await withExistingLog(async bus => {
     const pauses = new Pauses(bus)
     // A misspelt name would be paused without any effect. Resuming is safe: it also takes back a pause of a name that is gone.
-    if (paused || !(await pauses.isPaused(kind, name))) await assertKnown(bus, kind, name)
+    if (paused || !(await pauses.isPaused(kind, name))) await assertEverHosted(bus, kind, name)
     return pauses.set(kind, name, paused)
   })
   const state = paused ? 'paused' : 'running'
   const next = paused
     ? `  what arrives for it is kept; hand it out with: tidings resume ${kind} ${name}`
     : '  what was kept for it meanwhile is handed out again'
-  await answer(options, { kind, name, state, changed }, [
+  await printResult(options, { kind, name, state, changed }, [
     `${kind} ${name} ${changed ? 'is now' : 'was already'} ${state}`,
     ...(changed ? [dim(next)] : []),
   ])
 }
 
-const isPausable = (kind: string): kind is PausableKind => (kinds as readonly string[]).includes(kind)
+const isPausable = (kind: string): kind is PausableKind => (pausableKinds as readonly string[]).includes(kind)

@@ -24,7 +24,7 @@ export function program(): Command {
   root
     .command('dev [app]')
     .description('run an app, again after every change, and show its events')
-    .action(async (app, _, command) => (await import('./dev.ts')).dev(app, options(command)))
+    .action(async (app, _, command) => (await import('./dev.ts')).devCommand(app, options(command)))
   root
     .command('run [app]')
     .description('run an app')
@@ -32,7 +32,7 @@ export function program(): Command {
       '--only <roles>',
       'run only these: agents,tools,models,gateway,triggers; says what is left to other workers',
     )
-    .action(async (app, _, command) => (await import('./run.ts')).run(app, options(command)))
+    .action(async (app, _, command) => (await import('./run.ts')).runCommand(app, options(command)))
   root
     .command('publish <type> [json]')
     .description('publish an event')
@@ -41,7 +41,7 @@ export function program(): Command {
     .option('--target <name>', 'the agent that it is for')
     .addHelpText('after', publishHelp)
     .action(async (type, json, _, command) =>
-      (await import('./publish.ts')).publish(type, json ?? 'null', options(command)),
+      (await import('./publish.ts')).publishCommand(type, json ?? 'null', options(command)),
     )
   root
     .command('tail')
@@ -50,19 +50,19 @@ export function program(): Command {
     .option('--correlation <id>', 'only this correlation: its id, its last digits, or last')
     .option('--since <time>', 'from 1h ago, from a date, from a log position, or from the beginning')
     .option('--turns', 'the turns of tasks too')
-    .action(async (_, command) => (await import('./tail.ts')).tail(options(command)))
+    .action(async (_, command) => (await import('./tail.ts')).tailCommand(options(command)))
   root
     .command('trace [correlation]')
     .description(
       'show what came of an event: its correlation id, the last digits of it, or last; or list what happened',
     )
     .option('--limit <n>', 'of the list so many, the newest', '20')
-    .action(async (correlation, _, command) => (await import('./trace.ts')).trace(correlation, options(command)))
+    .action(async (correlation, _, command) => (await import('./trace.ts')).traceCommand(correlation, options(command)))
   addLists(root)
   root
     .command('status')
     .description('show consumer groups, what they are behind, what is paused, how durable the log is')
-    .action(async (_, command) => (await import('./status.ts')).status(options(command)))
+    .action(async (_, command) => (await import('./status.ts')).statusCommand(options(command)))
   root
     .command('replay')
     .description('run recorded turns against the code as it is now, and show what comes out otherwise')
@@ -79,7 +79,7 @@ export function program(): Command {
     .option('--expect-at-least <n>', 'fail where fewer tasks were replayed')
     .option('--jobs <n>', 'processes; else as many as there are cores')
     .addHelpText('after', replayCodes)
-    .action(async (_, command) => (await import('./replay.ts')).replay(options(command)))
+    .action(async (_, command) => (await import('./replay.ts')).replayCommand(options(command)))
   addAgain(root)
   addSlices(root)
   addAttention(root)
@@ -94,7 +94,7 @@ export function program(): Command {
       .command(`${verb} <kind> <name>`)
       .description(`${about} an agent, a tool or a model, in every process`)
       .action(async (kind, name, _, command) =>
-        (await import('./pause.ts')).pause(kind, name, verb === 'pause', options(command)),
+        (await import('./pause.ts')).pauseCommand(kind, name, verb === 'pause', options(command)),
       )
   root
     .command('broker')
@@ -104,11 +104,11 @@ export function program(): Command {
     .option('--port <port>', 'port on 127.0.0.1', '4222')
     .option('--sync-always', 'sync each message to the disk before it is acknowledged', true)
     .option('--no-sync-always', 'sync every two minutes: faster, and a power cut loses what came since')
-    .action(async (_, command) => (await import('./broker.ts')).nats(options(command)))
+    .action(async (_, command) => (await import('./broker.ts')).natsCommand(options(command)))
   root
     .command('init [folder]')
     .description('make a new project that runs')
-    .action(async (folder, _, command) => (await import('./init.ts')).init(folder, options(command)))
+    .action(async (folder, _, command) => (await import('./init.ts')).initCommand(folder, options(command)))
   return root
 }
 
@@ -138,7 +138,7 @@ function addAgain(root: Command) {
     .option(...stub)
     .option('--app <app>', 'the app file')
     .option('--dry-run', 'only say what would be published, and what tools and models would be allowed')
-    .action(async (_, command) => (await import('./redrive.ts')).redrive(options(command)))
+    .action(async (_, command) => (await import('./redrive.ts')).redriveCommand(options(command)))
   root
     .command('retry [task]')
     .description(
@@ -152,7 +152,7 @@ function addAgain(root: Command) {
     )
     .option('--until <time>', 'only tasks that failed until then')
     .option('--yes', 'retry them; without it they are only counted')
-    .action(async (task, _, command) => (await import('./retry.ts')).retry(task, options(command)))
+    .action(async (task, _, command) => (await import('./retry.ts')).retryCommand(task, options(command)))
   root
     .command('fork')
     .description(
@@ -164,7 +164,7 @@ function addAgain(root: Command) {
     .option(...effects)
     .option(...stub)
     .option('--app <app>', 'the app file')
-    .action(async (_, command) => (await import('./fork.ts')).fork(options(command)))
+    .action(async (_, command) => (await import('./fork.ts')).forkCommand(options(command)))
 }
 
 function addSlices(root: Command) {
@@ -178,29 +178,29 @@ function addSlices(root: Command) {
     .option('--all', 'the whole log')
     .option('--app <app>', 'the app file whose redaction rules hold too')
     .option('--force', 'overwrite the file')
-    .action(async (file, _, command) => (await import('./export.ts')).exportSlice(file ?? '-', options(command)))
+    .action(async (file, _, command) => (await import('./export.ts')).exportCommand(file ?? '-', options(command)))
   root
     .command('import <file>')
     .description('put an exported part of a log on an empty log, to be read, replayed and forked')
-    .action(async (file, _, command) => (await import('./import.ts')).importSlice(file, options(command)))
+    .action(async (file, _, command) => (await import('./import.ts')).importCommand(file, options(command)))
 }
 
 function addLists(root: Command) {
   root
     .command('show <id>')
     .description('print an event or a task in full: its id, or the end of it as lists show it')
-    .action(async (id, _, command) => (await import('./show.ts')).show(id, options(command)))
+    .action(async (id, _, command) => (await import('./show.ts')).showCommand(id, options(command)))
   root
     .command('why <id>')
     .description('show what caused an event, or the end of a task, back to the outside world: its id, or the end of it')
-    .action(async (id, _, command) => (await import('./why.ts')).why(id, options(command)))
+    .action(async (id, _, command) => (await import('./why.ts')).whyCommand(id, options(command)))
   root
     .command('find <words...>')
     .description('search the log, newest first; inv* finds every word that begins so')
     .option('--type <pattern>', 'only this type: order.paid, order.*, order.>')
     .option('--since <time>', 'only the last 24h, or since 2026-11-20')
     .option('--limit <n>', 'so many', '20')
-    .action(async (words, _, command) => (await import('./find.ts')).find(words, options(command)))
+    .action(async (words, _, command) => (await import('./find.ts')).findCommand(words, options(command)))
   root
     .command('tasks')
     .description('list tasks, those in which something happened last first')
@@ -208,19 +208,19 @@ function addLists(root: Command) {
     .option('--state <state>', 'only these: running, waiting, completed, failed, cancelled, continued')
     .option('--since <time>', 'only those with a turn in the last 24h, or since 2026-11-20')
     .option('--limit <n>', 'so many', '20')
-    .action(async (_, command) => (await import('./tasks.ts')).tasks(options(command)))
+    .action(async (_, command) => (await import('./tasks.ts')).tasksCommand(options(command)))
   root
     .command('top')
     .description('show what is going on: backlogs, rates, slow tools and models, cost')
     .option('--once', 'show it once and end')
-    .action(async (_, command) => (await import('./top.ts')).top(options(command)))
+    .action(async (_, command) => (await import('./top.ts')).topCommand(options(command)))
 }
 
 function addApprovals(root: Command) {
   root
     .command('approvals')
     .description('list what waits for the approval of a person')
-    .action(async (_, command) => (await import('./approvals.ts')).approvals(options(command)))
+    .action(async (_, command) => (await import('./approvals.ts')).approvalsCommand(options(command)))
   for (const [verb, decision, about] of [
     ['approve', 'grant', 'say yes to'],
     ['deny', 'deny', 'say no to'],
@@ -229,28 +229,28 @@ function addApprovals(root: Command) {
       .command(`${verb} <approval>`)
       .description(`${about} what waits for approval: its id, or the end of it`)
       .option('--comment <text>', 'for whoever asked, kept on the log')
-      .action(async (id, _, command) => (await import('./approve.ts')).approve(id, decision, options(command)))
+      .action(async (id, _, command) => (await import('./approve.ts')).answerCommand(id, decision, options(command)))
 }
 
 function addAttention(root: Command) {
   const attention = root
     .command('attention')
     .description('list what a person should look at: dead, parked, delayed, overdue, unarmed, unhosted, failed')
-    .action(async (_, command) => (await import('./attention.ts')).list(options(command)))
+    .action(async (_, command) => (await import('./attention.ts')).attentionCommand(options(command)))
   attention
     .command('retry [id]')
     .description('hand a delivery out again')
     .option('--key <key>', 'everything that is parked under this key')
-    .action(async (id, _, command) => (await import('./attention.ts')).retry(id, options(command)))
+    .action(async (id, _, command) => (await import('./attention.ts')).releaseCommand(id, options(command)))
   attention
     .command('discard <id>')
     .description('give up a delivery, or dismiss a failed task')
-    .action(async (id, _, command) => (await import('./attention.ts')).discard(id, options(command)))
+    .action(async (id, _, command) => (await import('./attention.ts')).discardCommand(id, options(command)))
   attention
     .command('cancel <task>')
     .description('end a task, with its open calls and its children')
     .option('--reason <text>', 'kept on the log')
-    .action(async (task, _, command) => (await import('./attention.ts')).cancel(task, options(command)))
+    .action(async (task, _, command) => (await import('./attention.ts')).cancelCommand(task, options(command)))
 }
 
 function addWorkflows(root: Command) {
@@ -259,20 +259,20 @@ function addWorkflows(root: Command) {
     .command('list')
     .description('the workflows of an app: what they wait for, and how many instances run')
     .option('--app <app>', 'the app file')
-    .action(async (_, command) => (await import('./workflow.ts')).list(options(command)))
+    .action(async (_, command) => (await import('./workflow.ts')).workflowListCommand(options(command)))
   workflow
     .command('graph <name>')
     .description('print a workflow as a Mermaid flowchart; of an instance, with where it stands')
     .option('--task <id>', 'the instance: its id, or the end of it')
     .option('--app <app>', 'the app file')
-    .action(async (name, _, command) => (await import('./workflow.ts')).graph(name, options(command)))
+    .action(async (name, _, command) => (await import('./workflow.ts')).workflowGraphCommand(name, options(command)))
   workflow
     .command('migrate <name>')
     .description('move instances that run to the definition of the app as it is')
     .option('--task <id>', 'only this one; else all')
     .option('--app <app>', 'the app file')
     .option('--dry-run', 'only say which can be moved, and why others cannot')
-    .action(async (name, _, command) => (await import('./migrate.ts')).migrate(name, options(command)))
+    .action(async (name, _, command) => (await import('./migrate.ts')).migrateCommand(name, options(command)))
 }
 
 function addTriggers(root: Command) {
@@ -281,13 +281,13 @@ function addTriggers(root: Command) {
     .command('list')
     .description('list the triggers of an app, what they publish and where they listen')
     .option('--app <app>', 'the app file')
-    .action(async (_, command) => (await import('./trigger.ts')).list(options(command)))
+    .action(async (_, command) => (await import('./trigger.ts')).triggerListCommand(options(command)))
   trigger
     .command('test <name>')
     .description('send a trigger that a worker runs a sample, as somebody outside would, and show its event')
     .option('--app <app>', 'the app file')
     .option('--within <duration>', 'how long it may take', '30s')
-    .action(async (name, _, command) => (await import('./trigger.ts')).test(name, options(command)))
+    .action(async (name, _, command) => (await import('./trigger.ts')).triggerTestCommand(name, options(command)))
 }
 
 const options = <T extends object>(command: Command) => command.optsWithGlobals<T>()

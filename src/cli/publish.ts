@@ -5,8 +5,8 @@ import { parseJson } from '../bus/decode.ts'
 import { TidingsError } from '../errors.ts'
 import { assertHosted } from '../tasks/hosts.ts'
 import { dim } from '../trace/text.ts'
-import { findCorrelation, withLog } from './log.ts'
-import { answer, type Globals } from './out.ts'
+import { resolveCorrelation, withLog } from './log.ts'
+import { printResult, type GlobalOptions } from './output.ts'
 
 export interface PublishOptions {
   id?: string
@@ -14,15 +14,19 @@ export interface PublishOptions {
   target?: string
 }
 
-const edge = { source: '/cli', isOperator: true }
+const cliAdmission = { source: '/cli', isOperator: true }
 const maxLength = 4 * 1024 * 1024
 
 /** `tidings publish TYPE JSON` */
-export async function publish(type: string, json: string, options: PublishOptions & Globals): Promise<void> {
-  const data = json === '-' ? await readInput() : json
+export async function publishCommand(
+  type: string,
+  json: string,
+  options: PublishOptions & GlobalOptions,
+): Promise<void> {
+  const data = json === '-' ? await readStdin() : json
   const published = await withLog(bus => publishText(bus, type, data, options))
   const { id, correlationid, duplicate } = published
-  await answer(options, published, [
+  await printResult(options, published, [
     duplicate ? `${id} was on the log already; nothing was written` : `published ${type}`,
     dim(`  id           ${id}`),
     dim(`  correlation  ${correlationid}`),
@@ -43,15 +47,15 @@ export async function publishText(
     type,
     data: parseJson(json),
     ...(id !== undefined && { id }),
-    ...(correlation !== undefined && { correlationid: await findCorrelation(bus, correlation) }),
+    ...(correlation !== undefined && { correlationid: await resolveCorrelation(bus, correlation) }),
     ...(target !== undefined && { target }),
   }
-  const admitted = admit(draft, edge)
+  const admitted = admit(draft, cliAdmission)
   await assertHosted(bus, [admitted])
   return bus.publish(admitted)
 }
 
-async function readInput(): Promise<string> {
+async function readStdin(): Promise<string> {
   let length = 0
   const bounded = async function* () {
     for await (const chunk of process.stdin as AsyncIterable<Buffer>) {

@@ -6,67 +6,67 @@ import { planFork, publishFork } from '../replay/fork.ts'
 import { selectInputs, publishRedrive } from '../replay/redrive.ts'
 import type { Selection } from '../replay/selection.ts'
 import { count, dim } from '../trace/text.ts'
-import { awaitWorkers, effectLines, withEffects, type EffectOptions } from './effects.ts'
-import { answer, say, type Globals } from './out.ts'
-import { selectionOf, type SelectionOptions } from './selection.ts'
+import { provisionGroup, effectLines, withEffects, type EffectOptions } from './effects.ts'
+import { printResult, print, type GlobalOptions } from './output.ts'
+import { parseSelection, type SelectionOptions } from './selection.ts'
 
-export interface RedriveOptions extends Globals, SelectionOptions, EffectOptions {
+export interface RedriveOptions extends GlobalOptions, SelectionOptions, EffectOptions {
   type?: string[]
   dryRun?: boolean
 }
 
 /** A correlation that is repeated, with its outside events. */
-interface Part {
+interface RedrivePart {
   readonly of: string
   readonly events: readonly { id: string; type: string }[]
 }
 
 /** All parts are one redrive. */
-interface Plan {
-  readonly parts: readonly Part[]
-  publish(): Promise<Published>
+interface RedrivePlan {
+  readonly parts: readonly RedrivePart[]
+  publish(): Promise<PublishedRedrive>
 }
 
-interface Published {
+interface PublishedRedrive {
   readonly replay: string
   /** Where a correlation is repeated. */
   counterpart(correlation: string): string
 }
 
 /** `tidings redrive`: what came from outside comes again, as something new. */
-export async function redrive(options: RedriveOptions): Promise<void> {
+export async function redriveCommand(options: RedriveOptions): Promise<void> {
   const { task, correlation, since, until, type, dryRun, json } = options
   if ((task ?? correlation ?? since ?? until) === undefined)
     throw new TidingsError('E_USAGE', 'say what: --correlation ID, --task ID or --since 24h')
   if (task !== undefined && type)
     throw new TidingsError('E_USAGE', 'a task has one start: --type does not go with --task')
   await withEffects(options, async (bus, app, ruled) => {
-    const { parts, publish } = await planOf(bus, await selectionOf(bus, options), type, ruled)
+    const { parts, publish } = await planRedrive(bus, await parseSelection(bus, options), type, ruled)
     if (parts.length === 0)
       throw new TidingsError(
         'E_NOT_FOUND',
         'nothing came from outside there; what fed an instance of a workflow with a key is under other correlations, which tidings trace shows',
       )
-    if (!dryRun) await awaitWorkers(bus, app)
+    if (!dryRun) await provisionGroup(bus, app)
     const published = dryRun ? undefined : await publish()
-    for (const part of parts) await sayPart(options, part, ruled, published)
+    for (const part of parts) await printPart(options, part, ruled, published)
     if (json) return
-    if (published) await say(`as ${published.replay}`)
-    for (const line of ['what its tools and models may do:', ...effectLines(ruled)]) await say(line)
+    if (published) await print(`as ${published.replay}`)
+    for (const line of ['what its tools and models may do:', ...effectLines(ruled)]) await print(line)
   })
 }
 
-async function sayPart(
+async function printPart(
   options: RedriveOptions,
-  { of, events }: Part,
+  { of, events }: RedrivePart,
   ruled: ResolvedEffects,
-  published: Published | undefined,
+  published: PublishedRedrive | undefined,
 ) {
   const found = { of, events: events.map(({ id, type }) => ({ id, type })), effects: ruled.effects }
   const what = `${count(events.length, 'event')}: ${[...new Set(events.map(event => event.type))].join(', ')}`
-  if (!published) return answer(options, found, [`would redrive ${of}`, dim(`  ${what}`)])
+  if (!published) return printResult(options, found, [`would redrive ${of}`, dim(`  ${what}`)])
   const correlation = published.counterpart(of)
-  return answer(options, { ...found, correlation, mark: published.replay }, [
+  return printResult(options, { ...found, correlation, mark: published.replay }, [
     `redrove ${of}`,
     dim(`  ${what}`),
     dim(`  as       ${correlation}`),
@@ -75,12 +75,12 @@ async function sayPart(
   ])
 }
 
-async function planOf(
+async function planRedrive(
   bus: Bus,
   selection: Selection,
   types: string[] | undefined,
   ruled: ResolvedEffects,
-): Promise<Plan> {
+): Promise<RedrivePlan> {
   if ('task' in selection) {
     const { task } = selection
     const plan = await planFork(bus, { task, version: 1 })

@@ -13,11 +13,11 @@ import { exitCodes, replayVerdict, type GateRequirements, type ReplayVerdict } f
 import { readJournals } from '../replay/journals.ts'
 import { terminalWidth } from './event-line.ts'
 import { findApp } from './load-app.ts'
-import { ask, withExistingLog } from './log.ts'
-import { numberOf, report as reportError, said, say, type Globals } from './out.ts'
-import { selectionOf, type SelectionOptions } from './selection.ts'
+import { queryIndex, withExistingLog } from './log.ts'
+import { parseCount, reportError, flushOutput, print, type GlobalOptions } from './output.ts'
+import { parseSelection, type SelectionOptions } from './selection.ts'
 
-export interface ReplayOptions extends Globals, SelectionOptions {
+export interface ReplayCommandOptions extends GlobalOptions, SelectionOptions {
   /** Only what waits: what a deploy of this code would go on with. */
   waiting?: boolean
   /** Slices in place of the log. */
@@ -34,23 +34,23 @@ export interface ReplayOptions extends Globals, SelectionOptions {
 const errorCode = 2
 
 /** `tidings replay`: the exit code is that of the verdict. */
-export async function replay(options: ReplayOptions): Promise<void> {
+export async function replayCommand(options: ReplayCommandOptions): Promise<void> {
   // A reader of the output that goes away ends the process, with the code that is set then: a gate must not be green by that.
   process.exitCode = errorCode
   try {
-    process.exitCode = exitCodes[await judge(options)]
+    process.exitCode = exitCodes[await replayAndReport(options)]
   } catch (error) {
     reportError(error, options)
   }
 }
 
-async function judge(options: ReplayOptions): Promise<ReplayVerdict> {
+async function replayAndReport(options: ReplayCommandOptions): Promise<ReplayVerdict> {
   const { json, accept, update, junit: junitFile, expectAtLeast } = options
   if (update && !accept) throw new TidingsError('E_USAGE', '--update needs --accept FILE')
-  const atLeast = expectAtLeast === undefined ? undefined : numberOf('--expect-at-least', expectAtLeast)
+  const atLeast = expectAtLeast === undefined ? undefined : parseCount('--expect-at-least', expectAtLeast)
   let accepted =
     accept && (!update || existsSync(accept)) ? AcceptedDivergences.read(accept) : new AcceptedDivergences()
-  const outcome = await outcomeOf(options)
+  const outcome = await runReplay(options)
   if (update) {
     accepted.update(accept!, clusterDivergences(outcome.divergences, new AcceptedDivergences()))
     accepted = AcceptedDivergences.read(accept!)
@@ -59,39 +59,39 @@ async function judge(options: ReplayOptions): Promise<ReplayVerdict> {
   const verdict = replayVerdict(outcome, demand)
   process.exitCode = exitCodes[verdict] || errorCode
   if (junitFile) writeFileSync(junitFile, junit(outcome, demand))
-  if (json) for (const record of reportRecords(outcome, demand)) await say(JSON.stringify(record))
-  else for (const line of renderReport(outcome, demand, Math.min(terminalWidth(), 160))) await say(line)
-  await said()
+  if (json) for (const record of reportRecords(outcome, demand)) await print(JSON.stringify(record))
+  else for (const line of renderReport(outcome, demand, Math.min(terminalWidth(), 160))) await print(line)
+  await flushOutput()
   return verdict
 }
 
-async function outcomeOf(options: ReplayOptions): Promise<ReplayOutcome> {
+async function runReplay(options: ReplayCommandOptions): Promise<ReplayOutcome> {
   const module = pathToFileURL(findApp(options.app)).href
-  const jobs = options.jobs === undefined ? undefined : numberOf('--jobs', options.jobs)
+  const jobs = options.jobs === undefined ? undefined : parseCount('--jobs', options.jobs)
   if (!options.file)
-    return withExistingLog(async bus => replayInProcesses(module, await recordedOn(bus, options), { jobs }), {
+    return withExistingLog(async bus => replayInProcesses(module, await recordedOnLog(bus, options), { jobs }), {
       readOnly: true,
     })
   if (options.waiting || options.task || options.correlation || options.since || options.until)
     throw new TidingsError('E_USAGE', 'a file is replayed whole')
   const outcomes: ReplayOutcome[] = []
   for (const file of options.file)
-    outcomes.push(await replayInProcesses(module, recordedIn(sourceFromFile(file)), { jobs }))
+    outcomes.push(await replayInProcesses(module, recordedFrom(sourceFromFile(file)), { jobs }))
   return combineOutcomes(outcomes)
 }
 
-async function recordedOn(bus: Bus, options: ReplayOptions) {
-  if (!options.waiting) return recordedIn(sourceFromBus(bus, await selectionOf(bus, options)))
+async function recordedOnLog(bus: Bus, options: ReplayCommandOptions) {
+  if (!options.waiting) return recordedFrom(sourceFromBus(bus, await parseSelection(bus, options)))
   if (options.task || options.correlation || options.since || options.until)
     throw new TidingsError('E_USAGE', 'of the tasks that wait, all are replayed')
-  const live = await ask(bus, index =>
+  const live = await queryIndex(bus, index =>
     (['running', 'waiting'] as const).flatMap(state => index.tasks({ state, limit: Number.MAX_SAFE_INTEGER })),
   )
   const tasks = live.map(({ task }) => task).toSorted()
-  return { ...recordedIn(sourceFromBus(bus, { all: true })), recorded: () => readJournals(bus, tasks) }
+  return { ...recordedFrom(sourceFromBus(bus, { all: true })), recorded: () => readJournals(bus, tasks) }
 }
 
-const recordedIn = (source: RecordedSource) => ({
+const recordedFrom = (source: RecordedSource) => ({
   recorded: () => source.events() as AsyncIterable<ReplayInput>,
   document: (key: string) => source.document(key),
 })

@@ -12,7 +12,7 @@ import type { State } from '../workflows/state.ts'
  * Whether an instance of a workflow can go on as another task. Events reach an instance under its own id, so its successor gets none; and
  * what was undone is not there any more.
  */
-export const fitsOn =
+export const workflowRetryCheck =
   (bus: Bus): CheckWorkflow =>
   async (program, fork, failed) => {
     const read = async (key: string) => (await bus.driver.getDocument(key))?.value

@@ -10,14 +10,14 @@ import type { Turn } from '../tasks/program.ts'
 import { didYouMean } from '../suggest.ts'
 import type { FailureFilter } from '../trace/index/lookup.ts'
 import { count, dim, printable } from '../trace/text.ts'
-import { failedLike, failedSince, type Failed } from './failed.ts'
-import { assertKnown, hasWorker } from './hosted.ts'
-import { findTask, withExistingLog } from './log.ts'
-import { answer, say, type Globals } from './out.ts'
-import { fitsOn } from './retry-workflow.ts'
-import { momentOf } from './selection.ts'
+import { findFailed, failedSince, type FailedTask } from './failed-tasks.ts'
+import { assertEverHosted, hasWorker } from './hosted.ts'
+import { resolveTask, withExistingLog } from './log.ts'
+import { printResult, print, type GlobalOptions } from './output.ts'
+import { workflowRetryCheck } from './retry-workflow.ts'
+import { parseTime } from './selection.ts'
 
-export interface RetryOptions extends Globals {
+export interface RetryCommandOptions extends GlobalOptions {
   agent?: string
   code?: string
   since?: string
@@ -26,11 +26,11 @@ export interface RetryOptions extends Globals {
 }
 
 /** How long the tasks that a failed one had asked may take to end. */
-const childrenMs = 10_000
-const retriesAtOnce = 8
+const childrenTimeoutMs = 10_000
+const maxConcurrentRetries = 8
 
 /** `tidings retry TASK`, `tidings retry --agent NAME --code CODE --since 1h` */
-export async function retry(which: string | undefined, options: RetryOptions): Promise<void> {
+export async function retryCommand(which: string | undefined, options: RetryCommandOptions): Promise<void> {
   const { agent, code, since, until } = options
   const filters = [agent, code, since, until].filter(each => each !== undefined)
   if ((which === undefined) === (filters.length === 0))
@@ -39,14 +39,14 @@ export async function retry(which: string | undefined, options: RetryOptions): P
       'expected either a task (tidings retry TASK) or a filter: --agent NAME, --code CODE, --since 1h, --until TIME',
     )
   await withExistingLog(async bus => {
-    if (which === undefined) return many(bus, options)
-    const retried = await retryOne(bus, await findTask(bus, which))
-    await answer(options, retried, linesOf(retried))
-    if (retried.state === 'retried' && !options.json) await sayUnserved(bus, retried.program)
+    if (which === undefined) return retryMany(bus, options)
+    const retried = await retryOne(bus, await resolveTask(bus, which))
+    await printResult(options, retried, describeResult(retried))
+    if (retried.state === 'retried' && !options.json) await printIfNoWorker(bus, retried.program)
   })
 }
 
-type Retried =
+type RetryResult =
   | { readonly state: 'resumed'; readonly task: string; readonly released: number }
   /** Somebody retried it before. */
   | { readonly state: 'existing'; readonly task: string; readonly retryOf: string; readonly end: string }
@@ -67,10 +67,10 @@ type Retried =
     }
 
 /** @throws E_NOT_FOUND, E_RETRY_REFUSED */
-async function retryOne(bus: Bus, task: string): Promise<Retried> {
+async function retryOne(bus: Bus, task: string): Promise<RetryResult> {
   const tasks = await CorrelationTasks.read(bus, correlationOf(task))
   const turn = tasks.get(task)
-  if (!turn || turn.end === undefined) return resume(bus, task, turn)
+  if (!turn || turn.end === undefined) return releaseParked(bus, task, turn)
   if (turn.end === 'continued')
     throw retryRefused(`task ${task} has not failed: it went on as ${turn.successor}. Retry that one if it failed`)
   const next = tasks.retriedAs(task)
@@ -82,13 +82,16 @@ async function retryOne(bus: Bus, task: string): Promise<Retried> {
       `task ${task} goes on with task ${pending}, which is the retry of one that had asked it and has not begun yet. ` +
         'It begins when a worker takes it',
     )
-  const plan = await planned(bus, task, tasks)
+  const plan = await planWhenChildrenEnded(bus, task, tasks)
   const { task: successor, isNew } = await publishRetry(bus, plan)
   if (!isNew) return { state: 'existing', task: successor, retryOf: task, end: 'under way' }
-  return retriedAs(successor, plan)
+  return successorResult(successor, plan)
 }
 
-function retriedAs(task: string, { of, program, fork, adopted, children, callerAnswered }: RetryPlan): Retried {
+function successorResult(
+  task: string,
+  { of, program, fork, adopted, children, callerAnswered }: RetryPlan,
+): RetryResult {
   return {
     state: 'retried',
     task,
@@ -103,7 +106,7 @@ function retriedAs(task: string, { of, program, fork, adopted, children, callerA
 }
 
 /** What was parked for a task that has not ended is handed out again. */
-async function resume(bus: Bus, task: string, turn: Turn | undefined): Promise<Retried> {
+async function releaseParked(bus: Bus, task: string, turn: Turn | undefined): Promise<RetryResult> {
   const released = await bus.driver.release({ key: `task/${task}` })
   if (released > 0) return { state: 'resumed', task, released }
   if (!turn) throw new TidingsError('E_NOT_FOUND', `no turn of task ${task} is on the log`)
@@ -114,11 +117,11 @@ async function resume(bus: Bus, task: string, turn: Turn | undefined): Promise<R
 }
 
 /** The plan, once the tasks that it had asked have ended too. @throws E_RETRY_REFUSED */
-async function planned(bus: Bus, task: string, known: CorrelationTasks): Promise<RetryPlan> {
-  const until = Date.now() + childrenMs
+async function planWhenChildrenEnded(bus: Bus, task: string, known: CorrelationTasks): Promise<RetryPlan> {
+  const until = Date.now() + childrenTimeoutMs
   for (let tasks = known; ; tasks = await CorrelationTasks.read(bus, correlationOf(task)))
     try {
-      return await planRetry(bus, task, tasks, fitsOn(bus))
+      return await planRetry(bus, task, tasks, workflowRetryCheck(bus))
     } catch (error) {
       const isEarly = error instanceof TidingsError && error.code === 'E_RETRY_REFUSED' && error.retryable
       if (!isEarly || Date.now() > until) throw error
@@ -126,22 +129,22 @@ async function planned(bus: Bus, task: string, known: CorrelationTasks): Promise
     }
 }
 
-async function many(bus: Bus, options: RetryOptions): Promise<void> {
+async function retryMany(bus: Bus, options: RetryCommandOptions): Promise<void> {
   const { agent, code, since, until, yes, json } = options
   const filter = {
-    since: since === undefined ? failedSince() : momentOf(since),
-    ...(until !== undefined && { until: momentOf(until) }),
+    since: since === undefined ? failedSince() : parseTime(since),
+    ...(until !== undefined && { until: parseTime(until) }),
     ...(agent !== undefined && { program: agent }),
   }
-  const found = await failedLike(bus, { ...filter, ...(code !== undefined && { code }) })
-  if (found.length === 0 && agent !== undefined) await assertKnown(bus, 'agent', agent)
-  const { own, withCallers } = topmost(found)
-  if (!json && found.length === 0) await say(`No failed task matches${await codeMeant(bus, filter, code)}`)
-  else if (!json) for (const line of countLines(own, withCallers)) await say(line)
+  const found = await findFailed(bus, { ...filter, ...(code !== undefined && { code }) })
+  if (found.length === 0 && agent !== undefined) await assertEverHosted(bus, 'agent', agent)
+  const { own, withCallers } = withoutChildren(found)
+  if (!json && found.length === 0) await print(`No failed task matches${await codeSuggestion(bus, filter, code)}`)
+  else if (!json) for (const line of countLines(own, withCallers)) await print(line)
   if (!yes) {
     const told = { found: own.length, withCallers, tasks: own.map(({ task }) => task) }
     if (own.length === 0 && !json) return
-    return answer(options, told, [dim('nothing was done yet: --yes retries them')])
+    return printResult(options, told, [dim('nothing was done yet: --yes retries them')])
   }
   const counts = { retried: 0, existing: 0, refused: 0, callersAnswered: 0 }
   const programs = new Set<string>()
@@ -153,7 +156,7 @@ async function many(bus: Bus, options: RetryOptions): Promise<void> {
         // The log is away: what is left is for the next time.
         if (result.retryable && result.code !== 'E_RETRY_REFUSED') throw result
         counts.refused++
-        await answer(options, { state: 'refused', task, error: result.toJSON() }, [
+        await printResult(options, { state: 'refused', task, error: result.toJSON() }, [
           `${styleText('red', '✖')} ${task} ${printable(result.message)}`,
         ])
         continue
@@ -163,32 +166,32 @@ async function many(bus: Bus, options: RetryOptions): Promise<void> {
         counts.callersAnswered += result.callersAnswered
         programs.add(result.program)
       }
-      if (json) await say(JSON.stringify(result))
+      if (json) await print(JSON.stringify(result))
     }
   }
-  await Promise.all(Array.from({ length: retriesAtOnce }, work))
-  await answer(options, { found: own.length, withCallers, ...counts }, [
+  await Promise.all(Array.from({ length: maxConcurrentRetries }, work))
+  await printResult(options, { found: own.length, withCallers, ...counts }, [
     `${count(counts.retried, 'task')} retried${counts.existing > 0 ? `, ${counts.existing} by somebody else` : ''}${counts.refused > 0 ? `, ${counts.refused} refused` : ''}`,
     ...callerLines(counts.callersAnswered),
   ])
-  if (!json) for (const program of programs) await sayUnserved(bus, program)
+  if (!json) for (const program of programs) await printIfNoWorker(bus, program)
   if (counts.refused > 0) process.exitCode = 1
 }
 
 /** The code that may be meant where no task failed with the one that was given. */
-async function codeMeant(bus: Bus, filter: FailureFilter, code: string | undefined): Promise<string> {
+async function codeSuggestion(bus: Bus, filter: FailureFilter, code: string | undefined): Promise<string> {
   if (code === undefined) return '.'
-  return didYouMean(code, new Set((await failedLike(bus, filter)).map(failed => failed.code))) || '.'
+  return didYouMean(code, new Set((await findFailed(bus, filter)).map(failed => failed.code))) || '.'
 }
 
 /** A task that failed together with the one that had asked it goes on with that. */
-function topmost(found: readonly Failed[]): { own: Failed[]; withCallers: number } {
+function withoutChildren(found: readonly FailedTask[]): { own: FailedTask[]; withCallers: number } {
   const all = new Set(found.map(({ task }) => task))
   const own = found.filter(({ call }) => call === undefined || !all.has(parseId(call)?.task ?? ''))
   return { own, withCallers: found.length - own.length }
 }
 
-function countLines(found: readonly Failed[], withCallers: number): string[] {
+function countLines(found: readonly FailedTask[], withCallers: number): string[] {
   const kinds = Map.groupBy(found, ({ program, code }) => `${printable(program)}  ${printable(code)}`)
   return [
     styleText('bold', `${count(found.length, 'failed task')}`),
@@ -199,7 +202,7 @@ function countLines(found: readonly Failed[], withCallers: number): string[] {
   ]
 }
 
-function linesOf(retried: Retried): string[] {
+function describeResult(retried: RetryResult): string[] {
   if (retried.state === 'resumed')
     return [
       `resumed ${retried.task}: ${count(retried.released, 'delivery', 'deliveries')} handed out again`,
@@ -232,8 +235,8 @@ function callerLines(callers: number): string[] {
   return [dim(`  ${who} not answered again`)]
 }
 
-async function sayUnserved(bus: Bus, program: string): Promise<void> {
+async function printIfNoWorker(bus: Bus, program: string): Promise<void> {
   if (await hasWorker(bus, 'agent', program)) return
   const host = (await hostsOn(bus))[program]
-  await say(dim(`  no worker of ${printable(host ?? program)} runs: it begins when one does`))
+  await print(dim(`  no worker of ${printable(host ?? program)} runs: it begins when one does`))
 }

@@ -7,48 +7,51 @@ import { roles, start, type Role, type Running } from '../runtime/start.ts'
 import type { Waiting } from '../runtime/start-with-retry.ts'
 import { didYouMean } from '../suggest.ts'
 import { count, dim } from '../trace/text.ts'
-import { sayUnfit } from './fit.ts'
+import { printIncompatible } from './incompatible-tasks.ts'
 import { findApp, loadApp } from './load-app.ts'
-import { answer, untilAsked, type Globals } from './out.ts'
+import { printResult, shutdownSignal, type GlobalOptions } from './output.ts'
 import { durabilityText } from './status.ts'
 
-export interface RunOptions extends Globals {
+export interface RunOptions extends GlobalOptions {
   only?: string
 }
 
 // The process lives until it is asked to end, also when the app has nothing open that would keep it.
-const longest = 2 ** 31 - 1
+const maxTimerMs = 2 ** 31 - 1
 
 /** `tidings run [APP]` */
-export async function run(path: string | undefined, options: RunOptions): Promise<void> {
-  const asked = AbortSignal.any([untilAsked(), untilParentIsGone()])
-  const hosted = rolesOf(options.only)
+export async function runCommand(path: string | undefined, options: RunOptions): Promise<void> {
+  const asked = AbortSignal.any([shutdownSignal(), parentGoneSignal()])
+  const hosted = parseRoles(options.only)
   const { app, module } = await loadApp(findApp(path))
   const waiting: Promise<void>[] = []
-  const onWaiting = (found: Waiting) => void waiting.push(answer(options, waitingRecord(found), waitingText(found)))
+  const onWaiting = (found: Waiting) =>
+    void waiting.push(printResult(options, waitingRecord(found), waitingText(found)))
   const running = await start(app, { module, signal: asked, onWaiting, only: hosted }).catch(async error => {
     if (!asked.aborted || waiting.length === 0) throw error
   })
   await Promise.all(waiting)
-  if (!running) return answer(options, { event: 'stopped' }, ['stopped'])
-  await answer(options, readyRecord(app, running, hosted), readyText(app, running, hosted))
-  const looked = hosted.includes('agents') ? sayUnfit(running.bus, app, options, asked).catch(unlooked) : undefined
-  const alive = setInterval(() => {}, longest)
+  if (!running) return printResult(options, { event: 'stopped' }, ['stopped'])
+  await printResult(options, readyRecord(app, running, hosted), readyText(app, running, hosted))
+  const looked = hosted.includes('agents')
+    ? printIncompatible(running.bus, app, options, asked).catch(logSkippedCheck)
+    : undefined
+  const alive = setInterval(() => {}, maxTimerMs)
   if (!asked.aborted) await new Promise(resolve => asked.addEventListener('abort', resolve))
   clearInterval(alive)
   await looked
-  await answer(options, { event: 'stopping' }, [dim('ending what is under way; once more to stop at once')])
+  await printResult(options, { event: 'stopping' }, [dim('ending what is under way; once more to stop at once')])
   await running.stop()
-  await answer(options, { event: 'stopped' }, ['stopped'])
+  await printResult(options, { event: 'stopped' }, ['stopped'])
   // A tool that does not heed its signal must not keep the process.
   process.exit()
 }
 
 // A log or an index that is away now is no reason to stop.
-const unlooked = (error: unknown) => log.warn?.({}, `waiting tasks were not looked at: ${textOf(error)}`)
+const logSkippedCheck = (error: unknown) => log.warn?.({}, `waiting tasks were not looked at: ${textOf(error)}`)
 
 /** `tidings dev` speaks to its child by a channel, which also ends with the parent. */
-function untilParentIsGone(): AbortSignal {
+function parentGoneSignal(): AbortSignal {
   const gone = new AbortController()
   process.once('disconnect', () => gone.abort())
   // It must not keep a process that could not start.
@@ -57,7 +60,7 @@ function untilParentIsGone(): AbortSignal {
 }
 
 /** The roles that are named, in their usual order; all where none is. @throws E_USAGE */
-function rolesOf(only: string | undefined): readonly Role[] {
+function parseRoles(only: string | undefined): readonly Role[] {
   if (only === undefined) return roles
   const named = only.split(',').map(each => each.trim())
   const unknown = named.find(each => !roles.some(role => role === each))
@@ -89,8 +92,8 @@ function readyRecord(app: App, { addresses, durability, warnings }: Running, hos
 function readyText(app: App, { addresses, durability, warnings }: Running, hosted: readonly Role[]): string[] {
   const others = roles.filter(role => !hosted.includes(role))
   const role = others.length === 0 ? 'runs' : `runs as ${hosted.join(', ')}`
-  const parts = hosted.flatMap(each => partsOf(app)[each])
-  const away = others.flatMap(each => partsOf(app)[each])
+  const parts = hosted.flatMap(each => componentsOf(app)[each])
+  const away = others.flatMap(each => componentsOf(app)[each])
   return [
     `${styleText('green', '●')} ${styleText('bold', app.name)} ${role}: ${parts.join(', ')}`,
     ...(others.length === 0 ? [] : [dim(`  not here, other workers must: ${away.join(', ')}`)]),
@@ -103,7 +106,7 @@ function readyText(app: App, { addresses, durability, warnings }: Running, hoste
 }
 
 /** What a worker runs in each role. */
-const partsOf = ({ agents, workflows, tools, models, triggers }: App): Record<Role, string[]> => ({
+const componentsOf = ({ agents, workflows, tools, models, triggers }: App): Record<Role, string[]> => ({
   agents: [count(agents.length, 'agent'), ...(workflows.length > 0 ? [count(workflows.length, 'workflow')] : [])],
   tools: [count(tools.length, 'tool')],
   models: [count(models.length, 'model')],

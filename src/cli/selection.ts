@@ -3,7 +3,7 @@ import { TidingsError } from '../errors.ts'
 import { durationPattern } from '../options.ts'
 import { milliseconds, type Duration } from '../tasks/duration.ts'
 import type { Selection } from '../replay/selection.ts'
-import { findCorrelation, findTask } from './log.ts'
+import { resolveCorrelation, resolveTask } from './log.ts'
 
 /** Which part of the log a verb is about. */
 export interface SelectionOptions {
@@ -15,18 +15,18 @@ export interface SelectionOptions {
 }
 
 /** Nothing named: everything. @throws E_USAGE, E_NOT_FOUND, E_AMBIGUOUS */
-export async function selectionOf(bus: Bus, options: SelectionOptions): Promise<Selection> {
+export async function parseSelection(bus: Bus, options: SelectionOptions): Promise<Selection> {
   const { task, correlation, since, until } = options
   if ([task, correlation, since ?? until].filter(each => each !== undefined).length > 1)
     throw new TidingsError('E_USAGE', 'give a task, a correlation or a time, not several of them')
-  if (task !== undefined) return { task: await findTask(bus, task) }
-  if (correlation !== undefined) return { correlation: await findCorrelation(bus, correlation) }
+  if (task !== undefined) return { task: await resolveTask(bus, task) }
+  if (correlation !== undefined) return { correlation: await resolveCorrelation(bus, correlation) }
   if (since === undefined && until === undefined) return { all: true }
-  return { since: since === undefined ? 0 : momentOf(since), ...(until !== undefined && { until: momentOf(until) }) }
+  return { since: since === undefined ? 0 : parseTime(since), ...(until !== undefined && { until: parseTime(until) }) }
 }
 
 /** Text such as `24h` or a date as ms since the epoch. @throws E_USAGE, which names `others` that may be given too */
-export function momentOf(text: string, others = ''): number {
+export function parseTime(text: string, others = ''): number {
   if (durationPattern.test(text)) return Date.now() - milliseconds(text as Duration)
   const moment = Date.parse(text)
   if (Number.isNaN(moment))

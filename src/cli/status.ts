@@ -4,11 +4,11 @@ import type { Durability, GroupState } from '../bus/driver.ts'
 import { pausedBy, Pauses } from '../bus/pauses.ts'
 import { environment, shownLog } from '../runtime/environment.ts'
 import { count, dim, fit, widthOf } from '../trace/text.ts'
-import { allAttentionOf } from './attention-list.ts'
-import { failedSince } from './failed.ts'
-import { ask, withExistingLog } from './log.ts'
-import { paintResting, restingOn, restingText, type Resting } from './resting.ts'
-import { say, type Globals } from './out.ts'
+import { listAttention } from './attention-list.ts'
+import { failedSince } from './failed-tasks.ts'
+import { queryIndex, withExistingLog } from './log.ts'
+import { paintUnavailable, findUnavailable, unavailableText, type UnavailableModel } from './unavailable-models.ts'
+import { print, type GlobalOptions } from './output.ts'
 
 interface Status {
   home: string
@@ -18,34 +18,34 @@ interface Status {
   groups: GroupState[]
   paused: string[]
   /** Models whose provider is away. */
-  resting: Resting[]
+  resting: UnavailableModel[]
   attention: number
   /** Whether a worker that hosts agents, tools or models runs, as far as the broker knows. */
   hasWorker: boolean
 }
 
 /** `tidings status` */
-export async function status({ json }: Globals): Promise<void> {
-  const found = await withExistingLog(statusOf)
-  await say(json ? JSON.stringify(found) : text(found).join('\n'))
+export async function statusCommand({ json }: GlobalOptions): Promise<void> {
+  const found = await withExistingLog(readStatus)
+  await print(json ? JSON.stringify(found) : text(found).join('\n'))
 }
 
-async function statusOf(bus: Bus): Promise<Status> {
+async function readStatus(bus: Bus): Promise<Status> {
   const { driver } = bus
   const [head, durability, groups, paused] = [
     await driver.head(),
     await driver.durability(),
     await driver.listGroups(),
-    await pausedIn(bus),
+    await listPaused(bus),
   ]
-  const resting = await restingOn(bus, groups)
-  let attention = await ask(bus, index => index.failed(failedSince()))
-  for await (const _ of allAttentionOf(bus)) attention++
+  const resting = await findUnavailable(bus, groups)
+  let attention = await queryIndex(bus, index => index.failed(failedSince()))
+  for await (const _ of listAttention(bus)) attention++
   const hasWorker = (await Promise.all(groups.map(({ group }) => driver.hasMembers(group)))).includes(true)
   return { home: environment().home, bus: driver.name, head, durability, groups, paused, resting, attention, hasWorker }
 }
 
-async function pausedIn(bus: Bus): Promise<string[]> {
+async function listPaused(bus: Bus): Promise<string[]> {
   const pauses = new Pauses(bus)
   await pauses.start()
   pauses.stop()
@@ -59,7 +59,7 @@ function text({ bus, head, durability, groups, paused, resting, attention, hasWo
     `durability ${durabilityText(durability)}`,
     ...(groups.length > 0 && !hasWorker ? [`workers    ${styleText('yellow', 'none is running: tidings run')}`] : []),
     `paused     ${paused.join(', ') || 'nothing'}`,
-    ...resting.map(each => `model      ${paintResting(restingText(each))}`),
+    ...resting.map(each => `model      ${paintUnavailable(unavailableText(each))}`),
     `attention  ${attention === 0 ? 'nothing' : styleText('yellow', `${count(attention, 'entry', 'entries')}: tidings attention`)}`,
     '',
     ...(groups.length === 0

@@ -6,11 +6,11 @@ import { isTypePattern, matchesType } from '../pattern.ts'
 import { positionAt } from '../replay/selection.ts'
 import { turnType } from '../tasks/turn.ts'
 import { eventLine, terminalWidth } from './event-line.ts'
-import { findCorrelation, withLog } from './log.ts'
-import { say, untilAsked, type Globals } from './out.ts'
-import { momentOf } from './selection.ts'
+import { resolveCorrelation, withLog } from './log.ts'
+import { print, shutdownSignal, type GlobalOptions } from './output.ts'
+import { parseTime } from './selection.ts'
 
-export interface TailOptions extends Globals {
+export interface TailOptions extends GlobalOptions {
   type?: string[]
   correlation?: string
   since?: string
@@ -18,16 +18,17 @@ export interface TailOptions extends Globals {
 }
 
 /** `tidings tail` */
-export function tail(options: TailOptions): Promise<void> {
-  const asked = untilAsked()
+export function tailCommand(options: TailOptions): Promise<void> {
+  const asked = shutdownSignal()
   const wrong = options.type?.filter(type => !isTypePattern(type)) ?? []
   if (wrong.length > 0)
     throw new TidingsError('E_USAGE', `"${wrong[0]}" is no event type, and no pattern such as order.*`)
   return withLog(async bus => {
-    const correlation = options.correlation === undefined ? undefined : await findCorrelation(bus, options.correlation)
-    await show(
+    const correlation =
+      options.correlation === undefined ? undefined : await resolveCorrelation(bus, options.correlation)
+    await printEvents(
       bus,
-      await startOf(bus, options.since),
+      await startPosition(bus, options.since),
       { ...options, ...(correlation !== undefined && { correlation }) },
       asked,
     )
@@ -35,7 +36,7 @@ export function tail(options: TailOptions): Promise<void> {
 }
 
 /** Prints what comes after a position, until the signal. `more`: lines for people below the line of an event. */
-export async function show(
+export async function printEvents(
   bus: Bus,
   after: Position,
   options: TailOptions,
@@ -44,17 +45,17 @@ export async function show(
 ): Promise<void> {
   const { type: types, correlation, json } = options
   const filter = types && [{ types }]
-  const isWanted = wanted(options)
+  const isWanted = eventSelector(options)
   for await (const stored of bus.follow(after, filter, signal)) {
     if (correlation !== undefined && stored.event.correlationid !== correlation) continue
     if (!isWanted(stored.event)) continue
-    if (json) await say(await record(bus, stored))
-    else await say([eventLine(stored.event, terminalWidth()), ...(await more(stored.event))].join('\n'))
+    if (json) await print(await record(bus, stored))
+    else await print([eventLine(stored.event, terminalWidth()), ...(await more(stored.event))].join('\n'))
   }
 }
 
 /** Turns repeat what the other events say: they are for those who ask for them. */
-function wanted({ turns, type = [] }: TailOptions): (event: CloudEvent) => boolean {
+function eventSelector({ turns, type = [] }: TailOptions): (event: CloudEvent) => boolean {
   const named = turns || type.some(pattern => pattern.startsWith('task') && matchesType(pattern, turnType))
   return named ? () => true : event => event.type !== turnType
 }
@@ -64,10 +65,10 @@ async function record(bus: Bus, { position, event }: StoredEvent): Promise<strin
   return JSON.stringify({ position, event: await bus.resolve(event).catch(() => event) })
 }
 
-async function startOf(bus: Bus, since: string | undefined): Promise<Position> {
+async function startPosition(bus: Bus, since: string | undefined): Promise<Position> {
   if (since === undefined) return bus.driver.head()
   if (since === 'beginning') return 0
   if (/^\d{1,15}$/.test(since)) return Number(since)
-  const moment = momentOf(since, ', a log position or "beginning"')
+  const moment = parseTime(since, ', a log position or "beginning"')
   return (await positionAt(bus, moment, await bus.driver.head())) - 1
 }

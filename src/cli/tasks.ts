@@ -3,12 +3,12 @@ import { TidingsError } from '../errors.ts'
 import { taskStates, type TaskRow, type TaskState } from '../trace/index/lookup.ts'
 import { shortId } from '../trace/short-id.ts'
 import { count, dim, fit, printable, shorten } from '../trace/text.ts'
-import { moment, terminalWidth } from './event-line.ts'
-import { ask, withExistingLog } from './log.ts'
-import { numberOf, say, type Globals } from './out.ts'
-import { momentOf } from './selection.ts'
+import { formatTime, terminalWidth } from './event-line.ts'
+import { queryIndex, withExistingLog } from './log.ts'
+import { parseCount, print, type GlobalOptions } from './output.ts'
+import { parseTime } from './selection.ts'
 
-export interface TasksOptions extends Globals {
+export interface TasksOptions extends GlobalOptions {
   program?: string
   state?: string
   since?: string
@@ -16,19 +16,19 @@ export interface TasksOptions extends Globals {
 }
 
 /** `tidings tasks` */
-export async function tasks({ program, state, since, limit, json }: TasksOptions): Promise<void> {
+export async function tasksCommand({ program, state, since, limit, json }: TasksOptions): Promise<void> {
   if (state !== undefined && !isState(state))
     throw new TidingsError('E_USAGE', `"${state}" is no state of a task: say ${taskStates.join(', ')}`)
   const filter = {
-    limit: numberOf('--limit', limit),
+    limit: parseCount('--limit', limit),
     ...(program !== undefined && { program }),
     ...(state !== undefined && { state }),
-    ...(since !== undefined && { since: momentOf(since) }),
+    ...(since !== undefined && { since: parseTime(since) }),
   }
-  const found = await withExistingLog(bus => ask(bus, index => index.tasks(filter)))
-  if (json) for (const task of found) await say(JSON.stringify(task))
-  else for (const task of found) await say(line(task, terminalWidth()))
-  if (found.length === 0 && !json) await say('No task is like that.')
+  const found = await withExistingLog(bus => queryIndex(bus, index => index.tasks(filter)))
+  if (json) for (const task of found) await print(JSON.stringify(task))
+  else for (const task of found) await print(line(task, terminalWidth()))
+  if (found.length === 0 && !json) await print('No task is like that.')
 }
 
 const isState = (state: string): state is TaskState => (taskStates as readonly string[]).includes(state)
@@ -42,5 +42,5 @@ function line({ task, program, version, hash, state, turns, since, waitsFor }: T
   const code = printable(hash).slice(0, 8).padEnd(8)
   const waits = waitsFor.length === 0 ? '' : `  waits for ${count(waitsFor.length, 'answer')}: ${waitsFor.join(', ')}`
   const told = shorten(printable(`${count(turns, 'turn')}${waits}`), width - 75)
-  return `${styleText(colours[state], fit(state, 9))} ${name} ${dim(code)} ${dim(moment(since))} ${dim(task.slice(30, 36))} ${shortId(task)} ${told}`.trimEnd()
+  return `${styleText(colours[state], fit(state, 9))} ${name} ${dim(code)} ${dim(formatTime(since))} ${dim(task.slice(30, 36))} ${shortId(task)} ${told}`.trimEnd()
 }

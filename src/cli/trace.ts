@@ -7,29 +7,29 @@ import { records } from '../trace/records.ts'
 import { render } from '../trace/render.ts'
 import { count, dim, fit, paint, shorten, spentText } from '../trace/text.ts'
 import { traceOf } from '../trace/trace.ts'
-import { moment, terminalWidth } from './event-line.ts'
-import { ask, withExistingLog } from './log.ts'
-import { numberOf, say, type Globals } from './out.ts'
+import { formatTime, terminalWidth } from './event-line.ts'
+import { queryIndex, withExistingLog } from './log.ts'
+import { parseCount, print, type GlobalOptions } from './output.ts'
 
-export interface TraceOptions extends Globals {
+export interface TraceOptions extends GlobalOptions {
   limit: string
 }
 
 /** `tidings trace CORRELATION`; `tidings trace` lists what there is. */
-export async function trace(which: string | undefined, options: TraceOptions): Promise<void> {
+export async function traceCommand(which: string | undefined, options: TraceOptions): Promise<void> {
   if (which === undefined) return list(options)
   const { correlation, found } = await withExistingLog(bus =>
-    ask(bus, async index => {
+    queryIndex(bus, async index => {
       const correlation = index.correlation(which)
       return { correlation, found: await traceOf(bus, correlation, each => index.positionsOf(each)) }
     }),
   )
-  if (options.json) for (const record of records(found)) await say(JSON.stringify(record))
-  else for (const line of [dim(`correlation ${correlation}`), ...render(found, terminalWidth())]) await say(line)
+  if (options.json) for (const record of records(found)) await print(JSON.stringify(record))
+  else for (const line of [dim(`correlation ${correlation}`), ...render(found, terminalWidth())]) await print(line)
 }
 
 /** A correlation, and how it began. */
-export interface Action extends ActionRow {
+export interface CorrelationSummary extends ActionRow {
   /** RFC 3339, type, and what the event says; absent when it is not on the log any more. */
   readonly time?: string
   readonly type?: string
@@ -37,15 +37,15 @@ export interface Action extends ActionRow {
 }
 
 async function list({ limit, json }: TraceOptions): Promise<void> {
-  const most = numberOf('--limit', limit)
-  const found = await withExistingLog(bus => ask(bus, index => actionsOf(bus, index.actions(most))))
-  if (json) for (const action of found) await say(JSON.stringify(action))
-  else for (const action of found) await say(line(action, terminalWidth()))
-  if (found.length === 0 && !json) await say('Nothing has happened yet on this log.')
+  const most = parseCount('--limit', limit)
+  const found = await withExistingLog(bus => queryIndex(bus, index => summarizeCorrelations(bus, index.actions(most))))
+  if (json) for (const action of found) await print(JSON.stringify(action))
+  else for (const action of found) await print(line(action, terminalWidth()))
+  if (found.length === 0 && !json) await print('Nothing has happened yet on this log.')
 }
 
 /** Correlations with how they began. */
-export async function actionsOf(bus: Bus, rows: readonly ActionRow[]): Promise<Action[]> {
+export async function summarizeCorrelations(bus: Bus, rows: readonly ActionRow[]): Promise<CorrelationSummary[]> {
   const began = await withData(
     bus,
     await eventsAt(
@@ -62,11 +62,11 @@ export async function actionsOf(bus: Bus, rows: readonly ActionRow[]): Promise<A
 
 const states = { live: ['cyan', '▶'], failed: ['red', '✖'], done: ['green', '✔'], none: ['gray', ' '] } as const
 
-function line(action: Action, width: number): string {
+function line(action: CorrelationSummary, width: number): string {
   const { correlation, time, type = '?', title = '', events, tasks, live, failed, tokens, cost } = action
   const [colour, mark] = states[live > 0 ? 'live' : failed > 0 ? 'failed' : tasks > 0 ? 'done' : 'none']
   const told = [count(events, 'event'), ...(tasks > 0 ? [count(tasks, 'task')] : []), ...spentText({ tokens, cost })]
   const text = `${told.join(', ')}  ${title}`
-  const began = time === undefined ? ''.padEnd(19) : moment(Date.parse(time))
+  const began = time === undefined ? ''.padEnd(19) : formatTime(Date.parse(time))
   return `${styleText(colour, mark)} ${dim(correlation.slice(-6))} ${dim(began)} ${paint(type, fit(type, 22))} ${shorten(text, width - 52)}`.trimEnd()
 }

@@ -7,19 +7,19 @@ import type { Trigger } from '../triggers/trigger.ts'
 import { eventLine, terminalWidth } from './event-line.ts'
 import { findApp, loadApp } from './load-app.ts'
 import { withLog } from './log.ts'
-import { say, type Globals } from './out.ts'
+import { print, type GlobalOptions } from './output.ts'
 
-export interface TriggerOptions extends Globals {
+export interface TriggerOptions extends GlobalOptions {
   app?: string
 }
 
 /** `tidings trigger list` */
-export async function list({ app: path, json }: TriggerOptions): Promise<void> {
+export async function triggerListCommand({ app: path, json }: TriggerOptions): Promise<void> {
   const { app } = await loadApp(findApp(path))
   const rows = app.triggers.map(({ name, types, place = '' }) => ({ name, types, place }))
-  if (json) for (const row of rows) await say(JSON.stringify(row))
-  else if (rows.length === 0) await say(`app ${app.name} has no trigger`)
-  else for (const line of table(rows)) await say(line)
+  if (json) for (const row of rows) await print(JSON.stringify(row))
+  else if (rows.length === 0) await print(`app ${app.name} has no trigger`)
+  else for (const line of table(rows)) await print(line)
 }
 
 function table(rows: readonly { name: string; types: readonly string[]; place: string }[]): string[] {
@@ -35,7 +35,7 @@ function table(rows: readonly { name: string; types: readonly string[]; place: s
 }
 
 /** `tidings trigger test NAME`: exit code 1 where no event comes of it. */
-export async function test(name: string, options: TriggerOptions & { within: string }): Promise<void> {
+export async function triggerTestCommand(name: string, options: TriggerOptions & { within: string }): Promise<void> {
   const { app } = await loadApp(findApp(options.app))
   const trigger = app.triggers.find(each => each.name === name)
   if (!trigger) {
@@ -45,18 +45,18 @@ export async function test(name: string, options: TriggerOptions & { within: str
   if (!trigger.knock) throw new TidingsError('E_TRIGGER_SILENT', `trigger ${name} has no sample of its own`)
   const { json, within } = options
   const patienceMs = milliseconds(within as Duration)
-  if (!json) await say(dim(`a sample for ${name}; waiting for its event, ${within} at most`))
+  if (!json) await print(dim(`a sample for ${name}; waiting for its event, ${within} at most`))
   const stored = await withLog(bus => knocked(bus, trigger, patienceMs))
   if (!stored) throw new TidingsError('E_TRIGGER_SILENT', `no event of trigger ${name} came within ${within}`)
   const { position, event } = stored
-  await say(json ? JSON.stringify({ position, event }) : eventLine(event, terminalWidth()))
+  await print(json ? JSON.stringify({ position, event }) : eventLine(event, terminalWidth()))
 }
 
 /** What comes of a knock, or undefined; what the knock leaves is taken away by then. */
 async function knocked(bus: Bus, trigger: Trigger, patienceMs: number): Promise<StoredEvent | undefined> {
   const over = new AbortController()
   const timer = setTimeout(() => over.abort(), patienceMs)
-  const heard = firstOf(bus, trigger.name, await bus.driver.head(), over.signal)
+  const heard = nextEventOf(bus, trigger.name, await bus.driver.head(), over.signal)
   try {
     await trigger.knock!(bus, over.signal)
     return await heard
@@ -67,7 +67,12 @@ async function knocked(bus: Bus, trigger: Trigger, patienceMs: number): Promise<
   }
 }
 
-async function firstOf(bus: Bus, name: string, after: Position, signal: AbortSignal): Promise<StoredEvent | undefined> {
+async function nextEventOf(
+  bus: Bus,
+  name: string,
+  after: Position,
+  signal: AbortSignal,
+): Promise<StoredEvent | undefined> {
   const source = `/triggers/${name}`
   for await (const stored of bus.follow(after, undefined, signal))
     if (stored.event.source === source || stored.event.source.startsWith(`${source}/`))

@@ -1,11 +1,11 @@
 import type { Bus } from '../bus/bus.ts'
 import { correlationOf, parseId } from '../bus/ids.ts'
 import { didYouMean } from '../suggest.ts'
-import { hasWorker, hostedOn } from './hosted.ts'
-import { ask } from './log.ts'
+import { hasWorker, hostedNames } from './hosted.ts'
+import { queryIndex } from './log.ts'
 
 /** A target that tasks wait for, and that no worker of this log hosts: it never did, or has been gone for a while. */
-export interface Unhosted {
+export interface UnhostedTarget {
   readonly kind: 'unhosted'
   readonly target: string
   readonly what: 'agent' | 'tool' | 'model'
@@ -19,27 +19,27 @@ export interface Unhosted {
   readonly reason: string
 }
 
-const kinds = {
+const kindsByRequest = {
   'agent.invoke': 'agent',
   'agent.retry': 'agent',
   'tool.invoke': 'tool',
   'model.invoke': 'model',
 } as const
 // Workers that start together are not there all at once.
-const graceMs = 2_000
+const startGraceMs = 2_000
 /** A worker that hosted it may be about to start again. */
-const goneMs = 60_000
+const restartGraceMs = 60_000
 
-export async function unhostedOn(bus: Bus, now = Date.now()): Promise<Unhosted[]> {
-  const awaited = await ask(bus, index => index.awaited())
+export async function findUnhosted(bus: Bus, now = Date.now()): Promise<UnhostedTarget[]> {
+  const awaited = await queryIndex(bus, index => index.awaited())
   if (awaited.length === 0) return []
-  const known = await hostedOn(bus)
-  const found: Unhosted[] = []
+  const known = await hostedNames(bus)
+  const found: UnhostedTarget[] = []
   for (const { target, waiting, call, program, since } of awaited) {
     const isKnown = [known.agent, known.tool, known.model].some(names => names.includes(target))
-    if (target.startsWith('$') || now - since < (isKnown ? goneMs : graceMs)) continue
+    if (target.startsWith('$') || now - since < (isKnown ? restartGraceMs : startGraceMs)) continue
     const request = await bus.get(call, correlationOf(call))
-    const what = kinds[request?.type as keyof typeof kinds]
+    const what = kindsByRequest[request?.type as keyof typeof kindsByRequest]
     if (!what) continue
     if (isKnown && (await hasWorker(bus, what, target))) continue
     const reason = `no worker on this log hosts the ${what} "${target}"${isKnown ? ' at present' : ''}, which ${program} waits for${isKnown ? '' : didYouMean(target, known[what])}`

@@ -4,18 +4,18 @@ import type { Index } from '../trace/index/lookup.ts'
 import { renderWhy } from '../trace/render-why.ts'
 import { whyOf, type Why } from '../trace/why.ts'
 import { terminalWidth } from './event-line.ts'
-import { ask, withExistingLog } from './log.ts'
-import { say, type Globals } from './out.ts'
+import { queryIndex, withExistingLog } from './log.ts'
+import { print, type GlobalOptions } from './output.ts'
 
 /** `tidings why EVENT|TASK` */
-export async function why(id: string, { json }: Globals): Promise<void> {
-  const found = await withExistingLog(bus => ask(bus, index => whyOf(bus, index, meant(index, id))))
-  if (!json) return say(renderWhy(found, terminalWidth()).join('\n'))
-  for (const record of records(found)) await say(JSON.stringify(record))
+export async function whyCommand(id: string, { json }: GlobalOptions): Promise<void> {
+  const found = await withExistingLog(bus => queryIndex(bus, index => whyOf(bus, index, findPosition(index, id))))
+  if (!json) return print(renderWhy(found, terminalWidth()).join('\n'))
+  for (const record of records(found)) await print(JSON.stringify(record))
 }
 
 /** The event; of a task, how it ended, or its newest turn. @throws E_USAGE, E_NOT_FOUND, E_AMBIGUOUS */
-function meant(index: Index, id: string): Position {
+function findPosition(index: Index, id: string): Position {
   const found = index.taskOrEvent(id)
   const position = 'task' in found ? index.newestOf(found.task) : found.event
   if (position === undefined) throw new TidingsError('E_NOT_FOUND', `no turn of task ${id} is on the log`)

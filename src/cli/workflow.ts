@@ -7,47 +7,47 @@ import { instanceGraph } from '../workflows/live.ts'
 import { mermaid } from '../workflows/mermaid.ts'
 import { eventTypes } from '../workflows/tree.ts'
 import { findApp, loadApp } from './load-app.ts'
-import { ask, findTask, withExistingLog, withLog } from './log.ts'
-import { answer, say, type Globals } from './out.ts'
+import { queryIndex, resolveTask, withExistingLog, withLog } from './log.ts'
+import { printResult, print, type GlobalOptions } from './output.ts'
 
-interface Options extends Globals {
+interface Options extends GlobalOptions {
   app?: string
 }
 
 /** `tidings workflow list` */
-export async function list(options: Options): Promise<void> {
+export async function workflowListCommand(options: Options): Promise<void> {
   const { app } = await loadApp(findApp(options.app))
   await withLog(async bus => {
-    const running = await ask(bus, index => app.workflows.map(({ name }) => index.live(name)))
+    const running = await queryIndex(bus, index => app.workflows.map(({ name }) => index.live(name)))
     for (const [i, { name, data }] of app.workflows.entries()) {
       const instances = running[i]!
       const types = eventTypes(data.steps)
       const record = { workflow: name, version: data.version, types, key: data.key ?? null, instances }
       const key = data.key ? 'for each key' : data.callable ? 'for each call' : 'for each correlation'
-      await answer(options, record, [
+      await printResult(options, record, [
         `${styleText('bold', name)} v${data.version}  ${dim(`${count(instances, 'instance')} running, one ${key}`)}`,
         ...(types.length > 0 ? [`  waits for ${types.join(', ')}`] : []),
       ])
     }
   })
-  if (app.workflows.length === 0 && !options.json) await say('The app has no workflow.')
+  if (app.workflows.length === 0 && !options.json) await print('The app has no workflow.')
 }
 
 /** `tidings workflow graph NAME` */
-export async function graph(name: string, options: Options & { task?: string }): Promise<void> {
+export async function workflowGraphCommand(name: string, options: Options & { task?: string }): Promise<void> {
   const { app } = await loadApp(findApp(options.app))
-  const workflow = workflowOf(app, name)
+  const workflow = findWorkflow(app, name)
   const drawn =
     options.task === undefined
       ? toGraph(workflow.data)
       : await withExistingLog(async bus => {
-          return instanceGraph(bus, app.programs, await findTask(bus, options.task!, name))
+          return instanceGraph(bus, app.programs, await resolveTask(bus, options.task!, name))
         })
-  await say(options.json ? JSON.stringify(drawn) : mermaid(drawn))
+  await print(options.json ? JSON.stringify(drawn) : mermaid(drawn))
 }
 
 /** @throws E_NOT_FOUND */
-export function workflowOf(app: App, name: string): AnyWorkflow {
+export function findWorkflow(app: App, name: string): AnyWorkflow {
   const newest = app.workflows.filter(each => each.name === name).sort((a, b) => b.data.version - a.data.version)[0]
   if (newest) return newest
   const names = app.workflows.map(each => each.name).join(', ')

@@ -3,7 +3,7 @@ import type { Control } from './control.ts'
 export default {
   fault: 'After a change of .env, dev runs the app with its earlier values.',
   file: 'src/cli/dev.ts',
-  find: 'env: ownEnvironment(),',
+  find: 'env: envWithoutFile(),',
   replace: 'env: ownEnvironment() && process.env,',
   test: 'test/env-file.test.ts',
   name: 'is read again by dev',

@@ -2,7 +2,7 @@ import type { Control } from './control.ts'
 
 export default {
   fault: 'Code that a waiting task does not fit is said when the answer comes, which may be in days.',
-  file: 'src/cli/fit.ts',
+  file: 'src/cli/incompatible-tasks.ts',
   find: '      await resume(bus, programs, task)\n',
   replace: '',
   test: 'test/dev.test.ts',

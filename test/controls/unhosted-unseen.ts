@@ -3,7 +3,7 @@ import type { Control } from './control.ts'
 export default {
   fault: 'That no worker hosts what a task waits for is not on the attention list.',
   file: 'src/cli/attention-list.ts',
-  find: '  yield* await unhostedOn(bus)\n',
+  find: '  yield* await findUnhosted(bus)\n',
   replace: '',
   test: 'test/dev.test.ts',
   name: 'nobody hosts',

@@ -2,11 +2,11 @@ import { styleText } from 'node:util'
 import type { GroupState } from '../bus/driver.ts'
 import type { Activity, Service } from '../trace/rates.ts'
 import { count, dim, elapsed, fit, paint, printable, shorten } from '../trace/text.ts'
-import { moment } from './event-line.ts'
-import { paintResting, restingText, type Resting } from './resting.ts'
+import { formatTime } from './event-line.ts'
+import { paintUnavailable, unavailableText, type UnavailableModel } from './unavailable-models.ts'
 
 /** What `tidings top` shows at one moment. */
-export interface Picture {
+export interface Dashboard {
   /** Where the log is. */
   readonly log: string
   /** RFC 3339. */
@@ -14,7 +14,7 @@ export interface Picture {
   readonly groups: readonly GroupState[]
   readonly activity: Activity
   /** Models whose provider is away. */
-  readonly resting: readonly Resting[]
+  readonly resting: readonly UnavailableModel[]
   /** Entries on the attention list. */
   readonly attention: number
 }
@@ -24,8 +24,8 @@ const shownServices = 6
 const number = (value: number) => value.toLocaleString('en', { maximumFractionDigits: 1, minimumFractionDigits: 1 })
 
 /** As lines for a terminal of this size. What is busiest stands first in each part, and is shown where not all fits. */
-export function drawPicture(
-  { log, time, groups, activity, resting, attention }: Picture,
+export function drawDashboard(
+  { log, time, groups, activity, resting, attention }: Dashboard,
   width: number,
   rows: number,
 ): string[] {
@@ -49,11 +49,11 @@ export function drawPicture(
   const table = (title: string, columns: string[], lines: string[]) =>
     lines.length === 0 ? [] : ['', draw(`${fit(title, name)}${cells(...columns)}`, dim), ...lines]
   return [
-    draw(`${moment(Date.parse(time))}  ${printable(log)}`, text => styleText('bold', text)),
+    draw(`${formatTime(Date.parse(time))}  ${printable(log)}`, text => styleText('bold', text)),
     draw(`${number(perSecond)} events/s · tasks: ${number(started)} started/s, ${number(ended)} ended/s`),
     draw(`last minute: ${count(tokens, 'token')}${cost > 0 ? `, cost ${cost.toPrecision(3)}` : ''}`),
     draw(attended, text => (attention === 0 ? dim(text) : styleText('yellow', text))),
-    ...resting.map(each => draw(restingText(each, Date.parse(time)), paintResting)),
+    ...resting.map(each => draw(unavailableText(each, Date.parse(time)), paintUnavailable)),
     ...table('group', ['lag', 'in flight'], [
       ...busiest.slice(0, room).map(({ group, lag, inFlight }) => draw(`${fit(printable(group), name)}${cells(String(lag), String(inFlight))}`)),
       ...(busiest.length > room ? [draw(`and ${busiest.length - room} more`, dim)] : []),

@@ -3,10 +3,10 @@ import type { Bus } from '../bus/bus.ts'
 import type { GroupState } from '../bus/driver.ts'
 import { readCircuit } from '../models/circuit.ts'
 import { elapsed, printable } from '../trace/text.ts'
-import { namesIn } from './hosted.ts'
+import { namesOfGroups } from './hosted.ts'
 
 /** A model whose provider is away, so that one request at a time asks it. Times are RFC 3339. */
-export interface Resting {
+export interface UnavailableModel {
   readonly model: string
   readonly since: string
   /** The last error. */
@@ -15,8 +15,8 @@ export interface Resting {
   readonly nextProbe?: string
 }
 
-export async function restingOn(bus: Bus, groups: readonly GroupState[]): Promise<Resting[]> {
-  const models = namesIn(groups, 'model')
+export async function findUnavailable(bus: Bus, groups: readonly GroupState[]): Promise<UnavailableModel[]> {
+  const models = namesOfGroups(groups, 'model')
   const found = await Promise.all(models.map(async model => ({ model, ...(await readCircuit(bus, model)) })))
   const now = Date.now()
   return found.flatMap(({ model, open }) => {
@@ -33,11 +33,11 @@ export async function restingOn(bus: Bus, groups: readonly GroupState[]): Promis
 }
 
 /** On one line, without colours. */
-export function restingText({ model, since, reason, nextProbe }: Resting, now = Date.now()): string {
+export function unavailableText({ model, since, reason, nextProbe }: UnavailableModel, now = Date.now()): string {
   const wait = nextProbe === undefined ? 0 : Date.parse(nextProbe) - now
   const next =
     nextProbe === undefined ? 'a probe is under way' : wait > 0 ? `next probe in ${elapsed(wait)}` : 'next probe is due'
   return printable(`${model} is away for ${elapsed(Math.max(0, now - Date.parse(since)))}, ${next}: ${reason}`)
 }
 
-export const paintResting = (text: string) => styleText('yellow', text)
+export const paintUnavailable = (text: string) => styleText('yellow', text)

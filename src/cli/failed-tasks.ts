@@ -7,7 +7,7 @@ import { milliseconds } from '../tasks/duration.ts'
 import { dismissedType } from '../tasks/fork.ts'
 import { eventsAt, withData } from '../trace/index/events.ts'
 import type { FailureFilter, FailureRow } from '../trace/index/lookup.ts'
-import { ask } from './log.ts'
+import { queryIndex } from './log.ts'
 
 /*
  * Tasks that failed, for as long as TIDINGS_FAILED_FOR says and until somebody retries or dismisses them. The index knows which: neither their
@@ -15,7 +15,7 @@ import { ask } from './log.ts'
  */
 
 /** A task that failed. */
-export interface Failed {
+export interface FailedTask {
   readonly kind: 'failed'
   readonly task: string
   readonly program: string
@@ -35,9 +35,9 @@ const maxFailed = 1_000
 export const failedSince = () => Date.now() - milliseconds(environment().failedFor)
 
 /** The newest of those that are on the list, with how many there are. */
-export async function failedOn(bus: Bus): Promise<{ failed: Failed[]; total: number }> {
+export async function listFailed(bus: Bus): Promise<{ failed: FailedTask[]; total: number }> {
   const since = failedSince()
-  const { rows, total } = await ask(bus, index => ({
+  const { rows, total } = await queryIndex(bus, index => ({
     rows: index.failures({ since, limit: maxFailed }),
     total: index.failed(since),
   }))
@@ -45,24 +45,24 @@ export async function failedOn(bus: Bus): Promise<{ failed: Failed[]; total: num
 }
 
 /** All that fit, the oldest first. */
-export async function failedLike(bus: Bus, filter: FailureFilter & { code?: string }): Promise<Failed[]> {
-  const rows = await ask(bus, index => index.failures(filter))
-  const found: Failed[] = []
+export async function findFailed(bus: Bus, filter: FailureFilter & { code?: string }): Promise<FailedTask[]> {
+  const rows = await queryIndex(bus, index => index.failures(filter))
+  const found: FailedTask[] = []
   for (let from = 0; from < rows.length; from += maxFailed)
     found.push(...(await withErrors(bus, rows.slice(from, from + maxFailed))))
   return found.filter(({ code }) => filter.code === undefined || code === filter.code).reverse()
 }
 
-async function withErrors(bus: Bus, rows: readonly FailureRow[]): Promise<Failed[]> {
+async function withErrors(bus: Bus, rows: readonly FailureRow[]): Promise<FailedTask[]> {
   const stored = await withData(bus, await eventsAt(bus, rows.map(({ position }) => position))) // biome-ignore format: one line
   const events = new Map(stored.map(({ position, event }) => [position, event]))
   return rows.flatMap(({ task, position, at }) => {
     const event = events.get(position)
-    return event ? [failedBy(task, at, event)] : []
+    return event ? [failedTask(task, at, event)] : []
   })
 }
 
-function failedBy(task: string, at: number, { id, call, data }: CloudEvent): Failed {
+function failedTask(task: string, at: number, { id, call, data }: CloudEvent): FailedTask {
   const { program, error } = (data ?? {}) as { program?: string; error?: Partial<ErrorData> | null }
   const { code = 'E_PROGRAM_FAILED', message = '' } = error ?? {}
   return {
@@ -78,8 +78,8 @@ function failedBy(task: string, at: number, { id, call, data }: CloudEvent): Fai
 }
 
 /** Takes a task off the list. False where it is on none. */
-export async function dismiss(bus: Bus, task: string): Promise<boolean> {
-  const [found] = await failedLike(bus, { task })
+export async function dismissFailed(bus: Bus, task: string): Promise<boolean> {
+  const [found] = await findFailed(bus, { task })
   if (!found) return false
   await bus.publish({
     id: dismissedId(task),

@@ -2,10 +2,10 @@ import { EventEmitter, on } from 'node:events'
 import { basename, relative, sep } from 'node:path'
 import { watch } from 'chokidar'
 
-const quietMs = 100
+const debounceMs = 100
 
 /** Files of code that changed below a folder, once things are quiet again. Ends with the signal. */
-export async function* changes(folder: string, signal: AbortSignal): AsyncGenerator<string> {
+export async function* watchCode(folder: string, signal: AbortSignal): AsyncGenerator<string> {
   const settled = new EventEmitter()
   const watcher = watch(folder, {
     ignoreInitial: true,
@@ -14,7 +14,7 @@ export async function* changes(folder: string, signal: AbortSignal): AsyncGenera
   let timer: NodeJS.Timeout | undefined
   watcher.on('all', (_, file) => {
     clearTimeout(timer)
-    timer = setTimeout(() => settled.emit('quiet', relative(folder, file)), quietMs)
+    timer = setTimeout(() => settled.emit('quiet', relative(folder, file)), debounceMs)
   })
   try {
     for await (const [file] of on(settled, 'quiet', { signal })) yield file as string

@@ -6,17 +6,17 @@ import type { ErrorData } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import { shortId } from '../trace/short-id.ts'
 import { dim, printable } from '../trace/text.ts'
-import { describe, isSameMatter } from './attention.ts'
-import { allAttentionOf, nextFor, type Matter } from './attention-list.ts'
-import { answer, type Globals } from './out.ts'
+import { describeItem, isSameItem } from './attention.ts'
+import { listAttention, nextCommands, type AttentionItem } from './attention-list.ts'
+import { printResult, type GlobalOptions } from './output.ts'
 
 /* What `tidings dev` prints of failures, as they happen: of each task that failed, and of each new entry of the attention list. */
 
-const lookMs = 1_000
+const pollIntervalMs = 1_000
 const failed = /^(agent\.task|tool|model)\.failed$/
 
 /** Lines below that of an event which says that something failed: why, where in the user's code, and what to do. */
-export class Failures {
+export class FailurePrinter {
   readonly #bus: Bus
   /** By correlation: what was printed last, so that a failure which is handed on is explained once. */
   readonly #explained = new Map<string, string>()
@@ -61,25 +61,25 @@ export class Failures {
 }
 
 /** Prints what comes onto the attention list, within about a second, until the signal. */
-export async function watchAttention(bus: Bus, options: Globals, signal: AbortSignal): Promise<void> {
-  let known: Matter[] = []
+export async function watchAttention(bus: Bus, options: GlobalOptions, signal: AbortSignal): Promise<void> {
+  let known: AttentionItem[] = []
   for (let first = true; !signal.aborted; first = false) {
-    const found: Matter[] = []
+    const found: AttentionItem[] = []
     const begin = performance.now()
     try {
-      for await (const matter of allAttentionOf(bus)) if (found.push(matter) >= maxShown) break
+      for await (const matter of listAttention(bus)) if (found.push(matter) >= maxShown) break
     } catch {
       // The log is away: the worker says so.
       found.push(...known)
     }
     // What was there before is what `tidings attention` is for.
     if (!first)
-      for (const matter of found.filter(each => !known.some(other => isSameMatter(each, other))))
-        await answer(options, { event: 'attention', ...matter, next: nextFor(matter) }, describe(matter))
+      for (const matter of found.filter(each => !known.some(other => isSameItem(each, other))))
+        await printResult(options, { event: 'attention', ...matter, next: nextCommands(matter) }, describeItem(matter))
     known = found
     // A log with very many tasks takes longer to look through: it is not kept busy by that.
     const took = performance.now() - begin
-    await setTimeout(Math.max(lookMs, took * 4), undefined, { signal }).catch(() => {})
+    await setTimeout(Math.max(pollIntervalMs, took * 4), undefined, { signal }).catch(() => {})
   }
 }
 
