@@ -61,7 +61,7 @@ describeNats('a view of a shard', () => {
     const open = await shard()
     const task = newTask()
     await open().turns.commit(turn(task, 0, { wake: 5, events: [emitted(task, 1, 0)] }), () => false)
-    const { step, reached, ...view } = gate('events.scan')
+    const { step, reached, ...view } = gate('events.find')
     const worker = open(step)
     const comparing = worker.owned.compare(worker.turns)
     await reached

@@ -4,7 +4,8 @@ import { readReason, type Reason } from '../../bus/reason.ts'
 import type { CloudEvent } from '../../event.ts'
 import { token, untoken } from './names.ts'
 import type { Log } from './provision.ts'
-import { msgId, type StoredMessage } from './stream.ts'
+import type { StoredMessage } from './stored-message.ts'
+import { msgId } from './stream.ts'
 import { Heap } from './heap.ts'
 
 /*

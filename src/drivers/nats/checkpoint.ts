@@ -3,10 +3,12 @@ import type { Log } from './provision.ts'
 
 /*
  * A checkpoint saves the next owner of a shard from reading the log from its start. Its document says up to where it reaches;
- * its rows are documents of their own. Only the owner writes it, fenced by the revision of the document: whoever takes the
+ * its rows are documents of their own. An owner also writes one while it reads the shard for the first time, so that the next
+ * owner continues where it died. Turns whose events were not all read by then are `open`: `at` stays below them, for versions
+ * that know no others. Only the owner writes it, fenced by the revision of the document: whoever takes the
  * shard over stores the document once more, after which the owner before, whose view may lack what others did since, is refused.
  *
- *     LOG.s.checkpoint.GROUP.SHARD           { at, rows, key }
+ *     LOG.s.checkpoint.GROUP.SHARD           { at, rows, key, readTo?, open? }
  *     LOG.s.checkpoint.GROUP.SHARD.KEY.FROM  rows; KEY is the revision by which they were written
  */
 
@@ -17,34 +19,48 @@ interface Head {
   readonly rows: number
   /** Absent where an older version wrote it, which used `at`. */
   readonly key?: number
+  /** Everything up to here was read, beyond `at`; `open` lists what was then left of each turn. */
+  readonly readTo?: number
+  readonly open?: readonly OpenTurn[]
+}
+
+/** A turn of which some events were not read yet. */
+export type OpenTurn = readonly [seq: number, missing: readonly string[]]
+
+export interface Checkpoint {
+  /** Everything up to here is covered. */
+  readonly at: number
+  readonly open: readonly OpenTurn[]
 }
 
 const rowsPerDocument = 4_000
+/** Ids of missing events: more than these are read again. */
+const maxOpenIds = 2_000
 const nothing: Head = { at: 0, rows: 0 }
 
 const headOf = (stored: { text(): string } | undefined) => (stored ? (JSON.parse(stored.text()) as Head) : nothing)
 
-/** Adds the live tasks of a checkpoint; returns up to where it reaches. */
+/** Adds the live tasks of a checkpoint. */
 export async function readCheckpoint(
   log: Log,
   shard: number,
   group: string,
   live: Map<string, LiveTask>,
-): Promise<number> {
+): Promise<Checkpoint> {
   const document = log.names.doc('checkpoint', group, shard)
   for (let stored = await log.state.last(document); stored; ) {
     const head = headOf(stored)
     const found = await rowsOf(log, shard, group, head)
     if (found) {
       for (const [task, origin, wake, seq] of found) live.set(task, { group, origin, wake, seq })
-      return head.at
+      return { at: head.readTo ?? head.at, open: head.open ?? [] }
     }
     // The owner wrote a newer one meanwhile, or its rows are gone, and the log is read from its start.
     const before: number = stored.seq
     stored = await log.state.last(document)
-    if (stored?.seq === before) return 0
+    if (stored?.seq === before) break
   }
-  return 0
+  return { at: 0, open: [] }
 }
 
 async function rowsOf(
@@ -81,7 +97,7 @@ export async function writeCheckpoint(
   shard: number,
   group: string,
   revision: number,
-  at: number,
+  { at, open }: Checkpoint,
   live: ReadonlyMap<string, LiveTask>,
 ): Promise<number | undefined> {
   const rows: Row[] = [...live].map(([task, { origin, wake, seq }]) => [task, origin, wake, seq])
@@ -92,9 +108,16 @@ export async function writeCheckpoint(
     )
   const document = log.names.doc('checkpoint', group, shard)
   const before = headOf(await log.state.last(document))
-  const head: Head = { at, rows: rows.length, key: revision }
+  const head: Head = { rows: rows.length, key: revision, ...coverage(at, open) }
   const next = await log.state.putAfter(revision, document, JSON.stringify(head))
   // What was refused is purged by who has taken the shard over.
   if (next !== undefined) await log.state.purge(log.names.doc('checkpoint', group, shard, before.key ?? before.at, '*'))
   return next
+}
+
+function coverage(at: number, open: readonly OpenTurn[]): Pick<Head, 'at' | 'readTo' | 'open'> {
+  if (open.length === 0) return { at }
+  const covered = Math.min(at, ...open.map(([seq]) => seq - 1))
+  const ids = open.reduce((sum, [, missing]) => sum + missing.length, 0)
+  return ids > maxOpenIds ? { at: covered } : { at: covered, readTo: at, open }
 }

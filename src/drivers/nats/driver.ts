@@ -39,7 +39,7 @@ import { Seals } from './seals.ts'
 import { ShardedConsumer } from './sharded.ts'
 import { SharedConsumer } from './shared.ts'
 import { Signals } from './signals.ts'
-import type { StoredMessage } from './stream.ts'
+import type { StoredMessage } from './stored-message.ts'
 import { type TurnFaults, Turns } from './turns.ts'
 
 /** Longer than any request is handed out again. */

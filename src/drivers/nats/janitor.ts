@@ -7,7 +7,7 @@ import type { ConsumerInfo, Groups } from './groups.ts'
 import { foldShard } from './live.ts'
 import type { Log } from './provision.ts'
 import type { Seals } from './seals.ts'
-import type { StoredMessage } from './stream.ts'
+import type { StoredMessage } from './stored-message.ts'
 import { taskOf, turnHeaders } from './turns.ts'
 
 interface Holder {

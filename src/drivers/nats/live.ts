@@ -1,8 +1,10 @@
-import { readCheckpoint } from './checkpoint.ts'
+import { type OpenTurn, readCheckpoint } from './checkpoint.ts'
 import { untoken } from './names.ts'
 import type { Log } from './provision.ts'
-import { msgId, type StoredMessage } from './stream.ts'
-import { type Accepted, originOf, taskOf, turnHeaders } from './turns.ts'
+import type { StoredMessage } from './stored-message.ts'
+import { msgId } from './stream.ts'
+import { type Accepted, decodeId, originOf, taskOf, turnHeaders, type Turns } from './turns.ts'
+import { UnfinishedTurns } from './unfinished-turns.ts'
 
 /** An unfinished task. */
 export interface LiveTask {
@@ -37,21 +39,49 @@ interface Known {
   readonly learnt: ReadonlySet<number>
 }
 
-/** The live tasks of one shard, of all groups or of one. `known`: of the one, where it was read up to some position already. */
-export async function foldShard(log: Log, shard: number, only?: string, known?: Known): Promise<Fold> {
+interface FoldOptions {
+  /** Only the tasks of this group; all groups by default. */
+  readonly group?: string
+  /** Of the group, where it was read up to some position already. */
+  readonly known?: Known | undefined
+  /** Given, the fold also finds the turns whose events are missing. */
+  readonly turns?: Turns
+  /** Called now and then while it is read. */
+  readonly onProgress?: (fold: Fold) => Promise<void>
+}
+
+const progressMessages = 2_000
+const progressIntervalMs = 1_000
+
+/** The live tasks of one shard. */
+export async function foldShard(log: Log, shard: number, options: FoldOptions = {}): Promise<Fold> {
+  const { group: only, known, turns, onProgress } = options
   const live = known?.live ?? new Map<string, LiveTask>()
   const from = new Map<string, number>()
-  for (const group of only === undefined ? await shardedGroups(log) : [only])
-    from.set(group, known?.at ?? (await readCheckpoint(log, shard, group, live)))
+  const open: OpenTurn[] = []
+  for (const group of only === undefined ? await shardedGroups(log) : [only]) {
+    const checkpoint = known ? { at: known.at, open: [] } : await readCheckpoint(log, shard, group, live)
+    from.set(group, checkpoint.at)
+    open.push(...checkpoint.open)
+  }
   const start = from.size > 0 ? Math.min(...from.values()) : 0
   const until = await log.events.head()
-  const fold = new Fold(live, until)
-  for await (const stored of log.events.scan({ subject: log.names.shard(shard), from: start + 1, until })) {
+  const fold = new Fold(live, start, until, turns && new UnfinishedTurns(log, turns, open))
+  let read = 0
+  let progressAt = performance.now()
+  for await (const stored of log.events.scanHeaders(log.names.shard(shard), start + 1, until)) {
     const group = groupOf(stored)
     if (stored.subject.startsWith(`${log.names.log}.e.`)) fold.published(stored)
     else if (group !== undefined && (only === undefined || only === group) && stored.seq > (from.get(group) ?? 0))
-      fold.add(stored, group)
+      await fold.add(log, stored, group)
+    fold.readTo = stored.seq
+    if (++read % progressMessages !== 0 && performance.now() - progressAt < progressIntervalMs) continue
+    await fold.unfinished?.examine()
+    await onProgress?.(fold)
+    progressAt = performance.now()
   }
+  fold.readTo = until
+  await fold.unfinished?.examine()
   for await (const { task, group, seq } of announcedIn(log, shard, only)) {
     fold.announcements.push(seq)
     if (known?.learnt.has(seq)) continue
@@ -88,46 +118,43 @@ export async function liveOf(
 ): Promise<LiveTask | undefined> {
   if (newest.header(turnHeaders.end) || saysAll(newest)) return turned(undefined, newest, group)
   const task = taskOf(newest.subject)
-  const fold = new Fold(new Map(known.state && [[task, known.state]]), newest.seq)
+  const fold = new Fold(new Map(known.state && [[task, known.state]]), 0, newest.seq)
   const messages = await Array.fromAsync(
     log.events.scan({ subject: newest.subject, from: known.at + 1, until: newest.seq }),
   )
   const wakes = log.names.wake(log.names.shardOf(task.slice(0, 36)), group)
   for await (const stored of log.events.scan({ subject: wakes, from: newest.seq })) messages.push(stored)
-  for (const stored of messages) fold.add(stored, group)
+  for (const stored of messages) await fold.add(log, stored, group)
   return fold.live.get(task)
 }
 
 export class Fold {
   readonly live: Map<string, LiveTask>
-  /** Everything up to here was read. */
   readonly until: number
+  readonly unfinished: UnfinishedTurns | undefined
+  /** Everything up to here was read. */
+  readTo: number
   /** Sequences of the announcements that are folded in. */
   readonly announcements: number[] = []
-  /** Turns with events that were not seen behind them. */
-  readonly #open = new Map<StoredMessage, number>()
-  readonly #waiting = new Map<string, StoredMessage>()
+  /** Turns that were announced and stored after the reading began. */
+  readonly announced: StoredMessage[] = []
 
-  constructor(live: Map<string, LiveTask>, until: number) {
+  constructor(live: Map<string, LiveTask>, readTo: number, until: number, unfinished?: UnfinishedTurns) {
     this.live = live
+    this.readTo = readTo
     this.until = until
+    this.unfinished = unfinished
   }
 
-  /** Turns whose events may be missing: their writers are gone, or have not come to it yet. */
-  get unfinished(): Iterable<StoredMessage> {
-    return this.#open.keys()
-  }
-
-  add(stored: StoredMessage, group: string): void {
-    if (stored.subject.includes('.w.')) return armed(this.live, stored, group)
+  async add(log: Log, stored: StoredMessage, group: string): Promise<void> {
+    if (stored.subject.includes('.w.')) {
+      const whole = await log.events.at(stored.seq)
+      if (whole) armed(this.live, whole, group)
+      return
+    }
     const task = taskOf(stored.subject)
-    const before = this.live.get(task)
-    this.#set(task, turned(before, stored, group))
-    const events = Number(stored.header(turnHeaders.events)) || 0
-    if (events === 0) return
-    this.#open.set(stored, events)
-    const turn = `${task}:${stored.header(turnHeaders.version).padStart(7, '0')}`
-    this.#waiting.set(turn, stored)
+    this.#set(task, turned(this.live.get(task), stored, group))
+    this.unfinished?.add(stored)
   }
 
   /** The newest turn of a task that somebody else changed. */
@@ -135,18 +162,11 @@ export class Fold {
     const task = taskOf(newest.subject)
     if ((this.live.get(task)?.seq ?? 0) >= newest.seq) return
     this.#set(task, await liveOf(log, newest, group))
-    if (newest.seq > this.until && Number(newest.header(turnHeaders.events)) > 0) this.#open.set(newest, Infinity)
+    if (newest.seq > this.until) this.announced.push(newest)
   }
 
   published({ header }: StoredMessage): void {
-    const turn = header(msgId).split(':').slice(0, 2).join(':')
-    const stored = this.#waiting.get(turn)
-    if (!stored) return
-    const left = this.#open.get(stored)! - 1
-    this.#open.set(stored, left)
-    if (left > 0) return
-    this.#open.delete(stored)
-    this.#waiting.delete(turn)
+    this.unfinished?.published(decodeId(header(msgId)))
   }
 
   #set(task: string, after: LiveTask | undefined): void {

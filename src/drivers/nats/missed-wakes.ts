@@ -2,7 +2,7 @@ import type { MissedWake } from '../../bus/driver.ts'
 import { readCheckpoint } from './checkpoint.ts'
 import { announcedIn, groupOf, liveOf, shardedGroups, type LiveTask } from './live.ts'
 import type { Log } from './provision.ts'
-import type { StoredMessage } from './stream.ts'
+import type { StoredMessage } from './stored-message.ts'
 import { taskOf, turnHeaders } from './turns.ts'
 
 /** What the next owner of a shard does not read from the log, but takes over from the owner before it. */
@@ -45,7 +45,7 @@ async function inheritedIn(log: Log, shard: number, groups: readonly string[]): 
   for await (const { task } of announcedIn(log, shard)) announced.add(task)
   const live = new Map<string, LiveTask>()
   const at = new Map<string, number>()
-  for (const group of groups) at.set(group, await readCheckpoint(log, shard, group, live))
+  for (const group of groups) at.set(group, (await readCheckpoint(log, shard, group, live)).at)
   return { at, live, announced }
 }
 

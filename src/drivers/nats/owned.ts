@@ -1,10 +1,10 @@
 import { log as logger } from '../../bus/telemetry/log.ts'
 import { textOf, TidingsError } from '../../errors.ts'
 import { takeCheckpoint, writeCheckpoint } from './checkpoint.ts'
-import { differs, foldShard, groupOf, liveOf, type LiveTask, saysAll, turned } from './live.ts'
+import { differs, type Fold, foldShard, groupOf, liveOf, type LiveTask, saysAll, turned } from './live.ts'
 import type { Log } from './provision.ts'
-import type { StoredMessage } from './stream.ts'
-import { type Accepted, taskOf, turnHeaders, type Turns } from './turns.ts'
+import type { StoredMessage } from './stored-message.ts'
+import { type Accepted, type Repair, taskOf, turnHeaders, type Turns } from './turns.ts'
 
 /** Something that looks at the log, or changes it, for a while: what it brings back may be older than what is known by then. */
 export interface View {
@@ -77,15 +77,27 @@ export class OwnedShard {
     const begun = performance.now()
     const view = this.begin()
     try {
+      const isFirst = this.#readTo === 0
+      // A checkpoint that is written on the way may only continue the one that is read: so it is taken before.
+      if (isFirst) this.#revision = undefined
       this.#revision ??= await takeCheckpoint(this.#log, this.shard, this.#group)
       const learnt = new Set(this.#announcements)
-      const known = this.#readTo > 0 ? { at: this.#readTo, live: new Map(this.live), learnt } : undefined
-      const fold = await foldShard(this.#log, this.shard, this.#group, known)
+      const known = isFirst ? undefined : { at: this.#readTo, live: new Map(this.live), learnt }
+      const onProgress = async (fold: Fold) => {
+        if (this.#isLost)
+          throw new TidingsError('E_LOG_UNAVAILABLE', 'the shard has another owner', { retryable: true })
+        if (isFirst) await this.#saveProgress(fold)
+      }
+      const fold = await foldShard(this.#log, this.shard, { group: this.#group, known, turns, onProgress })
       if (this.#isLost) return
       const { until } = fold
       if (until < view.newest)
         throw new TidingsError('E_LOG_UNAVAILABLE', 'the server has not caught up yet', { retryable: true })
-      for (const turn of fold.unfinished) await this.#finish(turns, turn)
+      for (const [seq, missing] of fold.unfinished!.open) {
+        const turn = await this.#log.events.at(seq)
+        if (turn) await this.#finish(turns, turn, { missing, from: until + 1 })
+      }
+      for (const turn of fold.announced) await this.#finish(turns, turn)
       for (const [task, { seq }] of this.live) if (seq <= until && !fold.live.has(task)) this.live.delete(task)
       for (const [task, state] of fold.live) this.#learn(task, state, view)
       this.#announcements = fold.announcements
@@ -95,6 +107,18 @@ export class OwnedShard {
     } finally {
       this.close(view)
     }
+  }
+
+  /** So that the next owner continues here if this one dies while it reads. */
+  async #saveProgress({ live, readTo, unfinished }: Fold): Promise<void> {
+    if ((readTo - this.#written) * 2 < live.size) return
+    const checkpoint = { at: readTo, open: unfinished!.open }
+    const revision = this.#revision!
+    this.#revision = undefined
+    this.#revision = await writeCheckpoint(this.#log, this.shard, this.#group, revision, checkpoint, live)
+    if (this.#revision === undefined)
+      throw new TidingsError('E_LOG_UNAVAILABLE', 'another process took the shard over', { retryable: true })
+    this.#written = readTo
   }
 
   /** Whether everything is known that was stored before it was owned, and since. */
@@ -153,7 +177,7 @@ export class OwnedShard {
     const revision = this.#revision
     // Where it is not known whether it was written, it is taken again.
     this.#revision = undefined
-    this.#revision = await writeCheckpoint(this.#log, this.shard, this.#group, revision, at, this.live)
+    this.#revision = await writeCheckpoint(this.#log, this.shard, this.#group, revision, { at, open: [] }, this.live)
     if (this.#revision === undefined) return
     this.#written = at
     this.#isWrong = false
@@ -207,9 +231,9 @@ export class OwnedShard {
   }
 
   /** What a turn promised and its writer did not come to. One that cannot be read must not hold up all the others. */
-  async #finish(turns: Turns, turn: StoredMessage): Promise<void> {
+  async #finish(turns: Turns, turn: StoredMessage, known?: Repair): Promise<void> {
     try {
-      await turns.complete(turn)
+      await turns.complete(turn, known)
     } catch (error) {
       if (error instanceof TidingsError && (error.retryable || error.code === 'E_BUS_CLOSED')) throw error
       logger.error?.({ task: taskOf(turn.subject) }, `the events of a turn cannot be read: ${textOf(error)}`)

@@ -6,7 +6,7 @@ import { Names } from './names.ts'
 import { Stream, type StreamInfo } from './stream.ts'
 
 /** Ids are known to the server for this long after they were published. */
-const duplicateWindowMs = 120_000
+export const duplicateWindowMs = 120_000
 const nanos = 1_000_000
 
 /** The three streams of a log, made where they do not exist yet. */

@@ -8,7 +8,8 @@ import type { Link } from './link.ts'
 import { coveringAll, token } from './names.ts'
 import type { Log } from './provision.ts'
 import type { Recent } from './recent.ts'
-import { msgId, type StoredMessage } from './stream.ts'
+import type { StoredMessage } from './stored-message.ts'
+import { msgId } from './stream.ts'
 import { decodeId, encodeId, turnHeaders, type Lines, type Turns } from './turns.ts'
 
 const clockSkewMs = 60_000

@@ -2,18 +2,8 @@ import { randomUUID } from 'node:crypto'
 import type { Msg } from '@nats-io/transport-node'
 import { answerOf, codes, headersOf, isPassing, Refused, statusOf, Unanswered } from './answers.ts'
 import type { Link } from './link.ts'
-import { newestHeaders } from './newest-headers.ts'
-
-/** A message as it lies in a stream. */
-export interface StoredMessage {
-  readonly seq: number
-  readonly subject: string
-  /** Milliseconds since the epoch at which the server stored it. */
-  readonly at: number
-  readonly header: (name: string) => string
-  readonly text: () => string
-  readonly bytes: () => Uint8Array
-}
+import { HeaderConsumer } from './header-consumer.ts'
+import { fromDirectGet, fromLeader, type LeaderMessage, type StoredMessage } from './stored-message.ts'
 
 export interface Acknowledged {
   readonly seq: number
@@ -38,6 +28,7 @@ export interface ScanOptions {
 }
 
 const pageMessages = 256
+const newestMessages = 1_000
 const pageBytes = 2 * 1024 * 1024
 export const msgId = 'Nats-Msg-Id'
 const lastSubjectSequence = 'Nats-Expected-Last-Subject-Sequence'
@@ -238,9 +229,54 @@ export class Stream {
     }
   }
 
-  /** The newest message of each subject that matches, without its body, as they are when it begins. */
-  newestHeaders(subject: string): AsyncGenerator<StoredMessage> {
-    return newestHeaders(this.#link, this.name, subject)
+  /** As `scan` of a range, without the bodies. Ends only when the leader has no more of the subject up to `until`. */
+  async *scanHeaders(subject: string, from: number, until: number): AsyncGenerator<StoredMessage> {
+    let consumer: HeaderConsumer | undefined
+    try {
+      for (let next = Math.max(1, from); next <= until; ) {
+        const { messages, isLast } = await this.#link.persist(async () => {
+          if (consumer?.isBroken) {
+            consumer.close()
+            consumer = undefined
+          }
+          const range = { deliver_policy: 'by_start_sequence', opt_start_seq: next, filter_subject: subject }
+          consumer ??= await HeaderConsumer.open(this.#link, this.name, range)
+          return consumer.next(pageMessages)
+        })
+        for (const message of messages) {
+          if (message.seq > until) return
+          next = message.seq + 1
+          yield message
+        }
+        if (!isLast || next > until) continue
+        // A consumer on a replica that lags behind the leader has no more although there is more.
+        if (!(await this.#isMissing(subject, next, until))) return
+        await new Promise(resolve => setTimeout(resolve, 5))
+      }
+    } finally {
+      consumer?.close()
+    }
+  }
+
+  /**
+   * The newest message of each subject that matches, without its body, as they are when it begins.
+   * @throws TidingsError: start over
+   */
+  async *newestHeaders(subject: string): AsyncGenerator<StoredMessage> {
+    const settings = { deliver_policy: 'last_per_subject', filter_subject: subject }
+    const consumer = await this.#link.persist(() => HeaderConsumer.open(this.#link, this.name, settings))
+    try {
+      for (let isLast = false; !isLast; ) {
+        const page = await consumer.next(newestMessages)
+        yield* page.messages
+        if (consumer.isBroken) throw new Unanswered('a delivery was lost')
+        isLast = page.isLast
+      }
+    } catch (error) {
+      throw this.#link.told(error)
+    } finally {
+      consumer.close()
+    }
   }
 
   /** Removes everything of a subject before a sequence; the number of messages that were removed. */
@@ -277,7 +313,7 @@ export class Stream {
   async #direct(request: Record<string, unknown>): Promise<StoredMessage | undefined> {
     const answer = await this.#link.request(`$JS.API.DIRECT.GET.${this.name}`, JSON.stringify(request))
     if (statusOf(answer) === 404) return undefined
-    return received(answer)
+    return fromDirectGet(answer)
   }
 
   async #fromLeader(request: Record<string, unknown>): Promise<StoredMessage | undefined> {
@@ -300,7 +336,7 @@ export class Stream {
           const reply = (message: Msg) => {
             const status = statusOf(message)
             if (status === 0) {
-              messages.push(received(message))
+              messages.push(fromDirectGet(message))
               return false
             }
             if (status === codes.noResponders) reject(new Refused(status, `stream ${this.name} does not answer`))
@@ -319,47 +355,18 @@ export class Stream {
 }
 
 export interface StreamInfo {
-  readonly config: { readonly num_replicas: number; readonly metadata?: Record<string, string> }
+  readonly config: {
+    readonly num_replicas: number
+    /** In ns. */
+    readonly duplicate_window: number
+    readonly metadata?: Record<string, string>
+  }
+  /** The clock of the server, in ISO 8601. */
+  readonly ts: string
   readonly state: {
     readonly messages: number
     readonly first_seq: number
     readonly last_seq: number
     readonly bytes: number
-  }
-}
-
-function received(message: Msg): StoredMessage {
-  const headers = message.headers!
-  return {
-    seq: Number(headers.get('Nats-Sequence')),
-    subject: headers.get('Nats-Subject'),
-    at: Date.parse(headers.get('Nats-Time-Stamp')),
-    header: name => headers.get(name),
-    text: () => message.string(),
-    bytes: () => message.data,
-  }
-}
-
-interface LeaderMessage {
-  subject: string
-  seq: number
-  time: string
-  data?: string
-  hdrs?: string
-}
-
-function fromLeader({ subject, seq, time, data = '', hdrs = '' }: LeaderMessage): StoredMessage {
-  const lines = Buffer.from(hdrs, 'base64').toString().split('\r\n')
-  return {
-    seq,
-    subject,
-    at: Date.parse(time),
-    header: name =>
-      lines
-        .find(line => line.startsWith(`${name}:`))
-        ?.slice(name.length + 1)
-        .trim() ?? '',
-    text: () => Buffer.from(data, 'base64').toString(),
-    bytes: () => Buffer.from(data, 'base64'),
   }
 }

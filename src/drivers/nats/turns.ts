@@ -5,8 +5,9 @@ import { TidingsError } from '../../errors.ts'
 import type { CloudEvent } from '../../event.ts'
 import type { Blobs } from './blobs.ts'
 import type { Link } from './link.ts'
-import type { Log } from './provision.ts'
-import { msgId, type StoredMessage } from './stream.ts'
+import { duplicateWindowMs, type Log } from './provision.ts'
+import type { StoredMessage } from './stored-message.ts'
+import { msgId } from './stream.ts'
 import type { Recent } from './recent.ts'
 import type { Seals } from './seals.ts'
 
@@ -50,6 +51,8 @@ interface Head {
 }
 
 const none: Head = { version: 0, seq: 0, ended: false, snapshotAt: 0, origin: 0 }
+/** Between the servers of a cluster. */
+const clockSkewMs = 10_000
 const headsKept = 16_384
 const blobTenant = 'tidings-turns'
 /** Headers and the protocol need room beside the lines. */
@@ -128,7 +131,7 @@ export class Turns {
       else records.push(last.turn, ...last.events.map(({ event }) => event))
     }
     this.#remember(task, head)
-    if (!isWhole(newest)) await this.complete(newest, last)
+    if (!isWhole(newest)) await this.complete(newest, last && { lines: last })
     return { ...(snapshot && { snapshot }), records, newest }
   }
 
@@ -138,18 +141,38 @@ export class Turns {
     return Promise.all(newest.map(async stored => (await this.read(stored)).turn))
   }
 
-  /** Sees to it that the events of a turn are on the log. They lie right behind it, or its writer did not come that far. */
-  async complete(stored: StoredMessage, known?: Lines): Promise<void> {
+  /** Publishes the events of a turn that are not on the log, because its writer died. `known` saves looking for them. */
+  async complete(stored: StoredMessage, { lines, missing, from = stored.seq }: Repair = {}): Promise<void> {
     if (Number(stored.header(turnHeaders.events)) === 0 || this.#faults.dropRepair) return
-    const { turn, events } = known ?? (await this.read(stored))
-    const missing = new Map(events.map(entry => [entry.event.id, entry]))
-    const shard = this.#log.names.shardOf(turn.correlationid)
-    const behind = { subject: `${this.#log.names.log}.e.${shard}.>`, from: stored.seq, page: 16 }
-    for await (const { header } of this.#log.events.scan(behind)) {
-      missing.delete(decodeId(header(msgId)))
-      if (missing.size === 0) return
+    const { turn, events } = lines ?? (await this.read(stored))
+    const left = new Map(events.map(entry => [entry.event.id, entry]))
+    if (missing) for (const id of left.keys()) if (!missing.includes(id)) left.delete(id)
+    if (!(await this.#isDecidedById(stored, turn.correlationid, left))) {
+      const subject = `${this.#log.names.log}.e.${this.#log.names.shardOf(turn.correlationid)}.>`
+      for await (const { header } of this.#log.events.scan({ subject, from, page: 16 })) {
+        left.delete(decodeId(header(msgId)))
+        if (left.size === 0) return
+      }
     }
-    await Promise.all([...missing.values()].map(({ event, json }) => this.#publish(event, json)))
+    await Promise.all([...left.values()].map(({ event, json }) => this.#publish(event, json)))
+  }
+
+  /**
+   * Drops the events that the server knows by their ids. True when the others are surely not on the log: they come after their turn,
+   * which was stored so recently that the server would know them.
+   */
+  async #isDecidedById(stored: StoredMessage, correlationid: string, left: Map<string, unknown>): Promise<boolean> {
+    if (Date.now() - stored.at > duplicateWindowMs) return false
+    const { events, names } = this.#log
+    const subject = names.event({ correlationid, type: 'lookup' })
+    await Promise.all(
+      [...left.keys()].map(async id => {
+        if ((await events.find(subject, encodeId(id))) !== undefined) left.delete(id)
+      }),
+    )
+    if (left.size === 0) return true
+    const { ts, config } = await events.info()
+    return Date.parse(ts) - stored.at < config.duplicate_window / 1e6 - clockSkewMs
   }
 
   forget(): void {
@@ -269,6 +292,14 @@ export interface Lines {
   readonly turn: CloudEvent
   readonly events: readonly { readonly event: CloudEvent; readonly json: string }[]
   readonly snapshot?: string
+}
+
+/** What is already known of the events of a turn. */
+export interface Repair {
+  readonly lines?: Lines
+  /** Ids of the events that were missing when the log had been read up to `from`. */
+  readonly missing?: readonly string[]
+  readonly from?: number
 }
 
 interface TurnMessage {

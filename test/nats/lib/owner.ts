@@ -23,12 +23,17 @@ interface Options {
   /** Awaited before each request: its stream, `events` or `state`, and its method. */
   step?: (what: string) => Promise<void>
   sureAt?: number
+  /** It is killed after this many messages of the log. */
+  diesAfter?: number
 }
 
+const generators = new Set(['scan', 'scanHeaders', 'newestHeaders'])
+
 /** The real state machine of an owner of shard 0. */
-export function owner(link: Link, log: Log, { step, sureAt = 0 }: Options = {}): Owner {
+export function owner(link: Link, log: Log, { step, sureAt = 0, diesAfter = Infinity }: Options = {}): Owner {
   const armed: Owner['armed'] = []
   const state = { dead: false, armed }
+  let messages = 0
   const before = async (what: string) => {
     await step?.(what)
     if (state.dead) throw new Error(`killed before ${what}`)
@@ -40,14 +45,18 @@ export function owner(link: Link, log: Log, { step, sureAt = 0 }: Options = {}):
         if (typeof method !== 'function') return method
         const call = (...args: unknown[]) => Reflect.apply(method, target, args) as unknown
         const what = `${kind}.${String(name)}`
-        if (name !== 'scan' && name !== 'newestHeaders')
+        if (!generators.has(String(name)))
           return async (...args: unknown[]) => {
             await before(what)
             return call(...args)
           }
         return async function* (...args: unknown[]) {
           await before(what)
-          yield* call(...args) as AsyncGenerator
+          for await (const message of call(...args) as AsyncGenerator) {
+            if (kind === 'events' && ++messages > diesAfter) state.dead = true
+            if (state.dead) throw new Error(`killed during ${what}`)
+            yield message
+          }
         }
       },
     })

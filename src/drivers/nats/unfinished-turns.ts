@@ -1,0 +1,102 @@
+import { TidingsError, textOf } from '../../errors.ts'
+import { log as logger } from '../../bus/telemetry/log.ts'
+import type { OpenTurn } from './checkpoint.ts'
+import type { Log } from './provision.ts'
+import type { StoredMessage } from './stored-message.ts'
+import { taskOf, turnHeaders, type Turns } from './turns.ts'
+
+/** A turn whose events were not all read yet. */
+interface Unfinished {
+  readonly seq: number
+  /** How many of its events were not read. */
+  left: number
+}
+
+const readAtOnce = 64
+
+/**
+ * Finds turns whose events are missing from the log, while a shard is read in order. Most events have an id that names their turn,
+ * so counting them is enough. Only what is left is looked up in the body of the turn.
+ */
+export class UnfinishedTurns {
+  readonly #log: Log
+  readonly #turns: Turns
+  /** By the id of the turn: its body was not read yet. */
+  #counted = new Map<string, Unfinished>()
+  /** Ids of events since the bodies were read last: their turns are among the counted ones. */
+  #seen = new Set<string>()
+  /** By the id of the event that is missing. */
+  readonly #missing = new Map<string, Unfinished>()
+
+  constructor(log: Log, turns: Turns, open: readonly OpenTurn[]) {
+    this.#log = log
+    this.#turns = turns
+    for (const [seq, missing] of open) this.#expect(seq, missing)
+  }
+
+  add({ seq, subject, header }: StoredMessage): void {
+    const left = Number(header(turnHeaders.events)) || 0
+    if (left > 0) this.#counted.set(`${taskOf(subject)}:${header(turnHeaders.version).padStart(7, '0')}`, { seq, left })
+  }
+
+  published(id: string): void {
+    const expected = this.#missing.get(id)
+    if (expected) {
+      expected.left--
+      this.#missing.delete(id)
+      return
+    }
+    if (this.#counted.size === 0 || this.#seen.has(id)) return
+    this.#seen.add(id)
+    // TURN:ORDINAL only: the answer of a call, TURN:ORDINAL:result, is not an event of that turn.
+    const turn = id.slice(0, id.lastIndexOf(':'))
+    const counted = this.#counted.get(turn)
+    if (counted && --counted.left === 0) this.#counted.delete(turn)
+  }
+
+  /** Looks up which events the counted turns have. */
+  async examine(): Promise<void> {
+    const counted = [...this.#counted.values()]
+    for (let i = 0; i < counted.length; i += readAtOnce)
+      await Promise.all(
+        counted.slice(i, i + readAtOnce).map(async ({ seq }) => {
+          const ids = await this.#eventsOf(seq)
+          this.#expect(
+            seq,
+            ids.filter(id => !this.#seen.has(id)),
+          )
+        }),
+      )
+    this.#counted = new Map()
+    this.#seen = new Set()
+  }
+
+  /** Turns with missing events, as far as they were examined. */
+  get open(): OpenTurn[] {
+    const byTurn = new Map<number, string[]>()
+    for (const [id, { seq }] of this.#missing) {
+      const ids = byTurn.get(seq)
+      if (ids) ids.push(id)
+      else byTurn.set(seq, [id])
+    }
+    return [...byTurn]
+  }
+
+  #expect(seq: number, missing: readonly string[]): void {
+    const turn = { seq, left: missing.length }
+    for (const id of missing) this.#missing.set(id, turn)
+  }
+
+  /** A turn that cannot be read must not stop the others. */
+  async #eventsOf(seq: number): Promise<string[]> {
+    const stored = await this.#log.events.at(seq)
+    if (!stored) return []
+    try {
+      return (await this.#turns.read(stored)).events.map(({ event }) => event.id)
+    } catch (error) {
+      if (error instanceof TidingsError && (error.retryable || error.code === 'E_BUS_CLOSED')) throw error
+      logger.error?.({ task: taskOf(stored.subject) }, `the events of a turn cannot be read: ${textOf(error)}`)
+      return []
+    }
+  }
+}
