@@ -7,7 +7,7 @@ import type { ErrorData } from '../src/errors.ts'
 import type { Program, TurnContext } from '../src/tasks/program.ts'
 import { model } from '../src/models/model.ts'
 import { collect, until } from '../src/testing/wait.ts'
-import type { Running } from '../src/runtime/start.ts'
+import type { RunningApp } from '../src/runtime/start.ts'
 import type { Callable } from '../src/tasks/script.ts'
 import { tool } from '../src/tools/tool.ts'
 import { anyNasty, nasty } from './lib/nasty.ts'
@@ -111,7 +111,7 @@ const places: Callable<never, unknown>[] = [
   deciding('program.fails', (ctx, value) => ctx.fail(value())),
   deciding('program.cancels', (ctx, value) => ctx.cancel(value())),
   deciding('program.emits', (ctx, value) => { ctx.emit({ type: 'part.made', data: value() }); ctx.complete(1) }),
-  deciding('program.withdraws', (ctx, value) => { ctx.withdraw(value()); ctx.complete(1) }),
+  deciding('program.withdraws', (ctx, value) => { ctx.cancelCall(value()); ctx.complete(1) }),
   ...models.map(each => agent(`agent.of.${each.name}`, { model: each, instructions: '' })),
 ] // biome-ignore format: one place a line
 
@@ -137,7 +137,7 @@ interface Called {
 }
 
 /** Calls each place with its value, all at once; the answers that their callers got. */
-async function answers({ bus }: Running, calls: readonly Called[]) {
+async function answers({ bus }: RunningApp, calls: readonly Called[]) {
   const asked = new Map<string, Called>()
   for (const call of calls) {
     const n = values.push(call.value) - 1

@@ -6,7 +6,7 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { agent } from '../src/agents/agent.ts'
 import { resultId } from '../src/bus/ids.ts'
 import { Approvers } from '../src/gateway/approvers.ts'
-import { approval, type Decision } from '../src/tasks/approval.ts'
+import { approval, type ApprovalDecision } from '../src/tasks/approval.ts'
 import { until } from '../src/testing/wait.ts'
 import { shortId } from '../src/trace/short-id.ts'
 import { asked } from './lib/approvals.ts'
@@ -14,7 +14,7 @@ import { tidings } from './lib/cli.ts'
 import { ended, eventsOf, onEveryBus, type World } from './lib/world.ts'
 
 const editor = approval<string>('editor')
-const owner = approval<string>('owner', { who: ['bob'] })
+const owner = approval<string>('owner', { approvers: ['bob'] })
 const desk = agent('desk', { on: 'draft.written', run: (ctx, draft: string) => ctx.call(editor, draft) })
 const firm = agent('firm', { on: 'sale.wanted', run: (ctx, text: string) => ctx.call(owner, text) })
 const hasty = agent('hasty', { on: 'draft.urgent', run: ctx => ctx.call(editor, 'now', { within: 200 }) })
@@ -45,7 +45,7 @@ async function open(log: World, approvers: object | false = { ann: digestOf('a-t
   const begin = async (type: string, data: unknown = 'Lorem') => {
     const { id, correlationid } = await worker.bus.publish({ type, data })
     const [request] = await asked(worker.bus, correlationid)
-    const decision = async () => ((await ended(worker, correlationid, id)).data as { output: Decision }).output
+    const decision = async () => ((await ended(worker, correlationid, id)).data as { output: ApprovalDecision }).output
     return { request: request!, decision, correlationid, id }
   }
   return { ...worker, log, call, post, begin }

@@ -15,7 +15,7 @@ import { until } from '../src/testing/wait.ts'
 import { asked, codeOf, say } from './lib/approvals.ts'
 import { ended, eventsOf, onEveryBus, type World } from './lib/world.ts'
 
-const editor = approval<unknown>('editor', { who: ['ann', 'bob'] })
+const editor = approval<unknown>('editor', { approvers: ['ann', 'bob'] })
 const anybody = approval<unknown>('anybody')
 
 const desk = agent('desk', {
@@ -273,7 +273,7 @@ it.each([[''], ['Editor'], ['an editor'], ['a..b'], ['x'.repeat(65)]])('%j is no
 )
 
 it.each([[[]], [['']], ['ann']])('who may answer cannot be %j', who =>
-  expect(() => approval('editor', { who: who as string[] })).toThrow(
+  expect(() => approval('editor', { approvers: who as string[] })).toThrow(
     expect.objectContaining({ code: 'E_APP_INVALID' }),
   ),
 )

@@ -8,7 +8,7 @@ import { parseEffects, resolveEffects, type ResolvedEffects } from '../src/repla
 import { planFork, publishFork, type ForkFrom } from '../src/replay/fork.ts'
 import { Replayer } from '../src/replay/replayer.ts'
 import { sourceFromBus } from '../src/replay/source.ts'
-import type { Running } from '../src/runtime/start.ts'
+import type { RunningApp } from '../src/runtime/start.ts'
 import { Programs } from '../src/tasks/programs.ts'
 import { collect, until } from '../src/testing/wait.ts'
 import { tool } from '../src/tools/tool.ts'
@@ -20,24 +20,24 @@ const ruled = (text: string): ResolvedEffects => resolveEffects([], { effects: p
 const output = (event: CloudEvent) => (event.data as { output: unknown }).output
 const taskOf = (event: CloudEvent) => parseId(event.id)!.task
 
-async function fork({ bus }: Running, from: ForkFrom, effects = '*=recorded') {
+async function fork({ bus }: RunningApp, from: ForkFrom, effects = '*=recorded') {
   const plan = await planFork(bus, from)
   const forked = await publishFork(bus, plan, 'fork', ruled(effects))
   return { ...forked, plan }
 }
 
-const endOf = (worker: Running, { correlation, task }: { correlation: string; task: string }) =>
+const endOf = (worker: RunningApp, { correlation, task }: { correlation: string; task: string }) =>
   until(async () => (await eventsOf(worker, correlation)).find(event => isEndOf(event, task)), { within: 10_000 })
 
 const isEndOf = ({ id, type }: CloudEvent, task: string) =>
   id.startsWith(task) && /^agent\.task\.(completed|failed|cancelled)$/.test(type)
 
-async function turnsOf({ bus }: Running, task: string): Promise<number> {
+async function turnsOf({ bus }: RunningApp, task: string): Promise<number> {
   return (await collect(bus.read({ task }))).filter(({ event }) => event.type === 'task.turn').length
 }
 
 /** The recorded turns of these tasks against the same programs. */
-async function replayed({ bus }: Running, agents: readonly Agent<never, unknown>[], correlation: string) {
+async function replayed({ bus }: RunningApp, agents: readonly Agent<never, unknown>[], correlation: string) {
   const replay = new Replayer(new Programs(agents.map(({ definition }) => definition)))
   for await (const { position, event } of sourceFromBus(bus, { correlation }).events())
     await replay.add(position, event)
@@ -383,10 +383,10 @@ onEveryBus(world => {
   })
 })
 
-const firstTurn = (worker: Running, correlation: string) =>
+const firstTurn = (worker: RunningApp, correlation: string) =>
   until(async () => (await eventsOf(worker, correlation)).find(({ type }) => type === 'task.turn'))
 
-async function firstInput({ bus }: Running, task: string, type: string) {
+async function firstInput({ bus }: RunningApp, task: string, type: string) {
   for await (const { event } of bus.read({ task })) {
     if (event.type !== 'task.turn') continue
     const { version, inputs } = event.data as { version: number; inputs: CloudEvent[] }

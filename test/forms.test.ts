@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { agent } from '../src/agents/agent.ts'
 import { TidingsError } from '../src/errors.ts'
 import { event } from '../src/event.ts'
-import type { Running } from '../src/runtime/start.ts'
+import type { RunningApp } from '../src/runtime/start.ts'
 import type { Turn } from '../src/tasks/program.ts'
 import { collect, until } from '../src/testing/wait.ts'
 import { by, workflow } from '../src/workflows/workflow.ts'
@@ -54,13 +54,13 @@ const again = new TidingsError('E_LOG_UNAVAILABLE', 'not now', { retryable: true
 const never = new Error('it is broken')
 
 /** The programs that began, one for each task. */
-async function begun({ bus }: Running) {
+async function begun({ bus }: RunningApp) {
   const turns = await collect(bus.read({ filter: [{ types: ['task.turn'] }] }))
   const first = turns.map(({ event }) => event.data as Turn).filter(({ version }) => version === 1)
   return first.map(({ program, programVersion }) => `${program} ${programVersion}`)
 }
 
-const attention = ({ bus }: Running) => collect(bus.driver.listDeferred())
+const attention = ({ bus }: RunningApp) => collect(bus.driver.listDeferred())
 
 onEveryBus(world => {
   it.for([

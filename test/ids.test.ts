@@ -24,7 +24,7 @@ import {
   webhook,
   workflow,
 } from '../src/index.ts'
-import type { Running } from '../src/runtime/start.ts'
+import type { RunningApp } from '../src/runtime/start.ts'
 import { collect, until } from '../src/testing/wait.ts'
 import { tidings } from './lib/cli.ts'
 import { asked, say } from './lib/approvals.ts'
@@ -43,7 +43,7 @@ const helper = agent('helper', { run: async () => 'helped' })
 const clerk = agent('clerk', {
   on: 'order.placed',
   async run(ctx, { order }: { order: string }) {
-    await ctx.call(approval('editor', { who: ['ann'] }), order)
+    await ctx.call(approval('editor', { approvers: ['ann'] }), order)
     await ctx.call(pay, { order })
     await ctx.call(helper, {})
     await ctx.sleep('5ms')
@@ -61,7 +61,7 @@ const noEffects = resolveEffects([], { effects: parseEffects('*=recorded'), stub
 const refused = (id: string) => expect(() => admit({ type: 'a.b', id }, { source: '/test' }), id).toThrow(/"id"/)
 
 /** Everything that is on the log, once all of these types are. */
-const events = (bus: Running['bus'], types: readonly string[]) =>
+const events = (bus: RunningApp['bus'], types: readonly string[]) =>
   until(
     async () => {
       const found = await collect(bus.read({}))

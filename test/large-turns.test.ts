@@ -7,7 +7,7 @@ import { taskId, turnId } from '../src/bus/ids.ts'
 import type { CloudEvent } from '../src/event.ts'
 import type { ErrorData } from '../src/errors.ts'
 import type { Turn } from '../src/tasks/program.ts'
-import type { Running } from '../src/runtime/start.ts'
+import type { RunningApp } from '../src/runtime/start.ts'
 import { collect, until } from '../src/testing/wait.ts'
 import { tool } from '../src/tools/tool.ts'
 import { ask, eventsOf, onEveryBus, type World } from './lib/world.ts'
@@ -30,11 +30,11 @@ const budget = { calls: 1_000_000, events: 1_000_000 }
 const within = 25_000
 
 /** Resolves when the first turn of the task that this event begins is on the log. */
-const begun = ({ bus }: Running, program: string, { id, correlationid }: PublishResult) =>
+const begun = ({ bus }: RunningApp, program: string, { id, correlationid }: PublishResult) =>
   until(() => bus.get(turnId(taskId(correlationid, program, id), 1), correlationid), { within })
 
 /** How the task ended. It follows the log: to read thousands of events again and again would take most of the test. */
-async function endOf({ bus }: Running, { correlationid }: PublishResult): Promise<CloudEvent> {
+async function endOf({ bus }: RunningApp, { correlationid }: PublishResult): Promise<CloudEvent> {
   const stop = AbortSignal.timeout(within)
   const ends = bus.follow(0, [{ types: ['agent.task.completed', 'agent.task.failed'] }], stop)
   for await (const { event } of ends) if (event.correlationid === correlationid) return bus.resolve(event)

@@ -5,7 +5,7 @@ import { agent, type ModelLike } from '../src/agents/agent.ts'
 import type { CloudEvent } from '../src/event.ts'
 import { model } from '../src/models/model.ts'
 import { modelFromEnvironment } from '../src/models/provider.ts'
-import type { Running } from '../src/runtime/start.ts'
+import type { RunningApp } from '../src/runtime/start.ts'
 import { openaiServer } from '../src/testing/openai-server.ts'
 import { until } from '../src/testing/wait.ts'
 import { tool } from '../src/tools/tool.ts'
@@ -19,7 +19,7 @@ onEveryBus(world => {
     run: ({ q }) => [`about ${q}`],
   })
 
-  async function desk(languageModel: ModelLike, more: object = {}): Promise<Running> {
+  async function desk(languageModel: ModelLike, more: object = {}): Promise<RunningApp> {
     const researcher = agent('researcher', {
       on: 'question',
       model: languageModel,

@@ -9,7 +9,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { z } from 'zod'
 import { agent, smtp, tool, type AppOptions } from '../src/index.ts'
 import { openBus } from '../src/runtime/environment.ts'
-import type { Running } from '../src/runtime/start.ts'
+import type { RunningApp } from '../src/runtime/start.ts'
 import { until } from '../src/testing/wait.ts'
 import { tidings } from './lib/cli.ts'
 import { plainModel } from './lib/plain-model.ts'
@@ -54,7 +54,7 @@ function stations(): AppOptions {
 }
 
 /** A mail that came by SMTP; resolves when the task that it started has ended. */
-async function mail({ bus }: Running, subject: string): Promise<string> {
+async function mail({ bus }: RunningApp, subject: string): Promise<string> {
   const trigger = await smtp({ port: 0 }).start(bus)
   onTestFinished(() => trigger.stop())
   const transport = createTransport({ host: '127.0.0.1', port: Number(new URL(trigger.address).port), ignoreTLS: true })

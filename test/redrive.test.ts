@@ -6,7 +6,7 @@ import { model } from '../src/models/model.ts'
 import { parseEffects, resolveEffects, type EffectRules, type ResolvedEffects } from '../src/replay/effects.ts'
 import { planFork, publishFork } from '../src/replay/fork.ts'
 import { selectInputs, publishRedrive } from '../src/replay/redrive.ts'
-import type { Running } from '../src/runtime/start.ts'
+import type { RunningApp } from '../src/runtime/start.ts'
 import { until } from '../src/testing/wait.ts'
 import { tool } from '../src/tools/tool.ts'
 import { plainModel, readIn } from './lib/plain-model.ts'
@@ -92,7 +92,7 @@ onEveryBus(world => {
     return { log, room, worker, first, correlationid, again }
   }
 
-  const settledAt = ({ bus }: Running) =>
+  const settledAt = ({ bus }: RunningApp) =>
     until(async () => (await bus.driver.listGroups()).every(({ lag }) => lag === 0), { within: 10_000 })
 
   describe('a redrive', () => {

@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { agent } from '../src/agents/agent.ts'
 import { parseId } from '../src/bus/ids.ts'
 import type { CloudEvent } from '../src/event.ts'
-import type { Running } from '../src/runtime/start.ts'
+import type { RunningApp } from '../src/runtime/start.ts'
 import { collect, until } from '../src/testing/wait.ts'
 import { tool } from '../src/tools/tool.ts'
 import { on, workflow, type Workflow } from '../src/index.ts'
@@ -35,7 +35,7 @@ function failing(name: string) {
   return { tool: definition, state }
 }
 
-async function all({ bus }: Pick<Running, 'bus'>, type: string): Promise<CloudEvent[]> {
+async function all({ bus }: Pick<RunningApp, 'bus'>, type: string): Promise<CloudEvent[]> {
   return (await collect(bus.read({ filter: [{ types: [type] }] }))).map(({ event }) => event)
 }
 

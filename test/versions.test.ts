@@ -8,7 +8,7 @@ import { parseId } from '../src/bus/ids.ts'
 import { setLogger } from '../src/bus/telemetry/log.ts'
 import type { CloudEvent } from '../src/event.ts'
 import { model } from '../src/models/model.ts'
-import type { Running } from '../src/runtime/start.ts'
+import type { RunningApp } from '../src/runtime/start.ts'
 import type { Turn } from '../src/tasks/program.ts'
 import { collect, until } from '../src/testing/wait.ts'
 import { tool } from '../src/tools/tool.ts'
@@ -19,7 +19,7 @@ import { ask, ended, eventsOf, onEveryBus } from './lib/world.ts'
 /* Versions of a program, beside each other and one after the other. */
 
 const output = (event: CloudEvent) => (event.data as { output: unknown }).output
-const attention = ({ bus }: Running) => collect(bus.driver.listDeferred())
+const attention = ({ bus }: RunningApp) => collect(bus.driver.listDeferred())
 
 /** A tool whose runs end when the test says so. */
 function held(name: string) {
@@ -83,7 +83,7 @@ onEveryBus(world => {
     }
 
     /** Orders that come in all the time. The first one does not get far before the gate is open. */
-    function feed({ bus }: Running) {
+    function feed({ bus }: RunningApp) {
       const orders: string[] = []
       const stopped = new AbortController()
       const feeding = (async () => {
@@ -101,7 +101,7 @@ onEveryBus(world => {
       }
     }
 
-    async function turnsOf({ bus }: Running) {
+    async function turnsOf({ bus }: RunningApp) {
       const journals = new Map<string, Turn[]>()
       for await (const { event } of bus.read({ filter: [{ types: ['task.turn'] }] })) {
         const turn = (await bus.resolve(event)).data as Turn
@@ -126,8 +126,8 @@ onEveryBus(world => {
         await until(isThere, { within: 20_000, what: `version ${version} to work` })
       }
       /** One worker after the other is replaced. */
-      const replace = async (old: readonly Running[], version: number) => {
-        const fresh: Running[] = []
+      const replace = async (old: readonly RunningApp[], version: number) => {
+        const fresh: RunningApp[] = []
         for (const worker of old) {
           fresh.push(await start(version))
           await works(version)

@@ -3,11 +3,11 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { environment } from '../../src/runtime/environment.ts'
-import { start, type Role, type Running } from '../../src/runtime/start.ts'
+import { start, type Role, type RunningApp } from '../../src/runtime/start.ts'
 import app from './app.ts'
 
 /** The bench app in this process. */
-export const host = (home: string, only: readonly Role[], bus = environment().bus): Promise<Running> =>
+export const host = (home: string, only: readonly Role[], bus = environment().bus): Promise<RunningApp> =>
   start(app, { home, only, bus })
 
 /** The same in a process of its own; resolves when it serves. */

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Webhook } from 'standardwebhooks'
 import { expect, it, onTestFinished } from 'vitest'
-import { app, files, smtp, start, webhook, type CloudEvent, type Running } from '../../src/index.ts'
+import { app, files, smtp, start, webhook, type CloudEvent, type RunningApp } from '../../src/index.ts'
 import { until } from '../../src/testing/wait.ts'
 import { orderPlaced } from './events.ts'
 import { readers } from './readers.ts'
@@ -66,7 +66,7 @@ async function office(patience: Patience) {
   }
 }
 
-const said = async ({ bus }: Running, type: string) => {
+const said = async ({ bus }: RunningApp, type: string) => {
   const events: CloudEvent[] = []
   for await (const { event } of bus.read({ filter: [{ types: [type] }] })) events.push(event)
   return events.map(({ data }) => data)

@@ -6,7 +6,7 @@ import { json } from 'node:stream/consumers'
 import { jetstreamManager, type JetStreamManager } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
 import { onTestFinished } from 'vitest'
-import { agent, app, start, type Running } from '../../src/index.ts'
+import { agent, app, start, type RunningApp } from '../../src/index.ts'
 import { type CloudEvent, type Draft } from '../../src/event.ts'
 import type { Callable } from '../../src/tasks/script.ts'
 import { until } from '../../src/testing/wait.ts'
@@ -31,14 +31,14 @@ const desk = app({ name: 'desk', use: [clerk, hasty, caller] })
 /** A log of its own on the server that all tests share. */
 export const fresh = () => `${natsUrl()}/py-${randomUUID()}`
 
-export async function agents(bus: string): Promise<Running> {
+export async function agents(bus: string): Promise<RunningApp> {
   const running = await start(desk, { bus, only: ['agents'] })
   onTestFinished(() => running.stop())
   return running
 }
 
 /** The end of a task. What a killed worker had in hand is handed out again after ten seconds. */
-export async function asked(running: Running, target: string, input: unknown): Promise<CloudEvent> {
+export async function asked(running: RunningApp, target: string, input: unknown): Promise<CloudEvent> {
   const { id, correlationid } = await running.bus.publish({ type: 'agent.invoke', target, data: { input } })
   return ended(running, correlationid, id, 25_000)
 }
@@ -72,7 +72,7 @@ export const forgetful = (bus: string) =>
   manage(manager => manager.streams.update(logOf(bus), { duplicate_window: 1_000_000_000 }))
 
 /** The claim of the call that posts this, as a worker in TypeScript makes it. */
-export async function claimOf(running: Running, body: string): Promise<Draft & { id: string }> {
+export async function claimOf(running: RunningApp, body: string): Promise<Draft & { id: string }> {
   const request = await until(async () => {
     for await (const { event } of running.bus.read({ filter: [{ types: ['tool.invoke'] }] }))
       if ((event.data as { input: { body: unknown } }).input.body === body) return event
@@ -83,7 +83,7 @@ export async function claimOf(running: Running, body: string): Promise<Draft & {
   return { id: `${id}:claim`, type: 'tool.claimed', source, tenant, correlationid, causationid: id, hops, data: null }
 }
 
-export async function find(running: Running, correlation: string, type: string): Promise<CloudEvent | undefined> {
+export async function find(running: RunningApp, correlation: string, type: string): Promise<CloudEvent | undefined> {
   return (await eventsOf(running, correlation)).find(event => event.type === type)
 }
 

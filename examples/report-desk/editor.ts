@@ -5,12 +5,12 @@ import {
   type CloudEvent,
   type OpenApproval,
   PendingApprovals,
-  type Running,
+  type RunningApp,
   TidingsError,
 } from '../../src/index.ts'
 import { plain } from './terminal.ts'
 
-type Bus = Running['bus']
+type Bus = RunningApp['bus']
 
 const approvals = ['approval.requested', 'approval.granted', 'approval.denied']
 const linesShown = 12

@@ -6,7 +6,7 @@ import { statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { parseArgs, styleText } from 'node:util'
-import { start, TidingsError, type CloudEvent, type Running } from '../../src/index.ts'
+import { start, TidingsError, type CloudEvent, type RunningApp } from '../../src/index.ts'
 import { answer, Editor } from './editor.ts'
 import { Library } from './library/library.ts'
 import type { Skipped } from './library/files.ts'
@@ -137,7 +137,7 @@ function notRead(skipped: readonly Skipped[]): string[] {
   })
 }
 
-async function question(desk: Running, text: string): Promise<string> {
+async function question(desk: RunningApp, text: string): Promise<string> {
   const { correlationid } = await desk.bus.publish({
     type: 'question.asked',
     source: '/report-desk',
@@ -147,7 +147,7 @@ async function question(desk: Running, text: string): Promise<string> {
 }
 
 /** Shows what happens, and hands it on. */
-async function* happenings({ bus }: Running, from: number, signal: AbortSignal): AsyncGenerator<CloudEvent> {
+async function* happenings({ bus }: RunningApp, from: number, signal: AbortSignal): AsyncGenerator<CloudEvent> {
   const live = new Live()
   for await (const stored of bus.follow(from, [{ types: shown }], signal)) {
     const event = await bus.resolve(stored.event)
@@ -164,7 +164,7 @@ function conclude(last: CloudEvent | undefined) {
   console.log(files.markdown)
 }
 
-function introduce({ addresses, warnings }: Running, isAsked: boolean, example: string) {
+function introduce({ addresses, warnings }: RunningApp, isAsked: boolean, example: string) {
   const gateway = addresses.find(address => address.startsWith('http')) ?? ''
   const mail = addresses.find(address => address.startsWith('smtp')) ?? ''
   const line = (name: string, text: string) => console.log(`  ${styleText('bold', name.padEnd(10))}${text}`)

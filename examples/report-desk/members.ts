@@ -1,11 +1,15 @@
-import type { Member, ModelLike } from '../../src/index.ts'
+import type { AppMember, ModelLike } from '../../src/index.ts'
 import { agents } from './agents.ts'
 import type { Library } from './library/library.ts'
 import { tools } from './tools.ts'
 import { workflows } from './workflows.ts'
 
 /** Everybody and everything at the desk, for the `use` of an app. Reports go into the folder. */
-export function members(library: Library, reports: string, model: ModelLike & { readonly modelId: string }): Member[] {
+export function members(
+  library: Library,
+  reports: string,
+  model: ModelLike & { readonly modelId: string },
+): AppMember[] {
   const kit = tools(library, reports, model.modelId)
   const staff = agents(kit, model)
   return [...Object.values(workflows(kit, staff)), ...Object.values(staff), ...Object.values(kit)]

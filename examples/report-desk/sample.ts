@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect } from 'vitest'
-import { answerApproval, type CloudEvent, type Running } from '../../src/index.ts'
+import { answerApproval, type CloudEvent, type RunningApp } from '../../src/index.ts'
 
 /* What the tests ask the desk about, and how they check what it quotes. */
 
@@ -39,7 +39,7 @@ export type Asked = CloudEvent<{ hash: string; what: { input: { question: string
 
 /** Answers whatever a person is asked, until the signal aborts; then it gives what was asked. */
 export async function answerAll(
-  bus: Running['bus'],
+  bus: RunningApp['bus'],
   signal: AbortSignal,
   decision: 'grant' | 'deny' = 'grant',
 ): Promise<Asked[]> {

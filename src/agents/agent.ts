@@ -17,26 +17,26 @@ import {
   type Check,
 } from '../options.ts'
 import type { Schema } from '../schema.ts'
-import type { Bound } from '../tasks/duration.ts'
+import type { Timeout } from '../tasks/duration.ts'
 import { ProgramMachine, type Program, type ProgramDefinition } from '../tasks/program.ts'
 import { sourceLocation } from '../stack.ts'
 import { ScriptMachine, type Callable, type ScriptContext } from '../tasks/script.ts'
 import { digest } from '../tasks/turn.ts'
 import type { FinishRules } from './finish.ts'
-import { describeLoop, modelLoop, spokenName, type LoopTool } from './model-loop.ts'
+import { describeLoop, modelLoop, modelToolName, type LoopTool } from './model-loop.ts'
 import { modelName, type ModelDefinition } from '../tasks/conversation.ts'
 
-type On = string | EventType
+type Subscription = string | EventType
 
-interface Common {
+interface CommonAgentOptions {
   /** Events that start a task, beside being asked by name: types, or patterns such as `order.*`. */
-  on?: On | readonly On[]
+  on?: Subscription | readonly Subscription[]
   /** Raise it when recorded tasks can no longer be folded by the code. Default 1. */
   version?: number
 }
 
 /** The tool loop of an LLM agent. */
-export interface ModelAgentOptions<Output> extends Common {
+export interface ModelAgentOptions<Output> extends CommonAgentOptions {
   model: ModelLike
   instructions: string
   tools?: readonly LoopTool[]
@@ -47,20 +47,20 @@ export interface ModelAgentOptions<Output> extends Common {
   /** Most messages that a model call is given, the newest. Default 200. */
   window?: number
   /** Longest wait for one tool or model answer. Default one day. */
-  within?: Bound
+  within?: Timeout
   /** What to do when the model stops before its answer is whole. */
   finish?: FinishRules
 }
 
 /** Straight-line code, durable: only `ctx` may be awaited. */
-export interface ScriptAgentOptions<Input, Output> extends Common {
+export interface ScriptAgentOptions<Input, Output> extends CommonAgentOptions {
   run(ctx: ScriptContext, input: Input): Promise<Output> | Output
   /** Turns that the journal may hold before the code must `continueAs`. Default 2,000. */
   maxTurns?: number
 }
 
 /** The bare form: three pure functions. */
-export interface ProgramAgentOptions<State> extends Common, Program<State> {}
+export interface ProgramAgentOptions<State> extends CommonAgentOptions, Program<State> {}
 
 /** A model object, or one with limits and prices from `model()`. Never a bare string: that would go to a hosted gateway. */
 export type ModelLike =
@@ -126,20 +126,20 @@ export function agent(
 function described(name: string, options: ModelAgentOptions<unknown>) {
   const spoken = new Map<string, string>()
   for (const { name: tool } of options.tools ?? []) {
-    const other = spoken.get(spokenName(tool))
+    const other = spoken.get(modelToolName(tool))
     if (other !== undefined)
       throw invalidAt(
         `agent "${name}"`,
         other === tool
           ? `it has the tool "${tool}" twice`
-          : `the tools "${other}" and "${tool}" are both "${spokenName(tool)}" for a model. Rename one of them`,
+          : `the tools "${other}" and "${tool}" are both "${modelToolName(tool)}" for a model. Rename one of them`,
       )
-    spoken.set(spokenName(tool), tool)
+    spoken.set(modelToolName(tool), tool)
   }
   return describeLoop(options, `agent "${name}"`)
 }
 
-const common = { on: aTrigger, version: aCount } satisfies Record<keyof Common, Check>
+const common = { on: aTypePattern, version: aCount } satisfies Record<keyof CommonAgentOptions, Check>
 
 const scriptChecks = { ...common, run: aFunction, maxTurns: aCount } satisfies Record<
   keyof ScriptAgentOptions<never, unknown>,
@@ -195,10 +195,10 @@ const programMachine =
   (start, redactor, snapshot) =>
     new ProgramMachine(program, start, redactor, snapshot)
 
-const typesOf = (on: On | readonly On[] = []): string[] =>
+const typesOf = (on: Subscription | readonly Subscription[] = []): string[] =>
   [on].flat().map(each => (typeof each === 'string' ? each : each.type))
 
-function aTrigger(value: unknown): string | undefined {
+function aTypePattern(value: unknown): string | undefined {
   const list = [value].flat()
   const wrong = list.findIndex(each => !isTypePattern((each as { type?: unknown } | null | undefined)?.type ?? each))
   if (wrong < 0) return undefined

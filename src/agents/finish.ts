@@ -28,12 +28,12 @@ export const defaultRules: Required<FinishRules> = {
   other: 'fail',
 }
 
-const most = 500
+const maxQuotedChars = 500
 
 /** Why a task fails whose model stopped like this for the nth time in a row. */
 export function unfinished(end: Unfinished, { finish, rawFinish, text }: ModelResult, times: number): TidingsError {
   const inRow = times > 1 ? `, ${times} times in a row` : ''
-  const said = text.trim() ? `: ${text.trim().slice(0, most)}` : ''
+  const said = text.trim() ? `: ${text.trim().slice(0, maxQuotedChars)}` : ''
   const reason = rawFinish ?? finish
   switch (end) {
     case 'length':
@@ -50,8 +50,8 @@ export function unfinished(end: Unfinished, { finish, rawFinish, text }: ModelRe
 }
 
 // The window of a model has no room for more, however often it is asked.
-const noRoom = 'model_context_window_exceeded'
+const contextWindowFinish = 'model_context_window_exceeded'
 
 /** Whether asking again can give the rest: not when the tokens went into reasoning alone. */
 export const canContinue = (end: Unfinished, { rawFinish, text, toolCalls }: ModelResult) =>
-  end === 'empty' || (rawFinish !== noRoom && (text.trim() !== '' || toolCalls.length > 0))
+  end === 'empty' || (rawFinish !== contextWindowFinish && (text.trim() !== '' || toolCalls.length > 0))

@@ -9,7 +9,7 @@ import {
   type ModelResult,
   type ModelToolCall,
 } from '../tasks/conversation.ts'
-import type { Bound } from '../tasks/duration.ts'
+import type { Timeout } from '../tasks/duration.ts'
 import type { Program, TurnContext } from '../tasks/program.ts'
 import { digest } from '../tasks/turn.ts'
 import type { Callable } from '../tasks/script.ts'
@@ -47,11 +47,11 @@ export interface LoopOptions {
   output?: Schema
   maxSteps?: number
   window?: number
-  within?: Bound
+  within?: Timeout
   finish?: FinishRules
 }
 
-interface State {
+interface LoopState {
   /** The last model.invoke. */
   prev: string | null
   /** Messages since then. */
@@ -80,7 +80,7 @@ export function describeLoop(
   const document: ModelDefinition = {
     instructions,
     tools: tools.map(tool => ({
-      name: spokenName(tool.name),
+      name: modelToolName(tool.name),
       description: tool.options.description,
       input: jsonSchema(tool.options.input, `tool "${tool.name}" of ${agent}`),
     })),
@@ -90,14 +90,14 @@ export function describeLoop(
 }
 
 // Providers accept letters, digits, _ and - in names of tools.
-export const spokenName = (name: string) => name.replaceAll('.', '_')
+export const modelToolName = (name: string) => name.replaceAll('.', '_')
 
-export function modelLoop(options: LoopOptions): Program<State> {
+export function modelLoop(options: LoopOptions): Program<LoopState> {
   const { model, definition, output, within, maxSteps = defaultSteps, window = defaultWindow } = options
   const rules = { ...defaultRules, ...options.finish }
-  const tools = new Map((options.tools ?? []).map(tool => [spokenName(tool.name), tool.name]))
+  const tools = new Map((options.tools ?? []).map(tool => [modelToolName(tool.name), tool.name]))
 
-  const ask = (state: State, ctx: TurnContext, more: readonly MessageRef[] = []) => {
+  const ask = (state: LoopState, ctx: TurnContext, more: readonly MessageRef[] = []) => {
     if (state.steps >= maxSteps) return ctx.fail(new TidingsError('E_AGENT_STEPS', `${maxSteps} model calls`).toJSON())
     const data: ModelRequest = {
       definition,
@@ -110,7 +110,7 @@ export function modelLoop(options: LoopOptions): Program<State> {
   }
 
   /** Calls the tools that the model wants; those that it cannot have fail at once, and it is told. */
-  const callTools = (result: ModelResult, state: State, ctx: TurnContext) => {
+  const callTools = (result: ModelResult, state: LoopState, ctx: TurnContext) => {
     const failed: MessageRef[] = []
     let called = 0
     for (const call of result.toolCalls) {
@@ -138,10 +138,10 @@ export function modelLoop(options: LoopOptions): Program<State> {
     if (called === 0) ask(state, ctx, failed)
   }
 
-  const note = (state: State, ctx: TurnContext, data: { text: string; code?: ErrorCode }) =>
+  const note = (state: LoopState, ctx: TurnContext, data: { text: string; code?: ErrorCode }) =>
     ask(state, ctx, [{ role: 'user', event: ctx.emit({ type: 'agent.noted', data }) }])
 
-  const answer = (text: string, state: State, ctx: TurnContext) => {
+  const answer = (text: string, state: LoopState, ctx: TurnContext) => {
     if (!output) return ctx.complete(text)
     const parsed = parseOutput(output, text)
     if ('value' in parsed) return ctx.complete(parsed.value)
@@ -150,7 +150,7 @@ export function modelLoop(options: LoopOptions): Program<State> {
   }
 
   /** By the rules of the agent: fails, takes what there is, or asks for the rest. */
-  const endEarly = (end: Unfinished, result: ModelResult, state: State, ctx: TurnContext) => {
+  const handleUnfinished = (end: Unfinished, result: ModelResult, state: LoopState, ctx: TurnContext) => {
     const { text, toolCalls } = result
     // Asked to go on, it had nothing to add.
     if (end === 'empty' && state.partial !== undefined) return ctx.complete(state.partial)
@@ -186,7 +186,7 @@ export function modelLoop(options: LoopOptions): Program<State> {
         countEnd(state, result, !output)
       } else if (event.type === 'tool.invoke') {
         const { toolCallId } = event.data as { toolCallId: string }
-        state.open[event.id] = { toolCallId, toolName: spokenName(event.target!) }
+        state.open[event.id] = { toolCallId, toolName: modelToolName(event.target!) }
       } else if (event.type === 'tool.failed') {
         // Failed before it was called, in a turn of this task.
         const { toolCallId, toolName } = event.data as { toolCallId: string; toolName: string }
@@ -202,7 +202,7 @@ export function modelLoop(options: LoopOptions): Program<State> {
         if (type === 'model.result') {
           const result = data as ModelResult
           const end = endOf(result)
-          if (end !== 'whole' && end !== 'paused') return endEarly(end, result, state, ctx)
+          if (end !== 'whole' && end !== 'paused') return handleUnfinished(end, result, state, ctx)
           if (result.toolCalls.length > 0) return callTools(result, state, ctx)
           return end === 'paused' ? ask(state, ctx) : answer((state.partial ?? '') + result.text, state, ctx)
         }
@@ -229,7 +229,7 @@ function problemOf({ toolName, malformed, cut }: ModelToolCall): TidingsError | 
 }
 
 /** Counts the answers that were cut off or empty, and joins the texts of those. State that has none stays as it was. */
-function countEnd(state: State, result: ModelResult, joins: boolean) {
+function countEnd(state: LoopState, result: ModelResult, joins: boolean) {
   const end = endOf(result)
   if (end === 'length' || end === 'empty') state.unfinished = (state.unfinished ?? 0) + 1
   else delete state.unfinished

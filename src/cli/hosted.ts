@@ -3,7 +3,7 @@ import type { GroupState } from '../bus/driver.ts'
 import type { PausableKind } from '../bus/pauses.ts'
 import { TidingsError } from '../errors.ts'
 import { didYouMean } from '../suggest.ts'
-import { groupOf, hostsOn } from '../tasks/hosts.ts'
+import { appGroup, hostsOn } from '../tasks/hosts.ts'
 
 export const pausableKinds = ['agent', 'tool', 'model'] satisfies PausableKind[]
 const maxNames = 20
@@ -42,6 +42,6 @@ function suggestion(hosted: Record<PausableKind, readonly string[]>, kind: Pausa
 
 /** Whether a worker that hosts it is there, as far as the broker knows. */
 export async function hasWorker(bus: Bus, kind: PausableKind, name: string): Promise<boolean> {
-  const group = kind === 'agent' ? groupOf((await hostsOn(bus))[name] ?? '') : `${kind}/${name}`
+  const group = kind === 'agent' ? appGroup((await hostsOn(bus))[name] ?? '') : `${kind}/${name}`
   return bus.driver.hasMembers(group)
 }

@@ -5,7 +5,7 @@ import { reasonOf } from '../bus/reason.ts'
 import type { App } from '../runtime/app.ts'
 import { hostsOn } from '../tasks/hosts.ts'
 import { Programs } from '../tasks/programs.ts'
-import { resume } from '../tasks/task.ts'
+import { resumeTask } from '../tasks/task.ts'
 import { count, dim, printable } from '../trace/text.ts'
 import { queryIndexFile } from './log.ts'
 import { printResult, print, type GlobalOptions } from './output.ts'
@@ -61,7 +61,7 @@ async function findIncompatible(bus: Bus, app: App, signal: AbortSignal): Promis
     // Also of an agent that the app has no longer.
     if (!programs.has(program) && hosts[program] !== app.name) continue
     try {
-      await resume(bus, programs, task)
+      await resumeTask(bus, programs, task)
     } catch (error) {
       if (error instanceof TidingsError && incompatibleCodes.has(error.code))
         found.push({ task, program, ...reasonOf(error) })

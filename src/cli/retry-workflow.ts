@@ -41,5 +41,5 @@ async function stateBefore(program: string, fork: Fork, code: Code) {
   const retry = createEvent({ type: retryType, correlationid: start.correlationid, target: program, data: fork })
   const { machine } = await startTask(workflowProgram(code.definition), start.correlationid, retry)
   const state = JSON.parse(machine.snapshot()!) as State
-  return { undoing: machine.undoing ?? false, state, pinned: machine.pinned!()!.hash }
+  return { undoing: machine.isCompensating ?? false, state, pinned: machine.pinned!()!.hash }
 }

@@ -3,8 +3,8 @@ import { log } from '../bus/telemetry/log.ts'
 import { textOf, TidingsError } from '../errors.ts'
 import type { App } from '../runtime/app.ts'
 import { environment, shownLog } from '../runtime/environment.ts'
-import { roles, start, type Role, type Running } from '../runtime/start.ts'
-import type { Waiting } from '../runtime/start-with-retry.ts'
+import { roles, start, type Role, type RunningApp } from '../runtime/start.ts'
+import type { BrokerWait } from '../runtime/start-with-retry.ts'
 import { didYouMean } from '../suggest.ts'
 import { count, dim } from '../trace/text.ts'
 import { printIncompatible } from './incompatible-tasks.ts'
@@ -25,7 +25,7 @@ export async function runCommand(path: string | undefined, options: RunOptions):
   const hosted = parseRoles(options.only)
   const { app, module } = await loadApp(findApp(path))
   const waiting: Promise<void>[] = []
-  const onWaiting = (found: Waiting) =>
+  const onWaiting = (found: BrokerWait) =>
     void waiting.push(printResult(options, waitingRecord(found), waitingText(found)))
   const running = await start(app, { module, signal: asked, onWaiting, only: hosted }).catch(async error => {
     if (!asked.aborted || waiting.length === 0) throw error
@@ -72,24 +72,24 @@ function parseRoles(only: string | undefined): readonly Role[] {
   return roles.filter(role => named.includes(role))
 }
 
-function waitingRecord({ error, address }: Waiting) {
+function waitingRecord({ error, address }: BrokerWait) {
   return { event: 'waiting', pid: process.pid, error, ...(address && { addresses: [address] }) }
 }
 
-function waitingText({ error, address }: Waiting): string[] {
+function waitingText({ error, address }: BrokerWait): string[] {
   return [
     `${styleText('yellow', '●')} waits for the log: ${error.message}`,
     dim(`  ${error.next}${address ? ` ${address}/health says when it goes on.` : ''}`),
   ]
 }
 
-function readyRecord(app: App, { addresses, durability, warnings }: Running, hosted: readonly Role[]) {
+function readyRecord(app: App, { addresses, durability, warnings }: RunningApp, hosted: readonly Role[]) {
   const { home } = environment()
   const told = { roles: hosted, addresses, durability, warnings }
   return { event: 'ready', app: app.name, pid: process.pid, home, ...told }
 }
 
-function readyText(app: App, { addresses, durability, warnings }: Running, hosted: readonly Role[]): string[] {
+function readyText(app: App, { addresses, durability, warnings }: RunningApp, hosted: readonly Role[]): string[] {
   const others = roles.filter(role => !hosted.includes(role))
   const role = others.length === 0 ? 'runs' : `runs as ${hosted.join(', ')}`
   const parts = hosted.flatMap(each => componentsOf(app)[each])

@@ -1,13 +1,13 @@
 import type { LanguageModelV4StreamPart } from '@ai-sdk/provider'
 import { describe, expect, test } from 'vitest'
-import { Answer } from './answer.ts'
+import { AnswerCollector } from './answer.ts'
 
 type Unified = 'stop' | 'length' | 'tool-calls'
 
 /** What comes of a stream of these parts. */
 function answered(unified: Unified, ...parts: LanguageModelV4StreamPart[]) {
-  const answer = new Answer(bytes => Promise.resolve({ blob: 'sha256-…', bytes: bytes.length }))
-  for (const part of parts) answer.take(part)
+  const answer = new AnswerCollector(bytes => Promise.resolve({ blob: 'sha256-…', bytes: bytes.length }))
+  for (const part of parts) answer.add(part)
   const none = { total: undefined, noCache: undefined, cacheRead: undefined, cacheWrite: undefined }
   return answer.result({
     type: 'finish',

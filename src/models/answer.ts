@@ -11,53 +11,53 @@ import type { ModelPart, ModelResult, ModelToolCall } from '../tasks/conversatio
 export type StepResult = Omit<ModelResult, 'model' | 'cost'>
 
 /** Puts bytes where events can refer to them. */
-export type Keep = (bytes: Uint8Array) => Promise<{ blob: string; bytes: number }>
+export type StoreBlob = (bytes: Uint8Array) => Promise<{ blob: string; bytes: number }>
 
 type StreamPart<Type extends LanguageModelV4StreamPart['type']> = Extract<LanguageModelV4StreamPart, { type: Type }>
 type Finish = StreamPart<'finish'>
-type Growing = { type: 'text' | 'reasoning'; text: string } & Pick<StreamPart<'text-end'>, 'citations'> & {
+type StreamedText = { type: 'text' | 'reasoning'; text: string } & Pick<StreamPart<'text-end'>, 'citations'> & {
     providerMetadata?: SharedV4ProviderMetadata
   }
-type Collected =
-  | Growing
+type CollectedPart =
+  | StreamedText
   | LanguageModelV4ToolCall
   | StreamPart<'tool-result' | 'file' | 'reasoning-file' | 'source' | 'custom'>
 
 /** Collects the parts of a stream into the data of a `model.result`. docs/models.md says what is kept. */
-export class Answer {
-  readonly #keep: Keep
-  readonly #parts: Collected[] = []
-  readonly #growing = new Map<string, Growing>()
+export class AnswerCollector {
+  readonly #storeBlob: StoreBlob
+  readonly #parts: CollectedPart[] = []
+  readonly #unfinished = new Map<string, StreamedText>()
   /** Calls whose arguments have begun to come. */
-  readonly #begun = new Map<string, { toolName: string; input: string }>()
+  readonly #unfinishedCalls = new Map<string, { toolName: string; input: string }>()
   #warnings: StreamPart<'stream-start'>['warnings'] = []
   #response: ModelResult['response']
 
-  constructor(keep: Keep) {
-    this.#keep = keep
+  constructor(keep: StoreBlob) {
+    this.#storeBlob = keep
   }
 
   /** Takes a part that is neither an error nor the finish. @throws E_MODEL_FAILED */
-  take(part: LanguageModelV4StreamPart): void {
+  add(part: LanguageModelV4StreamPart): void {
     switch (part.type) {
       case 'text-start':
       case 'text-delta':
       case 'text-end':
-        return this.#grow('text', part)
+        return this.#append('text', part)
       case 'reasoning-start':
       case 'reasoning-delta':
       case 'reasoning-end':
-        return this.#grow('reasoning', part)
+        return this.#append('reasoning', part)
       case 'tool-input-start':
-        if (!part.providerExecuted) this.#begun.set(part.id, { toolName: part.toolName, input: '' })
+        if (!part.providerExecuted) this.#unfinishedCalls.set(part.id, { toolName: part.toolName, input: '' })
         return
       case 'tool-input-delta': {
-        const begun = this.#begun.get(part.id)
+        const begun = this.#unfinishedCalls.get(part.id)
         if (begun) begun.input += part.delta
         return
       }
       case 'tool-call':
-        this.#begun.delete(part.toolCallId)
+        this.#unfinishedCalls.delete(part.toolCallId)
         return void this.#parts.push(part)
       case 'tool-result':
         return void (part.preliminary || this.#parts.push(part))
@@ -99,9 +99,9 @@ export class Answer {
     const { unified, raw } = finishReason
     const isCut = unified === 'length'
     if (isCut)
-      for (const [toolCallId, { toolName, input }] of this.#begun)
+      for (const [toolCallId, { toolName, input }] of this.#unfinishedCalls)
         this.#parts.push({ type: 'tool-call', toolCallId, toolName, input })
-    const parts = this.#parts.filter(part => !isGrowing(part) || part.text !== '' || part.providerMetadata)
+    const parts = this.#parts.filter(part => !isStreamedText(part) || part.text !== '' || part.providerMetadata)
     const calls = parts.filter(part => part.type === 'tool-call' && !part.providerExecuted)
     const last = parts.at(-1)
     const text = textOf(parts, 'text')
@@ -130,26 +130,26 @@ export class Answer {
   }
 
   /** What comes later of one part adds to its text and replaces its metadata, as in the AI SDK. */
-  #grow(
+  #append(
     type: 'text' | 'reasoning',
     part:
       | StreamPart<'text-start' | 'text-delta' | 'text-end'>
       | StreamPart<'reasoning-start' | 'reasoning-delta' | 'reasoning-end'>,
   ) {
     const key = `${type} ${part.id}`
-    let growing = this.#growing.get(key)
+    let growing = this.#unfinished.get(key)
     if (!growing) {
       growing = { type, text: '' }
-      this.#growing.set(key, growing)
+      this.#unfinished.set(key, growing)
       this.#parts.push(growing)
     }
     if ('delta' in part) growing.text += part.delta
     if ('citations' in part && part.citations) growing.citations = part.citations
     if (part.providerMetadata) growing.providerMetadata = part.providerMetadata
-    if (part.type.endsWith('-end')) this.#growing.delete(key)
+    if (part.type.endsWith('-end')) this.#unfinished.delete(key)
   }
 
-  async #part(part: Collected, all: readonly Collected[]): Promise<ModelPart> {
+  async #part(part: CollectedPart, all: readonly CollectedPart[]): Promise<ModelPart> {
     const metadata = part.providerMetadata && { providerMetadata: part.providerMetadata }
     switch (part.type) {
       case 'text':
@@ -170,7 +170,7 @@ export class Answer {
       case 'file':
       case 'reasoning-file': {
         const { type, mediaType } = part
-        return { type, mediaType, ...(await this.#kept(part.data)), ...metadata }
+        return { type, mediaType, ...(await this.#storeFile(part.data)), ...metadata }
       }
       case 'source':
       case 'custom':
@@ -178,26 +178,26 @@ export class Answer {
     }
   }
 
-  async #kept(data: SharedV4FileDataData | SharedV4FileDataUrl) {
+  async #storeFile(data: SharedV4FileDataData | SharedV4FileDataUrl) {
     if (data.type === 'url') return { url: data.originalUrl ?? data.url.href }
-    return this.#keep(typeof data.data === 'string' ? Buffer.from(data.data, 'base64') : data.data)
+    return this.#storeBlob(typeof data.data === 'string' ? Buffer.from(data.data, 'base64') : data.data)
   }
 }
 
-const isGrowing = (part: Collected): part is Growing => part.type === 'text' || part.type === 'reasoning'
+const isStreamedText = (part: CollectedPart): part is StreamedText => part.type === 'text' || part.type === 'reasoning'
 
-const textOf = (parts: readonly Collected[], type: Growing['type']) =>
+const textOf = (parts: readonly CollectedPart[], type: StreamedText['type']) =>
   parts.map(part => (part.type === type ? part.text : '')).join('')
 
 const order = ['reasoning', 'text', 'tool-call']
 
 /** Whether the parts hold more than text, reasoning and calls do that are named in this order. */
-function saysMore(parts: readonly Collected[]): boolean {
+function saysMore(parts: readonly CollectedPart[]): boolean {
   const ranks = parts.map(({ type }) => order.indexOf(type))
   return parts.some(
     (part, i) =>
       ranks[i] === -1 ||
-      (i > 0 && (ranks[i]! < ranks[i - 1]! || (isGrowing(part) && ranks[i] === ranks[i - 1]))) ||
+      (i > 0 && (ranks[i]! < ranks[i - 1]! || (isStreamedText(part) && ranks[i] === ranks[i - 1]))) ||
       part.providerMetadata !== undefined ||
       ('citations' in part && part.citations) ||
       ('providerExecuted' in part && part.providerExecuted),

@@ -14,7 +14,7 @@ import type { ModelFailure } from './step.ts'
  * the document at its next failure, or when it wants to probe.
  */
 
-export interface Open {
+export interface OpenCircuit {
   /** In ms since the epoch. */
   readonly since: number
   readonly probeAt: number
@@ -26,40 +26,42 @@ export interface Open {
 }
 
 /** Requests that fail in a row, in one process, before the others are spared. One request alone never opens a circuit. */
-const maxFailing = 5
-const firstProbeMs = 1_000
-const maxProbeMs = 15_000
-const probeLeaseMs = 30_000
+const maxFailures = 5
+const minProbeIntervalMs = 1_000
+const maxProbeIntervalMs = 15_000
+const probeLeaseTtlMs = 30_000
 /** Of a write that others were faster with. */
 const maxTries = 5
 const changedType = 'circuits.changed'
 
-export type Entry = { readonly mayAsk: true; readonly probe?: string } | { readonly mayAsk: false; readonly rest: Rest }
+export type Admission =
+  | { readonly mayAsk: true; readonly probe?: string }
+  | { readonly mayAsk: false; readonly rest: Cooldown }
 
 /** How long to leave the provider alone, and why. */
-export interface Rest {
+export interface Cooldown {
   readonly ms: number
   readonly since: number
   readonly reason: string
 }
 
-const keyOf = (model: string) => `circuit/${model}`
+const circuitKey = (model: string) => `circuit/${model}`
 
 /** As it is on the log. `open` is absent while the provider is asked as always. */
 export async function readCircuit(
   { driver }: Bus,
   model: string,
-): Promise<{ revision: number; open: Open | undefined }> {
-  const document = await driver.getDocument(keyOf(model))
+): Promise<{ revision: number; open: OpenCircuit | undefined }> {
+  const document = await driver.getDocument(circuitKey(model))
   if (!document) return { revision: 0, open: undefined }
-  return { revision: document.revision, open: (JSON.parse(document.value) as { open?: Open }).open }
+  return { revision: document.revision, open: (JSON.parse(document.value) as { open?: OpenCircuit }).open }
 }
 
 export class Circuit {
   readonly #bus: Bus
   readonly #model: string
   readonly #key: string
-  #open: Open | undefined
+  #open: OpenCircuit | undefined
   #revision = 0
   /** Ids of requests that failed since the last answer. */
   readonly #failing = new Set<string>()
@@ -68,14 +70,14 @@ export class Circuit {
   constructor(bus: Bus, model: string) {
     this.#bus = bus
     this.#model = model
-    this.#key = keyOf(model)
+    this.#key = circuitKey(model)
   }
 
   async start(): Promise<void> {
     this.#stop = this.#bus.onSignal([{ types: [changedType] }], ({ data }) => {
-      if ((data as { key?: unknown } | null)?.key === this.#key) void this.#quietly(() => this.#read())
+      if ((data as { key?: unknown } | null)?.key === this.#key) void this.#logErrors(() => this.#read())
     })
-    await this.#quietly(() => this.#read())
+    await this.#logErrors(() => this.#read())
   }
 
   stop(): void {
@@ -83,7 +85,7 @@ export class Circuit {
   }
 
   /** How long to wait before anybody asks, as far as this process knows; undefined when somebody may. */
-  rest(now = Date.now()): Rest | undefined {
+  cooldown(now = Date.now()): Cooldown | undefined {
     if (!this.#open) return undefined
     const { since, reason, probeAt, probe, intervalMs } = this.#open
     const ms = Math.max(probeAt - now, probe ? Math.min(probe.until - now, intervalMs) : 0)
@@ -92,12 +94,12 @@ export class Circuit {
   }
 
   /** Whether this request may be sent. While the circuit is open one may, of all workers: the probe. */
-  async enter(): Promise<Entry> {
+  async admit(): Promise<Admission> {
     for (let n = 0; n < maxTries && this.#open; n++) {
-      const rest = this.rest()
+      const rest = this.cooldown()
       if (rest) return { mayAsk: false, rest }
       const by = randomUUID()
-      const probing = { ...this.#open, probe: { by, until: Date.now() + probeLeaseMs } }
+      const probing = { ...this.#open, probe: { by, until: Date.now() + probeLeaseTtlMs } }
       try {
         if (await this.#write(probing)) return { mayAsk: true, probe: by }
       } catch {
@@ -105,14 +107,16 @@ export class Circuit {
         return { mayAsk: true }
       }
     }
-    return this.#open ? { mayAsk: false, rest: this.rest(this.#open.probeAt - firstProbeMs)! } : { mayAsk: true }
+    return this.#open
+      ? { mayAsk: false, rest: this.cooldown(this.#open.probeAt - minProbeIntervalMs)! }
+      : { mayAsk: true }
   }
 
   /** The provider answers: at the first part of the answer, which may take minutes. */
   async answered({ probe }: { probe?: string } = {}): Promise<void> {
     this.#failing.clear()
     if (probe === undefined || !this.#open) return
-    await this.#quietly(async () => {
+    await this.#logErrors(async () => {
       for (let n = 0; n < maxTries && this.#open; n++) {
         const { since } = this.#open
         if (!(await this.#write(undefined))) continue
@@ -126,12 +130,17 @@ export class Circuit {
   async failed(request: string, { probe }: { probe?: string } = {}, { error, after = 0 }: ModelFailure): Promise<void> {
     const reason = error.message
     if (!error.retryable && probe === undefined) return
-    if (error.retryable && this.#failing.size < maxFailing) this.#failing.add(request)
-    await this.#quietly(async () => {
+    if (error.retryable && this.#failing.size < maxFailures) this.#failing.add(request)
+    await this.#logErrors(async () => {
       if (!this.#open) await this.#read()
-      for (let n = 0; n < maxTries && !this.#open && this.#failing.size >= maxFailing; n++) {
+      for (let n = 0; n < maxTries && !this.#open && this.#failing.size >= maxFailures; n++) {
         const now = Date.now()
-        const open = { since: now, probeAt: now + Math.max(firstProbeMs, after), intervalMs: firstProbeMs, reason }
+        const open = {
+          since: now,
+          probeAt: now + Math.max(minProbeIntervalMs, after),
+          intervalMs: minProbeIntervalMs,
+          reason,
+        }
         if (!(await this.#write(open))) continue
         const said = { model: this.#model, reason: this.#bus.redactor.text(reason) }
         log.warn?.(
@@ -141,7 +150,7 @@ export class Circuit {
       }
       for (let n = 0; n < maxTries && probe !== undefined && this.#open?.probe?.by === probe; n++) {
         const { since, intervalMs: last } = this.#open
-        const intervalMs = Math.min(maxProbeMs, last * 2)
+        const intervalMs = Math.min(maxProbeIntervalMs, last * 2)
         if (await this.#write({ since, probeAt: Date.now() + Math.max(intervalMs, after), intervalMs, reason })) return
       }
     })
@@ -154,7 +163,7 @@ export class Circuit {
   }
 
   /** False when somebody else was faster; then his state is known. */
-  async #write(open: Open | undefined): Promise<boolean> {
+  async #write(open: OpenCircuit | undefined): Promise<boolean> {
     const clean = open && { ...open, reason: this.#bus.redactor.text(open.reason) }
     const revision = await this.#bus.driver.putDocument(this.#key, JSON.stringify({ open: clean }), this.#revision)
     if (revision === 0) {
@@ -169,7 +178,7 @@ export class Circuit {
   }
 
   /** Without the log the state stays as it was: requests then go by their own backoff. */
-  async #quietly(work: () => Promise<void>): Promise<void> {
+  async #logErrors(work: () => Promise<void>): Promise<void> {
     try {
       await work()
     } catch (error) {

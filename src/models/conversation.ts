@@ -4,12 +4,12 @@ import type { CloudEvent } from '../event.ts'
 import { copyOf } from '../json.ts'
 import type { Bus } from '../bus/bus.ts'
 import type { MessageRef, ModelRequest } from '../tasks/conversation.ts'
-import { Replays } from '../tasks/effects.ts'
-import { Past } from '../tasks/fork-history.ts'
-import { messageOf, promptOf } from './messages.ts'
+import { EffectPolicies } from '../tasks/effects.ts'
+import { ForkHistory } from '../tasks/fork-history.ts'
+import { readMessage, promptOf } from './messages.ts'
 
 /** Most messages kept in memory, over all conversations. */
-const remembered = 20_000
+const maxCachedMessages = 20_000
 
 /**
  * Reads conversations from the log by their references. The last request of each is remembered, so that the next one
@@ -17,13 +17,13 @@ const remembered = 20_000
  */
 export class Conversations {
   readonly #bus: Bus
-  readonly #known = new Map<string, LanguageModelV4Message[]>()
-  readonly #past: Past
-  #held = 0
+  readonly #cached = new Map<string, LanguageModelV4Message[]>()
+  readonly #forkHistory: ForkHistory
+  #cachedMessages = 0
 
   constructor(bus: Bus) {
     this.#bus = bus
-    this.#past = new Past(bus, new Replays(bus))
+    this.#forkHistory = new ForkHistory(bus, new EffectPolicies(bus))
   }
 
   /** What a `model.invoke` gives its model to read under these instructions; a copy, which it may change. */
@@ -61,16 +61,18 @@ export class Conversations {
     let prev = request.prev
     let known: LanguageModelV4Message[] | undefined
     while (prev !== null) {
-      known = this.#known.get(prev)
+      known = this.#cached.get(prev)
       if (known || count > request.window) break
       const earlier = (await this.#event(prev, asking)).data as ModelRequest
       steps.unshift(earlier.messages)
       count += earlier.messages.length
       prev = earlier.prev
     }
-    const read = await Promise.all(steps.flat().map(async ref => messageOf(ref, await this.#event(ref.event, asking))))
+    const read = await Promise.all(
+      steps.flat().map(async ref => readMessage(ref, await this.#event(ref.event, asking))),
+    )
     const start =
-      known ?? (prev === null ? [] : [messageOf(request.first, await this.#event(request.first.event, asking))])
+      known ?? (prev === null ? [] : [readMessage(request.first, await this.#event(request.first.event, asking))])
     const messages = [...start, ...read]
     if (messages.length > 2 * request.window) messages.splice(1, messages.length - request.window - 1)
     if (request.prev !== null) this.#forget(request.prev)
@@ -80,19 +82,20 @@ export class Conversations {
 
   #remember(id: string, messages: LanguageModelV4Message[]) {
     this.#forget(id)
-    this.#known.set(id, messages)
-    this.#held += messages.length
-    while (this.#held > remembered && this.#known.size > 1) this.#forget(this.#known.keys().next().value!)
+    this.#cached.set(id, messages)
+    this.#cachedMessages += messages.length
+    while (this.#cachedMessages > maxCachedMessages && this.#cached.size > 1)
+      this.#forget(this.#cached.keys().next().value!)
   }
 
   #forget(id: string) {
-    this.#held -= this.#known.get(id)?.length ?? 0
-    this.#known.delete(id)
+    this.#cachedMessages -= this.#cached.get(id)?.length ?? 0
+    this.#cached.delete(id)
   }
 
   async #event(id: string, { correlationid, replay }: CloudEvent): Promise<CloudEvent> {
     const event =
-      (replay !== undefined && (await this.#past.find(replay, id))) || (await this.#bus.get(id, correlationid))
+      (replay !== undefined && (await this.#forkHistory.find(replay, id))) || (await this.#bus.get(id, correlationid))
     if (!event) throw new TidingsError('E_MODEL_FAILED', `message ${id} of the conversation is no longer on the log`)
     return this.#bus.resolve(event)
   }

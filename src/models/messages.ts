@@ -14,7 +14,7 @@ type AssistantPart = AssistantMessage['content'][number]
 type ToolMessage = Extract<LanguageModelV4Message, { role: 'tool' }>
 
 /** The message that a reference stands for. */
-export function messageOf(ref: MessageRef, event: CloudEvent): LanguageModelV4Message {
+export function readMessage(ref: MessageRef, event: CloudEvent): LanguageModelV4Message {
   if (ref.role === 'user') return { role: 'user', content: [{ type: 'text', text: userText(event) }] }
   if (ref.role === 'assistant') return assistantMessage(event.data as ModelResult)
   return { role: 'tool', content: [toolPart(ref, event)] }
@@ -37,19 +37,19 @@ export function promptOf(
     const last = prompt.at(-1)!
     if (message.role === 'tool' && last.role === 'tool')
       prompt[prompt.length - 1] = { role: 'tool', content: [...last.content, ...message.content] }
-    else if (message.role !== 'assistant' || message.content.some(isSubstance)) prompt.push(message)
+    else if (message.role !== 'assistant' || message.content.some(isContent)) prompt.push(message)
   }
   return prompt.map((message, i) => (message.role === 'tool' ? inOrder(message, prompt[i - 1]!) : message))
 }
 
-const isSubstance = ({ type }: AssistantPart) => !['reasoning', 'reasoning-file', 'custom'].includes(type)
+const isContent = ({ type }: AssistantPart) => !['reasoning', 'reasoning-file', 'custom'].includes(type)
 
 /** The answers in the order of the calls before them. */
 function inOrder(answers: ToolMessage, { content }: LanguageModelV4Message): ToolMessage {
   const calls = (content as readonly AssistantPart[]).map(part => (part.type === 'tool-call' ? part.toolCallId : ''))
-  const placeOf = (part: ToolMessage['content'][number]) =>
+  const callIndex = (part: ToolMessage['content'][number]) =>
     part.type === 'tool-result' ? calls.indexOf(part.toolCallId) : -1
-  return { ...answers, content: answers.content.toSorted((a, b) => placeOf(a) - placeOf(b)) }
+  return { ...answers, content: answers.content.toSorted((a, b) => callIndex(a) - callIndex(b)) }
 }
 
 /**

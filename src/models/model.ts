@@ -47,7 +47,7 @@ export function model(languageModel: LanguageModelV4, options: ModelOptions = {}
   if (missing) throw new TidingsError('E_APP_INVALID', `model(): the first argument ${missing}`)
   const name = options.name ?? modelName(languageModel)
   checkOptions(`model "${name}"`, options, checks, [])
-  if (options.retry) retryOf(name, options.retry)
+  if (options.retry) modelRetryPolicy(name, options.retry)
   const readOnly = options.readOnly ?? languageModel.provider === offlineProvider
   return {
     kind: 'model',
@@ -58,5 +58,5 @@ export function model(languageModel: LanguageModelV4, options: ModelOptions = {}
 }
 
 /** Providers are away for minutes at a time. */
-export const retryOf = (name: string, options: RetryOptions = {}) =>
+export const modelRetryPolicy = (name: string, options: RetryOptions = {}) =>
   new RetryPolicy(`model ${name}`, { retryFor: '15m', ...options })

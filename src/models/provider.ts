@@ -2,7 +2,7 @@ import type { LanguageModelV4 } from '@ai-sdk/provider'
 import { TidingsError } from '../errors.ts'
 import { offlineModel } from './offline/language-model.ts'
 
-type Environment = { readonly [name: string]: string | undefined }
+type ModelEnvironment = { readonly [name: string]: string | undefined }
 
 /**
  * The model that `TIDINGS_MODEL` names: unset or `offline`, `openai/NAME`, `anthropic/NAME`, `google/NAME`, or the
@@ -11,7 +11,7 @@ type Environment = { readonly [name: string]: string | undefined }
  * model is hosted: commands and workers that never ask it need none.
  * @throws E_MODEL_UNKNOWN
  */
-export async function modelFromEnvironment(env: Environment = process.env): Promise<LanguageModelV4> {
+export async function modelFromEnvironment(env: ModelEnvironment = process.env): Promise<LanguageModelV4> {
   const named = env.TIDINGS_MODEL?.trim() || 'offline'
   if (named === 'offline') return offlineModel()
   if (/^https?:\/\//.test(named)) return compatible(named, env.TIDINGS_MODEL_KEY)
@@ -23,25 +23,25 @@ export async function modelFromEnvironment(env: Environment = process.env): Prom
 }
 
 /** OpenAI itself by its own default protocol; another base URL by chat completions, which is what others speak. */
-async function openai(name: string, env: Environment): Promise<LanguageModelV4> {
+async function openai(name: string, env: ModelEnvironment): Promise<LanguageModelV4> {
   const apiKey = keyIn(env, 'OPENAI_API_KEY')
   const { createOpenAI } = await load('@ai-sdk/openai', () => import('@ai-sdk/openai'))
   const baseURL = env.OPENAI_BASE_URL
   const provider = createOpenAI({ apiKey, ...(baseURL && { baseURL }) })
-  return needing('OPENAI_API_KEY', apiKey, baseURL ? provider.chat(name) : provider(name))
+  return markMissingKey('OPENAI_API_KEY', apiKey, baseURL ? provider.chat(name) : provider(name))
 }
 
-async function anthropic(name: string, env: Environment): Promise<LanguageModelV4> {
+async function anthropic(name: string, env: ModelEnvironment): Promise<LanguageModelV4> {
   const apiKey = keyIn(env, 'ANTHROPIC_API_KEY')
   const { createAnthropic } = await load('@ai-sdk/anthropic', () => import('@ai-sdk/anthropic'))
   const baseURL = env.ANTHROPIC_BASE_URL
-  return needing('ANTHROPIC_API_KEY', apiKey, createAnthropic({ apiKey, ...(baseURL && { baseURL }) })(name))
+  return markMissingKey('ANTHROPIC_API_KEY', apiKey, createAnthropic({ apiKey, ...(baseURL && { baseURL }) })(name))
 }
 
-async function google(name: string, env: Environment): Promise<LanguageModelV4> {
+async function google(name: string, env: ModelEnvironment): Promise<LanguageModelV4> {
   const apiKey = keyIn(env, 'GOOGLE_GENERATIVE_AI_API_KEY')
   const { createGoogle } = await load('@ai-sdk/google', () => import('@ai-sdk/google'))
-  return needing('GOOGLE_GENERATIVE_AI_API_KEY', apiKey, createGoogle({ apiKey })(name))
+  return markMissingKey('GOOGLE_GENERATIVE_AI_API_KEY', apiKey, createGoogle({ apiKey })(name))
 }
 
 async function compatible(named: string, apiKey: string | undefined): Promise<LanguageModelV4> {
@@ -59,9 +59,9 @@ async function compatible(named: string, apiKey: string | undefined): Promise<La
 // Of each model without its key: the variable. By a registered symbol, since the app may have its own copy of Tidings.
 const missingKey = Symbol.for('tidings.missingKey')
 
-const keyIn = (env: Environment, variable: string): string => env[variable]?.trim() ?? ''
+const keyIn = (env: ModelEnvironment, variable: string): string => env[variable]?.trim() ?? ''
 
-const needing = (variable: string, apiKey: string, model: LanguageModelV4): LanguageModelV4 =>
+const markMissingKey = (variable: string, apiKey: string, model: LanguageModelV4): LanguageModelV4 =>
   apiKey === '' ? Object.defineProperty(model, missingKey, { value: variable }) : model
 
 /** Whoever hosts a model needs its key. @throws E_MODEL_KEY */

@@ -16,10 +16,10 @@ import { copyOf } from '../json.ts'
 import type { ModelDefinition, ModelRequest, ModelResult } from '../tasks/conversation.ts'
 import { milliseconds } from '../tasks/duration.ts'
 import type { RetryPolicy } from '../tasks/retry.ts'
-import { Circuit, type Rest } from './circuit.ts'
+import { Circuit, type Cooldown } from './circuit.ts'
 import { Conversations } from './conversation.ts'
 import { lacksReasoning } from './messages.ts'
-import { retryOf, type Model } from './model.ts'
+import { modelRetryPolicy, type Model } from './model.ts'
 import { modelError, step, type ModelFailure } from './step.ts'
 
 const defaultTimeout = '5m'
@@ -45,7 +45,7 @@ export class ModelStation {
   constructor({ bus, models, pauses }: { bus: Bus; models: readonly Model[]; pauses: Pauses }) {
     this.#bus = bus
     this.#models = models.map(model => {
-      const policy = retryOf(model.name, model.options.retry)
+      const policy = modelRetryPolicy(model.name, model.options.retry)
       const circuit = policy.retries ? new Circuit(bus, model.name) : undefined
       return { ...model, source: `/models/${model.name}`, policy, circuit }
     })
@@ -65,8 +65,8 @@ export class ModelStation {
           ...(limit !== undefined && { limit }),
           ...(rate && { rate: { count: rate.count, per: milliseconds(rate.per) } }),
           hold: async (event, delivery) => {
-            const rest = model.circuit?.rest()
-            return rest && this.#hold(model, event, delivery, rest)
+            const rest = model.circuit?.cooldown()
+            return rest && this.#postpone(model, event, delivery, rest)
           },
           handle: (event, delivery, span) => this.#handle(model, event, delivery, span),
           fail: (event, error) => [fail(event, error)],
@@ -89,8 +89,8 @@ export class ModelStation {
   ): Promise<HandlerResult> {
     const { circuit, source } = model
     const retries = retriesOf(delivery)
-    const entry = await circuit?.enter()
-    if (entry && !entry.mayAsk) return this.#hold(model, event, delivery, entry.rest)
+    const entry = await circuit?.admit()
+    if (entry && !entry.mayAsk) return this.#postpone(model, event, delivery, entry.rest)
     try {
       const result = await traceModel(
         { name: model.name, event, attempt: retries.failures + 1, delivery: delivering, redactor: this.#bus.redactor },
@@ -122,17 +122,17 @@ export class ModelStation {
   ): Promise<HandlerResult> {
     if (!error.retryable) return this.#giveUp(event, error, retries)
     const next = { ...retries, failures: retries.failures + 1 }
-    const retry = policy.next(event, next, thrown, Math.max(after ?? 0, circuit?.rest()?.ms ?? 0))
+    const retry = policy.next(event, next, thrown, Math.max(after ?? 0, circuit?.cooldown()?.ms ?? 0))
     if (retry.after !== undefined) return delay(this.#bus, event, source, next, { after: retry.after, error })
-    return this.#giveUp(event, retry.over === undefined ? error : givenUp(error, next, retry.over), retries)
+    return this.#giveUp(event, retry.over === undefined ? error : giveUpError(error, next, retry.over), retries)
   }
 
   /** The provider is given rest: the request waits without a slot, and without losing an attempt. */
-  async #hold(
+  async #postpone(
     { policy, source, name }: HostedModel,
     event: CloudEvent,
     delivery: Delivery,
-    rest: Rest,
+    rest: Cooldown,
   ): Promise<HandlerResult> {
     const retries = retriesOf(delivery)
     const error = new TidingsError(
@@ -140,8 +140,8 @@ export class ModelStation {
       `${name} fails since ${new Date(rest.since).toISOString()}: ${rest.reason}`,
       { retryable: true },
     )
-    const retry = policy.hold(event, retries, rest.ms)
-    if (retry.after === undefined) return this.#giveUp(event, givenUp(error, retries, retry.over), retries)
+    const retry = policy.postpone(event, retries, rest.ms)
+    if (retry.after === undefined) return this.#giveUp(event, giveUpError(error, retries, retry.over), retries)
     const next = { ...retries, holds: retries.holds + 1 }
     const isSilent = retries.failures + retries.holds > 0
     return delay(this.#bus, event, source, next, { after: retry.after, error, isSilent })
@@ -212,7 +212,7 @@ export class ModelStation {
   }
 }
 
-const givenUp = (cause: TidingsError, { failures }: Retries, why: string | undefined) =>
+const giveUpError = (cause: TidingsError, { failures }: Retries, why: string | undefined) =>
   new TidingsError('E_MODEL_UNAVAILABLE', `${cause.message}. Given up after ${failures} attempts: ${why}`, {
     cause,
     originalCode: cause.originalCode,

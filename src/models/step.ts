@@ -5,7 +5,7 @@ import {
   type LanguageModelV4StreamPart,
 } from '@ai-sdk/provider'
 import { TidingsError, toTidingsError } from '../errors.ts'
-import { Answer, type Keep, type StepResult } from './answer.ts'
+import { AnswerCollector, type StoreBlob, type StepResult } from './answer.ts'
 
 /**
  * One model step by streaming: text goes to `onDelta` as it comes, the whole is returned. Nothing of it counts, tool
@@ -17,13 +17,13 @@ export async function step(
   options: LanguageModelV4CallOptions,
   onBegin: () => void,
   onDelta: (text: string) => void,
-  keep: Keep,
+  keep: StoreBlob,
 ): Promise<StepResult> {
   const { stream } = await model.doStream(options)
-  const answer = new Answer(keep)
+  const answer = new AnswerCollector(keep)
   let hasBegun = false
   for await (const part of stream) {
-    if (part.type === 'error') throw broken(part.error)
+    if (part.type === 'error') throw brokenStream(part.error)
     if (!hasBegun && isOfAnswer(part)) {
       hasBegun = true
       onBegin()
@@ -31,13 +31,13 @@ export async function step(
     if (part.type === 'finish') {
       const { unified, raw } = part.finishReason
       if (failedFinish.has(unified))
-        throw broken(`the stream ended with ${unified}${raw === undefined ? '' : ` (${raw})`}`)
+        throw brokenStream(`the stream ended with ${unified}${raw === undefined ? '' : ` (${raw})`}`)
       return answer.result(part)
     }
     if (part.type === 'text-delta') onDelta(part.delta)
-    answer.take(part)
+    answer.add(part)
   }
-  throw broken('the stream ended before the answer was complete')
+  throw brokenStream('the stream ended before the answer was complete')
 }
 
 /** What comes before an answer, and the finish of one that failed, are no answer. */
@@ -93,7 +93,7 @@ function isApiCallError(error: unknown): error is APICallError {
 }
 
 /** A stream that began and did not end well: worth another try, unless the provider's own error says otherwise. */
-function broken(cause: unknown): unknown {
+function brokenStream(cause: unknown): unknown {
   if (isApiCallError(cause)) return cause
   const { message, originalCode } = toTidingsError(cause, 'E_MODEL_FAILED')
   return new TidingsError('E_MODEL_FAILED', message, { cause, originalCode, retryable: true })

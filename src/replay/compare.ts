@@ -2,8 +2,8 @@ import microdiff from 'microdiff'
 import { withoutStack } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import { parseId } from '../bus/ids.ts'
-import { asAsked } from '../tasks/effects.ts'
-import type { Emit } from '../tasks/program.ts'
+import { asRequested } from '../tasks/effects.ts'
+import type { EmittedRef } from '../tasks/program.ts'
 
 /** What a turn emitted, as far as two runs of it can agree: ids and times are left out. */
 export interface ComparableEmit {
@@ -38,10 +38,10 @@ export type Difference =
   | { readonly kind: 'added'; readonly after: ComparableEmit }
 
 /** Of what a turn emitted, what its program said: the runtime's own withdrawals follow from it. */
-export function comparableEmits(emits: readonly Emit[], events: readonly CloudEvent[]): ComparableEmit[] {
+export function comparableEmits(emits: readonly EmittedRef[], events: readonly CloudEvent[]): ComparableEmit[] {
   return emits.flatMap(({ id, type, hash, wait }, i) => {
     if (parseId(id)?.suffix === 'cancel') return []
-    const { target, subject, data } = asAsked(events[i]!)
+    const { target, subject, data } = asRequested(events[i]!)
     return {
       id,
       type,

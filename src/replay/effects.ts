@@ -1,5 +1,5 @@
 import { TidingsError } from '../errors.ts'
-import { effects, type Effect, type ReplayTerms } from '../tasks/effects.ts'
+import { effects, type Effect, type EffectPolicy } from '../tasks/effects.ts'
 
 /** A tool or a model of the app, as far as a redrive or a fork must know it. */
 export interface Effectful {
@@ -15,7 +15,7 @@ export interface EffectRules {
   readonly stubs: ReadonlyMap<string, unknown>
 }
 
-export type ResolvedEffects = Pick<ReplayTerms, 'effects' | 'stubs'>
+export type ResolvedEffects = Pick<EffectPolicy, 'effects' | 'stubs'>
 
 /** Reads `tool/web.search=live,model/*=recorded,*=deny`. @throws E_USAGE */
 export function parseEffects(text: string): Map<string, Effect> {

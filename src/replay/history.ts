@@ -2,9 +2,9 @@ import { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import type { Bus } from '../bus/bus.ts'
 import { correlationOf } from '../bus/ids.ts'
-import { leftAfter, madeIn, type MadeBefore } from '../tasks/earlier-calls.ts'
-import { asAsked } from '../tasks/effects.ts'
-import { asInvoked, isFork, turnSeen, type Fork, type PastTurn } from '../tasks/fork.ts'
+import { remainingAfter, earlierCallsIn, type EarlierCall } from '../tasks/earlier-calls.ts'
+import { asRequested } from '../tasks/effects.ts'
+import { asInvoked, isFork, visibleTurn, type Fork, type ForkedTurn } from '../tasks/fork.ts'
 import type { RecordedTurn } from '../tasks/program.ts'
 import { answerTypes } from '../tasks/rules.ts'
 import type { SnapshotState } from '../tasks/task.ts'
@@ -16,7 +16,7 @@ export interface TaskHistory {
   readonly start: CloudEvent
   /** As in {@link Fork}. */
   readonly state?: string
-  readonly turns: readonly PastTurn[]
+  readonly turns: readonly ForkedTurn[]
   /** What the turn decided upon; empty where it is still to come. */
   readonly inputs: readonly CloudEvent[]
   /** Requests whose answers are waited for before the turn, by the ids that the program knows. */
@@ -26,7 +26,7 @@ export interface TaskHistory {
   /** Of calls in `open`: the request that was published for each, where one was. A call that was asked again has another id there. */
   readonly asked: ReadonlyMap<string, PublishedRequest>
   /** Calls that the turn made, and those of earlier failures that it did not make again. */
-  readonly again: readonly MadeBefore[]
+  readonly again: readonly EarlierCall[]
   /** What it emitted. */
   readonly emitted: readonly CloudEvent[]
 }
@@ -62,7 +62,7 @@ async function historyUpTo(bus: Bus, journal: TaskJournal, past: ForkHistory, ve
   while (past.head + 1 < version) past.fold(await journal.turn(past.head + 1))
   const { start, state } = past
   const [turns, open, asked] = [[...past.turns], new Map(past.open), new Map(past.asked)]
-  let again: readonly MadeBefore[] = past.again
+  let again: readonly EarlierCall[] = past.again
   let emitted: readonly CloudEvent[] = []
   const { version: head, program } = journal.newest
   let inputs: readonly CloudEvent[] = []
@@ -73,7 +73,7 @@ async function historyUpTo(bus: Bus, journal: TaskJournal, past: ForkHistory, ve
     if (at === version) {
       inputs = seen.inputs
       emitted = recorded.emitted
-      again = [...past.again, ...madeIn(recorded.turn.emits, emitted)]
+      again = [...past.again, ...earlierCallsIn(recorded.turn.emits, emitted)]
     } else later.push(...seen.inputs.filter(({ call }) => open.has(call ?? '')))
   }
   const taken = new Set([...inputs, ...later].map(({ call }) => call))
@@ -99,11 +99,11 @@ class ForkHistory {
   head: number
   readonly start: CloudEvent
   readonly state: string | undefined
-  readonly turns: PastTurn[] = []
+  readonly turns: ForkedTurn[] = []
   readonly open = new Map<string, CloudEvent>()
   readonly asked = new Map<string, PublishedRequest>()
   /** Calls of a failure before this task, which it has not made again. */
-  again: readonly MadeBefore[] = []
+  again: readonly EarlierCall[] = []
   /** Of calls that were asked again: the ids that the program knows. */
   readonly #known = new Map<string, string>()
 
@@ -130,7 +130,7 @@ class ForkHistory {
       const request = await bus.get(id, start.correlationid)
       if (!request)
         throw new TidingsError('E_NOT_FOUND', `${id}, of which the task waits for the answer, is no longer on the log`)
-      past.open.set(as, { ...asInvoked(asAsked(await bus.resolve(request))), id: as })
+      past.open.set(as, { ...asInvoked(asRequested(await bus.resolve(request))), id: as })
       past.asked.set(as, { id, key: request.retryof ?? id })
       if (as !== id) past.#known.set(id, as)
     }
@@ -139,13 +139,13 @@ class ForkHistory {
 
   /** The next turn. */
   fold(recorded: RecordedTurn): RecordedTurn {
-    const seen = turnSeen(recorded, call => this.#known.get(call))
+    const seen = visibleTurn(recorded, call => this.#known.get(call))
     recorded.turn.emits.forEach(({ id, wait }, i) => {
       if (!wait) return
       this.asked.set(wait.as ?? id, { id, key: recorded.emitted[i]?.retryof ?? id })
       if (wait.as !== undefined) this.#known.set(id, wait.as)
     })
-    this.again = leftAfter(this.again, recorded.turn.emits)
+    this.again = remainingAfter(this.again, recorded.turn.emits)
     this.#add({ turn: { ...seen.turn, inputs: seen.inputs }, emitted: seen.emitted })
     this.head = recorded.turn.version
     return seen
@@ -162,7 +162,7 @@ class ForkHistory {
     return found
   }
 
-  #add(past: PastTurn) {
+  #add(past: ForkedTurn) {
     const { turn, emitted } = past
     this.turns.push(past)
     for (const { call } of turn.inputs) if (call !== undefined) this.open.delete(call)

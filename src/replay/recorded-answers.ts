@@ -5,7 +5,7 @@ import type { CloudEvent } from '../event.ts'
 import { approvalType, type ApprovalRequest } from '../tasks/approval.ts'
 import { canonicalJson } from '../tasks/canonical.ts'
 import type { ModelRequest } from '../tasks/conversation.ts'
-import { asAsked, effectKey, originOf, remember, type ReplayTerms } from '../tasks/effects.ts'
+import { asRequested, effectKey, originalCorrelation, cacheEntry, type EffectPolicy } from '../tasks/effects.ts'
 import { digest } from '../tasks/turn.ts'
 
 /** What a `model.invoke` asks: the same for the same conversation, whatever the ids of its events are. */
@@ -42,17 +42,17 @@ export class RecordedAnswers {
    * The answer to the same question in the correlation that is done again. What was asked several times is answered in that
    * order, and after that with the last answer; a fork goes on behind the turn from which it was made.
    */
-  async answerTo(request: CloudEvent, terms: ReplayTerms): Promise<CloudEvent | undefined> {
-    const origin = originOf(terms, request.replay!, request.correlationid)
+  async answerTo(request: CloudEvent, terms: EffectPolicy): Promise<CloudEvent | undefined> {
+    const origin = originalCorrelation(terms, request.replay!, request.correlationid)
     const known = this.#recordings.get(origin)
     return (
       (known && (await this.#find(known, request, terms))) ??
       // More may have been recorded since.
-      this.#find(remember(this.#recordings, origin, await this.#read(origin), maxCorrelations), request, terms)
+      this.#find(cacheEntry(this.#recordings, origin, await this.#read(origin), maxCorrelations), request, terms)
     )
   }
 
-  async #find({ questions, answers }: RecordedCorrelation, request: CloudEvent, terms: ReplayTerms) {
+  async #find({ questions, answers }: RecordedCorrelation, request: CloudEvent, terms: EffectPolicy) {
     const same: RecordedRequest[] = []
     for (const question of await this.#sameRequests(request, questions))
       if (answers.has(resultId(question.request.id))) same.push(question)
@@ -90,7 +90,7 @@ export class RecordedAnswers {
   }
 
   /** Position from which on a fork begins anew. */
-  async #forkPosition({ of }: ReplayTerms): Promise<number> {
+  async #forkPosition({ of }: EffectPolicy): Promise<number> {
     if (!('task' in of) || of.version === 1) return 0
     return (await this.#bus.driver.get(turnId(of.task, of.version), correlationOf(of.task)))?.position ?? Infinity
   }
@@ -99,7 +99,7 @@ export class RecordedAnswers {
     const questions: RecordedRequest[] = []
     const answers = new Map<string, CloudEvent>()
     for await (const { position, event } of this.#bus.read({ correlation })) {
-      const request = asAsked(event)
+      const request = asRequested(event)
       if (effectKey(request) !== undefined) questions.push({ request, position })
       else if (event.call !== undefined && event.id === resultId(event.call)) answers.set(event.id, event)
     }
@@ -107,7 +107,7 @@ export class RecordedAnswers {
   }
 
   async #keyOf(request: CloudEvent): Promise<string> {
-    return this.#keys.get(request.id) ?? remember(this.#keys, request.id, await this.#keyFor(request), maxKeys)
+    return this.#keys.get(request.id) ?? cacheEntry(this.#keys, request.id, await this.#keyFor(request), maxKeys)
   }
 
   async #keyFor(request: CloudEvent): Promise<string> {
@@ -130,7 +130,7 @@ export class RecordedAnswers {
 }
 
 /** Asked before the turn from which a fork was made. */
-function isBeforeFork({ request, position }: RecordedRequest, { of }: ReplayTerms, cut: number): boolean {
+function isBeforeFork({ request, position }: RecordedRequest, { of }: EffectPolicy, cut: number): boolean {
   if (!('task' in of)) return false
   const id = parseId(request.id)
   return id?.task === of.task ? id.version < of.version : position < cut

@@ -3,7 +3,7 @@ import { isRuntimeType } from '../bus/admit.ts'
 import type { Bus } from '../bus/bus.ts'
 import { counterpart, isTaskDerivedId } from '../bus/ids.ts'
 import { matchesType } from '../pattern.ts'
-import type { Origin } from '../tasks/effects.ts'
+import type { ReplayOrigin } from '../tasks/effects.ts'
 import { forkType } from '../tasks/fork.ts'
 import type { ResolvedEffects } from './effects.ts'
 import { newReplayRun, storeEffectPolicy, type ReplayRun } from './replay-run.ts'
@@ -58,7 +58,7 @@ export async function publishRedrive(
   return { ...marked, counterpart: correlation => counterpart(correlation, marked.id) }
 }
 
-function originIn(selection: InputSelection, replay: string | undefined): Origin {
+function originIn(selection: InputSelection, replay: string | undefined): ReplayOrigin {
   if ('correlation' in selection) return { ...selection, ...(replay !== undefined && { replay }) }
   const { since, until } = selection
   return { since: timeOf(since), ...(until !== undefined && { until: timeOf(until) }) }

@@ -1,17 +1,17 @@
 import { randomUUIDv7 } from 'node:crypto'
 import type { Bus } from '../bus/bus.ts'
-import { termsKey, type Origin, type ReplayTerms } from '../tasks/effects.ts'
+import { effectPolicyKey, type ReplayOrigin, type EffectPolicy } from '../tasks/effects.ts'
 import type { ResolvedEffects } from './effects.ts'
 
 /** A new redrive or fork. */
 export interface ReplayRun {
-  readonly kind: ReplayTerms['kind']
+  readonly kind: EffectPolicy['kind']
   readonly id: string
   /** What all that descends from it bears as `replay`. */
   readonly replay: string
 }
 
-export function newReplayRun(kind: ReplayTerms['kind']): ReplayRun {
+export function newReplayRun(kind: EffectPolicy['kind']): ReplayRun {
   const id = randomUUIDv7()
   return { kind, id, replay: `${kind}/${id}` }
 }
@@ -20,9 +20,9 @@ export function newReplayRun(kind: ReplayTerms['kind']): ReplayRun {
 export async function storeEffectPolicy(
   bus: Bus,
   { kind, id }: ReplayRun,
-  of: Origin,
+  of: ReplayOrigin,
   ruled: ResolvedEffects,
 ): Promise<void> {
-  const terms: ReplayTerms = { kind, of, ...ruled, by: '/cli', at: new Date().toISOString() }
-  await bus.driver.putDocument(termsKey(id), JSON.stringify(bus.redactor.value(terms)), 0)
+  const terms: EffectPolicy = { kind, of, ...ruled, by: '/cli', at: new Date().toISOString() }
+  await bus.driver.putDocument(effectPolicyKey(id), JSON.stringify(bus.redactor.value(terms)), 0)
 }

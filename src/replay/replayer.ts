@@ -2,7 +2,7 @@ import { textOf, TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import type { Programs } from '../tasks/programs.ts'
 import type { ProgramDefinition } from '../tasks/program.ts'
-import { restore, startTask, type SnapshotState, type Task } from '../tasks/task.ts'
+import { restoreTask, startTask, type SnapshotState, type Task } from '../tasks/task.ts'
 import { divergenceContext, type Divergence } from './divergence.ts'
 import { TurnAssembler, replayedTaskOf, type LoggedTurn } from './turn-assembler.ts'
 import { collectHints, type Hints } from './nondeterminism.ts'
@@ -85,7 +85,7 @@ export class Replayer {
   /** The next turns of this task follow on a snapshot. */
   async resume(task: string, snapshot: string): Promise<void> {
     const state = JSON.parse(snapshot) as SnapshotState
-    const begin = async () => restore(await this.#definition(task, state.name, state.version), task, state)
+    const begin = async () => restoreTask(await this.#definition(task, state.name, state.version), task, state)
     const shadow = await this.#startShadow(task, begin)
     this.#live.set(task, shadow)
     if (shadow === 'skipped') return

@@ -2,11 +2,11 @@ import { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import type { Bus } from '../bus/bus.ts'
 import { correlationOf, parseId, retryId, taskId, turnId } from '../bus/ids.ts'
-import type { MadeBefore } from '../tasks/earlier-calls.ts'
+import type { EarlierCall } from '../tasks/earlier-calls.ts'
 import { retryType, type Fork } from '../tasks/fork.ts'
-import { outcomeOf } from '../tasks/outcome.ts'
+import { callOutcome } from '../tasks/outcome.ts'
 import { isTombstone } from '../tasks/load.ts'
-import type { End, Turn } from '../tasks/program.ts'
+import type { TaskEnd, Turn } from '../tasks/program.ts'
 import { answerTypes } from '../tasks/rules.ts'
 import { refusedType } from '../tasks/turn.ts'
 import { readHistory, type TaskHistory } from './history.ts'
@@ -156,7 +156,7 @@ export async function planRetry(
   return { of: task, program: history.program, fork, ending, adopted, children, callerAnswered }
 }
 
-function endingOf(task: string, emitted: readonly CloudEvent[], end: End): CloudEvent {
+function endingOf(task: string, emitted: readonly CloudEvent[], end: TaskEnd): CloudEvent {
   const ending = emitted.findLast(({ type }) => type === `agent.task.${end}`)
   if (!ending) throw retryRefused(`the end of task ${task} is no longer on the log`)
   return ending
@@ -257,11 +257,11 @@ const firstOfEachCall = (answers: readonly CloudEvent[]) =>
 async function withChildRetries(
   bus: Bus,
   task: string,
-  made: readonly MadeBefore[],
+  made: readonly EarlierCall[],
   tasks: CorrelationTasks,
   fits: CheckWorkflow,
-): Promise<MadeBefore[]> {
-  const again: MadeBefore[] = []
+): Promise<EarlierCall[]> {
+  const again: EarlierCall[] = []
   for (const { retry: _, ...call } of made) {
     const isAgent = call.type === 'agent.invoke'
     const next = isAgent && (await planChild(bus, taskId(correlationOf(task), call.target, call.id), tasks, fits))
@@ -315,7 +315,7 @@ const endingTypes: readonly string[] = ['agent.cancel', refusedType]
 const isFailure = (answer: CloudEvent): boolean =>
   (answerTypes.includes(answer.type) || answer.type === 'call.expired') &&
   answer.call !== undefined &&
-  'error' in outcomeOf(answer)
+  'error' in callOutcome(answer)
 
 const isOfModel = ({ type }: CloudEvent) => type === 'model.result'
 
@@ -333,7 +333,7 @@ const failedOnModelAnswer = (emitted: readonly CloudEvent[]): boolean =>
   emitted.some(event => event.type === 'agent.task.failed' && answerErrors.includes(codeOf(event)))
 
 function codeOf(failed: CloudEvent): string {
-  const outcome = outcomeOf(failed)
+  const outcome = callOutcome(failed)
   return 'error' in outcome ? outcome.error.code : ''
 }
 

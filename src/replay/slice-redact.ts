@@ -1,6 +1,6 @@
 import type { CloudEvent } from '../event.ts'
 import type { Redactor } from '../bus/redact.ts'
-import { hashOf } from '../tasks/turn.ts'
+import { emittedHash } from '../tasks/turn.ts'
 import { isTurn, type RecordedStep, type TurnEvent } from './order.ts'
 
 /**
@@ -26,7 +26,7 @@ export class SliceRedactor {
     const cleaned = emitted.map(each => ({ ...each, event: this.#redactEvent(each.event) }))
     const changes = new Map<string, string>()
     cleaned.forEach(({ event }, i) => {
-      if (event !== emitted[i]!.event) changes.set(event.id, hashOf(event.data))
+      if (event !== emitted[i]!.event) changes.set(event.id, emittedHash(event.data))
     })
     return { stored: { ...stored, event: this.#redactTurn(stored.event, changes) }, emitted: cleaned }
   }

@@ -9,7 +9,7 @@ import type { CloudEvent } from '../event.ts'
 import type { StoredEvent } from '../bus/driver.ts'
 import { hasBlobData } from '../bus/routed.ts'
 import { plainRedactor, type Redactor } from '../bus/redact.ts'
-import { replayId, termsKey } from '../tasks/effects.ts'
+import { replayId, effectPolicyKey } from '../tasks/effects.ts'
 import { definitionDocument } from '../tasks/instances.ts'
 import { groupByTurn, isTurn, type RecordedStep } from './order.ts'
 import { sliceVersion, type SliceEnd, type SliceLine } from './slice-format.ts'
@@ -137,7 +137,7 @@ export function documentsNamedBy(event: CloudEvent): NamedDocument[] {
   const { definition } = (type === 'model.invoke' ? (data ?? {}) : {}) as { definition?: unknown }
   return [
     ...(typeof definition === 'string' ? [{ key: definition }] : []),
-    ...(replay === undefined ? [] : [{ key: termsKey(replayId(replay)) }]),
+    ...(replay === undefined ? [] : [{ key: effectPolicyKey(replayId(replay)) }]),
     ...(isTurn(event)
       ? [{ key: definitionDocument(event.data.program, event.data.programHash), optional: true as const }]
       : []),

@@ -7,7 +7,7 @@ import { consume, isStillAwaited, type RunningConsumer, type HandlerResult } fro
 import type { Delivery } from '../bus/driver.ts'
 import { approvalType, deniedType, grantedType, type ApprovalAnswer, type ApprovalRequest } from '../tasks/approval.ts'
 import type { ModelResult } from '../tasks/conversation.ts'
-import { asAsked, effectKey, effectOf, Replays, replayTarget, type ReplayTerms } from '../tasks/effects.ts'
+import { asRequested, effectKey, effectOf, EffectPolicies, replayTarget, type EffectPolicy } from '../tasks/effects.ts'
 import { RecordedAnswers, type ReadQuestion } from './recorded-answers.ts'
 
 const source = '/replay'
@@ -16,13 +16,13 @@ const attempts = 5
 /** Answers, in place of tools, models and people, what a redrive or a fork asks and must not do: recorded, by a stub, or not at all. */
 export class ReplayStation {
   readonly #bus: Bus
-  readonly #replays: Replays
+  readonly #replays: EffectPolicies
   readonly #recorded: RecordedAnswers
   #consumer: RunningConsumer | undefined
 
   constructor(bus: Bus, questionOf: ReadQuestion) {
     this.#bus = bus
-    this.#replays = new Replays(bus)
+    this.#replays = new EffectPolicies(bus)
     this.#recorded = new RecordedAnswers(bus, questionOf)
   }
 
@@ -34,7 +34,7 @@ export class ReplayStation {
       from: 'beginning',
       maxDeliveries: attempts,
       handle: (event, delivery) => this.#handle(event, delivery),
-      fail: (event, error) => [failedAnswer(asAsked(event), error)],
+      fail: (event, error) => [failedAnswer(asRequested(event), error)],
     })
   }
 
@@ -46,14 +46,14 @@ export class ReplayStation {
 
   async #handle(event: CloudEvent, delivery: Delivery): Promise<HandlerResult> {
     if (!(await isStillAwaited(this.#bus, delivery))) return { outcome: { kind: 'done' } }
-    const answer = await this.#answer(asAsked(event))
+    const answer = await this.#answer(asRequested(event))
     return { outcome: { kind: 'done' }, events: await this.#bus.encodeAll([answer]) }
   }
 
   async #answer(request: CloudEvent): Promise<CloudEvent> {
     const key = effectKey(request)!
     const mark = request.replay ?? ''
-    const terms = await this.#replays.terms(mark)
+    const terms = await this.#replays.get(mark)
     const effect = effectOf(terms, key)
     if (terms && effect === 'stub') return stubAnswer(request, key, terms)
     if (terms && effect === 'recorded') {
@@ -71,7 +71,7 @@ export class ReplayStation {
   }
 }
 
-function stubAnswer(request: CloudEvent, key: string, { stubs }: ReplayTerms): CloudEvent {
+function stubAnswer(request: CloudEvent, key: string, { stubs }: EffectPolicy): CloudEvent {
   const output = stubs?.[key] ?? null
   if (request.type === approvalType) return approvalAnswer(request, output === true)
   return request.type === 'tool.invoke'

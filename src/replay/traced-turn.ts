@@ -1,6 +1,6 @@
 import type { ErrorData } from '../errors.ts'
 import { sourceLocation } from '../stack.ts'
-import type { CallRequest, Emission } from '../tasks/program.ts'
+import type { CallRequest, EmitRequest } from '../tasks/program.ts'
 import type { Duration } from '../tasks/duration.ts'
 import { TurnBuilder, type TaskIdentity } from '../tasks/turn.ts'
 import type { LoggedTurn } from './turn-assembler.ts'
@@ -17,7 +17,7 @@ export class TracedTurn extends TurnBuilder {
     )
   }
 
-  override emit(emission: Emission): string {
+  override emit(emission: EmitRequest): string {
     return this.#trace(super.emit(emission))
   }
 

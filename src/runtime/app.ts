@@ -14,12 +14,12 @@ import { assertNoSecrets } from '../workflows/secrets.ts'
 /** A workflow as apps take it, whatever it keeps. */
 export type AnyWorkflow = Pick<Workflow, 'kind' | 'name' | 'data' | 'definition'>
 
-export type Member = Agent<never, unknown> | AnyTool | Model | Trigger | AnyWorkflow
+export type AppMember = Agent<never, unknown> | AnyTool | Model | Trigger | AnyWorkflow
 
 export interface AppOptions {
   /** Workers with the same app name share its tasks. Default `app`. */
   name?: string
-  use: readonly Member[]
+  use: readonly AppMember[]
   /** What one correlation may spend. Default: 1,000 calls, 10,000 events, 256 MiB; tokens and cost without a limit. */
   budget?: Partial<Budget>
   /** Longest chain of tasks that may start each other. Default 32. */
@@ -34,7 +34,7 @@ export interface AppOptions {
 export interface App {
   readonly kind: 'app'
   readonly name: string
-  readonly use: readonly Member[]
+  readonly use: readonly AppMember[]
   readonly agents: readonly Agent<never, unknown>[]
   readonly workflows: readonly AnyWorkflow[]
   /** What decides: the agents' programs and the workflows'. */
@@ -111,7 +111,7 @@ export function app(options: AppOptions): App {
 }
 
 /** The models that the app names, and those that its agents bring along. */
-function modelsOf(use: readonly Member[]): Model[] {
+function modelsOf(use: readonly AppMember[]): Model[] {
   const models = new Map<string, Model>()
   for (const member of use) if (member.kind === 'model') models.set(member.name, member)
   for (const member of use) {

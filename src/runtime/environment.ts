@@ -39,7 +39,7 @@ export const shownLog = ({ bus, home }: Pick<Environment, 'bus' | 'home'>) =>
   bus === 'sqlite' ? home : bus.replace(/^(\w+:\/\/)(?:[^@/]*@)?([^?]*).*$/, '$1$2')
 
 export interface OpenOptions {
-  patienceMs?: number | undefined
+  timeoutMs?: number | undefined
   /** Nothing is written, so that an embedded log may lie where nothing can be. */
   readOnly?: boolean
 }
@@ -50,7 +50,7 @@ export interface OpenOptions {
  */
 export async function openBus(
   { bus, home }: Pick<Environment, 'bus' | 'home'>,
-  { patienceMs, readOnly, ...options }: BusOptions & OpenOptions = {},
+  { timeoutMs: patienceMs, readOnly, ...options }: BusOptions & OpenOptions = {},
 ): Promise<Bus> {
   if (/^(nats|tls):/.test(bus)) {
     const { openNats } = await import('../drivers/nats/index.ts')

@@ -1,64 +1,64 @@
 import { setTimeout } from 'node:timers/promises'
 import { type ErrorCode, TidingsError } from '../errors.ts'
 
-export interface Waiting {
+export interface BrokerWait {
   /** Why it cannot start yet. */
   readonly error: TidingsError
   /** Where `/health` says so meanwhile. */
   readonly address: string | undefined
 }
 
-interface SurelyOptions {
+interface StartWithRetryOptions {
   /** Port on which `/health` is answered meanwhile; undefined: on none. */
   readonly port: number | undefined
   readonly signal: AbortSignal | undefined
-  readonly onWaiting: ((waiting: Waiting) => void) | undefined
+  readonly onWaiting: ((waiting: BrokerWait) => void) | undefined
 }
 
 /** `patienceMs`: for how long to try to reach the broker. `vacate` frees the port. */
-type Attempt<T> = (patienceMs: number, vacate: () => Promise<void>) => Promise<T>
+type Attempt<T> = (patienceMs: number, releasePort: () => Promise<void>) => Promise<T>
 
-const [firstPatience, lastPatience] = [1_000, 10_000]
-const [firstPause, lastPause] = [250, 5_000]
+const [minTimeoutMs, maxTimeoutMs] = [1_000, 10_000]
+const [minDelayMs, maxDelayMs] = [250, 5_000]
 const doubled = (ms: number, most: number) => Math.min(2 * ms, most)
 
 /**
  * Starts, however long the broker is away or full. What waiting does not mend is thrown: refused credentials, a broker
  * that is too old, a setting.
  */
-export async function startSurely<T extends { stop(): Promise<void> }>(
+export async function startWithRetry<T extends { stop(): Promise<void> }>(
   attempt: Attempt<T>,
-  { port, signal, onWaiting }: SurelyOptions,
+  { port, signal, onWaiting }: StartWithRetryOptions,
 ): Promise<T> {
   const { promise: aborted, reject } = Promise.withResolvers<never>()
   aborted.catch(() => {})
   const abort = () => reject(error ?? new TidingsError('E_BUS_CLOSED', 'it was stopped before it had started'))
   signal?.addEventListener('abort', abort)
   let error: TidingsError | undefined
-  let standIn: { url: string; stop(): Promise<void> } | undefined
+  let placeholder: { url: string; stop(): Promise<void> } | undefined
   const vacate = async () => {
-    await standIn?.stop()
-    standIn = undefined
+    await placeholder?.stop()
+    placeholder = undefined
   }
-  let [patience, pause] = [firstPatience, firstPause]
+  let [timeoutMs, delayMs] = [minTimeoutMs, minDelayMs]
   try {
     for (;;) {
       if (signal?.aborted) abort()
-      const starting = attempt(patience, vacate)
+      const starting = attempt(timeoutMs, vacate)
       try {
         return await Promise.race([starting, aborted])
       } catch (thrown) {
         // It may still start behind the back of whoever has stopped it.
         if (signal?.aborted) void starting.then(it => it.stop()).catch(() => {})
-        if (signal?.aborted || !isWorthWaiting(thrown)) throw thrown
+        if (signal?.aborted || !isTransient(thrown)) throw thrown
         const isFirst = error === undefined
         error = thrown
-        if (port !== undefined) standIn ??= await waitingOn(port, () => error!)
-        if (isFirst) onWaiting?.({ error, address: standIn?.url })
+        if (port !== undefined) placeholder ??= await serveHealth(port, () => error!)
+        if (isFirst) onWaiting?.({ error, address: placeholder?.url })
       }
-      await Promise.race([aborted, setTimeout(pause, undefined, { signal })])
-      patience = doubled(patience, lastPatience)
-      pause = doubled(pause, lastPause)
+      await Promise.race([aborted, setTimeout(delayMs, undefined, { signal })])
+      timeoutMs = doubled(timeoutMs, maxTimeoutMs)
+      delayMs = doubled(delayMs, maxDelayMs)
     }
   } finally {
     signal?.removeEventListener('abort', abort)
@@ -66,12 +66,12 @@ export async function startSurely<T extends { stop(): Promise<void> }>(
   }
 }
 
-const passing = new Set<ErrorCode>(['E_LOG_UNAVAILABLE', 'E_LOG_UNANSWERED'])
+const transientCodes = new Set<ErrorCode>(['E_LOG_UNAVAILABLE', 'E_LOG_UNANSWERED'])
 
-const isWorthWaiting = (error: unknown): error is TidingsError =>
-  error instanceof TidingsError && error.retryable && passing.has(error.code)
+const isTransient = (error: unknown): error is TidingsError =>
+  error instanceof TidingsError && error.retryable && transientCodes.has(error.code)
 
-async function waitingOn(port: number, problem: () => TidingsError) {
+async function serveHealth(port: number, problem: () => TidingsError) {
   const { startStandby } = await import('../gateway/standby.ts')
   return startStandby('nats', port, problem)
 }

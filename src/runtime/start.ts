@@ -8,9 +8,9 @@ import { assertKey } from '../models/provider.ts'
 import { ModelStation } from '../models/station.ts'
 import { ReplayStation } from '../replay/station.ts'
 import { milliseconds } from '../tasks/duration.ts'
-import { hearing, publishWorkflows } from '../tasks/definitions.ts'
+import { withOlderTypes, publishWorkflows } from '../tasks/definitions.ts'
 import { Engine } from '../tasks/engine.ts'
-import { claimNames, groupOf } from '../tasks/hosts.ts'
+import { claimNames, appGroup } from '../tasks/hosts.ts'
 import { emptied } from '../gateway/health.ts'
 import { assertNotPartial } from '../replay/slice-import.ts'
 import { ToolStation } from '../tools/station.ts'
@@ -18,7 +18,7 @@ import type { App } from './app.ts'
 import { startLogging } from './logging.ts'
 import { environment, openBus, type Environment } from './environment.ts'
 import { stopAll, type Stoppable } from './stop.ts'
-import { startSurely, type Waiting } from './start-with-retry.ts'
+import { startWithRetry, type BrokerWait } from './start-with-retry.ts'
 import { startTelemetry } from './telemetry.ts'
 
 export const roles = ['agents', 'tools', 'models', 'gateway', 'triggers'] as const
@@ -30,7 +30,7 @@ export interface StartOptions extends Partial<Environment> {
   /** `import.meta.url` of the module whose default export is the app: needed for blocking tools. */
   module?: string
   /** Called once when the broker cannot be used yet; it is waited for. */
-  onWaiting?(waiting: Waiting): void
+  onWaiting?(waiting: BrokerWait): void
   /** Ends the waiting. */
   signal?: AbortSignal
 }
@@ -41,7 +41,7 @@ export interface Warning {
   readonly message: string
 }
 
-export interface Running {
+export interface RunningApp {
   readonly bus: Bus
   readonly pauses: Pauses
   readonly durability: Durability
@@ -57,13 +57,13 @@ interface Station extends Stoppable {
   start(): Promise<unknown>
 }
 
-const janitorMs = 10 * 60_000
+const janitorIntervalMs = 10 * 60_000
 const maxLag = 1_000_000
 
-type Settings = Environment & Pick<StartOptions, 'module'>
+type StartSettings = Environment & Pick<StartOptions, 'module'>
 
 /** Starts an app in this process; where the log is that of a broker, waits for it. */
-export async function start(app: App, options: StartOptions = {}): Promise<Running> {
+export async function start(app: App, options: StartOptions = {}): Promise<RunningApp> {
   await startLogging()
   const settings = { ...environment(), ...options }
   const hosts = new Set<Role>(options.only ?? roles)
@@ -73,25 +73,25 @@ export async function start(app: App, options: StartOptions = {}): Promise<Runni
   const port = hosts.has('gateway') ? settings.port : undefined
   const attempt = (patienceMs: number, vacate: () => Promise<void>) =>
     startNow(app, settings, hosts, patienceMs, vacate)
-  return startSurely(attempt, { port, signal, onWaiting })
+  return startWithRetry(attempt, { port, signal, onWaiting })
 }
 
 /** Consumers are provisioned before anything from outside may publish. */
 async function startNow(
   app: App,
-  settings: Settings,
+  settings: StartSettings,
   hosts: ReadonlySet<Role>,
   patienceMs?: number,
-  vacatePort?: () => Promise<void>,
-): Promise<Running> {
+  releasePort?: () => Promise<void>,
+): Promise<RunningApp> {
   const { module } = settings
   const stopWithin = milliseconds(settings.stopWithin)
   const telemetry = await startTelemetry(app.name)
-  const bus = await openBus(settings, { patienceMs, redactor: app.redactor })
+  const bus = await openBus(settings, { timeoutMs: patienceMs, redactor: app.redactor })
   const pauses = new Pauses(bus)
   const names = [...new Set(app.programs.map(program => program.name))]
   let engine: Engine | undefined
-  const isDoor = hosts.has('gateway') || hosts.has('triggers')
+  const isIngress = hosts.has('gateway') || hosts.has('triggers')
   const started: Stoppable[] = [{ stop: () => bus.driver.close() }]
   // The others may not ask the broker for it, and it is the same wherever it is asked.
   if (hosts.has('gateway') || hosts.has('agents')) started.push({ stop: watchLog(bus.driver) })
@@ -104,7 +104,7 @@ async function startNow(
       void claimNames(bus, app.name, names)
         .then(() => publishDefinitions(bus, app))
         .catch(() => {})
-    else if (isDoor) void engine?.provision().catch(() => {})
+    else if (isIngress) void engine?.provisionApp().catch(() => {})
   })
   const stop = async () => {
     log.info?.({ app: app.name }, 'worker stops')
@@ -129,13 +129,13 @@ async function startNow(
       await run(new ReplayStation(bus, request => conversations.question(request)))
       await run(engine)
       await claimNames(bus, app.name, names)
-    } else if (isDoor) await engine?.provision()
+    } else if (isIngress) await engine?.provisionApp()
     if (hosts.has('tools')) await run(new ToolStation({ bus, tools: app.tools, pauses, ...(module && { module }) }))
     if (hosts.has('models')) await run(new ModelStation({ bus, models: app.models, pauses }))
     if (hosts.has('agents')) started.push(startJanitor(bus, milliseconds(app.retention)))
     if (hosts.has('gateway')) {
       const { Gateway } = await import('../gateway/gateway.ts')
-      await vacatePort?.()
+      await releasePort?.()
       const { port, approvers } = settings
       const gateway = new Gateway({ bus, port, ...(approvers !== undefined && { approvers }) })
       addresses.push((await gateway.start()).url)
@@ -159,7 +159,7 @@ async function startNow(
 
 /** Makes the group of the app's agents, so that what is published from now on waits for the first worker. */
 export async function provision(app: App, bus: Bus): Promise<void> {
-  await (await engineOf(app, bus, new Pauses(bus)))?.provision()
+  await (await engineOf(app, bus, new Pauses(bus)))?.provisionApp()
 }
 
 async function engineOf(
@@ -170,8 +170,8 @@ async function engineOf(
   if (programs.length === 0) return undefined
   return new Engine({
     bus,
-    group: groupOf(name),
-    programs: await hearing(bus, programs),
+    group: appGroup(name),
+    programs: await withOlderTypes(bus, programs),
     maxHops,
     budget,
     pauses,
@@ -186,7 +186,7 @@ async function publishDefinitions(bus: Bus, app: App): Promise<void> {
 }
 
 function startJanitor(bus: Bus, age: number) {
-  const timer = setInterval(() => void bus.driver.purge({ age, maxLag }).catch(() => {}), janitorMs)
+  const timer = setInterval(() => void bus.driver.purge({ age, maxLag }).catch(() => {}), janitorIntervalMs)
   timer.unref()
   return { stop: () => clearInterval(timer) }
 }

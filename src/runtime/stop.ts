@@ -5,7 +5,7 @@ export interface Stoppable {
   stop(cut: AbortSignal): Promise<void> | void
 }
 
-const longest = 2 ** 31 - 1
+const maxTimerMs = 2 ** 31 - 1
 /** Giving back takes milliseconds, or as long as the broker wants. */
 const graceMs = 5_000
 
@@ -16,8 +16,8 @@ const graceMs = 5_000
 export async function stopAll(parts: readonly Stoppable[], within: number): Promise<void> {
   const [cut, left] = [new AbortController(), new AbortController()]
   const timers = [
-    setTimeout(() => cut.abort(), Math.min(within, longest)),
-    setTimeout(() => left.abort(), Math.min(within + graceMs, longest)),
+    setTimeout(() => cut.abort(), Math.min(within, maxTimerMs)),
+    setTimeout(() => left.abort(), Math.min(within + graceMs, maxTimerMs)),
   ]
   const stopped = (async () => {
     for (const part of parts) await part.stop(cut.signal)

@@ -18,8 +18,8 @@ const packages = [
 
 // Of one task of some calls there are tens of spans; what does not fit is dropped, and nobody waits for room.
 const [maxQueueSize, maxExportBatchSize] = [16_384, 1_024]
-const flushMs = 3_000
-const quietMs = 60_000
+const flushTimeoutMs = 3_000
+const logThrottleMs = 60_000
 
 type Env = NodeJS.ProcessEnv
 interface Exporting {
@@ -47,7 +47,7 @@ export async function startTelemetry(app: string, env: Env = process.env): Promi
   })
   return {
     stop: async cut => {
-      const late = AbortSignal.any([AbortSignal.timeout(flushMs), cut])
+      const late = AbortSignal.any([AbortSignal.timeout(flushTimeoutMs), cut])
       await settledOrAborted(flush(), late)
     },
   }
@@ -66,7 +66,7 @@ function isWanted(env: Env, signal: 'TRACES' | 'METRICS'): boolean {
 async function setUp(app: string, env: Env, signals: { traces: boolean; metrics: boolean }): Promise<Exporting> {
   const exportIntervalMillis = intervalOf(env)
   const [hooks, metricsOtlp, traceOtlp, resources, sdkMetrics, sdkTrace] = await loadSdk()
-  diag.setLogger(teller(), { logLevel: DiagLogLevel.WARN, suppressOverrideMessage: true })
+  diag.setLogger(throttledLogger(), { logLevel: DiagLogLevel.WARN, suppressOverrideMessage: true })
   const { envDetector, serviceInstanceIdDetector, serviceNameEnvDetector } = resources
   const resource = resources
     .defaultResource()
@@ -83,7 +83,7 @@ async function setUp(app: string, env: Env, signals: { traces: boolean; metrics:
     })
     trace.setGlobalTracerProvider(provider)
     context.setGlobalContextManager(new hooks.AsyncLocalStorageContextManager().enable())
-    flushes.push(() => provider.forceFlush({ timeoutMillis: flushMs }))
+    flushes.push(() => provider.forceFlush({ timeoutMillis: flushTimeoutMs }))
   }
   if (signals.metrics) {
     const reader = new sdkMetrics.PeriodicExportingMetricReader({
@@ -92,7 +92,7 @@ async function setUp(app: string, env: Env, signals: { traces: boolean; metrics:
       metricProducers: [metricProducer(sdkMetrics, resource)],
     })
     const provider = new sdkMetrics.MeterProvider({ resource, readers: [reader] })
-    flushes.push(() => provider.forceFlush({ timeoutMillis: flushMs }))
+    flushes.push(() => provider.forceFlush({ timeoutMillis: flushTimeoutMs }))
   }
   return { flush: () => Promise.allSettled(flushes.map(flush => flush())) }
 }
@@ -140,12 +140,12 @@ function samplerOf(sdk: typeof SdkTrace, env: Env): Sampler {
 }
 
 /** What the SDK has to say, such as that nobody answers; the same at most once a minute. */
-function teller() {
+function throttledLogger() {
   const said = new Map<string, number>()
   const tell = (text: string) => {
     const clean = plainRedactor.text(text)
     const now = Date.now()
-    if (now - (said.get(text) ?? -Infinity) < quietMs) return
+    if (now - (said.get(text) ?? -Infinity) < logThrottleMs) return
     if (said.size > 100) said.clear()
     said.set(text, now)
     if (log.warn) log.warn({}, `telemetry: ${clean}`)

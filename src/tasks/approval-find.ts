@@ -13,7 +13,7 @@ import {
 import { replayTarget } from './effects.ts'
 
 /** A request for approval and what was said to it, all with their data. */
-export interface Approved {
+export interface ApprovalRecord {
   readonly request: CloudEvent<ApprovalRequest>
   /** Absent: nobody answered yet. */
   readonly answer?: CloudEvent
@@ -25,7 +25,7 @@ export interface Approved {
  * Finds an approval by the id of its request. Brokers find a turn by its id, and what lies behind it by its type; for any other id
  * they may search for long. @throws E_NOT_FOUND
  */
-export async function findApproval(bus: Bus, id: string): Promise<Approved> {
+export async function findApproval(bus: Bus, id: string): Promise<ApprovalRecord> {
   const made = parseId(id)
   const turn = made && (await bus.driver.get(turnId(made.task, made.version), correlationOf(made.task)))
   let request: CloudEvent | undefined

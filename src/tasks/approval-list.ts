@@ -19,8 +19,8 @@ export interface OpenApproval extends ApprovalRequest {
 }
 
 // Of each, the newest.
-const kept = 10_000
-const lookedAtOnce = 16
+const maxKept = 10_000
+const maxConcurrentReads = 16
 
 /** Follows which approvals were asked for and not answered, in the order of the log. */
 export class PendingApprovals {
@@ -46,8 +46,10 @@ export class PendingApprovals {
   async open(bus: Bus): Promise<OpenApproval[]> {
     const found: OpenApproval[] = []
     const asked = [...this.#asked.values()]
-    for (let i = 0; i < asked.length; i += lookedAtOnce)
-      found.push(...(await Promise.all(asked.slice(i, i + lookedAtOnce).map(event => this.#look(bus, event)))).flat())
+    for (let i = 0; i < asked.length; i += maxConcurrentReads)
+      found.push(
+        ...(await Promise.all(asked.slice(i, i + maxConcurrentReads).map(event => this.#look(bus, event)))).flat(),
+      )
     return found
   }
 
@@ -80,5 +82,5 @@ function described(request: CloudEvent): OpenApproval[] {
 }
 
 function bound(known: Map<string, unknown> | Set<string>): void {
-  if (known.size > kept) known.delete(known.keys().next().value!)
+  if (known.size > maxKept) known.delete(known.keys().next().value!)
 }

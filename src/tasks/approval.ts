@@ -40,7 +40,7 @@ export interface ApprovalClaim extends ApprovalAnswer {
 }
 
 /** What whoever asked gets to know. */
-export interface Decision {
+export interface ApprovalDecision {
   readonly approved: boolean
   readonly by: string
   /** RFC 3339, in UTC. */
@@ -52,20 +52,20 @@ export interface Decision {
 export interface Approval<Input = unknown> {
   readonly kind: 'approval'
   readonly name: string
-  readonly who?: readonly string[]
+  readonly approvers?: readonly string[]
   /** For the compiler only. */
-  readonly '~types'?: { input: (input: Input) => void; output: Decision }
+  readonly '~types'?: { input: (input: Input) => void; output: ApprovalDecision }
 }
 
 export interface ApprovalOptions {
   /** Names of those who may answer. Default: whoever has an identity. */
-  who?: readonly string[]
+  approvers?: readonly string[]
 }
 
 /** A role that approves, under its name, dotted lower-case words. @throws E_APP_INVALID */
-export function approval<Input = unknown>(name: string, { who }: ApprovalOptions = {}): Approval<Input> {
+export function approval<Input = unknown>(name: string, { approvers: who }: ApprovalOptions = {}): Approval<Input> {
   assertName(name, 'the name of an approval')
-  return { kind: 'approval', name, ...(who && { who: checkedApprovers(who, `the approval ${name}`) }) }
+  return { kind: 'approval', name, ...(who && { approvers: checkedApprovers(who, `the approval ${name}`) }) }
 }
 
 /** @throws E_APP_INVALID where nobody could answer */
@@ -87,7 +87,7 @@ export function isApprovalRequest(data: unknown): data is ApprovalRequest {
 }
 
 /** What an answer says. */
-export function decisionOf({ type, data }: Pick<CloudEvent, 'type' | 'data'>): Decision {
+export function decisionOf({ type, data }: Pick<CloudEvent, 'type' | 'data'>): ApprovalDecision {
   const { by, at, comment } = data as ApprovalAnswer
   return { approved: type === grantedType, by, at, ...(comment !== undefined && { comment }) }
 }

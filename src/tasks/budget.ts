@@ -27,7 +27,7 @@ export interface Budget {
   cost: number
 }
 
-export type Spent = Budget
+export type Spending = Budget
 
 /**
  * A thousand calls are more than a request needs and less than a loop costs in a night. Ten events for each, and 256 KiB
@@ -43,9 +43,9 @@ export const defaultBudget: Budget = {
 
 const kinds = ['calls', 'events', 'bytes', 'tokens', 'cost'] as const
 
-export const nothing: Spent = { calls: 0, events: 0, bytes: 0, tokens: 0, cost: 0 }
+export const noSpending: Spending = { calls: 0, events: 0, bytes: 0, tokens: 0, cost: 0 }
 
-export const plus = (a: Spent, b: Partial<Spent>): Spent => ({
+export const addSpending = (a: Spending, b: Partial<Spending>): Spending => ({
   calls: a.calls + (b.calls ?? 0),
   events: a.events + (b.events ?? 0),
   bytes: a.bytes + (b.bytes ?? 0),
@@ -54,7 +54,7 @@ export const plus = (a: Spent, b: Partial<Spent>): Spent => ({
 })
 
 /** As a turn records it: most tasks ask no model. */
-export const recorded = ({ calls, events, bytes, tokens, cost }: Spent): Partial<Spent> => ({
+export const recordedSpending = ({ calls, events, bytes, tokens, cost }: Spending): Partial<Spending> => ({
   calls,
   events,
   bytes,
@@ -67,7 +67,7 @@ export const recorded = ({ calls, events, bytes, tokens, cost }: Spent): Partial
  * event that ends a task is reserved with its first turn, and to take back a call costs nothing, so that no task is kept
  * from ending.
  */
-export function spentBy(builder: TurnBuilder, inputs: readonly CloudEvent[], routed: number): Spent {
+export function spendingOfTurn(builder: TurnBuilder, inputs: readonly CloudEvent[], routed: number): Spending {
   const spent = {
     calls: builder.calls.length + (builder.end === 'continued' ? 1 : 0),
     events: builder.emitted + routed + (builder.version === 1 ? 1 : 0),
@@ -84,11 +84,11 @@ export function spentBy(builder: TurnBuilder, inputs: readonly CloudEvent[], rou
   return spent
 }
 
-const remembered = 10_000
+const maxAccounts = 10_000
 
 /** What one correlation has spent, as far as its owner knows. */
 class Account {
-  total = { ...nothing }
+  total = { ...noSpending }
   isKnown: boolean
   /** Turns that have reserved something so far, and those of them of which it is not known whether they hold. */
   begun = 0
@@ -106,7 +106,7 @@ export class Charge implements Disposable {
   readonly #account: Account
   readonly #budget: Budget
   readonly #read: () => Promise<void>
-  #spent = nothing
+  #spent = noSpending
   #isUnderWay = false
   #isCommitting = false
 
@@ -117,7 +117,7 @@ export class Charge implements Disposable {
   }
 
   /** Reserves so much in place of what this turn has reserved before. */
-  reserve(spent: Spent): void {
+  reserve(spent: Spending): void {
     const account = this.#account
     if (!this.#isUnderWay) {
       this.#isUnderWay = true
@@ -129,7 +129,7 @@ export class Charge implements Disposable {
   }
 
   /** Reserves it; for people, the first limit that this breaks. */
-  async tryReserve(spent: Spent): Promise<string | undefined> {
+  async tryReserve(spent: Spending): Promise<string | undefined> {
     while (!this.#account.isKnown) await this.#read()
     this.reserve(spent)
     const { total } = this.#account
@@ -145,7 +145,7 @@ export class Charge implements Disposable {
   }
 
   /** From now on only the log knows whether it is spent. */
-  commits(): void {
+  committing(): void {
     this.#isCommitting = true
   }
 
@@ -157,7 +157,7 @@ export class Charge implements Disposable {
   [Symbol.dispose](): void {
     if (!this.#isUnderWay) return
     if (this.#isCommitting) this.#account.isKnown = false
-    else this.reserve(nothing)
+    else this.reserve(noSpending)
     this.#end()
   }
 
@@ -169,7 +169,7 @@ export class Charge implements Disposable {
 }
 
 /** The accounts of the correlations whose shards this process owns. */
-export class Ledger {
+export class BudgetLedger {
   readonly #bus: Bus
   readonly #budget: Budget
   readonly #accounts = new Map<string, Account>()
@@ -187,7 +187,7 @@ export class Ledger {
   charge(correlation: string, isFirst: boolean): Charge {
     let account = this.#accounts.get(correlation)
     if (!account) {
-      if (this.#accounts.size >= remembered) this.#forgetOne()
+      if (this.#accounts.size >= maxAccounts) this.#evictOne()
       const isYoung = this.#isYoung(correlation)
       this.#accounts.set(correlation, (account = new Account(isFirst && isYoung)))
     }
@@ -219,9 +219,9 @@ export class Ledger {
       for (;;) {
         if (account.underWay > 0) await new Promise<void>(resolve => (account.onIdle = resolve))
         const { begun } = account
-        let total = nothing
+        let total = noSpending
         for (const turn of await this.#bus.driver.newestTurns(correlation))
-          total = plus(total, ((await this.#bus.resolve(turn)).data as Turn).spent ?? {})
+          total = addSpending(total, ((await this.#bus.resolve(turn)).data as Turn).spent ?? {})
         if (account.begun !== begun) continue
         account.total = { ...total }
         account.isKnown = true
@@ -233,7 +233,7 @@ export class Ledger {
     }
   }
 
-  #forgetOne() {
+  #evictOne() {
     for (const [correlation, { underWay, reading }] of this.#accounts)
       if (underWay === 0 && !reading) {
         this.#droppedUpTo = Math.max(this.#droppedUpTo, mintedAt(correlation) ?? 0)

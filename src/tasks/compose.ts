@@ -2,11 +2,11 @@ import type { Bus } from '../bus/bus.ts'
 import type { EncodedEvent } from '../bus/driver.ts'
 import { type ErrorData, failureData, TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
-import type { Spent } from './budget.ts'
+import type { Spending } from './budget.ts'
 import type { Turn } from './program.ts'
 import { wakeFor } from './rules.ts'
 import type { Task } from './task.ts'
-import { refusalOf, TurnBuilder, type OpenCall } from './turn.ts'
+import { refusalEvent, TurnBuilder, type OpenCall } from './turn.ts'
 
 /*
  * How a decided turn is put together: what it emits and takes back, when the task wakes, the state after it, all as entries
@@ -22,7 +22,7 @@ import { refusalOf, TurnBuilder, type OpenCall } from './turn.ts'
 const maxOpenCalls = 10_000
 
 /** What a program decided, and what it decided on. */
-export interface Decided {
+export interface DecidedTurn {
   readonly task: Task
   readonly builder: TurnBuilder
   /** The inputs as they were delivered, and the answers that the engine gave itself. */
@@ -31,14 +31,14 @@ export interface Decided {
   readonly seen: readonly CloudEvent[]
   readonly expired: readonly OpenCall[]
   /** Of `embedded`, the latter. */
-  readonly own: readonly CloudEvent[]
+  readonly engineAnswers: readonly CloudEvent[]
   /** Reserves what a turn spends; what the task has spent with it. */
-  readonly book: (builder: TurnBuilder) => Partial<Spent>
+  readonly recordSpending: (builder: TurnBuilder) => Partial<Spending>
   /** The task as it was before the turn, once more. */
-  readonly before: () => Promise<Task>
+  readonly reloadTask: () => Promise<Task>
 }
 
-export interface Composed {
+export interface ComposedTurn {
   /** That of the turn: where it was told that the turn cannot be recorded, the one that decided then. */
   readonly task: Task
   /** What the turn emits in the end: of a turn that could not be recorded, the failure. */
@@ -51,47 +51,47 @@ export interface Composed {
 }
 
 /** The turn for the log. `asAllowed`: the events as they may be published. @throws when the log cannot be used now */
-export async function compose(
+export async function composeTurn(
   bus: Bus,
-  decided: Decided,
+  decided: DecidedTurn,
   asAllowed: (events: readonly CloudEvent[]) => Promise<readonly CloudEvent[]>,
-): Promise<Composed> {
+): Promise<ComposedTurn> {
   try {
-    return await put(bus, decided, decided.builder, asAllowed)
+    return await encodeTurn(bus, decided, decided.builder, asAllowed)
   } catch (thrown) {
     const fault = faultOf(thrown)
     if (!fault) throw thrown
-    const undoing = await toldOf(decided, fault)
+    const undoing = await decideUndo(decided, fault)
     if (undoing)
       try {
-        return await put(bus, undoing, undoing.builder, asAllowed)
+        return await encodeTurn(bus, undoing, undoing.builder, asAllowed)
       } catch (again) {
         if (!faultOf(again)) throw again
       }
-    return put(bus, decided, decided.builder.failing(fault), asAllowed)
+    return encodeTurn(bus, decided, decided.builder.failing(fault), asAllowed)
   }
 }
 
 /** What a task decides that undoes what it did, when it is told that its turn cannot be recorded; undefined for all other tasks. */
-async function toldOf(decided: Decided, fault: ErrorData): Promise<Decided | undefined> {
-  const { task, builder, embedded, seen, own, before } = decided
-  const told = refusalOf(task.identity, builder, fault)
+async function decideUndo(decided: DecidedTurn, fault: ErrorData): Promise<DecidedTurn | undefined> {
+  const { task, builder, embedded, seen, engineAnswers: own, reloadTask: before } = decided
+  const told = refusalEvent(task.identity, builder, fault)
   // Told once that it may not do what it wants, it wants to undo and nothing else.
-  if (!task.machine.undoes || builder.fault || own.some(({ id }) => id === told.id)) return undefined
+  if (!task.machine.canCompensate || builder.fault || own.some(({ id }) => id === told.id)) return undefined
   // Parts of the turn may be in its state by now.
   const again = await before()
   const undoing = new TurnBuilder(again.identity, builder.version, embedded, builder.now)
   await again.decide([...seen, told], undoing)
-  return { ...decided, task: again, builder: undoing, embedded: [...embedded, told], own: [...own, told] }
+  return { ...decided, task: again, builder: undoing, embedded: [...embedded, told], engineAnswers: [...own, told] }
 }
 
-async function put(
+async function encodeTurn(
   bus: Bus,
-  { task, embedded, expired, own, book }: Decided,
+  { task, embedded, expired, engineAnswers: own, recordSpending: book }: DecidedTurn,
   builder: TurnBuilder,
   asAllowed: (events: readonly CloudEvent[]) => Promise<readonly CloudEvent[]>,
-): Promise<Composed> {
-  const stillOpen = task.withdraw(embedded, expired, builder)
+): Promise<ComposedTurn> {
+  const stillOpen = task.cancelCalls(embedded, expired, builder)
   const wake = wakeFor(stillOpen, builder)
   const open = stillOpen.length + builder.calls.length
   if (!builder.end && open > maxOpenCalls)
@@ -99,7 +99,7 @@ async function put(
   // After a fault nothing is asked of the program any more.
   const state = builder.fault
     ? undefined
-    : ofProgram(() => {
+    : runProgramCode(() => {
         task.accepted(builder.emits, builder.events)
         return task.machine.snapshot()
       })
@@ -119,7 +119,7 @@ class ProgramFault extends Error {
   }
 }
 
-function ofProgram<T>(work: () => T): T {
+function runProgramCode<T>(work: () => T): T {
   try {
     return work()
   } catch (thrown) {

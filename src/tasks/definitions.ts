@@ -1,18 +1,18 @@
 import type { Bus } from '../bus/bus.ts'
 import { TidingsError } from '../errors.ts'
-import type { Instances, ProgramDefinition } from './program.ts'
+import type { InstanceSubscription, ProgramDefinition } from './program.ts'
 
 /*
  * The definitions of workflows in the log. Instances go on with the one that they began with, so a worker listens also to what only
  * older ones wait for, whether the app still has them or not. The document `workflow/NAME` says of each what it waits for.
  */
 
-type Known = Readonly<Record<string, Instances>>
+type KnownDefinitions = Readonly<Record<string, InstanceSubscription>>
 
-const most = 100
+const maxAttempts = 100
 
 /** The names of workflows with a key: by it the definitions of all of them are found. */
-const keyedNames = 'workflows'
+const keyedWorkflowsKey = 'workflows'
 
 /** Puts the definitions of these programs into the log. */
 export async function publishWorkflows(bus: Bus, programs: readonly ProgramDefinition[]): Promise<void> {
@@ -21,19 +21,21 @@ export async function publishWorkflows(bus: Bus, programs: readonly ProgramDefin
     await bus.driver.putDocument(document.key, document.text, 0)
     if (!instances) continue
     const { types, key } = instances
-    await change<Known>(bus, listKey(name), {}, known =>
+    await updateDocument<KnownDefinitions>(bus, listKey(name), {}, known =>
       known[hash] ? known : { ...known, [hash]: { types, ...(key && { key }) } },
     )
     if (key)
-      await change<readonly string[]>(bus, keyedNames, [], names => (names.includes(name) ? names : [...names, name]))
+      await updateDocument<readonly string[]>(bus, keyedWorkflowsKey, [], names =>
+        names.includes(name) ? names : [...names, name],
+      )
   }
 }
 
 /** Where the key lies in an event, for each workflow with a key that was ever on this log. */
 export async function keyPaths(bus: Bus): Promise<KeyPath[]> {
-  const names = await readDocument<readonly string[]>(bus, keyedNames)
+  const names = await readDocument<readonly string[]>(bus, keyedWorkflowsKey)
   const known = (names ?? []).map(async workflow =>
-    Object.values((await readDocument<Known>(bus, listKey(workflow))) ?? {}).flatMap(({ key = {} }) =>
+    Object.values((await readDocument<KnownDefinitions>(bus, listKey(workflow))) ?? {}).flatMap(({ key = {} }) =>
       Object.entries(key).map(([type, path]) => ({ workflow, type, path })),
     ),
   )
@@ -47,8 +49,8 @@ export interface KeyPath {
 }
 
 /** Changes a document as it is now; `next` answers with what it was given where nothing is to be changed. */
-async function change<T>(bus: Bus, key: string, empty: T, next: (known: T) => T): Promise<void> {
-  for (let i = 0; i < most; i++) {
+async function updateDocument<T>(bus: Bus, key: string, empty: T, next: (known: T) => T): Promise<void> {
+  for (let i = 0; i < maxAttempts; i++) {
     const found = await bus.driver.getDocument(key)
     const known: T = found ? JSON.parse(found.value) : empty
     const changed = next(known)
@@ -64,13 +66,16 @@ async function readDocument<T>(bus: Bus, key: string): Promise<T | undefined> {
 }
 
 /** The programs, listening also to what instances of other definitions wait for. */
-export async function hearing(bus: Bus, programs: readonly ProgramDefinition[]): Promise<ProgramDefinition[]> {
+export async function withOlderTypes(bus: Bus, programs: readonly ProgramDefinition[]): Promise<ProgramDefinition[]> {
   return Promise.all(programs.map(async program => ({ ...program, ...(await olderOf(bus, program)) })))
 }
 
-async function olderOf(bus: Bus, { name, instances }: ProgramDefinition): Promise<{ instances?: Instances }> {
+async function olderOf(
+  bus: Bus,
+  { name, instances }: ProgramDefinition,
+): Promise<{ instances?: InstanceSubscription }> {
   if (!instances) return {}
-  const known = (await readDocument<Known>(bus, listKey(name))) ?? {}
+  const known = (await readDocument<KnownDefinitions>(bus, listKey(name))) ?? {}
   // One for each correlation and one for each key do not live in the same place.
   const alike = Object.values(known).filter(each => !each.key === !instances.key)
   const older = [...new Set(alike.flatMap(each => each.types))].filter(type => !instances.types.includes(type))

@@ -5,7 +5,7 @@ import { durationPattern } from '../options.ts'
 export type Duration = number | `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`
 
 /** A bound on a wait. No wait is unbounded unless `'forever'` is written out. */
-export type Bound = Duration | 'forever'
+export type Timeout = Duration | 'forever'
 
 const units = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 
@@ -18,12 +18,12 @@ export function milliseconds(duration: Duration): number {
 }
 
 /** The last moment that a date can be. */
-const lastMoment = 8.64e15
+const maxDateMs = 8.64e15
 
 /** The moment at which a wait that begins now ends, null for never. @throws E_SETTING_INVALID */
-export function boundFrom(now: number, bound: Bound): number | null {
+export function deadlineFrom(now: number, bound: Timeout): number | null {
   if (bound === 'forever') return null
   const until = now + milliseconds(bound)
-  if (until <= lastMoment) return until
+  if (until <= maxDateMs) return until
   throw new TidingsError('E_SETTING_INVALID', `"${bound}" ends after the last date there is. Use 'forever'`)
 }

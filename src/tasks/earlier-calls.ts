@@ -1,6 +1,6 @@
 import type { CloudEvent } from '../event.ts'
 import { retryType, type Fork } from './fork.ts'
-import type { Emit } from './program.ts'
+import type { EmittedRef } from './program.ts'
 
 /*
  * The turn in which a task failed may have made calls, and nobody knows what came of them. Its retry decides that turn once more: a call
@@ -8,7 +8,7 @@ import type { Emit } from './program.ts'
  */
 
 /** A call that was made before. */
-export interface MadeBefore {
+export interface EarlierCall {
   readonly type: string
   readonly target: string
   /** Digest of the data. */
@@ -22,7 +22,7 @@ export interface MadeBefore {
 }
 
 /** Calls of a turn that was decided and does not hold. */
-export function madeIn(emits: readonly Emit[], emitted: readonly CloudEvent[]): MadeBefore[] {
+export function earlierCallsIn(emits: readonly EmittedRef[], emitted: readonly CloudEvent[]): EarlierCall[] {
   return emits.flatMap(({ id, type, hash, wait }, i) =>
     !wait || wait.as !== undefined
       ? []
@@ -39,10 +39,10 @@ export function madeIn(emits: readonly Emit[], emitted: readonly CloudEvent[]): 
 }
 
 /** The one among them that a call is. */
-export function findMade(
-  made: readonly MadeBefore[],
-  { type, hash, wait }: Pick<Emit, 'type' | 'hash' | 'wait'>,
-): MadeBefore | undefined {
+export function findEarlierCall(
+  made: readonly EarlierCall[],
+  { type, hash, wait }: Pick<EmittedRef, 'type' | 'hash' | 'wait'>,
+): EarlierCall | undefined {
   if (!wait || wait.as !== undefined) return undefined
   return made.find(
     each => each.type === type && each.target === wait.target && each.hash === hash && each.key === wait.key,
@@ -50,16 +50,16 @@ export function findMade(
 }
 
 /** A call as it is made again: with the key that it had; an agent that has begun goes on. */
-export function madeAgain(call: CloudEvent, { id, retry }: MadeBefore): CloudEvent {
+export function repeatCall(call: CloudEvent, { id, retry }: EarlierCall): CloudEvent {
   if (call.type !== 'agent.invoke') return { ...call, retryof: id }
   return retry ? { ...call, type: retryType, data: { ...retry.fork, asked: call }, retryof: retry.of } : call
 }
 
 /** Those that no call of a turn is. */
-export function leftAfter(made: readonly MadeBefore[], emits: readonly Emit[]): readonly MadeBefore[] {
+export function remainingAfter(made: readonly EarlierCall[], emits: readonly EmittedRef[]): readonly EarlierCall[] {
   let left = made
   for (const emit of left.length > 0 ? emits : []) {
-    const found = findMade(left, emit)
+    const found = findEarlierCall(left, emit)
     if (found) left = left.filter(each => each !== found)
   }
   return left

@@ -17,7 +17,7 @@ export type Effect = (typeof effects)[number]
  * What a redrive or a fork repeats: the inputs of one correlation, or all inputs of a time (RFC 3339, in UTC), or a task. A task's
  * copy begins with an `agent.fork`, whose id is the mark.
  */
-export type Origin =
+export type ReplayOrigin =
   | {
       readonly correlation: string /** Where that is part of a redrive or a fork: its mark. */
       readonly replay?: string
@@ -26,9 +26,9 @@ export type Origin =
   | { readonly task: string; readonly version: number }
 
 /** The document `replay/ID`: what a redrive or a fork is, and what it may do. */
-export interface ReplayTerms {
+export interface EffectPolicy {
   readonly kind: 'redrive' | 'fork'
-  readonly of: Origin
+  readonly of: ReplayOrigin
   /** By `tool/NAME`, `model/NAME`, `approval/NAME`; `tool/*` and so on stand for all others. What is in none is denied. */
   readonly effects: Readonly<Record<string, Effect>>
   /** What the stubs answer, by the same names: the output of a tool, the text or the result of a model, true for what is granted. */
@@ -43,10 +43,10 @@ export const replayTarget = '$replay'
 
 /** The id of a redrive or a fork. Of a task's copy it is also the correlation that the copy began. */
 export const replayId = (mark: string) => mark.slice(mark.indexOf('/') + 1)
-export const termsKey = (id: string) => `replay/${id}`
+export const effectPolicyKey = (id: string) => `replay/${id}`
 
 /** Of a correlation in a redrive or a fork with this mark: the original one. */
-export function originOf({ of }: Pick<ReplayTerms, 'of'>, mark: string, correlation: string): string {
+export function originalCorrelation({ of }: Pick<EffectPolicy, 'of'>, mark: string, correlation: string): string {
   const id = replayId(mark)
   if ('task' in of && correlation === id) return correlationOf(of.task)
   const original = counterpart(correlation, id)
@@ -55,61 +55,61 @@ export function originOf({ of }: Pick<ReplayTerms, 'of'>, mark: string, correlat
   return before === undefined ? original : counterpart(original, replayId(before))
 }
 
-const ruled: readonly string[] = ['tool.invoke', 'model.invoke', approvalType]
+const policyTypes: readonly string[] = ['tool.invoke', 'model.invoke', approvalType]
 
 /** The name under which the effects of a request are ruled; undefined for all other events. */
 export function effectKey({ type, target }: Pick<CloudEvent, 'type' | 'target'>): string | undefined {
-  if (target === undefined || !ruled.includes(type)) return undefined
+  if (target === undefined || !policyTypes.includes(type)) return undefined
   return `${type.slice(0, type.indexOf('.'))}/${target}`
 }
 
-export function effectOf(terms: ReplayTerms | undefined, key: string): Effect {
+export function effectOf(terms: EffectPolicy | undefined, key: string): Effect {
   return terms?.effects[key] ?? terms?.effects[key.replace(/\/.*/s, '/*')] ?? 'deny'
 }
 
 /** An event of a marked task as it goes to the log. */
-function governed(event: CloudEvent, terms: ReplayTerms | undefined): CloudEvent {
+function applyEffectPolicy(event: CloudEvent, terms: EffectPolicy | undefined): CloudEvent {
   const key = effectKey(event)
   if (key === undefined || effectOf(terms, key) === 'live') return event
   return { ...event, target: replayTarget, subject: event.target! }
 }
 
 /** A request as its program made it. */
-export function asAsked(event: CloudEvent): CloudEvent {
+export function asRequested(event: CloudEvent): CloudEvent {
   if (event.target !== replayTarget) return event
   const { subject, ...asked } = event
   return { ...asked, target: subject! }
 }
 
-const remembered = 1_000
+const maxPolicies = 1_000
 
 /** Reads the terms of redrives and forks. They never change. */
-export class Replays {
+export class EffectPolicies {
   readonly #bus: Bus
-  readonly #known = new Map<string, ReplayTerms>()
+  readonly #cached = new Map<string, EffectPolicy>()
 
   constructor(bus: Bus) {
     this.#bus = bus
   }
 
   /** Undefined where there are none: then everything is denied. */
-  async terms(mark: string): Promise<ReplayTerms | undefined> {
+  async get(mark: string): Promise<EffectPolicy | undefined> {
     const id = replayId(mark)
-    const known = this.#known.get(id)
+    const known = this.#cached.get(id)
     if (known) return known
-    const document = await this.#bus.driver.getDocument(termsKey(id))
-    return document && remember(this.#known, id, JSON.parse(document.value) as ReplayTerms, remembered)
+    const document = await this.#bus.driver.getDocument(effectPolicyKey(id))
+    return document && cacheEntry(this.#cached, id, JSON.parse(document.value) as EffectPolicy, maxPolicies)
   }
 
   /** What a task emits, as it goes to the log: of a redrive or a fork, only what it may do reaches tools and models. */
-  async governed(mark: string | undefined, events: readonly CloudEvent[]): Promise<readonly CloudEvent[]> {
+  async apply(mark: string | undefined, events: readonly CloudEvent[]): Promise<readonly CloudEvent[]> {
     if (mark === undefined) return events
-    const terms = await this.terms(mark)
-    return events.map(event => governed(event, terms))
+    const terms = await this.get(mark)
+    return events.map(event => applyEffectPolicy(event, terms))
   }
 }
 
-export function remember<K, V>(known: Map<K, V>, key: K, value: V, most: number): V {
+export function cacheEntry<K, V>(known: Map<K, V>, key: K, value: V, most: number): V {
   if (known.size >= most) known.delete(known.keys().next().value!)
   known.set(key, value)
   return value

@@ -1,7 +1,7 @@
 import type { CloudEvent } from '../event.ts'
-import type { MadeBefore } from './earlier-calls.ts'
-import { asAsked, replayTarget } from './effects.ts'
-import type { Emit, RecordedTurn, Turn } from './program.ts'
+import type { EarlierCall } from './earlier-calls.ts'
+import { asRequested, replayTarget } from './effects.ts'
+import type { EmittedRef, RecordedTurn, Turn } from './program.ts'
 
 /*
  * A fork starts a task whose first turns are those of another. All that it needs lies in one event, so that the other task may
@@ -33,7 +33,7 @@ export interface Fork {
   readonly start: CloudEvent
   /** The state, as JSON, from which `turns` go on; absent when they go on from `start`. */
   readonly state?: string
-  readonly turns: readonly PastTurn[]
+  readonly turns: readonly ForkedTurn[]
   /** What the first turn decides upon. Empty: it only asks again. */
   readonly inputs: readonly CloudEvent[]
   /** Requests of which the program waits for the answer, and which neither `turns` nor `inputs` have. */
@@ -41,7 +41,7 @@ export interface Fork {
   /** Of a retry, by the id of a request in `reissue` for another agent: how its task goes on, whose id is the `retryof` of the request. */
   readonly retries?: Readonly<Record<string, Fork>>
   /** Of a retry: calls of the turn that failed. One that is made again keeps its keys. */
-  readonly again?: readonly MadeBefore[]
+  readonly again?: readonly EarlierCall[]
   /** Of a retry that the runtime asks for in place of a program: what that asked. */
   readonly asked?: CloudEvent
   /** Of a retry: the hash of the program that the failed task began with. A workflow goes by that definition. */
@@ -49,7 +49,7 @@ export interface Fork {
 }
 
 /** A turn as its program saw it, its inputs with their data. */
-export interface PastTurn {
+export interface ForkedTurn {
   readonly turn: Turn
   readonly emitted: readonly CloudEvent[]
 }
@@ -75,7 +75,7 @@ export function forkedStart({ type, id, correlationid, hops, replay, data, ...fo
 }
 
 /** The id under which the program knows a call that was asked again; undefined for all others. */
-export type KnownAs = (call: string) => string | undefined
+export type OriginalCall = (call: string) => string | undefined
 
 function forkedInputs(fork: CloudEvent): readonly CloudEvent[] {
   const { inputs, start } = fork.data as Fork
@@ -83,7 +83,7 @@ function forkedInputs(fork: CloudEvent): readonly CloudEvent[] {
 }
 
 /** Inputs of a task as its program sees them. */
-export function inputsSeen(inputs: readonly CloudEvent[], knownAs: KnownAs): readonly CloudEvent[] {
+export function visibleInputs(inputs: readonly CloudEvent[], knownAs: OriginalCall): readonly CloudEvent[] {
   const isPlain = ({ type, call }: CloudEvent) => !isFork(type) && (call === undefined || knownAs(call) === undefined)
   if (inputs.every(isPlain)) return inputs
   return inputs.flatMap(input => {
@@ -94,10 +94,10 @@ export function inputsSeen(inputs: readonly CloudEvent[], knownAs: KnownAs): rea
 }
 
 /** What the program itself emitted in a turn, as it emitted it. */
-export function emissionsOf(emits: readonly Emit[], emitted: readonly CloudEvent[]): readonly CloudEvent[] {
+export function visibleEmits(emits: readonly EmittedRef[], emitted: readonly CloudEvent[]): readonly CloudEvent[] {
   const own = emits.every(isOwn) ? emitted : emitted.filter((_, i) => isOwn(emits[i]!))
   const isOther = ({ type, target }: CloudEvent) => target === replayTarget || type === retryType
-  return own.some(isOther) ? own.map(event => asInvoked(asAsked(event))) : own
+  return own.some(isOther) ? own.map(event => asInvoked(asRequested(event))) : own
 }
 
 /** A request as its program made it, where the runtime asked for a retry in its place. */
@@ -109,12 +109,12 @@ export function asInvoked(event: CloudEvent): CloudEvent {
 }
 
 /** A recorded turn as its program sees it. */
-export function turnSeen({ turn, inputs, emitted }: RecordedTurn, knownAs: KnownAs): RecordedTurn {
+export function visibleTurn({ turn, inputs, emitted }: RecordedTurn, knownAs: OriginalCall): RecordedTurn {
   return {
     turn: turn.emits.every(isOwn) ? turn : { ...turn, emits: turn.emits.filter(isOwn) },
-    inputs: inputsSeen(inputs, knownAs),
-    emitted: emissionsOf(turn.emits, emitted),
+    inputs: visibleInputs(inputs, knownAs),
+    emitted: visibleEmits(turn.emits, emitted),
   }
 }
 
-const isOwn = ({ wait }: Emit) => wait?.as === undefined
+const isOwn = ({ wait }: EmittedRef) => wait?.as === undefined

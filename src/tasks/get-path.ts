@@ -1,5 +1,5 @@
 /** What lies in a value at a path; undefined where it leads nowhere. Follows own properties only. */
-export function at(value: unknown, path: readonly string[]): unknown {
+export function getPath(value: unknown, path: readonly string[]): unknown {
   let found = value
   for (const name of path) {
     if (typeof found !== 'object' || found === null || !Object.hasOwn(found, name)) return undefined

@@ -17,7 +17,7 @@ const maxRounds = 100
 /** App by the name of an agent or a workflow. */
 type Hosts = Readonly<Record<string, string>>
 
-export const groupOf = (app: string) => `app/${app}`
+export const appGroup = (app: string) => `app/${app}`
 
 /** The app of each agent and workflow that was ever hosted on this log, by its name. */
 export async function hostsOn(bus: Bus): Promise<Hosts> {
@@ -51,7 +51,7 @@ export async function claimNames(bus: Bus, app: string, names: readonly string[]
     const hosts = found ? (JSON.parse(found.value) as Hosts) : {}
     const others = new Map(names.flatMap(name => (hosts[name] && hosts[name] !== app ? [[hosts[name], name]] : [])))
     for (const [other, name] of others)
-      if (await bus.driver.hasMembers(groupOf(other)))
+      if (await bus.driver.hasMembers(appGroup(other)))
         throw new TidingsError(
           'E_AGENT_TAKEN',
           `app "${app}" cannot host "${name}": app "${other}" hosts an agent or workflow of that name, and a worker of it runs`,

@@ -6,55 +6,55 @@ import { correlationOf } from '../bus/ids.ts'
 import { reason } from '../bus/reason.ts'
 
 /** A delivery that several tasks may take: it is settled when the last of them has. */
-export class Shared {
+export class SharedDelivery {
   readonly delivery: Delivery
   readonly #bus: Bus
   /** Tasks that have not taken it yet. */
-  readonly #takers: Set<string>
+  readonly #recipients: Set<string>
   #outcome: DeliveryOutcome = { kind: 'done' }
 
   constructor(bus: Bus, delivery: Delivery, takers: readonly string[]) {
     this.#bus = bus
     this.delivery = delivery
-    this.#takers = new Set(takers)
+    this.#recipients = new Set(takers)
   }
 
   /** Whether whoever takes now is the last, and may settle in its own transaction. */
-  get last() {
-    return this.#takers.size === 1 && this.#outcome.kind === 'done'
+  get isLast() {
+    return this.#recipients.size === 1 && this.#outcome.kind === 'done'
   }
 
   /** Another task takes it in place of this one. */
-  handOn(task: string, other: string) {
-    if (this.#takers.delete(task)) this.#takers.add(other)
+  reassign(task: string, other: string) {
+    if (this.#recipients.delete(task)) this.#recipients.add(other)
   }
 
   /** `settled`: the task's own transaction settled it. A task takes it once; what it says later does not count. */
-  taken(task: string, settled: boolean, outcome: DeliveryOutcome = { kind: 'done' }) {
-    if (!this.#takers.delete(task)) return
+  acknowledge(task: string, settled: boolean, outcome: DeliveryOutcome = { kind: 'done' }) {
+    if (!this.#recipients.delete(task)) return
     // One taker's refusal stands: for the others the event is inert when it comes again.
     if (outcome.kind !== 'done') this.#outcome = outcome
-    if (!settled && this.#takers.size === 0) void settle(this.#bus, this.delivery, this.#outcome)
+    if (!settled && this.#recipients.size === 0) void settle(this.#bus, this.delivery, this.#outcome)
   }
 }
 
 /** What waits for a task's next turn. */
-export interface Input {
+export interface TaskInput {
   readonly event: CloudEvent
   /** Of a start: the program to start. */
   readonly program?: string
   /** It goes to the task also when that has begun. */
   readonly joins?: true
-  readonly shared: Shared
+  readonly shared: SharedDelivery
 }
 
 /** Most bytes of JSON that one turn takes: a quarter of what its event may hold. */
 const maxInputBytes = 1024 * 1024
 
 /** The inputs of one task, in order of arrival, and whether somebody is working on them. */
-export class Inbox {
+export class TaskInbox {
   readonly task: string
-  readonly queue: Input[] = []
+  readonly queue: TaskInput[] = []
   busy = false
   woken = false
   conflicts = 0
@@ -66,7 +66,7 @@ export class Inbox {
   }
 
   /** The inputs of one turn: those that came first, as many as it has room for, one in any case. The others wait. */
-  take(): Input[] {
+  takeBatch(): TaskInput[] {
     const { queue } = this
     if (queue.length < 2) return queue.splice(0)
     let count = 0
@@ -78,7 +78,7 @@ export class Inbox {
   }
 
   /** Whether the answer to a call waits for a later turn. */
-  answers(call: string): boolean {
+  hasAnswer(call: string): boolean {
     return this.queue.some(({ event }) => event.call === call)
   }
 }
@@ -87,12 +87,12 @@ export class Inbox {
  * The shard of the task was lost, and with it the deliveries that came from it. One that came from another shard, as a
  * cancellation with a correlation of its own, is still in hand: nobody else gets it unless it is given back.
  */
-export function handBack({ task, queue }: Inbox): void {
+export function returnForeignInputs({ task, queue }: TaskInbox): void {
   const outcome: DeliveryOutcome = {
     kind: 'retry',
     after: 200,
     reason: reason('E_TASK_MOVED', 'another worker owns the shard of this task'),
   }
   for (const { event, shared } of queue.splice(0))
-    if (event.correlationid !== correlationOf(task)) shared.taken(task, false, outcome)
+    if (event.correlationid !== correlationOf(task)) shared.acknowledge(task, false, outcome)
 }

@@ -3,8 +3,8 @@ import { isRedacted } from '../bus/redact.ts'
 import { routedType, type RoutedData } from '../bus/routed.ts'
 import { inheritedAttributes, type CloudEvent, type Draft } from '../event.ts'
 import { replayId } from './effects.ts'
-import { at } from './get-path.ts'
-import { sourceOf, type Instances, type ProgramDefinition } from './program.ts'
+import { getPath } from './get-path.ts'
+import { sourceOf, type InstanceSubscription, type ProgramDefinition } from './program.ts'
 
 /*
  * Where an event belongs that no one is addressed by, and that several tasks in a row may wait for: of a workflow there is
@@ -28,11 +28,11 @@ function keyCorrelation({ tenant, replay }: CloudEvent, program: string, key: un
 }
 
 /** The instance that takes this event as it is, by its own correlation, and whether it begins where there is none. */
-export function joins(program: ProgramDefinition, event: CloudEvent): Joining | undefined {
+export function matchInstance(program: ProgramDefinition, event: CloudEvent): InstanceMatch | undefined {
   const { name, instances } = program
   if (!instances) return undefined
   const isRoutedHere = event.type === routedType && event.target === name
-  if (!isRoutedHere && (instances.key || !hears(program, event))) return undefined
+  if (!isRoutedHere && (instances.key || !matches(program, event))) return undefined
   const type = isRoutedHere ? event.subject : event.type
   return {
     instance: instanceId(event.correlationid, name),
@@ -40,30 +40,30 @@ export function joins(program: ProgramDefinition, event: CloudEvent): Joining | 
   }
 }
 
-export interface Joining {
+export interface InstanceMatch {
   readonly instance: string
   readonly begins: boolean
 }
 
 /** Whether the event belongs to an instance in another shard. */
 export function isRouted(program: ProgramDefinition, event: CloudEvent): boolean {
-  return program.instances?.key !== undefined && hears(program, event)
+  return program.instances?.key !== undefined && matches(program, event)
 }
 
-export const heardBy = ({ types, older = [] }: Instances): readonly string[] => [...types, ...older]
+export const subscribedTypes = ({ types, older = [] }: InstanceSubscription): readonly string[] => [...types, ...older]
 
 /**
  * The correlation of the instance of a workflow that an event, which has its data, belongs to; undefined where it has no
  * key, or one that redaction hides: events with different keys would meet.
  */
-export function instanceFedBy(event: CloudEvent, workflow: string, path: readonly string[]): string | undefined {
-  const key = at(event.data, path)
+export function instanceCorrelation(event: CloudEvent, workflow: string, path: readonly string[]): string | undefined {
+  const key = getPath(event.data, path)
   return key === undefined || key === null || isRedacted(key) ? undefined : keyCorrelation(event, workflow, key)
 }
 
 /** The event, which has its data, as the instance gets it; undefined where it has no key. */
-export function route({ name, instances }: ProgramDefinition, event: CloudEvent): Draft<RoutedData> | undefined {
-  const correlationid = instanceFedBy(event, name, instances!.key![event.type]!)
+export function routedDraft({ name, instances }: ProgramDefinition, event: CloudEvent): Draft<RoutedData> | undefined {
+  const correlationid = instanceCorrelation(event, name, instances!.key![event.type]!)
   if (correlationid === undefined) return undefined
   return {
     id: `${event.id}:${instanceId(correlationid, name).slice(-10)}`,
@@ -80,6 +80,6 @@ export function route({ name, instances }: ProgramDefinition, event: CloudEvent)
 }
 
 // What becomes of a workflow's own instances does not go to the same workflow: it would never end.
-const hears = (program: ProgramDefinition, { type, source }: CloudEvent) =>
+const matches = (program: ProgramDefinition, { type, source }: CloudEvent) =>
   (program.instances!.types.includes(type) || program.instances!.older?.includes(type) === true) &&
   !(type.startsWith('agent.') && source === sourceOf(program))

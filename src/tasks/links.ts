@@ -4,7 +4,7 @@ import type { Position, StoredEvent } from '../bus/driver.ts'
 import { createEvent, type CloudEvent, type Draft } from '../event.ts'
 import { keyPaths, type KeyPath } from './definitions.ts'
 import { routedEventIn, routedType } from '../bus/routed.ts'
-import { instanceFedBy } from './instances.ts'
+import { instanceCorrelation } from './instances.ts'
 
 /*
  * An instance of a workflow with a key has a correlation of its own. It is linked with each correlation that fed it:
@@ -30,13 +30,15 @@ export class KeyedWorkflows {
     return new KeyedWorkflows(await keyPaths(bus))
   }
 
-  hear(type: string): boolean {
+  matches(type: string): boolean {
     return this.#paths.has(type)
   }
 
   /** Correlations of the instances that an event, which has its data, may feed. */
   fedBy(event: CloudEvent): string[] {
-    const fed = (this.#paths.get(event.type) ?? []).map(({ workflow, path }) => instanceFedBy(event, workflow, path))
+    const fed = (this.#paths.get(event.type) ?? []).map(({ workflow, path }) =>
+      instanceCorrelation(event, workflow, path),
+    )
     return [...new Set(fed)].filter(each => each !== undefined && each !== event.correlationid) as string[]
   }
 }
@@ -50,7 +52,9 @@ const cached = new WeakMap<Bus, { readonly until: number; readonly workflows: Pr
 export async function instancesFedBy(bus: Bus, drafts: readonly Draft[]): Promise<string[]> {
   const workflows = await knownWorkflows(bus)
   if (!workflows) return []
-  const events = drafts.filter(({ type }) => workflows.hear(type)).map(draft => bus.redactor.event(createEvent(draft)))
+  const events = drafts
+    .filter(({ type }) => workflows.matches(type))
+    .map(draft => bus.redactor.event(createEvent(draft)))
   return [...new Set(events.flatMap(event => workflows.fedBy(event)))]
 }
 
@@ -95,9 +99,9 @@ export class LinkedScope {
 export async function* readLinked(bus: Bus, correlation: string, until: Position): AsyncGenerator<StoredEvent> {
   const workflows = await KeyedWorkflows.read(bus)
   const opened = new Set<string>()
-  const sources: Source[] = []
+  const sources: LookaheadReader[] = []
   const open = async (stored: AsyncGenerator<StoredEvent> | AsyncIterable<StoredEvent>) => {
-    const source = new Source(stored)
+    const source = new LookaheadReader(stored)
     if (await source.advance()) sources.push(source)
   }
   try {
@@ -107,7 +111,7 @@ export async function* readLinked(bus: Bus, correlation: string, until: Position
       const { next } = source
       yield next
       if (!(await source.advance())) sources.splice(sources.indexOf(source), 1)
-      if (next.event.correlationid !== correlation || !workflows.hear(next.event.type)) continue
+      if (next.event.correlationid !== correlation || !workflows.matches(next.event.type)) continue
       for (const instance of workflows.fedBy(await bus.resolve(next.event).catch(() => next.event))) {
         if (opened.has(instance) || opened.size >= maxInstances) continue
         opened.add(instance)
@@ -129,7 +133,7 @@ async function* fedPart(bus: Bus, instance: string, feeder: string, range: { aft
 }
 
 /** A part of the log that is read one event ahead. */
-class Source {
+class LookaheadReader {
   next!: StoredEvent
   readonly #stored: AsyncIterator<StoredEvent>
 

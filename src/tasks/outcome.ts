@@ -3,9 +3,9 @@ import type { CloudEvent } from '../event.ts'
 import { decisionOf, deniedType, grantedType } from './approval.ts'
 
 /** What an answer means to whoever asked. A person's no is an output. */
-export type Outcome = { readonly output: unknown } | { readonly error: ErrorData }
+export type CallOutcome = { readonly output: unknown } | { readonly error: ErrorData }
 
-export function outcomeOf(answer: CloudEvent): Outcome {
+export function callOutcome(answer: CloudEvent): CallOutcome {
   const { type } = answer
   const data = (answer.data ?? {}) as { output?: unknown; error?: unknown; reason?: unknown }
   if (type === 'timer.fired') return { output: undefined }

@@ -2,8 +2,8 @@ import type { CloudEvent } from '../event.ts'
 import type { ErrorData } from '../errors.ts'
 import { plainRedactor, type Redactor } from '../bus/redact.ts'
 import { copyOf, jsonOf } from '../json.ts'
-import type { Spent } from './budget.ts'
-import type { Bound, Duration } from './duration.ts'
+import type { Spending } from './budget.ts'
+import type { Timeout, Duration } from './duration.ts'
 
 /*
  * A program decides in turns. A turn takes the inputs that wait for a task, folds them into the state, lets the
@@ -24,13 +24,13 @@ export interface TurnContext {
   /** The moment of this turn, recorded with it: ms since the epoch. */
   readonly now: number
   /** Publishes an event; returns its id. */
-  emit(emission: Emission): string
+  emit(emission: EmitRequest): string
   /** Asks and waits: the answer comes as an input whose `call` is the returned id. */
   call(request: CallRequest): string
   /** Waits: a `timer.fired` comes as an input whose `call` is the returned id. */
   sleep(duration: Duration, key?: string): string
   /** Takes back a call of an earlier turn: nobody waits for its answer any more. */
-  withdraw(call: string): void
+  cancelCall(call: string): void
   /** Ends the task; open calls are cancelled. */
   complete(output: unknown): void
   fail(error: ErrorData): void
@@ -39,7 +39,7 @@ export interface TurnContext {
   continueAs(input: unknown): void
 }
 
-export interface Emission {
+export interface EmitRequest {
   type: string
   data: unknown
   target?: string
@@ -51,7 +51,7 @@ export interface CallRequest {
   target: string
   data: unknown
   /** Longest wait for the answer, then a `call.expired` comes instead. Default one day. */
-  within?: Bound
+  within?: Timeout
   /** Recognises the call when the code runs again; unique within the task. */
   key?: string
 }
@@ -80,16 +80,16 @@ export interface Machine {
   /** What the code threw, where that ended it: for reports. */
   readonly thrown?: unknown
   /** Of workflows: the definition that it goes by. */
-  pinned?(): Pinned | undefined
+  pinned?(): PinnedDefinition | undefined
   /** A cancellation is an input like any other: something may have to be undone first. */
-  readonly undoes?: boolean
+  readonly canCompensate?: boolean
   /** It undoes what it did, and asks for nothing else: no budget stands in its way. */
-  readonly undoing?: boolean
+  readonly isCompensating?: boolean
   /** Of tasks that several events may begin: whether it has taken this one. */
-  knows?(event: CloudEvent): boolean
+  hasSeen?(event: CloudEvent): boolean
 }
 
-export interface Pinned {
+export interface PinnedDefinition {
   readonly version: number
   readonly hash: string
 }
@@ -109,7 +109,7 @@ export interface Turn {
   readonly version: number
   readonly at: number
   readonly inputs: readonly CloudEvent[]
-  readonly emits: readonly Emit[]
+  readonly emits: readonly EmittedRef[]
   /** The state after this turn, where its JSON is small; else `stateHash`, its digest. Absent when there is none. */
   readonly state?: unknown
   readonly stateHash?: string
@@ -117,9 +117,9 @@ export interface Turn {
   readonly withdrawn?: readonly string[]
   /** When the first of the task's waits ends after this turn. Absent in turns that are older than this rule. */
   readonly wake?: number | null
-  readonly end?: End
+  readonly end?: TaskEnd
   /** What the task has spent up to this turn. */
-  readonly spent?: Partial<Spent>
+  readonly spent?: Partial<Spending>
   /** The task that this one goes on from, by `continueAs`: the first of them all. */
   readonly continues?: string
   /** Of a task that goes on as another one: that. */
@@ -128,10 +128,10 @@ export interface Turn {
   readonly retryOf?: string
 }
 
-export type End = 'completed' | 'failed' | 'cancelled' | 'continued'
+export type TaskEnd = 'completed' | 'failed' | 'cancelled' | 'continued'
 
 /** Of an emitted event a turn keeps only this; the event itself lies beside it. */
-export interface Emit {
+export interface EmittedRef {
   readonly id: string
   readonly type: string
   readonly hash: string
@@ -162,7 +162,7 @@ export interface ProgramDefinition {
   /** `redactor`: of what its state does not hold in clear. */
   machine(start: CloudEvent, redactor: Redactor, snapshot?: string): Machine
   /** Of workflows: what its instances wait for. */
-  readonly instances?: Instances
+  readonly instances?: InstanceSubscription
   /** Of workflows: the definition under its hash. Instances stay with the one that they began with. */
   readonly document?: { readonly key: string; readonly text: string }
   /** @throws E_PROGRAM_MISMATCH when the log does not have the definition. */
@@ -174,7 +174,7 @@ export interface ProgramDefinition {
 }
 
 /** Events that begin a task or go to one that has begun: one for each correlation, or one for each key. */
-export interface Instances {
+export interface InstanceSubscription {
   readonly types: readonly string[]
   /** Where the key lies in the data, by type. */
   readonly key?: Readonly<Record<string, readonly string[]>>
@@ -188,10 +188,10 @@ export function inputOf(start: CloudEvent): unknown {
 }
 
 /** An event as programs see it: how it is traced decides nothing, and is in no state. */
-export function untraced(event: CloudEvent): CloudEvent {
+export function withoutTrace(event: CloudEvent): CloudEvent {
   if (event.traceparent === undefined) return event
-  const { traceparent: _, ...seen } = event
-  return seen
+  const { traceparent: _, ...programCopy } = event
+  return programCopy
 }
 
 /**
@@ -254,4 +254,4 @@ export class ProgramMachine<State> implements Machine {
 const stateFrom = <State>(state: State) => jsonOf(state, 'the state') as State
 
 /** A program's own copy of an event. */
-const seen = (event: CloudEvent) => copyOf(untraced(event))
+const seen = (event: CloudEvent) => copyOf(withoutTrace(event))

@@ -38,7 +38,7 @@ export const aRetry = optionsOf({
 } satisfies Record<keyof RetryOptions, Check>)
 
 /** What a failed attempt leads to: another one after so many ms, or none. `over`: why no more, where there might have been one. */
-export type Retry = { readonly after: number } | { readonly after?: undefined; readonly over?: string }
+export type RetryDecision = { readonly after: number } | { readonly after?: undefined; readonly over?: string }
 
 const maxCauses = 8
 
@@ -85,14 +85,14 @@ export class RetryPolicy {
   }
 
   /** After an attempt that failed; `retries` counts it. `after`: the wait that a provider asks for, in ms. */
-  next(call: CloudEvent, retries: Retries, error: unknown, after = 0): Retry {
+  next(call: CloudEvent, retries: Retries, error: unknown, after = 0): RetryDecision {
     if (this.#isListed(error) || !this.retries) return {}
     if (retries.failures >= this.#maxAttempts) return { over: `maxAttempts is ${this.#maxAttempts}` }
-    return this.hold(call, retries, Math.max(after, backoff(retries.failures, this.#backoff)))
+    return this.postpone(call, retries, Math.max(after, backoff(retries.failures, this.#backoff)))
   }
 
   /** Whether a call may wait that long. */
-  hold({ deadline }: CloudEvent, { since }: Retries, after: number): Retry {
+  postpone({ deadline }: CloudEvent, { since }: Retries, after: number): RetryDecision {
     const at = Date.now() + after
     if (deadline !== undefined && at >= Date.parse(deadline))
       return { over: 'the deadline of the call is before the next one' }

@@ -2,32 +2,32 @@ import type { CloudEvent } from '../event.ts'
 import type { Bus } from '../bus/bus.ts'
 import type { DeliveryOutcome } from '../bus/driver.ts'
 import { log } from '../bus/telemetry/log.ts'
-import type { Shared } from './inbox.ts'
-import { route } from './instances.ts'
+import type { SharedDelivery } from './inbox.ts'
+import { routedDraft } from './instances.ts'
 import type { ProgramDefinition } from './program.ts'
-import { refusal } from './rules.ts'
+import { outcomeForError } from './rules.ts'
 
 /** Who takes an event to send it on, among those who take it. */
-export const routeTaker = ({ name }: ProgramDefinition) => `route/${name}`
+export const routeRecipient = ({ name }: ProgramDefinition) => `route/${name}`
 
 /** Publishes an event once more for the instances that it belongs to, in whatever shard they live. */
-export async function sendOn(
+export async function forwardToInstances(
   bus: Bus,
   event: CloudEvent,
   programs: readonly ProgramDefinition[],
-  shared: Shared,
+  shared: SharedDelivery,
 ): Promise<void> {
   const whole = bus.resolve(event)
   for (const program of programs) {
     let outcome: DeliveryOutcome = { kind: 'done' }
     try {
-      const draft = route(program, await whole)
+      const draft = routedDraft(program, await whole)
       if (draft) await bus.publish(draft)
       else
         log.warn?.({ event: event.id, workflow: program.name }, `${event.type} has no key, and belongs to no instance`)
     } catch (error) {
-      outcome = refusal(error, routeTaker(program), { event, shared })
+      outcome = outcomeForError(error, routeRecipient(program), { event, shared })
     }
-    shared.taken(routeTaker(program), false, outcome)
+    shared.acknowledge(routeRecipient(program), false, outcome)
   }
 }

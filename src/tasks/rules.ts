@@ -6,9 +6,9 @@ import type { Delivery, DeliveryOutcome } from '../bus/driver.ts'
 import { correlationOf, isTaskId, mintedAt, parseId, resultId } from '../bus/ids.ts'
 import { reason, reasonOf } from '../bus/reason.ts'
 import { forkType, isFork, retryType } from './fork.ts'
-import type { Input } from './inbox.ts'
+import type { TaskInput } from './inbox.ts'
 import { routedType, type RoutedData } from '../bus/routed.ts'
-import { heardBy, migrateType } from './instances.ts'
+import { subscribedTypes, migrateType } from './instances.ts'
 import { sourceOf, type ProgramDefinition } from './program.ts'
 import type { Task } from './task.ts'
 import type { OpenCall, TurnBuilder } from './turn.ts'
@@ -19,10 +19,10 @@ import type { OpenCall, TurnBuilder } from './turn.ts'
  */
 
 // With the backoff in between, about forty minutes: longer than two versions of an app overlap.
-const maxHandBacks = 50
+const maxRedeliveries = 50
 // About a minute: longer than a server that was restarted, or has just become leader, takes to know what was stored.
-const maxLooks = 8
-const mintedTogetherMs = 10
+const maxJournalReads = 8
+const sameBatchMs = 10
 const requests = ['agent.invoke', forkType, retryType, 'agent.cancel']
 const workflowRequests = [routedType, migrateType]
 export const answerTypes: readonly string[] = [
@@ -31,27 +31,29 @@ export const answerTypes: readonly string[] = [
 ] // biome-ignore format: one list
 
 /** Another worker of this app takes such events, of a newer version perhaps: it must have the chance. */
-export function unplaced({ event, attempt }: Delivery): DeliveryOutcome {
+export function unhandled({ event, attempt }: Delivery): DeliveryOutcome {
   const to = event.target === undefined ? '' : ` for "${event.target}"`
   const why = reason('E_PROGRAM_UNKNOWN', `no agent of this worker handles ${event.type}${to}`)
-  return attempt < maxHandBacks
+  return attempt < maxRedeliveries
     ? { kind: 'retry', after: backoff(attempt), reason: why }
     : { kind: 'park', reason: why }
 }
 
 /** A start that was never handed out before has no journal; were it otherwise, the fence would say so. */
-export const isFirstStart = ({ program, joins, shared }: Input) =>
+export const isFirstStart = ({ program, joins, shared }: TaskInput) =>
   program !== undefined && !joins && shared.delivery.attempt === 1
 
 /** Whether it is the event that its correlation was minted with, or one of the same batch, and nobody was handed it before. */
-export const isFirstOfAll = ({ event, shared: { delivery } }: Input) =>
+export const isFirstOfCorrelation = ({ event, shared: { delivery } }: TaskInput) =>
   delivery.attempt === 1 &&
   event.hops === 0 &&
-  Math.abs((mintedAt(event.correlationid) ?? 0) - Date.parse(event.time)) <= mintedTogetherMs
+  Math.abs((mintedAt(event.correlationid) ?? 0) - Date.parse(event.time)) <= sameBatchMs
 
 export function filterOf(programs: readonly ProgramDefinition[]): Filter {
   const on = [
-    ...new Set(programs.flatMap(program => [...program.on, ...(program.instances ? heardBy(program.instances) : [])])),
+    ...new Set(
+      programs.flatMap(program => [...program.on, ...(program.instances ? subscribedTypes(program.instances) : [])]),
+    ),
   ]
   const more = programs.some(program => program.instances) ? workflowRequests : []
   const addressed = { types: [...requests, ...answerTypes, ...more], targets: programs.map(program => program.name) }
@@ -70,16 +72,16 @@ export function startsOn(program: ProgramDefinition, event: CloudEvent): boolean
  * What an input means to the task. Structure decides, never a window of time. `refuse`: the task was cancelled before this
  * start came. `follow`: it goes on as another task.
  */
-export function sift(task: Task | undefined, input: Input): Verdict {
+export function classifyInput(task: Task | undefined, input: TaskInput): InputClass {
   const { event, program, joins } = input
   if (joins) {
-    if (task?.end) return task.machine.knows?.(event) ? 'inert' : 'late'
+    if (task?.end) return task.machine.hasSeen?.(event) ? 'inert' : 'late'
     return task || program !== undefined ? 'take' : 'inert'
   }
-  if (program !== undefined) return task ? (task.unbegun ? 'refuse' : 'inert') : 'take'
+  if (program !== undefined) return task ? (task.isTombstone ? 'refuse' : 'inert') : 'take'
   if (event.type === 'agent.cancel' && !task) return isOwnTask(event) ? 'take' : 'inert'
   if (event.type === 'agent.cancel' && task?.end === 'continued') return 'follow'
-  if (!task) return isMissing(input) ? 'ahead' : 'inert'
+  if (!task) return mayAppearLater(input) ? 'ahead' : 'inert'
   if (task.end) return 'inert'
   if (event.type === 'agent.cancel' || event.type === migrateType) return 'take'
   if (task.open.has(event.call!)) return 'take'
@@ -90,15 +92,15 @@ export function sift(task: Task | undefined, input: Input): Verdict {
  * Whether an input to a task that has no journal may find one later: the turn that asked for an answer was stored before it. In
  * the end the journal was purged.
  */
-export const isMissing = ({ shared }: Input) => shared.delivery.attempt <= maxLooks
+export const mayAppearLater = ({ shared }: TaskInput) => shared.delivery.attempt <= maxJournalReads
 
-export const lookLater = ({ shared }: Input): DeliveryOutcome => ({
+export const retryLater = ({ shared }: TaskInput): DeliveryOutcome => ({
   kind: 'retry',
   after: backoff(shared.delivery.attempt),
   reason: reason('E_JOURNAL_BEHIND', 'the turn that made the call is not on the log yet'),
 })
 
-export type Verdict = 'take' | 'inert' | 'ahead' | 'late' | 'refuse' | 'follow'
+export type InputClass = 'take' | 'inert' | 'ahead' | 'late' | 'refuse' | 'follow'
 
 /** Whether the task that is to be cancelled can exist: what is accepted for it lies in the shard of its correlation. */
 const isOwnTask = ({ subject = '', correlationid }: CloudEvent) =>
@@ -142,7 +144,7 @@ export function lateDraft(task: string, delivered: CloudEvent): Draft {
 }
 
 /** The answer to a start whose task was cancelled before it came; undefined where nobody waits for one. */
-export function refusedDraft(program: ProgramDefinition, { event: start }: Input): Draft | undefined {
+export function cancelledDraft(program: ProgramDefinition, { event: start }: TaskInput): Draft | undefined {
   if (start.replyto === undefined) return undefined
   return {
     id: resultId(start.id),
@@ -158,7 +160,7 @@ export function refusedDraft(program: ProgramDefinition, { event: start }: Input
 }
 
 /** Somebody else than the runtime made this `workflow.event`, and no instance can take it. */
-export function misrouted({ id }: CloudEvent): DeliveryOutcome {
+export function discardMisrouted({ id }: CloudEvent): DeliveryOutcome {
   const { code, message } = new TidingsError(
     'E_EVENT_INVALID',
     `the data of ${id}, a workflow.event, is not { event } with \`event.id\` and \`event.type\`, which is also its subject`,
@@ -168,14 +170,14 @@ export function misrouted({ id }: CloudEvent): DeliveryOutcome {
   return { kind: 'discard', reason: { code, message, next } }
 }
 
-export const answered = (inputs: readonly Input[], { event }: Input) =>
+export const isAnsweredBy = (inputs: readonly TaskInput[], { event }: TaskInput) =>
   event.call !== undefined && inputs.some(taken => taken.event.call === event.call)
 
-export function refusal(error: unknown, task: string, { shared }: Input): DeliveryOutcome {
+export function outcomeForError(error: unknown, task: string, { shared }: TaskInput): DeliveryOutcome {
   const why = reasonOf(errorData(error, 'E_PROGRAM_FAILED'))
   // A log that is away comes back; a newer worker may not come.
   const isLogAway = /^E_(LOG|BUS)_/.test(why.code)
-  if (error instanceof TidingsError && error.retryable && (isLogAway || shared.delivery.attempt < maxHandBacks))
+  if (error instanceof TidingsError && error.retryable && (isLogAway || shared.delivery.attempt < maxRedeliveries))
     return { kind: 'retry', after: backoff(shared.delivery.attempt), reason: why }
   return { kind: 'park', reason: why, key: `task/${task}` }
 }

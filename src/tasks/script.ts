@@ -1,19 +1,19 @@
 import type { CloudEvent } from '../event.ts'
 import { failureData, TidingsError, type ErrorData } from '../errors.ts'
 import { copyOf, jsonOf, type Json } from '../json.ts'
-import { Answered } from './tracked-promise.ts'
+import { TrackedPromise } from './tracked-promise.ts'
 import { approvalRequest, type Approval } from './approval.ts'
-import { boundFrom, type Bound, type Duration } from './duration.ts'
-import { outcomeOf } from './outcome.ts'
+import { deadlineFrom, type Timeout, type Duration } from './duration.ts'
+import { callOutcome } from './outcome.ts'
 import {
   inputOf,
   type CallRequest,
-  type Emission,
+  type EmitRequest,
   type Machine,
   type RecordedTurn,
   type TurnContext,
 } from './program.ts'
-import { dataOf } from './turn.ts'
+import { emitData } from './turn.ts'
 
 /*
  * Straight-line code as a program. The coroutine is only a cache: after a crash, or on another worker, the function runs
@@ -38,7 +38,7 @@ export const requestType = (kind: Exclude<Callable['kind'], 'approval'>) =>
 
 export interface CallOptions {
   /** Longest wait for the answer, queueing included. Default one day. */
-  within?: Bound
+  within?: Timeout
 }
 
 /** What the code of a `run(ctx, input)` agent may await. Everything else belongs into a tool. */
@@ -54,7 +54,7 @@ export interface ScriptContext {
   /** The first branch that ends; calls of the others stay open until the task ends. */
   race<T>(branches: readonly ((ctx: ScriptContext) => Promise<T>)[]): Promise<T>
   sleep(duration: Duration): Promise<void>
-  emit(emission: Emission): void
+  emit(emission: EmitRequest): void
   /** Ends this task and starts the agent again with a new input and an empty journal. */
   continueAs(input: unknown): never
 }
@@ -84,7 +84,7 @@ class Continue {
 interface Waiter {
   readonly resolve: (value: unknown) => void
   readonly reject: (error: unknown) => void
-  readonly answered: Answered<unknown>
+  readonly answered: TrackedPromise<unknown>
   /** For people: the name of what was called. */
   readonly name: string
 }
@@ -111,7 +111,7 @@ export class ScriptMachine implements Machine {
   }
 
   async fold({ turn, inputs, emitted }: RecordedTurn) {
-    const replay = new Recorded(this.#start, turn, emitted)
+    const replay = new RecordedTurnContext(this.#start, turn, emitted)
     await this.#advance(inputs, replay)
     if (this.#settled && 'error' in this.#settled && isRefusal(this.#settled.error)) throw this.#settled.error
     if (!turn.end) replay.finish()
@@ -124,7 +124,7 @@ export class ScriptMachine implements Machine {
       if (this.#waiting.size === 0) throw foreignAwait(this.#script)
     } else if ('output' in settled) {
       const forgotten = [...this.#waiting.values()].find(({ answered }) => !answered.isAwaited)
-      if (forgotten) throw unawaited(forgotten.name)
+      if (forgotten) throw unawaitedCall(forgotten.name)
       ctx.complete(settled.output)
     } else if (settled.error instanceof Continue) ctx.continueAs(settled.error.input)
     else if (settled.error instanceof CallError) ctx.fail(settled.error.data)
@@ -147,7 +147,7 @@ export class ScriptMachine implements Machine {
     this.#now = ctx.now
     if (!this.#started) {
       this.#started = true
-      const scope = new Scope(this, '')
+      const scope = new ScriptScope(this, '')
       const run = this.#script
       new Promise(resolve => resolve(run(scope, copyOf(inputOf(this.#start)) as never)))
         .then(output => jsonOf(output, 'what run() returns'))
@@ -160,7 +160,7 @@ export class ScriptMachine implements Machine {
       const waiter = this.#waiting.get(input.call ?? '')
       if (!waiter) continue
       this.#waiting.delete(input.call!)
-      answer(waiter, input)
+      settleWaiter(waiter, input)
     }
     await quiescence()
     this.#ctx = undefined
@@ -181,7 +181,7 @@ export class ScriptMachine implements Machine {
 
   wait(call: string, name: string): Promise<unknown> {
     let settle!: Pick<Waiter, 'resolve' | 'reject'>
-    const answered = new Answered<unknown>((resolve, reject) => (settle = { resolve, reject }))
+    const answered = new TrackedPromise<unknown>((resolve, reject) => (settle = { resolve, reject }))
     this.#waiting.set(call, { ...settle, answered, name })
     // The code may have stopped looking, after a race: its failure is then nobody's.
     answered.ignoreFailure()
@@ -194,8 +194,8 @@ function quiescence(): Promise<void> {
   return new Promise(resolve => queueMicrotask(() => process.nextTick(resolve)))
 }
 
-function answer(waiter: Waiter, input: CloudEvent) {
-  const outcome = copyOf(outcomeOf(input))
+function settleWaiter(waiter: Waiter, input: CloudEvent) {
+  const outcome = copyOf(callOutcome(input))
   if ('error' in outcome) waiter.reject(new CallError(outcome.error))
   else waiter.resolve(outcome.output)
 }
@@ -213,7 +213,7 @@ const kinds: readonly unknown[] = ['tool', 'agent', 'model', 'workflow', 'approv
 const isCallable = (target: Callable<never> | undefined | null) =>
   kinds.includes(target?.kind) && typeof target?.name === 'string'
 
-class Scope implements ScriptContext {
+class ScriptScope implements ScriptContext {
   readonly #machine: ScriptMachine
   readonly #path: string
   readonly #ordinals = new Map<string, number>()
@@ -252,7 +252,7 @@ class Scope implements ScriptContext {
     return this.#machine.wait(this.#machine.turn.sleep(duration, this.#key('sleep')), 'sleep') as Promise<void>
   }
 
-  emit(emission: Emission) {
+  emit(emission: EmitRequest) {
     this.#machine.turn.emit(emission)
   }
 
@@ -262,7 +262,7 @@ class Scope implements ScriptContext {
 
   #branch<T>(name: string, branches: readonly ((ctx: ScriptContext) => Promise<T>)[]): Promise<T>[] {
     const path = this.#key(name)
-    return branches.map((branch, i) => branch(new Scope(this.#machine, `${path}[${i}]/`)))
+    return branches.map((branch, i) => branch(new ScriptScope(this.#machine, `${path}[${i}]/`)))
   }
 
   #key(name: string): string {
@@ -273,7 +273,7 @@ class Scope implements ScriptContext {
 }
 
 /** Stands in for a turn while a recorded one is repeated: hands out the recorded ids, refuses what was not recorded. */
-class Recorded implements TurnContext {
+class RecordedTurnContext implements TurnContext {
   readonly task: string
   readonly start: CloudEvent
   readonly version: number
@@ -294,25 +294,25 @@ class Recorded implements TurnContext {
 
   // What was refused then is refused now, in the same order.
   call({ within, ...request }: CallRequest): string {
-    if (within !== undefined) boundFrom(this.now, within)
-    dataOf(request)
+    if (within !== undefined) deadlineFrom(this.now, within)
+    emitData(request)
     return this.#recorded(request.key!, request.type)
   }
 
   sleep(duration: Duration, key?: string): string {
-    boundFrom(this.now, duration)
+    deadlineFrom(this.now, duration)
     return this.#recorded(key!, 'timer.set')
   }
 
-  emit(emission: Emission): string {
-    dataOf(emission)
+  emit(emission: EmitRequest): string {
+    emitData(emission)
     const i = this.#emitted.indexOf(emission.type)
     if (i < 0) throw this.#mismatch(`emits ${emission.type}, which was not recorded`)
     this.#emitted.splice(i, 1)
     return ''
   }
 
-  withdraw() {}
+  cancelCall() {}
   complete() {}
   fail() {}
   cancel() {}
@@ -353,7 +353,7 @@ function foreignAwaitIn(code: string): string | undefined {
   return awaits.find(text => name === undefined || !text.split(/[^\w$]+/).includes(name))
 }
 
-const unawaited = (name: string) =>
+const unawaitedCall = (name: string) =>
   new TidingsError(
     'E_SCRIPT_UNAWAITED',
     `run() returned while its call of ${name} was open, and never awaited it: the call would be taken back`,

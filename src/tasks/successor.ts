@@ -6,15 +6,15 @@ import type { Turn } from './program.ts'
  * The task as which another one goes on by `continueAs`, now: the last of the chain, which may have no turn yet.
  * Undefined when the chain has ended, or never was one. The first tasks of a long chain may be gone from the log.
  */
-export async function heirOf(bus: Bus, task: string): Promise<string | undefined> {
+export async function latestSuccessor(bus: Bus, task: string): Promise<string | undefined> {
   const turns = new Map<string, Turn>()
   for (const event of await bus.driver.newestTurns(correlationOf(task)))
     turns.set(parseId(event.id)!.task, (await bus.resolve(event)).data as Turn)
-  let heir = turns.has(task) ? task : [...turns].find(([, turn]) => turn.continues === task && goesOn(turn))?.[0]
+  let heir = turns.has(task) ? task : [...turns].find(([, turn]) => turn.continues === task && isUnfinished(turn))?.[0]
   if (heir === undefined) return undefined
   for (let turn = turns.get(heir); turn?.successor !== undefined; turn = turns.get(heir)) heir = turn.successor
   const last = turns.get(heir)
-  return heir !== task && (!last || goesOn(last)) ? heir : undefined
+  return heir !== task && (!last || isUnfinished(last)) ? heir : undefined
 }
 
-const goesOn = ({ end }: Turn) => end === undefined || end === 'continued'
+const isUnfinished = ({ end }: Turn) => end === undefined || end === 'continued'

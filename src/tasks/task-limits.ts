@@ -2,34 +2,42 @@ import { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import type { Bus } from '../bus/bus.ts'
 import { reasonOf, type Reason } from '../bus/reason.ts'
-import { Ledger, plus, recorded, spentBy, type Budget, type Charge, type Spent } from './budget.ts'
+import {
+  BudgetLedger,
+  addSpending,
+  recordedSpending,
+  spendingOfTurn,
+  type Budget,
+  type Charge,
+  type Spending,
+} from './budget.ts'
 import { isRouted } from './instances.ts'
 import type { ProgramDefinition } from './program.ts'
 import type { Task } from './task.ts'
-import { refusalOf, type TurnBuilder } from './turn.ts'
+import { refusalEvent, type TurnBuilder } from './turn.ts'
 
-export interface Refusal {
+export interface TurnRefusal {
   readonly reason: Reason
   /** What the task was told of it, as an input of the turn. */
-  readonly told?: CloudEvent
+  readonly notice?: CloudEvent
   /** Not even its failure may be published, and nobody waits for it: the task does not begin. */
-  readonly isQuiet?: boolean
+  readonly isSilent?: boolean
 }
 
 /** What keeps tasks from running away: how far they may descend, and what a correlation may spend. */
-export class Bounds {
+export class TaskLimits {
   readonly #maxHops: number
-  readonly #ledger: Ledger
+  readonly #ledger: BudgetLedger
   readonly #keyed: readonly ProgramDefinition[]
 
   /** `keyed`: the workflows to whose instances events are sent on. */
   constructor(bus: Bus, maxHops: number, budget: Budget, keyed: readonly ProgramDefinition[]) {
     this.#maxHops = maxHops
-    this.#ledger = new Ledger(bus, budget)
+    this.#ledger = new BudgetLedger(bus, budget)
     this.#keyed = keyed
   }
 
-  tooFar(hops: number): TidingsError | undefined {
+  hopLimitError(hops: number): TidingsError | undefined {
     const maxHops = this.#maxHops
     if (hops <= maxHops) return undefined
     return new TidingsError('E_TASK_HOPS', `the chain of tasks is ${hops} long; maxHops is ${maxHops}`)
@@ -49,38 +57,38 @@ export class Bounds {
     builder: TurnBuilder,
     inputs: readonly CloudEvent[],
     charge: Charge,
-  ): Promise<Refusal | undefined> {
+  ): Promise<TurnRefusal | undefined> {
     const { identity, machine } = task
-    const tooFar = this.tooFar(identity.hops)
+    const tooFar = this.hopLimitError(identity.hops)
     if (tooFar) {
       builder.fail(tooFar.toJSON())
       return { reason: reasonOf(tooFar) }
     }
-    const { undoes, undoing } = machine
+    const { canCompensate: undoes, isCompensating: undoing } = machine
     await task.decide(inputs, builder)
     const isUnasked = builder.version === 1 && identity.start.replyto === undefined
     if (undoing || !(builder.asks || isUnasked)) return undefined
     const broke = await charge.tryReserve(this.#spentBy(builder, inputs))
     if (broke === undefined) return undefined
     const error = new TidingsError('E_BUDGET_EXCEEDED', broke)
-    const told = undoes && !builder.fault ? refusalOf(identity, builder, error.toJSON()) : undefined
+    const told = undoes && !builder.fault ? refusalEvent(identity, builder, error.toJSON()) : undefined
     builder.clear()
     if (told) await task.decide([told], builder)
     else builder.fail(error.toJSON())
     const isQuiet = isUnasked && (await charge.tryReserve(this.#spentBy(builder, inputs))) !== undefined
-    return { reason: reasonOf(error), ...(told && { told }), isQuiet }
+    return { reason: reasonOf(error), ...(told && { notice: told }), isSilent: isQuiet }
   }
 
   /** Reserves what the turn spends as it is; what the task has spent with it. */
-  book(task: Task, builder: TurnBuilder, inputs: readonly CloudEvent[], charge: Charge): Partial<Spent> {
+  recordSpending(task: Task, builder: TurnBuilder, inputs: readonly CloudEvent[], charge: Charge): Partial<Spending> {
     const spent = this.#spentBy(builder, inputs)
     charge.reserve(spent)
-    return recorded(plus(task.spent, spent))
+    return recordedSpending(addSpending(task.spent, spent))
   }
 
-  #spentBy(builder: TurnBuilder, inputs: readonly CloudEvent[]): Spent {
+  #spentBy(builder: TurnBuilder, inputs: readonly CloudEvent[]): Spending {
     let routed = 0
     for (const program of this.#keyed) for (const event of builder.events) if (isRouted(program, event)) routed++
-    return spentBy(builder, inputs, routed)
+    return spendingOfTurn(builder, inputs, routed)
   }
 }

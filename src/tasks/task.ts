@@ -3,14 +3,23 @@ import { errorData, textOf, TidingsError, type ErrorDetails } from '../errors.ts
 import type { Bus } from '../bus/bus.ts'
 import { turnId } from '../bus/ids.ts'
 import { plainRedactor } from '../bus/redact.ts'
-import { nothing, plus, recorded, type Spent } from './budget.ts'
-import { leftAfter, type MadeBefore } from './earlier-calls.ts'
-import { emissionsOf, forkedStart, inputsSeen, isFork, retryType, turnSeen, type Fork, type KnownAs } from './fork.ts'
+import { noSpending, addSpending, recordedSpending, type Spending } from './budget.ts'
+import { remainingAfter, type EarlierCall } from './earlier-calls.ts'
+import {
+  visibleEmits,
+  forkedStart,
+  visibleInputs,
+  isFork,
+  retryType,
+  visibleTurn,
+  type Fork,
+  type OriginalCall,
+} from './fork.ts'
 import {
   sourceOf,
-  untraced,
-  type Emit,
-  type End,
+  withoutTrace,
+  type EmittedRef,
+  type TaskEnd,
   type Machine,
   type ProgramDefinition,
   type RecordedTurn,
@@ -26,15 +35,15 @@ export class Task {
   identity: TaskIdentity
   readonly machine: Machine
   head = 0
-  end: End | undefined
+  end: TaskEnd | undefined
   readonly open = new Map<string, OpenCall>()
   /** A cancellation ended it before its start came. */
-  unbegun = false
+  isTombstone = false
   /** In all its turns. */
-  spent = nothing
+  spent = noSpending
   /** The task as which it goes on, once it has ended. */
   successor: string | undefined
-  readonly #knownAs: KnownAs = call => this.open.get(call)?.as
+  readonly #originalCall: OriginalCall = call => this.open.get(call)?.as
   #turnsSince = 0
   #bytesSince = 0
   #snapshotBytes = 0
@@ -53,20 +62,20 @@ export class Task {
       hops: start.hops + 1,
       redactor,
     }
-    this.machine = definition.machine(untraced(start), redactor, snapshot?.program)
+    this.machine = definition.machine(withoutTrace(start), redactor, snapshot?.program)
     if (!snapshot) return
     this.head = snapshot.head
-    this.spent = plus(nothing, snapshot.spent ?? {})
+    this.spent = addSpending(noSpending, snapshot.spent ?? {})
     this.#snapshotBytes = snapshot.program.length
     for (const call of snapshot.open) this.open.set(call.id, call)
-    if (snapshot.again) this.madeBefore(snapshot.again)
+    if (snapshot.again) this.setEarlierCalls(snapshot.again)
   }
 
   /** Lets the program decide on inputs that came, and ends the task that was cancelled or has too long a history. */
   async decide(inputs: readonly CloudEvent[], builder: TurnBuilder): Promise<void> {
-    const seen = inputsSeen(inputs, this.#knownAs)
+    const seen = visibleInputs(inputs, this.#originalCall)
     const cancel = seen.find(event => event.type === 'agent.cancel')
-    if (cancel && !this.machine.undoes)
+    if (cancel && !this.machine.canCompensate)
       return builder.cancel((cancel.data as { reason?: string } | null)?.reason ?? 'cancelled')
     // A fork may have nothing to decide upon yet.
     if (seen.length > 0)
@@ -74,8 +83,8 @@ export class Task {
         await this.machine.decide(seen, builder)
       } catch (thrown) {
         // A workflow whose definition has no such step any more is for an operator; all else that is thrown fails the task.
-        if (this.machine.pinned && isMisfit(thrown)) throw thrown
-        return builder.replaceFaulty(thrown)
+        if (this.machine.pinned && isMismatch(thrown)) throw thrown
+        return builder.failWith(thrown)
       }
     if (builder.version > this.machine.maxTurns && !builder.end)
       builder.fail(new TidingsError('E_TASK_TURNS', `more than ${this.machine.maxTurns} turns`).toJSON())
@@ -90,23 +99,23 @@ export class Task {
   /** Repeats a recorded turn. @throws E_PROGRAM_MISMATCH when the code no longer fits. */
   async fold({ turn, inputs, emitted }: RecordedTurn): Promise<void> {
     try {
-      await this.machine.fold(turnSeen({ turn, inputs, emitted }, this.#knownAs))
+      await this.machine.fold(visibleTurn({ turn, inputs, emitted }, this.#originalCall))
     } catch (thrown) {
       const from = `${this.identity.task}@${turn.version}`
-      throw misfit(thrown, turn, `\`tidings fork --from ${from}\` continues from there with the current code`, {
+      throw mismatch(thrown, turn, `\`tidings fork --from ${from}\` continues from there with the current code`, {
         fork: from,
       })
     }
   }
 
   /** The turn that was decided, or that was recorded, holds. */
-  accepted(emits: readonly Emit[], emitted: readonly CloudEvent[]): void {
-    this.machine.accepted(emissionsOf(emits, emitted))
+  accepted(emits: readonly EmittedRef[], emitted: readonly CloudEvent[]): void {
+    this.machine.accepted(visibleEmits(emits, emitted))
   }
 
   /** Of a retry: calls that the failed task had made. */
-  madeBefore(again: readonly MadeBefore[]) {
-    this.identity = { ...this.identity, again }
+  setEarlierCalls(again: readonly EarlierCall[]) {
+    this.identity = { ...this.identity, earlierCalls: again }
   }
 
   /** After a migration the next turns bear the new definition. */
@@ -117,13 +126,14 @@ export class Task {
   }
 
   /** Withdraws the calls of which nobody waits for the answer after this turn. Returns those that stay open. */
-  withdraw(inputs: readonly CloudEvent[], expired: readonly OpenCall[], builder: TurnBuilder): OpenCall[] {
-    const closed = new Set([...inputs.map(event => event.call), ...builder.withdrawn])
+  cancelCalls(inputs: readonly CloudEvent[], expired: readonly OpenCall[], builder: TurnBuilder): OpenCall[] {
+    const closed = new Set([...inputs.map(event => event.call), ...builder.cancelledCalls])
     const stillOpen = [...this.open.values()].filter(call => !closed.has(call.id))
-    for (const call of expired) builder.takeBack(call, 'nobody waits for it any more')
-    for (const id of builder.withdrawn)
-      if (this.open.has(id)) builder.takeBack(this.open.get(id)!, 'it is not needed any more')
-    if (builder.end) for (const call of [...stillOpen, ...builder.opened]) builder.takeBack(call, `task ${builder.end}`)
+    for (const call of expired) builder.emitCancellation(call, 'nobody waits for it any more')
+    for (const id of builder.cancelledCalls)
+      if (this.open.has(id)) builder.emitCancellation(this.open.get(id)!, 'it is not needed any more')
+    if (builder.end)
+      for (const call of [...stillOpen, ...builder.opened]) builder.emitCancellation(call, `task ${builder.end}`)
     return stillOpen
   }
 
@@ -132,12 +142,12 @@ export class Task {
     this.head = turn.version
     this.end = turn.end
     this.successor = turn.successor
-    if (turn.spent) this.spent = plus(nothing, turn.spent)
+    if (turn.spent) this.spent = addSpending(noSpending, turn.spent)
     for (const input of turn.inputs) if (input.call) this.open.delete(input.call)
     for (const call of turn.withdrawn ?? []) this.open.delete(call)
     for (const { id, type, wait } of turn.emits) if (wait) this.open.set(id, openCall({ id, type, wait }))
-    const { again = [] } = this.identity
-    if (again.length > 0) this.madeBefore(leftAfter(again, turn.emits))
+    const { earlierCalls: again = [] } = this.identity
+    if (again.length > 0) this.setEarlierCalls(remainingAfter(again, turn.emits))
     this.#turnsSince++
     this.#bytesSince += bytes
     this.#pin()
@@ -168,8 +178,8 @@ export class Task {
       start: identity.start,
       head,
       open: [...open.values()],
-      spent: recorded(spent),
-      ...(identity.again && identity.again.length > 0 && { again: identity.again }),
+      spent: recordedSpending(spent),
+      ...(identity.earlierCalls && identity.earlierCalls.length > 0 && { again: identity.earlierCalls }),
       program,
     } satisfies SnapshotState)
   }
@@ -187,7 +197,7 @@ export async function startTask(definition: ProgramDefinition, task: string, fir
     start,
     state === undefined ? undefined : { name, version, hash, start, head: 0, open: [], program: state },
   )
-  if (again) started.madeBefore(again)
+  if (again) started.setEarlierCalls(again)
   let repeated: Turn | undefined
   try {
     for (const { turn, emitted } of turns) {
@@ -199,16 +209,18 @@ export async function startTask(definition: ProgramDefinition, task: string, fir
       first.type === retryType
         ? 'run the code that it was recorded with, then `tidings retry` of this task, which is parked'
         : 'a fork must begin there or before'
-    throw misfit(thrown, repeated!, way)
+    throw mismatch(thrown, repeated!, way)
   }
   return started
 }
 
-const isMisfit = (thrown: unknown) => errorData(thrown, 'E_PROGRAM_FAILED').code === 'E_PROGRAM_MISMATCH'
+const isMismatch = (thrown: unknown) => errorData(thrown, 'E_PROGRAM_FAILED').code === 'E_PROGRAM_MISMATCH'
 
 /** Code that throws while it repeats what it once decided does not fit any more. `way`: what to do about it. */
-function misfit(thrown: unknown, { program, version }: Turn, way: string, data?: ErrorDetails): TidingsError {
-  const text = isMisfit(thrown) ? textOf(thrown) : `turn ${version} of ${program} cannot be repeated: ${textOf(thrown)}`
+function mismatch(thrown: unknown, { program, version }: Turn, way: string, data?: ErrorDetails): TidingsError {
+  const text = isMismatch(thrown)
+    ? textOf(thrown)
+    : `turn ${version} of ${program} cannot be repeated: ${textOf(thrown)}`
   return new TidingsError('E_PROGRAM_MISMATCH', `${text}; ${way}`, { cause: thrown, ...(data && { data }) })
 }
 
@@ -220,23 +232,23 @@ export interface SnapshotState {
   start: CloudEvent
   head: number
   open: OpenCall[]
-  spent?: Partial<Spent>
-  again?: readonly MadeBefore[]
+  spent?: Partial<Spending>
+  again?: readonly EarlierCall[]
   program: string
 }
 
 /** The task as its snapshot has it. */
-export const restore = (definition: ProgramDefinition, task: string, state: SnapshotState) =>
+export const restoreTask = (definition: ProgramDefinition, task: string, state: SnapshotState) =>
   new Task(definition, task, state.start, state)
 
 /** The journal of a task: its turns after the newest snapshot, and the events that they emitted. */
-export interface History {
+export interface TaskHistory {
   readonly snapshot?: SnapshotState
   readonly turns: readonly Turn[]
   readonly byId: ReadonlyMap<string, CloudEvent>
 }
 
-export async function historyOf(bus: Bus, task: string): Promise<History> {
+export async function readHistory(bus: Bus, task: string): Promise<TaskHistory> {
   const { snapshot, records } = await bus.driver.journal(task)
   const turns: Turn[] = []
   for (const event of records)
@@ -252,20 +264,20 @@ export async function historyOf(bus: Bus, task: string): Promise<History> {
  * Brings a task back from its journal: snapshot, then every later turn. Undefined when it has no turn yet.
  * @throws E_PROGRAM_VERSION when a newer program wrote it, E_PROGRAM_MISMATCH when the code no longer fits.
  */
-export async function resume(
+export async function resumeTask(
   bus: Bus,
   programs: Pick<Programs, 'for'>,
   task: string,
-  history?: History,
+  history?: TaskHistory,
 ): Promise<Task | undefined> {
-  const { snapshot, turns, byId } = history ?? (await historyOf(bus, task))
+  const { snapshot, turns, byId } = history ?? (await readHistory(bus, task))
   const newest = turns.at(-1)
   const [first] = turns
   const hosted = first && programs.for(task, newest!.program, newest!.programVersion)
   let resumed: Task | undefined
   if (snapshot) {
     const definition = await pinned(bus, hosted ?? programs.for(task, snapshot.name, snapshot.version), snapshot.hash)
-    resumed = restore(definition, task, snapshot)
+    resumed = restoreTask(definition, task, snapshot)
   }
   for (const turn of turns) {
     const inputs = await Promise.all(turn.inputs.map(input => bus.resolve(input)))

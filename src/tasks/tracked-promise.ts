@@ -1,5 +1,5 @@
 /** An answer that is waited for. It knows whether the code ever looked at it. */
-export class Answered<T> extends Promise<T> {
+export class TrackedPromise<T> extends Promise<T> {
   isAwaited = false
 
   static override get [Symbol.species]() {

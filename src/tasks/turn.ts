@@ -5,26 +5,26 @@ import { isReservedType } from '../bus/admit.ts'
 import { cancelId, correlationOf, emitId, isTaskId, taskId, turnId } from '../bus/ids.ts'
 import type { Redactor } from '../bus/redact.ts'
 import { copyOf, jsonOf, maxDepth, type Json } from '../json.ts'
-import { findMade, madeAgain, type MadeBefore } from './earlier-calls.ts'
+import { findEarlierCall, repeatCall, type EarlierCall } from './earlier-calls.ts'
 import { approvalType, type ApprovalRequest } from './approval.ts'
-import type { Spent } from './budget.ts'
-import { boundFrom, type Bound, type Duration } from './duration.ts'
+import type { Spending } from './budget.ts'
+import { deadlineFrom, type Timeout, type Duration } from './duration.ts'
 import { formatLocation } from '../stack.ts'
 import { isInvocation, retryType, type Fork } from './fork.ts'
 import {
-  untraced,
+  withoutTrace,
   type CallRequest,
-  type Emission,
-  type Emit,
-  type End,
+  type EmitRequest,
+  type EmittedRef,
+  type TaskEnd,
   type Turn,
   type TurnContext,
 } from './program.ts'
 
 export const turnType = 'task.turn'
-const defaultWait: Bound = '1d'
+const defaultTimeout: Timeout = '1d'
 // UTF-16 units of JSON. A state that is larger would be most of its turn.
-const keptState = 1_024
+const maxInlineStateChars = 1_024
 
 /** A call that waits for its answer. */
 export interface OpenCall {
@@ -36,7 +36,7 @@ export interface OpenCall {
   readonly as?: string
 }
 
-export const openCall = ({ id, type, wait }: Pick<Emit, 'id' | 'type' | 'wait'>): OpenCall => {
+export const openCall = ({ id, type, wait }: Pick<EmittedRef, 'id' | 'type' | 'wait'>): OpenCall => {
   const { target, until, as } = wait!
   return { id, type, target, until, ...(as !== undefined && { as }) }
 }
@@ -56,33 +56,39 @@ export interface TaskIdentity {
   /** Before anything is emitted or digested, so that it is the same when recorded inputs are decided on again. */
   readonly redactor: Redactor
   /** Of a retry: calls that the failed task had made, and that this one has not made again yet. */
-  readonly again?: readonly MadeBefore[]
+  readonly earlierCalls?: readonly EarlierCall[]
 }
 
-type Addressed = Emission & { replyto?: string; call?: string; deadline?: string; hops?: number; retryof?: string }
+type AddressedRequest = EmitRequest & {
+  replyto?: string
+  call?: string
+  deadline?: string
+  hops?: number
+  retryof?: string
+}
 
 /** Collects what a turn emits, and makes the turn. */
 export class TurnBuilder implements TurnContext {
   readonly version: number
   readonly now: number
   readonly events: CloudEvent[] = []
-  readonly emits: Emit[] = []
+  readonly emits: EmittedRef[] = []
   /** Of the data of what it emits, as JSON. */
   bytes = 0
   /** Calls of earlier turns that were taken back. */
-  readonly withdrawn = new Set<string>()
-  end: End | undefined
+  readonly cancelledCalls = new Set<string>()
+  end: TaskEnd | undefined
   /** Why the task fails in this turn, where its program threw or asked for what cannot be recorded: it is asked no more. */
   fault: { readonly thrown: unknown } | undefined
   #successor: string | undefined
-  #takenBack = 0
-  #again: readonly MadeBefore[]
+  #cancellations = 0
+  #earlierCalls: readonly EarlierCall[]
   readonly #identity: TaskIdentity
   readonly #cause: CloudEvent
 
   constructor(identity: TaskIdentity, version: number, inputs: readonly CloudEvent[], now: number) {
     this.#identity = identity
-    this.#again = identity.again ?? []
+    this.#earlierCalls = identity.earlierCalls ?? []
     this.version = version
     this.now = now
     this.#cause = inputs.at(-1)!
@@ -93,10 +99,10 @@ export class TurnBuilder implements TurnContext {
   }
 
   get start() {
-    return copyOf(untraced(this.#identity.start))
+    return copyOf(withoutTrace(this.#identity.start))
   }
 
-  get calls(): Emit[] {
+  get calls(): EmittedRef[] {
     return this.emits.filter(emit => emit.wait)
   }
 
@@ -105,7 +111,7 @@ export class TurnBuilder implements TurnContext {
     return this.calls.map(openCall)
   }
 
-  emit(emission: Emission): string {
+  emit(emission: EmitRequest): string {
     const { program, isBuiltIn } = this.#identity
     if (!isBuiltIn && isReservedType(emission.type))
       throw new TidingsError(
@@ -116,7 +122,7 @@ export class TurnBuilder implements TurnContext {
   }
 
   call({ within, key, ...request }: CallRequest): string {
-    const until = boundFrom(this.now, within ?? defaultWait)
+    const until = deadlineFrom(this.now, within ?? defaultTimeout)
     return this.#add(
       {
         ...request,
@@ -128,7 +134,7 @@ export class TurnBuilder implements TurnContext {
   }
 
   sleep(duration: Duration, key?: string): string {
-    const until = boundFrom(this.now, duration)!
+    const until = deadlineFrom(this.now, duration)!
     const data = { due: new Date(until).toISOString() }
     return this.#add({ type: 'timer.set', data }, { ...this.#keyed(key), target: 'timer', until })
   }
@@ -173,7 +179,7 @@ export class TurnBuilder implements TurnContext {
     const id = this.#add({
       type: 'agent.invoke',
       target: program,
-      subject: continues(start) ?? this.task,
+      subject: continuedTask(start) ?? this.task,
       data: { input },
       hops: start.hops,
       ...(start.replyto && { replyto: start.replyto, call: start.call ?? start.id }),
@@ -186,7 +192,7 @@ export class TurnBuilder implements TurnContext {
 
   /** How many events it publishes beside that which ends the task and those that take calls back. */
   get emitted(): number {
-    return this.events.length - this.#takenBack - (this.end ? 1 : 0)
+    return this.events.length - this.#cancellations - (this.end ? 1 : 0)
   }
 
   /** Whether it asks for more than the task's own end. */
@@ -199,15 +205,15 @@ export class TurnBuilder implements TurnContext {
     this.events.length = 0
     this.emits.length = 0
     this.bytes = 0
-    this.withdrawn.clear()
+    this.cancelledCalls.clear()
     this.end = undefined
     this.#successor = undefined
-    this.#takenBack = 0
-    this.#again = this.#identity.again ?? []
+    this.#cancellations = 0
+    this.#earlierCalls = this.#identity.earlierCalls ?? []
   }
 
   /** Fails the task, whose program threw, in place of everything that it wanted to emit in this turn. */
-  replaceFaulty(thrown: unknown) {
+  failWith(thrown: unknown) {
     this.fault = { thrown }
     this.clear()
     this.fail(failureData(thrown, 'E_PROGRAM_FAILED'))
@@ -221,14 +227,14 @@ export class TurnBuilder implements TurnContext {
     return failing
   }
 
-  withdraw(call: string) {
-    this.withdrawn.add(call)
+  cancelCall(call: string) {
+    this.cancelledCalls.add(call)
   }
 
   /** Nobody waits for this call any more: its executor is told, whatever it is. */
-  takeBack(call: OpenCall, reason: string) {
+  emitCancellation(call: OpenCall, reason: string) {
     if (call.type === 'timer.set') return
-    this.#takenBack++
+    this.#cancellations++
     if (isInvocation(call.type)) {
       const subject = taskId(correlationOf(this.task), call.target, call.id)
       this.#add({ type: 'agent.cancel', target: call.target, subject, data: { reason } }, undefined, cancelId(call.id))
@@ -242,9 +248,14 @@ export class TurnBuilder implements TurnContext {
   }
 
   /** The turn as an event of the log. `inputs` are embedded as they were delivered. */
-  build(inputs: readonly CloudEvent[], wake: number | null, state?: string, spent?: Partial<Spent>): CloudEvent<Turn> {
+  build(
+    inputs: readonly CloudEvent[],
+    wake: number | null,
+    state?: string,
+    spent?: Partial<Spending>,
+  ): CloudEvent<Turn> {
     const { program, programVersion, programHash, start } = this.#identity
-    const first = continues(start)
+    const first = continuedTask(start)
     return this.#event(
       {
         type: turnType,
@@ -257,7 +268,7 @@ export class TurnBuilder implements TurnContext {
           inputs,
           emits: this.emits,
           ...stateOf(state),
-          ...(this.withdrawn.size > 0 && { withdrawn: [...this.withdrawn] }),
+          ...(this.cancelledCalls.size > 0 && { withdrawn: [...this.cancelledCalls] }),
           wake,
           ...(this.end && { end: this.end }),
           ...(spent && { spent }),
@@ -274,30 +285,32 @@ export class TurnBuilder implements TurnContext {
     return key === undefined ? {} : { key: this.#identity.redactor.knownSecrets(key) }
   }
 
-  #finish(end: End, type: string, data: object) {
+  #finish(end: TaskEnd, type: string, data: object) {
     const { start } = this.#identity
     const answers = start.replyto && { target: start.replyto, call: start.call ?? start.id }
     this.#add({ type, data: { program: this.#identity.program, ...data }, ...answers })
     this.end = end
   }
 
-  #add(draft: Addressed, wait?: Emit['wait'], id?: string): string {
+  #add(draft: AddressedRequest, wait?: EmittedRef['wait'], id?: string): string {
     const { redactor } = this.#identity
     redactor.assertNames({ type: draft.type, target: draft.target })
-    const taken = { ...draft, data: dataOf(draft) }
-    const event = sealed(redactor.event(this.#event(taken, id ?? emitId(this.task, this.version, this.events.length))))
+    const taken = { ...draft, data: emitData(draft) }
+    const event = withApprovalHash(
+      redactor.event(this.#event(taken, id ?? emitId(this.task, this.version, this.events.length))),
+    )
     const json = JSON.stringify(event.data) ?? 'null'
-    const emit = { id: event.id, type: event.type, hash: hashOf(event.data, json), ...(wait && { wait }) }
-    const made = this.#again.length > 0 ? findMade(this.#again, emit) : undefined
-    if (made) this.#again = this.#again.filter(each => each !== made)
-    const sent = made ? madeAgain(event, made) : event
+    const emit = { id: event.id, type: event.type, hash: emittedHash(event.data, json), ...(wait && { wait }) }
+    const made = this.#earlierCalls.length > 0 ? findEarlierCall(this.#earlierCalls, emit) : undefined
+    if (made) this.#earlierCalls = this.#earlierCalls.filter(each => each !== made)
+    const sent = made ? repeatCall(event, made) : event
     this.bytes += Buffer.byteLength(sent.data === event.data ? json : JSON.stringify(sent.data))
     this.events.push(sent)
     this.emits.push(emit)
     return event.id
   }
 
-  #event(draft: Addressed, id: string): CloudEvent {
+  #event(draft: AddressedRequest, id: string): CloudEvent {
     const { start, source, hops } = this.#identity
     return {
       ...createEvent({
@@ -314,7 +327,7 @@ export class TurnBuilder implements TurnContext {
 }
 
 /** The answer that the engine gives itself when a wait ends: the timer that was set, or nobody answered. */
-export function expiryOf(call: OpenCall, { source, start, hops }: TaskIdentity, now: number): CloudEvent {
+export function expiredAnswer(call: OpenCall, { source, start, hops }: TaskIdentity, now: number): CloudEvent {
   const timer = call.type === 'timer.set'
   const error = new TidingsError('E_CALL_EXPIRED', `${call.type} of ${call.target} was not answered in time`)
   return {
@@ -333,13 +346,13 @@ export function expiryOf(call: OpenCall, { source, start, hops }: TaskIdentity, 
 }
 
 /** The data of an emission, taken at the moment of the call. @throws E_VALUE_INVALID */
-export const dataOf = ({ type, data }: { type: string; data: unknown }): Json =>
+export const emitData = ({ type, data }: { type: string; data: unknown }): Json =>
   jsonOf(data, `the data of ${type}`, undefined, type === retryType ? 2 * maxDepth : maxDepth)
 
 export const refusedType = 'task.refused'
 
 /** What a task is told that undoes what it did, before it fails: nothing that it wanted in this turn happens. */
-export const refusalOf = ({ task, source, start, hops }: TaskIdentity, turn: TurnBuilder, error: ErrorData) => ({
+export const refusalEvent = ({ task, source, start, hops }: TaskIdentity, turn: TurnBuilder, error: ErrorData) => ({
   ...createEvent({
     id: `${turnId(task, turn.version)}:refused`,
     type: refusedType,
@@ -353,7 +366,7 @@ export const refusalOf = ({ task, source, start, hops }: TaskIdentity, turn: Tur
 })
 
 /** The first task of those that go on from each other, of one that its start continues. */
-const continues = ({ type, subject, correlationid }: CloudEvent) =>
+const continuedTask = ({ type, subject, correlationid }: CloudEvent) =>
   type === 'agent.invoke' && subject !== undefined && isTaskId(subject) && correlationOf(subject) === correlationid
     ? subject
     : undefined
@@ -361,11 +374,11 @@ const continues = ({ type, subject, correlationid }: CloudEvent) =>
 /** What a turn keeps of the state. */
 export function stateOf(json: string | undefined): Pick<Turn, 'state' | 'stateHash'> {
   if (json === undefined) return {}
-  return json.length <= keptState ? { state: JSON.parse(json) } : { stateHash: digestText(json) }
+  return json.length <= maxInlineStateChars ? { state: JSON.parse(json) } : { stateHash: digestText(json) }
 }
 
 /** By which what a turn emitted is recognised: the digest of the data, but for the stack of an error. */
-export function hashOf(data: unknown, json = JSON.stringify(data) ?? 'null'): string {
+export function emittedHash(data: unknown, json = JSON.stringify(data) ?? 'null'): string {
   const compared = withoutStack(data)
   return compared === data ? digestText(json) : digest(compared)
 }
@@ -374,7 +387,7 @@ export function hashOf(data: unknown, json = JSON.stringify(data) ?? 'null'): st
 export const digest = (value: unknown) => digestText(JSON.stringify(value) ?? 'null')
 
 /** A request for approval with the hash of what is to be approved; of what was redacted already. */
-function sealed(event: CloudEvent): CloudEvent {
+function withApprovalHash(event: CloudEvent): CloudEvent {
   if (event.type !== approvalType) return event
   const data = event.data as ApprovalRequest | null
   return { ...event, data: { ...data, hash: digest(data?.what) } }

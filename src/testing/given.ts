@@ -8,7 +8,7 @@ import { jsonOf } from '../json.ts'
 import type { ModelResult, ModelToolCall } from '../tasks/conversation.ts'
 import type { Machine, RecordedTurn } from '../tasks/program.ts'
 import { Task } from '../tasks/task.ts'
-import { expiryOf, TurnBuilder, type OpenCall } from '../tasks/turn.ts'
+import { expiredAnswer, TurnBuilder, type OpenCall } from '../tasks/turn.ts'
 
 /*
  * Given–when–then for agents and programs, with no bus, no model and no clock:
@@ -66,7 +66,7 @@ export const wants = (...calls: [tool: string, input: unknown][] | [tool: string
 export const expires =
   (target: string): Happening =>
   (open, identity, now) =>
-    expiryOf(
+    expiredAnswer(
       find(open, call => call.target === target, target),
       identity,
       now,

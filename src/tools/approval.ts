@@ -53,7 +53,7 @@ function asJson({ name }: AnyTool, parsed: unknown): Json {
 }
 
 /** What a person is asked about a call: the same whenever it is made. */
-export function requestFor(
+export function approvalRequestFor(
   bus: Bus,
   { name, options }: AnyTool,
   call: CloudEvent,
@@ -77,7 +77,7 @@ export function requestFor(
 }
 
 /** Names what a tool is called with: the same as long as tool, declared version and input are. */
-export function hashOf({ name, options }: AnyTool, input: Json, key: string): string {
+export function approvalHash({ name, options }: AnyTool, input: Json, key: string): string {
   const called = canonicalJson({ tool: name, version: options.version ?? 1, input })
   return createHmac('sha256', key).update(called).digest('hex').slice(0, 16)
 }
@@ -90,7 +90,7 @@ export async function grantedInput(
   key: string,
 ): Promise<Json> {
   const input = asJson(tool, await parsedInput(tool, call))
-  if (hash === hashOf(tool, input, key)) return input
+  if (hash === approvalHash(tool, input, key)) return input
   throw new TidingsError('E_APPROVAL_CHANGED', `what ${by} approved is not what ${tool.name} would run`)
 }
 

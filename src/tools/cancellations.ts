@@ -2,7 +2,7 @@ import { TidingsError } from '../errors.ts'
 import type { Bus } from '../bus/bus.ts'
 
 /** A run under way: its signal, and a race that ends with it. */
-export interface Watch extends Disposable {
+export interface RunningCall extends Disposable {
   readonly signal: AbortSignal
   race<T>(work: Promise<T>): Promise<T>
 }
@@ -33,7 +33,7 @@ export class Cancellations {
   }
 
   /** `timeout` in ms, from now. */
-  watch(call: string, timeout: number, name: string): Watch {
+  watch(call: string, timeout: number, name: string): RunningCall {
     const controller = new AbortController()
     const { signal } = controller
     this.#running.set(call, controller)

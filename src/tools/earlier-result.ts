@@ -5,21 +5,21 @@ import { resultId } from '../bus/ids.ts'
 /* A call that a retry makes again has the keys of the first one, and what that gave is its answer. */
 
 /** Names a call for whatever it causes: the same however often the call is made again. */
-export const keyOf = ({ id, retryof }: CloudEvent): string => retryof ?? id
+export const idempotencyKeyOf = ({ id, retryof }: CloudEvent): string => retryof ?? id
 
 /** What the first call gave, where it gave something. */
 export async function firstResult(bus: Bus, { retryof, correlationid }: CloudEvent): Promise<Result | undefined> {
   if (retryof === undefined) return undefined
-  return resultIn(bus, await bus.get(resultId(retryof), correlationid))
+  return readResult(bus, await bus.get(resultId(retryof), correlationid))
 }
 
 /** What any of the calls with this key gave: one that was made again may have been answered in place of the first. */
-export async function resultOfAny(bus: Bus, call: CloudEvent): Promise<Result | undefined> {
-  const key = keyOf(call)
+export async function anyEarlierResult(bus: Bus, call: CloudEvent): Promise<Result | undefined> {
+  const key = idempotencyKeyOf(call)
   const calls = new Set([key])
   for await (const { event } of bus.read({ correlation: call.correlationid })) {
     if (event.retryof === key) calls.add(event.id)
-    const result = calls.has(event.call ?? '') ? await resultIn(bus, event) : undefined
+    const result = calls.has(event.call ?? '') ? await readResult(bus, event) : undefined
     if (result) return result
   }
   return undefined
@@ -29,7 +29,7 @@ interface Result {
   readonly output: unknown
 }
 
-async function resultIn(bus: Bus, answer: CloudEvent | undefined): Promise<Result | undefined> {
+async function readResult(bus: Bus, answer: CloudEvent | undefined): Promise<Result | undefined> {
   if (answer?.type !== 'tool.result') return undefined
   const { output } = (await bus.resolve(answer)).data as { output?: unknown }
   return { output: output ?? null }

@@ -20,18 +20,18 @@ import {
   approvableInput,
   callOf,
   grantedInput,
-  hashOf,
+  approvalHash,
   needsApproval,
   parsedInput,
-  requestFor,
+  approvalRequestFor,
   waitingCallOf,
 } from './approval.ts'
 import { ApprovalKey } from './approval-key.ts'
 import { Cancellations } from './cancellations.ts'
-import { firstResult, keyOf, resultOfAny } from './earlier-result.ts'
-import { runAndTake } from './run-tool.ts'
+import { firstResult, idempotencyKeyOf, anyEarlierResult } from './earlier-result.ts'
+import { runTool } from './run-tool.ts'
 import { runInThread } from './thread.ts'
-import { retryOf, type AnyTool, type ToolContext } from './tool.ts'
+import { toolRetryPolicy, type AnyTool, type ToolContext } from './tool.ts'
 
 const defaultTimeout = '1m'
 
@@ -55,7 +55,7 @@ export class ToolStation {
 
   constructor(options: ToolStationOptions) {
     this.#options = options
-    this.#policies = new Map(options.tools.map(tool => [tool, retryOf(tool)]))
+    this.#policies = new Map(options.tools.map(tool => [tool, toolRetryPolicy(tool)]))
     this.#workers = new Workers(options.bus, options.pauses)
     this.#cancellations = new Cancellations(options.bus, this.#workers.abandoned)
     this.#key = new ApprovalKey(options.bus)
@@ -83,7 +83,7 @@ export class ToolStation {
       ...(limit !== undefined && { limit }),
       ...(rate && { rate: { count: rate.count, per: milliseconds(rate.per) } }),
       handle: (event, delivery, span) => this.#handle(tool, event, delivery, span),
-      fail: (event, error) => this.#giveUp(event, error),
+      fail: (event, error) => this.#failureAnswers(event, error),
     })
   }
 
@@ -101,7 +101,7 @@ export class ToolStation {
     event: CloudEvent,
     delivery: Delivery,
     delivering: Span | undefined,
-    answered?: Answered,
+    answered?: ApprovalAnswered,
   ): Promise<HandlerResult> {
     const { bus } = this.#options
     const source = `/tools/${tool.name}`
@@ -138,7 +138,7 @@ export class ToolStation {
   async #prepare(
     tool: AnyTool,
     call: CloudEvent,
-    answered: Answered | undefined,
+    answered: ApprovalAnswered | undefined,
   ): Promise<{ input: unknown } | { request: CloudEvent }> {
     if (answered?.type === deniedType) throw denied(answered)
     if (answered)
@@ -146,8 +146,8 @@ export class ToolStation {
     if (tool.options.approval === undefined) return { input: await parsedInput(tool, call) }
     const input = await approvableInput(tool, call)
     if (!needsApproval(tool, input)) return { input }
-    const hash = hashOf(tool, input, await this.#logErrors.from(this.#key.get()))
-    return { request: requestFor(this.#options.bus, tool, call, input, hash) }
+    const hash = approvalHash(tool, input, await this.#logErrors.from(this.#key.get()))
+    return { request: approvalRequestFor(this.#options.bus, tool, call, input, hash) }
   }
 
   async #run(
@@ -168,7 +168,7 @@ export class ToolStation {
     using abort = this.#cancellations.watch(event.id, timeout, tool.name)
     const context: ToolContext = {
       signal: abort.signal,
-      idempotencyKey: keyOf(event),
+      idempotencyKey: idempotencyKeyOf(event),
       attempt: delivery.attempt,
       event: own,
       blob: reference => this.#logErrors.from(bus.getBlob(event.tenant, reference)),
@@ -183,12 +183,12 @@ export class ToolStation {
         }),
     }
     return await abort.race(
-      options.blocking ? runInThread(tool, module, input, context) : runAndTake(tool, input, context),
+      options.blocking ? runInThread(tool, module, input, context) : runTool(tool, input, context),
     )
   }
 
   /** What a person answered is given up as the call that it is about. */
-  async #giveUp(event: CloudEvent, error: TidingsError): Promise<CloudEvent[]> {
+  async #failureAnswers(event: CloudEvent, error: TidingsError): Promise<CloudEvent[]> {
     const call = event.type === 'tool.invoke' ? event : await callOf(this.#options.bus, event)
     return call ? [fail(call, error)] : []
   }
@@ -204,7 +204,7 @@ export class ToolStation {
   ): Promise<{ output: unknown } | undefined> {
     const isFirst = await this.#logErrors.from(
       this.#options.bus.claim(delivery, {
-        id: claimId(keyOf(event)),
+        id: claimId(idempotencyKeyOf(event)),
         type: 'tool.claimed',
         source: `/tools/${event.target}`,
         tenant: event.tenant,
@@ -218,7 +218,7 @@ export class ToolStation {
     )
     if (isFirst) return undefined
     const known =
-      event.retryof === undefined ? undefined : await this.#logErrors.from(resultOfAny(this.#options.bus, event))
+      event.retryof === undefined ? undefined : await this.#logErrors.from(anyEarlierResult(this.#options.bus, event))
     if (!known)
       throw new TidingsError('E_TOOL_OUTCOME_UNKNOWN', `${event.target} was started before, and its end is not known`)
     return known
@@ -226,9 +226,9 @@ export class ToolStation {
 }
 
 /** What a person said, as far as the event says so. */
-type Answered = { readonly type: string } & Partial<ApprovalAnswer>
+type ApprovalAnswered = { readonly type: string } & Partial<ApprovalAnswer>
 
-const denied = ({ by, comment }: Answered) =>
+const denied = ({ by, comment }: ApprovalAnswered) =>
   new TidingsError('E_APPROVAL_DENIED', `${by} denied it${comment === undefined ? '' : `: ${comment}`}`)
 
 const fail = (event: CloudEvent, error: TidingsError, retries?: Retries) =>

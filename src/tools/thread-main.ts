@@ -1,12 +1,12 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { failureData, TidingsError, type ErrorCode } from '../errors.ts'
 import { jsonOf } from '../json.ts'
-import type { ThreadAnswer, ThreadBlob, ThreadRequest } from './thread.ts'
-import { runAndTake } from './run-tool.ts'
+import type { ThreadMessage, ThreadBlob, ThreadRequest } from './thread.ts'
+import { runTool } from './run-tool.ts'
 import type { AnyTool, ToolContext } from './tool.ts'
 
 const { module, tool: name, input, context } = workerData as ThreadRequest
-const post = (answer: ThreadAnswer) => parentPort!.postMessage(answer)
+const post = (answer: ThreadMessage) => parentPort!.postMessage(answer)
 
 try {
   const app = ((await import(module)) as { default?: { use?: readonly Partial<AnyTool>[] } }).default
@@ -19,20 +19,20 @@ try {
     progress: progress => post({ progress: jsonOf(progress, 'what progress() says') }),
     blob,
   }
-  post({ output: await runAndTake(tool, input, inside) })
+  post({ output: await runTool(tool, input, inside) })
 } catch (error) {
   post({ error: failureData(error, 'E_TOOL_THREW') })
 }
 
 function blob(reference: string): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
-    const heard = (message: ThreadBlob) => {
+    const onMessage = (message: ThreadBlob) => {
       if (message.reference !== reference) return
-      parentPort!.off('message', heard)
+      parentPort!.off('message', onMessage)
       if ('bytes' in message) resolve(message.bytes)
       else reject(new TidingsError(message.error.code as ErrorCode, message.error.message))
     }
-    parentPort!.on('message', heard)
+    parentPort!.on('message', onMessage)
     post({ wants: reference })
   })
 }

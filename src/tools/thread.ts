@@ -12,7 +12,7 @@ export interface ThreadRequest {
 }
 
 /** What comes out of it: progress and the blobs that it wants first, then one end. */
-export type ThreadAnswer = { progress: Json } | { wants: string } | { output: Json } | { error: ErrorData }
+export type ThreadMessage = { progress: Json } | { wants: string } | { output: Json } | { error: ErrorData }
 
 /** What it gets of those. */
 export type ThreadBlob = { reference: string } & ({ bytes: Uint8Array } | { error: ErrorData })
@@ -37,7 +37,7 @@ export function runInThread(
     )
   signal.addEventListener('abort', end, { once: true })
   return new Promise<Json>((resolve, reject) => {
-    const tell = (said: unknown) => {
+    const forwardProgress = (said: unknown) => {
       try {
         progress(said)
       } catch (error) {
@@ -45,8 +45,8 @@ export function runInThread(
         reject(error)
       }
     }
-    worker.on('message', (answer: ThreadAnswer) => {
-      if ('progress' in answer) tell(answer.progress)
+    worker.on('message', (answer: ThreadMessage) => {
+      if ('progress' in answer) forwardProgress(answer.progress)
       else if ('wants' in answer) void found(answer.wants).then(it => worker.postMessage(it))
       else if ('output' in answer) resolve(answer.output)
       else {

@@ -52,7 +52,7 @@ export interface ToolOptions<Input, Output> {
   /** Never started twice: a crash in the middle answers E_TOOL_OUTCOME_UNKNOWN. */
   atMostOnce?: boolean
   /** Asks a person before it runs: about each call, or about those whose input this says `true` to. */
-  approval?: true | Demand<Input>
+  approval?: true | ApprovalCondition<Input>
   /** Names of those who may answer. Default: whoever has an identity. */
   approvers?: readonly string[]
   /** Raise it when the same input does something else: approvals that are pending then must be asked for again. Default 1. */
@@ -81,7 +81,7 @@ const checks = {
 } satisfies Record<keyof ToolOptions<unknown, unknown>, Check>
 
 // As the type of a method: a tool is used where its input is not known.
-type Demand<Input> = { demand(input: Input): boolean }['demand']
+type ApprovalCondition<Input> = { demand(input: Input): boolean }['demand']
 
 export interface Tool<Input = unknown, Output = unknown> extends Callable<Input, Output> {
   readonly kind: 'tool'
@@ -113,11 +113,17 @@ export function tool<Input, Output>(name: string, options: ToolOptions<Input, Ou
   if (approvers && approval === undefined)
     throw new TidingsError('E_APP_INVALID', `the tool ${name} has approvers, and asks for no approval`)
   if (approvers) checkedApprovers(approvers, `the tool ${name}`)
-  if (options.retry) retryOf({ name, options })
+  if (options.retry) toolRetryPolicy({ name, options })
   return { kind: 'tool', name, options }
 }
 
 /** Undefined where the first failure is the answer: so it is without `retry`, and of a tool that runs at most once. */
-export function retryOf({ name, options }: { name: string; options: AnyTool['options'] }): RetryPolicy | undefined {
+export function toolRetryPolicy({
+  name,
+  options,
+}: {
+  name: string
+  options: AnyTool['options']
+}): RetryPolicy | undefined {
   return options.retry && !options.atMostOnce ? new RetryPolicy(`tool ${name}`, options.retry) : undefined
 }

@@ -1,6 +1,6 @@
 import type { CloudEvent } from '../event.ts'
 import { parseId } from '../bus/ids.ts'
-import { asAsked } from '../tasks/effects.ts'
+import { asRequested } from '../tasks/effects.ts'
 import { turnType } from '../tasks/turn.ts'
 import { between, spentBy } from './outcome.ts'
 import { publisherOf } from './publisher.ts'
@@ -60,7 +60,7 @@ export class Rates {
 
   /** `at`: when it happened, ms since the epoch. */
   add(recorded: CloudEvent, at: number): void {
-    const event = asAsked(recorded)
+    const event = asRequested(recorded)
     const second = this.#second(at)
     const { type, id, call } = event
     second.types.set(type, (second.types.get(type) ?? 0) + 1)

@@ -1,5 +1,5 @@
 import { styleText } from 'node:util'
-import { asAsked } from '../tasks/effects.ts'
+import { asRequested } from '../tasks/effects.ts'
 import { gist } from './gist.ts'
 import {
   between,
@@ -131,7 +131,7 @@ function taskLine(task: TraceTask, outcome: Outcome, guides: string): Line {
 }
 
 function nodeLine({ event, by, answers, tasks }: TraceNode, outcome: Outcome | undefined, guides: string): Line {
-  const { type, target, source, data } = asAsked(event)
+  const { type, target, source, data } = asRequested(event)
   const common = { guides, type, id: shortId(event.id), ...(by && { turn: by.turn }), ...outcome }
   const name = target === undefined ? '' : ` ${printable(target)}`
   if (!outcome)

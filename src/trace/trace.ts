@@ -2,7 +2,7 @@ import type { CloudEvent } from '../event.ts'
 import { TidingsError } from '../errors.ts'
 import type { Bus } from '../bus/bus.ts'
 import type { Position } from '../bus/driver.ts'
-import { originOf, Replays, type ReplayTerms } from '../tasks/effects.ts'
+import { originalCorrelation, EffectPolicies, type EffectPolicy } from '../tasks/effects.ts'
 import { routedType } from '../bus/routed.ts'
 import { KeyedWorkflows } from '../tasks/links.ts'
 import { turnType } from '../tasks/turn.ts'
@@ -40,7 +40,7 @@ async function linkedEvents(bus: Bus, events: readonly CloudEvent[], positionsOf
   while (next.length > 0) {
     const fed = new Set<string>()
     for (const event of next)
-      if (workflows.hear(event.type))
+      if (workflows.matches(event.type))
         for (const instance of workflows.fedBy(await bus.resolve(event).catch(() => event)))
           if (!seen.has(instance) && seen.size <= maxLinked) {
             seen.add(instance)
@@ -69,20 +69,20 @@ const isNeeded = ({ type }: CloudEvent) =>
   type === turnType || type === routedType || type === 'model.result' || type.endsWith('.failed')
 
 async function replaysOf(bus: Bus, events: readonly CloudEvent[]): Promise<Map<string, string>> {
-  const replays = new Replays(bus)
+  const replays = new EffectPolicies(bus)
   const correlations = new Map<string, string>()
   for (const { replay, correlationid } of events)
     if (replay !== undefined && !correlations.has(replay)) correlations.set(replay, correlationid)
   const told = [...correlations].map(
-    async ([mark, correlation]) => [mark, replayText(mark, correlation, await replays.terms(mark))] as const,
+    async ([mark, correlation]) => [mark, replayText(mark, correlation, await replays.get(mark))] as const,
   )
   return new Map(await Promise.all(told))
 }
 
 /** `redrive of CORRELATION`, `fork of TASK@VERSION`; of what nobody wrote down, its mark. */
-function replayText(mark: string, correlation: string, terms: ReplayTerms | undefined): string {
+function replayText(mark: string, correlation: string, terms: EffectPolicy | undefined): string {
   if (!terms) return mark
   const { kind, of } = terms
   if ('task' in of) return `${kind} of ${of.task}@${of.version}`
-  return `${kind} of ${'correlation' in of ? of.correlation : originOf(terms, mark, correlation)}`
+  return `${kind} of ${'correlation' in of ? of.correlation : originalCorrelation(terms, mark, correlation)}`
 }

@@ -1,6 +1,6 @@
 import type { CloudEvent } from '../event.ts'
 import { routedEventIn, routedType } from '../bus/routed.ts'
-import type { End } from '../tasks/program.ts'
+import type { TaskEnd } from '../tasks/program.ts'
 
 /*
  * A user action as a tree. An event holds what it caused; a task holds what it emitted, in the order of the log, so that
@@ -47,7 +47,7 @@ export interface TraceTask extends Branch {
   /** Moments of the first and the last turn, ms since the epoch. */
   started?: number
   ended?: number
-  end?: End
+  end?: TaskEnd
   /** The event that said how it ended. */
   ending?: CloudEvent
 }

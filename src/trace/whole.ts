@@ -3,7 +3,7 @@ import type { Position } from '../bus/driver.ts'
 import { correlationOf, parseId } from '../bus/ids.ts'
 import { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
-import type { End, Turn } from '../tasks/program.ts'
+import type { TaskEnd, Turn } from '../tasks/program.ts'
 import { turnType } from '../tasks/turn.ts'
 import { eventsAt } from './index/events.ts'
 
@@ -31,7 +31,7 @@ export interface WholeTask {
   readonly program: string
   readonly programVersion: number
   readonly programHash: string
-  readonly state: End | 'running' | 'waiting'
+  readonly state: TaskEnd | 'running' | 'waiting'
   /** Calls without an answer. */
   readonly waitsFor: readonly { readonly id: string; readonly target: string; readonly until: number | null }[]
   /** What the task gave, why it failed, or why it was cancelled. */

@@ -3,7 +3,7 @@ import type { Position } from '../bus/driver.ts'
 import { parseId, resultId, turnId } from '../bus/ids.ts'
 import { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
-import { asAsked } from '../tasks/effects.ts'
+import { asRequested } from '../tasks/effects.ts'
 import type { MessageRef, ModelDefinition, ModelRequest } from '../tasks/conversation.ts'
 import { inputOf, type Turn } from '../tasks/program.ts'
 import { turnType } from '../tasks/turn.ts'
@@ -220,7 +220,7 @@ async function askedIn(event: CloudEvent, bus: Bus, events: Events): Promise<Ask
   const said = await Promise.all(refs.map(ref => events.byId(ref.event)))
   const answer = await events.byId(resultId(event.id))
   return {
-    model: asAsked(event).target ?? '?',
+    model: asRequested(event).target ?? '?',
     ...(document && { instructions: (JSON.parse(document.value) as ModelDefinition).instructions }),
     messages: refs.map(({ role, event }, i) => ({ role, event, content: said[i] && contentOf(role, said[i]) })),
     ...(answer && { spent: spentBy([answer]) }),

@@ -1,7 +1,7 @@
 import { TidingsError } from '../errors.ts'
 import { assertName } from '../pattern.ts'
 import { isRuntimeType } from '../bus/admit.ts'
-import { milliseconds, type Bound } from '../tasks/duration.ts'
+import { milliseconds, type Timeout } from '../tasks/duration.ts'
 import type { Condition, Definition, Expression, Pattern, Step } from './definition.ts'
 import { eventTypes, leavesOf, namesOf, stepsIn, withBlocks } from './tree.ts'
 
@@ -67,7 +67,7 @@ const isCount = (n: number) => Number.isInteger(n) && n > 0
 const longest = 1_000 * 365 * 86_400_000
 
 /** @throws E_SETTING_INVALID for what is no duration */
-function checkBound(bound: Bound, refuse: Refuse) {
+function checkBound(bound: Timeout, refuse: Refuse) {
   if (bound !== 'forever' && milliseconds(bound) > longest)
     refuse(`${bound} is longer than a thousand years: write 'forever'`)
 }

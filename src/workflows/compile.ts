@@ -1,4 +1,4 @@
-import { boundFrom, milliseconds } from '../tasks/duration.ts'
+import { deadlineFrom, milliseconds } from '../tasks/duration.ts'
 import { digest } from '../tasks/turn.ts'
 import type {
   ApproveStep, CallStep, CompleteStep, Condition, Definition, EachStep, EmitStep, FailStep, OnPattern, ParallelStep, Pattern, Step, WaitStep, WhenStep,
@@ -47,7 +47,7 @@ export class Code {
   constructor(definition: Definition) {
     this.definition = definition
     this.hash = digest(definition)
-    this.within = boundFrom(0, definition.within)
+    this.within = deadlineFrom(0, definition.within)
     const row: Instruction[] = []
     this.#block(definition.steps, row)
     this.row = row

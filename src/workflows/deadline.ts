@@ -1,4 +1,4 @@
-import { boundFrom, milliseconds, type Bound } from '../tasks/duration.ts'
+import { deadlineFrom, milliseconds, type Timeout } from '../tasks/duration.ts'
 import type { Instruction } from './compile.ts'
 import { moments } from './match.ts'
 import type { State } from './state.ts'
@@ -9,14 +9,14 @@ export function deadlineOf(state: State, here: Instruction | undefined): number 
   const all: (number | null | undefined)[] = [state.ends]
   const { wait } = state
   if (wait?.kind === 'when' && here?.op === 'when')
-    all.push(boundFrom(wait.since, here.step.within), ...moments(here.node, wait))
+    all.push(deadlineFrom(wait.since, here.step.within), ...moments(here.node, wait))
   else if (wait?.kind === 'wait') all.push(wait.until)
   else if (wait?.kind === 'approve') all.push(wait.remindAt)
   const set = all.filter(moment => typeof moment === 'number')
   return set.length > 0 ? Math.min(...set) : undefined
 }
 
-export const inMs = (bound: Bound) => (bound === 'forever' ? bound : milliseconds(bound))
+export const inMs = (bound: Timeout) => (bound === 'forever' ? bound : milliseconds(bound))
 export const isPast = (moment: number | null, now: number) => moment !== null && moment <= now
 /** In ms since the epoch; NaN where it is none that a clock can show. */
 export const momentOf = (value: unknown) =>

@@ -1,4 +1,4 @@
-import type { Bound, Duration } from '../tasks/duration.ts'
+import type { Timeout, Duration } from '../tasks/duration.ts'
 
 /*
  * A workflow as data: what the builder makes, what lies in the log, what is drawn. An instance goes through its steps one
@@ -12,7 +12,7 @@ export interface Definition {
   /** Where the key of an instance lies in an event, by type. Absent: one instance for each correlation. */
   readonly key?: Readonly<Record<string, readonly string[]>>
   /** Bound of a whole instance, from its first event. */
-  readonly within: Bound
+  readonly within: Timeout
   /** It can be called by name: then `event` is the input of the call. */
   readonly callable: boolean
   readonly steps: readonly Step[]
@@ -47,7 +47,7 @@ export type Step =
 export interface WhenStep extends Common, Fallible {
   readonly kind: 'when'
   readonly pattern: Pattern
-  readonly within: Bound
+  readonly within: Timeout
 }
 
 /** Calls and keeps the answer under `as`. `undo` is called when the instance fails later. */
@@ -56,7 +56,7 @@ export interface CallStep extends Common, Fallible {
   readonly as: string
   readonly target: Target
   readonly input: Expression
-  readonly within: Bound
+  readonly within: Timeout
   readonly undo?: { readonly target: Target; readonly input: Expression }
 }
 
@@ -72,7 +72,7 @@ export interface EachStep extends Common, Fallible {
   readonly input: Expression
   readonly parallel: number
   readonly join: Join
-  readonly within: Bound
+  readonly within: Timeout
 }
 
 /** Calls of different targets at once, each kept under its name. The first failure takes the others back. */
@@ -81,7 +81,7 @@ export interface ParallelStep extends Common, Fallible {
   readonly calls: readonly { readonly as: string; readonly target: Target }[]
   /** The inputs, by name. */
   readonly input: Expression
-  readonly within: Bound
+  readonly within: Timeout
 }
 
 /** Asks people, and keeps the answer under `as`. A denial is a failure of the step. */
@@ -90,7 +90,7 @@ export interface ApproveStep extends Common, Fallible {
   readonly as: string
   readonly what: Expression
   readonly who?: readonly string[]
-  readonly within: Bound
+  readonly within: Timeout
   /** As long as nobody answers, `approval.reminded` is emitted this often. */
   readonly remind?: Duration
 }

@@ -1,12 +1,12 @@
 import { isDeepStrictEqual } from 'node:util'
-import { at } from '../tasks/get-path.ts'
+import { getPath } from '../tasks/get-path.ts'
 import type { Comparison, Condition, Expression } from './definition.ts'
 
 export type Scope = Readonly<Record<string, unknown>>
 
 /** The value of an expression; undefined where a path leads nowhere. */
 export function evaluate(expression: Expression, scope: Scope): unknown {
-  if ('ref' in expression) return at(scope, expression.ref)
+  if ('ref' in expression) return getPath(scope, expression.ref)
   if ('value' in expression) return expression.value
   if ('list' in expression) return expression.list.map(item => evaluate(item, scope) ?? null)
   if ('text' in expression) return expression.text.map(part => shown(evaluate(part, scope))).join('')

@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { plainRedactor } from '../bus/redact.ts'
 import { createEvent, type CloudEvent } from '../event.ts'
 import { migrateType } from '../tasks/instances.ts'
-import { expiryOf } from '../tasks/turn.ts'
+import { expiredAnswer } from '../tasks/turn.ts'
 import { tool } from '../tools/tool.ts'
 import { answerTo, happened, InstanceRun } from '../../test/lib/instance.ts'
 import { absent, all, any, count, on, seq } from './patterns.ts'
@@ -58,7 +58,7 @@ function inputOf({ kind, pick }: Move, run: InstanceRun): CloudEvent | undefined
     case 'wake': {
       const [timer] = timers
       run.now = Math.max(run.now, timer?.until ?? 0)
-      return timer && expiryOf(timer, run.task.identity, run.now)
+      return timer && expiredAnswer(timer, run.task.identity, run.now)
     }
     case 'cancel':
       return pick > 0 || run.turns.length === 0 ? undefined : createEvent({ type: 'agent.cancel', data: { reason: 'enough' } }) // biome-ignore format: one event

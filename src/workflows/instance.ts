@@ -1,6 +1,6 @@
 import { type ErrorData, TidingsError } from '../errors.ts'
 import { approvalRequest } from '../tasks/approval.ts'
-import { boundFrom, milliseconds, type Bound } from '../tasks/duration.ts'
+import { deadlineFrom, milliseconds, type Timeout } from '../tasks/duration.ts'
 import { requestType } from '../tasks/script.ts'
 import type { Code, Instruction } from './compile.ts'
 import type { CallStep, Expression, Target } from './definition.ts'
@@ -95,7 +95,7 @@ export class Instance {
     const here = this.#here
     if (wait?.kind === 'when' && here?.op === 'when') {
       this.#settle(now, true)
-      if (state.wait === wait && isPast(boundFrom(wait.since, here.step.within), now))
+      if (state.wait === wait && isPast(deadlineFrom(wait.since, here.step.within), now))
         if (this.#isBegun || here.failed !== undefined)
           this.#stepFailed(expired(`${here.step.id}: what it waits for has not come in time`), now)
         else this.#over()
@@ -303,7 +303,7 @@ export class Instance {
     wait.remindAt = wait.remindAt! + every * (1 + Math.floor((now - wait.remindAt!) / every))
   }
 
-  #ask(slot: Slot, target: Target, input: unknown, within: Bound) {
+  #ask(slot: Slot, target: Target, input: unknown, within: Timeout) {
     const data = { input: input ?? null }
     this.commands.push({
       kind: 'ask',

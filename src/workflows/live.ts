@@ -2,7 +2,7 @@ import type { Bus } from '../bus/bus.ts'
 import { TidingsError } from '../errors.ts'
 import type { ProgramDefinition } from '../tasks/program.ts'
 import { Programs } from '../tasks/programs.ts'
-import { resume } from '../tasks/task.ts'
+import { resumeTask } from '../tasks/task.ts'
 import type { Definition } from './definition.ts'
 import { toGraph, type Graph } from './graph.ts'
 import { readDefinition } from './program.ts'
@@ -14,7 +14,7 @@ export async function instanceOf(
   programs: readonly ProgramDefinition[],
   task: string,
 ): Promise<{ definition: Definition; state: State }> {
-  const found = await resume(bus, new Programs(programs), task)
+  const found = await resumeTask(bus, new Programs(programs), task)
   const state = found?.machine.snapshot()
   if (!found || state === undefined) throw new TidingsError('E_NOT_FOUND', `there is no instance ${task}`)
   const { program, programHash } = found.identity

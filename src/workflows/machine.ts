@@ -3,10 +3,10 @@ import type { Redactor } from '../bus/redact.ts'
 import type { CloudEvent } from '../event.ts'
 import { copyOf, jsonOf } from '../json.ts'
 import { validateNow, type Schema } from '../schema.ts'
-import { deniedType, type Decision } from '../tasks/approval.ts'
+import { deniedType, type ApprovalDecision } from '../tasks/approval.ts'
 import { routedType, type RoutedData } from '../bus/routed.ts'
 import { migrateType } from '../tasks/instances.ts'
-import { outcomeOf } from '../tasks/outcome.ts'
+import { callOutcome } from '../tasks/outcome.ts'
 import { inputOf, type Machine, type RecordedTurn, type TurnContext } from '../tasks/program.ts'
 import { refusedType } from '../tasks/turn.ts'
 import type { Code } from './compile.ts'
@@ -19,7 +19,7 @@ import type { Command, Result, State } from './state.ts'
 /** An instance as the engine holds it: inputs go in, commands come out, and get their ids when the turn is accepted. */
 export class WorkflowMachine implements Machine {
   readonly maxTurns = Infinity
-  readonly undoes = true
+  readonly canCompensate = true
   readonly #input: Schema | undefined
   readonly #redactor: Redactor
   #instance: Instance
@@ -42,7 +42,7 @@ export class WorkflowMachine implements Machine {
     const { deadline, state } = this.#instance
     if (deadline !== undefined && (!state.alarm || deadline < state.alarm.due)) {
       // It has one timer at a time, however often it goes round.
-      if (state.alarm) ctx.withdraw(state.alarm.call)
+      if (state.alarm) ctx.cancelCall(state.alarm.call)
       ctx.sleep(Math.max(0, deadline - ctx.now), 'alarm')
     }
   }
@@ -66,7 +66,7 @@ export class WorkflowMachine implements Machine {
     if (this.#json !== json) this.#instance = new Instance(this.#instance.code, JSON.parse(this.#json) as State)
   }
 
-  get undoing() {
+  get isCompensating() {
     return this.#instance.isUndoing
   }
 
@@ -79,7 +79,7 @@ export class WorkflowMachine implements Machine {
     return { version, hash: this.#instance.code.hash }
   }
 
-  knows({ id, type, causationid }: CloudEvent) {
+  hasSeen({ id, type, causationid }: CloudEvent) {
     return knows(this.#instance.state, type === routedType && causationid !== undefined ? causationid : id)
   }
 
@@ -136,7 +136,7 @@ function perform(command: Command, ctx: TurnContext) {
     case 'ask':
       return ctx.call(command)
     case 'withdraw':
-      return ctx.withdraw(command.call)
+      return ctx.cancelCall(command.call)
     case 'emit':
       return ctx.emit(command)
     case 'complete':
@@ -150,10 +150,10 @@ function perform(command: Command, ctx: TurnContext) {
 
 /** A person's no fails the step. */
 function resultOf(event: CloudEvent): Result {
-  const outcome = outcomeOf(event)
+  const outcome = callOutcome(event)
   if ('error' in outcome) return outcome
   if (event.type !== deniedType) return { output: outcome.output ?? null }
-  const { by, comment } = outcome.output as Decision
+  const { by, comment } = outcome.output as ApprovalDecision
   const why = comment === undefined ? '' : `: ${comment}`
   return { error: new TidingsError('E_APPROVAL_DENIED', `${by} says no${why}`).toJSON() }
 }

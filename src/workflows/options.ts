@@ -1,4 +1,4 @@
-import type { Bound, Duration } from '../tasks/duration.ts'
+import type { Timeout, Duration } from '../tasks/duration.ts'
 import type { Callable } from '../tasks/script.ts'
 import type { Ref, Template } from './refs.ts'
 import type { Workflow } from './workflow.ts'
@@ -26,12 +26,12 @@ export interface Failure {
 /** In the scope of `otherwise` is what had come by then. */
 export interface WhenOptions<Scope, Captures> extends Fallible<Scope & Partial<Captures>> {
   /** Longest wait. */
-  within: Bound
+  within: Timeout
 }
 
 export interface CallStepOptions<Scope, Name extends string, Out, Undo> extends Fallible<Scope> {
   /** Longest wait for the answer, queueing included. Default one day. */
-  within?: Bound
+  within?: Timeout
   /** Called when the instance fails or is cancelled later: the last first. */
   undo?: {
     target: Callable<Undo, unknown>
@@ -48,7 +48,7 @@ export interface EachOptions<Scope, J extends Joining> extends Fallible<Scope> {
   /** Default `all`. */
   join?: J
   /** Longest wait for one answer. Default one day. */
-  within?: Bound
+  within?: Timeout
 }
 
 export interface EachOptionsOf<Scope, Item, In, J extends Joining> extends EachOptions<Scope, J> {
@@ -57,7 +57,7 @@ export interface EachOptionsOf<Scope, Item, In, J extends Joining> extends EachO
 
 export interface ParallelOptions<Scope> extends Fallible<Scope> {
   /** Longest wait for one answer. Default one day. */
-  within?: Bound
+  within?: Timeout
 }
 
 export type InputsOf<Targets> = {
@@ -78,7 +78,7 @@ export interface ApproveOptions<Scope> extends Fallible<Scope> {
   /** Who may answer. Default: whoever has an identity. */
   who?: readonly string[]
   /** Longest wait. */
-  within: Bound
+  within: Timeout
   /** As long as nobody answers, `approval.reminded` is emitted this often. */
   remind?: Duration
 }

@@ -1,7 +1,7 @@
 import type { Redactor } from '../bus/redact.ts'
 import { TidingsError } from '../errors.ts'
 import type { Json } from '../json.ts'
-import { at } from '../tasks/get-path.ts'
+import { getPath } from '../tasks/get-path.ts'
 import type { Definition, Expression, Step, Target } from './definition.ts'
 import { stepsIn } from './tree.ts'
 
@@ -28,7 +28,7 @@ export function assertNoSecrets(definition: Definition, redactor: Redactor): voi
     }
   for (const [type, path] of Object.entries(key)) {
     const data = path.reduceRight<unknown>((value, word) => ({ [word]: value }), 'key')
-    if (at(redactor.event({ type, data }).data, path) !== 'key')
+    if (getPath(redactor.event({ type, data }).data, path) !== 'key')
       throw new TidingsError(
         'E_APP_INVALID',
         `workflow "${name}" finds its instances by data.${path.join('.')} of ${type}, which redact.paths hides: all events would belong to one instance; use a field that is not hidden`,

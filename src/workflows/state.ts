@@ -1,5 +1,5 @@
 import type { ErrorData } from '../errors.ts'
-import type { Outcome } from '../tasks/outcome.ts'
+import type { CallOutcome } from '../tasks/outcome.ts'
 import type { Heard, Progress } from './match.ts'
 
 /** Where an instance stands. JSON; small as long as what it keeps is. */
@@ -47,7 +47,7 @@ export type Wait =
   | { kind: 'approve'; remindAt?: number }
   | { kind: 'wait'; until: number }
 
-export type Result = Outcome
+export type Result = CallOutcome
 
 /** What a turn does outside the state. */
 export type Command =

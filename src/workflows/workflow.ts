@@ -2,7 +2,7 @@ import { TidingsError } from '../errors.ts'
 import type { EventType } from '../event.ts'
 import type { Schema } from '../schema.ts'
 import { sourceLocation } from '../stack.ts'
-import type { Bound, Duration } from '../tasks/duration.ts'
+import type { Timeout, Duration } from '../tasks/duration.ts'
 import type { ProgramDefinition } from '../tasks/program.ts'
 import type { Callable } from '../tasks/script.ts'
 import { checked } from './check.ts'
@@ -39,7 +39,7 @@ import type {
 
 interface Common {
   /** Longest life of an instance, from its first event. */
-  within: Bound
+  within: Timeout
   /** Raise it when the steps change: new instances take it, those that run stay with theirs. Default 1. */
   version?: number
   /** One instance for each key. Every type that the workflow waits for has one. Default: one for each correlation. */
@@ -52,7 +52,7 @@ export interface OnOptions<T> extends Common {
 }
 
 export interface InputOptions<Input> {
-  within: Bound
+  within: Timeout
   version?: number
   /** It is called, by a workflow or an agent: the input is `s.event`. */
   input: Schema<Input>
@@ -78,7 +78,7 @@ type Block<Scope, W extends AnyWorkflow> = (steps: Workflow<Scope>) => W
 interface Settings {
   readonly name: string
   readonly version: number
-  readonly within: Bound
+  readonly within: Timeout
   readonly key?: readonly Key[]
   readonly input?: Schema
   readonly at?: string
@@ -325,7 +325,7 @@ export function workflow<Input>(name: string, options: InputOptions<Input>): Wor
 export function workflow(name: string, options: Common): Workflow
 export function workflow(
   name: string,
-  given: Partial<Common> & { within: Bound; on?: Type | readonly Type[]; input?: Schema },
+  given: Partial<Common> & { within: Timeout; on?: Type | readonly Type[]; input?: Schema },
 ): unknown {
   checkWorkflow(name, given)
   const { version = 1, ...options } = given

@@ -58,8 +58,8 @@ export function engineOf(
     maxHops: 8,
     budget: defaultBudget,
     pauses,
-    ...(cold && { hotTasks: 0 }),
-    ...(dropDedup && { sift: () => 'take' as const }),
+    ...(cold && { maxCachedTasks: 0 }),
+    ...(dropDedup && { classifyInput: () => 'take' as const }),
   })
 }
 

@@ -7,8 +7,8 @@ import { by, on, workflow } from '../../src/index.ts'
 import { model } from '../../src/models/model.ts'
 import { correlationOf, parseId, shardOf } from '../../src/bus/ids.ts'
 import type { CloudEvent } from '../../src/event.ts'
-import type { Running } from '../../src/runtime/start.ts'
-import { defaultBudget, Ledger, nothing } from '../../src/tasks/budget.ts'
+import type { RunningApp } from '../../src/runtime/start.ts'
+import { defaultBudget, BudgetLedger, noSpending } from '../../src/tasks/budget.ts'
 import type { Turn } from '../../src/tasks/program.ts'
 import { collect, until } from '../../src/testing/wait.ts'
 import { tool } from '../../src/tools/tool.ts'
@@ -24,10 +24,10 @@ const emitted = (events: readonly CloudEvent[]) =>
     .flatMap(({ data }) => (data as Turn).emits)
     .filter(({ type }) => !type.startsWith('agent.task.'))
 
-const calls = async (worker: Running, correlation: string) =>
+const calls = async (worker: RunningApp, correlation: string) =>
   (await eventsOf(worker, correlation)).filter(({ type }) => type === 'tool.invoke').length
 
-const isIdle = async ({ bus }: Running) => (await bus.driver.listGroups()).every(({ lag }) => lag === 0)
+const isIdle = async ({ bus }: RunningApp) => (await bus.driver.listGroups()).every(({ lag }) => lag === 0)
 
 onEveryBus(world => {
   it('events that cause events stop at the budget, and what then begins no task is on the attention list', async () => {
@@ -111,18 +111,18 @@ onEveryBus(world => {
     const log = await world()
     const modest = agent('modest', { on: 'go', run: ctx => ctx.call(noop, null) })
     const { bus } = await log.worker({ use: [modest, noop] })
-    const { correlationid } = await ask({ bus } as Running, { type: 'go', data: null })
+    const { correlationid } = await ask({ bus } as RunningApp, { type: 'go', data: null })
     const budget = { ...defaultBudget, calls: 1 }
     // As the engine asks for an event of this correlation that nobody was handed before.
-    using charge = new Ledger(bus, budget).charge(correlationid, true)
-    expect(await charge.tryReserve({ ...nothing, calls: 1 })).toMatch(/1 of 1 calls are spent/)
+    using charge = new BudgetLedger(bus, budget).charge(correlationid, true)
+    expect(await charge.tryReserve({ ...noSpending, calls: 1 })).toMatch(/1 of 1 calls are spent/)
   })
 
   it('a correlation that is younger than the ownership of its shard costs no look at the log', async () => {
     const log = await world()
     const { bus } = await log.worker({ use: [noop] })
     const looks = vi.spyOn(bus.driver, 'newestTurns')
-    const ledger = new Ledger(bus, defaultBudget)
+    const ledger = new BudgetLedger(bus, defaultBudget)
     const first = randomUUIDv7()
     const minted = Date.now()
     ledger.charge(first, true)
@@ -131,7 +131,7 @@ onEveryBus(world => {
       () => Date.now() > minted && [randomUUIDv7()].find(each => shardOf(each, shards) === shardOf(first, shards)),
     )
     using charge = ledger.charge(later, true)
-    expect(await charge.tryReserve({ ...nothing, calls: 1 })).toBeUndefined()
+    expect(await charge.tryReserve({ ...noSpending, calls: 1 })).toBeUndefined()
     expect(looks).not.toHaveBeenCalled()
   })
 

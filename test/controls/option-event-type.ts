@@ -3,8 +3,8 @@ import type { Control } from './control.ts'
 export default {
   fault: 'What an agent listens to is refused as "undefined", without its place.',
   file: 'src/agents/agent.ts',
-  find: 'const common = { on: aTrigger,',
-  replace: 'const common = { on: (value: unknown) => (value === typesOf ? aTrigger(value) : undefined),',
+  find: 'const common = { on: aTypePattern,',
+  replace: 'const common = { on: (value: unknown) => (value === typesOf ? aTypePattern(value) : undefined),',
   test: 'test/definitions.test.ts',
   name: 'an event type',
 } satisfies Control

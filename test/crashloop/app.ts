@@ -77,7 +77,7 @@ const parent = agent('parent', {
   run: (ctx, { n }: { n: number }) => ctx.call(idler, { n }, { within: '1h' }),
 })
 
-const boss = approval<{ n: number; say: string }>('crash.boss', { who: ['ann'] })
+const boss = approval<{ n: number; say: string }>('crash.boss', { approvers: ['ann'] })
 
 const asker = agent('asker', {
   on: 'job.ask',

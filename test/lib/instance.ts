@@ -2,7 +2,7 @@ import { createEvent, type CloudEvent } from '../../src/event.ts'
 import { resultId, taskId } from '../../src/bus/ids.ts'
 import type { ProgramDefinition, RecordedTurn } from '../../src/tasks/program.ts'
 import { Task } from '../../src/tasks/task.ts'
-import { expiryOf, TurnBuilder, type OpenCall } from '../../src/tasks/turn.ts'
+import { expiredAnswer, TurnBuilder, type OpenCall } from '../../src/tasks/turn.ts'
 import type { State } from '../../src/workflows/state.ts'
 
 const correlationid = '01900000-0000-7000-8000-000000000000'
@@ -46,7 +46,7 @@ export class InstanceRun {
     const { task } = this
     const builder = new TurnBuilder(task.identity, task.head + 1, inputs, this.now)
     await task.decide(inputs, builder)
-    task.withdraw(inputs, [], builder)
+    task.cancelCalls(inputs, [], builder)
     task.accepted(builder.emits, builder.events)
     const { data: turn } = builder.build(inputs, null, task.machine.snapshot())
     task.advance(turn, 0)
@@ -68,7 +68,7 @@ export class InstanceRun {
   wake(): Promise<readonly CloudEvent[]> {
     const timer = this.#openTo('timer')
     this.now = Math.max(this.now, timer.until!)
-    return this.turn(expiryOf(timer, this.task.identity, this.now))
+    return this.turn(expiredAnswer(timer, this.task.identity, this.now))
   }
 
   cancel(reason = 'enough'): Promise<readonly CloudEvent[]> {

@@ -2,7 +2,7 @@ import { expect } from 'vitest'
 import { z } from 'zod'
 import { correlationOf, parseId } from '../../src/bus/ids.ts'
 import type { CloudEvent } from '../../src/event.ts'
-import type { Running } from '../../src/runtime/start.ts'
+import type { RunningApp } from '../../src/runtime/start.ts'
 import { until } from '../../src/testing/wait.ts'
 import { tool } from '../../src/tools/tool.ts'
 import { tidings } from './cli.ts'
@@ -13,7 +13,7 @@ export const taskOf = (event: CloudEvent) => parseId(event.id)!.task
 export const errorOf = (event: CloudEvent) => (event.data as { error: { code: string; message: string } }).error
 
 /** How the task ended, once it has. */
-export const endOf = ({ bus }: Running, task: string) =>
+export const endOf = ({ bus }: RunningApp, task: string) =>
   until(
     async () =>
       (await eventsOf({ bus }, correlationOf(task))).find(

@@ -1,16 +1,16 @@
 import { resultId } from '../../src/bus/ids.ts'
 import type { CloudEvent } from '../../src/event.ts'
-import type { Running } from '../../src/runtime/start.ts'
+import type { RunningApp } from '../../src/runtime/start.ts'
 import { until } from '../../src/testing/wait.ts'
 import { eventsOf } from './world.ts'
 
 /** What happens in one correlation, seen by a workflow of this name. */
 export class Story {
-  readonly running: Running
+  readonly running: RunningApp
   readonly workflow: string
   readonly correlation: string
 
-  constructor(running: Running, workflow: string, correlation: string = crypto.randomUUID()) {
+  constructor(running: RunningApp, workflow: string, correlation: string = crypto.randomUUID()) {
     this.running = running
     this.workflow = workflow
     this.correlation = correlation

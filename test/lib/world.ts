@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { describe, onTestFinished } from 'vitest'
 import type { CloudEvent, Draft } from '../../src/event.ts'
 import { app, type AppOptions } from '../../src/runtime/app.ts'
-import { start, type Running, type StartOptions } from '../../src/runtime/start.ts'
+import { start, type RunningApp, type StartOptions } from '../../src/runtime/start.ts'
 import { until } from '../../src/testing/wait.ts'
 import { describeNats, natsUrl } from './nats.ts'
 
@@ -13,14 +13,14 @@ import { describeNats, natsUrl } from './nats.ts'
 export class World {
   /** Where a worker finds the log. */
   readonly place: { readonly home: string; readonly bus: string }
-  readonly #running: Running[] = []
+  readonly #running: RunningApp[] = []
 
   constructor(home: string, bus: string) {
     this.place = { home, bus }
   }
 
   /** Another worker on the same log: agents, tools and models, nothing that listens on a port. */
-  async worker(options: AppOptions, more: StartOptions = {}): Promise<Running> {
+  async worker(options: AppOptions, more: StartOptions = {}): Promise<RunningApp> {
     const running = await start(app({ name: 'test', ...options }), {
       ...this.place,
       only: ['agents', 'tools', 'models'],
@@ -51,14 +51,14 @@ async function world(bus: string): Promise<World> {
 }
 
 /** Publishes, and waits for the end of the task that this starts. */
-export async function ask({ bus }: Running, draft: Draft): Promise<CloudEvent> {
+export async function ask({ bus }: RunningApp, draft: Draft): Promise<CloudEvent> {
   const { correlationid, id } = await bus.publish(draft)
   return ended({ bus }, correlationid, id)
 }
 
 /** The end of the task that an event started. */
 export async function ended(
-  { bus }: Pick<Running, 'bus'>,
+  { bus }: Pick<RunningApp, 'bus'>,
   correlation: string,
   startedBy: string,
   within = 15_000,
@@ -78,7 +78,7 @@ export async function ended(
   )
 }
 
-export async function eventsOf({ bus }: Pick<Running, 'bus'>, correlation: string): Promise<CloudEvent[]> {
+export async function eventsOf({ bus }: Pick<RunningApp, 'bus'>, correlation: string): Promise<CloudEvent[]> {
   const events: CloudEvent[] = []
   for await (const { event } of bus.read({ correlation })) events.push(event)
   return events

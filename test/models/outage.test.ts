@@ -4,7 +4,7 @@ import { agent } from '../../src/agents/agent.ts'
 import { eventLine } from '../../src/cli/event-line.ts'
 import type { CloudEvent } from '../../src/event.ts'
 import { model } from '../../src/models/model.ts'
-import type { Running } from '../../src/runtime/start.ts'
+import type { RunningApp } from '../../src/runtime/start.ts'
 import type { RetryOptions } from '../../src/tasks/retry.ts'
 import { until } from '../../src/testing/wait.ts'
 import { arrange } from '../../src/trace/arrange.ts'
@@ -146,7 +146,7 @@ onEveryBus(world => {
     })
   })
 
-  async function circuitOf(bus: Running['bus']): Promise<{ intervalMs: number } | undefined> {
+  async function circuitOf(bus: RunningApp['bus']): Promise<{ intervalMs: number } | undefined> {
     const document = await bus.driver.getDocument('circuit/gpt')
     return document && (JSON.parse(document.value) as { open?: { intervalMs: number } }).open
   }

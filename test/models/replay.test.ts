@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import { createEvent } from '../../src/event.ts'
 import { parseId } from '../../src/bus/ids.ts'
-import { messageOf } from '../../src/models/messages.ts'
+import { readMessage } from '../../src/models/messages.ts'
 import { parseEffects, resolveEffects } from '../../src/replay/effects.ts'
 import { planFork, publishFork } from '../../src/replay/fork.ts'
 import { Replayer } from '../../src/replay/replayer.ts'
@@ -72,7 +72,7 @@ it('an answer that was recorded before its parts were kept is given back', () =>
     finish: 'tool-calls',
     usage: { input: 1, output: 1 },
   }
-  expect(messageOf({ role: 'assistant', event: 'e' }, createEvent({ type: 'model.result', data }))).toEqual({
+  expect(readMessage({ role: 'assistant', event: 'e' }, createEvent({ type: 'model.result', data }))).toEqual({
     role: 'assistant',
     content: [
       { type: 'reasoning', text: 'Hm.' },
@@ -84,6 +84,6 @@ it('an answer that was recorded before its parts were kept is given back', () =>
 })
 
 it('an event without data is a message that says so, and not the text "null"', () => {
-  const message = messageOf({ role: 'user', event: 'e' }, createEvent({ type: 'question.asked', data: null }))
+  const message = readMessage({ role: 'user', event: 'e' }, createEvent({ type: 'question.asked', data: null }))
   expect(message.content).toEqual([{ type: 'text', text: 'The event question.asked came, without data.' }])
 })

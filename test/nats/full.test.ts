@@ -9,7 +9,7 @@ import { z } from 'zod'
 import { agent } from '../../src/agents/agent.ts'
 import type { Delivery, Driver, EncodedEvent } from '../../src/bus/driver.ts'
 import { openNats } from '../../src/drivers/nats/index.ts'
-import type { Waiting } from '../../src/runtime/start-with-retry.ts'
+import type { BrokerWait } from '../../src/runtime/start-with-retry.ts'
 import { freePort } from '../../src/testing/ports.ts'
 import { until } from '../../src/testing/wait.ts'
 import { tool } from '../../src/tools/tool.ts'
@@ -110,7 +110,7 @@ describeNatsServer('a server without room', () => {
     const driver = await open(url)
     await fill(driver)
     const port = await freePort()
-    const told: Waiting[] = []
+    const told: BrokerWait[] = []
     const starting = worker(url, [doubler, double], { port, onWaiting: found => told.push(found) })
     await until(() => told.length === 1, { within: 10_000 })
     expect(await healthOf(port)).toMatchObject({

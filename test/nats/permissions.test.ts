@@ -5,7 +5,7 @@ import { expect, it, onTestFinished } from 'vitest'
 import { z } from 'zod'
 import first from '../../examples/first/app.ts'
 import { describePython, pythonWorker } from '../../examples/python-consumer/python.ts'
-import { agent, app, model, smtp, tool, type Running, start } from '../../src/index.ts'
+import { agent, app, model, smtp, tool, type RunningApp, start } from '../../src/index.ts'
 import { openNats } from '../../src/drivers/nats/index.ts'
 import { createEvent } from '../../src/event.ts'
 import { startNatsCluster } from '../../src/testing/nats/cluster.ts'
@@ -20,7 +20,7 @@ import { client, configuration, guarded, heard, password, role, told, urlOf, vio
 
 const group = 'tool%2Fnotes%2Esearch'
 
-async function answered(running: Running, correlationid: string): Promise<unknown> {
+async function answered(running: RunningApp, correlationid: string): Promise<unknown> {
   const found = await until(
     async () => (await eventsOf(running, correlationid)).find(({ type }) => type === 'question.answered'),
     { within: 15_000 },
@@ -143,7 +143,7 @@ describeNatsServer('roles with the permissions of the template', () => {
     const cluster = await startNatsCluster(3, { config: await configuration() })
     onTestFinished(() => cluster.stop())
     const hosts = cluster.nodes.map(({ port }) => `127.0.0.1:${port}`).join(',')
-    const running: Running[] = []
+    const running: RunningApp[] = []
     for (const only of ['agents', 'tools', 'models'] as const) {
       const bus = `nats://${only}:${password(only)}@${hosts}/tidings?replicas=3`
       running.push(await start(first, { bus, only: [only] }))

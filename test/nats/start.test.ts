@@ -9,7 +9,7 @@ import { agent } from '../../src/agents/agent.ts'
 import { openNats } from '../../src/drivers/nats/index.ts'
 import { app } from '../../src/runtime/app.ts'
 import { start } from '../../src/runtime/start.ts'
-import type { Waiting } from '../../src/runtime/start-with-retry.ts'
+import type { BrokerWait } from '../../src/runtime/start-with-retry.ts'
 import { freePort } from '../../src/testing/ports.ts'
 import { until } from '../../src/testing/wait.ts'
 import { describeNatsServer } from '../lib/nats.ts'
@@ -80,7 +80,7 @@ describeNatsServer('a server that', () => {
 describeNatsServer('an app whose broker is down when it starts', () => {
   test('answers /health, waits, and goes on by itself', async () => {
     const [brokerPort, port] = [await freePort(), await freePort()]
-    const told: Waiting[] = []
+    const told: BrokerWait[] = []
     const starting = worker(`nats://127.0.0.1:${brokerPort}`, [echo], { port, onWaiting: found => told.push(found) })
     await until(() => told.length === 1)
     expect(told[0]).toMatchObject({ error: { code: 'E_LOG_UNAVAILABLE' }, address: `http://127.0.0.1:${port}` })
@@ -107,7 +107,7 @@ describeNatsServer('an app whose broker is down when it starts', () => {
       retryable: true,
       message: expect.stringContaining('the log does not exist yet, and this user may not make it'),
     })
-    const told: Waiting[] = []
+    const told: BrokerWait[] = []
     const starting = start(app({ use: [] }), {
       bus: `${as('narrow')}/log`,
       only: ['gateway'],

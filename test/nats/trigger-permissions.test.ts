@@ -2,7 +2,7 @@ import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createTransport } from 'nodemailer'
 import { expect, it, onTestFinished, vi } from 'vitest'
-import type { Running } from '../../src/index.ts'
+import type { RunningApp } from '../../src/index.ts'
 import { freePort } from '../../src/testing/ports.ts'
 import { collect, until } from '../../src/testing/wait.ts'
 import { tidings } from '../lib/cli.ts'
@@ -50,7 +50,7 @@ async function openWorld() {
 }
 
 /** How many events there are of each type that triggers publish, but for the schedule's, which are always more. */
-async function counts({ bus }: Running): Promise<Record<string, number>> {
+async function counts({ bus }: RunningApp): Promise<Record<string, number>> {
   const types = ['email.received', 'webhook.received', 'file.*', 'mqtt.received']
   const found = await collect(bus.read({ filter: [{ types }] }))
   return Object.fromEntries(
@@ -58,7 +58,8 @@ async function counts({ bus }: Running): Promise<Record<string, number>> {
   )
 }
 
-const fired = async ({ bus }: Running) => (await collect(bus.read({ filter: [{ types: ['schedule.fired'] }] }))).length
+const fired = async ({ bus }: RunningApp) =>
+  (await collect(bus.read({ filter: [{ types: ['schedule.fired'] }] }))).length
 
 describeNatsServer('triggers with the permissions of the template', () => {
   it('publish, and know after a restart what they have published', async () => {

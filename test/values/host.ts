@@ -27,7 +27,7 @@ export async function host(bus: Bus, { agents, tools, cold }: Roles): Promise<()
             maxHops: 8,
             budget: defaultBudget,
             pauses,
-            ...(cold && { hotTasks: 0 }),
+            ...(cold && { maxCachedTasks: 0 }),
           }),
         ]
       : []),

@@ -6,7 +6,7 @@ import { z } from 'zod'
 import { agent } from '../../src/agents/agent.ts'
 import type { CloudEvent } from '../../src/event.ts'
 import { Replayer } from '../../src/replay/replayer.ts'
-import type { Running } from '../../src/runtime/start.ts'
+import type { RunningApp } from '../../src/runtime/start.ts'
 import { Programs } from '../../src/tasks/programs.ts'
 import { until } from '../../src/testing/wait.ts'
 import { model } from '../../src/models/model.ts'
@@ -26,7 +26,7 @@ interface Recorded {
 }
 
 /** The inputs of all turns, by id, as they were recorded. */
-async function recordedInputs(worker: Running, correlation: string) {
+async function recordedInputs(worker: RunningApp, correlation: string) {
   const turns = (await eventsOf(worker, correlation)).filter(({ type }) => type === 'task.turn')
   return new Map(turns.flatMap(({ data }) => (data as Recorded).inputs).map(event => [event.id, event.data]))
 }

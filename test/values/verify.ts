@@ -2,7 +2,7 @@ import type { CloudEvent } from '../../src/event.ts'
 import { Replayer } from '../../src/replay/replayer.ts'
 import type { Turn } from '../../src/tasks/program.ts'
 import { Programs } from '../../src/tasks/programs.ts'
-import { hashOf } from '../../src/tasks/turn.ts'
+import { emittedHash } from '../../src/tasks/turn.ts'
 import { programs as definitions } from './app.ts'
 import { expected, type Expected, type Program } from './language.ts'
 import type { Log } from './run.ts'
@@ -50,7 +50,7 @@ export async function wrongs(
       for (const { id, hash } of turn.emits) {
         const emitted = byId.get(id)
         if (!emitted) told(`${id} is not on the log`, event)
-        else if (hash !== hashOf(emitted.data)) told(`the hash of ${id} is not that of its data`, event)
+        else if (hash !== emittedHash(emitted.data)) told(`the hash of ${id} is not that of its data`, event)
         else if (turn.program === 'script' && (emitted.type === 'tool.invoke' || emitted.type === 'value.said'))
           append(emits, correlationid, JSON.stringify(emitted.data))
       }

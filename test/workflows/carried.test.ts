@@ -9,7 +9,7 @@ import { importFrom } from '../../src/replay/slice-import.ts'
 import { writeSlice } from '../../src/replay/slice-write.ts'
 import { sourceFromBus, sourceFromFile } from '../../src/replay/source.ts'
 import { openBus } from '../../src/runtime/environment.ts'
-import type { Running } from '../../src/runtime/start.ts'
+import type { RunningApp } from '../../src/runtime/start.ts'
 import { Programs } from '../../src/tasks/programs.ts'
 import { collect, until } from '../../src/testing/wait.ts'
 import { onEveryBus } from '../lib/world.ts'
@@ -26,7 +26,7 @@ const nested = (levels: number): unknown => (levels === 0 ? 1 : [nested(levels -
 const deepest = { n: 1, more: nested(63) }
 
 const within = 30_000
-const firstOf = ({ bus }: Pick<Running, 'bus'>, type: string, matches: (event: CloudEvent) => boolean = () => true) =>
+const firstOf = ({ bus }: Pick<RunningApp, 'bus'>, type: string, matches: (event: CloudEvent) => boolean = () => true) =>
   until(async () => (await collect(bus.read({ filter: [{ types: [type] }] }))).map(({ event }) => event).find(matches), { within }) // biome-ignore format: one line
 
 onEveryBus(world => {

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import { all, by, on, workflow } from '../../src/index.ts'
 import type { CloudEvent } from '../../src/event.ts'
-import type { Running } from '../../src/runtime/start.ts'
+import type { RunningApp } from '../../src/runtime/start.ts'
 import { until } from '../../src/testing/wait.ts'
 import { onEveryBus } from '../lib/world.ts'
 
@@ -10,13 +10,13 @@ const pair = (name = 'pair') =>
     .when('both', all(on('left.came').as('left'), on('right.came').as('right')), { within: '1h' })
     .emit('pair.done', s => [s.left.n, s.right.of.n])
 
-async function ofType({ bus }: Running, type: string): Promise<CloudEvent[]> {
+async function ofType({ bus }: RunningApp, type: string): Promise<CloudEvent[]> {
   const found = []
   for await (const { event } of bus.read({ filter: [{ types: [type] }] })) found.push(await bus.resolve(event))
   return found
 }
 
-const untilThere = (running: Running, type: string, count = 1) =>
+const untilThere = (running: RunningApp, type: string, count = 1) =>
   until(async () => {
     const found = await ofType(running, type)
     return found.length >= count && found

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { absent, any, by, exists, not, on, workflow } from '../../src/index.ts'
 import { parseEffects, resolveEffects } from '../../src/replay/effects.ts'
 import { selectInputs, publishRedrive } from '../../src/replay/redrive.ts'
-import type { Running } from '../../src/runtime/start.ts'
+import type { RunningApp } from '../../src/runtime/start.ts'
 import { until } from '../../src/testing/wait.ts'
 import { tool } from '../../src/tools/tool.ts'
 import { onEveryBus } from '../lib/world.ts'
@@ -32,7 +32,7 @@ const orders = ['a', 'b', 'c']
 
 onEveryBus(world =>
   describe('a redrive of many correlations', () => {
-    const completedIn = async ({ bus }: Running, isMeant: (replay: string | undefined) => boolean) => {
+    const completedIn = async ({ bus }: RunningApp, isMeant: (replay: string | undefined) => boolean) => {
       const found = []
       for await (const { event } of bus.read({ filter: [{ types: ['agent.task.completed'] }] }))
         if (isMeant(event.replay)) found.push(event)

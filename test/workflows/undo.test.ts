@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import { z } from 'zod'
-import { tool, workflow, type Bound, type Workflow } from '../../src/index.ts'
+import { tool, workflow, type Timeout, type Workflow } from '../../src/index.ts'
 import { Replayer } from '../../src/replay/replayer.ts'
 import { sourceFromBus } from '../../src/replay/source.ts'
 import { Programs } from '../../src/tasks/programs.ts'
@@ -36,7 +36,10 @@ function agency(refuses?: string) {
 }
 
 const { book, giveBack } = agency()
-const trip = (last: (booked: Workflow<any, never, unknown>) => Workflow<any, never, unknown>, within: Bound = '1h') => {
+const trip = (
+  last: (booked: Workflow<any, never, unknown>) => Workflow<any, never, unknown>,
+  within: Timeout = '1h',
+) => {
   const undo = (name: string) => ({ undo: { target: giveBack, input: (s: any) => ({ id: s[name].id }) } })
   return last(
     workflow('trip', { on: 'trip.wanted', within })

@@ -10,7 +10,7 @@ import { conversation, countWords, wordsIn } from './conversation.ts'
 import { material, notFound, notSearched } from './material.ts'
 import { extract, type Quote } from './rank.ts'
 import { findings, inputFor, nextCalls, type ToolCall } from './research.ts'
-import { fill, type JsonSchema } from './schema.ts'
+import { fill, type OfflineSchema } from './schema.ts'
 import { valuesOf } from './values.ts'
 import { writeAnswer, writeReport } from './write.ts'
 
@@ -101,10 +101,10 @@ function decide(
   if (responseFormat?.type !== 'json') return { calls: [], text }
   const citations = [...held.notes.flatMap(note => note.units.flatMap(unit => unit.citations)), ...quotes.map(cited)]
   const values = valuesOf(held, text, [...new Set(citations)])
-  return { calls: [], text: JSON.stringify(fill((responseFormat.schema ?? anyAnswer) as JsonSchema, values)) }
+  return { calls: [], text: JSON.stringify(fill((responseFormat.schema ?? anyAnswer) as OfflineSchema, values)) }
 }
 
-const anyAnswer: JsonSchema = { type: 'object', properties: { answer: { type: 'string' } }, required: ['answer'] }
+const anyAnswer: OfflineSchema = { type: 'object', properties: { answer: { type: 'string' } }, required: ['answer'] }
 
 /** Without tools and notes, what the user wrote besides the question is all there is to answer from. */
 function quotesIn(ask: string, question: string): Quote[] {

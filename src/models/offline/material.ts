@@ -1,5 +1,5 @@
 import type { JSONValue } from '@ai-sdk/provider'
-import { isRecord, parseJson } from './results.ts'
+import { isRecord, parseOrUndefined } from './results.ts'
 import { squeeze } from './sentences.ts'
 
 /** A statement with the citations that belong to it, as notes and drafts hold them. */
@@ -60,7 +60,7 @@ export function material(text: string, prefer: 'whole' | 'part' = 'whole'): Mate
 }
 
 function entriesOf(text: string): Entry[] {
-  const value = parseJson(text)
+  const value = parseOrUndefined(text)
   if (value !== undefined) return leaves(value, '', '')
   const sections: { label: string; lines: string[] }[] = [{ label: '', lines: [] }]
   for (const line of text.split('\n')) {
@@ -72,7 +72,7 @@ function entriesOf(text: string): Entry[] {
     .map(({ label, lines }) => ({ label, text: lines.join('\n').trim() }))
     .filter(section => section.text !== '')
     .flatMap(section => {
-      const inner = parseJson(section.text)
+      const inner = parseOrUndefined(section.text)
       return inner === undefined ? [{ ...section, topic: '' }] : leaves(inner, section.label, '')
     })
 }

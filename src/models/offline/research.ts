@@ -2,8 +2,8 @@ import type { LanguageModelV4FunctionTool } from '@ai-sdk/provider'
 import type { Exchange } from './conversation.ts'
 import { searchTerms } from './plan.ts'
 import { conceptsAmong, covers, extract, type Passage, type Quote } from './rank.ts'
-import { type Fields, identifierOf, passageOf, records } from './results.ts'
-import { fill, type JsonSchema, type Values } from './schema.ts'
+import { type Fields, identifierOf, passageOf, recordsIn } from './results.ts'
+import { fill, type OfflineSchema, type Values } from './schema.ts'
 import { squeeze } from './sentences.ts'
 import { type Concept, concepts, occurs, stems } from './words.ts'
 
@@ -28,7 +28,7 @@ export function nextCalls(
   const search = tools.find(isSearch)
   if (!search) return otherCalls(question, tools, exchanges, values)
   const searches = exchanges.filter(exchange => exchange.toolName === search.name)
-  const hits = searches.flatMap(exchange => records(exchange.result))
+  const hits = searches.flatMap(exchange => recordsIn(exchange.result))
   const wanted = conceptsAmong(
     question,
     hits.map(hit => passageOf(hit, '')?.path ?? ''),
@@ -98,7 +98,7 @@ function isRead({ name, description = '' }: LanguageModelV4FunctionTool): boolea
 
 /** An input that fits the schema of the tool; a given query goes where a query is asked for. */
 export function inputFor(tool: LanguageModelV4FunctionTool, values: Values, query?: string): ToolCall['input'] {
-  const schema = tool.inputSchema as JsonSchema
+  const schema = tool.inputSchema as OfflineSchema
   const filled = fill(schema, values)
   const input = typeof filled === 'object' && filled !== null ? (filled as ToolCall['input']) : {}
   const strings = stringProperties(schema)
@@ -109,14 +109,14 @@ export function inputFor(tool: LanguageModelV4FunctionTool, values: Values, quer
 
 /** The fields of a hit under the names that the reading tool asks for; undefined where one is not to be had. */
 function readInput(tool: LanguageModelV4FunctionTool, hit: Fields): ToolCall['input'] | undefined {
-  const schema = tool.inputSchema as JsonSchema
+  const schema = tool.inputSchema as OfflineSchema
   const names = schema.required ?? stringProperties(schema).slice(0, 1)
   const identifier = /id$|path|passage|url|uri|file|key|ref|source/i
   const found = names.map(name => [name, hit[name] ?? (identifier.test(name) ? identifierOf(hit) : undefined)] as const)
   return found.length > 0 && found.every(([, value]) => value !== undefined) ? Object.fromEntries(found) : undefined
 }
 
-function stringProperties(schema: JsonSchema): string[] {
+function stringProperties(schema: OfflineSchema): string[] {
   const properties = Object.entries(schema.properties ?? {})
   return properties.flatMap(([name, type]) => (typeof type === 'object' && type.type === 'string' ? [name] : []))
 }
@@ -135,7 +135,7 @@ function isGood(wanted: readonly Concept[], hit: Fields): boolean {
 
 function passagesOf({ toolName, result }: Exchange): Passage[] {
   if (typeof result === 'string') return [{ id: toolName, path: toolName, heading: '', text: result }]
-  return records(result)
+  return recordsIn(result)
     .map(fields => passageOf(fields, toolName))
     .filter(passage => passage !== undefined)
 }

@@ -10,13 +10,13 @@ const textNames = ['text', 'content', 'body', 'passage', 'excerpt', 'snippet', '
 /** The value of a tool's output, JSON where it is JSON; undefined where the tool failed or was denied. */
 export function outputValue(output: LanguageModelV4ToolResultOutput): JSONValue | undefined {
   if (output.type === 'json') return output.value
-  if (output.type === 'text') return parseJson(output.value) ?? output.value
+  if (output.type === 'text') return parseOrUndefined(output.value) ?? output.value
   if (output.type !== 'content') return undefined
   const text = output.value.map(part => (part.type === 'text' ? part.text : '')).join('\n')
-  return parseJson(text) ?? text
+  return parseOrUndefined(text) ?? text
 }
 
-export function parseJson(text: string): JSONValue | undefined {
+export function parseOrUndefined(text: string): JSONValue | undefined {
   if (!/^\s*[[{]/.test(text)) return undefined
   try {
     return JSON.parse(text) as JSONValue
@@ -26,7 +26,7 @@ export function parseJson(text: string): JSONValue | undefined {
 }
 
 /** The records in a value: the elements of its first list of objects, or the value itself. */
-export function records(value: JSONValue | undefined): Fields[] {
+export function recordsIn(value: JSONValue | undefined): Fields[] {
   if (Array.isArray(value)) return value.filter(isRecord)
   if (!isRecord(value)) return []
   const list = Object.values(value).find(field => Array.isArray(field))

@@ -1,19 +1,19 @@
 /** The part of JSON Schema that structured output is declared in. */
-export interface JsonSchema {
+export interface OfflineSchema {
   readonly type?: string | readonly string[]
-  readonly properties?: { readonly [name: string]: JsonSchema | boolean }
+  readonly properties?: { readonly [name: string]: OfflineSchema | boolean }
   readonly required?: readonly string[]
-  readonly items?: JsonSchema | boolean | readonly (JsonSchema | boolean)[]
-  readonly prefixItems?: readonly (JsonSchema | boolean)[]
+  readonly items?: OfflineSchema | boolean | readonly (OfflineSchema | boolean)[]
+  readonly prefixItems?: readonly (OfflineSchema | boolean)[]
   readonly enum?: readonly unknown[]
   readonly const?: unknown
   readonly default?: unknown
-  readonly anyOf?: readonly (JsonSchema | boolean)[]
-  readonly oneOf?: readonly (JsonSchema | boolean)[]
-  readonly allOf?: readonly (JsonSchema | boolean)[]
+  readonly anyOf?: readonly (OfflineSchema | boolean)[]
+  readonly oneOf?: readonly (OfflineSchema | boolean)[]
+  readonly allOf?: readonly (OfflineSchema | boolean)[]
   readonly $ref?: string
-  readonly $defs?: { readonly [name: string]: JsonSchema | boolean }
-  readonly definitions?: { readonly [name: string]: JsonSchema | boolean }
+  readonly $defs?: { readonly [name: string]: OfflineSchema | boolean }
+  readonly definitions?: { readonly [name: string]: OfflineSchema | boolean }
   readonly format?: string
   readonly pattern?: string
   readonly minLength?: number
@@ -40,17 +40,17 @@ export interface Values {
 }
 
 /** A value of the schema's shape, filled by the names of its properties. */
-export function fill(schema: JsonSchema | boolean, values: Values, name = ''): unknown {
+export function fill(schema: OfflineSchema | boolean, values: Values, name = ''): unknown {
   return fillFrom({ root: typeof schema === 'object' ? schema : {}, values, depth: 0 }, schema, name)
 }
 
 interface Filling {
-  readonly root: JsonSchema
+  readonly root: OfflineSchema
   readonly values: Values
   readonly depth: number
 }
 
-function fillFrom(filling: Filling, given: JsonSchema | boolean, name: string): unknown {
+function fillFrom(filling: Filling, given: OfflineSchema | boolean, name: string): unknown {
   const schema = resolve(filling.root, given)
   const { values } = filling
   if ('const' in schema) return schema.const
@@ -78,7 +78,7 @@ function fillFrom(filling: Filling, given: JsonSchema | boolean, name: string): 
 const deeper = (filling: Filling): Filling => ({ ...filling, depth: filling.depth + 1 })
 
 /** Follows references and joins `allOf`, so that one flat schema remains. */
-function resolve(root: JsonSchema, given: JsonSchema | boolean): JsonSchema {
+function resolve(root: OfflineSchema, given: OfflineSchema | boolean): OfflineSchema {
   const schema = typeof given === 'object' ? given : {}
   if (schema.$ref === '#') return root
   if (schema.$ref !== undefined) {
@@ -95,7 +95,7 @@ function resolve(root: JsonSchema, given: JsonSchema | boolean): JsonSchema {
   }))
 }
 
-function typeOf(schema: JsonSchema): string {
+function typeOf(schema: OfflineSchema): string {
   const types = typeof schema.type === 'string' ? [schema.type] : (schema.type ?? [])
   const type = types.find(one => one !== 'null') ?? types[0]
   if (type !== undefined) return type
@@ -104,15 +104,18 @@ function typeOf(schema: JsonSchema): string {
 }
 
 /** The first option that is not null; deep down the null one, or a plain value, so that recursive schemas end. */
-function chooseOption({ root, depth }: Filling, options: readonly (JsonSchema | boolean)[]): JsonSchema | boolean {
+function chooseOption(
+  { root, depth }: Filling,
+  options: readonly (OfflineSchema | boolean)[],
+): OfflineSchema | boolean {
   const flat = options.map(option => resolve(root, option))
-  const isNull = (option: JsonSchema) => option.type === 'null'
-  const isPlain = (option: JsonSchema) => !['object', 'array'].includes(typeOf(option))
+  const isNull = (option: OfflineSchema) => option.type === 'null'
+  const isPlain = (option: OfflineSchema) => !['object', 'array'].includes(typeOf(option))
   const preferred = depth > 4 ? (flat.find(isNull) ?? flat.find(isPlain)) : flat.find(option => !isNull(option))
   return preferred ?? flat[0] ?? {}
 }
 
-function fillObject(filling: Filling, schema: JsonSchema): Record<string, unknown> {
+function fillObject(filling: Filling, schema: OfflineSchema): Record<string, unknown> {
   const required = new Set(schema.required)
   const properties = Object.entries(schema.properties ?? {})
     .filter(([name]) => required.has(name) || filling.depth < 3)
@@ -120,12 +123,12 @@ function fillObject(filling: Filling, schema: JsonSchema): Record<string, unknow
   return Object.fromEntries(properties)
 }
 
-function fillArray(filling: Filling, schema: JsonSchema, name: string): unknown[] {
+function fillArray(filling: Filling, schema: OfflineSchema, name: string): unknown[] {
   const { minItems = 0, maxItems = Infinity } = schema
   const tuple =
-    schema.prefixItems ?? (Array.isArray(schema.items) ? (schema.items as readonly JsonSchema[]) : undefined)
+    schema.prefixItems ?? (Array.isArray(schema.items) ? (schema.items as readonly OfflineSchema[]) : undefined)
   if (tuple) return tuple.map((item, i) => fillFrom(deeper(filling), item, `${name}${i}`))
-  const items = resolve(filling.root, (schema.items as JsonSchema | boolean | undefined) ?? {})
+  const items = resolve(filling.root, (schema.items as OfflineSchema | boolean | undefined) ?? {})
   const ends = filling.depth > 4 ? minItems : maxItems
   const plain = typeOf(items) === 'string' && !items.enum && !('const' in items) && !items.anyOf && !items.oneOf
   const sources = filling.values.list(name)
@@ -140,7 +143,7 @@ function fillArray(filling: Filling, schema: JsonSchema, name: string): unknown[
   return found.filter((item, i) => found.findIndex(other => JSON.stringify(other) === JSON.stringify(item)) === i)
 }
 
-function fillString({ format, minLength = 0, maxLength = Infinity }: JsonSchema, text: string): string {
+function fillString({ format, minLength = 0, maxLength = Infinity }: OfflineSchema, text: string): string {
   const formatted = format === undefined ? undefined : formats[format]
   if (formatted !== undefined) return formatted
   const points = Array.from(text).slice(0, maxLength)
@@ -161,7 +164,7 @@ const formats: { readonly [format: string]: string } = {
   uuid: '00000000-0000-4000-8000-000000000000',
 }
 
-function fillNumber(schema: JsonSchema, value: number, step: 0 | 1): number {
+function fillNumber(schema: OfflineSchema, value: number, step: 0 | 1): number {
   const { multipleOf = step } = schema
   const low = Math.max(schema.minimum ?? -Infinity, above(schema.exclusiveMinimum, step))
   const high = Math.min(schema.maximum ?? Infinity, below(schema.exclusiveMaximum, step))

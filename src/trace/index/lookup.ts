@@ -3,7 +3,7 @@ import type { Position } from '../../bus/driver.ts'
 import { correlationOf, isCorrelation, isTaskId, retryId } from '../../bus/ids.ts'
 import { TidingsError } from '../../errors.ts'
 import { isType, matchesType } from '../../pattern.ts'
-import type { End } from '../../tasks/program.ts'
+import type { TaskEnd } from '../../tasks/program.ts'
 import { turnType } from '../../tasks/turn.ts'
 import { longForm } from '../short-id.ts'
 import { placeOf } from './entry.ts'
@@ -12,7 +12,7 @@ import { prepare, type Value } from './schema.ts'
 import { queryOf } from './words.ts'
 
 /** What a task is doing: `running` has something to decide, `waiting` waits for answers. */
-export type TaskState = End | 'running' | 'waiting'
+export type TaskState = TaskEnd | 'running' | 'waiting'
 
 export const taskStates = ['running', 'waiting', 'completed', 'failed', 'cancelled', 'continued'] satisfies TaskState[]
 

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { onEveryBus } from '../../../test/lib/world.ts'
 import type { FileEvent } from '../../received.ts'
-import type { Running } from '../../runtime/start.ts'
+import type { RunningApp } from '../../runtime/start.ts'
 import { collect, until } from '../../testing/wait.ts'
 import { files } from './files.ts'
 
@@ -22,12 +22,12 @@ onEveryBus(world => {
     const workers = await world()
     const use = [files('inbox', { folder: inbox, stable: '150ms' }, pace)]
     const work = () => workers.worker({ use }, { only: ['triggers'] })
-    const events = async ({ bus }: Running) =>
+    const events = async ({ bus }: RunningApp) =>
       (await collect(bus.read({ filter: [{ types: ['file.*'] }] }))).map(({ event }) => event)
-    const story = async (running: Running) =>
+    const story = async (running: RunningApp) =>
       (await events(running)).map(({ type, data }) => `${type} ${(data as FileEvent).path}`)
     const expected: string[] = []
-    const expectMore = async (running: Running, type: string) => {
+    const expectMore = async (running: RunningApp, type: string) => {
       expected.push(`${type} orders/a.csv`, `${type} orders/b.csv`)
       await until(async () => (await story(running)).length >= expected.length)
       expect((await story(running)).toSorted()).toEqual(expected.toSorted())

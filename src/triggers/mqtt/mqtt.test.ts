@@ -10,7 +10,7 @@ import { onEveryBus } from '../../../test/lib/world.ts'
 import { metrics } from '../../bus/telemetry/metrics.ts'
 import { event } from '../../event.ts'
 import type { MqttReceived } from '../../received.ts'
-import type { Running } from '../../runtime/start.ts'
+import type { RunningApp } from '../../runtime/start.ts'
 import { selfSigned } from '../../testing/certificate.ts'
 import { freePort } from '../../testing/ports.ts'
 import { startProxy } from '../../testing/tcp-proxy.ts'
@@ -346,7 +346,7 @@ onEveryBus(world => {
     const script = await startScript(5)
     const heard = await world()
     const use = [mqtt({ url: at(script.port), clientId: 'desk', topics: ['#'], qos: 2 })]
-    const events = async ({ bus }: Running) => (await collect(bus.read({}))).map(({ event }) => event.type)
+    const events = async ({ bus }: RunningApp) => (await collect(bus.read({}))).map(({ event }) => event.type)
     const first = await heard.worker({ use }, { only: ['triggers'] })
     expect(first.addresses).toEqual([at(script.port)])
     script.publish(1, 'once', { qos: 1 })

@@ -7,7 +7,7 @@ import { openNats, type NatsOptions as OpenOptions } from '../../../src/drivers/
 import { createEvent, type Draft } from '../../../src/event.ts'
 import type { Health } from '../../../src/gateway/health.ts'
 import { app, type AppOptions } from '../../../src/runtime/app.ts'
-import { start, type Running, type StartOptions } from '../../../src/runtime/start.ts'
+import { start, type RunningApp, type StartOptions } from '../../../src/runtime/start.ts'
 import { startNats, type Nats, type NatsOptions } from '../../../src/testing/nats/start.ts'
 import { freePort } from '../../../src/testing/ports.ts'
 import { startProxy } from '../../../src/testing/tcp-proxy.ts'
@@ -43,7 +43,7 @@ export async function open(url: string, options: Partial<OpenOptions> = {}): Pro
   return driver
 }
 
-export interface Worker extends Running {
+export interface Worker extends RunningApp {
   /** Answers of `/health`. */
   health(): Promise<{ status: number; body: Health & { error: { code: string; message: string } } }>
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { connect, PermissionViolationError, type NatsConnection } from '@nats-io/transport-node'
 import { onTestFinished } from 'vitest'
 import first from '../../../examples/first/app.ts'
-import { type App, type Role, type Running, start, type StartOptions } from '../../../src/index.ts'
+import { type App, type Role, type RunningApp, start, type StartOptions } from '../../../src/index.ts'
 import { startNats, type Nats } from '../../../src/testing/nats/start.ts'
 
 /* The template of deploy/nats/accounts.conf, as it stands there, on a server of its own. */
@@ -31,7 +31,7 @@ export async function role(
   only: Role,
   hosted: App = first,
   more: Partial<StartOptions> = {},
-): Promise<Running> {
+): Promise<RunningApp> {
   const running = await start(hosted, { bus: `${urlOf(nats, only)}/tidings?timeout=3000`, only: [only], ...more })
   onTestFinished(() => running.stop())
   return running
