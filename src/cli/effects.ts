@@ -9,7 +9,7 @@ import {
   type ResolvedEffects,
 } from '../replay/effects.ts'
 import type { App } from '../runtime/app.ts'
-import { provision } from '../runtime/start.ts'
+import { provisionApp } from '../runtime/start.ts'
 import { dim } from '../trace/text.ts'
 import { findApp, loadApp } from './load-app.ts'
 import { withExistingLog } from './log.ts'
@@ -34,7 +34,7 @@ export async function withEffects<T>(
 }
 
 /** What is published now waits for the first worker, be it that none was here yet. */
-export const provisionGroup = (bus: Bus, app: App) => provision(app, bus)
+export const provisionGroup = (bus: Bus, app: App) => provisionApp(app, bus)
 
 /** For people: what each tool and model may do. */
 export function effectLines({ effects }: ResolvedEffects): string[] {

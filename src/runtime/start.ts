@@ -104,7 +104,7 @@ async function startNow(
       void claimNames(bus, app.name, names)
         .then(() => publishDefinitions(bus, app))
         .catch(() => {})
-    else if (isIngress) void engine?.provisionApp().catch(() => {})
+    else if (isIngress) void engine?.provision().catch(() => {})
   })
   const stop = async () => {
     log.info?.({ app: app.name }, 'worker stops')
@@ -129,7 +129,7 @@ async function startNow(
       await run(new ReplayStation(bus, request => conversations.question(request)))
       await run(engine)
       await claimNames(bus, app.name, names)
-    } else if (isIngress) await engine?.provisionApp()
+    } else if (isIngress) await engine?.provision()
     if (hosts.has('tools')) await run(new ToolStation({ bus, tools: app.tools, pauses, ...(module && { module }) }))
     if (hosts.has('models')) await run(new ModelStation({ bus, models: app.models, pauses }))
     if (hosts.has('agents')) started.push(startJanitor(bus, milliseconds(app.retention)))
@@ -158,8 +158,8 @@ async function startNow(
 }
 
 /** Makes the group of the app's agents, so that what is published from now on waits for the first worker. */
-export async function provision(app: App, bus: Bus): Promise<void> {
-  await (await engineOf(app, bus, new Pauses(bus)))?.provisionApp()
+export async function provisionApp(app: App, bus: Bus): Promise<void> {
+  await (await engineOf(app, bus, new Pauses(bus)))?.provision()
 }
 
 async function engineOf(

@@ -8,7 +8,7 @@ import type { Consumer, ConsumerGroup, Delivery, DeliveryOutcome } from '../bus/
 import { pausedOutcome, type Pauses } from '../bus/pauses.ts'
 import { reasonOf, type Reason } from '../bus/reason.ts'
 import { TurnTrace } from '../bus/telemetry/turn.ts'
-import { correlationOf, parseId, shardOf, taskId } from '../bus/ids.ts'
+import { correlationOf, parseId, shardOf } from '../bus/ids.ts'
 import { log } from '../bus/telemetry/log.ts'
 import { TaskLimits } from './task-limits.ts'
 import type { Budget } from './budget.ts'
@@ -18,7 +18,7 @@ import { shouldStart } from './should-start.ts'
 import { EffectPolicies } from './effects.ts'
 import { returnForeignInputs, TaskInbox, SharedDelivery, type TaskInput } from './inbox.ts'
 import { routedEventIn, routedType } from '../bus/routed.ts'
-import { isRouted, matchInstance, migrateType } from './instances.ts'
+import { migrateType } from './instances.ts'
 import { loadTask, reloadTask, tombstone } from './load.ts'
 import type { ProgramDefinition } from './program.ts'
 import { Programs } from './programs.ts'
@@ -35,19 +35,18 @@ import {
   outcomeForError,
   cancelledDraft,
   classifyInput,
-  startsOn,
   unhandled,
 } from './rules.ts'
 import { beginTask, type Task } from './task.ts'
 import { expiredAnswer, type OpenCall, TurnBuilder } from './turn.ts'
 
 /*
- * The engine of one app in one process. It owns shards; of every task in them it takes the inputs, decides one turn at
- * a time, and commits it. The version fence of `commit` decides between two owners, whatever the leases believed:
+ * The engine of one app in one process. It owns shards. For each task in them it reads the inputs, decides one turn at a time and
+ * commits it. If two processes believe that they own a shard, the version check of `commit` accepts one of their turns:
  *
- *     idle ──input──▶ busy: load (hot or journal) ─▶ sift inputs ─▶ decide ─▶ commit ─┬─ accepted ─▶ idle, or again
- *       ▲                                                                             └─ conflict ─▶ forget, load again
- *       └── shard lost, or the log cannot be written: forget everything; the driver hands the inputs out again
+ *     idle ──input──▶ load (cache or journal) ─▶ classify inputs ─▶ decide ─▶ commit ─┬─ accepted ─▶ idle, or the next turn
+ *       ▲                                                                             └─ conflict ─▶ evict, load once more
+ *       └── shard lost, or the log cannot be written: evict everything; the driver redelivers the inputs
  */
 
 export interface EngineOptions {
@@ -55,38 +54,26 @@ export interface EngineOptions {
   /** Workers with the same group share the tasks. */
   group: string
   programs: readonly ProgramDefinition[]
-  /** Longest chain of tasks that may start each other. */
+  /** Maximum length of a chain of tasks that start each other. */
   maxHops: number
   budget: Budget
   pauses: Pauses
   /** Tasks kept in memory while they wait. */
   maxCachedTasks?: number
-  /** Inputs taken from the bus at once. */
+  /** Maximum number of unsettled deliveries. */
   maxInFlight?: number
-  /** For tests only: the wall clock by which waits end. */
+  /** For tests: the wall clock that ends waits. */
   now?: () => number
-  /** For tests that must fail without it: what stands in for {@link classifyInput}. */
+  /** For tests: replaces {@link classifyInput}. */
   classifyInput?: typeof classifyInput
 }
 
 const maxConflicts = 3
 
-interface TaskStart {
-  readonly program?: string
-  readonly started: string
-  readonly joins?: true
-}
-
 export class Engine {
   readonly #options: EngineOptions
   readonly #bus: Bus
   readonly #programs: Programs
-  /** What new tasks start with. */
-  readonly #newest: Map<string, ProgramDefinition>
-  /** Of those, what events begin that nobody addressed. */
-  readonly #workflows: readonly ProgramDefinition[]
-  /** Of those, whose instances live under keys. */
-  readonly #keyed: readonly ProgramDefinition[]
   readonly #limits: TaskLimits
   readonly #effectPolicies: EffectPolicies
   readonly #inboxes = new Map<string, TaskInbox>()
@@ -104,10 +91,7 @@ export class Engine {
     this.#options = options
     this.#bus = options.bus
     this.#programs = new Programs(options.programs)
-    this.#newest = new Map(this.#programs.newest.map(program => [program.name, program]))
-    this.#workflows = [...this.#newest.values()].filter(program => program.instances)
-    this.#keyed = this.#workflows.filter(program => program.instances!.key)
-    this.#limits = new TaskLimits(options.bus, options.maxHops, options.budget, this.#keyed)
+    this.#limits = new TaskLimits(options.bus, options.maxHops, options.budget, this.#programs.keyed)
     this.#effectPolicies = new EffectPolicies(options.bus)
     this.#maxCachedTasks = options.maxCachedTasks ?? 4_096
     this.#classifyInput = options.classifyInput ?? classifyInput
@@ -117,8 +101,8 @@ export class Engine {
     this.#matches = compileFilter(filter)
   }
 
-  /** Without working it: from now on nothing that this app asks for is lost, be it that its first worker comes later. */
-  provisionApp(): Promise<void> {
+  /** Creates the group without joining it, so that events published before the first worker starts are kept. */
+  provision(): Promise<void> {
     return this.#bus.driver.createGroup(this.#group)
   }
 
@@ -132,10 +116,10 @@ export class Engine {
     })
   }
 
-  /** Takes no more inputs, ends the turns under way, gives the shards back; at the cut without waiting for those turns. */
-  async stop(cut?: AbortSignal): Promise<void> {
+  /** Takes no more inputs, waits for running turns until `abort` fires, then gives the shards back. */
+  async stop(abort?: AbortSignal): Promise<void> {
     this.#consumer?.pause()
-    if (this.#working > 0) await settledOrAborted(new Promise<void>(resolve => (this.#idle = resolve)), cut)
+    if (this.#working > 0) await settledOrAborted(new Promise<void>(resolve => (this.#idle = resolve)), abort)
     for (const inbox of this.#inboxes.values()) inbox.lost = true
     await this.#consumer?.close()
   }
@@ -143,30 +127,23 @@ export class Engine {
   #deliver(delivery: Delivery) {
     const { event } = delivery
     const task = this.#addressee(event)
-    const starts = [...this.#newest.values()]
-      .filter(program => startsOn(program, event))
-      .map(({ name }): TaskStart => ({ program: name, started: taskId(event.correlationid, name, event.id) }))
-    for (const program of this.#workflows) {
-      const joining = matchInstance(program, event)
-      if (joining)
-        starts.push({ ...(joining.begins && { program: program.name }), started: joining.instance, joins: true })
-    }
-    const routed = this.#keyed.filter(program => isRouted(program, event))
-    const takers = [
+    const starts = this.#programs.startsOf(event)
+    const routed = this.#programs.routedTo(event)
+    const recipients = [
       ...(task === undefined ? [] : [task]),
-      ...starts.map(({ started }) => started),
+      ...starts.map(each => each.task),
       ...routed.map(routeRecipient),
     ]
-    // Asked for and wanted by nobody (an agent's own end), or asked for by another worker of this app.
-    if (takers.length === 0)
+    // The filter matches it but no task wants it (the end of an agent's own task), or another version of this app asked for it.
+    if (recipients.length === 0)
       return void settle(this.#bus, delivery, this.#matches(event) ? { kind: 'done' } : unhandled(delivery))
-    const shared = new SharedDelivery(this.#bus, delivery, takers)
+    const shared = new SharedDelivery(this.#bus, delivery, recipients)
     if (task !== undefined) this.#enqueue(task, { event, shared })
-    for (const { started, ...start } of starts) this.#enqueue(started, { event, ...start, shared })
+    for (const { task: started, ...start } of starts) this.#enqueue(started, { event, ...start, shared })
     if (routed.length > 0) void forwardToInstances(this.#bus, event, routed, shared)
   }
 
-  /** The task of this app that an event answers or cancels. */
+  /** The task that an answer or a cancellation is addressed to. */
   #addressee(event: CloudEvent): string | undefined {
     if (event.type === 'agent.invoke' || !this.#programs.has(event.target ?? '')) return undefined
     if (event.type === 'agent.cancel' || event.type === migrateType) return event.subject ?? ''
@@ -175,8 +152,8 @@ export class Engine {
 
   #enqueue(task: string, input: TaskInput) {
     const inbox = this.#inbox(task)
-    if (!inbox.queue.some(waiting => waiting.event.id === input.event.id)) inbox.queue.push(input)
-    else return input.shared.acknowledge(task, false)
+    if (inbox.queue.some(waiting => waiting.event.id === input.event.id)) return input.shared.acknowledge(task)
+    inbox.queue.push(input)
     this.#work(inbox)
   }
 
@@ -199,7 +176,7 @@ export class Engine {
     void this.#processInbox(inbox)
   }
 
-  /** Works until nothing waits for the task. Never throws. */
+  /** Decides turns until no input waits for the task. Never throws. */
   async #processInbox(inbox: TaskInbox): Promise<void> {
     while (!inbox.lost && (inbox.queue.length > 0 || inbox.woken)) {
       const inputs = inbox.takeBatch()
@@ -209,63 +186,43 @@ export class Engine {
         await this.#processBatch(inbox, inputs, woken)
       } catch (error) {
         this.#cachedTasks.delete(inbox.task)
-        // There is no delivery that could be parked: it is called again, more and more seldom, and becomes overdue.
+        // A wake-up has no delivery to park. The driver repeats it at growing intervals and lists it as overdue.
         if (woken && inputs.length === 0)
-          log.warn?.({ task: inbox.task }, this.#bus.redactor.text(`could not be woken: ${textOf(error)}`))
+          log.warn?.({ task: inbox.task }, this.#bus.redactor.text(`the task could not be woken: ${textOf(error)}`))
         if (!inbox.lost)
-          for (const input of inputs)
-            input.shared.acknowledge(inbox.task, false, outcomeForError(error, inbox.task, input))
+          for (const { shared } of inputs)
+            shared.acknowledge(inbox.task, outcomeForError(error, inbox.task, shared.delivery))
       }
       if (inbox.lost) inbox.queue.push(...inputs)
     }
     if (inbox.lost) returnForeignInputs(inbox)
-    // In one go with the last look at the queue, so that no input arrives between.
+    // Synchronous with the last check of the queue, so that no input can arrive in between.
     inbox.busy = false
     if (!inbox.lost) this.#inboxes.delete(inbox.task)
     if (--this.#working === 0) this.#idle?.()
   }
 
-  async #processBatch(inbox: TaskInbox, offered: readonly TaskInput[], woken: boolean): Promise<void> {
+  async #processBatch(inbox: TaskInbox, batch: readonly TaskInput[], woken: boolean): Promise<void> {
     const now = this.#now()
     let task = this.#cachedTasks.get(inbox.task)
-    // An answer to a turn that is newer than what is cached, or a wake-up of which it knows nothing: somebody else went on.
-    const look = task
-      ? offered.some(input => this.#classifyInput(task, input) === 'ahead') ||
+    // An answer to a turn after the cached one, or a wake-up that the cached task does not expect: another worker decided a turn.
+    const isStale = task
+      ? batch.some(input => this.#classifyInput(task, input) === 'early') ||
         (woken && task.expired(now, () => false).length === 0)
-      : woken || inbox.conflicts > 0 || !offered.every(isFirstStart)
-    if (look) {
-      const isCancelled = offered.some(({ event }) => event.type === 'agent.cancel')
+      : woken || inbox.conflicts > 0 || !batch.every(isFirstStart)
+    if (isStale) {
+      const isCancelled = batch.some(({ event }) => event.type === 'agent.cancel')
       task = await loadTask(this.#bus, this.#programs, inbox.task, isCancelled)
     }
     if (inbox.lost) return
     const inputs: TaskInput[] = []
-    for (const input of offered) {
-      if (input.event.type === routedType && !routedEventIn(await this.#bus.resolve(input.event))) {
-        input.shared.acknowledge(inbox.task, false, discardMisrouted(input.event))
-        continue
-      }
-      const verdict = this.#classifyInput(task, input)
-      if (verdict === 'ahead') input.shared.acknowledge(inbox.task, false, retryLater(input))
-      else if (
-        verdict === 'take' &&
-        !isAnsweredBy(inputs, input) &&
-        (task || (await shouldStart(this.#bus, inbox.task, input)))
-      )
-        inputs.push(input)
-      else {
-        if (verdict === 'late') await this.#bus.publish(lateDraft(inbox.task, await this.#bus.resolve(input.event)))
-        const refused = verdict === 'refuse' && cancelledDraft(this.#newest.get(input.program!)!, input)
-        if (refused) await this.#bus.publish(refused)
-        if (verdict !== 'follow' || !(await this.#forwardToSuccessor(inbox, [input])))
-          input.shared.acknowledge(inbox.task, false)
-      }
-    }
-    // A start goes before its cancellation, in whatever order they came.
+    for (const input of batch) if (await this.#accepts(inbox, task, input, inputs)) inputs.push(input)
+    // A start comes before its cancellation, whatever the order of delivery.
     if (!task) inputs.sort((a, b) => Number(b.program !== undefined) - Number(a.program !== undefined))
     const agent = task?.identity.program ?? inputs[0]?.program
     if (agent !== undefined && this.#options.pauses.has('agent', agent)) {
       const outcome = pausedOutcome('agent', agent)
-      for (const input of inputs) input.shared.acknowledge(inbox.task, false, outcome)
+      for (const { shared } of inputs) shared.acknowledge(inbox.task, outcome)
       return
     }
     const expired = woken && task && !task.end ? task.expired(now, id => inbox.hasAnswer(id)) : []
@@ -278,37 +235,63 @@ export class Engine {
     await this.#decide(inbox, task, inputs, expired, now)
   }
 
-  /** The task that these inputs begin; undefined, with the inputs settled, when none may begin. */
+  /** Whether the next turn decides on an input. All others are acknowledged here. */
+  async #accepts(
+    { task: id }: TaskInbox,
+    task: Task | undefined,
+    input: TaskInput,
+    accepted: readonly TaskInput[],
+  ): Promise<boolean> {
+    const { event, program, shared } = input
+    if (event.type === routedType && !routedEventIn(await this.#bus.resolve(event))) {
+      shared.acknowledge(id, discardMisrouted(event))
+      return false
+    }
+    const kind = this.#classifyInput(task, input)
+    if (kind === 'early') {
+      shared.acknowledge(id, retryLater(shared.delivery))
+      return false
+    }
+    if (kind === 'accept' && !isAnsweredBy(accepted, input) && (task || (await shouldStart(this.#bus, id, input))))
+      return true
+    if (kind === 'late') await this.#bus.publish(lateDraft(id, await this.#bus.resolve(event)))
+    const cancelled = kind === 'reject' && cancelledDraft(this.#programs.newest.get(program!)!, event)
+    if (cancelled) await this.#bus.publish(cancelled)
+    if (kind !== 'forward' || !(await this.#forwardToSuccessor(id, [input]))) shared.acknowledge(id)
+    return false
+  }
+
+  /** The task that these inputs start. Undefined, with the inputs acknowledged, if none may start. */
   async #startTask(inbox: TaskInbox, inputs: readonly TaskInput[]): Promise<Task | undefined> {
     const [{ event, program }] = inputs as [TaskInput]
     if (program === undefined) {
-      if (await this.#forwardToSuccessor(inbox, inputs)) return undefined
-      if (inbox.conflicts === 0) return tombstone(this.#newest.get(event.target!)!, inbox.task, event)
-      // The fence knows the task and the journal does not: it lags behind, or the task ended so long ago that it was purged.
-      for (const input of inputs)
-        input.shared.acknowledge(inbox.task, false, mayAppearLater(input) ? retryLater(input) : undefined)
+      if (await this.#forwardToSuccessor(inbox.task, inputs)) return undefined
+      if (inbox.conflicts === 0) return tombstone(this.#programs.newest.get(event.target!)!, inbox.task, event)
+      // The driver knows the task but its journal is empty: the journal lags behind, or the task ended and was purged.
+      for (const { shared } of inputs)
+        shared.acknowledge(inbox.task, mayAppearLater(shared.delivery) ? retryLater(shared.delivery) : undefined)
       return undefined
     }
     const tooFar = this.#limits.hopLimitError(event.hops + 1)
-    if (!tooFar || event.replyto) return beginTask(this.#bus, this.#newest.get(program)!, inbox.task, event)
-    // Nobody waits for an answer: saying that it failed could start the next round of the loop.
+    if (!tooFar || event.replyto) return beginTask(this.#bus, this.#programs.newest.get(program)!, inbox.task, event)
+    // No caller waits for an answer, and publishing the failure could start the next round of the loop.
     this.#discard(inbox, inputs, reasonOf(tooFar))
     return undefined
   }
 
-  /** Begins no task. */
+  /** Discards the inputs that would have started the task. */
   #discard(inbox: TaskInbox, inputs: readonly TaskInput[], reason: Reason) {
     for (const { shared, program } of inputs)
-      shared.acknowledge(inbox.task, false, program === undefined ? undefined : { kind: 'discard', reason })
+      shared.acknowledge(inbox.task, program === undefined ? undefined : { kind: 'discard', reason })
   }
 
-  /** Gives cancellations to the task as which this one goes on. False when it goes on as none. */
-  async #forwardToSuccessor(inbox: TaskInbox, inputs: readonly TaskInput[]): Promise<boolean> {
-    const heir = await latestSuccessor(this.#bus, inbox.task)
-    if (heir === undefined) return false
+  /** Passes cancellations on to the task that continues this one. False if there is none. */
+  async #forwardToSuccessor(task: string, inputs: readonly TaskInput[]): Promise<boolean> {
+    const successor = await latestSuccessor(this.#bus, task)
+    if (successor === undefined) return false
     for (const input of inputs) {
-      input.shared.reassign(inbox.task, heir)
-      this.#enqueue(heir, input)
+      input.shared.reassign(task, successor)
+      this.#enqueue(successor, input)
     }
     return true
   }
@@ -333,18 +316,18 @@ export class Engine {
     using charge = this.#limits.charge(identity.start.correlationid, isFirst)
     const refused = await this.#limits.decide(deciding, decided, seen, charge)
     if (refused?.isSilent) return this.#discard(inbox, inputs, refused.reason)
-    const told = refused?.notice ? [refused.notice] : []
+    const notices = refused?.notice ? [refused.notice] : []
     const { task, builder, turn, turnEntry, events, emitted, wake } = await composeTurn(
       this.#bus,
       {
         task: deciding,
         builder: decided,
-        embedded: [...embedded, ...told],
+        embedded: [...embedded, ...notices],
         seen,
         expired,
-        engineAnswers: [...expiries, ...told],
+        engineAnswers: [...expiries, ...notices],
         recordSpending: wanted => this.#limits.recordSpending(deciding, wanted, seen, charge),
-        reloadTask: () => reloadTask(this.#bus, this.#programs, this.#newest, deciding, seen[0]!),
+        reloadTask: () => reloadTask(this.#bus, this.#programs, this.#programs.newest, deciding, seen[0]!),
       },
       async wanted => trace.emitted(await this.#effectPolicies.apply(identity.start.replay, wanted)),
     )
@@ -369,15 +352,17 @@ export class Engine {
     if (result === 'conflict') {
       this.#cachedTasks.delete(identity.task)
       if (++inbox.conflicts > maxConflicts)
-        throw new TidingsError('E_LOG_UNAVAILABLE', 'another worker decides for this task', { retryable: true })
+        throw new TidingsError('E_LOG_UNAVAILABLE', `another worker keeps deciding turns of task ${identity.task}`, {
+          retryable: true,
+        })
       inbox.queue.unshift(...inputs)
       return
     }
     inbox.conflicts = 0
     charge.accepted()
     trace.accepted(emitted, settle, builder.end)
-    for (const input of inputs) input.shared.acknowledge(inbox.task, settling.includes(input))
-    // Running executors hear it at once; the event itself is for those that still queue.
+    for (const input of inputs) input.shared.acknowledge(inbox.task, undefined, settling.includes(input))
+    // Stops calls that run now. The event itself cancels those that are still queued.
     for (const event of builder.events) if (event.type === 'call.cancelled') this.#bus.driver.sendSignal(event)
     if (builder.end) this.#cachedTasks.delete(identity.task)
     else this.#cache(task)
@@ -393,13 +378,13 @@ export class Engine {
 
   #forgetShard(shard: number) {
     const { shards } = this.#bus.driver
-    const gone = (id: string) => shardOf(correlationOf(id), shards) === shard
+    const isLost = (id: string) => shardOf(correlationOf(id), shards) === shard
     this.#limits.forget(shard)
     for (const [id, inbox] of this.#inboxes) {
-      if (!gone(id)) continue
+      if (!isLost(id)) continue
       inbox.lost = true
       this.#inboxes.delete(id)
     }
-    for (const id of this.#cachedTasks.keys()) if (gone(id)) this.#cachedTasks.delete(id)
+    for (const id of this.#cachedTasks.keys()) if (isLost(id)) this.#cachedTasks.delete(id)
   }
 }

@@ -5,67 +5,67 @@ import type { Delivery, DeliveryOutcome } from '../bus/driver.ts'
 import { correlationOf } from '../bus/ids.ts'
 import { reason } from '../bus/reason.ts'
 
-/** A delivery that several tasks may take: it is settled when the last of them has. */
+/** A delivery that several tasks may receive. It is settled when the last of them has acknowledged it. */
 export class SharedDelivery {
   readonly delivery: Delivery
   readonly #bus: Bus
-  /** Tasks that have not taken it yet. */
+  /** Tasks that have not acknowledged it yet. */
   readonly #recipients: Set<string>
   #outcome: DeliveryOutcome = { kind: 'done' }
 
-  constructor(bus: Bus, delivery: Delivery, takers: readonly string[]) {
+  constructor(bus: Bus, delivery: Delivery, recipients: readonly string[]) {
     this.#bus = bus
     this.delivery = delivery
-    this.#recipients = new Set(takers)
+    this.#recipients = new Set(recipients)
   }
 
-  /** Whether whoever takes now is the last, and may settle in its own transaction. */
+  /** Whether one recipient is left, which may settle the delivery in its own transaction. */
   get isLast() {
     return this.#recipients.size === 1 && this.#outcome.kind === 'done'
   }
 
-  /** Another task takes it in place of this one. */
+  /** Replaces one recipient by another. */
   reassign(task: string, other: string) {
     if (this.#recipients.delete(task)) this.#recipients.add(other)
   }
 
-  /** `settled`: the task's own transaction settled it. A task takes it once; what it says later does not count. */
-  acknowledge(task: string, settled: boolean, outcome: DeliveryOutcome = { kind: 'done' }) {
+  /** `isSettled`: the commit of the task settled the delivery. Each task acknowledges once; later calls have no effect. */
+  acknowledge(task: string, outcome: DeliveryOutcome = { kind: 'done' }, isSettled = false) {
     if (!this.#recipients.delete(task)) return
-    // One taker's refusal stands: for the others the event is inert when it comes again.
+    // One refusal decides the outcome. For the other tasks the redelivered event has no effect.
     if (outcome.kind !== 'done') this.#outcome = outcome
-    if (!settled && this.#recipients.size === 0) void settle(this.#bus, this.delivery, this.#outcome)
+    if (!isSettled && this.#recipients.size === 0) void settle(this.#bus, this.delivery, this.#outcome)
   }
 }
 
-/** What waits for a task's next turn. */
+/** An event that waits for the next turn of a task. */
 export interface TaskInput {
   readonly event: CloudEvent
-  /** Of a start: the program to start. */
+  /** The program that this event starts; undefined for an answer or a cancellation. */
   readonly program?: string
-  /** It goes to the task also when that has begun. */
+  /** The task receives it even if it has started already. */
   readonly joins?: true
   readonly shared: SharedDelivery
 }
 
-/** Most bytes of JSON that one turn takes: a quarter of what its event may hold. */
+/** Maximum bytes of JSON in the inputs of one turn: a quarter of what its event may hold. */
 const maxInputBytes = 1024 * 1024
 
-/** The inputs of one task, in order of arrival, and whether somebody is working on them. */
+/** The inputs of one task, in order of arrival, and whether a turn is being decided. */
 export class TaskInbox {
   readonly task: string
   readonly queue: TaskInput[] = []
   busy = false
   woken = false
   conflicts = 0
-  /** The shard went to another owner: whatever is under way is abandoned. */
+  /** Another worker owns the shard now: the turn that is being decided is abandoned. */
   lost = false
 
   constructor(task: string) {
     this.task = task
   }
 
-  /** The inputs of one turn: those that came first, as many as it has room for, one in any case. The others wait. */
+  /** Removes the inputs of one turn: the oldest ones that fit, at least one. */
   takeBatch(): TaskInput[] {
     const { queue } = this
     if (queue.length < 2) return queue.splice(0)
@@ -77,15 +77,15 @@ export class TaskInbox {
     return queue.splice(0, count)
   }
 
-  /** Whether the answer to a call waits for a later turn. */
+  /** Whether the answer to a call waits in the queue. */
   hasAnswer(call: string): boolean {
     return this.queue.some(({ event }) => event.call === call)
   }
 }
 
 /**
- * The shard of the task was lost, and with it the deliveries that came from it. One that came from another shard, as a
- * cancellation with a correlation of its own, is still in hand: nobody else gets it unless it is given back.
+ * After a shard is lost, its new owner gets the deliveries that came from it. Deliveries from other shards, such as a cancellation
+ * with its own correlation, are still held here and are returned for redelivery.
  */
 export function returnForeignInputs({ task, queue }: TaskInbox): void {
   const outcome: DeliveryOutcome = {
@@ -94,5 +94,5 @@ export function returnForeignInputs({ task, queue }: TaskInbox): void {
     reason: reason('E_TASK_MOVED', 'another worker owns the shard of this task'),
   }
   for (const { event, shared } of queue.splice(0))
-    if (event.correlationid !== correlationOf(task)) shared.acknowledge(task, false, outcome)
+    if (event.correlationid !== correlationOf(task)) shared.acknowledge(task, outcome)
 }

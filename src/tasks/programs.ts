@@ -1,9 +1,26 @@
+import { taskId } from '../bus/ids.ts'
 import { TidingsError } from '../errors.ts'
+import type { CloudEvent } from '../event.ts'
+import { isRouted, matchInstance } from './instances.ts'
 import type { ProgramDefinition } from './program.ts'
+import { startsOn } from './rules.ts'
 
-/** The programs of a worker, by name and version. New tasks start with the highest; a task goes on with the one that it has. */
+/** A task that an event may start or join. */
+export interface TaskStart {
+  readonly task: string
+  /** The program to start; undefined where the event only goes to a task that has started already. */
+  readonly program?: string
+  readonly joins?: true
+}
+
+/** The programs of a worker, by name and version. New tasks start with the newest version; a running task keeps its own. */
 export class Programs {
   readonly #byName = new Map<string, ProgramDefinition[]>()
+  /** The newest version of each program: new tasks start with it. */
+  readonly newest: ReadonlyMap<string, ProgramDefinition>
+  /** Workflows that have one instance per key. */
+  readonly keyed: readonly ProgramDefinition[]
+  readonly #workflows: readonly ProgramDefinition[]
 
   constructor(definitions: readonly ProgramDefinition[]) {
     for (const definition of definitions) {
@@ -13,37 +30,56 @@ export class Programs {
         versions.sort((a, b) => b.version - a.version),
       )
     }
+    this.newest = new Map([...this.#byName].map(([name, [newest]]) => [name, newest!]))
+    this.#workflows = [...this.newest.values()].filter(program => program.instances)
+    this.keyed = this.#workflows.filter(program => program.instances!.key)
+  }
+
+  /** The tasks that an event may start or join. */
+  startsOf(event: CloudEvent): TaskStart[] {
+    const starts: TaskStart[] = []
+    for (const [name, program] of this.newest)
+      if (startsOn(program, event)) starts.push({ program: name, task: taskId(event.correlationid, name, event.id) })
+    for (const program of this.#workflows) {
+      const match = matchInstance(program, event)
+      if (match) starts.push({ ...(match.begins && { program: program.name }), task: match.instance, joins: true })
+    }
+    return starts
+  }
+
+  /** The keyed workflows to whose instances an event is forwarded. */
+  routedTo(event: CloudEvent): ProgramDefinition[] {
+    return this.keyed.filter(program => isRouted(program, event))
   }
 
   has(name: string): boolean {
     return this.#byName.has(name)
   }
 
-  /** Whether its tasks are instances of a workflow. */
+  /** Whether the program is a workflow, so that its tasks are instances. */
   isInstance(name: string): boolean {
     return this.#byName.get(name)?.some(({ instances }) => instances) ?? false
   }
 
-  /** Of each name the highest version: it takes new tasks. */
-  get newest(): ProgramDefinition[] {
-    return [...this.#byName.values()].map(([first]) => first!)
-  }
-
   /**
-   * What goes on with a task that this version wrote: the same where it is here, else the highest.
-   * @throws E_PROGRAM_VERSION when a newer program wrote it, E_PROGRAM_MISMATCH when the program is not here.
+   * The definition that continues a task last decided by `version`: the same version if it is hosted here, else the newest.
+   * @throws E_PROGRAM_VERSION if a newer version decided it, E_PROGRAM_MISMATCH if the program is not hosted here
    */
   for(task: string, name: string, version: number): ProgramDefinition {
     const versions = this.#byName.get(name)
     if (!versions)
-      throw new TidingsError('E_PROGRAM_MISMATCH', `task ${task} belongs to ${name}, which is not in this worker`, {
-        retryable: true,
-      })
+      throw new TidingsError(
+        'E_PROGRAM_MISMATCH',
+        `task ${task} belongs to "${name}", which this worker does not host`,
+        {
+          retryable: true,
+        },
+      )
     const [highest] = versions as [ProgramDefinition]
     if (version > highest.version)
       throw new TidingsError(
         'E_PROGRAM_VERSION',
-        `task ${task} was written by version ${version} of ${name}, this is ${highest.version}`,
+        `version ${version} of "${name}" decided task ${task}, but this worker has version ${highest.version}`,
         { retryable: true },
       )
     return versions.find(definition => definition.version === version) ?? highest

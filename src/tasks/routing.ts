@@ -7,10 +7,10 @@ import { routedDraft } from './instances.ts'
 import type { ProgramDefinition } from './program.ts'
 import { outcomeForError } from './rules.ts'
 
-/** Who takes an event to send it on, among those who take it. */
+/** The name under which forwarding an event acknowledges its delivery. */
 export const routeRecipient = ({ name }: ProgramDefinition) => `route/${name}`
 
-/** Publishes an event once more for the instances that it belongs to, in whatever shard they live. */
+/** Publishes an event as `workflow.event` for each keyed instance that it belongs to, which may live in another shard. */
 export async function forwardToInstances(
   bus: Bus,
   event: CloudEvent,
@@ -24,10 +24,13 @@ export async function forwardToInstances(
       const draft = routedDraft(program, await whole)
       if (draft) await bus.publish(draft)
       else
-        log.warn?.({ event: event.id, workflow: program.name }, `${event.type} has no key, and belongs to no instance`)
+        log.warn?.(
+          { event: event.id, workflow: program.name },
+          `${event.type} has no value for the key of the workflow, so no instance receives it`,
+        )
     } catch (error) {
-      outcome = outcomeForError(error, routeRecipient(program), { event, shared })
+      outcome = outcomeForError(error, routeRecipient(program), shared.delivery)
     }
-    shared.acknowledge(routeRecipient(program), false, outcome)
+    shared.acknowledge(routeRecipient(program), outcome)
   }
 }

@@ -14,13 +14,13 @@ import type { Task } from './task.ts'
 import type { OpenCall, TurnBuilder } from './turn.ts'
 
 /*
- * What the engine decides by: which events it asks for, what an input means to a task, what becomes of what it cannot
- * take.
+ * The rules of the engine: which events it subscribes to, what an input means to a task, and how a delivery ends that no turn
+ * decides on.
  */
 
-// With the backoff in between, about forty minutes: longer than two versions of an app overlap.
+// With backoff about forty minutes: longer than two versions of an app overlap in a deployment.
 const maxRedeliveries = 50
-// About a minute: longer than a server that was restarted, or has just become leader, takes to know what was stored.
+// With backoff about a minute: longer than a restarted server, or a new leader, takes to serve what was stored.
 const maxJournalReads = 8
 const sameBatchMs = 10
 const requests = ['agent.invoke', forkType, retryType, 'agent.cancel']
@@ -30,7 +30,7 @@ export const answerTypes: readonly string[] = [
   'agent.task.cancelled', 'approval.granted', 'approval.denied',
 ] // biome-ignore format: one list
 
-/** Another worker of this app takes such events, of a newer version perhaps: it must have the chance. */
+/** Another worker of this app, perhaps a newer version, may handle the event. */
 export function unhandled({ event, attempt }: Delivery): DeliveryOutcome {
   const to = event.target === undefined ? '' : ` for "${event.target}"`
   const why = reason('E_PROGRAM_UNKNOWN', `no agent of this worker handles ${event.type}${to}`)
@@ -39,11 +39,11 @@ export function unhandled({ event, attempt }: Delivery): DeliveryOutcome {
     : { kind: 'park', reason: why }
 }
 
-/** A start that was never handed out before has no journal; were it otherwise, the fence would say so. */
+/** A start that is delivered for the first time has no journal. If it has one after all, `commit` reports a conflict. */
 export const isFirstStart = ({ program, joins, shared }: TaskInput) =>
   program !== undefined && !joins && shared.delivery.attempt === 1
 
-/** Whether it is the event that its correlation was minted with, or one of the same batch, and nobody was handed it before. */
+/** Whether a correlation begins with this event, or with its batch, and this is its first delivery. */
 export const isFirstOfCorrelation = ({ event, shared: { delivery } }: TaskInput) =>
   delivery.attempt === 1 &&
   event.hops === 0 &&
@@ -63,46 +63,48 @@ export function filterOf(programs: readonly ProgramDefinition[]): Filter {
 export function startsOn(program: ProgramDefinition, event: CloudEvent): boolean {
   if (isFork(event.type)) return event.target === program.name
   if (event.type === 'agent.invoke' && event.target === program.name) return true
-  // What becomes of an agent's tasks does not start the same agent: it would never end.
+  // Events about an agent's own tasks do not start the same agent, which would loop forever.
   if (event.type.startsWith('agent.') && event.source === sourceOf(program)) return false
   return program.on.some(pattern => matchesType(pattern, event.type))
 }
 
+/** What the engine does with an input: decide on it, ignore it, or one of the cases in {@link classifyInput}. */
+export type InputClass = 'accept' | 'ignore' | 'early' | 'late' | 'reject' | 'forward'
+
 /**
- * What an input means to the task. Structure decides, never a window of time. `refuse`: the task was cancelled before this
- * start came. `follow`: it goes on as another task.
+ * What an input means to its task, which depends on the state of the task alone, never on a window of time. `early`: the journal does
+ * not have the turn yet that asked for this answer. `late`: its workflow instance has ended. `reject`: the task was cancelled
+ * before this start arrived. `forward`: it belongs to the task that continues this one.
  */
 export function classifyInput(task: Task | undefined, input: TaskInput): InputClass {
-  const { event, program, joins } = input
+  const { event, program, joins, shared } = input
   if (joins) {
-    if (task?.end) return task.machine.hasSeen?.(event) ? 'inert' : 'late'
-    return task || program !== undefined ? 'take' : 'inert'
+    if (task?.end) return task.machine.hasSeen?.(event) ? 'ignore' : 'late'
+    return task || program !== undefined ? 'accept' : 'ignore'
   }
-  if (program !== undefined) return task ? (task.isTombstone ? 'refuse' : 'inert') : 'take'
-  if (event.type === 'agent.cancel' && !task) return isOwnTask(event) ? 'take' : 'inert'
-  if (event.type === 'agent.cancel' && task?.end === 'continued') return 'follow'
-  if (!task) return mayAppearLater(input) ? 'ahead' : 'inert'
-  if (task.end) return 'inert'
-  if (event.type === 'agent.cancel' || event.type === migrateType) return 'take'
-  if (task.open.has(event.call!)) return 'take'
-  return parseId(event.call!)!.version > task.head ? 'ahead' : 'inert'
+  if (program !== undefined) return task ? (task.isTombstone ? 'reject' : 'ignore') : 'accept'
+  if (event.type === 'agent.cancel' && !task) return isOwnTask(event) ? 'accept' : 'ignore'
+  if (event.type === 'agent.cancel' && task?.end === 'continued') return 'forward'
+  if (!task) return mayAppearLater(shared.delivery) ? 'early' : 'ignore'
+  if (task.end) return 'ignore'
+  if (event.type === 'agent.cancel' || event.type === migrateType) return 'accept'
+  if (task.open.has(event.call!)) return 'accept'
+  return parseId(event.call!)!.version > task.head ? 'early' : 'ignore'
 }
 
 /**
- * Whether an input to a task that has no journal may find one later: the turn that asked for an answer was stored before it. In
- * the end the journal was purged.
+ * Whether a journal that is empty now may still appear. The turn that asked for an answer was stored before the answer, so the
+ * journal of a task that gets one exists, until it is purged.
  */
-export const mayAppearLater = ({ shared }: TaskInput) => shared.delivery.attempt <= maxJournalReads
+export const mayAppearLater = ({ attempt }: Delivery) => attempt <= maxJournalReads
 
-export const retryLater = ({ shared }: TaskInput): DeliveryOutcome => ({
+export const retryLater = ({ attempt }: Delivery): DeliveryOutcome => ({
   kind: 'retry',
-  after: backoff(shared.delivery.attempt),
+  after: backoff(attempt),
   reason: reason('E_JOURNAL_BEHIND', 'the turn that made the call is not on the log yet'),
 })
 
-export type InputClass = 'take' | 'inert' | 'ahead' | 'late' | 'refuse' | 'follow'
-
-/** Whether the task that is to be cancelled can exist: what is accepted for it lies in the shard of its correlation. */
+/** Whether the subject of a cancellation is a task of its correlation. A task is handled in the shard of its correlation only. */
 const isOwnTask = ({ subject = '', correlationid }: CloudEvent) =>
   isTaskId(subject) && correlationOf(subject) === correlationid
 
@@ -110,8 +112,8 @@ const second = 1_000
 const hour = 3_600_000
 
 /**
- * When to wake the task after this turn: as its first wait ends, null when none has a bound. Where that is more than an hour away, at
- * the next whole second: calls that follow each other quickly then leave the wake-up as it is, and no index is written for each.
+ * When to wake the task after this turn: when its first wait times out, null if no wait has a timeout. A time that is more than an
+ * hour away is rounded up to a second, so that calls in quick succession keep the same wake-up and need no new index entry.
  */
 export function wakeFor(stillOpen: readonly OpenCall[], builder: TurnBuilder): number | null {
   if (builder.end) return null
@@ -124,12 +126,12 @@ export function wakeFor(stillOpen: readonly OpenCall[], builder: TurnBuilder): n
   return next !== null && next - builder.now > hour ? Math.ceil(next / second) * second : next
 }
 
-/** What tells of an event, which has its data, that came when its instance had ended. */
+/** Reports an event that arrived after its workflow instance had ended. */
 export function lateDraft(task: string, delivered: CloudEvent): Draft {
   const { id, type } = delivered.type === routedType ? (delivered.data as RoutedData).event : delivered
   const { tenant, correlationid, hops, replay } = delivered
   return {
-    // Of several workflows, it may be late for each.
+    // One event may be late for several workflows.
     id: `${id}:${task.slice(-10)}:late`,
     type: 'workflow.late',
     source: '/workflows',
@@ -143,8 +145,8 @@ export function lateDraft(task: string, delivered: CloudEvent): Draft {
   }
 }
 
-/** The answer to a start whose task was cancelled before it came; undefined where nobody waits for one. */
-export function cancelledDraft(program: ProgramDefinition, { event: start }: TaskInput): Draft | undefined {
+/** The answer to a start whose task was cancelled before it arrived; undefined if no caller waits. */
+export function cancelledDraft(program: ProgramDefinition, start: CloudEvent): Draft | undefined {
   if (start.replyto === undefined) return undefined
   return {
     id: resultId(start.id),
@@ -155,29 +157,29 @@ export function cancelledDraft(program: ProgramDefinition, { event: start }: Tas
     target: start.replyto,
     call: start.call ?? start.id,
     hops: start.hops + 1,
-    data: { program: program.name, reason: 'it was cancelled before it began' },
+    data: { program: program.name, reason: 'the task was cancelled before it started' },
   }
 }
 
-/** Somebody else than the runtime made this `workflow.event`, and no instance can take it. */
+/** The runtime did not make this `workflow.event`, and no instance can handle it. */
 export function discardMisrouted({ id }: CloudEvent): DeliveryOutcome {
   const { code, message } = new TidingsError(
     'E_EVENT_INVALID',
-    `the data of ${id}, a workflow.event, is not { event } with \`event.id\` and \`event.type\`, which is also its subject`,
+    `the data of workflow.event ${id} must be { event }, and event.type must be its subject`,
   )
   const next =
-    'Publish what happened under its own type: the runtime routes it to its instance. `tidings attention discard` drops this one.'
+    'Publish the event under its own type, and the runtime routes it to its instance. `tidings attention discard` removes this delivery.'
   return { kind: 'discard', reason: { code, message, next } }
 }
 
 export const isAnsweredBy = (inputs: readonly TaskInput[], { event }: TaskInput) =>
-  event.call !== undefined && inputs.some(taken => taken.event.call === event.call)
+  event.call !== undefined && inputs.some(accepted => accepted.event.call === event.call)
 
-export function outcomeForError(error: unknown, task: string, { shared }: TaskInput): DeliveryOutcome {
+export function outcomeForError(error: unknown, task: string, { attempt }: Delivery): DeliveryOutcome {
   const why = reasonOf(errorData(error, 'E_PROGRAM_FAILED'))
-  // A log that is away comes back; a newer worker may not come.
+  // An unavailable log comes back. A worker with a newer version may never start.
   const isLogAway = /^E_(LOG|BUS)_/.test(why.code)
-  if (error instanceof TidingsError && error.retryable && (isLogAway || shared.delivery.attempt < maxRedeliveries))
-    return { kind: 'retry', after: backoff(shared.delivery.attempt), reason: why }
+  if (error instanceof TidingsError && error.retryable && (isLogAway || attempt < maxRedeliveries))
+    return { kind: 'retry', after: backoff(attempt), reason: why }
   return { kind: 'park', reason: why, key: `task/${task}` }
 }

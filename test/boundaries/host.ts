@@ -59,7 +59,7 @@ export function engineOf(
     budget: defaultBudget,
     pauses,
     ...(cold && { maxCachedTasks: 0 }),
-    ...(dropDedup && { classifyInput: () => 'take' as const }),
+    ...(dropDedup && { classifyInput: () => 'accept' as const }),
   })
 }
 

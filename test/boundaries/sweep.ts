@@ -82,7 +82,7 @@ async function run(options: Omit<SweepOptions, 'cold'> & Omit<Role, 'log'>, slot
   const ends = new Ends(bus, stories[story].ends.length)
   try {
     await publishWorkflows(bus, programsOf(story))
-    await engineOf(bus, story).provisionApp()
+    await engineOf(bus, story).provision()
     for (const start of stories[story].starts(fatal)) await bus.publish(start)
     const died = await slots.use(() => lifeOf({ ...options, log }, ends, cache))
     if (died) {

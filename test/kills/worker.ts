@@ -73,7 +73,7 @@ const engine = new Engine({
   maxHops: 8,
   budget: defaultBudget,
   pauses,
-  ...(control === 'dedup' && { classifyInput: () => 'take' as const }),
+  ...(control === 'dedup' && { classifyInput: () => 'accept' as const }),
 })
 await engine.start()
 const tools = new ToolStation({ bus, tools: [add, charge], pauses })
