@@ -106,7 +106,7 @@ describe('the folder of a log that is open', () => {
     const second = await tidings(place, ['publish', 'a.b', '1'])
     expect(second).toMatchObject({
       code: 1,
-      stderr: expect.stringContaining(`process ${worker.pid} still has the log open`),
+      stderr: expect.stringContaining(`process ${worker.pid} had it open`),
     })
     expect(existsSync(logFile(home))).toBe(false)
     worker.kill('SIGKILL')
@@ -167,7 +167,7 @@ describe('a log that is not what it was', () => {
     rmSync(`${logFile(home)}-wal`)
     await expect(openSqlite({ home })).rejects.toMatchObject({
       code: 'E_LOG_INCOMPLETE',
-      message: expect.stringContaining('acknowledged up to 1'),
+      message: expect.stringContaining('events up to 1 were acknowledged'),
     })
     const whole = await openSqlite({ home: `${home}-whole` })
     expect(await whole.head()).toBe(1)

@@ -4,10 +4,11 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import fc from 'fast-check'
 import { expect, it, onTestFinished, vi } from 'vitest'
-import { FailingCommits, toWire } from '../src/drivers/sqlite/faults.ts'
-import type { Op, Reply } from '../src/drivers/sqlite/protocol.ts'
-import { logFile, type LogFacts, prepare, prepareHome } from '../src/drivers/sqlite/schema.ts'
-import { Writer } from '../src/drivers/sqlite/writer/writer.ts'
+import { toRow } from '../src/drivers/sqlite/consumer-registry.ts'
+import type { WriterOp, WriterReply } from '../src/drivers/sqlite/protocol.ts'
+import { logFile, type LogIdentity, prepareHome, prepareSql } from '../src/drivers/sqlite/schema.ts'
+import { CommitFailures } from '../src/testing/sqlite/commit-failures.ts'
+import { FaultyWriter } from '../src/testing/sqlite/faulty-writer.ts'
 import { newTask, turn } from '../src/testing/conformance/entries.ts'
 import { TestClock } from '../src/testing/clock.ts'
 
@@ -18,7 +19,7 @@ import { TestClock } from '../src/testing/clock.ts'
  */
 
 const leaseMs = 3_000
-const pulseMs = leaseMs / 3
+const heartbeatMs = leaseMs / 3
 const group = 'tasks'
 const tasks = 3
 
@@ -54,13 +55,13 @@ it('no order of take-overs, turns, failed commits and kills takes a wake-up from
 }, async () => {
   const empty = await folder()
   onTestFinished(() => rm(empty, { recursive: true }))
-  const facts = prepareHome(empty, 2)
+  const identity = prepareHome(empty, 2)
   vi.spyOn(performance, 'now').mockImplementation(() => monotonic)
   onTestFinished(() => void vi.restoreAllMocks())
   const run = async (acts: readonly Act[]) => {
     const home = await folder()
     await cp(empty, home, { recursive: true })
-    const scene = new Scene(home, facts)
+    const scene = new Scene(home, identity)
     try {
       for (const each of acts) scene.perform(each)
       expect(wakesOn(home)).toEqual(scene.waiting)
@@ -78,7 +79,10 @@ it('no order of take-overs, turns, failed commits and kills takes a wake-up from
 /** The index of wake-ups, by which workers call tasks. */
 function wakesOn(home: string): Map<string, number> {
   const db = new DatabaseSync(logFile(home), { readOnly: true })
-  const rows = prepare<{ task: string; wake: number }>(db, 'SELECT task, wake FROM live WHERE wake IS NOT NULL').all()
+  const rows = prepareSql<{ task: string; wake: number }>(
+    db,
+    'SELECT task, wake FROM live WHERE wake IS NOT NULL',
+  ).all()
   db.close()
   return new Map(rows.map(({ task, wake }) => [task, wake]))
 }
@@ -97,11 +101,11 @@ class Scene {
   readonly ids = Array.from({ length: tasks }, () => newTask())
   readonly model = new Map<string, Known>(this.ids.map(id => [id, { version: 0, wake: null, end: false }]))
   readonly #home: string
-  readonly #facts: LogFacts
+  readonly #identity: LogIdentity
 
-  constructor(home: string, facts: LogFacts) {
+  constructor(home: string, identity: LogIdentity) {
     this.#home = home
-    this.#facts = facts
+    this.#identity = identity
     this.workers = [this.#join(), this.#join(), this.#join()]
   }
 
@@ -139,8 +143,8 @@ class Scene {
   settle(): void {
     // Nobody has answered so far.
     for (const worker of this.workers) worker.woken()
-    for (let passed = 0; this.waiting.size > 0 && passed < 180_000; passed += pulseMs / 2) {
-      this.#pass(pulseMs / 2)
+    for (let passed = 0; this.waiting.size > 0 && passed < 180_000; passed += heartbeatMs / 2) {
+      this.#pass(heartbeatMs / 2)
       for (const worker of this.workers) {
         worker.step()
         for (const id of worker.woken()) {
@@ -168,40 +172,39 @@ class Scene {
   }
 
   #join(): Worker {
-    return new Worker(this.#home, this.#facts, this.clock)
+    return new Worker(this.#home, this.#identity, this.clock)
   }
 }
 
-/** A process as its log sees it: what the thread of the writer does, in steps. */
+/** A process as its log sees it: what the writer thread does, in steps. */
 class Worker {
   readonly versions = new Map<string, number>()
-  readonly #writer: Writer
-  readonly #failing = new FailingCommits()
+  readonly #writer: FaultyWriter
+  readonly #failures = new CommitFailures()
   #woken = new Set<string>()
-  #beatAt = monotonic
+  #heartbeatAt = monotonic
   #hasEnded = false
-  /** Its last transaction was lost: it tries again by itself. */
+  /** Its last transaction was lost; it retries on its own. */
   #hasFailed = false
 
-  constructor(home: string, facts: LogFacts, clock: TestClock) {
-    const faults = toWire({ commits: this.#failing })
-    this.#writer = new Writer({ home, ...facts, leaseMs, synchronous: 'off', clock: clock.offset, faults })
-    this.#transact(['subscribe', 1, group, 'sharded', [{ types: ['task.input'] }], 8, null, 'now'])
+  constructor(home: string, identity: LogIdentity, clock: TestClock) {
+    const options = { home, ...identity, leaseMs, synchronous: 'off', clock: clock.offset } as const
+    this.#writer = new FaultyWriter(options, { commits: this.#failures.cells })
+    const filter = [{ types: ['task.input'] }]
+    const wanted = { group, mode: 'sharded', filter, maxInFlight: 8, limit: null, from: 'now' } as const
+    this.#transact({ kind: 'subscribe', consumer: 1, ...wanted })
   }
 
   /** The next transaction that writes fails at its COMMIT. */
   set failsNext(fails: boolean) {
-    if (fails) this.#failing.fail(1)
+    if (fails) this.#failures.fail(1)
   }
 
   /** Undefined when the transaction was lost. */
   commit(task: string, expect: number, wake: number | null, end: boolean): boolean | undefined {
-    const { turn: entry } = turn(task, expect)
-    const { id, type, correlationid } = entry.event
-    const rows = [id, type, null, correlationid, entry.json, 0]
-    return this.#transact(['commit', group, task, expect, wake, undefined, end, [], rows])?.results[0] as
-      | boolean
-      | undefined
+    const events = [toRow(turn(task, expect).turn)]
+    const op = { kind: 'commit', group, task, expect, wake, snapshot: undefined, end, settlements: [], events } as const
+    return this.#transact(op)?.results[0] as boolean | undefined
   }
 
   /** What it knows of a task from now on. */
@@ -209,16 +212,16 @@ class Worker {
     this.versions.set(task, model.get(task)!.version)
   }
 
-  /** A round of its event loop: the pulse, what others wrote, the alarm. */
+  /** One round of its event loop: the heartbeat, what others wrote, the alarm. */
   step(): void {
-    const isLate = monotonic >= this.#beatAt + pulseMs
-    if (isLate) this.#beatAt = monotonic
-    if (isLate || this.#writer.someoneDied()) this.#writer.beat()
+    const isLate = monotonic >= this.#heartbeatAt + heartbeatMs
+    if (isLate) this.#heartbeatAt = monotonic
+    if (isLate || this.#writer.hasExpiredMembers()) this.#writer.requestHeartbeat()
     if (isLate || this.#hasFailed || this.#writer.isStale || this.#writer.isDue) this.#transact()
-    while (this.#writer.isHungry) this.#transact()
+    while (this.#writer.hasMore) this.#transact()
   }
 
-  /** Tasks that it was told to wake since the last call. */
+  /** The tasks that it woke since the last call. */
   woken(): Set<string> {
     const woken = this.#woken
     this.#woken = new Set()
@@ -226,25 +229,25 @@ class Worker {
   }
 
   close(): void {
-    if (this.#transact(['close'])) this.end()
+    if (this.#transact({ kind: 'close' })) this.end()
   }
 
-  /** As a process that is killed: it says nothing. */
+  /** Ends like a killed process, without releasing anything. */
   end(): void {
     if (!this.#hasEnded) this.#writer.close()
     this.#hasEnded = true
   }
 
-  #transact(...ops: Op[]): Reply | undefined {
+  #transact(...ops: WriterOp[]): WriterReply | undefined {
     try {
       const { reply } = this.#writer.transact(ops)
-      for (const [, task] of reply.wakes) this.#woken.add(task)
+      for (const { task } of reply.wakes) this.#woken.add(task)
       this.#hasFailed = false
       return reply
     } catch (error) {
       if (!String(error).includes('injected')) throw error
       this.#writer.recover(ops)
-      this.#writer.beat()
+      this.#writer.requestHeartbeat()
       this.#hasFailed = true
       return undefined
     }

@@ -9,7 +9,9 @@ import type { Commit, Delivery, Driver, Subscription } from '../src/bus/driver.t
 import { correlationOf, taskId, turnId } from '../src/bus/ids.ts'
 import { createEvent, type Draft } from '../src/event.ts'
 import { until } from '../src/testing/wait.ts'
-import { type Faults, FailingCommits, openSqlite, type SqliteOptions } from '../src/drivers/sqlite/index.ts'
+import { openSqlite, type SqliteOptions } from '../src/drivers/sqlite/index.ts'
+import { CommitFailures } from '../src/testing/sqlite/commit-failures.ts'
+import { openFaultySqlite, type SqliteFaults } from '../src/testing/sqlite/open-faulty.ts'
 import type { Order, Report, Role } from './lib/sqlite-child.ts'
 
 let home: string
@@ -28,6 +30,12 @@ afterEach(async () => {
 
 async function start(options: Partial<SqliteOptions> = {}): Promise<Driver> {
   const driver = await openSqlite({ home, ...options })
+  open.push(driver)
+  return driver
+}
+
+async function startFaulty(faults: SqliteFaults): Promise<Driver> {
+  const driver = await openFaultySqlite({ home }, faults)
   open.push(driver)
   return driver
 }
@@ -170,10 +178,10 @@ describe('opening', () => {
   })
 })
 
-describe('early hand-over', () => {
-  it('gives an event to the owner of its shard before it is stored, and stores the turn with it', async () => {
-    const commits = new FailingCommits()
-    const driver = await start({ faults: { commits } })
+describe('early delivery', () => {
+  it('goes to the owner of the shard before the event is stored, and the turn is stored with the event', async () => {
+    const commits = new CommitFailures()
+    const driver = await startFaulty({ commits })
     const { deliveries } = await subscribe(driver, 'sharded')
     const sent = entry()
     const task = taskId(sent.event.correlationid, 'program', sent.event.id)
@@ -187,7 +195,7 @@ describe('early hand-over', () => {
     expect(await published).toEqual([{ position: 1, duplicate: false }])
   })
 
-  it('does not hand a duplicate over', async () => {
+  it('does not deliver a duplicate', async () => {
     const driver = await start()
     const { deliveries } = await subscribe(driver, 'sharded')
     const sent = entry()
@@ -199,8 +207,8 @@ describe('early hand-over', () => {
 
 describe('a transaction that fails', () => {
   it('loses everything that was submitted until then, and nothing else', async () => {
-    const commits = new FailingCommits()
-    const driver = await start({ faults: { commits } })
+    const commits = new CommitFailures()
+    const driver = await startFaulty({ commits })
     const before = entry()
     await driver.publish([before])
     commits.fail(1)
@@ -212,9 +220,9 @@ describe('a transaction that fails', () => {
     expect(await stored(driver)).toEqual([before.event.id, after.event.id])
   })
 
-  it('cancels early hand-overs, tells the owner, and hands out again what is stored and unsettled', async () => {
-    const commits = new FailingCommits()
-    const driver = await start({ faults: { commits } })
+  it('cancels early deliveries, informs the owner, and redelivers what is stored and unsettled', async () => {
+    const commits = new CommitFailures()
+    const driver = await startFaulty({ commits })
     const { deliveries, lost } = await subscribe(driver, 'sharded')
     const kept = entry()
     await driver.publish([kept])
@@ -228,9 +236,9 @@ describe('a transaction that fails', () => {
     await until(async () => (await driver.listGroups())[0]?.lag === 0)
   })
 
-  it('leaves a delivery of a shared group in hand when its settlement was lost, to be settled again', async () => {
-    const commits = new FailingCommits()
-    const driver = await start({ faults: { commits } })
+  it('keeps a delivery of a shared group in flight when its settlement was lost, so that it can be settled later', async () => {
+    const commits = new CommitFailures()
+    const driver = await startFaulty({ commits })
     const { deliveries } = await subscribe(driver, 'shared')
     await driver.publish([entry()])
     await until(() => deliveries.length === 1)
@@ -243,8 +251,8 @@ describe('a transaction that fails', () => {
   })
 
   it('is survived for as long as it lasts', async () => {
-    const commits = new FailingCommits()
-    const driver = await start({ faults: { commits } })
+    const commits = new CommitFailures()
+    const driver = await startFaulty({ commits })
     const { deliveries } = await subscribe(driver, 'shared')
     commits.fail(3)
     const sent = entry()
@@ -330,8 +338,8 @@ describe('several processes', () => {
 describe('controls: what the guarantees are worth', () => {
   const task = taskId(createEvent({ type: 'job.made', data: null }).correlationid, 'program', 'event')
 
-  async function twoTurns(faults: Faults): Promise<string[]> {
-    const [a, b] = [await start({ faults }), await start({ faults })]
+  async function twoTurns(faults: SqliteFaults): Promise<string[]> {
+    const [a, b] = [await startFaulty(faults), await startFaulty(faults)]
     return Promise.all([a.commit(turn(task, 0)), b.commit(turn(task, 0))])
   }
 
@@ -343,8 +351,8 @@ describe('controls: what the guarantees are worth', () => {
   })
 
   async function afterACrashInTheMiddle(dropTransaction: boolean): Promise<{ lag: number; turns: number }> {
-    const commits = new FailingCommits()
-    const driver = await start({ faults: { dropTransaction, commits } })
+    const commits = new CommitFailures()
+    const driver = await startFaulty({ dropTransaction, commits })
     const { deliveries } = await subscribe(driver, 'shared')
     await driver.publish([entry()])
     await until(() => deliveries.length === 1)

@@ -1,9 +1,9 @@
 import type { Control } from './control.ts'
 
 export default {
-  fault: 'A second process silently makes a log in the place of one that another process still writes to.',
-  file: 'src/drivers/sqlite/index.ts',
-  find: '  assertNobodyHasAnother(home)\n',
+  fault: 'A second process silently creates a log in place of one that another process still writes to.',
+  file: 'src/drivers/sqlite/open.ts',
+  find: '  assertNoOtherLogOpen(home)\n',
   replace: '',
   test: 'test/home.test.ts',
   name: 'no other process begins a log',

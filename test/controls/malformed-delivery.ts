@@ -1,9 +1,9 @@
 import type { Control } from './control.ts'
 
 export default {
-  fault: 'One row of the embedded log that holds no event ends every worker that is handed it.',
-  file: 'src/drivers/sqlite/consumers.ts',
-  find: 'readDelivery(row as string, () => this.#log.whereabouts(position))',
-  replace: '{ event: JSON.parse(row as string), problem: undefined }',
+  fault: 'A malformed row of the embedded log ends each worker that receives it.',
+  file: 'src/drivers/sqlite/consumer-registry.ts',
+  find: 'readDelivery(json, () => this.#log.locationOf(position))',
+  replace: '{ event: JSON.parse(json), problem: undefined }',
   test: 'test/sqlite-malformed.test.ts',
 } satisfies Control

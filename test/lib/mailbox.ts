@@ -6,7 +6,8 @@ import { connect as connectSecurely } from 'node:tls'
 import { once } from 'node:events'
 import { expect, onTestFinished } from 'vitest'
 import { Bus } from '../../src/bus/bus.ts'
-import { FailingCommits, openSqlite } from '../../src/drivers/sqlite/index.ts'
+import { CommitFailures } from '../../src/testing/sqlite/commit-failures.ts'
+import { openFaultySqlite } from '../../src/testing/sqlite/open-faulty.ts'
 import type { EmailReceived } from '../../src/received.ts'
 import { collect } from '../../src/testing/wait.ts'
 import { smtp, type SmtpOptions } from '../../src/triggers/email/smtp.ts'
@@ -14,8 +15,8 @@ import { smtp, type SmtpOptions } from '../../src/triggers/email/smtp.ts'
 /** An SMTP trigger on a log of its own, and clients for it. All of it is gone after the test. */
 export async function openMailbox(options: SmtpOptions = {}) {
   const home = await mkdtemp(join(tmpdir(), 'tidings-smtp-'))
-  const commits = new FailingCommits()
-  const bus = new Bus(await openSqlite({ home, faults: { commits } }))
+  const commits = new CommitFailures()
+  const bus = new Bus(await openFaultySqlite({ home }, { commits }))
   onTestFinished(async () => {
     await bus.driver.close()
     await rm(home, { recursive: true })

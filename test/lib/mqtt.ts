@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
 import { Bus } from '../../src/bus/bus.ts'
-import { FailingCommits, openSqlite } from '../../src/drivers/sqlite/index.ts'
+import { CommitFailures } from '../../src/testing/sqlite/commit-failures.ts'
+import { openFaultySqlite } from '../../src/testing/sqlite/open-faulty.ts'
 import { collect } from '../../src/testing/wait.ts'
 import { mqtt, type MqttOptions } from '../../src/triggers/mqtt/mqtt.ts'
 
@@ -12,8 +13,8 @@ export const at = (port: number) => `mqtt://127.0.0.1:${port}`
 /** A log, and triggers that publish on it; all of it is gone after the test. */
 export async function openLog(folder?: string) {
   const home = folder ?? (await mkdtemp(join(tmpdir(), 'tidings-mqtt-')))
-  const commits = new FailingCommits()
-  const bus = new Bus(await openSqlite({ home, faults: { commits } }))
+  const commits = new CommitFailures()
+  const bus = new Bus(await openFaultySqlite({ home }, { commits }))
   onTestFinished(async () => {
     await bus.driver.close()
     await rm(home, { recursive: true, force: true })

@@ -5,7 +5,8 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { onTestFinished } from 'vitest'
 import { Bus } from '../../src/bus/bus.ts'
-import { FailingCommits, openSqlite } from '../../src/drivers/sqlite/index.ts'
+import { CommitFailures } from '../../src/testing/sqlite/commit-failures.ts'
+import { openFaultySqlite } from '../../src/testing/sqlite/open-faulty.ts'
 import type { CloudEvent } from '../../src/event.ts'
 import type { WebhookReceived } from '../../src/received.ts'
 import { collect } from '../../src/testing/wait.ts'
@@ -24,8 +25,8 @@ export const secrets = {
 /** One log with a trigger on it, which may be opened again after `close`. */
 export async function openTrigger(options: WebhookOptions, home?: string) {
   const folder = home ?? (await mkdtemp(join(tmpdir(), 'tidings-webhook-')))
-  const commits = new FailingCommits()
-  const bus = new Bus(await openSqlite({ home: folder, faults: { commits } }))
+  const commits = new CommitFailures()
+  const bus = new Bus(await openFaultySqlite({ home: folder }, { commits }))
   const running = await webhook({ port: 0, ...options }).start(bus)
   let isOpen = true
   const close = async () => {

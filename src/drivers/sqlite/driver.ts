@@ -1,3 +1,4 @@
+import type { Worker } from 'node:worker_threads'
 import type {
   BlobStore,
   PublishResult,
@@ -16,26 +17,33 @@ import type {
   Subscription,
 } from '../../bus/driver.ts'
 import { cancelId, resultId } from '../../bus/ids.ts'
-import { TidingsError } from '../../errors.ts'
 import type { CloudEvent } from '../../event.ts'
 import type { Filter } from '../../pattern.ts'
-import { Blobs } from './blobs.ts'
-import { Consumers } from './consumers.ts'
+import { BlobFiles } from './blob-files.ts'
+import type { SqliteDelivery } from './consumer.ts'
+import { ConsumerRegistry, toRow } from './consumer-registry.ts'
 import { follow } from './follow.ts'
-import { Line, noWriter, readOnly, type LineListener, type Writes } from './line.ts'
-import type { Handed } from './local.ts'
-import type { Horizon, LocalShard, Settings, WriterOptions } from './protocol.ts'
-import { announce } from './presence.ts'
-import { breath, Reader } from './reader.ts'
+import { findMissingWakes, restoreMissingWakes } from './missing-wakes.ts'
+import { registerOpenLog } from './open-logs.ts'
+import type { WriterOptions } from './protocol.ts'
 import type { ReadableLog } from './read-only.ts'
+import { LogReader, yieldToEventLoop } from './reader.ts'
 import { logFile } from './schema.ts'
-import { Signals } from './signals.ts'
-import { keepArmed, unarmed } from './unarmed.ts'
+import { SignalFile } from './signal-file.ts'
+import {
+  logClosed,
+  type OpSubmitter,
+  readOnlyError,
+  readOnlySubmitter,
+  WriterClient,
+  type WriterListener,
+} from './writer-client.ts'
 
-interface Parts {
-  readonly reader: Reader
-  readonly line: (listener: LineListener) => Writes
-  readonly leave: () => void
+interface DriverParts {
+  readonly reader: LogReader
+  readonly connect: (listener: WriterListener) => OpSubmitter
+  /** Called after the driver has closed. */
+  readonly release: () => void
 }
 
 /** The embedded broker: one SQLite file, one writer thread for each process. */
@@ -45,105 +53,104 @@ export class SqliteDriver implements Driver {
   readonly isReadOnly: boolean
   readonly blobs: BlobStore = {
     put: async (tenant, bytes) => {
-      this.#open()
-      if (this.isReadOnly) throw readOnly()
+      this.#openReader()
+      if (this.isReadOnly) throw readOnlyError()
       return this.#blobs.put(tenant, bytes)
     },
     get: async (tenant, ref) => {
-      this.#open()
+      this.#openReader()
       return this.#blobs.get(tenant, ref)
     },
   }
-  readonly #line: Writes
-  readonly #reader: Reader
-  readonly #consumers: Consumers
-  readonly #blobs: Blobs
-  readonly #signals: Signals
+  readonly #submitter: OpSubmitter
+  readonly #reader: LogReader
+  readonly #consumers: ConsumerRegistry
+  readonly #blobs: BlobFiles
+  readonly #signals: SignalFile
   readonly #onAppend = new Set<() => void>()
-  readonly #leave: () => void
-  #readersTold = false
-  /** Since it works on tasks: ends the looking for missing wake-ups. */
-  #armed: AbortController | undefined
+  readonly #release: () => void
+  #isAppendCallScheduled = false
+  /** Stops the search for missing wake-ups, which starts with the first sharded subscription. */
+  #wakeCheck: AbortController | undefined
   #closing: Promise<void> | undefined
 
-  private constructor(home: string, shards: number, { reader, line, leave }: Parts) {
+  private constructor(home: string, shards: number, { reader, connect, release }: DriverParts) {
     this.shards = shards
-    this.#leave = leave
+    this.#release = release
     this.#reader = reader
-    this.#blobs = new Blobs(home)
-    this.#signals = new Signals(home)
-    this.#line = line({
+    this.#blobs = new BlobFiles(home)
+    this.#signals = new SignalFile(home)
+    this.#submitter = connect({
       onReply: (reply, done) => {
-        this.#signals.hasOthers = reply.others > 0
-        this.#consumers.shardsChanged(reply)
+        this.#signals.hasOthers = reply.otherMembers > 0
+        this.#consumers.applyShardChanges(reply)
         for (let i = 0; i < done.length; i++) done[i]!.resolve(reply.results[i]!)
-        this.#consumers.handOut(reply, done)
-        if (reply.grew) this.#tellReaders()
+        this.#consumers.dispatch(reply, done)
+        if (reply.grew) this.#scheduleAppendCall()
       },
-      onFailure: () => this.#consumers.lost(),
+      onFailure: () => this.#consumers.loseAllShards(),
     })
-    this.isReadOnly = this.#line === noWriter
-    this.#consumers = new Consumers(this.#line, this.shards, this.#reader)
+    this.isReadOnly = this.#submitter === readOnlySubmitter
+    this.#consumers = new ConsumerRegistry(this.#submitter, this.shards, this.#reader)
   }
 
-  static open(options: WriterOptions): SqliteDriver {
+  static open(options: WriterOptions, startWriter: (options: WriterOptions) => Worker): SqliteDriver {
     const { home, shards } = options
-    const leave = announce(home)
+    const release = registerOpenLog(home)
     return new SqliteDriver(home, shards, {
-      reader: new Reader(logFile(home)),
-      line: listener => new Line(options, listener),
-      leave,
+      reader: new LogReader(logFile(home)),
+      connect: listener => new WriterClient(startWriter(options), listener),
+      release,
     })
   }
 
-  /** Nothing is written, and what would be is refused. */
-  static openReadOnly(home: string, { file, shards, leave }: ReadableLog): SqliteDriver {
-    return new SqliteDriver(home, shards, { reader: new Reader(file), line: () => noWriter, leave })
+  static openReadOnly(home: string, { file, shards, release }: ReadableLog): SqliteDriver {
+    return new SqliteDriver(home, shards, { reader: new LogReader(file), connect: () => readOnlySubmitter, release })
   }
 
   async publish(entries: readonly EncodedEvent[]): Promise<PublishResult[]> {
-    const rows = this.#consumers.flatten(entries, true)
+    const events = this.#consumers.toRowsDeliveringEarly(entries)
     try {
-      const positions = (await this.#line.submit(['publish', rows], entries)) as number[]
+      const positions = await this.#submitter.submit({ kind: 'publish', events }, entries)
       return positions.map(position => ({ position: Math.abs(position), duplicate: position < 0 }))
     } finally {
-      this.#consumers.arrived(entries)
+      this.#consumers.markArrived(entries)
     }
   }
 
   async commit(commit: Commit): Promise<CommitResult> {
-    const { group, task, expect, turn, events, settle, wake, snapshot, end = false } = commit
-    const settlements = settle.map(({ delivery, outcome }) => (delivery as Handed).settlement(outcome))
-    const entries = [turn, ...events]
-    const rows = this.#consumers.flatten(entries, false)
-    const isAccepted = await this.#line.submit(
-      ['commit', group, task, expect, wake, snapshot, end, settlements, rows],
+    const { group, task, expect, turn, settle, wake, snapshot, end = false } = commit
+    const settlements = settle.map(({ delivery, outcome }) => (delivery as SqliteDelivery).settlement(outcome))
+    const entries = [turn, ...commit.events]
+    const events = entries.map(entry => toRow(entry))
+    const isAccepted = await this.#submitter.submit(
+      { kind: 'commit', group, task, expect, wake, snapshot, end, settlements, events },
       entries,
     )
     if (!isAccepted) return 'conflict'
-    for (const settlement of settlements) this.#consumers.settled(settlement)
+    for (const settlement of settlements) this.#consumers.endDelivery(settlement)
     return 'accepted'
   }
 
   async subscribe(subscription: Subscription) {
     const consumer = await this.#consumers.subscribe(subscription)
-    if (subscription.mode === 'sharded' && !this.#armed) {
-      this.#armed = new AbortController()
-      void keepArmed(this.#reader, this.#blobs, this.#line, this.#armed.signal)
+    if (subscription.mode === 'sharded' && !this.#wakeCheck) {
+      this.#wakeCheck = new AbortController()
+      void restoreMissingWakes(this.#reader, this.#blobs, this.#submitter, this.#wakeCheck.signal)
     }
     return consumer
   }
 
   async createGroup({ group, mode, filter, from }: ConsumerGroup): Promise<void> {
-    await this.#line.submit(['provision', group, mode, filter, from])
+    await this.#submitter.submit({ kind: 'provision', group, mode, filter, from })
   }
 
   async get(id: string) {
-    return this.#open().get(id)
+    return this.#openReader().get(id)
   }
 
   async isCallSettled(call: string) {
-    const reader = this.#open()
+    const reader = this.#openReader()
     return reader.has(cancelId(call)) || reader.has(resultId(call))
   }
 
@@ -153,15 +160,15 @@ export class SqliteDriver implements Driver {
   }
 
   async *read(query: LogQuery) {
-    yield* this.#open().read(query)
+    yield* this.#openReader().read(query)
   }
 
   async readAt(positions: readonly Position[]) {
-    return this.#open().at(positions)
+    return this.#openReader().at(positions)
   }
 
   async head() {
-    return this.#open().head()
+    return this.#openReader().head()
   }
 
   async *follow(after: Position, filter: Filter | undefined, signal: AbortSignal) {
@@ -173,23 +180,23 @@ export class SqliteDriver implements Driver {
   }
 
   async journal(task: string) {
-    return this.#open().journal(task)
+    return this.#openReader().journal(task)
   }
 
   async newestTurns(correlation: string) {
-    return this.#open().newestTurns(correlation)
+    return this.#openReader().newestTurns(correlation)
   }
 
   async hasMembers(group: string) {
-    return this.#open().hasMembers(group)
+    return this.#openReader().hasMembers(group)
   }
 
   async getDocument(key: string) {
-    return this.#open().document(key)
+    return this.#openReader().document(key)
   }
 
   async putDocument(key: string, value: string, expect: number): Promise<number> {
-    return (await this.#line.submit(['document', key, value, expect])) ? expect + 1 : 0
+    return (await this.#submitter.submit({ kind: 'putDocument', key, value, expect })) ? expect + 1 : 0
   }
 
   sendSignal(event: CloudEvent): void {
@@ -201,35 +208,35 @@ export class SqliteDriver implements Driver {
   }
 
   async listGroups() {
-    const local = (await this.#line.submit(['groups'])) as LocalShard[]
-    return this.#open().groups(local)
+    const progress = await this.#submitter.submit({ kind: 'shardProgress' })
+    return this.#openReader().groups(progress)
   }
 
   async *listDeferred() {
-    yield* this.#open().attention()
+    yield* this.#openReader().deferred()
   }
 
   async release(which: { id: string } | { key: string }): Promise<number> {
-    const [id, key] = 'id' in which ? [Number(which.id), null] : [null, which.key]
-    return (await this.#line.submit(['release', id, key])) as number
+    if ('id' in which) return this.#submitter.submit({ kind: 'release', id: Number(which.id) })
+    return this.#submitter.submit({ kind: 'releaseParked', key: which.key })
   }
 
   async drop(id: string): Promise<boolean> {
-    return (await this.#line.submit(['drop', Number(id)])) as boolean
+    return this.#submitter.submit({ kind: 'drop', id: Number(id) })
   }
 
   async *missedWakes(before: number): AsyncGenerator<MissedWake> {
-    yield* this.#open().overdue(before)
-    for await (const { group, task, due } of unarmed(this.#open(), this.#blobs, breath))
+    yield* this.#openReader().overdue(before)
+    for await (const { group, task, due } of findMissingWakes(this.#openReader(), this.#blobs, yieldToEventLoop))
       yield { kind: 'unarmed', group, task, due }
   }
 
-  /** In chunks, between which writers have their turn. */
+  /** Purges in chunks, so that other operations are not blocked for long. */
   async purge({ age, maxLag }: Retention): Promise<PurgeResult> {
-    const { horizon, heldBy } = (await this.#line.submit(['horizon', age, maxLag])) as Horizon
+    const { horizon, heldBy } = await this.#submitter.submit({ kind: 'horizon', age, maxLag })
     let events = 0
     for (;;) {
-      const purged = (await this.#line.submit(['purge', horizon])) as number
+      const purged = await this.#submitter.submit({ kind: 'purge', horizon })
       if (purged === 0) break
       events += purged
     }
@@ -238,44 +245,44 @@ export class SqliteDriver implements Driver {
   }
 
   async durability(): Promise<Durability> {
-    const { journal, synchronous } = (await this.#line.submit(['durability'])) as Settings
+    const { journal, synchronous } = await this.#submitter.submit({ kind: 'durability' })
     const detail = `journal_mode=${journal} synchronous=${synchronousNames[synchronous] ?? synchronous}`
     return { survives: journal === 'wal' && synchronous >= 2 ? 'power' : 'process', detail }
-  }
-
-  /** Readers come after workers: what the hand-outs lead to goes to the writer first, and many appends are one call. */
-  #tellReaders(): void {
-    if (this.#readersTold) return
-    this.#readersTold = true
-    setImmediate(() =>
-      setImmediate(() => {
-        this.#readersTold = false
-        for (const callback of this.#onAppend) callback()
-      }),
-    )
   }
 
   close(): Promise<void> {
     return (this.#closing ??= this.#close())
   }
 
+  /** Calls readers after workers have submitted what follows from the new deliveries, and once for many appends. */
+  #scheduleAppendCall(): void {
+    if (this.#isAppendCallScheduled) return
+    this.#isAppendCallScheduled = true
+    setImmediate(() =>
+      setImmediate(() => {
+        this.#isAppendCallScheduled = false
+        for (const callback of this.#onAppend) callback()
+      }),
+    )
+  }
+
   async #purgeBlobs(cutoff: number): Promise<void> {
-    const refs = await this.#blobs.old(cutoff)
+    const refs = await this.#blobs.olderThan(cutoff)
     if (refs.size === 0) return
-    await this.#open().keepUnnamed(refs)
+    await this.#openReader().removeReferenced(refs)
     await this.#blobs.purge(refs, cutoff)
   }
 
   async #close(): Promise<void> {
-    this.#armed?.abort()
+    this.#wakeCheck?.abort()
     this.#signals.close()
-    await this.#line.close()
+    await this.#submitter.close()
     this.#reader.close()
-    this.#leave()
+    this.#release()
   }
 
-  #open(): Reader {
-    if (this.#closing) throw new TidingsError('E_BUS_CLOSED', 'The log is closed')
+  #openReader(): LogReader {
+    if (this.#closing) throw logClosed()
     return this.#reader
   }
 }

@@ -1,8 +1,7 @@
 import type { Position, LogQuery, StoredEvent } from '../../bus/driver.ts'
 import type { Filter } from '../../pattern.ts'
 
-/** What following needs of the log. */
-interface Readable {
+interface FollowableLog {
   head(): Promise<Position>
   read(query: LogQuery): AsyncIterable<StoredEvent>
   /** Calls back soon after the log grew. Returns the unsubscribe. */
@@ -11,7 +10,7 @@ interface Readable {
 
 /** Reads, waits until the log has grown, and reads on. */
 export async function* follow(
-  log: Readable,
+  log: FollowableLog,
   after: Position,
   filter: Filter | undefined,
   signal: AbortSignal,
@@ -36,7 +35,7 @@ export async function* follow(
   }
 }
 
-/** Remembers that it was opened since it was last passed, so that no wake-up between two looks is lost. */
+/** Stays open until it is passed, so that no append between two reads is missed. */
 class Gate {
   #open = false
   #waiting: (() => void) | undefined

@@ -1,21 +1,21 @@
 import { readFileSync, readlinkSync } from 'node:fs'
 import { hostname } from 'node:os'
 
-/* Which process is meant by an id: ids are used again, start times are not. */
+/* A process is identified by its id and its start time, because ids are reused. */
 
-/** Process ids mean something within one machine and one process namespace only. */
-export const host = `${hostname()} ${attempt(() => readlinkSync('/proc/self/ns/pid'))}`
-const hasProc = attempt(() => readlinkSync('/proc/self')) !== ''
+/** Process ids are unique only within one machine and one process namespace. */
+export const hostId = `${hostname()} ${readOrEmpty(() => readlinkSync('/proc/self/ns/pid'))}`
+const hasProc = readOrEmpty(() => readlinkSync('/proc/self')) !== ''
 
-/** When a process started, '' when there is none of this id. */
-export function startOf(pid: number): string {
-  if (!hasProc) return attempt(() => (process.kill(pid, 0) ? 'unknown' : ''))
-  const stat = attempt(() => readFileSync(`/proc/${pid}/stat`, 'utf8'))
+/** When a process started; '' if no process has this id. */
+export function startTimeOf(pid: number): string {
+  if (!hasProc) return readOrEmpty(() => (process.kill(pid, 0) ? 'unknown' : ''))
+  const stat = readOrEmpty(() => readFileSync(`/proc/${pid}/stat`, 'utf8'))
   const [state, ...rest] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
   return state === 'Z' || state === 'X' ? '' : (rest[18] ?? '')
 }
 
-function attempt(read: () => string): string {
+function readOrEmpty(read: () => string): string {
   try {
     return read()
   } catch {

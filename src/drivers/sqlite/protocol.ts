@@ -1,114 +1,179 @@
-import type { DeliveryOutcome, Subscription } from '../../bus/driver.ts'
-import type { Filter } from '../../pattern.ts'
-import type { WireFaults } from './faults.ts'
+import type { ConsumerGroup, DeliveryOutcome } from '../../bus/driver.ts'
 
 /*
- * What crosses between the main thread and the writer thread: arrays rather than objects, texts already serialised.
- * Ops are first in, first out; each transaction of the writer answers with one reply that holds the results of its
- * ops in order, and what there is to hand out now that they are on disk.
+ * What the main thread and the writer thread send each other. Both sides work with these objects; `wire.ts` packs the frequent
+ * ones, because flat arrays cross threads at half the cost.
+ *
+ * The writer executes operations first in, first out. Each of its transactions answers with one reply, which holds the results of
+ * its operations in order and the deliveries that are on disk and can go to consumers.
  */
 
-/** Entries, flat: id, type, target, correlation, json, and the ticket of the shard by which a consumer was handed it early (0: none). */
-export type Rows = (string | number | null)[]
-export const rowWidth = 6
-
-/** consumer, event id, position (shared) or ticket of the shard (sharded), kind, retry after, reason, park key, memo of a retry */
-export type Settlement = [number, string, number, DeliveryOutcome['kind'], number, string, string | null, string | null]
-
-export type Op =
-  | [kind: 'publish', rows: Rows]
-  | [kind: 'settle', settlement: Settlement, rows: Rows]
-  | [
-      kind: 'commit',
-      group: string,
-      task: string,
-      expect: number,
-      wake: number | null,
-      snapshot: string | undefined,
-      end: boolean,
-      settlements: Settlement[],
-      rows: Rows,
-    ]
-  | [
-      kind: 'subscribe',
-      consumer: number,
-      group: string,
-      mode: Subscription['mode'],
-      filter: Filter,
-      window: number,
-      limit: number | null,
-      from: Subscription['from'],
-    ]
-  | [kind: 'provision', group: string, mode: Subscription['mode'], filter: Filter, from: Subscription['from']]
-  | [kind: 'pause', consumer: number]
-  | [kind: 'unsubscribe', consumer: number]
-  | [kind: 'giveBack', consumer: number, position: number]
-  | [kind: 'rearm', task: string, version: number, wake: number]
-  | [kind: 'document', key: string, value: string, expect: number]
-  | [kind: 'release', id: number | null, key: string | null]
-  | [kind: 'drop', id: number]
-  | [kind: 'groups']
-  | [kind: 'horizon', age: number, maxLag: number]
-  | [kind: 'purge', horizon: number]
-  | [kind: 'durability']
-  | [kind: 'close']
-
-/** Rows of a publish: positions; those of duplicates negative. */
-export type Result = number | boolean | null | number[] | Horizon | LocalShard[] | Settings
-
-export interface Horizon {
-  horizon: number
-  heldBy: string
+/** An event to store. */
+export interface EventRow {
+  readonly id: string
+  readonly type: string
+  readonly target: string | null
+  readonly correlation: string
+  readonly json: string
+  /** Fencing token of the shard whose owner received the event before it is durable; 0 if no consumer did. */
+  readonly earlyToken: number
 }
 
-/** A sharded group as the writer knows it better than the log does: group, shard, cursor, in flight. */
-export type LocalShard = [group: string, shard: number, cursor: number, inFlight: number]
-
-export interface Settings {
-  journal: string
-  synchronous: number
+/** The end of a delivery. A shared group finds it by `position`, a sharded group by `eventId` and `fencingToken`. */
+export interface Settlement {
+  readonly consumer: number
+  readonly eventId: string
+  /** 0 in a sharded group. */
+  readonly position: number
+  /** Token by which the consumer owned the shard when it received the event; 0 in a shared group. */
+  readonly fencingToken: number
+  readonly outcome: DeliveryOutcome
 }
 
-/**
- * consumer, attempt, since, position, then either op index and row index within this reply's ops, or -1 and the text
- * of the event; the memo of a redelivery that has one.
- */
-export type Handout = [number, number, number, number, number, number | string, (string | null)?]
-
-export interface Reply {
-  kind: 'done'
-  results: Result[]
-  handouts: Handout[]
-  wakes: [consumer: number, task: string, due: number][]
-  /** Shards won and lost since the last reply. */
-  won: [consumer: number, shard: number, ticket: number][]
-  lost: [consumer: number, shard: number][]
-  /** Consumers that went behind or caught up. */
-  caughtUp: [consumer: number, caughtUp: boolean][]
-  grew: boolean
-  /** Other open drivers on this log. */
-  others: number
+export interface CommitOp {
+  readonly kind: 'commit'
+  readonly group: string
+  readonly task: string
+  readonly expect: number
+  readonly wake: number | null
+  readonly snapshot: string | undefined
+  readonly end: boolean
+  readonly settlements: readonly Settlement[]
+  /** The turn, then what it emitted. */
+  readonly events: readonly EventRow[]
 }
 
-export interface Failure {
-  kind: 'failed'
-  /** Messages of earlier epochs are void. */
-  epoch: number
-  reason: string
-  code: 'E_LOG_UNAVAILABLE' | 'E_LOG_REPLACED'
+export interface ProvisionOp extends Pick<ConsumerGroup, 'group' | 'mode' | 'filter' | 'from'> {
+  readonly kind: 'provision'
 }
 
-export type FromWriter = Reply | Failure | { kind: 'ping' }
-export type ToWriter = [epoch: number, ops: Op[]]
+export interface SubscribeOp extends Omit<ProvisionOp, 'kind'> {
+  readonly kind: 'subscribe'
+  readonly consumer: number
+  readonly maxInFlight: number
+  /** Deliveries that all members of a shared group may hold together. */
+  readonly limit: number | null
+}
+
+export type WriterOp =
+  | { readonly kind: 'publish'; readonly events: readonly EventRow[] }
+  | { readonly kind: 'settle'; readonly settlement: Settlement; readonly events: readonly EventRow[] }
+  | CommitOp
+  | SubscribeOp
+  | ProvisionOp
+  | { readonly kind: 'pause'; readonly consumer: number }
+  | { readonly kind: 'unsubscribe'; readonly consumer: number }
+  | { readonly kind: 'giveBack'; readonly consumer: number; readonly position: number }
+  | { readonly kind: 'restoreWake'; readonly task: string; readonly version: number; readonly wake: number }
+  | { readonly kind: 'putDocument'; readonly key: string; readonly value: string; readonly expect: number }
+  | { readonly kind: 'release'; readonly id: number }
+  | { readonly kind: 'releaseParked'; readonly key: string }
+  | { readonly kind: 'drop'; readonly id: number }
+  | { readonly kind: 'shardProgress' }
+  | { readonly kind: 'horizon'; readonly age: number; readonly maxLag: number }
+  | { readonly kind: 'purge'; readonly horizon: number }
+  | { readonly kind: 'durability' }
+  | { readonly kind: 'close' }
+
+/** What each kind of operation answers. */
+export interface OpResults {
+  /** Positions; that of a duplicate is negative. */
+  publish: number[]
+  settle: null
+  /** Whether the turn was accepted. */
+  commit: boolean
+  subscribe: null
+  provision: null
+  pause: null
+  unsubscribe: null
+  giveBack: null
+  restoreWake: boolean
+  putDocument: boolean
+  /** Number of deliveries. */
+  release: number
+  releaseParked: number
+  drop: boolean
+  shardProgress: ShardProgress[]
+  horizon: RetentionHorizon
+  /** Number of events; 0 when nothing is left to purge. */
+  purge: number
+  durability: DurabilitySettings
+  close: null
+}
+
+export type OpResult = OpResults[keyof OpResults]
+
+export interface RetentionHorizon {
+  readonly horizon: number
+  readonly heldBy: string
+}
+
+/** How far a shard is, as its owner knows and the log may not say yet. */
+export interface ShardProgress {
+  readonly group: string
+  readonly shard: number
+  /** The last position that was looked at. */
+  readonly cursor: number
+  readonly inFlight: number
+}
+
+export interface DurabilitySettings {
+  readonly journal: string
+  readonly synchronous: number
+}
+
+/** Values of `DispatchedDelivery.since` that are no time. */
+export const sinceNow = 0
+export const sinceEventTime = -1
+
+/** A delivery on its way to a consumer. */
+export interface DispatchedDelivery {
+  readonly consumer: number
+  readonly attempt: number
+  /** When the event became available, in ms since the epoch, or `sinceNow` or `sinceEventTime`. */
+  readonly since: number
+  readonly position: number
+  /** The event is row `row` of this operation in the same transaction; -1 if it is in `json`. */
+  readonly op: number
+  readonly row: number
+  readonly json: string
+  /** What the last retry left. */
+  readonly memo: string | null
+}
+
+/** What a transaction reports besides the results of its operations. */
+export class ReplyBuffer {
+  deliveries: DispatchedDelivery[] = []
+  wakes: { consumer: number; task: string; due: number }[] = []
+  acquired: { consumer: number; shard: number; fencingToken: number }[] = []
+  lost: { consumer: number; shard: number }[] = []
+  /** Consumers that fell behind or caught up. */
+  caughtUp: { consumer: number; isCaughtUp: boolean }[] = []
+}
+
+export interface WriterReply extends Readonly<ReplyBuffer> {
+  readonly results: OpResult[]
+  /** Whether the log has new events, from any process. */
+  readonly grew: boolean
+  /** Number of other open drivers on this log. */
+  readonly otherMembers: number
+}
+
+export interface WriterFailure {
+  readonly kind: 'failed'
+  /** Operations that were sent in an earlier epoch are discarded. */
+  readonly epoch: number
+  readonly reason: string
+  readonly code: 'E_LOG_UNAVAILABLE' | 'E_LOG_REPLACED'
+}
 
 export interface WriterOptions {
-  home: string
-  shards: number
+  readonly home: string
+  readonly shards: number
   /** Tells this log from another one. */
-  log: number
-  leaseMs: number
-  synchronous: 'full' | 'off'
-  /** What is added to the wall clock, for `movedClock`. */
-  clock: SharedArrayBuffer | null
-  faults: WireFaults
+  readonly log: number
+  readonly leaseMs: number
+  readonly synchronous: 'full' | 'off'
+  /** Milliseconds that are added to the wall clock. */
+  readonly clock: SharedArrayBuffer | null
 }

@@ -4,65 +4,70 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { pathToFileURL } from 'node:url'
 import { TidingsError } from '../../errors.ts'
-import { assertComplete, readMark } from './mark.ts'
-import { factsOf, logFile, patiently, text, versionOf, type LogFacts } from './schema.ts'
+import { describeThrown } from '../../thrown.ts'
+import { assertComplete, readMark } from './log-mark.ts'
+import { type LogIdentity, logFile, readIdentity, retryWhileBusy, schemaVersionOf } from './schema.ts'
 
 /*
- * A log that is only read. SQLite keeps its locks in log.db-shm, beside a log that is not closed in log.db-wal. Where the folder cannot be written:
+ * A log that is only read. SQLite needs log.db-wal, which holds the newest commits, and log.db-shm, which holds its locks. If the
+ * folder cannot be written:
  *
- *     no log.db-wal                  the log is whole, and nobody writes it: opened as immutable
+ *     no log.db-wal                  the log was closed and nobody writes it: it is opened as immutable
  *     log.db-wal and log.db-shm      SQLite reads both as they are
- *     log.db-wal alone, a backup     SQLite must make the other file: both are copied to where it can
+ *     log.db-wal alone (a backup)    SQLite must create log.db-shm, so the log is copyLog to the temporary folder
  */
 
-export interface ReadableLog extends LogFacts {
-  /** As SQLite opens it. */
+export interface ReadableLog extends LogIdentity {
+  /** A path or a `file:` URL for SQLite. */
   readonly file: string | URL
-  readonly leave: () => void
+  /** Call when the log is closed. */
+  readonly release: () => void
 }
 
-/** Finds out how a log can be read, and that it can. @throws E_NOT_FOUND, E_LOG_UNAVAILABLE, E_LOG_VERSION, E_LOG_INCOMPLETE */
-export function readableLog(home: string): ReadableLog {
+/** Finds out how a log can be read. @throws E_NOT_FOUND, E_LOG_UNAVAILABLE, E_LOG_VERSION, E_LOG_INCOMPLETE */
+export function findReadableLog(home: string): ReadableLog {
   if (!sizeOf(logFile(home))) {
     assertComplete(home, readMark(home), undefined)
-    throw new TidingsError('E_NOT_FOUND', `there is no log in ${home}`)
+    throw new TidingsError('E_NOT_FOUND', `There is no log in "${home}"`)
   }
   const mark = readMark(home)
-  const { file, leave } = locationOf(home)
+  const { file, release } = locationOf(home)
   try {
-    const { head, ...facts } = patiently(() => factsIn(file, home))
-    assertComplete(home, facts.log === 0 ? undefined : mark, { log: facts.log, head })
-    return { ...facts, file, leave }
+    const { head, ...identity } = retryWhileBusy(() => identityIn(file, home))
+    assertComplete(home, identity.log === 0 ? undefined : mark, { log: identity.log, head })
+    return { ...identity, file, release }
   } catch (cause) {
-    leave()
+    release()
     if (cause instanceof TidingsError) throw cause
-    throw new TidingsError('E_LOG_UNAVAILABLE', `The log in ${home} cannot be read: ${text(cause)}`, { cause })
+    throw new TidingsError('E_LOG_UNAVAILABLE', `The log in "${home}" cannot be read: ${describeThrown(cause)}`, {
+      cause,
+    })
   }
 }
 
-function factsIn(file: string | URL, home: string) {
+function identityIn(file: string | URL, home: string) {
   const db = new DatabaseSync(file, { readOnly: true, timeout: 10_000 })
   try {
-    if (versionOf(db, logFile(home)) === 0) throw new TidingsError('E_NOT_FOUND', `there is no log in ${home}`)
-    return factsOf(db)
+    if (schemaVersionOf(db, logFile(home)) === 0) throw new TidingsError('E_NOT_FOUND', `There is no log in "${home}"`)
+    return readIdentity(db)
   } finally {
     db.close()
   }
 }
 
-function locationOf(home: string): Pick<ReadableLog, 'file' | 'leave'> {
+function locationOf(home: string): Pick<ReadableLog, 'file' | 'release'> {
   const path = logFile(home)
-  const leave = () => {}
-  if (isWritable(home)) return { file: path, leave }
-  if (!sizeOf(`${path}-wal`)) return { file: new URL(`${pathToFileURL(path).href}?immutable=1`), leave }
-  return sizeOf(`${path}-shm`) ? { file: path, leave } : copied(path)
+  const release = () => {}
+  if (isWritable(home)) return { file: path, release }
+  if (!sizeOf(`${path}-wal`)) return { file: new URL(`${pathToFileURL(path).href}?immutable=1`), release }
+  return sizeOf(`${path}-shm`) ? { file: path, release } : copyLog(path)
 }
 
-function copied(path: string): Pick<ReadableLog, 'file' | 'leave'> {
+function copyLog(path: string): Pick<ReadableLog, 'file' | 'release'> {
   const folder = mkdtempSync(join(tmpdir(), 'tidings-log-'))
   const file = logFile(folder)
   for (const suffix of ['', '-wal']) copyFileSync(path + suffix, file + suffix)
-  return { file, leave: () => rmSync(folder, { recursive: true, force: true }) }
+  return { file, release: () => rmSync(folder, { recursive: true, force: true }) }
 }
 
 const sizeOf = (path: string) => statSync(path, { throwIfNoEntry: false })?.size

@@ -4,21 +4,22 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { isOpenToOthers, makePrivateFile, makePrivateFolder, restrictFolder } from '../../bus/private-files.ts'
 import { TidingsError } from '../../errors.ts'
-import { assertComplete, readMark } from './mark.ts'
+import { describeThrown } from '../../thrown.ts'
+import { assertComplete, readMark } from './log-mark.ts'
 
 /*
  * log        every event, by position. Ids made by the runtime begin with their correlation, so the unique index on
- *            the id finds them; only events from outside need the second, partial index.
- * live       unfinished tasks: wake-up, and the position from which the log must be kept for them
- * seals      finished tasks whose first turn was purged, for as long again as events are kept
+ *            the id finds them; only events from outside need the second, partial index
+ * live       unfinished tasks: the wake-up, and the position from which the log must be kept for them
+ * seals      finished tasks whose first turn was purged, kept once more for as long as events are
  * snapshots  the latest snapshot of a live task
- * groups     consumer groups; `next` is the first position that a shared group has not looked at
- * claims     deliveries of shared groups in somebody's hand, and redeliveries of sharded ones
- * aside      deliveries that wait: delayed (handed out again when due), dead, parked
- * leases     who owns a shard of a sharded group; below `next` everything is settled or aside; up to `suspect` an
- *            owner that died may have handed events out
- * members    open drivers;  consumers  their subscriptions, each with what it asked for
- * meta       shards, the newest position of a log that was purged (head), and what tells this log from another one (log)
+ * groups     consumer groups; `next` is the first position that a shared group has not read
+ * claims     deliveries of shared groups in flight, and redeliveries of sharded ones
+ * aside      deferred deliveries: delayed (dispatched when due), dead, parked
+ * leases     who owns a shard of a sharded group; below `next` everything is settled or deferred; an owner that died
+ *            may have delivered events up to `suspect`
+ * members    open drivers;  consumers  their subscriptions, each with its filter
+ * meta       shards, the newest position of a log that was purged (head), and the random number of this log (log)
  */
 const ddl = `
   CREATE TABLE meta(key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
@@ -54,63 +55,75 @@ const ddl = `
 `
 
 const schemaVersion = 2
-/** What makes a schema of version n into one of n + 1, for n from 1. */
+/** Statements that upgrade a schema of version n to n + 1, for n from 1. */
 const upgrades = ['ALTER TABLE claims ADD COLUMN memo TEXT; ALTER TABLE aside ADD COLUMN memo TEXT']
 
-/** Pages of 8 KiB after which the write-ahead log is copied into the file and starts over. */
+/** Number of pages (8 KiB) after which SQLite checkpoints the write-ahead log. */
 export const walPages = 1_000
 
-/** Owners of claims and leases are consumers; their numbers tell the member. */
+/** The owner of a claim or lease is a consumer: member × `consumersPerMember` + number of the consumer. */
 export const consumersPerMember = 1_000_000
 
 export const logFile = (home: string) => join(home, 'log.db')
 
-/** As `head`: the newest position, also where all events up to it were purged. */
+/** Selects the newest position as `head`, even if all events up to it were purged. */
 export const newestPosition = `SELECT max(ifnull((SELECT max(pos) FROM log), 0), (SELECT value FROM meta WHERE key = 'head')) AS head`
 
 /** A prepared statement with the shape of its rows. */
-export interface Statement<R> {
-  get(...values: Value[]): R | undefined
-  all(...values: Value[]): R[]
-  run(...values: Value[]): { changes: number | bigint }
+export interface SqlStatement<R> {
+  get(...values: SqlValue[]): R | undefined
+  all(...values: SqlValue[]): R[]
+  run(...values: SqlValue[]): { changes: number | bigint }
 }
-export type Value = string | number | null
+export type SqlValue = string | number | null
 
-export const prepare = <R>(db: DatabaseSync, sql: string) => db.prepare(sql) as unknown as Statement<R>
+export const prepareSql = <R>(db: DatabaseSync, sql: string) => db.prepare(sql) as unknown as SqlStatement<R>
 
-const ours = ['log.db', 'log.db-wal', 'log.db-shm', 'log.mark', 'doorbell', 'signals.jsonl', 'blobs', 'index', 'nats']
+const ownFiles = [
+  'log.db',
+  'log.db-wal',
+  'log.db-shm',
+  'log.mark',
+  'doorbell',
+  'signals.jsonl',
+  'blobs',
+  'index',
+  'nats',
+]
 
-/** What of a log never changes. */
-export interface LogFacts {
+/** What never changes about a log. */
+export interface LogIdentity {
   readonly shards: number
-  /** Tells it from another log. */
+  /** Random number that tells it from another log. */
   readonly log: number
 }
 
-/** Makes the home and the log where they do not exist yet. @throws E_LOG_UNAVAILABLE, E_LOG_VERSION, E_LOG_INCOMPLETE */
-export function prepareHome(home: string, shards: number): LogFacts {
+/** Creates the home and the log if they do not exist. @throws E_LOG_UNAVAILABLE, E_LOG_VERSION, E_LOG_INCOMPLETE */
+export function prepareHome(home: string, shards: number): LogIdentity {
   const file = logFile(home)
   try {
     makePrivateFolder(home)
-    // Read before the log is: it never says more than the log does then.
+    // The mark is read before the log, because another process may append in between.
     const mark = readMark(home)
     if (!statSync(file, { throwIfNoEntry: false })?.size) assertComplete(home, mark, undefined)
     makePrivateFile(file)
-    if (isOpenToOthers(file) || isOpenToOthers(home)) restrictFolder(home, ours)
-    const { head, ...facts } = patiently(() => prepareLog(file, shards))
-    assertComplete(home, mark, { log: facts.log, head })
-    return facts
+    if (isOpenToOthers(file) || isOpenToOthers(home)) restrictFolder(home, ownFiles)
+    const { head, ...identity } = retryWhileBusy(() => prepareLog(file, shards))
+    assertComplete(home, mark, { log: identity.log, head })
+    return identity
   } catch (cause) {
     if (cause instanceof TidingsError) throw cause
-    throw new TidingsError('E_LOG_UNAVAILABLE', `The log in ${home} cannot be opened: ${text(cause)}`, { cause })
+    throw new TidingsError('E_LOG_UNAVAILABLE', `The log in "${home}" cannot be opened: ${describeThrown(cause)}`, {
+      cause,
+    })
   }
 }
 
-function prepareLog(file: string, shards: number): LogFacts & { head: number } {
+function prepareLog(file: string, shards: number): LogIdentity & { head: number } {
   const db = new DatabaseSync(file, { timeout: 60_000 })
   try {
     db.exec('PRAGMA page_size = 8192; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL')
-    const version = () => versionOf(db, file)
+    const version = () => schemaVersionOf(db, file)
     if (version() === 0) {
       db.exec('BEGIN IMMEDIATE')
       const isNew = version() === 0
@@ -120,47 +133,47 @@ function prepareLog(file: string, shards: number): LogFacts & { head: number } {
         db.exec(`PRAGMA user_version = ${schemaVersion}`)
       }
       db.exec('COMMIT')
-      if (isNew) stretch(db)
+      if (isNew) preallocateWal(db)
     }
     if (version() < schemaVersion) {
       db.exec('BEGIN IMMEDIATE')
       for (const upgrade of upgrades.slice(version() - 1)) db.exec(upgrade)
       db.exec(`PRAGMA user_version = ${schemaVersion}; COMMIT`)
     }
-    const meta = prepare<{ value: number }>(db, 'SELECT value FROM meta WHERE key = ?')
-    if (!meta.get('log')) prepare(db, `INSERT OR IGNORE INTO meta VALUES ('log', ?)`).run(randomInt(1, 2 ** 47))
-    return factsOf(db)
+    const meta = prepareSql<{ value: number }>(db, 'SELECT value FROM meta WHERE key = ?')
+    if (!meta.get('log')) prepareSql(db, `INSERT OR IGNORE INTO meta VALUES ('log', ?)`).run(randomInt(1, 2 ** 47))
+    return readIdentity(db)
   } finally {
     db.close()
   }
 }
 
-/** 0 for a file in which no log was made yet. @throws E_LOG_VERSION */
-export function versionOf(db: DatabaseSync, file: string): number {
-  const { user_version: version } = prepare<{ user_version: number }>(db, 'PRAGMA user_version').get()!
+/** 0 if the file holds no log yet. @throws E_LOG_VERSION */
+export function schemaVersionOf(db: DatabaseSync, file: string): number {
+  const { user_version: version } = prepareSql<{ user_version: number }>(db, 'PRAGMA user_version').get()!
   if (version > schemaVersion)
-    throw new TidingsError('E_LOG_VERSION', `${file} has schema ${version}; this Tidings knows ${schemaVersion}`)
+    throw new TidingsError(
+      'E_LOG_VERSION',
+      `"${file}" has schema version ${version}, but this version of Tidings supports up to ${schemaVersion}`,
+    )
   return version
 }
 
-/** `log` is 0 for a log of before it had a number. */
-export function factsOf(db: DatabaseSync): LogFacts & { head: number } {
-  const meta = prepare<{ value: number }>(db, 'SELECT value FROM meta WHERE key = ?')
-  const { head } = prepare<{ head: number }>(db, newestPosition).get()!
+/** `log` is 0 if the log was created by a version that did not number logs. */
+export function readIdentity(db: DatabaseSync): LogIdentity & { head: number } {
+  const meta = prepareSql<{ value: number }>(db, 'SELECT value FROM meta WHERE key = ?')
+  const { head } = prepareSql<{ head: number }>(db, newestPosition).get()!
   return { shards: meta.get('shards')!.value, log: meta.get('log')?.value ?? 0, head }
 }
 
-/**
- * Lets the write-ahead log grow to the size at which it starts over, before anybody waits for it: an fsync of a file
- * that grows costs twice as much.
- */
-function stretch(db: DatabaseSync): void {
-  db.exec(`CREATE TABLE stretch(x); INSERT INTO stretch VALUES (zeroblob(${walPages * 8_192})); DROP TABLE stretch`)
+/** Grows the write-ahead log to the size at which it is checkpointed: an fsync of a file that grows takes twice as long. */
+function preallocateWal(db: DatabaseSync): void {
+  db.exec(`CREATE TABLE filler(x); INSERT INTO filler VALUES (zeroblob(${walPages * 8_192})); DROP TABLE filler`)
   db.exec('PRAGMA wal_checkpoint(RESTART)')
 }
 
-/** Another process may be making the same log; SQLite's own patience does not cover the change to WAL. */
-export function patiently<T>(work: () => T): T {
+/** Another process may be creating the same log, and SQLite's busy timeout does not cover the change to WAL. */
+export function retryWhileBusy<T>(work: () => T): T {
   for (;;) {
     try {
       return work()
@@ -175,5 +188,3 @@ export function isBusy(error: unknown): boolean {
   const code = error instanceof Error && 'errcode' in error ? Number(error.errcode) & 0xff : 0
   return code === 5
 }
-
-export const text = (error: unknown) => (error instanceof Error ? error.message : String(error))

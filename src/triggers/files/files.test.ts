@@ -7,7 +7,8 @@ import { pathToFileURL } from 'node:url'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { z } from 'zod'
 import { Bus } from '../../bus/bus.ts'
-import { FailingCommits, openSqlite } from '../../drivers/sqlite/index.ts'
+import { CommitFailures } from '../../testing/sqlite/commit-failures.ts'
+import { openFaultySqlite } from '../../testing/sqlite/open-faulty.ts'
 import { event, type CloudEvent } from '../../event.ts'
 import type { FileEvent } from '../../received.ts'
 import { warnings } from '../../../test/lib/warnings.ts'
@@ -35,8 +36,8 @@ async function openWorld() {
   const base = await mkdtemp(join(tmpdir(), 'tidings-files-'))
   const folder = join(base, 'inbox')
   await mkdir(folder)
-  const commits = new FailingCommits()
-  const bus = new Bus(await openSqlite({ home: join(base, 'home'), faults: { commits } }))
+  const commits = new CommitFailures()
+  const bus = new Bus(await openFaultySqlite({ home: join(base, 'home') }, { commits }))
   const stops = new Set<() => Promise<void>>()
   onTestFinished(async () => {
     await Promise.all([...stops].map(stop => stop()))

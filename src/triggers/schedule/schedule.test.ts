@@ -6,7 +6,8 @@ import { isDeepStrictEqual } from 'node:util'
 import { expect, onTestFinished, test } from 'vitest'
 import { z } from 'zod'
 import { Bus } from '../../bus/bus.ts'
-import { FailingCommits, openSqlite } from '../../drivers/sqlite/index.ts'
+import { CommitFailures } from '../../testing/sqlite/commit-failures.ts'
+import { openFaultySqlite } from '../../testing/sqlite/open-faulty.ts'
 import { event, type CloudEvent } from '../../event.ts'
 import type { ScheduleFired } from '../../received.ts'
 import { warnings } from '../../../test/lib/warnings.ts'
@@ -19,8 +20,8 @@ const [second, minute, hour, day] = [1_000, 60_000, 3_600_000, 86_400_000]
 /** A log, and a clock that is set to a moment. */
 async function openWorld(at: string) {
   const home = await mkdtemp(join(tmpdir(), 'tidings-schedule-'))
-  const commits = new FailingCommits()
-  const bus = new Bus(await openSqlite({ home, faults: { commits } }))
+  const commits = new CommitFailures()
+  const bus = new Bus(await openFaultySqlite({ home }, { commits }))
   const clock = new TestClock()
   clock.set(Date.parse(at))
   let looks = 0

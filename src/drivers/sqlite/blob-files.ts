@@ -2,28 +2,28 @@ import { hash, randomUUID } from 'node:crypto'
 import { mkdir, open, readdir, readFile, rename, rm, stat, utimes } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { privateFile, privateFolder } from '../../bus/private-files.ts'
-import { unavailable } from './line.ts'
-import { text } from './schema.ts'
+import { describeThrown } from '../../thrown.ts'
+import { logUnavailable } from './writer-client.ts'
 
 const reference = /^sha256-([0-9a-f]{64})$/
 
 /** Content-addressed files under the home, a folder for each tenant. */
-export class Blobs {
+export class BlobFiles {
   readonly #root: string
 
   constructor(home: string) {
     this.#root = join(home, 'blobs')
   }
 
-  /** Durable when it resolves: the bytes, the name, and the folders that lead to it. */
+  /** When it resolves, the bytes, the name and the folders above it are durable. */
   async put(tenant: string, bytes: Uint8Array): Promise<string> {
     const ref = `sha256-${hash('sha256', bytes, 'hex')}`
     const path = this.#path(tenant, ref)!
     try {
-      if (await touched(path)) await sync(dirname(path))
+      if (await touchIfPresent(path)) await sync(dirname(path))
       else await this.#write(path, bytes)
     } catch (error) {
-      throw unavailable(text(error))
+      throw logUnavailable(describeThrown(error))
     }
     return ref
   }
@@ -34,17 +34,17 @@ export class Blobs {
       return path ? await readFile(path) : undefined
     } catch (error) {
       if (isMissing(error)) return undefined
-      throw unavailable(text(error))
+      throw logUnavailable(describeThrown(error))
     }
   }
 
-  /** References of blobs that nobody put since `cutoff`. */
-  async old(cutoff: number): Promise<Set<string>> {
+  /** References of blobs that were last put before `cutoff`. */
+  async olderThan(cutoff: number): Promise<Set<string>> {
     const old = await this.#filesBefore(cutoff)
     return new Set(old.map(({ ref }) => ref))
   }
 
-  /** Deletes those of `refs` that nobody has put again meanwhile. */
+  /** Deletes those of `refs` that were not put since `cutoff`. */
   async purge(refs: Set<string>, cutoff: number): Promise<void> {
     for (const { path, ref } of await this.#filesBefore(cutoff)) if (refs.has(ref)) await rm(path, { force: true })
   }
@@ -62,7 +62,7 @@ export class Blobs {
 
   async #write(path: string, bytes: Uint8Array): Promise<void> {
     const folder = dirname(path)
-    const made = await this.#makeFolder(folder)
+    const made = await this.#createFolders(folder)
     const temporary = join(folder, `.${randomUUID()}`)
     const file = await open(temporary, 'wx', privateFile)
     try {
@@ -78,12 +78,12 @@ export class Blobs {
       await sync(parent)
   }
 
-  /** Below the home only: one that was removed is not made again. Returns the first folder that was missing. */
-  async #makeFolder(folder: string): Promise<string | undefined> {
+  /** Does not create the home, which may have been removed. Returns the first folder that was missing. */
+  async #createFolders(folder: string): Promise<string | undefined> {
     const missing: string[] = []
     for (let each = folder; each.length >= this.#root.length; each = dirname(each)) missing.unshift(each)
     let made: string | undefined
-    for (const each of missing) if (await makeOne(each)) made ??= each
+    for (const each of missing) if (await createFolder(each)) made ??= each
     return made
   }
 
@@ -93,13 +93,13 @@ export class Blobs {
   }
 }
 
-/** A tenant as a folder name; one that is not plain gets its digest, so that no two tenants share a folder. */
+/** A tenant whose name is not plain gets a digest as its folder, so that no two tenants share one. */
 function folderOf(tenant: string): string {
   return /^[a-z0-9][a-z0-9_-]{0,63}$/.test(tenant) ? tenant : `~${hash('sha256', tenant, 'hex').slice(0, 40)}`
 }
 
-/** Whether the blob is there; its age starts anew. */
-async function touched(path: string): Promise<boolean> {
+/** Sets the age of a blob to zero. Returns whether it exists. */
+async function touchIfPresent(path: string): Promise<boolean> {
   const now = new Date()
   try {
     await utimes(path, now, now)
@@ -110,8 +110,8 @@ async function touched(path: string): Promise<boolean> {
   }
 }
 
-/** False where it is there. */
-async function makeOne(folder: string): Promise<boolean> {
+/** Returns false if it exists. */
+async function createFolder(folder: string): Promise<boolean> {
   try {
     await mkdir(folder, { mode: privateFolder })
     return true

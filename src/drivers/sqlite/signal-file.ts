@@ -7,15 +7,15 @@ import type { CloudEvent } from '../../event.ts'
 
 type Listener = (event: CloudEvent) => void
 
-const maxFile = 4 * 1024 * 1024
-const maxBatch = 1024 * 1024
+const maxFileBytes = 4 * 1024 * 1024
+const maxBatchLength = 1024 * 1024
 
 /**
- * Events that are not kept. Listeners in this process get them directly; other processes read them from a file that
- * is never synced and starts anew when it has grown. Whatever is too much, or fails, is dropped.
+ * Events that are not stored on the log. Listeners in this process receive them directly; other processes read them from a file that
+ * is never synced, and is truncated when it is large. Signals that do not fit, or fail, are dropped.
  */
-export class Signals {
-  /** Whether another process may listen; otherwise nothing is written. */
+export class SignalFile {
+  /** Whether another process may listen; if not, nothing is written. */
   hasOthers = false
   readonly #path: string
   readonly #self = randomUUID()
@@ -25,7 +25,7 @@ export class Signals {
   #watcher: FSWatcher | undefined
   #offset = 0
   #reading = false
-  #rung = false
+  #hasChanged = false
   #closed = false
 
   constructor(home: string) {
@@ -34,7 +34,7 @@ export class Signals {
 
   send(event: CloudEvent): void {
     for (const listener of this.#listeners) listener(event)
-    if (this.#closed || !this.hasOthers || this.#batch.length > maxBatch) return
+    if (this.#closed || !this.hasOthers || this.#batch.length > maxBatchLength) return
     if (this.#batch === '' && !this.#writing) setImmediate(() => void this.#write())
     this.#batch += `${JSON.stringify([this.#self, event])}\n`
   }
@@ -66,9 +66,9 @@ export class Signals {
       this.#batch = ''
       try {
         await appendFile(this.#path, batch, { mode: privateFile })
-        if (statSync(this.#path).size > maxFile) truncateSync(this.#path)
+        if (statSync(this.#path).size > maxFileBytes) truncateSync(this.#path)
       } catch {
-        break // Lossy by design: a full disk must not disturb anybody else.
+        break // Signals are lossy by design: a full disk must not disturb other work.
       }
     }
     this.#writing = false
@@ -82,12 +82,12 @@ export class Signals {
   }
 
   async #read(): Promise<void> {
-    this.#rung = true
+    this.#hasChanged = true
     if (this.#reading) return
     this.#reading = true
-    // What is written while the end is being looked at rings once, and only now.
-    while (this.#rung) {
-      this.#rung = false
+    // A change while the end is being read is reported only now.
+    while (this.#hasChanged) {
+      this.#hasChanged = false
       await this.#readToEnd().catch(() => {})
     }
     this.#reading = false
@@ -96,27 +96,25 @@ export class Signals {
   async #readToEnd(): Promise<void> {
     const file = await open(this.#path, 'r')
     try {
-      for (let text = await this.#next(file); text; text = await this.#next(file)) this.#hear(text)
+      for (let text = await this.#readChunk(file); text; text = await this.#readChunk(file)) this.#dispatchLines(text)
     } finally {
       await file.close()
     }
   }
 
-  async #next(file: Awaited<ReturnType<typeof open>>): Promise<string> {
+  async #readChunk(file: Awaited<ReturnType<typeof open>>): Promise<string> {
     const { size } = await file.stat()
-    if (size < this.#offset) {
-      this.#offset = 0
-    }
-    const bytes = Buffer.alloc(Math.min(size - this.#offset, maxBatch))
+    if (size < this.#offset) this.#offset = 0
+    const bytes = Buffer.alloc(Math.min(size - this.#offset, maxBatchLength))
     if (bytes.length === 0) return ''
     const { bytesRead } = await file.read(bytes, 0, bytes.length, this.#offset)
     const end = bytes.lastIndexOf(0x0a, bytesRead - 1) + 1
-    const whole = end === 0 && bytesRead < maxBatch ? 0 : end || bytesRead
+    const whole = end === 0 && bytesRead < maxBatchLength ? 0 : end || bytesRead
     this.#offset += whole
     return bytes.toString('utf8', 0, whole)
   }
 
-  #hear(text: string): void {
+  #dispatchLines(text: string): void {
     for (const line of text.split('\n')) {
       if (!line || line.startsWith(`["${this.#self}"`)) continue
       const parsed = parseLine(line)
@@ -125,7 +123,7 @@ export class Signals {
   }
 }
 
-/** Undefined for a line that a truncation cut in two. */
+/** Undefined for a line that a truncation cut. */
 function parseLine(line: string): CloudEvent | undefined {
   try {
     return (JSON.parse(line) as [string, CloudEvent])[1]
