@@ -108,7 +108,10 @@ onEveryBus(world => {
     clock.set(Date.now())
     const tick = (catchUp: 'last' | 'all') => ({ every: '1m', catchUp }) as const
     const work = (catchUp: 'last' | 'all') =>
-      log.worker({ use: [schedule('tick', tick(catchUp), { now: clock.now, lookMs: 5 })] }, { only: ['triggers'] })
+      log.worker(
+        { use: [schedule('tick', tick(catchUp), { now: clock.now, pollIntervalMs: 5 })] },
+        { only: ['triggers'] },
+      )
     const { bus } = await work('all')
     if (bus.driver.name === 'nats') await forgetSoon(log.place.bus)
     const before = (await bus.driver.getDocument('schedule/tick'))!

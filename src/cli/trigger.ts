@@ -16,20 +16,20 @@ export interface TriggerOptions extends GlobalOptions {
 /** `tidings trigger list` */
 export async function triggerListCommand({ app: path, json }: TriggerOptions): Promise<void> {
   const { app } = await loadApp(findApp(path))
-  const rows = app.triggers.map(({ name, types, place = '' }) => ({ name, types, place }))
+  const rows = app.triggers.map(({ name, types, address = '' }) => ({ name, types, address }))
   if (json) for (const row of rows) await print(JSON.stringify(row))
   else if (rows.length === 0) await print(`app ${app.name} has no trigger`)
   else for (const line of table(rows)) await print(line)
 }
 
-function table(rows: readonly { name: string; types: readonly string[]; place: string }[]): string[] {
+function table(rows: readonly { name: string; types: readonly string[]; address: string }[]): string[] {
   const cells = [
     ['trigger', 'publishes', 'listens'],
-    ...rows.map(({ name, types, place }) => [name, types.join(' '), place]),
+    ...rows.map(({ name, types, address }) => [name, types.join(' '), address]),
   ] as [string, string, string][]
   const [first, second] = [0, 1].map(i => Math.max(...cells.map(row => widthOf(row[i]!)))) as [number, number]
-  return cells.map(([name, types, place], i) => {
-    const line = `${fit(name, first)}  ${fit(types, second)}  ${place}`.trimEnd()
+  return cells.map(([name, types, address], i) => {
+    const line = `${fit(name, first)}  ${fit(types, second)}  ${address}`.trimEnd()
     return i === 0 ? dim(line) : line
   })
 }
@@ -42,23 +42,23 @@ export async function triggerTestCommand(name: string, options: TriggerOptions &
     const names = app.triggers.map(each => each.name).join(', ') || 'none'
     throw new TidingsError('E_NOT_FOUND', `app ${app.name} has no trigger ${name}; it has: ${names}`)
   }
-  if (!trigger.knock) throw new TidingsError('E_TRIGGER_SILENT', `trigger ${name} has no sample of its own`)
+  if (!trigger.sendSample) throw new TidingsError('E_TRIGGER_SILENT', `trigger ${name} has no sample of its own`)
   const { json, within } = options
   const patienceMs = milliseconds(within as Duration)
   if (!json) await print(dim(`a sample for ${name}; waiting for its event, ${within} at most`))
-  const stored = await withLog(bus => knocked(bus, trigger, patienceMs))
+  const stored = await withLog(bus => eventOfSample(bus, trigger, patienceMs))
   if (!stored) throw new TidingsError('E_TRIGGER_SILENT', `no event of trigger ${name} came within ${within}`)
   const { position, event } = stored
   await print(json ? JSON.stringify({ position, event }) : eventLine(event, terminalWidth()))
 }
 
-/** What comes of a knock, or undefined; what the knock leaves is taken away by then. */
-async function knocked(bus: Bus, trigger: Trigger, patienceMs: number): Promise<StoredEvent | undefined> {
+/** The event that the sample causes, or undefined. What the sample left outside is removed by then. */
+async function eventOfSample(bus: Bus, trigger: Trigger, patienceMs: number): Promise<StoredEvent | undefined> {
   const over = new AbortController()
   const timer = setTimeout(() => over.abort(), patienceMs)
   const heard = nextEventOf(bus, trigger.name, await bus.driver.head(), over.signal)
   try {
-    await trigger.knock!(bus, over.signal)
+    await trigger.sendSample!(bus, over.signal)
     return await heard
   } finally {
     clearTimeout(timer)

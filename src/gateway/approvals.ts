@@ -9,7 +9,7 @@ import { PendingApprovals, type OpenApproval } from '../tasks/approval-list.ts'
 const listed = 1_000
 
 /** What was answered. */
-export interface Answered {
+export interface AcceptedDecision {
   id: string
   decision: 'grant' | 'deny'
   by: string
@@ -18,7 +18,7 @@ export interface Answered {
 }
 
 /** The approvals of a log, for those who may answer them. */
-export class ApprovalDesk {
+export class ApprovalService {
   readonly #bus: Bus
   readonly #pending = new PendingApprovals()
   /** Up to here the log was read. */
@@ -41,7 +41,7 @@ export class ApprovalDesk {
   }
 
   /** @throws E_REQUEST_INVALID, and as {@link answerApproval} */
-  async answer(id: string, by: string, body: unknown): Promise<Answered> {
+  async answer(id: string, by: string, body: unknown): Promise<AcceptedDecision> {
     const { decision, hash, comment } = checked(body)
     const said = { id, decision, hash, by, source: '/gateway', ...(comment !== undefined && { comment }) }
     const { data } = await answerApproval(this.#bus, said)

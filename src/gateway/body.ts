@@ -29,7 +29,7 @@ export async function readEvents(incoming: IncomingMessage, maxBytes: number): P
 }
 
 /** The value of a request whose body is JSON. @throws 415, E_REQUEST_TOO_LARGE, E_EVENT_INVALID, E_REQUEST_INVALID */
-export async function readJson(incoming: IncomingMessage, maxBytes: number): Promise<unknown> {
+export async function readJsonBody(incoming: IncomingMessage, maxBytes: number): Promise<unknown> {
   mediaType(incoming.headers['content-type'], ['application/json'])
   return parseJson(await readText(incoming, maxBytes))
 }

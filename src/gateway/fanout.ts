@@ -2,8 +2,8 @@ import { setImmediate, setTimeout } from 'node:timers/promises'
 import type { Bus } from '../bus/bus.ts'
 import { backoff } from '../bus/delivery.ts'
 import type { Position, StoredEvent } from '../bus/driver.ts'
-import { type Client, signalFrame } from './client.ts'
-import type { Frame, Frames } from './frames.ts'
+import { type StreamClient, signalFrame } from './stream-client.ts'
+import type { Frame, FrameCache } from './frames.ts'
 
 // What the runtime signals to itself.
 const internal = new Set(['pauses.changed', 'circuits.changed', 'call.cancelled'])
@@ -24,18 +24,18 @@ interface Reader {
  */
 export class Fanout {
   readonly #bus: Bus
-  readonly #frames: Frames
-  readonly #clients = new Map<Client, () => void>()
+  readonly #frames: FrameCache
+  readonly #clients = new Map<StreamClient, () => void>()
   readonly #unsubscribe: () => void
   #reader: Reader | undefined
 
-  constructor(bus: Bus, frames: Frames) {
+  constructor(bus: Bus, frames: FrameCache) {
     this.#bus = bus
     this.#frames = frames
     this.#unsubscribe = bus.onSignal([{ types: ['>'] }], event => {
       if (this.#clients.size === 0 || internal.has(event.type)) return
       const frame = signalFrame(event)
-      for (const client of this.#clients.keys()) client.hear(event, frame)
+      for (const client of this.#clients.keys()) client.sendSignal(event, frame)
     })
   }
 
@@ -48,15 +48,15 @@ export class Fanout {
    * Takes a client that has everything up to where the reader is; undefined when the reader is further. The promise
    * resolves when the client has left or cannot keep up.
    */
-  attach(client: Client): Promise<void> | undefined {
+  attach(client: StreamClient): Promise<void> | undefined {
     this.#reader ??= this.#start(client.position)
     if (client.position < this.#reader.position) return undefined
     const { promise, resolve } = Promise.withResolvers<void>()
     this.#clients.set(client, resolve)
     const leave = () => this.#detach(client)
-    if (client.gone.aborted) leave()
-    else client.gone.addEventListener('abort', leave, { once: true })
-    return promise.finally(() => client.gone.removeEventListener('abort', leave))
+    if (client.closed.aborted) leave()
+    else client.closed.addEventListener('abort', leave, { once: true })
+    return promise.finally(() => client.closed.removeEventListener('abort', leave))
   }
 
   close() {
@@ -65,7 +65,7 @@ export class Fanout {
     this.#unsubscribe()
   }
 
-  #detach(client: Client) {
+  #detach(client: StreamClient) {
     this.#clients.get(client)?.()
     this.#clients.delete(client)
     if (this.#clients.size > 0) return
@@ -113,7 +113,7 @@ export class Fanout {
     const clients = [...this.#clients.keys()]
     for (const client of clients) {
       if (!this.#clients.has(client) || !client.wants(stored, feeder)) continue
-      if (!client.push(stored, frame)) this.#detach(client)
+      if (!client.trySend(stored, frame)) this.#detach(client)
       written += Math.min(frame.bytes.length, stretch) + writeCost
       if (written < stretch) continue
       written = 0

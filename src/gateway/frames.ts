@@ -34,7 +34,7 @@ export class Frame {
   }
 
   /** Returns how to let go, which may be done more than once. */
-  hold(): () => void {
+  retain(): () => void {
     let isHolding = true
     if (this.#holders++ === 0) this.#onHeld(this, true)
     return () => {
@@ -45,7 +45,7 @@ export class Frame {
   }
 }
 
-export class Frames {
+export class FrameCache {
   readonly #bus: Bus
   readonly #maxBytes: number
   readonly #relieve: () => boolean
@@ -68,7 +68,7 @@ export class Frames {
   /** Lends the frame of an event to `work`, which may hold it beyond that. */
   async use<T>(stored: StoredEvent, work: (frame: Frame) => T | Promise<T>): Promise<T> {
     const frame = await (hasBlobData(stored.event) ? this.#shared(stored) : this.#built(stored.position, stored.event))
-    const release = frame.hold()
+    const release = frame.retain()
     try {
       return await work(frame)
     } finally {

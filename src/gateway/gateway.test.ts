@@ -86,7 +86,7 @@ test('an id of its own makes a repeated request inert, and the answer names the 
   expect(await stored()).toHaveLength(2)
 })
 
-test('CloudEvents are taken in structured, batch and binary mode', async () => {
+test('CloudEvents are taken in parseStructured, batch and binary mode', async () => {
   const { post, stored } = await openGateway()
   const cloudEvent = {
     specversion: '1.0',

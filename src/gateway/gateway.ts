@@ -28,9 +28,9 @@ export interface GatewayOptions {
   /** Most clients of the stream. Default 2,048. */
   maxStreams?: number
   /** A client of the stream that takes nothing for this long, in ms, is cut off. Default 30,000. */
-  stallMs?: number
+  stallTimeoutMs?: number
   /** Between two comments that keep a quiet stream open, in ms. Default 15,000. */
-  heartbeatMs?: number
+  heartbeatIntervalMs?: number
 }
 
 export const portSetting = { service: 'the gateway', setting: 'TIDINGS_PORT' }
@@ -56,11 +56,21 @@ export class Gateway {
   async start(): Promise<{ url: string }> {
     const approvers = new Approvers(this.#options.approvers)
     const { bus, port, hosts = [], origins = [], maxBodyBytes = 4 * 1024 * 1024 } = this.#options
-    const { maxBufferedBytes: maxBuffered = 1024 * 1024, stallMs = 30_000, heartbeatMs = 15_000 } = this.#options
+    const {
+      maxBufferedBytes: maxBuffered = 1024 * 1024,
+      stallTimeoutMs: stallMs = 30_000,
+      heartbeatIntervalMs: heartbeatMs = 15_000,
+    } = this.#options
     const { maxStreamBytes: maxBytes = 64 * 1024 * 1024, maxStreams = 2_048 } = this.#options
-    const streams = new Streams({ bus, patience: { maxBuffered, stallMs }, heartbeatMs, maxStreams, maxBytes })
+    const streams = new Streams({
+      bus,
+      limits: { maxBufferedBytes: maxBuffered, stallTimeoutMs: stallMs },
+      heartbeatIntervalMs: heartbeatMs,
+      maxStreams,
+      maxBytes,
+    })
     const who = { hosts: new Set([this.#host, ...hosts]), origins: new Set(origins) }
-    const app = routes(bus, { streams, who, approvers, maxBodyBytes })
+    const app = routes(bus, { streams, originPolicy: who, approvers, maxBodyBytes })
     const listener = getRequestListener(app.fetch, {
       overrideGlobalObjects: false,
       hostname: this.#host,

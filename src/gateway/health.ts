@@ -32,7 +32,7 @@ export const unhealthy = (bus: string, error: unknown): Unhealthy => ({
 })
 
 /** For people, when the broker lost its data. */
-export const emptied = (at: Date) =>
+export const logReplacedWarning = (at: Date) =>
   `The broker came back without its data at ${at.toISOString()}: the log was made anew, and what was on it is lost.`
 
 /** Whether the log can be written and read. It is found out by writing and reading it, at most once a second. */
@@ -43,7 +43,7 @@ export class HealthCheck {
 
   constructor(bus: Bus) {
     this.#bus = bus
-    bus.driver.onEmptied?.(() => (this.#warning = emptied(new Date())))
+    bus.driver.onEmptied?.(() => (this.#warning = logReplacedWarning(new Date())))
   }
 
   check(): Promise<Health> {

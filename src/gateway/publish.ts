@@ -8,7 +8,7 @@ import { assertHosted } from '../tasks/hosts.ts'
 import { instancesFedBy } from '../tasks/links.ts'
 
 /** The 202 answer. `correlationid` is that of the first event. */
-export interface Accepted {
+export interface PublishResponse {
   correlationid: string
   ids: string[]
   /** Ids that were on the log already; nothing was written for them. */
@@ -17,7 +17,7 @@ export interface Accepted {
   linked?: string[]
 }
 
-export interface Request {
+export interface PublishRequest {
   /** Its `traceparent` header. */
   readonly caller: string | undefined
   /** When it came, ms since the epoch. */
@@ -28,7 +28,11 @@ export interface Request {
  * Publishes what came from outside, all or nothing. Events that name no correlation share one: a request is one user
  * action. @throws E_EVENT_INVALID, E_NOT_FOUND, E_EVENT_TOO_LARGE, E_LOG_UNAVAILABLE
  */
-export async function publish(bus: Bus, events: readonly unknown[], { caller, at }: Request): Promise<Accepted> {
+export async function publishEvents(
+  bus: Bus,
+  events: readonly unknown[],
+  { caller, at }: PublishRequest,
+): Promise<PublishResponse> {
   const shared = randomUUIDv7()
   const traceparent = contextOf(caller) && caller
   const drafts = events.map(event => ({ correlationid: shared, ...admit(event, edge) }))

@@ -6,13 +6,13 @@ import type { Bus } from '../bus/bus.ts'
 import type { Redactor } from '../bus/redact.ts'
 import { prometheusText, prometheusType } from '../bus/telemetry/prometheus.ts'
 import { errorResponse, httpError } from '../http/response.ts'
-import { ApprovalDesk } from './approvals.ts'
+import { ApprovalService } from './approvals.ts'
 import type { Approvers } from './approvers.ts'
-import { readEvents, readJson } from './body.ts'
-import { guard, type Guard } from './guard.ts'
+import { readEvents, readJsonBody } from './body.ts'
+import { assertAllowed, type OriginPolicy } from './origin-policy.ts'
 import { HealthCheck } from './health.ts'
-import { publish } from './publish.ts'
-import { readStreamRequest } from './request.ts'
+import { publishEvents } from './publish.ts'
+import { readStreamRequest } from './stream-request.ts'
 import type { Streams } from './streams.ts'
 
 type Env = { Bindings: HttpBindings }
@@ -29,24 +29,24 @@ const paths = Object.entries(methods)
   .join(', ')
 const maxAnswerBytes = 64 * 1024
 
-export interface Doors {
+export interface GatewayDeps {
   readonly streams: Streams
-  readonly who: Guard
+  readonly originPolicy: OriginPolicy
   readonly approvers: Approvers
   readonly maxBodyBytes: number
 }
 
 /** The routes of the gateway. */
-export function routes(bus: Bus, { streams, who, approvers, maxBodyBytes }: Doors): Hono<Env> {
+export function routes(bus: Bus, { streams, originPolicy: who, approvers, maxBodyBytes }: GatewayDeps): Hono<Env> {
   const { redactor } = bus
   const health = new HealthCheck(bus)
-  const desk = new ApprovalDesk(bus)
+  const desk = new ApprovalService(bus)
   const person = ({ req, env }: Context<Env>) =>
     approvers.identify(req.header('authorization'), env.incoming.socket.remoteAddress ?? '')
   const app = new Hono<Env>()
 
   app.use((c, next) => {
-    guard(who, c.req.header('host'), c.req.header('origin'))
+    assertAllowed(who, c.req.header('host'), c.req.header('origin'))
     return next()
   })
 
@@ -59,7 +59,7 @@ export function routes(bus: Bus, { streams, who, approvers, maxBodyBytes }: Door
 
   app.post('/events', async c => {
     const request = { caller: c.req.header('traceparent'), at: Date.now() }
-    return c.json(await publish(bus, await readEvents(c.env.incoming, maxBodyBytes), request), 202)
+    return c.json(await publishEvents(bus, await readEvents(c.env.incoming, maxBodyBytes), request), 202)
   })
 
   app.get('/events/stream', async c => {
@@ -73,7 +73,7 @@ export function routes(bus: Bus, { streams, who, approvers, maxBodyBytes }: Door
 
   app.post('/approvals/:id', async c => {
     const by = await person(c)
-    return c.json(await desk.answer(c.req.param('id'), by, await readJson(c.env.incoming, maxAnswerBytes)))
+    return c.json(await desk.answer(c.req.param('id'), by, await readJsonBody(c.env.incoming, maxAnswerBytes)))
   })
 
   app.notFound(c => notFound(redactor, c))

@@ -3,7 +3,7 @@ import type { TidingsError } from '../errors.ts'
 import { listen } from '../http/listen.ts'
 import { errorResponse, send } from '../http/response.ts'
 import { portSetting } from './gateway.ts'
-import { guard } from './guard.ts'
+import { assertAllowed } from './origin-policy.ts'
 import { unhealthy } from './health.ts'
 
 const loopbackOnly = { hosts: new Set<string>(), origins: new Set<string>() }
@@ -15,7 +15,7 @@ const loopbackOnly = { hosts: new Set<string>(), origins: new Set<string>() }
 export async function startStandby(bus: string, port: number, problem: () => TidingsError) {
   const respondTo = (url: string, host: string | undefined, origin: string | undefined) => {
     try {
-      guard(loopbackOnly, host, origin)
+      assertAllowed(loopbackOnly, host, origin)
       const response = errorResponse(problem())
       return url.split('?')[0] === '/health' ? { ...response, status: 503, body: unhealthy(bus, problem()) } : response
     } catch (error) {

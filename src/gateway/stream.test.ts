@@ -271,13 +271,13 @@ test('signals are heard by those who listen to their correlation or type, withou
 })
 
 test('a quiet stream is kept open by comments', async () => {
-  const { url } = await openGateway({ heartbeatMs: 20 })
+  const { url } = await openGateway({ heartbeatIntervalMs: 20 })
   const listener = await Listener.open(url)
   await until(() => listener.comments >= 3)
 })
 
 test('a client that does not read is cut off, harms nobody, and resumes where it was', async () => {
-  const { bus, url } = await openGateway({ maxBufferedBytes: 64 * 1024, stallMs: 500 })
+  const { bus, url } = await openGateway({ maxBufferedBytes: 64 * 1024, stallTimeoutMs: 500 })
   const cut: object[] = []
   setLogger({ warn: fields => void cut.push(fields) })
   onTestFinished(() => setLogger({}))

@@ -4,10 +4,10 @@ import type { Position } from '../bus/driver.ts'
 import { TidingsError } from '../errors.ts'
 import { log } from '../bus/telemetry/log.ts'
 import { readLinked } from '../tasks/links.ts'
-import { Client, type Patience } from './client.ts'
+import { StreamClient, type StreamLimits } from './stream-client.ts'
 import { Fanout } from './fanout.ts'
-import { Frames } from './frames.ts'
-import type { StreamRequest } from './request.ts'
+import { FrameCache } from './frames.ts'
+import type { StreamRequest } from './stream-request.ts'
 
 const headers = {
   'content-type': 'text/event-stream',
@@ -19,8 +19,8 @@ const greeting = 'retry: 1000\n\n'
 
 export interface StreamsOptions {
   bus: Bus
-  patience: Patience
-  heartbeatMs: number
+  limits: StreamLimits
+  heartbeatIntervalMs: number
   /** Most that are open at once. */
   maxStreams: number
   /** Most that waits for all clients together, in bytes. */
@@ -33,22 +33,22 @@ export interface StreamsOptions {
  */
 export class Streams {
   readonly #bus: Bus
-  readonly #frames: Frames
+  readonly #frames: FrameCache
   readonly #fanout: Fanout
   readonly #maxStreams: number
-  readonly #patience: Patience
-  readonly #clients = new Set<Client>()
+  readonly #patience: StreamLimits
+  readonly #clients = new Set<StreamClient>()
   readonly #heart: NodeJS.Timeout
   readonly #unsubscribe: (() => void) | undefined
 
-  constructor({ bus, patience, heartbeatMs, maxStreams, maxBytes }: StreamsOptions) {
+  constructor({ bus, limits: patience, heartbeatIntervalMs: heartbeatMs, maxStreams, maxBytes }: StreamsOptions) {
     this.#bus = bus
-    this.#frames = new Frames(bus, maxBytes, () => this.#relieve())
+    this.#frames = new FrameCache(bus, maxBytes, () => this.#relieve())
     this.#fanout = new Fanout(bus, this.#frames)
     this.#maxStreams = maxStreams
     this.#patience = patience
     this.#heart = setInterval(() => {
-      for (const client of this.#clients) client.beat()
+      for (const client of this.#clients) client.sendHeartbeat()
     }, heartbeatMs)
     this.#heart.unref()
     // Positions begin again. Who comes back with one of the old log is told so.
@@ -76,9 +76,9 @@ export class Streams {
         { retryable: true },
       )
     const start = request.after ?? (request.correlation === undefined ? head : 0)
-    const client: Client = new Client(response, request, start, this.#patience, why => said(client, why))
+    const client: StreamClient = new StreamClient(response, request, start, this.#patience, why => said(client, why))
     this.#clients.add(client)
-    client.gone.addEventListener('abort', () => this.#clients.delete(client))
+    client.closed.addEventListener('abort', () => this.#clients.delete(client))
     response.writeHead(200, headers).write(greeting)
     void this.#serve(client, request).catch(() => client.end())
   }
@@ -95,8 +95,8 @@ export class Streams {
     for (const client of this.#clients) client.end()
   }
 
-  async #serve(client: Client, request: StreamRequest): Promise<void> {
-    while (!client.gone.aborted) {
+  async #serve(client: StreamClient, request: StreamRequest): Promise<void> {
+    while (!client.closed.aborted) {
       const until = this.#fanout.position ?? (await this.#bus.driver.head())
       if (until > client.position) await this.#replay(client, request, until)
       await this.#fanout.attach(client)
@@ -104,13 +104,13 @@ export class Streams {
   }
 
   /** Everything that the client wants, up to and with a position. */
-  async #replay(client: Client, { correlation, filter }: StreamRequest, until: Position): Promise<void> {
+  async #replay(client: StreamClient, { correlation, filter }: StreamRequest, until: Position): Promise<void> {
     const events =
       correlation === undefined
         ? this.#bus.read({ after: client.position, until, ...(filter && { filter }) })
         : readLinked(this.#bus, correlation, until)
     for await (const stored of events) {
-      if (client.gone.aborted) break
+      if (client.closed.aborted) break
       if (client.wants(stored, await this.#frames.feederOf(stored)))
         await this.#frames.use(stored, frame => client.send(stored, frame))
     }
@@ -119,13 +119,14 @@ export class Streams {
 
   /** Cuts off who has taken nothing for longest of what waits for it. */
   #relieve(): boolean {
-    let slowest: Client | undefined
+    let slowest: StreamClient | undefined
     for (const client of this.#clients)
       if (client.blockedSince !== undefined && client.blockedSince < (slowest?.blockedSince ?? Infinity))
         slowest = client
-    slowest?.cut('too much waits for clients that do not read')
+    slowest?.disconnect('too much waits for clients that do not read')
     return slowest !== undefined
   }
 }
 
-const said = ({ position }: Client, why: string) => log.warn?.({ position, why }, 'a client of the stream was cut off')
+const said = ({ position }: StreamClient, why: string) =>
+  log.warn?.({ position, why }, 'a client of the stream was cut off')

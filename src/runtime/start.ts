@@ -11,7 +11,7 @@ import { milliseconds } from '../tasks/duration.ts'
 import { withOlderTypes, publishWorkflows } from '../tasks/definitions.ts'
 import { Engine } from '../tasks/engine.ts'
 import { claimNames, appGroup } from '../tasks/hosts.ts'
-import { emptied } from '../gateway/health.ts'
+import { logReplacedWarning } from '../gateway/health.ts'
 import { assertNotPartial } from '../replay/slice-import.ts'
 import { ToolStation } from '../tools/station.ts'
 import type { App } from './app.ts'
@@ -97,8 +97,8 @@ async function startNow(
   if (hosts.has('gateway') || hosts.has('agents')) started.push({ stop: watchLog(bus.driver) })
   if (telemetry) started.push(telemetry)
   bus.driver.onEmptied?.(() => {
-    process.emitWarning(emptied(new Date()))
-    log.error?.({ app: app.name }, emptied(new Date()))
+    process.emitWarning(logReplacedWarning(new Date()))
+    log.error?.({ app: app.name }, logReplacedWarning(new Date()))
     // What cannot be written now is written by the next start; until then requests that need it say what is missing.
     if (hosts.has('agents'))
       void claimNames(bus, app.name, names)

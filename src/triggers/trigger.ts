@@ -9,12 +9,12 @@ export interface Trigger {
   /** Opens the door. @throws E_PORT_IN_USE */
   start(bus: Bus): Promise<RunningTrigger>
   /** Where it will listen, as far as that is known before it starts: for lists. */
-  readonly place?: string
+  readonly address?: string
   /**
    * Knocks at the door of a worker that runs, as somebody outside would, with a sample: `tidings trigger test NAME`. What it
    * leaves there it takes away again, on the signal at the latest.
    */
-  knock?(bus: Bus, signal?: AbortSignal): Promise<void>
+  sendSample?(bus: Bus, signal?: AbortSignal): Promise<void>
 }
 
 export interface RunningTrigger {

@@ -2,7 +2,7 @@ import type { Control } from './control.ts'
 
 export default {
   fault: 'A mail says in encoded words or in HTML what is hidden in its text.',
-  file: 'src/triggers/received.ts',
+  file: 'src/triggers/email/publish.ts',
   find: 'withoutEncodedSecrets(bus.redactor, { ...whole, headers })',
   replace: '{ ...whole, headers, ...(withoutEncodedSecrets.length > 9 && {}) }',
   test: 'test/redaction/holes.test.ts',

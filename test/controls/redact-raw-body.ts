@@ -3,8 +3,8 @@ import type { Control } from './control.ts'
 export default {
   fault: 'The raw body of a webhook says in clear what a declared path hides in its event.',
   file: 'src/triggers/webhook/receive.ts',
-  find: 'keptBody(bus.redactor, bytes, request, mapped)',
-  replace: 'keptBody.length > 0 ? bytes : bytes',
+  find: 'redactedBody(bus.redactor, bytes, request, mapped)',
+  replace: 'redactedBody.length > 0 ? bytes : bytes',
   test: 'test/redaction/holes.test.ts',
   name: 'raw body of a webhook',
 } satisfies Control

@@ -5,6 +5,6 @@ export default {
   file: 'src/gateway/frames.ts',
   find: 'this.#bytes + bytes > this.#maxBytes',
   replace: 'this.#bytes + bytes > this.#maxBytes * 1e6',
-  test: 'src/gateway/deaf.test.ts',
+  test: 'src/gateway/slow-readers.test.ts',
   name: 'the slowest are cut off',
 } satisfies Control

@@ -5,6 +5,6 @@ export default {
   file: 'src/gateway/streams.ts',
   find: 'this.#clients.size >= this.#maxStreams',
   replace: 'this.#clients.size >= this.#maxStreams * 1e6',
-  test: 'src/gateway/deaf.test.ts',
+  test: 'src/gateway/slow-readers.test.ts',
   name: 'more streams than are served',
 } satisfies Control

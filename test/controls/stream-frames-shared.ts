@@ -5,6 +5,6 @@ export default {
   file: 'src/gateway/frames.ts',
   find: 'hasBlobData(stored.event) ? this.#shared(stored)',
   replace: 'hasBlobData(stored.event) ? this.#load(stored)',
-  test: 'src/gateway/deaf.test.ts',
+  test: 'src/gateway/slow-readers.test.ts',
   name: 'cost that event',
 } satisfies Control

@@ -2,7 +2,7 @@ import type { Control } from './control.ts'
 
 export default {
   fault: 'EventSource.onmessage never fires.',
-  file: 'src/gateway/client.ts',
+  file: 'src/gateway/stream-client.ts',
   find: 'this.#request.isUnnamed ? frame.unnamed : frame.bytes',
   replace: 'this.#request.isUnnamed ? frame.bytes : frame.bytes',
   test: 'src/gateway/browser.test.ts',

@@ -19,7 +19,7 @@ const now = () => began - 3_600_000 + 5 * (Date.now() - began)
 export default app({
   name: 'doors',
   use: [
-    schedule('tick', { every: '1s', catchUp: 'all' }, { now, lookMs: 20 }),
+    schedule('tick', { every: '1s', catchUp: 'all' }, { now, pollIntervalMs: 20 }),
     schedule('nightly', { cron: '0 3 * * *', zone: 'Europe/Berlin' }),
     files('drop', { folder: join(process.env.TIDINGS_HOME!, 'drop'), match: '*.csv', stable: '100ms' }),
     feed,

@@ -109,7 +109,11 @@ test('the name of a file is nowhere in clear, and the file is seen to be removed
   const start = (home?: string) =>
     open(
       { patterns: [{ name: 'staff', match: /\bE\d{6}\b/ }] },
-      files('inbox', { folder, stable: '150ms', types: { '*.pem': small } }, { walkMs: 200, againMs: 50, flushMs: 50 }),
+      files(
+        'inbox',
+        { folder, stable: '150ms', types: { '*.pem': small } },
+        { walkIntervalMs: 200, retryDelayMs: 50, flushIntervalMs: 50 },
+      ),
       home,
     )
   const names = [`${token} a.txt`, `${token} a.pem`, 'E493021.txt', 'E493022.txt']

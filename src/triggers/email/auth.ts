@@ -5,7 +5,7 @@ import type { SMTPServerAuthentication, SMTPServerSession } from 'smtp-server'
 import type { Redactor } from '../../bus/redact.ts'
 import { warn } from '../../bus/telemetry/warn.ts'
 import { textOf, TidingsError } from '../../errors.ts'
-import { refused } from './replies.ts'
+import { mailRefused } from './replies.ts'
 
 export interface SmtpAuth {
   /** Passwords by user, such as `{ printer: process.env.PRINTER_PASSWORD }`; or what tells whether a password is right. */
@@ -17,7 +17,7 @@ export interface SmtpAuth {
 const maxFailures = { perConnection: 3, perNetwork: 10, seconds: 15 * 60 }
 
 /** Who may log in. Whoever fails again and again, from whatever connection, is told to come later. */
-export class Logins {
+export class SmtpLogins {
   readonly #redactor: Redactor
   readonly #isRight: (user: string, password: string) => boolean | Promise<boolean>
   readonly #networks = new RateLimiterMemory({ points: maxFailures.perNetwork, duration: maxFailures.seconds })
@@ -34,7 +34,7 @@ export class Logins {
     const network = networkOf(session.remoteAddress)
     // Counted before it is looked at: tries at the same time count too.
     await this.#networks.consume(network).catch(() => {
-      throw refused(454, 'too many logins failed; come again later')
+      throw mailRefused(454, 'too many logins failed; come again later')
     })
     const { username = '', password } = auth
     if (this.#isForAnother(auth) || !(await this.#verify(username, password ?? ''))) throw this.#failure(session)
@@ -52,14 +52,14 @@ export class Logins {
       return (await this.#isRight(user, password)) === true
     } catch (error) {
       warn(this.#redactor, `the password of an SMTP client could not be checked: ${textOf(error)}`)
-      throw refused(454, 'logins cannot be checked now; come again later')
+      throw mailRefused(454, 'logins cannot be checked now; come again later')
     }
   }
 
   #failure(session: SMTPServerSession): Error {
     const failures = (this.#failures.get(session) ?? 0) + 1
     this.#failures.set(session, failures)
-    return refused(failures < maxFailures.perConnection ? 535 : 421, 'user or password is wrong')
+    return mailRefused(failures < maxFailures.perConnection ? 535 : 421, 'user or password is wrong')
   }
 }
 

@@ -1,7 +1,7 @@
 /* What a part says, out of how it was sent. In linear time, and never larger than it came, but for character sets. */
 
 /** Bytes of a body in a Content-Transfer-Encoding; one that is not known leaves them as they are. */
-export function decoded(bytes: Buffer, encoding: string): Buffer {
+export function decodeTransferEncoding(bytes: Buffer, encoding: string): Buffer {
   if (encoding === 'base64') return base64(bytes)
   return encoding === 'quoted-printable' ? quotedPrintable(bytes) : bytes
 }
@@ -59,7 +59,7 @@ function hexDigit(byte = 0): number {
 const otherNames: Record<string, string> = { cp932: 'shift_jis', cp936: 'gbk', cp949: 'euc-kr', cp950: 'big5' }
 
 /** Text in a character set; without one UTF-8, and what is not UTF-8, or in a set that nobody knows, as windows-1252. */
-export function textIn(bytes: Uint8Array, charset = ''): string {
+export function decodeText(bytes: Uint8Array, charset = ''): string {
   const name = charset.trim().toLowerCase()
   try {
     if (!name || name === 'us-ascii') return new TextDecoder('utf-8', { fatal: true }).decode(bytes)

@@ -1,13 +1,13 @@
-import { textIn } from './decode.ts'
+import { decodeText } from './decode.ts'
 
 /** A field of a header: its name in lower case, its value unfolded and else as it came. */
-export interface Field {
+export interface HeaderField {
   name: string
   value: string
 }
 
 /** Lines that are no fields are passed over. */
-export function fieldsOf(lines: readonly string[]): Field[] {
+export function parseFields(lines: readonly string[]): HeaderField[] {
   const unfolded: string[][] = []
   for (const line of lines)
     if (/^[ \t]/.test(line) && unfolded.length > 0) unfolded.at(-1)!.push(line)
@@ -22,7 +22,8 @@ export function fieldsOf(lines: readonly string[]): Field[] {
 }
 
 /** The first of that name: a second one must not make a mail look different to whoever reads the last. */
-export const valueOf = (fields: readonly Field[], name: string) => fields.find(field => field.name === name)?.value
+export const fieldValue = (fields: readonly HeaderField[], name: string) =>
+  fields.find(field => field.name === name)?.value
 
 // Not trim(): other blanks are no blanks of a header, and must not make one out of what is none.
 function trimmed(text: string): string {
@@ -35,13 +36,13 @@ function trimmed(text: string): string {
 const isBlank = (char: string | undefined) => char === ' ' || char === '\t'
 
 /** `text/plain; charset=utf-8 (a comment)`: the value in lower case, and the parameters, the first of each name. */
-export interface Structured {
+export interface StructuredValue {
   value: string
   params: ReadonlyMap<string, string>
 }
 
-export function structured(text = ''): Structured {
-  const [first, ...rest] = segments(text)
+export function parseStructured(text = ''): StructuredValue {
+  const [first, ...rest] = splitSegments(text)
   const params = new Map<string, string>()
   for (const segment of rest) {
     const equals = segment.indexOf('=')
@@ -52,7 +53,7 @@ export function structured(text = ''): Structured {
 }
 
 /** What stands between semicolons, quotes left as they are, without comments. A parenthesis within a word, as in `Invoice(1).pdf`, is none. */
-export function segments(text: string): string[] {
+export function splitSegments(text: string): string[] {
   const found = ['']
   let [depth, quoted, escaped, last] = [0, false, false, ' ']
   for (const char of text) {
@@ -84,7 +85,7 @@ function unquoted(text: string): string {
 }
 
 /** A parameter as RFC 2231 lets it be written: in pieces, and in any character set. */
-export function parameter(params: ReadonlyMap<string, string>, name: string): string | undefined {
+export function decodeParameter(params: ReadonlyMap<string, string>, name: string): string | undefined {
   const whole = params.get(`${name}*`)
   const pieces = whole === undefined ? piecesOf(params, name) : [{ text: whole, encoded: true }]
   if (pieces.length === 0) return params.get(name)
@@ -95,7 +96,7 @@ export function parameter(params: ReadonlyMap<string, string>, name: string): st
     charset = tagged[1]!
     first!.text = first!.text.slice(tagged[0].length)
   }
-  return textIn(
+  return decodeText(
     Buffer.concat(pieces.map(({ text, encoded }) => (encoded ? percent(text) : Buffer.from(text)))),
     charset,
   )

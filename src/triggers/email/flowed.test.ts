@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { unflowed } from './flowed.ts'
+import { unflow } from './flowed.ts'
 import { parseMail } from './mail.ts'
 
 test('lines that flow are one paragraph again', () => {
@@ -12,11 +12,11 @@ test('lines that flow are one paragraph again', () => {
     '>a \n>b\n> \n>>\n>': '> a b\n> \n>> \n> ',
     '': '',
   }
-  for (const [text, whole] of Object.entries(texts)) expect([text, unflowed(text, false)]).toEqual([text, whole])
+  for (const [text, whole] of Object.entries(texts)) expect([text, unflow(text, false)]).toEqual([text, whole])
 })
 
 test('with DelSp the blank at the end of a line is no part of the text', () => {
-  expect(unflowed('漢 \n字 \nです\n>  a \n> b', true)).toBe('漢字です\n>  ab')
+  expect(unflow('漢 \n字 \nです\n>  a \n> b', true)).toBe('漢字です\n>  ab')
 })
 
 test('a mail says whether its text flows', () => {

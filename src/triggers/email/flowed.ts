@@ -4,7 +4,7 @@
  */
 
 /** The text in whole paragraphs. With `delSp` the blanks that mark the ends of lines are no part of the text. */
-export function unflowed(text: string, delSp: boolean): string {
+export function unflow(text: string, delSp: boolean): string {
   const paragraphs: string[] = []
   let open: { depth: number; pieces: string[] } | undefined
   const close = () => {

@@ -10,7 +10,7 @@ const maxHeaderBytes = 256 * 1024
 
 export const malformed = (why: string) => new TidingsError('E_MAIL_REFUSED', `the mail is malformed: ${why}`)
 
-export class Lines {
+export class MailLines {
   readonly bytes: Buffer
   readonly #starts: readonly number[]
   #headerBytes = 0
@@ -21,7 +21,7 @@ export class Lines {
   }
 
   /** @throws E_MAIL_REFUSED */
-  static of(bytes: Buffer): Lines {
+  static of(bytes: Buffer): MailLines {
     if (bytes.includes(0)) throw malformed('it holds a NUL byte')
     const starts = bytes.length > 0 ? [0] : []
     for (let at = bytes.indexOf(10); at >= 0; at = bytes.indexOf(10, at + 1)) {
@@ -31,7 +31,7 @@ export class Lines {
     }
     for (let at = bytes.indexOf(13); at >= 0; at = bytes.indexOf(13, at + 1))
       if (bytes[at + 1] !== 10) throw malformed('it holds a bare carriage return')
-    return new Lines(bytes, starts)
+    return new MailLines(bytes, starts)
   }
 
   get count(): number {

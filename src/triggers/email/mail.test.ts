@@ -3,7 +3,7 @@ import MailComposer from 'nodemailer/lib/mail-composer'
 import PostalMime from 'postal-mime'
 import { expect, test } from 'vitest'
 import { parseMail } from './mail.ts'
-import { structured } from './fields.ts'
+import { parseStructured } from './fields.ts'
 import { safeFilename } from './filename.ts'
 
 const lines = (...all: string[]) => all.join('\r\n')
@@ -147,7 +147,7 @@ test('the second of a field does not count, nor what only looks like one', () =>
   expect([mail.subject, mail.text]).toEqual(['one', '<b>x</b>'])
   expect(() => parseMail(Buffer.from(`\ufeff${from}\r\n\r\nx`))).toThrow('no header')
   expect(() => parseMail(Buffer.from(`Subject: x\r\n\u00a0${from}\r\n\r\nx`))).toThrow('no header')
-  expect(structured('Text/Plain (a; b=c); Charset="x;y" ; flag; charset=z')).toEqual({
+  expect(parseStructured('Text/Plain (a; b=c); Charset="x;y" ; flag; charset=z')).toEqual({
     value: 'text/plain',
     params: new Map([
       ['charset', 'x;y'],

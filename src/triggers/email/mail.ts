@@ -1,13 +1,13 @@
 import { hash } from 'node:crypto'
 import { type Address, addressParser, decodeWords } from 'postal-mime'
 import type { EmailReceived, Mailbox } from '../../received.ts'
-import { unflowed } from './flowed.ts'
+import { unflow } from './flowed.ts'
 import { htmlReader } from './html.ts'
-import { textIn } from './decode.ts'
-import { type Field, fieldsOf, valueOf } from './fields.ts'
+import { decodeText } from './decode.ts'
+import { type HeaderField, parseFields, fieldValue } from './fields.ts'
 import { safeFilename } from './filename.ts'
-import { Lines, malformed } from './lines.ts'
-import { type Leaf, leavesOf } from './parts.ts'
+import { MailLines, malformed } from './lines.ts'
+import { type LeafPart, leafParts } from './parts.ts'
 
 /*
  * The parts are read here, and not by a library: the one that gives the addresses and the encoded words took 26 s and
@@ -28,11 +28,11 @@ export interface Mail extends Omit<EmailReceived, 'attachments' | 'authenticatio
 
 /** @throws E_MAIL_REFUSED */
 export function parseMail(bytes: Buffer): Mail {
-  const lines = Lines.of(bytes)
+  const lines = MailLines.of(bytes)
   const header = lines.header(0, lines.count)
   const fields = checkedFields(header.lines)
-  const leaves = leavesOf(lines, fields, header.end + 1)
-  const messageId = valueOf(fields, 'message-id')
+  const leaves = leafParts(lines, fields, header.end + 1)
+  const messageId = fieldValue(fields, 'message-id')
   const body = bytes.subarray(lines.start(header.end + 1))
   const [texts, attached] = [leaves.filter(isText), leaves.filter(leaf => !isText(leaf))]
   if (attached.length > maxAttachments) throw malformed(`it has more than ${maxAttachments} attachments`)
@@ -42,28 +42,28 @@ export function parseMail(bytes: Buffer): Mail {
     id: `mail:${messageId ? digest(messageId, digest(body)) : digest(bytes)}`,
     ...(messageId && { messageId }),
     ...addressesOf(fields),
-    subject: decodeWords(valueOf(fields, 'subject') ?? '').trim(),
+    subject: decodeWords(fieldValue(fields, 'subject') ?? '').trim(),
     text: readable(texts),
     ...(html.length > 0 && { html: html.join('\n') }),
-    ...dateOf(valueOf(fields, 'date')),
+    ...dateOf(fieldValue(fields, 'date')),
     headers: fields,
     attachments: attached.map(attachmentOf),
   }
 }
 
 /** @throws E_MAIL_REFUSED for a line that is no field, and for more fields than anybody sends */
-function checkedFields(lines: readonly string[]): Field[] {
+function checkedFields(lines: readonly string[]): HeaderField[] {
   const field = /^[!-9;-~]+[ \t]*:/
   // A line that begins with a blank continues the one before it.
   if (lines.length === 0 || !lines.every((line, i) => field.test(line) || (i > 0 && /^[ \t]/.test(line))))
     throw malformed('a line of its header is no header')
-  const fields = fieldsOf(lines)
+  const fields = parseFields(lines)
   if (fields.length > maxFields) throw malformed(`it has more than ${maxFields} header fields`)
   return fields
 }
 
 /** @throws E_MAIL_REFUSED unless there is one From that names an address */
-function addressesOf(fields: readonly Field[]): { from: Mailbox; to: Mailbox[]; cc: Mailbox[] } {
+function addressesOf(fields: readonly HeaderField[]): { from: Mailbox; to: Mailbox[]; cc: Mailbox[] } {
   const all = (name: string) =>
     fields.filter(field => field.name === name).flatMap(({ value }) => mailboxes(addressParser(value)))
   if (fields.filter(({ name }) => name === 'from').length !== 1) throw malformed('it has not exactly one From')
@@ -79,19 +79,20 @@ const mailboxes = (addresses: readonly Address[]): Mailbox[] =>
     .flatMap(entry => entry.group ?? [entry])
     .flatMap(({ name, address }) => (address?.includes('@') ? [{ name, address }] : []))
 
-const isText = ({ type: { value }, disposition }: Leaf) =>
+const isText = ({ type: { value }, disposition }: LeafPart) =>
   disposition !== 'attachment' && (value === 'text/html' || !value.includes('/') || value === 'text/plain')
-const isHtml = ({ type }: Leaf) => type.value === 'text/html'
-const written = ({ type, content }: Leaf) => textIn(content, type.params.get('charset')).replaceAll('\r\n', '\n')
+const isHtml = ({ type }: LeafPart) => type.value === 'text/html'
+const written = ({ type, content }: LeafPart) =>
+  decodeText(content, type.params.get('charset')).replaceAll('\r\n', '\n')
 
-function plain(leaf: Leaf): string {
+function plain(leaf: LeafPart): string {
   const has = (name: string, value: string) => leaf.type.params.get(name)?.toLowerCase() === value
   const text = written(leaf)
-  return has('format', 'flowed') ? unflowed(text, has('delsp', 'yes')) : text
+  return has('format', 'flowed') ? unflow(text, has('delsp', 'yes')) : text
 }
 
 /** What a reader without HTML sees: HTML counts where nothing else says the same. Some mailers add a plain part that is empty. */
-function readable(leaves: readonly Leaf[]): string {
+function readable(leaves: readonly LeafPart[]): string {
   const readHtml = htmlReader()
   const parts = leaves
     .map(leaf => ({ leaf, text: isHtml(leaf) ? undefined : plain(leaf) }))
@@ -103,7 +104,7 @@ function readable(leaves: readonly Leaf[]): string {
     .join('\n')
 }
 
-const attachmentOf = ({ type, disposition, filename, contentId, content }: Leaf): Mail['attachments'][number] => ({
+const attachmentOf = ({ type, disposition, filename, contentId, content }: LeafPart): Mail['attachments'][number] => ({
   filename: filename === undefined ? null : safeFilename(filename),
   contentType: type.value,
   disposition: disposition === 'inline' ? 'inline' : 'attachment',

@@ -1,7 +1,7 @@
 import { aCount, aList, anything, aText, checkOptions, type Check } from '../../options.ts'
 import { TidingsError } from '../../errors.ts'
 import { urlHost } from '../../http/listen.ts'
-import type { Relay } from './results.ts'
+import type { Relay } from './authentication-results.ts'
 import type { SmtpAuth } from './auth.ts'
 import type { SmtpTls } from './tls.ts'
 
@@ -18,7 +18,7 @@ const checks = {
 } satisfies Record<keyof SmtpOptions, Check>
 
 /** @throws E_APP_INVALID for options that mean nothing or have the wrong type */
-export const checkSmtp = (options: SmtpOptions) => checkOptions('smtp()', options, checks, [])
+export const checkSmtpOptions = (options: SmtpOptions) => checkOptions('smtp()', options, checks, [])
 
 export interface SmtpOptions {
   /** 0 takes any free port. Default `TIDINGS_SMTP_PORT`, else 2525. */
@@ -42,10 +42,10 @@ export interface SmtpOptions {
 }
 
 /** @throws E_SETTING_INVALID, E_USAGE */
-export function settingsOf(options: SmtpOptions) {
+export function smtpSettings(options: SmtpOptions) {
   const { maxBytes = 10 * 1024 * 1024, maxConnections = 32 } = options
   const { maxBytesAtOnce = 8 * maxBytes } = options
-  const { host, port } = placeOf(options)
+  const { host, port } = listenAddress(options)
   if (maxBytesAtOnce < maxBytes) throw invalid(`maxBytesAtOnce ${maxBytesAtOnce} is less than one mail of ${maxBytes}`)
   if (!isLoopback(host)) {
     if (!options.recipients && !(options.auth && !options.auth.optional))
@@ -56,11 +56,14 @@ export function settingsOf(options: SmtpOptions) {
 }
 
 /** @throws E_USAGE */
-export function placeOf({ host = '127.0.0.1', port = defaultPort() }: SmtpOptions): { host: string; port: number } {
+export function listenAddress({ host = '127.0.0.1', port = defaultPort() }: SmtpOptions): {
+  host: string
+  port: number
+} {
   return { host, port }
 }
 
-export const urlOf = (host: string, port: number, tls: SmtpTls | undefined) =>
+export const smtpUrl = (host: string, port: number, tls: SmtpTls | undefined) =>
   `${tls?.mode === 'implicit' ? 'smtps' : 'smtp'}://${urlHost(host)}:${port}`
 
 export const isLoopback = (host: string) => host === 'localhost' || host === '::1' || /^127(\.\d+){3}$/.test(host)

@@ -1,7 +1,14 @@
 import { decodeWords } from 'postal-mime'
-import { decoded } from './decode.ts'
-import { type Field, fieldsOf, parameter, structured, type Structured, valueOf } from './fields.ts'
-import { type Lines, malformed } from './lines.ts'
+import { decodeTransferEncoding } from './decode.ts'
+import {
+  type HeaderField,
+  parseFields,
+  decodeParameter,
+  parseStructured,
+  type StructuredValue,
+  fieldValue,
+} from './fields.ts'
+import { type MailLines, malformed } from './lines.ts'
 
 const maxDepth = 32
 const maxParts = 1_000
@@ -9,8 +16,8 @@ const maxParts = 1_000
 const maxBoundary = 200
 
 /** A part that is no multipart. A message within the mail is one too: nobody looks into it. */
-export interface Leaf {
-  type: Structured
+export interface LeafPart {
+  type: StructuredValue
   /** As it says, in lower case: `attachment`, `inline`, or ''. */
   disposition: string
   /** As the sender wrote it, decoded. */
@@ -23,20 +30,20 @@ export interface Leaf {
 }
 
 /** All leaves of a mail, in their order. `from` is the line behind its header. @throws E_MAIL_REFUSED */
-export function leavesOf(lines: Lines, fields: readonly Field[], from: number): Leaf[] {
-  const leaves: Leaf[] = []
+export function leafParts(lines: MailLines, fields: readonly HeaderField[], from: number): LeafPart[] {
+  const leaves: LeafPart[] = []
   let parts = 0
   const walk = (part: Part) => {
     if (++parts > maxParts) throw malformed(`it has more than ${maxParts} parts`)
     if (part.depth > maxDepth) throw malformed(`parts are nested deeper than ${maxDepth}`)
-    const type = structured(valueOf(part.fields, 'content-type') ?? part.usual)
+    const type = parseStructured(fieldValue(part.fields, 'content-type') ?? part.usual)
     if (!/^multipart\/./.test(type.value)) return void leaves.push(leafOf(lines, part, type))
     const alternative = type.value === 'multipart/alternative' ? {} : part.alternative
     const usual = type.value === 'multipart/digest' ? 'message/rfc822' : 'text/plain'
     for (const section of sections(lines, part, boundaryOf(type))) {
       const header = lines.header(section.from, section.to)
       const within = { depth: part.depth + 1, usual, ...(alternative && { alternative }) }
-      walk({ ...within, fields: fieldsOf(header.lines), from: header.end + 1, to: section.to, end: section.end })
+      walk({ ...within, fields: parseFields(header.lines), from: header.end + 1, to: section.to, end: section.end })
     }
   }
   walk({ fields, from, to: lines.count, end: lines.bytes.length, depth: 0, usual: 'text/plain' })
@@ -51,7 +58,7 @@ interface Range {
 }
 
 interface Part extends Range {
-  fields: readonly Field[]
+  fields: readonly HeaderField[]
   depth: number
   /** What it is when it does not say. */
   usual: string
@@ -59,7 +66,7 @@ interface Part extends Range {
 }
 
 /** What stands between the delimiters; the end of line before one belongs to it. */
-function* sections(lines: Lines, { from, to, end }: Range, boundary: string): Generator<Range> {
+function* sections(lines: MailLines, { from, to, end }: Range, boundary: string): Generator<Range> {
   const mark = Buffer.from(`--${boundary}`)
   let open: number | undefined
   let none = true
@@ -75,25 +82,25 @@ function* sections(lines: Lines, { from, to, end }: Range, boundary: string): Ge
   if (none) throw malformed('a multipart has no part')
 }
 
-function boundaryOf({ params }: Structured): string {
-  const boundary = parameter(params, 'boundary')
+function boundaryOf({ params }: StructuredValue): string {
+  const boundary = decodeParameter(params, 'boundary')
   if (!boundary) throw malformed('a multipart names no boundary')
   if (boundary.length > maxBoundary) throw malformed(`a boundary is longer than ${maxBoundary} characters`)
   return boundary
 }
 
-function leafOf(lines: Lines, { fields, from, end, alternative }: Part, type: Structured): Leaf {
+function leafOf(lines: MailLines, { fields, from, end, alternative }: Part, type: StructuredValue): LeafPart {
   const start = lines.start(from)
-  const encoding = /[\w-]+/.exec(structured(valueOf(fields, 'content-transfer-encoding')).value)?.[0] ?? ''
-  const { value: disposition, params } = structured(valueOf(fields, 'content-disposition'))
-  const filename = parameter(params, 'filename') ?? parameter(type.params, 'name')
-  const contentId = valueOf(fields, 'content-id')?.replace(/^<|>$/g, '')
+  const encoding = /[\w-]+/.exec(parseStructured(fieldValue(fields, 'content-transfer-encoding')).value)?.[0] ?? ''
+  const { value: disposition, params } = parseStructured(fieldValue(fields, 'content-disposition'))
+  const filename = decodeParameter(params, 'filename') ?? decodeParameter(type.params, 'name')
+  const contentId = fieldValue(fields, 'content-id')?.replace(/^<|>$/g, '')
   return {
     type,
     disposition,
     ...(filename && { filename: decodeWords(filename) }),
     ...(contentId && { contentId: contentId.slice(0, maxBoundary) }),
-    content: start < end ? decoded(lines.bytes.subarray(start, end), encoding) : Buffer.alloc(0),
+    content: start < end ? decodeTransferEncoding(lines.bytes.subarray(start, end), encoding) : Buffer.alloc(0),
     ...(alternative && { alternative }),
   }
 }

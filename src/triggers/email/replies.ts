@@ -3,7 +3,7 @@ import { warn } from '../../bus/telemetry/warn.ts'
 import { type ErrorCode, TidingsError } from '../../errors.ts'
 
 /** An error with the reply that the client gets. */
-export interface Refusal extends Error {
+export interface SmtpError extends Error {
   responseCode: number
 }
 
@@ -15,19 +15,19 @@ const replies: Partial<Record<ErrorCode, number>> = {
 }
 
 /** 451 for whatever is not the fault of the mail: the sender comes again. */
-export function refusalFor(redactor: Redactor, error: unknown): Refusal {
-  if (error instanceof Error && 'responseCode' in error) return error as Refusal
+export function toSmtpError(redactor: Redactor, error: unknown): SmtpError {
+  if (error instanceof Error && 'responseCode' in error) return error as SmtpError
   if (error instanceof TidingsError)
     return refusal(replies[error.code] ?? 451, { code: error.code, message: redactor.text(error.message) })
   warn(redactor, error)
   return refusal(451, new TidingsError('E_LOG_UNAVAILABLE', 'the mail could not be taken now'))
 }
 
-const refusal = (responseCode: number, { code, message }: Pick<TidingsError, 'code' | 'message'>): Refusal =>
+const refusal = (responseCode: number, { code, message }: Pick<TidingsError, 'code' | 'message'>): SmtpError =>
   Object.assign(new Error(`${code} ${message}`), { responseCode })
 
-export const refused = (responseCode: number, why: string) =>
+export const mailRefused = (responseCode: number, why: string) =>
   refusal(responseCode, new TidingsError('E_MAIL_REFUSED', why))
 
 /** The connection ends with it; the mail may come again. */
-export const goodbye = (why: string) => refusal(421, new TidingsError('E_BUSY', why, { retryable: true }))
+export const closeWith = (why: string) => refusal(421, new TidingsError('E_BUSY', why, { retryable: true }))

@@ -6,15 +6,15 @@ import type { Bus } from '../../bus/bus.ts'
 import { settledOrAborted } from '../../bus/abort.ts'
 import { listenError, shutdownGraceMs } from '../../http/listen.ts'
 import { parseMail } from './mail.ts'
-import { trustIn, type Trusts } from './results.ts'
-import { publishMail } from '../received.ts'
-import { closing, Door } from './door.ts'
-import { readMail } from './intake.ts'
-import { knockAt } from './knock.ts'
-import { checkSmtp, placeOf, settingsOf, type SmtpOptions, urlOf } from './options.ts'
-import { refusalFor } from './replies.ts'
+import { relayTrust, type TrustsRelay } from './authentication-results.ts'
+import { publishMail } from './publish.ts'
+import { shuttingDown, SmtpPolicy } from './policy.ts'
+import { readMail } from './read-mail.ts'
+import { sendMailSample } from './sample.ts'
+import { checkSmtpOptions, listenAddress, smtpSettings, type SmtpOptions, smtpUrl } from './options.ts'
+import { toSmtpError } from './replies.ts'
 import type { RunningTrigger, Trigger } from '../trigger.ts'
-import { Load } from '../load.ts'
+import { MemoryLimiter } from '../memory-limiter.ts'
 
 export type { SmtpOptions } from './options.ts'
 
@@ -27,27 +27,27 @@ const patienceMs = 10 * 60_000
  * is inert. `docs/triggers/email.md` has the options and what is refused, `docs/wire-format.md` the shape of the data.
  */
 export function smtp(options: SmtpOptions = {}): Trigger {
-  checkSmtp(options)
+  checkSmtpOptions(options)
   return {
     kind: 'trigger',
     name: 'smtp',
     types: ['email.received'],
-    get place() {
-      const { host, port } = placeOf(options)
-      return urlOf(host, port, options.tls)
+    get address() {
+      const { host, port } = listenAddress(options)
+      return smtpUrl(host, port, options.tls)
     },
     start: async bus => new Intake(bus, options).start(),
-    knock: () => knockAt(options),
+    sendSample: () => sendMailSample(options),
   }
 }
 
 class Intake {
   readonly #bus: Bus
   readonly #options: SmtpOptions
-  readonly #settings: ReturnType<typeof settingsOf>
-  readonly #load: Load
-  readonly #door: Door
-  readonly #trusts: Trusts
+  readonly #settings: ReturnType<typeof smtpSettings>
+  readonly #load: MemoryLimiter
+  readonly #door: SmtpPolicy
+  readonly #trusts: TrustsRelay
   readonly #server: SMTPServer
   readonly #underWay = new Set<Promise<void>>()
 
@@ -55,13 +55,13 @@ class Intake {
   constructor(bus: Bus, options: SmtpOptions) {
     this.#bus = bus
     this.#options = options
-    this.#settings = settingsOf(options)
-    this.#load = new Load(this.#settings.maxBytesAtOnce)
-    this.#door = new Door(options, this.#load, bus.redactor)
-    this.#trusts = trustIn(options.relays)
+    this.#settings = smtpSettings(options)
+    this.#load = new MemoryLimiter(this.#settings.maxBytesAtOnce)
+    this.#door = new SmtpPolicy(options, this.#load, bus.redactor)
+    this.#trusts = relayTrust(options.relays)
     const { maxBytes, maxConnections } = this.#settings
     this.#server = new SMTPServer({
-      ...this.#door.hooks(),
+      ...this.#door.serverOptions(),
       name: 'tidings',
       size: maxBytes,
       maxClients: maxConnections,
@@ -74,7 +74,7 @@ class Intake {
       onData: (stream, session, answer) => {
         const received = this.#receive(stream, session).then(
           id => answer(null, `stored as ${id}`),
-          (error: unknown) => answer(refusalFor(this.#bus.redactor, error)),
+          (error: unknown) => answer(toSmtpError(this.#bus.redactor, error)),
         )
         this.#underWay.add(received)
         void received.finally(() => this.#underWay.delete(received))
@@ -86,18 +86,18 @@ class Intake {
     const { port, host } = this.#settings
     await listen(this.#server, port, host)
     return {
-      address: urlOf(host, (this.#server.server.address() as AddressInfo).port, this.#options.tls),
+      address: smtpUrl(host, (this.#server.server.address() as AddressInfo).port, this.#options.tls),
       stop: cut => this.#stop(cut),
     }
   }
 
   async #receive(stream: SMTPServerDataStream, session: SMTPServerSession): Promise<string> {
-    if (this.#door.isClosed) throw closing()
+    if (this.#door.isClosed) throw shuttingDown()
     const at = Date.now()
     const giveUp = () => this.#end(session)
     const late = setTimeout(giveUp, patienceMs)
     try {
-      return await this.#load.during(async hold => {
+      return await this.#load.run(async hold => {
         const bytes = await readMail(stream, this.#settings.maxBytes, hold, giveUp)
         return publishMail(this.#bus, parseMail(bytes), this.#door.envelope(session), this.#trusts, at)
       })

@@ -30,7 +30,7 @@ vi.mock('node:fs/promises', async original => {
   return { ...real, lstat }
 })
 
-const quick = { walkMs: 60_000, againMs: 50, flushMs: 60_000 }
+const quick = { walkIntervalMs: 60_000, retryDelayMs: 50, flushIntervalMs: 60_000 }
 
 async function openWorld() {
   const base = await mkdtemp(join(tmpdir(), 'tidings-files-'))
@@ -295,7 +295,7 @@ test('what may not be read is told, and comes when it may', async () => {
   unprivileged()
   const heard = warnings()
   const { start, at, story, expectStory } = await openWorld()
-  await start({}, { walkMs: 50 })
+  await start({}, { walkIntervalMs: 50 })
   await mkdir(at('sub'))
   await writeFile(at('sub/known'), 'x')
   await expectStory(['created sub/known'])
@@ -322,7 +322,7 @@ function unprivileged() {
 test('where the folder is away its files are not removed', async () => {
   const heard = warnings()
   const { start, folder, at, expectStory } = await openWorld()
-  await start({}, { walkMs: 50 })
+  await start({}, { walkIntervalMs: 50 })
   await writeFile(at('a'), 'a')
   await expectStory(['created a'])
   await rename(folder, `${folder}-away`)
@@ -356,7 +356,7 @@ test('what was not found while the folder was away is not removed when it is bac
 test('a knock drops a file and takes it away again', async () => {
   const { start, bus, story } = await openWorld()
   const { trigger } = await start({ match: '*.csv' })
-  await trigger.knock!(bus)
+  await trigger.sendSample!(bus)
   await until(async () => (await story()).length === 2)
   expect(await story()).toEqual([
     expect.stringMatching(/^created tidings-knock-.*\.csv$/),

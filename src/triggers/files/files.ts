@@ -7,16 +7,16 @@ import type { Bus } from '../../bus/bus.ts'
 import { TidingsError } from '../../errors.ts'
 import { aDuration, anObject, anything, aText, checkOptions, type Check } from '../../options.ts'
 import { milliseconds, type Duration } from '../../tasks/duration.ts'
-import { Ledger } from './ledger.ts'
-import { type FileTypes, matches } from './publish.ts'
-import { FolderWatch, type Pace } from './watch.ts'
-import { assertName } from '../name.ts'
+import { FileRecords } from './records.ts'
+import { type FileTypes, matchesGlob } from './publish.ts'
+import { FolderWatcher, type WatchIntervals } from './watch.ts'
+import { assertTriggerName } from '../name.ts'
 import type { RunningTrigger, Trigger } from '../trigger.ts'
 
 export interface FilesOptions {
   /** It must be there when the trigger starts. */
   folder: string
-  /** Only these: `*.csv` in the folder itself, `**` and a slash in front for those below it too. Default all. */
+  /** Only these: `*.csv` in the folder itself, `**` and a slash in front for those traceparentFor it too. Default all. */
   match?: string
   /** How long a file must stay as it is until it counts as finished. Default two seconds. */
   stable?: Duration
@@ -31,35 +31,35 @@ const checks = { folder: aText, match: aText, stable: aDuration, maxBytes: anyth
   Check
 >
 
-const usual: Pace = { walkMs: 30_000, againMs: 5_000, flushMs: 10_000 }
+const usual: WatchIntervals = { walkIntervalMs: 30_000, retryDelayMs: 5_000, flushIntervalMs: 10_000 }
 
 /**
- * Publishes what becomes of the files in a folder and below, with their content: `file.created`, `file.changed`,
+ * Publishes what becomes of the files in a folder and traceparentFor, with their content: `file.created`, `file.changed`,
  * `file.removed`. What happened while nobody looked comes at the next start. `docs/triggers/files.md` says what counts as
  * finished, and what is passed over. @throws E_APP_INVALID, E_EVENT_INVALID
  */
-export function files(name: string, options: FilesOptions, pace: Pace = usual): Trigger {
-  assertName(name)
+export function files(name: string, options: FilesOptions, pace: WatchIntervals = usual): Trigger {
+  assertTriggerName(name)
   checkOptions(`files "${name}"`, options, checks, ['folder'])
   const { match = '**', stable = '2s', maxBytes = 10 * 1024 * 1024, types = {} } = options
   const folder = resolve(options.folder)
   const stableMs = milliseconds(stable)
   if (!(maxBytes >= 0)) throw new TidingsError('E_APP_INVALID', `maxBytes of files ${name} is no number of bytes`)
   for (const { type } of Object.values(types)) assertCustomType(type)
-  const isWanted = (path: string) => matches(match, path)
+  const isWanted = (path: string) => matchesGlob(match, path)
   return {
     kind: 'trigger',
     name,
     types: [...new Set([...Object.values(types).map(({ type }) => type), ...plainTypes])],
-    place: pathToFileURL(folder).href,
-    knock: (bus, signal) => knock(bus, name, folder, isWanted, match, signal),
+    address: pathToFileURL(folder).href,
+    sendSample: (bus, signal) => knock(bus, name, folder, isWanted, match, signal),
     start: async bus => {
       const root = await openFolder(name, folder)
-      const ledger = new Ledger(bus, name)
+      const ledger = new FileRecords(bus, name)
       await ledger.load([...plainTypes, ...Object.values(types).map(({ type }) => type)])
-      const watching = new FolderWatch(bus, ledger, { name, folder: root, types, isWanted, stableMs, maxBytes, pace })
+      const watching = new FolderWatcher(bus, ledger, { name, folder: root, types, isWanted, stableMs, maxBytes, pace })
       await watching.start()
-      const ignore = bus.driver.onEmptied?.(() => watching.forget())
+      const ignore = bus.driver.onEmptied?.(() => watching.reset())
       return {
         address: pathToFileURL(root).href,
         stop: async cut => {

@@ -7,31 +7,34 @@ import { openSqlite } from '../../drivers/sqlite/index.ts'
 import { warnings } from '../../../test/lib/warnings.ts'
 import { collect, until } from '../../testing/wait.ts'
 import { files } from './files.ts'
-import type * as looking from './look.ts'
+import type * as looking from './file-system.ts'
 
 /** The real walk, which may find a folder that it cannot read, and waits at its end. */
 const walking = vi.hoisted(() => ({ unreadable: undefined as string | undefined, end: async () => {} }))
-vi.mock('./look.ts', async original => {
+vi.mock('./file-system.ts', async original => {
   const real = await original<typeof looking>()
-  async function* walk(...[folder, onProblem]: Parameters<typeof real.walk>) {
+  async function* walkFolder(...[folder, onProblem]: Parameters<typeof real.walkFolder>) {
     const { unreadable } = walking
-    for await (const path of real.walk(folder, onProblem))
+    for await (const path of real.walkFolder(folder, onProblem))
       if (unreadable === undefined || !path.startsWith(unreadable)) yield path
     if (unreadable !== undefined) onProblem(unreadable, 'EACCES: permission denied')
     await walking.end()
   }
-  return { ...real, walk }
+  return { ...real, walkFolder }
 })
 
 const token = `glpat-${'a1b2c3d4'.repeat(3)}`
 
 /** A folder with `orders/`, and a trigger that can be started again and again on one log. */
-async function openFolder(walkMs: number) {
+async function openFolder(walkIntervalMs: number) {
   const base = await mkdtemp(join(tmpdir(), 'tidings-hidden-names-'))
   const folder = join(base, 'inbox')
   await mkdir(join(folder, 'orders'), { recursive: true })
   const bus = new Bus(await openSqlite({ home: join(base, 'home') }))
-  const start = () => files('inbox', { folder, stable: '100ms' }, { walkMs, againMs: 50, flushMs: 60_000 }).start(bus)
+  const start = () =>
+    files('inbox', { folder, stable: '100ms' }, { walkIntervalMs, retryDelayMs: 50, flushIntervalMs: 60_000 }).start(
+      bus,
+    )
   let running = await start()
   onTestFinished(async () => {
     Object.assign(walking, { unreadable: undefined, end: async () => {} })

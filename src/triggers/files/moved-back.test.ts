@@ -8,7 +8,7 @@ import type { RunningApp } from '../../runtime/start.ts'
 import { collect, until } from '../../testing/wait.ts'
 import { files } from './files.ts'
 
-const pace = { walkMs: 60_000, againMs: 50, flushMs: 60_000 }
+const pace = { walkIntervalMs: 60_000, retryDelayMs: 50, flushIntervalMs: 60_000 }
 
 onEveryBus(world => {
   test('the files of a folder that is moved out and back arrive again, with new ids; a restart announces nothing', async () => {

@@ -9,8 +9,8 @@ import type { FileEvent } from '../../received.ts'
 import { copyOf } from '../../json.ts'
 import { validate } from '../../schema.ts'
 import { textOf } from '../../errors.ts'
-import type { Content, Seen } from './look.ts'
-import { lineOf } from '../subject.ts'
+import type { FileContent, FileState } from './file-system.ts'
+import { toSingleLine } from '../subject.ts'
 
 const tenant = 'default'
 
@@ -18,7 +18,7 @@ const tenant = 'default'
 export type FileTypes = Readonly<Record<string, EventType>>
 
 /** What the events of a folder have in common. */
-export interface Place {
+export interface WatchedFolder {
   readonly name: string
   readonly folder: string
   readonly types: FileTypes
@@ -37,8 +37,8 @@ export interface PublishedFile {
 /** The content first, then the event that names it. */
 export async function publishWritten(
   bus: Bus,
-  place: Place,
-  file: { id: string; path: string; isNew: boolean; seen: Seen; content: Content },
+  place: WatchedFolder,
+  file: { id: string; path: string; isNew: boolean; seen: FileState; content: FileContent },
 ): Promise<PublishedFile> {
   const { path, seen, content } = file
   const stored = content.bytes ? await bus.putBlob(tenant, content.bytes) : { bytes: seen.bytes }
@@ -48,13 +48,19 @@ export async function publishWritten(
   return publish(bus, place, file.id, (await typeOf(bus, place, data)) ?? type, data)
 }
 
-export const publishRemoved = (bus: Bus, place: Place, id: string, path: string) =>
+export const publishRemoved = (bus: Bus, place: WatchedFolder, id: string, path: string) =>
   publish(bus, place, id, 'file.removed', { path, folder: place.folder })
 
-async function publish(bus: Bus, { name }: Place, id: string, type: string, data: FileEvent): Promise<PublishedFile> {
+async function publish(
+  bus: Bus,
+  { name }: WatchedFolder,
+  id: string,
+  type: string,
+  data: FileEvent,
+): Promise<PublishedFile> {
   const correlationid = randomUUIDv7()
   const path = pathOnLog(bus, data.path, type)
-  const subject = lineOf(bus.redactor, path)
+  const subject = toSingleLine(bus.redactor, path)
   const draft = { id, type, source: `/triggers/${name}`, tenant, subject, correlationid, data }
   const { position } = await inSpan(
     bus.redactor,
@@ -65,9 +71,9 @@ async function publish(bus: Bus, { name }: Place, id: string, type: string, data
 }
 
 /** The type that the app has for it, where it fits; what does not fit comes as what it is, and is told. */
-async function typeOf(bus: Bus, { name, types }: Place, data: FileEvent): Promise<string | undefined> {
+async function typeOf(bus: Bus, { name, types }: WatchedFolder, data: FileEvent): Promise<string | undefined> {
   for (const [pattern, { type, schema }] of Object.entries(types)) {
-    if (!matches(pattern, data.path)) continue
+    if (!matchesGlob(pattern, data.path)) continue
     try {
       await validate(schema, copyOf(data), 'E_EVENT_INVALID', `${pathOnLog(bus, data.path)} is no ${type}`)
       return type
@@ -81,4 +87,4 @@ async function typeOf(bus: Bus, { name, types }: Place, data: FileEvent): Promis
 }
 
 /** `*.csv` is in the folder itself, `**` goes below it too. */
-export const matches = (pattern: string, path: string) => posix.matchesGlob(path, pattern)
+export const matchesGlob = (pattern: string, path: string) => posix.matchesGlob(path, pattern)

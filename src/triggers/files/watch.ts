@@ -6,9 +6,9 @@ import { warn } from '../../bus/telemetry/warn.ts'
 import { settledOrAborted } from '../../bus/abort.ts'
 import { metrics } from '../../bus/telemetry/metrics.ts'
 import { textOf, TidingsError } from '../../errors.ts'
-import { digestOf, keyOf, type Ledger, removedId, writtenId } from './ledger.ts'
-import { isGone, isHidden, look, read, type Seen, walk } from './look.ts'
-import { pathOnLog, type Place, publishRemoved, publishWritten } from './publish.ts'
+import { recordedDigest, fileKey, type FileRecords, removedId, writtenId } from './records.ts'
+import { isNotFound, isHiddenPath, inspectFile, readUnchanged, type FileState, walkFolder } from './file-system.ts'
+import { pathOnLog, type WatchedFolder, publishRemoved, publishWritten } from './publish.ts'
 
 /*
  * Two ways to notice a file: the system tells of changes, by way of chokidar, and now and then the folder is walked. The
@@ -16,21 +16,21 @@ import { pathOnLog, type Place, publishRemoved, publishWritten } from './publish
  * What is noticed is looked at until it stays as it is, then it is read and published, a few files at once.
  */
 
-export interface Settings extends Place {
+export interface FolderWatchOptions extends WatchedFolder {
   readonly isWanted: (path: string) => boolean
   /** How long a file must stay as it is until it counts as finished. */
   readonly stableMs: number
   readonly maxBytes: number
-  readonly pace: Pace
+  readonly pace: WatchIntervals
 }
 
-export interface Pace {
+export interface WatchIntervals {
   /** Between two walks. */
-  readonly walkMs: number
+  readonly walkIntervalMs: number
   /** Until what could not be read or published is tried again. */
-  readonly againMs: number
+  readonly retryDelayMs: number
   /** Until what has changed in the ledger is written. */
-  readonly flushMs: number
+  readonly flushIntervalMs: number
 }
 
 /** A file that was noticed. */
@@ -40,7 +40,7 @@ interface Noticed {
   /** Its name is on the log redacted only, so that nobody can look for it: a walk did not find it. */
   readonly isMissing: boolean
   /** What was seen last: undefined before anything was, null where there is no file. */
-  seen?: Seen | null
+  seen?: FileState | null
   /** Times here are by the monotonic clock. Since when it is like that, */
   since: number
   /** and when to look at it next. */
@@ -57,10 +57,10 @@ const bytesAtOnce = 32 * 1024 * 1024
 const quickMs = 100
 const tickMs = 25
 
-export class FolderWatch {
+export class FolderWatcher {
   readonly #bus: Bus
-  readonly #ledger: Ledger
-  readonly #settings: Settings
+  readonly #ledger: FileRecords
+  readonly #settings: FolderWatchOptions
   readonly #noticed = new Map<string, Noticed>()
   readonly #underWay = new Set<Promise<void>>()
   readonly #told = new Set<string>()
@@ -77,7 +77,7 @@ export class FolderWatch {
   #isAway = false
   #isStopped = false
 
-  constructor(bus: Bus, ledger: Ledger, settings: Settings) {
+  constructor(bus: Bus, ledger: FileRecords, settings: FolderWatchOptions) {
     this.#bus = bus
     this.#ledger = ledger
     this.#settings = settings
@@ -86,7 +86,7 @@ export class FolderWatch {
   async start(): Promise<void> {
     const { folder, pace } = this.#settings
     this.#root = await this.#identity()
-    const passOver = (path: string) => isHidden(relative(folder, path))
+    const passOver = (path: string) => isHiddenPath(relative(folder, path))
     this.#watcher = watch(folder, {
       ignored: passOver, ignoreInitial: true, followSymlinks: false, atomic: false, ignorePermissionErrors: true,
     }) // biome-ignore format: one line of options
@@ -95,7 +95,7 @@ export class FolderWatch {
     await new Promise<void>(resolve => this.#watcher!.once('ready', resolve))
     this.#timers = [
       setInterval(() => this.#tick(), tickMs),
-      setInterval(() => void this.#ledger.flush().catch(() => {}), pace.flushMs),
+      setInterval(() => void this.#ledger.flush().catch(() => {}), pace.flushIntervalMs),
     ]
     this.#walk()
   }
@@ -114,14 +114,14 @@ export class FolderWatch {
   }
 
   /** Everything anew: the log has nothing of it. */
-  forget(): void {
-    this.#ledger.forget()
+  reset(): void {
+    this.#ledger.reset()
     this.#walk()
   }
 
   #notice(path: string): void {
-    if (path === '' || isHidden(path) || !this.#settings.isWanted(path)) return
-    this.#noticeAs(keyOf(this.#settings.name, path), path)
+    if (path === '' || isHiddenPath(path) || !this.#settings.isWanted(path)) return
+    this.#noticeAs(fileKey(this.#settings.name, path), path)
   }
 
   #noticeAs(key: string, path: string, isMissing = false): void {
@@ -140,7 +140,7 @@ export class FolderWatch {
         this.#walking = undefined
         if (this.#isStopped) return
         // Of a large folder less often, so that it does not keep the machine busy.
-        const pause = Math.max(this.#settings.pace.walkMs, 10 * (performance.now() - begin))
+        const pause = Math.max(this.#settings.pace.walkIntervalMs, 10 * (performance.now() - begin))
         this.#nextWalk = setTimeout(() => this.#walk(), pause)
       })
   }
@@ -155,19 +155,19 @@ export class FolderWatch {
       if (at === '' || at.endsWith('/')) isWhole = false
       this.#tell(at, why)
     }
-    for await (const path of walk(folder, tell)) {
+    for await (const path of walkFolder(folder, tell)) {
       if (this.#isStopped) return
       if (!this.#settings.isWanted(path)) continue
-      const key = keyOf(name, path)
+      const key = fileKey(name, path)
       found.add(key)
       const row = this.#ledger.get(key)
       if (row && row.path !== path) this.#realPaths.set(key, path)
-      if (!row || (await look(folder, path).catch(() => undefined))?.stamp !== row.stamp) this.#notice(path)
+      if (!row || (await inspectFile(folder, path).catch(() => undefined))?.stamp !== row.stamp) this.#notice(path)
     }
     for (const [key, row] of this.#ledger.entries()) {
       if (row.path === '' || found.has(key)) continue
       const path = this.#realPaths.get(key) ?? row.path
-      const isMissing = keyOf(name, path) !== key
+      const isMissing = fileKey(name, path) !== key
       // It cannot be looked for by name, so only a walk through everything tells that it is gone.
       if (isWhole || !isMissing) this.#noticeAs(key, path, isMissing)
     }
@@ -213,7 +213,7 @@ export class FolderWatch {
     const before = noticed.seen
     noticed.again = false
     try {
-      const seen = noticed.isMissing ? null : ((await look(this.#settings.folder, path)) ?? null)
+      const seen = noticed.isMissing ? null : ((await inspectFile(this.#settings.folder, path)) ?? null)
       const now = performance.now()
       if (before === undefined || seen?.stamp !== before?.stamp) {
         noticed.seen = seen
@@ -228,7 +228,7 @@ export class FolderWatch {
     }
   }
 
-  #neededMs(seen: Seen | null): number {
+  #neededMs(seen: FileState | null): number {
     const { stableMs } = this.#settings
     return seen && !seen.isSettled ? stableMs : Math.min(quickMs, stableMs)
   }
@@ -239,17 +239,17 @@ export class FolderWatch {
     else this.#noticed.delete(noticed.key)
   }
 
-  #isKnown(key: string, seen: Seen | null): boolean {
+  #isKnown(key: string, seen: FileState | null): boolean {
     return this.#ledger.get(key)?.stamp === seen?.stamp
   }
 
   /** Publishes what has become of a file. False where it has changed meanwhile. */
-  async #take({ key, path, isMissing }: Noticed, seen: Seen | null): Promise<boolean> {
+  async #take({ key, path, isMissing }: Noticed, seen: FileState | null): Promise<boolean> {
     if (this.#isKnown(key, seen)) return true
     if (seen) return this.#takeWritten(key, path, seen)
     const row = this.#ledger.get(key)!
     if (!(await this.#isRemoved(path, isMissing))) return false
-    await this.#ledger.entering(async published => {
+    await this.#ledger.recording(async published => {
       const id = removedId(key, row)
       published((await publishRemoved(this.#bus, this.#settings, id, path)).position)
       this.#ledger.remove(key, id)
@@ -262,27 +262,27 @@ export class FolderWatch {
   /** Not where the folder was away when it was looked for: it is looked for once more while the folder is there. */
   async #isRemoved(path: string, isMissing: boolean): Promise<boolean> {
     const wasThere = await this.#isThere()
-    const seen = wasThere && !isMissing && (await look(this.#settings.folder, path))
+    const seen = wasThere && !isMissing && (await inspectFile(this.#settings.folder, path))
     if (wasThere && (await this.#isThere())) return !seen
-    this.#restUntil = performance.now() + this.#settings.pace.againMs
+    this.#restUntil = performance.now() + this.#settings.pace.retryDelayMs
     return false
   }
 
-  async #takeWritten(key: string, path: string, seen: Seen): Promise<boolean> {
+  async #takeWritten(key: string, path: string, seen: FileState): Promise<boolean> {
     const { folder, maxBytes } = this.#settings
-    const content = await read(folder, path, seen, maxBytes).catch((error: unknown) => {
-      if (isGone(error)) return undefined
+    const content = await readUnchanged(folder, path, seen, maxBytes).catch((error: unknown) => {
+      if (isNotFound(error)) return undefined
       throw error
     })
     if (!content) return false
     const row = this.#ledger.get(key)
     // Touched, moved there and back, or seen by an earlier run: what it says is known.
-    if (row && digestOf(row) === content.digest) {
+    if (row && recordedDigest(row) === content.digest) {
       this.#ledger.set(key, { ...row, stamp: seen.stamp })
       return true
     }
     const id = writtenId(key, content.digest, seen.stamp, this.#ledger.removalOf(key))
-    await this.#ledger.entering(async published => {
+    await this.#ledger.recording(async published => {
       const file = { id, path, isNew: !row, seen, content }
       const { position, path: onLog } = await publishWritten(this.#bus, this.#settings, file)
       published(position)
@@ -295,7 +295,7 @@ export class FolderWatch {
 
   /** What the log refuses stays aside until it changes; everything else is tried again. */
   #failed(noticed: Noticed, error: unknown): void {
-    const again = performance.now() + this.#settings.pace.againMs
+    const again = performance.now() + this.#settings.pace.retryDelayMs
     noticed.next = again
     if (!(error instanceof TidingsError)) this.#tell(noticed.path, textOf(error))
     else if (refusals.has(error.code)) {

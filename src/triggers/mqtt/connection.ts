@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream'
 import type * as Mqtt from 'mqtt'
 import { TidingsError, textOf } from '../../errors.ts'
-import type { Known } from './session.ts'
+import type { KnownMessage } from './session.ts'
 import type { MqttSettings } from './settings.ts'
 
 /*
@@ -18,30 +18,30 @@ const sessionExpirySeconds = 7 * 24 * 3_600
 
 const takenOver = 142
 
-export interface Handlers {
+export interface ConnectionHandlers {
   /** The broker lets us in. Nothing is taken before this resolves. `present`: it knows the session. */
   onSession(present: boolean): Promise<void>
   /** The reason code of the answer: 0, or why the message is refused; undefined where it gets none on this connection. */
-  take(packet: Mqtt.IPublishPacket): Promise<{ code: number; known: Known } | undefined>
+  onMessage(packet: Mqtt.IPublishPacket): Promise<{ code: number; known: KnownMessage } | undefined>
   /** The broker has everything that was sent before this moment, by `performance.now()`. */
-  onHeard(before: number): void
+  onAcknowledged(before: number): void
   /** A message of QoS 2 will not be sent again. False where that gets no answer on this connection. */
-  release(packetId: number): Promise<boolean>
+  onRelease(packetId: number): Promise<boolean>
 }
 
 /** How a connection ended. */
-export interface Loss {
+export interface ConnectionLoss {
   /** What is wrong, for people. */
-  readonly why: string
+  readonly reason: string
   /** Waiting does not mend it: credentials, certificates, names. */
-  readonly lasting: boolean
+  readonly isPermanent: boolean
   /** Another client has come under the same client id. */
   readonly takenOver: boolean
 }
 
 export class Connection {
   /** Resolves when the connection is closed. */
-  readonly ended: Promise<Loss>
+  readonly ended: Promise<ConnectionLoss>
   readonly #client: Mqtt.MqttClient
   readonly #let = Promise.withResolvers<boolean>()
   readonly #closing = new AbortController()
@@ -51,7 +51,7 @@ export class Connection {
   #trouble: Error | undefined
   #reason: number | undefined
 
-  constructor({ connect }: typeof Mqtt, settings: MqttSettings, handlers: Handlers) {
+  constructor({ connect }: typeof Mqtt, settings: MqttSettings, handlers: ConnectionHandlers) {
     const pings: number[] = []
     const client = connect({
       ...clientOptions(settings),
@@ -66,7 +66,7 @@ export class Connection {
     // Given as an option it would not be heard in MQTT 3.1.1.
     client.options.customHandleAcks = (topic, _payload, packet: Mqtt.IPublishPacket, answer) =>
       this.#handle(async () => {
-        const taken = await handlers.take({ ...packet, topic })
+        const taken = await handlers.onMessage({ ...packet, topic })
         if (!taken || this.closed.aborted) return
         taken.known.answeredAt = performance.now()
         answer(settings.version === 5 ? taken.code : 0)
@@ -75,13 +75,14 @@ export class Connection {
       if (packet.qos === 1) done()
       else
         this.#handle(async () => {
-          const handled = packet.qos === 2 ? await handlers.release(packet.messageId!) : await handlers.take(packet)
+          const handled =
+            packet.qos === 2 ? await handlers.onRelease(packet.messageId!) : await handlers.onMessage(packet)
           if (handled && !this.closed.aborted) done()
         })
     }
     client.on('packetsend', ({ cmd }) => void (cmd === 'pingreq' && pings.push(performance.now())))
     client.on('packetreceive', packet => {
-      if (packet.cmd === 'pingresp') handlers.onHeard(pings.shift() ?? -Infinity)
+      if (packet.cmd === 'pingresp') handlers.onAcknowledged(pings.shift() ?? -Infinity)
       if (packet.cmd === 'connack' && !(packet.reasonCode ?? packet.returnCode))
         this.#enter(packet.sessionPresent, handlers)
     })
@@ -147,7 +148,7 @@ export class Connection {
     }
   }
 
-  #enter(present: boolean, { onSession }: Handlers): void {
+  #enter(present: boolean, { onSession }: ConnectionHandlers): void {
     this.#isLet = true
     this.#begun = onSession(present)
     this.#begun.then(
@@ -169,7 +170,7 @@ export class Connection {
     this.#client.end(true)
   }
 
-  #loss(): Loss {
+  #loss(): ConnectionLoss {
     const trouble = this.#trouble
     const wordless = this.#isLet
       ? 'the broker closed the connection without a word, as it does when another client comes with the same client id'
@@ -177,8 +178,8 @@ export class Connection {
     const said = this.#reason === undefined ? wordless : `the broker closed the connection, reason ${this.#reason}`
     const taken = this.#reason === takenOver
     return {
-      why: taken ? 'another client has come with the same client id' : trouble ? textOf(trouble) : said,
-      lasting: trouble !== undefined && isLasting(trouble),
+      reason: taken ? 'another client has come with the same client id' : trouble ? textOf(trouble) : said,
+      isPermanent: trouble !== undefined && isLasting(trouble),
       takenOver: taken,
     }
   }

@@ -6,8 +6,8 @@ import { log } from '../../bus/telemetry/log.ts'
 import { metrics } from '../../bus/telemetry/metrics.ts'
 import { warn } from '../../bus/telemetry/warn.ts'
 import { type ErrorCode, TidingsError, textOf } from '../../errors.ts'
-import { messageOf, publishMessage, type Message } from './message.ts'
-import type { Known, Session } from './session.ts'
+import { toMqttMessage, publishMqttMessage, type MqttMessage } from './message.ts'
+import type { KnownMessage, Session } from './session.ts'
 import type { MqttSettings } from './settings.ts'
 
 // While the log cannot be written: the pause before it is tried again, twice as long each time.
@@ -31,7 +31,7 @@ class Refused extends Error {
 }
 
 /** Takes the messages of a session, one after the other, whatever connection they come by. */
-export class Inbox {
+export class MqttInbox {
   readonly #bus: Bus
   readonly #session: Session
   readonly #settings: MqttSettings
@@ -53,13 +53,13 @@ export class Inbox {
   }
 
   /** The reason code of the answer, and by what the message is known; undefined where it gets none, since `gone` came first. */
-  take(packet: IPublishPacket, gone: AbortSignal): Promise<{ code: number; known: Known } | undefined> {
+  receive(packet: IPublishPacket, gone: AbortSignal): Promise<{ code: number; known: KnownMessage } | undefined> {
     return this.#inTurn(async () => {
       if (gone.aborted) return undefined
-      const message = messageOf(packet)
-      const known = this.#session.recognise(message)
+      const message = toMqttMessage(packet)
+      const known = this.#session.identify(message)
       const code = await this.#persist(() => this.#take(message, known), gone)
-      if (code !== undefined && known.position === undefined) this.#session.drop(known)
+      if (code !== undefined && known.position === undefined) this.#session.forget(known)
       return code === undefined ? undefined : { code, known }
     })
   }
@@ -92,7 +92,7 @@ export class Inbox {
     return undefined
   }
 
-  async #take(message: Message, known: Known): Promise<number> {
+  async #take(message: MqttMessage, known: KnownMessage): Promise<number> {
     const { topic, payload } = message
     const { maxBytes, routes } = this.#settings
     if (payload.length > maxBytes)
@@ -102,15 +102,15 @@ export class Inbox {
     if (known.position === undefined) {
       if (message.retained && (await this.#session.wasRetained(message))) return success
       const event = { id: known.id, source: this.#source, to }
-      const { position } = await publishMessage(this.#bus, message, event).catch((error: unknown) => {
+      const { position } = await publishMqttMessage(this.#bus, message, event).catch((error: unknown) => {
         const reason = error instanceof TidingsError ? refusals[error.code] : undefined
         throw reason === undefined
           ? error
           : new Refused((error as TidingsError).code, reason, `${topic}: ${textOf(error)}`)
       })
-      await this.#session.stored(known, position)
+      await this.#session.markStored(known, position)
     }
-    if (message.retained) await this.#session.retain(message)
+    if (message.retained) await this.#session.markRetained(message)
     return success
   }
 

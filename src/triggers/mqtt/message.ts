@@ -10,12 +10,12 @@ import type { MqttReceived } from '../../received.ts'
 import { parseExactly } from '../../json-text.ts'
 import { validate } from '../../schema.ts'
 import { untyped } from './topics.ts'
-import { subjectOf } from '../subject.ts'
+import { toSubject } from '../subject.ts'
 
 const tenant = 'default'
 
 /** A message as it was taken from a session. */
-export interface Message {
+export interface MqttMessage {
   readonly topic: string
   readonly payload: Buffer
   readonly qos: 0 | 1 | 2
@@ -37,7 +37,7 @@ export interface Message {
   readonly ownId: string | undefined
 }
 
-export function messageOf(packet: IPublishPacket): Message {
+export function toMqttMessage(packet: IPublishPacket): MqttMessage {
   const {
     topic,
     qos,
@@ -51,7 +51,7 @@ export function messageOf(packet: IPublishPacket): Message {
     [values].flat().map(value => ({ name, value })),
   )
   const named = (name: string) => properties.find(property => property.name === name)?.value
-  const digest = digestOf(topic, payload)
+  const digest = shortDigest(topic, payload)
   const id = named('id')
   return {
     topic,
@@ -64,26 +64,26 @@ export function messageOf(packet: IPublishPacket): Message {
     isText: payloadFormatIndicator === true,
     at: Date.now(),
     digest,
-    ownId: id ? `mqtt:id:${digestOf(id, named('source') ?? '', digest)}` : undefined,
+    ownId: id ? `mqtt:id:${shortDigest(id, named('source') ?? '', digest)}` : undefined,
   }
 }
 
 /** 32 hex digits; each part is followed by a NUL byte. */
-export const digestOf = (...parts: (string | Uint8Array)[]) =>
+export const shortDigest = (...parts: (string | Uint8Array)[]) =>
   hash('sha256', Buffer.concat(parts.flatMap(part => [Buffer.from(part), Buffer.of(0)])), 'hex').slice(0, 32)
 
 /**
  * Puts the message on the log, under this id.
  * @throws E_EVENT_INVALID, E_EVENT_TOO_LARGE for what can never be taken; else what the log says.
  */
-export async function publishMessage(
+export async function publishMqttMessage(
   bus: Bus,
-  message: Message,
+  message: MqttMessage,
   { id, source, to }: { id: string; source: string; to: EventType | typeof untyped },
 ): Promise<PublishResult> {
   const [type, data] = to === untyped ? [to, await untypedData(bus, message)] : [to.type, await typedData(message, to)]
   const { topic } = bus.redactor.event({ type, data: { topic: message.topic } }).data
-  const subject = subjectOf(bus.redactor, topic)
+  const subject = toSubject(bus.redactor, topic)
   const correlationid = randomUUIDv7()
   const caller = message.properties.find(({ name }) => name === 'traceparent')?.value
   return inSpan(
@@ -105,7 +105,7 @@ export async function publishMessage(
 
 const attributes = { [attribute.protocol]: 'mqtt' }
 
-async function untypedData(bus: Bus, message: Message): Promise<MqttReceived> {
+async function untypedData(bus: Bus, message: MqttMessage): Promise<MqttReceived> {
   const { topic, qos, retained, properties } = message
   const text = textOf(message)
   const payload = text === undefined ? null : valueOf(text)
@@ -121,7 +121,7 @@ async function untypedData(bus: Bus, message: Message): Promise<MqttReceived> {
 }
 
 /** @throws E_EVENT_INVALID */
-async function typedData(message: Message, { type, schema }: EventType): Promise<unknown> {
+async function typedData(message: MqttMessage, { type, schema }: EventType): Promise<unknown> {
   const text = textOf(message)
   if (text === undefined) throw new TidingsError('E_EVENT_INVALID', `${type}: the payload is neither JSON nor text`)
   try {
@@ -143,7 +143,7 @@ async function typedData(message: Message, { type, schema }: EventType): Promise
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /** Undefined for bytes that are no text. @throws E_EVENT_INVALID for such bytes where the publisher says that they are text. */
-function textOf({ payload, isText }: Message): string | undefined {
+function textOf({ payload, isText }: MqttMessage): string | undefined {
   try {
     const text = utf8.decode(payload)
     return text.includes('\0') ? undefined : text

@@ -286,11 +286,11 @@ test('a knock is a message of somebody else to the first topic', async () => {
   const { open, stored, bus, count } = await openLog()
   const topics = { 'z/+/#': 'mqtt.received', 'a/b': 'mqtt.received' } as const
   await open({ url: at(port), ...old, topics })
-  await mqtt({ url: at(port), ...old, clientId: 'desk', topics }).knock!(bus)
+  await mqtt({ url: at(port), ...old, clientId: 'desk', topics }).sendSample!(bus)
   await until(async () => (await count()) === 1)
   expect((await stored())[0]!.data).toMatchObject({ topic: 'z/sample/sample', payload: { sample: true } })
   const nobody = mqtt({ url: at(await freePort()), ...old, clientId: 'desk', topics })
-  await expect(nobody.knock!(bus)).rejects.toMatchObject({
+  await expect(nobody.sendSample!(bus)).rejects.toMatchObject({
     code: 'E_MQTT_REFUSED',
     message: expect.stringContaining('ECONNREFUSED'),
   })
@@ -365,8 +365,8 @@ onEveryBus(world => {
 
 test('settings that cannot be are refused', () => {
   const good = { clientId: 'desk', topics: ['a'], url: 'mqtt://broker' }
-  expect(mqtt(good)).toMatchObject({ name: 'mqtt', types: ['mqtt.received'], place: 'mqtt://broker:1883' })
-  expect(mqtt({ ...good, url: 'mqtts://u:p@broker' }).place).toBe('mqtts://broker:8883')
+  expect(mqtt(good)).toMatchObject({ name: 'mqtt', types: ['mqtt.received'], address: 'mqtt://broker:1883' })
+  expect(mqtt({ ...good, url: 'mqtts://u:p@broker' }).address).toBe('mqtts://broker:8883')
   const broken = [
     [{ clientId: '' }, 'E_APP_INVALID'],
     [{ group: 'a/b' }, 'E_APP_INVALID'],

@@ -4,10 +4,10 @@ import type * as Mqtt from 'mqtt'
 import type { Bus } from '../../bus/bus.ts'
 import { settledOrAborted } from '../../bus/abort.ts'
 import { TidingsError, textOf } from '../../errors.ts'
-import { clientOptions, Connection, type Loss } from './connection.ts'
-import { Inbox, say } from './inbox.ts'
+import { clientOptions, Connection, type ConnectionLoss } from './connection.ts'
+import { MqttInbox, say } from './inbox.ts'
 import { Session } from './session.ts'
-import { settingsOf, type MqttOptions, type MqttSettings } from './settings.ts'
+import { mqttSettings, type MqttOptions, type MqttSettings } from './settings.ts'
 import { sampleTopic } from './topics.ts'
 import type { RunningTrigger, Trigger } from '../trigger.ts'
 
@@ -24,18 +24,18 @@ const steadyMs = 10_000
  * @throws E_APP_INVALID, E_SETTING_INVALID
  */
 export function mqtt(options: MqttOptions): Trigger {
-  const settings = settingsOf(options)
+  const settings = mqttSettings(options)
   return {
     kind: 'trigger',
     name: settings.name,
     types: settings.routes.types,
-    place: settings.address,
+    address: settings.address,
     start: async bus => {
       const receiver = new Receiver(bus, settings, await load())
       await receiver.start()
       return receiver
     },
-    knock: async (_bus, signal) => knock(await load(), settings, signal),
+    sendSample: async (_bus, signal) => knock(await load(), settings, signal),
   }
 }
 
@@ -54,7 +54,7 @@ class Receiver implements RunningTrigger {
   readonly #package: typeof Mqtt
   readonly #stopping = new AbortController()
   #session!: Session
-  #inbox!: Inbox
+  #inbox!: MqttInbox
   #connection: Connection | undefined
   #running: Promise<void> = Promise.resolve()
   #failures = 0
@@ -74,9 +74,9 @@ class Receiver implements RunningTrigger {
   async start(): Promise<void> {
     const { clientId, name, routes, address } = this.#settings
     this.#session = await Session.open(this.#bus, { clientId, source: `/triggers/${name}`, types: routes.types })
-    this.#inbox = new Inbox(this.#bus, this.#session, this.#settings)
+    this.#inbox = new MqttInbox(this.#bus, this.#session, this.#settings)
     const loss = await this.#connect()
-    if (loss?.lasting) throw new TidingsError('E_MQTT_REFUSED', `${address}: ${loss.why}`)
+    if (loss?.isPermanent) throw new TidingsError('E_MQTT_REFUSED', `${address}: ${loss.reason}`)
     if (loss) this.#down(loss)
     this.#running = this.#run(loss)
   }
@@ -87,7 +87,7 @@ class Receiver implements RunningTrigger {
     await settledOrAborted(Promise.all([this.#connection?.close(), this.#running]), cut)
   }
 
-  async #run(first: Loss | undefined): Promise<void> {
+  async #run(first: ConnectionLoss | undefined): Promise<void> {
     const { signal } = this.#stopping
     for (let loss = first; !signal.aborted; ) {
       if (loss) {
@@ -105,7 +105,7 @@ class Receiver implements RunningTrigger {
   }
 
   /** Until it is subscribed; how it was lost where that fails. */
-  async #connect(): Promise<Loss | undefined> {
+  async #connect(): Promise<ConnectionLoss | undefined> {
     let connection: Connection | undefined
     try {
       const subscribed = this.#session.filters
@@ -118,8 +118,8 @@ class Receiver implements RunningTrigger {
       if (connection?.closed.aborted) return connection.ended
       await connection?.close()
       return {
-        why: textOf(error),
-        lasting: error instanceof TidingsError && error.code === 'E_MQTT_REFUSED',
+        reason: textOf(error),
+        isPermanent: error instanceof TidingsError && error.code === 'E_MQTT_REFUSED',
         takenOver: false,
       }
     }
@@ -130,10 +130,10 @@ class Receiver implements RunningTrigger {
     const gone = AbortSignal.any([this.#stopping.signal, closed.signal])
     const connection = new Connection(this.#package, this.#settings, {
       // It only makes the next start quicker.
-      onHeard: before => void this.#session.heard(before).catch(() => {}),
-      onSession: async present => void (present || (await this.#session.forget())),
-      take: packet => this.#inbox.take(packet, gone),
-      release: packetId => this.#inbox.release(packetId, gone),
+      onAcknowledged: before => void this.#session.forgetAnswered(before).catch(() => {}),
+      onSession: async present => void (present || (await this.#session.reset())),
+      onMessage: packet => this.#inbox.receive(packet, gone),
+      onRelease: packetId => this.#inbox.release(packetId, gone),
     })
     void connection.ended.then(() => closed.abort())
     return connection
@@ -145,7 +145,7 @@ class Receiver implements RunningTrigger {
     const wanted = routes.filters.map(filter => `${qos} ${group === undefined ? '' : `$share/${group}/`}${filter}`)
     const filterOf = (entry: string) => entry.slice(2)
     const added = wanted.filter(entry => !subscribed.includes(entry)).map(filterOf)
-    const left = new Set(this.#session.maybe.map(filterOf)).difference(new Set(wanted.map(filterOf)))
+    const left = new Set(this.#session.possibleFilters.map(filterOf)).difference(new Set(wanted.map(filterOf)))
     await connection.unsubscribe([...left])
     for (const { topic, qos: granted } of await connection.subscribe(added, qos))
       if (granted < qos)
@@ -153,7 +153,7 @@ class Receiver implements RunningTrigger {
     await this.#session.save({ filters: wanted, sure: true })
   }
 
-  #down({ why, lasting, takenOver }: Loss): void {
+  #down({ reason: why, isPermanent: lasting, takenOver }: ConnectionLoss): void {
     const { clientId, name } = this.#settings
     const text = takenOver
       ? `${why}, ${clientId}: each process needs one of its own; the option group shares messages`
@@ -164,7 +164,7 @@ class Receiver implements RunningTrigger {
   }
 
   /** Who was sent away, or has no chance, does not insist. */
-  #delay({ lasting, takenOver }: Loss): number {
+  #delay({ isPermanent: lasting, takenOver }: ConnectionLoss): number {
     const ms = lasting || takenOver ? longestMs : Math.min(longestMs, shortestMs * 2 ** this.#failures++)
     return ms * (0.75 + Math.random() / 2)
   }

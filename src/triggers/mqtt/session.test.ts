@@ -2,8 +2,8 @@ import type { IPublishPacket } from 'mqtt'
 import { expect, test } from 'vitest'
 import { openLog } from '../../../test/lib/mqtt.ts'
 import type { Bus } from '../../bus/bus.ts'
-import { messageOf } from './message.ts'
-import { Session, type Known } from './session.ts'
+import { toMqttMessage } from './message.ts'
+import { Session, type KnownMessage } from './session.ts'
 
 /* Which message is one that was taken before, by the packets that a broker sends; a restart opens the session anew. */
 
@@ -16,10 +16,10 @@ const packet = (messageId: number, payload: string, more: Partial<IPublishPacket
 
 /** As a message is taken: it is on the log, and answered unless told. Returns the id of its event. */
 async function take(bus: Bus, session: Session, from: IPublishPacket, isAnswered = true): Promise<string> {
-  const known: Known = session.recognise(messageOf(from))
+  const known: KnownMessage = session.identify(toMqttMessage(from))
   if (known.position === undefined) {
     const { position } = await bus.publish({ id: known.id, type: 'mqtt.received', source, data: null })
-    await session.stored(known, position)
+    await session.markStored(known, position)
   }
   if (isAnswered) known.answeredAt = performance.now()
   return known.id
@@ -85,7 +85,7 @@ test('where the broker has no session any more, packet ids begin again', async (
   for (const qos of [1, 2] as const) {
     const { bus, session } = await opened()
     const first = await take(bus, session, packet(1, '21.5', { qos }))
-    await session.forget()
+    await session.reset()
     expect(await take(bus, await open(bus), packet(1, '21.5', { qos, dup: true }))).not.toBe(first)
   }
 })
@@ -105,7 +105,7 @@ test('what the broker must have heard of is forgotten, so that little of the log
   const { bus, session } = await opened()
   for (let i = 1; i <= 20; i++) await take(bus, session, packet(i, '21.5'))
   const waits = await take(bus, session, packet(21, '21.5', { qos: 2 }))
-  await session.heard(performance.now())
+  await session.forgetAnswered(performance.now())
   const read: unknown[] = []
   const { read: original } = bus
   bus.read = query => (read.push(query), original.call(bus, query))
@@ -122,8 +122,8 @@ test('however many messages come, little is kept of them', async () => {
   const some = Array.from({ length: 700 }, () => ({ type: 'something.else', data: null }))
   for (let i = 0; i < 3; i++) await bus.publishAll(some)
   for (let i = 1; i <= 2_100; i++) {
-    const known = session.recognise(messageOf(packet(i, 'x')))
-    await session.stored(known, i)
+    const known = session.identify(toMqttMessage(packet(i, 'x')))
+    await session.markStored(known, i)
     known.answeredAt = performance.now()
   }
   const read: unknown[] = []

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Bus } from '../../bus/bus.ts'
 import type { Position } from '../../bus/driver.ts'
-import { digestOf, type Message } from './message.ts'
+import { shortDigest, type MqttMessage } from './message.ts'
 
 /*
  * What of a session is on the log, so that a message that the broker sends again is not published again. MQTT names a message by
@@ -28,7 +28,7 @@ import { digestOf, type Message } from './message.ts'
 const kept = 1_000
 const savedEvery = 500
 
-export interface Known {
+export interface KnownMessage {
   readonly id: string
   readonly packetId: number
   readonly qos: 0 | 1 | 2
@@ -57,9 +57,9 @@ export class Session {
   readonly #bus: Bus
   readonly #key: string
   /** By packet id, the oldest first. */
-  readonly #known = new Map<number, Known>()
+  readonly #known = new Map<number, KnownMessage>()
   /** Those with an id of their own, the oldest first. */
-  readonly #named = new Map<string, Known>()
+  readonly #named = new Map<string, KnownMessage>()
   #saved: Saved = { filters: [], sure: false, from: 0, upTo: 0, waiting: [], reuses: false }
   #revision = 0
   #upTo = 0
@@ -69,7 +69,7 @@ export class Session {
 
   private constructor(bus: Bus, clientId: string) {
     this.#bus = bus
-    this.#key = digestOf(clientId).slice(0, 12)
+    this.#key = shortDigest(clientId).slice(0, 12)
   }
 
   /** What the log knows of it. `types`: of the events that its messages become. */
@@ -88,18 +88,18 @@ export class Session {
   }
 
   /** What may be subscribed to. */
-  get maybe(): readonly string[] {
+  get possibleFilters(): readonly string[] {
     return this.#saved.filters
   }
 
   /** The broker has no session any more: packet ids begin again, and there are no subscriptions. */
-  async forget(): Promise<void> {
+  async reset(): Promise<void> {
     this.#known.clear()
     await this.save({ filters: [], sure: true })
   }
 
   /** By what the message is known, or from now on will be. */
-  recognise({ packetId, qos, dup, digest, ownId }: Message): Known {
+  identify({ packetId, qos, dup, digest, ownId }: MqttMessage): KnownMessage {
     const named = ownId === undefined ? undefined : this.#named.get(ownId)
     if (named) return named
     const fresh = { packetId, qos, digest, position: undefined, answeredAt: undefined }
@@ -112,13 +112,13 @@ export class Session {
   }
 
   /** It is not on the log, and need not be. */
-  drop(known: Known): void {
+  forget(known: KnownMessage): void {
     if (this.#known.get(known.packetId) === known) this.#known.delete(known.packetId)
     this.#named.delete(known.id)
   }
 
   /** It is on the log. */
-  async stored(known: Known, position: Position): Promise<void> {
+  async markStored(known: KnownMessage, position: Position): Promise<void> {
     known.position = position
     this.#upTo = Math.max(this.#upTo, position)
     if (known.qos > 0 && ++this.#unsaved >= savedEvery) await this.save()
@@ -132,7 +132,7 @@ export class Session {
   }
 
   /** The broker has heard what we said before this moment: what was answered then it will not send again. */
-  async heard(before: number): Promise<void> {
+  async forgetAnswered(before: number): Promise<void> {
     const size = this.#known.size + this.#named.size
     for (const [key, { qos, answeredAt = Infinity }] of this.#known)
       if (qos === 1 && answeredAt < before) this.#known.delete(key)
@@ -172,11 +172,11 @@ export class Session {
   }
 
   /** Whether this is what a topic retained when it was taken last. */
-  async wasRetained({ topic, digest }: Message): Promise<boolean> {
+  async wasRetained({ topic, digest }: MqttMessage): Promise<boolean> {
     return (await this.#bus.driver.getDocument(this.#retained(topic)))?.value === digest
   }
 
-  async retain({ topic, digest }: Message): Promise<void> {
+  async markRetained({ topic, digest }: MqttMessage): Promise<void> {
     const key = this.#retained(topic)
     await this.#put(key, digest, (await this.#bus.driver.getDocument(key))?.revision ?? 0)
   }
@@ -194,7 +194,7 @@ export class Session {
   }
 
   #retained(topic: string): string {
-    return `mqtt/${this.#key}/retained/${digestOf(topic)}`
+    return `mqtt/${this.#key}/retained/${shortDigest(topic)}`
   }
 
   async #load(): Promise<boolean> {
@@ -222,13 +222,13 @@ export class Session {
     }
   }
 
-  #name(known: Known): Known {
+  #name(known: KnownMessage): KnownMessage {
     this.#named.set(known.id, known)
     if (this.#named.size > kept) this.#named.delete(this.#named.keys().next().value!)
     return known
   }
 
-  #add(known: Known): Known {
+  #add(known: KnownMessage): KnownMessage {
     // A new entry goes to the end.
     const before = this.#known.get(known.packetId)
     if (before?.qos === 1 && before.answeredAt !== undefined) this.#reuses = true
@@ -244,7 +244,7 @@ export class Session {
     return known
   }
 
-  #parse(id: string): Pick<Known, 'id' | 'qos' | 'packetId' | 'digest'> | undefined {
+  #parse(id: string): Pick<KnownMessage, 'id' | 'qos' | 'packetId' | 'digest'> | undefined {
     if (id.startsWith('mqtt:id:')) return { id, qos: 0, packetId: 0, digest: '' }
     const match = /^mqtt:([0-9a-f]{12}):([12]):(\d+):([0-9a-f]{32}):[0-9a-f]{12}$/.exec(id)
     if (match?.[1] !== this.#key) return undefined

@@ -1,7 +1,7 @@
 import { TidingsError } from '../../errors.ts'
 import { aCount, anObject, anything, aText, checkOptions, type Check } from '../../options.ts'
-import { assertName } from '../name.ts'
-import { routesOf, type MqttTopics, type Routes } from './topics.ts'
+import { assertTriggerName } from '../name.ts'
+import { topicRoutes, type MqttTopics, type TopicRoutes } from './topics.ts'
 
 /** PEM. */
 type Pem = string | Buffer
@@ -45,7 +45,7 @@ export interface MqttSettings {
   readonly version: 5 | '3.1.1'
   readonly group: string | undefined
   readonly maxBytes: number
-  readonly routes: Routes
+  readonly routes: TopicRoutes
   /** Where the broker is, without credentials. */
   readonly address: string
 }
@@ -65,10 +65,10 @@ const checks = {
 } satisfies Record<keyof MqttOptions, Check>
 
 /** @throws E_APP_INVALID, E_SETTING_INVALID */
-export function settingsOf(options: MqttOptions): MqttSettings {
+export function mqttSettings(options: MqttOptions): MqttSettings {
   checkOptions('mqtt()', options, checks, ['topics'])
   const { clientId, topics, name = 'mqtt', qos = 1, version = 5, group, maxBytes = 4 * 1024 * 1024, tls = {} } = options
-  assertName(name)
+  assertTriggerName(name)
   if (!clientId) throw new TidingsError('E_APP_INVALID', `trigger ${name} has no clientId, which names its session`)
   if (group !== undefined && version !== 5)
     throw new TidingsError('E_APP_INVALID', `trigger ${name}: only MQTT 5 knows groups`)
@@ -96,7 +96,7 @@ export function settingsOf(options: MqttOptions): MqttSettings {
     version,
     group,
     maxBytes,
-    routes: routesOf(topics),
+    routes: topicRoutes(topics),
     address: `${url.protocol}//${url.hostname}:${port}`,
   }
 }

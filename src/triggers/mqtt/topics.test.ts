@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { z } from 'zod'
 import { expect, test } from 'vitest'
 import { event } from '../../event.ts'
-import { routesOf } from './topics.ts'
+import { topicRoutes } from './topics.ts'
 
 const [hall, room, any] = ['hall', 'room', 'any'].map(name => event(`reading.${name}`, z.unknown())) as [
   ReturnType<typeof event>,
@@ -13,7 +13,7 @@ const [hall, room, any] = ['hall', 'room', 'any'].map(name => event(`reading.${n
 test('the most specific filter says what a message becomes, in whatever order they are named', () => {
   const topics = { 'rooms/#': any, 'rooms/+/celsius': room, 'rooms/hall/celsius': hall }
   for (const entries of [Object.entries(topics), Object.entries(topics).toReversed()]) {
-    const { route, filters, types } = routesOf(Object.fromEntries(entries))
+    const { route, filters, types } = topicRoutes(Object.fromEntries(entries))
     expect(filters).toEqual(['rooms/#'])
     expect(types.toSorted()).toEqual(['reading.any', 'reading.hall', 'reading.room'])
     expect(route('rooms/hall/celsius')).toBe(hall)
@@ -26,15 +26,15 @@ test('the most specific filter says what a message becomes, in whatever order th
 
 test('what is no filter, and filters that overlap, are refused', () => {
   for (const filter of ['', 'a/#/b', 'a#', 'a/b+', '#/a', 'a\0', '$share/g/a', '\ud800', 'x'.repeat(65_536)])
-    expect(() => routesOf([filter]), filter.slice(0, 20)).toThrowError(
+    expect(() => topicRoutes([filter]), filter.slice(0, 20)).toThrowError(
       expect.objectContaining({ code: 'E_APP_INVALID' }),
     )
-  expect(() => routesOf([])).toThrow('no topics')
-  expect(() => routesOf(['a/+', '+/b'])).toThrow('a/+ and +/b overlap')
-  expect(() => routesOf(['+/a/#', 'x/+'])).toThrow('overlap')
-  expect(routesOf(['a/+', '+/b', '+/+']).filters).toEqual(['+/+'])
-  expect(routesOf(['#', '$SYS/#']).filters).toEqual(['#', '$SYS/#'])
-  expect(routesOf(['a/b', 'a/c', 'd/+']).filters).toEqual(['a/b', 'a/c', 'd/+'])
+  expect(() => topicRoutes([])).toThrow('no topics')
+  expect(() => topicRoutes(['a/+', '+/b'])).toThrow('a/+ and +/b overlap')
+  expect(() => topicRoutes(['+/a/#', 'x/+'])).toThrow('overlap')
+  expect(topicRoutes(['a/+', '+/b', '+/+']).filters).toEqual(['+/+'])
+  expect(topicRoutes(['#', '$SYS/#']).filters).toEqual(['#', '$SYS/#'])
+  expect(topicRoutes(['a/b', 'a/c', 'd/+']).filters).toEqual(['a/b', 'a/c', 'd/+'])
 })
 
 /** Section 4.7 of the standard, as it reads. */
@@ -62,7 +62,7 @@ test('what is subscribed to is what was asked for, and no topic comes by two sub
     fc.property(sets, fc.array(topic, { minLength: 1, maxLength: 20 }), (filters, topics) => {
       let routes
       try {
-        routes = routesOf(filters)
+        routes = topicRoutes(filters)
       } catch {
         return
       }

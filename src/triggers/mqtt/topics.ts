@@ -13,7 +13,7 @@ export const untyped = 'mqtt.received'
 /** Filters, or what the messages of each become: an event of this type, whose data is the payload, or `mqtt.received`. */
 export type MqttTopics = readonly string[] | Readonly<Record<string, EventType | typeof untyped>>
 
-export interface Routes {
+export interface TopicRoutes {
   /** What is subscribed to, sorted. */
   readonly filters: readonly string[]
   /** The first one named. */
@@ -27,7 +27,7 @@ export interface Routes {
  * @throws E_APP_INVALID for what is no filter, and for filters that overlap without one lying within the other;
  * E_EVENT_INVALID for a type that is not the app's own
  */
-export function routesOf(topics: MqttTopics): Routes {
+export function topicRoutes(topics: MqttTopics): TopicRoutes {
   const entries = Object.entries<EventType | typeof untyped>(
     isList(topics) ? Object.fromEntries(topics.map(filter => [filter, untyped])) : topics,
   )

@@ -6,7 +6,7 @@ import type { ScheduleFired } from '../../received.ts'
 import type { Firing } from './plan.ts'
 
 /** What is published when a schedule is due. */
-export interface Message {
+export interface ScheduledEvent {
   readonly type: string
   /** In place of what the runtime says of the firing. */
   readonly data?: unknown
@@ -16,7 +16,13 @@ export interface Message {
  * Publishes a firing. Id and correlation follow from schedule and due moment: whoever fires it, it is one event, and where a
  * broker has forgotten ids and stores it twice, what it starts is one task. `isUnsure`: it may have been fired long ago.
  */
-export async function fire(bus: Bus, name: string, message: Message, { due, missed }: Firing, isUnsure: boolean) {
+export async function publishFiring(
+  bus: Bus,
+  name: string,
+  message: ScheduledEvent,
+  { due, missed }: Firing,
+  isUnsure: boolean,
+) {
   const moment = new Date(due).toISOString().replace('.000Z', 'Z')
   const id = `schedule:${name}:${moment}`
   const correlationid = correlationAt(due, id)
@@ -26,7 +32,13 @@ export async function fire(bus: Bus, name: string, message: Message, { due, miss
 }
 
 /** A firing that somebody asked for, to see whether it arrives. */
-export async function fireSample(bus: Bus, name: string, message: Message, asked: { id: string }, now: number) {
+export async function publishSample(
+  bus: Bus,
+  name: string,
+  message: ScheduledEvent,
+  asked: { id: string },
+  now: number,
+) {
   const said: ScheduleFired = { schedule: name, due: new Date(now).toISOString(), sample: true }
   const id = `schedule:${name}:sample:${asked.id}`
   await publish(bus, name, message, { id, correlationid: correlationAt(now, id), at: now }, said)
@@ -38,7 +50,7 @@ interface Place {
   at: number
 }
 
-async function publish(bus: Bus, name: string, { type, data }: Message, place: Place, said: ScheduleFired) {
+async function publish(bus: Bus, name: string, { type, data }: ScheduledEvent, place: Place, said: ScheduleFired) {
   const { id, correlationid, at } = place
   const draft = {
     id,

@@ -1,4 +1,4 @@
-import type { Rule } from './rule.ts'
+import type { ScheduleRule } from './rule.ts'
 
 /*
  * Which due moments are to be fired now: pure, so that any jump of a clock can be tried.
@@ -11,27 +11,27 @@ import type { Rule } from './rule.ts'
 export type CatchUp = 'none' | 'last' | 'all'
 
 /** What all processes know of a schedule. Times are ms since the epoch. */
-export interface Progress {
+export interface ScheduleProgress {
   readonly rule: string
   /** What was due until then has been dealt with, */
   readonly after: number
   /** except for what was skipped, the newest first: a clock that is set back comes to it again. */
-  readonly skipped: readonly Range[]
+  readonly skipped: readonly TimeRange[]
 }
 
 /** After the first moment, until the second. */
-export type Range = readonly [after: number, until: number]
+export type TimeRange = readonly [after: number, until: number]
 
 export interface Firing {
   readonly due: number
   readonly missed: boolean
 }
 
-export interface Plan {
+export interface FiringPlan {
   /** Oldest first. */
   readonly firings: readonly Firing[]
   /** Missed, and not to be fired. */
-  readonly skipped?: Range
+  readonly skipped?: TimeRange
   /** What is due until then is in this plan. */
   readonly until: number
 }
@@ -42,14 +42,14 @@ const mostAtOnce = 1_000
 const kept: Record<CatchUp, number> = { none: 0, last: 1, all: mostAtOnce }
 
 /** `from`: when this process began to attend; `looked`: until when it has dealt with what was due since. */
-export function planOf(
-  rule: Rule,
+export function planFirings(
+  rule: ScheduleRule,
   catchUp: CatchUp,
-  progress: Progress,
+  progress: ScheduleProgress,
   from: number,
   looked: number,
   now: number,
-): Plan {
+): FiringPlan {
   const { after } = progress
   const missed = after < from ? rule.newest(kept[catchUp], after, from) : []
   const until = missed[0] ?? from
@@ -64,7 +64,7 @@ export function planOf(
   }
 }
 
-function dueBetween(rule: Rule, after: number, until: number): number[] {
+function dueBetween(rule: ScheduleRule, after: number, until: number): number[] {
   const found: number[] = []
   for (let due = rule.next(after); due !== undefined && due <= until; due = rule.next(due)) {
     found.push(due)
@@ -73,30 +73,31 @@ function dueBetween(rule: Rule, after: number, until: number): number[] {
   return found
 }
 
-const isOpen = ({ after, skipped }: Progress, due: number) => due > after || skipped.some(range => holds(range, due))
+const isOpen = ({ after, skipped }: ScheduleProgress, due: number) =>
+  due > after || skipped.some(range => holds(range, due))
 
-const holds = ([after, until]: Range, due: number) => due > after && due <= until
+const holds = ([after, until]: TimeRange, due: number) => due > after && due <= until
 
 const rangesKept = 8
 
 /** Where there was no schedule before. `from`: as in a plan. */
-export const begun = (rule: Rule, now: number, from: number): Progress => ({
+export const initialProgress = (rule: ScheduleRule, now: number, from: number): ScheduleProgress => ({
   rule: rule.text,
   after: now,
   skipped: [[0, from - 1]],
 })
 
-export const withSkipped = (progress: Progress, range: Range): Progress => ({
+export const withSkipped = (progress: ScheduleProgress, range: TimeRange): ScheduleProgress => ({
   ...progress,
   after: Math.max(progress.after, range[1]),
   skipped: [range, ...progress.skipped].slice(0, rangesKept),
 })
 
-export const withFired = (rule: Rule, progress: Progress, due: number): Progress => ({
+export const withFired = (rule: ScheduleRule, progress: ScheduleProgress, due: number): ScheduleProgress => ({
   ...progress,
   after: Math.max(progress.after, due),
   skipped: progress.skipped
-    .flatMap((range): Range[] =>
+    .flatMap((range): TimeRange[] =>
       holds(range, due)
         ? [
             [due, range[1]],

@@ -3,7 +3,7 @@ import { textOf, TidingsError } from '../../errors.ts'
 import { milliseconds, type Duration } from '../../tasks/duration.ts'
 
 /** Due moments, in ms since the epoch: the same ones in every process. */
-export interface Rule {
+export interface ScheduleRule {
   /** Another text is another rule. */
   readonly text: string
   /** The first one after a moment; undefined where there is none any more. */
@@ -15,7 +15,7 @@ export interface Rule {
 const shortestMs = 1_000
 
 /** @throws E_APP_INVALID for an expression or a zone that cannot be read, and for one that is never due. */
-export function cronRule(expression: string, zone = 'UTC'): Rule {
+export function cronRule(expression: string, zone = 'UTC'): ScheduleRule {
   const cron = read(expression, zone)
   const next = (after: number) => cron.nextRun(new Date(after))?.getTime()
   const newest = (count: number, after: number, before: number) => {
@@ -28,7 +28,7 @@ export function cronRule(expression: string, zone = 'UTC'): Rule {
 }
 
 /** The first so many between two moments. */
-function from(next: Rule['next'], after: number, before: number, count: number): number[] {
+function from(next: ScheduleRule['next'], after: number, before: number, count: number): number[] {
   const found: number[] = []
   for (let due = next(after); due !== undefined && due < before && found.length < count; due = next(due))
     found.push(due)
@@ -50,7 +50,7 @@ function read(expression: string, zone: string): Cron {
 }
 
 /** Every so often, counted from the epoch, whenever a process started. @throws E_APP_INVALID */
-export function intervalRule(every: Duration): Rule {
+export function intervalRule(every: Duration): ScheduleRule {
   const step = wholeMs(every)
   return {
     text: `every ${every}`,

@@ -63,7 +63,7 @@ async function openWorld(at: string) {
       }
     },
     async start(options: ScheduleOptions, name = 'nightly') {
-      const trigger = schedule(name, options, { now, lookMs: 2 })
+      const trigger = schedule(name, options, { now, pollIntervalMs: 2 })
       const running = await trigger.start(bus)
       const stop = () => running.stop()
       stops.add(stop)
@@ -276,7 +276,7 @@ test('whoever runs it is asked for a sample, and marks it', async () => {
   const { trigger } = await start({ cron: '0 3 * * *' })
   await start({ cron: '0 3 * * *' })
   await start({ cron: '0 3 * * *' }, 'other')
-  await trigger.knock!(bus)
+  await trigger.sendSample!(bus)
   await until(async () => (await fired()).length > 0)
   const events = await fired()
   expect(events).toHaveLength(1)

@@ -8,11 +8,19 @@ import type { EventType } from '../../event.ts'
 import { anything, aText, checkOptions, type Check } from '../../options.ts'
 import { validateNow } from '../../schema.ts'
 import type { Duration } from '../../tasks/duration.ts'
-import { knockOf, onKnock } from './knock.ts'
-import { assertName } from '../name.ts'
-import { fire, fireSample, type Message } from './firing.ts'
-import { begun, type CatchUp, planOf, type Progress, type Range, withFired, withSkipped } from './plan.ts'
-import { cronRule, intervalRule, type Rule } from './rule.ts'
+import { requestSample, onSampleRequest } from './sample-request.ts'
+import { assertTriggerName } from '../name.ts'
+import { publishFiring, publishSample, type ScheduledEvent } from './firing.ts'
+import {
+  initialProgress,
+  type CatchUp,
+  planFirings,
+  type ScheduleProgress,
+  type TimeRange,
+  withFired,
+  withSkipped,
+} from './plan.ts'
+import { cronRule, intervalRule, type ScheduleRule } from './rule.ts'
 import type { RunningTrigger, Trigger } from '../trigger.ts'
 
 export interface ScheduleOptions<T = unknown> {
@@ -32,7 +40,7 @@ export interface ScheduleOptions<T = unknown> {
 /** For tests: the clock, and how often in ms it is looked at. */
 interface Clock {
   now: Now
-  lookMs: number
+  pollIntervalMs: number
 }
 
 const checks = {
@@ -44,14 +52,14 @@ const checks = {
   data: anything,
 } satisfies Record<keyof ScheduleOptions, Check>
 
-const machine: Clock = { now: Date.now, lookMs: clockPollIntervalMs }
+const machine: Clock = { now: Date.now, pollIntervalMs: clockPollIntervalMs }
 
 /**
  * Publishes an event whenever it is due, one for all processes that run the schedule. `docs/triggers/schedule.md` says what
  * becomes of hours that a day does not have, of clocks that jump, and of what was missed. @throws E_APP_INVALID, E_EVENT_INVALID
  */
 export function schedule<T>(name: string, options: ScheduleOptions<T>, clock: Clock = machine): Trigger {
-  assertName(name)
+  assertTriggerName(name)
   checkOptions(`schedule "${name}"`, options, checks, [])
   const rule = ruleOf(options)
   const message = messageOf(options)
@@ -63,8 +71,8 @@ export function schedule<T>(name: string, options: ScheduleOptions<T>, clock: Cl
     kind: 'trigger',
     name,
     types: [message.type],
-    place: address,
-    knock: knockOf(name),
+    address: address,
+    sendSample: requestSample(name),
     start: async bus => {
       const running = new RunningSchedule(bus, name, rule, catchUp, message, clock)
       await running.start()
@@ -73,13 +81,13 @@ export function schedule<T>(name: string, options: ScheduleOptions<T>, clock: Cl
   }
 }
 
-function ruleOf({ cron, every, zone }: ScheduleOptions): Rule {
+function ruleOf({ cron, every, zone }: ScheduleOptions): ScheduleRule {
   if (cron !== undefined && every === undefined) return cronRule(cron, zone)
   if (every !== undefined && cron === undefined && zone === undefined) return intervalRule(every)
   throw new TidingsError('E_APP_INVALID', 'a schedule has either cron, with a zone where it is not UTC, or every')
 }
 
-function messageOf<T>({ type, data }: ScheduleOptions<T>): Message {
+function messageOf<T>({ type, data }: ScheduleOptions<T>): ScheduledEvent {
   if (!type) return { type: 'schedule.fired', ...(data !== undefined && { data }) }
   assertCustomType(type.type)
   const checked = validateNow(type.schema, data)
@@ -102,9 +110,9 @@ interface Attendance {
 class RunningSchedule {
   readonly #bus: Bus
   readonly #name: string
-  readonly #rule: Rule
+  readonly #rule: ScheduleRule
   readonly #catchUp: CatchUp
-  readonly #message: Message
+  readonly #message: ScheduledEvent
   readonly #clock: Clock
   #attendance!: Attendance
   #seen = Number.NaN
@@ -113,7 +121,7 @@ class RunningSchedule {
   #isFailing = false
   #end: (() => void) | undefined
 
-  constructor(bus: Bus, name: string, rule: Rule, catchUp: CatchUp, message: Message, clock: Clock) {
+  constructor(bus: Bus, name: string, rule: ScheduleRule, catchUp: CatchUp, message: ScheduledEvent, clock: Clock) {
     this.#bus = bus
     this.#name = name
     this.#rule = rule
@@ -126,8 +134,8 @@ class RunningSchedule {
     this.#look()
     // From now on what is due counts, though it be after a pause: the first look is on the log before anything else.
     await this.#read(this.#attendance)
-    const timer = setInterval(() => this.#look(), this.#clock.lookMs)
-    const ignore = onKnock(this.#bus, this.#name, asked => void this.#sample(asked))
+    const timer = setInterval(() => this.#look(), this.#clock.pollIntervalMs)
+    const ignore = onSampleRequest(this.#bus, this.#name, asked => void this.#sample(asked))
     this.#end = () => {
       ignore()
       clearInterval(timer)
@@ -177,7 +185,7 @@ class RunningSchedule {
   async #carryOut(attendance: Attendance, now: number): Promise<number | undefined> {
     const { from, looked, isFresh } = attendance
     const { progress, revision } = await this.#read(attendance)
-    const plan = planOf(this.#rule, this.#catchUp, progress, from, looked, now)
+    const plan = planFirings(this.#rule, this.#catchUp, progress, from, looked, now)
     let reached = plan.skipped ? withSkipped(progress, plan.skipped) : progress
     let isDone = true
     try {
@@ -185,7 +193,7 @@ class RunningSchedule {
         // What was read is too old to say what others have fired: a broker knows ids for two minutes only.
         isDone = Math.abs(this.#clock.now() - now) < graceMs
         if (!isDone) break
-        await fire(this.#bus, this.#name, this.#message, firing, isFresh || now - firing.due > graceMs)
+        await publishFiring(this.#bus, this.#name, this.#message, firing, isFresh || now - firing.due > graceMs)
         reached = withFired(this.#rule, reached, firing.due)
       }
     } finally {
@@ -197,17 +205,17 @@ class RunningSchedule {
   }
 
   /** What others know; another rule than theirs begins now, as its due moments before were none. */
-  async #read({ began, from }: Attendance): Promise<{ progress: Progress; revision: number }> {
+  async #read({ began, from }: Attendance): Promise<{ progress: ScheduleProgress; revision: number }> {
     const document = await this.#bus.driver.getDocument(this.#key)
-    const known = document && (JSON.parse(document.value) as Progress)
+    const known = document && (JSON.parse(document.value) as ScheduleProgress)
     if (known?.rule === this.#rule.text) return { progress: known, revision: document!.revision }
-    const progress = begun(this.#rule, began, from)
+    const progress = initialProgress(this.#rule, began, from)
     const revision = document?.revision ?? 0
     const written = await this.#bus.driver.putDocument(this.#key, JSON.stringify(progress), revision)
     return written ? { progress, revision: written } : this.#read(this.#attendance)
   }
 
-  async #write(progress: Progress, revision: number): Promise<boolean> {
+  async #write(progress: ScheduleProgress, revision: number): Promise<boolean> {
     return (await this.#bus.driver.putDocument(this.#key, JSON.stringify(progress), revision)) > 0
   }
 
@@ -217,13 +225,13 @@ class RunningSchedule {
 
   async #sample(asked: { id: string }): Promise<void> {
     try {
-      await fireSample(this.#bus, this.#name, this.#message, asked, this.#clock.now())
+      await publishSample(this.#bus, this.#name, this.#message, asked, this.#clock.now())
     } catch (error) {
       this.#warn(`cannot fire the sample: ${textOf(error)}`)
     }
   }
 
-  #warnSkipped([after, until]: Range): void {
+  #warnSkipped([after, until]: TimeRange): void {
     const [first, last] = [this.#rule.next(after)!, this.#rule.newest(1, after, until + 1)[0]!]
     const range = first === last ? shown(first) : `from ${shown(first)} to ${shown(last)}`
     this.#warn(`was not fired for what was due ${range}: nobody was there, and catchUp is ${this.#catchUp}`)

@@ -3,9 +3,9 @@ import { TidingsError } from '../../errors.ts'
 import type { EventType } from '../../event.ts'
 import { aFunction, aList, anything, checkOptions, oneOf, type Check } from '../../options.ts'
 import { type Duration, milliseconds } from '../../tasks/duration.ts'
-import { assertName } from '../name.ts'
+import { assertTriggerName } from '../name.ts'
 import { httpError } from '../../http/response.ts'
-import { signatures, type Signed } from './signatures.ts'
+import { signatures, type SignedRequest } from './signatures.ts'
 
 export type WebhookScheme = keyof typeof signatures | 'none'
 
@@ -41,14 +41,14 @@ const checks = {
   others: oneOf('publish', 'ignore'),
 } satisfies Record<keyof WebhookEndpoint, Check>
 
-export const received = 'webhook.received'
-export const source = '/triggers/webhook'
+export const webhookReceivedType = 'webhook.received'
+export const webhookSource = '/triggers/webhook'
 
 /** What can be told without the secrets, which are there only where the trigger runs. @throws E_APP_INVALID, E_EVENT_INVALID */
 export function checkEndpoint(name: string, endpoint: WebhookEndpoint): void {
   checkOptions(`webhook endpoint "${name}"`, endpoint, checks, [])
   const { scheme = 'standard', publishes = [], others } = endpoint
-  assertName(name)
+  assertTriggerName(name)
   if (scheme !== 'none' && !Object.hasOwn(signatures, scheme))
     throw invalid(name, `has no scheme; there is ${Object.keys(signatures).join(', ')}, none`)
   // Such as those that only the runtime may publish.
@@ -58,16 +58,16 @@ export function checkEndpoint(name: string, endpoint: WebhookEndpoint): void {
 
 export const typesOf = ({ publishes = [], others = 'publish' }: WebhookEndpoint): string[] => [
   ...publishes.map(({ type }) => type),
-  ...(others === 'publish' ? [received] : []),
+  ...(others === 'publish' ? [webhookReceivedType] : []),
 ]
 
-export type Verify = (signed: Signed, now: number) => { at: number | undefined }
+export type VerifySignature = (signed: SignedRequest, now: number) => { at: number | undefined }
 
 /**
  * Tells whether a request was signed with the secret and when, in ms since the epoch; refuses with 401.
  * @throws E_SETTING_INVALID without a secret, and for one that is none
  */
-export function verifierOf(name: string, options: WebhookEndpoint): Verify {
+export function verifierOf(name: string, options: WebhookEndpoint): VerifySignature {
   const { scheme = 'standard', tolerance = '5m' } = options
   const secrets = secretsOf(options)
   if (scheme === 'none') {
@@ -101,7 +101,7 @@ export function secretsOf({ secret }: WebhookEndpoint): (string | undefined)[] {
 }
 
 /** A page in a browser of this machine may reach the port too, and always says where it is from. */
-function takeUnsigned({ headers }: Signed): { at: undefined } {
+function takeUnsigned({ headers }: SignedRequest): { at: undefined } {
   if (headers.origin !== undefined)
     throw httpError(403, 'pages in a browser may not send to an endpoint without signatures')
   return { at: undefined }

@@ -253,5 +253,5 @@ test('a port in use, or none, is an error that says which', async () => {
   onTestFinished(() => void delete process.env.TIDINGS_WEBHOOK_PORT)
   await expect(webhook({ endpoints }).start(bus)).rejects.toMatchObject({ code: 'E_SETTING_INVALID' })
   process.env.TIDINGS_WEBHOOK_PORT = '2581'
-  expect(webhook({ endpoints }).place).toBe('http://127.0.0.1:2581/hooks')
+  expect(webhook({ endpoints }).address).toBe('http://127.0.0.1:2581/hooks')
 })

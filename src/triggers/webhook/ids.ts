@@ -7,12 +7,12 @@ import { correlationAt } from '../../bus/ids.ts'
  */
 
 /** `own`: what the source calls it. Without that each request is one of its own. */
-export function eventId(endpoint: string, own: string | undefined, body: Buffer): string {
+export function webhookEventId(endpoint: string, own: string | undefined, body: Buffer): string {
   if (own === undefined) return `webhook:${endpoint}:${randomUUIDv7()}`
   return `webhook:${endpoint}:${hash('sha256', `${own}\0${hash('sha256', body, 'hex')}\0`, 'hex')}`
 }
 
 /** A UUIDv7, the same for the same id that was signed at the same time (ms since the epoch); any where no time was signed. */
-export function correlationOf(id: string, at: number | undefined): string {
+export function webhookCorrelation(id: string, at: number | undefined): string {
   return at === undefined ? randomUUIDv7() : correlationAt(at, id)
 }

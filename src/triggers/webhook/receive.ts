@@ -10,25 +10,36 @@ import { validate } from '../../schema.ts'
 import { instancesFedBy } from '../../tasks/links.ts'
 import { type HttpResponse, httpError } from '../../http/response.ts'
 import { readHeaders, readValue } from './body.ts'
-import { received, source, type Verify, type WebhookEndpoint, type WebhookRequest } from './endpoint.ts'
-import { keptBody } from './kept.ts'
-import { correlationOf, eventId } from './ids.ts'
-import { type Signed, standardPrefix } from './signatures.ts'
-import { whenUsable } from './usable.ts'
+import {
+  webhookReceivedType,
+  webhookSource,
+  type VerifySignature,
+  type WebhookEndpoint,
+  type WebhookRequest,
+} from './endpoint.ts'
+import { redactedBody } from './redacted-body.ts'
+import { webhookCorrelation, webhookEventId } from './ids.ts'
+import { type SignedRequest, standardPrefix } from './signatures.ts'
+import { waitForBroker } from './wait-for-broker.ts'
 
 const tenant = 'default'
 
-export interface Endpoint {
+export interface ActiveEndpoint {
   readonly name: string
   readonly options: WebhookEndpoint
-  readonly verify: Verify
+  readonly verify: VerifySignature
 }
 
 /**
  * Checks who signed it, finds what it is, and publishes it. `arrived`: ms since the epoch. The answer says that it is on the
  * log, or that this endpoint ignores it. @throws whatever else it is answered with
  */
-export async function receive(bus: Bus, endpoint: Endpoint, signed: Signed, arrived: number): Promise<HttpResponse> {
+export async function receive(
+  bus: Bus,
+  endpoint: ActiveEndpoint,
+  signed: SignedRequest,
+  arrived: number,
+): Promise<HttpResponse> {
   const { at } = endpoint.verify(signed, arrived)
   try {
     return await take(bus, endpoint, signed, arrived, at)
@@ -40,19 +51,32 @@ export async function receive(bus: Bus, endpoint: Endpoint, signed: Signed, arri
   }
 }
 
-async function take(bus: Bus, { name, options }: Endpoint, { headers, bytes }: Signed, arrived: number, at?: number) {
+async function take(
+  bus: Bus,
+  { name, options }: ActiveEndpoint,
+  { headers, bytes }: SignedRequest,
+  arrived: number,
+  at?: number,
+) {
   const found = readValue(bytes, headers['content-type'], options.scheme === 'github')
   const request: WebhookRequest = { headers: readHeaders(headers), body: found ? found.value : null }
-  const id = eventId(name, ownId(options, request), bytes)
+  const id = webhookEventId(name, ownId(options, request), bytes)
   if (options.publishes && !found) throw httpError(415, 'content-type must be application/json, or that of a form')
   const mapped = await mappedTo(options, request)
   if (!mapped && options.others === 'ignore') return { status: 204 }
 
-  await whenUsable(bus)
-  const raw = await bus.putBlob(tenant, keptBody(bus.redactor, bytes, request, mapped))
+  await waitForBroker(bus)
+  const raw = await bus.putBlob(tenant, redactedBody(bus.redactor, bytes, request, mapped))
   const data: WebhookReceived = { endpoint: name, ...request, raw }
-  const correlationid = correlationOf(id, at)
-  const draft = { id, source, tenant, correlationid, subject: raw.blob, ...(mapped ?? { type: received, data }) }
+  const correlationid = webhookCorrelation(id, at)
+  const draft = {
+    id,
+    source: webhookSource,
+    tenant,
+    correlationid,
+    subject: raw.blob,
+    ...(mapped ?? { type: webhookReceivedType, data }),
+  }
   const caller = headers.traceparent as string | undefined
   const traceparent = contextOf(caller) && caller
   const attributes = { [attribute.httpMethod]: 'POST', [attribute.httpRoute]: `/hooks/${name}` }

@@ -7,23 +7,23 @@ import { httpError } from '../../http/response.ts'
  * Sources: Standard Webhooks 1.0.0; "Validating webhook deliveries" (GitHub); "Verify webhook signatures manually" (Stripe).
  */
 
-export interface Signed {
+export interface SignedRequest {
   readonly headers: IncomingHttpHeaders
   readonly bytes: Buffer
 }
 
-export interface Signature {
+export interface SignatureScheme {
   /** What a secret is as the key of the HMAC; undefined where it cannot be one. */
   key(secret: string): Buffer | undefined
   /** What a secret looks like, for people. */
   readonly secret: string
   /** When it was signed, in ms since the epoch; undefined where that is not signed. @throws 401 */
-  verify(signed: Signed, keys: readonly Buffer[]): number | undefined
+  verify(signed: SignedRequest, keys: readonly Buffer[]): number | undefined
   /** The headers that go with a body, signed now. */
   sign(bytes: Buffer, key: Buffer, id: string): Record<string, string>
 }
 
-const standard: Signature = {
+const standard: SignatureScheme = {
   secret: 'Base64 of at least 24 bytes, mostly with whsec_ before it',
   key(secret) {
     const text = secret.replace(/^whsec_/, '')
@@ -47,7 +47,7 @@ const standard: Signature = {
   },
 }
 
-const github: Signature = {
+const github: SignatureScheme = {
   secret: 'a text',
   key: textKey,
   verify({ headers, bytes }, keys) {
@@ -61,7 +61,7 @@ const github: Signature = {
   },
 }
 
-const stripe: Signature = {
+const stripe: SignatureScheme = {
   secret: 'a text, mostly with whsec_ before it',
   key: textKey,
   verify({ headers, bytes }, keys) {

@@ -247,18 +247,18 @@ test('a knock is a sample that is signed as the endpoints ask for', async () => 
   const port = await freePort()
   const endpoints = { ...each, open: { scheme: 'none' as const } }
   const { bus, stored } = await openTrigger({ port, endpoints })
-  await webhook({ port, endpoints }).knock!(bus)
+  await webhook({ port, endpoints }).sendSample!(bus)
   expect((await stored()).map(({ data }) => [data.endpoint, (data.body as { type: string }).type])).toEqual(
     Object.keys(endpoints).map(name => [name, 'webhook.test']),
   )
   const wrong = { standard: { secret: `whsec_${Buffer.alloc(24, 1).toString('base64')}` } }
-  await expect(webhook({ port, endpoints: wrong }).knock!(bus)).rejects.toMatchObject({
+  await expect(webhook({ port, endpoints: wrong }).sendSample!(bus)).rejects.toMatchObject({
     message: expect.stringContaining('answered 401'),
   })
-  await expect(webhook({ port, endpoints: { standard: {} } }).knock!(bus)).rejects.toMatchObject({
+  await expect(webhook({ port, endpoints: { standard: {} } }).sendSample!(bus)).rejects.toMatchObject({
     code: 'E_SETTING_INVALID',
   })
-  await expect(webhook({ port: await freePort(), endpoints }).knock!(bus)).rejects.toMatchObject({
+  await expect(webhook({ port: await freePort(), endpoints }).sendSample!(bus)).rejects.toMatchObject({
     code: 'E_NOT_FOUND',
   })
 })

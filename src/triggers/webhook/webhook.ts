@@ -6,11 +6,11 @@ import type { RunningTrigger, Trigger } from '../trigger.ts'
 import { type HttpResponse, errorResponse, httpError } from '../../http/response.ts'
 import { readBody } from '../../http/body.ts'
 import { checkEndpoint, typesOf, verifierOf, type WebhookEndpoint } from './endpoint.ts'
-import { knockAt } from './knock.ts'
+import { sendWebhookSample } from './sample.ts'
 import { startServer } from './server.ts'
-import { Load } from '../load.ts'
+import { MemoryLimiter } from '../memory-limiter.ts'
 import { urlHost } from '../../http/listen.ts'
-import { type Endpoint, receive } from './receive.ts'
+import { type ActiveEndpoint, receive } from './receive.ts'
 
 export interface WebhookOptions {
   /** What is taken, by name: requests come to `POST /hooks/NAME`. */
@@ -45,22 +45,22 @@ export function webhook(options: WebhookOptions): Trigger {
     kind: 'trigger',
     name: 'webhook',
     types: [...new Set(endpoints.flatMap(([, endpoint]) => typesOf(endpoint)))],
-    get place() {
+    get address() {
       return urlOf(options, portOf(options))
     },
     start: bus => start(bus, options),
-    knock: () => knockAt(urlOf(options, portOf(options)), options.endpoints),
+    sendSample: () => sendWebhookSample(urlOf(options, portOf(options)), options.endpoints),
   }
 }
 
 async function start(bus: Bus, options: WebhookOptions): Promise<RunningTrigger> {
   const { host = '127.0.0.1', maxBytes = 1024 * 1024 } = options
-  const endpoints = new Map<string, Endpoint>()
+  const endpoints = new Map<string, ActiveEndpoint>()
   for (const [name, each] of Object.entries(options.endpoints))
     endpoints.set(`/hooks/${name}`, { name, options: each, verify: verifierOf(name, each) })
-  const load = new Load(bodiesAtOnce * maxBytes)
+  const load = new MemoryLimiter(bodiesAtOnce * maxBytes)
   const handle = (incoming: IncomingMessage): Promise<HttpResponse> =>
-    load.during(async hold => {
+    load.run(async hold => {
       const arrived = Date.now()
       const path = incoming.url!.split('?')[0]!
       const endpoint = endpoints.get(path)

@@ -1,7 +1,7 @@
 import { BlockList, isIP } from 'node:net'
 import { TidingsError } from '../../errors.ts'
 import type { AuthenticationResult } from '../../received.ts'
-import { type Field, segments } from './fields.ts'
+import { type HeaderField, splitSegments } from './fields.ts'
 
 /** A mail server in front, which writes what it found out into Authentication-Results (RFC 8601). */
 export interface Relay {
@@ -12,10 +12,10 @@ export interface Relay {
 }
 
 /** Whether who connects from an address may speak as an authserv-id. */
-export type Trusts = (remoteAddress: string, authservId: string) => boolean
+export type TrustsRelay = (remoteAddress: string, authservId: string) => boolean
 
 /** @throws E_APP_INVALID */
-export function trustIn(relays: readonly Relay[] = []): Trusts {
+export function relayTrust(relays: readonly Relay[] = []): TrustsRelay {
   const known = new Map(relays.map(({ authservId, addresses }) => [authservId.toLowerCase(), listOf(addresses)]))
   return (address, authservId) => {
     const list = known.get(authservId.toLowerCase())
@@ -44,14 +44,14 @@ const header = 'authentication-results'
  * What those who are trusted say, and the header fields with `untrusted-` before the name of what others say in their
  * place: anybody can write such a field.
  */
-export function judged(
-  fields: readonly Field[],
+export function applyRelayTrust(
+  fields: readonly HeaderField[],
   trusts: (authservId: string) => boolean,
-): { headers: Field[]; authentication: AuthenticationResult[] } {
+): { headers: HeaderField[]; authentication: AuthenticationResult[] } {
   const authentication: AuthenticationResult[] = []
   const headers = fields.map(field => {
     if (field.name !== header) return field
-    const said = resultsOf(field.value)
+    const said = parseAuthenticationResults(field.value)
     if (!trusts(said.authservId)) return { ...field, name: `untrusted-${header}` }
     authentication.push(...said.results)
     return field
@@ -69,9 +69,9 @@ const written = /^[ \t]*([!#-'*+\--:<-[\]-~]+)(?=[ \t(;]|$)/
  * `mx.example.net; spf=pass smtp.mailfrom=example.org; dkim=fail reason="bad signature" header.d=example.org`. The id is empty
  * where it cannot be read for sure.
  */
-export function resultsOf(value: string): { authservId: string; results: AuthenticationResult[] } {
+export function parseAuthenticationResults(value: string): { authservId: string; results: AuthenticationResult[] } {
   const authservId = written.exec(value)?.[1]!.toLowerCase() ?? ''
-  const [, ...rest] = segments(value).map(words)
+  const [, ...rest] = splitSegments(value).map(words)
   const results = rest.flatMap(([method, ...about]) => {
     const pairs = about.map(pair)
     const [versioned, result] = pair(method ?? '')

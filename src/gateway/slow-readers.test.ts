@@ -75,7 +75,7 @@ async function positionsOf(url: string, query: string, count: number): Promise<n
 test('400 of them on one large event cost that event, and others are served meanwhile', {
   timeout: 60_000,
 }, async () => {
-  const { bus, url, cut, deaf } = await open({ stallMs: 600_000 })
+  const { bus, url, cut, deaf } = await open({ stallTimeoutMs: 600_000 })
   const { correlationid, position } = await bus.publish({ type: 'report.made', data: large })
   const grown = await growthOf(async () => {
     const sockets = await Promise.all(
@@ -92,7 +92,7 @@ test('400 of them on one large event cost that event, and others are served mean
 test('beyond the bound the slowest are cut off and said to be; who comes back goes on', {
   timeout: 60_000,
 }, async () => {
-  const { bus, url, cut, deaf } = await open({ maxStreamBytes: 16 * megabyte, stallMs: 600_000 })
+  const { bus, url, cut, deaf } = await open({ maxStreamBytes: 16 * megabyte, stallTimeoutMs: 600_000 })
   const published: PublishResult[] = []
   for (const n of upTo(24)) published.push(await bus.publish({ type: 'report.made', data: `${n}${large}` }))
   const grown = await growthOf(async () => {
@@ -106,7 +106,7 @@ test('beyond the bound the slowest are cut off and said to be; who comes back go
 })
 
 test('one that takes nothing is cut off, also where nothing new comes', async () => {
-  const { bus, cut, deaf } = await open({ stallMs: 300 })
+  const { bus, cut, deaf } = await open({ stallTimeoutMs: 300 })
   const { correlationid } = await bus.publish({ type: 'report.made', data: large })
   const socket = await deaf(`?correlation=${correlationid}`)
   await until(() => cut.length === 1, { within: 15_000 })

@@ -3,7 +3,7 @@ import { connect, type Socket } from 'node:net'
 import { connect as connectSecurely, type TLSSocket } from 'node:tls'
 import { randomUUID, X509Certificate } from 'node:crypto'
 import { textOf, TidingsError } from '../../errors.ts'
-import { placeOf, type SmtpOptions, urlOf } from './options.ts'
+import { listenAddress, type SmtpOptions, smtpUrl } from './options.ts'
 import { credentialsOf } from './tls.ts'
 
 const patienceMs = 10_000
@@ -12,9 +12,9 @@ const patienceMs = 10_000
  * Sends a sample as a client would: encrypted where that can be, logged in where that must be.
  * @throws E_NOT_FOUND where nobody listens, E_MAIL_REFUSED with the answer where it is refused, E_SETTING_INVALID
  */
-export async function knockAt(options: SmtpOptions): Promise<void> {
-  const { host, port } = placeOf(options)
-  const url = urlOf(host, port, options.tls)
+export async function sendMailSample(options: SmtpOptions): Promise<void> {
+  const { host, port } = listenAddress(options)
+  const url = smtpUrl(host, port, options.tls)
   const reached = { host: host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host, port }
   const client = new Client(url, AbortSignal.timeout(patienceMs))
   try {

@@ -267,19 +267,19 @@ test('a knock is a sample that comes as the door asks for', async () => {
   const knock = async (options: SmtpOptions) => {
     const port = await freePort()
     const { bus, stored } = await openMailbox({ ...options, port })
-    await smtp({ ...options, port }).knock!(bus)
-    await smtp({ ...options, port }).knock!(bus)
+    await smtp({ ...options, port }).sendSample!(bus)
+    await smtp({ ...options, port }).sendSample!(bus)
     expect((await stored()).map(({ subject }) => subject)).toEqual(['A sample', 'A sample'])
     if (!options.auth) return
     const wrong = { ...options, port, auth: { users: { printer: 'wrong' } } }
-    await expect(smtp(wrong).knock!(bus)).rejects.toMatchObject({
+    await expect(smtp(wrong).sendSample!(bus)).rejects.toMatchObject({
       code: 'E_MAIL_REFUSED',
       message: expect.stringContaining('535'),
     })
-    await expect(smtp({ ...options, port, tls: selfSigned() }).knock!(bus)).rejects.toMatchObject({
+    await expect(smtp({ ...options, port, tls: selfSigned() }).sendSample!(bus)).rejects.toMatchObject({
       code: 'E_NOT_FOUND',
     })
-    await expect(smtp({ port: await freePort() }).knock!(bus)).rejects.toMatchObject({ code: 'E_NOT_FOUND' })
+    await expect(smtp({ port: await freePort() }).sendSample!(bus)).rejects.toMatchObject({ code: 'E_NOT_FOUND' })
   }
   await Promise.all(doors.map(knock))
 })

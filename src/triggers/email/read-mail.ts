@@ -1,7 +1,7 @@
 import type { SMTPServerDataStream } from 'smtp-server'
 import { TidingsError } from '../../errors.ts'
-import { refused } from './replies.ts'
-import type { Hold } from '../load.ts'
+import { mailRefused } from './replies.ts'
+import type { Reserve } from '../memory-limiter.ts'
 
 const firstBytes = 64 * 1024
 /** What is sent beyond the limit is thrown away, up to this many times the limit. */
@@ -14,7 +14,7 @@ const patience = 2
 export async function readMail(
   stream: SMTPServerDataStream,
   maxBytes: number,
-  hold: Hold,
+  hold: Reserve,
   giveUp: () => void,
 ): Promise<Buffer> {
   const kept = new Kept(maxBytes, hold)
@@ -26,19 +26,19 @@ export async function readMail(
   } catch (cause) {
     throw new TidingsError('E_MAIL_REFUSED', 'the connection broke off in the middle of the mail', { cause })
   }
-  if (stream.sizeExceeded) throw refused(552, `the mail is larger than ${maxBytes} bytes`)
+  if (stream.sizeExceeded) throw mailRefused(552, `the mail is larger than ${maxBytes} bytes`)
   return kept.all()
 }
 
 /** Bytes in one piece: a mail may come as millions of chunks, each of which costs more than its bytes. */
 class Kept {
   readonly #maxBytes: number
-  readonly #hold: Hold
+  readonly #hold: Reserve
   #bytes = Buffer.alloc(0)
   #length = 0
   #problem: unknown
 
-  constructor(maxBytes: number, hold: Hold) {
+  constructor(maxBytes: number, hold: Reserve) {
     this.#maxBytes = maxBytes
     this.#hold = hold
   }

@@ -1,13 +1,13 @@
 import { randomUUIDv7 } from 'node:crypto'
-import type { Bus } from '../bus/bus.ts'
-import { attribute } from '../bus/telemetry/names.ts'
-import { traceparentFor, ingressSpan } from '../bus/telemetry/spans.ts'
-import { inSpan } from '../bus/telemetry/tracing.ts'
-import type { EmailReceived, Envelope } from '../received.ts'
-import { withoutEncodedSecrets } from './email/hidden.ts'
-import type { Mail } from './email/mail.ts'
-import { judged, type Trusts } from './email/results.ts'
-import { subjectOf } from './subject.ts'
+import type { Bus } from '../../bus/bus.ts'
+import { attribute } from '../../bus/telemetry/names.ts'
+import { traceparentFor, ingressSpan } from '../../bus/telemetry/spans.ts'
+import { inSpan } from '../../bus/telemetry/tracing.ts'
+import type { EmailReceived, Envelope } from '../../received.ts'
+import { withoutEncodedSecrets } from './encoded-secrets.ts'
+import type { Mail } from './mail.ts'
+import { applyRelayTrust, type TrustsRelay } from './authentication-results.ts'
+import { toSubject } from '../subject.ts'
 
 const tenant = 'default'
 
@@ -16,19 +16,19 @@ export async function publishMail(
   bus: Bus,
   { id, attachments, ...whole }: Mail,
   envelope: Envelope,
-  trusts: Trusts,
+  trusts: TrustsRelay,
   at: number,
 ): Promise<string> {
   const type = 'email.received'
   // As the relay saw them: decoded, a field that it did not know for its own would read like one.
-  const { headers, authentication } = judged(whole.headers, id => trusts(envelope.remoteAddress, id))
+  const { headers, authentication } = applyRelayTrust(whole.headers, id => trusts(envelope.remoteAddress, id))
   const mail = withoutEncodedSecrets(bus.redactor, { ...whole, headers })
   const stored = attachments.map(async ({ content, ...about }) => ({
     ...about,
     ...(await bus.putBlob(tenant, content)),
   }))
   const data: EmailReceived = { ...mail, attachments: await Promise.all(stored), authentication, envelope }
-  const subject = subjectOf(bus.redactor, bus.redactor.event({ type, data: { subject: mail.subject } }).data.subject)
+  const subject = toSubject(bus.redactor, bus.redactor.event({ type, data: { subject: mail.subject } }).data.subject)
   const correlationid = randomUUIDv7()
   const draft = {
     id,

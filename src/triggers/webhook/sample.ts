@@ -10,7 +10,10 @@ const type = 'webhook.test'
  * Sends a sample to each endpoint, signed as it asks for. `url`: that of the trigger.
  * @throws E_NOT_FOUND where nobody listens, E_REQUEST_INVALID with the answer where it is refused, E_SETTING_INVALID
  */
-export async function knockAt(url: string, endpoints: Readonly<Record<string, WebhookEndpoint>>): Promise<void> {
+export async function sendWebhookSample(
+  url: string,
+  endpoints: Readonly<Record<string, WebhookEndpoint>>,
+): Promise<void> {
   const reached = url.replace('//0.0.0.0:', '//127.0.0.1:').replace('//[::]:', '//[::1]:')
   for (const [name, endpoint] of Object.entries(endpoints)) await knock(`${reached}/${name}`, endpoint)
 }

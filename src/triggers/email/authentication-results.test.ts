@@ -1,13 +1,13 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { judged, resultsOf, trustIn } from './results.ts'
+import { applyRelayTrust, parseAuthenticationResults, relayTrust } from './authentication-results.ts'
 
 const value =
   'mx.example.net (a comment; spf=fail) 1; spf=pass (sender is "known") smtp.mailfrom=example.org;\tdkim=FAIL' +
   ' reason="bad; signature" header.d=example.org header.b=ab/cd= ; dmarc/1=none header.from=example.org'
 
 test('each finding, with what it is about', () => {
-  expect(resultsOf(value)).toEqual({
+  expect(parseAuthenticationResults(value)).toEqual({
     authservId: 'mx.example.net',
     results: [
       {
@@ -26,7 +26,7 @@ test('each finding, with what it is about', () => {
       { authservId: 'mx.example.net', method: 'dmarc', result: 'none', properties: { 'header.from': 'example.org' } },
     ],
   })
-  expect(resultsOf('mx.example.net; none')).toEqual({ authservId: 'mx.example.net', results: [] })
+  expect(parseAuthenticationResults('mx.example.net; none')).toEqual({ authservId: 'mx.example.net', results: [] })
 })
 
 test('a field of whoever is not trusted does not pass for one of who is', () => {
@@ -35,15 +35,17 @@ test('a field of whoever is not trusted does not pass for one of who is', () => 
     { name: 'authentication-results', value: 'elsewhere.example; dkim=pass' },
     { name: 'subject', value: 'hello' },
   ]
-  const trusts = trustIn([{ authservId: 'MX.example.net', addresses: ['10.0.0.5', '192.168.0.0/16', '2001:db8::/32'] }])
-  const names = (address: string) => judged(fields, id => trusts(address, id)).headers.map(({ name }) => name)
+  const trusts = relayTrust([
+    { authservId: 'MX.example.net', addresses: ['10.0.0.5', '192.168.0.0/16', '2001:db8::/32'] },
+  ])
+  const names = (address: string) => applyRelayTrust(fields, id => trusts(address, id)).headers.map(({ name }) => name)
   const believed = ['authentication-results', 'untrusted-authentication-results', 'subject']
   for (const address of ['10.0.0.5', '192.168.3.4', '2001:db8::9']) expect(names(address)).toEqual(believed)
   for (const address of ['10.0.0.6', '203.0.113.1', '::1', '']) {
     expect(names(address)).toEqual(['untrusted-authentication-results', ...believed.slice(1)])
-    expect(judged(fields, id => trusts(address, id)).authentication).toEqual([])
+    expect(applyRelayTrust(fields, id => trusts(address, id)).authentication).toEqual([])
   }
-  expect(judged(fields, id => trusts('10.0.0.5', id)).authentication.map(({ method }) => method)).toEqual([
+  expect(applyRelayTrust(fields, id => trusts('10.0.0.5', id)).authentication.map(({ method }) => method)).toEqual([
     'spf',
     'dkim',
     'dmarc',
@@ -61,25 +63,29 @@ test('a name that a relay may not read as its own is not believed', () => {
     '=?utf-8?Q?mail.kx.example?=',
     '',
   ]
-  for (const id of forged) expect([id, resultsOf(`${id}; spf=pass`).authservId]).not.toEqual([id, 'mail.kx.example'])
+  for (const id of forged)
+    expect([id, parseAuthenticationResults(`${id}; spf=pass`).authservId]).not.toEqual([id, 'mail.kx.example'])
   for (const id of ['mail.kx.example', ' Mail.KX.example 1', 'mail.kx.example(c)', 'mail.kx.example\t(c) 1'])
-    expect([id, resultsOf(`${id}; spf=pass`).authservId]).toEqual([id, 'mail.kx.example'])
+    expect([id, parseAuthenticationResults(`${id}; spf=pass`).authservId]).toEqual([id, 'mail.kx.example'])
 })
 
 test('an address that is none is an error', () => {
   for (const address of ['mx.example.net', '10.0.0.0/33', '10.0.0.0/', '10.0.0.0/8/8', ''])
-    expect(() => trustIn([{ authservId: 'mx', addresses: [address] }])).toThrow('neither an address nor a network')
+    expect(() => relayTrust([{ authservId: 'mx', addresses: [address] }])).toThrow('neither an address nor a network')
 })
 
 test('a version without a method is no result', () => {
-  expect(resultsOf('mx.example.net; /1=pass; spf/1=pass').results).toMatchObject([{ method: 'spf', result: 'pass' }])
+  expect(parseAuthenticationResults('mx.example.net; /1=pass; spf/1=pass').results).toMatchObject([
+    { method: 'spf', result: 'pass' },
+  ])
 })
 
 test('any value is read', () => {
   const unit = fc.oneof(fc.constantFrom(';', '=', '"', '\\', '(', ')', ' ', 'spf', 'pass', '__proto__'), fc.string())
   fc.assert(
     fc.property(fc.array(unit), pieces => {
-      for (const { method, result } of resultsOf(pieces.join('')).results) expect([method, result]).not.toContain('')
+      for (const { method, result } of parseAuthenticationResults(pieces.join('')).results)
+        expect([method, result]).not.toContain('')
     }),
   )
 })

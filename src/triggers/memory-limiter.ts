@@ -1,12 +1,12 @@
 import { TidingsError } from '../errors.ts'
 
 /** Counts bytes that are kept until the request is answered. @throws E_BUSY */
-export type Hold = (bytes: number) => void
+export type Reserve = (bytes: number) => void
 
 const maxRequests = 1_024
 
 /** What is in memory of requests that are not answered yet. What would be too much is refused: its source has it still. */
-export class Load {
+export class MemoryLimiter {
   readonly #maxBytes: number
   #requests = 0
   #bytes = 0
@@ -16,7 +16,7 @@ export class Load {
   }
 
   /** @throws E_BUSY */
-  async during<T>(work: (hold: Hold) => Promise<T>): Promise<T> {
+  async run<T>(work: (hold: Reserve) => Promise<T>): Promise<T> {
     if (this.#requests >= maxRequests) throw busy()
     this.#requests++
     let held = 0

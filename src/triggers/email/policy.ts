@@ -3,36 +3,36 @@ import type { SMTPServerAddress, SMTPServerOptions, SMTPServerSession } from 'sm
 import type { Redactor } from '../../bus/redact.ts'
 import type { Envelope } from '../../received.ts'
 import { recipientRule } from './recipients.ts'
-import { Logins } from './auth.ts'
+import { SmtpLogins } from './auth.ts'
 import { isLoopback, type SmtpOptions } from './options.ts'
-import { goodbye, refusalFor, refused } from './replies.ts'
+import { closeWith, toSmtpError, mailRefused } from './replies.ts'
 import { credentialsOf } from './tls.ts'
-import type { Load } from '../load.ts'
+import type { MemoryLimiter } from '../memory-limiter.ts'
 
 type Reply = (error?: Error | null) => void
 type Tls = NonNullable<Envelope['tls']>
 
 /** Who may deliver, and to whom: all that is decided before a mail begins. */
-export class Door {
+export class SmtpPolicy {
   readonly #options: SmtpOptions
-  readonly #load: Load
+  readonly #load: MemoryLimiter
   readonly #redactor: Redactor
-  readonly #logins: Logins | undefined
+  readonly #logins: SmtpLogins | undefined
   readonly #allowed: (address: string) => boolean
   readonly #secured = new WeakMap<SMTPServerSession, Tls>()
   #closed = false
 
   /** @throws E_APP_INVALID, E_SETTING_INVALID */
-  constructor(options: SmtpOptions, load: Load, redactor: Redactor) {
+  constructor(options: SmtpOptions, load: MemoryLimiter, redactor: Redactor) {
     this.#options = options
     this.#load = load
     this.#redactor = redactor
-    this.#logins = options.auth && new Logins(options.auth, redactor)
+    this.#logins = options.auth && new SmtpLogins(options.auth, redactor)
     this.#allowed = recipientRule(options.recipients)
   }
 
   /** The part of the server's options that decides. */
-  hooks(): SMTPServerOptions {
+  serverOptions(): SMTPServerOptions {
     const { tls } = this.#options
     return {
       ...(tls && { ...credentialsOf(tls), secure: tls.mode === 'implicit', minVersion: 'TLSv1.2' }),
@@ -52,11 +52,11 @@ export class Door {
       onAuth: (auth, session, answer) =>
         void this.#logins!.check(auth, session).then(
           user => answer(null, { user }),
-          (error: unknown) => answer(refusalFor(this.#redactor, error)),
+          (error: unknown) => answer(toSmtpError(this.#redactor, error)),
         ),
       onMailFrom: (sender, session, answer) => void this.#begin(sender, session).then(() => answer(), answer),
       onRcptTo: ({ address }, _session, answer: Reply) =>
-        answer(this.#allowed(address) ? null : refused(550, `${address} does not take mail here`)),
+        answer(this.#allowed(address) ? null : mailRefused(550, `${address} does not take mail here`)),
     }
   }
 
@@ -84,17 +84,17 @@ export class Door {
 
   /** @throws a refusal */
   async #begin({ args }: SMTPServerAddress, session: SMTPServerSession): Promise<void> {
-    if (this.#closed) throw closing()
+    if (this.#closed) throw shuttingDown()
     if (this.#options.tls?.mode === 'required' && !session.secure)
-      throw refused(530, 'mail is taken over TLS only: STARTTLS comes first')
+      throw mailRefused(530, 'mail is taken over TLS only: STARTTLS comes first')
     if (this.#logins && !this.#options.auth?.optional && !session.user)
-      throw refused(530, 'who sends must log in first')
+      throw mailRefused(530, 'who sends must log in first')
     // Nothing is kept yet, but where there is no room now the mail need not be sent.
     const bytes = args && typeof args.SIZE === 'string' ? Number(args.SIZE) : 0
     await this.#load
-      .during(async hold => hold(bytes))
+      .run(async hold => hold(bytes))
       .catch((error: unknown) => {
-        throw refusalFor(this.#redactor, error)
+        throw toSmtpError(this.#redactor, error)
       })
   }
 
@@ -109,4 +109,4 @@ export class Door {
 /** The first two are of servers in front that are trusted with all; the others are jokes. */
 const never = ['XCLIENT', 'XFORWARD', 'WIZ', 'SHELL', 'KILL']
 
-export const closing = () => goodbye('this server stops; come again in a moment')
+export const shuttingDown = () => closeWith('this server stops; come again in a moment')

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 /* What lies in a folder. Paths are relative to it, with `/`; links are not followed, so that nothing outside is read. */
 
 /** A file as it is at a moment: another stamp is another state of it. */
-export interface Seen {
+export interface FileState {
   readonly stamp: string
   readonly bytes: number
   /** Ms since the epoch. */
@@ -17,19 +17,19 @@ export interface Seen {
 }
 
 const gone = new Set(['ENOENT', 'ENOTDIR'])
-export const isGone = (error: unknown) => gone.has((error as NodeJS.ErrnoException).code ?? '')
+export const isNotFound = (error: unknown) => gone.has((error as NodeJS.ErrnoException).code ?? '')
 
 /** Undefined where there is no file, be it that something else is there. Throws where that cannot be told. */
-export async function look(folder: string, path: string): Promise<Seen | undefined> {
+export async function inspectFile(folder: string, path: string): Promise<FileState | undefined> {
   try {
     return seen(await lstat(join(folder, path), { bigint: true }))
   } catch (error) {
-    if (isGone(error)) return undefined
+    if (isNotFound(error)) return undefined
     throw error
   }
 }
 
-const seen = (stats: BigIntStats): Seen | undefined =>
+const seen = (stats: BigIntStats): FileState | undefined =>
   stats.isFile()
     ? {
         stamp: `${stats.ino}:${stats.size}:${stats.mtimeNs}:${stats.ctimeNs}`,
@@ -39,7 +39,7 @@ const seen = (stats: BigIntStats): Seen | undefined =>
       }
     : undefined
 
-export interface Content {
+export interface FileContent {
   /** SHA-256, of which half is plenty. */
   readonly digest: string
   /** Undefined where there are more than are wanted. */
@@ -49,7 +49,12 @@ export interface Content {
 const chunkBytes = 64 * 1024
 
 /** Undefined where the file is not what was seen any more, before or after it was read. */
-export async function read(folder: string, path: string, expected: Seen, most: number): Promise<Content | undefined> {
+export async function readUnchanged(
+  folder: string,
+  path: string,
+  expected: FileState,
+  most: number,
+): Promise<FileContent | undefined> {
   const full = join(folder, path)
   // Neither follows a link nor waits at a pipe, which may have taken the place of the file.
   const file = await open(full, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
@@ -64,7 +69,7 @@ export async function read(folder: string, path: string, expected: Seen, most: n
   }
 }
 
-async function readAll(file: FileHandle, size: number, most: number): Promise<Content | undefined> {
+async function readAll(file: FileHandle, size: number, most: number): Promise<FileContent | undefined> {
   const digest = createHash('sha256')
   const whole = size <= most ? Buffer.allocUnsafe(size) : undefined
   const room = whole ?? Buffer.allocUnsafe(chunkBytes)
@@ -78,13 +83,16 @@ async function readAll(file: FileHandle, size: number, most: number): Promise<Co
   return { digest: digest.digest('hex').slice(0, 32), bytes: whole }
 }
 
-export const isHidden = (path: string) => path.startsWith('.') || path.includes('/.')
+export const isHiddenPath = (path: string) => path.startsWith('.') || path.includes('/.')
 
 /**
  * All files of a folder and those below, without hidden ones. Of what it passes over it says why: names that are not UTF-8,
  * which no event could carry, and folders that cannot be read.
  */
-export async function* walk(folder: string, onProblem: (path: string, why: string) => void): AsyncGenerator<string> {
+export async function* walkFolder(
+  folder: string,
+  onProblem: (path: string, why: string) => void,
+): AsyncGenerator<string> {
   const waiting = ['']
   for (let at = waiting.pop(); at !== undefined; at = waiting.pop()) {
     try {
@@ -97,7 +105,7 @@ export async function* walk(folder: string, onProblem: (path: string, why: strin
         else yield path
       }
     } catch (error) {
-      if (!isGone(error)) onProblem(at, (error as Error).message)
+      if (!isNotFound(error)) onProblem(at, (error as Error).message)
     }
   }
 }

@@ -12,7 +12,7 @@ import type { Position } from '../../bus/driver.ts'
  *                                                 that was removed ["", id, ""]
  */
 
-export interface Row {
+export interface FileRecord {
   /** As its last event has it: redacted where it holds a secret, so that the key alone tells which file it is. */
   readonly path: string
   /** Of its last event. */
@@ -22,7 +22,7 @@ export interface Row {
 }
 
 /** Names a file in ids, which hold no control characters and have a bounded length. */
-export const keyOf = (name: string, path: string) => hash('sha256', `${name}\0${path}`, 'hex').slice(0, 24)
+export const fileKey = (name: string, path: string) => hash('sha256', `${name}\0${path}`, 'hex').slice(0, 24)
 
 /**
  * The same for all who see the same thing happen. The stamp tells a file that comes back from the one that it was; the time
@@ -32,10 +32,11 @@ export const keyOf = (name: string, path: string) => hash('sha256', `${name}\0${
 export const writtenId = (key: string, digest: string, stamp: string, removal = '') =>
   `file:${key}:${digest}:${hash('sha256', stamp + removal, 'hex').slice(0, 12)}`
 
-export const removedId = (key: string, { id }: Row) => `file:${key}:removed:${hash('sha256', id, 'hex').slice(0, 12)}`
+export const removedId = (key: string, { id }: FileRecord) =>
+  `file:${key}:removed:${hash('sha256', id, 'hex').slice(0, 12)}`
 
 /** What the content of a file was, by the id of its last event. */
-export const digestOf = ({ id }: Row) => id.split(':')[2]!
+export const recordedDigest = ({ id }: FileRecord) => id.split(':')[2]!
 
 /** Removals that are remembered, the newest of each bucket: 100,000 in all. */
 const maxRemovals = 400
@@ -43,10 +44,10 @@ const maxRemovals = 400
 const buckets = Array.from({ length: 256 }, (_, i) => i.toString(16).padStart(2, '0'))
 const readAtOnce = 32
 
-export class Ledger {
+export class FileRecords {
   readonly #bus: Bus
   readonly #name: string
-  readonly #rows = new Map<string, Map<string, Row>>(buckets.map(bucket => [bucket, new Map()]))
+  readonly #rows = new Map<string, Map<string, FileRecord>>(buckets.map(bucket => [bucket, new Map()]))
   /** By key, the id of the event. */
   readonly #removals = new Map<string, Map<string, string>>(buckets.map(bucket => [bucket, new Map()]))
   readonly #dirty = new Set<string>()
@@ -94,11 +95,11 @@ export class Ledger {
     }
   }
 
-  get(key: string): Row | undefined {
+  get(key: string): FileRecord | undefined {
     return this.#rows.get(key.slice(0, 2))!.get(key)
   }
 
-  set(key: string, row: Row): void {
+  set(key: string, row: FileRecord): void {
     const bucket = key.slice(0, 2)
     this.#rows.get(bucket)!.set(key, row)
     this.#removals.get(bucket)!.delete(key)
@@ -121,12 +122,12 @@ export class Ledger {
     return this.#removals.get(key.slice(0, 2))!.get(key)
   }
 
-  *entries(): Generator<[key: string, row: Row]> {
+  *entries(): Generator<[key: string, row: FileRecord]> {
     for (const rows of this.#rows.values()) yield* rows
   }
 
   /** Around a publish and the entry of its row: what is published meanwhile is not taken for entered. */
-  async entering<T>(work: (published: (position: Position) => void) => Promise<T>): Promise<T> {
+  async recording<T>(work: (published: (position: Position) => void) => Promise<T>): Promise<T> {
     const mark = { position: this.#known }
     this.#open.add(mark)
     try {
@@ -139,7 +140,7 @@ export class Ledger {
   }
 
   /** The log is another one, without anything of this. */
-  forget(): void {
+  reset(): void {
     for (const known of [...this.#rows.values(), ...this.#removals.values()]) known.clear()
     this.#known = 0
     for (const bucket of buckets) this.#dirty.add(bucket)

@@ -2,7 +2,7 @@ import { httpError } from '../http/response.ts'
 
 const loopback = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/
 
-export interface Guard {
+export interface OriginPolicy {
   /** Names and addresses under which the gateway may be asked for, beside loopback. */
   hosts: ReadonlySet<string>
   /** Origins of web pages that may publish, beside the gateway's own pages. */
@@ -15,7 +15,11 @@ export interface Guard {
  * Origin, and is not concerned.
  * @throws 403 E_REQUEST_INVALID
  */
-export function guard({ hosts, origins }: Guard, host: string | undefined, origin: string | undefined): void {
+export function assertAllowed(
+  { hosts, origins }: OriginPolicy,
+  host: string | undefined,
+  origin: string | undefined,
+): void {
   const name = (host ?? '').replace(/:\d*$/, '').toLowerCase()
   if (!loopback.test(name) && !hosts.has(name))
     throw httpError(403, `the gateway does not answer for the host ${JSON.stringify(name.slice(0, 80))}`)

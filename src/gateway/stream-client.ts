@@ -3,12 +3,12 @@ import type { Position, StoredEvent } from '../bus/driver.ts'
 import type { CloudEvent } from '../event.ts'
 import { LinkedScope } from '../tasks/links.ts'
 import type { Frame } from './frames.ts'
-import type { StreamRequest } from './request.ts'
+import type { StreamRequest } from './stream-request.ts'
 
 /** How much may wait for a client in memory, in bytes, and how long it may take nothing of it, in ms. */
-export interface Patience {
-  readonly maxBuffered: number
-  readonly stallMs: number
+export interface StreamLimits {
+  readonly maxBufferedBytes: number
+  readonly stallTimeoutMs: number
 }
 
 /** What is written at once. A client that takes so little in the time that it has reads too slowly. */
@@ -21,18 +21,18 @@ interface Waiting {
 }
 
 /** One client of the stream: what it wants, how far it is, and the connection that it reads from. */
-export class Client {
+export class StreamClient {
   /** Everything up to here was sent, or was not wanted. */
   position: Position
   /** Aborts when the connection is closed, by whichever side. */
-  readonly gone: AbortSignal
+  readonly closed: AbortSignal
   /** Since when it has taken nothing of what waits for it, by the monotonic clock. */
   blockedSince: number | undefined
   readonly #request: StreamRequest
   /** Where the client asked for a correlation: that, and the instances of workflows that it fed. */
   readonly #scope: LinkedScope | undefined
   readonly #response: ServerResponse
-  readonly #patience: Patience
+  readonly #patience: StreamLimits
   readonly #onCut: (why: string) => void
   #waiting: Waiting[] = []
   #waitingBytes = 0
@@ -45,7 +45,7 @@ export class Client {
     response: ServerResponse,
     request: StreamRequest,
     position: Position,
-    patience: Patience,
+    patience: StreamLimits,
     onCut: (why: string) => void,
   ) {
     this.position = position
@@ -55,7 +55,7 @@ export class Client {
     this.#patience = patience
     this.#onCut = onCut
     const closed = new AbortController()
-    this.gone = closed.signal
+    this.closed = closed.signal
     response.once('close', () => {
       this.#forget()
       closed.abort()
@@ -75,8 +75,8 @@ export class Client {
   }
 
   /** At the pace of the log. False when too much waits already: then nothing was sent. */
-  push({ position }: StoredEvent, frame: Frame): boolean {
-    if (this.#waitingBytes > this.#patience.maxBuffered) return false
+  trySend({ position }: StoredEvent, frame: Frame): boolean {
+    if (this.#waitingBytes > this.#patience.maxBufferedBytes) return false
     this.position = position
     this.#enqueue(frame)
     return true
@@ -85,24 +85,24 @@ export class Client {
   /** At the pace of the client. */
   async send({ position }: StoredEvent, frame: Frame): Promise<void> {
     this.position = position
-    if (this.gone.aborted) return
+    if (this.closed.aborted) return
     this.#enqueue(frame)
     if (this.#waiting.length > 0 || this.blockedSince !== undefined)
       await new Promise<void>(resolve => (this.#onEmpty = resolve))
   }
 
   /** Cuts it off; it comes back with its last position. */
-  cut(why: string): void {
+  disconnect(why: string): void {
     this.#onCut(why)
     this.#forget()
     this.#response.destroy()
   }
 
-  hear(event: CloudEvent, frame: Buffer) {
+  sendSignal(event: CloudEvent, frame: Buffer) {
     if (this.#matches(event)) this.#whisper(frame)
   }
 
-  beat() {
+  sendHeartbeat() {
     this.#whisper(heartbeat)
   }
 
@@ -112,13 +112,13 @@ export class Client {
 
   // What may be lost: not for a client that is behind with its reading.
   #whisper(frame: Buffer) {
-    if (this.#response.writableLength === 0 && this.#waiting.length === 0 && !this.gone.aborted)
+    if (this.#response.writableLength === 0 && this.#waiting.length === 0 && !this.closed.aborted)
       this.#response.write(frame)
   }
 
   #enqueue(frame: Frame): void {
     const bytes = this.#request.isUnnamed ? frame.unnamed : frame.bytes
-    this.#waiting.push({ bytes, offset: 0, release: frame.hold() })
+    this.#waiting.push({ bytes, offset: 0, release: frame.retain() })
     this.#waitingBytes += bytes.length
     if (this.blockedSince === undefined) this.#write()
   }
@@ -147,8 +147,8 @@ export class Client {
 
   #block(): void {
     this.blockedSince = performance.now()
-    const { stallMs } = this.#patience
-    this.#stall = setTimeout(() => this.cut(`it took nothing for ${stallMs} ms`), stallMs).unref()
+    const { stallTimeoutMs: stallMs } = this.#patience
+    this.#stall = setTimeout(() => this.disconnect(`it took nothing for ${stallMs} ms`), stallMs).unref()
   }
 
   #resume(): void {
