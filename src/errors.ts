@@ -7,7 +7,8 @@ export const errors = {
   E_VALUE_INVALID:
     'A value that goes to the log must be JSON. Convert what the path names; docs/values.md lists what is taken and what is refused.',
   E_EVENT_TOO_LARGE: 'The event is larger than the bus accepts. Put large content into a blob and send its reference.',
-  E_BUS_UNKNOWN: 'TIDINGS_BUS names no known bus. Leave it unset for the embedded log, or use nats://HOST:PORT/LOG.',
+  E_BUS_UNKNOWN:
+    'No driver is known for the scheme of TIDINGS_BUS. Leave it unset for the embedded log, use nats://HOST:PORT/LOG, or register a driver (docs/custom-driver.md).',
   E_BUS_CLOSED: 'The bus is closed. Publish before app.stop(), or start the app again.',
   E_LOG_UNAVAILABLE:
     'The log could not be used; nothing of this call was stored. Check that the broker runs and has room, or the disk space and permissions of TIDINGS_HOME.',

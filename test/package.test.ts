@@ -98,12 +98,15 @@ test('its types arrive', async () => {
     join(project, 'consumer.ts'),
     [
       `import { TidingsError, event } from 'tidings'`,
-      `import type { Driver } from 'tidings/driver'`,
+      `import { registerDriver, shardOf, type Driver, type Commit, type OpenDriver } from 'tidings/driver'`,
       `export const code: string = new TidingsError('E_NOT_FOUND', 'x').code`,
       `// @ts-expect-error an untyped package would let this pass`,
       `export const wrong: number = event`,
       `// @ts-expect-error likewise`,
       `export const driver: Driver = 1`,
+      `export const open: OpenDriver = ({ bus, home }) => { throw new Error(bus + home) }`,
+      `export const shard = (commit: Commit): number => shardOf(commit.task.slice(0, 36), 16)`,
+      `registerDriver('mine', open)`,
     ].join('\n'),
   )
   const options = ['--noEmit', '--strict', '--skipLibCheck', '--module', 'nodenext', '--target', 'es2024']

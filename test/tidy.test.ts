@@ -69,6 +69,7 @@ test('import rule: stations meet on the bus only', () => {
     cli: 'anything',
     testing: 'anything',
     index: 'anything',
+    driver: 'anything',
   }
   const offences = source.flatMap(file => {
     const from = unit(file)

@@ -1,7 +1,9 @@
 import { resolve } from 'node:path'
 import { TidingsError } from '../errors.ts'
 import { Bus, type BusOptions } from '../bus/bus.ts'
+import type { Driver } from '../bus/driver.ts'
 import { milliseconds, type Duration } from '../tasks/duration.ts'
+import { openDriver } from './drivers.ts'
 
 /** The contract for scripts: where data lies and which ports are used. Everything is loopback by default. */
 export interface Environment {
@@ -11,7 +13,7 @@ export interface Environment {
   port: number
   /** SMTP port. `TIDINGS_SMTP_PORT`, default 2525. */
   smtpPort: number
-  /** `TIDINGS_BUS`, default the embedded log. */
+  /** Address of the log: `TIDINGS_BUS`, default `sqlite`, the embedded log in `home`. */
   bus: string
   /** Path of the file of those who may answer approvals over HTTP. `TIDINGS_APPROVERS`, default nobody. */
   approvers?: string
@@ -39,6 +41,8 @@ export const shownLog = ({ bus, home }: Pick<Environment, 'bus' | 'home'>) =>
   bus === 'sqlite' ? home : bus.replace(/^(\w+:\/\/)(?:[^@/]*@)?([^?]*).*$/, '$1$2')
 
 export interface OpenOptions {
+  /** Used in place of the one that the address names. */
+  driver?: Driver | undefined
   timeoutMs?: number | undefined
   /** Nothing is written, so that an embedded log may lie where nothing can be. */
   readOnly?: boolean
@@ -50,17 +54,9 @@ export interface OpenOptions {
  */
 export async function openBus(
   { bus, home }: Pick<Environment, 'bus' | 'home'>,
-  { timeoutMs: patienceMs, readOnly, ...options }: BusOptions & OpenOptions = {},
+  { driver, timeoutMs, readOnly, ...options }: BusOptions & OpenOptions = {},
 ): Promise<Bus> {
-  if (/^(nats|tls):/.test(bus)) {
-    const { openNats } = await import('../drivers/nats/index.ts')
-    return new Bus(await openNats({ url: bus, ...(patienceMs !== undefined && { patienceMs }) }), options)
-  }
-  if (bus !== 'sqlite')
-    throw new TidingsError('E_BUS_UNKNOWN', `"${bus.split('@').at(-1)}" is no bus that this version knows`)
-  const { openSqlite, openSqliteReadOnly } = await import('../drivers/sqlite/index.ts')
-  if (readOnly) return new Bus(openSqliteReadOnly(home), options)
-  return new Bus(await openSqlite({ home }), options)
+  return new Bus(driver ?? (await openDriver({ bus, home, timeoutMs, readOnly })), options)
 }
 
 function portOf(name: string, value: string | undefined, fallback: number): number {

@@ -1,5 +1,5 @@
 import type { Bus } from '../bus/bus.ts'
-import type { Durability } from '../bus/driver.ts'
+import type { BlobStore, Driver, Durability } from '../bus/driver.ts'
 import { Pauses } from '../bus/pauses.ts'
 import { log } from '../bus/telemetry/log.ts'
 import { watchLog } from '../bus/telemetry/watch-log.ts'
@@ -16,6 +16,7 @@ import { assertNotPartial } from '../replay/slice-import.ts'
 import { ToolStation } from '../tools/station.ts'
 import type { App } from './app.ts'
 import { startLogging } from './logging.ts'
+import { schemeOf } from './drivers.ts'
 import { environment, openBus, type Environment } from './environment.ts'
 import { stopAll, type Stoppable } from './stop.ts'
 import { startWithRetry, type BrokerWait } from './start-with-retry.ts'
@@ -33,6 +34,10 @@ export interface StartOptions extends Partial<Environment> {
   onWaiting?(waiting: BrokerWait): void
   /** Ends the waiting. */
   signal?: AbortSignal
+  /** The log, opened: used in place of the one that `bus` names. `stop` closes it. */
+  driver?: Driver
+  /** Where large data goes. Default: the blob store of the driver. */
+  blobs?: BlobStore
 }
 
 /** What a person should know before relying on a worker. */
@@ -60,7 +65,7 @@ interface Station extends Stoppable {
 const janitorIntervalMs = 10 * 60_000
 const maxLag = 1_000_000
 
-type StartSettings = Environment & Pick<StartOptions, 'module'>
+type StartSettings = Environment & Pick<StartOptions, 'module' | 'driver' | 'blobs'>
 
 /** Starts an app in this process; where the log is that of a broker, waits for it. */
 export async function start(app: App, options: StartOptions = {}): Promise<RunningApp> {
@@ -68,7 +73,7 @@ export async function start(app: App, options: StartOptions = {}): Promise<Runni
   const settings = { ...environment(), ...options }
   const hosts = new Set<Role>(options.only ?? roles)
   if (hosts.has('models')) for (const { languageModel } of app.models) assertKey(languageModel)
-  if (settings.bus === 'sqlite') return startNow(app, settings, hosts)
+  if (settings.driver || schemeOf(settings.bus) === 'sqlite') return startNow(app, settings, hosts)
   const { signal, onWaiting } = options
   const port = hosts.has('gateway') ? settings.port : undefined
   const attempt = (patienceMs: number, vacate: () => Promise<void>) =>
@@ -87,7 +92,9 @@ async function startNow(
   const { module } = settings
   const stopWithin = milliseconds(settings.stopWithin)
   const telemetry = await startTelemetry(app.name)
-  const bus = await openBus(settings, { timeoutMs: patienceMs, redactor: app.redactor })
+  const { driver, blobs } = settings
+  const own = { ...(driver && { driver }), ...(blobs && { blobs }) }
+  const bus = await openBus(settings, { timeoutMs: patienceMs, redactor: app.redactor, ...own })
   const pauses = new Pauses(bus)
   const names = [...new Set(app.programs.map(program => program.name))]
   let engine: Engine | undefined
