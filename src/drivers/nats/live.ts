@@ -130,6 +130,8 @@ export async function liveOf(
 
 export class Fold {
   readonly live: Map<string, LiveTask>
+  /** The reading continues after this position and ends with `until`. */
+  readonly start: number
   readonly until: number
   readonly unfinished: UnfinishedTurns | undefined
   /** Everything up to here was read. */
@@ -139,9 +141,10 @@ export class Fold {
   /** Turns that were announced and stored after the reading began. */
   readonly announced: StoredMessage[] = []
 
-  constructor(live: Map<string, LiveTask>, readTo: number, until: number, unfinished?: UnfinishedTurns) {
+  constructor(live: Map<string, LiveTask>, start: number, until: number, unfinished?: UnfinishedTurns) {
     this.live = live
-    this.readTo = readTo
+    this.start = start
+    this.readTo = start
     this.until = until
     this.unfinished = unfinished
   }

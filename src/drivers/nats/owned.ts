@@ -6,6 +6,9 @@ import type { Log } from './provision.ts'
 import type { StoredMessage } from './stored-message.ts'
 import { type Accepted, type Repair, taskOf, turnHeaders, type Turns } from './turns.ts'
 
+/** A first reading of fewer positions is not written down when it ends. */
+const minProgress = 1_000
+
 /** Something that looks at the log, or changes it, for a while: what it brings back may be older than what is known by then. */
 export interface View {
   /** The newest sequence that was known when it began. */
@@ -91,6 +94,8 @@ export class OwnedShard {
       const fold = await foldShard(this.#log, this.shard, { group: this.#group, known, turns, onProgress })
       if (this.#isLost) return
       const { until } = fold
+      // Before the first regular save, which may come too late for an owner that lives for seconds only.
+      if (isFirst && until - fold.start >= minProgress) await this.#saveProgress(fold)
       if (until < view.newest)
         throw new TidingsError('E_LOG_UNAVAILABLE', 'the server has not caught up yet', { retryable: true })
       for (const [seq, missing] of fold.unfinished!.open) {
@@ -110,8 +115,8 @@ export class OwnedShard {
   }
 
   /** So that the next owner continues here if this one dies while it reads. */
-  async #saveProgress({ live, readTo, unfinished }: Fold): Promise<void> {
-    if ((readTo - this.#written) * 2 < live.size) return
+  async #saveProgress({ live, start, readTo, unfinished }: Fold): Promise<void> {
+    if ((readTo - Math.max(start, this.#written)) * 2 < live.size) return
     const checkpoint = { at: readTo, open: unfinished!.open }
     const revision = this.#revision!
     this.#revision = undefined
