@@ -104,7 +104,7 @@ async function perform(act: Act, scene: Scene): Promise<void> {
     const view = owned.begin()
     try {
       if (act.kind === 'journal') {
-        const { newest } = await turns.journal(task, ({ seq }) => owned.knows(task, seq))
+        const { newest } = await turns.journal(task, turn => owned.repairOf(turn))
         if (newest && isOwner()) owned.advanced(task, newest, view)
         return
       }

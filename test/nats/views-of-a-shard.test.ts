@@ -100,4 +100,17 @@ describeNats('a view of a shard', () => {
     await before.owned.save(true)
     expect(await wakesOf(open())).toEqual(new Map([[waiting, 9], [other, 7]])) // biome-ignore format: one row
   })
+
+  it('that covers a turn need not look for its events again, also when its task has ended', async () => {
+    const open = await shard()
+    const task = newTask()
+    await open().turns.commit(turn(task, 0, { end: true, events: [emitted(task, 1, 0)] }), () => false)
+    const steps: string[] = []
+    const { owned, turns } = open(async what => void steps.push(what))
+    await owned.read(turns)
+    steps.length = 0
+    const { records } = await turns.journal(task, newest => owned.repairOf(newest))
+    expect(records).toHaveLength(2)
+    expect(steps).toEqual(['events.last'])
+  })
 })

@@ -40,7 +40,7 @@ import { ShardedConsumer } from './sharded.ts'
 import { SharedConsumer } from './shared.ts'
 import { Signals } from './signals.ts'
 import type { StoredMessage } from './stored-message.ts'
-import { type TurnFaults, Turns } from './turns.ts'
+import { type TurnFaults, type TurnRepair, Turns } from './turns.ts'
 
 /** Longer than any request is handed out again. */
 const claimKept = '2160h'
@@ -53,6 +53,9 @@ export interface DriverSettings {
 }
 
 const againMs = 500
+
+const leastRepair = (repairs: readonly TurnRepair[]): TurnRepair =>
+  repairs.includes('none') ? 'none' : repairs.includes('recent') ? 'recent' : 'all'
 
 /** A log on NATS JetStream. `docs/nats.md` says how it lies there. */
 export class NatsDriver implements Driver {
@@ -205,8 +208,8 @@ export class NatsDriver implements Driver {
       const owners = this.#ownersOf(this.#log.names.shardOf(correlationOf(task)))
       const views = owners.map(owned => owned.begin())
       try {
-        const isWhole = ({ seq }: StoredMessage) => owners.some(owned => owned.knows(task, seq))
-        const { newest, ...journal } = await this.#turns.journal(task, isWhole)
+        const repairOf = (newest: StoredMessage) => leastRepair(owners.map(owned => owned.repairOf(newest)))
+        const { newest, ...journal } = await this.#turns.journal(task, repairOf)
         // Somebody else may have gone on with this task.
         if (newest) owners.forEach((owned, i) => owned.advanced(task, newest, views[i]!))
         return journal

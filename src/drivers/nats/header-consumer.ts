@@ -57,9 +57,14 @@ export class HeaderConsumer {
   /** Up to `batch` messages, in order and without gaps. @throws Unanswered: none came in time, and it is broken */
   async next(batch: number): Promise<HeaderPage> {
     const { promise, resolve } = Promise.withResolvers<Unanswered | 'last' | 'more'>()
-    const silent = () => resolve(new Unanswered('no answer in time'))
     const messages: StoredMessage[] = []
-    let timer = setTimeout(silent, answerTimeoutMs)
+    let receivedAt = performance.now()
+    // After a pause of the whole process the answers that wait in the socket come first.
+    const silent = () =>
+      setImmediate(() => {
+        if (performance.now() - receivedAt >= answerTimeoutMs) resolve(new Unanswered('no answer in time'))
+      })
+    const timer = setInterval(silent, answerTimeoutMs)
     this.#receive = message => {
       const status = statusOf(message)
       if (status === 404 || status === 408) return resolve('last')
@@ -69,13 +74,12 @@ export class HeaderConsumer {
       const header = (name: string) => message.headers?.get(name) ?? ''
       messages.push({ seq, subject, at, header, text: () => message.string(), bytes: () => message.data })
       if (messages.length === batch) return resolve('more')
-      clearTimeout(timer)
-      timer = setTimeout(silent, answerTimeoutMs)
+      receivedAt = performance.now()
     }
     const subject = `$JS.API.CONSUMER.MSG.NEXT.${this.#stream}.${this.#name}`
     this.#link.outbox.send(subject, JSON.stringify({ batch, no_wait: true }), { reply: this.#inbox })
     const end = await promise
-    clearTimeout(timer)
+    clearInterval(timer)
     this.#receive = () => {}
     if (end instanceof Unanswered) {
       this.isBroken = true

@@ -52,7 +52,8 @@ export class Link {
     this.#answerMs = Math.min(answerMs, this.timeoutMs / 2)
     this.#inbox = newInbox()
     this.#subscription = this.#hear()
-    this.#sweep = setInterval(() => this.#expire(), sweepMs)
+    // After a pause of the whole process the answers that wait in the socket come first.
+    this.#sweep = setInterval(() => setImmediate(() => this.#expire()), sweepMs)
     this.#sweep.unref()
     void this.#watch()
   }

@@ -4,7 +4,7 @@ import { takeCheckpoint, writeCheckpoint } from './checkpoint.ts'
 import { differs, type Fold, foldShard, groupOf, liveOf, type LiveTask, saysAll, turned } from './live.ts'
 import type { Log } from './provision.ts'
 import type { StoredMessage } from './stored-message.ts'
-import { type Accepted, type Repair, taskOf, turnHeaders, type Turns } from './turns.ts'
+import { type Accepted, type Repair, taskOf, turnHeaders, type TurnRepair, type Turns } from './turns.ts'
 
 /** A first reading of fewer positions is not written down when it ends. */
 const minProgress = 1_000
@@ -147,9 +147,12 @@ export class OwnedShard {
     }
   }
 
-  /** Whether this turn of a task is the newest that is known, so that its events are on the log. */
-  knows(task: string, seq: number): boolean {
-    return this.live.get(task)?.seq === seq
+  /** What is left to do for the events of a turn, the newest of its task. */
+  repairOf(turn: StoredMessage): TurnRepair {
+    if (groupOf(turn) !== this.#group) return 'all'
+    if (turn.seq <= this.#readTo || this.live.get(taskOf(turn.subject))?.seq === turn.seq) return 'none'
+    // The first reading, which is under way or comes next, checks every turn.
+    return this.#readTo === 0 ? 'recent' : 'all'
   }
 
   /** A turn was stored, by whomever. */

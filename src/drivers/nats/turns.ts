@@ -109,10 +109,9 @@ export class Turns {
     return { seq, header: name => String(message.headers[name] ?? '') }
   }
 
-  /** `isWhole`: whether it is known of the newest turn that its events are on the log, which is dear to find out. */
   async journal(
     task: string,
-    isWhole: (newest: StoredMessage) => boolean,
+    repairOf: (newest: StoredMessage) => TurnRepair,
   ): Promise<TaskJournal & { readonly newest?: StoredMessage }> {
     const subject = this.#log.names.turn(task)
     const newest = await this.#log.events.last(subject)
@@ -131,7 +130,9 @@ export class Turns {
       else records.push(last.turn, ...last.events.map(({ event }) => event))
     }
     this.#remember(task, head)
-    if (!isWhole(newest)) await this.complete(newest, last && { lines: last })
+    const repair = repairOf(newest)
+    if (repair !== 'none')
+      await this.complete(newest, { ...(last && { lines: last }), onlyRecent: repair === 'recent' })
     return { ...(snapshot && { snapshot }), records, newest }
   }
 
@@ -142,12 +143,17 @@ export class Turns {
   }
 
   /** Publishes the events of a turn that are not on the log, because its writer died. `known` saves looking for them. */
-  async complete(stored: StoredMessage, { lines, missing, from = stored.seq }: Repair = {}): Promise<void> {
+  async complete(
+    stored: StoredMessage,
+    { lines, missing, from = stored.seq, onlyRecent = false }: Repair = {},
+  ): Promise<void> {
     if (Number(stored.header(turnHeaders.events)) === 0 || this.#faults.dropRepair) return
+    if (onlyRecent && !mayBeKnownById(stored)) return
     const { turn, events } = lines ?? (await this.read(stored))
     const left = new Map(events.map(entry => [entry.event.id, entry]))
     if (missing) for (const id of left.keys()) if (!missing.includes(id)) left.delete(id)
     if (!(await this.#isDecidedById(stored, turn.correlationid, left))) {
+      if (onlyRecent) return
       const subject = `${this.#log.names.log}.e.${this.#log.names.shardOf(turn.correlationid)}.>`
       for await (const { header } of this.#log.events.scan({ subject, from, page: 16 })) {
         left.delete(decodeId(header(msgId)))
@@ -162,7 +168,7 @@ export class Turns {
    * which was stored so recently that the server would know them.
    */
   async #isDecidedById(stored: StoredMessage, correlationid: string, left: Map<string, unknown>): Promise<boolean> {
-    if (Date.now() - stored.at > duplicateWindowMs) return false
+    if (!mayBeKnownById(stored)) return false
     const { events, names } = this.#log
     const subject = names.event({ correlationid, type: 'lookup' })
     await Promise.all(
@@ -300,13 +306,21 @@ export interface Repair {
   /** Ids of the events that were missing when the log had been read up to `from`. */
   readonly missing?: readonly string[]
   readonly from?: number
+  /** Leave a turn alone whose events the server may not know by their ids any more. */
+  readonly onlyRecent?: boolean
 }
+
+/** Which events of a turn may be missing: none, those of a turn of the last minutes, or those of any turn. */
+export type TurnRepair = 'none' | 'recent' | 'all'
 
 interface TurnMessage {
   readonly subject: string
   readonly body: string | Uint8Array
   readonly headers: Record<string, string | number>
 }
+
+/** Whether the server may still know the ids of the events of a turn. */
+const mayBeKnownById = ({ at }: StoredMessage) => Date.now() - at < duplicateWindowMs
 
 function headOf(stored: StoredMessage): Head {
   return {
