@@ -192,10 +192,10 @@ onEveryBus(world => {
 })
 
 it.each([
-  ['', 'cannot be read'], ['[]', 'must hold'], ['{}', 'must hold'], ['null', 'must hold'],
+  ['', 'cannot be parsed'], ['[]', 'must contain'], ['{}', 'must contain'], ['null', 'must contain'],
   ['{"ann":"secret"}', 'no SHA-256'], ['{"ann":1}', 'no SHA-256'], [JSON.stringify({ ann: digestOf('x').toUpperCase() }), 'no SHA-256'],
-  [JSON.stringify({ 'cli/ann': digestOf('x') }), 'no name'], [JSON.stringify({ '': digestOf('x') }), 'no name'],
-  [JSON.stringify({ ann: digestOf('x'), bob: digestOf('x') }), 'somebody else'],
+  [JSON.stringify({ 'cli/ann': digestOf('x') }), 'invalid name'], [JSON.stringify({ '': digestOf('x') }), 'invalid name'],
+  [JSON.stringify({ ann: digestOf('x'), bob: digestOf('x') }), 'another approver'],
 ])('a file of approvers that holds %s is refused', async (text, problem) => {
   const folder = await mkdtemp(join(tmpdir(), 'tidings-approvers-'))
   onTestFinished(() => rm(folder, { recursive: true }))

@@ -5,13 +5,13 @@ import type { Position, StoredEvent } from '../bus/driver.ts'
 import { type StreamClient, signalFrame } from './stream-client.ts'
 import type { Frame, FrameCache } from './frames.ts'
 
-// What the runtime signals to itself.
-const internal = new Set(['pauses.changed', 'circuits.changed', 'call.cancelled'])
+// Signals between workers, which clients do not get.
+const internalSignals = new Set(['pauses.changed', 'circuits.changed', 'call.cancelled'])
 
-/** Written to clients before others have their turn, in bytes. */
-const stretch = 4 * 1024 * 1024
-/** What a write costs beside its bytes, in bytes. */
-const writeCost = 8 * 1024
+/** Written to clients before the event loop may do other work. */
+const yieldAfterBytes = 4 * 1024 * 1024
+/** The fixed cost of a write, expressed in bytes. */
+const writeOverheadBytes = 8 * 1024
 
 interface Reader {
   position: Position
@@ -19,8 +19,7 @@ interface Reader {
 }
 
 /**
- * The one reader of the log: hands every new event to all clients that have caught up with it. It reads while there is
- * such a client.
+ * The shared reader of the log. It sends each new event to all clients that have caught up, and pauses while there is none.
  */
 export class Fanout {
   readonly #bus: Bus
@@ -33,20 +32,20 @@ export class Fanout {
     this.#bus = bus
     this.#frames = frames
     this.#unsubscribe = bus.onSignal([{ types: ['>'] }], event => {
-      if (this.#clients.size === 0 || internal.has(event.type)) return
+      if (this.#clients.size === 0 || internalSignals.has(event.type)) return
       const frame = signalFrame(event)
       for (const client of this.#clients.keys()) client.sendSignal(event, frame)
     })
   }
 
-  /** How far the reader is; undefined while it rests. */
+  /** Where the reader is; undefined while it pauses. */
   get position(): Position | undefined {
     return this.#reader?.position
   }
 
   /**
-   * Takes a client that has everything up to where the reader is; undefined when the reader is further. The promise
-   * resolves when the client has left or cannot keep up.
+   * Adds a client that has caught up with the reader; undefined if the reader is ahead. The promise resolves when the
+   * client disconnects or falls behind.
    */
   attach(client: StreamClient): Promise<void> | undefined {
     this.#reader ??= this.#start(client.position)
@@ -84,25 +83,24 @@ export class Fanout {
     for (let failures = 0; !signal.aborted; ) {
       try {
         for await (const stored of this.#bus.follow(reader.position, undefined, signal)) {
-          await this.#hand(reader, stored)
+          await this.#deliver(reader, stored)
           failures = 0
         }
       } catch {
-        // The log cannot be read now; those who listen wait for it.
+        // The log cannot be read now; clients stay connected meanwhile.
         await setTimeout(backoff(++failures), undefined, { signal, ref: false }).catch(() => {})
       }
     }
   }
 
-  async #hand(reader: Reader, stored: StoredEvent): Promise<void> {
+  async #deliver(reader: Reader, stored: StoredEvent): Promise<void> {
     const feeder = await this.#frames.feederOf(stored)
     const isWanted = [...this.#clients.keys()].some(client => client.wants(stored, feeder))
     if (!isWanted) reader.position = stored.position
     else
       await this.#frames.use(stored, async frame => {
         if (reader !== this.#reader) return
-        // In one go with the position, and with a fresh look at who is there: a client may have come meanwhile. Whoever comes
-        // from now on has this event already, or reads it from the log.
+        // The position moves together with the list of clients: one that joins later has this event or reads it from the log.
         reader.position = stored.position
         await this.#send(stored, feeder, frame)
       })
@@ -114,8 +112,8 @@ export class Fanout {
     for (const client of clients) {
       if (!this.#clients.has(client) || !client.wants(stored, feeder)) continue
       if (!client.trySend(stored, frame)) this.#detach(client)
-      written += Math.min(frame.bytes.length, stretch) + writeCost
-      if (written < stretch) continue
+      written += Math.min(frame.bytes.length, yieldAfterBytes) + writeOverheadBytes
+      if (written < yieldAfterBytes) continue
       written = 0
       await setImmediate()
     }

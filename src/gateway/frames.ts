@@ -9,65 +9,75 @@ import type { Turn } from '../tasks/program.ts'
 import { turnType } from '../tasks/turn.ts'
 
 /*
- * Events as they are sent. All clients that are sent an event share its bytes, and all bytes that wait for clients are counted
- * together: beyond the bound, what nobody waits for any more is dropped, then those who have read nothing for longest are cut off.
+ * Clients share the encoded bytes of an event, and the bytes of all clients count against one limit. Beyond it, frames
+ * that no client is waiting for are evicted first, then the clients that have read nothing for longest are disconnected.
  */
 
-/** Frames that nobody is being sent stay for those who come next, up to so many bytes. */
-const maxIdle = 16 * 1024 * 1024
+/** Frames of large events stay cached for the next clients, up to this many bytes. */
+const maxIdleBytes = 16 * 1024 * 1024
 const maxFeeders = 1_024
 
-/** The bytes of an event. They are counted while somebody holds them. */
+interface FrameOptions {
+  position: Position
+  bytes: Buffer
+  headerBytes: number
+  onUse: (frame: Frame, inUse: boolean) => void
+}
+
+/** The encoded bytes of an event. They count against the limit while they are retained. */
 export class Frame {
   readonly position: Position
   readonly bytes: Buffer
-  /** The same without the name of the event, so that a browser hands it to `onmessage`. */
+  /** The same without the `event:` line, so that a browser calls `onmessage`. */
   readonly unnamed: Buffer
-  readonly #onHeld: (frame: Frame, isHeld: boolean) => void
-  #holders = 0
+  readonly #onUse: (frame: Frame, inUse: boolean) => void
+  #users = 0
 
-  constructor(position: Position, bytes: Buffer, nameBytes: number, onHeld: (frame: Frame, isHeld: boolean) => void) {
+  /** `headerBytes`: the length of the `event:` line. */
+  constructor({ position, bytes, headerBytes, onUse }: FrameOptions) {
     this.position = position
     this.bytes = bytes
-    this.unnamed = bytes.subarray(nameBytes)
-    this.#onHeld = onHeld
+    this.unnamed = bytes.subarray(headerBytes)
+    this.#onUse = onUse
   }
 
-  /** Returns how to let go, which may be done more than once. */
+  /** Returns the function that releases it; calling it twice has no effect. */
   retain(): () => void {
-    let isHolding = true
-    if (this.#holders++ === 0) this.#onHeld(this, true)
+    let isRetained = true
+    if (this.#users++ === 0) this.#onUse(this, true)
     return () => {
-      if (!isHolding) return
-      isHolding = false
-      if (--this.#holders === 0) this.#onHeld(this, false)
+      if (!isRetained) return
+      isRetained = false
+      if (--this.#users === 0) this.#onUse(this, false)
     }
   }
 }
 
 export class FrameCache {
   readonly #bus: Bus
-  readonly #maxBytes: number
-  readonly #relieve: () => boolean
-  /** Of events whose data lies in a blob: they are large, and costly to build. */
+  readonly #maxBufferedBytes: number
+  readonly #disconnectSlowest: () => boolean
+  /** Frames of events whose data is in a blob: they are large and expensive to build. */
   readonly #large = new Map<Position, Promise<Frame>>()
-  readonly #kept = new Map<Position, Frame>()
+  readonly #cached = new Map<Position, Frame>()
   readonly #idle = new Set<Frame>()
   readonly #feeders = new Map<Position, Promise<string | undefined>>()
   #idleBytes = 0
   #bytes = 0
   #building: Promise<unknown> = Promise.resolve()
 
-  /** `relieve`: cuts off the client that holds up most; false where there is none. */
-  constructor(bus: Bus, maxBytes: number, relieve: () => boolean) {
+  /** `disconnectSlowest` returns false if there is no client to disconnect. */
+  constructor(bus: Bus, maxBufferedBytes: number, disconnectSlowest: () => boolean) {
     this.#bus = bus
-    this.#maxBytes = maxBytes
-    this.#relieve = relieve
+    this.#maxBufferedBytes = maxBufferedBytes
+    this.#disconnectSlowest = disconnectSlowest
   }
 
-  /** Lends the frame of an event to `work`, which may hold it beyond that. */
+  /** Retains the frame of an event while `work` runs; `work` may retain it for longer. */
   async use<T>(stored: StoredEvent, work: (frame: Frame) => T | Promise<T>): Promise<T> {
-    const frame = await (hasBlobData(stored.event) ? this.#shared(stored) : this.#built(stored.position, stored.event))
+    const frame = await (hasBlobData(stored.event)
+      ? this.#loadOnce(stored)
+      : this.#build(stored.position, stored.event))
     const release = frame.retain()
     try {
       return await work(frame)
@@ -76,7 +86,7 @@ export class FrameCache {
     }
   }
 
-  /** See {@link feederOf}: asked of many clients, the data of an event is read once. */
+  /** See {@link feederOf}. Reads the data of an event once for all clients. */
   feederOf({ position, event }: StoredEvent): Promise<string | undefined> | undefined {
     if (event.type !== routedType) return undefined
     let feeder = this.#feeders.get(position)
@@ -89,19 +99,19 @@ export class FrameCache {
     return feeder
   }
 
-  /** Positions begin again. */
+  /** For a log that starts again at position 0. */
   clear(): void {
-    for (const frame of this.#idle) this.#drop(frame)
+    for (const frame of this.#idle) this.#evict(frame)
     this.#large.clear()
     this.#feeders.clear()
-    this.#kept.clear()
+    this.#cached.clear()
   }
 
-  #shared(stored: StoredEvent): Promise<Frame> {
+  #loadOnce(stored: StoredEvent): Promise<Frame> {
     const { position } = stored
     let frame = this.#large.get(position)
     if (!frame) {
-      // One after the other, with room for others in between: each takes a while, and several times its size of memory.
+      // One at a time, and yielding in between: building takes several times the memory of the event, and blocks.
       frame = this.#building.then(() => this.#load(stored))
       this.#building = frame.catch(() => {}).then(() => setImmediate())
       this.#large.set(position, frame)
@@ -111,66 +121,64 @@ export class FrameCache {
   }
 
   async #load({ position, event }: StoredEvent): Promise<Frame> {
-    const frame = this.#built(position, await wholeEvent(this.#bus, event))
-    this.#kept.set(position, frame)
+    const frame = this.#build(position, await withBlobData(this.#bus, event))
+    this.#cached.set(position, frame)
     return frame
   }
 
-  #built(position: Position, event: CloudEvent): Frame {
-    const name = `event: ${event.type}\n`
-    const bytes = Buffer.from(`${name}id: ${position}\ndata: ${JSON.stringify(shownOutside(event))}\n\n`)
-    this.#makeRoom(bytes.length)
-    return new Frame(position, bytes, Buffer.byteLength(name), (frame, isHeld) =>
-      isHeld ? this.#held(frame) : this.#freed(frame),
-    )
+  #build(position: Position, event: CloudEvent): Frame {
+    const header = `event: ${event.type}\n`
+    const bytes = Buffer.from(`${header}id: ${position}\ndata: ${JSON.stringify(withoutStacks(event))}\n\n`)
+    this.#evictFor(bytes.length)
+    const onUse = (frame: Frame, inUse: boolean) => (inUse ? this.#onFirstUse(frame) : this.#onLastRelease(frame))
+    return new Frame({ position, bytes, headerBytes: Buffer.byteLength(header), onUse })
   }
 
-  #makeRoom(bytes: number): void {
-    while (this.#bytes + bytes > this.#maxBytes) {
+  #evictFor(bytes: number): void {
+    while (this.#bytes + bytes > this.#maxBufferedBytes) {
       const [oldest] = this.#idle
-      if (oldest) this.#drop(oldest)
-      else if (!this.#relieve()) return
+      if (oldest) this.#evict(oldest)
+      else if (!this.#disconnectSlowest()) return
     }
   }
 
-  #held(frame: Frame): void {
+  #onFirstUse(frame: Frame): void {
     if (this.#idle.delete(frame)) this.#idleBytes -= frame.bytes.length
     else this.#bytes += frame.bytes.length
   }
 
-  #freed(frame: Frame): void {
-    if (this.#kept.get(frame.position) !== frame) return void (this.#bytes -= frame.bytes.length)
+  #onLastRelease(frame: Frame): void {
+    if (this.#cached.get(frame.position) !== frame) return void (this.#bytes -= frame.bytes.length)
     this.#idle.add(frame)
     this.#idleBytes += frame.bytes.length
     for (const oldest of this.#idle) {
-      if (this.#idleBytes <= maxIdle) return
-      this.#drop(oldest)
+      if (this.#idleBytes <= maxIdleBytes) return
+      this.#evict(oldest)
     }
   }
 
-  #drop(frame: Frame): void {
+  #evict(frame: Frame): void {
     this.#idle.delete(frame)
-    this.#kept.delete(frame.position)
+    this.#cached.delete(frame.position)
     this.#large.delete(frame.position)
     this.#idleBytes -= frame.bytes.length
     this.#bytes -= frame.bytes.length
   }
 }
 
-/** Where the code stands is not for clients. */
-function shownOutside(event: CloudEvent): CloudEvent {
+/** Clients do not see where in the source code an error was thrown. */
+function withoutStacks(event: CloudEvent): CloudEvent {
   if (event.type === turnType) {
     const turn = event.data as Turn | null
-    return turn?.inputs ? { ...event, data: { ...turn, inputs: turn.inputs.map(shownOutside) } } : event
+    return turn?.inputs ? { ...event, data: { ...turn, inputs: turn.inputs.map(withoutStacks) } } : event
   }
   const data = withoutStack(event.data)
   return data === event.data ? event : { ...event, data }
 }
 
-/** With its data where that lies in a blob. */
-async function wholeEvent(bus: Bus, event: CloudEvent): Promise<CloudEvent> {
+async function withBlobData(bus: Bus, event: CloudEvent): Promise<CloudEvent> {
   return bus.resolve(event).catch((error: unknown) => {
-    // The blob was purged; the event still happened.
+    // A purged blob does not hide the event.
     if (error instanceof TidingsError && error.code === 'E_BLOB_MISSING') return event
     throw error
   })

@@ -9,35 +9,35 @@ import { Streams } from './streams.ts'
 
 export interface GatewayOptions {
   bus: Bus
-  /** 0 takes any free port. */
+  /** 0 uses any free port. */
   port: number
-  /** Address to listen on. Default 127.0.0.1; anything else opens the log to the network, without credentials. */
+  /** Address to listen on. Default 127.0.0.1; any other address opens the log to the network, without credentials. */
   host?: string
-  /** Further names under which clients reach the gateway, as in the Host header without the port. */
+  /** Other host names under which clients reach the gateway, without the port. */
   hosts?: readonly string[]
-  /** Origins of web pages that may use the gateway, beside its own, such as `http://localhost:5173`. */
+  /** Origins of web pages that may use the gateway besides its own, such as `http://localhost:5173`. */
   origins?: readonly string[]
-  /** Path of the JSON file of those who may answer approvals: names, and SHA-256 of their tokens. Default: nobody. */
+  /** Path of the JSON file of approvers: names, and SHA-256 of their tokens. Default: nobody may answer over HTTP. */
   approvers?: string
   /** Largest request body, in bytes. Default 4 MiB. */
   maxBodyBytes?: number
-  /** Bytes that may wait in memory for a client of the stream; then it reads the log at its own pace. Default 1 MiB. */
+  /** Bytes that may be queued for one client of the stream; beyond it the client reads the log at its own pace. Default 1 MiB. */
   maxBufferedBytes?: number
-  /** Bytes that may wait in memory for all clients of the stream together; then the slowest are cut off. Default 64 MiB. */
+  /** Bytes that may be queued for all clients together; beyond it the slowest are disconnected. Default 64 MiB. */
   maxStreamBytes?: number
-  /** Most clients of the stream. Default 2,048. */
+  /** Default 2,048. */
   maxStreams?: number
-  /** A client of the stream that takes nothing for this long, in ms, is cut off. Default 30,000. */
+  /** A client of the stream that reads nothing for this long is disconnected. Default 30,000. */
   stallTimeoutMs?: number
-  /** Between two comments that keep a quiet stream open, in ms. Default 15,000. */
+  /** How often a comment keeps a quiet stream open. Default 15,000. */
   heartbeatIntervalMs?: number
 }
 
 export const portSetting = { service: 'the gateway', setting: 'TIDINGS_PORT' }
 
-/** Connections beside those of streams. Beyond that they are closed unanswered. */
+/** Connections besides those of streams. Further ones are closed without a response. */
 const maxRequests = 1_024
-// A request has this long to arrive whole, in ms.
+// How long a request may take to arrive, in ms.
 const timeouts = { headersTimeout: 10_000, requestTimeout: 60_000, connectionsCheckingInterval: 1_000 }
 
 /** HTTP to and from the log: `POST /events`, `GET /events/stream`, `/approvals`, `GET /health`. `docs/wire-format.md` is normative. */
@@ -56,30 +56,21 @@ export class Gateway {
   async start(): Promise<{ url: string }> {
     const approvers = new Approvers(this.#options.approvers)
     const { bus, port, hosts = [], origins = [], maxBodyBytes = 4 * 1024 * 1024 } = this.#options
-    const {
-      maxBufferedBytes: maxBuffered = 1024 * 1024,
-      stallTimeoutMs: stallMs = 30_000,
-      heartbeatIntervalMs: heartbeatMs = 15_000,
-    } = this.#options
-    const { maxStreamBytes: maxBytes = 64 * 1024 * 1024, maxStreams = 2_048 } = this.#options
-    const streams = new Streams({
-      bus,
-      limits: { maxBufferedBytes: maxBuffered, stallTimeoutMs: stallMs },
-      heartbeatIntervalMs: heartbeatMs,
-      maxStreams,
-      maxBytes,
-    })
-    const who = { hosts: new Set([this.#host, ...hosts]), origins: new Set(origins) }
-    const app = routes(bus, { streams, originPolicy: who, approvers, maxBodyBytes })
-    const listener = getRequestListener(app.fetch, {
+    const { maxBufferedBytes = 1024 * 1024, stallTimeoutMs = 30_000, heartbeatIntervalMs = 15_000 } = this.#options
+    const { maxStreamBytes = 64 * 1024 * 1024, maxStreams = 2_048 } = this.#options
+    const limits = { maxBufferedBytes, stallTimeoutMs }
+    const streams = new Streams({ bus, limits, heartbeatIntervalMs, maxStreams, maxBufferedBytes: maxStreamBytes })
+    const originPolicy = { hosts: new Set([this.#host, ...hosts]), origins: new Set(origins) }
+    const app = routes(bus, { streams, originPolicy, approvers, maxBodyBytes })
+    const handle = getRequestListener(app.fetch, {
       overrideGlobalObjects: false,
       hostname: this.#host,
       errorHandler: () => unreadable(),
     })
-    // The guard answers a request without a Host header, with a text.
+    // assertAllowed() rejects a request without a Host header, with a text.
     const server = createServer(
       { ...timeouts, requireHostHeader: false },
-      (incoming, outgoing) => void listener(incoming, outgoing),
+      (incoming, outgoing) => void handle(incoming, outgoing),
     )
     server.maxConnections = maxStreams + maxRequests
     try {

@@ -9,8 +9,8 @@ const { version } = JSON.parse(readFileSync(new URL('../../package.json', import
 }
 
 const probeKey = 'gateway/health'
-const freshMs = 1_000
-const patienceMs = 5_000
+const cacheTtlMs = 1_000
+const timeoutMs = 5_000
 
 export type Health = { bus: string; version: string } & (
   | { status: 'ok'; durability: Durability; head: Position; groups: GroupState[]; warning?: string }
@@ -31,11 +31,11 @@ export const unhealthy = (bus: string, error: unknown): Unhealthy => ({
   error: errorData(error, 'E_LOG_UNAVAILABLE'),
 })
 
-/** For people, when the broker lost its data. */
+/** For people, after the broker lost its data. */
 export const logReplacedWarning = (at: Date) =>
-  `The broker came back without its data at ${at.toISOString()}: the log was made anew, and what was on it is lost.`
+  `The broker lost its data and came back at ${at.toISOString()}; a new, empty log was created.`
 
-/** Whether the log can be written and read. It is found out by writing and reading it, at most once a second. */
+/** Writes to the log and reads from it to find out whether it works, at most once a second. */
 export class HealthCheck {
   readonly #bus: Bus
   #warning: string | undefined
@@ -48,16 +48,16 @@ export class HealthCheck {
 
   check(): Promise<Health> {
     const now = Date.now()
-    if (!this.#last || now - this.#last.at >= freshMs) this.#last = { at: now, health: this.#find() }
+    if (!this.#last || now - this.#last.at >= cacheTtlMs) this.#last = { at: now, health: this.#probeWithTimeout() }
     return this.#last.health
   }
 
-  async #find(): Promise<Health> {
+  async #probeWithTimeout(): Promise<Health> {
     const { driver } = this.#bus
     try {
       if (driver.problem) throw driver.problem
-      const found = await Promise.race([this.#probe(), tooLong()])
-      return { status: 'ok', bus: driver.name, version, ...found, ...(this.#warning && { warning: this.#warning }) }
+      const probed = await Promise.race([this.#probe(), timeout()])
+      return { status: 'ok', bus: driver.name, version, ...probed, ...(this.#warning && { warning: this.#warning }) }
     } catch (error) {
       return unhealthy(driver.name, driver.problem ?? error)
     }
@@ -72,7 +72,7 @@ export class HealthCheck {
   }
 }
 
-async function tooLong(): Promise<never> {
-  await setTimeout(patienceMs, undefined, { ref: false })
-  throw new TidingsError('E_LOG_UNAVAILABLE', `the log did not answer within ${patienceMs} ms`, { retryable: true })
+async function timeout(): Promise<never> {
+  await setTimeout(timeoutMs, undefined, { ref: false })
+  throw new TidingsError('E_LOG_UNAVAILABLE', `the log did not answer within ${timeoutMs} ms`, { retryable: true })
 }

@@ -7,25 +7,25 @@ import { contextOf, inSpan } from '../bus/telemetry/tracing.ts'
 import { assertHosted } from '../tasks/hosts.ts'
 import { instancesFedBy } from '../tasks/links.ts'
 
-/** The 202 answer. `correlationid` is that of the first event. */
+/** The body of the 202 response. `correlationid` is that of the first event. */
 export interface PublishResponse {
   correlationid: string
   ids: string[]
-  /** Ids that were on the log already; nothing was written for them. */
+  /** Ids that were on the log before; nothing was written for them. */
   duplicates?: string[]
-  /** Correlations of the instances of workflows with a key that these events feed. */
+  /** Correlations of the workflow instances that these events feed by key. */
   linked?: string[]
 }
 
 export interface PublishRequest {
-  /** Its `traceparent` header. */
+  /** The `traceparent` header. */
   readonly caller: string | undefined
-  /** When it came, ms since the epoch. */
+  /** When the request arrived, ms since the epoch. */
   readonly at: number
 }
 
 /**
- * Publishes what came from outside, all or nothing. Events that name no correlation share one: a request is one user
+ * Publishes events from outside, all or none. Events without a correlation share one, because a request is one user
  * action. @throws E_EVENT_INVALID, E_NOT_FOUND, E_EVENT_TOO_LARGE, E_LOG_UNAVAILABLE
  */
 export async function publishEvents(

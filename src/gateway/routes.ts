@@ -27,7 +27,7 @@ const methods: Record<string, string> = {
 const paths = Object.entries(methods)
   .map(([path, method]) => `${method} ${path}`)
   .join(', ')
-const maxAnswerBytes = 64 * 1024
+const maxAnswerBodyBytes = 64 * 1024
 
 export interface GatewayDeps {
   readonly streams: Streams
@@ -37,16 +37,16 @@ export interface GatewayDeps {
 }
 
 /** The routes of the gateway. */
-export function routes(bus: Bus, { streams, originPolicy: who, approvers, maxBodyBytes }: GatewayDeps): Hono<Env> {
+export function routes(bus: Bus, { streams, originPolicy, approvers, maxBodyBytes }: GatewayDeps): Hono<Env> {
   const { redactor } = bus
   const health = new HealthCheck(bus)
-  const desk = new ApprovalService(bus)
-  const person = ({ req, env }: Context<Env>) =>
+  const approvals = new ApprovalService(bus)
+  const approverOf = ({ req, env }: Context<Env>) =>
     approvers.identify(req.header('authorization'), env.incoming.socket.remoteAddress ?? '')
   const app = new Hono<Env>()
 
   app.use((c, next) => {
-    assertAllowed(who, c.req.header('host'), c.req.header('origin'))
+    assertAllowed(originPolicy, c.req.header('host'), c.req.header('origin'))
     return next()
   })
 
@@ -69,11 +69,11 @@ export function routes(bus: Bus, { streams, originPolicy: who, approvers, maxBod
     return RESPONSE_ALREADY_SENT
   })
 
-  app.get('/approvals', async c => c.json({ approvals: await desk.openFor(await person(c)) }))
+  app.get('/approvals', async c => c.json({ approvals: await approvals.openFor(await approverOf(c)) }))
 
   app.post('/approvals/:id', async c => {
-    const by = await person(c)
-    return c.json(await desk.answer(c.req.param('id'), by, await readJsonBody(c.env.incoming, maxAnswerBytes)))
+    const by = await approverOf(c)
+    return c.json(await approvals.answer(c.req.param('id'), by, await readJsonBody(c.env.incoming, maxAnswerBodyBytes)))
   })
 
   app.notFound(c => notFound(redactor, c))

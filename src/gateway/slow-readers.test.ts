@@ -18,20 +18,20 @@ const large = 'x'.repeat(4 * megabyte - 100)
 const upTo = (count: number) => Array.from({ length: count }, (_, n) => n)
 
 async function open(options: Partial<GatewayOptions> = {}) {
-  const home = await mkdtemp(join(tmpdir(), 'tidings-deaf-'))
+  const home = await mkdtemp(join(tmpdir(), 'tidings-slow-readers-'))
   const bus = new Bus(await openSqlite({ home }))
   const gateway = new Gateway({ bus, port: 0, ...options })
   const { url } = await gateway.start()
-  const cut: object[] = []
-  setLogger({ warn: (fields, text) => void (text.includes('cut off') && cut.push(fields)) })
+  const disconnected: object[] = []
+  setLogger({ warn: (fields, text) => void (text.includes('disconnected a client') && disconnected.push(fields)) })
   onTestFinished(async () => {
     setLogger({})
     await gateway.stop()
     await bus.driver.close()
     await rm(home, { recursive: true })
   })
-  /** Resolves when the stream has begun. Nothing more is read. */
-  const deaf = async (query: string): Promise<Socket> => {
+  /** Resolves when the stream has begun, and reads no further. */
+  const openUnread = async (query: string): Promise<Socket> => {
     const socket = connect(Number(new URL(url).port), '127.0.0.1')
     onTestFinished(() => void socket.destroy())
     socket.on('error', () => {})
@@ -39,24 +39,24 @@ async function open(options: Partial<GatewayOptions> = {}) {
     await once(socket, 'readable')
     return socket
   }
-  return { bus, url, cut, deaf }
+  return { bus, url, disconnected, openUnread }
 }
 
 /** How much the memory of the process grows at most while `work` runs, in bytes. */
 async function growthOf(work: () => Promise<void>): Promise<number> {
   const before = process.memoryUsage.rss()
-  let most = before
-  const timer = setInterval(() => (most = Math.max(most, process.memoryUsage.rss())), 5)
+  let peak = before
+  const timer = setInterval(() => (peak = Math.max(peak, process.memoryUsage.rss())), 5)
   const delay = monitorEventLoopDelay({ resolution: 5 })
   delay.enable()
   await work()
   clearInterval(timer)
-  const grown = Math.max(most, process.memoryUsage.rss()) - before
+  const grown = Math.max(peak, process.memoryUsage.rss()) - before
   console.info(`grew by ${Math.round(grown / megabyte)} MiB; event loop held ${Math.round(delay.max / 1e6)} ms at most`)
   return grown
 }
 
-/** Lines of a stream, as one that reads gets them. */
+/** The positions that a client that reads receives. */
 async function positionsOf(url: string, query: string, count: number): Promise<number[]> {
   const over = new AbortController()
   const response = await fetch(`${url}/events/stream${query}`, { signal: over.signal })
@@ -72,57 +72,61 @@ async function positionsOf(url: string, query: string, count: number): Promise<n
   return found
 }
 
-test('400 of them on one large event cost that event, and others are served meanwhile', {
+test('400 slow readers of one large event share its memory, and other clients are served', {
   timeout: 60_000,
 }, async () => {
-  const { bus, url, cut, deaf } = await open({ stallTimeoutMs: 600_000 })
+  const { bus, url, disconnected, openUnread } = await open({ stallTimeoutMs: 600_000 })
   const { correlationid, position } = await bus.publish({ type: 'report.made', data: large })
   const grown = await growthOf(async () => {
     const sockets = await Promise.all(
-      upTo(400).map(n => deaf(n % 2 ? `?correlation=${correlationid}` : '?type=report.*')),
+      upTo(400).map(n => openUnread(n % 2 ? `?correlation=${correlationid}` : '?type=report.*')),
     )
     await bus.publish({ type: 'report.made', data: large })
     expect(await positionsOf(url, `?after=${position - 1}`, 2)).toEqual([position, position + 1])
     expect(sockets).toHaveLength(400)
-    expect(cut).toEqual([])
+    expect(disconnected).toEqual([])
   })
   expect(grown).toBeLessThan(400 * megabyte)
 })
 
-test('beyond the bound the slowest are cut off and said to be; who comes back goes on', {
+test('beyond the limit the slowest clients are disconnected with a log message, and can resume', {
   timeout: 60_000,
 }, async () => {
-  const { bus, url, cut, deaf } = await open({ maxStreamBytes: 16 * megabyte, stallTimeoutMs: 600_000 })
+  const { bus, url, disconnected, openUnread } = await open({ maxStreamBytes: 16 * megabyte, stallTimeoutMs: 600_000 })
   const published: PublishResult[] = []
   for (const n of upTo(24)) published.push(await bus.publish({ type: 'report.made', data: `${n}${large}` }))
   const grown = await growthOf(async () => {
-    await Promise.all(published.map(({ correlationid }) => deaf(`?correlation=${correlationid}`)))
-    await until(() => cut.length >= 16, { within: 30_000 })
+    await Promise.all(published.map(({ correlationid }) => openUnread(`?correlation=${correlationid}`)))
+    await until(() => disconnected.length >= 16, { within: 30_000 })
   })
   expect(grown).toBeLessThan(400 * megabyte)
-  expect(cut[0]).toMatchObject({ why: expect.stringContaining('do not read'), position: expect.any(Number) })
+  expect(disconnected[0]).toMatchObject({
+    reason: expect.stringContaining('do not read'),
+    position: expect.any(Number),
+  })
   const positions = published.map(({ position }) => position)
   expect(await positionsOf(url, '?after=0', 24)).toEqual(positions)
 })
 
-test('one that takes nothing is cut off, also where nothing new comes', async () => {
-  const { bus, cut, deaf } = await open({ stallTimeoutMs: 300 })
+test('a client that reads nothing is disconnected, even without new events', async () => {
+  const { bus, disconnected, openUnread } = await open({ stallTimeoutMs: 300 })
   const { correlationid } = await bus.publish({ type: 'report.made', data: large })
-  const socket = await deaf(`?correlation=${correlationid}`)
-  await until(() => cut.length === 1, { within: 15_000 })
-  expect(cut[0]).toMatchObject({ why: 'it took nothing for 300 ms' })
+  const socket = await openUnread(`?correlation=${correlationid}`)
+  await until(() => disconnected.length === 1, { within: 15_000 })
+  expect(disconnected[0]).toMatchObject({ reason: 'it read nothing for 300 ms' })
   const closed = once(socket, 'close')
   socket.resume()
   await closed
 })
 
-test('more streams than are served are refused, with what to do', async () => {
-  const { url, deaf } = await open({ maxStreams: 3 })
-  const [first] = await Promise.all(upTo(3).map(() => deaf('')))
+test('more streams than the limit are rejected, with what to do', async () => {
+  const { url, openUnread } = await open({ maxStreams: 3 })
+  const [first] = await Promise.all(upTo(3).map(() => openUnread('')))
   const refused = async () => fetch(`${url}/events/stream`)
   const answer = await refused()
-  expect([answer.status, answer.headers.get('retry-after'), await answer.json()]).toMatchObject([
-    503,
+  // The body of a stream would never end, so the status comes first.
+  expect(answer).toMatchObject({ status: 503 })
+  expect([answer.headers.get('retry-after'), await answer.json()]).toMatchObject([
     '1',
     { error: { code: 'E_BUSY', message: expect.stringContaining('3 streams are open'), retryable: true } },
   ])

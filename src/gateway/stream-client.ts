@@ -5,66 +5,69 @@ import { LinkedScope } from '../tasks/links.ts'
 import type { Frame } from './frames.ts'
 import type { StreamRequest } from './stream-request.ts'
 
-/** How much may wait for a client in memory, in bytes, and how long it may take nothing of it, in ms. */
+/** How much may be queued in memory for a client, and how long it may read nothing while it is. */
 export interface StreamLimits {
   readonly maxBufferedBytes: number
   readonly stallTimeoutMs: number
 }
 
-/** What is written at once. A client that takes so little in the time that it has reads too slowly. */
-const maxWrite = 64 * 1024
+/** Most bytes of one write. A client that reads less than this within the stall timeout is too slow. */
+const maxWriteBytes = 64 * 1024
 
-interface Waiting {
+interface StreamClientOptions {
+  readonly response: ServerResponse
+  readonly request: StreamRequest
+  /** Where the stream starts: everything after this. */
+  readonly position: Position
+  readonly limits: StreamLimits
+  onDisconnect(reason: string): void
+}
+
+interface QueuedFrame {
   readonly bytes: Buffer
   offset: number
   readonly release: () => void
 }
 
-/** One client of the stream: what it wants, how far it is, and the connection that it reads from. */
+/** One client of the event stream: its filter, its position and its connection. */
 export class StreamClient {
-  /** Everything up to here was sent, or was not wanted. */
+  /** Everything up to here was sent or did not match. */
   position: Position
-  /** Aborts when the connection is closed, by whichever side. */
+  /** Aborts when either side closes the connection. */
   readonly closed: AbortSignal
-  /** Since when it has taken nothing of what waits for it, by the monotonic clock. */
+  /** Since when it has read nothing of its queue, by the monotonic clock. */
   blockedSince: number | undefined
   readonly #request: StreamRequest
-  /** Where the client asked for a correlation: that, and the instances of workflows that it fed. */
+  /** For a client of one correlation: that correlation and the workflow instances that it feeds. */
   readonly #scope: LinkedScope | undefined
   readonly #response: ServerResponse
-  readonly #patience: StreamLimits
-  readonly #onCut: (why: string) => void
-  #waiting: Waiting[] = []
-  #waitingBytes = 0
-  /** Of frames of which the last part is on its way. */
+  readonly #limits: StreamLimits
+  readonly #onDisconnect: (reason: string) => void
+  #queue: QueuedFrame[] = []
+  #queuedBytes = 0
+  /** For frames whose last part is written, but not yet taken by the kernel. */
   readonly #releases = new Set<() => void>()
-  #stall: NodeJS.Timeout | undefined
-  #onEmpty: (() => void) | undefined
+  #stallTimer: NodeJS.Timeout | undefined
+  #onDrained: (() => void) | undefined
 
-  constructor(
-    response: ServerResponse,
-    request: StreamRequest,
-    position: Position,
-    patience: StreamLimits,
-    onCut: (why: string) => void,
-  ) {
+  constructor({ response, request, position, limits, onDisconnect }: StreamClientOptions) {
     this.position = position
     this.#response = response
     this.#request = request
     if (request.correlation !== undefined) this.#scope = new LinkedScope(request.correlation)
-    this.#patience = patience
-    this.#onCut = onCut
+    this.#limits = limits
+    this.#onDisconnect = onDisconnect
     const closed = new AbortController()
     this.closed = closed.signal
     response.once('close', () => {
-      this.#forget()
+      this.#dropQueue()
       closed.abort()
     })
     response.on('drain', () => this.#resume())
     response.on('error', () => response.destroy())
   }
 
-  /** Asked in the order of the log. `feeder`: see {@link feederOf}. */
+  /** Must be called in the order of the log. `feeder`: see {@link feederOf}. */
   wants({ position, event }: StoredEvent, feeder: string | undefined): boolean {
     this.#scope?.see(event, feeder)
     return position > this.position && this.#matches(event)
@@ -74,70 +77,70 @@ export class StreamClient {
     return (this.#scope?.has(event) ?? true) && this.#request.matches(event)
   }
 
-  /** At the pace of the log. False when too much waits already: then nothing was sent. */
+  /** Sends without waiting. False, and nothing is sent, if the queue is full. */
   trySend({ position }: StoredEvent, frame: Frame): boolean {
-    if (this.#waitingBytes > this.#patience.maxBufferedBytes) return false
+    if (this.#queuedBytes > this.#limits.maxBufferedBytes) return false
     this.position = position
     this.#enqueue(frame)
     return true
   }
 
-  /** At the pace of the client. */
+  /** Sends, and waits until the client has taken it. */
   async send({ position }: StoredEvent, frame: Frame): Promise<void> {
     this.position = position
     if (this.closed.aborted) return
     this.#enqueue(frame)
-    if (this.#waiting.length > 0 || this.blockedSince !== undefined)
-      await new Promise<void>(resolve => (this.#onEmpty = resolve))
+    if (this.#queue.length > 0 || this.blockedSince !== undefined)
+      await new Promise<void>(resolve => (this.#onDrained = resolve))
   }
 
-  /** Cuts it off; it comes back with its last position. */
-  disconnect(why: string): void {
-    this.#onCut(why)
-    this.#forget()
+  /** Closes the connection. The client reconnects with its last position. */
+  disconnect(reason: string): void {
+    this.#onDisconnect(reason)
+    this.#dropQueue()
     this.#response.destroy()
   }
 
   sendSignal(event: CloudEvent, frame: Buffer) {
-    if (this.#matches(event)) this.#whisper(frame)
+    if (this.#matches(event)) this.#writeIfIdle(frame)
   }
 
   sendHeartbeat() {
-    this.#whisper(heartbeat)
+    this.#writeIfIdle(heartbeat)
   }
 
   end() {
     this.#response.end()
   }
 
-  // What may be lost: not for a client that is behind with its reading.
-  #whisper(frame: Buffer) {
-    if (this.#response.writableLength === 0 && this.#waiting.length === 0 && !this.closed.aborted)
+  // For frames that may be lost: a client with a backlog does not get them.
+  #writeIfIdle(frame: Buffer) {
+    if (this.#response.writableLength === 0 && this.#queue.length === 0 && !this.closed.aborted)
       this.#response.write(frame)
   }
 
   #enqueue(frame: Frame): void {
     const bytes = this.#request.isUnnamed ? frame.unnamed : frame.bytes
-    this.#waiting.push({ bytes, offset: 0, release: frame.retain() })
-    this.#waitingBytes += bytes.length
+    this.#queue.push({ bytes, offset: 0, release: frame.retain() })
+    this.#queuedBytes += bytes.length
     if (this.blockedSince === undefined) this.#write()
   }
 
   #write(): void {
-    for (let next = this.#waiting[0]; next; next = this.#waiting[0]) {
-      const part = next.bytes.subarray(next.offset, next.offset + maxWrite)
+    for (let next = this.#queue[0]; next; next = this.#queue[0]) {
+      const part = next.bytes.subarray(next.offset, next.offset + maxWriteBytes)
       next.offset += part.length
-      this.#waitingBytes -= part.length
+      this.#queuedBytes -= part.length
       const isLast = next.offset === next.bytes.length
-      if (isLast) this.#waiting.shift()
-      if (!this.#response.write(part, isLast ? this.#releasing(next.release) : undefined)) return this.#block()
+      if (isLast) this.#queue.shift()
+      if (!this.#response.write(part, isLast ? this.#releaseWhenWritten(next.release) : undefined)) return this.#block()
     }
-    this.#onEmpty?.()
-    this.#onEmpty = undefined
+    this.#onDrained?.()
+    this.#onDrained = undefined
   }
 
-  /** A part keeps all of its frame in memory until the kernel has taken it. */
-  #releasing(release: () => void): () => void {
+  /** Each part keeps the whole frame in memory until the kernel has taken it. */
+  #releaseWhenWritten(release: () => void): () => void {
     this.#releases.add(release)
     return () => {
       this.#releases.delete(release)
@@ -147,25 +150,28 @@ export class StreamClient {
 
   #block(): void {
     this.blockedSince = performance.now()
-    const { stallTimeoutMs: stallMs } = this.#patience
-    this.#stall = setTimeout(() => this.disconnect(`it took nothing for ${stallMs} ms`), stallMs).unref()
+    const { stallTimeoutMs } = this.#limits
+    this.#stallTimer = setTimeout(
+      () => this.disconnect(`it read nothing for ${stallTimeoutMs} ms`),
+      stallTimeoutMs,
+    ).unref()
   }
 
   #resume(): void {
-    clearTimeout(this.#stall)
+    clearTimeout(this.#stallTimer)
     this.blockedSince = undefined
     this.#write()
   }
 
-  #forget(): void {
-    clearTimeout(this.#stall)
+  #dropQueue(): void {
+    clearTimeout(this.#stallTimer)
     this.blockedSince = undefined
-    for (const { release } of this.#waiting.splice(0)) release()
+    for (const { release } of this.#queue.splice(0)) release()
     for (const release of this.#releases) release()
     this.#releases.clear()
-    this.#waitingBytes = 0
-    this.#onEmpty?.()
-    this.#onEmpty = undefined
+    this.#queuedBytes = 0
+    this.#onDrained?.()
+    this.#onDrained = undefined
   }
 }
 

@@ -12,7 +12,7 @@ import type { StreamRequest } from './stream-request.ts'
 const headers = {
   'content-type': 'text/event-stream',
   'cache-control': 'no-cache, no-transform',
-  // The connection serves this stream and ends with it.
+  // The connection carries only this stream and ends with it.
   connection: 'close',
 }
 const greeting = 'retry: 1000\n\n'
@@ -21,37 +21,36 @@ export interface StreamsOptions {
   bus: Bus
   limits: StreamLimits
   heartbeatIntervalMs: number
-  /** Most that are open at once. */
   maxStreams: number
-  /** Most that waits for all clients together, in bytes. */
-  maxBytes: number
+  /** For all clients together. */
+  maxBufferedBytes: number
 }
 
 /**
- * The open streams. Each client first reads what it missed, by position and at its own pace, and then joins the one
- * reader of the log, until it cannot keep up.
+ * The open streams. A client first reads from the log what it missed, at its own pace. Then it joins the shared reader of
+ * the log for as long as it keeps up.
  */
 export class Streams {
   readonly #bus: Bus
   readonly #frames: FrameCache
   readonly #fanout: Fanout
   readonly #maxStreams: number
-  readonly #patience: StreamLimits
+  readonly #limits: StreamLimits
   readonly #clients = new Set<StreamClient>()
-  readonly #heart: NodeJS.Timeout
+  readonly #heartbeat: NodeJS.Timeout
   readonly #unsubscribe: (() => void) | undefined
 
-  constructor({ bus, limits: patience, heartbeatIntervalMs: heartbeatMs, maxStreams, maxBytes }: StreamsOptions) {
+  constructor({ bus, limits, heartbeatIntervalMs, maxStreams, maxBufferedBytes }: StreamsOptions) {
     this.#bus = bus
-    this.#frames = new FrameCache(bus, maxBytes, () => this.#relieve())
+    this.#frames = new FrameCache(bus, maxBufferedBytes, () => this.#disconnectSlowest())
     this.#fanout = new Fanout(bus, this.#frames)
     this.#maxStreams = maxStreams
-    this.#patience = patience
-    this.#heart = setInterval(() => {
+    this.#limits = limits
+    this.#heartbeat = setInterval(() => {
       for (const client of this.#clients) client.sendHeartbeat()
-    }, heartbeatMs)
-    this.#heart.unref()
-    // Positions begin again. Who comes back with one of the old log is told so.
+    }, heartbeatIntervalMs)
+    this.#heartbeat.unref()
+    // The log starts again at position 0. A client that reconnects with an old position gets an error.
     this.#unsubscribe = bus.driver.onEmptied?.(() => {
       this.#frames.clear()
       this.#end()
@@ -59,33 +58,39 @@ export class Streams {
   }
 
   /**
-   * Answers with a stream. Resolves when it is open. It starts after the position that the client names, else at the
-   * beginning of its correlation, else now. @throws E_REQUEST_INVALID, E_LOG_UNAVAILABLE, E_BUSY
+   * Resolves when the stream is open. It starts after the position in the request, else at the beginning of the
+   * correlation, else at the end of the log. @throws E_REQUEST_INVALID, E_LOG_UNAVAILABLE, E_BUSY
    */
   async open(request: StreamRequest, response: ServerResponse): Promise<void> {
     const head = await this.#bus.driver.head()
     if (request.after !== undefined && request.after > head)
       throw new TidingsError(
         'E_REQUEST_INVALID',
-        `position ${request.after} lies behind the end of the log, ${head}; this may be another log`,
+        `position ${request.after} is after the end of the log, ${head}; the position may be of another log`,
       )
     if (this.#clients.size >= this.#maxStreams)
       throw new TidingsError(
         'E_BUSY',
-        `${this.#maxStreams} streams are open, which is all that this gateway serves; close some, or run another gateway`,
+        `${this.#maxStreams} streams are open, the limit of this gateway; close some or run another gateway`,
         { retryable: true },
       )
     const start = request.after ?? (request.correlation === undefined ? head : 0)
-    const client: StreamClient = new StreamClient(response, request, start, this.#patience, why => said(client, why))
+    const client: StreamClient = new StreamClient({
+      response,
+      request,
+      position: start,
+      limits: this.#limits,
+      onDisconnect: reason => logDisconnect(client, reason),
+    })
     this.#clients.add(client)
     client.closed.addEventListener('abort', () => this.#clients.delete(client))
     response.writeHead(200, headers).write(greeting)
     void this.#serve(client, request).catch(() => client.end())
   }
 
-  /** Ends every stream; the clients come back with their last position. */
+  /** Ends every stream. Clients reconnect with their last position. */
   close() {
-    clearInterval(this.#heart)
+    clearInterval(this.#heartbeat)
     this.#unsubscribe?.()
     this.#fanout.close()
     this.#end()
@@ -103,7 +108,7 @@ export class Streams {
     }
   }
 
-  /** Everything that the client wants, up to and with a position. */
+  /** Sends the events that match the request, up to and including a position. */
   async #replay(client: StreamClient, { correlation, filter }: StreamRequest, until: Position): Promise<void> {
     const events =
       correlation === undefined
@@ -117,16 +122,16 @@ export class Streams {
     client.position = Math.max(client.position, until)
   }
 
-  /** Cuts off who has taken nothing for longest of what waits for it. */
-  #relieve(): boolean {
+  /** Disconnects the client that has read nothing for longest. False if none is blocked. */
+  #disconnectSlowest(): boolean {
     let slowest: StreamClient | undefined
     for (const client of this.#clients)
       if (client.blockedSince !== undefined && client.blockedSince < (slowest?.blockedSince ?? Infinity))
         slowest = client
-    slowest?.disconnect('too much waits for clients that do not read')
+    slowest?.disconnect('too many bytes are queued for clients that do not read')
     return slowest !== undefined
   }
 }
 
-const said = ({ position }: StreamClient, why: string) =>
-  log.warn?.({ position, why }, 'a client of the stream was cut off')
+const logDisconnect = ({ position }: StreamClient, reason: string) =>
+  log.warn?.({ position, reason }, 'disconnected a client of the event stream')

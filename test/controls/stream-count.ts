@@ -6,5 +6,5 @@ export default {
   find: 'this.#clients.size >= this.#maxStreams',
   replace: 'this.#clients.size >= this.#maxStreams * 1e6',
   test: 'src/gateway/slow-readers.test.ts',
-  name: 'more streams than are served',
+  name: 'more streams than the limit',
 } satisfies Control

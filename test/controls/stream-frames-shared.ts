@@ -3,8 +3,8 @@ import type { Control } from './control.ts'
 export default {
   fault: 'Each client of the stream gets a large event in memory of its own.',
   file: 'src/gateway/frames.ts',
-  find: 'hasBlobData(stored.event) ? this.#shared(stored)',
-  replace: 'hasBlobData(stored.event) ? this.#load(stored)',
+  find: '? this.#loadOnce(stored)',
+  replace: '? this.#load(stored)',
   test: 'src/gateway/slow-readers.test.ts',
-  name: 'cost that event',
+  name: 'share its memory',
 } satisfies Control

@@ -1,10 +1,10 @@
 import type { Control } from './control.ts'
 
 export default {
-  fault: 'A client that takes nothing stays for ever, where nothing new comes.',
+  fault: 'A client that reads nothing stays connected if there are no new events.',
   file: 'src/gateway/stream-client.ts',
-  find: 'this.#stall = setTimeout(',
-  replace: 'this.#stall ??= setTimeout(() => {}, 1e9).unref() ?? setTimeout(',
+  find: 'this.#stallTimer = setTimeout(',
+  replace: 'this.#stallTimer ??= setTimeout(() => {}, 1e9).unref() ?? setTimeout(',
   test: 'src/gateway/slow-readers.test.ts',
-  name: 'takes nothing is cut off',
+  name: 'reads nothing is disconnected',
 } satisfies Control
