@@ -1,10 +1,12 @@
+import childProcess, { type ChildProcess } from 'node:child_process'
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
+import { syncBuiltinESMExports } from 'node:module'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { agent, type App } from '../../src/index.ts'
 import { AcceptedDivergences } from '../../src/replay/accept.ts'
 import { junit } from '../../src/replay/junit.ts'
@@ -97,6 +99,7 @@ onEveryBus(world => {
     use[3] = agent('well', { on: 'go', run: () => 'done' })
     const go = { type: 'go', data: null }
     const replay = await recorded(await world(), { use }, [go, go])
+    killForkedProcesses()
     setEnvironment({ NODE_OPTIONS: '--max-old-space-size=64' })
     const { divergences, skipped, tasks } = await replay('./endless.ts', { jobs: 1, turnTimeoutMs: 3_000 })
     expect(divergences.map(({ program, turn, error }) => `${program} ${turn} ${error}`).toSorted()).toEqual([
@@ -144,6 +147,17 @@ onEveryBus(world => {
     expect(stderr).toBe('loaded\nsame runs\n')
   })
 })
+
+/** Kills what a test forks when the test is over: an endless process would outlive a replay that does not kill it. */
+function killForkedProcesses() {
+  const fork = vi.spyOn(childProcess, 'fork')
+  syncBuiltinESMExports()
+  onTestFinished(() => {
+    for (const { value } of fork.mock.results) (value as ChildProcess).kill('SIGKILL')
+    fork.mockRestore()
+    syncBuiltinESMExports()
+  })
+}
 
 /** For the processes of one test. */
 function setEnvironment(values: Record<string, string>) {
