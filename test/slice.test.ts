@@ -247,7 +247,7 @@ function atRest(kind: keyof typeof logs) {
       expect(await copy.driver.head()).toBeGreaterThan(0)
       await expect(importFrom(stopping(events), copy)).rejects.toMatchObject({
         code: 'E_IMPORT_NOT_EMPTY',
-        message: expect.stringContaining('cut short'),
+        message: expect.stringContaining('interrupted'),
       })
       await copy.driver.close()
       await expect(world.worker({ use: stations().use })).rejects.toMatchObject({ code: 'E_IMPORT_PARTIAL' })

@@ -115,7 +115,7 @@ export function program(): Command {
 const replayCodes = `
 Exit codes:
   0  same: everything that was selected was replayed, and came out as recorded or accepted
-  1  diverged: something came out otherwise that is not accepted
+  1  diverged: a turn decides differently and that is not accepted
   2  error: wrong usage, or the log, the app or a file cannot be used, or the output was closed early
   3  nothing replayed, or fewer tasks than --expect-at-least
   4  not all replayed: the report names the tasks and why`

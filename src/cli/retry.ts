@@ -72,7 +72,9 @@ async function retryOne(bus: Bus, task: string): Promise<RetryResult> {
   const turn = tasks.get(task)
   if (!turn || turn.end === undefined) return releaseParked(bus, task, turn)
   if (turn.end === 'continued')
-    throw retryRefused(`task ${task} has not failed: it went on as ${turn.successor}. Retry that one if it failed`)
+    throw retryRefused(
+      `task ${task} cannot be retried: it continues as task ${turn.successor}; retry that one if it failed`,
+    )
   const next = tasks.retriedAs(task)
   if (next !== undefined)
     return { state: 'existing', task: next, retryOf: task, end: tasks.get(next)?.end ?? 'under way' }

@@ -36,7 +36,7 @@ test('a log goes through a file, or through a pipe, onto another', async () => {
   })
   expect(await tidings(['export', 'all.jsonl.zst', '--all', '--home', 'first'])).toMatchObject({
     code: 2,
-    stderr: expect.stringContaining('all.jsonl.zst exists; with --force it is overwritten'),
+    stderr: expect.stringContaining('all.jsonl.zst" exists: use --force to overwrite it'),
   })
   const imported = await tidings(['import', 'all.jsonl.zst', '--home', 'second', '--json'])
   expect(JSON.parse(imported.stdout)).toEqual({ events: 2, turns: 0, withoutBeginning: 0 })
@@ -82,7 +82,7 @@ test('what cannot be understood is refused', async () => {
   const cut = await tidings(['import', '-', '--home', 'new'], '{"tidings":"slice","version":1}\n')
   expect(cut).toMatchObject({
     code: 1,
-    stderr: expect.stringMatching(/line 2: the file was cut here.*E_SLICE_INVALID/),
+    stderr: expect.stringMatching(/line 2: the file is truncated here.*E_SLICE_INVALID/),
   })
   expect(await readdir(folder)).not.toContain('x.jsonl')
 })

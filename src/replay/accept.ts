@@ -6,14 +6,13 @@ import type { Cluster } from './cluster.ts'
 import { pathPattern, type Divergence } from './divergence.ts'
 
 /*
- * The divergences that are meant, in a file beside the code that causes them. An entry accepts only the values that it names, and
- * only until its date:
+ * Intended divergences, in a file beside the code that causes them. An entry accepts only the listed values, and only until its date:
  *
  *     { "signature": "3f2a9c01d4", "what": "writer: agent.task.completed changed at data.output",
  *       "until": "2027-02-27", "values": { "data.output": [{ "is": "Hello!" }] } }
  */
 
-/** What today's code may say at a path. `digest` stands for a long value. */
+/** A value that today's code may produce at a path. `digest` is used for long values. */
 export type ValueRule =
   | { readonly is: unknown }
   | { readonly digest: string }
@@ -23,23 +22,23 @@ export type ValueRule =
 
 interface Entry {
   readonly signature: string
-  /** For people. */
+  /** A title for people. */
   readonly what: string
   /** The last day, in UTC. */
   readonly until: string
-  /** By path. `data` is that of an event that was added or removed, `error` what was thrown. */
+  /** By path. The path of an added or removed event is `data`; that of a thrown error is `error`. */
   readonly values: Readonly<Record<string, readonly ValueRule[]>>
 }
 
 export interface Acceptance {
   readonly accepted: boolean
-  /** Why an entry does not accept it. */
+  /** Why the entry of this signature does not accept the divergence. */
   readonly note?: string
 }
 
 const dayMs = 86_400_000
 const acceptedDays = 90
-// In characters of JSON. What is longer is compared by its digest.
+// In characters of JSON. Longer values are compared by digest.
 const maxInlineChars = 400
 
 export class AcceptedDivergences {
@@ -53,7 +52,7 @@ export class AcceptedDivergences {
 
   /** @throws E_NOT_FOUND, E_ACCEPT_INVALID */
   static read(path: string): AcceptedDivergences {
-    if (!existsSync(path)) throw new TidingsError('E_NOT_FOUND', `there is no file ${path}; --update writes it`)
+    if (!existsSync(path)) throw new TidingsError('E_NOT_FOUND', `no file "${path}": run with --update to write it`)
     try {
       const { accepted } = JSON.parse(readFileSync(path, 'utf8')) as { accepted: unknown[] }
       return new AcceptedDivergences(accepted.map(parseEntry))
@@ -75,7 +74,7 @@ export class AcceptedDivergences {
     return this.check(divergence).accepted
   }
 
-  /** Writes a file that accepts these, and no others. An entry that accepts all of its kind already is kept as it is. */
+  /** Writes a file that accepts exactly these clusters. An entry that already accepts its whole cluster stays unchanged. */
   update(path: string, clusters: readonly Cluster[]): void {
     const accepted = clusters.map(cluster => {
       const known = this.#entries.get(cluster.signature)
@@ -126,10 +125,10 @@ const ruleKinds = ['is', 'digest', 'matches', 'absent', 'any']
 
 function parseEntry(value: unknown): Entry {
   const { signature, until, values } = (value ?? {}) as Partial<Entry>
-  if (typeof signature !== 'string') throw new Error('an entry has no signature')
+  if (typeof signature !== 'string') throw new Error('an entry lacks "signature"')
   if (!/^\d{4}-\d{2}-\d{2}$/.test(until ?? '') || Number.isNaN(Date.parse(until!)))
     throw new Error(`entry ${signature}: "until" must be a date such as 2027-02-27`)
-  if (typeof values !== 'object' || values === null) throw new Error(`entry ${signature} has no "values"`)
+  if (typeof values !== 'object' || values === null) throw new Error(`entry ${signature} lacks "values"`)
   for (const [path, rules] of Object.entries(values))
     for (const rule of Array.isArray(rules) ? rules : [undefined]) checkRule(rule, `entry ${signature}, "${path}"`)
   return value as Entry
@@ -139,6 +138,6 @@ function checkRule(rule: unknown, where: string): void {
   const kinds = Object.keys(rule ?? {})
   if (kinds.length !== 1 || !ruleKinds.includes(kinds[0]!))
     throw new Error(`${where}: expected a list of rules, each one of ${ruleKinds.join(', ')}`)
-  // Throws for what is no regular expression.
+  // Throws if it is not a regular expression.
   if (kinds[0] === 'matches') void new RegExp((rule as { matches: string }).matches)
 }

@@ -2,15 +2,15 @@ import type { Acceptance, AcceptedDivergences } from './accept.ts'
 import type { Divergence } from './divergence.ts'
 import { pathText } from './text.ts'
 
-/** Divergences that look alike and are all accepted, or all not, in the order of the log. */
+/** Divergences with one signature, either all accepted or all not accepted, in log order. */
 export interface Cluster extends Acceptance {
   readonly signature: string
-  /** One line that says what differs. */
+  /** What differs, on one line. */
   readonly title: string
   readonly divergences: readonly [Divergence, ...Divergence[]]
 }
 
-/** Largest first; of equal size the one that comes first in the log. */
+/** Largest cluster first, then by log order. */
 export function clusterDivergences(divergences: readonly Divergence[], accepted: AcceptedDivergences): Cluster[] {
   const alike = Map.groupBy(divergences, each => `${each.signature} ${accepted.accepts(each)}`)
   return [...alike.values()]

@@ -5,7 +5,7 @@ import { parseId } from '../bus/ids.ts'
 import { asRequested } from '../tasks/effects.ts'
 import type { EmittedRef } from '../tasks/program.ts'
 
-/** What a turn emitted, as far as two runs of it can agree: ids and times are left out. */
+/** An emitted event without ids and times, so that two runs of a turn can be compared. */
 export interface ComparableEmit {
   readonly id: string
   readonly type: string
@@ -14,12 +14,12 @@ export interface ComparableEmit {
   readonly key?: string
   /** Digest of the data. */
   readonly hash: string
-  /** When the wait for the answer ends, ms since the epoch; null: never; absent: nobody waits. */
+  /** Deadline of the answer, ms since the epoch; null: none; absent: no caller waits for an answer. */
   readonly until?: number | null
   readonly data: unknown
 }
 
-/** One place at which two JSON values differ. An absent side is undefined. */
+/** A path at which two JSON values differ. A missing side is undefined. */
 export interface Change {
   readonly path: readonly (string | number)[]
   readonly before?: unknown
@@ -37,7 +37,7 @@ export type Difference =
   | { readonly kind: 'removed'; readonly before: ComparableEmit }
   | { readonly kind: 'added'; readonly after: ComparableEmit }
 
-/** Of what a turn emitted, what its program said: the runtime's own withdrawals follow from it. */
+/** The events that the program itself emitted. Cancellations by the runtime are left out because they follow from these. */
 export function comparableEmits(emits: readonly EmittedRef[], events: readonly CloudEvent[]): ComparableEmit[] {
   return emits.flatMap(({ id, type, hash, wait }, i) => {
     if (parseId(id)?.suffix === 'cancel') return []
@@ -54,13 +54,12 @@ export function comparableEmits(emits: readonly EmittedRef[], events: readonly C
   })
 }
 
-/** How what is said now differs from what was said then. */
-export function compareEmits(then: readonly ComparableEmit[], now: readonly ComparableEmit[]): Difference[] {
-  if (then.length === now.length && then.every((said, i) => isSame(said, now[i]!))) return []
-  const left = new Set(now)
+export function compareEmits(recorded: readonly ComparableEmit[], current: readonly ComparableEmit[]): Difference[] {
+  if (recorded.length === current.length && recorded.every((emit, i) => isSame(emit, current[i]!))) return []
+  const left = new Set(current)
   const partners = new Map<ComparableEmit, ComparableEmit>()
   const pair = (fits: (before: ComparableEmit, after: ComparableEmit) => boolean) => {
-    for (const before of then) {
+    for (const before of recorded) {
       if (partners.has(before)) continue
       for (const after of left) {
         if (!fits(before, after)) continue
@@ -77,16 +76,16 @@ export function compareEmits(then: readonly ComparableEmit[], now: readonly Comp
 
   const differences: Difference[] = []
   let furthest = -1
-  for (const before of then) {
+  for (const before of recorded) {
     const after = partners.get(before)
     if (!after) {
       differences.push({ kind: 'removed', before })
       continue
     }
-    const place = now.indexOf(after)
+    const index = current.indexOf(after)
     if (!isSame(before, after)) differences.push({ kind: 'changed', before, after, changes: changesOf(before, after) })
-    else if (place < furthest) differences.push({ kind: 'reordered', before, after })
-    furthest = Math.max(furthest, place)
+    else if (index < furthest) differences.push({ kind: 'reordered', before, after })
+    furthest = Math.max(furthest, index)
   }
   for (const after of left) differences.push({ kind: 'added', after })
   return differences
@@ -106,9 +105,9 @@ function changesOf(before: ComparableEmit, after: ComparableEmit): Change[] {
   return diffJson(one, other)
 }
 
-/** Where two JSON values differ, in a fixed order. */
+/** The differences of two JSON values, sorted by path. */
 export function diffJson(before: unknown, after: unknown): Change[] {
-  // The library compares what lies within objects and arrays.
+  // microdiff compares the contents of objects and arrays only, so both values are wrapped.
   return microdiff({ '': before }, { '': after }, { cyclesFix: false })
     .map(change => ({
       path: change.path.slice(1),

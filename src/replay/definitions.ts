@@ -3,10 +3,10 @@ import type { Divergence } from './divergence.ts'
 import type { ReplayOutcome } from './replayer.ts'
 import type { Definitions } from './messages.ts'
 
-/** Finds a document of the log that was recorded. */
+/** Reads a document of the recorded log. */
 export type ReadDocument = (key: string) => Promise<string | undefined>
 
-/** A model call that names another definition: what of instructions, tools and output is another. */
+/** Replaces a changed definition key of a model call by what changed in the instructions, tools and output. */
 export async function explainDefinitions(
   outcome: ReplayOutcome,
   now: Definitions,

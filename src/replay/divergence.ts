@@ -5,7 +5,7 @@ import type { Hint } from './nondeterminism.ts'
 
 export type DivergenceKind = Difference['kind'] | 'state' | 'threw'
 
-/** One way in which a turn comes out otherwise today. */
+/** One difference between a recorded turn and the decision of today's code. */
 export interface Divergence {
   readonly kind: DivergenceKind
   readonly task: string
@@ -13,20 +13,20 @@ export interface Divergence {
   /** Version of the turn in its task, and its position in the log. */
   readonly turn: number
   readonly position: number
-  /** What is said otherwise, such as `tool.invoke web.search`. */
+  /** What differs, such as `tool.invoke web.search`. */
   readonly what: string
   readonly changes: readonly Change[]
-  /** The data of an event that was added or removed. */
+  /** Data of an added or removed event. */
   readonly data?: unknown
-  /** What was thrown. */
+  /** Text of the thrown error. */
   readonly error?: string
-  /** Line of today's code, as `path:line:column`. */
+  /** Where today's code made the call or threw, as `path:line:column`. */
   readonly sourceLocation?: string
-  /** Where the code of the task did, up to this turn, what may come out otherwise each time. */
+  /** Non-deterministic calls that the code of the task made up to this turn. */
   readonly hints?: readonly Hint[]
   readonly recordedBy: CodeVersion
   readonly replayedBy: CodeVersion
-  /** The same for all divergences that look alike. */
+  /** Equal for all divergences of the same program, kind, event and paths. */
   readonly signature: string
 }
 
@@ -35,13 +35,13 @@ export interface CodeVersion {
   readonly hash: string
 }
 
-/** What is known of a divergence before it is known what differs. */
+/** The part of a divergence that is known before the turn is compared. */
 export type DivergenceContext = Omit<
   Divergence,
   'signature' | 'what' | 'changes' | 'kind' | 'data' | 'error' | 'sourceLocation' | 'hints'
 >
 
-/** `replayedBy`: the code that decides the turn today. */
+/** @param replayedBy the code that decides the turn today */
 export const divergenceContext = (
   { task, turn, position }: LoggedTurn,
   replayedBy: CodeVersion,
@@ -55,50 +55,54 @@ export const divergenceContext = (
 })
 
 export function emitDivergence(
-  found: DivergenceContext,
+  context: DivergenceContext,
   difference: Difference,
-  place: string | undefined,
+  sourceLocation: string | undefined,
 ): Divergence {
-  const said = 'before' in difference ? difference.before : difference.after
+  const emit = 'before' in difference ? difference.before : difference.after
   const changes = difference.kind === 'changed' ? difference.changes : []
   return withSignature({
-    ...found,
+    ...context,
     kind: difference.kind,
-    what: nameOf(said),
+    what: nameOf(emit),
     changes,
-    ...((difference.kind === 'added' || difference.kind === 'removed') && { data: said.data }),
-    ...(place !== undefined && { sourceLocation: place }),
+    ...((difference.kind === 'added' || difference.kind === 'removed') && { data: emit.data }),
+    ...(sourceLocation !== undefined && { sourceLocation }),
   })
 }
 
 export function stateDivergence(
-  found: DivergenceContext,
+  context: DivergenceContext,
   changes: readonly Change[],
-  place: string | undefined,
+  sourceLocation: string | undefined,
 ): Divergence {
   return withSignature({
-    ...found,
+    ...context,
     kind: 'state',
     what: 'state',
     changes,
-    ...(place !== undefined && { sourceLocation: place }),
+    ...(sourceLocation !== undefined && { sourceLocation }),
   })
 }
 
-export function thrownDivergence(found: DivergenceContext, error: string, place: string | undefined): Divergence {
+export function thrownDivergence(
+  context: DivergenceContext,
+  error: string,
+  sourceLocation: string | undefined,
+): Divergence {
   return withSignature({
-    ...found,
+    ...context,
     kind: 'threw',
     what: 'the program',
     changes: [],
     error,
-    ...(place !== undefined && { sourceLocation: place }),
+    ...(sourceLocation !== undefined && { sourceLocation }),
   })
 }
 
 const nameOf = ({ type, target }: ComparableEmit) => (target === undefined ? type : `${type} ${target}`)
 
-/** Neither the task nor the values count, but where they differ: indices of lists are all one. */
+/** The signature ignores the task, the values and list indices. */
 function withSignature(divergence: Omit<Divergence, 'signature'>): Divergence {
   const { program, kind, what, changes, error } = divergence
   const paths = new Set(changes.map(({ path }) => pathPattern(path)))
@@ -106,5 +110,5 @@ function withSignature(divergence: Omit<Divergence, 'signature'>): Divergence {
   return { ...divergence, signature: digest(parts).slice(0, 10) }
 }
 
-/** A path in which indices of lists are all one. */
+/** A path with `*` for list indices. */
 export const pathPattern = (path: Change['path']) => path.map(key => (typeof key === 'number' ? '*' : key)).join('.')

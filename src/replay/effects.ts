@@ -1,7 +1,7 @@
 import { TidingsError } from '../errors.ts'
 import { effects, type Effect, type EffectPolicy } from '../tasks/effects.ts'
 
-/** A tool or a model of the app, as far as a redrive or a fork must know it. */
+/** What a redrive or a fork needs to know of a tool or a model. */
 export interface Effectful {
   readonly kind: 'tool' | 'model'
   readonly name: string
@@ -9,7 +9,7 @@ export interface Effectful {
   readonly atMostOnce: boolean
 }
 
-/** What was said about effects: names or patterns of `tool/NAME`, `model/NAME` and `approval/NAME`, of which the longest decides. */
+/** Effects by name or pattern of `tool/NAME`, `model/NAME` and `approval/NAME`. The longest matching pattern applies. */
 export interface EffectRules {
   readonly effects: ReadonlyMap<string, Effect>
   readonly stubs: ReadonlyMap<string, unknown>
@@ -24,26 +24,29 @@ export function parseEffects(text: string): Map<string, Effect> {
     const [, pattern, effect] = /^\s*(.+?)\s*=\s*(\w+)\s*$/.exec(rule) ?? []
     const known = effects.find(each => each === effect)
     if (pattern === undefined || !known)
-      throw new TidingsError('E_USAGE', `--effects "${rule}": say NAME=EFFECT, one of ${effects.join(', ')}`)
+      throw new TidingsError(
+        'E_USAGE',
+        `invalid --effects "${rule}": expected NAME=EFFECT with an effect of ${effects.join(', ')}`,
+      )
     rules.set(checkEffectPattern(pattern), known)
   }
   return rules
 }
 
-/** A name or a pattern of effects. @throws E_USAGE */
+/** Returns a valid name or pattern. @throws E_USAGE */
 export function checkEffectPattern(pattern: string): string {
   if (pattern !== '*' && !/^(tool|model|approval)\/./.test(pattern))
     throw new TidingsError(
       'E_USAGE',
-      `"${pattern}" is none of tool/NAME, model/NAME, approval/NAME; * in it stands for anything`,
+      `invalid name "${pattern}": expected tool/NAME, model/NAME or approval/NAME, where * matches anything`,
     )
   return pattern
 }
 
 /**
- * What each tool and model of the app may do, and what all others may. Denied is what nothing is said about and what is not
- * read-only; nobody is asked; a tool that must not run twice is live only under its own name, and so is what the app does not know.
- * @throws E_USAGE where a stub has no answer
+ * Decides the effect of each tool and model of the app and of all others. Without a rule, read-only tools and models are live and
+ * everything else is denied, approvals included. An `atMostOnce` tool, and anything that the app does not contain, is live only under
+ * its exact name. @throws E_USAGE if a stub has no answer
  */
 export function resolveEffects(members: readonly Effectful[], rules: EffectRules): ResolvedEffects {
   const ruled: Record<string, Effect> = {}
@@ -63,7 +66,7 @@ export function resolveEffects(members: readonly Effectful[], rules: EffectRules
   }
   for (const [key, effect] of Object.entries(ruled))
     if (effect === 'stub' && !rules.stubs.has(key))
-      throw new TidingsError('E_USAGE', `${key} is a stub without an answer: --stub ${key}=FILE.json`)
+      throw new TidingsError('E_USAGE', `${key} is a stub without an answer: add --stub ${key}=FILE.json`)
   return { effects: ruled, ...(rules.stubs.size > 0 && { stubs: Object.fromEntries(rules.stubs) }) }
 }
 

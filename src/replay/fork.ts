@@ -10,11 +10,11 @@ import { newReplayRun, storeEffectPolicy, type ReplayRun } from './replay-run.ts
 
 export interface ForkFrom {
   readonly task: string
-  /** The turn that is decided anew, from 1; one more than the task has: what it waits for now. */
+  /** First turn that is decided again, counted from 1. One more than the task has: continue with what it waits for. */
   readonly version: number
-  /** Other data for inputs of that turn, by their ids. */
+  /** Replacement data for inputs of that turn, by event id. */
   readonly edits?: Readonly<Record<string, unknown>>
-  /** Asks again whatever the task waits for, also where the answer is known. */
+  /** Repeats all calls that the task waits for, also those with a recorded answer. */
   readonly reissue?: boolean
 }
 
@@ -22,7 +22,7 @@ export interface ForkPlan {
   readonly from: ForkFrom
   readonly program: string
   readonly fork: Fork
-  /** Answers that came later, or that nobody took, and which the fork begins with. */
+  /** Answers that arrived later or that no turn took. The fork begins with them. */
   readonly adopted: readonly CloudEvent[]
 }
 
@@ -31,10 +31,10 @@ export interface Forked extends ReplayRun {
   readonly task: string
 }
 
-/** What a fork would be. @throws E_NOT_FOUND, E_USAGE where an edit fits no input */
+/** @throws E_NOT_FOUND, E_USAGE if an edit names an event that is not an input of the turn */
 export async function planFork(bus: Bus, from: ForkFrom): Promise<ForkPlan> {
   const { program, start, state, turns, inputs, open, answers } = await readHistory(bus, from.task, from.version)
-  // What was granted then was not granted to the fork.
+  // An approval covers the original task only.
   const adopted = from.reissue ? [] : answers.filter(({ type }) => type !== grantedType && type !== deniedType)
   const edit = editing(bus, from.edits ?? {}, [...inputs, ...adopted])
   const decided = [...inputs, ...adopted].map(edit)
@@ -44,7 +44,7 @@ export async function planFork(bus: Bus, from: ForkFrom): Promise<ForkPlan> {
   return { from, program, fork, adopted }
 }
 
-/** Publishes it: the new task begins when a worker takes it. @throws E_EVENT_TOO_LARGE */
+/** Publishes the fork. A worker then starts the new task. @throws E_EVENT_TOO_LARGE */
 export async function publishFork(
   bus: Bus,
   plan: ForkPlan,
@@ -54,11 +54,11 @@ export async function publishFork(
   const { program, fork, from } = plan
   const { task, version } = from
   const { tenant, user, hops, id } = fork.start
-  const marked = newReplayRun(kind)
-  const { id: correlation, replay: mark } = marked
-  await storeEffectPolicy(bus, marked, { task, version }, ruled)
+  const run = newReplayRun(kind)
+  const { id: correlation, replay } = run
+  await storeEffectPolicy(bus, run, { task, version }, ruled)
   await bus.publish({
-    id: mark,
+    id: replay,
     type: forkType,
     source: '/cli',
     subject: `${task}@${version}`,
@@ -67,14 +67,14 @@ export async function publishFork(
     correlationid: correlation,
     causationid: version > 1 ? turnId(task, version - 1) : id,
     hops,
-    replay: mark,
+    replay,
     data: fork,
     ...(user !== undefined && { user }),
   })
-  return { ...marked, correlation, task: taskId(correlation, program, mark) }
+  return { ...run, correlation, task: taskId(correlation, program, replay) }
 }
 
-/** What a fork asks is not what was asked then. */
+/** A fork repeats a call under a new idempotency key. */
 function withoutKeys(asked: CloudEvent): CloudEvent {
   const { retryof: _, ...request } = asked
   return request
@@ -84,7 +84,10 @@ function editing(bus: Bus, edits: Readonly<Record<string, unknown>>, inputs: rea
   const ids = inputs.map(({ id }) => id)
   for (const id of Object.keys(edits))
     if (!ids.includes(id))
-      throw new TidingsError('E_USAGE', `${id} is no input of that turn; there are: ${ids.join(', ') || 'none'}`)
+      throw new TidingsError(
+        'E_USAGE',
+        `event "${id}" is not an input of that turn; its inputs: ${ids.join(', ') || 'none'}`,
+      )
   return (event: CloudEvent): CloudEvent =>
     Object.hasOwn(edits, event.id) ? bus.redactor.event({ ...event, data: edits[event.id] }) : event
 }

@@ -10,24 +10,24 @@ import { answerTypes } from '../tasks/rules.ts'
 import type { SnapshotState } from '../tasks/task.ts'
 import { TaskJournal } from './journal.ts'
 
-/** A task before one of its turns, as its program saw it. */
+/** A task as its program saw it before one of its turns. */
 export interface TaskHistory {
   readonly program: string
   readonly start: CloudEvent
   /** As in {@link Fork}. */
   readonly state?: string
   readonly turns: readonly ForkedTurn[]
-  /** What the turn decided upon; empty where it is still to come. */
+  /** Inputs of the turn; empty if the turn is not decided yet. */
   readonly inputs: readonly CloudEvent[]
-  /** Requests whose answers are waited for before the turn, by the ids that the program knows. */
+  /** Requests that were open before the turn, by the ids that the program knows. */
   readonly open: ReadonlyMap<string, CloudEvent>
-  /** Answers to these that the turn did not have: what later turns took, then what nobody took. */
+  /** Answers to open requests that the turn did not have: those that later turns took, then those that no turn took. */
   readonly answers: readonly CloudEvent[]
-  /** Of calls in `open`: the request that was published for each, where one was. A call that was asked again has another id there. */
+  /** The published request of each call in `open`, if any. A repeated call was published under another id. */
   readonly asked: ReadonlyMap<string, PublishedRequest>
-  /** Calls that the turn made, and those of earlier failures that it did not make again. */
+  /** Calls that the turn made, and calls of earlier failures that it did not repeat. */
   readonly again: readonly EarlierCall[]
-  /** What it emitted. */
+  /** Events that the turn emitted. */
   readonly emitted: readonly CloudEvent[]
 }
 
@@ -37,17 +37,17 @@ export interface PublishedRequest {
   readonly key: string
 }
 
-// In characters. A history that is longer begins at a snapshot, where there is one.
+// In characters. A longer history begins at a snapshot if there is one.
 const maxHistoryChars = 3_000_000
 
-/** What a task was before its turn `version`, counted from 1. @throws E_NOT_FOUND when there is no such turn, or not any more */
+/** Reads a task as it was before its turn `version`, counted from 1. @throws E_NOT_FOUND if the log does not have that turn */
 export async function readHistory(bus: Bus, task: string, version: number, known?: TaskJournal): Promise<TaskHistory> {
   const journal = known ?? (await TaskJournal.read(bus, task))
   const { version: head, end } = journal.newest
   if (version < 1 || version > head + (end ? 0 : 1))
     throw new TidingsError(
       'E_NOT_FOUND',
-      `task ${task} has ${head} turns${end ? ` and is ${end}` : ''}: there is no turn ${version}`,
+      `task ${task} has no turn ${version}: it has ${head} turns${end ? ` and is ${end}` : ''}`,
     )
   const { snapshot } = await bus.driver.journal(task)
   const restart = snapshot && snapshot.version < version ? (JSON.parse(snapshot.state) as SnapshotState) : undefined
@@ -93,18 +93,18 @@ async function historyUpTo(bus: Bus, journal: TaskJournal, past: ForkHistory, ve
   }
 }
 
-/** Goes through turns as their program saw them. */
+/** Folds turns as the program saw them. */
 class ForkHistory {
-  /** Of the last turn that it went through. */
+  /** Version of the last folded turn. */
   head: number
   readonly start: CloudEvent
   readonly state: string | undefined
   readonly turns: ForkedTurn[] = []
   readonly open = new Map<string, CloudEvent>()
   readonly asked = new Map<string, PublishedRequest>()
-  /** Calls of a failure before this task, which it has not made again. */
+  /** Calls of the failed predecessor that this task has not repeated. */
   again: readonly EarlierCall[] = []
-  /** Of calls that were asked again: the ids that the program knows. */
+  /** Of repeated calls: the ids that the program knows, by the published id. */
   readonly #known = new Map<string, string>()
 
   private constructor(start: CloudEvent, head = 0, state?: string) {
@@ -128,8 +128,7 @@ class ForkHistory {
     past.again = again
     for (const { id, as = id } of open) {
       const request = await bus.get(id, start.correlationid)
-      if (!request)
-        throw new TidingsError('E_NOT_FOUND', `${id}, of which the task waits for the answer, is no longer on the log`)
+      if (!request) throw new TidingsError('E_NOT_FOUND', `the open request ${id} is no longer on the log`)
       past.open.set(as, { ...asInvoked(asRequested(await bus.resolve(request))), id: as })
       past.asked.set(as, { id, key: request.retryof ?? id })
       if (as !== id) past.#known.set(id, as)
@@ -151,12 +150,12 @@ class ForkHistory {
     return seen
   }
 
-  /** The answers in a correlation to calls that are meant, as the program would see them. */
-  async answersIn(bus: Bus, correlation: string, isMeant: (call: string) => boolean): Promise<CloudEvent[]> {
+  /** The answers to the selected calls in a correlation, as the program would see them. */
+  async answersIn(bus: Bus, correlation: string, isSelected: (call: string) => boolean): Promise<CloudEvent[]> {
     const found: CloudEvent[] = []
     for await (const { event } of bus.read({ correlation })) {
       const call = event.call === undefined ? undefined : (this.#known.get(event.call) ?? event.call)
-      if (call !== undefined && answerTypes.includes(event.type) && isMeant(call))
+      if (call !== undefined && answerTypes.includes(event.type) && isSelected(call))
         found.push({ ...(await bus.resolve(event)), call })
     }
     return found

@@ -8,17 +8,17 @@ import { TidingsError } from '../errors.ts'
 import { addHint } from './nondeterminism.ts'
 
 /*
- * What the code of an app reaches while it is replayed. The permissions of Node close files, processes, threads, the inspector and
- * add-ons, and cover neither the network nor node:sqlite: these are taken away by hand, before the first line of the app runs.
- * Files, databases and add-ons are closed once the app has loaded: many apps open what their tools need when they are loaded.
+ * Isolates the code of an app during a replay. Node's permissions cover files, processes, threads, the inspector and add-ons, but
+ * neither the network nor node:sqlite, so their functions are replaced before the first line of the app runs. Files, databases and
+ * add-ons are blocked only after the app has loaded, because many apps open what their tools need while they load.
  */
 
-// An import would fix what others import from it.
+// An import would bind the original class for later importers too.
 const sqlite = process.getBuiltinModule('node:sqlite')
 const { DatabaseSync, StatementSync } = sqlite
 let areFilesClosed = false
 
-/** Options of Node for a process that replays. */
+/** Node options of a replay process. */
 export const permissions = [
   '--permission',
   '--allow-fs-read=*',
@@ -26,12 +26,12 @@ export const permissions = [
   '--allow-addons',
   // Loaders such as tsx run in a thread of their own.
   '--allow-worker',
-  // Which warn that add-ons and threads are allowed: they are, while the app loads.
+  // Add-ons and threads are allowed while the app loads, and Node warns about both.
   '--disable-warning=PERM0001',
   '--disable-warning=PERM0006',
 ]
 
-/** From now on this process reaches nobody: no socket, no name, no other process or thread. What tries throws E_REPLAY_ISOLATED. */
+/** Blocks sockets, name lookups, other processes and threads for this process. A blocked call throws E_REPLAY_ISOLATED. */
 export function isolate(): void {
   blockAll(net.Socket.prototype, ['connect'], 'a connection was opened')
   blockAll(net.Server.prototype, ['listen'], 'a port was opened')
@@ -49,7 +49,7 @@ export function isolate(): void {
   syncBuiltinESMExports()
 }
 
-/** From now on this process writes no file. */
+/** Blocks file writes, workers, add-ons and databases for this process. */
 export function closeFiles(): void {
   const permission = process.permission as unknown as { drop(scope: string): void }
   for (const scope of ['fs.write', 'worker', 'addon']) permission.drop(scope)
@@ -58,7 +58,7 @@ export function closeFiles(): void {
     blockAll(prototype, namesIn(prototype, /^(?!close$|constructor$)/), 'a database was used')
 }
 
-/** Databases can be opened until files are closed. What imports the module later gets this class. */
+/** Allows databases to be opened until `closeFiles`. Later importers of node:sqlite get this class. */
 function guardDatabases(): void {
   class GuardedDatabase extends DatabaseSync {
     constructor(...given: ConstructorParameters<typeof DatabaseSync>) {
@@ -70,7 +70,7 @@ function guardDatabases(): void {
   Object.assign(sqlite, { DatabaseSync: GuardedDatabase })
 }
 
-/** What a permission of Node refused, as one of ours; any other error as it is. */
+/** Turns an error of Node's permission model into E_REPLAY_ISOLATED; returns any other error unchanged. */
 export function asRefusal(error: unknown): unknown {
   const { code, permission, resource } = (error ?? {}) as { code?: unknown; permission?: string; resource?: string }
   if (code !== 'ERR_ACCESS_DENIED') return error
@@ -95,7 +95,7 @@ function blockAll(of: object, names: readonly string[], what: string): void {
     Object.defineProperty(of, name, { value: blocker(what), configurable: true, writable: true })
 }
 
-/** Functions only. */
+/** Names of functions that match. */
 function namesIn(of: object, pattern: RegExp): string[] {
   return Object.entries(Object.getOwnPropertyDescriptors(of)).flatMap(([name, { value }]) =>
     pattern.test(name) && typeof value === 'function' ? [name] : [],

@@ -5,7 +5,7 @@ import { correlationOf, turnId } from '../bus/ids.ts'
 import type { RecordedTurn, Turn } from '../tasks/program.ts'
 import { turnType } from '../tasks/turn.ts'
 
-/** The turns of one task that the log still has, and what they emitted. */
+/** The turns of one task that are still on the log, with the events that they emitted. */
 export class TaskJournal {
   readonly #bus: Bus
   readonly task: string
@@ -17,7 +17,7 @@ export class TaskJournal {
     this.task = task
   }
 
-  /** @throws E_NOT_FOUND when there is none */
+  /** @throws E_NOT_FOUND if the log has no turn of the task */
   static async read(bus: Bus, task: string): Promise<TaskJournal> {
     const journal = new TaskJournal(bus, task)
     for await (const { event } of bus.read({ task }))
@@ -37,7 +37,7 @@ export class TaskJournal {
     return this.#turns.has(1)
   }
 
-  /** With all data. @throws E_NOT_FOUND, E_BLOB_MISSING */
+  /** The turn with the data of its inputs and emitted events. @throws E_NOT_FOUND, E_BLOB_MISSING */
   async turn(version: number): Promise<RecordedTurn> {
     const turn = this.#turns.get(version)
     if (!turn) throw gone(turnId(this.task, version))

@@ -9,8 +9,8 @@ import type { PinnedDefinition } from './replayer.ts'
 import { replayedTaskOf } from './turn-assembler.ts'
 
 /**
- * The journals of tasks, as a worker would go on with them: the definition that an instance of a workflow goes by, the snapshot
- * where there is one, then the later turns. Positions count from 1.
+ * The journals of tasks as a worker would resume them: the pinned definition of a workflow instance, the snapshot if there is one, then
+ * the later turns. Positions count from 1.
  */
 export async function* readJournals(bus: Bus, tasks: readonly string[]): AsyncGenerator<ReplayInput> {
   const definitions = new DefinitionCache(bus)
@@ -34,7 +34,7 @@ class DefinitionCache {
     this.#bus = bus
   }
 
-  /** Undefined for what is no workflow. */
+  /** Undefined for tasks that are not workflow instances. */
   of(snapshot: string | undefined, first: Turn | undefined): Promise<PinnedDefinition | undefined> | undefined {
     const state = snapshot === undefined ? undefined : (JSON.parse(snapshot) as SnapshotState)
     const [name, hash] = state ? [state.name, state.hash] : [first?.program, first?.programHash]

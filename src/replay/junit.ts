@@ -5,7 +5,7 @@ import { shortfall } from './report.ts'
 import { pathText, locationText } from './text.ts'
 import type { GateRequirements } from './verdict.ts'
 
-/** JUnit XML: a suite for each program, a case for each kind of divergence, and one for what agreed, which fails where that is too little. */
+/** JUnit XML: a suite for each program, a case for each cluster of divergences, and a case that fails if too little was replayed. */
 export function junit(outcome: ReplayOutcome, demand: GateRequirements): string {
   const open = clusterDivergences(outcome.divergences, demand.accepted).filter(cluster => !cluster.accepted)
   const suites = [...Map.groupBy(open, ({ divergences }) => divergences[0].program)].toSorted(([a], [b]) =>
@@ -15,7 +15,7 @@ export function junit(outcome: ReplayOutcome, demand: GateRequirements): string 
     `  <testsuite name="${escape(program)}" tests="${found.length}" failures="${found.length}">`,
     ...found.map(
       ({ divergences: [first, ...more], title, signature }) =>
-        `    <testcase classname="${escape(program)}" name="${escape(title)} (${signature})"${placeAttributes(first)}>` +
+        `    <testcase classname="${escape(program)}" name="${escape(title)} (${signature})"${locationAttributes(first)}>` +
         `<failure message="${escape(`${more.length + 1} × ${title}`)}">${escape(detail(first))}</failure></testcase>`,
     ),
     '  </testsuite>',
@@ -36,8 +36,8 @@ export function junit(outcome: ReplayOutcome, demand: GateRequirements): string 
   ].join('\n')
 }
 
-function placeAttributes({ sourceLocation: place }: Divergence): string {
-  const [, file, line] = /^(.*):(\d+):\d+$/.exec(place ?? '') ?? []
+function locationAttributes({ sourceLocation }: Divergence): string {
+  const [, file, line] = /^(.*):(\d+):\d+$/.exec(sourceLocation ?? '') ?? []
   return file === undefined ? '' : ` file="${escape(locationText(file))}" line="${line}"`
 }
 
@@ -52,7 +52,7 @@ function detail(divergence: Divergence): string {
 const entities: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&apos;' }
 
 // XML 1.0 has no way to write most control characters.
-// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is taken out
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are removed
 const unwritable = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/g
 
 const escape = (text: string) =>

@@ -3,31 +3,31 @@ import type { CloudEvent } from '../event.ts'
 import type { DivergenceContext } from './divergence.ts'
 import type { ReplayOutcome, PinnedDefinition } from './replayer.ts'
 
-/* What goes between a replay and its processes. */
+/* Messages between a replay and its processes. */
 
-/** By their keys, what the requests of the app's model agents refer to. */
+/** Documents that model calls of the app refer to, by key. */
 export type Definitions = Readonly<Record<string, unknown>>
 
 export type ToProcess =
-  /** First. `module`: URL of the module whose default export is the app; `stuck`: programs that are not run, see parallel.ts. */
+  /** First. `module`: URL of the module whose default export is the app; `stuck`: programs that are not run. */
   | { readonly kind: 'load'; readonly module: string; readonly stuck: readonly string[] }
   | { readonly kind: 'events'; readonly events: readonly { position: number; event: CloudEvent }[] }
   | { readonly kind: 'definition'; readonly task: string; readonly definition: PinnedDefinition }
   | { readonly kind: 'snapshot'; readonly task: string; readonly state: string }
   | { readonly kind: 'finish' }
 
-/** `ready`: takes more. One for each message but the last. */
+/** The process answers each message except the last with `ready`. */
 export type FromProcess =
   | { readonly kind: 'ready' }
   | { readonly kind: 'outcome'; readonly outcome: ReplayOutcome; readonly definitions: Definitions }
   | { readonly kind: 'failed'; readonly error: ErrorData }
 
-/** The turn that is replayed now, as a line of JSON in a pipe: a process that hangs in it cannot answer any more. */
+/** The current turn, written to a pipe as a line of JSON before it runs: a process that hangs in it cannot send messages. */
 export interface TurnProgress {
   readonly context: DivergenceContext
-  /** Where the program is defined. */
+  /** Where the program is defined, as `path:line:column`. */
   readonly sourceLocation?: string | undefined
 }
 
-/** Number of that pipe. */
+/** File descriptor of that pipe. */
 export const progressPipe = 4

@@ -3,15 +3,15 @@ import { syncBuiltinESMExports } from 'node:module'
 import { callerLocation } from '../stack.ts'
 
 /*
- * What another run of the same code need not do again: to look at the clock, to draw by chance, to reach what is outside. A replay
- * takes note of where the code does so, as a hint where a turn comes out otherwise.
+ * Records where code reads the clock, draws random values or reaches outside. The report of a divergence shows these lines as hints,
+ * because such code decides differently on each run.
  */
 
 export interface Hint {
   readonly kind: 'clock' | 'chance' | 'outside'
   /** Such as `Date.now()`. */
   readonly what: string
-  /** Line of the code, as `path:line:column`. */
+  /** As `path:line:column`. */
   readonly sourceLocation: string
 }
 
@@ -20,7 +20,7 @@ export type Hints = Map<string, Hint>
 const maxHints = 20
 let currentHints: Hints | undefined
 
-/** Takes note of what code does meanwhile. */
+/** Collects the hints of the code that runs meanwhile. */
 export async function collectHints<T>(into: Hints, work: () => Promise<T>): Promise<T> {
   currentHints = into
   try {
@@ -30,16 +30,16 @@ export async function collectHints<T>(into: Hints, work: () => Promise<T>): Prom
   }
 }
 
-/** `called`: the function that stands in for the real one. */
+/** @param called the wrapper of the real function; frames above it are left out */
 export function addHint(kind: Hint['kind'], what: string, called: (...args: never[]) => unknown): void {
   if (!currentHints || currentHints.size >= maxHints) return
   const trace: { stack?: string } = {}
   Error.captureStackTrace(trace, called)
-  const place = callerLocation(trace.stack)
-  if (place !== undefined) currentHints.set(`${what} ${place}`, { kind, what, sourceLocation: place })
+  const sourceLocation = callerLocation(trace.stack)
+  if (sourceLocation !== undefined) currentHints.set(`${what} ${sourceLocation}`, { kind, what, sourceLocation })
 }
 
-/** Notes each look at the clock and each draw by chance of this process, and changes neither. */
+/** Wraps the clock and random functions of this process. The wrappers record a hint and return the real value. */
 export function watchNondeterminism(): void {
   globalThis.Date = watchedDate(Date)
   Object.assign(performance, { now: watched('clock', 'performance.now()', performance.now) })
@@ -57,11 +57,11 @@ export function watchNondeterminism(): void {
 type Any = (...args: never[]) => unknown
 
 function watched<F extends Any>(kind: Hint['kind'], what: string, original: F): F {
-  const standIn = function (this: unknown, ...args: Parameters<F>): unknown {
-    addHint(kind, what, standIn)
+  const wrapper = function (this: unknown, ...args: Parameters<F>): unknown {
+    addHint(kind, what, wrapper)
     return Reflect.apply(original, this, args)
   }
-  return standIn as unknown as F
+  return wrapper as unknown as F
 }
 
 function watchedDate(original: DateConstructor): DateConstructor {
@@ -74,7 +74,7 @@ function watchedDate(original: DateConstructor): DateConstructor {
     if (args.length === 0) addHint('clock', 'new Date()', construct)
     return Reflect.construct(target, args, made) as Date
   }
-  const standIn = new Proxy(original, { apply, construct })
-  Object.assign(original.prototype, { constructor: standIn })
-  return standIn
+  const wrapper = new Proxy(original, { apply, construct })
+  Object.assign(original.prototype, { constructor: wrapper })
+  return wrapper
 }

@@ -7,22 +7,22 @@ import type { Turn } from '../tasks/program.ts'
 import { turnType } from '../tasks/turn.ts'
 
 /*
- * On some brokers other events come between a turn and what it emitted. Whoever replays or imports a turn needs both at
- * once, and neither should have to remember a whole log for it: so they are put side by side where they are read.
+ * On some brokers other events lie between a turn and the events that it emitted. Replay and import need them together, so the
+ * reader puts them side by side in bounded memory.
  */
 
-/** How far is read ahead for what a turn emitted, before it is looked up by its id. */
+/** Number of events to read ahead for an emitted event before looking it up by id. */
 const maxLookahead = 256
 
 export type TurnEvent = CloudEvent<Turn>
 
-/** Whether this is a turn whose data is at hand: that of a very old one may be gone with its blob. */
+/** Whether this is a turn with its data. The data of an old turn may be gone with its blob. */
 export function isTurn(event: CloudEvent): event is TurnEvent {
   const { inputs, emits, version } = (event.type === turnType ? (event.data ?? {}) : {}) as Partial<Turn>
   return Array.isArray(inputs) && Array.isArray(emits) && Number.isInteger(version)
 }
 
-/** Events in the order of the log, but each turn right before what it emitted; all of them with their data. */
+/** Events with their data in log order, except that the events a turn emitted follow it directly. */
 export async function* turnsFirst(bus: Bus, events: AsyncIterable<StoredEvent>): AsyncGenerator<StoredEvent> {
   const ahead = new LookaheadReader(events)
   const early = new Set<string>()
@@ -49,11 +49,11 @@ export async function* turnsFirst(bus: Bus, events: AsyncIterable<StoredEvent>):
 
 export interface RecordedStep {
   readonly stored: StoredEvent
-  /** What it emitted, when it is a turn. */
+  /** Events that it emitted, if it is a turn. */
   readonly emitted: readonly StoredEvent[]
 }
 
-/** Puts each turn and what it emitted together again. Takes events as `inOrder` gives them. */
+/** Groups each turn with the events that it emitted. Expects events in the order of `turnsFirst`. */
 export async function* groupByTurn(events: AsyncIterable<StoredEvent>): AsyncGenerator<RecordedStep> {
   let step: { stored: StoredEvent; emitted: StoredEvent[] } | undefined
   let missing = new Set<string>()
@@ -69,7 +69,7 @@ export async function* groupByTurn(events: AsyncIterable<StoredEvent>): AsyncGen
   if (step) yield step
 }
 
-/** The event with its data, and a turn with that of its inputs. What lies in a blob that is gone keeps its `dataref`. */
+/** The event with its data, and a turn with the data of its inputs. An event whose blob is gone keeps its `dataref`. */
 export async function resolveEvent(bus: Bus, event: CloudEvent): Promise<CloudEvent> {
   const resolved = await resolveData(bus, event)
   if (!isTurn(resolved) || !resolved.data.inputs.some(hasBlobData)) return resolved
@@ -86,7 +86,7 @@ async function resolveData(bus: Bus, event: CloudEvent): Promise<CloudEvent> {
   }
 }
 
-/** A stream of which a few events are read before it is their turn. */
+/** A stream with a bounded lookahead. */
 class LookaheadReader {
   readonly #events: AsyncIterator<StoredEvent>
   readonly #window: StoredEvent[] = []
@@ -99,7 +99,7 @@ class LookaheadReader {
     return this.#window.shift() ?? this.#read()
   }
 
-  /** Takes an event out of the stream; undefined when it is not near. */
+  /** Removes an event from the stream; undefined if it is not within the lookahead. */
   async take(id: string): Promise<StoredEvent | undefined> {
     const at = this.#window.findIndex(({ event }) => event.id === id)
     if (at >= 0) return this.#window.splice(at, 1)[0]

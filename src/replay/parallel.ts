@@ -8,8 +8,8 @@ import { ReplayProcess, StuckTurn } from './process.ts'
 import { combineOutcomes, type ReplayOutcome, type PinnedDefinition } from './replayer.ts'
 
 /**
- * What a replay reads: events in the order of the log, with their data, and before those of a task the definition that it goes by,
- * where that is not the app's, and its snapshot, if any.
+ * Input of a replay: events with their data in log order. The pinned definition and the snapshot of a task, if any, precede its
+ * events.
  */
 export type ReplayInput =
   | { readonly position: number; readonly event: CloudEvent }
@@ -17,22 +17,22 @@ export type ReplayInput =
   | { readonly task: string; readonly snapshot: string }
 
 export interface ReplaySource {
-  /** Is read again where a program got stuck. */
+  /** Read from the start again after a program got stuck. */
   readonly recorded: () => AsyncIterable<ReplayInput>
   readonly document: ReadDocument
 }
 
 export interface ReplayProcessOptions {
   readonly jobs?: number | undefined
-  /** Longest time that one turn may take. */
+  /** Maximum time of one turn. Default 10 s. */
   readonly turnTimeoutMs?: number
 }
 
 /**
- * Replays on all cores: a task belongs to one process. The processes reach neither network nor log. A program that gets stuck in a
- * turn, or ends its process, is reported with that turn and not run again: all is replayed once more without it.
- * @param module URL of the module whose default export is the app.
- * @throws E_APP_INVALID, and whatever the app file throws
+ * Replays on all cores. Each task belongs to one process, which reaches neither network nor log. A program that does not end a turn, or
+ * ends its process, is reported with that turn; the replay then starts over without it.
+ * @param module URL of the module whose default export is the app
+ * @throws E_APP_INVALID, and any error that the app file throws
  */
 export async function replayInProcesses(
   module: string,
@@ -79,12 +79,18 @@ async function replayOnce(
   }
 }
 
-/** The turn in which a program got stuck. Its task is also among those that were not replayed, which is said here. */
-function outcomeOf({ progress: { context: found, sourceLocation: place }, message }: StuckTurn): ReplayOutcome {
-  return { tasks: 1, turns: 1, diverged: 1, divergences: [thrownDivergence(found, message, place)], skipped: [] }
+/** Counts the task and the turn in which a program got stuck; `mergeOutcomes` removes that task from the skipped ones. */
+function outcomeOf({ progress: { context, sourceLocation }, message }: StuckTurn): ReplayOutcome {
+  return {
+    tasks: 1,
+    turns: 1,
+    diverged: 1,
+    divergences: [thrownDivergence(context, message, sourceLocation)],
+    skipped: [],
+  }
 }
 
-/** As if one process had seen it all: the same whatever the number of processes. */
+/** The same outcome as that of a single process. */
 function mergeOutcomes(outcomes: readonly ReplayOutcome[]): ReplayOutcome {
   const outcome = combineOutcomes(outcomes)
   const stuck = new Set(outcomes.slice(1).map(({ divergences }) => divergences[0]!.task))

@@ -7,22 +7,26 @@ import { asRefusal, closeFiles, isolate } from './isolation.ts'
 import { progressPipe, type Definitions, type FromProcess, type TurnProgress, type ToProcess } from './messages.ts'
 import { Replayer } from './replayer.ts'
 
-// Taken before the app can reach them.
+// Bound before the app can replace them.
 const send = process.send!.bind(process)
 const end = (process as unknown as { reallyExit(code: number): never }).reallyExit.bind(process)
 const post = (message: FromProcess) => void send(message)
 const tell = (progress: TurnProgress) => void writeSync(progressPipe, `${JSON.stringify(progress)}\n`)
 
-// Deep enough to reach the user's line through ours.
+// Deep enough to include the user's line below the frames of Tidings.
 Error.stackTraceLimit = 25
 process.on('disconnect', () => end(0))
-// What the app throws beside its turns says nothing of them.
+// Errors outside of a turn do not concern the replay.
 process.on('uncaughtException', thrown => console.error(`thrown outside of any turn: ${textOf(asRefusal(thrown))}`))
 
 async function load(module: string, stuck: readonly string[]): Promise<{ replay: Replayer; definitions: Definitions }> {
   isolate()
   const app = ((await import(module)) as { default?: App }).default
-  if (app?.kind !== 'app') throw new TidingsError('E_APP_INVALID', `${module} has a default export that is no app`)
+  if (app?.kind !== 'app')
+    throw new TidingsError(
+      'E_APP_INVALID',
+      `the default export of ${module} is not an app: export the result of app({ … })`,
+    )
   closeFiles()
   watchNondeterminism()
   const definitions = app.agents.flatMap(({ needs }) => (needs ? [[needs.key, needs.document]] : []))
@@ -40,7 +44,7 @@ interface App {
   }[]
 }
 
-/** One message after the other, in the order in which they came. */
+// Messages are processed one at a time, in order of arrival.
 let loaded: Awaited<ReturnType<typeof load>> | undefined
 let work = Promise.resolve()
 

@@ -7,7 +7,7 @@ import { progressPipe, type Definitions, type FromProcess, type TurnProgress, ty
 import type { ReplayOutcome } from './replayer.ts'
 
 const batchEvents = 256
-// Batches that a process may have before it says that it is ready for more.
+// Number of batches in flight before the sender waits for the process.
 const maxQueuedBatches = 4
 const loadTimeoutMs = 60_000
 const stderr = 2
@@ -23,11 +23,11 @@ export interface Finished {
   readonly definitions: Definitions
 }
 
-// One that hangs does not notice that this process has ended.
+// A process in an endless loop does not notice that its parent has ended.
 const running = new Set<ChildProcess>()
 process.on('exit', () => running.forEach(child => child.kill('SIGKILL')))
 
-/** A turn did not end, or ended its process. */
+/** A turn that did not end, or ended its process. */
 export class StuckTurn extends Error {
   readonly progress: TurnProgress
 
@@ -37,16 +37,16 @@ export class StuckTurn extends Error {
   }
 }
 
-/** A process that replays. Its output is that of the app, and goes to the standard error. */
+/** A process that replays. The output of the app goes to standard error. */
 export class ReplayProcess {
   readonly #child: ChildProcess
   readonly #timeoutMs: number
   #events: { position: number; event: CloudEvent }[] = []
   #isLoaded = false
-  /** Messages that were sent and are not done. */
+  /** Messages sent and not yet processed. */
   #pending = 0
   #ready: (() => void) | undefined
-  /** Of the turn that it was in last. */
+  /** The last complete progress line, and the beginning of the next one. */
   #progress = ''
   #timer: NodeJS.Timeout | undefined
   readonly #finished = Promise.withResolvers<Finished>()
@@ -74,7 +74,7 @@ export class ReplayProcess {
     return this.#events.length >= batchEvents ? this.#flush() : undefined
   }
 
-  /** At the pace of the process. */
+  /** Waits while the process has too many messages in flight. */
   async send(message: ToProcess): Promise<void> {
     if (message.kind !== 'events' && this.#events.length > 0) await this.#flush()
     while (this.#pending >= maxQueuedBatches)
@@ -103,7 +103,7 @@ export class ReplayProcess {
   #post(message: ToProcess): void {
     this.#pending++
     this.#restartTimer()
-    // A process that is gone says so by its end.
+    // If the process is gone, the `close` event reports it.
     this.#child.send(message, () => {})
   }
 
@@ -119,12 +119,11 @@ export class ReplayProcess {
 
   #onProgress(text: string): void {
     const lines = (this.#progress + text).split('\n')
-    // The last whole line, and what there is of the next one.
     this.#progress = lines.slice(-2).join('\n')
     this.#restartTimer()
   }
 
-  /** Time begins again with every sign of life, while there is something to do. */
+  /** Every message and progress line restarts the timeout while work is pending. */
   #restartTimer(): void {
     clearTimeout(this.#timer)
     if (this.#pending === 0) return

@@ -8,7 +8,7 @@ import type { ModelRequest } from '../tasks/conversation.ts'
 import { asRequested, effectKey, originalCorrelation, cacheEntry, type EffectPolicy } from '../tasks/effects.ts'
 import { digest } from '../tasks/turn.ts'
 
-/** What a `model.invoke` asks: the same for the same conversation, whatever the ids of its events are. */
+/** Reads the conversation of a `model.invoke` without event ids, so that equal questions are equal values. */
 export type ReadQuestion = (request: CloudEvent) => Promise<unknown>
 
 interface RecordedRequest {
@@ -17,16 +17,16 @@ interface RecordedRequest {
 }
 
 interface RecordedCorrelation {
-  /** Requests of tools, models and people, as they were asked, in the order of the log. */
+  /** Requests to tools, models and people in log order, as their programs made them. */
   readonly questions: readonly RecordedRequest[]
-  /** By the id of the answer. */
+  /** By id. */
   readonly answers: ReadonlyMap<string, CloudEvent>
 }
 
 const maxCorrelations = 8
 const maxKeys = 10_000
 
-/** Finds what was answered when the same was asked. */
+/** Finds the recorded answer to the same request. */
 export class RecordedAnswers {
   readonly #bus: Bus
   readonly #readQuestion: ReadQuestion
@@ -39,15 +39,15 @@ export class RecordedAnswers {
   }
 
   /**
-   * The answer to the same question in the correlation that is done again. What was asked several times is answered in that
-   * order, and after that with the last answer; a fork goes on behind the turn from which it was made.
+   * The answer to the same question in the original correlation. A question that was asked several times gets its answers in recorded
+   * order, and then the last one repeatedly. A fork uses the answers after the turn that it starts from, if there are any.
    */
   async answerTo(request: CloudEvent, terms: EffectPolicy): Promise<CloudEvent | undefined> {
     const origin = originalCorrelation(terms, request.replay!, request.correlationid)
     const known = this.#recordings.get(origin)
     return (
       (known && (await this.#find(known, request, terms))) ??
-      // More may have been recorded since.
+      // The cached recording may be out of date.
       this.#find(cacheEntry(this.#recordings, origin, await this.#read(origin), maxCorrelations), request, terms)
     )
   }
@@ -69,7 +69,7 @@ export class RecordedAnswers {
     const name = effectKey(request)
     const key = await this.#keyOf(request)
     const same: RecordedRequest[] = []
-    // A model is the same whatever its name, if it was asked the same.
+    // Models are compared by what they were asked, not by name.
     for (const question of questions)
       if (
         question.request.type === request.type &&
@@ -79,7 +79,7 @@ export class RecordedAnswers {
     return same
   }
 
-  /** How often the same was asked before in this redrive or fork. */
+  /** How often this redrive or fork has asked the same question before. */
   async #askedBefore(request: CloudEvent): Promise<number> {
     const { questions } = await this.#read(request.correlationid)
     const before = questions.slice(
@@ -89,7 +89,7 @@ export class RecordedAnswers {
     return (await this.#sameRequests(request, before)).length
   }
 
-  /** Position from which on a fork begins anew. */
+  /** Position of the first turn that the fork decides again. */
   async #forkPosition({ of }: EffectPolicy): Promise<number> {
     if (!('task' in of) || of.version === 1) return 0
     return (await this.#bus.driver.get(turnId(of.task, of.version), correlationOf(of.task)))?.position ?? Infinity
@@ -115,7 +115,7 @@ export class RecordedAnswers {
       return await this.#digestOf(await this.#bus.resolve(request))
     } catch (error) {
       if (error instanceof TidingsError && error.retryable) throw error
-      // What it was asked is no longer on the log: it is like nothing else.
+      // The conversation is no longer on the log, so the request equals no other.
       return request.id
     }
   }
@@ -129,7 +129,7 @@ export class RecordedAnswers {
   }
 }
 
-/** Asked before the turn from which a fork was made. */
+/** Whether it was asked before the turn that the fork starts from. */
 function isBeforeFork({ request, position }: RecordedRequest, { of }: EffectPolicy, cut: number): boolean {
   if (!('task' in of)) return false
   const id = parseId(request.id)

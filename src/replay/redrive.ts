@@ -11,13 +11,12 @@ import { readSelection, type Selection } from './selection.ts'
 
 const batchEvents = 1_000
 
-/** Which part of a log is redriven: a task has one start, and is forked from there. */
+/** The part of a log to redrive. A task is not redriven but forked from its first turn. */
 export type InputSelection = Exclude<Selection, { task: string } | { all: true }>
 
 /**
- * What a selection had from outside, in the order of the log. Of a time, only what came then, and not what a redrive or a fork
- * brought.
- * @param types patterns, of which one must match; none: all
+ * The events from outside in a selection, in log order. A period excludes events outside of it and events of redrives and forks.
+ * @param types patterns; if there are any, one of them must match
  */
 export async function selectInputs(
   bus: Bus,
@@ -34,14 +33,14 @@ export async function selectInputs(
   return inputs
 }
 
-/** A redrive, and where each correlation is repeated: under its `counterpart`. */
+/** A redrive. It repeats each correlation under its `counterpart`. */
 export interface Redriven extends ReplayRun {
   counterpart(correlation: string): string
 }
 
 /**
- * Publishes the inputs of a selection again, in the same order. All of them are one redrive: instances of workflows that are fed by
- * several correlations are fed by the counterparts of these.
+ * Publishes the inputs of a selection again, in the same order, as one redrive. So inputs of different correlations that belong to one
+ * workflow instance meet again in one new instance.
  */
 export async function publishRedrive(
   bus: Bus,
@@ -49,13 +48,13 @@ export async function publishRedrive(
   inputs: readonly CloudEvent[],
   ruled: ResolvedEffects,
 ): Promise<Redriven> {
-  const marked = newReplayRun('redrive')
-  await storeEffectPolicy(bus, marked, originIn(selection, inputs[0]?.replay), ruled)
+  const run = newReplayRun('redrive')
+  await storeEffectPolicy(bus, run, originIn(selection, inputs[0]?.replay), ruled)
   for (let i = 0; i < inputs.length; i += batchEvents) {
     const part = inputs.slice(i, i + batchEvents)
-    await bus.publishAll(await Promise.all(part.map(async event => toDraft(await bus.resolve(event), marked))))
+    await bus.publishAll(await Promise.all(part.map(async event => toDraft(await bus.resolve(event), run))))
   }
-  return { ...marked, counterpart: correlation => counterpart(correlation, marked.id) }
+  return { ...run, counterpart: correlation => counterpart(correlation, run.id) }
 }
 
 function originIn(selection: InputSelection, replay: string | undefined): ReplayOrigin {
@@ -68,23 +67,23 @@ const timeOf = (ms: number) => new Date(ms).toISOString()
 
 function toDraft(
   { id, type, source, subject, tenant, user, target, correlationid, data }: CloudEvent,
-  marked: ReplayRun,
+  run: ReplayRun,
 ): Draft {
   return {
     type,
     source,
     tenant,
     data,
-    correlationid: counterpart(correlationid, marked.id),
+    correlationid: counterpart(correlationid, run.id),
     causationid: id,
-    replay: marked.replay,
+    replay: run.replay,
     ...(subject !== undefined && { subject }),
     ...(user !== undefined && { user }),
     ...(target !== undefined && { target }),
   }
 }
 
-// What a task or another program made of something comes again when that something does.
+// Events that tasks or other programs derived from an input are derived again from its copy.
 const isFromOutside = ({ id, type, hops }: CloudEvent) =>
   hops === 0 &&
   !isTaskDerivedId(id) &&

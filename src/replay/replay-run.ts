@@ -7,7 +7,7 @@ import type { ResolvedEffects } from './effects.ts'
 export interface ReplayRun {
   readonly kind: EffectPolicy['kind']
   readonly id: string
-  /** What all that descends from it bears as `replay`. */
+  /** Value of the attribute `replay` on every event that descends from it: `redrive/ID` or `fork/ID`. */
   readonly replay: string
 }
 
@@ -16,7 +16,7 @@ export function newReplayRun(kind: EffectPolicy['kind']): ReplayRun {
   return { kind, id, replay: `${kind}/${id}` }
 }
 
-/** Writes down what it is and what it may do, which must be there before its first event. */
+/** Stores the effect policy, which must exist before the first event is published. */
 export async function storeEffectPolicy(
   bus: Bus,
   { kind, id }: ReplayRun,

@@ -9,31 +9,31 @@ import { collectHints, type Hints } from './nondeterminism.ts'
 import type { TurnProgress } from './messages.ts'
 import { ShadowTask } from './shadow.ts'
 
-/** What a replay saw. Lists are in the order of the log. */
+/** Result of a replay. Lists are in log order. */
 export interface ReplayOutcome {
   readonly tasks: number
   readonly turns: number
-  /** Turns that came out otherwise. */
+  /** Number of turns with at least one divergence. */
   readonly diverged: number
   readonly divergences: readonly Divergence[]
-  /** Tasks that could not be replayed, or not to their end, and why. */
+  /** Tasks that were not replayed, or not to their end, and why. */
   readonly skipped: readonly { task: string; why: string }[]
 }
 
 export interface ReplayerOptions {
-  /** Programs that do not come to an end, and are not run. */
+  /** Programs that got stuck and are not run. */
   readonly stuck?: readonly string[]
-  /** Told of each turn before code runs for it. */
+  /** Called before each turn runs. */
   readonly onTurn?: (progress: TurnProgress) => void
 }
 
-/** A definition of a workflow, as JSON, under its hash. */
+/** A workflow definition, as JSON, with its hash. */
 export interface PinnedDefinition {
   readonly hash: string
   readonly text: string
 }
 
-/** Several outcomes as one, in this order. */
+/** Concatenates outcomes. */
 export function combineOutcomes(outcomes: readonly ReplayOutcome[]): ReplayOutcome {
   const sum = (count: (outcome: ReplayOutcome) => number) =>
     outcomes.reduce((total, outcome) => total + count(outcome), 0)
@@ -46,10 +46,7 @@ export function combineOutcomes(outcomes: readonly ReplayOutcome[]): ReplayOutco
   }
 }
 
-/**
- * Replays recorded turns against these programs, as their events come in. Nothing but the programs is run: no model, no
- * tool, and nothing is written.
- */
+/** Replays recorded turns against programs as their events arrive. Runs no model and no tool, and writes nothing. */
 export class Replayer {
   readonly #programs: Programs
   readonly #stuck: readonly string[]
@@ -59,7 +56,7 @@ export class Replayer {
   readonly #pinned = new Map<string, PinnedDefinition>()
   readonly #divergences: Divergence[] = []
   readonly #skipped: { task: string; why: string }[] = []
-  /** Of which a turn was judged, or that go on from their snapshot. */
+  /** Tasks with a compared turn or a restored snapshot. */
   #tasks = 0
   #turns = 0
   #diverged = 0
@@ -70,19 +67,19 @@ export class Replayer {
     this.#onTurn = onTurn
   }
 
-  /** The next event of the log, with its data at hand. */
+  /** Adds the next event of the log, with its data. */
   async add(position: number, event: CloudEvent): Promise<void> {
     const task = replayedTaskOf(event)
     if (task === undefined) return
     for (const recording of this.#histories.add(task, position, event)) await this.#turn(recording)
   }
 
-  /** This instance of a workflow is replayed by the definition that it goes by, and not by that of the app. */
+  /** Replays a workflow instance by this definition instead of that of the app. */
   pin(task: string, pinned: PinnedDefinition): void {
     this.#pinned.set(task, pinned)
   }
 
-  /** The next turns of this task follow on a snapshot. */
+  /** Continues a task from a snapshot. */
   async resume(task: string, snapshot: string): Promise<void> {
     const state = JSON.parse(snapshot) as SnapshotState
     const begin = async () => restoreTask(await this.#definition(task, state.name, state.version), task, state)
@@ -95,7 +92,7 @@ export class Replayer {
 
   finish(): ReplayOutcome {
     for (const { task, turn } of this.#histories.incomplete)
-      this.#skipped.push({ task, why: `turn ${turn}, or an event of it, is not there` })
+      this.#skipped.push({ task, why: `turn ${turn}, or an event that it emitted, is missing` })
     return {
       tasks: this.#tasks,
       turns: this.#turns,
@@ -116,15 +113,15 @@ export class Replayer {
       }
       this.#live.set(task, (shadow = await this.#startShadow(task, begin)))
     }
-    if (shadow !== 'skipped' && !shadow.ended) await this.#judge(shadow, recording)
+    if (shadow !== 'skipped' && !shadow.ended) await this.#compare(shadow, recording)
     if (turn.end) this.#live.delete(task)
   }
 
-  async #judge(shadow: ShadowTask, recording: LoggedTurn): Promise<void> {
+  async #compare(shadow: ShadowTask, recording: LoggedTurn): Promise<void> {
     const { programVersion, programHash, programAt } = shadow.task.identity
-    const found = divergenceContext(recording, { version: programVersion, hash: programHash })
-    this.#onTurn?.({ context: found, sourceLocation: programAt })
-    const divergences = await collectHints(shadow.hints, () => shadow.turn(recording, found))
+    const context = divergenceContext(recording, { version: programVersion, hash: programHash })
+    this.#onTurn?.({ context, sourceLocation: programAt })
+    const divergences = await collectHints(shadow.hints, () => shadow.turn(recording, context))
     if (!divergences) return
     this.#count(shadow)
     this.#turns++
@@ -133,12 +130,12 @@ export class Replayer {
   }
 
   #count(shadow: ShadowTask) {
-    if (!shadow.judged) this.#tasks++
-    shadow.judged = true
+    if (!shadow.isCounted) this.#tasks++
+    shadow.isCounted = true
   }
 
   async #definition(task: string, name: string, version: number): Promise<ProgramDefinition> {
-    if (this.#stuck.includes(name)) throw new Error(`${name} got stuck in another of its tasks, and is not run again`)
+    if (this.#stuck.includes(name)) throw new Error(`${name} got stuck in another task and is not run again`)
     const hosted = this.#programs.for(task, name, version)
     const pinned = this.#pinned.get(task)
     return (pinned && hosted.pinned?.(pinned.hash, async () => pinned.text)) ?? hosted
@@ -149,7 +146,7 @@ export class Replayer {
       const notes: Hints = new Map()
       return await collectHints(notes, async () => new ShadowTask(await begin(), notes))
     } catch (error) {
-      // Whatever the code of one task throws, the others are replayed.
+      // An error in one task must not stop the replay of the others.
       this.#skipped.push({
         task: id,
         why: error instanceof TidingsError ? `${error.code}: ${error.message}` : textOf(error),

@@ -6,18 +6,18 @@ import type { ReplayOutcome } from './replayer.ts'
 import { pathText, locationText, valueText } from './text.ts'
 import { replayVerdict, type GateRequirements } from './verdict.ts'
 
-/* The same outcome gives the same bytes: nothing in a report depends on the clock or on the number of threads. */
+/* A report depends neither on the clock nor on the number of processes: the same outcome gives the same bytes. */
 
 const shownChanges = 8
 const shownTasks = 5
 
-/** For people: of each kind of divergence the first one, whole. */
+/** For people: the first divergence of each cluster in full. */
 export function* renderReport(outcome: ReplayOutcome, demand: GateRequirements, width: number): Generator<string> {
   const found = clusterDivergences(outcome.divergences, demand.accepted)
   for (const cluster of found.filter(each => !each.accepted)) yield* clusterLines(cluster, width)
-  const meant = found.filter(each => each.accepted)
-  for (const { divergences, title } of meant) yield styleText('dim', `accepted ${divergences.length} × ${title}`)
-  if (meant.length > 0) yield ''
+  const accepted = found.filter(each => each.accepted)
+  for (const { divergences, title } of accepted) yield styleText('dim', `accepted ${divergences.length} × ${title}`)
+  if (accepted.length > 0) yield ''
   const reasons = Map.groupBy(outcome.skipped, ({ why }) => why.replace(/task \S+ /, ''))
   for (const [why, tasks] of reasons)
     yield styleText('yellow', `not replayed: ${countText(tasks.length, 'task')}, such as ${tasks[0]!.task}: ${why}`)
@@ -45,12 +45,12 @@ function* clusterLines({ signature, title, divergences, note }: Cluster, width: 
 }
 
 const advice = {
-  clock: 'gives another value each time; use ctx.now',
-  chance: 'gives another value each time; draw in a tool',
-  outside: 'is refused during a replay; do it in a tool',
+  clock: 'returns another value each time: use ctx.now',
+  chance: 'returns another value each time: call it in a tool',
+  outside: 'is blocked during a replay: call it in a tool',
 }
 
-const hintText = ({ kind, what, sourceLocation: place }: Hint) => `${what} at ${locationText(place)} ${advice[kind]}`
+const hintText = ({ kind, what, sourceLocation }: Hint) => `${what} at ${locationText(sourceLocation)} ${advice[kind]}`
 
 function* changeLines({ path, before, after }: Change, width: number): Generator<string> {
   yield `    ${pathText(path)}`
@@ -69,26 +69,26 @@ function summary(outcome: ReplayOutcome, found: readonly Cluster[], short: strin
   const accepted = found.length - open
   const kinds = `${countText(open, 'kind')}${accepted > 0 ? `, ${accepted} accepted` : ''}`
   return line(
-    `${replayed}: ${countText(outcome.diverged, 'turn')} in ${countText(tasks, 'task')} came out otherwise (${kinds})${but}`,
+    `${replayed}: ${countText(outcome.diverged, 'turn')} in ${countText(tasks, 'task')} decide differently (${kinds})${but}`,
   )
 }
 
-/** What is lacking in what was replayed; undefined when it is enough. */
+/** Why the replay covers too little; undefined if it covers enough. */
 export function shortfall({ tasks, skipped }: ReplayOutcome, { atLeast = 0 }: GateRequirements): string | undefined {
-  if (tasks < atLeast) return `at least ${countText(atLeast, 'task')} expected`
+  if (tasks < atLeast) return `expected at least ${countText(atLeast, 'task')}`
   if (skipped.length > 0) return `${countText(skipped.length, 'task')} not replayed`
-  return tasks === 0 ? 'what was selected holds no task' : undefined
+  return tasks === 0 ? 'the selection contains no task' : undefined
 }
 
-/** For programs: a line for each divergence, then for each task that was not replayed, then the total. */
+/** For programs: a record for each divergence, for each skipped task, and a total. */
 export function* reportRecords(outcome: ReplayOutcome, demand: GateRequirements): Generator<object> {
   for (const divergence of outcome.divergences)
     yield {
       record: 'divergence',
       ...divergence,
-      ...(divergence.sourceLocation && { place: locationText(divergence.sourceLocation) }),
+      ...(divergence.sourceLocation && { sourceLocation: locationText(divergence.sourceLocation) }),
       ...(divergence.hints && {
-        hints: divergence.hints.map(each => ({ ...each, place: locationText(each.sourceLocation) })),
+        hints: divergence.hints.map(each => ({ ...each, sourceLocation: locationText(each.sourceLocation) })),
       }),
       title: titleOf(divergence),
       accepted: demand.accepted.accepts(divergence),

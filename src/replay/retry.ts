@@ -13,33 +13,36 @@ import { readHistory, type TaskHistory } from './history.ts'
 import { TaskJournal } from './journal.ts'
 
 /*
- * The successor of a task that failed: its history is that of the failed one up to its last turn, which is decided once more. See
+ * The successor of a failed task. It has the history of the failed task up to the last turn, which it decides again. See
  * docs/decisions/0014-retry.md.
  *
- *     turns before the last ─▶ taken over            inputs of the last turn ─┬─ what succeeded ─▶ decided on again
- *     answers that nobody took ─▶ taken over                                  └─ what failed ─▶ asked again, with the keys that it had
+ *     turns before the last ─▶ copied            inputs of the last turn ─┬─ successful answers ─▶ decided on again
+ *     answers that no turn took ─▶ copied                                 └─ failed calls ─▶ repeated with the same keys
  */
 
 export interface RetryPlan {
   readonly of: string
   readonly program: string
   readonly fork: Fork
-  /** The event that says how the task ended. */
+  /** The event with the outcome of the task. */
   readonly ending: CloudEvent
-  /** Answers that nobody took, and with which the successor begins. */
+  /** Answers that no turn took. The successor begins with them. */
   readonly adopted: readonly CloudEvent[]
-  /** Tasks of other agents, which failed and go on too. */
+  /** Failed tasks of other agents that are retried too. */
   readonly children: readonly string[]
-  /** Whether somebody waited for the task and was answered. */
+  /** Whether a caller waited for the task and got its answer. */
   readonly callerAnswered: boolean
 }
 
-/** Why an instance of a workflow cannot go on; undefined where it can, and for all other tasks. `failed`: whether a call of its last turn did. */
+/**
+ * Why a workflow instance cannot be retried; undefined if it can, and for other tasks.
+ * @param failed whether a call of its last turn failed
+ */
 export type CheckWorkflow = (program: string, fork: Fork, failed: boolean) => Promise<RetryProblem | undefined>
 
 export interface RetryProblem {
   readonly why: string
-  /** It has undone what it did. */
+  /** The instance has undone its steps. */
   readonly isUndone?: true
 }
 
@@ -47,11 +50,11 @@ export interface RetryProblem {
 interface Retry {
   readonly event: CloudEvent
   readonly successor: string
-  /** It was taken back before the task began. */
+  /** The retry was cancelled before its task began. */
   readonly isWithdrawn: boolean
 }
 
-/** The newest turn of each task of a correlation, and the retries that were asked for. */
+/** The newest turn of each task of a correlation, and the requested retries. */
 export class CorrelationTasks {
   readonly #bus: Bus
   readonly #turns: ReadonlyMap<string, CloudEvent<Turn>>
@@ -82,22 +85,22 @@ export class CorrelationTasks {
     return this.#turns.get(task)?.data
   }
 
-  /** The task that goes on from one that failed, or is about to. */
+  /** The task that retries a failed one, also if it has not begun yet. */
   successorOf(task: string): string | undefined {
     return this.#retries.find(({ event, isWithdrawn }) => event.retryof === task && !isWithdrawn)?.successor
   }
 
-  /** The same, also where somebody asked for it and the retry was taken back before that task began. */
+  /** Like `successorOf`, but includes a retry that was cancelled before its task began. */
   retriedAs(task: string): string | undefined {
     return this.successorOf(task) ?? this.#retries.find(({ event }) => event.id === retryId(task))?.successor
   }
 
-  /** Of a successor: the task that it goes on from. */
+  /** The failed task that a successor retries. */
   predecessorOf(task: string): string | undefined {
     return this.#retries.find(({ successor }) => successor === task)?.event.retryof
   }
 
-  /** The successor that has not begun yet, and with which this task is going to go on. */
+  /** A successor that has not begun and will retry this task as one of its calls. */
   async pendingWith(task: string): Promise<string | undefined> {
     for (const { event, successor, isWithdrawn } of this.#retries)
       if (
@@ -112,23 +115,23 @@ export class CorrelationTasks {
 
 const isUnbegun = ({ version, inputs }: Turn) => version === 1 && isTombstone(inputs[0])
 
-/** Of a retry whose task had no turn: whether it was taken back, so that the task never begins. */
+/** Whether a retry without a turn was cancelled, so that its task never begins. */
 async function hasNotBegun(bus: Bus, { id, correlationid }: CloudEvent, successor: string): Promise<boolean> {
-  // It may have been answered since, by a task that has begun.
+  // A settled retry without a turn may have begun since `newestTurns` was read.
   if (!(await bus.driver.isCallSettled(id))) return false
   const first = await bus.get(turnId(successor, 1), correlationid)
   return !first || isUnbegun((await bus.resolve(first)).data as Turn)
 }
 
-/** Whether a task that another one had asked goes on with it. */
+/** Whether a retry includes the retry of a task that it had called. */
 const includesRetryOf = ({ reissue, retries = {}, again = [] }: Fork, task: string): boolean =>
   reissue.some(({ id, retryof }) => retries[id] && (retryof === task || includesRetryOf(retries[id], task))) ||
   again.some(({ retry }) => retry && (retry.of === task || includesRetryOf(retry.fork, task)))
 
-/** An instance that has undone what it did: nothing is done twice if it starts from the beginning. */
+/** The instance has undone its steps, so it can start from the beginning without repeating effects. */
 class UndoneInstance extends TidingsError {}
 
-/** What a retry of a task that has ended would be. @throws E_NOT_FOUND, E_RETRY_REFUSED */
+/** Plans the retry of a task that has failed or was cancelled. @throws E_NOT_FOUND, E_RETRY_REFUSED */
 export async function planRetry(
   bus: Bus,
   task: string,
@@ -138,13 +141,13 @@ export async function planRetry(
   const journal = await TaskJournal.read(bus, task)
   const { version, end } = journal.newest
   if (end !== 'failed' && end !== 'cancelled')
-    throw retryRefused(`task ${task} has not failed: it ${end === undefined ? 'has not ended' : `is ${end}`}`)
+    throw retryRefused(`task ${task} cannot be retried: it ${end === undefined ? 'has not ended' : `is ${end}`}`)
   const predecessor = isUnbegun(journal.newest) ? tasks.predecessorOf(task) : undefined
   if (predecessor !== undefined) return planFromPredecessor(bus, task, journal, predecessor, tasks, fits)
   const history = await readHistory(bus, task, version, journal)
   const ending = endingOf(task, history.emitted, end)
   if (isUnbegun(journal.newest))
-    throw retryRefused(`task ${task} was cancelled before it began: publish what was to start it once more`)
+    throw retryRefused(`task ${task} was cancelled before it began: publish its start event again`)
   const planned = await buildFork(bus, task, history, journal.newest, tasks, fits)
   const unfit = await fits(history.program, planned.fork, planned.failed)
   if (unfit) {
@@ -162,7 +165,7 @@ function endingOf(task: string, emitted: readonly CloudEvent[], end: TaskEnd): C
   return ending
 }
 
-/** A successor that was cancelled before it began: another one goes on from where it would have. */
+/** A successor that was cancelled before it began: plans another retry of its predecessor. */
 async function planFromPredecessor(
   bus: Bus,
   task: string,
@@ -173,12 +176,15 @@ async function planFromPredecessor(
 ): Promise<RetryPlan> {
   const other = tasks.successorOf(predecessor)
   if (other !== undefined)
-    throw retryRefused(`task ${task} was cancelled before it began, and task ${other} goes on in its place`)
+    throw retryRefused(`task ${task} was cancelled before it began, and task ${other} retries its predecessor instead`)
   const ending = endingOf(task, (await journal.turn(1)).emitted, 'cancelled')
   return { ...(await planRetry(bus, predecessor, tasks, fits)), of: task, ending }
 }
 
-/** Publishes it. The successor begins when a worker takes it. `isNew`: nobody else did so before. @throws E_EVENT_TOO_LARGE */
+/**
+ * Publishes the retry. A worker then starts the successor. `isNew` is false if the same retry was already published.
+ * @throws E_EVENT_TOO_LARGE
+ */
 export async function publishRetry(bus: Bus, { of, program, fork, ending }: RetryPlan) {
   const { tenant, user, hops } = fork.start
   const correlationid = correlationOf(of)
@@ -249,11 +255,11 @@ async function buildFork(
   return { fork, adopted, children, failed }
 }
 
-/** A call that was made again may have been answered twice. */
+/** A repeated call may have two answers: keeps the first. */
 const firstOfEachCall = (answers: readonly CloudEvent[]) =>
   answers.filter(({ call }, i) => answers.findIndex(other => other.call === call) === i)
 
-/** Calls that may be made again: an agent that was asked and has begun goes on then. */
+/** Adds to each agent call that may be repeated the retry of the task that it had started. */
 async function withChildRetries(
   bus: Bus,
   task: string,
@@ -268,7 +274,7 @@ async function withChildRetries(
     const isAnswered = next && 'answer' in next
     if (isAnswered && hasCalled(tasks, next.answer))
       throw retryRefused(
-        `task ${task} had asked ${call.target} in the turn in which it failed, and that has completed: it would do its work twice. Start it again, with its input or with \`tidings redrive\``,
+        `task ${task} called ${call.target} in its failed turn, and that task has completed: a retry would do its work twice. Start it from the beginning, with its input or with \`tidings redrive\``,
       )
     again.push(next && !isAnswered ? { ...call, retry: { of: next.of, fork: next.fork } } : call)
   }
@@ -277,7 +283,7 @@ async function withChildRetries(
 
 const hasCalled = (tasks: CorrelationTasks, { id }: CloudEvent) => (tasks.get(parseId(id)!.task)?.spent?.calls ?? 1) > 0
 
-/** How the task of a call goes on: what it gave, or from where. Undefined if nothing is done twice when it starts from the beginning. */
+/** The answer of a called task, or its retry plan. Undefined if it can start from the beginning without repeating effects. */
 async function planChild(
   bus: Bus,
   child: string,
@@ -291,12 +297,12 @@ async function planChild(
   }
   if (!turn || isUnbegun(turn)) {
     const before = tasks.predecessorOf(task)
-    // It was taken back before it began.
+    // The retry was cancelled before its task began.
     if (before !== undefined && tasks.successorOf(before) !== task) return planChild(bus, before, tasks, fits)
     if (task === child && before === undefined) return undefined
   }
   if (turn?.end === undefined)
-    throw retryRefused(`task ${task}, which it had asked, has not ended: try again when it has`, true)
+    throw retryRefused(`task ${task}, which it had called, has not ended: retry after it has ended`, true)
   if (turn.end === 'completed') {
     const { emitted } = await (await TaskJournal.read(bus, task)).turn(turn.version)
     return { answer: emitted.findLast(({ type }) => type === 'agent.task.completed')! }
@@ -309,7 +315,7 @@ async function planChild(
   }
 }
 
-/** What the runtime told a task so that it ends. */
+/** Inputs by which the runtime ends a task. */
 const endingTypes: readonly string[] = ['agent.cancel', refusedType]
 
 const isFailure = (answer: CloudEvent): boolean =>
@@ -328,7 +334,7 @@ const answerErrors: readonly string[] = [
   'E_MODEL_UNFINISHED',
 ]
 
-/** Whether the task failed because of what its model answered: it would fail so again. */
+/** Whether the task failed because of an answer of its model. Deciding on the same answer would fail again. */
 const failedOnModelAnswer = (emitted: readonly CloudEvent[]): boolean =>
   emitted.some(event => event.type === 'agent.task.failed' && answerErrors.includes(codeOf(event)))
 

@@ -3,8 +3,8 @@ import type { Position, StoredEvent } from '../bus/driver.ts'
 import { mintedAt } from '../bus/ids.ts'
 
 /**
- * What of a log is meant. `since` and `until` are ms since the epoch: every correlation of which something happened in
- * between, whole, since a task can be replayed from its first turn only.
+ * A part of a log. A period (ms since the epoch) selects every correlation with an event in it, and the whole of that correlation,
+ * because a task can only be replayed from its first turn.
  */
 export type Selection =
   | { readonly task: string }
@@ -12,17 +12,17 @@ export type Selection =
   | { readonly since: number; readonly until?: number }
   | { readonly all: true }
 
-/** Clocks of those who mint ids and of those who publish may differ by so much. */
+/** Maximum difference between the clocks that mint ids and those that stamp events. */
 const clockSkewMs = 60_000
 
-/** What is selected, in the order of the log, up to its head as it is now. */
+/** The selected events in log order, up to the current head. */
 export async function* readSelection(bus: Bus, selection: Selection): AsyncGenerator<StoredEvent> {
   const head = await bus.driver.head()
   if ('since' in selection) yield* selectSince(bus, selection.since, selection.until ?? Infinity, head)
   else yield* bus.read('all' in selection ? { until: head } : selection)
 }
 
-/** Looks twice: for the correlations, then for all that they left, which begins when the oldest of them was minted. */
+/** Reads the period to find its correlations, then reads all their events, from the time at which the oldest id was minted. */
 async function* selectSince(bus: Bus, since: number, until: number, head: Position): AsyncGenerator<StoredEvent> {
   const wanted = new Set<string>()
   let oldest = since

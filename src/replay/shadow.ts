@@ -19,11 +19,11 @@ import type { LoggedTurn } from './turn-assembler.ts'
 import { TracedTurn } from './traced-turn.ts'
 
 /*
- * Teacher-forced: each turn is decided on the inputs that were recorded, by today's code in the state that the recorded
- * events give it, so that one divergence does not hide the next. Straight-line code has no state but where it stands: it is
- * followed up to its first divergence.
+ * Teacher-forced: today's code decides each turn on the recorded inputs, in the state that the recorded events produce, so that one
+ * divergence does not hide the next. Straight-line code has no state except its current position, so it is followed only up to its
+ * first divergence.
  *
- *     recorded inputs ─▶ decide ─▶ compare with what was emitted ─▶ fold what was recorded ─▶ compare the state ─▶ next turn
+ *     recorded inputs ─▶ decide ─▶ compare with the recorded events ─▶ fold the recorded turn ─▶ compare the state ─▶ next turn
  */
 
 const engineErrors = new Set([
@@ -34,19 +34,19 @@ const engineErrors = new Set([
   'E_EVENT_INVALID',
 ])
 
-/** A recorded task beside today's code. */
+/** Runs today's code on the turns of a recorded task. */
 export class ShadowTask {
   readonly task: Task
-  /** Nothing that comes after can be judged. */
+  /** No later turn can be compared. */
   ended = false
-  /** It counts as replayed. */
-  judged = false
+  /** Whether the task counts as replayed. */
+  isCounted = false
   #stateDiverged = false
-  /** What its code was seen to do. */
+  /** Non-deterministic calls of its code. */
   readonly hints: Hints
-  /** Straight-line code. */
+  /** Whether it is straight-line code. */
   readonly #chained: boolean
-  /** Of a call that was made: the line that made it. */
+  /** The line that made each call, by call id. */
   readonly #callLocations = new Map<string, string>()
 
   constructor(task: Task, notes: Hints) {
@@ -55,28 +55,28 @@ export class ShadowTask {
     this.#chained = isChained(task.machine)
   }
 
-  /** How the next turn comes out; undefined when the runtime took it, and the program was not asked. */
-  async turn(recording: LoggedTurn, found: DivergenceContext): Promise<Divergence[] | undefined> {
+  /** Compares the next turn. Undefined if the runtime decided it in place of the program. */
+  async turn(recording: LoggedTurn, context: DivergenceContext): Promise<Divergence[] | undefined> {
     const { turn, emitted } = recording
     if (isEndedByEngine(turn, emitted)) {
       this.ended = true
       return undefined
     }
     const watched = new TracedTurn(this.task.identity, recording)
-    const divergences = await this.#decide(found, recording, watched)
+    const divergences = await this.#decide(context, recording, watched)
     if (this.#chained && divergences.length > 0) this.ended = true
     try {
-      // A program that threw then, as it does now, was asked nothing more.
+      // A program that threw in both runs emitted nothing to accept.
       if (!watched.fault || divergences.length > 0) this.task.accepted(turn.emits, emitted)
       this.task.advance(turn, 0)
       const changes = this.#stateChanges(turn)
-      // A state that went another way stays so: it is told once.
-      if (changes && !this.#stateDiverged) divergences.push(stateDivergence(found, changes, this.#programAt))
+      // A state that diverged once stays different, so it is reported once.
+      if (changes && !this.#stateDiverged) divergences.push(stateDivergence(context, changes, this.#programAt))
       this.#stateDiverged = changes !== undefined
     } catch (error) {
-      // Without a state there is nothing to judge the next turns by.
+      // Without a state the next turns cannot be compared.
       this.ended = true
-      if (divergences.length === 0) divergences.push(this.#thrown(found, error))
+      if (divergences.length === 0) divergences.push(this.#thrown(context, error))
     }
     if (turn.end) this.ended = true
     const hints = [...this.hints.values()]
@@ -84,12 +84,14 @@ export class ShadowTask {
   }
 
   async #decide(
-    found: DivergenceContext,
+    context: DivergenceContext,
     { turn, inputs, emitted }: LoggedTurn,
     watched: TracedTurn,
   ): Promise<Divergence[]> {
     const { machine } = this.task
-    const arrived = inputs.map(({ call }) => this.#callLocations.get(call ?? '')).findLast(place => place !== undefined)
+    const arrived = inputs
+      .map(({ call }) => this.#callLocations.get(call ?? ''))
+      .findLast(location => location !== undefined)
     try {
       await this.task.decide(inputs, watched)
       const differences = compareEmits(
@@ -97,23 +99,23 @@ export class ShadowTask {
         comparableEmits(watched.emits, watched.events),
       )
       if (differences.length > 0) {
-        if (watched.fault) return [this.#thrown(found, watched.fault.thrown, arrived)]
+        if (watched.fault) return [this.#thrown(context, watched.fault.thrown, arrived)]
         const hasFailed = differences.some(each => 'after' in each && each.after.type === 'agent.task.failed')
-        if (hasFailed && machine.thrown !== undefined) return [this.#thrown(found, machine.thrown, arrived)]
+        if (hasFailed && machine.thrown !== undefined) return [this.#thrown(context, machine.thrown, arrived)]
       }
       this.#rememberLocations(turn, watched)
       return differences.map(difference => {
-        const place = 'after' in difference ? watched.sourceLocationOf(difference.after.id) : undefined
-        return emitDivergence(found, difference, place ?? arrived ?? this.#programAt)
+        const location = 'after' in difference ? watched.sourceLocationOf(difference.after.id) : undefined
+        return emitDivergence(context, difference, location ?? arrived ?? this.#programAt)
       })
     } catch (error) {
-      return [this.#thrown(found, error, arrived)]
+      return [this.#thrown(context, error, arrived)]
     }
   }
 
-  #thrown(found: DivergenceContext, error: unknown, arrived?: string): Divergence {
-    const place = sourceLocation(error instanceof Error ? error.stack : undefined)
-    return thrownDivergence(found, textOf(asRefusal(error)), place ?? arrived ?? this.#programAt)
+  #thrown(context: DivergenceContext, error: unknown, arrived?: string): Divergence {
+    const location = sourceLocation(error instanceof Error ? error.stack : undefined)
+    return thrownDivergence(context, textOf(asRefusal(error)), location ?? arrived ?? this.#programAt)
   }
 
   get #programAt() {
@@ -123,12 +125,12 @@ export class ShadowTask {
   #rememberLocations({ emits }: LoggedTurn['turn'], watched: TracedTurn) {
     if (!this.#chained) return
     watched.emits.forEach(({ id, wait }, i) => {
-      const place = wait && watched.sourceLocationOf(id)
-      if (place) this.#callLocations.set(emits[i]?.id ?? id, place)
+      const location = wait && watched.sourceLocationOf(id)
+      if (location) this.#callLocations.set(emits[i]?.id ?? id, location)
     })
   }
 
-  /** Undefined when the state is as it was, or nothing was recorded of it. */
+  /** Undefined if the state is equal or was not recorded. */
   #stateChanges({ state, stateHash }: Turn) {
     if (state === undefined && stateHash === undefined) return undefined
     const json = this.task.machine.snapshot()
@@ -143,7 +145,7 @@ export class ShadowTask {
   }
 }
 
-/** Straight-line code keeps no state; a program whose `init` throws has none either. */
+/** Straight-line code has no snapshot, and neither has a program whose `init` throws. */
 function isChained(machine: Machine): boolean {
   try {
     return machine.snapshot() === undefined
@@ -152,7 +154,7 @@ function isChained(machine: Machine): boolean {
   }
 }
 
-/** The runtime ended the task, whatever the program wanted. */
+/** Whether the runtime ended the task in place of the program. */
 function isEndedByEngine(turn: Turn, emitted: readonly CloudEvent[]): boolean {
   if (turn.version === 1 && isTombstone(turn.inputs[0])) return true
   if (turn.end !== 'failed') return false

@@ -5,8 +5,8 @@ import type { StoredEvent } from '../bus/driver.ts'
  *
  *     {"tidings":"slice","version":1,"time":"…"}              first
  *     {"document":"definition/…","value":"…"}                 before the first event that names it
- *     {"position":12,"event":{…}}                             what a turn emitted right behind the turn
- *     {"end":{"events":2,"documents":1,"sha256":"…"}}         last: without it the file was cut
+ *     {"position":12,"event":{…}}                             events that a turn emitted follow the turn
+ *     {"end":{"events":2,"documents":1,"sha256":"…"}}         last: without it the file is truncated
  */
 
 export const sliceVersion = 1

@@ -9,18 +9,18 @@ import { documentsNamedBy } from './slice-write.ts'
 import type { RecordedSource } from './source.ts'
 
 /*
- * An imported log is there to be read, replayed and forked, and it must not come to life:
+ * An imported log can be read, replayed and forked, but its tasks must not resume:
  *
- * - its tasks belong to the group `imported`, which nobody works, and are never woken;
- * - apps take what comes from now on;
- * - tools and models begin at the beginning of a log, so their groups are made here, behind what was imported. Until they
- *   are, a document says that the log is partial, and no app starts on it.
+ * - they belong to the group `imported`, which has no worker, and are never woken;
+ * - apps only take events published after the import;
+ * - groups of tools and models start at the beginning of a log, so the import creates them at its end. Until then a document marks the
+ *   log as partial, and no app starts on it.
  */
 
 export interface ImportSummary {
   readonly events: number
   readonly turns: number
-  /** Turns whose task begins before the slice: they lie on the log as events, and nobody can replay them. */
+  /** Turns whose task begins before the slice. They are stored as plain events and cannot be replayed. */
   readonly withoutBeginning: number
 }
 
@@ -29,13 +29,13 @@ const group = 'imported'
 const batchEvents = 256
 
 /**
- * Puts recorded events on an empty log, as they were: ids, order, times. The source is read twice, and nothing is written
- * when it is not valid. @throws E_IMPORT_NOT_EMPTY, E_SLICE_INVALID
+ * Copies recorded events to an empty log, with their ids, order and times. Reads the source twice: an invalid one writes nothing.
+ * @throws E_IMPORT_NOT_EMPTY, E_SLICE_INVALID
  */
 export async function importFrom(source: RecordedSource, bus: Bus): Promise<ImportSummary> {
   const groups = await groupsIn(source)
   await assertEmpty(bus)
-  if ((await bus.driver.putDocument(marker, 'partial', 0)) === 0) throw notEmpty('somebody else imports into it')
+  if ((await bus.driver.putDocument(marker, 'partial', 0)) === 0) throw notEmpty('another import into it is running')
   const imported = await new Import(source, bus).run()
   for (const each of groups) await bus.driver.createGroup(each)
   const { revision } = (await bus.driver.getDocument(marker))!
@@ -43,17 +43,19 @@ export async function importFrom(source: RecordedSource, bus: Bus): Promise<Impo
   return imported
 }
 
-/** An app must not start where requests that were imported would be taken for its own. @throws E_IMPORT_PARTIAL */
+/** Keeps an app from taking imported requests for its own. @throws E_IMPORT_PARTIAL */
 export async function assertNotPartial(bus: Bus): Promise<void> {
   if ((await bus.driver.getDocument(marker))?.value === 'partial')
-    throw new TidingsError('E_IMPORT_PARTIAL', 'an import into this log has not come to its end')
+    throw new TidingsError(
+      'E_IMPORT_PARTIAL',
+      'an import into this log was not completed: delete the log and import again',
+    )
 }
 
 class Import {
   readonly #source: RecordedSource
   readonly #bus: Bus
   readonly #seenDocuments = new Set<string>()
-  /** Events that are not written yet. */
   #unwritten: CloudEvent[] = []
   #events = 0
   #turns = 0
@@ -65,7 +67,7 @@ class Import {
   }
 
   async run(): Promise<ImportSummary> {
-    // Some brokers take turns from the owner of a shard only. It reads nothing, so it also holds back the janitor.
+    // Some brokers accept turns only from the owner of a shard. The paused owner also keeps the janitor from purging.
     const owner = await this.#bus.driver.subscribe({
       group,
       filter: [{ types: ['>'] }],
@@ -131,7 +133,7 @@ class Import {
     await this.#bus.driver.publish(await this.#encoded(this.#unwritten.splice(0)))
   }
 
-  /** A turn that is published as an event holds inputs that were checked when they came. */
+  /** The inputs of a turn were checked when they arrived, so a turn that is stored as an event is not checked again. */
   async #encoded(events: readonly CloudEvent[]): Promise<EncodedEvent[]> {
     const entries: EncodedEvent[] = []
     for (const event of events)
@@ -142,7 +144,7 @@ class Import {
 
 const taskOf = ({ id }: CloudEvent) => id.slice(0, id.lastIndexOf(':'))
 
-/** Reads it once: whether all of it can be written, and the groups that would take its requests. */
+/** Validates the source and returns the groups that would take its requests. */
 async function groupsIn(source: RecordedSource): Promise<ConsumerGroup[]> {
   const groups = new Map<string, ConsumerGroup>()
   for await (const { event } of source.events()) {
@@ -160,7 +162,7 @@ function check(event: CloudEvent): void {
     if (!isTurn(event)) return void checkEvent(event)
     const id = parseId(event.id)
     const isOfItsTask = id && id.ordinal === undefined && correlationOf(id.task) === event.correlationid
-    if (!isOfItsTask || id.version !== event.data.version) throw new Error('its id is not that of a turn')
+    if (!isOfItsTask || id.version !== event.data.version) throw new Error('its id does not match its turn')
     event.data.inputs.forEach(checkEvent)
   } catch (error) {
     throw new TidingsError('E_SLICE_INVALID', `event ${event.id}: ${textOf(error)}`, { cause: error })
@@ -168,9 +170,10 @@ function check(event: CloudEvent): void {
 }
 
 async function assertEmpty({ driver }: Bus): Promise<void> {
-  if ((await driver.getDocument(marker))?.value === 'partial') throw notEmpty('an import into it was cut short')
-  if ((await driver.head()) > 0) throw notEmpty('there are events on it')
+  if ((await driver.getDocument(marker))?.value === 'partial') throw notEmpty('an import into it was interrupted')
+  if ((await driver.head()) > 0) throw notEmpty('it contains events')
   if ((await driver.listGroups()).length > 0) throw notEmpty('an app was started on it')
 }
 
-const notEmpty = (what: string) => new TidingsError('E_IMPORT_NOT_EMPTY', `the log is not empty: ${what}`)
+const notEmpty = (what: string) =>
+  new TidingsError('E_IMPORT_NOT_EMPTY', `the log is not empty: ${what}; import into a new log`)

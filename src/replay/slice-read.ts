@@ -8,12 +8,12 @@ import { isCorrelation } from '../bus/ids.ts'
 import { sliceVersion, type SliceEnd, type SliceLine } from './slice-format.ts'
 
 const lineFeed = 10
-/** No line is longer than this many bytes; what is has been damaged. */
+/** A longer line means that the file is damaged. */
 const maxLineBytes = 256 * 1024 * 1024
 
 /**
- * Reads a slice, line by line, in bounded memory. A file that was cut or changed is found out at its end at the latest.
- * @throws E_SLICE_INVALID, which names the line; E_NOT_FOUND when there is no such file
+ * Reads a slice line by line, in bounded memory. A truncated or changed file fails at its end at the latest.
+ * @throws E_SLICE_INVALID with the line; E_NOT_FOUND if the file does not exist
  */
 export async function* readSlice(path: string): AsyncGenerator<SliceLine> {
   const sha256 = createHash('sha256')
@@ -25,14 +25,16 @@ export async function* readSlice(path: string): AsyncGenerator<SliceLine> {
     for await (const bytes of linesOf(openSlice(path))) {
       at++
       const line = parseLine(bytes)
-      if (line === undefined) throw problem('not JSON')
-      if (end) throw problem('follows the last line')
+      if (line === undefined) throw problem('expected a JSON object')
+      if (end) throw problem('this line follows the end of the slice')
       if (at === 1) checkHeader(line, problem)
       else if (isEnd(line)) {
         end = line.end
         if (end.events !== events || end.documents !== documents)
-          throw problem(`${events} events and ${documents} documents came before it, which says otherwise`)
-        if (end.sha256 !== sha256.digest('hex')) throw problem('the digest does not fit: the file was changed')
+          throw problem(
+            `counts ${end.events} events and ${end.documents} documents, but the file has ${events} and ${documents}`,
+          )
+        if (end.sha256 !== sha256.digest('hex')) throw problem('the digest does not match: the file was changed')
         continue
       } else if (isDocument(line)) {
         documents++
@@ -40,18 +42,18 @@ export async function* readSlice(path: string): AsyncGenerator<SliceLine> {
       } else if (isStored(line)) {
         events++
         yield line
-      } else throw problem('neither an event, nor a document, nor the end')
+      } else throw problem('expected an event, a document or the end')
       sha256.update(bytes).update('\n')
     }
   } catch (error) {
     if (error instanceof TidingsError) throw error
     if ((error as NodeJS.ErrnoException).code === 'ENOENT')
-      throw new TidingsError('E_NOT_FOUND', `there is no file ${path}`, { cause: error })
+      throw new TidingsError('E_NOT_FOUND', `no file "${path}"`, { cause: error })
     at++
-    throw problem(`the file was cut or damaged: ${textOf(error)}`, error)
+    throw problem(`the file is truncated or damaged: ${textOf(error)}`, error)
   }
   at++
-  if (!end) throw problem('the file was cut here: its last line is missing')
+  if (!end) throw problem('the file is truncated here: its last line is missing')
 }
 
 function openSlice(path: string): Readable {
@@ -60,7 +62,7 @@ function openSlice(path: string): Readable {
   return path.endsWith('.zst') ? pipeline(file, createZstdDecompress(), () => {}) : file
 }
 
-/** Lines without their line feeds. Text may hold other characters that end lines elsewhere. */
+/** Lines without their line feeds. Other line separators are part of the text. */
 async function* linesOf(stream: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   let parts: Buffer[] = []
   let length = 0
@@ -91,9 +93,9 @@ function parseLine(bytes: Buffer): object | undefined {
 }
 
 function checkHeader(line: { tidings?: unknown; version?: unknown }, problem: (text: string) => TidingsError): void {
-  if (line.tidings !== 'slice') throw problem('this is no slice of a log')
+  if (line.tidings !== 'slice') throw problem('the file is not a slice of a log')
   if (line.version !== sliceVersion)
-    throw problem(`version ${String(line.version)} of the format; this Tidings knows ${sliceVersion}`)
+    throw problem(`the format version is ${String(line.version)}, and this version of Tidings reads ${sliceVersion}`)
 }
 
 const isEnd = (line: object): line is { end: SliceEnd } => 'end' in line && typeof line.end === 'object' && !!line.end

@@ -4,12 +4,12 @@ import { emittedHash } from '../tasks/turn.ts'
 import { isTurn, type RecordedStep, type TurnEvent } from './order.ts'
 
 /**
- * Redacts what stands on a log in clear, as before a rule was declared. Whatever replays the slice sees redacted inputs, so
- * what turns say of the redacted (the digests of what they emitted, of their state) must not be that of the clear.
+ * Redacts what the log stores in clear, for example because a rule was declared later. A replay of the slice sees redacted inputs, so the
+ * digests that turns contain (of emitted data and of the state) are replaced or removed too.
  */
 export class SliceRedactor {
   readonly #redactor: Redactor
-  /** Tasks of which a turn was changed: the digest of their state is that of what nobody has any more. */
+  /** Tasks with a changed turn. The digest of their state no longer matches. */
   readonly #redactedTasks = new Set<string>()
   count = 0
 

@@ -16,27 +16,26 @@ import { sliceVersion, type SliceEnd, type SliceLine } from './slice-format.ts'
 import { SliceRedactor } from './slice-redact.ts'
 import type { RecordedSource } from './source.ts'
 
-/** What was written. */
 export interface SliceSummary {
   readonly events: number
   readonly turns: number
   readonly documents: number
-  /** Events in which something was redacted that stands on the log in clear. */
+  /** Events that the log stores in clear and the slice redacted. */
   readonly redacted: number
-  /** Blobs and documents that the log does not have any more. */
+  /** Blobs and documents that are no longer on the log. */
   readonly missing: number
 }
 
 export interface SliceOptions {
-  /** Without it what is known by its shape is redacted. */
+  /** Default: redacts only secrets with a known shape. */
   readonly redactor?: Redactor
   /** Overwrites the file. */
   readonly force?: boolean
 }
 
 /**
- * Writes a slice to a file, or to the standard output where that is `-`, in bounded memory. A file that could not be
- * written whole is removed. @throws E_NOT_FOUND when nothing is there to write, E_USAGE when the file exists
+ * Writes a slice to a file, or to standard output if the path is `-`, in bounded memory. Removes a partly written file.
+ * @throws E_NOT_FOUND if there is no event to write, E_USAGE if the file exists
  */
 export async function writeSlice(
   source: RecordedSource,
@@ -46,7 +45,7 @@ export async function writeSlice(
   const { redactor = plainRedactor, force = false } = options
   const steps = groupByTurn(source.events())
   const first = await steps.next()
-  if (first.done) throw new TidingsError('E_NOT_FOUND', 'nothing of that kind is on this log')
+  if (first.done) throw new TidingsError('E_NOT_FOUND', 'the selection contains no event')
   const writer = new SliceWriter(source, redactor)
   const text = Readable.from(inChunks(writer.lines(first.value, steps)))
   if (path === '-') await pipeline(text, process.stdout, { end: false })
@@ -122,15 +121,15 @@ class SliceWriter {
   }
 }
 
-/** Optional where an event may have none. */
+/** `optional`: the event may have no such document. */
 interface NamedDocument {
   readonly key: string
   readonly optional?: true
 }
 
 /**
- * The documents without which an event cannot be understood: of a request to a model what the model is told, of a turn the
- * definition that decided it, which only workflows have.
+ * The documents that an event refers to: the definition of a model call, the effect policy of a replay, and the workflow definition that
+ * decided a turn.
  */
 export function documentsNamedBy(event: CloudEvent): NamedDocument[] {
   const { type, data, replay } = event
@@ -163,7 +162,7 @@ async function toFile(path: string, text: Readable, force: boolean): Promise<voi
     await pipeline([text, ...compression(path), file])
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST')
-      throw new TidingsError('E_USAGE', `${path} exists; with --force it is overwritten`, { cause: error })
+      throw new TidingsError('E_USAGE', `file "${path}" exists: use --force to overwrite it`, { cause: error })
     await rm(path, { force: true })
     throw error
   }

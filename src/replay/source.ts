@@ -4,18 +4,18 @@ import { turnsFirst } from './order.ts'
 import { readSelection, type Selection } from './selection.ts'
 import { readSlice } from './slice-read.ts'
 
-/** Recorded events, wherever they lie, each with its data. */
+/** Recorded events with their data, from a log or a file. */
 export interface RecordedSource {
   /**
-   * In the order of the log, but for what a turn emitted, which comes right behind the turn in the order of its emits.
-   * Positions are those of the log that they were taken from. An event whose blob is gone still has its `dataref`.
+   * In log order, except that the events a turn emitted follow it directly. Positions are those of the original log. An event whose blob
+   * is gone keeps its `dataref`.
    */
   events(): AsyncIterable<StoredEvent>
-  /** A document that an event named which has come by. */
+  /** A document that an event read so far refers to. */
   document(key: string): Promise<string | undefined>
 }
 
-/** What is selected of a log, up to its head as it is when the reading begins. */
+/** A selection of a log, up to its head when reading begins. */
 export function sourceFromBus(bus: Bus, selection: Selection): RecordedSource {
   return {
     events: () => turnsFirst(bus, readSelection(bus, selection)),
@@ -23,7 +23,7 @@ export function sourceFromBus(bus: Bus, selection: Selection): RecordedSource {
   }
 }
 
-/** A slice file. @throws E_SLICE_INVALID while it is read, at its end at the latest; E_NOT_FOUND */
+/** A slice file. Reading it throws E_SLICE_INVALID or E_NOT_FOUND. */
 export function sourceFromFile(path: string): RecordedSource {
   const documents = new Map<string, string>()
   return {

@@ -13,7 +13,7 @@ import { RecordedAnswers, type ReadQuestion } from './recorded-answers.ts'
 const source = '/replay'
 const attempts = 5
 
-/** Answers, in place of tools, models and people, what a redrive or a fork asks and must not do: recorded, by a stub, or not at all. */
+/** Answers calls of a redrive or a fork that the effect policy keeps from tools, models and people: recorded, from a stub, or denied. */
 export class ReplayStation {
   readonly #bus: Bus
   readonly #replays: EffectPolicies
@@ -52,20 +52,26 @@ export class ReplayStation {
 
   async #answer(request: CloudEvent): Promise<CloudEvent> {
     const key = effectKey(request)!
-    const mark = request.replay ?? ''
-    const terms = await this.#replays.get(mark)
+    const replay = request.replay ?? ''
+    const terms = await this.#replays.get(replay)
     const effect = effectOf(terms, key)
     if (terms && effect === 'stub') return stubAnswer(request, key, terms)
     if (terms && effect === 'recorded') {
       const recorded = await this.#recorded.answerTo(request, terms)
       if (recorded) return answerTo(request, source, recorded.type, recorded.data)
-      return failedAnswer(request, new TidingsError('E_REPLAY_UNRECORDED', `${key} was not asked this before ${mark}`))
+      return failedAnswer(
+        request,
+        new TidingsError(
+          'E_REPLAY_UNRECORDED',
+          `${replay}: ${key} has no recorded answer to this request; allow it with --effects ${key}=live, or stub it`,
+        ),
+      )
     }
     return failedAnswer(
       request,
       new TidingsError(
         'E_REPLAY_DENIED',
-        `${key} is denied in ${mark || 'a replay without terms'}: --effects ${key}=live allows it`,
+        `${replay || 'a replay without a policy'} denies ${key}; allow it with --effects ${key}=live`,
       ),
     )
   }

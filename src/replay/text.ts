@@ -1,15 +1,15 @@
 import { relative } from 'node:path'
 
-/** `data.items.3.name`, as it is typed in code. */
+/** `data.items.3.name` */
 export const pathText = (path: readonly (string | number)[]) => path.join('.') || '(the whole)'
 
-/** A place as people write it: relative to where they are. */
-export function locationText(place: string): string {
-  const short = relative('.', place)
-  return short.startsWith('..') ? place : short
+/** A source location relative to the working directory if it is below it. */
+export function locationText(location: string): string {
+  const short = relative('.', location)
+  return short.startsWith('..') ? location : short
 }
 
-/** A value on one line. Of long ones that differ, what lies around the first difference. */
+/** A value on one line. A long one is cut to the surroundings of its first difference. */
 export function valueText(value: unknown, other: unknown, width: number): string {
   if (value === undefined) return '(absent)'
   const text = JSON.stringify(value)

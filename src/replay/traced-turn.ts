@@ -5,7 +5,7 @@ import type { Duration } from '../tasks/duration.ts'
 import { TurnBuilder, type TaskIdentity } from '../tasks/turn.ts'
 import type { LoggedTurn } from './turn-assembler.ts'
 
-/** Collects what a turn would emit today, and from which line of code. Calls that were made then get the ids that they had. */
+/** Collects what a turn emits today, with the source line. A call with a recorded key gets its recorded id. */
 export class TracedTurn extends TurnBuilder {
   readonly #recorded: Map<string, string>
   readonly #stacks = new Map<string, Error>()
@@ -44,7 +44,7 @@ export class TracedTurn extends TurnBuilder {
     this.#trace(this.events.at(-1)!.id)
   }
 
-  /** The line that emitted this, as `path:line:column`; undefined when no code of the user did. */
+  /** The line that emitted an event, as `path:line:column`; undefined if no user code did. */
   sourceLocationOf(id: string): string | undefined {
     return sourceLocation(this.#stacks.get(id)?.stack)
   }

@@ -3,7 +3,7 @@ import { parseId } from '../bus/ids.ts'
 import type { RecordedTurn, Turn } from '../tasks/program.ts'
 import { turnType } from '../tasks/turn.ts'
 
-/** A turn as it lies on the log. */
+/** A turn as stored on the log. */
 export interface LoggedTurn extends RecordedTurn {
   readonly task: string
   /** Position of the turn in the log. */
@@ -11,14 +11,14 @@ export interface LoggedTurn extends RecordedTurn {
 }
 
 interface IncompleteTurns {
-  /** The version that is waited for. */
+  /** Version of the next turn to complete. */
   next: number
   readonly turns: Map<number, { turn: Turn; position: number }>
-  /** What was emitted and whose turn is not complete, by id. */
+  /** Emitted events of incomplete turns, by id. */
   readonly events: Map<string, CloudEvent>
 }
 
-/** The task whose turn or emission this is; undefined for what replay has no use for. */
+/** The task whose turn or emitted event this is; undefined for events that replay does not use. */
 export function replayedTaskOf({ id, type }: CloudEvent): string | undefined {
   const parsed = parseId(id)
   if (!parsed) return undefined
@@ -27,13 +27,13 @@ export function replayedTaskOf({ id, type }: CloudEvent): string | undefined {
 }
 
 /**
- * Puts turns together from the events of a log, in the order of each task. An event may come before its turn or after it;
- * what is kept is bounded by the turns that are not complete.
+ * Assembles turns and the events that they emitted, in the order of each task. An event may arrive before or after its turn. Only
+ * incomplete turns are kept in memory.
  */
 export class TurnAssembler {
   readonly #histories = new Map<string, IncompleteTurns>()
 
-  /** The turns of this task that are complete now. */
+  /** Returns the turns of this task that the event completes. */
   add(task: string, position: number, event: CloudEvent): LoggedTurn[] {
     const history = this.#of(task)
     if (event.type === turnType) {
@@ -43,12 +43,12 @@ export class TurnAssembler {
     return [...this.#complete(task, history)]
   }
 
-  /** The task is known up to this version: what comes first is the next one. */
+  /** Continues the task after this version, as a snapshot does. */
   skipTo(task: string, version: number): void {
     this.#of(task).next = version + 1
   }
 
-  /** Tasks with turns that cannot be replayed: something before them, or of them, is not there. */
+  /** Tasks with turns that cannot be replayed because an earlier turn or an emitted event is missing. */
   get incomplete(): { task: string; turn: number }[] {
     return [...this.#histories]
       .filter(([, { turns }]) => turns.size > 0)

@@ -1,19 +1,19 @@
 import type { AcceptedDivergences } from './accept.ts'
 import type { ReplayOutcome } from './replayer.ts'
 
-/** What a replay comes to, as the exit code of `tidings replay`. A replay that could not be made is an error, 2. */
+/** Exit codes of `tidings replay`. If the replay cannot run, the code is 2. */
 export const exitCodes = { same: 0, diverged: 1, nothing: 3, incomplete: 4 } as const
 
 export type ReplayVerdict = keyof typeof exitCodes
 
-/** What a gate asks of an outcome. */
+/** Requirements of a CI gate. */
 export interface GateRequirements {
   readonly accepted: AcceptedDivergences
-  /** Tasks that must have been replayed, at least. */
+  /** Minimum number of replayed tasks. */
   readonly atLeast?: number | undefined
 }
 
-/** A difference first, then whether enough was replayed to tell. */
+/** Differences take precedence over a replay that covers too little. */
 export function replayVerdict(
   { divergences, skipped, tasks }: ReplayOutcome,
   { accepted, atLeast = 0 }: GateRequirements,

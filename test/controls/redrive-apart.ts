@@ -4,7 +4,7 @@ export default {
   fault:
     'Each correlation of a publishRedrive has a replay of its own, so that what met in a workflow instance never meets again.',
   file: 'src/replay/redrive.ts',
-  find: 'replay: marked.replay,',
-  replace: 'replay: `redrive/${counterpart(correlationid, marked.id)}`,',
+  find: 'replay: run.replay,',
+  replace: 'replay: `redrive/${counterpart(correlationid, run.id)}`,',
   test: 'test/workflows/redrive.test.ts',
 } satisfies Control

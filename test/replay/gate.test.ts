@@ -46,15 +46,15 @@ onEveryBus(world => {
     const says = (code: number, text: string) => ({ code, text: expect.stringContaining(text) })
     expect(await replay(both)).toEqual(says(0, '2 tasks, 2 turns replayed: 0 divergences\n'))
     expect(await replay(both, '--expect-at-least', '2')).toMatchObject({ code: 0 })
-    expect(await replay({ ...both, two: 'other' })).toEqual(says(1, '1 turn in 1 task came out otherwise'))
+    expect(await replay({ ...both, two: 'other' })).toEqual(says(1, '1 turn in 1 task decide differently'))
     if (log.place.bus !== 'sqlite') return // The verdict does not depend on where the events come from.
     // A removed agent, an app that has nothing to do with the log, and less than was expected.
     expect(await replay({ one: 'one' })).toEqual(says(4, '1 task not replayed'))
     expect(await replay({ other: 'one' })).toEqual(says(4, '2 tasks not replayed'))
-    expect(await replay(both, '--expect-at-least', '3')).toEqual(says(3, 'at least 3 tasks expected'))
+    expect(await replay(both, '--expect-at-least', '3')).toEqual(says(3, 'expected at least 3 tasks'))
     expect(await replay({ one: 'one' }, '--expect-at-least', '2')).toMatchObject({ code: 3 })
     // A time in which nothing happened.
-    expect(await replay(both, '--since', '1ms')).toEqual(says(3, 'what was selected holds no task'))
+    expect(await replay(both, '--since', '1ms')).toEqual(says(3, 'the selection contains no task'))
     expect(await replay(both, '--sinse', '24h')).toEqual(says(2, 'E_USAGE'))
     expect(await replay(both, '--accept', 'no-such-file.json')).toEqual(says(2, 'E_NOT_FOUND'))
     expect(await replay({ one: 'one', 'no name': '' })).toEqual(says(2, 'E_APP_INVALID'))

@@ -245,7 +245,7 @@ test('what cannot be replayed is said: no such program, a newer version, a begin
     'E_PROGRAM_VERSION',
   )
   expect((await replayed(events.slice(2), counter())).skipped).toEqual([
-    { task: taskId(correlationid, 'counter', 'start'), why: 'turn 1, or an event of it, is not there' },
+    { task: taskId(correlationid, 'counter', 'start'), why: 'turn 1, or an event that it emitted, is missing' },
   ])
 })
 
@@ -255,7 +255,7 @@ test('the report names the line, both versions, and where the values differ', as
   const text = [...renderReport(outcome, accepted, 100)].map(stripVTControlCharacters).join('\n')
   expect(text).toContain('✖ counter: tool.invoke sum changed at data.input  3 ×')
   expect(text).toContain('+ "a \\"quoted\\" & <odd> text"')
-  expect(text).toContain('✖ 1 task, 4 turns replayed: 3 turns in 1 task came out otherwise (1 kind)')
+  expect(text).toContain('✖ 1 task, 4 turns replayed: 3 turns in 1 task decide differently (1 kind)')
   const xml = junit(outcome, accepted)
   expect(xml).toContain('failures="1"')
   expect(xml).toContain('&amp; &lt;odd&gt; text')
