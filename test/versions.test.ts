@@ -241,7 +241,9 @@ onEveryBus(world => {
       const said: string[] = []
       setLogger({ warn: (_fields, text) => said.push(text) })
       onTestFinished(() => setLogger({}))
-      await until(() => said.some(text => /^could not be woken: turn 1 of sleeper .*tidings fork --from/.test(text)))
+      await until(() =>
+        said.some(text => /^the task could not be woken: turn 1 of sleeper .*tidings fork --from/.test(text)),
+      )
       await newer.stop()
       const both = await place.worker({ use: [sleeper(2, 'stock'), sleeper(1, 'price')] })
       expect(output(await ended(both, correlationid, id))).toBe(1)

@@ -3,7 +3,9 @@ import { TidingsError } from '../errors.ts'
 import { compileFilter, type Filter } from '../pattern.ts'
 import { copyOf, jsonOf, maxDepth } from '../json.ts'
 import { checkEnvelope } from './decode.ts'
+import { Documents } from './documents.ts'
 import type { BlobStore, Delivery, Driver, EncodedEvent, Position, LogQuery, StoredEvent } from './driver.ts'
+import { LogAccess } from './log-access.ts'
 import { carriedEvent, routedType, type RoutedData } from './routed.ts'
 import { forkTypes, plainRedactor, type Redactor } from './redact.ts'
 import { metrics } from './telemetry/metrics.ts'
@@ -31,22 +33,30 @@ export interface PublishResult {
 }
 
 /** The only caller of drivers: validation, redaction, limits, blobs for large data, delivery. */
-export class Bus {
-  readonly driver: Driver
+export class Bus extends LogAccess {
   readonly redactor: Redactor
+  readonly documents: Documents
+  readonly #options: BusOptions
   readonly #publisher: { readonly system: string; readonly redactor: Redactor }
   readonly #blobs: BlobStore
   readonly #maxBytes: number
   readonly #inlineBytes: number
 
   constructor(driver: Driver, options: BusOptions = {}) {
+    super(driver)
     detectSdk()
-    this.driver = driver
+    this.#options = options
     this.redactor = options.redactor ?? plainRedactor
+    this.documents = new Documents(driver, this.redactor)
     this.#blobs = options.blobs ?? blobsOf(driver)
     this.#publisher = { system: driver.name, redactor: this.redactor }
     this.#maxBytes = options.maxBytes ?? 4 * 1024 * 1024
     this.#inlineBytes = options.inlineBytes ?? 8 * 1024
+  }
+
+  /** The same log under other redaction rules. */
+  withRedactor(redactor: Redactor): Bus {
+    return new Bus(this.driver, { ...this.#options, redactor })
   }
 
   /** Resolves when the event is on disk. @throws E_EVENT_INVALID, E_EVENT_TOO_LARGE, E_LOG_UNAVAILABLE */

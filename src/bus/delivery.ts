@@ -64,13 +64,13 @@ export interface RunningConsumer extends Consumer {
 export async function consume(bus: Bus, consumption: ConsumerOptions): Promise<RunningConsumer> {
   const { handle, fail, maxDeliveries: attempts, ...subscription } = consumption
   const underWay = new Set<Promise<void>>()
-  const consumer = await bus.driver.subscribe({
+  const consumer = await bus.subscribe({
     ...subscription,
     mode: 'shared',
     onDelivery: delivery => {
       const processing = inSpan(
         bus.redactor,
-        () => deliverySpan(delivery, bus.driver.name),
+        () => deliverySpan(delivery, bus.name),
         span => process(bus, delivery, { maxDeliveries: attempts, handle, fail }, span),
       )
       underWay.add(processing)
@@ -157,5 +157,5 @@ export async function isStillAwaited(bus: Bus, { event, attempt, since }: Delive
   const now = Date.now()
   if (event.deadline && Date.parse(event.deadline) <= now) return false
   if (attempt === 1 && now - since < recentPublishMs) return true
-  return !(await bus.driver.isCallSettled(event.id))
+  return !(await bus.isCallSettled(event.id))
 }

@@ -24,12 +24,12 @@ const documentKey = 'paused'
 const pollIntervalMs = 2_000
 
 /**
- * What is paused, as every process sees it. The truth is one small document; a signal says that it changed, and a slow
- * second look makes up for a lost signal. What arrives meanwhile is parked and handed out again on resume.
+ * The agents, tools and models that are paused on this log. One document holds their names. A signal announces a change, and polling
+ * makes up for a lost signal. Deliveries for a paused name are parked, and released on resume.
  */
 export class Pauses {
   readonly #bus: Bus
-  #paused = new Set<string>()
+  #paused: ReadonlySet<string> = new Set()
   #resumed: string[] = []
   #stop: (() => void) | undefined
 
@@ -60,53 +60,49 @@ export class Pauses {
     this.#stop?.()
   }
 
-  /** Pauses or resumes in every process; on the log as a fact. Resolves with whether anything changed. */
+  /** Pauses or resumes a name in every process and publishes the fact. Resolves with whether anything changed. */
   async set(kind: PausableKind, name: string, paused: boolean): Promise<boolean> {
     if (this.#bus.redactor.knownSecrets(name) !== name)
-      throw new TidingsError('E_USAGE', `the name of the ${kind} holds a secret: names are on the log in clear`)
+      throw new TidingsError(
+        'E_USAGE',
+        `the name of the ${kind} holds a secret, and names are stored in clear: rename the ${kind}`,
+      )
     const key = pauseKey(kind, name)
-    for (;;) {
-      const { revision, set } = await this.#read()
-      if (set.has(key) === paused) {
-        if (!paused) await this.#bus.driver.release({ key })
-        return false
-      }
-      if (paused) set.add(key)
-      else set.delete(key)
-      if (!(await this.#bus.driver.putDocument(documentKey, JSON.stringify([...set]), revision))) continue
-      await this.#bus.publish({
-        type: paused ? 'control.paused' : 'control.resumed',
-        source: '/control',
-        data: { kind, name },
-      })
+    const { isChanged } = await this.#bus.documents.update<string[]>(
+      documentKey,
+      (keys = []) =>
+        keys.includes(key) === paused ? undefined : paused ? [...keys, key] : keys.filter(each => each !== key),
+      { namesOnly: true },
+    )
+    if (isChanged) {
+      const type = paused ? 'control.paused' : 'control.resumed'
+      await this.#bus.publish({ type, source: '/control', data: { kind, name } })
       this.#bus.signal({ type: 'pauses.changed', data: null })
       await this.#refresh()
-      if (!paused) await this.#bus.driver.release({ key })
-      return true
     }
+    if (!paused) await this.#bus.release({ key })
+    return isChanged
   }
 
-  /** As the log has it now. */
+  /** Reads the document instead of the cached state. */
   async isPaused(kind: PausableKind, name: string): Promise<boolean> {
-    return (await this.#read()).set.has(pauseKey(kind, name))
+    return (await this.#read()).has(pauseKey(kind, name))
   }
 
   async #refresh() {
     try {
-      const { set } = await this.#read()
-      const again = this.#resumed
-      this.#resumed = [...this.#paused].filter(key => !set.has(key))
-      this.#paused = set
-      // Also from here, and once more at the next look: what this process parked after the resume, by its older view,
-      // or was about to park, would wait for ever.
-      for (const key of [...again, ...this.#resumed]) await this.#bus.driver.release({ key })
+      const paused = await this.#read()
+      const resumedBefore = this.#resumed
+      this.#resumed = [...this.#paused].filter(key => !paused.has(key))
+      this.#paused = paused
+      // Twice, now and at the next refresh: until it sees the resume, this process may still park deliveries.
+      for (const key of [...resumedBefore, ...this.#resumed]) await this.#bus.release({ key })
     } catch {
-      // The log cannot be read now; the next look will tell.
+      // The log is unavailable now; the next refresh tries once more.
     }
   }
 
-  async #read() {
-    const document = await this.#bus.driver.getDocument(documentKey)
-    return { revision: document?.revision ?? 0, set: new Set<string>(document ? JSON.parse(document.value) : []) }
+  async #read(): Promise<ReadonlySet<string>> {
+    return new Set(await this.#bus.documents.read<string[]>(documentKey))
   }
 }

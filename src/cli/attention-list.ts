@@ -17,9 +17,9 @@ const minDelayedAttempts = 3
 const minOverdueMs = 10_000
 
 export async function* listDeliveriesAndWakes(bus: Bus): AsyncGenerator<AttentionItem> {
-  for await (const { state, ...entry } of bus.driver.listDeferred())
+  for await (const { state, ...entry } of bus.listDeferred())
     if (state !== 'delayed' || entry.attempts >= minDelayedAttempts) yield { kind: state, ...entry }
-  yield* bus.driver.missedWakes(Date.now() - minOverdueMs)
+  yield* bus.missedWakes(Date.now() - minOverdueMs)
 }
 
 /** The same, and the targets that nobody hosts. It asks the index. */

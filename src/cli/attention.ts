@@ -143,7 +143,7 @@ export async function releaseCommand(
   if ((id === undefined) === (key === undefined))
     throw new TidingsError('E_USAGE', 'say which: tidings attention retry ID, or --key KEY')
   const which = key === undefined ? { id: parseEntryId(id!) } : { key }
-  const released = await withExistingLog(bus => bus.driver.release(which))
+  const released = await withExistingLog(bus => bus.release(which))
   if (released === 0)
     throw new TidingsError(
       'E_NOT_FOUND',
@@ -165,7 +165,7 @@ export async function discardCommand(id: string, options: GlobalOptions): Promis
     return printResult(options, { discarded: task }, [`task ${task} is off the list; what it did stays on the log`])
   }
   const entry = parseEntryId(id)
-  if (!(await withExistingLog(bus => bus.driver.drop(entry))))
+  if (!(await withExistingLog(bus => bus.drop(entry))))
     throw new TidingsError('E_NOT_FOUND', `nothing on the attention list has the id ${id}`)
   await printResult(options, { discarded: entry }, [`#${entry} is off the list; its event stays on the log`])
 }

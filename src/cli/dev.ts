@@ -21,7 +21,7 @@ export async function devCommand(path: string | undefined, options: GlobalOption
   const bus = await openBus(environment())
   const failures = new FailurePrinter(bus)
   const seen = Promise.all([
-    printEvents(bus, await bus.driver.head(), options, asked, event => failures.linesOf(event)),
+    printEvents(bus, await bus.head(), options, asked, event => failures.linesOf(event)),
     watchAttention(bus, options, asked),
   ])
   const folder = dirname(file)
@@ -37,7 +37,7 @@ export async function devCommand(path: string | undefined, options: GlobalOption
   } finally {
     await stopWorker(worker)
     await seen
-    await bus.driver.close()
+    await bus.close()
   }
 }
 

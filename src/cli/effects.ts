@@ -30,7 +30,7 @@ export async function withEffects<T>(
   const effects = parseEffects(options.effects ?? '')
   const { app } = await loadApp(findApp(options.app))
   const ruled = resolveEffects(effectTargets(app), { effects, stubs })
-  return withExistingLog(({ driver }) => use(new Bus(driver, { redactor: app.redactor }), app, ruled))
+  return withExistingLog(bus => use(bus.withRedactor(app.redactor), app, ruled))
 }
 
 /** What is published now waits for the first worker, be it that none was here yet. */

@@ -10,7 +10,7 @@ const maxNames = 20
 
 /** The names of everything that was ever hosted on a log, by what it is. Workflows are addressed as agents are. */
 export async function hostedNames(bus: Bus): Promise<Record<PausableKind, string[]>> {
-  const groups = await bus.driver.listGroups()
+  const groups = await bus.listGroups()
   return {
     agent: Object.keys(await hostsOn(bus)),
     tool: namesOfGroups(groups, 'tool'),
@@ -43,5 +43,5 @@ function suggestion(hosted: Record<PausableKind, readonly string[]>, kind: Pausa
 /** Whether a worker that hosts it is there, as far as the broker knows. */
 export async function hasWorker(bus: Bus, kind: PausableKind, name: string): Promise<boolean> {
   const group = kind === 'agent' ? appGroup((await hostsOn(bus))[name] ?? '') : `${kind}/${name}`
-  return bus.driver.hasMembers(group)
+  return bus.hasMembers(group)
 }

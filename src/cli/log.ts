@@ -15,7 +15,7 @@ export async function withLog<T>(use: (bus: Bus) => Promise<T>, options: OpenOpt
   try {
     return await use(bus)
   } finally {
-    await bus.driver.close()
+    await bus.close()
   }
 }
 
@@ -32,7 +32,7 @@ export function withExistingLog<T>(use: (bus: Bus) => Promise<T>, options: OpenO
  */
 export async function queryIndex<T>(bus: Bus, question: (index: Index) => T | Promise<T>): Promise<T> {
   try {
-    const file = bus.driver.isReadOnly ? inMemory : indexFile(environment())
+    const file = bus.isReadOnly ? inMemory : indexFile(environment())
     return await withIndex(bus, file, question, progress())
   } catch (error) {
     if (!(error instanceof TidingsError && error.code === 'E_INDEX_UNAVAILABLE')) throw error

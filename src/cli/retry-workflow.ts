@@ -15,7 +15,7 @@ import type { State } from '../workflows/state.ts'
 export const workflowRetryCheck =
   (bus: Bus): CheckWorkflow =>
   async (program, fork, failed) => {
-    const read = async (key: string) => (await bus.driver.getDocument(key))?.value
+    const read = async (key: string) => await bus.documents.readText(key)
     const hash = fork.definition!
     if ((await read(definitionDocument(program, hash))) === undefined) return undefined
     const definition = async (of: string) => new Code(await readDefinition(program, of, read))

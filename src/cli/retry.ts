@@ -109,7 +109,7 @@ function successorResult(
 
 /** What was parked for a task that has not ended is handed out again. */
 async function releaseParked(bus: Bus, task: string, turn: Turn | undefined): Promise<RetryResult> {
-  const released = await bus.driver.release({ key: `task/${task}` })
+  const released = await bus.release({ key: `task/${task}` })
   if (released > 0) return { state: 'resumed', task, released }
   if (!turn) throw new TidingsError('E_NOT_FOUND', `no turn of task ${task} is on the log`)
   throw retryRefused(

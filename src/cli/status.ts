@@ -31,18 +31,17 @@ export async function statusCommand({ json }: GlobalOptions): Promise<void> {
 }
 
 async function readStatus(bus: Bus): Promise<Status> {
-  const { driver } = bus
   const [head, durability, groups, paused] = [
-    await driver.head(),
-    await driver.durability(),
-    await driver.listGroups(),
+    await bus.head(),
+    await bus.durability(),
+    await bus.listGroups(),
     await listPaused(bus),
   ]
   const resting = await findUnavailable(bus, groups)
   let attention = await queryIndex(bus, index => index.failed(failedSince()))
   for await (const _ of listAttention(bus)) attention++
-  const hasWorker = (await Promise.all(groups.map(({ group }) => driver.hasMembers(group)))).includes(true)
-  return { home: environment().home, bus: driver.name, head, durability, groups, paused, resting, attention, hasWorker }
+  const hasWorker = (await Promise.all(groups.map(({ group }) => bus.hasMembers(group)))).includes(true)
+  return { home: environment().home, bus: bus.name, head, durability, groups, paused, resting, attention, hasWorker }
 }
 
 async function listPaused(bus: Bus): Promise<string[]> {

@@ -66,9 +66,9 @@ async function record(bus: Bus, { position, event }: StoredEvent): Promise<strin
 }
 
 async function startPosition(bus: Bus, since: string | undefined): Promise<Position> {
-  if (since === undefined) return bus.driver.head()
+  if (since === undefined) return bus.head()
   if (since === 'beginning') return 0
   if (/^\d{1,15}$/.test(since)) return Number(since)
   const moment = parseTime(since, ', a log position or "beginning"')
-  return (await positionAt(bus, moment, await bus.driver.head())) - 1
+  return (await positionAt(bus, moment, await bus.head())) - 1
 }

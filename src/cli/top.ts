@@ -42,7 +42,7 @@ export async function topCommand({ json, once }: TopOptions): Promise<void> {
 
 /** The rates of what has just been, and the position after which it goes on. */
 async function readRecent(bus: Bus): Promise<{ rates: Rates; head: number }> {
-  const head = await bus.driver.head()
+  const head = await bus.head()
   const after = Math.max(0, head - maxEventsBack)
   const recent: CloudEvent[] = []
   const minuteAgo = Date.now() - 60_000
@@ -87,9 +87,9 @@ async function refreshUntil(
 }
 
 async function dashboardNow(bus: Bus, rates: Rates, attention: number): Promise<Dashboard> {
-  const groups = await bus.driver.listGroups()
+  const groups = await bus.listGroups()
   const now = Date.now()
-  const log = `${bus.driver.name} in ${shownLog(environment())}`
+  const log = `${bus.name} in ${shownLog(environment())}`
   const resting = await findUnavailable(bus, groups)
   return { log, time: new Date(now).toISOString(), groups, activity: rates.activity(now), resting, attention }
 }

@@ -56,7 +56,7 @@ export async function triggerTestCommand(name: string, options: TriggerOptions &
 async function eventOfSample(bus: Bus, trigger: Trigger, patienceMs: number): Promise<StoredEvent | undefined> {
   const over = new AbortController()
   const timer = setTimeout(() => over.abort(), patienceMs)
-  const heard = nextEventOf(bus, trigger.name, await bus.driver.head(), over.signal)
+  const heard = nextEventOf(bus, trigger.name, await bus.head(), over.signal)
   try {
     await trigger.sendSample!(bus, over.signal)
     return await heard

@@ -17,7 +17,7 @@ export interface UnavailableModel {
 
 export async function findUnavailable(bus: Bus, groups: readonly GroupState[]): Promise<UnavailableModel[]> {
   const models = namesOfGroups(groups, 'model')
-  const found = await Promise.all(models.map(async model => ({ model, ...(await readCircuit(bus, model)) })))
+  const found = await Promise.all(models.map(async model => ({ model, open: await readCircuit(bus, model) })))
   const now = Date.now()
   return found.flatMap(({ model, open }) => {
     if (!open) return []

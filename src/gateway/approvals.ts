@@ -25,7 +25,7 @@ export class ApprovalService {
 
   constructor(bus: Bus) {
     this.#bus = bus
-    bus.driver.onEmptied?.(() => {
+    bus.onEmptied(() => {
       this.#pending.clear()
       this.#readUpTo = 0
     })
@@ -47,7 +47,7 @@ export class ApprovalService {
   }
 
   async #read(): Promise<void> {
-    const head = await this.#bus.driver.head()
+    const head = await this.#bus.head()
     const filter = [{ types: approvalTypes }]
     for await (const { event } of this.#bus.read({ after: this.#readUpTo, until: head, filter }))
       this.#pending.add(event)

@@ -43,7 +43,7 @@ export class HealthCheck {
 
   constructor(bus: Bus) {
     this.#bus = bus
-    bus.driver.onEmptied?.(() => (this.#warning = logReplacedWarning(new Date())))
+    bus.onEmptied(() => (this.#warning = logReplacedWarning(new Date())))
   }
 
   check(): Promise<Health> {
@@ -53,21 +53,21 @@ export class HealthCheck {
   }
 
   async #probeWithTimeout(): Promise<Health> {
-    const { driver } = this.#bus
+    const bus = this.#bus
     try {
-      if (driver.problem) throw driver.problem
+      if (bus.problem) throw bus.problem
       const probed = await Promise.race([this.#probe(), timeout()])
-      return { status: 'ok', bus: driver.name, version, ...probed, ...(this.#warning && { warning: this.#warning }) }
+      return { status: 'ok', bus: bus.name, version, ...probed, ...(this.#warning && { warning: this.#warning }) }
     } catch (error) {
-      return unhealthy(driver.name, driver.problem ?? error)
+      return unhealthy(bus.name, bus.problem ?? error)
     }
   }
 
   async #probe() {
-    const { driver } = this.#bus
-    const revision = (await driver.getDocument(probeKey))?.revision ?? 0
-    await driver.putDocument(probeKey, JSON.stringify(Date.now()), revision)
-    const [durability, head, groups] = await Promise.all([driver.durability(), driver.head(), driver.listGroups()])
+    const bus = this.#bus
+    const { revision } = await bus.documents.readRevision(probeKey)
+    await bus.documents.writeText(probeKey, JSON.stringify(Date.now()), revision)
+    const [durability, head, groups] = await Promise.all([bus.durability(), bus.head(), bus.listGroups()])
     return { durability, head, groups }
   }
 }

@@ -51,7 +51,7 @@ export class Streams {
     }, heartbeatIntervalMs)
     this.#heartbeat.unref()
     // The log starts again at position 0. A client that reconnects with an old position gets an error.
-    this.#unsubscribe = bus.driver.onEmptied?.(() => {
+    this.#unsubscribe = bus.onEmptied(() => {
       this.#frames.clear()
       this.#end()
     })
@@ -62,7 +62,7 @@ export class Streams {
    * correlation, else at the end of the log. @throws E_REQUEST_INVALID, E_LOG_UNAVAILABLE, E_BUSY
    */
   async open(request: StreamRequest, response: ServerResponse): Promise<void> {
-    const head = await this.#bus.driver.head()
+    const head = await this.#bus.head()
     if (request.after !== undefined && request.after > head)
       throw new TidingsError(
         'E_REQUEST_INVALID',
@@ -102,7 +102,7 @@ export class Streams {
 
   async #serve(client: StreamClient, request: StreamRequest): Promise<void> {
     while (!client.closed.aborted) {
-      const until = this.#fanout.position ?? (await this.#bus.driver.head())
+      const until = this.#fanout.position ?? (await this.#bus.head())
       if (until > client.position) await this.#replay(client, request, until)
       await this.#fanout.attach(client)
     }

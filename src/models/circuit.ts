@@ -4,41 +4,39 @@ import { log } from '../bus/telemetry/log.ts'
 import type { ModelFailure } from './step.ts'
 
 /*
- * Whether a provider is asked. One that fails request after request is given rest by all workers of the log, and one request at a
- * time finds out whether it is back:
+ * The circuit breaker of a model's provider, shared by all workers of a log. After several failures in a row, one request at a time,
+ * the probe, finds out whether the provider is available again:
  *
- *     closed ── maxFailing in a row ──▶ open ── probe begins to answer ──▶ closed
- *                                         └──── probe fails ──▶ open, for twice as long
+ *     closed ── maxFailures in a row ──▶ open ── probe is being answered ──▶ closed
+ *                                          └──── probe fails ──▶ open, with twice the interval
  *
- * The state is a small document, written by compare-and-set; a signal says that it changed. A process that missed the signal reads
- * the document at its next failure, or when it wants to probe.
+ * The state is a document. A signal announces a change. A process that missed the signal reads the document at its next failure, or
+ * when it wants to probe.
  */
 
 export interface OpenCircuit {
-  /** In ms since the epoch. */
+  /** Ms since the epoch. */
   readonly since: number
   readonly probeAt: number
-  /** From one probe to the next. */
+  /** Time between two probes. */
   readonly intervalMs: number
   readonly reason: string
-  /** Who probes now. Another one may after `until`: the first may have died. */
+  /** The running probe. After `until` another one may start: the first may have died. */
   readonly probe?: { readonly by: string; readonly until: number }
 }
 
-/** Requests that fail in a row, in one process, before the others are spared. One request alone never opens a circuit. */
+/** Different requests that must fail in a row, in one process, to open the circuit. */
 const maxFailures = 5
 const minProbeIntervalMs = 1_000
 const maxProbeIntervalMs = 15_000
 const probeLeaseTtlMs = 30_000
-/** Of a write that others were faster with. */
-const maxTries = 5
 const changedType = 'circuits.changed'
 
 export type Admission =
   | { readonly mayAsk: true; readonly probe?: string }
-  | { readonly mayAsk: false; readonly rest: Cooldown }
+  | { readonly mayAsk: false; readonly cooldown: Cooldown }
 
-/** How long to leave the provider alone, and why. */
+/** How long to send nothing to the provider, and why. */
 export interface Cooldown {
   readonly ms: number
   readonly since: number
@@ -47,14 +45,14 @@ export interface Cooldown {
 
 const circuitKey = (model: string) => `circuit/${model}`
 
-/** As it is on the log. `open` is absent while the provider is asked as always. */
-export async function readCircuit(
-  { driver }: Bus,
-  model: string,
-): Promise<{ revision: number; open: OpenCircuit | undefined }> {
-  const document = await driver.getDocument(circuitKey(model))
-  if (!document) return { revision: 0, open: undefined }
-  return { revision: document.revision, open: (JSON.parse(document.value) as { open?: OpenCircuit }).open }
+/** The document of a circuit. `open` is absent while the circuit is closed. */
+interface CircuitDocument {
+  readonly open?: OpenCircuit
+}
+
+/** The stored state of a circuit; undefined while it is closed. */
+export async function readCircuit(bus: Bus, model: string): Promise<OpenCircuit | undefined> {
+  return (await bus.documents.read<CircuitDocument>(circuitKey(model)))?.open
 }
 
 export class Circuit {
@@ -62,8 +60,7 @@ export class Circuit {
   readonly #model: string
   readonly #key: string
   #open: OpenCircuit | undefined
-  #revision = 0
-  /** Ids of requests that failed since the last answer. */
+  /** Ids of the requests that failed since the last answer. */
   readonly #failing = new Set<string>()
   #stop: (() => void) | undefined
 
@@ -84,107 +81,98 @@ export class Circuit {
     this.#stop?.()
   }
 
-  /** How long to wait before anybody asks, as far as this process knows; undefined when somebody may. */
-  cooldown(now = Date.now()): Cooldown | undefined {
-    if (!this.#open) return undefined
-    const { since, reason, probeAt, probe, intervalMs } = this.#open
+  /** How long to wait before a request, as far as this process knows; undefined if one may be sent now. */
+  cooldown(open = this.#open, now = Date.now()): Cooldown | undefined {
+    if (!open) return undefined
+    const { since, reason, probeAt, probe, intervalMs } = open
     const ms = Math.max(probeAt - now, probe ? Math.min(probe.until - now, intervalMs) : 0)
-    // Those that wait come one after the other, and not all at once.
+    // Jitter, so that the waiting requests do not all return at once.
     return ms > 0 ? { ms: Math.ceil(ms + (Math.random() * intervalMs) / 4), since, reason } : undefined
   }
 
-  /** Whether this request may be sent. While the circuit is open one may, of all workers: the probe. */
+  /** Whether this request may be sent. While the circuit is open, one request of all workers may: the probe. */
   async admit(): Promise<Admission> {
-    for (let n = 0; n < maxTries && this.#open; n++) {
-      const rest = this.cooldown()
-      if (rest) return { mayAsk: false, rest }
-      const by = randomUUID()
-      const probing = { ...this.#open, probe: { by, until: Date.now() + probeLeaseTtlMs } }
-      try {
-        if (await this.#write(probing)) return { mayAsk: true, probe: by }
-      } catch {
-        // Without the log nobody knows who probes: each request goes by its own backoff.
-        return { mayAsk: true }
-      }
+    if (!this.#open) return { mayAsk: true }
+    const known = this.cooldown()
+    if (known) return { mayAsk: false, cooldown: known }
+    const by = randomUUID()
+    try {
+      await this.#update(open =>
+        open && !this.cooldown(open) ? { ...open, probe: { by, until: Date.now() + probeLeaseTtlMs } } : open,
+      )
+    } catch {
+      // Without the log the workers cannot agree on a probe: each request follows its own backoff.
+      return { mayAsk: true }
     }
-    return this.#open
-      ? { mayAsk: false, rest: this.cooldown(this.#open.probeAt - minProbeIntervalMs)! }
-      : { mayAsk: true }
+    const open = this.#open
+    if (!open || open.probe?.by === by) return { mayAsk: true, ...(open && { probe: by }) }
+    return {
+      mayAsk: false,
+      cooldown: this.cooldown() ?? { ms: minProbeIntervalMs, since: open.since, reason: open.reason },
+    }
   }
 
-  /** The provider answers: at the first part of the answer, which may take minutes. */
+  /** The provider answers: called at the first part of the answer, which may take minutes to complete. */
   async answered({ probe }: { probe?: string } = {}): Promise<void> {
     this.#failing.clear()
     if (probe === undefined || !this.#open) return
+    const { since } = this.#open
     await this.#logErrors(async () => {
-      for (let n = 0; n < maxTries && this.#open; n++) {
-        const { since } = this.#open
-        if (!(await this.#write(undefined))) continue
-        const ms = Date.now() - since
-        log.info?.({ model: this.#model, ms }, 'the provider of a model answers again')
-      }
+      if (await this.#update(() => undefined))
+        log.info?.({ model: this.#model, ms: Date.now() - since }, 'the provider of a model is available again')
     })
   }
 
-  /** The provider failed or could not be reached; or the request could not even be made, which says nothing of it. */
+  /** The provider failed or could not be reached, or the request could not be made, which says nothing about the provider. */
   async failed(request: string, { probe }: { probe?: string } = {}, { error, after = 0 }: ModelFailure): Promise<void> {
     const reason = error.message
     if (!error.retryable && probe === undefined) return
     if (error.retryable && this.#failing.size < maxFailures) this.#failing.add(request)
     await this.#logErrors(async () => {
       if (!this.#open) await this.#read()
-      for (let n = 0; n < maxTries && !this.#open && this.#failing.size >= maxFailures; n++) {
+      if (!this.#open && this.#failing.size >= maxFailures) {
         const now = Date.now()
-        const open = {
-          since: now,
-          probeAt: now + Math.max(minProbeIntervalMs, after),
-          intervalMs: minProbeIntervalMs,
-          reason,
-        }
-        if (!(await this.#write(open))) continue
-        const said = { model: this.#model, reason: this.#bus.redactor.text(reason) }
-        log.warn?.(
-          said,
-          'the provider of a model fails request after request: from now on one request at a time asks it',
-        )
+        const probeAt = now + Math.max(minProbeIntervalMs, after)
+        if (await this.#update(open => open ?? { since: now, probeAt, intervalMs: minProbeIntervalMs, reason }))
+          log.warn?.(
+            { model: this.#model, reason: this.#bus.redactor.text(reason) },
+            `the provider of a model failed ${maxFailures} requests in a row: until it answers, one request at a time is sent`,
+          )
       }
-      for (let n = 0; n < maxTries && probe !== undefined && this.#open?.probe?.by === probe; n++) {
-        const { since, intervalMs: last } = this.#open
-        const intervalMs = Math.min(maxProbeIntervalMs, last * 2)
-        if (await this.#write({ since, probeAt: Date.now() + Math.max(intervalMs, after), intervalMs, reason })) return
-      }
+      if (probe !== undefined)
+        await this.#update(open => {
+          if (open?.probe?.by !== probe) return open
+          const intervalMs = Math.min(maxProbeIntervalMs, open.intervalMs * 2)
+          return { since: open.since, probeAt: Date.now() + Math.max(intervalMs, after), intervalMs, reason }
+        })
     })
   }
 
-  async #read(): Promise<void> {
-    const { revision, open } = await readCircuit(this.#bus, this.#model)
-    this.#revision = revision
-    this.#open = open
-  }
-
-  /** False when somebody else was faster; then his state is known. */
-  async #write(open: OpenCircuit | undefined): Promise<boolean> {
-    const clean = open && { ...open, reason: this.#bus.redactor.text(open.reason) }
-    const revision = await this.#bus.driver.putDocument(this.#key, JSON.stringify({ open: clean }), this.#revision)
-    if (revision === 0) {
-      await this.#read()
-      return false
-    }
-    this.#revision = revision
-    this.#open = clean
-    if (!open) this.#failing.clear()
+  /** Changes the stored state. False if `change` returned it unchanged. */
+  async #update(change: (open: OpenCircuit | undefined) => OpenCircuit | undefined): Promise<boolean> {
+    const { value, isChanged } = await this.#bus.documents.update<CircuitDocument>(this.#key, current => {
+      const open = change(current?.open)
+      return open === current?.open ? undefined : open ? { open } : {}
+    })
+    this.#open = value?.open
+    if (!isChanged) return false
+    if (!this.#open) this.#failing.clear()
     this.#bus.signal({ type: changedType, data: { key: this.#key } })
     return true
   }
 
-  /** Without the log the state stays as it was: requests then go by their own backoff. */
+  async #read(): Promise<void> {
+    this.#open = await readCircuit(this.#bus, this.#model)
+  }
+
+  /** Without the log the state stays as it is, and requests follow their own backoff. */
   async #logErrors(work: () => Promise<void>): Promise<void> {
     try {
       await work()
     } catch (error) {
       log.warn?.(
         { model: this.#model, reason: this.#bus.redactor.text(String(error)) },
-        'the circuit of a model cannot be read or written',
+        'the circuit breaker of a model cannot be read or written',
       )
     }
   }

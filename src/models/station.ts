@@ -90,7 +90,7 @@ export class ModelStation {
     const { circuit, source } = model
     const retries = retriesOf(delivery)
     const entry = await circuit?.admit()
-    if (entry && !entry.mayAsk) return this.#postpone(model, event, delivery, entry.rest)
+    if (entry && !entry.mayAsk) return this.#postpone(model, event, delivery, entry.cooldown)
     try {
       const result = await traceModel(
         { name: model.name, event, attempt: retries.failures + 1, delivery: delivering, redactor: this.#bus.redactor },
@@ -203,9 +203,12 @@ export class ModelStation {
   async #definition(key: string): Promise<ModelDefinition> {
     let definition = this.#definitions.get(key)
     if (!definition) {
-      const document = await this.#bus.driver.getDocument(key)
-      if (!document) throw new TidingsError('E_MODEL_FAILED', `the request names ${key}, which is not there`)
-      definition = JSON.parse(document.value) as ModelDefinition
+      definition = await this.#bus.documents.read<ModelDefinition>(key)
+      if (!definition)
+        throw new TidingsError(
+          'E_MODEL_FAILED',
+          `the log has no document "${key}", which the model.invoke names as its definition`,
+        )
       this.#definitions.set(key, definition)
     }
     return definition

@@ -49,7 +49,7 @@ export async function readHistory(bus: Bus, task: string, version: number, known
       'E_NOT_FOUND',
       `task ${task} has no turn ${version}: it has ${head} turns${end ? ` and is ${end}` : ''}`,
     )
-  const { snapshot } = await bus.driver.journal(task)
+  const { snapshot } = await bus.journal(task)
   const restart = snapshot && snapshot.version < version ? (JSON.parse(snapshot.state) as SnapshotState) : undefined
   if (journal.isWhole || !restart) {
     const history = await historyUpTo(bus, journal, ForkHistory.fromStart((await journal.turn(1)).inputs[0]!), version)

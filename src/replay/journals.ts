@@ -16,7 +16,7 @@ export async function* readJournals(bus: Bus, tasks: readonly string[]): AsyncGe
   const definitions = new DefinitionCache(bus)
   let position = 0
   for (const task of tasks) {
-    const { snapshot, records } = await bus.driver.journal(task)
+    const { snapshot, records } = await bus.journal(task)
     const events = []
     for (const event of records) if (replayedTaskOf(event) === task) events.push(await resolveEvent(bus, event))
     const definition = await definitions.of(snapshot?.state, events.find(({ type }) => type === turnType)?.data as Turn)
@@ -45,7 +45,7 @@ class DefinitionCache {
   }
 
   async #read(key: string, hash: string): Promise<PinnedDefinition | undefined> {
-    const document = await this.#bus.driver.getDocument(key)
-    return document && { hash, text: document.value }
+    const text = await this.#bus.documents.readText(key)
+    return text === undefined ? undefined : { hash, text }
   }
 }

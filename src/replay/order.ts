@@ -35,7 +35,7 @@ export async function* turnsFirst(bus: Bus, events: AsyncIterable<StoredEvent>):
       for (const { id } of event.data.emits) {
         let emitted = await ahead.take(id)
         if (!emitted) {
-          emitted = await bus.driver.get(id, event.correlationid)
+          emitted = await bus.find(id, event.correlationid)
           if (!emitted || emitted.position < next.position) continue
           early.add(id)
         }

@@ -92,7 +92,7 @@ export class RecordedAnswers {
   /** Position of the first turn that the fork decides again. */
   async #forkPosition({ of }: EffectPolicy): Promise<number> {
     if (!('task' in of) || of.version === 1) return 0
-    return (await this.#bus.driver.get(turnId(of.task, of.version), correlationOf(of.task)))?.position ?? Infinity
+    return (await this.#bus.find(turnId(of.task, of.version), correlationOf(of.task)))?.position ?? Infinity
   }
 
   async #read(correlation: string): Promise<RecordedCorrelation> {

@@ -24,5 +24,5 @@ export async function storeEffectPolicy(
   ruled: ResolvedEffects,
 ): Promise<void> {
   const terms: EffectPolicy = { kind, of, ...ruled, by: '/cli', at: new Date().toISOString() }
-  await bus.driver.putDocument(effectPolicyKey(id), JSON.stringify(bus.redactor.value(terms)), 0)
+  await bus.documents.create(effectPolicyKey(id), terms)
 }

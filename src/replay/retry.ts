@@ -68,7 +68,7 @@ export class CorrelationTasks {
 
   static async read(bus: Bus, correlation: string): Promise<CorrelationTasks> {
     const turns = new Map<string, CloudEvent<Turn>>()
-    for (const event of await bus.driver.newestTurns(correlation))
+    for (const event of await bus.newestTurns(correlation))
       turns.set(parseId(event.id)!.task, (await bus.resolve(event)) as CloudEvent<Turn>)
     const retries: Retry[] = []
     for await (const { event } of bus.read({ correlation })) {
@@ -118,7 +118,7 @@ const isUnbegun = ({ version, inputs }: Turn) => version === 1 && isTombstone(in
 /** Whether a retry without a turn was cancelled, so that its task never begins. */
 async function hasNotBegun(bus: Bus, { id, correlationid }: CloudEvent, successor: string): Promise<boolean> {
   // A settled retry without a turn may have begun since `newestTurns` was read.
-  if (!(await bus.driver.isCallSettled(id))) return false
+  if (!(await bus.isCallSettled(id))) return false
   const first = await bus.get(turnId(successor, 1), correlationid)
   return !first || isUnbegun((await bus.resolve(first)).data as Turn)
 }

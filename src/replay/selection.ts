@@ -17,7 +17,7 @@ const clockSkewMs = 60_000
 
 /** The selected events in log order, up to the current head. */
 export async function* readSelection(bus: Bus, selection: Selection): AsyncGenerator<StoredEvent> {
-  const head = await bus.driver.head()
+  const head = await bus.head()
   if ('since' in selection) yield* selectSince(bus, selection.since, selection.until ?? Infinity, head)
   else yield* bus.read('all' in selection ? { until: head } : selection)
 }

@@ -35,17 +35,16 @@ const batchEvents = 256
 export async function importFrom(source: RecordedSource, bus: Bus): Promise<ImportSummary> {
   const groups = await groupsIn(source)
   await assertEmpty(bus)
-  if ((await bus.driver.putDocument(marker, 'partial', 0)) === 0) throw notEmpty('another import into it is running')
+  if (!(await bus.documents.createText(marker, 'partial'))) throw notEmpty('another import into it is running')
   const imported = await new Import(source, bus).run()
-  for (const each of groups) await bus.driver.createGroup(each)
-  const { revision } = (await bus.driver.getDocument(marker))!
-  await bus.driver.putDocument(marker, 'complete', revision)
+  for (const each of groups) await bus.createGroup(each)
+  await bus.documents.replaceText(marker, 'complete')
   return imported
 }
 
 /** Keeps an app from taking imported requests for its own. @throws E_IMPORT_PARTIAL */
 export async function assertNotPartial(bus: Bus): Promise<void> {
-  if ((await bus.driver.getDocument(marker))?.value === 'partial')
+  if ((await bus.documents.readText(marker)) === 'partial')
     throw new TidingsError(
       'E_IMPORT_PARTIAL',
       'an import into this log was not completed: delete the log and import again',
@@ -68,7 +67,7 @@ class Import {
 
   async run(): Promise<ImportSummary> {
     // Some brokers accept turns only from the owner of a shard. The paused owner also keeps the janitor from purging.
-    const owner = await this.#bus.driver.subscribe({
+    const owner = await this.#bus.subscribe({
       group,
       filter: [{ types: ['>'] }],
       mode: 'sharded',
@@ -103,7 +102,7 @@ class Import {
     const [entry] = await this.#bus.encodeTurn({ ...turn, data: { ...turn.data, inputs } }, [])
     const events = await this.#bus.encodeAll(emitted)
     const { version, end } = turn.data
-    const result = await this.#bus.driver.commit({
+    const result = await this.#bus.commit({
       group,
       task: taskOf(turn),
       expect: version - 1,
@@ -120,7 +119,7 @@ class Import {
     if (this.#seenDocuments.has(key)) return
     this.#seenDocuments.add(key)
     const value = await this.#source.document(key)
-    if (value !== undefined) await this.#bus.driver.putDocument(key, value, 0)
+    if (value !== undefined) await this.#bus.documents.createText(key, value)
   }
 
   async #publish(event: CloudEvent): Promise<void> {
@@ -130,7 +129,7 @@ class Import {
 
   async #flush(): Promise<void> {
     if (this.#unwritten.length === 0) return
-    await this.#bus.driver.publish(await this.#encoded(this.#unwritten.splice(0)))
+    await this.#bus.publishEncoded(await this.#encoded(this.#unwritten.splice(0)))
   }
 
   /** The inputs of a turn were checked when they arrived, so a turn that is stored as an event is not checked again. */
@@ -169,10 +168,10 @@ function check(event: CloudEvent): void {
   }
 }
 
-async function assertEmpty({ driver }: Bus): Promise<void> {
-  if ((await driver.getDocument(marker))?.value === 'partial') throw notEmpty('an import into it was interrupted')
-  if ((await driver.head()) > 0) throw notEmpty('it contains events')
-  if ((await driver.listGroups()).length > 0) throw notEmpty('an app was started on it')
+async function assertEmpty(bus: Bus): Promise<void> {
+  if ((await bus.documents.readText(marker)) === 'partial') throw notEmpty('an import into it was interrupted')
+  if ((await bus.head()) > 0) throw notEmpty('it contains events')
+  if ((await bus.listGroups()).length > 0) throw notEmpty('an app was started on it')
 }
 
 const notEmpty = (what: string) =>

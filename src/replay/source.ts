@@ -19,7 +19,7 @@ export interface RecordedSource {
 export function sourceFromBus(bus: Bus, selection: Selection): RecordedSource {
   return {
     events: () => turnsFirst(bus, readSelection(bus, selection)),
-    document: async key => (await bus.driver.getDocument(key))?.value,
+    document: async key => await bus.documents.readText(key),
   }
 }
 

@@ -99,11 +99,11 @@ async function startNow(
   const names = [...new Set(app.programs.map(program => program.name))]
   let engine: Engine | undefined
   const isIngress = hosts.has('gateway') || hosts.has('triggers')
-  const started: Stoppable[] = [{ stop: () => bus.driver.close() }]
+  const started: Stoppable[] = [{ stop: () => bus.close() }]
   // The others may not ask the broker for it, and it is the same wherever it is asked.
-  if (hosts.has('gateway') || hosts.has('agents')) started.push({ stop: watchLog(bus.driver) })
+  if (hosts.has('gateway') || hosts.has('agents')) started.push({ stop: watchLog(bus) })
   if (telemetry) started.push(telemetry)
-  bus.driver.onEmptied?.(() => {
+  bus.onEmptied(() => {
     process.emitWarning(logReplacedWarning(new Date()))
     log.error?.({ app: app.name }, logReplacedWarning(new Date()))
     // What cannot be written now is written by the next start; until then requests that need it say what is missing.
@@ -155,8 +155,8 @@ async function startNow(
         addresses.push(running.address)
       }
     }
-    const durability = await bus.driver.durability()
-    log.info?.({ app: app.name, roles: [...hosts], bus: bus.driver.name, addresses }, 'worker started')
+    const durability = await bus.durability()
+    log.info?.({ app: app.name, roles: [...hosts], bus: bus.name, addresses }, 'worker started')
     return { bus, pauses, durability, addresses, warnings: warningsOf(app, hosts, durability), stop }
   } catch (error) {
     await stop()
@@ -187,13 +187,12 @@ async function engineOf(
 
 /** What the requests of model agents refer to, and what instances of workflows go by. The key is a digest of the content, so whoever writes first writes the same. */
 async function publishDefinitions(bus: Bus, app: App): Promise<void> {
-  for (const { needs } of app.agents)
-    if (needs) await bus.driver.putDocument(needs.key, JSON.stringify(bus.redactor.value(needs.document)), 0)
+  for (const { needs } of app.agents) if (needs) await bus.documents.create(needs.key, needs.document)
   await publishWorkflows(bus, app.programs)
 }
 
 function startJanitor(bus: Bus, age: number) {
-  const timer = setInterval(() => void bus.driver.purge({ age, maxLag }).catch(() => {}), janitorIntervalMs)
+  const timer = setInterval(() => void bus.purge({ age, maxLag }).catch(() => {}), janitorIntervalMs)
   timer.unref()
   return { stop: () => clearInterval(timer) }
 }

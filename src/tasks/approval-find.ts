@@ -27,7 +27,7 @@ export interface ApprovalRecord {
  */
 export async function findApproval(bus: Bus, id: string): Promise<ApprovalRecord> {
   const made = parseId(id)
-  const turn = made && (await bus.driver.get(turnId(made.task, made.version), correlationOf(made.task)))
+  const turn = made && (await bus.find(turnId(made.task, made.version), correlationOf(made.task)))
   let request: CloudEvent | undefined
   let answer: CloudEvent | undefined
   let claim: CloudEvent | undefined
@@ -56,8 +56,8 @@ export async function findApproval(bus: Bus, id: string): Promise<ApprovalRecord
  * Whether somebody waits for the answer to a request. An answer that no task has taken yet may go unseen: brokers do not know
  * all ids. Before a tool runs it is its call that is waited for.
  */
-export async function isOpen({ driver }: Bus, { id, deadline }: CloudEvent): Promise<boolean> {
+export async function isOpen(bus: Bus, { id, deadline }: CloudEvent): Promise<boolean> {
   if (deadline !== undefined && Date.parse(deadline) <= Date.now()) return false
   const call = callOfApproval(id)
-  return !(await driver.isCallSettled(id)) && (call === undefined || !(await driver.isCallSettled(call)))
+  return !(await bus.isCallSettled(id)) && (call === undefined || !(await bus.isCallSettled(call)))
 }

@@ -210,7 +210,7 @@ export class BudgetLedger {
   }
 
   #shardOf(correlation: string): number {
-    return shardOf(correlation, this.#bus.driver.shards)
+    return shardOf(correlation, this.#bus.shards)
   }
 
   /** Of a turn that is under way, the log has what it spends or not: nothing is under way while it is read. */
@@ -220,7 +220,7 @@ export class BudgetLedger {
         if (account.underWay > 0) await new Promise<void>(resolve => (account.onIdle = resolve))
         const { begun } = account
         let total = noSpending
-        for (const turn of await this.#bus.driver.newestTurns(correlation))
+        for (const turn of await this.#bus.newestTurns(correlation))
           total = addSpending(total, ((await this.#bus.resolve(turn)).data as Turn).spent ?? {})
         if (account.begun !== begun) continue
         account.total = { ...total }

@@ -1,5 +1,4 @@
 import type { Bus } from '../bus/bus.ts'
-import { TidingsError } from '../errors.ts'
 import type { InstanceSubscription, ProgramDefinition } from './program.ts'
 
 /*
@@ -9,8 +8,6 @@ import type { InstanceSubscription, ProgramDefinition } from './program.ts'
 
 type KnownDefinitions = Readonly<Record<string, InstanceSubscription>>
 
-const maxAttempts = 100
-
 /** The names of workflows with a key: by it the definitions of all of them are found. */
 const keyedWorkflowsKey = 'workflows'
 
@@ -18,24 +15,28 @@ const keyedWorkflowsKey = 'workflows'
 export async function publishWorkflows(bus: Bus, programs: readonly ProgramDefinition[]): Promise<void> {
   for (const { name, hash, document, instances } of programs) {
     if (!document) continue
-    await bus.driver.putDocument(document.key, document.text, 0)
+    await bus.documents.create(document.key, JSON.parse(document.text))
     if (!instances) continue
     const { types, key } = instances
-    await updateDocument<KnownDefinitions>(bus, listKey(name), {}, known =>
-      known[hash] ? known : { ...known, [hash]: { types, ...(key && { key }) } },
+    await bus.documents.update<KnownDefinitions>(
+      listKey(name),
+      (known = {}) => (known[hash] ? known : { ...known, [hash]: { types, ...(key && { key }) } }),
+      { namesOnly: true },
     )
     if (key)
-      await updateDocument<readonly string[]>(bus, keyedWorkflowsKey, [], names =>
-        names.includes(name) ? names : [...names, name],
+      await bus.documents.update<readonly string[]>(
+        keyedWorkflowsKey,
+        (names = []) => (names.includes(name) ? names : [...names, name]),
+        { namesOnly: true },
       )
   }
 }
 
 /** Where the key lies in an event, for each workflow with a key that was ever on this log. */
 export async function keyPaths(bus: Bus): Promise<KeyPath[]> {
-  const names = await readDocument<readonly string[]>(bus, keyedWorkflowsKey)
+  const names = await bus.documents.read<readonly string[]>(keyedWorkflowsKey)
   const known = (names ?? []).map(async workflow =>
-    Object.values((await readDocument<KnownDefinitions>(bus, listKey(workflow))) ?? {}).flatMap(({ key = {} }) =>
+    Object.values((await bus.documents.read<KnownDefinitions>(listKey(workflow))) ?? {}).flatMap(({ key = {} }) =>
       Object.entries(key).map(([type, path]) => ({ workflow, type, path })),
     ),
   )
@@ -48,23 +49,6 @@ export interface KeyPath {
   readonly path: readonly string[]
 }
 
-/** Changes a document as it is now; `next` answers with what it was given where nothing is to be changed. */
-async function updateDocument<T>(bus: Bus, key: string, empty: T, next: (known: T) => T): Promise<void> {
-  for (let i = 0; i < maxAttempts; i++) {
-    const found = await bus.driver.getDocument(key)
-    const known: T = found ? JSON.parse(found.value) : empty
-    const changed = next(known)
-    if (changed === known) return
-    if ((await bus.driver.putDocument(key, JSON.stringify(changed), found?.revision ?? 0)) > 0) return
-  }
-  throw new TidingsError('E_LOG_UNAVAILABLE', `the document ${key} changes all the time`, { retryable: true })
-}
-
-async function readDocument<T>(bus: Bus, key: string): Promise<T | undefined> {
-  const found = await bus.driver.getDocument(key)
-  return found && (JSON.parse(found.value) as T)
-}
-
 /** The programs, listening also to what instances of other definitions wait for. */
 export async function withOlderTypes(bus: Bus, programs: readonly ProgramDefinition[]): Promise<ProgramDefinition[]> {
   return Promise.all(programs.map(async program => ({ ...program, ...(await olderOf(bus, program)) })))
@@ -75,7 +59,7 @@ async function olderOf(
   { name, instances }: ProgramDefinition,
 ): Promise<{ instances?: InstanceSubscription }> {
   if (!instances) return {}
-  const known = (await readDocument<KnownDefinitions>(bus, listKey(name))) ?? {}
+  const known = (await bus.documents.read<KnownDefinitions>(listKey(name))) ?? {}
   // One for each correlation and one for each key do not live in the same place.
   const alike = Object.values(known).filter(each => !each.key === !instances.key)
   const older = [...new Set(alike.flatMap(each => each.types))].filter(type => !instances.types.includes(type))

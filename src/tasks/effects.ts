@@ -97,8 +97,8 @@ export class EffectPolicies {
     const id = replayId(mark)
     const known = this.#cached.get(id)
     if (known) return known
-    const document = await this.#bus.driver.getDocument(effectPolicyKey(id))
-    return document && cacheEntry(this.#cached, id, JSON.parse(document.value) as EffectPolicy, maxPolicies)
+    const policy = await this.#bus.documents.read<EffectPolicy>(effectPolicyKey(id))
+    return policy && cacheEntry(this.#cached, id, policy, maxPolicies)
   }
 
   /** What a task emits, as it goes to the log: of a redrive or a fork, only what it may do reaches tools and models. */

@@ -103,11 +103,11 @@ export class Engine {
 
   /** Creates the group without joining it, so that events published before the first worker starts are kept. */
   provision(): Promise<void> {
-    return this.#bus.driver.createGroup(this.#group)
+    return this.#bus.createGroup(this.#group)
   }
 
   async start(): Promise<void> {
-    this.#consumer = await this.#bus.driver.subscribe({
+    this.#consumer = await this.#bus.subscribe({
       ...this.#group,
       inFlight: this.#options.maxInFlight ?? 1_024,
       onDelivery: delivery => this.#deliver(delivery),
@@ -311,7 +311,7 @@ export class Engine {
     const seen = await Promise.all(embedded.map(event => this.#bus.resolve(event)))
     const decided = new TurnBuilder(identity, deciding.head + 1, embedded, now)
     const since = inputs.map(({ shared }) => shared.delivery.since)
-    using trace = new TurnTrace(this.#bus.driver.name, identity, decided.version, embedded, since)
+    using trace = new TurnTrace(this.#bus.name, identity, decided.version, embedded, since)
     const isFirst = deciding.head === 0 && inputs.length > 0 && isFirstOfCorrelation(inputs[0]!)
     using charge = this.#limits.charge(identity.start.correlationid, isFirst)
     const refused = await this.#limits.decide(deciding, decided, seen, charge)
@@ -338,7 +338,7 @@ export class Engine {
     const settle = settling.map(input => ({ delivery: input.shared.delivery, outcome }))
     if (inbox.lost) return
     charge.committing()
-    const result = await this.#bus.driver.commit({
+    const result = await this.#bus.commit({
       group: this.#options.group,
       task: identity.task,
       expect: builder.version - 1,
@@ -363,7 +363,7 @@ export class Engine {
     trace.accepted(emitted, settle, builder.end)
     for (const input of inputs) input.shared.acknowledge(inbox.task, undefined, settling.includes(input))
     // Stops calls that run now. The event itself cancels those that are still queued.
-    for (const event of builder.events) if (event.type === 'call.cancelled') this.#bus.driver.sendSignal(event)
+    for (const event of builder.events) if (event.type === 'call.cancelled') this.#bus.sendSignal(event)
     if (builder.end) this.#cachedTasks.delete(identity.task)
     else this.#cache(task)
   }
@@ -377,7 +377,7 @@ export class Engine {
   }
 
   #forgetShard(shard: number) {
-    const { shards } = this.#bus.driver
+    const { shards } = this.#bus
     const isLost = (id: string) => shardOf(correlationOf(id), shards) === shard
     this.#limits.forget(shard)
     for (const [id, inbox] of this.#inboxes) {

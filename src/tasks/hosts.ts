@@ -12,7 +12,6 @@ import type { Bus } from '../bus/bus.ts'
  */
 
 const documentKey = 'agents'
-const maxRounds = 100
 
 /** App by the name of an agent or a workflow. */
 type Hosts = Readonly<Record<string, string>>
@@ -21,8 +20,7 @@ export const appGroup = (app: string) => `app/${app}`
 
 /** The app of each agent and workflow that was ever hosted on this log, by its name. */
 export async function hostsOn(bus: Bus): Promise<Hosts> {
-  const found = await bus.driver.getDocument(documentKey)
-  return found ? (JSON.parse(found.value) as Hosts) : {}
+  return (await bus.documents.read<Hosts>(documentKey)) ?? {}
 }
 
 /**
@@ -46,19 +44,16 @@ export async function assertHosted(
 
 /** Takes the names for an app, also from one of which no worker runs any more. @throws E_AGENT_TAKEN */
 export async function claimNames(bus: Bus, app: string, names: readonly string[]): Promise<void> {
-  for (let round = 0; round < maxRounds; round++) {
-    const found = await bus.driver.getDocument(documentKey)
-    const hosts = found ? (JSON.parse(found.value) as Hosts) : {}
+  const claim = async (hosts: Hosts = {}): Promise<Hosts> => {
     const others = new Map(names.flatMap(name => (hosts[name] && hosts[name] !== app ? [[hosts[name], name]] : [])))
     for (const [other, name] of others)
-      if (await bus.driver.hasMembers(appGroup(other)))
+      if (await bus.hasMembers(appGroup(other)))
         throw new TidingsError(
           'E_AGENT_TAKEN',
-          `app "${app}" cannot host "${name}": app "${other}" hosts an agent or workflow of that name, and a worker of it runs`,
+          `app "${app}" cannot host "${name}": app "${other}" hosts an agent or workflow of that name, and one of its workers is running`,
         )
-    // Also where nothing changes: whoever has looked before must look again.
-    const next = JSON.stringify({ ...hosts, ...Object.fromEntries(names.map(name => [name, app])) })
-    if ((await bus.driver.putDocument(documentKey, next, found?.revision ?? 0)) > 0) return
+    // A new object even if nothing changes: the write makes every app that read the document before check again.
+    return { ...hosts, ...Object.fromEntries(names.map(name => [name, app])) }
   }
-  throw new TidingsError('E_LOG_UNAVAILABLE', 'the names of the agents change all the time', { retryable: true })
+  await bus.documents.update<Hosts>(documentKey, claim, { namesOnly: true })
 }

@@ -8,7 +8,7 @@ import type { Turn } from './program.ts'
  */
 export async function latestSuccessor(bus: Bus, task: string): Promise<string | undefined> {
   const turns = new Map<string, Turn>()
-  for (const event of await bus.driver.newestTurns(correlationOf(task)))
+  for (const event of await bus.newestTurns(correlationOf(task)))
     turns.set(parseId(event.id)!.task, (await bus.resolve(event)).data as Turn)
   let heir = turns.has(task) ? task : [...turns].find(([, turn]) => turn.continues === task && isUnfinished(turn))?.[0]
   if (heir === undefined) return undefined

@@ -249,7 +249,7 @@ export interface TaskHistory {
 }
 
 export async function readHistory(bus: Bus, task: string): Promise<TaskHistory> {
-  const { snapshot, records } = await bus.driver.journal(task)
+  const { snapshot, records } = await bus.journal(task)
   const turns: Turn[] = []
   for (const event of records)
     if (event.type === turnType) turns.push(((await bus.resolve(event)) as CloudEvent<Turn>).data)
@@ -309,7 +309,7 @@ function pinned(
   hash: string | undefined,
 ): ProgramDefinition | Promise<ProgramDefinition> {
   if (hash === undefined || hash === hosted.hash || !hosted.pinned) return hosted
-  return hosted.pinned(hash, async key => (await bus.driver.getDocument(key))?.value)
+  return hosted.pinned(hash, async key => await bus.documents.readText(key))
 }
 
 function present(records: ReadonlyMap<string, CloudEvent>, id: string): CloudEvent {

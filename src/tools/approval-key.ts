@@ -5,8 +5,8 @@ import { TidingsError } from '../errors.ts'
 const document = 'approval/key'
 
 /**
- * The key of the hashes of approvals, which all workers of a log share: a document beside the log, made by whoever needs it
- * first. It is in no event, and so in no trace and no export.
+ * The key of approval hashes, shared by all workers of a log: a document beside the log, created by the first worker that needs it.
+ * No event contains it, so neither traces nor exports do.
  */
 export class ApprovalKey {
   readonly #bus: Bus
@@ -14,8 +14,8 @@ export class ApprovalKey {
 
   constructor(bus: Bus) {
     this.#bus = bus
-    // A log that was made anew has another key.
-    bus.driver.onEmptied?.(() => (this.#key = undefined))
+    // A log that was created again has another key.
+    bus.onEmptied(() => (this.#key = undefined))
   }
 
   get(): Promise<string> {
@@ -26,13 +26,15 @@ export class ApprovalKey {
   }
 
   async #read(): Promise<string> {
-    const { driver } = this.#bus
-    const found = await driver.getDocument(document)
-    if (found) return found.value
-    await driver.putDocument(document, randomBytes(32).toString('hex'), 0)
-    // Of several workers that make one at once, the first one's holds.
-    const stored = await driver.getDocument(document)
-    if (stored) return stored.value
-    throw new TidingsError('E_LOG_UNAVAILABLE', `the document ${document} cannot be read`, { retryable: true })
+    const { documents } = this.#bus
+    const found = await documents.readText(document)
+    if (found !== undefined) return found
+    await documents.createText(document, randomBytes(32).toString('hex'))
+    // If several workers create it at the same time, the key of the first one is stored.
+    const stored = await documents.readText(document)
+    if (stored !== undefined) return stored
+    throw new TidingsError('E_LOG_UNAVAILABLE', `document "${document}" was written but cannot be read`, {
+      retryable: true,
+    })
   }
 }

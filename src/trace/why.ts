@@ -215,13 +215,13 @@ function authorOf({ id, source }: CloudEvent, turn: CloudEvent<Turn> | undefined
 
 async function askedIn(event: CloudEvent, bus: Bus, events: Events): Promise<Asked> {
   const { definition, messages } = (event.data ?? {}) as Partial<ModelRequest>
-  const document = typeof definition === 'string' ? await bus.driver.getDocument(definition) : undefined
+  const document = typeof definition === 'string' ? await bus.documents.read<ModelDefinition>(definition) : undefined
   const refs = Array.isArray(messages) ? (messages as MessageRef[]) : []
   const said = await Promise.all(refs.map(ref => events.byId(ref.event)))
   const answer = await events.byId(resultId(event.id))
   return {
     model: asRequested(event).target ?? '?',
-    ...(document && { instructions: (JSON.parse(document.value) as ModelDefinition).instructions }),
+    ...(document && { instructions: document.instructions }),
     messages: refs.map(({ role, event }, i) => ({ role, event, content: said[i] && contentOf(role, said[i]) })),
     ...(answer && { spent: spentBy([answer]) }),
   }

@@ -18,7 +18,7 @@ export async function instanceOf(
   const state = found?.machine.snapshot()
   if (!found || state === undefined) throw new TidingsError('E_NOT_FOUND', `there is no instance ${task}`)
   const { program, programHash } = found.identity
-  const definition = await readDefinition(program, programHash, async key => (await bus.driver.getDocument(key))?.value)
+  const definition = await readDefinition(program, programHash, async key => await bus.documents.readText(key))
   return { definition, state: JSON.parse(state) as State }
 }
 

@@ -17,7 +17,7 @@ onEveryBus(world => {
     await expect(log.worker({ name: 'second', use: [clerk] })).rejects.toMatchObject({
       code: 'E_AGENT_TAKEN',
       message:
-        'app "second" cannot host "clerk": app "first" hosts an agent or workflow of that name, and a worker of it runs',
+        'app "second" cannot host "clerk": app "first" hosts an agent or workflow of that name, and one of its workers is running',
     })
     // A workflow is asked by the same events.
     const flow = workflow('clerk', { on: 'order.placed', within: '1h' }).complete(() => 1)

@@ -1,18 +1,20 @@
 import { setTimeout } from 'node:timers/promises'
-import type { Driver } from '../driver.ts'
+import type { LogAccess } from '../log-access.ts'
 import { metrics } from './metrics.ts'
 
 const cacheTtlMs = 1_000
 const timeoutMs = 5_000
 const maxEntries = 10_000
 
-const watched = new Set<Driver>()
+type WatchedLog = Pick<LogAccess, 'problem' | 'head' | 'listGroups' | 'listDeferred'>
+
+const watched = new Set<WatchedLog>()
 let last: { at: number; done: Promise<void> } | undefined
 
 /** From now on the state of this log is among the metrics. Returns how to end that. */
-export function watchLog(driver: Driver): () => void {
-  watched.add(driver)
-  return () => void watched.delete(driver)
+export function watchLog(log: WatchedLog): () => void {
+  watched.add(log)
+  return () => void watched.delete(log)
 }
 
 /** Brings the gauges up to date; asked again within a second, nothing is asked of the log. */
@@ -38,22 +40,18 @@ async function refresh(): Promise<void> {
 }
 
 /** What the log says in time; not all that it is asked may be allowed to this process. */
-async function readState(driver: Driver) {
-  if (driver.problem) return {}
+async function readState(log: WatchedLog) {
+  if (log.problem) return {}
   const late = setTimeout(timeoutMs, undefined, { ref: false })
   const known = <T>(asked: Promise<T>) => Promise.race([asked.catch(() => undefined), late])
-  const [groups, head, entries] = await Promise.all([
-    known(driver.listGroups()),
-    known(driver.head()),
-    known(count(driver)),
-  ])
+  const [groups, head, entries] = await Promise.all([known(log.listGroups()), known(log.head()), known(count(log))])
   return { groups, head, entries }
 }
 
-async function count(driver: Driver) {
+async function count(log: WatchedLog) {
   const entries = { dead: 0, parked: 0, delayed: 0 }
   let seen = 0
-  for await (const { state } of driver.listDeferred()) {
+  for await (const { state } of log.listDeferred()) {
     entries[state]++
     if (++seen === maxEntries) break
   }

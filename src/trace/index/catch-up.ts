@@ -25,7 +25,7 @@ const batchEvents = 8_192
  * nobody else came that far meanwhile, so any number of processes may do this at once, and each may die at any instruction.
  */
 export async function catchUp(bus: Bus, db: DatabaseSync, onProgress: Progress = () => {}): Promise<void> {
-  const head = await bus.driver.head()
+  const head = await bus.head()
   let state = stateOf(db)
   if (!(await isOfThisLog(bus, state, head))) {
     transact(db, () => {
@@ -63,7 +63,7 @@ const isSame = (a: State, b: State) => a.read === b.read && a.last === b.last &&
 async function isOfThisLog(bus: Bus, { read, last, id }: State, head: Position): Promise<boolean> {
   if (head < read) return false
   if (last === 0) return true
-  const [stored] = await bus.driver.readAt([last])
+  const [stored] = await bus.readAt([last])
   return stored?.event.id === id
 }
 

@@ -7,7 +7,7 @@ const blobsAtOnce = 16
 
 /** The events at these positions that are still there. */
 export async function eventsAt(bus: Bus, positions: readonly Position[]): Promise<StoredEvent[]> {
-  return (await bus.driver.readAt(positions)).filter(stored => stored !== undefined)
+  return (await bus.readAt(positions)).filter(stored => stored !== undefined)
 }
 
 /** Those that need it with their data, where that is still to be had. */

@@ -47,7 +47,7 @@ async function highestMissing(bus: Bus, db: DatabaseSync): Promise<Position | un
     looked.add(pos)
   }
   const positions = [...looked]
-  const found = await bus.driver.readAt(positions)
+  const found = await bus.readAt(positions)
   return positions.findLast((_, i) => found[i] === undefined)
 }
 

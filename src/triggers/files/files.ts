@@ -59,7 +59,7 @@ export function files(name: string, options: FilesOptions, pace: WatchIntervals 
       await ledger.load([...plainTypes, ...Object.values(types).map(({ type }) => type)])
       const watching = new FolderWatcher(bus, ledger, { name, folder: root, types, isWanted, stableMs, maxBytes, pace })
       await watching.start()
-      const ignore = bus.driver.onEmptied?.(() => watching.reset())
+      const ignore = bus.onEmptied(() => watching.reset())
       return {
         address: pathToFileURL(root).href,
         stop: async cut => {
@@ -98,7 +98,7 @@ async function knock(
   const path = match.replace('**/', '').replace('**', '*').replace('*', `tidings-knock-${randomUUIDv7()}`)
   if (path.includes('/') || !isWanted(path))
     throw new TidingsError('E_USAGE', `a file that matches "${match}" must be dropped by hand into ${folder}`)
-  const after = await bus.driver.head()
+  const after = await bus.head()
   const dropped = join(folder, path)
   // Hidden until it is whole.
   const hidden = join(folder, `.${path}`)

@@ -51,7 +51,6 @@ export class FileRecords {
   /** By key, the id of the event. */
   readonly #removals = new Map<string, Map<string, string>>(buckets.map(bucket => [bucket, new Map()]))
   readonly #dirty = new Set<string>()
-  readonly #revisions = new Map<string, number>()
   readonly #open = new Set<{ readonly position: Position }>()
   #known: Position = 0
   #flushing: Promise<void> = Promise.resolve()
@@ -65,7 +64,7 @@ export class FileRecords {
   async load(types: readonly string[]): Promise<void> {
     const header = await this.#read('')
     if (header === undefined) {
-      this.#known = await this.#bus.driver.head()
+      this.#known = await this.#bus.head()
       await this.#write('', JSON.stringify({ after: this.#known }))
       return
     }
@@ -174,19 +173,13 @@ export class FileRecords {
     return JSON.stringify([...rows, ...removals])
   }
 
-  async #read(part: string): Promise<string | undefined> {
-    const document = await this.#bus.driver.getDocument(this.#key(part))
-    this.#revisions.set(part, document?.revision ?? 0)
-    return document?.value
+  #read(part: string): Promise<string | undefined> {
+    return this.#bus.documents.readText(this.#key(part))
   }
 
-  /** Over what another process wrote: it sees the same folder. */
-  async #write(part: string, value: string): Promise<void> {
-    for (;;) {
-      const revision = await this.#bus.driver.putDocument(this.#key(part), value, this.#revisions.get(part) ?? 0)
-      if (revision) return void this.#revisions.set(part, revision)
-      await this.#read(part)
-    }
+  /** Overwrites what another process wrote, which sees the same folder. */
+  #write(part: string, value: string): Promise<void> {
+    return this.#bus.documents.replaceText(this.#key(part), value)
   }
 
   #key(part: string): string {

@@ -61,7 +61,6 @@ export class Session {
   /** Those with an id of their own, the oldest first. */
   readonly #named = new Map<string, KnownMessage>()
   #saved: Saved = { filters: [], sure: false, from: 0, upTo: 0, waiting: [], reuses: false }
-  #revision = 0
   #upTo = 0
   #reuses = false
   #unsaved = 0
@@ -150,7 +149,7 @@ export class Session {
 
   async #write(changes: Partial<Saved>): Promise<void> {
     // Looked up before, so that whatever is stored from now on lies behind it.
-    const head = await this.#bus.driver.head()
+    const head = await this.#bus.head()
     const positions = [...this.#known.values(), ...this.#named.values()].map(({ position }) => position)
     const isSettled = !positions.includes(undefined)
     const saved: Saved = {
@@ -166,27 +165,18 @@ export class Session {
     }
     // A filter that holds a secret is subscribed to anew after a restart.
     const written = { ...saved, filters: saved.filters.map(filter => this.#bus.redactor.text(filter)) }
-    this.#revision = await this.#put(this.#document, JSON.stringify(written), this.#revision)
+    await this.#bus.documents.replaceText(this.#document, JSON.stringify(written))
     this.#saved = saved
     this.#unsaved = 0
   }
 
   /** Whether this is what a topic retained when it was taken last. */
   async wasRetained({ topic, digest }: MqttMessage): Promise<boolean> {
-    return (await this.#bus.driver.getDocument(this.#retained(topic)))?.value === digest
+    return (await this.#bus.documents.readText(this.#retained(topic))) === digest
   }
 
   async markRetained({ topic, digest }: MqttMessage): Promise<void> {
-    const key = this.#retained(topic)
-    await this.#put(key, digest, (await this.#bus.driver.getDocument(key))?.revision ?? 0)
-  }
-
-  async #put(key: string, value: string, expect: number): Promise<number> {
-    for (let seen = expect; ; ) {
-      const revision = await this.#bus.driver.putDocument(key, value, seen)
-      if (revision > 0) return revision
-      seen = (await this.#bus.driver.getDocument(key))?.revision ?? 0
-    }
+    await this.#bus.documents.replaceText(this.#retained(topic), digest)
   }
 
   get #document(): string {
@@ -198,10 +188,9 @@ export class Session {
   }
 
   async #load(): Promise<boolean> {
-    const document = await this.#bus.driver.getDocument(this.#document)
-    if (!document) return false
-    this.#revision = document.revision
-    this.#saved = JSON.parse(document.value) as Saved
+    const saved = await this.#bus.documents.read<Saved>(this.#document)
+    if (!saved) return false
+    this.#saved = saved
     this.#upTo = this.#saved.upTo
     this.#reuses = this.#saved.reuses
     return true

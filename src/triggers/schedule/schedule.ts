@@ -206,17 +206,16 @@ class RunningSchedule {
 
   /** What others know; another rule than theirs begins now, as its due moments before were none. */
   async #read({ began, from }: Attendance): Promise<{ progress: ScheduleProgress; revision: number }> {
-    const document = await this.#bus.driver.getDocument(this.#key)
-    const known = document && (JSON.parse(document.value) as ScheduleProgress)
-    if (known?.rule === this.#rule.text) return { progress: known, revision: document!.revision }
+    const { text, revision } = await this.#bus.documents.readRevision(this.#key)
+    const known = text === undefined ? undefined : (JSON.parse(text) as ScheduleProgress)
+    if (known?.rule === this.#rule.text) return { progress: known, revision }
     const progress = initialProgress(this.#rule, began, from)
-    const revision = document?.revision ?? 0
-    const written = await this.#bus.driver.putDocument(this.#key, JSON.stringify(progress), revision)
+    const written = await this.#bus.documents.writeText(this.#key, JSON.stringify(progress), revision)
     return written ? { progress, revision: written } : this.#read(this.#attendance)
   }
 
   async #write(progress: ScheduleProgress, revision: number): Promise<boolean> {
-    return (await this.#bus.driver.putDocument(this.#key, JSON.stringify(progress), revision)) > 0
+    return (await this.#bus.documents.writeText(this.#key, JSON.stringify(progress), revision)) > 0
   }
 
   get #key() {

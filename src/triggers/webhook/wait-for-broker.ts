@@ -8,7 +8,7 @@ const patienceMs = 2_000
 const lookMs = 50
 
 /** Resolves when the log can be used as far as is known, at once mostly. @throws what is the matter with it */
-export async function waitForBroker({ driver }: Bus): Promise<void> {
-  for (const until = performance.now() + patienceMs; driver.problem; await pause(lookMs))
-    if (performance.now() >= until) throw driver.problem
+export async function waitForBroker(bus: Bus): Promise<void> {
+  for (const until = performance.now() + patienceMs; bus.problem; await pause(lookMs))
+    if (performance.now() >= until) throw bus.problem
 }

@@ -1,0 +1,90 @@
+import { TidingsError } from '../errors.ts'
+import type { DocumentStore } from './driver.ts'
+import type { Redactor } from './redact.ts'
+
+const maxAttempts = 100
+
+export interface DocumentOptions {
+  /**
+   * The document holds names, ids and positions, which rules of the app must not change: only secrets that are known by their shape
+   * are redacted.
+   */
+  readonly namesOnly?: boolean
+}
+
+/** Small named values beside the log, stored as JSON or text, redacted before they are stored. */
+export class Documents {
+  readonly #store: DocumentStore
+  readonly #redactor: Redactor
+
+  constructor(store: DocumentStore, redactor: Redactor) {
+    this.#store = store
+    this.#redactor = redactor
+  }
+
+  async readText(key: string): Promise<string | undefined> {
+    return (await this.#store.getDocument(key))?.value
+  }
+
+  async read<T>(key: string): Promise<T | undefined> {
+    return valueIn<T>(await this.#store.getDocument(key))
+  }
+
+  /** Stores a text under a key that has no document yet. False if it has one, which stays as it is. */
+  async createText(key: string, text: string): Promise<boolean> {
+    return (await this.#store.putDocument(key, this.#redactor.knownSecrets(text), 0)) > 0
+  }
+
+  /** The same for a JSON value. */
+  async create(key: string, value: unknown, options?: DocumentOptions): Promise<boolean> {
+    return (await this.#store.putDocument(key, this.#encode(value, options), 0)) > 0
+  }
+
+  /**
+   * Replaces a document by what `change` makes of it, and calls `change` again if another process was faster. `current` is
+   * undefined if there is no document. If `change` returns undefined or `current` itself, nothing is stored. @throws E_LOG_UNAVAILABLE
+   */
+  async update<T>(
+    key: string,
+    change: (current: T | undefined) => T | undefined | Promise<T | undefined>,
+    options?: DocumentOptions,
+  ): Promise<{ readonly value: T | undefined; readonly isChanged: boolean }> {
+    for (let attempt = 0; attempt < maxAttempts; attempt++) {
+      const found = await this.#store.getDocument(key)
+      const current = valueIn<T>(found)
+      const next = await change(current)
+      if (next === undefined || next === current) return { value: current, isChanged: false }
+      const json = this.#encode(next, options)
+      if ((await this.#store.putDocument(key, json, found?.revision ?? 0)) > 0)
+        return { value: JSON.parse(json) as T, isChanged: true }
+    }
+    throw new TidingsError(
+      'E_LOG_UNAVAILABLE',
+      `document "${key}" could not be changed: other processes changed it first, ${maxAttempts} times in a row`,
+      { retryable: true },
+    )
+  }
+
+  /** Stores a text, whatever the document holds now. */
+  async replaceText(key: string, text: string): Promise<void> {
+    while (!(await this.writeText(key, text, (await this.#store.getDocument(key))?.revision ?? 0)));
+  }
+
+  /** For a writer that caches the document: with the revision that the next write expects, 0 if there is no document. */
+  async readRevision(key: string): Promise<{ readonly text?: string; readonly revision: number }> {
+    const found = await this.#store.getDocument(key)
+    return found ? { text: found.value, revision: found.revision } : { revision: 0 }
+  }
+
+  /** Stores a text if the document has this revision. Returns the new revision; 0 if another process was faster. */
+  writeText(key: string, text: string, revision: number): Promise<number> {
+    return this.#store.putDocument(key, this.#redactor.knownSecrets(text), revision)
+  }
+
+  #encode(value: unknown, { namesOnly = false }: DocumentOptions = {}): string {
+    const json = JSON.stringify(value)
+    return namesOnly ? this.#redactor.knownSecrets(json) : this.#redactor.json(json)
+  }
+}
+
+const valueIn = <T>(found: { value: string } | undefined) => found && (JSON.parse(found.value) as T)
