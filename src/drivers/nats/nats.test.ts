@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { driverConformance } from '../../testing/conformance/index.ts'
+import { startNats } from '../../testing/nats/start.ts'
 import { describeNats, natsUrl } from '../../../test/lib/nats.ts'
 import { openNats } from './index.ts'
 
@@ -8,6 +9,14 @@ describeNats('conformance', () => {
     async fresh() {
       const url = `${natsUrl()}/t${randomUUID()}`
       return { open: clock => openNats({ url, clock, leaseMs: 2_000 }), remove: async () => {} }
+    },
+    async freshBroker() {
+      const nats = await startNats()
+      return {
+        open: clock => openNats({ url: nats.url, clock, leaseMs: 2_000 }),
+        remove: () => nats.stop(),
+        broker: { stop: () => nats.kill(), start: ({ empty }) => nats.restart({ empty }) },
+      }
     },
   })
 })

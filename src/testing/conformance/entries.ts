@@ -30,6 +30,12 @@ export function entries(count: number, draft: (n: number) => Parameters<typeof e
   return Array.from({ length: count }, (_, n) => entry({ data: { n }, ...draft(n) }))
 }
 
+/** Entries of one correlation, within which a log has an order. */
+export function related(count: number, draft: (n: number) => Parameters<typeof entry>[0] = () => ({})): EncodedEvent[] {
+  const correlationid = randomUUIDv7()
+  return entries(count, n => ({ correlationid, ...draft(n) }))
+}
+
 export const newTask = (correlation: string = randomUUIDv7()) => taskId(correlation, 'program', randomUUIDv7())
 
 /** What is told to a task: events of this type go to the group of `worker`. */

@@ -1,50 +1,61 @@
 import { describe, expect, it } from 'vitest'
-import { attention } from './attention.ts'
-import { clock } from './clock.ts'
-import { commit } from './commit.ts'
-import { janitor } from './janitor.ts'
-import { lifecycle } from './lifecycle.ts'
-import { outcomes } from './outcomes.ts'
-import { publish } from './publish.ts'
-import { race } from './race.ts'
-import { read } from './read.ts'
-import { sharded } from './sharded.ts'
-import { shared } from './shared.ts'
-import { storage } from './storage.ts'
-import { wake } from './wake.ts'
-import { World, type Cases, type Log } from './world.ts'
+import { blobStore } from './blob-store.ts'
+import { outcomes } from './consumer-groups-outcomes.ts'
+import { sharded } from './consumer-groups-sharded.ts'
+import { shared } from './consumer-groups-shared.ts'
+import { groupState } from './consumer-groups-state.ts'
+import { deadLetters } from './dead-letters.ts'
+import { documentStore } from './document-store.ts'
+import { knownIds } from './event-log-ids.ts'
+import { publish } from './event-log-publish.ts'
+import { read } from './event-log-read.ts'
+import { outages, steady } from './log-admin-availability.ts'
+import { janitor } from './log-admin-purge.ts'
+import { lifecycle } from './log-admin.ts'
+import { signalChannel } from './signal-channel.ts'
+import { calls } from './task-store-calls.ts'
+import { clock } from './task-store-clock.ts'
+import { commit } from './task-store-commit.ts'
+import { race } from './task-store-race.ts'
+import { wake } from './task-store-wake.ts'
+import { World, type Cases, type TestLog } from './world.ts'
 
-export type { Log } from './world.ts'
+export type { BrokerControl, TestLog } from './world.ts'
+
+/** The parts of the contract (`Driver` in `tidings/driver`), each with its own cases. */
+export type ContractPart = keyof typeof parts
 
 export interface Conformance {
-  fresh(): Promise<Log>
+  /** Makes an empty log that no other case uses. */
+  fresh(): Promise<TestLog>
+  /** The same with a broker of its own, for the cases that stop it. Unless given, these do not run. */
+  freshBroker?(): Promise<TestLog>
+  /** Only these parts: a new driver grows one by one. Default: all. */
+  parts?: readonly ContractPart[]
+  /** The broker has no index of ids, so that a repeated publish stores the event twice. */
+  storesDuplicates?: boolean
   /** Cases that are known to fail, by their sentence, each with the reason. One that passes fails as a stale gap. */
   gaps?: Readonly<Record<string, string>>
 }
 
-const themes: Record<string, Cases> = {
-  publish,
-  read,
-  'shared groups': shared,
-  outcomes,
-  'sharded groups': sharded,
-  commit,
-  'racing commits': race,
-  wake,
-  'wake-ups and the clock': clock,
-  attention,
-  'documents, blobs, signals': storage,
-  janitor,
-  lifecycle,
-}
+const parts = {
+  EventLog: { publish, 'known ids': knownIds, read },
+  TaskStore: { commit, 'racing commits': race, calls, wake, 'wake-ups and the clock': clock },
+  ConsumerGroups: { 'shared groups': shared, 'sharded groups': sharded, outcomes, 'group state': groupState },
+  DeadLetters: { 'deferred deliveries': deadLetters },
+  DocumentStore: { documents: documentStore },
+  BlobStore: { blobs: blobStore },
+  SignalChannel: { signals: signalChannel },
+  LogAdmin: { lifecycle, purge: janitor, availability: steady, outages },
+} satisfies Record<string, Record<string, Cases>>
 
 /** These measure memory, or keep the machine busy. */
-const alone = new Set(['read', 'shared groups'])
+const alone = new Set(['read', 'shared groups', 'outages'])
 
-const patience = 120_000
+const caseTimeoutMs = 120_000
 
 /**
- * Everything that the contract in `bus/driver.ts` asks of a driver, as test cases of vitest.
+ * Everything that the contract asks of a driver, as test cases of vitest, part by part.
  *
  *     driverConformance('sqlite', {
  *       async fresh() {
@@ -53,21 +64,28 @@ const patience = 120_000
  *       },
  *     })
  */
-export function driverConformance(name: string, { fresh, gaps = {} }: Conformance): void {
-  const sentences = Object.values(themes).flatMap(cases => Object.keys(cases))
+export function driverConformance(name: string, options: Conformance): void {
+  const { fresh, freshBroker, storesDuplicates = false, gaps = {} } = options
+  const chosen = options.parts ?? (Object.keys(parts) as ContractPart[])
+  const themes = chosen.flatMap(part =>
+    Object.entries<Cases>(parts[part]).map(([theme, cases]) => ({ part, theme, cases })),
+  )
+  const sentences = themes.flatMap(({ cases }) => Object.keys(cases))
 
   describe(`${name} driver`, () => {
     it('has gaps only in cases that exist', () => {
       expect(Object.keys(gaps).filter(gap => !sentences.includes(gap))).toEqual([])
     })
 
-    for (const [theme, cases] of Object.entries(themes))
-      describe(theme, { concurrent: !alone.has(theme) }, () => {
+    for (const { part, theme, cases } of themes) {
+      const make = cases === outages ? freshBroker : fresh
+      if (!make || (storesDuplicates && cases === knownIds)) continue
+      describe(`${part}: ${theme}`, { concurrent: !alone.has(theme) }, () => {
         for (const [sentence, run] of Object.entries(cases)) {
           const reason = gaps[sentence]
           const title = reason === undefined ? sentence : `${sentence} (known gap: ${reason})`
-          it(title, { timeout: patience }, async ({ skip }) => {
-            const conducted = conduct(run, fresh, skip)
+          it(title, { timeout: caseTimeoutMs }, async ({ skip }) => {
+            const conducted = conduct(run, make, skip)
             if (reason === undefined) return conducted
             if (await passes(conducted)) throw new Error(`Stale gap: "${sentence}" passes. Take it off the list.`)
             console.info(`${name}: known gap: ${sentence}: ${reason}`)
@@ -75,6 +93,7 @@ export function driverConformance(name: string, { fresh, gaps = {} }: Conformanc
           })
         }
       })
+    }
   })
 }
 
@@ -93,7 +112,7 @@ async function conduct(run: Cases[string], fresh: Conformance['fresh'], skip: (n
 /** A gap may also show as a case that never ends: that must not look like a failure of the test itself. */
 async function passes(conducted: Promise<void>): Promise<boolean> {
   const { promise: late, resolve } = Promise.withResolvers<false>()
-  const timer = setTimeout(resolve, patience * 0.8, false)
+  const timer = setTimeout(resolve, caseTimeoutMs * 0.8, false)
   const outcome = await Promise.race([
     conducted.then(
       () => true,

@@ -3,11 +3,19 @@ import { TidingsError } from '../../errors.ts'
 import { TestClock } from '../clock.ts'
 
 /** A log to test on. Every call of `fresh` makes one that is empty and shared with no other case. */
-export interface Log {
+export interface TestLog {
   /** Opens one more member on this log, as another process would, which tells due times by this wall clock. */
   open(clock: TestClock): Promise<Driver>
   /** Called once, when every member is closed. */
   remove(): Promise<void>
+  /** The broker of this log alone, if the case may stop it. */
+  readonly broker?: BrokerControl
+}
+
+export interface BrokerControl {
+  stop(): Promise<void>
+  /** `empty`: as a broker that lost its data. */
+  start(options: { readonly empty: boolean }): Promise<void>
 }
 
 /** Returns the outcome to settle with, or nothing: the case settles itself, or leaves the delivery unsettled. */
@@ -38,13 +46,13 @@ export type Cases = Record<string, (world: World) => Promise<void>>
 export class World {
   /** That of the machine on which all members run. */
   readonly clock = new TestClock()
-  readonly #log: Log
+  readonly #log: TestLog
   /** Ends the case: it does not apply to this driver. */
   readonly skip: (note: string) => never
   readonly #open = new Set<Driver>()
   readonly #failures: unknown[] = []
 
-  constructor(log: Log, skip: (note: string) => never) {
+  constructor(log: TestLog, skip: (note: string) => never) {
     this.#log = log
     this.skip = skip
   }
@@ -56,6 +64,17 @@ export class World {
     return driver
   }
 
+  /** Opens a member that owns every shard of the tasks: the only one from which a driver must accept turns. */
+  async owner(): Promise<Driver> {
+    const driver = await this.open()
+    await this.join(driver, worker)
+    return driver
+  }
+
+  get broker(): BrokerControl | undefined {
+    return this.#log.broker
+  }
+
   async close(driver: Driver): Promise<void> {
     this.#open.delete(driver)
     await driver.close()
@@ -65,6 +84,11 @@ export class World {
   async reopen(driver: Driver): Promise<Driver> {
     await this.close(driver)
     return this.open()
+  }
+
+  async reopenOwner(driver: Driver): Promise<Driver> {
+    await this.close(driver)
+    return this.owner()
   }
 
   /** Subscribes; where nothing else is wished: group `jobs`, shared, `job.>`, from the beginning, 16 in flight. */

@@ -29,19 +29,19 @@ async function withInput(world: World): Promise<{ driver: Driver; member: Member
 
 export const commit: Cases = {
   'the first turn expects 0, each turn the version before it': async world => {
-    const driver = await world.open()
+    const driver = await world.owner()
     const task = newTask()
     for (const expected of [0, 1, 2, 3]) expect(await driver.commit(turn(task, expected))).toBe('accepted')
     expect(await versions(driver, task)).toEqual([1, 2, 3, 4])
   },
 
   'the journal of a task without turns is empty': async world => {
-    const driver = await world.open()
+    const driver = await world.owner()
     expect(await driver.journal(newTask())).toEqual({ records: [] })
   },
 
   'the journal holds the turns and what they emitted, unchanged, in order of version': async world => {
-    const driver = await world.open()
+    const driver = await world.owner()
     const task = newTask()
     const written = []
     for (const version of [1, 2, 3]) {
@@ -51,7 +51,7 @@ export const commit: Cases = {
       await driver.commit(own)
       await driver.commit(turn(newTask(), 0))
     }
-    const reopened = await world.reopen(driver)
+    const reopened = await world.reopenOwner(driver)
     const { records } = await reopened.journal(task)
     const byId = (a: { id: string }, b: { id: string }) => (a.id < b.id ? -1 : 1)
     expect(records.toSorted(byId)).toEqual(written.map(e => e.event).toSorted(byId))
@@ -60,7 +60,7 @@ export const commit: Cases = {
   },
 
   'the newest turn of each task of a correlation is found, also of those that ended': async world => {
-    const driver = await world.open()
+    const driver = await world.owner()
     const correlation = randomUUIDv7()
     expect(await driver.newestTurns(correlation)).toEqual([])
     const expected: string[] = []
@@ -76,12 +76,12 @@ export const commit: Cases = {
       expected.push(turnId(task, n + 1))
     }
     await driver.commit(turn(newTask(), 0))
-    const found = await (await world.reopen(driver)).newestTurns(correlation)
+    const found = await (await world.reopenOwner(driver)).newestTurns(correlation)
     expect(found.map(({ id }) => id).toSorted()).toEqual(expected.toSorted())
   },
 
   'the newest turn is found of more tasks than a broker answers for at once': async world => {
-    const driver = await world.open()
+    const driver = await world.owner()
     const correlation = randomUUIDv7()
     const tasks = Array.from({ length: 1_100 }, () => newTask(correlation))
     await Promise.all(tasks.map(task => driver.commit(turn(task, 0))))
@@ -93,7 +93,7 @@ export const commit: Cases = {
   },
 
   'the journal holds the withdrawals of a turn, whose ids are those of older calls': async world => {
-    const driver = await world.open()
+    const driver = await world.owner()
     const task = newTask()
     const calls = [0, 1].map(n => emitted(task, 1, n))
     await driver.commit(turn(task, 0, { events: calls }))
@@ -103,28 +103,28 @@ export const commit: Cases = {
     await driver.commit(own)
     await driver.publish([entry({ id: resultId(calls[0]!.event.id), correlationid: correlationOf(task) })])
     await driver.commit(turn(task, 3))
-    const { records } = await (await world.reopen(driver)).journal(task)
+    const { records } = await (await world.reopenOwner(driver)).journal(task)
     const expected = [turnId(task, 3), ...ids(own.events), turnId(task, 4)]
     expect(records.map(({ id }) => id).toSorted()).toEqual(expected.toSorted())
   },
 
   'the turn and its events are on the log when the commit resolves, also for another member': async world => {
-    const [driver, other] = [await world.open(), await world.open()]
+    const [driver, other] = [await world.owner(), await world.open()]
     const task = newTask()
     const own = turn(task, 0, { events: [emitted(task, 1, 0), emitted(task, 1, 1)] })
     await driver.commit(own)
     expect(ids(await collect(other.read({ task }))).toSorted()).toEqual(ids([own.turn, ...own.events]).toSorted())
     expect(await versions(other, task)).toEqual([1])
     expect(await other.commit(turn(task, 0))).toBe('conflict')
-    expect(await other.commit(turn(task, 1))).toBe('accepted')
+    expect(await driver.commit(turn(task, 1))).toBe('accepted')
   },
 
   'a version that was decided already is a conflict, also after a restart': async world => {
-    const driver = await world.open()
+    const driver = await world.owner()
     const task = newTask()
     await driver.commit(turn(task, 0))
     await driver.commit(turn(task, 1))
-    const again = await world.reopen(driver)
+    const again = await world.reopenOwner(driver)
     expect(await again.commit(turn(task, 0))).toBe('conflict')
     expect(await again.commit(turn(task, 1))).toBe('conflict')
     expect(await again.commit(turn(task, 2))).toBe('accepted')
@@ -132,7 +132,7 @@ export const commit: Cases = {
   },
 
   'a version ahead of the head is a conflict': async world => {
-    const driver = await world.open()
+    const driver = await world.owner()
     const task = newTask()
     expect(await driver.commit(turn(task, 1))).toBe('conflict')
     await driver.commit(turn(task, 0))
@@ -202,17 +202,12 @@ export const commit: Cases = {
     }
   },
 
-  'events of a turn reach other groups, and when they do, the turn is in the journal': async world => {
-    const [driver, other] = [await world.open(), await world.open()]
-    const known: boolean[] = []
+  'events of a turn reach other groups, and those of a lost turn do not': async world => {
+    const [driver, other] = [await world.owner(), await world.open()]
     const tools = await world.join(other, {
       group: 'tools',
       filter: [{ types: ['tool.invoke'] }],
-      on: async ({ event }) => {
-        const { task, version } = parseId(event.id)!
-        known.push((await versions(other, task)).includes(version))
-        return done
-      },
+      on: () => done,
     })
     const calls = Array.from({ length: 30 }, () => newTask()).map(task => {
       const events = [emitted(task, 1, 0, { type: 'tool.invoke', target: 'search' })]
@@ -221,26 +216,14 @@ export const commit: Cases = {
     for (const call of calls) expect(await driver.commit(call)).toBe('accepted')
     const lost = calls.map(({ task }) => turn(task, 0, { events: [emitted(task, 1, 1, { type: 'tool.invoke' })] }))
     for (const call of lost) expect(await driver.commit(call)).toBe('conflict')
-    await until(async () => known.length >= 30 && (await inFlight(other, 'tools')).lag === 0)
+    await until(async () => tools.deliveries.length >= 30 && (await inFlight(other, 'tools')).lag === 0)
     expect(ids(tools.deliveries).toSorted()).toEqual(ids(calls.flatMap(c => c.events)).toSorted())
-    expect(known).not.toContain(false)
-  },
-
-  'an emitted event whose id is on the log already is not stored again': async world => {
-    const driver = await world.open()
-    const task = newTask()
-    const early = emitted(task, 1, 0, { data: 'early' })
-    await driver.publish([early])
-    const events = [emitted(task, 1, 0, { data: 'again' }), emitted(task, 1, 1)]
-    expect(await driver.commit(turn(task, 0, { events }))).toBe('accepted')
-    expect(await driver.publish([events[1]!])).toMatchObject([{ duplicate: true }])
-    const found = await collect(driver.read({ filter: [{ types: ['job.made'] }] }))
-    expect(ids(found)).toEqual([emitId(task, 1, 0), emitId(task, 1, 1)])
-    expect(found[0]!.event.data).toBe('early')
+    // A reader may see an event before its turn; the turn is there soon.
+    for (const { task } of calls) await until(async () => (await versions(other, task)).length === 1)
   },
 
   'the journal starts at the newest snapshot': async world => {
-    const driver = await world.open()
+    const driver = await world.owner()
     const task = newTask()
     const state = JSON.stringify({ text: '漢字 🙂', big: 'x'.repeat(100_000) })
     await driver.commit(turn(task, 0, { snapshot: 'old' }))
@@ -249,18 +232,18 @@ export const commit: Cases = {
     expect(await driver.journal(task)).toEqual({ snapshot: { version: 3, state }, records: [] })
     await driver.commit(turn(task, 3, { events: [emitted(task, 4, 0)] }))
     await driver.commit(turn(task, 4))
-    const { snapshot, records } = await (await world.reopen(driver)).journal(task)
+    const { snapshot, records } = await (await world.reopenOwner(driver)).journal(task)
     expect(snapshot).toEqual({ version: 3, state })
     const expected = [turnId(task, 4), emitId(task, 4, 0), turnId(task, 5)]
     expect(records.map(r => r.id).toSorted()).toEqual(expected.toSorted())
   },
 
   'a task that has ended takes no more turns': async world => {
-    const driver = await world.open()
+    const driver = await world.owner()
     const task = newTask()
     await driver.commit(turn(task, 0))
     expect(await driver.commit(turn(task, 1, { end: true }))).toBe('accepted')
-    const again = await world.reopen(driver)
+    const again = await world.reopenOwner(driver)
     for (const expected of [0, 1, 2]) expect(await again.commit(turn(task, expected))).toBe('conflict')
   },
 
@@ -274,12 +257,25 @@ export const commit: Cases = {
   },
 
   '200 commits of different tasks at once are all accepted': async world => {
-    const members = [await world.open(), await world.open()]
+    const driver = await world.owner()
     const tasks = Array.from({ length: 200 }, () => newTask())
     const results = await Promise.all(
-      tasks.map((task, n) => members[n % 2]!.commit(turn(task, 0, { events: [emitted(task, 1, 0)] }))),
+      tasks.map(task => driver.commit(turn(task, 0, { events: [emitted(task, 1, 0)] }))),
     )
     expect(results.filter(r => r !== 'accepted')).toEqual([])
-    expect(await collect(members[0]!.read({ filter: [{ types: ['job.made'] }] }))).toHaveLength(200)
+    expect(await collect(driver.read({ filter: [{ types: ['job.made'] }] }))).toHaveLength(200)
+  },
+
+  'a turn from a member that does not own the shard is accepted as a whole, or a conflict': async world => {
+    const [owner, stranger] = [await world.owner(), await world.open()]
+    for (let n = 0; n < 20; n++) {
+      const task = newTask()
+      const own = turn(task, 0, { events: [emitted(task, 1, 0)], wake: Date.now() + hour })
+      const result = await stranger.commit(own)
+      const expected = result === 'accepted' ? ids([own.turn, ...own.events]) : []
+      const { records } = await owner.journal(task)
+      expect(records.map(({ id }) => id).toSorted()).toEqual(expected.toSorted())
+      expect(await owner.commit(turn(task, result === 'accepted' ? 1 : 0))).toBe('accepted')
+    }
   },
 }

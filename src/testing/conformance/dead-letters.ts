@@ -29,33 +29,7 @@ const listed = (driver: Driver, count: number) =>
 
 const told = (outcome: DeliveryOutcome) => entry({ data: outcome })
 
-export const attention: Cases = {
-  'a group says how far it is behind, and what is in flight': async world => {
-    const [driver, other] = [await world.open(), await world.open()]
-    expect(await driver.listGroups()).toEqual([])
-    const member = await world.join(driver, { inFlight: 4 })
-    expect(await state(driver)).toEqual({ group: 'jobs', mode: 'shared', lag: 0, inFlight: 0 })
-    await driver.publish([...entries(10), entry({ type: 'other' })])
-    await until(() => member.deliveries.length === 4)
-    expect(await state(driver)).toEqual({ group: 'jobs', mode: 'shared', lag: 10, inFlight: 4 })
-    expect(await state(other)).toEqual(await state(driver))
-    for (const delivery of member.deliveries.slice(0, 3)) await delivery.settle(done)
-    await until(() => member.deliveries.length === 7)
-    expect(await state(driver)).toMatchObject({ lag: 7, inFlight: 4 })
-    await world.join(driver, { group: 'shards', mode: 'sharded', on: () => done })
-    await until(async () => (await state(driver, 'shards'))?.lag === 0)
-    expect(await state(driver, 'shards')).toMatchObject({ mode: 'sharded', inFlight: 0 })
-  },
-
-  'a group keeps its lag while no member is there': async world => {
-    const [driver, other] = [await world.open(), await world.open()]
-    await world.join(driver)
-    await driver.publish(entries(3))
-    await world.close(driver)
-    await other.publish(entries(2))
-    expect(await state(other)).toMatchObject({ lag: 5 })
-  },
-
+export const deadLetters: Cases = {
   'what needs a human is listed by every member, and after a restart': async world => {
     const [driver, other] = [await world.open(), await world.open()]
     await obedient(world, driver)

@@ -238,7 +238,6 @@ export const shared: Cases = {
     await until(() => staying.deliveries.length >= 4, { within: 15_000 })
     await settled(other)
     expect(ids(staying.deliveries).toSorted()).toEqual(ids(sent.slice(2)).toSorted())
-    expect(staying.deliveries.every(d => d.attempt > 1)).toBe(true)
   },
 
   'what a process holds when it closes is there after its restart': async world => {

@@ -1,17 +1,16 @@
-import { randomUUIDv7 } from 'node:crypto'
 import { setImmediate as breath } from 'node:timers/promises'
 import fc from 'fast-check'
 import { expect } from 'vitest'
 import type { EncodedEvent } from '../../bus/driver.ts'
 import { collect } from '../wait.ts'
-import { entries, entry, ids, positions } from './entries.ts'
+import { entries, entry, ids, positions, related } from './entries.ts'
 import type { Cases } from './world.ts'
 
 const increasing = (list: readonly number[]) => list.every((value, i) => i === 0 || value > list[i - 1]!)
 
 /** Stands for an entry that a broker refuses in the middle of a batch. */
-function broken(): EncodedEvent {
-  const { event } = entry()
+function broken(correlationid: string): EncodedEvent {
+  const { event } = entry({ correlationid })
   return {
     event,
     get json(): string {
@@ -23,7 +22,8 @@ function broken(): EncodedEvent {
 export const publish: Cases = {
   'publishing resolves with increasing positions': async world => {
     const driver = await world.open()
-    const appended = [...(await driver.publish(entries(3))), ...(await driver.publish(entries(1)))]
+    const [a, b, c, d] = related(4) as [EncodedEvent, EncodedEvent, EncodedEvent, EncodedEvent]
+    const appended = [...(await driver.publish([a, b, c])), ...(await driver.publish([d]))]
     expect(appended.map(a => a.duplicate)).toEqual([false, false, false, false])
     expect(appended[0]!.position).toBeGreaterThan(0)
     expect(positions(appended)).toSatisfy(increasing)
@@ -37,14 +37,15 @@ export const publish: Cases = {
 
   'what one member publishes after another has published lies behind it': async world => {
     const [a, b] = [await world.open(), await world.open()]
+    const sent = related(12)
     const appended = []
-    for (const driver of [a, b, a, b, b, a]) appended.push(...(await driver.publish(entries(2))))
+    for (const driver of [a, b, a, b, b, a]) appended.push(...(await driver.publish(sent.splice(0, 2))))
     expect(positions(appended)).toSatisfy(increasing)
   },
 
   'the publishes of one member lie in the order in which they were called': async world => {
     const driver = await world.open()
-    const sent = entries(200)
+    const sent = related(200)
     const appended = await Promise.all(sent.map(one => driver.publish([one])))
     expect(positions(appended.flat())).toSatisfy(increasing)
     expect(ids(await collect(driver.read({})))).toEqual(ids(sent))
@@ -54,7 +55,7 @@ export const publish: Cases = {
     const [writer, reader] = [await world.open(), await world.open()]
     const size = 40
     let writing = true
-    const written = Promise.all(Array.from({ length: 25 }, () => writer.publish(entries(size)))).finally(() => {
+    const written = Promise.all(Array.from({ length: 25 }, () => writer.publish(related(size)))).finally(() => {
       writing = false
     })
     while (writing) {
@@ -67,33 +68,23 @@ export const publish: Cases = {
 
   'a batch that fails leaves nothing, and does no harm to others at the same time': async world => {
     const driver = await world.open()
-    const [before, failing, after] = [entries(5), entries(5), entries(5)]
+    const [before, failing, after] = [related(5), related(5), related(5)]
     const attempts = await Promise.allSettled(
-      [before, [...failing, broken(), entry()], after].map(async batch => driver.publish(batch)),
+      [before, [...failing, broken(failing[0]!.event.correlationid)], after].map(async batch => driver.publish(batch)),
     )
     expect(attempts.map(a => a.status)).toEqual(['fulfilled', 'rejected', 'fulfilled'])
-    expect(ids(await collect(driver.read({})))).toEqual(ids([...before, ...after]))
+    const stored = ids(await collect(driver.read({})))
+    expect(stored.toSorted()).toEqual(ids([...before, ...after]).toSorted())
   },
 
-  'an id within a batch twice is stored once': async world => {
+  'a batch of several correlations that failed is published whole by a repetition': async world => {
     const driver = await world.open()
-    const twin = entry()
-    const [first, between, second] = await driver.publish([twin, entry(), twin])
-    expect(second).toEqual({ position: first!.position, duplicate: true })
-    expect(between!.duplicate).toBe(false)
-    expect(await collect(driver.read({}))).toHaveLength(2)
-  },
-
-  'repeating a publish is inert, also for another member and after a restart': async world => {
-    const driver = await world.open()
-    const batch = entries(3)
-    const first = await driver.publish(batch)
-    const repeated = first.map(({ position }) => ({ position, duplicate: true }))
-    expect(await driver.publish(batch)).toEqual(repeated)
-    const again = await world.reopen(driver)
-    expect(await again.publish(batch)).toEqual(repeated)
-    expect(await (await world.open()).publish(batch)).toEqual(repeated)
-    expect(ids(await collect(again.read({})))).toEqual(ids(batch))
+    const batch = entries(20)
+    const failing = [...batch.slice(0, 10), broken(batch[10]!.event.correlationid), ...batch.slice(11)]
+    await expect((async () => driver.publish(failing))()).rejects.toThrow()
+    await driver.publish(batch)
+    const stored = new Set(ids(await collect(driver.read({}))))
+    expect(ids(batch).filter(id => !stored.has(id))).toEqual([])
   },
 
   'of two events with one id the first stays as it is': async world => {
@@ -102,40 +93,6 @@ export const publish: Cases = {
     await driver.publish([first])
     await driver.publish([entry({ id: first.event.id, data: 'second' })])
     expect((await driver.get(first.event.id, first.event.correlationid))?.event).toEqual(first.event)
-  },
-
-  'a batch of old and new ids stores the new ones': async world => {
-    const driver = await world.open()
-    const [old, fresh] = [entries(2), entries(2)]
-    await driver.publish(old)
-    const appended = await driver.publish([old[0]!, fresh[0]!, old[1]!, fresh[1]!])
-    expect(appended.map(a => a.duplicate)).toEqual([true, false, true, false])
-    expect(ids(await collect(driver.read({})))).toEqual(ids([...old, ...fresh]))
-  },
-
-  'however repeats from two members interleave, each id is on the log once': async world => {
-    const members = [await world.open(), await world.open()]
-    const calls = fc.array(
-      fc.record({ member: fc.nat(1), batch: fc.array(fc.nat(5), { minLength: 1, maxLength: 4 }) }),
-      { minLength: 2, maxLength: 10 },
-    )
-    await fc.assert(
-      fc.asyncProperty(calls, async plan => {
-        const correlationid = randomUUIDv7()
-        const pool = entries(6, () => ({ correlationid }))
-        const sent = plan.flatMap(call => call.batch.map(n => pool[n]!.event.id))
-        const results = await Promise.all(
-          plan.map(call => members[call.member]!.publish(call.batch.map(n => pool[n]!))),
-        )
-        const stored = await collect(members[0]!.read({ correlation: correlationid }))
-        expect(ids(stored).toSorted()).toEqual([...new Set(sent)].toSorted())
-        const where = new Map(stored.map(s => [s.event.id, s.position]))
-        const appended = results.flat()
-        expect(positions(appended)).toEqual(sent.map(id => where.get(id)))
-        expect(appended.filter(a => !a.duplicate)).toHaveLength(stored.length)
-      }),
-      { numRuns: 30 },
-    )
   },
 
   'the text of an event is stored unchanged': async world => {

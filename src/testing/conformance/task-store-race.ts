@@ -23,7 +23,7 @@ const candidate = (task: string, expect: number, who: number, name = `${who}`) =
 
 export const race: Cases = {
   'of two members that decide the same version, 200 times, exactly one wins': async world => {
-    const members = [await world.open(), await world.open()]
+    const members = [await world.owner(), await world.open()]
     const task = newTask()
     const winners: string[] = []
     for (let version = 0; version < 200; version++) {
@@ -36,7 +36,7 @@ export const race: Cases = {
   },
 
   'of two turns that one member commits for the same version, exactly one wins': async world => {
-    const driver = await world.open()
+    const driver = await world.owner()
     const task = newTask()
     for (let version = 0; version < 20; version++) {
       const results = await Promise.all([0, 1, 2].map(who => driver.commit(candidate(task, version, who))))
@@ -85,7 +85,7 @@ export const race: Cases = {
   },
 
   'however stale deciders interleave, the versions of a task never fork': async world => {
-    const members = [await world.open(), await world.open()]
+    const members = [await world.owner(), await world.open()]
     const step = fc.record({ task: fc.nat(1), breaths: fc.nat(3), reread: fc.boolean() })
     const script = fc.array(step, { minLength: 1, maxLength: 8 })
     await fc.assert(

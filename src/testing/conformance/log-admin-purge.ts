@@ -38,7 +38,7 @@ export const janitor: Cases = {
   },
 
   'nothing is purged from under a task that lives; when it ends its journal may go': async world => {
-    const driver = await world.open()
+    const driver = await world.owner()
     const task = newTask()
     const call = emitted(task, 1, 0, { time })
     await driver.publish(old(3))
@@ -57,7 +57,7 @@ export const janitor: Cases = {
   },
 
   'a snapshot lets go of the turns before it': async world => {
-    const driver = await world.open()
+    const driver = await world.owner()
     const task = newTask()
     await driver.commit(turn(task, 0, { time, events: [emitted(task, 1, 0, { time })] }))
     const between = old(3)
@@ -67,7 +67,7 @@ export const janitor: Cases = {
     const journal = await driver.journal(task)
     await driver.purge(retention)
     expect(await driver.get(between[0]!.event.id, between[0]!.event.correlationid)).toBeUndefined()
-    expect(await (await world.reopen(driver)).journal(task)).toEqual(journal)
+    expect(await (await world.reopenOwner(driver)).journal(task)).toEqual(journal)
   },
 
   'nothing is purged that a group has not settled': async world => {
@@ -153,12 +153,12 @@ export const janitor: Cases = {
   },
 
   'a task whose journal was purged takes no more turns': async world => {
-    const driver = await world.open()
+    const driver = await world.owner()
     const task = newTask()
     await driver.commit(turn(task, 0, { time }))
     await driver.commit(turn(task, 1, { time, end: true }))
     await driver.purge(retention)
-    const again = await world.reopen(driver)
+    const again = await world.reopenOwner(driver)
     await again.purge(retention)
     for (const expected of [0, 1, 2]) expect(await again.commit(turn(task, expected))).toBe('conflict')
   },

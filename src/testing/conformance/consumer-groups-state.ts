@@ -1,0 +1,49 @@
+import { expect } from 'vitest'
+import type { Driver } from '../../bus/driver.ts'
+import { until } from '../wait.ts'
+import { done, entries, entry } from './entries.ts'
+import type { Cases } from './world.ts'
+
+const state = async (driver: Driver, group = 'jobs') => (await driver.listGroups()).find(g => g.group === group)
+
+export const groupState: Cases = {
+  'a group says how far it is behind, and what is in flight': async world => {
+    const [driver, other] = [await world.open(), await world.open()]
+    expect(await driver.listGroups()).toEqual([])
+    const member = await world.join(driver, { inFlight: 4 })
+    expect(await state(driver)).toEqual({ group: 'jobs', mode: 'shared', lag: 0, inFlight: 0 })
+    await driver.publish(entries(10))
+    await until(() => member.deliveries.length === 4)
+    expect(await state(driver)).toEqual({ group: 'jobs', mode: 'shared', lag: 10, inFlight: 4 })
+    expect(await state(other)).toEqual(await state(driver))
+    for (const delivery of member.deliveries.slice(0, 3)) await delivery.settle(done)
+    await until(() => member.deliveries.length === 7)
+    expect(await state(driver)).toMatchObject({ lag: 7, inFlight: 4 })
+    await world.join(driver, { group: 'shards', mode: 'sharded', on: () => done })
+    await until(async () => (await state(driver, 'shards'))?.lag === 0)
+    expect(await state(driver, 'shards')).toMatchObject({ mode: 'sharded', inFlight: 0 })
+  },
+
+  'a group keeps its lag while no member is there': async world => {
+    const [driver, other] = [await world.open(), await world.open()]
+    await world.join(driver)
+    await driver.publish(entries(3))
+    await world.close(driver)
+    await other.publish(entries(2))
+    expect(await state(other)).toMatchObject({ lag: 5 })
+  },
+
+  'the lag is never less than what matches and is not settled, and 0 when all of it is': async world => {
+    const driver = await world.open()
+    const mixed = entries(40, n => ({ type: n % 4 ? 'other' : 'job.made' }))
+    const member = await world.join(driver, { inFlight: 100 })
+    await driver.publish(mixed)
+    await until(() => member.deliveries.length === 10)
+    const lag = (await state(driver))!.lag
+    expect(lag).toBeGreaterThanOrEqual(10)
+    expect(lag).toBeLessThanOrEqual(40)
+    for (const delivery of member.deliveries) await delivery.settle(done)
+    await driver.publish([entry({ type: 'other' })])
+    await until(async () => (await state(driver))!.lag === 0)
+  },
+}
