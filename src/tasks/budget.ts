@@ -5,33 +5,33 @@ import type { Turn } from './program.ts'
 import type { TurnBuilder } from './turn.ts'
 
 /*
- * What one correlation spends, over all its tasks. Each turn records the totals of its task, so that what a correlation
- * has spent is the sum over the newest turns of its tasks. The fence decides which turns count, also after a crash. All
- * tasks of a correlation live in one shard, so its owner keeps the sum in memory:
+ * What one correlation spends over all its tasks. Each turn records the total of its task, so a correlation has spent the sum over
+ * the newest turns of its tasks. Only accepted turns count, also after a crash. All tasks of a correlation belong to one shard,
+ * so the owner of the shard keeps the sum in memory:
  *
  *     decided ─▶ reserved ─┬─ accepted ─▶ spent
- *                          └─ conflict, or not known ─▶ the sum is read again before the next turn asks for something
+ *                          └─ conflict, or result unknown ─▶ the sum is read from the log before the next turn
  */
 
-/** Bounds on everything that one correlation may spend, over all its tasks. */
+/** The most that one correlation may spend over all its tasks. */
 export interface Budget {
   /** Calls of tools, models, agents and people, timers, and the rounds of `continueAs`. */
   calls: number
-  /** Events that tasks emit, calls among them. One that belongs to instances of keyed workflows counts once more for each. */
+  /** Events that tasks emit, including calls. An event that is forwarded to keyed workflow instances counts once more for each. */
   events: number
   /** The data of those events, as JSON. */
   bytes: number
-  /** Input and output tokens of models. Known with the answer: the calls that are open may exceed it. */
+  /** Input and output tokens of models. Known only with the answer, so open calls may exceed it. */
   tokens: number
-  /** In the currency of the models' prices. Known with the answer, as tokens are. */
+  /** In the currency of the models' prices. Known only with the answer, like tokens. */
   cost: number
 }
 
 export type Spending = Budget
 
 /**
- * A thousand calls are more than a request needs and less than a loop costs in a night. Ten events for each, and 256 KiB
- * for each call, leave room for every fan-out that a person meant, and stop a loop of emits within a second or two.
+ * 1,000 calls are more than a request needs and less than an endless loop makes in a night. Ten events and 256 KiB per call leave room
+ * for intended fan-outs and stop an endless loop of events within seconds.
  */
 export const defaultBudget: Budget = {
   calls: 1_000,
@@ -53,7 +53,7 @@ export const addSpending = (a: Spending, b: Partial<Spending>): Spending => ({
   cost: a.cost + (b.cost ?? 0),
 })
 
-/** As a turn records it: most tasks ask no model. */
+/** In the form of a turn: without tokens and cost if there are none. */
 export const recordedSpending = ({ calls, events, bytes, tokens, cost }: Spending): Partial<Spending> => ({
   calls,
   events,
@@ -63,9 +63,8 @@ export const recordedSpending = ({ calls, events, bytes, tokens, cost }: Spendin
 })
 
 /**
- * What a turn spends: by what it emits, and by the answers that it takes in. `routed`: copies for keyed workflows. The
- * event that ends a task is reserved with its first turn, and to take back a call costs nothing, so that no task is kept
- * from ending.
+ * What a turn spends by its emitted events and by the answers among its inputs. `routed`: the number of copies for keyed workflows.
+ * The first turn reserves the event that ends the task, and cancellations are free, so that every task can end.
  */
 export function spendingOfTurn(builder: TurnBuilder, inputs: readonly CloudEvent[], routed: number): Spending {
   const spent = {
@@ -86,11 +85,11 @@ export function spendingOfTurn(builder: TurnBuilder, inputs: readonly CloudEvent
 
 const maxAccounts = 10_000
 
-/** What one correlation has spent, as far as its owner knows. */
+/** What one correlation has spent, as far as the owner of its shard knows. */
 class Account {
   total = { ...noSpending }
   isKnown: boolean
-  /** Turns that have reserved something so far, and those of them of which it is not known whether they hold. */
+  /** Number of turns that reserved something, and of those whose result is still unknown. */
   begun = 0
   underWay = 0
   reading: Promise<void> | undefined
@@ -101,7 +100,7 @@ class Account {
   }
 }
 
-/** What one turn reserves. It is spent once the turn is accepted. */
+/** What one turn reserves. It counts as spent once the turn is accepted. */
 export class Charge implements Disposable {
   readonly #account: Account
   readonly #budget: Budget
@@ -116,7 +115,7 @@ export class Charge implements Disposable {
     this.#read = read
   }
 
-  /** Reserves so much in place of what this turn has reserved before. */
+  /** Replaces what this turn reserved before. */
   reserve(spent: Spending): void {
     const account = this.#account
     if (!this.#isUnderWay) {
@@ -128,7 +127,7 @@ export class Charge implements Disposable {
     this.#spent = spent
   }
 
-  /** Reserves it; for people, the first limit that this breaks. */
+  /** Reserves. Returns a description of the first limit that is exceeded. */
   async tryReserve(spent: Spending): Promise<string | undefined> {
     while (!this.#account.isKnown) await this.#read()
     this.reserve(spent)
@@ -136,15 +135,14 @@ export class Charge implements Disposable {
     const budget = this.#budget
     for (const kind of ['calls', 'events', 'bytes'] as const)
       if (total[kind] > budget[kind])
-        return `${total[kind] - spent[kind]} of ${budget[kind]} ${kind} are spent, and this turn asks for ${spent[kind]} more`
+        return `the correlation has spent ${total[kind] - spent[kind]} of ${budget[kind]} ${kind}, and this turn needs ${spent[kind]} more`
     if (spent.calls === 0) return undefined
     for (const kind of ['tokens', 'cost'] as const)
-      if (total[kind] >= budget[kind])
-        return `${total[kind]} of ${budget[kind]} ${kind} are spent, ${total[kind] - budget[kind]} too many`
+      if (total[kind] >= budget[kind]) return `the correlation has spent ${total[kind]} of ${budget[kind]} ${kind}`
     return undefined
   }
 
-  /** From now on only the log knows whether it is spent. */
+  /** The commit has started: from now on only the log knows whether the turn is accepted. */
   committing(): void {
     this.#isCommitting = true
   }
@@ -153,7 +151,7 @@ export class Charge implements Disposable {
     this.#end()
   }
 
-  /** Gives back what a turn has reserved that was not accepted. */
+  /** Releases what a turn reserved that was not accepted. */
   [Symbol.dispose](): void {
     if (!this.#isUnderWay) return
     if (this.#isCommitting) this.#account.isKnown = false
@@ -173,9 +171,9 @@ export class BudgetLedger {
   readonly #bus: Bus
   readonly #budget: Budget
   readonly #accounts = new Map<string, Account>()
-  /** By shard, the moment (ms since the epoch) after which nobody else can have spent anything in it. */
+  /** By shard, the time (ms since the epoch) after which no other process can have spent anything. */
   readonly #ownedSince = new Map<number, number>()
-  /** When the newest correlation was minted whose account is no longer kept. */
+  /** When the newest correlation was created whose account was evicted. */
   #droppedUpTo = 0
 
   constructor(bus: Bus, budget: Budget) {
@@ -183,7 +181,7 @@ export class BudgetLedger {
     this.#budget = budget
   }
 
-  /** `isFirst`: this is the first event of its correlation that anybody was handed, as far as the delivery tells. */
+  /** `isFirst`: by its delivery, this is the first event of its correlation. */
   charge(correlation: string, isFirst: boolean): Charge {
     let account = this.#accounts.get(correlation)
     if (!account) {
@@ -201,7 +199,7 @@ export class BudgetLedger {
       if (this.#shardOf(correlation) === shard) this.#accounts.delete(correlation)
   }
 
-  /** Whether a correlation is younger than all that others, or forgotten accounts, can have spent. */
+  /** Whether a correlation is too young to have spent anything in another process or under an evicted account. */
   #isYoung(correlation: string): boolean {
     const shard = this.#shardOf(correlation)
     const since = this.#ownedSince.get(shard)
@@ -213,7 +211,7 @@ export class BudgetLedger {
     return shardOf(correlation, this.#bus.shards)
   }
 
-  /** Of a turn that is under way, the log has what it spends or not: nothing is under way while it is read. */
+  /** Waits until no turn is being committed, because the log may or may not include what such a turn spends. */
   async #read(correlation: string, account: Account): Promise<void> {
     try {
       for (;;) {

@@ -9,39 +9,39 @@ import type { Task } from './task.ts'
 import { refusalEvent, TurnBuilder, type OpenCall } from './turn.ts'
 
 /*
- * How a decided turn is put together: what it emits and takes back, when the task wakes, the state after it, all as entries
- * for the log. What cannot be recorded fails the task, and its caller hears of it:
+ * Encodes a decided turn for the log: the events that it emits, its cancellations, the wake-up and the state. If that is impossible,
+ * for example because it is too large, the task fails and its caller gets the error:
  *
- *     decided ──▶ composed ─┬─ can be recorded ─────────────────────▶ committed
- *                           └─ cannot ──▶ a turn that fails the task ──▶ committed
+ *     decided ──▶ encoded ─┬─ possible        ─────────────────────▶ committed
+ *                           └─ impossible ──▶ a turn that fails the task ──▶ committed
  *
- * A task that undoes what it did is told so first, as where its budget is spent: the turn then holds what undoes.
+ * A task that can compensate gets the error as an input first, as when its budget is exceeded, and the turn compensates.
  */
 
-/** More would not fit into the turn that takes them all back. */
+/** The turn that cancels more calls would be too large. */
 const maxOpenCalls = 10_000
 
-/** What a program decided, and what it decided on. */
+/** What a program decided, and its inputs. */
 export interface DecidedTurn {
   readonly task: Task
   readonly builder: TurnBuilder
-  /** The inputs as they were delivered, and the answers that the engine gave itself. */
+  /** The inputs as they were delivered, and the answers that the engine made. */
   readonly embedded: readonly CloudEvent[]
   /** The inputs with their data. */
   readonly seen: readonly CloudEvent[]
   readonly expired: readonly OpenCall[]
-  /** Of `embedded`, the latter. */
+  /** The answers in `embedded` that the engine made. */
   readonly engineAnswers: readonly CloudEvent[]
-  /** Reserves what a turn spends; what the task has spent with it. */
+  /** Reserves what a turn spends. Returns the total of the task. */
   readonly recordSpending: (builder: TurnBuilder) => Partial<Spending>
-  /** The task as it was before the turn, once more. */
+  /** Loads the task as it was before the turn. */
   readonly reloadTask: () => Promise<Task>
 }
 
 export interface ComposedTurn {
-  /** That of the turn: where it was told that the turn cannot be recorded, the one that decided then. */
+  /** The task after the turn; a reloaded one if it had to compensate. */
   readonly task: Task
-  /** What the turn emits in the end: of a turn that could not be recorded, the failure. */
+  /** The turn that was encoded; it fails the task if the decided one could not be. */
   readonly builder: TurnBuilder
   readonly turn: Turn
   readonly turnEntry: EncodedEvent
@@ -50,66 +50,72 @@ export interface ComposedTurn {
   readonly wake: number | null
 }
 
-/** The turn for the log. `asAllowed`: the events as they may be published. @throws when the log cannot be used now */
+/** Encodes the turn. `applyPolicy`: applies the effect policy of a redrive or fork. @throws if the log is unavailable */
 export async function composeTurn(
   bus: Bus,
   decided: DecidedTurn,
-  asAllowed: (events: readonly CloudEvent[]) => Promise<readonly CloudEvent[]>,
+  applyPolicy: (events: readonly CloudEvent[]) => Promise<readonly CloudEvent[]>,
 ): Promise<ComposedTurn> {
   try {
-    return await encodeTurn(bus, decided, decided.builder, asAllowed)
+    return await encodeTurn(bus, decided, decided.builder, applyPolicy)
   } catch (thrown) {
     const fault = faultOf(thrown)
     if (!fault) throw thrown
     const undoing = await decideUndo(decided, fault)
     if (undoing)
       try {
-        return await encodeTurn(bus, undoing, undoing.builder, asAllowed)
-      } catch (again) {
-        if (!faultOf(again)) throw again
+        return await encodeTurn(bus, undoing, undoing.builder, applyPolicy)
+      } catch (second) {
+        if (!faultOf(second)) throw second
       }
-    return encodeTurn(bus, decided, decided.builder.failing(fault), asAllowed)
+    return encodeTurn(bus, decided, decided.builder.failing(fault), applyPolicy)
   }
 }
 
-/** What a task decides that undoes what it did, when it is told that its turn cannot be recorded; undefined for all other tasks. */
+/** The compensation of a task whose turn cannot be recorded; undefined for a task that cannot compensate. */
 async function decideUndo(decided: DecidedTurn, fault: ErrorData): Promise<DecidedTurn | undefined> {
-  const { task, builder, embedded, seen, engineAnswers: own, reloadTask: before } = decided
-  const told = refusalEvent(task.identity, builder, fault)
-  // Told once that it may not do what it wants, it wants to undo and nothing else.
-  if (!task.machine.canCompensate || builder.fault || own.some(({ id }) => id === told.id)) return undefined
-  // Parts of the turn may be in its state by now.
-  const again = await before()
-  const undoing = new TurnBuilder(again.identity, builder.version, embedded, builder.now)
-  await again.decide([...seen, told], undoing)
-  return { ...decided, task: again, builder: undoing, embedded: [...embedded, told], engineAnswers: [...own, told] }
+  const { task, builder, embedded, seen, engineAnswers, reloadTask } = decided
+  const notice = refusalEvent(task.identity, builder, fault)
+  // A task that got such an error once only compensates.
+  if (!task.machine.canCompensate || builder.fault || engineAnswers.some(({ id }) => id === notice.id)) return undefined
+  // The state of the task in memory may include parts of the turn.
+  const reloaded = await reloadTask()
+  const undoing = new TurnBuilder(reloaded.identity, builder.version, embedded, builder.now)
+  await reloaded.decide([...seen, notice], undoing)
+  return {
+    ...decided,
+    task: reloaded,
+    builder: undoing,
+    embedded: [...embedded, notice],
+    engineAnswers: [...engineAnswers, notice],
+  }
 }
 
 async function encodeTurn(
   bus: Bus,
-  { task, embedded, expired, engineAnswers: own, recordSpending: book }: DecidedTurn,
+  { task, embedded, expired, engineAnswers, recordSpending }: DecidedTurn,
   builder: TurnBuilder,
-  asAllowed: (events: readonly CloudEvent[]) => Promise<readonly CloudEvent[]>,
+  applyPolicy: (events: readonly CloudEvent[]) => Promise<readonly CloudEvent[]>,
 ): Promise<ComposedTurn> {
   const stillOpen = task.cancelCalls(embedded, expired, builder)
   const wake = wakeFor(stillOpen, builder)
   const open = stillOpen.length + builder.calls.length
   if (!builder.end && open > maxOpenCalls)
-    throw new TidingsError('E_TURN_TOO_LARGE', `the task would wait for ${open} calls at once, at most ${maxOpenCalls}`)
-  // After a fault nothing is asked of the program any more.
+    throw new TidingsError('E_TURN_TOO_LARGE', `the task would have ${open} open calls; the limit is ${maxOpenCalls}`)
+  // A program that failed is not called any more.
   const state = builder.fault
     ? undefined
     : runProgramCode(() => {
         task.accepted(builder.emits, builder.events)
         return task.machine.snapshot()
       })
-  const turn = builder.build(embedded, wake, state, book(builder))
-  const emitted = await asAllowed(builder.events)
-  const [turnEntry, ...events] = await bus.encodeTurn(turn, [...emitted, ...own])
+  const turn = builder.build(embedded, wake, state, recordSpending(builder))
+  const emitted = await applyPolicy(builder.events)
+  const [turnEntry, ...events] = await bus.encodeTurn(turn, [...emitted, ...engineAnswers])
   return { task, builder, turn: turn.data, turnEntry: turnEntry!, events, emitted, wake }
 }
 
-/** Thrown by the code of a program: whatever it says, it is no failure of the log. */
+/** Marks what the code of a program threw, so that it is never taken for a failure of the log. */
 class ProgramFault extends Error {
   readonly data: ErrorData
 
@@ -127,7 +133,7 @@ function runProgramCode<T>(work: () => T): T {
   }
 }
 
-/** Why the task fails; undefined when the log cannot be used now, which says nothing of the task. */
+/** Why the task fails; undefined if the log is unavailable, which is not the task's fault. */
 function faultOf(thrown: unknown): ErrorData | undefined {
   if (thrown instanceof ProgramFault) return thrown.data
   if (thrown instanceof TidingsError && thrown.retryable) return undefined

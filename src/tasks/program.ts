@@ -6,12 +6,12 @@ import type { Spending } from './budget.ts'
 import type { Timeout, Duration } from './duration.ts'
 
 /*
- * A program decides in turns. A turn takes the inputs that wait for a task, folds them into the state, lets the
- * program decide, and is committed whole: its inputs, what it emitted, and what it waits for.
+ * A program decides in turns. A turn folds the waiting inputs into the state, lets the program decide, and is committed as a whole:
+ * its inputs, what it emitted, and what it waits for.
  *
  *     start event ──▶ turn 1 ──▶ calls … answers ──▶ turn 2 ──▶ … ──▶ completed | failed | cancelled
  *
- * Everything that a program sees is in its turns, so the same turns give the same state on any worker, at any time.
+ * Turns record everything that a program sees, so the same turns give the same state on any worker, at any time.
  */
 
 /** What a program may do in a turn. Nothing takes effect before the turn is accepted. */
@@ -21,21 +21,21 @@ export interface TurnContext {
   readonly start: CloudEvent
   /** Version of this turn, from 1. */
   readonly version: number
-  /** The moment of this turn, recorded with it: ms since the epoch. */
+  /** The recorded time of this turn, ms since the epoch. */
   readonly now: number
-  /** Publishes an event; returns its id. */
+  /** Publishes an event. Returns its id. */
   emit(emission: EmitRequest): string
-  /** Asks and waits: the answer comes as an input whose `call` is the returned id. */
+  /** Makes a call. Its answer arrives as an input whose `call` is the returned id. */
   call(request: CallRequest): string
-  /** Waits: a `timer.fired` comes as an input whose `call` is the returned id. */
+  /** Sets a timer. A `timer.fired` arrives as an input whose `call` is the returned id. */
   sleep(duration: Duration, key?: string): string
-  /** Takes back a call of an earlier turn: nobody waits for its answer any more. */
+  /** Cancels a call of an earlier turn. */
   cancelCall(call: string): void
-  /** Ends the task; open calls are cancelled. */
+  /** Ends the task. Open calls are cancelled. */
   complete(output: unknown): void
   fail(error: ErrorData): void
   cancel(reason: string): void
-  /** Ends the task and starts the same program with a new input; whoever waits for this task waits for that one. */
+  /** Ends the task and starts the same program with a new input. The caller of this task then waits for the new one. */
   continueAs(input: unknown): void
 }
 
@@ -50,42 +50,42 @@ export interface CallRequest {
   type: string
   target: string
   data: unknown
-  /** Longest wait for the answer, then a `call.expired` comes instead. Default one day. */
+  /** Maximum wait for the answer, after which a `call.expired` arrives instead. Default one day. */
   within?: Timeout
-  /** Recognises the call when the code runs again; unique within the task. */
+  /** Identifies the call when the code is replayed. Unique within the task. */
   key?: string
 }
 
 /**
- * Three pure functions. `State` is JSON: after the inputs of a turn, and after its emissions, the program goes on with what JSON
- * keeps of it. It stays small, since it is written with every snapshot.
+ * Three pure functions. `State` is JSON: after the inputs of a turn, and after the events that it emitted, the state is converted to JSON
+ * and back. Keep it small, because every snapshot contains it.
  */
 export interface Program<State = unknown> {
   init(start: CloudEvent): State
-  /** Folds an input, or an event that the task itself emitted, into the state. May change and return its argument. */
+  /** Folds an input, or an event that the task emitted, into the state. May change and return its argument. */
   evolve(state: State, event: CloudEvent): State
-  /** Looks at a copy of the state, into which `inputs` are folded already, and records emissions and calls on `ctx`. */
+  /** Gets a copy of the state with `inputs` folded in, and records events and calls on `ctx`. */
   decide(state: State, inputs: readonly CloudEvent[], ctx: TurnContext): void
 }
 
-/** The hot form of one task. Fold repeats a recorded turn, decide makes a new one. */
+/** A running program. `fold` repeats a recorded turn, `decide` makes a new one. */
 export interface Machine {
   fold(turn: RecordedTurn): void | Promise<void>
   decide(inputs: readonly CloudEvent[], ctx: TurnContext): void | Promise<void>
-  /** Called when the turn that was decided is accepted, with what it emitted. */
+  /** Called after a decided turn, with the events that it emitted. */
   accepted(emitted: readonly CloudEvent[]): void
-  /** The state as JSON; undefined when only the journal itself can bring it back. */
+  /** The state as JSON; undefined if only the journal can restore it. */
   snapshot(): string | undefined
   readonly maxTurns: number
-  /** What the code threw, where that ended it: for reports. */
+  /** What the code threw, if that ended it: for reports. */
   readonly thrown?: unknown
-  /** Of workflows: the definition that it goes by. */
+  /** In workflows: the definition that the instance uses. */
   pinned?(): PinnedDefinition | undefined
-  /** A cancellation is an input like any other: something may have to be undone first. */
+  /** The program gets a cancellation as an input, because it may have to compensate first. */
   readonly canCompensate?: boolean
-  /** It undoes what it did, and asks for nothing else: no budget stands in its way. */
+  /** The program only compensates from now on, which no budget limits. */
   readonly isCompensating?: boolean
-  /** Of tasks that several events may begin: whether it has taken this one. */
+  /** In tasks that several events may start: whether this one is among its inputs. */
   hasSeen?(event: CloudEvent): boolean
 }
 
@@ -100,37 +100,37 @@ export interface RecordedTurn {
   readonly emitted: readonly CloudEvent[]
 }
 
-/** What the log keeps of a turn, as the data of a `task.turn` event. */
+/** Data of `task.turn`. */
 export interface Turn {
   readonly program: string
-  /** Version of the program: an older worker hands the task back. */
+  /** A worker with an older version of the program does not continue the task. */
   readonly programVersion: number
   readonly programHash: string
   readonly version: number
   readonly at: number
   readonly inputs: readonly CloudEvent[]
   readonly emits: readonly EmittedRef[]
-  /** The state after this turn, where its JSON is small; else `stateHash`, its digest. Absent when there is none. */
+  /** The state after this turn if its JSON is small, else its digest in `stateHash`. Both are absent for programs without snapshots. */
   readonly state?: unknown
   readonly stateHash?: string
-  /** Calls that were taken back. */
+  /** Ids of the calls that the program cancelled. */
   readonly withdrawn?: readonly string[]
-  /** When the first of the task's waits ends after this turn. Absent in turns that are older than this rule. */
+  /** When the first wait of the task times out, null for never. Absent in turns of early versions. */
   readonly wake?: number | null
   readonly end?: TaskEnd
-  /** What the task has spent up to this turn. */
+  /** What the task spent up to and including this turn. */
   readonly spent?: Partial<Spending>
-  /** The task that this one goes on from, by `continueAs`: the first of them all. */
+  /** The first task of the `continueAs` chain that this task belongs to. */
   readonly continues?: string
-  /** Of a task that goes on as another one: that. */
+  /** The next task of the `continueAs` chain. */
   readonly successor?: string
-  /** The task that had failed, and that this one goes on from. */
+  /** The failed task that this task retries. */
   readonly retryOf?: string
 }
 
 export type TaskEnd = 'completed' | 'failed' | 'cancelled' | 'continued'
 
-/** Of an emitted event a turn keeps only this; the event itself lies beside it. */
+/** A turn's reference to an event that it emitted. The event is stored next to the turn. */
 export interface EmittedRef {
   readonly id: string
   readonly type: string
@@ -140,54 +140,54 @@ export interface EmittedRef {
     readonly key?: string
     readonly target: string
     readonly until: number | null
-    /** Asked again after a fork: the id under which the program knows the call. */
+    /** In a call that the runtime repeated after a fork: the id under which the program knows it. */
     readonly as?: string
   }
 }
 
-/** What events of its tasks have as their source. Only workflows have a document. */
+/** The `source` of the events of its tasks. Only workflows have a document. */
 export const sourceOf = ({ name, document }: Pick<ProgramDefinition, 'name' | 'document'>) =>
   `/${document ? 'workflows' : 'agents'}/${name}`
 
-/** A program under its name, as the engine hosts it. */
+/** A named version of a program. */
 export interface ProgramDefinition {
   readonly name: string
   readonly version: number
-  /** Digest of the code or definition: says which code decided, never decides anything itself. */
+  /** Digest of the code or definition, recorded in turns for reports; nothing depends on it. */
   readonly hash: string
-  /** Types of events that start a task, beside `agent.invoke` addressed to `name`. */
+  /** Types of the events that start a task, in addition to `agent.invoke` with `name` as its target. */
   readonly on: readonly string[]
-  /** Where it is defined, as `path:line:column`: for reports. */
+  /** Where it is defined, as `path:line:column`. For reports. */
   readonly at?: string
-  /** `redactor`: of what its state does not hold in clear. */
+  /** `redactor`: applied to the state. */
   machine(start: CloudEvent, redactor: Redactor, snapshot?: string): Machine
-  /** Of workflows: what its instances wait for. */
+  /** In workflows: the events that its instances wait for. */
   readonly instances?: InstanceSubscription
-  /** Of workflows: the definition under its hash. Instances stay with the one that they began with. */
+  /** In workflows: the definition, stored under its hash. An instance keeps the definition that it started with. */
   readonly document?: { readonly key: string; readonly text: string }
-  /** @throws E_PROGRAM_MISMATCH when the log does not have the definition. */
+  /** @throws E_PROGRAM_MISMATCH if the log does not have the definition */
   pinned?(hash: string, read: (key: string) => Promise<string | undefined>): Promise<ProgramDefinition>
-  /** Code of the runtime, such as the loop of a model agent: it may emit types of the runtime's own families. */
+  /** Part of the runtime, such as the loop of a model agent: it may emit reserved types. */
   readonly isBuiltIn?: true
-  /** What its tasks do not write in clear. Default: secrets that are known by their shape. */
+  /** Redacts what its tasks store. Default: secrets that are known by their shape. */
   readonly redactor?: Redactor
 }
 
-/** Events that begin a task or go to one that has begun: one for each correlation, or one for each key. */
+/** The events that start or reach workflow instances, of which there is one per correlation or one per key. */
 export interface InstanceSubscription {
   readonly types: readonly string[]
-  /** Where the key lies in the data, by type. */
+  /** Path of the key in the data, by event type. */
   readonly key?: Readonly<Record<string, readonly string[]>>
-  /** What only instances of other definitions wait for: it begins none. */
+  /** Types that only instances of older definitions wait for. They start no instance. */
   readonly older?: readonly string[]
 }
 
-/** The input of a task: of `agent.invoke` its `input`, of any other event its data. */
+/** The input of a task: the `input` of an `agent.invoke`, the data of any other event. */
 export function inputOf(start: CloudEvent): unknown {
   return start.type === 'agent.invoke' ? (start.data as { input?: unknown } | null)?.input : start.data
 }
 
-/** An event as programs see it: how it is traced decides nothing, and is in no state. */
+/** An event as programs see it: without its trace context, which must not influence a decision. */
 export function withoutTrace(event: CloudEvent): CloudEvent {
   if (event.traceparent === undefined) return event
   const { traceparent: _, ...programCopy } = event
@@ -195,14 +195,14 @@ export function withoutTrace(event: CloudEvent): CloudEvent {
 }
 
 /**
- * The machine of a program of three pure functions. Its events are copies, and its state is what the log says of it: whether
- * the task stays in memory or is brought back makes no difference.
+ * Runs a program of three pure functions. Its events are copies and its state is always JSON, so that a cached task and one rebuilt from
+ * the log are the same.
  */
 export class ProgramMachine<State> implements Machine {
   readonly #program: Program<State>
   readonly #start: CloudEvent
   readonly #redactor: Redactor
-  /** Undefined until it is asked for: `init` may throw, which fails a turn. */
+  /** Created on first use: `init` may throw, which fails a turn. */
   #begun: { readonly state: State } | undefined
   #json: string | undefined
   readonly maxTurns = Infinity

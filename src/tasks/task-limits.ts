@@ -18,19 +18,19 @@ import { refusalEvent, type TurnBuilder } from './turn.ts'
 
 export interface TurnRefusal {
   readonly reason: Reason
-  /** What the task was told of it, as an input of the turn. */
+  /** The input that tells the task about it. */
   readonly notice?: CloudEvent
-  /** Not even its failure may be published, and nobody waits for it: the task does not begin. */
+  /** The task does not start: no caller waits, and even its failure would exceed the budget. */
   readonly isSilent?: boolean
 }
 
-/** What keeps tasks from running away: how far they may descend, and what a correlation may spend. */
+/** The limits that stop runaway tasks: the length of a chain of tasks, and the budget of a correlation. */
 export class TaskLimits {
   readonly #maxHops: number
   readonly #ledger: BudgetLedger
   readonly #keyed: readonly ProgramDefinition[]
 
-  /** `keyed`: the workflows to whose instances events are sent on. */
+  /** `keyed`: the workflows to whose instances events are forwarded. */
   constructor(bus: Bus, maxHops: number, budget: Budget, keyed: readonly ProgramDefinition[]) {
     this.#maxHops = maxHops
     this.#ledger = new BudgetLedger(bus, budget)
@@ -51,7 +51,7 @@ export class TaskLimits {
     this.#ledger.forget(shard)
   }
 
-  /** Lets the program decide. Undefined when it may do what it wants. */
+  /** Runs the program. Undefined if its turn is within all limits. */
   async decide(
     task: Task,
     builder: TurnBuilder,
@@ -79,7 +79,7 @@ export class TaskLimits {
     return { reason: reasonOf(error), ...(told && { notice: told }), isSilent: isQuiet }
   }
 
-  /** Reserves what the turn spends as it is; what the task has spent with it. */
+  /** Reserves what the turn spends. Returns the total of the task including this turn. */
   recordSpending(task: Task, builder: TurnBuilder, inputs: readonly CloudEvent[], charge: Charge): Partial<Spending> {
     const spent = this.#spentBy(builder, inputs)
     charge.reserve(spent)

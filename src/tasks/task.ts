@@ -30,18 +30,18 @@ import { openCall, turnType, type OpenCall, type TaskIdentity, type TurnBuilder 
 
 const snapshotTurns = 64
 
-/** One task as the engine holds it: its machine, its head, and what it waits for. Rebuilt from the journal when cold. */
+/** One task in memory: its machine, the version of its newest turn, and its open calls. Rebuilt from the journal when it is not cached. */
 export class Task {
   identity: TaskIdentity
   readonly machine: Machine
   head = 0
   end: TaskEnd | undefined
   readonly open = new Map<string, OpenCall>()
-  /** A cancellation ended it before its start came. */
+  /** A cancellation ended the task before its start arrived. */
   isTombstone = false
-  /** In all its turns. */
+  /** What all its turns spent. */
   spent = noSpending
-  /** The task as which it goes on, once it has ended. */
+  /** The task that continues this one after `continueAs`. */
   successor: string | undefined
   readonly #originalCall: OriginalCall = call => this.open.get(call)?.as
   #turnsSince = 0
@@ -71,23 +71,28 @@ export class Task {
     if (snapshot.again) this.setEarlierCalls(snapshot.again)
   }
 
-  /** Lets the program decide on inputs that came, and ends the task that was cancelled or has too long a history. */
+  /** Runs the program on the inputs. Ends a task that was cancelled or has too many turns. */
   async decide(inputs: readonly CloudEvent[], builder: TurnBuilder): Promise<void> {
     const seen = visibleInputs(inputs, this.#originalCall)
     const cancel = seen.find(event => event.type === 'agent.cancel')
     if (cancel && !this.machine.canCompensate)
       return builder.cancel((cancel.data as { reason?: string } | null)?.reason ?? 'cancelled')
-    // A fork may have nothing to decide upon yet.
+    // A fork may have no inputs and only repeat calls.
     if (seen.length > 0)
       try {
         await this.machine.decide(seen, builder)
       } catch (thrown) {
-        // A workflow whose definition has no such step any more is for an operator; all else that is thrown fails the task.
+        // A workflow definition without this step needs an operator. Anything else that is thrown fails the task.
         if (this.machine.pinned && isMismatch(thrown)) throw thrown
         return builder.failWith(thrown)
       }
     if (builder.version > this.machine.maxTurns && !builder.end)
-      builder.fail(new TidingsError('E_TASK_TURNS', `more than ${this.machine.maxTurns} turns`).toJSON())
+      builder.fail(
+        new TidingsError(
+          'E_TASK_TURNS',
+          `the task has more than ${this.machine.maxTurns} turns: continue with ctx.continueAs(input) before that`,
+        ).toJSON(),
+      )
     if (builder.end) return
     for (const { type, data } of inputs) {
       if (!isFork(type)) continue
@@ -96,7 +101,7 @@ export class Task {
     }
   }
 
-  /** Repeats a recorded turn. @throws E_PROGRAM_MISMATCH when the code no longer fits. */
+  /** Repeats a recorded turn. @throws E_PROGRAM_MISMATCH if the code decides differently */
   async fold({ turn, inputs, emitted }: RecordedTurn): Promise<void> {
     try {
       await this.machine.fold(visibleTurn({ turn, inputs, emitted }, this.#originalCall))
@@ -108,24 +113,24 @@ export class Task {
     }
   }
 
-  /** The turn that was decided, or that was recorded, holds. */
+  /** Folds what an accepted turn emitted into the state of the program. */
   accepted(emits: readonly EmittedRef[], emitted: readonly CloudEvent[]): void {
     this.machine.accepted(visibleEmits(emits, emitted))
   }
 
-  /** Of a retry: calls that the failed task had made. */
+  /** In a retry: calls that the failed task made. */
   setEarlierCalls(again: readonly EarlierCall[]) {
     this.identity = { ...this.identity, earlierCalls: again }
   }
 
-  /** After a migration the next turns bear the new definition. */
+  /** After a migration the next turns record the new definition. */
   #pin() {
     const pinned = this.machine.pinned?.()
     if (pinned && pinned.hash !== this.identity.programHash)
       this.identity = { ...this.identity, programVersion: pinned.version, programHash: pinned.hash }
   }
 
-  /** Withdraws the calls of which nobody waits for the answer after this turn. Returns those that stay open. */
+  /** Cancels the calls whose answers the task no longer needs after this turn. Returns those that stay open. */
   cancelCalls(inputs: readonly CloudEvent[], expired: readonly OpenCall[], builder: TurnBuilder): OpenCall[] {
     const closed = new Set([...inputs.map(event => event.call), ...builder.cancelledCalls])
     const stillOpen = [...this.open.values()].filter(call => !closed.has(call.id))
@@ -137,7 +142,7 @@ export class Task {
     return stillOpen
   }
 
-  /** Books an accepted turn: what it answered, what it opened, where the head is. */
+  /** Updates the open calls and the version after an accepted turn. */
   advance(turn: Turn, bytes: number) {
     this.head = turn.version
     this.end = turn.end
@@ -153,17 +158,17 @@ export class Task {
     this.#pin()
   }
 
-  /** Calls whose wait has ended, but for those whose answer is at hand. */
+  /** Calls that timed out, except those whose answer is in the inbox. */
   expired(now: number, isAtHand: (call: string) => boolean): OpenCall[] {
     return [...this.open.values()].filter(({ id, until }) => until !== null && until <= now && !isAtHand(id))
   }
 
-  /** Whether a snapshot after the coming turn pays: often enough to bound the fold, never more bytes than the turns. */
+  /** Whether to store a snapshot after the next turn: often enough to bound the fold, never more bytes than the turns. */
   get snapshotDue() {
     return this.#turnsSince + 1 >= snapshotTurns && this.#bytesSince >= this.#snapshotBytes
   }
 
-  /** The snapshot after the turn that was just decided and advanced; undefined for programs without one. */
+  /** The snapshot after the newest turn; undefined for programs without snapshots. */
   snapshot(): string | undefined {
     const program = this.machine.snapshot()
     if (program === undefined) return undefined
@@ -185,7 +190,7 @@ export class Task {
   }
 }
 
-/** The task that its first input starts, before its first turn. @throws E_PROGRAM_MISMATCH when the code does not fit a fork. */
+/** A new task before its first turn. @throws E_PROGRAM_MISMATCH if the code decides differently than the history of a fork */
 export async function startTask(definition: ProgramDefinition, task: string, first: CloudEvent): Promise<Task> {
   if (!isFork(first.type)) return new Task(definition, task, first)
   const { turns, state, again } = first.data as Fork
@@ -216,7 +221,7 @@ export async function startTask(definition: ProgramDefinition, task: string, fir
 
 const isMismatch = (thrown: unknown) => errorData(thrown, 'E_PROGRAM_FAILED').code === 'E_PROGRAM_MISMATCH'
 
-/** Code that throws while it repeats what it once decided does not fit any more. `way`: what to do about it. */
+/** The error for code that cannot repeat a recorded turn. `way`: what the user can do. */
 function mismatch(thrown: unknown, { program, version }: Turn, way: string, data?: ErrorDetails): TidingsError {
   const text = isMismatch(thrown)
     ? textOf(thrown)
@@ -227,7 +232,7 @@ function mismatch(thrown: unknown, { program, version }: Turn, way: string, data
 export interface SnapshotState {
   name: string
   version: number
-  /** Of the definition that the task goes by, where its program has several. */
+  /** Hash of the workflow definition that the task uses. */
   hash?: string
   start: CloudEvent
   head: number
@@ -237,11 +242,10 @@ export interface SnapshotState {
   program: string
 }
 
-/** The task as its snapshot has it. */
 export const restoreTask = (definition: ProgramDefinition, task: string, state: SnapshotState) =>
   new Task(definition, task, state.start, state)
 
-/** The journal of a task: its turns after the newest snapshot, and the events that they emitted. */
+/** The newest snapshot of a task, its later turns, and the events that they emitted. */
 export interface TaskHistory {
   readonly snapshot?: SnapshotState
   readonly turns: readonly Turn[]
@@ -261,8 +265,8 @@ export async function readHistory(bus: Bus, task: string): Promise<TaskHistory> 
 }
 
 /**
- * Brings a task back from its journal: snapshot, then every later turn. Undefined when it has no turn yet.
- * @throws E_PROGRAM_VERSION when a newer program wrote it, E_PROGRAM_MISMATCH when the code no longer fits.
+ * Rebuilds a task from its journal: the snapshot, then every later turn. Undefined if it has no turn yet.
+ * @throws E_PROGRAM_VERSION if a newer version decided it, E_PROGRAM_MISMATCH if the code decides differently
  */
 export async function resumeTask(
   bus: Bus,
@@ -290,7 +294,7 @@ export async function resumeTask(
   return resumed
 }
 
-/** The same under the definition that it is to go by: that of the newest app, or of a retry that which the failed task had. */
+/** A new task under the newest definition; a retry uses the definition of the failed task. */
 export async function beginTask(
   bus: Bus,
   newest: ProgramDefinition,
@@ -302,7 +306,7 @@ export async function beginTask(
   return startTask(await pinned(bus, newest, hash), task, first)
 }
 
-/** The definition that a task goes by: of workflows, the one that it began with. */
+/** The definition that a task uses: a workflow instance keeps the one that it started with. */
 function pinned(
   bus: Bus,
   hosted: ProgramDefinition,
@@ -318,4 +322,5 @@ function present(records: ReadonlyMap<string, CloudEvent>, id: string): CloudEve
   return event
 }
 
-const missing = (id: string) => new TidingsError('E_PROGRAM_MISMATCH', `${id} is missing from the journal`)
+const missing = (id: string) =>
+  new TidingsError('E_PROGRAM_MISMATCH', `the journal has no event ${id}, which a turn emitted`)

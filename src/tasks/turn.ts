@@ -23,7 +23,7 @@ import {
 
 export const turnType = 'task.turn'
 const defaultTimeout: Timeout = '1d'
-// UTF-16 units of JSON. A state that is larger would be most of its turn.
+// In UTF-16 units of JSON. A larger state is recorded as its digest.
 const maxInlineStateChars = 1_024
 
 /** A call that waits for its answer. */
@@ -32,7 +32,7 @@ export interface OpenCall {
   readonly type: string
   readonly target: string
   readonly until: number | null
-  /** The id under which the program knows it, where it was asked again. */
+  /** The id under which the program knows the call, if the runtime repeated it after a fork. */
   readonly as?: string
 }
 
@@ -47,15 +47,15 @@ export interface TaskIdentity {
   readonly source: string
   readonly programVersion: number
   readonly programHash: string
-  /** Where it is defined, as `path:line:column`. */
+  /** Where the program is defined, as `path:line:column`. */
   readonly programAt?: string
   readonly isBuiltIn?: true
   readonly start: CloudEvent
-  /** Hops of everything that this task emits. */
+  /** The `hops` of all events that this task emits. */
   readonly hops: number
-  /** Before anything is emitted or digested, so that it is the same when recorded inputs are decided on again. */
+  /** Applied before anything is emitted or hashed, so that a replay of recorded inputs gives the same. */
   readonly redactor: Redactor
-  /** Of a retry: calls that the failed task had made, and that this one has not made again yet. */
+  /** In a retry: calls that the failed task made and this task has not repeated yet. */
   readonly earlierCalls?: readonly EarlierCall[]
 }
 
@@ -67,18 +67,18 @@ type AddressedRequest = EmitRequest & {
   retryof?: string
 }
 
-/** Collects what a turn emits, and makes the turn. */
+/** Collects what a turn emits, and builds the `task.turn` event. */
 export class TurnBuilder implements TurnContext {
   readonly version: number
   readonly now: number
   readonly events: CloudEvent[] = []
   readonly emits: EmittedRef[] = []
-  /** Of the data of what it emits, as JSON. */
+  /** Bytes of the emitted data as JSON. */
   bytes = 0
-  /** Calls of earlier turns that were taken back. */
+  /** Ids of the calls of earlier turns that the program cancelled. */
   readonly cancelledCalls = new Set<string>()
   end: TaskEnd | undefined
-  /** Why the task fails in this turn, where its program threw or asked for what cannot be recorded: it is asked no more. */
+  /** Set if the program threw, or asked for something that cannot be recorded: the task fails in this turn. */
   fault: { readonly thrown: unknown } | undefined
   #successor: string | undefined
   #cancellations = 0
@@ -106,7 +106,7 @@ export class TurnBuilder implements TurnContext {
     return this.emits.filter(emit => emit.wait)
   }
 
-  /** The calls of this turn, as the task will hold them. */
+  /** The calls of this turn in the form in which the task keeps them. */
   get opened(): OpenCall[] {
     return this.calls.map(openCall)
   }
@@ -116,7 +116,7 @@ export class TurnBuilder implements TurnContext {
     if (!isBuiltIn && isReservedType(emission.type))
       throw new TidingsError(
         'E_EVENT_INVALID',
-        `${program} emits ${emission.type}, and the family "${emission.type.split('.')[0]}" belongs to the runtime: use a type of your own`,
+        `"${program}" emits "${emission.type}", but types that begin with "${emission.type.split('.')[0]}" are reserved for the runtime: use a type of your own`,
       )
     return this.#add(emission)
   }
@@ -140,8 +140,8 @@ export class TurnBuilder implements TurnContext {
   }
 
   /**
-   * Asks again, for the runtime, what the program asked before a fork. It has as long as it had; a timer keeps its moment.
-   * `retry`: how the task that was asked goes on.
+   * Repeats a call that the program made before a fork. The call gets its full timeout again; a timer keeps its due time. `retry`:
+   * continues the task that was called, instead of starting it.
    */
   reissue(asked: CloudEvent, retry?: Fork) {
     const { id, type, target, data, time, deadline, retryof } = asked
@@ -161,7 +161,7 @@ export class TurnBuilder implements TurnContext {
     this.#finish('completed', 'agent.task.completed', { output: output === undefined ? null : output })
   }
 
-  /** With where: at least where the program is defined. */
+  /** The error gets a stack: at least the line where the program is defined. */
   fail(error: ErrorData) {
     const { program, programAt } = this.#identity
     const checked = checkedErrorData(error, 'E_PROGRAM_FAILED')
@@ -169,7 +169,7 @@ export class TurnBuilder implements TurnContext {
     this.#finish('failed', 'agent.task.failed', { error: { ...checked, ...(stack && { stack }) } })
   }
 
-  /** The reason may come from outside, of any size. */
+  /** `reason` may come from outside and have any size. */
   cancel(reason: string) {
     this.#finish('cancelled', 'agent.task.cancelled', { reason: textOf(reason) })
   }
@@ -183,24 +183,24 @@ export class TurnBuilder implements TurnContext {
       data: { input },
       hops: start.hops,
       ...(start.replyto && { replyto: start.replyto, call: start.call ?? start.id }),
-      // Whoever waits for this task waits for that one, and no longer.
+      // The caller of this task waits for its successor, with the same deadline.
       ...(start.deadline && { deadline: start.deadline }),
     })
     this.#successor = taskId(start.correlationid, program, id)
     this.end = 'continued'
   }
 
-  /** How many events it publishes beside that which ends the task and those that take calls back. */
+  /** The number of emitted events, without cancellations and the event that ends the task. */
   get emitted(): number {
     return this.events.length - this.#cancellations - (this.end ? 1 : 0)
   }
 
-  /** Whether it asks for more than the task's own end. */
+  /** Whether the turn does more than end the task. */
   get asks(): boolean {
     return this.emitted > 0 || this.end === 'continued'
   }
 
-  /** Takes back everything that the program wanted in this turn. */
+  /** Drops everything that the program emitted in this turn. */
   clear() {
     this.events.length = 0
     this.emits.length = 0
@@ -212,14 +212,14 @@ export class TurnBuilder implements TurnContext {
     this.#earlierCalls = this.#identity.earlierCalls ?? []
   }
 
-  /** Fails the task, whose program threw, in place of everything that it wanted to emit in this turn. */
+  /** Replaces everything that was emitted in this turn by the failure of the task. */
   failWith(thrown: unknown) {
     this.fault = { thrown }
     this.clear()
     this.fail(failureData(thrown, 'E_PROGRAM_FAILED'))
   }
 
-  /** The same turn, with nothing but the failure of the task. */
+  /** A builder of the same turn that only fails the task. */
   failing(error: ErrorData): TurnBuilder {
     const failing = new TurnBuilder(this.#identity, this.version, [this.#cause], this.now)
     failing.fault = { thrown: error }
@@ -231,7 +231,7 @@ export class TurnBuilder implements TurnContext {
     this.cancelledCalls.add(call)
   }
 
-  /** Nobody waits for this call any more: its executor is told, whatever it is. */
+  /** Emits the event that cancels a call, whatever executes it. */
   emitCancellation(call: OpenCall, reason: string) {
     if (call.type === 'timer.set') return
     this.#cancellations++
@@ -247,7 +247,7 @@ export class TurnBuilder implements TurnContext {
     }
   }
 
-  /** The turn as an event of the log. `inputs` are embedded as they were delivered. */
+  /** The `task.turn` event. It contains `inputs` as they were delivered. */
   build(
     inputs: readonly CloudEvent[],
     wake: number | null,
@@ -326,10 +326,13 @@ export class TurnBuilder implements TurnContext {
   }
 }
 
-/** The answer that the engine gives itself when a wait ends: the timer that was set, or nobody answered. */
+/** The answer that the engine makes when the wait for a call ends: a timer fires, or the call expires. */
 export function expiredAnswer(call: OpenCall, { source, start, hops }: TaskIdentity, now: number): CloudEvent {
   const timer = call.type === 'timer.set'
-  const error = new TidingsError('E_CALL_EXPIRED', `${call.type} of ${call.target} was not answered in time`)
+  const error = new TidingsError(
+    'E_CALL_EXPIRED',
+    `${call.type} to "${call.target}" was not answered before its deadline`,
+  )
   return {
     ...createEvent({
       id: timer ? `${call.id}:fired` : `${call.id}:expired`,
@@ -345,13 +348,13 @@ export function expiredAnswer(call: OpenCall, { source, start, hops }: TaskIdent
   }
 }
 
-/** The data of an emission, taken at the moment of the call. @throws E_VALUE_INVALID */
+/** A copy of the data as JSON, made at the moment of the call. @throws E_VALUE_INVALID */
 export const emitData = ({ type, data }: { type: string; data: unknown }): Json =>
   jsonOf(data, `the data of ${type}`, undefined, type === retryType ? 2 * maxDepth : maxDepth)
 
 export const refusedType = 'task.refused'
 
-/** What a task is told that undoes what it did, before it fails: nothing that it wanted in this turn happens. */
+/** Tells a task that can compensate that nothing of its turn happens, so that it undoes its earlier steps and then fails. */
 export const refusalEvent = ({ task, source, start, hops }: TaskIdentity, turn: TurnBuilder, error: ErrorData) => ({
   ...createEvent({
     id: `${turnId(task, turn.version)}:refused`,
@@ -365,19 +368,19 @@ export const refusalEvent = ({ task, source, start, hops }: TaskIdentity, turn: 
   time: new Date(turn.now).toISOString(),
 })
 
-/** The first task of those that go on from each other, of one that its start continues. */
+/** The first task of a `continueAs` chain, if this start continues one. */
 const continuedTask = ({ type, subject, correlationid }: CloudEvent) =>
   type === 'agent.invoke' && subject !== undefined && isTaskId(subject) && correlationOf(subject) === correlationid
     ? subject
     : undefined
 
-/** What a turn keeps of the state. */
+/** The state as a turn records it. */
 export function stateOf(json: string | undefined): Pick<Turn, 'state' | 'stateHash'> {
   if (json === undefined) return {}
   return json.length <= maxInlineStateChars ? { state: JSON.parse(json) } : { stateHash: digestText(json) }
 }
 
-/** By which what a turn emitted is recognised: the digest of the data, but for the stack of an error. */
+/** Identifies what a turn emitted: the digest of the data without the stack of an error. */
 export function emittedHash(data: unknown, json = JSON.stringify(data) ?? 'null'): string {
   const compared = withoutStack(data)
   return compared === data ? digestText(json) : digest(compared)
@@ -386,7 +389,7 @@ export function emittedHash(data: unknown, json = JSON.stringify(data) ?? 'null'
 /** 16 hex digits of SHA-256 over the JSON of a value. */
 export const digest = (value: unknown) => digestText(JSON.stringify(value) ?? 'null')
 
-/** A request for approval with the hash of what is to be approved; of what was redacted already. */
+/** Adds the hash of what is to be approved to an approval request that is redacted already. */
 function withApprovalHash(event: CloudEvent): CloudEvent {
   if (event.type !== approvalType) return event
   const data = event.data as ApprovalRequest | null
