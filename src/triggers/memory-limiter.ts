@@ -1,11 +1,11 @@
 import { TidingsError } from '../errors.ts'
 
-/** Counts bytes that are kept until the request is answered. @throws E_BUSY */
+/** Reserves memory until the request is answered. @throws E_BUSY */
 export type Reserve = (bytes: number) => void
 
 const maxRequests = 1_024
 
-/** What is in memory of requests that are not answered yet. What would be too much is refused: its source has it still. */
+/** Bounds the memory of requests that are not answered yet. What exceeds it is rejected; the sender still has it. */
 export class MemoryLimiter {
   readonly #maxBytes: number
   #requests = 0
@@ -15,23 +15,24 @@ export class MemoryLimiter {
     this.#maxBytes = maxBytes
   }
 
-  /** @throws E_BUSY */
-  async run<T>(work: (hold: Reserve) => Promise<T>): Promise<T> {
+  /** Runs one request, and frees what it reserved when it ends. @throws E_BUSY */
+  async run<T>(work: (reserve: Reserve) => Promise<T>): Promise<T> {
     if (this.#requests >= maxRequests) throw busy()
     this.#requests++
-    let held = 0
-    const hold = (bytes: number) => {
+    let reserved = 0
+    const reserve = (bytes: number) => {
       if (this.#bytes + bytes > this.#maxBytes) throw busy()
       this.#bytes += bytes
-      held += bytes
+      reserved += bytes
     }
     try {
-      return await work(hold)
+      return await work(reserve)
     } finally {
       this.#requests--
-      this.#bytes -= held
+      this.#bytes -= reserved
     }
   }
 }
 
-const busy = () => new TidingsError('E_BUSY', 'too much has come at once', { retryable: true })
+const busy = () =>
+  new TidingsError('E_BUSY', 'too many requests are in progress; send it again later', { retryable: true })

@@ -1,15 +1,16 @@
 import type { Redactor } from '../bus/redact.ts'
 
-const maxSubject = 256
+const maxLength = 256
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is taken out
-const control = /[\u0000-\u001f\u007f]+/g
+// biome-ignore lint/suspicious/noControlCharactersInRegex: removes control characters
+const controlCharacters = /[\u0000-\u001f\u007f]+/g
 
-/** Text from outside as one line of at most 256 characters. Redacted before it is cut: half a secret is not known for one. */
-export const toSingleLine = (redactor: Redactor, text: string) => cut(redactor.text(text).replace(control, ' '))
+/** Text from outside as one line of at most 256 characters. Redacted first, because half a secret is not recognised. */
+export const toSingleLine = (redactor: Redactor, text: string) =>
+  truncate(redactor.text(text).replace(controlCharacters, ' '))
 
-/** The same without blanks around it; empty where nothing is left. */
+/** The same, trimmed; may be empty. */
 export const toSubject = (redactor: Redactor, text: string) =>
-  cut(redactor.text(text).replace(control, ' ').trim()).trim()
+  truncate(redactor.text(text).replace(controlCharacters, ' ').trim()).trim()
 
-const cut = (line: string) => line.slice(0, maxSubject).toWellFormed()
+const truncate = (line: string) => line.slice(0, maxLength).toWellFormed()

@@ -1,18 +1,18 @@
 import type { Bus } from '../bus/bus.ts'
 
-/** A door through which the outside comes in: what it takes is on the log before it is acknowledged. */
+/** Publishes input from outside: it is on the log before the trigger acknowledges it. */
 export interface Trigger {
   readonly kind: 'trigger'
   readonly name: string
-  /** The types that it publishes: for lists, never for decisions. */
+  /** The event types that it publishes. Only shown to people. */
   readonly types: readonly string[]
-  /** Opens the door. @throws E_PORT_IN_USE */
+  /** Starts to accept input. @throws E_PORT_IN_USE */
   start(bus: Bus): Promise<RunningTrigger>
-  /** Where it will listen, as far as that is known before it starts: for lists. */
+  /** Where it will listen, if that is known before it starts. Only shown to people. */
   readonly address?: string
   /**
-   * Knocks at the door of a worker that runs, as somebody outside would, with a sample: `tidings trigger test NAME`. What it
-   * leaves there it takes away again, on the signal at the latest.
+   * Sends a sample to the trigger of a running worker as an outside client would, for `tidings trigger test NAME`. What it
+   * creates outside it removes when it is done, or on the signal.
    */
   sendSample?(bus: Bus, signal?: AbortSignal): Promise<void>
 }
@@ -20,6 +20,6 @@ export interface Trigger {
 export interface RunningTrigger {
   /** Where it listens, as a URL: `smtp://127.0.0.1:2525`. */
   readonly address: string
-  /** Takes nothing more, and lets what is under way end, until the cut at the latest. */
-  stop(cut?: AbortSignal): Promise<void>
+  /** Accepts no further input, and lets what is in progress end, until the signal at the latest. */
+  stop(abort?: AbortSignal): Promise<void>
 }

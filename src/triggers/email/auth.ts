@@ -8,33 +8,33 @@ import { textOf, TidingsError } from '../../errors.ts'
 import { mailRefused } from './replies.ts'
 
 export interface SmtpAuth {
-  /** Passwords by user, such as `{ printer: process.env.PRINTER_PASSWORD }`; or what tells whether a password is right. */
+  /** Passwords by user, such as `{ printer: process.env.PRINTER_PASSWORD }`, or a function that checks a password. */
   users: Readonly<Record<string, string | undefined>> | ((user: string, password: string) => boolean | Promise<boolean>)
-  /** Takes mail also from who is not logged in. Default false. */
+  /** Also accepts mail without a login. Default false. */
   optional?: boolean
 }
 
-const maxFailures = { perConnection: 3, perNetwork: 10, seconds: 15 * 60 }
+const failureLimits = { perConnection: 3, perNetwork: 10, seconds: 15 * 60 }
 
-/** Who may log in. Whoever fails again and again, from whatever connection, is told to come later. */
+/** Checks logins. A network with too many failed logins is rejected for a while, over all its connections. */
 export class SmtpLogins {
   readonly #redactor: Redactor
-  readonly #isRight: (user: string, password: string) => boolean | Promise<boolean>
-  readonly #networks = new RateLimiterMemory({ points: maxFailures.perNetwork, duration: maxFailures.seconds })
+  readonly #isCorrect: (user: string, password: string) => boolean | Promise<boolean>
+  readonly #networks = new RateLimiterMemory({ points: failureLimits.perNetwork, duration: failureLimits.seconds })
   readonly #failures = new WeakMap<SMTPServerSession, number>()
 
   /** @throws E_SETTING_INVALID for a user without a password */
   constructor({ users }: SmtpAuth, redactor: Redactor) {
     this.#redactor = redactor
-    this.#isRight = typeof users === 'function' ? users : comparing(users)
+    this.#isCorrect = typeof users === 'function' ? users : passwordComparer(users)
   }
 
-  /** The user. @throws a refusal: 535, 421 after three of them, 454 when passwords cannot be checked now */
+  /** Returns the user. @throws an SmtpError: 535, 421 after three of them, 454 if passwords cannot be checked now */
   async check(auth: SMTPServerAuthentication, session: SMTPServerSession): Promise<string> {
     const network = networkOf(session.remoteAddress)
-    // Counted before it is looked at: tries at the same time count too.
+    // Counted before the check, so that concurrent attempts count too.
     await this.#networks.consume(network).catch(() => {
-      throw mailRefused(454, 'too many logins failed; come again later')
+      throw mailRefused(454, 'too many failed logins; retry later')
     })
     const { username = '', password } = auth
     if (this.#isForAnother(auth) || !(await this.#verify(username, password ?? ''))) throw this.#failure(session)
@@ -42,45 +42,46 @@ export class SmtpLogins {
     return username
   }
 
-  /** Nobody may log in as one user to send as another. */
+  /** Logging in as one user to send as another is not allowed. */
   #isForAnother({ authcid, authzid }: SMTPServerAuthentication): boolean {
     return Boolean(authcid && authzid) && authcid !== authzid
   }
 
   async #verify(user: string, password: string): Promise<boolean> {
     try {
-      return (await this.#isRight(user, password)) === true
+      return (await this.#isCorrect(user, password)) === true
     } catch (error) {
-      warn(this.#redactor, `the password of an SMTP client could not be checked: ${textOf(error)}`)
-      throw mailRefused(454, 'logins cannot be checked now; come again later')
+      warn(this.#redactor, `the function auth.users of the SMTP trigger threw: ${textOf(error)}`)
+      throw mailRefused(454, 'logins cannot be checked now; retry later')
     }
   }
 
   #failure(session: SMTPServerSession): Error {
     const failures = (this.#failures.get(session) ?? 0) + 1
     this.#failures.set(session, failures)
-    return mailRefused(failures < maxFailures.perConnection ? 535 : 421, 'user or password is wrong')
+    return mailRefused(failures < failureLimits.perConnection ? 535 : 421, 'wrong user or password')
   }
 }
 
-/** In the same time for users that there are and that there are not, whatever the password shares with the right one. */
-function comparing(users: Readonly<Record<string, string | undefined>>) {
+/** Compares in constant time, also for unknown users. */
+function passwordComparer(users: Readonly<Record<string, string | undefined>>) {
   const key = randomBytes(32)
   const digest = (text: string) => createHmac('sha256', key).update(text).digest()
   const known = new Map<string, Buffer>()
   for (const [user, password] of Object.entries(users)) {
-    if (!password) throw new TidingsError('E_SETTING_INVALID', `the password of SMTP user ${user} is not set`)
+    if (!password) throw new TidingsError('E_SETTING_INVALID', `the password of SMTP user "${user}" is not set`)
     known.set(user, digest(password))
   }
-  if (known.size === 0) throw new TidingsError('E_SETTING_INVALID', 'auth of the SMTP trigger names no user')
-  const nobody = randomBytes(32)
+  if (known.size === 0)
+    throw new TidingsError('E_SETTING_INVALID', 'auth of the SMTP trigger has no users; add one or leave auth out')
+  const dummy = randomBytes(32)
   return (user: string, password: string) => {
-    const right = timingSafeEqual(digest(password), known.get(user) ?? nobody)
+    const right = timingSafeEqual(digest(password), known.get(user) ?? dummy)
     return right && known.has(user)
   }
 }
 
-/** Who has one address of IPv6 has the 2^64 beside it. */
+/** An IPv6 client usually has a whole /64 network. */
 function networkOf(address: string): string {
   if (!isIPv6(address)) return address
   const [head = '', tail] = address.split('::')

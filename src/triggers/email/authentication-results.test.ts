@@ -71,7 +71,7 @@ test('a name that a relay may not read as its own is not believed', () => {
 
 test('an address that is none is an error', () => {
   for (const address of ['mx.example.net', '10.0.0.0/33', '10.0.0.0/', '10.0.0.0/8/8', ''])
-    expect(() => relayTrust([{ authservId: 'mx', addresses: [address] }])).toThrow('neither an address nor a network')
+    expect(() => relayTrust([{ authservId: 'mx', addresses: [address] }])).toThrow('invalid address')
 })
 
 test('a version without a method is no result', () => {

@@ -3,20 +3,20 @@ import { TidingsError } from '../../errors.ts'
 import type { AuthenticationResult } from '../../received.ts'
 import { type HeaderField, splitSegments } from './fields.ts'
 
-/** A mail server in front, which writes what it found out into Authentication-Results (RFC 8601). */
+/** A mail server in front that reports its checks in Authentication-Results (RFC 8601). */
 export interface Relay {
-  /** What it calls itself there. */
+  /** Its name in that header. */
   authservId: string
-  /** Where it connects from: addresses, or networks as `10.0.0.0/8`. */
+  /** Where it connects from: addresses, or networks such as `10.0.0.0/8`. */
   addresses: readonly string[]
 }
 
-/** Whether who connects from an address may speak as an authserv-id. */
+/** Whether a client with this address may report as this authserv-id. */
 export type TrustsRelay = (remoteAddress: string, authservId: string) => boolean
 
 /** @throws E_APP_INVALID */
 export function relayTrust(relays: readonly Relay[] = []): TrustsRelay {
-  const known = new Map(relays.map(({ authservId, addresses }) => [authservId.toLowerCase(), listOf(addresses)]))
+  const known = new Map(relays.map(({ authservId, addresses }) => [authservId.toLowerCase(), toBlockList(addresses)]))
   return (address, authservId) => {
     const list = known.get(authservId.toLowerCase())
     return list !== undefined && isIP(address) > 0 && list.check(address, familyOf(address))
@@ -25,13 +25,16 @@ export function relayTrust(relays: readonly Relay[] = []): TrustsRelay {
 
 const familyOf = (address: string) => (isIP(address) === 6 ? 'ipv6' : 'ipv4')
 
-function listOf(addresses: readonly string[]): BlockList {
+function toBlockList(addresses: readonly string[]): BlockList {
   const list = new BlockList()
   for (const text of addresses) {
     const [address = '', bits, ...rest] = text.split('/')
-    const most = { 0: -1, 4: 32, 6: 128 }[isIP(address)]!
-    if (most < 0 || rest.length > 0 || (bits !== undefined && !(/^\d+$/.test(bits) && Number(bits) <= most)))
-      throw new TidingsError('E_APP_INVALID', `"${text}" in relays is neither an address nor a network`)
+    const maxBits = { 0: -1, 4: 32, 6: 128 }[isIP(address)]!
+    if (maxBits < 0 || rest.length > 0 || (bits !== undefined && !(/^\d+$/.test(bits) && Number(bits) <= maxBits)))
+      throw new TidingsError(
+        'E_APP_INVALID',
+        `invalid address "${text}" in relays: expected an IP address or a network such as 10.0.0.0/8`,
+      )
     if (bits === undefined) list.addAddress(address, familyOf(address))
     else list.addSubnet(address, Number(bits), familyOf(address))
   }
@@ -41,8 +44,8 @@ function listOf(addresses: readonly string[]): BlockList {
 const header = 'authentication-results'
 
 /**
- * What those who are trusted say, and the header fields with `untrusted-` before the name of what others say in their
- * place: anybody can write such a field.
+ * The results of trusted relays, and all header fields. Anyone can write such a field, so those of others get the prefix
+ * `untrusted-`.
  */
 export function applyRelayTrust(
   fields: readonly HeaderField[],
@@ -51,26 +54,26 @@ export function applyRelayTrust(
   const authentication: AuthenticationResult[] = []
   const headers = fields.map(field => {
     if (field.name !== header) return field
-    const said = parseAuthenticationResults(field.value)
-    if (!trusts(said.authservId)) return { ...field, name: `untrusted-${header}` }
-    authentication.push(...said.results)
+    const parsed = parseAuthenticationResults(field.value)
+    if (!trusts(parsed.authservId)) return { ...field, name: `untrusted-${header}` }
+    authentication.push(...parsed.results)
     return field
   })
   return { headers, authentication }
 }
 
 /**
- * The id as it is written: one token of ASCII. A relay takes fields of its own name out of a mail from outside, but only where it
- * reads its name. It may not where a comment, quotes or other blanks stand within, or a letter that only looks alike in lower case.
+ * The id as one ASCII token. A relay removes forged fields with its own name, but may miss a name with a comment, quotes,
+ * unusual blanks or look-alike letters. Such an id is not accepted.
  */
-const written = /^[ \t]*([!#-'*+\--:<-[\]-~]+)(?=[ \t(;]|$)/
+const authservIdForm = /^[ \t]*([!#-'*+\--:<-[\]-~]+)(?=[ \t(;]|$)/
 
 /**
  * `mx.example.net; spf=pass smtp.mailfrom=example.org; dkim=fail reason="bad signature" header.d=example.org`. The id is empty
- * where it cannot be read for sure.
+ * if it is ambiguous.
  */
 export function parseAuthenticationResults(value: string): { authservId: string; results: AuthenticationResult[] } {
-  const authservId = written.exec(value)?.[1]!.toLowerCase() ?? ''
+  const authservId = authservIdForm.exec(value)?.[1]!.toLowerCase() ?? ''
   const [, ...rest] = splitSegments(value).map(words)
   const results = rest.flatMap(([method, ...about]) => {
     const pairs = about.map(pair)
@@ -91,7 +94,7 @@ function pair(word: string): [string, string] {
   return equals < 0 ? ['', ''] : [word.slice(0, equals).toLowerCase(), word.slice(equals + 1)]
 }
 
-/** What stands between blanks, without quotes. */
+/** Splits at blanks and removes quotes. */
 function words(text: string): string[] {
   const found = ['']
   let [quoted, escaped] = [false, false]

@@ -1,35 +1,35 @@
-/* What a part says, out of how it was sent. In linear time, and never larger than it came, but for character sets. */
+/* Decoders with linear time. The output is never larger than the input, except for character sets. */
 
-/** Bytes of a body in a Content-Transfer-Encoding; one that is not known leaves them as they are. */
+/** Decodes a Content-Transfer-Encoding; an unknown one leaves the bytes unchanged. */
 export function decodeTransferEncoding(bytes: Buffer, encoding: string): Buffer {
-  if (encoding === 'base64') return base64(bytes)
-  return encoding === 'quoted-printable' ? quotedPrintable(bytes) : bytes
+  if (encoding === 'base64') return decodeBase64(bytes)
+  return encoding === 'quoted-printable' ? decodeQuotedPrintable(bytes) : bytes
 }
 
 const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'
 const digits = new Int8Array(256).fill(-1)
 for (let value = 0; value < alphabet.length; value++) digits[alphabet.charCodeAt(value)] = value
 
-/** What is no digit is passed over; `=` ends a unit, and another may follow, as some mailers pad each line. */
-function base64(bytes: Buffer): Buffer {
+/** Skips other characters. `=` ends a unit, and another may follow, because some mailers pad each line. */
+function decodeBase64(bytes: Buffer): Buffer {
   const out = Buffer.allocUnsafe(Math.ceil((bytes.length * 3) / 4))
-  let [length, bits, held] = [0, 0, 0]
+  let [length, bits, accumulator] = [0, 0, 0]
   for (const byte of bytes) {
     const digit = digits[byte]!
     if (digit >= 0) {
-      held = ((held << 6) | digit) & 0xffff
+      accumulator = ((accumulator << 6) | digit) & 0xffff
       bits += 6
       if (bits >= 8) {
         bits -= 8
-        out[length++] = held >> bits
+        out[length++] = accumulator >> bits
       }
     } else if (byte === 61) bits = 0
   }
   return out.subarray(0, length)
 }
 
-/** `=` that begins nothing stays as it is. */
-function quotedPrintable(bytes: Buffer): Buffer {
+/** An invalid `=` sequence stays unchanged. */
+function decodeQuotedPrintable(bytes: Buffer): Buffer {
   const out = Buffer.allocUnsafe(bytes.length)
   let length = 0
   for (let at = 0; at < bytes.length; at++) {
@@ -55,15 +55,15 @@ function hexDigit(byte = 0): number {
   return letter >= 65 && letter <= 70 ? letter - 55 : -1
 }
 
-// What mailers call sets that decoders know by another name.
-const otherNames: Record<string, string> = { cp932: 'shift_jis', cp936: 'gbk', cp949: 'euc-kr', cp950: 'big5' }
+// Names of character sets in mails that TextDecoder knows under another name.
+const aliases: Record<string, string> = { cp932: 'shift_jis', cp936: 'gbk', cp949: 'euc-kr', cp950: 'big5' }
 
-/** Text in a character set; without one UTF-8, and what is not UTF-8, or in a set that nobody knows, as windows-1252. */
+/** Decodes a character set. Default UTF-8; invalid UTF-8 and unknown character sets are read as windows-1252. */
 export function decodeText(bytes: Uint8Array, charset = ''): string {
   const name = charset.trim().toLowerCase()
   try {
     if (!name || name === 'us-ascii') return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
-    return new TextDecoder(otherNames[name] ?? name).decode(bytes)
+    return new TextDecoder(aliases[name] ?? name).decode(bytes)
   } catch {
     return new TextDecoder('windows-1252').decode(bytes)
   }

@@ -1,12 +1,12 @@
 import { decodeText } from './decode.ts'
 
-/** A field of a header: its name in lower case, its value unfolded and else as it came. */
+/** A header field: its name in lower case, its value unfolded but not decoded. */
 export interface HeaderField {
   name: string
   value: string
 }
 
-/** Lines that are no fields are passed over. */
+/** Skips lines that are not fields. */
 export function parseFields(lines: readonly string[]): HeaderField[] {
   const unfolded: string[][] = []
   for (const line of lines)
@@ -17,16 +17,16 @@ export function parseFields(lines: readonly string[]): HeaderField[] {
     .filter(line => line.includes(':'))
     .map(line => {
       const colon = line.indexOf(':')
-      return { name: trimmed(line.slice(0, colon)).toLowerCase(), value: trimmed(line.slice(colon + 1)) }
+      return { name: trimBlanks(line.slice(0, colon)).toLowerCase(), value: trimBlanks(line.slice(colon + 1)) }
     })
 }
 
-/** The first of that name: a second one must not make a mail look different to whoever reads the last. */
+/** The first field of that name. */
 export const fieldValue = (fields: readonly HeaderField[], name: string) =>
   fields.find(field => field.name === name)?.value
 
-// Not trim(): other blanks are no blanks of a header, and must not make one out of what is none.
-function trimmed(text: string): string {
+// Unlike trim(), only space and tab, which are the blanks of a header.
+function trimBlanks(text: string): string {
   let [start, end] = [0, text.length]
   while (start < end && isBlank(text[start])) start++
   while (end > start && isBlank(text[end - 1])) end--
@@ -46,37 +46,37 @@ export function parseStructured(text = ''): StructuredValue {
   const params = new Map<string, string>()
   for (const segment of rest) {
     const equals = segment.indexOf('=')
-    const name = trimmed(equals < 0 ? segment : segment.slice(0, equals)).toLowerCase()
-    if (name && !params.has(name)) params.set(name, equals < 0 ? '' : unquoted(trimmed(segment.slice(equals + 1))))
+    const name = trimBlanks(equals < 0 ? segment : segment.slice(0, equals)).toLowerCase()
+    if (name && !params.has(name)) params.set(name, equals < 0 ? '' : unquote(trimBlanks(segment.slice(equals + 1))))
   }
-  return { value: trimmed(first!).toLowerCase(), params }
+  return { value: trimBlanks(first!).toLowerCase(), params }
 }
 
-/** What stands between semicolons, quotes left as they are, without comments. A parenthesis within a word, as in `Invoice(1).pdf`, is none. */
+/** Splits at semicolons, keeps quotes and removes comments. A parenthesis within a word, as in `Invoice(1).pdf`, starts no comment. */
 export function splitSegments(text: string): string[] {
-  const found = ['']
+  const segments = ['']
   let [depth, quoted, escaped, last] = [0, false, false, ' ']
   for (const char of text) {
     if (escaped) escaped = false
     else if (char === '\\' && (quoted || depth > 0)) escaped = true
     else if (char === '"' && depth === 0) quoted = !quoted
-    else if (!quoted && char === '(' && (depth > 0 || found.length === 1 || isBlank(last))) depth++
+    else if (!quoted && char === '(' && (depth > 0 || segments.length === 1 || isBlank(last))) depth++
     else if (!quoted && char === ')' && depth > 0) {
       depth--
       continue
     } else if (!quoted && char === ';' && depth === 0) {
-      found.push('')
+      segments.push('')
       last = ' '
       continue
     }
     if (depth > 0) continue
-    found[found.length - 1] += char
+    segments[segments.length - 1] += char
     last = char
   }
-  return found
+  return segments
 }
 
-function unquoted(text: string): string {
+function unquote(text: string): string {
   if (text[0] !== '"') return text
   let inner = ''
   for (let at = 1; at < text.length && text[at] !== '"'; at++)
@@ -84,10 +84,10 @@ function unquoted(text: string): string {
   return inner
 }
 
-/** A parameter as RFC 2231 lets it be written: in pieces, and in any character set. */
+/** A parameter by RFC 2231: possibly in pieces, and in any character set. */
 export function decodeParameter(params: ReadonlyMap<string, string>, name: string): string | undefined {
   const whole = params.get(`${name}*`)
-  const pieces = whole === undefined ? piecesOf(params, name) : [{ text: whole, encoded: true }]
+  const pieces = whole === undefined ? continuationsOf(params, name) : [{ text: whole, encoded: true }]
   if (pieces.length === 0) return params.get(name)
   let charset: string | undefined
   const [first] = pieces
@@ -97,12 +97,12 @@ export function decodeParameter(params: ReadonlyMap<string, string>, name: strin
     first!.text = first!.text.slice(tagged[0].length)
   }
   return decodeText(
-    Buffer.concat(pieces.map(({ text, encoded }) => (encoded ? percent(text) : Buffer.from(text)))),
+    Buffer.concat(pieces.map(({ text, encoded }) => (encoded ? percentDecode(text) : Buffer.from(text)))),
     charset,
   )
 }
 
-function piecesOf(params: ReadonlyMap<string, string>, name: string): { text: string; encoded: boolean }[] {
+function continuationsOf(params: ReadonlyMap<string, string>, name: string): { text: string; encoded: boolean }[] {
   const pieces: { text: string; encoded: boolean }[] = []
   for (let n = 0; ; n++) {
     const encoded = params.get(`${name}*${n}*`)
@@ -112,7 +112,7 @@ function piecesOf(params: ReadonlyMap<string, string>, name: string): { text: st
   }
 }
 
-const percent = (text: string) =>
+const percentDecode = (text: string) =>
   Buffer.from(
     text.replace(/%([0-9a-f]{2})/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16))),
     'latin1',

@@ -1,28 +1,28 @@
 const maxBytes = 200
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is taken out
-const control = /[\u0000-\u001f\u007f-\u009f]+/g
-// Marks that turn the direction of writing, so that `gpj.exe` is shown as `exe.jpg`, and what is not seen at all.
-const unseen = /[\p{Cf}\p{Co}\u2028\u2029]+/gu
-/** Names of devices on Windows, whatever stands behind their first dot. */
-const device = /^(?:con|prn|aux|nul|com\d|lpt\d)(?=\s*(?:\.|$))/i
+// biome-ignore lint/suspicious/noControlCharactersInRegex: removes control characters
+const controlCharacters = /[\u0000-\u001f\u007f-\u009f]+/g
+// Invisible characters, and marks that reverse the direction so that `gpj.exe` is shown as `exe.jpg`.
+const invisible = /[\p{Cf}\p{Co}\u2028\u2029]+/gu
+/** Names of devices on Windows, with any extension. */
+const windowsDevice = /^(?:con|prn|aux|nul|com\d|lpt\d)(?=\s*(?:\.|$))/i
 
 /**
- * A name that a file may be given in any folder of any system: no path, nothing that is not shown, no device, and at
- * most 200 bytes with its extension. null when nothing is left.
+ * A file name that is safe on every system: no path, no invisible characters, no device, at most 200 bytes with its
+ * extension. null if nothing is left.
  */
 export function safeFilename(name: string): string | null {
-  const last = name.toWellFormed().split(/[/\\]/).at(-1)!
-  const clean = last
-    .replace(control, '')
-    .replace(unseen, '')
+  const base = name.toWellFormed().split(/[/\\]/).at(-1)!
+  const clean = base
+    .replace(controlCharacters, '')
+    .replace(invisible, '')
     .replace(/[<>:"|?*]/g, '_')
     .normalize('NFC')
-  const short = shortened(trimmed(clean).replace(device, '_$&'))
+  const short = shortened(trimmed(clean).replace(windowsDevice, '_$&'))
   return short === '' ? null : short
 }
 
-/** Systems pass over blanks and dots at the end, and hide what begins with a dot. */
+/** Systems ignore trailing blanks and dots, and hide names that start with a dot. */
 function trimmed(name: string): string {
   let [start, end] = [0, name.length]
   while (start < end && /[\s.]/.test(name[start]!)) start++

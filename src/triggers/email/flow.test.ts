@@ -105,7 +105,7 @@ test('a mail that does not end is ended, by its size and by the time that it tak
     await turn()
   }
   await until(() => heard)
-  expect(heard).toMatch(/^421 .*does not end/)
+  expect(heard).toMatch(/^421 .*too long or is too large/)
 
   const slow = await talk()
   await slow.say('EHLO test')
@@ -116,7 +116,7 @@ test('a mail that does not end is ended, by its size and by the time that it tak
   expect(await slow.say('DATA')).toMatch(/^354 /)
   slow.write(`${header}\r\nbod`)
   vi.advanceTimersByTime(10 * 60_000)
-  expect(await slow.reply()).toMatch(/^421 .*does not end/)
+  expect(await slow.reply()).toMatch(/^421 .*too long or is too large/)
   vi.useRealTimers()
   expect(await (await talk()).deliver(`${header}\r\nbody`)).toMatch(/^250 /)
   expect(await stored()).toHaveLength(1)

@@ -1,9 +1,9 @@
 /*
- * Plain text whose lines may be joined again (RFC 3676, `format=flowed`): a line that ends with a blank goes on in the
- * next one of the same quote level.
+ * Plain text with soft line breaks (RFC 3676, `format=flowed`): a line that ends with a space continues in the next line of
+ * the same quote level.
  */
 
-/** The text in whole paragraphs. With `delSp` the blanks that mark the ends of lines are no part of the text. */
+/** Joins the lines of each paragraph. With `delSp` the space at a soft line break is removed. */
 export function unflow(text: string, delSp: boolean): string {
   const paragraphs: string[] = []
   let open: { depth: number; pieces: string[] } | undefined
@@ -13,10 +13,10 @@ export function unflow(text: string, delSp: boolean): string {
   }
   for (const line of text.split('\n')) {
     const depth = quoteDepth(line)
-    // A blank is put before what would otherwise read as a quote, or as `From `.
+    // Senders add a space before a line that would look like a quote or like `From `.
     const content = line.slice(line[depth] === ' ' ? depth + 1 : depth)
     const isSignature = content === '-- '
-    // A blank line is one, also behind a line that promised to go on.
+    // An empty line ends the paragraph, even after a soft line break.
     if (open && (open.depth !== depth || isSignature || content === '')) close()
     open ??= { depth, pieces: [] }
     const flows = content.endsWith(' ') && !isSignature

@@ -1,41 +1,40 @@
 import { compile, type DomNode, type FormatCallback, type HtmlToTextOptions } from 'html-to-text'
 
 /*
- * The text that a reader of the HTML sees, for mails that bring no text of their own. html-to-text reads the HTML; the
- * bounds are here. Parsing takes time by the square of the tags that are open at once, so what is read has a limit in
- * tags. The layout is ours where the library's grows with depth (lists, quotes) or with column widths (tables).
+ * The visible text of HTML, for mails without a text part. html-to-text parses the HTML; the limits are here. Parsing time
+ * grows with the square of the number of open tags, so the number of tags is limited. Lists, quotes and tables have
+ * formatters of our own, because the output of the library grows with depth or column width.
  */
 
 const maxTags = 20_000
 const maxChars = 4 * 1024 * 1024
 const maxDepth = 200
-// A mark on each line of quotes within quotes could make the text many times as large as the HTML.
-const maxMarked = 64 * 1024
+// Marking each line of nested quotes could make the text many times larger than the HTML.
+const maxQuotedChars = 64 * 1024
 
-/** Reads the HTML parts of one mail; the limits are for all of them together. */
+/** Converts the HTML parts of one mail; they share the limits. */
 export function htmlReader(): (html: string) => string {
   let [tags, chars] = [maxTags, maxChars]
   return html => {
-    const read = beginning(html, tags, chars)
-    tags -= read.tags
-    chars -= read.html.length
-    const text = tidy(convert(read.html))
-    return read.html === html ? text : `${text}\n\n[cut: the rest is only in the HTML]`.trimStart()
+    const truncated = truncate(html, tags, chars)
+    tags -= truncated.tags
+    chars -= truncated.html.length
+    const text = normalizeLines(convert(truncated.html))
+    return truncated.html === html ? text : `${text}\n\n[cut: the rest is only in the HTML]`.trimStart()
   }
 }
 
-/** Up to the tag, or the character, that is one too many. */
-function beginning(html: string, mostTags: number, mostChars: number): { html: string; tags: number } {
+function truncate(html: string, tagLimit: number, charLimit: number): { html: string; tags: number } {
   let tags = 0
-  let end = Math.min(html.length, mostChars)
+  let end = Math.min(html.length, charLimit)
   for (let at = html.indexOf('<'); at >= 0 && at < end; at = html.indexOf('<', at + 1))
-    if (tags === mostTags) end = at
+    if (tags === tagLimit) end = at
     else tags++
   return { html: html.slice(0, end), tags }
 }
 
-/** No blanks at the ends of lines, at most one empty line in a row, none around the text. */
-function tidy(text: string): string {
+/** Removes trailing blanks, repeated empty lines, and empty lines around the text. */
+function normalizeLines(text: string): string {
   const lines: string[] = []
   for (const line of text.toWellFormed().split('\n')) {
     const trimmed = line.trimEnd()
@@ -44,7 +43,7 @@ function tidy(text: string): string {
   return lines.join('\n').trim()
 }
 
-/** Cells are separated by a tab; where one of them has several lines, it is layout, and each cell starts a line. */
+/** Separates cells with a tab. A row with a multi-line cell is layout, so each cell gets a line of its own. */
 const row: FormatCallback = (element, walk, builder) => {
   const cells: string[] = []
   builder.openBlock()
@@ -79,14 +78,14 @@ function numberIn({ attribs }: DomNode, name: string): number | undefined {
 const quote: FormatCallback = (element, walk, builder) => {
   builder.openBlock({ leadingLineBreaks: 2 })
   walk(element.children, builder)
-  const marked = (text: string) => text.trim().replace(/^/gm, '> ')
+  const withMarks = (text: string) => text.trim().replace(/^/gm, '> ')
   builder.closeBlock({
     trailingLineBreaks: 2,
-    blockTransform: text => (text.length > maxMarked ? text : marked(text)),
+    blockTransform: text => (text.length > maxQuotedChars ? text : withMarks(text)),
   })
 }
 
-/** The text, and where it leads. The library's keeps the text of each link that is open, and links within links cost by the square. */
+/** The text and the URL. The formatter of the library takes quadratic time for nested links. */
 const link: FormatCallback = (element, walk, builder) => {
   const { href = '' } = element.attribs as Record<string, string | undefined>
   walk(element.children, builder)
@@ -95,7 +94,7 @@ const link: FormatCallback = (element, walk, builder) => {
   if (href !== '' && href[0] !== '#' && href !== text && href !== `mailto:${text}`) builder.addInline(` [${href}]`)
 }
 
-/** What stands in place of an image; where it comes from is in the HTML. */
+/** Only the alternative text; the HTML has the URL. */
 const image: FormatCallback = (element, _, builder) => {
   const { alt = '' } = element.attribs as Record<string, string | undefined>
   builder.addInline(alt)
@@ -110,12 +109,12 @@ const heading = (level: number) => ({
 })
 const lines = { leadingLineBreaks: 1, trailingLineBreaks: 1 }
 
-/** What browsers show on lines of its own, and the library does not. Source: HTML Standard, section 15.3. */
+/** Block elements that the library treats as inline. Source: HTML Standard, section 15.3. */
 const blocks = ['address', 'body', 'caption', 'center', 'dd', 'details', 'dialog', 'dl', 'dt', 'fieldset', 'figcaption', 'figure',
   'hgroup', 'legend', 'li', 'menu', 'optgroup', 'option', 'search', 'summary', 'td', 'th'] // biome-ignore format: one list
 
 const options: HtmlToTextOptions = {
-  // All of it: a footer behind </html> is shown by browsers as well.
+  // The whole input: browsers also show a footer after </html>.
   baseElements: { selectors: [], returnDomByDefault: true },
   formatters: { row, list, quote, link, picture: image },
   limits: { maxDepth, ellipsis: '…', maxInputLength: maxChars },
@@ -131,7 +130,7 @@ const options: HtmlToTextOptions = {
     { selector: 'tr', format: 'row' },
     ...blocks.map(selector => ({ selector, format: 'block', options: lines })),
   ],
-  // A space that does not break and a mark of byte order are blanks too.
+  // Includes the no-break space, the zero-width space and the byte order mark.
   whitespaceCharacters: ' \t\r\n\f\u200b\u00a0\ufeff',
   wordwrap: false,
 }

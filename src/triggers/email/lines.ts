@@ -1,8 +1,8 @@
 import { TidingsError } from '../../errors.ts'
 
 /*
- * A mail as lines. A bare CR or LF is refused: with it a second mail is smuggled past a server that reads lines
- * otherwise. All that is done later is done by lines, of which there are only so many.
+ * A mail as lines. A bare CR or LF is rejected, because it can smuggle a second mail past a server that splits lines
+ * differently. Later steps work on lines, whose number is bounded.
  */
 
 const maxLines = (bytes: number) => 100_000 + bytes / 64
@@ -22,15 +22,15 @@ export class MailLines {
 
   /** @throws E_MAIL_REFUSED */
   static of(bytes: Buffer): MailLines {
-    if (bytes.includes(0)) throw malformed('it holds a NUL byte')
+    if (bytes.includes(0)) throw malformed('it contains a NUL byte')
     const starts = bytes.length > 0 ? [0] : []
     for (let at = bytes.indexOf(10); at >= 0; at = bytes.indexOf(10, at + 1)) {
-      if (bytes[at - 1] !== 13) throw malformed('it holds a bare line feed')
+      if (bytes[at - 1] !== 13) throw malformed('it contains a bare line feed')
       if (starts.length > maxLines(bytes.length)) throw malformed('it has too many lines')
       if (at + 1 < bytes.length) starts.push(at + 1)
     }
     for (let at = bytes.indexOf(13); at >= 0; at = bytes.indexOf(13, at + 1))
-      if (bytes[at + 1] !== 10) throw malformed('it holds a bare carriage return')
+      if (bytes[at + 1] !== 10) throw malformed('it contains a bare carriage return')
     return new MailLines(bytes, starts)
   }
 
@@ -38,7 +38,7 @@ export class MailLines {
     return this.#starts.length
   }
 
-  /** Where a line begins; the end of the mail behind the last. */
+  /** The offset of a line; after the last line, the end of the mail. */
   start(line: number): number {
     return this.#starts[line] ?? this.bytes.length
   }
@@ -47,21 +47,21 @@ export class MailLines {
     return this.bytes[this.start(line)] === 13
   }
 
-  /** Whether it is `mark`, perhaps with blanks behind; `closing` with two dashes between. */
+  /** Whether the line is `mark`, possibly followed by blanks; `closing` with two dashes after the mark. */
   delimits(line: number, mark: Buffer): 'open' | 'closing' | undefined {
     const start = this.start(line)
     const { bytes } = this
     if (bytes[start] !== 45 || bytes[start + 1] !== 45) return undefined
     let at = start + mark.length
     if (!bytes.subarray(start, at).equals(mark)) return undefined
-    const closes = bytes[at] === 45 && bytes[at + 1] === 45
-    if (closes) at += 2
+    const isClosing = bytes[at] === 45 && bytes[at + 1] === 45
+    if (isClosing) at += 2
     while (bytes[at] === 32 || bytes[at] === 9) at++
     if (at < bytes.length && bytes[at] !== 13) return undefined
-    return closes ? 'closing' : 'open'
+    return isClosing ? 'closing' : 'open'
   }
 
-  /** The lines of a header, up to one that is empty. @throws E_MAIL_REFUSED when all headers together are too large */
+  /** The lines of a header, up to an empty line. @throws E_MAIL_REFUSED if all headers together are too large */
   header(from: number, to: number): { lines: string[]; end: number } {
     let end = from
     while (end < to && !this.isEmpty(end)) end++
@@ -71,7 +71,7 @@ export class MailLines {
     return { lines: Array.from({ length: end - from }, (_, i) => this.#textOf(from + i)), end }
   }
 
-  /** A line of a header, without its end: UTF-8 (RFC 6532), and as windows-1252 where it is not. */
+  /** A header line without its line end: UTF-8 (RFC 6532), else windows-1252. */
   #textOf(line: number): string {
     const [start, end] = [this.start(line), this.start(line + 1)]
     const bytes = this.bytes.subarray(start, this.bytes[end - 1] === 10 ? end - 2 : end)
@@ -83,6 +83,6 @@ export class MailLines {
   }
 }
 
-// With a mark of byte order taken away a line that is no header could become one.
+// Removing a byte order mark could turn another line into a header.
 const utf8 = new TextDecoder('utf-8', { ignoreBOM: true, fatal: true })
 const windows1252 = new TextDecoder('windows-1252')

@@ -10,10 +10,9 @@ import { MailLines, malformed } from './lines.ts'
 import { type LeafPart, leafParts } from './parts.ts'
 
 /*
- * The parts are read here, and not by a library: the one that gives the addresses and the encoded words took 26 s and
- * 4.7 GB for 10 MiB of `a=` in base64, and had not ended after minutes with `<a href="` in HTML or with messages within
- * messages. What is read here takes time and memory in proportion to the mail; the limits are counts, so that the same
- * mail is taken or refused on any machine.
+ * Parts are parsed here, not by postal-mime, which parses only addresses and encoded words: it took 26 s and 4.7 GB for 10 MiB
+ * of `a=` in base64, and did not end for `<a href="` in HTML or nested messages. This parser needs linear time and memory.
+ * The limits are counts, so that every machine accepts and rejects the same mails.
  */
 
 const maxFields = 1_000
@@ -21,7 +20,7 @@ const maxAddresses = 1_000
 const maxAttachments = 100
 
 export interface Mail extends Omit<EmailReceived, 'attachments' | 'authentication' | 'envelope'> {
-  /** The same for the same Message-ID with the same body, whatever way it came. */
+  /** Follows from the Message-ID and the body, whatever the route. */
   id: string
   attachments: (Omit<EmailReceived['attachments'][number], 'bytes' | 'blob'> & { content: Uint8Array })[]
 }
@@ -34,43 +33,43 @@ export function parseMail(bytes: Buffer): Mail {
   const leaves = leafParts(lines, fields, header.end + 1)
   const messageId = fieldValue(fields, 'message-id')
   const body = bytes.subarray(lines.start(header.end + 1))
-  const [texts, attached] = [leaves.filter(isText), leaves.filter(leaf => !isText(leaf))]
-  if (attached.length > maxAttachments) throw malformed(`it has more than ${maxAttachments} attachments`)
-  const html = texts.filter(isHtml).map(written)
+  const [texts, attachmentParts] = [leaves.filter(isText), leaves.filter(leaf => !isText(leaf))]
+  if (attachmentParts.length > maxAttachments) throw malformed(`it has more than ${maxAttachments} attachments`)
+  const html = texts.filter(isHtml).map(decodedText)
   return {
-    // Without a Message-ID nothing but the whole text tells one mail from another.
-    id: `mail:${messageId ? digest(messageId, digest(body)) : digest(bytes)}`,
+    // Without a Message-ID the whole text identifies the mail.
+    id: `mail:${messageId ? sha256(messageId, sha256(body)) : sha256(bytes)}`,
     ...(messageId && { messageId }),
     ...addressesOf(fields),
     subject: decodeWords(fieldValue(fields, 'subject') ?? '').trim(),
-    text: readable(texts),
+    text: readableText(texts),
     ...(html.length > 0 && { html: html.join('\n') }),
     ...dateOf(fieldValue(fields, 'date')),
     headers: fields,
-    attachments: attached.map(attachmentOf),
+    attachments: attachmentParts.map(attachmentOf),
   }
 }
 
-/** @throws E_MAIL_REFUSED for a line that is no field, and for more fields than anybody sends */
+/** @throws E_MAIL_REFUSED for a line that is not a field, and for too many fields */
 function checkedFields(lines: readonly string[]): HeaderField[] {
   const field = /^[!-9;-~]+[ \t]*:/
-  // A line that begins with a blank continues the one before it.
+  // A line that starts with a blank continues the previous one.
   if (lines.length === 0 || !lines.every((line, i) => field.test(line) || (i > 0 && /^[ \t]/.test(line))))
-    throw malformed('a line of its header is no header')
+    throw malformed('a line of its header is not a header field')
   const fields = parseFields(lines)
   if (fields.length > maxFields) throw malformed(`it has more than ${maxFields} header fields`)
   return fields
 }
 
-/** @throws E_MAIL_REFUSED unless there is one From that names an address */
+/** @throws E_MAIL_REFUSED unless there is exactly one From with an address */
 function addressesOf(fields: readonly HeaderField[]): { from: Mailbox; to: Mailbox[]; cc: Mailbox[] } {
   const all = (name: string) =>
     fields.filter(field => field.name === name).flatMap(({ value }) => mailboxes(addressParser(value)))
-  if (fields.filter(({ name }) => name === 'from').length !== 1) throw malformed('it has not exactly one From')
+  if (fields.filter(({ name }) => name === 'from').length !== 1) throw malformed('it must have exactly one From')
   const [from] = all('from')
-  if (!from) throw malformed('its From names no address')
+  if (!from) throw malformed('its From has no address')
   const [to, cc] = [all('to'), all('cc')]
-  if (to.length + cc.length > maxAddresses) throw malformed(`it is addressed to more than ${maxAddresses}`)
+  if (to.length + cc.length > maxAddresses) throw malformed(`it has more than ${maxAddresses} recipients`)
   return { from, to, cc }
 }
 
@@ -82,25 +81,25 @@ const mailboxes = (addresses: readonly Address[]): Mailbox[] =>
 const isText = ({ type: { value }, disposition }: LeafPart) =>
   disposition !== 'attachment' && (value === 'text/html' || !value.includes('/') || value === 'text/plain')
 const isHtml = ({ type }: LeafPart) => type.value === 'text/html'
-const written = ({ type, content }: LeafPart) =>
+const decodedText = ({ type, content }: LeafPart) =>
   decodeText(content, type.params.get('charset')).replaceAll('\r\n', '\n')
 
-function plain(leaf: LeafPart): string {
+function plainText(leaf: LeafPart): string {
   const has = (name: string, value: string) => leaf.type.params.get(name)?.toLowerCase() === value
-  const text = written(leaf)
+  const text = decodedText(leaf)
   return has('format', 'flowed') ? unflow(text, has('delsp', 'yes')) : text
 }
 
-/** What a reader without HTML sees: HTML counts where nothing else says the same. Some mailers add a plain part that is empty. */
-function readable(leaves: readonly LeafPart[]): string {
+/** The text for a reader without HTML. HTML is converted only without a plain alternative; some mailers add an empty one. */
+function readableText(leaves: readonly LeafPart[]): string {
   const readHtml = htmlReader()
   const parts = leaves
-    .map(leaf => ({ leaf, text: isHtml(leaf) ? undefined : plain(leaf) }))
+    .map(leaf => ({ leaf, text: isHtml(leaf) ? undefined : plainText(leaf) }))
     .filter(({ leaf, text }) => !leaf.alternative || text === undefined || /\S/.test(text))
   const withPlain = new Set(parts.map(({ leaf, text }) => (text === undefined ? undefined : leaf.alternative)))
   return parts
     .filter(({ leaf, text }) => text !== undefined || !leaf.alternative || !withPlain.has(leaf.alternative))
-    .map(({ leaf, text }) => text ?? readHtml(written(leaf)))
+    .map(({ leaf, text }) => text ?? readHtml(decodedText(leaf)))
     .join('\n')
 }
 
@@ -112,7 +111,7 @@ const attachmentOf = ({ type, disposition, filename, contentId, content }: LeafP
   content,
 })
 
-const digest = (...parts: (string | Uint8Array)[]) =>
+const sha256 = (...parts: (string | Uint8Array)[]) =>
   hash('sha256', Buffer.concat(parts.flatMap(part => [Buffer.from(part), Buffer.of(0)])), 'hex')
 
 function dateOf(date = ''): { date?: string } {

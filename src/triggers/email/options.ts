@@ -17,27 +17,27 @@ const checks = {
   maxConnections: aCount,
 } satisfies Record<keyof SmtpOptions, Check>
 
-/** @throws E_APP_INVALID for options that mean nothing or have the wrong type */
+/** @throws E_APP_INVALID for unknown options and wrong types */
 export const checkSmtpOptions = (options: SmtpOptions) => checkOptions('smtp()', options, checks, [])
 
 export interface SmtpOptions {
-  /** 0 takes any free port. Default `TIDINGS_SMTP_PORT`, else 2525. */
+  /** 0 uses any free port. Default `TIDINGS_SMTP_PORT`, else 2525. */
   port?: number
-  /** Address to listen on. Default 127.0.0.1; anything else takes mail from the network, and wants `recipients` or `auth`. */
+  /** Address to listen on. Default 127.0.0.1; any other address accepts mail from the network and needs `recipients` or `auth`. */
   host?: string
-  /** Who may be written to: addresses, and `*@domain` for all of a domain. Default everybody. */
+  /** Accepted recipients: addresses, or `*@domain`. Default all. */
   recipients?: readonly string[]
-  /** Without it there is no encryption. */
+  /** Default no encryption. */
   tls?: SmtpTls
-  /** Who may log in. With it nobody else may send, unless it is `optional`. Logins go over TLS, or over loopback. */
+  /** Who may log in. Then a login is required, unless it is `optional`. Logins need TLS or loopback. */
   auth?: SmtpAuth
-  /** Mail servers in front, whose Authentication-Results are believed. Default none. */
+  /** Mail servers in front whose Authentication-Results are trusted. Default none. */
   relays?: readonly Relay[]
   /** Largest mail, in bytes. Default 10 MiB. */
   maxBytes?: number
-  /** Most bytes of mails that are in memory at once, over all connections. Default 8 of the largest mails. */
+  /** Bytes of mails in memory at once, over all connections. Default 8 times `maxBytes`. */
   maxBytesAtOnce?: number
-  /** Most connections at once. Default 32. */
+  /** Default 32. */
   maxConnections?: number
 }
 
@@ -46,11 +46,12 @@ export function smtpSettings(options: SmtpOptions) {
   const { maxBytes = 10 * 1024 * 1024, maxConnections = 32 } = options
   const { maxBytesAtOnce = 8 * maxBytes } = options
   const { host, port } = listenAddress(options)
-  if (maxBytesAtOnce < maxBytes) throw invalid(`maxBytesAtOnce ${maxBytesAtOnce} is less than one mail of ${maxBytes}`)
+  if (maxBytesAtOnce < maxBytes) throw invalid(`maxBytesAtOnce ${maxBytesAtOnce} is smaller than maxBytes ${maxBytes}`)
   if (!isLoopback(host)) {
     if (!options.recipients && !(options.auth && !options.auth.optional))
-      throw invalid(`on ${host} it would take any mail from anybody: name recipients, or who may log in, by auth`)
-    if (options.auth && !options.tls) throw invalid(`on ${host} nobody can log in without tls, a key and a certificate`)
+      throw invalid(`on ${host} it would accept any mail from anyone; set recipients or auth`)
+    if (options.auth && !options.tls)
+      throw invalid(`on ${host} a login needs TLS; set tls with a key and a certificate`)
   }
   return { host, port, maxBytes, maxBytesAtOnce, maxConnections }
 }
@@ -71,7 +72,8 @@ export const isLoopback = (host: string) => host === 'localhost' || host === '::
 function defaultPort(): number {
   const { TIDINGS_SMTP_PORT: text = '2525' } = process.env
   const port = Number(text)
-  if (!/^\d+$/.test(text) || port > 65_535) throw new TidingsError('E_USAGE', `TIDINGS_SMTP_PORT=${text} is not a port`)
+  if (!/^\d+$/.test(text) || port > 65_535)
+    throw new TidingsError('E_USAGE', `TIDINGS_SMTP_PORT=${text} is not a port; expected 0 to 65535`)
   return port
 }
 

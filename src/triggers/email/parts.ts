@@ -15,42 +15,42 @@ const maxParts = 1_000
 // RFC 2046 allows 70.
 const maxBoundary = 200
 
-/** A part that is no multipart. A message within the mail is one too: nobody looks into it. */
+/** A part that is not a multipart. A message within the mail is one too, and is not parsed. */
 export interface LeafPart {
   type: StructuredValue
-  /** As it says, in lower case: `attachment`, `inline`, or ''. */
+  /** In lower case: `attachment`, `inline`, or ''. */
   disposition: string
   /** As the sender wrote it, decoded. */
   filename?: string
   /** Without its brackets. */
   contentId?: string
   content: Buffer
-  /** The multipart/alternative that it stands in: the same object for all that say the same. */
+  /** Its multipart/alternative: the same object for all alternatives. */
   alternative?: object
 }
 
-/** All leaves of a mail, in their order. `from` is the line behind its header. @throws E_MAIL_REFUSED */
+/** All leaf parts of a mail, in order. `from`: the line after the header. @throws E_MAIL_REFUSED */
 export function leafParts(lines: MailLines, fields: readonly HeaderField[], from: number): LeafPart[] {
   const leaves: LeafPart[] = []
   let parts = 0
   const walk = (part: Part) => {
     if (++parts > maxParts) throw malformed(`it has more than ${maxParts} parts`)
     if (part.depth > maxDepth) throw malformed(`parts are nested deeper than ${maxDepth}`)
-    const type = parseStructured(fieldValue(part.fields, 'content-type') ?? part.usual)
+    const type = parseStructured(fieldValue(part.fields, 'content-type') ?? part.defaultType)
     if (!/^multipart\/./.test(type.value)) return void leaves.push(leafOf(lines, part, type))
     const alternative = type.value === 'multipart/alternative' ? {} : part.alternative
-    const usual = type.value === 'multipart/digest' ? 'message/rfc822' : 'text/plain'
-    for (const section of sections(lines, part, boundaryOf(type))) {
+    const defaultType = type.value === 'multipart/digest' ? 'message/rfc822' : 'text/plain'
+    for (const section of multipartSections(lines, part, boundaryOf(type))) {
       const header = lines.header(section.from, section.to)
-      const within = { depth: part.depth + 1, usual, ...(alternative && { alternative }) }
-      walk({ ...within, fields: parseFields(header.lines), from: header.end + 1, to: section.to, end: section.end })
+      const child = { depth: part.depth + 1, defaultType, ...(alternative && { alternative }) }
+      walk({ ...child, fields: parseFields(header.lines), from: header.end + 1, to: section.to, end: section.end })
     }
   }
-  walk({ fields, from, to: lines.count, end: lines.bytes.length, depth: 0, usual: 'text/plain' })
+  walk({ fields, from, to: lines.count, end: lines.bytes.length, depth: 0, defaultType: 'text/plain' })
   return leaves
 }
 
-/** Lines from `from` up to, and without, `to`. `end`: where the last of them ends, in bytes. */
+/** Lines from `from` up to, but excluding, `to`. `end`: the end of the last line, in bytes. */
 interface Range {
   from: number
   to: number
@@ -60,26 +60,26 @@ interface Range {
 interface Part extends Range {
   fields: readonly HeaderField[]
   depth: number
-  /** What it is when it does not say. */
-  usual: string
+  /** The content type if the part names none. */
+  defaultType: string
   alternative?: object
 }
 
-/** What stands between the delimiters; the end of line before one belongs to it. */
-function* sections(lines: MailLines, { from, to, end }: Range, boundary: string): Generator<Range> {
+/** The parts between the boundaries; the line end before a boundary belongs to the boundary. */
+function* multipartSections(lines: MailLines, { from, to, end }: Range, boundary: string): Generator<Range> {
   const mark = Buffer.from(`--${boundary}`)
   let open: number | undefined
-  let none = true
+  let isEmpty = true
   for (let line = from; line < to; line++) {
     const kind = lines.delimits(line, mark)
     if (!kind) continue
     if (open !== undefined) yield { from: open, to: line, end: lines.start(line) - 2 }
-    none = false
+    isEmpty = false
     open = kind === 'open' ? line + 1 : undefined
     if (kind === 'closing') break
   }
   if (open !== undefined) yield { from: open, to, end }
-  if (none) throw malformed('a multipart has no part')
+  if (isEmpty) throw malformed('a multipart has no parts')
 }
 
 function boundaryOf({ params }: StructuredValue): string {

@@ -194,7 +194,7 @@ test('logins that fail are answered with 535, end the connection, and then all o
   }
   const session = await talk()
   await session.say('EHLO test')
-  expect(await session.say('MAIL FROM:<ann@example.org>')).toMatch(/^530 .*log in/)
+  expect(await session.say('MAIL FROM:<ann@example.org>')).toMatch(/^530 .*a login is required/)
   expect(await session.say(`AUTH PLAIN ${wrong[0]}`)).toMatch(/^535 /)
   // The password is right, and is not looked at.
   expect(await session.say(`AUTH PLAIN ${login('printer', 'correct horse')}`)).toMatch(/^454 4\.7\.0 /)
@@ -300,19 +300,19 @@ test('nodemailer, which takes STARTTLS where it is offered, and old TLS not at a
   expect((await stored()).map(({ data }) => data.envelope.tls)).toEqual([encrypted, undefined])
 })
 
-test('settings that would leave the door open, or shut for ever, are errors at the start', async () => {
+test('settings that would accept mail from anyone, or none at all, are errors at the start', async () => {
   const { bus } = await openMailbox()
   const wrong: Record<string, SmtpOptions> = {
     'cert is not set': { tls: { key: tls.key, cert: undefined } },
     'key is not set': { tls: { key: '', cert: tls.cert } },
     'cannot be read': { tls: { key: '/nowhere/key.pem', cert: tls.cert } },
     'cannot be used': { tls: { key: selfSigned().key, cert: tls.cert } },
-    'password of SMTP user ann': { auth: { users: { ann: undefined } } },
-    'names no user': { auth: { users: {} } },
-    'any mail from anybody': { host: '0.0.0.0' },
-    'any mail from anybody: name': { host: '::', tls, auth: { users, optional: true } },
-    'without tls': { host: '0.0.0.0', auth: { users } },
-    'less than one mail': { maxBytes: 1_000, maxBytesAtOnce: 999 },
+    'password of SMTP user "ann"': { auth: { users: { ann: undefined } } },
+    'has no users': { auth: { users: {} } },
+    'any mail from anyone': { host: '0.0.0.0' },
+    'any mail from anyone; set': { host: '::', tls, auth: { users, optional: true } },
+    'a login needs TLS': { host: '0.0.0.0', auth: { users } },
+    'is smaller than maxBytes': { maxBytes: 1_000, maxBytesAtOnce: 999 },
   }
   for (const [text, options] of Object.entries(wrong))
     await expect(smtp({ port: 0, ...options }).start(bus)).rejects.toMatchObject({

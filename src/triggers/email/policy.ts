@@ -12,66 +12,71 @@ import type { MemoryLimiter } from '../memory-limiter.ts'
 type Reply = (error?: Error | null) => void
 type Tls = NonNullable<Envelope['tls']>
 
-/** Who may deliver, and to whom: all that is decided before a mail begins. */
+/** Decides before a mail begins who may send, and to whom. */
 export class SmtpPolicy {
   readonly #options: SmtpOptions
-  readonly #load: MemoryLimiter
+  readonly #limiter: MemoryLimiter
   readonly #redactor: Redactor
   readonly #logins: SmtpLogins | undefined
-  readonly #allowed: (address: string) => boolean
-  readonly #secured = new WeakMap<SMTPServerSession, Tls>()
-  #closed = false
+  readonly #acceptsRecipient: (address: string) => boolean
+  readonly #tlsSessions = new WeakMap<SMTPServerSession, Tls>()
+  #isClosed = false
 
   /** @throws E_APP_INVALID, E_SETTING_INVALID */
-  constructor(options: SmtpOptions, load: MemoryLimiter, redactor: Redactor) {
+  constructor(options: SmtpOptions, limiter: MemoryLimiter, redactor: Redactor) {
     this.#options = options
-    this.#load = load
+    this.#limiter = limiter
     this.#redactor = redactor
     this.#logins = options.auth && new SmtpLogins(options.auth, redactor)
-    this.#allowed = recipientRule(options.recipients)
+    this.#acceptsRecipient = recipientRule(options.recipients)
   }
 
-  /** The part of the server's options that decides. */
+  /** The options of the SMTP server that apply this policy. */
   serverOptions(): SMTPServerOptions {
     const { tls } = this.#options
     return {
       ...(tls && { ...credentialsOf(tls), secure: tls.mode === 'implicit', minVersion: 'TLSv1.2' }),
-      // Nobody has to log in as far as the server goes: it would ask only those whom it offers a login.
+      // This policy requires the login, because the server would not require one from clients without AUTH.
       authOptional: true,
       allowInsecureAuth: true,
-      onConnect: (session, answer) => {
-        session.disabledCommands = this.#hidden(session)
-        answer()
+      onConnect: (session, reply) => {
+        session.disabledCommands = this.#disabledCommands(session)
+        reply()
       },
-      onSecure: (socket, session, answer) => {
+      onSecure: (socket, session, reply) => {
         if (socket instanceof TLSSocket)
-          this.#secured.set(session, { version: socket.getProtocol() ?? '', cipher: socket.getCipher().standardName })
-        session.disabledCommands = this.#hidden(session)
-        answer()
+          this.#tlsSessions.set(session, {
+            version: socket.getProtocol() ?? '',
+            cipher: socket.getCipher().standardName,
+          })
+        session.disabledCommands = this.#disabledCommands(session)
+        reply()
       },
-      onAuth: (auth, session, answer) =>
+      onAuth: (auth, session, reply) =>
         void this.#logins!.check(auth, session).then(
-          user => answer(null, { user }),
-          (error: unknown) => answer(toSmtpError(this.#redactor, error)),
+          user => reply(null, { user }),
+          (error: unknown) => reply(toSmtpError(this.#redactor, error)),
         ),
-      onMailFrom: (sender, session, answer) => void this.#begin(sender, session).then(() => answer(), answer),
-      onRcptTo: ({ address }, _session, answer: Reply) =>
-        answer(this.#allowed(address) ? null : mailRefused(550, `${address} does not take mail here`)),
+      onMailFrom: (sender, session, reply) => void this.#assertMayStart(sender, session).then(() => reply(), reply),
+      onRcptTo: ({ address }, _session, reply: Reply) =>
+        reply(
+          this.#acceptsRecipient(address) ? null : mailRefused(550, `${address} is not a recipient of this server`),
+        ),
     }
   }
 
-  /** No mail begins any more. */
+  /** Rejects further mails. */
   close(): void {
-    this.#closed = true
+    this.#isClosed = true
   }
 
   get isClosed(): boolean {
-    return this.#closed
+    return this.#isClosed
   }
 
   envelope(session: SMTPServerSession): Envelope {
     const { mailFrom, rcptTo } = session.envelope
-    const tls = this.#secured.get(session)
+    const tls = this.#tlsSessions.get(session)
     return {
       from: mailFrom ? mailFrom.address : '',
       to: rcptTo.map(({ address }) => address),
@@ -82,31 +87,31 @@ export class SmtpPolicy {
     }
   }
 
-  /** @throws a refusal */
-  async #begin({ args }: SMTPServerAddress, session: SMTPServerSession): Promise<void> {
-    if (this.#closed) throw shuttingDown()
+  /** @throws an SmtpError */
+  async #assertMayStart({ args }: SMTPServerAddress, session: SMTPServerSession): Promise<void> {
+    if (this.#isClosed) throw shuttingDown()
     if (this.#options.tls?.mode === 'required' && !session.secure)
-      throw mailRefused(530, 'mail is taken over TLS only: STARTTLS comes first')
+      throw mailRefused(530, 'TLS is required; send STARTTLS first')
     if (this.#logins && !this.#options.auth?.optional && !session.user)
-      throw mailRefused(530, 'who sends must log in first')
-    // Nothing is kept yet, but where there is no room now the mail need not be sent.
+      throw mailRefused(530, 'a login is required; send AUTH first')
+    // Rejects early, before the mail is sent, if there is no room for it now.
     const bytes = args && typeof args.SIZE === 'string' ? Number(args.SIZE) : 0
-    await this.#load
-      .run(async hold => hold(bytes))
+    await this.#limiter
+      .run(async reserve => reserve(bytes))
       .catch((error: unknown) => {
         throw toSmtpError(this.#redactor, error)
       })
   }
 
-  /** Commands that there are not for this client. A password that is sent in the clear is known to all: AUTH is not offered then. */
-  #hidden({ secure, remoteAddress }: SMTPServerSession): string[] {
+  /** AUTH is not offered without encryption, except over loopback. */
+  #disabledCommands({ secure, remoteAddress }: SMTPServerSession): string[] {
     const { tls } = this.#options
-    const login = this.#logins && (secure || isLoopback(remoteAddress))
-    return [...never, ...(tls ? [] : ['STARTTLS']), ...(login ? [] : ['AUTH'])]
+    const offersLogin = this.#logins && (secure || isLoopback(remoteAddress))
+    return [...alwaysDisabled, ...(tls ? [] : ['STARTTLS']), ...(offersLogin ? [] : ['AUTH'])]
   }
 }
 
-/** The first two are of servers in front that are trusted with all; the others are jokes. */
-const never = ['XCLIENT', 'XFORWARD', 'WIZ', 'SHELL', 'KILL']
+/** The first two are for trusted servers in front; the others are jokes of the library. */
+const alwaysDisabled = ['XCLIENT', 'XFORWARD', 'WIZ', 'SHELL', 'KILL']
 
-export const shuttingDown = () => closeWith('this server stops; come again in a moment')
+export const shuttingDown = () => closeWith('the server is stopping; retry in a moment')

@@ -11,17 +11,17 @@ import { toSubject } from '../subject.ts'
 
 const tenant = 'default'
 
-/** Attachments first, then the event that names them. `at`: when it came, ms since the epoch. Returns the id of the event. */
+/** Stores the attachments, then the event that names them. `at`: when the mail arrived, ms since the epoch. Returns the event id. */
 export async function publishMail(
   bus: Bus,
   { id, attachments, ...whole }: Mail,
   envelope: Envelope,
-  trusts: TrustsRelay,
+  trustsRelay: TrustsRelay,
   at: number,
 ): Promise<string> {
   const type = 'email.received'
-  // As the relay saw them: decoded, a field that it did not know for its own would read like one.
-  const { headers, authentication } = applyRelayTrust(whole.headers, id => trusts(envelope.remoteAddress, id))
+  // Before decoding: a decoded field could look like one of a relay.
+  const { headers, authentication } = applyRelayTrust(whole.headers, id => trustsRelay(envelope.remoteAddress, id))
   const mail = withoutEncodedSecrets(bus.redactor, { ...whole, headers })
   const stored = attachments.map(async ({ content, ...about }) => ({
     ...about,

@@ -3,47 +3,47 @@ import { TidingsError } from '../../errors.ts'
 import { mailRefused } from './replies.ts'
 import type { Reserve } from '../memory-limiter.ts'
 
-const firstBytes = 64 * 1024
-/** What is sent beyond the limit is thrown away, up to this many times the limit. */
-const patience = 2
+const initialBytes = 64 * 1024
+/** Bytes beyond the limit are discarded, up to this many times the limit; then the connection ends. */
+const maxOverrun = 2
 
 /**
- * Reads a mail to its end in any case, since the answer comes after the mail; what cannot be kept is not. `giveUp` ends
- * the connection of a client that goes on without end. @throws E_BUSY, E_MAIL_REFUSED, a refusal
+ * Reads a mail to its end even if it is rejected, because SMTP replies after the mail. `abort` ends the connection of a
+ * client that sends without end. @throws E_BUSY, E_MAIL_REFUSED, an SmtpError
  */
 export async function readMail(
   stream: SMTPServerDataStream,
   maxBytes: number,
-  hold: Reserve,
-  giveUp: () => void,
+  reserve: Reserve,
+  abort: () => void,
 ): Promise<Buffer> {
-  const kept = new Kept(maxBytes, hold)
+  const buffer = new BoundedBuffer(maxBytes, reserve)
   try {
     for await (const chunk of stream as AsyncIterable<Buffer>) {
-      kept.take(chunk)
-      if (stream.byteLength > patience * maxBytes + firstBytes) giveUp()
+      buffer.append(chunk)
+      if (stream.byteLength > maxOverrun * maxBytes + initialBytes) abort()
     }
   } catch (cause) {
-    throw new TidingsError('E_MAIL_REFUSED', 'the connection broke off in the middle of the mail', { cause })
+    throw new TidingsError('E_MAIL_REFUSED', 'the connection ended before the whole mail arrived', { cause })
   }
   if (stream.sizeExceeded) throw mailRefused(552, `the mail is larger than ${maxBytes} bytes`)
-  return kept.all()
+  return buffer.contents()
 }
 
-/** Bytes in one piece: a mail may come as millions of chunks, each of which costs more than its bytes. */
-class Kept {
+/** One growing buffer: a mail may arrive as millions of chunks, and a chunk costs more than its bytes. */
+class BoundedBuffer {
   readonly #maxBytes: number
-  readonly #hold: Reserve
+  readonly #reserve: Reserve
   #bytes = Buffer.alloc(0)
   #length = 0
   #problem: unknown
 
-  constructor(maxBytes: number, hold: Reserve) {
+  constructor(maxBytes: number, reserve: Reserve) {
     this.#maxBytes = maxBytes
-    this.#hold = hold
+    this.#reserve = reserve
   }
 
-  take(chunk: Buffer): void {
+  append(chunk: Buffer): void {
     const length = this.#length + chunk.length
     if (this.#problem !== undefined || length > this.#maxBytes) return
     if (length > this.#bytes.length && !this.#grow(length)) return
@@ -51,11 +51,11 @@ class Kept {
     this.#length = length
   }
 
-  /** Whether there is room. */
+  /** False if there is no room. */
   #grow(length: number): boolean {
-    const size = Math.min(this.#maxBytes, Math.max(2 * this.#bytes.length, length, firstBytes))
+    const size = Math.min(this.#maxBytes, Math.max(2 * this.#bytes.length, length, initialBytes))
     try {
-      this.#hold(size - this.#bytes.length)
+      this.#reserve(size - this.#bytes.length)
     } catch (problem) {
       this.#problem = problem
       this.#bytes = Buffer.alloc(0)
@@ -67,7 +67,7 @@ class Kept {
     return true
   }
 
-  all(): Buffer {
+  contents(): Buffer {
     if (this.#problem !== undefined) throw this.#problem
     return this.#bytes.subarray(0, this.#length)
   }

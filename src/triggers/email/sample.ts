@@ -6,33 +6,33 @@ import { textOf, TidingsError } from '../../errors.ts'
 import { listenAddress, type SmtpOptions, smtpUrl } from './options.ts'
 import { credentialsOf } from './tls.ts'
 
-const patienceMs = 10_000
+const timeoutMs = 10_000
 
 /**
- * Sends a sample as a client would: encrypted where that can be, logged in where that must be.
- * @throws E_NOT_FOUND where nobody listens, E_MAIL_REFUSED with the answer where it is refused, E_SETTING_INVALID
+ * Sends a sample mail: with TLS if it is offered, with a login if one is required.
+ * @throws E_NOT_FOUND if nothing listens, E_MAIL_REFUSED if the mail is rejected, E_SETTING_INVALID
  */
 export async function sendMailSample(options: SmtpOptions): Promise<void> {
   const { host, port } = listenAddress(options)
   const url = smtpUrl(host, port, options.tls)
-  const reached = { host: host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host, port }
-  const client = new Client(url, AbortSignal.timeout(patienceMs))
+  const target = { host: host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host, port }
+  const client = new SmtpClient(url, AbortSignal.timeout(timeoutMs))
   try {
-    await client.open(reached, options.tls?.mode === 'implicit' ? certOf(options) : undefined)
-    await client.say('EHLO localhost')
+    await client.open(target, options.tls?.mode === 'implicit' ? certificateOf(options) : undefined)
+    await client.command('EHLO localhost')
     if (options.tls && options.tls.mode !== 'implicit') {
-      await client.say('STARTTLS')
-      await client.secure(certOf(options)!)
-      await client.say('EHLO localhost')
+      await client.command('STARTTLS')
+      await client.secure(certificateOf(options)!)
+      await client.command('EHLO localhost')
     }
-    const login = loginOf(options)
-    if (login) await client.say(`AUTH PLAIN ${login}`)
+    const login = plainLogin(options)
+    if (login) await client.command(`AUTH PLAIN ${login}`)
     const recipient = (options.recipients?.[0] ?? 'sample@localhost').replace(/^\*@/, 'sample@')
-    await client.say('MAIL FROM:<sample@localhost>')
-    await client.say(`RCPT TO:<${recipient}>`)
-    await client.say('DATA')
-    await client.say(`${sample(recipient)}\r\n.`)
-    await client.say('QUIT')
+    await client.command('MAIL FROM:<sample@localhost>')
+    await client.command(`RCPT TO:<${recipient}>`)
+    await client.command('DATA')
+    await client.command(`${sample(recipient)}\r\n.`)
+    await client.command('QUIT')
   } finally {
     client.close()
   }
@@ -46,22 +46,28 @@ const sample = (recipient: string) =>
     `Date: ${new Date().toUTCString()}`,
     `Message-ID: <${randomUUID()}@localhost>`,
     '',
-    'This is a sample: somebody wants to see whether mail arrives.',
+    'This is a sample, sent to test whether mail arrives.',
   ].join('\r\n')
 
-const certOf = ({ tls }: SmtpOptions) => tls && new X509Certificate(credentialsOf(tls).cert)
+const certificateOf = ({ tls }: SmtpOptions) => tls && new X509Certificate(credentialsOf(tls).cert)
 
-function loginOf({ auth }: SmtpOptions): string | undefined {
+function plainLogin({ auth }: SmtpOptions): string | undefined {
   if (!auth || auth.optional) return undefined
   if (typeof auth.users === 'function')
-    throw new TidingsError('E_SETTING_INVALID', 'a sample cannot log in where a function checks the passwords')
+    throw new TidingsError(
+      'E_SETTING_INVALID',
+      'a sample cannot log in, because a function checks the passwords; send a mail yourself',
+    )
   const [user, password] = Object.entries(auth.users)[0] ?? []
-  if (!password) throw new TidingsError('E_SETTING_INVALID', `the password of SMTP user ${user} is not set here`)
+  if (!password)
+    throw new TidingsError(
+      'E_SETTING_INVALID',
+      `the password of SMTP user "${user}" is not set; set it as for the worker`,
+    )
   return Buffer.from(`\0${user}\0${password}`).toString('base64')
 }
 
-/** One that says a line and hears the reply. */
-class Client {
+class SmtpClient {
   readonly #url: string
   readonly #signal: AbortSignal
   #socket: Socket | undefined
@@ -71,24 +77,24 @@ class Client {
     this.#signal = signal
   }
 
-  async open(place: { host: string; port: number }, cert: X509Certificate | undefined): Promise<void> {
-    const socket = connect(place)
+  async open(target: { host: string; port: number }, cert: X509Certificate | undefined): Promise<void> {
+    const socket = connect(target)
     this.#attach(socket)
-    await this.#during(once(socket, 'connect', { signal: this.#signal }))
+    await this.#orUnreachable(once(socket, 'connect', { signal: this.#signal }))
     if (cert) await this.secure(cert)
     await this.#reply()
   }
 
-  /** The peer must have this certificate, whatever name it is for: the door is reached by another than its clients use. */
+  /** Accepts only this certificate, for any host name: clients may reach the trigger under another name. */
   async secure(cert: X509Certificate): Promise<void> {
     const socket: TLSSocket = connectSecurely({ socket: this.#socket!, rejectUnauthorized: false })
     this.#attach(socket)
-    await this.#during(once(socket, 'secureConnect', { signal: this.#signal }))
+    await this.#orUnreachable(once(socket, 'secureConnect', { signal: this.#signal }))
     if (socket.getPeerX509Certificate()?.fingerprint256 !== cert.fingerprint256)
-      throw new TidingsError('E_NOT_FOUND', `somebody else answers at ${this.#url}: the certificate is another`)
+      throw new TidingsError('E_NOT_FOUND', `another server answers at ${this.#url}: it has a different certificate`)
   }
 
-  async say(line: string): Promise<void> {
+  async command(line: string): Promise<void> {
     this.#socket!.write(`${line}\r\n`)
     await this.#reply()
   }
@@ -99,7 +105,7 @@ class Client {
 
   #attach(socket: Socket): void {
     this.#socket = socket
-    // Whoever waits hears of it.
+    // The pending read or write reports the error.
     socket.on('error', () => {})
   }
 
@@ -109,19 +115,25 @@ class Client {
     while (!/^\d{3} .*\r\n$/m.test(text)) {
       const chunk = socket.read() as Buffer | null
       if (chunk) text += chunk.toString()
-      else if (socket.readableEnded || socket.destroyed) throw this.#silent('it hung up')
-      else await this.#during(Promise.race([once(socket, 'readable', { signal: this.#signal }), once(socket, 'close')]))
+      else if (socket.readableEnded || socket.destroyed) throw this.#unreachable('the connection was closed')
+      else
+        await this.#orUnreachable(
+          Promise.race([once(socket, 'readable', { signal: this.#signal }), once(socket, 'close')]),
+        )
     }
-    if (!/^[23]/.test(text)) throw new TidingsError('E_MAIL_REFUSED', `${this.#url} answered ${text.trim()}`)
+    if (!/^[23]/.test(text))
+      throw new TidingsError('E_MAIL_REFUSED', `${this.#url} rejected the sample: ${text.trim()}`)
   }
 
-  async #during(waiting: Promise<unknown>): Promise<void> {
+  async #orUnreachable(waiting: Promise<unknown>): Promise<void> {
     await waiting.catch((cause: unknown) => {
-      throw this.#silent(textOf(cause), cause)
+      throw this.#unreachable(textOf(cause), cause)
     })
   }
 
-  #silent(why: string, cause?: unknown): TidingsError {
-    return new TidingsError('E_NOT_FOUND', `${this.#url} does not answer (${why}); does the worker run?`, { cause })
+  #unreachable(why: string, cause?: unknown): TidingsError {
+    return new TidingsError('E_NOT_FOUND', `${this.#url} does not answer (${why}); check that the worker runs`, {
+      cause,
+    })
   }
 }

@@ -127,10 +127,10 @@ test('malformed mail is refused with 554 and a reason', async () => {
   const { talk, stored } = await openTrigger()
   const session = await talk()
   const mails = {
-    'is no header': 'just some text',
-    'not exactly one From': 'Subject: x\r\n\r\nbody',
+    'is not a header field': 'just some text',
+    'must have exactly one From': 'Subject: x\r\n\r\nbody',
     'exactly one From': `From: eve@example.org\r\n${header}\r\nbody`,
-    'names no address': 'From: nobody\r\n\r\nbody',
+    'has no address': 'From: nobody\r\n\r\nbody',
     NUL: `${header}\r\nbo\0dy`,
     'bare line feed': `${header}\r\nbody\n.\nMAIL FROM:<eve@example.org>`,
     'bare carriage return': `${header}\r\nbody\r.\r`,

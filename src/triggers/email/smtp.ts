@@ -19,12 +19,11 @@ import { MemoryLimiter } from '../memory-limiter.ts'
 export type { SmtpOptions } from './options.ts'
 
 const maxRecipients = 100
-/** How long a mail may take to arrive. */
-const patienceMs = 10 * 60_000
+const mailTimeoutMs = 10 * 60_000
 
 /**
- * Takes mail by SMTP: each one is an `email.received` on the log before it is answered with 250. The same mail again
- * is inert. `docs/triggers/email.md` has the options and what is refused, `docs/wire-format.md` the shape of the data.
+ * Accepts mail by SMTP: each mail is an `email.received` on the log before it is answered with 250. A repeated mail has no
+ * effect. `docs/triggers/email.md` has the options and what is refused, `docs/wire-format.md` the shape of the data.
  */
 export function smtp(options: SmtpOptions = {}): Trigger {
   checkSmtpOptions(options)
@@ -36,32 +35,32 @@ export function smtp(options: SmtpOptions = {}): Trigger {
       const { host, port } = listenAddress(options)
       return smtpUrl(host, port, options.tls)
     },
-    start: async bus => new Intake(bus, options).start(),
+    start: async bus => new SmtpReceiver(bus, options).start(),
     sendSample: () => sendMailSample(options),
   }
 }
 
-class Intake {
+class SmtpReceiver {
   readonly #bus: Bus
   readonly #options: SmtpOptions
   readonly #settings: ReturnType<typeof smtpSettings>
-  readonly #load: MemoryLimiter
-  readonly #door: SmtpPolicy
-  readonly #trusts: TrustsRelay
+  readonly #limiter: MemoryLimiter
+  readonly #policy: SmtpPolicy
+  readonly #trustsRelay: TrustsRelay
   readonly #server: SMTPServer
-  readonly #underWay = new Set<Promise<void>>()
+  readonly #inProgress = new Set<Promise<void>>()
 
   /** @throws E_APP_INVALID, E_SETTING_INVALID */
   constructor(bus: Bus, options: SmtpOptions) {
     this.#bus = bus
     this.#options = options
     this.#settings = smtpSettings(options)
-    this.#load = new MemoryLimiter(this.#settings.maxBytesAtOnce)
-    this.#door = new SmtpPolicy(options, this.#load, bus.redactor)
-    this.#trusts = relayTrust(options.relays)
+    this.#limiter = new MemoryLimiter(this.#settings.maxBytesAtOnce)
+    this.#policy = new SmtpPolicy(options, this.#limiter, bus.redactor)
+    this.#trustsRelay = relayTrust(options.relays)
     const { maxBytes, maxConnections } = this.#settings
     this.#server = new SMTPServer({
-      ...this.#door.serverOptions(),
+      ...this.#policy.serverOptions(),
       name: 'tidings',
       size: maxBytes,
       maxClients: maxConnections,
@@ -69,15 +68,15 @@ class Intake {
       disableReverseLookup: true,
       hideENHANCEDSTATUSCODES: false,
       logger: false,
-      // What is under way has ended when the server is closed; whoever is idle hears 421 at once.
+      // Mails in progress have ended when the server closes; idle clients get 421 at once.
       closeTimeout: 1,
-      onData: (stream, session, answer) => {
+      onData: (stream, session, reply) => {
         const received = this.#receive(stream, session).then(
-          id => answer(null, `stored as ${id}`),
-          (error: unknown) => answer(toSmtpError(this.#bus.redactor, error)),
+          id => reply(null, `stored as ${id}`),
+          (error: unknown) => reply(toSmtpError(this.#bus.redactor, error)),
         )
-        this.#underWay.add(received)
-        void received.finally(() => this.#underWay.delete(received))
+        this.#inProgress.add(received)
+        void received.finally(() => this.#inProgress.delete(received))
       },
     })
   }
@@ -87,42 +86,42 @@ class Intake {
     await listen(this.#server, port, host)
     return {
       address: smtpUrl(host, (this.#server.server.address() as AddressInfo).port, this.#options.tls),
-      stop: cut => this.#stop(cut),
+      stop: signal => this.#stop(signal),
     }
   }
 
   async #receive(stream: SMTPServerDataStream, session: SMTPServerSession): Promise<string> {
-    if (this.#door.isClosed) throw shuttingDown()
+    if (this.#policy.isClosed) throw shuttingDown()
     const at = Date.now()
-    const giveUp = () => this.#end(session)
-    const late = setTimeout(giveUp, patienceMs)
+    const abort = () => this.#abortConnection(session)
+    const late = setTimeout(abort, mailTimeoutMs)
     try {
-      return await this.#load.run(async hold => {
-        const bytes = await readMail(stream, this.#settings.maxBytes, hold, giveUp)
-        return publishMail(this.#bus, parseMail(bytes), this.#door.envelope(session), this.#trusts, at)
+      return await this.#limiter.run(async reserve => {
+        const bytes = await readMail(stream, this.#settings.maxBytes, reserve, abort)
+        return publishMail(this.#bus, parseMail(bytes), this.#policy.envelope(session), this.#trustsRelay, at)
       })
     } finally {
       clearTimeout(late)
     }
   }
 
-  /** Ends a connection in the middle of a mail. */
-  #end(session: SMTPServerSession): void {
+  /** Ends the connection of a mail that does not end. */
+  #abortConnection(session: SMTPServerSession): void {
     for (const connection of this.#server.connections)
-      if (connection.session === session) connection.send(421, 'E_MAIL_REFUSED the mail does not end')
+      if (connection.session === session) connection.send(421, 'E_MAIL_REFUSED the mail took too long or is too large')
   }
 
-  async #stop(cut: AbortSignal | undefined): Promise<void> {
+  async #stop(signal: AbortSignal | undefined): Promise<void> {
     this.#server.server.close()
-    this.#door.close()
+    this.#policy.close()
     const grace = pause(shutdownGraceMs, undefined, { ref: false })
-    await settledOrAborted(Promise.race([Promise.all(this.#underWay), grace]), cut)
+    await settledOrAborted(Promise.race([Promise.all(this.#inProgress), grace]), signal)
     await new Promise<void>(resolve => this.#server.close(resolve))
   }
 }
 
 async function listen(server: SMTPServer, port: number, host: string): Promise<void> {
-  // Later ones are of single connections, such as one that was reset in the middle of a mail.
+  // Errors of single connections, such as one that is reset during a mail, must not end the process.
   server.on('error', () => {})
   try {
     server.listen(port, host)

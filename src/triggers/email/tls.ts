@@ -7,8 +7,8 @@ export interface SmtpTls {
   key: string | undefined
   cert: string | undefined
   /**
-   * `offered`: by STARTTLS, to whoever wants it; `required`: no mail before STARTTLS; `implicit`: from the first byte on, as
-   * on port 465. Default `offered`.
+   * `offered`: STARTTLS is optional; `required`: no mail before STARTTLS; `implicit`: TLS from the first byte, as on port
+   * 465. Default `offered`.
    */
   mode?: 'offered' | 'required' | 'implicit'
 }
@@ -18,11 +18,11 @@ export interface Credentials {
   cert: string
 }
 
-/** @throws E_SETTING_INVALID for one without the other, and for a pair that is none */
+/** @throws E_SETTING_INVALID if one is missing or they do not belong together */
 export function credentialsOf(tls: SmtpTls): Credentials {
   const { mode = 'offered' } = tls
   if (!['offered', 'required', 'implicit'].includes(mode))
-    throw invalid(`mode "${mode}" is not offered, required or implicit`)
+    throw invalid(`unknown mode "${mode}"; expected offered, required or implicit`)
   const [key, cert] = [read('key', tls.key), read('cert', tls.cert)]
   try {
     createSecureContext({ key, cert })
@@ -33,7 +33,7 @@ export function credentialsOf(tls: SmtpTls): Credentials {
 }
 
 function read(what: 'key' | 'cert', given: string | undefined): string {
-  if (!given) throw invalid(`${what} is not set; TLS needs both, key and cert`)
+  if (!given) throw invalid(`${what} is not set; TLS needs both key and cert`)
   if (given.includes('-----BEGIN')) return given
   try {
     return readFileSync(given, 'utf8')

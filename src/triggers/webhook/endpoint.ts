@@ -9,26 +9,26 @@ import { signatures, type SignedRequest } from './signatures.ts'
 
 export type WebhookScheme = keyof typeof signatures | 'none'
 
-/** What of a request tells its type. */
+/** The part of a request that decides its type. */
 export interface WebhookRequest {
-  /** In lower case; without those that carry signatures or let somebody in. */
+  /** Names in lower case, without signatures and credentials. */
   headers: Record<string, string>
-  /** JSON, or the fields of a form; null where it is neither. */
+  /** JSON or the fields of a form; null for anything else. */
   body: unknown
 }
 
 export interface WebhookEndpoint {
-  /** How requests are signed. Default `standard`. `none` takes them from whoever knows the address. */
+  /** How requests are signed. Default `standard`. `none` accepts requests from anyone who knows the URL. */
   scheme?: WebhookScheme
-  /** What the source signs with; several while one is being replaced. Without it the trigger does not start. */
+  /** The signing secret, or several during a rotation. Without one the trigger does not start. */
   secret?: string | undefined | readonly (string | undefined)[]
-  /** How far the time that was signed may lie in the past or the future. Default 5 minutes. GitHub signs none. */
+  /** How far the signed time may be in the past or the future. Default 5 minutes. GitHub signs no time. */
   tolerance?: Duration
-  /** The types of events that it publishes, each with what the schema makes of the body as its data. */
+  /** Event types of your own; the schema turns the body into the data. */
   publishes?: readonly EventType[]
-  /** The type that a request is of. Default: `type` of the body, at `github` the header `X-GitHub-Event`. */
+  /** Returns the type of a request. Default: `type` of the body; for `github` the header `X-GitHub-Event`. */
   type?: (request: WebhookRequest) => unknown
-  /** What becomes of a request that is of none of these types: `webhook.received`, the default, or nothing. */
+  /** For a request of none of these types: publish `webhook.received` (the default), or ignore it. */
   others?: 'publish' | 'ignore'
 }
 
@@ -44,16 +44,16 @@ const checks = {
 export const webhookReceivedType = 'webhook.received'
 export const webhookSource = '/triggers/webhook'
 
-/** What can be told without the secrets, which are there only where the trigger runs. @throws E_APP_INVALID, E_EVENT_INVALID */
+/** Checks everything but the secrets, which only the process that runs the trigger has. @throws E_APP_INVALID, E_EVENT_INVALID */
 export function checkEndpoint(name: string, endpoint: WebhookEndpoint): void {
   checkOptions(`webhook endpoint "${name}"`, endpoint, checks, [])
   const { scheme = 'standard', publishes = [], others } = endpoint
   assertTriggerName(name)
   if (scheme !== 'none' && !Object.hasOwn(signatures, scheme))
-    throw invalid(name, `has no scheme; there is ${Object.keys(signatures).join(', ')}, none`)
-  // Such as those that only the runtime may publish.
+    throw invalid(name, `has an unknown scheme; expected ${Object.keys(signatures).join(', ')} or none`)
   for (const { type } of publishes) assertCustomType(type)
-  if (others === 'ignore' && publishes.length === 0) throw invalid(name, 'ignores all, since it publishes no type')
+  if (others === 'ignore' && publishes.length === 0)
+    throw invalid(name, 'ignores every request: others is "ignore" and publishes is empty')
 }
 
 export const typesOf = ({ publishes = [], others = 'publish' }: WebhookEndpoint): string[] => [
@@ -61,54 +61,57 @@ export const typesOf = ({ publishes = [], others = 'publish' }: WebhookEndpoint)
   ...(others === 'publish' ? [webhookReceivedType] : []),
 ]
 
-export type VerifySignature = (signed: SignedRequest, now: number) => { at: number | undefined }
+export type VerifySignature = (signed: SignedRequest, now: number) => { signedAt: number | undefined }
 
 /**
- * Tells whether a request was signed with the secret and when, in ms since the epoch; refuses with 401.
- * @throws E_SETTING_INVALID without a secret, and for one that is none
+ * Returns a function that verifies the signature of a request and returns the signed time, in ms since the epoch.
+ * @throws E_SETTING_INVALID without a secret or with a malformed one
  */
 export function verifierOf(name: string, options: WebhookEndpoint): VerifySignature {
   const { scheme = 'standard', tolerance = '5m' } = options
   const secrets = secretsOf(options)
   if (scheme === 'none') {
-    if (secrets.some(secret => secret)) throw unusable(name, 'has a secret that its scheme, none, does not look at')
-    return signed => takeUnsigned(signed)
+    if (secrets.some(secret => secret))
+      throw secretError(name, 'has a secret, but scheme "none" does not use one; name the scheme')
+    return signed => acceptUnsigned(signed)
   }
   const signature = signatures[scheme]
   const keys = secrets.map(secret => {
     const key = secret ? signature.key(secret) : undefined
     if (!key)
-      throw unusable(name, `needs its secret: ${signature.secret}. ${secret ? 'This is none' : 'There is none'}`)
+      throw secretError(
+        name,
+        `needs a secret: ${signature.secretForm}; ${secret ? 'the given one has another form' : 'none is set'}`,
+      )
     return key
   })
-  const windowMs = milliseconds(tolerance)
+  const toleranceMs = milliseconds(tolerance)
   return (signed, now) => {
-    const at = signature.verify(signed, keys)
-    if (at !== undefined && Math.abs(now - at) > windowMs) {
-      const seconds = Math.round((now - at) / 1_000)
-      const text = `it was signed ${Math.abs(seconds)} seconds ${seconds > 0 ? 'ago' : 'ahead'}, at most ${windowMs / 1_000} are taken`
+    const signedAt = signature.verify(signed, keys)
+    if (signedAt !== undefined && Math.abs(now - signedAt) > toleranceMs) {
+      const seconds = Math.round((now - signedAt) / 1_000)
+      const text = `the request was signed ${Math.abs(seconds)} seconds ${seconds > 0 ? 'ago' : 'in the future'}, but the tolerance is ${toleranceMs / 1_000}`
       throw httpError(401, text, 'E_SIGNATURE_INVALID')
     }
-    // The earliest that it may have been signed by our clock: the same for all copies of one request.
-    return { at: at === undefined ? undefined : at - windowMs }
+    // The earliest time by our clock, which is the same for all copies of one request.
+    return { signedAt: signedAt === undefined ? undefined : signedAt - toleranceMs }
   }
 }
 
-/** Its secrets, undefined for one that is not there: at least one in any case. The first is for samples. */
+/** At least one entry; undefined for a secret that is not set. The first one signs samples. */
 export function secretsOf({ secret }: WebhookEndpoint): (string | undefined)[] {
   const secrets = [secret].flat()
   return secrets.length > 0 ? secrets : [undefined]
 }
 
-/** A page in a browser of this machine may reach the port too, and always says where it is from. */
-function takeUnsigned({ headers }: SignedRequest): { at: undefined } {
-  if (headers.origin !== undefined)
-    throw httpError(403, 'pages in a browser may not send to an endpoint without signatures')
-  return { at: undefined }
+/** A web page on this machine can reach the port too; browsers always send Origin. */
+function acceptUnsigned({ headers }: SignedRequest): { signedAt: undefined } {
+  if (headers.origin !== undefined) throw httpError(403, 'web pages may not send to an endpoint without signatures')
+  return { signedAt: undefined }
 }
 
 const invalid = (name: string, problem: string) =>
-  new TidingsError('E_APP_INVALID', `webhook endpoint ${name} ${problem}`)
+  new TidingsError('E_APP_INVALID', `webhook endpoint "${name}" ${problem}`)
 
-const unusable = (name: string, problem: string) =>
-  new TidingsError('E_SETTING_INVALID', `webhook endpoint ${name} ${problem}`)
+const secretError = (name: string, problem: string) =>
+  new TidingsError('E_SETTING_INVALID', `webhook endpoint "${name}" ${problem}`)

@@ -38,7 +38,7 @@ test('what does not fit is refused with 422 and a reason, and nothing is stored;
   for (const total of ['12', null, undefined]) {
     const refused = await send(body('invoice.paid', total))
     expect(refused).toMatchObject({ status: 422, body: { error: { code: 'E_REQUEST_INVALID' } } })
-    expect(refused.body.error!.message).toMatch(/^the body is no invoice.paid: data.object.total: /)
+    expect(refused.body.error!.message).toMatch(/^the body does not match invoice.paid: data.object.total: /)
   }
   expect(await bus.driver.head()).toBe(0)
   for (const other of [body('invoice.voided', 1), '[]', '"text"', '{"type":{}}', '{"type":"__proto__"}'])

@@ -9,7 +9,7 @@ import type { WebhookReceived } from '../../received.ts'
 import { validate } from '../../schema.ts'
 import { instancesFedBy } from '../../tasks/links.ts'
 import { type HttpResponse, httpError } from '../../http/response.ts'
-import { readHeaders, readValue } from './body.ts'
+import { safeHeaders, parseBody } from './body.ts'
 import {
   webhookReceivedType,
   webhookSource,
@@ -31,8 +31,8 @@ export interface ActiveEndpoint {
 }
 
 /**
- * Checks who signed it, finds what it is, and publishes it. `arrived`: ms since the epoch. The answer says that it is on the
- * log, or that this endpoint ignores it. @throws whatever else it is answered with
+ * Verifies the signature, maps the request to an event and publishes it. `arrived`: ms since the epoch. The response says
+ * that the event is on the log, or that the endpoint ignores it. @throws the error to respond with
  */
 export async function receive(
   bus: Bus,
@@ -40,45 +40,46 @@ export async function receive(
   signed: SignedRequest,
   arrived: number,
 ): Promise<HttpResponse> {
-  const { at } = endpoint.verify(signed, arrived)
+  const { signedAt } = endpoint.verify(signed, arrived)
   try {
-    return await take(bus, endpoint, signed, arrived, at)
+    return await publishRequest(bus, endpoint, signed, arrived, signedAt)
   } catch (error) {
-    // The source may be deaf; whoever has no secret cannot fill the log of the worker.
+    // The source may ignore the response. Only signed requests get here, so others cannot fill the worker's log.
     const { code } = errorData(error, 'E_INTERNAL')
-    log.warn?.({ endpoint: endpoint.name, code }, 'a webhook was refused')
+    log.warn?.({ endpoint: endpoint.name, code }, 'rejected a webhook')
     throw error
   }
 }
 
-async function take(
+async function publishRequest(
   bus: Bus,
   { name, options }: ActiveEndpoint,
   { headers, bytes }: SignedRequest,
   arrived: number,
-  at?: number,
+  signedAt?: number,
 ) {
-  const found = readValue(bytes, headers['content-type'], options.scheme === 'github')
-  const request: WebhookRequest = { headers: readHeaders(headers), body: found ? found.value : null }
-  const id = webhookEventId(name, ownId(options, request), bytes)
-  if (options.publishes && !found) throw httpError(415, 'content-type must be application/json, or that of a form')
-  const mapped = await mappedTo(options, request)
-  if (!mapped && options.others === 'ignore') return { status: 204 }
+  const parsed = parseBody(bytes, headers['content-type'], options.scheme === 'github')
+  const request: WebhookRequest = { headers: safeHeaders(headers), body: parsed ? parsed.value : null }
+  const id = webhookEventId(name, sourceIdOf(options, request), bytes)
+  if (options.publishes && !parsed)
+    throw httpError(415, 'content-type must be application/json or application/x-www-form-urlencoded')
+  const ownEvent = await mapToOwnType(options, request)
+  if (!ownEvent && options.others === 'ignore') return { status: 204 }
 
   await waitForBroker(bus)
-  const raw = await bus.putBlob(tenant, redactedBody(bus.redactor, bytes, request, mapped))
+  const raw = await bus.putBlob(tenant, redactedBody(bus.redactor, bytes, request, ownEvent))
   const data: WebhookReceived = { endpoint: name, ...request, raw }
-  const correlationid = webhookCorrelation(id, at)
+  const correlationid = webhookCorrelation(id, signedAt)
   const draft = {
     id,
     source: webhookSource,
     tenant,
     correlationid,
     subject: raw.blob,
-    ...(mapped ?? { type: webhookReceivedType, data }),
+    ...(ownEvent ?? { type: webhookReceivedType, data }),
   }
-  const caller = headers.traceparent as string | undefined
-  const traceparent = contextOf(caller) && caller
+  const traceparentHeader = headers.traceparent as string | undefined
+  const traceparent = contextOf(traceparentHeader) && traceparentHeader
   const attributes = { [attribute.httpMethod]: 'POST', [attribute.httpRoute]: `/hooks/${name}` }
   const published = await inSpan(
     bus.redactor,
@@ -103,36 +104,36 @@ async function take(
   return { status: 202, body }
 }
 
-/** The event that the request is by the app's own types, checked; undefined where it is of none. @throws 422 */
-async function mappedTo({ publishes = [], type, scheme }: WebhookEndpoint, request: WebhookRequest) {
-  const wanted = type
+/** The type and validated data of one of the types of the app; undefined if none matches. @throws 422 */
+async function mapToOwnType({ publishes = [], type, scheme }: WebhookEndpoint, request: WebhookRequest) {
+  const typeName = type
     ? type(copyOf(request))
     : scheme === 'github'
       ? request.headers['x-github-event']
       : fieldOf(request, 'type')
-  const found = publishes.find(each => each.type === wanted)
-  if (!found) return undefined
+  const parsed = publishes.find(each => each.type === typeName)
+  if (!parsed) return undefined
   const data = await validate(
-    found.schema,
+    parsed.schema,
     copyOf(request.body),
     'E_REQUEST_INVALID',
-    `the body is no ${found.type}`,
+    `the body does not match ${parsed.type}`,
   ).catch((error: unknown) => {
     throw error instanceof TidingsError ? httpError(422, error.message) : error
   })
-  return { type: found.type, data }
+  return { type: parsed.type, data }
 }
 
-/** What the source calls the request, which is the same when it sends it again. @throws 400 */
-function ownId({ scheme }: WebhookEndpoint, request: WebhookRequest): string | undefined {
-  if (scheme === 'stripe') return textual(fieldOf(request, 'id'), 'id of the body')
-  if (scheme === 'github') return textual(request.headers['x-github-delivery'], 'x-github-delivery')
+/** The id that the source gave the request, which a retry repeats. @throws 400 */
+function sourceIdOf({ scheme }: WebhookEndpoint, request: WebhookRequest): string | undefined {
+  if (scheme === 'stripe') return requireString(fieldOf(request, 'id'), 'id of the body')
+  if (scheme === 'github') return requireString(request.headers['x-github-delivery'], 'x-github-delivery')
   return request.headers[`${standardPrefix(request.headers)}-id`] || undefined
 }
 
-function textual(id: unknown, name: string): string {
+function requireString(id: unknown, name: string): string {
   if (typeof id !== 'string' || id === '')
-    throw httpError(400, `${name} must be a text: it tells one request from another`)
+    throw httpError(400, `${name} must be a non-empty string: it identifies the request`)
   return id
 }
 

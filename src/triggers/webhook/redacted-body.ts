@@ -3,9 +3,9 @@ import type { CloudEvent } from '../../event.ts'
 import { webhookReceivedType, type WebhookRequest } from './endpoint.ts'
 
 /**
- * The body that is kept beside the event: the bytes as they came, redacted as text is. Where redaction hides something of the
- * event, the bytes may hold it in another notation (an escape, a form), or where no path leads: then what the event says is
- * kept, as JSON. The schema may also have left out of the event what a declared path hides: then the body is kept redacted.
+ * The raw body to store with the event: the bytes as sent, if redaction changes nothing. If it changes the event, the bytes
+ * may contain the secret in another notation (an escape, a form) or outside the declared paths, so the redacted data is stored
+ * as JSON. If the schema dropped what a declared path hides, the redacted body is stored.
  */
 export function redactedBody(
   redactor: Redactor,
@@ -15,7 +15,7 @@ export function redactedBody(
 ): Buffer {
   const event = mapped && redactor.event(mapped)
   if (event !== mapped) return Buffer.from(JSON.stringify(event!.data))
-  const asSent = mapped ? redactor.event({ type: mapped.type, data: body }).data : body
-  const clean = redactor.event({ type: webhookReceivedType, data: { body: asSent } }).data.body
-  return clean === body ? bytes : Buffer.from(JSON.stringify(clean))
+  const redactedByType = mapped ? redactor.event({ type: mapped.type, data: body }).data : body
+  const redacted = redactor.event({ type: webhookReceivedType, data: { body: redactedByType } }).data.body
+  return redacted === body ? bytes : Buffer.from(JSON.stringify(redacted))
 }

@@ -3,7 +3,7 @@ import type { IncomingHttpHeaders } from 'node:http'
 import { httpError } from '../../http/response.ts'
 
 /*
- * Who signs how. All are HMAC-SHA256 over the bytes of the body; they differ in what is signed besides, and how it is written.
+ * The signature schemes. All are HMAC-SHA256 over the bytes of the body; they differ in what else is signed and in notation.
  * Sources: Standard Webhooks 1.0.0; "Validating webhook deliveries" (GitHub); "Verify webhook signatures manually" (Stripe).
  */
 
@@ -13,18 +13,18 @@ export interface SignedRequest {
 }
 
 export interface SignatureScheme {
-  /** What a secret is as the key of the HMAC; undefined where it cannot be one. */
+  /** The HMAC key of a secret; undefined if the secret is malformed. */
   key(secret: string): Buffer | undefined
-  /** What a secret looks like, for people. */
-  readonly secret: string
-  /** When it was signed, in ms since the epoch; undefined where that is not signed. @throws 401 */
+  /** Describes a secret, for error texts. */
+  readonly secretForm: string
+  /** The signed time, in ms since the epoch; undefined if the scheme signs none. @throws 401 */
   verify(signed: SignedRequest, keys: readonly Buffer[]): number | undefined
-  /** The headers that go with a body, signed now. */
+  /** The headers for a body that is signed now. */
   sign(bytes: Buffer, key: Buffer, id: string): Record<string, string>
 }
 
 const standard: SignatureScheme = {
-  secret: 'Base64 of at least 24 bytes, mostly with whsec_ before it',
+  secretForm: 'Base64 of at least 24 bytes, usually with the prefix whsec_',
   key(secret) {
     const text = secret.replace(/^whsec_/, '')
     const key = Buffer.from(text, 'base64')
@@ -32,12 +32,12 @@ const standard: SignatureScheme = {
   },
   verify({ headers, bytes }, keys) {
     const prefix = standardPrefix(headers)
-    const [id, at] = [needed(headers, `${prefix}-id`), needed(headers, `${prefix}-timestamp`)]
-    // With a dot in the id, the same text would be signed for another id, time and body.
+    const [id, at] = [requiredHeader(headers, `${prefix}-id`), requiredHeader(headers, `${prefix}-timestamp`)]
+    // A dot in the id would let the same signed text stand for another id, time and body.
     if (!/^[!-\-/-~]{1,256}$/.test(id) || !isTime(at))
-      throw unsigned(`${prefix}-id or ${prefix}-timestamp is malformed`)
-    const given = standardSignatures(needed(headers, `${prefix}-signature`))
-    assertSigned(given, keys, key => hmac(key, `${id}.${at}.`, bytes).digest('base64'))
+      throw signatureError(`${prefix}-id or ${prefix}-timestamp is malformed`)
+    const given = standardSignatures(requiredHeader(headers, `${prefix}-signature`))
+    assertSignatureMatches(given, keys, key => hmac(key, `${id}.${at}.`, bytes).digest('base64'))
     return Number(at) * 1_000
   },
   sign(bytes, key, id) {
@@ -48,11 +48,11 @@ const standard: SignatureScheme = {
 }
 
 const github: SignatureScheme = {
-  secret: 'a text',
+  secretForm: 'a string',
   key: textKey,
   verify({ headers, bytes }, keys) {
-    const given = /^sha256=([0-9a-f]{64})$/.exec(needed(headers, 'x-hub-signature-256'))
-    assertSigned(given ? [given[1]!] : [], keys, key => hmac(key, '', bytes).digest('hex'))
+    const given = /^sha256=([0-9a-f]{64})$/.exec(requiredHeader(headers, 'x-hub-signature-256'))
+    assertSignatureMatches(given ? [given[1]!] : [], keys, key => hmac(key, '', bytes).digest('hex'))
     return undefined
   },
   sign(bytes, key, id) {
@@ -62,12 +62,12 @@ const github: SignatureScheme = {
 }
 
 const stripe: SignatureScheme = {
-  secret: 'a text, mostly with whsec_ before it',
+  secretForm: 'a string, usually with the prefix whsec_',
   key: textKey,
   verify({ headers, bytes }, keys) {
-    const { at, signatures } = stripeSignature(needed(headers, 'stripe-signature'))
-    if (at === undefined) throw unsigned('stripe-signature has not exactly one time')
-    assertSigned(signatures, keys, key => hmac(key, `${at}.`, bytes).digest('hex'))
+    const { at, signatures } = stripeSignature(requiredHeader(headers, 'stripe-signature'))
+    if (at === undefined) throw signatureError('stripe-signature must have exactly one time')
+    assertSignatureMatches(signatures, keys, key => hmac(key, `${at}.`, bytes).digest('hex'))
     return Number(at) * 1_000
   },
   sign(bytes, key) {
@@ -76,17 +76,17 @@ const stripe: SignatureScheme = {
   },
 }
 
-/** How the names of the headers begin: as the standard says, else as Svix calls them, never one of each. */
+/** The prefix of the header names: that of the standard, or that of Svix; never a mix. */
 export const standardPrefix = (headers: IncomingHttpHeaders) =>
   headers['webhook-id'] === undefined && headers['svix-id'] !== undefined ? 'svix' : 'webhook'
 
 export const signatures = { standard, github, stripe }
 
-/** `v1,BASE64 v1,BASE64 …`: those of version 1. Other versions are other algorithms. */
+/** The version 1 signatures of `v1,BASE64 v1,BASE64 …`. Other versions use other algorithms. */
 export const standardSignatures = (header: string): string[] =>
   header.split(' ').flatMap(each => (each.startsWith('v1,') ? [each.slice(3)] : []))
 
-/** `t=SECONDS,v1=HEX,v1=HEX,v0=…`: the time, where there is exactly one, and the signatures of version 1. */
+/** The version 1 signatures of `t=SECONDS,v1=HEX,v1=HEX,v0=…`, and the time if there is exactly one. */
 export function stripeSignature(header: string): { at?: string; signatures: string[] } {
   const parts = header.split(',').map(part => part.trim())
   const of = (name: string) => parts.flatMap(part => (part.startsWith(`${name}=`) ? [part.slice(name.length + 1)] : []))
@@ -107,19 +107,23 @@ const isTime = (seconds: string) => /^\d{1,12}$/.test(seconds)
 
 const secondsNow = () => Math.floor(Date.now() / 1_000)
 
-function assertSigned(given: readonly string[], keys: readonly Buffer[], expected: (key: Buffer) => string): void {
+function assertSignatureMatches(
+  given: readonly string[],
+  keys: readonly Buffer[],
+  expected: (key: Buffer) => string,
+): void {
   const candidates = given.map(each => Buffer.from(each))
   for (const key of keys) {
-    const wanted = Buffer.from(expected(key))
-    if (candidates.some(each => each.length === wanted.length && timingSafeEqual(each, wanted))) return
+    const expectedBytes = Buffer.from(expected(key))
+    if (candidates.some(each => each.length === expectedBytes.length && timingSafeEqual(each, expectedBytes))) return
   }
-  throw unsigned('no signature fits the body')
+  throw signatureError('no signature matches the body; check the secret on both sides')
 }
 
-function needed(headers: IncomingHttpHeaders, name: string): string {
+function requiredHeader(headers: IncomingHttpHeaders, name: string): string {
   const value = headers[name]
-  if (typeof value !== 'string' || value === '') throw unsigned(`${name} is missing`)
+  if (typeof value !== 'string' || value === '') throw signatureError(`${name} is missing`)
   return value
 }
 
-const unsigned = (why: string) => httpError(401, why, 'E_SIGNATURE_INVALID')
+const signatureError = (why: string) => httpError(401, why, 'E_SIGNATURE_INVALID')

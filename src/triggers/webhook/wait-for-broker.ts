@@ -1,14 +1,15 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Bus } from '../../bus/bus.ts'
 
-/* A write waits for a broker that is away for longer than sources wait for an answer; some of them do not come again. */
+// Long enough for a reconnect, and shorter than any source waits for a response.
+const timeoutMs = 2_000
+const pollIntervalMs = 50
 
-/** Longer than a connection takes to be made anew, and shorter than the patience of any source. */
-const patienceMs = 2_000
-const lookMs = 50
-
-/** Resolves when the log can be used as far as is known, at once mostly. @throws what is the matter with it */
+/**
+ * Resolves when the log is usable, usually at once. A write would wait for the broker for longer than sources wait for a
+ * response, and some do not retry. @throws the problem of the log
+ */
 export async function waitForBroker(bus: Bus): Promise<void> {
-  for (const until = performance.now() + patienceMs; bus.problem; await pause(lookMs))
-    if (performance.now() >= until) throw bus.problem
+  for (const deadline = performance.now() + timeoutMs; bus.problem; await pause(pollIntervalMs))
+    if (performance.now() >= deadline) throw bus.problem
 }
