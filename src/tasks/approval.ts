@@ -76,8 +76,16 @@ export function checkedApprovers(who: readonly string[], what: string): readonly
 }
 
 /** The call that asks. Its turn adds the hash of `what`. */
-export function approvalRequest({ name, who, what }: { name: string; who?: readonly string[]; what: unknown }) {
-  return { type: approvalType, target: name, data: { ...(who && { who }), what } }
+export function approvalRequest({
+  name,
+  approvers,
+  what,
+}: {
+  name: string
+  approvers?: readonly string[] | undefined
+  what: unknown
+}) {
+  return { type: approvalType, target: name, data: { ...(approvers && { who: approvers }), what } }
 }
 
 /** Whoever may publish on a broker may publish anything under this type. */

@@ -60,10 +60,10 @@ export function approvalRequestFor(
   input: Json,
   hash: string,
 ): CloudEvent<ApprovalRequest> {
-  const { approvers: who, version } = options
+  const { approvers, version } = options
   const what = { tool: name, ...(version !== undefined && { version }), input }
   const request = createEvent({
-    ...approvalRequest({ name, ...(who && { who }), what }),
+    ...approvalRequest({ name, approvers, what }),
     id: approvalId(call.id),
     source: `/tools/${name}`,
     ...inheritedAttributes(call),

@@ -174,7 +174,7 @@ export class Instance {
           return this.#fanOut(here.step, now)
         case 'approve': {
           const { as: name, who, what, within, remind } = here.step
-          const request = approvalRequest({ name, ...(who && { who }), what: { input: this.#value(what) } })
+          const request = approvalRequest({ name, approvers: who, what: { input: this.#value(what) } })
           state.wait = { kind: 'approve', ...(remind !== undefined && { remindAt: now + milliseconds(remind) }) }
           this.commands.push({ kind: 'ask', slot: 'call', ...request, within: inMs(within) })
           return
