@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { textOf, TidingsError } from '../errors.ts'
-import { Bus } from '../bus/bus.ts'
+import type { Bus } from '../bus/bus.ts'
 import {
   checkEffectPattern,
   parseEffects,
