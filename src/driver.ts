@@ -16,7 +16,13 @@ export {
   turnId,
   type DerivedId,
 } from './bus/ids.ts'
+export { reason, type Reason } from './bus/reason.ts'
 export { eventFrom, readDelivery, type DeliverySource } from './bus/malformed.ts'
+export { TimeSearch } from './bus/search-by-time.ts'
+export { followByReading, type FollowableLog } from './drivers/shared/follow.ts'
+export { OpenCalls } from './drivers/shared/open-calls.ts'
+export { retentionHorizon, type HorizonInput, type LogHolder } from './drivers/shared/retention.ts'
+export { balanceShards } from './drivers/shared/shards.ts'
 export { errors, TidingsError, type ErrorCode } from './errors.ts'
 export type { CloudEvent } from './event.ts'
 export { compileFilter, matchesType, type Filter } from './pattern.ts'

@@ -1,3 +1,4 @@
+import { TimeSearch } from '../bus/search-by-time.ts'
 import type { Bus } from '../bus/bus.ts'
 import type { Position, StoredEvent } from '../bus/driver.ts'
 import { mintedAt } from '../bus/ids.ts'
@@ -42,13 +43,10 @@ async function* selectSince(bus: Bus, since: number, until: number, head: Positi
 
 /** First position whose event is not older: times follow positions closely enough for a binary search. */
 export async function positionAt(bus: Bus, ms: number, head: Position): Promise<Position> {
-  let low = 1
-  let high = head + 1
-  while (low < high) {
-    const middle = Math.floor((low + high) / 2)
-    const [found] = await Array.fromAsync(bus.read({ after: middle - 1, until: high - 1, limit: 1 }))
-    if (found && Date.parse(found.event.time) < ms) low = found.position + 1
-    else high = middle
+  const search = new TimeSearch({ first: 1, head, cutoff: ms })
+  for (let probe; (probe = search.probe) !== undefined; ) {
+    const [found] = await Array.fromAsync(bus.read({ after: probe - 1, until: search.below - 1, limit: 1 }))
+    search.answer(found && { position: found.position, time: Date.parse(found.event.time) })
   }
-  return low
+  return search.position
 }

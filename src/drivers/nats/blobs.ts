@@ -1,3 +1,4 @@
+import { TimeSearch } from '../../bus/search-by-time.ts'
 import { hash } from 'node:crypto'
 import type { Link } from './link.ts'
 import type { Names } from './names.ts'
@@ -54,14 +55,13 @@ export class Blobs {
   /** Removes what nobody put since `cutoff`. */
   async purge(cutoff: number): Promise<void> {
     const { first_seq, last_seq } = (await this.#stream.info()).state
-    let [low, high] = [first_seq, last_seq + 1]
-    while (low < high) {
-      const middle = Math.floor((low + high) / 2)
-      const message = await this.#stream.next('>', middle)
-      if (message && message.at < cutoff) low = message.seq + 1
-      else high = middle
+    const search = new TimeSearch({ first: first_seq, head: last_seq, cutoff })
+    for (let probe; (probe = search.probe) !== undefined; ) {
+      const message = await this.#stream.next('>', probe)
+      search.answer(message && { position: message.seq, time: message.at })
     }
-    if (low > first_seq) await this.#stream.purge(`${this.#names.log}.b.>`, low)
+    const { position } = search
+    if (position > first_seq) await this.#stream.purge(`${this.#names.log}.b.>`, position)
   }
 
   #subject(tenant: string, digest: string, chunk: number): string {

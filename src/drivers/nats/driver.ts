@@ -17,9 +17,10 @@ import type {
   Subscription,
 } from '../../bus/driver.ts'
 import { correlationOf } from '../../bus/ids.ts'
-import { TidingsError } from '../../errors.ts'
+import type { TidingsError } from '../../errors.ts'
 import type { CloudEvent } from '../../event.ts'
 import type { Filter } from '../../pattern.ts'
+import { OpenCalls } from '../shared/open-calls.ts'
 import { Aside } from './aside.ts'
 import { Blobs } from './blobs.ts'
 import { durabilityOf } from './durability.ts'
@@ -62,8 +63,8 @@ export class NatsDriver implements Driver {
   readonly name = 'nats'
   readonly shards: number
   readonly blobs: BlobStore = {
-    put: (tenant, bytes) => this.#run(() => this.#blobs.put(tenant, bytes)),
-    get: (tenant, ref) => this.#run(() => this.#blobs.get(tenant, ref)),
+    put: (tenant, bytes) => this.#calls.run(() => this.#blobs.put(tenant, bytes)),
+    get: (tenant, ref) => this.#calls.run(() => this.#blobs.get(tenant, ref)),
   }
   readonly #link: Link
   readonly #log: Log
@@ -80,12 +81,11 @@ export class NatsDriver implements Driver {
   readonly #signals: Signals
   readonly #ties: Ties
   readonly #consumers = new Set<LocalConsumer>()
-  readonly #underWay = new Set<Promise<unknown>>()
+  readonly #calls = new OpenCalls()
   readonly #beat: NodeJS.Timeout
   readonly #onEmptied = new Set<() => void>()
   #adopting = false
   #reconnects = 0
-  #closing: Promise<void> | undefined
 
   constructor(link: Link, log: Log, settings: DriverSettings) {
     this.#link = link
@@ -118,11 +118,11 @@ export class NatsDriver implements Driver {
   }
 
   publish(entries: readonly EncodedEvent[]): Promise<PublishResult[]> {
-    return this.#run(() => this.#publisher.publish(entries))
+    return this.#calls.run(() => this.#publisher.publish(entries))
   }
 
   commit(commit: Commit): Promise<CommitResult> {
-    return this.#run(async () => {
+    return this.#calls.run(async () => {
       const { group, task, settle } = commit
       const shard = this.#log.names.shardOf(correlationOf(task))
       const owned = this.#owned(group, shard)
@@ -142,7 +142,7 @@ export class NatsDriver implements Driver {
   }
 
   async subscribe(subscription: Subscription) {
-    return this.#run(async () => {
+    return this.#calls.run(async () => {
       await this.#groups.join(subscription)
       const { leaseMs, newInbox } = this.#settings
       const closed = (consumer: LocalConsumer) => void this.#consumers.delete(consumer)
@@ -162,20 +162,20 @@ export class NatsDriver implements Driver {
   }
 
   createGroup(group: ConsumerGroup): Promise<void> {
-    return this.#run(() => this.#groups.make(group))
+    return this.#calls.run(() => this.#groups.make(group))
   }
 
   get(id: string, correlation: string) {
-    return this.#run(() => this.#reader.get(id, correlation))
+    return this.#calls.run(() => this.#reader.get(id, correlation))
   }
 
   isCallSettled(call: string) {
-    return this.#run(() => this.#reader.isSettled(call))
+    return this.#calls.run(() => this.#reader.isSettled(call))
   }
 
   /** The document is for ever, as far as a claim can matter; the event is for those who read the log. */
   claim(_: Delivery, entry: EncodedEvent): Promise<boolean> {
-    return this.#run(async () => {
+    return this.#calls.run(async () => {
       const subject = this.#log.names.doc('claim', entry.event.id)
       if (await this.#log.state.last(subject)) return false
       // The event first: were the document there and the event refused, the call would count as started.
@@ -185,26 +185,26 @@ export class NatsDriver implements Driver {
   }
 
   async *read(query: LogQuery): AsyncGenerator<StoredEvent> {
-    this.#open()
+    this.#calls.assertOpen()
     yield* this.#reader.read(query)
   }
 
   readAt(positions: readonly Position[]) {
-    return this.#run(() => this.#reader.at(positions))
+    return this.#calls.run(() => this.#reader.at(positions))
   }
 
   head() {
-    return this.#run(() => this.#log.events.head())
+    return this.#calls.run(() => this.#log.events.head())
   }
 
   async *follow(after: Position, filter: Filter | undefined, signal: AbortSignal): AsyncGenerator<StoredEvent> {
-    this.#open()
+    this.#calls.assertOpen()
     yield* this.#reader.follow(after, filter, signal)
-    if (!signal.aborted) this.#open()
+    if (!signal.aborted) this.#calls.assertOpen()
   }
 
   journal(task: string) {
-    return this.#run(async () => {
+    return this.#calls.run(async () => {
       const owners = this.#ownersOf(this.#log.names.shardOf(correlationOf(task)))
       const views = owners.map(owned => owned.begin())
       try {
@@ -220,59 +220,61 @@ export class NatsDriver implements Driver {
   }
 
   newestTurns(correlation: string) {
-    return this.#run(() => this.#turns.newestOf(correlation))
+    return this.#calls.run(() => this.#turns.newestOf(correlation))
   }
 
   hasMembers(group: string) {
-    return this.#run(() => this.#groups.hasMembers(group))
+    return this.#calls.run(() => this.#groups.hasMembers(group))
   }
 
   getDocument(key: string) {
-    return this.#run(async () => {
+    return this.#calls.run(async () => {
       const stored = await this.#log.state.last(this.#log.names.document(key))
       return stored && { revision: stored.seq, value: stored.text() }
     })
   }
 
   putDocument(key: string, value: string, expect: number) {
-    return this.#run(async () => (await this.#log.state.putAfter(expect, this.#log.names.document(key), value)) ?? 0)
+    return this.#calls.run(
+      async () => (await this.#log.state.putAfter(expect, this.#log.names.document(key), value)) ?? 0,
+    )
   }
 
   sendSignal(event: CloudEvent): void {
-    if (!this.#closing) this.#signals.send(event)
+    if (!this.#calls.isClosed) this.#signals.send(event)
   }
 
   onSignal(callback: (event: CloudEvent) => void): () => void {
-    return this.#closing ? () => {} : this.#signals.listen(callback)
+    return this.#calls.isClosed ? () => {} : this.#signals.listen(callback)
   }
 
   listGroups() {
-    return this.#run(async () => {
+    return this.#calls.run(async () => {
       await this.#flush()
       return this.#groups.states(group => this.#aside.delayed(group))
     })
   }
 
   async *listDeferred() {
-    this.#open()
+    this.#calls.assertOpen()
     yield* this.#aside.list()
   }
 
   release(which: { id: string } | { key: string }) {
-    return this.#run(() => this.#aside.release(which))
+    return this.#calls.run(() => this.#aside.release(which))
   }
 
   drop(id: string) {
-    return this.#run(() => this.#aside.drop(id))
+    return this.#calls.run(() => this.#aside.drop(id))
   }
 
   async *missedWakes(before: number) {
-    this.#open()
+    this.#calls.assertOpen()
     yield* missedWakes(this.#log, before)
   }
 
   purge(retention: Retention) {
-    return this.#run(async () => {
+    return this.#calls.run(async () => {
       await this.#flush()
       this.#recent.clear()
       return this.#janitor.clean(retention)
@@ -280,44 +282,26 @@ export class NatsDriver implements Driver {
   }
 
   durability(): Promise<Durability> {
-    return this.#run(() => durabilityOf(this.#link, this.#log))
+    return this.#calls.run(() => durabilityOf(this.#link, this.#log))
   }
 
   close(): Promise<void> {
-    return (this.#closing ??= this.#close())
+    return this.#calls.close(() => this.#close())
   }
 
   async #close(): Promise<void> {
     clearInterval(this.#beat)
     this.#signals.close()
     this.#reader.close()
-    await Promise.allSettled(this.#underWay)
+    await this.#calls.settled()
     await Promise.allSettled([...this.#consumers].map(consumer => consumer.close()))
     this.#aside.close()
     await this.#link.close()
   }
 
-  /** What was called before `close` ends before it; what comes after is refused. */
-  #run<T>(work: () => Promise<T>): Promise<T> {
-    try {
-      this.#open()
-    } catch (error) {
-      return Promise.reject(error)
-    }
-    const running = work()
-    this.#underWay.add(running)
-    const forget = () => void this.#underWay.delete(running)
-    running.then(forget, forget)
-    return running
-  }
-
-  #open(): void {
-    if (this.#closing) throw new TidingsError('E_BUS_CLOSED', 'The log is closed')
-  }
-
   /** Whoever stops first takes no more of a group, and then waits for the turns under way. */
   #isStopping(group: string): boolean {
-    return !!this.#closing || [...this.#consumers].some(({ hands }) => hands.group === group && hands.isPaused)
+    return this.#calls.isClosed || [...this.#consumers].some(({ hands }) => hands.group === group && hands.isPaused)
   }
 
   #owned(group: string, shard: number): OwnedShard | undefined {
@@ -362,7 +346,7 @@ export class NatsDriver implements Driver {
   async #reconnected(): Promise<void> {
     const turn = ++this.#reconnects
     this.#turns.forget()
-    while (!this.#closing && turn === this.#reconnects) {
+    while (!this.#calls.isClosed && turn === this.#reconnects) {
       try {
         await this.#recognise()
         for (const consumer of this.#consumers) consumer.reconnected()

@@ -1,6 +1,8 @@
 import type { PurgeResult, Retention } from '../../bus/driver.ts'
 import { hasBlobData } from '../../bus/routed.ts'
 import type { CloudEvent } from '../../event.ts'
+import { TimeSearch } from '../../bus/search-by-time.ts'
+import { type LogHolder, retentionHorizon } from '../shared/retention.ts'
 import type { Aside } from './aside.ts'
 import type { Blobs } from './blobs.ts'
 import type { ConsumerInfo, Groups } from './groups.ts'
@@ -9,11 +11,6 @@ import type { Log } from './provision.ts'
 import type { Seals } from './seals.ts'
 import type { StoredMessage } from './stored-message.ts'
 import { taskOf, turnHeaders } from './turns.ts'
-
-interface Holder {
-  readonly position: number
-  readonly heldBy: string
-}
 
 /** What may go from the log, by position: nothing that a live task, a group or its members still need. */
 export class Janitor {
@@ -33,42 +30,34 @@ export class Janitor {
 
   async clean({ age, maxLag }: Retention): Promise<PurgeResult> {
     const head = await this.#log.events.head()
-    const old = await this.#firstSince(Date.now() - age, head)
-    const holders: Holder[] = [{ position: old, heldBy: 'age' }, ...(await this.#liveTasks())]
-    const reports: string[] = []
-    for (const { position, heldBy } of await this.#cursors(head)) {
-      const lag = head + 1 - position
-      if (lag <= maxLag) holders.push({ position, heldBy })
-      else if (position < old) reports.push(`${heldBy} no longer holds the log back: it is ${lag} events behind`)
-    }
-    const { position: horizon, heldBy } = holders.reduce((first, next) =>
-      next.position < first.position ? next : first,
-    )
+    const { horizon, heldBy } = retentionHorizon({
+      head,
+      young: await this.#firstSince(Date.now() - age, head),
+      maxLag,
+      tasks: await this.#liveTasks(),
+      groups: await this.#cursors(head),
+    })
     await this.#sealFinished(horizon, age)
     const { events, names } = this.#log
     const kinds = ['e', 't', 'r', 'w'].map(kind => events.purge(`${names.log}.${kind}.>`, horizon))
     const [published = 0, turns = 0] = await Promise.all(kinds)
     await this.#purgeBlobs(horizon, Date.now() - age)
-    return { events: published + turns, horizon, heldBy: [heldBy, ...reports].join('; ') }
+    return { events: published + turns, horizon, heldBy }
   }
 
   /** First position whose event is not older: times follow positions closely enough for a binary search. */
   async #firstSince(cutoff: number, head: number): Promise<number> {
-    let [low, high] = [(await this.#log.events.info()).state.first_seq, head + 1]
-    while (low < high) {
-      const middle = Math.floor((low + high) / 2)
-      const found = await this.#event(middle, high)
-      if (found && found.time < cutoff) low = found.seq + 1
-      else high = middle
-    }
-    return low
+    const first = (await this.#log.events.info()).state.first_seq
+    const search = new TimeSearch({ first, head, cutoff })
+    for (let probe; (probe = search.probe) !== undefined; ) search.answer(await this.#event(probe, search.below))
+    return search.position
   }
 
   /** The first event at a position or after it. */
-  async #event(from: number, below: number): Promise<{ seq: number; time: number } | undefined> {
+  async #event(from: number, below: number): Promise<{ position: number; time: number } | undefined> {
     for await (const stored of this.#log.events.scan({ from, until: below - 1, page: 4 })) {
       const time = this.#timeOf(stored)
-      if (time !== undefined) return { seq: stored.seq, time }
+      if (time !== undefined) return { position: stored.seq, time }
     }
     return undefined
   }
@@ -80,8 +69,8 @@ export class Janitor {
     return Date.parse((JSON.parse(text().split('\n', 1)[0]!) as CloudEvent).time)
   }
 
-  async #liveTasks(): Promise<Holder[]> {
-    const holders: Holder[] = []
+  async #liveTasks(): Promise<LogHolder[]> {
+    const holders: LogHolder[] = []
     for (let shard = 0; shard < this.#log.names.shards; shard++)
       for (const [task, { origin }] of (await foldShard(this.#log, shard)).live)
         holders.push({ position: origin, heldBy: `task ${task}` })
@@ -89,7 +78,7 @@ export class Janitor {
   }
 
   /** The first position of each group that is not settled. */
-  async #cursors(head: number): Promise<Holder[]> {
+  async #cursors(head: number): Promise<LogHolder[]> {
     const next = ({ num_ack_pending, num_pending, ack_floor, delivered }: ConsumerInfo) =>
       num_ack_pending > 0 ? ack_floor.stream_seq + 1 : num_pending > 0 ? delivered.stream_seq + 1 : head + 1
     const groups = await this.#groups.list()

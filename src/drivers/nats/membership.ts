@@ -88,19 +88,3 @@ export class Membership {
     return this.#log.names.doc('member', this.#group, this.#id)
   }
 }
-
-/** What a member should own: its even share, keeping what it has, taking only what nobody alive has. */
-export function share(id: string, { members, owners }: Pick<Standing, 'members' | 'owners'>): Owners {
-  const rank = members.indexOf(id)
-  if (rank < 0) return owners
-  const fair = Math.floor(owners.length / members.length) + (rank < owners.length % members.length ? 1 : 0)
-  let mine = 0
-  const kept = owners.map(owner => (owner === id && mine++ >= fair ? null : owner))
-  mine = Math.min(mine, fair)
-  return kept.map((owner, shard) => {
-    const isFree = owner === null ? owners[shard] !== id : !members.includes(owner)
-    if (!isFree || mine >= fair) return owner
-    mine++
-    return id
-  })
-}

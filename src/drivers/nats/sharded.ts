@@ -2,10 +2,11 @@ import { randomUUIDv7 } from 'node:crypto'
 import type { Subscription as NatsSubscription } from '@nats-io/transport-node'
 import { type Now, Stopwatch } from '../../bus/clock.ts'
 import type { Subscription } from '../../bus/driver.ts'
+import { balanceShards } from '../shared/shards.ts'
 import type { Groups } from './groups.ts'
 import { Hands, type LocalConsumer } from './hands.ts'
 import type { Ties } from './handed.ts'
-import { Membership, share } from './membership.ts'
+import { Membership } from './membership.ts'
 import { durableOf } from './names.ts'
 import { OwnedShard } from './owned.ts'
 import type { Log } from './provision.ts'
@@ -230,7 +231,7 @@ export class ShardedConsumer implements LocalConsumer {
     for (;;) {
       const standing = await this.#membership.look()
       if (this.#isClosed) return
-      const owners = share(this.#id, standing)
+      const owners = balanceShards(this.#id, standing.members, standing.owners)
       for (const shard of this.#owned.keys()) if (owners[shard] !== this.#id) await this.#release(shard)
       const isSame = owners.every((owner, shard) => owner === standing.owners[shard])
       if (!isSame && !(await this.#membership.claim(owners, standing.revision))) continue

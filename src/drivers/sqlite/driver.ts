@@ -19,10 +19,11 @@ import type {
 import { cancelId, resultId } from '../../bus/ids.ts'
 import type { CloudEvent } from '../../event.ts'
 import type { Filter } from '../../pattern.ts'
+import { followByReading } from '../shared/follow.ts'
+import { OpenCalls } from '../shared/open-calls.ts'
 import { BlobFiles } from './blob-files.ts'
 import type { SqliteDelivery } from './consumer.ts'
 import { ConsumerRegistry, toRow } from './consumer-registry.ts'
-import { follow } from './follow.ts'
 import { findMissingWakes, restoreMissingWakes } from './missing-wakes.ts'
 import { registerOpenLog } from './open-logs.ts'
 import type { WriterOptions } from './protocol.ts'
@@ -31,7 +32,6 @@ import { LogReader, yieldToEventLoop } from './reader.ts'
 import { logFile } from './schema.ts'
 import { SignalFile } from './signal-file.ts'
 import {
-  logClosed,
   type OpSubmitter,
   readOnlyError,
   readOnlySubmitter,
@@ -72,7 +72,7 @@ export class SqliteDriver implements Driver {
   #isAppendCallScheduled = false
   /** Stops the search for missing wake-ups, which starts with the first sharded subscription. */
   #wakeCheck: AbortController | undefined
-  #closing: Promise<void> | undefined
+  readonly #calls = new OpenCalls()
 
   private constructor(home: string, shards: number, { reader, connect, release }: DriverParts) {
     this.shards = shards
@@ -176,7 +176,12 @@ export class SqliteDriver implements Driver {
       this.#onAppend.add(callback)
       return () => void this.#onAppend.delete(callback)
     }
-    yield* follow({ head: () => this.head(), read: query => this.read(query), onAppend }, after, filter, signal)
+    yield* followByReading(
+      { head: () => this.head(), read: query => this.read(query), onAppend },
+      after,
+      filter,
+      signal,
+    )
   }
 
   async journal(task: string) {
@@ -251,7 +256,7 @@ export class SqliteDriver implements Driver {
   }
 
   close(): Promise<void> {
-    return (this.#closing ??= this.#close())
+    return this.#calls.close(() => this.#close())
   }
 
   /** Calls readers after workers have submitted what follows from the new deliveries, and once for many appends. */
@@ -282,7 +287,7 @@ export class SqliteDriver implements Driver {
   }
 
   #openReader(): LogReader {
-    if (this.#closing) throw logClosed()
+    this.#calls.assertOpen()
     return this.#reader
   }
 }

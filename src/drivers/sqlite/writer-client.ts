@@ -130,7 +130,7 @@ export function logUnavailable(reason: string, code: WriterFailure['code'] = 'E_
 export const readOnlyError = () =>
   new TidingsError('E_LOG_READ_ONLY', 'The log is open for reading only, so nothing was written')
 
-export const logClosed = () => new TidingsError('E_BUS_CLOSED', 'The log is closed')
+const logClosed = () => new TidingsError('E_BUS_CLOSED', 'The log is closed')
 
 /** Reports it once even if no operation is pending: the process goes on writing to files that are not the log. */
 function reportReplaced({ code, message, next }: TidingsError): void {

@@ -1,3 +1,4 @@
+import { balanceShards } from '../../shared/shards.ts'
 import { prepareSql } from '../schema.ts'
 import type { WriterContext } from './group-cursor.ts'
 import type { MemberTable } from './member-table.ts'
@@ -35,14 +36,20 @@ export class LeaseTable {
   rebalance(cursor: ShardedCursor): void {
     const owners = this.#members.ownersOf(cursor.group)
     const leases = this.#list.all(cursor.group)
-    const extra = leases.length % owners.length
-    const share = Math.floor(leases.length / owners.length) + (owners.indexOf(cursor.owner) < extra ? 1 : 0)
-    for (const { shard, owner } of leases)
-      if (owner !== cursor.owner && cursor.shards.has(shard)) cursor.loseShard(shard)
-    for (const shard of [...cursor.shards.keys()].slice(share)) this.release(cursor, shard)
-    for (const { shard, owner, next, possiblyDeliveredUpTo } of leases) {
-      if (cursor.shards.size >= share) break
-      if (owner === cursor.owner || (owner !== null && owners.includes(owner))) continue
+    const wanted = balanceShards(
+      cursor.owner,
+      owners,
+      leases.map(({ owner }) => owner),
+    )
+    for (const [i, { shard, owner }] of leases.entries()) {
+      if (!cursor.shards.has(shard) || wanted[i] === cursor.owner) continue
+      if (owner === cursor.owner) this.release(cursor, shard)
+      else cursor.loseShard(shard)
+    }
+    for (const [i, { shard, owner, next, possiblyDeliveredUpTo }] of leases.entries()) {
+      if (wanted[i] !== cursor.owner || owner === cursor.owner) continue
+      // Lost and free again: what it knew of the shard is outdated.
+      if (cursor.shards.has(shard)) cursor.loseShard(shard)
       this.#acquire.run(cursor.owner, cursor.group, shard)
       cursor.acquireShard(shard, next, possiblyDeliveredUpTo)
     }

@@ -1,5 +1,7 @@
+import { TimeSearch } from '../../../bus/search-by-time.ts'
 import { parseId } from '../../../bus/ids.ts'
 import type { RetentionHorizon } from '../protocol.ts'
+import { retentionHorizon } from '../../shared/retention.ts'
 import { prepareSql } from '../schema.ts'
 import type { LogStore } from './log-store.ts'
 
@@ -47,20 +49,18 @@ export class LogJanitor {
 
   horizon(cutoff: number, maxLag: number): RetentionHorizon {
     this.#deleteOldSeals.run(cutoff)
-    const age = this.#firstPositionSince(cutoff)
-    const holders = [{ pos: age, heldBy: 'age' }]
+    const young = this.#firstPositionSince(cutoff)
     const task = this.#oldestTask.get()
-    if (task?.task) holders.push({ pos: task.pos, heldBy: `task ${task.task}` })
-    const reports: string[] = []
-    for (const { name, next } of this.#groups.all()) {
-      const lag = this.#store.head + 1 - next
-      if (lag <= maxLag) holders.push({ pos: next, heldBy: `group ${name}` })
-      else if (next < age) reports.push(`group ${name} no longer holds the log back: it is ${lag} events behind`)
-    }
-    for (const { grp } of this.#groupsWithClaims.all(age))
-      reports.push(`group ${grp} has older events in flight, which are kept`)
-    const { pos, heldBy } = holders.reduce((first, second) => (second.pos < first.pos ? second : first))
-    return { horizon: pos, heldBy: [heldBy, ...reports].join('; ') }
+    const { horizon, heldBy } = retentionHorizon({
+      head: this.#store.head,
+      young,
+      maxLag,
+      tasks: task?.task ? [{ position: task.pos, heldBy: `task ${task.task}` }] : [],
+      groups: this.#groups.all().map(({ name, next }) => ({ position: next, heldBy: `group ${name}` })),
+    })
+    const claims = this.#groupsWithClaims.all(young)
+    const reports = claims.map(({ grp }) => `group ${grp} has older events in flight, which are kept`)
+    return { horizon, heldBy: [heldBy, ...reports].join('; ') }
   }
 
   /** Deletes one chunk below the horizon. Returns the number of events. */
@@ -76,14 +76,11 @@ export class LogJanitor {
 
   /** The first position whose event is not older than the cutoff. Times follow positions closely enough for a binary search. */
   #firstPositionSince(cutoff: number): number {
-    let low = 1
-    let high = this.#store.head + 1
-    while (low < high) {
-      const middle = Math.floor((low + high) / 2)
-      const row = this.#firstWithTime.get(middle)
-      if (row && Date.parse(row.time) < cutoff) low = row.pos + 1
-      else high = middle
+    const search = new TimeSearch({ first: 1, head: this.#store.head, cutoff })
+    for (let probe; (probe = search.probe) !== undefined; ) {
+      const row = this.#firstWithTime.get(probe)
+      search.answer(row && { position: row.pos, time: Date.parse(row.time) })
     }
-    return low
+    return search.position
   }
 }

@@ -1,15 +1,15 @@
 import type { Position, LogQuery, StoredEvent } from '../../bus/driver.ts'
 import type { Filter } from '../../pattern.ts'
 
-interface FollowableLog {
+export interface FollowableLog {
   head(): Promise<Position>
   read(query: LogQuery): AsyncIterable<StoredEvent>
   /** Calls back soon after the log grew. Returns the unsubscribe. */
   onAppend(callback: () => void): () => void
 }
 
-/** Reads, waits until the log has grown, and reads on. */
-export async function* follow(
+/** `follow` for a driver that reads cheaply: reads, waits until the log has grown, and reads on. */
+export async function* followByReading(
   log: FollowableLog,
   after: Position,
   filter: Filter | undefined,
