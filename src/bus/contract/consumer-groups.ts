@@ -85,6 +85,7 @@ export interface GroupState {
  *   of it, but no group stays without a delivery for longer than a lease.
  * - Sharded mode: each shard has one owner, which gets all events of its correlations, first deliveries in the order of the log. The
  *   shards are spread evenly over the members. A shard that moves is announced by `onLost`.
+ * - A member alone owns every shard when `subscribe` resolves.
  * - A member never holds more than `inFlight`. Delayed, parked and dead deliveries use no slot.
  * - A group keeps its place while it has no members.
  * - Settling after the delivery was given to another member changes nothing; it may reject.
@@ -93,6 +94,7 @@ export interface ConsumerGroups {
   subscribe(subscription: Subscription): Promise<Consumer>
   /** Creates the group without joining it, so that events published before the first member joins are kept. Existing groups stay. */
   createGroup(group: ConsumerGroup): Promise<void>
+  /** In the order of their names. */
   listGroups(): Promise<GroupState[]>
   /** Whether the group has a member in any process, alive as far as the broker knows. */
   hasMembers(group: string): Promise<boolean>

@@ -1,0 +1,140 @@
+import { hash } from 'node:crypto'
+import {
+  followByReading,
+  OpenCalls,
+  registerDriver,
+  type CloudEvent,
+  type Consumer,
+  type Driver,
+  type Now,
+} from '../../src/driver.ts'
+import { MemoryLog } from './memory-log.ts'
+
+/** One member of a log in memory. Everything that outlives the member is in its `MemoryLog`. */
+export class MemoryDriver implements Driver {
+  readonly name = 'memory'
+  readonly shards: number
+  readonly #log: MemoryLog
+  readonly #calls = new OpenCalls()
+  readonly #consumers = new Set<Consumer>()
+  readonly #stopListening = new Set<() => void>()
+
+  /** `clock`: the wall clock by which tasks are woken. */
+  constructor(log: MemoryLog, { clock }: { readonly clock?: { readonly now: Now } } = {}) {
+    this.#log = log
+    this.shards = log.shards
+    if (clock) log.now = clock.now
+  }
+
+  // EventLog
+  readonly publish: Driver['publish'] = entries => this.#call(log => log.publish(entries))
+  readonly get: Driver['get'] = id => this.#call(log => log.get(id))
+  readonly read: Driver['read'] = query => this.#list(log => log.read(query))
+  readonly readAt: Driver['readAt'] = positions => this.#call(log => positions.map(position => log.at(position)))
+  readonly head: Driver['head'] = () => this.#call(log => log.head)
+  readonly follow: Driver['follow'] = (after, filter, signal) => {
+    const { appendListeners } = this.#log
+    const onAppend = (callback: () => void) => {
+      appendListeners.add(callback)
+      return () => void appendListeners.delete(callback)
+    }
+    return followByReading({ head: this.head, read: this.read, onAppend }, after, filter, signal)
+  }
+
+  // TaskStore
+  readonly commit: Driver['commit'] = commit => this.#call(log => log.commit(commit))
+  readonly journal: Driver['journal'] = task => this.#call(log => log.journal(task))
+  readonly newestTurns: Driver['newestTurns'] = correlation => this.#call(log => log.newestTurns(correlation))
+  readonly isCallSettled: Driver['isCallSettled'] = call => this.#call(log => log.isCallSettled(call))
+  readonly claim: Driver['claim'] = (_, entry) => this.#call(log => log.claim(entry))
+  readonly missedWakes: Driver['missedWakes'] = before => this.#list(log => log.missedWakes(before))
+
+  // ConsumerGroups
+  readonly subscribe: Driver['subscribe'] = subscription =>
+    this.#call(log => {
+      const consumer = log.group(subscription).join(subscription)
+      this.#consumers.add(consumer)
+      return consumer
+    })
+  readonly createGroup: Driver['createGroup'] = group => this.#call(log => void log.group(group))
+  readonly listGroups: Driver['listGroups'] = () => this.#call(log => log.sortedGroups.map(({ state }) => state))
+  readonly hasMembers: Driver['hasMembers'] = group => this.#call(log => !!log.groups.get(group)?.members.length)
+
+  // DeadLetters
+  readonly listDeferred: Driver['listDeferred'] = () =>
+    this.#list(log => log.sortedGroups.flatMap(({ deferredDeliveries }) => deferredDeliveries))
+  readonly release: Driver['release'] = which =>
+    this.#call(log => log.sortedGroups.reduce((sum, group) => sum + group.release(which), 0))
+  readonly drop: Driver['drop'] = id => this.#call(log => log.sortedGroups.some(group => group.drop(id)))
+
+  // DocumentStore
+  readonly getDocument: Driver['getDocument'] = key => this.#call(log => log.documents.get(key))
+  readonly putDocument: Driver['putDocument'] = (key, value, expect) =>
+    this.#call(({ documents }) => {
+      if ((documents.get(key)?.revision ?? 0) !== expect) return 0
+      documents.set(key, { revision: expect + 1, value })
+      return expect + 1
+    })
+
+  // BlobStore
+  readonly blobs: Required<Driver>['blobs'] = {
+    put: (tenant, bytes) =>
+      this.#call(({ blobs }) => {
+        const ref = `sha256-${hash('sha256', bytes, 'hex')}`
+        blobs.set(JSON.stringify([tenant, ref]), Uint8Array.from(bytes))
+        return ref
+      }),
+    get: (tenant, ref) => this.#call(({ blobs }) => blobs.get(JSON.stringify([tenant, ref]))),
+  }
+
+  // SignalChannel
+  readonly sendSignal: Driver['sendSignal'] = event => {
+    if (this.#calls.isClosed) return
+    for (const listener of this.#log.signalListeners) listener(structuredClone(event))
+  }
+  readonly onSignal: Driver['onSignal'] = callback => {
+    if (this.#calls.isClosed) return () => {}
+    const { signalListeners } = this.#log
+    // The same callback may listen twice.
+    const listener = (event: CloudEvent) => callback(event)
+    const stop = () => void signalListeners.delete(listener)
+    signalListeners.add(listener)
+    this.#stopListening.add(stop)
+    return stop
+  }
+
+  // LogAdmin
+  readonly purge: Driver['purge'] = retention => this.#call(log => log.purge(retention))
+  readonly durability: Driver['durability'] = async () => ({
+    survives: 'nothing',
+    detail: 'kept in the memory of this process',
+  })
+  readonly close: Driver['close'] = () =>
+    this.#calls.close(async () => {
+      await this.#calls.settled()
+      for (const stop of this.#stopListening) stop()
+      for (const consumer of this.#consumers) await consumer.close()
+      // Followers of this member look at the log and find it closed.
+      for (const listener of this.#log.appendListeners) listener()
+    })
+
+  #call<T>(work: (log: MemoryLog) => T): Promise<T> {
+    return this.#calls.run(async () => work(this.#log))
+  }
+
+  async *#list<T>(items: (log: MemoryLog) => Iterable<T>): AsyncGenerator<T> {
+    this.#calls.assertOpen()
+    yield* items(this.#log)
+  }
+}
+
+const logs = new Map<string, MemoryLog>()
+
+/** `TIDINGS_BUS=memory:NAME`: the members of one process that name the same log share it. */
+export function registerMemoryDriver(): void {
+  registerDriver('memory', ({ bus }) => {
+    const log = logs.get(bus) ?? new MemoryLog()
+    logs.set(bus, log)
+    return new MemoryDriver(log)
+  })
+}

@@ -1,0 +1,35 @@
+import { expect, test } from 'vitest'
+import { agent, app, start, tool } from '../../src/index.ts'
+import { driverConformance } from '../../src/testing/index.ts'
+import { z } from 'zod'
+import { MemoryDriver, registerMemoryDriver } from './memory-driver.ts'
+import { MemoryLog } from './memory-log.ts'
+
+driverConformance('memory', {
+  async fresh() {
+    const log = new MemoryLog()
+    return { open: async clock => new MemoryDriver(log, { clock }), remove: async () => {} }
+  },
+})
+
+const double = tool('double', { description: 'n × 2', input: z.object({ n: z.number() }), run: ({ n }) => 2 * n })
+const clerk = agent('clerk', {
+  on: 'order.paid',
+  run: async (ctx, order: { n: number }) => {
+    ctx.emit({ type: 'order.booked', data: await ctx.call(double, order) })
+  },
+})
+
+test('an app runs on a driver that is passed in, and on one that is named', async () => {
+  registerMemoryDriver()
+  for (const where of [{ driver: new MemoryDriver(new MemoryLog()) }, { bus: 'memory:test' }]) {
+    const running = await start(app({ use: [clerk, double] }), { ...where, only: ['agents', 'tools'] })
+    await running.bus.publish({ type: 'order.paid', data: { n: 21 } })
+    const booked = running.bus.follow(0, [{ types: ['order.booked'] }], AbortSignal.timeout(10_000))
+    for await (const { event } of booked) {
+      expect(event.data).toBe(42)
+      break
+    }
+    await running.stop()
+  }
+})
