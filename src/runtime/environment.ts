@@ -4,6 +4,7 @@ import { Bus, type BusOptions } from '../bus/bus.ts'
 import type { Driver } from '../bus/driver.ts'
 import { milliseconds, type Duration } from '../tasks/duration.ts'
 import { openDriver } from './drivers.ts'
+import { variables } from './variables.ts'
 
 /** The contract for scripts: where data lies and which ports are used. Everything is loopback by default. */
 export interface Environment {
@@ -26,13 +27,13 @@ export interface Environment {
 /** @throws E_SETTING_INVALID for a port or a duration that is none. */
 export function environment(env: NodeJS.ProcessEnv = process.env): Environment {
   return {
-    home: resolve(env.TIDINGS_HOME || '.tidings'),
-    port: portOf('TIDINGS_PORT', env.TIDINGS_PORT, 4110),
-    smtpPort: portOf('TIDINGS_SMTP_PORT', env.TIDINGS_SMTP_PORT, 2525),
-    bus: env.TIDINGS_BUS || 'sqlite',
+    home: resolve(env.TIDINGS_HOME || variables.TIDINGS_HOME.default),
+    port: portOf('TIDINGS_PORT', env.TIDINGS_PORT, variables.TIDINGS_PORT.default),
+    smtpPort: portOf('TIDINGS_SMTP_PORT', env.TIDINGS_SMTP_PORT, variables.TIDINGS_SMTP_PORT.default),
+    bus: env.TIDINGS_BUS || variables.TIDINGS_BUS.default,
     ...(env.TIDINGS_APPROVERS && { approvers: resolve(env.TIDINGS_APPROVERS) }),
-    stopWithin: durationOf('TIDINGS_STOP_WITHIN', env.TIDINGS_STOP_WITHIN, '30s'),
-    failedFor: durationOf('TIDINGS_FAILED_FOR', env.TIDINGS_FAILED_FOR, '1d'),
+    stopWithin: durationOf('TIDINGS_STOP_WITHIN', env.TIDINGS_STOP_WITHIN, variables.TIDINGS_STOP_WITHIN.default),
+    failedFor: durationOf('TIDINGS_FAILED_FOR', env.TIDINGS_FAILED_FOR, variables.TIDINGS_FAILED_FOR.default),
   }
 }
 

@@ -1,0 +1,39 @@
+export interface Variable {
+  /** Used where the variable is not set. */
+  readonly default?: string | number
+  /** Markdown. Links are relative to `docs/`. */
+  readonly about: string
+}
+
+/** Every environment variable of Tidings. The tables in README.md and `docs/configuration.md` are generated from it. */
+export const variables = {
+  TIDINGS_HOME: { default: '.tidings', about: 'the data folder' },
+  TIDINGS_BUS: {
+    default: 'sqlite',
+    about: 'the embedded log, or the address of a log on NATS: [nats.md](nats.md#address)',
+  },
+  TIDINGS_PORT: { default: 4110, about: "the gateway's port, on loopback" },
+  TIDINGS_SMTP_PORT: { default: 2525, about: 'the port for mail, on loopback' },
+  TIDINGS_WEBHOOK_PORT: { default: 2580, about: 'the port for webhooks, on loopback' },
+  TIDINGS_MQTT_URL: {
+    about: 'the MQTT broker of `mqtt()` triggers that name none: [triggers/mqtt.md](triggers/mqtt.md)',
+  },
+  TIDINGS_MODEL: {
+    default: 'offline',
+    about: 'the model of `modelFromEnvironment()`: [start.md](start.md#use-a-real-model)',
+  },
+  TIDINGS_MODEL_KEY: { about: 'the key of a model that `TIDINGS_MODEL` names by a URL' },
+  TIDINGS_APPROVERS: {
+    about: 'the file of those who may answer approvals over HTTP; unset: nobody: [approval.md](approval.md#over-http)',
+  },
+  TIDINGS_STOP_WITHIN: {
+    default: '30s',
+    about: 'how long a stop waits for work in progress; after that, other workers get it',
+  },
+  TIDINGS_FAILED_FOR: { default: '1d', about: 'how long a failed task stays on the attention list' },
+  TIDINGS_LOG_LEVEL: { about: '`error`, `warn`, `info`, `debug` or `silent`: [observe.md](observe.md#log-lines)' },
+  TIDINGS_DEBUG: { about: 'set to 1 to print the stack of an error of the command line' },
+  TIDINGS_NATS_SERVER: {
+    about: 'the `nats-server` binary for `tidings broker nats` and the tests; unset: from the PATH',
+  },
+} as const satisfies Record<string, Variable>
