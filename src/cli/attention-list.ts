@@ -5,14 +5,14 @@ import { pausedBy } from '../bus/pauses.ts'
 import type { FailedTask } from './failed-tasks.ts'
 import { findUnhosted, type UnhostedTarget } from './unhosted.ts'
 
-/** What a person should look at: a delivery set aside, a wake-up that nobody serves, a task that failed. */
+/** What a person should look at: a deferred delivery, a missed timer, a call that nobody hosts, a failed task. */
 export type AttentionItem =
   | ({ kind: DeferredDelivery['state'] } & Omit<DeferredDelivery, 'state'>)
   | MissedWake
   | UnhostedTarget
   | FailedTask
 
-// Before its third attempt a delivery is just being tried again, and a wake-up this late is merely late.
+// Below these, a delivery is an ordinary retry, and a timer is only a little late.
 const minDelayedAttempts = 3
 const minOverdueMs = 10_000
 
@@ -22,25 +22,25 @@ export async function* listDeliveriesAndWakes(bus: Bus): AsyncGenerator<Attentio
   yield* bus.missedWakes(Date.now() - minOverdueMs)
 }
 
-/** The same, and the targets that nobody hosts. It asks the index. */
+/** Like {@link listDeliveriesAndWakes}, with the targets that nobody hosts, which needs the index. */
 export async function* listAttention(bus: Bus): AsyncGenerator<AttentionItem> {
   yield* listDeliveriesAndWakes(bus)
   yield* await findUnhosted(bus)
 }
 
-/** Commands that are the next thing to do about it. */
-export function nextCommands(matter: AttentionItem): string[] {
-  if (matter.kind === 'unhosted')
-    return [`tidings run (an app that uses the ${matter.what})`, `tidings attention cancel ${matter.task}`]
-  if (matter.kind === 'failed')
+/** The commands to try next. */
+export function nextCommands(item: AttentionItem): string[] {
+  if (item.kind === 'unhosted')
+    return [`tidings run (an app that hosts the ${item.what})`, `tidings attention cancel ${item.task}`]
+  if (item.kind === 'failed')
     return [
-      `tidings retry ${matter.task}`,
-      `tidings trace ${correlationOf(matter.task).slice(-6)}`,
-      `tidings attention discard ${matter.task}`,
+      `tidings retry ${item.task}`,
+      `tidings trace ${correlationOf(item.task).slice(-6)}`,
+      `tidings attention discard ${item.task}`,
     ]
-  if ('task' in matter)
-    return [`tidings run`, `tidings replay --task ${matter.task}`, `tidings attention cancel ${matter.task}`]
-  const { id, kind, key, reason, event } = matter
+  if ('task' in item)
+    return [`tidings run`, `tidings replay --task ${item.task}`, `tidings attention cancel ${item.task}`]
+  const { id, kind, key, reason, event } = item
   // The task has failed and its caller was answered: what is left is to find the loop.
   if (reason.code === 'E_TASK_HOPS' || reason.code === 'E_BUDGET_EXCEEDED')
     return [`tidings trace ${event.correlationid}`, `tidings attention discard ${id}`]

@@ -20,15 +20,15 @@ export interface BrokerOptions extends GlobalOptions {
 export async function natsCommand(options: BrokerOptions): Promise<void> {
   const port = parsePort(options.port)
   const server = await natsServer()
-  // Not before: a build is ended by the signal itself.
-  const asked = shutdownSignal()
+  // Only now: during a build, the signal ends the process.
+  const shutdown = shutdownSignal()
   const dataDir = join(environment().home, 'nats')
-  // The server makes its files by the umask of this process.
+  // The server creates its files with the umask of this process.
   process.umask(0o077)
   makePrivateFolder(dataDir)
   using _lock = lockFolder(dataDir)
   const { syncAlways } = options
-  // Where it is by custom (4222 and 8222), so that the address stays the same over a restart.
+  // The usual distance (4222 and 8222), so that the address survives a restart.
   const monitorPort = port + monitorOffset <= 65_535 ? port + monitorOffset : port - monitorOffset
   const running = await startNats({ path: server.path, port, monitorPort, dataDir, syncAlways })
   const { url, monitorUrl, pid } = running
@@ -41,8 +41,8 @@ export async function natsCommand(options: BrokerOptions): Promise<void> {
     '',
     `  ${bus}`,
   ])
-  await untilStopped(running, asked)
-  await printResult(options, { event: 'stopping' }, [dim('stopping; once more to stop at once')])
+  await untilStopped(running, shutdown)
+  await printResult(options, { event: 'stopping' }, [dim('stopping; press Ctrl-C again to stop at once')])
   await running.stop()
   await printResult(options, { event: 'stopped' }, ['stopped'])
 }
@@ -50,24 +50,28 @@ export async function natsCommand(options: BrokerOptions): Promise<void> {
 function parsePort(text: string): number {
   const port = Number(text)
   if (Number.isInteger(port) && port > 0 && port <= 65_535) return port
-  throw new TidingsError('E_USAGE', `--port ${text} is not a port`)
+  throw new TidingsError('E_USAGE', `--port "${text}" is not a port: expected a number from 1 to 65535`)
 }
 
 async function natsServer(): Promise<NatsServer> {
-  // Not part of the answer, which a program may read.
+  // On standard error, because programs read standard output.
   const onBuild = (text: string) => void process.stderr.write(`${text}\n`)
   const found = await findNatsServer({ onBuild })
   if ('path' in found) return found
-  throw new TidingsError('E_BROKER_MISSING', `there is no nats-server: ${found.reason}`)
+  throw new TidingsError('E_BROKER_MISSING', `no nats-server was found: ${found.reason}`)
 }
 
-/** nats-server lets two of its kind write to one folder. The system gives this lock back however a process ends. */
+/** nats-server does not prevent two servers from using one folder. The system releases this lock when the process ends. */
 function lockFolder(folder: string): Disposable {
   const file = new DatabaseSync(join(folder, 'lock.db'))
   try {
     file.exec('begin exclusive')
   } catch (cause) {
-    throw new TidingsError('E_BROKER_FAILED', `another tidings broker nats has ${folder}`, { cause })
+    throw new TidingsError(
+      'E_BROKER_FAILED',
+      `another "tidings broker nats" uses "${folder}". Stop it, or choose another data folder with --home`,
+      { cause },
+    )
   }
   return { [Symbol.dispose]: () => file.close() }
 }
@@ -77,12 +81,13 @@ const syncText = (always: boolean) =>
     ? 'a publish that resolved survives a power cut (sync_interval: always)'
     : `${styleText(['bold', 'yellow'], 'A PUBLISH THAT RESOLVED SURVIVES A CRASH, NOT A POWER CUT')} (synced every two minutes)`
 
-/** Until it is asked to end. @throws E_BROKER_FAILED where the server ends first. */
-async function untilStopped(running: Nats, asked: AbortSignal): Promise<void> {
+/** Resolves at the signal. @throws E_BROKER_FAILED if the server ends first. */
+async function untilStopped(running: Nats, shutdown: AbortSignal): Promise<void> {
   const stop = new Promise<void>(resolve => {
-    if (asked.aborted) resolve()
-    else asked.addEventListener('abort', () => resolve())
+    if (shutdown.aborted) resolve()
+    else shutdown.addEventListener('abort', () => resolve())
   })
   await Promise.race([stop, running.ended])
-  if (!asked.aborted) throw new TidingsError('E_BROKER_FAILED', `nats-server ended by itself:\n${await running.log()}`)
+  if (!shutdown.aborted)
+    throw new TidingsError('E_BROKER_FAILED', `nats-server ended unexpectedly:\n${await running.log()}`)
 }

@@ -10,15 +10,15 @@ import { describeItem, isSameItem } from './attention.ts'
 import { listAttention, nextCommands, type AttentionItem } from './attention-list.ts'
 import { printResult, type GlobalOptions } from './output.ts'
 
-/* What `tidings dev` prints of failures, as they happen: of each task that failed, and of each new entry of the attention list. */
+/* What `tidings dev` prints about failures: each failed task, and each new entry of the attention list. */
 
 const pollIntervalMs = 1_000
 const failed = /^(agent\.task|tool|model)\.failed$/
 
-/** Lines below that of an event which says that something failed: why, where in the user's code, and what to do. */
+/** Explains a failure below its event: why, where in the user's code, and what to do next. */
 export class FailurePrinter {
   readonly #bus: Bus
-  /** By correlation: what was printed last, so that a failure which is handed on is explained once. */
+  /** By correlation: the last printed failure, so that one that reaches several callers is explained once. */
   readonly #explained = new Map<string, string>()
 
   constructor(bus: Bus) {
@@ -31,15 +31,15 @@ export class FailurePrinter {
     const { error, program } = (data ?? {}) as { error?: Partial<ErrorData> | null; program?: unknown }
     if (typeof error?.message !== 'string') return []
     const { code = '', message, next, stack } = error
-    const told = `${code} ${message} ${stack}`
-    const isHandedOn = this.#explained.get(event.correlationid) === told
-    this.#remember(event.correlationid, told)
+    const text = `${code} ${message} ${stack}`
+    const isRepeated = this.#explained.get(event.correlationid) === text
+    this.#remember(event.correlationid, text)
     const task = typeof program === 'string' ? parseId(event.id)?.task : undefined
     return [
       ...(task === undefined
         ? []
         : [`  ${styleText('red', '✖')} ${styleText('bold', `${String(program)} failed`)} ${dim(code)}`]),
-      ...(isHandedOn
+      ...(isRepeated
         ? []
         : [
             ...message.split('\n').map(line => `    ${printable(line)}`),
@@ -49,35 +49,35 @@ export class FailurePrinter {
       ...(task === undefined
         ? []
         : [
-            `    ${styleText('cyan', '→')} tidings trace ${event.correlationid.slice(-6)}${dim('  or  ')}tidings show ${shortId(task)}${dim('  or, once it is fixed,  ')}tidings retry ${shortId(task)}`,
+            `    ${styleText('cyan', '→')} tidings trace ${event.correlationid.slice(-6)}${dim('  or  ')}tidings show ${shortId(task)}${dim('  or, after a fix,  ')}tidings retry ${shortId(task)}`,
           ]),
     ]
   }
 
-  #remember(correlation: string, told: string) {
-    this.#explained.set(correlation, told)
+  #remember(correlation: string, text: string) {
+    this.#explained.set(correlation, text)
     if (this.#explained.size > 1_000) this.#explained.delete(this.#explained.keys().next().value!)
   }
 }
 
-/** Prints what comes onto the attention list, within about a second, until the signal. */
+/** Prints new entries of the attention list, within about a second, until the signal aborts. */
 export async function watchAttention(bus: Bus, options: GlobalOptions, signal: AbortSignal): Promise<void> {
   let known: AttentionItem[] = []
   for (let first = true; !signal.aborted; first = false) {
     const found: AttentionItem[] = []
     const begin = performance.now()
     try {
-      for await (const matter of listAttention(bus)) if (found.push(matter) >= maxShown) break
+      for await (const item of listAttention(bus)) if (found.push(item) >= maxShown) break
     } catch {
-      // The log is away: the worker says so.
+      // The log is unavailable; the worker reports that.
       found.push(...known)
     }
-    // What was there before is what `tidings attention` is for.
+    // Older entries are left to `tidings attention`.
     if (!first)
-      for (const matter of found.filter(each => !known.some(other => isSameItem(each, other))))
-        await printResult(options, { event: 'attention', ...matter, next: nextCommands(matter) }, describeItem(matter))
+      for (const item of found.filter(each => !known.some(other => isSameItem(each, other))))
+        await printResult(options, { event: 'attention', ...item, next: nextCommands(item) }, describeItem(item))
     known = found
-    // A log with very many tasks takes longer to look through: it is not kept busy by that.
+    // Reading a very large log takes longer: poll it less often.
     const took = performance.now() - begin
     await setTimeout(Math.max(pollIntervalMs, took * 4), undefined, { signal }).catch(() => {})
   }

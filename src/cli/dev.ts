@@ -11,24 +11,26 @@ import { findApp, displayPath } from './load-app.ts'
 import { printResult, shutdownSignal, type GlobalOptions } from './output.ts'
 import { printEvents } from './tail.ts'
 
-// What is under way may end before a restart; what takes longer is taken up again from the log.
+// Work in progress may end before a restart; the new worker continues the rest from the log.
 const stopGraceMs = 10_000
 
 /** `tidings dev [APP]` */
 export async function devCommand(path: string | undefined, options: GlobalOptions): Promise<void> {
-  const asked = shutdownSignal()
+  const shutdown = shutdownSignal()
   const file = findApp(path)
   const bus = await openBus(environment())
   const failures = new FailurePrinter(bus)
-  const seen = Promise.all([
-    printEvents(bus, await bus.head(), options, asked, event => failures.linesOf(event)),
-    watchAttention(bus, options, asked),
+  const printing = Promise.all([
+    printEvents(bus, await bus.head(), options, shutdown, event => failures.linesOf(event)),
+    watchAttention(bus, options, shutdown),
   ])
   const folder = dirname(file)
-  const changed = watchCode(folder, asked)
+  const changed = watchCode(folder, shutdown)
   let worker = startWorker(file, options)
   try {
-    await printResult(options, { event: 'watching', folder }, [dim(`watching ${displayPath(folder)}; Ctrl-C ends`)])
+    await printResult(options, { event: 'watching', folder }, [
+      dim(`watching ${displayPath(folder)}; press Ctrl-C to stop`),
+    ])
     for await (const name of changed) {
       await printResult(options, { event: 'changed', file: name }, [`${styleText('cyan', '↻')} ${name} changed`])
       await stopWorker(worker)
@@ -36,12 +38,12 @@ export async function devCommand(path: string | undefined, options: GlobalOption
     }
   } finally {
     await stopWorker(worker)
-    await seen
+    await printing
     await bus.close()
   }
 }
 
-/** The app in a process of its own, so that it starts anew with its code. */
+/** Runs the app in a child process, so that a restart loads the changed code. */
 function startWorker(file: string, options: GlobalOptions): ChildProcess {
   const args = [process.argv[1]!, 'run', file, ...(options.json ? ['--json'] : [])]
   const worker = spawn(process.execPath, args, {
@@ -49,16 +51,16 @@ function startWorker(file: string, options: GlobalOptions): ChildProcess {
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   })
   worker.once('exit', (code, signal) => {
-    // A process that was killed says nothing itself.
+    // A killed process cannot report that itself.
     const why = signal === null ? '' : ` (killed by ${signal})`
     void printResult(options, { event: 'failed', code, ...(signal !== null && { signal }) }, [
-      dim(`the app does not run${why}; waiting for the next change`),
+      dim(`the app is not running${why}; waiting for the next change`),
     ])
   })
   return worker
 }
 
-/** By the channel and not by a signal: Ctrl-C reaches the whole group, and a second signal means at once. */
+/** Closes the IPC channel instead of sending a signal: Ctrl-C already reached the child, and a second signal would exit at once. */
 async function stopWorker(worker: ChildProcess): Promise<void> {
   if (worker.exitCode !== null || worker.signalCode !== null) return
   worker.removeAllListeners('exit')

@@ -14,14 +14,14 @@ import { dim } from '../trace/text.ts'
 import { findApp, loadApp } from './load-app.ts'
 import { withExistingLog } from './log.ts'
 
-/** What a redrive or a fork may do. */
+/** Options for what a redrive or a fork may do. */
 export interface EffectOptions {
   effects?: string
   stub?: string[]
   app?: string
 }
 
-/** The log under the redaction rules of the app, with what its tools and models may do. @throws E_USAGE, E_APP_INVALID */
+/** Opens the log with the redaction rules of the app. @throws E_USAGE, E_APP_INVALID */
 export async function withEffects<T>(
   options: EffectOptions,
   use: (bus: Bus, app: App, ruled: ResolvedEffects) => Promise<T>,
@@ -33,10 +33,10 @@ export async function withEffects<T>(
   return withExistingLog(bus => use(bus.withRedactor(app.redactor), app, ruled))
 }
 
-/** What is published now waits for the first worker, be it that none was here yet. */
+/** Creates the group of the app's agents, so that events published before its first worker starts are kept. */
 export const provisionGroup = (bus: Bus, app: App) => provisionApp(app, bus)
 
-/** For people: what each tool and model may do. */
+/** Lines that show what each tool and model may do. */
 export function effectLines({ effects }: ResolvedEffects): string[] {
   const width = Math.max(...Object.keys(effects).map(name => name.length))
   return Object.entries(effects).map(([name, effect]) => dim(`  ${name.padEnd(width)}  ${effect}`))
@@ -60,13 +60,13 @@ function effectTargets({ tools, models, agents }: App): Effectful[] {
   return [...known.values()]
 }
 
-/** `tool/NAME=FILE.json`: what is answered. */
+/** `tool/NAME=FILE.json`: the answer to its calls. */
 function readStubs(texts: readonly string[]): Map<string, unknown> {
   return new Map(
     texts.map(text => {
       const [, name, file] = /^(.+?)=(.+)$/.exec(text) ?? []
       if (name === undefined || name.includes('*'))
-        throw new TidingsError('E_USAGE', `--stub "${text}": say NAME=FILE.json`)
+        throw new TidingsError('E_USAGE', `--stub "${text}" is not valid: expected NAME=FILE.json`)
       return [checkEffectPattern(name), readJsonFile(file!)]
     }),
   )
@@ -77,6 +77,6 @@ export function readJsonFile(file: string): unknown {
   try {
     return JSON.parse(readFileSync(file, 'utf8'))
   } catch (cause) {
-    throw new TidingsError('E_USAGE', `${file} cannot be read as JSON: ${textOf(cause)}`, { cause })
+    throw new TidingsError('E_USAGE', `"${file}" cannot be read as JSON: ${textOf(cause)}`, { cause })
   }
 }

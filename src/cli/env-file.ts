@@ -6,8 +6,8 @@ import { findApp, displayPath } from './load-app.ts'
 let inheritedEnv: NodeJS.ProcessEnv | undefined
 
 /**
- * Sets the variables of the file `.env` beside the app that are not set already; without one there, of that in the folder that was
- * named, or in the working folder. What cannot be read is named, and nothing that is in it.
+ * Sets the variables of the file `.env` beside the app, or in the named folder, or in the working folder, unless they are set. A file
+ * that cannot be read is named in a warning; its content is never printed.
  */
 export function loadEnvFile(app: string | undefined): void {
   inheritedEnv = { ...process.env }
@@ -20,15 +20,15 @@ export function loadEnvFile(app: string | undefined): void {
     const isFolder = statSync(file, { throwIfNoEntry: false })?.isDirectory()
     const mark = styleText('yellow', '!', { stream: process.stderr })
     process.stderr.write(
-      `${mark} ${displayPath(file)} is left out: ${isFolder ? 'it is a folder' : `it cannot be read (${code})`}\n`,
+      `${mark} ${displayPath(file)} is ignored: ${isFolder ? 'it is a folder' : `it cannot be read (${code})`}\n`,
     )
   }
 }
 
-/** The environment without what came of a file: for a process that reads the file itself, as it is by then. */
+/** The environment without the variables of the file, for a child that reads the file itself. */
 export const envWithoutFile = (): NodeJS.ProcessEnv => inheritedEnv ?? process.env
 
-/** Of the app that is meant; a verb that needs one says itself what is wrong with it. */
+/** An invalid app is reported by the command that needs it. */
 function appFolder(app: string | undefined): string {
   try {
     return dirname(findApp(app))

@@ -5,20 +5,20 @@ import { dim, fit, paint, printable, shorten, widthOf } from '../trace/text.ts'
 
 const typeWidth = 22
 const maxRouteWidth = 44
-/** In fewer columns what an event says matters more than its id. */
+/** With fewer columns the id is omitted. */
 const minWidthForId = 100
 
-/** Columns of the terminal; of a pipe, plenty. */
+/** Columns of the terminal; 160 for a pipe. */
 export const terminalWidth = () => process.stdout.columns ?? (Number(process.env.COLUMNS) || 160)
 
-/** An event on one line: time, correlation, type, from whom to whom, its id, what. */
+/** An event on one line: time, correlation, type, source and target, id, summary. */
 export function eventLine(event: CloudEvent, width: number): string {
   const { type, time, correlationid, source, target } = event
   const id = width < minWidthForId ? '' : `${shortId(event.id)} `
-  const way = printable(target === undefined ? shortSource(source) : `${shortSource(source)} → ${target}`)
-  const ways = Math.min(maxRouteWidth, Math.max(12, Math.floor(width / 4)))
-  const room = width - (12 + 1 + 6 + 1 + typeWidth + 1 + ways + 1 + widthOf(id))
-  return `${dim(formatClock(time))} ${dim(correlationid.slice(-6))} ${paint(type, fit(type, typeWidth))} ${fit(way, ways)} ${dim(id)}${dim(shorten(gist(event), room))}`.trimEnd()
+  const route = printable(target === undefined ? shortSource(source) : `${shortSource(source)} → ${target}`)
+  const routeWidth = Math.min(maxRouteWidth, Math.max(12, Math.floor(width / 4)))
+  const room = width - (12 + 1 + 6 + 1 + typeWidth + 1 + routeWidth + 1 + widthOf(id))
+  return `${dim(formatClock(time))} ${dim(correlationid.slice(-6))} ${paint(type, fit(type, typeWidth))} ${fit(route, routeWidth)} ${dim(id)}${dim(shorten(gist(event), room))}`.trimEnd()
 }
 
 /** Local date and time, to the second. */

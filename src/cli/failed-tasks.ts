@@ -10,31 +10,30 @@ import type { FailureFilter, FailureRow } from '../trace/index/lookup.ts'
 import { queryIndex } from './log.ts'
 
 /*
- * Tasks that failed, for as long as TIDINGS_FAILED_FOR says and until somebody retries or dismisses them. The index knows which: neither their
- * number nor that of all tasks makes the list slow.
+ * Failed tasks, until TIDINGS_FAILED_FOR has passed or somebody retries or dismisses them. The index lists them, so the number of tasks
+ * does not matter.
  */
 
-/** A task that failed. */
 export interface FailedTask {
   readonly kind: 'failed'
   readonly task: string
   readonly program: string
   readonly code: string
   readonly message: string
-  /** When, ms since the epoch. */
+  /** When it failed, ms since the epoch. */
   readonly at: number
-  /** Of the event that says so. */
+  /** Id of the event that reports the failure. */
   readonly event: string
-  /** The call that was answered with it, where somebody waited. */
+  /** The call that it answers, if a caller waited. */
   readonly call?: string
 }
 
-/** How many are read with their error: the newest. */
+/** The newest ones, which are read with their errors. */
 const maxFailed = 1_000
 
 export const failedSince = () => Date.now() - milliseconds(environment().failedFor)
 
-/** The newest of those that are on the list, with how many there are. */
+/** The newest failed tasks, and the total number. */
 export async function listFailed(bus: Bus): Promise<{ failed: FailedTask[]; total: number }> {
   const since = failedSince()
   const { rows, total } = await queryIndex(bus, index => ({
@@ -44,7 +43,7 @@ export async function listFailed(bus: Bus): Promise<{ failed: FailedTask[]; tota
   return { failed: await withErrors(bus, rows), total }
 }
 
-/** All that fit, the oldest first. */
+/** All that match the filter, oldest first. */
 export async function findFailed(bus: Bus, filter: FailureFilter & { code?: string }): Promise<FailedTask[]> {
   const rows = await queryIndex(bus, index => index.failures(filter))
   const found: FailedTask[] = []
@@ -77,7 +76,7 @@ function failedTask(task: string, at: number, { id, call, data }: CloudEvent): F
   }
 }
 
-/** Takes a task off the list. False where it is on none. */
+/** Removes a task from the list. False if it is not on the list. */
 export async function dismissFailed(bus: Bus, task: string): Promise<boolean> {
   const [found] = await findFailed(bus, { task })
   if (!found) return false

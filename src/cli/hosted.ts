@@ -8,7 +8,7 @@ import { appGroup, hostsOn } from '../tasks/hosts.ts'
 export const pausableKinds = ['agent', 'tool', 'model'] satisfies PausableKind[]
 const maxNames = 20
 
-/** The names of everything that was ever hosted on a log, by what it is. Workflows are addressed as agents are. */
+/** All names that were ever hosted on a log, by kind. Workflows count as agents. */
 export async function hostedNames(bus: Bus): Promise<Record<PausableKind, string[]>> {
   const groups = await bus.listGroups()
   return {
@@ -18,11 +18,11 @@ export async function hostedNames(bus: Bus): Promise<Record<PausableKind, string
   }
 }
 
-/** The names of the tools or models whose groups these are. */
+/** The names of the tools or models that these groups serve. */
 export const namesOfGroups = (groups: readonly GroupState[], kind: 'tool' | 'model') =>
   groups.flatMap(({ group }) => (group.startsWith(`${kind}/`) ? group.slice(kind.length + 1) : []))
 
-/** Refuses a name that was never hosted on this log, and proposes one. @throws E_NOT_FOUND */
+/** Rejects a name that was never hosted on this log, and suggests one. @throws E_NOT_FOUND */
 export async function assertEverHosted(bus: Bus, kind: PausableKind, name: string): Promise<void> {
   const hosted = await hostedNames(bus)
   if (hosted[kind].includes(name)) return
@@ -34,13 +34,13 @@ export async function assertEverHosted(bus: Bus, kind: PausableKind, name: strin
 
 function suggestion(hosted: Record<PausableKind, readonly string[]>, kind: PausableKind, name: string): string {
   const other = pausableKinds.find(each => hosted[each].includes(name))
-  if (other) return `; it is of kind ${other}`
+  if (other) return `; it is a name of kind "${other}"`
   const names = hosted[kind]
-  const others = names.length === 0 ? '' : `; there are: ${names.slice(0, maxNames).join(', ')}`
+  const others = names.length === 0 ? '' : `; known names: ${names.slice(0, maxNames).join(', ')}`
   return didYouMean(name, names) || others
 }
 
-/** Whether a worker that hosts it is there, as far as the broker knows. */
+/** Whether a worker hosts it now, as far as the broker knows. */
 export async function hasWorker(bus: Bus, kind: PausableKind, name: string): Promise<boolean> {
   const group = kind === 'agent' ? appGroup((await hostsOn(bus))[name] ?? '') : `${kind}/${name}`
   return bus.hasMembers(group)

@@ -10,7 +10,7 @@ import { count, dim, printable } from '../trace/text.ts'
 import { queryIndexFile } from './log.ts'
 import { printResult, print, type GlobalOptions } from './output.ts'
 
-/* Tasks that wait, and that the code which was just started cannot go on with: said now, and not when their answers come. */
+/* Waiting tasks that the started code cannot continue are reported at the start, not when their answers arrive. */
 
 interface IncompatibleTask {
   readonly task: string
@@ -24,7 +24,7 @@ const incompatibleCodes = new Set<string>(['E_PROGRAM_MISMATCH', 'E_PROGRAM_VERS
 const maxChecked = 1_000
 const maxShown = 5
 
-/** Says which waiting tasks the code of an app does not fit, and what can be done about each. */
+/** Prints the waiting tasks that the code does not match, with the next steps for each. */
 export async function printIncompatible(
   bus: Bus,
   app: App,
@@ -33,18 +33,18 @@ export async function printIncompatible(
 ): Promise<void> {
   const found = await findIncompatible(bus, app, signal)
   if (options.json) {
-    for (const unfit of found) await printResult(options, { event: 'unfit', ...unfit, next: nextSteps(unfit) }, [])
+    for (const task of found) await printResult(options, { event: 'incompatible', ...task, next: nextSteps(task) }, [])
     return
   }
   const byProgram = Map.groupBy(found, ({ program }) => program)
   for (const [program, tasks] of byProgram) {
     const verb = tasks.length === 1 ? 'does' : 'do'
     await print(
-      `${styleText('red', '✖')} ${styleText('bold', program)}: ${count(tasks.length, 'waiting task')} ${verb} not fit this code`,
+      `${styleText('red', '✖')} ${styleText('bold', program)}: ${count(tasks.length, 'waiting task')} ${verb} not match this code`,
     )
-    for (const unfit of tasks.slice(0, maxShown)) {
-      await print(`  task ${unfit.task} ${dim(unfit.code)}\n    ${printable(unfit.message)}`)
-      for (const choice of nextSteps(unfit)) await print(`    ${styleText('cyan', '→')} ${choice}`)
+    for (const task of tasks.slice(0, maxShown)) {
+      await print(`  task ${task.task} ${dim(task.code)}\n    ${printable(task.message)}`)
+      for (const choice of nextSteps(task)) await print(`    ${styleText('cyan', '→')} ${choice}`)
     }
     if (tasks.length > maxShown)
       await print(dim(`  and ${tasks.length - maxShown} more: tidings replay --waiting lists all`))
@@ -58,7 +58,7 @@ async function findIncompatible(bus: Bus, app: App, signal: AbortSignal): Promis
   const found: IncompatibleTask[] = []
   for (const { task, program } of waiting) {
     if (signal.aborted) break
-    // Also of an agent that the app has no longer.
+    // Also tasks of agents that were removed from the app.
     if (!programs.has(program) && hosts[program] !== app.name) continue
     try {
       await resumeTask(bus, programs, task)

@@ -6,29 +6,29 @@ import type { App } from '../runtime/app.ts'
 
 const defaultFiles = ['app.ts', 'app.js', 'src/app.ts']
 
-/** The app file that is meant: the one named, or the one that a project usually has. @throws E_APP_INVALID */
+/** The named app file, or the default one of a folder. @throws E_APP_INVALID */
 export function findApp(named: string | undefined): string {
   const path = resolve(named ?? '.')
   const found = statSync(path, { throwIfNoEntry: false })
   if (found?.isFile()) return path
-  if (!found) throw new TidingsError('E_APP_INVALID', `there is no file ${displayPath(path)}`)
+  if (!found) throw new TidingsError('E_APP_INVALID', `the file "${displayPath(path)}" does not exist`)
   const declared = declaredFile(path)
   const candidates = declared === undefined ? defaultFiles : [declared]
   const file = candidates.map(each => join(path, each)).find(each => existsSync(each))
   if (file) return file
   throw new TidingsError(
     'E_APP_INVALID',
-    `${displayPath(path)} has no ${candidates.join(', ')}. A new project: tidings init FOLDER`,
+    `"${displayPath(path)}" has no ${candidates.join(', ')}. Name the app file, or create a project: tidings init FOLDER`,
   )
 }
 
-/** Loads an app file. TypeScript runs as it is. @throws E_APP_INVALID, and whatever of its own the file throws */
+/** Loads an app file, in TypeScript or JavaScript. @throws E_APP_INVALID, or the TidingsError that the file throws */
 export async function loadApp(file: string): Promise<{ app: App; module: string }> {
   const module = pathToFileURL(file).href
   const loaded = await importApp(file, module)
   const app = loaded.default as Partial<App> | null | undefined
   if (app?.kind !== 'app' || !Array.isArray(app.agents)) {
-    const what = loaded.default === undefined ? 'has no default export' : 'has a default export that is no app'
+    const what = loaded.default === undefined ? 'has no default export' : 'has a default export that is not an app'
     throw new TidingsError('E_APP_INVALID', `${displayPath(file)} ${what}`)
   }
   return { app: app as App, module }
@@ -38,7 +38,7 @@ async function importApp(file: string, module: string): Promise<{ default?: unkn
   try {
     return await import(module)
   } catch (cause) {
-    // Another copy of Tidings may have thrown it: the class differs, the text for people does not.
+    // Another copy of Tidings may have thrown it: its class differs.
     if (isTidingsError(cause)) throw new TidingsError(cause.code, cause.message, { cause })
     throw new TidingsError('E_APP_INVALID', `${displayPath(file)} cannot be loaded: ${describeImportError(cause)}`, {
       cause,
@@ -49,7 +49,7 @@ async function importApp(file: string, module: string): Promise<{ default?: unkn
 const isTidingsError = (error: unknown): error is TidingsError =>
   error instanceof Error && error.name === 'TidingsError' && 'code' in error
 
-/** The message with its place. Node puts the place and the line of a syntax error in front of its stack. */
+/** The message with its location. Node puts the location of a syntax error in front of the stack. */
 function describeImportError(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   const { name, message, stack = '' } = error
@@ -73,7 +73,7 @@ function declaredFile(folder: string): string | undefined {
   }
 }
 
-/** A path as people write it. */
+/** Relative to the working folder where it is inside. */
 export function displayPath(path: string): string {
   const short = relative('.', path)
   return short.startsWith('..') ? path : short || '.'

@@ -19,16 +19,20 @@ export async function withLog<T>(use: (bus: Bus) => Promise<T>, options: OpenOpt
   }
 }
 
-/** The same for commands that only make sense on a log that is there. @throws E_NOT_FOUND */
+/** Like {@link withLog}, for commands that need an existing log. @throws E_NOT_FOUND */
 export function withExistingLog<T>(use: (bus: Bus) => Promise<T>, options: OpenOptions = {}): Promise<T> {
   const { bus, home } = environment()
-  if (bus === 'sqlite' && !existsSync(home)) throw new TidingsError('E_NOT_FOUND', `there is no log in ${home}`)
+  if (bus === 'sqlite' && !existsSync(home))
+    throw new TidingsError(
+      'E_NOT_FOUND',
+      `there is no log in "${home}". Start a worker, or choose another folder with --home or TIDINGS_HOME`,
+    )
   return withLog(use, options)
 }
 
 /**
- * Asks the index of the log, once it is up to date; it may ask twice. Where its file cannot be used it is built in memory,
- * which takes as long as the log is: whoever looks into a full disk needs an answer, and is told what is the matter.
+ * Queries the index of the log, once it is up to date. If its file cannot be used, as on a full disk, the index is built in memory,
+ * which reads the whole log; `question` may then run twice.
  */
 export async function queryIndex<T>(bus: Bus, question: (index: Index) => T | Promise<T>): Promise<T> {
   try {
@@ -38,27 +42,27 @@ export async function queryIndex<T>(bus: Bus, question: (index: Index) => T | Pr
     if (!(error instanceof TidingsError && error.code === 'E_INDEX_UNAVAILABLE')) throw error
     const paint = (style: 'yellow' | 'dim', text: string) => styleText(style, text, { stream: process.stderr })
     process.stderr.write(
-      `${paint('yellow', '●')} ${error.message} ${paint('dim', error.code)}\n  for now it is built in memory. ${error.next}\n`,
+      `${paint('yellow', '●')} ${error.message} ${paint('dim', error.code)}\n  It is built in memory for now. ${error.next}\n`,
     )
     return withIndex(bus, inMemory, question, progress())
   }
 }
 
-/** The same without going on in memory: for what can be left out. @throws E_INDEX_UNAVAILABLE */
+/** Like {@link queryIndex}, without the fallback to memory. @throws E_INDEX_UNAVAILABLE */
 export const queryIndexFile = <T>(bus: Bus, question: (index: Index) => T | Promise<T>): Promise<T> =>
   withIndex(bus, indexFile(environment()), question)
 
-/** The correlation that is meant, see {@link Index.correlation}. @throws E_USAGE, E_NOT_FOUND, E_AMBIGUOUS */
+/** The correlation that `text` names, see {@link Index.correlation}. @throws E_USAGE, E_NOT_FOUND, E_AMBIGUOUS */
 export async function resolveCorrelation(bus: Bus, text: string): Promise<string> {
   return isCorrelation(text) ? text : queryIndex(bus, index => index.correlation(text))
 }
 
-/** The task that is meant, see {@link Index.task}. @throws E_USAGE, E_NOT_FOUND, E_AMBIGUOUS */
+/** The task that `text` names, see {@link Index.task}. @throws E_USAGE, E_NOT_FOUND, E_AMBIGUOUS */
 export async function resolveTask(bus: Bus, text: string, program?: string): Promise<string> {
   return isTaskId(text) ? text : queryIndex(bus, index => index.task(text, program))
 }
 
-/** Beside the log where that is embedded; of a log elsewhere, under a name that no other log has. */
+/** Beside an embedded log; for a log on a broker, under a name that is unique to the log. */
 function indexFile({ bus, home }: Pick<Environment, 'bus' | 'home'>): string {
   const address = shownLog({ bus, home })
   const digest = createHash('sha256').update(address).digest('hex').slice(0, 8)
@@ -68,7 +72,7 @@ function indexFile({ bus, home }: Pick<Environment, 'bus' | 'home'>): string {
 
 const progressDelayMs = 1_000
 
-/** Tells on a terminal how far a long catch-up is. */
+/** Shows the progress of a long catch-up, on a terminal only. */
 function progress() {
   if (!process.stderr.isTTY) return undefined
   const begin = performance.now()

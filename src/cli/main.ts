@@ -4,7 +4,7 @@ import { TidingsError } from '../errors.ts'
 import { reportError } from './output.ts'
 import { program } from './program.ts'
 
-// The reader of the output has seen enough.
+// The reader closed the pipe, as `head` does.
 process.stdout.on('error', error => {
   if ((error as NodeJS.ErrnoException).code === 'EPIPE') process.exit(process.exitCode)
   throw error
@@ -28,7 +28,7 @@ function exitCode(error: unknown): number {
   return reportError(new TidingsError('E_USAGE', message), { json }, help)
 }
 
-/** The verb that the arguments name, or the root where they name none. */
+/** The command that the arguments name, or the root. */
 function commandNamed(command: Command): Command {
   const next = command.commands.find(each => each.name() === command.args[0])
   return next ? commandNamed(next) : command

@@ -3,34 +3,35 @@ import { styleText } from 'node:util'
 import { plainRedactor } from '../bus/redact.ts'
 import { textOf, TidingsError } from '../errors.ts'
 
-/** Options that every verb has. */
+/** Options of every command. */
 export interface GlobalOptions {
-  /** One JSON object a line in place of text for people. */
+  /** Print one JSON object per line instead of text. */
   json?: boolean
 }
 
-/** Writes a line at the pace of whoever reads it. */
+/** Waits while the output pipe is full. */
 export async function print(line: string): Promise<void> {
   if (!process.stdout.write(`${line}\n`)) await once(process.stdout, 'drain')
 }
 
-/** Resolves when all that was written has reached its reader. A reader that went away ends the process first, see main.ts. */
+/** Resolves when everything is written. A closed pipe ends the process first, see main.ts. */
 export function flushOutput(): Promise<void> {
   return new Promise(resolve => process.stdout.write('', error => error || resolve()))
 }
 
-/** A result: for programs as one JSON object, for people as lines. */
+/** Prints `result` with --json, else `lines`. */
 export async function printResult({ json }: GlobalOptions, result: object, lines: readonly string[]): Promise<void> {
   await print(json ? JSON.stringify(result) : lines.join('\n'))
 }
 
-/** The number that an option gives. @throws E_USAGE */
+/** @throws E_USAGE */
 export function parseCount(option: string, text: string): number {
-  if (!/^[1-9]\d{0,8}$/.test(text)) throw new TidingsError('E_USAGE', `${option} takes a number from 1, not "${text}"`)
+  if (!/^[1-9]\d{0,8}$/.test(text))
+    throw new TidingsError('E_USAGE', `${option} "${text}" is not valid: expected a whole number from 1`)
   return Number(text)
 }
 
-/** Says on the standard error what happened and what to do next. `help`: of the verb that was called. Returns the exit code. */
+/** Prints an error to standard error. `help`: the help command to suggest for wrong usage. Returns the exit code. */
 export function reportError(error: unknown, { json }: GlobalOptions, help?: string): number {
   const tidings = toError(error)
   const { code } = tidings
@@ -51,13 +52,13 @@ export function reportError(error: unknown, { json }: GlobalOptions, help?: stri
 const toError = (error: unknown) =>
   error instanceof TidingsError ? error : new TidingsError('E_INTERNAL', textOf(error))
 
-/** Aborts when the process is asked to end. Asked again, it ends at once. */
+/** Aborts on SIGINT or SIGTERM; a second signal exits at once. */
 export function shutdownSignal(): AbortSignal {
-  const asked = new AbortController()
+  const shutdown = new AbortController()
   const stop = () => {
-    if (asked.signal.aborted) process.exit(130)
-    asked.abort()
+    if (shutdown.signal.aborted) process.exit(130)
+    shutdown.abort()
   }
   process.on('SIGINT', stop).on('SIGTERM', stop)
-  return asked.signal
+  return shutdown.signal
 }

@@ -5,27 +5,27 @@ import { milliseconds, type Duration } from '../tasks/duration.ts'
 import type { Selection } from '../replay/selection.ts'
 import { resolveCorrelation, resolveTask } from './log.ts'
 
-/** Which part of the log a verb is about. */
+/** The part of the log that a command works on. */
 export interface SelectionOptions {
   task?: string
   correlation?: string
-  /** A length of time back from now, or a moment. */
+  /** A duration before now, or a date. */
   since?: string
   until?: string
 }
 
-/** Nothing named: everything. @throws E_USAGE, E_NOT_FOUND, E_AMBIGUOUS */
+/** Without options: the whole log. @throws E_USAGE, E_NOT_FOUND, E_AMBIGUOUS */
 export async function parseSelection(bus: Bus, options: SelectionOptions): Promise<Selection> {
   const { task, correlation, since, until } = options
   if ([task, correlation, since ?? until].filter(each => each !== undefined).length > 1)
-    throw new TidingsError('E_USAGE', 'give a task, a correlation or a time, not several of them')
+    throw new TidingsError('E_USAGE', '--task, --correlation and --since/--until exclude each other: give one of them')
   if (task !== undefined) return { task: await resolveTask(bus, task) }
   if (correlation !== undefined) return { correlation: await resolveCorrelation(bus, correlation) }
   if (since === undefined && until === undefined) return { all: true }
   return { since: since === undefined ? 0 : parseTime(since), ...(until !== undefined && { until: parseTime(until) }) }
 }
 
-/** Text such as `24h` or a date as ms since the epoch. @throws E_USAGE, which names `others` that may be given too */
+/** A duration before now such as `24h`, or a date, as ms since the epoch. `others`: further forms, for the error. @throws E_USAGE */
 export function parseTime(text: string, others = ''): number {
   if (durationPattern.test(text)) return Date.now() - milliseconds(text as Duration)
   const moment = Date.parse(text)

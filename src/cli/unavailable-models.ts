@@ -5,13 +5,13 @@ import { readCircuit } from '../models/circuit.ts'
 import { elapsed, printable } from '../trace/text.ts'
 import { namesOfGroups } from './hosted.ts'
 
-/** A model whose provider is away, so that one request at a time asks it. Times are RFC 3339. */
+/** A model whose provider keeps failing, so that one request at a time probes it. Times are RFC 3339. */
 export interface UnavailableModel {
   readonly model: string
   readonly since: string
-  /** The last error. */
+  /** The message of the last error. */
   readonly reason: string
-  /** When the next request asks it; absent while one does. */
+  /** Time of the next probe; absent while one runs. */
   readonly nextProbe?: string
 }
 
@@ -32,12 +32,16 @@ export async function findUnavailable(bus: Bus, groups: readonly GroupState[]): 
   })
 }
 
-/** On one line, without colours. */
+/** One line, without colours. */
 export function unavailableText({ model, since, reason, nextProbe }: UnavailableModel, now = Date.now()): string {
   const wait = nextProbe === undefined ? 0 : Date.parse(nextProbe) - now
   const next =
-    nextProbe === undefined ? 'a probe is under way' : wait > 0 ? `next probe in ${elapsed(wait)}` : 'next probe is due'
-  return printable(`${model} is away for ${elapsed(Math.max(0, now - Date.parse(since)))}, ${next}: ${reason}`)
+    nextProbe === undefined
+      ? 'a probe is running'
+      : wait > 0
+        ? `next probe in ${elapsed(wait)}`
+        : 'the next probe is due'
+  return printable(`${model} unavailable for ${elapsed(Math.max(0, now - Date.parse(since)))}, ${next}: ${reason}`)
 }
 
 export const paintUnavailable = (text: string) => styleText('yellow', text)

@@ -4,16 +4,16 @@ import { didYouMean } from '../suggest.ts'
 import { hasWorker, hostedNames } from './hosted.ts'
 import { queryIndex } from './log.ts'
 
-/** A target that tasks wait for, and that no worker of this log hosts: it never did, or has been gone for a while. */
+/** A target that tasks wait for and that no worker hosts, or none has hosted for a while. */
 export interface UnhostedTarget {
   readonly kind: 'unhosted'
   readonly target: string
   readonly what: 'agent' | 'tool' | 'model'
-  /** How many calls wait for it, and the oldest of them. */
+  /** The number of calls that wait for it; `call` is the oldest. */
   readonly waiting: number
   readonly call: string
   readonly task: string
-  /** When that task made its newest turn, ms since the epoch. */
+  /** Time of the newest turn of that task, ms since the epoch. */
   readonly due: number
   readonly group: string
   readonly reason: string
@@ -25,9 +25,9 @@ const kindsByRequest = {
   'tool.invoke': 'tool',
   'model.invoke': 'model',
 } as const
-// Workers that start together are not there all at once.
+/** Workers that start together do not appear at once. */
 const startGraceMs = 2_000
-/** A worker that hosted it may be about to start again. */
+/** A worker that hosted it may be restarting. */
 const restartGraceMs = 60_000
 
 export async function findUnhosted(bus: Bus, now = Date.now()): Promise<UnhostedTarget[]> {

@@ -4,7 +4,7 @@ import { watch } from 'chokidar'
 
 const debounceMs = 100
 
-/** Files of code that changed below a folder, once things are quiet again. Ends with the signal. */
+/** Yields a changed code file below `folder` when no more changes follow, until the signal aborts. */
 export async function* watchCode(folder: string, signal: AbortSignal): AsyncGenerator<string> {
   const settled = new EventEmitter()
   const watcher = watch(folder, {
@@ -26,7 +26,7 @@ export async function* watchCode(folder: string, signal: AbortSignal): AsyncGene
   }
 }
 
-// An app may write whatever it likes beside its code without being restarted for it.
+// Other files that the app writes beside its code do not restart it.
 function isCode(folder: string, path: string, isFile: boolean): boolean {
   const parts = relative(folder, path).split(sep)
   if (parts.some(part => part === 'node_modules' || (part.startsWith('.') && part !== '.env'))) return false
