@@ -157,7 +157,7 @@ onEveryBus(world => {
       const listed = await tidings(log.place, ['approvals'])
       expect(listed.stdout).toContain(`editor  ${first.request.id}\n  {"input":"Lorem`)
       expect(listed.stdout).not.toContain('\u001b')
-      expect(listed.stdout).toContain(`may be answered by bob  hash ${second.request.data.hash}`)
+      expect(listed.stdout).toContain(`approvers: bob  hash ${second.request.data.hash}`)
       const granted = await tidings(log.place, ['approve', first.request.id, '--comment', 'Go.'])
       expect(granted).toMatchObject({ code: 0, stderr: '' })
       expect(granted.stdout).toContain('"input": "Lorem')

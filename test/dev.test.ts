@@ -124,7 +124,7 @@ test('dev says at once which waiting tasks the changed code does not fit, and th
   const correlation = await publish('wait.wanted', 'a')
   await seen(heard, 'tool.invoke')
   await write(app.replace('ctx.call(other, text)', 'ctx.call(read, text)'))
-  await seen(heard, 'waiter: 1 waiting task does not fit this code')
+  await seen(heard, 'waiter: 1 waiting task does not match this code')
   await seen(heard, /task \S+ E_PROGRAM_MISMATCH\n.*makes the call notes\.read#0/)
   await seen(
     heard,
@@ -184,5 +184,5 @@ test('dev says that the app was killed, which it cannot say itself', async () =>
   const { heard } = start(['dev'])
   await seen(heard, /"pid":\d+.*"message":"worker started"/)
   process.kill(Number(/"pid":(\d+).*"message":"worker started"/.exec(heard.out)![1]), 'SIGKILL')
-  await seen(heard, 'the app does not run (killed by SIGKILL); waiting for the next change')
+  await seen(heard, 'the app is not running (killed by SIGKILL); waiting for the next change')
 })

@@ -63,7 +63,7 @@ test('that cannot be read, or is no such file, is named without what is in it, a
   await mkdir(join(folder, 'project/.env'))
   const { code, stdout, stderr } = await tidings(['trigger', 'list'], join(folder, 'project'))
   expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringContaining('secret undefined') })
-  expect(stderr).toMatch(/^! \.env is left out: it is a folder\n$/)
+  expect(stderr).toMatch(/^! \.env is ignored: it is a folder\n$/)
 })
 
 test('is read again by dev when it changes', async () => {

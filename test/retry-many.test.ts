@@ -185,7 +185,7 @@ onEveryBus(world => {
     expect(pay.state.runs).toBe(runs)
     const refused = await tidings(log.place, ['retry', taskOf(second)])
     expect(refused.code).toBe(1)
-    expect(refused.stderr).toContain('has undone what it did')
+    expect(refused.stderr).toContain('has undone its effects')
     expect(refused.stderr).toContain('E_RETRY_REFUSED')
     expect((await tidings(log.place, ['retry', taskOf(third)])).stderr).toContain('may still wait for order.sent')
   })

@@ -12,7 +12,7 @@ test.each<[string[], string[], RegExp[]]>([
   [
     ['--only', 'models,tools'],
     ['tools', 'models'],
-    [/runs as tools, models: \d tools?, \d models?\n {2}not here, other workers must: \d agents?, the gateway/],
+    [/runs as tools, models: \d tools?, \d models?\n {2}other workers must run: \d agents?, the gateway/],
   ],
   [[], ['agents', 'tools', 'models', 'gateway', 'triggers'], [/ runs: \d agents?, \d tools?, \d models?, the gateway/]],
 ])('run %j says what this worker runs, and what is left to others', async (only, roles, texts) => {

@@ -13,7 +13,7 @@ onEveryBus(world => {
     await log.worker({ use: [tool('parcels', { description: '', input: z.object({}), run: () => 1 })] })
     expect(await status()).not.toContain('workers')
     await log.stop()
-    await until(async () => (await status()).includes('workers    none is running: tidings run\n'))
+    await until(async () => (await status()).includes('workers    none; start one: tidings run\n'))
   })
 
   it('a tool whose workers are all gone for a minute is named, and not one that is at work', async () => {

@@ -12,7 +12,7 @@ import { formatTime, terminalWidth } from './event-line.ts'
 import { queryIndex, withExistingLog } from './log.ts'
 import { print, type GlobalOptions } from './output.ts'
 
-// Events about approvals: those that were asked before so many others are not listed.
+/** Older requests are not listed. */
 const maxEvents = 20_000
 
 /** `tidings approvals` */
@@ -20,27 +20,27 @@ export async function approvalsCommand({ json }: GlobalOptions): Promise<void> {
   const open = await withExistingLog(listOpenApprovals)
   for (const approval of open)
     await print(json ? JSON.stringify(approval) : describeApproval(approval, terminalWidth()).join('\n'))
-  if (open.length === 0 && !json) await print('Nothing waits for approval.')
+  if (open.length === 0 && !json) await print('No request waits for approval.')
 }
 
-/** What waits for a person, the oldest first. */
+/** Requests that wait for a person, oldest first. */
 export const listOpenApprovals = async (bus: Bus): Promise<OpenApproval[]> =>
   openApprovalsIn(bus, await approvalEvents(bus))
 
-/** Events about approvals, in the order of the log. */
+/** The newest events about approvals, in the order of the log. */
 export async function approvalEvents(bus: Bus): Promise<CloudEvent[]> {
   const positions = await queryIndex(bus, index => index.ofTypes(approvalTypes, maxEvents))
   return (await eventsAt(bus, positions)).map(({ event }) => event)
 }
 
-/** Those that wait for a person, the oldest first. */
+/** Requests without an answer among these events, oldest first. */
 export function openApprovalsIn(bus: Bus, events: readonly CloudEvent[]): Promise<OpenApproval[]> {
   const pending = new PendingApprovals()
   for (const event of events) pending.add(event)
   return pending.open(bus)
 }
 
-/** Who answers on the command line: the user of the operating system, which need not know a name, as in a container. */
+/** The user of the operating system; in a container it may have no name. */
 export function cliIdentity(): string {
   try {
     return `cli/${userInfo().username}`
@@ -53,12 +53,12 @@ function describeApproval(approval: OpenApproval, width: number): string[] {
   const { id, name, from, what, who, since, until, hash, replay } = approval
   const version = parseId(id)?.version
   const turn = version === undefined ? '' : `, turn ${version}`
-  const times = `since ${formatTime(Date.parse(since))}  ${until === undefined ? 'for ever' : `until ${formatTime(Date.parse(until))}`}`
+  const times = `since ${formatTime(Date.parse(since))}  ${until === undefined ? 'no deadline' : `until ${formatTime(Date.parse(until))}`}`
   return [
     printable(`${name}  ${id}`),
     shorten(`  ${preview(what)}`, width),
     dim(printable(`  ${times}  asked by ${from}${turn}${replay === undefined ? '' : ` in ${replay}`}`)),
-    dim(printable(`  may be answered by ${who?.join(', ') ?? 'whoever has an identity'}  hash ${hash}`)),
+    dim(printable(`  approvers: ${who?.join(', ') ?? 'anyone with an identity'}  hash ${hash}`)),
     ...(who === undefined || who.includes(cliIdentity()) ? [nextStep(id)] : []),
   ]
 }

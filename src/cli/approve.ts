@@ -14,7 +14,7 @@ export interface AnswerOptions extends GlobalOptions {
   comment?: string
 }
 
-/** `tidings approve ID` and `tidings deny ID`: shows what it is about, and answers that. */
+/** `tidings approve ID` and `tidings deny ID`: prints the request, and answers exactly that. */
 export async function answerCommand(text: string, decision: 'grant' | 'deny', options: AnswerOptions): Promise<void> {
   const { comment, json } = options
   await withExistingLog(async bus => {
@@ -31,22 +31,22 @@ export async function answerCommand(text: string, decision: 'grant' | 'deny', op
   })
 }
 
-/** The whole id, or the end of that of an approval: of an open one, if any ends so. @throws E_USAGE, E_NOT_FOUND, E_AMBIGUOUS */
+/** Accepts a full id or the end of one; open requests come first. @throws E_USAGE, E_NOT_FOUND, E_AMBIGUOUS */
 async function resolveApproval(bus: Bus, text: string): Promise<string> {
   if (parseId(text)) return text
   const events = await approvalEvents(bus)
   const open = await openApprovalsIn(bus, events)
   const newest = open.map(({ id }) => id).toReversed()
   const end = longForm(text)
-  const isMeant = ({ id }: { id: string }) => id.endsWith(text) || id.endsWith(end)
+  const matchesText = ({ id }: { id: string }) => id.endsWith(text) || id.endsWith(end)
   const find = (): readonly { id: string }[] => {
-    const found = open.filter(isMeant)
-    return found.length > 0 ? found : events.filter(event => event.type === approvalType && isMeant(event))
+    const found = open.filter(matchesText)
+    return found.length > 0 ? found : events.filter(event => event.type === approvalType && matchesText(event))
   }
   return only(text, 'open approval', find, () => newest).id
 }
 
-/** All of it: nobody approves what he did not see. */
+/** Complete: a person must see everything that they approve. */
 function describeRequest({
   id,
   target,

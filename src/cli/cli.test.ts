@@ -326,7 +326,7 @@ describe('an app', () => {
 
 describe('an app file', () => {
   test.each([
-    ['export default 1', 'has a default export that is no app'],
+    ['export default 1', 'has a default export that is not an app'],
     ['export const x = 1', 'has no default export'],
     ['const x = = 1', 'app.ts:1'],
     ['throw new Error("early")', 'early (app.ts:1:'],

@@ -13,7 +13,7 @@ export interface Dashboard {
   readonly time: string
   readonly groups: readonly GroupState[]
   readonly activity: Activity
-  /** Models whose provider is away. */
+  /** Models whose provider keeps failing. */
   readonly resting: readonly UnavailableModel[]
   /** Entries on the attention list. */
   readonly attention: number

@@ -14,27 +14,29 @@ export interface ExportOptions extends GlobalOptions, SelectionOptions {
   force?: boolean
 }
 
-/** `tidings export [FILE]`. What is said for people goes to the standard error, the slice may go to the standard output. */
+/** `tidings export [FILE]`. The summary goes to standard error, because the slice may go to standard output. */
 export async function exportCommand(file: string, options: ExportOptions): Promise<void> {
   const { all, correlation, task, since, until, json, force = false } = options
   const isPart = (correlation ?? task ?? since ?? until) !== undefined
   if (isPart === (all === true))
-    throw new TidingsError('E_USAGE', 'say what: --correlation ID, --task ID, --since 24h, or --all')
+    throw new TidingsError('E_USAGE', 'expected one of --correlation ID, --task ID, --since 24h or --all')
   const rules = await redactionRules(options.app)
   const summary = await withExistingLog(async bus =>
     writeSlice(sourceFromBus(bus, await parseSelection(bus, options)), file, { force, ...rules }),
   )
   const { events, turns, documents, redacted, missing } = summary
   const lines = [
-    `exported ${count(events, 'event')}, ${count(turns, 'turn')} among them, and ${count(documents, 'document')}`,
-    `redacted by the ${rules ? 'rules of the app' : 'built-in rules only: no app file was given, and none is here'}`,
-    ...(redacted > 0 ? [`in ${count(redacted, 'event')} something was redacted that the log has in clear`] : []),
-    ...(missing > 0 ? [`the log has no more: ${count(missing, 'blob or document')} that they name`] : []),
+    `exported ${count(events, 'event')} (${count(turns, 'turn')}) and ${count(documents, 'document')}`,
+    `redacted by the ${rules ? 'rules of the app' : 'built-in rules only, because there is no app file here: see --app'}`,
+    ...(redacted > 0 ? [`redacted ${count(redacted, 'event')} that the log has in clear`] : []),
+    ...(missing > 0
+      ? [`missing on the log: ${count(missing, 'blob or document', 'blobs or documents')} that the events name`]
+      : []),
   ]
   process.stderr.write(`${json ? JSON.stringify(summary) : lines.join('\n')}\n`)
 }
 
-/** Of the app that is named, or of the one that is here. What it declares may be newer than the log. */
+/** The rules of the named app, or of the default one. They may be newer than the log. */
 async function redactionRules(named: string | undefined): Promise<{ redactor: Redactor } | undefined> {
   const file = named === undefined ? defaultApp() : findApp(named)
   return file === undefined ? undefined : { redactor: (await loadApp(file)).app.redactor }

@@ -20,7 +20,7 @@ export interface SearchOptions extends GlobalOptions {
 export async function findCommand(words: readonly string[], options: SearchOptions): Promise<void> {
   const { type, since, json } = options
   const isPattern: boolean = type === undefined || isTypePattern(type)
-  if (!isPattern) throw new TidingsError('E_USAGE', `"${type}" is no event type, and no pattern such as order.*`)
+  if (!isPattern) throw new TidingsError('E_USAGE', `"${type}" is not an event type or a pattern such as order.*`)
   const filter = {
     limit: parseCount('--limit', options.limit),
     ...(type !== undefined && { type }),
@@ -31,7 +31,7 @@ export async function findCommand(words: readonly string[], options: SearchOptio
   )
   const idWidth = Math.max(0, ...found.map(({ event }) => widthOf(shortId(event.id))))
   for (const stored of found) await print(json ? JSON.stringify(stored) : line(stored, idWidth, terminalWidth()))
-  if (found.length === 0 && !json) await print('Nothing on the log holds all of that.')
+  if (found.length === 0 && !json) await print('No event contains all of these words.')
 }
 
 function line({ event }: StoredEvent, idWidth: number, width: number): string {

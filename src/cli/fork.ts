@@ -17,7 +17,7 @@ export interface ForkOptions extends GlobalOptions, EffectOptions {
   reissue?: boolean
 }
 
-/** `tidings fork --from TASK@TURN`: a new task with the turns before that one, which decides anew from there. */
+/** `tidings fork --from TASK@TURN`: a new task with the turns before that one, which decides again from there. */
 export async function forkCommand(options: ForkOptions): Promise<void> {
   const from = parseForkPoint(options.from)
   const edits = options.edit === undefined ? {} : readEdits(options.edit)
@@ -26,7 +26,7 @@ export async function forkCommand(options: ForkOptions): Promise<void> {
     const plan = await planFork(bus, { ...origin, edits: await withFullIds(bus, origin, edits) })
     const { program, adopted, fork } = plan
     if (!app.programs.some(({ name }) => name === program))
-      throw new TidingsError('E_NOT_FOUND', `the app ${app.name} has no agent ${program}, whose task this is`)
+      throw new TidingsError('E_NOT_FOUND', `the app "${app.name}" has no agent "${program}", which ran this task`)
     await provisionGroup(bus, app)
     const { task, correlation, replay: mark } = await publishFork(bus, plan, 'fork', ruled)
     const record = {
@@ -42,12 +42,12 @@ export async function forkCommand(options: ForkOptions): Promise<void> {
       `forked ${program} before its turn ${from.version}`,
       dim(`  task         ${task}`),
       dim(`  correlation  ${correlation}`),
-      dim(`  adopted      ${count(adopted.length, 'answer')} that came later`),
+      dim(`  adopted      ${count(adopted.length, 'answer')} that arrived later`),
       dim(
-        `  asked again  ${fork.reissue.map(({ type, target }) => `${type} ${target ?? ''}`.trim()).join(', ') || 'nothing'}`,
+        `  repeated     ${fork.reissue.map(({ type, target }) => `${type} ${target ?? ''}`.trim()).join(', ') || 'nothing'}`,
       ),
-      dim(`  what came of it: tidings trace ${correlation}`),
-      'what its tools and models may do:',
+      dim(`  to see what follows: tidings trace ${correlation}`),
+      'its tools and models may do this:',
       ...effectLines(ruled),
     ])
   })
@@ -60,7 +60,7 @@ function parseForkPoint(text: string): { task: string; version: number } {
   if (task === undefined)
     throw new TidingsError(
       'E_USAGE',
-      `"${text}" is not TASK@TURN: a task, by its id or the end of it, and a turn from 1`,
+      `"${text}" is not TASK@TURN: expected the id of a task or the end of it, and a turn from 1`,
     )
   return { task, version: Number(version) }
 }
@@ -68,7 +68,7 @@ function parseForkPoint(text: string): { task: string; version: number } {
 function readEdits(file: string): Record<string, unknown> {
   const edits = readJsonFile(file)
   if (typeof edits !== 'object' || edits === null || Array.isArray(edits))
-    throw new TidingsError('E_USAGE', `${file} must hold { "EVENT-ID": DATA }`)
+    throw new TidingsError('E_USAGE', `"${file}" must contain { "EVENT-ID": DATA }`)
   return edits as Record<string, unknown>
 }
 

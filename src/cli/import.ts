@@ -15,18 +15,18 @@ export async function importCommand(file: string, options: GlobalOptions): Promi
   const imported = await withLog(bus => importFrom(sourceFromFile(file), bus))
   const { events, turns, withoutBeginning } = imported
   await printResult(options, imported, [
-    `imported ${count(events, 'event')}, ${count(turns, 'turn')} among them`,
+    `imported ${count(events, 'event')} (${count(turns, 'turn')})`,
     ...(withoutBeginning === 0
       ? []
       : [
           dim(
-            `${count(withoutBeginning, 'turn')} of tasks that begin before the slice: to be read, not to be replayed`,
+            `${count(withoutBeginning, 'turn')} of tasks that start before the slice: you can read them, but not replay them`,
           ),
         ]),
   ])
 }
 
-/** It is read twice, so it has to lie somewhere. */
+/** The import reads the slice twice, so it is stored in a file first. */
 async function importStdin(options: GlobalOptions): Promise<void> {
   await using folder = await mkdtempDisposable(join(tmpdir(), 'tidings-import-'))
   const file = join(folder.path, 'slice.jsonl')

@@ -3,7 +3,7 @@ import { manifest } from './version.ts'
 
 const { version, dependencies } = manifest
 
-/** Where Tidings lies when it runs from its sources: a project made by it then uses that, as built by `npm run build`. */
+/** The checkout, if Tidings runs from its sources; a new project then depends on it, as built by `npm run build`. */
 export const checkout = import.meta.filename.endsWith('.ts') ? resolve(import.meta.dirname, '../..') : undefined
 
 /** The files of a new project, by name. */
@@ -20,7 +20,7 @@ const packageJson = (name: string) => ({
   type: 'module',
   scripts: { dev: 'tidings dev', start: 'tidings run' },
   dependencies: { tidings: checkout ? `file:${checkout}` : `^${version}`, zod: dependencies.zod },
-  // Node itself, so that the project runs whatever Node the machine has.
+  // Node itself, so that the project does not depend on the Node of the machine.
   devDependencies: { node: '^24.16.0' },
   allowScripts: { node: true },
 })
@@ -44,7 +44,7 @@ const search = tool('notes.search', {
   },
 })
 
-// The offline model needs no key and no network. TIDINGS_MODEL=openai/gpt-5 or anthropic/… takes a real one.
+// The offline model needs no key and no network. TIDINGS_MODEL=openai/gpt-5 or anthropic/… uses a real one.
 const helper = agent('helper', {
   on: 'question.asked',
   model: await modelFromEnvironment(),
@@ -60,16 +60,16 @@ const readme = (name: string) => `# ${name}
 One agent and one tool, on a durable event log. Nothing here needs a key.
 
     npm install
-    npx tidings dev            runs app.ts, again after every change, and shows every event
+    npx tidings dev            run app.ts, restart it after every change, and show every event
 
 In a second terminal:
 
     npx tidings publish question.asked '{"text":"When are you open on Sunday?"}'
-    npx tidings trace last     what came of it
-    npx tidings tail           events as they happen
-    npx tidings attention      what a person should look at
+    npx tidings trace last     show everything that followed from it
+    npx tidings tail           show events as they happen
+    npx tidings attention      list what a person should look at
 
-The agent listens to \`question.asked\`. Whatever publishes such an event starts it: the command line, the HTTP gateway
+The agent subscribes to \`question.asked\`. You can publish such an event on the command line, through the HTTP gateway
 (\`curl -H 'content-type: application/json' -d '{"type":"question.asked","data":{"text":"…"}}' localhost:4110/events\`),
-or another agent. The log lies in \`.tidings/\`.
+or from another agent. The log is stored in \`.tidings/\`.
 `

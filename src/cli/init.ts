@@ -9,26 +9,26 @@ import { printResult, type GlobalOptions } from './output.ts'
 export async function initCommand(folder: string | undefined, options: GlobalOptions): Promise<void> {
   const path = resolve(folder ?? '.')
   if (existsSync(path) && (await readdir(path)).length > 0)
-    throw new TidingsError('E_USAGE', `${path} is not empty: tidings init NEW-FOLDER makes a new one`)
+    throw new TidingsError('E_USAGE', `"${path}" is not empty. Name a new folder: tidings init FOLDER`)
   await mkdir(path, { recursive: true })
   const written = projectFiles(nameFor(path))
   for (const [name, content] of Object.entries(written)) await writeFile(join(path, name), content, { flag: 'wx' })
   await printResult(options, { folder: path, files: Object.keys(written) }, [
-    `A new project in ${path}. What to do next:`,
+    `Created a project in ${path}. Next steps:`,
     '',
     ...(checkout === undefined ? [] : [`  npm run build --prefix ${checkout}`]),
     ...(folder === undefined ? [] : [`  cd ${folder}`]),
     '  npm install',
     '  npx tidings dev',
     '',
-    'and in a second terminal:',
+    'In a second terminal:',
     '',
     `  npx tidings publish question.asked '{"text":"When are you open on Sunday?"}'`,
     '  npx tidings trace last',
   ])
 }
 
-// npm takes lower-case names.
+// npm accepts lower-case names only.
 const nameFor = (path: string) =>
   basename(path)
     .toLowerCase()

@@ -26,7 +26,7 @@ export async function migrateCommand(name: string, options: Options): Promise<vo
   const { data: to, definition } = findWorkflow(app, name)
   const counts = { moved: 0, refused: 0 }
   await withExistingLog(async bus => {
-    // A worker that brings a moved instance back reads it from there, whether one that hosts it has ever started or not.
+    // Workers that load a moved instance read the definition from the log.
     if (!options.dryRun) await publishWorkflows(bus, [definition])
     for (const task of await findInstances(bus, name, definition.hash, options.task)) {
       const why = await refusalFor(bus, app, task, to)
@@ -46,16 +46,16 @@ export async function migrateCommand(name: string, options: Options): Promise<vo
       ])
     }
   })
-  const told = `${options.dryRun ? 'can be moved' : 'told to move'} to version ${to.version}`
+  const action = `${options.dryRun ? 'can be moved' : 'asked to move'} to version ${to.version}`
   await printResult(options, { workflow: name, version: to.version, ...counts }, [
-    `${count(counts.moved, 'instance')} ${told}${counts.refused > 0 ? `, ${counts.refused} stay with theirs` : ''}`,
+    `${count(counts.moved, 'instance')} ${action}${counts.refused > 0 ? `, ${counts.refused} keep their definition` : ''}`,
     ...(counts.moved > 0 && !options.dryRun
-      ? [dim('each says workflow.migrated in its next turn, or workflow.migration.refused')]
+      ? [dim('each emits workflow.migrated or workflow.migration.refused in its next turn')]
       : []),
   ])
 }
 
-/** Those that run under another definition. */
+/** Running instances with another definition. */
 async function findInstances(bus: Bus, program: string, hash: string, only: string | undefined): Promise<string[]> {
   if (only !== undefined) return [await resolveTask(bus, only, program)]
   const found = await queryIndex(bus, index => index.tasks({ program, limit: 1_000_000 }))

@@ -8,17 +8,17 @@ import { printResult, type GlobalOptions } from './output.ts'
 /** `tidings pause KIND NAME` and `tidings resume KIND NAME` */
 export async function pauseCommand(kind: string, name: string, paused: boolean, options: GlobalOptions): Promise<void> {
   if (!isPausable(kind))
-    throw new TidingsError('E_USAGE', `"${kind}" cannot be paused: say agent, tool or model, then its name`)
+    throw new TidingsError('E_USAGE', `"${kind}" cannot be paused: expected agent, tool or model, then a name`)
   const changed = await withExistingLog(async bus => {
     const pauses = new Pauses(bus)
-    // A misspelt name would be paused without any effect. Resuming is safe: it also takes back a pause of a name that is gone.
+    // Pausing a misspelt name would have no effect. Resuming a name that is gone is allowed.
     if (paused || !(await pauses.isPaused(kind, name))) await assertEverHosted(bus, kind, name)
     return pauses.set(kind, name, paused)
   })
   const state = paused ? 'paused' : 'running'
   const next = paused
-    ? `  what arrives for it is kept; hand it out with: tidings resume ${kind} ${name}`
-    : '  what was kept for it meanwhile is handed out again'
+    ? `  its deliveries are kept; to continue: tidings resume ${kind} ${name}`
+    : '  the deliveries that were kept are delivered now'
   await printResult(options, { kind, name, state, changed }, [
     `${kind} ${name} ${changed ? 'is now' : 'was already'} ${state}`,
     ...(changed ? [dim(next)] : []),

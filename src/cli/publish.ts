@@ -27,14 +27,14 @@ export async function publishCommand(
   const published = await withLog(bus => publishText(bus, type, data, options))
   const { id, correlationid, duplicate } = published
   await printResult(options, published, [
-    duplicate ? `${id} was on the log already; nothing was written` : `published ${type}`,
+    duplicate ? `${id} is already on the log; nothing was written` : `published ${type}`,
     dim(`  id           ${id}`),
     dim(`  correlation  ${correlationid}`),
-    dim(`  what came of it: tidings trace ${correlationid}`),
+    dim(`  to see what follows: tidings trace ${correlationid}`),
   ])
 }
 
-/** Publishes what was typed. @throws E_EVENT_INVALID, E_NOT_FOUND, E_EVENT_TOO_LARGE, E_LOG_UNAVAILABLE */
+/** Publishes an event from its text. @throws E_EVENT_INVALID, E_NOT_FOUND, E_EVENT_TOO_LARGE, E_LOG_UNAVAILABLE */
 export async function publishText(
   bus: Bus,
   type: string,

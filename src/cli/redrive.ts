@@ -15,13 +15,12 @@ export interface RedriveOptions extends GlobalOptions, SelectionOptions, EffectO
   dryRun?: boolean
 }
 
-/** A correlation that is repeated, with its outside events. */
+/** A correlation to repeat, with its events from outside. */
 interface RedrivePart {
   readonly of: string
   readonly events: readonly { id: string; type: string }[]
 }
 
-/** All parts are one redrive. */
 interface RedrivePlan {
   readonly parts: readonly RedrivePart[]
   publish(): Promise<PublishedRedrive>
@@ -29,30 +28,30 @@ interface RedrivePlan {
 
 interface PublishedRedrive {
   readonly replay: string
-  /** Where a correlation is repeated. */
+  /** The new correlation that repeats this one. */
   counterpart(correlation: string): string
 }
 
-/** `tidings redrive`: what came from outside comes again, as something new. */
+/** `tidings redrive`: publishes events from outside again, as new events. */
 export async function redriveCommand(options: RedriveOptions): Promise<void> {
   const { task, correlation, since, until, type, dryRun, json } = options
   if ((task ?? correlation ?? since ?? until) === undefined)
-    throw new TidingsError('E_USAGE', 'say what: --correlation ID, --task ID or --since 24h')
+    throw new TidingsError('E_USAGE', 'expected one of --correlation ID, --task ID or --since 24h')
   if (task !== undefined && type)
-    throw new TidingsError('E_USAGE', 'a task has one start: --type does not go with --task')
+    throw new TidingsError('E_USAGE', '--type cannot be combined with --task, because a task has one start')
   await withEffects(options, async (bus, app, ruled) => {
     const { parts, publish } = await planRedrive(bus, await parseSelection(bus, options), type, ruled)
     if (parts.length === 0)
       throw new TidingsError(
         'E_NOT_FOUND',
-        'nothing came from outside there; what fed an instance of a workflow with a key is under other correlations, which tidings trace shows',
+        'the selection has no events from outside. The events of a keyed workflow have other correlations, which tidings trace shows',
       )
     if (!dryRun) await provisionGroup(bus, app)
     const published = dryRun ? undefined : await publish()
     for (const part of parts) await printPart(options, part, ruled, published)
     if (json) return
     if (published) await print(`as ${published.replay}`)
-    for (const line of ['what its tools and models may do:', ...effectLines(ruled)]) await print(line)
+    for (const line of ['its tools and models may do this:', ...effectLines(ruled)]) await print(line)
   })
 }
 
@@ -92,7 +91,7 @@ async function planRedrive(
       },
     }
   }
-  if ('all' in selection) throw new TidingsError('E_USAGE', 'a whole log is not redriven: say --since')
+  if ('all' in selection) throw new TidingsError('E_USAGE', 'a whole log cannot be redriven: limit it with --since')
   const inputs = await selectInputs(bus, selection, types)
   const parts = Map.groupBy(inputs, ({ correlationid }) => correlationid)
   return {

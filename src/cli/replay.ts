@@ -18,9 +18,9 @@ import { parseCount, reportError, flushOutput, print, type GlobalOptions } from 
 import { parseSelection, type SelectionOptions } from './selection.ts'
 
 export interface ReplayCommandOptions extends GlobalOptions, SelectionOptions {
-  /** Only what waits: what a deploy of this code would go on with. */
+  /** Only waiting tasks, which a deploy of this code would continue. */
   waiting?: boolean
-  /** Slices in place of the log. */
+  /** Slices to replay instead of the log. */
   file?: string[]
   app?: string
   accept?: string
@@ -30,12 +30,12 @@ export interface ReplayCommandOptions extends GlobalOptions, SelectionOptions {
   expectAtLeast?: string
 }
 
-/** A usage error, a log or an app that cannot be read, a report that could not be written in full. */
+/** For wrong usage, a log or an app that cannot be read, and an incomplete report. */
 const errorCode = 2
 
-/** `tidings replay`: the exit code is that of the verdict. */
+/** `tidings replay`: the verdict decides the exit code. */
 export async function replayCommand(options: ReplayCommandOptions): Promise<void> {
-  // A reader of the output that goes away ends the process, with the code that is set then: a gate must not be green by that.
+  // If the pipe closes early, the process exits with the code that is set then, which must not be 0.
   process.exitCode = errorCode
   try {
     process.exitCode = exitCodes[await replayAndReport(options)]
@@ -73,7 +73,10 @@ async function runReplay(options: ReplayCommandOptions): Promise<ReplayOutcome> 
       readOnly: true,
     })
   if (options.waiting || options.task || options.correlation || options.since || options.until)
-    throw new TidingsError('E_USAGE', 'a file is replayed whole')
+    throw new TidingsError(
+      'E_USAGE',
+      'a file is replayed as a whole: --file cannot be combined with --task, --correlation, --since, --until or --waiting',
+    )
   const outcomes: ReplayOutcome[] = []
   for (const file of options.file)
     outcomes.push(await replayInProcesses(module, recordedFrom(sourceFromFile(file)), { jobs }))
@@ -83,7 +86,10 @@ async function runReplay(options: ReplayCommandOptions): Promise<ReplayOutcome> 
 async function recordedOnLog(bus: Bus, options: ReplayCommandOptions) {
   if (!options.waiting) return recordedFrom(sourceFromBus(bus, await parseSelection(bus, options)))
   if (options.task || options.correlation || options.since || options.until)
-    throw new TidingsError('E_USAGE', 'of the tasks that wait, all are replayed')
+    throw new TidingsError(
+      'E_USAGE',
+      '--waiting replays all waiting tasks: it cannot be combined with --task, --correlation, --since or --until',
+    )
   const live = await queryIndex(bus, index =>
     (['running', 'waiting'] as const).flatMap(state => index.tasks({ state, limit: Number.MAX_SAFE_INTEGER })),
   )

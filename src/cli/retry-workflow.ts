@@ -9,8 +9,8 @@ import { readDefinition, workflowProgram } from '../workflows/program.ts'
 import type { State } from '../workflows/state.ts'
 
 /**
- * Whether an instance of a workflow can go on as another task. Events reach an instance under its own id, so its successor gets none; and
- * what was undone is not there any more.
+ * Whether an instance of a workflow can continue as another task. Events are routed to an instance by its id, so a successor receives none;
+ * and undone effects are gone.
  */
 export const workflowRetryCheck =
   (bus: Bus): CheckWorkflow =>
@@ -21,21 +21,21 @@ export const workflowRetryCheck =
     const definition = async (of: string) => new Code(await readDefinition(program, of, read))
     const { undoing, state, pinned } = await stateBefore(program, fork, await definition(hash))
     if (undoing)
-      return { why: 'has undone what it did: start it again, with its input or with `tidings redrive`', isUndone: true }
+      return { why: 'has undone its effects. Start it again, with its input or with `tidings redrive`', isUndone: true }
     if (!failed)
       return {
-        why: 'ended by what its definition says, not by a call that failed: it would end so again. Start it again, with its input or with `tidings redrive`',
+        why: 'ended as its definition says, not by a failed call, and would end the same way. Start it again, with its input or with `tidings redrive`',
       }
     const code = await definition(pinned)
     const at = state.at === undefined ? 0 : (code.place(state.at) ?? 0)
     const waits = code.types.filter(type => code.isWantedLater(type, at))
     if (waits.length === 0) return undefined
     return {
-      why: `may still wait for ${waits.join(', ')}, and events reach an instance under its own id only. Start it again with \`tidings redrive\``,
+      why: `may still wait for ${waits.join(', ')}, and events are routed to the original instance only. Start it again with \`tidings redrive\``,
     }
   }
 
-/** Where it stood before its last turn. */
+/** Its state before its last turn. */
 async function stateBefore(program: string, fork: Fork, code: Code) {
   const { start } = fork
   const retry = createEvent({ type: retryType, correlationid: start.correlationid, target: program, data: fork })

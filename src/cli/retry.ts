@@ -25,7 +25,7 @@ export interface RetryCommandOptions extends GlobalOptions {
   yes?: boolean
 }
 
-/** How long the tasks that a failed one had asked may take to end. */
+/** How long to wait for the children of a failed task to end. */
 const childrenTimeoutMs = 10_000
 const maxConcurrentRetries = 8
 
@@ -48,7 +48,7 @@ export async function retryCommand(which: string | undefined, options: RetryComm
 
 type RetryResult =
   | { readonly state: 'resumed'; readonly task: string; readonly released: number }
-  /** Somebody retried it before. */
+  /** It was retried before. */
   | { readonly state: 'existing'; readonly task: string; readonly retryOf: string; readonly end: string }
   | {
       readonly state: 'retried'
@@ -56,13 +56,13 @@ type RetryResult =
       readonly retryOf: string
       readonly correlation: string
       readonly program: string
-      /** Requests that are made again. */
+      /** Requests that are repeated. */
       readonly asked: readonly string[]
-      /** Answers that are taken over though nobody had taken them. */
+      /** Answers that arrived after the failure and are used. */
       readonly adopted: readonly string[]
-      /** Tasks that it had asked, and that go on too. */
+      /** Its child tasks, which continue too. */
       readonly children: readonly string[]
-      /** Callers that were answered, and are not answered again. */
+      /** Callers that have an answer and do not get another one. */
       readonly callersAnswered: number
     }
 
@@ -77,16 +77,16 @@ async function retryOne(bus: Bus, task: string): Promise<RetryResult> {
     )
   const next = tasks.retriedAs(task)
   if (next !== undefined)
-    return { state: 'existing', task: next, retryOf: task, end: tasks.get(next)?.end ?? 'under way' }
+    return { state: 'existing', task: next, retryOf: task, end: tasks.get(next)?.end ?? 'running' }
   const pending = await tasks.pendingWith(task)
   if (pending !== undefined)
     throw retryRefused(
-      `task ${task} goes on with task ${pending}, which is the retry of one that had asked it and has not begun yet. ` +
-        'It begins when a worker takes it',
+      `task ${task} continues with task ${pending}, the retry of its caller, which has not started yet. ` +
+        'It starts when a worker for it runs',
     )
   const plan = await planWhenChildrenEnded(bus, task, tasks)
   const { task: successor, isNew } = await publishRetry(bus, plan)
-  if (!isNew) return { state: 'existing', task: successor, retryOf: task, end: 'under way' }
+  if (!isNew) return { state: 'existing', task: successor, retryOf: task, end: 'running' }
   return successorResult(successor, plan)
 }
 
@@ -107,18 +107,18 @@ function successorResult(
   }
 }
 
-/** What was parked for a task that has not ended is handed out again. */
+/** Releases the parked deliveries of a task that has not ended. */
 async function releaseParked(bus: Bus, task: string, turn: Turn | undefined): Promise<RetryResult> {
   const released = await bus.release({ key: `task/${task}` })
   if (released > 0) return { state: 'resumed', task, released }
-  if (!turn) throw new TidingsError('E_NOT_FOUND', `no turn of task ${task} is on the log`)
+  if (!turn) throw new TidingsError('E_NOT_FOUND', `task "${task}" is not on the log`)
   throw retryRefused(
-    `task ${task} of ${turn.program} has not ended, and nothing is parked for it: it goes on by itself when what it waits for comes. ` +
-      '`tidings attention` says what keeps it; `tidings attention cancel TASK` ends it',
+    `task ${task} of ${turn.program} has not ended, and nothing is parked for it: it continues when the answer arrives. ` +
+      '`tidings attention` shows what it waits for; `tidings attention cancel TASK` cancels it',
   )
 }
 
-/** The plan, once the tasks that it had asked have ended too. @throws E_RETRY_REFUSED */
+/** Plans the retry once its child tasks have ended. @throws E_RETRY_REFUSED */
 async function planWhenChildrenEnded(bus: Bus, task: string, known: CorrelationTasks): Promise<RetryPlan> {
   const until = Date.now() + childrenTimeoutMs
   for (let tasks = known; ; tasks = await CorrelationTasks.read(bus, correlationOf(task)))
@@ -144,9 +144,9 @@ async function retryMany(bus: Bus, options: RetryCommandOptions): Promise<void> 
   if (!json && found.length === 0) await print(`No failed task matches${await codeSuggestion(bus, filter, code)}`)
   else if (!json) for (const line of countLines(own, withCallers)) await print(line)
   if (!yes) {
-    const told = { found: own.length, withCallers, tasks: own.map(({ task }) => task) }
+    const summary = { found: own.length, withCallers, tasks: own.map(({ task }) => task) }
     if (own.length === 0 && !json) return
-    return printResult(options, told, [dim('nothing was done yet: --yes retries them')])
+    return printResult(options, summary, [dim('nothing was retried: add --yes to retry them')])
   }
   const counts = { retried: 0, existing: 0, refused: 0, callersAnswered: 0 }
   const programs = new Set<string>()
@@ -155,7 +155,7 @@ async function retryMany(bus: Bus, options: RetryCommandOptions): Promise<void> 
     for (const { task } of next) {
       const result = await retryOne(bus, task).catch(error => toTidingsError(error, 'E_INTERNAL'))
       if (result instanceof TidingsError) {
-        // The log is away: what is left is for the next time.
+        // The log is unavailable: the next run retries the rest.
         if (result.retryable && result.code !== 'E_RETRY_REFUSED') throw result
         counts.refused++
         await printResult(options, { state: 'refused', task, error: result.toJSON() }, [
@@ -173,20 +173,20 @@ async function retryMany(bus: Bus, options: RetryCommandOptions): Promise<void> 
   }
   await Promise.all(Array.from({ length: maxConcurrentRetries }, work))
   await printResult(options, { found: own.length, withCallers, ...counts }, [
-    `${count(counts.retried, 'task')} retried${counts.existing > 0 ? `, ${counts.existing} by somebody else` : ''}${counts.refused > 0 ? `, ${counts.refused} refused` : ''}`,
+    `${count(counts.retried, 'task')} retried${counts.existing > 0 ? `, ${counts.existing} retried before` : ''}${counts.refused > 0 ? `, ${counts.refused} refused` : ''}`,
     ...callerLines(counts.callersAnswered),
   ])
   if (!json) for (const program of programs) await printIfNoWorker(bus, program)
   if (counts.refused > 0) process.exitCode = 1
 }
 
-/** The code that may be meant where no task failed with the one that was given. */
+/** Suggests a code if no task failed with the given one. */
 async function codeSuggestion(bus: Bus, filter: FailureFilter, code: string | undefined): Promise<string> {
   if (code === undefined) return '.'
   return didYouMean(code, new Set((await findFailed(bus, filter)).map(failed => failed.code))) || '.'
 }
 
-/** A task that failed together with the one that had asked it goes on with that. */
+/** A task whose caller failed too continues with its caller. */
 function withoutChildren(found: readonly FailedTask[]): { own: FailedTask[]; withCallers: number } {
   const all = new Set(found.map(({ task }) => task))
   const own = found.filter(({ call }) => call === undefined || !all.has(parseId(call)?.task ?? ''))
@@ -199,7 +199,7 @@ function countLines(found: readonly FailedTask[], withCallers: number): string[]
     styleText('bold', `${count(found.length, 'failed task')}`),
     ...[...kinds].map(([kind, { length }]) => `  ${String(length).padStart(6)}  ${kind}`),
     ...(withCallers > 0
-      ? [dim(`  and ${withCallers} that they called, which go on with their callers or stay on the list`)]
+      ? [dim(`  and ${withCallers} called by these, which continue with their callers or stay on the list`)]
       : []),
   ]
 }
@@ -207,8 +207,8 @@ function countLines(found: readonly FailedTask[], withCallers: number): string[]
 function describeResult(retried: RetryResult): string[] {
   if (retried.state === 'resumed')
     return [
-      `resumed ${retried.task}: ${count(retried.released, 'delivery', 'deliveries')} handed out again`,
-      dim('  it was parked, and has not ended'),
+      `resumed ${retried.task}: ${count(retried.released, 'delivery', 'deliveries')} released`,
+      dim('  the task has not ended; its deliveries were parked'),
     ]
   const { task, retryOf } = retried
   if (retried.state === 'existing')
@@ -222,23 +222,24 @@ function describeResult(retried: RetryResult): string[] {
     `retried ${printable(program)}`,
     dim(`  of           ${retryOf}`),
     dim(`  as           ${task}`),
-    dim(`  asked again  ${asked.join(', ') || 'nothing: the current code decides its last turn again'}`),
-    ...(adopted.length > 0 ? [dim(`  taken over   ${count(adopted.length, 'answer')} that nobody had taken`)] : []),
-    ...(children.length > 0 ? [dim(`  go on too    ${children.join(', ')}`)] : []),
+    dim(`  repeated     ${asked.join(', ') || 'nothing: the current code decides its last turn again'}`),
+    ...(adopted.length > 0
+      ? [dim(`  adopted      ${count(adopted.length, 'answer')} that arrived after the failure`)]
+      : []),
+    ...(children.length > 0 ? [dim(`  children     ${children.join(', ')}`)] : []),
     ...callerLines(callersAnswered),
-    dim(`  what came of it: tidings trace ${correlation}`),
+    dim(`  to see what follows: tidings trace ${correlation}`),
   ]
 }
 
 function callerLines(callers: number): string[] {
   if (callers === 0) return []
-  const who =
-    callers === 1 ? '1 caller was answered before, and is' : `${callers} callers were answered before, and are`
-  return [dim(`  ${who} not answered again`)]
+  const who = callers === 1 ? '1 caller has its answer and does' : `${callers} callers have their answers and do`
+  return [dim(`  ${who} not get another one`)]
 }
 
 async function printIfNoWorker(bus: Bus, program: string): Promise<void> {
   if (await hasWorker(bus, 'agent', program)) return
   const host = (await hostsOn(bus))[program]
-  await print(dim(`  no worker of ${printable(host ?? program)} runs: it begins when one does`))
+  await print(dim(`  no worker of ${printable(host ?? program)} is running: the task starts when one does`))
 }

@@ -16,50 +16,53 @@ export interface RunOptions extends GlobalOptions {
   only?: string
 }
 
-// The process lives until it is asked to end, also when the app has nothing open that would keep it.
+// Keeps the process alive even if the app has nothing open.
 const maxTimerMs = 2 ** 31 - 1
 
 /** `tidings run [APP]` */
 export async function runCommand(path: string | undefined, options: RunOptions): Promise<void> {
-  const asked = AbortSignal.any([shutdownSignal(), parentGoneSignal()])
+  const shutdown = AbortSignal.any([shutdownSignal(), parentGoneSignal()])
   const hosted = parseRoles(options.only)
   const { app, module } = await loadApp(findApp(path))
   const waiting: Promise<void>[] = []
   const onWaiting = (found: BrokerWait) =>
     void waiting.push(printResult(options, waitingRecord(found), waitingText(found)))
-  const running = await start(app, { module, signal: asked, onWaiting, only: hosted }).catch(async error => {
-    if (!asked.aborted || waiting.length === 0) throw error
+  const running = await start(app, { module, signal: shutdown, onWaiting, only: hosted }).catch(async error => {
+    if (!shutdown.aborted || waiting.length === 0) throw error
   })
   await Promise.all(waiting)
   if (!running) return printResult(options, { event: 'stopped' }, ['stopped'])
   await printResult(options, readyRecord(app, running, hosted), readyText(app, running, hosted))
   const looked = hosted.includes('agents')
-    ? printIncompatible(running.bus, app, options, asked).catch(logSkippedCheck)
+    ? printIncompatible(running.bus, app, options, shutdown).catch(logSkippedCheck)
     : undefined
   const alive = setInterval(() => {}, maxTimerMs)
-  if (!asked.aborted) await new Promise(resolve => asked.addEventListener('abort', resolve))
+  if (!shutdown.aborted) await new Promise(resolve => shutdown.addEventListener('abort', resolve))
   clearInterval(alive)
   await looked
-  await printResult(options, { event: 'stopping' }, [dim('ending what is under way; once more to stop at once')])
+  await printResult(options, { event: 'stopping' }, [
+    dim('finishing work in progress; press Ctrl-C again to stop at once'),
+  ])
   await running.stop()
   await printResult(options, { event: 'stopped' }, ['stopped'])
-  // A tool that does not heed its signal must not keep the process.
+  // A tool that ignores its abort signal must not keep the process alive.
   process.exit()
 }
 
-// A log or an index that is away now is no reason to stop.
-const logSkippedCheck = (error: unknown) => log.warn?.({}, `waiting tasks were not looked at: ${textOf(error)}`)
+// The check is optional: an unavailable log or index does not stop the worker.
+const logSkippedCheck = (error: unknown) =>
+  log.warn?.({}, `waiting tasks were not checked against the code: ${textOf(error)}`)
 
-/** `tidings dev` speaks to its child by a channel, which also ends with the parent. */
+/** Aborts when `tidings dev` closes the IPC channel, or ends. */
 function parentGoneSignal(): AbortSignal {
   const gone = new AbortController()
   process.once('disconnect', () => gone.abort())
-  // It must not keep a process that could not start.
+  // The channel must not keep a process alive that could not start.
   process.channel?.unref()
   return gone.signal
 }
 
-/** The roles that are named, in their usual order; all where none is. @throws E_USAGE */
+/** The named roles in their usual order; by default all. @throws E_USAGE */
 function parseRoles(only: string | undefined): readonly Role[] {
   if (only === undefined) return roles
   const named = only.split(',').map(each => each.trim())
@@ -78,15 +81,15 @@ function waitingRecord({ error, address }: BrokerWait) {
 
 function waitingText({ error, address }: BrokerWait): string[] {
   return [
-    `${styleText('yellow', '●')} waits for the log: ${error.message}`,
-    dim(`  ${error.next}${address ? ` ${address}/health says when it goes on.` : ''}`),
+    `${styleText('yellow', '●')} waiting for the log: ${error.message}`,
+    dim(`  ${error.next}${address ? ` ${address}/health reports when it continues.` : ''}`),
   ]
 }
 
 function readyRecord(app: App, { addresses, durability, warnings }: RunningApp, hosted: readonly Role[]) {
   const { home } = environment()
-  const told = { roles: hosted, addresses, durability, warnings }
-  return { event: 'ready', app: app.name, pid: process.pid, home, ...told }
+  const details = { roles: hosted, addresses, durability, warnings }
+  return { event: 'ready', app: app.name, pid: process.pid, home, ...details }
 }
 
 function readyText(app: App, { addresses, durability, warnings }: RunningApp, hosted: readonly Role[]): string[] {
@@ -96,7 +99,7 @@ function readyText(app: App, { addresses, durability, warnings }: RunningApp, ho
   const away = others.flatMap(each => componentsOf(app)[each])
   return [
     `${styleText('green', '●')} ${styleText('bold', app.name)} ${role}: ${parts.join(', ')}`,
-    ...(others.length === 0 ? [] : [dim(`  not here, other workers must: ${away.join(', ')}`)]),
+    ...(others.length === 0 ? [] : [dim(`  other workers must run: ${away.join(', ')}`)]),
     ...addresses.map(address => `  ${address}`),
     `  ${shownLog(environment())}: ${durabilityText(durability)}`,
     ...warnings.flatMap(({ code, message }) =>
@@ -105,7 +108,7 @@ function readyText(app: App, { addresses, durability, warnings }: RunningApp, ho
   ]
 }
 
-/** What a worker runs in each role. */
+/** What a worker runs in each role, as text. */
 const componentsOf = ({ agents, workflows, tools, models, triggers }: App): Record<Role, string[]> => ({
   agents: [count(agents.length, 'agent'), ...(workflows.length > 0 ? [count(workflows.length, 'workflow')] : [])],
   tools: [count(tools.length, 'tool')],

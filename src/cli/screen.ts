@@ -1,4 +1,4 @@
-/** A picture on a terminal in place of what was there, which comes back when it is closed, however the process ends. */
+/** Draws full-screen on a terminal, and restores it when closed or when the process exits. */
 export class Screen {
   readonly #out: NodeJS.WriteStream
   readonly #onExit = () => this.close()
@@ -13,7 +13,7 @@ export class Screen {
     process.on('exit', this.#onExit)
   }
 
-  /** Draws it now, and again when the terminal gets another size. Lines for which there is no room are left out. */
+  /** Draws now, and after every resize. Lines that do not fit are omitted. */
   draw(picture: (columns: number, rows: number) => string[]): void {
     this.#picture = picture
     this.#redraw()

@@ -32,7 +32,7 @@ test('a log goes through a file, or through a pipe, onto another', async () => {
   expect(await tidings(['export', 'all.jsonl.zst', '--all', '--home', 'first'])).toEqual({
     code: 0,
     stdout: '',
-    stderr: expect.stringMatching(/^exported 2 events, 0 turns .*\nredacted by the built-in rules only/),
+    stderr: expect.stringMatching(/^exported 2 events \(0 turns\) .*\nredacted by the built-in rules only/),
   })
   expect(await tidings(['export', 'all.jsonl.zst', '--all', '--home', 'first'])).toMatchObject({
     code: 2,
@@ -46,7 +46,7 @@ test('a log goes through a file, or through a pipe, onto another', async () => {
   expect(JSON.parse(part.stderr)).toEqual({ events: 1, turns: 0, documents: 0, redacted: 0, missing: 0 })
   const temporary = () => readdir(tmpdir()).then(names => names.filter(name => name.startsWith('tidings-import-')))
   const before = await temporary()
-  expect((await tidings(['import', '-', '--home', 'third'], part.stdout)).stdout).toContain('imported 1 event,')
+  expect((await tidings(['import', '-', '--home', 'third'], part.stdout)).stdout).toContain('imported 1 event (1 turn)')
   expect(await temporary()).toEqual(before)
   expect(await tidings(['import', 'all.jsonl.zst', '--home', 'third'])).toMatchObject({
     code: 1,
@@ -63,7 +63,7 @@ test('the rules of the app hold for what was published before they were declared
     `import { app } from ${index}\nexport default app({ use: [], redact: ${rules} })`,
   )
   const exported = await tidings(['export', 'clean.jsonl', '--all', '--app', 'rules.ts', '--home', 'clear'])
-  expect(exported.stderr).toContain('redacted by the rules of the app\nin 1 event')
+  expect(exported.stderr).toContain('redacted by the rules of the app\nredacted 1 event')
   const lines = await readFile(join(folder, 'clean.jsonl'), 'utf8')
   expect(lines).toContain('"note":"[redacted staff]"')
   expect(lines).not.toMatch(/4111|staff-77/)

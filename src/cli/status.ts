@@ -17,7 +17,7 @@ interface Status {
   durability: Durability
   groups: GroupState[]
   paused: string[]
-  /** Models whose provider is away. */
+  /** Models whose provider keeps failing. */
   resting: UnavailableModel[]
   attention: number
   /** Whether a worker that hosts agents, tools or models runs, as far as the broker knows. */
@@ -56,13 +56,13 @@ function text({ bus, head, durability, groups, paused, resting, attention, hasWo
   return [
     `log        ${bus} in ${shownLog(environment())}, head ${head}`,
     `durability ${durabilityText(durability)}`,
-    ...(groups.length > 0 && !hasWorker ? [`workers    ${styleText('yellow', 'none is running: tidings run')}`] : []),
+    ...(groups.length > 0 && !hasWorker ? [`workers    ${styleText('yellow', 'none; start one: tidings run')}`] : []),
     `paused     ${paused.join(', ') || 'nothing'}`,
     ...resting.map(each => `model      ${paintUnavailable(unavailableText(each))}`),
     `attention  ${attention === 0 ? 'nothing' : styleText('yellow', `${count(attention, 'entry', 'entries')}: tidings attention`)}`,
     '',
     ...(groups.length === 0
-      ? ['No worker has been here yet: tidings dev']
+      ? ['No worker has used this log yet. Start one: tidings dev']
       : [dim(`${fit('group', width)}      lag  in flight`)]),
     ...groups.map(
       ({ group, lag, inFlight }) => `${fit(group, width)} ${String(lag).padStart(8)} ${String(inFlight).padStart(10)}`,
@@ -70,7 +70,7 @@ function text({ bus, head, durability, groups, paused, resting, attention, hasWo
   ]
 }
 
-/** How safe a resolved publish is, loud where that is less than it could be. */
+/** What a resolved publish survives; emphasised if that is not a power cut. */
 export function durabilityText({ survives, detail }: Durability): string {
   if (survives === 'power') return `a publish that resolved survives a power cut (${detail})`
   const what = survives === 'process' ? 'SURVIVES A CRASH, NOT A POWER CUT' : 'SURVIVES NOTHING'

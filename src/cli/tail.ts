@@ -22,7 +22,7 @@ export function tailCommand(options: TailOptions): Promise<void> {
   const asked = shutdownSignal()
   const wrong = options.type?.filter(type => !isTypePattern(type)) ?? []
   if (wrong.length > 0)
-    throw new TidingsError('E_USAGE', `"${wrong[0]}" is no event type, and no pattern such as order.*`)
+    throw new TidingsError('E_USAGE', `"${wrong[0]}" is not an event type or a pattern such as order.*`)
   return withLog(async bus => {
     const correlation =
       options.correlation === undefined ? undefined : await resolveCorrelation(bus, options.correlation)
@@ -35,7 +35,7 @@ export function tailCommand(options: TailOptions): Promise<void> {
   })
 }
 
-/** Prints what comes after a position, until the signal. `more`: lines for people below the line of an event. */
+/** Prints the events after a position, until the signal aborts. `more`: further lines below an event, without --json. */
 export async function printEvents(
   bus: Bus,
   after: Position,
@@ -54,14 +54,14 @@ export async function printEvents(
   }
 }
 
-/** Turns repeat what the other events say: they are for those who ask for them. */
+/** Turns repeat what other events show, so they are printed on request only. */
 function eventSelector({ turns, type = [] }: TailOptions): (event: CloudEvent) => boolean {
   const named = turns || type.some(pattern => pattern.startsWith('task') && matchesType(pattern, turnType))
   return named ? () => true : event => event.type !== turnType
 }
 
 async function record(bus: Bus, { position, event }: StoredEvent): Promise<string> {
-  // The blob of an old event may be purged; the event still happened.
+  // The blob of an old event may be purged; print the event without data.
   return JSON.stringify({ position, event: await bus.resolve(event).catch(() => event) })
 }
 

@@ -18,7 +18,7 @@ export interface TasksOptions extends GlobalOptions {
 /** `tidings tasks` */
 export async function tasksCommand({ program, state, since, limit, json }: TasksOptions): Promise<void> {
   if (state !== undefined && !isState(state))
-    throw new TidingsError('E_USAGE', `"${state}" is no state of a task: say ${taskStates.join(', ')}`)
+    throw new TidingsError('E_USAGE', `"${state}" is not a state of a task: expected ${taskStates.join(', ')}`)
   const filter = {
     limit: parseCount('--limit', limit),
     ...(program !== undefined && { program }),
@@ -28,7 +28,7 @@ export async function tasksCommand({ program, state, since, limit, json }: Tasks
   const found = await withExistingLog(bus => queryIndex(bus, index => index.tasks(filter)))
   if (json) for (const task of found) await print(JSON.stringify(task))
   else for (const task of found) await print(line(task, terminalWidth()))
-  if (found.length === 0 && !json) await print('No task is like that.')
+  if (found.length === 0 && !json) await print('No task matches.')
 }
 
 const isState = (state: string): state is TaskState => (taskStates as readonly string[]).includes(state)
@@ -41,6 +41,6 @@ function line({ task, program, version, hash, state, turns, since, waitsFor }: T
   const name = fit(printable(`${program} v${version}`), 20)
   const code = printable(hash).slice(0, 8).padEnd(8)
   const waits = waitsFor.length === 0 ? '' : `  waits for ${count(waitsFor.length, 'answer')}: ${waitsFor.join(', ')}`
-  const told = shorten(printable(`${count(turns, 'turn')}${waits}`), width - 75)
-  return `${styleText(colours[state], fit(state, 9))} ${name} ${dim(code)} ${dim(formatTime(since))} ${dim(task.slice(30, 36))} ${shortId(task)} ${told}`.trimEnd()
+  const progress = shorten(printable(`${count(turns, 'turn')}${waits}`), width - 75)
+  return `${styleText(colours[state], fit(state, 9))} ${name} ${dim(code)} ${dim(formatTime(since))} ${dim(task.slice(30, 36))} ${shortId(task)} ${progress}`.trimEnd()
 }

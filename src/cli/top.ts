@@ -15,21 +15,21 @@ export interface TopOptions extends GlobalOptions {
   once?: boolean
 }
 
-/** Of the past so many events are read, so that the first picture shows what went on before. */
+/** Events to read from the past, so that the first screen is not empty. */
 const maxEventsBack = 20_000
 const refreshIntervalMs = 1_000
-/** The attention list may be long: it is counted every so many pictures. */
+/** The attention list may be long, so it is counted less often. */
 const refreshesPerCount = 5
 const pipeRows = 100
 
 /** `tidings top` */
 export async function topCommand({ json, once }: TopOptions): Promise<void> {
-  const asked = shutdownSignal()
+  const shutdown = shutdownSignal()
   await withExistingLog(async bus => {
     const { rates, head } = await readRecent(bus)
     if (once) return printDashboard(await dashboardNow(bus, rates, await countAttention(bus)), json)
     const stop = new AbortController()
-    const signal = AbortSignal.any([asked, stop.signal])
+    const signal = AbortSignal.any([shutdown, stop.signal])
     const screen = process.stdout.isTTY && !json ? new Screen(process.stdout) : undefined
     try {
       await Promise.all([follow(bus, rates, head, signal), refreshUntil(bus, rates, signal, json, screen)])
@@ -40,7 +40,7 @@ export async function topCommand({ json, once }: TopOptions): Promise<void> {
   })
 }
 
-/** The rates of what has just been, and the position after which it goes on. */
+/** The rates of the last minute, and the position to follow from. */
 async function readRecent(bus: Bus): Promise<{ rates: Rates; head: number }> {
   const head = await bus.head()
   const after = Math.max(0, head - maxEventsBack)
@@ -60,7 +60,7 @@ async function follow(bus: Bus, rates: Rates, after: number, signal: AbortSignal
   for await (const { event } of bus.follow(after, undefined, signal)) rates.add(await withUsage(bus, event), Date.now())
 }
 
-/** What a model took stands in the data, which may lie in a blob. */
+/** The usage of a model is in the data, which may be a blob. */
 async function withUsage(bus: Bus, event: CloudEvent): Promise<CloudEvent> {
   return event.type === 'model.result' ? bus.resolve(event).catch(() => event) : event
 }
@@ -76,10 +76,10 @@ async function refreshUntil(
   for (let n = 0; !signal.aborted; n++) {
     const begin = performance.now()
     if (n % refreshesPerCount === 0) attention = await countAttention(bus)
-    const picture = await dashboardNow(bus, rates, attention)
-    if (screen) screen.draw((columns, rows) => drawDashboard(picture, columns, rows))
-    else await printDashboard(picture, json)
-    // The signal ends the wait.
+    const dashboard = await dashboardNow(bus, rates, attention)
+    if (screen) screen.draw((columns, rows) => drawDashboard(dashboard, columns, rows))
+    else await printDashboard(dashboard, json)
+    // Aborting the signal rejects the wait.
     await setTimeout(Math.max(0, refreshIntervalMs - (performance.now() - begin)), undefined, { signal }).catch(
       () => {},
     )
@@ -96,5 +96,5 @@ async function dashboardNow(bus: Bus, rates: Rates, attention: number): Promise<
 
 const countAttention = async (bus: Bus) => (await Array.fromAsync(listDeliveriesAndWakes(bus), () => 1)).length
 
-const printDashboard = (picture: Dashboard, json: boolean | undefined) =>
-  print(json ? JSON.stringify(picture) : [...drawDashboard(picture, terminalWidth(), pipeRows), ''].join('\n'))
+const printDashboard = (dashboard: Dashboard, json: boolean | undefined) =>
+  print(json ? JSON.stringify(dashboard) : [...drawDashboard(dashboard, terminalWidth(), pipeRows), ''].join('\n'))

@@ -15,7 +15,7 @@ export interface TraceOptions extends GlobalOptions {
   limit: string
 }
 
-/** `tidings trace CORRELATION`; `tidings trace` lists what there is. */
+/** `tidings trace CORRELATION`; `tidings trace` lists recent correlations. */
 export async function traceCommand(which: string | undefined, options: TraceOptions): Promise<void> {
   if (which === undefined) return list(options)
   const { correlation, found } = await withExistingLog(bus =>
@@ -30,21 +30,23 @@ export async function traceCommand(which: string | undefined, options: TraceOpti
 
 /** A correlation, and how it began. */
 export interface CorrelationSummary extends ActionRow {
-  /** RFC 3339, type, and what the event says; absent when it is not on the log any more. */
+  /** Of the first event: RFC 3339, type, summary. Absent if it is no longer on the log. */
   readonly time?: string
   readonly type?: string
   readonly title?: string
 }
 
 async function list({ limit, json }: TraceOptions): Promise<void> {
-  const most = parseCount('--limit', limit)
-  const found = await withExistingLog(bus => queryIndex(bus, index => summarizeCorrelations(bus, index.actions(most))))
+  const limitCount = parseCount('--limit', limit)
+  const found = await withExistingLog(bus =>
+    queryIndex(bus, index => summarizeCorrelations(bus, index.actions(limitCount))),
+  )
   if (json) for (const action of found) await print(JSON.stringify(action))
   else for (const action of found) await print(line(action, terminalWidth()))
-  if (found.length === 0 && !json) await print('Nothing has happened yet on this log.')
+  if (found.length === 0 && !json) await print('This log has no events yet.')
 }
 
-/** Correlations with how they began. */
+/** Adds how each correlation began. */
 export async function summarizeCorrelations(bus: Bus, rows: readonly ActionRow[]): Promise<CorrelationSummary[]> {
   const began = await withData(
     bus,
@@ -65,8 +67,8 @@ const states = { live: ['cyan', '▶'], failed: ['red', '✖'], done: ['green', 
 function line(action: CorrelationSummary, width: number): string {
   const { correlation, time, type = '?', title = '', events, tasks, live, failed, tokens, cost } = action
   const [colour, mark] = states[live > 0 ? 'live' : failed > 0 ? 'failed' : tasks > 0 ? 'done' : 'none']
-  const told = [count(events, 'event'), ...(tasks > 0 ? [count(tasks, 'task')] : []), ...spentText({ tokens, cost })]
-  const text = `${told.join(', ')}  ${title}`
+  const totals = [count(events, 'event'), ...(tasks > 0 ? [count(tasks, 'task')] : []), ...spentText({ tokens, cost })]
+  const text = `${totals.join(', ')}  ${title}`
   const began = time === undefined ? ''.padEnd(19) : formatTime(Date.parse(time))
   return `${styleText(colour, mark)} ${dim(correlation.slice(-6))} ${dim(began)} ${paint(type, fit(type, 22))} ${shorten(text, width - 52)}`.trimEnd()
 }

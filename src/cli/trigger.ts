@@ -18,7 +18,7 @@ export async function triggerListCommand({ app: path, json }: TriggerOptions): P
   const { app } = await loadApp(findApp(path))
   const rows = app.triggers.map(({ name, types, address = '' }) => ({ name, types, address }))
   if (json) for (const row of rows) await print(JSON.stringify(row))
-  else if (rows.length === 0) await print(`app ${app.name} has no trigger`)
+  else if (rows.length === 0) await print(`the app "${app.name}" has no triggers`)
   else for (const line of table(rows)) await print(line)
 }
 
@@ -34,36 +34,40 @@ function table(rows: readonly { name: string; types: readonly string[]; address:
   })
 }
 
-/** `tidings trigger test NAME`: exit code 1 where no event comes of it. */
+/** `tidings trigger test NAME`: exit code 1 if the trigger publishes no event. */
 export async function triggerTestCommand(name: string, options: TriggerOptions & { within: string }): Promise<void> {
   const { app } = await loadApp(findApp(options.app))
   const trigger = app.triggers.find(each => each.name === name)
   if (!trigger) {
     const names = app.triggers.map(each => each.name).join(', ') || 'none'
-    throw new TidingsError('E_NOT_FOUND', `app ${app.name} has no trigger ${name}; it has: ${names}`)
+    throw new TidingsError('E_NOT_FOUND', `the app "${app.name}" has no trigger "${name}"; its triggers: ${names}`)
   }
-  if (!trigger.sendSample) throw new TidingsError('E_TRIGGER_SILENT', `trigger ${name} has no sample of its own`)
+  if (!trigger.sendSample)
+    throw new TidingsError(
+      'E_TRIGGER_SILENT',
+      `the trigger "${name}" cannot send a test event. Implement \`sendSample\`, or send it an event from outside`,
+    )
   const { json, within } = options
-  const patienceMs = milliseconds(within as Duration)
-  if (!json) await print(dim(`a sample for ${name}; waiting for its event, ${within} at most`))
-  const stored = await withLog(bus => eventOfSample(bus, trigger, patienceMs))
-  if (!stored) throw new TidingsError('E_TRIGGER_SILENT', `no event of trigger ${name} came within ${within}`)
+  const timeoutMs = milliseconds(within as Duration)
+  if (!json) await print(dim(`sent a test event to ${name}; waiting up to ${within} for what it publishes`))
+  const stored = await withLog(bus => eventOfSample(bus, trigger, timeoutMs))
+  if (!stored) throw new TidingsError('E_TRIGGER_SILENT', `the trigger "${name}" published no event within ${within}`)
   const { position, event } = stored
   await print(json ? JSON.stringify({ position, event }) : eventLine(event, terminalWidth()))
 }
 
-/** The event that the sample causes, or undefined. What the sample left outside is removed by then. */
-async function eventOfSample(bus: Bus, trigger: Trigger, patienceMs: number): Promise<StoredEvent | undefined> {
-  const over = new AbortController()
-  const timer = setTimeout(() => over.abort(), patienceMs)
-  const heard = nextEventOf(bus, trigger.name, await bus.head(), over.signal)
+/** The event that the sample causes, or undefined at the timeout. Cleans up what the sample created outside. */
+async function eventOfSample(bus: Bus, trigger: Trigger, timeoutMs: number): Promise<StoredEvent | undefined> {
+  const timeout = new AbortController()
+  const timer = setTimeout(() => timeout.abort(), timeoutMs)
+  const received = nextEventOf(bus, trigger.name, await bus.head(), timeout.signal)
   try {
-    await trigger.sendSample!(bus, over.signal)
-    return await heard
+    await trigger.sendSample!(bus, timeout.signal)
+    return await received
   } finally {
     clearTimeout(timer)
-    over.abort()
-    await heard.catch(() => {})
+    timeout.abort()
+    await received.catch(() => {})
   }
 }
 

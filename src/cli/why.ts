@@ -14,15 +14,15 @@ export async function whyCommand(id: string, { json }: GlobalOptions): Promise<v
   for (const record of records(found)) await print(JSON.stringify(record))
 }
 
-/** The event; of a task, how it ended, or its newest turn. @throws E_USAGE, E_NOT_FOUND, E_AMBIGUOUS */
+/** The position of the event, or of the last event of a task. @throws E_USAGE, E_NOT_FOUND, E_AMBIGUOUS */
 function findPosition(index: Index, id: string): Position {
   const found = index.taskOrEvent(id)
   const position = 'task' in found ? index.newestOf(found.task) : found.event
-  if (position === undefined) throw new TidingsError('E_NOT_FOUND', `no turn of task ${id} is on the log`)
+  if (position === undefined) throw new TidingsError('E_NOT_FOUND', `task "${id}" is not on the log`)
   return position
 }
 
-/** The tree as flat objects, in the order in which it is drawn. Each but the first says what it is a cause of. */
+/** The tree as flat objects, in drawing order. `causeOf` names the effect. */
 function* records({ reasons, rest }: Why, caused?: string): Generator<object> {
   let causeOf = caused
   for (const { also = [], more, ...reason } of reasons) {

@@ -30,7 +30,7 @@ export async function workflowListCommand(options: Options): Promise<void> {
       ])
     }
   })
-  if (app.workflows.length === 0 && !options.json) await print('The app has no workflow.')
+  if (app.workflows.length === 0 && !options.json) await print('The app has no workflows.')
 }
 
 /** `tidings workflow graph NAME` */
@@ -51,5 +51,8 @@ export function findWorkflow(app: App, name: string): AnyWorkflow {
   const newest = app.workflows.filter(each => each.name === name).sort((a, b) => b.data.version - a.data.version)[0]
   if (newest) return newest
   const names = app.workflows.map(each => each.name).join(', ')
-  throw new TidingsError('E_NOT_FOUND', `the app has no workflow ${printable(name)}; there is: ${names || 'none'}`)
+  throw new TidingsError(
+    'E_NOT_FOUND',
+    `the app has no workflow "${printable(name)}"; its workflows: ${names || 'none'}`,
+  )
 }

@@ -63,7 +63,7 @@ onEveryBus(world => {
       await bus.publishAll(Array.from({ length: 5 }, () => asked))
       await until(() => circuitOf(bus))
       const about =
-        /gpt is away for [\d.]+ m?s, (next probe (in [\d.]+ m?s|is due)|a probe is under way): 503: Service Unavailable/
+        /gpt unavailable for [\d.]+ m?s, (next probe in [\d.]+ m?s|the next probe is due|a probe is running): 503: Service Unavailable/
       expect((await tidings(log.place, ['status'])).stdout).toMatch(about)
       expect((await tidings(log.place, ['top', '--once'])).stdout).toMatch(about)
       const resting = [{ model: 'gpt', since: expect.any(String), reason: '503: Service Unavailable' }]
