@@ -21,7 +21,7 @@ onEveryBus(world => {
       ...unknown,
       message: expect.stringContaining('the tool "text.twise"; did you mean "text.twice"?'),
     })
-    expect((await refused('pause', 'agent', 'text.twice')).message).toContain('it is of kind tool')
+    expect((await refused('pause', 'agent', 'text.twice')).message).toContain('there is a tool with this name')
     expect((await refused('pause', 'agent', 'somebody')).message).toContain('known names: doubler')
     expect(await refused('resume', 'tool', 'text.twise')).toMatchObject(unknown)
     expect(worker.pauses.list).toEqual([])

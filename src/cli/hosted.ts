@@ -34,7 +34,7 @@ export async function assertEverHosted(bus: Bus, kind: PausableKind, name: strin
 
 function suggestion(hosted: Record<PausableKind, readonly string[]>, kind: PausableKind, name: string): string {
   const other = pausableKinds.find(each => hosted[each].includes(name))
-  if (other) return `; it is a name of kind "${other}"`
+  if (other) return `; there is a ${other} with this name`
   const names = hosted[kind]
   const others = names.length === 0 ? '' : `; known names: ${names.slice(0, maxNames).join(', ')}`
   return didYouMean(name, names) || others

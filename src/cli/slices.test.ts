@@ -72,7 +72,7 @@ test('the rules of the app hold for what was published before they were declared
 test('what cannot be understood is refused', async () => {
   await tidings(['publish', 'order.paid', '--home', 'some'])
   for (const [args, code, problem] of [
-    [['export', '--home', 'some'], 2, 'say what: '],
+    [['export', '--home', 'some'], 2, 'expected one of --correlation ID'],
     [['export', 'x.jsonl', '--task', 'nobody', '--home', 'some'], 1, 'E_NOT_FOUND'],
   ] as const) {
     const { code: actual, stderr } = await tidings([...args])
