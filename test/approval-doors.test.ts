@@ -177,13 +177,13 @@ onEveryBus(world => {
       const twice = JSON.parse((await tidings(log.place, ['approve', end, '--json'])).stderr)
       expect(twice.error).toMatchObject({
         code: 'E_APPROVAL_ANSWERED',
-        message: expect.stringMatching(`^${me} denied it at \\d{4}-`),
+        message: expect.stringMatching(`^${me} denied the request at \\d{4}-`),
       })
 
       const { code, stderr } = await tidings(log.place, ['approve', second.request.id, '--json'])
       expect([code, JSON.parse(stderr).error.code]).toEqual([1, 'E_APPROVAL_FORBIDDEN'])
       const [line, ...more] = (await tidings(log.place, ['approvals', '--json'])).stdout.trim().split('\n')
-      expect(JSON.parse(line!)).toMatchObject({ id: second.request.id, name: 'owner', who: ['bob'] })
+      expect(JSON.parse(line!)).toMatchObject({ id: second.request.id, name: 'owner', approvers: ['bob'] })
       expect(more).toEqual([])
       const types = (await eventsOf({ bus }, second.correlationid)).map(({ type }) => type)
       expect(types).not.toContain('approval.granted')

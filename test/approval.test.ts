@@ -53,7 +53,7 @@ onEveryBus(world => {
       const { bus, request, end, correlationid } = await begin('draft.written', { text: 'Lorem' })
       expect(request).toMatchObject({
         target: 'editor', replyto: 'desk', user: 'zoe', source: '/agents/desk',
-        data: { who: ['ann', 'bob'], what: { input: { text: 'Lorem' } }, hash: digest({ input: { text: 'Lorem' } }) },
+        data: { approvers: ['ann', 'bob'], what: { input: { text: 'Lorem' } }, hash: digest({ input: { text: 'Lorem' } }) },
       }) // biome-ignore format: one table
       const waits = Date.parse(request.deadline!) - Date.parse(request.time)
       expect(waits).toBe(2 * 86_400_000)

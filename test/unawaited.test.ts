@@ -29,7 +29,7 @@ const use = [echo, ...Object.entries<(ctx: ScriptContext) => unknown>(runs).map(
 
 onEveryBus(world => {
   test.each<[keyof typeof runs, object]>([
-    ['forgets', { error: { code: 'E_SCRIPT_UNAWAITED', message: expect.stringContaining('its call of echo') } }],
+    ['forgets', { error: { code: 'E_SCRIPT_UNAWAITED', message: expect.stringContaining('its call of "echo"') } }],
     ['sleeps', { error: { code: 'E_SCRIPT_UNAWAITED', message: expect.stringContaining('sleep') } }],
     ['later', { output: 'ab' }],
     ['races', { output: 'a' }],
@@ -40,7 +40,7 @@ onEveryBus(world => {
       {
         error: {
           code: 'E_EVENT_INVALID',
-          message: expect.stringContaining('the family "tool" belongs to the runtime'),
+          message: expect.stringContaining('types that begin with "tool" are reserved for the runtime'),
         },
       },
     ],

@@ -74,7 +74,7 @@ test('what was answered elsewhere goes from the screen, or is refused with a rea
 
   const granted = await answer(bus, ...second!, 'grant')
   await editor.takes('n')
-  expect(screen[1]).toMatch(/granted it at/)
+  expect(screen[1]).toMatch(/granted the request at/)
   await editor.hear(granted)
   expect(screen.at(-1)).toContain('Third?')
   await editor.hear(await answer(bus, ...third!, 'deny'))

@@ -50,7 +50,7 @@ export function cliIdentity(): string {
 }
 
 function describeApproval(approval: OpenApproval, width: number): string[] {
-  const { id, name, from, what, who, since, until, hash, replay } = approval
+  const { id, name, from, what, approvers, since, until, hash, replay } = approval
   const version = parseId(id)?.version
   const turn = version === undefined ? '' : `, turn ${version}`
   const times = `since ${formatTime(Date.parse(since))}  ${until === undefined ? 'no deadline' : `until ${formatTime(Date.parse(until))}`}`
@@ -58,8 +58,8 @@ function describeApproval(approval: OpenApproval, width: number): string[] {
     printable(`${name}  ${id}`),
     shorten(`  ${preview(what)}`, width),
     dim(printable(`  ${times}  asked by ${from}${turn}${replay === undefined ? '' : ` in ${replay}`}`)),
-    dim(printable(`  approvers: ${who?.join(', ') ?? 'anyone with an identity'}  hash ${hash}`)),
-    ...(who === undefined || who.includes(cliIdentity()) ? [nextStep(id)] : []),
+    dim(printable(`  approvers: ${approvers?.join(', ') ?? 'anyone with an identity'}  hash ${hash}`)),
+    ...(approvers === undefined || approvers.includes(cliIdentity()) ? [nextStep(id)] : []),
   ]
 }
 

@@ -35,7 +35,7 @@ export class ApprovalService {
   async openFor(name: string): Promise<OpenApproval[]> {
     await (this.#reading = this.#reading.catch(() => {}).then(() => this.#read()))
     const open = await this.#pending.open(this.#bus)
-    return open.filter(({ who }) => who === undefined || who.includes(name)).slice(0, maxListed)
+    return open.filter(({ approvers }) => approvers === undefined || approvers.includes(name)).slice(0, maxListed)
   }
 
   /** @throws E_REQUEST_INVALID, and as {@link answerApproval} */

@@ -12,18 +12,18 @@ import {
 } from './approval.ts'
 import { replayTarget } from './effects.ts'
 
-/** A request for approval and what was said to it, all with their data. */
+/** A request for approval with its answer, all with their data. */
 export interface ApprovalRecord {
   readonly request: CloudEvent<ApprovalRequest>
-  /** Absent: nobody answered yet. */
+  /** Absent until there is an answer. */
   readonly answer?: CloudEvent
-  /** Whose answer holds, be it that he did not come to give it. */
+  /** Decides whose answer counts, even if that process died before it published the answer. */
   readonly claim?: CloudEvent<ApprovalClaim>
 }
 
 /**
- * Finds an approval by the id of its request. Brokers find a turn by its id, and what lies behind it by its type; for any other id
- * they may search for long. @throws E_NOT_FOUND
+ * Finds an approval by the id of its request. A driver finds the turn by its id, and what follows it by type; for any other id the
+ * search may take long. @throws E_NOT_FOUND
  */
 export async function findApproval(bus: Bus, id: string): Promise<ApprovalRecord> {
   const made = parseId(id)
@@ -40,11 +40,14 @@ export async function findApproval(bus: Bus, id: string): Promise<ApprovalRecord
       else if (event.id === resultId(id)) answer ??= event
       else if (event.id === claimId(id)) claim ??= event
     }
-  // What a redrive or a fork may not ask is answered without a person.
+  // A request that the effect policy of a redrive or fork does not allow is answered without a person.
   const isMeant = request?.type === approvalType && request.target !== replayTarget
   const found = isMeant ? await bus.resolve(request!) : undefined
   if (!isApprovalRequest(found?.data))
-    throw new TidingsError('E_NOT_FOUND', `${id} is no approval that a person was asked for`)
+    throw new TidingsError(
+      'E_NOT_FOUND',
+      `${id} is not the id of a request for approval: \`tidings approvals\` lists the open ones`,
+    )
   return {
     request: found as CloudEvent<ApprovalRequest>,
     ...(answer && { answer: await bus.resolve(answer) }),
@@ -53,8 +56,8 @@ export async function findApproval(bus: Bus, id: string): Promise<ApprovalRecord
 }
 
 /**
- * Whether somebody waits for the answer to a request. An answer that no task has taken yet may go unseen: brokers do not know
- * all ids. Before a tool runs it is its call that is waited for.
+ * Whether a task waits for the answer to a request. An answer that no task has processed yet may be missed, because drivers do not
+ * index all ids. If the request is for a tool call, the task waits for that call.
  */
 export async function isOpen(bus: Bus, { id, deadline }: CloudEvent): Promise<boolean> {
   if (deadline !== undefined && Date.parse(deadline) <= Date.now()) return false

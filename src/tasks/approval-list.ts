@@ -1,28 +1,28 @@
 import type { CloudEvent } from '../event.ts'
 import type { Bus } from '../bus/bus.ts'
-import { approvalType, isApprovalRequest, type ApprovalRequest } from './approval.ts'
+import { approvalType, approversOf, isApprovalRequest, type ApprovalRequest } from './approval.ts'
 import { isOpen } from './approval-find.ts'
 import { replayTarget } from './effects.ts'
 
-/** An approval that waits for a person. */
+/** A request for approval that waits for a person. */
 export interface OpenApproval extends ApprovalRequest {
   readonly id: string
   readonly name: string
-  /** RFC 3339, in UTC: when it was asked, and until when an answer counts; absent: for ever. */
+  /** RFC 3339, in UTC: when it was requested, and its deadline if it has one. */
   readonly since: string
   readonly until?: string
   readonly correlation: string
-  /** The program or tool that asks. */
+  /** The program or tool that requests it. */
   readonly from: string
-  /** Of what a redrive or a fork asks: its name. */
+  /** The redrive or fork that it belongs to. */
   readonly replay?: string
 }
 
-// Of each, the newest.
+// Of requests and of answers; older ones are dropped.
 const maxKept = 10_000
 const maxConcurrentReads = 16
 
-/** Follows which approvals were asked for and not answered, in the order of the log. */
+/** Tracks open requests for approval. Add the events of the log in order. */
 export class PendingApprovals {
   readonly #asked = new Map<string, CloudEvent>()
   readonly #answered = new Set<string>()
@@ -42,7 +42,7 @@ export class PendingApprovals {
     this.#answered.clear()
   }
 
-  /** Those for which somebody waits now, the oldest first. Others are forgotten. */
+  /** The requests that a task waits for now, oldest first. The others are removed. */
   async open(bus: Bus): Promise<OpenApproval[]> {
     const found: OpenApproval[] = []
     const asked = [...this.#asked.values()]
@@ -60,16 +60,17 @@ export class PendingApprovals {
   }
 }
 
-/** What cannot be shown cannot be approved. */
+/** Empty if the data cannot be shown: such a request cannot be approved. */
 function described(request: CloudEvent): OpenApproval[] {
   const { id, target, time, deadline, correlationid, replyto, source, replay, data } = request
   if (!isApprovalRequest(data)) return []
-  const { who, what, hash } = data
+  const { what, hash } = data
+  const approvers = approversOf(data)
   return [
     {
       id,
       name: target ?? '',
-      ...(who && { who }),
+      ...(approvers && { approvers }),
       what,
       hash,
       since: time,

@@ -3,24 +3,24 @@ import { assertName } from '../pattern.ts'
 import type { CloudEvent } from '../event.ts'
 
 /*
- * Asking a person is a call like any other: `approval.requested` waits for `approval.granted` or `approval.denied`. What is
- * approved is named by its hash, which the answer repeats: nobody approves what he was not shown.
+ * A request for approval is a call to a person: `approval.requested` is answered by `approval.granted` or `approval.denied`. The answer
+ * repeats the hash of what the person was shown, so that an approval cannot be used for anything else.
  */
 
 export const approvalType = 'approval.requested'
 export const grantedType = 'approval.granted'
 export const deniedType = 'approval.denied'
-/** Says whose answer holds, before it is given. */
+/** Published before the answer; decides whose answer counts. */
 export const claimedType = 'approval.claimed'
 export const approvalTypes: readonly string[] = [approvalType, grantedType, deniedType]
 
 /** Data of `approval.requested`. */
 export interface ApprovalRequest {
-  /** Who may answer; absent: whoever has an identity. */
-  readonly who?: readonly string[]
-  /** What is to be approved, as a person should see it: `{ input }`, or `{ tool, input }`. */
+  /** Names of those who may answer. Absent: everyone with an identity. */
+  readonly approvers?: readonly string[]
+  /** What is to be approved, as a person sees it: `{ input }`, or `{ tool, input }`. */
   readonly what: unknown
-  /** Of `what`, as it is on the log. The turn that asks adds it. */
+  /** Hash of `what` as it is on the log. The turn that makes the request adds it. */
   readonly hash: string
 }
 
@@ -29,7 +29,7 @@ export interface ApprovalAnswer {
   readonly by: string
   /** RFC 3339, in UTC. */
   readonly at: string
-  /** That of the request. */
+  /** The hash of the request. */
   readonly hash: string
   readonly comment?: string
 }
@@ -39,7 +39,7 @@ export interface ApprovalClaim extends ApprovalAnswer {
   readonly decision: 'grant' | 'deny'
 }
 
-/** What whoever asked gets to know. */
+/** The result of a call to an approver. */
 export interface ApprovalDecision {
   readonly approved: boolean
   readonly by: string
@@ -48,7 +48,7 @@ export interface ApprovalDecision {
   readonly comment?: string
 }
 
-/** A person, or one of several, who may be asked by name: `ctx.call(approval('editor'), draft, { within: '2d' })`. */
+/** A role that people hold, which can be called: `ctx.call(approval('editor'), draft, { within: '2d' })`. */
 export interface Approval<Input = unknown> {
   readonly kind: 'approval'
   readonly name: string
@@ -58,24 +58,27 @@ export interface Approval<Input = unknown> {
 }
 
 export interface ApprovalOptions {
-  /** Names of those who may answer. Default: whoever has an identity. */
+  /** Names of those who may answer. Default: everyone with an identity. */
   approvers?: readonly string[]
 }
 
-/** A role that approves, under its name, dotted lower-case words. @throws E_APP_INVALID */
-export function approval<Input = unknown>(name: string, { approvers: who }: ApprovalOptions = {}): Approval<Input> {
+/** Declares an approver role. The name consists of dotted lower-case words. @throws E_APP_INVALID */
+export function approval<Input = unknown>(name: string, { approvers }: ApprovalOptions = {}): Approval<Input> {
   assertName(name, 'the name of an approval')
-  return { kind: 'approval', name, ...(who && { approvers: checkedApprovers(who, `the approval ${name}`) }) }
+  return { kind: 'approval', name, ...(approvers && { approvers: checkedApprovers(approvers, `approval "${name}"`) }) }
 }
 
-/** @throws E_APP_INVALID where nobody could answer */
-export function checkedApprovers(who: readonly string[], what: string): readonly string[] {
-  if (!Array.isArray(who) || who.length === 0 || !who.every(isName))
-    throw new TidingsError('E_APP_INVALID', `${what} names nobody who may answer: give names, or leave them out`)
-  return who
+/** @throws E_APP_INVALID if the list has no names */
+export function checkedApprovers(approvers: readonly string[], what: string): readonly string[] {
+  if (!isNameList(approvers) || approvers.length === 0)
+    throw new TidingsError(
+      'E_APP_INVALID',
+      `the approvers of ${what} must be a list of at least one name: add names, or leave the option out to let everyone answer`,
+    )
+  return approvers
 }
 
-/** The call that asks. Its turn adds the hash of `what`. */
+/** The request as a call. Its turn adds the hash of `what`. */
 export function approvalRequest({
   name,
   approvers,
@@ -85,19 +88,24 @@ export function approvalRequest({
   approvers?: readonly string[] | undefined
   what: unknown
 }) {
-  return { type: approvalType, target: name, data: { ...(approvers && { who: approvers }), what } }
+  return { type: approvalType, target: name, data: { ...(approvers && { approvers }), what } }
 }
 
-/** Whoever may publish on a broker may publish anything under this type. */
+/** Checked because any client of the broker can publish data of any form under this type. */
 export function isApprovalRequest(data: unknown): data is ApprovalRequest {
-  const { who, hash } = (data ?? {}) as Partial<ApprovalRequest>
-  return typeof hash === 'string' && (who === undefined || (Array.isArray(who) && who.every(isName)))
+  const request = (data ?? {}) as Partial<ApprovalRequest>
+  const approvers: unknown = approversOf(request)
+  return typeof request.hash === 'string' && (approvers === undefined || isNameList(approvers))
 }
 
-/** What an answer says. */
 export function decisionOf({ type, data }: Pick<CloudEvent, 'type' | 'data'>): ApprovalDecision {
   const { by, at, comment } = data as ApprovalAnswer
   return { approved: type === grantedType, by, at, ...(comment !== undefined && { comment }) }
 }
 
-const isName = (name: unknown) => typeof name === 'string' && name !== ''
+const isNameList = (list: unknown): list is readonly string[] =>
+  Array.isArray(list) && list.every(name => typeof name === 'string' && name !== '')
+
+/** Requests of versions before 0.2 have the names under `who`. */
+export const approversOf = (request: Partial<ApprovalRequest>): readonly string[] | undefined =>
+  request.approvers ?? (request as { who?: readonly string[] }).who

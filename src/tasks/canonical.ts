@@ -1,6 +1,5 @@
 /**
- * The JSON of a value in its canonical form: the same text for the same value, whatever the order of its keys. Keys are ordered by
- * UTF-16 code units. Source: RFC 8785, section 3.2.3.
+ * The canonical JSON of a value, which does not depend on the order of its keys. Keys are sorted by UTF-16 code units. Source: RFC 8785, section 3.2.3.
  */
 export function canonicalJson(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`
@@ -11,7 +10,7 @@ export function canonicalJson(value: unknown): string {
   return `{${fields.map(([key, each]) => `${JSON.stringify(key)}:${canonicalJson(each)}`).join(',')}}`
 }
 
-/** The path at which two values differ, such as `$.lines[2].price`; undefined where they are the same JSON. */
+/** The first path at which two values differ, such as `$.lines[2].price`; undefined if they are the same JSON. */
 export function differenceBetween(one: unknown, other: unknown, path = '$'): string | undefined {
   if (one === other) return undefined
   if (Array.isArray(one) && Array.isArray(other)) {

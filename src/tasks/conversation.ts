@@ -7,11 +7,11 @@ import type {
 } from '@ai-sdk/provider'
 
 /*
- * The wire form of `model.invoke`. A conversation is a chain: each request names the one before it and only the messages
- * that are new since, by the ids of the events that hold them. It costs bytes in proportion to its length.
+ * The data of `model.invoke`. A conversation is a chain: each request names the previous one and the messages since then, by the ids of
+ * the events that contain them. So its size on the log grows linearly.
  */
 
-/** A message, as a reference to the event that holds it. */
+/** A message, as a reference to the event that contains it. */
 export type MessageRef =
   | { readonly role: 'user'; readonly event: string }
   | { readonly role: 'assistant'; readonly event: string }
@@ -20,16 +20,16 @@ export type MessageRef =
 export interface ModelRequest {
   /** Key of the definition document: instructions, tools, output schema. */
   readonly definition: string
-  /** Id of the `model.invoke` that this one continues, null for the first. */
+  /** Id of the previous `model.invoke`, null for the first. */
   readonly prev: string | null
   readonly messages: readonly MessageRef[]
-  /** The first message of the conversation: never left out. */
+  /** The first message of the conversation, which the model always gets. */
   readonly first: MessageRef
-  /** Most messages that the model is given, the newest; older ones stay in the log. */
+  /** Maximum number of messages that the model gets: the newest ones. */
   readonly window: number
 }
 
-/** What stays the same over all requests of an agent; a document under `definition/<hash>`. */
+/** The constant part of all requests of an agent; stored as the document `definition/HASH`. */
 export interface ModelDefinition {
   readonly instructions: string
   readonly tools: readonly ToolDefinition[]
@@ -37,7 +37,7 @@ export interface ModelDefinition {
 }
 
 export interface ToolDefinition {
-  /** As the model says it: letters, digits, `_` and `-`. */
+  /** The name for the model: letters, digits, `_` and `-`. */
   readonly name: string
   readonly description: string
   readonly input: Record<string, unknown>
@@ -46,19 +46,19 @@ export interface ToolDefinition {
 export interface ModelToolCall {
   readonly toolCallId: string
   readonly toolName: string
-  /** Undefined when the model's arguments are not JSON; then `malformed` holds them. */
+  /** Undefined if the arguments are not JSON; then `malformed` contains them. */
   readonly input?: unknown
   readonly malformed?: string
-  /** The limit of output tokens was reached within the arguments: `malformed` holds what came of them. */
+  /** The arguments were cut off at the limit of output tokens; `malformed` contains what arrived. */
   readonly cut?: true
 }
 
-/** A part of an answer. `providerMetadata` goes back to the provider as it came: signatures, ids, encrypted reasoning. */
+/** A part of an answer. `providerMetadata` is returned to the provider unchanged: signatures, ids, encrypted reasoning. */
 export type ModelPart = {
   readonly providerMetadata?: SharedV4ProviderMetadata
 } & (
   | { readonly type: 'text'; readonly text?: string; readonly citations?: readonly LanguageModelV4Citation[] }
-  /** `redacted`: its provider signed another text, so that it cannot be given back. */
+  /** `redacted`: the text was changed after the provider signed it, so it cannot be returned to the provider. */
   | { readonly type: 'reasoning'; readonly text?: string; readonly redacted?: true }
   /** A call in `toolCalls`. */
   | { readonly type: 'tool-call'; readonly toolCallId: string; readonly providerExecuted?: undefined }
@@ -69,7 +69,7 @@ export type ModelPart = {
       readonly input: unknown
       readonly providerExecuted: true
     }
-  /** What came of a call that the provider executed. */
+  /** The result of a call that the provider executed. */
   | {
       readonly type: 'tool-result'
       readonly toolCallId: string
@@ -93,12 +93,12 @@ export interface ModelResult {
   readonly reasoning?: string
   readonly toolCalls: readonly ModelToolCall[]
   /**
-   * The parts in their order, where that says more than the fields above. A part that is the only text or the only
-   * reasoning has no `text` of its own.
+   * The parts in order, if they contain more than the fields above. A part that is the only text or the only reasoning has no `text` of
+   * its own.
    */
   readonly content?: readonly ModelPart[]
   readonly finish: string
-  /** The finish reason in the words of the provider. */
+  /** The finish reason as the provider named it. */
   readonly rawFinish?: string
   readonly usage: {
     readonly input: number
@@ -110,11 +110,11 @@ export interface ModelResult {
   readonly cost?: number
   readonly warnings?: readonly SharedV4Warning[]
   readonly response?: { readonly id?: string; readonly modelId?: string; readonly timestamp?: string }
-  /** What the provider said of the whole answer. */
+  /** Provider metadata of the whole answer. */
   readonly metadata?: SharedV4ProviderMetadata
 }
 
-/** How an answer ended; `paused`: its provider wants to be asked again with what it gave, and goes on by itself. */
+/** How an answer ended. `paused`: the provider continues if it gets the answer back. */
 export type ModelEnd = 'whole' | 'paused' | 'length' | 'filtered' | 'refused' | 'empty' | 'other'
 
 // OpenAI reports a refusal as a good end, and its packages map that to a content filter.
@@ -123,7 +123,7 @@ const refusals = new Set<string | undefined>([undefined, 'stop', 'refusal'])
 export function endOf({ finish, rawFinish, text, toolCalls, content }: ModelResult): ModelEnd {
   if (finish === 'length') return 'length'
   if (finish === 'content-filter') return refusals.has(rawFinish) ? 'refused' : 'filtered'
-  // A stub may leave it out.
+  // Stubs may omit `finish`.
   if (finish !== undefined && finish !== 'stop' && finish !== 'tool-calls') return 'other'
   if (rawFinish === 'pause_turn') return 'paused'
   const isEmpty = !text?.trim() && !toolCalls?.length && !content?.some?.(({ type }) => type === 'file')
@@ -132,7 +132,7 @@ export function endOf({ finish, rawFinish, text, toolCalls, content }: ModelResu
 
 export const definitionKey = (hash: string) => `definition/${hash}`
 
-/** The name under which a model is addressed: of `model()` its own, else provider and model id. */
+/** The name of a model as a target: the `name` of `model()`, else provider and model id. */
 export function modelName(model: { provider: string; modelId: string } | { kind: 'model'; name: string }): string {
   return 'kind' in model ? model.name : `${model.provider}/${model.modelId}`
 }

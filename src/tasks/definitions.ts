@@ -2,16 +2,16 @@ import type { Bus } from '../bus/bus.ts'
 import type { InstanceSubscription, ProgramDefinition } from './program.ts'
 
 /*
- * The definitions of workflows in the log. Instances go on with the one that they began with, so a worker listens also to what only
- * older ones wait for, whether the app still has them or not. The document `workflow/NAME` says of each what it waits for.
+ * Workflow definitions stored with the log. An instance keeps the definition that it started with, so a worker also subscribes to events
+ * that only older definitions wait for. The document `workflow/NAME` lists these events by definition.
  */
 
 type KnownDefinitions = Readonly<Record<string, InstanceSubscription>>
 
-/** The names of workflows with a key: by it the definitions of all of them are found. */
+/** The document with the names of all keyed workflows. */
 const keyedWorkflowsKey = 'workflows'
 
-/** Puts the definitions of these programs into the log. */
+/** Stores the definitions of these programs. */
 export async function publishWorkflows(bus: Bus, programs: readonly ProgramDefinition[]): Promise<void> {
   for (const { name, hash, document, instances } of programs) {
     if (!document) continue
@@ -32,7 +32,7 @@ export async function publishWorkflows(bus: Bus, programs: readonly ProgramDefin
   }
 }
 
-/** Where the key lies in an event, for each workflow with a key that was ever on this log. */
+/** The path of the key in each event type, for every keyed workflow that was ever on this log. */
 export async function keyPaths(bus: Bus): Promise<KeyPath[]> {
   const names = await bus.documents.read<readonly string[]>(keyedWorkflowsKey)
   const known = (names ?? []).map(async workflow =>
@@ -49,7 +49,7 @@ export interface KeyPath {
   readonly path: readonly string[]
 }
 
-/** The programs, listening also to what instances of other definitions wait for. */
+/** Adds the event types that only instances of older definitions wait for. */
 export async function withOlderTypes(bus: Bus, programs: readonly ProgramDefinition[]): Promise<ProgramDefinition[]> {
   return Promise.all(programs.map(async program => ({ ...program, ...(await olderOf(bus, program)) })))
 }
@@ -60,7 +60,7 @@ async function olderOf(
 ): Promise<{ instances?: InstanceSubscription }> {
   if (!instances) return {}
   const known = (await bus.documents.read<KnownDefinitions>(listKey(name))) ?? {}
-  // One for each correlation and one for each key do not live in the same place.
+  // Definitions with a key and without one have different instances.
   const alike = Object.values(known).filter(each => !each.key === !instances.key)
   const older = [...new Set(alike.flatMap(each => each.types))].filter(type => !instances.types.includes(type))
   const key = instances.key && Object.assign({}, ...alike.map(each => each.key), instances.key)

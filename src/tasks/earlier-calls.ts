@@ -3,25 +3,25 @@ import { retryType, type Fork } from './fork.ts'
 import type { EmittedRef } from './program.ts'
 
 /*
- * The turn in which a task failed may have made calls, and nobody knows what came of them. Its retry decides that turn once more: a call
- * that is made again, with the same data, keeps the keys that it had.
+ * The turn in which a task failed may have made calls whose results are unknown. The retry decides that turn once more. A call that it
+ * repeats with the same data keeps its idempotency key.
  */
 
-/** A call that was made before. */
+/** A call that the failed task made. */
 export interface EarlierCall {
   readonly type: string
   readonly target: string
   /** Digest of the data. */
   readonly hash: string
-  /** By which straight-line code recognises it. */
+  /** The key by which straight-line code identifies it. */
   readonly key?: string
-  /** Its idempotency key; of a call of an agent its id. */
+  /** The idempotency key; for a call of an agent, the id of the call. */
   readonly id: string
-  /** Of a call of an agent that has begun: its task, and how that goes on. */
+  /** If the called agent has started: its task, and how to continue it. */
   readonly retry?: { readonly of: string; readonly fork: Fork }
 }
 
-/** Calls of a turn that was decided and does not hold. */
+/** The calls of a turn that was not accepted. */
 export function earlierCallsIn(emits: readonly EmittedRef[], emitted: readonly CloudEvent[]): EarlierCall[] {
   return emits.flatMap(({ id, type, hash, wait }, i) =>
     !wait || wait.as !== undefined
@@ -38,7 +38,7 @@ export function earlierCallsIn(emits: readonly EmittedRef[], emitted: readonly C
   )
 }
 
-/** The one among them that a call is. */
+/** The earlier call that a new call repeats. */
 export function findEarlierCall(
   made: readonly EarlierCall[],
   { type, hash, wait }: Pick<EmittedRef, 'type' | 'hash' | 'wait'>,
@@ -49,13 +49,13 @@ export function findEarlierCall(
   )
 }
 
-/** A call as it is made again: with the key that it had; an agent that has begun goes on. */
+/** A repeated call: with its earlier key, or as a retry of the agent's task if that has started. */
 export function repeatCall(call: CloudEvent, { id, retry }: EarlierCall): CloudEvent {
   if (call.type !== 'agent.invoke') return { ...call, retryof: id }
   return retry ? { ...call, type: retryType, data: { ...retry.fork, asked: call }, retryof: retry.of } : call
 }
 
-/** Those that no call of a turn is. */
+/** The earlier calls that a turn did not repeat. */
 export function remainingAfter(made: readonly EarlierCall[], emits: readonly EmittedRef[]): readonly EarlierCall[] {
   let left = made
   for (const emit of left.length > 0 ? emits : []) {

@@ -3,10 +3,10 @@ import type { CloudEvent } from '../event.ts'
 import { cacheEntry, replayId, type EffectPolicies } from './effects.ts'
 import type { Fork } from './fork.ts'
 
-// A history may be as large as an event may be.
+// A history may be as large as the largest event.
 const maxHistories = 16
 
-/** What forked tasks had seen and said before the fork, by its ids. It may be gone from the log, or have been edited since. */
+/** The inputs and emitted events of forked tasks before the fork, by id. The log may no longer have them, or have other versions. */
 export class ForkHistory {
   readonly #bus: Bus
   readonly #replays: EffectPolicies
@@ -17,15 +17,16 @@ export class ForkHistory {
     this.#replays = replays
   }
 
-  /** The event of this id as a task with this mark knows it; undefined for what is no part of a fork. */
-  async find(mark: string, id: string): Promise<CloudEvent | undefined> {
-    const past = this.#histories.get(mark) ?? cacheEntry(this.#histories, mark, await this.#read(mark), maxHistories)
-    return past.get(id)
+  /** The event with this id in the history of a fork. */
+  async find(replay: string, id: string): Promise<CloudEvent | undefined> {
+    const history =
+      this.#histories.get(replay) ?? cacheEntry(this.#histories, replay, await this.#read(replay), maxHistories)
+    return history.get(id)
   }
 
-  async #read(mark: string): Promise<ReadonlyMap<string, CloudEvent>> {
-    const terms = await this.#replays.get(mark)
-    const event = terms && 'task' in terms.of ? await this.#bus.get(mark, replayId(mark)) : undefined
+  async #read(replay: string): Promise<ReadonlyMap<string, CloudEvent>> {
+    const policy = await this.#replays.get(replay)
+    const event = policy && 'task' in policy.of ? await this.#bus.get(replay, replayId(replay)) : undefined
     if (!event) return new Map()
     const { start, turns, inputs } = (await this.#bus.resolve(event)).data as Fork
     const seen = [start, ...turns.flatMap(({ turn, emitted }) => [...turn.inputs, ...emitted]), ...inputs]

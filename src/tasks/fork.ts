@@ -4,59 +4,59 @@ import { asRequested, replayTarget } from './effects.ts'
 import type { EmittedRef, RecordedTurn, Turn } from './program.ts'
 
 /*
- * A fork starts a task whose first turns are those of another. All that it needs lies in one event, so that the other task may
- * be gone: the history as its program saw it, and what it decides upon now.
+ * A fork starts a task with the first turns of another task. One event contains everything that it needs, so that the other task may be
+ * purged: the history as its program saw it, and the inputs to decide on.
  *
- *     agent.fork ──▶ fold `turns` ──▶ turn 1: decide on `inputs`, ask again what is in `reissue` ──▶ turn 2 …
+ *     agent.fork ──▶ fold `turns` ──▶ turn 1: decide on `inputs`, repeat the calls in `reissue` ──▶ turn 2 …
  *
- * Ids in the history stay as they were. A call that is asked again has a new id, which the program never sees: its answer is
- * given to it under the id that it knows.
+ * Ids in the history stay as they were. A repeated call has a new id, which the program never sees: it gets the answer under the id that
+ * it knows.
  *
- * A retry (`agent.retry`) is the same for real: under the correlation of the task that failed, without a mark, and with the keys that its
- * calls had. See docs/decisions/0014-retry.md.
+ * A retry (`agent.retry`) works the same way with real effects: in the correlation of the failed task, without `replay`, and with the
+ * idempotency keys of its calls. See docs/decisions/0014-retry.md.
  */
 
 export const forkType = 'agent.fork'
 export const retryType = 'agent.retry'
-/** Says, for its subject, that a person has seen the failure. */
+/** Records that a person has seen the failure of its subject. */
 export const dismissedType = 'control.dismissed'
 
-/** Whether an event of this type asks its target, an agent or a workflow, for a task. */
+/** Whether an event of this type starts a task of its target, an agent or workflow. */
 export const isInvocation = (type: string): boolean => type === 'agent.invoke' || type === retryType
 
-/** Whether a task that this event starts begins with the history of another one. */
+/** Whether a task that an event of this type starts has the history of another task. */
 export const isFork = (type: string): boolean => type === forkType || type === retryType
 
 /** Data of `agent.fork` and `agent.retry`. */
 export interface Fork {
-  /** What started the task whose history this is. */
+  /** The event that started the original task. */
   readonly start: CloudEvent
-  /** The state, as JSON, from which `turns` go on; absent when they go on from `start`. */
+  /** The state as JSON before `turns`; absent if they begin with `start`. */
   readonly state?: string
   readonly turns: readonly ForkedTurn[]
-  /** What the first turn decides upon. Empty: it only asks again. */
+  /** The inputs of the first turn. Empty if it only repeats calls. */
   readonly inputs: readonly CloudEvent[]
-  /** Requests of which the program waits for the answer, and which neither `turns` nor `inputs` have. */
+  /** Open calls of the program, whose answers are neither in `turns` nor in `inputs`. */
   readonly reissue: readonly CloudEvent[]
-  /** Of a retry, by the id of a request in `reissue` for another agent: how its task goes on, whose id is the `retryof` of the request. */
+  /** In a retry, by the id of a request in `reissue` to another agent: how to continue its task, which is the `retryof` of the request. */
   readonly retries?: Readonly<Record<string, Fork>>
-  /** Of a retry: calls of the turn that failed. One that is made again keeps its keys. */
+  /** In a retry: calls of the failed turn. A repeated one keeps its idempotency key. */
   readonly again?: readonly EarlierCall[]
-  /** Of a retry that the runtime asks for in place of a program: what that asked. */
+  /** In a retry that the runtime requests instead of the program: the request of the program. */
   readonly asked?: CloudEvent
-  /** Of a retry: the hash of the program that the failed task began with. A workflow goes by that definition. */
+  /** In a retry: the hash of the program that the failed task started with. A workflow keeps that definition. */
   readonly definition?: string
 }
 
-/** A turn as its program saw it, its inputs with their data. */
+/** A turn as its program saw it, with the data of its inputs. */
 export interface ForkedTurn {
   readonly turn: Turn
   readonly emitted: readonly CloudEvent[]
 }
 
 /**
- * The start of a forked task, as its program sees it: what comes of it is part of the fork, and nobody waits for it but who asked for the
- * retry of a task that it had called.
+ * The start of a forked task as its program sees it: the original start in the correlation of the fork. No caller waits for a fork; for
+ * the retry of a called task, its caller does.
  */
 export function forkedStart({ type, id, correlationid, hops, replay, data, ...fork }: CloudEvent): CloudEvent {
   const { replyto: _, call: __, deadline: ___, traceparent: ____, retryof: _____, ...start } = (data as Fork).start
@@ -74,7 +74,7 @@ export function forkedStart({ type, id, correlationid, hops, replay, data, ...fo
   }
 }
 
-/** The id under which the program knows a call that was asked again; undefined for all others. */
+/** The id under which the program knows a repeated call; undefined for all other calls. */
 export type OriginalCall = (call: string) => string | undefined
 
 function forkedInputs(fork: CloudEvent): readonly CloudEvent[] {
@@ -82,7 +82,7 @@ function forkedInputs(fork: CloudEvent): readonly CloudEvent[] {
   return inputs.map(input => (input.id === start.id ? forkedStart(fork) : input))
 }
 
-/** Inputs of a task as its program sees them. */
+/** The inputs of a turn as the program sees them. */
 export function visibleInputs(inputs: readonly CloudEvent[], knownAs: OriginalCall): readonly CloudEvent[] {
   const isPlain = ({ type, call }: CloudEvent) => !isFork(type) && (call === undefined || knownAs(call) === undefined)
   if (inputs.every(isPlain)) return inputs
@@ -93,14 +93,14 @@ export function visibleInputs(inputs: readonly CloudEvent[], knownAs: OriginalCa
   })
 }
 
-/** What the program itself emitted in a turn, as it emitted it. */
+/** The events that the program itself emitted in a turn, in their original form. */
 export function visibleEmits(emits: readonly EmittedRef[], emitted: readonly CloudEvent[]): readonly CloudEvent[] {
   const own = emits.every(isOwn) ? emitted : emitted.filter((_, i) => isOwn(emits[i]!))
   const isOther = ({ type, target }: CloudEvent) => target === replayTarget || type === retryType
   return own.some(isOther) ? own.map(event => asInvoked(asRequested(event))) : own
 }
 
-/** A request as its program made it, where the runtime asked for a retry in its place. */
+/** A request in its original form, if the runtime sent a retry instead. */
 export function asInvoked(event: CloudEvent): CloudEvent {
   if (event.type !== retryType) return event
   const { retryof: _, ...request } = event
@@ -108,7 +108,7 @@ export function asInvoked(event: CloudEvent): CloudEvent {
   return { ...request, type: 'agent.invoke', data: asked.data }
 }
 
-/** A recorded turn as its program sees it. */
+/** A recorded turn as the program sees it. */
 export function visibleTurn({ turn, inputs, emitted }: RecordedTurn, knownAs: OriginalCall): RecordedTurn {
   return {
     turn: turn.emits.every(isOwn) ? turn : { ...turn, emits: turn.emits.filter(isOwn) },

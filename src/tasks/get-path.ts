@@ -1,4 +1,4 @@
-/** What lies in a value at a path; undefined where it leads nowhere. Follows own properties only. */
+/** The value at a path; undefined if there is none. Follows own properties only. */
 export function getPath(value: unknown, path: readonly string[]): unknown {
   let found = value
   for (const name of path) {

@@ -3,28 +3,28 @@ import { didYouMean } from '../suggest.ts'
 import type { Bus } from '../bus/bus.ts'
 
 /*
- * Which app hosts an agent or a workflow. A name is an address, and ids of tasks are made of it: were two apps to host one
- * name, each would be handed the inputs of the other's tasks. The document `agents` names the app of each. A worker claims its
- * names before it joins its group, and once more after, so that of two that start at the same moment one is refused:
+ * Which app hosts which agents and workflows. Events are addressed by these names and task ids are derived from them, so two apps with
+ * the same name would receive each other's inputs. The document `agents` maps each name to its app. A worker claims its names before
+ * it joins its group, and once more after that, so that one of two apps that start at the same time is refused:
  *
  *     claim ──▶ join the group ──▶ claim again ──▶ runs
- *       └─ another app has the name, and a worker that runs ──▶ E_AGENT_TAKEN
+ *       └─ another app has the name and a running worker ──▶ E_AGENT_TAKEN
  */
 
 const documentKey = 'agents'
 
-/** App by the name of an agent or a workflow. */
+/** The app by the name of an agent or workflow. */
 type Hosts = Readonly<Record<string, string>>
 
 export const appGroup = (app: string) => `app/${app}`
 
-/** The app of each agent and workflow that was ever hosted on this log, by its name. */
+/** The apps of all agents and workflows that were ever hosted on this log. */
 export async function hostsOn(bus: Bus): Promise<Hosts> {
   return (await bus.documents.read<Hosts>(documentKey)) ?? {}
 }
 
 /**
- * Refuses to ask an agent that was never hosted on this log. On a log that no worker has been on yet, nothing is known.
+ * Refuses a request to an agent that was never hosted on this log. A log without any worker so far accepts all names.
  * @throws E_NOT_FOUND
  */
 export async function assertHosted(
@@ -42,7 +42,7 @@ export async function assertHosted(
     )
 }
 
-/** Takes the names for an app, also from one of which no worker runs any more. @throws E_AGENT_TAKEN */
+/** Claims names for an app, also from an app without running workers. @throws E_AGENT_TAKEN */
 export async function claimNames(bus: Bus, app: string, names: readonly string[]): Promise<void> {
   const claim = async (hosts: Hosts = {}): Promise<Hosts> => {
     const others = new Map(names.flatMap(name => (hosts[name] && hosts[name] !== app ? [[hosts[name], name]] : [])))

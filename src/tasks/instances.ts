@@ -7,27 +7,27 @@ import { getPath } from './get-path.ts'
 import { sourceOf, type InstanceSubscription, type ProgramDefinition } from './program.ts'
 
 /*
- * Where an event belongs that no one is addressed by, and that several tasks in a row may wait for: of a workflow there is
- * one instance for each correlation, or one for each key. An instance with a key lives in the shard of a correlation that is
- * made from the key; what belongs to it is published there once more, as `workflow.event`:
+ * Finds the workflow instance for an event without a target. A workflow has one instance per correlation, or one per key. A keyed
+ * instance has a correlation of its own, derived from the key, and the shard of that. Its events are published there once more, as
+ * `workflow.event`:
  *
  *     order.paid (correlation A) ──▶ workflow.event (correlation of the key, id EVENT:INSTANCE) ──▶ the instance
  */
 
 export const migrateType = 'workflow.migrate'
 
-/** Under which key the definition of a workflow lies in the log. */
+/** The key of the document with a workflow definition. */
 export const definitionDocument = (name: string, hash: string) => `workflow/${name}/${hash}`
 
 export const instanceId = (correlation: string, program: string) => taskId(correlation, program, 'instance')
 
-/** The correlation of a key. A redrive or a fork has instances of its own, which are kept apart from the original ones. */
+/** The correlation for a key. Redrives and forks have separate instances. */
 function keyCorrelation({ tenant, replay }: CloudEvent, program: string, key: unknown): string {
   const correlation = correlationFrom(JSON.stringify([tenant, program, key]))
   return replay === undefined ? correlation : counterpart(correlation, replayId(replay))
 }
 
-/** The instance that takes this event as it is, by its own correlation, and whether it begins where there is none. */
+/** The instance in the correlation of this event, if the workflow waits for its type. */
 export function matchInstance(program: ProgramDefinition, event: CloudEvent): InstanceMatch | undefined {
   const { name, instances } = program
   if (!instances) return undefined
@@ -42,10 +42,11 @@ export function matchInstance(program: ProgramDefinition, event: CloudEvent): In
 
 export interface InstanceMatch {
   readonly instance: string
+  /** Whether the event starts the instance if there is none. */
   readonly begins: boolean
 }
 
-/** Whether the event belongs to an instance in another shard. */
+/** Whether the event belongs to a keyed instance, which may live in another shard. */
 export function isRouted(program: ProgramDefinition, event: CloudEvent): boolean {
   return program.instances?.key !== undefined && matches(program, event)
 }
@@ -53,15 +54,15 @@ export function isRouted(program: ProgramDefinition, event: CloudEvent): boolean
 export const subscribedTypes = ({ types, older = [] }: InstanceSubscription): readonly string[] => [...types, ...older]
 
 /**
- * The correlation of the instance of a workflow that an event, which has its data, belongs to; undefined where it has no
- * key, or one that redaction hides: events with different keys would meet.
+ * The correlation of the keyed instance that an event with its data belongs to. Undefined if the event has no key, or if the key is
+ * redacted, because then different keys would look the same.
  */
 export function instanceCorrelation(event: CloudEvent, workflow: string, path: readonly string[]): string | undefined {
   const key = getPath(event.data, path)
   return key === undefined || key === null || isRedacted(key) ? undefined : keyCorrelation(event, workflow, key)
 }
 
-/** The event, which has its data, as the instance gets it; undefined where it has no key. */
+/** The `workflow.event` for a keyed instance; undefined if the event has no key. */
 export function routedDraft({ name, instances }: ProgramDefinition, event: CloudEvent): Draft<RoutedData> | undefined {
   const correlationid = instanceCorrelation(event, name, instances!.key![event.type]!)
   if (correlationid === undefined) return undefined
@@ -79,7 +80,7 @@ export function routedDraft({ name, instances }: ProgramDefinition, event: Cloud
   }
 }
 
-// What becomes of a workflow's own instances does not go to the same workflow: it would never end.
+// Events about a workflow's own instances do not reach the same workflow, which would loop forever.
 const matches = (program: ProgramDefinition, { type, source }: CloudEvent) =>
   (program.instances!.types.includes(type) || program.instances!.older?.includes(type) === true) &&
   !(type.startsWith('agent.') && source === sourceOf(program))

@@ -7,18 +7,18 @@ import { routedEventIn, routedType } from '../bus/routed.ts'
 import { instanceCorrelation } from './instances.ts'
 
 /*
- * An instance of a workflow with a key has a correlation of its own. It is linked with each correlation that fed it:
+ * A keyed workflow instance has a correlation of its own. It is linked with each correlation whose events it received:
  *
  *     order.paid (correlation A) ──▶ workflow.event (correlation of the instance) ──▶ what the instance does
  *
- * Nothing is stored for a link. From the instance's side its `workflow.event` holds the event that fed it. From the side of that event
- * the correlation of the instance follows from its data and from the definitions on the log, which say where the key lies.
+ * Links are not stored. The `workflow.event` contains the original event, and the correlation of the instance follows from the data of
+ * that event and the stored definitions, which name the path of the key.
  */
 
-/** A stream of a correlation carries what so many instances do that it fed, the first ones. */
+/** Maximum number of linked instances that a stream of a correlation includes; the first ones count. */
 const maxInstances = 100
 
-/** The workflows with a key that were ever on a log. */
+/** The keyed workflows that were ever on a log. */
 export class KeyedWorkflows {
   readonly #paths: Map<string, KeyPath[]>
 
@@ -34,7 +34,7 @@ export class KeyedWorkflows {
     return this.#paths.has(type)
   }
 
-  /** Correlations of the instances that an event, which has its data, may feed. */
+  /** Correlations of the instances that may receive an event. The event must have its data. */
   fedBy(event: CloudEvent): string[] {
     const fed = (this.#paths.get(event.type) ?? []).map(({ workflow, path }) =>
       instanceCorrelation(event, workflow, path),
@@ -44,11 +44,11 @@ export class KeyedWorkflows {
 }
 
 const cacheTtlMs = 5_000
-/** What was published is answered without its links where the definitions cannot be read by then. */
+/** If the definitions are not read by then, a publish is answered without links. */
 const maxWaitMs = 2_000
 const cached = new WeakMap<Bus, { readonly until: number; readonly workflows: Promise<KeyedWorkflows | undefined> }>()
 
-/** The instances that events feed which were just published, by the definitions of some seconds ago. */
+/** The instances that receive events that were just published. The definitions may be a few seconds old. */
 export async function instancesFedBy(bus: Bus, drafts: readonly Draft[]): Promise<string[]> {
   const workflows = await knownWorkflows(bus)
   if (!workflows) return []
@@ -69,14 +69,14 @@ function knownWorkflows(bus: Bus): Promise<KeyedWorkflows | undefined> {
   return known.workflows
 }
 
-/** The correlation of the event that feeds an instance; undefined for all that is no such event, and where its data is gone. */
+/** The correlation of the original event in a `workflow.event`; undefined for other events, and if the data is gone. */
 export async function feederOf(bus: Bus, event: CloudEvent): Promise<string | undefined> {
   if (event.type !== routedType) return undefined
   const whole = await bus.resolve(event).catch(() => event)
   return routedEventIn(whole)?.correlationid
 }
 
-/** A correlation and the instances that it fed: which events are part of it, as they are seen in the order of the log. */
+/** Decides which events belong to a correlation or to the instances linked with it. Call `see` in the order of the log. */
 export class LinkedScope {
   readonly correlation: string
   readonly #instances = new Set<string>()
@@ -85,7 +85,7 @@ export class LinkedScope {
     this.correlation = correlation
   }
 
-  /** `feeder`: of an event that feeds an instance, see {@link feederOf}. */
+  /** `feeder`: the result of {@link feederOf} for the event. */
   see({ correlationid }: CloudEvent, feeder: string | undefined): void {
     if (feeder === this.correlation && this.#instances.size < maxInstances) this.#instances.add(correlationid)
   }
@@ -95,7 +95,7 @@ export class LinkedScope {
   }
 }
 
-/** What a correlation left on the log up to a position, and what each instance did from the moment at which it was fed by that, in order. */
+/** The events of a correlation up to a position, merged in order with those of each linked instance from its link on. */
 export async function* readLinked(bus: Bus, correlation: string, until: Position): AsyncGenerator<StoredEvent> {
   const workflows = await KeyedWorkflows.read(bus)
   const opened = new Set<string>()
@@ -123,7 +123,7 @@ export async function* readLinked(bus: Bus, correlation: string, until: Position
   }
 }
 
-/** Of an instance, what came from the first event on that a correlation fed it. */
+/** The events of an instance from the first one on that came from a correlation. */
 async function* fedPart(bus: Bus, instance: string, feeder: string, range: { after: Position; until: Position }) {
   let isFed = false
   for await (const stored of bus.read({ correlation: instance, ...range })) {
@@ -132,7 +132,7 @@ async function* fedPart(bus: Bus, instance: string, feeder: string, range: { aft
   }
 }
 
-/** A part of the log that is read one event ahead. */
+/** Reads a part of the log one event ahead. */
 class LookaheadReader {
   next!: StoredEvent
   readonly #stored: AsyncIterator<StoredEvent>

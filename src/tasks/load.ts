@@ -6,35 +6,40 @@ import type { Machine, ProgramDefinition } from './program.ts'
 import type { Programs } from './programs.ts'
 import { beginTask, readHistory, resumeTask, Task, type TaskHistory } from './task.ts'
 
-/** Follows any history, and decides nothing. */
+/** Accepts any history and decides nothing. */
 const passiveMachine: Machine = { maxTurns: Infinity, fold() {}, decide() {}, accepted() {}, snapshot: () => undefined }
 
-/** A task that ends before its program has decided anything: a cancellation came before its start. */
+/** A task whose cancellation arrived before its start. */
 export const tombstone = (definition: ProgramDefinition, task: string, cancel: CloudEvent) =>
   new Task({ ...definition, machine: () => passiveMachine }, task, cancel)
 
-/** Whether this was the first input of a task that was cancelled before its start came. */
+/** Whether this is the first input of a task that was cancelled before its start arrived. */
 export const isTombstone = (first: Pick<CloudEvent, 'type'> | undefined) => first?.type === 'agent.cancel'
 
 /**
- * Brings a task back from its journal. One that has ended takes no further turn, so its code is not run: it need not be
- * hosted here, and need not fit any more. `toEnd`: a task that is only to be cancelled need not fit either.
+ * Rebuilds a task from its journal. The code of an ended task is not run, so it need not be hosted here or match the journal.
+ * `onlyToCancel`: resumes a task only to cancel it, even if its code no longer matches the journal.
  * @throws as {@link resumeTask}
  */
-export async function loadTask(bus: Bus, programs: Programs, task: string, toEnd: boolean): Promise<Task | undefined> {
+export async function loadTask(
+  bus: Bus,
+  programs: Programs,
+  task: string,
+  onlyToCancel: boolean,
+): Promise<Task | undefined> {
   const history = await readHistory(bus, task)
   if (history.turns.at(-1)?.end) return loadEnded(bus, programs, task, history)
   try {
     return await resumeTask(bus, programs, task, history)
   } catch (error) {
-    if (!toEnd || !(error instanceof TidingsError) || error.code !== 'E_PROGRAM_MISMATCH' || error.retryable)
+    if (!onlyToCancel || !(error instanceof TidingsError) || error.code !== 'E_PROGRAM_MISMATCH' || error.retryable)
       throw error
     const machine = () => passiveMachine
     return resumeTask(bus, { for: (...which) => ({ ...programs.for(...which), machine }) }, task, history)
   }
 }
 
-/** A task as it was before its coming turn, whose first input is `first`. */
+/** The task before its next turn. `first`: the first input of that turn. */
 export async function reloadTask(
   bus: Bus,
   programs: Programs,
@@ -49,18 +54,18 @@ async function loadEnded(bus: Bus, programs: Programs, task: string, history: Ta
   const { snapshot, turns } = history
   const { program, programVersion, programHash } = turns.at(-1)!
   const [first] = turns
-  // Only an instance of a workflow is asked what it has taken, and its state remembers more than the journal holds.
+  // Only workflow instances are asked which events they received, and their snapshot knows more than the rest of the journal.
   const before =
     snapshot && programs.isInstance(program)
       ? await resumeTask(bus, programs, task, { ...history, turns: [] })
       : undefined
-  const taken = new Set(
+  const received = new Set(
     turns.flatMap(({ inputs }) => inputs.map(({ id, type, causationid }) => (type === routedType ? causationid : id))),
   )
   const machine: Machine = {
     ...passiveMachine,
     hasSeen: event =>
-      taken.has(event.type === routedType ? event.causationid : event.id) ||
+      received.has(event.type === routedType ? event.causationid : event.id) ||
       (before?.machine.hasSeen?.(event) ?? false),
   }
   const definition = { name: program, version: programVersion, hash: programHash, on: [], machine: () => machine }

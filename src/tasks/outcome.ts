@@ -2,7 +2,7 @@ import { checkedErrorData, TidingsError, textOf, type ErrorData } from '../error
 import type { CloudEvent } from '../event.ts'
 import { decisionOf, deniedType, grantedType } from './approval.ts'
 
-/** What an answer means to whoever asked. A person's no is an output. */
+/** The result of a call. A denied approval is an output, not an error. */
 export type CallOutcome = { readonly output: unknown } | { readonly error: ErrorData }
 
 export function callOutcome(answer: CloudEvent): CallOutcome {

@@ -29,7 +29,7 @@ test('no attempt is made beyond maxAttempts, retryFor or the deadline of the cal
   expect(next({ retryFor: '100ms', jitter: 0 })).toEqual({ over: 'retryFor is 0.1s' })
   const urgent = { ...call, deadline: new Date(Date.now() + 100).toISOString() }
   expect(new RetryPolicy('tool x', { jitter: 0 }).next(urgent, failed(1), new Error('no'))).toEqual({
-    over: 'the deadline of the call is before the next one',
+    over: 'the deadline of the call is before the next attempt',
   })
 })
 

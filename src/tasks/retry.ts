@@ -8,25 +8,25 @@ import { type Duration, milliseconds } from './duration.ts'
 /** The class of an error. */
 export type ErrorClass = abstract new (...args: never[]) => unknown
 
-/** When a failed attempt is followed by another one. It never is beyond the deadline of the call. */
+/** When a failed attempt is retried. Never after the deadline of the call. */
 export interface RetryOptions {
-  /** How long, from the first failure on. */
+  /** Maximum time from the first failure to the last retry. */
   retryFor?: Duration
-  /** Most attempts, the first one included. */
+  /** Maximum number of attempts, including the first. */
   maxAttempts?: number
-  /** Wait before the first retry. Default 200 ms. */
+  /** Delay before the first retry. Default 200 ms. */
   backoff?: Duration
-  /** Each wait is so many times the one before. Default 2. */
+  /** Each delay is the previous one times this factor. Default 2. */
   factor?: number
-  /** Longest wait, unless a provider asks for a longer one. Default one minute. */
+  /** Maximum delay, unless a provider asks for a longer one. Default one minute. */
   maxBackoff?: Duration
-  /** Share of each wait that is random, from 0 to 1. Default 0.5. */
+  /** Random share of each delay, from 0 to 1. Default 0.5. */
   jitter?: number
-  /** Errors that end the call at once: their classes, or their names, codes or HTTP statuses. Causes count too. */
+  /** Errors that are not retried, by class, name, code or HTTP status. Also matches causes. */
   nonRetryable?: readonly (ErrorClass | string | number)[]
 }
 
-/** Only the names: the policy knows the rules of the values. */
+/** Checks the names only; the constructor of the policy checks the values. */
 export const aRetry = optionsOf({
   retryFor: anything,
   maxAttempts: anything,
@@ -37,7 +37,7 @@ export const aRetry = optionsOf({
   nonRetryable: anything,
 } satisfies Record<keyof RetryOptions, Check>)
 
-/** What a failed attempt leads to: another one after so many ms, or none. `over`: why no more, where there might have been one. */
+/** A retry after a delay in ms, or none. `over`: why a limit prevents the retry. */
 export type RetryDecision = { readonly after: number } | { readonly after?: undefined; readonly over?: string }
 
 const maxCauses = 8
@@ -48,7 +48,7 @@ export class RetryPolicy {
   readonly #backoff: Backoff
   readonly #nonRetryable: readonly (ErrorClass | string | number)[]
 
-  /** `what` has these options, for the text of an error. @throws E_APP_INVALID */
+  /** `what`: the owner of the options, for error texts. @throws E_APP_INVALID */
   constructor(what: string, options: RetryOptions) {
     const must = (name: keyof RetryOptions, rule: string, isMet: boolean) => {
       if (!isMet) throw new TidingsError('E_APP_INVALID', `retry.${name} of ${what} must be ${rule}`)
@@ -64,7 +64,7 @@ export class RetryPolicy {
       } catch {
         throw new TidingsError(
           'E_APP_INVALID',
-          `retry.${name} of ${what} is "${options[name]}": expected '30s' or '15m'`,
+          `retry.${name} of ${what} is "${options[name]}": expected a duration such as "30s" or "15m"`,
         )
       }
     }
@@ -79,23 +79,23 @@ export class RetryPolicy {
     this.#nonRetryable = options.nonRetryable ?? []
   }
 
-  /** Whether there may be more than one attempt. */
+  /** Whether failed attempts are retried at all. */
   get retries(): boolean {
     return this.#maxAttempts > 1
   }
 
-  /** After an attempt that failed; `retries` counts it. `after`: the wait that a provider asks for, in ms. */
+  /** The decision after a failed attempt, which `retries` includes. `after`: the delay that a provider asks for, in ms. */
   next(call: CloudEvent, retries: Retries, error: unknown, after = 0): RetryDecision {
     if (this.#isListed(error) || !this.retries) return {}
     if (retries.failures >= this.#maxAttempts) return { over: `maxAttempts is ${this.#maxAttempts}` }
     return this.postpone(call, retries, Math.max(after, backoff(retries.failures, this.#backoff)))
   }
 
-  /** Whether a call may wait that long. */
+  /** Whether a call may be delayed by `after` ms. */
   postpone({ deadline }: CloudEvent, { since }: Retries, after: number): RetryDecision {
     const at = Date.now() + after
     if (deadline !== undefined && at >= Date.parse(deadline))
-      return { over: 'the deadline of the call is before the next one' }
+      return { over: 'the deadline of the call is before the next attempt' }
     if (at >= since + this.#retryFor) return { over: `retryFor is ${this.#retryFor / 1_000}s` }
     return { after }
   }
@@ -106,13 +106,13 @@ export class RetryPolicy {
       let error = thrown
       for (let i = 0; i < maxCauses && error !== undefined && error !== null; i++) {
         const { name, code, originalCode, statusCode, cause } = error as Record<string, unknown>
-        const told = [name, code, originalCode, statusCode, String(statusCode)]
+        const identifiers = [name, code, originalCode, statusCode, String(statusCode)]
         for (const each of this.#nonRetryable)
-          if (typeof each === 'function' ? error instanceof each : told.includes(each)) return true
+          if (typeof each === 'function' ? error instanceof each : identifiers.includes(each)) return true
         error = cause
       }
     } catch {
-      // An error whose fields cannot be read is none of those that are listed.
+      // An error whose fields cannot be read matches nothing.
     }
     return false
   }

@@ -16,15 +16,14 @@ import {
 import { emitData } from './turn.ts'
 
 /*
- * Straight-line code as a program. The coroutine is only a cache: after a crash, or on another worker, the function runs
- * again over the recorded answers. A call is recognised by scope path + name + ordinal within the scope, so that calls
- * which start in another order within a turn are still the same calls.
+ * Straight-line code as a program. The running function is only a cache: after a crash, or on another worker, it runs again over the
+ * recorded answers. A call is identified by scope path, name and ordinal within the scope, so that calls that start in another order
+ * within a turn are still the same calls.
  *
- * What the code is given is its own copy, and what it gives is taken as JSON at the moment of the call: what it holds in
- * memory and changes is the same when it runs again.
+ * The code gets copies, and what it passes is copied as JSON at the moment of the call, so that a replay sees the same values.
  */
 
-/** Whatever can be asked by name. `tool()`, `agent()`, `approval()` and models give one. */
+/** Anything that can be called by name: what `tool()`, `agent()`, `workflow()`, `approval()` and `model()` return. */
 export interface Callable<Input = unknown, Output = unknown> {
   readonly kind: 'tool' | 'agent' | 'model' | 'workflow' | 'approval'
   readonly name: string
@@ -32,36 +31,36 @@ export interface Callable<Input = unknown, Output = unknown> {
   readonly '~types'?: { input: (input: Input) => void; output: Output }
 }
 
-/** A workflow is asked as an agent is. */
+/** The type of a request. A workflow is called like an agent. */
 export const requestType = (kind: Exclude<Callable['kind'], 'approval'>) =>
   `${kind === 'workflow' ? 'agent' : kind}.invoke`
 
 export interface CallOptions {
-  /** Longest wait for the answer, queueing included. Default one day. */
+  /** Maximum wait for the answer, including time in queues. Default one day. */
   within?: Timeout
 }
 
-/** What the code of a `run(ctx, input)` agent may await. Everything else belongs into a tool. */
+/** All that the code of a `run(ctx, input)` agent may await. Everything else belongs in a tool. */
 export interface ScriptContext {
   /** The event that started the task. */
   readonly event: CloudEvent
-  /** The recorded moment of the current turn, ms since the epoch. Use it in place of Date.now(). */
+  /** The recorded time of the current turn, ms since the epoch. Use it instead of Date.now(). */
   readonly now: number
-  /** Asks a tool, an agent, a model or a person. @throws CallError with the code that the other side gave. */
+  /** Calls a tool, agent, model, workflow or approver. @throws CallError with the code of the failure */
   call<Input, Output>(target: Callable<Input, Output>, input: Input, options?: CallOptions): Promise<Output>
-  /** Runs branches side by side, each in a scope of its own. Rejects with the first failure. */
+  /** Runs branches concurrently, each in its own scope. Rejects with the first failure. */
   all<T>(branches: readonly ((ctx: ScriptContext) => Promise<T>)[]): Promise<T[]>
-  /** The first branch that ends; calls of the others stay open until the task ends. */
+  /** Resolves or rejects with the first branch that ends. Calls of the others stay open until the task ends. */
   race<T>(branches: readonly ((ctx: ScriptContext) => Promise<T>)[]): Promise<T>
   sleep(duration: Duration): Promise<void>
   emit(emission: EmitRequest): void
-  /** Ends this task and starts the agent again with a new input and an empty journal. */
+  /** Ends this task and starts the agent with a new input and an empty journal. */
   continueAs(input: unknown): never
 }
 
 export type Script = (ctx: ScriptContext, input: never) => unknown
 
-/** A call of a script failed: `data.code` says how. */
+/** The failure of a call in a script. `code` is that of the failure. */
 export class CallError extends Error {
   override readonly name = 'CallError'
   readonly data: ErrorData
@@ -85,7 +84,7 @@ interface Waiter {
   readonly resolve: (value: unknown) => void
   readonly reject: (error: unknown) => void
   readonly answered: TrackedPromise<unknown>
-  /** For people: the name of what was called. */
+  /** The name of what was called, for errors. */
   readonly name: string
 }
 
@@ -95,7 +94,7 @@ export class ScriptMachine implements Machine {
   readonly maxTurns: number
   readonly #script: Script
   readonly #start: CloudEvent
-  /** That of the code, which may change it. */
+  /** The copy that the code gets, which may change it. */
   readonly start: CloudEvent
   readonly #waiting = new Map<string, Waiter>()
   #ctx: TurnContext | undefined
@@ -183,13 +182,13 @@ export class ScriptMachine implements Machine {
     let settle!: Pick<Waiter, 'resolve' | 'reject'>
     const answered = new TrackedPromise<unknown>((resolve, reject) => (settle = { resolve, reject }))
     this.#waiting.set(call, { ...settle, answered, name })
-    // The code may have stopped looking, after a race: its failure is then nobody's.
+    // After a race the code may ignore this call, whose failure must not be reported as unhandled.
     answered.ignoreFailure()
     return answered
   }
 }
 
-/** Resolves when no promise of this process can go on without an event from outside. */
+/** Resolves when all promises of this process wait for external events. */
 function quiescence(): Promise<void> {
   return new Promise(resolve => queueMicrotask(() => process.nextTick(resolve)))
 }
@@ -201,9 +200,11 @@ function settleWaiter(waiter: Waiter, input: CloudEvent) {
 }
 
 function requestTo(target: Callable<never>, input: unknown) {
-  // Nobody would answer a request to anything else.
   if (!isCallable(target))
-    throw new TidingsError('E_APP_INVALID', 'ctx.call() takes a tool, an agent, a model, a workflow or an approval')
+    throw new TidingsError(
+      'E_APP_INVALID',
+      'ctx.call() was given something that cannot be called: pass a tool, an agent, a model, a workflow or an approval',
+    )
   if (target.kind === 'approval') return approvalRequest({ ...(target as Approval), what: { input } })
   const data = target.kind === 'model' ? input : { input }
   return { type: requestType(target.kind), target: target.name, data }
@@ -272,7 +273,7 @@ class ScriptScope implements ScriptContext {
   }
 }
 
-/** Stands in for a turn while a recorded one is repeated: hands out the recorded ids, refuses what was not recorded. */
+/** The context of a recorded turn that is repeated: returns the recorded ids and rejects what was not recorded. */
 class RecordedTurnContext implements TurnContext {
   readonly task: string
   readonly start: CloudEvent
@@ -292,7 +293,7 @@ class RecordedTurnContext implements TurnContext {
     this.#emitted = emitted.filter(event => !event.replyto && event.type !== 'timer.set').map(event => event.type)
   }
 
-  // What was refused then is refused now, in the same order.
+  // Validates like the original turn, in the same order.
   call({ within, ...request }: CallRequest): string {
     if (within !== undefined) deadlineFrom(this.now, within)
     emitData(request)
@@ -318,7 +319,7 @@ class RecordedTurnContext implements TurnContext {
   cancel() {}
   continueAs() {}
 
-  /** Every recorded call must have been made again. */
+  /** @throws E_PROGRAM_MISMATCH if a recorded call was not repeated */
   finish() {
     const [missing] = this.#calls.keys()
     if (missing !== undefined) throw this.#mismatch(`no longer makes the call ${missing}`)
@@ -341,11 +342,11 @@ function foreignAwait(script: Script): TidingsError {
   const what = found === undefined ? '' : `: look at "${found}"`
   return new TidingsError(
     'E_SCRIPT_FOREIGN_AWAIT',
-    `run() awaits something that is not of ctx, such as fetch, a file or a timer of its own${what}`,
+    `run() awaits something other than ctx, such as fetch, a file or a timer${what}`,
   )
 }
 
-/** The first `await` in the text of a function that does not mention its context: a hint, no more. */
+/** A hint: the first `await` in the source of a function that does not mention its context. */
 function foreignAwaitIn(code: string): string | undefined {
   const ctx = /^[^(=]*\(\s*([\w$]+)|^(?:async\s+)?([\w$]+)\s*=>/.exec(code)
   const name = ctx?.[1] ?? ctx?.[2]
@@ -356,7 +357,7 @@ function foreignAwaitIn(code: string): string | undefined {
 const unawaitedCall = (name: string) =>
   new TidingsError(
     'E_SCRIPT_UNAWAITED',
-    `run() returned while its call of ${name} was open, and never awaited it: the call would be taken back`,
+    `run() returned without awaiting its call of "${name}", which would be cancelled`,
   )
 
 const isRefusal = (error: unknown) =>

@@ -9,23 +9,23 @@ import { instanceId } from './instances.ts'
 import type { Turn } from './program.ts'
 
 /**
- * Whether an input starts its task, which has no turn: somebody waits for it, and the program has not begun with it in
- * another form. An agent has a task for each event, a workflow one for each correlation or key: their ids differ, so no
- * fence would say so.
+ * Whether an input starts its task, which has no turn yet: a request must still be awaited, and the event must not have started the
+ * program in another form already. An agent has a task per event, a workflow one per correlation or key. Their ids differ, so
+ * `commit` cannot detect it after an agent became a workflow.
  */
 export async function shouldStart(
   bus: Bus,
   task: string,
   { event, program, joins, shared }: TaskInput,
 ): Promise<boolean> {
-  // It ends the task before it begins.
+  // A cancellation ends the task before it starts.
   if (event.type === 'agent.cancel') return true
   if (isInvocation(event.type)) return isStillAwaited(bus, shared.delivery)
-  // What comes to an agent for the first time is not worth a look, which would cost each of its tasks one.
+  // No check for the first delivery to an agent, which would cost every task a read.
   return (!joins && shared.delivery.attempt === 1) || !(await hasStarted(bus, program!, task, event))
 }
 
-/** What an instance under a key has begun with is not found: the form that looks does not know the key. */
+/** Does not find what started a keyed instance, because the key is unknown here. */
 async function hasStarted(bus: Bus, program: string, task: string, event: CloudEvent): Promise<boolean> {
   const { id, correlationid } = (event.type === routedType && routedEventIn(await bus.resolve(event))) || event
   const others = [taskId(correlationid, program, id), instanceId(correlationid, program)].filter(

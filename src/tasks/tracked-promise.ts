@@ -1,4 +1,4 @@
-/** An answer that is waited for. It knows whether the code ever looked at it. */
+/** A promise that knows whether the code ever awaited it. */
 export class TrackedPromise<T> extends Promise<T> {
   isAwaited = false
 
@@ -6,7 +6,7 @@ export class TrackedPromise<T> extends Promise<T> {
     return Promise
   }
 
-  /** Its failure may be nobody's. This does not count as looking at it. */
+  /** Prevents an unhandled rejection. Does not count as awaiting. */
   ignoreFailure(): void {
     super.then(undefined, () => {}).catch(() => {})
   }
