@@ -133,7 +133,7 @@ export interface DispatchedDelivery {
   /** When the event became available, in ms since the epoch, or `sinceNow` or `sinceEventTime`. */
   readonly since: number
   readonly position: number
-  /** The event is row `row` of this operation in the same transaction; -1 if it is in `json`. */
+  /** The operation of the same transaction that stores the event as its row `row`; -1 if the event is in `json`. */
   readonly op: number
   readonly row: number
   readonly json: string

@@ -46,16 +46,11 @@ const op: fc.Arbitrary<WriterOp> = fc.oneof(
   fc.record({ kind: fc.constant('restoreWake' as const), task: text, version: number, wake: number }),
   fc.constant({ kind: 'close' } as const),
 )
-const delivery = fc.record<DispatchedDelivery>({
-  consumer: number,
-  attempt: number,
-  since: number,
-  position: number,
-  op: number,
-  row: number,
-  json: text,
-  memo: fc.option(text),
-})
+const common = { consumer: number, attempt: number, since: number, position: number, memo: fc.option(text) }
+const delivery: fc.Arbitrary<DispatchedDelivery> = fc.oneof(
+  fc.record({ ...common, op: fc.nat(), row: fc.nat(), json: fc.constant('') }),
+  fc.record({ ...common, op: fc.constant(-1), row: fc.constant(0), json: text }),
+)
 
 it('operations and deliveries arrive as they were sent', () => {
   fc.assert(

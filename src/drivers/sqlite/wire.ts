@@ -14,12 +14,14 @@ export interface MessageToWriter {
   readonly ops: Cells
 }
 
-export type MessageFromWriter =
-  | { readonly kind: 'reply'; readonly reply: Omit<WriterReply, 'deliveries'>; readonly deliveries: Cells }
-  | WriterFailure
-  | { readonly kind: 'ping' }
+interface PackedReply extends Omit<WriterReply, 'deliveries'> {
+  readonly kind: 'reply'
+  readonly deliveries: Cells
+}
 
-/** An outcome that has nothing but its kind, and the most frequent one. */
+export type MessageFromWriter = PackedReply | WriterFailure | { readonly kind: 'ping' }
+
+/** The most frequent outcome; it travels as null. */
 const done: DeliveryOutcome = { kind: 'done' }
 
 export function packOps(ops: readonly WriterOp[]): Cells {
@@ -119,25 +121,27 @@ function unpackEvents(cells: CellReader): EventRow[] {
 export function packDeliveries(deliveries: readonly DispatchedDelivery[]): Cells {
   const cells: Cell[] = []
   for (const { consumer, attempt, since, position, op, row, json, memo } of deliveries)
-    cells.push(consumer, attempt, since, position, op, row, json, memo)
+    cells.push(consumer, attempt, since, position, memo, op, op < 0 ? json : row)
   return cells
 }
 
 export function unpackDeliveries(cells: Cells): DispatchedDelivery[] {
   const reader = new CellReader(cells)
   const deliveries: DispatchedDelivery[] = []
-  while (reader.hasMore)
-    deliveries.push({
-      consumer: reader.next(),
-      attempt: reader.next(),
-      since: reader.next(),
-      position: reader.next(),
-      op: reader.next(),
-      row: reader.next(),
-      json: reader.next(),
-      memo: reader.next(),
-    })
+  while (reader.hasMore) deliveries.push(unpackDelivery(reader))
   return deliveries
+}
+
+function unpackDelivery(cells: CellReader): DispatchedDelivery {
+  const consumer = cells.next<number>()
+  const attempt = cells.next<number>()
+  const since = cells.next<number>()
+  const position = cells.next<number>()
+  const memo = cells.next<string | null>()
+  const op = cells.next<number>()
+  const row = op < 0 ? 0 : cells.next<number>()
+  const json = op < 0 ? cells.next<string>() : ''
+  return { consumer, attempt, since, position, op, row, json, memo }
 }
 
 class CellReader {

@@ -86,9 +86,8 @@ export class WriterClient {
   #receive(message: MessageFromWriter): void {
     if (message.kind === 'ping') return this.#send([])
     if (message.kind === 'failed') return this.#rejectEpoch(message)
-    const { reply } = message
-    const done = this.#takePending(reply.results.length)
-    this.#listener.onReply({ ...reply, deliveries: unpackDeliveries(message.deliveries) }, done)
+    const done = this.#takePending(message.results.length)
+    this.#listener.onReply({ ...message, deliveries: unpackDeliveries(message.deliveries) }, done)
   }
 
   #takePending(count: number): PendingOp[] {

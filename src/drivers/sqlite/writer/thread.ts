@@ -103,14 +103,8 @@ export class WriterThread {
   #sendIfNews(reply: WriterReply, ops: number): void {
     const { deliveries, wakes, acquired, lost, caughtUp, grew, otherMembers } = reply
     const news = ops + deliveries.length + wakes.length + acquired.length + lost.length + caughtUp.length
-    if (news || grew || otherMembers !== this.#otherMembers) {
-      const { results } = reply
-      this.#post({
-        kind: 'reply',
-        reply: { results, wakes, acquired, lost, caughtUp, grew, otherMembers },
-        deliveries: packDeliveries(deliveries),
-      })
-    }
+    if (news || grew || otherMembers !== this.#otherMembers)
+      this.#post({ ...reply, kind: 'reply', deliveries: packDeliveries(deliveries) })
     this.#otherMembers = otherMembers
   }
 
