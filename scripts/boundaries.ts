@@ -4,9 +4,9 @@ import { sweep, type SweepOptions } from '../test/boundaries/sweep.ts'
 import { startNats } from '../src/testing/nats/start.ts'
 
 /*
- * Lets a worker die at each boundary of each story: `npm run boundaries`, or `-- --bus nats`, `--story trip`, `--only cold`.
- * First with all guarantees, once with tasks that stay in memory and once with tasks that do not; on NATS also between any
- * two writes to the server. Then with a guarantee switched off, which must not come out clean.
+ * Kills a worker at each boundary of each story: `npm run boundaries`, or `-- --bus nats`, `--story trip`, `--only cold`.
+ * First with all guarantees, with cached tasks and without; on NATS also between any two writes to the server. Then with a
+ * guarantee switched off, which must lead to faults.
  */
 
 const { values } = parseArgs({
@@ -14,8 +14,8 @@ const { values } = parseArgs({
 })
 
 const server = values.bus === 'nats' ? await startNats() : undefined
-const clean = { at: 'driver', cold: () => false, patience: 20_000 } as const
-const control = { ...clean, patience: 4_000, untilWrong: true }
+const clean = { at: 'driver', cold: () => false, patienceMs: 20_000 } as const
+const control = { ...clean, patienceMs: 4_000, untilFault: true }
 const runs: Record<string, Omit<SweepOptions, 'nats' | 'story'>> = {
   warm: clean,
   cold: { ...clean, cold: () => true },
@@ -32,19 +32,19 @@ for (const story of Object.keys(stories) as StoryName[]) {
     if (values.only && values.only !== run) continue
     const name = `${story}, ${run}`
     const begin = performance.now()
-    const { deaths, wrong } = await sweep({
+    const { deaths, faults } = await sweep({
       ...options,
       story,
       ...(server && { nats: server.url }),
       onProgress: text => process.stderr.isTTY && process.stderr.write(`\r${name}: ${text}   `),
     })
-    const isExpected = wrong.size > 0 === run.startsWith('control')
+    const isExpected = faults.size > 0 === run.startsWith('control')
     if (!isExpected) bad++
     const seconds = ((performance.now() - begin) / 1_000).toFixed(0)
     console.log(
-      `${isExpected ? 'as it must be' : 'NOT AS IT MUST BE'}: ${name}, ${deaths} deaths, ${wrong.size} wrong, ${seconds} s`,
+      `${isExpected ? 'as it must be' : 'NOT AS IT MUST BE'}: ${name}, ${deaths} deaths, ${faults.size} with faults, ${seconds} s`,
     )
-    for (const [boundary, what] of wrong) console.log(`  ${boundary}: ${what.join('\n     ')}`)
+    for (const [boundary, what] of faults) console.log(`  ${boundary}: ${what.join('\n     ')}`)
   }
 }
 await server?.stop()

@@ -5,9 +5,8 @@ import { oneNats, threeNats } from '../test/kills/broker.ts'
 import { isClean } from '../test/kills/verify.ts'
 
 /*
- * The full kill test: `npm run kills`, or `npm run kills -- --bus nats` and `--bus cluster`, where
- * servers are killed too. First with all guarantees, then once with each of them switched off, which must
- * not come out clean.
+ * The full kill test: `npm run kills`, or `npm run kills -- --bus nats` and `--bus cluster`, which kill servers, too.
+ * First with all guarantees, then once with each of them switched off, which must not be clean.
  */
 
 const { values } = parseArgs({
@@ -24,7 +23,7 @@ const { values } = parseArgs({
 
 const brokers = { sqlite: undefined, nats: oneNats, cluster: threeNats }
 const broker = await brokers[values.bus as keyof typeof brokers]?.()
-/** On a broker a worker that slept too long mostly finds that out before it decides: without many of them the fence is not missed. */
+/** On a broker, a worker that slept too long usually notices before it decides; only many of them show that the fence is missing. */
 const zombies = 45
 
 let bad = 0
@@ -36,7 +35,7 @@ for (const control of values.controls.split(',') as Control[]) {
     workers: Number(values.workers),
     control,
     ...(broker && { broker, serverKills: control === 'none' ? Number(values['server-kills']) : 0 }),
-    patience: control === 'none' ? 60_000 : 10_000,
+    patienceMs: control === 'none' ? 60_000 : 10_000,
     onProgress: text => process.stderr.isTTY && process.stderr.write(`\r${control}: ${text}   `),
   })
   const clean = isClean(report)

@@ -13,15 +13,15 @@ import { start } from '../src/runtime/start.ts'
 import { collect, until } from '../src/testing/wait.ts'
 import { tidings } from './lib/cli.ts'
 
-/* Rows that hold no event: a disk that rots, or somebody who writes to the file by hand. */
+/* Rows without a valid event, from a failing disk or a manual write. */
 
 const texts = ['not json', '', 'null', '[]', '{}', '{"specversion":"1.0","id":"x","type":"job.made"}', new Uint8Array([0xff, 0])] // biome-ignore format: one list
 
 const noted = tool('noted', { description: '', input: z.any(), run: () => 'noted' })
 const clerk = agent('clerk', { on: 'job.made', run: (ctx, n: number) => ctx.call(noted, n) })
 
-/** A log on which each text stands in the place of an event that others came after. */
-async function spoiled() {
+/** A log on which each text replaced an event, followed by a good event. */
+async function corruptedLog() {
   const home = await mkdtemp(join(tmpdir(), 'tidings-malformed-'))
   onTestFinished(() => rm(home, { recursive: true, force: true }))
   const driver = await openSqlite({ home })
@@ -48,8 +48,10 @@ async function spoiled() {
   return { home, bad, good }
 }
 
-it('is set aside for each group, is passed over by readers, and ends no worker', { timeout: 30_000 }, async () => {
-  const { home, bad, good } = await spoiled()
+it('a malformed row is dead-lettered for each group, skipped by readers, and ends no worker', {
+  timeout: 30_000,
+}, async () => {
+  const { home, bad, good } = await corruptedLog()
   const running = await start(app({ name: 'desk', use: [clerk, noted] }), {
     home,
     bus: 'sqlite',

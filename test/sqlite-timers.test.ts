@@ -13,9 +13,9 @@ import { newTask, turn } from '../src/testing/conformance/entries.ts'
 import { TestClock } from '../src/testing/clock.ts'
 
 /*
- * The writers of several processes on one embedded log, each with its own connection. fast-check chooses what happens next, a
- * transaction at a time, and time passes only when it says so. The model is the newest accepted turn of each task. At the end
- * every task that waits for a moment must be woken by a worker that still lives.
+ * The writers of several processes on one embedded log, each with its own connection. fast-check chooses the next transaction and
+ * when time passes. The model is the newest accepted turn of each task. At the end a living worker must wake every task that waits
+ * for a time.
  */
 
 const leaseMs = 3_000
@@ -23,34 +23,34 @@ const heartbeatMs = leaseMs / 3
 const group = 'tasks'
 const tasks = 3
 
-const who = fc.nat(2)
+const process = fc.nat(2)
 const task = fc.nat(tasks - 1)
 const act = fc.oneof(
   {
     weight: 6,
     arbitrary: fc.record({
       kind: fc.constant('commit' as const),
-      who,
+      process,
       task,
-      /** It has just read the journal. */
+      /** It has read the journal just before. */
       knows: fc.boolean(),
       wake: fc.option(fc.integer({ min: -2_000, max: 9_000 }), { nil: null }),
       end: fc.integer({ min: 0, max: 7 }).map(n => n === 0),
-      /** When its process is killed, if it is. */
+      /** Whether its process is killed before or after the commit. */
       dies: fc.constantFrom('no', 'no', 'no', 'no', 'before', 'after'),
       fails: fc.integer({ min: 0, max: 5 }).map(n => n === 0),
     }),
   },
-  { weight: 3, arbitrary: fc.record({ kind: fc.constant('journal' as const), who, task }) },
-  { weight: 3, arbitrary: fc.record({ kind: fc.constant('turn of the loop' as const), who }) },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant('journal' as const), process, task }) },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant('turn of the loop' as const), process }) },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('time' as const), ms: fc.integer({ min: 1, max: 4_000 }) }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom('kill' as const, 'close' as const), who }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom('kill' as const, 'close' as const), process }) },
 )
 type Act = typeof act extends fc.Arbitrary<infer T> ? T : never
 
 let monotonic = 0
 
-it('no order of take-overs, turns, failed commits and kills takes a wake-up from a task', {
+it('no order of lease changes, turns, failed commits and kills loses the wake-up of a task', {
   timeout: 60_000,
 }, async () => {
   const empty = await folder()
@@ -76,7 +76,7 @@ it('no order of take-overs, turns, failed commits and kills takes a wake-up from
   await fc.assert(fc.asyncProperty(acts, run), { numRuns: 300, interruptAfterTimeLimit: 10_000 })
 })
 
-/** The index of wake-ups, by which workers call tasks. */
+/** The index by which workers wake tasks. */
 function wakesOn(home: string): Map<string, number> {
   const db = new DatabaseSync(logFile(home), { readOnly: true })
   const rows = prepareSql<{ task: string; wake: number }>(
@@ -110,14 +110,14 @@ class Scene {
   }
 
   perform(act: Act): void {
-    if (act.kind === 'time') return this.#pass(act.ms)
-    const worker = this.workers[act.who]!
+    if (act.kind === 'time') return this.#advance(act.ms)
+    const worker = this.workers[act.process]!
     if (act.kind === 'turn of the loop') return worker.step()
     if (act.kind === 'journal') return worker.read(this.ids[act.task]!, this.model)
     if (act.kind !== 'commit') {
       if (act.kind === 'close') worker.close()
       else worker.end()
-      this.workers[act.who] = this.#join()
+      this.workers[act.process] = this.#join()
       return
     }
     const { dies, fails, end } = act
@@ -127,24 +127,24 @@ class Scene {
     const wake = act.wake === null || end ? null : this.clock.now() + act.wake
     worker.failsNext = fails
     const result = dies === 'before' ? undefined : worker.commit(id, expect, wake, end)
-    if (result !== undefined) this.#decided(id, expect, { version: expect + 1, wake, end }, result)
+    if (result !== undefined) this.#checkDecision(id, expect, { version: expect + 1, wake, end }, result)
     if (result) worker.versions.set(id, expect + 1)
-    if (dies !== 'no') this.perform({ kind: 'kill', who: act.who })
+    if (dies !== 'no') this.perform({ kind: 'kill', process: act.process })
   }
 
-  /** The moments for which tasks wait. */
+  /** The times for which tasks wait. */
   get waiting(): Map<string, number> {
     const waiting = new Map<string, number>()
     for (const [id, { wake, end }] of this.model) if (!end && wake !== null) waiting.set(id, wake)
     return waiting
   }
 
-  /** Lets everything happen that happens by itself, and answers each wake-up as a task does that then waits no more. */
+  /** Lets time pass, and answers each wake-up with a turn that waits no longer. */
   settle(): void {
-    // Nobody has answered so far.
+    // No task has answered a wake-up so far.
     for (const worker of this.workers) worker.woken()
     for (let passed = 0; this.waiting.size > 0 && passed < 180_000; passed += heartbeatMs / 2) {
-      this.#pass(heartbeatMs / 2)
+      this.#advance(heartbeatMs / 2)
       for (const worker of this.workers) {
         worker.step()
         for (const id of worker.woken()) {
@@ -159,14 +159,14 @@ class Scene {
     expect(this.waiting).toEqual(new Map())
   }
 
-  /** Whether a turn is accepted is decided by the newest one alone. */
-  #decided(id: string, seen: number, next: Known, accepted: boolean): void {
+  /** The newest turn alone decides whether a turn is accepted. */
+  #checkDecision(id: string, seen: number, next: Known, accepted: boolean): void {
     const { version, end } = this.model.get(id)!
     expect(accepted).toBe(version === seen && !end)
     if (accepted) this.model.set(id, next)
   }
 
-  #pass(ms: number): void {
+  #advance(ms: number): void {
     monotonic += ms
     this.clock.advance(ms)
   }
@@ -207,7 +207,7 @@ class Worker {
     return this.#transact(op)?.results[0] as boolean | undefined
   }
 
-  /** What it knows of a task from now on. */
+  /** It reads the journal of a task. */
   read(task: string, model: ReadonlyMap<string, Known>): void {
     this.versions.set(task, model.get(task)!.version)
   }

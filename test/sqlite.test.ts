@@ -12,7 +12,7 @@ import { until } from '../src/testing/wait.ts'
 import { openSqlite, type SqliteOptions } from '../src/drivers/sqlite/index.ts'
 import { CommitFailures } from '../src/testing/sqlite/commit-failures.ts'
 import { openFaultySqlite, type SqliteFaults } from '../src/testing/sqlite/open-faulty.ts'
-import type { Order, Report, Role } from './lib/sqlite-child.ts'
+import type { Command, Report, Role } from './lib/sqlite-child.ts'
 
 let home: string
 const open: Driver[] = []
@@ -44,7 +44,7 @@ interface Child {
   readonly process: ChildProcess
   readonly reports: Report[]
   readonly exited: Promise<number | null>
-  tell(order: Order): void
+  send(command: Command): void
   of<K extends Report['kind']>(kind: K): Extract<Report, { kind: K }>[]
 }
 
@@ -61,7 +61,7 @@ async function startChild(role: Partial<Role> = {}, shell = ''): Promise<Child> 
     process: child,
     reports,
     exited,
-    tell: order => void child.send(order),
+    send: command => void child.send(command),
     of: kind => reports.filter(report => report.kind === kind) as never,
   }
   children.push(it)
@@ -101,7 +101,7 @@ async function subscribe(driver: Driver, mode: 'shared' | 'sharded', more: Parti
   return { consumer, deliveries, lost }
 }
 
-/** Stops a process outside of its transactions: inside, it would keep the lock of the log as long as it hangs. */
+/** Stops a process outside of its transactions, so that it does not hold the lock of the log. */
 function hang({ process }: Child): boolean {
   process.kill('SIGSTOP')
   const db = new DatabaseSync(join(home, 'log.db'), { timeout: 200 })
@@ -121,7 +121,7 @@ const stored = async (driver: Driver) => ids(await Array.fromAsync(driver.read({
 const refused = { code: 'E_LOG_UNAVAILABLE', retryable: true }
 
 describe('opening', () => {
-  it('says that a publish survives a power cut, or that it does not', async () => {
+  it('reports whether a publish survives a power failure', async () => {
     expect(await (await start()).durability()).toEqual({
       survives: 'power',
       detail: 'journal_mode=wal synchronous=FULL',
@@ -137,7 +137,7 @@ describe('opening', () => {
     await expect(openSqlite({ home })).rejects.toMatchObject({ code: 'E_LOG_VERSION' })
   })
 
-  it('upgrades a log of an older schema, with what was set aside in it', async () => {
+  it('upgrades a log of an older schema', async () => {
     const before = await openSqlite({ home })
     await before.publish([entry({ type: 'job.done' })])
     await before.close()
@@ -166,14 +166,14 @@ describe('opening', () => {
     expect(memos).toEqual([undefined, '1 0 1'])
   })
 
-  it('refuses a home that is no folder', async () => {
+  it('refuses a home that is not a folder', async () => {
     await writeFile(join(home, 'file'), '')
     await expect(openSqlite({ home: join(home, 'file') })).rejects.toMatchObject({ code: 'E_LOG_UNAVAILABLE' })
   })
 
   it('lets the process end after close', async () => {
     const child = await startChild({ mode: 'sharded' })
-    child.tell('close')
+    child.send('close')
     expect(await child.exited).toBe(0)
   })
 })
@@ -206,7 +206,7 @@ describe('early delivery', () => {
 })
 
 describe('a transaction that fails', () => {
-  it('loses everything that was submitted until then, and nothing else', async () => {
+  it('loses what was submitted before, and nothing else', async () => {
     const commits = new CommitFailures()
     const driver = await startFaulty({ commits })
     const before = entry()
@@ -250,7 +250,7 @@ describe('a transaction that fails', () => {
     expect(deliveries).toHaveLength(1)
   })
 
-  it('is survived for as long as it lasts', async () => {
+  it('may repeat until the disk works', async () => {
     const commits = new CommitFailures()
     const driver = await startFaulty({ commits })
     const { deliveries } = await subscribe(driver, 'shared')
@@ -270,12 +270,12 @@ describe('a transaction that fails', () => {
   })
 })
 
-it('many processes may make one log at the same moment', async () => {
+it('many processes can create one log at the same time', async () => {
   const made = await Promise.all(Array.from({ length: 6 }, () => startChild()))
   await until(() => made.every(child => child.of('ready').length === 1), { within: 20_000 })
 })
 
-it('what a consumer claims in the transaction in which it closes is handed out to the next one', async () => {
+it('events that a consumer claims in the transaction in which it closes go to the next consumer', async () => {
   const first = await start()
   const { consumer } = await subscribe(first, 'shared')
   const sent = Array.from({ length: 20 }, () => entry())
@@ -298,11 +298,11 @@ describe('several processes', () => {
       await until(() => child.of('delivery').length === n)
       took.push(performance.now() - sent)
     }
-    // Half of them, since the machine may be busy: who looks every second takes longer than this.
+    // The median, because the machine may be busy. Polling every second would take longer.
     expect(took.toSorted((a, b) => a - b)[10]).toBeLessThan(1_000)
   })
 
-  it.each(['shared', 'sharded'] as const)('take over at once what a killed one had: %s', async mode => {
+  it.each(['shared', 'sharded'] as const)('take over the deliveries of a killed process at once: %s', async mode => {
     const options = { home, leaseMs: 600_000 }
     const child = await startChild({ mode, options })
     const driver = await start(options)
@@ -315,7 +315,7 @@ describe('several processes', () => {
     expect(deliveries.some(({ attempt }) => attempt === 2)).toBe(true)
   })
 
-  it('take over from one that hangs, whose turns are refused when it comes back', async () => {
+  it('take over from a process that hangs, and its turns are refused when it continues', async () => {
     const options = { home, leaseMs: 600 }
     const child = await startChild({ mode: 'sharded', options })
     const driver = await start(options)
@@ -326,7 +326,7 @@ describe('several processes', () => {
     const { deliveries } = await subscribe(driver, 'sharded')
     await until(() => deliveries.length === 1, { within: 10_000 })
     const task = taskId(sent.event.correlationid, 'program', sent.event.id)
-    child.tell({ commit: task, expect: 0, settling: sent.event.id })
+    child.send({ commit: task, expect: 0, settling: sent.event.id })
     child.process.kill('SIGCONT')
     await until(() => child.of('commit').length === 1, { within: 10_000 })
     expect(child.of('commit')[0]!.result).toBe('conflict')
@@ -335,7 +335,7 @@ describe('several processes', () => {
   })
 })
 
-describe('controls: what the guarantees are worth', () => {
+describe('controls: without a guarantee', () => {
   const task = taskId(createEvent({ type: 'job.made', data: null }).correlationid, 'program', 'event')
 
   async function twoTurns(faults: SqliteFaults): Promise<string[]> {
@@ -343,14 +343,14 @@ describe('controls: what the guarantees are worth', () => {
     return Promise.all([a.commit(turn(task, 0)), b.commit(turn(task, 0))])
   }
 
-  it('without the fence two turns of one version are accepted', async () => {
+  it('two turns of one version are accepted if the fence is off', async () => {
     expect((await twoTurns({})).toSorted()).toEqual(['accepted', 'conflict'])
     for (const driver of open.splice(0)) await driver.close()
     await rm(home, { recursive: true })
     expect(await twoTurns({ dropFence: true })).toEqual(['accepted', 'accepted'])
   })
 
-  async function afterACrashInTheMiddle(dropTransaction: boolean): Promise<{ lag: number; turns: number }> {
+  async function afterFailedCommit(dropTransaction: boolean): Promise<{ lag: number; turns: number }> {
     const commits = new CommitFailures()
     const driver = await startFaulty({ dropTransaction, commits })
     const { deliveries } = await subscribe(driver, 'shared')
@@ -366,7 +366,7 @@ describe('controls: what the guarantees are worth', () => {
   it.each([
     { dropTransaction: false, lag: 1 },
     { dropTransaction: true, lag: 0 },
-  ])('without the transaction an input is settled by a turn that is lost: %o', async ({ dropTransaction, lag }) => {
-    expect(await afterACrashInTheMiddle(dropTransaction)).toEqual({ lag, turns: 0 })
+  ])('a lost turn settles its input if the transaction is off: %o', async ({ dropTransaction, lag }) => {
+    expect(await afterFailedCommit(dropTransaction)).toEqual({ lag, turns: 0 })
   })
 })

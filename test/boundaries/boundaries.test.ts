@@ -2,23 +2,23 @@ import { describe, expect, it } from 'vitest'
 import { describeNats, natsUrl } from '../lib/nats.ts'
 import { sweep } from './sweep.ts'
 
-// `npm run boundaries` is the full form, with controls in which a guarantee is off.
+// `npm run boundaries` is the full form, with controls that switch a guarantee off.
 
 const timeout = 180_000
-/** Half of the tasks are brought back for each turn. */
-const plan = { at: 'driver', cold: (fatal: number) => fatal % 4 < 2, patience: 30_000 } as const
+/** On half of the logs each turn starts from the journal. */
+const plan = { at: 'driver', cold: (fatal: number) => fatal % 4 < 2, patienceMs: 30_000 } as const
 
-/** One worker after the other dies, each one boundary later. */
+/** A worker dies at each boundary. */
 async function everyBoundary(nats?: string): Promise<void> {
-  const { deaths, wrong } = await sweep({ ...plan, story: 'task', ...(nats && { nats }) })
-  expect(Object.fromEntries(wrong)).toEqual({})
+  const { deaths, faults } = await sweep({ ...plan, story: 'task', ...(nats && { nats }) })
+  expect(Object.fromEntries(faults)).toEqual({})
   expect(deaths).toBeGreaterThan(50)
 }
 
-/** A sample. An odd step comes both before and behind writes. */
+/** A sample; the odd step meets boundaries both before and after writes. */
 async function someBoundaries(nats?: string): Promise<void> {
-  const { deaths, wrong } = await sweep({ ...plan, story: 'trip', every: 15, ...(nats && { nats }) })
-  expect(Object.fromEntries(wrong)).toEqual({})
+  const { deaths, faults } = await sweep({ ...plan, story: 'trip', every: 15, ...(nats && { nats }) })
+  expect(Object.fromEntries(faults)).toEqual({})
   expect(deaths).toBeGreaterThan(5)
 }
 

@@ -2,11 +2,11 @@ import { Socket } from 'node:net'
 import type { BlobStore, Driver } from '../../src/bus/driver.ts'
 
 /*
- * A worker that ends at its n-th boundary, as the out-of-memory killer would end it. A boundary lies before and after
- * each write to the driver; or, between a driver and its broker, before each write to the socket.
+ * A worker that is killed at its n-th boundary. There is a boundary before and after each write to the driver or, between a driver
+ * and its broker, before each write to the socket.
  */
 
-/** What may be split, to see that it then goes wrong: the settlement of a turn's inputs, before the turn or after it. */
+/** When the inputs of a turn are settled apart from the turn, which must lead to faults. */
 export type Split = 'before' | 'after'
 
 const writes = new Set(['publish', 'commit', 'claim', 'putDocument', 'subscribe', 'createGroup', 'release'])
@@ -73,7 +73,7 @@ export function crashing(driver: Driver, boundaries: Boundaries, split?: Split):
   })
 }
 
-/** A boundary before each write to a socket from now on. */
+/** Adds a boundary before each write to a socket. */
 export function crashingSockets(boundaries: Boundaries): void {
   const { write } = Socket.prototype
   Socket.prototype.write = function (this: Socket, ...args: Parameters<typeof write>) {

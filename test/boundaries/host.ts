@@ -16,15 +16,15 @@ export type StoryName = keyof typeof stories
 export interface HostOptions {
   bus: Bus
   story: StoryName
-  /** Where effects are written down. */
+  /** The folder in which tools record their effects. */
   home: string
-  /** Nothing stays in memory: each turn begins with the journal. */
+  /** Tasks are not cached: each turn starts from the journal. */
   cold: boolean
-  /** What comes again is taken again. */
+  /** Repeated inputs are accepted. */
   dropDedup?: boolean
 }
 
-/** Agents, workflows, tools and models in this process. */
+/** Starts agents, workflows, tools and models in this process. */
 export async function host({ bus, story, home, cold, dropDedup }: HostOptions): Promise<() => Promise<void>> {
   const pauses = new Pauses(bus)
   await pauses.start()

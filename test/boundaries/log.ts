@@ -1,6 +1,6 @@
 import type { Driver } from '../../src/bus/driver.ts'
 
-/** Opens the log that is meant: the address of one on a NATS server, or the folder of an embedded one. */
+/** `log`: the address of a log on a NATS server, or the folder of an embedded one. */
 export async function openLog(log: string): Promise<Driver> {
   if (log.startsWith('nats://')) {
     const { openNats } = await import('../../src/drivers/nats/index.ts')

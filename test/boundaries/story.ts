@@ -4,22 +4,22 @@ import type { Model } from '../../src/models/model.ts'
 import type { ProgramDefinition, Turn } from '../../src/tasks/program.ts'
 import type { AnyTool } from '../../src/tools/tool.ts'
 
-/** What happens while a worker dies, and how one knows afterwards that nothing came of it. */
+/** What happens while a worker dies, and the checks that its death changed nothing. */
 export interface Story {
-  /** The n-th time that it is told. */
+  /** The events that start its n-th run. */
   starts(n: number): Draft[]
-  /** How each of its tasks ends, as `PROGRAM END`. */
+  /** The end of each of its tasks, as `PROGRAM END`. */
   readonly ends: readonly string[]
   readonly agents: readonly Agent<never, unknown>[]
   readonly workflows?: readonly { readonly definition: ProgramDefinition }[]
   readonly models: readonly Model[]
-  /** `home`: where effects are written down. */
+  /** `home`: the folder in which they record their effects. */
   tools(home: string): AnyTool[]
-  /** What must hold in the end, beside what must hold of every log. */
+  /** Checks beside those for every log. */
   checks(seen: Seen): Check[]
 }
 
-/** What the log has in the end. */
+/** The log at the end. */
 export interface Seen {
   readonly n: number
   readonly home: string
@@ -30,7 +30,7 @@ export interface Seen {
 
 export type Check = readonly [whatIsWrong: string, isRight: boolean, seen: unknown]
 
-/** A schema by hand: a library would cost each of many short processes a tenth of its life. */
+/** A schema without a library, which would take a tenth of the time of these short processes. */
 export const numbered = <T extends { n: number }>() => ({
   '~standard': {
     version: 1 as const,

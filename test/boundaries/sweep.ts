@@ -9,49 +9,49 @@ import { publishWorkflows } from '../../src/tasks/definitions.ts'
 import { until } from '../../src/testing/wait.ts'
 import { engineOf, host, programsOf, stories } from './host.ts'
 import { openLog } from './log.ts'
-import { wrongs } from './verify.ts'
+import { faultsOf } from './verify.ts'
 import type { Role } from './worker.ts'
 
 export interface SweepOptions extends Omit<Role, 'home' | 'log' | 'fatal' | 'cold'> {
-  /** Whether both workers at this boundary keep nothing in memory between turns. */
+  /** Whether both workers at this boundary cache no tasks. */
   cold(fatal: number): boolean
-  /** Each so many-th boundary only. */
+  /** Skips all boundaries but each n-th. */
   every?: number
-  /** URL of a NATS server; without it each log is a folder. */
+  /** URL of a NATS server; by default each log is a folder. */
   nats?: string
-  /** Give up waiting for an end after so many ms. */
-  patience: number
-  /** Go no further after the first boundary with something wrong. */
-  untilWrong?: boolean
+  /** The sweep stops waiting for the ends of tasks after this time. */
+  patienceMs: number
+  /** Stops after the first boundary with a fault. */
+  untilFault?: boolean
   onProgress?(text: string): void
 }
 
 export interface Sweep {
-  /** Boundaries at which a worker died. */
+  /** Number of boundaries at which a worker died. */
   deaths: number
-  /** What was wrong, by boundary. */
-  wrong: Map<number, string[]>
+  /** By boundary. */
+  faults: Map<number, string[]>
 }
 
-/** Processes that work at a time; those that wait for a lease to end do not count. */
-const atOnce = 2
-/** Logs that are under way. */
+/** Processes that work at a time, without those that wait for a lease to end. */
+const maxWorkers = 2
+/** Logs that are in use at a time. */
 const lanes = 8
 
 /**
- * Lets a worker die at its first boundary, on another log one at its second, and so on until one lives to the end. Each time
- * a second worker goes on, in this process.
+ * Kills a worker at its first boundary, another one on another log at its second, and so on until one reaches the end. After each
+ * death a second worker, in this process, continues.
  */
 export async function sweep(options: SweepOptions): Promise<Sweep> {
   const folder = await mkdtemp(join(tmpdir(), 'tidings-boundaries-'))
-  const wrong = new Map<number, string[]>()
-  const slots = new Slots(atOnce)
+  const faults = new Map<number, string[]>()
+  const slots = new Slots(maxWorkers)
   const { every = 1 } = options
   let next = 1
   let survived = Infinity
   let deaths = 0
   const lane = async () => {
-    while (next < survived && !(options.untilWrong && wrong.size > 0)) {
+    while (next < survived && !(options.untilFault && faults.size > 0)) {
       const fatal = next
       next += every
       const home = await mkdtemp(join(folder, 'home-'))
@@ -62,21 +62,21 @@ export async function sweep(options: SweepOptions): Promise<Sweep> {
       )
       if (died) deaths++
       else survived = Math.min(survived, fatal)
-      if (found.length > 0) wrong.set(fatal, found)
-      options.onProgress?.(`boundary ${fatal}, ${wrong.size} wrong`)
+      if (found.length > 0) faults.set(fatal, found)
+      options.onProgress?.(`boundary ${fatal}, ${faults.size} with faults`)
       await rm(home, { recursive: true, force: true })
     }
   }
   try {
     await Promise.all(Array.from({ length: lanes }, lane))
-    return { deaths, wrong }
+    return { deaths, faults }
   } finally {
     await rm(folder, { recursive: true, force: true })
   }
 }
 
 async function run(options: Omit<SweepOptions, 'cold'> & Omit<Role, 'log'>, slots: Slots, cache: string) {
-  const { nats, story, home, fatal, patience, cold, dropDedup = false } = options
+  const { nats, story, home, fatal, patienceMs, cold, dropDedup = false } = options
   const log = nats ? `${nats}/boundary-${randomUUID()}` : home
   const bus = new Bus(await openLog(log))
   const ends = new Ends(bus, stories[story].ends.length)
@@ -84,24 +84,24 @@ async function run(options: Omit<SweepOptions, 'cold'> & Omit<Role, 'log'>, slot
     await publishWorkflows(bus, programsOf(story))
     await engineOf(bus, story).provision()
     for (const start of stories[story].starts(fatal)) await bus.publish(start)
-    const died = await slots.use(() => lifeOf({ ...options, log }, ends, cache))
+    const died = await slots.use(() => diesAtBoundary({ ...options, log }, ends, cache))
     if (died) {
       const stop = await host({ bus, story, home, cold, dropDedup })
-      await ends.quiet(patience).catch(() => {})
+      await ends.quiet(patienceMs).catch(() => {})
       await stop()
     }
-    return { died, found: await wrongs(bus, story, home, fatal) }
+    return { died, found: await faultsOf(bus, story, home, fatal) }
   } finally {
     ends.stop()
     await bus.driver.close()
   }
 }
 
-/** Whether the worker died at its boundary; false when it lived until nothing was left to do. */
-async function lifeOf(role: Role & { patience: number }, ends: Ends, cache: string): Promise<boolean> {
+/** True if the worker died at its boundary, false if it finished all work. */
+async function diesAtBoundary(role: Role & { patienceMs: number }, ends: Ends, cache: string): Promise<boolean> {
   const worker = fork(join(import.meta.dirname, 'worker.ts'), [JSON.stringify(role)], {
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
-    // Most of its life would be spent on reading the sources.
+    // Loading the sources would take longer than the run.
     env: { ...process.env, NODE_COMPILE_CACHE: cache },
   })
   const over = new AbortController()
@@ -110,7 +110,7 @@ async function lifeOf(role: Role & { patience: number }, ends: Ends, cache: stri
     return true
   })
   try {
-    return await Promise.race([exited, ends.quiet(role.patience, over.signal).then(() => false)])
+    return await Promise.race([exited, ends.quiet(role.patienceMs, over.signal).then(() => false)])
   } finally {
     over.abort()
     worker.kill('SIGKILL')
@@ -118,7 +118,7 @@ async function lifeOf(role: Role & { patience: number }, ends: Ends, cache: stri
   }
 }
 
-/** Watches a log for the ends of the tasks of a story. */
+/** Counts the ends of the tasks of a story on a log. */
 class Ends {
   readonly #bus: Bus
   readonly #tasks: number
@@ -131,7 +131,7 @@ class Ends {
     void this.#watch()
   }
 
-  /** Resolves when all have ended and nothing is left to be settled. */
+  /** Resolves when all tasks have ended and everything is settled. */
   quiet(within: number, signal?: AbortSignal): Promise<unknown> {
     const { driver } = this.#bus
     const isQuiet = async () =>
@@ -152,7 +152,7 @@ class Ends {
   }
 }
 
-/** Of what is to be done, so many at a time, in order. */
+/** Limits how many pieces of work run at a time, first come, first served. */
 class Slots {
   #free: number
   readonly #waiting: (() => void)[] = []

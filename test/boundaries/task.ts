@@ -8,9 +8,9 @@ import { plainModel } from '../lib/plain-model.ts'
 import { numbered, type Story } from './story.ts'
 
 /*
- * One task with all that a task can do: tools one after the other and side by side, a model agent below it with tools of its
- * own, an answer that lies in a blob, an event that starts another agent, a sleep, a tool that must not start twice, and one
- * that fails at first.
+ * One task that does everything a task can do: tools one after another and in parallel, a model agent with tools of its own, an
+ * answer that is stored as a blob, an event that starts another agent, a sleep, a tool that must not start twice, and one that
+ * fails at first.
  */
 
 const started = 'story.started'
@@ -63,7 +63,7 @@ const story = agent('story', {
   },
 })
 
-/** What {@link story} says in the end; a worker that died while it charged leaves that open. */
+/** The outputs that {@link story} may have; a worker that died while it charged leaves the charge open. */
 const endings = (n: number) =>
   [n, 'E_TOOL_OUTCOME_UNKNOWN'].map(charged => JSON.stringify({ sum: 2 * n + 5, told: 'told', charged, shaky: n }))
 
@@ -80,12 +80,12 @@ export const task: Story = {
     const output = JSON.stringify((end?.data as { output?: unknown } | undefined)?.output) ?? ''
     const charges = chargesIn(home)
     return [
-      ['the story did not end, or otherwise', endings(n).includes(output), output],
-      ['an atMostOnce tool started twice, or never', isOnce(charges, output), charges],
+      ['the story did not end with an expected output', endings(n).includes(output), output],
+      ['an atMostOnce tool did not start exactly once', isOnce(charges, output), charges],
     ]
   },
 }
 
-/** Whoever died between the claim and the start never started it. */
+/** A worker that died between the claim and the start never started it. */
 const isOnce = (charges: readonly string[], output: string) =>
   repeated(charges).length === 0 && (charges.length === 1 || output.includes('E_TOOL_OUTCOME_UNKNOWN'))

@@ -11,9 +11,8 @@ import { by, workflow } from '../../src/workflows/workflow.ts'
 import { numbered, type Check, type Seen, type Story } from './story.ts'
 
 /*
- * Two trips that are booked step by step and come to nothing. One fails, since there is no seat for it, and somebody cancels
- * it while it is undone; the other is cancelled in the midst of a call. Of both, what was booked is given back, the last
- * first.
+ * Two trips that are booked step by step and undone. One fails because there is no seat, and is cancelled while it is undone. The
+ * other is cancelled during a call. Both give back what was booked, the last first.
  */
 
 interface Thing {
@@ -37,7 +36,7 @@ const seat = tool('seat', {
   },
 })
 const visa = tool('visa', {
-  description: 'Takes for ever.',
+  description: 'Takes forever.',
   input: thing,
   timeout: '1h',
   run: (_, { signal }) =>
@@ -53,7 +52,7 @@ const givingBack = (home: string) =>
     },
   })
 
-/** Somebody is asked to bring the car back, and cancels the whole trip before: it is over already. */
+/** Is asked to return the car and first cancels the trip, which has ended already. */
 const returner = agent('returner', {
   init: () => ({ isBack: false }),
   evolve: (state, { type }) => (type === 'tool.result' ? { isBack: true } : state),
@@ -74,7 +73,7 @@ const critic = agent('critic', {
   },
 })
 
-/** Takes the instance back that says or asks this. */
+/** Cancels the instance that emitted this event. */
 const cancelOf = ({ id }: CloudEvent) => ({
   type: 'agent.cancel',
   target: 'trip',
@@ -129,21 +128,21 @@ function checksOf({ turns, events, home }: Seen, n: number, leaves: boolean): Ch
     const { target, data } = events.get(call)!
     return `${target} ${(data as { input: Thing }).input.what}`
   }
-  const told = ({ inputs, emits }: Turn) => [
+  const stepsOf = ({ inputs, emits }: Turn) => [
     ...inputs.flatMap(({ type, call }) => (type === 'timer.fired' ? type : call ? `${name(call)}: ${type}` : [])),
     ...emits.flatMap(({ id, type, wait }) => (wait && type !== 'timer.set' ? name(id) : [])),
   ]
   const journal = [...turns.values()].find(isOf(n)) ?? []
-  const course = journal.flatMap(told)
+  const steps = journal.flatMap(stepsOf)
   const end = events.get(journal.at(-1)?.emits.find(({ type }) => type.startsWith('agent.task.'))?.id ?? '')
   const { error, reason } = (end?.data ?? {}) as { error?: { message: string }; reason?: string }
   const open = stillOpen(journal).filter(id => !events.has(cancelId(id)))
   const given = givenIn(home, n)
   return [
-    [`trip ${n} took another course`, course.join() === (leaves ? cancelled : failed).join(), course],
-    [`trip ${n} ended otherwise`, leaves ? reason === 'regret' : error?.message === 'no seat', end?.data],
-    [`trip ${n} has calls that nobody took back`, open.length === 0, open],
-    [`trip ${n} was given back otherwise`, given.join() === 'car,hotel,flight', given],
+    [`trip ${n} took other steps`, steps.join() === (leaves ? cancelled : failed).join(), steps],
+    [`trip ${n} ended in another way`, leaves ? reason === 'regret' : error?.message === 'no seat', end?.data],
+    [`trip ${n} has open calls that were not cancelled`, open.length === 0, open],
+    [`trip ${n} was given back in another order`, given.join() === 'car,hotel,flight', given],
   ]
 }
 
@@ -152,7 +151,7 @@ const isOf =
   ([first]: readonly Turn[]) =>
     first?.program === 'trip' && (first.inputs[0]!.data as Routed).event.data.n === n
 
-/** Calls without an answer. A timer that nobody waits for any more never fires. */
+/** Calls without an answer, without timers: a timer without a waiting task never fires. */
 function stillOpen(journal: readonly Turn[]): string[] {
   const answered = new Set(journal.flatMap(({ inputs }) => inputs.flatMap(({ call }) => call ?? [])))
   const asked = journal.flatMap(({ emits }) => emits.filter(({ type, wait }) => wait && type !== 'timer.set'))

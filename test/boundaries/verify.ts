@@ -9,8 +9,8 @@ import { flawsOf, push } from '../kills/verify.ts'
 import { programsOf, stories, type StoryName } from './host.ts'
 import type { Check, Story } from './story.ts'
 
-/** What is wrong with the log of one story, for people; nothing when all is as if nobody had died. */
-export async function wrongs(bus: Bus, name: StoryName, home: string, n: number): Promise<string[]> {
+/** The faults of the log of one story; none if it is as if no worker had died. */
+export async function faultsOf(bus: Bus, name: StoryName, home: string, n: number): Promise<string[]> {
   const story: Story = stories[name]
   const turns = new Map<string, Turn[]>()
   const events = new Map<string, CloudEvent>()
@@ -27,12 +27,12 @@ export async function wrongs(bus: Bus, name: StoryName, home: string, n: number)
   const timers = await Array.fromAsync(bus.driver.missedWakes(Number.MAX_SAFE_INTEGER))
   const { divergences, skipped, ...replayed } = replay.finish()
   const checks: Check[] = [
-    ['not each task ended as it should, and once', ends.join() === story.ends.join(), ends],
+    ['a task did not end once and as expected', ends.join() === story.ends.join(), ends],
     ['a journal has a fork or a gap', forks.length === 0, forks],
     ['an answer was applied twice', appliedTwice.length === 0, appliedTwice],
     ['an answer was never applied', neverApplied.length === 0, neverApplied],
-    ['something waits for attention', attention.length === 0, attention.map(({ reason }) => reason)],
-    ['something was never settled', behind.length === 0, behind],
+    ['a delivery was deferred', attention.length === 0, attention.map(({ reason }) => reason)],
+    ['a delivery was never settled', behind.length === 0, behind],
     ['a timer is left', timers.length === 0, timers],
     [
       'replay differs',
@@ -44,5 +44,5 @@ export async function wrongs(bus: Bus, name: StoryName, home: string, n: number)
   return checks.flatMap(([what, isRight, seen]) => (isRight ? [] : [`${what}: ${JSON.stringify(seen)}`]))
 }
 
-/** `PROGRAM END`; of a task that ended twice, or not at all, it is none. */
+/** `PROGRAM END`, which matches no expected end if the task ended twice or not at all. */
 const endOf = (journal: readonly Turn[]) => `${journal[0]!.program} ${journal.flatMap(({ end }) => end ?? []).join()}`

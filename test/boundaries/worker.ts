@@ -4,26 +4,26 @@ import { Boundaries, crashing, crashingSockets, type Split } from './crashing.ts
 import { openLog } from './log.ts'
 import { host, type StoryName } from './host.ts'
 
-/* The worker that dies: `node worker.ts ROLE`, the role as JSON. */
+/* The worker that is killed: `node worker.ts ROLE`, with the role as JSON. */
 
 export interface Role {
   story: StoryName
-  /** Where its effects are written down. */
+  /** The folder in which its tools record their effects. */
   home: string
-  /** The log, as `openLog` takes it. */
+  /** The log, for `openLog`. */
   log: string
-  /** Ends at this boundary, counted from 1. */
+  /** The boundary at which it is killed, from 1. */
   fatal: number
-  /** Where boundaries lie. */
+  /** Where the boundaries are. */
   at: 'driver' | 'socket'
   cold: boolean
   split?: Split
   dropDedup?: boolean
 }
 
-// It does not outlive a sweep that is killed itself.
+// Ends when the sweep itself is killed.
 process.on('disconnect', () => process.exit())
-// Written at the end of a process, which this one will not live to see.
+// Node writes the cache when a process exits, which this one does not.
 flushCompileCache()
 const role = JSON.parse(process.argv[2]!) as Role
 const boundaries = new Boundaries(role.fatal)

@@ -153,7 +153,7 @@ async function killServer({ broker, ms, serverKillEveryMs, seed }: CrashloopOpti
     const pause = random.between(0.5, 1.5) * serverKillEveryMs
     if (performance.now() + pause > end) return
     await setTimeout(pause)
-    await broker.strike()
+    await broker.killServer()
     counts.serverKills++
   }
 }

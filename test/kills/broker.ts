@@ -1,21 +1,21 @@
 import { startNatsCluster } from '../../src/testing/nats/cluster.ts'
 import { startNats } from '../../src/testing/nats/start.ts'
 
-/** Servers that a kill test works on, and kills. */
+/** The NATS servers of a kill test, which are killed, too. */
 export interface Broker {
   /** The address of a log of this name. */
   address(log: string): string
-  /** Kills one of its servers and starts it again. */
-  strike(): Promise<void>
+  /** Kills one of its servers and restarts it. */
+  killServer(): Promise<void>
   stop(): Promise<void>
 }
 
-/** One server. While it is away nothing can be done. */
+/** One server. While it is down, no work is done. */
 export async function oneNats(): Promise<Broker> {
   const server = await startNats()
   return {
     address: log => `${server.url}/${log}?timeout=60000`,
-    async strike() {
+    async killServer() {
       await server.kill('SIGKILL')
       await server.restart()
     },
@@ -23,14 +23,14 @@ export async function oneNats(): Promise<Broker> {
   }
 }
 
-/** Three servers with three copies. While one is away the others go on; the next is killed only when it is back. */
+/** Three servers with three replicas. While one is down the others continue; the next is killed only when it is back. */
 export async function threeNats(): Promise<Broker> {
   const cluster = await startNatsCluster(3)
   const hosts = cluster.urls.map(url => new URL(url).host).join(',')
   let next = 0
   return {
     address: log => `nats://${hosts}/${log}?replicas=3&timeout=60000`,
-    async strike() {
+    async killServer() {
       const node = cluster.nodes[next++ % cluster.nodes.length]!
       await node.kill('SIGKILL')
       await node.restart()

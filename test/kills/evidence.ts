@@ -3,22 +3,22 @@ import type { CloudEvent } from '../../src/event.ts'
 import type { Turn } from '../../src/tasks/program.ts'
 import type { Verdict } from './verify.ts'
 
-/** For people who look for what went wrong. */
+/** Printed when the verdict is not clean. */
 export interface Evidence {
-  /** Of the first tasks that are unfinished, and instances that said nothing, all that the log has of them. */
+  /** All events of the first tasks that are unfinished and of the first instances that emitted nothing. */
   histories: string[][]
-  /** What was given up or parked, with its reason. */
+  /** Deferred deliveries with their reasons. */
   attention: string[]
-  /** Tasks whose time has come, and that nobody has woken. */
+  /** Tasks that are due and were not woken. */
   overdue: string[]
   groups: string[]
 }
 
-const most = 3
+const maxHistories = 3
 
 export async function evidenceOf(bus: Bus, { unfinished, unwatched }: Verdict): Promise<Evidence> {
-  const correlations = new Set(unfinished.slice(0, most))
-  const numbers = unwatched.slice(0, most)
+  const correlations = new Set(unfinished.slice(0, maxHistories))
+  const numbers = unwatched.slice(0, maxHistories)
   if (numbers.length > 0)
     for await (const { event } of bus.read({}))
       if (/^(kill.started|workflow.event)$/.test(event.type) && numbers.includes(numberOf(event)))
@@ -40,10 +40,12 @@ function numberOf({ data }: CloudEvent): number {
 
 async function historyOf(bus: Bus, correlation: string): Promise<string[]> {
   const events = await Array.fromAsync(bus.read({ correlation }))
-  return events.map(({ position, event }) => [position, event.time, event.type, event.id, ...toldBy(event)].join(' '))
+  return events.map(({ position, event }) =>
+    [position, event.time, event.type, event.id, ...summaryOf(event)].join(' '),
+  )
 }
 
-function toldBy({ type, data, call }: CloudEvent): string[] {
+function summaryOf({ type, data, call }: CloudEvent): string[] {
   if (type !== 'task.turn') return call === undefined ? [] : [`to ${call}`]
   const { inputs, emits, wake, end } = data as Turn
   return [`inputs ${inputs.map(({ id }) => id).join(',')}`, `emits ${emits.map(({ type }) => type).join(',')}`, `wake ${wake}`, `end ${end}`] // biome-ignore format: one line

@@ -6,19 +6,19 @@ import { isClean } from './verify.ts'
 
 // The short form; `npm run kills` is the full one, with a control run for each guarantee.
 
-const patience = 30_000
+const patienceMs = 30_000
 const timeout = 120_000
 
 describe('on sqlite', () => {
   it('workers that are killed and stopped at random lose nothing, fork nothing, apply nothing twice', {
     timeout,
   }, async () => {
-    const report = await killTest({ tasks: 100, kills: 8, stops: 1, workers: 3, patience })
+    const report = await killTest({ tasks: 100, kills: 8, stops: 1, workers: 3, patienceMs })
     expect(report).toSatisfy(isClean)
   })
 
   it('the same without structural dedup does not come out clean', { timeout }, async () => {
-    const report = await killTest({ tasks: 100, kills: 8, stops: 0, workers: 3, control: 'dedup', patience: 5_000 })
+    const report = await killTest({ tasks: 100, kills: 8, stops: 0, workers: 3, control: 'dedup', patienceMs: 5_000 })
     expect(report).not.toSatisfy(isClean)
   })
 })
@@ -29,7 +29,7 @@ describeNatsServer('on nats', () => {
   }, async () => {
     const broker = await oneNats()
     try {
-      const report = await killTest({ tasks: 100, kills: 8, stops: 1, serverKills: 2, workers: 3, patience, broker })
+      const report = await killTest({ tasks: 100, kills: 8, stops: 1, serverKills: 2, workers: 3, patienceMs, broker })
       expect(report).toSatisfy(isClean)
     } finally {
       await broker.stop()
@@ -41,7 +41,7 @@ describeNatsServer('on nats', () => {
   }, async () => {
     const broker = await threeNats()
     try {
-      const report = await killTest({ tasks: 60, kills: 3, stops: 0, serverKills: 2, workers: 2, patience, broker })
+      const report = await killTest({ tasks: 60, kills: 3, stops: 0, serverKills: 2, workers: 2, patienceMs, broker })
       expect(report).toSatisfy(isClean)
     } finally {
       await broker.stop()

@@ -12,18 +12,18 @@ import { isClean, verify, type Verdict } from './verify.ts'
 
 export interface KillOptions {
   tasks: number
-  /** How many `kill -9` of random workers. */
+  /** Number of `kill -9` of random workers. */
   kills: number
-  /** How many workers are stopped beyond their lease and wake up as zombies. */
+  /** Number of workers that are stopped until their lease has ended, and continue as zombies. */
   stops: number
   workers: number
   control?: Control
-  /** What to work on, in place of the embedded log. */
+  /** Used in place of the embedded log. */
   broker?: Broker
-  /** How many `kill -9` of a server of that broker, each followed by a restart. */
+  /** Number of `kill -9` of a server of the broker, each followed by a restart. */
   serverKills?: number
-  /** Give up waiting for the tasks after so many ms without progress. */
-  patience: number
+  /** The test stops waiting for tasks after this time without progress. */
+  patienceMs: number
   onProgress?(text: string): void
 }
 
@@ -55,10 +55,10 @@ export async function killTest(options: KillOptions): Promise<KillReport> {
         const correlationid = randomUUIDv7()
         expected.set(correlationid, i)
         await bus.publish({ type: 'kill.started', correlationid, data: { n: i } })
-        // Work goes on over the whole time of the kills.
+        // Spreads the tasks over the whole time of the kills.
         const paced = () => killed < disturbances && i > (options.tasks * (killed + 1)) / disturbances
-        // Where a guarantee is off, tasks hang for good: what is stuck must not stop the rest.
-        const crowded = () => i + 1 - done.count / endsOfOne > 200 && performance.now() - done.at < options.patience
+        // Without a guarantee, tasks may hang permanently, and must not hold up the others.
+        const crowded = () => i + 1 - done.count / endsOfOne > 200 && performance.now() - done.at < options.patienceMs
         while (crowded() || paced()) await setTimeout(2)
       }
     })()
@@ -66,7 +66,7 @@ export async function killTest(options: KillOptions): Promise<KillReport> {
       await setTimeout(Math.random() * 120)
       const victim = Math.floor(Math.random() * workers.length)
       if (serverKills > 0 && killed % Math.ceil(disturbances / serverKills) === 2) {
-        await broker!.strike()
+        await broker!.killServer()
       } else if (killed % Math.ceil(disturbances / Math.max(1, options.stops)) === 1 && options.stops > 0)
         await stopBeyondLease(workers[victim]!)
       else {
@@ -101,7 +101,7 @@ async function spawnWorker(home: string, log: string, control: Control): Promise
   return worker
 }
 
-/** The worker sleeps through the end of its lease and wakes up believing that it still owns its shards. */
+/** The worker sleeps through the end of its lease and continues as if it still owned its shards. */
 async function stopBeyondLease(worker: ChildProcess): Promise<void> {
   worker.kill('SIGSTOP')
   await setTimeout(3_000)
@@ -121,10 +121,10 @@ function countCompletions(bus: Bus) {
   return counter
 }
 
-async function settled(done: { count: number }, { tasks, patience, onProgress }: KillOptions): Promise<void> {
+async function settled(done: { count: number }, { tasks, patienceMs, onProgress }: KillOptions): Promise<void> {
   let last = done.count
   let since = performance.now()
-  while (done.count < endsOfOne * tasks && performance.now() - since < patience) {
+  while (done.count < endsOfOne * tasks && performance.now() - since < patienceMs) {
     await setTimeout(50)
     if (done.count === last) continue
     last = done.count

@@ -5,31 +5,31 @@ import type { CloudEvent } from '../../src/event.ts'
 import { parseId } from '../../src/bus/ids.ts'
 import type { Turn } from '../../src/tasks/program.ts'
 
-/** What must never be seen in journals; every list must be empty. */
+/** Faults of journals; every list must be empty. */
 export interface Flaws {
   forks: string[]
   appliedTwice: string[]
-  /** Calls of a finished task that no turn of its journal has an answer to. */
+  /** Calls of a finished task without an answer in its journal. */
   neverApplied: string[]
 }
 
-/** What the log says after the kills; every list must be empty. */
+/** The faults that the log shows after the kills; every list must be empty. */
 export interface Verdict extends Flaws {
   unfinished: string[]
   wrongResults: string[]
   startedTwice: string[]
-  /** Numbers of which the workflow said nothing, or something else than once what is right. */
+  /** Numbers for which the workflow did not emit exactly one event with the right result. */
   unwatched: number[]
 }
 
-/** Reads the whole log and looks for what must never be. `expected`: correlation → number that the task began with. */
+/** Reads the whole log and looks for faults. `expected`: correlation → input of the task. */
 export async function verify(bus: Bus, home: string, expected: ReadonlyMap<string, number>): Promise<Verdict> {
   const turns = new Map<string, Turn[]>()
   const ended = new Map<string, CloudEvent[]>()
   const events = new Set<string>()
   const watched = new Map<number, number[]>()
   for await (const { event } of bus.read({})) {
-    // A broker that cannot store the settlement with the event may store an event twice: receivers are inert to it.
+    // A broker that does not store settlements and events atomically may store an event twice. Receivers are idempotent.
     const isRepeated = events.size === events.add(event.id).size
     if (event.type === 'task.turn') push(turns, parseId(event.id)!.task, event.data as Turn)
     else if (!isRepeated && (event.type === 'agent.task.completed' || event.type === 'agent.task.failed'))
@@ -51,7 +51,7 @@ export async function verify(bus: Bus, home: string, expected: ReadonlyMap<strin
   }
 }
 
-/** Looks at journals by task; `events` are the ids of all that is on the log. */
+/** `turns`: journals by task. `events`: all ids on the log. */
 export const flawsOf = (turns: ReadonlyMap<string, Turn[]>, events: ReadonlySet<string>): Flaws => ({
   forks: [...turns].filter(([, journal]) => !isChain(journal) || !isWhole(journal, events)).map(([task]) => task),
   appliedTwice: [...turns.values()].flatMap(journal =>
@@ -60,7 +60,7 @@ export const flawsOf = (turns: ReadonlyMap<string, Turn[]>, events: ReadonlySet<
   neverApplied: [...turns.values()].flatMap(unanswered),
 })
 
-/** The calls by which the tool that must not start twice was started. */
+/** The calls that started the tool which must not start twice. */
 export function chargesIn(home: string): string[] {
   const file = join(home, 'charges')
   return existsSync(file) ? readFileSync(file, 'utf8').trim().split('\n') : []
@@ -89,11 +89,11 @@ const isChain = (journal: Turn[]) => journal.every((turn, i) => turn.version ===
 const isWhole = (journal: Turn[], events: ReadonlySet<string>) =>
   journal.every(turn => turn.emits.every(({ id }) => events.has(id)))
 
-/** The agent awaits all of its calls, so a journal that ends with an open one is not the one that was lived. */
+/** The agent awaits all of its calls, so a complete journal has no open one. */
 function unanswered(journal: Turn[]): string[] {
   if (journal.at(-1)?.end !== 'completed') return []
   const answered = new Set(journal.flatMap(turn => turn.inputs.flatMap(input => input.call ?? [])))
-  // What bounds a whole instance of a workflow has nothing to say when that ends before.
+  // The time limit of a workflow instance never fires when the instance ends earlier.
   return journal.flatMap(turn =>
     turn.emits.flatMap(({ id, wait }) => (wait && wait.key !== 'alarm' && !answered.has(id) ? [id] : [])),
   )

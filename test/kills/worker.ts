@@ -14,9 +14,9 @@ import { by, workflow } from '../../src/workflows/workflow.ts'
 import { type Control, openLog } from './log.ts'
 
 /*
- * One of the workers that are killed: an agent that adds up what two tools say, one of which must never start twice, and a
- * workflow that brings together by a key what began and what came of it, waits, and calls a tool.
- * `node worker.ts HOME LOG CONTROL`, where CONTROL names the guarantee that is switched off, or `none`.
+ * A worker that is killed: an agent that adds the answers of two tools and calls a third that must never start twice, and a workflow
+ * that joins the start and the result of the agent by a key, waits, and calls a tool.
+ * `node worker.ts HOME LOG CONTROL`: CONTROL names the guarantee that is switched off, or is `none`.
  */
 
 const [home, log, control] = process.argv.slice(2) as [string, string, Control]

@@ -4,14 +4,14 @@ import { createEvent } from '../../src/event.ts'
 import { openSqlite, type SqliteOptions } from '../../src/drivers/sqlite/index.ts'
 
 /*
- * Another process for the tests of this driver: subscribes as it is told by its argument, reports what it hears over
- * IPC, and obeys orders.
+ * Another process for the tests of this driver. It subscribes as its argument says, reports deliveries over IPC, and executes
+ * commands.
  */
 
 export interface Role {
   readonly options: SqliteOptions
   readonly mode?: 'shared' | 'sharded'
-  /** Publishes events of this many bytes until the log refuses, then tells the code of the error. */
+  /** Publishes events of this many bytes until the log refuses, then reports the error. */
   readonly fill?: number
 }
 
@@ -22,11 +22,11 @@ export type Report =
   | { kind: 'commit'; result: string }
   | { kind: 'refused'; code: string; retryable: boolean; stored: number; counted: number }
 
-export type Order = { commit: string; expect: number; settling: string } | 'close'
+export type Command = { commit: string; expect: number; settling: string } | 'close'
 
 const role = JSON.parse(process.argv[2]!) as Role
 const driver = await openSqlite(role.options)
-const inHand = new Map<string, Delivery>()
+const inFlight = new Map<string, Delivery>()
 const report = (message: Report) => process.connected && process.send!(message)
 
 const entry = (type: string, id?: string, correlationid?: string, data: unknown = null) => {
@@ -34,17 +34,17 @@ const entry = (type: string, id?: string, correlationid?: string, data: unknown 
   return { event, json: JSON.stringify(event) }
 }
 
-process.on('message', (order: Order) => void obey(order))
+process.on('message', (command: Command) => void execute(command))
 
-async function obey(order: Order): Promise<void> {
-  if (order === 'close') {
+async function execute(command: Command): Promise<void> {
+  if (command === 'close') {
     process.removeAllListeners('message')
     process.disconnect()
     return driver.close()
   }
-  const { commit: task, expect, settling } = order
+  const { commit: task, expect, settling } = command
   const turn = entry('task.turn', turnId(task, expect + 1), correlationOf(task))
-  const settle = [{ delivery: inHand.get(settling)!, outcome: { kind: 'done' as const } }]
+  const settle = [{ delivery: inFlight.get(settling)!, outcome: { kind: 'done' as const } }]
   const result = await driver.commit({ group: 'group', task, expect, turn, events: [], settle, wake: null })
   report({ kind: 'commit', result })
 }
@@ -57,7 +57,7 @@ if (role.mode)
     inFlight: 100,
     from: 'beginning',
     onDelivery(delivery) {
-      inHand.set(delivery.event.id, delivery)
+      inFlight.set(delivery.event.id, delivery)
       report({ kind: 'delivery', id: delivery.event.id, attempt: delivery.attempt, at: Date.now() })
     },
     onLost: shard => report({ kind: 'lost', shard }),

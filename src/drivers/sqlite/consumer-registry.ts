@@ -107,7 +107,7 @@ export class ConsumerRegistry {
   /**
    * Delivers an event before it is durable to the local consumer that owns its shard. This is safe because operations are first
    * in, first out: nothing derived from the event is durable before it. If another process stored another event under this id,
-   * the writer revokes the fencing token that is returned. Returns 0 if nobody received the event.
+   * the writer revokes the fencing token that is returned. Returns 0 if no consumer received the event.
    */
   #deliverEarly(event: CloudEvent): number {
     const consumer = this.#sharded.find(candidate => candidate.matches(event))

@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs'
 import { logFile } from './schema.ts'
 
-/** Identifies a file, whatever its path is. */
+/** Identifies a file independently of its path. */
 export interface FileId {
   readonly dev: number
   readonly ino: number

@@ -12,7 +12,7 @@ import { type LogIdentity, logFile, readIdentity, retryWhileBusy, schemaVersionO
  * A log that is only read. SQLite needs log.db-wal, which holds the newest commits, and log.db-shm, which holds its locks. If the
  * folder cannot be written:
  *
- *     no log.db-wal                  the log was closed and nobody writes it: it is opened as immutable
+ *     no log.db-wal                  the log was closed and has no writer: it is opened as immutable
  *     log.db-wal and log.db-shm      SQLite reads both as they are
  *     log.db-wal alone (a backup)    SQLite must create log.db-shm, so the log is copyLog to the temporary folder
  */

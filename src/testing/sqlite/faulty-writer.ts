@@ -5,7 +5,7 @@ import { CommitFailures } from './commit-failures.ts'
 
 /** Faults of a writer of the embedded log, in a form that can be sent to its thread. */
 export interface WriterFaults {
-  /** Accepts all turns, whatever version they expect and whoever owns the shard. The last turn of a version stays. */
+  /** Accepts all turns without checking versions and shards. The last turn of a version stays. */
   readonly dropFence?: boolean
   /** Commits the settlements, the turn and its events in three transactions, in this order. */
   readonly dropTransaction?: boolean

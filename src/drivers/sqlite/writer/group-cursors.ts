@@ -181,7 +181,7 @@ export class GroupCursors {
     for (const cursor of this.#cursors) cursor.fallBehind()
   }
 
-  /** This member was evicted: its consumers join again, with nothing in flight. */
+  /** This member was evicted: its consumers rejoin, with nothing in flight. */
   rejoin(): void {
     for (const [consumer, { group, filter }] of this.#byConsumer)
       this.#members.join(this.#members.ownerOf(consumer), group, filter)
@@ -204,7 +204,7 @@ export class GroupCursors {
     this.#lostUnsubscribes.add(consumer)
   }
 
-  /** The log can be written again after a lost transaction: dispatches what is in no consumer's hands since. */
+  /** After a lost transaction, once the log can be written: redelivers what no consumer has in flight. */
   redeliver(): void {
     for (const consumer of this.#lostUnsubscribes) this.#members.evictConsumer(this.#members.ownerOf(consumer))
     this.#lostUnsubscribes.clear()

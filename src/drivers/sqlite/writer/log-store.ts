@@ -80,7 +80,7 @@ export class LogStore {
 
   /**
    * Waits while another process writes: a busy log has not failed. `isDurable` is false for a transaction that only claims and
-   * renews leases: nobody was promised anything, and after a power failure its members are gone, too.
+   * renews leases: it acknowledges nothing, and after a power failure its members are gone, too.
    */
   begin(isDurable: boolean): void {
     this.#setSynchronous(isDurable)

@@ -70,7 +70,7 @@ export class LogWriter {
     return this.#hasMore
   }
 
-  /** When the next transaction has work to do although nobody submits an operation. */
+  /** When the next transaction has work to do even without operations. */
   get alarm(): number {
     return this.#isSuspended ? Infinity : Math.min(this.groups.alarm, this.#wakes.next)
   }
@@ -145,7 +145,7 @@ export class LogWriter {
     }
   }
 
-  /** The next transaction renews the lease of this member, which also probes whether the log can be written again. */
+  /** The next transaction renews the lease of this member, which also probes whether the log can be written. */
   requestHeartbeat(): void {
     this.#isHeartbeatDue = true
   }
@@ -175,7 +175,7 @@ export class LogWriter {
     return changed
   }
 
-  /** Stores events, the first of which is row `firstRow` of its operation. Returns their positions. */
+  /** Stores events. `firstRow`: the row of the first one in its operation. Returns their positions. */
   protected append(events: readonly EventRow[], opIndex: number, firstRow = 0): number[] {
     const positions: number[] = []
     for (let i = 0; i < events.length; i++) {

@@ -192,7 +192,7 @@ export class ShardedCursor implements GroupCursor {
     this.#reportCaughtUp()
   }
 
-  /** The log can be written again: redeliveries that were in flight in the lost transaction are due. */
+  /** After a lost transaction, once the log can be written: redeliveries that were in flight are due. */
   redeliver(): void {
     this.#context.claims.giveBackAll(this.owner, this.#context.now)
     this.dueNow()

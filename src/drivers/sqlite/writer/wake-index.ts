@@ -66,7 +66,7 @@ export class WakeIndex {
     if (wake <= this.#cursor[0]) this.#cursor = [wake - 1, '']
   }
 
-  /** A task committed and left its wake-up as it was; if that is due, the task is woken again soon. */
+  /** A task committed and left its wake-up as it was; if that is due, the task is woken soon. */
   keepWake(task: string): void {
     const woken = this.#woken.get(task)
     if (woken) woken.retryDelayMs = minRetryDelayMs
