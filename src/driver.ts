@@ -19,6 +19,7 @@ export {
 export { reason, type Reason } from './bus/reason.ts'
 export { eventFrom, readDelivery, type DeliverySource } from './bus/malformed.ts'
 export { TimeSearch } from './bus/search-by-time.ts'
+export { deferralOf, type Deferral } from './drivers/shared/deferral.ts'
 export { followByReading, type FollowableLog } from './drivers/shared/follow.ts'
 export { OpenCalls } from './drivers/shared/open-calls.ts'
 export { retentionHorizon, type HorizonInput, type LogHolder } from './drivers/shared/retention.ts'

@@ -1,10 +1,12 @@
 import {
   balanceShards,
   compileFilter,
+  deferralOf,
   shardOf,
   type CloudEvent,
   type Consumer,
   type ConsumerGroup,
+  type Deferral,
   type DeferredDelivery,
   type Delivery,
   type DeliveryOutcome,
@@ -118,12 +120,7 @@ export class MemoryGroup {
     const own = delivery as MemoryDelivery
     this.#inFlight.delete(own)
     own.member.inFlight--
-    const { pending } = own
-    if (outcome.kind === 'retry') {
-      const next = { ...pending, attempt: pending.attempt + 1, memo: outcome.memo }
-      if (outcome.after > 0) this.#defer('delayed', next, outcome)
-      else this.#requeue(next)
-    } else if (outcome.kind !== 'done') this.#defer(outcome.kind === 'park' ? 'parked' : 'dead', pending, outcome)
+    if (outcome.kind !== 'done') this.#defer(own.pending, deferralOf(outcome))
     this.#schedule()
   }
 
@@ -211,19 +208,13 @@ export class MemoryGroup {
     this.#schedule()
   }
 
-  #defer(
-    state: DeferredDelivery['state'],
-    pending: Pending,
-    outcome: Exclude<DeliveryOutcome, { kind: 'done' }>,
-  ): void {
+  #defer(pending: Pending, { delayMs, memo, ...rest }: Deferral): void {
+    const next = delayMs === undefined ? pending : { ...pending, attempt: pending.attempt + 1, memo }
+    if (delayMs === 0) return this.#requeue(next)
     const id = String(++lastDeferredId)
-    const { group } = this
-    // A delayed delivery has an attempt before it that is counted here.
-    const attempts = pending.attempt - (state === 'delayed' ? 1 : 0)
-    const key = outcome.kind === 'park' ? outcome.key : undefined
-    const entry = { id, state, group, attempts, reason: outcome.reason, ...(key !== undefined && { key }) }
-    const timer = outcome.kind === 'retry' ? this.#timer(id, performance.now() + outcome.after) : undefined
-    this.#deferred.set(id, { entry, pending, ...(timer && { timer }) })
+    const entry = { id, group: this.group, attempts: pending.attempt, ...rest }
+    const timer = delayMs === undefined ? undefined : this.#timer(id, performance.now() + delayMs)
+    this.#deferred.set(id, { entry, pending: next, ...(timer && { timer }) })
   }
 
   #timer(id: string, due: number): NodeJS.Timeout {

@@ -1,5 +1,6 @@
 import type { Delivery, EncodedEvent, DeliveryOutcome } from '../../bus/driver.ts'
 import type { CloudEvent } from '../../event.ts'
+import { deferralOf } from '../shared/deferral.ts'
 import { againHeaders, type Aside } from './aside.ts'
 import type { Link } from './link.ts'
 import type { Names } from './names.ts'
@@ -96,18 +97,10 @@ export class Handed implements Delivery {
 
   async #setAside(outcome: Exclude<DeliveryOutcome, { kind: 'done' }>): Promise<void> {
     const { aside } = this.#hand.ties
-    const kept = {
-      group: this.group,
-      shard: this.shard,
-      position: this.position,
-      attempts: this.attempt,
-      reason: outcome.reason,
-      event: this.event,
-    }
-    if (outcome.kind === 'retry')
-      await aside.delay({ ...kept, ...(outcome.memo !== undefined && { memo: outcome.memo }) }, outcome.after)
-    else if (outcome.kind === 'park')
-      await aside.put('parked', { ...kept, ...(outcome.key !== undefined && { key: outcome.key }) })
-    else await aside.put('dead', kept)
+    const { group, shard, position, attempt: attempts, event } = this
+    const { state, delayMs, ...rest } = deferralOf(outcome)
+    const kept = { group, shard, position, attempts, event, ...rest }
+    if (delayMs === undefined) await aside.put(state, kept)
+    else await aside.delay(kept, delayMs)
   }
 }

@@ -1,6 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { DeliveryOutcome } from '../../../bus/driver.ts'
 import { reason } from '../../../bus/reason.ts'
+import { deferralOf } from '../../shared/deferral.ts'
 import { prepareSql } from '../schema.ts'
 
 /** A delayed delivery that can be dispatched. */
@@ -121,11 +122,9 @@ export class ClaimStore {
     outcome: Exclude<DeliveryOutcome, { kind: 'done' }>,
     now: number,
   ) {
-    const { kind, reason } = outcome
-    const due = kind === 'retry' ? now + outcome.after : null
-    const key = kind === 'park' ? (outcome.key ?? null) : null
-    const memo = kind === 'retry' ? (outcome.memo ?? null) : null
-    this.#defer.run(pos, group, shard, deferredStates[kind], attempts, due, JSON.stringify(reason), key, memo)
+    const { state, reason, delayMs, key = null, memo = null } = deferralOf(outcome)
+    const due = delayMs === undefined ? null : now + delayMs
+    this.#defer.run(pos, group, shard, state, attempts, due, JSON.stringify(reason), key, memo)
     return due ?? Infinity
   }
 
@@ -194,4 +193,3 @@ export class ClaimStore {
 }
 
 const givenBack = reason('E_WORKER_STOPPED', 'the consumer ended before it handled the delivery')
-const deferredStates = { retry: 'delayed', discard: 'dead', park: 'parked' }
