@@ -98,7 +98,7 @@ onEveryBus(world => {
     expect(JSON.parse(nightly.stdout)).toMatchObject({
       event: { source: '/triggers/nightly', data: { schedule: 'nightly', sample: true } },
     })
-    expect(drop).toMatchObject({ code: 0, stdout: expect.stringMatching(/file\.created +.*tidings-knock/) })
+    expect(drop).toMatchObject({ code: 0, stdout: expect.stringMatching(/file\.created +.*tidings-sample/) })
     expect(await readdir(join(log.place.home, 'drop'))).toEqual([])
   })
 

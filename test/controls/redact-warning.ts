@@ -10,8 +10,8 @@ export default {
     },
     {
       file: 'src/triggers/files/publish.ts',
-      find: '`${pathOnLog(bus, data.path)} is no ${type}`',
-      replace: '`${data.path} is no ${type}`',
+      find: '`${pathOnLog(bus, data.path)} does not match ${type}`',
+      replace: '`${data.path} does not match ${type}`',
     },
   ],
   test: 'test/redaction/holes.test.ts',

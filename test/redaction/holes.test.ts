@@ -135,7 +135,7 @@ test('the name of a file is nowhere in clear, and the file is seen to be removed
   ])
   expect(story.slice(4)).toEqual(['file.removed [redacted staff].txt', 'file.created last.txt'])
   expect(await second.disk()).not.toMatch(/E49302|glpat-a/)
-  expect(heard.join('\n')).toContain('[redacted gitlab-token] a.pem is no small.seen')
+  expect(heard.join('\n')).toContain('[redacted gitlab-token] a.pem does not match small.seen')
   expect(heard.join('\n')).not.toContain(token)
 }, 30_000)
 

@@ -215,7 +215,7 @@ test('while the log is away nothing is lost', async () => {
   expect(await events()).toEqual([])
   commits.fail(0)
   await expectStory(Array.from({ length: 10 }, (_, i) => `created ${i}`))
-  expect(heard).toEqual([expect.stringMatching(/^files inbox: cannot publish now, and tries again: /)])
+  expect(heard).toEqual([expect.stringMatching(/^files inbox: cannot publish now, and will retry: /)])
 })
 
 test('five thousand files at once: all of them, each once', async () => {
@@ -264,7 +264,7 @@ test('only what matches, and types of its own', async () => {
   expect((await events()).map(({ type, data }) => `${type} ${data.path}`).toSorted()).toEqual([
     'file.created b.txt', 'file.created large.csv', 'file.created sub/d.csv', 'order.dropped a.csv',
   ]) // biome-ignore format: one list
-  expect(heard).toEqual([expect.stringContaining('large.csv is no order.dropped: bytes')])
+  expect(heard).toEqual([expect.stringContaining('large.csv does not match order.dropped: bytes')])
 })
 
 test('names that are strange, and names that no event could carry', async () => {
@@ -326,7 +326,7 @@ test('where the folder is away its files are not removed', async () => {
   await writeFile(at('a'), 'a')
   await expectStory(['created a'])
   await rename(folder, `${folder}-away`)
-  await until(() => heard.some(text => text.includes('is not there')))
+  await until(() => heard.some(text => text.includes('is missing')))
   // Long enough to be looked for again and again.
   const away = performance.now()
   await until(() => performance.now() - away > 700)
@@ -353,14 +353,14 @@ test('what was not found while the folder was away is not removed when it is bac
   await expectStory(['created a', 'created b'])
 })
 
-test('a knock drops a file and takes it away again', async () => {
+test('a sample creates a file and removes it', async () => {
   const { start, bus, story } = await openWorld()
   const { trigger } = await start({ match: '*.csv' })
   await trigger.sendSample!(bus)
   await until(async () => (await story()).length === 2)
   expect(await story()).toEqual([
-    expect.stringMatching(/^created tidings-knock-.*\.csv$/),
-    expect.stringMatching(/^removed tidings-knock-.*\.csv$/),
+    expect.stringMatching(/^created tidings-sample-.*\.csv$/),
+    expect.stringMatching(/^removed tidings-sample-.*\.csv$/),
   ])
 })
 
@@ -370,7 +370,7 @@ test('a folder that is not there, and names that are none, are refused', async (
     expect.objectContaining({ code: 'E_SETTING_INVALID', message: expect.stringContaining('nowhere') }),
   )
   await writeFile(at('file'), '')
-  await expect(start({ folder: at('file') })).rejects.toThrow(/is no folder/)
-  expect(() => files('In Box', { folder: base })).toThrow(/not a name of a trigger/)
+  await expect(start({ folder: at('file') })).rejects.toThrow(/is not a folder/)
+  expect(() => files('In Box', { folder: base })).toThrow(/invalid trigger name/)
   expect(() => files('inbox', { folder: base, maxBytes: -1 })).toThrow(/maxBytes/)
 })

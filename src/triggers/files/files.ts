@@ -14,15 +14,15 @@ import { assertTriggerName } from '../name.ts'
 import type { RunningTrigger, Trigger } from '../trigger.ts'
 
 export interface FilesOptions {
-  /** It must be there when the trigger starts. */
+  /** It must exist when the trigger starts. */
   folder: string
-  /** Only these: `*.csv` in the folder itself, `**` and a slash in front for those traceparentFor it too. Default all. */
+  /** Which files: `*.csv` in the folder itself, with `**` and a slash in front also in its subfolders. Default all. */
   match?: string
-  /** How long a file must stay as it is until it counts as finished. Default two seconds. */
+  /** How long a file must stay unchanged until it counts as finished. Default two seconds. */
   stable?: Duration
-  /** Content of larger files is not stored: their events have no blob. In bytes, default 10 MiB. */
+  /** Larger files are published without their content. In bytes, default 10 MiB. */
   maxBytes?: number
-  /** Types of your own in place of `file.created` and `file.changed`, by pattern; the first that matches counts. */
+  /** Types of your own instead of `file.created` and `file.changed`, by pattern; the first match counts. */
   types?: FileTypes
 }
 
@@ -31,33 +31,42 @@ const checks = { folder: aText, match: aText, stable: aDuration, maxBytes: anyth
   Check
 >
 
-const usual: WatchIntervals = { walkIntervalMs: 30_000, retryDelayMs: 5_000, flushIntervalMs: 10_000 }
+const defaultIntervals: WatchIntervals = { walkIntervalMs: 30_000, retryDelayMs: 5_000, flushIntervalMs: 10_000 }
 
 /**
- * Publishes what becomes of the files in a folder and traceparentFor, with their content: `file.created`, `file.changed`,
- * `file.removed`. What happened while nobody looked comes at the next start. `docs/triggers/files.md` says what counts as
- * finished, and what is passed over. @throws E_APP_INVALID, E_EVENT_INVALID
+ * Publishes changes of the files in a folder and its subfolders, with their content: `file.created`, `file.changed`,
+ * `file.removed`. Changes while no worker runs are published at the next start. `docs/triggers/files.md` says when a file
+ * counts as finished, and what is skipped. @throws E_APP_INVALID, E_EVENT_INVALID
  */
-export function files(name: string, options: FilesOptions, pace: WatchIntervals = usual): Trigger {
+export function files(name: string, options: FilesOptions, intervals: WatchIntervals = defaultIntervals): Trigger {
   assertTriggerName(name)
   checkOptions(`files "${name}"`, options, checks, ['folder'])
   const { match = '**', stable = '2s', maxBytes = 10 * 1024 * 1024, types = {} } = options
   const folder = resolve(options.folder)
   const stableMs = milliseconds(stable)
-  if (!(maxBytes >= 0)) throw new TidingsError('E_APP_INVALID', `maxBytes of files ${name} is no number of bytes`)
+  if (!(maxBytes >= 0))
+    throw new TidingsError('E_APP_INVALID', `maxBytes of files "${name}" must be a number of bytes, 0 or more`)
   for (const { type } of Object.values(types)) assertCustomType(type)
   const isWanted = (path: string) => matchesGlob(match, path)
   return {
     kind: 'trigger',
     name,
-    types: [...new Set([...Object.values(types).map(({ type }) => type), ...plainTypes])],
+    types: [...new Set([...Object.values(types).map(({ type }) => type), ...builtInTypes])],
     address: pathToFileURL(folder).href,
-    sendSample: (bus, signal) => knock(bus, name, folder, isWanted, match, signal),
+    sendSample: (bus, signal) => dropSample(bus, name, folder, isWanted, match, signal),
     start: async bus => {
       const root = await openFolder(name, folder)
       const ledger = new FileRecords(bus, name)
-      await ledger.load([...plainTypes, ...Object.values(types).map(({ type }) => type)])
-      const watching = new FolderWatcher(bus, ledger, { name, folder: root, types, isWanted, stableMs, maxBytes, pace })
+      await ledger.load([...builtInTypes, ...Object.values(types).map(({ type }) => type)])
+      const watching = new FolderWatcher(bus, ledger, {
+        name,
+        folder: root,
+        types,
+        isWanted,
+        stableMs,
+        maxBytes,
+        intervals,
+      })
       await watching.start()
       const ignore = bus.onEmptied(() => watching.reset())
       return {
@@ -71,23 +80,23 @@ export function files(name: string, options: FilesOptions, pace: WatchIntervals 
   }
 }
 
-const plainTypes = ['file.created', 'file.changed', 'file.removed']
+const builtInTypes = ['file.created', 'file.changed', 'file.removed']
 
-/** The folder without links on the way to it. @throws E_SETTING_INVALID */
+/** The real path of the folder. @throws E_SETTING_INVALID */
 async function openFolder(name: string, folder: string): Promise<string> {
   try {
     const root = await realpath(folder)
     if ((await stat(root)).isDirectory()) return root
   } catch (cause) {
-    throw new TidingsError('E_SETTING_INVALID', `folder ${folder} of files ${name}: ${(cause as Error).message}`, {
+    throw new TidingsError('E_SETTING_INVALID', `folder "${folder}" of files "${name}": ${(cause as Error).message}`, {
       cause,
     })
   }
-  throw new TidingsError('E_SETTING_INVALID', `${folder}, of files ${name}, is no folder`)
+  throw new TidingsError('E_SETTING_INVALID', `"${folder}" of files "${name}" is not a folder`)
 }
 
-/** Drops a file, and removes it when it was seen. */
-async function knock(
+/** Creates a file, and removes it when its event is on the log. */
+async function dropSample(
   bus: Bus,
   name: string,
   folder: string,
@@ -95,19 +104,22 @@ async function knock(
   match: string,
   signal = new AbortController().signal,
 ) {
-  const path = match.replace('**/', '').replace('**', '*').replace('*', `tidings-knock-${randomUUIDv7()}`)
+  const path = match.replace('**/', '').replace('**', '*').replace('*', `tidings-sample-${randomUUIDv7()}`)
   if (path.includes('/') || !isWanted(path))
-    throw new TidingsError('E_USAGE', `a file that matches "${match}" must be dropped by hand into ${folder}`)
-  const after = await bus.head()
-  const dropped = join(folder, path)
-  // Hidden until it is whole.
-  const hidden = join(folder, `.${path}`)
-  await writeFile(hidden, 'Dropped by tidings trigger test, and removed again.\n')
-  await rename(hidden, dropped)
+    throw new TidingsError(
+      'E_USAGE',
+      `no sample name matches "${match}"; put a matching file into "${folder}" yourself`,
+    )
+  const head = await bus.head()
+  const sample = join(folder, path)
+  // Hidden until it is complete.
+  const temporary = join(folder, `.${path}`)
+  await writeFile(temporary, 'Created by tidings trigger test, which removes it.\n')
+  await rename(temporary, sample)
   try {
-    for await (const { event } of bus.follow(after, undefined, signal))
+    for await (const { event } of bus.follow(head, undefined, signal))
       if (event.source === `/triggers/${name}` && event.subject === path) return
   } finally {
-    await rm(dropped, { force: true })
+    await rm(sample, { force: true })
   }
 }

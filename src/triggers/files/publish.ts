@@ -14,38 +14,37 @@ import { toSingleLine } from '../subject.ts'
 
 const tenant = 'default'
 
-/** Types of their own for files that match a pattern. */
+/** Event types by pattern of the path. */
 export type FileTypes = Readonly<Record<string, EventType>>
 
-/** What the events of a folder have in common. */
 export interface WatchedFolder {
   readonly name: string
   readonly folder: string
   readonly types: FileTypes
 }
 
-/** A path as events of this type have it: a name may be a secret, or lie where a declared path hides it. */
+/** The path as it is stored in events of this type: it may contain a secret, or be hidden by a declared path. */
 export const pathOnLog = ({ redactor }: Bus, path: string, type = 'file.created') =>
   redactor.event({ type, data: { path } }).data.path
 
-/** Where the event lies, and the path that it has. */
+/** The position of the event, and its path as stored. */
 export interface PublishedFile {
   readonly position: number
   readonly path: string
 }
 
-/** The content first, then the event that names it. */
+/** Stores the content, then the event that names it. */
 export async function publishWritten(
   bus: Bus,
   place: WatchedFolder,
-  file: { id: string; path: string; isNew: boolean; seen: FileState; content: FileContent },
+  file: { id: string; path: string; isNew: boolean; state: FileState; content: FileContent },
 ): Promise<PublishedFile> {
-  const { path, seen, content } = file
-  const stored = content.bytes ? await bus.putBlob(tenant, content.bytes) : { bytes: seen.bytes }
-  const modified = new Date(seen.modified).toISOString()
-  const data: FileEvent = { path, folder: place.folder, ...stored, modified }
+  const { path, state, content } = file
+  const contentData = content.bytes ? await bus.putBlob(tenant, content.bytes) : { bytes: state.bytes }
+  const modified = new Date(state.modified).toISOString()
+  const data: FileEvent = { path, folder: place.folder, ...contentData, modified }
   const type = file.isNew ? 'file.created' : 'file.changed'
-  return publish(bus, place, file.id, (await typeOf(bus, place, data)) ?? type, data)
+  return publish(bus, place, file.id, (await customTypeOf(bus, place, data)) ?? type, data)
 }
 
 export const publishRemoved = (bus: Bus, place: WatchedFolder, id: string, path: string) =>
@@ -70,15 +69,14 @@ async function publish(
   return { position, path }
 }
 
-/** The type that the app has for it, where it fits; what does not fit comes as what it is, and is told. */
-async function typeOf(bus: Bus, { name, types }: WatchedFolder, data: FileEvent): Promise<string | undefined> {
+/** The type of the app for this path. If the file does not match its schema, warns and returns undefined. */
+async function customTypeOf(bus: Bus, { name, types }: WatchedFolder, data: FileEvent): Promise<string | undefined> {
   for (const [pattern, { type, schema }] of Object.entries(types)) {
     if (!matchesGlob(pattern, data.path)) continue
     try {
-      await validate(schema, copyOf(data), 'E_EVENT_INVALID', `${pathOnLog(bus, data.path)} is no ${type}`)
+      await validate(schema, copyOf(data), 'E_EVENT_INVALID', `${pathOnLog(bus, data.path)} does not match ${type}`)
       return type
     } catch (error) {
-      // A schema that throws says as little of the log as one that does not fit.
       warn(bus.redactor, `files ${name}: ${textOf(error)}`)
       return undefined
     }
@@ -86,5 +84,5 @@ async function typeOf(bus: Bus, { name, types }: WatchedFolder, data: FileEvent)
   return undefined
 }
 
-/** `*.csv` is in the folder itself, `**` goes below it too. */
+/** `*.csv` matches in the folder itself, `**` also in its subfolders. */
 export const matchesGlob = (pattern: string, path: string) => posix.matchesGlob(path, pattern)

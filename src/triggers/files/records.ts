@@ -3,31 +3,31 @@ import type { Bus } from '../../bus/bus.ts'
 import type { Position } from '../../bus/driver.ts'
 
 /*
- * What was published of each file. The log is the truth: the ledger is what its events say, kept in documents of the log so
- * that it need not be read from the beginning, and so that whoever takes the folder over finds it. It is written now and
- * then; what came after it is read from the log at the next start.
+ * What was published of each file. The events on the log are the source of truth; documents cache them, so that a start need
+ * not read the log from the beginning, in this process or another one that takes over the folder. The documents are written
+ * periodically; later events are read from the log at the next start.
  *
- *     files/NAME       { "after": position }     what was published until then is in the others
+ *     files/NAME       { "after": position }     the other documents contain what was published until then
  *     files/NAME/00…ff   [[path, id, stamp], …]    by the beginning of the key, so that one change writes little; of a file
  *                                                 that was removed ["", id, ""]
  */
 
 export interface FileRecord {
-  /** As its last event has it: redacted where it holds a secret, so that the key alone tells which file it is. */
+  /** As in its last event: redacted if it contains a secret, so only the key identifies the file. */
   readonly path: string
-  /** Of its last event. */
+  /** The id of its last event. */
   readonly id: string
-  /** As it was seen then; empty where that is not known, and its content decides. */
+  /** The stamp at that time; empty if unknown, and then the content decides. */
   readonly stamp: string
 }
 
-/** Names a file in ids, which hold no control characters and have a bounded length. */
+/** Identifies a file in event ids, which have a bounded length and no control characters. */
 export const fileKey = (name: string, path: string) => hash('sha256', `${name}\0${path}`, 'hex').slice(0, 24)
 
 /**
- * The same for all who see the same thing happen. The stamp tells a file that comes back from the one that it was; the time
- * of change in it cannot be set by anybody. It stays as it is where a folder above the file is moved: then `removal`, the id of
- * the event that said that the file is gone, tells them apart.
+ * The same in every process for the same change. The stamp distinguishes a file that comes back from its earlier version,
+ * because its change time cannot be set. Moving a parent folder does not change the stamp: then `removal`, the id of the last
+ * `file.removed`, distinguishes them.
  */
 export const writtenId = (key: string, digest: string, stamp: string, removal = '') =>
   `file:${key}:${digest}:${hash('sha256', stamp + removal, 'hex').slice(0, 12)}`
@@ -35,24 +35,24 @@ export const writtenId = (key: string, digest: string, stamp: string, removal = 
 export const removedId = (key: string, { id }: FileRecord) =>
   `file:${key}:removed:${hash('sha256', id, 'hex').slice(0, 12)}`
 
-/** What the content of a file was, by the id of its last event. */
+/** The digest of the content in the last event. */
 export const recordedDigest = ({ id }: FileRecord) => id.split(':')[2]!
 
-/** Removals that are remembered, the newest of each bucket: 100,000 in all. */
+/** Removals to remember per bucket, the newest: 100,000 in all. */
 const maxRemovals = 400
 
 const buckets = Array.from({ length: 256 }, (_, i) => i.toString(16).padStart(2, '0'))
-const readAtOnce = 32
+const maxConcurrent = 32
 
 export class FileRecords {
   readonly #bus: Bus
   readonly #name: string
-  readonly #rows = new Map<string, Map<string, FileRecord>>(buckets.map(bucket => [bucket, new Map()]))
+  readonly #records = new Map<string, Map<string, FileRecord>>(buckets.map(bucket => [bucket, new Map()]))
   /** By key, the id of the event. */
   readonly #removals = new Map<string, Map<string, string>>(buckets.map(bucket => [bucket, new Map()]))
   readonly #dirty = new Set<string>()
-  readonly #open = new Set<{ readonly position: Position }>()
-  #known: Position = 0
+  readonly #publishing = new Set<{ readonly position: Position }>()
+  #readUpTo: Position = 0
   #flushing: Promise<void> = Promise.resolve()
 
   constructor(bus: Bus, name: string) {
@@ -60,17 +60,17 @@ export class FileRecords {
     this.#name = name
   }
 
-  /** `types`: those of the events that tell of files. */
+  /** `types`: of the events of this trigger. */
   async load(types: readonly string[]): Promise<void> {
     const header = await this.#read('')
     if (header === undefined) {
-      this.#known = await this.#bus.head()
-      await this.#write('', JSON.stringify({ after: this.#known }))
+      this.#readUpTo = await this.#bus.head()
+      await this.#write('', JSON.stringify({ after: this.#readUpTo }))
       return
     }
-    this.#known = (JSON.parse(header) as { after: Position }).after
-    for (let i = 0; i < buckets.length; i += readAtOnce)
-      await Promise.all(buckets.slice(i, i + readAtOnce).map(bucket => this.#readBucket(bucket)))
+    this.#readUpTo = (JSON.parse(header) as { after: Position }).after
+    for (let i = 0; i < buckets.length; i += maxConcurrent)
+      await Promise.all(buckets.slice(i, i + maxConcurrent).map(bucket => this.#readBucket(bucket)))
     await this.#catchUp(types)
   }
 
@@ -79,36 +79,36 @@ export class FileRecords {
     for (const [path, id, stamp] of JSON.parse(text ?? '[]') as [string, string, string][]) {
       const [, key, what] = id.split(':')
       if (what === 'removed') this.#removals.get(bucket)!.set(key!, id)
-      else this.#rows.get(bucket)!.set(key!, { path, id, stamp })
+      else this.#records.get(bucket)!.set(key!, { path, id, stamp })
     }
   }
 
   async #catchUp(types: readonly string[]): Promise<void> {
-    for await (const { position, event } of this.#bus.read({ after: this.#known, filter: [{ types }] })) {
+    for await (const { position, event } of this.#bus.read({ after: this.#readUpTo, filter: [{ types }] })) {
       const [form, key, what] = event.id.split(':')
       if (event.source !== `/triggers/${this.#name}` || form !== 'file') continue
       const { data } = await this.#bus.resolve(event).catch(() => event)
       if (what === 'removed') this.remove(key!, event.id)
       else this.set(key!, { path: (data as { path?: string } | null)?.path ?? '', id: event.id, stamp: '' })
-      this.#known = position
+      this.#readUpTo = position
     }
   }
 
   get(key: string): FileRecord | undefined {
-    return this.#rows.get(key.slice(0, 2))!.get(key)
+    return this.#records.get(key.slice(0, 2))!.get(key)
   }
 
-  set(key: string, row: FileRecord): void {
+  set(key: string, record: FileRecord): void {
     const bucket = key.slice(0, 2)
-    this.#rows.get(bucket)!.set(key, row)
+    this.#records.get(bucket)!.set(key, record)
     this.#removals.get(bucket)!.delete(key)
     this.#dirty.add(bucket)
   }
 
-  /** `id`: that of the event that says so. */
+  /** `id`: of the `file.removed` event. */
   remove(key: string, id: string): void {
     const bucket = key.slice(0, 2)
-    this.#rows.get(bucket)!.delete(key)
+    this.#records.get(bucket)!.delete(key)
     const removals = this.#removals.get(bucket)!
     removals.delete(key)
     removals.set(key, id)
@@ -116,36 +116,36 @@ export class FileRecords {
     this.#dirty.add(bucket)
   }
 
-  /** The id of the event that said last that the file is gone; undefined where it is there, or was not seen yet. */
+  /** The id of the last `file.removed` event; undefined if the file exists or was never seen. */
   removalOf(key: string): string | undefined {
     return this.#removals.get(key.slice(0, 2))!.get(key)
   }
 
-  *entries(): Generator<[key: string, row: FileRecord]> {
-    for (const rows of this.#rows.values()) yield* rows
+  *entries(): Generator<[key: string, record: FileRecord]> {
+    for (const records of this.#records.values()) yield* records
   }
 
-  /** Around a publish and the entry of its row: what is published meanwhile is not taken for entered. */
+  /** Wraps a publish and the update of its record, so that a flush in between does not skip the event. */
   async recording<T>(work: (published: (position: Position) => void) => Promise<T>): Promise<T> {
-    const mark = { position: this.#known }
-    this.#open.add(mark)
+    const mark = { position: this.#readUpTo }
+    this.#publishing.add(mark)
     try {
       return await work(position => {
-        this.#known = Math.max(this.#known, position)
+        this.#readUpTo = Math.max(this.#readUpTo, position)
       })
     } finally {
-      this.#open.delete(mark)
+      this.#publishing.delete(mark)
     }
   }
 
-  /** The log is another one, without anything of this. */
+  /** For a log that is empty now. */
   reset(): void {
-    for (const known of [...this.#rows.values(), ...this.#removals.values()]) known.clear()
-    this.#known = 0
+    for (const known of [...this.#records.values(), ...this.#removals.values()]) known.clear()
+    this.#readUpTo = 0
     for (const bucket of buckets) this.#dirty.add(bucket)
   }
 
-  /** Writes what has changed. */
+  /** Writes changed records. */
   flush(): Promise<void> {
     this.#flushing = this.#flushing.catch(() => {}).then(() => this.#flush())
     return this.#flushing
@@ -153,13 +153,13 @@ export class FileRecords {
 
   async #flush(): Promise<void> {
     if (this.#dirty.size === 0) return
-    const after = Math.min(this.#known, ...[...this.#open].map(({ position }) => position))
+    const after = Math.min(this.#readUpTo, ...[...this.#publishing].map(({ position }) => position))
     const changed = [...this.#dirty]
     this.#dirty.clear()
     try {
-      for (let i = 0; i < changed.length; i += readAtOnce)
-        await Promise.all(changed.slice(i, i + readAtOnce).map(bucket => this.#write(bucket, this.#textOf(bucket))))
-      // Behind the rows: who dies before it reads some events once more.
+      for (let i = 0; i < changed.length; i += maxConcurrent)
+        await Promise.all(changed.slice(i, i + maxConcurrent).map(bucket => this.#write(bucket, this.#textOf(bucket))))
+      // After the records: a crash before this only makes the next start read some events twice.
       await this.#write('', JSON.stringify({ after }))
     } catch (error) {
       for (const bucket of changed) this.#dirty.add(bucket)
@@ -168,9 +168,9 @@ export class FileRecords {
   }
 
   #textOf(bucket: string): string {
-    const rows = [...this.#rows.get(bucket)!.values()].map(({ path, id, stamp }) => [path, id, stamp])
+    const records = [...this.#records.get(bucket)!.values()].map(({ path, id, stamp }) => [path, id, stamp])
     const removals = [...this.#removals.get(bucket)!.values()].map(id => ['', id, ''])
-    return JSON.stringify([...rows, ...removals])
+    return JSON.stringify([...records, ...removals])
   }
 
   #read(part: string): Promise<string | undefined> {

@@ -11,91 +11,90 @@ import { isNotFound, isHiddenPath, inspectFile, readUnchanged, type FileState, w
 import { pathOnLog, type WatchedFolder, publishRemoved, publishWritten } from './publish.ts'
 
 /*
- * Two ways to notice a file: the system tells of changes, by way of chokidar, and now and then the folder is walked. The
- * first is quick, the second misses nothing: not what happened before the start, nor what the system had no room to tell.
- * What is noticed is looked at until it stays as it is, then it is read and published, a few files at once.
+ * Changes are found in two ways. The system reports them, through chokidar, which is fast. A periodic walk of the folder also
+ * finds changes before the start and notifications that the system dropped. A changed file is polled until it is stable,
+ * then read and published, a few files at a time.
  */
 
 export interface FolderWatchOptions extends WatchedFolder {
   readonly isWanted: (path: string) => boolean
-  /** How long a file must stay as it is until it counts as finished. */
+  /** How long a file must stay unchanged until it counts as finished. */
   readonly stableMs: number
   readonly maxBytes: number
-  readonly pace: WatchIntervals
+  readonly intervals: WatchIntervals
 }
 
 export interface WatchIntervals {
-  /** Between two walks. */
   readonly walkIntervalMs: number
-  /** Until what could not be read or published is tried again. */
+  /** After a file could not be read or published. */
   readonly retryDelayMs: number
-  /** Until what has changed in the ledger is written. */
+  /** How often changed records are written. */
   readonly flushIntervalMs: number
 }
 
-/** A file that was noticed. */
-interface Noticed {
+/** A file that may have changed. */
+interface PendingFile {
   readonly key: string
   readonly path: string
-  /** Its name is on the log redacted only, so that nobody can look for it: a walk did not find it. */
+  /** Only its redacted name is known, and a walk did not find it. */
   readonly isMissing: boolean
-  /** What was seen last: undefined before anything was, null where there is no file. */
-  seen?: FileState | null
-  /** Times here are by the monotonic clock. Since when it is like that, */
+  /** The last state: undefined before the first look, null if there is no file. */
+  state?: FileState | null
+  /** Since when it has this state, by the monotonic clock. */
   since: number
-  /** and when to look at it next. */
+  /** When to look at it next, by the monotonic clock. */
   next: number
   isBusy: boolean
-  /** Noticed once more while it was busy. */
-  again: boolean
+  /** Changed while it was being examined. */
+  changedMeanwhile: boolean
 }
 
-const atOnce = 32
-/** Content in memory, unless a single file is larger. */
-const bytesAtOnce = 32 * 1024 * 1024
-/** Enough for what is moved into the folder, or replaces another file. */
-const quickMs = 100
-const tickMs = 25
+const maxConcurrent = 32
+/** A single file may be larger. */
+const maxConcurrentBytes = 32 * 1024 * 1024
+/** The wait for files that are complete at once: moved here, or removed. */
+const settledDelayMs = 100
+const pollIntervalMs = 25
 
 export class FolderWatcher {
   readonly #bus: Bus
-  readonly #ledger: FileRecords
-  readonly #settings: FolderWatchOptions
-  readonly #noticed = new Map<string, Noticed>()
-  readonly #underWay = new Set<Promise<void>>()
-  readonly #told = new Set<string>()
-  /** By key, the names of which the ledger has only the redacted form, as far as this process has seen them. */
+  readonly #records: FileRecords
+  readonly #options: FolderWatchOptions
+  readonly #pending = new Map<string, PendingFile>()
+  readonly #inProgress = new Set<Promise<void>>()
+  readonly #warned = new Set<string>()
+  /** By key: real paths that the records have only in redacted form, as far as this process has seen them. */
   readonly #realPaths = new Map<string, string>()
   #timers: NodeJS.Timeout[] = []
   #nextWalk: NodeJS.Timeout | undefined
-  #root: bigint | undefined
+  #rootIdentity: bigint | undefined
   #watcher: FSWatcher | undefined
-  #walking: Promise<void> | undefined
-  /** While the log is away nothing is read: until when, by the monotonic clock. */
-  #restUntil = 0
+  #currentWalk: Promise<void> | undefined
+  /** Files are not examined before this time, by the monotonic clock, while the log or the folder is unavailable. */
+  #pausedUntil = 0
   #bytes = 0
-  #isAway = false
+  #isLogUnavailable = false
   #isStopped = false
 
-  constructor(bus: Bus, ledger: FileRecords, settings: FolderWatchOptions) {
+  constructor(bus: Bus, records: FileRecords, options: FolderWatchOptions) {
     this.#bus = bus
-    this.#ledger = ledger
-    this.#settings = settings
+    this.#records = records
+    this.#options = options
   }
 
   async start(): Promise<void> {
-    const { folder, pace } = this.#settings
-    this.#root = await this.#identity()
-    const passOver = (path: string) => isHiddenPath(relative(folder, path))
+    const { folder, intervals } = this.#options
+    this.#rootIdentity = await this.#identity()
+    const ignored = (path: string) => isHiddenPath(relative(folder, path))
     this.#watcher = watch(folder, {
-      ignored: passOver, ignoreInitial: true, followSymlinks: false, atomic: false, ignorePermissionErrors: true,
+      ignored, ignoreInitial: true, followSymlinks: false, atomic: false, ignorePermissionErrors: true,
     }) // biome-ignore format: one line of options
-    this.#watcher.on('all', (_, path) => this.#notice(relative(folder, path)))
-    this.#watcher.on('error', error => this.#tell('', textOf(error)))
+    this.#watcher.on('all', (_, path) => this.#enqueue(relative(folder, path)))
+    this.#watcher.on('error', error => this.#warnOnce('', textOf(error)))
     await new Promise<void>(resolve => this.#watcher!.once('ready', resolve))
     this.#timers = [
-      setInterval(() => this.#tick(), tickMs),
-      setInterval(() => void this.#ledger.flush().catch(() => {}), pace.flushIntervalMs),
+      setInterval(() => this.#tick(), pollIntervalMs),
+      setInterval(() => void this.#records.flush().catch(() => {}), intervals.flushIntervalMs),
     ]
     this.#walk()
   }
@@ -105,225 +104,228 @@ export class FolderWatcher {
     for (const timer of this.#timers) clearInterval(timer)
     clearTimeout(this.#nextWalk)
     await this.#watcher?.close()
-    await settledOrAborted(Promise.all([...this.#underWay, this.#walking]), cut)
-    // What is not written is read from the log at the next start.
+    await settledOrAborted(Promise.all([...this.#inProgress, this.#currentWalk]), cut)
+    // Records that are not written are read from the log at the next start.
     await settledOrAborted(
-      this.#ledger.flush().catch(() => {}),
+      this.#records.flush().catch(() => {}),
       cut,
     )
   }
 
-  /** Everything anew: the log has nothing of it. */
+  /** Publishes everything, for a log that is empty now. */
   reset(): void {
-    this.#ledger.reset()
+    this.#records.reset()
     this.#walk()
   }
 
-  #notice(path: string): void {
-    if (path === '' || isHiddenPath(path) || !this.#settings.isWanted(path)) return
-    this.#noticeAs(fileKey(this.#settings.name, path), path)
+  #enqueue(path: string): void {
+    if (path === '' || isHiddenPath(path) || !this.#options.isWanted(path)) return
+    this.#enqueueAs(fileKey(this.#options.name, path), path)
   }
 
-  #noticeAs(key: string, path: string, isMissing = false): void {
-    const noticed = this.#noticed.get(key)
-    if (noticed) noticed.again = true
-    else this.#noticed.set(key, { key, path, isMissing, since: 0, next: 0, isBusy: false, again: false })
+  #enqueueAs(key: string, path: string, isMissing = false): void {
+    const pending = this.#pending.get(key)
+    if (pending) pending.changedMeanwhile = true
+    else this.#pending.set(key, { key, path, isMissing, since: 0, next: 0, isBusy: false, changedMeanwhile: false })
   }
 
   #walk(): void {
-    if (this.#walking || this.#isStopped) return
+    if (this.#currentWalk || this.#isStopped) return
     clearTimeout(this.#nextWalk)
     const begin = performance.now()
-    this.#walking = this.#walkThrough()
-      .catch((error: unknown) => this.#tell('', textOf(error)))
+    this.#currentWalk = this.#walkThrough()
+      .catch((error: unknown) => this.#warnOnce('', textOf(error)))
       .finally(() => {
-        this.#walking = undefined
+        this.#currentWalk = undefined
         if (this.#isStopped) return
-        // Of a large folder less often, so that it does not keep the machine busy.
-        const pause = Math.max(this.#settings.pace.walkIntervalMs, 10 * (performance.now() - begin))
+        // Large folders are walked less often, to limit the load.
+        const pause = Math.max(this.#options.intervals.walkIntervalMs, 10 * (performance.now() - begin))
         this.#nextWalk = setTimeout(() => this.#walk(), pause)
       })
   }
 
   async #walkThrough(): Promise<void> {
-    const { name, folder } = this.#settings
-    if (!(await this.#isThere())) return
+    const { name, folder } = this.#options
+    if (!(await this.#isFolderPresent())) return
     const found = new Set<string>()
-    let isWhole = true
-    const tell = (at: string, why: string) => {
-      // A folder that cannot be read: its path is empty or ends with a slash.
-      if (at === '' || at.endsWith('/')) isWhole = false
-      this.#tell(at, why)
+    let isComplete = true
+    const warnOnce = (at: string, why: string) => {
+      // The path of a folder that cannot be read is empty or ends with a slash.
+      if (at === '' || at.endsWith('/')) isComplete = false
+      this.#warnOnce(at, why)
     }
-    for await (const path of walkFolder(folder, tell)) {
+    for await (const path of walkFolder(folder, warnOnce)) {
       if (this.#isStopped) return
-      if (!this.#settings.isWanted(path)) continue
+      if (!this.#options.isWanted(path)) continue
       const key = fileKey(name, path)
       found.add(key)
-      const row = this.#ledger.get(key)
+      const row = this.#records.get(key)
       if (row && row.path !== path) this.#realPaths.set(key, path)
-      if (!row || (await inspectFile(folder, path).catch(() => undefined))?.stamp !== row.stamp) this.#notice(path)
+      if (!row || (await inspectFile(folder, path).catch(() => undefined))?.stamp !== row.stamp) this.#enqueue(path)
     }
-    for (const [key, row] of this.#ledger.entries()) {
+    for (const [key, row] of this.#records.entries()) {
       if (row.path === '' || found.has(key)) continue
       const path = this.#realPaths.get(key) ?? row.path
       const isMissing = fileKey(name, path) !== key
-      // It cannot be looked for by name, so only a walk through everything tells that it is gone.
-      if (isWhole || !isMissing) this.#noticeAs(key, path, isMissing)
+      // Without its real name, only a complete walk shows that the file is gone.
+      if (isComplete || !isMissing) this.#enqueueAs(key, path, isMissing)
     }
   }
 
-  /** Where the folder itself is away, or another one is mounted in its place, its files are not removed. */
-  async #isThere(): Promise<boolean> {
+  /** False if the folder itself is missing or replaced: then its files do not count as removed. */
+  async #isFolderPresent(): Promise<boolean> {
     const identity = await this.#identity().catch(() => undefined)
-    if (identity === this.#root) this.#told.delete('away')
-    else this.#tell('away', `${this.#settings.folder} is not there, or is another folder than it was`)
-    return identity === this.#root
+    if (identity === this.#rootIdentity) this.#warned.delete('away')
+    else
+      this.#warnOnce(
+        'away',
+        `${this.#options.folder} is missing or was replaced by another folder; put it back or restart the worker`,
+      )
+    return identity === this.#rootIdentity
   }
 
   async #identity(): Promise<bigint> {
-    const { dev, ino } = await lstat(this.#settings.folder, { bigint: true })
+    const { dev, ino } = await lstat(this.#options.folder, { bigint: true })
     return (dev << 64n) | ino
   }
 
   #tick(): void {
     const now = performance.now()
-    if (now < this.#restUntil) return
-    for (const noticed of this.#noticed.values()) {
-      if (this.#underWay.size >= atOnce || this.#isStopped) return
-      if (noticed.isBusy || noticed.next > now) continue
-      const bytes = Math.min(noticed.seen?.bytes ?? 0, this.#settings.maxBytes)
-      if (this.#bytes > 0 && this.#bytes + bytes > bytesAtOnce) continue
-      noticed.isBusy = true
+    if (now < this.#pausedUntil) return
+    for (const pending of this.#pending.values()) {
+      if (this.#inProgress.size >= maxConcurrent || this.#isStopped) return
+      if (pending.isBusy || pending.next > now) continue
+      const bytes = Math.min(pending.state?.bytes ?? 0, this.#options.maxBytes)
+      if (this.#bytes > 0 && this.#bytes + bytes > maxConcurrentBytes) continue
+      pending.isBusy = true
       this.#bytes += bytes
-      const work = this.#examine(noticed).finally(() => {
-        noticed.isBusy = false
+      const work = this.#examine(pending).finally(() => {
+        pending.isBusy = false
         this.#bytes -= bytes
-        this.#underWay.delete(work)
-        // At once, where more is waiting.
+        this.#inProgress.delete(work)
         setImmediate(() => this.#tick())
       })
-      this.#underWay.add(work)
+      this.#inProgress.add(work)
     }
   }
 
-  /** Looks once more at what may still change, and takes what does not. */
-  async #examine(noticed: Noticed): Promise<void> {
-    const { path } = noticed
-    const before = noticed.seen
-    noticed.again = false
+  /** Publishes the file if it is stable, else schedules the next look. */
+  async #examine(pending: PendingFile): Promise<void> {
+    const { path } = pending
+    const before = pending.state
+    pending.changedMeanwhile = false
     try {
-      const seen = noticed.isMissing ? null : ((await inspectFile(this.#settings.folder, path)) ?? null)
+      const state = pending.isMissing ? null : ((await inspectFile(this.#options.folder, path)) ?? null)
       const now = performance.now()
-      if (before === undefined || seen?.stamp !== before?.stamp) {
-        noticed.seen = seen
-        noticed.since = now
+      if (before === undefined || state?.stamp !== before?.stamp) {
+        pending.state = state
+        pending.since = now
       }
-      const needed = noticed.since + this.#neededMs(seen)
-      if (now < needed && !this.#isKnown(noticed.key, seen)) noticed.next = needed
-      else if (await this.#take(noticed, seen)) this.#done(noticed)
-      else noticed.next = 0
+      const stableAt = pending.since + this.#stabilityMs(state)
+      if (now < stableAt && !this.#isRecorded(pending.key, state)) pending.next = stableAt
+      else if (await this.#publishChange(pending, state)) this.#complete(pending)
+      else pending.next = 0
     } catch (error) {
-      this.#failed(noticed, error)
+      this.#handleFailure(pending, error)
     }
   }
 
-  #neededMs(seen: FileState | null): number {
-    const { stableMs } = this.#settings
-    return seen && !seen.isSettled ? stableMs : Math.min(quickMs, stableMs)
+  #stabilityMs(state: FileState | null): number {
+    const { stableMs } = this.#options
+    return state && !state.isSettled ? stableMs : Math.min(settledDelayMs, stableMs)
   }
 
-  #done(noticed: Noticed): void {
-    this.#told.delete(noticed.path)
-    if (noticed.again) Object.assign(noticed, { seen: undefined, next: 0 })
-    else this.#noticed.delete(noticed.key)
+  #complete(pending: PendingFile): void {
+    this.#warned.delete(pending.path)
+    if (pending.changedMeanwhile) Object.assign(pending, { state: undefined, next: 0 })
+    else this.#pending.delete(pending.key)
   }
 
-  #isKnown(key: string, seen: FileState | null): boolean {
-    return this.#ledger.get(key)?.stamp === seen?.stamp
+  #isRecorded(key: string, state: FileState | null): boolean {
+    return this.#records.get(key)?.stamp === state?.stamp
   }
 
-  /** Publishes what has become of a file. False where it has changed meanwhile. */
-  async #take({ key, path, isMissing }: Noticed, seen: FileState | null): Promise<boolean> {
-    if (this.#isKnown(key, seen)) return true
-    if (seen) return this.#takeWritten(key, path, seen)
-    const row = this.#ledger.get(key)!
-    if (!(await this.#isRemoved(path, isMissing))) return false
-    await this.#ledger.recording(async published => {
+  /** False if the file has changed meanwhile. */
+  async #publishChange({ key, path, isMissing }: PendingFile, state: FileState | null): Promise<boolean> {
+    if (this.#isRecorded(key, state)) return true
+    if (state) return this.#publishWritten(key, path, state)
+    const row = this.#records.get(key)!
+    if (!(await this.#isGone(path, isMissing))) return false
+    await this.#records.recording(async published => {
       const id = removedId(key, row)
-      published((await publishRemoved(this.#bus, this.#settings, id, path)).position)
-      this.#ledger.remove(key, id)
+      published((await publishRemoved(this.#bus, this.#options, id, path)).position)
+      this.#records.remove(key, id)
       this.#realPaths.delete(key)
     })
-    this.#isAway = false
+    this.#isLogUnavailable = false
     return true
   }
 
-  /** Not where the folder was away when it was looked for: it is looked for once more while the folder is there. */
-  async #isRemoved(path: string, isMissing: boolean): Promise<boolean> {
-    const wasThere = await this.#isThere()
-    const seen = wasThere && !isMissing && (await inspectFile(this.#settings.folder, path))
-    if (wasThere && (await this.#isThere())) return !seen
-    this.#restUntil = performance.now() + this.#settings.pace.retryDelayMs
+  /** Checks the folder before and after the file, so that a missing folder does not look like a removed file. */
+  async #isGone(path: string, isMissing: boolean): Promise<boolean> {
+    const wasThere = await this.#isFolderPresent()
+    const state = wasThere && !isMissing && (await inspectFile(this.#options.folder, path))
+    if (wasThere && (await this.#isFolderPresent())) return !state
+    this.#pausedUntil = performance.now() + this.#options.intervals.retryDelayMs
     return false
   }
 
-  async #takeWritten(key: string, path: string, seen: FileState): Promise<boolean> {
-    const { folder, maxBytes } = this.#settings
-    const content = await readUnchanged(folder, path, seen, maxBytes).catch((error: unknown) => {
+  async #publishWritten(key: string, path: string, state: FileState): Promise<boolean> {
+    const { folder, maxBytes } = this.#options
+    const content = await readUnchanged(folder, path, state, maxBytes).catch((error: unknown) => {
       if (isNotFound(error)) return undefined
       throw error
     })
     if (!content) return false
-    const row = this.#ledger.get(key)
-    // Touched, moved there and back, or seen by an earlier run: what it says is known.
+    const row = this.#records.get(key)
+    // The content is published already: it was touched, moved away and back, or published by an earlier run.
     if (row && recordedDigest(row) === content.digest) {
-      this.#ledger.set(key, { ...row, stamp: seen.stamp })
+      this.#records.set(key, { ...row, stamp: state.stamp })
       return true
     }
-    const id = writtenId(key, content.digest, seen.stamp, this.#ledger.removalOf(key))
-    await this.#ledger.recording(async published => {
-      const file = { id, path, isNew: !row, seen, content }
-      const { position, path: onLog } = await publishWritten(this.#bus, this.#settings, file)
+    const id = writtenId(key, content.digest, state.stamp, this.#records.removalOf(key))
+    await this.#records.recording(async published => {
+      const file = { id, path, isNew: !row, state, content }
+      const { position, path: onLog } = await publishWritten(this.#bus, this.#options, file)
       published(position)
-      this.#ledger.set(key, { path: onLog, id, stamp: seen.stamp })
+      this.#records.set(key, { path: onLog, id, stamp: state.stamp })
       if (onLog !== path) this.#realPaths.set(key, path)
     })
-    this.#isAway = false
+    this.#isLogUnavailable = false
     return true
   }
 
-  /** What the log refuses stays aside until it changes; everything else is tried again. */
-  #failed(noticed: Noticed, error: unknown): void {
-    const again = performance.now() + this.#settings.pace.retryDelayMs
-    noticed.next = again
-    if (!(error instanceof TidingsError)) this.#tell(noticed.path, textOf(error))
+  /** A file that the log rejects is skipped until it changes; other failures are retried. */
+  #handleFailure(pending: PendingFile, error: unknown): void {
+    const changedMeanwhile = performance.now() + this.#options.intervals.retryDelayMs
+    pending.next = changedMeanwhile
+    if (!(error instanceof TidingsError)) this.#warnOnce(pending.path, textOf(error))
     else if (refusals.has(error.code)) {
-      metrics.refused.add(1, this.#settings.name, error.code)
-      this.#tell(noticed.path, error.message)
-      this.#noticed.delete(noticed.key)
+      metrics.refused.add(1, this.#options.name, error.code)
+      this.#warnOnce(pending.path, error.message)
+      this.#pending.delete(pending.key)
     } else {
-      noticed.next = 0
-      this.#restUntil = again
-      if (!this.#isAway) this.#warn(`cannot publish now, and tries again: ${error.message}`)
-      this.#isAway = true
+      pending.next = 0
+      this.#pausedUntil = changedMeanwhile
+      if (!this.#isLogUnavailable) this.#warn(`cannot publish now, and will retry: ${error.message}`)
+      this.#isLogUnavailable = true
     }
   }
 
-  /** Once, until it is right again. */
-  #tell(path: string, why: string): void {
-    if (this.#told.has(path)) return
-    if (this.#told.size < mostTold) this.#told.add(path)
+  /** Warns once per path, until the problem is solved. */
+  #warnOnce(path: string, why: string): void {
+    if (this.#warned.has(path)) return
+    if (this.#warned.size < maxWarnings) this.#warned.add(path)
     if (path === '' || path === 'away') return this.#warn(why)
     const onLog = pathOnLog(this.#bus, path)
-    // Errors of the system quote the path.
+    // System errors quote the path.
     this.#warn(`${JSON.stringify(onLog)}: ${why.replaceAll(path, onLog)}`)
   }
 
   #warn(text: string): void {
-    warn(this.#bus.redactor, `files ${this.#settings.name}: ${text}`)
+    warn(this.#bus.redactor, `files ${this.#options.name}: ${text}`)
   }
 }
 
 const refusals = new Set(['E_EVENT_INVALID', 'E_EVENT_TOO_LARGE'])
-const mostTold = 1_000
+const maxWarnings = 1_000

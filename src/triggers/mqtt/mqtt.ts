@@ -172,7 +172,7 @@ class Receiver implements RunningTrigger {
 
 /** Publishes a sample to the first topic, as somebody else. @throws E_MQTT_REFUSED */
 async function knock({ connectAsync }: typeof Mqtt, settings: MqttSettings, signal?: AbortSignal): Promise<void> {
-  const clientId = `tidings-knock-${randomUUID().slice(0, 8)}`
+  const clientId = `tidings-sample-${randomUUID().slice(0, 8)}`
   let client: Mqtt.MqttClient | undefined
   const leave = () => void client?.end(true)
   signal?.addEventListener('abort', leave)

@@ -1,25 +1,25 @@
 import type { ScheduleRule } from './rule.ts'
 
 /*
- * Which due moments are to be fired now: pure, so that any jump of a clock can be tried.
+ * Decides which due times to fire now. Pure, so that tests can try any jump of a clock.
  *
- * A process *attends* a schedule from when it began to look at its clock, as long as that goes on evenly. What is due then
- * is fired, however long the log is away. What was due when nobody attended, or was jumped over, is *missed*, and catch-up
- * says what becomes of it.
+ * A process *watches* a schedule from its first look at the clock until the clock jumps. A due time in that period is fired,
+ * even if the log is unavailable for long. A due time that no process watched, or that the clock jumped over, is *missed*, and
+ * catch-up decides about it.
  */
 
 export type CatchUp = 'none' | 'last' | 'all'
 
-/** What all processes know of a schedule. Times are ms since the epoch. */
+/** The state of a schedule that all processes share. Times are ms since the epoch. */
 export interface ScheduleProgress {
   readonly rule: string
-  /** What was due until then has been dealt with, */
+  /** Due times until then are handled, except for the skipped ones. */
   readonly after: number
-  /** except for what was skipped, the newest first: a clock that is set back comes to it again. */
+  /** Newest first. A clock that is set back reaches them again. */
   readonly skipped: readonly TimeRange[]
 }
 
-/** After the first moment, until the second. */
+/** Excludes the first moment, includes the second. */
 export type TimeRange = readonly [after: number, until: number]
 
 export interface Firing {
@@ -30,37 +30,40 @@ export interface Firing {
 export interface FiringPlan {
   /** Oldest first. */
   readonly firings: readonly Firing[]
-  /** Missed, and not to be fired. */
+  /** Missed, and not fired. */
   readonly skipped?: TimeRange
-  /** What is due until then is in this plan. */
+  /** The plan covers due times until then. */
   readonly until: number
 }
 
-/** Most moments that are caught up with, or taken in one plan. */
-const mostAtOnce = 1_000
+/** Of one plan, and of a catch-up. */
+const maxFirings = 1_000
 
-const kept: Record<CatchUp, number> = { none: 0, last: 1, all: mostAtOnce }
+const maxCaughtUp: Record<CatchUp, number> = { none: 0, last: 1, all: maxFirings }
 
-/** `from`: when this process began to attend; `looked`: until when it has dealt with what was due since. */
-export function planFirings(
-  rule: ScheduleRule,
-  catchUp: CatchUp,
-  progress: ScheduleProgress,
-  from: number,
-  looked: number,
-  now: number,
-): FiringPlan {
+export interface PlanInput {
+  readonly rule: ScheduleRule
+  readonly catchUp: CatchUp
+  readonly progress: ScheduleProgress
+  /** When this process began to watch. */
+  readonly from: number
+  /** Until when it has handled due times since then. */
+  readonly handledUntil: number
+  readonly now: number
+}
+
+export function planFirings({ rule, catchUp, progress, from, handledUntil, now }: PlanInput): FiringPlan {
   const { after } = progress
-  const missed = after < from ? rule.newest(kept[catchUp], after, from) : []
+  const missed = after < from ? rule.newest(maxCaughtUp[catchUp], after, from) : []
   const until = missed[0] ?? from
   const first = after < from ? rule.next(after) : undefined
   const firings = missed.map(due => ({ due, missed: true }))
-  const due = dueBetween(rule, Math.max(looked, from - 1), now)
+  const due = dueBetween(rule, Math.max(handledUntil, from - 1), now)
   for (const each of due) if (isOpen(progress, each)) firings.push({ due: each, missed: false })
   return {
     firings,
     ...(first !== undefined && first < until && { skipped: [after, until - 1] as const }),
-    until: due.length < mostAtOnce ? now : due.at(-1)!,
+    until: due.length < maxFirings ? now : due.at(-1)!,
   }
 }
 
@@ -68,19 +71,19 @@ function dueBetween(rule: ScheduleRule, after: number, until: number): number[] 
   const found: number[] = []
   for (let due = rule.next(after); due !== undefined && due <= until; due = rule.next(due)) {
     found.push(due)
-    if (found.length === mostAtOnce) break
+    if (found.length === maxFirings) break
   }
   return found
 }
 
 const isOpen = ({ after, skipped }: ScheduleProgress, due: number) =>
-  due > after || skipped.some(range => holds(range, due))
+  due > after || skipped.some(range => contains(range, due))
 
-const holds = ([after, until]: TimeRange, due: number) => due > after && due <= until
+const contains = ([after, until]: TimeRange, due: number) => due > after && due <= until
 
-const rangesKept = 8
+const maxRanges = 8
 
-/** Where there was no schedule before. `from`: as in a plan. */
+/** For a new schedule. `from`: as in a plan. */
 export const initialProgress = (rule: ScheduleRule, now: number, from: number): ScheduleProgress => ({
   rule: rule.text,
   after: now,
@@ -90,7 +93,7 @@ export const initialProgress = (rule: ScheduleRule, now: number, from: number): 
 export const withSkipped = (progress: ScheduleProgress, range: TimeRange): ScheduleProgress => ({
   ...progress,
   after: Math.max(progress.after, range[1]),
-  skipped: [range, ...progress.skipped].slice(0, rangesKept),
+  skipped: [range, ...progress.skipped].slice(0, maxRanges),
 })
 
 export const withFired = (rule: ScheduleRule, progress: ScheduleProgress, due: number): ScheduleProgress => ({
@@ -98,7 +101,7 @@ export const withFired = (rule: ScheduleRule, progress: ScheduleProgress, due: n
   after: Math.max(progress.after, due),
   skipped: progress.skipped
     .flatMap((range): TimeRange[] =>
-      holds(range, due)
+      contains(range, due)
         ? [
             [due, range[1]],
             [range[0], due - 1],

@@ -144,7 +144,7 @@ test.each([
   await expectDue(['2026-05-04T03:00:00Z', ...missed])
   const skipped = {
     none: /from 2026-05-05T03:00:00.000Z to 2026-05-06T03/,
-    last: /due 2026-05-05T03:00:00.000Z:/,
+    last: /due times 2026-05-05T03:00:00.000Z:/,
     all: /^$/,
   }
   if (catchUp === 'all') expect(heard).toEqual([])
@@ -240,7 +240,7 @@ test('what is due while the log is away comes when it is back, and is not called
   await look(20)
   commits.fail(0)
   await expectDue(['2026-05-04T03:00:00Z', '2026-05-04T03:10:00Z', '2026-05-04T03:20:00Z'])
-  expect(heard).toEqual([expect.stringMatching(/^schedule nightly cannot fire now, and tries again: /)])
+  expect(heard).toEqual([expect.stringMatching(/^schedule nightly cannot fire now, and will retry: /)])
   expect(clock.now()).toBeGreaterThan(0)
 })
 
@@ -271,7 +271,7 @@ test('who dies between the event and the document fires nothing twice', async ()
   await expectDue(['2026-05-04T03:00:00Z', '2026-05-04T03:59:00Z missed', '2026-05-04T04:00:00Z'])
 })
 
-test('whoever runs it is asked for a sample, and marks it', async () => {
+test('the worker that runs it publishes a sample on request, and marks it', async () => {
   const { bus, start, fired } = await openWorld('2026-05-04T02:00:00Z')
   const { trigger } = await start({ cron: '0 3 * * *' })
   await start({ cron: '0 3 * * *' })
@@ -287,17 +287,17 @@ test.each([
   [{ cron: '61 * * * *' }, /cron "61 \* \* \* \*"/],
   [{ cron: 'at noon' }, /cron "at noon"/],
   [{ cron: '0 0 31 2 *' }, /never due/],
-  [{ cron: '2030-01-01T00:00:00' }, /is a moment/],
+  [{ cron: '2030-01-01T00:00:00' }, /is a single moment/],
   [{ cron: '0 3 * * *', zone: 'Mars/Olympus' }, /zone Mars\/Olympus/],
-  [{ every: '100ms' }, /a second or more/],
+  [{ every: '100ms' }, /use a second or more/],
   [{ every: 'often' as '1h' }, /not a duration/],
-  [{}, /either cron/],
-  [{ cron: '0 3 * * *', every: '1h' }, /either cron/],
+  [{}, /needs either cron/],
+  [{ cron: '0 3 * * *', every: '1h' }, /needs either cron/],
   [{ cron: '0 3 * * *', catchUp: 'some' as 'all' }, /catchUp "some"/],
   [{ every: '1h', type: event('a.b', z.object({ x: z.string() })), data: { x: 1 } }, /data of a\.b/],
 ] as [ScheduleOptions, RegExp][])('is refused when it is defined: %j', (options, text) => {
   expect(() => schedule('nightly', options)).toThrow(
     expect.objectContaining({ code: 'E_APP_INVALID', message: expect.stringMatching(text) }),
   )
-  expect(() => schedule('Not A Name', { every: '1h' })).toThrow(/not a name of a trigger/)
+  expect(() => schedule('Not A Name', { every: '1h' })).toThrow(/invalid trigger name/)
 })

@@ -24,20 +24,20 @@ import { cronRule, intervalRule, type ScheduleRule } from './rule.ts'
 import type { RunningTrigger, Trigger } from '../trigger.ts'
 
 export interface ScheduleOptions<T = unknown> {
-  /** Five fields, or six with seconds in front: `0 3 * * *`. This or `every`. */
+  /** Five fields, or six with seconds first: `0 3 * * *`. Either this or `every`. */
   cron?: string
-  /** Every so often, a second at least, counted from 1970 on: `15m` is due at 0, 15, 30 and 45 minutes past. */
+  /** An interval of at least a second, counted from 1970: `15m` is due at 0, 15, 30 and 45 minutes past the hour. */
   every?: Duration
-  /** Time zone of `cron`, such as `Europe/Berlin`. Default UTC, which is the same on every machine. */
+  /** Time zone of `cron`, such as `Europe/Berlin`. Default UTC. */
   zone?: string
-  /** What becomes of what was due while nobody was there: nothing, the last of it, or all, at most 1,000. Default `last`. */
+  /** Which due times to fire that were missed while no worker ran: none, the last, or all, at most 1,000. Default `last`. */
   catchUp?: CatchUp
-  /** A type of your own in place of `schedule.fired`, whose data is `data`. */
+  /** A type of your own instead of `schedule.fired`, with `data` as its data. */
   type?: EventType<T>
   data?: T
 }
 
-/** For tests: the clock, and how often in ms it is looked at. */
+/** For tests. */
 interface Clock {
   now: Now
   pollIntervalMs: number
@@ -52,42 +52,45 @@ const checks = {
   data: anything,
 } satisfies Record<keyof ScheduleOptions, Check>
 
-const machine: Clock = { now: Date.now, pollIntervalMs: clockPollIntervalMs }
+const systemClock: Clock = { now: Date.now, pollIntervalMs: clockPollIntervalMs }
 
 /**
- * Publishes an event whenever it is due, one for all processes that run the schedule. `docs/triggers/schedule.md` says what
- * becomes of hours that a day does not have, of clocks that jump, and of what was missed. @throws E_APP_INVALID, E_EVENT_INVALID
+ * Publishes one event for each due time, however many processes run the schedule. `docs/triggers/schedule.md` describes
+ * daylight saving time, clocks that jump, and missed due times. @throws E_APP_INVALID, E_EVENT_INVALID
  */
-export function schedule<T>(name: string, options: ScheduleOptions<T>, clock: Clock = machine): Trigger {
+export function schedule<T>(name: string, options: ScheduleOptions<T>, clock: Clock = systemClock): Trigger {
   assertTriggerName(name)
   checkOptions(`schedule "${name}"`, options, checks, [])
-  const rule = ruleOf(options)
-  const message = messageOf(options)
+  const rule = parseRule(options)
+  const event = scheduledEvent(options)
   const { catchUp = 'last' } = options
   if (!['none', 'last', 'all'].includes(catchUp))
-    throw new TidingsError('E_APP_INVALID', `catchUp "${catchUp}" of schedule ${name} is not none, last or all`)
+    throw new TidingsError(
+      'E_APP_INVALID',
+      `unknown catchUp "${catchUp}" of schedule "${name}"; expected none, last or all`,
+    )
   const address = `schedule:${name} ${rule.text}`
   return {
     kind: 'trigger',
     name,
-    types: [message.type],
+    types: [event.type],
     address: address,
     sendSample: requestSample(name),
     start: async bus => {
-      const running = new RunningSchedule(bus, name, rule, catchUp, message, clock)
+      const running = new RunningSchedule({ bus, name, rule, catchUp, event, clock })
       await running.start()
       return { address, stop: cut => running.stop(cut) } satisfies RunningTrigger
     },
   }
 }
 
-function ruleOf({ cron, every, zone }: ScheduleOptions): ScheduleRule {
+function parseRule({ cron, every, zone }: ScheduleOptions): ScheduleRule {
   if (cron !== undefined && every === undefined) return cronRule(cron, zone)
   if (every !== undefined && cron === undefined && zone === undefined) return intervalRule(every)
-  throw new TidingsError('E_APP_INVALID', 'a schedule has either cron, with a zone where it is not UTC, or every')
+  throw new TidingsError('E_APP_INVALID', 'a schedule needs either cron, optionally with a zone, or every')
 }
 
-function messageOf<T>({ type, data }: ScheduleOptions<T>): ScheduledEvent {
+function scheduledEvent<T>({ type, data }: ScheduleOptions<T>): ScheduledEvent {
   if (!type) return { type: 'schedule.fired', ...(data !== undefined && { data }) }
   assertCustomType(type.type)
   const checked = validateNow(type.schema, data)
@@ -95,16 +98,25 @@ function messageOf<T>({ type, data }: ScheduleOptions<T>): ScheduledEvent {
   return { type: type.type, data: checked.value ?? null }
 }
 
-/** Two looks at the clock that are further apart, in ms, are a jump. What was due more recently is on time. */
-const graceMs = 60_000
+/** The clock jumped if two polls differ by more. A due time that is less than this ago is on time. */
+const maxGapMs = 60_000
 
-/** As long as the clock goes on evenly: since when, and until when what was due has been dealt with. */
-interface Attendance {
-  readonly began: number
+/** A period without a jump of the clock. */
+interface WatchPeriod {
+  readonly startedAt: number
   readonly from: number
-  looked: number
-  /** Until the first plan is carried out. */
-  isFresh: boolean
+  handledUntil: number
+  /** True until its first plan is done. */
+  isFirst: boolean
+}
+
+interface RunningScheduleOptions {
+  readonly bus: Bus
+  readonly name: string
+  readonly rule: ScheduleRule
+  readonly catchUp: CatchUp
+  readonly event: ScheduledEvent
+  readonly clock: Clock
 }
 
 class RunningSchedule {
@@ -112,106 +124,106 @@ class RunningSchedule {
   readonly #name: string
   readonly #rule: ScheduleRule
   readonly #catchUp: CatchUp
-  readonly #message: ScheduledEvent
+  readonly #event: ScheduledEvent
   readonly #clock: Clock
-  #attendance!: Attendance
-  #seen = Number.NaN
+  #period!: WatchPeriod
+  #lastPoll = Number.NaN
   #next: number | undefined
-  #underWay: Promise<void> | undefined
-  #isFailing = false
-  #end: (() => void) | undefined
+  #inProgress: Promise<void> | undefined
+  #hasWarned = false
+  #stopPolling: (() => void) | undefined
 
-  constructor(bus: Bus, name: string, rule: ScheduleRule, catchUp: CatchUp, message: ScheduledEvent, clock: Clock) {
+  constructor({ bus, name, rule, catchUp, event, clock }: RunningScheduleOptions) {
     this.#bus = bus
     this.#name = name
     this.#rule = rule
     this.#catchUp = catchUp
-    this.#message = message
+    this.#event = event
     this.#clock = clock
   }
 
   async start(): Promise<void> {
-    this.#look()
-    // From now on what is due counts, though it be after a pause: the first look is on the log before anything else.
-    await this.#read(this.#attendance)
-    const timer = setInterval(() => this.#look(), this.#clock.pollIntervalMs)
-    const ignore = onSampleRequest(this.#bus, this.#name, asked => void this.#sample(asked))
-    this.#end = () => {
+    this.#poll()
+    // The first poll is recorded on the log, so that due times count from now on, even after a stop.
+    await this.#read(this.#period)
+    const timer = setInterval(() => this.#poll(), this.#clock.pollIntervalMs)
+    const ignore = onSampleRequest(this.#bus, this.#name, request => void this.#publishSample(request))
+    this.#stopPolling = () => {
       ignore()
       clearInterval(timer)
     }
-    this.#look()
+    this.#poll()
   }
 
   async stop(cut?: AbortSignal): Promise<void> {
-    this.#end?.()
-    this.#end = undefined
-    if (this.#underWay) await settledOrAborted(this.#underWay, cut)
+    this.#stopPolling?.()
+    this.#stopPolling = undefined
+    if (this.#inProgress) await settledOrAborted(this.#inProgress, cut)
   }
 
-  /** Cheap where nothing is due. Goes on while the log is away, so that it knows what it has seen. */
-  #look(): void {
+  /** Cheap if nothing is due. Continues while the log is unavailable, to notice jumps of the clock. */
+  #poll(): void {
     const now = this.#clock.now()
-    if (!(Math.abs(now - this.#seen) < graceMs)) {
-      const from = now - graceMs
-      this.#attendance = { began: now, from, looked: from - 1, isFresh: true }
+    if (!(Math.abs(now - this.#lastPoll) < maxGapMs)) {
+      const from = now - maxGapMs
+      this.#period = { startedAt: now, from, handledUntil: from - 1, isFirst: true }
       this.#next = undefined
     }
-    this.#seen = now
-    if (!this.#end || this.#underWay) return
-    const attendance = this.#attendance
-    this.#next ??= this.#rule.next(attendance.looked) ?? Infinity
-    if (!attendance.isFresh && this.#next > now) return
-    this.#underWay = this.#serve(attendance, now).finally(() => {
-      this.#underWay = undefined
+    this.#lastPoll = now
+    if (!this.#stopPolling || this.#inProgress) return
+    const period = this.#period
+    this.#next ??= this.#rule.next(period.handledUntil) ?? Infinity
+    if (!period.isFirst && this.#next > now) return
+    this.#inProgress = this.#run(period, now).finally(() => {
+      this.#inProgress = undefined
     })
   }
 
-  async #serve(attendance: Attendance, now: number): Promise<void> {
+  async #run(period: WatchPeriod, now: number): Promise<void> {
     try {
-      const until = await this.#carryOut(attendance, now)
-      this.#isFailing = false
+      const until = await this.#fireDue(period, now)
+      this.#hasWarned = false
       if (until === undefined) return
-      attendance.looked = until
-      attendance.isFresh = false
+      period.handledUntil = until
+      period.isFirst = false
       this.#next = undefined
     } catch (error) {
-      if (!this.#isFailing) this.#warn(`cannot fire now, and tries again: ${textOf(error)}`)
-      this.#isFailing = true
+      if (!this.#hasWarned) this.#warn(`cannot fire now, and will retry: ${textOf(error)}`)
+      this.#hasWarned = true
     }
   }
 
-  /** Until when what was due is fired; undefined where that is to be looked at again. */
-  async #carryOut(attendance: Attendance, now: number): Promise<number | undefined> {
-    const { from, looked, isFresh } = attendance
-    const { progress, revision } = await this.#read(attendance)
-    const plan = planFirings(this.#rule, this.#catchUp, progress, from, looked, now)
-    let reached = plan.skipped ? withSkipped(progress, plan.skipped) : progress
+  /** Until when due times are handled; undefined if the plan must be made again. */
+  async #fireDue(period: WatchPeriod, now: number): Promise<number | undefined> {
+    const { from, handledUntil, isFirst } = period
+    const { progress, revision } = await this.#read(period)
+    const plan = planFirings({ rule: this.#rule, catchUp: this.#catchUp, progress, from, handledUntil, now })
+    let newProgress = plan.skipped ? withSkipped(progress, plan.skipped) : progress
     let isDone = true
     try {
       for (const firing of plan.firings) {
-        // What was read is too old to say what others have fired: a broker knows ids for two minutes only.
-        isDone = Math.abs(this.#clock.now() - now) < graceMs
+        // The progress is too old to know what others fired meanwhile: a broker remembers ids for only two minutes.
+        isDone = Math.abs(this.#clock.now() - now) < maxGapMs
         if (!isDone) break
-        await publishFiring(this.#bus, this.#name, this.#message, firing, isFresh || now - firing.due > graceMs)
-        reached = withFired(this.#rule, reached, firing.due)
+        await publishFiring(this.#bus, this.#name, this.#event, firing, isFirst || now - firing.due > maxGapMs)
+        newProgress = withFired(this.#rule, newProgress, firing.due)
       }
     } finally {
-      // Behind the events: who dies before it fires them once more, which is inert.
-      if (reached !== progress) isDone = (await this.#write(reached, revision)) && isDone
+      // After the events: a crash before this only repeats their ids, which has no effect.
+      if (newProgress !== progress) isDone = (await this.#write(newProgress, revision)) && isDone
     }
-    if (isDone && plan.skipped) this.#warnSkipped(plan.skipped)
+    if (isDone && plan.skipped) this.#warnAboutSkipped(plan.skipped)
     return isDone ? plan.until : undefined
   }
 
-  /** What others know; another rule than theirs begins now, as its due moments before were none. */
-  async #read({ began, from }: Attendance): Promise<{ progress: ScheduleProgress; revision: number }> {
+  /** The shared progress. A changed rule starts now. */
+  async #read({ startedAt, from }: WatchPeriod): Promise<{ progress: ScheduleProgress; revision: number }> {
     const { text, revision } = await this.#bus.documents.readRevision(this.#key)
-    const known = text === undefined ? undefined : (JSON.parse(text) as ScheduleProgress)
-    if (known?.rule === this.#rule.text) return { progress: known, revision }
-    const progress = initialProgress(this.#rule, began, from)
+    const saved = text === undefined ? undefined : (JSON.parse(text) as ScheduleProgress)
+    if (saved?.rule === this.#rule.text) return { progress: saved, revision }
+    const progress = initialProgress(this.#rule, startedAt, from)
     const written = await this.#bus.documents.writeText(this.#key, JSON.stringify(progress), revision)
-    return written ? { progress, revision: written } : this.#read(this.#attendance)
+    return written ? { progress, revision: written } : this.#read(this.#period)
   }
 
   async #write(progress: ScheduleProgress, revision: number): Promise<boolean> {
@@ -222,18 +234,18 @@ class RunningSchedule {
     return `schedule/${this.#name}`
   }
 
-  async #sample(asked: { id: string }): Promise<void> {
+  async #publishSample(request: { id: string }): Promise<void> {
     try {
-      await publishSample(this.#bus, this.#name, this.#message, asked, this.#clock.now())
+      await publishSample(this.#bus, this.#name, this.#event, request, this.#clock.now())
     } catch (error) {
       this.#warn(`cannot fire the sample: ${textOf(error)}`)
     }
   }
 
-  #warnSkipped([after, until]: TimeRange): void {
+  #warnAboutSkipped([after, until]: TimeRange): void {
     const [first, last] = [this.#rule.next(after)!, this.#rule.newest(1, after, until + 1)[0]!]
-    const range = first === last ? shown(first) : `from ${shown(first)} to ${shown(last)}`
-    this.#warn(`was not fired for what was due ${range}: nobody was there, and catchUp is ${this.#catchUp}`)
+    const range = first === last ? isoTime(first) : `from ${isoTime(first)} to ${isoTime(last)}`
+    this.#warn(`skipped due times ${range}: no worker ran then, and catchUp is ${this.#catchUp}`)
   }
 
   #warn(text: string): void {
@@ -241,4 +253,4 @@ class RunningSchedule {
   }
 }
 
-const shown = (ms: number) => new Date(ms).toISOString()
+const isoTime = (ms: number) => new Date(ms).toISOString()
