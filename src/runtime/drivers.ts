@@ -55,5 +55,5 @@ registerDriver('sqlite', async ({ home, readOnly }) => {
 for (const scheme of ['nats', 'tls'])
   registerDriver(scheme, async ({ bus, timeoutMs }) => {
     const { openNats } = await import('../drivers/nats/index.ts')
-    return openNats({ url: bus, ...(timeoutMs !== undefined && { patienceMs: timeoutMs }) })
+    return openNats({ url: bus, ...(timeoutMs !== undefined && { openTimeoutMs: timeoutMs }) })
   })

@@ -2,7 +2,7 @@ import type { Control } from './control.ts'
 
 export default {
   fault: 'A comparison that began before a task ended brings the task back.',
-  file: 'src/drivers/nats/owned.ts',
+  file: 'src/drivers/nats/owned-shard.ts',
   find: `    if ((this.#ended.get(task) ?? 0) > view.begun) return
     logger.warn`,
   replace: '    logger.warn',

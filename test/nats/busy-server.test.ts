@@ -1,20 +1,20 @@
 import { randomUUID } from 'node:crypto'
 import { expect, it, onTestFinished } from 'vitest'
 import { parseAddress } from '../../src/drivers/nats/address.ts'
-import { connectLink } from '../../src/drivers/nats/connect.ts'
+import { openConnection } from '../../src/drivers/nats/connect.ts'
 import { provision } from '../../src/drivers/nats/provision.ts'
 import { describeNats, natsUrl } from '../lib/nats.ts'
 
 describeNats('a server that answers large requests too late', () => {
   it('is asked for less until it answers, and all is read', async () => {
-    const link = await connectLink(parseAddress(`${natsUrl()}/b${randomUUID()}?timeout=400`), 10_000)
-    onTestFinished(() => link.close())
-    const { events, names } = await provision(link, 1, 1)
+    const connection = await openConnection(parseAddress(`${natsUrl()}/b${randomUUID()}?timeout=400`), 10_000)
+    onTestFinished(() => connection.close())
+    const { events, names } = await provision(connection, 1, 1)
     const subject = `${names.log}.e.0.nobody.counted`
     for (let n = 0; n < 40; n++) await events.append(subject, String(n))
-    const send = link.send.bind(link)
+    const send = connection.send.bind(connection)
     const asked: number[] = []
-    link.send = (to, body, ...rest) => {
+    connection.send = (to, body, ...rest) => {
       const { batch = 0 } = to.startsWith('$JS.API.DIRECT.GET.') ? (JSON.parse(String(body)) as { batch?: number }) : {}
       if (batch > 0) asked.push(batch)
       // As if the answer were too late: it goes to nobody.

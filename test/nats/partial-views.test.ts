@@ -2,9 +2,9 @@ import { randomUUID } from 'node:crypto'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { parseAddress } from '../../src/drivers/nats/address.ts'
-import { connectLink } from '../../src/drivers/nats/connect.ts'
-import { type Log, provision } from '../../src/drivers/nats/provision.ts'
-import { announce } from '../../src/drivers/nats/live.ts'
+import { openConnection } from '../../src/drivers/nats/connect.ts'
+import { type NatsLog, provision } from '../../src/drivers/nats/provision.ts'
+import { announceChange } from '../../src/drivers/nats/task-checkpoint.ts'
 import { newTask, turn } from '../../src/testing/conformance/entries.ts'
 import { describeNats, natsUrl } from '../lib/nats.ts'
 import { group, owner, type Owner } from './lib/owner.ts'
@@ -36,15 +36,15 @@ describeNats('partial views of a shard', () => {
 })
 
 async function run(scheduler: fc.Scheduler, lines: readonly Act[][]): Promise<void> {
-  const link = await connectLink(parseAddress(`${natsUrl()}/v${randomUUID()}`), 10_000)
+  const connection = await openConnection(parseAddress(`${natsUrl()}/v${randomUUID()}`), 10_000)
   try {
-    const log = await provision(link, 1, 1)
+    const log = await provision(connection, 1, 1)
     const ids = Array.from({ length: tasks }, () => newTask())
     const known = new Map<string, Known>()
     const step = (what: string) => scheduler.schedule(Promise.resolve(), what)
-    const workers = [owner(link, log, { step }), owner(link, log, { step, sureAt: Infinity })]
+    const workers = [owner(connection, log, { step }), owner(connection, log, { step, sureAt: Infinity })]
     const scene: Scene = { workers, ids, known, log, taken: false }
-    const before = owner(link, log)
+    const before = owner(connection, log)
     for (const task of ids) {
       await before.turns.commit(turn(task, 0, { wake: 5 }), () => false)
       known.set(task, { version: 1, wake: 5, end: false })
@@ -65,14 +65,14 @@ async function run(scheduler: fc.Scheduler, lines: readonly Act[][]): Promise<vo
     })
     await scheduler.waitFor(Promise.all(lived))
     // The next owner, which finds what is on the server.
-    const next = owner(link, log)
+    const next = owner(connection, log)
     await next.owned.read(next.turns)
     const wakes = new Map([...next.owned.live].map(([task, { wake }]) => [task, wake]))
     const expected = [...known].filter(([, { end }]) => !end)
     expect(wakes).toEqual(new Map(expected.map(([task, { wake }]) => [task, wake])))
-    for (const { name } of [log.events, log.state, log.blobs]) await link.api(`STREAM.DELETE.${name}`)
+    for (const { name } of [log.events, log.state, log.blobs]) await connection.api(`STREAM.DELETE.${name}`)
   } finally {
-    await link.close()
+    await connection.close()
   }
 }
 
@@ -86,7 +86,7 @@ interface Scene {
   readonly workers: readonly Owner[]
   readonly ids: readonly string[]
   readonly known: Map<string, Known>
-  readonly log: Log
+  readonly log: NatsLog
   /** The second worker owns the shard by now. */
   taken: boolean
 }
@@ -101,11 +101,11 @@ async function perform(act: Act, scene: Scene): Promise<void> {
   if (act.kind === 'save' && isOwner()) await owned.save(true)
   if (act.kind === 'journal' || act.kind === 'commit') {
     const task = scene.ids[act.task]!
-    const view = owned.begin()
+    const view = owned.openView()
     try {
       if (act.kind === 'journal') {
         const { newest } = await turns.journal(task, turn => owned.repairOf(turn))
-        if (newest && isOwner()) owned.advanced(task, newest, view)
+        if (newest && isOwner()) owned.turnStored(task, newest, view)
         return
       }
       const { version = 0, end = false } = scene.known.get(task) ?? {}
@@ -115,10 +115,10 @@ async function perform(act: Act, scene: Scene): Promise<void> {
       if (!accepted) return
       scene.known.set(task, { version: version + 1, wake: act.wake, end: act.end })
       if (worker.dead) return
-      if (isOwner()) owned.advanced(task, accepted, view)
-      else await announce(worker.log, group, 0, accepted.seq, task)
+      if (isOwner()) owned.turnStored(task, accepted, view)
+      else await announceChange(worker.log, group, 0, accepted.seq, task)
     } finally {
-      owned.close(view)
+      owned.closeView(view)
     }
   }
 }

@@ -3,8 +3,8 @@ import { expect, it, onTestFinished } from 'vitest'
 import { resultId } from '../../src/bus/ids.ts'
 import type { Commit } from '../../src/bus/driver.ts'
 import { parseAddress } from '../../src/drivers/nats/address.ts'
-import { connectLink } from '../../src/drivers/nats/connect.ts'
-import { type Log, provision } from '../../src/drivers/nats/provision.ts'
+import { openConnection } from '../../src/drivers/nats/connect.ts'
+import { type NatsLog, provision } from '../../src/drivers/nats/provision.ts'
 import { msgId } from '../../src/drivers/nats/stream.ts'
 import { turnHeaders } from '../../src/drivers/nats/turns.ts'
 import { emitted, entry, newTask, turn } from '../../src/testing/conformance/entries.ts'
@@ -14,15 +14,15 @@ import { group, owner } from './lib/owner.ts'
 /* A shard whose owners are killed again and again, each while it reads the log for the first time. */
 
 async function shard() {
-  const link = await connectLink(parseAddress(`${natsUrl()}/v${randomUUID()}`), 10_000)
-  onTestFinished(() => link.close())
-  const log = await provision(link, 1, 1)
-  const open = (diesAfter?: number) => owner(link, log, diesAfter === undefined ? {} : { diesAfter })
+  const connection = await openConnection(parseAddress(`${natsUrl()}/v${randomUUID()}`), 10_000)
+  onTestFinished(() => connection.close())
+  const log = await provision(connection, 1, 1)
+  const open = (diesAfter?: number) => owner(connection, log, diesAfter === undefined ? {} : { diesAfter })
   return { log, open }
 }
 
 /** Stores a turn and those of its events that its writer came to publish. */
-async function store(log: Log, commit: Commit, published = commit.events): Promise<void> {
+async function store(log: NatsLog, commit: Commit, published = commit.events): Promise<void> {
   const { task, expect, events, wake, end } = commit
   const headers = {
     [turnHeaders.group]: group,
@@ -41,7 +41,7 @@ async function store(log: Log, commit: Commit, published = commit.events): Promi
 }
 
 /** Tasks that wait for a time, and others that answered a caller and ended: four messages each two. */
-async function fill(log: Log, tasks: number): Promise<Map<string, number>> {
+async function fill(log: NatsLog, tasks: number): Promise<Map<string, number>> {
   const wakes = new Map<string, number>()
   for (let i = 0; i < tasks; i += 100) {
     const storing: Promise<void>[] = []

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { expect, it, onTestFinished } from 'vitest'
 import { parseAddress } from '../../src/drivers/nats/address.ts'
-import { connectLink } from '../../src/drivers/nats/connect.ts'
+import { openConnection } from '../../src/drivers/nats/connect.ts'
 import { provision } from '../../src/drivers/nats/provision.ts'
 import { emitted, newTask, turn } from '../../src/testing/conformance/entries.ts'
 import { describeNats, natsUrl } from '../lib/nats.ts'
@@ -10,10 +10,10 @@ import { owner, type Owner } from './lib/owner.ts'
 /* What the owner of a shard relies on when a view of the log is older than what it knows, one order of events at a time. */
 
 async function shard() {
-  const link = await connectLink(parseAddress(`${natsUrl()}/v${randomUUID()}`), 10_000)
-  onTestFinished(() => link.close())
-  const log = await provision(link, 1, 1)
-  return (step?: (what: string) => Promise<void>) => owner(link, log, step && { step })
+  const connection = await openConnection(parseAddress(`${natsUrl()}/v${randomUUID()}`), 10_000)
+  onTestFinished(() => connection.close())
+  const log = await provision(connection, 1, 1)
+  return (step?: (what: string) => Promise<void>) => owner(connection, log, step && { step })
 }
 
 /** Stops at the first request of this kind, until it is opened. */
@@ -28,10 +28,10 @@ function gate(at: string) {
 }
 
 async function commit({ owned, turns }: Owner, decided: Parameters<typeof turns.commit>[0]) {
-  const view = owned.begin()
+  const view = owned.openView()
   const accepted = await turns.commit(decided, () => false)
-  owned.advanced(decided.task, accepted!, view)
-  owned.close(view)
+  owned.turnStored(decided.task, accepted!, view)
+  owned.closeView(view)
 }
 
 const wakes = ({ owned }: Owner) => new Map([...owned.live].map(([task, { wake }]) => [task, wake]))
@@ -79,7 +79,7 @@ describeNats('a view of a shard', () => {
     await worker.turns.commit(turn(waiting, 0, { wake: 5 }), () => false)
     await worker.owned.read(worker.turns)
     // Killed before the answer of the server reaches it.
-    worker.owned.begin()
+    worker.owned.openView()
     await worker.turns.commit(turn(waiting, 1, { wake: 9 }), () => false)
     await commit(worker, turn(other, 0, { wake: 7 }))
     await worker.owned.save(true)

@@ -26,7 +26,7 @@ export const codes = {
 }
 
 /** Passes by itself: lost answers, elections, a server that starts. */
-export const isPassing = (error: unknown) =>
+export const isTransient = (error: unknown) =>
   error instanceof Unanswered ||
   (error instanceof Refused &&
     (error.code === codes.noResponders || error.code === 10008 || error.code === codes.duplicateInFlight))

@@ -1,23 +1,23 @@
 import { TimeSearch } from '../../bus/search-by-time.ts'
 import { hash } from 'node:crypto'
-import type { Link } from './link.ts'
+import type { LogConnection } from './connection.ts'
 import type { Names } from './names.ts'
 import { token } from './names.ts'
 import type { Stream } from './stream.ts'
 
 const reference = /^sha256-([0-9a-f]{64})$/
 /** Every writer on a server cuts alike: by half of its `max_payload`, which is 1 MiB where it is not set otherwise. */
-const mostInChunk = 512 * 1024
+const maxChunkBytes = 512 * 1024
 const countHeader = 'Tidings-Chunks'
 
 /** Content-addressed bytes in a plain stream, cut into chunks; the first chunk says how many there are. */
 export class Blobs {
   readonly #names: Names
   readonly #stream: Stream
-  readonly #link: Link
+  readonly #connection: LogConnection
 
-  constructor(link: Link, names: Names, stream: Stream) {
-    this.#link = link
+  constructor(connection: LogConnection, names: Names, stream: Stream) {
+    this.#connection = connection
     this.#names = names
     this.#stream = stream
   }
@@ -25,7 +25,7 @@ export class Blobs {
   /** Writes also what is there already, so that its age begins anew. The first chunk comes last: with it the blob is whole. */
   async put(tenant: string, bytes: Uint8Array): Promise<string> {
     const digest = hash('sha256', bytes, 'hex')
-    const chunkBytes = Math.min(mostInChunk, Math.floor(this.#link.maxPayload / 2))
+    const chunkBytes = Math.min(maxChunkBytes, Math.floor(this.#connection.maxPayload / 2))
     const chunks = Math.max(1, Math.ceil(bytes.length / chunkBytes))
     for (let i = chunks - 1; i >= 0; i--)
       await this.#stream.append(

@@ -1,5 +1,5 @@
-import type { LiveTask } from './live.ts'
-import type { Log } from './provision.ts'
+import type { LiveTaskState } from './task-checkpoint.ts'
+import type { NatsLog } from './provision.ts'
 
 /*
  * A checkpoint saves the next owner of a shard from reading the log from its start. Its document says up to where it reaches;
@@ -42,10 +42,10 @@ const headOf = (stored: { text(): string } | undefined) => (stored ? (JSON.parse
 
 /** Adds the live tasks of a checkpoint. */
 export async function readCheckpoint(
-  log: Log,
+  log: NatsLog,
   shard: number,
   group: string,
-  live: Map<string, LiveTask>,
+  live: Map<string, LiveTaskState>,
 ): Promise<Checkpoint> {
   const document = log.names.doc('checkpoint', group, shard)
   for (let stored = await log.state.last(document); stored; ) {
@@ -64,7 +64,7 @@ export async function readCheckpoint(
 }
 
 async function rowsOf(
-  log: Log,
+  log: NatsLog,
   shard: number,
   group: string,
   { at, rows, key = at }: Head,
@@ -79,7 +79,7 @@ async function rowsOf(
 }
 
 /** Makes the checkpoint one's own, as it is; returns the revision by which it is written from now on. */
-export async function takeCheckpoint(log: Log, shard: number, group: string): Promise<number> {
+export async function takeCheckpoint(log: NatsLog, shard: number, group: string): Promise<number> {
   const document = log.names.doc('checkpoint', group, shard)
   for (;;) {
     const before = await log.state.last(document)
@@ -93,12 +93,12 @@ export async function takeCheckpoint(log: Log, shard: number, group: string): Pr
 
 /** The next revision; undefined, and nothing was written, when somebody else has taken the shard over. */
 export async function writeCheckpoint(
-  log: Log,
+  log: NatsLog,
   shard: number,
   group: string,
   revision: number,
   { at, open }: Checkpoint,
-  live: ReadonlyMap<string, LiveTask>,
+  live: ReadonlyMap<string, LiveTaskState>,
 ): Promise<number | undefined> {
   const rows: Row[] = [...live].map(([task, { origin, wake, seq }]) => [task, origin, wake, seq])
   for (let i = 0; i < rows.length; i += rowsPerDocument)

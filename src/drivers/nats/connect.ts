@@ -1,12 +1,12 @@
 import type { NodeConnectionOptions, ServerInfo } from '@nats-io/transport-node'
 import { textOf, TidingsError } from '../../errors.ts'
 import { type Address, shownAddress } from './address.ts'
-import { deniedBy, isDenial, Link } from './link.ts'
+import { deniedBy, isDenial, LogConnection } from './connection.ts'
 
 const minimum = [2, 12]
 
 /** Connects, within the time. @throws E_LOG_UNAVAILABLE, E_BUS_DENIED, E_BUS_VERSION */
-export async function connectLink(address: Address, patienceMs: number): Promise<Link> {
+export async function openConnection(address: Address, patienceMs: number): Promise<LogConnection> {
   const { connect, createInbox, credsAuthenticator, nkeyAuthenticator } = await import('@nats-io/transport-node')
   const { servers, user, pass, token, creds, nkey, tls } = address
   const options: NodeConnectionOptions = {
@@ -33,8 +33,8 @@ export async function connectLink(address: Address, patienceMs: number): Promise
   for (;;) {
     try {
       const nc = await connect(options)
-      const unfit = unfitness(nc.info!)
-      if (unfit === undefined) return new Link(address, nc, () => createInbox())
+      const unfit = unsupportedReason(nc.info!)
+      if (unfit === undefined) return new LogConnection(address, nc, () => createInbox())
       await nc.close()
       throw new TidingsError('E_BUS_VERSION', `${shownAddress(address)} ${unfit}`)
     } catch (error) {
@@ -50,7 +50,7 @@ export async function connectLink(address: Address, patienceMs: number): Promise
   }
 }
 
-function unfitness({ version, jetstream }: ServerInfo): string | undefined {
+function unsupportedReason({ version, jetstream }: ServerInfo): string | undefined {
   const [major = 0, minor = 0] = version.split('.').map(Number)
   if (major < minimum[0]! || (major === minimum[0]! && minor < minimum[1]!))
     return `is nats-server ${version}; ${minimum.join('.')} is needed`

@@ -21,30 +21,30 @@ import type { TidingsError } from '../../errors.ts'
 import type { CloudEvent } from '../../event.ts'
 import type { Filter } from '../../pattern.ts'
 import { OpenCalls } from '../shared/open-calls.ts'
-import { Aside } from './aside.ts'
+import { DeferredDeliveries } from './deferred-deliveries.ts'
 import { Blobs } from './blobs.ts'
 import { durabilityOf } from './durability.ts'
 import { Groups } from './groups.ts'
-import type { Handed, Ties } from './handed.ts'
-import type { LocalConsumer } from './hands.ts'
+import type { NatsDelivery, NatsDeliveryContext } from './nats-delivery.ts'
+import type { GroupMember } from './in-flight-window.ts'
 import { Janitor } from './janitor.ts'
-import type { Link } from './link.ts'
-import { announce } from './live.ts'
+import type { LogConnection } from './connection.ts'
+import { announceChange } from './task-checkpoint.ts'
 import { missedWakes } from './missed-wakes.ts'
 import { Reader } from './reader.ts'
-import { Recent } from './recent.ts'
-import type { OwnedShard } from './owned.ts'
-import { type Log, provision } from './provision.ts'
-import { Publisher } from './publisher.ts'
-import { Seals } from './seals.ts'
-import { ShardedConsumer } from './sharded.ts'
-import { SharedConsumer } from './shared.ts'
+import { RecentEvents } from './recent-events.ts'
+import type { OwnedShard } from './owned-shard.ts'
+import { type NatsLog, provision } from './provision.ts'
+import { EventPublisher } from './publisher.ts'
+import { TaskTombstones } from './task-tombstones.ts'
+import { ShardedMember } from './sharded-member.ts'
+import { SharedMember } from './shared-member.ts'
 import { Signals } from './signals.ts'
 import type { StoredMessage } from './stored-message.ts'
 import { type TurnFaults, type TurnRepair, Turns } from './turns.ts'
 
-/** Longer than any request is handed out again. */
-const claimKept = '2160h'
+/** Longer than any request can be redelivered. */
+const claimTtl = '2160h'
 
 export interface DriverSettings {
   readonly leaseMs: number
@@ -53,7 +53,7 @@ export interface DriverSettings {
   readonly newInbox: () => string
 }
 
-const againMs = 500
+const retryDelayMs = 500
 
 const leastRepair = (repairs: readonly TurnRepair[]): TurnRepair =>
   repairs.includes('none') ? 'none' : repairs.includes('recent') ? 'recent' : 'all'
@@ -66,50 +66,56 @@ export class NatsDriver implements Driver {
     put: (tenant, bytes) => this.#calls.run(() => this.#blobs.put(tenant, bytes)),
     get: (tenant, ref) => this.#calls.run(() => this.#blobs.get(tenant, ref)),
   }
-  readonly #link: Link
-  readonly #log: Log
+  readonly #connection: LogConnection
+  readonly #log: NatsLog
   #identity: string
   readonly #settings: DriverSettings
   readonly #turns: Turns
-  readonly #recent = new Recent()
-  readonly #publisher: Publisher
+  readonly #recent = new RecentEvents()
+  readonly #publisher: EventPublisher
   readonly #blobs: Blobs
-  readonly #aside: Aside
+  readonly #deferred: DeferredDeliveries
   readonly #groups: Groups
   readonly #reader: Reader
   readonly #janitor: Janitor
   readonly #signals: Signals
-  readonly #ties: Ties
-  readonly #consumers = new Set<LocalConsumer>()
+  readonly #deliveryContext: NatsDeliveryContext
+  readonly #consumers = new Set<GroupMember>()
   readonly #calls = new OpenCalls()
   readonly #beat: NodeJS.Timeout
   readonly #onEmptied = new Set<() => void>()
   #adopting = false
   #reconnects = 0
 
-  constructor(link: Link, log: Log, settings: DriverSettings) {
-    this.#link = link
+  constructor(connection: LogConnection, log: NatsLog, settings: DriverSettings) {
+    this.#connection = connection
     this.#log = log
     this.#identity = log.identity
     this.#settings = settings
     this.shards = log.names.shards
-    const seals = new Seals(log)
-    this.#blobs = new Blobs(link, log.names, log.blobs)
-    this.#turns = new Turns(link, log, this.#blobs, seals, this.#recent, settings.faults)
-    this.#publisher = new Publisher(link, log, this.#recent)
-    this.#aside = new Aside(log, settings.now)
-    this.#groups = new Groups(link, log, settings.leaseMs)
-    this.#reader = new Reader(link, log, this.#turns, this.#recent, settings.newInbox)
-    this.#janitor = new Janitor(log, this.#groups, seals, this.#aside, this.#blobs)
-    this.#signals = new Signals(link, log.names.signal)
-    this.#ties = { link, names: log.names, aside: this.#aside, publisher: this.#publisher, recent: this.#recent }
+    const tombstones = new TaskTombstones(log)
+    this.#blobs = new Blobs(connection, log.names, log.blobs)
+    this.#turns = new Turns(connection, log, this.#blobs, tombstones, this.#recent, settings.faults)
+    this.#publisher = new EventPublisher(connection, log, this.#recent)
+    this.#deferred = new DeferredDeliveries(log, settings.now)
+    this.#groups = new Groups(connection, log, settings.leaseMs)
+    this.#reader = new Reader(connection, log, this.#turns, this.#recent, settings.newInbox)
+    this.#janitor = new Janitor(log, this.#groups, tombstones, this.#deferred, this.#blobs)
+    this.#signals = new Signals(connection, log.names.signal)
+    this.#deliveryContext = {
+      connection,
+      names: log.names,
+      deferred: this.#deferred,
+      publisher: this.#publisher,
+      recent: this.#recent,
+    }
     this.#beat = setInterval(() => void this.#onBeat(), settings.leaseMs / 6)
     this.#beat.unref()
-    link.onReconnect(() => void this.#reconnected())
+    connection.onReconnect(() => void this.#reconnected())
   }
 
   get problem(): TidingsError | undefined {
-    return this.#link.problem
+    return this.#connection.problem
   }
 
   onEmptied(callback: () => void): () => void {
@@ -126,17 +132,17 @@ export class NatsDriver implements Driver {
       const { group, task, settle } = commit
       const shard = this.#log.names.shardOf(correlationOf(task))
       const owned = this.#owned(group, shard)
-      const view = owned?.begin()
+      const view = owned?.openView()
       try {
         const accepted = await this.#turns.commit(commit, () => this.#isStopping(group))
         if (!accepted) return 'conflict'
         // Looked up once more: the lease may have run out meanwhile, and the shard may have been taken again since.
-        if (view && this.#owned(group, shard) === owned) owned!.advanced(task, accepted, view)
+        if (view && this.#owned(group, shard) === owned) owned!.turnStored(task, accepted, view)
         else await this.#announce(group, shard, accepted.seq, task)
       } finally {
-        if (view) owned!.close(view)
+        if (view) owned!.closeView(view)
       }
-      await Promise.all(settle.map(({ delivery, outcome }) => (delivery as Handed).conclude(outcome)))
+      await Promise.all(settle.map(({ delivery, outcome }) => (delivery as NatsDelivery).conclude(outcome)))
       return 'accepted'
     })
   }
@@ -145,18 +151,24 @@ export class NatsDriver implements Driver {
     return this.#calls.run(async () => {
       await this.#groups.join(subscription)
       const { leaseMs, newInbox } = this.#settings
-      const closed = (consumer: LocalConsumer) => void this.#consumers.delete(consumer)
+      const closed = (consumer: GroupMember) => void this.#consumers.delete(consumer)
       if (subscription.mode === 'shared') {
-        const consumer = new SharedConsumer(this.#ties, subscription, this.#groups, leaseMs, newInbox, closed)
+        const consumer = new SharedMember(this.#deliveryContext, subscription, this.#groups, leaseMs, newInbox, closed)
         this.#consumers.add(consumer)
-        await this.#aside.adopt([subscription.group])
+        await this.#deferred.adopt([subscription.group])
         return consumer
       }
-      const context = { ties: this.#ties, log: this.#log, turns: this.#turns, groups: this.#groups, ...this.#settings }
-      const consumer = new ShardedConsumer(context, subscription, closed)
+      const context = {
+        context: this.#deliveryContext,
+        log: this.#log,
+        turns: this.#turns,
+        groups: this.#groups,
+        ...this.#settings,
+      }
+      const consumer = new ShardedMember(context, subscription, closed)
       this.#consumers.add(consumer)
       await consumer.start()
-      await this.#aside.adopt([subscription.group])
+      await this.#deferred.adopt([subscription.group])
       return consumer
     })
   }
@@ -180,7 +192,7 @@ export class NatsDriver implements Driver {
       if (await this.#log.state.last(subject)) return false
       // The event first: were the document there and the event refused, the call would count as started.
       await this.#publisher.publish([entry])
-      return (await this.#log.state.putAfter(0, subject, '', { 'Nats-TTL': claimKept })) !== undefined
+      return (await this.#log.state.putAfter(0, subject, '', { 'Nats-TTL': claimTtl })) !== undefined
     })
   }
 
@@ -206,15 +218,15 @@ export class NatsDriver implements Driver {
   journal(task: string) {
     return this.#calls.run(async () => {
       const owners = this.#ownersOf(this.#log.names.shardOf(correlationOf(task)))
-      const views = owners.map(owned => owned.begin())
+      const views = owners.map(owned => owned.openView())
       try {
         const repairOf = (newest: StoredMessage) => leastRepair(owners.map(owned => owned.repairOf(newest)))
         const { newest, ...journal } = await this.#turns.journal(task, repairOf)
         // Somebody else may have gone on with this task.
-        if (newest) owners.forEach((owned, i) => owned.advanced(task, newest, views[i]!))
+        if (newest) owners.forEach((owned, i) => owned.turnStored(task, newest, views[i]!))
         return journal
       } finally {
-        owners.forEach((owned, i) => owned.close(views[i]!))
+        owners.forEach((owned, i) => owned.closeView(views[i]!))
       }
     })
   }
@@ -251,21 +263,21 @@ export class NatsDriver implements Driver {
   listGroups() {
     return this.#calls.run(async () => {
       await this.#flush()
-      return this.#groups.states(group => this.#aside.delayed(group))
+      return this.#groups.states(group => this.#deferred.delayed(group))
     })
   }
 
   async *listDeferred() {
     this.#calls.assertOpen()
-    yield* this.#aside.list()
+    yield* this.#deferred.list()
   }
 
   release(which: { id: string } | { key: string }) {
-    return this.#calls.run(() => this.#aside.release(which))
+    return this.#calls.run(() => this.#deferred.release(which))
   }
 
   drop(id: string) {
-    return this.#calls.run(() => this.#aside.drop(id))
+    return this.#calls.run(() => this.#deferred.drop(id))
   }
 
   async *missedWakes(before: number) {
@@ -282,7 +294,7 @@ export class NatsDriver implements Driver {
   }
 
   durability(): Promise<Durability> {
-    return this.#calls.run(() => durabilityOf(this.#link, this.#log))
+    return this.#calls.run(() => durabilityOf(this.#connection, this.#log))
   }
 
   close(): Promise<void> {
@@ -295,18 +307,18 @@ export class NatsDriver implements Driver {
     this.#reader.close()
     await this.#calls.settled()
     await Promise.allSettled([...this.#consumers].map(consumer => consumer.close()))
-    this.#aside.close()
-    await this.#link.close()
+    this.#deferred.close()
+    await this.#connection.close()
   }
 
   /** Whoever stops first takes no more of a group, and then waits for the turns under way. */
   #isStopping(group: string): boolean {
-    return this.#calls.isClosed || [...this.#consumers].some(({ hands }) => hands.group === group && hands.isPaused)
+    return this.#calls.isClosed || [...this.#consumers].some(({ window }) => window.group === group && window.isPaused)
   }
 
   #owned(group: string, shard: number): OwnedShard | undefined {
     for (const consumer of this.#consumers)
-      if (consumer instanceof ShardedConsumer && consumer.hands.group === group) {
+      if (consumer instanceof ShardedMember && consumer.window.group === group) {
         const owned = consumer.owned(shard)
         if (owned) return owned
       }
@@ -316,57 +328,57 @@ export class NatsDriver implements Driver {
   /** What this process knows of a shard, for each group for which it owns it. */
   #ownersOf(shard: number): OwnedShard[] {
     return [...this.#consumers].flatMap(consumer =>
-      consumer instanceof ShardedConsumer ? (consumer.owned(shard) ?? []) : [],
+      consumer instanceof ShardedMember ? (consumer.owned(shard) ?? []) : [],
     )
   }
 
   /** A task was changed by somebody who does not surely own its shard: whoever does must hear of it, now or later. */
   async #announce(group: string, shard: number, seq: number, task: string): Promise<void> {
-    await announce(this.#log, group, shard, seq, task)
-    this.#link.outbox.send(this.#log.names.change(shard, group), '')
+    await announceChange(this.#log, group, shard, seq, task)
+    this.#connection.writeBuffer.send(this.#log.names.change(shard, group), '')
   }
 
   async #flush(): Promise<void> {
-    await Promise.all([...this.#consumers].map(({ hands }) => hands.flush()))
+    await Promise.all([...this.#consumers].map(({ window }) => window.flush()))
   }
 
   async #onBeat(): Promise<void> {
-    if (!this.#link.isConnected) return
+    if (!this.#connection.isConnected) return
     const now = performance.now()
-    for (const { hands } of this.#consumers) hands.beat(now)
+    for (const { window } of this.#consumers) window.beat(now)
     // What fails, as while the log is away, is tried again with the next beat.
     for (const consumer of this.#consumers) consumer.beat(now).catch(() => {})
     if (this.#adopting) return
     this.#adopting = true
-    await this.#aside.adopt(new Set([...this.#consumers].map(({ hands }) => hands.group))).catch(() => {})
+    await this.#deferred.adopt(new Set([...this.#consumers].map(({ window }) => window.group))).catch(() => {})
     this.#adopting = false
   }
 
   /** Until it is done, or the connection is lost once more. */
   async #reconnected(): Promise<void> {
     const turn = ++this.#reconnects
-    this.#turns.forget()
+    this.#turns.clearHeads()
     while (!this.#calls.isClosed && turn === this.#reconnects) {
       try {
-        await this.#recognise()
+        await this.#confirmLog()
         for (const consumer of this.#consumers) consumer.reconnected()
         return
       } catch {
-        await setTimeout(againMs, undefined, { ref: false })
+        await setTimeout(retryDelayMs, undefined, { ref: false })
       }
     }
   }
 
   /** Whether the server still has this log. If not, it is made anew, and what is kept here of the old one is void. */
-  async #recognise(): Promise<void> {
+  async #confirmLog(): Promise<void> {
     const { names, replicas } = this.#log
-    const { identity } = await provision(this.#link, names.shards, replicas)
+    const { identity } = await provision(this.#connection, names.shards, replicas)
     const isNew = identity !== this.#identity
     if (isNew) {
       this.#recent.clear()
-      for (const { hands } of this.#consumers) hands.forget()
+      for (const { window } of this.#consumers) window.forget()
     }
-    this.#link.recognised()
+    this.#connection.confirmLog()
     if (isNew) for (const consumer of this.#consumers) await consumer.renewed()
     this.#identity = identity
     this.#reader.reconnected(isNew)

@@ -1,17 +1,17 @@
 import type { Durability } from '../../bus/driver.ts'
 import { shownAddress } from './address.ts'
-import type { Link } from './link.ts'
-import type { Log } from './provision.ts'
+import type { LogConnection } from './connection.ts'
+import type { NatsLog } from './provision.ts'
 
 /**
  * What the server says of itself: version and copies by the API; how often it syncs its files only by its monitoring
  * page, which not every server has (`monitor=http://HOST:8222` in the address).
  */
-export async function durabilityOf(link: Link, log: Log): Promise<Durability> {
+export async function durabilityOf(connection: LogConnection, log: NatsLog): Promise<Durability> {
   const { config } = await log.events.info()
   const copies = config.num_replicas
-  const server = `nats-server ${link.serverVersion}, ${copies} ${copies === 1 ? 'copy' : 'copies'}`
-  const sync = await syncOf(link)
+  const server = `nats-server ${connection.serverVersion}, ${copies} ${copies === 1 ? 'copy' : 'copies'}`
+  const sync = await syncOf(connection)
   if (sync === 'always') return { survives: 'power', detail: `${server}, sync_interval always` }
   if (copies >= 3)
     return {
@@ -24,8 +24,8 @@ export async function durabilityOf(link: Link, log: Log): Promise<Durability> {
   return { survives: 'process', detail: `${server}, ${why}` }
 }
 
-async function syncOf(link: Link): Promise<string | undefined> {
-  const { monitor } = link.address
+async function syncOf(connection: LogConnection): Promise<string | undefined> {
+  const { monitor } = connection.address
   if (!monitor) return undefined
   try {
     const answer = await fetch(new URL('/varz', monitor), { signal: AbortSignal.timeout(2_000) })
@@ -36,6 +36,6 @@ async function syncOf(link: Link): Promise<string | undefined> {
     const interval = jetstream?.config?.sync_interval
     return interval === undefined ? undefined : `${Math.round(interval / 1e9)} s`
   } catch {
-    return `unknown: ${monitor} of ${shownAddress(link.address)} does not answer`
+    return `unknown: ${monitor} of ${shownAddress(connection.address)} does not answer`
   }
 }

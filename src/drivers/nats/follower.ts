@@ -1,43 +1,49 @@
 import { randomUUID } from 'node:crypto'
-import type { Link } from './link.ts'
-import type { Log } from './provision.ts'
-import { Puller, type Pulled } from './puller.ts'
+import type { LogConnection } from './connection.ts'
+import type { NatsLog } from './provision.ts'
+import { PullConsumer, type PulledMessage } from './pull-consumer.ts'
 
 const nanos = 1_000_000
-const most = 512
-const forgottenAfterMs = 60_000
-const retryMs = 500
+const maxQueued = 512
+const inactiveTtlMs = 60_000
+const retryDelayMs = 500
 
 /**
  * Reads a stream as it grows through a consumer of its own that is kept nowhere. No more is asked for than there is room, so
  * that a slow reader holds nothing but its place; when the consumer is gone another one goes on behind the last message.
  */
 export class Follower {
-  readonly #link: Link
-  readonly #log: Log
+  readonly #connection: LogConnection
+  readonly #log: NatsLog
   readonly #subject: string | undefined
   readonly #newInbox: () => string
   #last: number
   #nth = 0
-  #queue: Pulled[] = []
-  #puller: Puller | undefined
+  #queue: PulledMessage[] = []
+  #consumer: PullConsumer | undefined
   #news: PromiseWithResolvers<void> | undefined
   #retry: NodeJS.Timeout | undefined
   #check: NodeJS.Timeout | undefined
   #making = false
   #stopped = false
 
-  constructor(link: Link, log: Log, subject: string | undefined, after: number, newInbox: () => string) {
-    this.#link = link
+  constructor(
+    connection: LogConnection,
+    log: NatsLog,
+    subject: string | undefined,
+    after: number,
+    newInbox: () => string,
+  ) {
+    this.#connection = connection
     this.#log = log
     this.#subject = subject
     this.#last = after
     this.#newInbox = newInbox
   }
 
-  async *messages(): AsyncGenerator<Pulled> {
+  async *messages(): AsyncGenerator<PulledMessage> {
     this.restart()
-    this.#check = setInterval(() => this.#puller?.check(), 1_000)
+    this.#check = setInterval(() => this.#consumer?.check(), 1_000)
     this.#check.unref()
     while (!this.#stopped) {
       const queue = this.#queue
@@ -46,7 +52,7 @@ export class Follower {
         if (this.#stopped) return
         yield pulled
       }
-      this.#puller?.pull()
+      this.#consumer?.pull()
       if (this.#queue.length > 0) continue
       this.#news = Promise.withResolvers()
       await this.#news.promise
@@ -55,8 +61,8 @@ export class Follower {
 
   /** A consumer that begins behind the last message that came. */
   restart(): void {
-    this.#puller?.stop()
-    this.#puller = undefined
+    this.#consumer?.stop()
+    this.#consumer = undefined
     if (!this.#stopped) void this.#make()
   }
 
@@ -70,7 +76,7 @@ export class Follower {
     this.#stopped = true
     clearTimeout(this.#retry)
     clearInterval(this.#check)
-    this.#puller?.stop()
+    this.#consumer?.stop()
     this.#news?.resolve()
   }
 
@@ -88,30 +94,30 @@ export class Follower {
       replay_policy: 'instant',
       mem_storage: true,
       num_replicas: 1,
-      inactive_threshold: forgottenAfterMs * nanos,
+      inactive_threshold: inactiveTtlMs * nanos,
       ...(this.#subject && { filter_subject: this.#subject }),
     }
     const { log } = this.#log.names
     try {
-      await this.#link.api(`CONSUMER.CREATE.${log}.${name}`, { stream_name: log, config })
+      await this.#connection.api(`CONSUMER.CREATE.${log}.${name}`, { stream_name: log, config })
       // Made for a log that is gone.
       if (this.#stopped || last !== this.#last) return
-      this.#puller = new Puller(this.#link, log, name, this.#newInbox, {
+      this.#consumer = new PullConsumer(this.#connection, log, name, this.#newInbox, {
         givesBack: false,
-        room: () => most - this.#queue.length,
+        room: () => maxQueued - this.#queue.length,
         onMessage: pulled => this.#receive(pulled),
         onMissing: () => this.restart(),
         onSilence: () => this.restart(),
       })
     } catch {
-      this.#retry = setTimeout(() => void this.#make(), retryMs)
+      this.#retry = setTimeout(() => void this.#make(), retryDelayMs)
     } finally {
       this.#making = false
       if (last !== this.#last) this.restart()
     }
   }
 
-  #receive(pulled: Pulled): void {
+  #receive(pulled: PulledMessage): void {
     // Nothing is acknowledged: what came to nobody does not come again.
     if (pulled.nth !== ++this.#nth) return this.restart()
     this.#last = pulled.seq

@@ -1,9 +1,9 @@
 import type { ConsumerGroup, GroupState } from '../../bus/driver.ts'
 import type { Filter } from '../../pattern.ts'
 import { codes, Refused } from './answers.ts'
-import type { Link } from './link.ts'
+import type { LogConnection } from './connection.ts'
 import { durableOf } from './names.ts'
-import { isDeniedAt, type Log } from './provision.ts'
+import { isDeniedAt, type NatsLog } from './provision.ts'
 
 /** What is known of a group beside its consumers. */
 interface GroupDocument {
@@ -31,17 +31,17 @@ export interface ConsumerInfo {
 }
 
 const nanos = 1_000_000
-/** Far more than any window: what is set aside is acknowledged and does not count. */
-const mostPending = 20_000
+/** Far more than any window: deferred deliveries are acknowledged and do not count. */
+const maxAckPending = 20_000
 
 /** The groups of a log and their consumers on the server. */
 export class Groups {
-  readonly #link: Link
-  readonly #log: Log
+  readonly #connection: LogConnection
+  readonly #log: NatsLog
   readonly #ackWaitMs: number
 
-  constructor(link: Link, log: Log, ackWaitMs: number) {
-    this.#link = link
+  constructor(connection: LogConnection, log: NatsLog, ackWaitMs: number) {
+    this.#connection = connection
     this.#log = log
     this.#ackWaitMs = ackWaitMs
   }
@@ -82,7 +82,7 @@ export class Groups {
     } catch (error) {
       const isDenied = isDeniedAt(error, '.s.group.') || isDeniedAt(error, '.CONSUMER.')
       if (!isDenied) throw error
-      throw this.#link.unavailable(`the group ${group.group} does not exist yet, and this user may not make it`)
+      throw this.#connection.unavailable(`the group ${group.group} does not exist yet, and this user may not make it`)
     }
   }
 
@@ -164,11 +164,11 @@ export class Groups {
 
   async #ensureOne({ group, filter, limit, start }: GroupDocument, name: string, shard: number | '*'): Promise<void> {
     const filters = this.#log.names.filters(filter, group, shard)
-    const wanted = limit ?? mostPending
+    const wanted = limit ?? maxAckPending
     const info = await this.#info(name)
     if (
       info &&
-      sameSet(info.config.filter_subjects ?? [info.config.filter_subject!], filters) &&
+      isSameSet(info.config.filter_subjects ?? [info.config.filter_subject!], filters) &&
       info.config.max_ack_pending === wanted
     )
       return
@@ -184,8 +184,8 @@ export class Groups {
       filter_subjects: filters,
       max_deliver: -1,
     }
-    await this.#link.persist(() =>
-      this.#link.api(`CONSUMER.DURABLE.CREATE.${this.#log.names.log}.${name}`, {
+    await this.#connection.retryUntilAnswered(() =>
+      this.#connection.api(`CONSUMER.DURABLE.CREATE.${this.#log.names.log}.${name}`, {
         stream_name: this.#log.names.log,
         config,
         action: '',
@@ -194,9 +194,9 @@ export class Groups {
   }
 
   #info(name: string): Promise<ConsumerInfo | undefined> {
-    return this.#link.persist(async () => {
+    return this.#connection.retryUntilAnswered(async () => {
       try {
-        return await this.#link.api<ConsumerInfo>(`CONSUMER.INFO.${this.#log.names.log}.${name}`)
+        return await this.#connection.api<ConsumerInfo>(`CONSUMER.INFO.${this.#log.names.log}.${name}`)
       } catch (error) {
         if (error instanceof Refused && (error.code === codes.noConsumer || error.code === codes.noStream))
           return undefined
@@ -217,5 +217,5 @@ function union(filters: readonly Filter[]): Filter {
   return [...clauses].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, clause]) => clause)
 }
 
-const sameSet = (a: readonly string[], b: readonly string[]) =>
+const isSameSet = (a: readonly string[], b: readonly string[]) =>
   a.length === b.length && new Set([...a, ...b]).size === new Set(a).size

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import type { Msg, Subscription } from '@nats-io/transport-node'
 import { statusOf, Unanswered } from './answers.ts'
-import type { Link } from './link.ts'
-import { pulled } from './puller.ts'
+import type { LogConnection } from './connection.ts'
+import { pulled } from './pull-consumer.ts'
 import type { StoredMessage } from './stored-message.ts'
 
 const answerTimeoutMs = 5_000
@@ -20,7 +20,7 @@ export interface HeaderPage {
  * with wildcards much faster for a consumer than for direct gets, which count what is left for each page.
  */
 export class HeaderConsumer {
-  readonly #link: Link
+  readonly #connection: LogConnection
   readonly #stream: string
   readonly #name: string
   readonly #inbox = `_INBOX.${randomUUID()}`
@@ -31,7 +31,11 @@ export class HeaderConsumer {
   isBroken = false
 
   /** `settings`: where it starts and what it filters. @throws Refused, Unanswered */
-  static async open(link: Link, stream: string, settings: Record<string, unknown>): Promise<HeaderConsumer> {
+  static async open(
+    connection: LogConnection,
+    stream: string,
+    settings: Record<string, unknown>,
+  ): Promise<HeaderConsumer> {
     const name = randomUUID()
     const config = {
       name,
@@ -43,15 +47,15 @@ export class HeaderConsumer {
       inactive_threshold: inactiveTtlMs * nanos,
       ...settings,
     }
-    await link.api(`CONSUMER.CREATE.${stream}.${name}`, { stream_name: stream, config })
-    return new HeaderConsumer(link, stream, name)
+    await connection.api(`CONSUMER.CREATE.${stream}.${name}`, { stream_name: stream, config })
+    return new HeaderConsumer(connection, stream, name)
   }
 
-  private constructor(link: Link, stream: string, name: string) {
-    this.#link = link
+  private constructor(connection: LogConnection, stream: string, name: string) {
+    this.#connection = connection
     this.#stream = stream
     this.#name = name
-    this.#subscription = link.subscribe(this.#inbox, message => this.#receive(message))
+    this.#subscription = connection.subscribe(this.#inbox, message => this.#receive(message))
   }
 
   /** Up to `batch` messages, in order and without gaps. @throws Unanswered: none came in time, and it is broken */
@@ -77,7 +81,7 @@ export class HeaderConsumer {
       receivedAt = performance.now()
     }
     const subject = `$JS.API.CONSUMER.MSG.NEXT.${this.#stream}.${this.#name}`
-    this.#link.outbox.send(subject, JSON.stringify({ batch, no_wait: true }), { reply: this.#inbox })
+    this.#connection.writeBuffer.send(subject, JSON.stringify({ batch, no_wait: true }), { reply: this.#inbox })
     const end = await promise
     clearInterval(timer)
     this.#receive = () => {}
@@ -91,6 +95,6 @@ export class HeaderConsumer {
   close(): void {
     if (!this.#subscription.isClosed()) this.#subscription.unsubscribe()
     // The server removes an inactive consumer later anyway.
-    this.#link.api(`CONSUMER.DELETE.${this.#stream}.${this.#name}`).catch(() => {})
+    this.#connection.api(`CONSUMER.DELETE.${this.#stream}.${this.#name}`).catch(() => {})
   }
 }

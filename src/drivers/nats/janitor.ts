@@ -3,28 +3,28 @@ import { hasBlobData } from '../../bus/routed.ts'
 import type { CloudEvent } from '../../event.ts'
 import { TimeSearch } from '../../bus/search-by-time.ts'
 import { type LogHolder, retentionHorizon } from '../shared/retention.ts'
-import type { Aside } from './aside.ts'
+import type { DeferredDeliveries } from './deferred-deliveries.ts'
 import type { Blobs } from './blobs.ts'
 import type { ConsumerInfo, Groups } from './groups.ts'
-import { foldShard } from './live.ts'
-import type { Log } from './provision.ts'
-import type { Seals } from './seals.ts'
+import { foldShard } from './task-checkpoint.ts'
+import type { NatsLog } from './provision.ts'
+import type { TaskTombstones } from './task-tombstones.ts'
 import type { StoredMessage } from './stored-message.ts'
 import { taskOf, turnHeaders } from './turns.ts'
 
 /** What may go from the log, by position: nothing that a live task, a group or its members still need. */
 export class Janitor {
-  readonly #log: Log
+  readonly #log: NatsLog
   readonly #groups: Groups
-  readonly #seals: Seals
-  readonly #aside: Aside
+  readonly #tombstones: TaskTombstones
+  readonly #deferred: DeferredDeliveries
   readonly #blobs: Blobs
 
-  constructor(log: Log, groups: Groups, seals: Seals, aside: Aside, blobs: Blobs) {
+  constructor(log: NatsLog, groups: Groups, tombstones: TaskTombstones, deferred: DeferredDeliveries, blobs: Blobs) {
     this.#log = log
     this.#groups = groups
-    this.#seals = seals
-    this.#aside = aside
+    this.#tombstones = tombstones
+    this.#deferred = deferred
     this.#blobs = blobs
   }
 
@@ -103,7 +103,7 @@ export class Janitor {
       if (names) names.push(task)
       else finished.set(shard, [task])
     }
-    if (newest > 0) await this.#seals.add(finished, newest, age)
+    if (newest > 0) await this.#tombstones.add(finished, newest, age)
   }
 
   /** A blob is written before the event that names it, hence older: what is left needs none that is older than itself. */
@@ -111,7 +111,7 @@ export class Janitor {
     let oldest = cutoff
     const first = await this.#log.events.next('>', horizon)
     if (first) oldest = Math.min(oldest, first.at)
-    for await (const { event } of this.#aside.list())
+    for await (const { event } of this.#deferred.list())
       if (hasBlobData(event)) oldest = Math.min(oldest, Date.parse(event.time))
     await this.#blobs.purge(oldest - blobSlackMs)
   }

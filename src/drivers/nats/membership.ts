@@ -1,11 +1,11 @@
 import type { Filter } from '../../pattern.ts'
-import type { Link } from './link.ts'
-import type { Log } from './provision.ts'
+import type { LogConnection } from './connection.ts'
+import type { NatsLog } from './provision.ts'
 
 /** One document says who owns each shard of a group; it changes by compare and swap. Null: nobody. */
 type Owners = (string | null)[]
 
-export interface Standing {
+export interface MembershipView {
   /** Ids of the members that beat, in the order in which they joined. */
   readonly members: readonly string[]
   readonly filters: readonly Filter[]
@@ -18,8 +18,8 @@ export interface Standing {
  * News is heard on the subjects of the documents as they are written.
  */
 export class Membership {
-  readonly #link: Link
-  readonly #log: Log
+  readonly #connection: LogConnection
+  readonly #log: NatsLog
   readonly #group: string
   readonly #id: string
   readonly #filter: Filter
@@ -27,8 +27,16 @@ export class Membership {
   readonly #known = new Set<string>()
   readonly #subscriptions
 
-  constructor(link: Link, log: Log, group: string, id: string, filter: Filter, leaseMs: number, onNews: () => void) {
-    this.#link = link
+  constructor(
+    connection: LogConnection,
+    log: NatsLog,
+    group: string,
+    id: string,
+    filter: Filter,
+    leaseMs: number,
+    onNews: () => void,
+  ) {
+    this.#connection = connection
     this.#log = log
     this.#group = group
     this.#id = id
@@ -40,20 +48,20 @@ export class Membership {
       return !this.#known.has(member) && this.#known.add(member)
     }
     this.#subscriptions = [
-      link.subscribe(names.doc('member', group, '*'), message => {
+      connection.subscribe(names.doc('member', group, '*'), message => {
         if (message.data.length === 0) this.#known.delete(message.subject.split('.').at(-1)!)
         if (message.data.length === 0 || joined(message.subject)) onNews()
       }),
-      link.subscribe(names.doc('owner', group), () => onNews()),
+      connection.subscribe(names.doc('owner', group), () => onNews()),
     ]
   }
 
-  async beat(): Promise<void> {
+  async renew(): Promise<void> {
     const ttl = `${Math.max(1, Math.ceil(this.#leaseMs / 1_000))}s`
     await this.#log.state.append(this.#subject, JSON.stringify(this.#filter), { 'Nats-TTL': ttl })
   }
 
-  async look(): Promise<Standing> {
+  async read(): Promise<MembershipView> {
     const members: string[] = []
     const filters: Filter[] = []
     for await (const { subject, text } of this.#log.state.scan({
@@ -81,7 +89,7 @@ export class Membership {
   }
 
   stop(): void {
-    for (const subscription of this.#subscriptions) if (!this.#link.nc.isClosed()) subscription.unsubscribe()
+    for (const subscription of this.#subscriptions) if (!this.#connection.nc.isClosed()) subscription.unsubscribe()
   }
 
   get #subject(): string {

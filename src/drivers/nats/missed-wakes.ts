@@ -1,7 +1,7 @@
 import type { MissedWake } from '../../bus/driver.ts'
 import { readCheckpoint } from './checkpoint.ts'
-import { announcedIn, groupOf, liveOf, shardedGroups, type LiveTask } from './live.ts'
-import type { Log } from './provision.ts'
+import { announcedIn, groupOfTurn, liveOf, shardedGroups, type LiveTaskState } from './task-checkpoint.ts'
+import type { NatsLog } from './provision.ts'
 import type { StoredMessage } from './stored-message.ts'
 import { taskOf, turnHeaders } from './turns.ts'
 
@@ -9,7 +9,7 @@ import { taskOf, turnHeaders } from './turns.ts'
 interface Inherited {
   /** By group: up to where it reaches. */
   readonly at: ReadonlyMap<string, number>
-  readonly live: ReadonlyMap<string, LiveTask>
+  readonly live: ReadonlyMap<string, LiveTaskState>
   /** Tasks that the next owner looks up. */
   readonly announced: ReadonlySet<string>
 }
@@ -18,7 +18,7 @@ interface Inherited {
  * One pass over the newest turn of each task, by its headers alone: a turn says when its task is woken. The next owner reads
  * what came after the checkpoint, so that only what the checkpoint covers can be missing in it.
  */
-export async function* missedWakes(log: Log, before: number): AsyncGenerator<MissedWake> {
+export async function* missedWakes(log: NatsLog, before: number): AsyncGenerator<MissedWake> {
   const groups = await shardedGroups(log)
   for (let shard = 0; shard < log.names.shards; shard++) {
     const inherited = await inheritedIn(log, shard, groups)
@@ -39,23 +39,23 @@ export async function* missedWakes(log: Log, before: number): AsyncGenerator<Mis
   }
 }
 
-async function inheritedIn(log: Log, shard: number, groups: readonly string[]): Promise<Inherited> {
+async function inheritedIn(log: NatsLog, shard: number, groups: readonly string[]): Promise<Inherited> {
   // Before the checkpoints: an announcement goes when a checkpoint covers it.
   const announced = new Set<string>()
   for await (const { task } of announcedIn(log, shard)) announced.add(task)
-  const live = new Map<string, LiveTask>()
+  const live = new Map<string, LiveTaskState>()
   const at = new Map<string, number>()
   for (const group of groups) at.set(group, (await readCheckpoint(log, shard, group, live)).at)
   return { at, live, announced }
 }
 
 async function look(
-  log: Log,
+  log: NatsLog,
   turn: StoredMessage,
   { at, live, announced }: Inherited,
   before: number,
 ): Promise<MissedWake | undefined> {
-  const group = groupOf(turn)
+  const group = groupOfTurn(turn)
   const said = turn.header(turnHeaders.wake)
   if (group === undefined || turn.header(turnHeaders.end) || said === 'none') return undefined
   const task = taskOf(turn.subject)

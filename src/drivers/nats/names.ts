@@ -18,7 +18,7 @@ export function token(name: string | null | undefined): string {
 }
 
 /** The name of a token. */
-export const untoken = (text: string) => decodeURIComponent(text)
+export const fromToken = (text: string) => decodeURIComponent(text)
 
 export const durableOf = (group: string, shard?: number) =>
   shard === undefined ? token(group) : `${token(group)}@${shard}`
@@ -64,7 +64,7 @@ export class Names {
     return `${this.log}.t.${shard}.>`
   }
 
-  again(shard: number | '*', group: string): string {
+  redelivery(shard: number | '*', group: string): string {
     return `${this.log}.r.${shard}.${token(group)}`
   }
 
@@ -106,7 +106,7 @@ export class Names {
   /** What a consumer must ask for so that it gets at least what the filter matches, without overlaps. */
   filters(filter: Filter, group: string, shard: number | '*' = '*'): string[] {
     const subjects = filter.flatMap(clause => this.#subjectsOf(clause, shard))
-    return [...withoutOverlaps(subjects), this.again(shard, group)]
+    return [...withoutOverlaps(subjects), this.redelivery(shard, group)]
   }
 
   #subjectsOf({ types, targets }: Clause, shard: number | '*'): string[] {
@@ -156,4 +156,4 @@ function covering(a: string, b: string): string {
 }
 
 /** One subject that covers all. */
-export const coveringAll = (subjects: readonly string[]) => subjects.reduce(covering)
+export const coverAll = (subjects: readonly string[]) => subjects.reduce(covering)

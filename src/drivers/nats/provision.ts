@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { TidingsError } from '../../errors.ts'
 import { codes, Refused } from './answers.ts'
-import type { Link } from './link.ts'
+import type { LogConnection } from './connection.ts'
 import { Names } from './names.ts'
 import { Stream, type StreamInfo } from './stream.ts'
 
@@ -10,7 +10,7 @@ export const duplicateWindowMs = 120_000
 const nanos = 1_000_000
 
 /** The three streams of a log, made where they do not exist yet. */
-export interface Log {
+export interface NatsLog {
   readonly names: Names
   /** Differs when a server came back without its data. */
   readonly identity: string
@@ -21,8 +21,13 @@ export interface Log {
 }
 
 /** @throws E_LOG_UNAVAILABLE, E_BUS_DENIED */
-export async function provision(link: Link, shards: number, replicas: number, until?: number): Promise<Log> {
-  const { log } = link.address
+export async function provision(
+  connection: LogConnection,
+  shards: number,
+  replicas: number,
+  until?: number,
+): Promise<NatsLog> {
+  const { log } = connection.address
   const common = {
     storage: 'file',
     retention: 'limits',
@@ -30,7 +35,7 @@ export async function provision(link: Link, shards: number, replicas: number, un
     allow_direct: true,
     deny_delete: false,
   }
-  const ensure = (config: StreamConfig) => link.persist(() => infoOf(link, config), until)
+  const ensure = (config: StreamConfig) => connection.retryUntilAnswered(() => infoOf(connection, config), until)
   const info = await ensure({
     ...common,
     name: log,
@@ -45,7 +50,7 @@ export async function provision(link: Link, shards: number, replicas: number, un
   await ensure({ ...single, name: `${log}_blobs`, subjects: [`${log}.b.>`] })
   const metadata = info.config.metadata ?? {}
   const names = new Names(log, Number(metadata['tidings-shards'] ?? shards))
-  const stream = (name: string) => new Stream(link, name, info.config.num_replicas)
+  const stream = (name: string) => new Stream(connection, name, info.config.num_replicas)
   return {
     names,
     identity: metadata['tidings-log'] ?? '',
@@ -59,20 +64,20 @@ export async function provision(link: Link, shards: number, replicas: number, un
 type StreamConfig = { name: string } & Record<string, unknown>
 
 /** The settings of an existing stream stay as whoever runs the server has set them. */
-async function infoOf(link: Link, config: StreamConfig): Promise<StreamInfo> {
-  const info = () => link.api<StreamInfo>(`STREAM.INFO.${config.name}`)
+async function infoOf(connection: LogConnection, config: StreamConfig): Promise<StreamInfo> {
+  const info = () => connection.api<StreamInfo>(`STREAM.INFO.${config.name}`)
   try {
     return await info()
   } catch (error) {
     if (!(error instanceof Refused && error.code === codes.noStream)) throw error
   }
   try {
-    return await link.api<StreamInfo>(`STREAM.CREATE.${config.name}`, config)
+    return await connection.api<StreamInfo>(`STREAM.CREATE.${config.name}`, config)
   } catch (error) {
     // Another process was faster, with another identity for the log.
     if (error instanceof Refused && error.code === 10058) return info()
     if (isDeniedAt(error, '.STREAM.CREATE.'))
-      throw link.unavailable('the log does not exist yet, and this user may not make it')
+      throw connection.unavailable('the log does not exist yet, and this user may not make it')
     throw error
   }
 }

@@ -1,23 +1,23 @@
 import type { PublishResult, EncodedEvent } from '../../bus/driver.ts'
 import { TidingsError } from '../../errors.ts'
-import { codes, isPassing, Refused } from './answers.ts'
-import type { Link } from './link.ts'
-import type { Log } from './provision.ts'
-import type { Recent } from './recent.ts'
+import { codes, isTransient, Refused } from './answers.ts'
+import type { LogConnection } from './connection.ts'
+import type { NatsLog } from './provision.ts'
+import type { RecentEvents } from './recent-events.ts'
 import { type Message, msgId } from './stream.ts'
 import { encodeId } from './turns.ts'
 
 /** The limit of the server for an atomic batch, where it is not set otherwise. */
-const mostAtOnce = 1_000
+const maxBatchMessages = 1_000
 
 /** Publishes events: one as a message, several as an atomic batch. Ids are unique within the window of the server. */
-export class Publisher {
-  readonly #link: Link
-  readonly #log: Log
-  readonly #recent: Recent
+export class EventPublisher {
+  readonly #connection: LogConnection
+  readonly #log: NatsLog
+  readonly #recent: RecentEvents
 
-  constructor(link: Link, log: Log, recent: Recent) {
-    this.#link = link
+  constructor(connection: LogConnection, log: NatsLog, recent: RecentEvents) {
+    this.#connection = connection
     this.#log = log
     this.#recent = recent
   }
@@ -34,24 +34,24 @@ export class Publisher {
   }
 
   #message({ event, json }: EncodedEvent): Message {
-    if (json.length * 3 > this.#link.maxPayload && Buffer.byteLength(json) > this.#link.maxPayload - 1_024)
+    if (json.length * 3 > this.#connection.maxPayload && Buffer.byteLength(json) > this.#connection.maxPayload - 1_024)
       throw new TidingsError(
         'E_EVENT_TOO_LARGE',
-        `${event.type}: ${Buffer.byteLength(json)} bytes, and the server takes ${this.#link.maxPayload} (max_payload)`,
+        `${event.type}: ${Buffer.byteLength(json)} bytes, and the server takes ${this.#connection.maxPayload} (max_payload)`,
       )
     return { subject: this.#log.names.event(event), body: json, headers: { [msgId]: encodeId(event.id) } }
   }
 
   /** An id that is there already refuses the whole batch and does not say which: each is looked for, the rest tried again. */
   async #batch(messages: readonly Message[]): Promise<PublishResult[]> {
-    if (messages.length > mostAtOnce)
-      throw new TidingsError('E_EVENT_TOO_LARGE', `${messages.length} events at once, at most ${mostAtOnce}`)
+    if (messages.length > maxBatchMessages)
+      throw new TidingsError('E_EVENT_TOO_LARGE', `${messages.length} events at once, at most ${maxBatchMessages}`)
     const positions = new Map<string, PublishResult>()
     const idOf = ({ headers }: Message) => String(headers[msgId])
     const firsts = new Set<string>()
     let left = messages.filter(message => firsts.size !== firsts.add(idOf(message)).size)
     while (left.length > 0) {
-      const stored = await this.#link.persist(() => this.#tryBatch(left))
+      const stored = await this.#connection.retryUntilAnswered(() => this.#tryBatch(left))
       if (stored !== undefined) {
         left.forEach((message, i) =>
           positions.set(idOf(message), { position: stored - left.length + 1 + i, duplicate: false }),
@@ -82,11 +82,12 @@ export class Publisher {
       return duplicate ? undefined : seq
     } catch (error) {
       if (error instanceof Refused && error.code === codes.batchHasDuplicate) return undefined
-      if (error instanceof Refused && !isPassing(error) && isCrowded(error)) throw new Refused(10008, error.message)
+      if (error instanceof Refused && !isTransient(error) && isTooManyBatches(error))
+        throw new Refused(10008, error.message)
       throw error
     }
   }
 }
 
 /** Too many batches at once: passes by itself. */
-const isCrowded = ({ code }: Refused) => code === 10176 || code === 10210 || code === 10211
+const isTooManyBatches = ({ code }: Refused) => code === 10176 || code === 10210 || code === 10211

@@ -4,13 +4,13 @@ import { eventFrom } from '../../bus/malformed.ts'
 import type { CloudEvent } from '../../event.ts'
 import { compileFilter, type Filter } from '../../pattern.ts'
 import { Follower } from './follower.ts'
-import type { Link } from './link.ts'
-import { coveringAll, token } from './names.ts'
-import type { Log } from './provision.ts'
-import type { Recent } from './recent.ts'
+import type { LogConnection } from './connection.ts'
+import { coverAll, token } from './names.ts'
+import type { NatsLog } from './provision.ts'
+import type { RecentEvents } from './recent-events.ts'
 import type { StoredMessage } from './stored-message.ts'
 import { msgId } from './stream.ts'
-import { decodeId, encodeId, turnHeaders, type Lines, type Turns } from './turns.ts'
+import { decodeId, encodeId, turnHeaders, type TurnLines, type Turns } from './turns.ts'
 
 const clockSkewMs = 60_000
 const noCorrelation = '00000000-0000-0000-0000-000000000000'
@@ -23,18 +23,18 @@ const placesKept = 1_024
  * which journal it stands; any other event lies in the shard of its correlation, not before that was minted.
  */
 export class Reader {
-  readonly #link: Link
-  readonly #log: Log
+  readonly #connection: LogConnection
+  readonly #log: NatsLog
   readonly #turns: Turns
-  readonly #recentEvents: Recent
+  readonly #recentEvents: RecentEvents
   /** Of tasks that were looked through: a turn, and where it lies, from which a later one is found soon. */
   readonly #places = new Map<string, { version: number; seq: number }>()
 
   readonly #newInbox: () => string
   readonly #followers = new Set<Follower>()
 
-  constructor(link: Link, log: Log, turns: Turns, recent: Recent, newInbox: () => string) {
-    this.#link = link
+  constructor(connection: LogConnection, log: NatsLog, turns: Turns, recent: RecentEvents, newInbox: () => string) {
+    this.#connection = connection
     this.#log = log
     this.#turns = turns
     this.#recentEvents = recent
@@ -63,7 +63,7 @@ export class Reader {
 
   async *follow(after: Position, filter: Filter | undefined, signal: AbortSignal): AsyncGenerator<StoredEvent> {
     const matches = filter && compileFilter(filter)
-    const follower = new Follower(this.#link, this.#log, this.#subjectFor(filter), after, this.#newInbox)
+    const follower = new Follower(this.#connection, this.#log, this.#subjectFor(filter), after, this.#newInbox)
     this.#followers.add(follower)
     const stop = () => follower.stop()
     signal.addEventListener('abort', stop)
@@ -172,7 +172,7 @@ export class Reader {
     const subjects = filter.flatMap(({ types, targets }) =>
       (targets?.map(token) ?? ['*']).flatMap(target => types.map(type => `${log}.e.*.${target}.${type}`)),
     )
-    return subjects.length > 0 ? coveringAll(subjects) : undefined
+    return subjects.length > 0 ? coverAll(subjects) : undefined
   }
 
   /** By the ids that the server knows. */
@@ -210,7 +210,7 @@ export class Reader {
   }
 
   /** The turns of a task from a version on. */
-  async *#journal(task: string, version: number): AsyncGenerator<{ stored: StoredMessage; lines: Lines }> {
+  async *#journal(task: string, version: number): AsyncGenerator<{ stored: StoredMessage; lines: TurnLines }> {
     const known = this.#places.get(task)
     const from = known && known.version <= version ? known.seq : 1
     for await (const stored of this.#log.events.scan({ subject: this.#log.names.turn(task), from, page: 4 })) {
@@ -252,7 +252,7 @@ export class Reader {
   }
 }
 
-const inputsOf = ({ turn }: Lines) => (turn.data as { inputs?: readonly CloudEvent[] } | null)?.inputs ?? []
+const inputsOf = ({ turn }: TurnLines) => (turn.data as { inputs?: readonly CloudEvent[] } | null)?.inputs ?? []
 
 /** What carries a UUIDv7 was not stored before that was minted, but for clocks that differ. */
 function since(id: string): { since?: Date } {

@@ -1,29 +1,29 @@
 import { eventFrom } from '../../bus/malformed.ts'
 import type { Subscription } from '@nats-io/transport-node'
 import type { CloudEvent } from '../../event.ts'
-import type { Link } from './link.ts'
+import type { LogConnection } from './connection.ts'
 
 type Listener = (event: CloudEvent) => void
 
 /** Events that are not kept, on a subject that no stream listens to. */
 export class Signals {
-  readonly #link: Link
+  readonly #connection: LogConnection
   readonly #subject: string
   readonly #listeners = new Set<Listener>()
   #subscription: Subscription | undefined
 
-  constructor(link: Link, subject: string) {
-    this.#link = link
+  constructor(connection: LogConnection, subject: string) {
+    this.#connection = connection
     this.#subject = subject
   }
 
   send(event: CloudEvent): void {
-    if (this.#link.isConnected) this.#link.outbox.send(this.#subject, JSON.stringify(event))
+    if (this.#connection.isConnected) this.#connection.writeBuffer.send(this.#subject, JSON.stringify(event))
   }
 
   listen(listener: Listener): () => void {
     this.#listeners.add(listener)
-    this.#subscription ??= this.#link.subscribe(this.#subject, message => {
+    this.#subscription ??= this.#connection.subscribe(this.#subject, message => {
       const event = eventFrom(message.string())
       if (event) for (const each of this.#listeners) each(event)
     })
@@ -34,7 +34,7 @@ export class Signals {
   }
 
   close(): void {
-    if (!this.#link.nc.isClosed()) this.#subscription?.unsubscribe()
+    if (!this.#connection.nc.isClosed()) this.#subscription?.unsubscribe()
     this.#subscription = undefined
   }
 }

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Msg } from '@nats-io/transport-node'
-import { answerOf, codes, headersOf, isPassing, Refused, statusOf, Unanswered } from './answers.ts'
-import type { Link } from './link.ts'
+import { answerOf, codes, headersOf, isTransient, Refused, statusOf, Unanswered } from './answers.ts'
+import type { LogConnection } from './connection.ts'
 import { HeaderConsumer } from './header-consumer.ts'
 import { fromDirectGet, fromLeader, type LeaderMessage, type StoredMessage } from './stored-message.ts'
 
@@ -36,11 +36,11 @@ const lastSubjectSequence = 'Nats-Expected-Last-Subject-Sequence'
 /** One stream on the server: appends, with and without a fence, and reads. */
 export class Stream {
   readonly name: string
-  readonly #link: Link
+  readonly #connection: LogConnection
   readonly #replicated: boolean
 
-  constructor(link: Link, name: string, replicas: number) {
-    this.#link = link
+  constructor(connection: LogConnection, name: string, replicas: number) {
+    this.#connection = connection
     this.name = name
     this.#replicated = replicas > 1
   }
@@ -48,7 +48,7 @@ export class Stream {
   /** Stores a message; done again after a lost answer, so it needs an id or must be harmless twice. */
   append(subject: string, body: string | Uint8Array, headers?: Record<string, string | number>): Promise<Acknowledged> {
     const encoded = headers && headersOf(headers)
-    return this.#link.ask(subject, body, encoded)
+    return this.#connection.ask(subject, body, encoded)
   }
 
   /**
@@ -58,7 +58,7 @@ export class Stream {
   async appendAfter(expect: number, message: Message): Promise<number | undefined> {
     const headers = headersOf({ [lastSubjectSequence]: expect, ...message.headers })
     try {
-      return answerOf<Acknowledged>(await this.#link.request(message.subject, message.body, headers)).seq
+      return answerOf<Acknowledged>(await this.#connection.request(message.subject, message.body, headers)).seq
     } catch (error) {
       if (error instanceof Refused && codes.wrongLastSequence.includes(error.code)) return undefined
       throw error
@@ -74,7 +74,7 @@ export class Stream {
   ): Promise<number | undefined> {
     const mark = randomUUID()
     let asked = false
-    return this.#link.persist(async () => {
+    return this.#connection.retryUntilAnswered(async () => {
       if (asked) {
         const last = await this.last(subject)
         if (last?.header('Tidings-By') === mark) return last.seq
@@ -99,7 +99,7 @@ export class Stream {
           'Nats-Batch-Sequence': i + 1,
           ...(isLast && { 'Nats-Batch-Commit': 1 }),
         })
-        if (!isLast && i > 0) return this.#link.outbox.send(subject, body, { headers: encoded })
+        if (!isLast && i > 0) return this.#connection.writeBuffer.send(subject, body, { headers: encoded })
         const reply = (message: Msg) => {
           try {
             if (statusOf(message) === codes.noResponders) throw new Refused(codes.noResponders, 'no stream answers')
@@ -113,7 +113,7 @@ export class Stream {
           }
           return true
         }
-        this.#link.send(subject, body, reply, reject, encoded)
+        this.#connection.send(subject, body, reply, reject, encoded)
       })
     })
   }
@@ -128,11 +128,11 @@ export class Stream {
       ? { 'Nats-Expected-Last-Sequence': Number.MAX_SAFE_INTEGER }
       : { 'Nats-Expected-Last-Msg-Id': '-' }
     const headers = headersOf({ [msgId]: id, ...never })
-    return this.#link.persist(async () => {
+    return this.#connection.retryUntilAnswered(async () => {
       try {
-        return answerOf<Acknowledged>(await this.#link.request(subject, '', headers)).seq
+        return answerOf<Acknowledged>(await this.#connection.request(subject, '', headers)).seq
       } catch (error) {
-        if (error instanceof Refused && !isPassing(error)) return undefined
+        if (error instanceof Refused && !isTransient(error)) return undefined
         throw error
       }
     })
@@ -165,7 +165,7 @@ export class Stream {
   }
 
   info(): Promise<StreamInfo> {
-    return this.#link.persist(() => this.#link.api<StreamInfo>(`STREAM.INFO.${this.name}`))
+    return this.#connection.retryUntilAnswered(() => this.#connection.api<StreamInfo>(`STREAM.INFO.${this.name}`))
   }
 
   /** Everything of a subject that is there now, in order, a page at a time: memory is bounded whatever the length. */
@@ -234,13 +234,13 @@ export class Stream {
     let consumer: HeaderConsumer | undefined
     try {
       for (let next = Math.max(1, from); next <= until; ) {
-        const { messages, isLast } = await this.#link.persist(async () => {
+        const { messages, isLast } = await this.#connection.retryUntilAnswered(async () => {
           if (consumer?.isBroken) {
             consumer.close()
             consumer = undefined
           }
           const range = { deliver_policy: 'by_start_sequence', opt_start_seq: next, filter_subject: subject }
-          consumer ??= await HeaderConsumer.open(this.#link, this.name, range)
+          consumer ??= await HeaderConsumer.open(this.#connection, this.name, range)
           return consumer.next(pageMessages)
         })
         for (const message of messages) {
@@ -264,7 +264,9 @@ export class Stream {
    */
   async *newestHeaders(subject: string): AsyncGenerator<StoredMessage> {
     const settings = { deliver_policy: 'last_per_subject', filter_subject: subject }
-    const consumer = await this.#link.persist(() => HeaderConsumer.open(this.#link, this.name, settings))
+    const consumer = await this.#connection.retryUntilAnswered(() =>
+      HeaderConsumer.open(this.#connection, this.name, settings),
+    )
     try {
       for (let isLast = false; !isLast; ) {
         const page = await consumer.next(newestMessages)
@@ -273,7 +275,7 @@ export class Stream {
         isLast = page.isLast
       }
     } catch (error) {
-      throw this.#link.told(error)
+      throw this.#connection.toTidingsError(error)
     } finally {
       consumer.close()
     }
@@ -282,20 +284,20 @@ export class Stream {
   /** Removes everything of a subject before a sequence; the number of messages that were removed. */
   async purge(subject: string, before?: number): Promise<number> {
     const body = { filter: subject, ...(before !== undefined && { seq: before }) }
-    const { purged } = await this.#link.persist(() =>
-      this.#link.api<{ purged: number }>(`STREAM.PURGE.${this.name}`, body),
+    const { purged } = await this.#connection.retryUntilAnswered(() =>
+      this.#connection.api<{ purged: number }>(`STREAM.PURGE.${this.name}`, body),
     )
     return purged
   }
 
   /** Removes one message; false when it is not there any more. */
   remove(seq: number): Promise<boolean> {
-    return this.#link.persist(async () => {
+    return this.#connection.retryUntilAnswered(async () => {
       try {
-        await this.#link.api(`STREAM.MSG.DELETE.${this.name}`, { seq, no_erase: true })
+        await this.#connection.api(`STREAM.MSG.DELETE.${this.name}`, { seq, no_erase: true })
         return true
       } catch (error) {
-        if (error instanceof Refused && !isPassing(error)) return false
+        if (error instanceof Refused && !isTransient(error)) return false
         throw error
       }
     })
@@ -307,18 +309,20 @@ export class Stream {
   }
 
   #get(request: Record<string, unknown>): Promise<StoredMessage | undefined> {
-    return this.#link.persist(() => (this.#replicated ? this.#fromLeader(request) : this.#direct(request)))
+    return this.#connection.retryUntilAnswered(() =>
+      this.#replicated ? this.#fromLeader(request) : this.#direct(request),
+    )
   }
 
   async #direct(request: Record<string, unknown>): Promise<StoredMessage | undefined> {
-    const answer = await this.#link.request(`$JS.API.DIRECT.GET.${this.name}`, JSON.stringify(request))
+    const answer = await this.#connection.request(`$JS.API.DIRECT.GET.${this.name}`, JSON.stringify(request))
     if (statusOf(answer) === 404) return undefined
     return fromDirectGet(answer)
   }
 
   async #fromLeader(request: Record<string, unknown>): Promise<StoredMessage | undefined> {
     try {
-      const { message } = await this.#link.api<{ message: LeaderMessage }>(`STREAM.MSG.GET.${this.name}`, request)
+      const { message } = await this.#connection.api<{ message: LeaderMessage }>(`STREAM.MSG.GET.${this.name}`, request)
       return fromLeader(message)
     } catch (error) {
       if (error instanceof Refused && error.code === codes.noMessage) return undefined
@@ -329,7 +333,7 @@ export class Stream {
   /** After each request that was not answered in time it asks for a quarter: a busy server must not be given the same work again. */
   #page(request: Record<string, unknown>, atMost: number): Promise<{ messages: StoredMessage[]; pending: number }> {
     let batch = atMost
-    return this.#link.persist(
+    return this.#connection.retryUntilAnswered(
       () =>
         new Promise((resolve, reject) => {
           const messages: StoredMessage[] = []
@@ -348,7 +352,7 @@ export class Stream {
           }
           const body = JSON.stringify({ ...request, batch, max_bytes: pageBytes })
           batch = Math.ceil(batch / 4)
-          this.#link.send(`$JS.API.DIRECT.GET.${this.name}`, body, reply, reject)
+          this.#connection.send(`$JS.API.DIRECT.GET.${this.name}`, body, reply, reject)
         }),
     )
   }

@@ -4,12 +4,12 @@ import type { Commit, TaskJournal } from '../../bus/driver.ts'
 import { TidingsError } from '../../errors.ts'
 import type { CloudEvent } from '../../event.ts'
 import type { Blobs } from './blobs.ts'
-import type { Link } from './link.ts'
-import { duplicateWindowMs, type Log } from './provision.ts'
+import type { LogConnection } from './connection.ts'
+import { duplicateWindowMs, type NatsLog } from './provision.ts'
 import type { StoredMessage } from './stored-message.ts'
 import { msgId } from './stream.ts'
-import type { Recent } from './recent.ts'
-import type { Seals } from './seals.ts'
+import type { RecentEvents } from './recent-events.ts'
+import type { TaskTombstones } from './task-tombstones.ts'
 
 /*
  * A turn is one message on the subject of its task: the turn, the events that it emitted, a snapshot where there is one,
@@ -50,13 +50,13 @@ interface Head {
   readonly origin: number
 }
 
-const none: Head = { version: 0, seq: 0, ended: false, snapshotAt: 0, origin: 0 }
+const noTurn: Head = { version: 0, seq: 0, ended: false, snapshotAt: 0, origin: 0 }
 /** Between the servers of a cluster. */
 const clockSkewMs = 10_000
-const headsKept = 16_384
+const maxHeads = 16_384
 const blobTenant = 'tidings-turns'
 /** Headers and the protocol need room beside the lines. */
-const payloadSlack = 16 * 1024
+const payloadReserveBytes = 16 * 1024
 
 export interface TurnFaults {
   /** Turns are accepted whatever version they expect. */
@@ -68,28 +68,35 @@ export interface TurnFaults {
 }
 
 /** A turn that was stored, as it would be read again. */
-export type Accepted = Pick<StoredMessage, 'seq' | 'header'>
+export type StoredTurn = Pick<StoredMessage, 'seq' | 'header'>
 
 export class Turns {
-  readonly #link: Link
-  readonly #log: Log
+  readonly #connection: LogConnection
+  readonly #log: NatsLog
   readonly #blobs: Blobs
-  readonly #seals: Seals
+  readonly #tombstones: TaskTombstones
   readonly #faults: TurnFaults
-  readonly #recent: Recent
+  readonly #recent: RecentEvents
   readonly #heads = new Map<string, Head>()
 
-  constructor(link: Link, log: Log, blobs: Blobs, seals: Seals, recent: Recent, faults: TurnFaults) {
-    this.#link = link
+  constructor(
+    connection: LogConnection,
+    log: NatsLog,
+    blobs: Blobs,
+    tombstones: TaskTombstones,
+    recent: RecentEvents,
+    faults: TurnFaults,
+  ) {
+    this.#connection = connection
     this.#log = log
     this.#blobs = blobs
-    this.#seals = seals
+    this.#tombstones = tombstones
     this.#faults = faults
     this.#recent = recent
   }
 
   /** Stores the turn, then its events, until `givesUp`. Undefined on a conflict. */
-  async commit(commit: Commit, givesUp: () => boolean): Promise<Accepted | undefined> {
+  async commit(commit: Commit, givesUp: () => boolean): Promise<StoredTurn | undefined> {
     const { task, expect, events } = commit
     // Read first: what cannot be encoded must fail before anything is stored.
     const lines = [commit.turn.json, ...events.map(({ json }) => json)]
@@ -105,7 +112,7 @@ export class Turns {
     const origin = expect === 0 || commit.snapshot !== undefined ? seq : head.origin
     this.#remember(task, { version: expect + 1, seq, ended: commit.end ?? false, snapshotAt, origin })
     if (this.#faults.gapMs) await setTimeout(this.#faults.gapMs)
-    await Promise.all(events.map(({ event, json }) => this.#publishForSure(event, json, givesUp)))
+    await Promise.all(events.map(({ event, json }) => this.#publishUntilStored(event, json, givesUp)))
     return { seq, header: name => String(message.headers[name] ?? '') }
   }
 
@@ -122,7 +129,7 @@ export class Turns {
     if (head.origin === 0) head = { ...head, origin: messages[0]!.seq }
     const records: CloudEvent[] = []
     let snapshot: TaskJournal['snapshot']
-    let last: Lines | undefined
+    let last: TurnLines | undefined
     for (const stored of messages) {
       last = await this.read(stored)
       if (last.snapshot !== undefined && stored.seq === head.snapshotAt)
@@ -145,7 +152,7 @@ export class Turns {
   /** Publishes the events of a turn that are not on the log, because its writer died. `known` saves looking for them. */
   async complete(
     stored: StoredMessage,
-    { lines, missing, from = stored.seq, onlyRecent = false }: Repair = {},
+    { lines, missing, from = stored.seq, onlyRecent = false }: KnownRepair = {},
   ): Promise<void> {
     if (Number(stored.header(turnHeaders.events)) === 0 || this.#faults.dropRepair) return
     if (onlyRecent && !mayBeKnownById(stored)) return
@@ -181,19 +188,19 @@ export class Turns {
     return Date.parse(ts) - stored.at < config.duplicate_window / 1e6 - clockSkewMs
   }
 
-  forget(): void {
+  clearHeads(): void {
     this.#heads.clear()
   }
 
   async #expected(task: string, expect: number): Promise<Head | undefined> {
     let head = this.#heads.get(task)
     if (!head && expect === 0) {
-      if (await this.#seals.has(task)) return undefined
-      head = none
+      if (await this.#tombstones.has(task)) return undefined
+      head = noTurn
     }
     if (!head || head.version < expect) {
       const newest = await this.#log.events.last(this.#log.names.turn(task))
-      head = newest ? headOf(newest) : none
+      head = newest ? headOf(newest) : noTurn
       this.#remember(task, head)
     }
     return head.version === expect && !head.ended ? head : undefined
@@ -204,7 +211,7 @@ export class Turns {
     let asked = false
     const mine = (newest: StoredMessage | undefined) =>
       newest?.header(turnHeaders.by) === message.headers[turnHeaders.by] ? newest!.seq : undefined
-    return this.#link.persist(async () => {
+    return this.#connection.retryUntilAnswered(async () => {
       if (asked) {
         const newest = await this.#log.events.last(message.subject)
         if (mine(newest) !== undefined || (newest?.seq ?? 0) !== head.seq) return mine(newest)
@@ -233,9 +240,9 @@ export class Turns {
       ...(head.snapshotAt > 0 && { [turnHeaders.snapshotAt]: head.snapshotAt }),
       ...(head.origin > 0 && { [turnHeaders.origin]: head.origin }),
     }
-    if (body.length * 3 > this.#link.maxPayload - payloadSlack) {
+    if (body.length * 3 > this.#connection.maxPayload - payloadReserveBytes) {
       const bytes = Buffer.from(body)
-      if (bytes.length > this.#link.maxPayload - payloadSlack) {
+      if (bytes.length > this.#connection.maxPayload - payloadReserveBytes) {
         headers[turnHeaders.body] = await this.#blobs.put(blobTenant, bytes)
         body = ''
       }
@@ -253,7 +260,7 @@ export class Turns {
    * The turn is accepted: its events follow, however long the broker is away. Whoever stops before leaves that to the
    * next who reads the journal, as one that is killed does. @throws TidingsError
    */
-  async #publishForSure(event: CloudEvent, json: string, givesUp: () => boolean): Promise<void> {
+  async #publishUntilStored(event: CloudEvent, json: string, givesUp: () => boolean): Promise<void> {
     for (;;) {
       try {
         return await this.#publish(event, json)
@@ -274,7 +281,7 @@ export class Turns {
   }
 
   /** The lines of a turn. */
-  async read(stored: Pick<StoredMessage, 'header' | 'text'>): Promise<Lines> {
+  async read(stored: Pick<StoredMessage, 'header' | 'text'>): Promise<TurnLines> {
     const ref = stored.header(turnHeaders.body)
     const bytes = ref ? await this.#blobs.get(blobTenant, ref) : undefined
     const lines = (bytes ? Buffer.from(bytes).toString() : stored.text()).split('\n')
@@ -290,19 +297,19 @@ export class Turns {
   #remember(task: string, head: Head): void {
     this.#heads.delete(task)
     this.#heads.set(task, head)
-    if (this.#heads.size > headsKept) this.#heads.delete(this.#heads.keys().next().value!)
+    if (this.#heads.size > maxHeads) this.#heads.delete(this.#heads.keys().next().value!)
   }
 }
 
-export interface Lines {
+export interface TurnLines {
   readonly turn: CloudEvent
   readonly events: readonly { readonly event: CloudEvent; readonly json: string }[]
   readonly snapshot?: string
 }
 
 /** What is already known of the events of a turn. */
-export interface Repair {
-  readonly lines?: Lines
+export interface KnownRepair {
+  readonly lines?: TurnLines
   /** Ids of the events that were missing when the log had been read up to `from`. */
   readonly missing?: readonly string[]
   readonly from?: number
@@ -328,12 +335,12 @@ function headOf(stored: StoredMessage): Head {
     seq: stored.seq,
     ended: stored.header(turnHeaders.end) !== '',
     snapshotAt: stored.header(turnHeaders.snapshot) ? stored.seq : Number(stored.header(turnHeaders.snapshotAt)) || 0,
-    origin: originOf(stored),
+    origin: originOfTurn(stored),
   }
 }
 
 /** Where the log must be kept from for the task of this turn; 0 where it does not say. */
-export function originOf({ seq, header }: Accepted): number {
+export function originOfTurn({ seq, header }: StoredTurn): number {
   if (header(turnHeaders.snapshot) || header(turnHeaders.version) === '1') return seq
   return Number(header(turnHeaders.origin)) || Number(header(turnHeaders.snapshotAt)) || 0
 }

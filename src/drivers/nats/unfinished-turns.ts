@@ -1,7 +1,7 @@
 import { TidingsError, textOf } from '../../errors.ts'
 import { log as logger } from '../../bus/telemetry/log.ts'
 import type { OpenTurn } from './checkpoint.ts'
-import type { Log } from './provision.ts'
+import type { NatsLog } from './provision.ts'
 import type { StoredMessage } from './stored-message.ts'
 import { taskOf, turnHeaders, type Turns } from './turns.ts'
 
@@ -19,7 +19,7 @@ const readAtOnce = 64
  * so counting them is enough. Only what is left is looked up in the body of the turn.
  */
 export class UnfinishedTurns {
-  readonly #log: Log
+  readonly #log: NatsLog
   readonly #turns: Turns
   /** By the id of the turn: its body was not read yet. */
   #counted = new Map<string, Unfinished>()
@@ -28,7 +28,7 @@ export class UnfinishedTurns {
   /** By the id of the event that is missing. */
   readonly #missing = new Map<string, Unfinished>()
 
-  constructor(log: Log, turns: Turns, open: readonly OpenTurn[]) {
+  constructor(log: NatsLog, turns: Turns, open: readonly OpenTurn[]) {
     this.#log = log
     this.#turns = turns
     for (const [seq, missing] of open) this.#expect(seq, missing)

@@ -1,9 +1,9 @@
 import { Blobs } from '../../../src/drivers/nats/blobs.ts'
-import type { Link } from '../../../src/drivers/nats/link.ts'
-import { OwnedShard } from '../../../src/drivers/nats/owned.ts'
-import type { Log } from '../../../src/drivers/nats/provision.ts'
-import { Recent } from '../../../src/drivers/nats/recent.ts'
-import { Seals } from '../../../src/drivers/nats/seals.ts'
+import type { LogConnection } from '../../../src/drivers/nats/connection.ts'
+import { OwnedShard } from '../../../src/drivers/nats/owned-shard.ts'
+import type { NatsLog } from '../../../src/drivers/nats/provision.ts'
+import { RecentEvents } from '../../../src/drivers/nats/recent-events.ts'
+import { TaskTombstones } from '../../../src/drivers/nats/task-tombstones.ts'
 import type { Stream } from '../../../src/drivers/nats/stream.ts'
 import { Turns } from '../../../src/drivers/nats/turns.ts'
 
@@ -13,7 +13,7 @@ export const group = 'tasks'
 export interface Owner {
   readonly owned: OwnedShard
   readonly turns: Turns
-  readonly log: Log
+  readonly log: NatsLog
   /** Wake-ups that it was told to arrange. */
   readonly armed: { task: string; wake: number | null }[]
   dead: boolean
@@ -30,7 +30,11 @@ interface Options {
 const generators = new Set(['scan', 'scanHeaders', 'newestHeaders'])
 
 /** The real state machine of an owner of shard 0. */
-export function owner(link: Link, log: Log, { step, sureAt = 0, diesAfter = Infinity }: Options = {}): Owner {
+export function owner(
+  connection: LogConnection,
+  log: NatsLog,
+  { step, sureAt = 0, diesAfter = Infinity }: Options = {},
+): Owner {
   const armed: Owner['armed'] = []
   const state = { dead: false, armed }
   let messages = 0
@@ -60,8 +64,15 @@ export function owner(link: Link, log: Log, { step, sureAt = 0, diesAfter = Infi
         }
       },
     })
-  const mine: Log = { ...log, events: stepwise(log.events, 'events'), state: stepwise(log.state, 'state') }
-  const turns = new Turns(link, mine, new Blobs(link, log.names, log.blobs), new Seals(mine), new Recent(), {})
+  const mine: NatsLog = { ...log, events: stepwise(log.events, 'events'), state: stepwise(log.state, 'state') }
+  const turns = new Turns(
+    connection,
+    mine,
+    new Blobs(connection, log.names, log.blobs),
+    new TaskTombstones(mine),
+    new RecentEvents(),
+    {},
+  )
   const owned = new OwnedShard(mine, group, 0, sureAt, (task, { wake }) => armed.push({ task, wake }))
   return Object.assign(state, { turns, log: mine, owned })
 }

@@ -1,13 +1,13 @@
 import type { Position, StoredEvent } from '../../bus/driver.ts'
 import type { CloudEvent } from '../../event.ts'
 
-const kept = 2_048
+const maxEvents = 2_048
 
 /**
- * What this process published or was handed lately: a conversation asks for it again in the next moment. Nothing is kept
- * before anybody asks.
+ * Events that this process published or received lately, because a conversation often reads them again at once. Nothing is
+ * kept before the first read.
  */
-export class Recent {
+export class RecentEvents {
   /** Texts: each caller gets an event of its own. */
   readonly #events = new Map<string, { readonly position: Position; readonly json: string }>()
   #isAsked = false
@@ -15,7 +15,7 @@ export class Recent {
   add(position: Position, id: string, json: string): void {
     if (!this.#isAsked) return
     this.#events.set(id, { position, json })
-    if (this.#events.size > kept) this.#events.delete(this.#events.keys().next().value!)
+    if (this.#events.size > maxEvents) this.#events.delete(this.#events.keys().next().value!)
   }
 
   get(id: string): StoredEvent | undefined {

@@ -2,8 +2,8 @@ import type { Msg, MsgHdrs, NatsConnection, ServerInfo, Subscription } from '@na
 import { textOf, TidingsError } from '../../errors.ts'
 import { log } from '../../bus/telemetry/log.ts'
 import { shownAddress, type Address } from './address.ts'
-import { answerOf, codes, isPassing, Refused, statusOf, Unanswered } from './answers.ts'
-import { Outbox } from './outbox.ts'
+import { answerOf, codes, isTransient, Refused, statusOf, Unanswered } from './answers.ts'
+import { WriteBuffer } from './write-buffer.ts'
 
 type Reply = (message: Msg) => boolean
 
@@ -15,57 +15,57 @@ interface Waiting {
   readonly until: number
 }
 
-const sweepMs = 250
+const sweepIntervalMs = 250
 /** An answer normally takes a millisecond; a request that got none by then is made again. */
-const answerMs = 5_000
+const maxAnswerTimeoutMs = 5_000
 
 /** One connection: requests over one inbox of its own, bounded in time, and what is known about the connection. */
-export class Link {
+export class LogConnection {
   readonly address: Address
   readonly nc: NatsConnection
   readonly timeoutMs: number
   readonly #inbox: string
   #subscription: Subscription
   /** The server does not let the answers through. */
-  #deaf: TidingsError | undefined
+  #inboxDenied: TidingsError | undefined
   readonly #waiting = new Map<string, Waiting>()
   readonly #sweep: NodeJS.Timeout
   /** A call that waits for two answers in vain has waited for its time limit. */
-  readonly #answerMs: number
+  readonly #answerTimeoutMs: number
   #onReconnect: () => void = () => {}
   /** The client has none while it is not connected. */
   #info: ServerInfo
   #next = 0
-  readonly outbox: Outbox
+  readonly writeBuffer: WriteBuffer
   #connected = true
-  #recognised = true
+  #isLogConfirmed = true
   #problem: TidingsError | undefined
-  #wakeUp: PromiseWithResolvers<void> | undefined
+  #reconnected: PromiseWithResolvers<void> | undefined
   #closed = false
 
   constructor(address: Address, nc: NatsConnection, newInbox: () => string) {
     this.address = address
     this.nc = nc
-    this.outbox = new Outbox(nc)
+    this.writeBuffer = new WriteBuffer(nc)
     this.#info = nc.info!
     this.timeoutMs = address.timeoutMs ?? 10_000
-    this.#answerMs = Math.min(answerMs, this.timeoutMs / 2)
+    this.#answerTimeoutMs = Math.min(maxAnswerTimeoutMs, this.timeoutMs / 2)
     this.#inbox = newInbox()
-    this.#subscription = this.#hear()
+    this.#subscription = this.#subscribeInbox()
     // After a pause of the whole process the answers that wait in the socket come first.
-    this.#sweep = setInterval(() => setImmediate(() => this.#expire()), sweepMs)
+    this.#sweep = setInterval(() => setImmediate(() => this.#expire()), sweepIntervalMs)
     this.#sweep.unref()
     void this.#watch()
   }
 
   /** After a reconnect it must first be known whether this is still the same log: `recognised()` says so. */
   get isConnected(): boolean {
-    return this.#connected && this.#recognised
+    return this.#connected && this.#isLogConfirmed
   }
 
   /** Why the server cannot be used now, as far as that is known without asking it. */
   get problem(): TidingsError | undefined {
-    return this.#connected ? this.#deaf : (this.#problem ?? this.unavailable('not connected'))
+    return this.#connected ? this.#inboxDenied : (this.#problem ?? this.unavailable('not connected'))
   }
 
   get serverVersion(): string {
@@ -80,8 +80,8 @@ export class Link {
     this.#onReconnect = callback
   }
 
-  recognised(): void {
-    this.#recognised = true
+  confirmLog(): void {
+    this.#isLogConfirmed = true
   }
 
   /** A subscription that the server refuses hears nothing. A callback that throws must not end the client's reader. */
@@ -124,14 +124,14 @@ export class Link {
     fail: (error: Error) => void,
     headers?: MsgHdrs,
   ): void {
-    if (this.#deaf) return fail(this.#deaf)
+    if (this.#inboxDenied) return fail(this.#inboxDenied)
     const key = (this.#next++).toString(36)
-    this.#waiting.set(key, { subject, reply, fail, until: performance.now() + this.#answerMs })
+    this.#waiting.set(key, { subject, reply, fail, until: performance.now() + this.#answerTimeoutMs })
     const refused = (error: Error) => {
       this.#waiting.delete(key)
       fail(error)
     }
-    this.outbox.send(subject, body, { reply: `${this.#inbox}.${key}`, ...(headers && { headers }) }, refused)
+    this.writeBuffer.send(subject, body, { reply: `${this.#inbox}.${key}`, ...(headers && { headers }) }, refused)
   }
 
   /** A request to the API of JetStream, whose answer is JSON. @throws Refused, Unanswered */
@@ -144,10 +144,10 @@ export class Link {
   ask<T>(subject: string, body: string | Uint8Array, headers?: MsgHdrs): Promise<T> {
     const until = performance.now() + this.timeoutMs
     const work = async () => answerOf<T>(await this.request(subject, body, headers))
-    if (!this.#connected || this.#closed) return this.persist(work, until)
+    if (!this.#connected || this.#closed) return this.retryUntilAnswered(work, until)
     // What is answered at once, as nearly everything is, costs one promise.
     return new Promise((resolve, reject) => {
-      const again = (error: Error) => void this.persist(work, until, error).then(resolve, reject)
+      const again = (error: Error) => void this.retryUntilAnswered(work, until, error).then(resolve, reject)
       const reply = (message: Msg) => {
         try {
           resolve(answerOf<T>(message))
@@ -164,7 +164,11 @@ export class Link {
    * Does it until it is answered, again after lost answers and while nobody leads the stream, within the time limit.
    * Only for what may be done twice. @throws TidingsError
    */
-  async persist<T>(work: () => Promise<T>, until = performance.now() + this.timeoutMs, first?: Error): Promise<T> {
+  async retryUntilAnswered<T>(
+    work: () => Promise<T>,
+    until = performance.now() + this.timeoutMs,
+    first?: Error,
+  ): Promise<T> {
     let wasSent = false
     for (let pause = 5; ; pause = Math.min(pause * 2, 500)) {
       try {
@@ -173,8 +177,8 @@ export class Link {
         return await work()
       } catch (error) {
         wasSent ||= error instanceof Unanswered
-        if (!isPassing(error) || performance.now() + pause > until)
-          throw wasSent ? this.#unknown(error) : this.told(error)
+        if (!isTransient(error) || performance.now() + pause > until)
+          throw wasSent ? this.#unanswered(error) : this.toTidingsError(error)
       }
       await new Promise(resolve => setTimeout(resolve, pause))
     }
@@ -186,9 +190,9 @@ export class Link {
       if (this.#closed) throw closed()
       const left = until - performance.now()
       if (left <= 0) throw this.problem!
-      this.#wakeUp ??= Promise.withResolvers()
+      this.#reconnected ??= Promise.withResolvers()
       let timer: NodeJS.Timeout | undefined
-      await Promise.race([this.#wakeUp.promise, new Promise(resolve => (timer = setTimeout(resolve, left)))])
+      await Promise.race([this.#reconnected.promise, new Promise(resolve => (timer = setTimeout(resolve, left)))])
       clearTimeout(timer)
     }
     if (this.#closed) throw closed()
@@ -199,15 +203,15 @@ export class Link {
   }
 
   /** An earlier copy of the call was sent and not answered: whatever ends it now, that copy may have been stored. */
-  #unknown(error: unknown): TidingsError {
-    const told = this.told(error)
+  #unanswered(error: unknown): TidingsError {
+    const told = this.toTidingsError(error)
     if (!told.retryable) return told
     const text = error instanceof TidingsError ? error.message : `${shownAddress(this.address)}: ${textOf(error)}`
     return new TidingsError('E_LOG_UNANSWERED', text, { retryable: true, cause: error })
   }
 
   /** Any error as one for the user. */
-  told(error: unknown): TidingsError {
+  toTidingsError(error: unknown): TidingsError {
     if (error instanceof TidingsError) return error
     const text = textOf(error)
     if (/max_payload|exceeds maximum/i.test(text))
@@ -216,17 +220,17 @@ export class Link {
   }
 
   async close(): Promise<void> {
-    this.outbox.flush()
+    this.writeBuffer.flush()
     this.#closed = true
     clearInterval(this.#sweep)
-    this.#wakeUp?.resolve()
+    this.#reconnected?.resolve()
     this.#fail(new Unanswered('the connection was closed'))
     this.#subscription.unsubscribe()
     if (this.#connected) await this.nc.flush().catch(() => {})
     await this.nc.close()
   }
 
-  #hear(): Subscription {
+  #subscribeInbox(): Subscription {
     return this.subscribe(`${this.#inbox}.*`, message => this.#receive(message))
   }
 
@@ -254,36 +258,36 @@ export class Link {
   async #watch(): Promise<void> {
     for await (const status of this.nc.status()) {
       if (status.type === 'disconnect') {
-        this.#connected = this.#recognised = false
-        this.outbox.hold()
+        this.#connected = this.#isLogConfirmed = false
+        this.writeBuffer.suspend()
         this.#problem ??= this.unavailable('the connection is lost')
         log.warn?.({ bus: shownAddress(this.address) }, 'the connection to the broker is lost')
         this.#fail(new Unanswered('the connection was lost before the answer'))
       } else if (status.type === 'reconnect') {
         this.#connected = true
-        this.outbox.resume()
+        this.writeBuffer.resume()
         this.#info = this.nc.info ?? this.#info
         this.#problem = undefined
         log.info?.({ bus: shownAddress(this.address) }, 'the connection to the broker is back')
-        if (this.#deaf) this.#subscription = this.#hear()
-        this.#deaf = undefined
-        this.#wakeUp?.resolve()
-        this.#wakeUp = undefined
+        if (this.#inboxDenied) this.#subscription = this.#subscribeInbox()
+        this.#inboxDenied = undefined
+        this.#reconnected?.resolve()
+        this.#reconnected = undefined
         this.#onReconnect()
-      } else if (status.type === 'error') this.#refused(status.error)
+      } else if (status.type === 'error') this.#onServerError(status.error)
     }
   }
 
   /** An error that the server sends unasked: the credentials are refused, or do not allow something. */
-  #refused(error: Error): void {
+  #onServerError(error: Error): void {
     if (!isDenial(error)) return
     const denied = deniedBy(this.address, error)
     const { subject = '' } = error as Error & { subject?: string }
     log.warn?.({ bus: shownAddress(this.address), code: denied.code, reason: denied.message }, 'the broker refuses')
     if (!subject) this.#problem = denied
-    else if (subject === `${this.#inbox}.*`) this.#deaf = denied
+    else if (subject === `${this.#inbox}.*`) this.#inboxDenied = denied
     for (const [key, waiting] of this.#waiting) {
-      if (waiting.subject !== subject && !this.#deaf) continue
+      if (waiting.subject !== subject && !this.#inboxDenied) continue
       this.#waiting.delete(key)
       waiting.fail(denied)
     }

@@ -1,5 +1,5 @@
 import { correlationOf, mintedAt } from '../../bus/ids.ts'
-import type { Log } from './provision.ts'
+import type { NatsLog } from './provision.ts'
 
 /*
  * A purged journal forgets its fence: version 0 would be accepted again. So the names of finished tasks are kept, for as
@@ -7,15 +7,15 @@ import type { Log } from './provision.ts'
  * be among them, so a new task costs no look.
  */
 
-const linesPerDocument = 8_000
+const maxLinesPerDocument = 8_000
 const clockSkewMs = 5 * 60_000
-const lookAgainMs = 60_000
+const cacheTtlMs = 60_000
 
-export class Seals {
-  readonly #log: Log
+export class TaskTombstones {
+  readonly #log: NatsLog
   #lastPurge: { at: number; seen: number } | undefined
 
-  constructor(log: Log) {
+  constructor(log: NatsLog) {
     this.#log = log
   }
 
@@ -32,9 +32,9 @@ export class Seals {
   async add(tasks: ReadonlyMap<number, readonly string[]>, newest: number, keepMs: number): Promise<void> {
     const ttl = Math.max(1, Math.ceil(keepMs / 1_000))
     for (const [shard, names] of tasks)
-      for (let i = 0; i < names.length; i += linesPerDocument) {
+      for (let i = 0; i < names.length; i += maxLinesPerDocument) {
         const subject = this.#log.names.doc('seal', shard, Date.now(), i)
-        await this.#log.state.append(subject, names.slice(i, i + linesPerDocument).join('\n'), {
+        await this.#log.state.append(subject, names.slice(i, i + maxLinesPerDocument).join('\n'), {
           'Nats-TTL': `${ttl}s`,
         })
       }
@@ -43,7 +43,7 @@ export class Seals {
   }
 
   async #purgedUntil(): Promise<number> {
-    if (!this.#lastPurge || performance.now() - this.#lastPurge.seen > lookAgainMs) {
+    if (!this.#lastPurge || performance.now() - this.#lastPurge.seen > cacheTtlMs) {
       const stored = await this.#log.state.last(this.#log.names.doc('purged'))
       this.#lastPurge = { at: stored ? Number(stored.text()) : -Infinity, seen: performance.now() }
     }

@@ -1,9 +1,9 @@
 import { ClockWatch, clockPollIntervalMs, type Now } from '../../bus/clock.ts'
 import { Heap } from './heap.ts'
-import type { LiveTask } from './live.ts'
-import type { OwnedShard } from './owned.ts'
+import type { LiveTaskState } from './task-checkpoint.ts'
+import type { OwnedShard } from './owned-shard.ts'
 
-interface Call {
+interface WakeCall {
   readonly task: string
   readonly shard: OwnedShard
   readonly due: number
@@ -13,24 +13,24 @@ interface Call {
   readonly pause: number
 }
 
-const firstPause = 500
-const lastPause = 30_000
+const minPauseMs = 500
+const maxPauseMs = 30_000
 /** So many are called at once, and more as those answer or their first pause ends: each reads a journal. */
-const mostCalled = 512
+const maxPending = 512
 /** Pause, in ms, before the next look whether some have answered. */
-const whileFull = 5
+const fullPollIntervalMs = 5
 
 /**
  * Wakes the tasks of the shards that this consumer owns, each at its time and then again, with growing pauses, until it
  * answers by a turn or by arming again. One timer, whatever the number of tasks.
  */
-export class Wakes {
-  #calls = new Heap<Call>()
+export class WakeSchedule {
+  #calls = new Heap<WakeCall>()
   readonly #now: Now
   readonly #clock: ClockWatch
   readonly #wake: (task: string, due: number) => void
   /** Those that were called and had time to answer until then. */
-  #called: { readonly call: Call; readonly until: number }[] = []
+  #pending: { readonly call: WakeCall; readonly until: number }[] = []
   #timer: NodeJS.Timeout | undefined
   #timerAt = Infinity
   #compactAt = 4_096
@@ -42,9 +42,9 @@ export class Wakes {
     this.#clock = new ClockWatch(now)
   }
 
-  changed(shard: OwnedShard, task: string, { wake, seq }: LiveTask): void {
+  changed(shard: OwnedShard, task: string, { wake, seq }: LiveTaskState): void {
     if (wake === null) return
-    this.#calls.push(wake, { shard, task, due: wake, seq, pause: firstPause })
+    this.#calls.push(wake, { shard, task, due: wake, seq, pause: minPauseMs })
     this.#compact()
     this.#arm()
   }
@@ -54,22 +54,22 @@ export class Wakes {
     clearTimeout(this.#timer)
   }
 
-  #serve(): void {
+  #callDue(): void {
     this.#timer = undefined
     this.#timerAt = Infinity
     const now = this.#now()
     // The pauses were reckoned by a clock that is another by now.
     if (this.#clock.moved() < 0) {
-      this.#called = []
-      this.#rebuild(call => this.#calls.push(call.due, { ...call, pause: firstPause }))
+      this.#pending = []
+      this.#rebuild(call => this.#calls.push(call.due, { ...call, pause: minPauseMs }))
     }
-    this.#called = this.#called.filter(({ call, until }) => until > now && isCurrent(call))
-    while (this.#calls.next <= now && this.#called.length < mostCalled) {
+    this.#pending = this.#pending.filter(({ call, until }) => until > now && isCurrent(call))
+    while (this.#calls.next <= now && this.#pending.length < maxPending) {
       const call = this.#calls.pop()!
       if (!isCurrent(call)) continue
-      this.#called.push({ call, until: now + firstPause })
+      this.#pending.push({ call, until: now + minPauseMs })
       this.#wake(call.task, call.due)
-      const pause = Math.min(call.pause * 2, lastPause)
+      const pause = Math.min(call.pause * 2, maxPauseMs)
       this.#calls.push(now + call.pause, { ...call, pause })
     }
     this.#arm()
@@ -79,8 +79,8 @@ export class Wakes {
     if (this.#closed || this.#calls.next >= this.#timerAt) return
     clearTimeout(this.#timer)
     this.#timerAt = this.#calls.next
-    const wait = Math.max(this.#called.length < mostCalled ? 0 : whileFull, this.#timerAt - this.#now())
-    this.#timer = setTimeout(() => this.#serve(), Math.min(wait, clockPollIntervalMs))
+    const wait = Math.max(this.#pending.length < maxPending ? 0 : fullPollIntervalMs, this.#timerAt - this.#now())
+    this.#timer = setTimeout(() => this.#callDue(), Math.min(wait, clockPollIntervalMs))
   }
 
   /** Calls of tasks that have ended or want another time are left where they are until they are the most. */
@@ -91,7 +91,7 @@ export class Wakes {
   }
 
   /** `keep` puts back what still counts. */
-  #rebuild(keep: (call: Call, at: number) => void): void {
+  #rebuild(keep: (call: WakeCall, at: number) => void): void {
     const before = this.#calls
     this.#calls = new Heap()
     for (let at = before.next, call = before.pop(); call; at = before.next, call = before.pop())
@@ -99,7 +99,7 @@ export class Wakes {
   }
 }
 
-const isCurrent = ({ shard, task, due, seq }: Call) => {
+const isCurrent = ({ shard, task, due, seq }: WakeCall) => {
   const state = shard.live.get(task)
   return state?.wake === due && state.seq === seq
 }

@@ -1,13 +1,13 @@
 import type { Msg, Subscription } from '@nats-io/transport-node'
 import { codes, statusOf } from './answers.ts'
-import type { Link } from './link.ts'
+import type { LogConnection } from './connection.ts'
 
 /** A message of a consumer that waits for its acknowledgement. */
-export interface Pulled {
+export interface PulledMessage {
   readonly subject: string
   /** Where its acknowledgement goes; changes with every redelivery. */
   readonly reply: string
-  /** 1 for the first time that the server hands it out. */
+  /** 1 for the first delivery by the server. */
   readonly delivered: number
   readonly seq: number
   /** Counts what the consumer was given, from 1. */
@@ -19,12 +19,12 @@ export interface Pulled {
   readonly message: Msg
 }
 
-export interface PullerListener {
+export interface PullConsumerListener {
   /** Whether what comes after the stop is given back; without acknowledgements there is nothing to give back. */
   readonly givesBack: boolean
   /** How many messages there is room for now, those that are asked for and not here yet included. */
   room(): number
-  onMessage(pulled: Pulled): void
+  onMessage(parsePulled: PulledMessage): void
   /** The consumer is not there. */
   onMissing(): void
   /** The server says nothing any more; what was asked for last may have come to nobody. Asked again unless told. */
@@ -34,24 +34,30 @@ export interface PullerListener {
 const expiresMs = 30_000
 const heartbeatMs = 5_000
 const nanos = 1_000_000
-const silence = 3 * heartbeatMs
-const pauseMs = 200
+const silenceTimeoutMs = 3 * heartbeatMs
+const retryDelayMs = 200
 
 /** Asks one consumer of the server for as many messages as there is room for, and never for more. */
-export class Puller {
-  readonly #link: Link
+export class PullConsumer {
+  readonly #connection: LogConnection
   readonly #subject: string
   readonly #newInbox: () => string
-  readonly #listener: PullerListener
+  readonly #listener: PullConsumerListener
   #subscription: Subscription | undefined
   #inbox = ''
-  #asked = 0
-  #heard = performance.now()
-  #again: NodeJS.Timeout | undefined
+  #requested = 0
+  #receivedAt = performance.now()
+  #restartTimer: NodeJS.Timeout | undefined
   #stopped = false
 
-  constructor(link: Link, stream: string, consumer: string, newInbox: () => string, listener: PullerListener) {
-    this.#link = link
+  constructor(
+    connection: LogConnection,
+    stream: string,
+    consumer: string,
+    newInbox: () => string,
+    listener: PullConsumerListener,
+  ) {
+    this.#connection = connection
     this.#subject = `$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`
     this.#newInbox = newInbox
     this.#listener = listener
@@ -60,29 +66,29 @@ export class Puller {
 
   /** Asks for more where there is room for it. In large windows not for every single one. */
   pull(): void {
-    if (this.#stopped || this.#again || !this.#link.isConnected) return
+    if (this.#stopped || this.#restartTimer || !this.#connection.isConnected) return
     const room = this.#listener.room()
-    const batch = room - this.#asked
-    if (batch <= 0 || (this.#asked > 0 && batch < room / 4)) return
-    this.#asked += batch
+    const batch = room - this.#requested
+    if (batch <= 0 || (this.#requested > 0 && batch < room / 4)) return
+    this.#requested += batch
     const request = { batch, expires: expiresMs * nanos, idle_heartbeat: heartbeatMs * nanos }
-    this.#link.outbox.send(this.#subject, JSON.stringify(request), { reply: this.#inbox })
+    this.#connection.writeBuffer.send(this.#subject, JSON.stringify(request), { reply: this.#inbox })
   }
 
   /** What was asked for before is void: its answers go to an inbox that nobody listens to any more. */
   restart(): void {
     if (this.#stopped) return
-    this.#leave()
+    this.#unsubscribe()
     this.#inbox = this.#newInbox()
-    this.#subscription = this.#link.subscribe(this.#inbox, message => this.#receive(message))
-    this.#asked = 0
-    this.#heard = performance.now()
+    this.#subscription = this.#connection.subscribe(this.#inbox, message => this.#receive(message))
+    this.#requested = 0
+    this.#receivedAt = performance.now()
     this.pull()
   }
 
   /** Looks whether the server still speaks. */
   check(): void {
-    if (this.#asked === 0 || performance.now() - this.#heard <= silence) this.pull()
+    if (this.#requested === 0 || performance.now() - this.#receivedAt <= silenceTimeoutMs) this.pull()
     else if (this.#listener.onSilence) this.#listener.onSilence()
     else this.restart()
   }
@@ -90,48 +96,49 @@ export class Puller {
   /** What was asked for comes to nobody any more; what is under way is given back. */
   stop(): void {
     this.#stopped = true
-    clearTimeout(this.#again)
-    this.#leave()
+    clearTimeout(this.#restartTimer)
+    this.#unsubscribe()
   }
 
   /** The server drops requests that nobody listens to; what it sent before it knew that is still taken in. */
-  #leave(): void {
+  #unsubscribe(): void {
     const left = this.#subscription
     this.#subscription = undefined
     if (left && !left.isClosed()) left.drain().catch(() => {})
   }
 
   #receive(message: Msg): void {
-    this.#heard = performance.now()
+    this.#receivedAt = performance.now()
     const status = message.data.length === 0 ? statusOf(message) : 0
     if (this.#stopped) {
-      if (status === 0 && message.reply && this.#listener.givesBack) this.#link.outbox.send(message.reply, '-NAK')
+      if (status === 0 && message.reply && this.#listener.givesBack)
+        this.#connection.writeBuffer.send(message.reply, '-NAK')
       return
     }
-    if (status !== 0) return this.#told(status, message)
-    this.#asked = Math.max(0, this.#asked - 1)
+    if (status !== 0) return this.#onStatus(status, message)
+    this.#requested = Math.max(0, this.#requested - 1)
     this.#listener.onMessage(pulled(message))
     this.pull()
   }
 
-  #told(status: number, message: Msg): void {
+  #onStatus(status: number, message: Msg): void {
     if (status === 100) return
     const left = Number(message.headers!.get('Nats-Pending-Messages')) || 0
     if (status === 408 || (status === 409 && left > 0)) {
-      this.#asked = Math.max(0, this.#asked - left)
+      this.#requested = Math.max(0, this.#requested - left)
       return this.pull()
     }
-    this.#asked = 0
+    this.#requested = 0
     if (status === codes.noResponders || /deleted/i.test(message.headers!.description)) this.#listener.onMissing()
-    this.#again ??= setTimeout(() => {
-      this.#again = undefined
+    this.#restartTimer ??= setTimeout(() => {
+      this.#restartTimer = undefined
       this.restart()
-    }, pauseMs)
+    }, retryDelayMs)
   }
 }
 
 // $JS.ACK.DOMAIN.ACCOUNT.STREAM.CONSUMER.DELIVERED.STREAM-SEQ.CONSUMER-SEQ.TIME.PENDING, and a random token in long form.
-export function pulled(message: Msg): Pulled {
+export function pulled(message: Msg): PulledMessage {
   const reply = message.reply!
   const tokens = reply.split('.')
   const first = tokens.length >= 11 ? 6 : 4

@@ -4,20 +4,20 @@ import { type Now, Stopwatch } from '../../bus/clock.ts'
 import type { Subscription } from '../../bus/driver.ts'
 import { balanceShards } from '../shared/shards.ts'
 import type { Groups } from './groups.ts'
-import { Hands, type LocalConsumer } from './hands.ts'
-import type { Ties } from './handed.ts'
+import { InFlightWindow, type GroupMember } from './in-flight-window.ts'
+import type { NatsDeliveryContext } from './nats-delivery.ts'
 import { Membership } from './membership.ts'
 import { durableOf } from './names.ts'
-import { OwnedShard } from './owned.ts'
-import type { Log } from './provision.ts'
-import { Puller } from './puller.ts'
+import { OwnedShard } from './owned-shard.ts'
+import type { NatsLog } from './provision.ts'
+import { PullConsumer } from './pull-consumer.ts'
 import type { Turns } from './turns.ts'
-import { Wakes } from './wakes.ts'
+import { WakeSchedule } from './wake-schedule.ts'
 
 /** What a member needs of its driver. */
-interface Context {
-  readonly ties: Ties
-  readonly log: Log
+interface ShardedMemberContext {
+  readonly context: NatsDeliveryContext
+  readonly log: NatsLog
   readonly turns: Turns
   readonly groups: Groups
   readonly leaseMs: number
@@ -25,16 +25,16 @@ interface Context {
   readonly newInbox: () => string
 }
 
-interface Owning {
+interface OwnedEntry {
   readonly state: OwnedShard
-  readonly puller: Puller
+  readonly consumer: PullConsumer
   /** When to read once more, by the monotonic clock: something failed, or may not have been heard. */
-  readAgainAt: number
+  rereadAt: number
   /** When to compare what is known with the newest turns. */
   compareAt: number
 }
 
-const compareEveryMs = 3_600_000
+const compareIntervalMs = 3_600_000
 
 /*
  * A member of a sharded group. Its lease is a document that it renews; who owns which shard is another. A member takes its
@@ -42,35 +42,35 @@ const compareEveryMs = 3_600_000
  *
  *     beat, news ──▶ look ──▶ owners as they should be ──▶ compare and swap ──▶ shards won and lost
  */
-export class ShardedConsumer implements LocalConsumer {
-  readonly hands: Hands
-  readonly #ties: Ties
-  readonly #log: Log
+export class ShardedMember implements GroupMember {
+  readonly window: InFlightWindow
+  readonly #context: NatsDeliveryContext
+  readonly #log: NatsLog
   readonly #turns: Turns
   readonly #groups: Groups
   readonly #subscription: Subscription
   readonly #leaseMs: number
   readonly #newInbox: () => string
-  readonly #closed: (consumer: ShardedConsumer) => void
+  readonly #closed: (consumer: ShardedMember) => void
   readonly #id = randomUUIDv7()
   readonly #membership: Membership
-  readonly #wakes: Wakes
+  readonly #wakes: WakeSchedule
   readonly #changes: NatsSubscription
-  readonly #owned = new Map<number, Owning>()
-  #looking: Promise<void> | undefined
-  #lookAgain = false
+  readonly #owned = new Map<number, OwnedEntry>()
+  #rebalancing: Promise<void> | undefined
+  #rebalanceAgain = false
   readonly #now: Now
   #renewed: Stopwatch
   #renewing: Promise<void> | undefined
-  #isTending = false
+  #isMaintaining = false
   #isClosed = false
 
   constructor(
-    { ties, log, turns, groups, leaseMs, now, newInbox }: Context,
+    { context, log, turns, groups, leaseMs, now, newInbox }: ShardedMemberContext,
     subscription: Subscription,
-    closed: (consumer: ShardedConsumer) => void,
+    closed: (consumer: ShardedMember) => void,
   ) {
-    this.#ties = ties
+    this.#context = context
     this.#log = log
     this.#turns = turns
     this.#groups = groups
@@ -78,8 +78,8 @@ export class ShardedConsumer implements LocalConsumer {
     this.#leaseMs = leaseMs
     this.#newInbox = newInbox
     this.#closed = closed
-    this.hands = new Hands(
-      ties,
+    this.window = new InFlightWindow(
+      context,
       subscription,
       leaseMs,
       () => groups.filterOf(subscription.group),
@@ -87,10 +87,12 @@ export class ShardedConsumer implements LocalConsumer {
     )
     this.#now = now
     this.#renewed = new Stopwatch(now)
-    this.#wakes = new Wakes((task, due) => this.#subscription.onWake?.(task, due), now)
+    this.#wakes = new WakeSchedule((task, due) => this.#subscription.onWake?.(task, due), now)
     const { group, filter } = subscription
-    this.#membership = new Membership(ties.link, log, group, this.#id, filter, leaseMs, () => this.#news())
-    this.#changes = ties.link.subscribe(log.names.change('*', group), ({ subject }) => {
+    this.#membership = new Membership(context.connection, log, group, this.#id, filter, leaseMs, () =>
+      this.#onMembershipChange(),
+    )
+    this.#changes = context.connection.subscribe(log.names.change('*', group), ({ subject }) => {
       const owning = this.#owned.get(log.names.shardIn(subject))
       if (owning) this.#read(owning).catch(() => {})
     })
@@ -98,7 +100,7 @@ export class ShardedConsumer implements LocalConsumer {
 
   async start(): Promise<void> {
     await this.#renew()
-    await this.#look()
+    await this.#rebalance()
   }
 
   /** The state of a shard of this group, where this member surely owns it: its lease has not run out. */
@@ -108,7 +110,7 @@ export class ShardedConsumer implements LocalConsumer {
 
   pause(): void {
     for (const shard of this.#owned.keys()) this.#stopPulling(shard)
-    this.hands.pause()
+    this.window.pause()
   }
 
   async close(): Promise<void> {
@@ -116,16 +118,16 @@ export class ShardedConsumer implements LocalConsumer {
     this.#isClosed = true
     this.pause()
     this.#closed(this)
-    await this.#looking?.catch(() => {})
+    await this.#rebalancing?.catch(() => {})
     this.#wakes.close()
-    if (this.#ties.link.isConnected) this.#changes.unsubscribe()
+    if (this.#context.connection.isConnected) this.#changes.unsubscribe()
     const mine = [...this.#owned.keys()]
-    this.hands.giveBack()
+    this.window.giveBack()
     try {
       // Where the log is away the lease ends by itself.
-      if (!this.#ties.link.isConnected) return
+      if (!this.#context.connection.isConnected) return
       await Promise.all([...this.#owned.values()].map(({ state }) => state.save(true)))
-      await this.#free(mine)
+      await this.#disown(mine)
       await this.#membership.leave()
     } catch {
       // It went just now.
@@ -136,27 +138,27 @@ export class ShardedConsumer implements LocalConsumer {
   }
 
   async beat(now: number): Promise<void> {
-    for (const { puller } of this.#owned.values()) puller.check()
+    for (const { consumer } of this.#owned.values()) consumer.check()
     // It slept through the end of its lease: others own its shards by now.
     if (this.#renewed.elapsed > this.#leaseMs) for (const shard of this.#owned.keys()) this.#lose(shard)
     if (this.#renewed.elapsed < this.#leaseMs / 4) return
     await this.#renew()
     // A reading may take longer than a lease, which must be kept meanwhile: else what was read is lost, and read again.
-    if (this.#isTending) return
-    this.#isTending = true
+    if (this.#isMaintaining) return
+    this.#isMaintaining = true
     try {
-      await this.#tend(now)
+      await this.#maintain(now)
     } finally {
-      this.#isTending = false
+      this.#isMaintaining = false
     }
   }
 
-  async #tend(now: number): Promise<void> {
-    await this.#look()
+  async #maintain(now: number): Promise<void> {
+    await this.#rebalance()
     for (const owning of this.#owned.values()) {
       // Read in vain, or a turn came that is understood only by those before it.
-      const isBehind = !owning.state.isSure && owning.readAgainAt === Infinity
-      if (isBehind || now >= owning.readAgainAt) await this.#readAgain(owning)
+      const isBehind = !owning.state.isComplete && owning.rereadAt === Infinity
+      if (isBehind || now >= owning.rereadAt) await this.#reread(owning)
       await owning.state.save()
       if (now >= owning.compareAt) await this.#compare(owning)
     }
@@ -164,98 +166,104 @@ export class ShardedConsumer implements LocalConsumer {
 
   reconnected(): void {
     for (const owning of this.#owned.values()) {
-      owning.puller.restart()
-      owning.readAgainAt = performance.now() + this.#leaseMs
+      owning.consumer.restart()
+      owning.rereadAt = performance.now() + this.#leaseMs
     }
-    this.#news()
+    this.#onMembershipChange()
   }
 
   async renewed(): Promise<void> {
     for (const shard of this.#owned.keys()) this.#lose(shard)
     await this.#groups.join(this.#subscription)
-    await this.#membership.beat()
-    await this.#look()
+    await this.#membership.renew()
+    await this.#rebalance()
   }
 
   /** The lease counts from before the server was asked: it may end there sooner than here, never later. */
   #renew(): Promise<void> {
     const renewed = new Stopwatch(this.#now)
     return (this.#renewing ??= this.#membership
-      .beat()
+      .renew()
       .then(() => void (this.#renewed = renewed))
       .finally(() => (this.#renewing = undefined)))
   }
 
-  async #readAgain(owning: Owning): Promise<void> {
-    owning.readAgainAt = Infinity
+  async #reread(owning: OwnedEntry): Promise<void> {
+    owning.rereadAt = Infinity
     await this.#read(owning)
-    if (!owning.state.isSure) owning.readAgainAt = performance.now() + this.#leaseMs
+    if (!owning.state.isComplete) owning.rereadAt = performance.now() + this.#leaseMs
   }
 
   /** What fails is read again with the next beat. */
-  async #read(owning: Owning): Promise<void> {
+  async #read(owning: OwnedEntry): Promise<void> {
     try {
       await owning.state.read(this.#turns)
     } catch (error) {
-      owning.readAgainAt = 0
+      owning.rereadAt = 0
       throw error
     }
   }
 
   /** A page of it. The first time when the shard was taken over and is surely known, and then rarely. */
-  async #compare(owning: Owning): Promise<void> {
-    if (!owning.state.isSure) return
-    if (!(await owning.state.compare(this.#turns))) owning.compareAt = performance.now() + compareEveryMs
+  async #compare(owning: OwnedEntry): Promise<void> {
+    if (!owning.state.isComplete) return
+    if (!(await owning.state.compare(this.#turns))) owning.compareAt = performance.now() + compareIntervalMs
   }
 
-  #news(): void {
-    if (!this.#isClosed) void this.#look().catch(() => {})
+  #onMembershipChange(): void {
+    if (!this.#isClosed) void this.#rebalance().catch(() => {})
   }
 
   /** One look at a time; news that comes meanwhile is looked at afterwards. */
-  #look(): Promise<void> {
-    this.#lookAgain = true
-    return (this.#looking ??= (async () => {
+  #rebalance(): Promise<void> {
+    this.#rebalanceAgain = true
+    return (this.#rebalancing ??= (async () => {
       try {
-        while (this.#lookAgain && !this.#isClosed) {
-          this.#lookAgain = false
-          await this.#settle()
+        while (this.#rebalanceAgain && !this.#isClosed) {
+          this.#rebalanceAgain = false
+          await this.#rebalanceOnce()
         }
       } finally {
-        this.#looking = undefined
+        this.#rebalancing = undefined
       }
     })())
   }
 
-  async #settle(): Promise<void> {
+  async #rebalanceOnce(): Promise<void> {
     for (;;) {
-      const standing = await this.#membership.look()
+      const view = await this.#membership.read()
       if (this.#isClosed) return
-      const owners = balanceShards(this.#id, standing.members, standing.owners)
+      const owners = balanceShards(this.#id, view.members, view.owners)
       for (const shard of this.#owned.keys()) if (owners[shard] !== this.#id) await this.#release(shard)
-      const isSame = owners.every((owner, shard) => owner === standing.owners[shard])
-      if (!isSame && !(await this.#membership.claim(owners, standing.revision))) continue
+      const isSame = owners.every((owner, shard) => owner === view.owners[shard])
+      if (!isSame && !(await this.#membership.claim(owners, view.revision))) continue
       owners.forEach((owner, shard) => {
-        if (owner === this.#id && !this.#owned.has(shard)) this.#win(shard)
+        if (owner === this.#id && !this.#owned.has(shard)) this.#acquire(shard)
       })
-      await this.#groups.narrow(this.#subscription.group, [...standing.filters, this.#subscription.filter])
+      await this.#groups.narrow(this.#subscription.group, [...view.filters, this.#subscription.filter])
       return
     }
   }
 
-  #win(shard: number): void {
+  #acquire(shard: number): void {
     const { group } = this.#subscription
     const sureAt = performance.now() + this.#leaseMs
     const state = new OwnedShard(this.#log, group, shard, sureAt, (task, live) =>
       this.#wakes.changed(state, task, live),
     )
-    const puller = new Puller(this.#ties.link, this.#log.names.log, durableOf(group, shard), this.#newInbox, {
-      givesBack: true,
-      room: () => (this.hands.isPaused ? 0 : this.#early - this.hands.waiting(shard)),
-      onMessage: pulled => this.hands.take(pulled),
-      onMissing: () => void this.#groups.provision(group).catch(() => {}),
-    })
-    const owning: Owning = { state, puller, readAgainAt: sureAt, compareAt: sureAt }
+    const consumer = new PullConsumer(
+      this.#context.connection,
+      this.#log.names.log,
+      durableOf(group, shard),
+      this.#newInbox,
+      {
+        givesBack: true,
+        room: () => (this.window.isPaused ? 0 : this.#maxPrefetch - this.window.countWaiting(shard)),
+        onMessage: pulled => this.window.receive(pulled),
+        onMissing: () => void this.#groups.provision(group).catch(() => {}),
+      },
+    )
+    const owning: OwnedEntry = { state, consumer: consumer, rereadAt: sureAt, compareAt: sureAt }
     this.#owned.set(shard, owning)
     this.#read(owning).catch(() => {})
   }
@@ -264,7 +272,7 @@ export class ShardedConsumer implements LocalConsumer {
   async #release(shard: number): Promise<void> {
     const owning = this.#owned.get(shard)!
     this.#stopPulling(shard)
-    this.hands.giveBack(shard)
+    this.window.giveBack(shard)
     try {
       await owning.state.save(true)
     } finally {
@@ -277,17 +285,17 @@ export class ShardedConsumer implements LocalConsumer {
     this.#stopPulling(shard)
     this.#owned.get(shard)?.state.lose()
     this.#owned.delete(shard)
-    this.hands.forget(shard)
+    this.window.forget(shard)
     this.#subscription.onLost?.(shard)
   }
 
   #stopPulling(shard: number): void {
-    this.#owned.get(shard)?.puller.stop()
+    this.#owned.get(shard)?.consumer.stop()
   }
 
-  async #free(shards: readonly number[]): Promise<void> {
+  async #disown(shards: readonly number[]): Promise<void> {
     for (;;) {
-      const { owners, revision } = await this.#membership.look()
+      const { owners, revision } = await this.#membership.read()
       const left = owners.map((owner, shard) => (owner === this.#id && shards.includes(shard) ? null : owner))
       if (left.every((owner, shard) => owner === owners[shard])) return
       if (await this.#membership.claim(left, revision)) return
@@ -295,11 +303,11 @@ export class ShardedConsumer implements LocalConsumer {
   }
 
   /** How many of a shard may come before there is room in the window, so that no shard waits for another. */
-  get #early(): number {
+  get #maxPrefetch(): number {
     return Math.min(64, Math.max(1, Math.ceil(this.#subscription.inFlight / Math.max(1, this.#owned.size))))
   }
 
   #pull(): void {
-    for (const { puller } of this.#owned.values()) puller.pull()
+    for (const { consumer } of this.#owned.values()) consumer.pull()
   }
 }

@@ -1,23 +1,32 @@
 import { log as logger } from '../../bus/telemetry/log.ts'
 import { textOf, TidingsError } from '../../errors.ts'
 import { takeCheckpoint, writeCheckpoint } from './checkpoint.ts'
-import { differs, type Fold, foldShard, groupOf, liveOf, type LiveTask, saysAll, turned } from './live.ts'
-import type { Log } from './provision.ts'
+import {
+  differs,
+  type ShardFold,
+  foldShard,
+  groupOfTurn,
+  liveOf,
+  type LiveTaskState,
+  isSelfContained,
+  applyTurn,
+} from './task-checkpoint.ts'
+import type { NatsLog } from './provision.ts'
 import type { StoredMessage } from './stored-message.ts'
-import { type Accepted, type Repair, taskOf, turnHeaders, type TurnRepair, type Turns } from './turns.ts'
+import { type StoredTurn, type KnownRepair, taskOf, turnHeaders, type TurnRepair, type Turns } from './turns.ts'
 
 /** A first reading of fewer positions is not written down when it ends. */
 const minProgress = 1_000
 
 /** Something that looks at the log, or changes it, for a while: what it brings back may be older than what is known by then. */
-export interface View {
+export interface ShardView {
   /** The newest sequence that was known when it began. */
   readonly newest: number
   readonly begun: number
 }
 
 /** How many newest turns are compared at a time with what is known. */
-const comparedAtOnce = 1_000
+const comparePageSize = 1_000
 
 /**
  * One shard of a group that this process owns: the tasks that live in it. Whatever comes in is a partial view of the log, so it
@@ -25,12 +34,12 @@ const comparedAtOnce = 1_000
  */
 export class OwnedShard {
   readonly shard: number
-  readonly live = new Map<string, LiveTask>()
-  readonly #log: Log
+  readonly live = new Map<string, LiveTaskState>()
+  readonly #log: NatsLog
   readonly #group: string
-  readonly #onWake: (task: string, state: LiveTask) => void
+  readonly #onWake: (task: string, state: LiveTaskState) => void
   /** Views that are open, in the order in which they began. */
-  readonly #views = new Set<View>()
+  readonly #views = new Set<ShardView>()
   /** Tasks that ended since the oldest open view began, and when: a view that began before that may not know it. */
   readonly #ended = new Map<string, number>()
   #time = 0
@@ -38,8 +47,8 @@ export class OwnedShard {
   #nextReading: Promise<void> | undefined
   #saving: Promise<void> = Promise.resolve()
   #newest = 0
-  readonly #sureAt: number
-  #isSure = false
+  readonly #completeFrom: number
+  #isComplete = false
   /** Up to here it was read. */
   #readTo = 0
   #announcements: number[] = []
@@ -47,14 +56,20 @@ export class OwnedShard {
   #revision: number | undefined
   #written = 0
   /** What was written down is not as the log says. */
-  #isWrong = false
+  #mustRewrite = false
   #isLost = false
   #comparing: AsyncGenerator<StoredMessage> | undefined
 
   /** `sureAt`: the moment, of the monotonic clock, from which on a reading misses nothing that was stored before it was owned. */
-  constructor(log: Log, group: string, shard: number, sureAt: number, onWake: (task: string, state: LiveTask) => void) {
+  constructor(
+    log: NatsLog,
+    group: string,
+    shard: number,
+    sureAt: number,
+    onWake: (task: string, state: LiveTaskState) => void,
+  ) {
     this.shard = shard
-    this.#sureAt = sureAt
+    this.#completeFrom = sureAt
     this.#log = log
     this.#group = group
     this.#onWake = onWake
@@ -78,7 +93,7 @@ export class OwnedShard {
 
   async #read(turns: Turns): Promise<void> {
     const begun = performance.now()
-    const view = this.begin()
+    const view = this.openView()
     try {
       const isFirst = this.#readTo === 0
       // A checkpoint that is written on the way may only continue the one that is read: so it is taken before.
@@ -86,7 +101,7 @@ export class OwnedShard {
       this.#revision ??= await takeCheckpoint(this.#log, this.shard, this.#group)
       const learnt = new Set(this.#announcements)
       const known = isFirst ? undefined : { at: this.#readTo, live: new Map(this.live), learnt }
-      const onProgress = async (fold: Fold) => {
+      const onProgress = async (fold: ShardFold) => {
         if (this.#isLost)
           throw new TidingsError('E_LOG_UNAVAILABLE', 'the shard has another owner', { retryable: true })
         if (isFirst) await this.#saveProgress(fold)
@@ -100,22 +115,22 @@ export class OwnedShard {
         throw new TidingsError('E_LOG_UNAVAILABLE', 'the server has not caught up yet', { retryable: true })
       for (const [seq, missing] of fold.unfinished!.open) {
         const turn = await this.#log.events.at(seq)
-        if (turn) await this.#finish(turns, turn, { missing, from: until + 1 })
+        if (turn) await this.#repair(turns, turn, { missing, from: until + 1 })
       }
-      for (const turn of fold.announced) await this.#finish(turns, turn)
+      for (const turn of fold.announced) await this.#repair(turns, turn)
       for (const [task, { seq }] of this.live) if (seq <= until && !fold.live.has(task)) this.live.delete(task)
       for (const [task, state] of fold.live) this.#learn(task, state, view)
       this.#announcements = fold.announcements
       this.#readTo = until
-      if (begun >= this.#sureAt) this.#isSure = true
-      this.#saw(until)
+      if (begun >= this.#completeFrom) this.#isComplete = true
+      this.#advanceTo(until)
     } finally {
-      this.close(view)
+      this.closeView(view)
     }
   }
 
   /** So that the next owner continues here if this one dies while it reads. */
-  async #saveProgress({ live, start, readTo, unfinished }: Fold): Promise<void> {
+  async #saveProgress({ live, start, readTo, unfinished }: ShardFold): Promise<void> {
     if ((readTo - Math.max(start, this.#written)) * 2 < live.size) return
     const checkpoint = { at: readTo, open: unfinished!.open }
     const revision = this.#revision!
@@ -127,18 +142,18 @@ export class OwnedShard {
   }
 
   /** Whether everything is known that was stored before it was owned, and since. */
-  get isSure(): boolean {
-    return this.#isSure
+  get isComplete(): boolean {
+    return this.#isComplete
   }
 
   /** A turn of this process begins, or somebody looks at the log; it lasts until `close`. */
-  begin(): View {
+  openView(): ShardView {
     const view = { newest: this.#newest, begun: ++this.#time }
     this.#views.add(view)
     return view
   }
 
-  close(view: View): void {
+  closeView(view: ShardView): void {
     this.#views.delete(view)
     const [oldest] = this.#views
     for (const [task, at] of this.#ended) {
@@ -149,22 +164,22 @@ export class OwnedShard {
 
   /** What is left to do for the events of a turn, the newest of its task. */
   repairOf(turn: StoredMessage): TurnRepair {
-    if (groupOf(turn) !== this.#group) return 'all'
+    if (groupOfTurn(turn) !== this.#group) return 'all'
     if (turn.seq <= this.#readTo || this.live.get(taskOf(turn.subject))?.seq === turn.seq) return 'none'
     // The first reading, which is under way or comes next, checks every turn.
     return this.#readTo === 0 ? 'recent' : 'all'
   }
 
   /** A turn was stored, by whomever. */
-  advanced(task: string, stored: Accepted, view: View): void {
-    if (this.#isLost || groupOf(stored) !== this.#group) return
-    this.#saw(stored.seq)
+  turnStored(task: string, stored: StoredTurn, view: ShardView): void {
+    if (this.#isLost || groupOfTurn(stored) !== this.#group) return
+    this.#advanceTo(stored.seq)
     if (stored.header(turnHeaders.end)) return this.#end(task)
     // What was known already wakes nobody again: a task whose code does not fit is read each time that it is woken.
     if ((this.live.get(task)?.seq ?? 0) >= stored.seq) return
-    if (saysAll(stored)) this.#learn(task, turned(undefined, stored, this.#group)!, view)
+    if (isSelfContained(stored)) this.#learn(task, applyTurn(undefined, stored, this.#group)!, view)
     // What such a turn leaves as it was, only a reading in order tells.
-    else this.#isSure = false
+    else this.#isComplete = false
   }
 
   /** Writes down how far it is, when enough happened since to pay for it. */
@@ -178,9 +193,9 @@ export class OwnedShard {
     if (this.#readTo === 0 || this.#isLost) return
     this.#revision ??= await takeCheckpoint(this.#log, this.shard, this.#group)
     const [oldest] = this.#views
-    const at = Math.min(this.#isSure ? this.#newest : this.#readTo, oldest?.newest ?? Infinity)
+    const at = Math.min(this.#isComplete ? this.#newest : this.#readTo, oldest?.newest ?? Infinity)
     const isDue = at > this.#written && (always || (at - this.#written) * 2 >= this.live.size)
-    if (!isDue && !this.#isWrong) return
+    if (!isDue && !this.#mustRewrite) return
     const covered = this.#announcements.splice(0)
     const revision = this.#revision
     // Where it is not known whether it was written, it is taken again.
@@ -188,7 +203,7 @@ export class OwnedShard {
     this.#revision = await writeCheckpoint(this.#log, this.shard, this.#group, revision, { at, open: [] }, this.live)
     if (this.#revision === undefined) return
     this.#written = at
-    this.#isWrong = false
+    this.#mustRewrite = false
     for (const seq of covered) await this.#log.state.remove(seq)
   }
 
@@ -197,36 +212,36 @@ export class OwnedShard {
    * False when it is through.
    */
   async compare(turns: Turns): Promise<boolean> {
-    const view = this.begin()
+    const view = this.openView()
     try {
       this.#comparing ??= this.#log.events.newestHeaders(this.#log.names.turnsIn(this.shard))
-      for (let n = 0; n < comparedAtOnce; n++) {
+      for (let n = 0; n < comparePageSize; n++) {
         const next = await this.#comparing.next()
         if (next.done) {
           this.#comparing = undefined
           return false
         }
-        if (this.#differs(next.value)) await this.#setRight(turns, next.value.subject, view)
+        if (this.#differs(next.value)) await this.#correct(turns, next.value.subject, view)
       }
       return true
     } catch (error) {
       this.#comparing = undefined
       throw error
     } finally {
-      this.close(view)
+      this.closeView(view)
     }
   }
 
   /** Whether this turn, perhaps not the newest any more, shows that something is not known. */
   #differs(turn: StoredMessage): boolean {
-    return groupOf(turn) === this.#group && differs(this.live.get(taskOf(turn.subject)), turn)
+    return groupOfTurn(turn) === this.#group && differs(this.live.get(taskOf(turn.subject)), turn)
   }
 
-  async #setRight(turns: Turns, subject: string, view: View): Promise<void> {
+  async #correct(turns: Turns, subject: string, view: ShardView): Promise<void> {
     const newest = await this.#log.events.last(subject)
     if (!newest || !this.#differs(newest)) return
     const task = taskOf(subject)
-    await this.#finish(turns, newest)
+    await this.#repair(turns, newest)
     const after = await liveOf(this.#log, newest, this.#group)
     if (this.#isLost) return
     if (!after) return this.#end(task)
@@ -234,12 +249,12 @@ export class OwnedShard {
     if (before && (before.seq > after.seq || (before.wake === after.wake && before.origin <= after.origin))) return
     if ((this.#ended.get(task) ?? 0) > view.begun) return
     logger.warn?.({ task }, 'the wake-up of this task was not known: it is set again')
-    this.#isWrong = true
+    this.#mustRewrite = true
     this.#set(task, after)
   }
 
   /** What a turn promised and its writer did not come to. One that cannot be read must not hold up all the others. */
-  async #finish(turns: Turns, turn: StoredMessage, known?: Repair): Promise<void> {
+  async #repair(turns: Turns, turn: StoredMessage, known?: KnownRepair): Promise<void> {
     try {
       await turns.complete(turn, known)
     } catch (error) {
@@ -253,7 +268,7 @@ export class OwnedShard {
     this.live.clear()
   }
 
-  #learn(task: string, state: LiveTask, view: View): void {
+  #learn(task: string, state: LiveTaskState, view: ShardView): void {
     if ((this.#ended.get(task) ?? 0) > view.begun) return
     if ((this.live.get(task)?.seq ?? 0) < state.seq) this.#set(task, state)
   }
@@ -265,12 +280,12 @@ export class OwnedShard {
     if (this.#views.size > 0) this.#ended.set(task, ++this.#time)
   }
 
-  #set(task: string, state: LiveTask): void {
+  #set(task: string, state: LiveTaskState): void {
     this.live.set(task, state)
     if (state.wake !== null) this.#onWake(task, state)
   }
 
-  #saw(seq: number): void {
+  #advanceTo(seq: number): void {
     if (seq > this.#newest) this.#newest = seq
   }
 }

@@ -7,15 +7,15 @@ interface Outgoing {
   readonly refused: ((error: Error) => void) | undefined
 }
 
-const mentionMs = 2
+const lazyFlushMs = 2
 
 /** Sends what comes in one round of the event loop in one go, since every write to the socket costs. */
-export class Outbox {
+export class WriteBuffer {
   readonly #nc: NatsConnection
   #outgoing: Outgoing[] = []
   #immediate: NodeJS.Immediate | undefined
   #timer: NodeJS.Timeout | undefined
-  #isHeld = false
+  #isSuspended = false
 
   constructor(nc: NatsConnection) {
     this.#nc = nc
@@ -28,16 +28,16 @@ export class Outbox {
   }
 
   /** What nobody waits for goes with what is sent next, or soon. */
-  mention(subject: string, word: string): void {
+  sendLazily(subject: string, word: string): void {
     this.#outgoing.push({ subject, body: word, options: undefined, refused: undefined })
-    this.#timer ??= setTimeout(() => this.flush(), mentionMs)
+    this.#timer ??= setTimeout(() => this.flush(), lazyFlushMs)
   }
 
   flush(): void {
     clearTimeout(this.#timer)
     clearImmediate(this.#immediate)
     this.#timer = this.#immediate = undefined
-    if (this.#isHeld || this.#nc.isClosed()) return
+    if (this.#isSuspended || this.#nc.isClosed()) return
     for (const { subject, body, options, refused } of this.#outgoing.splice(0))
       try {
         this.#nc.publish(subject, body, options)
@@ -47,13 +47,13 @@ export class Outbox {
   }
 
   /** The connection is lost: what waited for an answer has been told so, and is not sent any more. */
-  hold(): void {
-    this.#isHeld = true
+  suspend(): void {
+    this.#isSuspended = true
     this.#outgoing = this.#outgoing.filter(({ options }) => options === undefined)
   }
 
   resume(): void {
-    this.#isHeld = false
+    this.#isSuspended = false
     this.flush()
   }
 }

@@ -1,13 +1,13 @@
 import { type OpenTurn, readCheckpoint } from './checkpoint.ts'
-import { untoken } from './names.ts'
-import type { Log } from './provision.ts'
+import { fromToken } from './names.ts'
+import type { NatsLog } from './provision.ts'
 import type { StoredMessage } from './stored-message.ts'
 import { msgId } from './stream.ts'
-import { type Accepted, decodeId, originOf, taskOf, turnHeaders, type Turns } from './turns.ts'
+import { type StoredTurn, decodeId, originOfTurn, taskOf, turnHeaders, type Turns } from './turns.ts'
 import { UnfinishedTurns } from './unfinished-turns.ts'
 
 /** An unfinished task. */
-export interface LiveTask {
+export interface LiveTaskState {
   readonly group: string
   /** The log must be kept from here on. */
   readonly origin: number
@@ -32,9 +32,9 @@ interface Announcement {
  */
 
 /** What was read already. */
-interface Known {
+interface PreviousReading {
   readonly at: number
-  readonly live: Map<string, LiveTask>
+  readonly live: Map<string, LiveTaskState>
   /** Sequences of announcements. */
   readonly learnt: ReadonlySet<number>
 }
@@ -43,20 +43,20 @@ interface FoldOptions {
   /** Only the tasks of this group; all groups by default. */
   readonly group?: string
   /** Of the group, where it was read up to some position already. */
-  readonly known?: Known | undefined
+  readonly known?: PreviousReading | undefined
   /** Given, the fold also finds the turns whose events are missing. */
   readonly turns?: Turns
   /** Called now and then while it is read. */
-  readonly onProgress?: (fold: Fold) => Promise<void>
+  readonly onProgress?: (fold: ShardFold) => Promise<void>
 }
 
 const progressMessages = 2_000
 const progressIntervalMs = 1_000
 
 /** The live tasks of one shard. */
-export async function foldShard(log: Log, shard: number, options: FoldOptions = {}): Promise<Fold> {
+export async function foldShard(log: NatsLog, shard: number, options: FoldOptions = {}): Promise<ShardFold> {
   const { group: only, known, turns, onProgress } = options
-  const live = known?.live ?? new Map<string, LiveTask>()
+  const live = known?.live ?? new Map<string, LiveTaskState>()
   const from = new Map<string, number>()
   const open: OpenTurn[] = []
   for (const group of only === undefined ? await shardedGroups(log) : [only]) {
@@ -66,11 +66,11 @@ export async function foldShard(log: Log, shard: number, options: FoldOptions = 
   }
   const start = from.size > 0 ? Math.min(...from.values()) : 0
   const until = await log.events.head()
-  const fold = new Fold(live, start, until, turns && new UnfinishedTurns(log, turns, open))
+  const fold = new ShardFold(live, start, until, turns && new UnfinishedTurns(log, turns, open))
   let read = 0
   let progressAt = performance.now()
   for await (const stored of log.events.scanHeaders(log.names.shard(shard), start + 1, until)) {
-    const group = groupOf(stored)
+    const group = groupOfTurn(stored)
     if (stored.subject.startsWith(`${log.names.log}.e.`)) fold.published(stored)
     else if (group !== undefined && (only === undefined || only === group) && stored.seq > (from.get(group) ?? 0))
       await fold.add(log, stored, group)
@@ -92,17 +92,23 @@ export async function foldShard(log: Log, shard: number, options: FoldOptions = 
 }
 
 /** The announcements of a shard, of all groups or of one, with the sequences of their documents. */
-export async function* announcedIn(log: Log, shard: number, only?: string) {
+export async function* announcedIn(log: NatsLog, shard: number, only?: string) {
   for await (const { subject, seq, text } of log.state.scan({
     subject: log.names.doc('foreign', only ?? '*', shard, '*'),
   })) {
     const { task } = JSON.parse(text()) as Announcement
-    yield { task, group: untoken(subject.split('.').at(-3)!), seq }
+    yield { task, group: fromToken(subject.split('.').at(-3)!), seq }
   }
 }
 
 /** `seq`: of what was changed. */
-export async function announce(log: Log, group: string, shard: number, seq: number, task: string): Promise<void> {
+export async function announceChange(
+  log: NatsLog,
+  group: string,
+  shard: number,
+  seq: number,
+  task: string,
+): Promise<void> {
   await log.state.append(log.names.doc('foreign', group, shard, seq), JSON.stringify({ task } satisfies Announcement))
 }
 
@@ -111,14 +117,14 @@ export async function announce(log: Log, group: string, shard: number, seq: numb
  * `known`.
  */
 export async function liveOf(
-  log: Log,
+  log: NatsLog,
   newest: StoredMessage,
   group: string,
-  known: { readonly at: number; readonly state?: LiveTask | undefined } = { at: 0 },
-): Promise<LiveTask | undefined> {
-  if (newest.header(turnHeaders.end) || saysAll(newest)) return turned(undefined, newest, group)
+  known: { readonly at: number; readonly state?: LiveTaskState | undefined } = { at: 0 },
+): Promise<LiveTaskState | undefined> {
+  if (newest.header(turnHeaders.end) || isSelfContained(newest)) return applyTurn(undefined, newest, group)
   const task = taskOf(newest.subject)
-  const fold = new Fold(new Map(known.state && [[task, known.state]]), 0, newest.seq)
+  const fold = new ShardFold(new Map(known.state && [[task, known.state]]), 0, newest.seq)
   const messages = await Array.fromAsync(
     log.events.scan({ subject: newest.subject, from: known.at + 1, until: newest.seq }),
   )
@@ -128,8 +134,8 @@ export async function liveOf(
   return fold.live.get(task)
 }
 
-export class Fold {
-  readonly live: Map<string, LiveTask>
+export class ShardFold {
+  readonly live: Map<string, LiveTaskState>
   /** The reading continues after this position and ends with `until`. */
   readonly start: number
   readonly until: number
@@ -141,7 +147,7 @@ export class Fold {
   /** Turns that were announced and stored after the reading began. */
   readonly announced: StoredMessage[] = []
 
-  constructor(live: Map<string, LiveTask>, start: number, until: number, unfinished?: UnfinishedTurns) {
+  constructor(live: Map<string, LiveTaskState>, start: number, until: number, unfinished?: UnfinishedTurns) {
     this.live = live
     this.start = start
     this.readTo = start
@@ -149,19 +155,19 @@ export class Fold {
     this.unfinished = unfinished
   }
 
-  async add(log: Log, stored: StoredMessage, group: string): Promise<void> {
+  async add(log: NatsLog, stored: StoredMessage, group: string): Promise<void> {
     if (stored.subject.includes('.w.')) {
       const whole = await log.events.at(stored.seq)
-      if (whole) armed(this.live, whole, group)
+      if (whole) applyLegacyWake(this.live, whole, group)
       return
     }
     const task = taskOf(stored.subject)
-    this.#set(task, turned(this.live.get(task), stored, group))
+    this.#set(task, applyTurn(this.live.get(task), stored, group))
     this.unfinished?.add(stored)
   }
 
   /** The newest turn of a task that somebody else changed. */
-  async learn(log: Log, newest: StoredMessage, group: string): Promise<void> {
+  async learn(log: NatsLog, newest: StoredMessage, group: string): Promise<void> {
     const task = taskOf(newest.subject)
     if ((this.live.get(task)?.seq ?? 0) >= newest.seq) return
     this.#set(task, await liveOf(log, newest, group))
@@ -172,14 +178,14 @@ export class Fold {
     this.unfinished?.published(decodeId(header(msgId)))
   }
 
-  #set(task: string, after: LiveTask | undefined): void {
+  #set(task: string, after: LiveTaskState | undefined): void {
     if (after) this.live.set(task, after)
     else this.live.delete(task)
   }
 }
 
 /** Whether a turn says by itself when its task is woken and from where the log is kept for it. */
-export const saysAll = ({ header }: Pick<Accepted, 'header'>) =>
+export const isSelfContained = ({ header }: Pick<StoredTurn, 'header'>) =>
   header(turnHeaders.wake) !== '' &&
   (header(turnHeaders.version) === '1' || !!header(turnHeaders.snapshot) || header(turnHeaders.origin) !== '')
 
@@ -187,21 +193,25 @@ export const saysAll = ({ header }: Pick<Accepted, 'header'>) =>
  * What a turn makes of its task; undefined when it has ended. `before` is asked for what the turn does not say, and must then be
  * all that came before it.
  */
-export function turned(before: LiveTask | undefined, stored: Accepted, group: string): LiveTask | undefined {
+export function applyTurn(
+  before: LiveTaskState | undefined,
+  stored: StoredTurn,
+  group: string,
+): LiveTaskState | undefined {
   const { seq, header } = stored
   if (before && before.seq >= seq) return before
   if (header(turnHeaders.end)) return undefined
   const wake = header(turnHeaders.wake)
   return {
     group,
-    origin: originOf(stored) || before?.origin || seq,
+    origin: originOfTurn(stored) || before?.origin || seq,
     wake: wake === '' ? (before?.wake ?? null) : wake === 'none' ? null : Number(wake),
     seq,
   }
 }
 
 /** Whether what is known of a task cannot be right by a turn that was its newest not long ago. */
-export function differs(known: LiveTask | undefined, { seq, header }: Accepted): boolean {
+export function differs(known: LiveTaskState | undefined, { seq, header }: StoredTurn): boolean {
   if (header(turnHeaders.end)) return known !== undefined && known.seq <= seq
   if (!known || known.seq < seq) return true
   if (known.seq > seq) return false
@@ -210,19 +220,19 @@ export function differs(known: LiveTask | undefined, { seq, header }: Accepted):
 }
 
 /** Older versions changed a wake-up without a turn. */
-function armed(live: Map<string, LiveTask>, stored: StoredMessage, group: string): void {
+function applyLegacyWake(live: Map<string, LiveTaskState>, stored: StoredMessage, group: string): void {
   const { task, wake } = JSON.parse(stored.text()) as { task: string; wake: number | null }
   const before = live.get(task)
   if (before && before.group === group && before.seq < stored.seq) live.set(task, { ...before, wake, seq: stored.seq })
 }
 
-export function groupOf({ header }: Pick<Accepted, 'header'>): string | undefined {
+export function groupOfTurn({ header }: Pick<StoredTurn, 'header'>): string | undefined {
   const group = header(turnHeaders.group)
   return group ? decodeURIComponent(group) : undefined
 }
 
 /** The groups on this log whose members run tasks. */
-export async function shardedGroups(log: Log): Promise<string[]> {
+export async function shardedGroups(log: NatsLog): Promise<string[]> {
   const groups: string[] = []
   for await (const { text } of log.state.scan({ subject: log.names.doc('group', '*') })) {
     const { group, mode } = JSON.parse(text()) as { group: string; mode: string }

@@ -1,0 +1,169 @@
+import type { Consumer, Subscription } from '../../bus/driver.ts'
+import { readDelivery } from '../../bus/malformed.ts'
+import type { Reason } from '../../bus/reason.ts'
+import { compileFilter, type Filter } from '../../pattern.ts'
+import { NatsDelivery, type DeliveryOwner, type NatsDeliveryContext } from './nats-delivery.ts'
+import type { PulledMessage } from './pull-consumer.ts'
+
+/**
+ * What one subscription has in hand, never more than its window, and what has come early and waits for room. While it is
+ * here the server hears of it, so that nobody else gets it.
+ */
+export class InFlightWindow implements DeliveryOwner {
+  readonly context: NatsDeliveryContext
+  readonly #subscription: Subscription
+  readonly #ackWaitMs: number
+  readonly #readGroupFilter: () => Promise<Filter>
+  #matches
+  #unmatched: NatsDelivery[] = []
+  /** By their sequence in the stream. */
+  readonly #inFlight = new Map<number, NatsDelivery>()
+  #waiting: NatsDelivery[] = []
+  readonly #onRoom: () => void
+  #paused = false
+  /** Where the newest acknowledgement of each consumer went. */
+  readonly #newestReplies = new Map<string, string>()
+
+  constructor(
+    context: NatsDeliveryContext,
+    subscription: Subscription,
+    ackWaitMs: number,
+    filterOfGroup: () => Promise<Filter>,
+    onRoom: () => void,
+  ) {
+    this.context = context
+    this.#subscription = subscription
+    this.#ackWaitMs = ackWaitMs
+    this.#readGroupFilter = filterOfGroup
+    this.#matches = compileFilter(subscription.filter)
+    this.#onRoom = onRoom
+  }
+
+  get group(): string {
+    return this.#subscription.group
+  }
+
+  get isPaused(): boolean {
+    return this.#paused
+  }
+
+  /** How many deliveries the subscription can take now. */
+  get room(): number {
+    return this.#paused ? 0 : this.#subscription.inFlight - this.#inFlight.size - this.#waiting.length
+  }
+
+  /** How many of a shard wait for room. */
+  countWaiting(shard: number): number {
+    let count = 0
+    for (const delivery of this.#waiting) if (delivery.shard === shard) count++
+    return count
+  }
+
+  receive(pulled: PulledMessage): void {
+    const known = this.#inFlight.get(pulled.seq)
+    // A log that was made anew uses the same sequences for other messages.
+    if (known?.pulled.at === pulled.at) return known.renew(pulled)
+    const text = pulled.message.string()
+    const { event, problem } = readDelivery(text, () => ({ at: { subject: pulled.subject } }))
+    const delivery = new NatsDelivery(this, pulled, event)
+    if (problem) return void this.#discardMalformed(delivery, problem)
+    this.context.recent.add(delivery.position, event.id, text)
+    if (this.#matches(delivery.event)) return this.#admit(delivery)
+    this.#unmatched.push(delivery)
+    if (this.#unmatched.length === 1) void this.#recheckUnmatched()
+  }
+
+  has(delivery: NatsDelivery): boolean {
+    return this.#inFlight.get(delivery.pulled.seq) === delivery
+  }
+
+  /** So that what was acknowledged before counts as settled: each consumer is asked once, behind its acknowledgements. */
+  async flush(): Promise<void> {
+    const last = [...this.#newestReplies.values()]
+    this.#newestReplies.clear()
+    await Promise.all(last.map(reply => this.context.connection.request(reply, '+ACK').catch(() => {})))
+  }
+
+  remove(delivery: NatsDelivery): boolean {
+    if (!this.has(delivery)) return false
+    this.#inFlight.delete(delivery.pulled.seq)
+    this.#newestReplies.set(delivery.pulled.consumer, delivery.pulled.reply)
+    while (this.#waiting.length > 0 && !this.#paused && this.#inFlight.size < this.#subscription.inFlight)
+      this.#dispatch(this.#waiting.shift()!)
+    this.#onRoom()
+    return true
+  }
+
+  pause(): void {
+    this.#paused = true
+    for (const delivery of this.#waiting.splice(0)) delivery.giveBack()
+  }
+
+  /** Gives everything back, or that of one shard. */
+  giveBack(shard?: number): void {
+    const isMeant = (delivery: NatsDelivery) => shard === undefined || delivery.shard === shard
+    for (const delivery of [...this.#inFlight.values(), ...this.#waiting]) if (isMeant(delivery)) delivery.giveBack()
+    this.forget(shard)
+  }
+
+  /** Somebody else has it by now, or will. */
+  forget(shard?: number): void {
+    const isKept = (delivery: NatsDelivery) => shard !== undefined && delivery.shard !== shard
+    for (const [seq, delivery] of this.#inFlight) if (!isKept(delivery)) this.#inFlight.delete(seq)
+    this.#waiting = this.#waiting.filter(isKept)
+  }
+
+  /** Tells the server what is still being worked on. */
+  beat(now: number): void {
+    for (const delivery of [...this.#inFlight.values(), ...this.#waiting])
+      if (now - delivery.beatAt >= this.#ackWaitMs / 3) delivery.beat(now)
+  }
+
+  /** What is no event is for a person to look at, and must not come again. */
+  async #discardMalformed(delivery: NatsDelivery, problem: Reason): Promise<void> {
+    this.#inFlight.set(delivery.pulled.seq, delivery)
+    await delivery.conclude({ kind: 'discard', reason: problem }).catch(() => {})
+  }
+
+  #admit(delivery: NatsDelivery): void {
+    if (this.#paused) delivery.giveBack()
+    else if (this.#inFlight.size >= this.#subscription.inFlight) this.#waiting.push(delivery)
+    else this.#dispatch(delivery)
+  }
+
+  /**
+   * The server may send more than is asked for. But a member that has just joined may ask for more than is known here, and
+   * taking its events for nothing would lose them: the group's own document, read after they came, decides.
+   */
+  async #recheckUnmatched(): Promise<void> {
+    while (this.#unmatched.length > 0) {
+      const count = this.#unmatched.length
+      try {
+        this.#matches = compileFilter([...(await this.#readGroupFilter()), ...this.#subscription.filter])
+      } catch {
+        // The log is unavailable; the server redelivers them.
+        this.#unmatched = []
+        return
+      }
+      for (const delivery of this.#unmatched.splice(0, count)) {
+        if (this.#matches(delivery.event)) this.#admit(delivery)
+        else delivery.acknowledge()
+      }
+    }
+  }
+
+  #dispatch(delivery: NatsDelivery): void {
+    this.#inFlight.set(delivery.pulled.seq, delivery)
+    this.#subscription.onDelivery(delivery)
+  }
+}
+
+/** What the driver keeps of a subscription. */
+export interface GroupMember extends Consumer {
+  readonly window: InFlightWindow
+  /** Called several times within the time that the server waits for an acknowledgement; `now` is of the monotonic clock. */
+  beat(now: number): Promise<void>
+  reconnected(): void
+  /** The server lost its data: everything is made anew. */
+  renewed(): Promise<void>
+}
