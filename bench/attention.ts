@@ -13,13 +13,12 @@ import { app } from '../src/runtime/app.ts'
 import { start } from '../src/runtime/start.ts'
 
 /*
- * How long does it take to say what needs attention, with many live tasks, and with a long attention list?
+ * How long does `tidings attention` take, with many live tasks and with a long attention list?
  *
  *     node bench/attention.ts [--tasks 35000] [--ended 0] [--parked 35000] [--bus nats] [--kill]
  *
- * Another process fills the log: tasks that sleep for a day, tasks that ended, deliveries that are parked. `--kill`: it is killed
- * rather than stopped, so that it has not written down what it knew. Each command is a process of its own, and runs twice: the
- * first time it brings the index up to date.
+ * Another process fills the log: tasks that sleep for a day, tasks that ended, deliveries that are parked. `--kill` kills it
+ * instead of stopping it, so that it writes no checkpoint. Each command runs in its own process, twice: the first run updates the index.
  */
 
 const { values, positionals } = parseArgs({
@@ -75,8 +74,8 @@ async function park(bus: Bus, count: number): Promise<void> {
 
 async function timed(name: string, work: () => Promise<unknown>): Promise<void> {
   const begin = performance.now()
-  const told = await work()
-  row([name, ((performance.now() - begin) / 1_000).toFixed(2), told])
+  const output = await work()
+  row([name, ((performance.now() - begin) / 1_000).toFixed(2), output])
 }
 
 const countOf = async (all: AsyncIterable<unknown>) => (await Array.fromAsync(all, () => 1)).length

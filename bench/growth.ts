@@ -12,13 +12,13 @@ import { app } from '../src/runtime/app.ts'
 import { start } from '../src/runtime/start.ts'
 
 /*
- * What do tasks leave on a NATS server, in memory, consumers, subjects and on disk: such as have finished, and such as wait
- * for a result? Each kind has a server of its own; a row at 1,000 tasks, 10,000 and so on.
+ * How much memory, disk, and how many consumers and subjects do finished and waiting tasks use on a NATS server? Each kind has
+ * its own server; one row at 1,000 tasks, 10,000 and so on.
  *
  *     node bench/growth.ts [--max 1000000] [--only finished,waiting] [--settle 10] [--sync always]
  *
- * `--settle` is how many seconds a row waits for the server to write behind and to give memory back. It remembers ids for
- * two minutes: with 240 what stays is seen, with 10 also what goes.
+ * `--settle`: seconds that a row waits for the server to write and to release memory. The server remembers ids for two minutes:
+ * 240 shows what stays, 10 also shows what goes.
  */
 
 const { values } = parseArgs({
@@ -43,7 +43,7 @@ const kinds = {
     }
   },
 
-  /** Each for the answer to a call that nobody serves. */
+  /** Each waits for a call that nobody serves. */
   async waiting(bus: string, home: string) {
     const running = await start(app({ name: 'waiters', use: [waiter] }), { bus, home, only: ['agents'] })
     return {
@@ -108,7 +108,7 @@ async function rssOf(pid: number): Promise<number> {
 
 async function diskOf(folder: string): Promise<number> {
   const files = await readdir(folder, { recursive: true })
-  // A file may go between the two looks.
+  // A file may disappear between the two calls.
   const sizes = files.map(file =>
     stat(join(folder, file)).then(
       ({ blocks }) => blocks * 512,
@@ -118,7 +118,7 @@ async function diskOf(folder: string): Promise<number> {
   return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0)
 }
 
-/** Resolves when they wait. */
+/** Resolves when all tasks wait. */
 async function addWaiting(bus: Bus, tasks: number): Promise<void> {
   for (let left = tasks; left > 0; left -= 500)
     await bus.publishAll(Array.from({ length: Math.min(left, 500) }, () => ({ type: 'bench.wait', data: null })))

@@ -65,7 +65,7 @@ await withHome(async home => {
       if (event.type === 'task.turn') turns++
       if (event.type === 'task.turn') task = event.id.split(':')[0]!
     }
-    // While the task goes on, so that every distance from the last snapshot is met.
+    // While the task runs, to sample every distance from the last snapshot.
     for (let i = 0; i < 300; i++) {
       const begin = performance.now()
       await resumeTask(running.bus, programs, task)

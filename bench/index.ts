@@ -15,8 +15,8 @@ import { traceOf } from '../src/trace/trace.ts'
 import { whyOf } from '../src/trace/why.ts'
 
 /*
- * How long does it take to build the index of a log, how large is it, and how long do `trace` and `why` take when it is up to
- * date? The log is what LLM agents and straight-line agents leave that call a tool three times.
+ * How long does it take to build the index of a log, how large is it, and how long do `trace` and `why` take then? The log
+ * comes from LLM agents and straight-line agents that call a tool three times.
  *
  *     node bench/index.ts [EVENTS] [--bus nats|nats://HOST:PORT] [--sync always]
  */

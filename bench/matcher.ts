@@ -4,8 +4,8 @@ import { Instance } from '../src/workflows/instance.ts'
 import { mib } from './lib/host.ts'
 
 /*
- * How many events a second does the matcher take, without engine and log, and what does an instance cost that waits? Every
- * instance goes through a definition of 100 steps; each event is for another one of those that wait.
+ * How many events per second does the matcher handle, without engine and log, and what does a waiting instance cost? Every
+ * instance has a definition of 100 steps; each event is for another instance.
  * `node --expose-gc bench/matcher.ts [INSTANCES] [EVENTS]`
  */
 
@@ -27,10 +27,10 @@ globalThis.gc?.()
 const after = process.memoryUsage()
 const perInstance = (after.heapUsed - before.heapUsed) / instances
 console.log(`${instances} instances wait: ${Math.round(perInstance)} B of heap each, RSS ${mib(after.rss)} MiB`)
-console.log(`as JSON, as it lies in a snapshot: ${JSON.stringify(waiting[0]!.state).length} B`)
+console.log(`as JSON in a snapshot: ${JSON.stringify(waiting[0]!.state).length} B`)
 
 const at = new Uint8Array(instances).fill(1)
-// A stride that is prime to the number: each event meets another instance, far from the one before.
+// The stride is coprime with the number of instances: each event meets a distant instance.
 let next = 0
 const begin = performance.now()
 for (let i = 0; i < events; i++) {
@@ -40,7 +40,7 @@ for (let i = 0; i < events; i++) {
 const perSecond = events / ((performance.now() - begin) / 1_000)
 console.log(`${events} events, each for another instance: ${Math.round(perSecond)}/s on one core`)
 
-// One after the other through the whole definition: what the hundredth event costs, beside the second.
+// Through the whole definition: the cost of the hundredth event beside the second.
 const rounds = 2_000
 const cost = new Float64Array(steps)
 for (let round = 0; round < rounds; round++) {

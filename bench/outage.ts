@@ -9,12 +9,12 @@ import { withHome } from './lib/host.ts'
 import { natsOptions, withLog, withNats } from './lib/nats.ts'
 
 /*
- * A provider is away for three minutes while 200 tasks ask at once, with a model `limit` of 20: do all complete, and how many
- * requests reach the provider after its first failure? Each worker is a process of its own.
+ * A provider is down for three minutes while 200 tasks call it at once, with a model `limit` of 20: do all complete, and how many
+ * requests reach the provider after its first failure? Each worker is its own process.
  *
  *     node bench/outage.ts [--seconds 180] [--tasks 200] [--workers 1,3] [--bus nats] [--kill]
  *
- * `--kill`: in the middle of the outage the worker that probes is killed, while its request is under way.
+ * `--kill`: in the middle of the outage the probing worker is killed during its request.
  */
 
 const { values, positionals } = parseArgs({
@@ -33,7 +33,7 @@ const awayMs = Number(values.seconds) * 1_000
 const pidHeader = 'x-pid'
 const overloaded = '{"error":{"message":"overloaded"}}'
 
-/** One that refuses until the outage is over, and counts. */
+/** A provider that rejects requests until the outage ends, and counts them. */
 async function startProvider(killProbing: (pid: number) => boolean) {
   const counted = { atFirst: 0, refused: 0, answered: 0 }
   let failedAt: number | undefined
@@ -43,10 +43,10 @@ async function startProvider(killProbing: (pid: number) => boolean) {
     if (away < awayMs) {
       failedAt ??= performance.now()
       counted.refused++
-      // Those that were under way when the first one failed.
+      // Requests that were in progress when the first one failed.
       if (away < 1_000) counted.atFirst++
       if (values.kill && away > awayMs / 3 && killProbing(Number(request.headers[pidHeader]))) return
-      // As long as one that is overloaded takes, so that a second probe would be seen.
+      // As slow as an overloaded provider, so that a second probe would show.
       const refuse = () => response.writeHead(503, { 'content-type': 'application/json' }).end(overloaded)
       setTimeout(refuse, 200)
       return
@@ -91,7 +91,7 @@ async function measure(bus: string, home: string, workers: number): Promise<void
   const seconds = ((performance.now() - begin) / 1_000).toFixed(1)
   const { atFirst, refused, answered } = provider.counted
   console.log(
-    `${reader.bus.driver.name}, ${workers} processes${killed ? ', one killed' : ''}, away for ${values.seconds} s: ` +
+    `${reader.bus.driver.name}, ${workers} processes${killed ? ', one killed' : ''}, down for ${values.seconds} s: ` +
       `${ended.completed} completed, ${ended.failed} failed after ${seconds} s; ` +
       `${refused} requests refused (${atFirst} of them in the first second), ${answered} answered`,
   )

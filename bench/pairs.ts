@@ -9,9 +9,9 @@ import { medianInterval } from './lib/interval.ts'
 import { withLog, withNats } from './lib/nats.ts'
 
 /*
- * Is this checkout slower than another one? The task of `bench/task.ts` in both, in turns, each measurement in a process of
- * its own and on an empty log. Prints the ratio of each pair as median and 95 % interval, so that a machine whose speed
- * drifts does not decide. Every ratio is "this against the other", above 1 where this checkout is better.
+ * Is this checkout slower than another one? Runs the task of `bench/task.ts` in both, alternately, each in its own process and on
+ * an empty log. Prints the median ratio of the pairs and its 95 % interval, so that a drifting machine does not matter. A ratio
+ * above 1 means that this checkout is better.
  *
  *     git worktree add ../base COMMIT && (cd ../base && npm ci)
  *     node bench/pairs.ts --base ../base [--pairs 10] [--tasks 2000] [--bus sqlite|nats] [--shapes program,script,loop]
@@ -24,7 +24,7 @@ const { values } = parseArgs({
     tasks: { type: 'string', default: '2000' },
     bus: { type: 'string', default: 'sqlite' },
     shapes: { type: 'string', default: 'program,script,loop' },
-    /** Of the child: the checkout, the shape and the number of processes that it measures. */
+    /** For the child process: the checkout, the shape and the number of processes to measure. */
     measure: { type: 'string' },
     shape: { type: 'string', default: '' },
     processes: { type: 'string', default: '1' },
@@ -36,7 +36,7 @@ const run = promisify(execFile)
 if (values.measure !== undefined) console.log(JSON.stringify(await measure(values.measure)))
 else await compare()
 
-/** One measurement, by the code of a checkout. */
+/** One measurement with the code of a checkout. */
 async function measure(checkout: string): Promise<Load.Figures> {
   const load = <T>(file: string) => import(pathToFileURL(join(checkout, 'bench/lib', file)).href) as Promise<T>
   const { host, hostElsewhere, stopChild, withHome } = await load<typeof Host>('host.ts')
@@ -65,7 +65,7 @@ async function compare() {
       const mine: Load.Figures[] = []
       const others: Load.Figures[] = []
       for (let i = 0; i < pairs; i++) {
-        // Who goes first alternates, since the first may warm the disk for the second.
+        // The order alternates, because the first may warm the disk for the second.
         for (const [
           figures,
           checkout,

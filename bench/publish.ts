@@ -5,8 +5,7 @@ import { natsOptions, withLog, withNats, type NatsServer } from './lib/nats.ts'
 import { openBus } from '../src/runtime/environment.ts'
 
 /*
- * How fast are publishes of 500 B on NATS, each awaited, alone and with 256 outstanding, beside those of the raw client on
- * the same server, in turns? `node bench/publish.ts [--bus nats|nats://HOST:PORT] [--sync always] [--repeats 5]
+ * How fast are awaited publishes of 500 B on NATS, alone and with 256 outstanding, beside the raw client on the same server? `node bench/publish.ts [--bus nats|nats://HOST:PORT] [--sync always] [--repeats 5]
  * [--events 50000]`; `--raw` leaves Tidings out.
  */
 

@@ -13,8 +13,8 @@ import { closedLoop } from './lib/load.ts'
 import { circumstances, heading, host, median, row, spread, withHome } from './lib/host.ts'
 
 /*
- * How fast is recorded work replayed on all cores, with the reading of the log and the start of the threads? Does a turn cost
- * the same however long its task has run? `node bench/replay.ts [TURNS] [REPEATS]`
+ * How fast is recorded work replayed on all cores, including reading the log and starting the threads? Is the cost of a turn
+ * independent of the length of its task? `node bench/replay.ts [TURNS] [REPEATS]`
  */
 
 const turns = Number(process.argv[2] ?? 100_000)
@@ -72,7 +72,7 @@ await withHome(async home => {
   )
 })
 
-/** Ms for each turn of the only task, without the reading. */
+/** Milliseconds per turn of the only task, without reading the log. */
 async function timesOf(bus: Bus): Promise<number[]> {
   const replay = new Replayer(new Programs([counter.definition]))
   const times: number[] = []

@@ -8,8 +8,8 @@ import { median, mib, withHome } from './lib/host.ts'
 import { openLoop } from './lib/load.ts'
 
 /*
- * Does a slow tool (2 s, four at once) under ten times its capacity harm anybody else? Twenty calls a second arrive for
- * ten seconds, while a quick tool is called 100 times a second. `node bench/slow-tool.ts`
+ * Does a slow tool (2 s, four at once) at ten times its capacity slow down another tool? Twenty calls per second arrive for ten
+ * seconds, while a quick tool is called 100 times per second. `node bench/slow-tool.ts`
  */
 
 const slow = tool('slow', { description: 'Takes 2 s.', input: z.any(), limit: 4, run: () => setTimeout(2_000) })

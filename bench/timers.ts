@@ -11,18 +11,18 @@ import { app } from '../src/runtime/app.ts'
 import { start } from '../src/runtime/start.ts'
 
 /*
- * How late are timers while very many others are pending, and after a restart? Tasks sleep; each step is a process of its own,
- * so that none has in memory what it would have to read:
+ * How late are timers while very many others are pending, and after a restart? Tasks sleep; each step runs in its own process, so
+ * that it must read everything from the log:
  *
- *     fill      the pending ones, due in a day or more, then a stream of which some fall due each second, and ends
- *     stream    starts while those fall due
+ *     fill      creates the pending timers, due in a day or more, and a stream of timers that fall due each second
+ *     stream    starts while these fall due
  *     overdue   starts when others have been due for seconds
  *
  *     node bench/timers.ts [--pending 1000000] [--rate 200] [--seconds 30] [--overdue 10000] [--bus nats] [--kill]
  *
- * Late by so many ms is the moment at which the woken task decides, as its turn has it, against the moment for which the timer
- * was set; of those overdue against the start of the process. A follower of the log sees the outcome once it is on disk. `--kill`:
- * each step is killed rather than stopped, so that nobody has written down what it knew, and its lease has to end.
+ * Lateness is the time of the turn that the timer woke minus the time for which it was set, or minus the start of the process for
+ * overdue timers. A follower of the log sees the turn once it is on disk. `--kill` kills each step instead of stopping it, so that it
+ * writes no checkpoint and its lease has to expire.
  */
 
 const { values, positionals } = parseArgs({
@@ -66,7 +66,7 @@ interface Order {
   readonly head: number
 }
 
-interface Told {
+interface StepResult {
   /** Of the log, when the step had ended. */
   readonly head: number
   readonly rss: number
@@ -108,7 +108,7 @@ async function add(bus: Bus, count: number, due: (n: number) => number): Promise
   while ((await lag()) > 0) await setTimeout(50)
 }
 
-/** Of so many timers as they fire; what was due before `since` counts from there. */
+/** Collects `count` timers as they fire; those due before `since` count from `since`. */
 async function lateness(bus: Bus, head: number, count: number, since = 0): Promise<Late[]> {
   const stop = new AbortController()
   const late: Late[] = []
@@ -122,14 +122,14 @@ async function lateness(bus: Bus, head: number, count: number, since = 0): Promi
 }
 
 /** A step, in a process of its own. */
-async function run(step: keyof typeof steps, order: Order): Promise<Told> {
+async function run(step: keyof typeof steps, order: Order): Promise<StepResult> {
   const env = { ...process.env, TIDINGS_LOG_LEVEL: 'silent' }
   const child = fork(import.meta.filename, [...process.argv.slice(2), step, JSON.stringify(order)], { env })
-  const [told] = (await once(child, 'message')) as [Told]
+  const [result] = (await once(child, 'message')) as [StepResult]
   if (values.kill) child.kill('SIGKILL')
   else child.disconnect()
   await once(child, 'exit')
-  return told
+  return result
 }
 
 async function measure(bus: string, home: string): Promise<void> {
@@ -149,7 +149,7 @@ async function measure(bus: string, home: string): Promise<void> {
   show(`${overdue} overdue at the start`, await run('overdue', { bus, home, head: streamed.head }))
 }
 
-function show(name: string, { started, late, rss }: Told): void {
+function show(name: string, { started, late, rss }: StepResult): void {
   const at = (key: keyof Late, q: number) => {
     const sorted = late!.map(each => each[key]).toSorted((a, b) => a - b)
     return Math.round(sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))]!)
@@ -172,9 +172,9 @@ if (process.send) {
   const [began, begin] = [Date.now(), performance.now()]
   const running = await start(app({ name: 'timers', use: [sleeper] }), { bus, home, only: ['agents'] })
   const started = performance.now() - begin
-  const told = await steps[step](running.bus, order, began)
+  const result = await steps[step](running.bus, order, began)
   const head = await running.bus.driver.head()
-  process.send({ ...told, started, head, rss: process.memoryUsage.rss() } satisfies Told)
+  process.send({ ...result, started, head, rss: process.memoryUsage.rss() } satisfies StepResult)
   process.once('disconnect', () => void running.stop())
 } else {
   const about = async (what: string, work: () => Promise<void>) => {

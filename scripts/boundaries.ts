@@ -42,7 +42,7 @@ for (const story of Object.keys(stories) as StoryName[]) {
     if (!isExpected) bad++
     const seconds = ((performance.now() - begin) / 1_000).toFixed(0)
     console.log(
-      `${isExpected ? 'as it must be' : 'NOT AS IT MUST BE'}: ${name}, ${deaths} deaths, ${faults.size} with faults, ${seconds} s`,
+      `${isExpected ? 'as expected' : 'UNEXPECTED'}: ${name}, ${deaths} deaths, ${faults.size} with faults, ${seconds} s`,
     )
     for (const [boundary, what] of faults) console.log(`  ${boundary}: ${what.join('\n     ')}`)
   }

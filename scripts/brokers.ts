@@ -1,6 +1,6 @@
 /**
- * Says which brokers the tests run against, and which collector of telemetry, and provides them. With TIDINGS_REQUIRE_BROKERS set, a missing one is a
- * failure; else its tests are skipped.
+ * Prints the brokers and the telemetry collector that the tests use, and provides them. A missing one fails with TIDINGS_REQUIRE_BROKERS set;
+ * otherwise its tests are skipped.
  */
 import { DatabaseSync } from 'node:sqlite'
 import { findNatsServer } from '../src/testing/nats/find.ts'
@@ -15,7 +15,7 @@ const brokers: Record<string, () => Row | Promise<Row>> = {
     version: String(new DatabaseSync(':memory:').prepare('select sqlite_version() as version').get()?.version),
     where: `embedded, node:sqlite of Node ${process.versions.node}`,
   }),
-  // Tests that kill a server start their own; the others may be given one that runs.
+  // Tests that kill a server start their own; the others can use a running one.
   nats: async () => {
     const given = await givenNats()
     const found = await findNatsServer({ onBuild: text => console.log(text) })

@@ -1,4 +1,4 @@
-/** The static checks. Each prints one line; one that fails prints what it found. All of them run. */
+/** Runs all static checks. Each prints one line, and its findings if it fails. */
 import { spawn } from 'node:child_process'
 import { styleText } from 'node:util'
 

@@ -7,8 +7,8 @@ import type { Control } from '../test/controls/control.ts'
 import { applyControl, loadControls } from '../test/lib/controls.ts'
 
 /*
- * Takes one fix after the other out of a copy of the project and runs the test that must notice:
- * `npm run controls`, or `npm run controls NAME …`. Fails if a test stays green without its fix.
+ * Removes one fix after the other from a copy of the project and runs the test that must fail then:
+ * `npm run controls`, or `npm run controls NAME …`. Fails if a test passes without its fix.
  */
 
 const limitMs = 60_000
@@ -16,9 +16,9 @@ const limitMs = 60_000
 interface Run {
   passed: number
   failed: number
-  /** The first line of what the first failed test reported, or of why the tests could not run. */
+  /** The first line of the first failure, or why the tests could not run. */
   reason: string
-  /** The file did not load, no test was found, or the time was over. */
+  /** The file did not load, no test was found, or the time limit was reached. */
   isBroken: boolean
   seconds: number
 }
@@ -98,7 +98,7 @@ async function verdictOf(control: Control): Promise<{ isRed: boolean; seconds: n
   }
 }
 
-/** A test that fails because a module does not load shows nothing. */
+/** A test that fails because a module does not load proves nothing. */
 function compileError(): string | undefined {
   const tsc = join(root, 'node_modules/typescript/bin/tsc')
   const args = [tsc, '-p', 'tsconfig.src.json', '--noEmit', '--composite', 'false']
@@ -112,7 +112,7 @@ async function runTest({ test, name }: Control): Promise<Run> {
   const vitest = join(root, 'node_modules/vitest/vitest.mjs')
   const args = [vitest, 'run', test, '--reporter=json', `--outputFile=${output}`, ...(name ? ['-t', name] : [])]
   const begin = performance.now()
-  // In a group of its own, so that the processes that a test started end with it.
+  // In its own process group, so that the processes of a test end with it.
   const child = spawn(process.execPath, args, { cwd: copy, detached: true, stdio: 'ignore' })
   running = child.pid
   const timer = setTimeout(() => process.kill(-child.pid!, 'SIGKILL'), limitMs)

@@ -8,8 +8,8 @@ import { crashloop } from '../test/crashloop/crashloop.ts'
 import { oneNats } from '../test/kills/broker.ts'
 
 /*
- * Kills workers every 1 to 2 s under a mixed load, then reads the log independently of the engine and reports whatever
- * was lost, wedged or done twice: `npm run crashloop -- --bus sqlite|nats --minutes 15 --seed 1`.
+ * Kills workers every 1 to 2 s under a mixed load, then reads the log independently of the engine and reports everything that
+ * was lost, stuck or done twice: `npm run crashloop -- --bus sqlite|nats --minutes 15 --seed 1`.
  */
 
 const { values } = parseArgs({
@@ -29,7 +29,7 @@ const { values } = parseArgs({
 if (values.bus !== 'sqlite' && values.bus !== 'nats')
   throw new Error(`unknown bus "${values.bus}": expected sqlite or nats`)
 
-// Workers start by the hundred: what Node compiled of the sources is kept for the next one.
+// Hundreds of workers start: they share the compile cache of Node.
 const compiled = await mkdtemp(join(tmpdir(), 'tidings-compiled-'))
 process.env.NODE_COMPILE_CACHE = compiled
 process.env.TIDINGS_LOG_LEVEL ??= 'silent'
@@ -55,7 +55,7 @@ try {
     const counts = {
       kills,
       'kills of the server': serverKills,
-      'workers that ended by themselves': ownEnds,
+      'workers that ended unexpectedly': ownEnds,
       jobs,
       'approvals answered': run.answered(),
       ...verdict.counts,
@@ -70,11 +70,11 @@ try {
 } finally {
   await broker?.stop()
   if (process.exitCode === 0) await rm(home, { recursive: true, force: true, maxRetries: 20 })
-  else console.log(`\nkept for a closer look: ${home}`)
+  else console.log(`\nkept for inspection: ${home}`)
   await rm(compiled, { recursive: true, force: true, maxRetries: 20 })
 }
 
-/** The ids of each fault; of the first ones, what the log has of them. */
+/** The ids of each fault, and what the log holds about the first ones. */
 function report(findings: readonly Finding[]) {
   console.log('\nfaults')
   for (const [fault, meaning] of Object.entries(faults)) {

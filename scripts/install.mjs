@@ -1,12 +1,11 @@
 /*
- * Runs before `npm start` and `npm test`, on whatever Node the machine has (20 or newer): plain JavaScript that needs
- * nothing installed. It runs `npm ci` where node_modules is absent or older than package-lock.json, and nothing else.
+ * Runs before `npm start` and `npm test`, on any Node from 20: plain JavaScript without dependencies. It runs `npm ci` if
+ * node_modules is missing or older than package-lock.json, and nothing else.
  *
- * It never installs through a link: `npm ci` would empty the folder that the link leads to, which other checkouts use.
+ * It never installs through a link: `npm ci` would empty the target folder, which other checkouts use.
  *
- * `--force`: npm compares the `engines` of packages with the Node that runs npm, warns, and leaves the native parts of
- * the tools out. Here that comparison is beside the point: what runs them is the Node that this very install brings
- * (the npm package `node`), and the last lines make sure of it.
+ * `--force`: npm compares the `engines` of packages with the Node that runs npm, warns, and omits native parts. That
+ * comparison does not apply: the Node that this install brings (the npm package `node`) runs them, as the last lines check.
  */
 import { spawnSync } from 'node:child_process'
 import { lstatSync, readFileSync, readlinkSync, statSync } from 'node:fs'

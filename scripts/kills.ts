@@ -46,7 +46,7 @@ for (const control of values.controls.split(',') as Control[]) {
   const counts = { unfinished, unwatched, wrongResults, forks, appliedTwice, neverApplied, startedTwice }
   const text = Object.entries(counts).map(([name, list]) => `${name} ${list.length}`)
   console.log(
-    `${asExpected ? 'as it must be' : 'NOT AS IT MUST BE'}: control ${control}, ${killed} disturbances, ${seconds.toFixed(0)} s: ${text.join(', ')}`,
+    `${asExpected ? 'as expected' : 'UNEXPECTED'}: control ${control}, ${killed} disturbances, ${seconds.toFixed(0)} s: ${text.join(', ')}`,
   )
   if (control === 'none' && !clean) console.log(JSON.stringify({ ...counts, ...report.evidence }, null, 1))
 }

@@ -1,6 +1,6 @@
 import type { Reporter, TestModule } from 'vitest/node'
 
-/** Ends the output with one plain line that a script can read. A file that does not load counts as a failed test. */
+/** Prints a last line that a script can read. A file that does not load counts as a failed test. */
 export default class implements Reporter {
   onTestRunEnd(modules: readonly TestModule[]) {
     let passed = 0

@@ -10,7 +10,7 @@ import app from './app.ts'
 export const host = (home: string, only: readonly Role[], bus = environment().bus): Promise<RunningApp> =>
   start(app, { home, only, bus })
 
-/** The same in a process of its own; resolves when it serves. */
+/** The same in its own process; resolves when it serves. */
 export async function hostElsewhere(
   home: string,
   only: readonly Role[],
@@ -47,13 +47,13 @@ export function spread(values: readonly number[], digits = 0): string {
   return `${show(median(values))} (${show(Math.min(...values))} to ${show(Math.max(...values))})`
 }
 
-/** Where and how the figures came about. */
+/** The circumstances of the measurement. */
 export const circumstances = (repeats: number) =>
   `node ${process.version}, ${availableParallelism()} cores, ${new Date().toISOString().slice(0, 10)}, ${repeats} repeats: median (lowest to highest)`
 
 export const row = (cells: readonly unknown[]) => console.log(`| ${cells.join(' | ')} |`)
 
-/** Of a table in Markdown. */
+/** The header of a Markdown table. */
 export function heading(cells: readonly string[]) {
   row(cells)
   console.log(`|${'---|'.repeat(cells.length)}`)

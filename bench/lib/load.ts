@@ -14,7 +14,7 @@ export interface LoadResult {
 /** What runs tasks. */
 export interface Target {
   start(task: string): Promise<unknown>
-  /** How tasks end, from now on; those of others may be among them. */
+  /** The ends of tasks from now on, possibly also of others. */
   ends(signal: AbortSignal): Promise<AsyncIterable<End>>
 }
 
@@ -40,7 +40,7 @@ async function* endsOf(follower: AsyncIterable<StoredEvent>): AsyncGenerator<End
 export const closedLoop = (bus: Bus, type: string, tasks: number, inFlight: number): Promise<LoadResult> =>
   closedLoopOf(tasksOf(bus, type), tasks, inFlight)
 
-/** Runs tasks in a closed loop: as many as `inFlight` at once, each started when another completes. Latencies in ms. */
+/** Runs `inFlight` tasks at once in a closed loop: each starts when another completes. Latencies in ms. */
 export async function closedLoopOf(target: Target, tasks: number, inFlight: number): Promise<LoadResult> {
   const stop = new AbortController()
   const started = new Map<string, number>()
@@ -79,7 +79,7 @@ export interface Figures {
   at256: number
 }
 
-/** Alone, then with 32 and 256 tasks in flight, after as many as make it warm. */
+/** One task at a time, then 32 and 256 in flight, after a warm-up. */
 export async function figuresOf(target: Target, tasks: number): Promise<Figures> {
   await closedLoopOf(target, 500, 32)
   const { p50, p99, perSecond: at1 } = await closedLoopOf(target, 300, 1)
@@ -95,7 +95,7 @@ export interface OpenLoopResult {
   p99: number
 }
 
-/** Starts tasks at a fixed rate per second, whatever the answers do; a closed loop would hide queueing. */
+/** Starts tasks at a fixed rate per second. A closed loop would hide queueing. */
 export async function openLoop(bus: Bus, type: string, tasks: number, rate: number): Promise<OpenLoopResult> {
   const stop = new AbortController()
   const started = new Map<string, number>()
@@ -126,6 +126,6 @@ export async function openLoop(bus: Bus, type: string, tasks: number, rate: numb
   return { tasks, failed, seconds: (performance.now() - begin) / 1_000, p99: latencies[Math.floor(tasks * 0.99)]! }
 }
 
-/** How tasks end, from now on. */
+/** The ends of tasks from now on. */
 const followEnds = async (bus: Bus, signal: AbortSignal) =>
   bus.follow(await bus.driver.head(), [{ types: ['agent.task.completed', 'agent.task.failed'] }], signal)

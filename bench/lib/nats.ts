@@ -9,11 +9,11 @@ import { join } from 'node:path'
 import { startNats } from '../../src/testing/nats/start.ts'
 
 export interface NatsServer {
-  /** Without the name of a log. */
+  /** Address, without the name of a log. */
   url: string
-  /** For people: its version and how it syncs. */
+  /** Its version and how it syncs, as text. */
   about: string
-  /** Of a server that was started for this. */
+  /** Process id, if the server was started for this. */
   own?: { pid: number; dataDir: string }
 }
 
@@ -23,7 +23,7 @@ export const natsOptions = {
   sync: { type: 'string', default: 'default' },
 } as const
 
-/** `nats` starts a server with an empty store; anything else is the address of one that runs. */
+/** `nats` starts a server with an empty store; otherwise the address of a running one. */
 export async function withNats<T>(bus: string, sync: string, work: (server: NatsServer) => Promise<T>): Promise<T> {
   if (bus !== 'nats') {
     const url = bus.replace(/^(\w+:\/\/[^/?]+).*$/, '$1')
@@ -34,7 +34,7 @@ export async function withNats<T>(bus: string, sync: string, work: (server: Nats
   return await work({ url, own: { pid, dataDir }, about: `${await versionOf(url)}, sync ${sync}` })
 }
 
-/** An empty log of its own, as the value of `TIDINGS_BUS`; removed when the work has ended. */
+/** Runs `work` with an empty log, as the value of `TIDINGS_BUS`, and removes it. */
 export async function withLog<T>({ url }: NatsServer, work: (bus: string) => Promise<T>): Promise<T> {
   const log = `bench_${randomUUIDv7()}`
   try {
@@ -65,7 +65,7 @@ async function versionOf(url: string): Promise<string> {
   return `nats-server ${version}`
 }
 
-/** How often the server syncs a file during the work; undefined where that cannot be seen. */
+/** How often the server syncs a file during the work; undefined if that cannot be observed. */
 export async function fsyncsDuring({ own }: NatsServer, work: () => Promise<unknown>): Promise<number | undefined> {
   if (!own) return undefined
   const file = join(tmpdir(), `tidings-fsyncs-${process.pid}`)
@@ -78,7 +78,7 @@ export async function fsyncsDuring({ own }: NatsServer, work: () => Promise<unkn
     return undefined
   }
   try {
-    // It says so once it is attached.
+    // strace prints this when it is attached.
     await once(strace.stderr, 'data')
     await work()
     strace.kill('SIGINT')
@@ -89,7 +89,7 @@ export async function fsyncsDuring({ own }: NatsServer, work: () => Promise<unkn
   }
 }
 
-/** Of the table that `strace -c` prints. */
+/** Parses the table that `strace -c` prints. */
 export function syncsIn(table: string): number {
   const calls = table.matchAll(/^\s*[\d.]+\s+[\d.]+\s+\d+\s+(\d+)\s.*f(?:data)?sync$/gm)
   return [...calls].reduce((sum, [, n]) => sum + Number(n), 0)

@@ -1,9 +1,9 @@
 import type { LanguageModelV4, LanguageModelV4StreamPart } from '@ai-sdk/provider'
 
-/** A model that asks for the tool for ever. */
+/** A model that always calls the tool. */
 export const endlessModel = (tool: string) => noopModel(tool, Infinity)
 
-/** A model that does nothing but ask for the tool until it has answered three times. Costs what any model costs: events. */
+/** A model that calls the tool three times and does nothing else. */
 export function noopModel(tool: string, calls: number): LanguageModelV4 {
   return {
     specificationVersion: 'v4',

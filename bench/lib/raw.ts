@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { withHome } from './host.ts'
 
 /**
- * The floor: the rows of one task, again and again, through the same library with the same settings, and nothing else.
+ * The floor: inserts the rows of one task repeatedly, through the same library with the same settings, and nothing else.
  * `perCommit` tasks share a transaction. Returns tasks per second.
  */
 export function rawLoop(
@@ -22,7 +22,7 @@ export function rawLoop(
     const insert = db.prepare('INSERT INTO log (id, type, target, correlation, shard, event) VALUES (?, ?, ?, ?, ?, ?)')
     const begin = performance.now()
     for (let task = 0; task < tasks; ) {
-      // As the runtime does it: the rows of a task come one after the other, those of its neighbours in between.
+      // As in the runtime, the rows of several tasks alternate.
       const last = Math.min(tasks, task + perCommit)
       for (const { id, type, json } of rows) {
         db.exec('BEGIN IMMEDIATE')

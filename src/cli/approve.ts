@@ -23,8 +23,8 @@ export async function answerCommand(text: string, decision: 'grant' | 'deny', op
     const { what, hash } = data
     if (!json) await print(describeRequest({ id, target, replyto, what, hash }).join('\n'))
     const by = cliIdentity()
-    const said = { id, decision, hash, by, source: '/cli', ...(comment !== undefined && { comment }) }
-    const { at } = (await answerApproval(bus, said)).data
+    const answer = { id, decision, hash, by, source: '/cli', ...(comment !== undefined && { comment }) }
+    const { at } = (await answerApproval(bus, answer)).data
     await printResult(options, { id, decision, by, at, what, hash }, [
       `${decision === 'grant' ? 'granted' : 'denied'} by ${printable(by)}`,
     ])

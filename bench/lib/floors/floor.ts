@@ -6,17 +6,17 @@ import { forkTools } from './tools.ts'
 import { connectWire, eventOf, subjectOf, type FloorEvent } from './wire.ts'
 
 /*
- * What a task costs that is written by hand with the raw client, in the most direct way: the agent in this process, the
- * tools in a second one, every event in a JetStream stream, every publish awaited before its input is acknowledged.
+ * The cost of a task that is written by hand with the raw client: the agent in this process, the tools in a second one, every
+ * event in a JetStream stream, every publish awaited before its input is acknowledged.
  *
- * `B`: the agent keeps nothing, its state travels in the events. `C`: before each event that the agent publishes, it
- * stores the state of the task, fenced by the revision that it follows from.
+ * `B`: the state of the agent travels in the events. `C`: before each event, the agent stores the state of the task, fenced by
+ * the previous revision.
  */
 
 export type FloorName = 'B' | 'C'
 
 export interface Floor extends Target {
-  /** @throws when the tools did not run three times for each of so many tasks */
+  /** @throws if the tools did not run three times per task */
   check(tasks: number): Promise<void>
   stop(): Promise<void>
 }
@@ -68,7 +68,7 @@ export async function startFloor(url: string, floor: FloorName): Promise<Floor> 
   }
 }
 
-/** The agent, its model being no more than that it asks three times. */
+/** The agent. Its model only asks three times. */
 function decide(message: JsMsg): FloorEvent {
   const { type, task, state, revision, data } = message.json<FloorEvent>()
   if (type === 'task.start') return eventOf('tool.invoke', task, state, revision, payload)

@@ -8,7 +8,7 @@ export interface Publisher {
   close(): Promise<void>
 }
 
-/** Events in a stream by the raw client, with their ids for the server to recognise: nothing else than `js.publish`. */
+/** Publishes events with the raw client, with ids for deduplication: only `js.publish`. */
 export async function rawPublisher(url: string): Promise<Publisher> {
   const name = `floor_publish_${randomUUIDv7()}`
   await withManager(url, manager => manager.streams.add({ name, subjects: [`${name}.e.>`] }))

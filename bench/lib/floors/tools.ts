@@ -3,25 +3,25 @@ import { stopChild } from '../host.ts'
 import { connectWire, eventOf, type FloorEvent } from './wire.ts'
 
 export interface Tools {
-  /** How often a tool was run, all in all. */
+  /** Total number of tool runs. */
   calls(): Promise<number>
   stop(): Promise<void>
 }
 
-/** The tools of a floor in a process of their own; resolves when they serve. */
+/** Starts the tools of a floor in their own process; resolves when they serve. */
 export async function forkTools(url: string, name: string): Promise<Tools> {
   const child = fork(import.meta.filename, [url, name])
-  const said = () =>
+  const nextMessage = () =>
     new Promise<number>((resolve, reject) =>
       child
         .once('message', calls => resolve(calls as number))
         .once('exit', code => reject(new Error(`ended with ${code}`))),
     )
-  await said()
+  await nextMessage()
   return {
     calls() {
       child.send('calls')
-      return said()
+      return nextMessage()
     },
     stop: () => stopChild(child),
   }
@@ -31,7 +31,7 @@ if (import.meta.main) {
   const [url, name] = process.argv.slice(2) as [string, string]
   const wire = await connectWire(url, name)
   let calls = 0
-  // The state of the agent travels along.
+  // The state of the agent travels with the event.
   await wire.consume('tools', ['tool.invoke'], async message => {
     const { task, state, revision, data } = message.json<FloorEvent>()
     calls++

@@ -2,9 +2,8 @@ import { jetstream, jetstreamManager, type JetStreamClient, type JsMsg } from '@
 import { connect, type NatsConnection } from '@nats-io/transport-node'
 
 /*
- * What the two processes of a floor agree upon: one stream with the events, `NAME.e.TYPE`, and, where the agent stores
- * its state, that of each task on a subject of its own, `NAME.s.TASK`. A stream of its own for the state, which keeps the
- * newest only, would be slower by a tenth.
+ * The protocol between the two processes of a floor: one stream with the events, `NAME.e.TYPE`, and the stored state of each
+ * task, `NAME.s.TASK`. A separate stream for the state, which keeps the newest only, is slower by a tenth.
  */
 
 export interface FloorEvent {
@@ -13,7 +12,7 @@ export interface FloorEvent {
   time: string
   task: string
   state: { calls: number; bytes: number }
-  /** Of the stored state that the event follows from; 0 where there is none. */
+  /** Revision of the stored state that the event follows from; 0 if there is none. */
   revision: number
   data: { q: string }
 }
@@ -41,7 +40,7 @@ export interface Wire {
   readonly connection: NatsConnection
   readonly js: JetStreamClient
   publish(event: FloorEvent): Promise<void>
-  /** Every message is handled at once, whatever becomes of those before it; `handle` acknowledges. */
+  /** Handles every message at once, without waiting for earlier ones; `handle` acknowledges. */
   consume(group: string, types: readonly FloorEvent['type'][], handle: (message: JsMsg) => Promise<void>): Promise<void>
 }
 

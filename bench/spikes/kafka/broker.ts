@@ -18,7 +18,7 @@ export interface Broker {
   readonly bootstrap: string
   readonly admin: Admin
   topic(name: string, partitions?: number, configs?: Record<string, string>): Promise<void>
-  /** What the broker itself said. */
+  /** The broker's own log. */
   log(): string
   /** kill -9, and started again on the same data. */
   crash(): Promise<void>

@@ -149,7 +149,7 @@ async function brokerKilled(broker: Broker, rounds: number): Promise<void> {
       broker
         .log()
         .match(/.*transaction markers.*skip.*/g)
-        ?.at(-1) ?? 'the broker says nothing of it',
+        ?.at(-1) ?? 'the broker logs nothing about it',
     )
     break
   }
@@ -163,7 +163,7 @@ async function brokerKilled(broker: Broker, rounds: number): Promise<void> {
   const kept = [...unknown].filter(i => journal.has(i)).length
   console.log(
     `broker killed up to ${rounds} times: ${acknowledged.size} acknowledged, lost ${lost.length}, partly stored ${partial}; ` +
-      `${unknown.size} without an answer, of which ${kept} stand`,
+      `${unknown.size} without an answer, ${kept} of them committed`,
   )
   await reader.close()
 }

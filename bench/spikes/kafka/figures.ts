@@ -144,7 +144,7 @@ const shapes: [number, number][] = [
   [16, 1],
   [16, mostInOne],
 ]
-await measure('never synced by itself (the default)', {}, rows(all, shapes))
+await measure('never synced explicitly (the default)', {}, rows(all, shapes))
 await measure(
   'asking again after 1 ms, not 20, whether the transaction before is finished',
   { 'add.partitions.to.txn.retry.backoff.ms': '1', 'add.partitions.to.txn.retry.backoff.max.ms': '20' },

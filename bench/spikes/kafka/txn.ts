@@ -97,7 +97,7 @@ export class Session {
   }
 
   async init(): Promise<void> {
-    // -1/-1 asks for the next epoch whoever had the last one; the client's default of 0/0 claims to be epoch 0.
+    // -1/-1 asks for the next epoch regardless of the last owner; the client's default of 0/0 claims to be epoch 0.
     const answer = await this.#retried(() =>
       initProducerIdV5.api.async(this.connection, this.id, this.#timeout, -1n, -1),
     )
