@@ -2,7 +2,7 @@ import type { DatabaseSync } from 'node:sqlite'
 import { setTimeout } from 'node:timers/promises'
 import type { Trigger } from '../../src/index.ts'
 
-/** Publishes what changes in a database: see `shop.ts` for the table of changes that it reads and empties. */
+/** Publishes the changes of a database. It reads and empties the table of changes in `shop.ts`. */
 export const feed = (name: string, shop: DatabaseSync): Trigger => ({
   kind: 'trigger',
   name,

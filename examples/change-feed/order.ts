@@ -1,6 +1,6 @@
 import { openShop } from './shop.ts'
 
-/* Somebody buys something: `node examples/change-feed/order.ts lamp` */
+/* Orders an item: `node examples/change-feed/order.ts lamp` */
 
 const shop = openShop(process.env.SHOP ?? 'shop.db')
 const { lastInsertRowid } = shop

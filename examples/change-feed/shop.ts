@@ -1,8 +1,8 @@
 import { DatabaseSync } from 'node:sqlite'
 
 /**
- * Opens the database of a shop, which knows nothing of Tidings. Two triggers of its own keep its changes, in the
- * transaction of the change, until they are taken away.
+ * Opens the database of a shop that is independent of Tidings. Two database triggers store each change in its transaction,
+ * until it is read.
  */
 export function openShop(path: string): DatabaseSync {
   const shop = new DatabaseSync(path)

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { event } from '../../src/index.ts'
 
-/* What happens with a delivery. All three name the order, which is the key of an instance. */
+/* The events of an order. All three carry its number, which is the key of an instance. */
 
 export const orderPlaced = event(
   'order.placed',

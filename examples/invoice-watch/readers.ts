@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { exists, tool, workflow } from '../../src/index.ts'
 import { invoiceReceived, paymentConfirmed } from './events.ts'
 
-/* What came from outside, as facts: a file becomes `invoice.received`, a mail `payment.confirmed`. */
+/* Convert input from outside to domain events: a file becomes `invoice.received`, a mail `payment.confirmed`. */
 
 const lines = (text: string) =>
   new Map([...text.matchAll(/^([A-Z][a-z]+): *(.+?)\r?$/gm)].map(([, name, value]) => [name!.toLowerCase(), value!]))

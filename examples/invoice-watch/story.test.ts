@@ -8,20 +8,20 @@ import { app, files, smtp, start, webhook, type CloudEvent, type RunningApp } fr
 import { until } from '../../src/testing/wait.ts'
 import { orderPlaced } from './events.ts'
 import { readers } from './readers.ts'
-import { type Patience, watch } from './watch.ts'
+import { type Timeouts, watch } from './watch.ts'
 
-/* The three doors as somebody outside meets them: a file that is renamed into place, a signed request, a mail. */
+/* The three triggers as clients use them: a file that is renamed into place, a signed request, a mail. */
 
 const secret = `whsec_${Buffer.from('a secret of the test, long enough').toString('base64')}`
 
-async function office(patience: Patience) {
+async function startShop(timeouts: Timeouts) {
   const home = await mkdtemp(join(tmpdir(), 'tidings-invoices-'))
   const folder = await mkdtemp(join(tmpdir(), 'tidings-inbox-'))
   const running = await start(
     app({
       name: 'invoice-watch',
       use: [
-        watch(patience),
+        watch(timeouts),
         ...readers,
         files('invoices', { folder, match: '*.txt', stable: 20 }),
         webhook({ port: 0, endpoints: { orders: { secret, publishes: [orderPlaced], others: 'ignore' } } }),
@@ -66,47 +66,47 @@ async function office(patience: Patience) {
   }
 }
 
-const said = async ({ bus }: RunningApp, type: string) => {
+const dataOf = async ({ bus }: RunningApp, type: string) => {
   const events: CloudEvent[] = []
   for await (const { event } of bus.read({ filter: [{ types: [type] }] })) events.push(event)
   return events.map(({ data }) => data)
 }
 
-it('settles what came by three doors, in whatever order', async () => {
-  const desk = await office({ papers: '1h', payment: '1h' })
-  await desk.pays('PO-1', 40)
-  await desk.drops('INV-1', 'PO-1', 40)
-  await desk.orders('PO-1', 40)
-  await desk.orders('PO-2', 7)
-  await desk.drops('INV-2', 'PO-2', 70)
-  await until(async () => (await said(desk.running, 'invoice.settled')).length === 1, { within: 10_000 })
-  await until(async () => (await said(desk.running, 'invoice.disputed')).length === 1, { within: 10_000 })
-  expect(await said(desk.running, 'invoice.settled')).toEqual([
+it('settles orders that arrive by three triggers, in any sequence', async () => {
+  const shop = await startShop({ papers: '1h', payment: '1h' })
+  await shop.pays('PO-1', 40)
+  await shop.drops('INV-1', 'PO-1', 40)
+  await shop.orders('PO-1', 40)
+  await shop.orders('PO-2', 7)
+  await shop.drops('INV-2', 'PO-2', 70)
+  await until(async () => (await dataOf(shop.running, 'invoice.settled')).length === 1, { within: 10_000 })
+  await until(async () => (await dataOf(shop.running, 'invoice.disputed')).length === 1, { within: 10_000 })
+  expect(await dataOf(shop.running, 'invoice.settled')).toEqual([
     { order: 'PO-1', invoice: 'INV-1', by: 'bank@example.org' },
   ])
-  expect(await said(desk.running, 'invoice.disputed')).toEqual([{ order: 'PO-2', ordered: 7, invoiced: 70 }])
-  expect(await said(desk.running, 'payment.chased')).toEqual([])
+  expect(await dataOf(shop.running, 'invoice.disputed')).toEqual([{ order: 'PO-2', ordered: 7, invoiced: 70 }])
+  expect(await dataOf(shop.running, 'payment.chased')).toEqual([])
 })
 
 it('tells which paper is missing, chases a payment three times, and settles what is paid late', async () => {
-  const desk = await office({ papers: '1s', payment: '300ms' })
-  await desk.orders('PO-3', 5)
-  await desk.orders('PO-4', 6)
-  await desk.drops('INV-4', 'PO-4', 6)
-  await desk.orders('PO-5', 9)
-  await desk.drops('INV-5', 'PO-5', 9)
+  const shop = await startShop({ papers: '1s', payment: '300ms' })
+  await shop.orders('PO-3', 5)
+  await shop.orders('PO-4', 6)
+  await shop.drops('INV-4', 'PO-4', 6)
+  await shop.orders('PO-5', 9)
+  await shop.drops('INV-5', 'PO-5', 9)
   const chased = async (order: string) =>
-    (await said(desk.running, 'payment.chased')).filter(data => (data as { order: string }).order === order).length
+    (await dataOf(shop.running, 'payment.chased')).filter(data => (data as { order: string }).order === order).length
   await until(async () => (await chased('PO-5')) >= 1, { within: 10_000 })
-  await desk.pays('PO-5', 9)
-  await until(async () => (await said(desk.running, 'invoice.settled')).length === 1, { within: 10_000 })
-  await until(async () => (await said(desk.running, 'agent.task.failed')).length === 2, { within: 10_000 })
-  expect(await said(desk.running, 'papers.missing')).toEqual([
+  await shop.pays('PO-5', 9)
+  await until(async () => (await dataOf(shop.running, 'invoice.settled')).length === 1, { within: 10_000 })
+  await until(async () => (await dataOf(shop.running, 'agent.task.failed')).length === 2, { within: 10_000 })
+  expect(await dataOf(shop.running, 'papers.missing')).toEqual([
     { order: { order: 'PO-3', supplier: 'Flour & Co', total: 5 } },
   ])
   expect(await chased('PO-4')).toBe(3)
   expect(await chased('PO-5')).toBeLessThan(3)
-  expect(await said(desk.running, 'agent.task.failed')).toContainEqual(
+  expect(await dataOf(shop.running, 'agent.task.failed')).toContainEqual(
     expect.objectContaining({
       error: expect.objectContaining({ message: 'INV-4 was chased three times and is not paid' }),
     }),

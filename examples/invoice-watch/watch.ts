@@ -1,18 +1,17 @@
 import { absent, all, any, by, exists, is, not, on, text, workflow, type Duration } from '../../src/index.ts'
 import { invoiceReceived, orderPlaced, paymentConfirmed } from './events.ts'
 
-export interface Patience {
-  /** For how long the order and the invoice wait for each other. */
+export interface Timeouts {
+  /** How long the order and the invoice wait for each other. */
   papers: Duration
-  /** After how long without a payment it is chased; three times. */
+  /** How long to wait for a payment before a reminder; three times. */
   payment: Duration
 }
 
 /**
- * The order by webhook, the invoice as a file, the payment by mail: in whatever order they come, they meet by the number of
- * the order.
+ * The order comes by webhook, the invoice as a file, the payment by mail, in any sequence. The number of the order joins them.
  */
-export const watch = ({ papers, payment }: Patience) =>
+export const watch = ({ papers, payment }: Timeouts) =>
   workflow('invoice-watch', {
     key: [by(orderPlaced, o => o.order), by(invoiceReceived, i => i.order), by(paymentConfirmed, p => p.order)],
     within: '90d',

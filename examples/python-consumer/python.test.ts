@@ -8,7 +8,7 @@ import { createEvent } from '../../src/event.ts'
 import { until } from '../../src/testing/wait.ts'
 import { describeNats, natsUrl } from '../../test/lib/nats.ts'
 import { eventsOf } from '../../test/lib/world.ts'
-import { fresh, agents, asked, hook, type Held, forgetful, claimOf, find, consumer, logOf } from './desk.ts'
+import { fresh, agents, asked, hook, type Held, forgetful, claimOf, find, consumer, logOf } from './support.ts'
 import { describePython, pythonWorker } from './python.ts'
 
 await describePython('a Python worker', () =>

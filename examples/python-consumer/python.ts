@@ -11,18 +11,18 @@ import { describeUnless } from '../../test/lib/needing.ts'
 
 const run = promisify(execFile)
 
-/** A Python in whose environment the client of the broker is installed. */
+/** A Python environment with the client of the broker. */
 type Python = { readonly path: string } | { readonly reason: string }
 
 let python: Promise<Python> | undefined
 
-/** Tests that need Python. Without it they are skipped, or fail where brokers are required. */
+/** Tests that need Python. Without it they are skipped, or fail if brokers are required. */
 export async function describePython(name: string, body: () => void): Promise<void> {
   const found = await (python ??= findPython())
   describeUnless('path' in found ? undefined : found.reason, name, body)
 }
 
-/** One environment for each content of requirements.txt, made once. */
+/** Creates one environment per content of requirements.txt, once. */
 async function findPython(): Promise<Python> {
   const requirements = join(import.meta.dirname, 'requirements.txt')
   const digest = hash('sha256', await readFile(requirements), 'hex').slice(0, 12)
@@ -37,7 +37,7 @@ async function findPython(): Promise<Python> {
     await run(join(building, 'bin', 'python'), ['-m', 'pip', 'install', '--quiet', '-r', requirements])
     await rename(building, place)
   } catch (error) {
-    // Another process may have been faster.
+    // Another process may have created it first.
     if (!(await exists(path))) return { reason: `no Python environment: ${textOf(error).trim()}` }
   } finally {
     await rm(building, { recursive: true, force: true })
@@ -45,7 +45,7 @@ async function findPython(): Promise<Python> {
   return { path }
 }
 
-/** A worker that ends with the test, if not before. */
+/** A worker that ends with the test at the latest. */
 export async function pythonWorker(bus: string, env: Record<string, string> = {}): Promise<Child> {
   const found = await (python ??= findPython())
   if ('reason' in found) throw new Error(found.reason)

@@ -3,15 +3,15 @@ import { agent, type ModelLike } from '../../src/index.ts'
 import { notFound, type Section, unsure } from './citations.ts'
 import type { Tools } from './tools.ts'
 
-/** Between desk and publisher: a report whose every sentence has been checked. */
+/** A report whose every sentence is checked, for the publisher. */
 interface Accepted {
   readonly question: string
-  /** Absent where nothing was found. */
+  /** Absent if nothing was found. */
   readonly sections?: readonly Section[]
   readonly unanswered: readonly string[]
   /** The writer is not sure that this answers the question. */
   readonly unsure?: boolean
-  /** Who let it go out. Absent where it claims nothing. */
+  /** Who approved it. Absent if it makes no claims. */
   readonly approvedBy?: string
 }
 
@@ -19,7 +19,7 @@ const quoting = `Quote: every sentence of yours stands word for word in a passag
 square brackets, like this: The scheduler runs in UTC. [docs/time.md#3]
 A program removes every sentence that cannot be found in the passage it cites. Never add one of your own.`
 
-/** The people at the desk. Each of them works on events; nobody holds a reference to a running other. */
+/** The agents. Each of them reacts to events; none holds a reference to another. */
 export function agents({ search, read, write }: Tools, model: ModelLike) {
   const planner = agent('planner', {
     model,

@@ -1,6 +1,6 @@
 /*
- * An audit trail of what is asked and answered, and of what fails, in an app of its own: nobody at the desk knows of it. Start it in
- * another process while the desk works: `tidings run examples/report-desk/audit.ts --only agents,tools`
+ * A separate app that keeps an audit trail of questions, answers and failures, without a change of the report desk. Start it in
+ * another process: `tidings run examples/report-desk/audit.ts --only agents,tools`
  */
 import { appendFileSync, mkdirSync } from 'node:fs'
 import { join, resolve } from 'node:path'

@@ -15,18 +15,18 @@ export interface Checked {
   readonly unsure: boolean
 }
 
-/** How a writer says that there is nothing to say. It is no statement, so it needs no citation. */
+/** The sentence by which a writer reports that nothing was found. It needs no citation. */
 export const notFound = 'The documents do not answer this.'
 
-/** How a writer says that it is not sure. It is kept as a mark of the draft. */
+/** The sentence by which a writer reports doubt. It becomes a mark of the draft. */
 export const unsure = 'This may not answer the question: the documents do not say all of it in one passage.'
 
 const marker = /\[([^[\]\n]+#\d+)\](?![([:])/g
 const leastWords = 4
 
 /**
- * Keeps of a draft what can be proved: a sentence stays when it stands word for word in a passage that it cites, white
- * space and Markdown emphasis apart. Everything else is dropped, so that nobody can invent, whatever model they are.
+ * Keeps the sentences of a draft that can be proved: those that occur word for word in a passage that they cite, except for white
+ * space and Markdown emphasis. It drops all others, so that no model can invent a claim.
  */
 export function checkCitations(draft: string, passage: (id: string) => string | undefined): Checked {
   const sections: { heading: string; statements: Statement[] }[] = [{ heading: '', statements: [] }]
@@ -84,13 +84,13 @@ function claimsOf(block: string): Statement[] {
   return rest === '' ? claims : [...claims, { text: rest, citations: [] }]
 }
 
-/** A claim without the sign of its list, the stop of the claim before it, and quotation marks around it. */
+/** A claim without its list marker, a leading full stop, and surrounding quotation marks. */
 function bare(text: string): string {
   const trimmed = squeeze(text.replace(/^\s*(?:[-*+]|\d+[.)])\s+|^[\s.,;:]+/, ''))
   return /^["“](.*)["”]$/.exec(trimmed)?.[1] ?? trimmed
 }
 
-/** The claim where it holds as a whole, else those of its sentences that do. */
+/** The whole claim if it is proved, else its sentences that are. */
 function prove({ text, citations }: Statement, passage: (id: string) => string | undefined): Statement[] {
   const holding = (sentence: string) => citations.filter(id => stands(sentence, passage(id) ?? ''))
   const whole = holding(text)
@@ -108,7 +108,7 @@ function reasonFor({ citations }: Statement, passage: (id: string) => string | u
     : `it does not stand in ${citations.join(', ')}`
 }
 
-/** Whether a sentence stands in a passage word for word. Fewer than four words prove nothing. */
+/** Whether a passage contains a sentence word for word. Fewer than four words prove nothing. */
 export function stands(sentence: string, passage: string): boolean {
   const wanted = plain(sentence).replace(/[.,;:]+$/, '')
   if (wanted.split(' ').length < leastWords) return false
@@ -129,7 +129,7 @@ const sentencesOf = (text: string) =>
 
 const squeeze = (text: string) => text.replace(/\s+/g, ' ').trim()
 
-/** A text without what carries no words: emphasis, quote signs at the start of lines, the shape of quotation marks. */
+/** A text without emphasis, quote markers and typographic quotation marks. */
 function plain(text: string): string {
   const bared = text
     .replace(/^[ \t]*(?:>[ \t]?)+/gm, '')

@@ -2,27 +2,27 @@ import { type Section, stands } from './citations.ts'
 import { announced } from './example.ts'
 import type { Found } from './library/library.ts'
 
-/** What the desk hands over: sections whose every sentence has been checked. */
+/** Sections whose every sentence is checked. */
 export interface Draft {
   readonly question: string
   readonly sections: readonly Section[]
-  /** Parts of the question on which nothing was found. */
+  /** Parts of the question for which nothing was found. */
   readonly unanswered: readonly string[]
   /** The writer is not sure that this answers the question. */
   readonly unsure?: boolean
   readonly model: string
-  /** Who let it go out. */
+  /** Who approved it. */
   readonly approvedBy?: string | undefined
 }
 
-/** What both forms of a report are made of. */
+/** The common content of both forms of a report. */
 export interface Report {
   readonly question: string
-  /** Said first where the answer is not what was hoped for. */
+  /** A first remark if the answer is incomplete. */
   readonly caution: string | undefined
   readonly sections: readonly { readonly heading: string; readonly items: readonly Item[] }[]
   readonly unanswered: readonly string[]
-  /** What is cited; the numbers of the citations count from 1. */
+  /** The cited passages; citations are numbered from 1. */
   readonly sources: readonly Found[]
   readonly imprint: string
 }
@@ -39,7 +39,7 @@ const partly = 'The documents do not answer this question as a whole. On parts o
 const doubtful = 'It is not certain that this answers the question: no passage says all of it.'
 export const notFoundHeading = 'Looked for and not found'
 
-/** Numbers the passages, adds what the statements announce, and leaves out what is then said twice in a section. */
+/** Numbers the passages, adds the blocks that statements announce, and removes repetitions within a section. */
 export function compose(
   { question, sections, unanswered, unsure, model, approvedBy }: Draft,
   read: (id: string) => Found,

@@ -15,10 +15,10 @@ type Bus = RunningApp['bus']
 const approvals = ['approval.requested', 'approval.granted', 'approval.denied']
 const linesShown = 12
 
-/** Whoever sits at this computer, as answers are signed. */
+/** The identity of the person at this computer. */
 export const me = () => `desk/${userInfo().username}`
 
-/** Answers what was asked under this id and has this hash. */
+/** Answers the request with this id and hash. */
 export const answer = (bus: Bus, id: string, hash: string, decision: 'grant' | 'deny', comment?: string) =>
   answerApproval(bus, {
     id,
@@ -29,12 +29,12 @@ export const answer = (bus: Bus, id: string, hash: string, decision: 'grant' | '
     source: '/report-desk',
   })
 
-/** The person at this terminal, who is shown one draft after the other and lets it go out or not. */
+/** Shows one draft after the other on this terminal, and asks for approval. */
 export class Editor {
   readonly #bus: Bus
   readonly #say: (text: string) => void
   readonly #pending = new PendingApprovals()
-  /** What is on the screen. */
+  /** The request on the screen. */
   #shown: OpenApproval | undefined
 
   constructor(bus: Bus, say: (text: string) => void) {
@@ -42,7 +42,7 @@ export class Editor {
     this.#say = say
   }
 
-  /** What was asked up to this position, while nobody was here. */
+  /** Requests up to this position were made while nobody was at the terminal. */
   async recall(until: number): Promise<void> {
     for await (const { position, event } of this.#bus.read({ filter: [{ types: approvals }] }))
       if (position <= until) this.#pending.add(event)
@@ -55,7 +55,7 @@ export class Editor {
     await this.#show()
   }
 
-  /** Takes a line where it is an answer to what is on the screen; false where it is something else. */
+  /** Handles a line that answers the request on the screen; false for any other line. */
   async takes(line: string): Promise<boolean> {
     const [said, no, why] = /^\s*(?:y|(n)(?:\s+(.*\S))?)\s*$/i.exec(line) ?? []
     if (said === undefined) return false
@@ -74,7 +74,7 @@ export class Editor {
     await this.#show()
   }
 
-  /** The next draft, where the one on the screen needs no answer any more. */
+  /** Shows the next draft when the one on the screen is answered. */
   async #show() {
     const open = (await this.#pending.open(this.#bus)).filter(({ name }) => name === 'editor')
     if (open.some(({ id }) => id === this.#shown?.id)) return
@@ -83,7 +83,7 @@ export class Editor {
   }
 }
 
-/** Whoever may write to the log may have written it. */
+/** Any writer of the log may have published it, so it is validated. */
 function shownTo({ what, hash }: OpenApproval): string {
   const { question, draft } = ((what as { input?: unknown } | null)?.input ?? {}) as Record<string, unknown>
   const lines = textIn(draft).split('\n')

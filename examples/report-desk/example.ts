@@ -3,8 +3,8 @@ const codeOrList =
 const mostLines = 30
 
 /**
- * What a sentence announces with a colon: the code or the list that follows it in its passage, character for character.
- * Without it a reader would be left with half an answer.
+ * The code or list that follows a sentence with a colon in its passage, character for character. Without it the answer would be
+ * incomplete.
  */
 export function announced(sentence: string, passage: string): string | undefined {
   if (!sentence.endsWith(':')) return undefined
@@ -17,7 +17,7 @@ export function announced(sentence: string, passage: string): string | undefined
   return block !== undefined && block.split('\n').length <= mostLines ? dedent(block) : undefined
 }
 
-/** A block that was part of a list stands alone now. */
+/** Removes the indentation of a block that was part of a list. */
 function dedent(block: string): string {
   const indent = /^[ \t]*/.exec(block)![0]
   return block

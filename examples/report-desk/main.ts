@@ -1,6 +1,6 @@
 /*
  * The report desk, in one process: `npm start`. Questions come on the command line, by POST /events, by e-mail, or are
- * typed in. Everything that happens is an event on the log in TIDINGS_HOME, so a desk that was killed goes on where it was.
+ * typed in. Everything that happens is an event on the log in TIDINGS_HOME, so a desk that was killed continues where it was.
  */
 import { statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
@@ -38,17 +38,17 @@ async function main() {
   const { ask, once, docs, help } = options()
   if (help) return console.log(usage)
   await indexDocuments(resolve(docs ?? checkout), docs === undefined)
-  // Imported now: it opens the library, which is complete only from here on.
+  // Imported here, because it opens the library, which is complete now.
   const { default: app } = await import('./app.ts')
   const module = new URL('app.ts', import.meta.url).href
-  // One question needs no open port, and so it can be asked beside a desk that is running.
+  // A single question opens no port, so that it works beside a running desk.
   const desk = await start(app, { module, ...(once && { only: ['agents', 'tools', 'models'] }) })
 
   const ending = new AbortController()
   for (const signal of ['SIGINT', 'SIGTERM'] as const)
     process.on(signal, () => {
       if (ending.signal.aborted) process.exit(130)
-      console.log(styleText('dim', '\nstopping; what is unfinished goes on at the next start'))
+      console.log(styleText('dim', '\nstopping; unfinished work continues at the next start'))
       ending.abort()
     })
 
@@ -56,7 +56,7 @@ async function main() {
   const editor = once || !process.stdin.isTTY ? undefined : new Editor(desk.bus, text => console.log(text))
   if (!once) introduce(desk, editor !== undefined, docs === undefined ? suggestion : 'Your question?')
   await editor?.recall(from)
-  /** What was asked in this terminal: its reports are printed here. */
+  /** Questions from this terminal, whose reports are printed here. */
   const own = new Set<string>()
   if (ask !== undefined) own.add(await question(desk, ask))
   const typed = once ? undefined : createInterface({ input: process.stdin })
@@ -86,7 +86,7 @@ interface Completed {
   readonly files: { readonly markdown: string }
 }
 
-/** The report, that there is none, or the failure of somebody for whom nobody waits. */
+/** The report, its absence, or a failure without a caller. */
 function isEnd({ type, call }: CloudEvent): boolean {
   return ['report.completed', 'report.withheld'].includes(type) || (type === 'agent.task.failed' && call === undefined)
 }
@@ -109,10 +109,10 @@ function options() {
   }
 }
 
-/** Of a folder that the user named everything is read, or named here. */
+/** In a folder that the user named, everything is read or reported. */
 async function indexDocuments(root: string, isPackage: boolean) {
   if (!statSync(root, { throwIfNoEntry: false })?.isDirectory())
-    throw new TidingsError('E_NOT_FOUND', `${root} is not a folder`)
+    throw new TidingsError('E_NOT_FOUND', `"${root}" is not a folder`)
   const library = new Library(join(home, 'library.sqlite'))
   const begun = performance.now()
   const progress = (done: number, all: number) => {
@@ -125,10 +125,10 @@ async function indexDocuments(root: string, isPackage: boolean) {
   console.log(`${documents} documents in ${passages} passages from ${root} (${read} read, ${seconds} s)`)
   for (const { path, problem } of unreadable) console.log(styleText('yellow', `not readable: ${path}: ${problem}`))
   for (const line of notRead(skipped)) console.log(styleText('yellow', line))
-  if (passages === 0) throw new TidingsError('E_NOT_FOUND', `there are no documents in ${root}`)
+  if (passages === 0) throw new TidingsError('E_NOT_FOUND', `"${root}" has no documents`)
 }
 
-/** A line for each reason. */
+/** One line per reason. */
 function notRead(skipped: readonly Skipped[]): string[] {
   return [...Map.groupBy(skipped, ({ reason }) => reason)].map(([reason, all]) => {
     const more = all.length > namesShown ? ` and ${all.length - namesShown} more` : ''
@@ -146,7 +146,7 @@ async function question(desk: RunningApp, text: string): Promise<string> {
   return correlationid
 }
 
-/** Shows what happens, and hands it on. */
+/** Prints events, and yields them. */
 async function* happenings({ bus }: RunningApp, from: number, signal: AbortSignal): AsyncGenerator<CloudEvent> {
   const live = new Live()
   for await (const stored of bus.follow(from, [{ types: shown }], signal)) {
@@ -158,7 +158,7 @@ async function* happenings({ bus }: RunningApp, from: number, signal: AbortSigna
 }
 
 function conclude(last: CloudEvent | undefined) {
-  if (!last) throw new Error('stopped before the report was complete; the next start goes on with it')
+  if (!last) throw new Error('stopped before the report was complete; the next start continues it')
   const { files, error } = last.data as Partial<Completed> & { error?: { code: string; message: string } }
   if (!files) throw new Error(`there is no report: ${error?.code}: ${error?.message}`)
   console.log(files.markdown)

@@ -4,7 +4,7 @@ import type { Library } from './library/library.ts'
 import { tools } from './tools.ts'
 import { workflows } from './workflows.ts'
 
-/** Everybody and everything at the desk, for the `use` of an app. Reports go into the folder. */
+/** All agents, tools, models and triggers of the desk, for the `use` of an app. Reports go to the folder. */
 export function members(
   library: Library,
   reports: string,

@@ -1,7 +1,7 @@
 import { Marked } from 'marked'
 import { notFoundHeading, type Report } from './compose.ts'
 
-/** A report as a page: numbers lead to the sources, and each source opens on the passage itself. */
+/** A report as an HTML page: citation numbers link to the sources, and each source opens at its passage. */
 export function pageOf({ question, caution, sections, unanswered, sources, imprint }: Report): string {
   const body = sections.flatMap(({ heading, items }) => [
     ...(heading === '' ? [] : [`<h2>${inline(heading)}</h2>`]),
@@ -45,7 +45,7 @@ const head = (title: string) => `<!doctype html>
 const escapes: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' }
 const escape = (text: string) => text.replace(/[&<>"']/g, sign => escapes[sign]!)
 
-/** Quoted Markdown as HTML: no HTML of its own, no pictures, and only links that lead somewhere from here. */
+/** Quoted Markdown as HTML, without raw HTML, pictures and relative links. */
 const quoted = new Marked({
   renderer: {
     html: ({ text }) => (/^<br\s*\/?>$/i.test(text) ? '<br>' : escape(text)),
@@ -57,6 +57,6 @@ const quoted = new Marked({
   },
 })
 
-/** Of a link whose target stands elsewhere in its document only the text is left. */
+/** Only the text of a link within its own document. */
 const inline = (markdown: string) =>
   quoted.parseInline(markdown.replace(/\[([^[\]]+)\]\[[^[\]]*\]/g, '$1'), { async: false })

@@ -19,5 +19,5 @@ test.for([
 })
 
 test('nothing asked is an error', () => {
-  expect(() => questionOf({ subject: ' ', text: '\n' })).toThrow('nothing is asked')
+  expect(() => questionOf({ subject: ' ', text: '\n' })).toThrow('the event has no question')
 })

@@ -6,8 +6,8 @@ export interface Asked {
 }
 
 /**
- * What is asked. Of a mail: its sentences that end in a question mark, else its subject, else its first paragraph;
- * what it quotes from other mails and its signature do not count.
+ * The question. In a mail: its sentences that end in a question mark, else its subject, else its first paragraph, without
+ * quoted mails and signature.
  */
 export function questionOf({ question, subject = '', text = '' }: Asked): string {
   const own = text
@@ -18,6 +18,6 @@ export function questionOf({ question, subject = '', text = '' }: Asked): string
   const asked =
     question ?? sentences ?? (subject.replace(/^(?:(?:re|fwd?):\s*)+/i, '') || own.trim().split(/\n\s*\n/)[0])
   const squeezed = asked?.replace(/\s+/g, ' ').trim()
-  if (!squeezed) throw new Error('nothing is asked: data.question is missing or empty')
+  if (!squeezed) throw new Error('the event has no question: data.question is missing or empty')
   return squeezed
 }

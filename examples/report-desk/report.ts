@@ -4,7 +4,7 @@ import { compose, type Draft, notFoundHeading, type Report } from './compose.ts'
 import type { Found } from './library/library.ts'
 import { pageOf } from './page.ts'
 
-/** Writes the same files again for the same report. Returns what is in them and where they are. */
+/** Idempotent: writes the same files for the same report. Returns their content and paths. */
 export function writeReport(
   draft: Draft,
   read: (id: string) => Found,
@@ -52,7 +52,7 @@ function markdownOf({ question, caution, sections, unanswered, sources, imprint 
   return `${blocks.join('\n\n')}\n`
 }
 
-/** A reader never sees half a file. */
+/** Replaces the file atomically. */
 function replace(file: string, content: string) {
   writeFileSync(`${file}.tmp`, content)
   renameSync(`${file}.tmp`, file)

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { expect } from 'vitest'
 import { answerApproval, type CloudEvent, type RunningApp } from '../../src/index.ts'
 
-/* What the tests ask the desk about, and how they check what it quotes. */
+/* The documents and checks of the tests. */
 
 /** Writes two documents into a new folder. */
 export function writeSample(folder: string): void {
@@ -17,7 +17,7 @@ keeper carries up\nevery evening.\n\n## Fog\n\nIn fog the keeper sounds the horn
   writeFileSync(join(folder, 'harbour.html'), '<h1>Harbour</h1><p>Boats leave the harbour with the tide at noon.</p>')
 }
 
-/** Each quoted line of a report with the file that its number names. */
+/** Each quoted line of a report, with the file that its number names. */
 export function quotationsIn(report: string): { text: string; file: string }[] {
   const files = new Map([...report.matchAll(/^(\d+)\. `(.+)#\d+`/gm)].map(([, number, file]) => [number!, file!]))
   return [...report.matchAll(/^(.+?) \[(\d+)\]$/gm)].map(([, text, number]) => ({
@@ -26,7 +26,7 @@ export function quotationsIn(report: string): { text: string; file: string }[] {
   }))
 }
 
-/** Something is quoted, and all of it stands in the document that is named. */
+/** The report quotes something, and the named documents contain all of it. */
 export function expectQuoted(report: string, folder: string): void {
   const squeeze = (text: string) => text.replace(/\s+/g, ' ')
   const quotations = quotationsIn(report)
@@ -34,10 +34,10 @@ export function expectQuoted(report: string, folder: string): void {
   for (const { text, file } of quotations) expect(squeeze(readFileSync(join(folder, file), 'utf8'))).toContain(text)
 }
 
-/** What a person was asked. */
+/** A request to a person. */
 export type Asked = CloudEvent<{ hash: string; what: { input: { question: string; draft: string } } }>
 
-/** Answers whatever a person is asked, until the signal aborts; then it gives what was asked. */
+/** Answers all requests to a person until the signal aborts; returns the requests. */
 export async function answerAll(
   bus: RunningApp['bus'],
   signal: AbortSignal,

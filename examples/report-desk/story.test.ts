@@ -170,7 +170,7 @@ test('what it cannot do is refused with a reason', { timeout }, async () => {
   const refusals = [
     [['--once'], '--once needs --ask'],
     [['--ask', ' '], '--ask needs a question'],
-    [['--docs', '/nowhere/at/all'], '/nowhere/at/all is not a folder'],
+    [['--docs', '/nowhere/at/all'], '"/nowhere/at/all" is not a folder'],
   ] as const
   const refused = async ([args, reason]: (typeof refusals)[number]) => {
     const story = desk(...args)

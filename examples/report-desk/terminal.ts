@@ -39,7 +39,7 @@ export const shown = [
   'report.completed',
 ]
 
-/** On one line. Subjects, questions and drafts come from anybody: nothing in them may steer the terminal. */
+/** One line. Subjects, questions and drafts are untrusted: they must not contain control characters. */
 export const plain = (text: string): string =>
   stripVTControlCharacters(text)
     .replace(/\s+/g, ' ')
@@ -52,7 +52,7 @@ interface Line {
   readonly bad?: boolean
 }
 
-/** Turns events into lines. Remembers what was asked, so that an answer can be shown with its question. */
+/** Turns events into lines. Remembers requests, so that an answer is shown with its question. */
 export class Live {
   readonly #width: number
   readonly #since = new Map<string, number>()
@@ -65,7 +65,7 @@ export class Live {
     this.#width = width
   }
 
-  /** The line for an event; none for requests, which are shown when they are answered. */
+  /** The line for an event; none for a request, which is shown with its answer. */
   line(event: CloudEvent): string | undefined {
     const { correlationid, type } = event
     if (!this.#since.has(correlationid)) this.#since.set(correlationid, Date.parse(event.time))
@@ -134,7 +134,7 @@ export class Live {
     }
   }
 
-  /** A task that was asked by name; of several with one name each gets a number. */
+  /** The name of a task, with a number if several have the same name. */
   #started({ id, target = '', correlationid }: CloudEvent): string {
     const key = `${correlationid} ${target}`
     const count = (this.#counts.get(key) ?? 0) + 1
@@ -157,5 +157,5 @@ export class Live {
   }
 }
 
-/** Of an answer: the tool that gave it. */
+/** The tool that gave an answer. */
 const toolOf = ({ source }: CloudEvent) => source.replace('/tools/', '')

@@ -12,11 +12,11 @@ const section = z.object({
 
 const note = z.object({ part: z.string(), findings: z.string() })
 
-/** What the agents can do. Everything that touches a file is in here. */
+/** The tools of the agents. Only tools access files. */
 export function tools(library: Library, reports: string, model: string) {
   const passage = (id: string) => {
     const found = library.read(id)
-    if (!found) throw new TidingsError('E_NOT_FOUND', `the library has no passage ${id}`)
+    if (!found) throw new TidingsError('E_NOT_FOUND', `the library has no passage "${id}"`)
     return found
   }
   const checked = (draft: string) => {
@@ -76,7 +76,7 @@ export function tools(library: Library, reports: string, model: string) {
       approvedBy: z.string().optional(),
     }),
     run({ question, sections = [], unanswered, unsure = false, approvedBy }, { event }) {
-      // Once more: the documents may have changed while the desk was down.
+      // Checked again, because the documents may have changed while the desk was down.
       const draft = { question, sections: checked(draftOf(sections)).sections, unanswered, unsure, model, approvedBy }
       return writeReport(draft, passage, { folder: reports, key: event.correlationid.slice(-8) })
     },
@@ -89,7 +89,7 @@ export type Tools = ReturnType<typeof tools>
 
 function sorted(question: string, notes: readonly z.infer<typeof note>[]) {
   const found = notes.filter(({ findings }) => findings !== '')
-  // Where the question itself is answered, a part of it that is not was only another way to look for it.
+  // If the question itself is answered, an unanswered part was only another search for it.
   const isAnswered = found.some(({ part }) => part === question)
   return { found, unanswered: isAnswered ? [] : notes.filter(each => !found.includes(each)).map(({ part }) => part) }
 }

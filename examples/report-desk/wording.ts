@@ -1,4 +1,4 @@
-/** What the events of the desk carry, as far as the terminal shows it. Anybody may publish, so nothing is certain. */
+/** The data of events, as far as the terminal shows it. Anybody may publish, so every field is optional. */
 export interface Said {
   readonly question?: string
   readonly subject?: string
@@ -46,14 +46,14 @@ export function asked({ input = '' }: Said): string {
   return draft === undefined ? question : 'a review of the draft'
 }
 
-/** What a model decided in one step. */
+/** The decision of a model in one step. */
 export function decided({ toolCalls = [], text = '', usage }: Said): string {
   const wants = `wants ${toolCalls.map(call => call.toolName).join(', ')}`
   const tokens = usage ? ` (${usage.input} → ${usage.output} tokens)` : ''
   return `${toolCalls.length > 0 ? wants : `says ${text.length} characters`}${tokens}`
 }
 
-/** What a tool returned, next to what it was asked. */
+/** The result of a tool, beside its input. */
 export function returned(request: Said, { output }: Said): string {
   if (typeof output !== 'object' || output === null) return String(output)
   const { id = 'done', hits, sections, removed = [], files, question, found, unanswered = [] } = output
@@ -67,7 +67,7 @@ export function returned(request: Said, { output }: Said): string {
   return `${kept} statements stand in their passages, ${removed.length} dropped`
 }
 
-/** What came out of an agent. */
+/** The result of an agent. */
 export function concluded({ output }: Said): string {
   const { parts, approved, remarks = [], findings } = typeof output === 'string' ? { findings: output } : (output ?? {})
   if (findings !== undefined) return `${findings.match(/\[[^[\]]+#\d+\]/g)?.length ?? 'no'} quotations`
@@ -82,7 +82,7 @@ export function published({ citations = [], files }: Said): string {
   return `${says}: ${files?.markdown}`
 }
 
-/** What a person said to a draft. */
+/** The answer of a person to a draft. */
 export const approved = (said: string, { by, comment }: Said): string =>
   `${by} says ${said}${comment === undefined ? '' : `: ${comment}`}`
 

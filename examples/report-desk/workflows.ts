@@ -4,14 +4,14 @@ import type { Agents } from './agents.ts'
 import type { Tools } from './tools.ts'
 
 /*
- * From a question to a report that a person lets go out:
+ * From a question to a report that a person approves:
  *
  *     plan ─┬─ section ─┬─ write ─▶ check ─▶ review ─▶ again, at most twice ─▶ the editor ─┬─ yes ─▶ report.accepted
  *           ├─ section ─┤                                                                 └─ no, or silence ─▶ report.withheld
  *           └─ section ─┴─ nothing found ─▶ report.accepted
  */
 export function workflows({ question, check, sort }: Tools, { planner, researcher, writer, reviewer }: Agents) {
-  /** One part of the question, as far as the documents say it. */
+  /** One part of the question, answered from the documents. */
   const section = workflow('section', { input: z.object({ question: z.string(), part: z.string() }), within: '1d' })
     .call('findings', researcher, s => s.event)
     .call('checked', check, s => ({ draft: s.findings }))
@@ -49,7 +49,7 @@ export function workflows({ question, check, sort }: Tools, { planner, researche
                 ),
             { until: s => both(s.review.approved, is(s.draft.removed.length, 0)), most: 2 },
           )
-          // Of what was written nothing may stand: then there is nothing to approve either.
+          // If no sentence passed the check, there is nothing to approve.
           .choose(
             s => not(is(s.draft.draft, '')),
             ask =>

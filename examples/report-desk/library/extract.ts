@@ -25,7 +25,7 @@ const blocks = new Set(
   'p div section article main header footer aside blockquote ul ol dl dt dd table tr figure pre br hr body'.split(' '),
 )
 
-/** What a page says, with its headings and lists in the signs of Markdown, so that both are split by one rule. */
+/** The text of a page, with headings and lists as Markdown, so that one rule splits both. */
 export function htmlText(html: string): string {
   let text = ''
   let muted = 0

@@ -1,7 +1,7 @@
 import { accessSync, constants, type Dirent, readdirSync, statSync } from 'node:fs'
 import { extname, join, relative, sep } from 'node:path'
 
-/** A document as it lies in the folder; the path is relative to it, with forward slashes. */
+/** A document in the folder; the path is relative to it, with forward slashes. */
 export interface DocumentFile {
   readonly path: string
   readonly mtime: number
@@ -11,7 +11,7 @@ export interface DocumentFile {
 const texts = new Set(['.md', '.mdx', '.markdown', '.txt', '.rst'])
 const documents = new Set([...texts, '.html', '.htm', '.pdf'])
 
-/** What fills an index and answers nothing, in a package: nobody asked for these files by name. */
+/** Files of packages that fill an index and answer no question. */
 const packageFolders = /^(?:__.*__|tests?|fixtures?|snapshots|coverage|dist|build|vendor|locales)$/i
 const packageNames =
   /^(?:licen[cs]es?|copying|notice|third.?party.*|change.?log|changes|history|releases?|authors|contributors|code_of_conduct)\b/i
@@ -26,13 +26,13 @@ export interface Skipped {
 
 export interface Documents {
   readonly files: readonly DocumentFile[]
-  /** What else lies in the folder, the insides of installed packages apart. */
+  /** Other files of the folder, without the content of installed packages. */
   readonly skipped: readonly Skipped[]
 }
 
 /**
- * The documents under a folder. All that can be read is, with two exceptions: in installed packages, and everywhere where the
- * folder is a package itself, licences, changelogs, translations, test folders and second copies are left out.
+ * The documents under a folder: every readable file. In installed packages, and if the folder is a package itself, it skips licences,
+ * changelogs, translations, test folders and second copies.
  */
 export function documentsIn(
   root: string,
@@ -56,14 +56,14 @@ export function documentsIn(
   return { files, skipped }
 }
 
-/** Where a package that is installed inside another one would lie if it were installed at the top. */
+/** The top-level path of a package that is installed inside another one. */
 const outermost = (path: string) => path.replace(/.*\/(?=node_modules\/)/, '')
 
 interface Entry {
   readonly file: string
   readonly isFolder: boolean
   readonly inPackage: boolean
-  /** Why it is not read. */
+  /** Why it is skipped. */
   readonly reason?: string
 }
 
@@ -78,7 +78,7 @@ function* walk(folder: string, without: ReadonlySet<string>, inPackage: boolean)
   }
 }
 
-/** Why a folder cannot be read; undefined where it can. */
+/** Why a folder cannot be read; undefined if it can. */
 function problemOf(folder: string): string | undefined {
   try {
     accessSync(folder, constants.R_OK | constants.X_OK)

@@ -19,20 +19,20 @@ export interface Found {
 export interface Refreshed {
   readonly documents: number
   readonly passages: number
-  /** How many documents were read because they are new or changed. */
+  /** Number of documents that were read because they are new or changed. */
   readonly read: number
   readonly unreadable: readonly { readonly path: string; readonly problem: string }[]
-  /** What lies in the folder and was not read. */
+  /** Files of the folder that were not read. */
   readonly skipped: readonly Skipped[]
 }
 
 export interface RefreshOptions {
-  /** The folder is a package: what fills an index and answers nothing is left out of it. */
+  /** The folder is a package: skip files that answer no question. */
   readonly isPackage?: boolean
   readonly progress?: (done: number, all: number) => void
 }
 
-/** Raise it when documents would be split otherwise than before: older indexes are then built anew. */
+/** Raise it when documents are split differently: older indexes are then rebuilt. */
 const version = 2
 
 const schema = `
@@ -47,7 +47,7 @@ const schema = `
 `
 const reset = ['root', 'documents', 'passages', 'contents'].map(table => `DROP TABLE IF EXISTS ${table};`).join(' ')
 
-/** The documents of one folder, in passages, searchable. One file, which can be deleted and comes back. */
+/** A search index over the passages of one folder, in one file that can be rebuilt. */
 export class Library {
   readonly #db: DatabaseSync
   readonly #file: string
@@ -67,7 +67,7 @@ export class Library {
     return this.#db.prepare('SELECT path FROM root').get()?.path as string | undefined
   }
 
-  /** Makes the index speak of the folder as it is now; only what is new or has changed is read. */
+  /** Updates the index; reads new and changed documents only. */
   async refresh(root: string, { isPackage = false, progress }: RefreshOptions = {}): Promise<Refreshed> {
     if (this.root !== root) {
       this.#transaction(() => {
@@ -89,7 +89,7 @@ export class Library {
     const present = new Set(files.map(({ path }) => path))
     const gone = [...known.keys()].map(String).filter(path => !present.has(path))
 
-    // One transaction for many documents, and none is held open while a file is being read.
+    // One transaction for many documents; none stays open while a file is read.
     for (const path of gone) this.#forget(path)
     for (let i = 0; i < changed.length; i += 50) {
       const batch = changed.slice(i, i + 50)
@@ -110,7 +110,7 @@ export class Library {
     }
   }
 
-  /** Never throws, whatever is typed: what is not a word is no operator either. */
+  /** Never throws: characters that are not words are no operators either. */
   search(query: string, limit = 8): Hit[] {
     return search(this.#db, query, limit)
   }
@@ -169,9 +169,9 @@ async function contentOf(file: string): Promise<Content> {
   }
 }
 
-/** Identifiers stand between brackets where they are cited. */
+/** Citations put identifiers in brackets. */
 const citable = (path: string) => path.replace(/[[\]\s]/g, encodeURIComponent)
 
-/** What a path says about its content: the names of the package and the folders, not that it is a README. */
+/** The words of a path: the names of the package and the folders, but not README. */
 const nameOf = (path: string) =>
   path.replace(/\bnode_modules\b|\.\w+$/g, ' ').replace(/\breadme\b|\bindex\b|\bdocs?\b/gi, ' ')

@@ -1,16 +1,16 @@
-/** A stretch of a document, character for character as it stands there. */
+/** Part of a document, character for character. */
 export interface Passage {
   readonly text: string
-  /** The headings that it stands under, outermost first. */
+  /** The headings above it, outermost first. */
   readonly heading: string
-  /** Where it begins and ends, as an editor or a reader counts. */
+  /** First and last line or page, counted from 1. */
   readonly place: string
 }
 
 interface Block {
   readonly start: number
   readonly end: number
-  /** Of a heading its level, else 0. */
+  /** The level of a heading, else 0. */
   readonly level: number
   readonly words: number
 }
@@ -19,8 +19,8 @@ const enough = 80
 const most = 250
 
 /**
- * Splits Markdown or plain text by headings and paragraphs into passages of about 80 to 250 words. Only front matter is
- * left out.
+ * Splits Markdown or plain text by headings and paragraphs into passages of about 80 to 250 words. Omits front matter
+ * only.
  */
 export function passagesOf(text: string, page?: number): Passage[] {
   const front = /^---\r?\n[^]*?\n---\r?\n/.exec(text)?.[0] ?? ''
@@ -49,7 +49,7 @@ export function passagesOf(text: string, page?: number): Passage[] {
     open ??= { start: block.start, end: block.end, words: 0, heading: headings.filter(Boolean).join(' › ') }
     open.end = block.end
     open.words += block.words
-    // What a colon announces belongs to it.
+    // A block that a colon announces belongs to the same passage.
     if (block.level === 0 && open.words >= enough && !text.slice(block.start, block.end).trimEnd().endsWith(':'))
       close()
   }
@@ -90,7 +90,7 @@ function* linesOf(text: string, offset: number): Generator<{ from: number; to: n
   }
 }
 
-/** Cuts what is too long after a line, else after a sentence, else after a word. */
+/** Splits long text after a line, else after a sentence, else after a word. */
 function* pieces(text: string, start: number, end: number): Generator<Block> {
   let from = start
   let words = 0
@@ -114,7 +114,7 @@ function* pieces(text: string, start: number, end: number): Generator<Block> {
 
 const countWords = (text: string) => text.match(/\S+/g)?.length ?? 0
 
-/** A heading as one says it: without signs, links and pictures. */
+/** The text of a heading, without markup, links and pictures. */
 function titleOf(line: string): string {
   return line
     .replace(/^#+\s+|\s+#*\s*$/g, '')

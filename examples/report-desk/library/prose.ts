@@ -1,4 +1,4 @@
-/** A text taken apart into what one reads and what one runs: code in fences, indented code, and components of MDX. */
+/** Separates prose from code: fenced code, indented code, and MDX components. */
 export function proseAndCode(text: string): { prose: string; code: string } {
   const prose: string[] = []
   const code: string[] = []

@@ -22,12 +22,12 @@ const candidates = `
   ) AS best
   JOIN contents ON contents.rowid = best.rowid JOIN passages ON passages.rowid = best.rowid`
 
-// node:sqlite binds numbers as REAL, and FTS5 takes no notice of a REAL rowid.
+// node:sqlite binds numbers as REAL, and FTS5 ignores a REAL rowid.
 const snippet = `SELECT snippet(contents, 2, '', '', ' … ', 40) AS text FROM contents WHERE contents MATCH ? AND rowid = CAST(? AS INTEGER)`
 
 /**
- * Any of the words, by BM25: the name of the package and the heading weigh more than the text, and code weighs less. Words
- * that stand together as they were asked count once more, and a passage counts in the measure in which it holds them all.
+ * Matches any of the words, ranked by BM25. The name of the package and the heading weigh more than the text; code weighs less.
+ * Adjacent words of the question count again, and passages with more of the words rank higher.
  */
 export function search(db: DatabaseSync, query: string, limit: number): Hit[] {
   const words = wordsOf(query).slice(0, 32)
@@ -59,7 +59,7 @@ export function search(db: DatabaseSync, query: string, limit: number): Hit[] {
     }))
 }
 
-/** As the tokenizer of the index splits. */
+/** Splits like the tokenizer of the index. */
 const wordsOf = (text: string) => text.toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? []
 
 const rootOf = (word: string) => (word.length > 4 ? word.replace(/(?:ings?|ed|es|s|e)$/, '') : word)

@@ -26,24 +26,24 @@ export const caller = agent('caller', {
   run: (ctx, { name, ...input }: Post & { url: string }) => ctx.call<unknown, unknown>({ kind: 'tool', name }, input),
 })
 
-const desk = app({ name: 'desk', use: [clerk, hasty, caller] })
+const testApp = app({ name: 'desk', use: [clerk, hasty, caller] })
 
-/** A log of its own on the server that all tests share. */
+/** A separate log on the server that all tests share. */
 export const fresh = () => `${natsUrl()}/py-${randomUUID()}`
 
 export async function agents(bus: string): Promise<RunningApp> {
-  const running = await start(desk, { bus, only: ['agents'] })
+  const running = await start(testApp, { bus, only: ['agents'] })
   onTestFinished(() => running.stop())
   return running
 }
 
-/** The end of a task. What a killed worker had in hand is handed out again after ten seconds. */
+/** The end of a task. Deliveries of a killed worker are redelivered after ten seconds. */
 export async function asked(running: RunningApp, target: string, input: unknown): Promise<CloudEvent> {
   const { id, correlationid } = await running.bus.publish({ type: 'agent.invoke', target, data: { input } })
   return ended(running, correlationid, id, 25_000)
 }
 
-/** What a hook asked for and waits for. */
+/** A request to a hook, which waits for the answer of the test. */
 export interface Held {
   key: string
   pid: number
@@ -51,7 +51,7 @@ export interface Held {
   answer: ServerResponse
 }
 
-/** Holds what is posted to it until the test answers. */
+/** An HTTP server that holds requests until the test answers. */
 export async function hook() {
   const held: Held[] = []
   const server = createServer((request, answer) => {
@@ -67,11 +67,11 @@ export async function hook() {
   return { held, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/` }
 }
 
-/** The server knows ids for a second. */
+/** The server remembers ids for a second. */
 export const forgetful = (bus: string) =>
   manage(manager => manager.streams.update(logOf(bus), { duplicate_window: 1_000_000_000 }))
 
-/** The claim of the call that posts this, as a worker in TypeScript makes it. */
+/** The claim of a call, as a worker in TypeScript makes it. */
 export async function claimOf(running: RunningApp, body: string): Promise<Draft & { id: string }> {
   const request = await until(async () => {
     for await (const { event } of running.bus.read({ filter: [{ types: ['tool.invoke'] }] }))
@@ -87,7 +87,7 @@ export async function find(running: RunningApp, correlation: string, type: strin
   return (await eventsOf(running, correlation)).find(event => event.type === type)
 }
 
-/** What the server says of the consumer of a group. */
+/** The consumer of a group, as the server reports it. */
 export function consumer(bus: string, group: string) {
   const name = group.replaceAll('/', '%2F').replaceAll('.', '%2E')
   return manage(manager => manager.consumers.info(logOf(bus), name))
