@@ -2,8 +2,8 @@ import { hash, randomUUID } from 'node:crypto'
 import { mkdir, open, readdir, readFile, rename, rm, stat, utimes } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { privateFile, privateFolder } from '../../bus/private-files.ts'
+import { TidingsError } from '../../errors.ts'
 import { describeThrown } from '../../thrown.ts'
-import { logUnavailable } from './writer-client.ts'
 
 const reference = /^sha256-([0-9a-f]{64})$/
 
@@ -23,7 +23,7 @@ export class BlobFiles {
       if (await touchIfPresent(path)) await sync(dirname(path))
       else await this.#write(path, bytes)
     } catch (error) {
-      throw logUnavailable(describeThrown(error))
+      throw blobUnavailable('written', error)
     }
     return ref
   }
@@ -34,7 +34,7 @@ export class BlobFiles {
       return path ? await readFile(path) : undefined
     } catch (error) {
       if (isMissing(error)) return undefined
-      throw logUnavailable(describeThrown(error))
+      throw blobUnavailable('read', error)
     }
   }
 
@@ -140,3 +140,6 @@ async function list(root: string) {
 }
 
 const isMissing = (error: unknown) => error instanceof Error && 'code' in error && error.code === 'ENOENT'
+
+const blobUnavailable = (action: 'written' | 'read', error: unknown) =>
+  new TidingsError('E_LOG_UNAVAILABLE', `A blob could not be ${action}: ${describeThrown(error)}`, { retryable: true })

@@ -3,7 +3,7 @@ import { parseId } from '../../bus/ids.ts'
 import { log } from '../../bus/telemetry/log.ts'
 import type { CloudEvent } from '../../event.ts'
 import type { BlobFiles } from './blob-files.ts'
-import type { LiveTask, LogReader } from './reader.ts'
+import type { LiveTaskRow, LogReader } from './reader.ts'
 import type { OpSubmitter } from './writer-client.ts'
 
 /*
@@ -40,7 +40,7 @@ export async function* findMissingWakes(
 }
 
 async function missingWakeOf(
-  { group, task, wake, turn }: LiveTask,
+  { group, task, wake, turn }: LiveTaskRow,
   blobs: BlobFiles,
 ): Promise<MissingWake | undefined> {
   if (turn === null) return undefined

@@ -23,7 +23,7 @@ interface LogRow {
 }
 
 /** A live task. `turn`: its newest turn as JSON. */
-export interface LiveTask {
+export interface LiveTaskRow {
   readonly group: string
   readonly task: string
   readonly wake: number | null
@@ -201,8 +201,8 @@ export class LogReader {
   }
 
   /** The live tasks of all existing groups with their newest turns, in pages. Each page is read when it is asked for. */
-  *liveTasks(): Generator<LiveTask[]> {
-    const next = prepareSql<LiveTask>(
+  *liveTasks(): Generator<LiveTaskRow[]> {
+    const next = prepareSql<LiveTaskRow>(
       this.#db,
       `SELECT grp AS "group", task, wake,
         (SELECT event FROM log WHERE id > live.task || ':' AND id < live.task || ';' AND type = 'task.turn'

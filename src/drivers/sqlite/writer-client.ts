@@ -122,7 +122,7 @@ export class WriterClient {
   }
 }
 
-export function logUnavailable(reason: string, code: WriterFailure['code'] = 'E_LOG_UNAVAILABLE'): TidingsError {
+function logUnavailable(reason: string, code: WriterFailure['code'] = 'E_LOG_UNAVAILABLE'): TidingsError {
   return new TidingsError(code, `The log could not be written: ${reason}`, { retryable: true })
 }
 
