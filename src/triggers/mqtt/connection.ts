@@ -5,37 +5,36 @@ import type { KnownMessage } from './session.ts'
 import type { MqttSettings } from './settings.ts'
 
 /*
- * One connection to the broker, from CONNECT until its socket is closed. Messages are handled one after the other, as the client
- * of the package does: while one waits, nothing more is read, so that the broker keeps what it has. What is acknowledged, and when,
- * is decided in `take`: PUBACK and PUBREC are sent when it resolves.
+ * One connection to the broker, from CONNECT until its socket closes. Messages are handled one after the other: while one
+ * waits, nothing more is read, so that the broker keeps the rest. PUBACK and PUBREC are sent when `onMessage` resolves.
  */
 
 const keepaliveSeconds = 60
-const beatMs = 20_000
-const connectMs = 10_000
-const goodbyeMs = 1_000
+const pingIntervalMs = 20_000
+const connectTimeoutMs = 10_000
+const disconnectTimeoutMs = 1_000
 const sessionExpirySeconds = 7 * 24 * 3_600
 
-const takenOver = 142
+const sessionTakenOver = 142
 
 export interface ConnectionHandlers {
-  /** The broker lets us in. Nothing is taken before this resolves. `present`: it knows the session. */
+  /** The broker accepted the connection. No message is handled before this resolves. `present`: it has the session. */
   onSession(present: boolean): Promise<void>
-  /** The reason code of the answer: 0, or why the message is refused; undefined where it gets none on this connection. */
+  /** The reason code to answer with, 0 for success; undefined to send no answer on this connection. */
   onMessage(packet: Mqtt.IPublishPacket): Promise<{ code: number; known: KnownMessage } | undefined>
-  /** The broker has everything that was sent before this moment, by `performance.now()`. */
+  /** The broker has received everything that was sent before this time, by `performance.now()`. */
   onAcknowledged(before: number): void
-  /** A message of QoS 2 will not be sent again. False where that gets no answer on this connection. */
+  /** The broker will not resend this QoS 2 message. False to send no answer on this connection. */
   onRelease(packetId: number): Promise<boolean>
 }
 
 /** How a connection ended. */
 export interface ConnectionLoss {
-  /** What is wrong, for people. */
+  /** For people. */
   readonly reason: string
-  /** Waiting does not mend it: credentials, certificates, names. */
+  /** Retrying does not help: credentials, certificates, names. */
   readonly isPermanent: boolean
-  /** Another client has come under the same client id. */
+  /** Another client connected with the same client id. */
   readonly takenOver: boolean
 }
 
@@ -43,12 +42,12 @@ export class Connection {
   /** Resolves when the connection is closed. */
   readonly ended: Promise<ConnectionLoss>
   readonly #client: Mqtt.MqttClient
-  readonly #let = Promise.withResolvers<boolean>()
+  readonly #accepted = Promise.withResolvers<boolean>()
   readonly #closing = new AbortController()
-  #begun: Promise<void> = Promise.resolve()
-  #isLet = false
-  #underWay = 0
-  #trouble: Error | undefined
+  #sessionReady: Promise<void> = Promise.resolve()
+  #isAccepted = false
+  #inProgress = 0
+  #error: Error | undefined
   #reason: number | undefined
 
   constructor({ connect }: typeof Mqtt, settings: MqttSettings, handlers: ConnectionHandlers) {
@@ -60,16 +59,16 @@ export class Connection {
       reconnectPeriod: 0,
       resubscribe: false,
       manualConnect: true,
-      incomingStore: releases(),
+      incomingStore: releaseStore(),
     })
     this.#client = client
-    // Given as an option it would not be heard in MQTT 3.1.1.
+    // As a constructor option the client ignores it in MQTT 3.1.1.
     client.options.customHandleAcks = (topic, _payload, packet: Mqtt.IPublishPacket, answer) =>
       this.#handle(async () => {
-        const taken = await handlers.onMessage({ ...packet, topic })
-        if (!taken || this.closed.aborted) return
-        taken.known.answeredAt = performance.now()
-        answer(settings.version === 5 ? taken.code : 0)
+        const isTakenOver = await handlers.onMessage({ ...packet, topic })
+        if (!isTakenOver || this.closed.aborted) return
+        isTakenOver.known.answeredAt = performance.now()
+        answer(settings.version === 5 ? isTakenOver.code : 0)
       })
     client.handleMessage = (packet, done) => {
       if (packet.qos === 1) done()
@@ -84,21 +83,21 @@ export class Connection {
     client.on('packetreceive', packet => {
       if (packet.cmd === 'pingresp') handlers.onAcknowledged(pings.shift() ?? -Infinity)
       if (packet.cmd === 'connack' && !(packet.reasonCode ?? packet.returnCode))
-        this.#enter(packet.sessionPresent, handlers)
+        this.#onConnected(packet.sessionPresent, handlers)
     })
     client.on('disconnect', ({ reasonCode }) => void (this.#reason = reasonCode))
-    client.on('error', error => void (this.#trouble ??= error))
-    const beat = setInterval(() => {
+    client.on('error', error => void (this.#error ??= error))
+    const pingTimer = setInterval(() => {
       if (!client.connected) return
       client.sendPing()
-      // What the broker answers lies behind what waits.
-      if (this.#underWay > 0) client.reschedulePing(true)
-    }, beatMs)
+      // The response of the broker is queued after the messages that wait, so do not count it as missing.
+      if (this.#inProgress > 0) client.reschedulePing(true)
+    }, pingIntervalMs)
     this.ended = new Promise(resolve =>
       client.once('close', () => {
-        clearInterval(beat)
+        clearInterval(pingTimer)
         this.#closing.abort()
-        resolve(this.#loss())
+        resolve(this.#lossOf())
       }),
     )
     client.connect()
@@ -109,83 +108,91 @@ export class Connection {
     return this.#closing.signal
   }
 
-  /** Resolves when the broker has let us in and `onSession` is done: whether it knows the session. */
+  /** Resolves when the broker accepted the connection and `onSession` is done. True if it has the session. */
   ready(): Promise<boolean> {
-    return this.#let.promise
+    return this.#accepted.promise
   }
 
   /** @throws E_MQTT_REFUSED, and anything else when the connection ends meanwhile. */
   async subscribe(filters: readonly string[], qos: 0 | 1 | 2): Promise<readonly Mqtt.ISubscriptionGrant[]> {
     if (filters.length === 0) return []
-    // Retained messages come with a new subscription only; MQTT 3.1.1 knows no such wish.
+    // Retained messages only for a new subscription; MQTT 3.1.1 ignores this.
     const wish = Object.fromEntries(filters.map(filter => [filter, { qos, rh: 1 }]))
     try {
-      return await this.#answered(this.#client.subscribeAsync(wish))
+      return await this.#withTimeout(this.#client.subscribeAsync(wish))
     } catch (cause) {
       if (!(cause as Partial<Mqtt.ErrorWithSubackPacket>).packet) throw cause
-      throw new TidingsError('E_MQTT_REFUSED', `the broker refuses ${filters.join(', ')}: ${textOf(cause)}`, { cause })
+      throw new TidingsError(
+        'E_MQTT_REFUSED',
+        `the broker rejected the subscription to ${filters.join(', ')}: ${textOf(cause)}`,
+        { cause },
+      )
     }
   }
 
   async unsubscribe(filters: readonly string[]): Promise<void> {
-    if (filters.length > 0) await this.#answered(this.#client.unsubscribeAsync([...filters]))
+    if (filters.length > 0) await this.#withTimeout(this.#client.unsubscribeAsync([...filters]))
   }
 
-  /** Says goodbye; the session stays with the broker. */
+  /** Disconnects; the broker keeps the session. */
   async close(): Promise<void> {
     this.#client.end()
-    const late = setTimeout(() => this.#client.stream.destroy(), goodbyeMs)
+    const late = setTimeout(() => this.#client.stream.destroy(), disconnectTimeoutMs)
     await this.ended
     clearTimeout(late)
   }
 
-  async #answered<T>(asked: Promise<T>): Promise<T> {
-    const late = setTimeout(() => this.#fail(new Error('the broker does not answer')), connectMs)
+  async #withTimeout<T>(request: Promise<T>): Promise<T> {
+    const late = setTimeout(
+      () => this.#fail(new Error(`the broker did not answer within ${connectTimeoutMs} ms`)),
+      connectTimeoutMs,
+    )
     try {
-      return await asked
+      return await request
     } finally {
       clearTimeout(late)
     }
   }
 
-  #enter(present: boolean, { onSession }: ConnectionHandlers): void {
-    this.#isLet = true
-    this.#begun = onSession(present)
-    this.#begun.then(
-      () => this.#let.resolve(present),
+  #onConnected(present: boolean, { onSession }: ConnectionHandlers): void {
+    this.#isAccepted = true
+    this.#sessionReady = onSession(present)
+    this.#sessionReady.then(
+      () => this.#accepted.resolve(present),
       error => this.#fail(error),
     )
   }
 
   #handle(work: () => Promise<void>): void {
-    this.#underWay++
-    void this.#begun
+    this.#inProgress++
+    void this.#sessionReady
       .then(work)
       .catch(error => this.#fail(error))
-      .finally(() => this.#underWay--)
+      .finally(() => this.#inProgress--)
   }
 
   #fail(error: Error): void {
-    this.#trouble ??= error
+    this.#error ??= error
     this.#client.end(true)
   }
 
-  #loss(): ConnectionLoss {
-    const trouble = this.#trouble
-    const wordless = this.#isLet
-      ? 'the broker closed the connection without a word, as it does when another client comes with the same client id'
-      : 'the broker closed the connection without a word before it let us in'
-    const said = this.#reason === undefined ? wordless : `the broker closed the connection, reason ${this.#reason}`
-    const taken = this.#reason === takenOver
+  #lossOf(): ConnectionLoss {
+    const error = this.#error
+    const withoutReason = this.#isAccepted
+      ? 'the broker closed the connection without a reason, as brokers do when another client connects with the same client id'
+      : 'the broker closed the connection without a reason before it accepted it'
+    const description =
+      this.#reason === undefined ? withoutReason : `the broker closed the connection, reason ${this.#reason}`
+    const isTakenOver = this.#reason === sessionTakenOver
     return {
-      reason: taken ? 'another client has come with the same client id' : trouble ? textOf(trouble) : said,
-      isPermanent: trouble !== undefined && isLasting(trouble),
-      takenOver: taken,
+      reason: isTakenOver ? 'another client connected with the same client id' : error ? textOf(error) : description,
+      isPermanent: error !== undefined && isPermanentError(error),
+      takenOver: isTakenOver,
     }
   }
 }
 
-/** What all connections have in common. */
+/** The options of all connections. */
 export function clientOptions({ version, username, password, host, port, secure, tls, maxBytes }: MqttSettings) {
   return {
     protocol: secure ? 'mqtts' : 'mqtt',
@@ -196,33 +203,33 @@ export function clientOptions({ version, username, password, host, port, secure,
     ...(password !== undefined && { password }),
     protocolVersion: version === 5 ? 5 : 4,
     ...(version === 5 && {
-      // What is much larger than we take need not be sent: it would have to be held in memory as a whole.
+      // The broker need not send much larger packets, which would be buffered as a whole.
       properties: { sessionExpiryInterval: sessionExpirySeconds, maximumPacketSize: 16 * maxBytes },
     }),
     keepalive: keepaliveSeconds,
-    connectTimeout: connectMs,
+    connectTimeout: connectTimeoutMs,
   } satisfies Mqtt.IClientOptions
 }
 
 // CONNACK of MQTT 3.1.1: version, client id, credentials, permission. Of MQTT 5.0: the same, banned, method, another server.
-const lastingReasons = new Set<unknown>([1, 2, 4, 5, 132, 133, 134, 135, 138, 140, 156, 157])
+const permanentReasons = new Set<unknown>([1, 2, 4, 5, 132, 133, 134, 135, 138, 140, 156, 157])
 
-/** What of OpenSSL and Node is about certificates and not about the network. */
-const isLasting = (error: Error) => {
+/** Errors about certificates and protocol, not about the network. */
+const isPermanentError = (error: Error) => {
   const { code } = error as { code?: unknown }
   return (
     (error instanceof TidingsError && error.code === 'E_MQTT_REFUSED') ||
-    lastingReasons.has(code) ||
+    permanentReasons.has(code) ||
     (typeof code === 'string' &&
       /CERT|^ERR_(SSL|TLS|OSSL)|^UNABLE_TO_|^(EPROTO|HOSTNAME_MISMATCH|INVALID_CA)$/.test(code))
   )
 }
 
 /**
- * In place of the client's memory of what it acknowledged with PUBREC: that is in the log, also after a restart. So it is asked
- * about each PUBREL, and knows it.
+ * Replaces the client's store of messages that it acknowledged with PUBREC. The log has them, also after a restart, so this
+ * store claims to have every message that a PUBREL names.
  */
-function releases(): NonNullable<Mqtt.IClientOptions['incomingStore']> {
+function releaseStore(): NonNullable<Mqtt.IClientOptions['incomingStore']> {
   const store: NonNullable<Mqtt.IClientOptions['incomingStore']> = {
     put: (_packet, done) => {
       done()

@@ -10,16 +10,16 @@ import { toMqttMessage, publishMqttMessage, type MqttMessage } from './message.t
 import type { KnownMessage, Session } from './session.ts'
 import type { MqttSettings } from './settings.ts'
 
-// While the log cannot be written: the pause before it is tried again, twice as long each time.
-const [shortestMs, longestMs] = [100, 5_000]
-const quietMs = 10_000
+// While the log cannot be written; the delay doubles.
+const [minRetryDelayMs, maxRetryDelayMs] = [100, 5_000]
+const logThrottleMs = 10_000
 
 /* Reason codes of MQTT 5.0. */
 const success = 0
 const topicNameInvalid = 144
-const refusals: Partial<Record<ErrorCode, number>> = { E_EVENT_INVALID: 153, E_EVENT_TOO_LARGE: 131 }
+const reasonCodes: Partial<Record<ErrorCode, number>> = { E_EVENT_INVALID: 153, E_EVENT_TOO_LARGE: 131 }
 
-class Refused extends Error {
+class MessageRejected extends Error {
   readonly reason: number
   readonly code: ErrorCode
 
@@ -30,15 +30,15 @@ class Refused extends Error {
   }
 }
 
-/** Takes the messages of a session, one after the other, whatever connection they come by. */
+/** Stores the messages of a session one after the other, across connections. */
 export class MqttInbox {
   readonly #bus: Bus
   readonly #session: Session
   readonly #settings: MqttSettings
   readonly #source: string
-  #last: Promise<unknown> = Promise.resolve()
-  #unsaid = 0
-  #saidAt = -Infinity
+  #tail: Promise<unknown> = Promise.resolve()
+  #unlogged = 0
+  #lastLogAt = -Infinity
 
   constructor(bus: Bus, session: Session, settings: MqttSettings) {
     this.#bus = bus
@@ -47,66 +47,71 @@ export class MqttInbox {
     this.#source = `/triggers/${settings.name}`
   }
 
-  /** Resolves when nothing is under way. */
+  /** Resolves when no message is in progress. */
   async idle(): Promise<void> {
-    await this.#last
+    await this.#tail
   }
 
-  /** The reason code of the answer, and by what the message is known; undefined where it gets none, since `gone` came first. */
-  receive(packet: IPublishPacket, gone: AbortSignal): Promise<{ code: number; known: KnownMessage } | undefined> {
-    return this.#inTurn(async () => {
-      if (gone.aborted) return undefined
+  /** The reason code to answer with, and what identifies the message; undefined if the connection closed first. */
+  receive(packet: IPublishPacket, closed: AbortSignal): Promise<{ code: number; known: KnownMessage } | undefined> {
+    return this.#enqueue(async () => {
+      if (closed.aborted) return undefined
       const message = toMqttMessage(packet)
       const known = this.#session.identify(message)
-      const code = await this.#persist(() => this.#take(message, known), gone)
+      const code = await this.#retryUntilDone(() => this.#store(message, known), closed)
       if (code !== undefined && known.position === undefined) this.#session.forget(known)
       return code === undefined ? undefined : { code, known }
     })
   }
 
-  /** True when it is on disk that this packet id is free; false where `gone` came first. */
-  release(packetId: number, gone: AbortSignal): Promise<boolean> {
-    return this.#inTurn(async () => {
-      const done = await this.#persist(() => this.#session.release(packetId).then(() => success), gone)
+  /** True when the release of the packet id is durable; false if the connection closed first. */
+  release(packetId: number, closed: AbortSignal): Promise<boolean> {
+    return this.#enqueue(async () => {
+      const done = await this.#retryUntilDone(() => this.#session.release(packetId).then(() => success), closed)
       return done !== undefined
     })
   }
 
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const turn = this.#last.then(work)
-    this.#last = turn.catch(() => {})
+  #enqueue<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#tail.then(work)
+    this.#tail = turn.catch(() => {})
     return turn
   }
 
-  /** Does it until it is done or refused: a log that is away is waited for, and the broker with it. */
-  async #persist(work: () => Promise<number>, gone: AbortSignal): Promise<number | undefined> {
-    for (let ms = shortestMs; !gone.aborted; ms = Math.min(ms * 2, longestMs)) {
+  /** Retries until the message is stored or rejected. While the log is unavailable the broker keeps further messages. */
+  async #retryUntilDone(work: () => Promise<number>, closed: AbortSignal): Promise<number | undefined> {
+    for (let ms = minRetryDelayMs; !closed.aborted; ms = Math.min(ms * 2, maxRetryDelayMs)) {
       try {
         return await work()
       } catch (error) {
-        if (error instanceof Refused) return this.#refuse(error)
-        if (ms === shortestMs) this.#say(`messages wait, since the log cannot be written: ${textOf(error)}`)
-        await pause(ms, undefined, { signal: gone }).catch(() => {})
+        if (error instanceof MessageRejected) return this.#reject(error)
+        if (ms === minRetryDelayMs) this.#warn(`the log cannot be written, so messages wait: ${textOf(error)}`)
+        await pause(ms, undefined, { signal: closed }).catch(() => {})
       }
     }
     return undefined
   }
 
-  async #take(message: MqttMessage, known: KnownMessage): Promise<number> {
+  async #store(message: MqttMessage, known: KnownMessage): Promise<number> {
     const { topic, payload } = message
     const { maxBytes, routes } = this.#settings
     if (payload.length > maxBytes)
-      throw new Refused('E_EVENT_TOO_LARGE', 131, `${topic}: ${payload.length} bytes, at most ${maxBytes}`)
+      throw new MessageRejected(
+        'E_EVENT_TOO_LARGE',
+        131,
+        `${topic}: the payload has ${payload.length} bytes, but maxBytes is ${maxBytes}`,
+      )
     const to = routes.route(topic)
-    if (!to) throw new Refused('E_EVENT_INVALID', topicNameInvalid, `${topic}: nobody asked for this topic`)
+    if (!to)
+      throw new MessageRejected('E_EVENT_INVALID', topicNameInvalid, `${topic}: no topic filter of the trigger matches`)
     if (known.position === undefined) {
       if (message.retained && (await this.#session.wasRetained(message))) return success
       const event = { id: known.id, source: this.#source, to }
       const { position } = await publishMqttMessage(this.#bus, message, event).catch((error: unknown) => {
-        const reason = error instanceof TidingsError ? refusals[error.code] : undefined
+        const reason = error instanceof TidingsError ? reasonCodes[error.code] : undefined
         throw reason === undefined
           ? error
-          : new Refused((error as TidingsError).code, reason, `${topic}: ${textOf(error)}`)
+          : new MessageRejected((error as TidingsError).code, reason, `${topic}: ${textOf(error)}`)
       })
       await this.#session.markStored(known, position)
     }
@@ -114,25 +119,24 @@ export class MqttInbox {
     return success
   }
 
-  #refuse({ code, reason, message }: Refused): number {
+  #reject({ code, reason, message }: MessageRejected): number {
     metrics.refused.add(1, this.#settings.name, code)
-    this.#unsaid++
-    if (performance.now() - this.#saidAt < quietMs) return reason
-    this.#saidAt = performance.now()
-    this.#say(
-      `message refused, ${code} ${message}${this.#unsaid > 1 ? `; ${this.#unsaid} since this was last said` : ''}`,
-    )
-    this.#unsaid = 0
+    this.#unlogged++
+    if (performance.now() - this.#lastLogAt < logThrottleMs) return reason
+    this.#lastLogAt = performance.now()
+    const more = this.#unlogged > 1 ? `; ${this.#unlogged} rejected since the last such warning` : ''
+    this.#warn(`rejected a message: ${code} ${message}${more}`)
+    this.#unlogged = 0
     return reason
   }
 
-  #say(text: string): void {
-    say(this.#bus.redactor, this.#settings.name, text)
+  #warn(text: string): void {
+    warnOfTrigger(this.#bus.redactor, this.#settings.name, text)
   }
 }
 
-/** Where somebody will see it, without secrets: topics may hold some. */
-export function say(redactor: Redactor, trigger: string, text: string): void {
+/** Logs or prints a redacted warning; topics may contain secrets. */
+export function warnOfTrigger(redactor: Redactor, trigger: string, text: string): void {
   if (log.warn) log.warn({ trigger }, redactor.text(text))
   else warn(redactor, `trigger ${trigger}: ${text}`)
 }

@@ -4,7 +4,7 @@ import type { Bus, PublishResult } from '../../bus/bus.ts'
 import { attribute } from '../../bus/telemetry/names.ts'
 import { traceparentFor, ingressSpan } from '../../bus/telemetry/spans.ts'
 import { inSpan } from '../../bus/telemetry/tracing.ts'
-import { textOf as errorText, TidingsError } from '../../errors.ts'
+import { textOf, TidingsError } from '../../errors.ts'
 import type { EventType } from '../../event.ts'
 import type { MqttReceived } from '../../received.ts'
 import { parseExactly } from '../../json-text.ts'
@@ -14,26 +14,26 @@ import { toSubject } from '../subject.ts'
 
 const tenant = 'default'
 
-/** A message as it was taken from a session. */
+/** A received message. */
 export interface MqttMessage {
   readonly topic: string
   readonly payload: Buffer
   readonly qos: 0 | 1 | 2
-  /** Sent again: the broker had no answer the first time. */
+  /** Resent, because the broker got no answer the first time. */
   readonly dup: boolean
-  /** It lay with the broker when the subscription was made. */
+  /** The broker had retained it before the subscription. */
   readonly retained: boolean
-  /** Names it within its session until it is acknowledged; 0 at QoS 0. */
+  /** Identifies it within its session until the acknowledgement; 0 at QoS 0. */
   readonly packetId: number
   /** User properties, MQTT 5. */
   readonly properties: readonly { name: string; value: string }[]
-  /** The publisher says that it is text in UTF-8. */
+  /** The publisher declares the payload to be UTF-8. */
   readonly isText: boolean
-  /** When it came, ms since the epoch. */
+  /** When it arrived, ms since the epoch. */
   readonly at: number
   /** Of topic and payload: 32 hex digits. */
   readonly digest: string
-  /** Follows from the `id` that the publisher gave it, as CloudEvents over MQTT does; the same whatever session it comes by. */
+  /** Derived from the `id` property of the publisher, as in CloudEvents over MQTT; the same in every session. */
   readonly ownId: string | undefined
 }
 
@@ -50,9 +50,9 @@ export function toMqttMessage(packet: IPublishPacket): MqttMessage {
   const properties = Object.entries(userProperties).flatMap(([name, values]) =>
     [values].flat().map(value => ({ name, value })),
   )
-  const named = (name: string) => properties.find(property => property.name === name)?.value
+  const propertyValue = (name: string) => properties.find(property => property.name === name)?.value
   const digest = shortDigest(topic, payload)
-  const id = named('id')
+  const id = propertyValue('id')
   return {
     topic,
     payload,
@@ -64,7 +64,7 @@ export function toMqttMessage(packet: IPublishPacket): MqttMessage {
     isText: payloadFormatIndicator === true,
     at: Date.now(),
     digest,
-    ownId: id ? `mqtt:id:${shortDigest(id, named('source') ?? '', digest)}` : undefined,
+    ownId: id ? `mqtt:id:${shortDigest(id, propertyValue('source') ?? '', digest)}` : undefined,
   }
 }
 
@@ -73,8 +73,8 @@ export const shortDigest = (...parts: (string | Uint8Array)[]) =>
   hash('sha256', Buffer.concat(parts.flatMap(part => [Buffer.from(part), Buffer.of(0)])), 'hex').slice(0, 32)
 
 /**
- * Puts the message on the log, under this id.
- * @throws E_EVENT_INVALID, E_EVENT_TOO_LARGE for what can never be taken; else what the log says.
+ * Publishes the message under this id.
+ * @throws E_EVENT_INVALID, E_EVENT_TOO_LARGE if it can never be stored; else the error of the log
  */
 export async function publishMqttMessage(
   bus: Bus,
@@ -107,8 +107,8 @@ const attributes = { [attribute.protocol]: 'mqtt' }
 
 async function untypedData(bus: Bus, message: MqttMessage): Promise<MqttReceived> {
   const { topic, qos, retained, properties } = message
-  const text = textOf(message)
-  const payload = text === undefined ? null : valueOf(text)
+  const text = decodeUtf8(message)
+  const payload = text === undefined ? null : parseJsonOrText(text)
   const raw = text === undefined ? await bus.putBlob(tenant, message.payload) : undefined
   return {
     topic,
@@ -122,12 +122,13 @@ async function untypedData(bus: Bus, message: MqttMessage): Promise<MqttReceived
 
 /** @throws E_EVENT_INVALID */
 async function typedData(message: MqttMessage, { type, schema }: EventType): Promise<unknown> {
-  const text = textOf(message)
-  if (text === undefined) throw new TidingsError('E_EVENT_INVALID', `${type}: the payload is neither JSON nor text`)
+  const text = decodeUtf8(message)
+  if (text === undefined)
+    throw new TidingsError('E_EVENT_INVALID', `${type}: the payload is not UTF-8, but the type needs JSON or text`)
   try {
-    const value = valueOf(text)
+    const value = parseJsonOrText(text)
     const asJson = validate(schema, value, 'E_EVENT_INVALID', type)
-    // For a schema of texts `4711` is one.
+    // A schema of strings accepts `4711` as a string.
     return await asJson.catch((error: unknown) => {
       if (value === text || !(error instanceof TidingsError)) throw error
       return validate(schema, text, 'E_EVENT_INVALID', type).catch(() => {
@@ -136,24 +137,24 @@ async function typedData(message: MqttMessage, { type, schema }: EventType): Pro
     })
   } catch (error) {
     if (error instanceof TidingsError) throw error
-    throw new TidingsError('E_EVENT_INVALID', `${type}: its schema threw: ${errorText(error)}`, { cause: error })
+    throw new TidingsError('E_EVENT_INVALID', `${type}: its schema threw: ${textOf(error)}`, { cause: error })
   }
 }
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
-/** Undefined for bytes that are no text. @throws E_EVENT_INVALID for such bytes where the publisher says that they are text. */
-function textOf({ payload, isText }: MqttMessage): string | undefined {
+/** Undefined if the payload is not UTF-8. @throws E_EVENT_INVALID if it is declared to be UTF-8 */
+function decodeUtf8({ payload, isText }: MqttMessage): string | undefined {
   try {
     const text = utf8.decode(payload)
     return text.includes('\0') ? undefined : text
   } catch {
-    if (isText) throw new TidingsError('E_EVENT_INVALID', 'the payload is declared to be UTF-8, and is not')
+    if (isText) throw new TidingsError('E_EVENT_INVALID', 'the payload is declared to be UTF-8, but is not')
     return undefined
   }
 }
 
-function valueOf(text: string): unknown {
+function parseJsonOrText(text: string): unknown {
   try {
     return parseExactly(text)
   } catch {

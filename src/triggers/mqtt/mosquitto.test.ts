@@ -153,7 +153,7 @@ await describeMosquitto('with Mosquitto', () => {
     const said = warnings()
     await open({ url: at(broker.port) })
     await (await connectAsync(at(broker.port), { clientId: 'desk', reconnectPeriod: 0 })).endAsync(true)
-    await until(() => said.some(text => text.includes('another client comes with the same client id')))
+    await until(() => said.some(text => text.includes('another client connects with the same client id')))
   })
 
   test('topics that are not asked for any more are not subscribed to any more', async () => {

@@ -91,7 +91,7 @@ test('a topic is mapped to a type; what does not fit is refused, counted and sai
   ])
   expect(refused('poisoned')).toEqual({ E_EVENT_INVALID: 3, E_EVENT_TOO_LARGE: 1 })
   await until(() =>
-    said.some(text => /poisoned: message refused, E_EVENT_INVALID rooms\/hall\/celsius: .*number/.test(text)),
+    said.some(text => /poisoned: rejected a message: E_EVENT_INVALID rooms\/hall\/celsius: .*number/.test(text)),
   )
 })
 
@@ -126,7 +126,7 @@ test('nothing is acknowledged before it is on the log: while the log is away the
   const publisher = await client()
   commits.fail(1_000)
   for (let i = 0; i < 50; i++) await publisher.publishAsync('hall', String(i), { qos: i % 2 === 0 ? 1 : 2 })
-  await until(() => said.some(text => /messages wait, since the log cannot be written/.test(text)))
+  await until(() => said.some(text => /the log cannot be written, so messages wait/.test(text)))
   expect(acknowledged.filter(id => id === 'desk')).toEqual([])
   expect(await payloads()).toEqual([])
   commits.fail(0)
@@ -302,7 +302,7 @@ test('a broker that says that another client has come is not fought with', async
   const said = warnings()
   const running = await open({ url: at(script.port) })
   script.disconnect(142)
-  await until(() => running.address.includes('another client has come with the same client id, desk'))
+  await until(() => running.address.includes('another client connected with the same client id, desk'))
   await until(() => said.some(text => text.includes('option group')))
   expect(script.connections).toHaveLength(1)
 })

@@ -5,7 +5,7 @@ import type { Bus } from '../../bus/bus.ts'
 import { settledOrAborted } from '../../bus/abort.ts'
 import { TidingsError, textOf } from '../../errors.ts'
 import { clientOptions, Connection, type ConnectionLoss } from './connection.ts'
-import { MqttInbox, say } from './inbox.ts'
+import { MqttInbox, warnOfTrigger } from './inbox.ts'
 import { Session } from './session.ts'
 import { mqttSettings, type MqttOptions, type MqttSettings } from './settings.ts'
 import { sampleTopic } from './topics.ts'
@@ -14,13 +14,13 @@ import type { RunningTrigger, Trigger } from '../trigger.ts'
 export type { MqttOptions } from './settings.ts'
 export type { MqttTopics } from './topics.ts'
 
-// Before the next attempt; twice as long each time. What held for so long begins anew.
-const [shortestMs, longestMs] = [200, 30_000]
-const steadyMs = 10_000
+// The delay doubles with each failure, and starts again after a connection that lasted long enough.
+const [minReconnectDelayMs, maxReconnectDelayMs] = [200, 30_000]
+const stableAfterMs = 10_000
 
 /**
- * Takes messages from an MQTT broker: each one is on the log before it is acknowledged. The session stays with the broker while
- * nobody is there, with what comes meanwhile. `docs/triggers/mqtt.md` says what is promised for each QoS.
+ * Receives messages from an MQTT broker: each is on the log before it is acknowledged. While the worker is stopped the broker
+ * keeps the session and its messages. `docs/triggers/mqtt.md` describes the guarantees of each QoS.
  * @throws E_APP_INVALID, E_SETTING_INVALID
  */
 export function mqtt(options: MqttOptions): Trigger {
@@ -31,15 +31,15 @@ export function mqtt(options: MqttOptions): Trigger {
     types: settings.routes.types,
     address: settings.address,
     start: async bus => {
-      const receiver = new Receiver(bus, settings, await load())
+      const receiver = new Receiver(bus, settings, await loadPackage())
       await receiver.start()
       return receiver
     },
-    sendSample: async (_bus, signal) => knock(await load(), settings, signal),
+    sendSample: async (_bus, signal) => publishSample(await loadPackage(), settings, signal),
   }
 }
 
-async function load(): Promise<typeof Mqtt> {
+async function loadPackage(): Promise<typeof Mqtt> {
   try {
     return await import('mqtt')
   } catch (cause) {
@@ -56,35 +56,35 @@ class Receiver implements RunningTrigger {
   #session!: Session
   #inbox!: MqttInbox
   #connection: Connection | undefined
-  #running: Promise<void> = Promise.resolve()
+  #loop: Promise<void> = Promise.resolve()
   #failures = 0
-  #why = ''
+  #lossReason = ''
 
-  constructor(bus: Bus, settings: MqttSettings, loaded: typeof Mqtt) {
+  constructor(bus: Bus, settings: MqttSettings, mqttPackage: typeof Mqtt) {
     this.#bus = bus
     this.#settings = settings
-    this.#package = loaded
+    this.#package = mqttPackage
   }
 
   get address(): string {
-    return this.#why ? `${this.#settings.address} (not connected: ${this.#why})` : this.#settings.address
+    return this.#lossReason ? `${this.#settings.address} (not connected: ${this.#lossReason})` : this.#settings.address
   }
 
-  /** Resolves when it is subscribed, or waits for the broker. @throws E_MQTT_REFUSED for what waiting does not mend */
+  /** Resolves when it is subscribed, or waits for the broker. @throws E_MQTT_REFUSED if retrying cannot help */
   async start(): Promise<void> {
     const { clientId, name, routes, address } = this.#settings
     this.#session = await Session.open(this.#bus, { clientId, source: `/triggers/${name}`, types: routes.types })
     this.#inbox = new MqttInbox(this.#bus, this.#session, this.#settings)
     const loss = await this.#connect()
     if (loss?.isPermanent) throw new TidingsError('E_MQTT_REFUSED', `${address}: ${loss.reason}`)
-    if (loss) this.#down(loss)
-    this.#running = this.#run(loss)
+    if (loss) this.#onLoss(loss)
+    this.#loop = this.#run(loss)
   }
 
   async stop(cut?: AbortSignal): Promise<void> {
     this.#stopping.abort()
     await settledOrAborted(this.#inbox.idle(), cut)
-    await settledOrAborted(Promise.all([this.#connection?.close(), this.#running]), cut)
+    await settledOrAborted(Promise.all([this.#connection?.close(), this.#loop]), cut)
   }
 
   async #run(first: ConnectionLoss | undefined): Promise<void> {
@@ -95,16 +95,17 @@ class Receiver implements RunningTrigger {
         if (!signal.aborted) loss = await this.#connect()
       } else {
         const since = performance.now()
-        if (this.#why) say(this.#bus.redactor, this.#settings.name, `connected to ${this.#settings.address}`)
-        this.#why = ''
+        if (this.#lossReason)
+          warnOfTrigger(this.#bus.redactor, this.#settings.name, `connected to ${this.#settings.address}`)
+        this.#lossReason = ''
         loss = await this.#connection!.ended
-        if (performance.now() - since > steadyMs) this.#failures = 0
+        if (performance.now() - since > stableAfterMs) this.#failures = 0
       }
-      if (loss && !signal.aborted) this.#down(loss)
+      if (loss && !signal.aborted) this.#onLoss(loss)
     }
   }
 
-  /** Until it is subscribed; how it was lost where that fails. */
+  /** Connects and subscribes; returns the loss if that fails. */
   async #connect(): Promise<ConnectionLoss | undefined> {
     let connection: Connection | undefined
     try {
@@ -129,7 +130,7 @@ class Receiver implements RunningTrigger {
     const closed = new AbortController()
     const gone = AbortSignal.any([this.#stopping.signal, closed.signal])
     const connection = new Connection(this.#package, this.#settings, {
-      // It only makes the next start quicker.
+      // May fail: it only makes the next start faster.
       onAcknowledged: before => void this.#session.forgetAnswered(before).catch(() => {}),
       onSession: async present => void (present || (await this.#session.reset())),
       onMessage: packet => this.#inbox.receive(packet, gone),
@@ -139,7 +140,7 @@ class Receiver implements RunningTrigger {
     return connection
   }
 
-  /** What the session of the broker has already is left as it is, so that nothing retained comes again. */
+  /** Keeps existing subscriptions, so that the broker does not resend retained messages. */
   async #subscribe(connection: Connection, subscribed: readonly string[]): Promise<void> {
     const { routes, qos, group } = this.#settings
     const wanted = routes.filters.map(filter => `${qos} ${group === undefined ? '' : `$share/${group}/`}${filter}`)
@@ -149,29 +150,40 @@ class Receiver implements RunningTrigger {
     await connection.unsubscribe([...left])
     for (const { topic, qos: granted } of await connection.subscribe(added, qos))
       if (granted < qos)
-        say(this.#bus.redactor, this.#settings.name, `the broker grants ${topic} at QoS ${granted}, not ${qos}`)
+        warnOfTrigger(
+          this.#bus.redactor,
+          this.#settings.name,
+          `the broker grants "${topic}" only at QoS ${granted}, not ${qos}`,
+        )
     await this.#session.save({ filters: wanted, sure: true })
   }
 
-  #down({ reason: why, isPermanent: lasting, takenOver }: ConnectionLoss): void {
+  #onLoss({ reason: why, isPermanent: lasting, takenOver }: ConnectionLoss): void {
     const { clientId, name } = this.#settings
     const text = takenOver
-      ? `${why}, ${clientId}: each process needs one of its own; the option group shares messages`
+      ? `${why}, ${clientId}: use another clientId in each process; the option group shares messages`
       : why
-    if (text === this.#why) return
-    this.#why = text
-    say(this.#bus.redactor, name, `${lasting ? 'E_MQTT_REFUSED ' : ''}${this.address}`)
+    if (text === this.#lossReason) return
+    this.#lossReason = text
+    warnOfTrigger(this.#bus.redactor, name, `${lasting ? 'E_MQTT_REFUSED ' : ''}${this.address}`)
   }
 
-  /** Who was sent away, or has no chance, does not insist. */
+  /** The longest delay if another client took over, or if retrying cannot help. */
   #delay({ isPermanent: lasting, takenOver }: ConnectionLoss): number {
-    const ms = lasting || takenOver ? longestMs : Math.min(longestMs, shortestMs * 2 ** this.#failures++)
+    const ms =
+      lasting || takenOver
+        ? maxReconnectDelayMs
+        : Math.min(maxReconnectDelayMs, minReconnectDelayMs * 2 ** this.#failures++)
     return ms * (0.75 + Math.random() / 2)
   }
 }
 
-/** Publishes a sample to the first topic, as somebody else. @throws E_MQTT_REFUSED */
-async function knock({ connectAsync }: typeof Mqtt, settings: MqttSettings, signal?: AbortSignal): Promise<void> {
+/** Publishes a sample to the first topic, as another client. @throws E_MQTT_REFUSED */
+async function publishSample(
+  { connectAsync }: typeof Mqtt,
+  settings: MqttSettings,
+  signal?: AbortSignal,
+): Promise<void> {
   const clientId = `tidings-sample-${randomUUID().slice(0, 8)}`
   let client: Mqtt.MqttClient | undefined
   const leave = () => void client?.end(true)

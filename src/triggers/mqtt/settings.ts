@@ -8,25 +8,25 @@ type Pem = string | Buffer
 
 export interface MqttOptions {
   /**
-   * Names the session, which the broker keeps while nobody is there. It must stay what it is over restarts, and be that of this
-   * process alone: a second one takes the session over.
+   * Identifies the session, which the broker keeps while the worker is stopped. Keep it over restarts, and use it in one process
+   * only: a second process takes the session over.
    */
   clientId: string
-  /** Topic filters, or what the messages of each become. Filters may lie within each other, not overlap otherwise. */
+  /** Topic filters, or event types by filter. Two filters may overlap only if one covers the other. */
   topics: MqttTopics
-  /** `mqtt://` or `mqtts://`, with the credentials or without. Default `TIDINGS_MQTT_URL`. */
+  /** `mqtt://` or `mqtts://`, with or without credentials. Default `TIDINGS_MQTT_URL`. */
   url?: string
-  /** Of two triggers in one app one has another name. Default `mqtt`. */
+  /** Must be unique in the app. Default `mqtt`. */
   name?: string
   username?: string
   password?: string
-  /** Of `mqtts://`: whom to trust in place of the authorities that Node knows, and the certificate of the client. */
+  /** For `mqtts://`: the trusted authorities instead of those of Node, and the client certificate. */
   tls?: { ca?: Pem; cert?: Pem; key?: Pem }
-  /** At most; the publisher may choose less. Default 1. */
+  /** The maximum; a publisher may use a lower one. Default 1. */
   qos?: 0 | 1 | 2
   /** Default 5. */
   version?: 5 | '3.1.1'
-  /** Shares the messages with other processes, by MQTT 5: those of one group, each with a client id of its own. */
+  /** Shares the messages among the processes of a group, each with its own client id. MQTT 5 only. */
   group?: string
   /** Largest payload, in bytes. Default 4 MiB. */
   maxBytes?: number
@@ -69,18 +69,16 @@ export function mqttSettings(options: MqttOptions): MqttSettings {
   checkOptions('mqtt()', options, checks, ['topics'])
   const { clientId, topics, name = 'mqtt', qos = 1, version = 5, group, maxBytes = 4 * 1024 * 1024, tls = {} } = options
   assertTriggerName(name)
-  if (!clientId) throw new TidingsError('E_APP_INVALID', `trigger ${name} has no clientId, which names its session`)
+  if (!clientId)
+    throw new TidingsError('E_APP_INVALID', `trigger "${name}" needs a clientId, which identifies its session`)
   if (group !== undefined && version !== 5)
-    throw new TidingsError('E_APP_INVALID', `trigger ${name}: only MQTT 5 knows groups`)
+    throw new TidingsError('E_APP_INVALID', `trigger "${name}": group needs version 5`)
   if (group !== undefined && !/^[^/+#\0]+$/.test(group))
-    throw new TidingsError('E_APP_INVALID', `trigger ${name}: "${group}" is no name of a group`)
-  const url = urlOf(options.url ?? process.env.TIDINGS_MQTT_URL)
+    throw new TidingsError('E_APP_INVALID', `trigger "${name}": invalid group "${group}"; use a name without / + #`)
+  const url = parseBrokerUrl(options.url ?? process.env.TIDINGS_MQTT_URL)
   const secure = url.protocol === 'mqtts:'
   if (!secure && options.tls)
-    throw new TidingsError(
-      'E_APP_INVALID',
-      `trigger ${name} has certificates, and an address without TLS: use mqtts://`,
-    )
+    throw new TidingsError('E_APP_INVALID', `trigger "${name}" has tls options, but its URL has no TLS; use mqtts://`)
   const host = url.hostname.replace(/^\[(.*)\]$/, '$1')
   const port = Number(url.port || (secure ? 8883 : 1883))
   return {
@@ -89,8 +87,8 @@ export function mqttSettings(options: MqttOptions): MqttSettings {
     host,
     port,
     secure,
-    username: options.username ?? textIn(url.username),
-    password: options.password ?? textIn(url.password),
+    username: options.username ?? decodePart(url.username),
+    password: options.password ?? decodePart(url.password),
     tls,
     qos,
     version,
@@ -101,18 +99,18 @@ export function mqttSettings(options: MqttOptions): MqttSettings {
   }
 }
 
-function urlOf(text = 'mqtt://127.0.0.1:1883'): URL {
+function parseBrokerUrl(text = 'mqtt://127.0.0.1:1883'): URL {
   const url = URL.parse(text)
   if (url && ['mqtt:', 'mqtts:'].includes(url.protocol) && url.hostname && /^\/?$/.test(url.pathname + url.search))
     return url
   throw new TidingsError(
     'E_SETTING_INVALID',
-    'the address of the MQTT broker is not mqtt://HOST:PORT or mqtts://HOST:PORT',
+    'invalid URL of the MQTT broker; expected mqtt://HOST:PORT or mqtts://HOST:PORT',
   )
 }
 
-/** Of an address that was read: what cannot be decoded is taken as it is. */
-function textIn(part: string): string | undefined {
+/** A part that cannot be decoded is used unchanged. */
+function decodePart(part: string): string | undefined {
   if (part === '') return undefined
   try {
     return decodeURIComponent(part)

@@ -29,8 +29,8 @@ test('what is no filter, and filters that overlap, are refused', () => {
     expect(() => topicRoutes([filter]), filter.slice(0, 20)).toThrowError(
       expect.objectContaining({ code: 'E_APP_INVALID' }),
     )
-  expect(() => topicRoutes([])).toThrow('no topics')
-  expect(() => topicRoutes(['a/+', '+/b'])).toThrow('a/+ and +/b overlap')
+  expect(() => topicRoutes([])).toThrow('topics is empty')
+  expect(() => topicRoutes(['a/+', '+/b'])).toThrow('"a/+" and "+/b" overlap')
   expect(() => topicRoutes(['+/a/#', 'x/+'])).toThrow('overlap')
   expect(topicRoutes(['a/+', '+/b', '+/+']).filters).toEqual(['+/+'])
   expect(topicRoutes(['#', '$SYS/#']).filters).toEqual(['#', '$SYS/#'])
