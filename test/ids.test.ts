@@ -196,7 +196,7 @@ onEveryBus(world => {
       expect(answer.status).toBe(400)
       expect(JSON.parse(answer.text).error).toMatchObject({
         code: 'E_EVENT_INVALID',
-        message: expect.stringMatching(/published by the trigger \w+\(\) only: use a type of your own/),
+        message: expect.stringMatching(/reserved for the trigger \w+\(\): use a type of your own/),
       })
     }
     for (const type of ['email.sent', 'file.uploaded', 'order.paid'])

@@ -1,15 +1,17 @@
 import { TidingsError } from '../errors.ts'
 
-/** Waits for what is under way, until the cut at the latest. */
-export async function settledOrAborted(ended: Promise<unknown>, cut: AbortSignal | undefined): Promise<void> {
-  if (cut?.aborted) return
-  const { promise: late, resolve } = Promise.withResolvers<void>()
-  const onCut = () => resolve()
-  cut?.addEventListener('abort', onCut)
-  await Promise.race([ended, late])
-  cut?.removeEventListener('abort', onCut)
+/** Resolves when the work has settled, or when `abort` fires. */
+export async function settledOrAborted(settled: Promise<unknown>, abort: AbortSignal | undefined): Promise<void> {
+  if (abort?.aborted) return
+  const { promise: aborted, resolve } = Promise.withResolvers<void>()
+  const onAbort = () => resolve()
+  abort?.addEventListener('abort', onAbort)
+  await Promise.race([settled, aborted])
+  abort?.removeEventListener('abort', onAbort)
 }
 
-/** What work that is given back hears; who works it next is not told. */
+/** The abort reason for work that the worker returns when it stops. */
 export const workerStopped = () =>
-  new TidingsError('E_WORKER_STOPPED', 'the worker stops, and another one is handed the call', { retryable: true })
+  new TidingsError('E_WORKER_STOPPED', 'the worker stopped before the call settled; another worker receives the call', {
+    retryable: true,
+  })

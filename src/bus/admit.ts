@@ -3,11 +3,11 @@ import type { Draft } from '../event.ts'
 import { checkDraft } from './decode.ts'
 import { correlationOf, isTaskDerivedId } from './ids.ts'
 
-// What the runtime says to itself. Of it, the outside may only ask an agent for something, and withdraw that.
+// Event types of the runtime. From outside, only requests to agents and their cancellation are accepted.
 const runtimeFamilies = /^(agent|approval|call|control|model|schedule|task|timer|tool|workflow)(\.|$)/
 const requests = new Set(['agent.invoke', 'agent.cancel'])
 
-/** What says that a trigger saw it: its data is evidence, such as who signed a mail. */
+/** Types that only triggers publish, because their data is evidence, such as who signed a mail. */
 const triggers: Readonly<Record<string, string>> = {
   'email.received': 'smtp()',
   'file.changed': 'files()',
@@ -20,20 +20,19 @@ const triggers: Readonly<Record<string, string>> = {
 
 export const isRuntimeType = (type: string): boolean => runtimeFamilies.test(type)
 
-/** What only the runtime may say: all of its types but the requests that anybody may make of an agent. */
+/** Whether only the runtime may publish this type: all of its types except requests to agents. */
 export const isReservedType = (type: string): boolean => isRuntimeType(type) && !requests.has(type)
 
-/** Where an event from outside comes in. */
+/** The place where an event enters from outside. */
 export interface Ingress {
-  /** What its events get as their source. */
+  /** The `source` of its events. */
   readonly source: string
-  /** Who comes in here can write to the log anyway, and may try out what listens to a trigger. */
+  /** Its users can write to the log directly, so they may also publish the types of triggers, to test subscribers. */
   readonly isOperator?: boolean
 }
 
 /**
- * What an edge lets in: a draft that the outside may publish, stamped with the edge as its source. Tenant and user come
- * from the edge too, never from the body. @throws E_EVENT_INVALID
+ * Checks a draft from outside and sets its source and tenant, which never come from the body. @throws E_EVENT_INVALID
  */
 export function admit(value: unknown, { source, isOperator = false }: Ingress): Draft {
   const draft: Draft = { ...checkDraft(value), source, tenant: 'default' }
@@ -42,21 +41,21 @@ export function admit(value: unknown, { source, isOperator = false }: Ingress): 
     assertCustomType(draft.type)
     return draft
   }
-  if (!draft.target) throw invalid('target', `must name the agent that ${draft.type} is for`)
+  if (!draft.target) throw invalid('target', `must be the name of the agent that ${draft.type} is for`)
   if (draft.type === 'agent.cancel') return { ...draft, correlationid: correlationOfTask(draft) }
   if (typeof draft.data !== 'object' || draft.data === null || !Object.hasOwn(draft.data, 'input'))
     throw invalid('data', 'must be { "input": … }')
   return draft
 }
 
-/** What a trigger may publish in place of its own type, and anybody outside. @throws E_EVENT_INVALID */
+/** Checks that an outside publisher may use this type. @throws E_EVENT_INVALID */
 export function assertCustomType(type: string): void {
   if (Object.hasOwn(triggers, type))
-    throw invalid('type', `${type} is published by the trigger ${triggers[type]} only: use a type of your own`)
-  if (isRuntimeType(type)) throw invalid('type', `${type} belongs to the runtime and cannot be sent`)
+    throw invalid('type', `"${type}" is reserved for the trigger ${triggers[type]}: use a type of your own`)
+  if (isRuntimeType(type)) throw invalid('type', `"${type}" is reserved for the runtime: use a type of your own`)
 }
 
-// A cancellation finds its task only in the shard of the task's correlation.
+// A cancellation reaches its task only in the shard of the task's correlation.
 function correlationOfTask({ subject, correlationid }: Draft): string {
   if (!subject || !isTaskDerivedId(subject) || subject.includes(':'))
     throw invalid('subject', 'must be the id of the task')

@@ -1,7 +1,7 @@
 import { createEvent, inheritedAttributes, type CloudEvent } from '../event.ts'
 import { resultId } from './ids.ts'
 
-/** The answer to a request: addressed to whoever asked, under an id that only the first answer gets. */
+/** The answer to a request, addressed to its caller. Its id is the same for all answers, so only the first one is stored. */
 export function answerTo(request: CloudEvent, source: string, type: string, data: unknown): CloudEvent {
   return createEvent({
     id: resultId(request.id),

@@ -13,11 +13,11 @@ import { tracePublish } from './telemetry/spans.ts'
 import { detectSdk } from './telemetry/tracing.ts'
 
 export interface BusOptions {
-  /** Largest data of one event, as JSON, in bytes. Default 4 MiB. */
+  /** Maximum size of the data of one event as JSON, in bytes. Default 4 MiB. */
   maxBytes?: number
-  /** Data above this size, in bytes, goes to a blob. Default 8 KiB. */
+  /** Larger data, in bytes, is stored in a blob. Default 8 KiB. */
   inlineBytes?: number
-  /** What of events is not written as it is. Default: secrets that are known by their shape. */
+  /** Redacts everything that is stored. Default: secrets that are known by their shape. */
   redactor?: Redactor
   /** Where large data goes. Default: the blob store of the driver. */
   blobs?: BlobStore
@@ -25,10 +25,10 @@ export interface BusOptions {
 
 export interface PublishResult {
   id: string
-  /** Of an event that was there before: the one that it has. */
+  /** If the id was on the log already: the correlation of the first event. */
   correlationid: string
   position: Position
-  /** The id was on the log already; nothing was written. */
+  /** The id was on the log already, and nothing was written. */
   duplicate: boolean
 }
 
@@ -59,12 +59,12 @@ export class Bus extends LogAccess {
     return new Bus(this.driver, { ...this.#options, redactor })
   }
 
-  /** Resolves when the event is on disk. @throws E_EVENT_INVALID, E_EVENT_TOO_LARGE, E_LOG_UNAVAILABLE */
+  /** Resolves when the event is durable. @throws E_EVENT_INVALID, E_EVENT_TOO_LARGE, E_LOG_UNAVAILABLE */
   async publish<T>(draft: Draft<T>): Promise<PublishResult> {
     return (await this.publishAll([draft]))[0]!
   }
 
-  /** All or nothing, in this order. */
+  /** Publishes events of one correlation as a whole or not at all, in this order. */
   async publishAll(drafts: readonly Draft[]): Promise<PublishResult[]> {
     for (const draft of drafts) this.redactor.assertNames(draft)
     const events = drafts.map(draft => createEvent(draft))
@@ -83,21 +83,21 @@ export class Bus extends LogAccess {
     )
   }
 
-  /** False when the id of this draft was claimed before: what it announces may have been done already. */
+  /** False if the id of this draft was claimed before, so that the announced action may have happened already. */
   claim(delivery: Delivery, draft: Draft): Promise<boolean> {
     return tracePublish(this.#publisher, [createEvent(draft)], ([event]) =>
       this.driver.claim(delivery, this.encode(event!)),
     )
   }
 
-  /** Validates, redacts and encodes; large data is put into a blob that is durable when this resolves. */
+  /** Validates, redacts and encodes events. Large data is stored in blobs, which are durable when this resolves. */
   encodeAll(events: readonly CloudEvent[]): Promise<EncodedEvent[]> {
     return this.#offloadAll(events.map(event => this.encode(event)))
   }
 
   /**
-   * The same for a turn and what it emitted, which are stored as one. All of their values were taken and redacted when they
-   * came or were emitted. Data moves to blobs until all of it fits. @throws E_TURN_TOO_LARGE when it still does not
+   * Encodes a turn and the events that it emitted, which are stored together and were redacted when they were published or emitted. Data
+   * moves to blobs until all of it fits. @throws E_TURN_TOO_LARGE
    */
   async encodeTurn(turn: CloudEvent, events: readonly CloudEvent[]): Promise<EncodedEvent[]> {
     for (const event of events) checkEnvelope(event)
@@ -110,7 +110,7 @@ export class Bus extends LogAccess {
     return light
   }
 
-  /** A turn whose inputs do not fit into its own data names blobs in place of theirs. */
+  /** If the inputs of a turn are too large, their data is stored in blobs. */
   async #turnEntry(turn: CloudEvent): Promise<EncodedEvent> {
     const json = JSON.stringify(turn)
     if (!isLarger(json, this.#maxBytes)) return { event: turn, json }
@@ -126,7 +126,7 @@ export class Bus extends LogAccess {
   async #offloadAll(entries: EncodedEvent[], inlineBytes = this.#inlineBytes): Promise<EncodedEvent[]> {
     if (!entries.some(({ json }) => isLarger(json, inlineBytes))) return entries
     const light: EncodedEvent[] = []
-    // A few at a time: each is a file, or a request to the broker.
+    // A few at a time, because each is a file or a request to the broker.
     for (let i = 0; i < entries.length; i += blobsAtOnce)
       light.push(
         ...(await Promise.all(entries.slice(i, i + blobsAtOnce).map(each => this.#offloadEntry(each, inlineBytes)))),
@@ -134,7 +134,7 @@ export class Bus extends LogAccess {
     return light
   }
 
-  /** Takes the data as it is now: what becomes of the object later is not on the log. */
+  /** Encodes a copy of the data, so that later changes of the object have no effect. */
   encode(event: CloudEvent): EncodedEvent {
     const clean = this.redactor.event(this.#withJsonData(event))
     checkEnvelope(clean)
@@ -142,13 +142,13 @@ export class Bus extends LogAccess {
   }
 
   #withJsonData(event: CloudEvent): CloudEvent {
-    // An event that is as deep as it may be can be carried by another one: `{ event: { data } }`.
+    // An event of maximum depth may be contained in another one: `{ event: { data } }`.
     const more = event.type === routedType ? 2 : forkTypes.includes(event.type) ? maxDepth : 0
     const depth = maxDepth + more
     return { ...event, data: jsonOf(event.data, `the data of ${event.type}`, 'E_EVENT_INVALID', depth) }
   }
 
-  /** Bytes beside the log, redacted as text is: the reference to them, and how many they are then. */
+  /** Stores bytes as a blob, redacted if they are text. Returns the reference and the size after redaction. */
   async putBlob(tenant: string, bytes: Uint8Array): Promise<{ blob: string; bytes: number }> {
     const clean = this.redactor.bytes(bytes)
     return { blob: await this.#blobs.put(tenant, clean), bytes: clean.length }
@@ -156,7 +156,7 @@ export class Bus extends LogAccess {
 
   /** @throws E_BLOB_MISSING */
   getBlob(tenant: string, reference: string): Promise<Uint8Array> {
-    return this.#blob(tenant, reference, `there is no blob ${reference} of tenant ${tenant}`)
+    return this.#blob(tenant, reference, `tenant "${tenant}" has no blob ${reference}`)
   }
 
   findBlob(tenant: string, reference: string): Promise<Uint8Array | undefined> {
@@ -185,7 +185,7 @@ export class Bus extends LogAccess {
     if (bytes.length > this.#maxBytes)
       throw new TidingsError(
         'E_EVENT_TOO_LARGE',
-        `${entry.event.type}: ${bytes.length} bytes, at most ${this.#maxBytes}`,
+        `the data of "${entry.event.type}" has ${bytes.length} bytes; the maximum is ${this.#maxBytes}: store large content in a blob and publish its reference`,
       )
     if (bytes.length <= inlineBytes) return entry
     const dataref = await this.#blobs.put(entry.event.tenant, bytes)
@@ -194,7 +194,7 @@ export class Bus extends LogAccess {
     return { event, json: JSON.stringify(event) }
   }
 
-  /** The event with its data, and that of the event that it carries, fetched from blobs where they lie in some. @throws E_BLOB_MISSING */
+  /** Fetches data from blobs: that of the event, and that of the event inside a `workflow.event`. @throws E_BLOB_MISSING */
   async resolve(event: CloudEvent): Promise<CloudEvent> {
     const own = event.dataref ? await this.#withData(event) : event
     const carried = carriedEvent(own)
@@ -202,7 +202,11 @@ export class Bus extends LogAccess {
   }
 
   async #withData(event: CloudEvent): Promise<CloudEvent> {
-    const bytes = await this.#blob(event.tenant, event.dataref!, `${event.dataref} of event ${event.id}`)
+    const bytes = await this.#blob(
+      event.tenant,
+      event.dataref!,
+      `the blob ${event.dataref} with the data of event ${event.id} is missing`,
+    )
     const { dataref: _, ...envelope } = event
     return { ...envelope, data: JSON.parse(new TextDecoder().decode(bytes)) }
   }
@@ -216,12 +220,12 @@ export class Bus extends LogAccess {
     return this.driver.read(query)
   }
 
-  /** Everything after a position, then whatever comes, until the signal aborts. At the reader's own pace. */
+  /** Every event after a position, then new ones, until the signal aborts. Runs at the pace of the reader. */
   follow(after: Position, filter: Filter | undefined, signal: AbortSignal): AsyncIterable<StoredEvent> {
     return this.driver.follow(after, filter, signal)
   }
 
-  /** Says something that is not kept: whoever listens now hears it, or does not. */
+  /** Sends an event that is not stored. Only current listeners receive it, and it may be lost. */
   signal(draft: Draft): void {
     this.driver.sendSignal(this.redactor.event(this.#withJsonData(createEvent(draft))))
   }
@@ -234,18 +238,18 @@ export class Bus extends LogAccess {
   }
 }
 
-/** Most bytes of a turn and its events: they are one transaction, or one message with its body in a blob. */
+/** Maximum bytes of a turn and its events, which are one transaction, or one message with its body in a blob. */
 const maxTurnBytes = 16 * 1024 * 1024
-/** Data of fewer bytes would gain little: the reference to a blob has 71. */
+/** Smaller data stays inline: the reference to a blob alone has 71 bytes. */
 const referenceBytes = 256
 const blobsAtOnce = 64
 
 const bytesOf = (entries: readonly EncodedEvent[]) =>
   entries.reduce((sum, { json }) => sum + Buffer.byteLength(json), 0)
-const tooLarge = ({ id }: CloudEvent, bytes: number, most: number) =>
-  new TidingsError('E_TURN_TOO_LARGE', `turn ${id}: ${bytes} bytes in one turn, at most ${most}`)
+const tooLarge = ({ id }: CloudEvent, bytes: number, maxBytes: number) =>
+  new TidingsError('E_TURN_TOO_LARGE', `turn ${id} has ${bytes} bytes; the maximum is ${maxBytes}`)
 
-// A character is one to three bytes of UTF-8: most texts need no counting.
+// A UTF-16 unit has one to three bytes in UTF-8, so most texts need no counting.
 const isLarger = (json: string, bytes: number) =>
   json.length > bytes || (json.length * 3 > bytes && Buffer.byteLength(json) > bytes)
 

@@ -1,20 +1,19 @@
 /*
- * Two clocks. Due times are told by the wall clock: people and time services set it, and it goes on while the machine sleeps.
- * Pauses, beats and time limits are measured by the monotonic clock (`performance.now()`): nobody sets it, and while the
- * machine sleeps it may stand still. So do the timers of the language, which is why nothing that is due by the wall clock
- * relies on a long one.
+ * Two clocks. Due times follow the wall clock, which people and time services set and which runs while the machine sleeps. Delays,
+ * heartbeats and timeouts follow the monotonic clock (`performance.now()`), which cannot be set and may stop while the machine sleeps.
+ * JavaScript timers stop then too, so nothing that is due by the wall clock relies on a long timer.
  */
 
 /** The wall clock, in ms since the epoch. */
 export type Now = () => number
 
-/** How often, in ms, whoever waits for a moment looks at the wall clock. */
+/** How often a wait for a due time reads the wall clock. */
 export const clockPollIntervalMs = 1_000
 
-/** Less may be drift, or a process that was not scheduled between two looks. */
+/** A smaller difference may be drift, or a process that was not scheduled between two reads. */
 const minClockJumpMs = 500
 
-/** The wall clock, moved by the milliseconds in shared memory (a 64-bit integer): threads that have it read the same time. */
+/** The wall clock plus an offset in shared memory (a 64-bit integer, ms), so that several threads read the same time. */
 export function movedClock(offset: SharedArrayBuffer): Now {
   const cell = new BigInt64Array(offset)
   return () => Date.now() + Number(Atomics.load(cell, 0))
@@ -23,7 +22,7 @@ export function movedClock(offset: SharedArrayBuffer): Now {
 /** Notices that the wall clock was set, or that the machine slept. */
 export class ClockWatch {
   readonly #now: Now
-  /** Of the wall clock before the monotonic one. */
+  /** The wall clock minus the monotonic clock. */
   #lead: number
 
   constructor(now: Now) {
@@ -31,7 +30,7 @@ export class ClockWatch {
     this.#lead = now() - performance.now()
   }
 
-  /** By how many ms the wall clock was moved since the last look. */
+  /** By how many ms the wall clock was moved since the last call. */
   moved(): number {
     const before = this.#lead
     this.#lead = this.#now() - performance.now()
@@ -40,7 +39,7 @@ export class ClockWatch {
   }
 }
 
-/** Time that has surely not passed yet: the wall clock counts what the machine slept, the other one cannot be set back. */
+/** An upper bound on elapsed time. The wall clock includes sleep of the machine, and the monotonic clock cannot be set back. */
 export class Stopwatch {
   readonly #now: Now
   #wall = 0
@@ -56,7 +55,7 @@ export class Stopwatch {
     this.#monotonic = performance.now()
   }
 
-  /** The most ms that may have passed. */
+  /** The maximum number of ms that may have passed. */
   get elapsed(): number {
     return Math.max(this.#now() - this.#wall, performance.now() - this.#monotonic)
   }

@@ -6,8 +6,7 @@ import { isType } from '../pattern.ts'
 import { isCorrelation, isReservedId, maxOutsideId } from './ids.ts'
 
 /*
- * Strict reading at the edges: whatever comes from outside the process is refused here or is a valid event. Each
- * attribute has one rule; an attribute without a rule is unknown and refused.
+ * Strict validation of events from outside the process. Each attribute has one rule; an attribute without a rule is rejected.
  */
 
 // RFC 3339 in UTC, as Date.prototype.toISOString writes it, with or without fractions.
@@ -53,24 +52,24 @@ const rules: Record<string, Rule> = {
   data: value => jsonProblem(value),
 }
 
-/** What the runtime makes holds events of the outside: a `workflow.event` one, a turn its inputs, a fork turns. */
+/** Events of the runtime may contain events from outside, so their data may be deeper. */
 const logRules = { ...rules, data: (value: unknown) => jsonProblem(value, 2 * maxDepth) }
 const envelopeRules = { ...rules, data: () => undefined }
 
 const required = ['specversion', 'id', 'source', 'type', 'time', 'tenant', 'correlationid', 'hops'] as const
 
-// What an outside publisher may say; source, tenant, user, hops and time are stamped by the edge.
+// Attributes that an outside publisher may set. The runtime sets source, tenant, user, hops and time.
 const outside = new Set(['specversion', 'id', 'source', 'type', 'time', 'subject', 'datacontenttype', 'correlationid',
   'causationid', 'target', 'traceparent', 'data']) // biome-ignore format: one list
 
-/** @throws E_EVENT_INVALID when the value is not a complete event. */
+/** @throws E_EVENT_INVALID if the value is not a complete event */
 export function checkEvent(value: unknown): CloudEvent {
   const attributes = checkAttributes(value, logRules)
   for (const name of required) if (attributes[name] === undefined) throw invalid(name, 'is missing')
   return value as CloudEvent
 }
 
-/** The same for an event whose data was taken by `jsonOf`, and is not looked at again. @throws E_EVENT_INVALID */
+/** Checks all attributes except the data, which `jsonOf` has checked. @throws E_EVENT_INVALID */
 export function checkEnvelope(event: CloudEvent): void {
   checkAttributes(event, envelopeRules)
   for (const name of required) if (event[name] === undefined) throw invalid(name, 'is missing')
@@ -78,13 +77,13 @@ export function checkEnvelope(event: CloudEvent): void {
 
 /**
  * Reads what an outside publisher sent: `type` and `data`, optionally the other CloudEvents attributes.
- * `source` and `time` are accepted, as every CloudEvents client sends them, and replaced by the edge's own.
+ * `source` and `time` are accepted, because every CloudEvents client sends them, and replaced.
  * @throws E_EVENT_INVALID
  */
 export function checkDraft(value: unknown): Draft {
   const attributes = checkAttributes(value, rules)
   for (const name of Object.keys(attributes))
-    if (!outside.has(name)) throw invalid(name, 'is stamped by the runtime and cannot be sent')
+    if (!outside.has(name)) throw invalid(name, 'is set by the runtime: leave it out')
   if (attributes.type === undefined) throw invalid('type', 'is missing')
   if (typeof attributes.id === 'string') checkOutsideId(attributes.id)
   const { specversion: _s, datacontenttype: _d, time: _t, source: _u, ...draft } = attributes
@@ -95,7 +94,7 @@ function checkOutsideId(id: string): void {
   if (id.length > maxOutsideId) throw invalid('id', `must be text of 1 to ${maxOutsideId} characters`)
   if (!isReservedId(id)) return
   const hint = id.includes(':') ? 'it must not contain ":"; use "-" or "/" in its place' : 'choose another one'
-  throw invalid('id', `has the form of ids that only the runtime mints: ${hint}`)
+  throw invalid('id', `has a form that is reserved for ids of the runtime: ${hint}`)
 }
 
 /** JSON text from outside as a value, see {@link parseExactly}. @throws E_EVENT_INVALID */
@@ -103,13 +102,13 @@ export function parseJson(text: string): unknown {
   try {
     return parseExactly(text)
   } catch (cause) {
-    throw new TidingsError('E_EVENT_INVALID', `not JSON: ${(cause as Error).message}`, { cause })
+    throw new TidingsError('E_EVENT_INVALID', `the text is not JSON: ${(cause as Error).message}`, { cause })
   }
 }
 
 function checkAttributes(value: unknown, rules: Record<string, Rule>): Record<string, unknown> {
   if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw new TidingsError('E_EVENT_INVALID', 'an event is a JSON object')
+    throw new TidingsError('E_EVENT_INVALID', 'an event must be a JSON object')
   for (const [name, attribute] of Object.entries(value)) {
     const rule = Object.hasOwn(rules, name) ? rules[name] : undefined
     if (!rule) throw invalid(name.slice(0, 64), 'is unknown')

@@ -11,7 +11,7 @@ import { recordProcessing, recordOutcome, logSettleFailure } from './telemetry/o
 import { deliverySpan } from './telemetry/spans.ts'
 import { inSpan } from './telemetry/tracing.ts'
 
-/** What a handler answers: an outcome and, when it is done, what it publishes with it. */
+/** The outcome of a delivery, and the events to publish with it. */
 export interface HandlerResult {
   outcome: DeliveryOutcome
   events?: readonly EncodedEvent[]
@@ -20,22 +20,22 @@ export interface HandlerResult {
 export interface ConsumerOptions extends DeliveryHandler {
   group: string
   filter: Filter
-  /** Most events handled at once in this process. */
+  /** Maximum number of events that this process handles at once. */
   inFlight: number
-  /** Most events handled at once by all members of the group together. */
+  /** Maximum number of events that all members of the group handle at once. */
   limit?: number
   from: 'now' | 'beginning'
 }
 
 interface DeliveryHandler {
   /**
-   * After this many deliveries the event goes to the attention list, and its caller gets the answer of `fail`. Those that
-   * `handle` ended by a delay do not count.
+   * After this many deliveries the event is discarded to the attention list, and its caller gets the answer of `fail`. Deliveries that
+   * `handle` ended with a delay do not count.
    */
   maxDeliveries: number
-  /** A throw counts as a retry. `span`: that of the delivery, where it is traced. */
+  /** A thrown error means retry. `span`: the span of the delivery, if it is traced. */
   handle(event: CloudEvent, delivery: Delivery, span?: Span): Promise<HandlerResult>
-  /** The answers when the request is given up. It may come without its data. */
+  /** The answers to publish when a request is given up. `event` may have no data. */
   fail(event: CloudEvent, error: TidingsError): CloudEvent[] | Promise<CloudEvent[]>
 }
 
@@ -43,7 +43,7 @@ export interface Backoff {
   readonly baseMs: number
   readonly factor: number
   readonly maxMs: number
-  /** Share of a wait that is random, from 0 to 1. */
+  /** Random share of a delay, from 0 to 1. */
   readonly jitter: number
 }
 
@@ -56,7 +56,7 @@ export function backoff(attempt: number, { baseMs, factor, maxMs, jitter } = def
 }
 
 export interface RunningConsumer extends Consumer {
-  /** Resolves when everything in hand is settled. */
+  /** Resolves when all received deliveries are settled. */
   drained(): Promise<unknown>
 }
 
@@ -85,10 +85,10 @@ export async function consume(bus: Bus, consumption: ConsumerOptions): Promise<R
 }
 
 async function process(bus: Bus, delivery: Delivery, handling: DeliveryHandler, span: Span | undefined): Promise<void> {
-  const taken = performance.now()
+  const started = performance.now()
   const { outcome, events } = await attempt(bus, delivery, handling, span)
   await settle(bus, delivery, outcome, events)
-  recordProcessing(bus.redactor, delivery, outcome, performance.now() - taken, span)
+  recordProcessing(bus.redactor, delivery, outcome, performance.now() - started, span)
 }
 
 async function attempt(
@@ -103,7 +103,7 @@ async function attempt(
   } catch (thrown) {
     error = toTidingsError(thrown, 'E_INTERNAL')
     const isFinal = thrown === error && !error.retryable
-    // Another worker is handed it: only that one may give it up.
+    // Another worker receives the event, and only that one may give it up.
     const isGivenBack = error.code === 'E_WORKER_STOPPED'
     if (isGivenBack || (!isFinal && undelayedDeliveries(delivery) < attempts))
       return redeliver(delivery, reasonOf(error))
@@ -113,7 +113,7 @@ async function attempt(
     return { outcome, events: await bus.encodeAll(await fail(delivery.event, error)) }
   } catch (problem) {
     if (!(problem instanceof TidingsError && problem.retryable)) return { outcome }
-    // The log is away: the request comes again, and is given up then.
+    // The log is unavailable: the request is redelivered and given up then.
     return redeliver(delivery, reasonOf(problem))
   }
 }
@@ -127,18 +127,18 @@ const redeliver = (delivery: Delivery, reason: Reason): HandlerResult => ({
   },
 })
 
-/** Settles, again and again while the log cannot be written: what was done is not thrown away for a full disk. */
+/** Settles, and retries while the log cannot be written, so that finished work is not lost because of a full disk. */
 export async function settle(
   bus: Bus,
   delivery: Delivery,
   outcome: DeliveryOutcome,
   events: readonly EncodedEvent[] = [],
 ): Promise<void> {
-  const told = 'reason' in outcome ? { ...outcome, reason: redactReason(bus.redactor, outcome.reason) } : outcome
+  const redacted = 'reason' in outcome ? { ...outcome, reason: redactReason(bus.redactor, outcome.reason) } : outcome
   for (let attempt = 1; ; attempt++) {
     try {
-      await delivery.settle(told, events)
-      return recordOutcome(delivery, told, events)
+      await delivery.settle(redacted, events)
+      return recordOutcome(delivery, redacted, events)
     } catch (error) {
       if (!(error instanceof TidingsError && error.retryable)) return
       logSettleFailure(bus.redactor, delivery, error)
@@ -150,8 +150,8 @@ export async function settle(
 const recentPublishMs = 1_000
 
 /**
- * Whether anybody still waits for the answer to this request: its deadline lies ahead, nobody withdrew it, nobody
- * answered it. A first delivery straight after the publish cannot have been withdrawn long ago, so the log is not asked.
+ * Whether a caller still waits for the answer to this request: its deadline has not passed, and it is neither cancelled nor answered. The
+ * log is not asked for the first delivery soon after the publish.
  */
 export async function isStillAwaited(bus: Bus, { event, attempt, since }: Delivery): Promise<boolean> {
   const now = Date.now()

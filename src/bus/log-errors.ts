@@ -1,10 +1,10 @@
 import { TidingsError } from '../errors.ts'
 
-/** What the log itself said. User code may throw an error that looks the same: only this tells the two apart. */
+/** Remembers the errors that the log itself threw, to tell them from errors of user code that look the same. */
 export class LogErrors {
   readonly #seen = new WeakSet<object>()
 
-  /** Waits for the log, and remembers an error of it that a retry may get over. */
+  /** Awaits an operation of the log and remembers a retryable error. */
   async from<T>(work: Promise<T>): Promise<T> {
     try {
       return await work

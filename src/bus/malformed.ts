@@ -5,14 +5,14 @@ import { isCorrelation } from './ids.ts'
 import { reason, type Reason } from './reason.ts'
 
 /*
- * Whoever can write to a log can write anything, and disks rot. What is no event goes to the attention list when it is handed out,
- * and readers pass over it.
+ * Other programs can write anything to a broker, and disks fail. An entry that is not a valid event is discarded to the attention list
+ * when it is delivered, and readers skip it.
  */
 
 const maxShown = 1_000
 const texts = ['id', 'source', 'type', 'time', 'tenant'] as const
 
-/** The event that a text on the log is, as far as every reader relies on its form; undefined for what is none. */
+/** Parses a stored event and checks the attributes that all readers rely on. Undefined if it is not an event. */
 export function eventFrom(json: string): CloudEvent | undefined {
   try {
     const event = JSON.parse(json) as Partial<CloudEvent> | null
@@ -26,15 +26,15 @@ export function eventFrom(json: string): CloudEvent | undefined {
   }
 }
 
-/** What is known of a delivery, whatever its text is. */
+/** What is known about a delivery independently of its text. */
 export interface DeliverySource {
   readonly id?: string
   readonly correlationid?: string
-  /** Where a person finds it. */
+  /** Where a person can find the entry. */
   readonly at: object
 }
 
-/** The event that is handed out; where the text is none, one that stands for it, and why it is none. */
+/** The event of a delivery. If the text is not a valid event: a placeholder and the problem. */
 export function readDelivery(json: string, whereabouts: () => DeliverySource): { event: CloudEvent; problem?: Reason } {
   try {
     return { event: checkEvent(JSON.parse(json)) }
@@ -43,7 +43,7 @@ export function readDelivery(json: string, whereabouts: () => DeliverySource): {
   }
 }
 
-/** An event that says what lies there in place of one. */
+/** A placeholder that describes an entry that is not an event. */
 export function malformedEvent(text: string, { at, ...known }: DeliverySource): CloudEvent {
   const data = { ...at, text: String(text).slice(0, maxShown).toWellFormed() }
   return createEvent({ ...known, type: 'control.malformed', source: '/bus', data })

@@ -6,30 +6,30 @@ import type { Delivery } from './driver.ts'
 import { delayedId } from './ids.ts'
 import { reasonOf } from './reason.ts'
 
-/** What became of a request before this delivery. It is kept in the memo of the delivery. */
+/** The history of a request before this delivery, stored in the memo of the delivery. */
 export interface Retries {
-  /** Attempts that failed. */
+  /** Number of failed attempts. */
   readonly failures: number
-  /** Times that the request was held back without an attempt. */
+  /** Number of times that the request was postponed without an attempt. */
   readonly holds: number
-  /** When it first failed or was held back, in ms since the epoch. */
+  /** Time of the first failure or postponement, ms since the epoch. */
   readonly since: number
 }
 
 /** Data of `tool.delayed` and `model.delayed`. */
 export interface DelayedData {
-  /** Attempts that failed so far. */
+  /** Number of attempts that failed so far. */
   readonly attempts: number
-  /** RFC 3339: not before then is the next attempt. */
+  /** RFC 3339: the earliest time of the next attempt. */
   readonly until: string
   readonly error: ErrorData
 }
 
-/** `retries` of an answer that was not given at the first attempt. */
+/** The field `retries` of an answer that took more than one attempt. */
 export interface RetriesData {
-  /** Attempts that failed before the one that led to the answer. */
+  /** Number of failed attempts before the answer. */
   readonly failures: number
-  /** From the first failure, or the first hold, to the answer. */
+  /** Time from the first failure or postponement to the answer. */
   readonly ms: number
 }
 
@@ -40,7 +40,7 @@ export function retriesOf({ memo }: Pick<Delivery, 'memo'>): Retries {
     : { failures, holds, since }
 }
 
-/** Deliveries, this one included, that did not end in a delay: the worker died, or the log was away. */
+/** Number of deliveries, including this one, that did not end in a delay: the worker died, or the log was unavailable. */
 export function undelayedDeliveries(delivery: Delivery): number {
   if (delivery.memo === undefined) return delivery.attempt
   const { failures, holds } = retriesOf(delivery)
@@ -51,7 +51,7 @@ export function retriesData({ failures, holds, since }: Retries): { retries?: Re
   return failures + holds === 0 ? {} : { retries: { failures, ms: Math.max(0, Date.now() - since) } }
 }
 
-/** Ends a delivery whose request is attempted later. `isSilent`: the log has said so before. */
+/** Ends a delivery whose request is retried later. `isSilent`: publishes no further `*.delayed` event. */
 export async function delay(
   bus: Bus,
   request: CloudEvent,

@@ -1,18 +1,18 @@
 import type { CloudEvent } from '../event.ts'
 
 /*
- * An event that is sent on to an instance of a workflow lies in another one, which may not need more room than it does: where its
- * data is large, the envelope within names the same blob as the event itself.
+ * A `workflow.event` contains an event that is forwarded to a workflow instance. Large data is not stored twice: the inner event refers to
+ * the same blob as the original.
  */
 
 export const routedType = 'workflow.event'
 
-/** Data of `workflow.event`: what happened elsewhere. */
+/** Data of `workflow.event`. */
 export interface RoutedData {
   readonly event: CloudEvent
 }
 
-/** What happened elsewhere; undefined where a `workflow.event`, which has its data, does not say so. */
+/** The event inside a `workflow.event` with its data; undefined if the data is invalid. */
 export function routedEventIn({ subject, data }: CloudEvent): CloudEvent | undefined {
   const event = (data as Partial<RoutedData> | null)?.event as Partial<CloudEvent> | null | undefined
   return typeof event?.id === 'string' && typeof event.type === 'string' && event.type === subject
@@ -20,12 +20,12 @@ export function routedEventIn({ subject, data }: CloudEvent): CloudEvent | undef
     : undefined
 }
 
-/** What a `workflow.event` carries, of its own tenant: nobody reads blobs of another one through it. */
+/** The event inside a `workflow.event`, only if it has the same tenant: otherwise blobs of other tenants could be read. */
 export function carriedEvent(event: CloudEvent): CloudEvent | undefined {
   const carried = event.type === routedType ? routedEventIn(event) : undefined
   return carried?.tenant === event.tenant ? carried : undefined
 }
 
-/** Whether data of the event lies in a blob: its own, or that of what it carries. */
+/** Whether the data of the event, or of the event inside it, is stored in a blob. */
 export const hasBlobData = (event: CloudEvent): boolean =>
   event.dataref !== undefined || carriedEvent(event)?.dataref !== undefined

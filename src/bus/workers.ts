@@ -9,34 +9,34 @@ import { consume, isStillAwaited, type RunningConsumer, type HandlerResult } fro
 import { undelayedDeliveries } from './retries.ts'
 import { pausedOutcome, type PausableKind, type Pauses } from './pauses.ts'
 
-/** Bounds on how much of one tool or model runs at once. */
+/** Limits on concurrent runs of one tool or model. */
 export interface ConcurrencyLimits {
-  /** Most at once, over all workers of the log. */
+  /** Maximum number at once, over all workers of the log. */
   limit?: number
-  /** Most starts per `per` ms in each process: with several workers the sum is approximate. */
+  /** Maximum number of starts per `per` ms in each process. */
   rate?: { count: number; per: number }
 }
 
 export interface RequestHandler extends ConcurrencyLimits {
   kind: PausableKind
   name: string
-  /** Type of the requests, which are addressed to `name`. */
+  /** Type of the requests. Their target is `name`. */
   type: string
-  /** Types of what is addressed to `name` too, and which is work as a request is. */
+  /** Other types with the target `name` that are handled like requests. */
   additionalTypes?: readonly string[]
-  /** Ends a delivery before it takes one of the starts of `rate`; undefined to go on. */
-  hold?(event: CloudEvent, delivery: Delivery): Promise<HandlerResult | undefined>
-  /** Decides itself whether a failure is retried. */
+  /** Ends a delivery before it counts for `rate`. Undefined continues. */
+  postpone?(event: CloudEvent, delivery: Delivery): Promise<HandlerResult | undefined>
+  /** Handles a request. Decides whether failures are retried. */
   handle(event: CloudEvent, delivery: Delivery, span?: Span): Promise<HandlerResult>
-  /** The answers when the request is given up. It may come without its data. */
+  /** The answers to publish when a request is given up. `event` may have no data. */
   fail(event: CloudEvent, error: TidingsError): CloudEvent[] | Promise<CloudEvent[]>
 }
 
 const defaultInFlight = 256
-// A request that was started this often, and took its worker down with it each time, is given up: it would take down one after the other.
+// A request whose worker ended this often while it ran is given up, because it may crash every worker.
 const maxStarts = 6
 
-/** Serves requests by name: pauses, throttles, drops what nobody waits for, and ends what is under way before it stops. */
+/** Handles requests by name: pauses, throttles, drops requests that no caller waits for, and drains before it stops. */
 export class Workers {
   readonly #bus: Bus
   readonly #pauses: Pauses
@@ -55,7 +55,7 @@ export class Workers {
     additionalTypes: alsoTypes = [],
     limit,
     rate,
-    hold,
+    postpone,
     handle,
     fail,
   }: RequestHandler): Promise<void> {
@@ -66,7 +66,7 @@ export class Workers {
       filter: [{ types: [type, ...alsoTypes], targets: [name] }],
       inFlight: limit ?? defaultInFlight,
       ...(limit !== undefined && { limit }),
-      // Requests that were made before the first worker appeared still wait for it.
+      // Includes requests from before the first worker started.
       from: 'beginning',
       maxDeliveries: maxStarts,
       handle: async (event, delivery, span) => {
@@ -77,8 +77,8 @@ export class Workers {
             'E_WORKER_LOST',
             `${kind} ${name} was started ${starts - 1} times, and its worker ended each time`,
           )
-        const held = hold && (await hold(event, delivery))
-        if (held) return held
+        const postponed = postpone && (await postpone(event, delivery))
+        if (postponed) return postponed
         if (throttle) await throttle.removeTokens(1)
         if (!(await isStillAwaited(this.#bus, delivery))) return { outcome: { kind: 'done' } }
         this.abandoned.throwIfAborted()
@@ -89,16 +89,16 @@ export class Workers {
     this.#consumers.push(consumer)
   }
 
-  /** Aborted when what is still under way belongs to other workers. Handlers then throw, whatever their work says. */
+  /** Aborted when the running requests are returned to other workers. Handlers then throw, whatever their work returned. */
   get abandoned(): AbortSignal {
     return this.#abandoned.signal
   }
 
-  /** Ends what is under way and takes nothing more; at the cut it gives the rest back. */
-  async stop(cut?: AbortSignal): Promise<void> {
+  /** Takes no more requests and waits for the running ones until `abort` fires, then returns the rest. */
+  async stop(abort?: AbortSignal): Promise<void> {
     for (const consumer of this.#consumers) consumer.pause()
-    await settledOrAborted(Promise.all(this.#consumers.map(consumer => consumer.drained())), cut)
-    // Given back first: how an abandoned handler ends then settles nothing.
+    await settledOrAborted(Promise.all(this.#consumers.map(consumer => consumer.drained())), abort)
+    // Closed first, so that abandoned handlers settle nothing.
     const closed = Promise.all(this.#consumers.map(consumer => consumer.close()))
     this.#abandoned.abort(workerStopped())
     await closed

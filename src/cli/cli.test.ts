@@ -207,7 +207,7 @@ describe('publish and tail', () => {
   test('what belongs to the runtime is refused with exit code 1', async () => {
     const { code, stderr } = await tidings(['publish', 'tool.result', '{}'])
     expect(code).toBe(1)
-    expect(stderr).toContain('tool.result belongs to the runtime')
+    expect(stderr).toContain('"tool.result" is reserved for the runtime')
   })
 
   test('--home goes before TIDINGS_HOME', async () => {

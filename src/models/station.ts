@@ -64,7 +64,7 @@ export class ModelStation {
           type: 'model.invoke',
           ...(limit !== undefined && { limit }),
           ...(rate && { rate: { count: rate.count, per: milliseconds(rate.per) } }),
-          hold: async (event, delivery) => {
+          postpone: async (event, delivery) => {
             const rest = model.circuit?.cooldown()
             return rest && this.#postpone(model, event, delivery, rest)
           },

@@ -65,7 +65,7 @@ const wrong: Record<string, [make: () => unknown, text: RegExp]> = {
   ],
   'a bound that no clock reaches': [() => base({ within: 1e18 }).data, /longer than a thousand years/],
   'a wait that no clock reaches': [() => base().wait(1e18).data, /longer than a thousand years/],
-  'an event of the runtime': [() => base().emit('timer.set', () => 1).data, /timer.set belongs to the runtime/],
+  'an event of the runtime': [() => base().emit('timer.set', () => 1).data, /timer.set.* (is reserved for|belongs to) the runtime/],
   'no quorum': [() => base().each('l', () => [], work, { join: { quorum: 0 } }).data, /quorum is a positive integer/],
   'nothing to call': [() => base().parallel('p', {}, () => ({})).data, /there is nothing to call/],
   'an input that nothing keeps': [

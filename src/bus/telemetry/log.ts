@@ -4,7 +4,7 @@ import { contextOf } from './tracing.ts'
 
 type Write = (fields: object, text: string) => void
 
-/** Levels that are not wanted are undefined: `log.debug?.({ … }, '…')` then costs one look. */
+/** Disabled levels are undefined, so that `log.debug?.({ … }, '…')` costs almost nothing. */
 export interface Logger {
   error?: Write
   warn?: Write
@@ -12,15 +12,15 @@ export interface Logger {
   debug?: Write
 }
 
-/** What this process says for machines; nothing before somebody listens. */
+/** The structured log of this process. Silent until `setLogger` is called. */
 export const log: Logger = {}
 
-/** Sends what is said to these, and to nobody else. */
+/** Replaces the functions that write the log. */
 export function setLogger({ error, warn, info, debug }: Logger): void {
   Object.assign(log, { error, warn, info, debug })
 }
 
-/** By what a line about an event is found: its ids, and those of its trace. */
+/** The fields by which log lines about an event are found: its ids and those of its trace. */
 export function eventFields(event: CloudEvent) {
   const task = (parseId(event.id) ?? parseId(event.call ?? ''))?.task
   const span = contextOf(event.traceparent)

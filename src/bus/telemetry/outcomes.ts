@@ -7,7 +7,7 @@ import { eventFields, log } from './log.ts'
 import { metrics } from './metrics.ts'
 import { attribute } from './names.ts'
 
-/** Counts and tells how a delivery ended. `events` were published with it. */
+/** Counts and logs the outcome of a delivery. `events` were published with it. */
 export function recordOutcome(
   { event, group, attempt }: Delivery,
   outcome: DeliveryOutcome,
@@ -38,7 +38,7 @@ export function recordOutcome(
 
 const reasonFields = ({ code, message }: Reason) => ({ code, reason: message })
 
-/** The log could not be written; it is tried again. */
+/** Logs that a delivery could not be settled; settling is retried. */
 export function logSettleFailure(
   redactor: Redactor,
   { event, group }: Delivery,
@@ -48,7 +48,7 @@ export function logSettleFailure(
   log.warn?.({ ...eventFields(event), group, code, reason }, 'the end of a delivery cannot be written')
 }
 
-/** `ms`: from when a member of a shared group took it until it was settled. */
+/** `ms`: the time from receiving the event in a shared group until it was settled. */
 export function recordProcessing(
   redactor: Redactor,
   { group, since }: Delivery,

@@ -73,7 +73,7 @@ export class Counter extends Instrument<number> {
   }
 }
 
-/** What is so at the moment; looked up anew before it is shown. */
+/** A current value, refreshed before it is exported. */
 export class Gauge extends Instrument<number> {
   readonly kind = 'gauge'
 

@@ -14,9 +14,9 @@ import {
 } from './tracing.ts'
 
 /*
- * One rule gives the exported trace the shape of `tidings trace`: an event that is published is a span, below what
- * published it, and carries its own span to whoever takes it; a task is a span below its start event; an answer is none,
- * since it belongs to its request. What lies between (turns, deliveries, tools, models, doors) adds levels, no branches.
+ * The exported trace has the shape of `tidings trace`. A published event is a span, a child of its publisher, and passes its context to
+ * its receivers. A task is a child of its start event. An answer has no span, because it belongs to its request. Turns, deliveries,
+ * tools, models and ingresses add levels but no branches.
  */
 
 export function eventAttributes(event: CloudEvent): Attributes {
@@ -36,7 +36,7 @@ const messageAttributes = (event: CloudEvent, system: string, what: string): Att
   ...eventAttributes(event),
 })
 
-/** The span of a publish, whose context the event takes along. */
+/** The span of a publish, whose context the event carries. */
 export function publishSpan(event: CloudEvent, system: string, parent: SpanContext | undefined, startTime?: number) {
   return startSpan({
     name: `publish ${event.type}`,
@@ -51,13 +51,13 @@ export function publishSpan(event: CloudEvent, system: string, parent: SpanConte
   })
 }
 
-/** Of whose events a span is: the log that they go to, and the rules of the app. */
+/** The log and the redaction rules of a span. */
 interface Publisher {
   readonly system: string
   readonly redactor: Redactor
 }
 
-/** Publishes events from outside of any task, each with the context of its span, below the caller that it names. */
+/** Publishes events outside of a task, each with the context of its span, a child of its caller. */
 export function tracePublish<T>(
   { system, redactor }: Publisher,
   events: readonly CloudEvent[],
@@ -87,7 +87,7 @@ async function publishTraced<T>(
   }
 }
 
-/** For what is published below a span, or, where there is none, as its cause was. */
+/** The `traceparent` for an event that is published in a span; without a span, that of its cause. */
 export function traceparentFor(
   span: Span | undefined,
   cause: { traceparent?: string | undefined } = {},
@@ -96,7 +96,7 @@ export function traceparentFor(
   return traceparent === undefined ? {} : { traceparent }
 }
 
-/** From when a member of a shared group takes an event until it is settled. */
+/** The span from receiving an event in a shared group until it is settled. */
 export function deliverySpan({ event, group, attempt, since }: Delivery, system: string): SpanDraft {
   return {
     name: `process ${event.type}`,
@@ -112,7 +112,7 @@ export function deliverySpan({ event, group, attempt, since }: Delivery, system:
   }
 }
 
-/** One run of a tool, below the delivery. */
+/** One run of a tool, a child of the delivery. */
 export function toolSpan(tool: string, event: CloudEvent, delivery: Span | undefined): SpanDraft {
   return {
     name: `${operation.executeTool} ${tool}`,
@@ -128,7 +128,7 @@ export function toolSpan(tool: string, event: CloudEvent, delivery: Span | undef
   }
 }
 
-/** One step of a model, below the delivery. `provider`: as the model object names it. */
+/** One step of a model, a child of the delivery. `provider`: the name in the model object. */
 export function modelSpan(model: string, provider: string, event: CloudEvent, delivery: Span | undefined): SpanDraft {
   return {
     name: `${operation.chat} ${model}`,
@@ -145,13 +145,13 @@ export function modelSpan(model: string, provider: string, event: CloudEvent, de
   }
 }
 
-/** Something that came in through a door; what is published of it lies below. */
+/** An incoming request or message. The events that it publishes are children of its span. */
 interface IngressRequest {
   name: string
   correlation: string
-  /** The `traceparent` that came with it. */
+  /** The `traceparent` of the request. */
   caller?: string | undefined
-  /** When it came, ms since the epoch. */
+  /** When it arrived, ms since the epoch. */
   at: number
   attributes: Attributes
 }

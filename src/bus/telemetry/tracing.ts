@@ -16,9 +16,7 @@ import type { Redactor } from '../redact.ts'
 import { spanIdOf, traceIdOf, withIds } from './ids.ts'
 import { attribute } from './names.ts'
 
-/*
- * Spans, where an SDK is registered. Where none is, `tracer` is undefined and nothing is built: no span, no attribute.
- */
+/* Spans, if an OpenTelemetry SDK is registered. Otherwise `tracer` is undefined and no span or attribute is created. */
 
 export interface SpanDraft {
   name: string
@@ -26,10 +24,10 @@ export interface SpanDraft {
   attributes: Attributes
   /** Undefined: the trace begins here. */
   parent: SpanContext | undefined
-  /** Where the trace begins here, it gets the id of this correlation. */
+  /** Gives a new trace its id. */
   correlation: string
   links?: readonly SpanContext[]
-  /** Ms since the epoch; now unless told. */
+  /** Ms since the epoch. Default: now. */
   startTime?: number
   spanId?: string
 }
@@ -37,7 +35,7 @@ export interface SpanDraft {
 let tracer: Tracer | undefined
 let idsAreOurs = false
 
-/** Looks whether an SDK is registered; asked when a bus is made, not for every span. */
+/** Detects a registered SDK. Called when a bus is created, not for every span. */
 export function detectSdk(): void {
   const before = tracer
   const provider = trace.getTracerProvider()
@@ -48,7 +46,7 @@ export function detectSdk(): void {
   if (tracer && tracer !== before) idsAreOurs = probe().spanId === spanIdOf('')
 }
 
-/** Whether spans get the ids that are asked for. */
+/** Whether the SDK uses our id generator. */
 export const usesOurIds = () => idsAreOurs
 
 export const isTracing = () => tracer !== undefined
@@ -73,8 +71,8 @@ export function startSpan(draft: SpanDraft): Span | undefined {
 }
 
 /**
- * Does the work under a span, which ends with it. What the work starts by the OpenTelemetry API lies below. `draft` is
- * only called where there is an SDK; `code` is that of foreign errors, whose text the span has as `redactor` leaves it.
+ * Runs work in a span. Spans that the work starts with the OpenTelemetry API are its children. `draft` is only called if there is an SDK.
+ * `code` is used for errors that are not ours. Error texts are redacted.
  */
 export function inSpan<T>(
   redactor: Redactor,
@@ -110,7 +108,7 @@ export function recordFailure(redactor: Redactor, span: Span, error: unknown, fo
 
 const traceparentPattern = /^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$/
 
-/** Reads a `traceparent`; undefined for none, and for one that names nothing. */
+/** Parses a `traceparent`. Undefined if it is absent or invalid. */
 export function contextOf(traceparent: string | undefined): SpanContext | undefined {
   const match = traceparent === undefined ? null : traceparentPattern.exec(traceparent)
   if (!match) return undefined
@@ -123,13 +121,13 @@ export function traceparentOf({ traceId, spanId, traceFlags }: SpanContext): str
   return `00-${traceId}-${spanId}-${traceFlags & TraceFlags.SAMPLED ? '01' : '00'}`
 }
 
-/** The span in which whoever calls us is, by the OpenTelemetry API. */
+/** The active span of the caller, by the OpenTelemetry API. */
 export const activeContext = () => trace.getSpanContext(context.active())
 
-/** Whether the sampler takes a trace that begins with this correlation. */
+/** The sampling decision for a trace of this correlation. */
 export const flagsFor = (correlation: string): TraceFlags => probe(correlation).traceFlags
 
-/** What an SDK makes of a span; this one is never ended, so that nobody sees it. */
+/** Starts a span that is never ended, and so never exported, to see what the SDK does. */
 function probe(correlation = ''): SpanContext {
   const asked = { name: 'probe', attributes: {}, parent: undefined, correlation, spanId: spanIdOf('') }
   return startSpan(asked)!.spanContext()

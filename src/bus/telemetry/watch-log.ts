@@ -11,13 +11,13 @@ type WatchedLog = Pick<LogAccess, 'problem' | 'head' | 'listGroups' | 'listDefer
 const watched = new Set<WatchedLog>()
 let last: { at: number; done: Promise<void> } | undefined
 
-/** From now on the state of this log is among the metrics. Returns how to end that. */
+/** Adds the state of this log to the metrics. Returns the function that removes it. */
 export function watchLog(log: WatchedLog): () => void {
   watched.add(log)
   return () => void watched.delete(log)
 }
 
-/** Brings the gauges up to date; asked again within a second, nothing is asked of the log. */
+/** Updates the gauges, at most once a second. */
 export function refreshGauges(): Promise<void> {
   const now = Date.now()
   if (!last || now - last.at >= cacheTtlMs) last = { at: now, done: refresh() }
@@ -39,7 +39,7 @@ async function refresh(): Promise<void> {
   }
 }
 
-/** What the log says in time; not all that it is asked may be allowed to this process. */
+/** What the log answers in time. This process may lack permission for some of the questions. */
 async function readState(log: WatchedLog) {
   if (log.problem) return {}
   const late = setTimeout(timeoutMs, undefined, { ref: false })

@@ -9,7 +9,7 @@ import type { Histogram } from './registry.ts'
 import { modelSpan, toolSpan } from './spans.ts'
 import { inSpan, type SpanDraft } from './tracing.ts'
 
-/** One run of a tool or a model: who, for which request, in which delivery, and by which rules it is told of. */
+/** One run of a tool or a model. */
 interface Run {
   name: string
   event: CloudEvent
@@ -18,19 +18,19 @@ interface Run {
   redactor: Redactor
 }
 
-/** Runs a tool, and keeps how long it took and how it failed. */
+/** Runs a tool and records its duration and failure. */
 export function traceTool<T>(run: Run, work: (span?: Span) => Promise<T>): Promise<T> {
   return measure('tool', run, () => toolSpan(run.name, run.event, run.delivery), metrics.toolTime, 'E_TOOL_THREW', work)
 }
 
-/** What a model told of a step. Usage in tokens. */
+/** What a model reported about a step. Usage in tokens. */
 interface StepUsage {
   readonly finish: string
   readonly usage: { readonly input: number; readonly output: number; readonly cached?: number }
   readonly cost?: number
 }
 
-/** Asks a model, and keeps how long it took, what it used and how it failed. */
+/** Calls a model and records its duration, usage and failure. */
 export function traceModel<T extends StepUsage>(run: Run, provider: string, work: () => Promise<T>): Promise<T> {
   const draft = () => modelSpan(run.name, provider, run.event, run.delivery)
   return measure('model', run, draft, metrics.modelTime, 'E_MODEL_FAILED', async span => {
@@ -66,7 +66,7 @@ async function measure<T>(
     return await inSpan(redactor, draft, work, code)
   } catch (thrown) {
     const { code: found, message, stack } = failureData(thrown, code)
-    // A code of the user's own may be any text.
+    // User code may set any text as a code.
     error = redactor.text(found)
     log.warn?.(
       {
