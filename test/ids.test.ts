@@ -112,7 +112,7 @@ onEveryBus(world => {
     await send('L'.repeat(240), 'left.came', { n: 1 })
     await send('payment-PO-1', 'order.placed', { order: 'PO-1' })
     await send('ask-1', 'loop.begun', null)
-    const [placed] = (await events(bus, ['order.placed'])) as [CloudEvent]
+    const placed = (await events(bus, ['order.placed'])).find(({ type }) => type === 'order.placed')!
     const [editor] = await asked(bus, placed.correlationid)
     await say(bus, 'grant', editor!)
     const [, payment] = await asked(bus, placed.correlationid, 2)
