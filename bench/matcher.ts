@@ -1,5 +1,5 @@
 import { on, workflow } from '../src/index.ts'
-import { Code } from '../src/workflows/compile.ts'
+import { CompiledWorkflow } from '../src/workflows/compile.ts'
 import { Instance } from '../src/workflows/instance.ts'
 import { mib } from './lib/host.ts'
 
@@ -14,14 +14,14 @@ const steps = 100
 
 let definition = workflow('long', { on: 'step.0', within: 'forever' })
 for (let i = 1; i < steps; i++) definition = definition.when(`step ${i}`, on(`step.${i}`), { within: '1d' })
-const code = new Code(definition.data)
+const code = new CompiledWorkflow(definition.data)
 
 globalThis.gc?.()
 const before = process.memoryUsage()
 const waiting = Array.from({ length: instances }, () => new Instance(code))
 let id = 0
 const hear = (instance: Instance, step: number) =>
-  instance.hear({ id: `event-${id++}`, type: `step.${step}`, data: { n: id } }, id)
+  instance.receive({ id: `event-${id++}`, type: `step.${step}`, data: { n: id } }, id)
 for (const instance of waiting) hear(instance, 0)
 globalThis.gc?.()
 const after = process.memoryUsage()

@@ -35,10 +35,10 @@ export type { SmtpTls } from './triggers/email/tls.ts'
 export type { RunningTrigger, Trigger } from './triggers/trigger.ts'
 export { webhook, type WebhookOptions } from './triggers/webhook/webhook.ts'
 export type { WebhookEndpoint, WebhookRequest, WebhookScheme } from './triggers/webhook/endpoint.ts'
-export type { Edge, Graph, GraphNode, NodeState } from './workflows/graph.ts'
-export { instanceGraph } from './workflows/live.ts'
-export type { Failure } from './workflows/options.ts'
-export { absent, all, any, count, on, seq, type On, type Watch } from './workflows/patterns.ts'
+export type { GraphEdge, Graph, GraphNode, NodeState } from './workflows/graph.ts'
+export { instanceGraph } from './workflows/instance-graph.ts'
+export type { StepFailure } from './workflows/options.ts'
+export { absent, all, any, count, on, seq, type On, type EventPattern } from './workflows/patterns.ts'
 export {
   above,
   atLeast,

@@ -9,7 +9,7 @@ import { openBus } from '../src/runtime/environment.ts'
 import { PendingApprovals } from '../src/tasks/approval-list.ts'
 import type { CallError } from '../src/tasks/script.ts'
 import { until } from '../src/testing/wait.ts'
-import { arrange } from '../src/trace/arrange.ts'
+import { buildTraceTree } from '../src/trace/build-tree.ts'
 import { render } from '../src/trace/render.ts'
 import { tool, type ToolOptions } from '../src/tools/tool.ts'
 import { asked, codeOf, say } from './lib/approvals.ts'
@@ -162,7 +162,8 @@ onEveryBus(world => {
   it('a trace shows below the call who allowed it, and who did not', async () => {
     const { bus, correlationid, outputs } = await begin({}, 7, 8, 9)
     const [first, second, third] = await asked(bus, correlationid, 3)
-    const shown = async () => render(arrange(await eventsOf({ bus }, correlationid)), 200).map(stripVTControlCharacters)
+    const shown = async () =>
+      render(buildTraceTree(await eventsOf({ bus }, correlationid)), 200).map(stripVTControlCharacters)
     await say(bus, 'grant', first!, 'ann', { comment: 'Fine.' })
     await say(bus, 'deny', second!, 'bob')
     await until(async () => (await shown()).some(line => /failed|✖/.test(line) && line.includes('tool refund')))
@@ -177,7 +178,7 @@ onEveryBus(world => {
     expect((await shown()).filter(line => line.includes('approval refund'))).toEqual([
       expect.stringMatching(/✔ .*granted by ann/),
       expect.stringMatching(/✖ .*denied by bob/),
-      expect.stringMatching(/⊘ .*withdrawn/),
+      expect.stringMatching(/⊘ .*abandoned/),
     ])
   })
 

@@ -3,7 +3,7 @@ import { createTransport } from 'nodemailer'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { openBus } from '../src/runtime/environment.ts'
 import { until } from '../src/testing/wait.ts'
-import { arrange } from '../src/trace/arrange.ts'
+import { buildTraceTree } from '../src/trace/build-tree.ts'
 import { findCollector } from './telemetry/lib/build.ts'
 import { startReceiver } from './telemetry/lib/collector.ts'
 import { shapeOfSpans, shapeOfTrace } from './telemetry/lib/shape.ts'
@@ -130,6 +130,6 @@ onEveryBus(world => {
     expect(new Set(spans.map(({ traceId }) => traceId))).toEqual(new Set([correlation.replaceAll('-', '')]))
     expect(new Set(spans.map(({ pid }) => pid)).size).toBe(2)
     const whole = await Promise.all(events.map(event => bus.resolve(event)))
-    expect(shapeOfSpans(spans)).toEqual(shapeOfTrace(arrange(whole)))
+    expect(shapeOfSpans(spans)).toEqual(shapeOfTrace(buildTraceTree(whole)))
   })
 })

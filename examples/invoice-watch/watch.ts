@@ -41,7 +41,7 @@ export const watch = ({ papers, payment }: Timeouts) =>
             s => not(exists(s.payment)),
             late => late.emit('payment.chased', s => ({ order: s.order.order, supplier: s.order.supplier })),
           ),
-      { until: s => exists(s.payment), most: 3 },
+      { until: s => exists(s.payment), maxRounds: 3 },
     )
     .choose(
       s => exists(s.payment),

@@ -100,7 +100,7 @@ test('a person is asked about the very draft that goes out, and is named in it',
 
 test('what the person does not want goes nowhere', async () => {
   const { types, report } = await ask(offlineModel(), question, 'deny')
-  expect(report).toEqual({ question, error: { code: 'E_APPROVAL_DENIED', message: 'ann says no' } })
+  expect(report).toEqual({ question, error: { code: 'E_APPROVAL_DENIED', message: 'denied by ann' } })
   expect(types.filter(type => type.startsWith('report.'))).toEqual(['report.withheld'])
 })
 

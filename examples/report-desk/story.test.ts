@@ -156,7 +156,7 @@ testOnTerminal('whoever sits at the terminal is shown the draft, and says whethe
   await story.said(/hash [0-9a-f]+/)
   expect(story.output).toMatch(/May this go out\? {2}How often[^]*## Short answer[^]*in thirty seconds\./)
   story.child.stdin!.write('n too short\n')
-  await story.said(/report\.withheld .*E_APPROVAL_DENIED: desk\/.* says no: too short/)
+  await story.said(/report\.withheld .*E_APPROVAL_DENIED: denied by desk\/.*: too short/)
   story.child.stdin!.write('When do boats leave the harbour?\n')
   await story.said(/May this go out\? {2}When do boats/)
   story.child.stdin!.write('y\n')

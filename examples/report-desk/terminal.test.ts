@@ -16,8 +16,8 @@ test('what a person is asked, is reminded of and says has a line, which steers n
   const said = line({ type: 'approval.denied', call, data: { by: 'ann', comment: 'too\n\u001b[2Jlong' } })
   expect(said).toMatch(/ editor .* ann says no: too long$/)
   expect(line({ type: 'approval.granted', call, data: { by: 'ann' } })).toMatch(/ editor .* ann says yes$/)
-  const error = { code: 'E_APPROVAL_DENIED', message: 'ann says no' }
+  const error = { code: 'E_APPROVAL_DENIED', message: 'denied by ann' }
   expect(line({ id: 'c.desk:0000011:0', type: 'report.withheld', data: { error } })).toMatch(
-    / desk .* no report goes out: E_APPROVAL_DENIED: ann says no$/,
+    / desk .* no report goes out: E_APPROVAL_DENIED: denied by ann$/,
   )
 })

@@ -47,7 +47,7 @@ export function workflows({ question, check, sort }: Tools, { planner, researche
                       }))
                       .call('draft', check, s => ({ draft: s.written, earlier: s.draft.draft })),
                 ),
-            { until: s => both(s.review.approved, is(s.draft.removed.length, 0)), most: 2 },
+            { until: s => both(s.review.approved, is(s.draft.removed.length, 0)), maxRounds: 2 },
           )
           // If no sentence passed the check, there is nothing to approve.
           .choose(

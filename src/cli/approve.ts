@@ -3,7 +3,7 @@ import { parseId } from '../bus/ids.ts'
 import { approvalType } from '../tasks/approval.ts'
 import { answerApproval } from '../tasks/approval-answer.ts'
 import { findApproval } from '../tasks/approval-find.ts'
-import { only } from '../trace/index/only.ts'
+import { resolveId } from '../trace/index/resolve-id.ts'
 import { longForm } from '../trace/short-id.ts'
 import { dim, printable } from '../trace/text.ts'
 import { approvalEvents, cliIdentity, openApprovalsIn } from './approvals.ts'
@@ -43,7 +43,7 @@ async function resolveApproval(bus: Bus, text: string): Promise<string> {
     const found = open.filter(matchesText)
     return found.length > 0 ? found : events.filter(event => event.type === approvalType && matchesText(event))
   }
-  return only(text, 'open approval', find, () => newest).id
+  return resolveId(text, 'open approval', find, () => newest).id
 }
 
 /** Complete: a person must see everything that they approve. */

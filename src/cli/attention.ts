@@ -6,7 +6,7 @@ import type { CloudEvent } from '../event.ts'
 import type { Turn } from '../tasks/program.ts'
 import { turnType } from '../tasks/turn.ts'
 import { shortId } from '../trace/short-id.ts'
-import { count, dim, elapsed, paint, printable, shorten } from '../trace/text.ts'
+import { countText, dim, elapsed, paint, printable, shorten } from '../trace/text.ts'
 import { listAttention, nextCommands, type AttentionItem } from './attention-list.ts'
 import { dismissFailed, listFailed } from './failed-tasks.ts'
 import { queryIndex, resolveTask, withExistingLog } from './log.ts'
@@ -50,10 +50,10 @@ export async function attentionCommand({ json }: GlobalOptions): Promise<void> {
     for (const { first, more } of groups.values())
       await print(describeItem(first, more, summaries.get(correlationOfItem(first))).join('\n'))
     if (hidden > 0)
-      await print(dim(`and ${count(hidden, 'entry', 'entries')} more: tidings attention --json lists all`))
+      await print(dim(`and ${countText(hidden, 'entry', 'entries')} more: tidings attention --json lists all`))
     if (failed.length < total)
       await print(
-        dim(`and ${count(total - failed.length, 'task')} more that failed earlier: tidings tasks --state failed`),
+        dim(`and ${countText(total - failed.length, 'task')} more that failed earlier: tidings tasks --state failed`),
       )
     if (groups.size === 0) await print('Nothing needs attention.')
   })
@@ -95,7 +95,7 @@ export function describeItem(item: AttentionItem, more = 0, began?: CorrelationS
   const next = `         ${styleText('cyan', '→')} ${nextCommands(item).join(dim('  or  '))}`
   if (item.kind === 'unhosted')
     return [
-      `${kind} ${printable(item.reason)} ${dim(`${count(item.waiting, 'call')}, ${shortId(item.call)}`)}`,
+      `${kind} ${printable(item.reason)} ${dim(`${countText(item.waiting, 'call')}, ${shortId(item.call)}`)}`,
       ...context,
       next,
     ]
@@ -115,7 +115,7 @@ export function describeItem(item: AttentionItem, more = 0, began?: CorrelationS
   const { id, event, group, attempts, reason } = item
   const about = [
     `for ${group}`,
-    count(attempts, 'attempt'),
+    countText(attempts, 'attempt'),
     `correlation ${event.correlationid.slice(-6)}`,
     `event ${shortId(event.id)}`,
     ...(more > 0 ? [`and ${more} more like it`] : []),
@@ -151,7 +151,7 @@ export async function releaseCommand(
       `the attention list has no entry with the ${key === undefined ? `id "${id}"` : `key "${key}"`}`,
     )
   await printResult(options, { released }, [
-    `${count(released, 'delivery', 'deliveries')} released, and delivered again`,
+    `${countText(released, 'delivery', 'deliveries')} released, and delivered again`,
   ])
 }
 

@@ -305,7 +305,7 @@ describe('an app', () => {
     const task = waiting.find(({ kind }) => kind === 'task')!.id
     expect(await json('attention', 'cancel', task, '--reason', 'enough')).toMatchObject([{ program: 'waiter' }])
     const ended = await traced(correlationid, found => found.some(({ status }) => status === 'cancelled'))
-    expect(ended.filter(({ kind }) => kind === 'call')).toMatchObject([{ status: 'withdrawn' }])
+    expect(ended.filter(({ kind }) => kind === 'call')).toMatchObject([{ status: 'abandoned' }])
     const { code, stderr } = await tidings(['attention', 'cancel', task])
     expect(code).toBe(1)
     expect(stderr).toContain('it is cancelled')

@@ -1,7 +1,7 @@
 import { styleText } from 'node:util'
 import type { GroupState } from '../bus/driver.ts'
-import type { Activity, Service } from '../trace/rates.ts'
-import { count, dim, elapsed, fit, paint, printable, shorten } from '../trace/text.ts'
+import type { Activity, ServiceActivity } from '../trace/rates.ts'
+import { countText, dim, elapsed, padOrShorten, paint, printable, shorten } from '../trace/text.ts'
 import { formatTime } from './event-line.ts'
 import { paintUnavailable, unavailableText, type UnavailableModel } from './unavailable-models.ts'
 
@@ -42,28 +42,28 @@ export function drawDashboard(
   const attended =
     attention === 0
       ? 'nothing needs attention'
-      : `${count(attention, 'entry', 'entries')} need attention: tidings attention`
+      : `${countText(attention, 'entry', 'entries')} need attention: tidings attention`
   const name = Math.max(12, Math.min(40, width - 30))
   const cells = (...columns: string[]) => columns.map(column => column.padStart(10)).join('')
   const draw = (text: string, paintIt: (text: string) => string = each => each) => paintIt(shorten(text, width))
   const table = (title: string, columns: string[], lines: string[]) =>
-    lines.length === 0 ? [] : ['', draw(`${fit(title, name)}${cells(...columns)}`, dim), ...lines]
+    lines.length === 0 ? [] : ['', draw(`${padOrShorten(title, name)}${cells(...columns)}`, dim), ...lines]
   return [
     draw(`${formatTime(Date.parse(time))}  ${printable(log)}`, text => styleText('bold', text)),
     draw(`${number(perSecond)} events/s · tasks: ${number(started)} started/s, ${number(ended)} ended/s`),
-    draw(`last minute: ${count(tokens, 'token')}${cost > 0 ? `, cost ${cost.toPrecision(3)}` : ''}`),
+    draw(`last minute: ${countText(tokens, 'token')}${cost > 0 ? `, cost ${cost.toPrecision(3)}` : ''}`),
     draw(attended, text => (attention === 0 ? dim(text) : styleText('yellow', text))),
     ...resting.map(each => draw(unavailableText(each, Date.parse(time)), paintUnavailable)),
     ...table('group', ['lag', 'in flight'], [
-      ...busiest.slice(0, room).map(({ group, lag, inFlight }) => draw(`${fit(printable(group), name)}${cells(String(lag), String(inFlight))}`)),
+      ...busiest.slice(0, room).map(({ group, lag, inFlight }) => draw(`${padOrShorten(printable(group), name)}${cells(String(lag), String(inFlight))}`)),
       ...(busiest.length > room ? [draw(`and ${busiest.length - room} more`, dim)] : []),
     ]),
     ...table('type', ['per second'], types.slice(0, shownTypes).map(({ type, perSecond }) =>
-      draw(`${fit(type, name)}${cells(number(perSecond))}`, text => paint(type, text)))),
+      draw(`${padOrShorten(type, name)}${cells(number(perSecond))}`, text => paint(type, text)))),
     ...table('tool or model', ['p50', 'p95', 'calls', 'failed', 'retries'], slowest(tools, models).map(({ name: service, p50, p95, calls, failed, retries }) =>
-      draw(`${fit(printable(service), name)}${cells(elapsed(p50), elapsed(p95), String(calls), String(failed), String(retries))}`, text => (failed > 0 ? styleText('red', text) : text)))),
+      draw(`${padOrShorten(printable(service), name)}${cells(elapsed(p50), elapsed(p95), String(calls), String(failed), String(retries))}`, text => (failed > 0 ? styleText('red', text) : text)))),
   ] // biome-ignore format: three tables
 }
 
-const slowest = (tools: readonly Service[], models: readonly Service[]) =>
+const slowest = (tools: readonly ServiceActivity[], models: readonly ServiceActivity[]) =>
   [...tools, ...models].sort((a, b) => b.p95 - a.p95).slice(0, shownServices)

@@ -1,7 +1,7 @@
 import type { CloudEvent } from '../event.ts'
-import { gist } from '../trace/gist.ts'
+import { summarizeEvent } from '../trace/summarize.ts'
 import { shortId } from '../trace/short-id.ts'
-import { dim, fit, paint, printable, shorten, widthOf } from '../trace/text.ts'
+import { dim, padOrShorten, paint, printable, shorten, displayWidth } from '../trace/text.ts'
 
 const typeWidth = 22
 const maxRouteWidth = 44
@@ -17,8 +17,8 @@ export function eventLine(event: CloudEvent, width: number): string {
   const id = width < minWidthForId ? '' : `${shortId(event.id)} `
   const route = printable(target === undefined ? shortSource(source) : `${shortSource(source)} → ${target}`)
   const routeWidth = Math.min(maxRouteWidth, Math.max(12, Math.floor(width / 4)))
-  const room = width - (12 + 1 + 6 + 1 + typeWidth + 1 + routeWidth + 1 + widthOf(id))
-  return `${dim(formatClock(time))} ${dim(correlationid.slice(-6))} ${paint(type, fit(type, typeWidth))} ${fit(route, routeWidth)} ${dim(id)}${dim(shorten(gist(event), room))}`.trimEnd()
+  const room = width - (12 + 1 + 6 + 1 + typeWidth + 1 + routeWidth + 1 + displayWidth(id))
+  return `${dim(formatClock(time))} ${dim(correlationid.slice(-6))} ${paint(type, padOrShorten(type, typeWidth))} ${padOrShorten(route, routeWidth)} ${dim(id)}${dim(shorten(summarizeEvent(event), room))}`.trimEnd()
 }
 
 /** Local date and time, to the second. */

@@ -2,7 +2,7 @@ import { TidingsError } from '../errors.ts'
 import type { Redactor } from '../bus/redact.ts'
 import { writeSlice } from '../replay/slice-write.ts'
 import { sourceFromBus } from '../replay/source.ts'
-import { count } from '../trace/text.ts'
+import { countText } from '../trace/text.ts'
 import { findApp, loadApp } from './load-app.ts'
 import { withExistingLog } from './log.ts'
 import type { GlobalOptions } from './output.ts'
@@ -26,11 +26,11 @@ export async function exportCommand(file: string, options: ExportOptions): Promi
   )
   const { events, turns, documents, redacted, missing } = summary
   const lines = [
-    `exported ${count(events, 'event')} (${count(turns, 'turn')}) and ${count(documents, 'document')}`,
+    `exported ${countText(events, 'event')} (${countText(turns, 'turn')}) and ${countText(documents, 'document')}`,
     `redacted by the ${rules ? 'rules of the app' : 'built-in rules only, because there is no app file here: see --app'}`,
-    ...(redacted > 0 ? [`redacted ${count(redacted, 'event')} that the log has in clear`] : []),
+    ...(redacted > 0 ? [`redacted ${countText(redacted, 'event')} that the log has in clear`] : []),
     ...(missing > 0
-      ? [`missing on the log: ${count(missing, 'blob or document', 'blobs or documents')} that the events name`]
+      ? [`missing on the log: ${countText(missing, 'blob or document', 'blobs or documents')} that the events name`]
       : []),
   ]
   process.stderr.write(`${json ? JSON.stringify(summary) : lines.join('\n')}\n`)

@@ -1,10 +1,10 @@
 import { TidingsError } from '../errors.ts'
 import { isTypePattern } from '../pattern.ts'
 import type { StoredEvent } from '../bus/driver.ts'
-import { gist } from '../trace/gist.ts'
+import { summarizeEvent } from '../trace/summarize.ts'
 import { eventsAt, withData } from '../trace/index/events.ts'
 import { shortId } from '../trace/short-id.ts'
-import { dim, fit, paint, shorten, widthOf } from '../trace/text.ts'
+import { dim, padOrShorten, paint, shorten, displayWidth } from '../trace/text.ts'
 import { formatTime, terminalWidth } from './event-line.ts'
 import { queryIndex, withExistingLog } from './log.ts'
 import { parseCount, print, type GlobalOptions } from './output.ts'
@@ -29,13 +29,13 @@ export async function findCommand(words: readonly string[], options: SearchOptio
   const found = await withExistingLog(bus =>
     queryIndex(bus, async index => withData(bus, await eventsAt(bus, index.search(words.join(' '), filter)))),
   )
-  const idWidth = Math.max(0, ...found.map(({ event }) => widthOf(shortId(event.id))))
+  const idWidth = Math.max(0, ...found.map(({ event }) => displayWidth(shortId(event.id))))
   for (const stored of found) await print(json ? JSON.stringify(stored) : line(stored, idWidth, terminalWidth()))
   if (found.length === 0 && !json) await print('No event contains all of these words.')
 }
 
 function line({ event }: StoredEvent, idWidth: number, width: number): string {
   const { id, type, time, correlationid } = event
-  const shown = fit(shortId(id), idWidth)
-  return `${dim(formatTime(Date.parse(time)))} ${dim(correlationid.slice(-6))} ${shown} ${paint(type, fit(type, 20))} ${shorten(gist(event), width - 49 - idWidth)}`.trimEnd()
+  const shown = padOrShorten(shortId(id), idWidth)
+  return `${dim(formatTime(Date.parse(time)))} ${dim(correlationid.slice(-6))} ${shown} ${paint(type, padOrShorten(type, 20))} ${shorten(summarizeEvent(event), width - 49 - idWidth)}`.trimEnd()
 }

@@ -2,9 +2,9 @@ import { TidingsError } from '../errors.ts'
 import type { Bus } from '../bus/bus.ts'
 import type { CloudEvent } from '../event.ts'
 import { planFork, publishFork, type ForkFrom } from '../replay/fork.ts'
-import { only } from '../trace/index/only.ts'
+import { resolveId } from '../trace/index/resolve-id.ts'
 import { longForm } from '../trace/short-id.ts'
-import { count, dim } from '../trace/text.ts'
+import { countText, dim } from '../trace/text.ts'
 import { provisionGroup, effectLines, readJsonFile, withEffects, type EffectOptions } from './effects.ts'
 import { resolveTask } from './log.ts'
 import { printResult, type GlobalOptions } from './output.ts'
@@ -42,7 +42,7 @@ export async function forkCommand(options: ForkOptions): Promise<void> {
       `forked ${program} before its turn ${from.version}`,
       dim(`  task         ${task}`),
       dim(`  correlation  ${correlation}`),
-      dim(`  adopted      ${count(adopted.length, 'answer')} that arrived later`),
+      dim(`  adopted      ${countText(adopted.length, 'answer')} that arrived later`),
       dim(
         `  repeated     ${fork.reissue.map(({ type, target }) => `${type} ${target ?? ''}`.trim()).join(', ') || 'nothing'}`,
       ),
@@ -79,7 +79,7 @@ async function withFullIds(bus: Bus, from: ForkFrom, edits: Record<string, unkno
   const whole = (text: string) => {
     const found = inputs.filter(({ id }) => id.endsWith(text) || id.endsWith(longForm(text)))
     const isKnown = found.length === 0 || found.some(({ id }) => id === text)
-    return isKnown ? text : only(text, 'input', () => found, () => []).id // biome-ignore format: one line
+    return isKnown ? text : resolveId(text, 'input', () => found, () => []).id // biome-ignore format: one line
   }
   return Object.fromEntries(Object.entries(edits).map(([text, data]) => [whole(text), data]))
 }

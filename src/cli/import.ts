@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { importFrom } from '../replay/slice-import.ts'
 import { sourceFromFile } from '../replay/source.ts'
-import { count, dim } from '../trace/text.ts'
+import { countText, dim } from '../trace/text.ts'
 import { withLog } from './log.ts'
 import { printResult, type GlobalOptions } from './output.ts'
 
@@ -15,12 +15,12 @@ export async function importCommand(file: string, options: GlobalOptions): Promi
   const imported = await withLog(bus => importFrom(sourceFromFile(file), bus))
   const { events, turns, withoutBeginning } = imported
   await printResult(options, imported, [
-    `imported ${count(events, 'event')} (${count(turns, 'turn')})`,
+    `imported ${countText(events, 'event')} (${countText(turns, 'turn')})`,
     ...(withoutBeginning === 0
       ? []
       : [
           dim(
-            `${count(withoutBeginning, 'turn')} of tasks that start before the slice: you can read them, but not replay them`,
+            `${countText(withoutBeginning, 'turn')} of tasks that start before the slice: you can read them, but not replay them`,
           ),
         ]),
   ])

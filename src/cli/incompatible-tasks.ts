@@ -6,7 +6,7 @@ import type { App } from '../runtime/app.ts'
 import { hostsOn } from '../tasks/hosts.ts'
 import { Programs } from '../tasks/programs.ts'
 import { resumeTask } from '../tasks/task.ts'
-import { count, dim, printable } from '../trace/text.ts'
+import { countText, dim, printable } from '../trace/text.ts'
 import { queryIndexFile } from './log.ts'
 import { printResult, print, type GlobalOptions } from './output.ts'
 
@@ -40,7 +40,7 @@ export async function printIncompatible(
   for (const [program, tasks] of byProgram) {
     const verb = tasks.length === 1 ? 'does' : 'do'
     await print(
-      `${styleText('red', '✖')} ${styleText('bold', program)}: ${count(tasks.length, 'waiting task')} ${verb} not match this code`,
+      `${styleText('red', '✖')} ${styleText('bold', program)}: ${countText(tasks.length, 'waiting task')} ${verb} not match this code`,
     )
     for (const task of tasks.slice(0, maxShown)) {
       await print(`  task ${task.task} ${dim(task.code)}\n    ${printable(task.message)}`)

@@ -5,10 +5,10 @@ import { errorData } from '../errors.ts'
 import type { App } from '../runtime/app.ts'
 import { publishWorkflows } from '../tasks/definitions.ts'
 import { migrateType } from '../tasks/instances.ts'
-import { count, dim } from '../trace/text.ts'
+import { countText, dim } from '../trace/text.ts'
 import type { Definition } from '../workflows/definition.ts'
-import { instanceOf } from '../workflows/live.ts'
-import { refusal } from '../workflows/migrate.ts'
+import { readInstance } from '../workflows/instance-graph.ts'
+import { migrationProblem } from '../workflows/migrate.ts'
 import { findApp, loadApp } from './load-app.ts'
 import { queryIndex, resolveTask, withExistingLog } from './log.ts'
 import { printResult, type GlobalOptions } from './output.ts'
@@ -48,7 +48,7 @@ export async function migrateCommand(name: string, options: Options): Promise<vo
   })
   const action = `${options.dryRun ? 'can be moved' : 'asked to move'} to version ${to.version}`
   await printResult(options, { workflow: name, version: to.version, ...counts }, [
-    `${count(counts.moved, 'instance')} ${action}${counts.refused > 0 ? `, ${counts.refused} keep their definition` : ''}`,
+    `${countText(counts.moved, 'instance')} ${action}${counts.refused > 0 ? `, ${counts.refused} keep their definition` : ''}`,
     ...(counts.moved > 0 && !options.dryRun
       ? [dim('each emits workflow.migrated or workflow.migration.refused in its next turn')]
       : []),
@@ -66,8 +66,8 @@ async function findInstances(bus: Bus, program: string, hash: string, only: stri
 
 async function refusalFor(bus: Bus, app: App, task: string, to: Definition): Promise<string | undefined> {
   try {
-    const { definition, state } = await instanceOf(bus, app.programs, task)
-    return refusal(definition, state, to)
+    const { definition, state } = await readInstance(bus, app.programs, task)
+    return migrationProblem(definition, state, to)
   } catch (error) {
     return errorData(error, 'E_INTERNAL').message
   }

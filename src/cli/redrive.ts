@@ -5,7 +5,7 @@ import type { ResolvedEffects } from '../replay/effects.ts'
 import { planFork, publishFork } from '../replay/fork.ts'
 import { selectInputs, publishRedrive } from '../replay/redrive.ts'
 import type { Selection } from '../replay/selection.ts'
-import { count, dim } from '../trace/text.ts'
+import { countText, dim } from '../trace/text.ts'
 import { provisionGroup, effectLines, withEffects, type EffectOptions } from './effects.ts'
 import { printResult, print, type GlobalOptions } from './output.ts'
 import { parseSelection, type SelectionOptions } from './selection.ts'
@@ -62,7 +62,7 @@ async function printPart(
   published: PublishedRedrive | undefined,
 ) {
   const found = { of, events: events.map(({ id, type }) => ({ id, type })), effects: ruled.effects }
-  const what = `${count(events.length, 'event')}: ${[...new Set(events.map(event => event.type))].join(', ')}`
+  const what = `${countText(events.length, 'event')}: ${[...new Set(events.map(event => event.type))].join(', ')}`
   if (!published) return printResult(options, found, [`would redrive ${of}`, dim(`  ${what}`)])
   const correlation = published.counterpart(of)
   return printResult(options, { ...found, correlation, mark: published.replay }, [

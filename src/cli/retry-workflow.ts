@@ -4,9 +4,9 @@ import { retryType, type Fork } from '../tasks/fork.ts'
 import { definitionDocument } from '../tasks/instances.ts'
 import { startTask } from '../tasks/task.ts'
 import type { CheckWorkflow } from '../replay/retry.ts'
-import { Code } from '../workflows/compile.ts'
+import { CompiledWorkflow } from '../workflows/compile.ts'
 import { readDefinition, workflowProgram } from '../workflows/program.ts'
-import type { State } from '../workflows/state.ts'
+import type { InstanceState } from '../workflows/state.ts'
 
 /**
  * Whether an instance of a workflow can continue as another task. Events are routed to an instance by its id, so a successor receives none;
@@ -18,7 +18,7 @@ export const workflowRetryCheck =
     const read = async (key: string) => await bus.documents.readText(key)
     const hash = fork.definition!
     if ((await read(definitionDocument(program, hash))) === undefined) return undefined
-    const definition = async (of: string) => new Code(await readDefinition(program, of, read))
+    const definition = async (of: string) => new CompiledWorkflow(await readDefinition(program, of, read))
     const { undoing, state, pinned } = await stateBefore(program, fork, await definition(hash))
     if (undoing)
       return { why: 'has undone its effects. Start it again, with its input or with `tidings redrive`', isUndone: true }
@@ -27,8 +27,8 @@ export const workflowRetryCheck =
         why: 'ended as its definition says, not by a failed call, and would end the same way. Start it again, with its input or with `tidings redrive`',
       }
     const code = await definition(pinned)
-    const at = state.at === undefined ? 0 : (code.place(state.at) ?? 0)
-    const waits = code.types.filter(type => code.isWantedLater(type, at))
+    const at = state.at === undefined ? 0 : (code.indexOf(state.at) ?? 0)
+    const waits = code.types.filter(type => code.isExpectedAfter(type, at))
     if (waits.length === 0) return undefined
     return {
       why: `may still wait for ${waits.join(', ')}, and events are routed to the original instance only. Start it again with \`tidings redrive\``,
@@ -36,10 +36,10 @@ export const workflowRetryCheck =
   }
 
 /** Its state before its last turn. */
-async function stateBefore(program: string, fork: Fork, code: Code) {
+async function stateBefore(program: string, fork: Fork, code: CompiledWorkflow) {
   const { start } = fork
   const retry = createEvent({ type: retryType, correlationid: start.correlationid, target: program, data: fork })
   const { machine } = await startTask(workflowProgram(code.definition), start.correlationid, retry)
-  const state = JSON.parse(machine.snapshot()!) as State
+  const state = JSON.parse(machine.snapshot()!) as InstanceState
   return { undoing: machine.isCompensating ?? false, state, pinned: machine.pinned!()!.hash }
 }

@@ -9,7 +9,7 @@ import { hostsOn } from '../tasks/hosts.ts'
 import type { Turn } from '../tasks/program.ts'
 import { didYouMean } from '../suggest.ts'
 import type { FailureFilter } from '../trace/index/lookup.ts'
-import { count, dim, printable } from '../trace/text.ts'
+import { countText, dim, printable } from '../trace/text.ts'
 import { findFailed, failedSince, type FailedTask } from './failed-tasks.ts'
 import { assertEverHosted, hasWorker } from './hosted.ts'
 import { resolveTask, withExistingLog } from './log.ts'
@@ -173,7 +173,7 @@ async function retryMany(bus: Bus, options: RetryCommandOptions): Promise<void> 
   }
   await Promise.all(Array.from({ length: maxConcurrentRetries }, work))
   await printResult(options, { found: own.length, withCallers, ...counts }, [
-    `${count(counts.retried, 'task')} retried${counts.existing > 0 ? `, ${counts.existing} retried before` : ''}${counts.refused > 0 ? `, ${counts.refused} refused` : ''}`,
+    `${countText(counts.retried, 'task')} retried${counts.existing > 0 ? `, ${counts.existing} retried before` : ''}${counts.refused > 0 ? `, ${counts.refused} refused` : ''}`,
     ...callerLines(counts.callersAnswered),
   ])
   if (!json) for (const program of programs) await printIfNoWorker(bus, program)
@@ -196,7 +196,7 @@ function withoutChildren(found: readonly FailedTask[]): { own: FailedTask[]; wit
 function countLines(found: readonly FailedTask[], withCallers: number): string[] {
   const kinds = Map.groupBy(found, ({ program, code }) => `${printable(program)}  ${printable(code)}`)
   return [
-    styleText('bold', `${count(found.length, 'failed task')}`),
+    styleText('bold', `${countText(found.length, 'failed task')}`),
     ...[...kinds].map(([kind, { length }]) => `  ${String(length).padStart(6)}  ${kind}`),
     ...(withCallers > 0
       ? [dim(`  and ${withCallers} called by these, which continue with their callers or stay on the list`)]
@@ -207,7 +207,7 @@ function countLines(found: readonly FailedTask[], withCallers: number): string[]
 function describeResult(retried: RetryResult): string[] {
   if (retried.state === 'resumed')
     return [
-      `resumed ${retried.task}: ${count(retried.released, 'delivery', 'deliveries')} released`,
+      `resumed ${retried.task}: ${countText(retried.released, 'delivery', 'deliveries')} released`,
       dim('  the task has not ended; its deliveries were parked'),
     ]
   const { task, retryOf } = retried
@@ -224,7 +224,7 @@ function describeResult(retried: RetryResult): string[] {
     dim(`  as           ${task}`),
     dim(`  repeated     ${asked.join(', ') || 'nothing: the current code decides its last turn again'}`),
     ...(adopted.length > 0
-      ? [dim(`  adopted      ${count(adopted.length, 'answer')} that arrived after the failure`)]
+      ? [dim(`  adopted      ${countText(adopted.length, 'answer')} that arrived after the failure`)]
       : []),
     ...(children.length > 0 ? [dim(`  children     ${children.join(', ')}`)] : []),
     ...callerLines(callersAnswered),

@@ -6,7 +6,7 @@ import { environment, shownLog } from '../runtime/environment.ts'
 import { roles, start, type Role, type RunningApp } from '../runtime/start.ts'
 import type { BrokerWait } from '../runtime/start-with-retry.ts'
 import { didYouMean } from '../suggest.ts'
-import { count, dim } from '../trace/text.ts'
+import { countText, dim } from '../trace/text.ts'
 import { printIncompatible } from './incompatible-tasks.ts'
 import { findApp, loadApp } from './load-app.ts'
 import { printResult, shutdownSignal, type GlobalOptions } from './output.ts'
@@ -110,9 +110,12 @@ function readyText(app: App, { addresses, durability, warnings }: RunningApp, ho
 
 /** What a worker runs in each role, as text. */
 const componentsOf = ({ agents, workflows, tools, models, triggers }: App): Record<Role, string[]> => ({
-  agents: [count(agents.length, 'agent'), ...(workflows.length > 0 ? [count(workflows.length, 'workflow')] : [])],
-  tools: [count(tools.length, 'tool')],
-  models: [count(models.length, 'model')],
+  agents: [
+    countText(agents.length, 'agent'),
+    ...(workflows.length > 0 ? [countText(workflows.length, 'workflow')] : []),
+  ],
+  tools: [countText(tools.length, 'tool')],
+  models: [countText(models.length, 'model')],
   gateway: ['the gateway'],
-  triggers: triggers.length > 0 ? [count(triggers.length, 'trigger')] : [],
+  triggers: triggers.length > 0 ? [countText(triggers.length, 'trigger')] : [],
 })

@@ -1,5 +1,5 @@
-import { renderEvent, renderTask, renderTurn } from '../trace/render-whole.ts'
-import { wholeEvent, wholeTask } from '../trace/whole.ts'
+import { renderEvent, renderTask, renderTurn } from '../trace/render-details.ts'
+import { readEventDetails, readTaskDetails } from '../trace/details.ts'
 import { queryIndex, withExistingLog } from './log.ts'
 import { printResult, type GlobalOptions } from './output.ts'
 
@@ -7,7 +7,7 @@ import { printResult, type GlobalOptions } from './output.ts'
 export async function showCommand(text: string, options: GlobalOptions): Promise<void> {
   const found = await withExistingLog(async bus => {
     const meant = await queryIndex(bus, index => index.taskOrEvent(text))
-    return 'task' in meant ? wholeTask(bus, meant.task) : wholeEvent(bus, meant.event)
+    return 'task' in meant ? readTaskDetails(bus, meant.task) : readEventDetails(bus, meant.event)
   })
   const lines =
     found.kind === 'task' ? renderTask(found) : found.kind === 'turn' ? renderTurn(found) : renderEvent(found)

@@ -3,7 +3,7 @@ import type { Bus } from '../bus/bus.ts'
 import type { Durability, GroupState } from '../bus/driver.ts'
 import { pausedBy, Pauses } from '../bus/pauses.ts'
 import { environment, shownLog } from '../runtime/environment.ts'
-import { count, dim, fit, widthOf } from '../trace/text.ts'
+import { countText, dim, padOrShorten, displayWidth } from '../trace/text.ts'
 import { listAttention } from './attention-list.ts'
 import { failedSince } from './failed-tasks.ts'
 import { queryIndex, withExistingLog } from './log.ts'
@@ -52,20 +52,21 @@ async function listPaused(bus: Bus): Promise<string[]> {
 }
 
 function text({ bus, head, durability, groups, paused, resting, attention, hasWorker }: Status): string[] {
-  const width = Math.max(5, ...groups.map(({ group }) => widthOf(group)))
+  const width = Math.max(5, ...groups.map(({ group }) => displayWidth(group)))
   return [
     `log        ${bus} in ${shownLog(environment())}, head ${head}`,
     `durability ${durabilityText(durability)}`,
     ...(groups.length > 0 && !hasWorker ? [`workers    ${styleText('yellow', 'none; start one: tidings run')}`] : []),
     `paused     ${paused.join(', ') || 'nothing'}`,
     ...resting.map(each => `model      ${paintUnavailable(unavailableText(each))}`),
-    `attention  ${attention === 0 ? 'nothing' : styleText('yellow', `${count(attention, 'entry', 'entries')}: tidings attention`)}`,
+    `attention  ${attention === 0 ? 'nothing' : styleText('yellow', `${countText(attention, 'entry', 'entries')}: tidings attention`)}`,
     '',
     ...(groups.length === 0
       ? ['No worker has used this log yet. Start one: tidings dev']
-      : [dim(`${fit('group', width)}      lag  in flight`)]),
+      : [dim(`${padOrShorten('group', width)}      lag  in flight`)]),
     ...groups.map(
-      ({ group, lag, inFlight }) => `${fit(group, width)} ${String(lag).padStart(8)} ${String(inFlight).padStart(10)}`,
+      ({ group, lag, inFlight }) =>
+        `${padOrShorten(group, width)} ${String(lag).padStart(8)} ${String(inFlight).padStart(10)}`,
     ),
   ]
 }

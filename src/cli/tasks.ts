@@ -2,7 +2,7 @@ import { styleText } from 'node:util'
 import { TidingsError } from '../errors.ts'
 import { taskStates, type TaskRow, type TaskState } from '../trace/index/lookup.ts'
 import { shortId } from '../trace/short-id.ts'
-import { count, dim, fit, printable, shorten } from '../trace/text.ts'
+import { countText, dim, padOrShorten, printable, shorten } from '../trace/text.ts'
 import { formatTime, terminalWidth } from './event-line.ts'
 import { queryIndex, withExistingLog } from './log.ts'
 import { parseCount, print, type GlobalOptions } from './output.ts'
@@ -38,9 +38,10 @@ const colours = {
 } as const // biome-ignore format: one table
 
 function line({ task, program, version, hash, state, turns, since, waitsFor }: TaskRow, width: number): string {
-  const name = fit(printable(`${program} v${version}`), 20)
+  const name = padOrShorten(printable(`${program} v${version}`), 20)
   const code = printable(hash).slice(0, 8).padEnd(8)
-  const waits = waitsFor.length === 0 ? '' : `  waits for ${count(waitsFor.length, 'answer')}: ${waitsFor.join(', ')}`
-  const progress = shorten(printable(`${count(turns, 'turn')}${waits}`), width - 75)
-  return `${styleText(colours[state], fit(state, 9))} ${name} ${dim(code)} ${dim(formatTime(since))} ${dim(task.slice(30, 36))} ${shortId(task)} ${progress}`.trimEnd()
+  const waits =
+    waitsFor.length === 0 ? '' : `  waits for ${countText(waitsFor.length, 'answer')}: ${waitsFor.join(', ')}`
+  const progress = shorten(printable(`${countText(turns, 'turn')}${waits}`), width - 75)
+  return `${styleText(colours[state], padOrShorten(state, 9))} ${name} ${dim(code)} ${dim(formatTime(since))} ${dim(task.slice(30, 36))} ${shortId(task)} ${progress}`.trimEnd()
 }

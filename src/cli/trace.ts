@@ -1,11 +1,11 @@
 import { styleText } from 'node:util'
 import type { Bus } from '../bus/bus.ts'
-import { gist } from '../trace/gist.ts'
+import { summarizeEvent } from '../trace/summarize.ts'
 import { eventsAt, withData } from '../trace/index/events.ts'
 import type { ActionRow } from '../trace/index/lookup.ts'
-import { records } from '../trace/records.ts'
+import { traceRecords } from '../trace/records.ts'
 import { render } from '../trace/render.ts'
-import { count, dim, fit, paint, shorten, spentText } from '../trace/text.ts'
+import { countText, dim, padOrShorten, paint, shorten, usageText } from '../trace/text.ts'
 import { traceOf } from '../trace/trace.ts'
 import { formatTime, terminalWidth } from './event-line.ts'
 import { queryIndex, withExistingLog } from './log.ts'
@@ -24,7 +24,7 @@ export async function traceCommand(which: string | undefined, options: TraceOpti
       return { correlation, found: await traceOf(bus, correlation, each => index.positionsOf(each)) }
     }),
   )
-  if (options.json) for (const record of records(found)) await print(JSON.stringify(record))
+  if (options.json) for (const record of traceRecords(found)) await print(JSON.stringify(record))
   else for (const line of [dim(`correlation ${correlation}`), ...render(found, terminalWidth())]) await print(line)
 }
 
@@ -58,7 +58,7 @@ export async function summarizeCorrelations(bus: Bus, rows: readonly ActionRow[]
   const byCorrelation = new Map(began.map(({ event }) => [event.correlationid, event]))
   return rows.map(row => {
     const event = byCorrelation.get(row.correlation)
-    return { ...row, ...(event && { time: event.time, type: event.type, title: shorten(gist(event), 200) }) }
+    return { ...row, ...(event && { time: event.time, type: event.type, title: shorten(summarizeEvent(event), 200) }) }
   })
 }
 
@@ -67,8 +67,12 @@ const states = { live: ['cyan', '▶'], failed: ['red', '✖'], done: ['green', 
 function line(action: CorrelationSummary, width: number): string {
   const { correlation, time, type = '?', title = '', events, tasks, live, failed, tokens, cost } = action
   const [colour, mark] = states[live > 0 ? 'live' : failed > 0 ? 'failed' : tasks > 0 ? 'done' : 'none']
-  const totals = [count(events, 'event'), ...(tasks > 0 ? [count(tasks, 'task')] : []), ...spentText({ tokens, cost })]
+  const totals = [
+    countText(events, 'event'),
+    ...(tasks > 0 ? [countText(tasks, 'task')] : []),
+    ...usageText({ tokens, cost }),
+  ]
   const text = `${totals.join(', ')}  ${title}`
   const began = time === undefined ? ''.padEnd(19) : formatTime(Date.parse(time))
-  return `${styleText(colour, mark)} ${dim(correlation.slice(-6))} ${dim(began)} ${paint(type, fit(type, 22))} ${shorten(text, width - 52)}`.trimEnd()
+  return `${styleText(colour, mark)} ${dim(correlation.slice(-6))} ${dim(began)} ${paint(type, padOrShorten(type, 22))} ${shorten(text, width - 52)}`.trimEnd()
 }

@@ -2,7 +2,7 @@ import type { Bus } from '../bus/bus.ts'
 import type { Position, StoredEvent } from '../bus/driver.ts'
 import { TidingsError } from '../errors.ts'
 import { milliseconds, type Duration } from '../tasks/duration.ts'
-import { dim, fit, widthOf } from '../trace/text.ts'
+import { dim, padOrShorten, displayWidth } from '../trace/text.ts'
 import type { Trigger } from '../triggers/trigger.ts'
 import { eventLine, terminalWidth } from './event-line.ts'
 import { findApp, loadApp } from './load-app.ts'
@@ -27,9 +27,9 @@ function table(rows: readonly { name: string; types: readonly string[]; address:
     ['trigger', 'publishes', 'listens'],
     ...rows.map(({ name, types, address }) => [name, types.join(' '), address]),
   ] as [string, string, string][]
-  const [first, second] = [0, 1].map(i => Math.max(...cells.map(row => widthOf(row[i]!)))) as [number, number]
+  const [first, second] = [0, 1].map(i => Math.max(...cells.map(row => displayWidth(row[i]!)))) as [number, number]
   return cells.map(([name, types, address], i) => {
-    const line = `${fit(name, first)}  ${fit(types, second)}  ${address}`.trimEnd()
+    const line = `${padOrShorten(name, first)}  ${padOrShorten(types, second)}  ${address}`.trimEnd()
     return i === 0 ? dim(line) : line
   })
 }

@@ -1,11 +1,11 @@
 import { styleText } from 'node:util'
 import { TidingsError } from '../errors.ts'
 import type { AnyWorkflow, App } from '../runtime/app.ts'
-import { count, dim, printable } from '../trace/text.ts'
+import { countText, dim, printable } from '../trace/text.ts'
 import { toGraph } from '../workflows/graph.ts'
-import { instanceGraph } from '../workflows/live.ts'
+import { instanceGraph } from '../workflows/instance-graph.ts'
 import { mermaid } from '../workflows/mermaid.ts'
-import { eventTypes } from '../workflows/tree.ts'
+import { eventTypes } from '../workflows/definition-tree.ts'
 import { findApp, loadApp } from './load-app.ts'
 import { queryIndex, resolveTask, withExistingLog, withLog } from './log.ts'
 import { printResult, print, type GlobalOptions } from './output.ts'
@@ -25,7 +25,7 @@ export async function workflowListCommand(options: Options): Promise<void> {
       const record = { workflow: name, version: data.version, types, key: data.key ?? null, instances }
       const key = data.key ? 'for each key' : data.callable ? 'for each call' : 'for each correlation'
       await printResult(options, record, [
-        `${styleText('bold', name)} v${data.version}  ${dim(`${count(instances, 'instance')} running, one ${key}`)}`,
+        `${styleText('bold', name)} v${data.version}  ${dim(`${countText(instances, 'instance')} running, one ${key}`)}`,
         ...(types.length > 0 ? [`  waits for ${types.join(', ')}`] : []),
       ])
     }

@@ -6,38 +6,38 @@ import type { DelayedData, RetriesData } from '../bus/retries.ts'
 import { deniedType, grantedType, type ApprovalAnswer } from '../tasks/approval.ts'
 import { endOf, type ModelResult } from '../tasks/conversation.ts'
 import { isInvocation } from '../tasks/fork.ts'
-import { count, elapsed } from './text.ts'
-import type { Answer, Spent, TraceNode, TraceTask } from './tree.ts'
+import { countText, elapsed } from './text.ts'
+import type { TraceAnswer, TraceUsage, TraceNode, TraceTask } from './tree.ts'
 
-/** How a request or a task stands. `withdrawn`: nobody waits for the answer any more. */
-export type Status =
+/** State of a request or a task. `abandoned`: the caller no longer waits for the answer. */
+export type OutcomeStatus =
   | 'waiting'
   | 'answered'
   | 'failed'
   | 'cancelled'
   | 'expired'
-  | 'withdrawn'
+  | 'abandoned'
   | 'running'
   | 'completed'
   | 'continued'
 
-export interface Outcome {
-  readonly status: Status
-  /** From the request to its answer, or from the first turn of a task to its last. */
+export interface TraceOutcome {
+  readonly status: OutcomeStatus
+  /** Time from the request to its answer, or from the first turn of a task to its last. */
   readonly ms?: number
   readonly problem?: string
-  /** Where in the user's code it failed, a frame a line. */
+  /** Where the user's code failed, one frame a line. */
   readonly stack?: string
 }
 
-/** How a request ended; undefined for an event that asks nothing. */
-export function callOutcome(node: TraceNode): Outcome | undefined {
-  const { event, answers, behind } = node
+/** The outcome of a request; undefined for other events. */
+export function requestOutcome(node: TraceNode): TraceOutcome | undefined {
+  const { event, answers, gatedCall: behind } = node
   if (!isCall(node)) return undefined
-  const answer = decisive(answers)
+  const answer = decisiveAnswer(answers)
   if (!answer) {
-    const isOver = isWithdrawn(node) || (behind !== undefined && (behind.answers.length > 0 || isWithdrawn(behind)))
-    return { status: isOver ? 'withdrawn' : 'waiting' }
+    const isOver = isAbandoned(node) || (behind !== undefined && (behind.answers.length > 0 || isAbandoned(behind)))
+    return { status: isOver ? 'abandoned' : 'waiting' }
   }
   const { type } = answer.event
   const problem = problemOf(answer.event)
@@ -56,7 +56,7 @@ export function callOutcome(node: TraceNode): Outcome | undefined {
   }
 }
 
-export function taskOutcome({ end, started, ended, ending }: TraceTask): Outcome {
+export function taskOutcome({ end, started, ended, ending }: TraceTask): TraceOutcome {
   const problem = ending && problemOf(ending)
   return {
     status: end ?? 'running',
@@ -74,7 +74,7 @@ export function stackIn({ type, data }: Pick<CloudEvent, 'type' | 'data'>): { st
   return typeof stack === 'string' && stack !== '' ? { stack } : {}
 }
 
-/** The task that a request started by name. */
+/** The task that a request by name started. */
 export function calledTask({ event, tasks }: TraceNode): TraceTask | undefined {
   if (!isInvocation(event.type) || event.target === undefined) return undefined
   const id = taskId(event.correlationid, event.target, event.id)
@@ -83,7 +83,7 @@ export function calledTask({ event, tasks }: TraceNode): TraceTask | undefined {
 
 export const between = (from: CloudEvent, to: CloudEvent) => Math.max(0, Date.parse(to.time) - Date.parse(from.time))
 
-/** What went wrong, as an event of the runtime tells; undefined for events of success, and for types of the user. */
+/** The problem that a runtime event reports; undefined for success and for user-defined types. */
 export function problemOf({ type, data }: CloudEvent): string | undefined {
   if (!isRuntimeType(type) || !/\.(failed|expired|cancelled|denied)$/.test(type)) return undefined
   const { error, reason } = (data ?? {}) as { error?: Partial<ErrorData>; reason?: unknown }
@@ -91,7 +91,7 @@ export function problemOf({ type, data }: CloudEvent): string | undefined {
   return typeof reason === 'string' ? reason : (decisionText({ type, data }) ?? type)
 }
 
-/** Who said what to a request for approval; undefined for all other events. */
+/** The decision on an approval and who made it; undefined for other events. */
 export function decisionText({ type, data }: Pick<CloudEvent, 'type' | 'data'>): string | undefined {
   const { by, comment } = (data ?? {}) as Partial<ApprovalAnswer>
   if ((type !== grantedType && type !== deniedType) || typeof by !== 'string') return undefined
@@ -99,7 +99,7 @@ export function decisionText({ type, data }: Pick<CloudEvent, 'type' | 'data'>):
   return `${type === grantedType ? 'granted' : 'denied'} by ${by}${why}`
 }
 
-/** How the answer of a model ended, where that is not well: `length`, `refused (refusal)`. */
+/** Why a model's answer is incomplete, such as `length` or `refused (refusal)`; undefined if it is complete. */
 export function endText(events: Iterable<CloudEvent>): string | undefined {
   for (const { type, data } of events) {
     if (type !== 'model.result' || typeof data !== 'object' || data === null) continue
@@ -110,7 +110,7 @@ export function endText(events: Iterable<CloudEvent>): string | undefined {
   return undefined
 }
 
-/** What the answer says of attempts that failed before. */
+/** Failed attempts before the answer. */
 export function retriesIn(events: Iterable<CloudEvent>): { retries?: RetriesData } {
   for (const { data } of events) {
     const { retries } = (data ?? {}) as { retries?: Partial<RetriesData> | null }
@@ -120,13 +120,15 @@ export function retriesIn(events: Iterable<CloudEvent>): { retries?: RetriesData
   return {}
 }
 
-/** `after 3 retries in 2m`; undefined where the first attempt succeeded. */
+/** `after 3 retries in 2 m`; undefined if the first attempt succeeded. */
 export function retriesText(events: Iterable<CloudEvent>): string | undefined {
   const { retries } = retriesIn(events)
-  return retries && `after ${count(retries.failures, 'retry').replace('retrys', 'retries')} in ${elapsed(retries.ms)}`
+  return (
+    retries && `after ${countText(retries.failures, 'retry').replace('retrys', 'retries')} in ${elapsed(retries.ms)}`
+  )
 }
 
-/** What a failed attempt says, and when the next one is made; undefined for all other events. */
+/** The error of a failed attempt and the time until the next one; undefined for other events. */
 export function delayText({ type, time, data }: CloudEvent): string | undefined {
   const { attempts, until, error } = (data ?? {}) as Partial<DelayedData>
   if (!/^(tool|model)\.delayed$/.test(type) || typeof until !== 'string' || typeof error?.message !== 'string')
@@ -135,8 +137,8 @@ export function delayText({ type, time, data }: CloudEvent): string | undefined 
   return `${what} ${elapsed(Math.max(0, Date.parse(until) - Date.parse(time)))}: ${error.code}: ${error.message}`
 }
 
-/** Tokens and cost that models told. */
-export function spentBy(events: Iterable<CloudEvent>): Spent {
+/** Tokens and cost that models reported. */
+export function usageOf(events: Iterable<CloudEvent>): TraceUsage {
   let tokens = 0
   let cost = 0
   for (const { type, data } of events) {
@@ -148,16 +150,16 @@ export function spentBy(events: Iterable<CloudEvent>): Spent {
   return { tokens, cost }
 }
 
-/** What the requests of a task itself spent, without those of the tasks that it called. */
-export const spentIn = (task: TraceTask) =>
-  spentBy(task.nodes.flatMap(node => node.answers.map(answer => answer.event)))
+/** Usage of a task's own requests, without the tasks that it called. */
+export const usageOfTask = (task: TraceTask) =>
+  usageOf(task.nodes.flatMap(node => node.answers.map(answer => answer.event)))
 
-const isWithdrawn = ({ withdrawal, by }: TraceNode) => withdrawal !== undefined || by?.task.end !== undefined
+const isAbandoned = ({ cancellation, by }: TraceNode) => cancellation !== undefined || by?.task.end !== undefined
 
-const decisive = (answers: readonly Answer[]) =>
+const decisiveAnswer = (answers: readonly TraceAnswer[]) =>
   answers.find(answer => answer.verdict === 'taken') ?? answers.find(answer => answer.verdict === 'open')
 
-// A task that continues hands its own asker on: nobody answers the continuation itself.
+// A continuation passes on the caller of its task, so it never gets an answer of its own.
 const isCall = ({ event, answers }: TraceNode) =>
   answers.length > 0 || event.type === 'timer.set' || (event.replyto !== undefined && event.call === undefined)
 

@@ -1,8 +1,8 @@
-/** Which part of the runtime published an event; `other`: none. */
-export type Publisher = 'agent' | 'workflow' | 'tool' | 'model' | 'trigger' | 'other'
+/** Part of the runtime that published an event; `other`: an outside publisher. */
+export type PublisherKind = 'agent' | 'workflow' | 'tool' | 'model' | 'trigger' | 'other'
 
-/** Who published an event, by its source. */
-export function publisherOf(source: string): { kind: Publisher; name: string } {
+/** The publisher of an event, from its source. */
+export function publisherOf(source: string): { kind: PublisherKind; name: string } {
   const [, folder, name] = /^\/(agent|workflow|tool|model|trigger)s\/(.+)$/.exec(source) ?? []
-  return { kind: (folder ?? 'other') as Publisher, name: name ?? source }
+  return { kind: (folder ?? 'other') as PublisherKind, name: name ?? source }
 }

@@ -2,42 +2,42 @@ import type { CloudEvent } from '../event.ts'
 import { parseId } from '../bus/ids.ts'
 import { asRequested } from '../tasks/effects.ts'
 import { turnType } from '../tasks/turn.ts'
-import { between, spentBy } from './outcome.ts'
+import { between, usageOf } from './outcome.ts'
 import { publisherOf } from './publisher.ts'
-import type { Spent } from './tree.ts'
+import type { TraceUsage } from './tree.ts'
 
-/** Counts per second are over so many seconds, what tools and models did is over a minute. */
+/** Rates per second average over `rateSeconds`; figures of tools and models cover `windowSeconds`. */
 const rateSeconds = 10
-const keptSeconds = 60
-/** Requests whose answer may still be matched; of more the oldest are given up. */
-const mostOpen = 20_000
-const mostTimes = 1_000
+const windowSeconds = 60
+/** Maximum number of requests without an answer; the oldest are dropped. */
+const maxOpenRequests = 20_000
+const maxSamples = 1_000
 
-/** What happens on a log, per second. */
-export interface Activity extends Spent {
+/** Activity of a log. */
+export interface Activity extends TraceUsage {
   readonly perSecond: number
-  /** The most frequent first. */
+  /** Most frequent first. */
   readonly types: { readonly type: string; readonly perSecond: number }[]
-  /** Tasks, per second. Ended is what completed, failed or was cancelled. */
+  /** Tasks per second. `ended` counts completed, failed and cancelled ones. */
   readonly started: number
   readonly ended: number
-  /** The slowest first. */
-  readonly tools: Service[]
-  readonly models: Service[]
+  /** Slowest first. */
+  readonly tools: ServiceActivity[]
+  readonly models: ServiceActivity[]
 }
 
-/** What a tool or a model did in the last minute; times in ms, from the request to the answer. */
-export interface Service {
+/** Activity of a tool or a model in the last minute. Times in ms from request to answer. */
+export interface ServiceActivity {
   readonly name: string
   readonly calls: number
   readonly failed: number
-  /** Attempts that failed and are retried. */
+  /** Failed attempts that are retried. */
   readonly retries: number
   readonly p50: number
   readonly p95: number
 }
 
-interface Second extends Spent {
+interface Second extends TraceUsage {
   readonly types: Map<string, number>
   tokens: number
   cost: number
@@ -47,24 +47,24 @@ interface Second extends Spent {
   readonly answers: { readonly kind: string; readonly name: string; readonly failed: boolean; readonly ms: number }[]
 }
 
-/** Counts events as they come. Holds no more than a minute of them, and of that no more than what it counts. */
+/** Counts events of the last minute in bounded memory. */
 export class Rates {
   readonly #seconds = new Map<number, Second>()
   readonly #open = new Map<string, CloudEvent>()
   readonly #since: number
 
-  /** `since`: from this moment on all events are counted, ms since the epoch. */
+  /** @param since start of counting, ms since the epoch */
   constructor(since: number) {
     this.#since = since
   }
 
-  /** `at`: when it happened, ms since the epoch. */
+  /** @param at time of the event, ms since the epoch */
   add(recorded: CloudEvent, at: number): void {
     const event = asRequested(recorded)
     const second = this.#second(at)
     const { type, id, call } = event
     second.types.set(type, (second.types.get(type) ?? 0) + 1)
-    const { tokens, cost } = spentBy([event])
+    const { tokens, cost } = usageOf([event])
     second.tokens += tokens
     second.cost += cost
     if (type === turnType && parseId(id)?.version === 1) second.started++
@@ -74,21 +74,21 @@ export class Rates {
     if (what === 'invoke') return this.#ask(event)
     if (what === 'delayed') {
       const name = publisherOf(event.source).name
-      if (second.retries.length < mostTimes) second.retries.push({ kind, name })
+      if (second.retries.length < maxSamples) second.retries.push({ kind, name })
       return
     }
     const request = call === undefined ? undefined : this.#open.get(call)
-    if (!request || second.answers.length >= mostTimes) return
+    if (!request || second.answers.length >= maxSamples) return
     this.#open.delete(request.id)
     second.answers.push({ kind, name: request.target ?? '?', failed: what === 'failed', ms: between(request, event) })
   }
 
   activity(now: number): Activity {
     const newest = Math.floor(now / 1_000)
-    for (const second of this.#seconds.keys()) if (second <= newest - keptSeconds) this.#seconds.delete(second)
+    for (const second of this.#seconds.keys()) if (second <= newest - windowSeconds) this.#seconds.delete(second)
     const minute = [...this.#seconds.values()]
     const recent = [...this.#seconds].filter(([second]) => second > newest - rateSeconds).map(([, counted]) => counted)
-    // The second that has just begun counts for as long as it has lasted.
+    // The current second counts only for the part that has passed.
     const whole = (now - (newest - rateSeconds + 1) * 1_000) / 1_000
     const seconds = Math.max(1, Math.min(whole, (now - this.#since) / 1_000))
     const rate = (count: (second: Second) => number) => recent.reduce((sum, second) => sum + count(second), 0) / seconds
@@ -108,7 +108,7 @@ export class Rates {
   }
 
   #ask(request: CloudEvent): void {
-    if (this.#open.size >= mostOpen) this.#open.delete(this.#open.keys().next().value!)
+    if (this.#open.size >= maxOpenRequests) this.#open.delete(this.#open.keys().next().value!)
     // The data is not needed, and may be large.
     this.#open.set(request.id, { ...request, data: null })
   }
@@ -125,7 +125,7 @@ export class Rates {
   }
 }
 
-function services(seconds: readonly Second[], kind: string): Service[] {
+function services(seconds: readonly Second[], kind: string): ServiceActivity[] {
   const answers = Map.groupBy(
     seconds.flatMap(second => second.answers).filter(answer => answer.kind === kind),
     ({ name }) => name,

@@ -1,10 +1,10 @@
-import { between, callOutcome, endText, retriesIn, spentBy, spentIn, taskOutcome } from './outcome.ts'
+import { between, requestOutcome, endText, retriesIn, usageOf, usageOfTask, taskOutcome } from './outcome.ts'
 import { linkOf, type Trace, type TraceNode, type TraceTask } from './tree.ts'
-import { walk } from './walk.ts'
+import { walkTrace } from './walk.ts'
 
-/** A trace as flat objects, parents before children: for programs. */
-export function* records(trace: Trace): Generator<Record<string, unknown>> {
-  for (const { item, called, parent } of walk(trace)) {
+/** A trace as flat records for programs, parents before children. */
+export function* traceRecords(trace: Trace): Generator<Record<string, unknown>> {
+  for (const { item, called, parent } of walkTrace(trace)) {
     const above = parent && { parent: parent.kind === 'task' ? parent.id : parent.event.id }
     yield item.kind === 'task' ? taskRecord(item, above) : nodeRecord(item, above)
     if (called) yield taskRecord(called, { parent: (item as TraceNode).event.id })
@@ -26,15 +26,15 @@ function taskRecord(task: TraceTask, above?: object) {
     started,
     ended,
     ...outcome,
-    ...spentIn(task),
+    ...usageOfTask(task),
   }
 }
 
 function nodeRecord(node: TraceNode, above?: object) {
   const { event, by, answers } = node
   const { id, type, time, source, target, causationid, replay, retryof } = event
-  const outcome = callOutcome(node)
-  const told = {
+  const outcome = requestOutcome(node)
+  const fields = {
     id,
     ...above,
     type,
@@ -47,11 +47,11 @@ function nodeRecord(node: TraceNode, above?: object) {
     ...(by && { turn: by.turn }),
     ...linkOf(node),
   }
-  if (!outcome) return { kind: 'event', ...told }
+  if (!outcome) return { kind: 'event', ...fields }
   const end = endText(answers.map(answer => answer.event))
   return {
     kind: 'call',
-    ...told,
+    ...fields,
     ...outcome,
     ...(end !== undefined && { end }),
     ...retriesIn(answers.map(answer => answer.event)),
@@ -61,6 +61,6 @@ function nodeRecord(node: TraceNode, above?: object) {
       verdict: answer.verdict,
       ms: between(event, answer.event),
     })),
-    ...spentBy(answers.map(answer => answer.event)),
+    ...usageOf(answers.map(answer => answer.event)),
   }
 }

@@ -1,24 +1,24 @@
 import { parseId, turnId } from '../bus/ids.ts'
 import type { CloudEvent } from '../event.ts'
-import { gist } from './gist.ts'
-import { between, retriesText, spentBy, stackIn } from './outcome.ts'
+import { summarizeEvent } from './summarize.ts'
+import { between, retriesText, usageOf, stackIn } from './outcome.ts'
 import { shortId } from './short-id.ts'
-import { dim, elapsed, fit, paint, preview, printable, shorten, spentText, widthOf } from './text.ts'
-import type { Asked, Author, Reason, Why } from './why.ts'
+import { dim, elapsed, padOrShorten, paint, preview, printable, shorten, usageText, displayWidth } from './text.ts'
+import type { ModelQuestion, Author, Reason, Why } from './why.ts'
 
 const typeWidth = 22
 const instructionLines = 4
 
-/** Reasons as lines for a terminal of this width, the event that was asked for first. */
+/** Reasons as lines for a terminal of this width, starting with the event to explain. */
 export function renderWhy(why: Why, width: number): string[] {
   return treeLines(why, '', width)
 }
 
 const problems = {
-  lost: 'which is not on the log any more',
-  circle: 'which is above: these events claim to cause each other',
+  lost: 'which is no longer on the log',
+  circle: 'which is shown above: these events claim to cause each other',
   shown: 'which is shown already',
-  cut: 'and more that is left out',
+  cut: 'and further causes that are left out',
 } as const
 
 function treeLines({ reasons, rest }: Why, above: string, width: number): string[] {
@@ -35,14 +35,14 @@ function linesOf(reason: Reason, cause: Reason | undefined, above: string, width
   const { type, target, data } = event
   const to = target === undefined || asked ? '' : ` → ${printable(target)}`
   const after = cause === undefined ? '' : `, ${elapsed(between(cause.event, event))} later`
-  const room = width - above.length - typeWidth - 4 - widthOf(shortId(event.id))
-  const told = shorten(`${authorText(by)}${to}${after}`, room)
-  const head = `${dim(above + (isLast ? '└─' : '├─'))} ${paint(type, fit(type, typeWidth))} ${told} ${dim(shortId(event.id))}`
-  const spent = [...spentText(spentBy([event])), retriesText([event]) ?? []].flat()
+  const room = width - above.length - typeWidth - 4 - displayWidth(shortId(event.id))
+  const text = shorten(`${authorText(by)}${to}${after}`, room)
+  const head = `${dim(above + (isLast ? '└─' : '├─'))} ${paint(type, padOrShorten(type, typeWidth))} ${text} ${dim(shortId(event.id))}`
+  const spent = [...usageText(usageOf([event])), retriesText([event]) ?? []].flat()
   const details = asked
     ? askedLines(asked)
     : [
-        ...(data === null ? [] : [gist(event)]),
+        ...(data === null ? [] : [summarizeEvent(event)]),
         ...(stackIn(event)
           .stack?.split('\n')
           .map(line => `  ${printable(line)}`) ?? []),
@@ -60,7 +60,7 @@ function linesOf(reason: Reason, cause: Reason | undefined, above: string, width
   ]
 }
 
-/** Id of the turn that an event is, or that emitted it. */
+/** Id of the turn that is this event or emitted it. */
 function turnOf({ id }: CloudEvent): string {
   const { task, version } = parseId(id)!
   return turnId(task, version)
@@ -72,19 +72,19 @@ function authorText({ kind, name, version, hash, turn, retryOf }: Author): strin
   return `${kind === 'other' ? '' : `${kind} `}${printable(name)}${program}${code}${turn === undefined ? '' : `, turn ${turn}`}${retryOf === undefined ? '' : `, retry of ${shortId(retryOf)}`}`
 }
 
-function askedLines({ model, instructions, messages, spent }: Asked): string[] {
+function askedLines({ model, instructions, messages, spent }: ModelQuestion): string[] {
   const lines = instructions?.split('\n').filter(line => line.trim() !== '') ?? []
   const shown = lines.slice(0, instructionLines)
-  const told = spent ? spentText(spent) : ['no answer yet']
+  const usage = spent ? usageText(spent) : ['no answer yet']
   return [
-    `${fit('model', 13)} ${[printable(model), ...told].join(', ')}`,
+    `${padOrShorten('model', 13)} ${[printable(model), ...usage].join(', ')}`,
     ...shown.map(
       (line, i) =>
-        `${fit(i === 0 ? 'instructions' : '', 13)} ${printable(line)}${i === instructionLines - 1 && lines.length > instructionLines ? ' …' : ''}`,
+        `${padOrShorten(i === 0 ? 'instructions' : '', 13)} ${printable(line)}${i === instructionLines - 1 && lines.length > instructionLines ? ' …' : ''}`,
     ),
     ...messages.map(
       ({ role, content }) =>
-        `${fit(role, 13)} ${content === undefined ? '(not on the log any more)' : preview(content)}`,
+        `${padOrShorten(role, 13)} ${content === undefined ? '(no longer on the log)' : preview(content)}`,
     ),
   ]
 }

@@ -2,7 +2,7 @@ import { isCorrelation } from '../bus/ids.ts'
 import { printable } from './text.ts'
 
 /*
- * Ids as lists show them: short, and taken by every verb.
+ * Short ids as lists print them. Every verb accepts them.
  *
  *     task     0199…-….9d2fk3v9x0                  k3v9x0
  *     turn     0199…-….9d2fk3v9x0:0000012          k3v9x0:12
@@ -15,10 +15,10 @@ const outsideDigits = 8
 const ofTask = /^[0-9a-f-]{36}\.[0-9a-z]{10}(?=:|$)/
 const numbered = /^:0*(\d+)(?=:|$)/
 const derived = /^(.+?)((?::(?:result|claim|cancel|approval|late|[0-9a-f]{8}-[0-9a-f-]{27}))+)$/
-// Of files, the digest of the content is followed by that of their times.
+// Ids of the files trigger: the digest of the content, then that of the times.
 const digest = /(?:[0-9a-f]{32}|^file:[0-9a-f]{24}:\w+:[0-9a-f]{12})$/
 
-/** The end of an id that still tells it from others; the whole of an id that somebody chose. */
+/** The last characters of a generated id; a user-defined id in full. */
 export function shortId(id: string): string {
   const task = ofTask.exec(id)?.[0]
   if (task !== undefined) return printable(task.slice(-taskDigits) + id.slice(task.length).replace(numbered, ':$1'))
@@ -29,6 +29,6 @@ export function shortId(id: string): string {
 
 const shortTurn = /^([0-9a-z.-]*[0-9a-z]{4}):(\d{1,6})(?=:|$)/
 
-/** The end of an id from its short form, in which turns have no zeros in front. */
+/** Pads the turn number of a short id with zeros, as in the full id. */
 export const longForm = (text: string) =>
   text.replace(shortTurn, (_, task: string, turn: string) => `${task}:${turn.padStart(7, '0')}`)

@@ -1,8 +1,8 @@
 import { styleText } from 'node:util'
 
-/* Text for terminals, from whatever came from outside: nothing in it may move the cursor or reorder the line. */
+/* Text from outside for terminals. Characters that move the cursor or reorder the line are removed. */
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is taken out
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are removed
 const unprintable = /[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]+/g
 const wide =
   /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]|\p{Emoji_Presentation}/u
@@ -12,16 +12,16 @@ export const printable = (text: string) => text.replace(unprintable, ' ')
 
 const columns = (char: string) => (wide.test(char) ? 2 : zero.test(char) ? 0 : 1)
 
-/** Columns that a text takes in a terminal. */
-export function widthOf(text: string): number {
+/** Number of terminal columns of a text. */
+export function displayWidth(text: string): number {
   let width = 0
   for (const char of text) width += columns(char)
   return width
 }
 
-/** The text in at most so many columns, with `…` where something is missing. */
+/** Shortens a text to at most `width` columns, with `…` at the end. */
 export function shorten(text: string, width: number): string {
-  if (text.length * 2 <= width || widthOf(text) <= width) return text
+  if (text.length * 2 <= width || displayWidth(text) <= width) return text
   let kept = ''
   let room = width - 1
   for (const char of text) {
@@ -32,13 +32,13 @@ export function shorten(text: string, width: number): string {
   return width > 0 ? `${kept}…` : ''
 }
 
-/** Fills up, or shortens, to exactly so many columns. */
-export function fit(text: string, width: number): string {
+/** Pads or shortens a text to exactly `width` columns. */
+export function padOrShorten(text: string, width: number): string {
   const short = shorten(text, width)
-  return short + ' '.repeat(Math.max(0, width - widthOf(short)))
+  return short + ' '.repeat(Math.max(0, width - displayWidth(short)))
 }
 
-/** Data on one line; of large data its beginning. */
+/** The beginning of data, on one line. */
 export function preview(data: unknown): string {
   if (data === null || data === undefined) return ''
   const text = typeof data === 'string' ? data : (JSON.stringify(data) ?? '')
@@ -47,7 +47,7 @@ export function preview(data: unknown): string {
 
 const steps = [['d', 86_400_000], ['h', 3_600_000], ['m', 60_000]] as const // biome-ignore format: one list
 
-/** A length of time for people: `4 ms`, `1.2 s`, `3 m 20 s`, `2 d 4 h`. */
+/** Formats a duration: `4 ms`, `1.2 s`, `3 m 20 s`, `2 d 4 h`. */
 export function elapsed(ms: number): string {
   if (ms < 1_000) return `${Math.round(ms)} ms`
   if (ms < 60_000) return `${(Math.floor(ms / 100) / 10).toFixed(1)} s`
@@ -59,12 +59,12 @@ export function elapsed(ms: number): string {
 }
 
 /** `1 call`, `2 calls`. */
-export const count = (n: number, noun: string, nouns = `${noun}s`) =>
+export const countText = (n: number, noun: string, nouns = `${noun}s`) =>
   `${n.toLocaleString('en')} ${n === 1 ? noun : nouns}`
 
-/** What models told of tokens and cost, where it is more than nothing. */
-export const spentText = ({ tokens, cost }: { tokens: number; cost: number }) => [
-  ...(tokens > 0 ? [count(tokens, 'token')] : []),
+/** Tokens and cost, without zeros. */
+export const usageText = ({ tokens, cost }: { tokens: number; cost: number }) => [
+  ...(tokens > 0 ? [countText(tokens, 'token')] : []),
   ...(cost > 0 ? [`cost ${cost.toPrecision(3)}`] : []),
 ]
 
@@ -79,7 +79,7 @@ const families = {
   control: 'yellow',
 } as const
 
-/** An event type, or anything named after one, in the colour of its family; what failed is red. */
+/** Colours a text by the family of an event type; failures are red. */
 export function paint(type: string, text = type): string {
   if (/(^|\.)(failed|expired|denied)$/.test(type)) return styleText('red', text)
   const family = type.slice(0, type.indexOf('.')) as keyof typeof families

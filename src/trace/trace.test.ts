@@ -5,11 +5,11 @@ import { createEvent, type CloudEvent, type Draft } from '../event.ts'
 import { emitId, resultId, taskId, turnId, cancelId } from '../bus/ids.ts'
 import type { Turn } from '../tasks/program.ts'
 import { turnType } from '../tasks/turn.ts'
-import { arrange } from './arrange.ts'
-import { callOutcome, taskOutcome } from './outcome.ts'
-import { records } from './records.ts'
+import { buildTraceTree } from './build-tree.ts'
+import { requestOutcome, taskOutcome } from './outcome.ts'
+import { traceRecords } from './records.ts'
 import { render } from './render.ts'
-import { widthOf } from './text.ts'
+import { displayWidth } from './text.ts'
 import type { Branch, Trace } from './tree.ts'
 
 const correlation = '01900000-0000-7000-8000-000000000001'
@@ -120,13 +120,13 @@ const drawn = (trace: Trace, width = 100) => render(trace, width).map(stripVTCon
 
 describe('a trace', () => {
   test('folds turns into tasks, pairs calls with answers, and marks what failed, expired and came late', () => {
-    const { nodes, tasks, spent } = arrange(story())
+    const { nodes, tasks, spent } = buildTraceTree(story())
     expect(tasks).toEqual([])
     expect(nodes.map(node => node.event.type)).toEqual(['question.asked'])
     const [planner] = nodes[0]!.tasks
     expect(planner).toMatchObject({ program: 'planner', programVersion: 2, turns: { length: 4 } })
     expect(taskOutcome(planner!)).toEqual({ status: 'completed', ms: 1_105 })
-    expect(planner!.nodes.map(callOutcome)).toEqual([
+    expect(planner!.nodes.map(requestOutcome)).toEqual([
       { status: 'answered', ms: 20 },
       { status: 'expired', ms: 1_000, problem: 'E_CALL_EXPIRED: nobody' },
       { status: 'failed', ms: 70, problem: 'E_X: no luck' },
@@ -134,18 +134,18 @@ describe('a trace', () => {
     ])
     expect(planner!.nodes.map(node => node.by!.turn)).toEqual([1, 2, 3, 4])
     expect(planner!.nodes[1]!.answers.map(answer => answer.verdict)).toEqual(['taken', 'late'])
-    expect(planner!.nodes[1]!.withdrawal?.type).toBe('call.cancelled')
+    expect(planner!.nodes[1]!.cancellation?.type).toBe('call.cancelled')
     expect(planner!.nodes[2]!.tasks.map(task => task.program)).toEqual(['researcher'])
     expect(spent).toEqual({ tokens: 42, cost: 0.5 })
   })
 
   test('is drawn', () => {
-    expect(drawn(arrange(story()))).toMatchInlineSnapshot(`
+    expect(drawn(buildTraceTree(story()))).toMatchInlineSnapshot(`
       "question.asked                         q1         /  {"text":"Why?"}
       └─ agent planner v2       ✔     1.1 s  c5kxu1     4 turns, 42 tokens, cost 0.500  so
          ├─ model m             ✔     20 ms  c5kxu1:1:0 turn 1  42 tokens, cost 0.500
          ├─ tool web.slow       ⧗     1.0 s  c5kxu1:2:0 turn 2  expired  E_CALL_EXPIRED: nobody  1
-         │    tool.result       ⧖     1.4 s  c5kxu1:2:0:result late: nobody waited for it any more
+         │    tool.result       ⧖     1.4 s  c5kxu1:2:0:result late: the caller no longer waited for it
          └─ agent researcher v2 ✖     70 ms  2tk83q     E_X: no luck  1 turn
 
       1.5 s · 15 events · 2 tasks · 3 calls · 42 tokens · cost 0.500"
@@ -154,14 +154,14 @@ describe('a trace', () => {
 
   test('of something under way says what it waits for', () => {
     const log = story().slice(0, 6)
-    const [planner] = arrange(log).nodes[0]!.tasks
+    const [planner] = buildTraceTree(log).nodes[0]!.tasks
     expect(taskOutcome(planner!).status).toBe('running')
-    expect(planner!.nodes.map(node => callOutcome(node)?.status)).toEqual(['answered', 'waiting'])
+    expect(planner!.nodes.map(node => requestOutcome(node)?.status)).toEqual(['answered', 'waiting'])
   })
 
   test('of a log whose beginning was purged keeps the rest', () => {
     const log = story().slice(4)
-    const { nodes, tasks } = arrange(log)
+    const { nodes, tasks } = buildTraceTree(log)
     expect(tasks.map(task => task.program)).toEqual(['planner'])
     expect(nodes).toEqual([])
     expect(tasks[0]!.nodes).toHaveLength(3)
@@ -174,11 +174,11 @@ describe('a trace', () => {
       drawn(trace)
         .split('\n')
         .filter(line => line.includes('[fork'))
-    expect(marks({ ...arrange(log), replays: new Map([[replay, 'fork of x@3']]) })).toEqual([
+    expect(marks({ ...buildTraceTree(log), replays: new Map([[replay, 'fork of x@3']]) })).toEqual([
       expect.stringMatching(/^└─ agent planner v2 .* \[fork of x@3\] {2}4 turns/),
     ])
-    expect(marks(arrange(log))).toEqual([expect.stringContaining('[fork/f-1]')])
-    expect(marks(arrange(story()))).toEqual([])
+    expect(marks(buildTraceTree(log))).toEqual([expect.stringContaining('[fork/f-1]')])
+    expect(marks(buildTraceTree(story()))).toEqual([])
   })
 
   test('fits into the terminal whatever is in it', () => {
@@ -186,15 +186,15 @@ describe('a trace', () => {
       ...story(),
       made({ id: 'w', type: 'x.y', source: `/${'長'.repeat(80)}`, data: '\u001b[2J\u202e'.repeat(50) }, 9),
     ]
-    for (const line of render(arrange(events), 80)) {
+    for (const line of render(buildTraceTree(events), 80)) {
       expect(stripVTControlCharacters(line)).not.toMatch(/[\u0000-\u001f\u202e]/)
-      expect(widthOf(stripVTControlCharacters(line))).toBeLessThanOrEqual(80)
+      expect(displayWidth(stripVTControlCharacters(line))).toBeLessThanOrEqual(80)
     }
   })
 
   test('has records for programs, parents first', () => {
     const seen = new Set<unknown>()
-    for (const record of records(arrange(story()))) {
+    for (const record of traceRecords(buildTraceTree(story()))) {
       if (record.parent !== undefined) expect(seen).toContain(record.parent)
       seen.add(record.id)
     }
@@ -208,8 +208,8 @@ function idsIn(trace: Trace, limit: number): string[] {
   const branches: Branch[] = [trace]
   for (let branch = branches.pop(), steps = 0; branch; branch = branches.pop()) {
     if (++steps > limit) throw new Error('the tree has a loop')
-    for (const { event, answers, withdrawal } of branch.nodes)
-      ids.push(event.id, ...answers.map(answer => answer.event.id), ...(withdrawal ? [withdrawal.id] : []))
+    for (const { event, answers, cancellation } of branch.nodes)
+      ids.push(event.id, ...answers.map(answer => answer.event.id), ...(cancellation ? [cancellation.id] : []))
     for (const task of branch.tasks) ids.push(...task.turns.map(({ id }) => id))
     branches.push(...branch.nodes, ...branch.tasks)
   }
@@ -217,11 +217,11 @@ function idsIn(trace: Trace, limit: number): string[] {
 }
 
 const whole = (events: readonly CloudEvent[]) => {
-  const trace = arrange(events)
+  const trace = buildTraceTree(events)
   const ids = new Set(events.map(({ id }) => id))
   expect(idsIn(trace, 2 * events.length + 1).toSorted()).toEqual([...ids].toSorted())
   expect(render(trace, 80).length).toBeGreaterThan(0)
-  expect([...records(trace)].at(-1)).toMatchObject({ kind: 'total', events: ids.size })
+  expect([...traceRecords(trace)].at(-1)).toMatchObject({ kind: 'total', events: ids.size })
 }
 
 const tasks = ['a', 'b'].map(program => taskId(correlation, program, 'e0'))

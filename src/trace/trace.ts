@@ -6,31 +6,28 @@ import { originalCorrelation, EffectPolicies, type EffectPolicy } from '../tasks
 import { routedType } from '../bus/routed.ts'
 import { KeyedWorkflows } from '../tasks/links.ts'
 import { turnType } from '../tasks/turn.ts'
-import { arrange } from './arrange.ts'
+import { buildTraceTree } from './build-tree.ts'
 import { eventsAt, withData } from './index/events.ts'
 import type { Trace } from './tree.ts'
 
-/** A trace has so many linked correlations at most: an instance may have been fed by thousands, and may feed others. */
+/** Maximum number of linked correlations: an instance may receive events of thousands. */
 const maxLinked = 100
 
 type PositionsOf = (correlation: string) => readonly Position[]
 
-/**
- * The trace of everything that shares a correlation, from where it lies on the log, with the instances of workflows that it fed.
- * @throws E_NOT_FOUND
- */
+/** The trace of a correlation, including the workflow instances that its events were routed to. @throws E_NOT_FOUND */
 export async function traceOf(bus: Bus, correlation: string, positionsOf: PositionsOf): Promise<Trace> {
   const events = await eventsOf(bus, positionsOf(correlation))
   if (events.length === 0) throw new TidingsError('E_NOT_FOUND', `no event of correlation ${correlation} is on the log`)
   const all = [...events, ...(await linkedEvents(bus, events, positionsOf))]
-  return { ...arrange(all), replays: await replaysOf(bus, all) }
+  return { ...buildTraceTree(all), replays: await replaysOf(bus, all) }
 }
 
 async function eventsOf(bus: Bus, positions: readonly Position[]): Promise<CloudEvent[]> {
   return (await withData(bus, await eventsAt(bus, positions), isNeeded)).map(({ event }) => event)
 }
 
-/** What the instances did that these events fed, and the instances that those fed, without what others fed them. */
+/** Events of the instances that these events were routed to, transitively, without events routed from other correlations. */
 async function linkedEvents(bus: Bus, events: readonly CloudEvent[], positionsOf: PositionsOf): Promise<CloudEvent[]> {
   const workflows = await KeyedWorkflows.read(bus)
   const found: CloudEvent[] = []
@@ -51,7 +48,7 @@ async function linkedEvents(bus: Bus, events: readonly CloudEvent[], positionsOf
       const part = await eventsOf(bus, positionsOf(instance))
       const foreign = new Set<string>()
       for (const { id, type, causationid } of part) if (type === routedType && !ids.has(causationid!)) foreign.add(id)
-      // What the instance emitted because of them is its own; that they came late is not.
+      // Reports of late events from other correlations are not part of this trace either.
       const isForeign = ({ id, type, causationid }: CloudEvent) =>
         foreign.has(id) || (type === 'workflow.late' && foreign.has(causationid!))
       const own = part.filter(event => !isForeign(event))
@@ -64,7 +61,7 @@ async function linkedEvents(bus: Bus, events: readonly CloudEvent[], positionsOf
   return found
 }
 
-/** What the tree is made from must be at hand; other large data may stay in its blob. */
+/** Whether the tree needs the data of an event. Other large data stays in its blob. */
 const isNeeded = ({ type }: CloudEvent) =>
   type === turnType || type === routedType || type === 'model.result' || type.endsWith('.failed')
 
@@ -73,16 +70,16 @@ async function replaysOf(bus: Bus, events: readonly CloudEvent[]): Promise<Map<s
   const correlations = new Map<string, string>()
   for (const { replay, correlationid } of events)
     if (replay !== undefined && !correlations.has(replay)) correlations.set(replay, correlationid)
-  const told = [...correlations].map(
-    async ([mark, correlation]) => [mark, replayText(mark, correlation, await replays.get(mark))] as const,
+  const texts = [...correlations].map(
+    async ([replay, correlation]) => [replay, replayText(replay, correlation, await replays.get(replay))] as const,
   )
-  return new Map(await Promise.all(told))
+  return new Map(await Promise.all(texts))
 }
 
-/** `redrive of CORRELATION`, `fork of TASK@VERSION`; of what nobody wrote down, its mark. */
-function replayText(mark: string, correlation: string, terms: EffectPolicy | undefined): string {
-  if (!terms) return mark
+/** `redrive of CORRELATION` or `fork of TASK@VERSION`; without a stored policy, the id of the replay. */
+function replayText(replay: string, correlation: string, terms: EffectPolicy | undefined): string {
+  if (!terms) return replay
   const { kind, of } = terms
   if ('task' in of) return `${kind} of ${of.task}@${of.version}`
-  return `${kind} of ${'correlation' in of ? of.correlation : originalCorrelation(terms, mark, correlation)}`
+  return `${kind} of ${'correlation' in of ? of.correlation : originalCorrelation(terms, replay, correlation)}`
 }

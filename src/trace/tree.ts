@@ -3,12 +3,12 @@ import { routedEventIn, routedType } from '../bus/routed.ts'
 import type { TaskEnd } from '../tasks/program.ts'
 
 /*
- * A user action as a tree. An event holds what it caused; a task holds what it emitted, in the order of the log, so that
- * a loop of a hundred steps is a list and not a staircase; a request holds its answers; turns are folded into their task.
+ * A user action as a tree. An event contains the events that it caused. A task contains the events that it emitted, in log order, so that
+ * a loop of a hundred steps is a flat list. A request contains its answers. Turns are folded into their task.
  *
  *     email.received ─▶ task of planner ─┬─ model.invoke   ◀ model.result
  *                                        ├─ agent.invoke   ◀ agent.task.completed ─▶ task of researcher ─▶ …
- *                                        └─ plan.ready ─▶ whoever subscribes
+ *                                        └─ plan.ready ─▶ subscribers
  */
 
 export interface Branch {
@@ -16,22 +16,22 @@ export interface Branch {
   readonly tasks: TraceTask[]
 }
 
-/** An event that is neither a turn, nor an answer or a withdrawal of a request that is in the tree. */
+/** An event that is neither a turn nor the answer or cancellation of a request in the tree. */
 export interface TraceNode extends Branch {
   readonly kind: 'node'
   readonly event: CloudEvent
   /** The task and the turn that emitted it. */
   readonly by?: { readonly task: TraceTask; readonly turn: number }
-  readonly answers: Answer[]
-  /** Of the approval that a tool asks for before it runs: its call. */
-  behind?: TraceNode | undefined
-  /** Said that nobody waits for the answer any more. */
-  withdrawal?: CloudEvent
+  readonly answers: TraceAnswer[]
+  /** On the approval of a tool call: that call. */
+  gatedCall?: TraceNode | undefined
+  /** The event by which the caller cancelled the request. */
+  cancellation?: CloudEvent
 }
 
-export interface Answer {
+export interface TraceAnswer {
   readonly event: CloudEvent
-  /** `late`: another input closed the call, or its task had ended. `open`: no turn has looked at it yet. */
+  /** `late`: another input closed the call, or its task had ended. `open`: no turn has processed it yet. */
   readonly verdict: 'taken' | 'late' | 'open'
 }
 
@@ -41,32 +41,32 @@ export interface TraceTask extends Branch {
   readonly station: 'agent' | 'workflow'
   program?: string
   programVersion?: number
-  /** The task that it goes on from, which had failed. */
+  /** The failed task that it retries. */
   retryOf?: string
   readonly turns: CloudEvent[]
-  /** Moments of the first and the last turn, ms since the epoch. */
+  /** Times of the first and the last turn, ms since the epoch. */
   started?: number
   ended?: number
   end?: TaskEnd
-  /** The event that said how it ended. */
+  /** The event with the outcome of the task. */
   ending?: CloudEvent
 }
 
-/** Of the event that feeds an instance of a workflow with a key: the correlation of the instance, and where the event is from. */
+/** For an event routed to a workflow instance with a key: the correlation of the instance and that of the original event. */
 export function linkOf({ event }: TraceNode): { correlation: string; from: string } | undefined {
   const fed = event.type === routedType ? routedEventIn(event) : undefined
   return fed && { correlation: event.correlationid, from: fed.correlationid }
 }
 
-export interface Spent {
+export interface TraceUsage {
   readonly tokens: number
   readonly cost: number
 }
 
-/** What a correlation did. Without parents are those whose cause is not on the log (any more). */
+/** The trace of a correlation. Items whose cause is not on the log are roots. */
 export interface Trace extends Branch {
   readonly events: number
-  readonly spent: Spent
-  /** Of what is a redrive or a fork of something: its name, as events carry it, and what it is for people. */
+  readonly spent: TraceUsage
+  /** A description of each redrive and fork, by the value of the attribute `replay`. */
   readonly replays: ReadonlyMap<string, string>
 }

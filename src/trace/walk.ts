@@ -1,22 +1,22 @@
 import { calledTask } from './outcome.ts'
 import type { Branch, Trace, TraceNode, TraceTask } from './tree.ts'
 
-export interface Step {
+export interface TraceStep {
   readonly item: TraceNode | TraceTask
-  /** On a request that started a task by name: that task, whose branches the step has too. */
+  /** On a request that started a task by name: that task. The step includes its branches. */
   readonly called?: TraceTask
   readonly parent?: TraceNode | TraceTask
-  /** The lines of a drawn tree that lead here. */
+  /** Tree lines in front of this item. */
   readonly guides: string
-  /** The lines that lead to whatever is written below and belongs to this step. */
+  /** Tree lines in front of the lines below this item. */
   readonly below: string
 }
 
-// Beyond this depth the drawing grows no further to the right.
-const deepest = 32 * 3
+// The indentation stops growing at this width.
+const maxGuideWidth = 32 * 3
 
-/** Everything in a trace, from the top, each once. Chains of causes may be longer than a stack. */
-export function* walk(trace: Trace): Generator<Step> {
+/** Visits each item of a trace once, from the top. Iterative, because chains of causes may be longer than the call stack. */
+export function* walkTrace(trace: Trace): Generator<TraceStep> {
   const waiting = stepsOf(trace, undefined, '').toReversed()
   for (let step = waiting.pop(); step; step = waiting.pop()) {
     yield step
@@ -24,18 +24,23 @@ export function* walk(trace: Trace): Generator<Step> {
   }
 }
 
-function stepsOf(branch: Branch, called: TraceTask | undefined, above: string, parent?: Step['item']): Step[] {
+function stepsOf(
+  branch: Branch,
+  called: TraceTask | undefined,
+  above: string,
+  parent?: TraceStep['item'],
+): TraceStep[] {
   const items = [
     ...branch.tasks.filter(task => task !== called),
     ...(called?.tasks ?? []),
     ...(called?.nodes ?? []),
     ...branch.nodes,
   ]
-  const shown = items.filter(item => !isSaidByItsTask(item))
+  const shown = items.filter(item => !isShownByTask(item))
   return shown.map((item, i) => {
     const last = i === shown.length - 1
     const step = item.kind === 'node' ? calledTask(item) : undefined
-    const room = above.length < deepest
+    const room = above.length < maxGuideWidth
     return {
       item,
       ...(step && { called: step }),
@@ -46,8 +51,8 @@ function stepsOf(branch: Branch, called: TraceTask | undefined, above: string, p
   })
 }
 
-/** The end of a task, when nothing came of it: the line of the task says it. */
-function isSaidByItsTask(item: TraceNode | TraceTask): boolean {
+/** Whether an event is the end of a task and caused nothing, so that the line of the task shows it. */
+function isShownByTask(item: TraceNode | TraceTask): boolean {
   if (item.kind === 'task' || !item.by?.task.end) return false
   return item.event === item.by.task.ending && item.nodes.length + item.tasks.length === 0
 }

@@ -9,115 +9,115 @@ import { inputOf, type Turn } from '../tasks/program.ts'
 import { turnType } from '../tasks/turn.ts'
 import { eventsAt, withData } from './index/events.ts'
 import type { Index } from './index/lookup.ts'
-import { spentBy } from './outcome.ts'
-import { publisherOf, type Publisher } from './publisher.ts'
-import type { Spent } from './tree.ts'
+import { usageOf } from './outcome.ts'
+import { publisherOf, type PublisherKind } from './publisher.ts'
+import type { TraceUsage } from './tree.ts'
 
 /*
- * Why an event is on the log: the event that caused it, what caused that, and so on to the outside world. A turn knows the
- * inputs that it decided on, also those that are nowhere else on the log, such as a timer that fired.
+ * Explains an event by the chain of its causes, back to the event from outside. A turn contains its inputs, including those that are
+ * nowhere else on the log, such as a fired timer.
  *
- * A task that waits for several answers takes them in turns that only wait, until the last one has come. So what a turn
- * emitted was caused by its inputs, and by those of the turns before it up to the last one that did something else than wait.
+ * A task that waits for several answers takes them in turns that only wait. So the events of a turn were caused by its inputs and by those
+ * of the preceding turns that only waited.
  *
- *     order.sent ◀─┬─ tool.result ◀─ tool.invoke ◀─ order.placed      the event's own cause, back to the beginning
- *                  └─ tool.result ◀─ tool.invoke ◀─ (shown above)     the others, until they meet what is shown already
+ *     order.sent ◀─┬─ tool.result ◀─ tool.invoke ◀─ order.placed      the chain of causes, back to the first event
+ *                  └─ tool.result ◀─ tool.invoke ◀─ (shown above)     other inputs, until an event that is already shown
  */
 
 export interface Reason {
   readonly event: CloudEvent
   readonly by: Author
   /** On a request to a model. */
-  readonly asked?: Asked
-  /** Of what a task emitted after several inputs: what caused it beside the next reason. */
+  readonly asked?: ModelQuestion
+  /** Other causes of an event that a task emitted after several inputs. */
   readonly also?: Why[]
-  /** Causes that are left out. */
+  /** Number of causes that are left out. */
   readonly more?: number
 }
 
-/** Who published an event; what a task emitted, with the turn in which it did. */
+/** The publisher of an event, with the turn if a task emitted it. */
 export interface Author {
-  readonly kind: Publisher
+  readonly kind: PublisherKind
   readonly name: string
   readonly task?: string
   readonly turn?: number
   readonly version?: number
   /** Digest of the program that decided. */
   readonly hash?: string
-  /** The task that it goes on from, which had failed. */
+  /** The failed task that it retries. */
   readonly retryOf?: string
 }
 
-/** What a model was asked, and what its answer took. */
-export interface Asked {
+/** What a model was asked, and the usage of its answer. */
+export interface ModelQuestion {
   readonly model: string
   readonly instructions?: string
-  /** Messages that were new with this request, oldest first. */
+  /** Messages that are new in this request, oldest first. */
   readonly messages: { readonly role: MessageRef['role']; readonly event: string; readonly content: unknown }[]
-  readonly spent?: Spent
+  readonly spent?: TraceUsage
 }
 
 export interface Why {
-  /** From an event back to where it began, or to `rest`. */
+  /** From the event back to its first cause, or to `rest`. */
   readonly reasons: Reason[]
-  /** The cause of the last reason. */
-  readonly rest?: Rest
+  /** The cause of the last reason, if the chain stops there. */
+  readonly rest?: ChainEnd
 }
 
-export interface Rest {
+export interface ChainEnd {
   readonly id: string
-  /** `lost`: it is not on the log (any more). `circle`: it is among these reasons. `shown`: elsewhere in the tree. `cut`: too many. */
+  /** `lost`: not on the log. `circle`: among these reasons. `shown`: elsewhere in the tree. `cut`: the limit was reached. */
   readonly is: 'lost' | 'circle' | 'shown' | 'cut'
 }
 
-/** What a task emits that waits: timers, and that it waits no more. */
-const isOfWaiting = /^(timer\.set|call\.cancelled|agent\.cancel)$/
-/** Of one event; those that are left out are counted. */
+/** Types that a task emits while it only waits. */
+const waitingTypes = /^(timer\.set|call\.cancelled|agent\.cancel)$/
+/** Maximum number of other causes of one event. */
 const maxCauses = 20
-/** Looked at before the one that emitted it. */
+/** Maximum number of preceding turns to read. */
 const maxTurns = 1_000
-/** Beside the event's own chain of causes. */
+/** Maximum number of reasons beside the event's own chain. */
 const maxReasons = 200
 
 /** @throws E_NOT_FOUND */
 export async function whyOf(bus: Bus, index: Index, position: Position): Promise<Why> {
-  const events = new Events(bus, index)
+  const events = new EventReader(bus, index)
   const event = await events.at(position)
-  if (!event) throw new TidingsError('E_NOT_FOUND', 'the event is not on the log any more')
-  return new Tree(bus, events).grow(event)
+  if (!event) throw new TidingsError('E_NOT_FOUND', 'the event is no longer on the log')
+  return new ReasonTree(bus, events).grow(event)
 }
 
-type Link = Reason & { readonly turn: CloudEvent<Turn> | undefined }
+type ChainLink = Reason & { readonly turn: CloudEvent<Turn> | undefined }
 
-/** Shows each event once. */
-class Tree {
+/** Builds the tree of reasons. Shows each event once. */
+class ReasonTree {
   readonly #bus: Bus
-  readonly #events: Events
+  readonly #events: EventReader
   readonly #seen = new Set<string>()
   #left = maxReasons
 
-  constructor(bus: Bus, events: Events) {
+  constructor(bus: Bus, events: EventReader) {
     this.#bus = bus
     this.#events = events
   }
 
-  /** The chain of causes first, then what else caused each of its events. */
+  /** Follows the chain of causes, then adds the other causes of each of its events. */
   async grow(event: CloudEvent, isBranch = false): Promise<Why> {
     const { chain, rest } = await this.#chain(event, isBranch)
-    // What leads to an event by its own chain is a cause of it already.
+    // Events of the chain itself are not repeated as other causes.
     const known = new Set([...chain.map(link => link.event.id), ...(rest ? [rest.id] : [])])
     const reasons: Reason[] = []
     for (const { turn, ...reason } of chain) reasons.push({ ...reason, ...(turn && (await this.#others(turn, known))) })
     return { reasons, ...(rest && { rest }) }
   }
 
-  async #chain(first: CloudEvent, isBranch: boolean): Promise<{ chain: Link[]; rest?: Rest }> {
-    const chain: Link[] = []
+  async #chain(first: CloudEvent, isBranch: boolean): Promise<{ chain: ChainLink[]; rest?: ChainEnd }> {
+    const chain: ChainLink[] = []
     let event = first
     for (;;) {
       this.#seen.add(event.id)
       const turn = await this.#events.turnBehind(event)
-      const asked = event.type === 'model.invoke' ? await askedIn(event, this.#bus, this.#events) : undefined
+      const asked = event.type === 'model.invoke' ? await modelQuestion(event, this.#bus, this.#events) : undefined
       chain.push({ event, by: authorOf(event, turn), ...(asked && { asked }), turn })
       const cause = event.causationid
       if (cause === undefined) return { chain }
@@ -145,7 +145,7 @@ class Tree {
   }
 }
 
-class Events {
+class EventReader {
   readonly #bus: Bus
   readonly #index: Index
 
@@ -164,7 +164,7 @@ class Events {
     return position === undefined ? undefined : this.at(position)
   }
 
-  /** The turn that an event is, or that emitted it. */
+  /** The turn that is this event or emitted it. */
   async turnBehind(event: CloudEvent): Promise<CloudEvent<Turn> | undefined> {
     const id = parseId(event.id)
     if (!id || id.suffix !== undefined) return undefined
@@ -183,14 +183,14 @@ class Events {
     return this.#bus.resolve(input).catch(() => input)
   }
 
-  /** What a turn decided on: its inputs, and before them those of the turns that only waited for more. The oldest first. */
+  /** The inputs of a turn and of the preceding turns that only waited, oldest first. */
   async inputsBefore(turn: CloudEvent<Turn>): Promise<CloudEvent[]> {
     const inputs = [...turn.data.inputs]
     const { task, version } = parseId(turn.id)!
     for (let before = version - 1; before > Math.max(0, version - maxTurns); before--) {
       const earlier = await this.byId(turnId(task, before))
       const waiting = earlier && (await this.turnBehind(earlier))
-      if (!waiting?.data.emits.every(({ type }) => isOfWaiting.test(type))) break
+      if (!waiting?.data.emits.every(({ type }) => waitingTypes.test(type))) break
       inputs.unshift(...waiting.data.inputs)
     }
     return inputs
@@ -213,21 +213,21 @@ function authorOf({ id, source }: CloudEvent, turn: CloudEvent<Turn> | undefined
   }
 }
 
-async function askedIn(event: CloudEvent, bus: Bus, events: Events): Promise<Asked> {
+async function modelQuestion(event: CloudEvent, bus: Bus, events: EventReader): Promise<ModelQuestion> {
   const { definition, messages } = (event.data ?? {}) as Partial<ModelRequest>
   const document = typeof definition === 'string' ? await bus.documents.read<ModelDefinition>(definition) : undefined
   const refs = Array.isArray(messages) ? (messages as MessageRef[]) : []
-  const said = await Promise.all(refs.map(ref => events.byId(ref.event)))
+  const sources = await Promise.all(refs.map(ref => events.byId(ref.event)))
   const answer = await events.byId(resultId(event.id))
   return {
     model: asRequested(event).target ?? '?',
     ...(document && { instructions: document.instructions }),
-    messages: refs.map(({ role, event }, i) => ({ role, event, content: said[i] && contentOf(role, said[i]) })),
-    ...(answer && { spent: spentBy([answer]) }),
+    messages: refs.map(({ role, event }, i) => ({ role, event, content: sources[i] && contentOf(role, sources[i]) })),
+    ...(answer && { spent: usageOf([answer]) }),
   }
 }
 
-/** What an event says as a message of this role, as `docs/wire-format.md` has it. */
+/** The content of an event as a message of this role; see `docs/wire-format.md`. */
 function contentOf(role: MessageRef['role'], event: CloudEvent): unknown {
   const data = (event.data ?? {}) as Record<string, unknown>
   if (role === 'assistant') return data.text || data.toolCalls

@@ -3,10 +3,10 @@ import { digest } from '../tasks/turn.ts'
 import type {
   ApproveStep, CallStep, CompleteStep, Condition, Definition, EachStep, EmitStep, FailStep, OnPattern, ParallelStep, Pattern, Step, WaitStep, WhenStep,
 } from './definition.ts' // biome-ignore format: one list
-import { leavesOf } from './tree.ts'
+import { patternLeaves } from './definition-tree.ts'
 
 /*
- * The steps in one row. Where an instance stands is a number; what it does next needs no search:
+ * The steps as a flat list of instructions. The position of an instance is an index into it:
  *
  *     choose   unless ─▶ otherwise      repeat   ┌▶ steps      with otherwise   when ───fails──▶ otherwise
  *              then                              └─ again                       jump ─▶ end
@@ -14,7 +14,7 @@ import { leavesOf } from './tree.ts'
  */
 
 export type Instruction =
-  | { readonly op: 'when'; readonly step: WhenStep; readonly node: Node; readonly types: ReadonlySet<string>; readonly failed?: number }
+  | { readonly op: 'when'; readonly step: WhenStep; readonly node: PatternNode; readonly types: ReadonlySet<string>; readonly failed?: number }
   | { readonly op: 'call'; readonly step: CallStep; readonly failed?: number }
   | { readonly op: 'fan'; readonly step: EachStep | ParallelStep; readonly failed?: number }
   | { readonly op: 'approve'; readonly step: ApproveStep; readonly failed?: number }
@@ -24,24 +24,24 @@ export type Instruction =
   | { readonly op: 'fail'; readonly step: FailStep }
   | { readonly op: 'jump'; readonly to: number }
   | { readonly op: 'unless'; readonly id: string; readonly condition: Condition; readonly to: number }
-  | { readonly op: 'again'; readonly id: string; readonly until: Condition; readonly most: number; readonly to: number } // biome-ignore format: one table
+  | { readonly op: 'again'; readonly id: string; readonly until: Condition; readonly maxRounds: number; readonly to: number } // biome-ignore format: one table
 
-/** A pattern whose events and absences are numbered from left to right: an instance keeps what came under the number. */
-export type Node =
+/** A pattern with numbered leaves and absences. An instance stores its progress under these numbers. */
+export type PatternNode =
   | { readonly kind: 'on'; readonly leaf: number; readonly on: OnPattern }
   | { readonly kind: 'count'; readonly leaf: number; readonly on: OnPattern; readonly times: number }
-  | { readonly kind: 'absent'; readonly absence: number; readonly of: Node; readonly ms: number }
-  | { readonly kind: 'seq' | 'all' | 'any'; readonly of: readonly Node[] }
+  | { readonly kind: 'absent'; readonly absence: number; readonly of: PatternNode; readonly ms: number }
+  | { readonly kind: 'seq' | 'all' | 'any'; readonly of: readonly PatternNode[] }
 
-export class Code {
+export class CompiledWorkflow {
   readonly definition: Definition
-  /** Digest of the definition: names it in turns, and in the log. */
+  /** Digest of the definition, which identifies it in turns and documents. */
   readonly hash: string
-  readonly row: readonly Instruction[]
-  /** ms; null for ever. */
+  readonly instructions: readonly Instruction[]
+  /** Maximum duration of an instance in ms; null for none. */
   readonly within: number | null
-  readonly #places = new Map<string, number>()
-  readonly #waiting = new Map<string, number[]>()
+  readonly #indexByStep = new Map<string, number>()
+  readonly #indexesByType = new Map<string, number[]>()
   readonly #loops: (readonly [first: number, last: number])[] = []
 
   constructor(definition: Definition) {
@@ -50,26 +50,27 @@ export class Code {
     this.within = deadlineFrom(0, definition.within)
     const row: Instruction[] = []
     this.#block(definition.steps, row)
-    this.row = row
+    this.instructions = row
     row.forEach((instruction, i) => {
-      if ('step' in instruction) this.#places.set(instruction.step.id, i)
+      if ('step' in instruction) this.#indexByStep.set(instruction.step.id, i)
       if (instruction.op === 'when')
-        for (const type of instruction.types) this.#waiting.set(type, [...(this.#waiting.get(type) ?? []), i])
+        for (const type of instruction.types)
+          this.#indexesByType.set(type, [...(this.#indexesByType.get(type) ?? []), i])
     })
   }
 
   get types(): string[] {
-    return [...this.#waiting.keys()]
+    return [...this.#indexesByType.keys()]
   }
 
-  /** Where the step stands; undefined when there is none. */
-  place(id: string): number | undefined {
-    return this.#places.get(id)
+  /** Index of a step; undefined if there is none. */
+  indexOf(id: string): number | undefined {
+    return this.#indexByStep.get(id)
   }
 
-  /** Whether an instance that stands here may still come to a step that waits for the type. */
-  isWantedLater(type: string, here: number): boolean {
-    const places = this.#waiting.get(type)
+  /** Whether a step that can be reached from this index waits for the type. */
+  isExpectedAfter(type: string, here: number): boolean {
+    const places = this.#indexesByType.get(type)
     if (!places) return false
     if (places.at(-1)! > here) return true
     return this.#loops.some(
@@ -95,7 +96,7 @@ export class Code {
       case 'repeat': {
         const first = row.length
         this.#block(step.steps, row)
-        row.push({ op: 'again', id: step.id, until: step.until, most: step.most, to: first })
+        row.push({ op: 'again', id: step.id, until: step.until, maxRounds: step.most, to: first })
         this.#loops.push([first, row.length - 1])
         return
       }
@@ -104,7 +105,7 @@ export class Code {
           op: 'when',
           step,
           node: numbered(step.pattern),
-          types: new Set(leavesOf(step.pattern).map(({ type }) => type)),
+          types: new Set(patternLeaves(step.pattern).map(({ type }) => type)),
           ...failed,
         }))
       case 'call':
@@ -141,9 +142,9 @@ export class Code {
   }
 }
 
-function numbered(pattern: Pattern): Node {
+function numbered(pattern: Pattern): PatternNode {
   let [leaves, absences] = [0, 0]
-  const number = (each: Pattern): Node => {
+  const number = (each: Pattern): PatternNode => {
     if (each.kind === 'on') return { kind: 'on', leaf: leaves++, on: each }
     if (each.kind === 'count') return { kind: 'count', leaf: leaves++, on: each.of, times: each.times }
     if (each.kind === 'absent')

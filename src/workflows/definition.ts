@@ -1,29 +1,29 @@
 import type { Timeout, Duration } from '../tasks/duration.ts'
 
 /*
- * A workflow as data: what the builder makes, what lies in the log, what is drawn. An instance goes through its steps one
- * after the other; a step that waits is a pattern over events, or calls whose answers are awaited.
+ * A workflow as data: the result of the builder, stored on the log and drawn as a graph. An instance executes its steps in order. A step
+ * may wait for a pattern of events or for the answers of calls.
  */
 
 export interface Definition {
   readonly format: 1
   readonly name: string
   readonly version: number
-  /** Where the key of an instance lies in an event, by type. Absent: one instance for each correlation. */
+  /** Path of the instance key in the data of each event type. Absent: one instance for each correlation. */
   readonly key?: Readonly<Record<string, readonly string[]>>
-  /** Bound of a whole instance, from its first event. */
+  /** Maximum duration of an instance, from its first event. */
   readonly within: Timeout
-  /** It can be called by name: then `event` is the input of the call. */
+  /** Whether it is started by calls instead of events. `event` is then the input of the call. */
   readonly callable: boolean
   readonly steps: readonly Step[]
 }
 
 interface Common {
-  /** Names the step within its definition: how the graph, the log and a migration refer to it. */
+  /** Unique within the definition. Graphs, logs and migrations refer to it. */
   readonly id: string
 }
 
-/** What is done in place of going on, when a step fails or its time is over. Absent: the instance fails. */
+/** Steps that run if this step fails or times out. Absent: the instance fails. */
 interface Fallible {
   readonly otherwise?: readonly Step[]
 }
@@ -43,14 +43,14 @@ export type Step =
   | CompleteStep
   | FailStep
 
-/** Waits until a pattern holds, and keeps what it captured. */
+/** Waits until a pattern holds, and stores its captures. */
 export interface WhenStep extends Common, Fallible {
   readonly kind: 'when'
   readonly pattern: Pattern
   readonly within: Timeout
 }
 
-/** Calls and keeps the answer under `as`. `undo` is called when the instance fails later. */
+/** Calls a target and stores the answer under `as`. `undo` is called if the instance fails later. */
 export interface CallStep extends Common, Fallible {
   readonly kind: 'call'
   readonly as: string
@@ -62,20 +62,20 @@ export interface CallStep extends Common, Fallible {
 
 export type Join = 'all' | 'settled' | { readonly quorum: number }
 
-/** A call for each item of a list; under `as`, a list of the answers in the order of the items. */
+/** A call for each item of a list. Stores the answers under `as`, in the order of the items. */
 export interface EachStep extends Common, Fallible {
   readonly kind: 'each'
   readonly as: string
   readonly items: Expression
   readonly target: Target
-  /** In its scope, `item` is the item. */
+  /** Its scope contains `item`. */
   readonly input: Expression
   readonly parallel: number
   readonly join: Join
   readonly within: Timeout
 }
 
-/** Calls of different targets at once, each kept under its name. The first failure takes the others back. */
+/** Concurrent calls of several targets, each stored under its name. The first failure cancels the others. */
 export interface ParallelStep extends Common, Fallible {
   readonly kind: 'parallel'
   readonly calls: readonly { readonly as: string; readonly target: Target }[]
@@ -84,26 +84,26 @@ export interface ParallelStep extends Common, Fallible {
   readonly within: Timeout
 }
 
-/** Asks people, and keeps the answer under `as`. A denial is a failure of the step. */
+/** Asks people and stores the answer under `as`. A denial fails the step. */
 export interface ApproveStep extends Common, Fallible {
   readonly kind: 'approve'
   readonly as: string
   readonly what: Expression
   readonly who?: readonly string[]
   readonly within: Timeout
-  /** As long as nobody answers, `approval.reminded` is emitted this often. */
+  /** Interval of `approval.reminded` while there is no answer. */
   readonly remind?: Duration
 }
 
 export interface EmitStep extends Common {
   readonly kind: 'emit'
   readonly type: string
-  /** The workflow or agent that is started, without waiting for it. */
+  /** The workflow or agent to start without waiting for it. */
   readonly target?: string
   readonly data: Expression
 }
 
-/** Waits for a time, or until a moment that an expression gives: RFC 3339, or ms since the epoch. */
+/** Waits for a duration, or until a time: RFC 3339 or ms since the epoch. */
 export interface WaitStep extends Common {
   readonly kind: 'wait'
   readonly until: { readonly after: Duration } | { readonly moment: Expression }
@@ -116,10 +116,11 @@ export interface ChooseStep extends Common {
   readonly otherwise: readonly Step[]
 }
 
-/** Does the steps, at least once and at most so often, until the condition holds. */
+/** Runs the steps at least once, until the condition holds or `most` rounds are done. */
 export interface RepeatStep extends Common {
   readonly kind: 'repeat'
   readonly until: Condition
+  /** Maximum number of rounds. The builder calls it `maxRounds`; stored definitions keep this name. */
   readonly most: number
   readonly steps: readonly Step[]
 }
@@ -129,7 +130,7 @@ export interface CompleteStep extends Common {
   readonly output: Expression
 }
 
-/** What was done and can be undone is undone, the last first; then the instance fails. */
+/** Undoes the completed steps that can be undone, newest first, and fails the instance. */
 export interface FailStep extends Common {
   readonly kind: 'fail'
   readonly message: Expression
@@ -141,7 +142,7 @@ export type Pattern =
   | { readonly kind: 'count'; readonly times: number; readonly of: OnPattern }
   | { readonly kind: 'absent'; readonly of: Pattern; readonly within: Duration }
 
-/** One event of a type, for which a condition holds; its data is kept under `as`. In the condition, `it` is the data. */
+/** One event of a type that satisfies the condition, in which `it` is the data. Stores the data under `as`. */
 export interface OnPattern {
   readonly kind: 'on'
   readonly type: string
@@ -149,7 +150,7 @@ export interface OnPattern {
   readonly where?: Condition
 }
 
-/** Evaluated on the scope: what the instance has kept, by name. */
+/** Evaluated on the scope, the values that the instance has stored by name. */
 export type Expression =
   | { readonly ref: readonly string[] }
   | { readonly value: string | number | boolean | null }

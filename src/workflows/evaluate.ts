@@ -4,17 +4,17 @@ import type { Comparison, Condition, Expression } from './definition.ts'
 
 export type Scope = Readonly<Record<string, unknown>>
 
-/** The value of an expression; undefined where a path leads nowhere. */
+/** The value of an expression; undefined if a path does not exist. */
 export function evaluate(expression: Expression, scope: Scope): unknown {
   if ('ref' in expression) return getPath(scope, expression.ref)
   if ('value' in expression) return expression.value
   if ('list' in expression) return expression.list.map(item => evaluate(item, scope) ?? null)
-  if ('text' in expression) return expression.text.map(part => shown(evaluate(part, scope))).join('')
+  if ('text' in expression) return expression.text.map(part => textOf(evaluate(part, scope))).join('')
   const fields = Object.entries(expression.fields).map(([name, field]) => [name, evaluate(field, scope)] as const)
   return Object.fromEntries(fields.filter(([, value]) => value !== undefined))
 }
 
-function shown(value: unknown): string {
+function textOf(value: unknown): string {
   if (value === undefined || value === null) return ''
   return typeof value === 'string' ? value : JSON.stringify(value)
 }
@@ -28,7 +28,7 @@ export function holds(condition: Condition, scope: Scope): boolean {
   return condition.either.some(each => holds(each, scope))
 }
 
-/** Numbers are ordered with numbers, texts with texts (as RFC 3339 moments in UTC are); nothing else is ordered. */
+/** Orders numbers with numbers and texts with texts (such as RFC 3339 times in UTC). Other values have no order. */
 function compare(how: Comparison, left: unknown, right: unknown): boolean {
   if (how === 'is') return isDeepStrictEqual(left ?? null, right ?? null)
   if (how === 'includes') {
@@ -42,5 +42,5 @@ function compare(how: Comparison, left: unknown, right: unknown): boolean {
   return how === 'below' ? left < right : left <= right
 }
 
-/** A value as the message of a failure. */
+/** A value as the message of an error. */
 export const asText = (value: unknown) => (typeof value === 'string' ? value : JSON.stringify(value ?? null))

@@ -1,16 +1,16 @@
 import type { ErrorData } from '../errors.ts'
 import type { EachStep, ParallelStep, Target } from './definition.ts'
 import { evaluate } from './evaluate.ts'
-import { invalid } from './failures.ts'
-import type { Result } from './state.ts'
+import { valueError } from './failures.ts'
+import type { CallOutcome } from '../tasks/outcome.ts'
 
-/* Calls side by side: of each() one for each item of a list, of parallel() one for each name. */
+/* Concurrent calls: one for each item of each(), one for each name of parallel(). */
 
 export type FanStep = EachStep | ParallelStep
 type Scope = Readonly<Record<string, unknown>>
 
-/** What there is a call for each of; undefined when it is no list. */
-export function itemsOf(step: FanStep, scope: Scope): unknown[] | undefined {
+/** The items to call for; undefined if the value is not a list. */
+export function fanItems(step: FanStep, scope: Scope): unknown[] | undefined {
   if (step.kind === 'each') {
     const items = evaluate(step.items, scope)
     return Array.isArray(items) ? items : undefined
@@ -19,8 +19,8 @@ export function itemsOf(step: FanStep, scope: Scope): unknown[] | undefined {
   return step.calls.map(({ as }) => inputs[as])
 }
 
-/** How many are under way at once, at most. */
-export const widthOf = (step: FanStep) => (step.kind === 'each' ? step.parallel : step.calls.length)
+/** Maximum number of calls in flight. */
+export const maxConcurrentCalls = (step: FanStep) => (step.kind === 'each' ? step.parallel : step.calls.length)
 
 /** The call for the item at this index. */
 export function callFor(step: FanStep, item: unknown, index: number, scope: Scope): { target: Target; input: unknown } {
@@ -28,16 +28,19 @@ export function callFor(step: FanStep, item: unknown, index: number, scope: Scop
   return { target: step.calls[index]!.target, input: item }
 }
 
-/** What is kept of the outputs, by name. */
-export const keptOf = (step: FanStep, outputs: readonly unknown[]): Record<string, unknown> =>
+/** The outputs by the name under which they are stored. */
+export const outputsByName = (step: FanStep, outputs: readonly unknown[]): Record<string, unknown> =>
   step.kind === 'each'
     ? { [step.as]: outputs }
     : Object.fromEntries(step.calls.map(({ as }, index) => [as, outputs[index]]))
 
-/** What the calls give, as soon as that is certain. `results`: for each item its answer, or null while there is none. */
-export function joined(
+/**
+ * The joined result, or undefined while it is not certain.
+ * @param results the result of each item, null while it is open
+ */
+export function joinResults(
   step: FanStep,
-  results: readonly (Result | null)[],
+  results: readonly (CallOutcome | null)[],
 ): { output: unknown[] } | { error: ErrorData } | undefined {
   const join = step.kind === 'each' ? step.join : 'all'
   const there = results.filter(each => each !== null)
@@ -45,7 +48,11 @@ export function joined(
   const outputs = there.flatMap(each => ('output' in each ? [each.output] : []))
   if (typeof join === 'object') {
     if (join.quorum > results.length)
-      return { error: invalid(`${step.id}: a quorum of ${join.quorum} among ${results.length}`) }
+      return {
+        error: valueError(
+          `${step.id}: the quorum of ${join.quorum} is larger than the number of items, ${results.length}`,
+        ),
+      }
     if (outputs.length >= join.quorum) return { output: outputs }
     return failures.length > results.length - join.quorum ? failures[0] : undefined
   }

@@ -28,7 +28,7 @@ const everything = (version: number) =>
           .when('next', seq(on('c').as('c'), on('d').as('d')), { within: '3h', otherwise: b => b.emit('missed', s => s.error.code) }) // biome-ignore format: one step
           .start(other, s => s.c)
           .each('list', () => [1, 2, 3, 4], other, { parallel: 2, join: { quorum: 2 }, otherwise: b => b.wait(0) }),
-      { until: s => is(s.d, 'stop'), most: 2 },
+      { until: s => is(s.d, 'stop'), maxRounds: 2 },
     )
     .approve('say', s => s.c, { within: '2d', remind: '5h', otherwise: b => b.emit('refused', s => s.error) })
     .choose(
@@ -129,7 +129,7 @@ it('stays as small as it is, however many events come and however often it goes 
         .when('one', all(on('a').as('a'), on('b').as('b')), { within: '1h', otherwise: b => b })
         .call('work', work, s => s.a)
         .wait('1s'),
-    { until: s => is(s.a, 'stop'), most: 1_000_000 },
+    { until: s => is(s.a, 'stop'), maxRounds: 1_000_000 },
   )
   const run = new InstanceRun(flow)
   await run.turn(happened('begin'))

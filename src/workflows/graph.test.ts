@@ -28,7 +28,10 @@ const flow = workflow('order', { on: 'begin', within: '30d' })
     },
   )
   .parallel('facts', { weight: work, price: other }, () => ({ weight: 1, price: 2 }))
-  .repeat('review', round => round.each('votes', () => [1, 2, 3], work), { until: s => is(s.votes, 'yes'), most: 2 })
+  .repeat('review', round => round.each('votes', () => [1, 2, 3], work), {
+    until: s => is(s.votes, 'yes'),
+    maxRounds: 2,
+  })
   .choose(
     s => is(s.price, 7),
     dear => dear.approve('ann', s => s.price, { within: '1d', who: ['ann'] }),

@@ -1,29 +1,29 @@
 import type { Condition, Definition, Expression, Pattern, Step } from './definition.ts'
-import type { State } from './state.ts'
+import type { InstanceState } from './state.ts'
 
-/** Steps and how they follow on each other, as data: it is drawn before an instance runs, and lit up while it does. */
+/** The steps of a workflow and their order, with the state of each step if the graph is that of an instance. */
 export interface Graph {
   readonly workflow: string
   readonly version: number
   readonly nodes: readonly GraphNode[]
-  readonly edges: readonly Edge[]
+  readonly edges: readonly GraphEdge[]
 }
 
-/** `open`: it may be reached yet. `passed`: the instance has been there. `reached`: it ended there. `skipped`: it went another way. */
+/** `open`: may still be reached. `passed`: done. `reached`: the end of the instance. `skipped`: another branch was taken. */
 export type NodeState = 'open' | 'passed' | 'active' | 'reached' | 'skipped'
 
 export interface GraphNode {
-  /** That of the step; `completed` and `failed` are ends. */
+  /** Step id; `completed` and `failed` are the ends. */
   readonly id: string
   readonly kind: Step['kind'] | 'end'
   readonly label: string
-  /** Of an instance. */
+  /** Only in the graph of an instance. */
   readonly state?: NodeState
-  /** What an active step has so far, for people: `2 of 3`. */
+  /** Progress of an active step, for people: `2 of 3`. */
   readonly progress?: string
 }
 
-export interface Edge {
+export interface GraphEdge {
   readonly from: string
   readonly to: string
   readonly label?: string
@@ -34,9 +34,9 @@ interface Exit {
   readonly label?: string
 }
 
-/** The graph of a definition; with a state, that of an instance. */
-export function toGraph(definition: Definition, state?: State): Graph {
-  const drawing = new Drawing(state)
+/** The graph of a definition or, with a state, of an instance. */
+export function toGraph(definition: Definition, state?: InstanceState): Graph {
+  const drawing = new GraphBuilder(state)
   for (const exit of drawing.block(definition.steps, [], false)) drawing.edge(exit, completed)
   const { name: workflow, version } = definition
   return { workflow, version, nodes: [...drawing.nodes, ...drawing.ends()], edges: drawing.edges }
@@ -44,18 +44,18 @@ export function toGraph(definition: Definition, state?: State): Graph {
 
 const [completed, failed] = ['completed', 'failed']
 
-class Drawing {
+class GraphBuilder {
   readonly nodes: GraphNode[] = []
-  readonly edges: Edge[] = []
-  readonly #state: State | undefined
-  /** The instance has not come by where it is yet. */
+  readonly edges: GraphEdge[] = []
+  readonly #state: InstanceState | undefined
+  /** Whether the current step of the instance is still to be drawn. */
   #isBefore = true
 
-  constructor(state: State | undefined) {
+  constructor(state: InstanceState | undefined) {
     this.#state = state
   }
 
-  /** Draws steps behind these exits; returns those that are left open. */
+  /** Draws steps after these exits and returns the exits that stay open. */
   block(steps: readonly Step[], exits: readonly Exit[], isSkipped: boolean): readonly Exit[] {
     let open = exits
     for (const step of steps) open = this.#step(step, open, isSkipped)
@@ -144,7 +144,7 @@ class Drawing {
   }
 }
 
-function progressOf({ wait, open = {} }: State): string | undefined {
+function progressOf({ wait, open = {} }: InstanceState): string | undefined {
   if (wait?.kind === 'fan') return `${wait.results.filter(result => result !== null).length} of ${wait.items.length}`
   if (wait?.kind === 'when') {
     const taken = Object.values(wait.taken ?? {}).flat().length

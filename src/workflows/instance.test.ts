@@ -43,7 +43,7 @@ describe('calls', () => {
   it('of a workflow that is begun by events fail with a clear text', async () => {
     const run = new InstanceRun(workflow('flow', { on: 'begin', within: '1d' }).complete(() => 1))
     await run.turn(createEvent({ type: 'agent.invoke', target: 'flow', data: { input: 1 } }))
-    expect(errorOf(run)).toMatchObject({ code: 'E_WORKFLOW_VALUE', message: 'flow is begun by events, and cannot be called' }) // biome-ignore format: one line
+    expect(errorOf(run)).toMatchObject({ code: 'E_WORKFLOW_VALUE', message: 'workflow "flow" is started by events and cannot be called: give it `input`' }) // biome-ignore format: one line
   })
 
   it('of a workflow give it the input only when it fits', async () => {
@@ -153,7 +153,9 @@ describe('each', () => {
   it('of nothing gives nothing, of no list fails, and so does a quorum that is more than there are', async () => {
     expect(outputOf(await started('all', []))).toEqual([])
     expect(errorOf(await started('all', 'abc'))).toMatchObject({ code: 'E_WORKFLOW_VALUE' })
-    expect(errorOf(await started({ quorum: 3 }, [1, 2]))).toMatchObject({ message: 'list: a quorum of 3 among 2' })
+    expect(errorOf(await started({ quorum: 3 }, [1, 2]))).toMatchObject({
+      message: 'list: the quorum of 3 is larger than the number of items, 2',
+    })
   })
 })
 
@@ -235,7 +237,7 @@ describe('what is kept', () => {
 
   it('serves the rounds of a repeat(), each its own', async () => {
     const flow = workflow('flow', { on: 'begin', within: '1h' })
-      .repeat('round', b => b.when('a', on('a').as('a'), { within: '1h' }), { until: s => is(s.a, 3), most: 9 })
+      .repeat('round', b => b.when('a', on('a').as('a'), { within: '1h' }), { until: s => is(s.a, 3), maxRounds: 9 })
       .complete(s => s.a)
     const run = new InstanceRun(flow)
     await run.turn(happened('a', 1), happened('a', 2), begin(), happened('a', 3))
@@ -244,10 +246,10 @@ describe('what is kept', () => {
 })
 
 it('a repeat() in which nothing has to be waited for fails after a thousand rounds, and does not block its worker', async () => {
-  const flow = workflow('flow', { on: 'begin', within: '1h' }).repeat('round', b => b.each('list', () => [], work), { until: s => is(s.list, 1), most: 1e12 }) // biome-ignore format: one line
+  const flow = workflow('flow', { on: 'begin', within: '1h' }).repeat('round', b => b.each('list', () => [], work), { until: s => is(s.list, 1), maxRounds: 1e12 }) // biome-ignore format: one line
   const run = new InstanceRun(flow)
   await run.turn(begin())
-  expect(errorOf(run)).toMatchObject({ code: 'E_WORKFLOW_VALUE', message: 'round: 1000 rounds without anything to wait for' }) // biome-ignore format: one line
+  expect(errorOf(run)).toMatchObject({ code: 'E_WORKFLOW_VALUE', message: 'round: more than 1000 rounds without a wait' }) // biome-ignore format: one line
 })
 
 it('what came in the same turn as a migration is done', async () => {

@@ -1,126 +1,134 @@
 import { type ErrorData, TidingsError } from '../errors.ts'
 import { approvalRequest } from '../tasks/approval.ts'
 import { deadlineFrom, milliseconds, type Timeout } from '../tasks/duration.ts'
-import { requestType } from '../tasks/script.ts'
-import type { Code, Instruction } from './compile.ts'
+import type { CallOutcome } from '../tasks/outcome.ts'
+import { callCommand, lateCommand, reminderCommand } from './commands.ts'
+import type { CompiledWorkflow, Instruction } from './compile.ts'
 import type { CallStep, Expression, Target } from './definition.ts'
-import { deadlineOf, inMs, isPast, momentOf } from './deadline.ts'
+import { nextDeadline, toMs, hasPassed, parseMoment } from './deadline.ts'
 import { asText, evaluate, holds } from './evaluate.ts'
-import { expired, failed, invalid, unmatched } from './failures.ts'
-import { keep, kept, knows, pick, remember } from './heard.ts'
-import { callFor, itemsOf, joined, keptOf, widthOf, type FanStep } from './fan.ts'
-import { awaits, begin, captures, judge, take, takenIn, verdict, type Heard } from './match.ts'
-import { isKeptWhenRefused, type Command, type Ending, type Result, type Slot, type State, type Wait } from './state.ts'
+import { expiredError, failedError, valueError, unmatchedError } from './failures.ts'
+import { keepEarly, toReceivedEvent, hasSeen, takeEarly, markSeen } from './received-events.ts'
+import { callFor, fanItems, joinResults, outputsByName, maxConcurrentCalls, type FanStep } from './fan.ts'
+import {
+  mayAccept, startAbsences, captures, expireAbsences, acceptEvent, acceptedEvents, patternState, type ReceivedEvent,
+} from './match.ts' // biome-ignore format: one list
+import {
+  isKeptWhenRefused, type Command, type InstanceEnding, type CallSlot, type InstanceState, type WaitState,
+} from './state.ts' // biome-ignore format: one list
 
 /*
- * One instance, as pure steps from state to state. An event is taken by the step that waits for it, kept for a later one,
- * or is late; then the instance goes on until it waits again:
+ * One instance as pure state transitions. An event is taken by the step that waits for it, kept for a later step, or late. Then the
+ * instance advances until it waits again:
  *
- *     hear ─┬─ taken ─▶ the pattern holds ─▶ the next steps, as far as they need not wait
- *           ├─ kept until its turn comes           (in the pattern, or in a step that may still come)
- *           ├─ late: `workflow.late`               (none does any more)
- *           └─ seen before: nothing
+ *     receive ─┬─ taken ─▶ the pattern holds ─▶ the next steps, up to one that waits
+ *              ├─ kept                             (a later part of the pattern, or a later step, may take it)
+ *              ├─ late: emits `workflow.late`      (no step can take it any more)
+ *              └─ seen before: no effect
  *
- * What is to happen outside is collected in `commands`. Time comes in as an argument, that of the turn.
+ * Effects are collected in `commands`. The time of the turn is passed in as an argument.
  */
 
-// Of loops that need not wait.
-const mostRoundsAtOnce = 1_000
+// A loop that does not wait must end within this number of rounds.
+const maxRoundsWithoutWait = 1_000
 
 export class Instance {
-  readonly state: State
-  readonly code: Code
+  readonly state: InstanceState
+  readonly code: CompiledWorkflow
   commands: Command[] = []
-  /** Index of the instruction at which it is. */
-  #at: number
-  #roundsAtOnce = 0
+  /** Index of the current instruction. */
+  #index: number
+  #roundsWithoutWait = 0
 
-  /** @throws E_PROGRAM_MISMATCH when the definition has no such step */
-  constructor(code: Code, state: State = { scope: {} }) {
+  /** @throws E_PROGRAM_MISMATCH if the definition does not have the current step */
+  constructor(code: CompiledWorkflow, state: InstanceState = { scope: {} }) {
     this.code = code
     this.state = state
-    const place = state.at === undefined ? 0 : code.place(state.at)
+    const place = state.at === undefined ? 0 : code.indexOf(state.at)
     if (place === undefined)
-      throw new TidingsError('E_PROGRAM_MISMATCH', `${code.definition.name} has no step ${state.at} any more`)
-    this.#at = place
+      throw new TidingsError(
+        'E_PROGRAM_MISMATCH',
+        `workflow "${code.definition.name}" no longer has the step "${state.at}"`,
+      )
+    this.#index = place
   }
 
-  /** The event of an outside publisher, or of another task. */
-  hear(event: Heard, now: number): void {
-    this.#enter(now)
+  /** An event from outside or from another task. */
+  receive(event: ReceivedEvent, now: number): void {
+    this.#ensureStarted(now)
     const { state } = this
-    if (knows(state, event.id)) return
-    remember(state, event.id)
-    const here = this.#here
+    if (hasSeen(state, event.id)) return
+    markSeen(state, event.id)
+    const here = this.#instruction
     const isOver = state.ended === true || state.ending !== undefined
-    if (!isOver && here?.op === 'when' && take(here.node, this.#when, kept(event), state.scope))
-      this.#settle(now, false)
-    else if (isOver || !this.#isWanted(event) || !keep(state, kept(event))) this.#late(event)
-    this.#rest()
+    if (!isOver && here?.op === 'when' && acceptEvent(here.node, this.#whenWait, toReceivedEvent(event), state.scope))
+      this.#checkPattern(now, false)
+    else if (isOver || !this.#isExpected(event) || !keepEarly(state, toReceivedEvent(event))) this.#addLateEvent(event)
+    this.#emitLate()
   }
 
-  /** The input of a call, in place of an event. */
-  begin(input: unknown, now: number): void {
-    this.#enter(now)
+  /** Starts the instance with the input of a call instead of an event. */
+  start(input: unknown, now: number): void {
+    this.#ensureStarted(now)
     this.state.scope.event = input
-    this.#go(0, now)
+    this.#advance(0, now)
   }
 
   /** The answer to a call. */
-  answer(call: string, result: Result, now: number): void {
+  answer(call: string, result: CallOutcome, now: number): void {
     const slot = this.state.open?.[call]
     if (slot === undefined) return
-    this.#enter(now)
+    this.#ensureStarted(now)
     delete this.state.open![call]
-    const here = this.#here
-    if (slot === 'undo') this.#undone(result)
-    else if (here?.op === 'fan') this.#answered(here.step, slot as number, result, now)
+    const here = this.#instruction
+    if (slot === 'undo') this.#afterUndo(result)
+    else if (here?.op === 'fan') this.#fanAnswered(here.step, slot as number, result, now)
     else if (here?.op === 'call' || here?.op === 'approve') {
-      if ('error' in result) this.#stepFailed(result.error, now)
+      if ('error' in result) this.#failStep(result.error, now)
       else {
         this.state.scope[here.step.as] = result.output
-        if (here.op === 'call') this.#canUndo(here.step)
-        this.#go(this.#at + 1, now)
+        if (here.op === 'call') this.#recordUndo(here.step)
+        this.#advance(this.#index + 1, now)
       }
     }
-    this.#rest()
+    this.#emitLate()
   }
 
-  /** A timer has said that it is now at least so late. */
+  /** A timer has fired: the time is at least `now`. */
   tick(now: number): void {
     const { state } = this
     if (state.ended || state.ending) return
-    this.#enter(now)
+    this.#ensureStarted(now)
     const { wait } = state
-    const here = this.#here
+    const here = this.#instruction
     if (wait?.kind === 'when' && here?.op === 'when') {
-      this.#settle(now, true)
-      if (state.wait === wait && isPast(deadlineFrom(wait.since, here.step.within), now))
-        if (this.#isBegun || here.failed !== undefined)
-          this.#stepFailed(expired(`${here.step.id}: what it waits for has not come in time`), now)
-        else this.#over()
-    } else if (wait?.kind === 'wait' && wait.until <= now) this.#go(this.#at + 1, now)
+      this.#checkPattern(now, true)
+      if (state.wait === wait && hasPassed(deadlineFrom(wait.since, here.step.within), now))
+        if (this.#hasStarted || here.failed !== undefined)
+          this.#failStep(expiredError(`${here.step.id}: the events that it waits for did not arrive in time`), now)
+        else this.#expire()
+    } else if (wait?.kind === 'wait' && wait.until <= now) this.#advance(this.#index + 1, now)
     else if (wait?.kind === 'approve' && wait.remindAt !== undefined && wait.remindAt <= now) this.#remind(wait, now)
-    if (!state.ended && !state.ending && isPast(state.ends ?? null, now)) this.#over()
-    this.#rest()
+    if (!state.ended && !state.ending && hasPassed(state.ends ?? null, now)) this.#expire()
+    this.#emitLate()
   }
 
-  /** The next moment at which time changes something; undefined when none does. */
+  /** The next time at which a timer must wake the instance; undefined if there is none. */
   get deadline(): number | undefined {
-    return deadlineOf(this.state, this.#here)
+    return nextDeadline(this.state, this.#instruction)
   }
 
-  /** Undoes what can be undone, then ends. */
-  end(as: Ending): void {
+  /** Undoes the completed steps that can be undone, then ends. */
+  end(as: InstanceEnding): void {
     const { state } = this
     if (state.ended || state.ending) return
-    this.#withdraw()
+    this.#cancelOpenCalls()
     delete state.wait
     state.ending = { as }
     this.#undoNext()
   }
 
-  /** Nothing of what it wanted to do in this turn happens, but for what undoes: it fails. */
+  /** Drops the commands of this turn except those that undo or end, and fails the instance. */
   refuse(error: ErrorData): void {
     const { state } = this
     this.commands = this.commands.filter(isKeptWhenRefused)
@@ -129,237 +137,230 @@ export class Instance {
     this.end({ error })
   }
 
-  get isUndoing() {
-    return this.state.ending !== undefined
+  get #instruction(): Instruction | undefined {
+    return this.code.instructions[this.#index]
   }
 
-  get #here(): Instruction | undefined {
-    return this.code.row[this.#at]
+  get #whenWait() {
+    return this.state.wait as Extract<WaitState, { kind: 'when' }>
   }
 
-  get #when() {
-    return this.state.wait as Extract<Wait, { kind: 'when' }>
+  get #hasStarted() {
+    return this.#index > 0 || this.#instruction?.op !== 'when' || acceptedEvents(this.#whenWait).length > 0
   }
 
-  get #isBegun() {
-    return this.#at > 0 || this.#here?.op !== 'when' || takenIn(this.#when).length > 0
-  }
-
-  /** Something happens to it: the first time, it is born. */
-  #enter(now: number) {
-    this.#roundsAtOnce = 0
+  /** Sets the deadline and enters the first step when the first input arrives. */
+  #ensureStarted(now: number) {
+    this.#roundsWithoutWait = 0
     if (this.state.ends !== undefined) return
     const { within } = this.code
     this.state.ends = within === null ? null : now + within
-    if (this.#here?.op === 'when') this.#go(this.#at, now)
+    if (this.#instruction?.op === 'when') this.#advance(this.#index, now)
   }
 
-  /** Goes on from an instruction, as far as nothing must be waited for. */
-  #go(to: number, now: number): void {
+  /** Runs from an instruction up to the next one that waits. */
+  #advance(to: number, now: number): void {
     const { state } = this
-    this.#at = to
+    this.#index = to
     delete state.wait
     for (;;) {
-      const here = this.#here
+      const here = this.#instruction
       if (!here) return this.#complete(null)
       if ('step' in here) state.at = here.step.id
       switch (here.op) {
         case 'when':
           state.wait = { kind: 'when', since: now }
-          return this.#settle(now, false)
+          return this.#checkPattern(now, false)
         case 'call':
           state.wait = { kind: 'call' }
-          return this.#ask('call', here.step.target, this.#value(here.step.input), here.step.within)
+          return this.#startCall('call', here.step.target, this.#evaluate(here.step.input), here.step.within)
         case 'fan':
           return this.#fanOut(here.step, now)
         case 'approve': {
           const { as: name, who, what, within, remind } = here.step
-          const request = approvalRequest({ name, approvers: who, what: { input: this.#value(what) } })
+          const request = approvalRequest({ name, approvers: who, what: { input: this.#evaluate(what) } })
           state.wait = { kind: 'approve', ...(remind !== undefined && { remindAt: now + milliseconds(remind) }) }
-          this.commands.push({ kind: 'ask', slot: 'call', ...request, within: inMs(within) })
+          this.commands.push({ kind: 'call', slot: 'call', ...request, within: toMs(within) })
           return
         }
         case 'emit': {
           const { type, target, data } = here.step
-          this.commands.push({ kind: 'emit', type, ...(target !== undefined && { target }), data: this.#value(data) })
-          this.#at++
+          this.commands.push({
+            kind: 'emit',
+            type,
+            ...(target !== undefined && { target }),
+            data: this.#evaluate(data),
+          })
+          this.#index++
           break
         }
         case 'wait': {
-          const until = 'after' in here.step.until ? now + milliseconds(here.step.until.after) : momentOf(this.#value(here.step.until.moment)) // biome-ignore format: one choice
-          if (Number.isNaN(until)) return this.#fail(invalid(`${here.step.id}: the moment cannot be read`))
+          const until = 'after' in here.step.until ? now + milliseconds(here.step.until.after) : parseMoment(this.#evaluate(here.step.until.moment)) // biome-ignore format: one choice
+          if (Number.isNaN(until))
+            return this.#fail(
+              valueError(`${here.step.id}: the time is not valid: expected RFC 3339 or ms since the epoch`),
+            )
           if (until > now) {
             state.wait = { kind: 'wait', until }
             return
           }
-          this.#at++
+          this.#index++
           break
         }
         case 'unless': {
           const way = holds(here.condition, state.scope)
           state.ways = { ...state.ways, [here.id]: way }
-          this.#at = way ? this.#at + 1 : here.to
+          this.#index = way ? this.#index + 1 : here.to
           break
         }
         case 'again': {
           const round = (state.rounds?.[here.id] ?? 0) + 1
-          if (++this.#roundsAtOnce > mostRoundsAtOnce)
-            return this.#fail(invalid(`${here.id}: ${mostRoundsAtOnce} rounds without anything to wait for`))
-          const isDone = round >= here.most || holds(here.until, state.scope)
+          if (++this.#roundsWithoutWait > maxRoundsWithoutWait)
+            return this.#fail(valueError(`${here.id}: more than ${maxRoundsWithoutWait} rounds without a wait`))
+          const isDone = round >= here.maxRounds || holds(here.until, state.scope)
           state.rounds = { ...state.rounds, [here.id]: isDone ? 0 : round }
-          this.#at = isDone ? this.#at + 1 : here.to
+          this.#index = isDone ? this.#index + 1 : here.to
           break
         }
         case 'jump':
-          this.#at = here.to
+          this.#index = here.to
           break
         case 'complete':
-          return this.#complete(this.#value(here.step.output))
+          return this.#complete(this.#evaluate(here.step.output))
         case 'fail':
-          return this.#fail(failed(asText(this.#value(here.step.message))))
+          return this.#fail(failedError(asText(this.#evaluate(here.step.message))))
       }
     }
   }
 
-  /** Lets the pattern take what was kept for it, and goes on when it is decided. `due`: a timer says that it is now. */
-  #settle(now: number, due: boolean): void {
+  /** Gives kept events to the pattern and advances when it is decided. `due`: a timer has fired, so absences may hold. */
+  #checkPattern(now: number, due: boolean): void {
     const { state } = this
-    const here = this.#here
+    const here = this.#instruction
     if (here?.op !== 'when') return
-    const wait = this.#when
+    const wait = this.#whenWait
     for (;;) {
-      begin(here.node, wait, now)
-      const found = verdict(here.node, wait)
+      startAbsences(here.node, wait, now)
+      const found = patternState(here.node, wait)
       if (found === 'holds') {
         Object.assign(state.scope, captures(here.node, wait))
-        return this.#go(this.#at + 1, now)
+        return this.#advance(this.#index + 1, now)
       }
-      if (found === 'fails') return this.#stepFailed(unmatched(`${here.step.id}: what must not come has come`), now)
-      const taken = pick(state, event => take(here.node, wait, event, state.scope))
-      if (!taken && !(due && judge(here.node, wait, now))) return
+      if (found === 'fails')
+        return this.#failStep(unmatchedError(`${here.step.id}: an event arrived that must be absent`), now)
+      const taken = takeEarly(state, event => acceptEvent(here.node, wait, event, state.scope))
+      if (!taken && !(due && expireAbsences(here.node, wait, now))) return
     }
   }
 
-  /** Whether the event has a place further on: in the pattern, or in a step that may still come. */
-  #isWanted(event: Heard): boolean {
-    const here = this.#here
-    if (here?.op === 'when' && awaits(here.node, this.#when, event, this.state.scope)) return true
-    return this.code.isWantedLater(event.type, this.#at)
+  /** Whether the current pattern or a later step may take the event. */
+  #isExpected(event: ReceivedEvent): boolean {
+    const here = this.#instruction
+    if (here?.op === 'when' && mayAccept(here.node, this.#whenWait, event, this.state.scope)) return true
+    return this.code.isExpectedAfter(event.type, this.#index)
   }
 
-  /** Of what it keeps, that is late which it has gone past. */
-  #rest() {
+  /** Reports kept events as late if no step can take them any more. */
+  #emitLate() {
     if (this.state.ended || this.state.ending) return
     for (;;) {
-      const past = pick(this.state, event => !this.#isWanted(event))
+      const past = takeEarly(this.state, event => !this.#isExpected(event))
       if (!past) return
-      this.#late(past)
+      this.#addLateEvent(past)
     }
   }
 
   #fanOut(step: FanStep, now: number) {
-    const items = itemsOf(step, this.state.scope)
-    if (!items) return this.#stepFailed(invalid(`${step.id}: what it goes through is no list`), now)
-    const wait: Wait = { kind: 'fan', items, next: 0, results: items.map(() => null) }
+    const items = fanItems(step, this.state.scope)
+    if (!items) return this.#failStep(valueError(`${step.id}: the items are not a list`), now)
+    const wait: WaitState = { kind: 'fan', items, next: 0, results: items.map(() => null) }
     this.state.wait = wait
-    this.#join(step, wait, now)
+    this.#joinResults(step, wait, now)
   }
 
-  #answered(step: FanStep, item: number, result: Result, now: number) {
-    const wait = this.state.wait as Extract<Wait, { kind: 'fan' }>
+  #fanAnswered(step: FanStep, item: number, result: CallOutcome, now: number) {
+    const wait = this.state.wait as Extract<WaitState, { kind: 'fan' }>
     wait.results[item] = result
-    this.#join(step, wait, now)
+    this.#joinResults(step, wait, now)
   }
 
-  /** Goes on when it is certain what the step gives, else asks for the next items. */
-  #join(step: FanStep, wait: Extract<Wait, { kind: 'fan' }>, now: number) {
-    const found = joined(step, wait.results)
-    if (!found) return this.#askNext(step, wait)
-    this.#withdraw()
-    if ('error' in found) return this.#stepFailed(found.error, now)
-    Object.assign(this.state.scope, keptOf(step, found.output))
-    this.#go(this.#at + 1, now)
+  /** Advances when the result of the step is certain, else starts the next calls. */
+  #joinResults(step: FanStep, wait: Extract<WaitState, { kind: 'fan' }>, now: number) {
+    const found = joinResults(step, wait.results)
+    if (!found) return this.#startNextCalls(step, wait)
+    this.#cancelOpenCalls()
+    if ('error' in found) return this.#failStep(found.error, now)
+    Object.assign(this.state.scope, outputsByName(step, found.output))
+    this.#advance(this.#index + 1, now)
   }
 
-  #askNext(step: FanStep, wait: Extract<Wait, { kind: 'fan' }>) {
-    let under = Object.keys(this.state.open ?? {}).length + this.commands.filter(({ kind }) => kind === 'ask').length
-    for (; under < widthOf(step) && wait.next < wait.items.length; under++) {
+  #startNextCalls(step: FanStep, wait: Extract<WaitState, { kind: 'fan' }>) {
+    let under = Object.keys(this.state.open ?? {}).length + this.commands.filter(({ kind }) => kind === 'call').length
+    for (; under < maxConcurrentCalls(step) && wait.next < wait.items.length; under++) {
       const { target, input } = callFor(step, wait.items[wait.next], wait.next, this.state.scope)
-      this.#ask(wait.next++, target, input, step.within)
+      this.#startCall(wait.next++, target, input, step.within)
     }
   }
 
-  #remind(wait: Extract<Wait, { kind: 'approve' }>, now: number) {
-    const here = this.#here as Extract<Instruction, { op: 'approve' }>
-    const every = milliseconds(here.step.remind!)
-    const [subject] = Object.keys(this.state.open ?? {})
-    const data = {
-      approval: here.step.as,
-      ...(here.step.who && { who: here.step.who }),
-      what: { input: this.#value(here.step.what) },
-    }
-    this.commands.push({ kind: 'emit', type: 'approval.reminded', data, ...(subject !== undefined && { subject }) })
-    // Of reminders that nobody was there to send, one is enough.
+  #remind(wait: Extract<WaitState, { kind: 'approve' }>, now: number) {
+    const { step } = this.#instruction as Extract<Instruction, { op: 'approve' }>
+    const every = milliseconds(step.remind!)
+    const [request] = Object.keys(this.state.open ?? {})
+    this.commands.push(reminderCommand(step, this.#evaluate(step.what), request))
+    // Sends one reminder even if several were missed while no worker ran.
     wait.remindAt = wait.remindAt! + every * (1 + Math.floor((now - wait.remindAt!) / every))
   }
 
-  #ask(slot: Slot, target: Target, input: unknown, within: Timeout) {
-    const data = { input: input ?? null }
-    this.commands.push({
-      kind: 'ask',
-      slot,
-      type: requestType(target.kind),
-      target: target.name,
-      data,
-      within: inMs(within),
-    })
+  #startCall(slot: CallSlot, target: Target, input: unknown, within: Timeout) {
+    this.commands.push(callCommand(slot, target, input, within))
   }
 
-  /** Nobody waits any more for what is open. */
-  #withdraw() {
-    this.commands = this.commands.filter(({ kind }) => kind !== 'ask')
-    for (const call of Object.keys(this.state.open ?? {})) this.commands.push({ kind: 'withdraw', call })
+  /** Cancels all open calls. */
+  #cancelOpenCalls() {
+    this.commands = this.commands.filter(({ kind }) => kind !== 'call')
+    for (const call of Object.keys(this.state.open ?? {})) this.commands.push({ kind: 'cancelCall', call })
     delete this.state.open
   }
 
-  #stepFailed(error: ErrorData, now: number) {
-    const here = this.#here
+  #failStep(error: ErrorData, now: number) {
+    const here = this.#instruction
     const otherwise = here && 'failed' in here ? here.failed : undefined
     if (otherwise === undefined) return this.#fail(error)
     const { code, message } = error
     this.state.scope.error = { code, message }
-    if (here?.op === 'when') Object.assign(this.state.scope, captures(here.node, this.#when))
+    if (here?.op === 'when') Object.assign(this.state.scope, captures(here.node, this.#whenWait))
     if (here && 'step' in here) this.state.ways = { ...this.state.ways, [here.step.id]: false }
-    this.#go(otherwise, now)
+    this.#advance(otherwise, now)
   }
 
   #fail(error: ErrorData) {
     this.end({ error })
   }
 
-  /** Its time is over: what never began has nothing to say. */
-  #over() {
-    if (this.#isBegun)
+  /** The deadline of the instance has passed. An instance that never started is cancelled, not failed. */
+  #expire() {
+    if (this.#hasStarted)
       return this.#fail(
-        expired(`${this.code.definition.name}: the instance took longer than ${this.code.definition.within}`),
+        expiredError(`${this.code.definition.name}: the instance took longer than ${this.code.definition.within}`),
       )
-    this.end({ cancelled: 'it never began: what its first step waits for has not come in time' })
+    this.end({ cancelled: 'it never started: the events of its first step did not arrive in time' })
   }
 
-  #canUndo({ id, undo }: CallStep) {
-    if (undo) this.state.undo = [...(this.state.undo ?? []), { step: id, input: this.#value(undo.input) ?? null }]
+  #recordUndo({ id, undo }: CallStep) {
+    if (undo) this.state.undo = [...(this.state.undo ?? []), { step: id, input: this.#evaluate(undo.input) ?? null }]
   }
 
   #undoNext(): void {
     const { undo, ending } = this.state
     const last = undo?.at(-1)
-    if (!last) return this.#ended(ending!.as, ending!.failed)
-    const done = this.code.row[this.code.place(last.step) ?? -1]
-    if (done?.op === 'call' && done.step.undo) this.#ask('undo', done.step.undo.target, last.input, done.step.within)
-    else this.#undone({ error: invalid('the definition no longer says how') })
+    if (!last) return this.#emitEnding(ending!.as, ending!.failed)
+    const done = this.code.instructions[this.code.indexOf(last.step) ?? -1]
+    if (done?.op === 'call' && done.step.undo)
+      this.#startCall('undo', done.step.undo.target, last.input, done.step.within)
+    else this.#afterUndo({ error: valueError('the definition no longer has its undo') })
   }
 
-  #undone(result: Result): void {
+  #afterUndo(result: CallOutcome): void {
     const { undo, ending } = this.state
     const { step } = undo!.pop()!
     if ('error' in result) ending!.failed = [...(ending!.failed ?? []), `${step} (${result.error.message})`]
@@ -368,30 +369,29 @@ export class Instance {
 
   #complete(output: unknown) {
     this.commands.push({ kind: 'complete', output: output ?? null })
-    this.#close()
+    this.#finish()
   }
 
-  #ended(as: Ending, failed: readonly string[] = []) {
+  #emitEnding(as: InstanceEnding, failed: readonly string[] = []) {
     const more = failed.length > 0 ? `; not undone: ${failed.join(', ')}` : ''
     if ('error' in as) this.commands.push({ kind: 'fail', error: { ...as.error, message: as.error.message + more } })
     else this.commands.push({ kind: 'cancel', reason: as.cancelled + more })
-    this.#close()
+    this.#finish()
   }
 
-  #close() {
+  #finish() {
     const { state } = this
-    for (const event of state.early ?? []) this.#late(event)
+    for (const event of state.early ?? []) this.#addLateEvent(event)
     delete state.early
     delete state.wait
     state.ended = true
   }
 
-  #late({ id, type }: Heard) {
-    const data = { event: id, type, at: this.state.at ?? null }
-    this.commands.push({ kind: 'emit', type: 'workflow.late', data, subject: id })
+  #addLateEvent(event: ReceivedEvent) {
+    this.commands.push(lateCommand(event, this.state.at))
   }
 
-  #value(expression: Expression): unknown {
+  #evaluate(expression: Expression): unknown {
     return evaluate(expression, this.state.scope)
   }
 }

@@ -6,17 +6,17 @@ import { validateNow, type Schema } from '../schema.ts'
 import { deniedType, type ApprovalDecision } from '../tasks/approval.ts'
 import { routedType, type RoutedData } from '../bus/routed.ts'
 import { migrateType } from '../tasks/instances.ts'
-import { callOutcome } from '../tasks/outcome.ts'
+import { callOutcome, type CallOutcome } from '../tasks/outcome.ts'
 import { inputOf, type Machine, type RecordedTurn, type TurnContext } from '../tasks/program.ts'
 import { refusedType } from '../tasks/turn.ts'
-import type { Code } from './compile.ts'
-import { invalid } from './failures.ts'
-import { knows } from './heard.ts'
+import type { CompiledWorkflow } from './compile.ts'
+import { valueError } from './failures.ts'
+import { hasSeen } from './received-events.ts'
 import { Instance } from './instance.ts'
-import { migrated } from './migrate.ts'
-import type { Command, Result, State } from './state.ts'
+import { migrate } from './migrate.ts'
+import type { Command, InstanceState } from './state.ts'
 
-/** An instance as the engine holds it: inputs go in, commands come out, and get their ids when the turn is accepted. */
+/** Adapts an instance to the engine. Calls get their ids when the turn is accepted. */
 export class WorkflowMachine implements Machine {
   readonly maxTurns = Infinity
   readonly canCompensate = true
@@ -25,10 +25,10 @@ export class WorkflowMachine implements Machine {
   #instance: Instance
   #json: string | undefined
 
-  constructor(code: Code, input: Schema | undefined, redactor: Redactor, snapshot: string | undefined) {
+  constructor(code: CompiledWorkflow, input: Schema | undefined, redactor: Redactor, snapshot: string | undefined) {
     this.#input = input
     this.#redactor = redactor
-    this.#instance = new Instance(code, snapshot === undefined ? undefined : (JSON.parse(snapshot) as State))
+    this.#instance = new Instance(code, snapshot === undefined ? undefined : (JSON.parse(snapshot) as InstanceState))
   }
 
   fold({ turn, inputs, emitted }: RecordedTurn) {
@@ -41,18 +41,18 @@ export class WorkflowMachine implements Machine {
     for (const command of this.#instance.commands) perform(command, ctx)
     const { deadline, state } = this.#instance
     if (deadline !== undefined && (!state.alarm || deadline < state.alarm.due)) {
-      // It has one timer at a time, however often it goes round.
+      // An instance has one timer at a time.
       if (state.alarm) ctx.cancelCall(state.alarm.call)
       ctx.sleep(Math.max(0, deadline - ctx.now), 'alarm')
     }
   }
 
   accepted(emitted: readonly CloudEvent[]) {
-    const asked = this.#instance.commands.filter(command => command.kind === 'ask')
+    const asked = this.#instance.commands.filter(command => command.kind === 'call')
     const { state } = this.#instance
     for (const { id, type, target, data, replyto } of emitted) {
       if (type === 'timer.set') state.alarm = { call: id, due: Date.parse((data as { due: string }).due) }
-      // What it started without waiting for it may look like a call otherwise.
+      // Without `replyto` it is a started agent or workflow, not a call.
       if (replyto === undefined) continue
       const of = asked.findIndex(command => command.type === type && command.target === target)
       if (of < 0) continue
@@ -62,12 +62,12 @@ export class WorkflowMachine implements Machine {
     this.#instance.commands = []
     const json = JSON.stringify(state)
     this.#json = this.#redactor.json(json)
-    // It goes on with what the log says.
-    if (this.#json !== json) this.#instance = new Instance(this.#instance.code, JSON.parse(this.#json) as State)
+    // The instance must continue with the redacted state that is stored.
+    if (this.#json !== json) this.#instance = new Instance(this.#instance.code, JSON.parse(this.#json) as InstanceState)
   }
 
   get isCompensating() {
-    return this.#instance.isUndoing
+    return this.#instance.state.ending !== undefined
   }
 
   snapshot() {
@@ -80,7 +80,7 @@ export class WorkflowMachine implements Machine {
   }
 
   hasSeen({ id, type, causationid }: CloudEvent) {
-    return knows(this.#instance.state, type === routedType && causationid !== undefined ? causationid : id)
+    return hasSeen(this.#instance.state, type === routedType && causationid !== undefined ? causationid : id)
   }
 
   #take(event: CloudEvent, now: number) {
@@ -96,12 +96,12 @@ export class WorkflowMachine implements Machine {
       return this.#instance.end({ cancelled: (event.data as { reason?: string } | null)?.reason ?? 'cancelled' })
     if (event.type === migrateType) {
       const { commands, code } = this.#instance
-      const moved = migrated(code, state, event.data, now)
+      const moved = migrate(code, state, event.data, now)
       if ('refused' in moved)
         commands.push({ kind: 'emit', type: 'workflow.migration.refused', data: { why: moved.refused } })
       else {
         this.#instance = new Instance(moved.code, moved.state)
-        // Of what came before it in the same turn.
+        // Keep the commands of earlier inputs of the same turn.
         this.#instance.commands = commands
         const [from, to] = [code, moved.code].map(({ definition, hash }) => ({ version: definition.version, hash }))
         commands.push({ kind: 'emit', type: 'workflow.migrated', data: { from, to } })
@@ -109,15 +109,18 @@ export class WorkflowMachine implements Machine {
       return
     }
     if (event.type === 'agent.invoke') return this.#begin(event, now)
-    this.#instance.hear(heard(event), now)
+    this.#instance.receive(unwrapped(event), now)
   }
 
   #begin(start: CloudEvent, now: number) {
     const { name, callable } = this.#instance.code.definition
-    if (!callable) return this.#instance.end(invalidly(`${name} is begun by events, and cannot be called`))
+    if (!callable)
+      return this.#instance.end(
+        invalidly(`workflow "${name}" is started by events and cannot be called: give it \`input\``),
+      )
     try {
       const checked = this.#input ? validateNow(this.#input, copyOf(inputOf(start))) : { value: inputOf(start) }
-      if ('value' in checked) return this.#instance.begin(jsonOf(checked.value, 'what the schema makes of it'), now)
+      if ('value' in checked) return this.#instance.start(jsonOf(checked.value, 'the output of the schema'), now)
       this.#instance.end(invalidly(`the input: ${checked.problem}`))
     } catch (error) {
       if (!(error instanceof TidingsError) || error.code !== 'E_VALUE_INVALID') throw error
@@ -126,16 +129,17 @@ export class WorkflowMachine implements Machine {
   }
 }
 
-const invalidly = (what: string) => ({ error: invalid(what) })
+const invalidly = (what: string) => ({ error: valueError(what) })
 
-/** What happened, wherever it did. */
-const heard = (event: CloudEvent): CloudEvent => (event.type === routedType ? (event.data as RoutedData).event : event)
+/** The event itself, or the event inside a routed one. */
+const unwrapped = (event: CloudEvent): CloudEvent =>
+  event.type === routedType ? (event.data as RoutedData).event : event
 
 function perform(command: Command, ctx: TurnContext) {
   switch (command.kind) {
-    case 'ask':
+    case 'call':
       return ctx.call(command)
-    case 'withdraw':
+    case 'cancelCall':
       return ctx.cancelCall(command.call)
     case 'emit':
       return ctx.emit(command)
@@ -148,12 +152,12 @@ function perform(command: Command, ctx: TurnContext) {
   }
 }
 
-/** A person's no fails the step. */
-function resultOf(event: CloudEvent): Result {
+/** The result of a call. A denial fails the step. */
+function resultOf(event: CloudEvent): CallOutcome {
   const outcome = callOutcome(event)
   if ('error' in outcome) return outcome
   if (event.type !== deniedType) return { output: outcome.output ?? null }
   const { by, comment } = outcome.output as ApprovalDecision
   const why = comment === undefined ? '' : `: ${comment}`
-  return { error: new TidingsError('E_APPROVAL_DENIED', `${by} says no${why}`).toJSON() }
+  return { error: new TidingsError('E_APPROVAL_DENIED', `denied by ${by}${why}`).toJSON() }
 }

@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest'
 import { happened, InstanceRun, typesIn } from '../../test/lib/instance.ts'
-import { absent, all, any, count, on, seq, type Watch } from './patterns.ts'
+import { absent, all, any, count, on, seq, type EventPattern } from './patterns.ts'
 import { workflow } from './workflow.ts'
 
 /* Patterns, without a log. test/workflows/semantics.test.ts shows them with one. */
 
 /** An instance that begins with `begin`, then waits for the pattern. */
-async function waitingFor(watch: Watch<any>) {
+async function waitingFor(watch: EventPattern<any>) {
   const flow = workflow('flow', { on: 'begin', within: '10d' })
     .when('step', watch, { within: '9d' })
     .complete(s => s)

@@ -96,23 +96,23 @@ describe('is refused, and goes on by the definition that it had', () => {
     [
       'the step where it stands is gone',
       flow(b => x(b).complete(s => s.x), { version: 2 }),
-      /^it stands at paid, which version 2 does not have$/,
+      /^version 2 does not have its current step "paid"$/,
     ],
     [
       'it waits for something else there',
       flow(b => x(b).when('paid', all(on('paid').as('payment')), { within: '1h' })),
-      /^it stands at paid, which waits for something else in version 1$/,
+      /^its current step "paid" waits for something else in version 1$/,
     ],
     [
       'it would be without something that is read later',
       flow(b => paid(x(b).call('y', work, () => 1)).complete(s => s.y)),
-      /reads y, which it keeps before paid, and this instance has not$/,
+      /stores "y" before "paid", and this instance does not have it$/,
     ],
-    ['what it has is kept no more', flow(b => paid(b)), /does not say how to undo x|no longer keeps x/],
+    ['what it has is kept no more', flow(b => paid(b)), /has no undo for "x"|no longer stores "x"/],
     [
       'what it has done could not be undone',
       flow(b => paid(b.call('x', work, () => 1))),
-      /^version 1 does not say how to undo x, which this instance has done$/,
+      /^version 1 has no undo for "x", which this instance has completed$/,
     ],
     [
       'it has another key',
@@ -125,7 +125,7 @@ describe('is refused, and goes on by the definition that it had', () => {
 
   it('it is of another workflow', async () => {
     const to = paid(x(workflow('stranger', { on: 'begin', within: '1d' }) as Flow))
-    expect(await refused(to)).toBe('it is an instance of flow, and not of stranger')
+    expect(await refused(to)).toBe('the instance belongs to workflow "flow", not to "stranger"')
   })
 
   it.each<[string, unknown]>([

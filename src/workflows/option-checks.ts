@@ -2,18 +2,18 @@ import {
   aTimeout, aCount, aDuration, aFunction, aList, anObject, anything, aSchema, checkOptions, oneOf, optionsOf, type Check,
 } from '../options.ts' // biome-ignore format: one list
 import type {
-  ApproveOptions,
+  ApproveStepOptions,
   CallStepOptions,
-  EachOptionsOf,
-  Joining,
-  ParallelOptions,
-  WhenOptions,
+  EachStepOptionsWithInput,
+  JoinMode,
+  ParallelStepOptions,
+  WhenStepOptions,
 } from './options.ts'
 
 const otherwise = aFunction
 const joined = oneOf('all', 'settled')
 
-const when = { within: aTimeout, otherwise } satisfies Record<keyof WhenOptions<unknown, unknown>, Check>
+const when = { within: aTimeout, otherwise } satisfies Record<keyof WhenStepOptions<unknown, unknown>, Check>
 const call = { within: aTimeout, undo: optionsOf({ target: anything, input: aFunction }), otherwise } satisfies Record<
   keyof CallStepOptions<unknown, string, unknown, unknown>,
   Check
@@ -24,16 +24,16 @@ const each = {
   join: value => (typeof value === 'object' ? anObject(value) : joined(value)),
   within: aTimeout,
   otherwise,
-} satisfies Record<keyof EachOptionsOf<unknown, unknown, unknown, Joining>, Check>
-const parallel = { within: aTimeout, otherwise } satisfies Record<keyof ParallelOptions<unknown>, Check>
+} satisfies Record<keyof EachStepOptionsWithInput<unknown, unknown, unknown, JoinMode>, Check>
+const parallel = { within: aTimeout, otherwise } satisfies Record<keyof ParallelStepOptions<unknown>, Check>
 const approve = { who: aList, within: aTimeout, remind: aDuration, otherwise } satisfies Record<
-  keyof ApproveOptions<unknown>,
+  keyof ApproveStepOptions<unknown>,
   Check
 >
 
 const steps = { when, call, each, parallel, approve } as const
 
-/** @throws E_APP_INVALID for options of a step that mean nothing or have the wrong type */
+/** @throws E_APP_INVALID for unknown options of a step and wrong types */
 export function checkStep(kind: keyof typeof steps, workflow: string, step: string, options: object): void {
   const required = kind === 'when' || kind === 'approve' ? ['within'] : []
   checkOptions(`workflow "${workflow}", step "${step}"`, options, steps[kind], required)

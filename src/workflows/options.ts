@@ -3,8 +3,8 @@ import type { Callable } from '../tasks/script.ts'
 import type { Ref, Template } from './refs.ts'
 import type { Workflow } from './workflow.ts'
 
-/** A workflow, whatever it keeps. */
-export interface AnyWorkflow {
+/** A workflow with any scope. */
+export interface WorkflowLike {
   readonly kind: 'workflow'
   readonly name: string
   /** For the compiler only. */
@@ -14,36 +14,36 @@ export interface AnyWorkflow {
 export type ScopeOf<W> = W extends { readonly '~scope'?: infer Scope } ? Scope : never
 
 interface Fallible<Scope> {
-  /** What is done in place of going on; in its scope `error` says what happened. After it the next step comes. */
-  otherwise?: (steps: Workflow<Scope & { readonly error: Failure }>) => AnyWorkflow
+  /** Steps that run if this step fails; their scope contains `error`. Afterwards the next step runs. */
+  otherwise?: (steps: Workflow<Scope & { readonly error: StepFailure }>) => WorkflowLike
 }
 
-export interface Failure {
+export interface StepFailure {
   readonly code: string
   readonly message: string
 }
 
-/** In the scope of `otherwise` is what had come by then. */
-export interface WhenOptions<Scope, Captures> extends Fallible<Scope & Partial<Captures>> {
-  /** Longest wait. */
+/** The scope of `otherwise` contains what was captured before the failure. */
+export interface WhenStepOptions<Scope, Captures> extends Fallible<Scope & Partial<Captures>> {
+  /** Maximum wait. */
   within: Timeout
 }
 
 export interface CallStepOptions<Scope, Name extends string, Out, Undo> extends Fallible<Scope> {
-  /** Longest wait for the answer, queueing included. Default one day. */
+  /** Maximum wait for the answer, including time in queues. Default one day. */
   within?: Timeout
-  /** Called when the instance fails or is cancelled later: the last first. */
+  /** Called if the instance fails or is cancelled later. Undo calls run newest first. */
   undo?: {
     target: Callable<Undo, unknown>
     input(scope: Ref<Scope & { readonly [K in Name]: Out }>): Template<NoInfer<Undo>>
   }
 }
 
-/** `all`: each must answer. `settled`: failures are answers too. `quorum`: so many must answer, the rest is withdrawn. */
-export type Joining = 'all' | 'settled' | { readonly quorum: number }
+/** `all`: every call must succeed. `settled`: failures count as results. `quorum`: this many must succeed; the others are cancelled. */
+export type JoinMode = 'all' | 'settled' | { readonly quorum: number }
 
-export interface EachOptions<Scope, J extends Joining> extends Fallible<Scope> {
-  /** Most calls at a time. Default 8. */
+export interface EachStepOptions<Scope, J extends JoinMode> extends Fallible<Scope> {
+  /** Maximum number of concurrent calls. Default 8. */
   parallel?: number
   /** Default `all`. */
   join?: J
@@ -51,11 +51,11 @@ export interface EachOptions<Scope, J extends Joining> extends Fallible<Scope> {
   within?: Timeout
 }
 
-export interface EachOptionsOf<Scope, Item, In, J extends Joining> extends EachOptions<Scope, J> {
+export interface EachStepOptionsWithInput<Scope, Item, In, J extends JoinMode> extends EachStepOptions<Scope, J> {
   input(item: Ref<Item>, scope: Ref<Scope>): Template<NoInfer<In>>
 }
 
-export interface ParallelOptions<Scope> extends Fallible<Scope> {
+export interface ParallelStepOptions<Scope> extends Fallible<Scope> {
   /** Longest wait for one answer. Default one day. */
   within?: Timeout
 }
@@ -70,21 +70,21 @@ export type OutputsOf<Targets> = {
 
 export type Settled<Out> =
   | { readonly output: Out; readonly error?: never }
-  | { readonly output?: never; readonly error: Failure }
+  | { readonly output?: never; readonly error: StepFailure }
 
-export type JoinedOf<J extends Joining, Out> = J extends 'settled' ? readonly Settled<Out>[] : readonly Out[]
+export type JoinedOf<J extends JoinMode, Out> = J extends 'settled' ? readonly Settled<Out>[] : readonly Out[]
 
-export interface ApproveOptions<Scope> extends Fallible<Scope> {
-  /** Who may answer. Default: whoever has an identity. */
+export interface ApproveStepOptions<Scope> extends Fallible<Scope> {
+  /** People who may answer. Default: every identified person. */
   who?: readonly string[]
   /** Longest wait. */
   within: Timeout
-  /** As long as nobody answers, `approval.reminded` is emitted this often. */
+  /** Interval of `approval.reminded` while there is no answer. Default: none. */
   remind?: Duration
 }
 
-/** What people said. */
-export interface Approval {
+/** The decision of a person. */
+export interface ApprovalResult {
   readonly approved: boolean
   readonly by: string
   readonly at: string

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import type { CloudEvent } from '../event.ts'
 import { happened, InstanceRun } from '../../test/lib/instance.ts'
-import { all, any, count, on, seq, type Watch } from './patterns.ts'
+import { all, any, count, on, seq, type EventPattern } from './patterns.ts'
 import { workflow, type Workflow } from './workflow.ts'
 
 /* Whatever the order in which events are delivered, however often, and however they are split into turns: the same state. */
@@ -24,7 +24,7 @@ const shapes = fc.letrec<{ shape: Shape }>(tie => ({
 function built(steps: readonly Shape[]): { flow: Workflow<any, never, unknown>; events: CloudEvent[] } {
   const events: CloudEvent[] = []
   let types = 0
-  const watch = (shape: Shape): Watch => {
+  const watch = (shape: Shape): EventPattern => {
     if (typeof shape === 'number') {
       const type = `t${types++}`
       for (let i = 0; i < shape; i++) events.push(happened(type, events.length, `${(events.length * 7919) % 1009}`))

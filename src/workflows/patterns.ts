@@ -4,80 +4,80 @@ import type { EventType } from '../event.ts'
 import type { Received } from '../received.ts'
 import { milliseconds, type Duration } from '../tasks/duration.ts'
 import type { OnPattern, Pattern } from './definition.ts'
-import { conditionOf, standIn, type Ref, type Test } from './refs.ts'
+import { toCondition, placeholder, type Ref, type Test } from './refs.ts'
 
-/** A type of events: as `event()` declares it, of a trigger, or any name. */
-export type Type = EventType | string
+/** An event type: declared with `event()`, of a trigger, or any name. */
+export type TypeOrName = EventType | string
 
-// biome-ignore lint/suspicious/noExplicitAny: what a type carries that nobody declared can be read in any way
+// biome-ignore lint/suspicious/noExplicitAny: data of undeclared types can be read in any way
 export type DataOf<T> = T extends EventType<infer Data> ? Data : T extends keyof Received ? Received[T] : any
 
-/** A pattern over events, and what it captures, by name. */
-export interface Watch<Captures = object> {
+/** A pattern of events, with its captures by name. */
+export interface EventPattern<Captures = object> {
   readonly pattern: Pattern
   /** For the compiler only. */
   readonly '~captures'?: Captures
 }
 
 /** One event of a type. */
-export interface On<Data, Captures = object> extends Watch<Captures> {
+export interface On<Data, Captures = object> extends EventPattern<Captures> {
   readonly pattern: OnPattern
-  /** Only events of whose data this holds. */
+  /** Matches only events whose data satisfies the condition. */
   where(test: (data: Ref<Data>) => Test): On<Data, Captures>
-  /** Keeps the data of the event under this name. */
+  /** Stores the data of the event under this name. */
   as<Name extends string>(name: Name): On<Data, { [K in Name]: Data }>
 }
 
-/** @throws E_EVENT_INVALID when it is not a type: a pattern of types has no one shape. */
-export function on<T extends Type>(type: T): On<DataOf<T>> {
+/** One event of a type. @throws E_EVENT_INVALID for a type pattern such as `order.*`, whose data has no single shape */
+export function on<T extends TypeOrName>(type: T): On<DataOf<T>> {
   return onOf({ kind: 'on', type: typeName(type) })
 }
 
-export const typeName = (type: Type): string => canonicalType(typeof type === 'string' ? type : type.type)
+export const typeName = (type: TypeOrName): string => canonicalType(typeof type === 'string' ? type : type.type)
 
 function onOf<Data, Captures>(pattern: OnPattern): On<Data, Captures> {
   return {
     pattern,
-    where: test => onOf({ ...pattern, where: conditionOf(test(standIn(['it']))) }),
+    where: test => onOf({ ...pattern, where: toCondition(test(placeholder(['it']))) }),
     as: name => onOf({ ...pattern, as: name }),
   }
 }
 
-type CapturesOf<W> = W extends Watch<infer Captures> ? Captures : never
+type CapturesOf<W> = W extends EventPattern<infer Captures> ? Captures : never
 type All<Ws extends readonly unknown[]> = Ws extends readonly [infer First, ...infer Rest]
   ? CapturesOf<First> & All<Rest>
   : object
 
-/** One after the other. What comes before its turn is kept for it. */
-export const seq = <const Ws extends readonly Watch[]>(...of: Ws) =>
+/** The patterns in order. Events that arrive early are kept. */
+export const seq = <const Ws extends readonly EventPattern[]>(...of: Ws) =>
   watch<All<Ws>>({ kind: 'seq', of: patterns('seq', of) })
 
-/** Each of them, in whatever order. */
-export const all = <const Ws extends readonly Watch[]>(...of: Ws) =>
+/** All patterns, in any order. */
+export const all = <const Ws extends readonly EventPattern[]>(...of: Ws) =>
   watch<All<Ws>>({ kind: 'all', of: patterns('all', of) })
 
-/** The first of them that holds. */
-export const any = <const Ws extends readonly Watch[]>(...of: Ws) =>
+/** The first pattern that holds. */
+export const any = <const Ws extends readonly EventPattern[]>(...of: Ws) =>
   watch<Partial<All<Ws>>>({ kind: 'any', of: patterns('any', of) })
 
-/** So many different events; a capture is the list of their data. @throws E_APP_INVALID */
+/** A number of different events. A capture is the list of their data. @throws E_APP_INVALID */
 export function count<Data, Captures>(times: number, of: On<Data, Captures>) {
   if (!Number.isInteger(times) || times < 1 || times > maxCount)
-    throw new TidingsError('E_APP_INVALID', `count(${times}) is not a number from 1 to ${maxCount}`)
+    throw new TidingsError('E_APP_INVALID', `count(${times}): expected an integer from 1 to ${maxCount}`)
   return watch<{ [K in keyof Captures]: Captures[K][] }>({ kind: 'count', times, of: of.pattern })
 }
 
-/** That a pattern does not hold for so long, from when its turn comes. Where it does, the step fails. */
-export function absent(of: Watch, within: Duration) {
+/** Holds if the inner pattern does not hold within the duration, from when this part starts. If it does, the step fails. */
+export function absent(of: EventPattern, within: Duration) {
   milliseconds(within)
   return watch<object>({ kind: 'absent', of: of.pattern, within })
 }
 
 const maxCount = 1_000
 
-const watch = <Captures>(pattern: Pattern): Watch<Captures> => ({ pattern })
+const watch = <Captures>(pattern: Pattern): EventPattern<Captures> => ({ pattern })
 
-function patterns(kind: string, of: readonly Watch[]): Pattern[] {
-  if (of.length === 0) throw new TidingsError('E_APP_INVALID', `${kind}() needs a pattern`)
+function patterns(kind: string, of: readonly EventPattern[]): Pattern[] {
+  if (of.length === 0) throw new TidingsError('E_APP_INVALID', `${kind}() needs at least one pattern`)
   return of.map(({ pattern }) => pattern)
 }

@@ -2,19 +2,19 @@ import { TidingsError } from '../errors.ts'
 import type { Schema } from '../schema.ts'
 import { definitionDocument } from '../tasks/instances.ts'
 import type { ProgramDefinition } from '../tasks/program.ts'
-import { Code } from './compile.ts'
+import { CompiledWorkflow } from './compile.ts'
 import type { Definition } from './definition.ts'
 import { WorkflowMachine } from './machine.ts'
 
-interface Told {
-  /** Where it is defined, as `path:line:column`. */
+interface WorkflowProgramOptions {
+  /** Source location of the definition, as `path:line:column`. */
   readonly at?: string
   readonly input?: Schema
 }
 
-/** A workflow as the engine hosts it. What instances of other definitions go by is read from the log. */
-export function workflowProgram(definition: Definition, told: Told = {}): ProgramDefinition {
-  const code = new Code(definition)
+/** A workflow as a program of the engine. Definitions of older instances are read from the log. */
+export function workflowProgram(definition: Definition, options: WorkflowProgramOptions = {}): ProgramDefinition {
+  const code = new CompiledWorkflow(definition)
   const { name, version, key } = definition
   const known = new Map<string, ProgramDefinition>()
   const { types } = code
@@ -24,15 +24,18 @@ export function workflowProgram(definition: Definition, told: Told = {}): Progra
     hash: code.hash,
     on: [],
     isBuiltIn: true,
-    ...(told.at !== undefined && { at: told.at }),
+    ...(options.at !== undefined && { at: options.at }),
     ...(types.length > 0 && { instances: { types, ...(key && { key }) } }),
     document: { key: definitionDocument(name, code.hash), text: JSON.stringify(definition) },
-    machine: (_, redactor, snapshot) => new WorkflowMachine(code, told.input, redactor, snapshot),
+    machine: (_, redactor, snapshot) => new WorkflowMachine(code, options.input, redactor, snapshot),
     async pinned(hash, read) {
       const cached = known.get(hash)
       if (cached) return cached
       const { redactor } = this
-      const found = { ...workflowProgram(await readDefinition(name, hash, read), told), ...(redactor && { redactor }) }
+      const found = {
+        ...workflowProgram(await readDefinition(name, hash, read), options),
+        ...(redactor && { redactor }),
+      }
       known.set(hash, found)
       return found
     },
@@ -40,7 +43,7 @@ export function workflowProgram(definition: Definition, told: Told = {}): Progra
   return program
 }
 
-/** @throws E_PROGRAM_MISMATCH when it is not there */
+/** @throws E_PROGRAM_MISMATCH if the definition is not on the log */
 export async function readDefinition(
   name: string,
   hash: string,
@@ -48,5 +51,5 @@ export async function readDefinition(
 ): Promise<Definition> {
   const text = await read(definitionDocument(name, hash))
   if (text !== undefined) return JSON.parse(text) as Definition
-  throw new TidingsError('E_PROGRAM_MISMATCH', `the definition ${hash} of workflow ${name} is not in the log`)
+  throw new TidingsError('E_PROGRAM_MISMATCH', `the definition ${hash} of workflow "${name}" is not on the log`)
 }

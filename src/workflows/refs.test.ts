@@ -3,12 +3,12 @@ import { describe, expect, it } from 'vitest'
 import { TidingsError } from '../errors.ts'
 import { evaluate, holds, type Scope } from './evaluate.ts'
 import {
-  above, atLeast, atMost, below, both, conditionOf, either, exists, expressionOf, includes, is, not, standIn, text, type Ref, type Test,
+  above, atLeast, atMost, below, both, toCondition, either, exists, toExpression, includes, is, not, placeholder, text, type Ref, type Test,
 } from './refs.ts' // biome-ignore format: one list
 
-const scope = () => standIn([]) as Ref<any>
+const scope = () => placeholder([]) as Ref<any>
 const run = (select: (s: Ref<any>) => unknown, values: Scope) =>
-  evaluate(throughJson(expressionOf(select(scope()))), values)
+  evaluate(throughJson(toExpression(select(scope()))), values)
 const throughJson = <T>(value: T): T => JSON.parse(JSON.stringify(value)) as T
 const isInvalid = (error: unknown) => error instanceof TidingsError && error.code === 'E_APP_INVALID'
 
@@ -85,7 +85,7 @@ describe('a selector', () => {
     'gives it as a class has it': s => new Map([[1, s.a]]),
   }
   it.each(Object.keys(misuses))('that %s is refused', name => {
-    expect(() => expressionOf(misuses[name]!(scope()))).toThrow(expect.toSatisfy(isInvalid))
+    expect(() => toExpression(misuses[name]!(scope()))).toThrow(expect.toSatisfy(isInvalid))
   })
 })
 
@@ -119,7 +119,7 @@ function put(values: object, [name, ...rest]: readonly string[], value: unknown)
 
 describe('conditions', () => {
   const says = (test: (s: Ref<any>) => Test, values: Scope = {}) =>
-    holds(throughJson(conditionOf(test(scope()))), values)
+    holds(throughJson(toCondition(test(scope()))), values)
 
   it('is: the same JSON value, and what is missing is null', () => {
     expect(says(s => is(s.a, { x: [1] }), { a: { x: [1] } })).toBe(true)
@@ -155,7 +155,7 @@ describe('conditions', () => {
     expect(says(() => both())).toBe(true)
     expect(says(() => either())).toBe(false)
     for (const none of [true, undefined, 'yes', null, {}])
-      expect(() => conditionOf(none as never)).toThrow(expect.toSatisfy(isInvalid))
+      expect(() => toCondition(none as never)).toThrow(expect.toSatisfy(isInvalid))
   })
 
   it('text takes values as they are, and JSON of what is no text', () => {

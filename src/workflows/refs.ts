@@ -2,15 +2,15 @@ import { TidingsError } from '../errors.ts'
 import type { Comparison, Condition, Expression } from './definition.ts'
 
 /*
- * A selector such as `s => s.plan.parts` is called once, when the workflow is built, with stand-ins that remember the path
- * that was taken. What comes out is data; nothing of the function is kept.
+ * A selector such as `s => s.plan.parts` is called once, when the workflow is built, with placeholders that record the path. The result
+ * is data; the function itself is not kept.
  */
 
-declare const stands: unique symbol
+declare const placeholderFor: unique symbol
 
-/** Stands for a value that an instance will have. */
-interface StandsFor<T> {
-  readonly [stands]: () => T
+/** A placeholder for a value that an instance has later. */
+interface Placeholder<T> {
+  readonly [placeholderFor]: () => T
 }
 
 type IsAny<T> = 0 extends 1 & T ? true : false
@@ -20,20 +20,20 @@ type Fields<T> = [T] extends [readonly (infer Item)[]]
     ? { readonly [K in keyof T]-?: Ref<T[K]> }
     : unknown
 
-/** A value that is not there yet, and its fields. Reading a field that the type does not have is a compile error. */
-// biome-ignore lint/suspicious/noExplicitAny: what is not typed can be read in any way
-export type Ref<T> = IsAny<T> extends true ? any : StandsFor<T> & Fields<NonNullable<T>>
+/** A placeholder for a value and its fields. Reading a field that the type does not have is a compile error. */
+// biome-ignore lint/suspicious/noExplicitAny: untyped values can be read in any way
+export type Ref<T> = IsAny<T> extends true ? any : Placeholder<T> & Fields<NonNullable<T>>
 
 type Plain = string | number | boolean | null | undefined
 
-/** A value of type T, or what will give one: a reference, or an object or list of such. What may be missing may be null. */
+/** A value of type T, or a template for one: a placeholder, or an object or list with placeholders. A missing value becomes null. */
 export type Template<T> =
   IsAny<T> extends true
     ? unknown
     : unknown extends T
       ? unknown
       :
-          | StandsFor<T | null | undefined>
+          | Placeholder<T | null | undefined>
           | (T extends Plain
               ? T
               : T extends readonly (infer Item)[]
@@ -42,35 +42,37 @@ export type Template<T> =
                   ? { readonly [K in keyof T]: Template<T[K]> }
                   : T)
 
-/** The type of what a template gives. */
-export type Given<T> =
-  T extends StandsFor<infer Value>
+/** The type of the value that a template produces. */
+export type ValueOf<T> =
+  T extends Placeholder<infer Value>
     ? Value
     : T extends Plain
       ? T
       : T extends readonly (infer Item)[]
-        ? readonly Given<Item>[]
+        ? readonly ValueOf<Item>[]
         : T extends object
-          ? { [K in keyof T]: Given<T[K]> }
+          ? { [K in keyof T]: ValueOf<T[K]> }
           : T
 
-/** What stands for values of a scope. */
+/** A function from the placeholders of a scope to a template or condition. */
 export type Selector<Scope, T> = (scope: Ref<Scope>) => T
 
 const path = Symbol('path')
-const refusals = new Set(['then', 'toJSON', 'constructor'])
+const rejectedProperties = new Set(['then', 'toJSON', 'constructor'])
 
-/** A stand-in for the value at a path. @throws E_APP_INVALID where the value itself would be needed. */
-export function standIn(steps: readonly string[]): never {
+/** A placeholder for the value at a path. Using it as a value throws E_APP_INVALID. */
+export function placeholder(steps: readonly string[]): never {
   const refuse = () => {
-    const said = steps.join('.') || 'the scope'
-    throw invalid(`${said} is not there yet when the workflow is built: use text\`…\`, is(), above() and the like`)
+    const pathText = steps.join('.') || 'the scope'
+    throw invalid(
+      `${pathText} has no value while the workflow is built: use text\`…\`, is(), above() and similar functions`,
+    )
   }
-  // A function, so that what is called on it is refused with this text too.
+  // The target is a function, so that calls fail with this error too.
   return new Proxy(function () {}, {
     get(_, name) {
       if (name === path) return steps
-      return typeof name === 'symbol' || refusals.has(name) ? refuse() : standIn([...steps, name])
+      return typeof name === 'symbol' || rejectedProperties.has(name) ? refuse() : placeholder([...steps, name])
     },
     has: (_, name) => name === path || refuse(),
     apply: refuse,
@@ -90,73 +92,75 @@ class Text {
   }
 }
 
-/** Text with values of the scope in it: `` text`Report on ${s.event.subject}` ``. */
-export function text(strings: TemplateStringsArray, ...values: readonly unknown[]): StandsFor<string> {
+/** Text that contains values of the scope: `` text`Report on ${s.event.subject}` ``. */
+export function text(strings: TemplateStringsArray, ...values: readonly unknown[]): Placeholder<string> {
   const parts = strings.flatMap((string, i) => [...(string ? [string] : []), ...(i < values.length ? [values[i]] : [])])
-  return new Text(parts) as unknown as StandsFor<string>
+  return new Text(parts) as unknown as Placeholder<string>
 }
 
-const isStandIn = (value: unknown): value is { [path]: readonly string[] } =>
+const isPlaceholder = (value: unknown): value is { [path]: readonly string[] } =>
   typeof value === 'function' && path in value
 
-const mostDepth = 64
+const maxDepth = 64
 
-/** What a selector returned, as data. @throws E_APP_INVALID for what cannot be JSON. */
-export function expressionOf(value: unknown, depth = 0): Expression {
-  if (depth > mostDepth)
-    throw invalid(`a selector gives values of the scope and JSON, at most ${mostDepth} levels deep`)
-  if (isStandIn(value)) return { ref: value[path] }
-  if (value instanceof Text) return { text: value.parts.map(part => expressionOf(part, depth + 1)) }
+/** The result of a selector as data. @throws E_APP_INVALID if it cannot be JSON */
+export function toExpression(value: unknown, depth = 0): Expression {
+  if (depth > maxDepth)
+    throw invalid(`a selector must return values of the scope and JSON, at most ${maxDepth} levels deep`)
+  if (isPlaceholder(value)) return { ref: value[path] }
+  if (value instanceof Text) return { text: value.parts.map(part => toExpression(part, depth + 1)) }
   if (value === null || typeof value === 'string' || typeof value === 'boolean') return { value }
-  // JSON has one zero.
+  // JSON has no negative zero.
   if (typeof value === 'number' && Number.isFinite(value)) return { value: value + 0 }
-  // Of holes too.
-  if (Array.isArray(value)) return { list: Array.from(value, item => expressionOf(item, depth + 1)) }
+  // Array.from includes holes.
+  if (Array.isArray(value)) return { list: Array.from(value, item => toExpression(item, depth + 1)) }
   if (typeof value === 'object' && Object.getPrototypeOf(value) === Object.prototype) {
     const fields = Object.entries(value).filter(([, field]) => field !== undefined)
-    return { fields: Object.fromEntries(fields.map(([name, field]) => [name, expressionOf(field, depth + 1)])) }
+    return { fields: Object.fromEntries(fields.map(([name, field]) => [name, toExpression(field, depth + 1)])) }
   }
-  throw invalid(`a selector gives values of the scope and JSON, and not ${typeof value}`)
+  throw invalid(`a selector must return values of the scope and JSON, not ${typeof value}`)
 }
 
-class Claim {
+class ConditionValue {
   readonly condition: Condition
   constructor(condition: Condition) {
     this.condition = condition
   }
 }
 
-/** What `is`, `above` and the like say of values that are not there yet. */
-export type Test = Claim | StandsFor<boolean> | StandsFor<boolean | undefined>
+/** A condition on values of an instance, made by `is`, `above` and similar functions. */
+export type Test = ConditionValue | Placeholder<boolean> | Placeholder<boolean | undefined>
 
-/** A condition as data; of a value of type boolean, that it is true. */
-export function conditionOf(test: Test): Condition {
-  if (test instanceof Claim) return test.condition
-  if (isStandIn(test)) return { compare: 'is', left: expressionOf(test), right: { value: true } }
-  throw invalid('a condition is made of is(), above(), exists() and the like, since it is data')
+/** A condition as data. A boolean value is compared with true. */
+export function toCondition(test: Test): Condition {
+  if (test instanceof ConditionValue) return test.condition
+  if (isPlaceholder(test)) return { compare: 'is', left: toExpression(test), right: { value: true } }
+  throw invalid(
+    'a condition must be made with is(), above(), exists() and similar functions, because it is stored as data',
+  )
 }
 
-const comparing =
+const comparison =
   <Operand>(how: Comparison) =>
   (
-    left: StandsFor<Operand | undefined | null> | Operand,
-    right: StandsFor<Operand | undefined | null> | Operand,
+    left: Placeholder<Operand | undefined | null> | Operand,
+    right: Placeholder<Operand | undefined | null> | Operand,
   ): Test =>
-    new Claim({ compare: how, left: expressionOf(left), right: expressionOf(right) })
+    new ConditionValue({ compare: how, left: toExpression(left), right: toExpression(right) })
 
-/** The same JSON value. */
-export const is = comparing<unknown>('is')
-/** Of two numbers, or of two texts; between others nothing holds. */
-export const above = comparing<number | string>('above')
-export const atLeast = comparing<number | string>('atLeast')
-export const below = comparing<number | string>('below')
-export const atMost = comparing<number | string>('atMost')
-/** The list holds the value, or the text the part. */
-export const includes = comparing<unknown>('includes')
-/** It is there, and not null. */
-export const exists = (value: StandsFor<unknown>): Test => new Claim({ exists: expressionOf(value) })
-export const not = (test: Test): Test => new Claim({ not: conditionOf(test) })
-export const both = (...tests: readonly Test[]): Test => new Claim({ both: tests.map(conditionOf) })
-export const either = (...tests: readonly Test[]): Test => new Claim({ either: tests.map(conditionOf) })
+/** Equal JSON values. */
+export const is = comparison<unknown>('is')
+/** Compares two numbers or two texts; false for other values. */
+export const above = comparison<number | string>('above')
+export const atLeast = comparison<number | string>('atLeast')
+export const below = comparison<number | string>('below')
+export const atMost = comparison<number | string>('atMost')
+/** The list contains the value, or the text contains the part. */
+export const includes = comparison<unknown>('includes')
+/** The value exists and is not null. */
+export const exists = (value: Placeholder<unknown>): Test => new ConditionValue({ exists: toExpression(value) })
+export const not = (test: Test): Test => new ConditionValue({ not: toCondition(test) })
+export const both = (...tests: readonly Test[]): Test => new ConditionValue({ both: tests.map(toCondition) })
+export const either = (...tests: readonly Test[]): Test => new ConditionValue({ either: tests.map(toCondition) })
 
 const invalid = (what: string) => new TidingsError('E_APP_INVALID', what)

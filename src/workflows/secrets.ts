@@ -3,26 +3,26 @@ import { TidingsError } from '../errors.ts'
 import type { Json } from '../json.ts'
 import { getPath } from '../tasks/get-path.ts'
 import type { Definition, Expression, Step, Target } from './definition.ts'
-import { stepsIn } from './tree.ts'
+import { stepsIn } from './definition-tree.ts'
 
 /*
- * A definition lies on the log as it is, since instances go on with it. With a mark in place of a constant it would mean
- * something else, so a constant that redaction would hide is refused when the app is loaded.
+ * A definition is stored on the log unchanged, because instances execute it. Redacting a constant would change its meaning, so a constant
+ * that redaction would hide is rejected when the app loads.
  */
 
-/** @throws E_APP_INVALID where it holds a secret, or where its instances are found by what is hidden */
+/** @throws E_APP_INVALID if it contains a secret, or if an instance key is redacted */
 export function assertNoSecrets(definition: Definition, redactor: Redactor): void {
   const { name, key = {}, steps } = definition
   const refuse = (where: string, mark: string): never => {
     throw new TidingsError(
       'E_APP_INVALID',
-      `workflow "${name}": ${where} holds what redaction hides, ${mark}, and would lie on the log in clear; let the tool that needs it read it from its environment`,
+      `workflow "${name}": ${where} contains a secret (${mark}) that would be stored on the log in clear; let the tool that needs it read it from its environment`,
     )
   }
   const whole = firstDifference(definition, redactor.value(definition))
   if (whole) refuse(whole.path, whole.mark)
   for (const step of stepsIn(steps))
-    for (const { type, data } of emittedBy(step)) {
+    for (const { type, data } of emittedConstants(step)) {
       const found = firstDifference(data, redactor.event({ type, data }).data)
       if (found) refuse(`step "${step.id}", ${type}, data.${found.path}`, found.mark)
     }
@@ -31,13 +31,13 @@ export function assertNoSecrets(definition: Definition, redactor: Redactor): voi
     if (getPath(redactor.event({ type, data }).data, path) !== 'key')
       throw new TidingsError(
         'E_APP_INVALID',
-        `workflow "${name}" finds its instances by data.${path.join('.')} of ${type}, which redact.paths hides: all events would belong to one instance; use a field that is not hidden`,
+        `workflow "${name}" finds its instances by data.${path.join('.')} of ${type}, which redact.paths hides: all events would belong to one instance; use a field that is not redacted`,
       )
   }
 }
 
-/** What a step emits, as far as its constants say. */
-function emittedBy(step: Step): { type: string; data: unknown }[] {
+/** The events that a step emits, with the constants of their data. */
+function emittedConstants(step: Step): { type: string; data: unknown }[] {
   switch (step.kind) {
     case 'emit':
       return [{ type: step.type, data: constantsOf(step.data) }]
@@ -68,7 +68,7 @@ const requestOf = ({ kind }: Target, input: Expression) => ({
   data: { input: constantsOf(input) },
 })
 
-/** The value of an expression; null where only an instance knows it. */
+/** The value of an expression, with null for values of an instance. */
 function constantsOf(expression: Expression): Json {
   if ('value' in expression) return expression.value
   if ('list' in expression) return expression.list.map(constantsOf)
@@ -77,7 +77,7 @@ function constantsOf(expression: Expression): Json {
   return Object.fromEntries(Object.entries(expression.fields).map(([name, each]) => [name, constantsOf(each)]))
 }
 
-/** Where two JSON values differ first, and the text or the key that the second one has there. */
+/** The first difference of a JSON value and its redacted copy, with the redaction mark. */
 function firstDifference(before: unknown, after: unknown, path = ''): { path: string; mark: string } | undefined {
   if (before === after) return undefined
   if (typeof after !== 'object' || after === null) return { path, mark: /\[redacted [^\]]+\]/.exec(String(after))![0] }

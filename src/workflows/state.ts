@@ -1,63 +1,61 @@
 import type { ErrorData } from '../errors.ts'
 import type { CallOutcome } from '../tasks/outcome.ts'
-import type { Heard, Progress } from './match.ts'
+import type { ReceivedEvent, PatternProgress } from './match.ts'
 
-/** Where an instance stands. JSON; small as long as what it keeps is. */
-export interface State {
-  /** Id of its step. */
+/** The state of an instance. Stored as JSON. */
+export interface InstanceState {
+  /** Id of the current step. */
   at?: string
-  /** What it has kept, by name. */
+  /** Captured data and results, by name. */
   scope: Record<string, unknown>
-  /** Moment at which the whole instance is over, ms since the epoch; null for never. Absent before its first event. */
+  /** Deadline of the instance, ms since the epoch; null for none. Absent before its first input. */
   ends?: number | null
-  /** How far the step is where it stands. */
-  wait?: Wait
-  /** What came before its turn. */
-  early?: Heard[]
-  /** Digests of the ids of events that were taken or were late, the newest. */
+  /** Progress of the current step. */
+  wait?: WaitState
+  /** Events that arrived before a step waits for them. */
+  early?: ReceivedEvent[]
+  /** Digests of the ids of the newest events that were taken or late. */
   seen?: string[]
-  /** Calls that wait for an answer: of each() and parallel(), the number of the item. */
-  open?: Record<string, Slot>
-  /** How often the steps of a repeat() were done, by its id. */
+  /** Open calls by id. The value of a call of each() or parallel() is the index of its item. */
+  open?: Record<string, CallSlot>
+  /** Completed rounds of each repeat(), by step id. */
   rounds?: Record<string, number>
-  /** Which way was taken, by the id of a choose(), or of a step that failed and has an `otherwise`. */
+  /** The branch taken, by the id of a choose() or of a failed step with `otherwise`. */
   ways?: Record<string, boolean>
-  /** What can be undone, in the order in which it was done. */
-  undo?: Undo[]
-  /** It fails, or is cancelled, as soon as everything is undone. */
-  ending?: { as: Ending; failed?: string[] }
-  /** The timer that wakes it. */
+  /** Completed steps that can be undone, oldest first. */
+  undo?: UndoEntry[]
+  /** How the instance ends once everything is undone. `failed`: steps whose undo failed. */
+  ending?: { as: InstanceEnding; failed?: string[] }
+  /** The pending timer. */
   alarm?: { call: string; due: number }
   ended?: true
 }
 
-export type Slot = number | 'call' | 'undo'
+export type CallSlot = number | 'call' | 'undo'
 
-export type Ending = { readonly error: ErrorData } | { readonly cancelled: string }
+export type InstanceEnding = { readonly error: ErrorData } | { readonly cancelled: string }
 
-export interface Undo {
+export interface UndoEntry {
   readonly step: string
   readonly input: unknown
 }
 
-export type Wait =
-  | ({ kind: 'when'; since: number } & Progress)
+export type WaitState =
+  | ({ kind: 'when'; since: number } & PatternProgress)
   | { kind: 'call' }
-  | { kind: 'fan'; items: unknown[]; next: number; results: (Result | null)[] }
+  | { kind: 'fan'; items: unknown[]; next: number; results: (CallOutcome | null)[] }
   | { kind: 'approve'; remindAt?: number }
   | { kind: 'wait'; until: number }
 
-export type Result = CallOutcome
-
-/** What a turn does outside the state. */
+/** An effect of a turn. */
 export type Command =
-  | { readonly kind: 'ask'; readonly slot: Slot; readonly type: string; readonly target: string; readonly data: unknown; readonly within: number | 'forever' }
-  | { readonly kind: 'withdraw'; readonly call: string }
+  | { readonly kind: 'call'; readonly slot: CallSlot; readonly type: string; readonly target: string; readonly data: unknown; readonly within: number | 'forever' }
+  | { readonly kind: 'cancelCall'; readonly call: string }
   | { readonly kind: 'emit'; readonly type: string; readonly data: unknown; readonly target?: string; readonly subject?: string }
   | { readonly kind: 'complete'; readonly output: unknown }
   | { readonly kind: 'fail'; readonly error: ErrorData }
   | { readonly kind: 'cancel'; readonly reason: string } // biome-ignore format: one table
 
-/** Whether a command stays when the turn asks for more than the budget has: what ends the instance, and what undoes it. */
+/** Whether a command is kept when the budget refuses the turn: commands that end the instance or undo steps. */
 export const isKeptWhenRefused = (command: Command) =>
-  ['withdraw', 'fail', 'cancel'].includes(command.kind) || (command.kind === 'ask' && command.slot === 'undo')
+  ['cancelCall', 'fail', 'cancel'].includes(command.kind) || (command.kind === 'call' && command.slot === 'undo')

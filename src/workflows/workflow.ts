@@ -5,75 +5,75 @@ import { sourceLocation } from '../stack.ts'
 import type { Timeout, Duration } from '../tasks/duration.ts'
 import type { ProgramDefinition } from '../tasks/program.ts'
 import type { Callable } from '../tasks/script.ts'
-import { checked } from './check.ts'
+import { checkDefinition } from './check.ts'
 import { checkStep, checkWorkflow } from './option-checks.ts'
 import type { Definition, Step, Target } from './definition.ts'
 import { toGraph, type Graph } from './graph.ts'
-import { any, on, typeName, type DataOf, type Type, type Watch } from './patterns.ts'
+import { any, on, typeName, type DataOf, type TypeOrName, type EventPattern } from './patterns.ts'
 import { workflowProgram } from './program.ts'
 import {
-  conditionOf,
-  expressionOf,
-  standIn,
-  type Given,
+  toCondition,
+  toExpression,
+  placeholder,
+  type ValueOf,
   type Ref,
   type Selector,
   type Template,
   type Test,
 } from './refs.ts'
 import type {
-  AnyWorkflow,
-  Approval,
-  ApproveOptions,
+  WorkflowLike,
+  ApprovalResult,
+  ApproveStepOptions,
   CallStepOptions,
-  EachOptions,
-  EachOptionsOf,
+  EachStepOptions,
+  EachStepOptionsWithInput,
   JoinedOf,
   InputsOf,
-  Joining,
+  JoinMode,
   OutputsOf,
-  ParallelOptions,
+  ParallelStepOptions,
   ScopeOf,
-  WhenOptions,
+  WhenStepOptions,
 } from './options.ts'
 
 interface Common {
-  /** Longest life of an instance, from its first event. */
+  /** Maximum duration of an instance, from its first event. */
   within: Timeout
-  /** Raise it when the steps change: new instances take it, those that run stay with theirs. Default 1. */
+  /** Raise it when the steps change. New instances use it; running ones keep their definition. Default 1. */
   version?: number
-  /** One instance for each key. Every type that the workflow waits for has one. Default: one for each correlation. */
+  /** One instance for each key; needs a key for every awaited type. Default: one instance for each correlation. */
   key?: readonly Key[]
 }
 
 export interface OnOptions<T> extends Common {
-  /** What begins an instance: its data is `s.event`. */
+  /** The event type, or types, that start an instance. The data is `s.event`. */
   on: T
 }
 
 export interface InputOptions<Input> {
   within: Timeout
   version?: number
-  /** It is called, by a workflow or an agent: the input is `s.event`. */
+  /** Schema of the input, which is `s.event`. The workflow is then started by calls instead of events. */
   input: Schema<Input>
 }
 
-/** Where the key of an instance lies in events of a type. Made by `by()`. */
+/** Path of the instance key in the data of a type. Made by `by()`. */
 export interface Key {
   readonly type: string
   readonly path: readonly string[]
 }
 
 /** `by(paid, p => p.order)`: events of this type belong to the instance of this key. @throws E_APP_INVALID */
-export function by<T extends Type>(type: T, select: (data: Ref<DataOf<T>>) => unknown): Key {
-  const expression = expressionOf(select(standIn([])))
+export function by<T extends TypeOrName>(type: T, select: (data: Ref<DataOf<T>>) => unknown): Key {
+  const expression = toExpression(select(placeholder([])))
   if (!('ref' in expression) || expression.ref.length === 0)
-    throw new TidingsError('E_APP_INVALID', `by(${typeName(type)}): the key is a field of the event`)
+    throw new TidingsError('E_APP_INVALID', `by(${typeName(type)}): the key must be a field of the event`)
   return { type: typeName(type), path: expression.ref }
 }
 
 type Kept<Name extends string, Value> = { readonly [K in Name]: Value }
-type Block<Scope, W extends AnyWorkflow> = (steps: Workflow<Scope>) => W
+type Block<Scope, W extends WorkflowLike> = (steps: Workflow<Scope>) => W
 
 interface Settings {
   readonly name: string
@@ -84,7 +84,7 @@ interface Settings {
   readonly at?: string
 }
 
-/** Steps over patterns of events, built one by one; each call gives a workflow with one step more. Made by `workflow()`. */
+/** Builder of a workflow. Each method returns a workflow with one more step. Made by `workflow()`. */
 export class Workflow<Scope = object, Input = never, Output = null> implements Callable<Input, Output> {
   readonly kind = 'workflow'
   readonly name: string
@@ -101,18 +101,18 @@ export class Workflow<Scope = object, Input = never, Output = null> implements C
     this.#steps = steps
   }
 
-  /** Waits until the pattern holds, and keeps what it captures. `within` bounds the wait. */
+  /** Waits until the pattern holds, for at most `within`, and stores its captures. */
   when<Captures>(
     name: string,
-    watch: Watch<Captures> | ((scope: Ref<Scope>) => Watch<Captures>),
-    options: WhenOptions<Scope, NoInfer<Captures>>,
+    watch: EventPattern<Captures> | ((scope: Ref<Scope>) => EventPattern<Captures>),
+    options: WhenStepOptions<Scope, NoInfer<Captures>>,
   ): Workflow<Scope & Captures, Input, Output> {
     checkStep('when', this.name, name, options)
     const { pattern } = typeof watch === 'function' ? watch(scope()) : watch
     return this.#with({ kind: 'when', id: name, pattern, within: options.within, ...this.#otherwise(options) })
   }
 
-  /** Calls an agent, a tool or a workflow, and keeps the answer under `name`. */
+  /** Calls an agent, a tool or a workflow and stores the answer under `name`. */
   call<Name extends string, In, Out, Undo>(
     name: Name,
     target: Callable<In, Out>,
@@ -126,25 +126,25 @@ export class Workflow<Scope = object, Input = never, Output = null> implements C
       id: name,
       as: name,
       target: targetOf(target),
-      input: expressionOf(input(scope())),
+      input: toExpression(input(scope())),
       within,
-      ...(undo && { undo: { target: targetOf(undo.target), input: expressionOf(undo.input(scope())) } }),
+      ...(undo && { undo: { target: targetOf(undo.target), input: toExpression(undo.input(scope())) } }),
       ...this.#otherwise(options),
     })
   }
 
-  /** Calls for each item of a list, some at a time, and keeps the answers in the order of the items. */
-  each<Name extends string, In, Out, J extends Joining = 'all'>(
+  /** Calls a target for each item of a list, several at a time, and stores the answers in the order of the items. */
+  each<Name extends string, In, Out, J extends JoinMode = 'all'>(
     name: Name,
     items: Selector<Scope, Template<readonly In[]>>,
     target: Callable<In, Out>,
-    options?: EachOptions<Scope, J>,
+    options?: EachStepOptions<Scope, J>,
   ): Workflow<Scope & Kept<Name, JoinedOf<J, Out>>, Input, Output>
-  each<Name extends string, Item, In, Out, J extends Joining = 'all'>(
+  each<Name extends string, Item, In, Out, J extends JoinMode = 'all'>(
     name: Name,
     items: Selector<Scope, Template<readonly Item[]>>,
     target: Callable<In, Out>,
-    options: EachOptionsOf<Scope, Item, In, J>,
+    options: EachStepOptionsWithInput<Scope, Item, In, J>,
   ): Workflow<Scope & Kept<Name, JoinedOf<J, Out>>, Input, Output>
   each(name: string, items: Selector<Scope, unknown>, target: Callable<never, unknown>, options: object = {}): never {
     checkStep('each', this.name, name, options)
@@ -153,9 +153,9 @@ export class Workflow<Scope = object, Input = never, Output = null> implements C
       kind: 'each',
       id: name,
       as: name,
-      items: expressionOf(items(scope())),
+      items: toExpression(items(scope())),
       target: targetOf(target),
-      input: expressionOf(input(standIn(['item']), scope())),
+      input: toExpression(input(placeholder(['item']), scope())),
       parallel,
       join,
       within,
@@ -163,12 +163,12 @@ export class Workflow<Scope = object, Input = never, Output = null> implements C
     })
   }
 
-  /** Calls several targets at once, and keeps each answer under its name. The first failure takes the others back. */
+  /** Calls several targets concurrently and stores each answer under its name. The first failure cancels the others. */
   parallel<Targets extends Readonly<Record<string, Callable<never, unknown>>>>(
     name: string,
     targets: Targets,
     inputs: Selector<Scope, Template<NoInfer<InputsOf<Targets>>>>,
-    options: ParallelOptions<Scope> = {},
+    options: ParallelStepOptions<Scope> = {},
   ): Workflow<Scope & OutputsOf<Targets>, Input, Output> {
     checkStep('parallel', this.name, name, options)
     const { within = '1d' } = options
@@ -176,25 +176,25 @@ export class Workflow<Scope = object, Input = never, Output = null> implements C
       kind: 'parallel',
       id: name,
       calls: Object.entries(targets).map(([as, target]) => ({ as, target: targetOf(target) })),
-      input: expressionOf(inputs(scope())),
+      input: toExpression(inputs(scope())),
       within,
       ...this.#otherwise(options),
     })
   }
 
-  /** Asks people. Who says no makes the step fail: see `otherwise`. */
+  /** Asks people for approval. A denial fails the step: see `otherwise`. */
   approve<Name extends string>(
     name: Name,
     what: Selector<Scope, unknown>,
-    options: ApproveOptions<Scope>,
-  ): Workflow<Scope & Kept<Name, Approval>, Input, Output> {
+    options: ApproveStepOptions<Scope>,
+  ): Workflow<Scope & Kept<Name, ApprovalResult>, Input, Output> {
     checkStep('approve', this.name, name, options)
     const { who, within, remind } = options
     return this.#with({
       kind: 'approve',
       id: name,
       as: name,
-      what: expressionOf(what(scope())),
+      what: toExpression(what(scope())),
       within,
       ...(who && { who }),
       ...(remind !== undefined && { remind }),
@@ -204,34 +204,38 @@ export class Workflow<Scope = object, Input = never, Output = null> implements C
 
   emit<T>(type: EventType<T>, data: Selector<Scope, Template<NoInfer<T>>>): Workflow<Scope, Input, Output>
   emit(type: string, data: Selector<Scope, unknown>): Workflow<Scope, Input, Output>
-  emit(type: Type, data: Selector<Scope, unknown>): Workflow<Scope, Input, Output> {
+  emit(type: TypeOrName, data: Selector<Scope, unknown>): Workflow<Scope, Input, Output> {
     const name = typeName(type)
-    return this.#with({ kind: 'emit', id: name, type: name, data: expressionOf(data(scope())) })
+    return this.#with({ kind: 'emit', id: name, type: name, data: toExpression(data(scope())) })
   }
 
-  /** Starts an agent or a workflow, and does not wait for it. */
+  /** Starts an agent or a workflow without waiting for it. */
   start<In>(
     target: Callable<In, unknown>,
     input: Selector<Scope, Template<NoInfer<In>>>,
   ): Workflow<Scope, Input, Output> {
     const { kind, name } = targetOf(target)
-    if (kind === 'tool') throw new TidingsError('E_APP_INVALID', `${this.name}: a tool is called, not started`)
-    const data = { fields: { input: expressionOf(input(scope())) } }
+    if (kind === 'tool')
+      throw new TidingsError(
+        'E_APP_INVALID',
+        `workflow "${this.name}": start() cannot start the tool "${name}"; use call()`,
+      )
+    const data = { fields: { input: toExpression(input(scope())) } }
     return this.#with({ kind: 'emit', id: `start ${name}`, type: 'agent.invoke', target: name, data })
   }
 
-  /** Waits so long. */
+  /** Waits for a duration. */
   wait(after: Duration): Workflow<Scope, Input, Output> {
     return this.#with({ kind: 'wait', id: 'wait', until: { after } })
   }
 
-  /** Waits until a moment: RFC 3339, or ms since the epoch. One that is past is now. */
+  /** Waits until a time: RFC 3339 or ms since the epoch. A past time does not wait. */
   waitUntil(moment: Selector<Scope, Template<string | number>>): Workflow<Scope, Input, Output> {
-    return this.#with({ kind: 'wait', id: 'wait until', until: { moment: expressionOf(moment(scope())) } })
+    return this.#with({ kind: 'wait', id: 'wait until', until: { moment: toExpression(moment(scope())) } })
   }
 
-  /** Goes one way or the other. What one of them keeps may be missing later. */
-  choose<Then extends AnyWorkflow, Otherwise extends AnyWorkflow = Then>(
+  /** Runs one of two branches. Values that a branch stores may be missing later. */
+  choose<Then extends WorkflowLike, Otherwise extends WorkflowLike = Then>(
     condition: Selector<Scope, Test>,
     then: Block<Scope, Then>,
     otherwise?: Block<Scope, Otherwise>,
@@ -239,36 +243,36 @@ export class Workflow<Scope = object, Input = never, Output = null> implements C
     return this.#with({
       kind: 'choose',
       id: 'choose',
-      condition: conditionOf(condition(scope())),
+      condition: toCondition(condition(scope())),
       steps: this.#block(then),
       otherwise: otherwise ? this.#block(otherwise) : [],
     })
   }
 
-  /** Does the steps, and again until the condition holds; at most so often, then it goes on. */
-  repeat<Steps extends AnyWorkflow>(
+  /** Repeats the steps until the condition holds, for at most `maxRounds` rounds. Then the next step runs. */
+  repeat<Steps extends WorkflowLike>(
     name: string,
     steps: Block<Scope, Steps>,
-    { until, most }: { until: Selector<ScopeOf<Steps>, Test>; most: number },
+    { until, maxRounds }: { until: Selector<ScopeOf<Steps>, Test>; maxRounds: number },
   ): Workflow<ScopeOf<Steps>, Input, Output> {
-    const condition = conditionOf(until(scope()))
-    return this.#with({ kind: 'repeat', id: name, until: condition, most, steps: this.#block(steps) })
+    const condition = toCondition(until(scope()))
+    return this.#with({ kind: 'repeat', id: name, until: condition, most: maxRounds, steps: this.#block(steps) })
   }
 
   /** Ends the instance. */
-  complete<T>(output: Selector<Scope, T>): Workflow<Scope, Input, Given<T>> {
-    return this.#with({ kind: 'complete', id: 'complete', output: expressionOf(output(scope())) })
+  complete<T>(output: Selector<Scope, T>): Workflow<Scope, Input, ValueOf<T>> {
+    return this.#with({ kind: 'complete', id: 'complete', output: toExpression(output(scope())) })
   }
 
-  /** Ends the instance as failed, after undoing what can be undone. */
+  /** Fails the instance, after undoing completed steps that can be undone. */
   fail(message: Selector<Scope, Template<string>>): Workflow<Scope, Input, Output> {
-    return this.#with({ kind: 'fail', id: 'fail', message: expressionOf(message(scope())) })
+    return this.#with({ kind: 'fail', id: 'fail', message: toExpression(message(scope())) })
   }
 
   /** The workflow as data. @throws E_APP_INVALID */
   get data(): Definition {
     const { name, version, within, key, input } = this.#settings
-    this.#built ??= checked({
+    this.#built ??= checkDefinition({
       format: 1,
       name,
       version,
@@ -280,12 +284,12 @@ export class Workflow<Scope = object, Input = never, Output = null> implements C
     return this.#built
   }
 
-  /** The steps and how they follow on each other, as data. */
+  /** The graph of the steps, as data. */
   toGraph(): Graph {
     return toGraph(this.data)
   }
 
-  /** What the engine hosts. */
+  /** The program that the engine runs. */
   get definition(): ProgramDefinition {
     const { at, input } = this.#settings
     return (this.#program ??= workflowProgram(this.data, { ...(at && { at }), ...(input && { input }) }))
@@ -304,20 +308,23 @@ export class Workflow<Scope = object, Input = never, Output = null> implements C
   }
 }
 
-type AnyEachOptions = Partial<EachOptionsOf<never, never, unknown, Joining>>
+type AnyEachOptions = Partial<EachStepOptionsWithInput<never, never, unknown, JoinMode>>
 
-const scope = () => standIn([])
+const scope = () => placeholder([])
 
 function targetOf({ kind, name }: Callable<never, unknown>): Target {
   if (kind === 'agent' || kind === 'tool' || kind === 'workflow') return { kind, name }
-  throw new TidingsError('E_APP_INVALID', `a workflow calls agents, tools and workflows; ${name} is a ${kind}`)
+  throw new TidingsError(
+    'E_APP_INVALID',
+    `a workflow cannot call ${kind} "${name}": expected an agent, a tool or a workflow`,
+  )
 }
 
 /**
- * Steps over patterns of events. An instance begins with the first event that one of its patterns waits for.
+ * Declares a workflow. An instance starts with the first event that one of its patterns waits for, or with a call.
  * @throws E_APP_INVALID
  */
-export function workflow<const T extends Type | readonly Type[]>(
+export function workflow<const T extends TypeOrName | readonly TypeOrName[]>(
   name: string,
   options: OnOptions<T>,
 ): Workflow<{ readonly event: DataOf<T extends readonly (infer One)[] ? One : T> }>
@@ -325,7 +332,7 @@ export function workflow<Input>(name: string, options: InputOptions<Input>): Wor
 export function workflow(name: string, options: Common): Workflow
 export function workflow(
   name: string,
-  given: Partial<Common> & { within: Timeout; on?: Type | readonly Type[]; input?: Schema },
+  given: Partial<Common> & { within: Timeout; on?: TypeOrName | readonly TypeOrName[]; input?: Schema },
 ): unknown {
   checkWorkflow(name, given)
   const { version = 1, ...options } = given
@@ -333,7 +340,7 @@ export function workflow(
   const { on: begins, ...settings } = options
   const empty = new Workflow({ ...settings, name, version, ...(at && { at }) })
   if (begins === undefined) return empty
-  const types = (Array.isArray(begins) ? begins : [begins]) as readonly Type[]
+  const types = (Array.isArray(begins) ? begins : [begins]) as readonly TypeOrName[]
   const started = types.map(type => on(type).as('event'))
   return empty.when('event', started.length === 1 ? started[0]! : any(...started), { within: options.within })
 }

@@ -179,7 +179,7 @@ onEveryBus(world => {
         .repeat(
           'round',
           flow => flow.emit(says, s => ({ id: s.first.id })).when('next', on(hears).as('next'), { within: '1h' }),
-          { until: s => s.next.isLast, most: 100_000 },
+          { until: s => s.next.isLast, maxRounds: 100_000 },
         )
     const worker = await log.worker({
       use: [feeds('ping', 'ping', 'pong'), feeds('pong', 'pong', 'ping')],

@@ -2,8 +2,8 @@ import type { Control } from './control.ts'
 
 export default {
   fault: 'Of what turns say of a task, only what this version knows is shown.',
-  file: 'src/trace/render-whole.ts',
+  file: 'src/trace/render-details.ts',
   find: '      ...more,\n',
   replace: '',
-  test: 'src/trace/whole.test.ts',
+  test: 'src/trace/details.test.ts',
 } satisfies Control

@@ -3,7 +3,7 @@ import { resultId, taskId } from '../../src/bus/ids.ts'
 import type { ProgramDefinition, RecordedTurn } from '../../src/tasks/program.ts'
 import { Task } from '../../src/tasks/task.ts'
 import { expiredAnswer, TurnBuilder, type OpenCall } from '../../src/tasks/turn.ts'
-import type { State } from '../../src/workflows/state.ts'
+import type { InstanceState } from '../../src/workflows/state.ts'
 
 const correlationid = '01900000-0000-7000-8000-000000000000'
 const epoch = Date.UTC(2026, 0, 1)
@@ -27,8 +27,8 @@ export class InstanceRun {
     return this.#task!
   }
 
-  get state(): State {
-    return JSON.parse(this.task.machine.snapshot()!) as State
+  get state(): InstanceState {
+    return JSON.parse(this.task.machine.snapshot()!) as InstanceState
   }
 
   get isOver(): boolean {

@@ -3,7 +3,7 @@ import type { LanguageModelV4 } from '@ai-sdk/provider'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { openaiServer } from '../../src/testing/openai-server.ts'
-import { arrange } from '../../src/trace/arrange.ts'
+import { buildTraceTree } from '../../src/trace/build-tree.ts'
 import { render } from '../../src/trace/render.ts'
 import { anthropicServer } from '../lib/providers/anthropic.ts'
 import { googleServer } from '../lib/providers/google.ts'
@@ -98,7 +98,7 @@ onEveryBus(world => {
       await using server = await openaiServer({ text: 'Half', finish: 'length' })
       const { done, events } = await run(models.compatible(server.url), { agent: { finish: { length: 'fail' } } })
       expect(done.data).toMatchObject(failedWith('E_MODEL_LENGTH'))
-      const lines = stripVTControlCharacters(render({ ...arrange(events), replays: new Map() }, 160).join('\n'))
+      const lines = stripVTControlCharacters(render({ ...buildTraceTree(events), replays: new Map() }, 160).join('\n'))
       expect(lines).toMatch(/model deep\.chat\/reasoner .* length\n/)
       expect(lines).toContain('E_MODEL_LENGTH')
     })

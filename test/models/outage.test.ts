@@ -7,7 +7,7 @@ import { model } from '../../src/models/model.ts'
 import type { RunningApp } from '../../src/runtime/start.ts'
 import type { RetryOptions } from '../../src/tasks/retry.ts'
 import { until } from '../../src/testing/wait.ts'
-import { arrange } from '../../src/trace/arrange.ts'
+import { buildTraceTree } from '../../src/trace/build-tree.ts'
 import { render } from '../../src/trace/render.ts'
 import { tidings } from '../lib/cli.ts'
 import { Provider } from '../lib/outage.ts'
@@ -95,7 +95,7 @@ onEveryBus(world => {
         { attempts: 2, error: { code: 'E_MODEL_FAILED', message: '503: Service Unavailable' } },
       ])
       expect(events.find(({ type }) => type === 'model.result')!.data).toMatchObject({ retries: { failures: 2 } })
-      const shown = render(arrange(events), 200).map(line => stripVTControlCharacters(line))
+      const shown = render(buildTraceTree(events), 200).map(line => stripVTControlCharacters(line))
       const lines = events.map(event => stripVTControlCharacters(eventLine(event, 200)))
       expect(lines.filter(line => line.includes('model.delayed'))).toEqual([
         expect.stringMatching(/attempt 1 failed, next in .*: E_MODEL_FAILED: 503: Service Unavailable/),

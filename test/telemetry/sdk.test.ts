@@ -4,7 +4,7 @@ import { afterEach, expect, test } from 'vitest'
 import { agent, spanIds, tool } from '../../src/index.ts'
 import { startLogging } from '../../src/runtime/logging.ts'
 import { startTelemetry } from '../../src/runtime/telemetry.ts'
-import { arrange } from '../../src/trace/arrange.ts'
+import { buildTraceTree } from '../../src/trace/build-tree.ts'
 import { z } from 'zod'
 import { ask, eventsOf, onEveryBus } from '../lib/world.ts'
 import { House } from './lib/house.ts'
@@ -74,7 +74,7 @@ onEveryBus(world => {
       ])
       const known = new Set(spans.map(({ spanId }) => spanId))
       expect(spans.filter(({ parentSpanId }) => parentSpanId && !known.has(parentSpanId))).toEqual([])
-      if (ids) expect(shapeOfSpans(spans)).toEqual(shapeOfTrace(arrange(events)))
+      if (ids) expect(shapeOfSpans(spans)).toEqual(shapeOfTrace(buildTraceTree(events)))
     }
   })
 })

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { openBus } from '../../src/runtime/environment.ts'
 import { until } from '../../src/testing/wait.ts'
-import { arrange } from '../../src/trace/arrange.ts'
+import { buildTraceTree } from '../../src/trace/build-tree.ts'
 import { describeCollector, readPrometheus, startReceiver, total, type Receiver, type Seen } from './lib/collector.ts'
 import { House } from './lib/house.ts'
 import { shapeOfSpans, shapeOfTrace } from './lib/shape.ts'
@@ -32,7 +32,7 @@ describeCollector('with a collector', () => {
 
     expect(tracesIn(spans)).toEqual([traceOf(correlation)])
     expect(spans.filter(({ parentSpanId }) => !parentSpanId).map(({ name }) => name)).toEqual(['receive mail'])
-    const shape = shapeOfTrace(arrange(events))
+    const shape = shapeOfTrace(buildTraceTree(events))
     expect(JSON.stringify(shape).match(/"id"/g)!.length).toBeGreaterThan(20)
     expect(shapeOfSpans(spans)).toEqual(shape)
     expect(new Set(spans.map(({ pid }) => pid))).toEqual(new Set([front.pid, back.pid]))

@@ -33,7 +33,7 @@ onEveryBus(world => {
   it('a no is a failure of the step, with the comment', async () => {
     const { story, request, bus } = await begun(letter())
     await say(bus, 'deny', request, 'ann', { comment: 'too short' })
-    expect(await story.end()).toEqual({ code: 'E_APPROVAL_DENIED', message: 'ann says no: too short' })
+    expect(await story.end()).toEqual({ code: 'E_APPROVAL_DENIED', message: 'denied by ann: too short' })
   })
 
   it('nobody in time is a failure too, and an answer after that is refused', async () => {

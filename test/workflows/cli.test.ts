@@ -58,7 +58,7 @@ onEveryBus(world =>
     const trace = await tidings(log.place, ['trace', correlationid])
     expect(trace.stdout).toContain('workflow order v1')
     const [refused, none] = await verb('migrate', 'order', '--app', third, '--dry-run')
-    expect(refused!.refused).toBe('it stands at paid, which version 3 does not have')
+    expect(refused!.refused).toBe('version 3 does not have its current step "paid"')
     expect(none).toEqual({ workflow: 'order', version: 3, moved: 0, refused: 1 })
     expect((await verb('migrate', 'order', '--app', second)).at(-1)).toMatchObject({ moved: 1, refused: 0 })
     const { key, text } = order(2).definition.document!

@@ -65,7 +65,7 @@ onEveryBus(world => {
     await migrate(other.data)
     await migrate({ steps: 1 })
     const refused = (await now.asked('workflow.migration.refused', 2)).map(({ data }) => (data as { why: string }).why)
-    expect(refused[0]).toBe('it stands at paid, which version 2 does not have')
+    expect(refused[0]).toBe('version 2 does not have its current step "paid"')
     await migrate(two.data)
     await log.stop()
     const last = new Story(await log.worker({ use: [two] }), 'order', first.correlation)

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { z } from 'zod'
 import { absent, all, any, count, is, on, seq, tool, workflow, type Workflow } from '../../src/index.ts'
-import type { Watch } from '../../src/workflows/patterns.ts'
+import type { EventPattern } from '../../src/workflows/patterns.ts'
 import { Story } from '../lib/workflows.ts'
 import { onEveryBus, type World } from '../lib/world.ts'
 
@@ -18,15 +18,15 @@ interface Tale {
   /** Begins an instance of the flow. `early`: what comes before it begins, as `[type, data]`. */
   begin(flow: Flow, ...early: readonly [string, unknown][]): Promise<Story>
   /** Begins one that waits for the pattern; its end says what was captured. */
-  waitFor(pattern: Watch): Promise<Story>
+  waitFor(pattern: EventPattern): Promise<Story>
   /** The same, which does not wait long. */
-  waitInVain(pattern: Watch, ...early: readonly [string, unknown][]): Promise<Story>
+  waitInVain(pattern: EventPattern, ...early: readonly [string, unknown][]): Promise<Story>
 }
 
 const flowOf = (name = 'flow') => workflow(name, { on: 'begin', within: '1h' }) as Flow
 const two = (options: object = {}) =>
   flowOf().parallel('both', { a: work, b: other }, () => ({ a: 'x', b: 'y' }), options) as Flow
-const waiting = (pattern: Watch, within: '1h' | typeof short) =>
+const waiting = (pattern: EventPattern, within: '1h' | typeof short) =>
   flowOf()
     .when('step', pattern, { within, otherwise: b => b.complete(s => s) })
     .complete(s => s)

@@ -1,19 +1,19 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { Bus } from '../../bus/bus.ts'
 import type { Position, StoredEvent } from '../../bus/driver.ts'
-import { entryOf, type Entry } from './entry.ts'
+import { toIndexEntry, type IndexEntry } from './entry.ts'
 import { withData } from './events.ts'
 import { prune } from './prune.ts'
-import { makeTables, prepare, transact } from './schema.ts'
-import { Writer } from './writer.ts'
+import { makeTables, prepareStatement, transact } from './schema.ts'
+import { IndexWriter } from './writer.ts'
 
-/** How far a long catch-up has come, in events of about so many. */
-export type Progress = (done: number, total: number) => void
+/** Reports the progress of a long catch-up, in events; the total is an estimate. */
+export type OnProgress = (done: number, total: number) => void
 
-interface State {
-  /** The log was read up to here. */
+interface IndexState {
+  /** Position up to which the log was read. */
   readonly read: Position
-  /** The last event that was there, 0 for none. */
+  /** Position of the last indexed event, 0 for none. */
   readonly last: Position
   readonly id: string
 }
@@ -21,13 +21,13 @@ interface State {
 const batchEvents = 8_192
 
 /**
- * Brings the index up to the head of the log. The log is read outside of any transaction; what was read is written only if
- * nobody else came that far meanwhile, so any number of processes may do this at once, and each may die at any instruction.
+ * Updates the index to the head of the log. Reads the log outside of any transaction and writes a batch only if no other process wrote it
+ * meanwhile. So any number of processes may do this at once, and each may die at any instruction.
  */
-export async function catchUp(bus: Bus, db: DatabaseSync, onProgress: Progress = () => {}): Promise<void> {
+export async function catchUp(bus: Bus, db: DatabaseSync, onProgress: OnProgress = () => {}): Promise<void> {
   const head = await bus.head()
   let state = stateOf(db)
-  if (!(await isOfThisLog(bus, state, head))) {
+  if (!(await isSameLog(bus, state, head))) {
     transact(db, () => {
       if (isSame(state, stateOf(db))) makeTables(db)
     })
@@ -36,31 +36,32 @@ export async function catchUp(bus: Bus, db: DatabaseSync, onProgress: Progress =
   await prune(bus, db)
   const begin = state.read
   while (state.read < head) {
-    const entries: Entry[] = []
-    for (const stored of await withData(bus, await batch(bus, state.read, head))) entries.push(entryOf(stored))
+    const entries: IndexEntry[] = []
+    for (const stored of await withData(bus, await batch(bus, state.read, head))) entries.push(toIndexEntry(stored))
     const isLast = entries.length < batchEvents
     const { position: last, id } = entries.at(-1) ?? { position: state.last, id: state.id }
     const next = { read: isLast ? head : last, last, id }
-    // Only what is written last must be on the disk, and all before it then is: what a power cut leaves is no file or a sound one.
+    // Only the last batch is synced, and that also makes the earlier ones durable: a power cut leaves a missing or a valid file.
     db.exec(`PRAGMA synchronous = ${isLast ? 'NORMAL' : 'OFF'}`)
     transact(db, () => {
       if (!isSame(state, stateOf(db))) return
-      const writer = new Writer(db)
+      const writer = new IndexWriter(db)
       for (const entry of entries) writer.add(entry)
       writer.flush()
-      prepare(db, 'UPDATE state SET read = ?, last = ?, id = ?').run(next.read, next.last, next.id)
+      prepareStatement(db, 'UPDATE state SET read = ?, last = ?, id = ?').run(next.read, next.last, next.id)
     })
     state = stateOf(db)
     onProgress(state.read - begin, head - begin)
   }
 }
 
-const stateOf = (db: DatabaseSync): State => prepare<State>(db, 'SELECT read, last, id FROM state').get()!
+const stateOf = (db: DatabaseSync): IndexState =>
+  prepareStatement<IndexState>(db, 'SELECT read, last, id FROM state').get()!
 
-const isSame = (a: State, b: State) => a.read === b.read && a.last === b.last && a.id === b.id
+const isSame = (a: IndexState, b: IndexState) => a.read === b.read && a.last === b.last && a.id === b.id
 
-/** A log that was emptied, or another one under the same name, has another event there or none. */
-async function isOfThisLog(bus: Bus, { read, last, id }: State, head: Position): Promise<boolean> {
+/** Detects a log that was emptied or replaced: it has another event at the last position, or none. */
+async function isSameLog(bus: Bus, { read, last, id }: IndexState, head: Position): Promise<boolean> {
   if (head < read) return false
   if (last === 0) return true
   const [stored] = await bus.readAt([last])

@@ -4,39 +4,39 @@ import type { CloudEvent } from '../../event.ts'
 import { dismissedType, retryType } from '../../tasks/fork.ts'
 import type { Turn } from '../../tasks/program.ts'
 import { turnType } from '../../tasks/turn.ts'
-import { spentBy } from '../outcome.ts'
+import { usageOf } from '../outcome.ts'
 import { wordsOf } from './words.ts'
 
-/** What the index takes from one event. */
-export interface Entry {
+/** The indexed data of one event. */
+export interface IndexEntry {
   readonly position: Position
   readonly id: string
   readonly correlation: string
   readonly type: string
   /** Milliseconds since the epoch. */
   readonly time: number
-  readonly place: Place | undefined
+  readonly idParts: IdParts | undefined
   readonly turn: Turn | undefined
   /** On an answer: the call of a task of the same correlation. */
-  readonly answers: Place | undefined
-  /** It says that its task failed, for real. */
+  readonly answers: IdParts | undefined
+  /** Whether it reports the failure of a task, outside of redrives and forks. */
   readonly failed: boolean
-  /** The task whose failure is dealt with by now: it goes on as another one, or somebody dismissed it. */
-  readonly settles: Place | undefined
+  /** The failed task that this event retries or dismisses. */
+  readonly settles: IdParts | undefined
   readonly tokens: number
   readonly cost: number
   readonly words: string
 }
 
-/** The two parts of an id that the runtime made: what tells tasks of a correlation apart, and the rest. */
-export interface Place {
+/** The parts of a generated id: the hash that identifies the task within its correlation, and the rest. */
+export interface IdParts {
   readonly hash: string
   readonly name: string
 }
 
-export function entryOf({ position, event }: StoredEvent): Entry {
+export function toIndexEntry({ position, event }: StoredEvent): IndexEntry {
   const { id, correlationid: correlation, type, time, call, replay, data } = event
-  const place = placeOf(id, correlation)
+  const place = splitId(id, correlation)
   const isRequest = type === 'agent.invoke' || type === 'agent.cancel'
   return {
     position,
@@ -44,29 +44,29 @@ export function entryOf({ position, event }: StoredEvent): Entry {
     correlation,
     type,
     time: Date.parse(time) || 0,
-    place,
+    idParts: place,
     turn: type === turnType && place && isTurn(data) ? data : undefined,
-    answers: call === undefined || isRequest ? undefined : placeOf(call, correlation),
+    answers: call === undefined || isRequest ? undefined : splitId(call, correlation),
     failed: type === 'agent.task.failed' && place !== undefined && replay === undefined,
     settles: settledBy(event),
-    ...spentBy([event]),
+    ...usageOf([event]),
     words: wordsOf(event),
   }
 }
 
-function settledBy({ type, subject, retryof, correlationid }: CloudEvent): Place | undefined {
+function settledBy({ type, subject, retryof, correlationid }: CloudEvent): IdParts | undefined {
   const task = type === retryType ? retryof : type === dismissedType ? subject : undefined
-  return task === undefined ? undefined : placeOf(turnId(task, 1), correlationid)
+  return task === undefined ? undefined : splitId(turnId(task, 1), correlationid)
 }
 
-/** Undefined for ids from outside, and for those of another correlation. */
-export function placeOf(id: string, correlation?: string): Place | undefined {
+/** Undefined for ids from outside and for ids of another correlation. */
+export function splitId(id: string, correlation?: string): IdParts | undefined {
   const parsed = parseId(id)
   if (!parsed || (correlation !== undefined && correlationOf(parsed.task) !== correlation)) return undefined
   return { hash: parsed.task.slice(37), name: id.slice(parsed.task.length + 1) }
 }
 
-/** Whoever may publish on a broker may publish anything under this type. */
+/** Validates turn data, because outside publishers may publish any data under this type. */
 function isTurn(data: unknown): data is Turn {
   const turn = data as Partial<Turn> | null
   return (

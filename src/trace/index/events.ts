@@ -5,12 +5,12 @@ import type { CloudEvent } from '../../event.ts'
 
 const blobsAtOnce = 16
 
-/** The events at these positions that are still there. */
+/** The events at these positions that are still on the log. */
 export async function eventsAt(bus: Bus, positions: readonly Position[]): Promise<StoredEvent[]> {
   return (await bus.readAt(positions)).filter(stored => stored !== undefined)
 }
 
-/** Those that need it with their data, where that is still to be had. */
+/** Adds the data of blobs to the events that need it, if the blob still exists. */
 export async function withData(
   bus: Bus,
   events: readonly StoredEvent[],

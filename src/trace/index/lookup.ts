@@ -6,12 +6,12 @@ import { isType, matchesType } from '../../pattern.ts'
 import type { TaskEnd } from '../../tasks/program.ts'
 import { turnType } from '../../tasks/turn.ts'
 import { longForm } from '../short-id.ts'
-import { placeOf } from './entry.ts'
-import { only, shownCandidates } from './only.ts'
-import { prepare, type Value } from './schema.ts'
+import { splitId } from './entry.ts'
+import { resolveId, maxCandidates } from './resolve-id.ts'
+import { prepareStatement, type IndexValue } from './schema.ts'
 import { queryOf } from './words.ts'
 
-/** What a task is doing: `running` has something to decide, `waiting` waits for answers. */
+/** `running`: has inputs to decide on. `waiting`: waits for answers. */
 export type TaskState = TaskEnd | 'running' | 'waiting'
 
 export const taskStates = ['running', 'waiting', 'completed', 'failed', 'cancelled', 'continued'] satisfies TaskState[]
@@ -24,30 +24,30 @@ export interface TaskRow {
   readonly hash: string
   readonly state: TaskState
   readonly turns: number
-  /** Moments of the first and the newest turn, ms since the epoch. */
+  /** Times of the first and the newest turn, ms since the epoch. */
   readonly started: number
   readonly since: number
-  /** Targets of the calls whose answers it waits for. */
+  /** Targets of its open calls. */
   readonly waitsFor: readonly string[]
 }
 
-/** A target that is waited for. */
+/** A target with open calls. */
 export interface AwaitedRow {
   readonly target: string
   readonly waiting: number
-  /** Id of the call that waits longest, the program that made it, and when. */
+  /** The oldest open call: its id, the program that made it, and when. */
   readonly call: string
   readonly program: string
   readonly since: number
 }
 
-/** All that shares a correlation. */
+/** A correlation. */
 export interface ActionRow {
   readonly correlation: string
   readonly first: Position
   readonly events: number
   readonly tasks: number
-  /** Tasks that have not ended, and those that failed and were not retried. */
+  /** Number of tasks that have not ended, and of failed tasks that were not retried. */
   readonly live: number
   readonly failed: number
   readonly tokens: number
@@ -57,7 +57,7 @@ export interface ActionRow {
 export interface TaskFilter {
   readonly program?: string
   readonly state?: TaskState
-  /** Only those with a turn at this moment or later, ms since the epoch. */
+  /** Only tasks with a turn at this time or later, ms since the epoch. */
   readonly since?: number
   readonly limit: number
 }
@@ -79,7 +79,7 @@ export interface FailureFilter {
 export interface FailureRow {
   readonly task: string
   readonly program: string | null
-  /** Of the event that says so. */
+  /** Position of the event that reports the failure. */
   readonly position: Position
   readonly at: number
 }
@@ -87,12 +87,12 @@ export interface FailureRow {
 export interface SearchFilter {
   /** A type or a pattern of types. */
   readonly type?: string
-  /** Only events of this moment or later, ms since the epoch. */
+  /** Only events of this time or later, ms since the epoch. */
   readonly since?: number
   readonly limit: number
 }
 
-/** Finds events of one log, as of the moment at which it was brought up to date. */
+/** Queries the index of one log, as of its last update. */
 export class Index {
   readonly #db: DatabaseSync
 
@@ -100,7 +100,7 @@ export class Index {
     this.#db = db
   }
 
-  /** Of all that shares a correlation, in the order of the log. */
+  /** Positions of the events of a correlation, in log order. */
   positionsOf(correlation: string): Position[] {
     return this.#all<{ pos: number }>(
       'SELECT e.pos FROM correlations c JOIN events e ON e.correlation = c.key WHERE c.id = ? ORDER BY e.pos',
@@ -108,7 +108,7 @@ export class Index {
     ).map(({ pos }) => pos)
   }
 
-  /** Of the newest events of these types, in the order of the log. */
+  /** Positions of the newest events of these types, in log order. */
   ofTypes(types: readonly string[], limit: number): Position[] {
     return this.#all<{ pos: number }>(
       `SELECT pos FROM events WHERE type IN (SELECT key FROM names WHERE name IN (SELECT value FROM json_each(?)))
@@ -120,42 +120,44 @@ export class Index {
       .reverse()
   }
 
-  /** Of the first event of this id. */
+  /** Position of the first event with this id. */
   positionOf(id: string): Position | undefined {
-    const place = placeOf(id)
+    const place = splitId(id)
     const found = place && this.#emitted(id.slice(0, 36), place.hash, place.name)
-    return found ?? this.#all<{ pos: number }>(outside('name = ?'), id)[0]?.pos
+    return found ?? this.#all<{ pos: number }>(outsideEvents('name = ?'), id)[0]?.pos
   }
 
   /**
-   * The task that is meant by its id, by the last characters of it, or by those of its correlation where that has no other.
+   * Finds a task by its id, by the last characters of its id, or by those of its correlation if it is the only task there.
    * @throws E_USAGE, E_NOT_FOUND, E_AMBIGUOUS
    */
   task(text: string, program?: string): string {
     const find = () => this.#tasksEndingIn(text, program)
-    const newest = () => this.tasks({ limit: shownCandidates, ...(program && { program }) }).map(({ task }) => task)
-    return isTaskId(text) ? text : only(text, program === undefined ? 'task' : `task of ${program}`, find, newest).id
+    const newest = () => this.tasks({ limit: maxCandidates, ...(program && { program }) }).map(({ task }) => task)
+    return isTaskId(text)
+      ? text
+      : resolveId(text, program === undefined ? 'task' : `task of ${program}`, find, newest).id
   }
 
-  /** The task or the event that is meant. @throws E_USAGE, E_NOT_FOUND, E_AMBIGUOUS */
+  /** Finds a task or an event by the last characters of its id. @throws E_USAGE, E_NOT_FOUND, E_AMBIGUOUS */
   taskOrEvent(text: string): { task: string } | { event: Position } {
     if (isTaskId(text)) return { task: text }
     const exact = this.#exact(text)
     if (exact) return { event: exact.pos }
     const find = () => {
       const tasks = this.#tasksEndingIn(text)
-      // The id of a retry ends with that of its task, which is meant.
+      // The id of a retry event ends with that of its task: the task wins.
       const retries = new Set(tasks.map(({ id }) => retryId(id)))
       const events = this.#endingIn(text).filter(({ id }) => !retries.has(id))
       return [...events, ...tasks].map(each => ({ pos: undefined, ...each }))
     }
-    const { id, pos } = only(text, 'event or task', find, () => this.#newestEvents())
+    const { id, pos } = resolveId(text, 'event or task', find, () => this.#newestEvents())
     return pos === undefined ? { task: id } : { event: pos }
   }
 
   /**
-   * The correlation that is meant: by its id, by its first or last digits, or `last` for that of the newest event; else that of the task
-   * or event which is meant. @throws E_USAGE, E_NOT_FOUND, E_AMBIGUOUS
+   * Finds a correlation by its id, by its first or last characters, by `last` (that of the newest event), or by a task or event in it.
+   * @throws E_USAGE, E_NOT_FOUND, E_AMBIGUOUS
    */
   correlation(text: string): string {
     const isWhole: boolean = isCorrelation(text)
@@ -164,15 +166,16 @@ export class Index {
     const find = () => {
       const found = this.#all<{ id: string }>(
         `SELECT id FROM correlations WHERE id >= ?1 AND id < ?1 || 'g' UNION SELECT id FROM correlations
-        WHERE substr(id, -length(?1)) = ?1 ORDER BY id LIMIT ${shownCandidates + 1}`,
+        WHERE substr(id, -length(?1)) = ?1 ORDER BY id LIMIT ${maxCandidates + 1}`,
         text,
       )
       return found.length > 0 ? found : this.#correlationsOf(text)
     }
-    return only(text, 'correlation', find, () => this.actions(shownCandidates).map(({ correlation }) => correlation)).id
+    return resolveId(text, 'correlation', find, () => this.actions(maxCandidates).map(({ correlation }) => correlation))
+      .id
   }
 
-  /** Of the tasks and events whose ids end with a text. */
+  /** Correlations of the tasks and events whose ids end with a text. */
   #correlationsOf(text: string): { id: string }[] {
     const exact = this.#exact(text)
     const events = exact ? [exact] : this.#endingIn(text)
@@ -186,7 +189,7 @@ export class Index {
     ]
   }
 
-  /** How a task ended; of one that has not, its newest turn. */
+  /** Position of the end of a task, or of its newest turn if it has not ended. */
   newestOf(task: string): Position | undefined {
     return this.#all<{ pos: number }>(
       `SELECT e.pos FROM correlations c JOIN tasks t ON t.correlation = c.key
@@ -199,14 +202,15 @@ export class Index {
 
   #last(): string {
     const [newest] = this.actions(1)
-    if (!newest) throw new TidingsError('E_NOT_FOUND', 'nothing has happened yet on this log')
+    if (!newest) throw new TidingsError('E_NOT_FOUND', 'the log is empty: publish an event first')
     return newest.correlation
   }
 
-  /** Events that hold all the words, newest first. @throws E_USAGE */
+  /** Positions of the events that contain all words, newest first. @throws E_USAGE */
   search(text: string, { type, since, limit }: SearchFilter): Position[] {
     const query = queryOf(text)
-    if (query === '') throw new TidingsError('E_USAGE', 'say what to look for: words, or the beginning of one and a *')
+    if (query === '')
+      throw new TidingsError('E_USAGE', 'no search words: give words, or the beginning of a word followed by *')
     const types = type === undefined ? undefined : JSON.stringify(this.#typesLike(type))
     return this.#all<{ pos: number }>(
       `SELECT e.pos FROM words w JOIN events e ON e.pos = w.rowid WHERE w.words MATCH ?
@@ -217,7 +221,7 @@ export class Index {
     ).map(({ pos }) => pos)
   }
 
-  /** Tasks, those in which something happened last first. */
+  /** Tasks, most recently active first. */
   tasks({ program, state, since, limit }: TaskFilter): TaskRow[] {
     const rows = this.#all<Omit<TaskRow, 'waitsFor'> & { waitsFor: string }>(
       `SELECT c.id || '.' || t.hash AS task, p.name AS program, t.version, t.code AS hash, t.turns, t.started, t.at AS since,
@@ -236,7 +240,7 @@ export class Index {
     return rows.map(row => ({ ...row, waitsFor: JSON.parse(row.waitsFor) as string[] }))
   }
 
-  /** Each target that live tasks wait for: how many calls wait, and one that waits longest. */
+  /** Each target that live tasks wait for, with the number of open calls and the oldest one. */
   awaited(): AwaitedRow[] {
     return this.#all<AwaitedRow>(
       `SELECT n.name AS target, count(*) AS waiting, c.id || '.' || t.hash || ':' || o.name AS call, p.name AS program,
@@ -247,7 +251,7 @@ export class Index {
     )
   }
 
-  /** Tasks that failed and that nobody retried or dismissed, the newest first. */
+  /** Failed tasks that were neither retried nor dismissed, newest first. */
   failures({ task, program, since = 0, until = Number.MAX_SAFE_INTEGER, limit = -1 }: FailureFilter): FailureRow[] {
     return this.#all<FailureRow>(
       `SELECT c.id || '.' || t.hash AS task, p.name AS program, f.pos AS position, f.at
@@ -263,12 +267,12 @@ export class Index {
     )
   }
 
-  /** How many there are since a moment. */
+  /** Number of such tasks that failed at this time or later, ms since the epoch. */
   failed(since: number): number {
     return this.#all<{ n: number }>('SELECT count(*) AS n FROM failures WHERE at >= ?', since)[0]!.n
   }
 
-  /** How many tasks of a program have not ended. */
+  /** Number of tasks of a program that have not ended. */
   live(program: string): number {
     return this.#all<{ n: number }>(
       `SELECT count(*) AS n FROM tasks WHERE program = (SELECT key FROM names WHERE name = ?) AND end IS NULL`,
@@ -276,17 +280,20 @@ export class Index {
     )[0]!.n
   }
 
-  /** What shares a correlation, that in which something happened last first; what people did to the workers is left out. */
+  /** Correlations, most recently active first, without those of operator commands (`control.*`). */
   actions(limit: number): ActionRow[] {
-    return this.#all<ActionRow>(`${actions} ORDER BY c.last DESC LIMIT ?`, limit)
+    return this.#all<ActionRow>(`${actionsQuery} ORDER BY c.last DESC LIMIT ?`, limit)
   }
 
-  /** Those of these correlations that are on the log. */
+  /** The given correlations, as far as they are on the log. */
   actionsOf(correlations: readonly string[]): ActionRow[] {
-    return this.#all<ActionRow>(`${actions} AND c.id IN (SELECT value FROM json_each(?))`, JSON.stringify(correlations))
+    return this.#all<ActionRow>(
+      `${actionsQuery} AND c.id IN (SELECT value FROM json_each(?))`,
+      JSON.stringify(correlations),
+    )
   }
 
-  /** By the whole id, in which turns may lack the zeros in front. */
+  /** Finds an event by its full id; turn numbers may lack leading zeros. */
   #exact(text: string): { pos: Position } | undefined {
     const pos = this.positionOf(text) ?? this.positionOf(longForm(text))
     return pos === undefined ? undefined : { pos }
@@ -294,9 +301,9 @@ export class Index {
 
   #endingIn(short: string): EventRow[] {
     const text = longForm(short)
-    const limit = shownCandidates + 1
+    const limit = maxCandidates + 1
     const found = [...new Set([short, text])].flatMap(each =>
-      this.#all<EventRow>(outside(`substr(name, -length(?1)) = ?1 LIMIT ${limit}`), each),
+      this.#all<EventRow>(outsideEvents(`substr(name, -length(?1)) = ?1 LIMIT ${limit}`), each),
     )
     const [, hash, name] = /^(?:[0-9a-f-]*\.)?([0-9a-z]+):(\d{7}(?::.+)?)$/.exec(text) ?? []
     if (hash === undefined || name === undefined) return found
@@ -318,7 +325,7 @@ export class Index {
       this.#all<{ id: string }>(
         `SELECT c.id || '.' || t.hash AS id FROM tasks t JOIN correlations c ON c.key = t.correlation
         LEFT JOIN names p ON p.key = t.program
-        WHERE substr(${what}, -length(?1)) = ?1 AND (?2 IS NULL OR p.name = ?2) ORDER BY t.last DESC LIMIT ${shownCandidates + 1}`,
+        WHERE substr(${what}, -length(?1)) = ?1 AND (?2 IS NULL OR p.name = ?2) ORDER BY t.last DESC LIMIT ${maxCandidates + 1}`,
         text,
         program ?? null,
       )
@@ -330,7 +337,7 @@ export class Index {
     return this.#all<{ id: string }>(
       `SELECT CASE WHEN t.hash IS NULL THEN e.name ELSE c.id || '.' || t.hash || ':' || e.name END AS id
       FROM events e JOIN correlations c ON c.key = e.correlation LEFT JOIN tasks t ON t.key = e.task
-      ORDER BY e.pos DESC LIMIT ${shownCandidates}`,
+      ORDER BY e.pos DESC LIMIT ${maxCandidates}`,
     ).map(({ id }) => id)
   }
 
@@ -350,14 +357,14 @@ export class Index {
     return names.filter(({ name }) => isType(name) && matchesType(pattern, name)).map(({ key }) => key)
   }
 
-  #all<R>(sql: string, ...values: Value[]): R[] {
-    return prepare<R>(this.#db, sql).all(...values)
+  #all<R>(sql: string, ...values: IndexValue[]): R[] {
+    return prepareStatement<R>(this.#db, sql).all(...values)
   }
 }
 
-const outside = (condition: string) => `SELECT pos, name AS id FROM events WHERE task IS NULL AND ${condition}`
+const outsideEvents = (condition: string) => `SELECT pos, name AS id FROM events WHERE task IS NULL AND ${condition}`
 
-const actions = `SELECT c.id AS correlation, c.first, c.events, c.tokens, c.cost,
+const actionsQuery = `SELECT c.id AS correlation, c.first, c.events, c.tokens, c.cost,
     (SELECT count(*) FROM tasks t WHERE t.correlation = c.key AND t.turns > 0) AS tasks,
     (SELECT count(*) FROM tasks t WHERE t.correlation = c.key AND t.turns > 0 AND t.end IS NULL) AS live,
     (SELECT count(*) FROM tasks t WHERE t.correlation = c.key AND t.end = 'failed' AND NOT t.retried) AS failed

@@ -1,20 +1,19 @@
 import type { Bus } from '../../bus/bus.ts'
-import { catchUp, type Progress } from './catch-up.ts'
+import { catchUp, type OnProgress } from './catch-up.ts'
 import { Index } from './lookup.ts'
 import { indexError, isCorrupt, openTables, removeFile } from './schema.ts'
 
 export { inMemory } from './schema.ts'
 
 /**
- * Brings the index in this file up to the head of the log, or one in memory (`inMemory`), and asks it. Nothing is written to the
- * log. A file that is no sound index is thrown away; what is asked may then be asked twice.
- * @throws E_INDEX_UNAVAILABLE, E_LOG_UNAVAILABLE
+ * Updates the index in a file, or in memory (`inMemory`), to the head of the log and queries it. Writes nothing to the log. Deletes and
+ * rebuilds a corrupt file; the query may then run twice. @throws E_INDEX_UNAVAILABLE, E_LOG_UNAVAILABLE
  */
 export async function withIndex<T>(
   bus: Bus,
   file: string,
   ask: (index: Index) => T | Promise<T>,
-  onProgress?: Progress,
+  onProgress?: OnProgress,
 ): Promise<T> {
   for (let isSecond = false; ; isSecond = true) {
     try {
@@ -30,7 +29,7 @@ async function once<T>(
   bus: Bus,
   file: string,
   ask: (index: Index) => T | Promise<T>,
-  onProgress?: Progress,
+  onProgress?: OnProgress,
 ): Promise<T> {
   const db = openTables(file)
   try {

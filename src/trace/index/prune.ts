@@ -1,43 +1,46 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { Bus } from '../../bus/bus.ts'
 import type { Position } from '../../bus/driver.ts'
-import { entryOf } from './entry.ts'
+import { toIndexEntry } from './entry.ts'
 import { eventsAt, withData } from './events.ts'
-import { prepare, transact } from './schema.ts'
-import { Writer } from './writer.ts'
+import { prepareStatement, transact } from './schema.ts'
+import { IndexWriter } from './writer.ts'
 
 /*
- * The janitor takes events from the bottom of the log, and leaves some there that are still in somebody's hand. What has
- * lost events is folded again from those that are left, so that the index is what it would be had they never been.
+ * The janitor purges events from the beginning of the log but keeps events that are still in use. Correlations with purged events are
+ * indexed again from the remaining events, as if the purged ones had never existed.
  */
 
 const chunk = 2_048
 
-/** Takes out what is no longer on the log. */
+/** Removes purged events from the index. */
 export async function prune(bus: Bus, db: DatabaseSync): Promise<void> {
-  // What another process writes meanwhile may make all void that was seen.
+  // A write of another process invalidates what was read, so the loop starts over.
   for (let isDone = false; !isDone; ) isDone = await pruneOnce(bus, db, dataVersion(db))
 }
 
 async function pruneOnce(bus: Bus, db: DatabaseSync, version: number): Promise<boolean> {
   const mark = await highestMissing(bus, db)
   if (mark === undefined) return true
-  const { present, top } = await look(bus, db, mark)
+  const { present, top } = await scanBottom(bus, db, mark)
   const lost = new Set<number>()
-  const rows = prepare<{ pos: number; correlation: number }>(db, 'SELECT pos, correlation FROM events WHERE pos <= ?')
+  const rows = prepareStatement<{ pos: number; correlation: number }>(
+    db,
+    'SELECT pos, correlation FROM events WHERE pos <= ?',
+  )
   for (const { pos, correlation } of rows.iterate(top)) if (!present.has(pos)) lost.add(correlation)
   const keys = [...lost]
   for (let from = 0; from < keys.length; from += chunk) {
     const some = keys.slice(from, from + chunk)
     const isLeft = (position: Position) => position > top || present.has(position)
-    if (!(await fold(bus, db, some, isLeft, version))) return false
+    if (!(await refold(bus, db, some, isLeft, version))) return false
   }
   return true
 }
 
-/** Looks at the bottom, and at twice the distance each time. Undefined when all that is looked at is there. */
+/** Probes the first event and events at doubling distances. Undefined if all of them exist. */
 async function highestMissing(bus: Bus, db: DatabaseSync): Promise<Position | undefined> {
-  const next = prepare<{ pos: number }>(db, 'SELECT pos FROM events WHERE pos >= ? ORDER BY pos LIMIT 1')
+  const next = prepareStatement<{ pos: number }>(db, 'SELECT pos FROM events WHERE pos >= ? ORDER BY pos LIMIT 1')
   const bottom = next.get(0)?.pos
   if (bottom === undefined) return undefined
   const looked = new Set([bottom])
@@ -51,9 +54,13 @@ async function highestMissing(bus: Bus, db: DatabaseSync): Promise<Position | un
   return positions.findLast((_, i) => found[i] === undefined)
 }
 
-/** Which events are there up to the first stretch above the mark of which none is missing. */
-async function look(bus: Bus, db: DatabaseSync, mark: Position): Promise<{ present: Set<Position>; top: Position }> {
-  const next = prepare<{ pos: number }>(db, `SELECT pos FROM events WHERE pos > ? ORDER BY pos LIMIT ${chunk}`)
+/** The existing events up to the first complete chunk above `mark`. */
+async function scanBottom(
+  bus: Bus,
+  db: DatabaseSync,
+  mark: Position,
+): Promise<{ present: Set<Position>; top: Position }> {
+  const next = prepareStatement<{ pos: number }>(db, `SELECT pos FROM events WHERE pos > ? ORDER BY pos LIMIT ${chunk}`)
   const present = new Set<Position>()
   let top = 0
   for (let rows = next.all(0); rows.length > 0; rows = next.all(top)) {
@@ -65,22 +72,22 @@ async function look(bus: Bus, db: DatabaseSync, mark: Position): Promise<{ prese
   return { present, top }
 }
 
-/** Puts correlations into the tables as what is left of them. False when somebody else wrote since `version`. */
-async function fold(
+/** Replaces correlations by their remaining events. False if another connection wrote since `version`. */
+async function refold(
   bus: Bus,
   db: DatabaseSync,
   keys: readonly number[],
   isLeft: (position: Position) => boolean,
   version: number,
 ): Promise<boolean> {
-  const of = prepare<{ pos: number }>(db, 'SELECT pos FROM events WHERE correlation = ?')
+  const of = prepareStatement<{ pos: number }>(db, 'SELECT pos FROM events WHERE correlation = ?')
   const positions = new Map(keys.map(key => [key, of.all(key).map(({ pos }) => pos)]))
   const left = [...positions.values()].flatMap(all => all.filter(isLeft)).sort((a, b) => a - b)
-  const entries = (await withData(bus, await eventsAt(bus, left))).map(entryOf)
+  const entries = (await withData(bus, await eventsAt(bus, left))).map(toIndexEntry)
   return transact(db, () => {
     if (dataVersion(db) !== version) return false
     for (const [key, all] of positions) drop(db, key, all)
-    const writer = new Writer(db)
+    const writer = new IndexWriter(db)
     for (const entry of entries) writer.add(entry)
     writer.flush()
     return true
@@ -88,7 +95,7 @@ async function fold(
 }
 
 function drop(db: DatabaseSync, correlation: number, positions: readonly Position[]) {
-  const word = prepare(db, 'DELETE FROM words WHERE rowid = ?')
+  const word = prepareStatement(db, 'DELETE FROM words WHERE rowid = ?')
   for (const position of positions) word.run(position)
   for (const sql of [
     'DELETE FROM calls WHERE task IN (SELECT key FROM tasks WHERE correlation = ?)',
@@ -97,9 +104,9 @@ function drop(db: DatabaseSync, correlation: number, positions: readonly Positio
     'DELETE FROM events WHERE correlation = ?',
     'DELETE FROM correlations WHERE key = ?',
   ])
-    prepare(db, sql).run(correlation)
+    prepareStatement(db, sql).run(correlation)
 }
 
-/** Changes when another connection has written. */
+/** Changes when another connection writes. */
 const dataVersion = (db: DatabaseSync) =>
-  prepare<{ data_version: number }>(db, 'PRAGMA data_version').get()!.data_version
+  prepareStatement<{ data_version: number }>(db, 'PRAGMA data_version').get()!.data_version

@@ -5,16 +5,16 @@ import { makePrivateFile, makePrivateFolder } from '../../bus/private-files.ts'
 import { textOf, TidingsError } from '../../errors.ts'
 
 /*
- * What finds events, and no event: a projection of the log that may be deleted at any time.
+ * The tables of the index, a projection of the log that may be deleted at any time. It contains no events.
  *
- * state         up to where the log was read, and the last event that was there: by it another log is recognised
- * names         types, programs and targets, written once
- * correlations  what shares a correlation: from where to where, how much, what models took for it
- * tasks         by the newest turn; without a program if no turn was read; `retried` once the task that goes on from it has begun
- * calls         what live tasks wait for
- * failures      tasks that failed and that nobody retried or dismissed, by the event that says so
- * events        `name` is what follows the task in an id that the runtime made, else the whole id
- * words         full text by position, without the text
+ * state         position up to which the log was read, and the last event, which identifies the log
+ * names         types, programs and targets, each stored once
+ * correlations  first and last position, number of events, model usage
+ * tasks         as of the newest turn; without a program if no turn was read; `retried` once the retry has begun
+ * calls         open calls of live tasks
+ * failures      failed tasks that were neither retried nor dismissed, with the position of the failure
+ * events        `name`: the part of a generated id after the task, else the whole id
+ * words         full text by position, without the text itself
  */
 const ddl = `
   CREATE TABLE state(read INTEGER NOT NULL, last INTEGER NOT NULL, id TEXT NOT NULL);
@@ -45,30 +45,30 @@ const ddl = `
 `
 const tables = ['state', 'names', 'correlations', 'tasks', 'calls', 'failures', 'events', 'words']
 
-/** Of the tables and of what is put into them. Another one is built anew. */
+/** Version of the tables and their content. An index of another version is rebuilt. */
 const indexVersion = 3
 
-/** Longest wait for another process that writes, in ms: one batch. */
-const patienceMs = 60_000
+/** Maximum wait for another writer, in ms. A writer holds the lock for one batch. */
+const busyTimeoutMs = 60_000
 
 /** A prepared statement with the shape of its rows. */
-export interface Statement<R> {
-  get(...values: Value[]): R | undefined
-  all(...values: Value[]): R[]
-  iterate(...values: Value[]): Iterable<R>
-  run(...values: Value[]): unknown
+export interface IndexStatement<R> {
+  get(...values: IndexValue[]): R | undefined
+  all(...values: IndexValue[]): R[]
+  iterate(...values: IndexValue[]): Iterable<R>
+  run(...values: IndexValue[]): unknown
 }
-export type Value = string | number | null
+export type IndexValue = string | number | null
 
-export const prepare = <R>(db: DatabaseSync, sql: string) => db.prepare(sql) as unknown as Statement<R>
+export const prepareStatement = <R>(db: DatabaseSync, sql: string) => db.prepare(sql) as unknown as IndexStatement<R>
 
-/** Opens the file, or makes it, with the tables of this version. */
+/** Opens or creates the file with the tables of this version. */
 export function openTables(file: string): DatabaseSync {
   if (file !== inMemory) {
     makePrivateFolder(dirname(file))
     makePrivateFile(file)
   }
-  const db = new DatabaseSync(file, { timeout: patienceMs })
+  const db = new DatabaseSync(file, { timeout: busyTimeoutMs })
   try {
     db.exec('PRAGMA page_size = 8192; PRAGMA cache_size = -65536; PRAGMA journal_mode = TRUNCATE')
     if (versionOf(db) !== indexVersion)
@@ -82,15 +82,16 @@ export function openTables(file: string): DatabaseSync {
   }
 }
 
-/** Within a transaction: drops what is there. */
+/** Drops and creates all tables. Call it within a transaction. */
 export function makeTables(db: DatabaseSync): void {
   for (const table of tables) db.exec(`DROP TABLE IF EXISTS ${table}`)
   db.exec(`${ddl}; PRAGMA user_version = ${indexVersion}`)
 }
 
-const versionOf = (db: DatabaseSync) => prepare<{ user_version: number }>(db, 'PRAGMA user_version').get()!.user_version
+const versionOf = (db: DatabaseSync) =>
+  prepareStatement<{ user_version: number }>(db, 'PRAGMA user_version').get()!.user_version
 
-/** What is written when the process dies in the middle is taken back by whoever opens the file next. */
+/** If the process dies in the middle, the next process that opens the file rolls the transaction back. */
 export function transact<T>(db: DatabaseSync, work: () => T): T {
   db.exec('BEGIN IMMEDIATE')
   try {
@@ -105,22 +106,27 @@ export function transact<T>(db: DatabaseSync, work: () => T): T {
 
 export const inMemory = ':memory:'
 
-/** Throws the file away. */
+/** Deletes the file. */
 export function removeFile(file: string): void {
   for (const suffix of ['', '-journal']) rmSync(file + suffix, { force: true })
 }
 
 // Source: sqlite.org/rescode.html
-const corrupt = [11, 26]
+const corruptCodes = [11, 26]
 
-/** Whether an error says that the file is no sound database. */
-export const isCorrupt = (error: unknown) => corrupt.includes(((error as { errcode?: number }).errcode ?? 0) & 0xff)
+/** Whether an error means that the file is not a valid database. */
+export const isCorrupt = (error: unknown) =>
+  corruptCodes.includes(((error as { errcode?: number }).errcode ?? 0) & 0xff)
 
-/** An error of SQLite or of the file system as one that says where the index lies; others as they are. */
+/** Adds the path of the index to an error of SQLite or of the file system; returns other errors unchanged. */
 export function indexError(error: unknown, file: string): unknown {
   const { errcode, syscall } = error as { errcode?: number; syscall?: string }
   if (file === inMemory || (errcode === undefined && syscall === undefined)) return error
-  return new TidingsError('E_INDEX_UNAVAILABLE', `the index in ${file} cannot be used: ${textOf(error)}`, {
-    cause: error,
-  })
+  return new TidingsError(
+    'E_INDEX_UNAVAILABLE',
+    `cannot use the index "${file}": ${textOf(error)}; delete the file to rebuild it`,
+    {
+      cause: error,
+    },
+  )
 }

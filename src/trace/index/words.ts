@@ -1,42 +1,42 @@
 import type { CloudEvent } from '../../event.ts'
 import { turnType } from '../../tasks/turn.ts'
 
-/** Of the data of one event so many characters can be searched. */
-const searched = 500
-const deepest = 16
+/** Maximum number of searchable characters in the data of one event. */
+const maxSearchedChars = 500
+const maxDepth = 16
 
 /**
- * What can be searched of an event: its names, and the beginning of the texts and numbers in its data. A turn repeats what
- * other events say, a `model.invoke` holds ids only.
+ * The searchable text of an event: its names, and the beginning of the texts and numbers in its data. Turns only repeat other events, and
+ * a `model.invoke` contains only ids.
  */
 export function wordsOf({ type, source, target, subject, user, data }: CloudEvent): string {
   if (type === turnType) return ''
   const texts = [type, source]
   for (const name of [target, subject, user]) if (name !== undefined) texts.push(name)
-  if (type !== 'model.invoke') take(data, texts, searched, 0)
-  return folded(texts.join(' '))
+  if (type !== 'model.invoke') collectTexts(data, texts, maxSearchedChars, 0)
+  return normalize(texts.join(' '))
 }
 
-/** Returns how many characters are left. */
-function take(value: unknown, texts: string[], room: number, depth: number): number {
+/** Returns the number of characters left. */
+function collectTexts(value: unknown, texts: string[], room: number, depth: number): number {
   if (typeof value === 'string' || typeof value === 'number') {
     const text = String(value).slice(0, room)
     texts.push(text)
     return room - text.length
   }
-  if (typeof value !== 'object' || value === null || depth > deepest) return room
+  if (typeof value !== 'object' || value === null || depth > maxDepth) return room
   let left = room
   for (const each of Array.isArray(value) ? value : Object.values(value)) {
     if (left <= 0) break
-    left = take(each, texts, left, depth + 1)
+    left = collectTexts(each, texts, left, depth + 1)
   }
   return left
 }
 
 const ascii = /^[\u0000-\u007f]*$/ // biome-ignore lint/suspicious/noControlCharactersInRegex: all of ASCII is meant
 
-/** Without case and marks, words parted by spaces or by ASCII that is no letter and no digit. */
-function folded(text: string): string {
+/** Removes case and marks. Spaces and ASCII characters other than letters and digits separate words. */
+function normalize(text: string): string {
   if (ascii.test(text)) return text.toLowerCase()
   return text
     .normalize('NFKD')
@@ -45,10 +45,10 @@ function folded(text: string): string {
     .replace(/[^\p{L}\p{N}]+/gu, ' ')
 }
 
-/** The full-text query for events that hold all the words; one that ends in `*` is the beginning of a word. */
+/** The full-text query for events that contain all words. A word that ends in `*` matches by prefix. */
 export function queryOf(text: string): string {
   const words = text.split(/\s+/).flatMap(part => {
-    const parts = folded(part).match(/[a-z0-9\u0080-\u{10ffff}]+/gu) ?? []
+    const parts = normalize(part).match(/[a-z0-9\u0080-\u{10ffff}]+/gu) ?? []
     return parts.map((word, i) => (part.endsWith('*') && i === parts.length - 1 ? `"${word}"*` : `"${word}"`))
   })
   return words.join(' ')

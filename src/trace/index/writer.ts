@@ -1,8 +1,8 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { turnId } from '../../bus/ids.ts'
 import type { Turn } from '../../tasks/program.ts'
-import { placeOf, type Entry, type Place } from './entry.ts'
-import { prepare, type Statement } from './schema.ts'
+import { splitId, type IndexEntry, type IdParts } from './entry.ts'
+import { prepareStatement, type IndexStatement } from './schema.ts'
 
 interface Correlation {
   key: number
@@ -29,7 +29,7 @@ interface Task {
   retried: number
 }
 
-/** Of a live task: the calls whose answers it waits for, by what follows the task in their ids. */
+/** Open calls of a live task, by the part of their id after the task. */
 interface Calls {
   readonly open: Map<string, { target: number; answered: number }>
   readonly stored: number
@@ -37,33 +37,33 @@ interface Calls {
 }
 
 /**
- * Folds entries into the tables. What a batch touches is read once and written once, with `flush`, in the same transaction.
- * The outcome depends on the events of a correlation and their order alone, not on batches and not on other correlations.
+ * Folds entries into the tables. Reads each touched row once and writes it once, with `flush`, in one transaction. The result depends only
+ * on the events of a correlation and their order, not on batches or other correlations.
  */
-export class Writer {
+export class IndexWriter {
   readonly #db: DatabaseSync
   readonly #event
   readonly #words
   readonly #fail
   readonly #settle
-  readonly #names: Named
+  readonly #names: NameTable
   #correlations = new Map<string, Correlation>()
   #tasks = new Map<string, Task>()
   #calls = new Map<number, Calls>()
   #nextCorrelation: number
   #nextTask: number
 
-  /** Within a transaction, for this transaction. */
+  /** Create it within a transaction and use it for that transaction only. */
   constructor(db: DatabaseSync) {
     this.#db = db
-    this.#event = prepare(db, 'INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)')
-    this.#words = prepare(db, 'INSERT INTO words(rowid, text) VALUES (?, ?)')
-    this.#fail = prepare(db, 'INSERT OR IGNORE INTO failures VALUES (?, ?, ?)')
-    this.#settle = prepare(db, 'DELETE FROM failures WHERE task = ?')
-    this.#names = new Named(db)
-    this.#findCorrelation = prepare<Correlation>(db, 'SELECT * FROM correlations WHERE id = ?')
-    this.#findTask = prepare<Task>(db, 'SELECT * FROM tasks WHERE correlation = ? AND hash = ?')
-    this.#findCalls = prepare<{ name: string; target: number; answered: number }>(
+    this.#event = prepareStatement(db, 'INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)')
+    this.#words = prepareStatement(db, 'INSERT INTO words(rowid, text) VALUES (?, ?)')
+    this.#fail = prepareStatement(db, 'INSERT OR IGNORE INTO failures VALUES (?, ?, ?)')
+    this.#settle = prepareStatement(db, 'DELETE FROM failures WHERE task = ?')
+    this.#names = new NameTable(db)
+    this.#findCorrelation = prepareStatement<Correlation>(db, 'SELECT * FROM correlations WHERE id = ?')
+    this.#findTask = prepareStatement<Task>(db, 'SELECT * FROM tasks WHERE correlation = ? AND hash = ?')
+    this.#findCalls = prepareStatement<{ name: string; target: number; answered: number }>(
       db,
       'SELECT name, target, answered FROM calls WHERE task = ?',
     )
@@ -71,12 +71,12 @@ export class Writer {
     this.#nextTask = nextKey(db, 'tasks')
   }
 
-  readonly #findCorrelation: Statement<Correlation>
-  readonly #findTask: Statement<Task>
+  readonly #findCorrelation: IndexStatement<Correlation>
+  readonly #findTask: IndexStatement<Task>
   readonly #findCalls
 
-  add(entry: Entry): void {
-    const { position, id, type, time, place, turn, answers, failed, settles, tokens, cost, words } = entry
+  add(entry: IndexEntry): void {
+    const { position, id, type, time, idParts: place, turn, answers, failed, settles, tokens, cost, words } = entry
     const correlation = this.#correlation(entry)
     correlation.events++
     correlation.last = Math.max(correlation.last, position)
@@ -92,10 +92,10 @@ export class Writer {
   }
 
   flush(): void {
-    const correlations = prepare(this.#db, 'INSERT OR REPLACE INTO correlations VALUES (?, ?, ?, ?, ?, ?, ?)')
+    const correlations = prepareStatement(this.#db, 'INSERT OR REPLACE INTO correlations VALUES (?, ?, ?, ?, ?, ?, ?)')
     for (const { key, id, first, last, events, tokens, cost } of this.#correlations.values())
       correlations.run(key, id, first, last, events, tokens, cost)
-    const tasks = prepare(this.#db, 'INSERT OR REPLACE INTO tasks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)')
+    const tasks = prepareStatement(this.#db, 'INSERT OR REPLACE INTO tasks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)')
     for (const {
       key,
       correlation,
@@ -111,8 +111,8 @@ export class Writer {
       retried,
     } of this.#tasks.values())
       tasks.run(key, correlation, hash, program, version, code, turns, last, started, at, end, retried)
-    const drop = prepare(this.#db, 'DELETE FROM calls WHERE task = ?')
-    const put = prepare(this.#db, 'INSERT INTO calls VALUES (?, ?, ?, ?)')
+    const drop = prepareStatement(this.#db, 'DELETE FROM calls WHERE task = ?')
+    const put = prepareStatement(this.#db, 'INSERT INTO calls VALUES (?, ?, ?, ?)')
     for (const [task, { open, stored, changed }] of this.#calls) {
       if (!changed) continue
       if (stored > 0) drop.run(task)
@@ -120,7 +120,7 @@ export class Writer {
     }
   }
 
-  /** Folds a turn as the task itself does (`Task.advance`). */
+  /** Folds a turn like `Task.advance`. */
   #turn(task: Task, turn: Turn, correlation: string): void {
     task.program = this.#names.key(turn.program)
     task.version = turn.programVersion
@@ -129,16 +129,16 @@ export class Writer {
     task.started ??= turn.at
     task.at = turn.at
     task.end = turn.end ?? task.end
-    const before = typeof turn.retryOf === 'string' ? placeOf(turnId(turn.retryOf, 1), correlation) : undefined
+    const before = typeof turn.retryOf === 'string' ? splitId(turnId(turn.retryOf, 1), correlation) : undefined
     const failed = before && this.#known(task.correlation, before)
     if (failed) failed.retried = 1
     const calls = this.#callsOf(task.key)
     for (const call of [...turn.inputs.map(input => input.call), ...(turn.withdrawn ?? [])]) {
-      const place = call === undefined ? undefined : placeOf(call, correlation)
+      const place = call === undefined ? undefined : splitId(call, correlation)
       if (place?.hash === task.hash && calls.open.delete(place.name)) calls.changed = true
     }
     for (const { id, wait } of task.end ? [] : turn.emits) {
-      const place = wait && placeOf(id, correlation)
+      const place = wait && splitId(id, correlation)
       if (place?.hash !== task.hash) continue
       calls.open.set(place.name, { target: this.#names.key(wait!.target), answered: 0 })
       calls.changed = true
@@ -148,8 +148,8 @@ export class Writer {
     calls.changed = true
   }
 
-  /** An answer that no turn has taken yet: the task has something to do. */
-  #answered(correlation: number, { hash, name }: Place): void {
+  /** Records an answer that no turn has taken yet, so the task counts as running. */
+  #answered(correlation: number, { hash, name }: IdParts): void {
     const task = this.#known(correlation, { hash })
     if (!task || task.end) return
     const calls = this.#callsOf(task.key)
@@ -159,7 +159,7 @@ export class Writer {
     calls.changed = true
   }
 
-  #correlation({ correlation: id, position }: Entry): Correlation {
+  #correlation({ correlation: id, position }: IndexEntry): Correlation {
     let known = this.#correlations.get(id)
     if (!known) {
       known = this.#findCorrelation.get(id) ?? {
@@ -176,14 +176,14 @@ export class Writer {
     return known
   }
 
-  #known(correlation: number, { hash }: Pick<Place, 'hash'>): Task | undefined {
+  #known(correlation: number, { hash }: Pick<IdParts, 'hash'>): Task | undefined {
     const id = `${correlation} ${hash}`
     const known = this.#tasks.get(id) ?? this.#findTask.get(correlation, hash)
     if (known) this.#tasks.set(id, known)
     return known
   }
 
-  #task(correlation: number, { hash }: Place, position: number): Task {
+  #task(correlation: number, { hash }: IdParts, position: number): Task {
     let known = this.#known(correlation, { hash })
     if (!known) {
       known = {
@@ -216,16 +216,16 @@ export class Writer {
   }
 }
 
-/** Names and their keys. */
-class Named {
+/** Maps names to keys. */
+class NameTable {
   readonly #find
   readonly #insert
   readonly #keys = new Map<string, number>()
   #next: number
 
   constructor(db: DatabaseSync) {
-    this.#find = prepare<{ key: number }>(db, 'SELECT key FROM names WHERE name = ?')
-    this.#insert = prepare(db, 'INSERT INTO names VALUES (?, ?)')
+    this.#find = prepareStatement<{ key: number }>(db, 'SELECT key FROM names WHERE name = ?')
+    this.#insert = prepareStatement(db, 'INSERT INTO names VALUES (?, ?)')
     this.#next = nextKey(db, 'names')
   }
 
@@ -240,4 +240,4 @@ class Named {
 }
 
 const nextKey = (db: DatabaseSync, table: string) =>
-  prepare<{ next: number }>(db, `SELECT ifnull(max(key), 0) + 1 AS next FROM ${table}`).get()!.next
+  prepareStatement<{ next: number }>(db, `SELECT ifnull(max(key), 0) + 1 AS next FROM ${table}`).get()!.next

@@ -1,38 +1,38 @@
 import type { OnPattern, Pattern, Step } from './definition.ts'
 
-/* How a definition hangs together: which steps lie in which, which events it waits for, what it keeps. */
+/* Traverses a definition: nested steps, awaited events, stored names. */
 
 type Block = readonly Step[]
 
-/** The blocks that lie in a step. */
+/** The blocks in a step. */
 function blocksOf(step: Step): Block[] {
   if (step.kind === 'choose') return [step.steps, step.otherwise]
   if (step.kind === 'repeat') return [step.steps]
   return 'otherwise' in step && step.otherwise ? [step.otherwise] : []
 }
 
-/** The step with other blocks in it. */
-export function withBlocks(step: Step, change: (block: Block) => Block): Step {
+/** The step with each of its blocks replaced. */
+export function mapBlocks(step: Step, change: (block: Block) => Block): Step {
   if (step.kind === 'choose') return { ...step, steps: change(step.steps), otherwise: change(step.otherwise) }
   if (step.kind === 'repeat') return { ...step, steps: change(step.steps) }
   return 'otherwise' in step && step.otherwise ? { ...step, otherwise: change(step.otherwise) } : step
 }
 
-/** The steps of a block, with those that lie in them, in the order in which they are written. */
+/** The steps of a block and of all blocks in them, in source order. */
 export function stepsIn(block: Block): Step[] {
   return block.flatMap(step => [step, ...blocksOf(step).flatMap(stepsIn)])
 }
 
-/** The events that a pattern is made of, from left to right. */
-export function leavesOf(pattern: Pattern): OnPattern[] {
+/** The events in a pattern, from left to right. */
+export function patternLeaves(pattern: Pattern): OnPattern[] {
   if (pattern.kind === 'on') return [pattern]
-  if (pattern.kind === 'count' || pattern.kind === 'absent') return leavesOf(pattern.of)
-  return pattern.of.flatMap(leavesOf)
+  if (pattern.kind === 'count' || pattern.kind === 'absent') return patternLeaves(pattern.of)
+  return pattern.of.flatMap(patternLeaves)
 }
 
-/** The names under which a step keeps something. */
-export function namesOf(step: Step): string[] {
-  if (step.kind === 'when') return [...new Set(leavesOf(step.pattern).flatMap(({ as }) => as ?? []))]
+/** The names under which a step stores values. */
+export function keptNames(step: Step): string[] {
+  if (step.kind === 'when') return [...new Set(patternLeaves(step.pattern).flatMap(({ as }) => as ?? []))]
   if (step.kind === 'parallel') return step.calls.map(({ as }) => as)
   return 'as' in step ? [step.as] : []
 }
@@ -40,7 +40,7 @@ export function namesOf(step: Step): string[] {
 /** The types of events that the steps wait for. */
 export function eventTypes(steps: Block): string[] {
   const types = stepsIn(steps).flatMap(step =>
-    step.kind === 'when' ? leavesOf(step.pattern).map(leaf => leaf.type) : [],
+    step.kind === 'when' ? patternLeaves(step.pattern).map(leaf => leaf.type) : [],
   )
   return [...new Set(types)]
 }

@@ -7,22 +7,22 @@ import type { TaskEnd, Turn } from '../tasks/program.ts'
 import { turnType } from '../tasks/turn.ts'
 import { eventsAt } from './index/events.ts'
 
-/* Events and tasks with everything that the log has of them, data of blobs included. */
+/* Events and tasks with all their data, including data in blobs. */
 
-export interface WholeEvent {
+export interface EventDetails {
   readonly kind: 'event'
   readonly position: Position
   readonly event: CloudEvent
 }
 
-/** A turn with the data of its inputs, and what it emitted. */
-export interface WholeTurn extends Turn {
+/** A turn with the data of its inputs and the events that it emitted. */
+export interface TurnDetails extends Turn {
   readonly id: string
   readonly position: Position
   readonly emitted: readonly CloudEvent[]
 }
 
-export interface WholeTask {
+export interface TaskDetails {
   readonly kind: 'task'
   readonly task: string
   readonly correlation: string
@@ -34,28 +34,31 @@ export interface WholeTask {
   readonly state: TaskEnd | 'running' | 'waiting'
   /** Calls without an answer. */
   readonly waitsFor: readonly { readonly id: string; readonly target: string; readonly until: number | null }[]
-  /** What the task gave, why it failed, or why it was cancelled. */
+  /** Exactly one of them, if the task has completed, failed or was cancelled. */
   readonly output?: unknown
   readonly error?: unknown
   readonly reason?: unknown
-  /** Everything else that its turns say, such as the task that goes on from it. */
+  /** Other fields of its turns, such as `successor`. */
   readonly more: Readonly<Record<string, unknown>>
-  readonly turns: readonly WholeTurn[]
+  readonly turns: readonly TurnDetails[]
 }
 
 /** @throws E_NOT_FOUND */
-export async function wholeEvent(bus: Bus, position: Position): Promise<WholeEvent | (WholeTurn & { kind: 'turn' })> {
+export async function readEventDetails(
+  bus: Bus,
+  position: Position,
+): Promise<EventDetails | (TurnDetails & { kind: 'turn' })> {
   const [stored] = await eventsAt(bus, [position])
-  if (!stored) throw new TidingsError('E_NOT_FOUND', 'the event is not on the log any more')
+  if (!stored) throw new TidingsError('E_NOT_FOUND', 'the event is no longer on the log')
   const event = await resolved(bus, stored.event)
   const turn = turnIn(event)
   return turn
-    ? { kind: 'turn', ...(await wholeTurn(bus, position, event.id, turn)) }
+    ? { kind: 'turn', ...(await readTurnDetails(bus, position, event.id, turn)) }
     : { kind: 'event', position, event }
 }
 
 /** @throws E_NOT_FOUND */
-export async function wholeTask(bus: Bus, task: string): Promise<WholeTask> {
+export async function readTaskDetails(bus: Bus, task: string): Promise<TaskDetails> {
   const recorded = new Map<number, { position: Position; event: CloudEvent; turn: Turn }>()
   const events = new Map<string, CloudEvent>()
   for await (const { position, event } of bus.read({ task })) {
@@ -63,9 +66,9 @@ export async function wholeTask(bus: Bus, task: string): Promise<WholeTask> {
     if (turn) recorded.set(turn.version, { position, event, turn })
     else events.set(event.id, event)
   }
-  const turns: WholeTurn[] = []
+  const turns: TurnDetails[] = []
   for (const { position, event, turn } of [...recorded.values()].sort((a, b) => a.turn.version - b.turn.version))
-    turns.push(await wholeTurn(bus, position, event.id, turn, events))
+    turns.push(await readTurnDetails(bus, position, event.id, turn, events))
   const newest = turns.at(-1)
   if (!newest) throw new TidingsError('E_NOT_FOUND', `no turn of task ${task} is on the log`)
   const { tenant, replay } = recorded.get(newest.version)!.event
@@ -88,13 +91,13 @@ export async function wholeTask(bus: Bus, task: string): Promise<WholeTask> {
   }
 }
 
-async function wholeTurn(
+async function readTurnDetails(
   bus: Bus,
   position: Position,
   id: string,
   turn: Turn,
   events: ReadonlyMap<string, CloudEvent> = new Map(),
-): Promise<WholeTurn> {
+): Promise<TurnDetails> {
   const inputs: CloudEvent[] = []
   for (const input of turn.inputs) inputs.push(await resolved(bus, input))
   const emitted: CloudEvent[] = []
@@ -105,7 +108,7 @@ async function wholeTurn(
   return { id, position, ...turn, inputs, emitted }
 }
 
-/** With its data; without, where the blob was purged. */
+/** The event with its data, or without it if the blob was purged. */
 async function resolved(bus: Bus, event: CloudEvent): Promise<CloudEvent> {
   try {
     return await bus.resolve(event)
@@ -115,15 +118,15 @@ async function resolved(bus: Bus, event: CloudEvent): Promise<CloudEvent> {
   }
 }
 
-/** Whoever may publish on a broker may publish anything under this type. */
+/** The turn in an event. Outside publishers may publish any data under the type of turns. */
 function turnIn({ id, type, data }: CloudEvent): Turn | undefined {
   const turn = data as Partial<Turn> | null
   const isTurn = type === turnType && parseId(id) && Array.isArray(turn?.inputs) && Array.isArray(turn.emits)
   return isTurn ? (turn as Turn) : undefined
 }
 
-function openCalls(turns: readonly WholeTurn[]): WholeTask['waitsFor'] {
-  const open = new Map<string, WholeTask['waitsFor'][number]>()
+function openCalls(turns: readonly TurnDetails[]): TaskDetails['waitsFor'] {
+  const open = new Map<string, TaskDetails['waitsFor'][number]>()
   for (const { inputs, emits, withdrawn = [] } of turns) {
     for (const { call } of inputs) if (call !== undefined) open.delete(call)
     for (const call of withdrawn) open.delete(call)
@@ -132,17 +135,17 @@ function openCalls(turns: readonly WholeTurn[]): WholeTask['waitsFor'] {
   return [...open.values()]
 }
 
-function outcomeIn({ end, emitted }: WholeTurn): Pick<WholeTask, 'output' | 'error' | 'reason'> {
+function outcomeIn({ end, emitted }: TurnDetails): Pick<TaskDetails, 'output' | 'error' | 'reason'> {
   const ending = end && emitted.find(({ type }) => type === `agent.task.${end}`)
   const { program: _, ...outcome } = (ending?.data ?? {}) as Record<string, unknown>
   return outcome
 }
 
-const ofTurn = [
+const turnFields = [
   'id', 'position', 'emitted', 'program', 'programVersion', 'programHash', 'version', 'at', 'inputs', 'emits', 'state',
   'stateHash', 'withdrawn', 'wake', 'end',
 ] // biome-ignore format: one list
 
-/** What a turn says of its task. */
-const otherFields = (turn: WholeTurn) =>
-  Object.fromEntries(Object.entries(turn).filter(([field]) => !ofTurn.includes(field)))
+/** Fields of a turn that are not part of its own details. */
+const otherFields = (turn: TurnDetails) =>
+  Object.fromEntries(Object.entries(turn).filter(([field]) => !turnFields.includes(field)))

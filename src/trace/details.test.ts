@@ -1,9 +1,9 @@
 import { stripVTControlCharacters } from 'node:util'
 import { expect, test } from 'vitest'
-import { linesOf, renderTask } from './render-whole.ts'
-import type { WholeTask } from './whole.ts'
+import { linesOf, renderTask } from './render-details.ts'
+import type { TaskDetails } from './details.ts'
 
-const whole: WholeTask = {
+const whole: TaskDetails = {
   kind: 'task',
   task: '01900000-0000-7000-8000-000000000001.0123456789',
   correlation: '01900000-0000-7000-8000-000000000001',
@@ -37,8 +37,8 @@ test('a task is shown with whatever else its turns say of it, and with what is m
     expect.arrayContaining([
       '  lemonOf      01900000-0000-7000-8000-000000000001.9876543210',
       '  spent        {"calls":1}',
-      '  turns 1 to 2 are not on the log any more',
-      '  out note.made 456789:3:0 not on the log any more',
+      '  turns 1 to 2 are no longer on the log',
+      '  out note.made 456789:3:0 no longer on the log',
       '  state',
       '      step: "two"',
     ]),

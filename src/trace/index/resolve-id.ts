@@ -3,18 +3,18 @@ import { shortId } from '../short-id.ts'
 
 const minLength = 4
 /** How many candidates an error lists. */
-export const shownCandidates = 5
+export const maxCandidates = 5
 
-/** Something that an id names. */
 interface Named {
   readonly id: string
 }
 
 /**
- * The one thing that is meant by the end of its id. `newest`: ids that are proposed where there is none.
+ * The only candidate whose id ends with the text.
+ * @param newest ids to suggest if there is none
  * @throws E_USAGE, E_NOT_FOUND, E_AMBIGUOUS
  */
-export function only<T extends Named>(
+export function resolveId<T extends Named>(
   text: string,
   noun: string,
   find: () => readonly T[],
@@ -23,21 +23,21 @@ export function only<T extends Named>(
   if (text.length < minLength)
     throw new TidingsError(
       'E_USAGE',
-      `"${text}" is too short for the end of an id (${noun}): give at least its last ${minLength} characters`,
+      `"${text}" is too short to identify a ${noun}: give at least the last ${minLength} characters of its id`,
     )
   const candidates = [...new Map(find().map(each => [each.id, each])).values()]
   if (candidates.length === 1) return candidates[0]!
   if (candidates.length === 0) {
-    const others = shown(newest().slice(0, shownCandidates))
+    const others = shown(newest().slice(0, maxCandidates))
     const proposed = others.length === 0 ? '' : `; the newest: ${others.join(', ')}`
     throw new TidingsError('E_NOT_FOUND', `no ${noun} has an id that ends with "${text}"${proposed}`)
   }
-  const ids = candidates.slice(0, shownCandidates).map(({ id }) => id)
-  const more = candidates.length > shownCandidates ? ' and others' : ''
-  throw new TidingsError('E_AMBIGUOUS', `"${text}" may be any of ${shown(ids).join(', ')}${more}`)
+  const ids = candidates.slice(0, maxCandidates).map(({ id }) => id)
+  const more = candidates.length > maxCandidates ? ' and others' : ''
+  throw new TidingsError('E_AMBIGUOUS', `"${text}" is ambiguous: ${shown(ids).join(', ')}${more}`)
 }
 
-/** Short ids; whole ones where the short ones are the same. */
+/** Short ids, or full ids if two short ones are equal. */
 function shown(ids: readonly string[]): readonly string[] {
   const short = ids.map(shortId)
   return new Set(short).size === ids.length ? short : ids

@@ -4,17 +4,17 @@ import { routedType } from '../bus/routed.ts'
 import { isInvocation } from '../tasks/fork.ts'
 import type { Turn } from '../tasks/program.ts'
 import { turnType } from '../tasks/turn.ts'
-import { spentBy } from './outcome.ts'
+import { usageOf } from './outcome.ts'
 import { publisherOf } from './publisher.ts'
-import type { Answer, Branch, Trace, TraceNode, TraceTask } from './tree.ts'
+import type { TraceAnswer, Branch, Trace, TraceNode, TraceTask } from './tree.ts'
 
 type Unit = TraceNode | TraceTask
 
 /**
- * The tree of any events, in any order, whole or not: each event is in it exactly once, and it has no loop even where
- * outside publishers claimed causes in a circle.
+ * Builds a tree of events in any order, also of an incomplete set. Each event appears exactly once. If publishers claim causes in a
+ * circle, the cycle is broken.
  */
-export function arrange(events: readonly CloudEvent[]): Trace {
+export function buildTraceTree(events: readonly CloudEvent[]): Trace {
   const byId = new Map<string, CloudEvent>()
   for (const event of events) if (!byId.has(event.id)) byId.set(event.id, event)
   const all = [...byId.values()]
@@ -25,16 +25,16 @@ export function arrange(events: readonly CloudEvent[]): Trace {
   const requestOf = (event: CloudEvent) => requestId(event, byId)
   for (const event of all)
     if (!turnOf(event) && requestOf(event) === undefined) nodes.set(event.id, nodeOf(event, tasks))
-  for (const [id, node] of nodes) node.behind = nodes.get(callOfApproval(id) ?? '')
+  for (const [id, node] of nodes) node.gatedCall = nodes.get(callOfApproval(id) ?? '')
   for (const event of all) {
     const request = requestOf(event)
     if (request === undefined || turnOf(event)) continue
     const node = nodes.get(request)!
     if (event.call === request) node.answers.push({ event, verdict: verdict(event, tasks, closed) })
-    else node.withdrawal = event
+    else node.cancellation = event
   }
 
-  /** Where an event is held. */
+  /** The task or node that contains an event. */
   const holder = (id: string | undefined): Unit | undefined => {
     const event = id === undefined ? undefined : byId.get(id)
     if (!event) return undefined
@@ -44,9 +44,9 @@ export function arrange(events: readonly CloudEvent[]): Trace {
   const parents = new Map<Unit, Unit | undefined>()
   for (const task of tasks.values()) parents.set(task, holder(starts.get(task.id)))
   for (const node of nodes.values()) parents.set(node, node.by?.task ?? holder(node.event.causationid))
-  cutLoops(parents)
+  breakCycles(parents)
 
-  const trace = { nodes: [], tasks: [], events: all.length, spent: spentBy(all), replays: new Map() } satisfies Trace
+  const trace = { nodes: [], tasks: [], events: all.length, spent: usageOf(all), replays: new Map() } satisfies Trace
   for (const [unit, parent] of parents) {
     const branch: Branch = parent ?? trace
     if (unit.kind === 'task') branch.tasks.push(unit)
@@ -55,14 +55,14 @@ export function arrange(events: readonly CloudEvent[]): Trace {
   return trace
 }
 
-/** The turn that an event holds; undefined for other events, and for a turn whose data cannot be had. */
+/** The turn in an event; undefined for other events, and for a turn whose data is gone. */
 function turnOf(event: CloudEvent): Turn | undefined {
   if (event.type !== turnType || parseId(event.id)?.ordinal !== undefined || !parseId(event.id)) return undefined
   const turn = event.data as Partial<Turn> | null
   return Array.isArray(turn?.inputs) && Array.isArray(turn.emits) ? (turn as Turn) : undefined
 }
 
-/** The tasks that left a turn or an event, with what their turns say. */
+/** The tasks with at least one turn or event, with the data of their turns. */
 function tasksOf(events: readonly CloudEvent[]): Map<string, TraceTask> {
   const tasks = new Map<string, TraceTask>()
   for (const event of events) {
@@ -101,13 +101,13 @@ function nodeOf(event: CloudEvent, tasks: ReadonlyMap<string, TraceTask>): Trace
   return { kind: 'node', event, ...(by && { by }), answers: [], nodes: [], tasks: [] }
 }
 
-/** The task and the version of the turn that emitted an event, as its id tells. */
+/** The task and turn that emitted an event, from its id. */
 function emitterOf({ id }: CloudEvent) {
   const parsed = parseId(id)
   return parsed && parsed.ordinal !== undefined && parsed.suffix === undefined ? parsed : undefined
 }
 
-/** The request that an event answers or withdraws, when it is there too. A continuation carries a call and is none. */
+/** The request that an event answers or cancels, if the request is present. A continuation has a `call` but is not an answer. */
 function requestId(event: CloudEvent, byId: ReadonlyMap<string, CloudEvent>): string | undefined {
   const id = isAnswer(event)
     ? event.call
@@ -118,13 +118,13 @@ function requestId(event: CloudEvent, byId: ReadonlyMap<string, CloudEvent>): st
   return request && !isAnswer(request) && !turnOf(request) && asks(request) ? id : undefined
 }
 
-/** What a task emitted asks, or what a tool asks before it runs; what is made of a request in another way does not. */
+/** Whether an event can be a request: an event that a task emitted, or the approval that a tool call waits for. */
 const asks = ({ id }: CloudEvent) => parseId(id)?.suffix === undefined || callOfApproval(id) !== undefined
 
 const isAnswer = ({ type, call }: CloudEvent) =>
   call !== undefined && type !== 'agent.invoke' && type !== 'agent.cancel'
 
-/** Of each call that a turn of its task closed: the input that closed it. */
+/** The input that closed each call, by call id. */
 function closedCalls(tasks: ReadonlyMap<string, TraceTask>): Map<string, string> {
   const closed = new Map<string, string>()
   for (const task of tasks.values())
@@ -138,14 +138,14 @@ function verdict(
   { id, call }: CloudEvent,
   tasks: ReadonlyMap<string, TraceTask>,
   closed: ReadonlyMap<string, string>,
-): Answer['verdict'] {
+): TraceAnswer['verdict'] {
   const asker = parseId(call!)?.task
   const closing = closed.get(call!)
   if (asker === undefined || closing === id || callOfApproval(call!) !== undefined) return 'taken'
   return closing !== undefined || tasks.get(asker)?.end ? 'late' : 'open'
 }
 
-/** Of each task: the event that started it. */
+/** The event that started each task, by task id. */
 function startsOf(tasks: ReadonlyMap<string, TraceTask>, events: readonly CloudEvent[]): Map<string, string> {
   const known = new Set(events.map(({ id }) => id))
   const starts = new Map<string, string>()
@@ -155,20 +155,20 @@ function startsOf(tasks: ReadonlyMap<string, TraceTask>, events: readonly CloudE
     const first = turns[0] && turnOf(turns[0])
     if (first?.version !== 1 || !first.inputs[0]) continue
     const start = first.inputs[0]
-    starts.set(id, start.type === routedType ? firstFed(turns, known, start) : start.id)
+    starts.set(id, start.type === routedType ? firstRoutedInput(turns, known, start) : start.id)
   }
   return starts
 }
 
-/** Of an instance of a workflow: the first event that fed it and is in the trace. Another correlation may have begun it. */
-function firstFed(turns: readonly CloudEvent[], known: ReadonlySet<string>, start: CloudEvent): string {
+/** The first event of the trace that was routed to a workflow instance. An event of another correlation may have started it. */
+function firstRoutedInput(turns: readonly CloudEvent[], known: ReadonlySet<string>, start: CloudEvent): string {
   for (const event of turns)
     for (const { type, id } of turnOf(event)!.inputs) if (type === routedType && known.has(id)) return id
   return start.id
 }
 
-/** Whoever is met again on the way up becomes a root. Each unit is walked over once. */
-function cutLoops(parents: Map<Unit, Unit | undefined>) {
+/** A unit visited twice on the way up becomes a root, which breaks the cycle. Visits each unit once. */
+function breakCycles(parents: Map<Unit, Unit | undefined>) {
   const sound = new Set<Unit>()
   for (const start of parents.keys()) {
     const path = new Set<Unit>()

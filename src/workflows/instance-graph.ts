@@ -6,27 +6,29 @@ import { resumeTask } from '../tasks/task.ts'
 import type { Definition } from './definition.ts'
 import { toGraph, type Graph } from './graph.ts'
 import { readDefinition } from './program.ts'
-import type { State } from './state.ts'
+import type { InstanceState } from './state.ts'
 
-/** An instance as its journal has it, with the definition that it goes by. @throws E_NOT_FOUND, E_PROGRAM_MISMATCH */
-export async function instanceOf(
+/** The state of an instance from its journal, with its definition. @throws E_NOT_FOUND, E_PROGRAM_MISMATCH */
+export async function readInstance(
   bus: Bus,
   programs: readonly ProgramDefinition[],
   task: string,
-): Promise<{ definition: Definition; state: State }> {
+): Promise<{ definition: Definition; state: InstanceState }> {
   const found = await resumeTask(bus, new Programs(programs), task)
   const state = found?.machine.snapshot()
-  if (!found || state === undefined) throw new TidingsError('E_NOT_FOUND', `there is no instance ${task}`)
+  if (!found || state === undefined) throw new TidingsError('E_NOT_FOUND', `no instance "${task}" on this log`)
   const { program, programHash } = found.identity
   const definition = await readDefinition(program, programHash, async key => await bus.documents.readText(key))
-  return { definition, state: JSON.parse(state) as State }
+  return { definition, state: JSON.parse(state) as InstanceState }
 }
 
 /**
- * The graph of an instance, with where it has been and where it stands. `programs`: those of the app. `task`: its id, as the
- * events `agent.task.*` of its correlation name it. @throws E_NOT_FOUND, E_PROGRAM_MISMATCH
+ * The graph of an instance with the state of each step.
+ * @param programs programs of the app
+ * @param task task id of the instance, as in the `agent.task.*` events of its correlation
+ * @throws E_NOT_FOUND, E_PROGRAM_MISMATCH
  */
 export async function instanceGraph(bus: Bus, programs: readonly ProgramDefinition[], task: string): Promise<Graph> {
-  const { definition, state } = await instanceOf(bus, programs, task)
+  const { definition, state } = await readInstance(bus, programs, task)
   return toGraph(definition, state)
 }

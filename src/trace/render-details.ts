@@ -3,13 +3,13 @@ import type { CloudEvent } from '../event.ts'
 import { parseId } from '../bus/ids.ts'
 import { shortId } from './short-id.ts'
 import { dim, paint, printable } from './text.ts'
-import type { WholeEvent, WholeTask, WholeTurn } from './whole.ts'
+import type { EventDetails, TaskDetails, TurnDetails } from './details.ts'
 
-/* Everything as lines for people. Nothing is cut: lines may be longer than the terminal. */
+/* Details as lines for people. Nothing is truncated: lines may be longer than the terminal. */
 
 const nameWidth = 12
 
-export function renderEvent({ position, event }: WholeEvent): string[] {
+export function renderEvent({ position, event }: EventDetails): string[] {
   const { id, type, data: _, dataref: __, specversion: ___, ...attributes } = event
   const by = parseId(id)
   return [
@@ -19,7 +19,7 @@ export function renderEvent({ position, event }: WholeEvent): string[] {
   ]
 }
 
-export function renderTask(whole: WholeTask): string[] {
+export function renderTask(whole: TaskDetails): string[] {
   const { task, correlation, tenant, replay, program, programVersion, programHash, state, waitsFor, more, turns } =
     whole
   const [first, newest] = [turns[0]!, turns.at(-1)!]
@@ -38,7 +38,7 @@ export function renderTask(whole: WholeTask): string[] {
     ...waitsFor.map(({ id, target, until }) =>
       field('waits for', `${target} ${shortId(id)}${until === null ? '' : ` until ${isoTime(until)}`}`),
     ),
-    ...(first.version > 1 ? [dim(`  turns 1 to ${first.version - 1} are not on the log any more`)] : []),
+    ...(first.version > 1 ? [dim(`  turns 1 to ${first.version - 1} are no longer on the log`)] : []),
     ...turns.flatMap(turn => ['', ...renderTurn(turn)]),
     ...(['output', 'error', 'reason'] as const).flatMap(name =>
       name in whole ? ['', ...section(name, linesOf(whole[name]))] : [],
@@ -46,7 +46,7 @@ export function renderTask(whole: WholeTask): string[] {
   ]
 }
 
-export function renderTurn(turn: WholeTurn): string[] {
+export function renderTurn(turn: TurnDetails): string[] {
   const { id, position, version, at, program, inputs, emits, emitted, withdrawn = [], state, stateHash, end } = turn
   const byId = new Map(emitted.map(event => [event.id, event]))
   return [
@@ -54,12 +54,12 @@ export function renderTurn(turn: WholeTurn): string[] {
     ...inputs.flatMap(event => eventLines('in ', event)),
     ...emits.flatMap(emit => {
       const event = byId.get(emit.id)
-      if (!event) return [`  out ${paint(emit.type)} ${shortId(emit.id)} ${dim('not on the log any more')}`]
-      // What ended the task stands below the turns.
+      if (!event) return [`  out ${paint(emit.type)} ${shortId(emit.id)} ${dim('no longer on the log')}`]
+      // The outcome of the task is printed below the turns.
       const isEnd = end !== undefined && emit.type === `agent.task.${end}`
       return isEnd ? [eventLine('out', event)] : eventLines('out', event)
     }),
-    ...withdrawn.map(call => `  withdraws ${shortId(call)}`),
+    ...withdrawn.map(call => `  cancels ${shortId(call)}`),
     ...(state === undefined ? [] : section('  state', linesOf(state))),
     ...(stateHash === undefined ? [] : [dim(`  state too large for the turn, which has its digest ${stateHash}`)]),
     ...(end === undefined ? [] : [`  ends ${end}`]),
@@ -93,11 +93,11 @@ const section = (name: string, lines: readonly string[]) => [
 const indented = (lines: readonly string[], by: string) => lines.map(line => by + line)
 
 function dataOf({ data, dataref }: CloudEvent): string[] {
-  if (dataref !== undefined) return [dim(`its blob ${dataref} is not on the log any more`)]
+  if (dataref !== undefined) return [dim(`its blob ${dataref} is no longer on the log`)]
   return data === null ? [dim('none')] : linesOf(data)
 }
 
-/** JSON in lines: texts of several lines as such, everything else as JSON has it. */
+/** A JSON value as lines. Multi-line text is printed line by line. */
 export function linesOf(value: unknown): string[] {
   if (typeof value === 'string' && value.includes('\n'))
     return ['|', ...value.split(/\r?\n/).map(line => `  ${printable(line)}`)]
@@ -107,7 +107,7 @@ export function linesOf(value: unknown): string[] {
   return [printable(JSON.stringify(value) ?? 'null')]
 }
 
-/** A simple value stands beside its name, and any other one below it. */
+/** Puts a scalar beside its name, and other values below it. */
 function entry(name: string, value: unknown): string[] {
   const [first = '', ...more] = linesOf(value)
   const isSimple = typeof value !== 'object' || value === null || Object.keys(value).length === 0
