@@ -135,7 +135,7 @@ describe('usage', () => {
   test.each<[string[], string]>([
     [['tial'], 'Did you mean tail?'],
     [['publish'], 'missing required argument'],
-    [['tail', '--type', 'NOT A TYPE'], 'no event type'],
+    [['tail', '--type', 'NOT A TYPE'], 'not an event type'],
     [['tail', '--since', 'yesterday'], 'a log position or "beginning"'],
     [['pause', 'cat', 'tom'], 'cannot be paused'],
     [['attention', 'retry'], '--key'],
