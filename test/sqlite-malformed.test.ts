@@ -106,3 +106,18 @@ it('a malformed row is dead-lettered for each group, skipped by readers, and end
   for (const { id } of dead) expect(await driver.drop(id)).toBe(true)
   expect((await driver.purge({ age: -60_000, maxLag: 0 })).events).toBeGreaterThan(texts.length)
 })
+
+it('a reason that an older version stored as text is shown as text', async () => {
+  const { home } = await corruptedLog()
+  const running = await start(app({ name: 'desk', use: [clerk] }), { home, bus: 'sqlite', only: ['agents'] })
+  const dead = await until(async () => (await collect(running.bus.listDeferred()))[0])
+  await running.stop()
+  const db = new DatabaseSync(logFile(home))
+  db.prepare('UPDATE aside SET reason = ? WHERE id = ?').run('E_EVENT_INVALID: not an event', Number(dead.id))
+  db.close()
+  const { stdout, stderr } = await tidings({ home, bus: 'sqlite' }, ['attention', '--json'])
+  expect({ stderr, first: JSON.parse(stdout.split('\n')[0]!) as unknown }).toMatchObject({
+    stderr: '',
+    first: { reason: { code: 'E_REASON_UNKNOWN', message: 'E_EVENT_INVALID: not an event' } },
+  })
+})
