@@ -89,6 +89,7 @@ export interface ApproveStep extends Common, Fallible {
   readonly kind: 'approve'
   readonly as: string
   readonly what: Expression
+  /** The builder calls it `approvers`; stored definitions keep this name. */
   readonly who?: readonly string[]
   readonly within: Timeout
   /** Interval of `approval.reminded` while there is no answer. */

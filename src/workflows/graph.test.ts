@@ -34,7 +34,7 @@ const flow = workflow('order', { on: 'begin', within: '30d' })
   })
   .choose(
     s => is(s.price, 7),
-    dear => dear.approve('ann', s => s.price, { within: '1d', who: ['ann'] }),
+    dear => dear.approve('ann', s => s.price, { within: '1d', approvers: ['ann'] }),
     cheap => cheap.fail(() => 'too cheap'),
   )
   .wait('5m')

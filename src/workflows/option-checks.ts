@@ -26,7 +26,7 @@ const each = {
   otherwise,
 } satisfies Record<keyof EachStepOptionsWithInput<unknown, unknown, unknown, JoinMode>, Check>
 const parallel = { within: aTimeout, otherwise } satisfies Record<keyof ParallelStepOptions<unknown>, Check>
-const approve = { who: aList, within: aTimeout, remind: aDuration, otherwise } satisfies Record<
+const approve = { approvers: aList, within: aTimeout, remind: aDuration, otherwise } satisfies Record<
   keyof ApproveStepOptions<unknown>,
   Check
 >

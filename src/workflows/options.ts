@@ -76,7 +76,7 @@ export type JoinedOf<J extends JoinMode, Out> = J extends 'settled' ? readonly S
 
 export interface ApproveStepOptions<Scope> extends Fallible<Scope> {
   /** People who may answer. Default: every identified person. */
-  who?: readonly string[]
+  approvers?: readonly string[]
   /** Longest wait. */
   within: Timeout
   /** Interval of `approval.reminded` while there is no answer. Default: none. */

@@ -189,14 +189,14 @@ export class Workflow<Scope = object, Input = never, Output = null> implements C
     options: ApproveStepOptions<Scope>,
   ): Workflow<Scope & Kept<Name, ApprovalResult>, Input, Output> {
     checkStep('approve', this.name, name, options)
-    const { who, within, remind } = options
+    const { approvers, within, remind } = options
     return this.#with({
       kind: 'approve',
       id: name,
       as: name,
       what: toExpression(what(scope())),
       within,
-      ...(who && { who }),
+      ...(approvers && { who: approvers }),
       ...(remind !== undefined && { remind }),
       ...this.#otherwise(options),
     })

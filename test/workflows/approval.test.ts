@@ -7,7 +7,7 @@ import { onEveryBus } from '../lib/world.ts'
 const letter = (within: Duration = '1h', remind?: Duration) =>
   workflow('letter', { on: 'letter.written', within: '2h' })
     .approve('editor', s => s.event, {
-      who: ['ann', 'bob'],
+      approvers: ['ann', 'bob'],
       within,
       ...(remind !== undefined && { remind }),
       otherwise: b => b.complete(s => s.error),
