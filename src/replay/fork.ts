@@ -5,7 +5,7 @@ import { taskId, turnId } from '../bus/ids.ts'
 import { deniedType, grantedType } from '../tasks/approval.ts'
 import { forkType, type Fork } from '../tasks/fork.ts'
 import type { ResolvedEffects } from './effects.ts'
-import { readHistory } from './history.ts'
+import { readTurnHistory } from './history.ts'
 import { newReplayRun, storeEffectPolicy, type ReplayRun } from './replay-run.ts'
 
 export interface ForkFrom {
@@ -33,7 +33,7 @@ export interface Forked extends ReplayRun {
 
 /** @throws E_NOT_FOUND, E_USAGE if an edit names an event that is not an input of the turn */
 export async function planFork(bus: Bus, from: ForkFrom): Promise<ForkPlan> {
-  const { program, start, state, turns, inputs, open, answers } = await readHistory(bus, from.task, from.version)
+  const { program, start, state, turns, inputs, open, answers } = await readTurnHistory(bus, from.task, from.version)
   // An approval covers the original task only.
   const adopted = from.reissue ? [] : answers.filter(({ type }) => type !== grantedType && type !== deniedType)
   const edit = editing(bus, from.edits ?? {}, [...inputs, ...adopted])

@@ -8,10 +8,10 @@ import { asInvoked, isFork, visibleTurn, type Fork, type ForkedTurn } from '../t
 import type { RecordedTurn } from '../tasks/program.ts'
 import { answerTypes } from '../tasks/rules.ts'
 import type { SnapshotState } from '../tasks/task.ts'
-import { TaskJournal } from './journal.ts'
+import { RecordedJournal } from './journal.ts'
 
 /** A task as its program saw it before one of its turns. */
-export interface TaskHistory {
+export interface TurnHistory {
   readonly program: string
   readonly start: CloudEvent
   /** As in {@link Fork}. */
@@ -41,8 +41,13 @@ export interface PublishedRequest {
 const maxHistoryChars = 3_000_000
 
 /** Reads a task as it was before its turn `version`, counted from 1. @throws E_NOT_FOUND if the log does not have that turn */
-export async function readHistory(bus: Bus, task: string, version: number, known?: TaskJournal): Promise<TaskHistory> {
-  const journal = known ?? (await TaskJournal.read(bus, task))
+export async function readTurnHistory(
+  bus: Bus,
+  task: string,
+  version: number,
+  known?: RecordedJournal,
+): Promise<TurnHistory> {
+  const journal = known ?? (await RecordedJournal.read(bus, task))
   const { version: head, end } = journal.newest
   if (version < 1 || version > head + (end ? 0 : 1))
     throw new TidingsError(
@@ -58,7 +63,12 @@ export async function readHistory(bus: Bus, task: string, version: number, known
   return historyUpTo(bus, journal, await ForkHistory.fromSnapshot(bus, restart), version)
 }
 
-async function historyUpTo(bus: Bus, journal: TaskJournal, past: ForkHistory, version: number): Promise<TaskHistory> {
+async function historyUpTo(
+  bus: Bus,
+  journal: RecordedJournal,
+  past: ForkHistory,
+  version: number,
+): Promise<TurnHistory> {
   while (past.head + 1 < version) past.fold(await journal.turn(past.head + 1))
   const { start, state } = past
   const [turns, open, asked] = [[...past.turns], new Map(past.open), new Map(past.asked)]

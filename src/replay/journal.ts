@@ -6,7 +6,7 @@ import type { RecordedTurn, Turn } from '../tasks/program.ts'
 import { turnType } from '../tasks/turn.ts'
 
 /** The turns of one task that are still on the log, with the events that they emitted. */
-export class TaskJournal {
+export class RecordedJournal {
   readonly #bus: Bus
   readonly task: string
   readonly #turns = new Map<number, Turn>()
@@ -18,8 +18,8 @@ export class TaskJournal {
   }
 
   /** @throws E_NOT_FOUND if the log has no turn of the task */
-  static async read(bus: Bus, task: string): Promise<TaskJournal> {
-    const journal = new TaskJournal(bus, task)
+  static async read(bus: Bus, task: string): Promise<RecordedJournal> {
+    const journal = new RecordedJournal(bus, task)
     for await (const { event } of bus.read({ task }))
       if (event.type === turnType) {
         const turn = (await bus.resolve(event)).data as Turn

@@ -9,8 +9,8 @@ import { isTombstone } from '../tasks/load.ts'
 import type { TaskEnd, Turn } from '../tasks/program.ts'
 import { answerTypes } from '../tasks/rules.ts'
 import { refusedType } from '../tasks/turn.ts'
-import { readHistory, type TaskHistory } from './history.ts'
-import { TaskJournal } from './journal.ts'
+import { readTurnHistory, type TurnHistory } from './history.ts'
+import { RecordedJournal } from './journal.ts'
 
 /*
  * The successor of a failed task. It has the history of the failed task up to the last turn, which it decides again. See
@@ -138,13 +138,13 @@ export async function planRetry(
   tasks: CorrelationTasks,
   fits: CheckWorkflow,
 ): Promise<RetryPlan> {
-  const journal = await TaskJournal.read(bus, task)
+  const journal = await RecordedJournal.read(bus, task)
   const { version, end } = journal.newest
   if (end !== 'failed' && end !== 'cancelled')
     throw retryRefused(`task ${task} cannot be retried: it ${end === undefined ? 'has not ended' : `is ${end}`}`)
   const predecessor = isUnbegun(journal.newest) ? tasks.predecessorOf(task) : undefined
   if (predecessor !== undefined) return planFromPredecessor(bus, task, journal, predecessor, tasks, fits)
-  const history = await readHistory(bus, task, version, journal)
+  const history = await readTurnHistory(bus, task, version, journal)
   const ending = endingOf(task, history.emitted, end)
   if (isUnbegun(journal.newest))
     throw retryRefused(`task ${task} was cancelled before it began: publish its start event again`)
@@ -169,7 +169,7 @@ function endingOf(task: string, emitted: readonly CloudEvent[], end: TaskEnd): C
 async function planFromPredecessor(
   bus: Bus,
   task: string,
-  journal: TaskJournal,
+  journal: RecordedJournal,
   predecessor: string,
   tasks: CorrelationTasks,
   fits: CheckWorkflow,
@@ -209,7 +209,7 @@ export async function publishRetry(bus: Bus, { of, program, fork, ending }: Retr
 async function buildFork(
   bus: Bus,
   task: string,
-  { start, state, turns, inputs, open, answers, asked, again, emitted }: TaskHistory,
+  { start, state, turns, inputs, open, answers, asked, again, emitted }: TurnHistory,
   { programHash }: Turn,
   tasks: CorrelationTasks,
   fits: CheckWorkflow,
@@ -304,7 +304,7 @@ async function planChild(
   if (turn?.end === undefined)
     throw retryRefused(`task ${task}, which it had called, has not ended: retry after it has ended`, true)
   if (turn.end === 'completed') {
-    const { emitted } = await (await TaskJournal.read(bus, task)).turn(turn.version)
+    const { emitted } = await (await RecordedJournal.read(bus, task)).turn(turn.version)
     return { answer: emitted.findLast(({ type }) => type === 'agent.task.completed')! }
   }
   try {
