@@ -19,8 +19,8 @@ import { onEveryBus, type World } from './lib/world.ts'
 
 /* Schedules and folders in processes of their own, and the verbs that show and try them. */
 
-const app = join(import.meta.dirname, 'lib/doors-app.ts')
-vi.stubEnv('DOORS_BEGAN', `${Date.now()}`)
+const app = join(import.meta.dirname, 'lib/triggers-app.ts')
+vi.stubEnv('TRIGGERS_BEGAN', `${Date.now()}`)
 
 /** A worker that runs the triggers only. */
 async function worker({ place }: World): Promise<ChildProcess> {
@@ -152,10 +152,13 @@ it('lists triggers, or says why no event of a sample came', async () => {
     expect.stringMatching(/^drop +file\.created file\.changed file\.removed +file:\/\/\/.*\/drop$/),
     expect.stringMatching(/^feed +row\.added$/),
   ])
-  expect(silent).toMatchObject({ code: 1, stderr: expect.stringMatching(/no event of trigger drop came within 200ms/) })
+  expect(silent).toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(/trigger "drop" published no event within 200ms/),
+  })
   expect(await readdir(join(home, 'drop'))).toEqual([])
-  expect(none).toMatchObject({ code: 1, stderr: expect.stringMatching(/feed has no sample.*E_TRIGGER_SILENT/) })
-  expect(unknown).toMatchObject({ code: 1, stderr: expect.stringMatching(/no trigger other.*tick, nightly/) })
+  expect(none).toMatchObject({ code: 1, stderr: expect.stringMatching(/"feed".*E_TRIGGER_SILENT/s) })
+  expect(unknown).toMatchObject({ code: 1, stderr: expect.stringMatching(/no trigger "other".*tick, nightly/) })
 })
 
 const verb = (place: World['place'], ...args: string[]) => tidings(place, ['trigger', ...args, '--app', app])

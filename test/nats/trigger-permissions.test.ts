@@ -10,10 +10,10 @@ import { startBroker } from '../lib/mqtt-broker.ts'
 import { describeNatsServer } from '../lib/nats.ts'
 import { curl, signedBy } from '../lib/webhook.ts'
 import { dataFolder } from './lib/broker.ts'
-import { doors } from './lib/five-doors-app.ts'
+import { triggerApp } from './lib/five-triggers-app.ts'
 import { client, guarded, role, told, urlOf, violations } from './lib/guarded.ts'
 
-const file = join(import.meta.dirname, 'lib/five-doors-app.ts')
+const file = join(import.meta.dirname, 'lib/five-triggers-app.ts')
 
 /** A place for each trigger, a server with the template, and a log on it. */
 async function openWorld() {
@@ -31,7 +31,7 @@ async function openWorld() {
     nats,
     home,
     agents,
-    open: () => role(nats, 'triggers', doors()),
+    open: () => role(nats, 'triggers', triggerApp()),
     path: (name: string) => join(home, 'drop', name),
     mail: () =>
       transport.sendMail({

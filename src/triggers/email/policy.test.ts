@@ -258,13 +258,13 @@ test('a name in encoded words stays one, also where they are decoded because the
   })
 })
 
-test('a knock is a sample that comes as the door asks for', async () => {
-  const doors: SmtpOptions[] = [
+test('a sample is sent with the TLS and the login that the trigger requires', async () => {
+  const triggers: SmtpOptions[] = [
     {},
     { recipients: ['*@example.net'], tls: { ...tls, mode: 'required' }, auth: { users } },
     { tls: { ...tls, mode: 'implicit' } },
   ]
-  const knock = async (options: SmtpOptions) => {
+  const sendSample = async (options: SmtpOptions) => {
     const port = await freePort()
     const { bus, stored } = await openMailbox({ ...options, port })
     await smtp({ ...options, port }).sendSample!(bus)
@@ -281,7 +281,7 @@ test('a knock is a sample that comes as the door asks for', async () => {
     })
     await expect(smtp({ port: await freePort() }).sendSample!(bus)).rejects.toMatchObject({ code: 'E_NOT_FOUND' })
   }
-  await Promise.all(doors.map(knock))
+  await Promise.all(triggers.map(sendSample))
 })
 
 test('nodemailer, which takes STARTTLS where it is offered, and old TLS not at all', async () => {

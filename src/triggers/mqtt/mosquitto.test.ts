@@ -41,13 +41,13 @@ await describeMosquitto('with Mosquitto', () => {
       const published = ['1', '2'].map(qos => broker.publish(`load/${qos}`, texts(each), '-q', qos))
       for (const share of [0.2, 0.6]) {
         const child = await startChild(home, at(broker.port), version)
-        await until(async () => (await count()) > share * 2 * each, { within: 10_000 })
+        await until(async () => (await count()) > share * 2 * each, { within: 30_000 })
         child.kill('SIGKILL')
         await once(child, 'exit')
       }
       await Promise.all(published)
       await open(settings)
-      await until(async () => (await count()) >= 2 * each, { within: 10_000 })
+      await until(async () => (await count()) >= 2 * each, { within: 30_000 })
       for (const qos of [1, 2]) {
         // What it sends again Mosquitto sends in another order where QoS 1 and 2 are mixed.
         const data = (await stored()).map(event => event.data as MqttReceived).filter(one => one.qos === qos)
@@ -68,7 +68,7 @@ await describeMosquitto('with Mosquitto', () => {
       await until(async () => (await count()) > round * each + 100)
       wire.cut()
       await published
-      await until(async () => (await count()) >= (round + 1) * each, { within: 10_000 })
+      await until(async () => (await count()) >= (round + 1) * each, { within: 30_000 })
     }
     expect(await payloads()).toEqual([...numbers(each), ...numbers(each)])
     await running.stop()

@@ -165,7 +165,7 @@ test('connections that break in the middle of messages lose none', async () => {
       wire.cut()
     }
   }
-  await until(async () => new Set(await payloads()).size === count, { within: 10_000 })
+  await until(async () => new Set(await payloads()).size === count, { within: 30_000 })
   expect((await payloads()).length).toBeLessThan(count + 10)
   await until(() => running.address === at(wire.port))
   await running.stop()

@@ -173,7 +173,7 @@ test('no more small requests at once than fit', async () => {
   const gate = holdPublishes(bus)
   const many = dial(url)
   many.write(Array.from({ length: 1_024 }, () => post('1')).join(''))
-  await until(() => gate.held === 1_024, { within: 10_000 })
+  await until(() => gate.held === 1_024, { within: 30_000 })
   const refused = await curl(`${url}/open`, '{}', {})
   expect(refused).toMatchObject({ status: 503, body: { error: { code: 'E_BUSY' } } })
   expect(refused.headers).toContain('retry-after: 1')
@@ -188,8 +188,9 @@ test('who sends slowly, or half, or nothing, is cut off', async () => {
     await readBody(incoming, 1_000)
     return { status: 202 }
   }
-  const patience = { headersTimeout: 300, requestTimeout: 600, keepAliveTimeout: 300 }
-  const { port, stop } = await startServer(handle, { port: 0, host: '127.0.0.1', redactor: plainRedactor }, patience)
+  // Long enough for a complete request on a busy machine.
+  const timeouts = { headersTimeout: 1_000, requestTimeout: 2_000, keepAliveTimeout: 1_000 }
+  const { port, stop } = await startServer(handle, { port: 0, host: '127.0.0.1', redactor: plainRedactor }, timeouts)
   onTestFinished(() => stop())
   const url = `http://127.0.0.1:${port}`
   const whole = post('{}')

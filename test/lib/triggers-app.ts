@@ -4,7 +4,7 @@ import { files } from '../../src/triggers/files/files.ts'
 import { schedule } from '../../src/triggers/schedule/schedule.ts'
 import type { Trigger } from '../../src/triggers/trigger.ts'
 
-/** Has nothing to knock with. */
+/** Has no sample to send. */
 const feed: Trigger = {
   kind: 'trigger',
   name: 'feed',
@@ -13,11 +13,11 @@ const feed: Trigger = {
 }
 
 /** Five seconds a second, the same in all processes of a test, and never ahead of the machine. */
-const began = Number(process.env.DOORS_BEGAN)
+const began = Number(process.env.TRIGGERS_BEGAN)
 const now = () => began - 3_600_000 + 5 * (Date.now() - began)
 
 export default app({
-  name: 'doors',
+  name: 'triggers',
   use: [
     schedule('tick', { every: '1s', catchUp: 'all' }, { now, pollIntervalMs: 20 }),
     schedule('nightly', { cron: '0 3 * * *', zone: 'Europe/Berlin' }),

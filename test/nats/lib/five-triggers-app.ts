@@ -3,9 +3,9 @@ import { app, files, mqtt, schedule, smtp, webhook } from '../../../src/index.ts
 import { secrets } from '../../lib/webhook.ts'
 
 /** One trigger of each kind. Where they are comes from the environment, as it does where an app is deployed. */
-export const doors = () =>
+export const triggerApp = () =>
   app({
-    name: 'doors',
+    name: 'triggers',
     use: [
       smtp(),
       webhook({ endpoints: { orders: { secret: secrets.standard } } }),
@@ -15,4 +15,4 @@ export const doors = () =>
     ],
   })
 
-export default doors()
+export default triggerApp()
