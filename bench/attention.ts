@@ -59,7 +59,7 @@ async function park(bus: Bus, count: number): Promise<void> {
     group: 'parking',
     mode: 'shared',
     filter: [{ types: ['bench.park'] }],
-    inFlight: 256,
+    maxInFlight: 256,
     from: 'beginning',
     onDelivery: delivery =>
       void delivery

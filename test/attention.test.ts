@@ -19,7 +19,7 @@ onEveryBus(world => {
       group: 'failing',
       mode: 'shared',
       filter: [{ types: ['job.made'] }],
-      inFlight: 256,
+      maxInFlight: 256,
       from: 'beginning',
       onDelivery: delivery =>
         void delivery.settle({ kind: 'discard', reason: { code: 'E_TEST', message: 'it broke' } }).then(() => dead++),

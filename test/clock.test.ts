@@ -148,7 +148,7 @@ describe('an embedded log', () => {
     })
     const woken: string[] = []
     await driver.subscribe({
-      group: 'tasks', mode: 'sharded', filter: [{ types: ['x'] }], inFlight: 1, from: 'now', onDelivery() {},
+      group: 'tasks', mode: 'sharded', filter: [{ types: ['x'] }], maxInFlight: 1, from: 'now', onDelivery() {},
       onWake: task => woken.push(task),
     }) // biome-ignore format: one row
     const task = newTask()
@@ -170,7 +170,7 @@ describe('members of an embedded log', () => {
     const open = async () => {
       const driver = await openSqlite({ home, clock, leaseMs })
       await driver.subscribe({
-        group: 'tasks', mode: 'sharded', filter: [{ types: ['x'] }], inFlight: 1, from: 'now', onDelivery() {},
+        group: 'tasks', mode: 'sharded', filter: [{ types: ['x'] }], maxInFlight: 1, from: 'now', onDelivery() {},
         onLost: shard => lost.push(shard),
       }) // biome-ignore format: one row
       return driver
@@ -211,7 +211,7 @@ describe('members of an embedded log', () => {
     db.close()
     const woken: string[] = []
     await driver.subscribe({
-      group: 'tasks', mode: 'sharded', filter: [{ types: ['x'] }], inFlight: 1, from: 'now', onDelivery() {},
+      group: 'tasks', mode: 'sharded', filter: [{ types: ['x'] }], maxInFlight: 1, from: 'now', onDelivery() {},
       onWake: task => woken.push(task),
     }) // biome-ignore format: one row
     const tasks = Array.from({ length: 40 }, () => newTask())

@@ -370,7 +370,7 @@ onEveryBus(world => {
       const { snapshot } = await worker.bus.driver.journal(task)
       expect(snapshot!.version).toBeGreaterThan(60)
       await until(async () => {
-        await worker.bus.driver.purge({ age: 0, maxLag: 1 })
+        await worker.bus.driver.purge({ maxAgeMs: 0, maxLag: 1 })
         return !(await collect(worker.bus.read({ task }))).some(({ event }) => event.id === `${task}:0000001`)
       })
       const forked = await fork(worker, { task, version: 101 }, 'tool/hold=live')

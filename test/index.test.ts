@@ -96,7 +96,7 @@ test('built bit by bit while the log grows and is purged, it is what it is when 
             )
             await withIndex(bus, file, () => {})
             const horizon = begin + (purges[i]! < 0.5 ? 0 : purges[i]! - 0.5) * nth * 60_000
-            await driver.purge({ age: Date.now() - horizon, maxLag: 0 })
+            await driver.purge({ maxAgeMs: Date.now() - horizon, maxLag: 0 })
           }
           const { now, fresh } = await bothOf(bus, file)
           expect(now).toEqual(fresh)
@@ -132,7 +132,7 @@ onEveryBus(world => {
       i === 3 ? { kind: 'discard', reason: { code: 'E_TEST', message: 'no luck' } } : { kind: 'done' }
     let settled = 0
     const consumer = await driver.subscribe({
-      group: 'g', filter: [{ types: ['order.>'] }], mode: 'shared', from: 'now', inFlight: 10,
+      group: 'g', filter: [{ types: ['order.>'] }], mode: 'shared', from: 'now', maxInFlight: 10,
       onDelivery: delivery =>
         void delivery.settle(outcome((delivery.event.data as { i: number }).i)).then(() => settled++),
     }) // biome-ignore format: one subscription
@@ -141,7 +141,7 @@ onEveryBus(world => {
     await put(driver, plain(5, 'order.late'))
     await withIndex(bus, file, () => {})
     expect(dumpIndex(file).events).toHaveLength(45)
-    const { events } = await driver.purge({ age: 3_600_000, maxLag: 0 })
+    const { events } = await driver.purge({ maxAgeMs: 3_600_000, maxLag: 0 })
     // The one that is dead stays on the embedded log, among what is gone; NATS keeps it aside.
     expect(events).toBe(driver.name === 'sqlite' ? 39 : 40)
     await put(driver, plain(3))

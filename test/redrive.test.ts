@@ -103,7 +103,7 @@ onEveryBus(world => {
         group: 'python/worker',
         filter: [{ types: ['tool.invoke', 'model.invoke'], targets: ['clock', 'plain', 'web.search', 'news.post'] }],
         mode: 'shared',
-        inFlight: 10,
+        maxInFlight: 10,
         from: 'now',
         onDelivery: delivery => {
           seen.push(delivery.event)

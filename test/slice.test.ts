@@ -207,7 +207,7 @@ function atRest(kind: keyof typeof logs) {
       const bus = await opened(worldOn(logs[kind]()))
       const ended = await exported(slice.bus, { correlation: correlationOf(slice.cancelled) })
       const { events } = await importFrom(sourceFromFile(ended.path), bus)
-      expect(await bus.driver.purge({ age: 0, maxLag: 1_000_000 })).toMatchObject({ events: 0 })
+      expect(await bus.driver.purge({ maxAgeMs: 0, maxLag: 1_000_000 })).toMatchObject({ events: 0 })
       expect(await collect(bus.read({ after: 0 }))).toHaveLength(events)
     })
 

@@ -64,7 +64,7 @@ it('a malformed row is dead-lettered for each group, skipped by readers, and end
     group: 'shared',
     mode: 'shared',
     filter: [{ types: ['job.made'] }],
-    inFlight: 2,
+    maxInFlight: 2,
     from: 'beginning',
     onDelivery: delivery => {
       served.push(delivery.event.id)
@@ -104,7 +104,7 @@ it('a malformed row is dead-lettered for each group, skipped by readers, and end
   expect(await tidings(place, ['trace'])).toMatchObject({ code: 0, stderr: '' })
   expect((await tidings(place, ['attention'])).stdout).toContain('E_EVENT_INVALID')
   for (const { id } of dead) expect(await driver.drop(id)).toBe(true)
-  expect((await driver.purge({ age: -60_000, maxLag: 0 })).events).toBeGreaterThan(texts.length)
+  expect((await driver.purge({ maxAgeMs: -60_000, maxLag: 0 })).events).toBeGreaterThan(texts.length)
 })
 
 it('a reason that an older version stored as text is shown as text', async () => {

@@ -92,7 +92,7 @@ async function subscribe(driver: Driver, mode: 'shared' | 'sharded', more: Parti
     group: 'group',
     mode,
     filter: [{ types: ['job.>'] }],
-    inFlight: 100,
+    maxInFlight: 100,
     from: 'beginning',
     onDelivery: delivery => deliveries.push(delivery),
     onLost: shard => lost.push(shard),
@@ -151,7 +151,7 @@ describe('opening', () => {
       filter: [{ types: ['job.done'] }],
       mode: 'shared',
       from: 'beginning',
-      inFlight: 1,
+      maxInFlight: 1,
       onDelivery: delivery => {
         memos.push(delivery.memo)
         const isFirst = memos.length === 1

@@ -30,7 +30,7 @@ const worker = {
   group: 'tasks',
   mode: 'sharded',
   filter: [{ types: ['task.input'] }],
-  inFlight: 8,
+  maxInFlight: 8,
   from: 'now',
   onDelivery() {},
 } as const

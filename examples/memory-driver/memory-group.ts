@@ -240,7 +240,7 @@ export class MemoryMember implements Consumer {
   }
 
   get hasRoom(): boolean {
-    return !this.#isPaused && this.inFlight < this.subscription.inFlight
+    return !this.#isPaused && this.inFlight < this.subscription.maxInFlight
   }
 
   pause(): void {

@@ -186,7 +186,7 @@ export class MemoryLog {
       if (task.group === group) Object.assign(task, { wakeAt: 0, wakeDelayMs: minWakeDelayMs })
   }
 
-  purge({ age, maxLag }: Retention): PurgeResult {
+  purge({ maxAgeMs: age, maxLag }: Retention): PurgeResult {
     const cutoff = Date.now() - age
     const tasks: LogHolder[] = []
     for (const [id, { ended, origin }] of this.#tasks)

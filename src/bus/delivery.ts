@@ -21,7 +21,7 @@ export interface ConsumerOptions extends DeliveryHandler {
   group: string
   filter: Filter
   /** Maximum number of events that this process handles at once. */
-  inFlight: number
+  maxInFlight: number
   /** Maximum number of events that all members of the group handle at once. */
   limit?: number
   from: 'now' | 'beginning'

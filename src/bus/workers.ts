@@ -64,7 +64,7 @@ export class Workers {
     const consumer = await consume(this.#bus, {
       group: `${kind}/${name}`,
       filter: [{ types: [type, ...alsoTypes], targets: [name] }],
-      inFlight: limit ?? defaultInFlight,
+      maxInFlight: limit ?? defaultInFlight,
       ...(limit !== undefined && { limit }),
       // Includes requests from before the first worker started.
       from: 'beginning',

@@ -244,7 +244,7 @@ test('health tells of the log and its groups', async () => {
   const consumer = await consume(bus, {
     group: 'jobs',
     filter,
-    inFlight: 1,
+    maxInFlight: 1,
     from: 'beginning',
     maxDeliveries: 1,
     handle: nothing,

@@ -72,7 +72,7 @@ class Import {
       filter: [{ types: ['>'] }],
       mode: 'sharded',
       from: 'beginning',
-      inFlight: 1,
+      maxInFlight: 1,
       onDelivery() {},
     })
     owner.pause()

@@ -30,7 +30,7 @@ export class ReplayStation {
     this.#consumer = await consume(this.#bus, {
       group: 'replay',
       filter: [{ types: ['tool.invoke', 'model.invoke', approvalType], targets: [replayTarget] }],
-      inFlight: 64,
+      maxInFlight: 64,
       from: 'beginning',
       maxDeliveries: attempts,
       handle: (event, delivery) => this.#handle(event, delivery),

@@ -192,7 +192,7 @@ async function publishDefinitions(bus: Bus, app: App): Promise<void> {
 }
 
 function startJanitor(bus: Bus, age: number) {
-  const timer = setInterval(() => void bus.purge({ age, maxLag }).catch(() => {}), janitorIntervalMs)
+  const timer = setInterval(() => void bus.purge({ maxAgeMs: age, maxLag }).catch(() => {}), janitorIntervalMs)
   timer.unref()
   return { stop: () => clearInterval(timer) }
 }

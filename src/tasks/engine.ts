@@ -109,7 +109,7 @@ export class Engine {
   async start(): Promise<void> {
     this.#consumer = await this.#bus.subscribe({
       ...this.#group,
-      inFlight: this.#options.maxInFlight ?? 1_024,
+      maxInFlight: this.#options.maxInFlight ?? 1_024,
       onDelivery: delivery => this.#deliver(delivery),
       onWake: task => this.#wake(task),
       onLost: shard => this.#forgetShard(shard),

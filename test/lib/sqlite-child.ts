@@ -54,7 +54,7 @@ if (role.mode)
     group: 'group',
     mode: role.mode,
     filter: [{ types: ['job.>'] }],
-    inFlight: 100,
+    maxInFlight: 100,
     from: 'beginning',
     onDelivery(delivery) {
       inFlight.set(delivery.event.id, delivery)

@@ -58,7 +58,7 @@ describeNatsServer('a server without room', () => {
     const { acknowledged } = await fill(driver)
     expect(acknowledged.length).toBeGreaterThan(100)
     await expectStored(driver, acknowledged)
-    expect((await driver.purge({ age: 0, maxLag: 0 })).events).toBeGreaterThanOrEqual(acknowledged.length)
+    expect((await driver.purge({ maxAgeMs: 0, maxLag: 0 })).events).toBeGreaterThanOrEqual(acknowledged.length)
     const sent = entry()
     expect(await driver.publish([sent])).toMatchObject([{ duplicate: false }])
     await expectStored(driver, [sent.event.id])
@@ -117,7 +117,7 @@ describeNatsServer('a server without room', () => {
       status: 503,
       body: { error: { code: 'E_LOG_UNAVAILABLE', message: expect.stringMatching(/insufficient|resources/) } },
     })
-    await driver.purge({ age: 0, maxLag: 0 })
+    await driver.purge({ maxAgeMs: 0, maxLag: 0 })
     const running = await starting
     await isUp(running)
     const { correlationid, id } = await running.bus.publish({ type: 'go', data: 3 })
@@ -221,7 +221,7 @@ describeNatsServer('a log that cannot be written just when a tool', () => {
       group: 'group',
       mode: 'shared',
       filter: [{ types: ['job.>'] }],
-      inFlight: 10,
+      maxInFlight: 10,
       from: 'beginning',
       onDelivery: delivery => deliveries.push(delivery),
     })

@@ -37,7 +37,7 @@ describeNatsServer('a lease', () => {
       group: 'tasks',
       mode: 'sharded',
       filter: [{ types: ['task.input'] }],
-      inFlight: 8,
+      maxInFlight: 8,
       from: 'now',
       onDelivery() {},
       onWake: task => woken.push(task),

@@ -20,7 +20,7 @@ describeNats('what is no event', () => {
         group: mode,
         mode,
         filter: [{ types: ['job.made'] }],
-        inFlight: 4,
+        maxInFlight: 4,
         from: 'beginning',
         onDelivery: delivery => {
           served[mode]!.push(delivery.event.id)

@@ -147,7 +147,7 @@ describeNatsServer('a server that comes back empty', () => {
       group: 'group',
       mode: 'shared',
       filter: [{ types: ['job.>'] }],
-      inFlight: 10,
+      maxInFlight: 10,
       from: 'beginning',
       onDelivery: delivery => held.push(delivery),
     })

@@ -17,7 +17,7 @@ describeNatsServer('the owner of a shard', () => {
       group: 'tasks',
       mode: 'sharded',
       filter: [{ types: ['task.input'] }],
-      inFlight: 8,
+      maxInFlight: 8,
       from: 'now',
     } as const
     await driver.subscribe({ ...wish, onDelivery() {}, onWake: task => woken.push(task) })

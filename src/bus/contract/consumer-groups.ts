@@ -53,7 +53,7 @@ export interface ConsumerGroup {
 
 export interface Subscription extends ConsumerGroup {
   /** Maximum number of deliveries that this member holds at once. */
-  readonly inFlight: number
+  readonly maxInFlight: number
   /** Called without waiting for earlier calls. Must not throw. */
   onDelivery(delivery: Delivery): void
   /** Sharded groups: a task asked to be woken at `due`, and that time has come. Repeated until the task commits. */

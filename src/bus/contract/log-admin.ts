@@ -10,7 +10,7 @@ export interface Durability {
 
 export interface Retention {
   /** Events older than this many ms go, unless a live task or a group needs them. */
-  readonly age: number
+  readonly maxAgeMs: number
   /** A group that is further behind than this many events no longer holds back the janitor; it is reported instead. */
   readonly maxLag: number
 }

@@ -49,7 +49,7 @@ export class InFlightWindow implements DeliveryOwner {
 
   /** How many deliveries the subscription can take now. */
   get room(): number {
-    return this.#paused ? 0 : this.#subscription.inFlight - this.#inFlight.size - this.#waiting.length
+    return this.#paused ? 0 : this.#subscription.maxInFlight - this.#inFlight.size - this.#waiting.length
   }
 
   /** How many of a shard wait for room. */
@@ -88,7 +88,7 @@ export class InFlightWindow implements DeliveryOwner {
     if (!this.has(delivery)) return false
     this.#inFlight.delete(delivery.pulled.seq)
     this.#newestReplies.set(delivery.pulled.consumer, delivery.pulled.reply)
-    while (this.#waiting.length > 0 && !this.#paused && this.#inFlight.size < this.#subscription.inFlight)
+    while (this.#waiting.length > 0 && !this.#paused && this.#inFlight.size < this.#subscription.maxInFlight)
       this.#dispatch(this.#waiting.shift()!)
     this.#onRoom()
     return true
@@ -127,7 +127,7 @@ export class InFlightWindow implements DeliveryOwner {
 
   #admit(delivery: NatsDelivery): void {
     if (this.#paused) delivery.giveBack()
-    else if (this.#inFlight.size >= this.#subscription.inFlight) this.#waiting.push(delivery)
+    else if (this.#inFlight.size >= this.#subscription.maxInFlight) this.#waiting.push(delivery)
     else this.#dispatch(delivery)
   }
 

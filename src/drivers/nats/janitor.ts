@@ -28,7 +28,7 @@ export class Janitor {
     this.#blobs = blobs
   }
 
-  async clean({ age, maxLag }: Retention): Promise<PurgeResult> {
+  async clean({ maxAgeMs: age, maxLag }: Retention): Promise<PurgeResult> {
     const head = await this.#log.events.head()
     const { horizon, heldBy } = retentionHorizon({
       head,

@@ -304,7 +304,7 @@ export class ShardedMember implements GroupMember {
 
   /** How many of a shard may come before there is room in the window, so that no shard waits for another. */
   get #maxPrefetch(): number {
-    return Math.min(64, Math.max(1, Math.ceil(this.#subscription.inFlight / Math.max(1, this.#owned.size))))
+    return Math.min(64, Math.max(1, Math.ceil(this.#subscription.maxInFlight / Math.max(1, this.#owned.size))))
   }
 
   #pull(): void {

@@ -38,7 +38,7 @@ export class ConsumerRegistry {
     })
     this.#consumers.set(number, consumer)
     this.#updateSharded()
-    const { group, mode, filter, inFlight: maxInFlight, limit = null, from } = subscription
+    const { group, mode, filter, maxInFlight, limit = null, from } = subscription
     try {
       await this.#submitter.submit({
         kind: 'subscribe',

@@ -108,7 +108,7 @@ export class SqliteConsumer implements Consumer {
   }
 
   get #hasCapacity(): boolean {
-    return !this.#isPaused && this.inFlight.size < this.subscription.inFlight
+    return !this.#isPaused && this.inFlight.size < this.subscription.maxInFlight
   }
 
   /** A malformed event goes to the attention list and is not delivered another time. */

@@ -237,7 +237,7 @@ export class SqliteDriver implements Driver {
   }
 
   /** Purges in chunks, so that other operations are not blocked for long. */
-  async purge({ age, maxLag }: Retention): Promise<PurgeResult> {
+  async purge({ maxAgeMs: age, maxLag }: Retention): Promise<PurgeResult> {
     const { horizon, heldBy } = await this.#submitter.submit({ kind: 'horizon', age, maxLag })
     let events = 0
     for (;;) {

@@ -28,7 +28,7 @@ const inMode = (mode: 'shared' | 'sharded'): Cases => ({
       const at: number[] = []
       const member = await world.join(driver, {
         mode,
-        inFlight: 1,
+        maxInFlight: 1,
         on: ({ event, attempt }) => {
           if (event.id !== slow!.event.id) return done
           at.push(Date.now())
@@ -117,7 +117,7 @@ const inMode = (mode: 'shared' | 'sharded'): Cases => ({
       const outcomeOf = new Map<string, DeliveryOutcome>([[odd.event.id, park('the code does not fit', 'program:a')]])
       const member = await world.join(driver, {
         mode,
-        inFlight: 1,
+        maxInFlight: 1,
         on: ({ event, attempt }) => outcomeOf.get(event.id) ?? (attempt === 1 ? retry(150) : done),
       })
       await driver.publish([odd])
@@ -187,7 +187,7 @@ export const outcomes: Cases = {
 
   'a paused member takes no more, and may settle what it has': async world => {
     const [driver, other] = [await world.open(), await world.open()]
-    const paused = await world.join(driver, { inFlight: 2 })
+    const paused = await world.join(driver, { maxInFlight: 2 })
     await driver.publish(entries(2))
     await until(() => paused.deliveries.length === 2)
     paused.consumer.pause()

@@ -62,8 +62,8 @@ export const sharded: Cases = {
   'shards are spread over members, and each event goes to the owner of its shard': async world => {
     const [a, b] = [await world.open(), await world.open()]
     const members = [
-      await world.join(a, { mode, on: () => done, inFlight: 64 }),
-      await world.join(b, { mode, on: () => done, inFlight: 64 }),
+      await world.join(a, { mode, on: () => done, maxInFlight: 64 }),
+      await world.join(b, { mode, on: () => done, maxInFlight: 64 }),
     ]
     await spread(a, members)
     const owned = await until(
@@ -85,7 +85,7 @@ export const sharded: Cases = {
     const sent = entries(600, n => ({ data: { n }, correlationid: correlations[(n * 7) % 12]! }))
     const member = await world.join(driver, {
       mode,
-      inFlight: 8,
+      maxInFlight: 8,
       on: async ({ event }) => {
         await pause((event.data as { n: number }).n % 4)
         return done
@@ -106,7 +106,7 @@ export const sharded: Cases = {
     const stuck = randomUUIDv7()
     const member = await world.join(driver, {
       mode,
-      inFlight: 4,
+      maxInFlight: 4,
       on: ({ event }) => (event.correlationid === stuck ? undefined : done),
     })
     const others = entries(60)
@@ -132,8 +132,8 @@ export const sharded: Cases = {
     const [a, b] = [await world.open(), await world.open()]
     let holding = false
     const on = () => (holding ? undefined : done)
-    const leaving = await world.join(a, { mode, on, inFlight: 500 })
-    const staying = await world.join(b, { mode, on: () => done, inFlight: 500 })
+    const leaving = await world.join(a, { mode, on, maxInFlight: 500 })
+    const staying = await world.join(b, { mode, on: () => done, maxInFlight: 500 })
     await spread(a, [leaving, staying])
     holding = true
     leaving.deliveries.length = 0
@@ -165,7 +165,7 @@ export const sharded: Cases = {
     const work = async (driver: Driver) =>
       world.join(driver, {
         mode,
-        inFlight: 8,
+        maxInFlight: 8,
         on: async delivery => {
           await pause(8)
           // A member that has lost the shard may be refused; then the new owner has the delivery.

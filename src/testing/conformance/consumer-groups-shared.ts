@@ -100,7 +100,7 @@ export const shared: Cases = {
 
   'a member holds no more than its window': async world => {
     const driver = await world.open()
-    const member = await world.join(driver, { inFlight: 3 })
+    const member = await world.join(driver, { maxInFlight: 3 })
     await driver.publish(entries(10))
     for (let taken = 0; taken < 10; taken++) {
       const full = Math.min(10, taken + 3)
@@ -117,7 +117,7 @@ export const shared: Cases = {
     let most = 0
     for (const driver of members)
       await world.join(driver, {
-        inFlight: 8,
+        maxInFlight: 8,
         limit: 3,
         on: async () => {
           most = Math.max(most, ++busy)
@@ -134,8 +134,8 @@ export const shared: Cases = {
 
   'a window that is freed is filled although nothing new is published': async world => {
     const [driver, other] = [await world.open(), await world.open()]
-    const member = await world.join(driver, { inFlight: 1, limit: 1, on: () => done })
-    const late = await world.join(other, { inFlight: 1, limit: 1, on: () => done })
+    const member = await world.join(driver, { maxInFlight: 1, limit: 1, on: () => done })
+    const late = await world.join(other, { maxInFlight: 1, limit: 1, on: () => done })
     await driver.publish(entries(40))
     await settled(driver)
     expect(member.deliveries.length + late.deliveries.length).toBe(40)
@@ -145,7 +145,7 @@ export const shared: Cases = {
     const driver = await world.open()
     for (let n = 0; n < 20_000; n += 1_000) await driver.publish(entries(1_000))
     const member = await world.join(driver, {
-      inFlight: 16,
+      maxInFlight: 16,
       on: async () => {
         await breath()
         return done
@@ -159,7 +159,7 @@ export const shared: Cases = {
 
   'two groups are independent': async world => {
     const driver = await world.open()
-    const stuck = await world.join(driver, { group: 'stuck', inFlight: 1 })
+    const stuck = await world.join(driver, { group: 'stuck', maxInFlight: 1 })
     const parking = await world.join(driver, { group: 'parking', on: () => park('no') })
     const working = await world.join(driver, { group: 'working', on: () => done })
     const sent = entries(20)

@@ -10,7 +10,7 @@ export const groupState: Cases = {
   'a group says how far it is behind, and what is in flight': async world => {
     const [driver, other] = [await world.open(), await world.open()]
     expect(await driver.listGroups()).toEqual([])
-    const member = await world.join(driver, { inFlight: 4 })
+    const member = await world.join(driver, { maxInFlight: 4 })
     expect(await state(driver)).toEqual({ group: 'jobs', mode: 'shared', lag: 0, inFlight: 0 })
     await driver.publish(entries(10))
     await until(() => member.deliveries.length === 4)
@@ -36,7 +36,7 @@ export const groupState: Cases = {
   'the lag is never less than what matches and is not settled, and 0 when all of it is': async world => {
     const driver = await world.open()
     const mixed = entries(40, n => ({ type: n % 4 ? 'other' : 'job.made' }))
-    const member = await world.join(driver, { inFlight: 100 })
+    const member = await world.join(driver, { maxInFlight: 100 })
     await driver.publish(mixed)
     await until(() => member.deliveries.length === 10)
     const lag = (await state(driver))!.lag

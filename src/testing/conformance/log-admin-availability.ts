@@ -13,7 +13,7 @@ export const steady: Cases = {
     const member = await world.join(driver, { on: () => done })
     await driver.publish(entries(3))
     await until(() => member.deliveries.length === 3)
-    await driver.purge({ age: 1, maxLag: 1_000 })
+    await driver.purge({ maxAgeMs: 1, maxLag: 1_000 })
     await world.close(await world.open())
     expect(driver.problem).toBeUndefined()
     expect(emptied).toBe(0)

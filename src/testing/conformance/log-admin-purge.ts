@@ -6,7 +6,7 @@ import type { Cases } from './world.ts'
 
 const time = new Date(Date.now() - 10 * hour).toISOString()
 const old = (count: number) => entries(count, n => ({ time, data: { n } }))
-const retention = { age: hour, maxLag: 1_000_000 }
+const retention = { maxAgeMs: hour, maxLag: 1_000_000 }
 
 const left = async (driver: Driver) => ids(await collect(driver.read({})))
 
@@ -72,7 +72,7 @@ export const janitor: Cases = {
 
   'nothing is purged that a group has not settled': async world => {
     const driver = await world.open()
-    const member = await world.join(driver, { inFlight: 3 })
+    const member = await world.join(driver, { maxInFlight: 3 })
     const sent = old(6)
     await driver.publish([...entries(2, () => ({ time, type: 'other' })), ...sent])
     await until(() => member.deliveries.length === 3)
@@ -94,10 +94,10 @@ export const janitor: Cases = {
 
   'a group that is too far behind is reported, and no longer holds the janitor back': async world => {
     const driver = await world.open()
-    const stuck = await world.join(driver, { group: 'stuck', inFlight: 1 })
+    const stuck = await world.join(driver, { group: 'stuck', maxInFlight: 1 })
     await driver.publish(old(50))
     await until(() => stuck.deliveries.length === 1)
-    const purged = await driver.purge({ age: hour, maxLag: 10 })
+    const purged = await driver.purge({ maxAgeMs: hour, maxLag: 10 })
     expect(purged.heldBy).toContain('stuck')
     expect(purged.events).toBeGreaterThanOrEqual(39)
     await stuck.consumer.close()

@@ -12,7 +12,7 @@ const operations: Record<string, (driver: Driver) => unknown> = {
       group: 'jobs',
       filter: [{ types: ['>'] }],
       mode: 'shared',
-      inFlight: 1,
+      maxInFlight: 1,
       from: 'now',
       onDelivery: () => {},
     }),
@@ -33,7 +33,7 @@ const operations: Record<string, (driver: Driver) => unknown> = {
   release: driver => driver.release({ key: 'key' }),
   drop: driver => driver.drop('1'),
   missedWakes: driver => collect(driver.missedWakes(Date.now())),
-  janitor: driver => driver.purge({ age: 1, maxLag: 1 }),
+  janitor: driver => driver.purge({ maxAgeMs: 1, maxLag: 1 }),
 }
 
 export const lifecycle: Cases = {

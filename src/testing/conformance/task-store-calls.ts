@@ -31,7 +31,7 @@ export const calls: Cases = {
     const [first, second] = [await world.open(), await world.open()]
     const claimOf = ({ event }: Delivery) =>
       entry({ id: `claim/${event.id}`, type: 'tool.claimed', correlationid: event.correlationid })
-    const before = await world.join(first, { inFlight: 10 })
+    const before = await world.join(first, { maxInFlight: 10 })
     await first.publish(entries(10))
     await until(() => before.deliveries.length === 10)
     for (const delivery of before.deliveries) {
@@ -41,7 +41,7 @@ export const calls: Cases = {
       expect((await second.get(claim.event.id, claim.event.correlationid))?.event).toEqual(claim.event)
     }
     await world.close(first)
-    const after = await world.join(second, { inFlight: 10 })
+    const after = await world.join(second, { maxInFlight: 10 })
     await until(() => after.deliveries.length === 10, { within: 15_000 })
     for (const delivery of after.deliveries) expect(await second.claim(delivery, claimOf(delivery))).toBe(false)
   },

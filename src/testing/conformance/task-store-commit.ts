@@ -192,7 +192,7 @@ export const commit: Cases = {
 
   'settling frees the window of the worker': async world => {
     const driver = await world.open()
-    const member = await world.join(driver, { ...worker, inFlight: 1 })
+    const member = await world.join(driver, { ...worker, maxInFlight: 1 })
     const tasks = [newTask(), newTask(), newTask()]
     await driver.publish(tasks.map(task => input(task)))
     for (const n of tasks.keys()) {

@@ -62,7 +62,7 @@ export const race: Cases = {
     const members = [await world.open(), await world.open()]
     await world.join(members[0]!, {
       ...worker,
-      inFlight: 200,
+      maxInFlight: 200,
       on: async delivery => {
         const { task, from } = delivery.event.data as { task: string; from: number }
         const events = [emitted(task, 1, 0, { type: 'job.decided', data: from })]

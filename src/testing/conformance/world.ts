@@ -109,7 +109,7 @@ export class World {
       group: 'jobs',
       filter: [{ types: ['job.>'] }],
       mode: 'shared',
-      inFlight: 16,
+      maxInFlight: 16,
       from: 'beginning',
       ...wish,
       onDelivery: delivery => {
