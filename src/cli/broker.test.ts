@@ -59,23 +59,23 @@ const gone = (port: number) =>
   )
 
 describeNatsServer('tidings broker nats', () => {
-  test('says where the server came from and which line to use, and ends with Ctrl-C', async () => {
+  test('prints the source of the server and the address to use, and ends with Ctrl-C', async () => {
     const port = await freePort()
     const child = launch(['--port', String(port)])
-    let heard = ''
-    child.stdout!.setEncoding('utf8').on('data', chunk => (heard += chunk))
-    await until(() => heard.includes(`TIDINGS_BUS='nats://127.0.0.1:${port}/tidings?monitor=http://127.0.0.1:`), {
+    let output = ''
+    child.stdout!.setEncoding('utf8').on('data', chunk => (output += chunk))
+    await until(() => output.includes(`TIDINGS_BUS='nats://127.0.0.1:${port}/tidings?monitor=http://127.0.0.1:`), {
       within: 20_000,
     })
-    expect(heard).toMatch(/^● nats-server \d+\.\d+\.\d+ runs \(.+\)\n/)
-    expect(heard).toContain('sync_interval: always')
+    expect(output).toMatch(/^● nats-server \d+\.\d+\.\d+ runs \(.+\)\n/)
+    expect(output).toContain('sync_interval: always')
     child.kill('SIGINT')
     expect((await once(child, 'close'))[0]).toBe(0)
-    expect(heard).toMatch(/stopped\n$/)
+    expect(output).toMatch(/stopped\n$/)
     expect(await gone(port)).toBe(true)
   })
 
-  test('keeps its data, also over the death of both, which is one', async () => {
+  test('keeps its data when the command and the server are killed', async () => {
     const port = await freePort()
     const first = await ready(port)
     expect(first.record).toMatchObject({ event: 'ready', url: `nats://127.0.0.1:${port}`, syncAlways: true })
@@ -91,7 +91,7 @@ describeNatsServer('tidings broker nats', () => {
     await again.close()
   })
 
-  test('refuses a port that is taken, and a folder that another one serves', async () => {
+  test('rejects a port in use, and a folder that another one uses', async () => {
     const port = await freePort()
     await ready(port)
     const elsewhere = { TIDINGS_HOME: join(home, 'other') }
@@ -101,15 +101,15 @@ describeNatsServer('tidings broker nats', () => {
     expect(served).toMatchObject({ exit: 1, code: 'E_BROKER_FAILED', message: expect.stringContaining(home) })
   })
 
-  test('says so where the server ends by itself', async () => {
+  test('reports a server that ends unexpectedly', async () => {
     const { child, record } = await ready(await freePort())
-    const said = text(child.stderr!)
+    const stderr = text(child.stderr!)
     process.kill(record.pid as number, 'SIGKILL')
-    expect(await said).toContain('E_BROKER_FAILED')
+    expect(await stderr).toContain('E_BROKER_FAILED')
   })
 })
 
-test('without a server it says where it looked', async () => {
+test('without a server it lists where it looked', async () => {
   const missing = await refusal([], { TIDINGS_NATS_SERVER: join(home, 'nowhere') })
   expect(missing).toMatchObject({ exit: 1, code: 'E_BROKER_MISSING', message: expect.stringContaining('nowhere') })
   expect(await refusal(['--port', 'http'])).toMatchObject({ exit: 2, code: 'E_USAGE' })

@@ -86,10 +86,10 @@ const linesOf = <T>(stdout: string) =>
 
 /** Collects what a process prints while it runs. */
 function listen(child: ChildProcess) {
-  const heard = { stdout: '', stderr: '' }
-  child.stdout!.setEncoding('utf8').on('data', chunk => (heard.stdout += chunk))
-  child.stderr!.setEncoding('utf8').on('data', chunk => (heard.stderr += chunk))
-  return heard
+  const out = { stdout: '', stderr: '' }
+  child.stdout!.setEncoding('utf8').on('data', chunk => (out.stdout += chunk))
+  child.stderr!.setEncoding('utf8').on('data', chunk => (out.stderr += chunk))
+  return out
 }
 
 const runApp = (...more: string[]) => runCode(app, ...more)
@@ -97,9 +97,9 @@ const runApp = (...more: string[]) => runCode(app, ...more)
 async function runCode(code: string, ...more: string[]) {
   await writeFile(join(folder, 'app.ts'), code)
   const child = launch(['run', '--json', ...more])
-  const heard = listen(child)
-  await until(() => heard.stdout.includes('"ready"'), { within: 20_000, what: `the app to run: ${heard.stderr}` })
-  return { child, heard }
+  const out = listen(child)
+  await until(() => out.stdout.includes('"ready"'), { within: 20_000, what: `the app to run: ${out.stderr}` })
+  return { child, out }
 }
 
 const publish = async (...args: string[]) => (await json<{ id: string; correlationid: string }>('publish', ...args))[0]!
@@ -121,15 +121,12 @@ const traced = (correlation: string, ended: (records: TraceRecord[]) => boolean)
     { within: 20_000, what: 'the trace to end' },
   )
 
-/** Waits until one matter needs attention. */
+/** Waits until the attention list has one entry. */
 const listed = () =>
-  until(
-    async () => {
-      const matters = await json<{ id: number; key: string; kind: string; reason: Reason }>('attention')
-      return matters.length === 1 && matters
-    },
-    { within: 20_000 },
-  )
+  until(async () => {
+    const items = await json<{ id: number; key: string; kind: string; reason: Reason }>('attention')
+    return items.length === 1 && items
+  }, { within: 20_000 }) // biome-ignore format: one block
 
 describe('usage', () => {
   test.each<[string[], string]>([
@@ -141,11 +138,11 @@ describe('usage', () => {
     [['attention', 'retry'], '--key'],
     [['attention', 'discard', 'x'], 'not the number'],
     [['run', '--only', 'agents,cats'], 'cats'],
-  ])('%j says what is wrong and what to do, and exits with 2', async (args, said) => {
+  ])('%j reports the error and the next step, and exits with 2', async (args, expected) => {
     if (args[0] === 'pause' || args[0] === 'attention') await mkdir(join(folder, '.tidings'))
     const { code, stdout, stderr } = await tidings(args)
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
-    expect(stderr).toContain(said)
+    expect(stderr).toContain(expected)
     expect(stderr).toContain(args[0] === 'tial' ? '→ The command' : `→ \`tidings ${args[0]} `)
     expect(stderr).not.toMatch(/^\s+at /m)
   })
@@ -156,34 +153,33 @@ describe('usage', () => {
     expect(JSON.parse(stderr)).toMatchObject({ error: { code: 'E_NOT_FOUND', next: expect.any(String) } })
   })
 
-  test('--version and --help answer; no verb is a question for help', async () => {
+  test('--version and --help print; no command prints the help', async () => {
     expect((await tidings(['--version'])).stdout).toMatch(/^\d+\.\d+\.\d+\n$/)
     expect((await tidings(['--help'])).stdout).toContain('Usage: tidings')
     expect(await tidings([])).toMatchObject({ code: 2, stdout: '', stderr: expect.stringContaining('Usage: tidings') })
   })
 
-  test('whoever stops reading is not shown an error', async () => {
+  test('a closed pipe shows no error', async () => {
     await publish('order.paid', '1')
     const child = launch(['tail', '--since', 'beginning'])
-    const heard = listen(child)
+    const out = listen(child)
     await once(child.stdout!, 'data')
     child.stdout!.destroy()
     const exited = once(child, 'exit')
     await publish('order.paid', '2')
     const [code] = await exited
-    expect({ code, stderr: heard.stderr }).toEqual({ code: 0, stderr: '' })
+    expect({ code, stderr: out.stderr }).toEqual({ code: 0, stderr: '' })
   })
 })
 
 describe('publish and tail', () => {
-  test('what is published is shown by a tail that runs, in order and as JSON', async () => {
+  test('a running tail shows published events in order, as JSON', async () => {
     const child = launch(['tail', '--json', '--type', 'order.*', '--since', 'beginning'])
-    const heard = listen(child)
+    const out = listen(child)
     const first = await publish('order.paid', '{"n":1}')
     await publish('other.thing', '{}')
     const second = await publish('order.sent', '{"n":2}', '--correlation', first.correlationid, '--id', 'mine')
-    const shown = () =>
-      linesOf<{ position: number; event: { id: string; data: unknown; source: string } }>(heard.stdout)
+    const shown = () => linesOf<{ position: number; event: { id: string; data: unknown; source: string } }>(out.stdout)
     await until(() => shown().length === 2)
     expect(shown().map(({ event }) => event.id)).toEqual([first.id, 'mine'])
     expect(shown()[0]!.event).toMatchObject({ source: '/cli', data: { n: 1 } })
@@ -192,25 +188,25 @@ describe('publish and tail', () => {
     expect((await once(child, 'exit'))[0]).toBe(0)
   })
 
-  test('data may come by the standard input', async () => {
+  test('data may come from standard input', async () => {
     const { code, stdout } = await tidings(['publish', 'order.paid', '-', '--json'], '{"big":true}')
     expect(code).toBe(0)
     const { correlationid } = JSON.parse(stdout)
     expect(await json('trace', correlationid)).toMatchObject([{ kind: 'event', type: 'order.paid' }, { kind: 'total' }])
   })
 
-  test('the same id again is inert, and names the first correlation', async () => {
+  test('publishing the same id again has no effect, and names the first correlation', async () => {
     const first = await publish('order.paid', '1', '--id', 'same')
     expect(await publish('order.paid', '2', '--id', 'same')).toMatchObject({ ...first, duplicate: true })
   })
 
-  test('what belongs to the runtime is refused with exit code 1', async () => {
+  test('a type of the runtime is rejected with exit code 1', async () => {
     const { code, stderr } = await tidings(['publish', 'tool.result', '{}'])
     expect(code).toBe(1)
     expect(stderr).toContain('"tool.result" is reserved for the runtime')
   })
 
-  test('--home goes before TIDINGS_HOME', async () => {
+  test('--home overrides TIDINGS_HOME', async () => {
     await json('publish', 'order.paid', '1', '--home', join(folder, 'elsewhere'))
     expect(await json('--home', join(folder, 'elsewhere'), 'status')).toMatchObject([
       { home: join(folder, 'elsewhere') },
@@ -221,7 +217,7 @@ describe('publish and tail', () => {
 
 describe('an app', () => {
   test('runs, is traced by id, by digits and by last, and stops gracefully', async () => {
-    const { child, heard } = await runApp()
+    const { child, out } = await runApp()
     const { correlationid } = await publish('text.given', '"ab"')
     const records = await traced(correlationid, found => found.some(({ status }) => status === 'completed'))
     expect(records.map(({ kind }) => kind)).toEqual(['event', 'task', 'call', 'total'])
@@ -231,13 +227,13 @@ describe('an app', () => {
     expect(stdout).toMatch(/└─ tool text\.twice .*✔ .* ms {2}\w{6}:1:0 turn 1 {2}ab/)
     child.kill('SIGTERM')
     expect((await once(child, 'exit'))[0]).toBe(0)
-    expect(linesOf<{ event: string }>(heard.stdout).map(({ event }) => event)).toEqual(['ready', 'stopping', 'stopped'])
+    expect(linesOf<{ event: string }>(out.stdout).map(({ event }) => event)).toEqual(['ready', 'stopping', 'stopped'])
   })
 
-  test('ends in order after TIDINGS_STOP_WITHIN, also with a tool that does not heed its signal', async () => {
+  test('stops in order after TIDINGS_STOP_WITHIN, also with a tool that ignores its signal', async () => {
     vi.stubEnv('TIDINGS_STOP_WITHIN', '200ms')
     onTestFinished(() => void vi.unstubAllEnvs())
-    const { child, heard } = await runApp()
+    const { child, out } = await runApp()
     await publish('stuck.wanted', '"ab"')
     const inHand = async () => {
       const [status] = await json<{ groups: { group: string; inFlight: number }[] }>('status')
@@ -246,7 +242,7 @@ describe('an app', () => {
     await until(async () => (await inHand()) === 1, { within: 20_000 })
     child.kill('SIGTERM')
     expect((await once(child, 'exit'))[0]).toBe(0)
-    expect(heard.stdout).toContain('"stopped"')
+    expect(out.stdout).toContain('"stopped"')
     expect(await inHand()).toBe(0)
   })
 
@@ -263,7 +259,7 @@ describe('an app', () => {
     expect(status!.durability).toMatchObject({ survives: 'power' })
   })
 
-  test('what is paused keeps its work until it is resumed', async () => {
+  test('a paused tool keeps its deliveries until it is resumed', async () => {
     await runApp()
     expect(await json('pause', 'tool', 'text.twice')).toMatchObject([{ state: 'paused', changed: true }])
     const { correlationid } = await publish('text.given', '"ab"')
@@ -332,16 +328,16 @@ describe('an app file', () => {
     ['throw new Error("early")', 'early (app.ts:1:'],
     ['import "not-there"', 'not-there'],
     [`import { agent } from ${library}\nagent('NO NAME', {})`, 'is not an agent name'],
-  ])('%j is refused with a clear text', async (content, said) => {
+  ])('%j is rejected with a clear error', async (content, expected) => {
     await writeFile(join(folder, 'app.ts'), content)
     const { code, stderr } = await tidings(['run'])
     expect(code).toBe(1)
-    expect(stderr).toContain(said)
+    expect(stderr).toContain(expected)
     expect(stderr).toContain('E_APP_INVALID')
     expect(stderr).not.toMatch(/^\s+at /m)
   })
 
-  test('is named by package.json, and looked for where it usually is', async () => {
+  test('is named by package.json, or has a default name', async () => {
     expect((await tidings(['run'])).stderr).toContain('has no app.ts, app.js, src/app.ts')
     await writeFile(join(folder, 'package.json'), '{"type":"module","tidings":{"app":"worker.ts"}}')
     expect((await tidings(['run'])).stderr).toContain('has no worker.ts')
@@ -354,25 +350,25 @@ describe('dev', () => {
   test('runs the app again after a change, survives a syntax error, shows events, and ends with the signal', async () => {
     await writeFile(join(folder, 'app.ts'), app)
     const child = launch(['dev'])
-    const heard = listen(child)
-    const runs = (name: string) => () => heard.stdout.split(`● ${name} runs`).length - 1
+    const out = listen(child)
+    const runs = (name: string) => () => out.stdout.split(`● ${name} runs`).length - 1
     await until(() => runs('desk')() === 1, { within: 20_000 })
     await writeFile(join(folder, 'app.ts'), 'export default = {')
-    await until(() => heard.stderr.includes('E_APP_INVALID') && heard.stdout.includes('waiting for the next change'), {
+    await until(() => out.stderr.includes('E_APP_INVALID') && out.stdout.includes('waiting for the next change'), {
       within: 20_000,
     })
     await writeFile(join(folder, 'app.ts'), app.replace("name: 'desk'", "name: 'shop'"))
     await until(() => runs('shop')() === 1, { within: 20_000 })
     await publish('text.given', '"ab"')
-    await until(() => /agent\.task\.completed +doubler +\w{6}:2:0 abab/.test(heard.stdout), { within: 20_000 })
+    await until(() => /agent\.task\.completed +doubler +\w{6}:2:0 abab/.test(out.stdout), { within: 20_000 })
     child.kill('SIGINT')
     expect((await once(child, 'exit'))[0]).toBe(0)
-    expect(heard.stdout).toMatch(/stopped\n$/)
+    expect(out.stdout).toMatch(/stopped\n$/)
   }, 90_000)
 })
 
 describe('init', () => {
-  test('makes a project that runs and answers', async () => {
+  test('creates a project that runs and answers', async () => {
     const { code, stdout } = await tidings(['init', 'shop'])
     expect({ code, next: stdout.includes('npx tidings dev') }).toEqual({ code: 0, next: true })
     const project = join(folder, 'shop')
@@ -382,8 +378,11 @@ describe('init', () => {
     await writeFile(join(modules, 'tidings/index.js'), `export * from ${library}`)
     await symlink(join(root, 'node_modules/zod'), join(modules, 'zod'))
 
-    const heard = listen(launch(['run', '--json'], project))
-    await until(() => heard.stdout.includes('"ready"'), { within: 20_000, what: `the project to run: ${heard.stderr}` })
+    const out = listen(launch(['run', '--json'], project))
+    await until(() => out.stdout.includes('"ready"'), {
+      within: 20_000,
+      what: `the project to run: ${out.stderr}`,
+    })
     const home = ['--home', join(project, '.tidings')]
     const { correlationid } = await publish('question.asked', '{"text":"When are you open on Sunday?"}', ...home)
     await until(async () => (await tidings(['trace', correlationid, ...home])).stdout.includes('open from 11 to 16'), {
@@ -391,7 +390,7 @@ describe('init', () => {
     })
   })
 
-  test('touches no folder that holds something', async () => {
+  test('rejects a folder that is not empty', async () => {
     await writeFile(join(folder, 'mine.txt'), '')
     expect(await tidings(['init'])).toMatchObject({ code: 2, stderr: expect.stringContaining('is not empty') })
   })

@@ -24,7 +24,7 @@ async function tidings(args: string[], input = '', cwd = folder) {
   return { code: child.exitCode, stdout, stderr }
 }
 
-test('a log goes through a file, or through a pipe, onto another', async () => {
+test('a log is copied through a file, or through a pipe', async () => {
   const published = await tidings(['publish', 'order.paid', '{"total":1}', '--home', 'first'])
   await tidings(['publish', 'order.paid', '{"total":2}', '--home', 'first'])
   const correlation = /correlation +(\S+)/.exec(published.stdout)![1]!
@@ -54,7 +54,7 @@ test('a log goes through a file, or through a pipe, onto another', async () => {
   })
 })
 
-test('the rules of the app hold for what was published before they were declared', async () => {
+test('the rules of the app also apply to events that were published before', async () => {
   await tidings(['publish', 'order.paid', '{"card":"4111 1111","note":"staff-77"}', '--home', 'clear'])
   const rules = `{ paths: ['data.card'], patterns: [{ name: 'staff', match: /staff-\\d+/ }] }`
   const index = JSON.stringify(join(root, 'src/index.ts'))
@@ -69,7 +69,7 @@ test('the rules of the app hold for what was published before they were declared
   expect(lines).not.toMatch(/4111|staff-77/)
 })
 
-test('what cannot be understood is refused', async () => {
+test('invalid arguments and files are rejected', async () => {
   await tidings(['publish', 'order.paid', '--home', 'some'])
   for (const [args, code, problem] of [
     [['export', '--home', 'some'], 2, 'expected one of --correlation ID'],
