@@ -145,7 +145,7 @@ onEveryBus(world => {
     it.each([
       ['no JSON', z.object({ when: z.coerce.date() }), { when: '2026-01-01' }, '$.when'],
       ['no JSON in a list', z.object({ ids: z.array(z.coerce.bigint()) }), { ids: ['1'] }, '$.ids[0]'],
-      ['another value each time', z.object({ id: z.number().default(() => ++parsed) }), {}, '$.id'],
+      ['a different value each time', z.object({ id: z.number().default(() => ++parsed) }), {}, '$.id'],
     ])('%s after the schema parsed it', async (_, input, given, path) => {
       const { worker, correlationid, outcome, runs } = await ask({ input }, given)
       expect(await outcome()).toEqual({ code: 'E_TOOL_INPUT', message: expect.stringContaining(path) })

@@ -83,7 +83,7 @@ onEveryBus(world => {
       const { runs, bus, correlationid, outputs } = await begin({}, 7)
       const [request] = await asked(bus, correlationid)
       await say(bus, 'deny', request!, 'ann', { comment: 'Too much.' })
-      expect(await outputs()).toEqual([{ code: 'E_APPROVAL_DENIED', message: expect.stringContaining('ann denied it: Too much.') }]) // biome-ignore format: one line
+      expect(await outputs()).toEqual([{ code: 'E_APPROVAL_DENIED', message: expect.stringContaining('ann denied the call: Too much.') }]) // biome-ignore format: one line
       expect(runs).toEqual([])
     })
 

@@ -29,9 +29,9 @@ import { modelName, type ModelDefinition } from '../tasks/conversation.ts'
 type Subscription = string | EventType
 
 interface CommonAgentOptions {
-  /** Events that start a task, beside being asked by name: types, or patterns such as `order.*`. */
+  /** Events that start a task, in addition to calls by name: types, or patterns such as `order.*`. */
   on?: Subscription | readonly Subscription[]
-  /** Raise it when recorded tasks can no longer be folded by the code. Default 1. */
+  /** Raise it when the code can no longer replay recorded tasks. Default 1. */
   version?: number
 }
 
@@ -40,22 +40,22 @@ export interface ModelAgentOptions<Output> extends CommonAgentOptions {
   model: ModelLike
   instructions: string
   tools?: readonly LoopTool[]
-  /** The answer's shape; without it the answer is text. */
+  /** Schema of the answer. Default: the answer is text. */
   output?: Schema<Output>
-  /** Most model calls of one task. Default 32. */
+  /** Maximum number of model calls of one task. Default 32. */
   maxSteps?: number
-  /** Most messages that a model call is given, the newest. Default 200. */
+  /** Maximum number of messages that a model call gets: the newest ones. Default 200. */
   window?: number
-  /** Longest wait for one tool or model answer. Default one day. */
+  /** Maximum wait for one answer of a tool or model. Default one day. */
   within?: Timeout
-  /** What to do when the model stops before its answer is whole. */
+  /** What to do when the model stops before its answer is complete. */
   finish?: FinishRules
 }
 
 /** Straight-line code, durable: only `ctx` may be awaited. */
 export interface ScriptAgentOptions<Input, Output> extends CommonAgentOptions {
   run(ctx: ScriptContext, input: Input): Promise<Output> | Output
-  /** Turns that the journal may hold before the code must `continueAs`. Default 2,000. */
+  /** Maximum number of turns, after which the code must have called `continueAs`. Default 2,000. */
   maxTurns?: number
 }
 
@@ -70,7 +70,7 @@ export type ModelLike =
 export interface Agent<Input = unknown, Output = unknown> extends Callable<Input, Output> {
   readonly kind: 'agent'
   readonly definition: ProgramDefinition
-  /** What a model agent needs from the runtime: its model, its tools, and the document that its requests refer to. */
+  /** What a model agent needs: its model, its tools, and the definition document of its requests. */
   readonly needs?: {
     readonly model: ModelLike
     readonly tools: readonly LoopTool[]
@@ -79,7 +79,7 @@ export interface Agent<Input = unknown, Output = unknown> extends Callable<Input
   }
 }
 
-/** An agent under its name. Hosted by every worker whose app uses it. @throws E_APP_INVALID */
+/** Declares an agent. Every worker whose app uses it hosts it. @throws E_APP_INVALID */
 export function agent<Input = unknown, Output = unknown>(
   name: string,
   options: ScriptAgentOptions<Input, Output>,
@@ -169,12 +169,12 @@ const modelChecks = {
   } satisfies Record<keyof FinishRules, Check>),
 } satisfies Record<keyof ModelAgentOptions<unknown>, Check>
 
-/** What the options may be, and which of them must be there, by the form of the agent. */
+/** The checks and required options for the form of an agent. */
 function formOf(options: object): [Readonly<Record<string, Check>>, readonly string[]] {
   if ('run' in options) return [scriptChecks, ['run']]
   if ('decide' in options) return [programChecks, ['init', 'evolve', 'decide']]
   if (['model', 'instructions', 'tools', 'output'].some(name => name in options)) return [modelChecks, ['instructions']]
-  // Nothing says which form is meant, so a misspelt option may belong to any.
+  // The form is unknown, so a misspelt option may belong to any.
   return [{ ...programChecks, ...modelChecks, ...scriptChecks }, ['run']]
 }
 

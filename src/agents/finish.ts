@@ -1,7 +1,7 @@
 import { TidingsError } from '../errors.ts'
 import type { ModelEnd, ModelResult } from '../tasks/conversation.ts'
 
-/** What to do when a model stops before its answer is whole. */
+/** What to do when a model stops before its answer is complete. */
 export interface FinishRules {
   /**
    * It reached its limit of output tokens. `continue`: it is asked to go on, at most three times in a row, and the pieces
@@ -33,7 +33,7 @@ const maxQuotedChars = 500
 /** Why a task fails whose model stopped like this for the nth time in a row. */
 export function unfinished(end: Unfinished, { finish, rawFinish, text }: ModelResult, times: number): TidingsError {
   const inRow = times > 1 ? `, ${times} times in a row` : ''
-  const said = text.trim() ? `: ${text.trim().slice(0, maxQuotedChars)}` : ''
+  const quoted = text.trim() ? `: ${text.trim().slice(0, maxQuotedChars)}` : ''
   const reason = rawFinish ?? finish
   switch (end) {
     case 'length':
@@ -43,9 +43,9 @@ export function unfinished(end: Unfinished, { finish, rawFinish, text }: ModelRe
     case 'filtered':
       return new TidingsError('E_MODEL_FILTERED', `a content filter stopped the model (${reason})`)
     case 'refused':
-      return new TidingsError('E_MODEL_REFUSED', `the model refused${said}`)
+      return new TidingsError('E_MODEL_REFUSED', `the model refused${quoted}`)
     case 'other':
-      return new TidingsError('E_MODEL_UNFINISHED', `the model stopped for the reason "${reason}"${said}`)
+      return new TidingsError('E_MODEL_UNFINISHED', `the model stopped for the reason "${reason}"${quoted}`)
   }
 }
 

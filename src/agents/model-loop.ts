@@ -19,16 +19,15 @@ import { canContinue, defaultRules, unfinished, type FinishRules, type Unfinishe
  * The loop of an LLM agent as a program:
  *
  *     start ─▶ model.invoke ─▶ model.result ─┬─ tool calls ─▶ tool.invoke × n ─▶ all answered ─▶ model.invoke ─▶ …
- *                                            ├─ output does not fit ─▶ told so ─▶ model.invoke
- *                                            ├─ cut off, or empty ─▶ asked to go on ─▶ model.invoke
+ *                                            ├─ invalid output ─▶ note with the problem ─▶ model.invoke
+ *                                            ├─ cut off or empty ─▶ note to continue ─▶ model.invoke
  *                                            ├─ filtered, refused, … ─▶ failed
  *                                            └─ answer ─▶ completed
  *
- * The state holds references only, and of the conversation just what came since the last request, so that it stays small
- * however long the conversation is.
+ * The state contains only references, and of the conversation only those since the last request, so that it stays small.
  */
 
-/** A tool as the loop sees it. `tool()` gives one. */
+/** A tool as the loop needs it. `tool()` returns one. */
 export interface LoopTool extends Callable<never, unknown> {
   readonly kind: 'tool'
   readonly options: {
@@ -109,7 +108,7 @@ export function modelLoop(options: LoopOptions): Program<LoopState> {
     ctx.call({ type: 'model.invoke', target: model, data, ...(within !== undefined && { within }) })
   }
 
-  /** Calls the tools that the model wants; those that it cannot have fail at once, and it is told. */
+  /** Makes the tool calls of the model. Invalid ones fail at once, and the model gets the error. */
   const callTools = (result: ModelResult, state: LoopState, ctx: TurnContext) => {
     const failed: MessageRef[] = []
     let called = 0
@@ -120,7 +119,7 @@ export function modelLoop(options: LoopOptions): Program<LoopState> {
         ? problemOf(call)
         : new TidingsError(
             'E_TOOL_UNKNOWN',
-            `there is no tool ${toolName}; there are: ${[...tools.keys()].join(', ') || 'none'}`,
+            `unknown tool "${toolName}"; available tools: ${[...tools.keys()].join(', ') || 'none'}`,
           )
       if (problem) {
         const event = ctx.emit({ type: 'tool.failed', data: { error: problem.toJSON(), toolCallId, toolName } })
@@ -149,7 +148,7 @@ export function modelLoop(options: LoopOptions): Program<LoopState> {
     note(state, ctx, { text: `That does not fit the schema: ${parsed.problem}. Answer again, with JSON only.` })
   }
 
-  /** By the rules of the agent: fails, takes what there is, or asks for the rest. */
+  /** Follows the `finish` rules of the agent: fails, accepts the answer, or asks for the rest. */
   const handleUnfinished = (end: Unfinished, result: ModelResult, state: LoopState, ctx: TurnContext) => {
     const { text, toolCalls } = result
     // Asked to go on, it had nothing to add.

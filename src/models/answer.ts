@@ -10,7 +10,7 @@ import type { ModelPart, ModelResult, ModelToolCall } from '../tasks/conversatio
 
 export type StepResult = Omit<ModelResult, 'model' | 'cost'>
 
-/** Puts bytes where events can refer to them. */
+/** Stores bytes as a blob. */
 export type StoreBlob = (bytes: Uint8Array) => Promise<{ blob: string; bytes: number }>
 
 type StreamPart<Type extends LanguageModelV4StreamPart['type']> = Extract<LanguageModelV4StreamPart, { type: Type }>
@@ -28,7 +28,7 @@ export class AnswerCollector {
   readonly #storeBlob: StoreBlob
   readonly #parts: CollectedPart[] = []
   readonly #unfinished = new Map<string, StreamedText>()
-  /** Calls whose arguments have begun to come. */
+  /** Calls whose arguments are arriving. */
   readonly #unfinishedCalls = new Map<string, { toolName: string; input: string }>()
   #warnings: StreamPart<'stream-start'>['warnings'] = []
   #response: ModelResult['response']
@@ -37,7 +37,7 @@ export class AnswerCollector {
     this.#storeBlob = keep
   }
 
-  /** Takes a part that is neither an error nor the finish. @throws E_MODEL_FAILED */
+  /** Adds a part that is neither an error nor the finish. @throws E_MODEL_FAILED */
   add(part: LanguageModelV4StreamPart): void {
     switch (part.type) {
       case 'text-start':
@@ -129,7 +129,7 @@ export class AnswerCollector {
     }
   }
 
-  /** What comes later of one part adds to its text and replaces its metadata, as in the AI SDK. */
+  /** A later piece of a part extends its text and replaces its metadata, as in the AI SDK. */
   #append(
     type: 'text' | 'reasoning',
     part:
@@ -191,7 +191,7 @@ const textOf = (parts: readonly CollectedPart[], type: StreamedText['type']) =>
 
 const order = ['reasoning', 'text', 'tool-call']
 
-/** Whether the parts hold more than text, reasoning and calls do that are named in this order. */
+/** Whether the parts contain more than reasoning, text and calls in this order. */
 function saysMore(parts: readonly CollectedPart[]): boolean {
   const ranks = parts.map(({ type }) => order.indexOf(type))
   return parts.some(
@@ -204,7 +204,7 @@ function saysMore(parts: readonly CollectedPart[]): boolean {
   )
 }
 
-/** `isLast`: the limit of output tokens may have been reached within it, and what is empty then is not whole. */
+/** `isLast`: the call may have been cut off at the limit of output tokens, so empty arguments are incomplete. */
 function parseCall(
   { toolCallId, toolName, input }: LanguageModelV4ToolCall,
   isLast: boolean,
@@ -227,7 +227,7 @@ function jsonOf(input: string): unknown {
   }
 }
 
-/** Providers fill in what they do not have. */
+/** Removes fields that a provider filled with null. */
 function withoutEmpty(metadata: SharedV4ProviderMetadata | undefined): SharedV4ProviderMetadata | undefined {
   const entries = Object.entries(metadata ?? {}).flatMap(([provider, fields]) => {
     const kept = Object.entries(fields).filter(([, value]) => value !== null && value !== undefined)

@@ -8,12 +8,12 @@ import { EffectPolicies } from '../tasks/effects.ts'
 import { ForkHistory } from '../tasks/fork-history.ts'
 import { readMessage, promptOf } from './messages.ts'
 
-/** Most messages kept in memory, over all conversations. */
+/** Maximum number of cached messages, over all conversations. */
 const maxCachedMessages = 20_000
 
 /**
- * Reads conversations from the log by their references. The last request of each is remembered, so that the next one
- * reads only what is new; a cold one walks the chain back as far as its window reaches.
+ * Reads conversations from the log by their references. The messages of the last request are cached, so that the next one reads only new
+ * messages. Without the cache, the chain is followed back as far as the window reaches.
  */
 export class Conversations {
   readonly #bus: Bus
@@ -26,19 +26,19 @@ export class Conversations {
     this.#forkHistory = new ForkHistory(bus, new EffectPolicies(bus))
   }
 
-  /** What a `model.invoke` gives its model to read under these instructions; a copy, which it may change. */
+  /** The prompt of a `model.invoke` with these instructions: a copy, which the model may change. */
   async prompt(event: CloudEvent, instructions: string): Promise<LanguageModelV4Prompt> {
     const { window } = event.data as ModelRequest
     const prompt = copyOf(promptOf(instructions, await this.#messages(event), window))
     return Promise.all(prompt.map(message => this.#withFiles(message, event.tenant)))
   }
 
-  /** The same for whoever asks the same. Files are named, not fetched. */
+  /** The prompt without instructions and file contents, for comparing requests. */
   async question(event: CloudEvent): Promise<LanguageModelV4Prompt> {
     return promptOf('', await this.#messages(event), (event.data as ModelRequest).window)
   }
 
-  /** A file that is gone from the log is left out. */
+  /** Omits files whose blob was purged. */
   async #withFiles(message: LanguageModelV4Message, tenant: string): Promise<LanguageModelV4Message> {
     if (message.role !== 'assistant' || !message.content.some(isFile)) return message
     const content = await Promise.all(
@@ -53,7 +53,7 @@ export class Conversations {
     return { ...message, content: content.flat() }
   }
 
-  /** The messages of a request, oldest first; the first one of the conversation, then at most about `window`. */
+  /** The first message of the conversation, then the newest ones, about `window`, oldest first. */
   async #messages(asking: CloudEvent): Promise<readonly LanguageModelV4Message[]> {
     const request = asking.data as ModelRequest
     const steps: (readonly MessageRef[])[] = [request.messages]
@@ -96,7 +96,11 @@ export class Conversations {
   async #event(id: string, { correlationid, replay }: CloudEvent): Promise<CloudEvent> {
     const event =
       (replay !== undefined && (await this.#forkHistory.find(replay, id))) || (await this.#bus.get(id, correlationid))
-    if (!event) throw new TidingsError('E_MODEL_FAILED', `message ${id} of the conversation is no longer on the log`)
+    if (!event)
+      throw new TidingsError(
+        'E_MODEL_FAILED',
+        `the event ${id}, a message of the conversation, is no longer on the log`,
+      )
     return this.#bus.resolve(event)
   }
 }

@@ -21,9 +21,9 @@ export function readMessage(ref: MessageRef, event: CloudEvent): LanguageModelV4
 }
 
 /**
- * The newest messages up to the window, and always the first one. A tool's answer never stands without its call, and
- * answers to one step are one message, in the order of the calls. An answer without text or calls is left out: providers
- * refuse a message that is empty or holds reasoning only.
+ * The first message and the newest ones up to the window. A tool result never appears without its call, and the results of one step are
+ * one message, in the order of the calls. Answers without text or calls are omitted, because providers reject messages that are empty
+ * or have only reasoning.
  */
 export function promptOf(
   instructions: string,
@@ -62,10 +62,10 @@ export function lacksReasoning(prompt: LanguageModelV4Prompt): boolean {
 }
 
 function userText(event: CloudEvent): string {
-  const said = event.type === 'agent.noted' ? (event.data as { text: string }).text : inputOf(event)
-  // "null" would tell a model nothing, and providers refuse an empty text.
-  if (said === null || said === undefined) return `The event ${event.type} came, without data.`
-  return typeof said === 'string' ? said : JSON.stringify(said)
+  const content = event.type === 'agent.noted' ? (event.data as { text: string }).text : inputOf(event)
+  // "null" means nothing to a model, and providers reject an empty text.
+  if (content === null || content === undefined) return `The event ${event.type} arrived without data.`
+  return typeof content === 'string' ? content : JSON.stringify(content)
 }
 
 function assistantMessage(result: ModelResult): LanguageModelV4Message {

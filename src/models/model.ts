@@ -7,23 +7,23 @@ import { modelName } from '../tasks/conversation.ts'
 import { offlineProvider } from './offline/language-model.ts'
 
 export interface ModelOptions {
-  /** Under which it is addressed. Default: provider and model id. */
+  /** The name by which it is called. Default: provider and model id. */
   name?: string
-  /** Most requests at once, over all workers of the log. */
+  /** Maximum number of requests at once, over all workers of the log. */
   limit?: number
-  /** Most requests per duration in each process. */
+  /** Maximum number of requests per duration in each process. */
   rate?: { count: number; per: Duration }
-  /** Of one request, from its start. Default five minutes. */
+  /** Maximum time of one request. Default five minutes. */
   timeout?: Duration
-  /** When the provider is busy or away, or the stream breaks. Default: retried for 15 minutes. */
+  /** How to retry when the provider is busy or unavailable, or the stream breaks. Default: for 15 minutes. */
   retry?: RetryOptions
-  /** Price per million tokens, in your currency: gives `cost` on `model.result`. */
+  /** Price per million tokens, in your currency. Adds `cost` to `model.result`. */
   price?: { input: number; output: number }
-  /** Asking it changes and costs nothing: a redrive or a fork may ask it without being told so. True of the offline model. */
+  /** Has no effects and no cost, so redrives and forks may call it by default. True for the offline model. */
   readOnly?: boolean
 }
 
-/** A model object with its limits and its price. */
+/** A model object with its limits and price. */
 export interface Model {
   readonly kind: 'model'
   readonly name: string
@@ -41,7 +41,7 @@ const checks = {
   readOnly: aFlag,
 } satisfies Record<keyof ModelOptions, Check>
 
-/** Gives a model object limits, a price or a name of its own. Agents also take the bare object. */
+/** Adds limits, a price or a name to a model object. Agents also accept the model object itself. */
 export function model(languageModel: LanguageModelV4, options: ModelOptions = {}): Model {
   const missing = anObject(languageModel)
   if (missing) throw new TidingsError('E_APP_INVALID', `model(): the first argument ${missing}`)
@@ -57,6 +57,6 @@ export function model(languageModel: LanguageModelV4, options: ModelOptions = {}
   }
 }
 
-/** Providers are away for minutes at a time. */
+/** Retries for 15 minutes by default, because outages of providers last minutes. */
 export const modelRetryPolicy = (name: string, options: RetryOptions = {}) =>
   new RetryPolicy(`model ${name}`, { retryFor: '15m', ...options })

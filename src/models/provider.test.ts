@@ -43,7 +43,7 @@ describe('modelFromEnvironment', () => {
   test.each([
     [{ TIDINGS_MODEL: 'gpt-5' }, 'E_MODEL_UNKNOWN', 'gpt-5'],
     [{ TIDINGS_MODEL: 'openai/' }, 'E_MODEL_UNKNOWN', 'openai/'],
-    [{ TIDINGS_MODEL: 'http://localhost:11434/v1' }, 'E_MODEL_UNKNOWN', 'behind a #'],
+    [{ TIDINGS_MODEL: 'http://localhost:11434/v1' }, 'E_MODEL_UNKNOWN', 'v1#qwen3'],
     [{ TIDINGS_MODEL: 'http://[/v1#m' }, 'E_MODEL_UNKNOWN', 'http://['],
   ])('refuses %j', async (env, code, text) => {
     await expect(modelFromEnvironment(env)).rejects.toMatchObject({ code, message: expect.stringContaining(text) })

@@ -19,7 +19,10 @@ export async function modelFromEnvironment(env: ModelEnvironment = process.env):
   if (provider === 'openai' && name) return openai(name, env)
   if (provider === 'anthropic' && name) return anthropic(name, env)
   if (provider === 'google' && name) return google(name, env)
-  throw new TidingsError('E_MODEL_UNKNOWN', `TIDINGS_MODEL is '${named}', which names no known model`)
+  throw new TidingsError(
+    'E_MODEL_UNKNOWN',
+    `unknown model "${named}" in TIDINGS_MODEL: expected openai/NAME, anthropic/NAME, google/NAME, URL#NAME or offline`,
+  )
 }
 
 /** OpenAI itself by its own default protocol; another base URL by chat completions, which is what others speak. */
@@ -49,7 +52,10 @@ async function compatible(named: string, apiKey: string | undefined): Promise<La
   const baseURL = at < 0 ? named : named.slice(0, at)
   const name = at < 0 ? '' : named.slice(at + 1)
   if (!name || !URL.canParse(baseURL)) {
-    throw new TidingsError('E_MODEL_UNKNOWN', `TIDINGS_MODEL is '${named}': a URL needs the model's name behind a #`)
+    throw new TidingsError(
+      'E_MODEL_UNKNOWN',
+      `TIDINGS_MODEL is "${named}": expected a base URL and the name of the model, as in http://localhost:11434/v1#qwen3`,
+    )
   }
   const { createOpenAICompatible } = await load('@ai-sdk/openai-compatible', () => import('@ai-sdk/openai-compatible'))
   const settings = { baseURL, name: new URL(baseURL).hostname, includeUsage: true, supportsStructuredOutputs: true }
@@ -64,7 +70,7 @@ const keyIn = (env: ModelEnvironment, variable: string): string => env[variable]
 const markMissingKey = (variable: string, apiKey: string, model: LanguageModelV4): LanguageModelV4 =>
   apiKey === '' ? Object.defineProperty(model, missingKey, { value: variable }) : model
 
-/** Whoever hosts a model needs its key. @throws E_MODEL_KEY */
+/** Checks that the key of a model that this process hosts is set. @throws E_MODEL_KEY */
 export function assertKey(model: LanguageModelV4): void {
   const variable = (model as { [missingKey]?: string })[missingKey]
   if (variable !== undefined)
@@ -75,7 +81,7 @@ async function load<T>(name: string, importing: () => Promise<T>): Promise<T> {
   try {
     return await importing()
   } catch (cause) {
-    throw new TidingsError('E_MODEL_UNKNOWN', `The package ${name} cannot be loaded. Run: npm install ${name}`, {
+    throw new TidingsError('E_MODEL_UNKNOWN', `the package ${name} cannot be loaded: run npm install ${name}`, {
       cause,
     })
   }

@@ -24,11 +24,11 @@ import { modelError, step, type ModelFailure } from './step.ts'
 
 const defaultTimeout = '5m'
 
-/** A model, and how its provider is asked. */
+/** A model with its retry policy and circuit breaker. */
 interface HostedModel extends Model {
   readonly source: string
   readonly policy: RetryPolicy
-  /** Where a request may wait until the provider is back. */
+  /** Undefined if failed requests are not retried. */
   readonly circuit: Circuit | undefined
 }
 
@@ -39,7 +39,7 @@ export class ModelStation {
   readonly #workers: Workers
   readonly #conversations: Conversations
   readonly #definitions = new Map<string, ModelDefinition>()
-  /** Errors of the log, which say nothing of the provider: the request is handed out again. */
+  /** Errors of the log are not failures of the provider: the request is redelivered. */
   readonly #logErrors = new LogErrors()
 
   constructor({ bus, models, pauses }: { bus: Bus; models: readonly Model[]; pauses: Pauses }) {
@@ -65,8 +65,8 @@ export class ModelStation {
           ...(limit !== undefined && { limit }),
           ...(rate && { rate: { count: rate.count, per: milliseconds(rate.per) } }),
           postpone: async (event, delivery) => {
-            const rest = model.circuit?.cooldown()
-            return rest && this.#postpone(model, event, delivery, rest)
+            const cooldown = model.circuit?.cooldown()
+            return cooldown && this.#postpone(model, event, delivery, cooldown)
           },
           handle: (event, delivery, span) => this.#handle(model, event, delivery, span),
           fail: (event, error) => [fail(event, error)],
@@ -75,9 +75,9 @@ export class ModelStation {
     )
   }
 
-  /** Takes no more requests, and lets those under way end; at the cut they are aborted, and others are handed them. */
-  async stop(cut?: AbortSignal): Promise<void> {
-    await this.#workers.stop(cut)
+  /** Takes no more requests and waits for the running ones until `abort` fires, then returns the rest to other workers. */
+  async stop(abort?: AbortSignal): Promise<void> {
+    await this.#workers.stop(abort)
     for (const { circuit } of this.#models) circuit?.stop()
   }
 
@@ -112,7 +112,7 @@ export class ModelStation {
     }
   }
 
-  /** Another attempt, or the failure. */
+  /** Retries, or publishes the failure. */
   async #failed(
     { policy, circuit, source }: HostedModel,
     event: CloudEvent,
@@ -127,20 +127,20 @@ export class ModelStation {
     return this.#giveUp(event, retry.over === undefined ? error : giveUpError(error, next, retry.over), retries)
   }
 
-  /** The provider is given rest: the request waits without a slot, and without losing an attempt. */
+  /** Postpones a request while the circuit is open. It uses no slot and no attempt. */
   async #postpone(
     { policy, source, name }: HostedModel,
     event: CloudEvent,
     delivery: Delivery,
-    rest: Cooldown,
+    cooldown: Cooldown,
   ): Promise<HandlerResult> {
     const retries = retriesOf(delivery)
     const error = new TidingsError(
       'E_MODEL_UNAVAILABLE',
-      `${name} fails since ${new Date(rest.since).toISOString()}: ${rest.reason}`,
+      `the provider of "${name}" fails since ${new Date(cooldown.since).toISOString()}: ${cooldown.reason}`,
       { retryable: true },
     )
-    const retry = policy.postpone(event, retries, rest.ms)
+    const retry = policy.postpone(event, retries, cooldown.ms)
     if (retry.after === undefined) return this.#giveUp(event, giveUpError(error, retries, retry.over), retries)
     const next = { ...retries, holds: retries.holds + 1 }
     const isSilent = retries.failures + retries.holds > 0
@@ -153,7 +153,7 @@ export class ModelStation {
 
   async #ask(model: Model, event: CloudEvent, onBegin: () => void): Promise<ModelResult> {
     const definition = await this.#logErrors.from(this.#definition((event.data as ModelRequest).definition))
-    // Definitions are remembered: the model gets a copy, which it may change.
+    // A copy of the cached definition, which the model may change.
     const { instructions, tools, output } = copyOf(definition)
     const prompt = await this.#logErrors.from(this.#conversations.prompt(event, instructions))
     const options: LanguageModelV4CallOptions = {
@@ -174,7 +174,7 @@ export class ModelStation {
       }),
       ...(output && { responseFormat: { type: 'json', schema: output } }),
     }
-    const said = new StreamRedactor(this.#bus.redactor, text =>
+    const deltas = new StreamRedactor(this.#bus.redactor, text =>
       this.#bus.signal({
         type: 'model.delta',
         source: `/models/${model.name}`,
@@ -188,10 +188,10 @@ export class ModelStation {
       model.languageModel,
       options,
       onBegin,
-      text => said.push(text),
+      text => deltas.push(text),
       bytes => this.#logErrors.from(this.#bus.putBlob(event.tenant, bytes)),
     )
-    said.end()
+    deltas.end()
     const { price } = model.options
     return {
       model: model.name,
@@ -216,7 +216,7 @@ export class ModelStation {
 }
 
 const giveUpError = (cause: TidingsError, { failures }: Retries, why: string | undefined) =>
-  new TidingsError('E_MODEL_UNAVAILABLE', `${cause.message}. Given up after ${failures} attempts: ${why}`, {
+  new TidingsError('E_MODEL_UNAVAILABLE', `${cause.message}. Gave up after ${failures} attempts: ${why}`, {
     cause,
     originalCode: cause.originalCode,
     retryable: true,

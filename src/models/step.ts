@@ -8,9 +8,9 @@ import { TidingsError, toTidingsError } from '../errors.ts'
 import { AnswerCollector, type StoreBlob, type StepResult } from './answer.ts'
 
 /**
- * One model step by streaming: text goes to `onDelta` as it comes, the whole is returned. Nothing of it counts, tool
- * calls above all, before a finish that is neither an error nor an interruption. `onBegin`: the answer has begun.
- * @throws E_MODEL_FAILED, retryable when the stream broke off or the provider says so.
+ * Runs one model step as a stream. Text is passed to `onDelta` as it arrives, and the whole answer is returned. Nothing counts, tool calls
+ * in particular, unless the stream finishes without error. `onBegin`: called when the answer begins.
+ * @throws E_MODEL_FAILED, retryable if the stream broke off or the provider says so
  */
 export async function step(
   model: LanguageModelV4,
@@ -40,7 +40,7 @@ export async function step(
   throw brokenStream('the stream ended before the answer was complete')
 }
 
-/** What comes before an answer, and the finish of one that failed, are no answer. */
+/** Whether a part belongs to an answer: not the start of the stream, nor the finish of a failed one. */
 const isOfAnswer = (part: LanguageModelV4StreamPart) =>
   part.type === 'finish'
     ? !failedFinish.has(part.finishReason.unified)
@@ -48,12 +48,12 @@ const isOfAnswer = (part: LanguageModelV4StreamPart) =>
 
 const failedFinish: ReadonlySet<string> = new Set(['error', 'interrupted'])
 
-/** What was thrown where a model was asked. */
+/** What was thrown by a model call. */
 export interface ModelFailure {
   readonly error: TidingsError
-  /** How long the provider asks to be left alone, in ms. */
+  /** The delay before a retry that the provider asks for, in ms. */
   readonly after?: number
-  /** It is there, and does not want this request. */
+  /** The provider is available and rejected this request. */
   readonly isRefusal: boolean
 }
 
@@ -71,7 +71,7 @@ export function modelError(thrown: unknown): ModelFailure {
   return { error, isRefusal: call?.statusCode !== undefined && !retryable, ...(after !== undefined && { after }) }
 }
 
-/** The time for an answer was over, or the network failed in a provider that does not say so in its own way. */
+/** Whether the request timed out, or failed in the network. */
 const isOutage = (thrown: unknown, { originalCode = '' }: TidingsError) =>
   isTimeout(thrown) || /^(ECONN|EPIPE$|ETIMEDOUT$|ENETUNREACH$|EHOSTUNREACH$|EAI_AGAIN$|UND_ERR_)/.test(originalCode)
 
@@ -83,7 +83,7 @@ function isTimeout(thrown: unknown): boolean {
   }
 }
 
-/** What a provider throws may be a proxy, or have getters that throw. */
+/** Never throws: a provider may throw a proxy, or an object whose getters throw. */
 function isApiCallError(error: unknown): error is APICallError {
   try {
     return APICallError.isInstance(error) && `${error.statusCode}${error.isRetryable}` !== ''
@@ -92,7 +92,7 @@ function isApiCallError(error: unknown): error is APICallError {
   }
 }
 
-/** A stream that began and did not end well: worth another try, unless the provider's own error says otherwise. */
+/** A broken stream is retryable, unless the provider's own error says otherwise. */
 function brokenStream(cause: unknown): unknown {
   if (isApiCallError(cause)) return cause
   const { message, originalCode } = toTidingsError(cause, 'E_MODEL_FAILED')

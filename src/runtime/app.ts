@@ -11,7 +11,7 @@ import type { Trigger } from '../triggers/trigger.ts'
 import type { Workflow } from '../workflows/workflow.ts'
 import { assertNoSecrets } from '../workflows/secrets.ts'
 
-/** A workflow as apps take it, whatever it keeps. */
+/** A workflow of any state type. */
 export type AnyWorkflow = Pick<Workflow, 'kind' | 'name' | 'data' | 'definition'>
 
 export type AppMember = Agent<never, unknown> | AnyTool | Model | Trigger | AnyWorkflow
@@ -20,24 +20,24 @@ export interface AppOptions {
   /** Workers with the same app name share its tasks. Default `app`. */
   name?: string
   use: readonly AppMember[]
-  /** What one correlation may spend. Default: 1,000 calls, 10,000 events, 256 MiB; tokens and cost without a limit. */
+  /** The most that one correlation may spend. Default: 1,000 calls, 10,000 events, 256 MiB; tokens and cost are not limited. */
   budget?: Partial<Budget>
-  /** Longest chain of tasks that may start each other. Default 32. */
+  /** Maximum length of a chain of tasks that start each other. Default 32. */
   maxHops?: number
-  /** How long events stay that no live task and no consumer needs. Default seven days. */
+  /** How long to keep events that no live task and no consumer needs. Default seven days. */
   retention?: Duration
-  /** What is never written in clear, beside secrets that are known by their shape. */
+  /** What to redact in addition to secrets that are known by their shape. */
   redact?: Redaction
 }
 
-/** What a worker hosts, sorted. Made by `app()`. */
+/** What a worker hosts. Created by `app()`. */
 export interface App {
   readonly kind: 'app'
   readonly name: string
   readonly use: readonly AppMember[]
   readonly agents: readonly Agent<never, unknown>[]
   readonly workflows: readonly AnyWorkflow[]
-  /** What decides: the agents' programs and the workflows'. */
+  /** The programs of the agents and workflows. */
   readonly programs: readonly ProgramDefinition[]
   readonly tools: readonly AnyTool[]
   readonly models: readonly Model[]
@@ -67,16 +67,19 @@ export function app(options: AppOptions): App {
   checkOptions('app()', options, checks, ['use'])
   const { name = 'app', use, budget, maxHops = 32, retention = '7d' } = options
   if (!/^[a-z][a-z0-9-]{0,62}$/.test(name))
-    throw new TidingsError('E_APP_INVALID', `"${name}" is not an app name: lower-case words with dashes`)
+    throw new TidingsError(
+      'E_APP_INVALID',
+      `"${name}" is not a valid app name: use lower-case letters, digits and dashes, and start with a letter`,
+    )
   const rules = redactor(options.redact)
   const seen = new Set<string>()
   for (const member of use) {
     if (!['agent', 'workflow', 'tool', 'model', 'trigger'].includes(member?.kind))
       throw new TidingsError(
         'E_APP_INVALID',
-        `app ${name} uses something that is no agent, workflow, tool, model or trigger: entry ${use.indexOf(member)} of use`,
+        `app "${name}": entry ${use.indexOf(member)} of use is not an agent, workflow, tool, model or trigger`,
       )
-    // Agents and workflows are asked by the same events.
+    // Agents and workflows are called by the same events, so they share one set of names.
     const isProgram = member.kind === 'agent' || member.kind === 'workflow'
     const key = isProgram
       ? `agent or workflow "${member.name}" version ${member.definition.version}`
@@ -84,7 +87,7 @@ export function app(options: AppOptions): App {
     if (rules.knownSecrets(member.name) !== member.name)
       throw new TidingsError(
         'E_APP_INVALID',
-        `the name of a ${member.kind} of app ${name} holds a secret: entry ${use.indexOf(member)} of use`,
+        `app "${name}": the name of entry ${use.indexOf(member)} of use, a ${member.kind}, contains a secret: rename it`,
       )
     if (seen.has(key)) throw new TidingsError('E_APP_NAME_TAKEN', `app "${name}" declares ${key} twice`)
     seen.add(key)
@@ -98,7 +101,7 @@ export function app(options: AppOptions): App {
     use,
     agents,
     workflows,
-    // Their tasks redact what they emit and what they keep of their state.
+    // Tasks redact their events and state by the rules of the app.
     programs: [...agents, ...workflows].map(({ definition }) => ({ ...definition, redactor: rules })),
     tools: use.filter(member => member.kind === 'tool'),
     models: modelsOf(use),
@@ -110,7 +113,7 @@ export function app(options: AppOptions): App {
   }
 }
 
-/** The models that the app names, and those that its agents bring along. */
+/** The models in `use`, and those of the agents. */
 function modelsOf(use: readonly AppMember[]): Model[] {
   const models = new Map<string, Model>()
   for (const member of use) if (member.kind === 'model') models.set(member.name, member)

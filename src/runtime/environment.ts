@@ -6,7 +6,7 @@ import { milliseconds, type Duration } from '../tasks/duration.ts'
 import { openDriver } from './drivers.ts'
 import { variables } from './variables.ts'
 
-/** The contract for scripts: where data lies and which ports are used. Everything is loopback by default. */
+/** The settings from the environment: where data is stored and which ports are used. All ports are loopback by default. */
 export interface Environment {
   /** Data folder. `TIDINGS_HOME`, default `./.tidings`. */
   home: string
@@ -16,15 +16,15 @@ export interface Environment {
   smtpPort: number
   /** Address of the log: `TIDINGS_BUS`, default `sqlite`, the embedded log in `home`. */
   bus: string
-  /** Path of the file of those who may answer approvals over HTTP. `TIDINGS_APPROVERS`, default nobody. */
+  /** File with the approvers who may answer over HTTP. `TIDINGS_APPROVERS`, default none. */
   approvers?: string
-  /** How long what is under way may take to end before a stop gives it back. `TIDINGS_STOP_WITHIN`, default 30 s. */
+  /** Maximum time for running work to end when the app stops. `TIDINGS_STOP_WITHIN`, default 30 s. */
   stopWithin: Duration
-  /** How long a task that failed is on the attention list. `TIDINGS_FAILED_FOR`, default a day. */
+  /** How long a failed task is on the attention list. `TIDINGS_FAILED_FOR`, default one day. */
   failedFor: Duration
 }
 
-/** @throws E_SETTING_INVALID for a port or a duration that is none. */
+/** @throws E_SETTING_INVALID for an invalid port or duration */
 export function environment(env: NodeJS.ProcessEnv = process.env): Environment {
   return {
     home: resolve(env.TIDINGS_HOME || variables.TIDINGS_HOME.default),
@@ -37,7 +37,7 @@ export function environment(env: NodeJS.ProcessEnv = process.env): Environment {
   }
 }
 
-/** Where the log is, for people: without what is secret in an address. */
+/** The address of the log without credentials, for people. */
 export const shownLog = ({ bus, home }: Pick<Environment, 'bus' | 'home'>) =>
   bus === 'sqlite' ? home : bus.replace(/^(\w+:\/\/)(?:[^@/]*@)?([^?]*).*$/, '$1$2')
 

@@ -2,29 +2,29 @@ import { setTimeout } from 'node:timers/promises'
 import { type ErrorCode, TidingsError } from '../errors.ts'
 
 export interface BrokerWait {
-  /** Why it cannot start yet. */
+  /** Why the app cannot start yet. */
   readonly error: TidingsError
-  /** Where `/health` says so meanwhile. */
+  /** The address that serves `/health` meanwhile. */
   readonly address: string | undefined
 }
 
 interface StartWithRetryOptions {
-  /** Port on which `/health` is answered meanwhile; undefined: on none. */
+  /** Port for `/health` meanwhile; undefined for none. */
   readonly port: number | undefined
   readonly signal: AbortSignal | undefined
   readonly onWaiting: ((waiting: BrokerWait) => void) | undefined
 }
 
-/** `patienceMs`: for how long to try to reach the broker. `vacate` frees the port. */
-type Attempt<T> = (patienceMs: number, releasePort: () => Promise<void>) => Promise<T>
+/** `timeoutMs`: maximum time to connect to the broker. `releasePort` frees the port for the gateway. */
+type Attempt<T> = (timeoutMs: number, releasePort: () => Promise<void>) => Promise<T>
 
 const [minTimeoutMs, maxTimeoutMs] = [1_000, 10_000]
 const [minDelayMs, maxDelayMs] = [250, 5_000]
-const doubled = (ms: number, most: number) => Math.min(2 * ms, most)
+const doubled = (ms: number, max: number) => Math.min(2 * ms, max)
 
 /**
- * Starts, however long the broker is away or full. What waiting does not mend is thrown: refused credentials, a broker
- * that is too old, a setting.
+ * Starts, and retries while the broker is unavailable or full. Throws what a retry cannot fix: rejected credentials, an old broker, an
+ * invalid setting.
  */
 export async function startWithRetry<T extends { stop(): Promise<void> }>(
   attempt: Attempt<T>,
@@ -32,7 +32,7 @@ export async function startWithRetry<T extends { stop(): Promise<void> }>(
 ): Promise<T> {
   const { promise: aborted, reject } = Promise.withResolvers<never>()
   aborted.catch(() => {})
-  const abort = () => reject(error ?? new TidingsError('E_BUS_CLOSED', 'it was stopped before it had started'))
+  const abort = () => reject(error ?? new TidingsError('E_BUS_CLOSED', 'the app was stopped before it had started'))
   signal?.addEventListener('abort', abort)
   let error: TidingsError | undefined
   let placeholder: { url: string; stop(): Promise<void> } | undefined
@@ -48,7 +48,7 @@ export async function startWithRetry<T extends { stop(): Promise<void> }>(
       try {
         return await Promise.race([starting, aborted])
       } catch (thrown) {
-        // It may still start behind the back of whoever has stopped it.
+        // The attempt may still succeed after the caller aborted: stop it then.
         if (signal?.aborted) void starting.then(it => it.stop()).catch(() => {})
         if (signal?.aborted || !isTransient(thrown)) throw thrown
         const isFirst = error === undefined

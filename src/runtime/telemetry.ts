@@ -16,7 +16,7 @@ const packages = [
   '@opentelemetry/sdk-trace',
 ] // biome-ignore format: one list
 
-// Of one task of some calls there are tens of spans; what does not fit is dropped, and nobody waits for room.
+// A task with a few calls has tens of spans. Spans that do not fit into the queue are dropped.
 const [maxQueueSize, maxExportBatchSize] = [16_384, 1_024]
 const flushTimeoutMs = 3_000
 const logThrottleMs = 60_000
@@ -29,8 +29,8 @@ interface Exporting {
 let exporting: Promise<Exporting> | undefined
 
 /**
- * Exports spans and metrics by OTLP/HTTP, where the environment names a collector; once for all apps of this process. An
- * SDK that is registered already is left to itself.
+ * Exports spans and metrics by OTLP/HTTP if the environment names a collector, once for all apps of this process. An SDK that is already
+ * registered is used instead.
  * @throws E_TELEMETRY_MISSING, E_SETTING_INVALID
  */
 export async function startTelemetry(app: string, env: Env = process.env): Promise<Stoppable | undefined> {
@@ -46,8 +46,8 @@ export async function startTelemetry(app: string, env: Env = process.env): Promi
     throw error
   })
   return {
-    stop: async cut => {
-      const late = AbortSignal.any([AbortSignal.timeout(flushTimeoutMs), cut])
+    stop: async abort => {
+      const late = AbortSignal.any([AbortSignal.timeout(flushTimeoutMs), abort])
       await settledOrAborted(flush(), late)
     },
   }
@@ -59,7 +59,7 @@ function isWanted(env: Env, signal: 'TRACES' | 'METRICS'): boolean {
   const names = [`OTEL_EXPORTER_OTLP_${signal}_PROTOCOL`, 'OTEL_EXPORTER_OTLP_PROTOCOL']
   const name = names.find(each => env[each])
   if (name && env[name] !== 'http/protobuf')
-    throw new TidingsError('E_SETTING_INVALID', `${name}=${env[name]}: only http/protobuf is spoken`)
+    throw new TidingsError('E_SETTING_INVALID', `${name} is "${env[name]}": only http/protobuf is supported`)
   return true
 }
 
@@ -99,7 +99,10 @@ async function setUp(app: string, env: Env, signals: { traces: boolean; metrics:
 
 function intervalOf({ OTEL_METRIC_EXPORT_INTERVAL: text = '60000' }: Env): number {
   if (Number(text) > 0) return Number(text)
-  throw new TidingsError('E_SETTING_INVALID', `OTEL_METRIC_EXPORT_INTERVAL=${text} is not a number of milliseconds`)
+  throw new TidingsError(
+    'E_SETTING_INVALID',
+    `OTEL_METRIC_EXPORT_INTERVAL is "${text}": expected a number of milliseconds`,
+  )
 }
 
 async function loadSdk() {
@@ -114,7 +117,7 @@ async function loadSdk() {
     ])
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code !== 'ERR_MODULE_NOT_FOUND') throw cause
-    const text = `OTEL_EXPORTER_OTLP_ENDPOINT is set and the SDK is not installed: npm install ${packages.join(' ')}`
+    const text = `OTEL_EXPORTER_OTLP_ENDPOINT is set, but the SDK is not installed: run npm install ${packages.join(' ')}`
     throw new TidingsError('E_TELEMETRY_MISSING', text, { cause })
   }
 }
@@ -139,15 +142,15 @@ function samplerOf(sdk: typeof SdkTrace, env: Env): Sampler {
   return parentBased ? new sdk.ParentBasedSampler({ root }) : root
 }
 
-/** What the SDK has to say, such as that nobody answers; the same at most once a minute. */
+/** Logs messages of the SDK, such as that the collector does not answer; each at most once a minute. */
 function throttledLogger() {
-  const said = new Map<string, number>()
+  const lastLogged = new Map<string, number>()
   const tell = (text: string) => {
     const clean = plainRedactor.text(text)
     const now = Date.now()
-    if (now - (said.get(text) ?? -Infinity) < logThrottleMs) return
-    if (said.size > 100) said.clear()
-    said.set(text, now)
+    if (now - (lastLogged.get(text) ?? -Infinity) < logThrottleMs) return
+    if (lastLogged.size > 100) lastLogged.clear()
+    lastLogged.set(text, now)
     if (log.warn) log.warn({}, `telemetry: ${clean}`)
     else process.emitWarning(`telemetry: ${clean}`)
   }

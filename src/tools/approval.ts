@@ -11,26 +11,26 @@ import { canonicalJson, differenceBetween } from '../tasks/canonical.ts'
 import type { AnyTool } from './tool.ts'
 
 /*
- * A tool that a person must allow is asked for in two steps, and nothing holds a slot in between:
+ * A call of a tool that needs approval has two steps, and uses no slot in between:
  *
- *     tool.invoke ──▶ approval.requested          approval.granted ──▶ the call again, and now it runs
+ *     tool.invoke ──▶ approval.requested          approval.granted ──▶ the call is repeated and runs
  *                                                 approval.denied  ──▶ tool.failed
  *
- * What is shown and hashed is what the tool is called with: the output of its schema, not the input of the call. The hash is keyed,
- * since it covers what redaction hides: nobody who reads the log can find a hidden value by trying.
+ * The parsed input, with which the tool is called, is shown and hashed. The hash is keyed because it covers redacted values, which a
+ * reader of the log could otherwise find by trying.
  */
 
-/** The input of a call as the schema of the tool makes it. @throws E_TOOL_INPUT */
+/** The input of a call, parsed by the schema of the tool. @throws E_TOOL_INPUT */
 export const parsedInput = ({ name, options }: AnyTool, call: CloudEvent): Promise<unknown> =>
   validate(options.input, copyOf(rawInputOf(call)), 'E_TOOL_INPUT', name)
 
-/** Whether a person must be asked about this input. Only a clear no lets the tool run, with what the function saw. */
+/** Whether this input needs approval. Anything but `false` from the function of the tool does. */
 export const needsApproval = ({ options: { approval } }: AnyTool, input: Json): boolean =>
   typeof approval === 'function' ? approval(copyOf(input)) !== false : approval !== undefined
 
 /**
- * The parsed input of a call that may have to be approved. It must be JSON, since nothing else can be shown, and the same each time it is
- * parsed, since it is parsed again when the answer comes. @throws E_TOOL_INPUT, with the path of what is not
+ * The parsed input of a call that may need approval. It must be JSON, because only that can be shown, and the same each time, because it
+ * is parsed once more when the answer arrives. @throws E_TOOL_INPUT with the path of the first value that is not
  */
 export async function approvableInput(tool: AnyTool, call: CloudEvent): Promise<Json> {
   const input = asJson(tool, await parsedInput(tool, call))
@@ -38,7 +38,7 @@ export async function approvableInput(tool: AnyTool, call: CloudEvent): Promise<
   if (unstable === undefined) return input
   throw new TidingsError(
     'E_TOOL_INPUT',
-    `${tool.name}: ${unstable} is another value each time the schema parses the input, so it cannot be approved. Set it in run()`,
+    `${tool.name}: the schema gives ${unstable} a different value each time it parses the input, so it cannot be approved: set it in run()`,
   )
 }
 
@@ -48,11 +48,11 @@ function asJson({ name }: AnyTool, parsed: unknown): Json {
   if (converted === undefined) return input
   throw new TidingsError(
     'E_TOOL_INPUT',
-    `${name}: ${converted} is not JSON after the schema parsed it, so it cannot be approved. Convert it in run()`,
+    `${name}: ${converted} is not JSON after the schema parsed it, so it cannot be approved: convert it in run()`,
   )
 }
 
-/** What a person is asked about a call: the same whenever it is made. */
+/** The request for approval of a call, which is the same each time it is built. */
 export function approvalRequestFor(
   bus: Bus,
   { name, options }: AnyTool,
@@ -76,13 +76,13 @@ export function approvalRequestFor(
   return { ...redacted, data: { ...redacted.data, hash } }
 }
 
-/** Names what a tool is called with: the same as long as tool, declared version and input are. */
+/** The hash of tool, declared version and input. */
 export function approvalHash({ name, options }: AnyTool, input: Json, key: string): string {
   const called = canonicalJson({ tool: name, version: options.version ?? 1, input })
   return createHmac('sha256', key).update(called).digest('hex').slice(0, 16)
 }
 
-/** The parsed input that a person granted. @throws E_APPROVAL_CHANGED where it is parsed to another one now, E_TOOL_INPUT */
+/** The parsed input that a person approved. @throws E_APPROVAL_CHANGED if it is parsed differently now, E_TOOL_INPUT */
 export async function grantedInput(
   tool: AnyTool,
   call: CloudEvent,
@@ -91,17 +91,20 @@ export async function grantedInput(
 ): Promise<Json> {
   const input = asJson(tool, await parsedInput(tool, call))
   if (hash === approvalHash(tool, input, key)) return input
-  throw new TidingsError('E_APPROVAL_CHANGED', `what ${by} approved is not what ${tool.name} would run`)
+  throw new TidingsError(
+    'E_APPROVAL_CHANGED',
+    `the input that ${by} approved is not the input with which "${tool.name}" would run now: request approval again`,
+  )
 }
 
-/** The call that an answer of a person is about; undefined where it is about something else, or the call is gone. */
+/** The tool call that an approval is for; undefined if it is for something else, or if the call was purged. */
 export async function callOf(bus: Bus, { call, target, correlationid }: CloudEvent): Promise<CloudEvent | undefined> {
   const id = callOfApproval(call ?? '')
   const found = id === undefined ? undefined : await bus.get(id, correlationid)
   return found?.type === 'tool.invoke' && found.target === target ? bus.resolve(found) : undefined
 }
 
-/** The same while somebody waits for the call. */
+/** The same, if a task still waits for the call. */
 export async function waitingCallOf(bus: Bus, answer: CloudEvent): Promise<CloudEvent | undefined> {
   const call = await callOf(bus, answer)
   return call && (await isOpen(bus, call)) ? call : undefined

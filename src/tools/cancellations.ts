@@ -1,13 +1,13 @@
 import { TidingsError } from '../errors.ts'
 import type { Bus } from '../bus/bus.ts'
 
-/** A run under way: its signal, and a race that ends with it. */
+/** A running call: its abort signal, and a race against it. */
 export interface RunningCall extends Disposable {
   readonly signal: AbortSignal
   race<T>(work: Promise<T>): Promise<T>
 }
 
-/** Ends runs that nobody waits for any more, that outlast their timeout, or that others are handed. */
+/** Aborts runs that are cancelled, that exceed their timeout, or that are returned to other workers. */
 export class Cancellations {
   readonly #bus: Bus
   readonly #running = new Map<string, AbortController>()
@@ -24,7 +24,7 @@ export class Cancellations {
     this.#unsubscribe = this.#bus.onSignal([{ types: ['call.cancelled'] }], event => {
       this.#running
         .get(event.subject ?? '')
-        ?.abort(new TidingsError('E_TASK_CANCELLED', 'nobody waits for this call any more'))
+        ?.abort(new TidingsError('E_TASK_CANCELLED', 'the call was cancelled: its task no longer waits for it'))
     })
   }
 
@@ -32,13 +32,14 @@ export class Cancellations {
     this.#unsubscribe?.()
   }
 
-  /** `timeout` in ms, from now. */
+  /** `timeout`: ms from now. */
   watch(call: string, timeout: number, name: string): RunningCall {
     const controller = new AbortController()
     const { signal } = controller
     this.#running.set(call, controller)
     const timer = setTimeout(
-      () => controller.abort(new TidingsError('E_TOOL_TIMEOUT', `${name} ran longer than ${timeout} ms`)),
+      () =>
+        controller.abort(new TidingsError('E_TOOL_TIMEOUT', `"${name}" ran longer than its timeout of ${timeout} ms`)),
       Math.min(timeout, 2 ** 31 - 1),
     )
     return {

@@ -2,18 +2,18 @@ import type { CloudEvent } from '../event.ts'
 import type { Bus } from '../bus/bus.ts'
 import { resultId } from '../bus/ids.ts'
 
-/* A call that a retry makes again has the keys of the first one, and what that gave is its answer. */
+/* A call that a retry repeats has the idempotency key of the first call, and its result if there is one. */
 
-/** Names a call for whatever it causes: the same however often the call is made again. */
+/** The idempotency key of a call, which is the same when a retry repeats it. */
 export const idempotencyKeyOf = ({ id, retryof }: CloudEvent): string => retryof ?? id
 
-/** What the first call gave, where it gave something. */
+/** The result of the first call; undefined if it has none. */
 export async function firstResult(bus: Bus, { retryof, correlationid }: CloudEvent): Promise<Result | undefined> {
   if (retryof === undefined) return undefined
   return readResult(bus, await bus.get(resultId(retryof), correlationid))
 }
 
-/** What any of the calls with this key gave: one that was made again may have been answered in place of the first. */
+/** The result of any call with the same idempotency key. */
 export async function anyEarlierResult(bus: Bus, call: CloudEvent): Promise<Result | undefined> {
   const key = idempotencyKeyOf(call)
   const calls = new Set([key])

@@ -39,7 +39,7 @@ export interface ToolStationOptions {
   bus: Bus
   tools: readonly AnyTool[]
   pauses: Pauses
-  /** URL of the module whose default export is the app; blocking tools are loaded from it in their threads. */
+  /** URL of the module whose default export is the app. Threads of blocking tools load it. */
   module?: string
 }
 
@@ -66,9 +66,9 @@ export class ToolStation {
     await Promise.all(this.#options.tools.map(tool => this.#host(tool)))
   }
 
-  /** Takes no more calls, and lets those under way end; at the cut they are aborted, and others are handed them. */
-  async stop(cut?: AbortSignal): Promise<void> {
-    await this.#workers.stop(cut)
+  /** Takes no more calls and waits for the running ones until `abort` fires, then returns the rest to other workers. */
+  async stop(abort?: AbortSignal): Promise<void> {
+    await this.#workers.stop(abort)
     this.#cancellations.stop()
   }
 
@@ -78,7 +78,7 @@ export class ToolStation {
       kind: 'tool',
       name: tool.name,
       type: 'tool.invoke',
-      // Also where it asks for no approval, or none any more: what it asked before a deploy may be answered now.
+      // Even without `approval`: a request from before a deploy may be answered now.
       additionalTypes: [grantedType, deniedType],
       ...(limit !== undefined && { limit }),
       ...(rate && { rate: { count: rate.count, per: milliseconds(rate.per) } }),
@@ -87,7 +87,7 @@ export class ToolStation {
     })
   }
 
-  /** A request, or what a person said to one that was asked about. */
+  /** Handles a call, or the answer to a request for approval. */
   async #handle(tool: AnyTool, event: CloudEvent, delivery: Delivery, span: Span | undefined): Promise<HandlerResult> {
     const { bus } = this.#options
     if (event.type === 'tool.invoke') return this.#serve(tool, event, delivery, span)
@@ -119,7 +119,7 @@ export class ToolStation {
       return await this.#done(event, output, retries)
     } catch (error) {
       const failure = toTidingsError(error, 'E_TOOL_THREW')
-      // That says nothing of the tool: the log is away and the request comes again, or another worker has it by now.
+      // Not a failure of the tool: the log is unavailable and the call is redelivered, or another worker has it now.
       if (this.#logErrors.has(failure) || this.#workers.abandoned.aborted) throw failure
       const failed = { ...retries, failures: retries.failures + 1 }
       const isRetryable = failure.code === 'E_TOOL_THREW' || failure.code === 'E_TOOL_TIMEOUT'
@@ -134,7 +134,7 @@ export class ToolStation {
     return { outcome: { kind: 'done' }, events: await this.#logErrors.from(this.#options.bus.encodeAll([answer])) }
   }
 
-  /** What the tool is called with, or what a person must be asked first. */
+  /** The input of the tool, or the request for approval that must be answered first. */
   async #prepare(
     tool: AnyTool,
     call: CloudEvent,
@@ -159,7 +159,7 @@ export class ToolStation {
   ): Promise<unknown> {
     const { bus, module } = this.#options
     const { options } = tool
-    // What the tool is given is its own: it may change it.
+    // A copy, which the tool may change.
     const own = copyOf(event)
     const known = options.atMostOnce ? await this.#claim(delivery, event, span) : undefined
     if (known) return known.output
@@ -187,14 +187,14 @@ export class ToolStation {
     )
   }
 
-  /** What a person answered is given up as the call that it is about. */
+  /** The failure of a call that is given up; for the answer to a request for approval, of the call that it was for. */
   async #failureAnswers(event: CloudEvent, error: TidingsError): Promise<CloudEvent[]> {
     const call = event.type === 'tool.invoke' ? event : await callOf(this.#options.bus, event)
     return call ? [fail(call, error)] : []
   }
 
   /**
-   * Claimed before it starts. If the claim is there already, nobody knows how the first start ended, unless its result is on the log.
+   * Claims the start of an `atMostOnce` tool. If it was claimed before, the result of the first start is unknown unless it is on the log.
    * @throws E_TOOL_OUTCOME_UNKNOWN
    */
   async #claim(
@@ -220,16 +220,16 @@ export class ToolStation {
     const known =
       event.retryof === undefined ? undefined : await this.#logErrors.from(anyEarlierResult(this.#options.bus, event))
     if (!known)
-      throw new TidingsError('E_TOOL_OUTCOME_UNKNOWN', `${event.target} was started before, and its end is not known`)
+      throw new TidingsError('E_TOOL_OUTCOME_UNKNOWN', `"${event.target}" was started before and its result is unknown`)
     return known
   }
 }
 
-/** What a person said, as far as the event says so. */
+/** The answer of a person, as far as its data is valid. */
 type ApprovalAnswered = { readonly type: string } & Partial<ApprovalAnswer>
 
 const denied = ({ by, comment }: ApprovalAnswered) =>
-  new TidingsError('E_APPROVAL_DENIED', `${by} denied it${comment === undefined ? '' : `: ${comment}`}`)
+  new TidingsError('E_APPROVAL_DENIED', `${by} denied the call${comment === undefined ? '' : `: ${comment}`}`)
 
 const fail = (event: CloudEvent, error: TidingsError, retries?: Retries) =>
   answerTo(event, `/tools/${event.target}`, 'tool.failed', {

@@ -11,12 +11,12 @@ const post = (answer: ThreadMessage) => parentPort!.postMessage(answer)
 try {
   const app = ((await import(module)) as { default?: { use?: readonly Partial<AnyTool>[] } }).default
   const tool = app?.use?.find(member => member.kind === 'tool' && member.name === name) as AnyTool | undefined
-  if (!tool) throw new TidingsError('E_APP_INVALID', `${module} has no tool ${name} in its default export`)
-  // The thread is ended from outside, so its signal never fires.
+  if (!tool) throw new TidingsError('E_APP_INVALID', `the default export of ${module} has no tool "${name}"`)
+  // An abort terminates the thread, so its signal never fires.
   const inside: ToolContext = {
     ...context,
     signal: new AbortController().signal,
-    progress: progress => post({ progress: jsonOf(progress, 'what progress() says') }),
+    progress: progress => post({ progress: jsonOf(progress, 'the argument of progress()') }),
     blob,
   }
   post({ output: await runTool(tool, input, inside) })

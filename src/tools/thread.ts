@@ -3,7 +3,7 @@ import { type ErrorCode, errorData, TidingsError, type ErrorData } from '../erro
 import type { Json } from '../json.ts'
 import type { AnyTool, ToolContext } from './tool.ts'
 
-/** What goes into the thread. */
+/** What the thread is started with. */
 export interface ThreadRequest {
   module: string
   tool: string
@@ -11,13 +11,13 @@ export interface ThreadRequest {
   context: Omit<ToolContext, 'signal' | 'progress' | 'blob'>
 }
 
-/** What comes out of it: progress and the blobs that it wants first, then one end. */
+/** Messages of the thread: progress and requests for blobs, then one result. */
 export type ThreadMessage = { progress: Json } | { wants: string } | { output: Json } | { error: ErrorData }
 
-/** What it gets of those. */
+/** The answer to a request for a blob. */
 export type ThreadBlob = { reference: string } & ({ bytes: Uint8Array } | { error: ErrorData })
 
-/** Runs a tool in a thread of its own, which ends with it; an abort ends it in the middle. */
+/** Runs a tool in its own thread. An abort terminates the thread. */
 export function runInThread(
   tool: AnyTool,
   module: string | undefined,
@@ -25,7 +25,10 @@ export function runInThread(
   context: ToolContext,
 ): Promise<Json> {
   if (!module)
-    throw new TidingsError('E_APP_INVALID', `${tool.name} is blocking: start the app with { module: import.meta.url }`)
+    throw new TidingsError(
+      'E_APP_INVALID',
+      `"${tool.name}" is a blocking tool, whose thread must load the app: start the app with { module: import.meta.url }`,
+    )
   const { signal, progress, blob, ...plain } = context
   const workerData: ThreadRequest = { module, tool: tool.name, input, context: plain }
   const worker = new Worker(new URL(`./thread-main${import.meta.url.slice(-3)}`, import.meta.url), { workerData })
@@ -37,11 +40,11 @@ export function runInThread(
     )
   signal.addEventListener('abort', end, { once: true })
   return new Promise<Json>((resolve, reject) => {
-    const forwardProgress = (said: unknown) => {
+    const forwardProgress = (data: unknown) => {
       try {
-        progress(said)
+        progress(data)
       } catch (error) {
-        // In a listener it would end the process.
+        // Thrown in a listener, the error would end the process.
         reject(error)
       }
     }
@@ -56,7 +59,7 @@ export function runInThread(
     })
     worker.on('error', reject)
     worker.on('exit', code =>
-      reject(new TidingsError('E_TOOL_THREW', `the thread of ${tool.name} ended with code ${code}`)),
+      reject(new TidingsError('E_TOOL_THREW', `the thread of "${tool.name}" exited with code ${code}`)),
     )
   }).finally(() => {
     signal.removeEventListener('abort', end)

@@ -21,45 +21,45 @@ import { checkedApprovers } from '../tasks/approval.ts'
 import { aRetry, RetryPolicy, type RetryOptions } from '../tasks/retry.ts'
 import type { Callable } from '../tasks/script.ts'
 
-/** What a tool's code gets beside its input. */
+/** What a tool gets in addition to its input. */
 export interface ToolContext {
-  /** Aborts on timeout and when nobody waits for the answer any more. */
+  /** Aborts on timeout and on cancellation. */
   readonly signal: AbortSignal
-  /** The same for every attempt of one call: hand it to whatever can deduplicate by it. */
+  /** The same for every attempt of a call. Pass it to services that can deduplicate by it. */
   readonly idempotencyKey: string
   readonly attempt: number
   readonly event: CloudEvent
-  /** The bytes that an event names by a reference, such as an attachment of a mail. @throws E_BLOB_MISSING */
+  /** The content of a blob, such as an attachment of a mail. @throws E_BLOB_MISSING */
   blob(reference: string): Promise<Uint8Array>
-  /** Says how far it is. Heard by whoever listens now; kept nowhere. */
+  /** Reports progress as a signal, which is not stored. */
   progress(data: unknown): void
 }
 
 export interface ToolOptions<Input, Output> {
-  /** For models: what it does and when to use it. */
+  /** Tells models what the tool does and when to use it. */
   description: string
   input: Schema<Input>
   output?: Schema<Output>
   run(input: Input, context: ToolContext): Output | Promise<Output>
-  /** Most runs at once, over all workers of the log. Default: 256 in each process. */
+  /** Maximum number of runs at once, over all workers of the log. Default: 256 in each process. */
   limit?: number
-  /** Most starts per duration in each process: with several workers the sum is approximate. */
+  /** Maximum number of starts per duration in each process. */
   rate?: { count: number; per: Duration }
-  /** From start, not from queueing. Default one minute. */
+  /** Maximum time of one run, without time in queues. Default one minute. */
   timeout?: Duration
-  /** When it throws or times out. Default: never, the agent sees the first failure. */
+  /** How to retry after an error or timeout. Default: no retry, the agent gets the first failure. */
   retry?: RetryOptions
-  /** Never started twice: a crash in the middle answers E_TOOL_OUTCOME_UNKNOWN. */
+  /** Never starts twice. After a crash while it runs, the call fails with E_TOOL_OUTCOME_UNKNOWN. */
   atMostOnce?: boolean
-  /** Asks a person before it runs: about each call, or about those whose input this says `true` to. */
+  /** A person must approve each call, or those for whose input the function returns `true`. */
   approval?: true | ApprovalCondition<Input>
-  /** Names of those who may answer. Default: whoever has an identity. */
+  /** Names of those who may answer. Default: everyone with an identity. */
   approvers?: readonly string[]
-  /** Raise it when the same input does something else: approvals that are pending then must be asked for again. Default 1. */
+  /** Raise it when the same input has other effects: pending approvals are then requested again. Default 1. */
   version?: number
-  /** Changes nothing anywhere: a redrive or a fork may run it without being told so. */
+  /** Has no effects, so redrives and forks may run it by default. */
   readOnly?: boolean
-  /** Blocks its thread: runs in a worker thread, which loads the app's module again. */
+  /** Blocks its thread, so it runs in a worker thread that loads the module of the app. */
   blocking?: boolean
 }
 
@@ -80,7 +80,7 @@ const checks = {
   blocking: aFlag,
 } satisfies Record<keyof ToolOptions<unknown, unknown>, Check>
 
-// As the type of a method: a tool is used where its input is not known.
+// Declared as a method, whose parameters are bivariant: a tool is used where its input type is unknown.
 type ApprovalCondition<Input> = { demand(input: Input): boolean }['demand']
 
 export interface Tool<Input = unknown, Output = unknown> extends Callable<Input, Output> {
@@ -88,7 +88,7 @@ export interface Tool<Input = unknown, Output = unknown> extends Callable<Input,
   readonly options: ToolOptions<Input, Output>
 }
 
-/** A tool whatever its types are: what hosts and apps take. */
+/** A tool of any input and output type. */
 export interface AnyTool extends Callable<never, unknown> {
   readonly kind: 'tool'
   readonly options: ToolOptions<unknown, unknown>
@@ -108,16 +108,19 @@ export function tool<Input, Output>(name: string, options: ToolOptions<Input, Ou
   if (!Number.isSafeInteger(version) || version < 1)
     throw new TidingsError(
       'E_APP_INVALID',
-      `the version of the tool ${name} must be a whole number from 1, not ${version}`,
+      `tool "${name}": the option "version" must be a whole number from 1, not ${version}`,
     )
   if (approvers && approval === undefined)
-    throw new TidingsError('E_APP_INVALID', `the tool ${name} has approvers, and asks for no approval`)
+    throw new TidingsError(
+      'E_APP_INVALID',
+      `tool "${name}" has approvers but needs no approval: set approval, or remove approvers`,
+    )
   if (approvers) checkedApprovers(approvers, `the tool ${name}`)
   if (options.retry) toolRetryPolicy({ name, options })
   return { kind: 'tool', name, options }
 }
 
-/** Undefined where the first failure is the answer: so it is without `retry`, and of a tool that runs at most once. */
+/** Undefined without `retry`, and for `atMostOnce` tools. */
 export function toolRetryPolicy({
   name,
   options,

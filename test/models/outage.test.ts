@@ -115,7 +115,7 @@ onEveryBus(world => {
       const { error } = dataOf(await ask(worker, asked))
       expect(error).toMatchObject({
         code: 'E_MODEL_UNAVAILABLE',
-        message: expect.stringContaining('503: Service Unavailable. Given up after'),
+        message: expect.stringContaining('503: Service Unavailable. Gave up after'),
       })
       expect(error!.message).toContain('deadline')
     })

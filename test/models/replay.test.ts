@@ -85,5 +85,5 @@ it('an answer that was recorded before its parts were kept is given back', () =>
 
 it('an event without data is a message that says so, and not the text "null"', () => {
   const message = readMessage({ role: 'user', event: 'e' }, createEvent({ type: 'question.asked', data: null }))
-  expect(message.content).toEqual([{ type: 'text', text: 'The event question.asked came, without data.' }])
+  expect(message.content).toEqual([{ type: 'text', text: 'The event question.asked arrived without data.' }])
 })

@@ -306,7 +306,7 @@ onEveryBus(world => {
       expect(outputOf(await ask(worker, { type: 'go', data: null }))).toEqual([
         'the data of said: $.list[1] is NaN: JSON numbers are finite. Use null or a text',
         'the data of tool.invoke: $.input.when.at is a Set. Use [...set]',
-        'E_TOOL_OUTPUT: map returned what is not JSON: $.items is a Map. Use Object.fromEntries(map) or [...map]',
+        'E_TOOL_OUTPUT: "map" returned a value that is not JSON: $.items is a Map. Use Object.fromEntries(map) or [...map]',
       ])
       const invoke = { type: 'agent.invoke', data: { input: null } }
       expect(errorOf(await ask(worker, { ...invoke, target: 'returns' }))).toMatchObject({
