@@ -244,7 +244,7 @@ test('data that lies in a blob is sent whole', async () => {
   expect(listener.messages[0]!.data).not.toHaveProperty('dataref')
 })
 
-test('signals are heard by those who listen to their correlation or type, without an id', async () => {
+test('signals go to clients of their correlation or type, without an id', async () => {
   const { bus, url } = await openGateway()
   const correlationid = crypto.randomUUID()
   const [own, other, typed] = await Promise.all([
@@ -253,7 +253,7 @@ test('signals are heard by those who listen to their correlation or type, withou
     Listener.open(url, '?type=tool.progress'),
   ])
   const done = () => Promise.resolve(bus.signal({ type: 'tool.progress', correlationid, data: { n: 1 } }))
-  // A client hears signals once it has caught up, which it does soon after its stream is open.
+  // A client receives signals once it has caught up, which it does soon after its stream is open.
   await until(async () => {
     await done()
     return own.messages.length > 0 && typed.messages.length > 0

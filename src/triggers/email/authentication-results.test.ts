@@ -29,7 +29,7 @@ test('each finding, with what it is about', () => {
   expect(parseAuthenticationResults('mx.example.net; none')).toEqual({ authservId: 'mx.example.net', results: [] })
 })
 
-test('a field of whoever is not trusted does not pass for one of who is', () => {
+test('a field of an untrusted relay does not count as one of a trusted relay', () => {
   const fields = [
     { name: 'authentication-results', value },
     { name: 'authentication-results', value: 'elsewhere.example; dkim=pass' },

@@ -146,7 +146,7 @@ test('where TLS is required no mail begins before it, logged in or not', async (
   expect(await session.deliver(`${header}\r\nbody`)).toMatch(/^250 /)
 })
 
-test('what is said before the handshake is forgotten after it', async () => {
+test('commands before the handshake are forgotten after it', async () => {
   const { talk, stored } = await openMailbox({ tls, auth: { users, optional: true } })
   const session = await talk()
   await session.say('EHLO before')

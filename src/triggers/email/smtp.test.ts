@@ -154,7 +154,7 @@ function nested(depth: number): string {
   return `${open.join('')}\r\nx`
 }
 
-test('while the log cannot be written the sender is told to come again, and then is heard', async () => {
+test('while the log cannot be written the sender gets a temporary error, and its retry succeeds', async () => {
   const { talk, stored, commits } = await openTrigger()
   const session = await talk()
   commits.fail(1)
@@ -164,7 +164,7 @@ test('while the log cannot be written the sender is told to come again, and then
   expect(await stored()).toHaveLength(1)
 })
 
-test('a client too many hears 421', async () => {
+test('a client beyond the limit gets 421', async () => {
   const { talk, port } = await openTrigger({ maxConnections: 2 })
   await talk()
   await talk()
