@@ -5,7 +5,7 @@ export interface Mailbox {
   address: string
 }
 
-/** Who delivered a mail, and what they said: MAIL FROM and RCPT TO need not be who the headers name. */
+/** The SMTP envelope of a mail. MAIL FROM and RCPT TO may differ from the headers. */
 export interface Envelope {
   from: string
   to: string[]

@@ -12,7 +12,7 @@ export async function validate<T>(schema: Schema<T>, value: unknown, code: Error
   return validatedValue(await schema['~standard'].validate(value), code, what)
 }
 
-/** The same of what a schema said already. */
+/** The value in a validation result. */
 export function validatedValue<T>(result: StandardSchemaV1.Result<T>, code: ErrorCode, what: string): T {
   if (result.issues) throw new TidingsError(code, `${what}: ${describe(result.issues)}`)
   return result.value
@@ -54,7 +54,7 @@ function converted(schema: Schema): JsonSchema {
   return form
 }
 
-/** Where a schema of zod cannot be said, as `when` or `lines[].at`; empty where that is not known. */
+/** The path of the first part of a zod schema that JSON Schema cannot express, such as `lines[].at`; empty if unknown. */
 function inconvertiblePath(schema: unknown, depth = 0): string {
   for (const [step, part] of depth > maxDepth ? [] : partsOf(schema))
     if (!isConvertible(part)) return joined(step, inconvertiblePath(part, depth + 1))

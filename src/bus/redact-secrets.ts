@@ -1,5 +1,5 @@
 /*
- * The secrets that are recognised without being told. Each has a shape that nothing else has, so that ordinary text stays
+ * The secrets that are recognised without a declaration. Each has a shape that nothing else has, so that ordinary text stays
  * as it is, and a pattern that takes linear time on any text: what repeats without a bound is one class of characters, and
  * nothing that may fail comes after it.
  */

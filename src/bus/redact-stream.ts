@@ -62,11 +62,11 @@ export class StreamRedactor {
   #release(length: number) {
     if (length <= 0) return
     const [front, rest] = [this.#buffer.slice(0, length), this.#buffer.slice(length)]
-    const said = this.#redactor.text(front)
+    const redacted = this.#redactor.text(front)
     // A secret reaches over the cut.
-    if (said + this.#redactor.text(rest) !== this.#redactor.text(this.#buffer)) return
+    if (redacted + this.#redactor.text(rest) !== this.#redactor.text(this.#buffer)) return
     this.#buffer = rest
-    this.#write(said)
+    this.#write(redacted)
   }
 }
 

@@ -9,14 +9,14 @@ import { modelResultType, redactAnswer } from './redact-answer.ts'
 import { isReferences, pathOf, plainOf, redactPaths, type Path } from './redact-paths.ts'
 import { keyedSecrets, mayHoldAny, secrets } from './redact-secrets.ts'
 
-/** What never reaches the log, a signal, a trace or an export in clear. docs/redaction.md says how to declare it. */
+/** What to redact on the log and in signals, traces and exports. See docs/redaction.md. */
 export interface Redaction {
   /**
    * Where it stands in events: `data.card.number`, `data.**.password`, `email.received:data.headers.*.value`. `*` is one key
    * or index, `**` any number of them; before a colon the types of the events, else all.
    */
   readonly paths?: readonly string[]
-  /** How it looks, in any text of any event. It is told from what looks alike by you, in linear time. */
+  /** Patterns that are redacted in every text of every event. They should match nothing else and run in linear time. */
   readonly patterns?: readonly { readonly name: string; readonly match: RegExp }[]
   /** Whether the secrets that are known by their shape are redacted too. Default true. */
   readonly defaults?: boolean
@@ -155,7 +155,7 @@ export class Redactor {
   /** A turn repeats its inputs, and what it says else is made of names and ids, but for the state. */
   #turn(data: unknown): unknown {
     const { inputs, state } = (data ?? {}) as { inputs?: readonly CloudEvent[]; state?: unknown }
-    // Its data lies in a blob that is gone, or somebody else calls something else a turn.
+    // The data is in a blob that was purged, or another program published something else under this type.
     if (!Array.isArray(inputs) || !inputs.every(isObject)) return this.value(data)
     const cleanInputs = inputs.map(input => this.event(input))
     const cleanState = this.value(state)
@@ -163,7 +163,7 @@ export class Redactor {
     return { ...(data as object), inputs: cleanInputs, ...(state !== undefined && { state: cleanState }) }
   }
 
-  /** Wherever an event or a turn lies in a fork, it is redacted as such; the other texts are ids, but for the state. */
+  /** Redacts events, turns and the state inside a fork. Its other texts are ids. */
   #fork(data: unknown): unknown {
     if (isEvent(data)) return this.event(data)
     if (Array.isArray(data)) {
@@ -243,7 +243,7 @@ export class Redactor {
 /** By rules, and what is known by its shape. @throws E_APP_INVALID */
 export const redactor = (rules?: Redaction): Redactor => new Redactor(rules)
 
-/** What is known by its shape, and nothing else: for whoever has no app at hand. */
+/** Redacts only secrets that are known by their shape: for code without an app. */
 export const plainRedactor = new Redactor()
 
 function ruleOf({ name, match }: { name: string; match: RegExp }): Rule {

@@ -185,7 +185,7 @@ async function engineOf(
   })
 }
 
-/** What the requests of model agents refer to, and what instances of workflows go by. The key is a digest of the content, so whoever writes first writes the same. */
+/** Stores the definitions of model agents and workflows. A key is the digest of its content, so concurrent writers store the same. */
 async function publishDefinitions(bus: Bus, app: App): Promise<void> {
   for (const { needs } of app.agents) if (needs) await bus.documents.create(needs.key, needs.document)
   await publishWorkflows(bus, app.programs)

@@ -64,19 +64,19 @@ export class TaskLimits {
       builder.fail(tooFar.toJSON())
       return { reason: reasonOf(tooFar) }
     }
-    const { canCompensate: undoes, isCompensating: undoing } = machine
+    const { canCompensate, isCompensating } = machine
     await task.decide(inputs, builder)
     const isUnasked = builder.version === 1 && identity.start.replyto === undefined
-    if (undoing || !(builder.asks || isUnasked)) return undefined
+    if (isCompensating || !(builder.asks || isUnasked)) return undefined
     const broke = await charge.tryReserve(this.#spentBy(builder, inputs))
     if (broke === undefined) return undefined
     const error = new TidingsError('E_BUDGET_EXCEEDED', broke)
-    const told = undoes && !builder.fault ? refusalEvent(identity, builder, error.toJSON()) : undefined
+    const notice = canCompensate && !builder.fault ? refusalEvent(identity, builder, error.toJSON()) : undefined
     builder.clear()
-    if (told) await task.decide([told], builder)
+    if (notice) await task.decide([notice], builder)
     else builder.fail(error.toJSON())
-    const isQuiet = isUnasked && (await charge.tryReserve(this.#spentBy(builder, inputs))) !== undefined
-    return { reason: reasonOf(error), ...(told && { notice: told }), isSilent: isQuiet }
+    const isSilent = isUnasked && (await charge.tryReserve(this.#spentBy(builder, inputs))) !== undefined
+    return { reason: reasonOf(error), ...(notice && { notice }), isSilent }
   }
 
   /** Reserves what the turn spends. Returns the total of the task including this turn. */

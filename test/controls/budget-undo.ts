@@ -3,8 +3,8 @@ import type { Control } from './control.ts'
 export default {
   fault: 'A workflow that runs out of budget fails without undoing what it did.',
   file: 'src/tasks/task-limits.ts',
-  find: 'if (told) await task.decide([told], builder)',
-  replace: 'if (told && task.head < 0) await task.decide([told], builder)',
+  find: 'if (notice) await task.decide([notice], builder)',
+  replace: 'if (notice && task.head < 0) await task.decide([notice], builder)',
   test: 'test/workflows/undo.test.ts',
   name: 'runs out of budget',
 } satisfies Control
