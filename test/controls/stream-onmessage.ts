@@ -6,5 +6,5 @@ export default {
   find: 'this.#request.isUnnamed ? frame.unnamed : frame.bytes',
   replace: 'this.#request.isUnnamed ? frame.bytes : frame.bytes',
   test: 'src/gateway/browser.test.ts',
-  name: 'onmessage hears every type',
+  name: 'onmessage receives every type',
 } satisfies Control
