@@ -15,7 +15,7 @@ import {
   type MissedWake,
   type Now,
   type Position,
-  type PublishResult,
+  type AppendResult,
   type PurgeResult,
   type Retention,
   type StoredEvent,
@@ -80,7 +80,7 @@ export class MemoryLog {
     return [...this.groups.values()].toSorted((a, b) => (a.group < b.group ? -1 : 1))
   }
 
-  publish(entries: readonly EncodedEvent[]): PublishResult[] {
+  publish(entries: readonly EncodedEvent[]): AppendResult[] {
     // What cannot be encoded throws here, before anything is stored.
     const texts = entries.map(({ json }) => json)
     return entries.map(({ event }, i) => this.#append(event, texts[i]!))
@@ -135,7 +135,7 @@ export class MemoryLog {
     const own = this.groups.get(group)
     if (settle.some(({ delivery }) => !own?.holds(delivery))) return 'conflict'
     const entries = [turn, ...events]
-    const [{ position }] = this.publish(entries) as [PublishResult]
+    const [{ position }] = this.publish(entries) as [AppendResult]
     const task = known ?? this.#begin(group, id)
     task.version = expect + 1
     entries.forEach(({ event }, i) => {
@@ -203,7 +203,7 @@ export class MemoryLog {
     return { events: purged.length, ...result }
   }
 
-  #append(event: CloudEvent, json: string): PublishResult {
+  #append(event: CloudEvent, json: string): AppendResult {
     const first = this.#byId.get(event.id)
     if (first) return { position: first.position, duplicate: true }
     const { data: _, ...envelope } = event

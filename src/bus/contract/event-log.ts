@@ -15,7 +15,7 @@ export interface StoredEvent {
   readonly event: CloudEvent
 }
 
-export interface PublishResult {
+export interface AppendResult {
   readonly position: Position
   /** The driver knows that the id is on the log already. Nothing was written; `position` is that of the first event. */
   readonly duplicate: boolean
@@ -39,7 +39,7 @@ export type LogQuery =
  * - `read` and `follow` run at the pace of their reader, in bounded memory, and block nobody.
  */
 export interface EventLog {
-  publish(entries: readonly EncodedEvent[]): Promise<PublishResult[]>
+  publish(entries: readonly EncodedEvent[]): Promise<AppendResult[]>
   /** `correlation`: that of the event. A driver without an index of ids looks only there. */
   get(id: string, correlation: string): Promise<StoredEvent | undefined>
   read(query: LogQuery): AsyncIterable<StoredEvent>

@@ -2,7 +2,7 @@ import { setTimeout } from 'node:timers/promises'
 import type { Now } from '../../bus/clock.ts'
 import type {
   BlobStore,
-  PublishResult,
+  AppendResult,
   Commit,
   CommitResult,
   Driver,
@@ -123,7 +123,7 @@ export class NatsDriver implements Driver {
     return () => this.#onEmptied.delete(callback)
   }
 
-  publish(entries: readonly EncodedEvent[]): Promise<PublishResult[]> {
+  publish(entries: readonly EncodedEvent[]): Promise<AppendResult[]> {
     return this.#calls.run(() => this.#publisher.publish(entries))
   }
 

@@ -1,4 +1,4 @@
-import type { PublishResult, EncodedEvent } from '../../bus/driver.ts'
+import type { AppendResult, EncodedEvent } from '../../bus/driver.ts'
 import { TidingsError } from '../../errors.ts'
 import { codes, isTransient, Refused } from './answers.ts'
 import type { LogConnection } from './connection.ts'
@@ -22,7 +22,7 @@ export class EventPublisher {
     this.#recent = recent
   }
 
-  async publish(entries: readonly EncodedEvent[]): Promise<PublishResult[]> {
+  async publish(entries: readonly EncodedEvent[]): Promise<AppendResult[]> {
     // Read first: what cannot be encoded must fail before anything is stored.
     const messages = entries.map(entry => this.#message(entry))
     if (messages.length === 0) return []
@@ -43,10 +43,10 @@ export class EventPublisher {
   }
 
   /** An id that is there already refuses the whole batch and does not say which: each is looked for, the rest tried again. */
-  async #batch(messages: readonly Message[]): Promise<PublishResult[]> {
+  async #batch(messages: readonly Message[]): Promise<AppendResult[]> {
     if (messages.length > maxBatchMessages)
       throw new TidingsError('E_EVENT_TOO_LARGE', `${messages.length} events at once, at most ${maxBatchMessages}`)
-    const positions = new Map<string, PublishResult>()
+    const positions = new Map<string, AppendResult>()
     const idOf = ({ headers }: Message) => String(headers[msgId])
     const firsts = new Set<string>()
     let left = messages.filter(message => firsts.size !== firsts.add(idOf(message)).size)

@@ -1,7 +1,7 @@
 import type { Worker } from 'node:worker_threads'
 import type {
   BlobStore,
-  PublishResult,
+  AppendResult,
   Commit,
   CommitResult,
   Driver,
@@ -108,7 +108,7 @@ export class SqliteDriver implements Driver {
     return new SqliteDriver(home, shards, { reader: new LogReader(file), connect: () => readOnlySubmitter, release })
   }
 
-  async publish(entries: readonly EncodedEvent[]): Promise<PublishResult[]> {
+  async publish(entries: readonly EncodedEvent[]): Promise<AppendResult[]> {
     const events = this.#consumers.toRowsDeliveringEarly(entries)
     try {
       const positions = await this.#submitter.submit({ kind: 'publish', events }, entries)

@@ -88,29 +88,30 @@ const inMode = (mode: 'shared' | 'sharded'): Cases => ({
       await third.settle(done)
     },
 
-  [`${mode}: discard keeps the event on the attention list as dead, and hands it out no more`]: async world => {
-    const driver = await world.open()
-    const bad = entry()
-    const member = await world.join(driver, {
-      mode,
-      on: ({ event, attempt }) => {
-        if (event.id !== bad.event.id) return done
-        return attempt === 1 ? retry(0) : discard('broken beyond repair')
-      },
-    })
-    await driver.publish([bad])
-    const [dead] = await until(async () => {
-      const list = await collect(driver.listDeferred())
-      return list[0]?.state === 'dead' && list
-    })
-    expect(dead).toMatchObject({ state: 'dead', group: 'jobs', attempts: 2, reason: because('broken beyond repair') })
-    expect(dead!.event).toEqual(bad.event)
-    await driver.publish(entries(5))
-    await until(() => member.deliveries.length === 7)
-    expect(ids(member.deliveries).filter(id => id === bad.event.id)).toHaveLength(2)
-  },
+  [`${mode}: discard keeps the event on the list of deferred deliveries as dead, and hands it out no more`]:
+    async world => {
+      const driver = await world.open()
+      const bad = entry()
+      const member = await world.join(driver, {
+        mode,
+        on: ({ event, attempt }) => {
+          if (event.id !== bad.event.id) return done
+          return attempt === 1 ? retry(0) : discard('broken beyond repair')
+        },
+      })
+      await driver.publish([bad])
+      const [dead] = await until(async () => {
+        const list = await collect(driver.listDeferred())
+        return list[0]?.state === 'dead' && list
+      })
+      expect(dead).toMatchObject({ state: 'dead', group: 'jobs', attempts: 2, reason: because('broken beyond repair') })
+      expect(dead!.event).toEqual(bad.event)
+      await driver.publish(entries(5))
+      await until(() => member.deliveries.length === 7)
+      expect(ids(member.deliveries).filter(id => id === bad.event.id)).toHaveLength(2)
+    },
 
-  [`${mode}: park keeps the event on the attention list, holds no slot, and is never retried by itself`]:
+  [`${mode}: park keeps the event on the list of deferred deliveries, holds no slot, and is never retried automatically`]:
     async world => {
       const driver = await world.open()
       const odd = entry()

@@ -27,14 +27,19 @@ const listed = (driver: Driver, count: number) =>
     { what: `${count} entries on the attention list` },
   )
 
-const told = (outcome: DeliveryOutcome) => entry({ data: outcome })
+const withOutcome = (outcome: DeliveryOutcome) => entry({ data: outcome })
 
 export const deadLetters: Cases = {
   'what needs a human is listed by every member, and after a restart': async world => {
     const [driver, other] = [await world.open(), await world.open()]
     await obedient(world, driver)
-    const sent = [told(discard('dead')), told(park('parked', 'k')), told(park('keyless')), told(retry(600_000, 'slow'))]
-    await driver.publish([...sent, told(done)])
+    const sent = [
+      withOutcome(discard('dead')),
+      withOutcome(park('parked', 'k')),
+      withOutcome(park('keyless')),
+      withOutcome(retry(600_000, 'slow')),
+    ]
+    await driver.publish([...sent, withOutcome(done)])
     const view = (list: DeferredDelivery[]) =>
       list.map(a => `${a.state} ${a.reason.message} ${a.key} ${a.event.id}`).toSorted()
     const words = ['dead dead undefined', 'parked parked k', 'parked keyless undefined', 'delayed slow undefined']
@@ -50,7 +55,7 @@ export const deadLetters: Cases = {
   'releasing an entry hands it out again with attempt 1, and takes it off the list': async world => {
     const driver = await world.open()
     const member = await obedient(world, driver)
-    const sent = [told(discard('no')), told(park('later', 'k')), told(retry(600_000))]
+    const sent = [withOutcome(discard('no')), withOutcome(park('later', 'k')), withOutcome(retry(600_000))]
     await driver.publish(sent)
     for (const { id } of await listed(driver, 3)) expect(await driver.release({ id })).toBe(1)
     await until(() => member.deliveries.length === 6)
@@ -63,8 +68,13 @@ export const deadLetters: Cases = {
   'releasing by key hands out everything that is parked under it, and nothing else': async world => {
     const [driver, other] = [await world.open(), await world.open()]
     const member = await obedient(world, driver)
-    const mine = Array.from({ length: 5 }, (_, n) => told(park(`later ${n}`, 'program:a')))
-    await driver.publish([...mine, told(park('later', 'program:b')), told(park('later')), told(discard('program:a'))])
+    const mine = Array.from({ length: 5 }, (_, n) => withOutcome(park(`later ${n}`, 'program:a')))
+    await driver.publish([
+      ...mine,
+      withOutcome(park('later', 'program:b')),
+      withOutcome(park('later')),
+      withOutcome(discard('program:a')),
+    ])
     await listed(driver, 8)
     expect(await other.release({ key: 'program:a' })).toBe(5)
     await until(() => member.deliveries.length === 13)
@@ -73,10 +83,10 @@ export const deadLetters: Cases = {
     expect(await driver.release({ key: 'program:a' })).toBe(0)
   },
 
-  'dropping an entry ends it for good': async world => {
+  'dropping an entry ends it permanently': async world => {
     const driver = await world.open()
     const member = await obedient(world, driver)
-    await driver.publish([told(discard('no')), told(park('later', 'k'))])
+    await driver.publish([withOutcome(discard('no')), withOutcome(park('later', 'k'))])
     const [first, second] = await listed(driver, 2)
     expect(await driver.drop(first!.id)).toBe(true)
     expect(await driver.drop(first!.id)).toBe(false)
@@ -84,7 +94,7 @@ export const deadLetters: Cases = {
     expect(await driver.drop(second!.id)).toBe(true)
     expect(await driver.release({ key: 'k' })).toBe(0)
     expect(await driver.release({ id: first!.id })).toBe(0)
-    await driver.publish([told(done)])
+    await driver.publish([withOutcome(done)])
     await until(() => member.deliveries.length === 3)
     await until(async () => (await state(driver))?.lag === 0)
   },
@@ -92,7 +102,7 @@ export const deadLetters: Cases = {
   'what is released while no member is there waits for one': async world => {
     const [driver, other] = [await world.open(), await world.open()]
     await obedient(world, driver)
-    const one = told(park('later', 'k'))
+    const one = withOutcome(park('later', 'k'))
     await driver.publish([one])
     await listed(driver, 1)
     await world.close(driver)

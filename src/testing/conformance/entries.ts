@@ -1,6 +1,6 @@
 import { randomUUIDv7 } from 'node:crypto'
 import { emitId, correlationOf, taskId, turnId } from '../../bus/ids.ts'
-import type { PublishResult, Commit, Driver, EncodedEvent, DeliveryOutcome } from '../../bus/driver.ts'
+import type { AppendResult, Commit, Driver, EncodedEvent, DeliveryOutcome } from '../../bus/driver.ts'
 import type { Reason } from '../../bus/reason.ts'
 import { createEvent, type Draft } from '../../event.ts'
 
@@ -38,7 +38,7 @@ export function related(count: number, draft: (n: number) => Parameters<typeof e
 
 export const newTask = (correlation: string = randomUUIDv7()) => taskId(correlation, 'program', randomUUIDv7())
 
-/** What is told to a task: events of this type go to the group of `worker`. */
+/** An input of a task: events of this type go to the group of `worker`. */
 export const input = (task: string, draft: Parameters<typeof entry>[0] = {}) =>
   entry({ type: 'task.input', correlationid: correlationOf(task), data: { task }, ...draft })
 
@@ -61,4 +61,4 @@ export async function clearWake(driver: Driver, task: string): Promise<void> {
 }
 
 export const ids = (list: readonly { event: { id: string } }[]) => list.map(item => item.event.id)
-export const positions = (list: readonly PublishResult[]) => list.map(item => item.position)
+export const positions = (list: readonly AppendResult[]) => list.map(item => item.position)

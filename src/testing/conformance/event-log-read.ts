@@ -44,7 +44,7 @@ export const read: Cases = {
     expect(await driver.get('nobody', one!.event.correlationid)).toBeUndefined()
   },
 
-  'the head is 0, then the position of the newest event, whoever wrote it': async world => {
+  'the head is 0, then the position of the newest event of any member': async world => {
     const [driver, other] = [await world.open(), await world.open()]
     expect(await driver.head()).toBe(0)
     const appended = await other.publish(related(3))
@@ -166,7 +166,7 @@ export const read: Cases = {
     expect((await driver.journal(task)).records.map(r => r.id)).not.toContain(answer.event.id)
   },
 
-  'a follower gets what is there after its position and then what comes, by whomever, until it is told to stop':
+  'a follower gets what is there after its position and then what comes, from any member, until it is stopped':
     async world => {
       const [driver, other] = [await world.open(), await world.open()]
       const [first, ...rest] = related(50)

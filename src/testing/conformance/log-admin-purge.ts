@@ -142,7 +142,7 @@ export const janitor: Cases = {
     expect(await left(again)).toHaveLength(1)
   },
 
-  'an id that was purged may be published again: it is stored anew, or known still': async world => {
+  'an id that was purged may be published again: it is stored as a new event, or still known': async world => {
     const driver = await world.open()
     const [one] = old(1)
     const [before] = await driver.publish([one!])

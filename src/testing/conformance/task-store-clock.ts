@@ -10,7 +10,7 @@ import { worker, type Cases, type Member, type Wish, type World } from './world.
  */
 
 const day = 24 * hour
-/** A clock that was set is noticed within a second; shards may have to be taken anew. */
+/** A clock that was set is noticed within a second; shards may have to be acquired again. */
 const patience = { within: 15_000 }
 
 async function withWorker(world: World, wish: Partial<Wish> = {}): Promise<{ driver: Driver; member: Member }> {
@@ -111,8 +111,8 @@ export const clock: Cases = {
   },
 
   'members go on, whichever way the clock is set, and nobody is waited for': async world => {
-    const heard = new Set<string>()
-    const wish: Partial<Wish> = { on: ({ event }) => (heard.add(event.id), done) }
+    const received = new Set<string>()
+    const wish: Partial<Wish> = { on: ({ event }) => (received.add(event.id), done) }
     const { driver, member } = await withWorker(world, wish)
     const { member: other } = await withWorker(world, wish)
     for (const jump of [day, -2 * day, day]) {
@@ -122,7 +122,7 @@ export const clock: Cases = {
       const due = world.clock.now() + 300
       for (const task of tasks) await driver.commit(turn(task, 0, { wake: due }))
       await driver.publish(inputs)
-      await until(() => inputs.every(({ event }) => heard.has(event.id)), patience)
+      await until(() => inputs.every(({ event }) => received.has(event.id)), patience)
       await until(() => tasks.every(task => woken(member, task).length + woken(other, task).length > 0), patience)
     }
   },

@@ -5,12 +5,12 @@ import { collect, until } from '../wait.ts'
 import { clearWake, hour, newTask, turn } from './entries.ts'
 import { worker, type Cases, type Member, type Wish, type World } from './world.ts'
 
-/** Wake-ups reach whoever owns the shard, which may have to move first. */
+/** Wake-ups reach the owner of the shard, which may have to move first. */
 const patience = { within: 15_000 }
 
 /**
  * A worker that answers each wake-up by a turn without one, as a task does that has nothing more to wait for. `version`: that
- * which all tasks have; it is looked up unless told.
+ * which all tasks have; without it, it is looked up.
  */
 const clearing = (driver: Driver, version?: number): Wish => ({
   ...worker,

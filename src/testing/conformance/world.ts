@@ -26,7 +26,7 @@ export interface Wish extends Partial<Omit<Subscription, 'onDelivery' | 'onWake'
   onWake?: (task: string, due: number) => void
 }
 
-/** A subscription that remembers what it was told. */
+/** A subscription that remembers what it received. */
 export interface Member {
   readonly consumer: Consumer
   readonly deliveries: Delivery[]
