@@ -67,7 +67,7 @@ onEveryBus(world => {
       const what = { tool: 'refund', input: { amount: 7 } }
       expect(request).toMatchObject({
         id: approvalId(call.id), source: '/tools/refund', target: 'refund', replyto: 'refund', causationid: call.id,
-        deadline: call.deadline, hops: call.hops, user: 'zoe', data: { approvers: ['ann'], what, hash: expect.stringMatching(/^[0-9a-f]{16}$/) },
+        deadline: call.deadline, hops: call.hops, user: 'zoe', data: { who: ['ann'], what, hash: expect.stringMatching(/^[0-9a-f]{16}$/) },
       }) // biome-ignore format: one table
       expect(await codeOf(say(bus, 'grant', request!, 'bob'))).toBe('E_APPROVAL_FORBIDDEN')
       expect(runs).toEqual([])

@@ -53,7 +53,7 @@ onEveryBus(world => {
       const { bus, request, end, correlationid } = await begin('draft.written', { text: 'Lorem' })
       expect(request).toMatchObject({
         target: 'editor', replyto: 'desk', user: 'zoe', source: '/agents/desk',
-        data: { approvers: ['ann', 'bob'], what: { input: { text: 'Lorem' } }, hash: digest({ input: { text: 'Lorem' } }) },
+        data: { who: ['ann', 'bob'], what: { input: { text: 'Lorem' } }, hash: digest({ input: { text: 'Lorem' } }) },
       }) // biome-ignore format: one table
       const waits = Date.parse(request.deadline!) - Date.parse(request.time)
       expect(waits).toBe(2 * 86_400_000)
@@ -251,8 +251,8 @@ onEveryBus(world => {
     expect(await pending.open(bus)).toEqual(
       requests
         .filter(request => request === from(3) || request === from(5))
-        .map(({ id, data, time, deadline }) => ({
-          id, name: 'editor', ...data, since: time, until: deadline, correlation: correlationid, from: 'desk',
+        .map(({ id, data: { who, ...asked }, time, deadline }) => ({
+          id, name: 'editor', approvers: who, ...asked, since: time, until: deadline, correlation: correlationid, from: 'desk',
         })),
     ) // biome-ignore format: one table
   })

@@ -18,7 +18,7 @@ export const redactReason = (redactor: Redactor, { message, ...rest }: Reason): 
   message: redactor.text(message),
 })
 
-/** Reads a stored reason. Versions before 0.2 stored plain text. */
+/** Reads a stored reason. Versions up to 0.2.0 stored plain text. */
 export function readReason(stored: unknown): Reason {
   const value = typeof stored === 'string' && stored.startsWith('{') ? parse(stored) : stored
   const { code, message } = (value ?? {}) as Partial<Reason>

@@ -4,7 +4,6 @@ import { answerTo } from '../bus/answer.ts'
 import type { Bus } from '../bus/bus.ts'
 import { claimId } from '../bus/ids.ts'
 import {
-  approversOf,
   claimedType,
   decisionOf,
   deniedType,
@@ -44,8 +43,7 @@ export async function answerApproval(bus: Bus, answering: ApprovalReply): Promis
       `the comment has ${comment.length} characters; the maximum is ${maxCommentLength}`,
     )
   const { request, answer, claim: before } = await findApproval(bus, id)
-  const { hash: asked } = request.data
-  const approvers = approversOf(request.data)
+  const { who: approvers, hash: asked } = request.data
   if (approvers && !approvers.includes(by))
     throw new TidingsError(
       'E_APPROVAL_FORBIDDEN',

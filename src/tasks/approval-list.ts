@@ -1,13 +1,14 @@
 import type { CloudEvent } from '../event.ts'
 import type { Bus } from '../bus/bus.ts'
-import { approvalType, approversOf, isApprovalRequest, type ApprovalRequest } from './approval.ts'
+import { approvalType, isApprovalRequest, type ApprovalRequest } from './approval.ts'
 import { isOpen } from './approval-find.ts'
 import { replayTarget } from './effects.ts'
 
 /** A request for approval that waits for a person. */
-export interface OpenApproval extends ApprovalRequest {
+export interface OpenApproval extends Omit<ApprovalRequest, 'who'> {
   readonly id: string
   readonly name: string
+  readonly approvers?: readonly string[]
   /** RFC 3339, in UTC: when it was requested, and its deadline if it has one. */
   readonly since: string
   readonly until?: string
@@ -64,8 +65,7 @@ export class PendingApprovals {
 function described(request: CloudEvent): OpenApproval[] {
   const { id, target, time, deadline, correlationid, replyto, source, replay, data } = request
   if (!isApprovalRequest(data)) return []
-  const { what, hash } = data
-  const approvers = approversOf(data)
+  const { who: approvers, what, hash } = data
   return [
     {
       id,

@@ -16,8 +16,8 @@ export const approvalTypes: readonly string[] = [approvalType, grantedType, deni
 
 /** Data of `approval.requested`. */
 export interface ApprovalRequest {
-  /** Names of those who may answer. Absent: everyone with an identity. */
-  readonly approvers?: readonly string[]
+  /** Names of the approvers. Absent: everyone with an identity. Options call it `approvers`; the log keeps this name. */
+  readonly who?: readonly string[]
   /** What is to be approved, as a person sees it: `{ input }`, or `{ tool, input }`. */
   readonly what: unknown
   /** Hash of `what` as it is on the log. The turn that makes the request adds it. */
@@ -88,14 +88,13 @@ export function approvalRequest({
   approvers?: readonly string[] | undefined
   what: unknown
 }) {
-  return { type: approvalType, target: name, data: { ...(approvers && { approvers }), what } }
+  return { type: approvalType, target: name, data: { ...(approvers && { who: approvers }), what } }
 }
 
 /** Checked because any client of the broker can publish data of any form under this type. */
 export function isApprovalRequest(data: unknown): data is ApprovalRequest {
-  const request = (data ?? {}) as Partial<ApprovalRequest>
-  const approvers: unknown = approversOf(request)
-  return typeof request.hash === 'string' && (approvers === undefined || isNameList(approvers))
+  const { who, hash } = (data ?? {}) as Partial<ApprovalRequest>
+  return typeof hash === 'string' && (who === undefined || isNameList(who))
 }
 
 export function decisionOf({ type, data }: Pick<CloudEvent, 'type' | 'data'>): ApprovalDecision {
@@ -105,7 +104,3 @@ export function decisionOf({ type, data }: Pick<CloudEvent, 'type' | 'data'>): A
 
 const isNameList = (list: unknown): list is readonly string[] =>
   Array.isArray(list) && list.every(name => typeof name === 'string' && name !== '')
-
-/** Requests of versions before 0.2 have the names under `who`. */
-export const approversOf = (request: Partial<ApprovalRequest>): readonly string[] | undefined =>
-  request.approvers ?? (request as { who?: readonly string[] }).who

@@ -24,7 +24,7 @@ onEveryBus(world => {
 
   it('a yes is kept, with who said it', async () => {
     const { story, request, bus } = await begun(letter())
-    expect(request.data).toMatchObject({ approvers: ['ann', 'bob'], what: { input: { text: 'Dear Sir' } } })
+    expect(request.data).toMatchObject({ who: ['ann', 'bob'], what: { input: { text: 'Dear Sir' } } })
     expect(await codeOf(say(bus, 'grant', request, 'eve'))).toBe('E_APPROVAL_FORBIDDEN')
     await say(bus, 'grant', request, 'bob')
     expect(await story.end()).toMatchObject({ approved: true, by: 'bob' })
