@@ -1,5 +1,5 @@
 import type { Driver } from '../../src/bus/driver.ts'
-import { openNats } from '../../src/drivers/nats/index.ts'
+import { openFaultyNats } from '../../src/testing/nats/open-faulty.ts'
 import { openFaultySqlite } from '../../src/testing/sqlite/open-faulty.ts'
 
 /** The guarantee that is switched off, so that the verdict must not be clean. */
@@ -12,10 +12,6 @@ export function openLog(log: string, control: Control = 'none'): Promise<Driver>
   const dropFence = control === 'fence'
   const dropTransaction = control === 'transaction'
   if (log.startsWith('nats://'))
-    return openNats({
-      url: log,
-      leaseMs,
-      faults: { dropFence, ...(dropTransaction && { dropRepair: true, gapMs: 20 }) },
-    })
+    return openFaultyNats({ url: log, leaseMs }, { dropFence, ...(dropTransaction && { dropRepair: true, gapMs: 20 }) })
   return openFaultySqlite({ home: log, leaseMs }, { dropFence, dropTransaction })
 }

@@ -18,6 +18,9 @@ export const codes = {
   noStream: 10059,
   noConsumer: 10014,
   noMessage: 10037,
+  messageTooLarge: 10054,
+  nameInUse: 10058,
+  notAvailable: 10008,
   wrongLastSequence: [10071, 10164],
   batchHasDuplicate: 10201,
   duplicateInFlight: 10158,
@@ -29,7 +32,7 @@ export const codes = {
 export const isTransient = (error: unknown) =>
   error instanceof Unanswered ||
   (error instanceof Refused &&
-    (error.code === codes.noResponders || error.code === 10008 || error.code === codes.duplicateInFlight))
+    (error.code === codes.noResponders || error.code === codes.notAvailable || error.code === codes.duplicateInFlight))
 
 /** The status of a message without data, 0 for any other. */
 export function statusOf(message: Msg): number {

@@ -214,7 +214,7 @@ export class LogConnection {
   toTidingsError(error: unknown): TidingsError {
     if (error instanceof TidingsError) return error
     const text = textOf(error)
-    if (/max_payload|exceeds maximum/i.test(text))
+    if (isTooLarge(error))
       return new TidingsError('E_EVENT_TOO_LARGE', `${shownAddress(this.address)}: ${text}`, { cause: error })
     return this.unavailable(text)
   }
@@ -294,7 +294,16 @@ export class LogConnection {
   }
 }
 
-export const isDenial = (error: unknown) => /authoriz|authentic|permission/i.test(textOf(error))
+const denialErrors = new Set(['PermissionViolationError', 'AuthorizationError', 'UserAuthenticationExpiredError'])
+
+/** By the names of the client's errors: its module is loaded only when it connects. */
+export const isDenial = (error: unknown) => error instanceof Error && denialErrors.has(error.name)
+
+/** The client checks `max_payload`, the server the largest message of a stream. */
+const isTooLarge = (error: unknown) =>
+  error instanceof Refused
+    ? error.code === codes.messageTooLarge
+    : error instanceof Error && error.name === 'InvalidArgumentError'
 
 export const deniedBy = (address: Address, error: unknown) =>
   new TidingsError('E_BUS_DENIED', `${shownAddress(address)}: ${textOf(error)}`, { retryable: true, cause: error })

@@ -41,7 +41,7 @@ import { ShardedMember } from './sharded-member.ts'
 import { SharedMember } from './shared-member.ts'
 import { Signals } from './signals.ts'
 import type { StoredMessage } from './stored-message.ts'
-import { type TurnFaults, type TurnRepair, Turns } from './turns.ts'
+import type { TurnRepair, Turns, TurnsContext } from './turns.ts'
 
 /** Longer than any request can be redelivered. */
 const claimTtl = '2160h'
@@ -49,7 +49,7 @@ const claimTtl = '2160h'
 export interface DriverSettings {
   readonly leaseMs: number
   readonly now: Now
-  readonly faults: TurnFaults
+  readonly createTurns: (context: TurnsContext) => Turns
   readonly newInbox: () => string
 }
 
@@ -95,7 +95,7 @@ export class NatsDriver implements Driver {
     this.shards = log.names.shards
     const tombstones = new TaskTombstones(log)
     this.#blobs = new Blobs(connection, log.names, log.blobs)
-    this.#turns = new Turns(connection, log, this.#blobs, tombstones, this.#recent, settings.faults)
+    this.#turns = settings.createTurns({ connection, log, blobs: this.#blobs, tombstones, recent: this.#recent })
     this.#publisher = new EventPublisher(connection, log, this.#recent)
     this.#deferred = new DeferredDeliveries(log, settings.now)
     this.#groups = new Groups(connection, log, settings.leaseMs)

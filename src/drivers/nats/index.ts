@@ -5,9 +5,7 @@ import { parseAddress } from './address.ts'
 import { NatsDriver } from './driver.ts'
 import { openConnection } from './connect.ts'
 import { provision } from './provision.ts'
-import type { TurnFaults } from './turns.ts'
-
-export type { TurnFaults } from './turns.ts'
+import { Turns, type TurnsContext } from './turns.ts'
 
 export interface NatsDriverOptions {
   /** `nats://USER:PASS@HOST:PORT/LOG?…`: docs/nats.md lists what may stand in it. */
@@ -20,13 +18,18 @@ export interface NatsDriverOptions {
   openTimeoutMs?: number
   /** For tests only: a wall clock that can be set. */
   clock?: { readonly now: Now }
-  /** For tests only. */
-  faults?: TurnFaults
 }
 
 /** Opens a log on NATS JetStream. @throws E_SETTING_INVALID, E_LOG_UNAVAILABLE, E_BUS_DENIED, E_BUS_VERSION */
-export async function openNats(options: NatsDriverOptions): Promise<Driver> {
-  const { url, shards = 8, leaseMs = 10_000, faults = {} } = options
+export const openNats = (options: NatsDriverOptions): Promise<Driver> =>
+  openWithTurns(options, context => new Turns(context))
+
+/** `createTurns`: tests store turns with faults. */
+export async function openWithTurns(
+  options: NatsDriverOptions,
+  createTurns: (context: TurnsContext) => Turns,
+): Promise<Driver> {
+  const { url, shards = 8, leaseMs = 10_000 } = options
   const now = options.clock?.now ?? Date.now
   const address = parseAddress(url)
   const patienceMs = options.openTimeoutMs ?? address.timeoutMs ?? 10_000
@@ -34,7 +37,7 @@ export async function openNats(options: NatsDriverOptions): Promise<Driver> {
   const connection = await openConnection(address, patienceMs)
   try {
     const log = await provision(connection, address.shards ?? shards, address.replicas ?? 1, until)
-    return new NatsDriver(connection, log, { leaseMs, now, faults, newInbox: () => `_INBOX.${randomUUID()}` })
+    return new NatsDriver(connection, log, { leaseMs, now, createTurns, newInbox: () => `_INBOX.${randomUUID()}` })
   } catch (error) {
     await connection.close()
     throw error

@@ -75,13 +75,15 @@ async function infoOf(connection: LogConnection, config: StreamConfig): Promise<
     return await connection.api<StreamInfo>(`STREAM.CREATE.${config.name}`, config)
   } catch (error) {
     // Another process was faster, with another identity for the log.
-    if (error instanceof Refused && error.code === 10058) return info()
+    if (error instanceof Refused && error.code === codes.nameInUse) return info()
     if (isDeniedAt(error, '.STREAM.CREATE.'))
       throw connection.unavailable('the log does not exist yet, and this user may not make it')
     throw error
   }
 }
 
-/** Whether the server refuses to take what was sent there, and not the answers to everything. */
-export const isDeniedAt = (error: unknown, place: string) =>
-  error instanceof TidingsError && error.code === 'E_BUS_DENIED' && error.message.includes(place)
+/** Whether the server rejects publishing to a subject, and not the whole user. */
+export const isDeniedAt = (error: unknown, subjectPart: string) =>
+  error instanceof TidingsError &&
+  error.code === 'E_BUS_DENIED' &&
+  ((error.cause as { readonly subject?: string } | undefined)?.subject ?? '').includes(subjectPart)

@@ -83,7 +83,7 @@ export class EventPublisher {
     } catch (error) {
       if (error instanceof Refused && error.code === codes.batchHasDuplicate) return undefined
       if (error instanceof Refused && !isTransient(error) && isTooManyBatches(error))
-        throw new Refused(10008, error.message)
+        throw new Refused(codes.notAvailable, error.message)
       throw error
     }
   }

@@ -129,7 +129,7 @@ export class PullConsumer {
       return this.pull()
     }
     this.#requested = 0
-    if (status === codes.noResponders || /deleted/i.test(message.headers!.description)) this.#listener.onMissing()
+    if (status === codes.noResponders || message.headers!.description === 'Consumer Deleted') this.#listener.onMissing()
     this.#restartTimer ??= setTimeout(() => {
       this.#restartTimer = undefined
       this.restart()

@@ -7,7 +7,7 @@ import type { Blobs } from './blobs.ts'
 import type { LogConnection } from './connection.ts'
 import { duplicateWindowMs, type NatsLog } from './provision.ts'
 import type { StoredMessage } from './stored-message.ts'
-import { msgId } from './stream.ts'
+import { type Message, msgId } from './stream.ts'
 import type { RecentEvents } from './recent-events.ts'
 import type { TaskTombstones } from './task-tombstones.ts'
 
@@ -58,40 +58,31 @@ const blobTenant = 'tidings-turns'
 /** Headers and the protocol need room beside the lines. */
 const payloadReserveBytes = 16 * 1024
 
-export interface TurnFaults {
-  /** Turns are accepted whatever version they expect. */
-  readonly dropFence?: boolean
-  /** Nobody publishes the events that a turn promised and its writer did not. */
-  readonly dropRepair?: boolean
-  /** Time between a turn and its events, in ms, so that a writer is likelier to die there. */
-  readonly gapMs?: number
-}
-
 /** A turn that was stored, as it would be read again. */
 export type StoredTurn = Pick<StoredMessage, 'seq' | 'header'>
+
+/** What the store of turns works with. */
+export interface TurnsContext {
+  readonly connection: LogConnection
+  readonly log: NatsLog
+  readonly blobs: Blobs
+  readonly tombstones: TaskTombstones
+  readonly recent: RecentEvents
+}
 
 export class Turns {
   readonly #connection: LogConnection
   readonly #log: NatsLog
   readonly #blobs: Blobs
   readonly #tombstones: TaskTombstones
-  readonly #faults: TurnFaults
   readonly #recent: RecentEvents
   readonly #heads = new Map<string, Head>()
 
-  constructor(
-    connection: LogConnection,
-    log: NatsLog,
-    blobs: Blobs,
-    tombstones: TaskTombstones,
-    recent: RecentEvents,
-    faults: TurnFaults,
-  ) {
+  constructor({ connection, log, blobs, tombstones, recent }: TurnsContext) {
     this.#connection = connection
     this.#log = log
     this.#blobs = blobs
     this.#tombstones = tombstones
-    this.#faults = faults
     this.#recent = recent
   }
 
@@ -111,8 +102,7 @@ export class Turns {
     const snapshotAt = commit.snapshot === undefined ? head.snapshotAt : seq
     const origin = expect === 0 || commit.snapshot !== undefined ? seq : head.origin
     this.#remember(task, { version: expect + 1, seq, ended: commit.end ?? false, snapshotAt, origin })
-    if (this.#faults.gapMs) await setTimeout(this.#faults.gapMs)
-    await Promise.all(events.map(({ event, json }) => this.#publishUntilStored(event, json, givesUp)))
+    await this.publishEvents(events, givesUp)
     return { seq, header: name => String(message.headers[name] ?? '') }
   }
 
@@ -154,7 +144,7 @@ export class Turns {
     stored: StoredMessage,
     { lines, missing, from = stored.seq, onlyRecent = false }: KnownRepair = {},
   ): Promise<void> {
-    if (Number(stored.header(turnHeaders.events)) === 0 || this.#faults.dropRepair) return
+    if (Number(stored.header(turnHeaders.events)) === 0) return
     if (onlyRecent && !mayBeKnownById(stored)) return
     const { turn, events } = lines ?? (await this.read(stored))
     const left = new Map(events.map(entry => [entry.event.id, entry]))
@@ -207,7 +197,7 @@ export class Turns {
   }
 
   /** Undefined when another turn stands there. After a lost answer the newest turn says whether this one was stored. */
-  async #store(task: string, head: Head, message: TurnMessage): Promise<number | undefined> {
+  async #store(task: string, head: Head, message: Message): Promise<number | undefined> {
     let asked = false
     const mine = (newest: StoredMessage | undefined) =>
       newest?.header(turnHeaders.by) === message.headers[turnHeaders.by] ? newest!.seq : undefined
@@ -217,15 +207,13 @@ export class Turns {
         if (mine(newest) !== undefined || (newest?.seq ?? 0) !== head.seq) return mine(newest)
       }
       asked = true
-      if (this.#faults.dropFence)
-        return (await this.#log.events.append(message.subject, message.body, message.headers)).seq
-      const seq = await this.#log.events.appendAfter(head.seq, message)
+      const seq = await this.storeAfter(head.seq, message)
       if (seq !== undefined) return seq
       return mine(await this.#log.events.last(message.subject))
     })
   }
 
-  async #message(commit: Commit, lines: string[], head: Head): Promise<TurnMessage> {
+  async #message(commit: Commit, lines: string[], head: Head): Promise<Message> {
     const { group, task, expect, events, wake, snapshot, end } = commit
     if (snapshot !== undefined) lines.push(JSON.stringify(snapshot))
     let body: string | Uint8Array = lines.join('\n')
@@ -248,6 +236,15 @@ export class Turns {
       }
     }
     return { subject: this.#log.names.turn(task), body, headers }
+  }
+
+  /** Stores a turn only after the turn that its writer saw. Undefined on a conflict. */
+  protected storeAfter(seq: number, message: Message): Promise<number | undefined> {
+    return this.#log.events.appendAfter(seq, message)
+  }
+
+  protected async publishEvents(events: Commit['events'], givesUp: () => boolean): Promise<void> {
+    await Promise.all(events.map(({ event, json }) => this.#publishUntilStored(event, json, givesUp)))
   }
 
   async #publish(event: CloudEvent, json: string): Promise<void> {
@@ -319,12 +316,6 @@ export interface KnownRepair {
 
 /** Which events of a turn may be missing: none, those of a turn of the last minutes, or those of any turn. */
 export type TurnRepair = 'none' | 'recent' | 'all'
-
-interface TurnMessage {
-  readonly subject: string
-  readonly body: string | Uint8Array
-  readonly headers: Record<string, string | number>
-}
 
 /** Whether the server may still know the ids of the events of a turn. */
 const mayBeKnownById = ({ at }: StoredMessage) => Date.now() - at < duplicateWindowMs

@@ -65,14 +65,13 @@ export function owner(
       },
     })
   const mine: NatsLog = { ...log, events: stepwise(log.events, 'events'), state: stepwise(log.state, 'state') }
-  const turns = new Turns(
+  const turns = new Turns({
     connection,
-    mine,
-    new Blobs(connection, log.names, log.blobs),
-    new TaskTombstones(mine),
-    new RecentEvents(),
-    {},
-  )
+    log: mine,
+    blobs: new Blobs(connection, log.names, log.blobs),
+    tombstones: new TaskTombstones(mine),
+    recent: new RecentEvents(),
+  })
   const owned = new OwnedShard(mine, group, 0, sureAt, (task, { wake }) => armed.push({ task, wake }))
   return Object.assign(state, { turns, log: mine, owned })
 }

@@ -1,0 +1,43 @@
+import { setTimeout } from 'node:timers/promises'
+import type { Commit, Driver } from '../../bus/driver.ts'
+import { openWithTurns, type NatsDriverOptions } from '../../drivers/nats/index.ts'
+import type { Message } from '../../drivers/nats/stream.ts'
+import { Turns, type TurnsContext } from '../../drivers/nats/turns.ts'
+
+export interface NatsFaults {
+  /** Turns are accepted even if they expect another version. */
+  readonly dropFence?: boolean
+  /** Nothing publishes the events of a turn whose writer died. */
+  readonly dropRepair?: boolean
+  /** Time between a turn and its events, in ms, so that a writer is likelier to die there. */
+  readonly gapMs?: number
+}
+
+/** Opens a log whose guarantees are partly switched off, to show that a test notices. */
+export const openFaultyNats = (options: NatsDriverOptions, faults: NatsFaults): Promise<Driver> =>
+  openWithTurns(options, context => new FaultyTurns(context, faults))
+
+class FaultyTurns extends Turns {
+  readonly #context: TurnsContext
+  readonly #faults: NatsFaults
+
+  constructor(context: TurnsContext, faults: NatsFaults) {
+    super(context)
+    this.#context = context
+    this.#faults = faults
+  }
+
+  override async complete(...args: Parameters<Turns['complete']>): Promise<void> {
+    if (!this.#faults.dropRepair) await super.complete(...args)
+  }
+
+  protected override async storeAfter(seq: number, message: Message): Promise<number | undefined> {
+    if (!this.#faults.dropFence) return super.storeAfter(seq, message)
+    return (await this.#context.log.events.append(message.subject, message.body, message.headers)).seq
+  }
+
+  protected override async publishEvents(events: Commit['events'], givesUp: () => boolean): Promise<void> {
+    if (this.#faults.gapMs) await setTimeout(this.#faults.gapMs)
+    await super.publishEvents(events, givesUp)
+  }
+}
