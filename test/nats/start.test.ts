@@ -105,7 +105,7 @@ describeNatsServer('an app whose broker is down when it starts', () => {
     await expect(openNats({ url: `${as('narrow')}/log` })).rejects.toMatchObject({
       code: 'E_LOG_UNAVAILABLE',
       retryable: true,
-      message: expect.stringContaining('the log does not exist yet, and this user may not make it'),
+      message: expect.stringContaining('the log does not exist and this user may not create it'),
     })
     const told: BrokerWait[] = []
     const starting = start(app({ use: [] }), {

@@ -10,7 +10,7 @@ export class Refused extends Error {
   }
 }
 
-/** The connection went, or the answer did not come in time: whether it was done is not known. */
+/** The connection was lost, or no answer came in time: the outcome is unknown. */
 export class Unanswered extends Error {}
 
 /** Error codes of JetStream that decide something here. Source: nats-server, server/errors.json. */
@@ -28,7 +28,7 @@ export const codes = {
   noResponders: 503,
 }
 
-/** Passes by itself: lost answers, elections, a server that starts. */
+/** Errors that pass without action: lost answers, elections, a server that starts. */
 export const isTransient = (error: unknown) =>
   error instanceof Unanswered ||
   (error instanceof Refused &&

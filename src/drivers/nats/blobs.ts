@@ -6,7 +6,7 @@ import { token } from './names.ts'
 import type { Stream } from './stream.ts'
 
 const reference = /^sha256-([0-9a-f]{64})$/
-/** Every writer on a server cuts alike: by half of its `max_payload`, which is 1 MiB where it is not set otherwise. */
+/** All writers on a server cut alike: half of its `max_payload`, which is 1 MiB by default. */
 const maxChunkBytes = 512 * 1024
 const countHeader = 'Tidings-Chunks'
 
@@ -22,7 +22,7 @@ export class Blobs {
     this.#stream = stream
   }
 
-  /** Writes also what is there already, so that its age begins anew. The first chunk comes last: with it the blob is whole. */
+  /** Also rewrites an existing blob, which resets its age. The first chunk is written last and completes the blob. */
   async put(tenant: string, bytes: Uint8Array): Promise<string> {
     const digest = hash('sha256', bytes, 'hex')
     const chunkBytes = Math.min(maxChunkBytes, Math.floor(this.#connection.maxPayload / 2))
@@ -45,14 +45,14 @@ export class Blobs {
     const chunks = [first.bytes()]
     for (let i = 1; i < Number(count); i++) {
       const chunk = await this.#stream.last(this.#subject(tenant, digest, i))
-      // Another count: somebody puts it anew since `max_payload` was changed, and has not come to the first chunk.
+      // Another count: a writer is replacing the blob after a change of `max_payload` and has not written the first chunk.
       if (chunk?.header(countHeader) !== count) return undefined
       chunks.push(chunk.bytes())
     }
     return chunks.length === 1 ? chunks[0] : Buffer.concat(chunks)
   }
 
-  /** Removes what nobody put since `cutoff`. */
+  /** Removes blobs that were last written before `cutoff`. */
   async purge(cutoff: number): Promise<void> {
     const { first_seq, last_seq } = (await this.#stream.info()).state
     const search = new TimeSearch({ first: first_seq, head: last_seq, cutoff })

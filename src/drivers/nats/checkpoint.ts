@@ -5,8 +5,8 @@ import type { NatsLog } from './provision.ts'
  * A checkpoint saves the next owner of a shard from reading the log from its start. Its document says up to where it reaches;
  * its rows are documents of their own. An owner also writes one while it reads the shard for the first time, so that the next
  * owner continues where it died. Turns whose events were not all read by then are `open`: `at` stays below them, for versions
- * that know no others. Only the owner writes it, fenced by the revision of the document: whoever takes the
- * shard over stores the document once more, after which the owner before, whose view may lack what others did since, is refused.
+ * that do not read `open`. Only the owner writes it, fenced by the revision of the document. A new owner stores the document
+ * once more, so that writes of the previous owner, whose view may be out of date, are refused.
  *
  *     LOG.s.checkpoint.GROUP.SHARD           { at, rows, key, readTo?, open? }
  *     LOG.s.checkpoint.GROUP.SHARD.KEY.FROM  rows; KEY is the revision by which they were written
@@ -34,7 +34,7 @@ export interface Checkpoint {
 }
 
 const rowsPerDocument = 4_000
-/** Ids of missing events: more than these are read again. */
+/** With more missing events than these, the turns are read again instead. */
 const maxOpenIds = 2_000
 const nothing: Head = { at: 0, rows: 0 }
 
@@ -55,7 +55,7 @@ export async function readCheckpoint(
       for (const [task, origin, wake, seq] of found) live.set(task, { group, origin, wake, seq })
       return { at: head.readTo ?? head.at, open: head.open ?? [] }
     }
-    // The owner wrote a newer one meanwhile, or its rows are gone, and the log is read from its start.
+    // The owner has written a newer one since. If not, its rows are gone and the log is read from its start.
     const before: number = stored.seq
     stored = await log.state.last(document)
     if (stored?.seq === before) break
@@ -78,20 +78,20 @@ async function rowsOf(
   return found
 }
 
-/** Makes the checkpoint one's own, as it is; returns the revision by which it is written from now on. */
+/** Takes the checkpoint over unchanged; returns the revision that the next write must have. */
 export async function takeCheckpoint(log: NatsLog, shard: number, group: string): Promise<number> {
   const document = log.names.doc('checkpoint', group, shard)
   for (;;) {
     const before = await log.state.last(document)
     const revision = await log.state.putAfter(before?.seq ?? 0, document, before?.text() ?? JSON.stringify(nothing))
     if (revision === undefined) continue
-    // An owner that died while it wrote left rows that belong to nothing.
+    // An owner that died while writing left rows that no document refers to.
     if (before) await log.state.purge(log.names.doc('checkpoint', group, shard, before.seq, '*'))
     return revision
   }
 }
 
-/** The next revision; undefined, and nothing was written, when somebody else has taken the shard over. */
+/** The next revision; undefined, and nothing is written, if another process has taken the shard over. */
 export async function writeCheckpoint(
   log: NatsLog,
   shard: number,
@@ -110,7 +110,7 @@ export async function writeCheckpoint(
   const before = headOf(await log.state.last(document))
   const head: Head = { rows: rows.length, key: revision, ...coverage(at, open) }
   const next = await log.state.putAfter(revision, document, JSON.stringify(head))
-  // What was refused is purged by who has taken the shard over.
+  // If it was refused, the new owner purges the rows.
   if (next !== undefined) await log.state.purge(log.names.doc('checkpoint', group, shard, before.key ?? before.at, '*'))
   return next
 }

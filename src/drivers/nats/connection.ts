@@ -16,21 +16,21 @@ interface Waiting {
 }
 
 const sweepIntervalMs = 250
-/** An answer normally takes a millisecond; a request that got none by then is made again. */
+/** An answer normally takes a millisecond; after this time the request is retried. */
 const maxAnswerTimeoutMs = 5_000
 
-/** One connection: requests over one inbox of its own, bounded in time, and what is known about the connection. */
+/** A connection to the server: requests with timeouts over one inbox, and the state of the connection. */
 export class LogConnection {
   readonly address: Address
   readonly nc: NatsConnection
   readonly timeoutMs: number
   readonly #inbox: string
   #subscription: Subscription
-  /** The server does not let the answers through. */
+  /** The server denies the subscription to the inbox, so no answers arrive. */
   #inboxDenied: TidingsError | undefined
   readonly #waiting = new Map<string, Waiting>()
   readonly #sweep: NodeJS.Timeout
-  /** A call that waits for two answers in vain has waited for its time limit. */
+  /** At most half of the timeout of a call, so that each call is tried twice. */
   readonly #answerTimeoutMs: number
   #onReconnect: () => void = () => {}
   /** The client has none while it is not connected. */
@@ -58,12 +58,12 @@ export class LogConnection {
     void this.#watch()
   }
 
-  /** After a reconnect it must first be known whether this is still the same log: `recognised()` says so. */
+  /** After a reconnect this stays false until `confirmLog()`: the server may have lost the log. */
   get isConnected(): boolean {
     return this.#connected && this.#isLogConfirmed
   }
 
-  /** Why the server cannot be used now, as far as that is known without asking it. */
+  /** Why the server cannot be used now, without asking it. */
   get problem(): TidingsError | undefined {
     return this.#connected ? this.#inboxDenied : (this.#problem ?? this.unavailable('not connected'))
   }
@@ -84,7 +84,7 @@ export class LogConnection {
     this.#isLogConfirmed = true
   }
 
-  /** A subscription that the server refuses hears nothing. A callback that throws must not end the client's reader. */
+  /** A denied subscription receives nothing. A callback that throws must not stop the client's reader. */
   subscribe(subject: string, callback: (message: Msg) => void): Subscription {
     return this.nc.subscribe(subject, {
       callback: (refused, message) => {
@@ -145,7 +145,7 @@ export class LogConnection {
     const until = performance.now() + this.timeoutMs
     const work = async () => answerOf<T>(await this.request(subject, body, headers))
     if (!this.#connected || this.#closed) return this.retryUntilAnswered(work, until)
-    // What is answered at once, as nearly everything is, costs one promise.
+    // The usual case, an immediate answer, costs one promise.
     return new Promise((resolve, reject) => {
       const again = (error: Error) => void this.retryUntilAnswered(work, until, error).then(resolve, reject)
       const reply = (message: Msg) => {
@@ -161,8 +161,8 @@ export class LogConnection {
   }
 
   /**
-   * Does it until it is answered, again after lost answers and while nobody leads the stream, within the time limit.
-   * Only for what may be done twice. @throws TidingsError
+   * Retries after lost answers and while the stream has no leader, until the timeout. Only for idempotent work.
+   @throws TidingsError
    */
   async retryUntilAnswered<T>(
     work: () => Promise<T>,
@@ -202,7 +202,7 @@ export class LogConnection {
     return new TidingsError('E_LOG_UNAVAILABLE', `${shownAddress(this.address)}: ${reason}`, { retryable: true })
   }
 
-  /** An earlier copy of the call was sent and not answered: whatever ends it now, that copy may have been stored. */
+  /** An earlier attempt was sent and not answered, so it may have been stored. */
   #unanswered(error: unknown): TidingsError {
     const told = this.toTidingsError(error)
     if (!told.retryable) return told
@@ -210,7 +210,7 @@ export class LogConnection {
     return new TidingsError('E_LOG_UNANSWERED', text, { retryable: true, cause: error })
   }
 
-  /** Any error as one for the user. */
+  /** Converts any error to one for the user. */
   toTidingsError(error: unknown): TidingsError {
     if (error instanceof TidingsError) return error
     const text = textOf(error)
@@ -278,7 +278,7 @@ export class LogConnection {
     }
   }
 
-  /** An error that the server sends unasked: the credentials are refused, or do not allow something. */
+  /** An unsolicited error of the server: it rejects the credentials, or denies a subject. */
   #onServerError(error: Error): void {
     if (!isDenial(error)) return
     const denied = deniedBy(this.address, error)

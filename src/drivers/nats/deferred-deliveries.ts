@@ -44,7 +44,7 @@ const graceMs = 2_000
 export class DeferredDeliveries {
   readonly #log: NatsLog
   readonly #now: Now
-  /** Delayed deliveries that this process looks after, by the subject of their document. */
+  /** Delayed deliveries that this process redelivers, by the subject of their document. */
   readonly #scheduled = new Set<string>()
   /** By the monotonic clock: a pause stays as long as it was when the time of day is set. */
   readonly #due = new Heap<{ subject: string; seq: number }>()
@@ -68,7 +68,7 @@ export class DeferredDeliveries {
     this.#schedule(subject, seq, after)
   }
 
-  /** Takes care of what is delayed in these groups and of which nobody else may be taking care. */
+  /** Schedules delayed deliveries of these groups that no other process may be scheduling. */
   async adopt(groups: Iterable<string>): Promise<void> {
     for (const group of groups)
       for await (const stored of this.#all(group, 'delayed')) {
@@ -128,7 +128,7 @@ export class DeferredDeliveries {
     return stored?.subject.startsWith(`${this.#log.names.doc('aside')}.`) ? stored : undefined
   }
 
-  /** False when somebody else did it. A delivery that is due goes on counting; one that is released begins again. */
+  /** False if another process did it. A due delivery keeps its attempt count; a released one restarts at 1. */
   async #redeliver(stored: StoredMessage, isDue = false): Promise<boolean> {
     const kept = JSON.parse(stored.text()) as DeferredDocument
     await this.#log.events.append(this.#log.names.redelivery(kept.shard, kept.group), JSON.stringify(kept.event), {
@@ -142,7 +142,7 @@ export class DeferredDeliveries {
 
   /** `wait`: ms from now. */
   #schedule(subject: string, seq: number, wait: number): void {
-    // What is too much is found again by the next `adopt`.
+    // The next `adopt` finds the rest.
     if (this.#due.size >= maxTimers) return
     this.#scheduled.add(subject)
     this.#due.push(performance.now() + wait, { subject, seq })
@@ -166,7 +166,7 @@ export class DeferredDeliveries {
           const stored = await this.#log.state.at(seq)
           if (stored?.subject === subject) await this.#redeliver(stored, true)
         } catch {
-          // The log is away; whoever looks next finds it still delayed.
+          // The log is unavailable; the next `adopt` finds it still delayed.
         } finally {
           this.#scheduled.delete(subject)
         }

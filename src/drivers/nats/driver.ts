@@ -58,7 +58,7 @@ const retryDelayMs = 500
 const leastRepair = (repairs: readonly TurnRepair[]): TurnRepair =>
   repairs.includes('none') ? 'none' : repairs.includes('recent') ? 'recent' : 'all'
 
-/** A log on NATS JetStream. `docs/nats.md` says how it lies there. */
+/** A log on NATS JetStream. `docs/nats.md` describes its layout. */
 export class NatsDriver implements Driver {
   readonly name = 'nats'
   readonly shards: number
@@ -136,7 +136,7 @@ export class NatsDriver implements Driver {
       try {
         const accepted = await this.#turns.commit(commit, () => this.#isStopping(group))
         if (!accepted) return 'conflict'
-        // Looked up once more: the lease may have run out meanwhile, and the shard may have been taken again since.
+        // The lease may have expired since, so the owner is looked up again.
         if (view && this.#owned(group, shard) === owned) owned!.turnStored(task, accepted, view)
         else await this.#announce(group, shard, accepted.seq, task)
       } finally {
@@ -185,12 +185,12 @@ export class NatsDriver implements Driver {
     return this.#calls.run(() => this.#reader.isSettled(call))
   }
 
-  /** The document is for ever, as far as a claim can matter; the event is for those who read the log. */
+  /** The document decides; the event is for readers of the log. */
   claim(_: Delivery, entry: EncodedEvent): Promise<boolean> {
     return this.#calls.run(async () => {
       const subject = this.#log.names.doc('claim', entry.event.id)
       if (await this.#log.state.last(subject)) return false
-      // The event first: were the document there and the event refused, the call would count as started.
+      // The event first: if the document existed and the event were refused, the call would count as started.
       await this.#publisher.publish([entry])
       return (await this.#log.state.putAfter(0, subject, '', { 'Nats-TTL': claimTtl })) !== undefined
     })
@@ -222,7 +222,7 @@ export class NatsDriver implements Driver {
       try {
         const repairOf = (newest: StoredMessage) => leastRepair(owners.map(owned => owned.repairOf(newest)))
         const { newest, ...journal } = await this.#turns.journal(task, repairOf)
-        // Somebody else may have gone on with this task.
+        // Another process may have continued this task.
         if (newest) owners.forEach((owned, i) => owned.turnStored(task, newest, views[i]!))
         return journal
       } finally {
@@ -311,7 +311,7 @@ export class NatsDriver implements Driver {
     await this.#connection.close()
   }
 
-  /** Whoever stops first takes no more of a group, and then waits for the turns under way. */
+  /** A stopping member takes no more deliveries and waits for its running turns. */
   #isStopping(group: string): boolean {
     return this.#calls.isClosed || [...this.#consumers].some(({ window }) => window.group === group && window.isPaused)
   }
@@ -325,14 +325,14 @@ export class NatsDriver implements Driver {
     return undefined
   }
 
-  /** What this process knows of a shard, for each group for which it owns it. */
+  /** The state of a shard, for each group for which this process owns it. */
   #ownersOf(shard: number): OwnedShard[] {
     return [...this.#consumers].flatMap(consumer =>
       consumer instanceof ShardedMember ? (consumer.owned(shard) ?? []) : [],
     )
   }
 
-  /** A task was changed by somebody who does not surely own its shard: whoever does must hear of it, now or later. */
+  /** This process changed a task and may not own its shard any more, so it notifies the owner. */
   async #announce(group: string, shard: number, seq: number, task: string): Promise<void> {
     await announceChange(this.#log, group, shard, seq, task)
     this.#connection.writeBuffer.send(this.#log.names.change(shard, group), '')
@@ -346,7 +346,7 @@ export class NatsDriver implements Driver {
     if (!this.#connection.isConnected) return
     const now = performance.now()
     for (const { window } of this.#consumers) window.beat(now)
-    // What fails, as while the log is away, is tried again with the next beat.
+    // Failures, as while the log is unavailable, are retried with the next beat.
     for (const consumer of this.#consumers) consumer.beat(now).catch(() => {})
     if (this.#adopting) return
     this.#adopting = true
@@ -369,7 +369,7 @@ export class NatsDriver implements Driver {
     }
   }
 
-  /** Whether the server still has this log. If not, it is made anew, and what is kept here of the old one is void. */
+  /** Checks that the server still has this log. If not, recreates it and drops the state of the old one. */
   async #confirmLog(): Promise<void> {
     const { names, replicas } = this.#log
     const { identity } = await provision(this.#connection, names.shards, replicas)

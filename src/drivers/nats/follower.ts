@@ -9,8 +9,8 @@ const inactiveTtlMs = 60_000
 const retryDelayMs = 500
 
 /**
- * Reads a stream as it grows through a consumer of its own that is kept nowhere. No more is asked for than there is room, so
- * that a slow reader holds nothing but its place; when the consumer is gone another one goes on behind the last message.
+ * Follows a stream through an ephemeral consumer. It requests only as many messages as it has room for, so a slow reader
+ * holds nothing but its position. If the consumer is gone, another one continues after the last message.
  */
 export class Follower {
   readonly #connection: LogConnection
@@ -59,14 +59,14 @@ export class Follower {
     }
   }
 
-  /** A consumer that begins behind the last message that came. */
+  /** Creates a consumer that starts after the last received message. */
   restart(): void {
     this.#consumer?.stop()
     this.#consumer = undefined
     if (!this.#stopped) void this.#make()
   }
 
-  /** The log is another one, of which nothing was read. */
+  /** The log was replaced by an empty one. */
   renew(): void {
     this.#last = 0
     this.restart()
@@ -100,7 +100,7 @@ export class Follower {
     const { log } = this.#log.names
     try {
       await this.#connection.api(`CONSUMER.CREATE.${log}.${name}`, { stream_name: log, config })
-      // Made for a log that is gone.
+      // It was created for a log that is gone.
       if (this.#stopped || last !== this.#last) return
       this.#consumer = new PullConsumer(this.#connection, log, name, this.#newInbox, {
         givesBack: false,
@@ -118,7 +118,7 @@ export class Follower {
   }
 
   #receive(pulled: PulledMessage): void {
-    // Nothing is acknowledged: what came to nobody does not come again.
+    // Without acknowledgements a lost delivery is not repeated.
     if (pulled.nth !== ++this.#nth) return this.restart()
     this.#last = pulled.seq
     this.#queue.push(pulled)

@@ -5,14 +5,14 @@ import type { LogConnection } from './connection.ts'
 import { durableOf } from './names.ts'
 import { isDeniedAt, type NatsLog } from './provision.ts'
 
-/** What is known of a group beside its consumers. */
+/** The stored description of a group. */
 interface GroupDocument {
   readonly group: string
   readonly mode: 'shared' | 'sharded'
-  /** What its live members ask for together. */
+  /** The union of the filters of its live members. */
   readonly filter: Filter
   readonly limit?: number
-  /** Where its consumers began: the sequence after which a consumer that has to be made again starts. */
+  /** The sequence after which its consumers start, also when they are recreated. */
   readonly start: number
 }
 
@@ -47,8 +47,8 @@ export class Groups {
   }
 
   /**
-   * A member of a sharded group is a document that vanishes unless it is renewed; one that left is empty until then. Those of a
-   * shared group are known by what they ask the server for, or have in hand.
+   * A member of a sharded group is a document that expires unless it is renewed, and is empty after the member left. Members of a
+   * shared group show in the consumer's waiting requests and pending acknowledgements.
    */
   async hasMembers(group: string): Promise<boolean> {
     if ((await this.#read(group))?.value.mode === 'shared') {
@@ -61,8 +61,8 @@ export class Groups {
   }
 
   /**
-   * Makes or widens the group so that it takes what this member asks for too. The document changes first, by compare and
-   * swap, and the consumers follow it until it no longer changes.
+   * Creates the group, or widens its filter for this member. The document changes first, by compare-and-set, and the consumers
+   * are updated until it no longer changes.
    */
   async join({ group, mode, filter, limit, from }: ConsumerGroup): Promise<void> {
     await this.#change(group, async before => ({
@@ -74,7 +74,7 @@ export class Groups {
     }))
   }
 
-  /** Asks first: who may not make groups goes on where somebody else has. */
+  /** Reads first, so that a user who may not create groups can use an existing one. */
   async make(group: ConsumerGroup): Promise<void> {
     if (await this.#read(group.group)) return
     try {
@@ -82,11 +82,13 @@ export class Groups {
     } catch (error) {
       const isDenied = isDeniedAt(error, '.s.group.') || isDeniedAt(error, '.CONSUMER.')
       if (!isDenied) throw error
-      throw this.#connection.unavailable(`the group ${group.group} does not exist yet, and this user may not make it`)
+      throw this.#connection.unavailable(
+        `the group "${group.group}" does not exist and this user may not create it; start its worker first`,
+      )
     }
   }
 
-  /** What is asked for from now on, by the filters of the members that are there. */
+  /** Narrows the filter to those of the live members. */
   async narrow(group: string, filters: readonly Filter[]): Promise<void> {
     await this.#change(group, async before => {
       const filter = union(filters)
@@ -96,12 +98,12 @@ export class Groups {
     })
   }
 
-  /** What the members of a group ask for together, as it is now. */
+  /** The union of the members' filters. */
   async filterOf(group: string): Promise<Filter> {
     return (await this.#read(group))?.value.filter ?? []
   }
 
-  /** Makes the consumers that are missing, as after the server lost its data. */
+  /** Recreates missing consumers, as after the server lost its data. */
   async provision(group: string): Promise<void> {
     const document = await this.#read(group)
     if (document) await this.#ensure(document.value)
@@ -206,7 +208,7 @@ export class Groups {
   }
 }
 
-/** Each clause once, in an order of its own, so that equal filters are equal as text. */
+/** Each clause once, in a canonical order, so that equal filters are equal as text. */
 function union(filters: readonly Filter[]): Filter {
   const clauses = new Map(
     filters.flat().map(({ types, targets }) => {

@@ -6,8 +6,8 @@ import { NatsDelivery, type DeliveryOwner, type NatsDeliveryContext } from './na
 import type { PulledMessage } from './pull-consumer.ts'
 
 /**
- * What one subscription has in hand, never more than its window, and what has come early and waits for room. While it is
- * here the server hears of it, so that nobody else gets it.
+ * The deliveries that one subscription is working on, at most as many as its window, and those that wait for room. It extends
+ * their acknowledgement time on the server, so that no other member receives them.
  */
 export class InFlightWindow implements DeliveryOwner {
   readonly context: NatsDeliveryContext
@@ -61,7 +61,7 @@ export class InFlightWindow implements DeliveryOwner {
 
   receive(pulled: PulledMessage): void {
     const known = this.#inFlight.get(pulled.seq)
-    // A log that was made anew uses the same sequences for other messages.
+    // A recreated log uses the same sequences for other messages.
     if (known?.pulled.at === pulled.at) return known.renew(pulled)
     const text = pulled.message.string()
     const { event, problem } = readDelivery(text, () => ({ at: { subject: pulled.subject } }))
@@ -77,7 +77,7 @@ export class InFlightWindow implements DeliveryOwner {
     return this.#inFlight.get(delivery.pulled.seq) === delivery
   }
 
-  /** So that what was acknowledged before counts as settled: each consumer is asked once, behind its acknowledgements. */
+  /** Waits until earlier acknowledgements are applied: one request for each consumer, after its acknowledgements. */
   async flush(): Promise<void> {
     const last = [...this.#newestReplies.values()]
     this.#newestReplies.clear()
@@ -106,20 +106,20 @@ export class InFlightWindow implements DeliveryOwner {
     this.forget(shard)
   }
 
-  /** Somebody else has it by now, or will. */
+  /** Another member has these deliveries now, or will receive them. */
   forget(shard?: number): void {
     const isKept = (delivery: NatsDelivery) => shard !== undefined && delivery.shard !== shard
     for (const [seq, delivery] of this.#inFlight) if (!isKept(delivery)) this.#inFlight.delete(seq)
     this.#waiting = this.#waiting.filter(isKept)
   }
 
-  /** Tells the server what is still being worked on. */
+  /** Extends the acknowledgement time of unfinished deliveries. */
   beat(now: number): void {
     for (const delivery of [...this.#inFlight.values(), ...this.#waiting])
       if (now - delivery.beatAt >= this.#ackWaitMs / 3) delivery.beat(now)
   }
 
-  /** What is no event is for a person to look at, and must not come again. */
+  /** A message that is not an event goes to the dead letters, because it would be redelivered forever. */
   async #discardMalformed(delivery: NatsDelivery, problem: Reason): Promise<void> {
     this.#inFlight.set(delivery.pulled.seq, delivery)
     await delivery.conclude({ kind: 'discard', reason: problem }).catch(() => {})
@@ -132,8 +132,8 @@ export class InFlightWindow implements DeliveryOwner {
   }
 
   /**
-   * The server may send more than is asked for. But a member that has just joined may ask for more than is known here, and
-   * taking its events for nothing would lose them: the group's own document, read after they came, decides.
+   * The server may send more than the filter. But a member that has just joined may have widened the filter, and acknowledging
+   * its events would lose them. So the group's document, read after they came, decides.
    */
   async #recheckUnmatched(): Promise<void> {
     while (this.#unmatched.length > 0) {
@@ -158,12 +158,12 @@ export class InFlightWindow implements DeliveryOwner {
   }
 }
 
-/** What the driver keeps of a subscription. */
+/** A subscription of this process. */
 export interface GroupMember extends Consumer {
   readonly window: InFlightWindow
   /** Called several times within the time that the server waits for an acknowledgement; `now` is of the monotonic clock. */
   beat(now: number): Promise<void>
   reconnected(): void
-  /** The server lost its data: everything is made anew. */
+  /** The server lost its data: recreates everything. */
   renewed(): Promise<void>
 }

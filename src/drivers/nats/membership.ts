@@ -6,7 +6,7 @@ import type { NatsLog } from './provision.ts'
 type Owners = (string | null)[]
 
 export interface MembershipView {
-  /** Ids of the members that beat, in the order in which they joined. */
+  /** Ids of the live members, in the order in which they joined. */
   readonly members: readonly string[]
   readonly filters: readonly Filter[]
   readonly owners: Owners
@@ -14,8 +14,8 @@ export interface MembershipView {
 }
 
 /**
- * Who is a member of a group, and who owns its shards. A member is a document that vanishes by itself unless it is renewed.
- * News is heard on the subjects of the documents as they are written.
+ * The members of a group and the owners of its shards. A member is a document that expires unless it is renewed. Changes
+ * arrive as messages on the subjects of the documents.
  */
 export class Membership {
   readonly #connection: LogConnection
@@ -76,13 +76,13 @@ export class Membership {
     return { members: members.toSorted(), filters, owners, revision: stored?.seq ?? 0 }
   }
 
-  /** False when somebody else changed it since it was looked at. */
+  /** False if another member changed it since it was read. */
   async claim(owners: Owners, revision: number): Promise<boolean> {
     const subject = this.#log.names.doc('owner', this.#group)
     return (await this.#log.state.putAfter(revision, subject, JSON.stringify(owners))) !== undefined
   }
 
-  /** Leaves: the others hear it and need not wait for the end of the lease. */
+  /** Leaves the group and notifies the others, so that they need not wait for the lease to expire. */
   async leave(): Promise<void> {
     this.stop()
     await this.#log.state.append(this.#subject, '', { 'Nats-TTL': '1s' })

@@ -72,7 +72,7 @@ export class Names {
     return `${this.log}.w.${shard}.${token(group)}`
   }
 
-  /** Everything that lies in one shard. */
+  /** Everything in one shard. */
   shard(shard: number): string {
     return `${this.log}.*.${shard}.>`
   }
@@ -90,7 +90,7 @@ export class Names {
       .join('.')}`
   }
 
-  /** Heard by the owner of a shard when somebody else changed a task in it. */
+  /** Notifies the owner of a shard that another process changed a task in it. */
   change(shard: number | '*', group: string): string {
     return `${this.log}.c.${shard}.${token(group)}`
   }
@@ -103,7 +103,7 @@ export class Names {
     return `${this.log}.signal`
   }
 
-  /** What a consumer must ask for so that it gets at least what the filter matches, without overlaps. */
+  /** Subjects for a consumer that cover the filter, without overlaps. */
   filters(filter: Filter, group: string, shard: number | '*' = '*'): string[] {
     const subjects = filter.flatMap(clause => this.#subjectsOf(clause, shard))
     return [...withoutOverlaps(subjects), this.redelivery(shard, group)]
@@ -115,7 +115,7 @@ export class Names {
   }
 }
 
-/** The server refuses filters of which two may match one subject: such are replaced by what covers both. */
+/** The server rejects filters if two may match one subject: those are replaced by one that covers both. */
 function withoutOverlaps(subjects: readonly string[]): string[] {
   const kept: string[] = []
   for (let subject of subjects) {

@@ -8,7 +8,7 @@ import type { EventPublisher } from './publisher.ts'
 import type { PulledMessage } from './pull-consumer.ts'
 import type { RecentEvents } from './recent-events.ts'
 
-/** What a delivery needs of its driver. */
+/** The parts of the driver that deliveries use. */
 export interface NatsDeliveryContext {
   readonly connection: LogConnection
   readonly names: Names
@@ -22,11 +22,11 @@ export interface DeliveryOwner {
   readonly group: string
   readonly context: NatsDeliveryContext
   has(delivery: NatsDelivery): boolean
-  /** Takes it out of the hand; false when it is not there any more. */
+  /** False if it is not in flight any more. */
   remove(delivery: NatsDelivery): boolean
 }
 
-/** A delivery in hand. Its acknowledgement travels with it. */
+/** A delivery in flight, with the subject of its acknowledgement. */
 export class NatsDelivery implements Delivery {
   readonly event: CloudEvent
   readonly attempt: number
@@ -34,7 +34,7 @@ export class NatsDelivery implements Delivery {
   readonly memo: string | undefined
   readonly shard: number
   pulled: PulledMessage
-  /** When the server last heard that it is being worked on, by the monotonic clock. */
+  /** When its acknowledgement time was last extended, by the monotonic clock. */
   beatAt = performance.now()
   readonly position: number
   readonly #owner: DeliveryOwner
@@ -79,12 +79,12 @@ export class NatsDelivery implements Delivery {
     this.beatAt = performance.now()
   }
 
-  /** Hands it back at once. */
+  /** Returns it to the server, which redelivers it at once. */
   giveBack(): void {
     this.#reply('-NAK')
   }
 
-  /** Tells the server that it is still being worked on. */
+  /** Extends its acknowledgement time. */
   beat(now: number): void {
     this.beatAt = now
     this.#reply('+WPI')

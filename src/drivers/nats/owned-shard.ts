@@ -15,22 +15,22 @@ import type { NatsLog } from './provision.ts'
 import type { StoredMessage } from './stored-message.ts'
 import { type StoredTurn, type KnownRepair, taskOf, turnHeaders, type TurnRepair, type Turns } from './turns.ts'
 
-/** A first reading of fewer positions is not written down when it ends. */
+/** A first reading of fewer positions writes no checkpoint when it ends. */
 const minProgress = 1_000
 
-/** Something that looks at the log, or changes it, for a while: what it brings back may be older than what is known by then. */
+/** An operation that reads or changes the log for a while. Its result may be older than the state when it ends. */
 export interface ShardView {
   /** The newest sequence that was known when it began. */
   readonly newest: number
   readonly begun: number
 }
 
-/** How many newest turns are compared at a time with what is known. */
+/** How many newest turns are compared with the state at a time. */
 const comparePageSize = 1_000
 
 /**
- * One shard of a group that this process owns: the tasks that live in it. Whatever comes in is a partial view of the log, so it
- * only ever adds: of a task the newest turn counts, an end is final, and what a view does not show is not taken to be gone.
+ * A shard of a group that this process owns, with its live tasks. All input is a partial view of the log, so it only adds:
+ * the newest turn of a task counts, an end is final, and a task that a view does not show is kept.
  */
 export class OwnedShard {
   readonly shard: number
@@ -38,9 +38,9 @@ export class OwnedShard {
   readonly #log: NatsLog
   readonly #group: string
   readonly #onWake: (task: string, state: LiveTaskState) => void
-  /** Views that are open, in the order in which they began. */
+  /** Open views, in the order in which they began. */
   readonly #views = new Set<ShardView>()
-  /** Tasks that ended since the oldest open view began, and when: a view that began before that may not know it. */
+  /** Tasks that ended since the oldest open view began, and when: an older view may still show them. */
   readonly #ended = new Map<string, number>()
   #time = 0
   #reading: Promise<void> = Promise.resolve()
@@ -49,18 +49,18 @@ export class OwnedShard {
   #newest = 0
   readonly #completeFrom: number
   #isComplete = false
-  /** Up to here it was read. */
+  /** The log was read up to here. */
   #readTo = 0
   #announcements: number[] = []
-  /** By which the checkpoint is written; undefined when somebody else wrote one. */
+  /** The revision of the checkpoint; undefined if another process may have written it. */
   #revision: number | undefined
   #written = 0
-  /** What was written down is not as the log says. */
+  /** The stored checkpoint differs from the log. */
   #mustRewrite = false
   #isLost = false
   #comparing: AsyncGenerator<StoredMessage> | undefined
 
-  /** `sureAt`: the moment, of the monotonic clock, from which on a reading misses nothing that was stored before it was owned. */
+  /** `sureAt`: by the monotonic clock. A reading that begins later sees everything that previous owners stored. */
   constructor(
     log: NatsLog,
     group: string,
@@ -76,11 +76,11 @@ export class OwnedShard {
   }
 
   /**
-   * Reads what others have decided, and finishes what they left unfinished. One reading at a time. The first comes too early for
-   * what a server that has just become leader has not caught up with, and for what the owner before was about to store.
+   * Reads the turns of other processes and repairs what they left unfinished. One reading at a time. The first one may miss turns
+   * that the previous owner is still storing, or that a new leader has not applied yet.
    */
   read(turns: Turns): Promise<void> {
-    // One that has not begun yet finds what this one would.
+    // A reading that has not begun yet serves this caller too.
     if (this.#nextReading) return this.#nextReading
     const reading = this.#reading.then(() => {
       this.#nextReading = undefined
@@ -96,14 +96,16 @@ export class OwnedShard {
     const view = this.openView()
     try {
       const isFirst = this.#readTo === 0
-      // A checkpoint that is written on the way may only continue the one that is read: so it is taken before.
+      // Progress may only continue the checkpoint that is read, so it is taken over first.
       if (isFirst) this.#revision = undefined
       this.#revision ??= await takeCheckpoint(this.#log, this.shard, this.#group)
       const learnt = new Set(this.#announcements)
       const known = isFirst ? undefined : { at: this.#readTo, live: new Map(this.live), learnt }
       const onProgress = async (fold: ShardFold) => {
         if (this.#isLost)
-          throw new TidingsError('E_LOG_UNAVAILABLE', 'the shard has another owner', { retryable: true })
+          throw new TidingsError('E_LOG_UNAVAILABLE', 'the shard has another owner, so its reading ends', {
+            retryable: true,
+          })
         if (isFirst) await this.#saveProgress(fold)
       }
       const fold = await foldShard(this.#log, this.shard, { group: this.#group, known, turns, onProgress })
@@ -112,7 +114,11 @@ export class OwnedShard {
       // Before the first regular save, which may come too late for an owner that lives for seconds only.
       if (isFirst && until - fold.start >= minProgress) await this.#saveProgress(fold)
       if (until < view.newest)
-        throw new TidingsError('E_LOG_UNAVAILABLE', 'the server has not caught up yet', { retryable: true })
+        throw new TidingsError(
+          'E_LOG_UNAVAILABLE',
+          'the server has not applied all turns yet; the shard is read again',
+          { retryable: true },
+        )
       for (const [seq, missing] of fold.unfinished!.open) {
         const turn = await this.#log.events.at(seq)
         if (turn) await this.#repair(turns, turn, { missing, from: until + 1 })
@@ -137,16 +143,20 @@ export class OwnedShard {
     this.#revision = undefined
     this.#revision = await writeCheckpoint(this.#log, this.shard, this.#group, revision, checkpoint, live)
     if (this.#revision === undefined)
-      throw new TidingsError('E_LOG_UNAVAILABLE', 'another process took the shard over', { retryable: true })
+      throw new TidingsError(
+        'E_LOG_UNAVAILABLE',
+        'another process took the shard over, so its checkpoint was not written',
+        { retryable: true },
+      )
     this.#written = readTo
   }
 
-  /** Whether everything is known that was stored before it was owned, and since. */
+  /** Whether the state covers everything that was stored before it was owned, and since. */
   get isComplete(): boolean {
     return this.#isComplete
   }
 
-  /** A turn of this process begins, or somebody looks at the log; it lasts until `close`. */
+  /** Call before a turn or a read of the log begins, and `closeView` when it ends. */
   openView(): ShardView {
     const view = { newest: this.#newest, begun: ++this.#time }
     this.#views.add(view)
@@ -170,19 +180,19 @@ export class OwnedShard {
     return this.#readTo === 0 ? 'recent' : 'all'
   }
 
-  /** A turn was stored, by whomever. */
+  /** A turn was stored, by this or another process. */
   turnStored(task: string, stored: StoredTurn, view: ShardView): void {
     if (this.#isLost || groupOfTurn(stored) !== this.#group) return
     this.#advanceTo(stored.seq)
     if (stored.header(turnHeaders.end)) return this.#end(task)
-    // What was known already wakes nobody again: a task whose code does not fit is read each time that it is woken.
+    // A known turn must not wake its task again: a task whose code does not fit is read each time it is woken.
     if ((this.live.get(task)?.seq ?? 0) >= stored.seq) return
     if (isSelfContained(stored)) this.#learn(task, applyTurn(undefined, stored, this.#group)!, view)
-    // What such a turn leaves as it was, only a reading in order tells.
+    // A turn of an older version needs the turns before it, so the shard is read again.
     else this.#isComplete = false
   }
 
-  /** Writes down how far it is, when enough happened since to pay for it. */
+  /** Writes a checkpoint if enough has changed to pay for it. */
   save(always = false): Promise<void> {
     const saving = this.#saving.then(() => this.#save(always))
     this.#saving = saving.catch(() => {})
@@ -198,7 +208,7 @@ export class OwnedShard {
     if (!isDue && !this.#mustRewrite) return
     const covered = this.#announcements.splice(0)
     const revision = this.#revision
-    // Where it is not known whether it was written, it is taken again.
+    // If the write fails, its outcome is unknown, and the next save takes the checkpoint over once more.
     this.#revision = undefined
     this.#revision = await writeCheckpoint(this.#log, this.shard, this.#group, revision, { at, open: [] }, this.live)
     if (this.#revision === undefined) return
@@ -208,8 +218,8 @@ export class OwnedShard {
   }
 
   /**
-   * Compares a page of the newest turns of the shard with what is known, and sets right what differs, which should be nothing.
-   * False when it is through.
+   * Compares a page of the newest turns of the shard with the state, and corrects differences, which should not exist.
+   * False when it is done.
    */
   async compare(turns: Turns): Promise<boolean> {
     const view = this.openView()
@@ -232,7 +242,7 @@ export class OwnedShard {
     }
   }
 
-  /** Whether this turn, perhaps not the newest any more, shows that something is not known. */
+  /** Whether this turn, which may be outdated by now, contradicts the state. */
   #differs(turn: StoredMessage): boolean {
     return groupOfTurn(turn) === this.#group && differs(this.live.get(taskOf(turn.subject)), turn)
   }
@@ -248,18 +258,21 @@ export class OwnedShard {
     const before = this.live.get(task)
     if (before && (before.seq > after.seq || (before.wake === after.wake && before.origin <= after.origin))) return
     if ((this.#ended.get(task) ?? 0) > view.begun) return
-    logger.warn?.({ task }, 'the wake-up of this task was not known: it is set again')
+    logger.warn?.({ task }, 'the wake-up of this task was missing and is set again')
     this.#mustRewrite = true
     this.#set(task, after)
   }
 
-  /** What a turn promised and its writer did not come to. One that cannot be read must not hold up all the others. */
+  /** Publishes missing events of a turn. A turn that cannot be read must not block the others. */
   async #repair(turns: Turns, turn: StoredMessage, known?: KnownRepair): Promise<void> {
     try {
       await turns.complete(turn, known)
     } catch (error) {
       if (error instanceof TidingsError && (error.retryable || error.code === 'E_BUS_CLOSED')) throw error
-      logger.error?.({ task: taskOf(turn.subject) }, `the events of a turn cannot be read: ${textOf(error)}`)
+      logger.error?.(
+        { task: taskOf(turn.subject) },
+        `cannot read the events of a turn, so they are not repaired: ${textOf(error)}`,
+      )
     }
   }
 
@@ -275,7 +288,7 @@ export class OwnedShard {
 
   #end(task: string): void {
     this.live.delete(task)
-    // Behind all others: they are dropped in the order in which they came.
+    // Moved to the end: entries are dropped in order.
     this.#ended.delete(task)
     if (this.#views.size > 0) this.#ended.set(task, ++this.#time)
   }

@@ -63,7 +63,7 @@ export async function provision(
 
 type StreamConfig = { name: string } & Record<string, unknown>
 
-/** The settings of an existing stream stay as whoever runs the server has set them. */
+/** The settings of an existing stream are not changed. */
 async function infoOf(connection: LogConnection, config: StreamConfig): Promise<StreamInfo> {
   const info = () => connection.api<StreamInfo>(`STREAM.INFO.${config.name}`)
   try {
@@ -74,10 +74,12 @@ async function infoOf(connection: LogConnection, config: StreamConfig): Promise<
   try {
     return await connection.api<StreamInfo>(`STREAM.CREATE.${config.name}`, config)
   } catch (error) {
-    // Another process was faster, with another identity for the log.
+    // Another process created it first, with another identity.
     if (error instanceof Refused && error.code === codes.nameInUse) return info()
     if (isDeniedAt(error, '.STREAM.CREATE.'))
-      throw connection.unavailable('the log does not exist yet, and this user may not make it')
+      throw connection.unavailable(
+        'the log does not exist and this user may not create it; start an agent worker first',
+      )
     throw error
   }
 }

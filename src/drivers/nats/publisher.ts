@@ -23,7 +23,7 @@ export class EventPublisher {
   }
 
   async publish(entries: readonly EncodedEvent[]): Promise<AppendResult[]> {
-    // Read first: what cannot be encoded must fail before anything is stored.
+    // Encode first: it must fail before anything is stored.
     const messages = entries.map(entry => this.#message(entry))
     if (messages.length === 0) return []
     if (messages.length > 1) return this.#batch(messages)
@@ -42,7 +42,7 @@ export class EventPublisher {
     return { subject: this.#log.names.event(event), body: json, headers: { [msgId]: encodeId(event.id) } }
   }
 
-  /** An id that is there already refuses the whole batch and does not say which: each is looked for, the rest tried again. */
+  /** A known id rejects the whole batch without naming the id: finds the known ones and retries the rest. */
   async #batch(messages: readonly Message[]): Promise<AppendResult[]> {
     if (messages.length > maxBatchMessages)
       throw new TidingsError('E_EVENT_TOO_LARGE', `${messages.length} events at once, at most ${maxBatchMessages}`)
@@ -89,5 +89,5 @@ export class EventPublisher {
   }
 }
 
-/** Too many batches at once: passes by itself. */
+/** Too many batches at once, which is temporary. */
 const isTooManyBatches = ({ code }: Refused) => code === 10176 || code === 10210 || code === 10211

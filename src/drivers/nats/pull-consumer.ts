@@ -27,7 +27,7 @@ export interface PullConsumerListener {
   onMessage(parsePulled: PulledMessage): void
   /** The consumer is not there. */
   onMissing(): void
-  /** The server says nothing any more; what was asked for last may have come to nobody. Asked again unless told. */
+  /** The server is silent and messages may be lost. By default the request is repeated. */
   onSilence?(): void
 }
 
@@ -37,7 +37,7 @@ const nanos = 1_000_000
 const silenceTimeoutMs = 3 * heartbeatMs
 const retryDelayMs = 200
 
-/** Asks one consumer of the server for as many messages as there is room for, and never for more. */
+/** Pulls from a consumer as many messages as there is room for, never more. */
 export class PullConsumer {
   readonly #connection: LogConnection
   readonly #subject: string
@@ -64,7 +64,7 @@ export class PullConsumer {
     this.restart()
   }
 
-  /** Asks for more where there is room for it. In large windows not for every single one. */
+  /** Requests more messages if there is room; in large windows not for every single one. */
   pull(): void {
     if (this.#stopped || this.#restartTimer || !this.#connection.isConnected) return
     const room = this.#listener.room()
@@ -75,7 +75,7 @@ export class PullConsumer {
     this.#connection.writeBuffer.send(this.#subject, JSON.stringify(request), { reply: this.#inbox })
   }
 
-  /** What was asked for before is void: its answers go to an inbox that nobody listens to any more. */
+  /** Starts over with a new inbox; answers to earlier requests are dropped. */
   restart(): void {
     if (this.#stopped) return
     this.#unsubscribe()
@@ -86,14 +86,14 @@ export class PullConsumer {
     this.pull()
   }
 
-  /** Looks whether the server still speaks. */
+  /** Starts over if the server has been silent for too long. */
   check(): void {
     if (this.#requested === 0 || performance.now() - this.#receivedAt <= silenceTimeoutMs) this.pull()
     else if (this.#listener.onSilence) this.#listener.onSilence()
     else this.restart()
   }
 
-  /** What was asked for comes to nobody any more; what is under way is given back. */
+  /** Drops the requests and returns messages that are under way. */
   stop(): void {
     this.#stopped = true
     clearTimeout(this.#restartTimer)

@@ -245,7 +245,7 @@ export class Reader {
     try {
       return (await this.#turns.read(message)).turn
     } catch (error) {
-      // Purged with its blob, or whoever wrote it was no worker of ours.
+      // Purged with its blob, or not written by a worker of Tidings.
       if (error instanceof SyntaxError) return undefined
       throw error
     }

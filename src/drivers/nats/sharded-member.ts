@@ -28,9 +28,9 @@ interface ShardedMemberContext {
 interface OwnedEntry {
   readonly state: OwnedShard
   readonly consumer: PullConsumer
-  /** When to read once more, by the monotonic clock: something failed, or may not have been heard. */
+  /** When to read again, by the monotonic clock: something failed, or a change may have been missed. */
   rereadAt: number
-  /** When to compare what is known with the newest turns. */
+  /** When to compare the state with the newest turns. */
   compareAt: number
 }
 
@@ -103,7 +103,7 @@ export class ShardedMember implements GroupMember {
     await this.#rebalance()
   }
 
-  /** The state of a shard of this group, where this member surely owns it: its lease has not run out. */
+  /** The state of a shard that this member owns; undefined if its lease may have expired. */
   owned(shard: number): OwnedShard | undefined {
     return this.#renewed.elapsed <= this.#leaseMs ? this.#owned.get(shard)?.state : undefined
   }
@@ -124,7 +124,7 @@ export class ShardedMember implements GroupMember {
     const mine = [...this.#owned.keys()]
     this.window.giveBack()
     try {
-      // Where the log is away the lease ends by itself.
+      // Without a connection the lease expires.
       if (!this.#context.connection.isConnected) return
       await Promise.all([...this.#owned.values()].map(({ state }) => state.save(true)))
       await this.#disown(mine)
@@ -139,11 +139,11 @@ export class ShardedMember implements GroupMember {
 
   async beat(now: number): Promise<void> {
     for (const { consumer } of this.#owned.values()) consumer.check()
-    // It slept through the end of its lease: others own its shards by now.
+    // It slept through its lease, so other members own its shards now.
     if (this.#renewed.elapsed > this.#leaseMs) for (const shard of this.#owned.keys()) this.#lose(shard)
     if (this.#renewed.elapsed < this.#leaseMs / 4) return
     await this.#renew()
-    // A reading may take longer than a lease, which must be kept meanwhile: else what was read is lost, and read again.
+    // The lease is renewed also during a reading that takes longer, which would be lost otherwise.
     if (this.#isMaintaining) return
     this.#isMaintaining = true
     try {
@@ -156,7 +156,7 @@ export class ShardedMember implements GroupMember {
   async #maintain(now: number): Promise<void> {
     await this.#rebalance()
     for (const owning of this.#owned.values()) {
-      // Read in vain, or a turn came that is understood only by those before it.
+      // A reading failed, or a turn of an older version needs the turns before it.
       const isBehind = !owning.state.isComplete && owning.rereadAt === Infinity
       if (isBehind || now >= owning.rereadAt) await this.#reread(owning)
       await owning.state.save()
@@ -179,7 +179,7 @@ export class ShardedMember implements GroupMember {
     await this.#rebalance()
   }
 
-  /** The lease counts from before the server was asked: it may end there sooner than here, never later. */
+  /** The lease counts from before the request, so it never ends here later than on the server. */
   #renew(): Promise<void> {
     const renewed = new Stopwatch(this.#now)
     return (this.#renewing ??= this.#membership
@@ -194,7 +194,7 @@ export class ShardedMember implements GroupMember {
     if (!owning.state.isComplete) owning.rereadAt = performance.now() + this.#leaseMs
   }
 
-  /** What fails is read again with the next beat. */
+  /** A failed reading is retried with the next beat. */
   async #read(owning: OwnedEntry): Promise<void> {
     try {
       await owning.state.read(this.#turns)
@@ -204,7 +204,7 @@ export class ShardedMember implements GroupMember {
     }
   }
 
-  /** A page of it. The first time when the shard was taken over and is surely known, and then rarely. */
+  /** Compares one page: after the take-over is complete, and then rarely. */
   async #compare(owning: OwnedEntry): Promise<void> {
     if (!owning.state.isComplete) return
     if (!(await owning.state.compare(this.#turns))) owning.compareAt = performance.now() + compareIntervalMs
@@ -214,7 +214,7 @@ export class ShardedMember implements GroupMember {
     if (!this.#isClosed) void this.#rebalance().catch(() => {})
   }
 
-  /** One look at a time; news that comes meanwhile is looked at afterwards. */
+  /** One at a time; changes that arrive meanwhile are handled afterwards. */
   #rebalance(): Promise<void> {
     this.#rebalanceAgain = true
     return (this.#rebalancing ??= (async () => {
@@ -268,7 +268,7 @@ export class ShardedMember implements GroupMember {
     this.#read(owning).catch(() => {})
   }
 
-  /** Lets a shard go in good order. */
+  /** Gives a shard up after saving its state. */
   async #release(shard: number): Promise<void> {
     const owning = this.#owned.get(shard)!
     this.#stopPulling(shard)
@@ -276,7 +276,7 @@ export class ShardedMember implements GroupMember {
     try {
       await owning.state.save(true)
     } finally {
-      // Nothing is pulled any more: also where the log is away it must be taken anew, or not at all.
+      // Its consumer is stopped, so the shard must be acquired again even if the save failed.
       this.#lose(shard)
     }
   }
@@ -302,7 +302,7 @@ export class ShardedMember implements GroupMember {
     }
   }
 
-  /** How many of a shard may come before there is room in the window, so that no shard waits for another. */
+  /** How many deliveries of a shard are requested before the window has room, so that no shard waits for another. */
   get #maxPrefetch(): number {
     return Math.min(64, Math.max(1, Math.ceil(this.#subscription.maxInFlight / Math.max(1, this.#owned.size))))
   }

@@ -17,7 +17,7 @@ export interface Message {
 }
 
 export interface ScanOptions {
-  /** Subject, with wildcards; everything unless told. */
+  /** Subject, with wildcards; everything by default. */
   readonly subject?: string
   readonly from?: number
   readonly until?: number
@@ -45,7 +45,7 @@ export class Stream {
     this.#replicated = replicas > 1
   }
 
-  /** Stores a message; done again after a lost answer, so it needs an id or must be harmless twice. */
+  /** Stores a message. Retried after a lost answer, so it needs an id or must be idempotent. */
   append(subject: string, body: string | Uint8Array, headers?: Record<string, string | number>): Promise<Acknowledged> {
     const encoded = headers && headersOf(headers)
     return this.#connection.ask(subject, body, encoded)
@@ -217,7 +217,7 @@ export class Stream {
     return [...bySubject.values()]
   }
 
-  /** Undefined when the server does not answer for so many. */
+  /** Undefined if there are too many subjects for the server. */
   async #lastOfEach(subject: string): Promise<StoredMessage[] | undefined> {
     const found: StoredMessage[] = []
     for (;;) {
@@ -330,7 +330,7 @@ export class Stream {
     }
   }
 
-  /** After each request that was not answered in time it asks for a quarter: a busy server must not be given the same work again. */
+  /** After each timeout it requests a quarter as many, so that a busy server does not get the same work again. */
   #page(request: Record<string, unknown>, atMost: number): Promise<{ messages: StoredMessage[]; pending: number }> {
     let batch = atMost
     return this.#connection.retryUntilAnswered(

@@ -9,29 +9,29 @@ import { UnfinishedTurns } from './unfinished-turns.ts'
 /** An unfinished task. */
 export interface LiveTaskState {
   readonly group: string
-  /** The log must be kept from here on. */
+  /** The log must be kept from here. */
   readonly origin: number
   readonly wake: number | null
-  /** Sequence of the message that says so: what is older does not count. */
+  /** Sequence of the message with this state; older messages are ignored. */
   readonly seq: number
 }
 
-/** A change by somebody who did not surely own the shard any more: its owner may not have heard of it. */
+/** A change by a process that may not own the shard any more, so its owner may not know it. */
 interface Announcement {
   readonly task: string
 }
 
 /*
- * Which tasks of a shard live, and when they want to be woken, is nowhere but in the headers of their turns: the owner of a
- * shard folds them, and writes down from time to time how far it is. So a turn costs no second write. Whoever takes a shard
- * over reads the checkpoint and what came after it. A checkpoint covers only what its writer has seen; whoever changes a task
- * without surely owning its shard, as one that slept through the end of its lease, leaves an announcement.
+ * The live tasks of a shard and their wake-ups are stored only in the headers of turns, so a turn costs one write. The owner
+ * of a shard folds the headers and writes a checkpoint now and then; the next owner reads the checkpoint and the turns after
+ * it. A checkpoint covers only what its writer has seen. A process that changes a task and may not own its shard any more,
+ * because it slept through its lease, leaves an announcement.
  *
- * Each turn says all that there is to know of its task, so that the newest turn that is known is right whatever else was
- * missed. Turns of older versions say only what they change: those count only where everything before them was read.
+ * Each turn carries the whole state of its task, so the newest known turn is right even if others were missed. Turns of
+ * older versions carry only changes, and need everything before them.
  */
 
-/** What was read already. */
+/** The result of an earlier reading. */
 interface PreviousReading {
   readonly at: number
   readonly live: Map<string, LiveTaskState>
@@ -42,9 +42,9 @@ interface PreviousReading {
 interface FoldOptions {
   /** Only the tasks of this group; all groups by default. */
   readonly group?: string
-  /** Of the group, where it was read up to some position already. */
+  /** An earlier reading of the group that is continued. */
   readonly known?: PreviousReading | undefined
-  /** Given, the fold also finds the turns whose events are missing. */
+  /** With it, the fold also finds turns whose events are missing. */
   readonly turns?: Turns
   /** Called now and then while it is read. */
   readonly onProgress?: (fold: ShardFold) => Promise<void>
@@ -91,7 +91,7 @@ export async function foldShard(log: NatsLog, shard: number, options: FoldOption
   return fold
 }
 
-/** The announcements of a shard, of all groups or of one, with the sequences of their documents. */
+/** The announcements of a shard, for one group or all, with the sequences of their documents. */
 export async function* announcedIn(log: NatsLog, shard: number, only?: string) {
   for await (const { subject, seq, text } of log.state.scan({
     subject: log.names.doc('foreign', only ?? '*', shard, '*'),
@@ -101,7 +101,7 @@ export async function* announcedIn(log: NatsLog, shard: number, only?: string) {
   }
 }
 
-/** `seq`: of what was changed. */
+/** `seq`: of the changed turn. */
 export async function announceChange(
   log: NatsLog,
   group: string,
@@ -113,8 +113,7 @@ export async function announceChange(
 }
 
 /**
- * What the turns of one task make of it, by the newest, or, where that does not say all, by all that are kept, or by those after
- * `known`.
+ * The state of a task by its newest turn. If that is of an older version, by all of its turns, or by those after `known`.
  */
 export async function liveOf(
   log: NatsLog,
@@ -140,7 +139,7 @@ export class ShardFold {
   readonly start: number
   readonly until: number
   readonly unfinished: UnfinishedTurns | undefined
-  /** Everything up to here was read. */
+  /** The log was read up to here. */
   readTo: number
   /** Sequences of the announcements that are folded in. */
   readonly announcements: number[] = []
@@ -166,7 +165,7 @@ export class ShardFold {
     this.unfinished?.add(stored)
   }
 
-  /** The newest turn of a task that somebody else changed. */
+  /** Adds the newest turn of an announced task. */
   async learn(log: NatsLog, newest: StoredMessage, group: string): Promise<void> {
     const task = taskOf(newest.subject)
     if ((this.live.get(task)?.seq ?? 0) >= newest.seq) return
@@ -184,14 +183,13 @@ export class ShardFold {
   }
 }
 
-/** Whether a turn says by itself when its task is woken and from where the log is kept for it. */
+/** Whether a turn carries the whole state of its task. */
 export const isSelfContained = ({ header }: Pick<StoredTurn, 'header'>) =>
   header(turnHeaders.wake) !== '' &&
   (header(turnHeaders.version) === '1' || !!header(turnHeaders.snapshot) || header(turnHeaders.origin) !== '')
 
 /**
- * What a turn makes of its task; undefined when it has ended. `before` is asked for what the turn does not say, and must then be
- * all that came before it.
+ * The state of a task after a turn; undefined if it has ended. `before` supplies what a turn of an older version leaves out.
  */
 export function applyTurn(
   before: LiveTaskState | undefined,
@@ -210,7 +208,7 @@ export function applyTurn(
   }
 }
 
-/** Whether what is known of a task cannot be right by a turn that was its newest not long ago. */
+/** Whether a turn that was recently the newest contradicts the known state of its task. */
 export function differs(known: LiveTaskState | undefined, { seq, header }: StoredTurn): boolean {
   if (header(turnHeaders.end)) return known !== undefined && known.seq <= seq
   if (!known || known.seq < seq) return true

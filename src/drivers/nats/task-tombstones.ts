@@ -2,9 +2,9 @@ import { correlationOf, mintedAt } from '../../bus/ids.ts'
 import type { NatsLog } from './provision.ts'
 
 /*
- * A purged journal forgets its fence: version 0 would be accepted again. So the names of finished tasks are kept, for as
- * long again as events are, in few documents of many lines. Only a task whose correlation is older than the last purge can
- * be among them, so a new task costs no look.
+ * Purging a journal removes its fence, so version 0 would be accepted again. So the ids of finished tasks are kept for another
+ * retention period, in few documents with many lines. Only a task whose correlation is older than the last purge can be among
+ * them, so a new task needs no lookup.
  */
 
 const maxLinesPerDocument = 8_000
@@ -28,7 +28,7 @@ export class TaskTombstones {
     return false
   }
 
-  /** Keeps the names of finished tasks whose turns are about to go; `newest` is when the newest of those was stored. */
+  /** Keeps the ids of finished tasks whose turns are about to be purged; `newest`: when the newest turn was stored. */
   async add(tasks: ReadonlyMap<number, readonly string[]>, newest: number, keepMs: number): Promise<void> {
     const ttl = Math.max(1, Math.ceil(keepMs / 1_000))
     for (const [shard, names] of tasks)

@@ -12,13 +12,13 @@ import type { RecentEvents } from './recent-events.ts'
 import type { TaskTombstones } from './task-tombstones.ts'
 
 /*
- * A turn is one message on the subject of its task: the turn, the events that it emitted, a snapshot where there is one,
- * a JSON text a line. It is stored only after the turn that its writer saw (expected-last-subject-sequence). Then its
- * events are published, each on its own subject. A writer that dies in between leaves a turn whose events are missing;
- * whoever reads the journal next, or takes the shard over, publishes them: they stand in the turn.
+ * A turn is one message on the subject of its task: the turn, the events that it emitted, and a snapshot if there is one,
+ * one JSON text a line. It is stored only after the turn that its writer saw (expected-last-subject-sequence). Then its
+ * events are published, each on its own subject. If the writer dies in between, the next reader of the journal or the next
+ * owner of the shard publishes them from the turn.
  *
  *     fence ── stored ──▶ events published ──▶ inputs acknowledged
- *       │        └── dies ──▶ the inputs come again ──▶ the journal is read ──▶ events published
+ *       │        └── dies ──▶ inputs are redelivered ──▶ the journal is read ──▶ events published
  *       └── refused ──▶ conflict
  */
 
@@ -35,11 +35,11 @@ export const turnHeaders = {
   /** Sequence of the turn from which the task is read: the newest before this one that carries a snapshot, else the first. */
   origin: 'Tidings-Origin',
   by: 'Tidings-By',
-  /** The lines lie in a blob. */
+  /** The lines are stored in a blob. */
   body: 'Tidings-Body',
 } as const
 
-/** The newest turn of a task, as this process knows it. */
+/** The newest turn of a task that this process knows. */
 interface Head {
   readonly version: number
   readonly seq: number
@@ -58,7 +58,7 @@ const blobTenant = 'tidings-turns'
 /** Headers and the protocol need room beside the lines. */
 const payloadReserveBytes = 16 * 1024
 
-/** A turn that was stored, as it would be read again. */
+/** A stored turn, as a reader would see it. */
 export type StoredTurn = Pick<StoredMessage, 'seq' | 'header'>
 
 /** What the store of turns works with. */
@@ -89,7 +89,7 @@ export class Turns {
   /** Stores the turn, then its events, until `givesUp`. Undefined on a conflict. */
   async commit(commit: Commit, givesUp: () => boolean): Promise<StoredTurn | undefined> {
     const { task, expect, events } = commit
-    // Read first: what cannot be encoded must fail before anything is stored.
+    // Encode first: it must fail before anything is stored.
     const lines = [commit.turn.json, ...events.map(({ json }) => json)]
     const head = await this.#expected(task, expect)
     if (!head) return undefined
@@ -196,7 +196,7 @@ export class Turns {
     return head.version === expect && !head.ended ? head : undefined
   }
 
-  /** Undefined when another turn stands there. After a lost answer the newest turn says whether this one was stored. */
+  /** Undefined on a conflict. After a lost answer the newest turn shows whether this one was stored. */
   async #store(task: string, head: Head, message: Message): Promise<number | undefined> {
     let asked = false
     const mine = (newest: StoredMessage | undefined) =>
@@ -254,8 +254,8 @@ export class Turns {
   }
 
   /**
-   * The turn is accepted: its events follow, however long the broker is away. Whoever stops before leaves that to the
-   * next who reads the journal, as one that is killed does. @throws TidingsError
+   * The turn is accepted, so its events are retried for as long as the broker is unavailable. If this process stops first, the
+   * next reader of the journal publishes them. @throws TidingsError
    */
   async #publishUntilStored(event: CloudEvent, json: string, givesUp: () => boolean): Promise<void> {
     for (;;) {
@@ -268,7 +268,7 @@ export class Turns {
     }
   }
 
-  /** The turns from the newest snapshot on; a replica that lags is asked again. */
+  /** The turns from the newest snapshot; retries while a replica lags. */
   async #messages(subject: string, head: Head): Promise<StoredMessage[]> {
     const from = head.origin || head.snapshotAt || 1
     for (;;) {
@@ -330,7 +330,7 @@ function headOf(stored: StoredMessage): Head {
   }
 }
 
-/** Where the log must be kept from for the task of this turn; 0 where it does not say. */
+/** The position from which the log must be kept for the task of this turn; 0 if the turn does not carry it. */
 export function originOfTurn({ seq, header }: StoredTurn): number {
   if (header(turnHeaders.snapshot) || header(turnHeaders.version) === '1') return seq
   return Number(header(turnHeaders.origin)) || Number(header(turnHeaders.snapshotAt)) || 0

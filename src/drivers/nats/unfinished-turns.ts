@@ -95,7 +95,10 @@ export class UnfinishedTurns {
       return (await this.#turns.read(stored)).events.map(({ event }) => event.id)
     } catch (error) {
       if (error instanceof TidingsError && (error.retryable || error.code === 'E_BUS_CLOSED')) throw error
-      logger.error?.({ task: taskOf(stored.subject) }, `the events of a turn cannot be read: ${textOf(error)}`)
+      logger.error?.(
+        { task: taskOf(stored.subject) },
+        `cannot read the events of a turn, so they are not repaired: ${textOf(error)}`,
+      )
       return []
     }
   }

@@ -7,29 +7,29 @@ interface WakeCall {
   readonly task: string
   readonly shard: OwnedShard
   readonly due: number
-  /** What the task said when this was set down; whatever it says later makes it void. */
+  /** Sequence of the turn that asked for it; a later turn cancels it. */
   readonly seq: number
-  /** The pause before it is called once more. */
+  /** The pause before it is repeated. */
   readonly pause: number
 }
 
 const minPauseMs = 500
 const maxPauseMs = 30_000
-/** So many are called at once, and more as those answer or their first pause ends: each reads a journal. */
+/** Maximum number of wake-ups that wait for an answer or the end of their first pause, as each reads a journal. */
 const maxPending = 512
-/** Pause, in ms, before the next look whether some have answered. */
+/** While the maximum is reached, answers are checked at this interval. */
 const fullPollIntervalMs = 5
 
 /**
- * Wakes the tasks of the shards that this consumer owns, each at its time and then again, with growing pauses, until it
- * answers by a turn or by arming again. One timer, whatever the number of tasks.
+ * Wakes the tasks of the owned shards when due, and repeats with backoff until a task answers by a turn. One timer for all
+ * tasks.
  */
 export class WakeSchedule {
   #calls = new Heap<WakeCall>()
   readonly #now: Now
   readonly #clock: ClockWatch
   readonly #wake: (task: string, due: number) => void
-  /** Those that were called and had time to answer until then. */
+  /** Calls that have until then to be answered. */
   #pending: { readonly call: WakeCall; readonly until: number }[] = []
   #timer: NodeJS.Timeout | undefined
   #timerAt = Infinity
@@ -58,7 +58,7 @@ export class WakeSchedule {
     this.#timer = undefined
     this.#timerAt = Infinity
     const now = this.#now()
-    // The pauses were reckoned by a clock that is another by now.
+    // The clock was set back, so the pauses no longer hold.
     if (this.#clock.moved() < 0) {
       this.#pending = []
       this.#rebuild(call => this.#calls.push(call.due, { ...call, pause: minPauseMs }))
@@ -83,14 +83,14 @@ export class WakeSchedule {
     this.#timer = setTimeout(() => this.#callDue(), Math.min(wait, clockPollIntervalMs))
   }
 
-  /** Calls of tasks that have ended or want another time are left where they are until they are the most. */
+  /** Outdated calls are removed only when they are the majority. */
   #compact(): void {
     if (this.#calls.size < this.#compactAt) return
     this.#rebuild((call, at) => this.#calls.push(at, call))
     this.#compactAt = 2 * this.#calls.size + 4_096
   }
 
-  /** `keep` puts back what still counts. */
+  /** `keep` puts a current call back. */
   #rebuild(keep: (call: WakeCall, at: number) => void): void {
     const before = this.#calls
     this.#calls = new Heap()

@@ -21,13 +21,13 @@ export class WriteBuffer {
     this.#nc = nc
   }
 
-  /** `refused` hears of what the client does not take. */
+  /** `refused` receives the error if the client rejects the message. */
   send(subject: string, body: string | Uint8Array, options?: PublishOptions, refused?: (error: Error) => void): void {
     this.#outgoing.push({ subject, body, options, refused })
     this.#immediate ??= setImmediate(() => this.flush())
   }
 
-  /** What nobody waits for goes with what is sent next, or soon. */
+  /** For messages that no caller waits for: sent with the next message, or after a moment. */
   sendLazily(subject: string, word: string): void {
     this.#outgoing.push({ subject, body: word, options: undefined, refused: undefined })
     this.#timer ??= setTimeout(() => this.flush(), lazyFlushMs)
@@ -46,7 +46,7 @@ export class WriteBuffer {
       }
   }
 
-  /** The connection is lost: what waited for an answer has been told so, and is not sent any more. */
+  /** The connection is lost: requests have failed already and are dropped. */
   suspend(): void {
     this.#isSuspended = true
     this.#outgoing = this.#outgoing.filter(({ options }) => options === undefined)
