@@ -123,7 +123,7 @@ describeNatsServer('roles with the permissions of the template', () => {
       return running
     })
     await until(() => waits.length === 4)
-    for (const message of waits) expect(message).toContain('the log does not exist yet')
+    for (const message of waits) expect(message).toContain('the log does not exist')
     const maker = await openNats({ url: `${urlOf(nats, 'operator')}/tidings` })
     onTestFinished(() => maker.close())
     await Promise.all(starting.slice(2))

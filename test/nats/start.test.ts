@@ -115,7 +115,7 @@ describeNatsServer('an app whose broker is down when it starts', () => {
       onWaiting: found => told.push(found),
     })
     await until(() => told.length === 1)
-    expect(told[0]!.error.message).toContain('does not exist yet')
+    expect(told[0]!.error.message).toContain('the log does not exist')
     const maker = await openNats({ url: `${as('wide')}/log` })
     onTestFinished(() => maker.close())
     const running = await starting

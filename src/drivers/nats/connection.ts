@@ -162,7 +162,7 @@ export class LogConnection {
 
   /**
    * Retries after lost answers and while the stream has no leader, until the timeout. Only for idempotent work.
-   @throws TidingsError
+   * @throws TidingsError
    */
   async retryUntilAnswered<T>(
     work: () => Promise<T>,
