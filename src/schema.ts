@@ -8,7 +8,7 @@ export type Schema<T = unknown> = StandardSchemaV1<unknown, T>
 export type JsonSchema = Record<string, unknown>
 
 /** The value as the schema understands it. @throws the given code, with every issue named. */
-export async function validate<T>(schema: Schema<T>, value: unknown, code: ErrorCode, what: string): Promise<T> {
+export async function validateInput<T>(schema: Schema<T>, value: unknown, code: ErrorCode, what: string): Promise<T> {
   return validatedValue(await schema['~standard'].validate(value), code, what)
 }
 

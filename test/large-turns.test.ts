@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { agent } from '../src/agents/agent.ts'
-import type { PublishResult } from '../src/bus/bus.ts'
+import type { PublishedEvent } from '../src/bus/bus.ts'
 import { taskId, turnId } from '../src/bus/ids.ts'
 import type { CloudEvent } from '../src/event.ts'
 import type { ErrorData } from '../src/errors.ts'
@@ -30,11 +30,11 @@ const budget = { calls: 1_000_000, events: 1_000_000 }
 const within = 25_000
 
 /** Resolves when the first turn of the task that this event begins is on the log. */
-const begun = ({ bus }: RunningApp, program: string, { id, correlationid }: PublishResult) =>
+const begun = ({ bus }: RunningApp, program: string, { id, correlationid }: PublishedEvent) =>
   until(() => bus.get(turnId(taskId(correlationid, program, id), 1), correlationid), { within })
 
 /** How the task ended. It follows the log: to read thousands of events again and again would take most of the test. */
-async function endOf({ bus }: RunningApp, { correlationid }: PublishResult): Promise<CloudEvent> {
+async function endOf({ bus }: RunningApp, { correlationid }: PublishedEvent): Promise<CloudEvent> {
   const stop = AbortSignal.timeout(within)
   const ends = bus.follow(0, [{ types: ['agent.task.completed', 'agent.task.failed'] }], stop)
   for await (const { event } of ends) if (event.correlationid === correlationid) return bus.resolve(event)
@@ -42,7 +42,7 @@ async function endOf({ bus }: RunningApp, { correlationid }: PublishResult): Pro
 }
 
 /** Begins the reader while no tool runs, then lets all answers come while the reader does not run. */
-async function answersWaiting(log: World, lengths: readonly number[]): Promise<PublishResult> {
+async function answersWaiting(log: World, lengths: readonly number[]): Promise<PublishedEvent> {
   let ran = 0
   const counted = tool('text.of', { description: '', input: n, run: length => (ran++, 'x'.repeat(length)) })
   const first = await log.worker({ use: [reader], budget }, { only: ['agents'] })

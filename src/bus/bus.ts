@@ -23,7 +23,7 @@ export interface BusOptions {
   blobs?: BlobStore
 }
 
-export interface PublishResult {
+export interface PublishedEvent {
   id: string
   /** If the id was on the log already: the correlation of the first event. */
   correlationid: string
@@ -60,18 +60,18 @@ export class Bus extends LogAccess {
   }
 
   /** Resolves when the event is durable. @throws E_EVENT_INVALID, E_EVENT_TOO_LARGE, E_LOG_UNAVAILABLE */
-  async publish<T>(draft: Draft<T>): Promise<PublishResult> {
+  async publish<T>(draft: Draft<T>): Promise<PublishedEvent> {
     return (await this.publishAll([draft]))[0]!
   }
 
   /** Publishes events of one correlation as a whole or not at all, in this order. */
-  async publishAll(drafts: readonly Draft[]): Promise<PublishResult[]> {
+  async publishAll(drafts: readonly Draft[]): Promise<PublishedEvent[]> {
     for (const draft of drafts) this.redactor.assertNames(draft)
     const events = drafts.map(draft => createEvent(draft))
     return tracePublish(this.#publisher, events, traced => this.#publish(traced))
   }
 
-  async #publish(events: readonly CloudEvent[]): Promise<PublishResult[]> {
+  async #publish(events: readonly CloudEvent[]): Promise<PublishedEvent[]> {
     const entries = await this.encodeAll(events)
     const appended = await this.driver.publish(entries)
     for (const [i, { event }] of entries.entries()) if (!appended[i]!.duplicate) metrics.published.add(1, event.type)

@@ -1,6 +1,6 @@
 import { text } from 'node:stream/consumers'
 import { admit } from '../bus/admit.ts'
-import type { Bus, PublishResult } from '../bus/bus.ts'
+import type { Bus, PublishedEvent } from '../bus/bus.ts'
 import { parseJson } from '../bus/decode.ts'
 import { TidingsError } from '../errors.ts'
 import { assertHosted } from '../tasks/hosts.ts'
@@ -40,7 +40,7 @@ export async function publishText(
   type: string,
   json: string,
   options: PublishOptions,
-): Promise<PublishResult> {
+): Promise<PublishedEvent> {
   if (json.length > maxLength) throw tooLarge()
   const { id, correlation, target } = options
   const draft = {

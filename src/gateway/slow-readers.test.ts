@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { expect, onTestFinished, test } from 'vitest'
-import { Bus, type PublishResult } from '../bus/bus.ts'
+import { Bus, type PublishedEvent } from '../bus/bus.ts'
 import { setLogger } from '../bus/telemetry/log.ts'
 import { openSqlite } from '../drivers/sqlite/index.ts'
 import { until } from '../testing/wait.ts'
@@ -93,7 +93,7 @@ test('beyond the limit the slowest clients are disconnected with a log message, 
   timeout: 60_000,
 }, async () => {
   const { bus, url, disconnected, openUnread } = await open({ maxStreamBytes: 16 * megabyte, stallTimeoutMs: 600_000 })
-  const published: PublishResult[] = []
+  const published: PublishedEvent[] = []
   for (const n of upTo(24)) published.push(await bus.publish({ type: 'report.made', data: `${n}${large}` }))
   const grown = await growthOf(async () => {
     await Promise.all(published.map(({ correlationid }) => openUnread(`?correlation=${correlationid}`)))

@@ -80,7 +80,7 @@ export interface Machine {
   /** What the code threw, if that ended it: for reports. */
   readonly thrown?: unknown
   /** In workflows: the definition that the instance uses. */
-  pinned?(): PinnedDefinition | undefined
+  pinned?(): PinnedVersion | undefined
   /** The program gets a cancellation as an input, because it may have to compensate first. */
   readonly canCompensate?: boolean
   /** The program only compensates from now on, which no budget limits. */
@@ -89,7 +89,7 @@ export interface Machine {
   hasSeen?(event: CloudEvent): boolean
 }
 
-export interface PinnedDefinition {
+export interface PinnedVersion {
   readonly version: number
   readonly hash: string
 }
@@ -173,7 +173,7 @@ export interface ProgramDefinition {
   readonly redactor?: Redactor
 }
 
-/** The events that start or reach workflow instances, of which there is one per correlation or one per key. */
+/** The events that start or reach workflow instances, one per correlation or one per key. */
 export interface InstanceSubscription {
   readonly types: readonly string[]
   /** Path of the key in the data, by event type. */

@@ -4,7 +4,7 @@ import { TidingsError } from '../errors.ts'
 import type { Bus } from '../bus/bus.ts'
 import { approvalId, callOfApproval } from '../bus/ids.ts'
 import { copyOf, jsonOf, type Json } from '../json.ts'
-import { validate } from '../schema.ts'
+import { validateInput } from '../schema.ts'
 import { approvalRequest, type ApprovalRequest } from '../tasks/approval.ts'
 import { isOpen } from '../tasks/approval-find.ts'
 import { canonicalJson, differenceBetween } from '../tasks/canonical.ts'
@@ -22,7 +22,7 @@ import type { AnyTool } from './tool.ts'
 
 /** The input of a call, parsed by the schema of the tool. @throws E_TOOL_INPUT */
 export const parsedInput = ({ name, options }: AnyTool, call: CloudEvent): Promise<unknown> =>
-  validate(options.input, copyOf(rawInputOf(call)), 'E_TOOL_INPUT', name)
+  validateInput(options.input, copyOf(rawInputOf(call)), 'E_TOOL_INPUT', name)
 
 /** Whether this input needs approval. Anything but `false` from the function of the tool does. */
 export const needsApproval = ({ options: { approval } }: AnyTool, input: Json): boolean =>

@@ -7,7 +7,7 @@ import { warn } from '../../bus/telemetry/warn.ts'
 import type { EventType } from '../../event.ts'
 import type { FileEvent } from '../../received.ts'
 import { copyOf } from '../../json.ts'
-import { validate } from '../../schema.ts'
+import { validateInput } from '../../schema.ts'
 import { textOf } from '../../errors.ts'
 import type { FileContent, FileState } from './file-system.ts'
 import { toSingleLine } from '../subject.ts'
@@ -74,7 +74,12 @@ async function customTypeOf(bus: Bus, { name, types }: WatchedFolder, data: File
   for (const [pattern, { type, schema }] of Object.entries(types)) {
     if (!matchesGlob(pattern, data.path)) continue
     try {
-      await validate(schema, copyOf(data), 'E_EVENT_INVALID', `${pathOnLog(bus, data.path)} does not match ${type}`)
+      await validateInput(
+        schema,
+        copyOf(data),
+        'E_EVENT_INVALID',
+        `${pathOnLog(bus, data.path)} does not match ${type}`,
+      )
       return type
     } catch (error) {
       warn(bus.redactor, `files ${name}: ${textOf(error)}`)

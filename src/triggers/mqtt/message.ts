@@ -1,6 +1,6 @@
 import { hash, randomUUIDv7 } from 'node:crypto'
 import type { IPublishPacket } from 'mqtt'
-import type { Bus, PublishResult } from '../../bus/bus.ts'
+import type { Bus, PublishedEvent } from '../../bus/bus.ts'
 import { attribute } from '../../bus/telemetry/names.ts'
 import { traceparentFor, ingressSpan } from '../../bus/telemetry/spans.ts'
 import { inSpan } from '../../bus/telemetry/tracing.ts'
@@ -8,7 +8,7 @@ import { textOf, TidingsError } from '../../errors.ts'
 import type { EventType } from '../../event.ts'
 import type { MqttReceived } from '../../received.ts'
 import { parseExactly } from '../../json-text.ts'
-import { validate } from '../../schema.ts'
+import { validateInput } from '../../schema.ts'
 import { untyped } from './topics.ts'
 import { toSubject } from '../subject.ts'
 
@@ -80,7 +80,7 @@ export async function publishMqttMessage(
   bus: Bus,
   message: MqttMessage,
   { id, source, to }: { id: string; source: string; to: EventType | typeof untyped },
-): Promise<PublishResult> {
+): Promise<PublishedEvent> {
   const [type, data] = to === untyped ? [to, await untypedData(bus, message)] : [to.type, await typedData(message, to)]
   const { topic } = bus.redactor.event({ type, data: { topic: message.topic } }).data
   const subject = toSubject(bus.redactor, topic)
@@ -127,11 +127,11 @@ async function typedData(message: MqttMessage, { type, schema }: EventType): Pro
     throw new TidingsError('E_EVENT_INVALID', `${type}: the payload is not UTF-8, but the type needs JSON or text`)
   try {
     const value = parseJsonOrText(text)
-    const asJson = validate(schema, value, 'E_EVENT_INVALID', type)
+    const asJson = validateInput(schema, value, 'E_EVENT_INVALID', type)
     // A schema of strings accepts `4711` as a string.
     return await asJson.catch((error: unknown) => {
       if (value === text || !(error instanceof TidingsError)) throw error
-      return validate(schema, text, 'E_EVENT_INVALID', type).catch(() => {
+      return validateInput(schema, text, 'E_EVENT_INVALID', type).catch(() => {
         throw error
       })
     })

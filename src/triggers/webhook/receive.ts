@@ -6,7 +6,7 @@ import { contextOf, inSpan } from '../../bus/telemetry/tracing.ts'
 import { errorData, TidingsError } from '../../errors.ts'
 import { copyOf } from '../../json.ts'
 import type { WebhookReceived } from '../../received.ts'
-import { validate } from '../../schema.ts'
+import { validateInput } from '../../schema.ts'
 import { instancesFedBy } from '../../tasks/links.ts'
 import { type HttpResponse, httpError } from '../../http/response.ts'
 import { safeHeaders, parseBody } from './body.ts'
@@ -113,7 +113,7 @@ async function mapToOwnType({ publishes = [], type, scheme }: WebhookEndpoint, r
       : fieldOf(request, 'type')
   const parsed = publishes.find(each => each.type === typeName)
   if (!parsed) return undefined
-  const data = await validate(
+  const data = await validateInput(
     parsed.schema,
     copyOf(request.body),
     'E_REQUEST_INVALID',
