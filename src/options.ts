@@ -22,7 +22,7 @@ export const aList = must('a list', Array.isArray)
 export const aCount = must('a whole number from 1', value => Number.isSafeInteger(value) && (value as number) >= 1)
 export const aNumber = must('a number from 0', value => Number.isFinite(value) && (value as number) >= 0)
 export const anything: Check = () => undefined
-/** Of a duration that is a text: how many, and of which unit. */
+/** A duration as text: a number and its unit. */
 export const durationPattern = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/
 const isDuration = (value: unknown) =>
   (typeof value === 'number' && Number.isFinite(value) && value >= 0) ||

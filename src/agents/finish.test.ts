@@ -43,7 +43,7 @@ describe('an answer that was cut off at the limit of output tokens', () => {
   it('is whole where the model has nothing to add', () =>
     writer().when(cut('All of it.'), says('')).emits(completed('All of it.')))
 
-  it('begins anew after a call', () =>
+  it('starts over after a call', () =>
     writer()
       .when(cut('I will look, and '), wants('web.search', { q: 'a' }), result('web.search', ['a']), says('Found.'))
       .emits(completed('Found.')))
@@ -64,7 +64,7 @@ describe('an answer that was cut off at the limit of output tokens', () => {
   describe('of a declared shape', () => {
     const shape = z.object({ n: z.number() })
 
-    it('is asked for anew, and shorter', async () => {
+    it('is requested once more, shorter', async () => {
       const story = writer(undefined, shape).when(cut('{"n":'))
       const [noted] = await story.emits(goesOn('E_MODEL_LENGTH'))
       expect((noted!.data as { text: string }).text).toContain('shorter')

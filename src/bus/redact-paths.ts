@@ -1,7 +1,7 @@
 import { TidingsError } from '../errors.ts'
 import { isTypePattern, matchesType } from '../pattern.ts'
 
-/** A declared path: where, in events of which types. */
+/** A declared path, and the event types that it applies to. */
 export interface Path {
   readonly types: string
   readonly keys: readonly string[]
@@ -37,7 +37,7 @@ export function redactPaths(paths: readonly Path[], type: string, data: unknown)
 // The bus refuses what is nested deeper; a raw body is looked at before.
 const maxDepth = 128
 
-/** Replaces what lies at `keys`, from the one numbered `at` on. What is null or absent hides nothing. */
+/** Replaces the value at the path `keys`, starting with the key numbered `at`. Null and absent values stay. */
 function replaced(value: unknown, keys: readonly string[], at: number, mark: string, depth = 0): unknown {
   if (depth > maxDepth) return value
   const plain = plainOf(value)

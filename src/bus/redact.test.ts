@@ -81,7 +81,7 @@ function inPieces(whole: string, sizes: readonly number[], rules = plain): strin
   return said
 }
 
-describe('what is no secret', () => {
+describe('values that are not secret', () => {
   const innocent = [
     'task-01990000-0000-7000-8000-000000000000', 'risk-assessment-of-2026-Q3-and-later', 'Bearer of bad news', 'bearer tokens',
     'Basic research', 'Basic English', 'http://localhost:4110/events', 'see https://a.example:8080, or ann@example.org',

@@ -170,7 +170,7 @@ test('a body over the limit is refused before it has arrived whole', async () =>
   socket.write(
     'POST /events HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n',
   )
-  // The request never ends; the answer comes all the same.
+  // The request never ends; the response still comes.
   for (let sent = 0; sent < 3; sent++) socket.write(`1000\r\n${'"'.repeat(0x1000)}\r\n`)
   const answer = await text(socket)
   expect(answer).toMatch(/^HTTP\/1\.1 413 /)

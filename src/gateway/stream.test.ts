@@ -234,7 +234,7 @@ test('nobody reads the log when nobody listens', async () => {
   })
 })
 
-test('data that lies in a blob is sent whole', async () => {
+test('data stored in a blob is sent whole', async () => {
   const { bus, url } = await openGateway()
   const listener = await Listener.open(url)
   const report = 'x'.repeat(100_000)

@@ -88,7 +88,7 @@ describe('a selection by time', () => {
   const selected = async (selection: Selection) =>
     (await collect(sourceFromBus(bus, selection).events())).map(({ event }) => event.id)
 
-  test('takes each correlation of which something happened then, whole', async () => {
+  test('takes each correlation that was active then, whole', async () => {
     const [old, long, recent] = [minted(now - 9 * hour), minted(now - 8 * hour), minted(now - hour / 2)]
     await publish(
       made({ id: 'old-1', correlationid: old }, now - 9 * hour),

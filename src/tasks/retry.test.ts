@@ -8,7 +8,7 @@ const failed = (failures: number) => ({ failures, holds: 0, since: Date.now() })
 const next = (options: RetryOptions, failures = 1, error: unknown = new Error('no'), after = 0) =>
   new RetryPolicy('tool x', options).next(call, failed(failures), error, after)
 
-test('waits grow by the factor to the longest one, of which a share is random', () => {
+test('waits grow by the factor up to the maximum, and a share of each is random', () => {
   const exact = { backoff: '100ms', factor: 3, maxBackoff: '1s', jitter: 0 } as const
   expect([1, 2, 3, 4].map(n => next(exact, n).after)).toEqual([100, 300, 900, 1_000])
   const random = Array.from({ length: 100 }, () => next({ ...exact, jitter: 0.2 }).after!)

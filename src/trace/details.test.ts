@@ -45,7 +45,7 @@ test('a task is shown with whatever else its turns say of it, and with what is m
   )
 })
 
-test('data is shown in lines of which none moves the cursor', () => {
+test('data is shown in lines, and none of them moves the cursor', () => {
   const data = { text: 'a\n\u001b[2Jb', list: [[1, 'x'], {}], 'odd\u202ekey': null, empty: '' }
   expect(linesOf(data)).toEqual([
     'text: |',

@@ -4,7 +4,7 @@ import { summarizeEvent } from './summarize.ts'
 import { between, retriesText, usageOf, stackIn } from './outcome.ts'
 import { shortId } from './short-id.ts'
 import { dim, elapsed, padOrShorten, paint, preview, printable, shorten, usageText, displayWidth } from './text.ts'
-import type { ModelQuestion, Author, Reason, Why } from './why.ts'
+import type { ModelQuestion, Author, CauseLink, Why } from './why.ts'
 
 const typeWidth = 22
 const instructionLines = 4
@@ -30,7 +30,13 @@ function treeLines({ reasons, rest }: Why, above: string, width: number): string
   return [...lines, `${dim(`${above}└─`)} ${shorten(text, width - above.length - 3)}`]
 }
 
-function linesOf(reason: Reason, cause: Reason | undefined, above: string, width: number, isLast: boolean): string[] {
+function linesOf(
+  reason: CauseLink,
+  cause: CauseLink | undefined,
+  above: string,
+  width: number,
+  isLast: boolean,
+): string[] {
   const { event, by, asked, also = [], more } = reason
   const { type, target, data } = event
   const to = target === undefined || asked ? '' : ` → ${printable(target)}`

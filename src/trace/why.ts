@@ -24,7 +24,7 @@ import type { TraceUsage } from './tree.ts'
  *                  └─ tool.result ◀─ tool.invoke ◀─ (shown above)     other inputs, until an event that is already shown
  */
 
-export interface Reason {
+export interface CauseLink {
   readonly event: CloudEvent
   readonly by: Author
   /** On a request to a model. */
@@ -59,7 +59,7 @@ export interface ModelQuestion {
 
 export interface Why {
   /** From the event back to its first cause, or to `rest`. */
-  readonly reasons: Reason[]
+  readonly reasons: CauseLink[]
   /** The cause of the last reason, if the chain stops there. */
   readonly rest?: ChainEnd
 }
@@ -87,7 +87,7 @@ export async function whyOf(bus: Bus, index: Index, position: Position): Promise
   return new ReasonTree(bus, events).grow(event)
 }
 
-type ChainLink = Reason & { readonly turn: CloudEvent<Turn> | undefined }
+type ChainLink = CauseLink & { readonly turn: CloudEvent<Turn> | undefined }
 
 /** Builds the tree of reasons. Shows each event once. */
 class ReasonTree {
@@ -106,7 +106,7 @@ class ReasonTree {
     const { chain, rest } = await this.#chain(event, isBranch)
     // Events of the chain itself are not repeated as other causes.
     const known = new Set([...chain.map(link => link.event.id), ...(rest ? [rest.id] : [])])
-    const reasons: Reason[] = []
+    const reasons: CauseLink[] = []
     for (const { turn, ...reason } of chain) reasons.push({ ...reason, ...(turn && (await this.#others(turn, known))) })
     return { reasons, ...(rest && { rest }) }
   }
@@ -130,7 +130,7 @@ class ReasonTree {
     }
   }
 
-  async #others(turn: CloudEvent<Turn>, known: ReadonlySet<string>): Promise<Pick<Reason, 'also' | 'more'>> {
+  async #others(turn: CloudEvent<Turn>, known: ReadonlySet<string>): Promise<Pick<CauseLink, 'also' | 'more'>> {
     const inputs = (await this.#events.inputsBefore(turn)).filter(({ id }) => !known.has(id))
     const also: Why[] = []
     for (const input of inputs.slice(0, maxCauses)) {

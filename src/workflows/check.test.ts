@@ -37,7 +37,7 @@ const wrong: Record<string, [make: () => unknown, text: RegExp]> = {
     () => workflow('flow', { key: [by('a', e => e.n)], within: '1h' }).when('b', on('b'), { within: '1h' }).data,
     /it waits for b but has no key for it/,
   ],
-  'a key that is no field': [() => by('a', e => e), /the key must be a field of the event/],
+  'a key that names an event instead of a field': [() => by('a', e => e), /the key must be a field of the event/],
   'a call that waits for events': [
     () => workflow('flow', { input: z.any(), within: '1h' }).when('b', on('b'), { within: '1h' }).data,
     /a workflow with `input` cannot wait for b/,

@@ -36,7 +36,7 @@ describe('seq', () => {
     expect(scopeOf(run)).toEqual({ a: 'a', b: 'b', c: 'c' })
   })
 
-  it('keeps nothing of which it has had all', async () => {
+  it('keeps nothing of a pattern that is complete', async () => {
     const run = await waitingFor(seq(on('a'), on('b'), on('c')))
     expect(await tell(run, 'a', 'a', 'b', 'b')).toEqual(['workflow.late', 'workflow.late'])
   })

@@ -158,7 +158,7 @@ describe('conditions', () => {
       expect(() => toCondition(none as never)).toThrow(expect.toSatisfy(isInvalid))
   })
 
-  it('text takes values as they are, and JSON of what is no text', () => {
+  it('text keeps strings as they are, and takes the JSON of other values', () => {
     expect(run(s => text`${s.a}: ${s.b} and ${s.c}${s.none}.`, { a: 'x', b: 1.5, c: [1, 'y'] })).toBe(
       'x: 1.5 and [1,"y"].',
     )

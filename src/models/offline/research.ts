@@ -107,7 +107,7 @@ export function inputFor(tool: LanguageModelV4FunctionTool, values: Values, quer
   return { ...Object.fromEntries(required), ...(query !== undefined && target !== undefined && { [target]: query }) }
 }
 
-/** The fields of a hit under the names that the reading tool asks for; undefined where one is not to be had. */
+/** The fields of a hit under the names that the reading tool asks for; undefined where one is missing. */
 function readInput(tool: LanguageModelV4FunctionTool, hit: Fields): ToolCall['input'] | undefined {
   const schema = tool.inputSchema as OfflineSchema
   const names = schema.required ?? stringProperties(schema).slice(0, 1)

@@ -4,7 +4,7 @@
  */
 export interface Concept {
   readonly label: string
-  /** Stemmed token sequences, any of which counts. */
+  /** Stemmed token sequences; any one of them counts. */
   readonly forms: readonly string[]
   readonly named: boolean
   /** Other ways to write it. */

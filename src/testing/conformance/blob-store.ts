@@ -46,7 +46,7 @@ export const blobStore: Cases = {
       expect(await driver.blobs.get(tenant, ref)).toBeUndefined()
   },
 
-  'what is no reference of a blob finds nothing': async world => {
+  'a text that is not a reference of a blob finds nothing': async world => {
     const driver = await open(world)
     const ref = await driver.blobs.put('acme', new TextEncoder().encode('x'))
     const strays = [`sha256-${'0'.repeat(64)}`, ref.slice(0, -1), ref.toUpperCase(), '../acme', 'sha256-../../x', '']

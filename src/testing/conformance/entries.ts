@@ -20,7 +20,7 @@ export const park = (text: string, key?: string): DeliveryOutcome => ({
   ...(key && { key }),
 })
 
-/** A draft made into what the bus hands to a driver; `time` may lie in the past, for the janitor. */
+/** A draft as the bus passes it to a driver. `time` may be in the past, for purges. */
 export function entry({ time, ...draft }: Partial<Draft> & { time?: string } = {}): EncodedEvent {
   const event = { ...createEvent({ type: 'job.made', data: null, ...draft }), ...(time && { time }) }
   return { event, json: JSON.stringify(event) }

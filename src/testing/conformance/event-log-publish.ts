@@ -43,7 +43,7 @@ export const publish: Cases = {
     expect(positions(appended)).toSatisfy(increasing)
   },
 
-  'the publishes of one member lie in the order in which they were called': async world => {
+  'the publishes of one member are stored in the order of their calls': async world => {
     const driver = await world.open()
     const sent = related(200)
     const appended = await Promise.all(sent.map(one => driver.publish([one])))

@@ -6,23 +6,23 @@ import { emitted, entries, entry, newTask, turn } from './entries.ts'
 import type { Cases } from './world.ts'
 
 export const calls: Cases = {
-  'a call is settled when its answer or its withdrawal is on the log': async world => {
+  'a call is settled when its answer or its cancellation is on the log': async world => {
     const [driver, other] = [await world.owner(), await world.open()]
     const task = newTask()
-    const [answered, withdrawn, open] = [0, 1, 2].map(n => emitted(task, 1, n, { type: 'tool.invoke' })) as [
+    const [answered, cancelled, open] = [0, 1, 2].map(n => emitted(task, 1, n, { type: 'tool.invoke' })) as [
       EncodedEvent,
       EncodedEvent,
       EncodedEvent,
     ]
-    await driver.commit(turn(task, 0, { events: [answered, withdrawn, open] }))
-    for (const call of [answered, withdrawn, open]) expect(await other.isCallSettled(call.event.id)).toBe(false)
+    await driver.commit(turn(task, 0, { events: [answered, cancelled, open] }))
+    for (const call of [answered, cancelled, open]) expect(await other.isCallSettled(call.event.id)).toBe(false)
     const { correlationid } = answered.event
     await other.publish([entry({ id: resultId(answered.event.id), type: 'tool.result', correlationid })])
-    const cancelled = entry({ id: cancelId(withdrawn.event.id), type: 'call.cancelled', correlationid })
-    await driver.commit(turn(task, 1, { events: [cancelled] }))
+    const cancellation = entry({ id: cancelId(cancelled.event.id), type: 'call.cancelled', correlationid })
+    await driver.commit(turn(task, 1, { events: [cancellation] }))
     for (const member of [driver, other]) {
       expect(await member.isCallSettled(answered.event.id)).toBe(true)
-      expect(await member.isCallSettled(withdrawn.event.id)).toBe(true)
+      expect(await member.isCallSettled(cancelled.event.id)).toBe(true)
       expect(await member.isCallSettled(open.event.id)).toBe(false)
     }
   },

@@ -6,7 +6,7 @@ import { promisify } from 'node:util'
 
 /*
  * A child that does not outlive its parent, whatever ends the parent, SIGKILL too. Beside it a shell reads from a pipe
- * of which only the parent has the other end. A line means that the child has ended and its process id may belong to
+ * whose other end only the parent has. A line means that the child has ended and its process id may belong to
  * someone else by now; the end of the pipe without a line means that the parent is gone.
  */
 const watched = `
@@ -24,7 +24,7 @@ export interface Child {
 interface ChildOptions {
   /** The file that its output goes to. */
   log: string
-  /** Begins the log anew. */
+  /** Truncates the log. */
   truncate: boolean
   /** A folder to remove when the parent is gone. */
   remove: string | undefined

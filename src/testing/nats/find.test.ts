@@ -71,7 +71,7 @@ test('what is found nowhere is built, once', async () => {
   expect(await find(true)).toMatchObject({ source: 'cache' })
 })
 
-test('a broken copy in the cache is built anew', async () => {
+test('a broken copy in the cache is replaced', async () => {
   await script('first/go', compile)
   await script(cached, 'exit 1')
   expect(await find(true)).toMatchObject({ source: 'built', refused: [expect.any(String), expect.any(String)] })

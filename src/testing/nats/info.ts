@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
 
-/** What a server says of itself to whoever connects. */
+/** What a server reports about itself to each client that connects. */
 export interface NatsInfo {
   readonly server_name: string
   readonly version: string

@@ -178,7 +178,7 @@ class LocalNats implements Nats {
 
   async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
     this.#child!.signal(signal)
-    // One that is stopped would hear of it later only.
+    // A stopped process would receive the signal only later.
     this.#child!.signal('SIGCONT')
     await this.#child!.ended
   }

@@ -82,7 +82,7 @@ test('names of files are read as RFC 2231 and RFC 2047 write them', () => {
     ]).toEqual([parameter, name])
 })
 
-test('a name that is no name of a file is none afterwards', () => {
+test('a name that no file can have is dropped', () => {
   const names: Record<string, string | null> = {
     '../../etc/passwd': 'passwd',
     'C:\\Windows\\system32\\calc.exe': 'calc.exe',

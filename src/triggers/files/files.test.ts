@@ -15,7 +15,7 @@ import { warnings } from '../../../test/lib/warnings.ts'
 import { collect, until } from '../../testing/wait.ts'
 import { files, type FilesOptions } from './files.ts'
 
-/** The real one, which says where it found nothing before anybody else hears of it. */
+/** The real `lstat`, which reports a missing path before its caller learns of it. */
 const missing = vi.hoisted(() => ({ told: undefined as ((path: string) => void) | undefined }))
 vi.mock('node:fs/promises', async original => {
   const real = await original<typeof promises>()

@@ -147,7 +147,7 @@ await describeMosquitto('with Mosquitto', () => {
     expect(new Set(ids).size).toBe(2)
   })
 
-  test('a second process with the same client id takes the session over, and whoever had it says so', async () => {
+  test('a second process with the same client id takes the session over, and the first one reports it', async () => {
     const broker = await startMosquitto()
     const { open } = await openLog()
     const said = warnings()

@@ -185,7 +185,7 @@ test('what a topic retains is taken once, whatever comes between', async () => {
   await running.stop()
   running = await open(settings)
   await running.stop()
-  // Another session of the same client id: the broker sends it anew.
+  // Another session of the same client id: the broker sends it once more.
   await (await client({ clientId: 'desk', clean: true })).endAsync()
   running = await open(settings)
   await publisher.publishAsync('state/door', 'still open', { qos: 1 })
@@ -281,7 +281,7 @@ test('a stop at any moment ends soon, and what was acknowledged is on the log', 
   await until(async () => (await count()) === 1)
 })
 
-test('a knock is a message of somebody else to the first topic', async () => {
+test('a sample is a message from another client to the first topic', async () => {
   const { port } = await startBroker()
   const { open, stored, bus, count } = await openLog()
   const topics = { 'z/+/#': 'mqtt.received', 'a/b': 'mqtt.received' } as const

@@ -5,7 +5,7 @@ import type { Bus } from '../../bus/bus.ts'
 import { toMqttMessage } from './message.ts'
 import { Session, type KnownMessage } from './session.ts'
 
-/* Which message is one that was taken before, by the packets that a broker sends; a restart opens the session anew. */
+/* Which messages were received before, judged by the packets of a broker. A restart opens a new session. */
 
 const source = '/triggers/mqtt'
 const open = (bus: Bus) => Session.open(bus, { clientId: 'desk', source, types: ['mqtt.received'] })

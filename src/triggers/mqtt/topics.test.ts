@@ -24,7 +24,7 @@ test('the most specific filter says what a message becomes, in whatever order th
   }
 })
 
-test('what is no filter, and filters that overlap, are refused', () => {
+test('texts that are not filters, and filters that overlap, are refused', () => {
   for (const filter of ['', 'a/#/b', 'a#', 'a/b+', '#/a', 'a\0', '$share/g/a', '\ud800', 'x'.repeat(65_536)])
     expect(() => topicRoutes([filter]), filter.slice(0, 20)).toThrowError(
       expect.objectContaining({ code: 'E_APP_INVALID' }),

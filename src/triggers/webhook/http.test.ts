@@ -29,7 +29,7 @@ function dial(url: string): Socket {
 const post = (body: string, more = '') =>
   `POST /hooks/open HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n${more}content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`
 
-/** Waits for so many answers, all of which say 202. */
+/** Waits for this many responses; each must be 202. */
 async function answers(socket: Socket, count: number): Promise<void> {
   let text = ''
   socket.on('data', chunk => void (text += chunk))
@@ -37,7 +37,7 @@ async function answers(socket: Socket, count: number): Promise<void> {
   expect(text.match(/HTTP\/1.1 /g)).toHaveLength(count)
 }
 
-test('what is no request of an endpoint is refused with the status of HTTP, and not stored', async () => {
+test('requests that no endpoint takes are refused with an HTTP status, and not stored', async () => {
   const { url, stored } = await openTrigger({ endpoints, maxBytes: 10_000 })
   const large = JSON.stringify('x'.repeat(10_000))
   const refused: [number, string, () => Promise<Reply>][] = [
