@@ -24,7 +24,7 @@ interface Head {
   readonly open?: readonly OpenTurn[]
 }
 
-/** A turn of which some events were not read yet. */
+/** A turn with events that were not read yet. */
 export type OpenTurn = readonly [seq: number, missing: readonly string[]]
 
 export interface Checkpoint {

@@ -56,7 +56,7 @@ export class NatsDelivery implements Delivery {
   }
 
   async settle(outcome: DeliveryOutcome, events: readonly EncodedEvent[] = []): Promise<void> {
-    // Events first: whoever sees the settlement sees what it says. After a crash in between, the delivery is redelivered.
+    // Events first, so that a reader who sees the settlement also sees them. After a crash in between, the delivery is redelivered.
     if (events.length > 0) await this.#owner.context.publisher.publish(events)
     await this.conclude(outcome)
   }

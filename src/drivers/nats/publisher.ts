@@ -73,7 +73,7 @@ export class EventPublisher {
     })
   }
 
-  /** Undefined when an id is there already, be it by an earlier copy of this same batch whose answer was lost. */
+  /** Undefined when an id is there already, perhaps from an earlier copy of the same batch whose answer was lost. */
   async #tryBatch(messages: readonly Message[]): Promise<number | undefined> {
     try {
       if (messages.length > 1) return await this.#log.events.appendBatch(messages)

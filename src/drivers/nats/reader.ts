@@ -20,7 +20,7 @@ const placesKept = 1_024
 /**
  * Reads the log, and finds events by id, task and correlation without an index of ids: JetStream has one of subjects only, in memory, and an
  * event has no subject of its own. The server knows the ids of the last two minutes; an id that the runtime made says in
- * which journal it stands; any other event lies in the shard of its correlation, not before that was minted.
+ * which journal it stands; any other event is stored in the shard of its correlation, after the correlation id was minted.
  */
 export class Reader {
   readonly #connection: LogConnection
@@ -236,7 +236,7 @@ export class Reader {
     return event && { position: stored.seq, event }
   }
 
-  /** The event that a message holds; undefined for what is no event of the log, or none at all. */
+  /** The event in a message; undefined if the message holds no event. */
   async #event(message: Pick<StoredMessage, 'subject' | 'header' | 'text'>): Promise<CloudEvent | undefined> {
     const kind = message.subject[this.#log.names.log.length + 1]
     if (kind === 'e') return eventFrom(message.text())

@@ -161,7 +161,7 @@ export class Turns {
   }
 
   /**
-   * Drops the events that the server knows by their ids. True when the others are surely not on the log: they come after their turn,
+   * Drops the events that the server knows by their ids. True when the others cannot be on the log: events are stored after their turn,
    * which was stored so recently that the server would know them.
    */
   async #isDecidedById(stored: StoredMessage, correlationid: string, left: Map<string, unknown>): Promise<boolean> {
