@@ -93,11 +93,27 @@ export function compareEmits(recorded: readonly ComparableEmit[], current: reado
 
 const isSame = (a: ComparableEmit, b: ComparableEmit) =>
   a.type === b.type &&
-  a.hash === b.hash &&
+  (a.hash === b.hash || differOnlyInAdvice(a.data, b.data)) &&
   a.target === b.target &&
   a.subject === b.subject &&
   a.key === b.key &&
   a.until === b.until
+
+/** The `next` of an error is the advice of one version of Tidings, not a decision of the program. */
+function differOnlyInAdvice(before: unknown, after: unknown): boolean {
+  const isError = (value: unknown) => {
+    const { code, message } = (value ?? {}) as { code?: unknown; message?: unknown }
+    return typeof code === 'string' && code.startsWith('E_') && typeof message === 'string'
+  }
+  const changes = diffJson(before, after)
+  return (
+    changes.length > 0 &&
+    changes.every(({ path }) => path.at(-1) === 'next' && isError(valueAt(before, path.slice(0, -1))))
+  )
+}
+
+const valueAt = (value: unknown, path: Change['path']) =>
+  path.reduce((at, key) => (at as Record<string | number, unknown>)[key], value)
 
 function changesOf(before: ComparableEmit, after: ComparableEmit): Change[] {
   const { id: _a, hash: _b, type: _c, ...one } = before
