@@ -27,7 +27,8 @@ export const errors = {
     'A newer version of Tidings wrote the log. Upgrade this installation, or point TIDINGS_HOME to another folder.',
   E_INDEX_UNAVAILABLE:
     'The search index cannot be read or written. Check the disk space and permissions of TIDINGS_HOME. You may delete the index at any time; it is rebuilt.',
-  E_BLOB_MISSING: 'The blob does not exist. It was purged with its events, or it belongs to another tenant.',
+  E_BLOB_MISSING:
+    'The blob does not exist. It was purged with its events, or it belongs to another tenant. Raise `retention` in app(), or read it earlier.',
   E_APP_INVALID:
     'The app is not valid. Correct what the message names; the default export of the file must be app({ use: [...] }).',
   E_APP_NAME_TAKEN: 'The app uses one name twice. Give each agent, tool and model its own name.',
@@ -37,7 +38,7 @@ export const errors = {
     'The port is in use. Choose another one (TIDINGS_PORT, TIDINGS_SMTP_PORT, TIDINGS_WEBHOOK_PORT, tidings broker nats --port), or start without it: tidings run --only agents,tools,models.',
   E_BROKER_MISSING:
     'No nats-server was found. Install nats-server 2.12 or newer, or Go, which builds it; or set TIDINGS_NATS_SERVER to a binary.',
-  E_BROKER_FAILED: 'The broker did not start, or it ended. The message says why.',
+  E_BROKER_FAILED: 'The broker did not start, or it ended. Correct what the message says about it, and start it again.',
   E_PROGRAM_MISMATCH:
     'The code no longer matches the recorded turns of this task. Run the version that wrote them, then `tidings retry TASK`; or continue with this code from an earlier turn, as a new task: `tidings fork --from TASK@TURN`.',
   E_PROGRAM_UNKNOWN:
@@ -63,7 +64,7 @@ export const errors = {
   E_REASON_UNKNOWN: 'An older version of Tidings stored this entry without a code. Its message says what happened.',
   E_PAUSED: 'The agent, tool or model is paused. `tidings resume KIND NAME` continues it and delivers what was kept.',
   E_TASK_MOVED: 'Another worker owns the shard of this task now and retries the delivery. No action is needed.',
-  E_TASK_CANCELLED: 'The task was cancelled.',
+  E_TASK_CANCELLED: 'The task was cancelled. `tidings why TASK` shows the event that cancelled it.',
   E_TASK_HOPS:
     'The chain of tasks is longer than the hop limit. Two agents may trigger each other; `tidings trace` shows the loop.',
   E_TASK_TURNS: 'A run() agent took more turns than its history may hold. Continue with ctx.continueAs(input).',
@@ -77,11 +78,12 @@ export const errors = {
   E_WORKFLOW_VALUE:
     'A workflow step cannot use a value. The message names it; `tidings trace` shows where it came from.',
   E_WORKFLOW_FAILED: 'The workflow ended with its step fail(). The message is from the workflow.',
-  E_TOOL_UNKNOWN: 'The agent has no tool with this name.',
-  E_TOOL_INPUT: 'The input does not match the schema of the tool.',
+  E_TOOL_UNKNOWN: 'The agent has no tool with this name. Add it to `tools` of the agent.',
+  E_TOOL_INPUT: 'The input does not match the schema of the tool. Correct the caller, or `input` of the tool.',
   E_TOOL_OUTPUT:
     'The tool returned a value that does not match its output schema, or is not JSON. docs/values.md lists what is accepted.',
-  E_TOOL_TIMEOUT: 'The tool ran longer than its timeout.',
+  E_TOOL_TIMEOUT:
+    'The tool ran longer than its timeout; time in the queue does not count. Raise `timeout` of the tool, or pass `signal` of its context to what it waits for.',
   E_TOOL_THREW:
     'The tool threw an error. Fix its code, give it `retry` if the error is temporary, or catch the error where the agent calls it.',
   E_TOOL_OUTCOME_UNKNOWN:
@@ -105,7 +107,8 @@ export const errors = {
     'The model provider answered with an error, which is the message. Check the request, the name of the model and the account.',
   E_MODEL_UNAVAILABLE:
     'The model provider was unavailable until the retries ended. Look at its status page; model(…, { retry: { retryFor } }) sets how long calls are retried.',
-  E_MODEL_OUTPUT: 'The output of the model does not match the declared schema, also after a second request.',
+  E_MODEL_OUTPUT:
+    'The output of the model does not match the declared schema, also after a second request. Simplify `output` of the agent, or use another model.',
   E_MODEL_LENGTH:
     'The model reached its limit of output tokens before its answer was complete. Raise maxOutputTokens of the model, ask for less, or decide what happens with agent({ finish: { length } }).',
   E_MODEL_FILTERED:
@@ -151,6 +154,15 @@ export const errors = {
 
 export type ErrorCode = keyof typeof errors
 
+interface ErrorOptions {
+  cause?: unknown
+  retryable?: boolean
+  /** What to do, where the text of the code would mislead. */
+  next?: string | undefined
+  originalCode?: string | undefined
+  data?: ErrorDetails
+}
+
 /** The only error class of Tidings. Programs read `code` and `data`; `message` says what happened, `next` what to do. */
 export class TidingsError extends Error {
   override readonly name = 'TidingsError'
@@ -164,14 +176,10 @@ export class TidingsError extends Error {
   readonly data?: ErrorDetails
 
   /** Truncates `detail` to 4,096 characters, so that an error always fits into an event. */
-  constructor(
-    code: ErrorCode,
-    detail: string,
-    options: { cause?: unknown; retryable?: boolean; originalCode?: string | undefined; data?: ErrorDetails } = {},
-  ) {
+  constructor(code: ErrorCode, detail: string, options: ErrorOptions = {}) {
     super(truncateText(detail), options.cause === undefined ? undefined : { cause: options.cause })
     this.code = code
-    this.next = errors[code]
+    this.next = options.next ?? errors[code]
     this.retryable = options.retryable ?? false
     if (options.originalCode !== undefined) this.originalCode = options.originalCode
     if (options.data) this.data = options.data
@@ -196,6 +204,12 @@ export interface ErrorData {
   /** Frames of the user's code and of the causes, one per line. Only on the log, never in HTTP responses. */
   stack?: string
 }
+
+/** For an event or task that was removed from the log, or is on another one. */
+export const notOnLog = (detail: string) =>
+  new TidingsError('E_NOT_FOUND', detail, {
+    next: 'Events stay for the `retention` of app(). If it should still exist, check TIDINGS_HOME and TIDINGS_BUS, which name the log.',
+  })
 
 /** Converts any thrown value. Other errors keep their text, and their code as `originalCode`. Never throws. */
 export function toTidingsError(thrown: unknown, code: ErrorCode): TidingsError {

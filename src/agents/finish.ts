@@ -8,7 +8,7 @@ export interface FinishRules {
    * are joined; output of a declared shape it gives again, shorter. Default `continue`.
    */
   length?: 'continue' | 'fail' | 'accept'
-  /** It gave neither text nor a tool call. `continue`: it is asked again, at most three times in a row. Default `continue`. */
+  /** It returned neither text nor a tool call. `continue`: it is asked again, at most three times in a row. Default `continue`. */
   empty?: 'continue' | 'fail' | 'accept'
   /** A content filter of its provider stopped it. Default `fail`. */
   filtered?: 'fail' | 'accept'
@@ -39,7 +39,7 @@ export function unfinished(end: Unfinished, { finish, rawFinish, text }: ModelRe
     case 'length':
       return new TidingsError('E_MODEL_LENGTH', `the model reached its limit of output tokens (${reason})${inRow}`)
     case 'empty':
-      return new TidingsError('E_MODEL_EMPTY', `the model gave neither text nor a tool call${inRow}`)
+      return new TidingsError('E_MODEL_EMPTY', `the model returned neither text nor a tool call${inRow}`)
     case 'filtered':
       return new TidingsError('E_MODEL_FILTERED', `a content filter stopped the model (${reason})`)
     case 'refused':

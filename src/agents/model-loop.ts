@@ -97,7 +97,8 @@ export function modelLoop(options: LoopOptions): Program<LoopState> {
   const tools = new Map((options.tools ?? []).map(tool => [modelToolName(tool.name), tool.name]))
 
   const ask = (state: LoopState, ctx: TurnContext, more: readonly MessageRef[] = []) => {
-    if (state.steps >= maxSteps) return ctx.fail(new TidingsError('E_AGENT_STEPS', `${maxSteps} model calls`).toJSON())
+    if (state.steps >= maxSteps)
+      return ctx.fail(new TidingsError('E_AGENT_STEPS', `no answer after ${maxSteps} model calls (maxSteps)`).toJSON())
     const data: ModelRequest = {
       definition,
       prev: state.prev,

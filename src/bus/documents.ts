@@ -61,7 +61,10 @@ export class Documents {
     throw new TidingsError(
       'E_LOG_UNAVAILABLE',
       `document "${key}" could not be changed: other processes changed it first, ${maxAttempts} times in a row`,
-      { retryable: true },
+      {
+        retryable: true,
+        next: 'Retry. If this continues, fewer processes should change this document at the same time.',
+      },
     )
   }
 

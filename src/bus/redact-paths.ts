@@ -21,7 +21,7 @@ export function pathOf(text: string): Path {
   if (!isTypePattern(types) || !isSound || keys.filter(key => key === '**').length > 1)
     throw new TidingsError(
       'E_APP_INVALID',
-      `"${text}" is no path to redact; such are data.card.number, data.**.password, email.received:data.headers.*.value`,
+      `"${text}" is not a path to redact: expected a path such as data.card.number, data.**.password or email.received:data.headers.*.value`,
     )
   return { types, keys, mark: `[redacted ${path}]` }
 }

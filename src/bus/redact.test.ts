@@ -218,7 +218,7 @@ describe('declared paths', () => {
 
   test.each(['', 'card.number', 'data..x', 'data.**', 'data.**.a.**.b', 'subject.x', 'Order:data.x'])(
     'refuse what is none: %j',
-    path => expect(() => redactor({ paths: [path] })).toThrow('is no path to redact'),
+    path => expect(() => redactor({ paths: [path] })).toThrow('is not a path to redact'),
   )
 })
 
@@ -264,9 +264,9 @@ describe('declared patterns', () => {
   })
 
   test.each([
-    ['all', /.+/, 'make it narrower'],
-    ['letters', /[a-z]{5,}/, 'make it narrower'],
-    ['nothing', /x*/, 'make it narrower'],
+    ['all', /.+/, 'narrow the pattern'],
+    ['letters', /[a-z]{5,}/, 'narrow the pattern'],
+    ['nothing', /x*/, 'narrow the pattern'],
     ['no name', /x/, 'does not name a pattern'],
   ])('refuse what would redact the marks, or has no name: %s', (name, match, why) => {
     expect(() => redactor({ patterns: [{ name, match }] })).toThrow(why)

@@ -79,7 +79,7 @@ export class Redactor {
         if (each.search(match) >= 0)
           throw new TidingsError(
             'E_APP_INVALID',
-            `the pattern of ${mark} also matches "${each}", so that it would redact what is redacted; make it narrower`,
+            `the pattern of ${mark} also matches "${each}", the mark that Tidings writes: narrow the pattern`,
           )
   }
 

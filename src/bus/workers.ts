@@ -75,7 +75,7 @@ export class Workers {
         if (starts > maxStarts)
           throw new TidingsError(
             'E_WORKER_LOST',
-            `${kind} ${name} was started ${starts - 1} times, and its worker ended each time`,
+            `${kind} "${name}" was started ${starts - 1} times, and its worker died each time`,
           )
         const postponed = postpone && (await postpone(event, delivery))
         if (postponed) return postponed

@@ -145,11 +145,7 @@ export async function releaseCommand(
     throw new TidingsError('E_USAGE', 'expected one entry or one key: tidings attention retry ID, or --key KEY')
   const which = key === undefined ? { id: parseEntryId(id!) } : { key }
   const released = await withExistingLog(bus => bus.release(which))
-  if (released === 0)
-    throw new TidingsError(
-      'E_NOT_FOUND',
-      `the attention list has no entry with the ${key === undefined ? `id "${id}"` : `key "${key}"`}`,
-    )
+  if (released === 0) throw notOnList(`entry with the ${key === undefined ? `id "${id}"` : `key "${key}"`}`)
   await printResult(options, { released }, [
     `${countText(released, 'delivery', 'deliveries')} released, and delivered again`,
   ])
@@ -163,14 +159,13 @@ export async function discardCommand(id: string, options: GlobalOptions): Promis
       const found = await resolveTask(bus, id)
       return (await dismissFailed(bus, found)) ? found : undefined
     })
-    if (task === undefined) throw new TidingsError('E_NOT_FOUND', `the attention list has no failed task "${id}"`)
+    if (task === undefined) throw notOnList(`failed task "${id}"`)
     return printResult(options, { discarded: task }, [
       `task ${task} is removed from the list; its events stay on the log`,
     ])
   }
   const entry = parseEntryId(id)
-  if (!(await withExistingLog(bus => bus.drop(entry))))
-    throw new TidingsError('E_NOT_FOUND', `the attention list has no entry with the id "${id}"`)
+  if (!(await withExistingLog(bus => bus.drop(entry)))) throw notOnList(`entry with the id "${id}"`)
   await printResult(options, { discarded: entry }, [`#${entry} is removed from the list; its event stays on the log`])
 }
 
@@ -200,12 +195,20 @@ async function cancelTask(bus: Bus, task: string, reason: string): Promise<strin
   return program
 }
 
+const notOnList = (what: string) =>
+  new TidingsError('E_NOT_FOUND', `the attention list has no ${what}`, {
+    next: '`tidings attention` shows the list. The entry may have been settled since you saw it.',
+  })
+
 async function liveTask(bus: Bus, task: string): Promise<{ program: string; tenant: string }> {
   let live: { program: string; tenant: string } | undefined
   for await (const { event } of bus.read({ task })) {
     if (event.type !== turnType) continue
     const { program, end } = ((await bus.resolve(event)) as CloudEvent<Turn>).data
-    if (end) throw new TidingsError('E_NOT_FOUND', `task ${task} has already ended: it is ${end}`)
+    if (end)
+      throw new TidingsError('E_NOT_FOUND', `task ${task} has already ended: it is ${end}`, {
+        next: `Only a live task can be cancelled. \`tidings trace ${correlationOf(task)}\` shows what happened.`,
+      })
     live ??= { program, tenant: event.tenant }
   }
   if (!live) throw new TidingsError('E_NOT_FOUND', `task "${task}" is not on the log`)
@@ -215,6 +218,7 @@ async function liveTask(bus: Bus, task: string): Promise<{ program: string; tena
 const isEntryId = (id: string) => /^#?\d{1,15}$/.test(id)
 
 function parseEntryId(id: string): string {
-  if (!isEntryId(id)) throw new TidingsError('E_USAGE', `"${id}" is not the number of an attention entry`)
+  if (!isEntryId(id))
+    throw new TidingsError('E_USAGE', `"${id}" is not the number of a delivery. For a failed task: tidings retry ${id}`)
   return id.replace('#', '')
 }

@@ -26,7 +26,9 @@ export async function forkCommand(options: ForkOptions): Promise<void> {
     const plan = await planFork(bus, { ...origin, edits: await withFullIds(bus, origin, edits) })
     const { program, adopted, fork } = plan
     if (!app.programs.some(({ name }) => name === program))
-      throw new TidingsError('E_NOT_FOUND', `the app "${app.name}" has no agent "${program}", which ran this task`)
+      throw new TidingsError('E_NOT_FOUND', `the app "${app.name}" has no agent "${program}", which ran this task`, {
+        next: 'Give the file of the app that has this agent: --app FILE.',
+      })
     await provisionGroup(bus, app)
     const { task, correlation, replay: mark } = await publishFork(bus, plan, 'fork', ruled)
     const record = {

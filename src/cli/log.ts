@@ -23,10 +23,9 @@ export async function withLog<T>(use: (bus: Bus) => Promise<T>, options: OpenOpt
 export function withExistingLog<T>(use: (bus: Bus) => Promise<T>, options: OpenOptions = {}): Promise<T> {
   const { bus, home } = environment()
   if (bus === 'sqlite' && !existsSync(home))
-    throw new TidingsError(
-      'E_NOT_FOUND',
-      `there is no log in "${home}". Start a worker, or choose another folder with --home or TIDINGS_HOME`,
-    )
+    throw new TidingsError('E_NOT_FOUND', `there is no log in "${home}"`, {
+      next: 'Start a worker, or choose another folder with --home or TIDINGS_HOME.',
+    })
   return withLog(use, options)
 }
 

@@ -42,10 +42,9 @@ export async function redriveCommand(options: RedriveOptions): Promise<void> {
   await withEffects(options, async (bus, app, ruled) => {
     const { parts, publish } = await planRedrive(bus, await parseSelection(bus, options), type, ruled)
     if (parts.length === 0)
-      throw new TidingsError(
-        'E_NOT_FOUND',
-        'the selection has no events from outside. The events of a keyed workflow have other correlations, which tidings trace shows',
-      )
+      throw new TidingsError('E_NOT_FOUND', 'the selection has no events from outside', {
+        next: 'Widen the selection. The events of a keyed workflow have other correlations; `tidings trace` shows them.',
+      })
     if (!dryRun) await provisionGroup(bus, app)
     const published = dryRun ? undefined : await publish()
     for (const part of parts) await printPart(options, part, ruled, published)

@@ -53,7 +53,8 @@ export class Approvers {
   }
 }
 
-const credentialError = (status: 401 | 403 | 429, text: string) => httpError(status, text, 'E_CREDENTIAL_UNKNOWN')
+const credentialError = (status: 401 | 403 | 429, text: string) =>
+  httpError(status, text, { code: 'E_CREDENTIAL_UNKNOWN' })
 const tooManyWrongTokens = () =>
   credentialError(429, `this address sent more than ${wrongTokenLimit.points} wrong tokens in a minute; wait a minute`)
 

@@ -86,7 +86,7 @@ function notFound(redactor: Redactor, c: Context<Env>) {
   const allow = methods[path] ?? (/^\/approvals\/[^/]+$/.test(path) ? 'POST' : undefined)
   if (allow) return respond(redactor, c, httpError(405, `${path} accepts only ${allow}`), { allow })
   const text = `${path.slice(0, 80)} does not exist; expected ${paths}`
-  return respond(redactor, c, httpError(404, text, 'E_NOT_FOUND'))
+  return respond(redactor, c, httpError(404, text, { code: 'E_NOT_FOUND', next: 'Correct the path of the request.' }))
 }
 
 const extraHeaders: Partial<Record<number, Record<string, string>>> = {

@@ -37,8 +37,11 @@ const statuses: Partial<Record<ErrorCode, number>> = {
 const retryAfterSeconds: Partial<Record<number, string>> = { 429: '60', 503: '1' }
 
 /** An error whose status does not follow from its code. */
-export const httpError = (status: number, message: string, code: ErrorCode = 'E_REQUEST_INVALID') =>
-  Object.assign(new TidingsError(code, message, { retryable: status === 503 }), { status })
+export const httpError = (
+  status: number,
+  message: string,
+  { code = 'E_REQUEST_INVALID', next }: { code?: ErrorCode; next?: string } = {},
+) => Object.assign(new TidingsError(code, message, { retryable: status === 503, next }), { status })
 
 /**
  * The response for any thrown value. Errors are redacted, because they may quote the request. An error that is not ours

@@ -137,7 +137,7 @@ export class ModelStation {
     const retries = retriesOf(delivery)
     const error = new TidingsError(
       'E_MODEL_UNAVAILABLE',
-      `the provider of "${name}" fails since ${new Date(cooldown.since).toISOString()}: ${cooldown.reason}`,
+      `the provider of "${name}" has been failing since ${new Date(cooldown.since).toISOString()}: ${cooldown.reason}`,
       { retryable: true },
     )
     const retry = policy.postpone(event, retries, cooldown.ms)

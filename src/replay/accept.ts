@@ -52,7 +52,8 @@ export class AcceptedDivergences {
 
   /** @throws E_NOT_FOUND, E_ACCEPT_INVALID */
   static read(path: string): AcceptedDivergences {
-    if (!existsSync(path)) throw new TidingsError('E_NOT_FOUND', `no file "${path}": run with --update to write it`)
+    if (!existsSync(path))
+      throw new TidingsError('E_NOT_FOUND', `no file "${path}"`, { next: 'Run with --update to write it.' })
     try {
       const { accepted } = JSON.parse(readFileSync(path, 'utf8')) as { accepted: unknown[] }
       return new AcceptedDivergences(accepted.map(parseEntry))

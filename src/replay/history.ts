@@ -1,4 +1,4 @@
-import { TidingsError } from '../errors.ts'
+import { notOnLog, TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import type { Bus } from '../bus/bus.ts'
 import { correlationOf } from '../bus/ids.ts'
@@ -53,6 +53,7 @@ export async function readTurnHistory(
     throw new TidingsError(
       'E_NOT_FOUND',
       `task ${task} has no turn ${version}: it has ${head} turns${end ? ` and is ${end}` : ''}`,
+      { next: 'Choose one of its turns; `tidings show TASK` lists them.' },
     )
   const { snapshot } = await bus.journal(task)
   const restart = snapshot && snapshot.version < version ? (JSON.parse(snapshot.state) as SnapshotState) : undefined
@@ -138,7 +139,7 @@ class ForkHistory {
     past.again = again
     for (const { id, as = id } of open) {
       const request = await bus.get(id, start.correlationid)
-      if (!request) throw new TidingsError('E_NOT_FOUND', `the open request ${id} is no longer on the log`)
+      if (!request) throw notOnLog(`the open request ${id} is no longer on the log`)
       past.open.set(as, { ...asInvoked(asRequested(await bus.resolve(request))), id: as })
       past.asked.set(as, { id, key: request.retryof ?? id })
       if (as !== id) past.#known.set(id, as)

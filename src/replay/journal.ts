@@ -1,4 +1,4 @@
-import { TidingsError } from '../errors.ts'
+import { notOnLog } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import type { Bus } from '../bus/bus.ts'
 import { correlationOf, turnId } from '../bus/ids.ts'
@@ -25,7 +25,7 @@ export class RecordedJournal {
         const turn = (await bus.resolve(event)).data as Turn
         journal.#turns.set(turn.version, turn)
       } else journal.#events.set(event.id, event)
-    if (journal.#turns.size === 0) throw new TidingsError('E_NOT_FOUND', `no turn of task ${task} is on the log`)
+    if (journal.#turns.size === 0) throw notOnLog(`no turn of task ${task} is on the log`)
     return journal
   }
 
@@ -55,4 +55,4 @@ export class RecordedJournal {
   }
 }
 
-const gone = (id: string) => new TidingsError('E_NOT_FOUND', `${id} is no longer on the log`)
+const gone = (id: string) => notOnLog(`${id} is no longer on the log`)

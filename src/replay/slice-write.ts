@@ -45,7 +45,8 @@ export async function writeSlice(
   const { redactor = plainRedactor, force = false } = options
   const steps = groupByTurn(source.events())
   const first = await steps.next()
-  if (first.done) throw new TidingsError('E_NOT_FOUND', 'the selection contains no event')
+  if (first.done)
+    throw new TidingsError('E_NOT_FOUND', 'the selection contains no event', { next: 'Widen the selection.' })
   const writer = new SliceWriter(source, redactor)
   const text = Readable.from(inChunks(writer.lines(first.value, steps)))
   if (path === '-') await pipeline(text, process.stdout, { end: false })

@@ -354,6 +354,7 @@ export class Engine {
       if (++inbox.conflicts > maxConflicts)
         throw new TidingsError('E_LOG_UNAVAILABLE', `another worker keeps deciding turns of task ${identity.task}`, {
           retryable: true,
+          next: 'The event is delivered again. If this continues, check that the clocks of the workers advance evenly and that each reaches the broker within its lease.',
         })
       inbox.queue.unshift(...inputs)
       return

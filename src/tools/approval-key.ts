@@ -35,6 +35,7 @@ export class ApprovalKey {
     if (stored !== undefined) return stored
     throw new TidingsError('E_LOG_UNAVAILABLE', `document "${document}" was written but cannot be read`, {
       retryable: true,
+      next: 'The approval is retried. If this continues, check the replicas of the broker.',
     })
   }
 }

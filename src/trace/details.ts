@@ -1,7 +1,7 @@
 import type { Bus } from '../bus/bus.ts'
 import type { Position } from '../bus/driver.ts'
 import { correlationOf, parseId } from '../bus/ids.ts'
-import { TidingsError } from '../errors.ts'
+import { notOnLog, TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import type { TaskEnd, Turn } from '../tasks/program.ts'
 import { turnType } from '../tasks/turn.ts'
@@ -49,7 +49,7 @@ export async function readEventDetails(
   position: Position,
 ): Promise<EventDetails | (TurnDetails & { kind: 'turn' })> {
   const [stored] = await eventsAt(bus, [position])
-  if (!stored) throw new TidingsError('E_NOT_FOUND', 'the event is no longer on the log')
+  if (!stored) throw notOnLog('the event is no longer on the log')
   const event = await resolved(bus, stored.event)
   const turn = turnIn(event)
   return turn
@@ -70,7 +70,7 @@ export async function readTaskDetails(bus: Bus, task: string): Promise<TaskDetai
   for (const { position, event, turn } of [...recorded.values()].sort((a, b) => a.turn.version - b.turn.version))
     turns.push(await readTurnDetails(bus, position, event.id, turn, events))
   const newest = turns.at(-1)
-  if (!newest) throw new TidingsError('E_NOT_FOUND', `no turn of task ${task} is on the log`)
+  if (!newest) throw notOnLog(`no turn of task ${task} is on the log`)
   const { tenant, replay } = recorded.get(newest.version)!.event
   const { program, programVersion, programHash, end } = newest
   const waitsFor = openCalls(turns)

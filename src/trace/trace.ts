@@ -1,5 +1,5 @@
 import type { CloudEvent } from '../event.ts'
-import { TidingsError } from '../errors.ts'
+import { notOnLog } from '../errors.ts'
 import type { Bus } from '../bus/bus.ts'
 import type { Position } from '../bus/driver.ts'
 import { originalCorrelation, EffectPolicies, type EffectPolicy } from '../tasks/effects.ts'
@@ -18,7 +18,7 @@ type PositionsOf = (correlation: string) => readonly Position[]
 /** The trace of a correlation, including the workflow instances that its events were routed to. @throws E_NOT_FOUND */
 export async function traceOf(bus: Bus, correlation: string, positionsOf: PositionsOf): Promise<Trace> {
   const events = await eventsOf(bus, positionsOf(correlation))
-  if (events.length === 0) throw new TidingsError('E_NOT_FOUND', `no event of correlation ${correlation} is on the log`)
+  if (events.length === 0) throw notOnLog(`no event of correlation ${correlation} is on the log`)
   const all = [...events, ...(await linkedEvents(bus, events, positionsOf))]
   return { ...buildTraceTree(all), replays: await replaysOf(bus, all) }
 }

@@ -1,7 +1,7 @@
 import type { Bus } from '../bus/bus.ts'
 import type { Position } from '../bus/driver.ts'
 import { parseId, resultId, turnId } from '../bus/ids.ts'
-import { TidingsError } from '../errors.ts'
+import { notOnLog } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import { asRequested } from '../tasks/effects.ts'
 import type { MessageRef, ModelDefinition, ModelRequest } from '../tasks/conversation.ts'
@@ -83,7 +83,7 @@ const maxReasons = 200
 export async function whyOf(bus: Bus, index: Index, position: Position): Promise<Why> {
   const events = new EventReader(bus, index)
   const event = await events.at(position)
-  if (!event) throw new TidingsError('E_NOT_FOUND', 'the event is no longer on the log')
+  if (!event) throw notOnLog('the event is no longer on the log')
   return new ReasonTree(bus, events).grow(event)
 }
 

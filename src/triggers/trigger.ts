@@ -1,4 +1,5 @@
 import type { Bus } from '../bus/bus.ts'
+import { TidingsError } from '../errors.ts'
 
 /** Publishes input from outside: it is on the log before the trigger acknowledges it. */
 export interface Trigger {
@@ -11,8 +12,8 @@ export interface Trigger {
   /** Where it will listen, if that is known before it starts. Only shown to people. */
   readonly address?: string
   /**
-   * Sends a sample to the trigger of a running worker as an outside client would, for `tidings trigger test NAME`. What it
-   * creates outside it removes when it is done, or on the signal.
+   * Sends a sample to the trigger of a running worker as an outside client would, for `tidings trigger test NAME`.
+   * Removes what it created outside, when done or when the signal aborts.
    */
   sendSample?(bus: Bus, signal?: AbortSignal): Promise<void>
 }
@@ -23,3 +24,7 @@ export interface RunningTrigger {
   /** Accepts no further input, and lets what is in progress end, until the signal at the latest. */
   stop(abort?: AbortSignal): Promise<void>
 }
+
+/** The error of `sendSample` when no worker runs the trigger. */
+export const notListening = (detail: string, cause: unknown) =>
+  new TidingsError('E_NOT_FOUND', detail, { cause, next: 'Start the worker that runs this trigger: `tidings run`.' })

@@ -15,7 +15,7 @@ describeNatsServer('a server with a small max_payload', () => {
       await expect(driver.publish(sent)).rejects.toMatchObject({
         code: 'E_EVENT_TOO_LARGE',
         retryable: false,
-        message: expect.stringMatching(/server takes 65536 \(max_payload\)/),
+        message: expect.stringMatching(/server accepts at most 65536 \(max_payload\)/),
         next: expect.stringMatching(/blob/),
       })
     expect(await driver.head()).toBe(0)

@@ -42,7 +42,7 @@ export function statusOf(message: Msg): number {
 
 /** The JSON of an answer. @throws Refused */
 export function answerOf<T>(message: Msg): T {
-  if (message.data.length === 0) throw new Refused(statusOf(message), 'nobody answers')
+  if (message.data.length === 0) throw new Refused(statusOf(message), 'no responders')
   const answer = JSON.parse(message.string()) as T & {
     error?: { err_code?: number; code: number; description: string }
   }

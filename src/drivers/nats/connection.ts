@@ -106,7 +106,7 @@ export class LogConnection {
         body,
         message => {
           const status = statusOf(message)
-          if (status === codes.noResponders) reject(new Refused(status, `nobody answers ${subject}`))
+          if (status === codes.noResponders) reject(new Refused(status, `no responders for ${subject}`))
           else resolve(message)
           return true
         },
@@ -308,4 +308,4 @@ const isTooLarge = (error: unknown) =>
 export const deniedBy = (address: Address, error: unknown) =>
   new TidingsError('E_BUS_DENIED', `${shownAddress(address)}: ${textOf(error)}`, { retryable: true, cause: error })
 
-const closed = () => new TidingsError('E_BUS_CLOSED', 'The log is closed')
+const closed = () => new TidingsError('E_BUS_CLOSED', 'the log is closed')

@@ -37,7 +37,7 @@ export class EventPublisher {
     if (json.length * 3 > this.#connection.maxPayload && Buffer.byteLength(json) > this.#connection.maxPayload - 1_024)
       throw new TidingsError(
         'E_EVENT_TOO_LARGE',
-        `${event.type}: ${Buffer.byteLength(json)} bytes, and the server takes ${this.#connection.maxPayload} (max_payload)`,
+        `${event.type}: ${Buffer.byteLength(json)} bytes; the server accepts at most ${this.#connection.maxPayload} (max_payload)`,
       )
     return { subject: this.#log.names.event(event), body: json, headers: { [msgId]: encodeId(event.id) } }
   }
@@ -45,7 +45,10 @@ export class EventPublisher {
   /** A known id rejects the whole batch without naming the id: finds the known ones and retries the rest. */
   async #batch(messages: readonly Message[]): Promise<AppendResult[]> {
     if (messages.length > maxBatchMessages)
-      throw new TidingsError('E_EVENT_TOO_LARGE', `${messages.length} events at once, at most ${maxBatchMessages}`)
+      throw new TidingsError(
+        'E_EVENT_TOO_LARGE',
+        `the batch has ${messages.length} events; the maximum is ${maxBatchMessages}`,
+      )
     const positions = new Map<string, AppendResult>()
     const idOf = ({ headers }: Message) => String(headers[msgId])
     const firsts = new Set<string>()

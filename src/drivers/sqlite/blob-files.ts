@@ -142,4 +142,4 @@ async function list(root: string) {
 const isMissing = (error: unknown) => error instanceof Error && 'code' in error && error.code === 'ENOENT'
 
 const blobUnavailable = (action: 'written' | 'read', error: unknown) =>
-  new TidingsError('E_LOG_UNAVAILABLE', `A blob could not be ${action}: ${describeThrown(error)}`, { retryable: true })
+  new TidingsError('E_LOG_UNAVAILABLE', `a blob could not be ${action}: ${describeThrown(error)}`, { retryable: true })

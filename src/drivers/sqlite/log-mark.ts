@@ -43,7 +43,7 @@ export function assertComplete(home: string, mark: MarkContent | undefined, foun
 const incomplete = (home: string, reason: string) =>
   new TidingsError(
     'E_LOG_INCOMPLETE',
-    `The log in "${home}" is incomplete: ${reason}. To continue with what is there, delete "${markFile(home)}"`,
+    `the log in "${home}" is incomplete: ${reason}. To continue with what is there, delete "${markFile(home)}"`,
   )
 
 /** Writes the mark of an open log. It is not synced: after a power failure an older mark only claims less. */

@@ -33,7 +33,7 @@ export function assertNoOtherLogOpen(home: string): void {
     else if (!isSameFile(note, current))
       throw new TidingsError(
         'E_LOG_REPLACED',
-        `The log in "${home}" was removed or replaced while process ${note.pid} had it open; stop that process first`,
+        `the log in "${home}" was removed or replaced while process ${note.pid} had it open; stop that process first`,
       )
   }
 }

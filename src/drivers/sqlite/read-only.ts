@@ -28,7 +28,7 @@ export interface ReadableLog extends LogIdentity {
 export function findReadableLog(home: string): ReadableLog {
   if (!sizeOf(logFile(home))) {
     assertComplete(home, readMark(home), undefined)
-    throw new TidingsError('E_NOT_FOUND', `There is no log in "${home}"`)
+    throw new TidingsError('E_NOT_FOUND', `there is no log in "${home}"`)
   }
   const mark = readMark(home)
   const { file, release } = locationOf(home)
@@ -39,7 +39,7 @@ export function findReadableLog(home: string): ReadableLog {
   } catch (cause) {
     release()
     if (cause instanceof TidingsError) throw cause
-    throw new TidingsError('E_LOG_UNAVAILABLE', `The log in "${home}" cannot be read: ${describeThrown(cause)}`, {
+    throw new TidingsError('E_LOG_UNAVAILABLE', `the log in "${home}" cannot be read: ${describeThrown(cause)}`, {
       cause,
     })
   }
@@ -48,7 +48,7 @@ export function findReadableLog(home: string): ReadableLog {
 function identityIn(file: string | URL, home: string) {
   const db = new DatabaseSync(file, { readOnly: true, timeout: 10_000 })
   try {
-    if (schemaVersionOf(db, logFile(home)) === 0) throw new TidingsError('E_NOT_FOUND', `There is no log in "${home}"`)
+    if (schemaVersionOf(db, logFile(home)) === 0) throw new TidingsError('E_NOT_FOUND', `there is no log in "${home}"`)
     return readIdentity(db)
   } finally {
     db.close()

@@ -113,7 +113,7 @@ export function prepareHome(home: string, shards: number): LogIdentity {
     return identity
   } catch (cause) {
     if (cause instanceof TidingsError) throw cause
-    throw new TidingsError('E_LOG_UNAVAILABLE', `The log in "${home}" cannot be opened: ${describeThrown(cause)}`, {
+    throw new TidingsError('E_LOG_UNAVAILABLE', `the log in "${home}" cannot be opened: ${describeThrown(cause)}`, {
       cause,
     })
   }

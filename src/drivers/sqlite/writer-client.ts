@@ -123,13 +123,13 @@ export class WriterClient {
 }
 
 function logUnavailable(reason: string, code: WriterFailure['code'] = 'E_LOG_UNAVAILABLE'): TidingsError {
-  return new TidingsError(code, `The log could not be written: ${reason}`, { retryable: true })
+  return new TidingsError(code, `the log could not be written: ${reason}`, { retryable: true })
 }
 
 export const readOnlyError = () =>
-  new TidingsError('E_LOG_READ_ONLY', 'The log is open for reading only, so nothing was written')
+  new TidingsError('E_LOG_READ_ONLY', 'the log is open for reading only, so nothing was written')
 
-const logClosed = () => new TidingsError('E_BUS_CLOSED', 'The log is closed')
+const logClosed = () => new TidingsError('E_BUS_CLOSED', 'the log is closed')
 
 /** Reports it once even if no operation is pending: the process goes on writing to files that are not the log. */
 function reportReplaced({ code, message, next }: TidingsError): void {

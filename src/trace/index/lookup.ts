@@ -202,7 +202,10 @@ export class Index {
 
   #last(): string {
     const [newest] = this.actions(1)
-    if (!newest) throw new TidingsError('E_NOT_FOUND', 'the log is empty: publish an event first')
+    if (!newest)
+      throw new TidingsError('E_NOT_FOUND', 'the log is empty', {
+        next: 'Publish an event first, or choose another log with TIDINGS_HOME or TIDINGS_BUS.',
+      })
     return newest.correlation
   }
 

@@ -3,6 +3,7 @@ import { connect, type Socket } from 'node:net'
 import { connect as connectSecurely, type TLSSocket } from 'node:tls'
 import { randomUUID, X509Certificate } from 'node:crypto'
 import { textOf, TidingsError } from '../../errors.ts'
+import { notListening } from '../trigger.ts'
 import { listenAddress, type SmtpOptions, smtpUrl } from './options.ts'
 import { credentialsOf } from './tls.ts'
 
@@ -91,7 +92,9 @@ class SmtpClient {
     this.#attach(socket)
     await this.#orUnreachable(once(socket, 'secureConnect', { signal: this.#signal }))
     if (socket.getPeerX509Certificate()?.fingerprint256 !== cert.fingerprint256)
-      throw new TidingsError('E_NOT_FOUND', `another server answers at ${this.#url}: it has a different certificate`)
+      throw new TidingsError('E_NOT_FOUND', `another server answers at ${this.#url}: it has a different certificate`, {
+        next: 'Stop that server, or give the trigger another port. If it is a worker with an older certificate, restart it.',
+      })
   }
 
   async command(line: string): Promise<void> {
@@ -132,8 +135,6 @@ class SmtpClient {
   }
 
   #unreachable(why: string, cause?: unknown): TidingsError {
-    return new TidingsError('E_NOT_FOUND', `${this.#url} does not answer (${why}); check that the worker runs`, {
-      cause,
-    })
+    return notListening(`${this.#url} does not answer (${why})`, cause)
   }
 }

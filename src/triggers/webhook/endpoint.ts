@@ -91,7 +91,7 @@ export function verifierOf(name: string, options: WebhookEndpoint): VerifySignat
     if (signedAt !== undefined && Math.abs(now - signedAt) > toleranceMs) {
       const seconds = Math.round((now - signedAt) / 1_000)
       const text = `the request was signed ${Math.abs(seconds)} seconds ${seconds > 0 ? 'ago' : 'in the future'}, but the tolerance is ${toleranceMs / 1_000}`
-      throw httpError(401, text, 'E_SIGNATURE_INVALID')
+      throw httpError(401, text, { code: 'E_SIGNATURE_INVALID' })
     }
     // The earliest time by our clock, which is the same for all copies of one request.
     return { signedAt: signedAt === undefined ? undefined : signedAt - toleranceMs }

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { TidingsError } from '../../errors.ts'
+import { notListening } from '../trigger.ts'
 import { secretsOf, type WebhookEndpoint } from './endpoint.ts'
 import { signatures } from './signatures.ts'
 
@@ -24,7 +25,7 @@ async function sendToEndpoint(url: string, endpoint: WebhookEndpoint): Promise<v
   const headers = { 'content-type': 'application/json', ...signedHeaders(url, endpoint, body, id) }
   const signal = AbortSignal.timeout(timeoutMs)
   const response = await fetch(url, { method: 'POST', headers, body, signal }).catch((cause: unknown) => {
-    throw new TidingsError('E_NOT_FOUND', `${url} does not answer; check that the worker runs`, { cause })
+    throw notListening(`${url} does not answer`, cause)
   })
   if (!response.ok)
     throw new TidingsError(

@@ -126,4 +126,4 @@ function requiredHeader(headers: IncomingHttpHeaders, name: string): string {
   return value
 }
 
-const signatureError = (why: string) => httpError(401, why, 'E_SIGNATURE_INVALID')
+const signatureError = (why: string) => httpError(401, why, { code: 'E_SIGNATURE_INVALID' })

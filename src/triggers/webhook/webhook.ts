@@ -30,6 +30,7 @@ const checks = { endpoints: anObject, port: anything, host: aText, maxBytes: aCo
 
 // In bodies of the largest size.
 const maxBodiesInMemory = 64
+const notFound = { code: 'E_NOT_FOUND', next: 'The path is /hooks/NAME, with the name of an endpoint.' } as const
 
 /**
  * Accepts webhooks: each is an event on the log before it is answered with 202. A repeated request has no effect.
@@ -64,7 +65,7 @@ async function start(bus: Bus, options: WebhookOptions): Promise<RunningTrigger>
       const arrived = Date.now()
       const path = incoming.url!.split('?')[0]!
       const endpoint = endpoints.get(path)
-      if (!endpoint) throw httpError(404, `no endpoint has the path ${path.slice(0, 80)}`, 'E_NOT_FOUND')
+      if (!endpoint) throw httpError(404, `no endpoint has the path ${path.slice(0, 80)}`, notFound)
       if (incoming.method !== 'POST')
         return {
           ...errorResponse(httpError(405, `${path} accepts only POST`), bus.redactor),
