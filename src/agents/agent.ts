@@ -193,7 +193,7 @@ const scriptMachine =
 const programMachine =
   <State>(program: Program<State>): ProgramDefinition['machine'] =>
   (start, redactor, snapshot) =>
-    new ProgramMachine(program, start, redactor, snapshot)
+    new ProgramMachine({ program, start, redactor, snapshot })
 
 const typesOf = (on: Subscription | readonly Subscription[] = []): string[] =>
   [on].flat().map(each => (typeof each === 'string' ? each : each.type))

@@ -8,7 +8,7 @@ import { callOutcome } from '../tasks/outcome.ts'
 import { isTombstone } from '../tasks/load.ts'
 import type { TaskEnd, Turn } from '../tasks/program.ts'
 import { answerTypes } from '../tasks/rules.ts'
-import { refusedType } from '../tasks/turn.ts'
+import { refusedType } from '../tasks/engine-answers.ts'
 import { readTurnHistory, type TurnHistory } from './history.ts'
 import { RecordedJournal } from './journal.ts'
 

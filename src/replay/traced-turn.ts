@@ -11,7 +11,7 @@ export class TracedTurn extends TurnBuilder {
   readonly #stacks = new Map<string, Error>()
 
   constructor(identity: TaskIdentity, { turn, inputs }: LoggedTurn) {
-    super(identity, turn.version, inputs, turn.at)
+    super({ identity, version: turn.version, inputs, now: turn.at })
     this.#recorded = new Map(
       turn.emits.flatMap(({ id, wait }) => (wait?.key === undefined ? [] : [[wait.key, id] as const])),
     )

@@ -6,7 +6,8 @@ import type { Spending } from './budget.ts'
 import type { Turn } from './program.ts'
 import { wakeFor } from './rules.ts'
 import type { Task } from './task.ts'
-import { refusalEvent, TurnBuilder, type OpenCall } from './turn.ts'
+import { refusalEvent } from './engine-answers.ts'
+import { TurnBuilder, type OpenCall } from './turn.ts'
 
 /*
  * Encodes a decided turn for the log: the events that it emits, its cancellations, the wake-up and the state. If that is impossible,
@@ -80,7 +81,8 @@ async function decideUndo(decided: DecidedTurn, fault: ErrorData): Promise<Decid
   if (!task.machine.canCompensate || builder.fault || engineAnswers.some(({ id }) => id === notice.id)) return undefined
   // The state of the task in memory may include parts of the turn.
   const reloaded = await reloadTask()
-  const undoing = new TurnBuilder(reloaded.identity, builder.version, embedded, builder.now)
+  const { version, now } = builder
+  const undoing = new TurnBuilder({ identity: reloaded.identity, version, inputs: embedded, now })
   await reloaded.decide([...seen, notice], undoing)
   return {
     ...decided,

@@ -38,7 +38,8 @@ import {
   unhandled,
 } from './rules.ts'
 import { beginTask, type Task } from './task.ts'
-import { expiredAnswer, type OpenCall, TurnBuilder } from './turn.ts'
+import { expiredAnswer } from './engine-answers.ts'
+import { TurnBuilder, type OpenCall } from './turn.ts'
 
 /*
  * The engine of one app in one process. It owns shards. For each task in them it reads the inputs, decides one turn at a time and
@@ -91,7 +92,7 @@ export class Engine {
     this.#options = options
     this.#bus = options.bus
     this.#programs = new Programs(options.programs)
-    this.#limits = new TaskLimits(options.bus, options.maxHops, options.budget, this.#programs.keyed)
+    this.#limits = new TaskLimits({ ...options, keyed: this.#programs.keyed })
     this.#effectPolicies = new EffectPolicies(options.bus)
     this.#maxCachedTasks = options.maxCachedTasks ?? 4_096
     this.#classifyInput = options.classifyInput ?? classifyInput
@@ -309,9 +310,14 @@ export class Engine {
       .map(call => expiredAnswer(call, identity, now))
     const embedded = [...inputs.map(({ event }) => event), ...expiries]
     const seen = await Promise.all(embedded.map(event => this.#bus.resolve(event)))
-    const decided = new TurnBuilder(identity, deciding.head + 1, embedded, now)
-    const since = inputs.map(({ shared }) => shared.delivery.since)
-    using trace = new TurnTrace(this.#bus.name, identity, decided.version, embedded, since)
+    const decided = new TurnBuilder({ identity, version: deciding.head + 1, inputs: embedded, now })
+    using trace = new TurnTrace({
+      system: this.#bus.name,
+      traced: identity,
+      version: decided.version,
+      inputs: embedded,
+      since: inputs.map(({ shared }) => shared.delivery.since),
+    })
     const isFirst = deciding.head === 0 && inputs.length > 0 && isFirstOfCorrelation(inputs[0]!)
     using charge = this.#limits.charge(identity.start.correlationid, isFirst)
     const refused = await this.#limits.decide(deciding, decided, seen, charge)
@@ -327,7 +333,7 @@ export class Engine {
         expired,
         engineAnswers: [...expiries, ...notices],
         recordSpending: wanted => this.#limits.recordSpending(deciding, wanted, seen, charge),
-        reloadTask: () => reloadTask(this.#bus, this.#programs, this.#programs.newest, deciding, seen[0]!),
+        reloadTask: () => reloadTask(this.#bus, this.#programs, deciding.identity, seen[0]!),
       },
       async wanted => trace.emitted(await this.#effectPolicies.apply(identity.start.replay, wanted)),
     )

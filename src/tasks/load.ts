@@ -5,13 +5,14 @@ import { routedType } from '../bus/routed.ts'
 import type { Machine, ProgramDefinition } from './program.ts'
 import type { Programs } from './programs.ts'
 import { beginTask, readHistory, resumeTask, Task, type TaskHistory } from './task.ts'
+import type { TaskIdentity } from './turn.ts'
 
 /** Accepts any history and decides nothing. */
 const passiveMachine: Machine = { maxTurns: Infinity, fold() {}, decide() {}, accepted() {}, snapshot: () => undefined }
 
 /** A task whose cancellation arrived before its start. */
 export const tombstone = (definition: ProgramDefinition, task: string, cancel: CloudEvent) =>
-  new Task({ ...definition, machine: () => passiveMachine }, task, cancel)
+  new Task({ definition: { ...definition, machine: () => passiveMachine }, task, start: cancel })
 
 /** Whether this is the first input of a task that was cancelled before its start arrived. */
 export const isTombstone = (first: Pick<CloudEvent, 'type'> | undefined) => first?.type === 'agent.cancel'
@@ -43,11 +44,10 @@ export async function loadTask(
 export async function reloadTask(
   bus: Bus,
   programs: Programs,
-  newest: ReadonlyMap<string, ProgramDefinition>,
-  { identity: { task, program } }: Task,
+  { task, program }: TaskIdentity,
   first: CloudEvent,
 ): Promise<Task> {
-  return (await resumeTask(bus, programs, task)) ?? beginTask(bus, newest.get(program)!, task, first)
+  return (await resumeTask(bus, programs, task)) ?? beginTask(bus, programs.newest.get(program)!, task, first)
 }
 
 async function loadEnded(bus: Bus, programs: Programs, task: string, history: TaskHistory): Promise<Task> {
@@ -69,7 +69,7 @@ async function loadEnded(bus: Bus, programs: Programs, task: string, history: Ta
       (before?.machine.hasSeen?.(event) ?? false),
   }
   const definition = { name: program, version: programVersion, hash: programHash, on: [], machine: () => machine }
-  const loaded = new Task(definition, task, first!.inputs[0]!)
+  const loaded = new Task({ definition, task, start: first!.inputs[0]! })
   loaded.isTombstone = first!.version === 1 && isTombstone(first!.inputs[0])
   for (const turn of turns) loaded.advance(turn, 0)
   return loaded

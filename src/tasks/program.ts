@@ -1,6 +1,6 @@
 import type { CloudEvent } from '../event.ts'
 import type { ErrorData } from '../errors.ts'
-import { plainRedactor, type Redactor } from '../bus/redact.ts'
+import type { Redactor } from '../bus/redact.ts'
 import { copyOf, jsonOf } from '../json.ts'
 import type { Spending } from './budget.ts'
 import type { Timeout, Duration } from './duration.ts'
@@ -194,6 +194,14 @@ export function withoutTrace(event: CloudEvent): CloudEvent {
   return programCopy
 }
 
+export interface ProgramMachineOptions<State> {
+  readonly program: Program<State>
+  readonly start: CloudEvent
+  readonly redactor: Redactor
+  /** As {@link ProgramMachine.snapshot} returned it. */
+  readonly snapshot?: string | undefined
+}
+
 /**
  * Runs a program of three pure functions. Its events are copies and its state is always JSON, so that a cached task and one rebuilt from
  * the log are the same.
@@ -207,7 +215,7 @@ export class ProgramMachine<State> implements Machine {
   #json: string | undefined
   readonly maxTurns = Infinity
 
-  constructor(program: Program<State>, start: CloudEvent, redactor: Redactor = plainRedactor, snapshot?: string) {
+  constructor({ program, start, redactor, snapshot }: ProgramMachineOptions<State>) {
     this.#program = program
     this.#start = start
     this.#redactor = redactor

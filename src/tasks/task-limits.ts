@@ -14,7 +14,8 @@ import {
 import { isRouted } from './instances.ts'
 import type { ProgramDefinition } from './program.ts'
 import type { Task } from './task.ts'
-import { refusalEvent, type TurnBuilder } from './turn.ts'
+import { refusalEvent } from './engine-answers.ts'
+import type { TurnBuilder } from './turn.ts'
 
 export interface TurnRefusal {
   readonly reason: Reason
@@ -24,14 +25,21 @@ export interface TurnRefusal {
   readonly isSilent?: boolean
 }
 
+export interface TaskLimitsOptions {
+  readonly bus: Bus
+  readonly maxHops: number
+  readonly budget: Budget
+  /** The workflows to whose instances events are forwarded. */
+  readonly keyed: readonly ProgramDefinition[]
+}
+
 /** The limits that stop runaway tasks: the length of a chain of tasks, and the budget of a correlation. */
 export class TaskLimits {
   readonly #maxHops: number
   readonly #ledger: BudgetLedger
   readonly #keyed: readonly ProgramDefinition[]
 
-  /** `keyed`: the workflows to whose instances events are forwarded. */
-  constructor(bus: Bus, maxHops: number, budget: Budget, keyed: readonly ProgramDefinition[]) {
+  constructor({ bus, maxHops, budget, keyed }: TaskLimitsOptions) {
     this.#maxHops = maxHops
     this.#ledger = new BudgetLedger(bus, budget)
     this.#keyed = keyed

@@ -30,6 +30,13 @@ import { openCall, turnType, type OpenCall, type TaskIdentity, type TurnBuilder 
 
 const snapshotTurns = 64
 
+export interface TaskOptions {
+  readonly definition: ProgramDefinition
+  readonly task: string
+  readonly start: CloudEvent
+  readonly snapshot?: SnapshotState | undefined
+}
+
 /** One task in memory: its machine, the version of its newest turn, and its open calls. Rebuilt from the journal when it is not cached. */
 export class Task {
   identity: TaskIdentity
@@ -48,7 +55,7 @@ export class Task {
   #bytesSince = 0
   #snapshotBytes = 0
 
-  constructor(definition: ProgramDefinition, task: string, start: CloudEvent, snapshot?: SnapshotState) {
+  constructor({ definition, task, start, snapshot }: TaskOptions) {
     const { redactor = plainRedactor } = definition
     this.identity = {
       task,
@@ -192,16 +199,12 @@ export class Task {
 
 /** A new task before its first turn. @throws E_PROGRAM_MISMATCH if the code decides differently than the history of a fork */
 export async function startTask(definition: ProgramDefinition, task: string, first: CloudEvent): Promise<Task> {
-  if (!isFork(first.type)) return new Task(definition, task, first)
+  if (!isFork(first.type)) return new Task({ definition, task, start: first })
   const { turns, state, again } = first.data as Fork
   const { name, version, hash } = definition
   const start = forkedStart(first)
-  const started = new Task(
-    definition,
-    task,
-    start,
-    state === undefined ? undefined : { name, version, hash, start, head: 0, open: [], program: state },
-  )
+  const snapshot = state === undefined ? undefined : { name, version, hash, start, head: 0, open: [], program: state }
+  const started = new Task({ definition, task, start, snapshot })
   if (again) started.setEarlierCalls(again)
   let repeated: Turn | undefined
   try {
@@ -243,7 +246,7 @@ export interface SnapshotState {
 }
 
 export const restoreTask = (definition: ProgramDefinition, task: string, state: SnapshotState) =>
-  new Task(definition, task, state.start, state)
+  new Task({ definition, task, start: state.start, snapshot: state })
 
 /** The newest snapshot of a task, its later turns, and the events that they emitted. */
 export interface TaskHistory {

@@ -67,6 +67,13 @@ type AddressedRequest = EmitRequest & {
   retryof?: string
 }
 
+export interface TurnBuilderOptions {
+  readonly identity: TaskIdentity
+  readonly version: number
+  readonly inputs: readonly CloudEvent[]
+  readonly now: number
+}
+
 /** Collects what a turn emits, and builds the `task.turn` event. */
 export class TurnBuilder implements TurnContext {
   readonly version: number
@@ -86,7 +93,7 @@ export class TurnBuilder implements TurnContext {
   readonly #identity: TaskIdentity
   readonly #cause: CloudEvent
 
-  constructor(identity: TaskIdentity, version: number, inputs: readonly CloudEvent[], now: number) {
+  constructor({ identity, version, inputs, now }: TurnBuilderOptions) {
     this.#identity = identity
     this.#earlierCalls = identity.earlierCalls ?? []
     this.version = version
@@ -221,7 +228,12 @@ export class TurnBuilder implements TurnContext {
 
   /** A builder of the same turn that only fails the task. */
   failing(error: ErrorData): TurnBuilder {
-    const failing = new TurnBuilder(this.#identity, this.version, [this.#cause], this.now)
+    const failing = new TurnBuilder({
+      identity: this.#identity,
+      version: this.version,
+      inputs: [this.#cause],
+      now: this.now,
+    })
     failing.fault = { thrown: error }
     failing.fail(error)
     return failing
@@ -326,47 +338,9 @@ export class TurnBuilder implements TurnContext {
   }
 }
 
-/** The answer that the engine makes when the wait for a call ends: a timer fires, or the call expires. */
-export function expiredAnswer(call: OpenCall, { source, start, hops }: TaskIdentity, now: number): CloudEvent {
-  const timer = call.type === 'timer.set'
-  const error = new TidingsError(
-    'E_CALL_EXPIRED',
-    `${call.type} to "${call.target}" was not answered before its deadline`,
-  )
-  return {
-    ...createEvent({
-      id: timer ? `${call.id}:fired` : `${call.id}:expired`,
-      type: timer ? 'timer.fired' : 'call.expired',
-      source,
-      ...inheritedAttributes(start),
-      causationid: call.id,
-      hops,
-      call: call.id,
-      data: timer ? { due: new Date(call.until ?? now).toISOString() } : { error: error.toJSON() },
-    }),
-    time: new Date(now).toISOString(),
-  }
-}
-
 /** A copy of the data as JSON, made at the moment of the call. @throws E_VALUE_INVALID */
 export const emitData = ({ type, data }: { type: string; data: unknown }): Json =>
   jsonOf(data, `the data of ${type}`, undefined, type === retryType ? 2 * maxDepth : maxDepth)
-
-export const refusedType = 'task.refused'
-
-/** Tells a task that can compensate that nothing of its turn happens, so that it undoes its earlier steps and then fails. */
-export const refusalEvent = ({ task, source, start, hops }: TaskIdentity, turn: TurnBuilder, error: ErrorData) => ({
-  ...createEvent({
-    id: `${turnId(task, turn.version)}:refused`,
-    type: refusedType,
-    source,
-    ...inheritedAttributes(start),
-    causationid: turnId(task, turn.version),
-    hops,
-    data: { error },
-  }),
-  time: new Date(turn.now).toISOString(),
-})
 
 /** The first task of a `continueAs` chain, if this start continues one. */
 const continuedTask = ({ type, subject, correlationid }: CloudEvent) =>

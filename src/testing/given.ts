@@ -8,7 +8,8 @@ import { jsonOf } from '../json.ts'
 import type { ModelResult, ModelToolCall } from '../tasks/conversation.ts'
 import type { Machine, RecordedTurn } from '../tasks/program.ts'
 import { Task } from '../tasks/task.ts'
-import { expiredAnswer, TurnBuilder, type OpenCall } from '../tasks/turn.ts'
+import { expiredAnswer } from '../tasks/engine-answers.ts'
+import { TurnBuilder, type OpenCall } from '../tasks/turn.ts'
 
 /*
  * Given–when–then for agents and programs, with no bus, no model and no clock:
@@ -125,7 +126,11 @@ export class Scenario {
   /** The events that the last step emitted. */
   async emitted(): Promise<readonly CloudEvent[]> {
     const { definition } = this.#agent
-    const task = new Task(definition, taskId(correlationid, definition.name, this.#start.id), this.#start)
+    const task = new Task({
+      definition,
+      task: taskId(correlationid, definition.name, this.#start.id),
+      start: this.#start,
+    })
     this.#turns.length = 0
     this.#isFaulty = false
     await this.#turn(task, this.#start)
@@ -137,7 +142,12 @@ export class Scenario {
 
   async #turn(task: Task, input: CloudEvent): Promise<void> {
     if (task.end) throw new Error(`the task is ${task.end}; nothing can happen to it any more`)
-    const builder = new TurnBuilder(task.identity, task.head + 1, [input], epoch + task.head * 1_000)
+    const builder = new TurnBuilder({
+      identity: task.identity,
+      version: task.head + 1,
+      inputs: [input],
+      now: epoch + task.head * 1_000,
+    })
     await task.decide([input], builder)
     const turn = builder.build([input], null).data
     task.advance(turn, 0)

@@ -8,13 +8,21 @@ import { routedType, type RoutedData } from '../bus/routed.ts'
 import { migrateType } from '../tasks/instances.ts'
 import { callOutcome, type CallOutcome } from '../tasks/outcome.ts'
 import { inputOf, type Machine, type RecordedTurn, type TurnContext } from '../tasks/program.ts'
-import { refusedType } from '../tasks/turn.ts'
+import { refusedType } from '../tasks/engine-answers.ts'
 import type { CompiledWorkflow } from './compile.ts'
 import { valueError } from './failures.ts'
 import { hasSeen } from './received-events.ts'
 import { Instance } from './instance.ts'
 import { migrate } from './migrate.ts'
 import type { Command, InstanceState } from './state.ts'
+
+export interface WorkflowMachineOptions {
+  readonly code: CompiledWorkflow
+  readonly input: Schema | undefined
+  readonly redactor: Redactor
+  /** As {@link WorkflowMachine.snapshot} returned it. */
+  readonly snapshot: string | undefined
+}
 
 /** Adapts an instance to the engine. Calls get their ids when the turn is accepted. */
 export class WorkflowMachine implements Machine {
@@ -25,7 +33,7 @@ export class WorkflowMachine implements Machine {
   #instance: Instance
   #json: string | undefined
 
-  constructor(code: CompiledWorkflow, input: Schema | undefined, redactor: Redactor, snapshot: string | undefined) {
+  constructor({ code, input, redactor, snapshot }: WorkflowMachineOptions) {
     this.#input = input
     this.#redactor = redactor
     this.#instance = new Instance(code, snapshot === undefined ? undefined : (JSON.parse(snapshot) as InstanceState))

@@ -27,7 +27,7 @@ export function workflowProgram(definition: Definition, options: WorkflowProgram
     ...(options.at !== undefined && { at: options.at }),
     ...(types.length > 0 && { instances: { types, ...(key && { key }) } }),
     document: { key: definitionDocument(name, code.hash), text: JSON.stringify(definition) },
-    machine: (_, redactor, snapshot) => new WorkflowMachine(code, options.input, redactor, snapshot),
+    machine: (_, redactor, snapshot) => new WorkflowMachine({ code, input: options.input, redactor, snapshot }),
     async pinned(hash, read) {
       const cached = known.get(hash)
       if (cached) return cached

@@ -2,7 +2,8 @@ import { createEvent, type CloudEvent } from '../../src/event.ts'
 import { resultId, taskId } from '../../src/bus/ids.ts'
 import type { ProgramDefinition, RecordedTurn } from '../../src/tasks/program.ts'
 import { Task } from '../../src/tasks/task.ts'
-import { expiredAnswer, TurnBuilder, type OpenCall } from '../../src/tasks/turn.ts'
+import { expiredAnswer } from '../../src/tasks/engine-answers.ts'
+import { TurnBuilder, type OpenCall } from '../../src/tasks/turn.ts'
 import type { InstanceState } from '../../src/workflows/state.ts'
 
 const correlationid = '01900000-0000-7000-8000-000000000000'
@@ -42,9 +43,10 @@ export class InstanceRun {
   /** One turn over these inputs; what it emitted. */
   async turn(...inputs: CloudEvent[]): Promise<readonly CloudEvent[]> {
     const [first] = inputs as [CloudEvent]
-    this.#task ??= new Task(this.definition, taskId(correlationid, this.definition.name, 'instance'), first)
+    const { definition } = this
+    this.#task ??= new Task({ definition, task: taskId(correlationid, definition.name, 'instance'), start: first })
     const { task } = this
-    const builder = new TurnBuilder(task.identity, task.head + 1, inputs, this.now)
+    const builder = new TurnBuilder({ identity: task.identity, version: task.head + 1, inputs, now: this.now })
     await task.decide(inputs, builder)
     task.cancelCalls(inputs, [], builder)
     task.accepted(builder.emits, builder.events)

@@ -20,10 +20,15 @@ type Answer = (call: OpenCall) => unknown
 /** What the log has of a task that ran with this code, each call answered in a turn of its own. */
 async function record({ definition }: Agent, answer: Answer = () => 'fine'): Promise<CloudEvent[]> {
   const start = createEvent({ id: 'start', type: 'order.placed', correlationid, data: { total: 12 } })
-  const task = new Task(definition, taskId(correlationid, definition.name, start.id), start)
+  const task = new Task({ definition, task: taskId(correlationid, definition.name, start.id), start })
   const events: CloudEvent[] = []
   for (let input: CloudEvent | undefined = start; input; ) {
-    const builder = new TurnBuilder(task.identity, task.head + 1, [input], Date.UTC(2026, 0, 1) + task.head)
+    const builder = new TurnBuilder({
+      identity: task.identity,
+      version: task.head + 1,
+      inputs: [input],
+      now: Date.UTC(2026, 0, 1) + task.head,
+    })
     await task.decide([input], builder)
     task.machine.accepted(builder.events)
     const turn = builder.build([input], null, task.machine.snapshot())

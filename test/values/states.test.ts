@@ -23,11 +23,11 @@ async function walk({ input, steps }: Program, isRestored: (turn: number) => boo
     correlationid,
     data: jsonOf({ input: { steps: JSON.stringify(steps), value: input } }, 'the start'),
   })
-  const { identity } = new Task(bare.definition, `${correlationid}.0000000000`, start)
+  const { identity } = new Task({ definition: bare.definition, task: `${correlationid}.0000000000`, start })
   let machine = bare.definition.machine(start, plainRedactor)
   const turns: string[] = []
   for (let event: CloudEvent | undefined = start; event; ) {
-    const builder = new TurnBuilder(identity, turns.length + 1, [event], turns.length)
+    const builder = new TurnBuilder({ identity, version: turns.length + 1, inputs: [event], now: turns.length })
     await machine.decide([event], builder)
     machine.accepted(builder.events)
     const snapshot = machine.snapshot()!

@@ -14,6 +14,16 @@ export interface TracedTask {
   readonly start: CloudEvent
 }
 
+export interface TurnTraceOptions {
+  /** The name of the log. */
+  readonly system: string
+  readonly traced: TracedTask
+  readonly version: number
+  readonly inputs: readonly CloudEvent[]
+  /** When the inputs became available, ms since the epoch. Empty for a turn that a timer began. */
+  readonly since: readonly number[]
+}
+
 /**
  * The span of one turn, with what it publishes. Its parent is the span of the task, which is made when the task ends,
  * wherever that is: its id follows from the task, so every process that decides for it knows it before.
@@ -25,18 +35,12 @@ export class TurnSpan {
   readonly #publishes: Span[] = []
   #isAccepted = false
 
-  /** `since`: when the first of the inputs could be had, ms since the epoch. Undefined where there is no SDK. */
-  static begin(system: string, traced: TracedTask, version: number, inputs: readonly CloudEvent[], since: number) {
-    return isTracing() ? new TurnSpan(system, traced, version, inputs, since) : undefined
+  /** Undefined without an SDK. */
+  static begin(options: TurnTraceOptions) {
+    return isTracing() ? new TurnSpan(options) : undefined
   }
 
-  private constructor(
-    system: string,
-    traced: TracedTask,
-    version: number,
-    inputs: readonly CloudEvent[],
-    since: number,
-  ) {
+  private constructor({ system, traced, version, inputs, since }: TurnTraceOptions) {
     const now = Date.now()
     this.#traced = traced
     this.#system = system
@@ -48,7 +52,7 @@ export class TurnSpan {
       attributes: {
         [attribute.turn]: version,
         [attribute.turnInputs]: inputs.length,
-        [attribute.queueTime]: Math.max(0, now - since) / 1_000,
+        [attribute.queueTime]: (now - Math.min(now, ...since)) / 1_000,
         [attribute.messagingSystem]: system,
         ...taskAttributes(traced),
       },

@@ -4,7 +4,7 @@ import type { Delivery, DeliveryOutcome } from '../driver.ts'
 import { log } from './log.ts'
 import { metrics } from './metrics.ts'
 import { recordOutcome } from './outcomes.ts'
-import { TurnSpan, type TracedTask } from './turn-span.ts'
+import { TurnSpan, type TracedTask, type TurnTraceOptions } from './turn-span.ts'
 
 /** Why a task failed, as the event that says so was published: redacted when it was emitted. */
 function reasonIn(events: readonly CloudEvent[]) {
@@ -22,17 +22,10 @@ export class TurnTrace implements Disposable {
   readonly #began = performance.now()
   readonly #span: TurnSpan | undefined
 
-  /** `since`: when the inputs could be had, ms since the epoch; none for a turn that a timer began. */
-  constructor(
-    system: string,
-    traced: TracedTask,
-    version: number,
-    inputs: readonly CloudEvent[],
-    since: readonly number[],
-  ) {
-    this.#traced = traced
-    this.#version = version
-    this.#span = TurnSpan.begin(system, traced, version, inputs, Math.min(Date.now(), ...since))
+  constructor(options: TurnTraceOptions) {
+    this.#traced = options.traced
+    this.#version = options.version
+    this.#span = TurnSpan.begin(options)
   }
 
   /** What the turn emits, with the contexts of its spans, where there are any. */

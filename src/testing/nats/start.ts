@@ -50,13 +50,13 @@ export interface Nats extends AsyncDisposable {
  */
 export async function startNats(options: NatsOptions = {}): Promise<Nats> {
   const path = options.path ?? (await foundPath())
-  const temporary = options.dataDir === undefined
+  const isTemporary = options.dataDir === undefined
   const dataDir = options.dataDir ?? (await mkdtemp(join(tmpdir(), 'tidings-nats-')))
-  if (!temporary) await mkdir(dataDir, { recursive: true })
+  if (!isTemporary) await mkdir(dataDir, { recursive: true })
   try {
-    return await started(new LocalNats(path, options, dataDir, temporary), options.port)
+    return await started(new LocalNats({ path, options, dataDir, isTemporary }), options.port)
   } catch (error) {
-    if (temporary) await rm(dataDir, { recursive: true, force: true })
+    if (isTemporary) await rm(dataDir, { recursive: true, force: true })
     throw error
   }
 }
@@ -83,21 +83,29 @@ async function started(nats: LocalNats, wanted: number | undefined): Promise<Nat
   }
 }
 
+interface LocalNatsOptions {
+  readonly path: string
+  readonly options: NatsOptions
+  readonly dataDir: string
+  /** The directory is removed when the server is stopped. */
+  readonly isTemporary: boolean
+}
+
 class LocalNats implements Nats {
   readonly dataDir: string
   readonly #path: string
   readonly #options: NatsOptions
-  readonly #temporary: boolean
+  readonly #isTemporary: boolean
   readonly #name = `tidings-${crypto.randomUUID()}`
   #child: Child | undefined
   #port = 0
   #monitorPort = 0
 
-  constructor(path: string, options: NatsOptions, dataDir: string, temporary: boolean) {
+  constructor({ path, options, dataDir, isTemporary }: LocalNatsOptions) {
     this.dataDir = dataDir
     this.#path = path
     this.#options = options
-    this.#temporary = temporary
+    this.#isTemporary = isTemporary
   }
 
   get port() {
@@ -134,7 +142,7 @@ class LocalNats implements Nats {
     const child = await startChild([this.#path, '-c', file], {
       log: this.#logFile,
       truncate: !keepLog,
-      remove: this.#temporary ? dataDir : undefined,
+      remove: this.#isTemporary ? dataDir : undefined,
     })
     this.#child = child
     try {
@@ -197,7 +205,7 @@ class LocalNats implements Nats {
 
   async stop(): Promise<void> {
     await this.#end()
-    if (this.#temporary) await rm(this.dataDir, { recursive: true, force: true })
+    if (this.#isTemporary) await rm(this.dataDir, { recursive: true, force: true })
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
