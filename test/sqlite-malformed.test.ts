@@ -118,6 +118,6 @@ it('a reason that an older version stored as text is shown as text', async () =>
   const { stdout, stderr } = await tidings({ home, bus: 'sqlite' }, ['attention', '--json'])
   expect({ stderr, first: JSON.parse(stdout.split('\n')[0]!) as unknown }).toMatchObject({
     stderr: '',
-    first: { reason: { code: 'E_REASON_UNKNOWN', message: 'E_EVENT_INVALID: not an event' } },
+    first: { reason: { code: 'E_EVENT_INVALID', message: 'not an event' } },
   })
 })

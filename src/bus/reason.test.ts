@@ -14,7 +14,20 @@ it('a stored reason is read as it was', () => {
   expect(readReason(reason)).toEqual(reason)
 })
 
-it('a reason that an older version stored as text is its message', () => {
-  for (const text of ['E_TASK_HOPS: 17 tasks in a chain', '{ not JSON', '{"code":1}', ''])
+it('a reason that an older version stored as text has the code that it begins with', () => {
+  expect(readReason('E_TASK_HOPS: 17 tasks in a chain')).toEqual({
+    code: 'E_TASK_HOPS',
+    message: '17 tasks in a chain',
+  })
+  const mismatch = 'turn 2 differs; tidings fork --from TASK@2 goes on from there with the code as it is'
+  expect(readReason(`E_PROGRAM_MISMATCH: ${mismatch}`)).toEqual({
+    code: 'E_PROGRAM_MISMATCH',
+    message: mismatch,
+    data: { fork: 'TASK@2' },
+  })
+})
+
+it('a text without a known code is its message', () => {
+  for (const text of ['tool held is paused', 'E_NO_SUCH: x', '{ not JSON', '{"code":1}', ''])
     expect(readReason(text)).toEqual({ code: 'E_REASON_UNKNOWN', message: text })
 })

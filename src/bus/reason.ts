@@ -1,4 +1,4 @@
-import { TidingsError, type ErrorCode, type ErrorData } from '../errors.ts'
+import { errors, TidingsError, type ErrorCode, type ErrorData } from '../errors.ts'
 import type { Redactor } from './redact.ts'
 
 /** Why a delivery was not done. Programs read `code` and `data`; `message` and `next` are for people. */
@@ -23,7 +23,15 @@ export function readReason(stored: unknown): Reason {
   const value = typeof stored === 'string' && stored.startsWith('{') ? parse(stored) : stored
   const { code, message } = (value ?? {}) as Partial<Reason>
   if (typeof code === 'string' && typeof message === 'string') return value as Reason
-  return { code: 'E_REASON_UNKNOWN' satisfies ErrorCode, message: String(stored) }
+  return readText(String(stored))
+}
+
+/** Most of the texts began with a code, and that of a mismatch named the turn to fork from. */
+function readText(text: string): Reason {
+  const [, code = '', message = ''] = /^(E_[A-Z_]+): (.*)$/s.exec(text) ?? []
+  if (!Object.hasOwn(errors, code)) return { code: 'E_REASON_UNKNOWN' satisfies ErrorCode, message: text }
+  const fork = /tidings fork --from (\S+@\d+)/.exec(message)?.[1]
+  return { code, message, ...(fork !== undefined && { data: { fork } }) }
 }
 
 function parse(text: string): unknown {

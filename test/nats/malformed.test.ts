@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { jetstreamManager } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
 import { expect, it, onTestFinished } from 'vitest'
 import { openNats } from '../../src/drivers/nats/index.ts'
@@ -44,6 +45,13 @@ describeNats('what is no event', () => {
       return list.length === 2 * malformed.length && list
     })
     for (const entry of dead) expect(entry).toMatchObject({ state: 'dead', reason: { code: 'E_EVENT_INVALID' } })
+    // Older versions print `reason`, which must be a text for them.
+    const { streams } = await jetstreamManager(foreign)
+    const stored = await streams.getMessage(`${log}_state`, { seq: Number(dead[0]!.id) })
+    expect(stored!.json()).toMatchObject({
+      reason: expect.stringMatching(/^E_EVENT_INVALID: /),
+      error: { code: 'E_EVENT_INVALID' },
+    })
     expect((await collect(driver.read({}))).map(stored => stored.event.id)).toEqual([event.id])
     await until(() => {
       driver.sendSignal(event)

@@ -1,6 +1,6 @@
 import type { Now } from '../../bus/clock.ts'
 import type { DeferredDelivery } from '../../bus/driver.ts'
-import { readReason, type Reason } from '../../bus/reason.ts'
+import { readReason, reasonText, type Reason } from '../../bus/reason.ts'
 import type { CloudEvent } from '../../event.ts'
 import { token, fromToken } from './names.ts'
 import type { NatsLog } from './provision.ts'
@@ -37,6 +37,13 @@ interface DeferredDocument {
   readonly event: CloudEvent
 }
 
+/** `reason` is a text for older versions, which expect one. */
+interface StoredDeferred extends Omit<DeferredDocument, 'reason'> {
+  readonly reason: string
+  /** Absent if an older version stored it. */
+  readonly error?: Reason
+}
+
 const maxTimers = 10_000
 /** The process that deferred a delivery redelivers it when due; after this time other processes do. */
 const graceMs = 2_000
@@ -58,7 +65,8 @@ export class DeferredDeliveries {
 
   async put(state: DeferredState, kept: DeferredDocument): Promise<{ subject: string; seq: number }> {
     const subject = this.#log.names.doc('aside', kept.group, state, kept.position)
-    const { seq } = await this.#log.state.append(subject, JSON.stringify(kept))
+    const stored: StoredDeferred = { ...kept, reason: reasonText(kept.reason), error: kept.reason }
+    const { seq } = await this.#log.state.append(subject, JSON.stringify(stored))
     return { subject, seq }
   }
 
@@ -73,7 +81,7 @@ export class DeferredDeliveries {
     for (const group of groups)
       for await (const stored of this.#all(group, 'delayed')) {
         if (this.#scheduled.has(stored.subject)) continue
-        const { due } = JSON.parse(stored.text()) as DeferredDocument
+        const { due } = JSON.parse(stored.text()) as StoredDeferred
         const isNew = this.#now() - stored.at < graceMs
         this.#schedule(stored.subject, stored.seq, due! - this.#now() + (isNew ? graceMs : 0))
       }
@@ -81,13 +89,13 @@ export class DeferredDeliveries {
 
   async *list(): AsyncGenerator<DeferredDelivery> {
     for await (const stored of this.#all('*', '*')) {
-      const { group, attempts, reason, key, event } = JSON.parse(stored.text()) as DeferredDocument
+      const { group, attempts, reason, error, key, event } = JSON.parse(stored.text()) as StoredDeferred
       yield {
         id: String(stored.seq),
         state: stateOf(stored),
         group,
         attempts,
-        reason: readReason(reason),
+        reason: readReason(error ?? reason),
         ...(key && { key }),
         event,
       }
@@ -101,8 +109,7 @@ export class DeferredDeliveries {
       return stored && (await this.#redeliver(stored)) ? 1 : 0
     }
     for await (const stored of this.#all('*', 'parked'))
-      if ((JSON.parse(stored.text()) as DeferredDocument).key === which.key && (await this.#redeliver(stored)))
-        released++
+      if ((JSON.parse(stored.text()) as StoredDeferred).key === which.key && (await this.#redeliver(stored))) released++
     return released
   }
 
@@ -130,7 +137,7 @@ export class DeferredDeliveries {
 
   /** False if another process did it. A due delivery keeps its attempt count; a released one restarts at 1. */
   async #redeliver(stored: StoredMessage, isDue = false): Promise<boolean> {
-    const kept = JSON.parse(stored.text()) as DeferredDocument
+    const kept = JSON.parse(stored.text()) as StoredDeferred
     await this.#log.events.append(this.#log.names.redelivery(kept.shard, kept.group), JSON.stringify(kept.event), {
       [msgId]: `${token(kept.group)}@${stored.seq}`,
       [redeliveryHeaders.attempt]: isDue ? kept.attempts + 1 : 1,

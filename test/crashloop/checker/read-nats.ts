@@ -1,14 +1,6 @@
 import { DeliverPolicy, jetstream, jetstreamManager, type StoredMsg } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
-import {
-  isRead,
-  reasonText,
-  type Logged,
-  type LogReader,
-  type SetAside,
-  type StoredReason,
-  type WireEvent,
-} from './wire.ts'
+import { isRead, type Logged, type LogReader, type SetAside, type WireEvent } from './wire.ts'
 
 /* The streams of a log on a NATS server, as docs/nats.md describes them. */
 
@@ -73,8 +65,8 @@ export async function readNats(address: string): Promise<LogReader> {
       for (const subject of Object.keys(state.subjects ?? {})) {
         const message = await last(`${log}_state`, subject)
         if (!message) continue
-        const { reason, event } = message.json<{ reason: StoredReason; event?: { id: string } }>()
-        found.push({ state: subject.split('.').at(-2)!, reason: reasonText(reason), ...(event && { event: event.id }) })
+        const { reason, event } = message.json<{ reason: string; event?: { id: string } }>()
+        found.push({ state: subject.split('.').at(-2)!, reason, ...(event && { event: event.id }) })
       }
       return found
     },
