@@ -8,7 +8,7 @@ import { canonicalType } from './pattern.ts'
  */
 export interface CloudEvent<T = unknown> {
   readonly specversion: '1.0'
-  /** Unique on the log. Publishing the same id again is inert. */
+  /** Unique on the log. Publishing the same id again has no effect. */
   readonly id: string
   readonly source: string
   readonly type: string
@@ -28,22 +28,22 @@ export interface CloudEvent<T = unknown> {
   readonly replyto?: string
   /** On an answer: id of the request (the call) that it answers. */
   readonly call?: string
-  /** RFC 3339: after this moment nobody waits for an answer any more. */
+  /** RFC 3339: after this time the caller no longer waits for an answer. */
   readonly deadline?: string
-  /** How many tasks lie between this event and the outside world. */
+  /** Number of tasks between this event and the event from outside. */
   readonly hops: number
   /** W3C trace context. */
   readonly traceparent?: string
-  /** Set on all that descends from a redrive or a fork: its name, such as `fork/0199…`. */
+  /** Set on every descendant of a redrive or a fork: its name, such as `fork/0199…`. */
   readonly replay?: string
-  /** On what a retry does again: of a request the call whose keys it keeps, of a start the task that it goes on from. */
+  /** On an event that a retry repeats: the id of the original call, or of the failed task. */
   readonly retryof?: string
-  /** Where the data lies when it is too large for the log: a blob of the tenant (CloudEvents `dataref`, claim check). */
+  /** The blob of the tenant that holds data too large for the log (CloudEvents `dataref`, claim check). */
   readonly dataref?: string
   readonly data: T
 }
 
-/** What a publisher has to say; the rest of the envelope is filled in. */
+/** The attributes that a publisher sets; the bus fills in the rest. */
 export interface Draft<T = unknown> {
   type: string
   data: T
@@ -70,7 +70,7 @@ export interface EventType<T = unknown> {
   readonly schema: StandardSchemaV1<unknown, T>
 }
 
-/** Declares an event type. @throws E_EVENT_INVALID when the name is not dotted lower-case words. */
+/** Declares an event type. @throws E_EVENT_INVALID if the name is not dotted lower-case words */
 export function event<T>(type: string, schema: StandardSchemaV1<unknown, T>): EventType<T> {
   return { type: canonicalType(type), schema }
 }
@@ -92,7 +92,7 @@ export function createEvent<T>(draft: Draft<T>): CloudEvent<T> {
   return event as unknown as CloudEvent<T>
 }
 
-/** What an event hands down to those that come of it: whose it is, and what it belongs to. */
+/** The attributes that an event passes on to its descendants. */
 export const inheritedAttributes = ({ tenant, user, correlationid, traceparent, replay }: CloudEvent) => ({
   tenant,
   correlationid,

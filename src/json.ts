@@ -1,30 +1,28 @@
 import { textOf, TidingsError, type ErrorCode } from './errors.ts'
 
 /*
- * The boundary between code and the log. A value that crosses it, in either direction, is exactly its JSON and belongs to
- * nobody else:
+ * The boundary between code and the log. A value that crosses it, in either direction, becomes exactly its JSON, and the
+ * two sides never share an object:
  *
  *     code ── jsonOf ──▶ redact ──▶ one text: stored and hashed ──▶ copyOf ──▶ code
  *
- * `jsonOf` takes a value at the moment of the call. It refuses what JSON would change silently, so that code never sees one
- * value in the process that made it and another one after a restart. `copyOf` gives code a value that it may change.
+ * `jsonOf` copies a value at the moment of the call. It rejects what JSON would change silently, so that code sees the same
+ * value after a restart. `copyOf` returns a value that code may change.
  */
 
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json }
 
-/** Of what code or the outside gives. Every later walk over data is recursive. */
+/** Maximum nesting of a value, because every later walk over data is recursive. */
 export const maxDepth = 64
-/*
- * A value that is used in several places is copied for each: a few objects that hold each other could become more than a machine has.
- * Both bounds are above what one event may have, so that larger data is refused by its size.
- */
+// An object used in several places is copied for each, so a few objects could exceed the memory. Both limits are above the size
+// of an event, so that large data is normally rejected by its size.
 const maxValues = 2_500_000
 const maxChars = 64 * 1024 * 1024
 
 /**
- * A copy of the value as JSON has it: what has `toJSON` (a Date, a URL) is what that gives, properties that are undefined
- * are left out, -0 is 0, undefined itself is null. `what` names the value in the error.
- * @throws E_VALUE_INVALID, or the given code, with the path of what JSON would change or cannot hold
+ * A copy of the value as JSON represents it: `toJSON` (of a Date, a URL) is called, undefined properties are left out, -0
+ * becomes 0 and undefined becomes null. `what` names the value in the error.
+ * @throws E_VALUE_INVALID, or the given code, with the path of a value that JSON would change or cannot represent
  */
 export function jsonOf(value: unknown, what: string, code: ErrorCode = 'E_VALUE_INVALID', depth = maxDepth): Json {
   if (value === undefined || value === null) return null
@@ -38,7 +36,7 @@ export function jsonOf(value: unknown, what: string, code: ErrorCode = 'E_VALUE_
   }
 }
 
-/** Why `jsonOf` would refuse the value, with the path; undefined where it would not. */
+/** Why `jsonOf` would reject the value, with the path; undefined if it would accept it. */
 export function jsonProblem(value: unknown, depth = maxDepth): string | undefined {
   try {
     jsonOf(value, 'is not JSON', 'E_VALUE_INVALID', depth)
@@ -64,7 +62,7 @@ export function copyOf<T>(json: T): T {
   return copy as T
 }
 
-/** Without a stack: it is thrown a few frames up, and says where in the value it was. */
+/** Thrown inside this file only. It has no stack, which would cost time. */
 class RefusedValue {
   readonly message: string
   constructor(message: string) {
@@ -73,15 +71,15 @@ class RefusedValue {
 }
 
 interface CopyState {
-  /** Leads to what is being looked at; after a refusal, to what was refused. */
+  /** Path to the current value; after a rejection, to the rejected value. */
   readonly path: (string | number)[]
   readonly depth: number
-  /** How many more values, and characters in them, the copy may have. */
+  /** Remaining values and characters that the copy may have. */
   values: number
   chars: number
 }
 
-/** Undefined for what is left out. */
+/** Returns undefined for a value that is left out. */
 function toJson(value: unknown, taking: CopyState): Json | undefined {
   if (--taking.values < 0)
     throw new RefusedValue(`is one of more than ${maxValues} values, each counted wherever it is used`)
@@ -123,7 +121,7 @@ function copyList(list: readonly unknown[], taking: CopyState): Json[] {
 function copyFields(value: object, taking: CopyState): Json {
   const { path } = taking
   const prototype: unknown = Object.getPrototypeOf(value)
-  // The prototype of plain objects of any realm has none itself.
+  // In every realm, the prototype of a plain object has no prototype.
   if (prototype !== null && Object.getPrototypeOf(prototype) !== null) throw new RefusedValue(instanceProblem(value))
   if (Object.getOwnPropertySymbols(value).length > 0) throw new RefusedValue('has a symbol as a key. Use a text')
   const copy: Record<string, Json> = {}
@@ -165,7 +163,7 @@ function instanceProblem(value: object): string {
 
 const isWord = /^[\p{L}_$][\p{L}\p{N}_$]*$/u
 
-/** `$.orders[3].total`; names that are no words are quoted, and cut. */
+/** Such as `$.orders[3].total`. Keys that are not identifiers are quoted and truncated. */
 const pathText = (path: readonly (string | number)[]) =>
   path.reduce<string>(
     (text, step) =>

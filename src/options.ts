@@ -3,11 +3,11 @@ import { sourceLocation, shortPath } from './stack.ts'
 import { didYouMean } from './suggest.ts'
 
 /*
- * The options of a definition, checked when the app is loaded: what has no meaning would be ignored, and what has the wrong
- * type would fail much later. The compiler sees most of it; JavaScript, and files that run without it, do not.
+ * Checks the options of a definition when the app is loaded: otherwise an unknown option would be ignored and a wrong type
+ * would fail much later. The compiler finds most of these mistakes, but not in JavaScript or in files that run unchecked.
  */
 
-/** What is wrong with a value, as in `must be a text, not 5`; undefined when nothing is. */
+/** The problem with a value, such as `must be a text, not 5`; undefined if it is valid. */
 export type Check = (value: unknown) => string | undefined
 
 const must = (what: string, holds: (value: unknown) => boolean): Check => {
@@ -39,13 +39,13 @@ export const aSchema = must('a Standard Schema, such as one of zod', value => {
 export const oneOf = (...values: readonly string[]): Check =>
   must(values.map(value => `"${value}"`).join(' or '), value => values.includes(value as string))
 
-/** An object with these options and no others. */
+/** Checks an object that has only these options. */
 export const optionsOf =
   (checks: Readonly<Record<string, Check>>): Check =>
   value =>
     anObject(value) ?? problemIn(value as object, checks)
 
-/** Options that may be left out are undefined. @throws E_APP_INVALID, with the name of the definition and its place */
+/** An option that is undefined counts as left out. @throws E_APP_INVALID, with the name and place of the definition */
 export function checkOptions(
   what: string,
   options: unknown,
@@ -56,7 +56,7 @@ export function checkOptions(
   if (problem !== undefined) throw invalidAt(what, problem)
 }
 
-/** The error of a definition, with where it is. */
+/** The error for a definition, with its source location. */
 export function invalidAt(what: string, problem: string): TidingsError {
   const place = sourceLocation(new Error().stack)
   const [, path, position] = /^(.*?)(:\d+:\d+)$/.exec(place ?? '') ?? []
@@ -83,14 +83,14 @@ function problemIn(
       continue
     }
     const problem = check(value)
-    // A problem further down names its own place.
+    // A nested problem already names its option.
     if (problem !== undefined)
       return problem.startsWith('must ') ? `the option "${name}" ${problem}` : `in the option "${name}", ${problem}`
   }
   return undefined
 }
 
-/** A value in an error. */
+/** Text of a value for an error message. */
 export function describeValue(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value.slice(0, 80))
   if (typeof value === 'number' || typeof value === 'boolean' || value === null) return String(value)

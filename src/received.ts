@@ -1,4 +1,4 @@
-/* What comes in by the triggers: the data of their events. `docs/wire-format.md` is normative. */
+/* The data of the events that triggers publish. `docs/wire-format.md` is normative. */
 
 export interface Mailbox {
   name: string
@@ -9,24 +9,24 @@ export interface Mailbox {
 export interface Envelope {
   from: string
   to: string[]
-  /** The address that the connection came from. */
+  /** IP address of the client. */
   remoteAddress: string
-  /** What the client calls itself; nobody checks it. */
+  /** Name from HELO, not verified. */
   helo: string
-  /** Of a connection that was encrypted: `TLSv1.3`, `TLS_AES_256_GCM_SHA384`. */
+  /** If the connection was encrypted: `TLSv1.3`, `TLS_AES_256_GCM_SHA384`. */
   tls?: { version: string; cipher: string }
-  /** Who logged in. */
+  /** The user that logged in. */
   user?: string
 }
 
-/** One finding of a mail server that is trusted, about the mail (RFC 8601): `spf`, `dkim`, `dmarc`, … and `pass`, `fail`, … */
+/** A result that a trusted mail server reported about the mail (RFC 8601): method `spf`, `dkim`, …, result `pass`, `fail`, … */
 export interface AuthenticationResult {
-  /** Who says so. */
+  /** The server that reported it. */
   authservId: string
   method: string
   result: string
   reason?: string
-  /** What it is about: `{ "header.d": "example.org" }`. */
+  /** What was checked: `{ "header.d": "example.org" }`. */
   properties: Record<string, string>
 }
 
@@ -39,32 +39,32 @@ export interface EmailReceived {
   subject: string
   text: string
   html?: string
-  /** ISO 8601, as the sender says. */
+  /** ISO 8601, as stated by the sender. */
   date?: string
   headers: { name: string; value: string }[]
   attachments: {
-    /** A name without a path that any system can give to a file. */
+    /** A name without a path that is valid for a file on every system. */
     filename: string | null
     contentType: string
     disposition: 'attachment' | 'inline'
-    /** What HTML calls it: `cid:…`. */
+    /** Content-ID that the HTML refers to as `cid:…`. */
     contentId?: string
     bytes: number
     blob: string
   }[]
-  /** What trusted mail servers found out about it. */
+  /** Results of the trusted mail servers. */
   authentication: AuthenticationResult[]
   envelope: Envelope
 }
 
-/** `webhook.received`, where an endpoint maps what it takes to no type of its own. */
+/** `webhook.received`, from an endpoint without `type`. */
 export interface WebhookReceived {
   /** Name of the endpoint. */
   endpoint: string
   headers: Record<string, string>
-  /** What the body says, as JSON or form fields; null where it is neither. */
+  /** The body as JSON or form fields; null if it is neither. */
   body: unknown
-  /** The bytes as they came, which the signature is over. */
+  /** The signed bytes. */
   raw: { blob: string; bytes: number }
 }
 
@@ -73,33 +73,33 @@ export interface ScheduleFired {
   schedule: string
   /** When it was due, RFC 3339 in UTC. */
   due: string
-  /** Set where it is fired late, since nobody was there. */
+  /** Set if it fired late because no worker ran. */
   missed?: true
-  /** Set where somebody asked for it: `tidings trigger test NAME`. */
+  /** Set if `tidings trigger test NAME` caused it. */
   sample?: true
 }
 
 /** `file.created`, `file.changed`, `file.removed`. */
 export interface FileEvent {
-  /** Relative to the folder that is watched, with `/`. */
+  /** Relative to the watched folder, with `/`. */
   path: string
   folder: string
-  /** Of a file that is there: its content, and when it was written, RFC 3339 in UTC. */
+  /** Unless the file was removed: size and content, and the time of its last change, RFC 3339 in UTC. */
   bytes?: number
   blob?: string
   modified?: string
 }
 
-/** `mqtt.received`, where a topic is mapped to no type of its own. */
+/** `mqtt.received`, from a topic without `type`. */
 export interface MqttReceived {
   topic: string
   qos: 0 | 1 | 2
   retained: boolean
-  /** What the payload says, as JSON or text; null where it is neither. */
+  /** The payload as JSON or text; null if it is neither. */
   payload: unknown
-  /** The bytes, where they are neither. */
+  /** The bytes of a payload that is neither. */
   raw?: { blob: string; bytes: number }
-  /** User properties, where there are some (MQTT 5). */
+  /** User properties (MQTT 5); absent if there are none. */
   properties?: { name: string; value: string }[]
 }
 

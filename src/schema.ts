@@ -7,7 +7,7 @@ export type Schema<T = unknown> = StandardSchemaV1<unknown, T>
 
 export type JsonSchema = Record<string, unknown>
 
-/** The value as the schema understands it. @throws the given code, with every issue named. */
+/** The output of the schema for a value. @throws the given code, with every issue */
 export async function validateInput<T>(schema: Schema<T>, value: unknown, code: ErrorCode, what: string): Promise<T> {
   return validatedValue(await schema['~standard'].validate(value), code, what)
 }
@@ -18,7 +18,7 @@ export function validatedValue<T>(result: StandardSchemaV1.Result<T>, code: Erro
   return result.value
 }
 
-/** The same for code that must not wait: the value, or what is wrong with it. @throws E_APP_INVALID for async schemas. */
+/** Validates synchronously: the value, or the problem. @throws E_APP_INVALID for async schemas */
 export function validateNow<T>(schema: Schema<T>, value: unknown): { value: T } | { problem: string } {
   const result = schema['~standard'].validate(value)
   if (result instanceof Promise) throw new TidingsError('E_APP_INVALID', 'an output schema must validate synchronously')
@@ -33,10 +33,14 @@ const describe = (issues: readonly StandardSchemaV1.Issue[]) =>
     })
     .join('; ')
 
-/** JSON Schema (draft 7) of the input side. @throws E_APP_INVALID when the library cannot say it. */
+/** JSON Schema (draft 7) of the input side. @throws E_APP_INVALID if the library cannot express it */
 export function jsonSchema(schema: Schema, what: string): JsonSchema {
   const standard = schema['~standard'] as Partial<StandardJSONSchemaV1.Props>
-  if (!standard.jsonSchema) throw invalidAt(`the schema of ${what}`, 'its library offers no JSON Schema; zod 4 does')
+  if (!standard.jsonSchema)
+    throw invalidAt(
+      `the schema of ${what}`,
+      'its library has no JSON Schema support: use zod 4 or another library with it',
+    )
   try {
     return converted(schema)
   } catch (cause) {
@@ -76,7 +80,7 @@ function isConvertible(schema: Schema): boolean {
   }
 }
 
-/** What a schema of zod is made of, each with the step that leads to it. Of other libraries: nothing. */
+/** The parts of a zod schema, each with the path step to it. Empty for other libraries. */
 function partsOf(schema: unknown): [step: string, part: Schema][] {
   const def = zodDefinition(schema)
   if (!def) return []
@@ -94,13 +98,10 @@ function partsOf(schema: unknown): [step: string, part: Schema][] {
 const zodDefinition = (schema: unknown) =>
   (schema as { _zod?: { def?: Readonly<Record<string, unknown>> } } | null | undefined)?._zod?.def
 
-/** What JSON has no value for, so that no input ever fits. */
+/** Types without a JSON value, so that no input can match them. */
 const notInJson = new Set<unknown>(['date', 'bigint', 'symbol', 'map', 'set', 'function', 'nan'])
 
-/**
- * Where a schema of zod asks for what no JSON can be, as `when: z.date()`; undefined where it can be met. Of other libraries nothing
- * is known.
- */
+/** The first part of a zod schema that no JSON value can match, such as `when: z.date()`. Undefined for other libraries. */
 export function neverJson(schema: unknown, path = '', depth = 0): string | undefined {
   const def = zodDefinition(schema)
   if (!def || depth > maxDepth) return undefined

@@ -1,17 +1,17 @@
 import { hash } from 'node:crypto'
 
 /*
- * Ids say where they come from, so that doing a thing again is harmless and no index is needed to find its task:
+ * Ids are derived from their origin, so that a repetition is idempotent and the task is found without an index:
  *
  *     task     correlation '.' hash(program, start event)     0199…-….k3v9x0q2ab
  *     turn     task ':' version                                0199….k3v9x0q2ab:0000012
  *     event    turn ':' ordinal                                0199….k3v9x0q2ab:0000012:0   (a call, when it is a request)
  *     answer   call ':result'                                  0199….k3v9x0q2ab:0000012:0:result
- *     asked    call ':approval', before a tool runs            0199….k3v9x0q2ab:0000012:0:approval, answered as a call is
+ *     approval call ':approval', before a tool runs            0199….k3v9x0q2ab:0000012:0:approval, answered like a call
  *
- * Versions are padded so that the order of text is the order of versions. What is derived from an event of another origin
- * is its id, a colon, and more: `EVENT:INSTANCE`, `EVENT:INSTANCE:late`, `EVENT:result`. Triggers begin theirs with their own
- * name and a colon. So one rule keeps all of them apart from what comes from outside: an id from outside has no colon.
+ * Versions are padded, so that they sort as text. An id derived from another event appends a colon and a suffix:
+ * `EVENT:INSTANCE`, `EVENT:INSTANCE:late`, `EVENT:result`. Triggers prefix theirs with their name and a colon. Ids from
+ * outside have no colon, so that they never collide with any of these.
  */
 
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
@@ -31,16 +31,19 @@ export const emitId = (task: string, version: number, ordinal: number) => `${tur
 export const resultId = (call: string) => `${call}:result`
 export const claimId = (call: string) => `${call}:claim`
 export const cancelId = (call: string) => `${call}:cancel`
-/** Of the event that starts the successor of a task: there is one, however many ask for it. What begins with the task is in its journal. */
+/**
+ * Id of the event that starts the successor of a task, so that a task has one successor however often it is requested. Only ids that
+ * begin with the task id are in its journal.
+ */
 export const retryId = (task: string) => `retry/${task}`
-/** Says that a person has seen that this task failed. */
+/** Id of the event that takes a failed task off the attention list. */
 export const dismissedId = (task: string) => `dismissed/${task}`
-/** `n`: the how many-th delay of the call it is. */
+/** `n`: number of the delay, counted per call. */
 export const delayedId = (call: string, n: number) => `${call}:delayed:${n}`
 
 const approval = ':approval'
 export const approvalId = (call: string) => `${call}${approval}`
-/** The call that waits for this approval before it is served; undefined for what a program asked itself. */
+/** The tool call that waits for this approval; undefined for an approval that a program requested. */
 export const callOfApproval = (id: string) => (id.endsWith(approval) ? id.slice(0, -approval.length) : undefined)
 
 export interface DerivedId {
@@ -62,16 +65,16 @@ export function parseId(id: string): DerivedId | undefined {
   }
 }
 
-/** Whether it is the id of a task, or of something that a task caused. */
+/** Whether it is the id of a task, or derived from one. */
 export const isTaskDerivedId = (id: string) => /^[0-9a-f-]{36}\.[0-9a-z]{10}(:|$)/.test(id)
 
-/** Whether only the runtime may mint this id: edges refuse it. */
+/** Whether only the runtime may mint this id. Publishers from outside are rejected. */
 export const isReservedId = (id: string) =>
   id.includes(':') || isTaskDerivedId(id) || /^(redrive|fork)\//.test(id) || ofRetry.test(id)
 
 const ofRetry = /^(retry|dismissed)\/[0-9a-f-]{36}\.[0-9a-z]{10}$/
 
-/** Longest id from outside: with the longest that is derived from it, it is still an id. */
+/** Longest id from outside, so that ids derived from it still fit into the limit of ids. */
 export const maxOutsideId = 240
 
 const ofTask = /^[0-9a-f-]{36}\.[0-9a-z]{10}$/
@@ -84,19 +87,19 @@ export function mintedAt(id: string): number | undefined {
   return id[14] === '7' ? Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16) : undefined
 }
 
-/** A UUIDv7 of this moment (ms since the epoch) whose other bits follow from the id: the same for the same two. */
+/** A UUIDv7 of a time (ms since the epoch) whose other bits are a hash of the id. Deterministic. */
 export function correlationAt(ms: number, id: string): string {
   const bytes = hash('sha256', id, 'buffer').subarray(0, 16)
   bytes.writeUIntBE(ms, 0, 6)
   return uuidOf(bytes, 7)
 }
 
-/** A UUID of version 8, made from a text and not by time. Source: RFC 9562, section 5.8. */
+/** A UUIDv8: the hash of a text, without a time. Source: RFC 9562, section 5.8. */
 export const correlationFrom = (text: string) => uuidOf(hash('sha256', text, 'buffer').subarray(0, 16), 8)
 
 /**
- * The correlation that stands for another one within a redrive or a fork, and the other way round: of the counterpart it gives the
- * original. The first 48 bits, version and variant stay; the others are XORed with SHA-256 of the id of the redrive.
+ * Maps a correlation to its counterpart in a redrive or fork, and the counterpart back to the original. Keeps the first 48
+ * bits, version and variant; XORs the others with SHA-256 of the id of the redrive.
  */
 export function counterpart(correlation: string, replay: string): string {
   const bytes = Buffer.from(correlation.replaceAll('-', ''), 'hex')
@@ -113,7 +116,7 @@ function uuidOf(bytes: Buffer, version: number): string {
 
 const textOf = (bytes: Buffer) => bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-')
 
-/** Whether a correlation was made by {@link correlationFrom}, or is the counterpart of such a one. */
+/** Whether a correlation was made by {@link correlationFrom}, or is the counterpart of one. */
 export const isTextDerived = (correlation: string) => correlation[14] === '8'
 
 /** FNV-1a over the correlation id, modulo the number of shards. Source: draft-eastlake-fnv. */

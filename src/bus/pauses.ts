@@ -65,7 +65,7 @@ export class Pauses {
     if (this.#bus.redactor.knownSecrets(name) !== name)
       throw new TidingsError(
         'E_USAGE',
-        `the name of the ${kind} holds a secret, and names are stored in clear: rename the ${kind}`,
+        `the name of the ${kind} contains a secret, and names are stored in clear: rename the ${kind}`,
       )
     const key = pauseKey(kind, name)
     const { isChanged } = await this.#bus.documents.update<string[]>(

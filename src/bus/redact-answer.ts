@@ -1,7 +1,7 @@
 /*
- * The answer of a model has parts that its provider signed or encrypted for itself, and wants back as they were. What is
- * opaque in them holds nothing that anybody else can read, and a rule that matches within it by chance would break it: it
- * is left alone. A part whose text had to be redacted is no longer what was signed, so its signature goes too.
+ * A provider signs or encrypts parts of a model's answer and expects them back unchanged. Redaction skips these opaque
+ * values: only the provider can read them, and a match by chance would break them. If the text of a part is redacted, its
+ * signature no longer fits and is removed.
  */
 
 export const modelResultType = 'model.result'
@@ -10,13 +10,13 @@ export const modelResultType = 'model.result'
 const opaqueNames = /(?:[sS]ignature|[fF]ingerprint|redacted_?[dD]ata|[eE]ncrypted\w*|(?:^i|_i|I)d)$/
 const opaqueText = /^[\w+/=.:|-]*$/
 
-// What is nested deeper is refused by the bus.
+// The bus rejects deeper values.
 const maxDepth = 64
 
 type Redact = (value: unknown) => unknown
 type Json = Record<string, unknown>
 
-/** `before` is the data as it was given, `data` the same with the declared paths redacted. */
+/** `before`: the original data. `data`: the same with the declared paths redacted. */
 export function redactAnswer(before: unknown, data: unknown, redact: Redact): unknown {
   const { content, ...rest } = (data ?? {}) as Json
   const original = ((before ?? {}) as Json).content
@@ -32,13 +32,13 @@ export function redactAnswer(before: unknown, data: unknown, redact: Redact): un
   return { ...clean, content: parts }
 }
 
-/** A secret may reach over several parts: then none of them keeps its text. */
+/** A secret may span several parts: then none of them keeps its text. */
 function joined(parts: unknown[], type: 'text' | 'reasoning', isSame: boolean, clean: Json): unknown[] {
   const isOne = (part: unknown): part is Json => isObject(part) && part.type === type && 'text' in part
   const own = parts.filter(isOne)
   if (isSame || own.length === 0 || own.map(({ text }) => text).join('') === clean[type]) return parts
   if (type === 'reasoning') return parts.map(part => (isOne(part) ? { type, redacted: true } : part))
-  // The first stands for the text of the answer.
+  // The first part then represents the text of the answer.
   return parts.flatMap(part => (!isOne(part) ? [part] : part === own[0] ? [{ type }] : []))
 }
 
@@ -65,7 +65,7 @@ function partOf(before: unknown, part: unknown, whole: { text: boolean; reasonin
   }
 }
 
-/** Redacts all but what is opaque; the same value where that is nothing. */
+/** Redacts all but opaque values; returns the same value if nothing changed. */
 function sparing(value: unknown, redact: Redact, depth = 0): unknown {
   if (depth > maxDepth) return redact(value)
   if (Array.isArray(value)) {
@@ -78,7 +78,7 @@ function sparing(value: unknown, redact: Redact, depth = 0): unknown {
     if (typeof each === 'string' && opaqueNames.test(key) && opaqueText.test(each)) return [[key, each] as const]
     if (typeof each === 'object' && each !== null)
       return [[redact(key) as string, sparing(each, redact, depth + 1)] as const]
-    // With its name, which may tell what it is.
+    // Together with its key, because some secrets are recognised by their key.
     return Object.entries(redact({ [key]: each }) as Json)
   })
   return clean.every(([key, each], i) => key === entries[i]![0] && each === entries[i]![1])

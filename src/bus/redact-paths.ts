@@ -8,12 +8,12 @@ export interface Path {
   readonly mark: string
 }
 
-// Of a request to a model and of a timer the data is references and times: without them nothing goes on.
+// The data of these is references and times, which the runtime needs unchanged.
 const references = /^(?:model\.invoke|timer\.(?:set|fired)|control\.\w+)$/
 
 export const isReferences = (type: string) => references.test(type)
 
-/** `[TYPES:]data.key.*.key`: `*` is one key or index, `**` any number of them, once. @throws E_APP_INVALID */
+/** Parses `[TYPES:]data.key.*.key`: `*` is one key or index; `**`, at most once, any number. @throws E_APP_INVALID */
 export function pathOf(text: string): Path {
   const [, types = '>', path = ''] = /^(?:([^:]*):)?(.*)$/.exec(text)!
   const keys = path.split('.')
@@ -26,7 +26,7 @@ export function pathOf(text: string): Path {
   return { types, keys, mark: `[redacted ${path}]` }
 }
 
-/** The data with everything redacted that these paths name; the same where that is nothing. */
+/** Redacts the values at these paths. Returns the same data if there are none. */
 export function redactPaths(paths: readonly Path[], type: string, data: unknown): unknown {
   let clean = data
   for (const { types, keys, mark } of paths)
@@ -34,7 +34,7 @@ export function redactPaths(paths: readonly Path[], type: string, data: unknown)
   return clean
 }
 
-// The bus refuses what is nested deeper; a raw body is looked at before.
+// The bus rejects deeper values; a raw body is redacted before that check.
 const maxDepth = 128
 
 /** Replaces the value at the path `keys`, starting with the key numbered `at`. Null and absent values stay. */
@@ -66,12 +66,12 @@ function replaced(value: unknown, keys: readonly string[], at: number, mark: str
 function inEach(
   value: unknown,
   plain: object,
-  isMeant: (name: string) => boolean,
+  isSelected: (name: string) => boolean,
   change: (child: unknown) => unknown,
 ): unknown {
   let copy: Record<string, unknown> | undefined
   for (const [name, child] of Object.entries(plain)) {
-    if (!isMeant(name)) continue
+    if (!isSelected(name)) continue
     const changed = change(child)
     if (changed === child) continue
     copy ??= (Array.isArray(plain) ? [...plain] : { ...plain }) as Record<string, unknown>
@@ -80,7 +80,7 @@ function inEach(
   return copy ?? value
 }
 
-/** The value as JSON will have it, one level deep. */
+/** The value as JSON represents it, one level deep. */
 export function plainOf(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value
   if ('toJSON' in value && typeof value.toJSON === 'function') return value.toJSON()

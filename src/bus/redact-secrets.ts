@@ -1,32 +1,31 @@
 /*
- * The secrets that are recognised without a declaration. Each has a shape that nothing else has, so that ordinary text stays
- * as it is, and a pattern that takes linear time on any text: what repeats without a bound is one class of characters, and
- * nothing that may fail comes after it.
+ * The built-in secret formats. Each is distinctive, so that ordinary text stays unchanged, and its pattern takes linear
+ * time on any text: only one class of characters repeats without a bound, and nothing that can fail follows it.
  */
 
 export interface Secret {
   readonly name: string
   /**
-   * One of these is in every text that holds the secret, so that one cheap look tells whether to look again. Best is what
-   * ends with `_`, `-` or `.`: they are rare in texts, and what stands before them is looked at only where there is one.
+   * Every text with the secret contains one of these, so that one cheap test decides whether to run `match`. Best is a hint
+   * that ends with `_`, `-` or `.`: these are rare in text, and the test looks back only from them.
    */
   readonly hints: readonly string[]
   readonly match: RegExp
-  /** Tells the secret from what only looks like it. */
+  /** Rejects text that only resembles the secret. */
   readonly isSecret?: (found: string) => boolean
 }
 
 const pemLabel = '[A-Z0-9 ]{0,32}(?:PRIVATE KEY(?: BLOCK)?|NKEY SEED)'
-// Between the name of a setting and its value, in whatever notation, JSON within JSON too.
+// Between the name of a setting and its value, in any notation, also JSON within JSON.
 const assigned = String.raw`["'\\]{0,4}\s{0,4}[:=]\s{0,4}["'\\]{0,4}`
-// Not in the middle of a word. The letter of an escape is none: \n, %0A, the colour of a terminal.
+// Not in the middle of a word. The letter of an escape sequence does not count: \n, %0A, a terminal colour.
 const fresh = String.raw`(?<![A-Za-z0-9](?<!\\[bfnrtv]|\\u[0-9a-fA-F]{4}|%[0-9A-F]{2}|\[[0-9;]{1,8}m))`
 
 export const secrets: readonly Secret[] = [
   {
     name: 'private-key',
     hints: ['(?:KEY|BLOCK|SEED)-'],
-    // To its end; where that is missing, as far as there is Base64.
+    // To its end line; if that is missing, to the end of the Base64 text.
     match: new RegExp(
       `-----BEGIN ${pemLabel}-----(?:[^-]*(?:-(?!----)[^-]*)*-{5,6}END ${pemLabel}-{5,6}|[A-Za-z0-9+/=\\s\\\\>|]*)`,
       'g',
@@ -97,7 +96,7 @@ export const secrets: readonly Secret[] = [
   {
     name: 'jwt',
     hints: ['eyJ'],
-    // Taken whole and then looked at: to ask for the dots here would be to come back for every eyJ within.
+    // Matches loosely, and `isSecret` checks the parts: requiring the dots here would backtrack for every eyJ inside.
     match: /eyJ[\w-]*(?:\.[\w-]*)*/g,
     isSecret: isJwt,
   },
@@ -134,12 +133,12 @@ function isJwt(found: string): boolean {
 /** Base64 of `user:password`. Source: RFC 7617. */
 function isUserAndPassword(found: string): boolean {
   const bytes = Buffer.from(found, 'base64')
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: what holds control characters is no password
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: a password has no control characters
   const isText = /^[^\u0000-\u001f\u007f\ufffd:]*:[^\u0000-\u001f\u007f\ufffd]*$/.test(bytes.toString())
   return isText && bytes.toString('base64').replace(/=+$/, '') === found.replace(/=+$/, '')
 }
 
-/** Secrets that stand by themselves, so that only the name of their field gives them away. */
+/** Secrets without a distinctive format, recognised by the key of their field. */
 export const keyedSecrets: readonly { readonly name: string; readonly key: RegExp; readonly match: RegExp }[] = [
   {
     name: 'authorization',
@@ -149,7 +148,7 @@ export const keyedSecrets: readonly { readonly name: string; readonly key: RegEx
   { name: 'aws-secret-key', key: /secret[_-]?access[_-]?key$/i, match: /^[A-Za-z0-9/+]{40}$/ },
 ]
 
-/** Whether a text may hold any of them. */
+/** Whether a text may contain any of them. */
 export const mayHoldAny = (() => {
   const all = [...new Set(secrets.flatMap(({ hints }) => hints))]
   const rare = /(?:[_-]|\[_-\]|\\\.)$/

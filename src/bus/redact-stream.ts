@@ -1,16 +1,16 @@
 import type { Redactor } from './redact.ts'
 
 /*
- * Text that comes in pieces. A secret may be cut anywhere, so what may be the beginning of one is held back until it is
- * seen what it is: the word at the end with what announces it, and a key in PEM to its end.
+ * Redacts text that arrives in chunks. A chunk may end inside a secret, so the text that may begin one is buffered: the
+ * last word with the key or prefix before it, and a PEM key up to its end.
  */
 
-// What is declared may look like anything: of it at most so many characters are seen whole.
+// A declared pattern may match any text. A match that is longer than this may be cut.
 const maxPatternChars = 256
 const maxBufferedChars = 16 * 1024
 const keptChars = 1024
 
-// A secret is one word of these characters. Only a password within a URL may hold others, but no blank and no quote.
+// A secret is one word of these characters. A password in a URL may contain others, but no blanks or quotes.
 const narrow = /[!#-&(-+\--;=?-_a-z|~]/
 const wide = /[^\s"'<>`{},]/
 const scheme = /:\\?\/\\?\//
@@ -18,35 +18,35 @@ const announced = /(?:(?:bearer|basic|authorization|authtoken|access[_-]?key)["'
 const maxLookbehindChars = 128
 const pemEnd = /-----END [A-Z0-9 ]{0,64}-----/
 
-/** Says the text that it is given, redacted, a word or so later. */
+/** Writes the redacted text, delayed by about a word. */
 export class StreamRedactor {
   readonly #redactor: Redactor
   readonly #write: (text: string) => void
   #buffer = ''
 
-  constructor(redactor: Redactor, say: (text: string) => void) {
+  constructor(redactor: Redactor, write: (text: string) => void) {
     this.#redactor = redactor
-    this.#write = say
+    this.#write = write
   }
 
   push(text: string) {
     this.#buffer += text
     this.#release(this.#safeLength())
     if (this.#buffer.length <= maxBufferedChars) return
-    // Of a secret that is longer only the ends matter; of anything else, only what may yet become one.
+    // A longer secret is recognised by its two ends. Other text is released, except its end, which may begin a secret.
     const isSecret = this.#redactor.text(this.#buffer) !== this.#buffer
     if (isSecret) this.#buffer = this.#buffer.slice(0, keptChars) + this.#buffer.slice(-keptChars)
     else this.#release(this.#buffer.length - keptChars)
   }
 
-  /** Nothing more comes. */
+  /** Writes the rest. */
   end() {
     const rest = this.#redactor.text(this.#buffer)
     this.#buffer = ''
     if (rest !== '') this.#write(rest)
   }
 
-  /** How much of what is held no further text can make a secret of. */
+  /** Length of the buffered text that no further text can turn into a secret. */
   #safeLength(): number {
     const held = this.#buffer
     let sure = lastWord(held, narrow)
@@ -63,14 +63,14 @@ export class StreamRedactor {
     if (length <= 0) return
     const [front, rest] = [this.#buffer.slice(0, length), this.#buffer.slice(length)]
     const redacted = this.#redactor.text(front)
-    // A secret reaches over the cut.
+    // A secret spans the cut.
     if (redacted + this.#redactor.text(rest) !== this.#redactor.text(this.#buffer)) return
     this.#buffer = rest
     this.#write(redacted)
   }
 }
 
-/** Where the characters of this kind begin with which the text ends. */
+/** Index where the last word begins: the run of characters of this kind at the end of the text. */
 function lastWord(text: string, kind: RegExp): number {
   let at = text.length
   while (at > 0 && kind.test(text[at - 1]!)) at--

@@ -267,7 +267,7 @@ describe('declared patterns', () => {
     ['all', /.+/, 'narrow the pattern'],
     ['letters', /[a-z]{5,}/, 'narrow the pattern'],
     ['nothing', /x*/, 'narrow the pattern'],
-    ['no name', /x/, 'does not name a pattern'],
+    ['no name', /x/, 'is not a name of a pattern'],
   ])('refuse what would redact the marks, or has no name: %s', (name, match, why) => {
     expect(() => redactor({ patterns: [{ name, match }] })).toThrow(why)
   })

@@ -12,13 +12,13 @@ import { keyedSecrets, mayHoldAny, secrets } from './redact-secrets.ts'
 /** What to redact on the log and in signals, traces and exports. See docs/redaction.md. */
 export interface Redaction {
   /**
-   * Where it stands in events: `data.card.number`, `data.**.password`, `email.received:data.headers.*.value`. `*` is one key
-   * or index, `**` any number of them; before a colon the types of the events, else all.
+   * Path in the event: `data.card.number`, `data.**.password`, `email.received:data.headers.*.value`. `*` is one key or
+   * index, `**` any number of them. A pattern of event types may precede it, with a colon. Default: all types.
    */
   readonly paths?: readonly string[]
-  /** Patterns that are redacted in every text of every event. They should match nothing else and run in linear time. */
+  /** Redacted in every text of every event. A pattern should match only secrets, and run in linear time. */
   readonly patterns?: readonly { readonly name: string; readonly match: RegExp }[]
-  /** Whether the secrets that are known by their shape are redacted too. Default true. */
+  /** Whether built-in secret formats are redacted too. Default true. */
   readonly defaults?: boolean
 }
 
@@ -36,12 +36,12 @@ const nameAttributes = [
 ] as const
 type Names = { readonly [Name in (typeof nameAttributes)[number]]?: string | undefined }
 
-/** Of an event, or of one that is to be, what redaction looks at. */
+/** The fields of an event or draft that redaction reads. */
 type RedactableEvent = Pick<CloudEvent, 'type' | 'subject' | 'data'>
 
 interface Rule {
   readonly mark: string
-  /** Undefined for what is declared, which is looked for in every text. */
+  /** A quick test. Undefined for declared patterns, which run on every text. */
   readonly mayHold?: RegExp
   readonly match: RegExp
   readonly isSecret?: (found: string) => boolean
@@ -54,15 +54,15 @@ const builtIn: readonly Rule[] = secrets.map(({ name, hints, match, isSecret }) 
   ...(isSecret && { isSecret }),
 }))
 const revealingKey = new RegExp(keyedSecrets.map(({ key }) => key.source).join('|'), 'i')
-// No secret that is known by its shape is shorter.
+// No built-in format is shorter.
 const minSecretLength = 8
 const maxDepth = 64
 const maxSubjectLength = 256
 const turnType = 'task.turn'
-/** Data of these holds events and turns. */
+/** Types whose data holds events and turns. */
 export const forkTypes: readonly string[] = ['agent.fork', 'agent.retry']
 
-/** Redacts by rules. The same input gives the same output, and doing it twice changes nothing. */
+/** Redacts by the rules of an app. Deterministic and idempotent. */
 export class Redactor {
   readonly #paths: readonly Path[]
   readonly #declared: readonly Rule[]
@@ -83,7 +83,7 @@ export class Redactor {
           )
   }
 
-  /** Whether patterns are declared, so that a secret may look like anything. */
+  /** Whether patterns are declared. A secret may then have any form. */
   get hasPatterns(): boolean {
     return this.#declared.length > 0
   }
@@ -93,7 +93,7 @@ export class Redactor {
     return this.knownSecrets(this.#redactDeclared(text))
   }
 
-  /** The same for what is known by its shape only: ids and names may look like what is declared. */
+  /** Redacts only built-in formats. For ids and names, which a declared pattern may match by chance. */
   knownSecrets(text: string): string {
     if (!this.#defaults || text.length < minSecretLength || !mayHoldAny.test(text)) return text
     let clean = text
@@ -102,7 +102,7 @@ export class Redactor {
     return clean
   }
 
-  /** A JSON value; the same object where it holds nothing to redact. Names of keys are texts too. */
+  /** A JSON value; the same object if there is nothing to redact. Redacts keys too. */
   value<T>(value: T): T {
     return this.#value(value, text => this.text(text), 0) as T
   }
@@ -115,7 +115,7 @@ export class Redactor {
     return clean === value ? json : JSON.stringify(clean)
   }
 
-  /** An event; the same object where it holds nothing to redact. */
+  /** An event; the same object if there is nothing to redact. */
   event<T extends RedactableEvent>(event: T): T {
     const data = this.#data(event)
     const subject = this.#subject(event)
@@ -124,18 +124,18 @@ export class Redactor {
   }
 
   /**
-   * Ids and names must stay what they are: an event in which one holds a secret that is known by its shape is not let in.
+   * Ids and names cannot be redacted, so an event in which one contains a built-in secret format is rejected.
    * @throws E_EVENT_INVALID
    */
   assertNames(draft: Names): void {
     for (const name of nameAttributes) {
       const text = draft[name]
       if (text !== undefined && this.knownSecrets(text) !== text)
-        throw new TidingsError('E_EVENT_INVALID', `attribute "${name}" holds a secret`)
+        throw new TidingsError('E_EVENT_INVALID', `attribute "${name}" contains a secret`)
     }
   }
 
-  /** Bytes that may be text, of whatever encoding that has ASCII in it. */
+  /** Bytes that may be text, in any encoding that extends ASCII. */
   bytes(bytes: Uint8Array): Uint8Array {
     const encoding = isUtf8(bytes) ? 'utf8' : 'latin1'
     const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString(encoding)
@@ -152,10 +152,10 @@ export class Redactor {
     return this.value(elsewhere)
   }
 
-  /** A turn repeats its inputs, and what it says else is made of names and ids, but for the state. */
+  /** Besides its inputs and state, a turn contains only names and ids. */
   #turn(data: unknown): unknown {
     const { inputs, state } = (data ?? {}) as { inputs?: readonly CloudEvent[]; state?: unknown }
-    // The data is in a blob that was purged, or another program published something else under this type.
+    // Its blob was purged, or another program published this type with other data.
     if (!Array.isArray(inputs) || !inputs.every(isObject)) return this.value(data)
     const cleanInputs = inputs.map(input => this.event(input))
     const cleanState = this.value(state)
@@ -198,7 +198,7 @@ export class Redactor {
 
   #value(value: unknown, redact: (text: string) => string, depth: number): unknown {
     if (typeof value === 'string') return redact(value)
-    // What is nested deeper is refused by the bus.
+    // The bus rejects deeper values.
     if (typeof value !== 'object' || value === null || depth > maxDepth) return value
     const plain = plainOf(value)
     if (plain !== value) {
@@ -240,24 +240,28 @@ export class Redactor {
   }
 }
 
-/** By rules, and what is known by its shape. @throws E_APP_INVALID */
+/** Redacts by rules and built-in formats. @throws E_APP_INVALID */
 export const redactor = (rules?: Redaction): Redactor => new Redactor(rules)
 
-/** Redacts only secrets that are known by their shape: for code without an app. */
+/** Redacts only built-in secret formats: for code without an app. */
 export const plainRedactor = new Redactor()
 
 function ruleOf({ name, match }: { name: string; match: RegExp }): Rule {
   if (!/^[\w-]{1,64}$/.test(name))
-    throw new TidingsError('E_APP_INVALID', `"${name}" does not name a pattern: letters, digits, - and _, at most 64`)
-  if (!types.isRegExp(match)) throw new TidingsError('E_APP_INVALID', `the pattern ${name} has no regular expression`)
+    throw new TidingsError(
+      'E_APP_INVALID',
+      `"${name}" is not a name of a pattern: expected at most 64 letters, digits, - and _`,
+    )
+  if (!types.isRegExp(match))
+    throw new TidingsError('E_APP_INVALID', `the pattern "${name}" has no regular expression: give it as \`match\``)
   return { mark: markOf(name), match: new RegExp(match.source, `${match.flags.replace(/[gy]/g, '')}g`) }
 }
 
-/** Whether the subject of an event of the runtime names a task, or an event of one: declared rules would break it. */
+/** Whether the subject of a runtime event is the id of a task or of its event, which declared rules must not change. */
 const isReference = (type: string, subject: string) =>
   isRuntimeType(type) && (isTaskId(subject) || parseId(subject) !== undefined)
 
-/** Whether something in a JSON value was hidden, so that values that differed may look the same. */
+/** Whether a JSON value contains redaction marks: different values may then have become equal. */
 export const isRedacted = (value: unknown): boolean => JSON.stringify(value).includes('[redacted ')
 
 const isEvent = (value: unknown): value is CloudEvent =>
@@ -269,7 +273,7 @@ function markOf(name: string): string {
   return `[redacted ${name}]`
 }
 
-/** Keys that became equal stay distinct. Of each key the last number is kept, or many equal keys would take quadratic time. */
+/** Numbers keys that became equal. Remembers the last number of each key: otherwise many equal keys take quadratic time. */
 function* distinct(entries: readonly [string, unknown][]): Generator<[string, unknown]> {
   const numbers = new Map<string, number>()
   for (const [key, value] of entries) {

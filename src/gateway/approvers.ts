@@ -16,7 +16,7 @@ export class Approvers {
   readonly #approvers: readonly { name: string; digest: Buffer }[]
   readonly #wrongTokens = new RateLimiterMemory(wrongTokenLimit)
 
-  /** `file`: JSON, `{ "ann": "SHA-256 of the token in hex" }`. Without it nobody may answer. @throws E_SETTING_INVALID */
+  /** `file`: JSON, `{ "ann": "SHA-256 of the token in hex" }`. Without it no one can answer. @throws E_SETTING_INVALID */
   constructor(file: string | undefined) {
     this.#approvers = file === undefined ? [] : readApprovers(file)
   }

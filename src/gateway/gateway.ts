@@ -17,7 +17,7 @@ export interface GatewayOptions {
   hosts?: readonly string[]
   /** Origins of web pages that may use the gateway besides its own, such as `http://localhost:5173`. */
   origins?: readonly string[]
-  /** Path of the JSON file of approvers: names, and SHA-256 of their tokens. Default: nobody may answer over HTTP. */
+  /** Path of the JSON file of approvers: names, and SHA-256 of their tokens. Default: no one can answer over HTTP. */
   approvers?: string
   /** Largest request body, in bytes. Default 4 MiB. */
   maxBodyBytes?: number

@@ -186,11 +186,13 @@ describe('a slice file that is not whole', () => {
     await expect(reading(instead(4, '{"position":1}'))).rejects.toThrow('line 4: expected an event')
     await expect(reading(instead(4, '7'))).rejects.toThrow('line 4: expected a JSON object')
     await expect(reading(without(4))).rejects.toThrow('line 21: counts 20 events')
-    await expect(reading(instead(4, lines[4]!))).rejects.toThrow('line 22: the digest does not fit')
+    await expect(reading(instead(4, lines[4]!))).rejects.toThrow('line 22: the digest does not match')
     await expect(reading(without(22))).rejects.toThrow('line 22: the file is truncated here')
     await expect(reading(`${whole.toString()}${lines[3]}\n`)).rejects.toThrow('line 23: this line follows the end')
     await expect(reading(without(1))).rejects.toThrow('line 1: the file is not a slice')
-    await expect(reading(instead(1, '{"tidings":"slice","version":2}'))).rejects.toThrow('line 1: version 2')
+    await expect(reading(instead(1, '{"tidings":"slice","version":2}'))).rejects.toThrow(
+      'line 1: the format version is 2',
+    )
     await expect(reading('')).rejects.toThrow('line 1: the file is truncated here')
     await expect(reading(whole, 'jsonl.gz')).rejects.toThrow(
       'line 1: the file is truncated or damaged: incorrect header',

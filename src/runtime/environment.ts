@@ -42,15 +42,15 @@ export const shownLog = ({ bus, home }: Pick<Environment, 'bus' | 'home'>) =>
   bus === 'sqlite' ? home : bus.replace(/^(\w+:\/\/)(?:[^@/]*@)?([^?]*).*$/, '$1$2')
 
 export interface OpenOptions {
-  /** Used in place of the one that the address names. */
+  /** Used instead of the one that the address names. */
   driver?: Driver | undefined
   timeoutMs?: number | undefined
-  /** Nothing is written, so that an embedded log may lie where nothing can be. */
+  /** Writes nothing, so that an embedded log may be in a read-only folder. */
   readOnly?: boolean
 }
 
 /**
- * Opens the bus that the environment names; a broker is tried for `patienceMs`.
+ * Opens the bus that the environment names; a broker is tried for `timeoutMs`.
  * @throws E_BUS_UNKNOWN, E_BUS_DENIED, E_BUS_VERSION, E_LOG_UNAVAILABLE, E_LOG_VERSION, E_SETTING_INVALID
  */
 export async function openBus(

@@ -36,7 +36,7 @@ export async function startWithRetry<T extends { stop(): Promise<void> }>(
   signal?.addEventListener('abort', abort)
   let error: TidingsError | undefined
   let placeholder: { url: string; stop(): Promise<void> } | undefined
-  const vacate = async () => {
+  const releasePort = async () => {
     await placeholder?.stop()
     placeholder = undefined
   }
@@ -44,7 +44,7 @@ export async function startWithRetry<T extends { stop(): Promise<void> }>(
   try {
     for (;;) {
       if (signal?.aborted) abort()
-      const starting = attempt(timeoutMs, vacate)
+      const starting = attempt(timeoutMs, releasePort)
       try {
         return await Promise.race([starting, aborted])
       } catch (thrown) {
@@ -62,7 +62,7 @@ export async function startWithRetry<T extends { stop(): Promise<void> }>(
     }
   } finally {
     signal?.removeEventListener('abort', abort)
-    await vacate()
+    await releasePort()
   }
 }
 

@@ -30,17 +30,17 @@ export interface StartOptions extends Partial<Environment> {
   only?: readonly Role[]
   /** `import.meta.url` of the module whose default export is the app: needed for blocking tools. */
   module?: string
-  /** Called once when the broker cannot be used yet; it is waited for. */
+  /** Called once if the broker cannot be used yet; the app then waits for it. */
   onWaiting?(waiting: BrokerWait): void
   /** Ends the waiting. */
   signal?: AbortSignal
-  /** The log, opened: used in place of the one that `bus` names. `stop` closes it. */
+  /** An open log, used instead of the one that `bus` names. `stop` closes it. */
   driver?: Driver
-  /** Where large data goes. Default: the blob store of the driver. */
+  /** Stores large data. Default: the blob store of the driver. */
   blobs?: BlobStore
 }
 
-/** What a person should know before relying on a worker. */
+/** A limitation of a worker that a person should know. */
 export interface Warning {
   readonly code: 'durability' | 'tool-not-hosted'
   readonly message: string
@@ -50,11 +50,10 @@ export interface RunningApp {
   readonly bus: Bus
   readonly pauses: Pauses
   readonly durability: Durability
-  /** Where it can be reached, for people. */
+  /** Where it listens, for display. */
   readonly addresses: readonly string[]
-  /** What a person should know before relying on it. */
   readonly warnings: readonly Warning[]
-  /** Ends what is under way, for as long as `stopWithin` says; gives everything back, closes the log. */
+  /** Waits up to `stopWithin` for running work, returns the rest to other workers and closes the log. */
   stop(): Promise<void>
 }
 
@@ -67,7 +66,7 @@ const maxLag = 1_000_000
 
 type StartSettings = Environment & Pick<StartOptions, 'module' | 'driver' | 'blobs'>
 
-/** Starts an app in this process; where the log is that of a broker, waits for it. */
+/** Starts an app in this process. Waits for the broker, if the log is on one. */
 export async function start(app: App, options: StartOptions = {}): Promise<RunningApp> {
   await startLogging()
   const settings = { ...environment(), ...options }
@@ -76,8 +75,8 @@ export async function start(app: App, options: StartOptions = {}): Promise<Runni
   if (settings.driver || schemeOf(settings.bus) === 'sqlite') return startNow(app, settings, hosts)
   const { signal, onWaiting } = options
   const port = hosts.has('gateway') ? settings.port : undefined
-  const attempt = (patienceMs: number, vacate: () => Promise<void>) =>
-    startNow(app, settings, hosts, patienceMs, vacate)
+  const attempt = (timeoutMs: number, releasePort: () => Promise<void>) =>
+    startNow(app, settings, hosts, timeoutMs, releasePort)
   return startWithRetry(attempt, { port, signal, onWaiting })
 }
 
@@ -86,7 +85,7 @@ async function startNow(
   app: App,
   settings: StartSettings,
   hosts: ReadonlySet<Role>,
-  patienceMs?: number,
+  timeoutMs?: number,
   releasePort?: () => Promise<void>,
 ): Promise<RunningApp> {
   const { module } = settings
@@ -94,19 +93,19 @@ async function startNow(
   const telemetry = await startTelemetry(app.name)
   const { driver, blobs } = settings
   const own = { ...(driver && { driver }), ...(blobs && { blobs }) }
-  const bus = await openBus(settings, { timeoutMs: patienceMs, redactor: app.redactor, ...own })
+  const bus = await openBus(settings, { timeoutMs, redactor: app.redactor, ...own })
   const pauses = new Pauses(bus)
   const names = [...new Set(app.programs.map(program => program.name))]
   let engine: Engine | undefined
   const isIngress = hosts.has('gateway') || hosts.has('triggers')
   const started: Stoppable[] = [{ stop: () => bus.close() }]
-  // The others may not ask the broker for it, and it is the same wherever it is asked.
+  // One role is enough, and the credentials of the other roles may not permit it.
   if (hosts.has('gateway') || hosts.has('agents')) started.push({ stop: watchLog(bus) })
   if (telemetry) started.push(telemetry)
   bus.onEmptied(() => {
     process.emitWarning(logReplacedWarning(new Date()))
     log.error?.({ app: app.name }, logReplacedWarning(new Date()))
-    // What cannot be written now is written by the next start; until then requests that need it say what is missing.
+    // If this fails, the next start writes it; until then requests that need it fail with an error that says so.
     if (hosts.has('agents'))
       void claimNames(bus, app.name, names)
         .then(() => publishDefinitions(bus, app))
@@ -164,7 +163,7 @@ async function startNow(
   }
 }
 
-/** Makes the group of the app's agents, so that what is published from now on waits for the first worker. */
+/** Creates the consumer group of the app's agents, so that events published before the first worker starts are kept. */
 export async function provisionApp(app: App, bus: Bus): Promise<void> {
   await (await engineOf(app, bus, new Pauses(bus)))?.provision()
 }

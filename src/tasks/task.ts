@@ -141,7 +141,7 @@ export class Task {
   cancelCalls(inputs: readonly CloudEvent[], expired: readonly OpenCall[], builder: TurnBuilder): OpenCall[] {
     const closed = new Set([...inputs.map(event => event.call), ...builder.cancelledCalls])
     const stillOpen = [...this.open.values()].filter(call => !closed.has(call.id))
-    for (const call of expired) builder.emitCancellation(call, 'nobody waits for it any more')
+    for (const call of expired) builder.emitCancellation(call, 'its caller no longer waits for it')
     for (const id of builder.cancelledCalls)
       if (this.open.has(id)) builder.emitCancellation(this.open.get(id)!, 'it is not needed any more')
     if (builder.end)

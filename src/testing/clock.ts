@@ -1,8 +1,8 @@
 import { movedClock } from '../bus/clock.ts'
 
-/** A wall clock that a test sets, as somebody sets that of a machine: it goes on from there. */
+/** A wall clock that a test can set; it runs on from there. */
 export class TestClock {
-  /** What it is ahead of the clock of the machine: shared memory, which the threads of a driver see, too. */
+  /** Difference to the clock of the machine, in shared memory for the threads of a driver. */
   readonly offset = new SharedArrayBuffer(8)
   readonly #cell = new BigInt64Array(this.offset)
   /** Ms since the epoch. */

@@ -12,23 +12,23 @@ import { expiredAnswer } from '../tasks/engine-answers.ts'
 import { TurnBuilder, type OpenCall } from '../tasks/turn.ts'
 
 /*
- * Given–when–then for agents and programs, with no bus, no model and no clock:
+ * Given–when–then tests of agents, without a bus, a model or a clock:
  *
  *     await given(researcher, { input: 'What is a turn?' })
  *       .when(wants('web.search', { q: 'turn' }))
  *       .emits([{ type: 'tool.invoke', target: 'web.search', data: { input: { q: 'turn' } } }])
  *
- * After every step the whole history is folded into a fresh machine, which must then stand where the live one stands:
- * a program that is not pure fails here.
+ * At the end the history is replayed into a new machine. Its state must equal that of the live one, so a program that is
+ * not pure fails.
  */
 
-/** How a scenario starts: asked by name, or by an event. */
+/** How a scenario starts: a call of the agent, or an event. */
 export type Start = { input: unknown } | { event: { type: string; data: unknown } }
 
-/** What happens next: the answer to the oldest open call that fits. */
-export type Happening = (open: readonly OpenCall[], identity: Task['identity'], now: number) => CloudEvent
+/** The next event of a scenario, such as the answer to the oldest matching open call. */
+export type ScenarioStep = (open: readonly OpenCall[], identity: Task['identity'], now: number) => CloudEvent
 
-/** What is expected of an emitted event; attributes that are left out may be anything. */
+/** The expected fields of an emitted event. A field that is left out matches any value. */
 export interface Expected {
   type: string
   target?: string
@@ -39,21 +39,21 @@ const correlationid = '01900000-0000-7000-8000-000000000000'
 const epoch = Date.UTC(2026, 0, 1)
 
 /** The answer of a tool or an agent. */
-export const result = (target: string, output: unknown): Happening =>
+export const result = (target: string, output: unknown): ScenarioStep =>
   answer(target, ['tool.result', 'agent.task.completed'], { output })
 
 /** The failure of a tool or an agent. */
-export const failed = (target: string, code: ErrorCode, message = code): Happening =>
+export const failed = (target: string, code: ErrorCode, message = code): ScenarioStep =>
   answer(target, ['tool.failed', 'agent.task.failed'], { error: new TidingsError(code, message).toJSON() })
 
-/** The model answers with text; `more` is how it ends where that is not well. */
+/** The model answers with a text. `more`: how the answer ended, if not normally. */
 export const says = (
   text: string,
   more: Partial<Pick<ModelResult, 'finish' | 'rawFinish' | 'toolCalls'>> = {},
-): Happening => modelAnswer({ text, toolCalls: [], finish: 'stop', ...more })
+): ScenarioStep => modelAnswer({ text, toolCalls: [], finish: 'stop', ...more })
 
-/** The model wants a tool, or several. */
-export const wants = (...calls: [tool: string, input: unknown][] | [tool: string, input: unknown]): Happening => {
+/** The model calls one tool, or several. */
+export const wants = (...calls: [tool: string, input: unknown][] | [tool: string, input: unknown]): ScenarioStep => {
   const list = (Array.isArray(calls[0]) ? calls : [calls]) as [string, unknown][]
   const toolCalls: ModelToolCall[] = list.map(([name, input], i) => ({
     toolCallId: `call-${i}`,
@@ -63,9 +63,9 @@ export const wants = (...calls: [tool: string, input: unknown][] | [tool: string
   return modelAnswer({ text: '', toolCalls, finish: 'tool-calls' })
 }
 
-/** The bound of the oldest wait for this target passes; `timer` for a sleep. */
+/** The oldest open call of this target times out. For a sleep the target is `timer`. */
 export const expires =
-  (target: string): Happening =>
+  (target: string): ScenarioStep =>
   (open, identity, now) =>
     expiredAnswer(
       find(open, call => call.target === target, target),
@@ -73,9 +73,9 @@ export const expires =
       now,
     )
 
-/** The task is cancelled from outside. */
+/** A request from outside cancels the task. */
 export const cancelled =
-  (reason: string): Happening =>
+  (reason: string): ScenarioStep =>
   (_open, identity) =>
     createEvent({
       type: 'agent.cancel',
@@ -93,7 +93,7 @@ export function given(agent: Agent<never, unknown>, start: Start): Scenario {
 export class Scenario {
   readonly #agent: Agent<never, unknown>
   readonly #start: CloudEvent
-  readonly #steps: Happening[] = []
+  readonly #steps: ScenarioStep[] = []
   readonly #turns: RecordedTurn[] = []
   /** The last turn failed because the program threw: it has no state to compare. */
   #isFaulty = false
@@ -107,8 +107,8 @@ export class Scenario {
     this.#start = recorded({ id: 'start', correlationid, ...draft })
   }
 
-  when(...happenings: Happening[]): this {
-    this.#steps.push(...happenings)
+  when(...steps: ScenarioStep[]): this {
+    this.#steps.push(...steps)
     return this
   }
 
@@ -141,7 +141,7 @@ export class Scenario {
   }
 
   async #turn(task: Task, input: CloudEvent): Promise<void> {
-    if (task.end) throw new Error(`the task is ${task.end}; nothing can happen to it any more`)
+    if (task.end) throw new Error(`the task is ${task.end}, so it accepts no further step`)
     const builder = new TurnBuilder({
       identity: task.identity,
       version: task.head + 1,
@@ -157,17 +157,17 @@ export class Scenario {
   }
 
   async #refold(live: Machine): Promise<void> {
-    const again = this.#agent.definition.machine(this.#start, plainRedactor)
-    for (const turn of this.#turns) await again.fold(turn)
+    const replayed = this.#agent.definition.machine(this.#start, plainRedactor)
+    for (const turn of this.#turns) await replayed.fold(turn)
     deepStrictEqual(
-      again.snapshot(),
+      replayed.snapshot(),
       live.snapshot(),
-      'folding the history again gives another state: the program is not pure',
+      'replaying the history gives another state: the program is not pure',
     )
   }
 }
 
-function answer(target: string, [tool, agent]: [string, string], data: unknown): Happening {
+function answer(target: string, [tool, agent]: [string, string], data: unknown): ScenarioStep {
   return (open, { program }) => {
     const call = find(open, each => each.target === target && each.type !== 'model.invoke', target)
     const type = call.type === 'agent.invoke' ? agent : tool
@@ -183,10 +183,10 @@ function answer(target: string, [tool, agent]: [string, string], data: unknown):
   }
 }
 
-function modelAnswer(said: Pick<ModelResult, 'text' | 'toolCalls' | 'finish' | 'rawFinish'>): Happening {
+function modelAnswer(answer: Pick<ModelResult, 'text' | 'toolCalls' | 'finish' | 'rawFinish'>): ScenarioStep {
   return (open, { program }) => {
     const call = find(open, each => each.type === 'model.invoke', 'the model')
-    const data: ModelResult = { model: call.target, usage: { input: 0, output: 0 }, ...said }
+    const data: ModelResult = { model: call.target, usage: { input: 0, output: 0 }, ...answer }
     return recorded({
       id: resultId(call.id),
       type: 'model.result',
@@ -199,14 +199,14 @@ function modelAnswer(said: Pick<ModelResult, 'text' | 'toolCalls' | 'finish' | '
   }
 }
 
-/** As the log would have it: a Date is a text. */
+/** As the log stores it: a Date becomes a text. */
 const recorded = (draft: Draft): CloudEvent =>
   createEvent({ ...draft, data: jsonOf(draft.data, `the data of ${draft.type}`) })
 
 function find(open: readonly OpenCall[], fits: (call: OpenCall) => boolean, what: string): OpenCall {
   const call = open.find(fits)
   if (!call)
-    throw new Error(`no call of ${what} is open; open are: ${open.map(each => each.target).join(', ') || 'none'}`)
+    throw new Error(`no call of ${what} is open; open calls: ${open.map(each => each.target).join(', ') || 'none'}`)
   return call
 }
 
@@ -218,7 +218,7 @@ function pick(event: CloudEvent, expected: Expected | undefined): Expected {
   }
 }
 
-/** Of `value`, the keys that `shape` names. */
+/** The keys of `value` that `shape` names. */
 function subset(value: unknown, shape: unknown): unknown {
   if (
     typeof value !== 'object' ||

@@ -1,6 +1,4 @@
-/*
- * Needs vitest and fast-check, which are optional peers: the conformance suite is written on them.
- */
+// Needs the optional peers vitest and fast-check, which the conformance suite uses.
 export {
   cancelled,
   expires,
@@ -10,7 +8,7 @@ export {
   says,
   wants,
   type Expected,
-  type Happening,
+  type ScenarioStep,
   type Scenario,
   type Start,
 } from './given.ts'

@@ -1,8 +1,8 @@
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 
-// Systems give ports to outgoing connections from 32768 (Linux) or 49152 (macOS) on. One from below is still free when
-// a server that was killed comes back to it.
+// Below the ports of outgoing connections, which begin at 32768 (Linux) or 49152 (macOS), so that the port of a killed server is
+// still free when it restarts.
 const [lowest, above] = [15_000, 32_000]
 
 /** A port of 127.0.0.1 that nothing listens on. */

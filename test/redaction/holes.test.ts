@@ -189,10 +189,10 @@ onEveryBus(world => {
   test('the type of an event, a tenant and what is paused are names: one that holds a secret is refused', async () => {
     const worker = await (await world()).worker({ use: [silent] })
     const { bus } = worker
-    const refused = { code: 'E_EVENT_INVALID', message: 'attribute "type" holds a secret' }
+    const refused = { code: 'E_EVENT_INVALID', message: 'attribute "type" contains a secret' }
     await expect(bus.publish({ type: `key.${token}`, data: null })).rejects.toMatchObject(refused)
     await expect(bus.publish({ type: 'note.taken', tenant: token, data: null })).rejects.toMatchObject({
-      message: 'attribute "tenant" holds a secret',
+      message: 'attribute "tenant" contains a secret',
     })
     expect(await ask(worker, { type: 'go', data: null })).toMatchObject({
       type: 'agent.task.completed',
@@ -200,7 +200,7 @@ onEveryBus(world => {
     const draft = { type: 'go', data: 'secret' }
     expect(await ask(worker, draft)).toMatchObject({ type: 'agent.task.failed', data: { error: refused } })
     const pauses = new Pauses(bus)
-    await expect(pauses.set('tool', token, true)).rejects.toThrow(/^the name of the tool holds a secret/)
+    await expect(pauses.set('tool', token, true)).rejects.toThrow(/^the name of the tool contains a secret/)
     expect((await bus.driver.getDocument('paused'))?.value ?? '').not.toContain(token)
   })
 

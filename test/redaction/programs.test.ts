@@ -54,7 +54,7 @@ onEveryBus(world => {
       const refused = bus.publish({ type: 'note.taken', data: null, [name]: `x ${token}` })
       await expect(refused).rejects.toMatchObject({
         code: 'E_EVENT_INVALID',
-        message: `attribute "${name}" holds a secret`,
+        message: `attribute "${name}" contains a secret`,
       })
     }
   })

@@ -36,7 +36,7 @@ export type LogQuery =
  *   Beyond that an event may be stored twice; receivers are idempotent.
  * - Order is promised within one correlation.
  * - `get`, `readAt`, `read` and `head` see everything that was acknowledged to any member before the call. They may wait for it.
- * - `read` and `follow` run at the pace of their reader, in bounded memory, and block nobody.
+ * - `read` and `follow` run at the pace of their reader, in bounded memory, and block no other call.
  */
 export interface EventLog {
   publish(entries: readonly EncodedEvent[]): Promise<AppendResult[]>

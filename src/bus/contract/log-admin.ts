@@ -28,7 +28,7 @@ export interface PurgeResult {
  * - `close` waits for the calls that were made before it. Closing twice is closing once. After it, every call rejects with E_BUS_CLOSED,
  *   except that signals are dropped silently.
  * - `purge` never removes what a live task, a group within `maxLag`, or a deferred delivery needs.
- * - `problem` is set while calls would fail because the broker is away, and cleared when it is back. Reading it asks nobody.
+ * - `problem` is set while calls would fail because the broker is away, and cleared when it is back. Reading it makes no request.
  * - A broker that lost its data and comes back empty is set up again by the driver; then `onEmptied` calls back, once.
  */
 export interface LogAdmin {

@@ -1,9 +1,9 @@
 import { hash } from 'node:crypto'
 
 /*
- * The ids of spans that several processes must know without asking each other: a trace without a caller has the
- * correlation's UUID as its id, and the span of a task, which is made when the task ends, has one that follows from the
- * task. The API gives no way to say an id, so an SDK is handed this generator.
+ * Derives span ids, so that processes agree on them without communication. A trace without a caller uses the UUID of the
+ * correlation. The span of a task is created when the task ends, and its id is a hash of the task id. The OpenTelemetry
+ * API accepts no ids, so the SDK gets this generator.
  */
 
 export interface SpanIds {
@@ -13,13 +13,13 @@ export interface SpanIds {
 
 let wanted: { traceId?: string; spanId?: string } = {}
 
-/** For `idGenerator` of an SDK: without it the span of a task lies beside what the task asked for, and not above it. */
+/** For `idGenerator` of an SDK. Without it the span of a task is a sibling of its calls, not their parent. */
 export const spanIds = (): SpanIds => ({
   generateTraceId: () => wanted.traceId ?? randomHex(4),
   generateSpanId: () => wanted.spanId ?? randomHex(2),
 })
 
-/** What is started inside gets these ids. */
+/** Spans that `start` creates get these ids. */
 export function withIds<T>(ids: { traceId?: string; spanId?: string }, start: () => T): T {
   wanted = ids
   try {

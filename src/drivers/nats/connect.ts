@@ -6,7 +6,7 @@ import { deniedBy, isDenial, LogConnection } from './connection.ts'
 const minimum = [2, 12]
 
 /** Connects, within the time. @throws E_LOG_UNAVAILABLE, E_BUS_DENIED, E_BUS_VERSION */
-export async function openConnection(address: Address, patienceMs: number): Promise<LogConnection> {
+export async function openConnection(address: Address, timeoutMs: number): Promise<LogConnection> {
   const { connect, createInbox, credsAuthenticator, nkeyAuthenticator } = await import('@nats-io/transport-node')
   const { servers, user, pass, token, creds, nkey, tls } = address
   const options: NodeConnectionOptions = {
@@ -18,7 +18,7 @@ export async function openConnection(address: Address, patienceMs: number): Prom
     // A half-open connection is found out within two of these.
     pingInterval: 5_000,
     maxPingOut: 2,
-    timeout: Math.min(patienceMs, 5_000),
+    timeout: Math.min(timeoutMs, 5_000),
     noAsyncTraces: true,
     // A credential that is refused while a server restarts with other settings may be accepted later.
     ignoreAuthErrorAbort: true,
@@ -29,7 +29,7 @@ export async function openConnection(address: Address, patienceMs: number): Prom
     ...(nkey && { authenticator: nkeyAuthenticator(nkey) }),
     ...(tls && { tls }),
   }
-  const until = performance.now() + patienceMs
+  const until = performance.now() + timeoutMs
   for (;;) {
     try {
       const nc = await connect(options)

@@ -8,11 +8,11 @@ import { provision } from './provision.ts'
 import { Turns, type TurnsContext } from './turns.ts'
 
 export interface NatsDriverOptions {
-  /** `nats://USER:PASS@HOST:PORT/LOG?…`: docs/nats.md lists what may stand in it. */
+  /** `nats://USER:PASS@HOST:PORT/LOG?…`: docs/nats.md lists its options. */
   url: string
   /** Number of shards of a new log; an existing log keeps its own. */
   shards?: number
-  /** After this long without a sign of life a worker loses its shards and what it has in hand. Default 10 s. */
+  /** A worker that does not renew its leases for this long loses its shards and deliveries. Default 10 s. */
   leaseMs?: number
   /** How long to try to open it, in ms. Default: the time limit of calls (`timeout` of the address, 10 s). */
   openTimeoutMs?: number
@@ -32,9 +32,9 @@ export async function openWithTurns(
   const { url, shards = 8, leaseMs = 10_000 } = options
   const now = options.clock?.now ?? Date.now
   const address = parseAddress(url)
-  const patienceMs = options.openTimeoutMs ?? address.timeoutMs ?? 10_000
-  const until = performance.now() + patienceMs
-  const connection = await openConnection(address, patienceMs)
+  const timeoutMs = options.openTimeoutMs ?? address.timeoutMs ?? 10_000
+  const until = performance.now() + timeoutMs
+  const connection = await openConnection(address, timeoutMs)
   try {
     const log = await provision(connection, address.shards ?? shards, address.replicas ?? 1, until)
     return new NatsDriver(connection, log, { leaseMs, now, createTurns, newInbox: () => `_INBOX.${randomUUID()}` })

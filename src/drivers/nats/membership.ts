@@ -2,7 +2,7 @@ import type { Filter } from '../../pattern.ts'
 import type { LogConnection } from './connection.ts'
 import type { NatsLog } from './provision.ts'
 
-/** One document says who owns each shard of a group; it changes by compare and swap. Null: nobody. */
+/** One document says who owns each shard of a group; it changes by compare and swap. Null: none. */
 type Owners = (string | null)[]
 
 export interface MembershipView {

@@ -100,7 +100,7 @@ export class PullConsumer {
     this.#unsubscribe()
   }
 
-  /** The server drops requests that nobody listens to; what it sent before it knew that is still taken in. */
+  /** The server drops requests whose inbox has no subscriber; messages that it sent before are still processed. */
   #unsubscribe(): void {
     const left = this.#subscription
     this.#subscription = undefined

@@ -18,16 +18,16 @@ const readAtOnce = 256
 const placesKept = 1_024
 
 /**
- * Reads the log, and finds events by id, task and correlation without an index of ids: JetStream has one of subjects only, in memory, and an
- * event has no subject of its own. The server knows the ids of the last two minutes; an id that the runtime made says in
- * which journal it stands; any other event is stored in the shard of its correlation, after the correlation id was minted.
+ * Reads the log, and finds events by id, task and correlation. JetStream has no index of ids, so `get` asks three sources: the server knows
+ * the ids of the last two minutes; an id that the runtime made names its journal; any other event is in the shard of its correlation, after
+ * the time in the correlation id.
  */
 export class Reader {
   readonly #connection: LogConnection
   readonly #log: NatsLog
   readonly #turns: Turns
   readonly #recentEvents: RecentEvents
-  /** Of tasks that were looked through: a turn, and where it lies, from which a later one is found soon. */
+  /** The last turn that was found of each task, and its sequence number, from which a later turn is found quickly. */
   readonly #places = new Map<string, { version: number; seq: number }>()
 
   readonly #newInbox: () => string
@@ -81,7 +81,7 @@ export class Reader {
     }
   }
 
-  /** The connection is back: to the log that it was, or to another one. */
+  /** Resumes after a reconnect, to the same log or a new one. */
   reconnected(isNew: boolean): void {
     for (const follower of this.#followers) {
       if (isNew) follower.renew()
@@ -125,7 +125,7 @@ export class Reader {
     return false
   }
 
-  /** What a correlation left on the log, in order. */
+  /** The events of a correlation, in order. */
   async *#correlation({
     correlation,
     after,

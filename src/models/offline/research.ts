@@ -49,8 +49,8 @@ export function nextCalls(
 }
 
 /**
- * The quotes that answer the question: from what was read, or from the search itself where nothing was read. What a
- * tool of another kind returned is quoted as it is.
+ * The quotes that answer the question: from the documents that were read, or from the search results if none was read.
+ * Results of other tools are quoted unchanged.
  */
 export function findings(
   question: string,

@@ -2,13 +2,13 @@ import { type Material, notFound, type Note, type Unit, unsure } from './materia
 import { conceptsAmong, type Quote, sameSentence } from './rank.ts'
 import { concepts, occurs, stems } from './words.ts'
 
-/** The answer to one question: the quotes under it, each with its citation, or the admission that there are none. */
+/** The answer to one question: its quotes with their citations, or the admission that there are none. */
 export function writeAnswer(question: string, quotes: readonly Quote[], admission = notFound): string {
   const body = quotes.length > 0 ? quotes.map(({ text, citation }) => `${text} [${citation}]`) : [admission]
   return [`## ${question}`, ...body].join('\n\n')
 }
 
-/** A report of what the notes hold, and nothing else; what they do not hold is said at the end. */
+/** A report from the notes only. Ends with the questions that they do not answer. */
 export function writeReport({ question, notes }: Material): string {
   const title = `# ${question || 'Report'}`
   const all = notes.flatMap(note => note.units)
@@ -17,11 +17,11 @@ export function writeReport({ question, notes }: Material): string {
   }
 
   const short = shortAnswer(question, all)
-  const said = [...short]
+  const written = [...short]
   const sections = notes.flatMap(({ topic, units }) => {
     const fresh = units.filter(unit => {
-      const known = said.some(other => sameSentence(other.text, unit.text))
-      if (!known) said.push(unit)
+      const known = written.some(other => sameSentence(other.text, unit.text))
+      if (!known) written.push(unit)
       return !known
     })
     if (fresh.length === 0) return []
@@ -33,12 +33,12 @@ export function writeReport({ question, notes }: Material): string {
   )
 }
 
-/** Whether one unit, with where it stands, holds all names of the question and three quarters of what it is about. */
+/** Whether one unit with its citations contains all names and three quarters of the concepts of the question. */
 function isAnswered(question: string, notes: readonly Note[]): boolean {
   const cited = notes.flatMap(({ units }) => units.flatMap(({ citations }) => citations))
   const wanted = conceptsAmong(question, cited)
   return notes.some(({ topic, units }) => {
-    // What was looked up for one concept holds it, or stands next to it.
+    // A note on a single concept is about it, even if the text does not repeat it.
     const about = concepts(topic).filter(({ named }) => !named).length > 1 ? '' : topic
     return units.some(({ text, citations }) => {
       const here = stems([text, ...citations, about].join(' '))
@@ -48,7 +48,7 @@ function isAnswered(question: string, notes: readonly Note[]): boolean {
   })
 }
 
-/** The one or two units that cover the question best, what it names included. */
+/** The one or two units that cover most concepts of the question. */
 function shortAnswer(question: string, units: readonly Unit[]): Unit[] {
   const wanted = concepts(question)
   const coverage = ({ text }: Unit) => wanted.filter(concept => occurs(concept, stems(text))).length

@@ -8,13 +8,13 @@ import { done, entries, entry, ids } from './entries.ts'
 import type { Cases, Member } from './world.ts'
 
 /** Handing shards over takes as long as members need to notice each other. */
-const patience = { within: 20_000 }
+const slow = { within: 20_000 }
 
 const mode = 'sharded'
 
 const settled = (driver: Driver) =>
   until(async () => (await driver.listGroups()).find(g => g.group === 'jobs')?.lag === 0, {
-    ...patience,
+    ...slow,
     what: 'lag 0',
   })
 
@@ -29,7 +29,7 @@ async function spread(driver: Driver, members: readonly Member[]): Promise<void>
       await driver.publish(entries(driver.shards))
       return members.every((m, i) => m.deliveries.length > seen[i]!)
     },
-    { ...patience, what: 'every member to own some shard' },
+    { ...slow, what: 'every member to own some shard' },
   )
   await settled(driver)
 }
@@ -74,7 +74,7 @@ export const sharded: Cases = {
         const [mine, yours] = members.map(m => shardsOf(a, m.deliveries))
         return mine!.isDisjointFrom(yours!) && [mine!, yours!]
       },
-      { ...patience, what: 'no shard to have two owners' },
+      { ...slow, what: 'no shard to have two owners' },
     )
     for (const shards of owned) expect(shards.size).toBeGreaterThan(0)
   },
@@ -93,7 +93,7 @@ export const sharded: Cases = {
     })
     for (let n = 0; n < sent.length; n += 30) await driver.publish(sent.slice(n, n + 30))
     await settled(driver)
-    expect(member.mostInHand).toBeLessThanOrEqual(8)
+    expect(member.maxInFlight).toBeLessThanOrEqual(8)
     const firsts = member.deliveries.filter(d => d.attempt === 1)
     for (const correlation of correlations)
       expect(ids(firsts.filter(d => d.event.correlationid === correlation))).toEqual(
@@ -189,12 +189,12 @@ export const sharded: Cases = {
       const next = await world.open()
       await work(next)
       const seen = settledIds.size
-      await until(() => settledIds.size === sent.length || settledIds.size > seen + 40, patience)
+      await until(() => settledIds.size === sent.length || settledIds.size > seen + 40, slow)
       await world.close(members.shift()!)
       members.push(next)
     }
     await published
-    await until(() => settledIds.size === sent.length, { ...patience, what: 'everything to be settled' })
+    await until(() => settledIds.size === sent.length, { ...slow, what: 'everything to be settled' })
     await settled(publisher)
   },
 
@@ -208,7 +208,7 @@ export const sharded: Cases = {
     await publisher.publish(meanwhile)
     const again = await world.open()
     const member = await world.join(again, { mode, from: 'now', on: () => done })
-    await until(() => member.deliveries.length >= 30, patience)
+    await until(() => member.deliveries.length >= 30, slow)
     await settled(again)
     expect(ids(member.deliveries).toSorted()).toEqual(ids(meanwhile).toSorted())
   },

@@ -152,7 +152,7 @@ export const shared: Cases = {
       },
     })
     await settled(driver, 'jobs', 45_000)
-    expect(member.mostInHand).toBeLessThanOrEqual(16)
+    expect(member.maxInFlight).toBeLessThanOrEqual(16)
     expect(member.deliveries).toHaveLength(20_000)
     expect(new Set(ids(member.deliveries)).size).toBe(20_000)
   },
@@ -188,18 +188,18 @@ export const shared: Cases = {
   'a group that is provisioned gets what is published before its first member joins': async world => {
     const [driver, other] = [await world.open(), await world.open()]
     await other.publish([entry()])
-    const wish = { filter: [{ types: ['job.>'] }], from: 'now' } as const
-    for (const mode of ['shared', 'sharded'] as const) await driver.createGroup({ ...wish, group: mode, mode })
+    const options = { filter: [{ types: ['job.>'] }], from: 'now' } as const
+    for (const mode of ['shared', 'sharded'] as const) await driver.createGroup({ ...options, group: mode, mode })
     const before = entries(20)
     await other.publish(before)
     // Again, and by somebody else: a group that is there stays.
-    for (const mode of ['shared', 'sharded'] as const) await other.createGroup({ ...wish, group: mode, mode })
+    for (const mode of ['shared', 'sharded'] as const) await other.createGroup({ ...options, group: mode, mode })
     expect((await driver.listGroups()).map(({ group, lag }) => [group, lag])).toEqual([
       ['sharded', 20],
       ['shared', 20],
     ])
     for (const mode of ['shared', 'sharded'] as const) {
-      const member = await world.join(other, { ...wish, group: mode, mode, on: () => done })
+      const member = await world.join(other, { ...options, group: mode, mode, on: () => done })
       await settled(driver, mode)
       expect(ids(member.deliveries).toSorted()).toEqual(ids(before).toSorted())
     }

@@ -3,7 +3,7 @@ import { expect } from 'vitest'
 import type { Driver } from '../../bus/driver.ts'
 import { collect, until } from '../wait.ts'
 import { clearWake, done, hour, input, newTask, retry, turn } from './entries.ts'
-import { worker, type Cases, type Member, type Wish, type World } from './world.ts'
+import { worker, type Cases, type Member, type MemberOptions, type World } from './world.ts'
 
 /*
  * Somebody sets the wall clock, or the machine sleeps. Every member runs on this machine.
@@ -11,12 +11,15 @@ import { worker, type Cases, type Member, type Wish, type World } from './world.
 
 const day = 24 * hour
 /** A clock that was set is noticed within a second; shards may have to be acquired again. */
-const patience = { within: 15_000 }
+const slow = { within: 15_000 }
 
-async function withWorker(world: World, wish: Partial<Wish> = {}): Promise<{ driver: Driver; member: Member }> {
+async function withWorker(
+  world: World,
+  options: Partial<MemberOptions> = {},
+): Promise<{ driver: Driver; member: Member }> {
   const driver = await world.open()
   const clearing = (task: string) => void clearWake(driver, task).catch(() => {})
-  return { driver, member: await world.join(driver, { ...worker, onWake: clearing, ...wish }) }
+  return { driver, member: await world.join(driver, { ...worker, onWake: clearing, ...options }) }
 }
 
 const woken = (member: Member, task: string) => member.wakes.filter(w => w.task === task)
@@ -25,7 +28,7 @@ const woken = (member: Member, task: string) => member.wakes.filter(w => w.task 
 async function letPass({ clock }: World, driver: Driver, member: Member): Promise<void> {
   const marker = newTask()
   await driver.commit(turn(marker, 0, { wake: clock.now() + 200 }))
-  await until(() => woken(member, marker).length > 0, patience)
+  await until(() => woken(member, marker).length > 0, slow)
 }
 
 export const clock: Cases = {
@@ -42,7 +45,7 @@ export const clock: Cases = {
     ] as const) {
       world.clock.advance(jump)
       const before = performance.now()
-      await until(() => new Set(member.wakes.map(w => w.task)).size === expected, patience)
+      await until(() => new Set(member.wakes.map(w => w.task)).size === expected, slow)
       expect(performance.now() - before).toBeLessThan(10_000)
       await letPass(world, driver, member)
       for (const { task, due } of dues.slice(0, expected))
@@ -66,7 +69,7 @@ export const clock: Cases = {
         expect(woken(member, soon)).toEqual([])
         world.clock.advance(jump)
       }
-      await until(() => woken(member, soon).length > 0, patience)
+      await until(() => woken(member, soon).length > 0, slow)
       expect(woken(member, soon)[0]!.at).toBeGreaterThanOrEqual(due)
       expect(woken(member, later)).toEqual([])
     },
@@ -75,7 +78,7 @@ export const clock: Cases = {
     const { driver, member } = await withWorker(world)
     const task = newTask()
     await driver.commit(turn(task, 0, { wake: world.clock.now() }))
-    await until(() => woken(member, task).length > 0, patience)
+    await until(() => woken(member, task).length > 0, slow)
     await until(async () => (await collect(driver.missedWakes(world.clock.now() + day))).length === 0)
     const times = woken(member, task).length
     for (const jump of [-day, day]) {
@@ -90,10 +93,10 @@ export const clock: Cases = {
     const { driver, member } = await withWorker(world, { onWake: () => {} })
     const task = newTask()
     await driver.commit(turn(task, 0, { wake: world.clock.now() - 2 * day }))
-    await until(() => woken(member, task).length > 0, patience)
+    await until(() => woken(member, task).length > 0, slow)
     world.clock.advance(-day)
     const times = woken(member, task).length
-    await until(() => woken(member, task).length > times + 1, patience)
+    await until(() => woken(member, task).length > times + 1, slow)
   },
 
   'a pause between attempts stays as it is when the clock is put back': async world => {
@@ -102,19 +105,19 @@ export const clock: Cases = {
       ...worker, group: 'others', on: ({ attempt }) => (attempt === 1 ? retry(1_200) : done),
     }) // biome-ignore format: one row
     await driver.publish([input(newTask())])
-    await until(() => member.deliveries.length === 1, patience)
+    await until(() => member.deliveries.length === 1, slow)
     await until(async () =>
       (await driver.listGroups()).some(({ group, inFlight }) => group === 'others' && inFlight === 0),
     )
     world.clock.advance(-day)
-    await until(() => member.deliveries.length === 2, patience)
+    await until(() => member.deliveries.length === 2, slow)
   },
 
   'members go on, whichever way the clock is set, and nobody is waited for': async world => {
     const received = new Set<string>()
-    const wish: Partial<Wish> = { on: ({ event }) => (received.add(event.id), done) }
-    const { driver, member } = await withWorker(world, wish)
-    const { member: other } = await withWorker(world, wish)
+    const options: Partial<MemberOptions> = { on: ({ event }) => (received.add(event.id), done) }
+    const { driver, member } = await withWorker(world, options)
+    const { member: other } = await withWorker(world, options)
     for (const jump of [day, -2 * day, day]) {
       world.clock.advance(jump)
       const tasks = Array.from({ length: 40 }, () => newTask(randomUUIDv7()))
@@ -122,8 +125,8 @@ export const clock: Cases = {
       const due = world.clock.now() + 300
       for (const task of tasks) await driver.commit(turn(task, 0, { wake: due }))
       await driver.publish(inputs)
-      await until(() => inputs.every(({ event }) => received.has(event.id)), patience)
-      await until(() => tasks.every(task => woken(member, task).length + woken(other, task).length > 0), patience)
+      await until(() => inputs.every(({ event }) => received.has(event.id)), slow)
+      await until(() => tasks.every(task => woken(member, task).length + woken(other, task).length > 0), slow)
     }
   },
 }

@@ -3,16 +3,16 @@ import { expect } from 'vitest'
 import type { Driver } from '../../bus/driver.ts'
 import { collect, until } from '../wait.ts'
 import { clearWake, hour, newTask, turn } from './entries.ts'
-import { worker, type Cases, type Member, type Wish, type World } from './world.ts'
+import { worker, type Cases, type Member, type MemberOptions, type World } from './world.ts'
 
 /** Wake-ups reach the owner of the shard, which may have to move first. */
-const patience = { within: 15_000 }
+const slow = { within: 15_000 }
 
 /**
  * A worker that answers each wake-up by a turn without one, as a task does that has nothing more to wait for. `version`: that
  * which all tasks have; without it, it is looked up.
  */
-const clearing = (driver: Driver, version?: number): Wish => ({
+const clearing = (driver: Driver, version?: number): MemberOptions => ({
   ...worker,
   onWake: task =>
     void (version === undefined ? clearWake(driver, task) : driver.commit(turn(task, version))).catch(() => {}),
@@ -29,7 +29,7 @@ const woken = (member: Member, task: string) => member.wakes.filter(w => w.task 
 async function letPass(driver: Driver, member: Member, ms: number): Promise<void> {
   const marker = newTask()
   await driver.commit(turn(marker, 0, { wake: Date.now() + ms }))
-  await until(() => woken(member, marker).length > 0, patience)
+  await until(() => woken(member, marker).length > 0, slow)
   await until(async () => !(await schedule(driver)).includes(marker))
 }
 
@@ -74,7 +74,7 @@ export const wake: Cases = {
     await driver.commit(turn(kept, 1, { wake: due }))
     expect(await schedule(driver)).toEqual([kept])
     world.clock.advance(hour)
-    await until(() => woken(member, kept).length > 0, patience)
+    await until(() => woken(member, kept).length > 0, slow)
     await letPass(driver, member, hour)
     expect(woken(member, cleared)).toEqual([])
   },
@@ -87,8 +87,8 @@ export const wake: Cases = {
     await driver.commit(turn(past, 0, { wake: Date.now() - hour }))
     const again = await world.reopen(driver)
     const member = await world.join(again, clearing(again))
-    await until(() => woken(member, past).length > 0, patience)
-    await until(() => woken(member, future).length > 0, patience)
+    await until(() => woken(member, past).length > 0, slow)
+    await until(() => woken(member, future).length > 0, slow)
     expect(woken(member, future)[0]).toMatchObject({ due })
     expect(woken(member, future)[0]!.at).toBeGreaterThanOrEqual(due)
   },
@@ -102,7 +102,7 @@ export const wake: Cases = {
     await driver.commit(turn(answered, 1, { wake: null }))
     const again = await world.reopen(driver)
     const after = await world.join(again, clearing(again))
-    await until(() => woken(after, ignored).length > 0, patience)
+    await until(() => woken(after, ignored).length > 0, slow)
     await letPass(again, after, 50)
     expect(woken(after, answered)).toEqual([])
   },
@@ -137,7 +137,7 @@ export const wake: Cases = {
     const due = Date.now() + 100
     // A driver may take turns from the owner of the shard only.
     if ((await other.commit(turn(task, 1, { wake: due }))) === 'conflict') return
-    await until(() => woken(member, task).length > 0, patience)
+    await until(() => woken(member, task).length > 0, slow)
     expect(woken(member, task)[0]).toMatchObject({ due })
   },
 
@@ -155,7 +155,7 @@ export const wake: Cases = {
       const again = await world.reopen(owner)
       const member = await world.join(again, clearing(again))
       for (const task of [sleeping, changed]) {
-        await until(() => woken(member, task).length > 0, patience)
+        await until(() => woken(member, task).length > 0, slow)
         expect(woken(member, task)[0]).toMatchObject({ due })
       }
     },
@@ -173,7 +173,7 @@ export const wake: Cases = {
     await Promise.all(tasks.map(task => again.journal(task)))
     const member = await joining
     await Promise.all(tasks.map(task => again.journal(task)))
-    await until(() => tasks.every(task => woken(member, task).length > 0), patience)
+    await until(() => tasks.every(task => woken(member, task).length > 0), slow)
   },
 
   'when a member leaves, the other serves its wake-ups': async world => {
@@ -184,7 +184,7 @@ export const wake: Cases = {
     for (const task of tasks) await a.commit(turn(task, 0, { wake: due }))
     const staying = await world.join(b, clearing(b))
     await world.close(a)
-    await until(() => new Set([...leaving.wakes, ...staying.wakes].map(w => w.task)).size === 60, patience)
+    await until(() => new Set([...leaving.wakes, ...staying.wakes].map(w => w.task)).size === 60, slow)
   },
 
   '5,000 wake-ups fire each': async world => {
@@ -211,8 +211,8 @@ export const wake: Cases = {
     const member = await world.join(driver, {
       ...worker, onWake: task => void (deaf.has(task) || driver.commit(turn(task, 1)).catch(() => {})),
     }) // biome-ignore format: one row
-    await until(() => woken(member, answering).length > 0, patience)
-    await until(() => new Set(member.wakes.map(w => w.task)).size === deaf.size + 1, patience)
+    await until(() => woken(member, answering).length > 0, slow)
+    await until(() => new Set(member.wakes.map(w => w.task)).size === deaf.size + 1, slow)
   },
 
   'what is overdue is listed, with its moment, until it is served': async world => {

@@ -2,11 +2,11 @@ import type { Consumer, Delivery, Driver, DeliveryOutcome, Subscription } from '
 import { TidingsError } from '../../errors.ts'
 import { TestClock } from '../clock.ts'
 
-/** A log to test on. Every call of `fresh` makes one that is empty and shared with no other case. */
+/** The log of one case: empty at first, and used by no other case. */
 export interface TestLog {
-  /** Opens one more member on this log, as another process would, which tells due times by this wall clock. */
+  /** Opens a member on this log, as another process would. Its wall clock is `clock`. */
   open(clock: TestClock): Promise<Driver>
-  /** Called once, when every member is closed. */
+  /** Called once, after every member was closed. */
   remove(): Promise<void>
   /** The broker of this log alone, if the case may stop it. */
   readonly broker?: BrokerControl
@@ -14,37 +14,37 @@ export interface TestLog {
 
 export interface BrokerControl {
   stop(): Promise<void>
-  /** `empty`: as a broker that lost its data. */
+  /** `empty`: like a broker that lost its data. */
   start(options: { readonly empty: boolean }): Promise<void>
 }
 
 /** Returns the outcome to settle with, or nothing: the case settles itself, or leaves the delivery unsettled. */
 export type Handler = (delivery: Delivery) => DeliveryOutcome | undefined | Promise<DeliveryOutcome | undefined>
 
-export interface Wish extends Partial<Omit<Subscription, 'onDelivery' | 'onWake' | 'onLost'>> {
+export interface MemberOptions extends Partial<Omit<Subscription, 'onDelivery' | 'onWake' | 'onLost'>> {
   on?: Handler
   onWake?: (task: string, due: number) => void
 }
 
-/** A subscription that remembers what it received. */
+/** A subscription that records what it receives. */
 export interface Member {
   readonly consumer: Consumer
   readonly deliveries: Delivery[]
   readonly wakes: { task: string; due: number; at: number }[]
   readonly lost: number[]
-  /** The most deliveries that were in hand at once; one is no longer in hand when its settling begins. */
-  mostInHand: number
+  /** Maximum number of deliveries in flight at once; a delivery is in flight until its settling begins. */
+  maxInFlight: number
 }
 
-/** The wish of a process that works the mailboxes of tasks. */
-export const worker = { group: 'tasks', mode: 'sharded', filter: [{ types: ['task.input'] }] } satisfies Wish
+/** Options of a member that runs tasks. */
+export const worker = { group: 'tasks', mode: 'sharded', filter: [{ types: ['task.input'] }] } satisfies MemberOptions
 
-/** A plain sentence, and what shows that it is true. */
+/** Cases by the sentence that each proves. */
 export type Cases = Record<string, (world: World) => Promise<void>>
 
-/** What a case works with: one log, its members, and the cleaning up. */
+/** The resources of a case: one log and its members. Cleans up. */
 export class World {
-  /** That of the machine on which all members run. */
+  /** The wall clock that all members share. */
   readonly clock = new TestClock()
   readonly #log: TestLog
   /** Ends the case: it does not apply to this driver. */
@@ -57,14 +57,14 @@ export class World {
     this.skip = skip
   }
 
-  /** Opens one more member. */
+  /** Opens a member. */
   async open(): Promise<Driver> {
     const driver = await this.#log.open(this.clock)
     this.#open.add(driver)
     return driver
   }
 
-  /** Opens a member that owns every shard of the tasks: the only one from which a driver must accept turns. */
+  /** Opens a member that owns every shard of tasks. Drivers must accept turns only from an owner. */
   async owner(): Promise<Driver> {
     const driver = await this.open()
     await this.join(driver, worker)
@@ -80,7 +80,7 @@ export class World {
     await driver.close()
   }
 
-  /** A restart of the process. */
+  /** Restarts the process. */
   async reopen(driver: Driver): Promise<Driver> {
     await this.close(driver)
     return this.open()
@@ -91,27 +91,27 @@ export class World {
     return this.owner()
   }
 
-  /** Subscribes; where nothing else is wished: group `jobs`, shared, `job.>`, from the beginning, 16 in flight. */
-  async join(driver: Driver, { on, onWake, ...wish }: Wish = {}): Promise<Member> {
+  /** Subscribes. Default: group `jobs`, shared, `job.>`, from the beginning, 16 in flight. */
+  async join(driver: Driver, { on, onWake, ...options }: MemberOptions = {}): Promise<Member> {
     const deliveries: Delivery[] = []
     const wakes: Member['wakes'] = []
     const lost: number[] = []
-    let inHand = 0
+    let inFlight = 0
     const handle = async (delivery: Delivery) => {
-      member.mostInHand = Math.max(member.mostInHand, ++inHand)
+      member.maxInFlight = Math.max(member.maxInFlight, ++inFlight)
       const outcome = await on?.(delivery)
       if (!outcome) return
-      inHand--
+      inFlight--
       await delivery.settle(outcome)
     }
-    const member = { deliveries, wakes, lost, mostInHand: 0 }
+    const member = { deliveries, wakes, lost, maxInFlight: 0 }
     const consumer = await driver.subscribe({
       group: 'jobs',
       filter: [{ types: ['job.>'] }],
       mode: 'shared',
       maxInFlight: 16,
       from: 'beginning',
-      ...wish,
+      ...options,
       onDelivery: delivery => {
         deliveries.push(delivery)
         handle(delivery).catch(error => this.#failures.push(error))
@@ -125,7 +125,7 @@ export class World {
     return Object.assign(member, { consumer })
   }
 
-  /** Closes what is open and removes the log. @throws what a handler threw, unless only its bus was closed. */
+  /** Closes all members and removes the log. @throws the error of a handler, except E_BUS_CLOSED */
   async end(): Promise<void> {
     for (const driver of this.#open) await driver.close()
     await this.#log.remove()

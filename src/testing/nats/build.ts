@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 
-/** The version that is built where no nats-server is found. */
+/** The version that is built if no nats-server is found. */
 export const builtVersion = '2.15.2'
 
 const source = `github.com/nats-io/nats-server/v2@v${builtVersion}`
@@ -11,7 +11,7 @@ const source = `github.com/nats-io/nats-server/v2@v${builtVersion}`
 const prefix = 'build-'
 const hour = 3_600_000
 
-/** Builds it with Go. The file appears whole or not at all, also when several processes build it at once. */
+/** Builds it with Go. The file appears atomically, also if several processes build it at once. */
 export async function buildNatsServer(target: string, env: NodeJS.ProcessEnv): Promise<void> {
   await mkdir(dirname(target), { recursive: true })
   await removeAbandoned(dirname(target))
@@ -24,7 +24,7 @@ export async function buildNatsServer(target: string, env: NodeJS.ProcessEnv): P
   }
 }
 
-/** What builds left behind that were killed. */
+/** Removes the folders of builds that were killed. */
 async function removeAbandoned(folder: string): Promise<void> {
   for (const name of await readdir(folder)) {
     const path = join(folder, name)
@@ -34,14 +34,14 @@ async function removeAbandoned(folder: string): Promise<void> {
 }
 
 async function go(args: string[], folder: string, env: NodeJS.ProcessEnv): Promise<void> {
-  // No C compiler, no other platform, and no vendor folder of a project that happens to be around.
+  // Needs no C compiler, targets this platform and ignores a vendor folder in the working directory.
   const settings = { CGO_ENABLED: '0', GOOS: '', GOARCH: '', GOFLAGS: '', GOBIN: folder }
   try {
     await promisify(execFile)('go', args, { cwd: folder, env: { ...env, ...settings }, timeout: 600_000 })
   } catch (error) {
     const { code, stderr, message } = error as NodeJS.ErrnoException & { stderr?: string }
     throw code === 'ENOENT'
-      ? new Error('there is no Go on this machine to build it with', { cause: error })
+      ? new Error('Go, which builds it, is not installed', { cause: error })
       : new Error(`go install failed: ${stderr?.trim().split('\n').slice(-3).join(' ') || message}`, { cause: error })
   }
 }

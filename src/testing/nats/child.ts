@@ -50,7 +50,7 @@ export async function startChild(command: readonly string[], options: ChildOptio
 }
 
 /** Whether a SIGSTOP has arrived, on Linux at each of its threads. */
-export async function standsStill(pid: number): Promise<boolean> {
+export async function isStopped(pid: number): Promise<boolean> {
   if (process.platform !== 'linux') {
     const { stdout } = await promisify(execFile)('ps', ['-o', 'stat=', '-p', String(pid)])
     return stdout.trim().startsWith('T')

@@ -6,12 +6,12 @@ import { startNats, type Nats, type NatsOptions } from './start.ts'
 export interface NatsCluster extends AsyncDisposable {
   readonly nodes: readonly Nats[]
   readonly urls: readonly string[]
-  /** Waits until every node that runs agrees on a leader of JetStream and is current. */
+  /** Waits until all running nodes are current and agree on a JetStream leader. */
   ready(): Promise<void>
   stop(): Promise<void>
 }
 
-/** Servers that hold streams in common. A node that was killed comes back with `restart()`. */
+/** Starts a cluster of servers. Restart a killed node with `restart()`. */
 export async function startNatsCluster(
   size = 3,
   options: Omit<NatsOptions, 'port' | 'dataDir' | 'cluster'> = {},
@@ -36,7 +36,7 @@ export async function startNatsCluster(
   return { nodes, urls: nodes.map(node => node.url), ready, stop, [Symbol.asyncDispose]: stop }
 }
 
-/** For a while after its end, the others still take a dead server for the leader. */
+/** For a while, the others still report a dead server as the leader. */
 async function agree(nodes: readonly Nats[], size: number): Promise<boolean> {
   const states = await Promise.all(nodes.map(stateOf))
   const [first] = states

@@ -1,4 +1,4 @@
-/** How a server is to behave. */
+/** Settings of a server. */
 export interface NatsConfig {
   /** Syncs each write to the disk before it is acknowledged. */
   readonly syncAlways?: boolean
@@ -7,11 +7,11 @@ export interface NatsConfig {
   readonly auth?: { readonly user: string; readonly password: string } | { readonly token: string }
   /** Files in PEM. With `ca`, clients must show a certificate of it. */
   readonly tls?: { readonly cert: string; readonly key: string; readonly ca?: string }
-  /** More lines of the configuration file. */
+  /** Further lines of the configuration file. */
   readonly config?: string
 }
 
-/** Where it is to be reached, and by which name. */
+/** Name, ports and folder of a server. */
 export interface Place {
   readonly name: string
   readonly port: number

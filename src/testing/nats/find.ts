@@ -6,18 +6,18 @@ import { promisify } from 'node:util'
 import { textOf } from '../../errors.ts'
 import { buildNatsServer, builtVersion } from './build.ts'
 
-/** A binary of nats-server that will do. */
+/** A usable binary of nats-server. */
 export interface NatsServer {
   readonly path: string
   readonly version: string
   readonly source: 'TIDINGS_NATS_SERVER' | 'PATH' | 'cache' | 'built'
-  /** What was looked at before and would not do, each with the reason. */
+  /** Candidates that were rejected before, each with the reason. */
   readonly refused: readonly string[]
 }
 
 export interface FindOptions {
   readonly env?: NodeJS.ProcessEnv
-  /** Whether to build one where none is found; true unless told. */
+  /** Whether to build one if none is found. Default true. */
   readonly build?: boolean
   /** Called before a build, which takes about a minute. */
   onBuild?(text: string): void
@@ -26,8 +26,7 @@ export interface FindOptions {
 const oldest = [2, 12] as const
 
 /**
- * Looks at `TIDINGS_NATS_SERVER`, along the PATH and into the cache, and else builds one. Where the variable is set,
- * nothing takes the place of what it names.
+ * Looks in the PATH and the cache, else builds one. If `TIDINGS_NATS_SERVER` is set, only the binary that it names is used.
  */
 export async function findNatsServer(options: FindOptions = {}): Promise<NatsServer | { readonly reason: string }> {
   const { env = process.env, build = true, onBuild } = options
@@ -87,7 +86,7 @@ async function versionOf(path: string): Promise<{ version: string } | { reason: 
   try {
     const { stdout } = await promisify(execFile)(path, ['--version'], { timeout: 20_000 })
     const [, version] = /\bv?(\d+\.\d+\.\S+)/.exec(stdout) ?? []
-    if (version === undefined) return { reason: `${path} does not say its version` }
+    if (version === undefined) return { reason: `${path} prints no version` }
     const reason = tooOld(version)
     return reason === undefined ? { version } : { reason: `${path}: ${reason}` }
   } catch (error) {
@@ -95,7 +94,7 @@ async function versionOf(path: string): Promise<{ version: string } | { reason: 
   }
 }
 
-/** Why a server of this version will not do; undefined where it will. */
+/** Why this version is too old; undefined if it is not. */
 export function tooOld(version: string): string | undefined {
   const [major = 0, minor = 0] = version.split('.').map(Number)
   if (major > oldest[0] || (major === oldest[0] && minor >= oldest[1])) return undefined

@@ -13,7 +13,7 @@ export interface NatsFaults {
   readonly gapMs?: number
 }
 
-/** Opens a log whose guarantees are partly switched off, to show that a test notices. */
+/** Opens a log without some of its guarantees, to prove that a test detects it. */
 export const openFaultyNats = (options: NatsDriverOptions, faults: NatsFaults): Promise<Driver> =>
   openWithTurns(options, context => new FaultyTurns(context, faults))
 

@@ -4,19 +4,19 @@ import { join } from 'node:path'
 import { TidingsError } from '../../errors.ts'
 import { freePort } from '../ports.ts'
 import { until } from '../wait.ts'
-import { standsStill, startChild, type Child } from './child.ts'
+import { isStopped, startChild, type Child } from './child.ts'
 import { configText, type NatsConfig, type Place } from './config.ts'
 import { findNatsServer } from './find.ts'
 import { natsInfo } from './info.ts'
 
 export interface NatsOptions extends NatsConfig {
-  /** The binary; what `findNatsServer()` finds unless told. */
+  /** The binary. Default: the result of `findNatsServer()`. */
   readonly path?: string
-  /** A free one unless told. */
+  /** Default: a free port. */
   readonly port?: number
-  /** Of its HTTP monitoring; a free one unless told. */
+  /** Port of HTTP monitoring. Default: a free port. */
   readonly monitorPort?: number
-  /** Kept when the server stops. Unless told it is a temporary folder, which goes with the server. */
+  /** Kept when the server stops. Default: a temporary folder, which is removed with the server. */
   readonly dataDir?: string
   readonly cluster?: NonNullable<Place['cluster']>
 }
@@ -29,23 +29,23 @@ export interface Nats extends AsyncDisposable {
   readonly pid: number
   readonly running: boolean
   readonly dataDir: string
-  /** Resolves when the process that runs now has ended, for whatever reason. */
+  /** Resolves when the current process ends, for any reason. */
   readonly ended: Promise<void>
-  /** In good order. Then nothing of a temporary folder is left. */
+  /** Shuts down cleanly and removes a temporary folder. */
   stop(): Promise<void>
-  /** Ends it by a signal, SIGKILL unless told, and waits for the end. The data stay. */
+  /** Ends it with a signal, by default SIGKILL, and waits for the end. Keeps the data. */
   kill(signal?: NodeJS.Signals): Promise<void>
-  /** Starts it again on the same port, after stopping it where it runs. `empty`: as a server that lost its disk. */
+  /** Stops it if it runs, and starts it on the same port. `empty`: like a server that lost its disk. */
   restart(options?: { readonly empty?: boolean }): Promise<void>
-  /** SIGSTOP: connections stay open and nothing answers. Resolves when it stands still. */
+  /** SIGSTOP: connections stay open and get no answers. Resolves when all its threads are stopped. */
   pause(): Promise<void>
   resume(): void
-  /** The last lines that it wrote about itself. */
+  /** The last lines of its log. */
   log(): Promise<string>
 }
 
 /**
- * Starts a server on 127.0.0.1 that ends with this process, and waits until it takes connections.
+ * Starts a server on 127.0.0.1 that ends with this process, and waits until it accepts connections.
  * @throws E_BROKER_MISSING, E_PORT_IN_USE, E_BROKER_FAILED
  */
 export async function startNats(options: NatsOptions = {}): Promise<Nats> {
@@ -67,10 +67,10 @@ async function foundPath(): Promise<string> {
   found ??= findNatsServer()
   const server = await found
   if ('path' in server) return server.path
-  throw new TidingsError('E_BROKER_MISSING', `there is no nats-server: ${server.reason}`)
+  throw new TidingsError('E_BROKER_MISSING', `no nats-server was found: ${server.reason}`)
 }
 
-/** Another process may take a port that was free a moment ago; where the caller did not choose it, the next will do. */
+/** Another process may take a free port before the server does. Tries the next one, unless the caller chose the port. */
 async function started(nats: LocalNats, wanted: number | undefined): Promise<Nats> {
   for (let attempt = 1; ; attempt++) {
     try {
@@ -154,7 +154,7 @@ class LocalNats implements Nats {
     if (!child.running()) throw await this.#failure()
   }
 
-  /** Its name tells it from another server that has the port already. */
+  /** Compares the name, because another server may have the port. */
   async #answers(child: Child): Promise<void> {
     const itself = async () => (await natsInfo('127.0.0.1', this.#port)).server_name === this.#name
     await until(async () => !child.running() || itself(), { within: 20_000, what: 'nats-server to answer' })
@@ -177,7 +177,7 @@ class LocalNats implements Nats {
 
   async pause(): Promise<void> {
     this.#child!.signal('SIGSTOP')
-    await until(() => standsStill(this.pid))
+    await until(() => isStopped(this.pid))
   }
 
   resume(): void {
