@@ -344,7 +344,7 @@ onEveryBus(world => {
       await until(async () =>
         (await eventsOf(worker, correlationid)).some(({ type }) => type === 'agent.task.cancelled'),
       )
-      expect(await worker.bus.driver.drop(parked!.id)).toBe(true)
+      expect(await worker.bus.driver.discard(parked!.id)).toBe(true)
     })
   })
 

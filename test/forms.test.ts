@@ -77,7 +77,7 @@ onEveryBus(world => {
     await until(async () => (await begun(old)).includes('desk 1') && (await attention(old)).length === 1)
     await old.stop()
     const newer = await log.worker({ use: [forms[to](2), auditing] })
-    for (const { id, state } of await attention(newer)) if (state === 'parked') await newer.bus.driver.release({ id })
+    for (const { id, state } of await attention(newer)) if (state === 'parked') await newer.bus.driver.redeliver({ id })
     await until(async () => (await begun(newer)).includes('audit 1') && (await attention(newer)).length === 0)
     await newer.bus.publish<Placed>({ type: placed, data: { n: 2 } })
     await until(async () => (await begun(newer)).filter(each => each === 'audit 1').length === 2)

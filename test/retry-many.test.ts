@@ -141,7 +141,7 @@ onEveryBus(world => {
     await log.stop()
     const right = await log.worker({ use: [buyer(slow), slow, other] })
     const { stdout } = await tidings(log.place, ['retry', taskOf(turn), '--json'])
-    expect(JSON.parse(stdout)).toMatchObject({ state: 'resumed', task: taskOf(turn), released: 1 })
+    expect(JSON.parse(stdout)).toMatchObject({ state: 'resumed', task: taskOf(turn), redelivered: 1 })
     const end = await until(async () =>
       (await eventsOf(right, correlationid)).find(({ type }) => type === 'agent.task.completed'),
     )

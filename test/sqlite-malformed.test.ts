@@ -103,7 +103,7 @@ it('a malformed row is dead-lettered for each group, skipped by readers, and end
   const place = { home, bus: 'sqlite' }
   expect(await tidings(place, ['trace'])).toMatchObject({ code: 0, stderr: '' })
   expect((await tidings(place, ['attention'])).stdout).toContain('E_EVENT_INVALID')
-  for (const { id } of dead) expect(await driver.drop(id)).toBe(true)
+  for (const { id } of dead) expect(await driver.discard(id)).toBe(true)
   expect((await driver.purge({ maxAgeMs: -60_000, maxLag: 0 })).events).toBeGreaterThan(texts.length)
 })
 

@@ -277,7 +277,7 @@ onEveryBus(world => {
       expect(parked).toMatchObject({ state: 'parked', reason: { code: 'E_PROGRAM_MISMATCH' } })
       await second.stop()
       const third = await log.worker({ use: [good, noop] })
-      await third.bus.driver.release({ id: parked!.id })
+      await third.bus.driver.redeliver({ id: parked!.id })
       expect((await ended(third, correlationid, id)).data).toMatchObject({ output: 'ok it' })
     })
 

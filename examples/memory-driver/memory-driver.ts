@@ -63,9 +63,9 @@ export class MemoryDriver implements Driver {
   // DeadLetters
   readonly listDeferred: Driver['listDeferred'] = () =>
     this.#list(log => log.sortedGroups.flatMap(({ deferredDeliveries }) => deferredDeliveries))
-  readonly release: Driver['release'] = which =>
-    this.#call(log => log.sortedGroups.reduce((sum, group) => sum + group.release(which), 0))
-  readonly drop: Driver['drop'] = id => this.#call(log => log.sortedGroups.some(group => group.drop(id)))
+  readonly redeliver: Driver['redeliver'] = which =>
+    this.#call(log => log.sortedGroups.reduce((sum, group) => sum + group.redeliver(which), 0))
+  readonly discard: Driver['discard'] = id => this.#call(log => log.sortedGroups.some(group => group.discard(id)))
 
   // DocumentStore
   readonly getDocument: Driver['getDocument'] = key => this.#call(log => log.documents.get(key))

@@ -124,18 +124,18 @@ export class MemoryGroup {
     this.#schedule()
   }
 
-  release(which: { id: string } | { key: string }): number {
+  redeliver(which: { id: string } | { key: string }): number {
     const chosen = [...this.#deferred.values()].filter(({ entry }) =>
       'id' in which ? entry.id === which.id : entry.state === 'parked' && entry.key === which.key,
     )
     for (const { entry, pending } of chosen) {
-      this.drop(entry.id)
+      this.discard(entry.id)
       this.#requeue({ row: pending.row, attempt: 1 })
     }
     return chosen.length
   }
 
-  drop(id: string): boolean {
+  discard(id: string): boolean {
     clearTimeout(this.#deferred.get(id)?.timer)
     return this.#deferred.delete(id)
   }

@@ -108,13 +108,13 @@ export abstract class LogAccess {
   }
 
   /** Delivers deferred events again. Returns how many there were. */
-  release(which: { id: string } | { key: string }): Promise<number> {
-    return this.driver.release(which)
+  redeliver(which: { id: string } | { key: string }): Promise<number> {
+    return this.driver.redeliver(which)
   }
 
   /** Ends a deferred delivery permanently. False if there is no such entry. */
-  drop(id: string): Promise<boolean> {
-    return this.driver.drop(id)
+  discard(id: string): Promise<boolean> {
+    return this.driver.discard(id)
   }
 
   missedWakes(before: number): AsyncIterable<MissedWake> {

@@ -25,7 +25,7 @@ const pollIntervalMs = 2_000
 
 /**
  * The agents, tools and models that are paused on this log. One document holds their names. A signal announces a change, and polling
- * makes up for a lost signal. Deliveries for a paused name are parked, and released on resume.
+ * makes up for a lost signal. Deliveries for a paused name are parked, and redelivered on resume.
  */
 export class Pauses {
   readonly #bus: Bus
@@ -80,7 +80,7 @@ export class Pauses {
       this.#bus.signal({ type: 'pauses.changed', data: null })
       await this.#refresh()
     }
-    if (!paused) await this.#bus.release({ key })
+    if (!paused) await this.#bus.redeliver({ key })
     return isChanged
   }
 
@@ -96,7 +96,7 @@ export class Pauses {
       this.#resumed = [...this.#paused].filter(key => !paused.has(key))
       this.#paused = paused
       // Twice, now and at the next refresh: until it sees the resume, this process may still park deliveries.
-      for (const key of [...resumedBefore, ...this.#resumed]) await this.#bus.release({ key })
+      for (const key of [...resumedBefore, ...this.#resumed]) await this.#bus.redeliver({ key })
     } catch {
       // The log is unavailable now; the next refresh tries once more.
     }

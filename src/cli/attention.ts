@@ -137,18 +137,16 @@ function describeMissedWake({ kind, group, due }: Extract<AttentionItem, { kind:
 }
 
 /** `tidings attention retry ID`, `tidings attention retry --key KEY` */
-export async function releaseCommand(
+export async function redeliverCommand(
   id: string | undefined,
   { key, ...options }: GlobalOptions & { key?: string },
 ): Promise<void> {
   if ((id === undefined) === (key === undefined))
     throw new TidingsError('E_USAGE', 'expected one entry or one key: tidings attention retry ID, or --key KEY')
   const which = key === undefined ? { id: parseEntryId(id!) } : { key }
-  const released = await withExistingLog(bus => bus.release(which))
-  if (released === 0) throw notOnList(`entry with the ${key === undefined ? `id "${id}"` : `key "${key}"`}`)
-  await printResult(options, { released }, [
-    `${countText(released, 'delivery', 'deliveries')} released, and delivered again`,
-  ])
+  const redelivered = await withExistingLog(bus => bus.redeliver(which))
+  if (redelivered === 0) throw notOnList(`entry with the ${key === undefined ? `id "${id}"` : `key "${key}"`}`)
+  await printResult(options, { redelivered }, [`${countText(redelivered, 'delivery', 'deliveries')} redelivered`])
 }
 
 /** `tidings attention discard ID`, or with a failed task, `tidings attention discard TASK` */
@@ -165,7 +163,7 @@ export async function discardCommand(id: string, options: GlobalOptions): Promis
     ])
   }
   const entry = parseEntryId(id)
-  if (!(await withExistingLog(bus => bus.drop(entry)))) throw notOnList(`entry with the id "${id}"`)
+  if (!(await withExistingLog(bus => bus.discard(entry)))) throw notOnList(`entry with the id "${id}"`)
   await printResult(options, { discarded: entry }, [`#${entry} is removed from the list; its event stays on the log`])
 }
 

@@ -287,7 +287,7 @@ describe('an app', () => {
     const { stdout } = await tidings(['attention'])
     expect(stdout).toContain(`tidings attention retry --key ${first!.key}`)
     expect(stdout).toMatch(/part of wait\.wanted .*: tidings trace [0-9a-f]{6}\n/)
-    expect(await json('attention', 'retry', '--key', first!.key)).toEqual([{ released: 1 }])
+    expect(await json('attention', 'retry', '--key', first!.key)).toEqual([{ redelivered: 1 }])
     const [again] = await listed()
     expect(await json('attention', 'discard', String(again!.id))).toEqual([{ discarded: again!.id }])
     expect(await json('attention')).toEqual([])

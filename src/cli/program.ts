@@ -234,7 +234,7 @@ function addAttention(root: Command) {
     .command('retry [id]')
     .description('deliver an entry again')
     .option('--key <key>', 'all deliveries that are parked under this key')
-    .action(async (id, _, command) => (await import('./attention.ts')).releaseCommand(id, options(command)))
+    .action(async (id, _, command) => (await import('./attention.ts')).redeliverCommand(id, options(command)))
   attention
     .command('discard <id>')
     .description('remove a delivery or a failed task from the list')

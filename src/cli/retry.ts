@@ -47,7 +47,7 @@ export async function retryCommand(which: string | undefined, options: RetryComm
 }
 
 type RetryResult =
-  | { readonly state: 'resumed'; readonly task: string; readonly released: number }
+  | { readonly state: 'resumed'; readonly task: string; readonly redelivered: number }
   /** It was retried before. */
   | { readonly state: 'existing'; readonly task: string; readonly retryOf: string; readonly end: string }
   | {
@@ -109,8 +109,8 @@ function successorResult(
 
 /** Releases the parked deliveries of a task that has not ended. */
 async function releaseParked(bus: Bus, task: string, turn: Turn | undefined): Promise<RetryResult> {
-  const released = await bus.release({ key: `task/${task}` })
-  if (released > 0) return { state: 'resumed', task, released }
+  const redelivered = await bus.redeliver({ key: `task/${task}` })
+  if (redelivered > 0) return { state: 'resumed', task, redelivered }
   if (!turn) throw new TidingsError('E_NOT_FOUND', `task "${task}" is not on the log`)
   throw retryRefused(
     `task ${task} of ${turn.program} has not ended, and nothing is parked for it: it continues when the answer arrives. ` +
@@ -207,7 +207,7 @@ function countLines(found: readonly FailedTask[], withCallers: number): string[]
 function describeResult(retried: RetryResult): string[] {
   if (retried.state === 'resumed')
     return [
-      `resumed ${retried.task}: ${countText(retried.released, 'delivery', 'deliveries')} released`,
+      `resumed ${retried.task}: ${countText(retried.redelivered, 'delivery', 'deliveries')} redelivered`,
       dim('  the task has not ended; its deliveries were parked'),
     ]
   const { task, retryOf } = retried

@@ -27,7 +27,7 @@ import {
   waitingCallOf,
 } from './approval.ts'
 import { ApprovalKey } from './approval-key.ts'
-import { Cancellations } from './cancellations.ts'
+import { RunningCalls } from './running-calls.ts'
 import { firstResult, idempotencyKeyOf, anyEarlierResult } from './earlier-result.ts'
 import { runTool } from './run-tool.ts'
 import { runInThread } from './thread.ts'
@@ -46,7 +46,7 @@ export interface ToolStationOptions {
 /** Hosts tools: `tool.invoke` → run → `tool.result` or `tool.failed`. */
 export class ToolStation {
   readonly #options: ToolStationOptions
-  readonly #cancellations: Cancellations
+  readonly #runningCalls: RunningCalls
   readonly #workers: Workers
   /** Errors of the log that were thrown while a tool ran. */
   readonly #logErrors = new LogErrors()
@@ -57,19 +57,19 @@ export class ToolStation {
     this.#options = options
     this.#policies = new Map(options.tools.map(tool => [tool, toolRetryPolicy(tool)]))
     this.#workers = new Workers(options.bus, options.pauses)
-    this.#cancellations = new Cancellations(options.bus, this.#workers.abandoned)
+    this.#runningCalls = new RunningCalls(options.bus, this.#workers.abandoned)
     this.#key = new ApprovalKey(options.bus)
   }
 
   async start(): Promise<void> {
-    this.#cancellations.start()
+    this.#runningCalls.start()
     await Promise.all(this.#options.tools.map(tool => this.#host(tool)))
   }
 
   /** Takes no more calls and waits for the running ones until `abort` fires, then returns the rest to other workers. */
   async stop(abort?: AbortSignal): Promise<void> {
     await this.#workers.stop(abort)
-    this.#cancellations.stop()
+    this.#runningCalls.stop()
   }
 
   #host(tool: AnyTool): Promise<void> {
@@ -165,9 +165,9 @@ export class ToolStation {
     if (known) return known.output
     this.#workers.abandoned.throwIfAborted()
     const timeout = milliseconds(options.timeout ?? defaultTimeout)
-    using abort = this.#cancellations.watch(event.id, timeout, tool.name)
+    using running = this.#runningCalls.add(event.id, timeout, tool.name)
     const context: ToolContext = {
-      signal: abort.signal,
+      signal: running.signal,
       idempotencyKey: idempotencyKeyOf(event),
       attempt: delivery.attempt,
       event: own,
@@ -182,7 +182,7 @@ export class ToolStation {
           ...(event.replyto !== undefined && { target: event.replyto }),
         }),
     }
-    return await abort.race(
+    return await running.race(
       options.blocking ? runInThread(tool, module, input, context) : runTool(tool, input, context),
     )
   }

@@ -9,7 +9,7 @@ import type { BlobStore, Driver } from '../../src/bus/driver.ts'
 /** When the inputs of a turn are settled apart from the turn, which must lead to faults. */
 export type Split = 'before' | 'after'
 
-const writes = new Set(['publish', 'commit', 'claim', 'putDocument', 'subscribe', 'createGroup', 'release'])
+const writes = new Set(['publish', 'commit', 'claim', 'putDocument', 'subscribe', 'createGroup', 'redeliver'])
 
 export class Boundaries {
   #passed = 0

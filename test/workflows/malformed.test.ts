@@ -54,7 +54,7 @@ onEveryBus(world => {
     expect(await story.late()).toEqual([])
     const shown = await tidings(log.place, ['trace', story.correlation])
     expect(shown).toMatchObject({ code: 0, stderr: '' })
-    for (const { id } of found) expect(await bus.driver.drop(id)).toBe(true)
+    for (const { id } of found) expect(await bus.driver.discard(id)).toBe(true)
   })
 
   it('a large one too, and where an instance has a key', async () => {

@@ -6,8 +6,8 @@ import type { Reason } from '../reason.ts'
 /*
  *     handed out ─┬─ done                      settled
  *                 ├─ retry(after)              delivered again with attempt + 1; uses no slot while it waits
- *                 ├─ discard(reason)           kept as `dead` until a person releases or drops it
- *                 ├─ park(reason, key?)        kept as `parked` until it is released; never retried automatically
+ *                 ├─ discard(reason)           kept as `dead` until a person redelivers or discards it
+ *                 ├─ park(reason, key?)        kept as `parked` until it is redelivered; never retried automatically
  *                 └─ (member dies)             delivered again, attempt + 1 where the broker counts deliveries
  */
 
@@ -32,7 +32,7 @@ export interface Delivery {
   readonly attempt: number
   /** Ms since the epoch at which the event became available to the group, as far as the broker knows. */
   readonly since: number
-  /** What the last retry left. A release clears it. */
+  /** What the last retry left. `redeliver` clears it. */
   readonly memo?: string | undefined
   /**
    * Ends the delivery. `events` are stored before the delivery counts as settled, or together with it: after a crash in between
@@ -86,7 +86,7 @@ export interface GroupState {
  * - Sharded mode: each shard has one owner, which gets all events of its correlations, first deliveries in the order of the log. The
  *   shards are spread evenly over the members. A shard that moves is announced by `onLost`.
  * - A member alone owns every shard when `subscribe` resolves.
- * - A member never holds more than `inFlight`. Delayed, parked and dead deliveries use no slot.
+ * - A member never holds more than `maxInFlight`. Delayed, parked and dead deliveries use no slot.
  * - A group keeps its place while it has no members.
  * - Settling after the delivery was given to another member changes nothing; it may reject.
  */

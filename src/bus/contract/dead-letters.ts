@@ -2,7 +2,7 @@ import type { CloudEvent } from '../../event.ts'
 import type { Reason } from '../reason.ts'
 
 export interface DeferredDelivery {
-  /** Names the entry until it is released or dropped. Short enough to be typed. */
+  /** Names the entry until it is redelivered or discarded. Short enough to be typed. */
   readonly id: string
   readonly state: 'dead' | 'parked' | 'delayed'
   readonly group: string
@@ -17,13 +17,13 @@ export interface DeferredDelivery {
  *
  * - Every member lists all of them, also after a restart.
  * - The janitor keeps their events.
- * - A released delivery starts with attempt 1 and no memo. It leaves the list at once and is handed out soon, also if its group gets
+ * - A redelivered entry starts with attempt 1 and no memo. It leaves the list at once and is handed out soon, also if its group gets
  *   a member only later.
  */
 export interface DeadLetters {
   listDeferred(): AsyncIterable<DeferredDelivery>
   /** By `id`: that entry. By `key`: everything that is parked under the key. Returns how many there were. */
-  release(which: { id: string } | { key: string }): Promise<number>
+  redeliver(which: { id: string } | { key: string }): Promise<number>
   /** Ends the delivery permanently. False if there is no such entry. */
-  drop(id: string): Promise<boolean>
+  discard(id: string): Promise<boolean>
 }

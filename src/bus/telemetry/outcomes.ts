@@ -31,7 +31,7 @@ export function recordOutcome(
     case 'park':
       return log.warn?.(
         { ...eventFields(event), group, attempt, ...reasonFields(outcome.reason), key: outcome.key },
-        'delivery parked: on the attention list until released',
+        'delivery parked: on the attention list until it is redelivered',
       )
   }
 }

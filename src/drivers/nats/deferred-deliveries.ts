@@ -102,7 +102,7 @@ export class DeferredDeliveries {
     }
   }
 
-  async release(which: { id: string } | { key: string }): Promise<number> {
+  async redeliver(which: { id: string } | { key: string }): Promise<number> {
     let released = 0
     if ('id' in which) {
       const stored = await this.#byId(which.id)
@@ -113,7 +113,7 @@ export class DeferredDeliveries {
     return released
   }
 
-  async drop(id: string): Promise<boolean> {
+  async discard(id: string): Promise<boolean> {
     return (await this.#byId(id)) !== undefined && this.#log.state.remove(Number(id))
   }
 

@@ -23,7 +23,7 @@ import type { Filter } from '../../pattern.ts'
 import { OpenCalls } from '../shared/open-calls.ts'
 import { DeferredDeliveries } from './deferred-deliveries.ts'
 import { Blobs } from './blobs.ts'
-import { durabilityOf } from './durability.ts'
+import { readDurability } from './read-durability.ts'
 import { Groups } from './groups.ts'
 import type { NatsDelivery, NatsDeliveryContext } from './nats-delivery.ts'
 import type { GroupMember } from './in-flight-window.ts'
@@ -272,12 +272,12 @@ export class NatsDriver implements Driver {
     yield* this.#deferred.list()
   }
 
-  release(which: { id: string } | { key: string }) {
-    return this.#calls.run(() => this.#deferred.release(which))
+  redeliver(which: { id: string } | { key: string }) {
+    return this.#calls.run(() => this.#deferred.redeliver(which))
   }
 
-  drop(id: string) {
-    return this.#calls.run(() => this.#deferred.drop(id))
+  discard(id: string) {
+    return this.#calls.run(() => this.#deferred.discard(id))
   }
 
   async *missedWakes(before: number) {
@@ -294,7 +294,7 @@ export class NatsDriver implements Driver {
   }
 
   durability(): Promise<Durability> {
-    return this.#calls.run(() => durabilityOf(this.#connection, this.#log))
+    return this.#calls.run(() => readDurability(this.#connection, this.#log))
   }
 
   close(): Promise<void> {

@@ -221,12 +221,12 @@ export class SqliteDriver implements Driver {
     yield* this.#openReader().deferred()
   }
 
-  async release(which: { id: string } | { key: string }): Promise<number> {
+  async redeliver(which: { id: string } | { key: string }): Promise<number> {
     if ('id' in which) return this.#submitter.submit({ kind: 'release', id: Number(which.id) })
     return this.#submitter.submit({ kind: 'releaseParked', key: which.key })
   }
 
-  async drop(id: string): Promise<boolean> {
+  async discard(id: string): Promise<boolean> {
     return this.#submitter.submit({ kind: 'drop', id: Number(id) })
   }
 

@@ -69,7 +69,7 @@ const inMode = (mode: 'shared' | 'sharded'): Cases => ({
     expect(at - settling).toBeGreaterThanOrEqual(400)
   },
 
-  [`${mode}: the memo of a retry comes with the next delivery, also after a member died, until a release by hand`]:
+  [`${mode}: the memo of a retry comes with the next delivery, also after a member died, until a person redelivers it`]:
     async world => {
       const driver = await world.open()
       const before = await world.join(driver, { mode })
@@ -83,7 +83,7 @@ const inMode = (mode: 'shared' | 'sharded'): Cases => ({
       const second = await until(() => after.deliveries[0])
       expect(second.memo).toBe('1 0 1795000000000')
       await second.settle(park('stuck', 'a'))
-      await until(async () => (await reopened.release({ key: 'a' })) === 1)
+      await until(async () => (await reopened.redeliver({ key: 'a' })) === 1)
       const third = await until(() => after.deliveries[1])
       expect(third).toMatchObject({ attempt: 1, memo: undefined })
       await third.settle(done)

@@ -52,17 +52,17 @@ export const deadLetters: Cases = {
     expect(new Set(list.map(a => a.id)).size).toBe(4)
   },
 
-  'releasing an entry hands it out again with attempt 1, and takes it off the list': async world => {
+  'redelivering an entry hands it out again with attempt 1, and takes it off the list': async world => {
     const driver = await world.open()
     const member = await obedient(world, driver)
     const sent = [withOutcome(discard('no')), withOutcome(park('later', 'k')), withOutcome(retry(600_000))]
     await driver.publish(sent)
-    for (const { id } of await listed(driver, 3)) expect(await driver.release({ id })).toBe(1)
+    for (const { id } of await listed(driver, 3)) expect(await driver.redeliver({ id })).toBe(1)
     await until(() => member.deliveries.length === 6)
     expect(ids(member.deliveries.slice(3)).toSorted()).toEqual(ids(sent).toSorted())
     expect(member.deliveries.map(d => d.attempt)).toEqual([1, 1, 1, 1, 1, 1])
     await listed(driver, 0)
-    expect(await driver.release({ id: '123456' })).toBe(0)
+    expect(await driver.redeliver({ id: '123456' })).toBe(0)
   },
 
   'releasing by key hands out everything that is parked under it, and nothing else': async world => {
@@ -76,11 +76,11 @@ export const deadLetters: Cases = {
       withOutcome(discard('program:a')),
     ])
     await listed(driver, 8)
-    expect(await other.release({ key: 'program:a' })).toBe(5)
+    expect(await other.redeliver({ key: 'program:a' })).toBe(5)
     await until(() => member.deliveries.length === 13)
     expect(ids(member.deliveries.slice(8)).toSorted()).toEqual(ids(mine).toSorted())
     await listed(driver, 3)
-    expect(await driver.release({ key: 'program:a' })).toBe(0)
+    expect(await driver.redeliver({ key: 'program:a' })).toBe(0)
   },
 
   'dropping an entry ends it permanently': async world => {
@@ -88,25 +88,25 @@ export const deadLetters: Cases = {
     const member = await obedient(world, driver)
     await driver.publish([withOutcome(discard('no')), withOutcome(park('later', 'k'))])
     const [first, second] = await listed(driver, 2)
-    expect(await driver.drop(first!.id)).toBe(true)
-    expect(await driver.drop(first!.id)).toBe(false)
+    expect(await driver.discard(first!.id)).toBe(true)
+    expect(await driver.discard(first!.id)).toBe(false)
     expect((await listed(driver, 1))[0]!.id).toBe(second!.id)
-    expect(await driver.drop(second!.id)).toBe(true)
-    expect(await driver.release({ key: 'k' })).toBe(0)
-    expect(await driver.release({ id: first!.id })).toBe(0)
+    expect(await driver.discard(second!.id)).toBe(true)
+    expect(await driver.redeliver({ key: 'k' })).toBe(0)
+    expect(await driver.redeliver({ id: first!.id })).toBe(0)
     await driver.publish([withOutcome(done)])
     await until(() => member.deliveries.length === 3)
     await until(async () => (await state(driver))?.lag === 0)
   },
 
-  'what is released while no member is there waits for one': async world => {
+  'what is redelivered while no member is there waits for one': async world => {
     const [driver, other] = [await world.open(), await world.open()]
     await obedient(world, driver)
     const one = withOutcome(park('later', 'k'))
     await driver.publish([one])
     await listed(driver, 1)
     await world.close(driver)
-    expect(await other.release({ key: 'k' })).toBe(1)
+    expect(await other.redeliver({ key: 'k' })).toBe(1)
     const member = await world.join(other, { on: () => done })
     await until(() => member.deliveries.length === 1)
     expect(member.deliveries[0]).toMatchObject({ attempt: 1, event: one.event })

@@ -108,7 +108,7 @@ export const janitor: Cases = {
     await until(async () => (await driver.listGroups())[0]?.lag === 0)
   },
 
-  'what the attention list refers to stays, and can be released': async world => {
+  'what the attention list refers to stays, and can be redelivered': async world => {
     const driver = await world.open()
     let first = true
     const member = await world.join(driver, {
@@ -123,7 +123,7 @@ export const janitor: Cases = {
     await driver.purge(retention)
     const list = await collect(driver.listDeferred())
     expect(list.map(a => a.event)).toEqual(expect.arrayContaining(kept.map(k => k.event)))
-    for (const { id } of list) await driver.release({ id })
+    for (const { id } of list) await driver.redeliver({ id })
     await until(() => member.deliveries.length === 14)
     expect(ids(member.deliveries.slice(12)).toSorted()).toEqual(ids(kept).toSorted())
     expect(member.deliveries.slice(12).map(d => d.event)).toEqual(expect.arrayContaining(kept.map(k => k.event)))

@@ -30,8 +30,8 @@ const operations: Record<string, (driver: Driver) => unknown> = {
   putDocument: driver => driver.putDocument('key', 'value', 0),
   groups: driver => driver.listGroups(),
   attention: driver => collect(driver.listDeferred()),
-  release: driver => driver.release({ key: 'key' }),
-  drop: driver => driver.drop('1'),
+  redeliver: driver => driver.redeliver({ key: 'key' }),
+  discard: driver => driver.discard('1'),
   missedWakes: driver => collect(driver.missedWakes(Date.now())),
   janitor: driver => driver.purge({ maxAgeMs: 1, maxLag: 1 }),
 }

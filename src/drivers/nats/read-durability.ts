@@ -7,7 +7,7 @@ import type { NatsLog } from './provision.ts'
  * What the server says of itself: version and copies by the API; how often it syncs its files only by its monitoring
  * page, which not every server has (`monitor=http://HOST:8222` in the address).
  */
-export async function durabilityOf(connection: LogConnection, log: NatsLog): Promise<Durability> {
+export async function readDurability(connection: LogConnection, log: NatsLog): Promise<Durability> {
   const { config } = await log.events.info()
   const copies = config.num_replicas
   const server = `nats-server ${connection.serverVersion}, ${copies} ${copies === 1 ? 'copy' : 'copies'}`

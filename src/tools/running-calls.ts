@@ -7,8 +7,8 @@ export interface RunningCall extends Disposable {
   race<T>(work: Promise<T>): Promise<T>
 }
 
-/** Aborts runs that are cancelled, that exceed their timeout, or that are returned to other workers. */
-export class Cancellations {
+/** The calls that run here. Aborts those that are cancelled, that exceed their timeout, or that are returned to other workers. */
+export class RunningCalls {
   readonly #bus: Bus
   readonly #running = new Map<string, AbortController>()
   #unsubscribe: (() => void) | undefined
@@ -32,15 +32,15 @@ export class Cancellations {
     this.#unsubscribe?.()
   }
 
-  /** `timeout`: ms from now. */
-  watch(call: string, timeout: number, name: string): RunningCall {
+  /** Starts the timeout of a call that begins now. */
+  add(call: string, timeoutMs: number, name: string): RunningCall {
     const controller = new AbortController()
     const { signal } = controller
     this.#running.set(call, controller)
     const timer = setTimeout(
       () =>
-        controller.abort(new TidingsError('E_TOOL_TIMEOUT', `"${name}" ran longer than its timeout of ${timeout} ms`)),
-      Math.min(timeout, 2 ** 31 - 1),
+        controller.abort(new TidingsError('E_TOOL_TIMEOUT', `"${name}" ran longer than its timeout of ${timeoutMs} ms`)),
+      Math.min(timeoutMs, 2 ** 31 - 1),
     )
     return {
       signal,
