@@ -358,7 +358,7 @@ export class Engine {
     if (result === 'conflict') {
       this.#cachedTasks.delete(identity.task)
       if (++inbox.conflicts > maxConflicts)
-        throw new TidingsError('E_LOG_UNAVAILABLE', `another worker keeps deciding turns of task ${identity.task}`, {
+        throw new TidingsError('E_TASK_MOVED', `another worker keeps deciding turns of task ${identity.task}`, {
           retryable: true,
           next: 'The event is delivered again. If this continues, check that the clocks of the workers advance evenly and that each reaches the broker within its lease.',
         })

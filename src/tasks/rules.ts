@@ -177,9 +177,9 @@ export const isAnsweredBy = (inputs: readonly TaskInput[], { event }: TaskInput)
 
 export function outcomeForError(error: unknown, task: string, { attempt }: Delivery): DeliveryOutcome {
   const why = reasonOf(errorData(error, 'E_PROGRAM_FAILED'))
-  // An unavailable log comes back. A worker with a newer version may never start.
-  const isLogAway = /^E_(LOG|BUS)_/.test(why.code)
-  if (error instanceof TidingsError && error.retryable && (isLogAway || attempt < maxRedeliveries))
+  // An unavailable log comes back, and so does a task that moved. A worker with a newer version may never start.
+  const isTemporary = /^E_(LOG|BUS)_|^E_TASK_MOVED$/.test(why.code)
+  if (error instanceof TidingsError && error.retryable && (isTemporary || attempt < maxRedeliveries))
     return { kind: 'retry', after: backoff(attempt), reason: why }
   return { kind: 'park', reason: why, key: `task/${task}` }
 }

@@ -39,7 +39,9 @@ export class RunningCalls {
     this.#running.set(call, controller)
     const timer = setTimeout(
       () =>
-        controller.abort(new TidingsError('E_TOOL_TIMEOUT', `"${name}" ran longer than its timeout of ${timeoutMs} ms`)),
+        controller.abort(
+          new TidingsError('E_TOOL_TIMEOUT', `"${name}" ran longer than its timeout of ${timeoutMs} ms`),
+        ),
       Math.min(timeoutMs, 2 ** 31 - 1),
     )
     return {
