@@ -1,5 +1,7 @@
+import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
+import { promisify } from 'node:util'
 import { expect, it, test } from 'vitest'
 import first from '../examples/first/app.ts'
 import { until } from '../src/testing/wait.ts'
@@ -15,10 +17,22 @@ test('the README is short above its reference tables', async () => {
 test('the glossary names files that exist, in alphabetical order', async () => {
   const rows = [...(await read('docs/glossary.md')).matchAll(/^\| \*\*(.+?)\*\* .*\| `(src\/\S+)` \|$/gm)]
   expect(rows.length).toBeGreaterThanOrEqual(30)
+  expect(await read('README.md')).toContain(`[Glossary](docs/glossary.md): ${rows.length} terms`)
   const terms = rows.map(([, term]) => term!.toLowerCase())
   expect(terms).toEqual(terms.toSorted())
   const files = rows.map(([, , file]) => file!)
   expect(files.filter(file => !existsSync(new URL(`../${file}`, import.meta.url)))).toEqual([])
+})
+
+test('the tests in docs/testing.md are those of a file, and they pass', async () => {
+  const file = 'examples/first/app.test.ts'
+  const source = (await read(file))
+    .replace('../../src/index.ts', 'tidings')
+    .replace('../../src/testing/index.ts', 'tidings/testing')
+  const snippets = [...(await read('docs/testing.md')).matchAll(/^```ts\n(.*?)^```$/gms)].map(([, code]) => code!)
+  expect(snippets.length).toBeGreaterThan(3)
+  expect(snippets.filter(code => !source.includes(code))).toEqual([])
+  await promisify(execFile)(process.execPath, ['--test', file], { cwd: new URL('..', import.meta.url) })
 })
 
 onEveryBus(world =>

@@ -8,8 +8,12 @@ const search = tool('notes.search', {
   input: z.object({ query: z.string() }),
   run: () => notes.map((text, i) => ({ id: `note-${i}`, text })),
 })
-const helper = agent('helper', { model: offlineModel(), instructions: 'Answer from the notes.', tools: [search] })
-const desk = agent('desk', {
+export const helper = agent('helper', {
+  model: offlineModel(),
+  instructions: 'Answer from the notes.',
+  tools: [search],
+})
+export const desk = agent('desk', {
   on: 'question.asked',
   async run(ctx, question: { text: string }) {
     const answer = await ctx.call(helper, question.text)

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { agent, app, start, tool } from '../../src/index.ts'
-import { driverConformance } from '../../src/testing/index.ts'
+import { driverConformance } from '../../src/testing/driver.ts'
 import { z } from 'zod'
 import { MemoryDriver, registerMemoryDriver } from './memory-driver.ts'
 import { MemoryLog } from './memory-log.ts'

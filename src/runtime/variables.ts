@@ -24,7 +24,8 @@ export const variables = {
   },
   TIDINGS_MODEL_KEY: { about: 'the key of a model that `TIDINGS_MODEL` names by a URL' },
   TIDINGS_APPROVERS: {
-    about: 'the file of the approvers who may answer over HTTP; if unset, no one can: [approval.md](approval.md#over-http)',
+    about:
+      'the file of the approvers who may answer over HTTP; if unset, no one can: [approval.md](approval.md#over-http)',
   },
   TIDINGS_STOP_WITHIN: {
     default: '30s',

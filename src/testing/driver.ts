@@ -1,0 +1,11 @@
+// What authors of drivers test with. Needs the optional peers vitest and fast-check, which the conformance suite uses.
+export * from './conformance/index.ts'
+export { TestClock } from './clock.ts'
+export { findNatsServer, type FindOptions, type NatsServer } from './nats/find.ts'
+export { startNats, type Nats, type NatsOptions } from './nats/start.ts'
+export { startNatsCluster, type NatsCluster } from './nats/cluster.ts'
+export { startProxy, type TcpProxy } from './tcp-proxy.ts'
+export { selfSigned } from './certificate.ts'
+export { CommitFailures } from './sqlite/commit-failures.ts'
+export { openFaultyNats, type NatsFaults } from './nats/open-faulty.ts'
+export { openFaultySqlite, type SqliteFaults } from './sqlite/open-faulty.ts'
