@@ -110,6 +110,39 @@ test('files stay small', () => {
   expect(offences.filter(offence => Number(/(\d+) lines$/.exec(offence)![1]) > 400)).toEqual([])
 })
 
+/** The number of parameters in the list that opens at `open`. */
+function countParameters(text: string, open: number): number {
+  const list = text.slice(open).replaceAll(/\/\*[^]*?\*\/|\/\/.*|=>/g, '')
+  let depth = 0
+  let count = 0
+  let isEmpty = true
+  for (const character of list) {
+    if ('([{<'.includes(character)) depth++
+    else if (')]}>'.includes(character)) depth--
+    if (depth === 0) break
+    if (character === ',' && depth === 1) isEmpty = true
+    else if (isEmpty && !/[(\s]/.test(character)) {
+      isEmpty = false
+      count++
+    }
+  }
+  return count
+}
+
+test('a constructor has at most three parameters', () => {
+  const sample = 'constructor(a: Map<string, A>, { b, c }: B, readonly d = (e: E, f: F) => 1, // g\n)'
+  expect(countParameters(sample, sample.indexOf('('))).toBe(3)
+  expect(countParameters('constructor() {', 'constructor'.length)).toBe(0)
+  const offences = source.flatMap(file => {
+    const text = read(file)
+    return [...text.matchAll(/\bconstructor\(/g)]
+      .map(({ 0: head, index }) => countParameters(text, index + head.length - 1))
+      .filter(count => count > 3)
+      .map(count => `${file}: a constructor with ${count} parameters: give it an object with named fields`)
+  })
+  expect(offences).toEqual([])
+})
+
 test('nothing is left for later', () => {
   const mark = new RegExp(['TO' + 'DO', 'FIX' + 'ME', 'XX' + 'X'].map(word => String.raw`\b${word}\b`).join('|'))
   expect(code.filter(file => mark.test(read(file)))).toEqual([])

@@ -42,7 +42,7 @@ async function run(scheduler: fc.Scheduler, lines: readonly Act[][]): Promise<vo
     const ids = Array.from({ length: tasks }, () => newTask())
     const known = new Map<string, Known>()
     const step = (what: string) => scheduler.schedule(Promise.resolve(), what)
-    const workers = [owner(connection, log, { step }), owner(connection, log, { step, sureAt: Infinity })]
+    const workers = [owner(connection, log, { step }), owner(connection, log, { step, completeFrom: Infinity })]
     const scene: Scene = { workers, ids, known, log, taken: false }
     const before = owner(connection, log)
     for (const task of ids) {
@@ -116,7 +116,7 @@ async function perform(act: Act, scene: Scene): Promise<void> {
       scene.known.set(task, { version: version + 1, wake: act.wake, end: act.end })
       if (worker.dead) return
       if (isOwner()) owned.turnStored(task, accepted, view)
-      else await announceChange(worker.log, group, 0, accepted.seq, task)
+      else await announceChange(worker.log, { group, shard: 0, seq: accepted.seq, task })
     } finally {
       owned.closeView(view)
     }

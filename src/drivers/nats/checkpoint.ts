@@ -33,6 +33,10 @@ export interface Checkpoint {
   readonly open: readonly OpenTurn[]
 }
 
+export interface CheckpointContent extends Checkpoint {
+  readonly live: ReadonlyMap<string, LiveTaskState>
+}
+
 const rowsPerDocument = 4_000
 /** With more missing events than these, the turns are read again instead. */
 const maxOpenIds = 2_000
@@ -94,11 +98,8 @@ export async function takeCheckpoint(log: NatsLog, shard: number, group: string)
 /** The next revision; undefined, and nothing is written, if another process has taken the shard over. */
 export async function writeCheckpoint(
   log: NatsLog,
-  shard: number,
-  group: string,
-  revision: number,
-  { at, open }: Checkpoint,
-  live: ReadonlyMap<string, LiveTaskState>,
+  { shard, group, revision }: { shard: number; group: string; revision: number },
+  { at, open, live }: CheckpointContent,
 ): Promise<number | undefined> {
   const rows: Row[] = [...live].map(([task, { origin, wake, seq }]) => [task, origin, wake, seq])
   for (let i = 0; i < rows.length; i += rowsPerDocument)

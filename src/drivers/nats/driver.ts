@@ -99,8 +99,20 @@ export class NatsDriver implements Driver {
     this.#publisher = new EventPublisher(connection, log, this.#recent)
     this.#deferred = new DeferredDeliveries(log, settings.now)
     this.#groups = new Groups(connection, log, settings.leaseMs)
-    this.#reader = new Reader(connection, log, this.#turns, this.#recent, settings.newInbox)
-    this.#janitor = new Janitor(log, this.#groups, tombstones, this.#deferred, this.#blobs)
+    this.#reader = new Reader({
+      connection,
+      log,
+      turns: this.#turns,
+      recent: this.#recent,
+      newInbox: settings.newInbox,
+    })
+    this.#janitor = new Janitor({
+      log,
+      groups: this.#groups,
+      tombstones,
+      deferred: this.#deferred,
+      blobs: this.#blobs,
+    })
     this.#signals = new Signals(connection, log.names.signal)
     this.#deliveryContext = {
       connection,
@@ -150,20 +162,19 @@ export class NatsDriver implements Driver {
   async subscribe(subscription: Subscription) {
     return this.#calls.run(async () => {
       await this.#groups.join(subscription)
-      const { leaseMs, newInbox } = this.#settings
-      const closed = (consumer: GroupMember) => void this.#consumers.delete(consumer)
-      if (subscription.mode === 'shared') {
-        const consumer = new SharedMember(this.#deliveryContext, subscription, this.#groups, leaseMs, newInbox, closed)
-        this.#consumers.add(consumer)
-        await this.#deferred.adopt([subscription.group])
-        return consumer
-      }
       const context = {
         context: this.#deliveryContext,
         log: this.#log,
         turns: this.#turns,
         groups: this.#groups,
         ...this.#settings,
+      }
+      const closed = (consumer: GroupMember) => void this.#consumers.delete(consumer)
+      if (subscription.mode === 'shared') {
+        const consumer = new SharedMember(context, subscription, closed)
+        this.#consumers.add(consumer)
+        await this.#deferred.adopt([subscription.group])
+        return consumer
       }
       const consumer = new ShardedMember(context, subscription, closed)
       this.#consumers.add(consumer)
@@ -334,7 +345,7 @@ export class NatsDriver implements Driver {
 
   /** This process changed a task and may not own its shard any more, so it notifies the owner. */
   async #announce(group: string, shard: number, seq: number, task: string): Promise<void> {
-    await announceChange(this.#log, group, shard, seq, task)
+    await announceChange(this.#log, { group, shard, seq, task })
     this.#connection.writeBuffer.send(this.#log.names.change(shard, group), '')
   }
 

@@ -8,6 +8,16 @@ const maxQueued = 512
 const inactiveTtlMs = 60_000
 const retryDelayMs = 500
 
+interface FollowerOptions {
+  readonly connection: LogConnection
+  readonly log: NatsLog
+  /** All subjects by default. */
+  readonly subject: string | undefined
+  /** The sequence after which it starts. */
+  readonly after: number
+  readonly newInbox: () => string
+}
+
 /**
  * Follows a stream through an ephemeral consumer. It requests only as many messages as it has room for, so a slow reader
  * holds nothing but its position. If the consumer is gone, another one continues after the last message.
@@ -27,13 +37,7 @@ export class Follower {
   #making = false
   #stopped = false
 
-  constructor(
-    connection: LogConnection,
-    log: NatsLog,
-    subject: string | undefined,
-    after: number,
-    newInbox: () => string,
-  ) {
+  constructor({ connection, log, subject, after, newInbox }: FollowerOptions) {
     this.#connection = connection
     this.#log = log
     this.#subject = subject
@@ -102,7 +106,11 @@ export class Follower {
       await this.#connection.api(`CONSUMER.CREATE.${log}.${name}`, { stream_name: log, config })
       // It was created for a log that is gone.
       if (this.#stopped || last !== this.#last) return
-      this.#consumer = new PullConsumer(this.#connection, log, name, this.#newInbox, {
+      this.#consumer = new PullConsumer({
+        connection: this.#connection,
+        stream: log,
+        consumer: name,
+        newInbox: this.#newInbox,
         givesBack: false,
         room: () => maxQueued - this.#queue.length,
         onMessage: pulled => this.#receive(pulled),

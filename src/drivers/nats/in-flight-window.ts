@@ -5,6 +5,14 @@ import { compileFilter, type Filter } from '../../pattern.ts'
 import { NatsDelivery, type DeliveryOwner, type NatsDeliveryContext } from './nats-delivery.ts'
 import type { PulledMessage } from './pull-consumer.ts'
 
+interface InFlightWindowOptions {
+  readonly context: NatsDeliveryContext
+  readonly subscription: Subscription
+  readonly ackWaitMs: number
+  readonly readGroupFilter: () => Promise<Filter>
+  readonly onRoom: () => void
+}
+
 /**
  * The deliveries that one subscription is working on, at most as many as its window, and those that wait for room. It extends
  * their acknowledgement time on the server, so that no other member receives them.
@@ -24,17 +32,11 @@ export class InFlightWindow implements DeliveryOwner {
   /** Where the newest acknowledgement of each consumer went. */
   readonly #newestReplies = new Map<string, string>()
 
-  constructor(
-    context: NatsDeliveryContext,
-    subscription: Subscription,
-    ackWaitMs: number,
-    filterOfGroup: () => Promise<Filter>,
-    onRoom: () => void,
-  ) {
+  constructor({ context, subscription, ackWaitMs, readGroupFilter, onRoom }: InFlightWindowOptions) {
     this.context = context
     this.#subscription = subscription
     this.#ackWaitMs = ackWaitMs
-    this.#readGroupFilter = filterOfGroup
+    this.#readGroupFilter = readGroupFilter
     this.#matches = compileFilter(subscription.filter)
     this.#onRoom = onRoom
   }

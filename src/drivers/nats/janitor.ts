@@ -12,6 +12,14 @@ import type { TaskTombstones } from './task-tombstones.ts'
 import type { StoredMessage } from './stored-message.ts'
 import { taskOf, turnHeaders } from './turns.ts'
 
+interface JanitorOptions {
+  readonly log: NatsLog
+  readonly groups: Groups
+  readonly tombstones: TaskTombstones
+  readonly deferred: DeferredDeliveries
+  readonly blobs: Blobs
+}
+
 /** What may go from the log, by position: nothing that a live task, a group or its members still need. */
 export class Janitor {
   readonly #log: NatsLog
@@ -20,7 +28,7 @@ export class Janitor {
   readonly #deferred: DeferredDeliveries
   readonly #blobs: Blobs
 
-  constructor(log: NatsLog, groups: Groups, tombstones: TaskTombstones, deferred: DeferredDeliveries, blobs: Blobs) {
+  constructor({ log, groups, tombstones, deferred, blobs }: JanitorOptions) {
     this.#log = log
     this.#groups = groups
     this.#tombstones = tombstones

@@ -13,6 +13,17 @@ export interface MembershipView {
   readonly revision: number
 }
 
+interface MembershipOptions {
+  readonly connection: LogConnection
+  readonly log: NatsLog
+  readonly group: string
+  /** Id of this member. */
+  readonly id: string
+  readonly filter: Filter
+  readonly leaseMs: number
+  readonly onChange: () => void
+}
+
 /**
  * The members of a group and the owners of its shards. A member is a document that expires unless it is renewed. Changes
  * arrive as messages on the subjects of the documents.
@@ -27,15 +38,7 @@ export class Membership {
   readonly #known = new Set<string>()
   readonly #subscriptions
 
-  constructor(
-    connection: LogConnection,
-    log: NatsLog,
-    group: string,
-    id: string,
-    filter: Filter,
-    leaseMs: number,
-    onNews: () => void,
-  ) {
+  constructor({ connection, log, group, id, filter, leaseMs, onChange }: MembershipOptions) {
     this.#connection = connection
     this.#log = log
     this.#group = group
@@ -50,9 +53,9 @@ export class Membership {
     this.#subscriptions = [
       connection.subscribe(names.doc('member', group, '*'), message => {
         if (message.data.length === 0) this.#known.delete(message.subject.split('.').at(-1)!)
-        if (message.data.length === 0 || joined(message.subject)) onNews()
+        if (message.data.length === 0 || joined(message.subject)) onChange()
       }),
-      connection.subscribe(names.doc('owner', group), () => onNews()),
+      connection.subscribe(names.doc('owner', group), () => onChange()),
     ]
   }
 

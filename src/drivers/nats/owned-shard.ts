@@ -1,6 +1,6 @@
 import { log as logger } from '../../bus/telemetry/log.ts'
 import { textOf, TidingsError } from '../../errors.ts'
-import { takeCheckpoint, writeCheckpoint } from './checkpoint.ts'
+import { takeCheckpoint, writeCheckpoint, type CheckpointContent } from './checkpoint.ts'
 import {
   differs,
   type ShardFold,
@@ -27,6 +27,15 @@ export interface ShardView {
 
 /** How many newest turns are compared with the state at a time. */
 const comparePageSize = 1_000
+
+interface OwnedShardOptions {
+  readonly log: NatsLog
+  readonly group: string
+  readonly shard: number
+  /** By the monotonic clock. A reading that begins later sees everything that previous owners stored. */
+  readonly completeFrom: number
+  readonly onWake: (task: string, state: LiveTaskState) => void
+}
 
 /**
  * A shard of a group that this process owns, with its live tasks. All input is a partial view of the log, so it only adds:
@@ -60,16 +69,9 @@ export class OwnedShard {
   #isLost = false
   #comparing: AsyncGenerator<StoredMessage> | undefined
 
-  /** `sureAt`: by the monotonic clock. A reading that begins later sees everything that previous owners stored. */
-  constructor(
-    log: NatsLog,
-    group: string,
-    shard: number,
-    sureAt: number,
-    onWake: (task: string, state: LiveTaskState) => void,
-  ) {
+  constructor({ log, group, shard, completeFrom, onWake }: OwnedShardOptions) {
     this.shard = shard
-    this.#completeFrom = sureAt
+    this.#completeFrom = completeFrom
     this.#log = log
     this.#group = group
     this.#onWake = onWake
@@ -138,17 +140,12 @@ export class OwnedShard {
   /** So that the next owner continues here if this one dies while it reads. */
   async #saveProgress({ live, start, readTo, unfinished }: ShardFold): Promise<void> {
     if ((readTo - Math.max(start, this.#written)) * 2 < live.size) return
-    const checkpoint = { at: readTo, open: unfinished!.open }
-    const revision = this.#revision!
-    this.#revision = undefined
-    this.#revision = await writeCheckpoint(this.#log, this.shard, this.#group, revision, checkpoint, live)
-    if (this.#revision === undefined)
+    if (!(await this.#write({ at: readTo, open: unfinished!.open, live })))
       throw new TidingsError(
         'E_LOG_UNAVAILABLE',
         'another process took the shard over, so its checkpoint was not written',
         { retryable: true },
       )
-    this.#written = readTo
   }
 
   /** Whether the state covers everything that was stored before it was owned, and since. */
@@ -207,14 +204,20 @@ export class OwnedShard {
     const isDue = at > this.#written && (always || (at - this.#written) * 2 >= this.live.size)
     if (!isDue && !this.#mustRewrite) return
     const covered = this.#announcements.splice(0)
-    const revision = this.#revision
-    // If the write fails, its outcome is unknown, and the next save takes the checkpoint over once more.
-    this.#revision = undefined
-    this.#revision = await writeCheckpoint(this.#log, this.shard, this.#group, revision, { at, open: [] }, this.live)
-    if (this.#revision === undefined) return
-    this.#written = at
+    if (!(await this.#write({ at, open: [], live: this.live }))) return
     this.#mustRewrite = false
     for (const seq of covered) await this.#log.state.remove(seq)
+  }
+
+  /** False if another process took the shard over. */
+  async #write(checkpoint: CheckpointContent): Promise<boolean> {
+    const document = { shard: this.shard, group: this.#group, revision: this.#revision! }
+    // If the write fails, its outcome is unknown, and the next save takes the checkpoint over once more.
+    this.#revision = undefined
+    this.#revision = await writeCheckpoint(this.#log, document, checkpoint)
+    if (this.#revision === undefined) return false
+    this.#written = checkpoint.at
+    return true
   }
 
   /**

@@ -19,12 +19,16 @@ export interface PulledMessage {
   readonly message: Msg
 }
 
-export interface PullConsumerListener {
+export interface PullConsumerOptions {
+  readonly connection: LogConnection
+  readonly stream: string
+  readonly consumer: string
+  readonly newInbox: () => string
   /** Whether what comes after the stop is given back; without acknowledgements there is nothing to give back. */
   readonly givesBack: boolean
   /** How many messages there is room for now, those that are asked for and not here yet included. */
   room(): number
-  onMessage(parsePulled: PulledMessage): void
+  onMessage(pulled: PulledMessage): void
   /** The consumer is not there. */
   onMissing(): void
   /** The server is silent and messages may be lost. By default the request is repeated. */
@@ -41,8 +45,7 @@ const retryDelayMs = 200
 export class PullConsumer {
   readonly #connection: LogConnection
   readonly #subject: string
-  readonly #newInbox: () => string
-  readonly #listener: PullConsumerListener
+  readonly #options: PullConsumerOptions
   #subscription: Subscription | undefined
   #inbox = ''
   #requested = 0
@@ -50,24 +53,17 @@ export class PullConsumer {
   #restartTimer: NodeJS.Timeout | undefined
   #stopped = false
 
-  constructor(
-    connection: LogConnection,
-    stream: string,
-    consumer: string,
-    newInbox: () => string,
-    listener: PullConsumerListener,
-  ) {
-    this.#connection = connection
-    this.#subject = `$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`
-    this.#newInbox = newInbox
-    this.#listener = listener
+  constructor(options: PullConsumerOptions) {
+    this.#options = options
+    this.#connection = options.connection
+    this.#subject = `$JS.API.CONSUMER.MSG.NEXT.${options.stream}.${options.consumer}`
     this.restart()
   }
 
   /** Requests more messages if there is room; in large windows not for every single one. */
   pull(): void {
     if (this.#stopped || this.#restartTimer || !this.#connection.isConnected) return
-    const room = this.#listener.room()
+    const room = this.#options.room()
     const batch = room - this.#requested
     if (batch <= 0 || (this.#requested > 0 && batch < room / 4)) return
     this.#requested += batch
@@ -79,7 +75,7 @@ export class PullConsumer {
   restart(): void {
     if (this.#stopped) return
     this.#unsubscribe()
-    this.#inbox = this.#newInbox()
+    this.#inbox = this.#options.newInbox()
     this.#subscription = this.#connection.subscribe(this.#inbox, message => this.#receive(message))
     this.#requested = 0
     this.#receivedAt = performance.now()
@@ -89,7 +85,7 @@ export class PullConsumer {
   /** Starts over if the server has been silent for too long. */
   check(): void {
     if (this.#requested === 0 || performance.now() - this.#receivedAt <= silenceTimeoutMs) this.pull()
-    else if (this.#listener.onSilence) this.#listener.onSilence()
+    else if (this.#options.onSilence) this.#options.onSilence()
     else this.restart()
   }
 
@@ -111,13 +107,13 @@ export class PullConsumer {
     this.#receivedAt = performance.now()
     const status = message.data.length === 0 ? statusOf(message) : 0
     if (this.#stopped) {
-      if (status === 0 && message.reply && this.#listener.givesBack)
+      if (status === 0 && message.reply && this.#options.givesBack)
         this.#connection.writeBuffer.send(message.reply, '-NAK')
       return
     }
     if (status !== 0) return this.#onStatus(status, message)
     this.#requested = Math.max(0, this.#requested - 1)
-    this.#listener.onMessage(pulled(message))
+    this.#options.onMessage(pulled(message))
     this.pull()
   }
 
@@ -129,7 +125,7 @@ export class PullConsumer {
       return this.pull()
     }
     this.#requested = 0
-    if (status === codes.noResponders || message.headers!.description === 'Consumer Deleted') this.#listener.onMissing()
+    if (status === codes.noResponders || message.headers!.description === 'Consumer Deleted') this.#options.onMissing()
     this.#restartTimer ??= setTimeout(() => {
       this.#restartTimer = undefined
       this.restart()

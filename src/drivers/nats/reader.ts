@@ -17,6 +17,14 @@ const noCorrelation = '00000000-0000-0000-0000-000000000000'
 const readAtOnce = 256
 const placesKept = 1_024
 
+interface ReaderOptions {
+  readonly connection: LogConnection
+  readonly log: NatsLog
+  readonly turns: Turns
+  readonly recent: RecentEvents
+  readonly newInbox: () => string
+}
+
 /**
  * Reads the log, and finds events by id, task and correlation. JetStream has no index of ids, so `get` asks three sources: the server knows
  * the ids of the last two minutes; an id that the runtime made names its journal; any other event is in the shard of its correlation, after
@@ -33,7 +41,7 @@ export class Reader {
   readonly #newInbox: () => string
   readonly #followers = new Set<Follower>()
 
-  constructor(connection: LogConnection, log: NatsLog, turns: Turns, recent: RecentEvents, newInbox: () => string) {
+  constructor({ connection, log, turns, recent, newInbox }: ReaderOptions) {
     this.#connection = connection
     this.#log = log
     this.#turns = turns
@@ -63,7 +71,13 @@ export class Reader {
 
   async *follow(after: Position, filter: Filter | undefined, signal: AbortSignal): AsyncGenerator<StoredEvent> {
     const matches = filter && compileFilter(filter)
-    const follower = new Follower(this.#connection, this.#log, this.#subjectFor(filter), after, this.#newInbox)
+    const follower = new Follower({
+      connection: this.#connection,
+      log: this.#log,
+      subject: this.#subjectFor(filter),
+      after,
+      newInbox: this.#newInbox,
+    })
     this.#followers.add(follower)
     const stop = () => follower.stop()
     signal.addEventListener('abort', stop)

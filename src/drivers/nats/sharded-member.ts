@@ -15,7 +15,7 @@ import type { Turns } from './turns.ts'
 import { WakeSchedule } from './wake-schedule.ts'
 
 /** What a member needs of its driver. */
-interface ShardedMemberContext {
+export interface MemberContext {
   readonly context: NatsDeliveryContext
   readonly log: NatsLog
   readonly turns: Turns
@@ -66,7 +66,7 @@ export class ShardedMember implements GroupMember {
   #isClosed = false
 
   constructor(
-    { context, log, turns, groups, leaseMs, now, newInbox }: ShardedMemberContext,
+    { context, log, turns, groups, leaseMs, now, newInbox }: MemberContext,
     subscription: Subscription,
     closed: (consumer: ShardedMember) => void,
   ) {
@@ -78,20 +78,26 @@ export class ShardedMember implements GroupMember {
     this.#leaseMs = leaseMs
     this.#newInbox = newInbox
     this.#closed = closed
-    this.window = new InFlightWindow(
+    this.window = new InFlightWindow({
       context,
       subscription,
-      leaseMs,
-      () => groups.filterOf(subscription.group),
-      () => this.#pull(),
-    )
+      ackWaitMs: leaseMs,
+      readGroupFilter: () => groups.filterOf(subscription.group),
+      onRoom: () => this.#pull(),
+    })
     this.#now = now
     this.#renewed = new Stopwatch(now)
     this.#wakes = new WakeSchedule((task, due) => this.#subscription.onWake?.(task, due), now)
     const { group, filter } = subscription
-    this.#membership = new Membership(context.connection, log, group, this.#id, filter, leaseMs, () =>
-      this.#onMembershipChange(),
-    )
+    this.#membership = new Membership({
+      connection: context.connection,
+      log,
+      group,
+      id: this.#id,
+      filter,
+      leaseMs,
+      onChange: () => this.#onMembershipChange(),
+    })
     this.#changes = context.connection.subscribe(log.names.change('*', group), ({ subject }) => {
       const owning = this.#owned.get(log.names.shardIn(subject))
       if (owning) this.#read(owning).catch(() => {})
@@ -247,23 +253,25 @@ export class ShardedMember implements GroupMember {
 
   #acquire(shard: number): void {
     const { group } = this.#subscription
-    const sureAt = performance.now() + this.#leaseMs
-    const state = new OwnedShard(this.#log, group, shard, sureAt, (task, live) =>
-      this.#wakes.changed(state, task, live),
-    )
-    const consumer = new PullConsumer(
-      this.#context.connection,
-      this.#log.names.log,
-      durableOf(group, shard),
-      this.#newInbox,
-      {
-        givesBack: true,
-        room: () => (this.window.isPaused ? 0 : this.#maxPrefetch - this.window.countWaiting(shard)),
-        onMessage: pulled => this.window.receive(pulled),
-        onMissing: () => void this.#groups.provision(group).catch(() => {}),
-      },
-    )
-    const owning: OwnedEntry = { state, consumer: consumer, rereadAt: sureAt, compareAt: sureAt }
+    const completeFrom = performance.now() + this.#leaseMs
+    const state = new OwnedShard({
+      log: this.#log,
+      group,
+      shard,
+      completeFrom,
+      onWake: (task, live) => this.#wakes.changed(state, task, live),
+    })
+    const consumer = new PullConsumer({
+      connection: this.#context.connection,
+      stream: this.#log.names.log,
+      consumer: durableOf(group, shard),
+      newInbox: this.#newInbox,
+      givesBack: true,
+      room: () => (this.window.isPaused ? 0 : this.#maxPrefetch - this.window.countWaiting(shard)),
+      onMessage: pulled => this.window.receive(pulled),
+      onMissing: () => void this.#groups.provision(group).catch(() => {}),
+    })
+    const owning: OwnedEntry = { state, consumer, rereadAt: completeFrom, compareAt: completeFrom }
     this.#owned.set(shard, owning)
     this.#read(owning).catch(() => {})
   }

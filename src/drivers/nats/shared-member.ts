@@ -1,9 +1,9 @@
 import type { Subscription } from '../../bus/driver.ts'
 import { InFlightWindow, type GroupMember } from './in-flight-window.ts'
 import type { Groups } from './groups.ts'
-import type { NatsDeliveryContext } from './nats-delivery.ts'
 import { durableOf } from './names.ts'
 import { PullConsumer } from './pull-consumer.ts'
+import type { MemberContext } from './sharded-member.ts'
 
 /** A member of a shared group: pulls as many as its window has room for; the server keeps the limit of the group. */
 export class SharedMember implements GroupMember {
@@ -15,37 +15,32 @@ export class SharedMember implements GroupMember {
   #isClosed = false
 
   constructor(
-    context: NatsDeliveryContext,
+    { context, groups, leaseMs, newInbox }: MemberContext,
     subscription: Subscription,
-    groups: Groups,
-    ackWaitMs: number,
-    newInbox: () => string,
     closed: (consumer: SharedMember) => void,
   ) {
     this.#subscription = subscription
     this.#groups = groups
     this.#closed = closed
     let consumer: PullConsumer | undefined
-    const window = new InFlightWindow(
+    const window = new InFlightWindow({
       context,
       subscription,
-      ackWaitMs,
-      () => groups.filterOf(subscription.group),
-      () => consumer?.pull(),
-    )
+      ackWaitMs: leaseMs,
+      readGroupFilter: () => groups.filterOf(subscription.group),
+      onRoom: () => consumer?.pull(),
+    })
     this.window = window
-    this.#consumer = consumer = new PullConsumer(
-      context.connection,
-      context.names.log,
-      durableOf(subscription.group),
+    this.#consumer = consumer = new PullConsumer({
+      connection: context.connection,
+      stream: context.names.log,
+      consumer: durableOf(subscription.group),
       newInbox,
-      {
-        givesBack: true,
-        room: () => window.room,
-        onMessage: pulled => window.receive(pulled),
-        onMissing: () => void this.#groups.provision(this.window.group).catch(() => {}),
-      },
-    )
+      givesBack: true,
+      room: () => window.room,
+      onMessage: pulled => window.receive(pulled),
+      onMissing: () => void this.#groups.provision(this.window.group).catch(() => {}),
+    })
   }
 
   pause(): void {

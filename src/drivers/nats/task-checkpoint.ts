@@ -66,7 +66,7 @@ export async function foldShard(log: NatsLog, shard: number, options: FoldOption
   }
   const start = from.size > 0 ? Math.min(...from.values()) : 0
   const until = await log.events.head()
-  const fold = new ShardFold(live, start, until, turns && new UnfinishedTurns(log, turns, open))
+  const fold = new ShardFold({ live, start, until, unfinished: turns && new UnfinishedTurns(log, turns, open) })
   let read = 0
   let progressAt = performance.now()
   for await (const stored of log.events.scanHeaders(log.names.shard(shard), start + 1, until)) {
@@ -104,10 +104,7 @@ export async function* announcedIn(log: NatsLog, shard: number, only?: string) {
 /** `seq`: of the changed turn. */
 export async function announceChange(
   log: NatsLog,
-  group: string,
-  shard: number,
-  seq: number,
-  task: string,
+  { group, shard, seq, task }: { group: string; shard: number; seq: number; task: string },
 ): Promise<void> {
   await log.state.append(log.names.doc('foreign', group, shard, seq), JSON.stringify({ task } satisfies Announcement))
 }
@@ -123,7 +120,7 @@ export async function liveOf(
 ): Promise<LiveTaskState | undefined> {
   if (newest.header(turnHeaders.end) || isSelfContained(newest)) return applyTurn(undefined, newest, group)
   const task = taskOf(newest.subject)
-  const fold = new ShardFold(new Map(known.state && [[task, known.state]]), 0, newest.seq)
+  const fold = new ShardFold({ live: new Map(known.state && [[task, known.state]]), start: 0, until: newest.seq })
   const messages = await Array.fromAsync(
     log.events.scan({ subject: newest.subject, from: known.at + 1, until: newest.seq }),
   )
@@ -131,6 +128,13 @@ export async function liveOf(
   for await (const stored of log.events.scan({ subject: wakes, from: newest.seq })) messages.push(stored)
   for (const stored of messages) await fold.add(log, stored, group)
   return fold.live.get(task)
+}
+
+interface ShardFoldOptions {
+  readonly live: Map<string, LiveTaskState>
+  readonly start: number
+  readonly until: number
+  readonly unfinished?: UnfinishedTurns | undefined
 }
 
 export class ShardFold {
@@ -146,7 +150,7 @@ export class ShardFold {
   /** Turns that were announced and stored after the reading began. */
   readonly announced: StoredMessage[] = []
 
-  constructor(live: Map<string, LiveTaskState>, start: number, until: number, unfinished?: UnfinishedTurns) {
+  constructor({ live, start, until, unfinished }: ShardFoldOptions) {
     this.live = live
     this.start = start
     this.readTo = start

@@ -22,7 +22,7 @@ export interface Owner {
 interface Options {
   /** Awaited before each request: its stream, `events` or `state`, and its method. */
   step?: (what: string) => Promise<void>
-  sureAt?: number
+  completeFrom?: number
   /** It is killed after this many messages of the log. */
   diesAfter?: number
 }
@@ -33,7 +33,7 @@ const generators = new Set(['scan', 'scanHeaders', 'newestHeaders'])
 export function owner(
   connection: LogConnection,
   log: NatsLog,
-  { step, sureAt = 0, diesAfter = Infinity }: Options = {},
+  { step, completeFrom = 0, diesAfter = Infinity }: Options = {},
 ): Owner {
   const armed: Owner['armed'] = []
   const state = { dead: false, armed }
@@ -72,6 +72,12 @@ export function owner(
     tombstones: new TaskTombstones(mine),
     recent: new RecentEvents(),
   })
-  const owned = new OwnedShard(mine, group, 0, sureAt, (task, { wake }) => armed.push({ task, wake }))
+  const owned = new OwnedShard({
+    log: mine,
+    group,
+    shard: 0,
+    completeFrom,
+    onWake: (task, { wake }) => armed.push({ task, wake }),
+  })
   return Object.assign(state, { turns, log: mine, owned })
 }
