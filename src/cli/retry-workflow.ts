@@ -18,7 +18,7 @@ export const workflowRetryCheck =
     const read = async (key: string) => await bus.documents.readText(key)
     const hash = fork.definition!
     if ((await read(definitionDocument(program, hash))) === undefined) return undefined
-    const definition = async (of: string) => new CompiledWorkflow(await readDefinition(program, of, read))
+    const definition = async (of: string) => new CompiledWorkflow(await readDefinition(program, of, read), of)
     const { undoing, state, pinned } = await stateBefore(program, fork, await definition(hash))
     if (undoing)
       return { why: 'has undone its effects. Start it again, with its input or with `tidings redrive`', isUndone: true }
@@ -39,7 +39,7 @@ export const workflowRetryCheck =
 async function stateBefore(program: string, fork: Fork, code: CompiledWorkflow) {
   const { start } = fork
   const retry = createEvent({ type: retryType, correlationid: start.correlationid, target: program, data: fork })
-  const { machine } = await startTask(workflowProgram(code.definition), start.correlationid, retry)
+  const { machine } = await startTask(workflowProgram(code.definition, { hash: code.hash }), start.correlationid, retry)
   const state = JSON.parse(machine.snapshot()!) as InstanceState
   return { undoing: machine.isCompensating ?? false, state, pinned: machine.pinned!()!.hash }
 }

@@ -1,5 +1,7 @@
 import { expect, it } from 'vitest'
 import { z } from 'zod'
+import { plainRedactor } from '../bus/redact.ts'
+import { createEvent } from '../event.ts'
 import { tool } from '../tools/tool.ts'
 import { absent, any, count, on, seq } from './patterns.ts'
 import { is } from './refs.ts'
@@ -113,4 +115,13 @@ it('the definition says all: nothing of it is a function, and the same steps hav
   expect(JSON.parse(JSON.stringify(flow().data))).toEqual(flow().data)
   expect(flow().definition.hash).toBe(flow().definition.hash)
   expect(flow().definition.hash).not.toBe(flow().wait(1).definition.hash)
+})
+
+it('a definition that is redacted on the log keeps its hash, by which it is found there', async () => {
+  const declared = base().emit('b', () => ({ token: `ghp_${'x1'.repeat(20)}` })).definition // biome-ignore format: one flow
+  const stored = plainRedactor.json(declared.document!.text)
+  expect(stored).not.toBe(declared.document!.text)
+  const read = await base().wait('1s').definition.pinned!(declared.hash, async () => stored)
+  const machine = read.machine(createEvent({ type: 'a', data: null }), plainRedactor)
+  expect([read.hash, machine.pinned!()!.hash]).toEqual([declared.hash, declared.hash])
 })

@@ -35,7 +35,7 @@ export type PatternNode =
 
 export class CompiledWorkflow {
   readonly definition: Definition
-  /** Digest of the definition, which identifies it in turns and documents. */
+  /** Identifies the definition in turns and documents: the digest of what the code declares. */
   readonly hash: string
   readonly instructions: readonly Instruction[]
   /** Maximum duration of an instance in ms; null for none. */
@@ -44,9 +44,10 @@ export class CompiledWorkflow {
   readonly #indexesByType = new Map<string, number[]>()
   readonly #loops: (readonly [first: number, last: number])[] = []
 
-  constructor(definition: Definition) {
+  /** `hash`: of a definition that was read from the log, which has its secrets redacted and therefore another digest. */
+  constructor(definition: Definition, hash = digest(definition)) {
     this.definition = definition
-    this.hash = digest(definition)
+    this.hash = hash
     this.within = deadlineFrom(0, definition.within)
     const row: Instruction[] = []
     this.#block(definition.steps, row)

@@ -10,11 +10,13 @@ interface WorkflowProgramOptions {
   /** Source location of the definition, as `path:line:column`. */
   readonly at?: string
   readonly input?: Schema
+  /** The hash under which the definition was read from the log. */
+  readonly hash?: string
 }
 
 /** A workflow as a program of the engine. Definitions of older instances are read from the log. */
 export function workflowProgram(definition: Definition, options: WorkflowProgramOptions = {}): ProgramDefinition {
-  const code = new CompiledWorkflow(definition)
+  const code = new CompiledWorkflow(definition, options.hash)
   const { name, version, key } = definition
   const known = new Map<string, ProgramDefinition>()
   const { types } = code
@@ -33,7 +35,7 @@ export function workflowProgram(definition: Definition, options: WorkflowProgram
       if (cached) return cached
       const { redactor } = this
       const found = {
-        ...workflowProgram(await readDefinition(name, hash, read), options),
+        ...workflowProgram(await readDefinition(name, hash, read), { ...options, hash }),
         ...(redactor && { redactor }),
       }
       known.set(hash, found)
