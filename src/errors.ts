@@ -157,7 +157,7 @@ export type ErrorCode = keyof typeof errors
 interface ErrorOptions {
   cause?: unknown
   retryable?: boolean
-  /** What to do, where the text of the code would mislead. */
+  /** What to do, if the text of the code would mislead. */
   next?: string | undefined
   originalCode?: string | undefined
   data?: ErrorDetails
@@ -255,7 +255,7 @@ export function checkedErrorData(given: unknown, code: ErrorCode): ErrorData {
         ...(typeof stack === 'string' && { stack: truncateStack(stack) }),
       }
   } catch {
-    // A getter threw: describe the value as any other.
+    // A getter threw: describe the value like any other.
   }
   return errorData(given, code)
 }

@@ -1,9 +1,9 @@
 /*
- * JSON that comes from outside as text. JSON.parse rounds a number that a JavaScript number cannot hold, without a word; an id
- * of 64 bits is then another id. Such a number is given as the text that was sent. `docs/values.md` says the rule.
+ * Parses JSON text from outside. JSON.parse silently rounds numbers that a JavaScript number cannot represent, so that a
+ * 64-bit id becomes another id. Such a number becomes the text that was sent. The rule is in `docs/values.md`.
  */
 
-/** The value of a JSON text; a number that would be rounded is its text. @throws SyntaxError */
+/** Parses a JSON text. A number that would be rounded becomes its text. @throws SyntaxError */
 export function parseExactly(text: string): unknown {
   const value: unknown = JSON.parse(text)
   if (!mayRound.test(text)) return value
@@ -11,10 +11,10 @@ export function parseExactly(text: string): unknown {
   return quoted === text ? value : JSON.parse(quoted)
 }
 
-/** 15 digits are always held, unless an exponent leads out of range. */
+/** 15 digits are always exact, unless the exponent is out of range. */
 const mayRound = /(?:\d\.?){16}|\d[eE]/
 const sureLength = 15
-// More digits than toPrecision gives.
+// More digits than toPrecision returns.
 const maxDigits = 100
 
 /** The same JSON with quotes around the numbers that would be rounded. */
@@ -40,7 +40,7 @@ function withQuotes(json: string): string {
 const [quote, backslash, minus] = [34, 92, 45]
 const isDigit = (unit: number) => unit >= 48 && unit <= 57
 
-/** The quote that ends what begins here. */
+/** Index of the quote that ends the string that begins here. */
 function endOfString(json: string, start: number): number {
   let end = start + 1
   while (json.charCodeAt(end) !== quote) end += json.charCodeAt(end) === backslash ? 2 : 1
@@ -55,8 +55,8 @@ function endOfNumber(json: string, start: number): number {
 }
 
 /**
- * Whether the number is written again as it was sent. A fraction may be sent with more digits than JavaScript writes, if they
- * are those of the same double: other languages write 0.10000000000000001.
+ * Whether JavaScript represents the number exactly. A fraction may have more digits than JavaScript writes if they denote the
+ * same double: other languages write 0.10000000000000001.
  */
 function isHeld(source: string): boolean {
   const value = Number(source)
@@ -70,7 +70,7 @@ function isHeld(source: string): boolean {
   )
 }
 
-/** 0.DIGITS × 10^EXPONENT, without zeros around; `count` is that of the digits from the first that is not zero. */
+/** 0.DIGITS × 10^EXPONENT, without outer zeros. `count`: number of digits from the first that is not zero. */
 interface Decimal {
   readonly digits: string
   readonly exponent: number

@@ -17,7 +17,7 @@ export function canonicalType(type: string): string {
   return type
 }
 
-/** Names of what is addressed: agents, tools, workflows, approvals. `what`: as in `an agent name`. @throws E_APP_INVALID */
+/** Checks the name of an agent, tool, workflow or approval. `what`: such as `an agent name`. @throws E_APP_INVALID */
 export function assertName(name: string, what: string): void {
   if (!typeName.test(name) || name.length > maxNameLength)
     throw new TidingsError(
@@ -26,7 +26,7 @@ export function assertName(name: string, what: string): void {
     )
 }
 
-/** A pattern is a type in which `*` stands for one word and a final `>` for one or more, as in NATS subjects. */
+/** Whether this is a pattern: a type in which `*` matches one word and a final `>` one or more, as in NATS subjects. */
 export function isTypePattern(pattern: unknown): pattern is string {
   return typeof pattern === 'string' && pattern.length <= maxTypeLength && typePattern.test(pattern)
 }
@@ -44,16 +44,16 @@ export function matchesType(pattern: string, type: string): boolean {
   return want.length === have.length
 }
 
-/** One clause of a subscription: any of these types and, where targets are named, any of these targets. */
+/** One clause of a subscription: any of these types and, if there are targets, any of these targets. */
 export interface Clause {
   readonly types: readonly string[]
   readonly targets?: readonly string[]
 }
 
-/** An event matches a filter when it matches any of its clauses. */
+/** An event matches a filter if it matches any of its clauses. */
 export type Filter = readonly Clause[]
 
-/** Compiles a filter. Literal types are looked up, patterns are tried in turn. */
+/** Compiles a filter. Literal types use a lookup; patterns are tried in turn. */
 export function compileFilter(filter: Filter): (event: { type: string; target?: string | null }) => boolean {
   const clauses = filter.map(clause => ({
     literal: new Set(clause.types.filter(t => !t.includes('*') && !t.includes('>'))),

@@ -2,8 +2,8 @@ import { relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 /*
- * Where in the user's code something happened: for people and reports, never for decisions. Frames of Node and of Tidings
- * are left out. Nothing here throws, whatever was thrown.
+ * Source locations in the user's code, for people and reports, never for decisions. Frames of Node and of Tidings are left
+ * out. Nothing here throws, for any thrown value.
  */
 
 const ours = new URL('.', import.meta.url).href
@@ -18,15 +18,15 @@ interface Frame {
   readonly location: string
 }
 
-/** `path:line:column` of the innermost frame that is neither of Tidings nor of Node; undefined when there is none. */
+/** `path:line:column` of the innermost frame of the user's code; undefined if there is none. */
 export function sourceLocation(stack: string | undefined): string | undefined {
   for (const frame of framesOf(stack)) return frame.location
   return undefined
 }
 
 /**
- * The line of the user's code that called something, itself or through a library; undefined where Tidings did.
- * `stack`: from the caller on.
+ * The line of the user's code that made a call, directly or through a library; undefined if Tidings made it. `stack`: from
+ * the caller on.
  */
 export function callerLocation(stack: string | undefined): string | undefined {
   let library: string | undefined
@@ -40,13 +40,13 @@ export function callerLocation(stack: string | undefined): string | undefined {
   return library
 }
 
-/** A path as people write it: relative to where they are, where it lies below. */
+/** A path relative to the working directory, if it is inside it. */
 export function shortPath(path: string): string {
   const short = relative('.', path)
   return short === '' || short.startsWith('..') ? path : short
 }
 
-/** The frames of the user's own code and of the causes, one a line, in at most 2,048 characters; undefined when there are none. */
+/** The frames of the user's code and of the causes, one per line, at most 2,048 characters; undefined if there are none. */
 export function stackOf(thrown: unknown): string | undefined {
   try {
     const lines: string[] = []
@@ -56,7 +56,7 @@ export function stackOf(thrown: unknown): string | undefined {
       const frames = [...framesOf(textIn(error.stack))]
         .filter(({ location: place }) => !place.includes('/node_modules/'))
         .map(formatFrame)
-      // A cause mostly comes from where the error does.
+      // A cause mostly has the same frames as its error.
       const added = frames.filter(frame => !lines.includes(frame))
       if (added.length > 0) lines.push(...(lines.length > 0 ? [`caused by ${nameOf(error)}`] : []), ...added)
     }
@@ -66,10 +66,10 @@ export function stackOf(thrown: unknown): string | undefined {
   }
 }
 
-/** Where an agent is defined, as a line of a stack. */
+/** The source location of an agent, as a line of a stack. */
 export const formatLocation = (name: string, place: string) => formatFrame({ name, location: place })
 
-/** As many whole lines as an error may carry. */
+/** Truncates a stack to whole lines, to the size limit of an error. */
 export function truncateStack(stack: string): string {
   return stack.length <= maxStack ? stack : stack.slice(0, Math.max(0, stack.lastIndexOf('\n', maxStack)))
 }

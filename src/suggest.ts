@@ -1,6 +1,4 @@
-/* What somebody who misspelt a name may have meant. */
-
-/** `; did you mean "x"?`, or nothing where no known name is near. */
+/** `; did you mean "x"?` for the nearest known name; empty if none is near. */
 export function didYouMean(name: string, known: Iterable<string>): string {
   const maxDistance = Math.max(1, Math.floor(name.length / 3))
   let best: string | undefined
@@ -12,7 +10,7 @@ export function didYouMean(name: string, known: Iterable<string>): string {
   return best === undefined ? '' : `; did you mean "${best}"?`
 }
 
-/** Levenshtein distance; as soon as it is known to be `enough` or more, that. */
+/** Levenshtein distance, but at most `enough`. */
 function distanceBetween(a: string, b: string, enough: number): number {
   if (Math.abs(a.length - b.length) >= enough) return enough
   let above = Array.from({ length: b.length + 1 }, (_, i) => i)

@@ -1,23 +1,23 @@
 import { inspect } from 'node:util'
 
 /*
- * What a thrown value says. JavaScript throws anything: undefined, a proxy, an error of 5 MB, an object whose getters throw.
- * Nothing here throws, and every text is bounded.
+ * Describes thrown values. JavaScript code can throw anything: undefined, a proxy, an error of 5 MB, an object whose getters
+ * throw. Nothing here throws, and every text is bounded.
  */
 
 /** Longest text of an error, in UTF-16 units. */
 const maxErrorText = 4_096
-/** Room for the note that says how much was cut, so that a text is cut once only. */
+/** Room for the note about the truncation, so that a text is truncated only once. */
 const noteRoom = 64
 export const maxCodeText = 128
-/** Causes and errors of an AggregateError that are read of one thrown value. */
+/** Maximum number of causes and AggregateError members that are read. */
 const maxParts = 8
-/** How far back a cut looks for the end of a word: half a secret would not be recognised as one. */
+/** How far back a truncation looks for the end of a word: half a secret would not be recognised. */
 const maxWordTail = 1_024
 const wordEnd = /[\s"'`,;(){}[\]<>|&]/
 const isHighSurrogate = (unit: number) => unit >= 0xd800 && unit <= 0xdbff
 
-/** The text itself, or its beginning and a note that says how much is missing. */
+/** The text, or its beginning with a note about how much is missing. */
 export function truncateText(text: string): string {
   if (text.length <= maxErrorText) return text
   const last = maxErrorText - noteRoom
@@ -28,7 +28,7 @@ export function truncateText(text: string): string {
   return `${text.slice(0, end)}… (${text.length - end} more characters)`
 }
 
-/** What a thrown value says, its causes and the errors of an AggregateError included. */
+/** The text of a thrown value, with its causes and the errors of an AggregateError. */
 export function describeThrown(thrown: unknown): string {
   try {
     return truncateText(messageWithCauses(thrown, new Set([thrown])))
@@ -37,7 +37,7 @@ export function describeThrown(thrown: unknown): string {
   }
 }
 
-/** The code that a thrown value or one of its causes has, such as `ECONNREFUSED`. */
+/** The code of a thrown value or of one of its causes, such as `ECONNREFUSED`. */
 export function codeOfThrown(thrown: unknown): string | undefined {
   try {
     return findCode(thrown, new Set([thrown]))
@@ -46,7 +46,7 @@ export function codeOfThrown(thrown: unknown): string | undefined {
   }
 }
 
-/** The parts that were read of one thrown value: causes may form a circle. */
+/** The parts that were already read, because causes may form a cycle. */
 type Read = Set<unknown>
 
 function findCode(thrown: unknown, read: Read): string | undefined {
@@ -69,7 +69,7 @@ function messageWithCauses(thrown: unknown, read: Read): string {
   const parts: string[] = []
   for (const part of partsOf(thrown, read)) {
     const text = messageWithCauses(part, read)
-    // Many errors quote their cause.
+    // Many errors already quote their cause.
     if (!message.endsWith(text) && !parts.includes(text)) parts.push(text)
   }
   if (parts.length > 0) return message === '' ? parts.join('; ') : `${message}: ${parts.join('; ')}`
@@ -87,7 +87,7 @@ const inspectOptions = {
   maxStringLength: maxErrorText,
 } as const
 
-/** The cause of an error, and the errors that it stands for. */
+/** The cause of an error and the members of an AggregateError. */
 function* partsOf(error: object, read: Read): Iterable<unknown> {
   const cause = get(error, 'cause')
   const errors = get(error, 'errors')

@@ -17,9 +17,9 @@ export interface BusOptions {
   maxBytes?: number
   /** Larger data, in bytes, is stored in a blob. Default 8 KiB. */
   inlineBytes?: number
-  /** Redacts everything that is stored. Default: secrets that are known by their shape. */
+  /** Redacts everything that is stored. Default: built-in secret formats. */
   redactor?: Redactor
-  /** Where large data goes. Default: the blob store of the driver. */
+  /** Stores large data. Default: the blob store of the driver. */
   blobs?: BlobStore
 }
 
@@ -54,7 +54,7 @@ export class Bus extends LogAccess {
     this.#inlineBytes = options.inlineBytes ?? 8 * 1024
   }
 
-  /** The same log under other redaction rules. */
+  /** The same log with other redaction rules. */
   withRedactor(redactor: Redactor): Bus {
     return new Bus(this.driver, { ...this.#options, redactor })
   }
@@ -64,7 +64,7 @@ export class Bus extends LogAccess {
     return (await this.publishAll([draft]))[0]!
   }
 
-  /** Publishes events of one correlation as a whole or not at all, in this order. */
+  /** Publishes events of one correlation atomically, in this order. */
   async publishAll(drafts: readonly Draft[]): Promise<PublishedEvent[]> {
     for (const draft of drafts) this.redactor.assertNames(draft)
     const events = drafts.map(draft => createEvent(draft))

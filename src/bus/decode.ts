@@ -12,7 +12,7 @@ import { isCorrelation, isReservedId, maxOutsideId } from './ids.ts'
 // RFC 3339 in UTC, as Date.prototype.toISOString writes it, with or without fractions.
 const timestamp = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z$/
 const traceparent = /^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/
-// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
+// biome-ignore lint/suspicious/noControlCharactersInRegex: the pattern finds control characters
 const control = /[\u0000-\u001f\u007f]/
 
 type Rule = (value: unknown) => string | undefined

@@ -6,8 +6,7 @@ const maxAttempts = 100
 
 export interface DocumentOptions {
   /**
-   * The document holds names, ids and positions, which rules of the app must not change: only secrets that are known by their shape
-   * are redacted.
+   * The document contains names, ids and positions, which the rules of an app must not change: redacts only built-in secret formats.
    */
   readonly namesOnly?: boolean
 }

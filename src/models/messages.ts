@@ -53,8 +53,8 @@ function inOrder(answers: ToolMessage, { content }: LanguageModelV4Message): Too
 }
 
 /**
- * Whether reasoning is missing since the last message of the user because it was redacted. Anthropic wants it there for
- * as long as thinking is on.
+ * Whether redaction removed reasoning since the last message of the user. Anthropic requires that reasoning while thinking
+ * is on.
  */
 export function lacksReasoning(prompt: LanguageModelV4Prompt): boolean {
   const turn = prompt.slice(prompt.findLastIndex(({ role }) => role === 'user') + 1)
@@ -63,7 +63,7 @@ export function lacksReasoning(prompt: LanguageModelV4Prompt): boolean {
 
 function userText(event: CloudEvent): string {
   const content = event.type === 'agent.noted' ? (event.data as { text: string }).text : inputOf(event)
-  // "null" means nothing to a model, and providers reject an empty text.
+  // A model cannot interpret "null", and providers reject an empty text.
   if (content === null || content === undefined) return `The event ${event.type} arrived without data.`
   return typeof content === 'string' ? content : JSON.stringify(content)
 }
@@ -81,7 +81,7 @@ function assistantMessage(result: ModelResult): LanguageModelV4Message {
   return {
     role: 'assistant',
     content: parts.flatMap(part => assistantPart(part, result)),
-    // No provider reads it.
+    // No provider reads this part.
     ...(lacks && { providerOptions: { tidings: { reasoning: 'redacted' } } }),
   }
 }
@@ -91,7 +91,7 @@ function assistantPart(part: ModelPart, { text, reasoning, toolCalls }: ModelRes
   switch (part.type) {
     case 'text': {
       const own = part.text ?? text
-      // Anthropic refuses a text that is blank.
+      // Anthropic rejects a blank text.
       return own.trim() === '' && !options ? [] : [{ type: 'text', text: own, ...options }]
     }
     case 'reasoning':
@@ -113,7 +113,7 @@ function assistantPart(part: ModelPart, { text, reasoning, toolCalls }: ModelRes
     case 'file':
     case 'reasoning-file': {
       const { type, mediaType } = part
-      // Until its bytes are fetched.
+      // A placeholder until its bytes are fetched.
       const data = { type: 'reference' as const, reference: 'url' in part ? { url: part.url } : { blob: part.blob } }
       return [{ type, mediaType, data, ...options } as AssistantPart]
     }

@@ -5,10 +5,9 @@ import { offlineModel } from './offline/language-model.ts'
 type ModelEnvironment = { readonly [name: string]: string | undefined }
 
 /**
- * The model that `TIDINGS_MODEL` names: unset or `offline`, `openai/NAME`, `anthropic/NAME`, `google/NAME`, or the
- * base URL of anything that speaks the OpenAI protocol with the model behind a `#` (`http://localhost:11434/v1#qwen3`).
- * Providers are optional peers, loaded when they are named. A key that is not set is missed by {@link assertKey}, where the
- * model is hosted: commands and workers that never ask it need none.
+ * The model that `TIDINGS_MODEL` names: unset or `offline`, `openai/NAME`, `anthropic/NAME`, `google/NAME`, or the base URL
+ * of a service with the OpenAI protocol and the model after a `#` (`http://localhost:11434/v1#qwen3`). Provider packages are
+ * optional peers, loaded on demand. Only workers that host the model need its key: they call {@link assertKey}.
  * @throws E_MODEL_UNKNOWN
  */
 export async function modelFromEnvironment(env: ModelEnvironment = process.env): Promise<LanguageModelV4> {
@@ -25,7 +24,7 @@ export async function modelFromEnvironment(env: ModelEnvironment = process.env):
   )
 }
 
-/** OpenAI itself by its own default protocol; another base URL by chat completions, which is what others speak. */
+/** OpenAI with its default protocol; another base URL with chat completions, which other services implement. */
 async function openai(name: string, env: ModelEnvironment): Promise<LanguageModelV4> {
   const apiKey = keyIn(env, 'OPENAI_API_KEY')
   const { createOpenAI } = await load('@ai-sdk/openai', () => import('@ai-sdk/openai'))
@@ -62,7 +61,7 @@ async function compatible(named: string, apiKey: string | undefined): Promise<La
   return createOpenAICompatible(apiKey ? { ...settings, apiKey } : settings)(name)
 }
 
-// Of each model without its key: the variable. By a registered symbol, since the app may have its own copy of Tidings.
+// The variable of each model whose key is missing. A registered symbol, because the app may have its own copy of Tidings.
 const missingKey = Symbol.for('tidings.missingKey')
 
 const keyIn = (env: ModelEnvironment, variable: string): string => env[variable]?.trim() ?? ''

@@ -32,7 +32,7 @@ interface HostedModel extends Model {
   readonly circuit: Circuit | undefined
 }
 
-/** Hosts models: `model.invoke` → one step → `model.result` or `model.failed`; text as `model.delta` signals on the way. */
+/** Hosts models: `model.invoke` → one step → `model.result` or `model.failed`. Streams text as `model.delta` signals. */
 export class ModelStation {
   readonly #bus: Bus
   readonly #models: readonly HostedModel[]
@@ -158,7 +158,7 @@ export class ModelStation {
     const prompt = await this.#logErrors.from(this.#conversations.prompt(event, instructions))
     const options: LanguageModelV4CallOptions = {
       prompt,
-      // Anthropic refuses a turn that lacks a part of its thinking, unless thinking is off.
+      // Anthropic rejects a turn that lacks a part of its thinking, unless thinking is off.
       ...(lacksReasoning(prompt) && { providerOptions: { anthropic: { thinking: { type: 'disabled' } } } }),
       abortSignal: AbortSignal.any([
         AbortSignal.timeout(milliseconds(model.options.timeout ?? defaultTimeout)),

@@ -169,7 +169,7 @@ export interface ProgramDefinition {
   pinned?(hash: string, read: (key: string) => Promise<string | undefined>): Promise<ProgramDefinition>
   /** Part of the runtime, such as the loop of a model agent: it may emit reserved types. */
   readonly isBuiltIn?: true
-  /** Redacts what its tasks store. Default: secrets that are known by their shape. */
+  /** Redacts what its tasks store. Default: built-in secret formats. */
   readonly redactor?: Redactor
 }
 

@@ -1,8 +1,8 @@
 import { generateKeyPairSync, randomBytes, sign } from 'node:crypto'
 
 /**
- * A certificate for 127.0.0.1 and localhost that signs itself and is good for a day, in PEM. Clients take `cert` as
- * their authority.
+ * A self-signed certificate for 127.0.0.1 and localhost, valid for one day, in PEM. Clients use `cert` as their certificate
+ * authority.
  */
 export function selfSigned(): { readonly cert: string; readonly key: string } {
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
@@ -30,7 +30,7 @@ export function selfSigned(): { readonly cert: string; readonly key: string } {
 
 const hour = 3_600_000
 
-/* DER: a tag, the length, the content. */
+/* DER: tag, length, content. */
 
 function tagged(tag: number, ...contents: Buffer[]): Buffer {
   const content = Buffer.concat(contents)

@@ -1,31 +1,31 @@
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
-/** What the server answers to one request. The default is an empty, complete answer. */
+/** The answer to one request. Default: an empty, complete answer. */
 export interface Reply {
-  /** Streamed word by word, before all else, as `reasoning_content`. What calls tools after it must be given back with it. */
+  /** Streamed first, word by word, as `reasoning_content`. A tool call after it must be sent back together with it. */
   reasoning?: string
   /** Streamed word by word. */
   text?: string
-  /** Streamed word by word in place of the text. */
+  /** Streamed word by word instead of the text. */
   refusal?: string
-  /** Arguments are streamed in fragments; a string is sent as it is, which allows malformed JSON. */
+  /** Arguments are streamed in fragments; a string is sent unchanged, which allows malformed JSON. */
   toolCalls?: readonly { name: string; arguments: unknown; id?: string }[]
-  /** Default: `tool_calls` where there are any, else `stop`. */
+  /** Default: `tool_calls` if there are any, else `stop`. */
   finish?: string
-  /** Tokens reported at the end, where the request asks for them. */
+  /** Tokens reported at the end, if the request asks for them. */
   usage?: { prompt: number; completion: number; cached?: number; reasoning?: number }
   /** An error instead of an answer, such as 429 or 500. */
   status?: number
   /** The `retry-after` header, in seconds. */
   retryAfter?: number
-  /** Destroys the socket after so many chunks. */
+  /** Destroys the socket after this number of chunks. */
   cutAfter?: number
-  /** Ends the answer in good order after so many chunks, without a finish reason or `[DONE]`. */
+  /** Ends the response normally after this number of chunks, without a finish reason or `[DONE]`. */
   endAfter?: number
-  /** Sends an error object as an event after so many chunks, as providers do when they fail half-way. */
+  /** Sends an error object as an event after this number of chunks, as providers do when they fail midway. */
   errorAfter?: number
-  /** Awaited before each chunk: a delay makes a slow stream, an open promise makes one that hangs. */
+  /** Awaited before each chunk: a delay makes the stream slow, a promise that never settles makes it hang. */
   before?: (chunk: number) => unknown
 }
 
@@ -33,11 +33,11 @@ export interface RecordedRequest {
   readonly path: string
   readonly headers: IncomingHttpHeaders
   readonly body: ChatRequest
-  /** Resolves when the exchange is over: whether the answer was sent to its end or the connection was lost. */
+  /** Resolves when the exchange is over. True if the whole answer was sent, false if the connection was lost. */
   readonly outcome: Promise<'sent' | 'lost'>
 }
 
-/** The part of a chat-completions request that tests look at. */
+/** The fields of a chat-completions request that tests check. */
 export interface ChatRequest {
   model: string
   messages: {
@@ -62,9 +62,9 @@ export interface OpenAIServer extends AsyncDisposable {
 }
 
 /**
- * A local HTTP server that speaks the OpenAI chat-completions protocol, streaming, and fails on demand. It refuses what
- * providers refuse: calls without their answers, answers without their calls, calls without the reasoning before them.
- * Where the script is used up it answers 400, which no client repeats.
+ * A local HTTP server for the OpenAI chat-completions protocol, with streaming and failures on demand. It rejects what
+ * providers reject: calls without answers, answers without calls, calls without the reasoning before them. When the script
+ * is used up it answers 400, which clients do not retry.
  */
 export async function openaiServer(...replies: (Reply | ((request: ChatRequest) => Reply))[]): Promise<OpenAIServer> {
   const queue = [...replies]
@@ -126,7 +126,7 @@ function fail(response: ServerResponse, { status = 500, retryAfter }: Reply, mes
   response.end(JSON.stringify({ error: failure(status, message) }))
 }
 
-/** Source: the answers of OpenAI, and of DeepSeek to calls whose reasoning is missing. */
+/** Source: the responses of OpenAI, and of DeepSeek to calls without their reasoning. */
 function problemOf({ messages }: ChatRequest, reasoned: ReadonlyMap<string, string>): string | undefined {
   let open: string[] = []
   for (const [

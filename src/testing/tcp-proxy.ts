@@ -2,21 +2,21 @@ import { once } from 'node:events'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { freePort } from './ports.ts'
 
-/** A wire between a client and a server, for tests to damage. */
+/** A TCP proxy between a client and a server that tests can disturb. */
 export interface TcpProxy extends AsyncDisposable {
-  /** Of 127.0.0.1; clients connect here. */
+  /** Port on 127.0.0.1 that clients connect to. */
   readonly port: number
-  /** How many connections there are. */
+  /** Number of open connections. */
   readonly connections: number
-  /** Resets all connections. New ones are still let in. */
+  /** Resets all connections. Still accepts new ones. */
   cut(): void
-  /** Turns new connections away; those that are there stay. */
+  /** Rejects new connections; existing ones stay open. */
   refuse(): void
-  /** Lets new connections in again. */
+  /** Accepts new connections again. */
   accept(): Promise<void>
-  /** Holds the bytes back in both directions, while all sockets stay open: the other side seems to hang. */
+  /** Buffers the bytes in both directions while all sockets stay open, so that each side seems to hang. */
   freeze(): void
-  /** Lets the bytes flow again, those that were held first. */
+  /** Forwards the buffered bytes, then new ones. */
   thaw(): void
   stop(): Promise<void>
 }
@@ -32,7 +32,7 @@ class LocalProxy implements TcpProxy {
   readonly port: number
   readonly #host: string
   readonly #targetPort: number
-  /** What makes the bytes that arrive at a socket flow on. */
+  /** The functions that resume forwarding, one per socket. */
   readonly #flows = new Map<Socket, () => void>()
   #server: Server | undefined
   #frozen = false

@@ -1,8 +1,8 @@
 import { Counter, Gauge, Histogram, type AnyInstrument } from './registry.ts'
 
-/* All that is counted and measured in this process. docs/observe.md has the table for people. */
+/* The metrics of this process. docs/observe.md has a table of them. */
 
-// From a no-op in the process to a model that thinks for minutes.
+// From a no-op to a model that reasons for minutes.
 const seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300]
 
 const counter = (name: string, description: string, unit: string, ...labels: string[]) =>

@@ -48,7 +48,7 @@ export const attribute = {
   attempt: 'tidings.attempt',
   outcome: 'tidings.outcome',
   reason: 'tidings.reason',
-  /** Seconds from when an event could be had until it was taken. */
+  /** Seconds from when an event became available until a worker received it. */
   queueTime: 'tidings.queue_time',
   cost: 'tidings.cost',
   duplicate: 'tidings.duplicate',

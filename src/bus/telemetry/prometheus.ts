@@ -11,7 +11,6 @@ export async function prometheusText(): Promise<string> {
   return formatInstruments(instruments)
 }
 
-/** These as Prometheus text. */
 export const formatInstruments = (shown: readonly AnyInstrument[]) =>
   `${shown.flatMap(each => [...linesOf(each)]).join('\n')}\n`
 
@@ -36,7 +35,7 @@ function* bucketsOf(name: string, histogram: Histogram, labels: readonly string[
   yield `${name}_count${written(histogram.labels, labels)} ${value.count}`
 }
 
-/** As collectors translate names: https://opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetrics/ */
+/** Translates names as collectors do. Source: https://opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetrics/ */
 function nameOf({ name, unit, kind }: AnyInstrument): string {
   return name.replaceAll('.', '_') + (unit === 's' ? '_seconds' : '') + (kind === 'counter' ? '_total' : '')
 }

@@ -1,17 +1,17 @@
 /*
- * Numbers of this process, kept once and shown twice: as Prometheus text and by OTLP. A series is one combination of
- * label values; an instrument holds at most 256 of them, and what comes beyond is counted under `other`, so that neither
- * memory nor a backend grows with names that users make up.
+ * The metrics of this process, exported as Prometheus text and by OTLP. A series is one combination of label values. An
+ * instrument has at most 256 series and counts the rest under `other`, so that names chosen by users cannot exhaust memory
+ * or a backend.
  */
 
 const maxSeries = 256
 const overflowLabel = 'other'
 
 interface Named {
-  /** Dotted, as OTLP has it. */
+  /** Dotted, as in OTLP. */
   readonly name: string
   readonly description: string
-  /** UCUM, as OTLP has it: `s`, or in braces what is counted. */
+  /** UCUM, as in OTLP: `s`, or the counted thing in braces. */
   readonly unit: string
   /** Names of labels, two at most. */
   readonly labels: readonly string[]
@@ -29,7 +29,7 @@ abstract class Instrument<T> implements Named {
   readonly unit: string
   readonly labels: readonly string[]
   readonly #series: { labels: readonly string[]; value: T }[] = []
-  // By the first label and then by the second: looked up for every event, without making a key.
+  // Nested by first and second label, because a lookup per event must not build a key.
   readonly #index = new Map<string, Map<string, { labels: readonly string[]; value: T }>>()
 
   constructor({ name, description, unit, labels }: Named) {
@@ -87,7 +87,7 @@ export class Gauge extends Instrument<number> {
 }
 
 export interface Distribution {
-  /** Per bucket, not cumulative; one more than there are bounds. */
+  /** Per bucket, not cumulative. One entry more than `bounds`. */
   readonly counts: number[]
   count: number
   sum: number

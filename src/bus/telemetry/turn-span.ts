@@ -5,7 +5,7 @@ import { spanIdOf, traceIdOf } from './ids.ts'
 import { eventAttributes, publishSpan } from './spans.ts'
 import { usesOurIds, contextOf, flagsFor, isTracing, startSpan, traceparentOf } from './tracing.ts'
 
-/** The task of a turn, as its spans name it. */
+/** The fields of a task that its spans contain. */
 export interface TracedTask {
   readonly task: string
   readonly program: string
@@ -25,8 +25,8 @@ export interface TurnTraceOptions {
 }
 
 /**
- * The span of one turn, with what it publishes. Its parent is the span of the task, which is made when the task ends,
- * wherever that is: its id follows from the task, so every process that decides for it knows it before.
+ * The span of one turn and its events. Its parent is the span of the task, which is created when the task ends. The id of
+ * that span is derived from the task id, so every process knows it before.
  */
 export class TurnSpan {
   readonly #traced: TracedTask
@@ -59,9 +59,9 @@ export class TurnSpan {
     })!
   }
 
-  /** Hands the events on with the contexts of their spans. Answers and withdrawals keep that of the request. */
+  /** Returns the events with the contexts of their spans. Answers and cancellations keep the context of the request. */
   emitted(events: readonly CloudEvent[]): CloudEvent[] {
-    // Of a turn that could not be recorded, what failed it is all that is published.
+    // If the turn could not be recorded, only the events that fail the task are published.
     this.#publishes.length = 0
     return events.map(event => {
       if (belongsToRequest(event)) return event
@@ -71,7 +71,7 @@ export class TurnSpan {
     })
   }
 
-  /** The turn is on the log. `end`: how the task ended with it. */
+  /** Called when the turn is on the log. `end`: how the task ended with it. */
   accepted(end: string | undefined): void {
     this.#isAccepted = true
     this.#span.setAttribute(attribute.turnEmits, this.#publishes.length)
@@ -125,6 +125,6 @@ function taskContext({ task, start }: TracedTask): SpanContext | undefined {
   }
 }
 
-// As `tidings trace` has it: they are lines of their request, not branches. A continuation carries a call and is none.
+// In `tidings trace` these are lines of their request, not branches. A continuation has a call but is a branch.
 const belongsToRequest = ({ id, type, call }: CloudEvent) =>
   id.endsWith(':cancel') || (call !== undefined && type !== 'agent.invoke')

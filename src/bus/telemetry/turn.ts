@@ -6,7 +6,7 @@ import { metrics } from './metrics.ts'
 import { recordOutcome } from './outcomes.ts'
 import { TurnSpan, type TracedTask, type TurnTraceOptions } from './turn-span.ts'
 
-/** Why a task failed, as the event that says so was published: redacted when it was emitted. */
+/** The error in the event that reported the failure of the task. It was redacted when it was emitted. */
 function reasonIn(events: readonly CloudEvent[]) {
   const failed = events.findLast(({ type }) => type === 'agent.task.failed')
   const error = (failed?.data as { error?: ErrorData } | null | undefined)?.error
@@ -15,7 +15,7 @@ function reasonIn(events: readonly CloudEvent[]) {
   return { code, reason: message, ...(stack !== undefined && { stack }) }
 }
 
-/** Keeps how one turn of a task went: in the metrics, and as a span where there is an SDK. */
+/** Records one turn of a task in the metrics, and as a span if there is an SDK. */
 export class TurnTrace implements Disposable {
   readonly #traced: TracedTask
   readonly #version: number
@@ -28,12 +28,12 @@ export class TurnTrace implements Disposable {
     this.#span = TurnSpan.begin(options)
   }
 
-  /** What the turn emits, with the contexts of its spans, where there are any. */
+  /** Returns the events that the turn emits, with the contexts of their spans, if there are any. */
   emitted(events: readonly CloudEvent[]): readonly CloudEvent[] {
     return this.#span?.emitted(events) ?? events
   }
 
-  /** The turn is on the log. */
+  /** Called when the turn is on the log. */
   accepted(
     events: readonly CloudEvent[],
     settling: readonly { delivery: Delivery; outcome: DeliveryOutcome }[],

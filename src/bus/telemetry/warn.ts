@@ -1,7 +1,7 @@
 import { textOf } from '../../errors.ts'
 import type { Redactor } from '../redact.ts'
 
-/** Warns the person who runs this process, by the rules of the app that it concerns. */
+/** Emits a process warning, redacted by the rules of the app. */
 export function warn(redactor: Redactor, problem: unknown): void {
   const text = redactor.text(typeof problem === 'string' ? problem : textOf(problem))
   const warning = new Error(text)

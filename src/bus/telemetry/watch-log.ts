@@ -39,7 +39,7 @@ async function refresh(): Promise<void> {
   }
 }
 
-/** What the log answers in time. This process may lack permission for some of the questions. */
+/** The state that the log reports in time. This process may lack permission for a part of it. */
 async function readState(log: WatchedLog) {
   if (log.problem) return {}
   const late = setTimeout(timeoutMs, undefined, { ref: false })

@@ -1,20 +1,20 @@
 import type { JSONValue, LanguageModelV4FunctionTool, LanguageModelV4Prompt } from '@ai-sdk/provider'
 import { outputValue } from './results.ts'
 
-/** A tool call of the running conversation; `result` is undefined where it failed or is still open. */
+/** A tool call of the conversation. `result` is undefined if it failed or is open. */
 export interface Exchange {
   readonly toolName: string
   readonly input: unknown
   readonly result: JSONValue | undefined
 }
 
-/** What any model gets, in the words of this one. */
+/** The prompt of a model, in the form that this model uses. */
 export interface Conversation {
-  /** The last thing the user said. */
+  /** The last message of the user. */
   readonly ask: string
   /** The tool calls since then. */
   readonly exchanges: readonly Exchange[]
-  /** How many tool calls there are in all: the next one gets a new id. */
+  /** Number of all tool calls, for the id of the next one. */
   readonly calls: number
 }
 
@@ -46,7 +46,7 @@ export function conversation(prompt: LanguageModelV4Prompt): Conversation {
   return { ask, exchanges, calls: callsIn(prompt).length }
 }
 
-/** Approximated by words: this model has no tokens. */
+/** The number of words, because this model has no tokens. */
 export function countWords(prompt: LanguageModelV4Prompt, tools: readonly LanguageModelV4FunctionTool[]): number {
   return wordsIn(JSON.stringify([prompt.map(message => message.content), tools]))
 }

@@ -17,10 +17,10 @@ import { writeAnswer, writeReport } from './write.ts'
 export const offlineProvider = 'tidings'
 
 /**
- * A language model without a network and without a key. It plans tool calls by rules and writes by extraction: every
- * statement of its answers is a sentence that a tool returned, word for word, with the identifier of its passage. It
- * does not understand anything; where the words do not match it says that the documents do not answer. The same prompt
- * gives the same answer, byte for byte; temperature, seed and their like have no effect.
+ * A language model without a network or a key. It plans tool calls by rules and answers by extraction: every statement is a
+ * sentence that a tool returned, verbatim, with the identifier of its passage. It matches words and understands nothing; if
+ * no words match, it answers that the documents do not contain the answer. The same prompt gives the same answer, byte for
+ * byte; settings such as temperature and seed have no effect.
  */
 export function offlineModel(): LanguageModelV4 {
   return {
@@ -75,7 +75,7 @@ function usableTools({ tools = [], toolChoice }: LanguageModelV4CallOptions): La
   return toolChoice?.type === 'tool' ? functions.filter(tool => tool.name === toolChoice.toolName) : functions
 }
 
-/** Researcher with tools or their results at hand, reviewer or planner where a shape is asked for, else writer. */
+/** Researcher if there are tools or results, reviewer or planner if a shape is requested, else writer. */
 function decide(
   { prompt, responseFormat, toolChoice, tools: given = [] }: LanguageModelV4CallOptions,
   tools: readonly LanguageModelV4FunctionTool[],
@@ -106,7 +106,7 @@ function decide(
 
 const anyAnswer: OfflineSchema = { type: 'object', properties: { answer: { type: 'string' } }, required: ['answer'] }
 
-/** Without tools and notes, what the user wrote besides the question is all there is to answer from. */
+/** Without tools and notes, answers from the user's text besides the question. */
 function quotesIn(ask: string, question: string): Quote[] {
   const text = ask.replace(question, '')
   return extract(question, [{ id: 'message', path: 'message', heading: '', text }])

@@ -2,20 +2,20 @@ import type { JSONValue } from '@ai-sdk/provider'
 import { isRecord, parseOrUndefined } from './results.ts'
 import { squeeze } from './sentences.ts'
 
-/** A statement with the citations that belong to it, as notes and drafts hold them. */
+/** A statement with its citations, as in notes and drafts. */
 export interface Unit {
   readonly text: string
   readonly citations: readonly string[]
 }
 
-/** What was found out about one topic, or the line that admits that nothing was. */
+/** The findings on one topic, or the line that admits that there are none. */
 export interface Note {
   readonly topic: string
   readonly units: readonly Unit[]
   readonly admission: string | undefined
 }
 
-/** What a user message holds, whether it came as text, as Markdown with labels or as JSON. */
+/** The content of a user message: plain text, Markdown with labels, or JSON. */
 export interface Material {
   readonly question: string
   readonly notes: readonly Note[]
@@ -23,7 +23,7 @@ export interface Material {
 }
 
 export const notFound = 'The documents do not answer this.'
-/** Of a report: no sentence in it is about enough of the question. */
+/** Warning in a report in which no sentence covers enough of the question. */
 export const unsure = 'This may not answer the question: the documents do not say all of it in one passage.'
 export const notSearched = 'The documents could not be searched: every tool call failed.'
 
@@ -37,7 +37,7 @@ export function admits(line: string): boolean {
 interface Entry {
   readonly label: string
   readonly text: string
-  /** The question of the object that the text stands in. */
+  /** The question of the object that contains the text. */
   readonly topic: string
 }
 
@@ -47,7 +47,7 @@ const asksLabel = /^(?:part|sub_?question|question|query|topic|task|subject|titl
 const draftLabel = /^(?:draft|report|article)$/i
 const remarkLabel = /^(?:remarks?|feedback|review|comments?|issues?)$/i
 
-/** @param prefer the key that names the question, where there are several: the whole question, or a part of it. */
+/** @param prefer the key of the question, if there are several: the whole question, or a part of it */
 export function material(text: string, prefer: 'whole' | 'part' = 'whole'): Material {
   const entries = entriesOf(text)
   const draft = entries.find(entry => draftLabel.test(entry.label))
@@ -130,7 +130,7 @@ function notesOf(text: string, topic: string): Note[] {
   return notes.filter(note => note.units.length > 0 || (note.topic !== '' && note.admission !== undefined))
 }
 
-/** A line with its citations taken off its end; a line that cites in its middle stays whole. */
+/** A line without the citations at its end. A line with a citation in the middle stays whole. */
 export function unitOf(line: string): Unit | undefined {
   let text = squeeze(line).replace(/^(?:[-*+>]|\d+[.)])\s+/, '')
   const whole = text
@@ -144,7 +144,7 @@ export function unitOf(line: string): Unit | undefined {
   return /\[[^\]]*[#/][^\]]*\](?![([:])/.test(whole) ? { text: whole, citations } : undefined
 }
 
-/** Where the bracketed marker at the end of a text begins; identifiers may hold brackets themselves. */
+/** Index of the bracketed marker at the end of a text. Identifiers may contain brackets. */
 function markerStart(text: string): number | undefined {
   if (!text.endsWith(']')) return undefined
   let depth = 0

@@ -5,7 +5,7 @@ import { type Concept, concepts, isBroad, stems } from './words.ts'
 const asks = '(?:how|what|which|when|where|why|who|whether|does|do|can|is|are|should)'
 const clause = new RegExp(`\\s*[;,]?\\s+(?:and|or|but|also|then)\\s+(?=${asks}\\b)|;\\s+`, 'i')
 
-/** A question split into parts worth asking each for itself: two to four, up to six where more was asked. */
+/** Splits a question into parts to search separately: two to four, up to six for a question with more parts. */
 export function facets(question: string): string[] {
   const asked = questions(question)
   const clauses = (asked.length > 0 ? asked : [question])
@@ -37,7 +37,7 @@ export function facets(question: string): string[] {
   return distinct.slice(0, Math.min(4, Math.max(2, distinct.length - 1)))
 }
 
-/** A clause that lost its subject to the splitting gets it back. */
+/** Restores the subject of a clause that lost it by the split. */
 function withSubject(part: string, named: readonly Concept[]): string {
   const own = stems(part)
   const lost = named.filter(concept => !concept.forms.some(form => own.includes(form)))
@@ -49,7 +49,7 @@ function unique(parts: readonly string[]): string[] {
   return parts.filter((part, i) => parts.findIndex(other => stems(other) === stems(part)) === i)
 }
 
-/** What to type into a search box: the key terms with their other spellings; fewer of them at the second attempt. */
+/** A search query: the key terms with their other spellings, fewer at the second attempt. */
 export function searchTerms(question: string, attempt: number): string {
   const wanted = concepts(question)
   const named = wanted.filter(concept => concept.named).map(concept => concept.label)

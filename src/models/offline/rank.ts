@@ -1,7 +1,7 @@
 import { type Sentence, sentences, squeeze } from './sentences.ts'
 import { type Concept, concepts, isBroad, occurrences, occurs, stems } from './words.ts'
 
-/** A piece of text that a tool returned, and the identifier that came with it. */
+/** A text that a tool returned, with its identifier. */
 export interface Passage {
   readonly id: string
   readonly path: string
@@ -9,7 +9,7 @@ export interface Passage {
   readonly text: string
 }
 
-/** A sentence to be quoted, with the identifier of where it stands. */
+/** A sentence to quote, with the identifier of its passage. */
 export interface Quote {
   readonly text: string
   readonly citation: string
@@ -20,8 +20,8 @@ interface Candidate extends Quote {
 }
 
 /**
- * The sentences that answer the question best, verbatim; none where the passages are not about it. A sentence counts
- * only where its surroundings cover the question (see {@link covers}) and it names one of its concepts itself.
+ * The sentences that answer the question best, verbatim; none if the passages are not about it. A sentence counts only if
+ * its surroundings cover the question (see {@link covers}) and it contains one of the concepts itself.
  */
 export function extract(question: string, passages: readonly Passage[], limit = 5): Quote[] {
   const wanted = conceptsAmong(
@@ -52,7 +52,7 @@ export function extract(question: string, passages: readonly Passage[], limit = 
   return best(candidates, limit)
 }
 
-/** The concepts of a question; a word that is the name of a folder among the sources counts as a name. */
+/** The concepts of a question. A word that is also a folder name among the sources counts as a name. */
 export function conceptsAmong(question: string, paths: readonly string[]): Concept[] {
   const segments = new Set(paths.flatMap(path => path.split('/').slice(0, -1).map(stems)))
   return concepts(question).map(concept => {
@@ -62,8 +62,8 @@ export function conceptsAmong(question: string, paths: readonly string[]): Conce
 }
 
 /**
- * Every named concept occurs here or in the document, and more than half of the others occur here. Half is enough where
- * a name says that it is the right document, unless what was met are words found everywhere.
+ * Whether every named concept occurs here or in the document, and more than half of the others occur here. Half is enough if
+ * a name identifies the document, unless only common words matched.
  */
 export function covers(wanted: readonly Concept[], here: string, document: string): boolean {
   const named = wanted.filter(concept => concept.named)
@@ -74,7 +74,7 @@ export function covers(wanted: readonly Concept[], here: string, document: strin
   return met.length * 2 > core.length
 }
 
-/** What is known of each document: its path, and the passages of it that were returned. */
+/** The path of each document and the passages of it that were returned. */
 function documents(passages: readonly Passage[]): Map<string, string> {
   const known = new Map<string, string>()
   for (const { path, heading, text } of passages) {
@@ -83,7 +83,7 @@ function documents(passages: readonly Passage[]): Map<string, string> {
   return known
 }
 
-/** Rare concepts say more: inverse document frequency over the sentences, as in BM25. */
+/** Weighs rare concepts more: inverse document frequency over the sentences, as in BM25. */
 function weights(wanted: readonly Concept[], indexes: readonly string[]): Map<Concept, number> {
   return new Map(
     wanted.map(concept => {
@@ -114,7 +114,7 @@ function scoreOf(
   return sentence.text.endsWith(':') ? score * 0.7 : score
 }
 
-/** The highest scores without repetition; a weak straggler is left out. Equal scores keep the order of the texts. */
+/** The sentences with the highest scores, without repetitions and weak ones. Equal scores keep the order of the texts. */
 function best(candidates: readonly Candidate[], limit: number): Quote[] {
   const ranked = candidates.toSorted((a, b) => b.score - a.score)
   const chosen: Candidate[] = []
@@ -125,7 +125,7 @@ function best(candidates: readonly Candidate[], limit: number): Quote[] {
   return chosen.map(({ text, citation }) => ({ text, citation }))
 }
 
-/** Whether two sentences say the same with the same words. */
+/** Whether two sentences have the same words. */
 export function sameSentence(a: string, b: string): boolean {
   return squeeze(a) === squeeze(b) || stems(a) === stems(b)
 }

@@ -16,8 +16,8 @@ const maxSearches = 2
 const maxReads = 3
 
 /**
- * The next tool calls, by rules: search; once more in other words where that gave nothing; read the best hits; a tool
- * of another kind is called once where it has to do with the question. No calls: it is time to answer.
+ * The next tool calls, by rules: search; search once more with other words if that found nothing; read the best hits; call a
+ * tool of another kind once if it relates to the question. Without calls the model answers.
  */
 export function nextCalls(
   question: string,
@@ -71,7 +71,7 @@ export function findings(
 
 const textOf = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value))
 
-/** Calls of tools that are neither search nor read: each once, where the question and the tool share a word. */
+/** Calls of tools that neither search nor read: each once, if the question and the tool share a word. */
 function otherCalls(
   question: string,
   tools: readonly LanguageModelV4FunctionTool[],
@@ -96,7 +96,7 @@ function isRead({ name, description = '' }: LanguageModelV4FunctionTool): boolea
   return /read|fetch|open|get|load|view|passage|document/i.test(name) || /^\W*(?:read|fetch|open)/i.test(description)
 }
 
-/** An input that fits the schema of the tool; a given query goes where a query is asked for. */
+/** An input that matches the schema of the tool. A given query fills its query field. */
 export function inputFor(tool: LanguageModelV4FunctionTool, values: Values, query?: string): ToolCall['input'] {
   const schema = tool.inputSchema as OfflineSchema
   const filled = fill(schema, values)
@@ -107,7 +107,7 @@ export function inputFor(tool: LanguageModelV4FunctionTool, values: Values, quer
   return { ...Object.fromEntries(required), ...(query !== undefined && target !== undefined && { [target]: query }) }
 }
 
-/** The fields of a hit under the names that the reading tool asks for; undefined where one is missing. */
+/** The fields of a hit under the names that the reading tool requires; undefined if one is missing. */
 function readInput(tool: LanguageModelV4FunctionTool, hit: Fields): ToolCall['input'] | undefined {
   const schema = tool.inputSchema as OfflineSchema
   const names = schema.required ?? stringProperties(schema).slice(0, 1)
@@ -121,7 +121,7 @@ function stringProperties(schema: OfflineSchema): string[] {
   return properties.flatMap(([name, type]) => (typeof type === 'object' && type.type === 'string' ? [name] : []))
 }
 
-/** Whether what is seen of a hit has to do with the question: its names, and at least one of its other concepts. */
+/** Whether a hit relates to the question: it contains all names and at least one other concept. */
 function isGood(wanted: readonly Concept[], hit: Fields): boolean {
   const seen = stems(
     Object.values(hit)
@@ -140,7 +140,7 @@ function passagesOf({ toolName, result }: Exchange): Passage[] {
     .filter(passage => passage !== undefined)
 }
 
-/** A snippet is cut out anywhere: of a sentence that was cut nothing is quoted. */
+/** A snippet may begin or end inside a sentence; such sentences are not quoted. */
 function withoutRaggedEnds(passage: Passage): Passage {
   const text = passage.text.replace(/^\s*(?:…|\.{3})[^.!?]*[.!?]?/, '').replace(/[^.!?]*(?:…|\.{3})\s*$/, '')
   return { ...passage, text }

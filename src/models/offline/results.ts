@@ -1,13 +1,13 @@
 import type { JSONValue, LanguageModelV4ToolResultOutput } from '@ai-sdk/provider'
 import type { Passage } from './rank.ts'
 
-/** One record of what a tool returned: a hit of a search, a passage that was read. */
+/** One record in the output of a tool: a search hit, or a passage that was read. */
 export type Fields = { readonly [name: string]: JSONValue | undefined }
 
 const idNames = ['id', 'passage', 'ref', 'url', 'uri', 'href', 'link', 'path', 'file', 'source', 'key', 'name', 'title']
 const textNames = ['text', 'content', 'body', 'passage', 'excerpt', 'snippet', 'summary', 'description']
 
-/** The value of a tool's output, JSON where it is JSON; undefined where the tool failed or was denied. */
+/** The output of a tool, parsed if it is JSON; undefined if the tool failed or was denied. */
 export function outputValue(output: LanguageModelV4ToolResultOutput): JSONValue | undefined {
   if (output.type === 'json') return output.value
   if (output.type === 'text') return parseOrUndefined(output.value) ?? output.value
@@ -37,7 +37,7 @@ export function isRecord(value: JSONValue | undefined): value is { [name: string
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-/** A record as a passage; undefined where it has no text. */
+/** A record as a passage; undefined if it has no text. */
 export function passageOf(fields: Fields, fallbackId: string): Passage | undefined {
   const text = firstString(fields, textNames)
   if (text === undefined) return undefined

@@ -7,7 +7,7 @@ interface Review {
   readonly remarks: readonly string[]
 }
 
-/** Checks a draft by rules: it says something, cites it, does not repeat itself and speaks of what was asked. */
+/** Checks a draft by rules: it has statements with citations, without repetitions, about the question. */
 export function review({ question, draft = '' }: Material): Review {
   const lines = draft.split('\n').filter(line => line.trim() !== '' && !/^\s*(?:#{1,6}\s|[-=*_]{3,}\s*$)/.test(line))
   const admitted = lines.filter(admits)

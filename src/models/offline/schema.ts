@@ -1,4 +1,4 @@
-/** The part of JSON Schema that structured output is declared in. */
+/** The part of JSON Schema that structured output uses. */
 export interface OfflineSchema {
   readonly type?: string | readonly string[]
   readonly properties?: { readonly [name: string]: OfflineSchema | boolean }
@@ -28,18 +28,18 @@ export interface OfflineSchema {
   readonly multipleOf?: number
 }
 
-/** What there is to fill a schema with, by the name of the property. */
+/** The values to fill a schema with, by property name. */
 export interface Values {
   text(name: string): string
   list(name: string): readonly string[]
   flag(name: string): boolean
   number(name: string): number
   choose(name: string, options: readonly unknown[]): unknown
-  /** The values for one element of a list of objects: they speak of that element. */
+  /** The values for one element of a list of objects. */
   about(topic: string): Values
 }
 
-/** A value of the schema's shape, filled by the names of its properties. */
+/** A value that matches the schema, filled by property names. */
 export function fill(schema: OfflineSchema | boolean, values: Values, name = ''): unknown {
   return fillFrom({ root: typeof schema === 'object' ? schema : {}, values, depth: 0 }, schema, name)
 }
@@ -103,7 +103,7 @@ function typeOf(schema: OfflineSchema): string {
   return schema.items || schema.prefixItems ? 'array' : 'string'
 }
 
-/** The first option that is not null; deep down the null one, or a plain value, so that recursive schemas end. */
+/** The first option that is not null. At depth, null or a plain value, so that recursive schemas end. */
 function chooseOption(
   { root, depth }: Filling,
   options: readonly (OfflineSchema | boolean)[],
@@ -150,7 +150,7 @@ function fillString({ format, minLength = 0, maxLength = Infinity }: OfflineSche
   return points.join('') + '.'.repeat(Math.max(0, minLength - points.length))
 }
 
-/** A format allows no extraction; what stands here says nothing, in the right form. */
+/** Placeholders for formats, which extraction cannot fill. */
 const formats: { readonly [format: string]: string } = {
   'date-time': '1970-01-01T00:00:00Z',
   date: '1970-01-01',

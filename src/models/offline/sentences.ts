@@ -1,4 +1,4 @@
-/** A sentence of prose that stands verbatim in the text, white space apart. */
+/** A sentence of prose that is verbatim in the text, except for white space. */
 export interface Sentence {
   readonly text: string
   /** 0 for the first sentence of its block. */
@@ -14,7 +14,7 @@ export function sentences(text: string): Sentence[] {
   )
 }
 
-/** White space carries no meaning in prose. */
+/** Joins white space, which has no meaning in prose. */
 export const squeeze = (text: string): string => text.replace(/\s+/g, ' ').trim()
 
 const fence = /^\s*(?:```|~~~)/
@@ -69,7 +69,7 @@ function splitSentences(block: string): string[] {
   return [...found, block.slice(start).trim()]
 }
 
-/** "This …" means nothing without the sentence before it: the two stay together. */
+/** "This …" refers to the sentence before it, so the two stay together. */
 function withAntecedents(list: readonly string[]): string[] {
   const found: string[] = []
   for (const sentence of list) {

@@ -15,7 +15,7 @@ const names = {
   score: /score|confidence|rating|quality|grade/i,
 }
 
-/** What the material says, under the names that schemas give to such things. */
+/** The content of the material, under common property names. */
 export function valuesOf(held: Material, prose: string, citations: readonly string[]): Values {
   const { question } = held
   const verdict = () => (held.draft === undefined ? { approved: citations.length > 0, remarks: [] } : review(held))

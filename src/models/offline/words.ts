@@ -1,19 +1,19 @@
 /**
- * Words, and the concepts of a question: what must be found for a text to be about it. A concept has several written
- * forms ("DST", "daylight saving time"); a named one (an identifier, a proper noun) may not be missing.
+ * Words, and the concepts of a question, which a text about it must contain. A concept has several written forms ("DST",
+ * "daylight saving time"). A named concept, such as an identifier or a proper noun, is required.
  */
 export interface Concept {
   readonly label: string
-  /** Stemmed token sequences; any one of them counts. */
+  /** Stemmed token sequences; any of them matches. */
   readonly forms: readonly string[]
   readonly named: boolean
-  /** Other ways to write it. */
+  /** Other spellings. */
   readonly synonyms: readonly string[]
-  /** What is talked about in its neighbourhood. */
+  /** Related terms. */
   readonly near: readonly string[]
 }
 
-/** Each row: forms of one concept; after the bar, neighbouring notions. */
+/** Each row: forms of one concept; after the bar, related terms. */
 const thesaurus = `
 daylight saving time, DST, daylight savings, summer time | time zone
 time zone, timezone, TZ | UTC offset
@@ -48,7 +48,7 @@ dependency, dependencies
     return { labels: list(forms), forms: list(forms).map(stems), near: list(near) }
   })
 
-/** Carry no meaning of their own. */
+/** Words without a meaning of their own. */
 const stopWords = new Set(
   `a an the this that these those it its is are was were be been being am do does did done doing has have had having
   can could shall should will would may might must i you he she we they me him her us them my your his our their who
@@ -59,7 +59,7 @@ const stopWords = new Set(
   summarise let know one sure s t d ll re ve`.split(/\s+/),
 )
 
-/** Too common in questions to tell what a question is about. */
+/** Words too common in questions to identify the topic. */
 const weakWords = new Set(
   `treat handle handling work works use using used usage support make get set do deal manage behave happen happens
   way ways thing things mean means need want good best better like kind type exactly possible able difference
@@ -68,7 +68,7 @@ const weakWords = new Set(
     .map(stem),
 )
 
-/** Found everywhere: that they are met says little of what a text is about. */
+/** Words so common in texts that a match means little. */
 const broadWords = new Set(
   `time file data value code function run new name number string object user text line list case second minute hour day
   type error event call set key test build start end first last change read write server client`
@@ -84,12 +84,12 @@ function tokens(text: string): string[] {
   return text.toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? []
 }
 
-/** A text as an index to look forms up in: its stems, with spaces around each. */
+/** An index of a text for looking up forms: its stems, with spaces around each. */
 export function stems(text: string): string {
   return ` ${tokens(text).map(stem).join(' ')} `
 }
 
-/** A light stemmer: it only has to send the forms of one word to one place. */
+/** A light stemmer, which maps the forms of a word to one stem. */
 function stem(word: string): string {
   if (word.length < 4) return word
   const base = word
@@ -113,7 +113,7 @@ export function isBroad(concept: Concept): boolean {
   return concept.forms.every(form => broadWords.has(form))
 }
 
-/** The concepts of a question, in its order. What stands before a colon is its subject, and counts as named. */
+/** The concepts of a question, in its order. The text before a colon is its subject, and counts as named. */
 export function concepts(question: string): Concept[] {
   const colon = /^([^:?!.\n]{1,40}):\s/.exec(question)?.[1]
   const subject = stems(colon ?? '')
@@ -148,7 +148,7 @@ function wordConcept(words: readonly string[], at: number, question: string, sub
   return { label: word, forms: [form], named, synonyms: [], near: [] }
 }
 
-/** Written like a name, or standing where names stand: bare after a verb or preposition ("does croner", "in hono"). */
+/** Written like a name, or in the position of one: without an article after a verb or preposition ("does croner", "in hono"). */
 function isNamed(words: readonly string[], at: number, question: string): boolean {
   const word = words[at] ?? ''
   const before = words[at - 1]

@@ -6,7 +6,7 @@ import type { Cases, World } from './world.ts'
 
 type WithBlobs = Driver & Required<Pick<Driver, 'blobs'>>
 
-/** Opens one more member. The case is skipped for a driver that keeps no blobs. */
+/** Opens a member. Skips the case for a driver without blobs. */
 async function open(world: World): Promise<WithBlobs> {
   const driver = await world.open()
   return driver.blobs ? (driver as WithBlobs) : world.skip(`${driver.name} keeps no blobs`)

@@ -7,7 +7,7 @@ import { until } from '../wait.ts'
 import { done, entries, entry, ids } from './entries.ts'
 import type { Cases, Member } from './world.ts'
 
-/** Handing shards over takes as long as members need to notice each other. */
+/** Moving shards takes as long as members need to notice each other. */
 const slow = { within: 20_000 }
 
 const mode = 'sharded'
@@ -21,7 +21,7 @@ const settled = (driver: Driver) =>
 const shardsOf = (driver: Driver, deliveries: Member['deliveries']) =>
   new Set(deliveries.map(d => shardOf(d.event.correlationid, driver.shards)))
 
-/** Publishes events of many correlations until every member gets some: then the shards are spread. */
+/** Publishes events of many correlations until every member receives some: then the shards are spread. */
 async function spread(driver: Driver, members: readonly Member[]): Promise<void> {
   const seen = members.map(m => m.deliveries.length)
   await until(
@@ -168,7 +168,7 @@ export const sharded: Cases = {
         maxInFlight: 8,
         on: async delivery => {
           await pause(8)
-          // A member that has lost the shard may be refused; then the new owner has the delivery.
+          // A member that lost the shard may be rejected; the new owner then has the delivery.
           await delivery.settle(done).then(
             () => settledIds.add(delivery.event.id),
             () => {},

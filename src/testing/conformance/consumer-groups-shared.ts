@@ -5,7 +5,7 @@ import { until } from '../wait.ts'
 import { discard, done, entries, entry, ids, park } from './entries.ts'
 import type { Cases } from './world.ts'
 
-/** Until the group has settled everything. */
+/** Waits until the group has settled everything. */
 const settled = (driver: Driver, group = 'jobs', within = 10_000) =>
   until(async () => (await driver.listGroups()).find(g => g.group === group)?.lag === 0, {
     within,
@@ -61,7 +61,7 @@ export const shared: Cases = {
         { group: 'tasks-too', mode: 'sharded' as const },
       ]
       const members = await Promise.all(groups.map(group => world.join(driver, group)))
-      // Also when a sharded group may be handed events before they are on disk.
+      // Also if a driver delivers events to sharded groups before they are on disk.
       for (const n of [1, 2, 3]) {
         const one = entry({ data: { n } })
         const before = structuredClone(one.event)
@@ -192,7 +192,7 @@ export const shared: Cases = {
     for (const mode of ['shared', 'sharded'] as const) await driver.createGroup({ ...options, group: mode, mode })
     const before = entries(20)
     await other.publish(before)
-    // Again, and by somebody else: a group that is there stays.
+    // Repeated by another member: an existing group stays unchanged.
     for (const mode of ['shared', 'sharded'] as const) await other.createGroup({ ...options, group: mode, mode })
     expect((await driver.listGroups()).map(({ group, lag }) => [group, lag])).toEqual([
       ['sharded', 20],

@@ -6,7 +6,7 @@ import type { Cases, Member, World } from './world.ts'
 
 const state = async (driver: Driver, group = 'jobs') => (await driver.listGroups()).find(g => g.group === group)
 
-/** A member that settles with the outcome written in the event the first time, and is done the next time. */
+/** A member that settles the first delivery of an event with the outcome in its data, and the next one as done. */
 const obedient = (world: World, driver: Driver): Promise<Member> => {
   const seen = new Set<string>()
   return world.join(driver, {

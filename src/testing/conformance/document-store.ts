@@ -2,7 +2,7 @@ import { expect } from 'vitest'
 import type { Driver } from '../../bus/driver.ts'
 import type { Cases } from './world.ts'
 
-/** Reads, changes and writes back until no one was faster. */
+/** Reads, changes and writes the document, until no other writer was faster. */
 async function update(driver: Driver, key: string, change: (value: number) => number): Promise<void> {
   for (;;) {
     const seen = await driver.getDocument(key)

@@ -46,7 +46,7 @@ export const input = (task: string, draft: Parameters<typeof entry>[0] = {}) =>
 export const emitted = (task: string, version: number, ordinal: number, draft: Parameters<typeof entry>[0] = {}) =>
   entry({ id: emitId(task, version, ordinal), correlationid: correlationOf(task), ...draft })
 
-/** The turn after version `expect` of a task, with what else is to be committed. */
+/** A commit of the turn after version `expect` of a task. */
 export function turn(task: string, expect: number, more: Partial<Commit> & { time?: string } = {}): Commit {
   const { time, ...rest } = more
   const id = turnId(task, expect + 1)
@@ -54,7 +54,7 @@ export function turn(task: string, expect: number, more: Partial<Commit> & { tim
   return { group: 'tasks', task, expect, turn: record, events: [], settle: [], wake: null, ...rest }
 }
 
-/** A turn that wants no wake-up any more, as of a task that has nothing more to wait for. */
+/** A turn without a wake-up, as of a task that waits for nothing. */
 export async function clearWake(driver: Driver, task: string): Promise<void> {
   const { records } = await driver.journal(task)
   await driver.commit(turn(task, records.filter(({ type }) => type === 'task.turn').length))

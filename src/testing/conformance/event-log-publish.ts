@@ -8,7 +8,7 @@ import type { Cases } from './world.ts'
 
 const increasing = (list: readonly number[]) => list.every((value, i) => i === 0 || value > list[i - 1]!)
 
-/** Stands for an entry that a broker refuses in the middle of a batch. */
+/** Simulates an entry in the middle of a batch that a broker rejects. */
 function broken(correlationid: string): EncodedEvent {
   const { event } = entry({ correlationid })
   return {

@@ -26,15 +26,15 @@ export type { BrokerControl, TestLog } from './world.ts'
 export type ContractPart = keyof typeof parts
 
 export interface Conformance {
-  /** Makes an empty log that no other case uses. */
+  /** Creates an empty log that no other case uses. */
   fresh(): Promise<TestLog>
-  /** The same with a broker of its own, for the cases that stop it. Unless given, these do not run. */
+  /** The same with its own broker, for the cases that stop it. Without it these cases do not run. */
   freshBroker?(): Promise<TestLog>
-  /** Only these parts: a new driver grows one by one. Default: all. */
+  /** Only these parts, for a driver under development. Default: all. */
   parts?: readonly ContractPart[]
   /** The broker has no index of ids, so that a repeated publish stores the event twice. */
   storesDuplicates?: boolean
-  /** Cases that are known to fail, by their sentence, each with the reason. One that passes fails as a stale gap. */
+  /** Cases that are known to fail, by their sentence, each with the reason. If one passes, it is reported as a stale gap. */
   gaps?: Readonly<Record<string, string>>
 }
 
@@ -49,13 +49,13 @@ const parts = {
   LogAdmin: { lifecycle, purge: janitor, availability: steady, outages },
 } satisfies Record<string, Record<string, Cases>>
 
-/** These measure memory, or keep the machine busy. */
+/** Cases that measure memory or load the machine. */
 const alone = new Set(['read', 'shared groups', 'outages'])
 
 const caseTimeoutMs = 120_000
 
 /**
- * Everything that the contract asks of a driver, as test cases of vitest, part by part.
+ * The rules of the driver contract as vitest cases, part by part.
  *
  *     driverConformance('sqlite', {
  *       async fresh() {
@@ -102,14 +102,14 @@ async function conduct(run: Cases[string], fresh: Conformance['fresh'], skip: (n
   try {
     await run(world)
   } catch (error) {
-    // What went wrong first is the news; a failure of the cleaning up after it is not.
+    // Reports the first failure, not a later one of the clean-up.
     await world.end().catch(() => {})
     throw error
   }
   await world.end()
 }
 
-/** A gap may also show as a case that never ends: that must not look like a failure of the test itself. */
+/** A gap may also be a case that never ends, which must not be reported as a failure of the test. */
 async function passes(conducted: Promise<void>): Promise<boolean> {
   const { promise: late, resolve } = Promise.withResolvers<false>()
   const timer = setTimeout(resolve, caseTimeoutMs * 0.8, false)

@@ -21,7 +21,7 @@ export const steady: Cases = {
   },
 }
 
-/** These need a broker that can be stopped. */
+/** Cases that need a broker that can be stopped. */
 export const outages: Cases = {
   'the problem says why while the broker is away, and is gone when it is back with its data': async world => {
     const driver = await world.open()

@@ -5,12 +5,10 @@ import { collect, until } from '../wait.ts'
 import { clearWake, done, hour, input, newTask, retry, turn } from './entries.ts'
 import { worker, type Cases, type Member, type MemberOptions, type World } from './world.ts'
 
-/*
- * Somebody sets the wall clock, or the machine sleeps. Every member runs on this machine.
- */
+/* The wall clock is set, or the machine sleeps. All members run on this machine. */
 
 const day = 24 * hour
-/** A clock that was set is noticed within a second; shards may have to be acquired again. */
+/** A set clock is noticed within a second, and shards may have to be acquired again. */
 const slow = { within: 15_000 }
 
 async function withWorker(
@@ -24,7 +22,7 @@ async function withWorker(
 
 const woken = (member: Member, task: string) => member.wakes.filter(w => w.task === task)
 
-/** Waits until a wake-up was served that is due a little later than now, by the clock as it is. */
+/** Waits until a wake-up was served that is due shortly after the current wall-clock time. */
 async function letPass({ clock }: World, driver: Driver, member: Member): Promise<void> {
   const marker = newTask()
   await driver.commit(turn(marker, 0, { wake: clock.now() + 200 }))

@@ -11,13 +11,13 @@ const inFlight = async (driver: Driver, group = 'tasks') => {
   return { lag: found?.lag, inFlight: found?.inFlight }
 }
 
-/** The versions of a journal, and that its records are in order of version. */
+/** The versions of a journal. Checks that its records are in this order. */
 async function versions(driver: Driver, task: string): Promise<number[]> {
   const { records } = await driver.journal(task)
   return records.filter(r => r.type === 'task.turn').map(r => parseId(r.id)!.version)
 }
 
-/** One member that works mailboxes, with an input of a new task in hand. */
+/** A member that runs tasks, with an unsettled input of a new task. */
 async function withInput(world: World): Promise<{ driver: Driver; member: Member; task: string; first: Commit }> {
   const driver = await world.open()
   const member = await world.join(driver, worker)
@@ -71,7 +71,7 @@ export const commit: Cases = {
           ...turn(task, version, { end: version === n && n % 2 === 0 }),
           events: [emitted(task, version + 1, 0)],
         })
-      // What was said of an older turn is no turn.
+      // An event of an older turn is not a turn.
       await driver.publish([entry({ id: `${emitId(task, 1, 0)}:result`, correlationid: correlation })])
       expected.push(turnId(task, n + 1))
     }

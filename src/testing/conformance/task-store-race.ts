@@ -7,7 +7,7 @@ import { collect, until } from '../wait.ts'
 import { done, emitted, input, newTask, turn } from './entries.ts'
 import { worker, type Cases } from './world.ts'
 
-/** Who decided each version, as the journal says: the emitted event carries the name of its decider. */
+/** The member that decided each version, by the name in the emitted event. */
 async function deciders(driver: Driver, task: string): Promise<string[]> {
   const { records } = await driver.journal(task)
   const turns = records.filter(r => r.type === 'task.turn').map(r => parseId(r.id)!.version)
@@ -17,7 +17,7 @@ async function deciders(driver: Driver, task: string): Promise<string[]> {
   return emits.map(r => r.data as string)
 }
 
-/** Every candidate emits under an ordinal of its own: were two accepted, both would show. */
+/** Every candidate emits under its own ordinal, so that two accepted turns would both be visible. */
 const candidate = (task: string, expect: number, who: number, name = `${who}`) =>
   turn(task, expect, { events: [emitted(task, expect + 1, who, { type: 'job.decided', data: name })] })
 

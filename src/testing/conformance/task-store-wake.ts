@@ -5,12 +5,12 @@ import { collect, until } from '../wait.ts'
 import { clearWake, hour, newTask, turn } from './entries.ts'
 import { worker, type Cases, type Member, type MemberOptions, type World } from './world.ts'
 
-/** Wake-ups reach the owner of the shard, which may have to move first. */
+/** Wake-ups reach the owner of the shard, and the shard may have to move first. */
 const slow = { within: 15_000 }
 
 /**
- * A worker that answers each wake-up by a turn without one, as a task does that has nothing more to wait for. `version`: that
- * which all tasks have; without it, it is looked up.
+ * Options of a worker that answers each wake-up with a turn without one, like a task that waits for nothing. `version`: the
+ * version of all tasks. Default: looked up.
  */
 const clearing = (driver: Driver, version?: number): MemberOptions => ({
   ...worker,
@@ -25,7 +25,7 @@ async function withWorker(world: World): Promise<{ driver: Driver; member: Membe
 
 const woken = (member: Member, task: string) => member.wakes.filter(w => w.task === task)
 
-/** Waits until a wake-up that is due `ms` from now was served: by then, others that were due before would have been. */
+/** Waits until a wake-up that is due `ms` from now was served, and so all earlier ones. */
 async function letPass(driver: Driver, member: Member, ms: number): Promise<void> {
   const marker = newTask()
   await driver.commit(turn(marker, 0, { wake: Date.now() + ms }))
@@ -135,7 +135,7 @@ export const wake: Cases = {
     const task = newTask()
     await driver.commit(turn(task, 0))
     const due = Date.now() + 100
-    // A driver may take turns from the owner of the shard only.
+    // A driver may accept turns only from the owner of the shard.
     if ((await other.commit(turn(task, 1, { wake: due }))) === 'conflict') return
     await until(() => woken(member, task).length > 0, slow)
     expect(woken(member, task)[0]).toMatchObject({ due })

@@ -5,9 +5,9 @@ import type { Writable } from 'node:stream'
 import { promisify } from 'node:util'
 
 /*
- * A child that does not outlive its parent, whatever ends the parent, SIGKILL too. Beside it a shell reads from a pipe
- * whose other end only the parent has. A line means that the child has ended and its process id may belong to
- * someone else by now; the end of the pipe without a line means that the parent is gone.
+ * A child process that ends with its parent, even after SIGKILL. A shell beside it reads from a pipe whose other end only
+ * the parent has. A line means that the child has ended and its process id may have been reused; the end of the pipe
+ * without a line means that the parent is gone.
  */
 const watched = `
   (if ! read -r _ <&3; then kill -KILL $$; [ -z "$REMOVE" ] || rm -rf "$REMOVE"; fi) >/dev/null 2>&1 &
@@ -22,7 +22,7 @@ export interface Child {
 }
 
 interface ChildOptions {
-  /** The file that its output goes to. */
+  /** File for its output. */
   log: string
   /** Truncates the log. */
   truncate: boolean
@@ -30,7 +30,7 @@ interface ChildOptions {
   remove: string | undefined
 }
 
-/** Detached: a Ctrl-C in the terminal is for the parent, which stops its children in order. */
+/** Detached, so that Ctrl-C reaches only the parent, which stops its children in order. */
 export async function startChild(command: readonly string[], options: ChildOptions): Promise<Child> {
   const log = await open(options.log, options.truncate ? 'w' : 'a')
   try {

@@ -7,9 +7,9 @@ import { Turns, type TurnsContext } from '../../drivers/nats/turns.ts'
 export interface NatsFaults {
   /** Turns are accepted even if they expect another version. */
   readonly dropFence?: boolean
-  /** Nothing publishes the events of a turn whose writer died. */
+  /** The events of a turn whose writer died are never published. */
   readonly dropRepair?: boolean
-  /** Time between a turn and its events, in ms, so that a writer is likelier to die there. */
+  /** Time between a turn and its events, in ms, so that a writer is more likely to die there. */
   readonly gapMs?: number
 }
 

@@ -1,4 +1,4 @@
-/** Makes transactions of the embedded log fail at their COMMIT, as a broken disk does. Works across threads. */
+/** Makes transactions of the embedded log fail at COMMIT, like a broken disk. Works across threads. */
 export class CommitFailures {
   /** The number of commits that fail, and the number that succeed before. */
   readonly cells: SharedArrayBuffer

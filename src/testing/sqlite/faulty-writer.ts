@@ -5,7 +5,7 @@ import { CommitFailures } from './commit-failures.ts'
 
 /** Faults of a writer of the embedded log, in a form that can be sent to its thread. */
 export interface WriterFaults {
-  /** Accepts all turns without checking versions and shards. The last turn of a version stays. */
+  /** Accepts all turns without checking versions and shards. The last turn of a version wins. */
   readonly dropFence?: boolean
   /** Commits the settlements, the turn and its events in three transactions, in this order. */
   readonly dropTransaction?: boolean
@@ -13,7 +13,7 @@ export interface WriterFaults {
   readonly commits?: SharedArrayBuffer | undefined
 }
 
-/** A writer that lacks a guarantee, for tests that must then fail. */
+/** A writer without a guarantee, to prove that a test detects it. */
 export class FaultyWriter extends LogWriter {
   readonly #faults: WriterFaults
 

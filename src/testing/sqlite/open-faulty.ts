@@ -9,7 +9,7 @@ export interface SqliteFaults extends Omit<WriterFaults, 'commits'> {
   readonly commits?: CommitFailures
 }
 
-/** Opens the embedded log with a writer that has faults. A test that still passes without the fence or the transaction proves nothing. */
+/** Opens the embedded log without some of its guarantees, to prove that a test detects it. */
 export function openFaultySqlite(sqlite: SqliteOptions, { commits, ...faults }: SqliteFaults): Promise<Driver> {
   const entry = import.meta.url.endsWith('.ts') ? './faulty-worker.ts' : './faulty-worker.js'
   return openWithWriter(sqlite, options => {
