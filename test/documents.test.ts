@@ -1,7 +1,11 @@
+import { randomUUID } from 'node:crypto'
 import { expect, test } from 'vitest'
 import { z } from 'zod'
 import { redactor } from '../src/bus/redact.ts'
+import { TidingsError } from '../src/errors.ts'
+import { Circuit, readCircuit } from '../src/models/circuit.ts'
 import { publishWorkflows } from '../src/tasks/definitions.ts'
+import { until } from '../src/testing/wait.ts'
 import { tool } from '../src/tools/tool.ts'
 import { workflow } from '../src/workflows/workflow.ts'
 import { onEveryBus } from './lib/world.ts'
@@ -22,6 +26,20 @@ onEveryBus(world => {
     expect(stored).toContain('[redacted pin]')
     expect(stored).toContain('[redacted gitlab-token]')
     expect(stored).not.toMatch(/glpat-a|834921/)
+  })
+
+  test('a rule of the app changes the reason of an open circuit, and not the id of its probe', async () => {
+    const { bus } = await (await world()).worker({ use: [] }, { only: [] })
+    const own = bus.withRedactor(
+      redactor({ patterns: [{ name: 'uuid', match: /[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/ }] }),
+    )
+    const circuit = new Circuit(own, 'gpt')
+    const reason = `no such user ${randomUUID()}`
+    const error = new TidingsError('E_MODEL_UNAVAILABLE', reason, { retryable: true })
+    for (const request of ['1', '2', '3', '4', '5']) await circuit.failed(request, {}, { error, isRefusal: false })
+    expect((await readCircuit(bus, 'gpt'))!.reason).toBe('no such user [redacted uuid]')
+    const admitted = await until(async () => (await circuit.admit()).mayAsk, { within: 10_000 })
+    expect(admitted).toBe(true)
   })
 
   test('of writers at the same moment none is lost, and whoever changes nothing writes nothing', async () => {

@@ -150,10 +150,17 @@ export class Circuit {
 
   /** Changes the stored state. False if `change` returned it unchanged. */
   async #update(change: (open: OpenCircuit | undefined) => OpenCircuit | undefined): Promise<boolean> {
-    const { value, isChanged } = await this.#bus.documents.update<CircuitDocument>(this.#key, current => {
-      const open = change(current?.open)
-      return open === current?.open ? undefined : open ? { open } : {}
-    })
+    const { redactor } = this.#bus
+    const { value, isChanged } = await this.#bus.documents.update<CircuitDocument>(
+      this.#key,
+      current => {
+        const open = change(current?.open)
+        if (open === current?.open) return undefined
+        return open ? { open: { ...open, reason: redactor.text(open.reason) } } : {}
+      },
+      // The id of a probe must stay as it is.
+      { namesOnly: true },
+    )
     this.#open = value?.open
     if (!isChanged) return false
     if (!this.#open) this.#failing.clear()
