@@ -55,12 +55,12 @@ await withHome(async home => {
 
   /** Over the 500 events around a length of the history. */
   async function measure(length: number) {
-    while ((await driver.head()) < length) await new Promise(resolve => setTimeout(resolve, 20))
+    while (Number(await driver.head()) < length) await new Promise(resolve => setTimeout(resolve, 20))
     const times: number[] = []
     let task = ''
     let bytes = 0
     let turns = 0
-    for await (const { event } of running.bus.read({ after: length - 600, until: length })) {
+    for await (const { event } of running.bus.read({ after: String(length - 600), until: String(length) })) {
       bytes += JSON.stringify(event).length
       if (event.type === 'task.turn') turns++
       if (event.type === 'task.turn') task = event.id.split(':')[0]!

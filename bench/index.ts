@@ -51,7 +51,7 @@ async function measure(home: string, address: string): Promise<void> {
   const running = await host(home, roles, address)
   const { bus } = running
   try {
-    while ((await bus.driver.head()) < events) {
+    while (Number(await bus.driver.head()) < events) {
       await closedLoop(bus, 'bench.loop', Math.min(2_000, Math.ceil(events / 40)), 256)
       await closedLoop(bus, 'bench.script', Math.min(2_000, Math.ceil(events / 40)), 256)
     }
@@ -59,7 +59,7 @@ async function measure(home: string, address: string): Promise<void> {
     const begin = performance.now()
     await withIndex(bus, file, () => {})
     const seconds = (performance.now() - begin) / 1_000
-    const head = await bus.driver.head()
+    const head = Number(await bus.driver.head())
     const some = await sample(bus, head)
     const trace = ({ correlationid: id }: CloudEvent) =>
       withIndex(bus, file, async index => render(await traceOf(bus, id, each => index.positionsOf(each)), 120))
@@ -92,7 +92,10 @@ async function measure(home: string, address: string): Promise<void> {
 
 /** Events from anywhere on the log. */
 async function sample(bus: Bus, head: number): Promise<CloudEvent[]> {
-  const positions = Array.from({ length: asked }, () => 1 + Math.floor(Math.random() * head))
+  const positions = Array.from({ length: asked }, () => ({
+    partition: 0,
+    offset: 1 + Math.floor(Math.random() * head),
+  }))
   return (await bus.driver.readAt(positions)).filter(stored => stored !== undefined).map(({ event }) => event)
 }
 

@@ -84,7 +84,7 @@ async function measure(bus: string, home: string, workers: number): Promise<void
   await reader.bus.publishAll(Array.from({ length: tasks }, () => ({ type: 'question', data: 'Why?' })))
   const ended = { completed: 0, failed: 0 }
   const { signal } = new AbortController()
-  for await (const { event } of reader.bus.follow(0, [{ types: ['agent.task.*'] }], signal)) {
+  for await (const { event } of reader.bus.follow('0', [{ types: ['agent.task.*'] }], signal)) {
     ended[event.type === 'agent.task.completed' ? 'completed' : 'failed']++
     if (ended.completed + ended.failed === tasks) break
   }

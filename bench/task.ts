@@ -75,9 +75,9 @@ async function run(home: string, shape: string, processes: number) {
   /** What the log holds of the last task. */
   async function rowsOfOne() {
     const rows = []
-    const head = await here.bus.driver.head()
+    const head = Number(await here.bus.driver.head())
     let correlation = ''
-    for await (const { event } of here.bus.read({ after: head - 1 })) correlation = event.correlationid
+    for await (const { event } of here.bus.read({ after: String(head - 1) })) correlation = event.correlationid
     for await (const { event } of here.bus.read({ correlation }))
       rows.push({ id: event.id.slice(36), type: event.type, json: JSON.stringify(event) })
     return rows

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { loadavg } from 'node:os'
 import { setTimeout } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
+import type { Cursor } from '../src/bus/driver.ts'
 import { heading, mib, row, withHome } from './lib/host.ts'
 import { natsOptions, withLog, withNats } from './lib/nats.ts'
 import { agent } from '../src/agents/agent.ts'
@@ -63,12 +64,12 @@ interface Order {
   readonly bus: string
   readonly home: string
   /** What lay on the log before. */
-  readonly head: number
+  readonly head: Cursor
 }
 
 interface StepResult {
   /** Of the log, when the step had ended. */
-  readonly head: number
+  readonly head: Cursor
   readonly rss: number
   /** Ms until it had started. */
   readonly started: number
@@ -109,7 +110,7 @@ async function add(bus: Bus, count: number, due: (n: number) => number): Promise
 }
 
 /** Collects `count` timers as they fire; those due before `since` count from `since`. */
-async function lateness(bus: Bus, head: number, count: number, since = 0): Promise<Late[]> {
+async function lateness(bus: Bus, head: Cursor, count: number, since = 0): Promise<Late[]> {
   const stop = new AbortController()
   const late: Late[] = []
   for await (const { event } of bus.follow(head, [{ types: ['agent.task.completed'] }], stop.signal)) {
@@ -133,7 +134,7 @@ async function run(step: keyof typeof steps, order: Order): Promise<StepResult> 
 }
 
 async function measure(bus: string, home: string): Promise<void> {
-  const filled = await run('fill', { bus, home, head: 0 })
+  const filled = await run('fill', { bus, home, head: '0' })
   row([
     `filling, ${Math.round(filled.perSecond!)} tasks/s`,
     Math.round(filled.started),
@@ -173,7 +174,7 @@ if (process.send) {
   const running = await start(app({ name: 'timers', use: [sleeper] }), { bus, home, only: ['agents'] })
   const started = performance.now() - begin
   const result = await steps[step](running.bus, order, began)
-  const head = await running.bus.driver.head()
+  const head = await running.bus.head()
   process.send({ ...result, started, head, rss: process.memoryUsage.rss() } satisfies StepResult)
   process.once('disconnect', () => void running.stop())
 } else {

@@ -3,6 +3,7 @@
  * `tidings/testing/driver`, which needs vitest and fast-check.
  */
 export type * from './bus/driver.ts'
+export { advance, beginning, coversAll, formatCursor, isCovered, offsetsOf, rewind, unionOf } from './bus/cursor.ts'
 export { clockPollIntervalMs, ClockWatch, Stopwatch, type Now } from './bus/clock.ts'
 export {
   cancelId,
@@ -11,6 +12,7 @@ export {
   isTaskDerivedId,
   mintedAt,
   parseId,
+  partitionOf,
   resultId,
   shardOf,
   turnId,

@@ -12,7 +12,7 @@ export interface CloudEvent<T = unknown> {
   readonly id: string
   readonly source: string
   readonly type: string
-  /** RFC 3339, UTC. Says when it was published; order comes from log positions only. */
+  /** RFC 3339, UTC. Says when it was published; the order within a correlation is that of offsets on the log. */
   readonly time: string
   readonly subject?: string
   readonly datacontenttype?: 'application/json'

@@ -144,7 +144,7 @@ async function answers({ bus }: RunningApp, calls: readonly Called[]) {
     asked.set((await bus.publish({ type: 'go', data: { place: call.place, n } })).correlationid, call)
   }
   const stop = new AbortController()
-  const ends = bus.follow(0, [{ types: ['agent.task.completed'] }], stop.signal)
+  const ends = bus.follow('0', [{ types: ['agent.task.completed'] }], stop.signal)
   const got = new Map<string, unknown>()
   const following = (async () => {
     for await (const { event } of ends) {

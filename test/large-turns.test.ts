@@ -36,7 +36,7 @@ const begun = ({ bus }: RunningApp, program: string, { id, correlationid }: Publ
 /** How the task ended. It follows the log: to read thousands of events again and again would take most of the test. */
 async function endOf({ bus }: RunningApp, { correlationid }: PublishedEvent): Promise<CloudEvent> {
   const stop = AbortSignal.timeout(within)
-  const ends = bus.follow(0, [{ types: ['agent.task.completed', 'agent.task.failed'] }], stop)
+  const ends = bus.follow('0', [{ types: ['agent.task.completed', 'agent.task.failed'] }], stop)
   for await (const { event } of ends) if (event.correlationid === correlationid) return bus.resolve(event)
   throw new Error(`no end of ${correlationid} within ${within} ms`)
 }

@@ -84,7 +84,7 @@ export default desk
 if (import.meta.main) {
   const running = await start(desk, { module: import.meta.url, only: ['agents', 'tools'] })
   await running.bus.publish({ type: 'order.paid', data: { n: 20.5 } })
-  const booked = running.bus.follow(0, [{ types: ['order.booked'] }], AbortSignal.timeout(20_000))
+  const booked = running.bus.follow('0', [{ types: ['order.booked'] }], AbortSignal.timeout(20_000))
   for await (const { event } of booked) {
     console.log(event.data.n)
     break

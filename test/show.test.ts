@@ -94,7 +94,7 @@ onEveryBus(world => {
     expect(fed.toSorted()).toEqual(['left.came', 'pair.expired', 'pair.wanted', 'right.came'])
   })
 
-  test('tail begins where --since says: a time, a duration, a position', async () => {
+  test('tail begins where --since says: a time, a duration, a cursor', async () => {
     const { place, worker } = await started(world)
     const timeOf = async ({ id, correlationid }: { id: string; correlationid: string }) =>
       (await worker.bus.get(id, correlationid))!.time
@@ -110,7 +110,7 @@ onEveryBus(world => {
       await closed
       return (JSON.parse(line) as { event: CloudEvent }).event.id
     }
-    const shown = [await timeOf(fresh), '1h', String(old.position), 'beginning'].map(first)
+    const shown = [await timeOf(fresh), '1h', String(old.position.offset), 'beginning'].map(first)
     expect(await Promise.all(shown)).toEqual([fresh.id, old.id, fresh.id, old.id])
   })
 })

@@ -34,8 +34,8 @@ async function corruptedLog() {
     })
   const made = async () => {
     const event = createEvent({ type: 'job.made', data: 1 })
-    const [{ position } = { position: 0 }] = await driver.publish([{ event, json: JSON.stringify(event) }])
-    return { id: event.id, position }
+    const [appended] = await driver.publish([{ event, json: JSON.stringify(event) }])
+    return { id: event.id, position: appended!.position }
   }
   const bad = []
   for (const _ of texts) bad.push(await made())
@@ -43,7 +43,7 @@ async function corruptedLog() {
   await driver.close()
   const db = new DatabaseSync(logFile(home))
   for (const [i, { position }] of bad.entries())
-    db.prepare('UPDATE log SET event = ? WHERE pos = ?').run(texts[i]!, position)
+    db.prepare('UPDATE log SET event = ? WHERE pos = ?').run(texts[i]!, position.offset)
   db.close()
   return { home, bad, good }
 }
@@ -96,7 +96,7 @@ it('a malformed row is dead-lettered for each group, skipped by readers, and end
   expect(await driver.readAt(bad.map(({ position }) => position))).toEqual(bad.map(() => undefined))
   for (const { id } of bad) expect(await driver.get(id, id)).toBeUndefined()
   const over = new AbortController()
-  for await (const { event } of driver.follow(0, undefined, over.signal)) {
+  for await (const { event } of driver.follow('0', undefined, over.signal)) {
     expect(event.id).toBe(good.id)
     over.abort()
   }

@@ -14,6 +14,7 @@ import { MemoryLog } from './memory-log.ts'
 export class MemoryDriver implements Driver {
   readonly name = 'memory'
   readonly shards: number
+  readonly partitions: number
   readonly #log: MemoryLog
   readonly #calls = new OpenCalls()
   readonly #consumers = new Set<Consumer>()
@@ -23,6 +24,7 @@ export class MemoryDriver implements Driver {
   constructor(log: MemoryLog, { clock }: { readonly clock?: { readonly now: Now } } = {}) {
     this.#log = log
     this.shards = log.shards
+    this.partitions = log.partitions
     if (clock) log.now = clock.now
   }
 

@@ -13,7 +13,6 @@ import {
   type EncodedEvent,
   type Filter,
   type GroupState,
-  type Position,
   type Subscription,
 } from '../../src/driver.ts'
 import type { MemoryLog, Row } from './memory-log.ts'
@@ -73,11 +72,11 @@ export class MemoryGroup {
     return [...this.#deferred.values()].map(({ entry, pending }) => ({ ...entry, event: JSON.parse(pending.row.json) }))
   }
 
-  /** The first position that is not settled. */
-  get cursor(): Position {
-    let first = this.#log.head + 1
-    for (const { queue } of this.#lanes) for (const { row } of queue) first = Math.min(first, row.position)
-    for (const { pending } of this.#inFlight) first = Math.min(first, pending.row.position)
+  /** The first offset that is not settled. */
+  get firstUnsettled(): number {
+    let first = this.#log.lastOffset + 1
+    for (const { queue } of this.#lanes) for (const { row } of queue) first = Math.min(first, row.position.offset)
+    for (const { pending } of this.#inFlight) first = Math.min(first, pending.row.position.offset)
     return first
   }
 
@@ -174,7 +173,7 @@ export class MemoryGroup {
   /** In the order of the log, before what was not handed out yet. */
   #requeue(pending: Pending): void {
     const { queue } = this.#laneOf(pending.row)
-    const at = queue.findIndex(({ row }) => row.position > pending.row.position)
+    const at = queue.findIndex(({ row }) => row.position.offset > pending.row.position.offset)
     queue.splice(at < 0 ? queue.length : at, 0, pending)
     this.#schedule()
   }

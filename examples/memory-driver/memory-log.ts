@@ -1,7 +1,12 @@
 import {
+  advance,
+  beginning,
   cancelId,
   compileFilter,
   correlationOf,
+  formatCursor,
+  offsetsOf,
+  partitionOf,
   resultId,
   retentionHorizon,
   shardOf,
@@ -9,7 +14,9 @@ import {
   type Commit,
   type CommitResult,
   type ConsumerGroup,
+  type Cursor,
   type EncodedEvent,
+  type LogEntry,
   type LogHolder,
   type LogQuery,
   type MissedWake,
@@ -25,6 +32,7 @@ import { MemoryGroup } from './memory-group.ts'
 
 /** An event on the log, with what queries ask for. */
 export interface Row {
+  /** Offsets are unique over all partitions: they count every event of the log. */
   readonly position: Position
   readonly json: string
   readonly event: Omit<CloudEvent, 'data'>
@@ -37,8 +45,8 @@ interface Task {
   version: number
   ended: boolean
   snapshot?: { readonly version: number; readonly state: string }
-  /** Position of the oldest turn that the task needs. */
-  origin: Position
+  /** Offset of the oldest turn that the task needs. */
+  origin: number
   records: { readonly version: number; readonly row: Row; readonly isTurn: boolean }[]
   wake: number | null
   /** When to wake it next, by the monotonic clock, and the delay after that. */
@@ -56,24 +64,33 @@ export const stored = ({ position, json }: Row): StoredEvent => ({ position, eve
 /** The state that all members of one log share. Everything that a `MemoryDriver` does ends here, synchronously. */
 export class MemoryLog {
   readonly shards: number
+  readonly partitions: number
   readonly documents = new Map<string, { revision: number; value: string }>()
   readonly blobs = new Map<string, Uint8Array>()
   readonly groups = new Map<string, MemoryGroup>()
   readonly signalListeners = new Set<(event: CloudEvent) => void>()
   readonly appendListeners = new Set<() => void>()
   now: Now = Date.now
-  head: Position = 0
-  #rows: Row[] = []
+  lastOffset = 0
+  /** Of each partition: its rows, and the offset of the newest event that it ever had. */
+  readonly #rows: Row[][]
+  readonly #heads: number[]
   readonly #byId = new Map<string, Row>()
   readonly #tasks = new Map<string, Task>()
   readonly #tasksOf = new Map<string, Set<string>>()
   readonly #claims = new Set<string>()
   readonly #waiting = new Set<Task & { readonly id: string }>()
   #timer: NodeJS.Timeout | undefined
-  #notified = false
 
-  constructor({ shards = 8 }: { readonly shards?: number } = {}) {
+  constructor({ shards = 8, partitions = 1 }: { readonly shards?: number; readonly partitions?: number } = {}) {
     this.shards = shards
+    this.partitions = partitions
+    this.#rows = Array.from({ length: partitions }, () => [])
+    this.#heads = this.#rows.map(() => 0)
+  }
+
+  get head(): Cursor {
+    return formatCursor(this.#heads)
   }
 
   get sortedGroups(): MemoryGroup[] {
@@ -103,30 +120,25 @@ export class MemoryLog {
     return this.#byId.has(resultId(call)) || this.#byId.has(cancelId(call))
   }
 
-  at(position: Position): StoredEvent | undefined {
-    const row = this.#rows[this.#indexAfter(position - 1)]
-    return row?.position === position ? stored(row) : undefined
+  at({ partition, offset }: Position): StoredEvent | undefined {
+    const rows = this.#rows[partition] ?? []
+    const row = rows[indexAfter(rows, offset - 1)]
+    return row?.position.offset === offset ? stored(row) : undefined
   }
 
-  /** The rows of a query as the log is now. */
-  *read(query: LogQuery): Generator<StoredEvent> {
+  /** The rows of a query as the log is now, one partition after the other. */
+  *read(query: LogQuery): Generator<LogEntry> {
     if ('task' in query) {
       const rows = this.#tasks.get(query.task)?.records.map(({ row }) => row) ?? []
-      return yield* rows.toSorted((a, b) => a.position - b.position).map(stored)
+      return yield* entries(beginning, rows.toSorted(byOffset))
     }
-    const { after = 0, until = this.head } = query
-    const limit = ('limit' in query && query.limit) || Infinity
-    const filter = 'filter' in query ? query.filter : undefined
-    const matches = filter && compileFilter(filter)
-    const rows = this.#rows
-    let count = 0
-    for (let i = this.#indexAfter(after); i < rows.length && rows[i]!.position <= until && count < limit; i++) {
-      const row = rows[i]!
-      if ('correlation' in query ? row.event.correlationid !== query.correlation : matches && !matches(row.event))
-        continue
-      count++
-      yield stored(row)
-    }
+    const { after = beginning, until = this.head } = query
+    const [starts, ends] = [offsetsOf(after, this.partitions), offsetsOf(until, this.partitions)]
+    const rows = this.#rows.flatMap((rows, n) => rows.slice(indexAfter(rows, starts[n]!), indexAfter(rows, ends[n]!)))
+    if ('correlation' in query)
+      return yield* entries(after, rows.filter(({ event }) => event.correlationid === query.correlation)) // biome-ignore format: one line
+    const matches = query.filter && compileFilter(query.filter)
+    yield* entries(after, (matches ? rows.filter(({ event }) => matches(event)) : rows).slice(0, query.limit))
   }
 
   commit({ group, task: id, expect, turn, events, settle, wake, snapshot, end = false }: Commit): CommitResult {
@@ -143,7 +155,7 @@ export class MemoryLog {
       if (row) task.records.push({ version: task.version, row, isTurn: i === 0 })
     })
     if (snapshot !== undefined) task.snapshot = { version: task.version, state: snapshot }
-    if (snapshot !== undefined || expect === 0) task.origin = position
+    if (snapshot !== undefined || expect === 0) task.origin = position.offset
     task.ended = end
     for (const { delivery, outcome } of settle) own!.settle(delivery, outcome)
     this.#setWake(id, task, end ? null : wake)
@@ -176,7 +188,7 @@ export class MemoryLog {
     if (known) return known
     const created = new MemoryGroup({ log: this, group, mode, filter })
     this.groups.set(group, created)
-    if (from === 'beginning') for (const row of this.#rows) created.offer(row)
+    if (from === 'beginning') for (const row of this.#rows.flat().toSorted(byOffset)) created.offer(row)
     return created
   }
 
@@ -189,29 +201,34 @@ export class MemoryLog {
   purge({ maxAgeMs: age, maxLag }: Retention): PurgeResult {
     const cutoff = Date.now() - age
     const tasks: LogHolder[] = []
-    for (const [id, { ended, origin }] of this.#tasks)
-      if (!ended) tasks.push({ position: origin, heldBy: `task ${id}` })
-    const groups = [...this.groups.values()].map(each => ({ position: each.cursor, heldBy: `group ${each.group}` }))
-    const young = this.#rows.find(({ event }) => Date.parse(event.time) >= cutoff)?.position ?? this.head + 1
-    const result = retentionHorizon({ head: this.head, young, maxLag, tasks, groups })
-    const kept = this.#indexAfter(result.horizon - 1)
-    const purged = this.#rows.slice(0, kept)
-    this.#rows = this.#rows.slice(kept)
+    for (const [id, { ended, origin }] of this.#tasks) if (!ended) tasks.push({ offset: origin, heldBy: `task ${id}` })
+    const groups = Array.from(this.groups.values(), ({ firstUnsettled: offset, group }) => ({ offset, heldBy: `group ${group}` })) // biome-ignore format: one line
+    const head = this.lastOffset
+    const rows = this.#rows.flat().toSorted(byOffset)
+    const young = rows.find(({ event }) => Date.parse(event.time) >= cutoff)?.position.offset ?? head + 1
+    const { horizon, heldBy } = retentionHorizon({ head, young, maxLag, tasks, groups })
+    const purged = this.#rows.flatMap(rows => rows.splice(0, indexAfter(rows, horizon - 1)))
     for (const { event } of purged) this.#byId.delete(event.id)
     for (const task of this.#tasks.values())
-      task.records = task.records.filter(({ row }) => row.position >= result.horizon)
-    return { events: purged.length, ...result }
+      task.records = task.records.filter(({ row }) => row.position.offset >= horizon)
+    return {
+      events: purged.length,
+      horizon: formatCursor(this.#heads.map(last => Math.min(last, horizon - 1))),
+      heldBy,
+    }
   }
 
   #append(event: CloudEvent, json: string): AppendResult {
     const first = this.#byId.get(event.id)
     if (first) return { position: first.position, duplicate: true }
     const { data: _, ...envelope } = event
-    const row = { position: ++this.head, json, event: envelope, at: Date.now() }
-    this.#rows.push(row)
+    const partition = partitionOf(shardOf(event.correlationid, this.shards), this.partitions)
+    const row = { position: { partition, offset: ++this.lastOffset }, json, event: envelope, at: Date.now() }
+    this.#rows[partition]!.push(row)
+    this.#heads[partition] = row.position.offset
     this.#byId.set(event.id, row)
     for (const group of this.groups.values()) group.offer(row)
-    this.#notify()
+    for (const listener of this.appendListeners) listener()
     return { position: row.position, duplicate: false }
   }
 
@@ -248,24 +265,15 @@ export class MemoryLog {
       owner.subscription.onWake?.(task.id, task.wake!)
     }
   }
-
-  #notify(): void {
-    if (this.#notified) return
-    this.#notified = true
-    setImmediate(() => {
-      this.#notified = false
-      for (const listener of this.appendListeners) listener()
-    })
-  }
-
-  /** Index of the first row after a position. */
-  #indexAfter(position: Position): number {
-    let [low, high] = [0, this.#rows.length]
-    while (low < high) {
-      const middle = (low + high) >> 1
-      if (this.#rows[middle]!.position <= position) low = middle + 1
-      else high = middle
-    }
-    return low
-  }
 }
+
+const byOffset = (a: Row, b: Row) => a.position.offset - b.position.offset
+
+function* entries(after: Cursor, rows: readonly Row[]): Generator<LogEntry> {
+  let cursor = after
+  for (const row of rows) yield { cursor: (cursor = advance(cursor, row.position)), ...stored(row) }
+}
+
+/** Index of the first row after an offset. */
+const indexAfter = (rows: readonly Row[], offset: number): number =>
+  rows.findLastIndex(({ position }) => position.offset <= offset) + 1

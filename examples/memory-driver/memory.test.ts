@@ -5,12 +5,13 @@ import { z } from 'zod'
 import { MemoryDriver, registerMemoryDriver } from './memory-driver.ts'
 import { MemoryLog } from './memory-log.ts'
 
-driverConformance('memory', {
-  async fresh() {
-    const log = new MemoryLog()
-    return { open: async clock => new MemoryDriver(log, { clock }), remove: async () => {} }
-  },
-})
+for (const partitions of [1, 3])
+  driverConformance(`memory with partitions=${partitions}`, {
+    async fresh() {
+      const log = new MemoryLog({ partitions })
+      return { open: async clock => new MemoryDriver(log, { clock }), remove: async () => {} }
+    },
+  })
 
 const double = tool('double', { description: 'n × 2', input: z.object({ n: z.number() }), run: ({ n }) => 2 * n })
 const clerk = agent('clerk', {
@@ -25,7 +26,7 @@ test('an app runs on a driver that is passed in, and on one that is named', asyn
   for (const where of [{ driver: new MemoryDriver(new MemoryLog()) }, { bus: 'memory:test' }]) {
     const running = await start(app({ use: [clerk, double] }), { ...where, only: ['agents', 'tools'] })
     await running.bus.publish({ type: 'order.paid', data: { n: 21 } })
-    const booked = running.bus.follow(0, [{ types: ['order.booked'] }], AbortSignal.timeout(10_000))
+    const booked = running.bus.follow('0', [{ types: ['order.booked'] }], AbortSignal.timeout(10_000))
     for await (const { event } of booked) {
       expect(event.data).toBe(42)
       break

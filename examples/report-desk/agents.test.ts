@@ -41,7 +41,7 @@ async function ask(model: LanguageModel, question: string, decision?: 'grant' | 
     let isOver = false
     let report: Report | undefined
     const { correlationid } = await bus.publish({ type: 'question.asked', data: { question } })
-    for await (const { event } of bus.follow(0, [{ types: ['>'] }], AbortSignal.timeout(20_000))) {
+    for await (const { event } of bus.follow('0', [{ types: ['>'] }], AbortSignal.timeout(20_000))) {
       types.push(event.target ? `${event.type} ${event.target}` : event.type)
       if (event.correlationid !== correlationid) continue
       isOver ||= event.type === 'agent.task.completed' && event.source === '/workflows/desk'

@@ -42,10 +42,9 @@ export class Editor {
     this.#say = say
   }
 
-  /** Requests up to this position were made while nobody was at the terminal. */
-  async recall(until: number): Promise<void> {
-    for await (const { position, event } of this.#bus.read({ filter: [{ types: approvals }] }))
-      if (position <= until) this.#pending.add(event)
+  /** Requests up to this cursor were made while nobody was at the terminal. */
+  async recall(until: string): Promise<void> {
+    for await (const { event } of this.#bus.read({ until, filter: [{ types: approvals }] })) this.#pending.add(event)
     await this.#show()
   }
 

@@ -147,7 +147,7 @@ async function question(desk: RunningApp, text: string): Promise<string> {
 }
 
 /** Prints events, and yields them. */
-async function* happenings({ bus }: RunningApp, from: number, signal: AbortSignal): AsyncGenerator<CloudEvent> {
+async function* happenings({ bus }: RunningApp, from: string, signal: AbortSignal): AsyncGenerator<CloudEvent> {
   const live = new Live()
   for await (const stored of bus.follow(from, [{ types: shown }], signal)) {
     const event = await bus.resolve(stored.event)

@@ -44,7 +44,7 @@ export async function answerAll(
   decision: 'grant' | 'deny' = 'grant',
 ): Promise<Asked[]> {
   const asked: Asked[] = []
-  for await (const { event } of bus.follow(0, [{ types: ['approval.requested'] }], signal)) {
+  for await (const { event } of bus.follow('0', [{ types: ['approval.requested'] }], signal)) {
     const request = (await bus.resolve(event)) as Asked
     const { id, data } = request
     await answerApproval(bus, { id, decision, hash: data.hash, by: 'ann', source: '/test' })

@@ -22,7 +22,7 @@ test('the question that the desk suggests is answered as a whole, out of the doc
   const ending = new AbortController()
   const answering = answerAll(bus, ending.signal)
   await bus.publish({ type: 'question.asked', data: { question: suggestion } })
-  for await (const { event } of bus.follow(0, [{ types: ['report.completed'] }], AbortSignal.timeout(30_000))) {
+  for await (const { event } of bus.follow('0', [{ types: ['report.completed'] }], AbortSignal.timeout(30_000))) {
     const { markdown } = (await bus.resolve(event)).data as { markdown: string }
     expect(markdown).toMatch(/^# .+\n\n## Short answer\n\n/)
     const files = quotationsIn(markdown).map(({ file }) => file)

@@ -4,7 +4,7 @@ import { compileFilter, type Filter } from '../pattern.ts'
 import { copyOf, jsonOf, maxDepth } from '../json.ts'
 import { checkEnvelope } from './decode.ts'
 import { Documents } from './documents.ts'
-import type { BlobStore, Delivery, Driver, EncodedEvent, Position, LogQuery, StoredEvent } from './driver.ts'
+import type { BlobStore, Cursor, Delivery, Driver, EncodedEvent, LogEntry, LogQuery, Position } from './driver.ts'
 import { LogAccess } from './log-access.ts'
 import { carriedEvent, routedType, type RoutedData } from './routed.ts'
 import { forkTypes, plainRedactor, type Redactor } from './redact.ts'
@@ -216,12 +216,12 @@ export class Bus extends LogAccess {
     return (await this.driver.get(id, correlation))?.event
   }
 
-  read(query: LogQuery): AsyncIterable<StoredEvent> {
+  read(query: LogQuery): AsyncIterable<LogEntry> {
     return this.driver.read(query)
   }
 
-  /** Every event after a position, then new ones, until the signal aborts. Runs at the pace of the reader. */
-  follow(after: Position, filter: Filter | undefined, signal: AbortSignal): AsyncIterable<StoredEvent> {
+  /** Every event that the cursor does not cover, then new ones, until the signal aborts. Runs at the pace of the reader. */
+  follow(after: Cursor, filter: Filter | undefined, signal: AbortSignal): AsyncIterable<LogEntry> {
     return this.driver.follow(after, filter, signal)
   }
 

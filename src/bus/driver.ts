@@ -12,9 +12,11 @@ import type { TaskStore } from './contract/task-store.ts'
  * retries and telemetry belong to the bus. Each part below has its own rules, and its own cases in `testing/conformance/`.
  *
  *     event         a CloudEvents envelope with JSON data, immutable
- *     log           the durable sequence of events; a *position* is the place of an event on it
+ *     log           the durable record of all events, in one or more partitions
+ *     position      the place of one event: its partition and its offset there
+ *     cursor        a place in the whole log: everything that was handed out before it
  *     correlation   everything that descends from one event from outside
- *     shard         a fixed part of all correlations, by hash (`shardOf`)
+ *     shard         a fixed part of all correlations, by hash (`shardOf`); it is stored in one partition (`partitionOf`)
  *     task          one run of a program; it decides in *turns*, which its *journal* records
  *     group         consumers that share work: *shared* by any member, or *sharded* with one owner for each shard
  *     member        one subscription to a group, in any process

@@ -125,3 +125,6 @@ export function shardOf(correlation: string, shards: number): number {
   for (let i = 0; i < correlation.length; i++) h = Math.imul(h ^ correlation.charCodeAt(i), 0x01000193)
   return (h >>> 0) % shards
 }
+
+/** The partition that stores a shard. */
+export const partitionOf = (shard: number, partitions: number): number => shard % partitions

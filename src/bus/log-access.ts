@@ -4,6 +4,7 @@ import type {
   CommitResult,
   Consumer,
   ConsumerGroup,
+  Cursor,
   DeferredDelivery,
   Driver,
   Durability,
@@ -45,7 +46,12 @@ export abstract class LogAccess {
     return this.driver.problem
   }
 
-  head(): Promise<Position> {
+  get partitions(): number {
+    return this.driver.partitions
+  }
+
+  /** Covers every event that is on the log now. */
+  head(): Promise<Cursor> {
     return this.driver.head()
   }
 

@@ -133,7 +133,7 @@ describe('usage', () => {
     [['tial'], 'Did you mean tail?'],
     [['publish'], 'missing required argument'],
     [['tail', '--type', 'NOT A TYPE'], 'not an event type'],
-    [['tail', '--since', 'yesterday'], 'a log position or "beginning"'],
+    [['tail', '--since', 'yesterday'], 'a cursor or "beginning"'],
     [['pause', 'cat', 'tom'], 'cannot be paused'],
     [['attention', 'retry'], '--key'],
     [['attention', 'discard', 'x'], 'not the number'],
@@ -179,7 +179,7 @@ describe('publish and tail', () => {
     const first = await publish('order.paid', '{"n":1}')
     await publish('other.thing', '{}')
     const second = await publish('order.sent', '{"n":2}', '--correlation', first.correlationid, '--id', 'mine')
-    const shown = () => linesOf<{ position: number; event: { id: string; data: unknown; source: string } }>(out.stdout)
+    const shown = () => linesOf<{ cursor: string; event: { id: string; data: unknown; source: string } }>(out.stdout)
     await until(() => shown().length === 2)
     expect(shown().map(({ event }) => event.id)).toEqual([first.id, 'mine'])
     expect(shown()[0]!.event).toMatchObject({ source: '/cli', data: { n: 1 } })

@@ -1,4 +1,5 @@
 import type { Bus } from '../bus/bus.ts'
+import { positionKey } from '../bus/cursor.ts'
 import { dismissedId, correlationOf } from '../bus/ids.ts'
 import type { ErrorData } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
@@ -54,9 +55,9 @@ export async function findFailed(bus: Bus, filter: FailureFilter & { code?: stri
 
 async function withErrors(bus: Bus, rows: readonly FailureRow[]): Promise<FailedTask[]> {
   const stored = await withData(bus, await eventsAt(bus, rows.map(({ position }) => position))) // biome-ignore format: one line
-  const events = new Map(stored.map(({ position, event }) => [position, event]))
+  const events = new Map(stored.map(({ position, event }) => [positionKey(position), event]))
   return rows.flatMap(({ task, position, at }) => {
-    const event = events.get(position)
+    const event = events.get(positionKey(position))
     return event ? [failedTask(task, at, event)] : []
   })
 }

@@ -45,7 +45,7 @@ export function program(): Command {
     .description('show events as they happen')
     .option('--type <pattern...>', 'only these types, such as order.paid, order.* or order.>')
     .option('--correlation <id>', 'only this correlation: its id, its last digits, or last')
-    .option('--since <time>', 'start at a time (1h ago, a date), at a log position, or at the beginning')
+    .option('--since <time>', 'start at a time (1h ago, a date), at a cursor, or at the beginning')
     .option('--turns', 'also show the turns of tasks')
     .action(async (_, command) => (await import('./tail.ts')).tailCommand(options(command)))
   root

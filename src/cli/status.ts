@@ -1,6 +1,6 @@
 import { styleText } from 'node:util'
 import type { Bus } from '../bus/bus.ts'
-import type { Durability, GroupState } from '../bus/driver.ts'
+import type { Cursor, Durability, GroupState } from '../bus/driver.ts'
 import { pausedBy, Pauses } from '../bus/pauses.ts'
 import { environment, shownLog } from '../runtime/environment.ts'
 import { countText, dim, padOrShorten, displayWidth } from '../trace/text.ts'
@@ -13,7 +13,7 @@ import { print, type GlobalOptions } from './output.ts'
 interface Status {
   home: string
   bus: string
-  head: number
+  head: Cursor
   durability: Durability
   groups: GroupState[]
   paused: string[]

@@ -1,9 +1,10 @@
 import type { Bus } from '../bus/bus.ts'
-import type { Position, StoredEvent } from '../bus/driver.ts'
+import { beginning, isCursor, offsetsOf, readCursor } from '../bus/cursor.ts'
+import type { Cursor, LogEntry } from '../bus/driver.ts'
 import { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import { isTypePattern, matchesType } from '../pattern.ts'
-import { positionAt } from '../replay/selection.ts'
+import { cursorAt } from '../replay/selection.ts'
 import { turnType } from '../tasks/turn.ts'
 import { eventLine, terminalWidth } from './event-line.ts'
 import { resolveCorrelation, withLog } from './log.ts'
@@ -28,17 +29,17 @@ export function tailCommand(options: TailOptions): Promise<void> {
       options.correlation === undefined ? undefined : await resolveCorrelation(bus, options.correlation)
     await printEvents(
       bus,
-      await startPosition(bus, options.since),
+      await startCursor(bus, options.since),
       { ...options, ...(correlation !== undefined && { correlation }) },
       asked,
     )
   })
 }
 
-/** Prints the events after a position, until the signal aborts. `more`: further lines below an event, without --json. */
+/** Prints the events after a cursor, until the signal aborts. `more`: further lines below an event, without --json. */
 export async function printEvents(
   bus: Bus,
-  after: Position,
+  after: Cursor,
   options: TailOptions,
   signal: AbortSignal,
   more: (event: CloudEvent) => readonly string[] | Promise<readonly string[]> = () => [],
@@ -46,11 +47,11 @@ export async function printEvents(
   const { type: types, correlation, json } = options
   const filter = types && [{ types }]
   const isWanted = eventSelector(options)
-  for await (const stored of bus.follow(after, filter, signal)) {
-    if (correlation !== undefined && stored.event.correlationid !== correlation) continue
-    if (!isWanted(stored.event)) continue
-    if (json) await print(await record(bus, stored))
-    else await print([eventLine(stored.event, terminalWidth()), ...(await more(stored.event))].join('\n'))
+  for await (const entry of bus.follow(after, filter, signal)) {
+    if (correlation !== undefined && entry.event.correlationid !== correlation) continue
+    if (!isWanted(entry.event)) continue
+    if (json) await print(await record(bus, entry))
+    else await print([eventLine(entry.event, terminalWidth()), ...(await more(entry.event))].join('\n'))
   }
 }
 
@@ -60,15 +61,18 @@ function eventSelector({ turns, type = [] }: TailOptions): (event: CloudEvent) =
   return named ? () => true : event => event.type !== turnType
 }
 
-async function record(bus: Bus, { position, event }: StoredEvent): Promise<string> {
+async function record(bus: Bus, { cursor, event }: LogEntry): Promise<string> {
   // The blob of an old event may be purged; print the event without data.
-  return JSON.stringify({ position, event: await bus.resolve(event).catch(() => event) })
+  return JSON.stringify({ cursor, event: await bus.resolve(event).catch(() => event) })
 }
 
-async function startPosition(bus: Bus, since: string | undefined): Promise<Position> {
+async function startCursor(bus: Bus, since: string | undefined): Promise<Cursor> {
   if (since === undefined) return bus.head()
-  if (since === 'beginning') return 0
-  if (/^\d{1,15}$/.test(since)) return Number(since)
-  const moment = parseTime(since, ', a log position or "beginning"')
-  return (await positionAt(bus, moment, await bus.head())) - 1
+  if (since === 'beginning') return beginning
+  if (isCursor(since)) {
+    offsetsOf(since, bus.partitions)
+    return readCursor(since)
+  }
+  const moment = parseTime(since, ', a cursor or "beginning"')
+  return cursorAt(bus, moment, await bus.head())
 }

@@ -1,5 +1,7 @@
 import { setTimeout } from 'node:timers/promises'
 import type { Bus } from '../bus/bus.ts'
+import { beginning, stepBack } from '../bus/cursor.ts'
+import type { Cursor } from '../bus/driver.ts'
 import type { CloudEvent } from '../event.ts'
 import { environment, shownLog } from '../runtime/environment.ts'
 import { Rates } from '../trace/rates.ts'
@@ -40,10 +42,10 @@ export async function topCommand({ json, once }: TopOptions): Promise<void> {
   })
 }
 
-/** The rates of the last minute, and the position to follow from. */
-async function readRecent(bus: Bus): Promise<{ rates: Rates; head: number }> {
+/** The rates of the last minute, and the cursor to follow from. */
+async function readRecent(bus: Bus): Promise<{ rates: Rates; head: Cursor }> {
   const head = await bus.head()
-  const after = Math.max(0, head - maxEventsBack)
+  const after = stepBack(head, maxEventsBack)
   const recent: CloudEvent[] = []
   const minuteAgo = Date.now() - 60_000
   let first: number | undefined
@@ -51,12 +53,12 @@ async function readRecent(bus: Bus): Promise<{ rates: Rates; head: number }> {
     first ??= Date.parse(event.time)
     if (Date.parse(event.time) >= minuteAgo) recent.push(event)
   }
-  const rates = new Rates(after === 0 ? 0 : (first ?? 0))
+  const rates = new Rates(after === beginning ? 0 : (first ?? 0))
   for (const event of recent) rates.add(await withUsage(bus, event), Math.min(Date.now(), Date.parse(event.time)))
   return { rates, head }
 }
 
-async function follow(bus: Bus, rates: Rates, after: number, signal: AbortSignal): Promise<void> {
+async function follow(bus: Bus, rates: Rates, after: Cursor, signal: AbortSignal): Promise<void> {
   for await (const { event } of bus.follow(after, undefined, signal)) rates.add(await withUsage(bus, event), Date.now())
 }
 

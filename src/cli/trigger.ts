@@ -1,5 +1,5 @@
 import type { Bus } from '../bus/bus.ts'
-import type { Position, StoredEvent } from '../bus/driver.ts'
+import type { Cursor, LogEntry } from '../bus/driver.ts'
 import { TidingsError } from '../errors.ts'
 import { milliseconds, type Duration } from '../tasks/duration.ts'
 import { dim, padOrShorten, displayWidth } from '../trace/text.ts'
@@ -52,12 +52,12 @@ export async function triggerTestCommand(name: string, options: TriggerOptions &
   if (!json) await print(dim(`sent a test event to ${name}; waiting up to ${within} for what it publishes`))
   const stored = await withLog(bus => eventOfSample(bus, trigger, timeoutMs))
   if (!stored) throw new TidingsError('E_TRIGGER_SILENT', `the trigger "${name}" published no event within ${within}`)
-  const { position, event } = stored
-  await print(json ? JSON.stringify({ position, event }) : eventLine(event, terminalWidth()))
+  const { cursor, event } = stored
+  await print(json ? JSON.stringify({ cursor, event }) : eventLine(event, terminalWidth()))
 }
 
 /** The event that the sample causes, or undefined at the timeout. Cleans up what the sample created outside. */
-async function eventOfSample(bus: Bus, trigger: Trigger, timeoutMs: number): Promise<StoredEvent | undefined> {
+async function eventOfSample(bus: Bus, trigger: Trigger, timeoutMs: number): Promise<LogEntry | undefined> {
   const timeout = new AbortController()
   const timer = setTimeout(() => timeout.abort(), timeoutMs)
   const received = nextEventOf(bus, trigger.name, await bus.head(), timeout.signal)
@@ -71,12 +71,7 @@ async function eventOfSample(bus: Bus, trigger: Trigger, timeoutMs: number): Pro
   }
 }
 
-async function nextEventOf(
-  bus: Bus,
-  name: string,
-  after: Position,
-  signal: AbortSignal,
-): Promise<StoredEvent | undefined> {
+async function nextEventOf(bus: Bus, name: string, after: Cursor, signal: AbortSignal): Promise<LogEntry | undefined> {
   const source = `/triggers/${name}`
   for await (const stored of bus.follow(after, undefined, signal))
     if (stored.event.source === source || stored.event.source.startsWith(`${source}/`))

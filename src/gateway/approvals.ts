@@ -1,5 +1,6 @@
 import type { Bus } from '../bus/bus.ts'
-import type { Position } from '../bus/driver.ts'
+import { beginning } from '../bus/cursor.ts'
+import type { Cursor } from '../bus/driver.ts'
 import { TidingsError } from '../errors.ts'
 import { approvalTypes } from '../tasks/approval.ts'
 import { answerApproval } from '../tasks/approval-answer.ts'
@@ -20,14 +21,14 @@ export interface AcceptedDecision {
 export class ApprovalService {
   readonly #bus: Bus
   readonly #pending = new PendingApprovals()
-  #readUpTo: Position = 0
+  #readUpTo: Cursor = beginning
   #reading: Promise<void> = Promise.resolve()
 
   constructor(bus: Bus) {
     this.#bus = bus
     bus.onEmptied(() => {
       this.#pending.clear()
-      this.#readUpTo = 0
+      this.#readUpTo = beginning
     })
   }
 

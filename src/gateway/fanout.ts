@@ -1,7 +1,8 @@
 import { setImmediate, setTimeout } from 'node:timers/promises'
 import type { Bus } from '../bus/bus.ts'
 import { backoff } from '../bus/delivery.ts'
-import type { Position, StoredEvent } from '../bus/driver.ts'
+import { coversAll, unionOf } from '../bus/cursor.ts'
+import type { Cursor, LogEntry } from '../bus/driver.ts'
 import { type StreamClient, signalFrame } from './stream-client.ts'
 import type { Frame, FrameCache } from './frames.ts'
 
@@ -14,7 +15,7 @@ const yieldAfterBytes = 4 * 1024 * 1024
 const writeOverheadBytes = 8 * 1024
 
 interface Reader {
-  position: Position
+  cursor: Cursor
   readonly abort: AbortController
 }
 
@@ -39,17 +40,17 @@ export class Fanout {
   }
 
   /** Where the reader is; undefined while it pauses. */
-  get position(): Position | undefined {
-    return this.#reader?.position
+  get cursor(): Cursor | undefined {
+    return this.#reader?.cursor
   }
 
   /**
-   * Adds a client that has caught up with the reader; undefined if the reader is ahead. The promise resolves when the
+   * Adds a client that has seen all that the reader has; undefined if it has not. The promise resolves when the
    * client disconnects or falls behind.
    */
   attach(client: StreamClient): Promise<void> | undefined {
-    this.#reader ??= this.#start(client.position)
-    if (client.position < this.#reader.position) return undefined
+    this.#reader ??= this.#start(client.cursor)
+    if (!coversAll(client.cursor, this.#reader.cursor)) return undefined
     const { promise, resolve } = Promise.withResolvers<void>()
     this.#clients.set(client, resolve)
     const leave = () => this.#detach(client)
@@ -72,8 +73,8 @@ export class Fanout {
     this.#reader = undefined
   }
 
-  #start(position: Position): Reader {
-    const reader = { position, abort: new AbortController() }
+  #start(cursor: Cursor): Reader {
+    const reader = { cursor, abort: new AbortController() }
     void this.#read(reader)
     return reader
   }
@@ -82,8 +83,8 @@ export class Fanout {
     const { signal } = reader.abort
     for (let failures = 0; !signal.aborted; ) {
       try {
-        for await (const stored of this.#bus.follow(reader.position, undefined, signal)) {
-          await this.#deliver(reader, stored)
+        for await (const entry of this.#bus.follow(reader.cursor, undefined, signal)) {
+          await this.#deliver(reader, entry)
           failures = 0
         }
       } catch {
@@ -93,29 +94,38 @@ export class Fanout {
     }
   }
 
-  async #deliver(reader: Reader, stored: StoredEvent): Promise<void> {
-    const feeder = await this.#frames.feederOf(stored)
-    const isWanted = [...this.#clients.keys()].some(client => client.wants(stored, feeder))
-    if (!isWanted) reader.position = stored.position
+  async #deliver(reader: Reader, entry: LogEntry): Promise<void> {
+    const feeder = await this.#frames.feederOf(entry)
+    const isWanted = [...this.#clients.keys()].some(client => client.wants(entry, feeder))
+    if (!isWanted) reader.cursor = entry.cursor
     else
-      await this.#frames.use(stored, async frame => {
+      await this.#frames.use(entry, async frame => {
         if (reader !== this.#reader) return
-        // The position moves together with the list of clients: one that joins later has this event or reads it from the log.
-        reader.position = stored.position
-        await this.#send(stored, feeder, frame)
+        // The cursor moves together with the list of clients: one that joins later has this event or reads it from the log.
+        reader.cursor = entry.cursor
+        await this.#send(entry, feeder, frame)
       })
   }
 
-  async #send(stored: StoredEvent, feeder: string | undefined, frame: Frame): Promise<void> {
+  async #send(entry: LogEntry, feeder: string | undefined, frame: Frame): Promise<void> {
     let written = 0
     const clients = [...this.#clients.keys()]
     for (const client of clients) {
-      if (!this.#clients.has(client) || !client.wants(stored, feeder)) continue
-      if (!client.trySend(stored, frame)) this.#detach(client)
+      if (!this.#clients.has(client) || !client.wants(entry, feeder)) continue
+      const hasRoom = coversAll(entry.cursor, client.cursor)
+        ? client.trySend(entry, frame)
+        : await this.#sendAhead(client, entry)
+      if (!hasRoom) this.#detach(client)
       written += Math.min(frame.bytes.length, yieldAfterBytes) + writeOverheadBytes
       if (written < yieldAfterBytes) continue
       written = 0
       await setImmediate()
     }
+  }
+
+  /** The client has seen events of other partitions that the reader has not, so that the id of its frame must cover more. */
+  #sendAhead(client: StreamClient, entry: LogEntry): Promise<boolean> {
+    const own = { ...entry, cursor: unionOf(entry.cursor, client.cursor) }
+    return this.#frames.use(own, frame => !this.#clients.has(client) || client.trySend(own, frame))
   }
 }

@@ -1,6 +1,7 @@
 import { setImmediate } from 'node:timers/promises'
 import type { Bus } from '../bus/bus.ts'
-import type { Position, StoredEvent } from '../bus/driver.ts'
+import { positionKey } from '../bus/cursor.ts'
+import type { LogEntry, StoredEvent } from '../bus/driver.ts'
 import { TidingsError, withoutStack } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import { hasBlobData, routedType } from '../bus/routed.ts'
@@ -18,7 +19,7 @@ const maxIdleBytes = 16 * 1024 * 1024
 const maxFeeders = 1_024
 
 interface FrameOptions {
-  position: Position
+  key: string
   bytes: Buffer
   headerBytes: number
   onUse: (frame: Frame, inUse: boolean) => void
@@ -26,7 +27,7 @@ interface FrameOptions {
 
 /** The encoded bytes of an event. They count against the limit while they are retained. */
 export class Frame {
-  readonly position: Position
+  readonly key: string
   readonly bytes: Buffer
   /** The same without the `event:` line, so that a browser calls `onmessage`. */
   readonly unnamed: Buffer
@@ -34,8 +35,8 @@ export class Frame {
   #users = 0
 
   /** `headerBytes`: the length of the `event:` line. */
-  constructor({ position, bytes, headerBytes, onUse }: FrameOptions) {
-    this.position = position
+  constructor({ key, bytes, headerBytes, onUse }: FrameOptions) {
+    this.key = key
     this.bytes = bytes
     this.unnamed = bytes.subarray(headerBytes)
     this.#onUse = onUse
@@ -58,10 +59,10 @@ export class FrameCache {
   readonly #maxBufferedBytes: number
   readonly #disconnectSlowest: () => boolean
   /** Frames of events whose data is in a blob: they are large and expensive to build. */
-  readonly #large = new Map<Position, Promise<Frame>>()
-  readonly #cached = new Map<Position, Frame>()
+  readonly #large = new Map<string, Promise<Frame>>()
+  readonly #cached = new Map<string, Frame>()
   readonly #idle = new Set<Frame>()
-  readonly #feeders = new Map<Position, Promise<string | undefined>>()
+  readonly #feeders = new Map<string, Promise<string | undefined>>()
   #idleBytes = 0
   #bytes = 0
   #building: Promise<unknown> = Promise.resolve()
@@ -74,10 +75,8 @@ export class FrameCache {
   }
 
   /** Retains the frame of an event while `work` runs; `work` may retain it for longer. */
-  async use<T>(stored: StoredEvent, work: (frame: Frame) => T | Promise<T>): Promise<T> {
-    const frame = await (hasBlobData(stored.event)
-      ? this.#loadOnce(stored)
-      : this.#build(stored.position, stored.event))
+  async use<T>(entry: LogEntry, work: (frame: Frame) => T | Promise<T>): Promise<T> {
+    const frame = await (hasBlobData(entry.event) ? this.#loadOnce(entry) : this.#build(entry))
     const release = frame.retain()
     try {
       return await work(frame)
@@ -89,17 +88,18 @@ export class FrameCache {
   /** See {@link feederOf}. Reads the data of an event once for all clients. */
   feederOf({ position, event }: StoredEvent): Promise<string | undefined> | undefined {
     if (event.type !== routedType) return undefined
-    let feeder = this.#feeders.get(position)
+    const key = positionKey(position)
+    let feeder = this.#feeders.get(key)
     if (!feeder) {
       feeder = this.#building.then(() => feederOf(this.#bus, event))
       this.#building = feeder.then(() => setImmediate())
-      this.#feeders.set(position, feeder)
+      this.#feeders.set(key, feeder)
       if (this.#feeders.size > maxFeeders) this.#feeders.delete(this.#feeders.keys().next().value!)
     }
     return feeder
   }
 
-  /** For a log that starts again at position 0. */
+  /** For a log that starts again at the beginning. */
   clear(): void {
     for (const frame of this.#idle) this.#evict(frame)
     this.#large.clear()
@@ -107,31 +107,32 @@ export class FrameCache {
     this.#cached.clear()
   }
 
-  #loadOnce(stored: StoredEvent): Promise<Frame> {
-    const { position } = stored
-    let frame = this.#large.get(position)
+  #loadOnce(entry: LogEntry): Promise<Frame> {
+    const key = frameKey(entry)
+    let frame = this.#large.get(key)
     if (!frame) {
       // One at a time, and yielding in between: building takes several times the memory of the event, and blocks.
-      frame = this.#building.then(() => this.#load(stored))
+      frame = this.#building.then(() => this.#load(entry))
       this.#building = frame.catch(() => {}).then(() => setImmediate())
-      this.#large.set(position, frame)
-      frame.catch(() => this.#large.delete(position))
+      this.#large.set(key, frame)
+      frame.catch(() => this.#large.delete(key))
     }
     return frame
   }
 
-  async #load({ position, event }: StoredEvent): Promise<Frame> {
-    const frame = this.#build(position, await withBlobData(this.#bus, event))
-    this.#cached.set(position, frame)
+  async #load(entry: LogEntry): Promise<Frame> {
+    const frame = this.#build({ ...entry, event: await withBlobData(this.#bus, entry.event) })
+    this.#cached.set(frame.key, frame)
     return frame
   }
 
-  #build(position: Position, event: CloudEvent): Frame {
+  #build(entry: LogEntry): Frame {
+    const { cursor, event } = entry
     const header = `event: ${event.type}\n`
-    const bytes = Buffer.from(`${header}id: ${position}\ndata: ${JSON.stringify(withoutStacks(event))}\n\n`)
+    const bytes = Buffer.from(`${header}id: ${cursor}\ndata: ${JSON.stringify(withoutStacks(event))}\n\n`)
     this.#evictFor(bytes.length)
     const onUse = (frame: Frame, inUse: boolean) => (inUse ? this.#onFirstUse(frame) : this.#onLastRelease(frame))
-    return new Frame({ position, bytes, headerBytes: Buffer.byteLength(header), onUse })
+    return new Frame({ key: frameKey(entry), bytes, headerBytes: Buffer.byteLength(header), onUse })
   }
 
   #evictFor(bytes: number): void {
@@ -148,7 +149,7 @@ export class FrameCache {
   }
 
   #onLastRelease(frame: Frame): void {
-    if (this.#cached.get(frame.position) !== frame) return void (this.#bytes -= frame.bytes.length)
+    if (this.#cached.get(frame.key) !== frame) return void (this.#bytes -= frame.bytes.length)
     this.#idle.add(frame)
     this.#idleBytes += frame.bytes.length
     for (const oldest of this.#idle) {
@@ -159,12 +160,15 @@ export class FrameCache {
 
   #evict(frame: Frame): void {
     this.#idle.delete(frame)
-    this.#cached.delete(frame.position)
-    this.#large.delete(frame.position)
+    this.#cached.delete(frame.key)
+    this.#large.delete(frame.key)
     this.#idleBytes -= frame.bytes.length
     this.#bytes -= frame.bytes.length
   }
 }
+
+/** Readings that come from different places meet the same event with different cursors. */
+const frameKey = ({ cursor, position }: LogEntry) => `${positionKey(position)} ${cursor}`
 
 /** Clients do not see where in the source code an error was thrown. */
 function withoutStacks(event: CloudEvent): CloudEvent {

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { setTimeout } from 'node:timers/promises'
 import type { Bus } from '../bus/bus.ts'
-import type { Durability, GroupState, Position } from '../bus/driver.ts'
+import type { Cursor, Durability, GroupState } from '../bus/driver.ts'
 import { type ErrorData, errorData, TidingsError } from '../errors.ts'
 
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
@@ -13,7 +13,7 @@ const cacheTtlMs = 1_000
 const timeoutMs = 5_000
 
 export type Health = { bus: string; version: string } & (
-  | { status: 'ok'; durability: Durability; head: Position; groups: GroupState[]; warning?: string }
+  | { status: 'ok'; durability: Durability; head: Cursor; groups: GroupState[]; warning?: string }
   | Unhealthy
 )
 

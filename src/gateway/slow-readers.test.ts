@@ -56,8 +56,8 @@ async function growthOf(work: () => Promise<void>): Promise<number> {
   return grown
 }
 
-/** The positions that a client that reads receives. */
-async function positionsOf(url: string, query: string, count: number): Promise<number[]> {
+/** The offsets that a client that reads receives. */
+async function offsetsFrom(url: string, query: string, count: number): Promise<number[]> {
   const over = new AbortController()
   const response = await fetch(`${url}/events/stream${query}`, { signal: over.signal })
   const found: number[] = []
@@ -82,7 +82,7 @@ test('400 slow readers of one large event share its memory, and other clients ar
       upTo(400).map(n => openUnread(n % 2 ? `?correlation=${correlationid}` : '?type=report.*')),
     )
     await bus.publish({ type: 'report.made', data: large })
-    expect(await positionsOf(url, `?after=${position - 1}`, 2)).toEqual([position, position + 1])
+    expect(await offsetsFrom(url, `?after=${position.offset - 1}`, 2)).toEqual([position.offset, position.offset + 1])
     expect(sockets).toHaveLength(400)
     expect(disconnected).toEqual([])
   })
@@ -102,10 +102,10 @@ test('beyond the limit the slowest clients are disconnected with a log message, 
   expect(grown).toBeLessThan(400 * megabyte)
   expect(disconnected[0]).toMatchObject({
     reason: expect.stringContaining('do not read'),
-    position: expect.any(Number),
+    cursor: expect.any(String),
   })
-  const positions = published.map(({ position }) => position)
-  expect(await positionsOf(url, '?after=0', 24)).toEqual(positions)
+  const offsets = published.map(({ position }) => position.offset)
+  expect(await offsetsFrom(url, '?after=0', 24)).toEqual(offsets)
 })
 
 test('a client that reads nothing is disconnected, even without new events', async () => {

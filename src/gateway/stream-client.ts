@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http'
-import type { Position, StoredEvent } from '../bus/driver.ts'
+import { isCovered, unionOf } from '../bus/cursor.ts'
+import type { Cursor, LogEntry } from '../bus/driver.ts'
 import type { CloudEvent } from '../event.ts'
 import { LinkedScope } from '../tasks/links.ts'
 import type { Frame } from './frames.ts'
@@ -17,8 +18,8 @@ const maxWriteBytes = 64 * 1024
 interface StreamClientOptions {
   readonly response: ServerResponse
   readonly request: StreamRequest
-  /** Where the stream starts: everything after this. */
-  readonly position: Position
+  /** Where the stream starts: everything that this does not cover. */
+  readonly cursor: Cursor
   readonly limits: StreamLimits
   onDisconnect(reason: string): void
 }
@@ -29,10 +30,10 @@ interface QueuedFrame {
   readonly release: () => void
 }
 
-/** One client of the event stream: its filter, its position and its connection. */
+/** One client of the event stream: its filter, its cursor and its connection. */
 export class StreamClient {
-  /** Everything up to here was sent or did not match. */
-  position: Position
+  /** Everything that this covers was sent or did not match. */
+  cursor: Cursor
   /** Aborts when either side closes the connection. */
   readonly closed: AbortSignal
   /** Since when it has read nothing of its queue, by the monotonic clock. */
@@ -50,8 +51,8 @@ export class StreamClient {
   #stallTimer: NodeJS.Timeout | undefined
   #onDrained: (() => void) | undefined
 
-  constructor({ response, request, position, limits, onDisconnect }: StreamClientOptions) {
-    this.position = position
+  constructor({ response, request, cursor, limits, onDisconnect }: StreamClientOptions) {
+    this.cursor = cursor
     this.#response = response
     this.#request = request
     if (request.correlation !== undefined) this.#scope = new LinkedScope(request.correlation)
@@ -67,10 +68,10 @@ export class StreamClient {
     response.on('error', () => response.destroy())
   }
 
-  /** Must be called in the order of the log. `feeder`: see {@link feederOf}. */
-  wants({ position, event }: StoredEvent, feeder: string | undefined): boolean {
+  /** Must be called in the order of each correlation. `feeder`: see {@link feederOf}. */
+  wants({ position, event }: LogEntry, feeder: string | undefined): boolean {
     this.#scope?.see(event, feeder)
-    return position > this.position && this.#matches(event)
+    return !isCovered(this.cursor, position) && this.#matches(event)
   }
 
   #matches(event: CloudEvent): boolean {
@@ -78,23 +79,23 @@ export class StreamClient {
   }
 
   /** Sends without waiting. False, and nothing is sent, if the queue is full. */
-  trySend({ position }: StoredEvent, frame: Frame): boolean {
+  trySend({ cursor }: LogEntry, frame: Frame): boolean {
     if (this.#queuedBytes > this.#limits.maxBufferedBytes) return false
-    this.position = position
+    this.cursor = cursor
     this.#enqueue(frame)
     return true
   }
 
   /** Sends, and waits until the client has taken it. */
-  async send({ position }: StoredEvent, frame: Frame): Promise<void> {
-    this.position = position
+  async send({ cursor }: LogEntry, frame: Frame): Promise<void> {
+    this.cursor = unionOf(this.cursor, cursor)
     if (this.closed.aborted) return
     this.#enqueue(frame)
     if (this.#queue.length > 0 || this.blockedSince !== undefined)
       await new Promise<void>(resolve => (this.#onDrained = resolve))
   }
 
-  /** Closes the connection. The client reconnects with its last position. */
+  /** Closes the connection. The client reconnects with its last cursor. */
   disconnect(reason: string): void {
     this.#onDisconnect(reason)
     this.#dropQueue()

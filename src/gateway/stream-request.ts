@@ -1,4 +1,5 @@
-import type { Position } from '../bus/driver.ts'
+import { isCursor, readCursor } from '../bus/cursor.ts'
+import type { Cursor } from '../bus/driver.ts'
 import { isCorrelation } from '../bus/ids.ts'
 import { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
@@ -13,8 +14,8 @@ export interface StreamRequest {
   readonly correlation?: string
   /** Undefined for all types. */
   readonly filter?: Filter
-  /** Start after this position; undefined if the client names none. */
-  readonly after?: Position
+  /** Start after this cursor; undefined if the client names none. */
+  readonly after?: Cursor
   /** Omits the `event:` line, so that a browser calls `onmessage`. */
   readonly isUnnamed: boolean
   /** By type only. */
@@ -36,15 +37,15 @@ export function readStreamRequest(query: Record<string, string[]>, lastEventId: 
   if (correlation !== undefined && !isCorrelation(correlation))
     throw invalid('correlation', 'must be a UUID in lower case')
   const after = lastEventId === undefined ? single('after', query.after) : lastEventId
-  if (after !== undefined && !/^\d{1,15}$/.test(after))
-    throw invalid('after', 'and Last-Event-ID must be a log position')
+  if (after !== undefined && !isCursor(after))
+    throw invalid('after', 'and Last-Event-ID must be a cursor: the id of an event of this stream')
   const as = single('as', query.as)
   if (as !== undefined && as !== 'message') throw invalid('as', 'must be "message" or absent')
   const filter = types.length > 0 ? [{ types }] : undefined
   return {
     ...(correlation !== undefined && { correlation }),
     ...(filter && { filter }),
-    ...(after !== undefined && { after: Number(after) }),
+    ...(after !== undefined && { after: readCursor(after) }),
     isUnnamed: as === 'message',
     matches: matcher(types, filter),
   }

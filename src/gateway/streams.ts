@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import type { Bus } from '../bus/bus.ts'
-import type { Position } from '../bus/driver.ts'
+import { beginning, coversAll, offsetsOf, unionOf } from '../bus/cursor.ts'
+import type { Cursor } from '../bus/driver.ts'
 import { TidingsError } from '../errors.ts'
 import { log } from '../bus/telemetry/log.ts'
 import { readLinked } from '../tasks/links.ts'
@@ -50,7 +51,7 @@ export class Streams {
       for (const client of this.#clients) client.sendHeartbeat()
     }, heartbeatIntervalMs)
     this.#heartbeat.unref()
-    // The log starts again at position 0. A client that reconnects with an old position gets an error.
+    // The log starts again at the beginning. A client that reconnects with an old cursor gets an error.
     this.#unsubscribe = bus.onEmptied(() => {
       this.#frames.clear()
       this.#end()
@@ -58,27 +59,30 @@ export class Streams {
   }
 
   /**
-   * Resolves when the stream is open. It starts after the position in the request, else at the beginning of the
+   * Resolves when the stream is open. It starts after the cursor in the request, else at the beginning of the
    * correlation, else at the end of the log. @throws E_REQUEST_INVALID, E_LOG_UNAVAILABLE, E_BUSY
    */
   async open(request: StreamRequest, response: ServerResponse): Promise<void> {
     const head = await this.#bus.head()
-    if (request.after !== undefined && request.after > head)
-      throw new TidingsError(
-        'E_REQUEST_INVALID',
-        `position ${request.after} is after the end of the log, ${head}; the position may be of another log`,
-      )
+    if (request.after !== undefined) {
+      offsetsOf(request.after, this.#bus.partitions)
+      if (!coversAll(head, request.after))
+        throw new TidingsError(
+          'E_REQUEST_INVALID',
+          `the cursor ${request.after} is after the end of the log, ${head}; the cursor may be of another log`,
+        )
+    }
     if (this.#clients.size >= this.#maxStreams)
       throw new TidingsError(
         'E_BUSY',
         `${this.#maxStreams} streams are open, the limit of this gateway; close some or run another gateway`,
         { retryable: true },
       )
-    const start = request.after ?? (request.correlation === undefined ? head : 0)
+    const start = request.after ?? (request.correlation === undefined ? head : beginning)
     const client: StreamClient = new StreamClient({
       response,
       request,
-      position: start,
+      cursor: start,
       limits: this.#limits,
       onDisconnect: reason => logDisconnect(client, reason),
     })
@@ -88,7 +92,7 @@ export class Streams {
     void this.#serve(client, request).catch(() => client.end())
   }
 
-  /** Ends every stream. Clients reconnect with their last position. */
+  /** Ends every stream. Clients reconnect with their last cursor. */
   close() {
     clearInterval(this.#heartbeat)
     this.#unsubscribe?.()
@@ -102,24 +106,24 @@ export class Streams {
 
   async #serve(client: StreamClient, request: StreamRequest): Promise<void> {
     while (!client.closed.aborted) {
-      const until = this.#fanout.position ?? (await this.#bus.head())
-      if (until > client.position) await this.#replay(client, request, until)
+      const until = this.#fanout.cursor ?? (await this.#bus.head())
+      if (!coversAll(client.cursor, until)) await this.#replay(client, request, until)
       await this.#fanout.attach(client)
     }
   }
 
-  /** Sends the events that match the request, up to and including a position. */
-  async #replay(client: StreamClient, { correlation, filter }: StreamRequest, until: Position): Promise<void> {
+  /** Sends the events that match the request and that `until` covers. */
+  async #replay(client: StreamClient, { correlation, filter }: StreamRequest, until: Cursor): Promise<void> {
     const events =
       correlation === undefined
-        ? this.#bus.read({ after: client.position, until, ...(filter && { filter }) })
-        : readLinked(this.#bus, correlation, until)
-    for await (const stored of events) {
+        ? this.#bus.read({ after: client.cursor, until, ...(filter && { filter }) })
+        : readLinked(this.#bus, correlation, { after: client.cursor, until })
+    for await (const entry of events) {
       if (client.closed.aborted) break
-      if (client.wants(stored, await this.#frames.feederOf(stored)))
-        await this.#frames.use(stored, frame => client.send(stored, frame))
+      if (client.wants(entry, await this.#frames.feederOf(entry)))
+        await this.#frames.use(entry, frame => client.send(entry, frame))
     }
-    client.position = Math.max(client.position, until)
+    client.cursor = unionOf(client.cursor, until)
   }
 
   /** Disconnects the client that has read nothing for longest. False if none is blocked. */
@@ -133,5 +137,5 @@ export class Streams {
   }
 }
 
-const logDisconnect = ({ position }: StreamClient, reason: string) =>
-  log.warn?.({ position, reason }, 'disconnected a client of the event stream')
+const logDisconnect = ({ cursor }: StreamClient, reason: string) =>
+  log.warn?.({ cursor, reason }, 'disconnected a client of the event stream')

@@ -8,7 +8,14 @@ import type { Change } from './compare.ts'
 import { emitDivergence, thrownDivergence, type Divergence } from './divergence.ts'
 
 const code = { version: 1, hash: '0' }
-const found = { task: 't', program: 'desk', turn: 1, position: 1, recordedBy: code, replayedBy: code }
+const found = {
+  task: 't',
+  program: 'desk',
+  turn: 1,
+  position: { partition: 0, offset: 1 },
+  recordedBy: code,
+  replayedBy: code,
+}
 
 /** An answer of `desk` that was "old" and is something else now. */
 function changed(after: unknown, path: Change['path'] = ['data', 'lines', 0, 'text']): Divergence {

@@ -1,3 +1,4 @@
+import { comparePositions } from '../bus/cursor.ts'
 import type { Acceptance, AcceptedDivergences } from './accept.ts'
 import type { Divergence } from './divergence.ts'
 import { pathText } from './text.ts'
@@ -21,7 +22,9 @@ export function clusterDivergences(divergences: readonly Divergence[], accepted:
       ...accepted.check(found[0]!),
     }))
     .toSorted(
-      (a, b) => b.divergences.length - a.divergences.length || a.divergences[0].position - b.divergences[0].position,
+      (a, b) =>
+        b.divergences.length - a.divergences.length ||
+        comparePositions(a.divergences[0].position, b.divergences[0].position),
     )
 }
 

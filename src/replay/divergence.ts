@@ -1,3 +1,4 @@
+import type { Position } from '../bus/driver.ts'
 import { digest } from '../tasks/turn.ts'
 import type { Change, Difference, ComparableEmit } from './compare.ts'
 import type { LoggedTurn } from './turn-assembler.ts'
@@ -10,9 +11,9 @@ export interface Divergence {
   readonly kind: DivergenceKind
   readonly task: string
   readonly program: string
-  /** Version of the turn in its task, and its position in the log. */
+  /** Version of the turn in its task, and its position on the log. */
   readonly turn: number
-  readonly position: number
+  readonly position: Position
   /** What differs, such as `tool.invoke web.search`. */
   readonly what: string
   readonly changes: readonly Change[]

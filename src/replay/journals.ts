@@ -10,11 +10,11 @@ import { replayedTaskOf } from './turn-assembler.ts'
 
 /**
  * The journals of tasks as a worker would resume them: the pinned definition of a workflow instance, the snapshot if there is one, then
- * the later turns. Positions count from 1.
+ * the later turns. Offsets count from 1.
  */
 export async function* readJournals(bus: Bus, tasks: readonly string[]): AsyncGenerator<ReplayInput> {
   const definitions = new DefinitionCache(bus)
-  let position = 0
+  let offset = 0
   for (const task of tasks) {
     const { snapshot, records } = await bus.journal(task)
     const events = []
@@ -22,7 +22,7 @@ export async function* readJournals(bus: Bus, tasks: readonly string[]): AsyncGe
     const definition = await definitions.of(snapshot?.state, events.find(({ type }) => type === turnType)?.data as Turn)
     if (definition) yield { task, definition }
     if (snapshot) yield { task, snapshot: snapshot.state }
-    for (const event of events) yield { position: ++position, event }
+    for (const event of events) yield { position: { partition: 0, offset: ++offset }, event }
   }
 }
 

@@ -1,5 +1,5 @@
 import type { ErrorData } from '../errors.ts'
-import type { CloudEvent } from '../event.ts'
+import type { StoredEvent } from '../bus/driver.ts'
 import type { DivergenceContext } from './divergence.ts'
 import type { ReplayOutcome, PinnedDefinition } from './replayer.ts'
 
@@ -11,7 +11,7 @@ export type Definitions = Readonly<Record<string, unknown>>
 export type ToProcess =
   /** First. `module`: URL of the module whose default export is the app; `stuck`: programs that are not run. */
   | { readonly kind: 'load'; readonly module: string; readonly stuck: readonly string[] }
-  | { readonly kind: 'events'; readonly events: readonly { position: number; event: CloudEvent }[] }
+  | { readonly kind: 'events'; readonly events: readonly StoredEvent[] }
   | { readonly kind: 'definition'; readonly task: string; readonly definition: PinnedDefinition }
   | { readonly kind: 'snapshot'; readonly task: string; readonly state: string }
   | { readonly kind: 'finish' }

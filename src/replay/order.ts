@@ -36,7 +36,7 @@ export async function* turnsFirst(bus: Bus, events: AsyncIterable<StoredEvent>):
         let emitted = await ahead.take(id)
         if (!emitted) {
           emitted = await bus.find(id, event.correlationid)
-          if (!emitted || emitted.position < next.position) continue
+          if (!emitted || emitted.position.offset < next.position.offset) continue
           early.add(id)
         }
         yield { ...emitted, event: await resolveEvent(bus, emitted.event) }

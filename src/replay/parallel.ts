@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os'
+import { comparePositions } from '../bus/cursor.ts'
+import type { StoredEvent } from '../bus/driver.ts'
 import { correlationOf, shardOf } from '../bus/ids.ts'
-import type { CloudEvent } from '../event.ts'
 import { explainDefinitions, type ReadDocument } from './definitions.ts'
 import { thrownDivergence } from './divergence.ts'
 import { replayedTaskOf } from './turn-assembler.ts'
@@ -12,7 +13,7 @@ import { combineOutcomes, type ReplayOutcome, type PinnedDefinition } from './re
  * events.
  */
 export type ReplayInput =
-  | { readonly position: number; readonly event: CloudEvent }
+  | StoredEvent
   | { readonly task: string; readonly definition: PinnedDefinition }
   | { readonly task: string; readonly snapshot: string }
 
@@ -96,7 +97,7 @@ function mergeOutcomes(outcomes: readonly ReplayOutcome[]): ReplayOutcome {
   const stuck = new Set(outcomes.slice(1).map(({ divergences }) => divergences[0]!.task))
   return {
     ...outcome,
-    divergences: outcome.divergences.toSorted((a, b) => a.position - b.position),
+    divergences: outcome.divergences.toSorted((a, b) => comparePositions(a.position, b.position)),
     skipped: outcome.skipped.filter(({ task }) => !stuck.has(task)).toSorted((a, b) => (a.task < b.task ? -1 : 1)),
   }
 }

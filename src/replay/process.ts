@@ -1,7 +1,7 @@
 import { fork, type ChildProcess } from 'node:child_process'
 import type { Readable } from 'node:stream'
 import { TidingsError, type ErrorCode } from '../errors.ts'
-import type { CloudEvent } from '../event.ts'
+import type { StoredEvent } from '../bus/driver.ts'
 import { permissions } from './isolation.ts'
 import { progressPipe, type Definitions, type FromProcess, type TurnProgress, type ToProcess } from './messages.ts'
 import type { ReplayOutcome } from './replayer.ts'
@@ -41,7 +41,7 @@ export class StuckTurn extends Error {
 export class ReplayProcess {
   readonly #child: ChildProcess
   readonly #timeoutMs: number
-  #events: { position: number; event: CloudEvent }[] = []
+  #events: StoredEvent[] = []
   #isLoaded = false
   /** Messages sent and not yet processed. */
   #pending = 0
@@ -69,7 +69,7 @@ export class ReplayProcess {
     this.#post({ kind: 'load', module, stuck })
   }
 
-  add(item: { position: number; event: CloudEvent }): Promise<void> | undefined {
+  add(item: StoredEvent): Promise<void> | undefined {
     this.#events.push(item)
     return this.#events.length >= batchEvents ? this.#flush() : undefined
   }

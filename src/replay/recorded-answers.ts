@@ -1,4 +1,5 @@
 import type { Bus } from '../bus/bus.ts'
+import type { Position } from '../bus/driver.ts'
 import { correlationOf, parseId, resultId, turnId } from '../bus/ids.ts'
 import { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
@@ -13,7 +14,7 @@ export type ReadQuestion = (request: CloudEvent) => Promise<unknown>
 
 interface RecordedRequest {
   readonly request: CloudEvent
-  readonly position: number
+  readonly position: Position
 }
 
 interface RecordedCorrelation {
@@ -56,7 +57,7 @@ export class RecordedAnswers {
     const same: RecordedRequest[] = []
     for (const question of await this.#sameRequests(request, questions))
       if (answers.has(resultId(question.request.id))) same.push(question)
-    const cut = await this.#forkPosition(terms)
+    const cut = await this.#forkOffset(terms)
     const later = same.filter(question => !isBeforeFork(question, terms, cut))
     const candidates = later.length > 0 ? later : same.slice(-1)
     const before = candidates.length > 1 ? await this.#askedBefore(request) : 0
@@ -89,10 +90,10 @@ export class RecordedAnswers {
     return (await this.#sameRequests(request, before)).length
   }
 
-  /** Position of the first turn that the fork decides again. */
-  async #forkPosition({ of }: EffectPolicy): Promise<number> {
+  /** Offset of the first turn that the fork decides again, in the partition of its correlation. */
+  async #forkOffset({ of }: EffectPolicy): Promise<number> {
     if (!('task' in of) || of.version === 1) return 0
-    return (await this.#bus.find(turnId(of.task, of.version), correlationOf(of.task)))?.position ?? Infinity
+    return (await this.#bus.find(turnId(of.task, of.version), correlationOf(of.task)))?.position.offset ?? Infinity
   }
 
   async #read(correlation: string): Promise<RecordedCorrelation> {
@@ -133,5 +134,5 @@ export class RecordedAnswers {
 function isBeforeFork({ request, position }: RecordedRequest, { of }: EffectPolicy, cut: number): boolean {
   if (!('task' in of)) return false
   const id = parseId(request.id)
-  return id?.task === of.task ? id.version < of.version : position < cut
+  return id?.task === of.task ? id.version < of.version : position.offset < cut
 }

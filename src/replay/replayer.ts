@@ -1,4 +1,5 @@
 import { textOf, TidingsError } from '../errors.ts'
+import type { Position } from '../bus/driver.ts'
 import type { CloudEvent } from '../event.ts'
 import type { Programs } from '../tasks/programs.ts'
 import type { ProgramDefinition } from '../tasks/program.ts'
@@ -68,7 +69,7 @@ export class Replayer {
   }
 
   /** Adds the next event of the log, with its data. */
-  async add(position: number, event: CloudEvent): Promise<void> {
+  async add(position: Position, event: CloudEvent): Promise<void> {
     const task = replayedTaskOf(event)
     if (task === undefined) return
     for (const recording of this.#histories.add(task, position, event)) await this.#turn(recording)

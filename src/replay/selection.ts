@@ -1,6 +1,7 @@
 import { TimeSearch } from '../bus/search-by-time.ts'
 import type { Bus } from '../bus/bus.ts'
-import type { Position, StoredEvent } from '../bus/driver.ts'
+import { formatCursor, offsetsOf, withOffset } from '../bus/cursor.ts'
+import type { Cursor, StoredEvent } from '../bus/driver.ts'
 import { mintedAt } from '../bus/ids.ts'
 
 /**
@@ -24,29 +25,37 @@ export async function* readSelection(bus: Bus, selection: Selection): AsyncGener
 }
 
 /** Reads the period to find its correlations, then reads all their events, from the time at which the oldest id was minted. */
-async function* selectSince(bus: Bus, since: number, until: number, head: Position): AsyncGenerator<StoredEvent> {
+async function* selectSince(bus: Bus, since: number, until: number, head: Cursor): AsyncGenerator<StoredEvent> {
   const wanted = new Set<string>()
   let oldest = since
-  const from = await positionAt(bus, since - clockSkewMs, head)
-  for await (const { event } of bus.read({ after: from - 1, until: head })) {
+  const from = await cursorAt(bus, since - clockSkewMs, head)
+  const to = await cursorAt(bus, until + clockSkewMs + 1, head)
+  for await (const { event } of bus.read({ after: from, until: to })) {
     const at = Date.parse(event.time)
-    if (at > until + clockSkewMs) break
     if (at < since || at > until || wanted.has(event.correlationid)) continue
     wanted.add(event.correlationid)
     oldest = Math.min(oldest, mintedAt(event.correlationid) ?? 0)
   }
   if (wanted.size === 0) return
-  const first = await positionAt(bus, oldest - clockSkewMs, head)
-  for await (const stored of bus.read({ after: first - 1, until: head }))
+  const first = await cursorAt(bus, oldest - clockSkewMs, head)
+  for await (const stored of bus.read({ after: first, until: head }))
     if (wanted.has(stored.event.correlationid)) yield stored
 }
 
-/** First position whose event is not older: times follow positions closely enough for a binary search. */
-export async function positionAt(bus: Bus, ms: number, head: Position): Promise<Position> {
-  const search = new TimeSearch({ first: 1, head, cutoff: ms })
-  for (let probe; (probe = search.probe) !== undefined; ) {
-    const [found] = await Array.fromAsync(bus.read({ after: probe - 1, until: search.below - 1, limit: 1 }))
-    search.answer(found && { position: found.position, time: Date.parse(found.event.time) })
+/** A cursor that covers what is older: in each partition, times follow offsets closely enough for a binary search. */
+export async function cursorAt(bus: Bus, ms: number, head: Cursor): Promise<Cursor> {
+  const offsets: number[] = []
+  for (const [partition, last] of offsetsOf(head, bus.partitions).entries()) {
+    const search = new TimeSearch({ first: 1, head: last, cutoff: ms })
+    // Both ends of a reading cover all other partitions, so that nothing of them is read.
+    const upTo = (offset: number) => withOffset(head, partition, offset)
+    for (let probe; (probe = search.probe) !== undefined; ) {
+      const [found] = await Array.fromAsync(
+        bus.read({ after: upTo(probe - 1), until: upTo(search.below - 1), limit: 1 }),
+      )
+      search.answer(found && { offset: found.position.offset, time: Date.parse(found.event.time) })
+    }
+    offsets.push(search.offset - 1)
   }
-  return search.position
+  return formatCursor(offsets)
 }

@@ -1,6 +1,7 @@
 import { textOf, TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import type { Bus } from '../bus/bus.ts'
+import { beginning } from '../bus/cursor.ts'
 import { checkEvent } from '../bus/decode.ts'
 import type { EncodedEvent, ConsumerGroup } from '../bus/driver.ts'
 import { correlationOf, parseId } from '../bus/ids.ts'
@@ -170,7 +171,7 @@ function check(event: CloudEvent): void {
 
 async function assertEmpty(bus: Bus): Promise<void> {
   if ((await bus.documents.readText(marker)) === 'partial') throw notEmpty('an import into it was interrupted')
-  if ((await bus.head()) > 0) throw notEmpty('it contains events')
+  if ((await bus.head()) !== beginning) throw notEmpty('it contains events')
   if ((await bus.listGroups()).length > 0) throw notEmpty('an app was started on it')
 }
 

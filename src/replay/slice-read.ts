@@ -4,7 +4,9 @@ import type { Readable } from 'node:stream'
 import { pipeline } from 'node:stream'
 import { createGunzip, createZstdDecompress } from 'node:zlib'
 import { textOf, TidingsError } from '../errors.ts'
+import type { Position, StoredEvent } from '../bus/driver.ts'
 import { isCorrelation } from '../bus/ids.ts'
+import type { CloudEvent } from '../event.ts'
 import { sliceVersion, type SliceEnd, type SliceLine } from './slice-format.ts'
 
 const lineFeed = 10
@@ -39,10 +41,12 @@ export async function* readSlice(path: string): AsyncGenerator<SliceLine> {
       } else if (isDocument(line)) {
         documents++
         yield line
-      } else if (isStored(line)) {
+      } else {
+        const stored = storedIn(line)
+        if (!stored) throw problem('expected an event, a document or the end')
         events++
-        yield line
-      } else throw problem('expected an event, a document or the end')
+        yield stored
+      }
       sha256.update(bytes).update('\n')
     }
   } catch (error) {
@@ -94,8 +98,10 @@ function parseLine(bytes: Buffer): object | undefined {
 
 function checkHeader(line: { tidings?: unknown; version?: unknown }, problem: (text: string) => TidingsError): void {
   if (line.tidings !== 'slice') throw problem('the file is not a slice of a log')
-  if (line.version !== sliceVersion)
-    throw problem(`the format version is ${String(line.version)}, and this version of Tidings reads ${sliceVersion}`)
+  if (line.version !== 1 && line.version !== sliceVersion)
+    throw problem(
+      `the format version is ${String(line.version)}, and this version of Tidings reads 1 and ${sliceVersion}`,
+    )
 }
 
 const isEnd = (line: object): line is { end: SliceEnd } => 'end' in line && typeof line.end === 'object' && !!line.end
@@ -103,8 +109,12 @@ const isEnd = (line: object): line is { end: SliceEnd } => 'end' in line && type
 const isDocument = (line: object): line is Extract<SliceLine, { document: string }> =>
   'document' in line && typeof line.document === 'string' && 'value' in line && typeof line.value === 'string'
 
-function isStored(line: object): line is Extract<SliceLine, { position: number }> {
-  if (!('position' in line && Number.isSafeInteger(line.position) && 'event' in line)) return false
-  const { id, type, correlationid } = (line.event ?? {}) as Record<string, unknown>
-  return typeof id === 'string' && typeof type === 'string' && isCorrelation(correlationid)
+function storedIn(line: { position?: unknown; event?: unknown }): StoredEvent | undefined {
+  const position = Number.isSafeInteger(line.position) ? { partition: 0, offset: line.position } : line.position
+  const { partition, offset } = (position ?? {}) as Partial<Position>
+  const { id, type, correlationid } = (line.event ?? {}) as Partial<CloudEvent>
+  const isEvent = typeof id === 'string' && typeof type === 'string' && isCorrelation(correlationid)
+  return isEvent && Number.isSafeInteger(partition) && Number.isSafeInteger(offset)
+    ? { position: position as Position, event: line.event as CloudEvent }
+    : undefined
 }

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -31,7 +32,7 @@ const made = (draft: Partial<CloudEvent>): CloudEvent => ({
 
 const sourceOf = (events: readonly CloudEvent[], documents: Record<string, string> = {}): RecordedSource => ({
   async *events() {
-    for (const [i, event] of events.entries()) yield { position: 3 * i + 1, event }
+    for (const [i, event] of events.entries()) yield { position: { partition: i % 2, offset: 3 * i + 1 }, event }
   },
   document: async key => documents[key],
 })
@@ -75,7 +76,9 @@ describe('a slice file', () => {
         const path = join(folder, `p${n++}.${ending}`)
         await writeSlice(sourceOf(written), path)
         const { events } = await readBack(path)
-        expect(events).toEqual(written.map((event, i) => ({ position: 3 * i + 1, event })))
+        expect(events).toEqual(
+          written.map((event, i) => ({ position: { partition: i % 2, offset: 3 * i + 1 }, event })),
+        )
       }),
       { numRuns: 40 },
     )
@@ -121,7 +124,8 @@ describe('a slice file', () => {
     const path = join(folder, 'half.jsonl')
     const breaking: RecordedSource = {
       async *events() {
-        for (let i = 0; i < 10_000; i++) yield { position: i + 1, event: made({ id: `e${i}` }) }
+        for (let i = 0; i < 10_000; i++)
+          yield { position: { partition: 0, offset: i + 1 }, event: made({ id: `e${i}` }) }
         throw new Error('the log went away')
       },
       document: async () => undefined,
@@ -190,14 +194,25 @@ describe('a slice file that is not whole', () => {
     await expect(reading(without(22))).rejects.toThrow('line 22: the file is truncated here')
     await expect(reading(`${whole.toString()}${lines[3]}\n`)).rejects.toThrow('line 23: this line follows the end')
     await expect(reading(without(1))).rejects.toThrow('line 1: the file is not a slice')
-    await expect(reading(instead(1, '{"tidings":"slice","version":2}'))).rejects.toThrow(
-      'line 1: the format version is 2',
+    await expect(reading(instead(1, '{"tidings":"slice","version":3}'))).rejects.toThrow(
+      'line 1: the format version is 3, and this version of Tidings reads 1 and 2',
     )
     await expect(reading('')).rejects.toThrow('line 1: the file is truncated here')
     await expect(reading(whole, 'jsonl.gz')).rejects.toThrow(
       'line 1: the file is truncated or damaged: incorrect header',
     )
   })
+})
+
+test('a slice of version 1, whose positions are numbers, is read', async () => {
+  const head = '{"tidings":"slice","version":1,"time":"2026-11-01T00:00:00.000Z"}\n'
+  const line = `${JSON.stringify({ position: 7, event: made({ id: 'old' }) })}\n`
+  const sha256 = createHash('sha256').update(head).update(line).digest('hex')
+  const path = join(folder, 'version-1.jsonl')
+  await writeFile(path, `${head}${line}${JSON.stringify({ end: { events: 1, documents: 0, sha256 } })}\n`)
+  expect(await collect(readSlice(path))).toMatchObject([
+    { position: { partition: 0, offset: 7 }, event: { id: 'old' } },
+  ])
 })
 
 describe('redaction at export', () => {

@@ -1,3 +1,4 @@
+import type { Position } from '../bus/driver.ts'
 import type { CloudEvent } from '../event.ts'
 import { parseId } from '../bus/ids.ts'
 import type { RecordedTurn, Turn } from '../tasks/program.ts'
@@ -6,14 +7,14 @@ import { turnType } from '../tasks/turn.ts'
 /** A turn as stored on the log. */
 export interface LoggedTurn extends RecordedTurn {
   readonly task: string
-  /** Position of the turn in the log. */
-  readonly position: number
+  /** Position of the turn on the log. */
+  readonly position: Position
 }
 
 interface IncompleteTurns {
   /** Version of the next turn to complete. */
   next: number
-  readonly turns: Map<number, { turn: Turn; position: number }>
+  readonly turns: Map<number, { turn: Turn; position: Position }>
   /** Emitted events of incomplete turns, by id. */
   readonly events: Map<string, CloudEvent>
 }
@@ -34,7 +35,7 @@ export class TurnAssembler {
   readonly #histories = new Map<string, IncompleteTurns>()
 
   /** Returns the turns of this task that the event completes. */
-  add(task: string, position: number, event: CloudEvent): LoggedTurn[] {
+  add(task: string, position: Position, event: CloudEvent): LoggedTurn[] {
     const history = this.#of(task)
     if (event.type === turnType) {
       const turn = event.data as Turn

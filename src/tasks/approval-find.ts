@@ -1,6 +1,7 @@
 import { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import type { Bus } from '../bus/bus.ts'
+import { advance, beginning } from '../bus/cursor.ts'
 import { callOfApproval, claimId, correlationOf, parseId, resultId, turnId } from '../bus/ids.ts'
 import {
   approvalType,
@@ -33,7 +34,7 @@ export async function findApproval(bus: Bus, id: string): Promise<ApprovalRecord
   let claim: CloudEvent | undefined
   if (turn || !made)
     for await (const { event } of bus.read({
-      after: turn?.position ?? 0,
+      after: turn ? advance(beginning, turn.position) : beginning,
       filter: [{ types: [...approvalTypes, claimedType] }],
     })) {
       if (event.id === id) request ??= event

@@ -1,6 +1,7 @@
 import { setTimeout } from 'node:timers/promises'
 import type { Bus } from '../bus/bus.ts'
-import type { Position, StoredEvent } from '../bus/driver.ts'
+import { advance, beginning } from '../bus/cursor.ts'
+import type { Cursor, LogEntry, Position } from '../bus/driver.ts'
 import { createEvent, type CloudEvent, type Draft } from '../event.ts'
 import { keyPaths, type KeyPath } from './definitions.ts'
 import { routedEventIn, routedType } from '../bus/routed.ts'
@@ -28,6 +29,10 @@ export class KeyedWorkflows {
 
   static async read(bus: Bus): Promise<KeyedWorkflows> {
     return new KeyedWorkflows(await keyPaths(bus))
+  }
+
+  get isEmpty(): boolean {
+    return this.#paths.size === 0
   }
 
   matches(type: string): boolean {
@@ -95,59 +100,83 @@ export class LinkedScope {
   }
 }
 
-/** The events of a correlation up to a position, merged in order with those of each linked instance from its link on. */
-export async function* readLinked(bus: Bus, correlation: string, until: Position): AsyncGenerator<StoredEvent> {
-  const workflows = await KeyedWorkflows.read(bus)
-  const opened = new Set<string>()
+/**
+ * The events of a correlation, merged with those of each linked instance from its link on. Each partition is read in its order, so that a
+ * cursor covers exactly what was yielded before. Reading starts at the beginning; `after` only says what the cursors cover already.
+ */
+export async function* readLinked(
+  bus: Bus,
+  correlation: string,
+  { after, until }: { readonly after: Cursor; readonly until: Cursor },
+): AsyncGenerator<LogEntry> {
   const sources: LookaheadReader[] = []
-  const open = async (stored: AsyncGenerator<StoredEvent> | AsyncIterable<StoredEvent>) => {
-    const source = new LookaheadReader(stored)
+  const open = async (entries: AsyncIterable<LogEntry>) => {
+    const source = new LookaheadReader(entries)
     if (await source.advance()) sources.push(source)
   }
+  let cursor = after
   try {
     await open(bus.read({ correlation, until }))
+    for (const [instance, link] of await instancesOf(bus, correlation, until))
+      await open(fedPart(bus, instance, correlation, { after: advance(beginning, link), until }))
     while (sources.length > 0) {
-      const source = sources.reduce((first, each) => (each.next.position < first.next.position ? each : first))
-      const { next } = source
-      yield next
+      const source = nextOf(sources)
+      cursor = advance(cursor, source.next.position)
+      yield { ...source.next, cursor }
       if (!(await source.advance())) sources.splice(sources.indexOf(source), 1)
-      if (next.event.correlationid !== correlation || !workflows.matches(next.event.type)) continue
-      for (const instance of workflows.fedBy(await bus.resolve(next.event).catch(() => next.event))) {
-        if (opened.has(instance) || opened.size >= maxInstances) continue
-        opened.add(instance)
-        await open(fedPart(bus, instance, correlation, { after: next.position, until }))
-      }
     }
   } finally {
     for (const source of sources) await source.close()
   }
 }
 
+/** The first instances that a correlation fed, each with the position of the first event that did. */
+async function instancesOf(bus: Bus, correlation: string, until: Cursor): Promise<Map<string, Position>> {
+  const workflows = await KeyedWorkflows.read(bus)
+  const instances = new Map<string, Position>()
+  if (workflows.isEmpty) return instances
+  for await (const { event, position } of bus.read({ correlation, until })) {
+    if (!workflows.matches(event.type)) continue
+    for (const instance of workflows.fedBy(await bus.resolve(event).catch(() => event)))
+      if (!instances.has(instance) && instances.size < maxInstances) instances.set(instance, position)
+  }
+  return instances
+}
+
+/** The oldest of the partition that has the oldest event, so that each partition is read in its order. */
+function nextOf(sources: readonly LookaheadReader[]): LookaheadReader {
+  const oldest = sources.reduce((first, each) => (each.next.event.time < first.next.event.time ? each : first))
+  const { partition } = oldest.next.position
+  return sources
+    .filter(each => each.next.position.partition === partition)
+    .reduce((first, each) => (each.next.position.offset < first.next.position.offset ? each : first))
+}
+
 /** The events of an instance from the first one on that came from a correlation. */
-async function* fedPart(bus: Bus, instance: string, feeder: string, range: { after: Position; until: Position }) {
+async function* fedPart(bus: Bus, instance: string, feeder: string, range: { after: Cursor; until: Cursor }) {
   let isFed = false
-  for await (const stored of bus.read({ correlation: instance, ...range })) {
-    isFed ||= (await feederOf(bus, stored.event)) === feeder
-    if (isFed) yield stored
+  for await (const entry of bus.read({ correlation: instance, ...range })) {
+    isFed ||= (await feederOf(bus, entry.event)) === feeder
+    if (isFed) yield entry
   }
 }
 
 /** Reads a part of the log one event ahead. */
 class LookaheadReader {
-  next!: StoredEvent
-  readonly #stored: AsyncIterator<StoredEvent>
+  next!: LogEntry
+  readonly #entries: AsyncIterator<LogEntry>
 
-  constructor(stored: AsyncIterable<StoredEvent>) {
-    this.#stored = stored[Symbol.asyncIterator]()
+  constructor(entries: AsyncIterable<LogEntry>) {
+    this.#entries = entries[Symbol.asyncIterator]()
   }
 
   async advance(): Promise<boolean> {
-    const { done, value } = await this.#stored.next()
+    const { done, value } = await this.#entries.next()
     if (!done) this.next = value
     return !done
   }
 
   async close(): Promise<void> {
-    await this.#stored.return?.()
+    await this.#entries.return?.()
   }
 }

@@ -17,7 +17,7 @@ const whole: TaskDetails = {
   turns: [
     {
       id: '01900000-0000-7000-8000-000000000001.0123456789:0000003',
-      position: 7,
+      position: { partition: 0, offset: 7 },
       program: 'planner',
       programVersion: 2,
       programHash: 'abc',

@@ -1,5 +1,6 @@
 import { styleText } from 'node:util'
 import type { CloudEvent } from '../event.ts'
+import { positionKey } from '../bus/cursor.ts'
 import { parseId } from '../bus/ids.ts'
 import { shortId } from './short-id.ts'
 import { dim, paint, printable } from './text.ts'
@@ -14,7 +15,7 @@ export function renderEvent({ position, event }: EventDetails): string[] {
   const by = parseId(id)
   return [
     `${styleText('bold', 'event')} ${paint(type)}`,
-    ...fields({ id, position, ...(by && { task: by.task, turn: by.version }), ...attributes }),
+    ...fields({ id, position: positionKey(position), ...(by && { task: by.task, turn: by.version }), ...attributes }),
     ...section('data', dataOf(event)),
   ]
 }
@@ -50,7 +51,7 @@ export function renderTurn(turn: TurnDetails): string[] {
   const { id, position, version, at, program, inputs, emits, emitted, withdrawn = [], state, stateHash, end } = turn
   const byId = new Map(emitted.map(event => [event.id, event]))
   return [
-    `${styleText('bold', `turn ${version}`)} ${dim(`${printable(program)}  ${isoTime(at)}  ${shortId(id)}  position ${position}`)}`,
+    `${styleText('bold', `turn ${version}`)} ${dim(`${printable(program)}  ${isoTime(at)}  ${shortId(id)}  position ${positionKey(position)}`)}`,
     ...inputs.flatMap(event => eventLines('in ', event)),
     ...emits.flatMap(emit => {
       const event = byId.get(emit.id)

@@ -148,7 +148,7 @@ class Ends {
 
   async #watch(): Promise<void> {
     const types = ['agent.task.completed', 'agent.task.failed', 'agent.task.cancelled']
-    for await (const { event } of this.#bus.follow(0, [{ types }], this.#watching.signal)) this.#seen.add(event.id)
+    for await (const { event } of this.#bus.follow('0', [{ types }], this.#watching.signal)) this.#seen.add(event.id)
   }
 }
 

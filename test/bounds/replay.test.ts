@@ -16,7 +16,7 @@ const noop = tool('noop', { description: '', input: z.any(), run: () => ({ id: 1
 
 async function replayed(definition: ProgramDefinition, events: readonly CloudEvent[]) {
   const replay = new Replayer(new Programs([definition]))
-  for (const [i, event] of events.entries()) await replay.add(i + 1, event)
+  for (const [i, event] of events.entries()) await replay.add({ partition: 0, offset: i + 1 }, event)
   return replay.finish()
 }
 

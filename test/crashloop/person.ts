@@ -6,7 +6,7 @@ import { untilStored } from './publish.ts'
 
 /** Somebody who answers each approval as its input says. */
 export async function answerAll(bus: Bus, signal: AbortSignal, onAnswered: () => void): Promise<void> {
-  for await (const { event } of bus.follow(0, [{ types: [approvalType] }], signal)) {
+  for await (const { event } of bus.follow('0', [{ types: [approvalType] }], signal)) {
     const { what, hash } = (await bus.resolve(event)).data as ApprovalRequest
     const { say } = (what as { input: { say: 'grant' | 'deny' | 'nothing' } }).input
     if (say === 'nothing') continue

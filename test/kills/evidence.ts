@@ -41,7 +41,7 @@ function numberOf({ data }: CloudEvent): number {
 async function historyOf(bus: Bus, correlation: string): Promise<string[]> {
   const events = await Array.fromAsync(bus.read({ correlation }))
   return events.map(({ position, event }) =>
-    [position, event.time, event.type, event.id, ...summaryOf(event)].join(' '),
+    [position.offset, event.time, event.type, event.id, ...summaryOf(event)].join(' '),
   )
 }
 

@@ -112,7 +112,7 @@ function countCompletions(bus: Bus) {
   const abort = new AbortController()
   const counter = { count: 0, at: performance.now(), stop: () => abort.abort() }
   void (async () => {
-    const ends = bus.follow(0, [{ types: ['agent.task.completed', 'agent.task.failed'] }], abort.signal)
+    const ends = bus.follow('0', [{ types: ['agent.task.completed', 'agent.task.failed'] }], abort.signal)
     for await (const _ of ends) {
       counter.count++
       counter.at = performance.now()

@@ -22,7 +22,7 @@ export async function openLog(folder?: string) {
   const stored = async () => Promise.all((await collect(bus.read({}))).map(({ event }) => bus.resolve(event)))
   const payloads = async () => (await stored()).map(({ data }) => (data as { payload: unknown }).payload)
   /** How many events there are, without looking at them: nothing else is on this log. */
-  const count = () => bus.driver.head()
+  const count = async () => Number(await bus.driver.head())
   const open = async (options: Partial<MqttOptions> & { url: string }) => {
     const running = await mqtt({ clientId: 'desk', topics: ['#'], ...options }).start(bus)
     onTestFinished(() => running.stop())

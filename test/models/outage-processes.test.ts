@@ -36,7 +36,7 @@ onEveryBus(world => {
 
     provider.isAway = false
     const ends = { completed: 0, failed: 0 }
-    for await (const { event } of bus.follow(0, [{ types: ['agent.task.*'] }], AbortSignal.timeout(60_000))) {
+    for await (const { event } of bus.follow('0', [{ types: ['agent.task.*'] }], AbortSignal.timeout(60_000))) {
       ends[event.type === 'agent.task.completed' ? 'completed' : 'failed']++
       if (ends.completed + ends.failed === tasks) break
     }

@@ -42,7 +42,7 @@ onEveryBus(world => {
       await until(
         async () => {
           completed = failed = 0
-          for await (const { event } of bus.read({ after: 0 })) {
+          for await (const { event } of bus.read({})) {
             if (event.type === 'agent.task.completed') completed++
             if (event.type === 'agent.task.failed') failed++
           }

@@ -64,7 +64,7 @@ describeNatsServer('a server that goes away and comes back with its data', () =>
         await until(() => running.bus.publish(event).catch(() => false), { within: 20_000 })
       }),
     )
-    await until(() => running.bus.driver.head())
+    await until(async () => Number(await running.bus.driver.head()) > 0)
     await nats.kill()
     const down = await until(async () => {
       const found = await running.health()
@@ -128,7 +128,7 @@ describeNatsServer('a server that comes back empty', () => {
     const abort = new AbortController()
     onTestFinished(() => abort.abort())
     void (async () => {
-      for await (const { event } of driver.follow(0, undefined, abort.signal)) followed.push(event.id)
+      for await (const { event } of driver.follow('0', undefined, abort.signal)) followed.push(event.id)
     })()
     await until(() => followed.length === 3)
     const sent = [entry(), entry()]

@@ -18,7 +18,7 @@ describeNatsServer('a server with a small max_payload', () => {
         message: expect.stringMatching(/server accepts at most 65536 \(max_payload\)/),
         next: expect.stringMatching(/blob/),
       })
-    expect(await driver.head()).toBe(0)
+    expect(await driver.head()).toBe('0')
     await driver.publish([entry({ data: 'x'.repeat(maxPayload - 2_048) })])
   })
 
@@ -44,8 +44,8 @@ describeNatsServer('a server with a small max_payload', () => {
     expect(records).toEqual([turn.event, ...events.map(({ event }) => event)])
     const [first] = await Array.fromAsync(driver.read({ task }))
     expect(first!.event).toEqual(turn.event)
-    expect(await driver.readAt([first!.position])).toEqual([first])
-    for await (const followed of driver.follow(0, undefined, new AbortController().signal)) {
+    expect(await driver.readAt([first!.position])).toEqual([{ position: first!.position, event: first!.event }])
+    for await (const followed of driver.follow('0', undefined, new AbortController().signal)) {
       expect(followed).toEqual(first)
       break
     }

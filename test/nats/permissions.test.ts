@@ -85,7 +85,7 @@ describeNatsServer('roles with the permissions of the template', () => {
     const circuit = async () => (await agents.bus.driver.getDocument(`circuit/${name}`))?.value
     await until(async () => (await circuit())?.includes('probeAt'), { within: 15_000 })
     provider.isAway = false
-    const types = async () => (await Array.fromAsync(agents.bus.read({ after: 0 }))).map(({ event }) => event.type)
+    const types = async () => (await Array.fromAsync(agents.bus.read({}))).map(({ event }) => event.type)
     await until(async () => (await types()).filter(type => type === 'agent.task.completed').length === 8, {
       within: 15_000,
     })
@@ -102,8 +102,8 @@ describeNatsServer('roles with the permissions of the template', () => {
     const gateway = await openNats({ url: `${urlOf(nats, 'gateway')}/tidings` })
     onTestFinished(() => gateway.close())
     for (const _ of [1, 2, 3]) {
-      for await (const _first of gateway.follow(0, undefined, new AbortController().signal)) break
-      expect(await gateway.head()).toBeGreaterThanOrEqual(1_000)
+      for await (const _first of gateway.follow('0', undefined, new AbortController().signal)) break
+      expect(Number(await gateway.head())).toBeGreaterThanOrEqual(1_000)
     }
     expect(await violations(nats)).toEqual([])
   })

@@ -44,7 +44,7 @@ onEveryBus(world => {
       expect(hash).toBe(digest(events.find(each => each.id === emitted)!.data))
 
     const replay = new Replayer(new Programs(app({ use: [forgetful] }).agents.map(({ definition }) => definition)))
-    for (const [position, event] of events.entries()) await replay.add(position, event)
+    for (const [offset, event] of events.entries()) await replay.add({ partition: 0, offset }, event)
     expect(replay.finish()).toMatchObject({ turns: 2, diverged: 0, skipped: [] })
   })
 

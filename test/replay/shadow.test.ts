@@ -51,7 +51,7 @@ const answerTo = (call: OpenCall, output: unknown) =>
 
 async function replayed(events: readonly CloudEvent[], ...agents: Agent[]): Promise<ReplayOutcome> {
   const replay = new Replayer(new Programs(agents.map(({ definition }) => definition)))
-  for (const [i, event] of events.entries()) await replay.add(i + 1, event)
+  for (const [i, event] of events.entries()) await replay.add({ partition: 0, offset: i + 1 }, event)
   return replay.finish()
 }
 

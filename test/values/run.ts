@@ -86,12 +86,12 @@ async function wholeLog(bus: Bus, started: number): Promise<Pick<Log, 'events' |
   let said = 0
   const stalled = new AbortController()
   const timer = setTimeout(() => stalled.abort(), patienceMs)
-  for await (const { position, event } of bus.follow(0, undefined, stalled.signal)) {
+  for await (const { position, event } of bus.follow('0', undefined, stalled.signal)) {
     timer.refresh()
     if (seen.has(event.id)) continue
     seen.add(event.id)
     const whole = await bus.resolve(event)
-    events.push({ position, event: whole })
+    events.push({ position: position.offset, event: whole })
     missing.delete(event.id)
     if (event.type === 'task.turn')
       for (const { id } of [...(whole.data as Turn).inputs, ...(whole.data as Turn).emits])

@@ -83,7 +83,7 @@ export async function wrongs(
   }
 
   const replay = new Replayer(new Programs(definitions))
-  for (const { position, event } of events) await replay.add(position, event)
+  for (const { position, event } of events) await replay.add({ partition: 0, offset: position }, event)
   const { divergences, skipped } = replay.finish()
   for (const { task, turn, kind, what } of divergences)
     told(`replay of turn ${turn}: ${kind} ${what}`, byId.get(`${task}:0000001`)!)

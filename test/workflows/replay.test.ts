@@ -34,7 +34,7 @@ onEveryBus(world => {
     const events = await eventsOf(running, correlationid)
     const replayed = async (flow: Workflow<never, never, unknown>) => {
       const replay = new Replayer(new Programs([flow.definition]))
-      for (const [i, event] of events.entries()) await replay.add(i + 1, event)
+      for (const [i, event] of events.entries()) await replay.add({ partition: 0, offset: i + 1 }, event)
       return replay.finish()
     }
     expect(await replayed(sum() as never)).toMatchObject({ tasks: 1, turns: 4, divergences: [], skipped: [] })

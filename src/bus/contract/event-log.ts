@@ -7,12 +7,27 @@ export interface EncodedEvent {
   readonly json: string
 }
 
-/** Place of an event on the log: a positive integer, strictly increasing, with gaps. */
-export type Position = number
+/** The place of one event. Offsets are positive integers that increase within their partition, with gaps. */
+export interface Position {
+  readonly partition: number
+  readonly offset: number
+}
+
+/**
+ * A place in the whole log: "everything that was handed to me before this". Opaque, except for `src/bus/cursor.ts`, which drivers and
+ * the runtime use to make, read and compare cursors. `beginning` covers nothing.
+ */
+export type Cursor = string
 
 export interface StoredEvent {
   readonly position: Position
   readonly event: CloudEvent
+}
+
+/** An event as a reading hands it out. */
+export interface LogEntry extends StoredEvent {
+  /** Covers everything that this reading handed out, up to and including this entry, and what the reading started after. */
+  readonly cursor: Cursor
 }
 
 export interface AppendResult {
@@ -22,8 +37,8 @@ export interface AppendResult {
 }
 
 export type LogQuery =
-  | { readonly after?: Position; readonly until?: Position; readonly filter?: Filter; readonly limit?: number }
-  | { readonly correlation: string; readonly after?: Position; readonly until?: Position }
+  | { readonly after?: Cursor; readonly until?: Cursor; readonly filter?: Filter; readonly limit?: number }
+  | { readonly correlation: string; readonly after?: Cursor; readonly until?: Cursor }
   | { readonly task: string }
 
 /**
@@ -34,19 +49,25 @@ export type LogQuery =
  *   in order; if it rejects, a part may be stored, and the caller publishes the same batch again.
  * - An id that the driver recognises is stored once. How far back it recognises ids is its own choice, and its page says so.
  *   Beyond that an event may be stored twice; receivers are idempotent.
- * - Order is promised within one correlation.
+ * - The events of one correlation are in one partition. Order is promised within one correlation only: a reading may interleave
+ *   partitions in any way.
+ * - A reading that starts after the cursor of an entry, with the same filter, yields what the first one would have yielded next: nothing is
+ *   lost and nothing is repeated. A cursor that is malformed, or has more partitions than the log, rejects with E_REQUEST_INVALID.
  * - `get`, `readAt`, `read` and `head` see everything that was acknowledged to any member before the call. They may wait for it.
  * - `read` and `follow` run at the pace of their reader, in bounded memory, and block no other call.
  */
 export interface EventLog {
+  /** Fixed when the log is created, the same for every member. */
+  readonly partitions: number
   publish(entries: readonly EncodedEvent[]): Promise<AppendResult[]>
   /** `correlation`: that of the event. A driver without an index of ids looks only there. */
   get(id: string, correlation: string): Promise<StoredEvent | undefined>
-  read(query: LogQuery): AsyncIterable<StoredEvent>
+  /** `after`: only what this cursor does not cover. `until`: only what this one covers. */
+  read(query: LogQuery): AsyncIterable<LogEntry>
   /** The events at these positions, in the order of the argument. Undefined where there is none, or none any more. */
   readAt(positions: readonly Position[]): Promise<(StoredEvent | undefined)[]>
-  /** Position of the newest event; 0 for an empty log. */
-  head(): Promise<Position>
-  /** Every event after a position, by any writer, once and in order. Goes on with what is published next, until the signal aborts. */
-  follow(after: Position, filter: Filter | undefined, signal: AbortSignal): AsyncIterable<StoredEvent>
+  /** Covers every event that is on the log now; `beginning` for an empty log. */
+  head(): Promise<Cursor>
+  /** Every event that a cursor does not cover, by any writer, once. Goes on with what is published next, until the signal aborts. */
+  follow(after: Cursor, filter: Filter | undefined, signal: AbortSignal): AsyncIterable<LogEntry>
 }

@@ -1,5 +1,5 @@
 import type { TidingsError } from '../../errors.ts'
-import type { Position } from './event-log.ts'
+import type { Cursor } from './event-log.ts'
 
 /** What a publish that resolved survives, as the broker itself reports. */
 export interface Durability {
@@ -17,7 +17,8 @@ export interface Retention {
 
 export interface PurgeResult {
   readonly events: number
-  readonly horizon: Position
+  /** Covers what was free to go. */
+  readonly horizon: Cursor
   /** What holds the horizon back, for people: `task …`, `group …`, `age`. */
   readonly heldBy: string
 }
@@ -38,7 +39,7 @@ export interface LogAdmin {
   readonly problem?: TidingsError | undefined
   /**
    * The broker came back without its data and the log is a new one: what was stored at start (groups, definitions) must be
-   * stored again, and positions start again. Returns the function that removes the callback.
+   * stored again, and offsets start again. Returns the function that removes the callback.
    */
   onEmptied?(callback: () => void): () => void
   purge(retention: Retention): Promise<PurgeResult>

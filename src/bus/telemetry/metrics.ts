@@ -40,7 +40,7 @@ export const metrics = {
   lag: gauge('group.lag', 'Events of a group that are not settled, over all processes.', '{event}', 'group'),
   inFlight: gauge('group.in_flight', 'Events of a group that are handed out, over all processes.', '{event}', 'group'),
   attention: gauge('attention.entries', 'What waits for a person, up to 10,000.', '{entry}', 'state'),
-  position: gauge('log.position', 'Position of the newest event.', ''),
+  position: gauge('log.position', 'Offset of the newest event of each partition.', '', 'partition'),
   logUp: gauge('log.up', '1 where the log answers, else 0.', ''),
 }
 

@@ -1,4 +1,5 @@
 import { setTimeout } from 'node:timers/promises'
+import { offsetsOf } from '../cursor.ts'
 import type { LogAccess } from '../log-access.ts'
 import { metrics } from './metrics.ts'
 
@@ -6,7 +7,7 @@ const cacheTtlMs = 1_000
 const timeoutMs = 5_000
 const maxEntries = 10_000
 
-type WatchedLog = Pick<LogAccess, 'problem' | 'head' | 'listGroups' | 'listDeferred'>
+type WatchedLog = Pick<LogAccess, 'problem' | 'partitions' | 'head' | 'listGroups' | 'listDeferred'>
 
 const watched = new Set<WatchedLog>()
 let last: { at: number; done: Promise<void> } | undefined
@@ -28,9 +29,9 @@ async function refresh(): Promise<void> {
   const { lag, inFlight, attention, position, logUp } = metrics
   const found = await Promise.all([...watched].map(readState))
   for (const gauge of [lag, inFlight, attention, position, logUp]) gauge.clear()
-  for (const { groups, head, entries } of found) {
-    logUp.set(head === undefined ? 0 : 1)
-    if (head !== undefined) position.set(head)
+  for (const { groups, offsets, entries } of found) {
+    logUp.set(offsets === undefined ? 0 : 1)
+    offsets?.forEach((offset, partition) => position.set(offset, String(partition)))
     for (const group of groups ?? []) {
       lag.set(group.lag, group.group)
       inFlight.set(group.inFlight, group.group)
@@ -45,7 +46,7 @@ async function readState(log: WatchedLog) {
   const late = setTimeout(timeoutMs, undefined, { ref: false })
   const known = <T>(asked: Promise<T>) => Promise.race([asked.catch(() => undefined), late])
   const [groups, head, entries] = await Promise.all([known(log.listGroups()), known(log.head()), known(count(log))])
-  return { groups, head, entries }
+  return { groups, offsets: head === undefined ? undefined : offsetsOf(head, log.partitions), entries }
 }
 
 async function count(log: WatchedLog) {

@@ -58,10 +58,10 @@ export class Blobs {
     const search = new TimeSearch({ first: first_seq, head: last_seq, cutoff })
     for (let probe; (probe = search.probe) !== undefined; ) {
       const message = await this.#stream.next('>', probe)
-      search.answer(message && { position: message.seq, time: message.at })
+      search.answer(message && { offset: message.seq, time: message.at })
     }
-    const { position } = search
-    if (position > first_seq) await this.#stream.purge(`${this.#names.log}.b.>`, position)
+    const { offset } = search
+    if (offset > first_seq) await this.#stream.purge(`${this.#names.log}.b.>`, offset)
   }
 
   #subject(tenant: string, digest: string, chunk: number): string {

@@ -5,6 +5,7 @@ import type {
   AppendResult,
   Commit,
   CommitResult,
+  Cursor,
   Driver,
   Durability,
   EncodedEvent,
@@ -13,7 +14,6 @@ import type {
   Position,
   LogQuery,
   Retention,
-  StoredEvent,
   Subscription,
 } from '../../bus/driver.ts'
 import { correlationOf } from '../../bus/ids.ts'
@@ -62,6 +62,7 @@ const leastRepair = (repairs: readonly TurnRepair[]): TurnRepair =>
 export class NatsDriver implements Driver {
   readonly name = 'nats'
   readonly shards: number
+  readonly partitions = 1
   readonly blobs: BlobStore = {
     put: (tenant, bytes) => this.#calls.run(() => this.#blobs.put(tenant, bytes)),
     get: (tenant, ref) => this.#calls.run(() => this.#blobs.get(tenant, ref)),
@@ -207,7 +208,7 @@ export class NatsDriver implements Driver {
     })
   }
 
-  async *read(query: LogQuery): AsyncGenerator<StoredEvent> {
+  async *read(query: LogQuery) {
     this.#calls.assertOpen()
     yield* this.#reader.read(query)
   }
@@ -217,10 +218,10 @@ export class NatsDriver implements Driver {
   }
 
   head() {
-    return this.#calls.run(() => this.#log.events.head())
+    return this.#calls.run(async () => String(await this.#log.events.head()))
   }
 
-  async *follow(after: Position, filter: Filter | undefined, signal: AbortSignal): AsyncGenerator<StoredEvent> {
+  async *follow(after: Cursor, filter: Filter | undefined, signal: AbortSignal) {
     this.#calls.assertOpen()
     yield* this.#reader.follow(after, filter, signal)
     if (!signal.aborted) this.#calls.assertOpen()

@@ -50,22 +50,22 @@ export class Janitor {
     const kinds = ['e', 't', 'r', 'w'].map(kind => events.purge(`${names.log}.${kind}.>`, horizon))
     const [published = 0, turns = 0] = await Promise.all(kinds)
     await this.#purgeBlobs(horizon, Date.now() - age)
-    return { events: published + turns, horizon, heldBy }
+    return { events: published + turns, horizon: String(horizon - 1), heldBy }
   }
 
-  /** First position whose event is not older: times follow positions closely enough for a binary search. */
+  /** First offset whose event is not older: times follow offsets closely enough for a binary search. */
   async #firstSince(cutoff: number, head: number): Promise<number> {
     const first = (await this.#log.events.info()).state.first_seq
     const search = new TimeSearch({ first, head, cutoff })
     for (let probe; (probe = search.probe) !== undefined; ) search.answer(await this.#event(probe, search.below))
-    return search.position
+    return search.offset
   }
 
-  /** The first event at a position or after it. */
-  async #event(from: number, below: number): Promise<{ position: number; time: number } | undefined> {
+  /** The first event at an offset or after it. */
+  async #event(from: number, below: number): Promise<{ offset: number; time: number } | undefined> {
     for await (const stored of this.#log.events.scan({ from, until: below - 1, page: 4 })) {
       const time = this.#timeOf(stored)
-      if (time !== undefined) return { position: stored.seq, time }
+      if (time !== undefined) return { offset: stored.seq, time }
     }
     return undefined
   }
@@ -81,7 +81,7 @@ export class Janitor {
     const holders: LogHolder[] = []
     for (let shard = 0; shard < this.#log.names.shards; shard++)
       for (const [task, { origin }] of (await foldShard(this.#log, shard)).live)
-        holders.push({ position: origin, heldBy: `task ${task}` })
+        holders.push({ offset: origin, heldBy: `task ${task}` })
     return holders
   }
 
@@ -93,7 +93,7 @@ export class Janitor {
     return Promise.all(
       groups.map(async ({ group, mode }) => {
         const infos = await this.#groups.infos(group, mode)
-        return { position: Math.min(head + 1, ...infos.map(next)), heldBy: `group ${group}` }
+        return { offset: Math.min(head + 1, ...infos.map(next)), heldBy: `group ${group}` }
       }),
     )
   }

@@ -1,4 +1,4 @@
-import type { AppendResult, EncodedEvent } from '../../bus/driver.ts'
+import type { AppendResult, EncodedEvent, Position } from '../../bus/driver.ts'
 import { TidingsError } from '../../errors.ts'
 import { codes, isTransient, Refused } from './answers.ts'
 import type { LogConnection } from './connection.ts'
@@ -30,7 +30,7 @@ export class EventPublisher {
     const { subject, body, headers } = messages[0]!
     const { seq, duplicate = false } = await this.#log.events.append(subject, body, headers)
     if (!duplicate) this.#recent.add(seq, entries[0]!.event.id, entries[0]!.json)
-    return [{ position: seq, duplicate }]
+    return [{ position: at(seq), duplicate }]
   }
 
   #message({ event, json }: EncodedEvent): Message {
@@ -57,13 +57,13 @@ export class EventPublisher {
       const stored = await this.#connection.retryUntilAnswered(() => this.#tryBatch(left))
       if (stored !== undefined) {
         left.forEach((message, i) =>
-          positions.set(idOf(message), { position: stored - left.length + 1 + i, duplicate: false }),
+          positions.set(idOf(message), { position: at(stored - left.length + 1 + i), duplicate: false }),
         )
         break
       }
       const found = await Promise.all(left.map(message => this.#log.events.find(message.subject, idOf(message))))
       found.forEach((seq, i) => {
-        if (seq !== undefined) positions.set(idOf(left[i]!), { position: seq, duplicate: true })
+        if (seq !== undefined) positions.set(idOf(left[i]!), { position: at(seq), duplicate: true })
       })
       left = left.filter((_, i) => found[i] === undefined)
     }
@@ -91,6 +91,9 @@ export class EventPublisher {
     }
   }
 }
+
+/** The log has one partition: its offsets are the sequence numbers of the stream. */
+const at = (seq: number): Position => ({ partition: 0, offset: seq })
 
 /** Too many batches at once, which is temporary. */
 const isTooManyBatches = ({ code }: Refused) => code === 10176 || code === 10210 || code === 10211

@@ -1,4 +1,5 @@
-import type { Position, LogQuery, StoredEvent } from '../../bus/driver.ts'
+import { offsetsOf } from '../../bus/cursor.ts'
+import type { Cursor, LogEntry, LogQuery, Position, StoredEvent } from '../../bus/driver.ts'
 import { cancelId, correlationOf, isCorrelation, isTaskDerivedId, mintedAt, parseId, resultId } from '../../bus/ids.ts'
 import { eventFrom } from '../../bus/malformed.ts'
 import type { CloudEvent } from '../../event.ts'
@@ -49,10 +50,12 @@ export class Reader {
     this.#newInbox = newInbox
   }
 
-  read(query: LogQuery): AsyncGenerator<StoredEvent> {
+  read(query: LogQuery): AsyncGenerator<LogEntry> {
     if ('task' in query) return this.#task(query.task)
-    if ('correlation' in query) return this.#correlation(query)
-    return this.#scan(query.after ?? 0, query.until, query.limit ?? Infinity, query.filter)
+    const after = query.after === undefined ? 0 : toSeq(query.after)
+    const until = query.until === undefined ? undefined : toSeq(query.until)
+    if ('correlation' in query) return this.#correlation(query.correlation, after, until)
+    return this.#scan(after, until, query.limit ?? Infinity, query.filter)
   }
 
   async at(positions: readonly Position[]): Promise<(StoredEvent | undefined)[]> {
@@ -60,8 +63,8 @@ export class Reader {
     for (let i = 0; i < positions.length; i += readAtOnce)
       found.push(
         ...(await Promise.all(
-          positions.slice(i, i + readAtOnce).map(async position => {
-            const stored = await this.#log.events.at(position)
+          positions.slice(i, i + readAtOnce).map(async ({ partition, offset }) => {
+            const stored = partition === 0 ? await this.#log.events.at(offset) : undefined
             return stored && this.#stored(stored)
           }),
         )),
@@ -69,13 +72,13 @@ export class Reader {
     return found
   }
 
-  async *follow(after: Position, filter: Filter | undefined, signal: AbortSignal): AsyncGenerator<StoredEvent> {
+  async *follow(after: Cursor, filter: Filter | undefined, signal: AbortSignal): AsyncGenerator<LogEntry> {
     const matches = filter && compileFilter(filter)
     const follower = new Follower({
       connection: this.#connection,
       log: this.#log,
       subject: this.#subjectFor(filter),
-      after,
+      after: toSeq(after),
       newInbox: this.#newInbox,
     })
     this.#followers.add(follower)
@@ -86,7 +89,7 @@ export class Reader {
       for await (const { subject, seq, message } of follower.messages()) {
         const header = (name: string) => message.headers?.get(name) ?? ''
         const event = await this.#event({ subject, header, text: () => message.string() })
-        if (event && (!matches || matches(event))) yield { position: seq, event }
+        if (event && (!matches || matches(event))) yield toEntry(seq, event)
       }
     } finally {
       stop()
@@ -140,32 +143,28 @@ export class Reader {
   }
 
   /** The events of a correlation, in order. */
-  async *#correlation({
-    correlation,
-    after,
-    until,
-  }: Extract<LogQuery, { correlation: string }>): AsyncGenerator<StoredEvent> {
+  async *#correlation(correlation: string, after: number, until: number | undefined): AsyncGenerator<LogEntry> {
     if (!isCorrelation(correlation)) return
     const subject = this.#log.names.shard(this.#log.names.shardOf(correlation))
     const from = after ? { from: after + 1 } : since(correlation)
     for await (const stored of this.#log.events.scan({ subject, ...from, ...(until !== undefined && { until }) })) {
       const found = await this.#stored(stored)
-      if (found?.event.correlationid === correlation) yield found
+      if (found?.event.correlationid === correlation) yield toEntry(stored.seq, found.event)
     }
   }
 
   /** The turns of a task and what they emitted, answers included, in order. */
-  async *#task(task: string): AsyncGenerator<StoredEvent> {
+  async *#task(task: string): AsyncGenerator<LogEntry> {
     const first = await this.#log.events.next(this.#log.names.turn(task), 1)
     if (!first) return
     const subject = this.#log.names.shard(this.#log.names.shardOf(correlationOf(task)))
     for await (const stored of this.#log.events.scan({ subject, from: first.seq })) {
       const found = await this.#stored(stored)
-      if (found?.event.id.startsWith(`${task}:`)) yield found
+      if (found?.event.id.startsWith(`${task}:`)) yield toEntry(stored.seq, found.event)
     }
   }
 
-  async *#scan(after: number, until: number | undefined, limit: number, filter?: Filter): AsyncGenerator<StoredEvent> {
+  async *#scan(after: number, until: number | undefined, limit: number, filter?: Filter): AsyncGenerator<LogEntry> {
     if (limit <= 0) return
     const matches = filter && compileFilter(filter)
     const subject = this.#subjectFor(filter)
@@ -174,7 +173,7 @@ export class Reader {
     for await (const stored of this.#log.events.scan(range)) {
       const found = await this.#stored(stored)
       if (!found || (matches && !matches(found.event))) continue
-      yield found
+      yield toEntry(stored.seq, found.event)
       if (--left === 0) return
     }
   }
@@ -207,9 +206,7 @@ export class Reader {
 
   async #turn(task: string, version: number): Promise<StoredEvent | undefined> {
     for await (const { stored, lines } of this.#journal(task, version))
-      return Number(stored.header(turnHeaders.version)) === version
-        ? { position: stored.seq, event: lines.turn }
-        : undefined
+      return Number(stored.header(turnHeaders.version)) === version ? toStored(stored.seq, lines.turn) : undefined
     return undefined
   }
 
@@ -218,7 +215,7 @@ export class Reader {
     for await (const { stored, lines } of this.#journal(task, version)) {
       const event =
         lines.events.find(each => each.event.id === id)?.event ?? inputsOf(lines).find(each => each.id === id)
-      if (event) return { position: stored.seq, event }
+      if (event) return toStored(stored.seq, event)
     }
     return undefined
   }
@@ -247,7 +244,7 @@ export class Reader {
 
   async #stored(stored: StoredMessage): Promise<StoredEvent | undefined> {
     const event = await this.#event(stored)
-    return event && { position: stored.seq, event }
+    return event && toStored(stored.seq, event)
   }
 
   /** The event in a message; undefined if the message holds no event. */
@@ -265,6 +262,15 @@ export class Reader {
     }
   }
 }
+
+/** The log has one partition: its offsets are the sequence numbers of the stream. */
+const toSeq = (cursor: Cursor) => offsetsOf(cursor, 1)[0]!
+const toStored = (seq: number, event: CloudEvent): StoredEvent => ({ position: { partition: 0, offset: seq }, event })
+const toEntry = (seq: number, event: CloudEvent): LogEntry => ({
+  cursor: String(seq),
+  position: { partition: 0, offset: seq },
+  event,
+})
 
 const inputsOf = ({ turn }: TurnLines) => (turn.data as { inputs?: readonly CloudEvent[] } | null)?.inputs ?? []
 

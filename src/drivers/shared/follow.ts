@@ -1,9 +1,10 @@
-import type { Position, LogQuery, StoredEvent } from '../../bus/driver.ts'
+import { unionOf } from '../../bus/cursor.ts'
+import type { Cursor, LogEntry, LogQuery } from '../../bus/driver.ts'
 import type { Filter } from '../../pattern.ts'
 
 export interface FollowableLog {
-  head(): Promise<Position>
-  read(query: LogQuery): AsyncIterable<StoredEvent>
+  head(): Promise<Cursor>
+  read(query: LogQuery): AsyncIterable<LogEntry>
   /** Calls back soon after the log grew. Returns the unsubscribe. */
   onAppend(callback: () => void): () => void
 }
@@ -11,22 +12,22 @@ export interface FollowableLog {
 /** `follow` for a driver that reads cheaply: reads, waits until the log has grown, and reads on. */
 export async function* followByReading(
   log: FollowableLog,
-  after: Position,
+  after: Cursor,
   filter: Filter | undefined,
   signal: AbortSignal,
-): AsyncGenerator<StoredEvent> {
+): AsyncGenerator<LogEntry> {
   const gate = new Gate()
   const stop = log.onAppend(() => gate.open())
   const abort = () => gate.open()
   signal.addEventListener('abort', abort)
   try {
-    for (let position = after; !signal.aborted; await gate.passed()) {
+    for (let cursor = after; !signal.aborted; await gate.passed()) {
       const head = await log.head()
-      for await (const stored of log.read({ after: position, until: head, ...(filter && { filter }) })) {
+      for await (const entry of log.read({ after: cursor, until: head, ...(filter && { filter }) })) {
         if (signal.aborted) return
-        yield stored
+        yield entry
       }
-      position = Math.max(position, head)
+      cursor = unionOf(cursor, head)
       if (signal.aborted) return
     }
   } finally {

@@ -1,4 +1,4 @@
-import type { Consumer, EncodedEvent, Position, Subscription } from '../../bus/driver.ts'
+import type { Consumer, EncodedEvent, Subscription } from '../../bus/driver.ts'
 import { readDelivery, type DeliverySource } from '../../bus/malformed.ts'
 import type { CloudEvent } from '../../event.ts'
 import { copyOf } from '../../json.ts'
@@ -8,7 +8,7 @@ import type { OpSubmitter, PendingOp } from './writer-client.ts'
 
 interface EventLookup {
   has(id: string): boolean
-  locationOf(position: Position): DeliverySource
+  locationOf(position: number): DeliverySource
 }
 
 /** The subscriptions of this process, on the main thread. */

@@ -4,6 +4,7 @@ import type {
   AppendResult,
   Commit,
   CommitResult,
+  Cursor,
   Driver,
   Durability,
   EncodedEvent,
@@ -50,6 +51,7 @@ interface DriverParts {
 export class SqliteDriver implements Driver {
   readonly name = 'sqlite'
   readonly shards: number
+  readonly partitions = 1
   readonly isReadOnly: boolean
   readonly blobs: BlobStore = {
     put: async (tenant, bytes) => {
@@ -112,7 +114,7 @@ export class SqliteDriver implements Driver {
     const events = this.#consumers.toRowsDeliveringEarly(entries)
     try {
       const positions = await this.#submitter.submit({ kind: 'publish', events }, entries)
-      return positions.map(position => ({ position: Math.abs(position), duplicate: position < 0 }))
+      return positions.map(pos => ({ position: { partition: 0, offset: Math.abs(pos) }, duplicate: pos < 0 }))
     } finally {
       this.#consumers.markArrived(entries)
     }
@@ -168,10 +170,10 @@ export class SqliteDriver implements Driver {
   }
 
   async head() {
-    return this.#openReader().head()
+    return String(this.#openReader().head())
   }
 
-  async *follow(after: Position, filter: Filter | undefined, signal: AbortSignal) {
+  async *follow(after: Cursor, filter: Filter | undefined, signal: AbortSignal) {
     const onAppend = (callback: () => void) => {
       this.#onAppend.add(callback)
       return () => void this.#onAppend.delete(callback)
@@ -246,7 +248,7 @@ export class SqliteDriver implements Driver {
       events += purged
     }
     await this.#purgeBlobs(Date.now() - age)
-    return { events, horizon, heldBy }
+    return { events, horizon: String(horizon - 1), heldBy }
   }
 
   async durability(): Promise<Durability> {

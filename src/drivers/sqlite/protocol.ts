@@ -1,4 +1,5 @@
 import type { ConsumerGroup, DeliveryOutcome } from '../../bus/driver.ts'
+import type { RetentionHorizon } from '../shared/retention.ts'
 
 /*
  * What the main thread and the writer thread send each other. Both sides work with these objects; `wire.ts` packs the frequent
@@ -102,11 +103,6 @@ export interface OpResults {
 }
 
 export type OpResult = OpResults[keyof OpResults]
-
-export interface RetentionHorizon {
-  readonly horizon: number
-  readonly heldBy: string
-}
 
 /** How far a shard is, as its owner knows and the log may not say yet. */
 export interface ShardProgress {

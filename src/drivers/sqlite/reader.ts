@@ -1,11 +1,14 @@
 import { DatabaseSync } from 'node:sqlite'
+import { offsetsOf } from '../../bus/cursor.ts'
 import type {
+  Cursor,
   DeferredDelivery,
   GroupState,
   TaskJournal,
   MissedWake,
-  Position,
+  LogEntry,
   LogQuery,
+  Position,
   StoredEvent,
 } from '../../bus/driver.ts'
 import { parseId, turnId } from '../../bus/ids.ts'
@@ -90,27 +93,31 @@ export class LogReader {
   }
 
   at(positions: readonly Position[]): (StoredEvent | undefined)[] {
-    return positions.map(position => stored(this.#byPosition.get(position)))
+    return positions.map(({ partition, offset }) =>
+      partition === 0 ? stored(this.#byPosition.get(offset)) : undefined,
+    )
   }
 
   /** Locates an event by its columns, because its text may be malformed. */
-  locationOf(position: Position): DeliverySource {
-    const { id, correlation } = this.#columns.get(position)!
-    return { id, correlationid: correlation, at: { position } }
+  locationOf(pos: number): DeliverySource {
+    const { id, correlation } = this.#columns.get(pos)!
+    return { id, correlationid: correlation, at: { position: pos } }
   }
 
   has(id: string): boolean {
     return this.#exists.get(id) !== undefined
   }
 
-  head(): Position {
+  head(): number {
     return this.#head.get()!.head ?? 0
   }
 
-  read(query: LogQuery): AsyncIterable<StoredEvent> {
+  read(query: LogQuery): AsyncIterable<LogEntry> {
     if ('task' in query) return this.#readAt(() => this.#idsOf(query.task).map(({ pos }) => pos))
-    if ('correlation' in query) return this.#readAt(() => this.#positionsOf(query.correlation, query))
-    return this.#scan(query.after ?? 0, query.until ?? Number.MAX_SAFE_INTEGER, query.limit ?? Infinity, query.filter)
+    const after = query.after === undefined ? 0 : toPos(query.after)
+    const until = query.until === undefined ? Number.MAX_SAFE_INTEGER : toPos(query.until)
+    if ('correlation' in query) return this.#readAt(() => this.#positionsOf(query.correlation, after, until))
+    return this.#scan(after, until, query.limit ?? Infinity, query.filter)
   }
 
   journal(task: string): TaskJournal {
@@ -281,7 +288,7 @@ export class LogReader {
     return prepareSql<{ n: number }>(this.#db, sql).get(group)!.n
   }
 
-  async *#scan(after: number, until: number, limit: number, filter?: Filter): AsyncGenerator<StoredEvent> {
+  async *#scan(after: number, until: number, limit: number, filter?: Filter): AsyncGenerator<LogEntry> {
     const matches = filter && compileFilter(filter)
     let left = limit
     let from = after
@@ -290,7 +297,7 @@ export class LogReader {
       const rows = this.#range.all(from, until, size)
       for (const row of rows) {
         if (matches && !matches(row)) continue
-        const found = stored(this.#byPosition.get(row.pos))
+        const found = toEntry(this.#byPosition.get(row.pos))
         if (!found) continue
         yield found
         if (--left === 0) return
@@ -301,10 +308,10 @@ export class LogReader {
     }
   }
 
-  async *#readAt(positions: () => number[]): AsyncGenerator<StoredEvent> {
+  async *#readAt(positions: () => number[]): AsyncGenerator<LogEntry> {
     let n = 0
     for (const pos of positions()) {
-      const found = stored(this.#byPosition.get(pos))
+      const found = toEntry(this.#byPosition.get(pos))
       if (found) yield found
       if (++n % pageSize === 0) await yieldToEventLoop()
     }
@@ -327,7 +334,7 @@ export class LogReader {
   }
 
   /** Ids that the runtime creates begin with the correlation; a partial index holds the others. */
-  #positionsOf(correlation: string, { after = 0, until = Infinity }: { after?: Position; until?: Position }): number[] {
+  #positionsOf(correlation: string, after: number, until: number): number[] {
     const end = correlation.slice(0, -1) + String.fromCharCode(correlation.charCodeAt(correlation.length - 1) + 1)
     return prepareSql<{ pos: number }>(
       this.#db,
@@ -350,7 +357,15 @@ const isTurn = (task: string, id: string) => /^\d+$/.test(id.slice(task.length +
 /** Undefined if there is no row, or if it holds no valid event. */
 function stored(row: LogRow | undefined): StoredEvent | undefined {
   const event = row && eventFrom(row.event)
-  return event && { position: row.pos, event }
+  return event && { position: { partition: 0, offset: row.pos }, event }
 }
+
+function toEntry(row: LogRow | undefined): LogEntry | undefined {
+  const found = stored(row)
+  return found && { cursor: String(found.position.offset), position: found.position, event: found.event }
+}
+
+/** The log has one partition: its offsets are the values of `pos`. */
+const toPos = (cursor: Cursor) => offsetsOf(cursor, 1)[0]!
 
 export const yieldToEventLoop = () => new Promise<void>(resolve => setImmediate(resolve))

@@ -1,12 +1,17 @@
 import { setImmediate as breath } from 'node:timers/promises'
 import fc from 'fast-check'
 import { expect } from 'vitest'
-import type { EncodedEvent } from '../../bus/driver.ts'
+import { beginning } from '../../bus/cursor.ts'
+import type { EncodedEvent, Position } from '../../bus/driver.ts'
 import { collect } from '../wait.ts'
 import { entries, entry, ids, positions, related } from './entries.ts'
 import type { Cases } from './world.ts'
 
-const increasing = (list: readonly number[]) => list.every((value, i) => i === 0 || value > list[i - 1]!)
+/** Of events of one correlation, which are in one partition. */
+const increasing = (list: readonly Position[]) =>
+  list.every(
+    ({ partition, offset }, i) => i === 0 || (partition === list[0]!.partition && offset > list[i - 1]!.offset),
+  )
 
 /** Simulates an entry in the middle of a batch that a broker rejects. */
 function broken(correlationid: string): EncodedEvent {
@@ -25,14 +30,14 @@ export const publish: Cases = {
     const [a, b, c, d] = related(4) as [EncodedEvent, EncodedEvent, EncodedEvent, EncodedEvent]
     const appended = [...(await driver.publish([a, b, c])), ...(await driver.publish([d]))]
     expect(appended.map(a => a.duplicate)).toEqual([false, false, false, false])
-    expect(appended[0]!.position).toBeGreaterThan(0)
+    expect(appended[0]!.position.offset).toBeGreaterThan(0)
     expect(positions(appended)).toSatisfy(increasing)
   },
 
   'publishing nothing resolves with nothing': async world => {
     const driver = await world.open()
     expect(await driver.publish([])).toEqual([])
-    expect(await driver.head()).toBe(0)
+    expect(await driver.head()).toBe(beginning)
   },
 
   'what one member publishes after another has published lies behind it': async world => {

@@ -4,7 +4,8 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import { expect } from 'vitest'
-import type { Driver, StoredEvent } from '../../bus/driver.ts'
+import { beginning, advance, coversAll } from '../../bus/cursor.ts'
+import type { Cursor, Driver, LogEntry, StoredEvent } from '../../bus/driver.ts'
 import { resultId } from '../../bus/ids.ts'
 import { compileFilter, type Filter } from '../../pattern.ts'
 import { collect, until } from '../wait.ts'
@@ -23,9 +24,9 @@ const numbers = async (driver: Driver) =>
 const upTo = (count: number) => Array.from({ length: count }, (_, n) => n)
 
 /** Follows the log in the background. */
-function following(driver: Driver, after: number, filter?: Filter) {
+function following(driver: Driver, after: Cursor, filter?: Filter) {
   const abort = new AbortController()
-  const seen: StoredEvent[] = []
+  const seen: LogEntry[] = []
   const ended = (async () => {
     for await (const stored of driver.follow(after, filter, abort.signal)) seen.push(stored)
   })()
@@ -44,11 +45,11 @@ export const read: Cases = {
     expect(await driver.get('nobody', one!.event.correlationid)).toBeUndefined()
   },
 
-  'the head is 0, then the position of the newest event of any member': async world => {
+  'the head is the beginning, then the cursor after the newest event of any member': async world => {
     const [driver, other] = [await world.open(), await world.open()]
-    expect(await driver.head()).toBe(0)
-    const appended = await other.publish(related(3))
-    expect(await driver.head()).toBe(appended.at(-1)!.position)
+    expect(await driver.head()).toBe(beginning)
+    await other.publish(entries(30))
+    expect(await driver.head()).toBe((await collect(driver.read({}))).at(-1)!.cursor)
   },
 
   'events are found by their positions, in the order asked, with gaps where there is none': async world => {
@@ -57,23 +58,27 @@ export const read: Cases = {
     const at = positions(await driver.publish(sent))
     const made = newTask()
     await driver.commit({ ...turn(made, 0), events: [] })
-    const all = await collect(driver.read({}))
-    const asked = [...all.map(({ position }) => position).toReversed(), (await driver.head()) + 1_000, at[0]!]
+    const all = (await collect(driver.read({}))).map(({ position, event }): StoredEvent => ({ position, event }))
+    const { partition, offset } = at.at(-1)!
+    const missing = { partition, offset: offset + 1_000 }
+    const asked = [...all.map(({ position }) => position).toReversed(), missing, all[0]!.position]
     expect(await driver.readAt(asked)).toEqual([...all.toReversed(), undefined, all[0]])
     expect(await driver.readAt([])).toEqual([])
   },
 
-  'the log is read in order, after a position, until and with another one, up to a limit': async world => {
+  'the log is read after a cursor, until and with another one, up to a limit': async world => {
     const driver = await world.open()
     const sent = related(10)
     const at = positions(await driver.publish(sent))
     const seen = async (query: Parameters<Driver['read']>[0]) => ids(await collect(driver.read(query)))
     expect(await seen({})).toEqual(ids(sent))
     expect((await collect(driver.read({}))).map(s => s.position)).toEqual(at)
-    expect(await seen({ after: at[3]! })).toEqual(ids(sent.slice(4)))
-    expect(await seen({ until: at[3]! })).toEqual(ids(sent.slice(0, 4)))
-    expect(await seen({ after: at[1]!, until: at[8]!, limit: 3 })).toEqual(ids(sent.slice(2, 5)))
-    expect(await seen({ after: at[9]! })).toEqual([])
+    const upTo = (n: number) => advance(beginning, at[n]!)
+    expect(await seen({ after: beginning })).toEqual(ids(sent))
+    expect(await seen({ after: upTo(3) })).toEqual(ids(sent.slice(4)))
+    expect(await seen({ until: upTo(3) })).toEqual(ids(sent.slice(0, 4)))
+    expect(await seen({ after: upTo(1), until: upTo(8), limit: 3 })).toEqual(ids(sent.slice(2, 5)))
+    expect(await seen({ after: upTo(9) })).toEqual([])
     expect(await seen({ filter: [{ types: ['nothing'] }] })).toEqual([])
   },
 
@@ -126,13 +131,13 @@ export const read: Cases = {
     await driver.commit(first)
     await driver.publish([...noise(), foreign[1]!])
     const found = await collect(driver.read({ correlation: correlationid }))
-    const all = await collect(driver.read({}))
-    expect(found).toEqual(all.filter(({ event }) => event.correlationid === correlationid))
-    expect(ids(found).toSorted()).toEqual(ids([...foreign, first.turn, ...emits]).toSorted())
-    const range = { after: found[1]!.position, until: found.at(-2)!.position }
-    expect(await collect(driver.read({ correlation: correlationid, ...range }))).toEqual(
-      found.filter(({ position }) => position > range.after && position <= range.until),
+    const all = (await collect(driver.read({}))).filter(({ event }) => event.correlationid === correlationid)
+    expect(found.map(({ position, event }) => [position, event])).toEqual(
+      all.map(({ position, event }) => [position, event]),
     )
+    expect(ids(found).toSorted()).toEqual(ids([...foreign, first.turn, ...emits]).toSorted())
+    const range = { after: found[1]!.cursor, until: found.at(-2)!.cursor }
+    expect(await collect(driver.read({ correlation: correlationid, ...range }))).toEqual(found.slice(2, -1))
     expect(await collect(driver.read({ correlation: randomUUIDv7() }))).toEqual([])
   },
 
@@ -151,7 +156,7 @@ export const read: Cases = {
     await driver.publish([input(task)])
     const found = await collect(driver.read({ task }))
     expect(ids(found).toSorted()).toEqual(ids(mine).toSorted())
-    expect(found.map(s => s.position)).toEqual(found.map(s => s.position).toSorted((a, b) => a - b))
+    expect(found.map(s => s.position.offset)).toEqual(found.map(s => s.position.offset).toSorted((a, b) => a - b))
     expect(await collect(driver.read({ task: newTask() }))).toEqual([])
   },
 
@@ -166,14 +171,14 @@ export const read: Cases = {
     expect((await driver.journal(task)).records.map(r => r.id)).not.toContain(answer.event.id)
   },
 
-  'a follower gets what is there after its position and then what comes, from any member, until it is stopped':
+  'a follower gets what is there after its cursor and then what comes, from any member, until it is stopped':
     async world => {
       const [driver, other] = [await world.open(), await world.open()]
       const [first, ...rest] = related(50)
       const [before, later] = [rest.slice(0, 19), rest.slice(19)]
       const [after] = positions(await driver.publish([first!]))
       await driver.publish(before)
-      const { seen, stop, ended } = following(driver, after!)
+      const { seen, stop, ended } = following(driver, advance(beginning, after!))
       await until(() => seen.length === before.length)
       for (const [n, one] of later.entries()) await (n % 2 ? driver : other).publish([one])
       await until(() => seen.length === before.length + later.length)
@@ -181,13 +186,17 @@ export const read: Cases = {
       await ended
       await driver.publish([entry()])
       expect(ids(seen)).toEqual(ids([...before, ...later]))
-      expect(seen.map(s => s.position)).toEqual(seen.map(s => s.position).toSorted((a, b) => a - b))
+      expect(
+        seen.every(
+          ({ cursor }, n) => n === 0 || (coversAll(cursor, seen[n - 1]!.cursor) && cursor !== seen[n - 1]!.cursor),
+        ),
+      ).toBe(true)
     },
 
   'a follower gets only what its filter matches, turns too when it asks for them': async world => {
     const driver = await world.owner()
-    const calls = following(driver, 0, [{ types: ['tool.*'], targets: ['search'] }, { types: ['order.>'] }])
-    const turns = following(driver, 0, [{ types: ['task.turn'] }])
+    const calls = following(driver, beginning, [{ types: ['tool.*'], targets: ['search'] }, { types: ['order.>'] }])
+    const turns = following(driver, beginning, [{ types: ['task.turn'] }])
     const task = newTask()
     const call = emitted(task, 1, 0, { type: 'tool.invoke', target: 'search' })
     await driver.publish([entry(), entry({ type: 'tool.invoke', target: 'fetch' })])
@@ -196,7 +205,7 @@ export const read: Cases = {
     const [order] = entries(1, () => ({ type: 'order.paid.twice' }))
     await driver.publish([entry({ type: 'order' }), order!])
     await until(() => calls.seen.length === 2 && turns.seen.length === 1)
-    expect(ids(calls.seen)).toEqual(ids([call, order!]))
+    expect(ids(calls.seen).toSorted()).toEqual(ids([call, order!]).toSorted())
     expect(turns.seen[0]!.event).toEqual(own.turn.event)
     for (const each of [calls, turns]) each.stop()
     await Promise.all([calls.ended, turns.ended])
@@ -206,7 +215,7 @@ export const read: Cases = {
     const driver = await world.open()
     const sent = related(3_000)
     const stop = new AbortController()
-    const slow = driver.follow(0, undefined, stop.signal)[Symbol.asyncIterator]()
+    const slow = driver.follow(beginning, undefined, stop.signal)[Symbol.asyncIterator]()
     for (let n = 0; n < sent.length; n += 500) await driver.publish(sent.slice(n, n + 500))
     const seen: string[] = []
     while (seen.length < sent.length) {
@@ -261,16 +270,16 @@ export const read: Cases = {
     await written
   },
 
-  'a reader that goes on after the last position misses nothing of several writers': async world => {
+  'a reader that goes on after the last cursor misses nothing of several writers': async world => {
     const [a, b, reader] = [await world.open(), await world.open(), await world.open()]
     const sent = [entries(300), entries(300)] as const
     const written = Promise.all([...sent[0].map(one => a.publish([one])), ...sent[1].map(one => b.publish([one]))])
     const seen: string[] = []
-    let after = 0
+    let after = beginning
     await until(
       async () => {
-        for await (const { position, event } of reader.read({ after })) {
-          after = position
+        for await (const { cursor, event } of reader.read({ after })) {
+          after = cursor
           seen.push(event.id)
         }
         return seen.length >= 600

@@ -6,6 +6,7 @@ import { shared } from './consumer-groups-shared.ts'
 import { groupState } from './consumer-groups-state.ts'
 import { deadLetters } from './dead-letters.ts'
 import { documentStore } from './document-store.ts'
+import { cursors } from './event-log-cursors.ts'
 import { knownIds } from './event-log-ids.ts'
 import { publish } from './event-log-publish.ts'
 import { read } from './event-log-read.ts'
@@ -39,7 +40,7 @@ export interface Conformance {
 }
 
 const parts = {
-  EventLog: { publish, 'known ids': knownIds, read },
+  EventLog: { publish, 'known ids': knownIds, read, cursors },
   TaskStore: { commit, 'racing commits': race, calls, wake, 'wake-ups and the clock': clock },
   ConsumerGroups: { 'shared groups': shared, 'sharded groups': sharded, outcomes, 'group state': groupState },
   DeadLetters: { 'deferred deliveries': deadLetters },

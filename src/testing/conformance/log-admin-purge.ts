@@ -1,4 +1,6 @@
+import { randomUUIDv7 } from 'node:crypto'
 import { expect } from 'vitest'
+import { isCovered } from '../../bus/cursor.ts'
 import type { Driver } from '../../bus/driver.ts'
 import { collect, until } from '../wait.ts'
 import { discard, done, emitted, entries, entry, hour, ids, newTask, park, positions, turn } from './entries.ts'
@@ -18,10 +20,9 @@ export const janitor: Cases = {
     const at = positions(await driver.publish([...gone, ...young]))
     const purged = await driver.purge(retention)
     expect(purged.events).toBe(20)
-    expect(purged.horizon).toBeGreaterThanOrEqual(at[19]!)
-    expect(purged.horizon).toBeLessThanOrEqual(at[20]!)
+    expect(at.map(position => isCovered(purged.horizon, position))).toEqual(at.map((_, n) => n < 20))
     expect(purged.heldBy).toContain('age')
-    expect(await left(driver)).toEqual(ids(young))
+    expect((await left(driver)).toSorted()).toEqual(ids(young).toSorted())
     expect(await driver.get(gone[0]!.event.id, gone[0]!.event.correlationid)).toBeUndefined()
     expect((await driver.purge(retention)).events).toBe(0)
   },
@@ -34,7 +35,7 @@ export const janitor: Cases = {
     await other.publish(young)
     await purging
     await driver.purge(retention)
-    expect(await left(other)).toEqual(ids(young))
+    expect((await left(other)).toSorted()).toEqual(ids(young).toSorted())
   },
 
   'nothing is purged from under a task that lives; when it ends its journal may go': async world => {
@@ -50,7 +51,7 @@ export const janitor: Cases = {
     expect(purged.events).toBe(3)
     expect(purged.heldBy).toContain(task)
     expect(await driver.journal(task)).toEqual(journal)
-    expect((await left(driver)).slice(-3)).toEqual(ids(between))
+    expect(await left(driver)).toEqual(expect.arrayContaining(ids(between)))
     await driver.commit(turn(task, 1, { time, end: true }))
     await driver.purge(retention)
     expect(await left(driver)).toEqual([])
@@ -81,7 +82,7 @@ export const janitor: Cases = {
     const purged = await driver.purge(retention)
     expect(purged.heldBy).toContain('jobs')
     const rest = ids(sent.slice(2))
-    expect((await left(driver)).filter(id => rest.includes(id))).toEqual(rest)
+    expect((await left(driver)).filter(id => rest.includes(id)).toSorted()).toEqual(rest.toSorted())
     const again = await world.reopen(driver)
     await again.purge(retention)
     const after = await world.join(again, { on: () => done })
@@ -131,14 +132,17 @@ export const janitor: Cases = {
 
   'positions go on increasing after everything was purged, also after a restart': async world => {
     const driver = await world.open()
-    let last = positions(await driver.publish(old(10))).at(-1)!
+    const correlationid = randomUUIDv7()
+    const more = (count: number) => entries(count, n => ({ time, correlationid, data: { n } }))
+    let last = positions(await driver.publish(more(10))).at(-1)!
     expect((await driver.purge(retention)).events).toBe(10)
-    const [next] = positions(await driver.publish(old(1)))
-    expect(next).toBeGreaterThan(last)
+    const [next] = positions(await driver.publish(more(1)))
+    expect(next!.partition).toBe(last.partition)
+    expect(next!.offset).toBeGreaterThan(last.offset)
     last = next!
     await driver.purge(retention)
     const again = await world.reopen(driver)
-    expect(positions(await again.publish([entry()]))[0]).toBeGreaterThan(last)
+    expect(positions(await again.publish([entry({ correlationid })]))[0]!.offset).toBeGreaterThan(last.offset)
     expect(await left(again)).toHaveLength(1)
   },
 
@@ -148,8 +152,8 @@ export const janitor: Cases = {
     const [before] = await driver.publish([one!])
     await driver.purge(retention)
     const [again] = await driver.publish([one!])
-    if (again!.duplicate) expect(again!.position).toBe(before!.position)
-    else expect((await driver.get(one!.event.id, one!.event.correlationid))?.position).toBe(again!.position)
+    if (again!.duplicate) expect(again!.position).toEqual(before!.position)
+    else expect((await driver.get(one!.event.id, one!.event.correlationid))?.position).toEqual(again!.position)
   },
 
   'a task whose journal was purged takes no more turns': async world => {

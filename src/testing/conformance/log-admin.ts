@@ -1,4 +1,5 @@
 import { expect } from 'vitest'
+import { beginning } from '../../bus/cursor.ts'
 import type { Delivery, Driver } from '../../bus/driver.ts'
 import { collect } from '../wait.ts'
 import { entries, entry, newTask, turn } from './entries.ts'
@@ -21,7 +22,7 @@ const operations: Record<string, (driver: Driver) => unknown> = {
   isSettled: driver => driver.isCallSettled('id'),
   claim: driver => driver.claim({ event: entry().event } as Delivery, entry()),
   read: driver => collect(driver.read({})),
-  follow: driver => collect(driver.follow(0, undefined, new AbortController().signal)),
+  follow: driver => collect(driver.follow(beginning, undefined, new AbortController().signal)),
   head: driver => driver.head(),
   journal: driver => driver.journal(newTask()),
   'blobs.put': driver => driver.blobs!.put('acme', new Uint8Array(1)),
@@ -100,7 +101,7 @@ export const lifecycle: Cases = {
 
   'a log is independent of every other': async world => {
     const driver = await world.open()
-    expect(await driver.head()).toBe(0)
+    expect(await driver.head()).toBe(beginning)
     expect(await driver.listGroups()).toEqual([])
     expect(await collect(driver.listDeferred())).toEqual([])
     expect(await collect(driver.missedWakes(Number.MAX_SAFE_INTEGER))).toEqual([])

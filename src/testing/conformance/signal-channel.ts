@@ -1,4 +1,5 @@
 import { expect } from 'vitest'
+import { beginning } from '../../bus/cursor.ts'
 import { until } from '../wait.ts'
 import { entry } from './entries.ts'
 import type { Cases } from './world.ts'
@@ -24,7 +25,7 @@ export const signalChannel: Cases = {
       expect(ids).toEqual([...new Set(ids)])
       expect(ids.filter(id => !warmUp.includes(id))).toEqual(sent.map(s => s.event.id))
     }
-    expect(await members[0]!.head()).toBe(0)
+    expect(await members[0]!.head()).toBe(beginning)
     expect(await members[1]!.get(sent[0]!.event.id, sent[0]!.event.correlationid)).toBeUndefined()
   },
 

@@ -1,8 +1,10 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { Bus } from '../../bus/bus.ts'
-import type { Position, StoredEvent } from '../../bus/driver.ts'
+import { coversAll, distanceBetween } from '../../bus/cursor.ts'
+import type { Cursor } from '../../bus/driver.ts'
 import { toIndexEntry, type IndexEntry } from './entry.ts'
 import { withData } from './events.ts'
+import { unpack } from './packed.ts'
 import { prune } from './prune.ts'
 import { makeTables, prepareStatement, transact } from './schema.ts'
 import { IndexWriter } from './writer.ts'
@@ -11,10 +13,10 @@ import { IndexWriter } from './writer.ts'
 export type OnProgress = (done: number, total: number) => void
 
 interface IndexState {
-  /** Position up to which the log was read. */
-  readonly read: Position
-  /** Position of the last indexed event, 0 for none. */
-  readonly last: Position
+  /** Covers what was read of the log. */
+  readonly cursor: Cursor
+  /** Packed position of the last indexed event, 0 for none. */
+  readonly last: number
   readonly id: string
 }
 
@@ -34,13 +36,14 @@ export async function catchUp(bus: Bus, db: DatabaseSync, onProgress: OnProgress
     state = stateOf(db)
   }
   await prune(bus, db)
-  const begin = state.read
-  while (state.read < head) {
+  const begin = state.cursor
+  while (!coversAll(state.cursor, head)) {
+    const read = await Array.fromAsync(bus.read({ after: state.cursor, until: head, limit: batchEvents }))
     const entries: IndexEntry[] = []
-    for (const stored of await withData(bus, await batch(bus, state.read, head))) entries.push(toIndexEntry(stored))
+    for (const stored of await withData(bus, read)) entries.push(toIndexEntry(stored))
     const isLast = entries.length < batchEvents
-    const { position: last, id } = entries.at(-1) ?? { position: state.last, id: state.id }
-    const next = { read: isLast ? head : last, last, id }
+    const { pos: last, id } = entries.at(-1) ?? { pos: state.last, id: state.id }
+    const next = { cursor: isLast ? head : read.at(-1)!.cursor, last, id }
     // Only the last batch is synced, and that also makes the earlier ones durable: a power cut leaves a missing or a valid file.
     db.exec(`PRAGMA synchronous = ${isLast ? 'NORMAL' : 'OFF'}`)
     transact(db, () => {
@@ -48,26 +51,22 @@ export async function catchUp(bus: Bus, db: DatabaseSync, onProgress: OnProgress
       const writer = new IndexWriter(db)
       for (const entry of entries) writer.add(entry)
       writer.flush()
-      prepareStatement(db, 'UPDATE state SET read = ?, last = ?, id = ?').run(next.read, next.last, next.id)
+      prepareStatement(db, 'UPDATE state SET cursor = ?, last = ?, id = ?').run(next.cursor, next.last, next.id)
     })
     state = stateOf(db)
-    onProgress(state.read - begin, head - begin)
+    onProgress(distanceBetween(begin, state.cursor), distanceBetween(begin, head))
   }
 }
 
 const stateOf = (db: DatabaseSync): IndexState =>
-  prepareStatement<IndexState>(db, 'SELECT read, last, id FROM state').get()!
+  prepareStatement<IndexState>(db, 'SELECT cursor, last, id FROM state').get()!
 
-const isSame = (a: IndexState, b: IndexState) => a.read === b.read && a.last === b.last && a.id === b.id
+const isSame = (a: IndexState, b: IndexState) => a.cursor === b.cursor && a.last === b.last && a.id === b.id
 
 /** Detects a log that was emptied or replaced: it has another event at the last position, or none. */
-async function isSameLog(bus: Bus, { read, last, id }: IndexState, head: Position): Promise<boolean> {
-  if (head < read) return false
+async function isSameLog(bus: Bus, { cursor, last, id }: IndexState, head: Cursor): Promise<boolean> {
+  if (!coversAll(head, cursor)) return false
   if (last === 0) return true
-  const [stored] = await bus.readAt([last])
+  const [stored] = await bus.readAt([unpack(last)])
   return stored?.event.id === id
-}
-
-async function batch(bus: Bus, after: Position, until: Position): Promise<StoredEvent[]> {
-  return Array.fromAsync(bus.read({ after, until, limit: batchEvents }))
 }

@@ -1,15 +1,17 @@
-import type { Position, StoredEvent } from '../../bus/driver.ts'
+import type { StoredEvent } from '../../bus/driver.ts'
 import { correlationOf, parseId, turnId } from '../../bus/ids.ts'
 import type { CloudEvent } from '../../event.ts'
 import { dismissedType, retryType } from '../../tasks/fork.ts'
 import type { Turn } from '../../tasks/program.ts'
 import { turnType } from '../../tasks/turn.ts'
 import { usageOf } from '../outcome.ts'
+import { pack } from './packed.ts'
 import { wordsOf } from './words.ts'
 
 /** The indexed data of one event. */
 export interface IndexEntry {
-  readonly position: Position
+  /** The packed position. */
+  readonly pos: number
   readonly id: string
   readonly correlation: string
   readonly type: string
@@ -39,7 +41,7 @@ export function toIndexEntry({ position, event }: StoredEvent): IndexEntry {
   const place = splitId(id, correlation)
   const isRequest = type === 'agent.invoke' || type === 'agent.cancel'
   return {
-    position,
+    pos: pack(position),
     id,
     correlation,
     type,

@@ -11,18 +11,18 @@ export async function eventsAt(bus: Bus, positions: readonly Position[]): Promis
 }
 
 /** Adds the data of blobs to the events that need it, if the blob still exists. */
-export async function withData(
+export async function withData<T extends StoredEvent>(
   bus: Bus,
-  events: readonly StoredEvent[],
+  events: readonly T[],
   isNeeded: (event: CloudEvent) => boolean = () => true,
-): Promise<StoredEvent[]> {
+): Promise<T[]> {
   const resolved = [...events]
   const large = events.flatMap(({ event }, i) => (hasBlobData(event) && isNeeded(event) ? [i] : []))
   for (let from = 0; from < large.length; from += blobsAtOnce)
     await Promise.all(
       large.slice(from, from + blobsAtOnce).map(async i => {
-        const { position, event } = events[i]!
-        resolved[i] = { position, event: await bus.resolve(event).catch(() => event) }
+        const { event } = events[i]!
+        resolved[i] = { ...events[i]!, event: await bus.resolve(event).catch(() => event) }
       }),
     )
   return resolved

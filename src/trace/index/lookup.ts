@@ -7,6 +7,7 @@ import type { TaskEnd } from '../../tasks/program.ts'
 import { turnType } from '../../tasks/turn.ts'
 import { longForm } from '../short-id.ts'
 import { splitId } from './entry.ts'
+import { unpack } from './packed.ts'
 import { resolveId, maxCandidates } from './resolve-id.ts'
 import { prepareStatement, type IndexValue } from './schema.ts'
 import { queryOf } from './words.ts'
@@ -64,7 +65,7 @@ export interface TaskFilter {
 
 interface EventRow {
   readonly id: string
-  readonly pos: Position
+  readonly pos: number
 }
 
 /** `since` and `until`: ms since the epoch. */
@@ -105,7 +106,7 @@ export class Index {
     return this.#all<{ pos: number }>(
       'SELECT e.pos FROM correlations c JOIN events e ON e.correlation = c.key WHERE c.id = ? ORDER BY e.pos',
       correlation,
-    ).map(({ pos }) => pos)
+    ).map(({ pos }) => unpack(pos))
   }
 
   /** Positions of the newest events of these types, in log order. */
@@ -116,12 +117,17 @@ export class Index {
       JSON.stringify(types),
       limit,
     )
-      .map(({ pos }) => pos)
+      .map(({ pos }) => unpack(pos))
       .reverse()
   }
 
   /** Position of the first event with this id. */
   positionOf(id: string): Position | undefined {
+    const pos = this.#posOf(id)
+    return pos === undefined ? undefined : unpack(pos)
+  }
+
+  #posOf(id: string): number | undefined {
     const place = splitId(id)
     const found = place && this.#emitted(id.slice(0, 36), place.hash, place.name)
     return found ?? this.#all<{ pos: number }>(outsideEvents('name = ?'), id)[0]?.pos
@@ -143,7 +149,7 @@ export class Index {
   taskOrEvent(text: string): { task: string } | { event: Position } {
     if (isTaskId(text)) return { task: text }
     const exact = this.#exact(text)
-    if (exact) return { event: exact.pos }
+    if (exact) return { event: unpack(exact.pos) }
     const find = () => {
       const tasks = this.#tasksEndingIn(text)
       // The id of a retry event ends with that of its task: the task wins.
@@ -152,7 +158,7 @@ export class Index {
       return [...events, ...tasks].map(each => ({ pos: undefined, ...each }))
     }
     const { id, pos } = resolveId(text, 'event or task', find, () => this.#newestEvents())
-    return pos === undefined ? { task: id } : { event: pos }
+    return pos === undefined ? { task: id } : { event: unpack(pos) }
   }
 
   /**
@@ -191,13 +197,14 @@ export class Index {
 
   /** Position of the end of a task, or of its newest turn if it has not ended. */
   newestOf(task: string): Position | undefined {
-    return this.#all<{ pos: number }>(
+    const [newest] = this.#all<{ pos: number }>(
       `SELECT e.pos FROM correlations c JOIN tasks t ON t.correlation = c.key
       JOIN events e ON e.correlation = c.key AND e.task = t.key JOIN names n ON n.key = e.type
       WHERE c.id = ? AND t.hash = ? AND (n.name = '${turnType}' OR n.name LIKE 'agent.task.%') ORDER BY e.pos DESC LIMIT 1`,
       correlationOf(task),
       task.slice(37),
-    )[0]?.pos
+    )
+    return newest && unpack(newest.pos)
   }
 
   #last(): string {
@@ -221,7 +228,7 @@ export class Index {
       ORDER BY w.rowid DESC LIMIT ?`,
       query,
       ...[types, since, limit].filter(value => value !== undefined),
-    ).map(({ pos }) => pos)
+    ).map(({ pos }) => unpack(pos))
   }
 
   /** Tasks, most recently active first. */
@@ -256,8 +263,8 @@ export class Index {
 
   /** Failed tasks that were neither retried nor dismissed, newest first. */
   failures({ task, program, since = 0, until = Number.MAX_SAFE_INTEGER, limit = -1 }: FailureFilter): FailureRow[] {
-    return this.#all<FailureRow>(
-      `SELECT c.id || '.' || t.hash AS task, p.name AS program, f.pos AS position, f.at
+    const rows = this.#all<Omit<FailureRow, 'position'> & { pos: number }>(
+      `SELECT c.id || '.' || t.hash AS task, p.name AS program, f.pos, f.at
       FROM failures f JOIN tasks t ON t.key = f.task JOIN correlations c ON c.key = t.correlation
         LEFT JOIN names p ON p.key = t.program
       WHERE f.at >= ?1 AND f.at <= ?2 AND (?3 IS NULL OR p.name = ?3)
@@ -268,6 +275,7 @@ export class Index {
       limit,
       task ?? null,
     )
+    return rows.map(({ pos, ...row }) => ({ ...row, position: unpack(pos) }))
   }
 
   /** Number of such tasks that failed at this time or later, ms since the epoch. */
@@ -285,20 +293,22 @@ export class Index {
 
   /** Correlations, most recently active first, without those of operator commands (`control.*`). */
   actions(limit: number): ActionRow[] {
-    return this.#all<ActionRow>(`${actionsQuery} ORDER BY c.last DESC LIMIT ?`, limit)
+    return this.#actions('ORDER BY c.last DESC LIMIT ?', limit)
   }
 
   /** The given correlations, as far as they are on the log. */
   actionsOf(correlations: readonly string[]): ActionRow[] {
-    return this.#all<ActionRow>(
-      `${actionsQuery} AND c.id IN (SELECT value FROM json_each(?))`,
-      JSON.stringify(correlations),
-    )
+    return this.#actions('AND c.id IN (SELECT value FROM json_each(?))', JSON.stringify(correlations))
+  }
+
+  #actions(condition: string, value: IndexValue): ActionRow[] {
+    const rows = this.#all<Omit<ActionRow, 'first'> & { first: number }>(`${actionsQuery} ${condition}`, value)
+    return rows.map(row => ({ ...row, first: unpack(row.first) }))
   }
 
   /** Finds an event by its full id; turn numbers may lack leading zeros. */
-  #exact(text: string): { pos: Position } | undefined {
-    const pos = this.positionOf(text) ?? this.positionOf(longForm(text))
+  #exact(text: string): { pos: number } | undefined {
+    const pos = this.#posOf(text) ?? this.#posOf(longForm(text))
     return pos === undefined ? undefined : { pos }
   }
 
@@ -344,7 +354,7 @@ export class Index {
     ).map(({ id }) => id)
   }
 
-  #emitted(correlation: string, hash: string, name: string): Position | undefined {
+  #emitted(correlation: string, hash: string, name: string): number | undefined {
     return this.#all<{ pos: number }>(
       `SELECT e.pos FROM correlations c JOIN tasks t ON t.correlation = c.key
       JOIN events e ON e.correlation = c.key AND e.task = t.key AND e.name = ?

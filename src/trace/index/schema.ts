@@ -7,7 +7,7 @@ import { textOf, TidingsError } from '../../errors.ts'
 /*
  * The tables of the index, a projection of the log that may be deleted at any time. It contains no events.
  *
- * state         position up to which the log was read, and the last event, which identifies the log
+ * state         cursor up to which the log was read, and the last event, which identifies the log
  * names         types, programs and targets, each stored once
  * correlations  first and last position, number of events, model usage
  * tasks         as of the newest turn; without a program if no turn was read; `retried` once the retry has begun
@@ -17,8 +17,8 @@ import { textOf, TidingsError } from '../../errors.ts'
  * words         full text by position, without the text itself
  */
 const ddl = `
-  CREATE TABLE state(read INTEGER NOT NULL, last INTEGER NOT NULL, id TEXT NOT NULL);
-  INSERT INTO state VALUES (0, 0, '');
+  CREATE TABLE state(cursor TEXT NOT NULL, last INTEGER NOT NULL, id TEXT NOT NULL);
+  INSERT INTO state VALUES ('0', 0, '');
   CREATE TABLE names(key INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
   CREATE TABLE correlations(
     key INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, first INTEGER NOT NULL, last INTEGER NOT NULL,

@@ -76,19 +76,19 @@ export class IndexWriter {
   readonly #findCalls
 
   add(entry: IndexEntry): void {
-    const { position, id, type, time, idParts: place, turn, answers, failed, settles, tokens, cost, words } = entry
+    const { pos, id, type, time, idParts: place, turn, answers, failed, settles, tokens, cost, words } = entry
     const correlation = this.#correlation(entry)
     correlation.events++
-    correlation.last = Math.max(correlation.last, position)
+    correlation.last = Math.max(correlation.last, pos)
     correlation.tokens += tokens
     correlation.cost += cost
-    const task = place && this.#task(correlation.key, place, position)
+    const task = place && this.#task(correlation.key, place, pos)
     if (task && turn) this.#turn(task, turn, correlation.id)
     if (answers) this.#answered(correlation.key, answers)
-    if (failed && task) this.#fail.run(task.key, position, time)
+    if (failed && task) this.#fail.run(task.key, pos, time)
     if (settles) this.#settle.run(this.#known(correlation.key, settles)?.key ?? null)
-    this.#event.run(position, correlation.key, task?.key ?? null, place?.name ?? id, this.#names.key(type), time)
-    if (words !== '') this.#words.run(position, words)
+    this.#event.run(pos, correlation.key, task?.key ?? null, place?.name ?? id, this.#names.key(type), time)
+    if (words !== '') this.#words.run(pos, words)
   }
 
   flush(): void {
@@ -159,14 +159,14 @@ export class IndexWriter {
     calls.changed = true
   }
 
-  #correlation({ correlation: id, position }: IndexEntry): Correlation {
+  #correlation({ correlation: id, pos }: IndexEntry): Correlation {
     let known = this.#correlations.get(id)
     if (!known) {
       known = this.#findCorrelation.get(id) ?? {
         key: this.#nextCorrelation++,
         id,
-        first: position,
-        last: position,
+        first: pos,
+        last: pos,
         events: 0,
         tokens: 0,
         cost: 0,
@@ -183,7 +183,7 @@ export class IndexWriter {
     return known
   }
 
-  #task(correlation: number, { hash }: IdParts, position: number): Task {
+  #task(correlation: number, { hash }: IdParts, pos: number): Task {
     let known = this.#known(correlation, { hash })
     if (!known) {
       known = {
@@ -202,7 +202,7 @@ export class IndexWriter {
       }
       this.#tasks.set(`${correlation} ${hash}`, known)
     }
-    known.last = position
+    known.last = pos
     return known
   }
 

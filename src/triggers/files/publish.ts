@@ -1,6 +1,7 @@
 import { randomUUIDv7 } from 'node:crypto'
 import { posix } from 'node:path'
 import type { Bus } from '../../bus/bus.ts'
+import type { Position } from '../../bus/driver.ts'
 import { traceparentFor, ingressSpan } from '../../bus/telemetry/spans.ts'
 import { inSpan } from '../../bus/telemetry/tracing.ts'
 import { warn } from '../../bus/telemetry/warn.ts'
@@ -29,7 +30,7 @@ export const pathOnLog = ({ redactor }: Bus, path: string, type = 'file.created'
 
 /** The position of the event, and its path as stored. */
 export interface PublishedFile {
-  readonly position: number
+  readonly position: Position
   readonly path: string
 }
 

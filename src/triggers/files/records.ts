@@ -1,13 +1,14 @@
 import { hash } from 'node:crypto'
 import type { Bus } from '../../bus/bus.ts'
-import type { Position } from '../../bus/driver.ts'
+import { advance, beginning, intersectionOf, readCursor } from '../../bus/cursor.ts'
+import type { Cursor, Position } from '../../bus/driver.ts'
 
 /*
  * What was published of each file. The events on the log are the source of truth; documents cache them, so that a start need
  * not read the log from the beginning, in this process or another one that takes over the folder. The documents are written
  * periodically; later events are read from the log at the next start.
  *
- *     files/NAME       { "after": position }     the other documents contain what was published until then
+ *     files/NAME       { "after": cursor }       the other documents contain what was published until then
  *     files/NAME/00…ff   [[path, id, stamp], …]    by the beginning of the key, so that one change writes little; of a file
  *                                                 that was removed ["", id, ""]
  */
@@ -51,8 +52,8 @@ export class FileRecords {
   /** By key, the id of the event. */
   readonly #removals = new Map<string, Map<string, string>>(buckets.map(bucket => [bucket, new Map()]))
   readonly #dirty = new Set<string>()
-  readonly #publishing = new Set<{ readonly position: Position }>()
-  #readUpTo: Position = 0
+  readonly #publishing = new Set<{ readonly cursor: Cursor }>()
+  #readUpTo: Cursor = beginning
   #flushing: Promise<void> = Promise.resolve()
 
   constructor(bus: Bus, name: string) {
@@ -68,7 +69,8 @@ export class FileRecords {
       await this.#write('', JSON.stringify({ after: this.#readUpTo }))
       return
     }
-    this.#readUpTo = (JSON.parse(header) as { after: Position }).after
+    // Older versions stored a number.
+    this.#readUpTo = readCursor((JSON.parse(header) as { after: unknown }).after)
     for (let i = 0; i < buckets.length; i += maxConcurrent)
       await Promise.all(buckets.slice(i, i + maxConcurrent).map(bucket => this.#readBucket(bucket)))
     await this.#catchUp(types)
@@ -84,13 +86,13 @@ export class FileRecords {
   }
 
   async #catchUp(types: readonly string[]): Promise<void> {
-    for await (const { position, event } of this.#bus.read({ after: this.#readUpTo, filter: [{ types }] })) {
+    for await (const { cursor, event } of this.#bus.read({ after: this.#readUpTo, filter: [{ types }] })) {
       const [form, key, what] = event.id.split(':')
       if (event.source !== `/triggers/${this.#name}` || form !== 'file') continue
       const { data } = await this.#bus.resolve(event).catch(() => event)
       if (what === 'removed') this.remove(key!, event.id)
       else this.set(key!, { path: (data as { path?: string } | null)?.path ?? '', id: event.id, stamp: '' })
-      this.#readUpTo = position
+      this.#readUpTo = cursor
     }
   }
 
@@ -127,11 +129,11 @@ export class FileRecords {
 
   /** Wraps a publish and the update of its record, so that a flush in between does not skip the event. */
   async recording<T>(work: (published: (position: Position) => void) => Promise<T>): Promise<T> {
-    const mark = { position: this.#readUpTo }
+    const mark = { cursor: this.#readUpTo }
     this.#publishing.add(mark)
     try {
       return await work(position => {
-        this.#readUpTo = Math.max(this.#readUpTo, position)
+        this.#readUpTo = advance(this.#readUpTo, position)
       })
     } finally {
       this.#publishing.delete(mark)
@@ -141,7 +143,7 @@ export class FileRecords {
   /** For a log that is empty now. */
   reset(): void {
     for (const known of [...this.#records.values(), ...this.#removals.values()]) known.clear()
-    this.#readUpTo = 0
+    this.#readUpTo = beginning
     for (const bucket of buckets) this.#dirty.add(bucket)
   }
 
@@ -153,7 +155,7 @@ export class FileRecords {
 
   async #flush(): Promise<void> {
     if (this.#dirty.size === 0) return
-    const after = Math.min(this.#readUpTo, ...[...this.#publishing].map(({ position }) => position))
+    const after = [...this.#publishing].reduce((all, { cursor }) => intersectionOf(all, cursor), this.#readUpTo)
     const changed = [...this.#dirty]
     this.#dirty.clear()
     try {

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Bus } from '../../bus/bus.ts'
-import type { Position } from '../../bus/driver.ts'
+import { advance, beginning, isCovered, readCursor, rewind } from '../../bus/cursor.ts'
+import type { Cursor, Position } from '../../bus/driver.ts'
 import { shortDigest, type MqttMessage } from './message.ts'
 
 /*
@@ -42,9 +43,9 @@ interface SessionDocument {
   filters: readonly string[]
   sure: boolean
   /** The log is read from here after a restart. */
-  from: Position
+  from: Cursor
   /** Of the QoS 2 messages up to here, only those in `waiting` still expect a PUBREL. */
-  upTo: Position
+  upTo: Cursor
   waiting: number[]
   /** The broker reused a packet id while it was known. */
   reuses: boolean
@@ -57,8 +58,8 @@ export class Session {
   readonly #byPacketId = new Map<number, KnownMessage>()
   /** Messages with an id from the publisher, oldest first. */
   readonly #byOwnId = new Map<string, KnownMessage>()
-  #saved: SessionDocument = { filters: [], sure: false, from: 0, upTo: 0, waiting: [], reuses: false }
-  #upTo = 0
+  #saved: SessionDocument = { filters: [], sure: false, from: beginning, upTo: beginning, waiting: [], reuses: false }
+  #upTo = beginning
   #reuses = false
   #unsaved = 0
   #writing: Promise<unknown> = Promise.resolve()
@@ -116,7 +117,7 @@ export class Session {
   /** Records the position of a message on the log. */
   async markStored(known: KnownMessage, position: Position): Promise<void> {
     known.position = position
-    this.#upTo = Math.max(this.#upTo, position)
+    this.#upTo = advance(this.#upTo, position)
     if (known.qos > 0 && ++this.#unsaved >= saveEvery) await this.save()
   }
 
@@ -154,7 +155,7 @@ export class Session {
       sure: this.#saved.sure,
       ...changes,
       from: isSettled
-        ? positions.reduce((oldest: number, position) => Math.min(oldest, position! - 1), head)
+        ? positions.reduce((cursor: Cursor, position) => rewind(cursor, position!), head)
         : this.#saved.from,
       upTo: this.#upTo,
       waiting: [...this.#byPacketId.values()].filter(({ qos }) => qos === 2).map(({ packetId }) => packetId),
@@ -187,7 +188,8 @@ export class Session {
   async #load(): Promise<boolean> {
     const saved = await this.#bus.documents.read<SessionDocument>(this.#document)
     if (!saved) return false
-    this.#saved = saved
+    // Older versions stored numbers.
+    this.#saved = { ...saved, from: readCursor(saved.from), upTo: readCursor(saved.upTo) }
     this.#upTo = this.#saved.upTo
     this.#reuses = this.#saved.reuses
     return true
@@ -200,10 +202,10 @@ export class Session {
       if (event.source !== source) continue
       const parsed = this.#parse(event.id)
       if (!parsed) continue
-      this.#upTo = Math.max(this.#upTo, position)
+      this.#upTo = advance(this.#upTo, position)
       if (parsed.packetId === 0) this.#addByOwnId({ ...parsed, position, answeredAt })
       else this.#addByPacketId({ ...parsed, position, answeredAt })
-      if (parsed.qos === 2 && position <= upTo && !waiting.includes(parsed.packetId))
+      if (parsed.qos === 2 && isCovered(upTo, position) && !waiting.includes(parsed.packetId))
         this.#byPacketId.delete(parsed.packetId)
     }
   }

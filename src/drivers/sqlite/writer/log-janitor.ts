@@ -1,7 +1,6 @@
 import { TimeSearch } from '../../../bus/search-by-time.ts'
 import { parseId } from '../../../bus/ids.ts'
-import type { RetentionHorizon } from '../protocol.ts'
-import { retentionHorizon } from '../../shared/retention.ts'
+import { retentionHorizon, type RetentionHorizon } from '../../shared/retention.ts'
 import { prepareSql } from '../schema.ts'
 import type { LogStore } from './log-store.ts'
 
@@ -55,8 +54,8 @@ export class LogJanitor {
       head: this.#store.head,
       young,
       maxLag,
-      tasks: task?.task ? [{ position: task.pos, heldBy: `task ${task.task}` }] : [],
-      groups: this.#groups.all().map(({ name, next }) => ({ position: next, heldBy: `group ${name}` })),
+      tasks: task?.task ? [{ offset: task.pos, heldBy: `task ${task.task}` }] : [],
+      groups: this.#groups.all().map(({ name, next }) => ({ offset: next, heldBy: `group ${name}` })),
     })
     const claims = this.#groupsWithClaims.all(young)
     const reports = claims.map(({ grp }) => `group ${grp} has older events in flight, which are kept`)
@@ -79,8 +78,8 @@ export class LogJanitor {
     const search = new TimeSearch({ first: 1, head: this.#store.head, cutoff })
     for (let probe; (probe = search.probe) !== undefined; ) {
       const row = this.#firstWithTime.get(probe)
-      search.answer(row && { position: row.pos, time: Date.parse(row.time) })
+      search.answer(row && { offset: row.pos, time: Date.parse(row.time) })
     }
-    return search.position
+    return search.offset
   }
 }
