@@ -44,7 +44,7 @@ onEveryBus(world => {
     const told = await retried(log, failed)
     expect(await refusal(log, child)).toMatchObject({
       code: 'E_RETRY_REFUSED',
-      message: expect.stringContaining(`goes on with task ${told.task}`),
+      message: expect.stringContaining(`continues with task ${told.task}`),
     })
     const next = await log.worker({ use })
     expect(await endOf(next, told.task)).toMatchObject({ type: 'agent.task.completed' })
@@ -169,7 +169,7 @@ onEveryBus(world => {
     const failed = await ask(worker, { type: 'goods.wanted', data: 'tea' })
     expect(await refusal(log, taskOf(failed))).toMatchObject({
       code: 'E_RETRY_REFUSED',
-      message: expect.stringContaining('ended by what its definition says'),
+      message: expect.stringContaining('ended as its definition says'),
     })
     expect(pay.runs).toHaveLength(1)
   })
