@@ -1,9 +1,10 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
+import { promisify } from 'node:util'
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import type { Reason } from '../bus/reason.ts'
 import { until } from '../testing/wait.ts'
@@ -11,6 +12,7 @@ import { until } from '../testing/wait.ts'
 const root = join(import.meta.dirname, '../..')
 const main = join(root, 'src/cli/main.ts')
 const library = JSON.stringify(join(root, 'src/index.ts'))
+const testing = JSON.stringify(join(root, 'src/testing/index.ts'))
 
 const app = `
 import { agent, app, tool } from ${library}
@@ -374,9 +376,15 @@ describe('init', () => {
     const project = join(folder, 'shop')
     const modules = join(project, 'node_modules')
     await mkdir(join(modules, 'tidings'), { recursive: true })
-    await writeFile(join(modules, 'tidings/package.json'), '{"type":"module","exports":"./index.js"}')
+    await writeFile(
+      join(modules, 'tidings/package.json'),
+      '{"type":"module","exports":{".":"./index.js","./testing":"./testing.js"}}',
+    )
     await writeFile(join(modules, 'tidings/index.js'), `export * from ${library}`)
+    await writeFile(join(modules, 'tidings/testing.js'), `export * from ${testing}`)
     await symlink(join(root, 'node_modules/zod'), join(modules, 'zod'))
+
+    await promisify(execFile)(process.execPath, ['--test'], { cwd: project })
 
     const out = listen(launch(['run', '--json'], project))
     await until(() => out.stdout.includes('"ready"'), {

@@ -7,22 +7,22 @@ import { shortId } from '../trace/short-id.ts'
 import { dim, padOrShorten, paint, shorten, displayWidth } from '../trace/text.ts'
 import { formatTime, terminalWidth } from './event-line.ts'
 import { queryIndex, withExistingLog } from './log.ts'
-import { parseCount, print, type GlobalOptions } from './output.ts'
+import { print, type GlobalOptions } from './output.ts'
 import { parseTime } from './selection.ts'
 
 export interface SearchOptions extends GlobalOptions {
   type?: string
   since?: string
-  limit: string
+  limit: number
 }
 
 /** `tidings find WORDS` */
 export async function findCommand(words: readonly string[], options: SearchOptions): Promise<void> {
-  const { type, since, json } = options
+  const { type, since, limit, json } = options
   const isPattern: boolean = type === undefined || isTypePattern(type)
   if (!isPattern) throw new TidingsError('E_USAGE', `"${type}" is not an event type or a pattern such as order.*`)
   const filter = {
-    limit: parseCount('--limit', options.limit),
+    limit,
     ...(type !== undefined && { type }),
     ...(since !== undefined && { since: parseTime(since) }),
   }

@@ -10,6 +10,7 @@ export const checkout = import.meta.filename.endsWith('.ts') ? resolve(import.me
 export const projectFiles = (name: string): Record<string, string> => ({
   'package.json': `${JSON.stringify(packageJson(name), null, 2)}\n`,
   'app.ts': app,
+  'app.test.ts': appTest,
   'README.md': readme(name),
   '.gitignore': 'node_modules/\n.tidings/\n.env\n',
 })
@@ -18,7 +19,7 @@ const packageJson = (name: string) => ({
   name,
   private: true,
   type: 'module',
-  scripts: { dev: 'tidings dev', start: 'tidings run' },
+  scripts: { dev: 'tidings dev', start: 'tidings run', test: 'node --test' },
   dependencies: { tidings: checkout ? `file:${checkout}` : `^${version}`, zod: dependencies.zod },
   // Node itself, so that the project does not depend on the Node of the machine.
   devDependencies: { node: '^24.16.0' },
@@ -45,7 +46,7 @@ const search = tool('notes.search', {
 })
 
 // The offline model needs no key and no network. TIDINGS_MODEL=openai/gpt-5 or anthropic/… uses a real one.
-const helper = agent('helper', {
+export const helper = agent('helper', {
   on: 'question.asked',
   model: await modelFromEnvironment(),
   instructions: 'Answer the question from the notes of the shop, and cite them.',
@@ -55,12 +56,29 @@ const helper = agent('helper', {
 export default app({ use: [helper, search] })
 `
 
+const appTest = `import { test } from 'node:test'
+import { given, result, says, wants } from 'tidings/testing'
+import { helper } from './app.ts'
+
+// No log, no model, no network: the test plays the model and the tool.
+test('the helper searches the notes, then answers', async () => {
+  const question = given(helper, { event: { type: 'question.asked', data: { text: 'When are you open?' } } })
+  await question
+    .when(wants('notes.search', { query: 'open' }))
+    .emits([{ type: 'tool.invoke', target: 'notes.search', data: { input: { query: 'open' } } }])
+  await question
+    .when(result('notes.search', [{ id: 'hours', text: 'The shop is open from 9 to 18.' }]), says('From 9 to 18.'))
+    .emits([{ type: 'agent.task.completed', data: { output: 'From 9 to 18.' } }])
+})
+`
+
 const readme = (name: string) => `# ${name}
 
 One agent and one tool, on a durable event log. Nothing here needs a key.
 
     npm install
     npx tidings dev            run app.ts, restart it after every change, and show every event
+    npm test                   test the agent, without a log or a model (app.test.ts)
 
 In a second terminal:
 

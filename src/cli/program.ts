@@ -1,6 +1,7 @@
-import { Command } from 'commander'
+import { Command, Option } from 'commander'
 import { TidingsError } from '../errors.ts'
 import { loadEnvFile } from './env-file.ts'
+import { parseCount } from './output.ts'
 import { manifest } from './version.ts'
 
 /* The commands and their options. Each command is imported when it is called, so that --help is fast. */
@@ -33,7 +34,10 @@ export function program(): Command {
   root
     .command('publish <type> [json]')
     .description('publish an event')
-    .option('--correlation <id>', 'add the event to this correlation: its id, its last digits, or last')
+    .option(
+      '--correlation <id>',
+      'add the event to this correlation: its id, at least its last four characters, or last',
+    )
     .option('--id <id>', 'id of the event; publishing the same id again has no effect')
     .option('--target <name>', 'the agent that receives it')
     .addHelpText('after', publishHelp)
@@ -44,14 +48,14 @@ export function program(): Command {
     .command('tail')
     .description('show events as they happen')
     .option('--type <pattern...>', 'only these types, such as order.paid, order.* or order.>')
-    .option('--correlation <id>', 'only this correlation: its id, its last digits, or last')
+    .option('--correlation <id>', 'only this correlation: its id, at least its last four characters, or last')
     .option('--since <time>', 'start at a time (1h ago, a date), at a cursor, or at the beginning')
     .option('--turns', 'also show the turns of tasks')
     .action(async (_, command) => (await import('./tail.ts')).tailCommand(options(command)))
   root
     .command('trace [correlation]')
     .description('show everything that followed from an event; without an argument, list recent correlations')
-    .option('--limit <n>', 'maximum number of entries, newest first', '20')
+    .option('--limit <n>', 'maximum number of entries, newest first', limitOf, 20)
     .action(async (correlation, _, command) => (await import('./trace.ts')).traceCommand(correlation, options(command)))
   addLists(root)
   root
@@ -62,7 +66,7 @@ export function program(): Command {
     .command('replay')
     .description('run recorded turns against the current code, and show every difference')
     .option('--task <id>', 'only this task')
-    .option('--correlation <id>', 'only this correlation: its id, its last digits, or last')
+    .option('--correlation <id>', 'only this correlation: its id, at least its last four characters, or last')
     .option('--since <time>', 'only what happened since then: 24h, or a date')
     .option('--until <time>', 'only what happened until then')
     .option('--waiting', 'only waiting tasks, which a deploy of this code would continue')
@@ -96,7 +100,7 @@ export function program(): Command {
     .description('run a broker for development, with its data in the data folder')
     .command('nats')
     .description('run a nats-server that is found on the PATH, or built with Go')
-    .option('--port <port>', 'port on 127.0.0.1', '4222')
+    .addOption(new Option('--port <port>', 'port on 127.0.0.1').default('4222', '4222'))
     .option('--sync-always', 'sync each message to disk before it is acknowledged', true)
     .option('--no-sync-always', 'sync every two minutes: faster, but a power cut loses the messages since then')
     .action(async (_, command) => (await import('./broker.ts')).natsCommand(options(command)))
@@ -123,8 +127,8 @@ function addReruns(root: Command) {
   const stub = ['--stub <name=file...>', 'answer calls from a JSON file: tool/web.search=hits.json'] as const
   root
     .command('redrive')
-    .description('publish recorded events from outside again, as new events that are marked')
-    .option('--correlation <id>', 'events of this correlation: its id, its last digits, or last')
+    .description('publish recorded external events again, as new events marked as a redrive')
+    .option('--correlation <id>', 'events of this correlation: its id, at least its last four characters, or last')
     .option('--task <id>', 'the event that started this task, for its program only')
     .option('--since <time>', 'events since then: 24h, or a date')
     .option('--until <time>', 'events until then')
@@ -136,7 +140,9 @@ function addReruns(root: Command) {
     .action(async (_, command) => (await import('./redrive.ts')).redriveCommand(options(command)))
   root
     .command('retry [task]')
-    .description('retry failed tasks from where they failed; for a task that has not ended, redeliver what is parked')
+    .description(
+      'retry failed tasks from where they failed; for a task that has not ended, redeliver its parked deliveries',
+    )
     .option('--agent <name>', 'failed tasks of this agent')
     .option('--code <code>', 'failed tasks with this error code, such as E_TOOL_THREW')
     .option(
@@ -162,7 +168,7 @@ function addSlices(root: Command) {
   root
     .command('export [file]')
     .description('write part of the log to a file (.jsonl, .jsonl.gz or .jsonl.zst); - is standard output')
-    .option('--correlation <id>', 'this correlation: its id, its last digits, or last')
+    .option('--correlation <id>', 'this correlation: its id, at least its last four characters, or last')
     .option('--task <id>', 'this task')
     .option('--since <time>', 'every correlation with an event since then: 24h, or a date')
     .option('--until <time>', 'events until then')
@@ -179,18 +185,20 @@ function addSlices(root: Command) {
 function addLists(root: Command) {
   root
     .command('show <id>')
-    .description('print an event or a task in full; <id> is its id, or the end of it as lists show it')
+    .description('print an event or a task in full; <id>: the full id, or at least its last four characters')
     .action(async (id, _, command) => (await import('./show.ts')).showCommand(id, options(command)))
   root
     .command('why <id>')
-    .description('show what caused an event, or the end of a task; <id> is its id, or the end of it')
+    .description(
+      'show what caused an event, or the end of a task; <id>: the full id, or at least its last four characters',
+    )
     .action(async (id, _, command) => (await import('./why.ts')).whyCommand(id, options(command)))
   root
     .command('find <words...>')
     .description('search the log, newest first; inv* matches every word that starts with inv')
     .option('--type <pattern>', 'only this type, such as order.paid, order.* or order.>')
     .option('--since <time>', 'only events since then: 24h, or a date such as 2026-11-20')
-    .option('--limit <n>', 'maximum number of entries', '20')
+    .option('--limit <n>', 'maximum number of entries', limitOf, 20)
     .action(async (words, _, command) => (await import('./find.ts')).findCommand(words, options(command)))
   root
     .command('tasks')
@@ -198,7 +206,7 @@ function addLists(root: Command) {
     .option('--program <name>', 'only tasks of this agent')
     .option('--state <state>', 'only tasks in this state: running, waiting, completed, failed, cancelled or continued')
     .option('--since <time>', 'only tasks with a turn since then: 24h, or a date such as 2026-11-20')
-    .option('--limit <n>', 'maximum number of entries', '20')
+    .option('--limit <n>', 'maximum number of entries', limitOf, 20)
     .action(async (_, command) => (await import('./tasks.ts')).tasksCommand(options(command)))
   root
     .command('top')
@@ -218,7 +226,7 @@ function addApprovals(root: Command) {
   ] as const)
     root
       .command(`${verb} <approval>`)
-      .description(`${about} a request; <approval> is its id, or the end of it`)
+      .description(`${about} a request; <approval>: the full id, or at least its last four characters`)
       .option('--comment <text>', 'a comment for the caller, stored on the log')
       .action(async (id, _, command) => (await import('./approve.ts')).answerCommand(id, decision, options(command)))
 }
@@ -227,13 +235,13 @@ function addAttention(root: Command) {
   const attention = root
     .command('attention')
     .description(
-      'list what a person should look at: dead, parked and delayed deliveries, overdue timers, calls that nobody hosts, failed tasks',
+      'list what needs a person: dead, parked and delayed deliveries, overdue timers, calls that no worker hosts, failed tasks',
     )
     .action(async (_, command) => (await import('./attention.ts')).attentionCommand(options(command)))
   attention
     .command('retry [id]')
-    .description('deliver an entry again')
-    .option('--key <key>', 'all deliveries that are parked under this key')
+    .description('redeliver a dead, parked or delayed delivery; for a failed task use tidings retry')
+    .option('--key <key>', 'redeliver all deliveries that are parked under this key')
     .action(async (id, _, command) => (await import('./attention.ts')).redeliverCommand(id, options(command)))
   attention
     .command('discard <id>')
@@ -256,7 +264,7 @@ function addWorkflows(root: Command) {
   workflow
     .command('graph <name>')
     .description('print a workflow as a Mermaid flowchart; with --task, show the progress of an instance')
-    .option('--task <id>', 'the instance: its id, or the end of it')
+    .option('--task <id>', 'the instance: its full id, or at least its last four characters')
     .option('--app <app>', 'the app file')
     .action(async (name, _, command) => (await import('./workflow.ts')).workflowGraphCommand(name, options(command)))
   workflow
@@ -279,9 +287,11 @@ function addTriggers(root: Command) {
     .command('test <name>')
     .description('send a test event to a trigger that a worker runs, and show what it publishes')
     .option('--app <app>', 'the app file')
-    .option('--within <duration>', 'how long to wait for the event', '30s')
+    .addOption(new Option('--within <duration>', 'how long to wait for the event').default('30s', '30s'))
     .action(async (name, _, command) => (await import('./trigger.ts')).triggerTestCommand(name, options(command)))
 }
+
+const limitOf = (text: string) => parseCount('--limit', text)
 
 const options = <T extends object>(command: Command) => command.optsWithGlobals<T>()
 

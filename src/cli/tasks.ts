@@ -5,14 +5,14 @@ import { shortId } from '../trace/short-id.ts'
 import { countText, dim, padOrShorten, printable, shorten } from '../trace/text.ts'
 import { formatTime, terminalWidth } from './event-line.ts'
 import { queryIndex, withExistingLog } from './log.ts'
-import { parseCount, print, type GlobalOptions } from './output.ts'
+import { print, type GlobalOptions } from './output.ts'
 import { parseTime } from './selection.ts'
 
 export interface TasksOptions extends GlobalOptions {
   program?: string
   state?: string
   since?: string
-  limit: string
+  limit: number
 }
 
 /** `tidings tasks` */
@@ -20,7 +20,7 @@ export async function tasksCommand({ program, state, since, limit, json }: Tasks
   if (state !== undefined && !isState(state))
     throw new TidingsError('E_USAGE', `"${state}" is not a state of a task: expected ${taskStates.join(', ')}`)
   const filter = {
-    limit: parseCount('--limit', limit),
+    limit,
     ...(program !== undefined && { program }),
     ...(state !== undefined && { state }),
     ...(since !== undefined && { since: parseTime(since) }),

@@ -9,10 +9,10 @@ import { countText, dim, padOrShorten, paint, shorten, usageText } from '../trac
 import { traceOf } from '../trace/trace.ts'
 import { formatTime, terminalWidth } from './event-line.ts'
 import { queryIndex, withExistingLog } from './log.ts'
-import { parseCount, print, type GlobalOptions } from './output.ts'
+import { print, type GlobalOptions } from './output.ts'
 
 export interface TraceOptions extends GlobalOptions {
-  limit: string
+  limit: number
 }
 
 /** `tidings trace CORRELATION`; `tidings trace` lists recent correlations. */
@@ -37,10 +37,7 @@ export interface CorrelationSummary extends ActionRow {
 }
 
 async function list({ limit, json }: TraceOptions): Promise<void> {
-  const limitCount = parseCount('--limit', limit)
-  const found = await withExistingLog(bus =>
-    queryIndex(bus, index => summarizeCorrelations(bus, index.actions(limitCount))),
-  )
+  const found = await withExistingLog(bus => queryIndex(bus, index => summarizeCorrelations(bus, index.actions(limit))))
   if (json) for (const action of found) await print(JSON.stringify(action))
   else for (const action of found) await print(line(action, terminalWidth()))
   if (found.length === 0 && !json) await print('This log has no events yet.')
