@@ -12,7 +12,6 @@ import { until } from '../testing/wait.ts'
 const root = join(import.meta.dirname, '../..')
 const main = join(root, 'src/cli/main.ts')
 const library = JSON.stringify(join(root, 'src/index.ts'))
-const testing = JSON.stringify(join(root, 'src/testing/index.ts'))
 
 const app = `
 import { agent, app, tool } from ${library}
@@ -167,9 +166,7 @@ describe('usage', () => {
     const out = listen(child)
     await once(child.stdout!, 'data')
     child.stdout!.destroy()
-    const exited = once(child, 'exit')
-    await publish('order.paid', '2')
-    const [code] = await exited
+    const [[code]] = await Promise.all([once(child, 'exit'), publish('order.paid', '2')])
     expect({ code, stderr: out.stderr }).toEqual({ code: 0, stderr: '' })
   })
 })
@@ -376,14 +373,11 @@ describe('init', () => {
     const project = join(folder, 'shop')
     const modules = join(project, 'node_modules')
     await mkdir(join(modules, 'tidings'), { recursive: true })
-    await writeFile(
-      join(modules, 'tidings/package.json'),
-      '{"type":"module","exports":{".":"./index.js","./testing":"./testing.js"}}',
-    )
-    await writeFile(join(modules, 'tidings/index.js'), `export * from ${library}`)
-    await writeFile(join(modules, 'tidings/testing.js'), `export * from ${testing}`)
+    const exports = { '.': './index.js', './testing': './testing.js' }
+    await writeFile(join(modules, 'tidings/package.json'), JSON.stringify({ type: 'module', exports }))
+    for (const [name, source] of Object.entries({ index: 'src/index.ts', testing: 'src/testing/index.ts' }))
+      await writeFile(join(modules, `tidings/${name}.js`), `export * from ${JSON.stringify(join(root, source))}`)
     await symlink(join(root, 'node_modules/zod'), join(modules, 'zod'))
-
     await promisify(execFile)(process.execPath, ['--test'], { cwd: project })
 
     const out = listen(launch(['run', '--json'], project))
