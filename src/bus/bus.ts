@@ -194,6 +194,16 @@ export class Bus extends LogAccess {
     return { event, json: JSON.stringify(event) }
   }
 
+  /** Like {@link resolve}, but an event whose blob was purged keeps its `dataref`. */
+  async resolveIfStored(event: CloudEvent): Promise<CloudEvent> {
+    try {
+      return await this.resolve(event)
+    } catch (error) {
+      if (error instanceof TidingsError && error.code === 'E_BLOB_MISSING') return event
+      throw error
+    }
+  }
+
   /** Fetches data from blobs: that of the event, and that of the event inside a `workflow.event`. @throws E_BLOB_MISSING */
   async resolve(event: CloudEvent): Promise<CloudEvent> {
     const own = event.dataref ? await this.#withData(event) : event

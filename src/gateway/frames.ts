@@ -2,7 +2,7 @@ import { setImmediate } from 'node:timers/promises'
 import type { Bus } from '../bus/bus.ts'
 import { positionKey } from '../bus/cursor.ts'
 import type { LogEntry, StoredEvent } from '../bus/driver.ts'
-import { TidingsError, withoutStack } from '../errors.ts'
+import { withoutStack } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import { hasBlobData, routedType } from '../bus/routed.ts'
 import { feederOf } from '../tasks/links.ts'
@@ -121,7 +121,7 @@ export class FrameCache {
   }
 
   async #load(entry: LogEntry): Promise<Frame> {
-    const frame = this.#build({ ...entry, event: await withBlobData(this.#bus, entry.event) })
+    const frame = this.#build({ ...entry, event: await this.#bus.resolveIfStored(entry.event) })
     this.#cached.set(frame.key, frame)
     return frame
   }
@@ -178,12 +178,4 @@ function withoutStacks(event: CloudEvent): CloudEvent {
   }
   const data = withoutStack(event.data)
   return data === event.data ? event : { ...event, data }
-}
-
-async function withBlobData(bus: Bus, event: CloudEvent): Promise<CloudEvent> {
-  return bus.resolve(event).catch((error: unknown) => {
-    // A purged blob does not hide the event.
-    if (error instanceof TidingsError && error.code === 'E_BLOB_MISSING') return event
-    throw error
-  })
 }

@@ -1,4 +1,3 @@
-import { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import type { Bus } from '../bus/bus.ts'
 import type { StoredEvent } from '../bus/driver.ts'
@@ -71,19 +70,10 @@ export async function* groupByTurn(events: AsyncIterable<StoredEvent>): AsyncGen
 
 /** The event with its data, and a turn with the data of its inputs. An event whose blob is gone keeps its `dataref`. */
 export async function resolveEvent(bus: Bus, event: CloudEvent): Promise<CloudEvent> {
-  const resolved = await resolveData(bus, event)
+  const resolved = await bus.resolveIfStored(event)
   if (!isTurn(resolved) || !resolved.data.inputs.some(hasBlobData)) return resolved
-  const inputs = await Promise.all(resolved.data.inputs.map(input => resolveData(bus, input)))
+  const inputs = await Promise.all(resolved.data.inputs.map(input => bus.resolveIfStored(input)))
   return { ...resolved, data: { ...resolved.data, inputs } }
-}
-
-async function resolveData(bus: Bus, event: CloudEvent): Promise<CloudEvent> {
-  try {
-    return await bus.resolve(event)
-  } catch (error) {
-    if (error instanceof TidingsError && error.code === 'E_BLOB_MISSING') return event
-    throw error
-  }
 }
 
 /** A stream with a bounded lookahead. */

@@ -1,7 +1,7 @@
 import type { Bus } from '../bus/bus.ts'
 import type { Position } from '../bus/driver.ts'
 import { correlationOf, parseId } from '../bus/ids.ts'
-import { notOnLog, TidingsError } from '../errors.ts'
+import { notOnLog } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import type { TaskEnd, Turn } from '../tasks/program.ts'
 import { turnType } from '../tasks/turn.ts'
@@ -50,7 +50,7 @@ export async function readEventDetails(
 ): Promise<EventDetails | (TurnDetails & { kind: 'turn' })> {
   const [stored] = await eventsAt(bus, [position])
   if (!stored) throw notOnLog('the event is no longer on the log')
-  const event = await resolved(bus, stored.event)
+  const event = await bus.resolveIfStored(stored.event)
   const turn = turnIn(event)
   return turn
     ? { kind: 'turn', ...(await readTurnDetails(bus, position, event.id, turn)) }
@@ -62,7 +62,7 @@ export async function readTaskDetails(bus: Bus, task: string): Promise<TaskDetai
   const recorded = new Map<number, { position: Position; event: CloudEvent; turn: Turn }>()
   const events = new Map<string, CloudEvent>()
   for await (const { position, event } of bus.read({ task })) {
-    const turn = turnIn(event.type === turnType ? await resolved(bus, event) : event)
+    const turn = turnIn(event.type === turnType ? await bus.resolveIfStored(event) : event)
     if (turn) recorded.set(turn.version, { position, event, turn })
     else events.set(event.id, event)
   }
@@ -99,23 +99,13 @@ async function readTurnDetails(
   events: ReadonlyMap<string, CloudEvent> = new Map(),
 ): Promise<TurnDetails> {
   const inputs: CloudEvent[] = []
-  for (const input of turn.inputs) inputs.push(await resolved(bus, input))
+  for (const input of turn.inputs) inputs.push(await bus.resolveIfStored(input))
   const emitted: CloudEvent[] = []
   for (const emit of turn.emits) {
     const event = events.get(emit.id) ?? (await bus.get(emit.id, correlationOf(emit.id)))
-    if (event) emitted.push(await resolved(bus, event))
+    if (event) emitted.push(await bus.resolveIfStored(event))
   }
   return { id, position, ...turn, inputs, emitted }
-}
-
-/** The event with its data, or without it if the blob was purged. */
-async function resolved(bus: Bus, event: CloudEvent): Promise<CloudEvent> {
-  try {
-    return await bus.resolve(event)
-  } catch (error) {
-    if (error instanceof TidingsError && error.code === 'E_BLOB_MISSING') return event
-    throw error
-  }
 }
 
 /** The turn in an event. Outside publishers may publish any data under the type of turns. */
