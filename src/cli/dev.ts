@@ -2,12 +2,12 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { dirname } from 'node:path'
 import { styleText } from 'node:util'
-import { environment, openBus } from '../runtime/environment.ts'
 import { dim } from '../trace/text.ts'
 import { watchCode } from './watch-code.ts'
 import { envWithoutFile } from './env-file.ts'
 import { FailurePrinter, watchAttention } from './dev-failures.ts'
 import { findApp, displayPath } from './load-app.ts'
+import { openLog } from './log.ts'
 import { printResult, shutdownSignal, type GlobalOptions } from './output.ts'
 import { printEvents } from './tail.ts'
 
@@ -18,7 +18,7 @@ const stopGraceMs = 10_000
 export async function devCommand(path: string | undefined, options: GlobalOptions): Promise<void> {
   const shutdown = shutdownSignal()
   const file = findApp(path)
-  const bus = await openBus(environment())
+  const bus = await openLog({ app: file })
   const failures = new FailurePrinter(bus)
   const printing = Promise.all([
     printEvents(bus, await bus.head(), options, shutdown, event => failures.linesOf(event)),

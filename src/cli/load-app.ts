@@ -22,6 +22,15 @@ export function findApp(named: string | undefined): string {
   )
 }
 
+/** The default app file of the working folder, if there is one. */
+export function findDefaultApp(): string | undefined {
+  try {
+    return findApp(undefined)
+  } catch {
+    return undefined
+  }
+}
+
 /** Loads an app file, in TypeScript or JavaScript. @throws E_APP_INVALID, or the TidingsError that the file throws */
 export async function loadApp(file: string): Promise<{ app: App; module: string }> {
   const module = pathToFileURL(file).href

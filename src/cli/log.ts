@@ -5,13 +5,31 @@ import { styleText } from 'node:util'
 import type { Bus } from '../bus/bus.ts'
 import { isCorrelation, isTaskId } from '../bus/ids.ts'
 import { TidingsError } from '../errors.ts'
+import { isKnownBus } from '../runtime/drivers.ts'
 import { environment, openBus, shownLog, type Environment, type OpenOptions } from '../runtime/environment.ts'
 import type { Index } from '../trace/index/lookup.ts'
 import { inMemory, withIndex } from '../trace/index/open.ts'
+import { findDefaultApp, loadApp } from './load-app.ts'
 
-/** Opens the log for one command. @throws E_LOG_UNAVAILABLE, E_LOG_VERSION, E_BUS_UNKNOWN */
-export async function withLog<T>(use: (bus: Bus) => Promise<T>, options: OpenOptions = {}): Promise<T> {
-  const bus = await openBus(environment(), options)
+export interface OpenLogOptions extends OpenOptions {
+  /** The app file that may register the driver. Default: that of the working folder. */
+  app?: string | undefined
+}
+
+/**
+ * Opens the log. If the scheme of its address is not built in, the app file is loaded first, which may register a driver for it.
+ * @throws E_LOG_UNAVAILABLE, E_LOG_VERSION, E_BUS_UNKNOWN, E_APP_INVALID
+ */
+export async function openLog({ app, ...options }: OpenLogOptions = {}): Promise<Bus> {
+  const settings = environment()
+  const file = isKnownBus(settings.bus) ? undefined : (app ?? findDefaultApp())
+  if (file !== undefined) await loadApp(file)
+  return openBus(settings, options)
+}
+
+/** Opens the log for one command. @throws as {@link openLog} */
+export async function withLog<T>(use: (bus: Bus) => Promise<T>, options: OpenLogOptions = {}): Promise<T> {
+  const bus = await openLog(options)
   try {
     return await use(bus)
   } finally {
@@ -20,7 +38,7 @@ export async function withLog<T>(use: (bus: Bus) => Promise<T>, options: OpenOpt
 }
 
 /** Like {@link withLog}, for commands that need an existing log. @throws E_NOT_FOUND */
-export function withExistingLog<T>(use: (bus: Bus) => Promise<T>, options: OpenOptions = {}): Promise<T> {
+export function withExistingLog<T>(use: (bus: Bus) => Promise<T>, options: OpenLogOptions = {}): Promise<T> {
   const { bus, home } = environment()
   if (bus === 'sqlite' && !existsSync(home))
     throw new TidingsError('E_NOT_FOUND', `there is no log in "${home}"`, {

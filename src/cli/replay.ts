@@ -66,11 +66,13 @@ async function replayAndReport(options: ReplayCommandOptions): Promise<ReplayVer
 }
 
 async function runReplay(options: ReplayCommandOptions): Promise<ReplayOutcome> {
-  const module = pathToFileURL(findApp(options.app)).href
+  const app = findApp(options.app)
+  const module = pathToFileURL(app).href
   const jobs = options.jobs === undefined ? undefined : parseCount('--jobs', options.jobs)
   if (!options.file)
     return withExistingLog(async bus => replayInProcesses(module, await recordedOnLog(bus, options), { jobs }), {
       readOnly: true,
+      app,
     })
   if (options.waiting || options.task || options.correlation || options.since || options.until)
     throw new TidingsError(

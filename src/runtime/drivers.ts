@@ -29,6 +29,8 @@ export function registerDriver(scheme: string, open: OpenDriver): void {
   openers.set(scheme, open)
 }
 
+export const isKnownBus = (bus: string) => openers.has(schemeOf(bus))
+
 export const schemeOf = (bus: string) => bus.split(':', 1)[0]!
 
 /** @throws E_BUS_UNKNOWN, and what the driver throws */
