@@ -3,8 +3,8 @@ import type { Control } from './control.ts'
 export default {
   fault: 'A journal that is read before the shard was makes the owner believe that the task has no wake-up.',
   file: 'src/drivers/nats/owned-shard.ts',
-  find: 'this.#learn(task, applyTurn(undefined, stored, this.#group)!, view)',
+  find: 'this.#merge(task, applyTurn(undefined, stored, this.#group)!, view)',
   replace:
-    'this.#learn(task, { ...applyTurn(undefined, stored, this.#group)!, ...(!this.live.has(task) && { wake: null }) }, view)',
+    'this.#merge(task, { ...applyTurn(undefined, stored, this.#group)!, ...(!this.live.has(task) && { wake: null }) }, view)',
   test: 'test/nats/partial-views.test.ts',
 } satisfies Control

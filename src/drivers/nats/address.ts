@@ -47,9 +47,9 @@ export function parseAddress(text: string): Address {
     ...(file('creds') && { creds: secret('creds', file('creds')!) }),
     ...(file('nkey') && { nkey: trimmed(secret('nkey', file('nkey')!)) }),
     ...(tls && { tls: { ...(ca && { caFile: ca }), ...(cert && { certFile: cert }), ...(key && { keyFile: key }) } }),
-    ...whole(options, 'replicas', 'replicas'),
-    ...whole(options, 'shards', 'shards'),
-    ...whole(options, 'timeout', 'timeoutMs'),
+    ...positiveInteger(options, 'replicas', 'replicas'),
+    ...positiveInteger(options, 'shards', 'shards'),
+    ...positiveInteger(options, 'timeout', 'timeoutMs'),
     ...(file('monitor') && { monitor: file('monitor')! }),
   }
 }
@@ -63,7 +63,7 @@ function credentials(login: string | undefined): Pick<Address, 'user' | 'pass' |
   return pass === undefined ? { token: user! } : { user: user!, pass }
 }
 
-function whole<K extends string>(options: URLSearchParams, name: string, as: K): Partial<Record<K, number>> {
+function positiveInteger<K extends string>(options: URLSearchParams, name: string, as: K): Partial<Record<K, number>> {
   const text = options.get(name)
   if (text === null) return {}
   const value = Number(text)

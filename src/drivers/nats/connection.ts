@@ -204,8 +204,8 @@ export class LogConnection {
 
   /** An earlier attempt was sent and not answered, so it may have been stored. */
   #unanswered(error: unknown): TidingsError {
-    const told = this.toTidingsError(error)
-    if (!told.retryable) return told
+    const failure = this.toTidingsError(error)
+    if (!failure.retryable) return failure
     const text = error instanceof TidingsError ? error.message : `${shownAddress(this.address)}: ${textOf(error)}`
     return new TidingsError('E_LOG_UNANSWERED', text, { retryable: true, cause: error })
   }

@@ -63,16 +63,16 @@ export class DeferredDeliveries {
     this.#now = now
   }
 
-  async put(state: DeferredState, kept: DeferredDocument): Promise<{ subject: string; seq: number }> {
-    const subject = this.#log.names.doc('aside', kept.group, state, kept.position)
-    const stored: StoredDeferred = { ...kept, reason: reasonText(kept.reason), error: kept.reason }
+  async put(state: DeferredState, document: DeferredDocument): Promise<{ subject: string; seq: number }> {
+    const subject = this.#log.names.doc('aside', document.group, state, document.position)
+    const stored: StoredDeferred = { ...document, reason: reasonText(document.reason), error: document.reason }
     const { seq } = await this.#log.state.append(subject, JSON.stringify(stored))
     return { subject, seq }
   }
 
   /** `after`: ms from now. */
-  async delay(kept: DeferredDocument, after: number): Promise<void> {
-    const { subject, seq } = await this.put('delayed', { ...kept, due: this.#now() + after })
+  async delay(document: DeferredDocument, after: number): Promise<void> {
+    const { subject, seq } = await this.put('delayed', { ...document, due: this.#now() + after })
     this.#schedule(subject, seq, after)
   }
 
@@ -137,13 +137,17 @@ export class DeferredDeliveries {
 
   /** False if another process did it. A due delivery keeps its attempt count; a released one restarts at 1. */
   async #redeliver(stored: StoredMessage, isDue = false): Promise<boolean> {
-    const kept = JSON.parse(stored.text()) as StoredDeferred
-    await this.#log.events.append(this.#log.names.redelivery(kept.shard, kept.group), JSON.stringify(kept.event), {
-      [msgId]: `${token(kept.group)}@${stored.seq}`,
-      [redeliveryHeaders.attempt]: isDue ? kept.attempts + 1 : 1,
-      [redeliveryHeaders.position]: kept.position,
-      ...(isDue && kept.memo !== undefined && { [redeliveryHeaders.memo]: kept.memo }),
-    })
+    const document = JSON.parse(stored.text()) as StoredDeferred
+    await this.#log.events.append(
+      this.#log.names.redelivery(document.shard, document.group),
+      JSON.stringify(document.event),
+      {
+        [msgId]: `${token(document.group)}@${stored.seq}`,
+        [redeliveryHeaders.attempt]: isDue ? document.attempts + 1 : 1,
+        [redeliveryHeaders.position]: document.position,
+        ...(isDue && document.memo !== undefined && { [redeliveryHeaders.memo]: document.memo }),
+      },
+    )
     return this.#log.state.remove(stored.seq)
   }
 

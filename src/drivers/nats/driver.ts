@@ -83,7 +83,7 @@ export class NatsDriver implements Driver {
   readonly #deliveryContext: NatsDeliveryContext
   readonly #consumers = new Set<GroupMember>()
   readonly #calls = new OpenCalls()
-  readonly #beat: NodeJS.Timeout
+  readonly #heartbeat: NodeJS.Timeout
   readonly #onEmptied = new Set<() => void>()
   #adopting = false
   #reconnects = 0
@@ -122,8 +122,8 @@ export class NatsDriver implements Driver {
       publisher: this.#publisher,
       recent: this.#recent,
     }
-    this.#beat = setInterval(() => void this.#onBeat(), settings.leaseMs / 6)
-    this.#beat.unref()
+    this.#heartbeat = setInterval(() => void this.#onHeartbeat(), settings.leaseMs / 6)
+    this.#heartbeat.unref()
     connection.onReconnect(() => void this.#reconnected())
   }
 
@@ -314,7 +314,7 @@ export class NatsDriver implements Driver {
   }
 
   async #close(): Promise<void> {
-    clearInterval(this.#beat)
+    clearInterval(this.#heartbeat)
     this.#signals.close()
     this.#reader.close()
     await this.#calls.settled()
@@ -354,12 +354,12 @@ export class NatsDriver implements Driver {
     await Promise.all([...this.#consumers].map(({ window }) => window.flush()))
   }
 
-  async #onBeat(): Promise<void> {
+  async #onHeartbeat(): Promise<void> {
     if (!this.#connection.isConnected) return
     const now = performance.now()
-    for (const { window } of this.#consumers) window.beat(now)
-    // Failures, as while the log is unavailable, are retried with the next beat.
-    for (const consumer of this.#consumers) consumer.beat(now).catch(() => {})
+    for (const { window } of this.#consumers) window.extendAckTimes(now)
+    // Failures, as while the log is unavailable, are retried with the next heartbeat.
+    for (const consumer of this.#consumers) consumer.onHeartbeat(now).catch(() => {})
     if (this.#adopting) return
     this.#adopting = true
     await this.#deferred.adopt(new Set([...this.#consumers].map(({ window }) => window.group))).catch(() => {})
@@ -391,7 +391,7 @@ export class NatsDriver implements Driver {
       for (const { window } of this.#consumers) window.forget()
     }
     this.#connection.confirmLog()
-    if (isNew) for (const consumer of this.#consumers) await consumer.renewed()
+    if (isNew) for (const consumer of this.#consumers) await consumer.recreate()
     this.#identity = identity
     this.#reader.reconnected(isNew)
     if (isNew) for (const callback of this.#onEmptied) callback()

@@ -28,13 +28,13 @@ export class Follower {
   readonly #subject: string | undefined
   readonly #newInbox: () => string
   #last: number
-  #nth = 0
+  #consumerSeq = 0
   #queue: PulledMessage[] = []
   #consumer: PullConsumer | undefined
-  #news: PromiseWithResolvers<void> | undefined
+  #arrival: PromiseWithResolvers<void> | undefined
   #retry: NodeJS.Timeout | undefined
   #check: NodeJS.Timeout | undefined
-  #making = false
+  #isCreating = false
   #stopped = false
 
   constructor({ connection, log, subject, after, newInbox }: FollowerOptions) {
@@ -58,8 +58,8 @@ export class Follower {
       }
       this.#consumer?.pull()
       if (this.#queue.length > 0) continue
-      this.#news = Promise.withResolvers()
-      await this.#news.promise
+      this.#arrival = Promise.withResolvers()
+      await this.#arrival.promise
     }
   }
 
@@ -67,11 +67,11 @@ export class Follower {
   restart(): void {
     this.#consumer?.stop()
     this.#consumer = undefined
-    if (!this.#stopped) void this.#make()
+    if (!this.#stopped) void this.#create()
   }
 
   /** The log was replaced by an empty one. */
-  renew(): void {
+  startOver(): void {
     this.#last = 0
     this.restart()
   }
@@ -81,13 +81,13 @@ export class Follower {
     clearTimeout(this.#retry)
     clearInterval(this.#check)
     this.#consumer?.stop()
-    this.#news?.resolve()
+    this.#arrival?.resolve()
   }
 
-  async #make(): Promise<void> {
-    if (this.#making) return
-    this.#making = true
-    this.#nth = 0
+  async #create(): Promise<void> {
+    if (this.#isCreating) return
+    this.#isCreating = true
+    this.#consumerSeq = 0
     const last = this.#last
     const name = randomUUID()
     const config = {
@@ -118,18 +118,18 @@ export class Follower {
         onSilence: () => this.restart(),
       })
     } catch {
-      this.#retry = setTimeout(() => void this.#make(), retryDelayMs)
+      this.#retry = setTimeout(() => void this.#create(), retryDelayMs)
     } finally {
-      this.#making = false
+      this.#isCreating = false
       if (last !== this.#last) this.restart()
     }
   }
 
   #receive(pulled: PulledMessage): void {
     // Without acknowledgements a lost delivery is not repeated.
-    if (pulled.nth !== ++this.#nth) return this.restart()
+    if (pulled.consumerSeq !== ++this.#consumerSeq) return this.restart()
     this.#last = pulled.seq
     this.#queue.push(pulled)
-    this.#news?.resolve()
+    this.#arrival?.resolve()
   }
 }

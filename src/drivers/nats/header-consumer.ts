@@ -73,8 +73,8 @@ export class HeaderConsumer {
       const status = statusOf(message)
       if (status === 404 || status === 408) return resolve('last')
       if (status !== 0) return resolve(new Unanswered(`status ${status}`))
-      const { seq, subject, at, nth } = pulled(message)
-      if (nth !== ++this.#delivered) return resolve(new Unanswered('a delivery was lost'))
+      const { seq, subject, at, consumerSeq } = pulled(message)
+      if (consumerSeq !== ++this.#delivered) return resolve(new Unanswered('a delivery was lost'))
       const header = (name: string) => message.headers?.get(name) ?? ''
       messages.push({ seq, subject, at, header, text: () => message.string(), bytes: () => message.data })
       if (messages.length === batch) return resolve('more')

@@ -62,9 +62,9 @@ export class InFlightWindow implements DeliveryOwner {
   }
 
   receive(pulled: PulledMessage): void {
-    const known = this.#inFlight.get(pulled.seq)
+    const inFlight = this.#inFlight.get(pulled.seq)
     // A recreated log uses the same sequences for other messages.
-    if (known?.pulled.at === pulled.at) return known.renew(pulled)
+    if (inFlight?.pulled.at === pulled.at) return inFlight.renew(pulled)
     const text = pulled.message.string()
     const { event, problem } = readDelivery(text, () => ({ at: { subject: pulled.subject } }))
     const delivery = new NatsDelivery(this, pulled, event)
@@ -116,9 +116,9 @@ export class InFlightWindow implements DeliveryOwner {
   }
 
   /** Extends the acknowledgement time of unfinished deliveries. */
-  beat(now: number): void {
+  extendAckTimes(now: number): void {
     for (const delivery of [...this.#inFlight.values(), ...this.#waiting])
-      if (now - delivery.beatAt >= this.#ackWaitMs / 3) delivery.beat(now)
+      if (now - delivery.ackExtendedAt >= this.#ackWaitMs / 3) delivery.extendAckTime(now)
   }
 
   /** A message that is not an event goes to the dead letters, because it would be redelivered forever. */
@@ -164,8 +164,8 @@ export class InFlightWindow implements DeliveryOwner {
 export interface GroupMember extends Consumer {
   readonly window: InFlightWindow
   /** Called several times within the time that the server waits for an acknowledgement; `now` is of the monotonic clock. */
-  beat(now: number): Promise<void>
+  onHeartbeat(now: number): Promise<void>
   reconnected(): void
   /** The server lost its data: recreates everything. */
-  renewed(): Promise<void>
+  recreate(): Promise<void>
 }

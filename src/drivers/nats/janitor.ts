@@ -36,20 +36,20 @@ export class Janitor {
     this.#blobs = blobs
   }
 
-  async clean({ maxAgeMs: age, maxLag }: Retention): Promise<PurgeResult> {
+  async clean({ maxAgeMs, maxLag }: Retention): Promise<PurgeResult> {
     const head = await this.#log.events.head()
     const { horizon, heldBy } = retentionHorizon({
       head,
-      young: await this.#firstSince(Date.now() - age, head),
+      young: await this.#firstSince(Date.now() - maxAgeMs, head),
       maxLag,
       tasks: await this.#liveTasks(),
       groups: await this.#cursors(head),
     })
-    await this.#sealFinished(horizon, age)
+    await this.#sealFinished(horizon, maxAgeMs)
     const { events, names } = this.#log
     const kinds = ['e', 't', 'r', 'w'].map(kind => events.purge(`${names.log}.${kind}.>`, horizon))
     const [published = 0, turns = 0] = await Promise.all(kinds)
-    await this.#purgeBlobs(horizon, Date.now() - age)
+    await this.#purgeBlobs(horizon, Date.now() - maxAgeMs)
     return { events: published + turns, horizon: String(horizon - 1), heldBy }
   }
 

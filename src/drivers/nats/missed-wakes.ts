@@ -24,7 +24,7 @@ export async function* missedWakes(log: NatsLog, before: number): AsyncGenerator
     const inherited = await inheritedIn(log, shard, groups)
     const suspects: string[] = []
     for await (const turn of log.events.newestHeaders(log.names.turnsIn(shard))) {
-      const found = await look(log, turn, inherited, before)
+      const found = await missedWakeOf(log, turn, inherited, before)
       if (found?.kind === 'unarmed') suspects.push(turn.subject)
       else if (found) yield found
     }
@@ -33,7 +33,7 @@ export async function* missedWakes(log: NatsLog, before: number): AsyncGenerator
     const now = await inheritedIn(log, shard, groups)
     for (const subject of suspects) {
       const turn = await log.events.last(subject)
-      const found = turn && (await look(log, turn, now, before))
+      const found = turn && (await missedWakeOf(log, turn, now, before))
       if (found) yield found
     }
   }
@@ -49,22 +49,23 @@ async function inheritedIn(log: NatsLog, shard: number, groups: readonly string[
   return { at, live, announced }
 }
 
-async function look(
+async function missedWakeOf(
   log: NatsLog,
   turn: StoredMessage,
   { at, live, announced }: Inherited,
   before: number,
 ): Promise<MissedWake | undefined> {
   const group = groupOfTurn(turn)
-  const said = turn.header(turnHeaders.wake)
-  if (group === undefined || turn.header(turnHeaders.end) || said === 'none') return undefined
+  const storedWake = turn.header(turnHeaders.wake)
+  if (group === undefined || turn.header(turnHeaders.end) || storedWake === 'none') return undefined
   const task = taskOf(turn.subject)
-  const due = said === '' ? ((await liveOf(log, turn, group))?.wake ?? null) : Number(said)
+  const due = storedWake === '' ? ((await liveOf(log, turn, group))?.wake ?? null) : Number(storedWake)
   if (due === null) return undefined
   const covered = at.get(group) ?? 0
-  const isRead = announced.has(task) || (turn.seq > covered && said !== '')
+  const isRead = announced.has(task) || (turn.seq > covered && storedWake !== '')
   if (!isRead) {
-    const known = said === '' ? await liveOf(log, turn, group, { at: covered, state: live.get(task) }) : live.get(task)
+    const known =
+      storedWake === '' ? await liveOf(log, turn, group, { at: covered, state: live.get(task) }) : live.get(task)
     if ((known?.wake ?? Infinity) > due) return { kind: 'unarmed', group, task, due }
   }
   return due < before ? { kind: 'overdue', group, task, due } : undefined

@@ -110,26 +110,26 @@ export class Names {
   }
 
   #subjectsOf({ types, targets }: Clause, shard: number | '*'): string[] {
-    const places = targets?.map(token) ?? ['*']
-    return places.flatMap(place => types.map(type => `${this.log}.e.${shard}.${place}.${type}`))
+    const tokens = targets?.map(token) ?? ['*']
+    return tokens.flatMap(target => types.map(type => `${this.log}.e.${shard}.${target}.${type}`))
   }
 }
 
 /** The server rejects filters if two may match one subject: those are replaced by one that covers both. */
 function withoutOverlaps(subjects: readonly string[]): string[] {
-  const kept: string[] = []
+  const disjoint: string[] = []
   for (let subject of subjects) {
-    for (let i = 0; i < kept.length; ) {
-      if (!overlap(kept[i]!, subject)) i++
+    for (let i = 0; i < disjoint.length; ) {
+      if (!overlap(disjoint[i]!, subject)) i++
       else {
-        subject = covering(kept[i]!, subject)
-        kept.splice(i, 1)
+        subject = covering(disjoint[i]!, subject)
+        disjoint.splice(i, 1)
         i = 0
       }
     }
-    kept.push(subject)
+    disjoint.push(subject)
   }
-  return kept
+  return disjoint
 }
 
 function overlap(a: string, b: string): boolean {

@@ -35,17 +35,17 @@ export class NatsDelivery implements Delivery {
   readonly shard: number
   pulled: PulledMessage
   /** When its acknowledgement time was last extended, by the monotonic clock. */
-  beatAt = performance.now()
+  ackExtendedAt = performance.now()
   readonly position: number
   readonly #owner: DeliveryOwner
 
-  constructor(hand: DeliveryOwner, pulled: PulledMessage, event: CloudEvent) {
-    this.#owner = hand
+  constructor(owner: DeliveryOwner, pulled: PulledMessage, event: CloudEvent) {
+    this.#owner = owner
     this.pulled = pulled
     this.event = event
     this.since = pulled.at
-    this.shard = hand.context.names.shardOf(event.correlationid)
-    const headers = pulled.subject.startsWith(`${hand.context.names.log}.r.`) ? pulled.message.headers : undefined
+    this.shard = owner.context.names.shardOf(event.correlationid)
+    const headers = pulled.subject.startsWith(`${owner.context.names.log}.r.`) ? pulled.message.headers : undefined
     this.attempt = Number(headers?.get(redeliveryHeaders.attempt) || 1) + pulled.delivered - 1
     this.memo = headers?.get(redeliveryHeaders.memo) || undefined
     this.position = Number(headers?.get(redeliveryHeaders.position)) || pulled.seq
@@ -76,7 +76,7 @@ export class NatsDelivery implements Delivery {
   /** The server redelivered it while it is in flight: only the newest acknowledgement counts. */
   renew(pulled: PulledMessage): void {
     this.pulled = pulled
-    this.beatAt = performance.now()
+    this.ackExtendedAt = performance.now()
   }
 
   /** Returns it to the server, which redelivers it at once. */
@@ -85,8 +85,8 @@ export class NatsDelivery implements Delivery {
   }
 
   /** Extends its acknowledgement time. */
-  beat(now: number): void {
-    this.beatAt = now
+  extendAckTime(now: number): void {
+    this.ackExtendedAt = now
     this.#reply('+WPI')
   }
 

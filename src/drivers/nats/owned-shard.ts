@@ -101,8 +101,8 @@ export class OwnedShard {
       // Progress may only continue the checkpoint that is read, so it is taken over first.
       if (isFirst) this.#revision = undefined
       this.#revision ??= await takeCheckpoint(this.#log, this.shard, this.#group)
-      const learnt = new Set(this.#announcements)
-      const known = isFirst ? undefined : { at: this.#readTo, live: new Map(this.live), learnt }
+      const announcements = new Set(this.#announcements)
+      const known = isFirst ? undefined : { at: this.#readTo, live: new Map(this.live), announcements }
       const onProgress = async (fold: ShardFold) => {
         if (this.#isLost)
           throw new TidingsError('E_LOG_UNAVAILABLE', 'the shard has another owner, so its reading ends', {
@@ -127,7 +127,7 @@ export class OwnedShard {
       }
       for (const turn of fold.announced) await this.#repair(turns, turn)
       for (const [task, { seq }] of this.live) if (seq <= until && !fold.live.has(task)) this.live.delete(task)
-      for (const [task, state] of fold.live) this.#learn(task, state, view)
+      for (const [task, state] of fold.live) this.#merge(task, state, view)
       this.#announcements = fold.announcements
       this.#readTo = until
       if (begun >= this.#completeFrom) this.#isComplete = true
@@ -184,7 +184,7 @@ export class OwnedShard {
     if (stored.header(turnHeaders.end)) return this.#end(task)
     // A known turn must not wake its task again: a task whose code does not fit is read each time it is woken.
     if ((this.live.get(task)?.seq ?? 0) >= stored.seq) return
-    if (isSelfContained(stored)) this.#learn(task, applyTurn(undefined, stored, this.#group)!, view)
+    if (isSelfContained(stored)) this.#merge(task, applyTurn(undefined, stored, this.#group)!, view)
     // A turn of an older version needs the turns before it, so the shard is read again.
     else this.#isComplete = false
   }
@@ -284,7 +284,7 @@ export class OwnedShard {
     this.live.clear()
   }
 
-  #learn(task: string, state: LiveTaskState, view: ShardView): void {
+  #merge(task: string, state: LiveTaskState, view: ShardView): void {
     if ((this.#ended.get(task) ?? 0) > view.begun) return
     if ((this.live.get(task)?.seq ?? 0) < state.seq) this.#set(task, state)
   }

@@ -11,7 +11,7 @@ export interface PulledMessage {
   readonly delivered: number
   readonly seq: number
   /** Counts what the consumer was given, from 1. */
-  readonly nth: number
+  readonly consumerSeq: number
   /** Ms since the epoch at which it was stored. */
   readonly at: number
   /** Name of the consumer. */
@@ -144,7 +144,7 @@ export function pulled(message: Msg): PulledMessage {
     delivered: Number(tokens[first]),
     consumer: tokens[first - 1]!,
     seq: Number(tokens[first + 1]),
-    nth: Number(tokens[first + 2]),
+    consumerSeq: Number(tokens[first + 2]),
     at: Number(tokens[first + 3]!.slice(0, -6)),
     message,
   }

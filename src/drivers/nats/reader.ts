@@ -16,7 +16,7 @@ import { decodeId, encodeId, turnHeaders, type TurnLines, type Turns } from './t
 const clockSkewMs = 60_000
 const noCorrelation = '00000000-0000-0000-0000-000000000000'
 const readAtOnce = 256
-const placesKept = 1_024
+const maxTurnSeqs = 1_024
 
 interface ReaderOptions {
   readonly connection: LogConnection
@@ -37,7 +37,7 @@ export class Reader {
   readonly #turns: Turns
   readonly #recentEvents: RecentEvents
   /** The last turn that was found of each task, and its sequence number, from which a later turn is found quickly. */
-  readonly #places = new Map<string, { version: number; seq: number }>()
+  readonly #turnSeqs = new Map<string, { version: number; seq: number }>()
 
   readonly #newInbox: () => string
   readonly #followers = new Set<Follower>()
@@ -101,7 +101,7 @@ export class Reader {
   /** Resumes after a reconnect, to the same log or a new one. */
   reconnected(isNew: boolean): void {
     for (const follower of this.#followers) {
-      if (isNew) follower.renew()
+      if (isNew) follower.startOver()
       else follower.restart()
     }
   }
@@ -222,7 +222,7 @@ export class Reader {
 
   /** The turns of a task from a version on. */
   async *#journal(task: string, version: number): AsyncGenerator<{ stored: StoredMessage; lines: TurnLines }> {
-    const known = this.#places.get(task)
+    const known = this.#turnSeqs.get(task)
     const from = known && known.version <= version ? known.seq : 1
     for await (const stored of this.#log.events.scan({ subject: this.#log.names.turn(task), from, page: 4 })) {
       const at = Number(stored.header(turnHeaders.version))
@@ -232,9 +232,9 @@ export class Reader {
   }
 
   #remember(task: string, version: number, seq: number): void {
-    this.#places.delete(task)
-    this.#places.set(task, { version, seq })
-    if (this.#places.size > placesKept) this.#places.delete(this.#places.keys().next().value!)
+    this.#turnSeqs.delete(task)
+    this.#turnSeqs.set(task, { version, seq })
+    if (this.#turnSeqs.size > maxTurnSeqs) this.#turnSeqs.delete(this.#turnSeqs.keys().next().value!)
   }
 
   #shardOf(correlation: string) {

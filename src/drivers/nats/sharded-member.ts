@@ -40,7 +40,7 @@ const compareIntervalMs = 3_600_000
  * A member of a sharded group. Its lease is a document that it renews; who owns which shard is another. A member takes its
  * even share of the shards, and pulls only from the consumers of those.
  *
- *     beat, news ──▶ look ──▶ owners as they should be ──▶ compare and swap ──▶ shards won and lost
+ *     heartbeat, membership change ──▶ read members ──▶ balance shards ──▶ compare and swap ──▶ acquire or release
  */
 export class ShardedMember implements GroupMember {
   readonly window: InFlightWindow
@@ -99,8 +99,8 @@ export class ShardedMember implements GroupMember {
       onChange: () => this.#onMembershipChange(),
     })
     this.#changes = context.connection.subscribe(log.names.change('*', group), ({ subject }) => {
-      const owning = this.#owned.get(log.names.shardIn(subject))
-      if (owning) this.#read(owning).catch(() => {})
+      const entry = this.#owned.get(log.names.shardIn(subject))
+      if (entry) this.#read(entry).catch(() => {})
     })
   }
 
@@ -127,13 +127,13 @@ export class ShardedMember implements GroupMember {
     await this.#rebalancing?.catch(() => {})
     this.#wakes.close()
     if (this.#context.connection.isConnected) this.#changes.unsubscribe()
-    const mine = [...this.#owned.keys()]
+    const shards = [...this.#owned.keys()]
     this.window.giveBack()
     try {
       // Without a connection the lease expires.
       if (!this.#context.connection.isConnected) return
       await Promise.all([...this.#owned.values()].map(({ state }) => state.save(true)))
-      await this.#disown(mine)
+      await this.#disown(shards)
       await this.#membership.leave()
     } catch {
       // It went just now.
@@ -143,7 +143,7 @@ export class ShardedMember implements GroupMember {
     }
   }
 
-  async beat(now: number): Promise<void> {
+  async onHeartbeat(now: number): Promise<void> {
     for (const { consumer } of this.#owned.values()) consumer.check()
     // It slept through its lease, so other members own its shards now.
     if (this.#renewed.elapsed > this.#leaseMs) for (const shard of this.#owned.keys()) this.#lose(shard)
@@ -161,24 +161,24 @@ export class ShardedMember implements GroupMember {
 
   async #maintain(now: number): Promise<void> {
     await this.#rebalance()
-    for (const owning of this.#owned.values()) {
+    for (const entry of this.#owned.values()) {
       // A reading failed, or a turn of an older version needs the turns before it.
-      const isBehind = !owning.state.isComplete && owning.rereadAt === Infinity
-      if (isBehind || now >= owning.rereadAt) await this.#reread(owning)
-      await owning.state.save()
-      if (now >= owning.compareAt) await this.#compare(owning)
+      const isBehind = !entry.state.isComplete && entry.rereadAt === Infinity
+      if (isBehind || now >= entry.rereadAt) await this.#reread(entry)
+      await entry.state.save()
+      if (now >= entry.compareAt) await this.#compare(entry)
     }
   }
 
   reconnected(): void {
-    for (const owning of this.#owned.values()) {
-      owning.consumer.restart()
-      owning.rereadAt = performance.now() + this.#leaseMs
+    for (const entry of this.#owned.values()) {
+      entry.consumer.restart()
+      entry.rereadAt = performance.now() + this.#leaseMs
     }
     this.#onMembershipChange()
   }
 
-  async renewed(): Promise<void> {
+  async recreate(): Promise<void> {
     for (const shard of this.#owned.keys()) this.#lose(shard)
     await this.#groups.join(this.#subscription)
     await this.#membership.renew()
@@ -194,26 +194,26 @@ export class ShardedMember implements GroupMember {
       .finally(() => (this.#renewing = undefined)))
   }
 
-  async #reread(owning: OwnedEntry): Promise<void> {
-    owning.rereadAt = Infinity
-    await this.#read(owning)
-    if (!owning.state.isComplete) owning.rereadAt = performance.now() + this.#leaseMs
+  async #reread(entry: OwnedEntry): Promise<void> {
+    entry.rereadAt = Infinity
+    await this.#read(entry)
+    if (!entry.state.isComplete) entry.rereadAt = performance.now() + this.#leaseMs
   }
 
-  /** A failed reading is retried with the next beat. */
-  async #read(owning: OwnedEntry): Promise<void> {
+  /** A failed reading is retried with the next heartbeat. */
+  async #read(entry: OwnedEntry): Promise<void> {
     try {
-      await owning.state.read(this.#turns)
+      await entry.state.read(this.#turns)
     } catch (error) {
-      owning.rereadAt = 0
+      entry.rereadAt = 0
       throw error
     }
   }
 
   /** Compares one page: after the take-over is complete, and then rarely. */
-  async #compare(owning: OwnedEntry): Promise<void> {
-    if (!owning.state.isComplete) return
-    if (!(await owning.state.compare(this.#turns))) owning.compareAt = performance.now() + compareIntervalMs
+  async #compare(entry: OwnedEntry): Promise<void> {
+    if (!entry.state.isComplete) return
+    if (!(await entry.state.compare(this.#turns))) entry.compareAt = performance.now() + compareIntervalMs
   }
 
   #onMembershipChange(): void {
@@ -271,18 +271,18 @@ export class ShardedMember implements GroupMember {
       onMessage: pulled => this.window.receive(pulled),
       onMissing: () => void this.#groups.provision(group).catch(() => {}),
     })
-    const owning: OwnedEntry = { state, consumer, rereadAt: completeFrom, compareAt: completeFrom }
-    this.#owned.set(shard, owning)
-    this.#read(owning).catch(() => {})
+    const entry: OwnedEntry = { state, consumer, rereadAt: completeFrom, compareAt: completeFrom }
+    this.#owned.set(shard, entry)
+    this.#read(entry).catch(() => {})
   }
 
   /** Gives a shard up after saving its state. */
   async #release(shard: number): Promise<void> {
-    const owning = this.#owned.get(shard)!
+    const entry = this.#owned.get(shard)!
     this.#stopPulling(shard)
     this.window.giveBack(shard)
     try {
-      await owning.state.save(true)
+      await entry.state.save(true)
     } finally {
       // Its consumer is stopped, so the shard must be acquired again even if the save failed.
       this.#lose(shard)

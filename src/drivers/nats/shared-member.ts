@@ -56,7 +56,7 @@ export class SharedMember implements GroupMember {
     this.#closed(this)
   }
 
-  async beat(): Promise<void> {
+  async onHeartbeat(): Promise<void> {
     this.#consumer.check()
   }
 
@@ -64,7 +64,7 @@ export class SharedMember implements GroupMember {
     this.#consumer.restart()
   }
 
-  async renewed(): Promise<void> {
+  async recreate(): Promise<void> {
     await this.#groups.join(this.#subscription)
   }
 }

@@ -73,13 +73,13 @@ export class Stream {
     headers: Record<string, string | number> = {},
   ): Promise<number | undefined> {
     const mark = randomUUID()
-    let asked = false
+    let wasSent = false
     return this.#connection.retryUntilAnswered(async () => {
-      if (asked) {
+      if (wasSent) {
         const last = await this.last(subject)
         if (last?.header('Tidings-By') === mark) return last.seq
       }
-      asked = true
+      wasSent = true
       return this.appendAfter(expect, { subject, body, headers: { ...headers, 'Tidings-By': mark } })
     })
   }

@@ -36,7 +36,7 @@ interface PreviousReading {
   readonly at: number
   readonly live: Map<string, LiveTaskState>
   /** Sequences of announcements. */
-  readonly learnt: ReadonlySet<number>
+  readonly announcements: ReadonlySet<number>
 }
 
 interface FoldOptions {
@@ -55,11 +55,11 @@ const progressIntervalMs = 1_000
 
 /** The live tasks of one shard. */
 export async function foldShard(log: NatsLog, shard: number, options: FoldOptions = {}): Promise<ShardFold> {
-  const { group: only, known, turns, onProgress } = options
+  const { group: onlyGroup, known, turns, onProgress } = options
   const live = known?.live ?? new Map<string, LiveTaskState>()
   const from = new Map<string, number>()
   const open: OpenTurn[] = []
-  for (const group of only === undefined ? await shardedGroups(log) : [only]) {
+  for (const group of onlyGroup === undefined ? await shardedGroups(log) : [onlyGroup]) {
     const checkpoint = known ? { at: known.at, open: [] } : await readCheckpoint(log, shard, group, live)
     from.set(group, checkpoint.at)
     open.push(...checkpoint.open)
@@ -72,7 +72,11 @@ export async function foldShard(log: NatsLog, shard: number, options: FoldOption
   for await (const stored of log.events.scanHeaders(log.names.shard(shard), start + 1, until)) {
     const group = groupOfTurn(stored)
     if (stored.subject.startsWith(`${log.names.log}.e.`)) fold.published(stored)
-    else if (group !== undefined && (only === undefined || only === group) && stored.seq > (from.get(group) ?? 0))
+    else if (
+      group !== undefined &&
+      (onlyGroup === undefined || onlyGroup === group) &&
+      stored.seq > (from.get(group) ?? 0)
+    )
       await fold.add(log, stored, group)
     fold.readTo = stored.seq
     if (++read % progressMessages !== 0 && performance.now() - progressAt < progressIntervalMs) continue
@@ -82,19 +86,19 @@ export async function foldShard(log: NatsLog, shard: number, options: FoldOption
   }
   fold.readTo = until
   await fold.unfinished?.examine()
-  for await (const { task, group, seq } of announcedIn(log, shard, only)) {
+  for await (const { task, group, seq } of announcedIn(log, shard, onlyGroup)) {
     fold.announcements.push(seq)
-    if (known?.learnt.has(seq)) continue
+    if (known?.announcements.has(seq)) continue
     const newest = await log.events.last(log.names.turn(task))
-    if (newest) await fold.learn(log, newest, group)
+    if (newest) await fold.addNewest(log, newest, group)
   }
   return fold
 }
 
 /** The announcements of a shard, for one group or all, with the sequences of their documents. */
-export async function* announcedIn(log: NatsLog, shard: number, only?: string) {
+export async function* announcedIn(log: NatsLog, shard: number, onlyGroup?: string) {
   for await (const { subject, seq, text } of log.state.scan({
-    subject: log.names.doc('foreign', only ?? '*', shard, '*'),
+    subject: log.names.doc('foreign', onlyGroup ?? '*', shard, '*'),
   })) {
     const { task } = JSON.parse(text()) as Announcement
     yield { task, group: fromToken(subject.split('.').at(-3)!), seq }
@@ -160,8 +164,8 @@ export class ShardFold {
 
   async add(log: NatsLog, stored: StoredMessage, group: string): Promise<void> {
     if (stored.subject.includes('.w.')) {
-      const whole = await log.events.at(stored.seq)
-      if (whole) applyLegacyWake(this.live, whole, group)
+      const message = await log.events.at(stored.seq)
+      if (message) applyLegacyWake(this.live, message, group)
       return
     }
     const task = taskOf(stored.subject)
@@ -170,7 +174,7 @@ export class ShardFold {
   }
 
   /** Adds the newest turn of an announced task. */
-  async learn(log: NatsLog, newest: StoredMessage, group: string): Promise<void> {
+  async addNewest(log: NatsLog, newest: StoredMessage, group: string): Promise<void> {
     const task = taskOf(newest.subject)
     if ((this.live.get(task)?.seq ?? 0) >= newest.seq) return
     this.#set(task, await liveOf(log, newest, group))

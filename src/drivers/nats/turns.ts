@@ -198,18 +198,18 @@ export class Turns {
 
   /** Undefined on a conflict. After a lost answer the newest turn shows whether this one was stored. */
   async #store(task: string, head: Head, message: Message): Promise<number | undefined> {
-    let asked = false
-    const mine = (newest: StoredMessage | undefined) =>
+    let wasSent = false
+    const ownSeq = (newest: StoredMessage | undefined) =>
       newest?.header(turnHeaders.by) === message.headers[turnHeaders.by] ? newest!.seq : undefined
     return this.#connection.retryUntilAnswered(async () => {
-      if (asked) {
+      if (wasSent) {
         const newest = await this.#log.events.last(message.subject)
-        if (mine(newest) !== undefined || (newest?.seq ?? 0) !== head.seq) return mine(newest)
+        if (ownSeq(newest) !== undefined || (newest?.seq ?? 0) !== head.seq) return ownSeq(newest)
       }
-      asked = true
+      wasSent = true
       const seq = await this.storeAfter(head.seq, message)
       if (seq !== undefined) return seq
-      return mine(await this.#log.events.last(message.subject))
+      return ownSeq(await this.#log.events.last(message.subject))
     })
   }
 

@@ -90,12 +90,12 @@ export class WakeSchedule {
     this.#compactAt = 2 * this.#calls.size + 4_096
   }
 
-  /** `keep` puts a current call back. */
-  #rebuild(keep: (call: WakeCall, at: number) => void): void {
+  /** `reinsert` puts a current call back. */
+  #rebuild(reinsert: (call: WakeCall, at: number) => void): void {
     const before = this.#calls
     this.#calls = new Heap()
     for (let at = before.next, call = before.pop(); call; at = before.next, call = before.pop())
-      if (isCurrent(call)) keep(call, at)
+      if (isCurrent(call)) reinsert(call, at)
   }
 }
 
