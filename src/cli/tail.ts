@@ -24,12 +24,14 @@ export function tailCommand(options: TailOptions): Promise<void> {
   const wrong = options.type?.filter(type => !isTypePattern(type)) ?? []
   if (wrong.length > 0)
     throw new TidingsError('E_USAGE', `"${wrong[0]}" is not an event type or a pattern such as order.*`)
+  // Before the log is opened, which creates it.
+  const start = parseStart(options.since)
   return withLog(async bus => {
     const correlation =
       options.correlation === undefined ? undefined : await resolveCorrelation(bus, options.correlation)
     await printEvents(
       bus,
-      await startCursor(bus, options.since),
+      await startCursor(bus, start),
       { ...options, ...(correlation !== undefined && { correlation }) },
       asked,
     )
@@ -66,13 +68,16 @@ async function record(bus: Bus, { cursor, event }: LogEntry): Promise<string> {
   return JSON.stringify({ cursor, event: await bus.resolve(event).catch(() => event) })
 }
 
-async function startCursor(bus: Bus, since: string | undefined): Promise<Cursor> {
-  if (since === undefined) return bus.head()
+/** A cursor, or a time in ms since the epoch. @throws E_USAGE */
+function parseStart(since: string | undefined): Cursor | number | undefined {
+  if (since === undefined) return undefined
   if (since === 'beginning') return beginning
-  if (isCursor(since)) {
-    offsetsOf(since, bus.partitions)
-    return readCursor(since)
-  }
-  const moment = parseTime(since, ', a cursor or "beginning"')
-  return cursorAt(bus, moment, await bus.head())
+  return isCursor(since) ? readCursor(since) : parseTime(since, ', a cursor or "beginning"')
+}
+
+async function startCursor(bus: Bus, start: Cursor | number | undefined): Promise<Cursor> {
+  if (start === undefined) return bus.head()
+  if (typeof start === 'number') return cursorAt(bus, start, await bus.head())
+  if (start !== beginning) offsetsOf(start, bus.partitions)
+  return start
 }
