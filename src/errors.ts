@@ -6,7 +6,7 @@ export const errors = {
   E_EVENT_INVALID:
     'The event is not valid. Correct the attribute that the message names; docs/wire-format.md is the reference.',
   E_VALUE_INVALID:
-    'A value that goes to the log is not JSON. Convert what the path names; docs/values.md lists what is accepted.',
+    'A value for the log is not JSON. Convert the value at the path that the message names; docs/values.md lists what is accepted.',
   E_EVENT_TOO_LARGE: 'The event is larger than the bus accepts. Put large content into a blob and send its reference.',
   E_BUS_UNKNOWN:
     'No driver is known for the scheme of TIDINGS_BUS. Leave it unset for the embedded log, use nats://HOST:PORT/LOG, or register a driver (docs/custom-driver.md).',
@@ -52,7 +52,7 @@ export const errors = {
   E_SCRIPT_UNAWAITED:
     'A run() agent returned without awaiting one of its calls. Put `await` in front of the call, or keep its promise and await it later.',
   E_TURN_TOO_LARGE:
-    'One turn of a task asked for more than a turn can store. Ask for less at a time: await some answers before the next calls, and send references to blobs instead of large content.',
+    'One turn of a task emitted more than a turn can store. Emit less in one turn: await some answers before the next calls, and send references to blobs instead of large content.',
   E_JOURNAL_BEHIND:
     'The log does not show the turn that made this call yet. The worker retries; if this continues, check the replicas of the broker.',
   E_RETRY_REFUSED:
@@ -92,7 +92,8 @@ export const errors = {
   E_APPROVAL_FORBIDDEN: 'Only the approvers of this request may answer it. Ask one of them.',
   E_APPROVAL_CHANGED:
     'The request or the input of the tool changed after it was approved. Ask again and review it again: `tidings approvals`.',
-  E_APPROVAL_ANSWERED: 'The approval was answered before, and the first answer counts. `tidings trace` shows it.',
+  E_APPROVAL_ANSWERED:
+    'The approval was answered before, and the first answer counts. `tidings trace` shows the answer.',
   E_APPROVAL_OVER: 'No caller waits for this answer any more. The caller must ask again.',
   E_CREDENTIAL_UNKNOWN:
     'The request carries no credential that the gateway knows. TIDINGS_APPROVERS names the file of the approvers; see docs/approval.md.',
@@ -121,11 +122,11 @@ export const errors = {
     "The model stopped for a reason that does not mean that its answer is complete. If it does for your provider: agent({ finish: { other: 'accept' } }).",
   E_AGENT_STEPS:
     'The agent used all its steps without an answer. Raise maxSteps, or make the instructions more precise.',
-  E_MAIL_REFUSED: 'The mail was rejected. The SMTP reply says why.',
+  E_MAIL_REFUSED: 'The mail was rejected. The SMTP reply says why; correct that and send the mail again.',
   E_TRIGGER_SILENT:
     'The trigger published no event. Check that a worker runs it (`tidings run`) on this log; or send it something yourself, and watch `tidings tail`.',
   E_REQUEST_INVALID: 'The request is not valid. Correct what the message names.',
-  E_REQUEST_TOO_LARGE: 'The request body is too large. The message says how much is accepted.',
+  E_REQUEST_TOO_LARGE: 'The request body is too large. Send less at a time; the message states the limit.',
   E_SIGNATURE_INVALID:
     'The signature of the request is not valid. Check the secret on both sides and the clocks, and that no proxy changes the body.',
   E_BUSY: 'Too many requests are in progress. Nothing of this one was stored: retry in a moment.',
@@ -137,7 +138,7 @@ export const errors = {
   E_IMPORT_NOT_EMPTY:
     'A slice can be imported into an empty log only. Use another TIDINGS_HOME, or another log of the broker.',
   E_IMPORT_PARTIAL:
-    'The log holds an incomplete import, which must not run. Remove the log, and import again into an empty one.',
+    'The log holds an incomplete import, which must not run. Remove the log, and repeat the import into an empty one.',
   E_REPLAY_ISOLATED:
     'Replayed code must not use the network, start a process or thread, or write a file. Move that into a tool.',
   E_ACCEPT_INVALID:

@@ -13,7 +13,7 @@ export function parseExactly(text: string): unknown {
 
 /** 15 digits are always exact, unless the exponent is out of range. */
 const mayRound = /(?:\d\.?){16}|\d[eE]/
-const sureLength = 15
+const exactLength = 15
 // More digits than toPrecision returns.
 const maxDigits = 100
 
@@ -27,7 +27,7 @@ function withQuotes(json: string): string {
     else if (isDigit(unit) || unit === minus) {
       const end = endOfNumber(json, at)
       const source = json.slice(at, end)
-      if ((source.length > sureLength || /e/i.test(source)) && !isHeld(source)) {
+      if ((source.length > exactLength || /e/i.test(source)) && !isExact(source)) {
         pieces.push(json.slice(done, at), '"', source, '"')
         done = end
       }
@@ -58,7 +58,7 @@ function endOfNumber(json: string, start: number): number {
  * Whether JavaScript represents the number exactly. A fraction may have more digits than JavaScript writes if they denote the
  * same double: other languages write 0.10000000000000001.
  */
-function isHeld(source: string): boolean {
+function isExact(source: string): boolean {
   const value = Number(source)
   const text = String(value)
   if (text === source) return true

@@ -10,9 +10,9 @@ export function didYouMean(name: string, known: Iterable<string>): string {
   return best === undefined ? '' : `; did you mean "${best}"?`
 }
 
-/** Levenshtein distance, but at most `enough`. */
-function distanceBetween(a: string, b: string, enough: number): number {
-  if (Math.abs(a.length - b.length) >= enough) return enough
+/** Levenshtein distance, but at most `max`. */
+function distanceBetween(a: string, b: string, max: number): number {
+  if (Math.abs(a.length - b.length) >= max) return max
   let above = Array.from({ length: b.length + 1 }, (_, i) => i)
   for (let i = 1; i <= a.length; i++) {
     const row = [i]

@@ -4,17 +4,17 @@ import type { ModelEnd, ModelResult } from '../tasks/conversation.ts'
 /** What to do when a model stops before its answer is complete. */
 export interface FinishRules {
   /**
-   * It reached its limit of output tokens. `continue`: it is asked to go on, at most three times in a row, and the pieces
-   * are joined; output of a declared shape it gives again, shorter. Default `continue`.
+   * It reached its limit of output tokens. `continue`: asks for the rest, at most three times in a row, and joins the pieces;
+   * for output with a schema, asks for a shorter answer. Default `continue`.
    */
   length?: 'continue' | 'fail' | 'accept'
-  /** It returned neither text nor a tool call. `continue`: it is asked again, at most three times in a row. Default `continue`. */
+  /** It returned neither text nor a tool call. `continue`: asks once more, at most three times in a row. Default `continue`. */
   empty?: 'continue' | 'fail' | 'accept'
   /** A content filter of its provider stopped it. Default `fail`. */
   filtered?: 'fail' | 'accept'
   /** It refused. Default `fail`. */
   refused?: 'fail' | 'accept'
-  /** It stopped for a reason that is not known. Default `fail`. */
+  /** It stopped for an unknown reason. Default `fail`. */
   other?: 'fail' | 'accept'
 }
 
@@ -30,7 +30,7 @@ export const defaultRules: Required<FinishRules> = {
 
 const maxQuotedChars = 500
 
-/** Why a task fails whose model stopped like this for the nth time in a row. */
+/** The error of a task whose model stopped like this. `times`: how often in a row. */
 export function unfinished(end: Unfinished, { finish, rawFinish, text }: ModelResult, times: number): TidingsError {
   const inRow = times > 1 ? `, ${times} times in a row` : ''
   const quoted = text.trim() ? `: ${text.trim().slice(0, maxQuotedChars)}` : ''
@@ -49,9 +49,9 @@ export function unfinished(end: Unfinished, { finish, rawFinish, text }: ModelRe
   }
 }
 
-// The window of a model has no room for more, however often it is asked.
+// The context window is full, so another request cannot continue the answer.
 const contextWindowFinish = 'model_context_window_exceeded'
 
-/** Whether asking again can give the rest: not when the tokens went into reasoning alone. */
+/** Whether another request can return the rest: not if reasoning used all the tokens. */
 export const canContinue = (end: Unfinished, { rawFinish, text, toolCalls }: ModelResult) =>
   end === 'empty' || (rawFinish !== contextWindowFinish && (text.trim() !== '' || toolCalls.length > 0))

@@ -83,7 +83,8 @@ export class AnswerCollector {
       case 'tool-approval-request':
         throw new TidingsError(
           'E_MODEL_FAILED',
-          'the provider asks a person to approve a tool that it runs itself, which is not supported; give the agent a tool of its own',
+          'the provider asks a person to approve a tool that it runs itself, which is not supported',
+          { next: 'Give the agent a tool of its own instead.' },
         )
       case 'tool-input-end':
       case 'ping':

@@ -100,6 +100,7 @@ export class Conversations {
       throw new TidingsError(
         'E_MODEL_FAILED',
         `the event ${id}, a message of the conversation, is no longer on the log`,
+        { next: 'Raise `retention` in app(), so that events stay as long as conversations last.' },
       )
     return this.#bus.resolve(event)
   }

@@ -208,6 +208,7 @@ export class ModelStation {
         throw new TidingsError(
           'E_MODEL_FAILED',
           `the log has no document "${key}", which the model.invoke names as its definition`,
+          { next: 'Start a worker that hosts the agent: it stores the document. Then `tidings retry TASK`.' },
         )
       this.#definitions.set(key, definition)
     }

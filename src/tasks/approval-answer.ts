@@ -47,7 +47,7 @@ export async function answerApproval(bus: Bus, answering: ApprovalReply): Promis
   if (approvers && !approvers.includes(by))
     throw new TidingsError(
       'E_APPROVAL_FORBIDDEN',
-      `${by} is not an approver of this request; approvers: ${approvers.join(', ')}`,
+      `"${by}" is not an approver of this request; approvers: ${approvers.join(', ')}`,
     )
   if (hash !== asked)
     throw new TidingsError(

@@ -360,7 +360,7 @@ export class Engine {
       if (++inbox.conflicts > maxConflicts)
         throw new TidingsError('E_TASK_MOVED', `another worker keeps deciding turns of task ${identity.task}`, {
           retryable: true,
-          next: 'The event is delivered again. If this continues, check that the clocks of the workers advance evenly and that each reaches the broker within its lease.',
+          next: 'The driver redelivers the event. If this continues, check that every worker renews its lease: that it reaches the broker and does not block.',
         })
       inbox.queue.unshift(...inputs)
       return

@@ -12,7 +12,7 @@ export class TestClock {
     this.advance(ms - this.now())
   }
 
-  /** Backwards where it is negative. */
+  /** A negative value sets it back. */
   advance(ms: number): void {
     Atomics.add(this.#cell, 0, BigInt(Math.round(ms)))
   }

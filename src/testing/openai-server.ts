@@ -33,7 +33,7 @@ export interface RecordedRequest {
   readonly path: string
   readonly headers: IncomingHttpHeaders
   readonly body: ChatRequest
-  /** Resolves when the exchange is over. True if the whole answer was sent, false if the connection was lost. */
+  /** Resolves when the exchange is over: `sent` if the whole answer was sent, `lost` if the connection broke. */
   readonly outcome: Promise<'sent' | 'lost'>
 }
 

@@ -13,11 +13,15 @@ const histogram = (name: string, description: string, ...labels: string[]) =>
   new Histogram({ name: `tidings.${name}`, description, unit: 's', labels }, seconds)
 
 export const metrics = {
-  published: counter('events.published', 'Events that this process put on the log.', '{event}', 'type'),
-  deliveries: counter('deliveries', 'Deliveries that ended, by how.', '{delivery}', 'group', 'outcome'),
-  queueTime: histogram('delivery.queue_time', 'From when an event could be had until it was taken.', 'group'),
-  deliveryTime: histogram('delivery.duration', 'From when an event was taken until it was settled.', 'group'),
-  decideTime: histogram('decide.duration', 'Of one turn of a task, until it is on the log.', 'program'),
+  published: counter('events.published', 'Events that this process published.', '{event}', 'type'),
+  deliveries: counter('deliveries', 'Settled deliveries, by outcome.', '{delivery}', 'group', 'outcome'),
+  queueTime: histogram(
+    'delivery.queue_time',
+    'Time from when an event became available until a worker received it.',
+    'group',
+  ),
+  deliveryTime: histogram('delivery.duration', 'Time from when an event was received until it was settled.', 'group'),
+  decideTime: histogram('decide.duration', 'Duration of one turn of a task, until it is on the log.', 'program'),
   tasksStarted: counter('tasks.started', 'Tasks whose first turn was accepted.', '{task}', 'program'),
   tasksEnded: counter(
     'tasks.ended',
@@ -26,22 +30,27 @@ export const metrics = {
     'program',
     'end',
   ),
-  toolTime: histogram('tool.duration', 'Of one run of a tool. error: its code, or none.', 'tool', 'error'),
-  modelTime: histogram('model.duration', 'Of one step of a model. error: its code, or none.', 'model', 'error'),
-  tokens: counter('model.tokens', 'Tokens; cached ones are among the input.', '{token}', 'model', 'direction'),
+  toolTime: histogram('tool.duration', 'Duration of one run of a tool. error: its code, or none.', 'tool', 'error'),
+  modelTime: histogram(
+    'model.duration',
+    'Duration of one step of a model. error: its code, or none.',
+    'model',
+    'error',
+  ),
+  tokens: counter('model.tokens', 'Tokens. Input includes cached tokens.', '{token}', 'model', 'direction'),
   cost: counter('model.cost', 'Cost of models in the currency of their prices.', '', 'model'),
   refused: counter(
     'trigger.refused',
-    'What triggers refused, by the code of the error.',
+    'Messages that triggers rejected, by error code.',
     '{message}',
     'trigger',
     'error',
   ),
   lag: gauge('group.lag', 'Events of a group that are not settled, over all processes.', '{event}', 'group'),
-  inFlight: gauge('group.in_flight', 'Events of a group that are handed out, over all processes.', '{event}', 'group'),
-  attention: gauge('attention.entries', 'What waits for a person, up to 10,000.', '{entry}', 'state'),
+  inFlight: gauge('group.in_flight', 'Events of a group that are in flight, over all processes.', '{event}', 'group'),
+  attention: gauge('attention.entries', 'Entries of the attention list, up to 10,000.', '{entry}', 'state'),
   position: gauge('log.position', 'Offset of the newest event of each partition.', '', 'partition'),
-  logUp: gauge('log.up', '1 where the log answers, else 0.', ''),
+  logUp: gauge('log.up', '1 if the log answers, else 0.', ''),
 }
 
 export const instruments: readonly AnyInstrument[] = Object.values(metrics)

@@ -231,7 +231,7 @@ describe('writer and reviewer', () => {
     expect(approved).toBe(false)
     expect(remarks).toEqual([
       expect.stringContaining('"It is fast."'),
-      expect.stringContaining('twice: "It runs once."'),
+      expect.stringContaining('repeated: "It runs once."'),
       expect.stringContaining('daylight saving time'),
     ])
     const other = z.object({ verdict: z.enum(['approve', 'revise']), needsRevision: z.boolean() })

@@ -53,9 +53,9 @@ export function material(text: string, prefer: 'whole' | 'part' = 'whole'): Mate
   const draft = entries.find(entry => draftLabel.test(entry.label))
   const rest = entries.filter(entry => entry !== draft && !remarkLabel.test(entry.label))
   const others = rest.filter(entry => !asksLabel.test(entry.label))
-  const told = others.flatMap(entry => notesOf(entry.text, entry.topic))
-  const notes = told.length > 0 || !draft ? told : notesOf(draft.text, '')
-  const question = questionOf(rest, prefer) || told[0]?.topic || titleOf(draft?.text ?? '')
+  const found = others.flatMap(entry => notesOf(entry.text, entry.topic))
+  const notes = found.length > 0 || !draft ? found : notesOf(draft.text, '')
+  const question = questionOf(rest, prefer) || found[0]?.topic || titleOf(draft?.text ?? '')
   return { question, notes, draft: draft?.text ?? (others.length === 1 ? others[0]?.text : undefined) }
 }
 

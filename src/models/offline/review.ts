@@ -13,15 +13,15 @@ export function review({ question, draft = '' }: Material): Review {
   const admitted = lines.filter(admits)
   const claims = lines.filter(line => !admits(line) || unitOf(line))
   const remarks = [
-    ...(lines.length === 0 ? ['The draft says nothing.'] : []),
+    ...(lines.length === 0 ? ['The draft is empty.'] : []),
     ...claims.filter(line => !unitOf(line)).map(line => `A statement has no citation: ${excerpt(line)}`),
-    ...repeated(claims).map(unit => `A sentence stands there twice: ${excerpt(unit.text)}`),
+    ...repeated(claims).map(unit => `A sentence is repeated: ${excerpt(unit.text)}`),
   ]
   const wanted = concepts(question)
-  const said = stems(claims.join('\n'))
-  if (claims.length > 0 && admitted.length === 0 && !covers(wanted, said, '')) {
-    const unsaid = wanted.filter(concept => !occurs(concept, said)).map(concept => concept.label)
-    remarks.push(`The draft does not speak of: ${unsaid.join(', ')}`)
+  const drafted = stems(claims.join('\n'))
+  if (claims.length > 0 && admitted.length === 0 && !covers(wanted, drafted, '')) {
+    const missing = wanted.filter(concept => !occurs(concept, drafted)).map(concept => concept.label)
+    remarks.push(`The draft does not mention: ${missing.join(', ')}`)
   }
   return { approved: remarks.length === 0, remarks }
 }

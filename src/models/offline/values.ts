@@ -44,8 +44,8 @@ export function valuesOf(held: Material, prose: string, citations: readonly stri
     },
     choose(_, options) {
       const wanted = verdict().approved ? names.positive : names.negative
-      const said = options.find(option => typeof option === 'string' && wanted.test(option))
-      return said ?? options[0]
+      const found = options.find(option => typeof option === 'string' && wanted.test(option))
+      return found ?? options[0]
     },
     about: topic => valuesOf({ ...held, question: topic }, prose, citations),
   }

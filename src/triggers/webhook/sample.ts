@@ -31,6 +31,9 @@ async function sendToEndpoint(url: string, endpoint: WebhookEndpoint): Promise<v
     throw new TidingsError(
       'E_REQUEST_INVALID',
       `${url} rejected the sample with ${response.status}: ${await response.text()}`,
+      {
+        next: 'Restart the worker if the endpoint was changed; else correct the endpoint so that it accepts a test event.',
+      },
     )
 }
 
