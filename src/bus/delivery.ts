@@ -88,7 +88,7 @@ async function process(bus: Bus, delivery: Delivery, handling: DeliveryHandler, 
   const started = performance.now()
   const { outcome, events } = await attempt(bus, delivery, handling, span)
   await settle(bus, delivery, outcome, events)
-  recordProcessing(bus.redactor, delivery, outcome, performance.now() - started, span)
+  recordProcessing(bus.redactor, { delivery, outcome, ms: performance.now() - started, span })
 }
 
 async function attempt(

@@ -51,13 +51,21 @@ export function retriesData({ failures, holds, since }: Retries): { retries?: Re
   return failures + holds === 0 ? {} : { retries: { failures, ms: Math.max(0, Date.now() - since) } }
 }
 
-/** Ends a delivery whose request is retried later. `isSilent`: publishes no further `*.delayed` event. */
+export interface Delay {
+  readonly source: string
+  readonly retries: Retries
+  /** Ms from now. */
+  readonly after: number
+  readonly error: TidingsError
+  /** Publishes no further `*.delayed` event. */
+  readonly isSilent?: boolean
+}
+
+/** Ends a delivery whose request is retried later. */
 export async function delay(
   bus: Bus,
   request: CloudEvent,
-  source: string,
-  { failures, holds, since }: Retries,
-  { after, error, isSilent = false }: { after: number; error: TidingsError; isSilent?: boolean },
+  { source, retries: { failures, holds, since }, after, error, isSilent = false }: Delay,
 ): Promise<HandlerResult> {
   const data: DelayedData = {
     attempts: failures,

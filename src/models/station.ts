@@ -123,7 +123,7 @@ export class ModelStation {
     if (!error.retryable) return this.#giveUp(event, error, retries)
     const next = { ...retries, failures: retries.failures + 1 }
     const retry = policy.next(event, next, thrown, Math.max(after ?? 0, circuit?.cooldown()?.ms ?? 0))
-    if (retry.after !== undefined) return delay(this.#bus, event, source, next, { after: retry.after, error })
+    if (retry.after !== undefined) return delay(this.#bus, event, { source, retries: next, after: retry.after, error })
     return this.#giveUp(event, retry.over === undefined ? error : giveUpError(error, next, retry.over), retries)
   }
 
@@ -144,7 +144,7 @@ export class ModelStation {
     if (retry.after === undefined) return this.#giveUp(event, giveUpError(error, retries, retry.over), retries)
     const next = { ...retries, holds: retries.holds + 1 }
     const isSilent = retries.failures + retries.holds > 0
-    return delay(this.#bus, event, source, next, { after: retry.after, error, isSilent })
+    return delay(this.#bus, event, { source, retries: next, after: retry.after, error, isSilent })
   }
 
   async #giveUp(event: CloudEvent, error: TidingsError, retries: Retries): Promise<HandlerResult> {
@@ -184,13 +184,11 @@ export class ModelStation {
         ...(event.replyto !== undefined && { target: event.replyto }),
       }),
     )
-    const result = await step(
-      model.languageModel,
-      options,
+    const result = await step(model.languageModel, options, {
       onBegin,
-      text => deltas.push(text),
-      bytes => this.#logErrors.from(this.#bus.putBlob(event.tenant, bytes)),
-    )
+      onDelta: text => deltas.push(text),
+      storeBlob: bytes => this.#logErrors.from(this.#bus.putBlob(event.tenant, bytes)),
+    })
     deltas.end()
     const { price } = model.options
     return {

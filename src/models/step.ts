@@ -7,20 +7,25 @@ import {
 import { TidingsError, toTidingsError } from '../errors.ts'
 import { AnswerCollector, type StoreBlob, type StepResult } from './answer.ts'
 
+export interface StepListener {
+  /** Called when the answer begins. */
+  readonly onBegin: () => void
+  readonly onDelta: (text: string) => void
+  readonly storeBlob: StoreBlob
+}
+
 /**
  * Runs one model step as a stream. Text is passed to `onDelta` as it arrives, and the whole answer is returned. Nothing counts, tool calls
- * in particular, unless the stream finishes without error. `onBegin`: called when the answer begins.
+ * in particular, unless the stream finishes without error.
  * @throws E_MODEL_FAILED, retryable if the stream broke off or the provider says so
  */
 export async function step(
   model: LanguageModelV4,
   options: LanguageModelV4CallOptions,
-  onBegin: () => void,
-  onDelta: (text: string) => void,
-  keep: StoreBlob,
+  { onBegin, onDelta, storeBlob }: StepListener,
 ): Promise<StepResult> {
   const { stream } = await model.doStream(options)
-  const answer = new AnswerCollector(keep)
+  const answer = new AnswerCollector(storeBlob)
   let hasBegun = false
   for await (const part of stream) {
     if (part.type === 'error') throw brokenStream(part.error)

@@ -52,15 +52,18 @@ function asJson({ name }: AnyTool, parsed: unknown): Json {
   )
 }
 
+export interface ApprovableCall {
+  readonly tool: AnyTool
+  readonly call: CloudEvent
+  /** As the schema parsed it. */
+  readonly input: Json
+  readonly hash: string
+}
+
 /** The request for approval of a call, which is the same each time it is built. */
-export function approvalRequestFor(
-  bus: Bus,
-  { name, options }: AnyTool,
-  call: CloudEvent,
-  input: Json,
-  hash: string,
-): CloudEvent<ApprovalRequest> {
-  const { approvers, version } = options
+export function approvalRequestFor(bus: Bus, { tool, call, input, hash }: ApprovableCall): CloudEvent<ApprovalRequest> {
+  const { name } = tool
+  const { approvers, version } = tool.options
   const what = { tool: name, ...(version !== undefined && { version }), input }
   const request = createEvent({
     ...approvalRequest({ name, approvers, what }),

@@ -124,7 +124,8 @@ export class ToolStation {
       const failed = { ...retries, failures: retries.failures + 1 }
       const isRetryable = failure.code === 'E_TOOL_THREW' || failure.code === 'E_TOOL_TIMEOUT'
       const retry = isRetryable ? this.#policies.get(tool)?.next(event, failed, error) : undefined
-      if (retry?.after !== undefined) return delay(bus, event, source, failed, { after: retry.after, error: failure })
+      if (retry?.after !== undefined)
+        return delay(bus, event, { source, retries: failed, after: retry.after, error: failure })
       return { outcome: { kind: 'done' }, events: await bus.encodeAll([fail(event, failure, retries)]) }
     }
   }
@@ -147,7 +148,7 @@ export class ToolStation {
     const input = await approvableInput(tool, call)
     if (!needsApproval(tool, input)) return { input }
     const hash = approvalHash(tool, input, await this.#logErrors.from(this.#key.get()))
-    return { request: approvalRequestFor(this.#options.bus, tool, call, input, hash) }
+    return { request: approvalRequestFor(this.#options.bus, { tool, call, input, hash }) }
   }
 
   async #run(

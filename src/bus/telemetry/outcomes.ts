@@ -48,14 +48,16 @@ export function logSettleFailure(
   log.warn?.({ ...eventFields(event), group, code, reason }, 'the end of a delivery cannot be written')
 }
 
-/** `ms`: the time from receiving the event in a shared group until it was settled. */
-export function recordProcessing(
-  redactor: Redactor,
-  { group, since }: Delivery,
-  outcome: DeliveryOutcome,
-  ms: number,
-  span: Span | undefined,
-) {
+export interface ProcessedDelivery {
+  readonly delivery: Delivery
+  readonly outcome: DeliveryOutcome
+  /** The time from receiving the event in a shared group until it was settled. */
+  readonly ms: number
+  readonly span: Span | undefined
+}
+
+export function recordProcessing(redactor: Redactor, { delivery, outcome, ms, span }: ProcessedDelivery) {
+  const { group, since } = delivery
   metrics.deliveryTime.record(ms / 1_000, group)
   metrics.queueTime.record(Math.max(0, Date.now() - ms - since) / 1_000, group)
   span?.setAttributes({

@@ -11,13 +11,18 @@ import { toSubject } from '../subject.ts'
 
 const tenant = 'default'
 
-/** Stores the attachments, then the event that names them. `at`: when the mail arrived, ms since the epoch. Returns the event id. */
+export interface MailReceipt {
+  readonly envelope: Envelope
+  readonly trustsRelay: TrustsRelay
+  /** When the mail arrived, ms since the epoch. */
+  readonly at: number
+}
+
+/** Stores the attachments, then the event that names them. Returns the event id. */
 export async function publishMail(
   bus: Bus,
   { id, attachments, ...whole }: Mail,
-  envelope: Envelope,
-  trustsRelay: TrustsRelay,
-  at: number,
+  { envelope, trustsRelay, at }: MailReceipt,
 ): Promise<string> {
   const type = 'email.received'
   // Before decoding: a decoded field could look like one of a relay.

@@ -98,7 +98,8 @@ class SmtpReceiver {
     try {
       return await this.#limiter.run(async reserve => {
         const bytes = await readMail(stream, this.#settings.maxBytes, reserve, abort)
-        return publishMail(this.#bus, parseMail(bytes), this.#policy.envelope(session), this.#trustsRelay, at)
+        const envelope = this.#policy.envelope(session)
+        return publishMail(this.#bus, parseMail(bytes), { envelope, trustsRelay: this.#trustsRelay, at })
       })
     } finally {
       clearTimeout(late)

@@ -12,36 +12,37 @@ export interface ScheduledEvent {
   readonly data?: unknown
 }
 
+/** A schedule and what it publishes. */
+export interface NamedSchedule {
+  readonly name: string
+  readonly event: ScheduledEvent
+}
+
 /**
  * Publishes a firing. Id and correlation follow from the schedule and the due time, so that all processes publish one event.
  * If a broker forgets ids and stores it twice, it still starts one task. `mayBeRepeated`: it may have been fired long ago.
  */
 export async function publishFiring(
   bus: Bus,
-  name: string,
-  message: ScheduledEvent,
+  schedule: NamedSchedule,
   { due, missed }: Firing,
   mayBeRepeated: boolean,
 ) {
+  const { name } = schedule
   const moment = new Date(due).toISOString().replace('.000Z', 'Z')
   const id = `schedule:${name}:${moment}`
   const correlationid = correlationAt(due, id)
   if (mayBeRepeated && (await bus.get(id, correlationid))) return
   const fired: ScheduleFired = { schedule: name, due: moment, ...(missed && { missed }) }
-  await publish(bus, name, message, { id, correlationid, at: due }, fired)
+  await publish(bus, schedule, { id, correlationid, at: due }, fired)
 }
 
 /** Publishes a sample on request. */
-export async function publishSample(
-  bus: Bus,
-  name: string,
-  message: ScheduledEvent,
-  request: { id: string },
-  now: number,
-) {
+export async function publishSample(bus: Bus, schedule: NamedSchedule, request: { id: string }, now: number) {
+  const { name } = schedule
   const fired: ScheduleFired = { schedule: name, due: new Date(now).toISOString(), sample: true }
   const id = `schedule:${name}:sample:${request.id}`
-  await publish(bus, name, message, { id, correlationid: correlationAt(now, id), at: now }, fired)
+  await publish(bus, schedule, { id, correlationid: correlationAt(now, id), at: now }, fired)
 }
 
 interface FiringIds {
@@ -50,7 +51,7 @@ interface FiringIds {
   at: number
 }
 
-async function publish(bus: Bus, name: string, { type, data }: ScheduledEvent, ids: FiringIds, fired: ScheduleFired) {
+async function publish(bus: Bus, { name, event: { type, data } }: NamedSchedule, ids: FiringIds, fired: ScheduleFired) {
   const { id, correlationid, at } = ids
   const draft = {
     id,

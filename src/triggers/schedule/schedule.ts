@@ -205,7 +205,12 @@ class RunningSchedule {
         // The progress is too old to know what others fired meanwhile: a broker remembers ids for only two minutes.
         isDone = Math.abs(this.#clock.now() - now) < maxGapMs
         if (!isDone) break
-        await publishFiring(this.#bus, this.#name, this.#event, firing, isFirst || now - firing.due > maxGapMs)
+        await publishFiring(
+          this.#bus,
+          { name: this.#name, event: this.#event },
+          firing,
+          isFirst || now - firing.due > maxGapMs,
+        )
         newProgress = withFired(this.#rule, newProgress, firing.due)
       }
     } finally {
@@ -236,7 +241,7 @@ class RunningSchedule {
 
   async #publishSample(request: { id: string }): Promise<void> {
     try {
-      await publishSample(this.#bus, this.#name, this.#event, request, this.#clock.now())
+      await publishSample(this.#bus, { name: this.#name, event: this.#event }, request, this.#clock.now())
     } catch (error) {
       this.#warn(`cannot fire the sample: ${textOf(error)}`)
     }
