@@ -192,7 +192,7 @@ describe('early delivery', () => {
     commits.fail(1, 1)
     const settle = [{ delivery: deliveries[0]!, outcome: { kind: 'done' as const } }]
     expect(await driver.commit(turn(task, 0, { settle }))).toBe('accepted')
-    expect(await published).toEqual([{ position: 1, duplicate: false }])
+    expect(await published).toEqual([{ position: { partition: 0, offset: 1 }, duplicate: false }])
   })
 
   it('does not deliver a duplicate', async () => {
@@ -216,7 +216,7 @@ describe('a transaction that fails', () => {
     for (const result of await Promise.allSettled(lost))
       expect(result).toMatchObject({ status: 'rejected', reason: refused })
     const after = entry()
-    expect(await driver.publish([after])).toEqual([{ position: 2, duplicate: false }])
+    expect(await driver.publish([after])).toEqual([{ position: { partition: 0, offset: 2 }, duplicate: false }])
     expect(await stored(driver)).toEqual([before.event.id, after.event.id])
   })
 
