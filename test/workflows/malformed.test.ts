@@ -40,7 +40,7 @@ onEveryBus(world => {
     for (const { state, reason } of await dead(malformed.length))
       expect([state, reason]).toEqual([
         'dead',
-        expect.objectContaining({ code: 'E_EVENT_INVALID', next: expect.stringMatching(/^Publish what happened/) }),
+        expect.objectContaining({ code: 'E_EVENT_INVALID', next: expect.stringMatching(/^Publish the event under/) }),
       ])
     expect(await story.turnInputs()).toEqual([])
     await story.tell(left, 1)
