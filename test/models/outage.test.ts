@@ -111,7 +111,9 @@ onEveryBus(world => {
     it('a call fails by name as soon as no attempt is left before its deadline', async () => {
       const provider = new Provider()
       provider.isAway = true
-      const worker = await (await world()).worker({ use: [writerOf(provider, { within: 5_000 })] })
+      // Without jitter, so that no attempt ends just before the deadline.
+      const retry = { backoff: '3s', jitter: 0 } as const
+      const worker = await (await world()).worker({ use: [writerOf(provider, { within: 5_000, retry })] })
       const { error } = dataOf(await ask(worker, asked))
       expect(error).toMatchObject({
         code: 'E_MODEL_UNAVAILABLE',
