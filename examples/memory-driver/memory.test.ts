@@ -1,17 +1,19 @@
 import { expect, test } from 'vitest'
 import { agent, app, start, tool } from '../../src/index.ts'
-import { driverConformance } from '../../src/testing/driver.ts'
+import { driverConformance, type TestClock } from '../../src/testing/driver.ts'
 import { z } from 'zod'
 import { MemoryDriver, registerMemoryDriver } from './memory-driver.ts'
 import { MemoryLog } from './memory-log.ts'
 
-for (const partitions of [1, 3])
-  driverConformance(`memory with partitions=${partitions}`, {
-    async fresh() {
-      const log = new MemoryLog({ partitions })
-      return { open: async clock => new MemoryDriver(log, { clock }), remove: async () => {} }
-    },
-  })
+const partitioned = (partitions: number) => ({
+  async fresh() {
+    const log = new MemoryLog({ partitions })
+    return { open: async (clock: TestClock) => new MemoryDriver(log, { clock }), remove: async () => {} }
+  },
+})
+
+driverConformance('memory with partitions=3', partitioned(3))
+driverConformance('memory with partitions=1', { ...partitioned(1), parts: ['EventLog', 'LogAdmin'] })
 
 const double = tool('double', { description: 'n × 2', input: z.object({ n: z.number() }), run: ({ n }) => 2 * n })
 const clerk = agent('clerk', {
