@@ -36,7 +36,7 @@ export class StreamClient {
   cursor: Cursor
   /** Aborts when either side closes the connection. */
   readonly closed: AbortSignal
-  /** Since when it has read nothing of its queue, by the monotonic clock. */
+  /** Monotonic time at which it stopped reading its queue; undefined while it reads. */
   blockedSince: number | undefined
   readonly #request: StreamRequest
   /** For a client of one correlation: that correlation and the workflow instances that it feeds. */

@@ -27,7 +27,7 @@ export function expiredAnswer(call: OpenCall, { source, start, hops }: TaskIdent
 
 export const refusedType = 'task.refused'
 
-/** Tells a task that can compensate that nothing of its turn happens, so that it undoes its earlier steps and then fails. */
+/** Tells a task that can compensate that its turn was refused. The task then undoes its earlier steps and fails. */
 export const refusalEvent = ({ task, source, start, hops }: TaskIdentity, turn: TurnBuilder, error: ErrorData) => ({
   ...createEvent({
     id: `${turnId(task, turn.version)}:refused`,

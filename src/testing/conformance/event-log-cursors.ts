@@ -21,7 +21,7 @@ async function store(driver: Driver, sent: readonly EncodedEvent[]): Promise<voi
   for (const entry of sent) await driver.publish([entry])
 }
 
-/** Reads at most so many entries of a follower. */
+/** Reads the first `count` entries of a follower. */
 async function followed(driver: Driver, after: Cursor, count: number): Promise<LogEntry[]> {
   const stop = new AbortController()
   const found: LogEntry[] = []
