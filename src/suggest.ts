@@ -4,14 +4,14 @@ export function didYouMean(name: string, known: Iterable<string>): string {
   let best: string | undefined
   let least = maxDistance + 1
   for (const each of known) {
-    const distance = each.toLowerCase() === name.toLowerCase() ? 0 : distanceBetween(name, each, least)
+    const distance = each.toLowerCase() === name.toLowerCase() ? 0 : editDistance(name, each, least)
     if (distance < least) [best, least] = [each, distance]
   }
   return best === undefined ? '' : `; did you mean "${best}"?`
 }
 
 /** Levenshtein distance, but at most `max`. */
-function distanceBetween(a: string, b: string, max: number): number {
+function editDistance(a: string, b: string, max: number): number {
   if (Math.abs(a.length - b.length) >= max) return max
   let above = Array.from({ length: b.length + 1 }, (_, i) => i)
   for (let i = 1; i <= a.length; i++) {

@@ -31,7 +31,7 @@ export class Documents {
 
   /** Stores a text under a key that has no document yet. False if it has one, which stays as it is. */
   async createText(key: string, text: string): Promise<boolean> {
-    return (await this.#store.putDocument(key, this.#redactor.knownSecrets(text), 0)) > 0
+    return (await this.writeText(key, text, 0)) > 0
   }
 
   /** The same for a JSON value. */

@@ -1,4 +1,5 @@
 import type { PurgeResult, Retention } from '../../bus/driver.ts'
+import { correlationOf } from '../../bus/ids.ts'
 import { hasBlobData } from '../../bus/routed.ts'
 import type { CloudEvent } from '../../event.ts'
 import { TimeSearch } from '../../bus/search-by-time.ts'
@@ -106,7 +107,7 @@ export class Janitor {
       newest = Math.max(newest, stored.at)
       if (!stored.header(turnHeaders.end)) continue
       const task = taskOf(stored.subject)
-      const shard = this.#log.names.shardOf(task.slice(0, 36))
+      const shard = this.#log.names.shardOf(correlationOf(task))
       const names = finished.get(shard)
       if (names) names.push(task)
       else finished.set(shard, [task])

@@ -1,4 +1,4 @@
-import { shardOf } from '../../bus/ids.ts'
+import { correlationOf, shardOf } from '../../bus/ids.ts'
 import type { Clause, Filter } from '../../pattern.ts'
 
 /* Names on the server. `docs/nats.md` is normative. */
@@ -51,7 +51,7 @@ export class Names {
 
   /** A task id is `CORRELATION.HASH`: two tokens. */
   turn(task: string): string {
-    return `${this.log}.t.${this.shardOf(task.slice(0, 36))}.${task}`
+    return `${this.log}.t.${this.shardOf(correlationOf(task))}.${task}`
   }
 
   /** The turns of all tasks of a correlation. */

@@ -1,5 +1,5 @@
 import { log as logger } from '../../bus/telemetry/log.ts'
-import { textOf, TidingsError } from '../../errors.ts'
+import { TidingsError } from '../../errors.ts'
 import { takeCheckpoint, writeCheckpoint, type CheckpointContent } from './checkpoint.ts'
 import {
   differs,
@@ -14,6 +14,7 @@ import {
 import type { NatsLog } from './provision.ts'
 import type { StoredMessage } from './stored-message.ts'
 import { type StoredTurn, type KnownRepair, taskOf, turnHeaders, type TurnRepair, type Turns } from './turns.ts'
+import { skipUnreadableTurn } from './unfinished-turns.ts'
 
 /** A first reading of fewer positions writes no checkpoint when it ends. */
 const minProgress = 1_000
@@ -266,16 +267,12 @@ export class OwnedShard {
     this.#set(task, after)
   }
 
-  /** Publishes missing events of a turn. A turn that cannot be read must not block the others. */
+  /** Publishes missing events of a turn. */
   async #repair(turns: Turns, turn: StoredMessage, known?: KnownRepair): Promise<void> {
     try {
       await turns.complete(turn, known)
     } catch (error) {
-      if (error instanceof TidingsError && (error.retryable || error.code === 'E_BUS_CLOSED')) throw error
-      logger.error?.(
-        { task: taskOf(turn.subject) },
-        `cannot read the events of a turn, so they are not repaired: ${textOf(error)}`,
-      )
+      skipUnreadableTurn(turn, error)
     }
   }
 

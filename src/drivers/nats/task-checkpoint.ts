@@ -1,3 +1,4 @@
+import { correlationOf } from '../../bus/ids.ts'
 import { type OpenTurn, readCheckpoint } from './checkpoint.ts'
 import { fromToken } from './names.ts'
 import type { NatsLog } from './provision.ts'
@@ -128,7 +129,7 @@ export async function liveOf(
   const messages = await Array.fromAsync(
     log.events.scan({ subject: newest.subject, from: known.at + 1, until: newest.seq }),
   )
-  const wakes = log.names.wake(log.names.shardOf(task.slice(0, 36)), group)
+  const wakes = log.names.wake(log.names.shardOf(correlationOf(task)), group)
   for await (const stored of log.events.scan({ subject: wakes, from: newest.seq })) messages.push(stored)
   for (const stored of messages) await fold.add(log, stored, group)
   return fold.live.get(task)

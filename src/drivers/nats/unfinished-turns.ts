@@ -5,8 +5,8 @@ import type { NatsLog } from './provision.ts'
 import type { StoredMessage } from './stored-message.ts'
 import { taskOf, turnHeaders, type Turns } from './turns.ts'
 
-/** A turn whose events were not all read yet. */
-interface Unfinished {
+/** A turn whose body was not read yet. */
+interface CountedTurn {
   readonly seq: number
   /** How many of its events were not read. */
   left: number
@@ -22,11 +22,11 @@ export class UnfinishedTurns {
   readonly #log: NatsLog
   readonly #turns: Turns
   /** By the id of the turn: its body was not read yet. */
-  #counted = new Map<string, Unfinished>()
+  #counted = new Map<string, CountedTurn>()
   /** Ids of events since the bodies were read last: their turns are among the counted ones. */
   #seen = new Set<string>()
-  /** By the id of the event that is missing. */
-  readonly #missing = new Map<string, Unfinished>()
+  /** The sequence of the turn, by the id of its missing event. */
+  readonly #missing = new Map<string, number>()
 
   constructor(log: NatsLog, turns: Turns, open: readonly OpenTurn[]) {
     this.#log = log
@@ -40,12 +40,7 @@ export class UnfinishedTurns {
   }
 
   published(id: string): void {
-    const expected = this.#missing.get(id)
-    if (expected) {
-      expected.left--
-      this.#missing.delete(id)
-      return
-    }
+    if (this.#missing.delete(id)) return
     if (this.#counted.size === 0 || this.#seen.has(id)) return
     this.#seen.add(id)
     // TURN:ORDINAL only: the answer of a call, TURN:ORDINAL:result, is not an event of that turn.
@@ -74,7 +69,7 @@ export class UnfinishedTurns {
   /** Turns with missing events, as far as they were examined. */
   get open(): OpenTurn[] {
     const byTurn = new Map<number, string[]>()
-    for (const [id, { seq }] of this.#missing) {
+    for (const [id, seq] of this.#missing) {
       const ids = byTurn.get(seq)
       if (ids) ids.push(id)
       else byTurn.set(seq, [id])
@@ -83,23 +78,26 @@ export class UnfinishedTurns {
   }
 
   #expect(seq: number, missing: readonly string[]): void {
-    const turn = { seq, left: missing.length }
-    for (const id of missing) this.#missing.set(id, turn)
+    for (const id of missing) this.#missing.set(id, seq)
   }
 
-  /** A turn that cannot be read must not stop the others. */
   async #eventsOf(seq: number): Promise<string[]> {
     const stored = await this.#log.events.at(seq)
     if (!stored) return []
     try {
       return (await this.#turns.read(stored)).events.map(({ event }) => event.id)
     } catch (error) {
-      if (error instanceof TidingsError && (error.retryable || error.code === 'E_BUS_CLOSED')) throw error
-      logger.error?.(
-        { task: taskOf(stored.subject) },
-        `cannot read the events of a turn, so they are not repaired: ${textOf(error)}`,
-      )
+      skipUnreadableTurn(stored, error)
       return []
     }
   }
+}
+
+/** Logs that a turn cannot be read, which must not block the others. @throws `error` if it is about the log and not about the turn */
+export function skipUnreadableTurn({ subject }: StoredMessage, error: unknown): void {
+  if (error instanceof TidingsError && (error.retryable || error.code === 'E_BUS_CLOSED')) throw error
+  logger.error?.(
+    { task: taskOf(subject) },
+    `cannot read the events of a turn, so they are not repaired: ${textOf(error)}`,
+  )
 }

@@ -129,7 +129,7 @@ export class Index {
 
   #posOf(id: string): number | undefined {
     const place = splitId(id)
-    const found = place && this.#emitted(id.slice(0, 36), place.hash, place.name)
+    const found = place && this.#emitted(correlationOf(id), place.hash, place.name)
     return found ?? this.#all<{ pos: number }>(outsideEvents('name = ?'), id)[0]?.pos
   }
 
