@@ -72,12 +72,12 @@ export class MemoryGroup {
     return [...this.#deferred.values()].map(({ entry, pending }) => ({ ...entry, event: JSON.parse(pending.row.json) }))
   }
 
-  /** The first offset that is not settled. */
-  get firstUnsettled(): number {
-    let first = this.#log.lastOffset + 1
-    for (const { queue } of this.#lanes) for (const { row } of queue) first = Math.min(first, row.position.offset)
-    for (const { pending } of this.#inFlight) first = Math.min(first, pending.row.position.offset)
-    return first
+  /** The first offset of a partition that is not settled; Infinity if all are. */
+  firstUnsettled(partition: number): number {
+    const queued = this.#lanes.flatMap(({ queue }) => queue)
+    return [...queued, ...[...this.#inFlight].map(({ pending }) => pending)]
+      .filter(({ row }) => row.position.partition === partition)
+      .reduce((first, { row }) => Math.min(first, row.position.offset), Infinity)
   }
 
   ownerOf(shard: number): MemoryMember | null | undefined {
@@ -173,7 +173,7 @@ export class MemoryGroup {
   /** In the order of the log, before what was not handed out yet. */
   #requeue(pending: Pending): void {
     const { queue } = this.#laneOf(pending.row)
-    const at = queue.findIndex(({ row }) => row.position.offset > pending.row.position.offset)
+    const at = queue.findIndex(({ row }) => row.order > pending.row.order)
     queue.splice(at < 0 ? queue.length : at, 0, pending)
     this.#schedule()
   }

@@ -17,7 +17,6 @@ import {
   type Cursor,
   type EncodedEvent,
   type LogEntry,
-  type LogHolder,
   type LogQuery,
   type MissedWake,
   type Now,
@@ -30,10 +29,10 @@ import {
 } from '../../src/driver.ts'
 import { MemoryGroup } from './memory-group.ts'
 
-/** An event on the log, with what queries ask for. */
+/** An event on the log, with what queries ask for. `order` counts the events of all partitions. */
 export interface Row {
-  /** Offsets are unique over all partitions: they count every event of the log. */
   readonly position: Position
+  readonly order: number
   readonly json: string
   readonly event: Omit<CloudEvent, 'data'>
   /** Ms since the epoch at which it was stored. */
@@ -45,8 +44,8 @@ interface Task {
   version: number
   ended: boolean
   snapshot?: { readonly version: number; readonly state: string }
-  /** Offset of the oldest turn that the task needs. */
-  origin: number
+  /** Position of the oldest turn that the task needs. */
+  origin: Position
   records: { readonly version: number; readonly row: Row; readonly isTurn: boolean }[]
   wake: number | null
   /** When to wake it next, by the monotonic clock, and the delay after that. */
@@ -71,10 +70,10 @@ export class MemoryLog {
   readonly signalListeners = new Set<(event: CloudEvent) => void>()
   readonly appendListeners = new Set<() => void>()
   now: Now = Date.now
-  lastOffset = 0
   /** Of each partition: its rows, and the offset of the newest event that it ever had. */
   readonly #rows: Row[][]
   readonly #heads: number[]
+  #appended = 0
   readonly #byId = new Map<string, Row>()
   readonly #tasks = new Map<string, Task>()
   readonly #tasksOf = new Map<string, Set<string>>()
@@ -130,7 +129,7 @@ export class MemoryLog {
   *read(query: LogQuery): Generator<LogEntry> {
     if ('task' in query) {
       const rows = this.#tasks.get(query.task)?.records.map(({ row }) => row) ?? []
-      return yield* entries(beginning, rows.toSorted(byOffset))
+      return yield* entries(beginning, rows.toSorted(byOrder))
     }
     const { after = beginning, until = this.head } = query
     const [starts, ends] = [offsetsOf(after, this.partitions), offsetsOf(until, this.partitions)]
@@ -148,14 +147,14 @@ export class MemoryLog {
     if (settle.some(({ delivery }) => !own?.holds(delivery))) return 'conflict'
     const entries = [turn, ...events]
     const [{ position }] = this.publish(entries) as [AppendResult]
-    const task = known ?? this.#begin(group, id)
+    const task = known ?? this.#begin(group, id, position)
     task.version = expect + 1
     entries.forEach(({ event }, i) => {
       const row = this.#byId.get(event.id)
       if (row) task.records.push({ version: task.version, row, isTurn: i === 0 })
     })
     if (snapshot !== undefined) task.snapshot = { version: task.version, state: snapshot }
-    if (snapshot !== undefined || expect === 0) task.origin = position.offset
+    if (snapshot !== undefined) task.origin = position
     task.ended = end
     for (const { delivery, outcome } of settle) own!.settle(delivery, outcome)
     this.#setWake(id, task, end ? null : wake)
@@ -166,9 +165,8 @@ export class MemoryLog {
     const task = this.#tasks.get(id)
     if (!task) return { records: [] }
     const { snapshot } = task
-    const since = snapshot?.version ?? 0
-    const records = task.records.filter(({ version }) => version > since).map(({ row }) => stored(row).event)
-    return { ...(snapshot && { snapshot }), records }
+    const later = task.records.filter(({ version }) => version > (snapshot?.version ?? 0))
+    return { ...(snapshot && { snapshot }), records: later.map(({ row }) => stored(row).event) }
   }
 
   newestTurns(correlation: string): CloudEvent[] {
@@ -188,7 +186,7 @@ export class MemoryLog {
     if (known) return known
     const created = new MemoryGroup({ log: this, group, mode, filter })
     this.groups.set(group, created)
-    if (from === 'beginning') for (const row of this.#rows.flat().toSorted(byOffset)) created.offer(row)
+    if (from === 'beginning') for (const row of this.#rows.flat().toSorted(byOrder)) created.offer(row)
     return created
   }
 
@@ -198,23 +196,25 @@ export class MemoryLog {
       if (task.group === group) Object.assign(task, { wakeAt: 0, wakeDelayMs: minWakeDelayMs })
   }
 
-  purge({ maxAgeMs: age, maxLag }: Retention): PurgeResult {
-    const cutoff = Date.now() - age
-    const tasks: LogHolder[] = []
-    for (const [id, { ended, origin }] of this.#tasks) if (!ended) tasks.push({ offset: origin, heldBy: `task ${id}` })
-    const groups = Array.from(this.groups.values(), ({ firstUnsettled: offset, group }) => ({ offset, heldBy: `group ${group}` })) // biome-ignore format: one line
-    const head = this.lastOffset
-    const rows = this.#rows.flat().toSorted(byOffset)
-    const young = rows.find(({ event }) => Date.parse(event.time) >= cutoff)?.position.offset ?? head + 1
-    const { horizon, heldBy } = retentionHorizon({ head, young, maxLag, tasks, groups })
-    const purged = this.#rows.flatMap(rows => rows.splice(0, indexAfter(rows, horizon - 1)))
+  purge({ maxAgeMs, maxLag }: Retention): PurgeResult {
+    const cutoff = Date.now() - maxAgeMs
+    const horizons = this.#rows.map((rows, partition) => {
+      const tasks = [...this.#tasks]
+        .filter(([, { ended, origin }]) => !ended && origin.partition === partition)
+        .map(([id, { origin }]) => ({ offset: origin.offset, heldBy: `task ${id}` }))
+      const groups = Array.from(this.groups.values(), each => ({ offset: each.firstUnsettled(partition), heldBy: `group ${each.group}` })) // biome-ignore format: one line
+      const head = this.#heads[partition]!
+      const young = rows.find(({ event }) => Date.parse(event.time) >= cutoff)?.position.offset ?? head + 1
+      return retentionHorizon({ head, young, maxLag, tasks, groups })
+    })
+    const purged = this.#rows.flatMap((rows, n) => rows.splice(0, indexAfter(rows, horizons[n]!.horizon - 1)))
     for (const { event } of purged) this.#byId.delete(event.id)
     for (const task of this.#tasks.values())
-      task.records = task.records.filter(({ row }) => row.position.offset >= horizon)
+      task.records = task.records.filter(({ row }) => this.#byId.get(row.event.id) === row)
     return {
       events: purged.length,
-      horizon: formatCursor(this.#heads.map(last => Math.min(last, horizon - 1))),
-      heldBy,
+      horizon: formatCursor(horizons.map(({ horizon }) => horizon - 1)),
+      heldBy: [...new Set(horizons.map(({ heldBy }) => heldBy))].join('; '),
     }
   }
 
@@ -223,18 +223,18 @@ export class MemoryLog {
     if (first) return { position: first.position, duplicate: true }
     const { data: _, ...envelope } = event
     const partition = partitionOf(shardOf(event.correlationid, this.shards), this.partitions)
-    const row = { position: { partition, offset: ++this.lastOffset }, json, event: envelope, at: Date.now() }
+    const position = { partition, offset: ++this.#heads[partition]! }
+    const row = { position, order: ++this.#appended, json, event: envelope, at: Date.now() }
     this.#rows[partition]!.push(row)
-    this.#heads[partition] = row.position.offset
     this.#byId.set(event.id, row)
     for (const group of this.groups.values()) group.offer(row)
     for (const listener of this.appendListeners) listener()
     return { position: row.position, duplicate: false }
   }
 
-  #begin(group: string, id: string): Task {
+  #begin(group: string, id: string, origin: Position): Task {
     const task: Task = {
-      group, version: 0, ended: false, origin: 0, records: [], wake: null, wakeAt: 0, wakeDelayMs: minWakeDelayMs,
+      group, version: 0, ended: false, origin, records: [], wake: null, wakeAt: 0, wakeDelayMs: minWakeDelayMs,
     } // biome-ignore format: one object
     this.#tasks.set(id, task)
     const correlation = correlationOf(id)
@@ -267,7 +267,7 @@ export class MemoryLog {
   }
 }
 
-const byOffset = (a: Row, b: Row) => a.position.offset - b.position.offset
+const byOrder = (a: Row, b: Row) => a.order - b.order
 
 function* entries(after: Cursor, rows: readonly Row[]): Generator<LogEntry> {
   let cursor = after

@@ -2,12 +2,15 @@ import { randomUUIDv7 } from 'node:crypto'
 import { expect } from 'vitest'
 import { isCovered } from '../../bus/cursor.ts'
 import type { Driver } from '../../bus/driver.ts'
+import { correlationOf } from '../../bus/ids.ts'
 import { collect, until } from '../wait.ts'
 import { discard, done, emitted, entries, entry, hour, ids, newTask, park, positions, turn } from './entries.ts'
 import type { Cases } from './world.ts'
 
 const time = new Date(Date.now() - 10 * hour).toISOString()
 const old = (count: number) => entries(count, n => ({ time, data: { n } }))
+/** Old events of one correlation. They are in one partition: each partition may have a horizon of its own. */
+const oldOf = (correlationid: string, count: number) => entries(count, n => ({ time, correlationid, data: { n } }))
 const retention = { maxAgeMs: hour, maxLag: 1_000_000 }
 
 const left = async (driver: Driver) => ids(await collect(driver.read({})))
@@ -42,9 +45,9 @@ export const janitor: Cases = {
     const driver = await world.owner()
     const task = newTask()
     const call = emitted(task, 1, 0, { time })
-    await driver.publish(old(3))
+    await driver.publish(oldOf(correlationOf(task), 3))
     await driver.commit(turn(task, 0, { time, events: [call] }))
-    const between = old(3)
+    const between = oldOf(correlationOf(task), 3)
     await driver.publish(between)
     const journal = await driver.journal(task)
     const purged = await driver.purge(retention)
@@ -61,7 +64,7 @@ export const janitor: Cases = {
     const driver = await world.owner()
     const task = newTask()
     await driver.commit(turn(task, 0, { time, events: [emitted(task, 1, 0, { time })] }))
-    const between = old(3)
+    const between = oldOf(correlationOf(task), 3)
     await driver.publish(between)
     await driver.commit(turn(task, 1, { time, snapshot: 'state' }))
     await driver.commit(turn(task, 2, { time }))
@@ -71,10 +74,27 @@ export const janitor: Cases = {
     expect(await (await world.reopenOwner(driver)).journal(task)).toEqual(journal)
   },
 
+  'what a live task needs stays with all after it in its partition; what the horizon covers is gone': async world => {
+    const driver = await world.owner()
+    const task = newTask()
+    await driver.publish(old(20))
+    await driver.commit(turn(task, 0, { time }))
+    const later = positions(await driver.publish(old(20)))
+    const purged = await driver.purge(retention)
+    expect(purged.events).toBeGreaterThanOrEqual(20)
+    expect((await driver.journal(task)).records).toHaveLength(1)
+    const [first] = (await collect(driver.read({ task }))).map(({ position }) => position)
+    const needed = [first!, ...later.filter(({ partition }) => partition === first!.partition)]
+    expect(needed.filter(position => isCovered(purged.horizon, position))).toEqual([])
+    const stored = (await collect(driver.read({}))).map(({ position }) => position)
+    expect(stored.filter(position => isCovered(purged.horizon, position))).toEqual([])
+    expect(stored).toHaveLength(41 - purged.events)
+  },
+
   'nothing is purged that a group has not settled': async world => {
     const driver = await world.open()
     const member = await world.join(driver, { maxInFlight: 3 })
-    const sent = old(6)
+    const sent = oldOf(randomUUIDv7(), 6)
     await driver.publish([...entries(2, () => ({ time, type: 'other' })), ...sent])
     await until(() => member.deliveries.length === 3)
     await member.deliveries[0]!.settle(done)
@@ -96,7 +116,7 @@ export const janitor: Cases = {
   'a group that is too far behind is reported, and no longer holds the janitor back': async world => {
     const driver = await world.open()
     const stuck = await world.join(driver, { group: 'stuck', maxInFlight: 1 })
-    await driver.publish(old(50))
+    await driver.publish(oldOf(randomUUIDv7(), 50))
     await until(() => stuck.deliveries.length === 1)
     const purged = await driver.purge({ maxAgeMs: hour, maxLag: 10 })
     expect(purged.heldBy).toContain('stuck')
