@@ -35,6 +35,14 @@ test('the tests in docs/testing.md are those of a file, and they pass', async ()
   await promisify(execFile)(process.execPath, ['--test', file], { cwd: new URL('..', import.meta.url) })
 })
 
+test('the first code in docs/custom-driver.md is a file that the suite runs', async () => {
+  const source = (await read('examples/memory-driver/first-step.test.ts'))
+    .replace('../../src/driver.ts', 'tidings/driver')
+    .replace('../../src/testing/driver.ts', 'tidings/testing/driver')
+  const [, first] = /^```ts\n(.*?)^```$/ms.exec(await read('docs/custom-driver.md'))!
+  expect(first).toBe(source)
+})
+
 onEveryBus(world =>
   it('the example in the README is the file, and it answers', async () => {
     const source = await read('examples/first/app.ts')

@@ -2,10 +2,13 @@ import type { Consumer, Delivery, Driver, DeliveryOutcome, Subscription } from '
 import { TidingsError } from '../../errors.ts'
 import { TestClock } from '../clock.ts'
 
+/** While you write a driver, only some parts of the contract exist: see `Conformance.parts`. */
+export type DriverUnderTest = Partial<Driver> & Pick<Driver, 'close'>
+
 /** The log of one case: empty at first, and used by no other case. */
 export interface TestLog {
   /** Opens a member on this log, as another process would. Its wall clock is `clock`. */
-  open(clock: TestClock): Promise<Driver>
+  open(clock: TestClock): Promise<DriverUnderTest>
   /** Called once, after every member was closed. */
   remove(): Promise<void>
   /** The broker of this log alone, if the case may stop it. */
@@ -42,26 +45,63 @@ export const worker = { group: 'tasks', mode: 'sharded', filter: [{ types: ['tas
 /** Cases by the sentence that each proves. */
 export type Cases = Record<string, (world: World) => Promise<void>>
 
+/** What a complete driver may leave out; `await` looks for `then`. */
+const optional = new Set<string | symbol>(['blobs', 'isReadOnly', 'onEmptied', 'problem', 'then'] satisfies (
+  | keyof Driver
+  | 'then'
+)[])
+
+/** A case uses a method or property that a driver under development does not have. */
+export class MissingMember extends Error {}
+
+/** Takes the place of a missing method. A case that calls it waits here until the suite skips it. */
+const neverSettles = (): unknown =>
+  Object.assign(new Promise(() => {}), { [Symbol.asyncIterator]: () => ({ next: neverSettles }) })
+
 /** The resources of a case: one log and its members. Cleans up. */
 export class World {
   /** The wall clock that all members share. */
   readonly clock = new TestClock()
   readonly #log: TestLog
+  /** The driver may lack parts of the contract. */
+  readonly #isPartial: boolean
   /** Ends the case: it does not apply to this driver. */
   readonly skip: (note: string) => never
+  readonly #missing = Promise.withResolvers<never>()
   readonly #open = new Set<Driver>()
   readonly #failures: unknown[] = []
 
-  constructor(log: TestLog, skip: (note: string) => never) {
+  constructor(log: TestLog, skip: (note: string) => never, isPartial: boolean) {
     this.#log = log
     this.skip = skip
+    this.#isPartial = isPartial
   }
 
   /** Opens a member. */
   async open(): Promise<Driver> {
-    const driver = await this.#log.open(this.clock)
+    const driver = this.#complete(await this.#log.open(this.clock))
     this.#open.add(driver)
     return driver
+  }
+
+  /** A driver whose case is skipped when it uses what the driver does not have yet. */
+  #complete(driver: DriverUnderTest): Driver {
+    if (!this.#isPartial) return driver as Driver
+    return new Proxy(driver as Driver, {
+      get: (target, name) => {
+        const value: unknown = Reflect.get(target, name)
+        if (value === undefined && !optional.has(name)) {
+          this.#missing.reject(new MissingMember(`needs ${String(name)}`))
+          return neverSettles
+        }
+        return typeof value === 'function' ? value.bind(target) : value
+      },
+    })
+  }
+
+  /** Rejects when the case uses what a driver under development lacks. */
+  get missing(): Promise<never> {
+    return this.#missing.promise
   }
 
   /** Opens a member that owns every shard of tasks. Drivers must accept turns only from an owner. */
