@@ -1,9 +1,8 @@
 import { randomUUIDv7 } from 'node:crypto'
 import { admit } from '../bus/admit.ts'
 import type { Bus } from '../bus/bus.ts'
+import { publishFromOutside, type Ingress } from '../bus/ingress.ts'
 import { attribute } from '../bus/telemetry/names.ts'
-import { traceparentFor, ingressSpan } from '../bus/telemetry/spans.ts'
-import { contextOf, inSpan } from '../bus/telemetry/tracing.ts'
 import { assertHosted } from '../tasks/hosts.ts'
 import { instancesFedBy } from '../tasks/links.ts'
 
@@ -17,13 +16,6 @@ export interface PublishResponse {
   linked?: string[]
 }
 
-export interface PublishRequest {
-  /** The `traceparent` header. */
-  readonly caller: string | undefined
-  /** When the request arrived, ms since the epoch. */
-  readonly at: number
-}
-
 /**
  * Publishes events from outside, all or none. Events without a correlation share one, because a request is one user
  * action. @throws E_EVENT_INVALID, E_NOT_FOUND, E_EVENT_TOO_LARGE, E_LOG_UNAVAILABLE
@@ -31,18 +23,12 @@ export interface PublishRequest {
 export async function publishEvents(
   bus: Bus,
   events: readonly unknown[],
-  { caller, at }: PublishRequest,
+  request: Pick<Ingress, 'caller' | 'at'>,
 ): Promise<PublishResponse> {
   const shared = randomUUIDv7()
-  const traceparent = contextOf(caller) && caller
   const drafts = events.map(event => ({ correlationid: shared, ...admit(event, edge) }))
   await assertHosted(bus, drafts)
-  const published = await inSpan(
-    bus.redactor,
-    () =>
-      ingressSpan({ name: 'POST /events', correlation: drafts[0]!.correlationid, caller: traceparent, at, attributes }),
-    span => bus.publishAll(drafts.map(draft => ({ ...traceparentFor(span, { traceparent }), ...draft }))),
-  )
+  const published = await publishFromOutside(bus, { name: 'POST /events', attributes, ...request }, drafts)
   const linked = await instancesFedBy(
     bus,
     drafts.filter((_, i) => !published[i]!.duplicate),

@@ -1,15 +1,12 @@
 import { randomUUIDv7 } from 'node:crypto'
 import type { Bus } from '../../bus/bus.ts'
+import { defaultTenant, publishFromOutside } from '../../bus/ingress.ts'
 import { attribute } from '../../bus/telemetry/names.ts'
-import { traceparentFor, ingressSpan } from '../../bus/telemetry/spans.ts'
-import { inSpan } from '../../bus/telemetry/tracing.ts'
 import type { EmailReceived, Envelope } from '../../received.ts'
 import { withoutEncodedSecrets } from './encoded-secrets.ts'
 import type { Mail } from './mail.ts'
 import { applyRelayTrust, type TrustsRelay } from './authentication-results.ts'
 import { toSubject } from '../subject.ts'
-
-const tenant = 'default'
 
 export interface MailReceipt {
   readonly envelope: Envelope
@@ -30,24 +27,12 @@ export async function publishMail(
   const mail = withoutEncodedSecrets(bus.redactor, { ...whole, headers })
   const stored = attachments.map(async ({ content, ...about }) => ({
     ...about,
-    ...(await bus.putBlob(tenant, content)),
+    ...(await bus.putBlob(defaultTenant, content)),
   }))
   const data: EmailReceived = { ...mail, attachments: await Promise.all(stored), authentication, envelope }
   const subject = toSubject(bus.redactor, bus.redactor.event({ type, data: { subject: mail.subject } }).data.subject)
-  const correlationid = randomUUIDv7()
-  const draft = {
-    id,
-    type,
-    source: '/triggers/smtp',
-    tenant,
-    correlationid,
-    ...(subject && { subject }),
-  }
-  await inSpan(
-    bus.redactor,
-    () => ingressSpan({ name: 'receive mail', correlation: correlationid, at, attributes }),
-    span => bus.publish({ ...draft, ...traceparentFor(span), data }),
-  )
+  const draft = { id, type, source: '/triggers/smtp', correlationid: randomUUIDv7(), ...(subject && { subject }), data }
+  await publishFromOutside(bus, { name: 'receive mail', at, attributes }, [draft])
   return id
 }
 

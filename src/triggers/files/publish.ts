@@ -2,8 +2,7 @@ import { randomUUIDv7 } from 'node:crypto'
 import { posix } from 'node:path'
 import type { Bus } from '../../bus/bus.ts'
 import type { Position } from '../../bus/driver.ts'
-import { traceparentFor, ingressSpan } from '../../bus/telemetry/spans.ts'
-import { inSpan } from '../../bus/telemetry/tracing.ts'
+import { defaultTenant, publishFromOutside } from '../../bus/ingress.ts'
 import { warn } from '../../bus/telemetry/warn.ts'
 import type { EventType } from '../../event.ts'
 import type { FileEvent } from '../../received.ts'
@@ -12,8 +11,6 @@ import { validateInput } from '../../schema.ts'
 import { textOf } from '../../errors.ts'
 import type { FileContent, FileState } from './file-system.ts'
 import { toSingleLine } from '../subject.ts'
-
-const tenant = 'default'
 
 /** Event types by pattern of the path. */
 export type FileTypes = Readonly<Record<string, EventType>>
@@ -41,7 +38,7 @@ export async function publishWritten(
   file: { id: string; path: string; isNew: boolean; state: FileState; content: FileContent },
 ): Promise<PublishedFile> {
   const { path, state, content } = file
-  const contentData = content.bytes ? await bus.putBlob(tenant, content.bytes) : { bytes: state.bytes }
+  const contentData = content.bytes ? await bus.putBlob(defaultTenant, content.bytes) : { bytes: state.bytes }
   const modified = new Date(state.modified).toISOString()
   const data: FileEvent = { path, folder: place.folder, ...contentData, modified }
   const type = file.isNew ? 'file.created' : 'file.changed'
@@ -58,16 +55,11 @@ async function publish(
   type: string,
   data: FileEvent,
 ): Promise<PublishedFile> {
-  const correlationid = randomUUIDv7()
   const path = pathOnLog(bus, data.path, type)
   const subject = toSingleLine(bus.redactor, path)
-  const draft = { id, type, source: `/triggers/${name}`, tenant, subject, correlationid, data }
-  const { position } = await inSpan(
-    bus.redactor,
-    () => ingressSpan({ name: `receive ${type}`, correlation: correlationid, at: Date.now(), attributes: {} }),
-    span => bus.publish({ ...draft, ...traceparentFor(span) }),
-  )
-  return { position, path }
+  const draft = { id, type, source: `/triggers/${name}`, subject, correlationid: randomUUIDv7(), data }
+  const [published] = await publishFromOutside(bus, { name: `receive ${type}`, at: Date.now() }, [draft])
+  return { position: published!.position, path }
 }
 
 /** The type of the app for this path. If the file does not match its schema, warns and returns undefined. */

@@ -1,9 +1,8 @@
 import { hash, randomUUIDv7 } from 'node:crypto'
 import type { IPublishPacket } from 'mqtt'
 import type { Bus, PublishedEvent } from '../../bus/bus.ts'
+import { defaultTenant, publishFromOutside } from '../../bus/ingress.ts'
 import { attribute } from '../../bus/telemetry/names.ts'
-import { traceparentFor, ingressSpan } from '../../bus/telemetry/spans.ts'
-import { inSpan } from '../../bus/telemetry/tracing.ts'
 import { textOf, TidingsError } from '../../errors.ts'
 import type { EventType } from '../../event.ts'
 import type { MqttReceived } from '../../received.ts'
@@ -11,8 +10,6 @@ import { parseExactly } from '../../json-text.ts'
 import { validateInput } from '../../schema.ts'
 import { untyped } from './topics.ts'
 import { toSubject } from '../subject.ts'
-
-const tenant = 'default'
 
 /** A received message. */
 export interface MqttMessage {
@@ -84,23 +81,12 @@ export async function publishMqttMessage(
   const [type, data] = to === untyped ? [to, await untypedData(bus, message)] : [to.type, await typedData(message, to)]
   const { topic } = bus.redactor.event({ type, data: { topic: message.topic } }).data
   const subject = toSubject(bus.redactor, topic)
-  const correlationid = randomUUIDv7()
   const caller = message.properties.find(({ name }) => name === 'traceparent')?.value
-  return inSpan(
-    bus.redactor,
-    () => ingressSpan({ name: 'receive mqtt', correlation: correlationid, caller, at: message.at, attributes }),
-    span =>
-      bus.publish({
-        id,
-        type,
-        source,
-        tenant,
-        correlationid,
-        ...(subject && { subject }),
-        ...traceparentFor(span),
-        data,
-      }),
-  )
+  const draft = { id, type, source, correlationid: randomUUIDv7(), ...(subject && { subject }), data }
+  const [published] = await publishFromOutside(bus, { name: 'receive mqtt', caller, at: message.at, attributes }, [
+    draft,
+  ])
+  return published!
 }
 
 const attributes = { [attribute.protocol]: 'mqtt' }
@@ -109,7 +95,7 @@ async function untypedData(bus: Bus, message: MqttMessage): Promise<MqttReceived
   const { topic, qos, retained, properties } = message
   const text = decodeUtf8(message)
   const payload = text === undefined ? null : parseJsonOrText(text)
-  const raw = text === undefined ? await bus.putBlob(tenant, message.payload) : undefined
+  const raw = text === undefined ? await bus.putBlob(defaultTenant, message.payload) : undefined
   return {
     topic,
     qos,

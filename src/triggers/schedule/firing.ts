@@ -1,7 +1,6 @@
 import type { Bus } from '../../bus/bus.ts'
 import { correlationAt } from '../../bus/ids.ts'
-import { traceparentFor, ingressSpan } from '../../bus/telemetry/spans.ts'
-import { inSpan } from '../../bus/telemetry/tracing.ts'
+import { publishFromOutside } from '../../bus/ingress.ts'
 import type { ScheduleFired } from '../../received.ts'
 import type { Firing } from './plan.ts'
 
@@ -31,39 +30,25 @@ export async function publishFiring(
   const { name } = schedule
   const moment = new Date(due).toISOString().replace('.000Z', 'Z')
   const id = `schedule:${name}:${moment}`
-  const correlationid = correlationAt(due, id)
-  if (mayBeRepeated && (await bus.get(id, correlationid))) return
-  const fired: ScheduleFired = { schedule: name, due: moment, ...(missed && { missed }) }
-  await publish(bus, schedule, { id, correlationid, at: due }, fired)
+  if (mayBeRepeated && (await bus.get(id, correlationAt(due, id)))) return
+  await publish(bus, schedule, id, due, { schedule: name, due: moment, ...(missed && { missed }) })
 }
 
 /** Publishes a sample on request. */
 export async function publishSample(bus: Bus, schedule: NamedSchedule, request: { id: string }, now: number) {
   const { name } = schedule
-  const fired: ScheduleFired = { schedule: name, due: new Date(now).toISOString(), sample: true }
   const id = `schedule:${name}:sample:${request.id}`
-  await publish(bus, schedule, { id, correlationid: correlationAt(now, id), at: now }, fired)
+  await publish(bus, schedule, id, now, { schedule: name, due: new Date(now).toISOString(), sample: true })
 }
 
-interface FiringIds {
-  id: string
-  correlationid: string
-  at: number
-}
-
-async function publish(bus: Bus, { name, event: { type, data } }: NamedSchedule, ids: FiringIds, fired: ScheduleFired) {
-  const { id, correlationid, at } = ids
+async function publish(bus: Bus, { name, event }: NamedSchedule, id: string, at: number, fired: ScheduleFired) {
   const draft = {
     id,
-    type,
+    type: event.type,
     source: `/triggers/${name}`,
     subject: fired.sample ? 'sample' : fired.due,
-    correlationid,
-    data: data === undefined ? fired : data,
+    correlationid: correlationAt(at, id),
+    data: event.data === undefined ? fired : event.data,
   }
-  await inSpan(
-    bus.redactor,
-    () => ingressSpan({ name: `fire ${name}`, correlation: correlationid, at, attributes: {} }),
-    span => bus.publish({ ...draft, ...traceparentFor(span) }),
-  )
+  await publishFromOutside(bus, { name: `fire ${name}`, at }, [draft])
 }

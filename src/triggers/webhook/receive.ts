@@ -1,8 +1,7 @@
 import type { Bus } from '../../bus/bus.ts'
+import { defaultTenant, publishFromOutside } from '../../bus/ingress.ts'
 import { log } from '../../bus/telemetry/log.ts'
 import { attribute } from '../../bus/telemetry/names.ts'
-import { traceparentFor, ingressSpan } from '../../bus/telemetry/spans.ts'
-import { contextOf, inSpan } from '../../bus/telemetry/tracing.ts'
 import { errorData, TidingsError } from '../../errors.ts'
 import { copyOf } from '../../json.ts'
 import type { WebhookReceived } from '../../received.ts'
@@ -21,8 +20,6 @@ import { redactedBody } from './redacted-body.ts'
 import { webhookCorrelation, webhookEventId } from './ids.ts'
 import { type SignedRequest, standardPrefix } from './signatures.ts'
 import { waitForBroker } from './wait-for-broker.ts'
-
-const tenant = 'default'
 
 export interface ActiveEndpoint {
   readonly name: string
@@ -67,33 +64,24 @@ async function publishRequest(
   if (!ownEvent && options.others === 'ignore') return { status: 204 }
 
   await waitForBroker(bus)
-  const raw = await bus.putBlob(tenant, redactedBody(bus.redactor, bytes, request, ownEvent))
+  const raw = await bus.putBlob(defaultTenant, redactedBody(bus.redactor, bytes, request, ownEvent))
   const data: WebhookReceived = { endpoint: name, ...request, raw }
   const correlationid = webhookCorrelation(id, signedAt)
   const draft = {
     id,
     source: webhookSource,
-    tenant,
     correlationid,
     subject: raw.blob,
     ...(ownEvent ?? { type: webhookReceivedType, data }),
   }
-  const traceparentHeader = headers.traceparent as string | undefined
-  const traceparent = contextOf(traceparentHeader) && traceparentHeader
-  const attributes = { [attribute.httpMethod]: 'POST', [attribute.httpRoute]: `/hooks/${name}` }
-  const published = await inSpan(
-    bus.redactor,
-    () =>
-      ingressSpan({
-        name: `POST /hooks/${name}`,
-        correlation: correlationid,
-        caller: traceparent,
-        at: arrived,
-        attributes,
-      }),
-    span => bus.publish({ ...draft, ...traceparentFor(span, { traceparent }) }),
-  )
-  const { correlationid: correlation, duplicate } = published
+  const ingress = {
+    name: `POST /hooks/${name}`,
+    at: arrived,
+    caller: headers.traceparent as string | undefined,
+    attributes: { [attribute.httpMethod]: 'POST', [attribute.httpRoute]: `/hooks/${name}` },
+  }
+  const [published] = await publishFromOutside(bus, ingress, [draft])
+  const { correlationid: correlation, duplicate } = published!
   const linked = duplicate ? [] : await instancesFedBy(bus, [draft])
   const body = {
     id,
