@@ -1,6 +1,6 @@
-import { hash } from 'node:crypto'
 import { type Address, addressParser, decodeWords } from 'postal-mime'
 import type { EmailReceived, Mailbox } from '../../received.ts'
+import { digestOf } from '../digest.ts'
 import { unflow } from './flowed.ts'
 import { htmlReader } from './html.ts'
 import { decodeText } from './decode.ts'
@@ -38,7 +38,7 @@ export function parseMail(bytes: Buffer): Mail {
   const html = texts.filter(isHtml).map(decodedText)
   return {
     // Without a Message-ID the whole text identifies the mail.
-    id: `mail:${messageId ? sha256(messageId, sha256(body)) : sha256(bytes)}`,
+    id: `mail:${messageId ? digestOf(messageId, digestOf(body)) : digestOf(bytes)}`,
     ...(messageId && { messageId }),
     ...addressesOf(fields),
     subject: decodeWords(fieldValue(fields, 'subject') ?? '').trim(),
@@ -110,9 +110,6 @@ const attachmentOf = ({ type, disposition, filename, contentId, content }: LeafP
   ...(contentId && { contentId }),
   content,
 })
-
-const sha256 = (...parts: (string | Uint8Array)[]) =>
-  hash('sha256', Buffer.concat(parts.flatMap(part => [Buffer.from(part), Buffer.of(0)])), 'hex')
 
 function dateOf(date = ''): { date?: string } {
   const time = Date.parse(date)

@@ -41,9 +41,13 @@ export interface ConnectionLoss {
 export class Connection {
   /** Resolves when the connection is closed. */
   readonly ended: Promise<ConnectionLoss>
-  readonly #client: Mqtt.MqttClient
-  readonly #accepted = Promise.withResolvers<boolean>()
   readonly #closing = new AbortController()
+  /** Aborts when the connection is closed. */
+  readonly closed: AbortSignal = this.#closing.signal
+  readonly #accepted = Promise.withResolvers<boolean>()
+  /** Resolves when the broker accepted the connection and `onSession` is done. True if it has the session. */
+  readonly ready = this.#accepted.promise
+  readonly #client: Mqtt.MqttClient
   #sessionReady: Promise<void> = Promise.resolve()
   #isAccepted = false
   #inProgress = 0
@@ -65,10 +69,10 @@ export class Connection {
     // As a constructor option the client ignores it in MQTT 3.1.1.
     client.options.customHandleAcks = (topic, _payload, packet: Mqtt.IPublishPacket, answer) =>
       this.#handle(async () => {
-        const isTakenOver = await handlers.onMessage({ ...packet, topic })
-        if (!isTakenOver || this.closed.aborted) return
-        isTakenOver.known.answeredAt = performance.now()
-        answer(settings.version === 5 ? isTakenOver.code : 0)
+        const handled = await handlers.onMessage({ ...packet, topic })
+        if (!handled || this.closed.aborted) return
+        handled.known.answeredAt = performance.now()
+        answer(settings.version === 5 ? handled.code : 0)
       })
     client.handleMessage = (packet, done) => {
       if (packet.qos === 1) done()
@@ -101,16 +105,6 @@ export class Connection {
       }),
     )
     client.connect()
-  }
-
-  /** Aborts when the connection is closed. */
-  get closed(): AbortSignal {
-    return this.#closing.signal
-  }
-
-  /** Resolves when the broker accepted the connection and `onSession` is done. True if it has the session. */
-  ready(): Promise<boolean> {
-    return this.#accepted.promise
   }
 
   /** @throws E_MQTT_REFUSED, and anything else when the connection ends meanwhile. */
@@ -157,10 +151,7 @@ export class Connection {
   #onConnected(present: boolean, { onSession }: ConnectionHandlers): void {
     this.#isAccepted = true
     this.#sessionReady = onSession(present)
-    this.#sessionReady.then(
-      () => this.#accepted.resolve(present),
-      error => this.#fail(error),
-    )
+    this.#sessionReady.then(() => this.#accepted.resolve(present)).catch(error => this.#fail(error))
   }
 
   #handle(work: () => Promise<void>): void {
@@ -177,18 +168,18 @@ export class Connection {
   }
 
   #lossOf(): ConnectionLoss {
-    const error = this.#error
-    const withoutReason = this.#isAccepted
-      ? 'the broker closed the connection without a reason, as brokers do when another client connects with the same client id'
-      : 'the broker closed the connection without a reason before it accepted it'
-    const description =
-      this.#reason === undefined ? withoutReason : `the broker closed the connection, reason ${this.#reason}`
-    const isTakenOver = this.#reason === sessionTakenOver
-    return {
-      reason: isTakenOver ? 'another client connected with the same client id' : error ? textOf(error) : description,
-      isPermanent: error !== undefined && isPermanentError(error),
-      takenOver: isTakenOver,
-    }
+    const takenOver = this.#reason === sessionTakenOver
+    const reason = takenOver ? 'another client connected with the same client id' : this.#lossReason()
+    return { reason, isPermanent: this.#error !== undefined && isPermanentError(this.#error), takenOver }
+  }
+
+  #lossReason(): string {
+    if (this.#error) return textOf(this.#error)
+    const closed = 'the broker closed the connection'
+    if (this.#reason !== undefined) return `${closed}, reason ${this.#reason}`
+    return this.#isAccepted
+      ? `${closed} without a reason, as brokers do when another client connects with the same client id`
+      : `${closed} without a reason before it accepted it`
   }
 }
 

@@ -1,7 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { IPublishPacket } from 'mqtt'
 import type { Bus } from '../../bus/bus.ts'
-import type { Redactor } from '../../bus/redact.ts'
 import { log } from '../../bus/telemetry/log.ts'
 import { metrics } from '../../bus/telemetry/metrics.ts'
 import { warn } from '../../bus/telemetry/warn.ts'
@@ -9,6 +8,7 @@ import { type ErrorCode, TidingsError, textOf } from '../../errors.ts'
 import { toMqttMessage, publishMqttMessage, type MqttMessage } from './message.ts'
 import type { KnownMessage, Session } from './session.ts'
 import type { MqttSettings } from './settings.ts'
+import type { MessageType } from './topics.ts'
 
 // While the log cannot be written; the delay doubles.
 const [minRetryDelayMs, maxRetryDelayMs] = [100, 5_000]
@@ -17,18 +17,8 @@ const logThrottleMs = 10_000
 /* Reason codes of MQTT 5.0. */
 const success = 0
 const topicNameInvalid = 144
+/** For messages that can never be stored. */
 const reasonCodes: Partial<Record<ErrorCode, number>> = { E_EVENT_INVALID: 153, E_EVENT_TOO_LARGE: 131 }
-
-class MessageRejected extends Error {
-  readonly reason: number
-  readonly code: ErrorCode
-
-  constructor(code: ErrorCode, reason: number, text: string) {
-    super(text)
-    this.code = code
-    this.reason = reason
-  }
-}
 
 /** Stores the messages of a session one after the other, across connections. */
 export class MqttInbox {
@@ -58,7 +48,7 @@ export class MqttInbox {
       if (closed.aborted) return undefined
       const message = toMqttMessage(packet)
       const known = this.#session.identify(message)
-      const code = await this.#retryUntilDone(() => this.#store(message, known), closed)
+      const code = await this.#retryUntilDone(() => this.#storeOrReject(message, known), closed)
       if (code !== undefined && known.position === undefined) this.#session.forget(known)
       return code === undefined ? undefined : { code, known }
     })
@@ -66,10 +56,8 @@ export class MqttInbox {
 
   /** True when the release of the packet id is durable; false if the connection closed first. */
   release(packetId: number, closed: AbortSignal): Promise<boolean> {
-    return this.#enqueue(async () => {
-      const done = await this.#retryUntilDone(() => this.#session.release(packetId).then(() => success), closed)
-      return done !== undefined
-    })
+    const release = () => this.#session.release(packetId).then(() => true)
+    return this.#enqueue(async () => (await this.#retryUntilDone(release, closed)) ?? false)
   }
 
   #enqueue<T>(work: () => Promise<T>): Promise<T> {
@@ -78,13 +66,12 @@ export class MqttInbox {
     return turn
   }
 
-  /** Retries until the message is stored or rejected. While the log is unavailable the broker keeps further messages. */
-  async #retryUntilDone(work: () => Promise<number>, closed: AbortSignal): Promise<number | undefined> {
+  /** Retries until the log is available, while the broker keeps further messages; undefined if the connection closed first. */
+  async #retryUntilDone<T>(work: () => Promise<T>, closed: AbortSignal): Promise<T | undefined> {
     for (let ms = minRetryDelayMs; !closed.aborted; ms = Math.min(ms * 2, maxRetryDelayMs)) {
       try {
         return await work()
       } catch (error) {
-        if (error instanceof MessageRejected) return this.#reject(error)
         if (ms === minRetryDelayMs) this.#warn(`the log cannot be written, so messages wait: ${textOf(error)}`)
         await pause(ms, undefined, { signal: closed }).catch(() => {})
       }
@@ -92,51 +79,50 @@ export class MqttInbox {
     return undefined
   }
 
-  async #store(message: MqttMessage, known: KnownMessage): Promise<number> {
-    const { topic, payload } = message
-    const { maxBytes, routes } = this.#settings
-    if (payload.length > maxBytes)
-      throw new MessageRejected(
-        'E_EVENT_TOO_LARGE',
-        131,
-        `${topic}: the payload has ${payload.length} bytes, but maxBytes is ${maxBytes}`,
-      )
-    const to = routes.route(topic)
-    if (!to)
-      throw new MessageRejected('E_EVENT_INVALID', topicNameInvalid, `${topic}: no topic filter of the trigger matches`)
-    if (known.position === undefined) {
-      if (message.retained && (await this.#session.wasRetained(message))) return success
-      const event = { id: known.id, source: this.#source, to }
-      const { position } = await publishMqttMessage(this.#bus, message, event).catch((error: unknown) => {
-        const reason = error instanceof TidingsError ? reasonCodes[error.code] : undefined
-        throw reason === undefined
-          ? error
-          : new MessageRejected((error as TidingsError).code, reason, `${topic}: ${textOf(error)}`)
-      })
-      await this.#session.markStored(known, position)
+  async #storeOrReject(message: MqttMessage, known: KnownMessage): Promise<number> {
+    const to = this.#settings.routes.route(message.topic)
+    try {
+      if (!to) throw new TidingsError('E_EVENT_INVALID', 'no topic filter of the trigger matches')
+      await this.#store(message, known, to)
+      return success
+    } catch (error) {
+      const reason = error instanceof TidingsError && reasonCodes[error.code]
+      if (!reason) throw error
+      this.#logRejection(error, message.topic)
+      return to ? reason : topicNameInvalid
     }
-    if (message.retained) await this.#session.markRetained(message)
-    return success
   }
 
-  #reject({ code, reason, message }: MessageRejected): number {
+  async #store(message: MqttMessage, known: KnownMessage, to: MessageType): Promise<void> {
+    const { length } = message.payload
+    const { maxBytes } = this.#settings
+    if (length > maxBytes)
+      throw new TidingsError('E_EVENT_TOO_LARGE', `the payload has ${length} bytes, but maxBytes is ${maxBytes}`)
+    if (known.position === undefined) {
+      if (message.retained && (await this.#session.wasRetained(message))) return
+      const event = { id: known.id, source: this.#source, to }
+      await this.#session.markStored(known, (await publishMqttMessage(this.#bus, message, event)).position)
+    }
+    if (message.retained) await this.#session.markRetained(message)
+  }
+
+  #logRejection({ code, message }: TidingsError, topic: string): void {
     metrics.refused.add(1, this.#settings.name, code)
     this.#unlogged++
-    if (performance.now() - this.#lastLogAt < logThrottleMs) return reason
+    if (performance.now() - this.#lastLogAt < logThrottleMs) return
     this.#lastLogAt = performance.now()
     const more = this.#unlogged > 1 ? `; ${this.#unlogged} rejected since the last such warning` : ''
-    this.#warn(`rejected a message: ${code} ${message}${more}`)
+    this.#warn(`rejected a message: ${code} ${topic}: ${message}${more}`)
     this.#unlogged = 0
-    return reason
   }
 
   #warn(text: string): void {
-    warnOfTrigger(this.#bus.redactor, this.#settings.name, text)
+    warnOfTrigger(this.#bus, this.#settings.name, text)
   }
 }
 
 /** Logs or prints a redacted warning; topics may contain secrets. */
-export function warnOfTrigger(redactor: Redactor, trigger: string, text: string): void {
+export function warnOfTrigger({ redactor }: Bus, trigger: string, text: string): void {
   if (log.warn) log.warn({ trigger }, redactor.text(text))
   else warn(redactor, `trigger ${trigger}: ${text}`)
 }

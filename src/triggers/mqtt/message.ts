@@ -1,4 +1,4 @@
-import { hash, randomUUIDv7 } from 'node:crypto'
+import { randomUUIDv7 } from 'node:crypto'
 import type { IPublishPacket } from 'mqtt'
 import type { Bus, PublishedEvent } from '../../bus/bus.ts'
 import { defaultTenant, publishFromOutside } from '../../bus/ingress.ts'
@@ -8,7 +8,8 @@ import type { EventType } from '../../event.ts'
 import type { MqttReceived } from '../../received.ts'
 import { parseExactly } from '../../json-text.ts'
 import { validateInput } from '../../schema.ts'
-import { untyped } from './topics.ts'
+import { untyped, type MessageType } from './topics.ts'
+import { digestOf } from '../digest.ts'
 import { toSubject } from '../subject.ts'
 
 /** A received message. */
@@ -35,14 +36,8 @@ export interface MqttMessage {
 }
 
 export function toMqttMessage(packet: IPublishPacket): MqttMessage {
-  const {
-    topic,
-    qos,
-    dup,
-    retain,
-    messageId = 0,
-    properties: { userProperties = {}, payloadFormatIndicator } = {},
-  } = packet
+  const { topic, qos, dup, retain, messageId = 0, properties: properties5 = {} } = packet
+  const { userProperties = {}, payloadFormatIndicator } = properties5
   const payload = Buffer.from(packet.payload as Buffer)
   const properties = Object.entries(userProperties).flatMap(([name, values]) =>
     [values].flat().map(value => ({ name, value })),
@@ -65,9 +60,8 @@ export function toMqttMessage(packet: IPublishPacket): MqttMessage {
   }
 }
 
-/** 32 hex digits; each part is followed by a NUL byte. */
-export const shortDigest = (...parts: (string | Uint8Array)[]) =>
-  hash('sha256', Buffer.concat(parts.flatMap(part => [Buffer.from(part), Buffer.of(0)])), 'hex').slice(0, 32)
+/** 32 hex digits. */
+export const shortDigest = (...parts: (string | Uint8Array)[]) => digestOf(...parts).slice(0, 32)
 
 /**
  * Publishes the message under this id.
@@ -76,7 +70,7 @@ export const shortDigest = (...parts: (string | Uint8Array)[]) =>
 export async function publishMqttMessage(
   bus: Bus,
   message: MqttMessage,
-  { id, source, to }: { id: string; source: string; to: EventType | typeof untyped },
+  { id, source, to }: { id: string; source: string; to: MessageType },
 ): Promise<PublishedEvent> {
   const [type, data] = to === untyped ? [to, await untypedData(bus, message)] : [to.type, await typedData(message, to)]
   const { topic } = bus.redactor.event({ type, data: { topic: message.topic } }).data
@@ -94,16 +88,11 @@ const attributes = { [attribute.protocol]: 'mqtt' }
 async function untypedData(bus: Bus, message: MqttMessage): Promise<MqttReceived> {
   const { topic, qos, retained, properties } = message
   const text = decodeUtf8(message)
-  const payload = text === undefined ? null : parseJsonOrText(text)
-  const raw = text === undefined ? await bus.putBlob(defaultTenant, message.payload) : undefined
-  return {
-    topic,
-    qos,
-    retained,
-    payload,
-    ...(raw && { raw }),
-    ...(properties.length > 0 && { properties: [...properties] }),
-  }
+  const content =
+    text === undefined
+      ? { payload: null, raw: await bus.putBlob(defaultTenant, message.payload) }
+      : { payload: parseJsonOrText(text) }
+  return { topic, qos, retained, ...content, ...(properties.length > 0 && { properties: [...properties] }) }
 }
 
 /** @throws E_EVENT_INVALID */

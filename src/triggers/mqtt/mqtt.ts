@@ -81,10 +81,10 @@ class Receiver implements RunningTrigger {
     this.#loop = this.#run(loss)
   }
 
-  async stop(cut?: AbortSignal): Promise<void> {
+  async stop(abort?: AbortSignal): Promise<void> {
     this.#stopping.abort()
-    await settledOrAborted(this.#inbox.idle(), cut)
-    await settledOrAborted(Promise.all([this.#connection?.close(), this.#loop]), cut)
+    await settledOrAborted(this.#inbox.idle(), abort)
+    await settledOrAborted(Promise.all([this.#connection?.close(), this.#loop]), abort)
   }
 
   async #run(first: ConnectionLoss | undefined): Promise<void> {
@@ -95,8 +95,7 @@ class Receiver implements RunningTrigger {
         if (!signal.aborted) loss = await this.#connect()
       } else {
         const since = performance.now()
-        if (this.#lossReason)
-          warnOfTrigger(this.#bus.redactor, this.#settings.name, `connected to ${this.#settings.address}`)
+        if (this.#lossReason) this.#warn(`connected to ${this.#settings.address}`)
         this.#lossReason = ''
         loss = await this.#connection!.ended
         if (performance.now() - since > stableAfterMs) this.#failures = 0
@@ -113,7 +112,7 @@ class Receiver implements RunningTrigger {
       await this.#session.save({ sure: false })
       const opened = this.#open()
       connection = this.#connection = opened
-      const ready = opened.ready().then(present => this.#subscribe(opened, present ? subscribed : []))
+      const ready = opened.ready.then(present => this.#subscribe(opened, present ? subscribed : []))
       return (await Promise.race([ready, opened.ended])) ?? undefined
     } catch (error) {
       if (connection?.closed.aborted) return connection.ended
@@ -127,8 +126,6 @@ class Receiver implements RunningTrigger {
   }
 
   #open(): Connection {
-    const closed = new AbortController()
-    const gone = AbortSignal.any([this.#stopping.signal, closed.signal])
     const connection = new Connection(this.#package, this.#settings, {
       // May fail: it only makes the next start faster.
       onAcknowledged: before => void this.#session.forgetAnswered(before).catch(() => {}),
@@ -136,7 +133,7 @@ class Receiver implements RunningTrigger {
       onMessage: packet => this.#inbox.receive(packet, gone),
       onRelease: packetId => this.#inbox.release(packetId, gone),
     })
-    void connection.ended.then(() => closed.abort())
+    const gone = AbortSignal.any([this.#stopping.signal, connection.closed])
     return connection
   }
 
@@ -149,32 +146,26 @@ class Receiver implements RunningTrigger {
     const left = new Set(this.#session.possibleFilters.map(filterOf)).difference(new Set(wanted.map(filterOf)))
     await connection.unsubscribe([...left])
     for (const { topic, qos: granted } of await connection.subscribe(added, qos))
-      if (granted < qos)
-        warnOfTrigger(
-          this.#bus.redactor,
-          this.#settings.name,
-          `the broker grants "${topic}" only at QoS ${granted}, not ${qos}`,
-        )
+      if (granted < qos) this.#warn(`the broker grants "${topic}" only at QoS ${granted}, not ${qos}`)
     await this.#session.save({ filters: wanted, sure: true })
   }
 
-  #onLoss({ reason: why, isPermanent: lasting, takenOver }: ConnectionLoss): void {
-    const { clientId, name } = this.#settings
-    const text = takenOver
-      ? `${why}, ${clientId}: use another clientId in each process; the option group shares messages`
-      : why
+  #onLoss({ reason, isPermanent, takenOver }: ConnectionLoss): void {
+    const advice = `, ${this.#settings.clientId}: use another clientId in each process; the option group shares messages`
+    const text = takenOver ? reason + advice : reason
     if (text === this.#lossReason) return
     this.#lossReason = text
-    warnOfTrigger(this.#bus.redactor, name, `${lasting ? 'E_MQTT_REFUSED ' : ''}${this.address}`)
+    this.#warn(`${isPermanent ? 'E_MQTT_REFUSED ' : ''}${this.address}`)
+  }
+
+  #warn(text: string): void {
+    warnOfTrigger(this.#bus, this.#settings.name, text)
   }
 
   /** The longest delay if another client took over, or if retrying cannot help. */
-  #delay({ isPermanent: lasting, takenOver }: ConnectionLoss): number {
-    const ms =
-      lasting || takenOver
-        ? maxReconnectDelayMs
-        : Math.min(maxReconnectDelayMs, minReconnectDelayMs * 2 ** this.#failures++)
-    return ms * (0.75 + Math.random() / 2)
+  #delay({ isPermanent, takenOver }: ConnectionLoss): number {
+    const ms = isPermanent || takenOver ? Infinity : minReconnectDelayMs * 2 ** this.#failures++
+    return Math.min(ms, maxReconnectDelayMs) * (0.75 + Math.random() / 2)
   }
 }
 

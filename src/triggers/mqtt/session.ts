@@ -75,7 +75,7 @@ export class Session {
     { clientId, source, types }: { clientId: string; source: string; types: readonly string[] },
   ): Promise<Session> {
     const session = new Session(bus, clientId)
-    if (await session.#load()) await session.#restore(source, types)
+    await session.#restore(source, types)
     return session
   }
 
@@ -151,12 +151,9 @@ export class Session {
     const positions = [...this.#byPacketId.values(), ...this.#byOwnId.values()].map(({ position }) => position)
     const isSettled = !positions.includes(undefined)
     const saved: SessionDocument = {
-      filters: this.#saved.filters,
-      sure: this.#saved.sure,
+      ...this.#saved,
       ...changes,
-      from: isSettled
-        ? positions.reduce((cursor: Cursor, position) => rewind(cursor, position!), head)
-        : this.#saved.from,
+      ...(isSettled && { from: positions.reduce((cursor: Cursor, position) => rewind(cursor, position!), head) }),
       upTo: this.#upTo,
       waiting: [...this.#byPacketId.values()].filter(({ qos }) => qos === 2).map(({ packetId }) => packetId),
       reuses: this.#reuses,
@@ -185,18 +182,14 @@ export class Session {
     return `mqtt/${this.#key}/retained/${shortDigest(topic)}`
   }
 
-  async #load(): Promise<boolean> {
-    const saved = await this.#bus.documents.read<SessionDocument>(this.#document)
-    if (!saved) return false
-    // Older versions stored numbers.
-    this.#saved = { ...saved, from: readCursor(saved.from), upTo: readCursor(saved.upTo) }
-    this.#upTo = this.#saved.upTo
-    this.#reuses = this.#saved.reuses
-    return true
-  }
-
   async #restore(source: string, types: readonly string[]): Promise<void> {
-    const { from, upTo, waiting } = this.#saved
+    const saved = await this.#bus.documents.read<SessionDocument>(this.#document)
+    if (!saved) return
+    // Older versions stored numbers.
+    const [from, upTo] = [readCursor(saved.from), readCursor(saved.upTo)]
+    this.#saved = { ...saved, from, upTo }
+    this.#upTo = upTo
+    this.#reuses = saved.reuses
     const answeredAt = performance.now()
     for await (const { event, position } of this.#bus.read({ after: from, filter: [{ types }] })) {
       if (event.source !== source) continue
@@ -205,7 +198,7 @@ export class Session {
       this.#upTo = advance(this.#upTo, position)
       if (parsed.packetId === 0) this.#addByOwnId({ ...parsed, position, answeredAt })
       else this.#addByPacketId({ ...parsed, position, answeredAt })
-      if (parsed.qos === 2 && isCovered(upTo, position) && !waiting.includes(parsed.packetId))
+      if (parsed.qos === 2 && isCovered(upTo, position) && !saved.waiting.includes(parsed.packetId))
         this.#byPacketId.delete(parsed.packetId)
     }
   }

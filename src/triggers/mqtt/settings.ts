@@ -32,19 +32,15 @@ export interface MqttOptions {
   maxBytes?: number
 }
 
-export interface MqttSettings {
-  readonly name: string
-  readonly clientId: string
+type RequiredOption = 'name' | 'clientId' | 'tls' | 'qos' | 'version' | 'maxBytes'
+
+export interface MqttSettings extends Readonly<Required<Pick<MqttOptions, RequiredOption>>> {
   readonly host: string
   readonly port: number
   readonly secure: boolean
   readonly username: string | undefined
   readonly password: string | undefined
-  readonly tls: NonNullable<MqttOptions['tls']>
-  readonly qos: 0 | 1 | 2
-  readonly version: 5 | '3.1.1'
   readonly group: string | undefined
-  readonly maxBytes: number
   readonly routes: TopicRoutes
   /** Where the broker is, without credentials. */
   readonly address: string
@@ -69,16 +65,14 @@ export function mqttSettings(options: MqttOptions): MqttSettings {
   checkOptions('mqtt()', options, checks, ['topics'])
   const { clientId, topics, name = 'mqtt', qos = 1, version = 5, group, maxBytes = 4 * 1024 * 1024, tls = {} } = options
   assertTriggerName(name)
-  if (!clientId)
-    throw new TidingsError('E_APP_INVALID', `trigger "${name}" needs a clientId, which identifies its session`)
-  if (group !== undefined && version !== 5)
-    throw new TidingsError('E_APP_INVALID', `trigger "${name}": group needs version 5`)
+  const invalid = (problem: string) => new TidingsError('E_APP_INVALID', `trigger "${name}"${problem}`)
+  if (!clientId) throw invalid(' needs a clientId, which identifies its session')
+  if (group !== undefined && version !== 5) throw invalid(': group needs version 5')
   if (group !== undefined && !/^[^/+#\0]+$/.test(group))
-    throw new TidingsError('E_APP_INVALID', `trigger "${name}": invalid group "${group}"; use a name without / + #`)
+    throw invalid(`: invalid group "${group}"; use a name without / + #`)
   const url = parseBrokerUrl(options.url ?? process.env.TIDINGS_MQTT_URL)
   const secure = url.protocol === 'mqtts:'
-  if (!secure && options.tls)
-    throw new TidingsError('E_APP_INVALID', `trigger "${name}" has tls options, but its URL has no TLS; use mqtts://`)
+  if (!secure && options.tls) throw invalid(' has tls options, but its URL has no TLS; use mqtts://')
   const host = url.hostname.replace(/^\[(.*)\]$/, '$1')
   const port = Number(url.port || (secure ? 8883 : 1883))
   return {

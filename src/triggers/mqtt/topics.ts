@@ -11,7 +11,9 @@ import type { EventType } from '../../event.ts'
 export const untyped = 'mqtt.received'
 
 /** Filters, or by filter the type of the events: one of your own, with the payload as data, or `mqtt.received`. */
-export type MqttTopics = readonly string[] | Readonly<Record<string, EventType | typeof untyped>>
+export type MqttTopics = readonly string[] | Readonly<Record<string, MessageType>>
+
+export type MessageType = EventType | typeof untyped
 
 export interface TopicRoutes {
   /** The subscriptions, sorted. */
@@ -20,7 +22,7 @@ export interface TopicRoutes {
   readonly first: string
   readonly types: readonly string[]
   /** The type for a topic, by the most specific matching filter; undefined if none matches. */
-  route(topic: string): EventType | typeof untyped | undefined
+  route(topic: string): MessageType | undefined
 }
 
 /**
@@ -28,7 +30,7 @@ export interface TopicRoutes {
  * for a type that is reserved
  */
 export function topicRoutes(topics: MqttTopics): TopicRoutes {
-  const entries = Object.entries<EventType | typeof untyped>(
+  const entries = Object.entries<MessageType>(
     isList(topics) ? Object.fromEntries(topics.map(filter => [filter, untyped])) : topics,
   )
   if (entries.length === 0) throw invalid('topics is empty; name at least one filter')

@@ -12,7 +12,7 @@ export interface ScheduledEvent {
 }
 
 /** A schedule and what it publishes. */
-export interface NamedSchedule {
+interface NamedSchedule {
   readonly name: string
   readonly event: ScheduledEvent
 }

@@ -1,4 +1,4 @@
-import type { ScheduleRule } from './rule.ts'
+import { dueBetween, type ScheduleRule } from './rule.ts'
 
 /*
  * Decides which due times to fire now. Pure, so that tests can try any jump of a clock.
@@ -57,23 +57,15 @@ export function planFirings({ rule, catchUp, progress, from, handledUntil, now }
   const missed = after < from ? rule.newest(maxCaughtUp[catchUp], after, from) : []
   const until = missed[0] ?? from
   const first = after < from ? rule.next(after) : undefined
-  const firings = missed.map(due => ({ due, missed: true }))
-  const due = dueBetween(rule, Math.max(handledUntil, from - 1), now)
-  for (const each of due) if (isOpen(progress, each)) firings.push({ due: each, missed: false })
+  const watched = dueBetween(rule.next, Math.max(handledUntil, from - 1), now + 1)
+    .take(maxFirings)
+    .toArray()
+  const open = watched.filter(due => isOpen(progress, due))
   return {
-    firings,
+    firings: [...missed.map(due => ({ due, missed: true })), ...open.map(due => ({ due, missed: false }))],
     ...(first !== undefined && first < until && { skipped: [after, until - 1] as const }),
-    until: due.length < maxFirings ? now : due.at(-1)!,
+    until: watched.length < maxFirings ? now : watched.at(-1)!,
   }
-}
-
-function dueBetween(rule: ScheduleRule, after: number, until: number): number[] {
-  const found: number[] = []
-  for (let due = rule.next(after); due !== undefined && due <= until; due = rule.next(due)) {
-    found.push(due)
-    if (found.length === maxFirings) break
-  }
-  return found
 }
 
 const isOpen = ({ after, skipped }: ScheduleProgress, due: number) =>

@@ -19,7 +19,7 @@ export function cronRule(expression: string, zone = 'UTC'): ScheduleRule {
   const cron = parseCron(expression, zone)
   const next = (after: number) => cron.nextRun(new Date(after))?.getTime()
   const newest = (count: number, after: number, before: number) => {
-    const first = firstBetween(next, after, before, count)
+    const first = dueBetween(next, after, before).take(count).toArray()
     if (first.length < count || count === 0) return first
     const last = cron.previousRuns(count, new Date(before)).map(due => due.getTime())
     return last.filter(due => due > after && due < before).reverse()
@@ -27,11 +27,9 @@ export function cronRule(expression: string, zone = 'UTC'): ScheduleRule {
   return { text: `${expression} ${zone}`, next, newest }
 }
 
-function firstBetween(next: ScheduleRule['next'], after: number, before: number, count: number): number[] {
-  const found: number[] = []
-  for (let due = next(after); due !== undefined && due < before && found.length < count; due = next(due))
-    found.push(due)
-  return found
+/** Both moments are excluded. */
+export function* dueBetween(next: ScheduleRule['next'], after: number, before: number): Generator<number> {
+  for (let due = next(after); due !== undefined && due < before; due = next(due)) yield due
 }
 
 function parseCron(expression: string, zone: string): Cron {
@@ -62,18 +60,14 @@ export function intervalRule(every: Duration): ScheduleRule {
 }
 
 function intervalMs(every: Duration): number {
-  const ms = readDuration(every)
-  if (!Number.isInteger(ms) || ms < minIntervalMs)
-    throw invalid(`every "${every}" is too short or not whole milliseconds; use a second or more`)
-  return ms
-}
-
-function readDuration(every: Duration): number {
+  let ms: number
   try {
-    return milliseconds(every)
+    ms = milliseconds(every)
   } catch (cause) {
     throw invalid(`every: ${textOf(cause)}`, cause)
   }
+  if (Number.isInteger(ms) && ms >= minIntervalMs) return ms
+  throw invalid(`every "${every}" is too short or not whole milliseconds; use a second or more`)
 }
 
 const invalid = (text: string, cause?: unknown) => new TidingsError('E_APP_INVALID', text, { cause })

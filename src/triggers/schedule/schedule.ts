@@ -21,7 +21,7 @@ import {
   withSkipped,
 } from './plan.ts'
 import { cronRule, intervalRule, type ScheduleRule } from './rule.ts'
-import type { RunningTrigger, Trigger } from '../trigger.ts'
+import type { Trigger } from '../trigger.ts'
 
 export interface ScheduleOptions<T = unknown> {
   /** Five fields, or six with seconds first: `0 3 * * *`. Either this or `every`. */
@@ -74,12 +74,12 @@ export function schedule<T>(name: string, options: ScheduleOptions<T>, clock: Cl
     kind: 'trigger',
     name,
     types: [event.type],
-    address: address,
+    address,
     sendSample: requestSample(name),
     start: async bus => {
       const running = new RunningSchedule({ bus, name, rule, catchUp, event, clock })
       await running.start()
-      return { address, stop: cut => running.stop(cut) } satisfies RunningTrigger
+      return { address, stop: abort => running.stop(abort) }
     },
   }
 }
@@ -120,12 +120,7 @@ interface RunningScheduleOptions {
 }
 
 class RunningSchedule {
-  readonly #bus: Bus
-  readonly #name: string
-  readonly #rule: ScheduleRule
-  readonly #catchUp: CatchUp
-  readonly #event: ScheduledEvent
-  readonly #clock: Clock
+  readonly #options: RunningScheduleOptions
   #period!: WatchPeriod
   #lastPoll = Number.NaN
   #next: number | undefined
@@ -133,21 +128,17 @@ class RunningSchedule {
   #hasWarned = false
   #stopPolling: (() => void) | undefined
 
-  constructor({ bus, name, rule, catchUp, event, clock }: RunningScheduleOptions) {
-    this.#bus = bus
-    this.#name = name
-    this.#rule = rule
-    this.#catchUp = catchUp
-    this.#event = event
-    this.#clock = clock
+  constructor(options: RunningScheduleOptions) {
+    this.#options = options
   }
 
   async start(): Promise<void> {
+    const { bus, name, clock } = this.#options
     this.#poll()
     // The first poll is recorded on the log, so that due times count from now on, even after a stop.
     await this.#read(this.#period)
-    const timer = setInterval(() => this.#poll(), this.#clock.pollIntervalMs)
-    const ignore = onSampleRequest(this.#bus, this.#name, request => void this.#publishSample(request))
+    const timer = setInterval(() => this.#poll(), clock.pollIntervalMs)
+    const ignore = onSampleRequest(bus, name, request => void this.#publishSample(request))
     this.#stopPolling = () => {
       ignore()
       clearInterval(timer)
@@ -155,15 +146,16 @@ class RunningSchedule {
     this.#poll()
   }
 
-  async stop(cut?: AbortSignal): Promise<void> {
+  async stop(abort?: AbortSignal): Promise<void> {
     this.#stopPolling?.()
     this.#stopPolling = undefined
-    if (this.#inProgress) await settledOrAborted(this.#inProgress, cut)
+    if (this.#inProgress) await settledOrAborted(this.#inProgress, abort)
   }
 
   /** Cheap if nothing is due. Continues while the log is unavailable, to notice jumps of the clock. */
   #poll(): void {
-    const now = this.#clock.now()
+    const { clock, rule } = this.#options
+    const now = clock.now()
     if (!(Math.abs(now - this.#lastPoll) < maxGapMs)) {
       const from = now - maxGapMs
       this.#period = { startedAt: now, from, handledUntil: from - 1, isFirst: true }
@@ -172,7 +164,7 @@ class RunningSchedule {
     this.#lastPoll = now
     if (!this.#stopPolling || this.#inProgress) return
     const period = this.#period
-    this.#next ??= this.#rule.next(period.handledUntil) ?? Infinity
+    this.#next ??= rule.next(period.handledUntil) ?? Infinity
     if (!period.isFirst && this.#next > now) return
     this.#inProgress = this.#run(period, now).finally(() => {
       this.#inProgress = undefined
@@ -195,27 +187,23 @@ class RunningSchedule {
 
   /** Until when due times are handled; undefined if the plan must be made again. */
   async #fireDue(period: WatchPeriod, now: number): Promise<number | undefined> {
+    const { bus, rule, catchUp, clock } = this.#options
     const { from, handledUntil, isFirst } = period
     const { progress, revision } = await this.#read(period)
-    const plan = planFirings({ rule: this.#rule, catchUp: this.#catchUp, progress, from, handledUntil, now })
+    const plan = planFirings({ rule, catchUp, progress, from, handledUntil, now })
     let newProgress = plan.skipped ? withSkipped(progress, plan.skipped) : progress
     let isDone = true
     try {
       for (const firing of plan.firings) {
         // The progress is too old to know what others fired meanwhile: a broker remembers ids for only two minutes.
-        isDone = Math.abs(this.#clock.now() - now) < maxGapMs
+        isDone = Math.abs(clock.now() - now) < maxGapMs
         if (!isDone) break
-        await publishFiring(
-          this.#bus,
-          { name: this.#name, event: this.#event },
-          firing,
-          isFirst || now - firing.due > maxGapMs,
-        )
-        newProgress = withFired(this.#rule, newProgress, firing.due)
+        await publishFiring(bus, this.#options, firing, isFirst || now - firing.due > maxGapMs)
+        newProgress = withFired(rule, newProgress, firing.due)
       }
     } finally {
       // After the events: a crash before this only repeats their ids, which has no effect.
-      if (newProgress !== progress) isDone = (await this.#write(newProgress, revision)) && isDone
+      if (newProgress !== progress) isDone = (await this.#write(newProgress, revision)) > 0 && isDone
     }
     if (isDone && plan.skipped) this.#warnAboutSkipped(plan.skipped)
     return isDone ? plan.until : undefined
@@ -223,38 +211,41 @@ class RunningSchedule {
 
   /** The shared progress. A changed rule starts now. */
   async #read({ startedAt, from }: WatchPeriod): Promise<{ progress: ScheduleProgress; revision: number }> {
-    const { text, revision } = await this.#bus.documents.readRevision(this.#key)
+    const { bus, rule } = this.#options
+    const { text, revision } = await bus.documents.readRevision(this.#key)
     const saved = text === undefined ? undefined : (JSON.parse(text) as ScheduleProgress)
-    if (saved?.rule === this.#rule.text) return { progress: saved, revision }
-    const progress = initialProgress(this.#rule, startedAt, from)
-    const written = await this.#bus.documents.writeText(this.#key, JSON.stringify(progress), revision)
+    if (saved?.rule === rule.text) return { progress: saved, revision }
+    const progress = initialProgress(rule, startedAt, from)
+    const written = await this.#write(progress, revision)
     return written ? { progress, revision: written } : this.#read(this.#period)
   }
 
-  async #write(progress: ScheduleProgress, revision: number): Promise<boolean> {
-    return (await this.#bus.documents.writeText(this.#key, JSON.stringify(progress), revision)) > 0
+  /** The new revision; 0 if another process was faster. */
+  #write(progress: ScheduleProgress, revision: number): Promise<number> {
+    return this.#options.bus.documents.writeText(this.#key, JSON.stringify(progress), revision)
   }
 
   get #key() {
-    return `schedule/${this.#name}`
+    return `schedule/${this.#options.name}`
   }
 
   async #publishSample(request: { id: string }): Promise<void> {
     try {
-      await publishSample(this.#bus, { name: this.#name, event: this.#event }, request, this.#clock.now())
+      await publishSample(this.#options.bus, this.#options, request, this.#options.clock.now())
     } catch (error) {
       this.#warn(`cannot fire the sample: ${textOf(error)}`)
     }
   }
 
   #warnAboutSkipped([after, until]: TimeRange): void {
-    const [first, last] = [this.#rule.next(after)!, this.#rule.newest(1, after, until + 1)[0]!]
+    const { rule, catchUp } = this.#options
+    const [first, last] = [rule.next(after)!, rule.newest(1, after, until + 1)[0]!]
     const range = first === last ? isoTime(first) : `from ${isoTime(first)} to ${isoTime(last)}`
-    this.#warn(`skipped due times ${range}: no worker ran then, and catchUp is ${this.#catchUp}`)
+    this.#warn(`skipped due times ${range}: no worker ran then, and catchUp is ${catchUp}`)
   }
 
   #warn(text: string): void {
-    warn(this.#bus.redactor, `schedule ${this.#name} ${text}`)
+    warn(this.#options.bus.redactor, `schedule ${this.#options.name} ${text}`)
   }
 }
 
