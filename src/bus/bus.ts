@@ -4,7 +4,7 @@ import { compileFilter, type Filter } from '../pattern.ts'
 import { copyOf, jsonOf, maxDepth } from '../json.ts'
 import { checkEnvelope } from './decode.ts'
 import { Documents } from './documents.ts'
-import type { BlobStore, Cursor, Delivery, Driver, EncodedEvent, LogEntry, LogQuery, Position } from './driver.ts'
+import type { BlobStore, Delivery, Driver, EncodedEvent, Position } from './driver.ts'
 import { LogAccess } from './log-access.ts'
 import { carriedEvent, routedType, type RoutedData } from './routed.ts'
 import { forkTypes, plainRedactor, type Redactor } from './redact.ts'
@@ -224,15 +224,6 @@ export class Bus extends LogAccess {
   /** `correlation`: that of the event; `correlationOf(id)` for ids that the runtime minted. */
   async get(id: string, correlation: string): Promise<CloudEvent | undefined> {
     return (await this.driver.get(id, correlation))?.event
-  }
-
-  read(query: LogQuery): AsyncIterable<LogEntry> {
-    return this.driver.read(query)
-  }
-
-  /** Every event that the cursor does not cover, then new ones, until the signal aborts. Runs at the pace of the reader. */
-  follow(after: Cursor, filter: Filter | undefined, signal: AbortSignal): AsyncIterable<LogEntry> {
-    return this.driver.follow(after, filter, signal)
   }
 
   /** Sends an event that is not stored. Only current listeners receive it, and it may be lost. */

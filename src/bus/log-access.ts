@@ -1,26 +1,7 @@
-import type { CloudEvent } from '../event.ts'
-import type {
-  Commit,
-  CommitResult,
-  Consumer,
-  ConsumerGroup,
-  Cursor,
-  DeferredDelivery,
-  Driver,
-  Durability,
-  EncodedEvent,
-  GroupState,
-  MissedWake,
-  Position,
-  PurgeResult,
-  Retention,
-  StoredEvent,
-  Subscription,
-  TaskJournal,
-} from './driver.ts'
 import type { TidingsError } from '../errors.ts'
+import type { Driver, EncodedEvent } from './driver.ts'
 
-/** The parts of the driver contract that the bus passes through unchanged. */
+/** The parts of the driver contract that the bus passes through unchanged; `contract/` describes them. */
 export abstract class LogAccess {
   readonly driver: Driver
 
@@ -37,110 +18,45 @@ export abstract class LogAccess {
     return this.driver.shards
   }
 
-  get isReadOnly(): boolean {
-    return this.driver.isReadOnly ?? false
-  }
-
-  /** Why the log cannot be used now, as far as that is known without asking the broker. */
-  get problem(): TidingsError | undefined {
-    return this.driver.problem
-  }
-
   get partitions(): number {
     return this.driver.partitions
   }
 
-  /** Covers every event that is on the log now. */
-  head(): Promise<Cursor> {
-    return this.driver.head()
+  get isReadOnly(): boolean {
+    return this.driver.isReadOnly ?? false
   }
 
-  /** The events at these positions; undefined where there is none, or none any more. */
-  readAt(positions: readonly Position[]): Promise<(StoredEvent | undefined)[]> {
-    return this.driver.readAt(positions)
+  get problem(): TidingsError | undefined {
+    return this.driver.problem
   }
 
+  readonly head: Driver['head'] = () => this.driver.head()
+  readonly readAt: Driver['readAt'] = positions => this.driver.readAt(positions)
+  readonly read: Driver['read'] = query => this.driver.read(query)
+  readonly follow: Driver['follow'] = (after, filter, signal) => this.driver.follow(after, filter, signal)
   /** An event with its position. `correlation`: that of the event. */
-  find(id: string, correlation: string): Promise<StoredEvent | undefined> {
-    return this.driver.get(id, correlation)
-  }
-
-  journal(task: string): Promise<TaskJournal> {
-    return this.driver.journal(task)
-  }
-
-  /** The newest turn of each task of a correlation, including tasks that ended. */
-  newestTurns(correlation: string): Promise<CloudEvent[]> {
-    return this.driver.newestTurns(correlation)
-  }
-
-  /** Whether a call is answered or cancelled. False may also mean that the driver cannot tell. */
-  isCallSettled(call: string): Promise<boolean> {
-    return this.driver.isCallSettled(call)
-  }
-
-  commit(commit: Commit): Promise<CommitResult> {
-    return this.driver.commit(commit)
-  }
+  readonly find: Driver['get'] = (id, correlation) => this.driver.get(id, correlation)
+  readonly commit: Driver['commit'] = commit => this.driver.commit(commit)
+  readonly journal: Driver['journal'] = task => this.driver.journal(task)
+  readonly newestTurns: Driver['newestTurns'] = correlation => this.driver.newestTurns(correlation)
+  readonly isCallSettled: Driver['isCallSettled'] = call => this.driver.isCallSettled(call)
+  readonly missedWakes: Driver['missedWakes'] = before => this.driver.missedWakes(before)
+  readonly subscribe: Driver['subscribe'] = subscription => this.driver.subscribe(subscription)
+  readonly createGroup: Driver['createGroup'] = group => this.driver.createGroup(group)
+  readonly listGroups: Driver['listGroups'] = () => this.driver.listGroups()
+  readonly hasMembers: Driver['hasMembers'] = group => this.driver.hasMembers(group)
+  readonly listDeferred: Driver['listDeferred'] = () => this.driver.listDeferred()
+  readonly redeliver: Driver['redeliver'] = which => this.driver.redeliver(which)
+  readonly discard: Driver['discard'] = id => this.driver.discard(id)
+  /** Sends an event that is redacted already, such as one of a committed turn, as a signal. */
+  readonly sendSignal: Driver['sendSignal'] = event => this.driver.sendSignal(event)
+  readonly onEmptied: Required<Driver>['onEmptied'] = callback => this.driver.onEmptied?.(callback) ?? (() => {})
+  readonly purge: Driver['purge'] = retention => this.driver.purge(retention)
+  readonly durability: Driver['durability'] = () => this.driver.durability()
+  readonly close: Driver['close'] = () => this.driver.close()
 
   /** Publishes events as the bus encoded them, without telemetry: for an import. */
   async publishEncoded(entries: readonly EncodedEvent[]): Promise<void> {
     await this.driver.publish(entries)
-  }
-
-  /** Sends an event that is redacted already, such as one of a committed turn, as a signal. */
-  sendSignal(event: CloudEvent): void {
-    this.driver.sendSignal(event)
-  }
-
-  subscribe(subscription: Subscription): Promise<Consumer> {
-    return this.driver.subscribe(subscription)
-  }
-
-  createGroup(group: ConsumerGroup): Promise<void> {
-    return this.driver.createGroup(group)
-  }
-
-  listGroups(): Promise<GroupState[]> {
-    return this.driver.listGroups()
-  }
-
-  hasMembers(group: string): Promise<boolean> {
-    return this.driver.hasMembers(group)
-  }
-
-  listDeferred(): AsyncIterable<DeferredDelivery> {
-    return this.driver.listDeferred()
-  }
-
-  /** Delivers deferred events again. Returns how many there were. */
-  redeliver(which: { id: string } | { key: string }): Promise<number> {
-    return this.driver.redeliver(which)
-  }
-
-  /** Ends a deferred delivery permanently. False if there is no such entry. */
-  discard(id: string): Promise<boolean> {
-    return this.driver.discard(id)
-  }
-
-  missedWakes(before: number): AsyncIterable<MissedWake> {
-    return this.driver.missedWakes(before)
-  }
-
-  /** Calls back if the broker came back without its data. Returns the function that removes the callback. */
-  onEmptied(callback: () => void): () => void {
-    return this.driver.onEmptied?.(callback) ?? (() => {})
-  }
-
-  purge(retention: Retention): Promise<PurgeResult> {
-    return this.driver.purge(retention)
-  }
-
-  durability(): Promise<Durability> {
-    return this.driver.durability()
-  }
-
-  close(): Promise<void> {
-    return this.driver.close()
   }
 }
