@@ -5,8 +5,8 @@ export default {
   patches: [
     {
       file: 'src/drivers/sqlite/writer/turn-store.ts',
-      find: 'const changed = expect === 0 || this.#setWake.run(wake, task).changes !== 0',
-      replace: 'const changed = expect === 0 || (wake !== null && this.#setWake.run(wake, task).changes !== 0)',
+      find: 'const changed = expect === 0 || this.#sql.setWake.run(wake, task).changes !== 0',
+      replace: 'const changed = expect === 0 || (wake !== null && this.#sql.setWake.run(wake, task).changes !== 0)',
     },
   ],
   test: 'test/sqlite-timers.test.ts',

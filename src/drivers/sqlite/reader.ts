@@ -14,11 +14,12 @@ import type {
 import { parseId, turnId } from '../../bus/ids.ts'
 import { eventFrom, malformedEvent, type DeliverySource } from '../../bus/malformed.ts'
 import { readReason } from '../../bus/reason.ts'
+import { sqlFor } from '../../bus/sql.ts'
 import type { CloudEvent } from '../../event.ts'
 import { compileFilter, type Filter } from '../../pattern.ts'
 import { hostId, startTimeOf } from './processes.ts'
 import type { ShardProgress } from './protocol.ts'
-import { consumersPerMember, prepareSql } from './schema.ts'
+import { consumersPerMember } from './schema.ts'
 
 interface LogRow {
   pos: number
@@ -36,52 +37,35 @@ export interface LiveTaskRow {
 const pageSize = 256
 const countChunk = 20_000
 
+function statementsFor(db: DatabaseSync) {
+  const sql = sqlFor(db)
+  return {
+    byId: sql<LogRow>('SELECT pos, event FROM log WHERE id = ?'),
+    byPosition: sql<LogRow>('SELECT pos, event FROM log WHERE pos = ?'),
+    columns: sql<{ id: string; correlation: string }>('SELECT id, correlation FROM log WHERE pos = ?'),
+    exists: sql('SELECT 1 FROM log WHERE id = ?'),
+    range: sql<{ pos: number; type: string; target: string | null }>(
+      'SELECT pos, type, target FROM log WHERE pos > ? AND pos <= ? ORDER BY pos LIMIT ?',
+    ),
+    head: sql<{ head: number | null }>('SELECT max(pos) AS head FROM log'),
+    ids: sql<{ pos: number; id: string }>('SELECT pos, id FROM log WHERE id >= ? AND id < ?'),
+    firstId: sql<{ id: string }>('SELECT id FROM log WHERE id >= ? AND id < ? ORDER BY id LIMIT 1'),
+    lastId: sql<{ id: string }>('SELECT id FROM log WHERE id >= ? AND id < ? ORDER BY id DESC LIMIT 1'),
+    snapshot: sql<{ version: number; state: string }>('SELECT version, state FROM snapshots WHERE task = ?'),
+    document: sql<{ revision: number; value: string }>('SELECT revision, value FROM documents WHERE key = ?'),
+  }
+}
+
 /** Reads the log on a connection of its own. In WAL mode readers and the writer do not wait for each other. */
 export class LogReader {
   readonly #db: DatabaseSync
-  readonly #byId
-  readonly #byPosition
-  readonly #idAt
-  readonly #columns
-  readonly #exists
-  readonly #range
-  readonly #head
-  readonly #firstId
-  readonly #lastId
-  readonly #snapshot
-  readonly #document
+  readonly #prepare: ReturnType<typeof sqlFor>
+  readonly #sql: ReturnType<typeof statementsFor>
 
   constructor(file: string | URL) {
     this.#db = new DatabaseSync(file, { readOnly: true, timeout: 10_000 })
-    this.#byId = prepareSql<LogRow>(this.#db, 'SELECT pos, event FROM log WHERE id = ?')
-    this.#byPosition = prepareSql<LogRow>(this.#db, 'SELECT pos, event FROM log WHERE pos = ?')
-    this.#idAt = prepareSql<{ id: string }>(this.#db, 'SELECT id FROM log WHERE pos = ?')
-    this.#columns = prepareSql<{ id: string; correlation: string }>(
-      this.#db,
-      'SELECT id, correlation FROM log WHERE pos = ?',
-    )
-    this.#exists = prepareSql(this.#db, 'SELECT 1 FROM log WHERE id = ?')
-    this.#range = prepareSql<{ pos: number; type: string; target: string | null }>(
-      this.#db,
-      'SELECT pos, type, target FROM log WHERE pos > ? AND pos <= ? ORDER BY pos LIMIT ?',
-    )
-    this.#head = prepareSql<{ head: number | null }>(this.#db, 'SELECT max(pos) AS head FROM log')
-    this.#firstId = prepareSql<{ id: string }>(
-      this.#db,
-      'SELECT id FROM log WHERE id >= ? AND id < ? ORDER BY id LIMIT 1',
-    )
-    this.#lastId = prepareSql<{ id: string }>(
-      this.#db,
-      'SELECT id FROM log WHERE id >= ? AND id < ? ORDER BY id DESC LIMIT 1',
-    )
-    this.#snapshot = prepareSql<{ version: number; state: string }>(
-      this.#db,
-      'SELECT version, state FROM snapshots WHERE task = ?',
-    )
-    this.#document = prepareSql<{ revision: number; value: string }>(
-      this.#db,
-      'SELECT revision, value FROM documents WHERE key = ?',
-    )
+    this.#prepare = sqlFor(this.#db)
+    this.#sql = statementsFor(this.#db)
   }
 
   close(): void {
@@ -89,27 +73,27 @@ export class LogReader {
   }
 
   get(id: string): StoredEvent | undefined {
-    return stored(this.#byId.get(id))
+    return stored(this.#sql.byId.get(id))
   }
 
   at(positions: readonly Position[]): (StoredEvent | undefined)[] {
     return positions.map(({ partition, offset }) =>
-      partition === 0 ? stored(this.#byPosition.get(offset)) : undefined,
+      partition === 0 ? stored(this.#sql.byPosition.get(offset)) : undefined,
     )
   }
 
   /** Locates an event by its columns, because its text may be malformed. */
   locationOf(pos: number): DeliverySource {
-    const { id, correlation } = this.#columns.get(pos)!
+    const { id, correlation } = this.#sql.columns.get(pos)!
     return { id, correlationid: correlation, at: { position: pos } }
   }
 
   has(id: string): boolean {
-    return this.#exists.get(id) !== undefined
+    return this.#sql.exists.get(id) !== undefined
   }
 
   head(): number {
-    return this.#head.get()!.head ?? 0
+    return this.#sql.head.get()!.head ?? 0
   }
 
   read(query: LogQuery): AsyncIterable<LogEntry> {
@@ -121,11 +105,11 @@ export class LogReader {
   }
 
   journal(task: string): TaskJournal {
-    const snapshot = this.#snapshot.get(task)
+    const snapshot = this.#sql.snapshot.get(task)
     const records = this.#idsOf(task, turnId(task, (snapshot?.version ?? 0) + 1))
       .filter(({ id }) => isTurnOrEmit(task, id))
       .flatMap(({ pos, id }) => [pos, ...(isTurn(task, id) ? this.#cancellationsAfter(task, pos) : [])])
-      .flatMap(pos => stored(this.#byPosition.get(pos))?.event ?? [])
+      .flatMap(pos => stored(this.#sql.byPosition.get(pos))?.event ?? [])
     return { ...(snapshot && { snapshot: { version: snapshot.version, state: snapshot.state } }), records }
   }
 
@@ -133,20 +117,20 @@ export class LogReader {
   async newestTurns(correlation: string): Promise<CloudEvent[]> {
     const turns: CloudEvent[] = []
     const end = `${correlation}/`
-    let next = this.#firstId.get(`${correlation}.`, end)
+    let next = this.#sql.firstId.get(`${correlation}.`, end)
     for (let n = 1; next; n++) {
       const task = next.id.split(':', 1)[0]!
-      const version = parseId(this.#lastId.get(next.id, `${task};`)!.id.slice(0, turnId(task, 1).length))?.version
+      const version = parseId(this.#sql.lastId.get(next.id, `${task};`)!.id.slice(0, turnId(task, 1).length))?.version
       const turn = version === undefined ? undefined : this.get(turnId(task, version))
       if (turn) turns.push(turn.event)
       if (n % pageSize === 0) await yieldToEventLoop()
-      next = this.#firstId.get(`${task};`, end)
+      next = this.#sql.firstId.get(`${task};`, end)
     }
     return turns
   }
 
   document(key: string): { revision: number; value: string } | undefined {
-    const row = this.#document.get(key)
+    const row = this.#sql.document.get(key)
     return row && { revision: row.revision, value: row.value }
   }
 
@@ -158,11 +142,8 @@ export class LogReader {
       key: string | null
       json: string
     }
-    const next = prepareSql<Row>(
-      this.#db,
-      `SELECT a.id, a.pos, a.state, a.grp AS "group", a.attempts, a.reason, a.key, l.event AS json FROM aside a
-       JOIN log l ON l.pos = a.pos WHERE a.id > ? ORDER BY a.id LIMIT ${pageSize}`,
-    )
+    const next = this.#prepare<Row>(`SELECT a.id, a.pos, a.state, a.grp AS "group", a.attempts, a.reason, a.key,
+      l.event AS json FROM aside a JOIN log l ON l.pos = a.pos WHERE a.id > ? ORDER BY a.id LIMIT ${pageSize}`)
     for (let rows = next.all(0); rows.length; rows = next.all(rows.at(-1)!.id)) {
       for (const { id, pos, state, group, attempts, reason, key, json } of rows) {
         const event = eventFrom(json) ?? malformedEvent(json, this.locationOf(pos))
@@ -181,12 +162,8 @@ export class LogReader {
   }
 
   async *overdue(before: number): AsyncGenerator<MissedWake> {
-    const next = prepareSql<{ group: string; task: string; due: number }>(
-      this.#db,
-      `SELECT grp AS "group", task,
-      wake AS due FROM live WHERE wake IS NOT NULL AND wake < ? AND (wake, task) > (?, ?) ORDER BY wake, task
-      LIMIT ${pageSize}`,
-    )
+    const next = this.#prepare<{ group: string; task: string; due: number }>(`SELECT grp AS "group", task, wake AS due
+      FROM live WHERE wake IS NOT NULL AND wake < ? AND (wake, task) > (?, ?) ORDER BY wake, task LIMIT ${pageSize}`)
     let rows = next.all(before, Number.MIN_SAFE_INTEGER, '')
     while (rows.length) {
       for (const { group, task, due } of rows) yield { kind: 'overdue', group, task, due }
@@ -198,33 +175,26 @@ export class LogReader {
 
   /** A frozen process of this machine still counts as a member. */
   hasMembers(group: string): boolean {
-    return prepareSql<{ pid: number; started: string; host: string; until: number }>(
-      this.#db,
-      `SELECT pid, started, host, until FROM members WHERE id IN
-      (SELECT owner / ${consumersPerMember} FROM consumers WHERE grp = ?)`,
-    )
+    type Row = { pid: number; started: string; host: string; until: number }
+    return this.#prepare<Row>(`SELECT pid, started, host, until FROM members WHERE id IN
+      (SELECT owner / ${consumersPerMember} FROM consumers WHERE grp = ?)`)
       .all(group)
       .some(member => (member.host === hostId ? startTimeOf(member.pid) === member.started : member.until > Date.now()))
   }
 
   /** The live tasks of all existing groups with their newest turns, in pages. Each page is read when it is asked for. */
   *liveTasks(): Generator<LiveTaskRow[]> {
-    const next = prepareSql<LiveTaskRow>(
-      this.#db,
-      `SELECT grp AS "group", task, wake,
+    const next = this.#prepare<LiveTaskRow>(`SELECT grp AS "group", task, wake,
         (SELECT event FROM log WHERE id > live.task || ':' AND id < live.task || ';' AND type = 'task.turn'
          ORDER BY id DESC LIMIT 1) AS turn
-      FROM live WHERE task > ? AND grp IN (SELECT name FROM groups) ORDER BY task LIMIT ${pageSize}`,
-    )
+      FROM live WHERE task > ? AND grp IN (SELECT name FROM groups) ORDER BY task LIMIT ${pageSize}`)
     for (let rows = next.all(''); rows.length; rows = next.all(rows.at(-1)!.task)) yield rows
   }
 
   /** `progress`: what the writer of this process knows about its shards and has not stored yet. */
   async groups(progress: readonly ShardProgress[]): Promise<GroupState[]> {
-    const rows = prepareSql<{ name: string; mode: GroupState['mode']; filter: string; next: number }>(
-      this.#db,
-      'SELECT name, mode, filter, next FROM groups ORDER BY name',
-    ).all()
+    type Row = { name: string; mode: GroupState['mode']; filter: string; next: number }
+    const rows = this.#prepare<Row>('SELECT name, mode, filter, next FROM groups ORDER BY name').all()
     const states: GroupState[] = []
     for (const { name, mode, filter, next } of rows) {
       const claims = this.#count('SELECT count(*) AS n FROM claims WHERE grp = ?', name)
@@ -240,10 +210,8 @@ export class LogReader {
 
   /** For each shard, the first position that was not looked at. */
   #shardStarts(group: string, local: readonly ShardProgress[]): Map<number, number> {
-    const leases = prepareSql<{ shard: number; next: number }>(
-      this.#db,
-      'SELECT shard, next FROM leases WHERE grp = ?',
-    ).all(group)
+    type Row = { shard: number; next: number }
+    const leases = this.#prepare<Row>('SELECT shard, next FROM leases WHERE grp = ?').all(group)
     const starts = new Map(leases.map(({ shard, next }) => [shard, next]))
     for (const { shard, cursor } of local) starts.set(shard, cursor + 1)
     return starts
@@ -251,9 +219,8 @@ export class LogReader {
 
   async #countFrom(from: number | Map<number, number>, filter: Filter): Promise<number> {
     const matches = compileFilter(filter)
-    const count = prepareSql<{ type: string; target: string | null; shard: number; n: number }>(
-      this.#db,
-      `SELECT type, target, shard, count(*) AS n FROM log WHERE pos >= ? AND pos < ? GROUP BY type, target, shard`,
+    const count = this.#prepare<{ type: string; target: string | null; shard: number; n: number }>(
+      'SELECT type, target, shard, count(*) AS n FROM log WHERE pos >= ? AND pos < ? GROUP BY type, target, shard',
     )
     const starts = typeof from === 'number' ? [from] : [...new Set(from.values())].sort((a, b) => a - b)
     const head = this.head()
@@ -276,7 +243,7 @@ export class LogReader {
       `SELECT rowid AS at, state AS text FROM snapshots WHERE rowid > ? ORDER BY rowid LIMIT ${pageSize}`,
     ]
     for (const sql of sources) {
-      const next = prepareSql<{ at: number; text: string }>(this.#db, sql)
+      const next = this.#prepare<{ at: number; text: string }>(sql)
       for (let rows = next.all(0); rows.length && refs.size; rows = next.all(rows.at(-1)!.at)) {
         for (const { text } of rows) for (const [ref] of text.matchAll(/sha256-[0-9a-f]{64}/g)) refs.delete(ref)
         await yieldToEventLoop()
@@ -285,7 +252,7 @@ export class LogReader {
   }
 
   #count(sql: string, group: string): number {
-    return prepareSql<{ n: number }>(this.#db, sql).get(group)!.n
+    return this.#prepare<{ n: number }>(sql).get(group)!.n
   }
 
   async *#scan(after: number, until: number, limit: number, filter?: Filter): AsyncGenerator<LogEntry> {
@@ -294,10 +261,10 @@ export class LogReader {
     let from = after
     while (left > 0) {
       const size = matches ? pageSize : Math.min(pageSize, left)
-      const rows = this.#range.all(from, until, size)
+      const rows = this.#sql.range.all(from, until, size)
       for (const row of rows) {
         if (matches && !matches(row)) continue
-        const found = toEntry(this.#byPosition.get(row.pos))
+        const found = toEntry(this.#sql.byPosition.get(row.pos))
         if (!found) continue
         yield found
         if (--left === 0) return
@@ -311,7 +278,7 @@ export class LogReader {
   async *#readAt(positions: () => number[]): AsyncGenerator<LogEntry> {
     let n = 0
     for (const pos of positions()) {
-      const found = toEntry(this.#byPosition.get(pos))
+      const found = toEntry(this.#sql.byPosition.get(pos))
       if (found) yield found
       if (++n % pageSize === 0) await yieldToEventLoop()
     }
@@ -319,15 +286,13 @@ export class LogReader {
 
   /** The ids of a task, or those from one of its ids on, in the order of positions. */
   #idsOf(task: string, from = `${task}:`): { pos: number; id: string }[] {
-    return prepareSql<{ pos: number; id: string }>(this.#db, 'SELECT pos, id FROM log WHERE id >= ? AND id < ?')
-      .all(from, `${task};`)
-      .sort((a, b) => a.pos - b.pos)
+    return this.#sql.ids.all(from, `${task};`).sort((a, b) => a.pos - b.pos)
   }
 
   /** Positions of the calls that a turn cancelled. Their ids belong to older turns, but they are stored right after this one. */
   *#cancellationsAfter(task: string, turn: number): Generator<number> {
     for (let pos = turn + 1; ; pos++) {
-      const id = this.#idAt.get(pos)?.id
+      const id = this.#sql.columns.get(pos)?.id
       if (!id?.startsWith(`${task}:`) || isTurn(task, id)) return
       if (id.endsWith(':cancel')) yield pos
     }
@@ -336,11 +301,8 @@ export class LogReader {
   /** Ids that the runtime creates begin with the correlation; a partial index holds the others. */
   #positionsOf(correlation: string, after: number, until: number): number[] {
     const end = correlation.slice(0, -1) + String.fromCharCode(correlation.charCodeAt(correlation.length - 1) + 1)
-    return prepareSql<{ pos: number }>(
-      this.#db,
-      `SELECT pos FROM log WHERE id >= ?1 AND id < ?2 AND correlation = ?1
-      UNION SELECT pos FROM log WHERE correlation = ?1 AND substr(id, 1, 36) <> correlation ORDER BY pos`,
-    )
+    return this.#prepare<{ pos: number }>(`SELECT pos FROM log WHERE id >= ?1 AND id < ?2 AND correlation = ?1
+      UNION SELECT pos FROM log WHERE correlation = ?1 AND substr(id, 1, 36) <> correlation ORDER BY pos`)
       .all(correlation, end)
       .map(({ pos }) => pos)
       .filter(pos => pos > after && pos <= until)

@@ -3,6 +3,7 @@ import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { isOpenToOthers, makePrivateFile, makePrivateFolder, restrictFolder } from '../../bus/private-files.ts'
+import { prepareSql } from '../../bus/sql.ts'
 import { TidingsError } from '../../errors.ts'
 import { describeThrown } from '../../thrown.ts'
 import { assertComplete, readMark } from './log-mark.ts'
@@ -68,16 +69,6 @@ export const logFile = (home: string) => join(home, 'log.db')
 
 /** Selects the newest position as `head`, even if all events up to it were purged. */
 export const newestPosition = `SELECT max(ifnull((SELECT max(pos) FROM log), 0), (SELECT value FROM meta WHERE key = 'head')) AS head`
-
-/** A prepared statement with the shape of its rows. */
-export interface SqlStatement<R> {
-  get(...values: SqlValue[]): R | undefined
-  all(...values: SqlValue[]): R[]
-  run(...values: SqlValue[]): { changes: number | bigint }
-}
-export type SqlValue = string | number | null
-
-export const prepareSql = <R>(db: DatabaseSync, sql: string) => db.prepare(sql) as unknown as SqlStatement<R>
 
 const ownFiles = [
   'log.db',

@@ -52,14 +52,15 @@ export const wake: Cases = {
   'a later commit replaces the wake-up by a later or an earlier one': async world => {
     const { driver, member } = await withWorker(world)
     const [later, sooner] = [newTask(), newTask()]
-    const soon = Date.now() + 400
+    const soon = Date.now() + hour
     const late = soon + hour
     await driver.commit(turn(later, 0, { wake: soon }))
     await driver.commit(turn(sooner, 0, { wake: late }))
     await driver.commit(turn(later, 1, { wake: late }))
     await driver.commit(turn(sooner, 1, { wake: soon }))
-    await until(() => woken(member, sooner).length > 0)
-    await letPass(driver, member, 500)
+    world.clock.advance(hour)
+    await until(() => woken(member, sooner).length > 0, slow)
+    await letPass(driver, member, hour + 500)
     expect(new Set(member.wakes.map(w => w.due).filter(due => due >= late))).toEqual(new Set())
     expect(woken(member, later)).toEqual([])
     expect(await schedule(driver)).toEqual([later])
@@ -147,13 +148,14 @@ export const wake: Cases = {
       await world.join(owner, clearing(owner))
       const correlation = randomUUIDv7()
       const [sleeping, changed] = [newTask(correlation), newTask(correlation)]
-      const due = Date.now() + 1_500
+      const due = Date.now() + hour
       if ((await stranger.commit(turn(sleeping, 0, { wake: due }))) === 'conflict') return
       await owner.commit(turn(changed, 0))
       await stranger.commit(turn(changed, 1, { wake: due }))
       for (let n = 0; n < 20; n++) await owner.commit(turn(newTask(correlation), 0, { end: n % 2 === 0 }))
       const again = await world.reopen(owner)
       const member = await world.join(again, clearing(again))
+      world.clock.advance(hour)
       for (const task of [sleeping, changed]) {
         await until(() => woken(member, task).length > 0, slow)
         expect(woken(member, task)[0]).toMatchObject({ due })

@@ -1,5 +1,5 @@
+import { sqlFor } from '../../../bus/sql.ts'
 import type { ProvisionOp, Settlement, ShardProgress, SubscribeOp } from '../protocol.ts'
-import { prepareSql } from '../schema.ts'
 import type { GroupCursor, WriterContext } from './group-cursor.ts'
 import { LeaseTable } from './lease-table.ts'
 import type { RoutedEvent } from './log-store.ts'
@@ -29,14 +29,11 @@ export class GroupCursors {
     this.#context = context
     this.#members = members
     this.#leases = new LeaseTable(context, members)
-    const { db } = context.store
-    this.#createOrUpdate = prepareSql<{ next: number }>(
-      db,
-      `INSERT INTO groups VALUES (?, ?, ?, ?)
-      ON CONFLICT(name) DO UPDATE SET filter = excluded.filter RETURNING next`,
-    )
-    this.#createIfMissing = prepareSql(db, 'INSERT OR IGNORE INTO groups VALUES (?, ?, ?, ?)')
-    this.#createLease = prepareSql(db, 'INSERT OR IGNORE INTO leases VALUES (?, ?, NULL, ?, 0)')
+    const sql = sqlFor(context.store.db)
+    this.#createOrUpdate = sql<{ next: number }>(`INSERT INTO groups VALUES (?, ?, ?, ?)
+      ON CONFLICT(name) DO UPDATE SET filter = excluded.filter RETURNING next`)
+    this.#createIfMissing = sql('INSERT OR IGNORE INTO groups VALUES (?, ?, ?, ?)')
+    this.#createLease = sql('INSERT OR IGNORE INTO leases VALUES (?, ?, NULL, ?, 0)')
   }
 
   get isEmpty(): boolean {

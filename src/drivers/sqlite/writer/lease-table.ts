@@ -1,5 +1,5 @@
+import { sqlFor } from '../../../bus/sql.ts'
 import { balanceShards } from '../../shared/shards.ts'
-import { prepareSql } from '../schema.ts'
 import type { WriterContext } from './group-cursor.ts'
 import type { MemberTable } from './member-table.ts'
 import type { ShardedCursor } from './sharded-cursor.ts'
@@ -20,17 +20,13 @@ export class LeaseTable {
 
   constructor(context: WriterContext, members: MemberTable) {
     this.#members = members
-    const { db } = context.store
-    this.#list = prepareSql<LeaseRow>(
-      db,
+    const sql = sqlFor(context.store.db)
+    this.#list = sql<LeaseRow>(
       'SELECT shard, owner, next, suspect AS possiblyDeliveredUpTo FROM leases WHERE grp = ? ORDER BY shard',
     )
-    this.#acquire = prepareSql(db, 'UPDATE leases SET owner = ? WHERE grp = ? AND shard = ?')
-    this.#release = prepareSql(
-      db,
-      `UPDATE leases SET owner = NULL, next = ?, suspect = 0
-      WHERE grp = ? AND shard = ? AND owner = ?`,
-    )
+    this.#acquire = sql('UPDATE leases SET owner = ? WHERE grp = ? AND shard = ?')
+    this.#release = sql(`UPDATE leases SET owner = NULL, next = ?, suspect = 0
+      WHERE grp = ? AND shard = ? AND owner = ?`)
   }
 
   rebalance(cursor: ShardedCursor): void {

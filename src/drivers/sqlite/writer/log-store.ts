@@ -1,10 +1,11 @@
 import { DatabaseSync } from 'node:sqlite'
 import { shardOf } from '../../../bus/ids.ts'
+import { sqlFor } from '../../../bus/sql.ts'
 import { TidingsError } from '../../../errors.ts'
 import { LogMark } from '../log-mark.ts'
 import { OpenFiles } from '../open-files.ts'
 import type { EventRow, WriterOptions } from '../protocol.ts'
-import { isBusy, logFile, newestPosition, prepareSql, walPages } from '../schema.ts'
+import { isBusy, logFile, newestPosition, walPages } from '../schema.ts'
 
 /** An event on its way to the groups: just stored as row `row` of operation `op`, or read back as `json` with `op` -1. */
 export interface RoutedEvent {
@@ -30,6 +31,20 @@ interface LogRow {
 
 const rowColumns = 'pos, id, type, target, shard'
 
+function statementsFor(db: DatabaseSync) {
+  const sql = sqlFor(db)
+  return {
+    insert: sql('INSERT INTO log VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT(id) DO NOTHING'),
+    positionOf: sql<{ pos: number }>('SELECT pos FROM log WHERE id = ?'),
+    scan: sql<LogRow>(`SELECT ${rowColumns} FROM log WHERE pos > ? AND pos <= ? ORDER BY pos LIMIT ?`),
+    tail: sql<LogRow & { json: string }>(`SELECT ${rowColumns}, event AS json FROM log WHERE pos > ? ORDER BY pos`),
+    event: sql<{ event: string }>('SELECT event FROM log WHERE pos = ?'),
+    totalChanges: sql<{ n: number }>('SELECT total_changes() AS n'),
+    dataVersion: sql<{ data_version: number }>('PRAGMA data_version'),
+    newest: sql<{ head: number }>(newestPosition),
+  }
+}
+
 /** The connection that writes: transactions, appending, scanning. */
 export class LogStore {
   readonly db: DatabaseSync
@@ -43,14 +58,7 @@ export class LogStore {
   #isDurable = true
   #changesBefore = 0
   #dataVersion = 0
-  readonly #insert
-  readonly #positionOf
-  readonly #scan
-  readonly #tail
-  readonly #event
-  readonly #totalChanges
-  readonly #currentDataVersion
-  readonly #newest
+  readonly #sql: ReturnType<typeof statementsFor>
 
   constructor(options: WriterOptions) {
     this.db = new DatabaseSync(logFile(options.home), { timeout: 10_000 })
@@ -58,20 +66,7 @@ export class LogStore {
       PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY`)
     this.shards = options.shards
     this.#synchronous = options.synchronous
-    this.#insert = prepareSql(this.db, 'INSERT INTO log VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT(id) DO NOTHING')
-    this.#positionOf = prepareSql<{ pos: number }>(this.db, 'SELECT pos FROM log WHERE id = ?')
-    this.#scan = prepareSql<LogRow>(
-      this.db,
-      `SELECT ${rowColumns} FROM log WHERE pos > ? AND pos <= ? ORDER BY pos LIMIT ?`,
-    )
-    this.#tail = prepareSql<LogRow & { json: string }>(
-      this.db,
-      `SELECT ${rowColumns}, event AS json FROM log WHERE pos > ? ORDER BY pos`,
-    )
-    this.#event = prepareSql<{ event: string }>(this.db, 'SELECT event FROM log WHERE pos = ?')
-    this.#totalChanges = prepareSql<{ n: number }>(this.db, 'SELECT total_changes() AS n')
-    this.#currentDataVersion = prepareSql<{ data_version: number }>(this.db, 'PRAGMA data_version')
-    this.#newest = prepareSql<{ head: number }>(this.db, newestPosition)
+    this.#sql = statementsFor(this.db)
     this.reload()
     this.#files = new OpenFiles(options.home)
     this.#mark = new LogMark(options.home, options.log)
@@ -92,12 +87,12 @@ export class LogStore {
         if (!isBusy(error)) throw error
       }
     }
-    this.#changesBefore = this.#totalChanges.get()!.n
+    this.#changesBefore = this.#sql.totalChanges.get()!.n
   }
 
   /** Whether the transaction has written anything. */
   get hasChanges(): boolean {
-    return this.#totalChanges.get()!.n !== this.#changesBefore
+    return this.#sql.totalChanges.get()!.n !== this.#changesBefore
   }
 
   /** Returns whether anything was written. If it throws, nothing was. */
@@ -140,15 +135,15 @@ export class LogStore {
 
   /** Whether another connection has written since `markSeen`. */
   get isStale(): boolean {
-    return this.#currentDataVersion.get()!.data_version !== this.#dataVersion
+    return this.#sql.dataVersion.get()!.data_version !== this.#dataVersion
   }
 
   markSeen(): void {
-    this.#dataVersion = this.#currentDataVersion.get()!.data_version
+    this.#dataVersion = this.#sql.dataVersion.get()!.data_version
   }
 
   newest(): number {
-    return this.#newest.get()!.head
+    return this.#sql.newest.get()!.head
   }
 
   reload(): void {
@@ -163,26 +158,26 @@ export class LogStore {
   append({ id, type, target, correlation, json, earlyToken }: EventRow): RoutedEvent {
     const shard = this.shardOf(correlation)
     let pos = this.head + 1
-    if (this.#insert.run(pos, id, type, target, correlation, shard, json).changes === 0) pos = -this.positionOf(id)
+    if (this.#sql.insert.run(pos, id, type, target, correlation, shard, json).changes === 0) pos = -this.positionOf(id)
     else this.head = pos
     return { pos, id, type, target, shard, earlyToken, op: -1, row: 0, json: '' }
   }
 
   /** 0 if the id is not on the log. */
   positionOf(id: string): number {
-    return this.#positionOf.get(id)?.pos ?? 0
+    return this.#sql.positionOf.get(id)?.pos ?? 0
   }
 
   scan(after: number, limit: number): LogRow[] {
-    return this.#scan.all(after, this.head, limit)
+    return this.#sql.scan.all(after, this.head, limit)
   }
 
   /** All events after a position, with their text. */
   tail(after: number): RoutedEvent[] {
-    return this.#tail.all(after).map(row => ({ ...row, earlyToken: 0, op: -1, row: 0 }))
+    return this.#sql.tail.all(after).map(row => ({ ...row, earlyToken: 0, op: -1, row: 0 }))
   }
 
   event(pos: number): string {
-    return this.#event.get(pos)!.event
+    return this.#sql.event.get(pos)!.event
   }
 }

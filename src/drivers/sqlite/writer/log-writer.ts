@@ -1,4 +1,5 @@
 import { ClockWatch, movedClock, type Now } from '../../../bus/clock.ts'
+import { sqlFor } from '../../../bus/sql.ts'
 import {
   type CommitOp,
   type DurabilitySettings,
@@ -10,7 +11,6 @@ import {
   type WriterOptions,
   type WriterReply,
 } from '../protocol.ts'
-import { prepareSql } from '../schema.ts'
 import { ClaimStore } from './claim-store.ts'
 import type { WriterContext } from './group-cursor.ts'
 import { GroupCursors } from './group-cursors.ts'
@@ -48,16 +48,13 @@ export class LogWriter {
     this.now = options.clock ? movedClock(options.clock) : Date.now
     this.#clock = new ClockWatch(this.now)
     this.store = store
-    const { db } = store
-    this.#context = { store, claims: new ClaimStore(db), reply: new ReplyBuffer(), now: this.now() }
-    this.#putDocument = prepareSql(
-      db,
-      `INSERT INTO documents SELECT ?1, ?3 + 1, ?2
+    const sql = sqlFor(store.db)
+    this.#context = { store, claims: new ClaimStore(store.db), reply: new ReplyBuffer(), now: this.now() }
+    this.#putDocument = sql(`INSERT INTO documents SELECT ?1, ?3 + 1, ?2
       WHERE ?3 = ifnull((SELECT revision FROM documents WHERE key = ?1), 0)
-      ON CONFLICT(key) DO UPDATE SET revision = excluded.revision, value = excluded.value`,
-    )
-    this.#journalMode = prepareSql<{ journal_mode: string }>(db, 'PRAGMA journal_mode')
-    this.#synchronous = prepareSql<{ synchronous: number }>(db, 'PRAGMA synchronous')
+      ON CONFLICT(key) DO UPDATE SET revision = excluded.revision, value = excluded.value`)
+    this.#journalMode = sql<{ journal_mode: string }>('PRAGMA journal_mode')
+    this.#synchronous = sql<{ synchronous: number }>('PRAGMA synchronous')
     this.#members = new MemberTable(this.#context, options.leaseMs)
     this.groups = new GroupCursors(this.#context, this.#members)
     this.turns = new TurnStore(store)

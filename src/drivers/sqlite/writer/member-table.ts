@@ -1,6 +1,8 @@
+import type { DatabaseSync } from 'node:sqlite'
+import { sqlFor } from '../../../bus/sql.ts'
 import type { Filter } from '../../../pattern.ts'
 import { hostId, startTimeOf } from '../processes.ts'
-import { consumersPerMember, prepareSql } from '../schema.ts'
+import { consumersPerMember } from '../schema.ts'
 import type { WriterContext } from './group-cursor.ts'
 
 interface MemberRow {
@@ -20,6 +22,23 @@ interface ObservedLease {
 /** A lease that is longer than this many of one's own is cut: the clock may have been set back since it began. */
 const maxLeaseFactor = 4
 
+function statementsFor(db: DatabaseSync) {
+  const sql = sqlFor(db)
+  return {
+    newId: sql<{ id: number }>('INSERT INTO members VALUES (NULL, ?, ?, ?, ?) RETURNING id'),
+    list: sql<MemberRow>('SELECT * FROM members'),
+    heartbeat: sql('INSERT INTO members VALUES (?, ?, ?, ?, ?) ON CONFLICT(id) DO UPDATE SET until = excluded.until'),
+    ownersBetween: sql<{ owner: number }>('SELECT owner FROM consumers WHERE owner >= ? AND owner < ?'),
+    consumersOf: sql<{ owner: number; filter: string }>(
+      'SELECT owner, filter FROM consumers WHERE grp = ? ORDER BY owner',
+    ),
+    deleteConsumer: sql('DELETE FROM consumers WHERE owner = ?'),
+    deleteMember: sql('DELETE FROM members WHERE id = ?'),
+    freeLeases: sql('UPDATE leases SET owner = NULL, suspect = ? WHERE owner = ?'),
+    join: sql('INSERT OR REPLACE INTO consumers VALUES (?, ?, ?)'),
+  }
+}
+
 /** Open drivers on this log: this one renews its lease, and evicts those whose lease has ended. */
 export class MemberTable {
   readonly id: number
@@ -27,39 +46,13 @@ export class MemberTable {
   #observed = new Map<number, ObservedLease>()
   readonly #context: WriterContext
   readonly #leaseMs: number
-  readonly #list
-  readonly #heartbeat
-  readonly #ownersBetween
-  readonly #consumersOf
-  readonly #deleteConsumer
-  readonly #deleteMember
-  readonly #freeLeases
-  readonly #join
+  readonly #sql: ReturnType<typeof statementsFor>
 
   constructor(context: WriterContext, leaseMs: number) {
     this.#context = context
     this.#leaseMs = leaseMs
-    const { db } = context.store
-    this.#list = prepareSql<MemberRow>(db, 'SELECT * FROM members')
-    this.#heartbeat = prepareSql(
-      db,
-      `INSERT INTO members VALUES (?, ?, ?, ?, ?)
-      ON CONFLICT(id) DO UPDATE SET until = excluded.until`,
-    )
-    this.#ownersBetween = prepareSql<{ owner: number }>(
-      db,
-      'SELECT owner FROM consumers WHERE owner >= ? AND owner < ?',
-    )
-    this.#consumersOf = prepareSql<{ owner: number; filter: string }>(
-      db,
-      'SELECT owner, filter FROM consumers WHERE grp = ? ORDER BY owner',
-    )
-    this.#deleteConsumer = prepareSql(db, 'DELETE FROM consumers WHERE owner = ?')
-    this.#deleteMember = prepareSql(db, 'DELETE FROM members WHERE id = ?')
-    this.#freeLeases = prepareSql(db, 'UPDATE leases SET owner = NULL, suspect = ? WHERE owner = ?')
-    this.#join = prepareSql(db, 'INSERT OR REPLACE INTO consumers VALUES (?, ?, ?)')
-    const newId = prepareSql<{ id: number }>(db, 'INSERT INTO members VALUES (NULL, ?, ?, ?, ?) RETURNING id')
-    this.id = newId.get(process.pid, startTimeOf(process.pid), hostId, context.now + leaseMs)!.id
+    this.#sql = statementsFor(context.store.db)
+    this.id = this.#sql.newId.get(process.pid, startTimeOf(process.pid), hostId, context.now + leaseMs)!.id
   }
 
   get otherCount(): number {
@@ -72,11 +65,11 @@ export class MemberTable {
   }
 
   join(owner: number, group: string, filter: Filter): void {
-    this.#join.run(owner, group, JSON.stringify(filter))
+    this.#sql.join.run(owner, group, JSON.stringify(filter))
   }
 
   leave(owner: number): void {
-    this.#deleteConsumer.run(owner)
+    this.#sql.deleteConsumer.run(owner)
   }
 
   /** The living consumers of a group. */
@@ -94,16 +87,16 @@ export class MemberTable {
 
   #livingConsumers(group: string) {
     const members = new Set([this.id, ...this.#others.map(({ id }) => id)])
-    return this.#consumersOf.all(group).filter(({ owner }) => members.has(Math.floor(owner / consumersPerMember)))
+    return this.#sql.consumersOf.all(group).filter(({ owner }) => members.has(Math.floor(owner / consumersPerMember)))
   }
 
   heartbeat(): void {
-    this.#heartbeat.run(this.id, process.pid, startTimeOf(process.pid), hostId, this.#context.now + this.#leaseMs)
+    this.#sql.heartbeat.run(this.id, process.pid, startTimeOf(process.pid), hostId, this.#context.now + this.#leaseMs)
   }
 
   /** Reads the table. False if this member was evicted, because its heartbeat stopped for too long. */
   reload(): boolean {
-    const all = this.#list.all()
+    const all = this.#sql.list.all()
     this.#others = all.filter(({ id }) => id !== this.id)
     this.#observed = new Map(this.#others.map(other => [other.id, this.#observe(other)]))
     return this.#others.length < all.length
@@ -118,8 +111,8 @@ export class MemberTable {
     const dead = this.#others.filter(other => !this.#isAlive(other))
     for (const { id } of dead) {
       const first = id * consumersPerMember
-      for (const { owner } of this.#ownersBetween.all(first, first + consumersPerMember)) this.evictConsumer(owner)
-      this.#deleteMember.run(id)
+      for (const { owner } of this.#sql.ownersBetween.all(first, first + consumersPerMember)) this.evictConsumer(owner)
+      this.#sql.deleteMember.run(id)
     }
     this.#others = this.#others.filter(other => !dead.includes(other))
     return dead.length > 0
@@ -128,12 +121,12 @@ export class MemberTable {
   /** Frees what a consumer held that ended without giving it back. */
   evictConsumer(owner: number): void {
     this.#context.claims.giveBackAll(owner, this.#context.now)
-    this.#freeLeases.run(this.#context.store.head, owner)
-    this.#deleteConsumer.run(owner)
+    this.#sql.freeLeases.run(this.#context.store.head, owner)
+    this.#sql.deleteConsumer.run(owner)
   }
 
   removeSelf(): void {
-    this.#deleteMember.run(this.id)
+    this.#sql.deleteMember.run(this.id)
   }
 
   /** A lease counts from when it is observed, because the wall clock may be set between two heartbeats. */

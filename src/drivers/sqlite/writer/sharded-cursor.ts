@@ -1,6 +1,6 @@
+import { sqlFor } from '../../../bus/sql.ts'
 import { compileFilter, type Filter } from '../../../pattern.ts'
 import { type Settlement, type ShardProgress, sinceEventTime, sinceNow, type SubscribeOp } from '../protocol.ts'
-import { prepareSql } from '../schema.ts'
 import { type GroupCursor, scanBudget, scanPage, type WriterContext } from './group-cursor.ts'
 import type { RoutedEvent } from './log-store.ts'
 
@@ -67,12 +67,9 @@ export class ShardedCursor implements GroupCursor {
     this.filter = filter
     this.matches = compileFilter(filter)
     this.#maxInFlight = maxInFlight
-    const { db } = context.store
-    this.#save = prepareSql(db, 'UPDATE leases SET next = ? WHERE grp = ? AND shard = ? AND owner = ?')
-    this.#ownLeases = prepareSql<{ shard: number; next: number }>(
-      db,
-      'SELECT shard, next FROM leases WHERE grp = ? AND owner = ?',
-    )
+    const sql = sqlFor(context.store.db)
+    this.#save = sql('UPDATE leases SET next = ? WHERE grp = ? AND shard = ? AND owner = ?')
+    this.#ownLeases = sql<{ shard: number; next: number }>('SELECT shard, next FROM leases WHERE grp = ? AND owner = ?')
     this.#reportCaughtUp()
   }
 

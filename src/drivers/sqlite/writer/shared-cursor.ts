@@ -1,6 +1,6 @@
+import { sqlFor } from '../../../bus/sql.ts'
 import { compileFilter, type Filter } from '../../../pattern.ts'
 import { type Settlement, sinceEventTime, sinceNow } from '../protocol.ts'
-import { prepareSql } from '../schema.ts'
 import type { DueDelivery } from './claim-store.ts'
 import { type GroupCursor, scanBudget, scanPage, type WriterContext } from './group-cursor.ts'
 import type { RoutedEvent } from './log-store.ts'
@@ -42,9 +42,9 @@ export class SharedCursor implements GroupCursor {
     this.group = group
     this.filter = filter
     this.matches = compileFilter(filter)
-    const { db } = context.store
-    this.#loadNext = prepareSql<{ next: number }>(db, 'SELECT next FROM groups WHERE name = ?')
-    this.#save = prepareSql(db, 'UPDATE groups SET next = max(next, ?) WHERE name = ?')
+    const sql = sqlFor(context.store.db)
+    this.#loadNext = sql<{ next: number }>('SELECT next FROM groups WHERE name = ?')
+    this.#save = sql('UPDATE groups SET next = max(next, ?) WHERE name = ?')
     this.#next = this.#saved = this.#loadNext.get(group)!.next
     this.#due = context.claims.nextDue(group)
     this.#loadInFlight()

@@ -1,4 +1,4 @@
-import { prepareSql } from '../schema.ts'
+import { sqlFor } from '../../../bus/sql.ts'
 import type { WriterContext } from './group-cursor.ts'
 
 /** A task that was woken and has not committed since. */
@@ -45,16 +45,10 @@ export class WakeIndex {
   constructor(context: WriterContext, ownerOf: (group: string, shard: number) => number) {
     this.#context = context
     this.#ownerOf = ownerOf
-    const { db } = context.store
-    this.#due = prepareSql<DueTask>(
-      db,
-      `SELECT task, grp, shard, wake
-      FROM live WHERE wake IS NOT NULL AND (wake, task) > (?, ?) AND wake <= ? ORDER BY wake, task LIMIT ${pageSize}`,
-    )
-    this.#later = prepareSql<{ wake: number | null }>(
-      db,
-      'SELECT min(wake) AS wake FROM live WHERE wake IS NOT NULL AND wake > ?',
-    )
+    const sql = sqlFor(context.store.db)
+    this.#due = sql<DueTask>(`SELECT task, grp, shard, wake FROM live
+      WHERE wake IS NOT NULL AND (wake, task) > (?, ?) AND wake <= ? ORDER BY wake, task LIMIT ${pageSize}`)
+    this.#later = sql<{ wake: number | null }>('SELECT min(wake) AS wake FROM live WHERE wake IS NOT NULL AND wake > ?')
   }
 
   /** A task committed another wake-up, or none. */

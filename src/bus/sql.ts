@@ -1,0 +1,19 @@
+import type { DatabaseSync } from 'node:sqlite'
+
+export type SqlValue = string | number | null
+
+/** A prepared statement with the shape of its rows. */
+export interface SqlStatement<R> {
+  get(...values: SqlValue[]): R | undefined
+  all(...values: SqlValue[]): R[]
+  iterate(...values: SqlValue[]): Iterable<R>
+  run(...values: SqlValue[]): { changes: number | bigint }
+}
+
+export const prepareSql = <R>(db: DatabaseSync, sql: string) => db.prepare(sql) as unknown as SqlStatement<R>
+
+/** Prepares statements for one connection. */
+export const sqlFor =
+  (db: DatabaseSync) =>
+  <R>(sql: string): SqlStatement<R> =>
+    prepareSql<R>(db, sql)
