@@ -1,14 +1,12 @@
-import { randomUUIDv7 } from 'node:crypto'
 import type { Subscription as NatsSubscription } from '@nats-io/transport-node'
-import { type Now, Stopwatch } from '../../bus/clock.ts'
+import type { Now } from '../../bus/clock.ts'
 import type { Subscription } from '../../bus/driver.ts'
-import { balanceShards } from '../shared/shards.ts'
 import type { Groups } from './groups.ts'
 import { InFlightWindow, type GroupMember } from './in-flight-window.ts'
 import type { NatsDeliveryContext } from './nats-delivery.ts'
-import { Membership } from './membership.ts'
 import { durableOf } from './names.ts'
 import { OwnedShard } from './owned-shard.ts'
+import { Ownership } from './ownership.ts'
 import type { NatsLog } from './provision.ts'
 import { PullConsumer } from './pull-consumer.ts'
 import type { Turns } from './turns.ts'
@@ -36,12 +34,7 @@ interface OwnedEntry {
 
 const compareIntervalMs = 3_600_000
 
-/*
- * A member of a sharded group. Its lease is a document that it renews; who owns which shard is another. A member takes its
- * even share of the shards, and pulls only from the consumers of those.
- *
- *     heartbeat, membership change ──▶ read members ──▶ balance shards ──▶ compare and swap ──▶ acquire or release
- */
+/** A member of a sharded group: owns an even share of its shards, and pulls only from the consumers of those. */
 export class ShardedMember implements GroupMember {
   readonly window: InFlightWindow
   readonly #context: NatsDeliveryContext
@@ -52,16 +45,9 @@ export class ShardedMember implements GroupMember {
   readonly #leaseMs: number
   readonly #newInbox: () => string
   readonly #closed: (consumer: ShardedMember) => void
-  readonly #id = randomUUIDv7()
-  readonly #membership: Membership
+  readonly #ownership: Ownership<OwnedEntry>
   readonly #wakes: WakeSchedule
   readonly #changes: NatsSubscription
-  readonly #owned = new Map<number, OwnedEntry>()
-  #rebalancing: Promise<void> | undefined
-  #rebalanceAgain = false
-  readonly #now: Now
-  #renewed: Stopwatch
-  #renewing: Promise<void> | undefined
   #isMaintaining = false
   #isClosed = false
 
@@ -85,18 +71,19 @@ export class ShardedMember implements GroupMember {
       readGroupFilter: () => groups.filterOf(subscription.group),
       onRoom: () => this.#pull(),
     })
-    this.#now = now
-    this.#renewed = new Stopwatch(now)
     this.#wakes = new WakeSchedule((task, due) => this.#subscription.onWake?.(task, due), now)
     const { group, filter } = subscription
-    this.#membership = new Membership({
+    this.#ownership = new Ownership({
       connection: context.connection,
       log,
       group,
-      id: this.#id,
       filter,
       leaseMs,
-      onChange: () => this.#onMembershipChange(),
+      now,
+      acquire: shard => this.#acquire(shard),
+      release: shard => this.#release(shard),
+      lose: (shard, entry) => this.#lose(shard, entry),
+      balanced: filters => groups.narrow(group, filters),
     })
     this.#changes = context.connection.subscribe(log.names.change('*', group), ({ subject }) => {
       const entry = this.#owned.get(log.names.shardIn(subject))
@@ -104,18 +91,17 @@ export class ShardedMember implements GroupMember {
     })
   }
 
-  async start(): Promise<void> {
-    await this.#renew()
-    await this.#rebalance()
+  start(): Promise<void> {
+    return this.#ownership.start()
   }
 
   /** The state of a shard that this member owns; undefined if its lease may have expired. */
   owned(shard: number): OwnedShard | undefined {
-    return this.#renewed.elapsed <= this.#leaseMs ? this.#owned.get(shard)?.state : undefined
+    return this.#ownership.isValid ? this.#owned.get(shard)?.state : undefined
   }
 
   pause(): void {
-    for (const shard of this.#owned.keys()) this.#stopPulling(shard)
+    for (const { consumer } of this.#owned.values()) consumer.stop()
     this.window.pause()
   }
 
@@ -124,33 +110,19 @@ export class ShardedMember implements GroupMember {
     this.#isClosed = true
     this.pause()
     this.#closed(this)
-    await this.#rebalancing?.catch(() => {})
-    this.#wakes.close()
-    if (this.#context.connection.isConnected) this.#changes.unsubscribe()
-    const shards = [...this.#owned.keys()]
-    this.window.giveBack()
-    try {
-      // Without a connection the lease expires.
-      if (!this.#context.connection.isConnected) return
-      await Promise.all([...this.#owned.values()].map(({ state }) => state.save(true)))
-      await this.#disown(shards)
-      await this.#membership.leave()
-    } catch {
-      // It went just now.
-    } finally {
-      this.#membership.stop()
-      this.#owned.clear()
-    }
+    await this.#ownership.close(async () => {
+      const { isConnected } = this.#context.connection
+      this.#wakes.close()
+      if (isConnected) this.#changes.unsubscribe()
+      this.window.giveBack()
+      if (isConnected) await Promise.all([...this.#owned.values()].map(({ state }) => state.save(true)))
+    })
   }
 
   async onHeartbeat(now: number): Promise<void> {
     for (const { consumer } of this.#owned.values()) consumer.check()
-    // It slept through its lease, so other members own its shards now.
-    if (this.#renewed.elapsed > this.#leaseMs) for (const shard of this.#owned.keys()) this.#lose(shard)
-    if (this.#renewed.elapsed < this.#leaseMs / 4) return
-    await this.#renew()
     // The lease is renewed also during a reading that takes longer, which would be lost otherwise.
-    if (this.#isMaintaining) return
+    if (!(await this.#ownership.renewIfDue()) || this.#isMaintaining) return
     this.#isMaintaining = true
     try {
       await this.#maintain(now)
@@ -160,7 +132,7 @@ export class ShardedMember implements GroupMember {
   }
 
   async #maintain(now: number): Promise<void> {
-    await this.#rebalance()
+    await this.#ownership.rebalance()
     for (const entry of this.#owned.values()) {
       // A reading failed, or a turn of an older version needs the turns before it.
       const isBehind = !entry.state.isComplete && entry.rereadAt === Infinity
@@ -175,23 +147,15 @@ export class ShardedMember implements GroupMember {
       entry.consumer.restart()
       entry.rereadAt = performance.now() + this.#leaseMs
     }
-    this.#onMembershipChange()
+    this.#ownership.changed()
   }
 
-  async recreate(): Promise<void> {
-    for (const shard of this.#owned.keys()) this.#lose(shard)
-    await this.#groups.join(this.#subscription)
-    await this.#membership.renew()
-    await this.#rebalance()
+  recreate(): Promise<void> {
+    return this.#ownership.recreate(() => this.#groups.join(this.#subscription))
   }
 
-  /** The lease counts from before the request, so it never ends here later than on the server. */
-  #renew(): Promise<void> {
-    const renewed = new Stopwatch(this.#now)
-    return (this.#renewing ??= this.#membership
-      .renew()
-      .then(() => void (this.#renewed = renewed))
-      .finally(() => (this.#renewing = undefined)))
+  get #owned(): ReadonlyMap<number, OwnedEntry> {
+    return this.#ownership.owned
   }
 
   async #reread(entry: OwnedEntry): Promise<void> {
@@ -216,42 +180,7 @@ export class ShardedMember implements GroupMember {
     if (!(await entry.state.compare(this.#turns))) entry.compareAt = performance.now() + compareIntervalMs
   }
 
-  #onMembershipChange(): void {
-    if (!this.#isClosed) void this.#rebalance().catch(() => {})
-  }
-
-  /** One at a time; changes that arrive meanwhile are handled afterwards. */
-  #rebalance(): Promise<void> {
-    this.#rebalanceAgain = true
-    return (this.#rebalancing ??= (async () => {
-      try {
-        while (this.#rebalanceAgain && !this.#isClosed) {
-          this.#rebalanceAgain = false
-          await this.#rebalanceOnce()
-        }
-      } finally {
-        this.#rebalancing = undefined
-      }
-    })())
-  }
-
-  async #rebalanceOnce(): Promise<void> {
-    for (;;) {
-      const view = await this.#membership.read()
-      if (this.#isClosed) return
-      const owners = balanceShards(this.#id, view.members, view.owners)
-      for (const shard of this.#owned.keys()) if (owners[shard] !== this.#id) await this.#release(shard)
-      const isSame = owners.every((owner, shard) => owner === view.owners[shard])
-      if (!isSame && !(await this.#membership.claim(owners, view.revision))) continue
-      owners.forEach((owner, shard) => {
-        if (owner === this.#id && !this.#owned.has(shard)) this.#acquire(shard)
-      })
-      await this.#groups.narrow(this.#subscription.group, [...view.filters, this.#subscription.filter])
-      return
-    }
-  }
-
-  #acquire(shard: number): void {
+  #acquire(shard: number): OwnedEntry {
     const { group } = this.#subscription
     const completeFrom = performance.now() + this.#leaseMs
     const state = new OwnedShard({
@@ -272,42 +201,23 @@ export class ShardedMember implements GroupMember {
       onMissing: () => void this.#groups.provision(group).catch(() => {}),
     })
     const entry: OwnedEntry = { state, consumer, rereadAt: completeFrom, compareAt: completeFrom }
-    this.#owned.set(shard, entry)
     this.#read(entry).catch(() => {})
+    return entry
   }
 
-  /** Gives a shard up after saving its state. */
+  /** Gives a shard up after saving its state. If that fails, its consumer is stopped, so the shard must be acquired again. */
   async #release(shard: number): Promise<void> {
-    const entry = this.#owned.get(shard)!
-    this.#stopPulling(shard)
+    const { consumer, state } = this.#owned.get(shard)!
+    consumer.stop()
     this.window.giveBack(shard)
-    try {
-      await entry.state.save(true)
-    } finally {
-      // Its consumer is stopped, so the shard must be acquired again even if the save failed.
-      this.#lose(shard)
-    }
+    await state.save(true)
   }
 
-  #lose(shard: number): void {
-    this.#stopPulling(shard)
-    this.#owned.get(shard)?.state.lose()
-    this.#owned.delete(shard)
+  #lose(shard: number, { consumer, state }: OwnedEntry): void {
+    consumer.stop()
+    state.lose()
     this.window.forget(shard)
     this.#subscription.onLost?.(shard)
-  }
-
-  #stopPulling(shard: number): void {
-    this.#owned.get(shard)?.consumer.stop()
-  }
-
-  async #disown(shards: readonly number[]): Promise<void> {
-    for (;;) {
-      const { owners, revision } = await this.#membership.read()
-      const left = owners.map((owner, shard) => (owner === this.#id && shards.includes(shard) ? null : owner))
-      if (left.every((owner, shard) => owner === owners[shard])) return
-      if (await this.#membership.claim(left, revision)) return
-    }
   }
 
   /** How many deliveries of a shard are requested before the window has room, so that no shard waits for another. */
