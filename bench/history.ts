@@ -10,8 +10,8 @@ import { endlessModel } from './lib/noop-model.ts'
 import { withHome } from './lib/host.ts'
 
 /*
- * Is the cost of a turn flat in the length of the history? One model agent, one task of 100,000 events: the time to bring
- * it back from the log, and the bytes that a turn adds, at 1,000 events and at the end. `node bench/history.ts [EVENTS]`
+ * Does the cost of a turn stay constant as the history grows? One model agent, one task of 100,000 events: the time to restore
+ * it from the log, and the bytes that a turn adds, at 1,000 events and at the end. `node bench/history.ts [EVENTS]`
  */
 
 const events = Number(process.argv[2] ?? 100_000)
@@ -39,10 +39,10 @@ await withHome(async home => {
   const early = await measure(1_000)
   const late = await measure(events)
   console.log(
-    `resume p99: ${early.p99.toFixed(2)} ms at 1,000 events, ${late.p99.toFixed(2)} ms at ${events}: ${(late.p99 / early.p99).toFixed(2)}`,
+    `resume p99: ${early.p99.toFixed(2)} ms at 1,000 events, ${late.p99.toFixed(2)} ms at ${events}: ratio ${(late.p99 / early.p99).toFixed(2)}`,
   )
   console.log(
-    `bytes per turn: ${Math.round(early.bytes)} at 1,000 events, ${Math.round(late.bytes)} at ${events}: ${(late.bytes / early.bytes).toFixed(2)}`,
+    `bytes per turn: ${Math.round(early.bytes)} at 1,000 events, ${Math.round(late.bytes)} at ${events}: ratio ${(late.bytes / early.bytes).toFixed(2)}`,
   )
   await running.bus.publish({
     type: 'agent.cancel',

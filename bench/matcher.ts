@@ -5,7 +5,7 @@ import { mib } from './lib/host.ts'
 
 /*
  * How many events per second does the matcher handle, without engine and log, and what does a waiting instance cost? Every
- * instance has a definition of 100 steps; each event is for another instance.
+ * instance has a definition of 100 steps; each event is for a different instance.
  * `node --expose-gc bench/matcher.ts [INSTANCES] [EVENTS]`
  */
 
@@ -26,7 +26,7 @@ for (const instance of waiting) hear(instance, 0)
 globalThis.gc?.()
 const after = process.memoryUsage()
 const perInstance = (after.heapUsed - before.heapUsed) / instances
-console.log(`${instances} instances wait: ${Math.round(perInstance)} B of heap each, RSS ${mib(after.rss)} MiB`)
+console.log(`${instances} instances are waiting: ${Math.round(perInstance)} B of heap each, RSS ${mib(after.rss)} MiB`)
 console.log(`as JSON in a snapshot: ${JSON.stringify(waiting[0]!.state).length} B`)
 
 const at = new Uint8Array(instances).fill(1)
@@ -38,7 +38,7 @@ for (let i = 0; i < events; i++) {
   if (at[next]! < steps) hear(waiting[next]!, at[next]!++)
 }
 const perSecond = events / ((performance.now() - begin) / 1_000)
-console.log(`${events} events, each for another instance: ${Math.round(perSecond)}/s on one core`)
+console.log(`${events} events, each for a different instance: ${Math.round(perSecond)}/s on one core`)
 
 // Through the whole definition: the cost of the hundredth event beside the second.
 const rounds = 2_000

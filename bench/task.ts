@@ -11,15 +11,15 @@ import { rawLoop } from './lib/raw.ts'
 
 /*
  * How fast is a task of three no-op tool calls (300 B of JSON) with a no-op model between? In three shapes: `program` (a
- * bare program that plays its model itself, as the peers' benches do), `script` (straight-line code) and `loop` (an LLM
- * agent: every model call is a request and an answer on the log, too).
+ * bare program that simulates its model itself, as the benchmarks of other runtimes do), `script` (straight-line code) and `loop` (an LLM
+ * agent: every model call is also a request and an answer on the log).
  *
  *     node bench/task.ts [--repeats 5] [--shapes program,script,loop] [--tasks 8000]
  *     node bench/task.ts --bus nats [--sync always] …
  *     node bench/task.ts --bus nats://HOST:PORT …
  *
  * On the embedded log with synchronous=FULL, in one process and in two; or on NATS in two, beside the same task written by
- * hand with the raw client (`lib/floors/floor.ts`), in turns. `nats` is a server of its own with an empty store.
+ * hand with the raw client (`lib/floors/floor.ts`), alternately. `nats` starts a server with an empty store.
  */
 
 const { values } = parseArgs({
@@ -44,7 +44,7 @@ else await withNats(values.bus, values.sync, compareOnNats)
 async function compare() {
   console.log(`${circumstances(repeats)}\n`)
   heading([
-    'shape', 'processes', 'p50 alone, ms', 'p99 alone, ms', 'tasks/s at 32', 'tasks/s at 256', 'raw loop, same rows', 'of it',
+    'shape', 'processes', 'p50 alone, ms', 'p99 alone, ms', 'tasks/s at 32', 'tasks/s at 256', 'raw inserts, tasks/s', 'share of raw',
     'fsyncs/task at 256',
   ]) // biome-ignore format: one row
   for (const shape of shapes)
@@ -111,8 +111,8 @@ async function compareOnNats(server: NatsServer) {
   for (let round = 0; round < repeats; round++)
     for (const name of contenders) runs.get(name)!.push(await contend(server, name, target => figuresOf(target, tasks)))
   heading([
-    'shape', 'p50 alone, ms', 'p99 alone, ms', 'tasks/s at 1', 'tasks/s at 32', 'tasks/s at 256', "of C's throughput at 256",
-    "× C's p50 alone", 'fsyncs/task at 256',
+    'shape', 'p50 alone, ms', 'p99 alone, ms', 'tasks/s at 1', 'tasks/s at 32', 'tasks/s at 256', "share of floor C's tasks/s at 256",
+    "multiple of floor C's p50", 'fsyncs/task at 256',
   ]) // biome-ignore format: one row
   const floor = runs.get('floor C')!
   for (const [name, of] of runs) {

@@ -6,8 +6,8 @@ import { circumstances, heading, host, median, row, spread, withHome } from './l
 import { closedLoop } from './lib/load.ts'
 
 /*
- * What does it cost to be watched? Tasks of three no-op tool calls, 256 in flight, in one process on the embedded log: with
- * no SDK registered (the API is always there), with one whose sampler takes nothing, with one that exports every span to a
+ * What does observability cost? Tasks of three no-op tool calls, 256 in flight, in one process on the embedded log: with
+ * no SDK registered (the API is always there), with one that samples nothing, with one that exports every span to a
  * receiver in another process, and with one whose receiver does not answer.
  *
  *     node bench/telemetry.ts [--repeats 5] [--tasks 6000] [--shape program]
@@ -42,14 +42,14 @@ async function compare() {
     'no SDK': {},
     'SDK, nothing sampled': { ...endpoint(url), OTEL_TRACES_SAMPLER: 'always_off' },
     'SDK, all exported': endpoint(url),
-    'SDK, nobody answers': endpoint('http://127.0.0.1:9'),
+    'SDK, collector unreachable': endpoint('http://127.0.0.1:9'),
   }
   const runs = new Map<string, Run[]>(Object.keys(contenders).map(name => [name, []]))
   for (let i = 0; i < Number(values.repeats); i++)
     for (const [name, env] of Object.entries(contenders)) runs.get(name)!.push(inChild(env))
   receiver.disconnect()
   console.log(`${circumstances(Number(values.repeats))}, ${values.shape}\n`)
-  heading(['', 'tasks/s at 256', 'CPU per task, ms', 'of the CPU without an SDK'])
+  heading(['', 'tasks/s at 256', 'CPU per task, ms', 'CPU relative to no SDK'])
   const least = median(runs.get('no SDK')!.map(({ cpu }) => cpu))
   for (const [name, of] of runs) {
     const cpu = of.map(run => run.cpu)

@@ -42,7 +42,7 @@ const [pending, rate, seconds, overdue] = [values.pending, values.rate, values.s
   number, number, number, number,
 ] // biome-ignore format: one row
 const day = 86_400_000
-/** Ms between the end of the filling and the first of the stream. */
+/** Ms between creating the last pending timer and the first of the stream. */
 const lead = 20_000
 /** Ms after which those are overdue that the next process finds so. */
 const grace = 15_000
@@ -122,7 +122,7 @@ async function lateness(bus: Bus, head: Cursor, count: number, since = 0): Promi
   return late
 }
 
-/** A step, in a process of its own. */
+/** Runs a step in its own process. */
 async function run(step: keyof typeof steps, order: Order): Promise<StepResult> {
   const env = { ...process.env, TIDINGS_LOG_LEVEL: 'silent' }
   const child = fork(import.meta.filename, [...process.argv.slice(2), step, JSON.stringify(order)], { env })
@@ -136,7 +136,7 @@ async function run(step: keyof typeof steps, order: Order): Promise<StepResult> 
 async function measure(bus: string, home: string): Promise<void> {
   const filled = await run('fill', { bus, home, head: '0' })
   row([
-    `filling, ${Math.round(filled.perSecond!)} tasks/s`,
+    `creating them, ${Math.round(filled.perSecond!)} tasks/s`,
     Math.round(filled.started),
     '',
     '',
@@ -145,7 +145,7 @@ async function measure(bus: string, home: string): Promise<void> {
     mib(filled.rss),
   ])
   const streamed = await run('stream', { bus, home, head: filled.head })
-  show(`${rate} a second`, streamed)
+  show(`${rate} per second`, streamed)
   await setTimeout(grace)
   show(`${overdue} overdue at the start`, await run('overdue', { bus, home, head: streamed.head }))
 }
@@ -180,7 +180,7 @@ if (process.send) {
 } else {
   const about = async (what: string, work: () => Promise<void>) => {
     console.log(`\n${pending} pending; node ${process.version}, ${what}, ${new Date().toISOString().slice(0, 10)}\n`)
-    heading(['', 'start, ms', 'p50 late, ms', 'p99 late, ms', 'most, ms', 'p99 seen, ms', 'RSS, MiB'])
+    heading(['', 'start, ms', 'p50 lateness, ms', 'p99 lateness, ms', 'max, ms', 'p99 until seen, ms', 'RSS, MiB'])
     await work()
     console.log(
       `\nload of the machine: ${loadavg()

@@ -5,7 +5,7 @@ import { app } from '../src/runtime/app.ts'
 import { start } from '../src/runtime/start.ts'
 
 /*
- * What do 100,000 tasks cost that all wait for a result, and do they slow down other work? `node bench/waiting.ts [TASKS]`
+ * What do 100,000 tasks that wait for a result cost, and do they slow down other work? `node bench/waiting.ts [TASKS]`
  */
 
 const tasks = Number(process.argv[2] ?? 100_000)
@@ -29,12 +29,12 @@ await withHome(async home => {
   while ((await lag()) > 0) await new Promise(resolve => setTimeout(resolve, 100))
   const seconds = (performance.now() - begin) / 1_000
   const after = await work()
-  console.log(`${tasks} tasks wait; they began at ${Math.round(tasks / seconds)}/s`)
+  console.log(`${tasks} tasks are waiting; they started at ${Math.round(tasks / seconds)}/s`)
   console.log(
-    `RSS ${mib(rssBefore)} MiB before, ${mib(process.memoryUsage.rss())} MiB with them waiting and other work done`,
+    `RSS ${mib(rssBefore)} MiB before, ${mib(process.memoryUsage.rss())} MiB while they wait and after other work`,
   )
   console.log(
-    `other work: ${Math.round(before)} tasks/s before, ${Math.round(after)} with them waiting: ${(after / before).toFixed(2)}`,
+    `other work: ${Math.round(before)} tasks/s before, ${Math.round(after)} while they wait: ratio ${(after / before).toFixed(2)}`,
   )
   await waiters.stop()
   await running.stop()
