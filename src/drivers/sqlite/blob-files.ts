@@ -31,17 +31,15 @@ export class BlobFiles {
   async get(tenant: string, ref: string): Promise<Uint8Array | undefined> {
     const path = this.#path(tenant, ref)
     try {
-      return path ? await readFile(path) : undefined
+      return path === undefined ? undefined : await unless<Uint8Array | undefined>('ENOENT', undefined, readFile(path))
     } catch (error) {
-      if (isMissing(error)) return undefined
       throw blobUnavailable('read', error)
     }
   }
 
   /** References of blobs that were last put before `cutoff`. */
   async olderThan(cutoff: number): Promise<Set<string>> {
-    const old = await this.#filesBefore(cutoff)
-    return new Set(old.map(({ ref }) => ref))
+    return new Set((await this.#filesBefore(cutoff)).map(({ ref }) => ref))
   }
 
   /** Deletes those of `refs` that were not put since `cutoff`. */
@@ -51,7 +49,8 @@ export class BlobFiles {
 
   async #filesBefore(cutoff: number): Promise<{ path: string; ref: string }[]> {
     const files: { path: string; ref: string }[] = []
-    for (const entry of await list(this.#root)) {
+    const entries = readdir(this.#root, { recursive: true, withFileTypes: true })
+    for (const entry of await unless('ENOENT', [], entries)) {
       if (!entry.isFile()) continue
       const path = join(entry.parentPath, entry.name)
       const found = await stat(path).catch(() => undefined)
@@ -64,13 +63,7 @@ export class BlobFiles {
     const folder = dirname(path)
     const made = await this.#createFolders(folder)
     const temporary = join(folder, `.${randomUUID()}`)
-    const file = await open(temporary, 'wx', privateFile)
-    try {
-      await file.writeFile(bytes)
-      await file.datasync()
-    } finally {
-      await file.close()
-    }
+    await writeDurably(temporary, bytes)
     await rename(temporary, path)
     await sync(folder)
     if (made === undefined) return
@@ -98,48 +91,34 @@ function folderOf(tenant: string): string {
   return /^[a-z0-9][a-z0-9_-]{0,63}$/.test(tenant) ? tenant : `~${hash('sha256', tenant, 'hex').slice(0, 40)}`
 }
 
-/** Sets the age of a blob to zero. Returns whether it exists. */
-async function touchIfPresent(path: string): Promise<boolean> {
-  const now = new Date()
-  try {
-    await utimes(path, now, now)
-    return true
-  } catch (error) {
-    if (isMissing(error)) return false
-    throw error
-  }
-}
-
-/** Returns false if it exists. */
-async function createFolder(folder: string): Promise<boolean> {
-  try {
-    await mkdir(folder, { mode: privateFolder })
-    return true
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return false
-    throw error
-  }
+async function writeDurably(path: string, bytes: Uint8Array): Promise<void> {
+  await using file = await open(path, 'wx', privateFile)
+  await file.writeFile(bytes)
+  await file.datasync()
 }
 
 async function sync(folder: string): Promise<void> {
-  const handle = await open(folder, 'r')
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
+  await using handle = await open(folder, 'r')
+  await handle.sync()
 }
 
-async function list(root: string) {
+/** Sets the age of a blob to zero. Returns whether it exists. */
+const touchIfPresent = (path: string) => unless('ENOENT', false, utimes(path, new Date(), new Date()).then(isDone))
+
+/** Returns false if it exists. */
+const createFolder = (folder: string) => unless('EEXIST', false, mkdir(folder, { mode: privateFolder }).then(isDone))
+
+const isDone = () => true
+
+/** The result of the work, or `otherwise` if it fails with this code. */
+async function unless<T>(code: 'ENOENT' | 'EEXIST', otherwise: T, work: Promise<T>): Promise<T> {
   try {
-    return await readdir(root, { recursive: true, withFileTypes: true })
+    return await work
   } catch (error) {
-    if (isMissing(error)) return []
+    if (error instanceof Error && 'code' in error && error.code === code) return otherwise
     throw error
   }
 }
-
-const isMissing = (error: unknown) => error instanceof Error && 'code' in error && error.code === 'ENOENT'
 
 const blobUnavailable = (action: 'written' | 'read', error: unknown) =>
   new TidingsError('E_LOG_UNAVAILABLE', `a blob could not be ${action}: ${describeThrown(error)}`, { retryable: true })

@@ -39,17 +39,9 @@ export class ConsumerRegistry {
     this.#consumers.set(number, consumer)
     this.#updateSharded()
     const { group, mode, filter, maxInFlight, limit = null, from } = subscription
+    const options = { group, mode, filter, maxInFlight, limit, from }
     try {
-      await this.#submitter.submit({
-        kind: 'subscribe',
-        consumer: number,
-        group,
-        mode,
-        filter,
-        maxInFlight,
-        limit,
-        from,
-      })
+      await this.#submitter.submit({ kind: 'subscribe', consumer: number, ...options })
     } catch (error) {
       this.#remove(number)
       throw error
@@ -57,13 +49,14 @@ export class ConsumerRegistry {
     return consumer
   }
 
-  /** Call `markArrived` with the same entries when the operation that stores them has ended. */
-  toRowsDeliveringEarly(entries: readonly EncodedEvent[]): EventRow[] {
-    return entries.map(entry => toRow(entry, this.#sharded.length > 0 ? this.#deliverEarly(entry.event) : 0))
-  }
-
-  markArrived(entries: readonly EncodedEvent[]): void {
-    if (this.#submittedIds.size) for (const { event } of entries) this.#submittedIds.delete(event.id)
+  /** Submits an operation that stores events, and delivers early those that a local consumer may receive. */
+  async store<T>(entries: readonly EncodedEvent[], submit: (events: EventRow[]) => Promise<T>): Promise<T> {
+    const events = entries.map(entry => toRow(entry, this.#sharded.length > 0 ? this.#deliverEarly(entry.event) : 0))
+    try {
+      return await submit(events)
+    } finally {
+      if (this.#submittedIds.size) for (const { event } of entries) this.#submittedIds.delete(event.id)
+    }
   }
 
   /** A commit with this settlement was accepted. */
@@ -94,14 +87,12 @@ export class ConsumerRegistry {
   }
 
   /** Publishes `events` and ends a delivery, or only publishes them when the delivery is void already. */
-  async #settle(settlement: Settlement | undefined, entries: readonly EncodedEvent[]): Promise<void> {
-    const events = this.toRowsDeliveringEarly(entries)
-    try {
-      if (settlement) await this.#submitter.submit({ kind: 'settle', settlement, events }, entries)
-      else await this.#submitter.submit({ kind: 'publish', events }, entries)
-    } finally {
-      this.markArrived(entries)
-    }
+  #settle(settlement: Settlement | undefined, entries: readonly EncodedEvent[]): Promise<unknown> {
+    return this.store<unknown>(entries, events =>
+      settlement
+        ? this.#submitter.submit({ kind: 'settle', settlement, events }, entries)
+        : this.#submitter.submit({ kind: 'publish', events }, entries),
+    )
   }
 
   /**

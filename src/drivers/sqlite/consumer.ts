@@ -10,7 +10,7 @@ import type { OpSubmitter } from './writer-client.ts'
 export interface DeliveryContext {
   readonly submitter: OpSubmitter
   readonly shards: number
-  settle(settlement: Settlement | undefined, events: readonly EncodedEvent[]): Promise<void>
+  settle(settlement: Settlement | undefined, events: readonly EncodedEvent[]): Promise<unknown>
   onClose(): void
 }
 
@@ -166,13 +166,7 @@ export class SqliteDelivery implements Delivery {
 
   settlement(outcome: DeliveryOutcome): Settlement {
     const { number: consumer } = this.#consumer
-    return {
-      consumer,
-      eventId: this.event.id,
-      position: this.#position,
-      fencingToken: this.#fencingToken,
-      outcome,
-    }
+    return { consumer, eventId: this.event.id, position: this.#position, fencingToken: this.#fencingToken, outcome }
   }
 
   async settle(outcome: DeliveryOutcome, events: readonly EncodedEvent[] = []): Promise<void> {

@@ -1,25 +1,17 @@
 import type { Worker } from 'node:worker_threads'
 import type {
-  BlobStore,
   AppendResult,
+  BlobStore,
   Commit,
   CommitResult,
-  Cursor,
   Driver,
-  Durability,
   EncodedEvent,
-  ConsumerGroup,
-  Delivery,
   MissedWake,
-  Position,
   PurgeResult,
-  LogQuery,
   Retention,
   Subscription,
 } from '../../bus/driver.ts'
 import { cancelId, resultId } from '../../bus/ids.ts'
-import type { CloudEvent } from '../../event.ts'
-import type { Filter } from '../../pattern.ts'
 import { followByReading } from '../shared/follow.ts'
 import { OpenCalls } from '../shared/open-calls.ts'
 import { BlobFiles } from './blob-files.ts'
@@ -111,13 +103,10 @@ export class SqliteDriver implements Driver {
   }
 
   async publish(entries: readonly EncodedEvent[]): Promise<AppendResult[]> {
-    const events = this.#consumers.toRowsDeliveringEarly(entries)
-    try {
-      const positions = await this.#submitter.submit({ kind: 'publish', events }, entries)
-      return positions.map(pos => ({ position: { partition: 0, offset: Math.abs(pos) }, duplicate: pos < 0 }))
-    } finally {
-      this.#consumers.markArrived(entries)
-    }
+    const positions = await this.#consumers.store(entries, events =>
+      this.#submitter.submit({ kind: 'publish', events }, entries),
+    )
+    return positions.map(pos => ({ position: { partition: 0, offset: Math.abs(pos) }, duplicate: pos < 0 }))
   }
 
   async commit(commit: Commit): Promise<CommitResult> {
@@ -143,93 +132,46 @@ export class SqliteDriver implements Driver {
     return consumer
   }
 
-  async createGroup({ group, mode, filter, from }: ConsumerGroup): Promise<void> {
-    await this.#submitter.submit({ kind: 'provision', group, mode, filter, from })
-  }
+  readonly createGroup: Driver['createGroup'] = ({ group, mode, filter, from }) =>
+    this.#submitter.submit({ kind: 'provision', group, mode, filter, from })
+  readonly get: Driver['get'] = async id => this.#openReader().get(id)
+  readonly readAt: Driver['readAt'] = async positions => this.#openReader().at(positions)
+  readonly head: Driver['head'] = async () => String(this.#openReader().head())
+  readonly read: Driver['read'] = query => this.#list(reader => reader.read(query))
+  readonly follow: Driver['follow'] = (after, filter, signal) => followByReading(this, after, filter, signal)
+  readonly journal: Driver['journal'] = async task => this.#openReader().journal(task)
+  readonly newestTurns: Driver['newestTurns'] = async correlation => this.#openReader().newestTurns(correlation)
+  readonly hasMembers: Driver['hasMembers'] = async group => this.#openReader().hasMembers(group)
+  readonly listDeferred: Driver['listDeferred'] = () => this.#list(reader => reader.deferred())
+  readonly getDocument: Driver['getDocument'] = async key => this.#openReader().document(key)
+  readonly putDocument: Driver['putDocument'] = async (key, value, expect) =>
+    (await this.#submitter.submit({ kind: 'putDocument', key, value, expect })) ? expect + 1 : 0
+  readonly sendSignal: Driver['sendSignal'] = event => this.#signals.send(event)
+  readonly onSignal: Driver['onSignal'] = callback => this.#signals.listen(callback)
+  readonly discard: Driver['discard'] = id => this.#submitter.submit({ kind: 'drop', id: Number(id) })
+  readonly redeliver: Driver['redeliver'] = which =>
+    'id' in which
+      ? this.#submitter.submit({ kind: 'release', id: Number(which.id) })
+      : this.#submitter.submit({ kind: 'releaseParked', key: which.key })
 
-  async get(id: string) {
-    return this.#openReader().get(id)
-  }
-
-  async isCallSettled(call: string) {
+  readonly isCallSettled: Driver['isCallSettled'] = async call => {
     const reader = this.#openReader()
     return reader.has(cancelId(call)) || reader.has(resultId(call))
   }
 
-  async claim(_: Delivery, entry: EncodedEvent): Promise<boolean> {
+  readonly claim: Driver['claim'] = async (_, entry) => {
     const [claimed] = await this.publish([entry])
     return !claimed!.duplicate
   }
 
-  async *read(query: LogQuery) {
-    yield* this.#openReader().read(query)
-  }
-
-  async readAt(positions: readonly Position[]) {
-    return this.#openReader().at(positions)
-  }
-
-  async head() {
-    return String(this.#openReader().head())
-  }
-
-  async *follow(after: Cursor, filter: Filter | undefined, signal: AbortSignal) {
-    const onAppend = (callback: () => void) => {
-      this.#onAppend.add(callback)
-      return () => void this.#onAppend.delete(callback)
-    }
-    yield* followByReading(
-      { head: () => this.head(), read: query => this.read(query), onAppend },
-      after,
-      filter,
-      signal,
-    )
-  }
-
-  async journal(task: string) {
-    return this.#openReader().journal(task)
-  }
-
-  async newestTurns(correlation: string) {
-    return this.#openReader().newestTurns(correlation)
-  }
-
-  async hasMembers(group: string) {
-    return this.#openReader().hasMembers(group)
-  }
-
-  async getDocument(key: string) {
-    return this.#openReader().document(key)
-  }
-
-  async putDocument(key: string, value: string, expect: number): Promise<number> {
-    return (await this.#submitter.submit({ kind: 'putDocument', key, value, expect })) ? expect + 1 : 0
-  }
-
-  sendSignal(event: CloudEvent): void {
-    this.#signals.send(event)
-  }
-
-  onSignal(callback: (event: CloudEvent) => void): () => void {
-    return this.#signals.listen(callback)
-  }
-
-  async listGroups() {
+  readonly listGroups: Driver['listGroups'] = async () => {
     const progress = await this.#submitter.submit({ kind: 'shardProgress' })
     return this.#openReader().groups(progress)
   }
 
-  async *listDeferred() {
-    yield* this.#openReader().deferred()
-  }
-
-  async redeliver(which: { id: string } | { key: string }): Promise<number> {
-    if ('id' in which) return this.#submitter.submit({ kind: 'release', id: Number(which.id) })
-    return this.#submitter.submit({ kind: 'releaseParked', key: which.key })
-  }
-
-  async discard(id: string): Promise<boolean> {
-    return this.#submitter.submit({ kind: 'drop', id: Number(id) })
+  onAppend(callback: () => void): () => void {
+    this.#onAppend.add(callback)
+    return () => void this.#onAppend.delete(callback)
   }
 
   async *missedWakes(before: number): AsyncGenerator<MissedWake> {
@@ -251,15 +193,20 @@ export class SqliteDriver implements Driver {
     return { events, horizon: String(horizon - 1), heldBy }
   }
 
-  async durability(): Promise<Durability> {
+  readonly durability: Driver['durability'] = async () => {
     const { journal, synchronous } = await this.#submitter.submit({ kind: 'durability' })
     const detail = `journal_mode=${journal} synchronous=${synchronousNames[synchronous] ?? synchronous}`
     return { survives: journal === 'wal' && synchronous >= 2 ? 'power' : 'process', detail }
   }
 
-  close(): Promise<void> {
-    return this.#calls.close(() => this.#close())
-  }
+  readonly close: Driver['close'] = () =>
+    this.#calls.close(async () => {
+      this.#wakeCheck?.abort()
+      this.#signals.close()
+      await this.#submitter.close()
+      this.#reader.close()
+      this.#release()
+    })
 
   /** Calls readers after workers have submitted what follows from the new deliveries, and once for many appends. */
   #scheduleAppendCall(): void {
@@ -280,12 +227,8 @@ export class SqliteDriver implements Driver {
     await this.#blobs.purge(refs, cutoff)
   }
 
-  async #close(): Promise<void> {
-    this.#wakeCheck?.abort()
-    this.#signals.close()
-    await this.#submitter.close()
-    this.#reader.close()
-    this.#release()
+  async *#list<T>(items: (reader: LogReader) => AsyncIterable<T>): AsyncGenerator<T> {
+    yield* items(this.#openReader())
   }
 
   #openReader(): LogReader {

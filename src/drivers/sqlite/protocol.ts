@@ -76,18 +76,21 @@ export type WriterOp =
   | { readonly kind: 'durability' }
   | { readonly kind: 'close' }
 
+/** The operations of one kind. */
+export type OpOf<K extends WriterOp['kind']> = Extract<WriterOp, { kind: K }>
+
 /** What each kind of operation answers. */
 export interface OpResults {
   /** Positions; that of a duplicate is negative. */
   publish: number[]
-  settle: null
+  settle: void
   /** Whether the turn was accepted. */
   commit: boolean
-  subscribe: null
-  provision: null
-  pause: null
-  unsubscribe: null
-  giveBack: null
+  subscribe: void
+  provision: void
+  pause: void
+  unsubscribe: void
+  giveBack: void
   restoreWake: boolean
   putDocument: boolean
   /** Number of deliveries. */
@@ -98,8 +101,8 @@ export interface OpResults {
   horizon: RetentionHorizon
   /** Number of events; 0 when nothing is left to purge. */
   purge: number
-  durability: DurabilitySettings
-  close: null
+  durability: { journal: string; synchronous: number }
+  close: void
 }
 
 export type OpResult = OpResults[keyof OpResults]
@@ -111,11 +114,6 @@ export interface ShardProgress {
   /** The last position that was looked at. */
   readonly cursor: number
   readonly inFlight: number
-}
-
-export interface DurabilitySettings {
-  readonly journal: string
-  readonly synchronous: number
 }
 
 /** Values of `DispatchedDelivery.since` that are no time. */

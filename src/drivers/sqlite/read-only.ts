@@ -14,7 +14,7 @@ import { type LogIdentity, logFile, readIdentity, retryWhileBusy, schemaVersionO
  *
  *     no log.db-wal                  the log was closed and has no writer: it is opened as immutable
  *     log.db-wal and log.db-shm      SQLite reads both as they are
- *     log.db-wal alone (a backup)    SQLite must create log.db-shm, so the log is copyLog to the temporary folder
+ *     log.db-wal alone (a backup)    SQLite must create log.db-shm, so the log is copied to the temporary folder
  */
 
 export interface ReadableLog extends LogIdentity {
@@ -46,13 +46,9 @@ export function findReadableLog(home: string): ReadableLog {
 }
 
 function identityIn(file: string | URL, home: string) {
-  const db = new DatabaseSync(file, { readOnly: true, timeout: 10_000 })
-  try {
-    if (schemaVersionOf(db, logFile(home)) === 0) throw new TidingsError('E_NOT_FOUND', `there is no log in "${home}"`)
-    return readIdentity(db)
-  } finally {
-    db.close()
-  }
+  using db = new DatabaseSync(file, { readOnly: true, timeout: 10_000 })
+  if (schemaVersionOf(db, logFile(home)) === 0) throw new TidingsError('E_NOT_FOUND', `there is no log in "${home}"`)
+  return readIdentity(db)
 }
 
 function locationOf(home: string): Pick<ReadableLog, 'file' | 'release'> {

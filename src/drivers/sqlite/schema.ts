@@ -111,32 +111,28 @@ export function prepareHome(home: string, shards: number): LogIdentity {
 }
 
 function prepareLog(file: string, shards: number): LogIdentity & { head: number } {
-  const db = new DatabaseSync(file, { timeout: 60_000 })
-  try {
-    db.exec('PRAGMA page_size = 8192; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL')
-    const version = () => schemaVersionOf(db, file)
-    if (version() === 0) {
-      db.exec('BEGIN IMMEDIATE')
-      const isNew = version() === 0
-      if (isNew) {
-        db.exec(ddl)
-        db.exec(`INSERT INTO meta VALUES ('shards', ${Math.trunc(shards)}), ('head', 0)`)
-        db.exec(`PRAGMA user_version = ${schemaVersion}`)
-      }
-      db.exec('COMMIT')
-      if (isNew) preallocateWal(db)
+  using db = new DatabaseSync(file, { timeout: 60_000 })
+  db.exec('PRAGMA page_size = 8192; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL')
+  const version = () => schemaVersionOf(db, file)
+  if (version() === 0) {
+    db.exec('BEGIN IMMEDIATE')
+    const isNew = version() === 0
+    if (isNew) {
+      db.exec(ddl)
+      db.exec(`INSERT INTO meta VALUES ('shards', ${Math.trunc(shards)}), ('head', 0)`)
+      db.exec(`PRAGMA user_version = ${schemaVersion}`)
     }
-    if (version() < schemaVersion) {
-      db.exec('BEGIN IMMEDIATE')
-      for (const upgrade of upgrades.slice(version() - 1)) db.exec(upgrade)
-      db.exec(`PRAGMA user_version = ${schemaVersion}; COMMIT`)
-    }
-    const meta = prepareSql<{ value: number }>(db, 'SELECT value FROM meta WHERE key = ?')
-    if (!meta.get('log')) prepareSql(db, `INSERT OR IGNORE INTO meta VALUES ('log', ?)`).run(randomInt(1, 2 ** 47))
-    return readIdentity(db)
-  } finally {
-    db.close()
+    db.exec('COMMIT')
+    if (isNew) preallocateWal(db)
   }
+  if (version() < schemaVersion) {
+    db.exec('BEGIN IMMEDIATE')
+    for (const upgrade of upgrades.slice(version() - 1)) db.exec(upgrade)
+    db.exec(`PRAGMA user_version = ${schemaVersion}; COMMIT`)
+  }
+  const meta = prepareSql<{ value: number }>(db, 'SELECT value FROM meta WHERE key = ?')
+  if (!meta.get('log')) prepareSql(db, `INSERT OR IGNORE INTO meta VALUES ('log', ?)`).run(randomInt(1, 2 ** 47))
+  return readIdentity(db)
 }
 
 /** 0 if the file holds no log yet. @throws E_LOG_VERSION */

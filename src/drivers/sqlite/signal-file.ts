@@ -94,12 +94,8 @@ export class SignalFile {
   }
 
   async #readToEnd(): Promise<void> {
-    const file = await open(this.#path, 'r')
-    try {
-      for (let text = await this.#readChunk(file); text; text = await this.#readChunk(file)) this.#dispatchLines(text)
-    } finally {
-      await file.close()
-    }
+    await using file = await open(this.#path, 'r')
+    for (let text = await this.#readChunk(file); text; text = await this.#readChunk(file)) this.#dispatchLines(text)
   }
 
   async #readChunk(file: Awaited<ReturnType<typeof open>>): Promise<string> {

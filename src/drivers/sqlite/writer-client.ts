@@ -3,7 +3,7 @@ import type { EncodedEvent } from '../../bus/driver.ts'
 import { log } from '../../bus/telemetry/log.ts'
 import { TidingsError } from '../../errors.ts'
 import { describeThrown } from '../../thrown.ts'
-import type { OpResult, OpResults, WriterFailure, WriterOp, WriterReply } from './protocol.ts'
+import type { OpOf, OpResult, OpResults, WriterFailure, WriterOp, WriterReply } from './protocol.ts'
 import { type MessageFromWriter, type MessageToWriter, packOps, unpackDeliveries } from './wire.ts'
 
 export interface PendingOp {
@@ -53,10 +53,7 @@ export class WriterClient {
   }
 
   /** @throws E_LOG_UNAVAILABLE, E_LOG_REPLACED, E_BUS_CLOSED */
-  submit<K extends keyof OpResults>(
-    op: Extract<WriterOp, { kind: K }>,
-    entries: readonly EncodedEvent[] = noEntries,
-  ): Promise<OpResults[K]> {
+  submit<K extends keyof OpResults>(op: OpOf<K>, entries: readonly EncodedEvent[] = noEntries): Promise<OpResults[K]> {
     if (this.#closedError) return Promise.reject(this.#closedError)
     if (this.#outgoing.length === 0) setImmediate(() => this.#flush())
     if (this.#outgoing.push(op) >= maxOpsPerMessage) this.#flush()

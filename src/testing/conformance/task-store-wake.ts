@@ -111,12 +111,13 @@ export const wake: Cases = {
   'a task that has ended is never woken': async world => {
     const { driver, member } = await withWorker(world)
     const [armed, ending] = [newTask(), newTask()]
-    const due = Date.now() + 250
+    const due = Date.now() + hour
     await driver.commit(turn(armed, 0, { wake: due }))
     await driver.commit(turn(armed, 1, { end: true }))
     await driver.commit(turn(ending, 0, { wake: due, end: true }))
     expect(await schedule(driver)).toEqual([])
-    await letPass(driver, member, 400)
+    world.clock.advance(hour)
+    await letPass(driver, member, hour)
     for (const task of [armed, ending]) expect(woken(member, task)).toEqual([])
   },
 

@@ -32,21 +32,17 @@ interface ChildOptions {
 
 /** Detached, so that Ctrl-C reaches only the parent, which stops its children in order. */
 export async function startChild(command: readonly string[], options: ChildOptions): Promise<Child> {
-  const log = await open(options.log, options.truncate ? 'w' : 'a')
-  try {
-    const child = spawn('/bin/sh', ['-c', watched, 'sh', ...command], {
-      stdio: ['ignore', log.fd, log.fd, 'pipe'],
-      env: { ...process.env, REMOVE: options.remove ?? '' },
-      detached: true,
-    })
-    const lifeline = child.stdio[3] as Writable
-    lifeline.on('error', () => {})
-    const ended = once(child, 'exit').then(() => void lifeline.end('\n'))
-    const running = () => child.exitCode === null && child.signalCode === null
-    return { pid: child.pid!, ended, running, signal: signal => void child.kill(signal) }
-  } finally {
-    await log.close()
-  }
+  await using log = await open(options.log, options.truncate ? 'w' : 'a')
+  const child = spawn('/bin/sh', ['-c', watched, 'sh', ...command], {
+    stdio: ['ignore', log.fd, log.fd, 'pipe'],
+    env: { ...process.env, REMOVE: options.remove ?? '' },
+    detached: true,
+  })
+  const lifeline = child.stdio[3] as Writable
+  lifeline.on('error', () => {})
+  const ended = once(child, 'exit').then(() => void lifeline.end('\n'))
+  const running = () => child.exitCode === null && child.signalCode === null
+  return { pid: child.pid!, ended, running, signal: signal => void child.kill(signal) }
 }
 
 /** Whether a SIGSTOP has arrived, on Linux at each of its threads. */

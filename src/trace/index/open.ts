@@ -17,25 +17,12 @@ export async function withIndex<T>(
 ): Promise<T> {
   for (let isSecond = false; ; isSecond = true) {
     try {
-      return await once(bus, file, ask, onProgress)
+      using db = openTables(file)
+      await catchUp(bus, db, onProgress)
+      return await ask(new Index(db))
     } catch (error) {
       if (isSecond || !isCorrupt(error)) throw indexError(error, file)
       removeFile(file)
     }
-  }
-}
-
-async function once<T>(
-  bus: Bus,
-  file: string,
-  ask: (index: Index) => T | Promise<T>,
-  onProgress?: OnProgress,
-): Promise<T> {
-  const db = openTables(file)
-  try {
-    await catchUp(bus, db, onProgress)
-    return await ask(new Index(db))
-  } finally {
-    db.close()
   }
 }

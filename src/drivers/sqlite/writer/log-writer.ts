@@ -2,11 +2,11 @@ import { ClockWatch, movedClock, type Now } from '../../../bus/clock.ts'
 import { sqlFor } from '../../../bus/sql.ts'
 import {
   type CommitOp,
-  type DurabilitySettings,
   type EventRow,
+  type OpOf,
   type OpResult,
+  type OpResults,
   ReplyBuffer,
-  type ShardProgress,
   type WriterOp,
   type WriterOptions,
   type WriterReply,
@@ -37,6 +37,49 @@ export class LogWriter {
   readonly #putDocument
   readonly #journalMode
   readonly #synchronous
+  /** What each kind of operation does; `index`: its place in the transaction. */
+  readonly #execute: { readonly [K in WriterOp['kind']]: (op: OpOf<K>, index: number) => OpResults[K] } = {
+    publish: ({ events }, index) => this.append(events, index),
+    settle: ({ settlement, events }, index) => {
+      this.groups.settle(settlement)
+      this.append(events, index)
+    },
+    commit: (op, index) => this.#commitTurn(op, index),
+    subscribe: op => {
+      this.groups.subscribe(op)
+      this.#wakes.rewind()
+    },
+    provision: op => this.groups.provision(op),
+    pause: ({ consumer }) => this.groups.pause(consumer),
+    unsubscribe: ({ consumer }) => this.groups.unsubscribe(consumer),
+    giveBack: ({ consumer, position }) => this.groups.giveBack(consumer, position),
+    restoreWake: ({ task, version, wake }) => {
+      const wasSet = this.turns.restoreWake(task, version, wake)
+      if (wasSet) this.#wakes.setWake(task, wake)
+      return wasSet
+    },
+    putDocument: ({ key, value, expect }) => this.#putDocument.run(key, value, expect).changes !== 0,
+    release: ({ id }) => this.groups.release(id),
+    releaseParked: ({ key }) => this.groups.releaseParked(key),
+    drop: ({ id }) => this.#context.claims.drop(id),
+    shardProgress: () => {
+      this.groups.persist(true)
+      return this.groups.progress()
+    },
+    horizon: ({ age, maxLag }) => {
+      this.groups.persist(true)
+      return this.#janitor.horizon(this.#context.now - age, maxLag)
+    },
+    purge: ({ horizon }) => this.#janitor.purge(horizon, this.#context.now),
+    durability: () => ({
+      journal: this.#journalMode.get()!.journal_mode,
+      synchronous: this.#synchronous.get()!.synchronous,
+    }),
+    close: () => {
+      this.groups.closeAll()
+      this.#members.removeSelf()
+    },
+  }
   /** Milliseconds by which the wall clock was moved since the last transaction. */
   #clockMovedMs = 0
   #isHeartbeatDue = false
@@ -86,7 +129,11 @@ export class LogWriter {
     if (this.#isHeartbeatDue) this.#heartbeat()
     if (this.#clockWasSet()) this.#adjustToClock()
     const results: OpResult[] = []
-    for (let i = 0; i < ops.length; i++) results.push(this.#execute(ops[i]!, i))
+    for (let i = 0; i < ops.length; i++) {
+      const op = ops[i]!
+      const execute: (op: never, index: number) => OpResult = this.#execute[op.kind]
+      results.push(execute(op as never, i))
+    }
     if (!this.#isSuspended) {
       this.#hasMore = this.groups.fill()
       this.#hasMore = this.#wakes.serve() || this.#hasMore
@@ -246,77 +293,10 @@ export class LogWriter {
     this.#wakes.rewind()
   }
 
-  #execute(op: WriterOp, opIndex: number): OpResult {
-    switch (op.kind) {
-      case 'publish':
-        return this.append(op.events, opIndex)
-      case 'settle':
-        this.groups.settle(op.settlement)
-        this.append(op.events, opIndex)
-        return null
-      case 'commit':
-        return this.#commitTurn(op, opIndex)
-      case 'subscribe':
-        this.groups.subscribe(op)
-        this.#wakes.rewind()
-        return null
-      case 'provision':
-        this.groups.provision(op)
-        return null
-      case 'pause':
-        this.groups.pause(op.consumer)
-        return null
-      case 'unsubscribe':
-        this.groups.unsubscribe(op.consumer)
-        return null
-      case 'giveBack':
-        this.groups.giveBack(op.consumer, op.position)
-        return null
-      case 'restoreWake': {
-        const wasSet = this.turns.restoreWake(op.task, op.version, op.wake)
-        if (wasSet) this.#wakes.setWake(op.task, op.wake)
-        return wasSet
-      }
-      case 'putDocument':
-        return this.#putDocument.run(op.key, op.value, op.expect).changes !== 0
-      case 'release':
-        return this.groups.release(op.id)
-      case 'releaseParked':
-        return this.groups.releaseParked(op.key)
-      case 'drop':
-        return this.#context.claims.drop(op.id)
-      case 'shardProgress':
-        return this.#shardProgress()
-      case 'horizon':
-        this.groups.persist(true)
-        return this.#janitor.horizon(this.#context.now - op.age, op.maxLag)
-      case 'purge':
-        return this.#janitor.purge(op.horizon, this.#context.now)
-      case 'durability':
-        return this.#durability()
-      case 'close':
-        this.groups.closeAll()
-        this.#members.removeSelf()
-        return null
-    }
-  }
-
   #commitTurn(op: CommitOp, opIndex: number): boolean {
     if (!this.accepts(op)) return false
     if (this.storeTurn(op, opIndex)) this.#wakes.setWake(op.task, op.end ? null : op.wake)
     else this.#wakes.keepWake(op.task)
     return true
-  }
-
-  #shardProgress(): ShardProgress[] {
-    this.groups.persist(true)
-    return this.groups.progress()
-  }
-
-  #durability(): DurabilitySettings {
-    return {
-      journal: this.#journalMode.get()!.journal_mode,
-      synchronous: this.#synchronous.get()!.synchronous,
-    }
   }
 }
