@@ -23,8 +23,8 @@ export const isRuntimeType = (type: string): boolean => runtimeFamilies.test(typ
 /** Whether only the runtime may publish this type: all of its types except requests to agents. */
 export const isReservedType = (type: string): boolean => isRuntimeType(type) && !requests.has(type)
 
-/** The place where an event enters from outside. */
-export interface Ingress {
+/** Where a draft from outside comes from. */
+export interface EventOrigin {
   /** The `source` of its events. */
   readonly source: string
   /** Its users can write to the log directly, so they may also publish the types of triggers, to test subscribers. */
@@ -34,7 +34,7 @@ export interface Ingress {
 /**
  * Checks a draft from outside and sets its source and tenant, which never come from the body. @throws E_EVENT_INVALID
  */
-export function admit(value: unknown, { source, isOperator = false }: Ingress): Draft {
+export function admit(value: unknown, { source, isOperator = false }: EventOrigin): Draft {
   const draft: Draft = { ...checkDraft(value), source, tenant: 'default' }
   if (isOperator && Object.hasOwn(triggers, draft.type)) return draft
   if (!requests.has(draft.type)) {
