@@ -4,7 +4,7 @@ import type { Bus } from '../bus/bus.ts'
 import { correlationOf, parseId } from '../bus/ids.ts'
 import { TidingsError, toTidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
-import { planRetry, publishRetry, retryRefused, CorrelationTasks, type RetryPlan } from '../replay/retry.ts'
+import { CorrelationTasks, publishRetry, RetryPlanner, retryRefused, type RetryPlan } from '../replay/retry.ts'
 import { hostsOn } from '../tasks/hosts.ts'
 import type { Turn } from '../tasks/program.ts'
 import { didYouMean } from '../suggest.ts'
@@ -123,7 +123,7 @@ async function planWhenChildrenEnded(bus: Bus, task: string, known: CorrelationT
   const until = Date.now() + childrenTimeoutMs
   for (let tasks = known; ; tasks = await CorrelationTasks.read(bus, correlationOf(task)))
     try {
-      return await planRetry(bus, task, tasks, workflowRetryCheck(bus))
+      return await new RetryPlanner(bus, tasks, workflowRetryCheck(bus)).plan(task)
     } catch (error) {
       const isEarly = error instanceof TidingsError && error.code === 'E_RETRY_REFUSED' && error.retryable
       if (!isEarly || Date.now() > until) throw error

@@ -1,7 +1,6 @@
 import { comparePositions } from '../bus/cursor.ts'
 import type { Acceptance, AcceptedDivergences } from './accept.ts'
-import type { Divergence } from './divergence.ts'
-import { pathText } from './text.ts'
+import { pathText, type Divergence } from './divergence.ts'
 
 /** Divergences with one signature, either all accepted or all not accepted, in log order. */
 export interface Cluster extends Acceptance {

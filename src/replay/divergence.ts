@@ -1,6 +1,6 @@
 import type { Position } from '../bus/driver.ts'
 import { digest } from '../tasks/turn.ts'
-import type { Change, Difference, ComparableEmit } from './compare.ts'
+import type { Change, Difference } from './compare.ts'
 import type { LoggedTurn } from './turn-assembler.ts'
 import type { Hint } from './nondeterminism.ts'
 
@@ -55,61 +55,35 @@ export const divergenceContext = (
   replayedBy,
 })
 
-export function emitDivergence(
-  context: DivergenceContext,
-  difference: Difference,
-  sourceLocation: string | undefined,
-): Divergence {
-  const emit = 'before' in difference ? difference.before : difference.after
-  const changes = difference.kind === 'changed' ? difference.changes : []
-  return withSignature({
-    ...context,
-    kind: difference.kind,
-    what: nameOf(emit),
-    changes,
-    ...((difference.kind === 'added' || difference.kind === 'removed') && { data: emit.data }),
-    ...(sourceLocation !== undefined && { sourceLocation }),
-  })
+export function emitDivergence(context: DivergenceContext, difference: Difference, location?: string): Divergence {
+  const { kind } = difference
+  const { type, target, data } = 'before' in difference ? difference.before : difference.after
+  const what = target === undefined ? type : `${type} ${target}`
+  if (kind === 'added' || kind === 'removed') return divergence(context, { kind, what, changes: [], data }, location)
+  return divergence(context, { kind, what, changes: kind === 'changed' ? difference.changes : [] }, location)
 }
 
-export function stateDivergence(
-  context: DivergenceContext,
-  changes: readonly Change[],
-  sourceLocation: string | undefined,
-): Divergence {
-  return withSignature({
-    ...context,
-    kind: 'state',
-    what: 'state',
-    changes,
-    ...(sourceLocation !== undefined && { sourceLocation }),
-  })
-}
+export const stateDivergence = (context: DivergenceContext, changes: readonly Change[], location?: string) =>
+  divergence(context, { kind: 'state', what: 'state', changes }, location)
 
-export function thrownDivergence(
-  context: DivergenceContext,
-  error: string,
-  sourceLocation: string | undefined,
-): Divergence {
-  return withSignature({
-    ...context,
-    kind: 'threw',
-    what: 'the program',
-    changes: [],
-    error,
-    ...(sourceLocation !== undefined && { sourceLocation }),
-  })
-}
-
-const nameOf = ({ type, target }: ComparableEmit) => (target === undefined ? type : `${type} ${target}`)
+export const thrownDivergence = (context: DivergenceContext, error: string, location?: string) =>
+  divergence(context, { kind: 'threw', what: 'the program', changes: [], error }, location)
 
 /** The signature ignores the task, the values and list indices. */
-function withSignature(divergence: Omit<Divergence, 'signature'>): Divergence {
-  const { program, kind, what, changes, error } = divergence
+function divergence(
+  context: DivergenceContext,
+  found: Pick<Divergence, 'kind' | 'what' | 'changes' | 'data' | 'error'>,
+  sourceLocation: string | undefined,
+): Divergence {
+  const { kind, what, changes, error = '' } = found
   const paths = new Set(changes.map(({ path }) => pathPattern(path)))
-  const parts = [program, kind, what, [...paths].toSorted(), error?.replace(/\d+/g, '#') ?? '']
-  return { ...divergence, signature: digest(parts).slice(0, 10) }
+  const parts = [context.program, kind, what, [...paths].toSorted(), error.replace(/\d+/g, '#')]
+  const signature = digest(parts).slice(0, 10)
+  return { ...context, ...found, ...(sourceLocation !== undefined && { sourceLocation }), signature }
 }
+
+/** `data.items.3.name` */
+export const pathText = (path: Change['path']) => path.join('.') || '(the whole)'
 
 /** A path with `*` for list indices. */
 export const pathPattern = (path: Change['path']) => path.map(key => (typeof key === 'number' ? '*' : key)).join('.')

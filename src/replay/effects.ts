@@ -52,11 +52,8 @@ export function resolveEffects(members: readonly Effectful[], rules: EffectRules
   const ruled: Record<string, Effect> = {}
   for (const { kind, name, readOnly, atMostOnce } of members) {
     const key = `${kind}/${name}`
-    const effect = explicitEffect(key, rules)
-    ruled[key] =
-      atMostOnce && effect === 'live' && !rules.effects.has(key)
-        ? 'deny'
-        : (effect ?? defaultEffect(readOnly, atMostOnce))
+    const effect = explicitEffect(key, rules) ?? (readOnly ? 'live' : 'deny')
+    ruled[key] = atMostOnce && effect === 'live' && !rules.effects.has(key) ? 'deny' : effect
   }
   for (const key of rules.effects.keys()) if (!key.includes('*')) ruled[key] = rules.effects.get(key)!
   for (const key of rules.stubs.keys()) ruled[key] = 'stub'
@@ -70,30 +67,12 @@ export function resolveEffects(members: readonly Effectful[], rules: EffectRules
   return { effects: ruled, ...(rules.stubs.size > 0 && { stubs: Object.fromEntries(rules.stubs) }) }
 }
 
-const defaultEffect = (readOnly: boolean, atMostOnce: boolean): Effect => (readOnly && !atMostOnce ? 'live' : 'deny')
-
 function explicitEffect(key: string, { effects: rules, stubs }: EffectRules): Effect | undefined {
   if (stubs.has(key)) return 'stub'
-  let best: string | undefined
-  for (const pattern of rules.keys())
-    if (
-      matchesGlob(pattern, key) &&
-      (pattern === key || best === undefined || (best !== key && pattern.length > best.length))
-    )
-      best = pattern
-  return best === undefined ? undefined : rules.get(best)
+  const matching = [...rules].filter(([pattern]) => matchesGlob(pattern, key))
+  const [longest] = matching.toSorted(([a], [b]) => b.length - a.length)
+  return rules.get(key) ?? longest?.[1]
 }
 
-function matchesGlob(pattern: string, key: string): boolean {
-  const [first = '', ...rest] = pattern.split('*')
-  if (rest.length === 0) return pattern === key
-  if (!key.startsWith(first)) return false
-  const last = rest.pop()!
-  let at = first.length
-  for (const part of rest) {
-    const found = key.indexOf(part, at)
-    if (found < 0) return false
-    at = found + part.length
-  }
-  return key.length - last.length >= at && key.endsWith(last)
-}
+const matchesGlob = (pattern: string, key: string) =>
+  new RegExp(`^${pattern.split('*').map(RegExp.escape).join('.*')}$`, 's').test(key)

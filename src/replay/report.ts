@@ -1,9 +1,10 @@
+import { relative } from 'node:path'
 import { styleText } from 'node:util'
 import { clusterDivergences, titleOf, type Cluster } from './cluster.ts'
 import type { Change } from './compare.ts'
+import { pathText } from './divergence.ts'
 import type { Hint } from './nondeterminism.ts'
 import type { ReplayOutcome } from './replayer.ts'
-import { pathText, locationText, valueText } from './text.ts'
 import { replayVerdict, type GateRequirements } from './verdict.ts'
 
 /* A report depends neither on the clock nor on the number of processes: the same outcome gives the same bytes. */
@@ -107,3 +108,21 @@ export function* reportRecords(outcome: ReplayOutcome, demand: GateRequirements)
 }
 
 const countText = (n: number, noun: string) => `${n.toLocaleString('en')} ${noun}${n === 1 ? '' : 's'}`
+
+/** A source location relative to the working directory if it is below it. */
+export function locationText(location: string): string {
+  const short = relative('.', location)
+  return short.startsWith('..') ? location : short
+}
+
+/** A value on one line. A long one is cut to the surroundings of its first difference. */
+function valueText(value: unknown, other: unknown, width: number): string {
+  if (value === undefined) return '(absent)'
+  const text = JSON.stringify(value)
+  if (text.length <= width) return text
+  const otherText = JSON.stringify(other) ?? ''
+  let same = 0
+  while (same < text.length && text[same] === otherText[same]) same++
+  const start = Math.max(0, Math.min(same - 12, text.length - width + 2))
+  return `${start > 0 ? '…' : ''}${text.slice(start, start + width - 2)}${start + width - 2 < text.length ? '…' : ''}`
+}

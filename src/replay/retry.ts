@@ -131,32 +131,142 @@ const includesRetryOf = ({ reissue, retries = {}, again = [] }: Fork, task: stri
 /** The instance has undone its steps, so it can start from the beginning without repeating effects. */
 class UndoneInstance extends TidingsError {}
 
-/** Plans the retry of a task that has failed or was cancelled. @throws E_NOT_FOUND, E_RETRY_REFUSED */
-export async function planRetry(
-  bus: Bus,
-  task: string,
-  tasks: CorrelationTasks,
-  fits: CheckWorkflow,
-): Promise<RetryPlan> {
-  const journal = await RecordedJournal.read(bus, task)
-  const { version, end } = journal.newest
-  if (end !== 'failed' && end !== 'cancelled')
-    throw retryRefused(`task ${task} cannot be retried: it ${end === undefined ? 'has not ended' : `is ${end}`}`)
-  const predecessor = isUnbegun(journal.newest) ? tasks.predecessorOf(task) : undefined
-  if (predecessor !== undefined) return planFromPredecessor(bus, task, journal, predecessor, tasks, fits)
-  const history = await readTurnHistory(bus, task, version, journal)
-  const ending = endingOf(task, history.emitted, end)
-  if (isUnbegun(journal.newest))
-    throw retryRefused(`task ${task} was cancelled before it began: publish its start event again`)
-  const planned = await buildFork(bus, task, history, journal.newest, tasks, fits)
-  const unfit = await fits(history.program, planned.fork, planned.failed)
-  if (unfit) {
-    const why = `task ${task} of the workflow ${history.program} ${unfit.why}`
-    throw unfit.isUndone ? new UndoneInstance('E_RETRY_REFUSED', why) : retryRefused(why)
+/** Plans the retries of the tasks of one correlation. */
+export class RetryPlanner {
+  readonly #bus: Bus
+  readonly #tasks: CorrelationTasks
+  readonly #fits: CheckWorkflow
+
+  constructor(bus: Bus, tasks: CorrelationTasks, fits: CheckWorkflow) {
+    this.#bus = bus
+    this.#tasks = tasks
+    this.#fits = fits
   }
-  const { fork, adopted, children } = planned
-  const callerAnswered = ending.call !== undefined
-  return { of: task, program: history.program, fork, ending, adopted, children, callerAnswered }
+
+  /** The retry of a task that has failed or was cancelled. @throws E_NOT_FOUND, E_RETRY_REFUSED */
+  async plan(task: string): Promise<RetryPlan> {
+    const journal = await RecordedJournal.read(this.#bus, task)
+    const { newest } = journal
+    const { version, end } = newest
+    if (end !== 'failed' && end !== 'cancelled')
+      throw retryRefused(`task ${task} cannot be retried: it ${end === undefined ? 'has not ended' : `is ${end}`}`)
+    const predecessor = isUnbegun(newest) ? this.#tasks.predecessorOf(task) : undefined
+    if (predecessor !== undefined) return this.#planAgain(task, journal, predecessor)
+    const history = await readTurnHistory(this.#bus, task, version, journal)
+    const ending = endingOf(task, history.emitted, end)
+    if (isUnbegun(newest))
+      throw retryRefused(`task ${task} was cancelled before it began: publish its start event again`)
+    const { program } = history
+    const { failed, ...planned } = await this.#buildFork(task, history, newest)
+    const unfit = await this.#fits(program, planned.fork, failed)
+    if (unfit) {
+      const why = `task ${task} of the workflow ${program} ${unfit.why}`
+      throw unfit.isUndone ? new UndoneInstance('E_RETRY_REFUSED', why) : retryRefused(why)
+    }
+    return { of: task, program, ending, ...planned, callerAnswered: ending.call !== undefined }
+  }
+
+  /** A successor that was cancelled before it began: another retry of its predecessor. */
+  async #planAgain(task: string, journal: RecordedJournal, predecessor: string): Promise<RetryPlan> {
+    const other = this.#tasks.successorOf(predecessor)
+    if (other !== undefined)
+      throw retryRefused(
+        `task ${task} was cancelled before it began, and task ${other} retries its predecessor instead`,
+      )
+    const ending = endingOf(task, (await journal.turn(1)).emitted, 'cancelled')
+    return { ...(await this.plan(predecessor)), of: task, ending }
+  }
+
+  async #buildFork(task: string, history: TurnHistory, { programHash }: Turn) {
+    const { start, state, turns, inputs, open, answers, asked, again, emitted } = history
+    const isToBlame = inputs.some(isFailure) || !failedOnModelAnswer(emitted) ? isFailure : isOfModel
+    const taken = inputs.filter(input => !isToBlame(input) && !endingTypes.includes(input.type))
+    const adopted = firstOfEachCall(answers.filter(answer => !isFailure(answer)))
+    const failed = taken.length < inputs.length
+    const answered = new Set([...taken, ...adopted].map(({ call }) => call))
+    const reissue: CloudEvent[] = []
+    const retries: Record<string, Fork> = {}
+    const children: string[] = []
+    for (const [id, request] of open) {
+      if (answered.has(id)) continue
+      if (request.type !== 'agent.invoke') {
+        const key = asked.get(id)?.key ?? request.retryof
+        reissue.push(key === undefined ? request : { ...request, retryof: key })
+        continue
+      }
+      const { retryof, ...plain } = request
+      const made = asked.get(id)?.id
+      const child = made === undefined ? retryof : taskId(correlationOf(task), request.target!, made)
+      const next = child === undefined ? undefined : await this.#planChild(child)
+      if (next && 'answer' in next) {
+        adopted.push({ ...next.answer, call: id })
+        continue
+      }
+      reissue.push(next ? { ...plain, retryof: next.of } : plain)
+      if (!next) continue
+      retries[id] = next.fork
+      children.push(next.of, ...next.children)
+    }
+    const fork: Fork = {
+      start,
+      turns,
+      inputs: [...taken, ...adopted],
+      reissue,
+      ...(state !== undefined && { state }),
+      ...(children.length > 0 && { retries }),
+      ...(again.length > 0 && { again: await this.#withChildRetries(task, again) }),
+      definition: turns[0]?.turn.programHash ?? programHash,
+    }
+    return { fork, adopted, children, failed }
+  }
+
+  /** Adds to each agent call that may be repeated the retry of the task that it had started. */
+  async #withChildRetries(task: string, made: readonly EarlierCall[]): Promise<EarlierCall[]> {
+    const again: EarlierCall[] = []
+    for (const { retry: _, ...call } of made) {
+      const isAgent = call.type === 'agent.invoke'
+      const next = isAgent && (await this.#planChild(taskId(correlationOf(task), call.target, call.id)))
+      const isAnswered = next && 'answer' in next
+      if (isAnswered && this.#hasCalled(next.answer))
+        throw retryRefused(
+          `task ${task} called ${call.target} in its failed turn, and that task has completed: a retry would do its work twice. Start it from the beginning, with its input or with \`tidings redrive\``,
+        )
+      again.push(next && !isAnswered ? { ...call, retry: { of: next.of, fork: next.fork } } : call)
+    }
+    return again
+  }
+
+  #hasCalled({ id }: CloudEvent): boolean {
+    return (this.#tasks.get(parseId(id)!.task)?.spent?.calls ?? 1) > 0
+  }
+
+  /** The answer of a called task, or its retry plan. Undefined if it can start from the beginning without repeating effects. */
+  async #planChild(child: string): Promise<{ answer: CloudEvent } | RetryPlan | undefined> {
+    const tasks = this.#tasks
+    let [task, turn] = [child, tasks.get(child)]
+    for (let next: string | undefined; turn; [task, turn] = [next, tasks.get(next)]) {
+      next = turn.end === 'continued' ? turn.successor : tasks.successorOf(task)
+      if (next === undefined) break
+    }
+    if (!turn || isUnbegun(turn)) {
+      const before = tasks.predecessorOf(task)
+      // The retry was cancelled before its task began.
+      if (before !== undefined && tasks.successorOf(before) !== task) return this.#planChild(before)
+      if (task === child && before === undefined) return undefined
+    }
+    if (turn?.end === undefined)
+      throw retryRefused(`task ${task}, which it had called, has not ended: retry after it has ended`, true)
+    if (turn.end === 'completed') {
+      const { emitted } = await (await RecordedJournal.read(this.#bus, task)).turn(turn.version)
+      return { answer: emitted.findLast(({ type }) => type === 'agent.task.completed')! }
+    }
+    try {
+      return await this.plan(task)
+    } catch (error) {
+      if (error instanceof UndoneInstance) return undefined
+      throw error
+    }
+  }
 }
 
 function endingOf(task: string, emitted: readonly CloudEvent[], end: TaskEnd): CloudEvent {
@@ -165,21 +275,9 @@ function endingOf(task: string, emitted: readonly CloudEvent[], end: TaskEnd): C
   return ending
 }
 
-/** A successor that was cancelled before it began: plans another retry of its predecessor. */
-async function planFromPredecessor(
-  bus: Bus,
-  task: string,
-  journal: RecordedJournal,
-  predecessor: string,
-  tasks: CorrelationTasks,
-  fits: CheckWorkflow,
-): Promise<RetryPlan> {
-  const other = tasks.successorOf(predecessor)
-  if (other !== undefined)
-    throw retryRefused(`task ${task} was cancelled before it began, and task ${other} retries its predecessor instead`)
-  const ending = endingOf(task, (await journal.turn(1)).emitted, 'cancelled')
-  return { ...(await planRetry(bus, predecessor, tasks, fits)), of: task, ending }
-}
+/** A repeated call may have two answers: keeps the first. */
+const firstOfEachCall = (answers: readonly CloudEvent[]) =>
+  answers.filter(({ call }, i) => answers.findIndex(other => other.call === call) === i)
 
 /**
  * Publishes the retry. A worker then starts the successor. `isNew` is false if the same retry was already published.
@@ -206,115 +304,6 @@ export async function publishRetry(bus: Bus, { of, program, fork, ending }: Retr
   return { task: taskId(correlationid, program, id), isNew: !duplicate }
 }
 
-async function buildFork(
-  bus: Bus,
-  task: string,
-  { start, state, turns, inputs, open, answers, asked, again, emitted }: TurnHistory,
-  { programHash }: Turn,
-  tasks: CorrelationTasks,
-  fits: CheckWorkflow,
-) {
-  const isToBlame = inputs.some(isFailure) || !failedOnModelAnswer(emitted) ? isFailure : isOfModel
-  const taken = inputs.filter(input => !isToBlame(input) && !endingTypes.includes(input.type))
-  const adopted = firstOfEachCall(answers.filter(answer => !isFailure(answer)))
-  const failed = taken.length < inputs.length
-  const answered = new Set([...taken, ...adopted].map(({ call }) => call))
-  const reissue: CloudEvent[] = []
-  const retries: Record<string, Fork> = {}
-  const children: string[] = []
-  for (const [id, request] of open) {
-    if (answered.has(id)) continue
-    if (request.type !== 'agent.invoke') {
-      const key = asked.get(id)?.key ?? request.retryof
-      reissue.push(key === undefined ? request : { ...request, retryof: key })
-      continue
-    }
-    const { retryof, ...plain } = request
-    const made = asked.get(id)?.id
-    const child = made === undefined ? retryof : taskId(correlationOf(task), request.target!, made)
-    const next = child === undefined ? undefined : await planChild(bus, child, tasks, fits)
-    if (next && 'answer' in next) {
-      adopted.push({ ...next.answer, call: id })
-      continue
-    }
-    reissue.push(next ? { ...plain, retryof: next.of } : plain)
-    if (!next) continue
-    retries[id] = next.fork
-    children.push(next.of, ...next.children)
-  }
-  const fork: Fork = {
-    start,
-    turns,
-    inputs: [...taken, ...adopted],
-    reissue,
-    ...(state !== undefined && { state }),
-    ...(children.length > 0 && { retries }),
-    ...(again.length > 0 && { again: await withChildRetries(bus, task, again, tasks, fits) }),
-    definition: turns[0]?.turn.programHash ?? programHash,
-  }
-  return { fork, adopted, children, failed }
-}
-
-/** A repeated call may have two answers: keeps the first. */
-const firstOfEachCall = (answers: readonly CloudEvent[]) =>
-  answers.filter(({ call }, i) => answers.findIndex(other => other.call === call) === i)
-
-/** Adds to each agent call that may be repeated the retry of the task that it had started. */
-async function withChildRetries(
-  bus: Bus,
-  task: string,
-  made: readonly EarlierCall[],
-  tasks: CorrelationTasks,
-  fits: CheckWorkflow,
-): Promise<EarlierCall[]> {
-  const again: EarlierCall[] = []
-  for (const { retry: _, ...call } of made) {
-    const isAgent = call.type === 'agent.invoke'
-    const next = isAgent && (await planChild(bus, taskId(correlationOf(task), call.target, call.id), tasks, fits))
-    const isAnswered = next && 'answer' in next
-    if (isAnswered && hasCalled(tasks, next.answer))
-      throw retryRefused(
-        `task ${task} called ${call.target} in its failed turn, and that task has completed: a retry would do its work twice. Start it from the beginning, with its input or with \`tidings redrive\``,
-      )
-    again.push(next && !isAnswered ? { ...call, retry: { of: next.of, fork: next.fork } } : call)
-  }
-  return again
-}
-
-const hasCalled = (tasks: CorrelationTasks, { id }: CloudEvent) => (tasks.get(parseId(id)!.task)?.spent?.calls ?? 1) > 0
-
-/** The answer of a called task, or its retry plan. Undefined if it can start from the beginning without repeating effects. */
-async function planChild(
-  bus: Bus,
-  child: string,
-  tasks: CorrelationTasks,
-  fits: CheckWorkflow,
-): Promise<{ answer: CloudEvent } | { of: string; fork: Fork; children: readonly string[] } | undefined> {
-  let [task, turn] = [child, tasks.get(child)]
-  for (let next: string | undefined; turn; [task, turn] = [next, tasks.get(next)]) {
-    next = turn.end === 'continued' ? turn.successor : tasks.successorOf(task)
-    if (next === undefined) break
-  }
-  if (!turn || isUnbegun(turn)) {
-    const before = tasks.predecessorOf(task)
-    // The retry was cancelled before its task began.
-    if (before !== undefined && tasks.successorOf(before) !== task) return planChild(bus, before, tasks, fits)
-    if (task === child && before === undefined) return undefined
-  }
-  if (turn?.end === undefined)
-    throw retryRefused(`task ${task}, which it had called, has not ended: retry after it has ended`, true)
-  if (turn.end === 'completed') {
-    const { emitted } = await (await RecordedJournal.read(bus, task)).turn(turn.version)
-    return { answer: emitted.findLast(({ type }) => type === 'agent.task.completed')! }
-  }
-  try {
-    return await planRetry(bus, task, tasks, fits)
-  } catch (error) {
-    if (error instanceof UndoneInstance) return undefined
-    throw error
-  }
-}
-
 /** Inputs by which the runtime ends a task. */
 const endingTypes: readonly string[] = ['agent.cancel', refusedType]
 
@@ -325,22 +314,13 @@ const isFailure = (answer: CloudEvent): boolean =>
 
 const isOfModel = ({ type }: CloudEvent) => type === 'model.result'
 
-const answerErrors: readonly string[] = [
-  'E_MODEL_OUTPUT',
-  'E_MODEL_LENGTH',
-  'E_MODEL_FILTERED',
-  'E_MODEL_REFUSED',
-  'E_MODEL_EMPTY',
-  'E_MODEL_UNFINISHED',
-]
+const answerErrors = /^E_MODEL_(OUTPUT|LENGTH|FILTERED|REFUSED|EMPTY|UNFINISHED)$/
 
 /** Whether the task failed because of an answer of its model. Deciding on the same answer would fail again. */
 const failedOnModelAnswer = (emitted: readonly CloudEvent[]): boolean =>
-  emitted.some(event => event.type === 'agent.task.failed' && answerErrors.includes(codeOf(event)))
-
-function codeOf(failed: CloudEvent): string {
-  const outcome = callOutcome(failed)
-  return 'error' in outcome ? outcome.error.code : ''
-}
+  emitted.some(event => {
+    const outcome = event.type === 'agent.task.failed' && callOutcome(event)
+    return outcome && 'error' in outcome && answerErrors.test(outcome.error.code)
+  })
 
 export const retryRefused = (why: string, retryable = false) => new TidingsError('E_RETRY_REFUSED', why, { retryable })

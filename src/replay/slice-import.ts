@@ -3,7 +3,7 @@ import type { CloudEvent } from '../event.ts'
 import type { Bus } from '../bus/bus.ts'
 import { beginning } from '../bus/cursor.ts'
 import { checkEvent } from '../bus/decode.ts'
-import type { EncodedEvent, ConsumerGroup } from '../bus/driver.ts'
+import type { ConsumerGroup } from '../bus/driver.ts'
 import { correlationOf, parseId } from '../bus/ids.ts'
 import { groupByTurn, isTurn, type RecordedStep, type TurnEvent } from './order.ts'
 import { documentsNamedBy } from './slice-write.ts'
@@ -130,15 +130,11 @@ class Import {
 
   async #flush(): Promise<void> {
     if (this.#unwritten.length === 0) return
-    await this.#bus.publishEncoded(await this.#encoded(this.#unwritten.splice(0)))
-  }
-
-  /** The inputs of a turn were checked when they arrived, so a turn that is stored as an event is not checked again. */
-  async #encoded(events: readonly CloudEvent[]): Promise<EncodedEvent[]> {
-    const entries: EncodedEvent[] = []
-    for (const event of events)
-      entries.push((await (isTurn(event) ? this.#bus.encodeTurn(event, []) : this.#bus.encodeAll([event])))[0]!)
-    return entries
+    // The inputs of a turn were checked when they arrived, so a turn that is stored as an event is not checked again.
+    const encoded = await Array.fromAsync(this.#unwritten.splice(0), event =>
+      isTurn(event) ? this.#bus.encodeTurn(event, []) : this.#bus.encodeAll([event]),
+    )
+    await this.#bus.publishEncoded(encoded.flat())
   }
 }
 

@@ -97,8 +97,8 @@ export class ScriptMachine implements Machine {
   /** The copy that the code gets, which may change it. */
   readonly start: CloudEvent
   readonly #waiting = new Map<string, Waiter>()
-  #ctx: TurnContext | undefined
-  #now = 0
+  #turn: ScriptTurn | undefined
+  now = 0
   #started = false
   #settled: Settled | undefined
 
@@ -109,11 +109,11 @@ export class ScriptMachine implements Machine {
     this.maxTurns = maxTurns
   }
 
-  async fold({ turn, inputs, emitted }: RecordedTurn) {
-    const replay = new RecordedTurnContext(this.#start, turn, emitted)
-    await this.#advance(inputs, replay)
+  async fold(recorded: RecordedTurn) {
+    const repeated = new RepeatedTurn(recorded)
+    await this.#advance(recorded.inputs, repeated)
     if (this.#settled && 'error' in this.#settled && isRefusal(this.#settled.error)) throw this.#settled.error
-    if (!turn.end) replay.finish()
+    if (!recorded.turn.end) repeated.finish()
   }
 
   async decide(inputs: readonly CloudEvent[], ctx: TurnContext) {
@@ -141,9 +141,9 @@ export class ScriptMachine implements Machine {
     return undefined
   }
 
-  async #advance(inputs: readonly CloudEvent[], ctx: TurnContext) {
-    this.#ctx = ctx
-    this.#now = ctx.now
+  async #advance(inputs: readonly CloudEvent[], turn: ScriptTurn) {
+    this.#turn = turn
+    this.now = turn.now
     if (!this.#started) {
       this.#started = true
       const scope = new ScriptScope(this, '')
@@ -159,29 +159,27 @@ export class ScriptMachine implements Machine {
       const waiter = this.#waiting.get(input.call ?? '')
       if (!waiter) continue
       this.#waiting.delete(input.call!)
-      settleWaiter(waiter, input)
+      const outcome = copyOf(callOutcome(input))
+      if ('error' in outcome) waiter.reject(new CallError(outcome.error))
+      else waiter.resolve(outcome.output)
     }
     await quiescence()
-    this.#ctx = undefined
+    this.#turn = undefined
   }
 
-  get now() {
-    return this.#now
-  }
-
-  /** The context of the turn under way. @throws E_SCRIPT_FOREIGN_AWAIT between turns. */
-  get turn(): TurnContext {
-    if (!this.#ctx) {
+  /** The turn under way. @throws E_SCRIPT_FOREIGN_AWAIT between turns. */
+  get turn(): ScriptTurn {
+    if (!this.#turn) {
       this.#settled ??= { error: foreignAwait(this.#script) }
       throw foreignAwait(this.#script)
     }
-    return this.#ctx
+    return this.#turn
   }
 
   wait(call: string, name: string): Promise<unknown> {
-    let settle!: Pick<Waiter, 'resolve' | 'reject'>
-    const answered = new TrackedPromise<unknown>((resolve, reject) => (settle = { resolve, reject }))
-    this.#waiting.set(call, { ...settle, answered, name })
+    const { promise, resolve, reject } = TrackedPromise.withResolvers<unknown>()
+    const answered = promise as TrackedPromise<unknown>
+    this.#waiting.set(call, { resolve, reject, answered, name })
     // After a race the code may ignore this call, whose failure must not be reported as unhandled.
     answered.ignoreFailure()
     return answered
@@ -191,12 +189,6 @@ export class ScriptMachine implements Machine {
 /** Resolves when all promises of this process wait for external events. */
 function quiescence(): Promise<void> {
   return new Promise(resolve => queueMicrotask(() => process.nextTick(resolve)))
-}
-
-function settleWaiter(waiter: Waiter, input: CloudEvent) {
-  const outcome = copyOf(callOutcome(input))
-  if ('error' in outcome) waiter.reject(new CallError(outcome.error))
-  else waiter.resolve(outcome.output)
 }
 
 function requestTo(target: Callable<never>, input: unknown) {
@@ -233,11 +225,7 @@ class ScriptScope implements ScriptContext {
   }
 
   call<Input, Output>(target: Callable<Input, Output>, input: Input, options: CallOptions = {}): Promise<Output> {
-    const id = this.#machine.turn.call({
-      ...requestTo(target, input),
-      key: this.#key(target.name),
-      ...options,
-    })
+    const id = this.#machine.turn.call({ ...requestTo(target, input), key: this.#key(target.name), ...options })
     return this.#machine.wait(id, target.name) as Promise<Output>
   }
 
@@ -273,20 +261,17 @@ class ScriptScope implements ScriptContext {
   }
 }
 
-/** The context of a recorded turn that is repeated: returns the recorded ids and rejects what was not recorded. */
-class RecordedTurnContext implements TurnContext {
-  readonly task: string
-  readonly start: CloudEvent
-  readonly version: number
+/** The part of a turn that the running code uses. */
+type ScriptTurn = Pick<TurnContext, 'now' | 'call' | 'sleep' | 'emit'>
+
+/** A recorded turn that is repeated: returns the recorded ids and rejects what was not recorded. */
+class RepeatedTurn implements ScriptTurn {
   readonly now: number
   readonly #turn: RecordedTurn['turn']
   readonly #calls: Map<string, string>
   readonly #emitted: string[]
 
-  constructor(start: CloudEvent, turn: RecordedTurn['turn'], emitted: readonly CloudEvent[]) {
-    this.task = turn.program
-    this.start = start
-    this.version = turn.version
+  constructor({ turn, emitted }: RecordedTurn) {
     this.now = turn.at
     this.#turn = turn
     this.#calls = new Map(turn.emits.filter(emit => emit.wait).map(emit => [emit.wait!.key ?? emit.id, emit.id]))
@@ -312,12 +297,6 @@ class RecordedTurnContext implements TurnContext {
     this.#emitted.splice(i, 1)
     return ''
   }
-
-  cancelCall() {}
-  complete() {}
-  fail() {}
-  cancel() {}
-  continueAs() {}
 
   /** @throws E_PROGRAM_MISMATCH if a recorded call was not repeated */
   finish() {

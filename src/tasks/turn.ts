@@ -59,7 +59,8 @@ export interface TaskIdentity {
   readonly earlierCalls?: readonly EarlierCall[]
 }
 
-type AddressedRequest = EmitRequest & {
+/** What a turn emits, with the fields that the runtime sets. */
+export type AddressedRequest = EmitRequest & {
   replyto?: string
   call?: string
   deadline?: string
@@ -125,12 +126,12 @@ export class TurnBuilder implements TurnContext {
         'E_EVENT_INVALID',
         `"${program}" emits "${emission.type}", but types that begin with "${emission.type.split('.')[0]}" are reserved for the runtime: use a type of your own`,
       )
-    return this.#add(emission)
+    return this.add(emission)
   }
 
   call({ within, key, ...request }: CallRequest): string {
     const until = deadlineFrom(this.now, within ?? defaultTimeout)
-    return this.#add(
+    return this.add(
       {
         ...request,
         replyto: this.#identity.program,
@@ -143,7 +144,7 @@ export class TurnBuilder implements TurnContext {
   sleep(duration: Duration, key?: string): string {
     const until = deadlineFrom(this.now, duration)!
     const data = { due: new Date(until).toISOString() }
-    return this.#add({ type: 'timer.set', data }, { ...this.#keyed(key), target: 'timer', until })
+    return this.add({ type: 'timer.set', data }, { ...this.#keyed(key), target: 'timer', until })
   }
 
   /**
@@ -153,7 +154,7 @@ export class TurnBuilder implements TurnContext {
   reissue(asked: CloudEvent, retry?: Fork) {
     const { id, type, target, data, time, deadline, retryof } = asked
     if (type === 'timer.set') {
-      this.#add({ type, data }, { target: 'timer', until: Date.parse((data as { due: string }).due), as: id })
+      this.add({ type, data }, { target: 'timer', until: Date.parse((data as { due: string }).due), as: id })
       return
     }
     const until = deadline === undefined ? null : this.now + Date.parse(deadline) - Date.parse(time)
@@ -161,7 +162,7 @@ export class TurnBuilder implements TurnContext {
     const replyto = this.#identity.program
     const request = retry ? { type: retryType, data: { ...retry, asked } } : { type, data }
     const kept = retryof !== undefined && { retryof }
-    this.#add({ ...request, target: target!, replyto, ...bound, ...kept }, { target: target!, until, as: id })
+    this.add({ ...request, target: target!, replyto, ...bound, ...kept }, { target: target!, until, as: id })
   }
 
   complete(output: unknown) {
@@ -183,7 +184,7 @@ export class TurnBuilder implements TurnContext {
 
   continueAs(input: unknown) {
     const { program, start } = this.#identity
-    const id = this.#add({
+    const id = this.add({
       type: 'agent.invoke',
       target: program,
       subject: continuedTask(start) ?? this.task,
@@ -228,12 +229,8 @@ export class TurnBuilder implements TurnContext {
 
   /** A builder of the same turn that only fails the task. */
   failing(error: ErrorData): TurnBuilder {
-    const failing = new TurnBuilder({
-      identity: this.#identity,
-      version: this.version,
-      inputs: [this.#cause],
-      now: this.now,
-    })
+    const { version, now } = this
+    const failing = new TurnBuilder({ identity: this.#identity, version, inputs: [this.#cause], now })
     failing.fault = { thrown: error }
     failing.fail(error)
     return failing
@@ -247,16 +244,11 @@ export class TurnBuilder implements TurnContext {
   emitCancellation(call: OpenCall, reason: string) {
     if (call.type === 'timer.set') return
     this.#cancellations++
-    if (isInvocation(call.type)) {
-      const subject = taskId(correlationOf(this.task), call.target, call.id)
-      this.#add({ type: 'agent.cancel', target: call.target, subject, data: { reason } }, undefined, cancelId(call.id))
-    } else {
-      this.#add(
-        { type: 'call.cancelled', target: call.target, subject: call.id, data: { reason } },
-        undefined,
-        cancelId(call.id),
-      )
-    }
+    const { id, target } = call
+    const [type, subject] = isInvocation(call.type)
+      ? ['agent.cancel', taskId(correlationOf(this.task), target, id)]
+      : ['call.cancelled', id]
+    this.add({ type, target, subject, data: { reason } }, undefined, cancelId(id))
   }
 
   /** The `task.turn` event. It contains `inputs` as they were delivered. */
@@ -300,11 +292,11 @@ export class TurnBuilder implements TurnContext {
   #finish(end: TaskEnd, type: string, data: object) {
     const { start } = this.#identity
     const answers = start.replyto && { target: start.replyto, call: start.call ?? start.id }
-    this.#add({ type, data: { program: this.#identity.program, ...data }, ...answers })
+    this.add({ type, data: { program: this.#identity.program, ...data }, ...answers })
     this.end = end
   }
 
-  #add(draft: AddressedRequest, wait?: EmittedRef['wait'], id?: string): string {
+  protected add(draft: AddressedRequest, wait?: EmittedRef['wait'], id?: string): string {
     const { redactor } = this.#identity
     redactor.assertNames({ type: draft.type, target: draft.target })
     const taken = { ...draft, data: emitData(draft) }
