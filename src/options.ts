@@ -10,7 +10,7 @@ import { didYouMean } from './suggest.ts'
 /** The problem with a value, such as `must be a text, not 5`; undefined if it is valid. */
 export type Check = (value: unknown) => string | undefined
 
-const must = (what: string, holds: (value: unknown) => boolean): Check => {
+export const must = (what: string, holds: (value: unknown) => boolean): Check => {
   return value => (holds(value) ? undefined : `must be ${what}, not ${describeValue(value)}`)
 }
 

@@ -2,7 +2,7 @@ import type { LanguageModelV4 } from '@ai-sdk/provider'
 import { TidingsError } from '../errors.ts'
 import { aCount, aDuration, aFlag, anObject, aNumber, aText, checkOptions, optionsOf, type Check } from '../options.ts'
 import type { Duration } from '../tasks/duration.ts'
-import { aRetry, RetryPolicy, type RetryOptions } from '../tasks/retry.ts'
+import { aRetry, type RetryOptions } from '../tasks/retry.ts'
 import { modelName } from '../tasks/conversation.ts'
 import { offlineProvider } from './offline/language-model.ts'
 
@@ -47,16 +47,6 @@ export function model(languageModel: LanguageModelV4, options: ModelOptions = {}
   if (missing) throw new TidingsError('E_APP_INVALID', `model(): the first argument ${missing}`)
   const name = options.name ?? modelName(languageModel)
   checkOptions(`model "${name}"`, options, checks, [])
-  if (options.retry) modelRetryPolicy(name, options.retry)
   const readOnly = options.readOnly ?? languageModel.provider === offlineProvider
-  return {
-    kind: 'model',
-    name,
-    languageModel,
-    options: { ...options, readOnly },
-  }
+  return { kind: 'model', name, languageModel, options: { ...options, readOnly } }
 }
-
-/** Retries for 15 minutes by default, because outages of providers last minutes. */
-export const modelRetryPolicy = (name: string, options: RetryOptions = {}) =>
-  new RetryPolicy(`model ${name}`, { retryFor: '15m', ...options })

@@ -15,14 +15,16 @@ import { Workers } from '../bus/workers.ts'
 import { copyOf } from '../json.ts'
 import type { ModelDefinition, ModelRequest, ModelResult } from '../tasks/conversation.ts'
 import { milliseconds } from '../tasks/duration.ts'
-import type { RetryPolicy } from '../tasks/retry.ts'
+import { RetryPolicy } from '../tasks/retry.ts'
 import { Circuit, type Cooldown } from './circuit.ts'
 import { Conversations } from './conversation.ts'
 import { lacksReasoning } from './messages.ts'
-import { modelRetryPolicy, type Model } from './model.ts'
+import type { Model } from './model.ts'
 import { modelError, step, type ModelFailure } from './step.ts'
 
 const defaultTimeout = '5m'
+// Outages of providers last minutes.
+const defaultRetryFor = '15m'
 
 /** A model with its retry policy and circuit breaker. */
 interface HostedModel extends Model {
@@ -45,7 +47,7 @@ export class ModelStation {
   constructor({ bus, models, pauses }: { bus: Bus; models: readonly Model[]; pauses: Pauses }) {
     this.#bus = bus
     this.#models = models.map(model => {
-      const policy = modelRetryPolicy(model.name, model.options.retry)
+      const policy = new RetryPolicy({ retryFor: defaultRetryFor, ...model.options.retry })
       const circuit = policy.retries ? new Circuit(bus, model.name) : undefined
       return { ...model, source: `/models/${model.name}`, policy, circuit }
     })

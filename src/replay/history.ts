@@ -4,7 +4,7 @@ import type { Bus } from '../bus/bus.ts'
 import { correlationOf } from '../bus/ids.ts'
 import { remainingAfter, earlierCallsIn, type EarlierCall } from '../tasks/earlier-calls.ts'
 import { asRequested } from '../tasks/effects.ts'
-import { asInvoked, isFork, visibleTurn, type Fork, type ForkedTurn } from '../tasks/fork.ts'
+import { asInvoked, isFork, visibleTurn, type Fork } from '../tasks/fork.ts'
 import type { RecordedTurn } from '../tasks/program.ts'
 import { answerTypes } from '../tasks/rules.ts'
 import type { SnapshotState } from '../tasks/task.ts'
@@ -16,7 +16,7 @@ export interface TurnHistory {
   readonly start: CloudEvent
   /** As in {@link Fork}. */
   readonly state?: string
-  readonly turns: readonly ForkedTurn[]
+  readonly turns: readonly RecordedTurn[]
   /** Inputs of the turn; empty if the turn is not decided yet. */
   readonly inputs: readonly CloudEvent[]
   /** Requests that were open before the turn, by the ids that the program knows. */
@@ -58,7 +58,12 @@ export async function readTurnHistory(
   const { snapshot } = await bus.journal(task)
   const restart = snapshot && snapshot.version < version ? (JSON.parse(snapshot.state) as SnapshotState) : undefined
   if (journal.isWhole || !restart) {
-    const history = await historyUpTo(bus, journal, ForkHistory.fromStart((await journal.turn(1)).inputs[0]!), version)
+    const history = await historyUpTo(
+      bus,
+      journal,
+      ForkHistory.fromStart((await journal.turn(1)).turn.inputs[0]!),
+      version,
+    )
     if (!restart || JSON.stringify(history.turns).length <= maxHistoryChars) return history
   }
   return historyUpTo(bus, journal, await ForkHistory.fromSnapshot(bus, restart), version)
@@ -80,12 +85,12 @@ async function historyUpTo(
   const later: CloudEvent[] = []
   for (let at = version; at <= head; at++) {
     const recorded = await journal.turn(at)
-    const seen = past.fold(recorded)
+    const seen = past.fold(recorded).turn.inputs
     if (at === version) {
-      inputs = seen.inputs
+      inputs = seen
       emitted = recorded.emitted
       again = [...past.again, ...earlierCallsIn(recorded.turn.emits, emitted)]
-    } else later.push(...seen.inputs.filter(({ call }) => open.has(call ?? '')))
+    } else later.push(...seen.filter(({ call }) => open.has(call ?? '')))
   }
   const taken = new Set([...inputs, ...later].map(({ call }) => call))
   const waits = (call: string) => open.has(call) && !taken.has(call)
@@ -110,7 +115,7 @@ class ForkHistory {
   head: number
   readonly start: CloudEvent
   readonly state: string | undefined
-  readonly turns: ForkedTurn[] = []
+  readonly turns: RecordedTurn[] = []
   readonly open = new Map<string, CloudEvent>()
   readonly asked = new Map<string, PublishedRequest>()
   /** Calls of the failed predecessor that this task has not repeated. */
@@ -156,7 +161,7 @@ class ForkHistory {
       if (wait.as !== undefined) this.#known.set(id, wait.as)
     })
     this.again = remainingAfter(this.again, recorded.turn.emits)
-    this.#add({ turn: { ...seen.turn, inputs: seen.inputs }, emitted: seen.emitted })
+    this.#add(seen)
     this.head = recorded.turn.version
     return seen
   }
@@ -172,7 +177,7 @@ class ForkHistory {
     return found
   }
 
-  #add(past: ForkedTurn) {
+  #add(past: RecordedTurn) {
     const { turn, emitted } = past
     this.turns.push(past)
     for (const { call } of turn.inputs) if (call !== undefined) this.open.delete(call)

@@ -45,7 +45,7 @@ export class RecordedJournal {
       Promise.all(turn.inputs.map(input => this.#bus.resolve(input))),
       Promise.all(turn.emits.map(({ id }) => this.#emitted(id))),
     ])
-    return { turn: { ...turn, inputs }, inputs, emitted }
+    return { turn: { ...turn, inputs }, emitted }
   }
 
   async #emitted(id: string): Promise<CloudEvent> {

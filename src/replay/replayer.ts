@@ -104,13 +104,13 @@ export class Replayer {
   }
 
   async #turn(recording: LoggedTurn): Promise<void> {
-    const { task, turn, inputs } = recording
+    const { task, turn } = recording
     let shadow = this.#live.get(task)
     if (!shadow) {
       const begin = async () => {
         const definition = await this.#definition(task, turn.program, turn.programVersion)
         this.#onTurn?.({ context: divergenceContext(recording, definition), sourceLocation: definition.at })
-        return startTask(definition, task, inputs[0]!)
+        return startTask(definition, task, turn.inputs[0]!)
       }
       this.#live.set(task, (shadow = await this.#startShadow(task, begin)))
     }

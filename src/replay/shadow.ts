@@ -83,17 +83,13 @@ export class ShadowTask {
     return hints.length > 0 ? divergences.map(each => ({ ...each, hints })) : divergences
   }
 
-  async #decide(
-    context: DivergenceContext,
-    { turn, inputs, emitted }: LoggedTurn,
-    watched: TracedTurn,
-  ): Promise<Divergence[]> {
+  async #decide(context: DivergenceContext, { turn, emitted }: LoggedTurn, watched: TracedTurn): Promise<Divergence[]> {
     const { machine } = this.task
-    const arrived = inputs
+    const arrived = turn.inputs
       .map(({ call }) => this.#callLocations.get(call ?? ''))
       .findLast(location => location !== undefined)
     try {
-      await this.task.decide(inputs, watched)
+      await this.task.decide(turn.inputs, watched)
       const differences = compareEmits(
         comparableEmits(turn.emits, emitted),
         comparableEmits(watched.emits, watched.events),

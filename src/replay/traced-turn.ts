@@ -8,8 +8,8 @@ export class TracedTurn extends TurnBuilder {
   readonly #recorded: ReadonlyMap<string | undefined, string>
   readonly #stacks = new Map<string, Error>()
 
-  constructor(identity: TaskIdentity, { turn, inputs }: LoggedTurn) {
-    super({ identity, version: turn.version, inputs, now: turn.at })
+  constructor(identity: TaskIdentity, { turn }: LoggedTurn) {
+    super({ identity, version: turn.version, inputs: turn.inputs, now: turn.at })
     this.#recorded = new Map(turn.emits.flatMap(({ id, wait }) => (wait?.key === undefined ? [] : [[wait.key, id]])))
   }
 

@@ -72,7 +72,7 @@ export class TurnAssembler {
       history.turns.delete(history.next++)
       for (const { id } of turn.emits) history.events.delete(id)
       if (turn.end) this.#histories.delete(task)
-      yield { task, position, turn, inputs: turn.inputs, emitted }
+      yield { task, position, turn, emitted }
     }
   }
 }

@@ -1,7 +1,7 @@
 import type { CloudEvent } from '../event.ts'
 import type { EarlierCall } from './earlier-calls.ts'
 import { asRequested, replayTarget } from './effects.ts'
-import type { EmittedRef, RecordedTurn, Turn } from './program.ts'
+import type { EmittedRef, RecordedTurn } from './program.ts'
 
 /*
  * A fork starts a task with the first turns of another task. One event contains everything that it needs, so that the other task may be
@@ -33,7 +33,8 @@ export interface Fork {
   readonly start: CloudEvent
   /** The state as JSON before `turns`; absent if they begin with `start`. */
   readonly state?: string
-  readonly turns: readonly ForkedTurn[]
+  /** The history, as the program saw it. */
+  readonly turns: readonly RecordedTurn[]
   /** The inputs of the first turn. Empty if it only repeats calls. */
   readonly inputs: readonly CloudEvent[]
   /** Open calls of the program, whose answers are neither in `turns` nor in `inputs`. */
@@ -46,12 +47,6 @@ export interface Fork {
   readonly asked?: CloudEvent
   /** In a retry: the hash of the program that the failed task started with. A workflow keeps that definition. */
   readonly definition?: string
-}
-
-/** A turn as its program saw it, with the data of its inputs. */
-export interface ForkedTurn {
-  readonly turn: Turn
-  readonly emitted: readonly CloudEvent[]
 }
 
 /**
@@ -109,11 +104,11 @@ export function asInvoked(event: CloudEvent): CloudEvent {
 }
 
 /** A recorded turn as the program sees it. */
-export function visibleTurn({ turn, inputs, emitted }: RecordedTurn, knownAs: OriginalCall): RecordedTurn {
+export function visibleTurn({ turn, emitted }: RecordedTurn, knownAs: OriginalCall): RecordedTurn {
+  const { inputs, emits } = turn
   return {
-    turn: turn.emits.every(isOwn) ? turn : { ...turn, emits: turn.emits.filter(isOwn) },
-    inputs: visibleInputs(inputs, knownAs),
-    emitted: visibleEmits(turn.emits, emitted),
+    turn: { ...turn, inputs: visibleInputs(inputs, knownAs), emits: emits.filter(isOwn) },
+    emitted: visibleEmits(emits, emitted),
   }
 }
 

@@ -94,9 +94,9 @@ export interface PinnedVersion {
   readonly hash: string
 }
 
+/** A turn with the data of its inputs, and the events that it emitted. */
 export interface RecordedTurn {
   readonly turn: Turn
-  readonly inputs: readonly CloudEvent[]
   readonly emitted: readonly CloudEvent[]
 }
 
@@ -222,8 +222,8 @@ export class ProgramMachine<State> implements Machine {
     if (snapshot !== undefined) this.#state = JSON.parse(snapshot) as State
   }
 
-  fold({ inputs, emitted }: RecordedTurn) {
-    this.#evolve(inputs.map(seen))
+  fold({ turn, emitted }: RecordedTurn) {
+    this.#evolve(turn.inputs.map(seen))
     this.accepted(emitted)
   }
 

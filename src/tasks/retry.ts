@@ -1,7 +1,6 @@
 import { backoff, type Backoff, defaultBackoff } from '../bus/delivery.ts'
 import type { Retries } from '../bus/retries.ts'
-import { TidingsError } from '../errors.ts'
-import { anything, optionsOf, type Check } from '../options.ts'
+import { aCount, aDuration, must, optionsOf, type Check } from '../options.ts'
 import type { CloudEvent } from '../event.ts'
 import { type Duration, milliseconds } from './duration.ts'
 
@@ -26,15 +25,17 @@ export interface RetryOptions {
   nonRetryable?: readonly (ErrorClass | string | number)[]
 }
 
-/** Checks the names only; the constructor of the policy checks the values. */
 export const aRetry = optionsOf({
-  retryFor: anything,
-  maxAttempts: anything,
-  backoff: anything,
-  factor: anything,
-  maxBackoff: anything,
-  jitter: anything,
-  nonRetryable: anything,
+  retryFor: aDuration,
+  maxAttempts: value => (value === Infinity ? undefined : aCount(value)),
+  backoff: aDuration,
+  factor: must('a number from 1', value => Number.isFinite(value) && (value as number) >= 1),
+  maxBackoff: aDuration,
+  jitter: must('a number from 0 to 1', value => typeof value === 'number' && value >= 0 && value <= 1),
+  nonRetryable: must(
+    'a list of error classes, names, codes or statuses',
+    value => Array.isArray(value) && value.every(each => ['function', 'string', 'number'].includes(typeof each)),
+  ),
 } satisfies Record<keyof RetryOptions, Check>)
 
 /** A retry after a delay in ms, or none. `over`: why a limit prevents the retry. */
@@ -48,33 +49,16 @@ export class RetryPolicy {
   readonly #backoff: Backoff
   readonly #nonRetryable: readonly (ErrorClass | string | number)[]
 
-  /** `what`: the owner of the options, for error texts. @throws E_APP_INVALID */
-  constructor(what: string, options: RetryOptions) {
-    const must = (name: keyof RetryOptions, rule: string, isMet: boolean) => {
-      if (!isMet) throw new TidingsError('E_APP_INVALID', `retry.${name} of ${what} must be ${rule}`)
-    }
-    const { maxAttempts = Infinity, factor = defaultBackoff.factor, jitter = defaultBackoff.jitter } = options
-    must('maxAttempts', 'a whole number from 1', maxAttempts === Infinity || isCount(maxAttempts))
-    must('factor', 'a number from 1', Number.isFinite(factor) && factor >= 1)
-    must('jitter', 'a number from 0 to 1', jitter >= 0 && jitter <= 1)
-    must('nonRetryable', 'a list of error classes, names, codes or statuses', isErrorList(options.nonRetryable))
-    const ms = (name: 'retryFor' | 'backoff' | 'maxBackoff', unset: number) => {
-      try {
-        return options[name] === undefined ? unset : milliseconds(options[name])
-      } catch {
-        throw new TidingsError(
-          'E_APP_INVALID',
-          `retry.${name} of ${what} is "${options[name]}": expected a duration such as "30s" or "15m"`,
-        )
-      }
-    }
-    this.#retryFor = ms('retryFor', Infinity)
-    this.#maxAttempts = maxAttempts
+  /** `options`: as {@link aRetry} accepts them. */
+  constructor(options: RetryOptions) {
+    const { baseMs, maxMs, factor, jitter } = defaultBackoff
+    this.#retryFor = options.retryFor === undefined ? Infinity : milliseconds(options.retryFor)
+    this.#maxAttempts = options.maxAttempts ?? Infinity
     this.#backoff = {
-      baseMs: ms('backoff', defaultBackoff.baseMs),
-      maxMs: ms('maxBackoff', defaultBackoff.maxMs),
-      factor,
-      jitter,
+      baseMs: milliseconds(options.backoff ?? baseMs),
+      maxMs: milliseconds(options.maxBackoff ?? maxMs),
+      factor: options.factor ?? factor,
+      jitter: options.jitter ?? jitter,
     }
     this.#nonRetryable = options.nonRetryable ?? []
   }
@@ -117,8 +101,3 @@ export class RetryPolicy {
     return false
   }
 }
-
-const isCount = (value: number) => Number.isSafeInteger(value) && value >= 1
-const isErrorList = (list: RetryOptions['nonRetryable']) =>
-  list === undefined ||
-  (Array.isArray(list) && list.every(each => ['function', 'string', 'number'].includes(typeof each)))

@@ -111,7 +111,7 @@ export class ScriptMachine implements Machine {
 
   async fold(recorded: RecordedTurn) {
     const repeated = new RepeatedTurn(recorded)
-    await this.#advance(recorded.inputs, repeated)
+    await this.#advance(recorded.turn.inputs, repeated)
     if (this.#settled && 'error' in this.#settled && isRefusal(this.#settled.error)) throw this.#settled.error
     if (!recorded.turn.end) repeated.finish()
   }

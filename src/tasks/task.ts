@@ -109,14 +109,13 @@ export class Task {
   }
 
   /** Repeats a recorded turn. @throws E_PROGRAM_MISMATCH if the code decides differently */
-  async fold({ turn, inputs, emitted }: RecordedTurn): Promise<void> {
+  async fold(recorded: RecordedTurn): Promise<void> {
     try {
-      await this.machine.fold(visibleTurn({ turn, inputs, emitted }, this.#originalCall))
+      await this.machine.fold(visibleTurn(recorded, this.#originalCall))
     } catch (thrown) {
-      const from = `${this.identity.task}@${turn.version}`
-      throw mismatch(thrown, turn, `\`tidings fork --from ${from}\` continues from there with the current code`, {
-        fork: from,
-      })
+      const fork = `${this.identity.task}@${recorded.turn.version}`
+      const way = `\`tidings fork --from ${fork}\` continues from there with the current code`
+      throw mismatch(thrown, recorded.turn, way, { fork })
     }
   }
 
@@ -208,9 +207,9 @@ export async function startTask(definition: ProgramDefinition, task: string, fir
   if (again) started.setEarlierCalls(again)
   let repeated: Turn | undefined
   try {
-    for (const { turn, emitted } of turns) {
-      repeated = turn
-      await started.machine.fold({ turn, inputs: turn.inputs, emitted })
+    for (const recorded of turns) {
+      repeated = recorded.turn
+      await started.machine.fold(recorded)
     }
   } catch (thrown) {
     const way =
@@ -291,7 +290,7 @@ export async function resumeTask(
     const emitted = await Promise.all(turn.emits.map(emit => bus.resolve(present(byId, emit.id))))
     resumed ??= await startTask(await pinned(bus, hosted!, first!.programHash), task, inputs[0]!)
     if (turn.version !== resumed.head + 1) throw missing(turnId(task, resumed.head + 1))
-    await resumed.fold({ turn, inputs, emitted })
+    await resumed.fold({ turn: { ...turn, inputs }, emitted })
     resumed.advance(turn, JSON.stringify(turn).length)
   }
   return resumed

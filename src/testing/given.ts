@@ -153,7 +153,7 @@ export class Scenario {
     task.advance(turn, 0)
     if (builder.fault) this.#isFaulty = true
     else task.accepted(builder.emits, builder.events)
-    this.#turns.push({ turn, inputs: [input], emitted: builder.events })
+    this.#turns.push({ turn, emitted: builder.events })
   }
 
   async #refold(live: Machine): Promise<void> {

@@ -14,7 +14,7 @@ import { traceTool } from '../bus/telemetry/work.ts'
 import { Workers } from '../bus/workers.ts'
 import { type ApprovalAnswer, deniedType, grantedType } from '../tasks/approval.ts'
 import { milliseconds } from '../tasks/duration.ts'
-import type { RetryPolicy } from '../tasks/retry.ts'
+import { RetryPolicy } from '../tasks/retry.ts'
 import { copyOf } from '../json.ts'
 import {
   approvableInput,
@@ -31,7 +31,7 @@ import { RunningCalls } from './running-calls.ts'
 import { firstResult, idempotencyKeyOf, anyEarlierResult } from './earlier-result.ts'
 import { runTool } from './run-tool.ts'
 import { runInThread } from './thread.ts'
-import { toolRetryPolicy, type AnyTool, type ToolContext } from './tool.ts'
+import type { AnyTool, ToolContext } from './tool.ts'
 
 const defaultTimeout = '1m'
 
@@ -51,11 +51,13 @@ export class ToolStation {
   /** Errors of the log that were thrown while a tool ran. */
   readonly #logErrors = new LogErrors()
   readonly #key: ApprovalKey
-  readonly #policies: ReadonlyMap<AnyTool, RetryPolicy | undefined>
+  /** For tools that are retried. */
+  readonly #policies: ReadonlyMap<AnyTool, RetryPolicy>
 
   constructor(options: ToolStationOptions) {
     this.#options = options
-    this.#policies = new Map(options.tools.map(tool => [tool, toolRetryPolicy(tool)]))
+    const retried = options.tools.filter(tool => tool.options.retry && !tool.options.atMostOnce)
+    this.#policies = new Map(retried.map(tool => [tool, new RetryPolicy(tool.options.retry!)]))
     this.#workers = new Workers(options.bus, options.pauses)
     this.#runningCalls = new RunningCalls(options.bus, this.#workers.abandoned)
     this.#key = new ApprovalKey(options.bus)

@@ -8,7 +8,6 @@ import {
   aFlag,
   aFunction,
   aList,
-  anything,
   aSchema,
   aText,
   checkOptions,
@@ -18,7 +17,7 @@ import {
 } from '../options.ts'
 import type { Duration } from '../tasks/duration.ts'
 import { checkedApprovers } from '../tasks/approval.ts'
-import { aRetry, RetryPolicy, type RetryOptions } from '../tasks/retry.ts'
+import { aRetry, type RetryOptions } from '../tasks/retry.ts'
 import type { Callable } from '../tasks/script.ts'
 
 /** What a tool gets in addition to its input. */
@@ -75,7 +74,7 @@ const checks = {
   atMostOnce: aFlag,
   approval: value => (value === true ? undefined : aFunction(value)),
   approvers: aList,
-  version: anything,
+  version: aCount,
   readOnly: aFlag,
   blocking: aFlag,
 } satisfies Record<keyof ToolOptions<unknown, unknown>, Check>
@@ -104,29 +103,12 @@ export function tool<Input, Output>(name: string, options: ToolOptions<Input, Ou
       `tool "${name}"`,
       `input ${never}: an input is JSON, which has no such value. Take a text, as in z.iso.datetime(), or coerce`,
     )
-  const { approval, approvers, version = 1 } = options
-  if (!Number.isSafeInteger(version) || version < 1)
-    throw new TidingsError(
-      'E_APP_INVALID',
-      `tool "${name}": the option "version" must be a whole number from 1, not ${version}`,
-    )
+  const { approval, approvers } = options
   if (approvers && approval === undefined)
     throw new TidingsError(
       'E_APP_INVALID',
       `tool "${name}" has approvers but needs no approval: set approval, or remove approvers`,
     )
   if (approvers) checkedApprovers(approvers, `the tool ${name}`)
-  if (options.retry) toolRetryPolicy({ name, options })
   return { kind: 'tool', name, options }
-}
-
-/** Undefined without `retry`, and for `atMostOnce` tools. */
-export function toolRetryPolicy({
-  name,
-  options,
-}: {
-  name: string
-  options: AnyTool['options']
-}): RetryPolicy | undefined {
-  return options.retry && !options.atMostOnce ? new RetryPolicy(`tool ${name}`, options.retry) : undefined
 }

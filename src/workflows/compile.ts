@@ -109,24 +109,17 @@ export class CompiledWorkflow {
           types: new Set(patternLeaves(step.pattern).map(({ type }) => type)),
           ...failed,
         }))
-      case 'call':
-        return this.#fallible(step, row, failed => ({ op: 'call', step, ...failed }))
       case 'each':
       case 'parallel':
         return this.#fallible(step, row, failed => ({ op: 'fan', step, ...failed }))
+      case 'call':
       case 'approve':
-        return this.#fallible(step, row, failed => ({ op: 'approve', step, ...failed }))
+        return this.#fallible(step, row, failed => ({ op: step.kind, step, ...failed }) as Instruction)
       case 'emit':
-        row.push({ op: 'emit', step })
-        return
       case 'wait':
-        row.push({ op: 'wait', step })
-        return
       case 'complete':
-        row.push({ op: 'complete', step })
-        return
       case 'fail':
-        row.push({ op: 'fail', step })
+        row.push({ op: step.kind, step } as Instruction)
     }
   }
 

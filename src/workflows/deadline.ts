@@ -1,4 +1,4 @@
-import { deadlineFrom, milliseconds, type Timeout } from '../tasks/duration.ts'
+import { deadlineFrom } from '../tasks/duration.ts'
 import type { Instruction } from './compile.ts'
 import { absenceDeadlines } from './match.ts'
 import type { InstanceState } from './state.ts'
@@ -16,7 +16,6 @@ export function nextDeadline(state: InstanceState, here: Instruction | undefined
   return set.length > 0 ? Math.min(...set) : undefined
 }
 
-export const toMs = (bound: Timeout) => (bound === 'forever' ? bound : milliseconds(bound))
 export const hasPassed = (moment: number | null, now: number) => moment !== null && moment <= now
 /** In ms since the epoch; NaN if the value is not a valid time. */
 export const parseMoment = (value: unknown) =>

@@ -60,7 +60,8 @@ export interface CallStep extends Common, Fallible {
   readonly undo?: { readonly target: Target; readonly input: Expression }
 }
 
-export type Join = 'all' | 'settled' | { readonly quorum: number }
+/** `all`: every call must succeed. `settled`: failures count as results. `quorum`: this many must succeed; the others are cancelled. */
+export type JoinMode = 'all' | 'settled' | { readonly quorum: number }
 
 /** A call for each item of a list. Stores the answers under `as`, in the order of the items. */
 export interface EachStep extends Common, Fallible {
@@ -71,7 +72,7 @@ export interface EachStep extends Common, Fallible {
   /** Its scope contains `item`. */
   readonly input: Expression
   readonly parallel: number
-  readonly join: Join
+  readonly join: JoinMode
   readonly within: Timeout
 }
 

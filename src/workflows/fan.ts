@@ -1,14 +1,11 @@
-import type { ErrorData } from '../errors.ts'
+import { failure, type ErrorData } from '../errors.ts'
 import type { EachStep, ParallelStep, Target } from './definition.ts'
-import { evaluate } from './evaluate.ts'
-import { valueError } from './failures.ts'
+import { evaluate, type Scope } from './evaluate.ts'
 import type { CallOutcome } from '../tasks/outcome.ts'
 
 /* Concurrent calls: one for each item of each(), one for each name of parallel(). */
 
 export type FanStep = EachStep | ParallelStep
-type Scope = Readonly<Record<string, unknown>>
-
 /** The items to call for; undefined if the value is not a list. */
 export function fanItems(step: FanStep, scope: Scope): unknown[] | undefined {
   if (step.kind === 'each') {
@@ -47,14 +44,13 @@ export function joinResults(
   const failures = there.filter(each => 'error' in each)
   const outputs = there.flatMap(each => ('output' in each ? [each.output] : []))
   if (typeof join === 'object') {
-    if (join.quorum > results.length)
-      return {
-        error: valueError(
-          `${step.id}: the quorum of ${join.quorum} is larger than the number of items, ${results.length}`,
-        ),
-      }
-    if (outputs.length >= join.quorum) return { output: outputs }
-    return failures.length > results.length - join.quorum ? failures[0] : undefined
+    const { quorum } = join
+    if (quorum > results.length) {
+      const problem = `${step.id}: the quorum of ${quorum} is larger than the number of items, ${results.length}`
+      return { error: failure('E_WORKFLOW_VALUE', problem) }
+    }
+    if (outputs.length >= quorum) return { output: outputs }
+    return failures.length > results.length - quorum ? failures[0] : undefined
   }
   if (join === 'all' && failures.length > 0) return failures[0]
   if (there.length < results.length) return undefined

@@ -107,8 +107,7 @@ class GraphBuilder {
         const isUntaken = this.#isPassed(step.id) && this.#state?.ways?.[step.id] !== false
         return [here, ...this.block(step.otherwise, [{ ...here, label: 'otherwise' }], isSkipped || isUntaken)]
       }
-      case 'emit':
-      case 'wait':
+      default:
         return [here]
     }
   }

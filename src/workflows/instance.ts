@@ -1,13 +1,12 @@
-import { type ErrorData, TidingsError } from '../errors.ts'
+import { failure, TidingsError, type ErrorCode, type ErrorData } from '../errors.ts'
 import { approvalRequest } from '../tasks/approval.ts'
 import { deadlineFrom, milliseconds, type Timeout } from '../tasks/duration.ts'
 import type { CallOutcome } from '../tasks/outcome.ts'
-import { callCommand, lateCommand, reminderCommand } from './commands.ts'
+import { requestType } from '../tasks/script.ts'
 import type { CompiledWorkflow, Instruction } from './compile.ts'
 import type { CallStep, Expression, Target } from './definition.ts'
-import { nextDeadline, toMs, hasPassed, parseMoment } from './deadline.ts'
+import { nextDeadline, hasPassed, parseMoment } from './deadline.ts'
 import { asText, evaluate, holds } from './evaluate.ts'
-import { expiredError, failedError, valueError, unmatchedError } from './failures.ts'
 import { keepEarly, toReceivedEvent, hasSeen, takeEarly, markSeen } from './received-events.ts'
 import { callFor, fanItems, joinResults, outputsByName, maxConcurrentCalls, type FanStep } from './fan.ts'
 import {
@@ -30,7 +29,9 @@ import {
  */
 
 // A loop that does not wait must end within this number of rounds.
-const maxRoundsWithoutWait = 1_000
+const maxIdleRounds = 1_000
+
+type FanWait = Extract<WaitState, { kind: 'fan' }>
 
 export class Instance {
   readonly state: InstanceState
@@ -38,7 +39,7 @@ export class Instance {
   commands: Command[] = []
   /** Index of the current instruction. */
   #index: number
-  #roundsWithoutWait = 0
+  #idleRounds = 0
 
   /** @throws E_PROGRAM_MISMATCH if the definition does not have the current step */
   constructor(code: CompiledWorkflow, state: InstanceState = { scope: {} }) {
@@ -74,7 +75,6 @@ export class Instance {
     this.#advance(0, now)
   }
 
-  /** The answer to a call. */
   answer(call: string, result: CallOutcome, now: number): void {
     const slot = this.state.open?.[call]
     if (slot === undefined) return
@@ -82,8 +82,11 @@ export class Instance {
     delete this.state.open![call]
     const here = this.#instruction
     if (slot === 'undo') this.#afterUndo(result)
-    else if (here?.op === 'fan') this.#fanAnswered(here.step, slot as number, result, now)
-    else if (here?.op === 'call' || here?.op === 'approve') {
+    else if (here?.op === 'fan') {
+      const wait = this.state.wait as FanWait
+      wait.results[slot as number] = result
+      this.#joinResults(here.step, wait, now)
+    } else if (here?.op === 'call' || here?.op === 'approve') {
       if ('error' in result) this.#failStep(result.error, now)
       else {
         this.state.scope[here.step.as] = result.output
@@ -105,7 +108,10 @@ export class Instance {
       this.#checkPattern(now, true)
       if (state.wait === wait && hasPassed(deadlineFrom(wait.since, here.step.within), now))
         if (this.#hasStarted || here.failed !== undefined)
-          this.#failStep(expiredError(`${here.step.id}: the events that it waits for did not arrive in time`), now)
+          this.#failStep(
+            failure('E_WORKFLOW_EXPIRED', `${here.step.id}: the events that it waits for did not arrive in time`),
+            now,
+          )
         else this.#expire()
     } else if (wait?.kind === 'wait' && wait.until <= now) this.#advance(this.#index + 1, now)
     else if (wait?.kind === 'approve' && wait.remindAt !== undefined && wait.remindAt <= now) this.#remind(wait, now)
@@ -113,7 +119,6 @@ export class Instance {
     this.#emitLate()
   }
 
-  /** The next time at which a timer must wake the instance; undefined if there is none. */
   get deadline(): number | undefined {
     return nextDeadline(this.state, this.#instruction)
   }
@@ -151,7 +156,7 @@ export class Instance {
 
   /** Sets the deadline and enters the first step when the first input arrives. */
   #ensureStarted(now: number) {
-    this.#roundsWithoutWait = 0
+    this.#idleRounds = 0
     if (this.state.ends !== undefined) return
     const { within } = this.code
     this.state.ends = within === null ? null : now + within
@@ -180,17 +185,13 @@ export class Instance {
           const { as: name, who, what, within, remind } = here.step
           const request = approvalRequest({ name, approvers: who, what: { input: this.#evaluate(what) } })
           state.wait = { kind: 'approve', ...(remind !== undefined && { remindAt: now + milliseconds(remind) }) }
-          this.commands.push({ kind: 'call', slot: 'call', ...request, within: toMs(within) })
+          this.commands.push({ kind: 'call', slot: 'call', ...request, within })
           return
         }
         case 'emit': {
           const { type, target, data } = here.step
-          this.commands.push({
-            kind: 'emit',
-            type,
-            ...(target !== undefined && { target }),
-            data: this.#evaluate(data),
-          })
+          const to = target !== undefined && { target }
+          this.commands.push({ kind: 'emit', type, ...to, data: this.#evaluate(data) })
           this.#index++
           break
         }
@@ -198,7 +199,8 @@ export class Instance {
           const until = 'after' in here.step.until ? now + milliseconds(here.step.until.after) : parseMoment(this.#evaluate(here.step.until.moment)) // biome-ignore format: one choice
           if (Number.isNaN(until))
             return this.#fail(
-              valueError(`${here.step.id}: the time is not valid: expected RFC 3339 or ms since the epoch`),
+              'E_WORKFLOW_VALUE',
+              `${here.step.id}: the time is not valid: expected RFC 3339 or ms since the epoch`,
             )
           if (until > now) {
             state.wait = { kind: 'wait', until }
@@ -215,8 +217,8 @@ export class Instance {
         }
         case 'again': {
           const round = (state.rounds?.[here.id] ?? 0) + 1
-          if (++this.#roundsWithoutWait > maxRoundsWithoutWait)
-            return this.#fail(valueError(`${here.id}: more than ${maxRoundsWithoutWait} rounds without a wait`))
+          if (++this.#idleRounds > maxIdleRounds)
+            return this.#fail('E_WORKFLOW_VALUE', `${here.id}: more than ${maxIdleRounds} rounds without a wait`)
           const isDone = round >= here.maxRounds || holds(here.until, state.scope)
           state.rounds = { ...state.rounds, [here.id]: isDone ? 0 : round }
           this.#index = isDone ? this.#index + 1 : here.to
@@ -228,7 +230,7 @@ export class Instance {
         case 'complete':
           return this.#complete(this.#evaluate(here.step.output))
         case 'fail':
-          return this.#fail(failedError(asText(this.#evaluate(here.step.message))))
+          return this.#fail('E_WORKFLOW_FAILED', asText(this.#evaluate(here.step.message)))
       }
     }
   }
@@ -247,7 +249,10 @@ export class Instance {
         return this.#advance(this.#index + 1, now)
       }
       if (found === 'fails')
-        return this.#failStep(unmatchedError(`${here.step.id}: an event arrived that must be absent`), now)
+        return this.#failStep(
+          failure('E_WORKFLOW_UNMATCHED', `${here.step.id}: an event arrived that must be absent`),
+          now,
+        )
       const taken = takeEarly(state, event => acceptEvent(here.node, wait, event, state.scope))
       if (!taken && !(due && expireAbsences(here.node, wait, now))) return
     }
@@ -272,20 +277,13 @@ export class Instance {
 
   #fanOut(step: FanStep, now: number) {
     const items = fanItems(step, this.state.scope)
-    if (!items) return this.#failStep(valueError(`${step.id}: the items are not a list`), now)
-    const wait: WaitState = { kind: 'fan', items, next: 0, results: items.map(() => null) }
-    this.state.wait = wait
-    this.#joinResults(step, wait, now)
-  }
-
-  #fanAnswered(step: FanStep, item: number, result: CallOutcome, now: number) {
-    const wait = this.state.wait as Extract<WaitState, { kind: 'fan' }>
-    wait.results[item] = result
-    this.#joinResults(step, wait, now)
+    if (!items) return this.#failStep(failure('E_WORKFLOW_VALUE', `${step.id}: the items are not a list`), now)
+    this.state.wait = { kind: 'fan', items, next: 0, results: items.map(() => null) }
+    this.#joinResults(step, this.state.wait, now)
   }
 
   /** Advances when the result of the step is certain, else starts the next calls. */
-  #joinResults(step: FanStep, wait: Extract<WaitState, { kind: 'fan' }>, now: number) {
+  #joinResults(step: FanStep, wait: FanWait, now: number) {
     const found = joinResults(step, wait.results)
     if (!found) return this.#startNextCalls(step, wait)
     this.#cancelOpenCalls()
@@ -294,7 +292,7 @@ export class Instance {
     this.#advance(this.#index + 1, now)
   }
 
-  #startNextCalls(step: FanStep, wait: Extract<WaitState, { kind: 'fan' }>) {
+  #startNextCalls(step: FanStep, wait: FanWait) {
     let under = Object.keys(this.state.open ?? {}).length + this.commands.filter(({ kind }) => kind === 'call').length
     for (; under < maxConcurrentCalls(step) && wait.next < wait.items.length; under++) {
       const { target, input } = callFor(step, wait.items[wait.next], wait.next, this.state.scope)
@@ -306,16 +304,22 @@ export class Instance {
     const { step } = this.#instruction as Extract<Instruction, { op: 'approve' }>
     const every = milliseconds(step.remind!)
     const [request] = Object.keys(this.state.open ?? {})
-    this.commands.push(reminderCommand(step, this.#evaluate(step.what), request))
+    const data = {
+      approval: step.as,
+      ...(step.who && { who: step.who }),
+      what: { input: this.#evaluate(step.what) },
+    }
+    const subject = request !== undefined && { subject: request }
+    this.commands.push({ kind: 'emit', type: 'approval.reminded', data, ...subject })
     // Sends one reminder even if several were missed while no worker ran.
     wait.remindAt = wait.remindAt! + every * (1 + Math.floor((now - wait.remindAt!) / every))
   }
 
-  #startCall(slot: CallSlot, target: Target, input: unknown, within: Timeout) {
-    this.commands.push(callCommand(slot, target, input, within))
+  #startCall(slot: CallSlot, { kind, name }: Target, input: unknown, within: Timeout) {
+    const data = { input: input ?? null }
+    this.commands.push({ kind: 'call', slot, type: requestType(kind), target: name, data, within })
   }
 
-  /** Cancels all open calls. */
   #cancelOpenCalls() {
     this.commands = this.commands.filter(({ kind }) => kind !== 'call')
     for (const call of Object.keys(this.state.open ?? {})) this.commands.push({ kind: 'cancelCall', call })
@@ -325,7 +329,7 @@ export class Instance {
   #failStep(error: ErrorData, now: number) {
     const here = this.#instruction
     const otherwise = here && 'failed' in here ? here.failed : undefined
-    if (otherwise === undefined) return this.#fail(error)
+    if (otherwise === undefined) return this.end({ error })
     const { code, message } = error
     this.state.scope.error = { code, message }
     if (here?.op === 'when') Object.assign(this.state.scope, captures(here.node, this.#whenWait))
@@ -333,17 +337,15 @@ export class Instance {
     this.#advance(otherwise, now)
   }
 
-  #fail(error: ErrorData) {
-    this.end({ error })
+  #fail(code: ErrorCode, message: string) {
+    this.end({ error: failure(code, message) })
   }
 
   /** The deadline of the instance has passed. An instance that never started is cancelled, not failed. */
   #expire() {
-    if (this.#hasStarted)
-      return this.#fail(
-        expiredError(`${this.code.definition.name}: the instance took longer than ${this.code.definition.within}`),
-      )
-    this.end({ cancelled: 'it never started: the events of its first step did not arrive in time' })
+    const { name, within } = this.code.definition
+    if (this.#hasStarted) this.#fail('E_WORKFLOW_EXPIRED', `${name}: the instance took longer than ${within}`)
+    else this.end({ cancelled: 'it never started: the events of its first step did not arrive in time' })
   }
 
   #recordUndo({ id, undo }: CallStep) {
@@ -357,7 +359,7 @@ export class Instance {
     const done = this.code.instructions[this.code.indexOf(last.step) ?? -1]
     if (done?.op === 'call' && done.step.undo)
       this.#startCall('undo', done.step.undo.target, last.input, done.step.within)
-    else this.#afterUndo({ error: valueError('the definition no longer has its undo') })
+    else this.#afterUndo({ error: failure('E_WORKFLOW_VALUE', 'the definition no longer has its undo') })
   }
 
   #afterUndo(result: CallOutcome): void {
@@ -387,8 +389,9 @@ export class Instance {
     state.ended = true
   }
 
-  #addLateEvent(event: ReceivedEvent) {
-    this.commands.push(lateCommand(event, this.state.at))
+  #addLateEvent({ id, type }: ReceivedEvent) {
+    const data = { event: id, type, at: this.state.at ?? null }
+    this.commands.push({ kind: 'emit', type: 'workflow.late', data, subject: id })
   }
 
   #evaluate(expression: Expression): unknown {

@@ -1,4 +1,4 @@
-import { TidingsError, type ErrorData } from '../errors.ts'
+import { failure, TidingsError, type ErrorData } from '../errors.ts'
 import type { Redactor } from '../bus/redact.ts'
 import type { CloudEvent } from '../event.ts'
 import { copyOf, jsonOf } from '../json.ts'
@@ -10,7 +10,6 @@ import { callOutcome, type CallOutcome } from '../tasks/outcome.ts'
 import { inputOf, type Machine, type RecordedTurn, type TurnContext } from '../tasks/program.ts'
 import { refusedType } from '../tasks/engine-answers.ts'
 import type { CompiledWorkflow } from './compile.ts'
-import { valueError } from './failures.ts'
 import { hasSeen } from './received-events.ts'
 import { Instance } from './instance.ts'
 import { migrate } from './migrate.ts'
@@ -39,8 +38,8 @@ export class WorkflowMachine implements Machine {
     this.#instance = new Instance(code, snapshot === undefined ? undefined : (JSON.parse(snapshot) as InstanceState))
   }
 
-  fold({ turn, inputs, emitted }: RecordedTurn) {
-    for (const input of inputs) this.#take(input, turn.at)
+  fold({ turn, emitted }: RecordedTurn) {
+    for (const input of turn.inputs) this.#take(input, turn.at)
     this.accepted(emitted)
   }
 
@@ -137,7 +136,7 @@ export class WorkflowMachine implements Machine {
   }
 }
 
-const invalidly = (what: string) => ({ error: valueError(what) })
+const invalidly = (what: string) => ({ error: failure('E_WORKFLOW_VALUE', what) })
 
 /** The event itself, or the event inside a routed one. */
 const unwrapped = (event: CloudEvent): CloudEvent =>
@@ -167,5 +166,5 @@ function resultOf(event: CloudEvent): CallOutcome {
   if (event.type !== deniedType) return { output: outcome.output ?? null }
   const { by, comment } = outcome.output as ApprovalDecision
   const why = comment === undefined ? '' : `: ${comment}`
-  return { error: new TidingsError('E_APPROVAL_DENIED', `denied by ${by}${why}`).toJSON() }
+  return { error: failure('E_APPROVAL_DENIED', `denied by ${by}${why}`) }
 }

@@ -1,11 +1,11 @@
 import {
   aTimeout, aCount, aDuration, aFunction, aList, anObject, anything, aSchema, checkOptions, oneOf, optionsOf, type Check,
 } from '../options.ts' // biome-ignore format: one list
+import type { JoinMode } from './definition.ts'
 import type {
   ApproveStepOptions,
   CallStepOptions,
   EachStepOptionsWithInput,
-  JoinMode,
   ParallelStepOptions,
   WhenStepOptions,
 } from './options.ts'

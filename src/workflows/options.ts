@@ -1,5 +1,6 @@
 import type { Timeout, Duration } from '../tasks/duration.ts'
 import type { Callable } from '../tasks/script.ts'
+import type { JoinMode } from './definition.ts'
 import type { Ref, Template } from './refs.ts'
 import type { Workflow } from './workflow.ts'
 
@@ -38,9 +39,6 @@ export interface CallStepOptions<Scope, Name extends string, Out, Undo> extends 
     input(scope: Ref<Scope & { readonly [K in Name]: Out }>): Template<NoInfer<Undo>>
   }
 }
-
-/** `all`: every call must succeed. `settled`: failures count as results. `quorum`: this many must succeed; the others are cancelled. */
-export type JoinMode = 'all' | 'settled' | { readonly quorum: number }
 
 export interface EachStepOptions<Scope, J extends JoinMode> extends Fallible<Scope> {
   /** Maximum number of concurrent calls. Default 8. */
@@ -81,12 +79,4 @@ export interface ApproveStepOptions<Scope> extends Fallible<Scope> {
   within: Timeout
   /** Interval of `approval.reminded` while there is no answer. Default: none. */
   remind?: Duration
-}
-
-/** The decision of a person. */
-export interface ApprovalResult {
-  readonly approved: boolean
-  readonly by: string
-  readonly at: string
-  readonly comment?: string
 }

@@ -1,4 +1,5 @@
 import type { ErrorData } from '../errors.ts'
+import type { Timeout } from '../tasks/duration.ts'
 import type { CallOutcome } from '../tasks/outcome.ts'
 import type { ReceivedEvent, PatternProgress } from './match.ts'
 
@@ -49,7 +50,7 @@ export type WaitState =
 
 /** An effect of a turn. */
 export type Command =
-  | { readonly kind: 'call'; readonly slot: CallSlot; readonly type: string; readonly target: string; readonly data: unknown; readonly within: number | 'forever' }
+  | { readonly kind: 'call'; readonly slot: CallSlot; readonly type: string; readonly target: string; readonly data: unknown; readonly within: Timeout }
   | { readonly kind: 'cancelCall'; readonly call: string }
   | { readonly kind: 'emit'; readonly type: string; readonly data: unknown; readonly target?: string; readonly subject?: string }
   | { readonly kind: 'complete'; readonly output: unknown }

@@ -2,12 +2,13 @@ import { TidingsError } from '../errors.ts'
 import type { EventType } from '../event.ts'
 import type { Schema } from '../schema.ts'
 import { sourceLocation } from '../stack.ts'
+import type { ApprovalDecision } from '../tasks/approval.ts'
 import type { Timeout, Duration } from '../tasks/duration.ts'
 import type { ProgramDefinition } from '../tasks/program.ts'
 import type { Callable } from '../tasks/script.ts'
 import { checkDefinition } from './check.ts'
 import { checkStep, checkWorkflow } from './option-checks.ts'
-import type { Definition, Step, Target } from './definition.ts'
+import type { Definition, JoinMode, Step, Target } from './definition.ts'
 import { toGraph, type Graph } from './graph.ts'
 import { any, on, typeName, type DataOf, type TypeOrName, type EventPattern } from './patterns.ts'
 import { workflowProgram } from './program.ts'
@@ -23,14 +24,12 @@ import {
 } from './refs.ts'
 import type {
   WorkflowLike,
-  ApprovalResult,
   ApproveStepOptions,
   CallStepOptions,
   EachStepOptions,
   EachStepOptionsWithInput,
   JoinedOf,
   InputsOf,
-  JoinMode,
   OutputsOf,
   ParallelStepOptions,
   ScopeOf,
@@ -187,7 +186,7 @@ export class Workflow<Scope = object, Input = never, Output = null> implements C
     name: Name,
     what: Selector<Scope, unknown>,
     options: ApproveStepOptions<Scope>,
-  ): Workflow<Scope & Kept<Name, ApprovalResult>, Input, Output> {
+  ): Workflow<Scope & Kept<Name, ApprovalDecision>, Input, Output> {
     checkStep('approve', this.name, name, options)
     const { approvers, within, remind } = options
     return this.#with({

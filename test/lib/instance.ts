@@ -53,7 +53,7 @@ export class InstanceRun {
     const { data: turn } = builder.build(inputs, null, task.machine.snapshot())
     task.advance(turn, 0)
     // As the log has it.
-    this.turns.push(structuredClone({ turn, inputs, emitted: builder.events }))
+    this.turns.push(structuredClone({ turn, emitted: builder.events }))
     return builder.events
   }
 
