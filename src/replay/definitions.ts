@@ -12,28 +12,16 @@ export async function explainDefinitions(
   now: Definitions,
   document: ReadDocument,
 ): Promise<ReplayOutcome> {
-  const known = new Map<string, Promise<unknown>>()
-  const then = (key: string) => {
-    if (!known.has(key)) known.set(key, readJson(document, key))
-    return known.get(key)!
+  const known = new Map<string, string | undefined>()
+  const explain = async (divergence: Divergence): Promise<Divergence> => {
+    const changed = divergence.changes.find(({ path }) => path.join('.') === 'data.definition')
+    if (!changed) return divergence
+    const [key, after] = [String(changed.before), now[String(changed.after)]]
+    if (!known.has(key)) known.set(key, await document(key))
+    const before = known.get(key)
+    if (before === undefined || after === undefined) return divergence
+    const changes = diffJson(JSON.parse(before), after).map(each => ({ ...each, path: ['definition', ...each.path] }))
+    return { ...divergence, changes: [...divergence.changes.filter(each => each !== changed), ...changes] }
   }
-  return { ...outcome, divergences: await Promise.all(outcome.divergences.map(each => explain(each, now, then))) }
-}
-
-async function explain(
-  divergence: Divergence,
-  now: Definitions,
-  then: (key: string) => Promise<unknown>,
-): Promise<Divergence> {
-  const changed = divergence.changes.find(({ path }) => path.join('.') === 'data.definition')
-  if (!changed) return divergence
-  const [before, after] = [await then(String(changed.before)), now[String(changed.after)]]
-  if (before === undefined || after === undefined) return divergence
-  const changes = diffJson(before, after).map(change => ({ ...change, path: ['definition', ...change.path] }))
-  return { ...divergence, changes: [...divergence.changes.filter(each => each !== changed), ...changes] }
-}
-
-async function readJson(document: ReadDocument, key: string): Promise<unknown> {
-  const json = await document(key)
-  return json === undefined ? undefined : JSON.parse(json)
+  return { ...outcome, divergences: await Array.fromAsync(outcome.divergences, explain) }
 }

@@ -6,7 +6,7 @@ import { deniedType, grantedType } from '../tasks/approval.ts'
 import { forkType, type Fork } from '../tasks/fork.ts'
 import type { ResolvedEffects } from './effects.ts'
 import { readTurnHistory } from './history.ts'
-import { newReplayRun, storeEffectPolicy, type ReplayRun } from './replay-run.ts'
+import { startReplayRun, type ReplayRun } from './replay-run.ts'
 
 export interface ForkFrom {
   readonly task: string
@@ -39,7 +39,8 @@ export async function planFork(bus: Bus, from: ForkFrom): Promise<ForkPlan> {
   const edit = editing(bus, from.edits ?? {}, [...inputs, ...adopted])
   const decided = [...inputs, ...adopted].map(edit)
   const answered = new Set(decided.map(({ call }) => call))
-  const reissue = [...open].filter(([id]) => !answered.has(id)).map(([, request]) => withoutKeys(request))
+  // A fork repeats a call under a new idempotency key.
+  const reissue = [...open].flatMap(([id, { retryof: _, ...request }]) => (answered.has(id) ? [] : [request]))
   const fork: Fork = { start: edit(start), turns, inputs: decided, reissue, ...(state !== undefined && { state }) }
   return { from, program, fork, adopted }
 }
@@ -54,9 +55,8 @@ export async function publishFork(
   const { program, fork, from } = plan
   const { task, version } = from
   const { tenant, user, hops, id } = fork.start
-  const run = newReplayRun(kind)
+  const run = await startReplayRun(bus, { kind, of: { task, version }, ...ruled })
   const { id: correlation, replay } = run
-  await storeEffectPolicy(bus, run, { task, version }, ruled)
   await bus.publish({
     id: replay,
     type: forkType,
@@ -72,12 +72,6 @@ export async function publishFork(
     ...(user !== undefined && { user }),
   })
   return { ...run, correlation, task: taskId(correlation, program, replay) }
-}
-
-/** A fork repeats a call under a new idempotency key. */
-function withoutKeys(asked: CloudEvent): CloudEvent {
-  const { retryof: _, ...request } = asked
-  return request
 }
 
 function editing(bus: Bus, edits: Readonly<Record<string, unknown>>, inputs: readonly CloudEvent[]) {

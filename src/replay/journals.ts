@@ -13,39 +13,28 @@ import { replayedTaskOf } from './turn-assembler.ts'
  * the later turns. Offsets count from 1.
  */
 export async function* readJournals(bus: Bus, tasks: readonly string[]): AsyncGenerator<ReplayInput> {
-  const definitions = new DefinitionCache(bus)
+  const known = new Map<string, PinnedDefinition | undefined>()
   let offset = 0
   for (const task of tasks) {
     const { snapshot, records } = await bus.journal(task)
     const events = []
     for (const event of records) if (replayedTaskOf(event) === task) events.push(await resolveEvent(bus, event))
-    const definition = await definitions.of(snapshot?.state, events.find(({ type }) => type === turnType)?.data as Turn)
+    const { key, hash } = definitionOf(snapshot?.state, events.find(({ type }) => type === turnType)?.data as Turn)
+    if (key !== undefined && !known.has(key)) {
+      const text = await bus.documents.readText(key)
+      known.set(key, text === undefined ? undefined : { hash, text })
+    }
+    // Only workflow instances have one.
+    const definition = known.get(key ?? '')
     if (definition) yield { task, definition }
     if (snapshot) yield { task, snapshot: snapshot.state }
     for (const event of events) yield { position: { partition: 0, offset: ++offset }, event }
   }
 }
 
-class DefinitionCache {
-  readonly #bus: Bus
-  readonly #known = new Map<string, Promise<PinnedDefinition | undefined>>()
-
-  constructor(bus: Bus) {
-    this.#bus = bus
-  }
-
-  /** Undefined for tasks that are not workflow instances. */
-  of(snapshot: string | undefined, first: Turn | undefined): Promise<PinnedDefinition | undefined> | undefined {
-    const state = snapshot === undefined ? undefined : (JSON.parse(snapshot) as SnapshotState)
-    const [name, hash] = state ? [state.name, state.hash] : [first?.program, first?.programHash]
-    if (name === undefined || hash === undefined) return undefined
-    const key = definitionDocument(name, hash)
-    if (!this.#known.has(key)) this.#known.set(key, this.#read(key, hash))
-    return this.#known.get(key)
-  }
-
-  async #read(key: string, hash: string): Promise<PinnedDefinition | undefined> {
-    const text = await this.#bus.documents.readText(key)
-    return text === undefined ? undefined : { hash, text }
-  }
+/** The document with the definition that a task uses, by its snapshot or first turn. */
+function definitionOf(snapshot: string | undefined, first: Turn | undefined) {
+  const state = snapshot === undefined ? undefined : (JSON.parse(snapshot) as SnapshotState)
+  const [name, hash] = state ? [state.name, state.hash] : [first?.program, first?.programHash]
+  return name === undefined || hash === undefined ? { hash: '' } : { key: definitionDocument(name, hash), hash }
 }

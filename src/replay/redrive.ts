@@ -6,7 +6,7 @@ import { matchesType } from '../pattern.ts'
 import type { ReplayOrigin } from '../tasks/effects.ts'
 import { forkType } from '../tasks/fork.ts'
 import type { ResolvedEffects } from './effects.ts'
-import { newReplayRun, storeEffectPolicy, type ReplayRun } from './replay-run.ts'
+import { startReplayRun, type ReplayRun } from './replay-run.ts'
 import { readSelection, type Selection } from './selection.ts'
 
 const batchEvents = 1_000
@@ -48,8 +48,7 @@ export async function publishRedrive(
   inputs: readonly CloudEvent[],
   ruled: ResolvedEffects,
 ): Promise<Redriven> {
-  const run = newReplayRun('redrive')
-  await storeEffectPolicy(bus, run, originIn(selection, inputs[0]?.replay), ruled)
+  const run = await startReplayRun(bus, { kind: 'redrive', of: originIn(selection, inputs[0]?.replay), ...ruled })
   for (let i = 0; i < inputs.length; i += batchEvents) {
     const part = inputs.slice(i, i + batchEvents)
     await bus.publishAll(await Promise.all(part.map(async event => toDraft(await bus.resolve(event), run))))
@@ -65,18 +64,11 @@ function originIn(selection: InputSelection, replay: string | undefined): Replay
 
 const timeOf = (ms: number) => new Date(ms).toISOString()
 
-function toDraft(
-  { id, type, source, subject, tenant, user, target, correlationid, data }: CloudEvent,
-  run: ReplayRun,
-): Draft {
+function toDraft(event: CloudEvent, run: ReplayRun): Draft {
+  const { id, type, source, subject, tenant, user, target, data } = event
   return {
-    type,
-    source,
-    tenant,
-    data,
-    correlationid: counterpart(correlationid, run.id),
-    causationid: id,
-    replay: run.replay,
+    ...{ type, source, tenant, data, causationid: id, replay: run.replay },
+    correlationid: counterpart(event.correlationid, run.id),
     ...(subject !== undefined && { subject }),
     ...(user !== undefined && { user }),
     ...(target !== undefined && { target }),

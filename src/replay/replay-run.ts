@@ -1,7 +1,6 @@
 import { randomUUIDv7 } from 'node:crypto'
 import type { Bus } from '../bus/bus.ts'
-import { effectPolicyKey, type ReplayOrigin, type EffectPolicy } from '../tasks/effects.ts'
-import type { ResolvedEffects } from './effects.ts'
+import { effectPolicyKey, type EffectPolicy } from '../tasks/effects.ts'
 
 /** A new redrive or fork. */
 export interface ReplayRun {
@@ -11,18 +10,14 @@ export interface ReplayRun {
   readonly replay: string
 }
 
-export function newReplayRun(kind: EffectPolicy['kind']): ReplayRun {
-  const id = randomUUIDv7()
-  return { kind, id, replay: `${kind}/${id}` }
-}
-
-/** Stores the effect policy, which must exist before the first event is published. */
-export async function storeEffectPolicy(
+/** Starts a redrive or fork: stores its effect policy, which must exist before the first event is published. */
+export async function startReplayRun(
   bus: Bus,
-  { kind, id }: ReplayRun,
-  of: ReplayOrigin,
-  ruled: ResolvedEffects,
-): Promise<void> {
-  const terms: EffectPolicy = { kind, of, ...ruled, by: '/cli', at: new Date().toISOString() }
-  await bus.documents.create(effectPolicyKey(id), terms)
+  rules: Pick<EffectPolicy, 'kind' | 'of' | 'effects' | 'stubs'>,
+): Promise<ReplayRun> {
+  const { kind } = rules
+  const id = randomUUIDv7()
+  const policy: EffectPolicy = { ...rules, by: '/cli', at: new Date().toISOString() }
+  await bus.documents.create(effectPolicyKey(id), policy)
+  return { kind, id, replay: `${kind}/${id}` }
 }

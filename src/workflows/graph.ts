@@ -107,7 +107,8 @@ class GraphBuilder {
         const isUntaken = this.#isPassed(step.id) && this.#state?.ways?.[step.id] !== false
         return [here, ...this.block(step.otherwise, [{ ...here, label: 'otherwise' }], isSkipped || isUntaken)]
       }
-      default:
+      case 'emit':
+      case 'wait':
         return [here]
     }
   }

@@ -54,7 +54,11 @@ function emittedConstants(step: Step): { type: string; data: unknown }[] {
       return [{ type: 'approval.requested', data: { what: { input: constantsOf(step.what) } } }]
     case 'complete':
       return [{ type: 'agent.task.completed', data: { output: constantsOf(step.output) } }]
-    default:
+    case 'when':
+    case 'wait':
+    case 'choose':
+    case 'repeat':
+    case 'fail':
       return []
   }
 }
