@@ -1,5 +1,5 @@
 import type { LanguageModelV4 } from '@ai-sdk/provider'
-import type { EventType } from '../event.ts'
+import type { CloudEvent, EventType } from '../event.ts'
 import { assertName, isTypePattern } from '../pattern.ts'
 import {
   aTimeout,
@@ -96,8 +96,8 @@ export function agent(
   const shared = { name, version: options.version ?? 1, on: typesOf(options.on), ...(at && { at }) }
   if ('run' in options) {
     const { run, maxTurns = 2_000 } = options
-    const definition = { ...shared, hash: digest(run.toString()), machine: scriptMachine(run, maxTurns) }
-    return { kind: 'agent', name, definition }
+    const machine = (start: CloudEvent) => new ScriptMachine(run, start, maxTurns)
+    return { kind: 'agent', name, definition: { ...shared, hash: digest(String(run)), machine } }
   }
   if ('decide' in options) {
     const hash = digest([options.init, options.evolve, options.decide].map(String))
@@ -184,11 +184,6 @@ function toolsOf(value: unknown): string | undefined {
   const wrong = (value as unknown[]).findIndex(each => (each as { kind?: unknown } | null | undefined)?.kind !== 'tool')
   return wrong < 0 ? undefined : `must be a list of what tool() gives; its entry ${wrong} is something else`
 }
-
-const scriptMachine =
-  (run: ScriptAgentOptions<never, unknown>['run'], maxTurns: number): ProgramDefinition['machine'] =>
-  start =>
-    new ScriptMachine(run, start, maxTurns)
 
 const programMachine =
   <State>(program: Program<State>): ProgramDefinition['machine'] =>

@@ -39,8 +39,12 @@ export async function planFork(bus: Bus, from: ForkFrom): Promise<ForkPlan> {
   const edit = editing(bus, from.edits ?? {}, [...inputs, ...adopted])
   const decided = [...inputs, ...adopted].map(edit)
   const answered = new Set(decided.map(({ call }) => call))
-  // A fork repeats a call under a new idempotency key.
-  const reissue = [...open].flatMap(([id, { retryof: _, ...request }]) => (answered.has(id) ? [] : [request]))
+  const reissue: CloudEvent[] = []
+  for (const [id, asked] of open) {
+    // A fork repeats a call under a new idempotency key.
+    const { retryof: _, ...request } = asked
+    if (!answered.has(id)) reissue.push(request)
+  }
   const fork: Fork = { start: edit(start), turns, inputs: decided, reissue, ...(state !== undefined && { state }) }
   return { from, program, fork, adopted }
 }

@@ -67,8 +67,13 @@ const timeOf = (ms: number) => new Date(ms).toISOString()
 function toDraft(event: CloudEvent, run: ReplayRun): Draft {
   const { id, type, source, subject, tenant, user, target, data } = event
   return {
-    ...{ type, source, tenant, data, causationid: id, replay: run.replay },
+    type,
+    source,
+    tenant,
+    data,
     correlationid: counterpart(event.correlationid, run.id),
+    causationid: id,
+    replay: run.replay,
     ...(subject !== undefined && { subject }),
     ...(user !== undefined && { user }),
     ...(target !== undefined && { target }),

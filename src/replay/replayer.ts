@@ -50,22 +50,18 @@ export function combineOutcomes(outcomes: readonly ReplayOutcome[]): ReplayOutco
 /** Replays recorded turns against programs as their events arrive. Runs no model and no tool, and writes nothing. */
 export class Replayer {
   readonly #programs: Programs
-  readonly #stuck: readonly string[]
-  readonly #onTurn: ReplayerOptions['onTurn']
+  readonly #options: ReplayerOptions
   readonly #histories = new TurnAssembler()
   readonly #live = new Map<string, ShadowTask | 'skipped'>()
   readonly #pinned = new Map<string, PinnedDefinition>()
   readonly #divergences: Divergence[] = []
   readonly #skipped: { task: string; why: string }[] = []
-  /** Tasks with a compared turn or a restored snapshot. */
-  #tasks = 0
-  #turns = 0
-  #diverged = 0
+  /** `tasks`: those with a compared turn or a restored snapshot. */
+  readonly #counts = { tasks: 0, turns: 0, diverged: 0 }
 
-  constructor(programs: Programs, { stuck = [], onTurn }: ReplayerOptions = {}) {
+  constructor(programs: Programs, options: ReplayerOptions = {}) {
     this.#programs = programs
-    this.#stuck = stuck
-    this.#onTurn = onTurn
+    this.#options = options
   }
 
   /** Adds the next event of the log, with its data. */
@@ -94,13 +90,7 @@ export class Replayer {
   finish(): ReplayOutcome {
     for (const { task, turn } of this.#histories.incomplete)
       this.#skipped.push({ task, why: `turn ${turn}, or an event that it emitted, is missing` })
-    return {
-      tasks: this.#tasks,
-      turns: this.#turns,
-      diverged: this.#diverged,
-      divergences: this.#divergences,
-      skipped: this.#skipped,
-    }
+    return { ...this.#counts, divergences: this.#divergences, skipped: this.#skipped }
   }
 
   async #turn(recording: LoggedTurn): Promise<void> {
@@ -109,7 +99,7 @@ export class Replayer {
     if (!shadow) {
       const begin = async () => {
         const definition = await this.#definition(task, turn.program, turn.programVersion)
-        this.#onTurn?.({ context: divergenceContext(recording, definition), sourceLocation: definition.at })
+        this.#options.onTurn?.({ context: divergenceContext(recording, definition), sourceLocation: definition.at })
         return startTask(definition, task, turn.inputs[0]!)
       }
       this.#live.set(task, (shadow = await this.#startShadow(task, begin)))
@@ -121,22 +111,22 @@ export class Replayer {
   async #compare(shadow: ShadowTask, recording: LoggedTurn): Promise<void> {
     const { programVersion, programHash, programAt } = shadow.task.identity
     const context = divergenceContext(recording, { version: programVersion, hash: programHash })
-    this.#onTurn?.({ context, sourceLocation: programAt })
+    this.#options.onTurn?.({ context, sourceLocation: programAt })
     const divergences = await collectHints(shadow.hints, () => shadow.turn(recording, context))
     if (!divergences) return
     this.#count(shadow)
-    this.#turns++
-    if (divergences.length > 0) this.#diverged++
+    this.#counts.turns++
+    if (divergences.length > 0) this.#counts.diverged++
     this.#divergences.push(...divergences)
   }
 
   #count(shadow: ShadowTask) {
-    if (!shadow.isCounted) this.#tasks++
+    if (!shadow.isCounted) this.#counts.tasks++
     shadow.isCounted = true
   }
 
   async #definition(task: string, name: string, version: number): Promise<ProgramDefinition> {
-    if (this.#stuck.includes(name)) throw new Error(`${name} got stuck in another task and is not run again`)
+    if (this.#options.stuck?.includes(name)) throw new Error(`${name} got stuck in another task and is not run again`)
     const hosted = this.#programs.for(task, name, version)
     const pinned = this.#pinned.get(task)
     return (pinned && hosted.pinned?.(pinned.hash, async () => pinned.text)) ?? hosted
@@ -148,10 +138,8 @@ export class Replayer {
       return await collectHints(notes, async () => new ShadowTask(await begin(), notes))
     } catch (error) {
       // An error in one task must not stop the replay of the others.
-      this.#skipped.push({
-        task: id,
-        why: error instanceof TidingsError ? `${error.code}: ${error.message}` : textOf(error),
-      })
+      const why = error instanceof TidingsError ? `${error.code}: ${error.message}` : textOf(error)
+      this.#skipped.push({ task: id, why })
       return 'skipped'
     }
   }

@@ -57,9 +57,7 @@ class Import {
   readonly #bus: Bus
   readonly #seenDocuments = new Set<string>()
   #unwritten: CloudEvent[] = []
-  #events = 0
-  #turns = 0
-  #withoutBeginning = 0
+  readonly #counts = { events: 0, turns: 0, withoutBeginning: 0 }
 
   constructor(source: RecordedSource, bus: Bus) {
     this.#source = source
@@ -83,18 +81,18 @@ class Import {
     } finally {
       await owner.close()
     }
-    return { events: this.#events, turns: this.#turns, withoutBeginning: this.#withoutBeginning }
+    return this.#counts
   }
 
   async #step({ stored: { event }, emitted }: RecordedStep): Promise<void> {
-    this.#events += 1 + emitted.length
+    this.#counts.events += 1 + emitted.length
     const events = emitted.map(each => each.event)
     for (const { key } of [event, ...events].flatMap(documentsNamedBy)) await this.#document(key)
     if (!isTurn(event)) return this.#publish(event)
-    this.#turns++
+    this.#counts.turns++
     await this.#flush()
     if (await this.#commit(event, events)) return
-    this.#withoutBeginning++
+    this.#counts.withoutBeginning++
     for (const each of [event, ...events]) await this.#publish(each)
   }
 

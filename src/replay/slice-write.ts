@@ -59,10 +59,7 @@ class SliceWriter {
   readonly #redaction: SliceRedactor
   readonly #sha256 = createHash('sha256')
   readonly #seenDocuments = new Set<string>()
-  #documents = 0
-  #events = 0
-  #turns = 0
-  #missing = 0
+  readonly #counts = { events: 0, turns: 0, documents: 0, missing: 0 }
 
   constructor(source: RecordedSource, redactor: Redactor) {
     this.#source = source
@@ -70,24 +67,15 @@ class SliceWriter {
   }
 
   get summary(): SliceSummary {
-    return {
-      events: this.#events,
-      turns: this.#turns,
-      documents: this.#documents,
-      redacted: this.#redaction.count,
-      missing: this.#missing,
-    }
+    return { ...this.#counts, redacted: this.#redaction.count }
   }
 
   async *lines(first: RecordedStep, rest: AsyncIterable<RecordedStep>): AsyncGenerator<string> {
     yield this.#line({ tidings: 'slice', version: sliceVersion, time: new Date().toISOString() })
     yield* this.#step(first)
     for await (const step of rest) yield* this.#step(step)
-    const end: SliceEnd = {
-      events: this.#events,
-      documents: this.#documents,
-      sha256: this.#sha256.digest('hex'),
-    }
+    const { events, documents } = this.#counts
+    const end: SliceEnd = { events, documents, sha256: this.#sha256.digest('hex') }
     yield `${JSON.stringify({ end })}\n`
   }
 
@@ -99,10 +87,10 @@ class SliceWriter {
 
   async *#stored({ position, event }: StoredEvent): AsyncGenerator<string> {
     for (const named of documentsNamedBy(event)) yield* this.#document(named)
-    this.#events++
-    if (isTurn(event)) this.#turns++
+    this.#counts.events++
+    if (isTurn(event)) this.#counts.turns++
     const inputs = isTurn(event) ? event.data.inputs : []
-    for (const each of [event, ...inputs]) if (hasBlobData(each)) this.#missing++
+    for (const each of [event, ...inputs]) if (hasBlobData(each)) this.#counts.missing++
     yield this.#line({ position, event } satisfies SliceLine)
   }
 
@@ -110,8 +98,8 @@ class SliceWriter {
     if (this.#seenDocuments.has(document)) return
     this.#seenDocuments.add(document)
     const value = await this.#source.document(document)
-    if (value === undefined) return void (optional || this.#missing++)
-    this.#documents++
+    if (value === undefined) return void (optional || this.#counts.missing++)
+    this.#counts.documents++
     yield this.#line({ document, value: this.#redaction.document(value) } satisfies SliceLine)
   }
 

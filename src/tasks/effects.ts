@@ -18,10 +18,8 @@ export type Effect = (typeof effects)[number]
  * task starts with an `agent.fork`, whose id is its `replay`.
  */
 export type ReplayOrigin =
-  | {
-      readonly correlation: string /** The redrive or fork that the correlation belongs to. */
-      readonly replay?: string
-    }
+  /** `replay`: the redrive or fork that the correlation belongs to. */
+  | { readonly correlation: string; readonly replay?: string }
   | { readonly since: string; readonly until?: string }
   | { readonly task: string; readonly version: number }
 
@@ -67,13 +65,6 @@ export function effectOf(policy: EffectPolicy | undefined, key: string): Effect 
   return policy?.effects[key] ?? policy?.effects[key.replace(/\/.*/s, '/*')] ?? 'deny'
 }
 
-/** An event of a task in a redrive or fork, as it is stored. */
-function applyEffectPolicy(event: CloudEvent, policy: EffectPolicy | undefined): CloudEvent {
-  const key = effectKey(event)
-  if (key === undefined || effectOf(policy, key) === 'live') return event
-  return { ...event, target: replayTarget, subject: event.target! }
-}
-
 /** A request as its program made it, with its original target. */
 export function asRequested(event: CloudEvent): CloudEvent {
   if (event.target !== replayTarget) return event
@@ -105,7 +96,11 @@ export class EffectPolicies {
   async apply(replay: string | undefined, events: readonly CloudEvent[]): Promise<readonly CloudEvent[]> {
     if (replay === undefined) return events
     const policy = await this.get(replay)
-    return events.map(event => applyEffectPolicy(event, policy))
+    return events.map(event => {
+      const key = effectKey(event)
+      const isLive = key === undefined || effectOf(policy, key) === 'live'
+      return isLive ? event : { ...event, target: replayTarget, subject: event.target! }
+    })
   }
 }
 

@@ -109,10 +109,11 @@ export async function* readLinked(
   correlation: string,
   { after, until }: { readonly after: Cursor; readonly until: Cursor },
 ): AsyncGenerator<LogEntry> {
-  const sources: LookaheadReader[] = []
+  const sources: LinkedSource[] = []
   const open = async (entries: AsyncIterable<LogEntry>) => {
-    const source = new LookaheadReader(entries)
-    if (await source.advance()) sources.push(source)
+    const rest = entries[Symbol.asyncIterator]()
+    const { done, value } = await rest.next()
+    if (!done) sources.push({ next: value, rest })
   }
   let cursor = after
   try {
@@ -123,11 +124,19 @@ export async function* readLinked(
       const source = nextOf(sources)
       cursor = advance(cursor, source.next.position)
       yield { ...source.next, cursor }
-      if (!(await source.advance())) sources.splice(sources.indexOf(source), 1)
+      const { done, value } = await source.rest.next()
+      if (done) sources.splice(sources.indexOf(source), 1)
+      else source.next = value
     }
   } finally {
-    for (const source of sources) await source.close()
+    for (const { rest } of sources) await rest.return?.()
   }
+}
+
+/** A part of the log, read one event ahead. */
+interface LinkedSource {
+  next: LogEntry
+  readonly rest: AsyncIterator<LogEntry>
 }
 
 /** The first instances that a correlation fed, each with the position of the first event that did. */
@@ -144,7 +153,7 @@ async function instancesOf(bus: Bus, correlation: string, until: Cursor): Promis
 }
 
 /** The oldest of the partition that has the oldest event, so that each partition is read in its order. */
-function nextOf(sources: readonly LookaheadReader[]): LookaheadReader {
+function nextOf(sources: readonly LinkedSource[]): LinkedSource {
   const oldest = sources.reduce((first, each) => (each.next.event.time < first.next.event.time ? each : first))
   const { partition } = oldest.next.position
   return sources
@@ -158,25 +167,5 @@ async function* fedPart(bus: Bus, instance: string, feeder: string, range: { aft
   for await (const entry of bus.read({ correlation: instance, ...range })) {
     isFed ||= (await feederOf(bus, entry.event)) === feeder
     if (isFed) yield entry
-  }
-}
-
-/** Reads a part of the log one event ahead. */
-class LookaheadReader {
-  next!: LogEntry
-  readonly #entries: AsyncIterator<LogEntry>
-
-  constructor(entries: AsyncIterable<LogEntry>) {
-    this.#entries = entries[Symbol.asyncIterator]()
-  }
-
-  async advance(): Promise<boolean> {
-    const { done, value } = await this.#entries.next()
-    if (!done) this.next = value
-    return !done
-  }
-
-  async close(): Promise<void> {
-    await this.#entries.return?.()
   }
 }

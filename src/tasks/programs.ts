@@ -15,21 +15,15 @@ export interface TaskStart {
 
 /** The programs of a worker, by name and version. New tasks start with the newest version; a running task keeps its own. */
 export class Programs {
-  readonly #byName = new Map<string, ProgramDefinition[]>()
-  /** The newest version of each program: new tasks start with it. */
+  readonly #byName: ReadonlyMap<string, ProgramDefinition[]>
   readonly newest: ReadonlyMap<string, ProgramDefinition>
   /** Workflows that have one instance per key. */
   readonly keyed: readonly ProgramDefinition[]
   readonly #workflows: readonly ProgramDefinition[]
 
   constructor(definitions: readonly ProgramDefinition[]) {
-    for (const definition of definitions) {
-      const versions = [...(this.#byName.get(definition.name) ?? []), definition]
-      this.#byName.set(
-        definition.name,
-        versions.sort((a, b) => b.version - a.version),
-      )
-    }
+    this.#byName = Map.groupBy(definitions, ({ name }) => name)
+    for (const versions of this.#byName.values()) versions.sort((a, b) => b.version - a.version)
     this.newest = new Map([...this.#byName].map(([name, [newest]]) => [name, newest!]))
     this.#workflows = [...this.newest.values()].filter(program => program.instances)
     this.keyed = this.#workflows.filter(program => program.instances!.key)
@@ -71,9 +65,7 @@ export class Programs {
       throw new TidingsError(
         'E_PROGRAM_MISMATCH',
         `task ${task} belongs to "${name}", which this worker does not host`,
-        {
-          retryable: true,
-        },
+        { retryable: true },
       )
     const [highest] = versions as [ProgramDefinition]
     if (version > highest.version)
