@@ -1,8 +1,8 @@
 import type { LanguageModelV4CallOptions } from '@ai-sdk/provider'
 import type { Span } from '@opentelemetry/api'
-import { inheritedAttributes, type CloudEvent } from '../event.ts'
+import type { CloudEvent } from '../event.ts'
 import { failureData, TidingsError } from '../errors.ts'
-import { answerTo } from '../bus/answer.ts'
+import { answerTo, doneWith, failureAnswer, signalAbout } from '../bus/answer.ts'
 import type { Bus } from '../bus/bus.ts'
 import type { HandlerResult } from '../bus/delivery.ts'
 import type { Delivery } from '../bus/driver.ts'
@@ -99,12 +99,8 @@ export class ModelStation {
         model.languageModel.provider,
         () => this.#ask(model, event, () => void circuit?.answered(entry)),
       )
-      return {
-        outcome: { kind: 'done' },
-        events: await this.#logErrors.from(
-          this.#bus.encodeAll([answerTo(event, source, 'model.result', { ...result, ...retriesData(retries) })]),
-        ),
-      }
+      const answer = answerTo(event, source, 'model.result', { ...result, ...retriesData(retries) })
+      return await this.#logErrors.from(doneWith(this.#bus, answer))
     } catch (thrown) {
       if (this.#logErrors.has(thrown) || this.#workers.abandoned.aborted) throw thrown
       const failure = modelError(thrown)
@@ -122,11 +118,12 @@ export class ModelStation {
     { error, after }: ModelFailure,
     thrown: unknown,
   ): Promise<HandlerResult> {
-    if (!error.retryable) return this.#giveUp(event, error, retries)
+    if (!error.retryable) return doneWith(this.#bus, fail(event, error, retries))
     const next = { ...retries, failures: retries.failures + 1 }
     const retry = policy.next(event, next, thrown, Math.max(after ?? 0, circuit?.cooldown()?.ms ?? 0))
     if (retry.after !== undefined) return delay(this.#bus, event, { source, retries: next, after: retry.after, error })
-    return this.#giveUp(event, retry.over === undefined ? error : giveUpError(error, next, retry.over), retries)
+    const last = retry.over === undefined ? error : giveUpError(error, next, retry.over)
+    return doneWith(this.#bus, fail(event, last, retries))
   }
 
   /** Postpones a request while the circuit is open. It uses no slot and no attempt. */
@@ -143,14 +140,11 @@ export class ModelStation {
       { retryable: true },
     )
     const retry = policy.postpone(event, retries, cooldown.ms)
-    if (retry.after === undefined) return this.#giveUp(event, giveUpError(error, retries, retry.over), retries)
+    if (retry.after === undefined)
+      return doneWith(this.#bus, fail(event, giveUpError(error, retries, retry.over), retries))
     const next = { ...retries, holds: retries.holds + 1 }
     const isSilent = retries.failures + retries.holds > 0
     return delay(this.#bus, event, { source, retries: next, after: retry.after, error, isSilent })
-  }
-
-  async #giveUp(event: CloudEvent, error: TidingsError, retries: Retries): Promise<HandlerResult> {
-    return { outcome: { kind: 'done' }, events: await this.#bus.encodeAll([fail(event, error, retries)]) }
   }
 
   async #ask(model: Model, event: CloudEvent, onBegin: () => void): Promise<ModelResult> {
@@ -167,24 +161,12 @@ export class ModelStation {
         this.#workers.abandoned,
       ]),
       ...(tools.length > 0 && {
-        tools: tools.map(({ name, description, input }) => ({
-          type: 'function',
-          name,
-          description,
-          inputSchema: input,
-        })),
+        tools: tools.map(({ input: inputSchema, ...tool }) => ({ type: 'function', ...tool, inputSchema })),
       }),
       ...(output && { responseFormat: { type: 'json', schema: output } }),
     }
     const deltas = new StreamRedactor(this.#bus.redactor, text =>
-      this.#bus.signal({
-        type: 'model.delta',
-        source: `/models/${model.name}`,
-        ...inheritedAttributes(event),
-        subject: event.id,
-        data: { text },
-        ...(event.replyto !== undefined && { target: event.replyto }),
-      }),
+      this.#bus.signal(signalAbout(event, `/models/${model.name}`, 'model.delta', { text })),
     )
     const result = await step(model.languageModel, options, {
       onBegin,
@@ -201,17 +183,14 @@ export class ModelStation {
   }
 
   async #definition(key: string): Promise<ModelDefinition> {
-    let definition = this.#definitions.get(key)
-    if (!definition) {
-      definition = await this.#bus.documents.read<ModelDefinition>(key)
-      if (!definition)
-        throw new TidingsError(
-          'E_MODEL_FAILED',
-          `the log has no document "${key}", which the model.invoke names as its definition`,
-          { next: 'Start a worker that hosts the agent: it stores the document. Then `tidings retry TASK`.' },
-        )
-      this.#definitions.set(key, definition)
-    }
+    const definition = this.#definitions.get(key) ?? (await this.#bus.documents.read<ModelDefinition>(key))
+    if (!definition)
+      throw new TidingsError(
+        'E_MODEL_FAILED',
+        `the log has no document "${key}", which the model.invoke names as its definition`,
+        { next: 'Start a worker that hosts the agent: it stores the document. Then `tidings retry TASK`.' },
+      )
+    this.#definitions.set(key, definition)
     return definition
   }
 }
@@ -224,7 +203,4 @@ const giveUpError = (cause: TidingsError, { failures }: Retries, why: string | u
   })
 
 const fail = (event: CloudEvent, error: TidingsError, retries?: Retries) =>
-  answerTo(event, `/models/${event.target}`, 'model.failed', {
-    error: failureData(error, 'E_MODEL_FAILED'),
-    ...(retries && retriesData(retries)),
-  })
+  failureAnswer(event, `/models/${event.target}`, failureData(error, 'E_MODEL_FAILED'), retries)

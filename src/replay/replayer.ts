@@ -3,7 +3,7 @@ import type { Position } from '../bus/driver.ts'
 import type { CloudEvent } from '../event.ts'
 import type { Programs } from '../tasks/programs.ts'
 import type { ProgramDefinition } from '../tasks/program.ts'
-import { restoreTask, startTask, type SnapshotState, type Task } from '../tasks/task.ts'
+import { startTask, Task, type SnapshotState } from '../tasks/task.ts'
 import { divergenceContext, type Divergence } from './divergence.ts'
 import { TurnAssembler, replayedTaskOf, type LoggedTurn } from './turn-assembler.ts'
 import { collectHints, type Hints } from './nondeterminism.ts'
@@ -79,7 +79,10 @@ export class Replayer {
   /** Continues a task from a snapshot. */
   async resume(task: string, snapshot: string): Promise<void> {
     const state = JSON.parse(snapshot) as SnapshotState
-    const begin = async () => restoreTask(await this.#definition(task, state.name, state.version), task, state)
+    const begin = async () => {
+      const definition = await this.#definition(task, state.name, state.version)
+      return new Task({ definition, task, start: state.start, snapshot: state })
+    }
     const shadow = await this.#startShadow(task, begin)
     this.#live.set(task, shadow)
     if (shadow === 'skipped') return

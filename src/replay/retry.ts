@@ -314,13 +314,15 @@ const isFailure = (answer: CloudEvent): boolean =>
 
 const isOfModel = ({ type }: CloudEvent) => type === 'model.result'
 
-const answerErrors = /^E_MODEL_(OUTPUT|LENGTH|FILTERED|REFUSED|EMPTY|UNFINISHED)$/
+const answerErrors: readonly string[] = [
+  'E_MODEL_OUTPUT', 'E_MODEL_LENGTH', 'E_MODEL_FILTERED', 'E_MODEL_REFUSED', 'E_MODEL_EMPTY', 'E_MODEL_UNFINISHED',
+] // biome-ignore format: one list
 
 /** Whether the task failed because of an answer of its model. Deciding on the same answer would fail again. */
 const failedOnModelAnswer = (emitted: readonly CloudEvent[]): boolean =>
   emitted.some(event => {
     const outcome = event.type === 'agent.task.failed' && callOutcome(event)
-    return outcome && 'error' in outcome && answerErrors.test(outcome.error.code)
+    return outcome && 'error' in outcome && answerErrors.includes(outcome.error.code)
   })
 
 export const retryRefused = (why: string, retryable = false) => new TidingsError('E_RETRY_REFUSED', why, { retryable })

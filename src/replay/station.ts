@@ -1,6 +1,6 @@
 import type { CloudEvent } from '../event.ts'
-import { TidingsError } from '../errors.ts'
-import { answerTo } from '../bus/answer.ts'
+import { failure, type ErrorData } from '../errors.ts'
+import { answerTo, doneWith, failureAnswer } from '../bus/answer.ts'
 import type { Bus } from '../bus/bus.ts'
 import { settledOrAborted } from '../bus/abort.ts'
 import { consume, isStillAwaited, type RunningConsumer, type HandlerResult } from '../bus/delivery.ts'
@@ -34,7 +34,7 @@ export class ReplayStation {
       from: 'beginning',
       maxDeliveries: attempts,
       handle: (event, delivery) => this.#handle(event, delivery),
-      fail: (event, error) => [failedAnswer(asRequested(event), error)],
+      fail: (event, error) => [failedAnswer(asRequested(event), error.toJSON())],
     })
   }
 
@@ -46,8 +46,7 @@ export class ReplayStation {
 
   async #handle(event: CloudEvent, delivery: Delivery): Promise<HandlerResult> {
     if (!(await isStillAwaited(this.#bus, delivery))) return { outcome: { kind: 'done' } }
-    const answer = await this.#answer(asRequested(event))
-    return { outcome: { kind: 'done' }, events: await this.#bus.encodeAll([answer]) }
+    return doneWith(this.#bus, await this.#answer(asRequested(event)))
   }
 
   async #answer(request: CloudEvent): Promise<CloudEvent> {
@@ -59,35 +58,20 @@ export class ReplayStation {
     if (terms && effect === 'recorded') {
       const recorded = await this.#recorded.answerTo(request, terms)
       if (recorded) return answerTo(request, source, recorded.type, recorded.data)
-      return failedAnswer(
-        request,
-        new TidingsError(
-          'E_REPLAY_UNRECORDED',
-          `${replay}: ${key} has no recorded answer to this request; allow it with --effects ${key}=live, or stub it`,
-        ),
-      )
+      const problem = `${replay}: ${key} has no recorded answer to this request; allow it with --effects ${key}=live, or stub it`
+      return failedAnswer(request, failure('E_REPLAY_UNRECORDED', problem))
     }
-    return failedAnswer(
-      request,
-      new TidingsError(
-        'E_REPLAY_DENIED',
-        `${replay || 'a replay without a policy'} denies ${key}; allow it with --effects ${key}=live`,
-      ),
-    )
+    const problem = `${replay || 'a replay without a policy'} denies ${key}; allow it with --effects ${key}=live`
+    return failedAnswer(request, failure('E_REPLAY_DENIED', problem))
   }
 }
 
 function stubAnswer(request: CloudEvent, key: string, { stubs }: EffectPolicy): CloudEvent {
   const output = stubs?.[key] ?? null
   if (request.type === approvalType) return approvalAnswer(request, output === true)
-  return request.type === 'tool.invoke'
-    ? answerTo(request, source, 'tool.result', { output })
-    : answerTo(
-        request,
-        source,
-        'model.result',
-        typeof output === 'object' && output ? output : stubModelResult(request, output),
-      )
+  if (request.type === 'tool.invoke') return answerTo(request, source, 'tool.result', { output })
+  const result = typeof output === 'object' && output ? output : stubModelResult(request, output)
+  return answerTo(request, source, 'model.result', result)
 }
 
 const stubModelResult = ({ target }: CloudEvent, output: unknown): ModelResult => ({
@@ -104,7 +88,7 @@ function approvalAnswer(request: CloudEvent, isGranted: boolean): CloudEvent {
   return answerTo(request, source, isGranted ? grantedType : deniedType, data)
 }
 
-function failedAnswer(request: CloudEvent, error: TidingsError): CloudEvent {
-  const type = request.type === approvalType ? deniedType : request.type.replace('.invoke', '.failed')
-  return answerTo(request, source, type, { error: error.toJSON() })
-}
+const failedAnswer = (request: CloudEvent, error: ErrorData): CloudEvent =>
+  request.type === approvalType
+    ? answerTo(request, source, deniedType, { error })
+    : failureAnswer(request, source, error)

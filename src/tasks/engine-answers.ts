@@ -1,42 +1,28 @@
-import { createEvent, inheritedAttributes, type CloudEvent } from '../event.ts'
-import { TidingsError, type ErrorData } from '../errors.ts'
+import { createEvent, inheritedAttributes, type CloudEvent, type Draft } from '../event.ts'
+import { failure, type ErrorData } from '../errors.ts'
 import { turnId } from '../bus/ids.ts'
 import type { OpenCall, TaskIdentity, TurnBuilder } from './turn.ts'
 
 /** The answer that the engine makes when the wait for a call ends: a timer fires, or the call expires. */
-export function expiredAnswer(call: OpenCall, { source, start, hops }: TaskIdentity, now: number): CloudEvent {
-  const timer = call.type === 'timer.set'
-  const error = new TidingsError(
-    'E_CALL_EXPIRED',
-    `${call.type} to "${call.target}" was not answered before its deadline`,
-  )
-  return {
-    ...createEvent({
-      id: timer ? `${call.id}:fired` : `${call.id}:expired`,
-      type: timer ? 'timer.fired' : 'call.expired',
-      source,
-      ...inheritedAttributes(start),
-      causationid: call.id,
-      hops,
-      call: call.id,
-      data: timer ? { due: new Date(call.until ?? now).toISOString() } : { error: error.toJSON() },
-    }),
-    time: new Date(now).toISOString(),
+export function expiredAnswer({ id, type, target, until }: OpenCall, task: TaskIdentity, now: number): CloudEvent {
+  if (type === 'timer.set') {
+    const data = { due: new Date(until ?? now).toISOString() }
+    return engineEvent(task, now, { id: `${id}:fired`, type: 'timer.fired', causationid: id, call: id, data })
   }
+  const error = failure('E_CALL_EXPIRED', `${type} to "${target}" was not answered before its deadline`)
+  const draft = { id: `${id}:expired`, type: 'call.expired', causationid: id, call: id, data: { error } }
+  return engineEvent(task, now, draft)
 }
 
 export const refusedType = 'task.refused'
 
 /** Tells a task that can compensate that its turn was refused. The task then undoes its earlier steps and fails. */
-export const refusalEvent = ({ task, source, start, hops }: TaskIdentity, turn: TurnBuilder, error: ErrorData) => ({
-  ...createEvent({
-    id: `${turnId(task, turn.version)}:refused`,
-    type: refusedType,
-    source,
-    ...inheritedAttributes(start),
-    causationid: turnId(task, turn.version),
-    hops,
-    data: { error },
-  }),
-  time: new Date(turn.now).toISOString(),
+export function refusalEvent(task: TaskIdentity, { version, now }: TurnBuilder, error: ErrorData): CloudEvent {
+  const turn = turnId(task.task, version)
+  return engineEvent(task, now, { id: `${turn}:refused`, type: refusedType, causationid: turn, data: { error } })
+}
+
+const engineEvent = ({ source, start, hops }: TaskIdentity, now: number, draft: Draft): CloudEvent => ({
+  ...createEvent({ ...draft, source, ...inheritedAttributes(start), hops }),
+  time: new Date(now).toISOString(),
 })

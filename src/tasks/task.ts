@@ -1,5 +1,5 @@
 import type { CloudEvent } from '../event.ts'
-import { errorData, textOf, TidingsError, type ErrorDetails } from '../errors.ts'
+import { errorData, failure, textOf, TidingsError, type ErrorDetails } from '../errors.ts'
 import type { Bus } from '../bus/bus.ts'
 import { turnId } from '../bus/ids.ts'
 import { plainRedactor } from '../bus/redact.ts'
@@ -93,12 +93,13 @@ export class Task {
         if (this.machine.pinned && isMismatch(thrown)) throw thrown
         return builder.failWith(thrown)
       }
-    if (builder.version > this.machine.maxTurns && !builder.end)
+    const { maxTurns } = this.machine
+    if (builder.version > maxTurns && !builder.end)
       builder.fail(
-        new TidingsError(
+        failure(
           'E_TASK_TURNS',
-          `the task has more than ${this.machine.maxTurns} turns: continue with ctx.continueAs(input) before that`,
-        ).toJSON(),
+          `the task has more than ${maxTurns} turns: continue with ctx.continueAs(input) before that`,
+        ),
       )
     if (builder.end) return
     for (const { type, data } of inputs) {
@@ -244,9 +245,6 @@ export interface SnapshotState {
   program: string
 }
 
-export const restoreTask = (definition: ProgramDefinition, task: string, state: SnapshotState) =>
-  new Task({ definition, task, start: state.start, snapshot: state })
-
 /** The newest snapshot of a task, its later turns, and the events that they emitted. */
 export interface TaskHistory {
   readonly snapshot?: SnapshotState
@@ -283,11 +281,13 @@ export async function resumeTask(
   let resumed: Task | undefined
   if (snapshot) {
     const definition = await pinned(bus, hosted ?? programs.for(task, snapshot.name, snapshot.version), snapshot.hash)
-    resumed = restoreTask(definition, task, snapshot)
+    resumed = new Task({ definition, task, start: snapshot.start, snapshot })
   }
   for (const turn of turns) {
     const inputs = await Promise.all(turn.inputs.map(input => bus.resolve(input)))
-    const emitted = await Promise.all(turn.emits.map(emit => bus.resolve(present(byId, emit.id))))
+    const absent = turn.emits.find(({ id }) => !byId.has(id))
+    if (absent) throw missing(absent.id)
+    const emitted = await Promise.all(turn.emits.map(({ id }) => bus.resolve(byId.get(id)!)))
     resumed ??= await startTask(await pinned(bus, hosted!, first!.programHash), task, inputs[0]!)
     if (turn.version !== resumed.head + 1) throw missing(turnId(task, resumed.head + 1))
     await resumed.fold({ turn: { ...turn, inputs }, emitted })
@@ -309,19 +309,9 @@ export async function beginTask(
 }
 
 /** The definition that a task uses: a workflow instance keeps the one that it started with. */
-function pinned(
-  bus: Bus,
-  hosted: ProgramDefinition,
-  hash: string | undefined,
-): ProgramDefinition | Promise<ProgramDefinition> {
+async function pinned(bus: Bus, hosted: ProgramDefinition, hash: string | undefined): Promise<ProgramDefinition> {
   if (hash === undefined || hash === hosted.hash || !hosted.pinned) return hosted
   return hosted.pinned(hash, async key => await bus.documents.readText(key))
-}
-
-function present(records: ReadonlyMap<string, CloudEvent>, id: string): CloudEvent {
-  const event = records.get(id)
-  if (!event) throw missing(id)
-  return event
 }
 
 const missing = (id: string) =>

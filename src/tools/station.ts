@@ -1,7 +1,7 @@
 import type { Span } from '@opentelemetry/api'
-import { inheritedAttributes, type CloudEvent } from '../event.ts'
+import type { CloudEvent } from '../event.ts'
 import { failureData, TidingsError, toTidingsError } from '../errors.ts'
-import { answerTo } from '../bus/answer.ts'
+import { answerTo, doneWith, failureAnswer, signalAbout } from '../bus/answer.ts'
 import type { Bus } from '../bus/bus.ts'
 import type { HandlerResult } from '../bus/delivery.ts'
 import type { Delivery } from '../bus/driver.ts'
@@ -112,8 +112,7 @@ export class ToolStation {
       const known = await this.#logErrors.from(firstResult(bus, event))
       if (known) return await this.#done(event, known.output, retries)
       const prepared = await this.#prepare(tool, event, answered)
-      if ('request' in prepared)
-        return { outcome: { kind: 'done' }, events: await this.#logErrors.from(bus.encodeAll([prepared.request])) }
+      if ('request' in prepared) return await this.#logErrors.from(doneWith(bus, prepared.request))
       const output = await traceTool(
         { name: tool.name, event, attempt: retries.failures + 1, delivery: delivering, redactor: bus.redactor },
         span => this.#run(tool, prepared.input, event, delivery, span),
@@ -128,13 +127,13 @@ export class ToolStation {
       const retry = isRetryable ? this.#policies.get(tool)?.next(event, failed, error) : undefined
       if (retry?.after !== undefined)
         return delay(bus, event, { source, retries: failed, after: retry.after, error: failure })
-      return { outcome: { kind: 'done' }, events: await bus.encodeAll([fail(event, failure, retries)]) }
+      return doneWith(bus, fail(event, failure, retries))
     }
   }
 
-  async #done(event: CloudEvent, output: unknown, retries: Retries): Promise<HandlerResult> {
+  #done(event: CloudEvent, output: unknown, retries: Retries): Promise<HandlerResult> {
     const answer = answerTo(event, `/tools/${event.target}`, 'tool.result', { output, ...retriesData(retries) })
-    return { outcome: { kind: 'done' }, events: await this.#logErrors.from(this.#options.bus.encodeAll([answer])) }
+    return this.#logErrors.from(doneWith(this.#options.bus, answer))
   }
 
   /** The input of the tool, or the request for approval that must be answered first. */
@@ -175,15 +174,7 @@ export class ToolStation {
       attempt: delivery.attempt,
       event: own,
       blob: reference => this.#logErrors.from(bus.getBlob(event.tenant, reference)),
-      progress: progress =>
-        bus.signal({
-          type: 'tool.progress',
-          source: `/tools/${tool.name}`,
-          ...inheritedAttributes(event),
-          subject: event.id,
-          data: progress,
-          ...(event.replyto !== undefined && { target: event.replyto }),
-        }),
+      progress: data => bus.signal(signalAbout(event, `/tools/${tool.name}`, 'tool.progress', data)),
     }
     return await running.race(
       options.blocking ? runInThread(tool, module, input, context) : runTool(tool, input, context),
@@ -235,7 +226,4 @@ const denied = ({ by, comment }: ApprovalAnswered) =>
   new TidingsError('E_APPROVAL_DENIED', `${by} denied the call${comment === undefined ? '' : `: ${comment}`}`)
 
 const fail = (event: CloudEvent, error: TidingsError, retries?: Retries) =>
-  answerTo(event, `/tools/${event.target}`, 'tool.failed', {
-    error: failureData(error, 'E_TOOL_THREW'),
-    ...(retries && retriesData(retries)),
-  })
+  failureAnswer(event, `/tools/${event.target}`, failureData(error, 'E_TOOL_THREW'), retries)

@@ -302,13 +302,10 @@ export class Instance {
 
   #remind(wait: Extract<WaitState, { kind: 'approve' }>, now: number) {
     const { step } = this.#instruction as Extract<Instruction, { op: 'approve' }>
-    const every = milliseconds(step.remind!)
+    const { as: approval, who, what, remind } = step
+    const every = milliseconds(remind!)
     const [request] = Object.keys(this.state.open ?? {})
-    const data = {
-      approval: step.as,
-      ...(step.who && { who: step.who }),
-      what: { input: this.#evaluate(step.what) },
-    }
+    const data = { approval, ...(who && { who }), what: { input: this.#evaluate(what) } }
     const subject = request !== undefined && { subject: request }
     this.commands.push({ kind: 'emit', type: 'approval.reminded', data, ...subject })
     // Sends one reminder even if several were missed while no worker ran.
