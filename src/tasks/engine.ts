@@ -341,7 +341,7 @@ export class Engine {
     const snapshot = !builder.end && task.snapshotDue ? task.snapshot() : undefined
     const outcome: DeliveryOutcome = refused ? { kind: 'discard', reason: refused.reason } : { kind: 'done' }
     const settling = inputs.filter(input => input.shared.isLast)
-    const settle = settling.map(input => ({ delivery: input.shared.delivery, outcome }))
+    const settlements = settling.map(input => ({ delivery: input.shared.delivery, outcome }))
     if (inbox.lost) return
     charge.committing()
     const result = await this.#bus.commit({
@@ -350,7 +350,7 @@ export class Engine {
       expect: builder.version - 1,
       turn: turnEntry,
       events,
-      settle,
+      settle: settlements,
       wake,
       ...(snapshot !== undefined && { snapshot }),
       ...(builder.end && { end: true }),
@@ -367,7 +367,7 @@ export class Engine {
     }
     inbox.conflicts = 0
     charge.accepted()
-    trace.accepted(emitted, settle, builder.end)
+    trace.accepted(emitted, settlements, builder.end)
     for (const input of inputs) input.shared.acknowledge(inbox.task, undefined, settling.includes(input))
     // Stops calls that run now. The event itself cancels those that are still queued.
     for (const event of builder.events) if (event.type === 'call.cancelled') this.#bus.sendSignal(event)

@@ -32,7 +32,7 @@ const nextDueIn = `SELECT min(due) AS due FROM aside WHERE grp = ? AND state = '
 const defer = `INSERT INTO aside(pos, grp, shard, state, attempts, due, reason, key, memo)`
 const replaceOnConflict = `ON CONFLICT(pos, grp) DO UPDATE SET state = excluded.state, attempts = excluded.attempts,
   due = excluded.due, reason = excluded.reason, key = excluded.key, memo = excluded.memo`
-const release = `UPDATE aside SET state = 'delayed', attempts = 0, due = ?, memo = NULL`
+const makeDue = `UPDATE aside SET state = 'delayed', attempts = 0, due = ?, memo = NULL`
 
 function statementsFor(db: DatabaseSync) {
   const sql = sqlFor(db)
@@ -53,13 +53,16 @@ function statementsFor(db: DatabaseSync) {
     deferOwned: sql(`${defer} SELECT pos, grp, shard, 'delayed', attempts, ?, ?, NULL, memo FROM claims
       WHERE owner = ? ${replaceOnConflict}`),
     deleteOwned: sql('DELETE FROM claims WHERE owner = ?'),
-    release: sql<{ grp: string }>(`${release} WHERE id = ? RETURNING grp`),
-    releaseParked: sql<{ grp: string }>(`${release} WHERE key = ? AND state = 'parked' RETURNING grp`),
+    makeDue: sql<{ grp: string }>(`${makeDue} WHERE id = ? RETURNING grp`),
+    makeParkedDue: sql<{ grp: string }>(`${makeDue} WHERE key = ? AND state = 'parked' RETURNING grp`),
     advanceDue: sql(`UPDATE aside SET due = max(?1, due - ?2) WHERE state = 'delayed' AND due > ?1`),
   }
 }
 
-/** Deliveries that have a row: claimed by a consumer, or deferred (delayed, dead or parked). */
+/**
+ * Deliveries that have a row: claimed by a consumer, or deferred (delayed, dead or parked). The claim of an `atMostOnce` call is
+ * something else: `TaskStore.claim`.
+ */
 export class ClaimStore {
   readonly #sql: ReturnType<typeof statementsFor>
 
@@ -132,13 +135,13 @@ export class ClaimStore {
   }
 
   /** Makes a deferred delivery due. Returns its group, if it exists. */
-  release(id: number, now: number): string[] {
-    return this.#sql.release.all(now, id).map(({ grp }) => grp)
+  makeDue(id: number, now: number): string[] {
+    return this.#sql.makeDue.all(now, id).map(({ grp }) => grp)
   }
 
   /** Makes all deliveries due that are parked under a key. Returns the group of each. */
-  releaseParked(key: string, now: number): string[] {
-    return this.#sql.releaseParked.all(now, key).map(({ grp }) => grp)
+  makeParkedDue(key: string, now: number): string[] {
+    return this.#sql.makeParkedDue.all(now, key).map(({ grp }) => grp)
   }
 
   /**
@@ -149,7 +152,7 @@ export class ClaimStore {
     this.#sql.advanceDue.run(now, byMs)
   }
 
-  drop(id: number): boolean {
+  discard(id: number): boolean {
     return this.#sql.delete.run(id).changes !== 0
   }
 }

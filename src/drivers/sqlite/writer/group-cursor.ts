@@ -1,6 +1,6 @@
 import type { ReplyBuffer, Settlement } from '../protocol.ts'
 import type { ClaimStore } from './claim-store.ts'
-import type { LogStore, RoutedEvent } from './log-store.ts'
+import type { LogStore, OfferedEvent } from './log-store.ts'
 
 /** What all parts of the writer share. */
 export interface WriterContext {
@@ -19,7 +19,7 @@ export interface WriterContext {
 export interface GroupCursor {
   readonly group: string
   readonly matches: (event: { type: string; target?: string | null }) => boolean
-  offer(event: RoutedEvent): void
+  offer(event: OfferedEvent): void
   /** Dispatches what is due and what was missed while there is room. True if there is more to do at once. */
   fill(): boolean
   settle(settlement: Settlement): void

@@ -2,7 +2,7 @@ import { sqlFor } from '../../../bus/sql.ts'
 import type { ProvisionOp, Settlement, ShardProgress, SubscribeOp } from '../protocol.ts'
 import type { GroupCursor, WriterContext } from './group-cursor.ts'
 import { LeaseTable } from './lease-table.ts'
-import type { RoutedEvent } from './log-store.ts'
+import type { OfferedEvent } from './log-store.ts'
 import type { MemberTable } from './member-table.ts'
 import { SharedCursor } from './shared-cursor.ts'
 import { ShardedCursor } from './sharded-cursor.ts'
@@ -89,7 +89,7 @@ export class GroupCursors {
     for (const consumer of this.#byConsumer.keys()) this.unsubscribe(consumer)
   }
 
-  route(event: RoutedEvent): void {
+  route(event: OfferedEvent): void {
     const key = event.target === null ? event.type : `${event.type} ${event.target}`
     let cursors = this.#routes.get(key)
     if (!cursors) {
@@ -101,7 +101,7 @@ export class GroupCursors {
   }
 
   /** A consumer received this event early, but another process had stored another event under its id. */
-  invalidateEarly(event: RoutedEvent): void {
+  invalidateEarly(event: OfferedEvent): void {
     for (const cursor of this.#sharded) cursor.invalidateEarly(event)
   }
 
@@ -122,11 +122,11 @@ export class GroupCursors {
   }
 
   release(id: number): number {
-    return this.#released(this.#context.claims.release(id, this.#context.now))
+    return this.#released(this.#context.claims.makeDue(id, this.#context.now))
   }
 
   releaseParked(key: string): number {
-    return this.#released(this.#context.claims.releaseParked(key, this.#context.now))
+    return this.#released(this.#context.claims.makeParkedDue(key, this.#context.now))
   }
 
   persist(force: boolean): void {

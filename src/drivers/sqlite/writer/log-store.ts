@@ -8,7 +8,7 @@ import type { EventRow, WriterOptions } from '../protocol.ts'
 import { isBusy, logFile, newestPosition, walPages } from '../schema.ts'
 
 /** An event on its way to the groups: just stored as row `row` of operation `op`, or read back as `json` with `op` -1. */
-export interface RoutedEvent {
+export interface OfferedEvent {
   pos: number
   id: string
   type: string
@@ -155,7 +155,7 @@ export class LogStore {
   }
 
   /** Stores an event. If its id is on the log already, its position is negative: that of the first. */
-  append({ id, type, target, correlation, json, earlyToken }: EventRow): RoutedEvent {
+  append({ id, type, target, correlation, json, earlyToken }: EventRow): OfferedEvent {
     const shard = this.shardOf(correlation)
     let pos = this.head + 1
     if (this.#sql.insert.run(pos, id, type, target, correlation, shard, json).changes === 0) pos = -this.positionOf(id)
@@ -173,7 +173,7 @@ export class LogStore {
   }
 
   /** All events after a position, with their text. */
-  tail(after: number): RoutedEvent[] {
+  tail(after: number): OfferedEvent[] {
     return this.#sql.tail.all(after).map(row => ({ ...row, earlyToken: 0, op: -1, row: 0 }))
   }
 

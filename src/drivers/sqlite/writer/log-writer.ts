@@ -61,7 +61,7 @@ export class LogWriter {
     putDocument: ({ key, value, expect }) => this.#putDocument.run(key, value, expect).changes !== 0,
     release: ({ id }) => this.groups.release(id),
     releaseParked: ({ key }) => this.groups.releaseParked(key),
-    drop: ({ id }) => this.#context.claims.drop(id),
+    drop: ({ id }) => this.#context.claims.discard(id),
     shardProgress: () => {
       this.groups.persist(true)
       return this.groups.progress()

@@ -2,7 +2,7 @@ import { sqlFor } from '../../../bus/sql.ts'
 import { compileFilter, type Filter } from '../../../pattern.ts'
 import { type Settlement, type ShardProgress, sinceEventTime, sinceNow, type SubscribeOp } from '../protocol.ts'
 import { type GroupCursor, scanBudget, scanPage, type WriterContext } from './group-cursor.ts'
-import type { RoutedEvent } from './log-store.ts'
+import type { OfferedEvent } from './log-store.ts'
 
 interface OwnedShard {
   /** Each acquisition has a new one, which tells its deliveries from those before a loss. */
@@ -131,7 +131,7 @@ export class ShardedCursor implements GroupCursor {
    * An event was delivered early, but another process had stored another event under its id. All deliveries of the shard may depend
    * on it: they become void, and the log is read under a new fencing token.
    */
-  invalidateEarly({ shard, earlyToken }: RoutedEvent): void {
+  invalidateEarly({ shard, earlyToken }: OfferedEvent): void {
     const owned = this.shards.get(shard)
     if (owned?.fencingToken !== earlyToken) return
     const next = this.lowWaterMark(shard)
@@ -140,7 +140,7 @@ export class ShardedCursor implements GroupCursor {
     this.shards.get(shard)!.saved = owned.saved
   }
 
-  offer(event: RoutedEvent): void {
+  offer(event: OfferedEvent): void {
     const owned = this.shards.get(event.shard)
     if (!owned) return
     const { id, pos, shard, op, row, json } = event

@@ -3,7 +3,7 @@ import { compileFilter, type Filter } from '../../../pattern.ts'
 import { type Settlement, sinceEventTime, sinceNow } from '../protocol.ts'
 import type { DueDelivery } from './claim-store.ts'
 import { type GroupCursor, scanBudget, scanPage, type WriterContext } from './group-cursor.ts'
-import type { RoutedEvent } from './log-store.ts'
+import type { OfferedEvent } from './log-store.ts'
 
 interface LocalMember {
   readonly consumer: number
@@ -78,7 +78,7 @@ export class SharedCursor implements GroupCursor {
     return this.#due < Infinity && this.#nextWithCapacity() ? this.#due : Infinity
   }
 
-  offer({ pos, shard, op, row, json }: RoutedEvent): void {
+  offer({ pos, shard, op, row, json }: OfferedEvent): void {
     if (!this.#isCaughtUp || pos < this.#next) return
     const member = this.#nextWithCapacity()
     if (!member) {
