@@ -9,9 +9,10 @@ describeNats('a server that answers large requests too late', () => {
   it('is asked for less until it answers, and all is read', async () => {
     const connection = await openConnection(parseAddress(`${natsUrl()}/b${randomUUID()}?timeout=400`), 10_000)
     onTestFinished(() => connection.close())
-    const { events, names } = await provision(connection, 1, 1)
+    const { partitions, names } = await provision(connection, { shards: 1, replicas: 1 })
+    const stream = partitions[0]!
     const subject = `${names.log}.e.0.nobody.counted`
-    for (let n = 0; n < 40; n++) await events.append(subject, String(n))
+    for (let n = 0; n < 40; n++) await stream.append(subject, String(n))
     const send = connection.send.bind(connection)
     const asked: number[] = []
     connection.send = (to, body, ...rest) => {
@@ -21,7 +22,7 @@ describeNats('a server that answers large requests too late', () => {
       send(batch > 16 ? `${to}.busy` : to, body, ...rest)
     }
     const texts: string[] = []
-    for await (const message of events.scan({ subject })) texts.push(message.text())
+    for await (const message of stream.scan({ subject })) texts.push(message.text())
     expect(texts).toEqual(Array.from({ length: 40 }, (_, n) => String(n)))
     expect(asked.slice(0, 3)).toEqual([256, 64, 16])
   })

@@ -3,7 +3,8 @@ import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { parseAddress } from '../../src/drivers/nats/address.ts'
 import { openConnection } from '../../src/drivers/nats/connect.ts'
-import { type NatsLog, provision } from '../../src/drivers/nats/provision.ts'
+import type { NatsLog } from '../../src/drivers/nats/nats-log.ts'
+import { provision } from '../../src/drivers/nats/provision.ts'
 import { announceChange } from '../../src/drivers/nats/task-checkpoint.ts'
 import { newTask, turn } from '../../src/testing/conformance/entries.ts'
 import { describeNats, natsUrl } from '../lib/nats.ts'
@@ -38,7 +39,7 @@ describeNats('partial views of a shard', () => {
 async function run(scheduler: fc.Scheduler, lines: readonly Act[][]): Promise<void> {
   const connection = await openConnection(parseAddress(`${natsUrl()}/v${randomUUID()}`), 10_000)
   try {
-    const log = await provision(connection, 1, 1)
+    const log = await provision(connection, { shards: 1, replicas: 1 })
     const ids = Array.from({ length: tasks }, () => newTask())
     const known = new Map<string, Known>()
     const step = (what: string) => scheduler.schedule(Promise.resolve(), what)
@@ -70,7 +71,7 @@ async function run(scheduler: fc.Scheduler, lines: readonly Act[][]): Promise<vo
     const wakes = new Map([...next.owned.live].map(([task, { wake }]) => [task, wake]))
     const expected = [...known].filter(([, { end }]) => !end)
     expect(wakes).toEqual(new Map(expected.map(([task, { wake }]) => [task, wake])))
-    for (const { name } of [log.events, log.state, log.blobs]) await connection.api(`STREAM.DELETE.${name}`)
+    for (const { name } of [...log.partitions, log.state, log.blobs]) await connection.api(`STREAM.DELETE.${name}`)
   } finally {
     await connection.close()
   }

@@ -4,7 +4,8 @@ import { resultId } from '../../src/bus/ids.ts'
 import type { Commit } from '../../src/bus/driver.ts'
 import { parseAddress } from '../../src/drivers/nats/address.ts'
 import { openConnection } from '../../src/drivers/nats/connect.ts'
-import { type NatsLog, provision } from '../../src/drivers/nats/provision.ts'
+import type { NatsLog } from '../../src/drivers/nats/nats-log.ts'
+import { provision } from '../../src/drivers/nats/provision.ts'
 import { msgId } from '../../src/drivers/nats/stream.ts'
 import { turnHeaders } from '../../src/drivers/nats/turns.ts'
 import { emitted, entry, newTask, turn } from '../../src/testing/conformance/entries.ts'
@@ -16,7 +17,7 @@ import { group, owner } from './lib/owner.ts'
 async function shard() {
   const connection = await openConnection(parseAddress(`${natsUrl()}/v${randomUUID()}`), 10_000)
   onTestFinished(() => connection.close())
-  const log = await provision(connection, 1, 1)
+  const log = await provision(connection, { shards: 1, replicas: 1 })
   const open = (diesAfter?: number) => owner(connection, log, diesAfter === undefined ? {} : { diesAfter })
   return { log, open }
 }
@@ -34,9 +35,9 @@ async function store(log: NatsLog, commit: Commit, published = commit.events): P
     ...(end && { [turnHeaders.end]: 1 }),
   }
   const lines = [commit.turn.json, ...events.map(({ json }) => json)]
-  const stored = [log.events.append(log.names.turn(task), lines.join('\n'), headers)]
+  const stored = [log.streamOfShard(0).append(log.names.turn(task), lines.join('\n'), headers)]
   for (const { event, json } of published)
-    stored.push(log.events.append(log.names.event(event), json, { [msgId]: event.id }))
+    stored.push(log.streamOfShard(0).append(log.names.event(event), json, { [msgId]: event.id }))
   await Promise.all(stored)
 }
 
@@ -64,7 +65,7 @@ describeNats('a shard whose owners die while they read it', () => {
     const calls = [emitted(halved, 1, 0), emitted(halved, 1, 1)] as const
     await store(log, turn(halved, 0, { wake: 7, events: calls }), [calls[0]])
     const answer = entry({ id: resultId(calls[0].event.id), correlationid: halved.slice(0, 36) })
-    await log.events.append(log.names.event(answer.event), answer.json, { [msgId]: answer.event.id })
+    await log.streamOfShard(0).append(log.names.event(answer.event), answer.json, { [msgId]: answer.event.id })
     const wakes = await fill(log, 4_500)
     // Moves on when most owners have passed its first turn.
     const [first, ...others] = wakes.keys()
@@ -87,7 +88,7 @@ describeNats('a shard whose owners die while they read it', () => {
     }
     expect(owners).toBeGreaterThan(3)
     const ids: string[] = []
-    for await (const { subject, header } of log.events.scan())
+    for await (const { subject, header } of log.streamOfShard(0).scan())
       if (subject.includes('.e.') && header(msgId).startsWith(halved)) ids.push(header(msgId))
     expect(ids).toEqual([calls[0].event.id, answer.event.id, calls[1].event.id])
   })

@@ -12,7 +12,7 @@ import { owner, type Owner } from './lib/owner.ts'
 async function shard() {
   const connection = await openConnection(parseAddress(`${natsUrl()}/v${randomUUID()}`), 10_000)
   onTestFinished(() => connection.close())
-  const log = await provision(connection, 1, 1)
+  const log = await provision(connection, { shards: 1, replicas: 1 })
   return (step?: (what: string) => Promise<void>) => owner(connection, log, step && { step })
 }
 

@@ -16,6 +16,8 @@ export interface Address {
   readonly replicas?: number
   /** Number of shards of a new log. */
   readonly shards?: number
+  /** Number of partitions of a log. An existing log must have as many. */
+  readonly partitions?: number
   /** Longest wait of a call for the broker, in ms. */
   readonly timeoutMs?: number
   /** Where the server answers `/varz`, so that its sync settings can be read. */
@@ -23,7 +25,7 @@ export interface Address {
 }
 
 const logName = /^[A-Za-z0-9_-]{1,48}$/
-const known = new Set(['creds', 'nkey', 'ca', 'cert', 'key', 'replicas', 'shards', 'timeout', 'monitor'])
+const known = new Set(['creds', 'nkey', 'ca', 'cert', 'key', 'replicas', 'shards', 'partitions', 'timeout', 'monitor'])
 
 /**
  * Reads `nats://USER:PASS@HOST:PORT,HOST:PORT/LOG?creds=FILE&…` (`tls://` for TLS; a user without a password is a token).
@@ -49,6 +51,7 @@ export function parseAddress(text: string): Address {
     ...(tls && { tls: { ...(ca && { caFile: ca }), ...(cert && { certFile: cert }), ...(key && { keyFile: key }) } }),
     ...positiveInteger(options, 'replicas', 'replicas'),
     ...positiveInteger(options, 'shards', 'shards'),
+    ...positiveInteger(options, 'partitions', 'partitions'),
     ...positiveInteger(options, 'timeout', 'timeoutMs'),
     ...(file('monitor') && { monitor: file('monitor')! }),
   }

@@ -20,6 +20,7 @@ export const codes = {
   noMessage: 10037,
   messageTooLarge: 10054,
   nameInUse: 10058,
+  subjectsOverlap: 10065,
   notAvailable: 10008,
   wrongLastSequence: [10071, 10164],
   batchHasDuplicate: 10201,

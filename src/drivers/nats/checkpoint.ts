@@ -1,5 +1,5 @@
 import type { LiveTaskState } from './task-checkpoint.ts'
-import type { NatsLog } from './provision.ts'
+import type { NatsLog } from './nats-log.ts'
 
 /*
  * A checkpoint saves the next owner of a shard from reading the log from its start. Its document says up to where it reaches;

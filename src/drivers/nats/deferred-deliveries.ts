@@ -1,9 +1,9 @@
 import type { Now } from '../../bus/clock.ts'
-import type { DeferredDelivery } from '../../bus/driver.ts'
+import type { DeferredDelivery, Position } from '../../bus/driver.ts'
 import { readReason, reasonText, type Reason } from '../../bus/reason.ts'
 import type { CloudEvent } from '../../event.ts'
 import { token, fromToken } from './names.ts'
-import type { NatsLog } from './provision.ts'
+import type { NatsLog } from './nats-log.ts'
 import type { StoredMessage } from './stored-message.ts'
 import { msgId } from './stream.ts'
 import { Heap } from './heap.ts'
@@ -28,7 +28,7 @@ export const redeliveryHeaders = {
 interface DeferredDocument {
   readonly group: string
   readonly shard: number
-  readonly position: number
+  readonly position: Position
   readonly attempts: number
   readonly due?: number
   readonly reason: Reason
@@ -37,8 +37,9 @@ interface DeferredDocument {
   readonly event: CloudEvent
 }
 
-/** `reason` is a text for older versions, which expect one. */
-interface StoredDeferred extends Omit<DeferredDocument, 'reason'> {
+/** `reason` is a text for older versions, which expect one. `position` is the offset; the shard says the partition. */
+interface StoredDeferred extends Omit<DeferredDocument, 'reason' | 'position'> {
+  readonly position: number
   readonly reason: string
   /** Absent if an older version stored it. */
   readonly error?: Reason
@@ -64,8 +65,14 @@ export class DeferredDeliveries {
   }
 
   async put(state: DeferredState, document: DeferredDocument): Promise<{ subject: string; seq: number }> {
-    const subject = this.#log.names.doc('aside', document.group, state, document.position)
-    const stored: StoredDeferred = { ...document, reason: reasonText(document.reason), error: document.reason }
+    const { position, reason } = document
+    const subject = this.#log.names.doc('aside', document.group, state, tokenOf(position))
+    const stored: StoredDeferred = {
+      ...document,
+      position: position.offset,
+      reason: reasonText(reason),
+      error: reason,
+    }
     const { seq } = await this.#log.state.append(subject, JSON.stringify(stored))
     return { subject, seq }
   }
@@ -138,16 +145,14 @@ export class DeferredDeliveries {
   /** False if another process did it. A due delivery keeps its attempt count; a released one restarts at 1. */
   async #redeliver(stored: StoredMessage, isDue = false): Promise<boolean> {
     const document = JSON.parse(stored.text()) as StoredDeferred
-    await this.#log.events.append(
-      this.#log.names.redelivery(document.shard, document.group),
-      JSON.stringify(document.event),
-      {
+    await this.#log
+      .streamOfShard(document.shard)
+      .append(this.#log.names.redelivery(document.shard, document.group), JSON.stringify(document.event), {
         [msgId]: `${token(document.group)}@${stored.seq}`,
         [redeliveryHeaders.attempt]: isDue ? document.attempts + 1 : 1,
         [redeliveryHeaders.position]: document.position,
         ...(isDue && document.memo !== undefined && { [redeliveryHeaders.memo]: document.memo }),
-      },
-    )
+      })
     return this.#log.state.remove(stored.seq)
   }
 
@@ -185,5 +190,8 @@ export class DeferredDeliveries {
     )
   }
 }
+
+/** On one partition the offset, as before there were several. */
+const tokenOf = ({ partition, offset }: Position) => (partition === 0 ? offset : `${offset}-${partition}`)
 
 const stateOf = ({ subject }: StoredMessage) => fromToken(subject.split('.').at(-2)!) as DeferredState

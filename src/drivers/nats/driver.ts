@@ -1,5 +1,6 @@
 import { setTimeout } from 'node:timers/promises'
 import type { Now } from '../../bus/clock.ts'
+import { formatCursor } from '../../bus/cursor.ts'
 import type {
   BlobStore,
   AppendResult,
@@ -34,7 +35,8 @@ import { missedWakes } from './missed-wakes.ts'
 import { Reader } from './reader.ts'
 import { RecentEvents } from './recent-events.ts'
 import type { OwnedShard } from './owned-shard.ts'
-import { type NatsLog, provision } from './provision.ts'
+import type { NatsLog } from './nats-log.ts'
+import { provision } from './provision.ts'
 import { EventPublisher } from './publisher.ts'
 import { TaskTombstones } from './task-tombstones.ts'
 import { ShardedMember } from './sharded-member.ts'
@@ -62,7 +64,7 @@ const leastRepair = (repairs: readonly TurnRepair[]): TurnRepair =>
 export class NatsDriver implements Driver {
   readonly name = 'nats'
   readonly shards: number
-  readonly partitions = 1
+  readonly partitions: number
   readonly blobs: BlobStore = {
     put: (tenant, bytes) => this.#calls.run(() => this.#blobs.put(tenant, bytes)),
     get: (tenant, ref) => this.#calls.run(() => this.#blobs.get(tenant, ref)),
@@ -94,6 +96,7 @@ export class NatsDriver implements Driver {
     this.#identity = log.identity
     this.#settings = settings
     this.shards = log.names.shards
+    this.partitions = log.names.partitions
     const tombstones = new TaskTombstones(log)
     this.#blobs = new Blobs(connection, log.names, log.blobs)
     this.#turns = settings.createTurns({ connection, log, blobs: this.#blobs, tombstones, recent: this.#recent })
@@ -218,7 +221,9 @@ export class NatsDriver implements Driver {
   }
 
   head() {
-    return this.#calls.run(async () => String(await this.#log.events.head()))
+    return this.#calls.run(async () =>
+      formatCursor(await Promise.all(this.#log.partitions.map(stream => stream.head()))),
+    )
   }
 
   async *follow(after: Cursor, filter: Filter | undefined, signal: AbortSignal) {
@@ -384,7 +389,8 @@ export class NatsDriver implements Driver {
   /** Checks that the server still has this log. If not, recreates it and drops the state of the old one. */
   async #confirmLog(): Promise<void> {
     const { names, replicas } = this.#log
-    const { identity } = await provision(this.#connection, names.shards, replicas)
+    const { shards, partitions } = names
+    const { identity } = await provision(this.#connection, { shards, partitions, replicas })
     const isNew = identity !== this.#identity
     if (isNew) {
       this.#recent.clear()

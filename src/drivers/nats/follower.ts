@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto'
 import type { LogConnection } from './connection.ts'
-import type { NatsLog } from './provision.ts'
 import { PullConsumer, type PulledMessage } from './pull-consumer.ts'
 
 const nanos = 1_000_000
@@ -10,12 +9,14 @@ const retryDelayMs = 500
 
 interface FollowerOptions {
   readonly connection: LogConnection
-  readonly log: NatsLog
+  readonly stream: string
+  readonly partition: number
   /** All subjects by default. */
   readonly subject: string | undefined
   /** The sequence after which it starts. */
   readonly after: number
   readonly newInbox: () => string
+  readonly onArrival: () => void
 }
 
 /**
@@ -23,44 +24,30 @@ interface FollowerOptions {
  * holds nothing but its position. If the consumer is gone, another one continues after the last message.
  */
 export class Follower {
-  readonly #connection: LogConnection
-  readonly #log: NatsLog
-  readonly #subject: string | undefined
-  readonly #newInbox: () => string
+  readonly #options: FollowerOptions
   #last: number
   #consumerSeq = 0
   #queue: PulledMessage[] = []
   #consumer: PullConsumer | undefined
-  #arrival: PromiseWithResolvers<void> | undefined
   #retry: NodeJS.Timeout | undefined
-  #check: NodeJS.Timeout | undefined
+  readonly #check: NodeJS.Timeout
   #isCreating = false
   #stopped = false
 
-  constructor({ connection, log, subject, after, newInbox }: FollowerOptions) {
-    this.#connection = connection
-    this.#log = log
-    this.#subject = subject
-    this.#last = after
-    this.#newInbox = newInbox
-  }
-
-  async *messages(): AsyncGenerator<PulledMessage> {
+  constructor(options: FollowerOptions) {
+    this.#options = options
+    this.#last = options.after
     this.restart()
     this.#check = setInterval(() => this.#consumer?.check(), 1_000)
     this.#check.unref()
-    while (!this.#stopped) {
-      const queue = this.#queue
-      this.#queue = []
-      for (const pulled of queue) {
-        if (this.#stopped) return
-        yield pulled
-      }
-      this.#consumer?.pull()
-      if (this.#queue.length > 0) continue
-      this.#arrival = Promise.withResolvers()
-      await this.#arrival.promise
-    }
+  }
+
+  /** What has arrived since the last call, in order. Requests more. */
+  drain(): PulledMessage[] {
+    const queue = this.#queue
+    this.#queue = []
+    this.#consumer?.pull()
+    return queue
   }
 
   /** Creates a consumer that starts after the last received message. */
@@ -81,7 +68,6 @@ export class Follower {
     clearTimeout(this.#retry)
     clearInterval(this.#check)
     this.#consumer?.stop()
-    this.#arrival?.resolve()
   }
 
   async #create(): Promise<void> {
@@ -89,6 +75,7 @@ export class Follower {
     this.#isCreating = true
     this.#consumerSeq = 0
     const last = this.#last
+    const { connection, stream, partition, subject, newInbox } = this.#options
     const name = randomUUID()
     const config = {
       name,
@@ -99,18 +86,18 @@ export class Follower {
       mem_storage: true,
       num_replicas: 1,
       inactive_threshold: inactiveTtlMs * nanos,
-      ...(this.#subject && { filter_subject: this.#subject }),
+      ...(subject && { filter_subject: subject }),
     }
-    const { log } = this.#log.names
     try {
-      await this.#connection.api(`CONSUMER.CREATE.${log}.${name}`, { stream_name: log, config })
+      await connection.api(`CONSUMER.CREATE.${stream}.${name}`, { stream_name: stream, config })
       // It was created for a log that is gone.
       if (this.#stopped || last !== this.#last) return
       this.#consumer = new PullConsumer({
-        connection: this.#connection,
-        stream: log,
+        connection,
+        partition,
+        stream,
         consumer: name,
-        newInbox: this.#newInbox,
+        newInbox,
         givesBack: false,
         room: () => maxQueued - this.#queue.length,
         onMessage: pulled => this.#receive(pulled),
@@ -130,6 +117,6 @@ export class Follower {
     if (pulled.consumerSeq !== ++this.#consumerSeq) return this.restart()
     this.#last = pulled.seq
     this.#queue.push(pulled)
-    this.#arrival?.resolve()
+    this.#options.onArrival()
   }
 }

@@ -3,7 +3,8 @@ import type { Filter } from '../../pattern.ts'
 import { codes, Refused } from './answers.ts'
 import type { LogConnection } from './connection.ts'
 import { durableOf } from './names.ts'
-import { isDeniedAt, type NatsLog } from './provision.ts'
+import type { NatsLog } from './nats-log.ts'
+import { isDeniedAt } from './provision.ts'
 
 /** The stored description of a group. */
 interface GroupDocument {
@@ -12,8 +13,16 @@ interface GroupDocument {
   /** The union of the filters of its live members. */
   readonly filter: Filter
   readonly limit?: number
-  /** The sequence after which its consumers start, also when they are recreated. */
-  readonly start: number
+  /** The sequence after which its consumers start, also when they are recreated; by partition where there are several. */
+  readonly start: number | readonly number[]
+}
+
+/** A consumer of a group on the server. */
+interface GroupConsumer {
+  readonly name: string
+  readonly partition: number
+  /** All shards of the partition, or one. */
+  readonly shard: number | '*'
 }
 
 export interface ConsumerInfo {
@@ -52,8 +61,8 @@ export class Groups {
    */
   async hasMembers(group: string): Promise<boolean> {
     if ((await this.#read(group))?.value.mode === 'shared') {
-      const [info] = await this.infos(group, 'shared')
-      return info !== undefined && info.num_waiting + info.num_ack_pending > 0
+      const infos = await this.infos(group, 'shared')
+      return infos.some(info => info.num_waiting + info.num_ack_pending > 0)
     }
     for await (const { text } of this.#log.state.scan({ subject: this.#log.names.doc('member', group, '*') }))
       if (text() !== '') return true
@@ -70,7 +79,7 @@ export class Groups {
       mode,
       filter: before ? union([before.filter, filter]) : filter,
       ...(limit !== undefined && { limit }),
-      start: before?.start ?? (from === 'now' ? await this.#log.events.head() : 0),
+      start: before?.start ?? (await this.#startOf(from)),
     }))
   }
 
@@ -127,14 +136,29 @@ export class Groups {
     )
   }
 
-  async infos(group: string, mode: 'shared' | 'sharded'): Promise<ConsumerInfo[]> {
-    const infos = await Promise.all(this.#durables(group, mode).map(({ name }) => this.#info(name)))
+  /** `partition`: only the consumers of this one. */
+  async infos(group: string, mode: 'shared' | 'sharded', partition?: number): Promise<ConsumerInfo[]> {
+    const consumers = this.#consumersOf(group, mode).filter(
+      each => partition === undefined || each.partition === partition,
+    )
+    const infos = await Promise.all(consumers.map(consumer => this.#info(consumer)))
     return infos.filter(info => info !== undefined)
   }
 
-  #durables(group: string, mode: 'shared' | 'sharded'): { name: string; shard: number | '*' }[] {
-    if (mode === 'shared') return [{ name: durableOf(group), shard: '*' }]
-    return Array.from({ length: this.#log.names.shards }, (_, shard) => ({ name: durableOf(group, shard), shard }))
+  async #startOf(from: 'now' | 'beginning'): Promise<GroupDocument['start']> {
+    const { partitions } = this.#log
+    const starts = from === 'now' ? await Promise.all(partitions.map(stream => stream.head())) : partitions.map(() => 0)
+    return starts.length === 1 ? starts[0]! : starts
+  }
+
+  #consumersOf(group: string, mode: 'shared' | 'sharded'): GroupConsumer[] {
+    const { names, partitions } = this.#log
+    if (mode === 'shared') return partitions.map((_, partition) => ({ name: durableOf(group), partition, shard: '*' }))
+    return Array.from({ length: names.shards }, (_, shard) => ({
+      name: durableOf(group, shard),
+      partition: names.partitionOf(shard),
+      shard,
+    }))
   }
 
   async #change(
@@ -161,13 +185,16 @@ export class Groups {
 
   async #ensure(document: GroupDocument): Promise<void> {
     const { group, mode } = document
-    await Promise.all(this.#durables(group, mode).map(({ name, shard }) => this.#ensureOne(document, name, shard)))
+    await Promise.all(this.#consumersOf(group, mode).map(consumer => this.#ensureOne(document, consumer)))
   }
 
-  async #ensureOne({ group, filter, limit, start }: GroupDocument, name: string, shard: number | '*'): Promise<void> {
+  async #ensureOne({ group, filter, limit, start }: GroupDocument, consumer: GroupConsumer): Promise<void> {
+    const { name, partition, shard } = consumer
+    const stream = this.#log.names.partition(partition)
+    const first = typeof start === 'number' ? start : start[partition]!
     const filters = this.#log.names.filters(filter, group, shard)
     const wanted = limit ?? maxAckPending
-    const info = await this.#info(name)
+    const info = await this.#info(consumer)
     if (
       info &&
       isSameSet(info.config.filter_subjects ?? [info.config.filter_subject!], filters) &&
@@ -180,25 +207,21 @@ export class Groups {
       ack_wait: this.#ackWaitMs * nanos,
       max_ack_pending: wanted,
       max_waiting: 2_048,
-      deliver_policy: start > 0 ? 'by_start_sequence' : 'all',
-      ...(start > 0 && { opt_start_seq: start + 1 }),
+      deliver_policy: first > 0 ? 'by_start_sequence' : 'all',
+      ...(first > 0 && { opt_start_seq: first + 1 }),
       replay_policy: 'instant',
       filter_subjects: filters,
       max_deliver: -1,
     }
     await this.#connection.retryUntilAnswered(() =>
-      this.#connection.api(`CONSUMER.DURABLE.CREATE.${this.#log.names.log}.${name}`, {
-        stream_name: this.#log.names.log,
-        config,
-        action: '',
-      }),
+      this.#connection.api(`CONSUMER.DURABLE.CREATE.${stream}.${name}`, { stream_name: stream, config, action: '' }),
     )
   }
 
-  #info(name: string): Promise<ConsumerInfo | undefined> {
+  #info({ name, partition }: GroupConsumer): Promise<ConsumerInfo | undefined> {
     return this.#connection.retryUntilAnswered(async () => {
       try {
-        return await this.#connection.api<ConsumerInfo>(`CONSUMER.INFO.${this.#log.names.log}.${name}`)
+        return await this.#connection.api<ConsumerInfo>(`CONSUMER.INFO.${this.#log.names.partition(partition)}.${name}`)
       } catch (error) {
         if (error instanceof Refused && (error.code === codes.noConsumer || error.code === codes.noStream))
           return undefined

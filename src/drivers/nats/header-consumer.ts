@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { Msg, Subscription } from '@nats-io/transport-node'
 import { statusOf, Unanswered } from './answers.ts'
 import type { LogConnection } from './connection.ts'
-import { pulled } from './pull-consumer.ts'
+import { ackable } from './pull-consumer.ts'
 import type { StoredMessage } from './stored-message.ts'
 
 const answerTimeoutMs = 5_000
@@ -73,7 +73,7 @@ export class HeaderConsumer {
       const status = statusOf(message)
       if (status === 404 || status === 408) return resolve('last')
       if (status !== 0) return resolve(new Unanswered(`status ${status}`))
-      const { seq, subject, at, consumerSeq } = pulled(message)
+      const { seq, subject, at, consumerSeq } = ackable(message)
       if (consumerSeq !== ++this.#delivered) return resolve(new Unanswered('a delivery was lost'))
       const header = (name: string) => message.headers?.get(name) ?? ''
       messages.push({ seq, subject, at, header, text: () => message.string(), bytes: () => message.data })

@@ -1,9 +1,10 @@
+import { maxPartitions } from '../../bus/cursor.ts'
 import type { Consumer, Subscription } from '../../bus/driver.ts'
 import { readDelivery } from '../../bus/malformed.ts'
 import type { Reason } from '../../bus/reason.ts'
 import { compileFilter, type Filter } from '../../pattern.ts'
 import { NatsDelivery, type DeliveryOwner, type NatsDeliveryContext } from './nats-delivery.ts'
-import type { PulledMessage } from './pull-consumer.ts'
+import type { PullConsumer, PulledMessage } from './pull-consumer.ts'
 
 interface InFlightWindowOptions {
   readonly context: NatsDeliveryContext
@@ -24,13 +25,13 @@ export class InFlightWindow implements DeliveryOwner {
   readonly #readGroupFilter: () => Promise<Filter>
   #matches
   #unmatched: NatsDelivery[] = []
-  /** By their sequence in the stream. */
+  /** By partition and sequence. */
   readonly #inFlight = new Map<number, NatsDelivery>()
   #waiting: NatsDelivery[] = []
   readonly #onRoom: () => void
   #paused = false
   /** Where the newest acknowledgement of each consumer went. */
-  readonly #newestReplies = new Map<string, string>()
+  readonly #newestReplies = new Map<PullConsumer, string>()
 
   constructor({ context, subscription, ackWaitMs, readGroupFilter, onRoom }: InFlightWindowOptions) {
     this.context = context
@@ -62,7 +63,7 @@ export class InFlightWindow implements DeliveryOwner {
   }
 
   receive(pulled: PulledMessage): void {
-    const inFlight = this.#inFlight.get(pulled.seq)
+    const inFlight = this.#inFlight.get(keyOf(pulled))
     // A recreated log uses the same sequences for other messages.
     if (inFlight?.pulled.at === pulled.at) return inFlight.renew(pulled)
     const text = pulled.message.string()
@@ -76,7 +77,7 @@ export class InFlightWindow implements DeliveryOwner {
   }
 
   has(delivery: NatsDelivery): boolean {
-    return this.#inFlight.get(delivery.pulled.seq) === delivery
+    return this.#inFlight.get(keyOf(delivery.pulled)) === delivery
   }
 
   /** Waits until earlier acknowledgements are applied: one request for each consumer, after its acknowledgements. */
@@ -88,7 +89,7 @@ export class InFlightWindow implements DeliveryOwner {
 
   remove(delivery: NatsDelivery): boolean {
     if (!this.has(delivery)) return false
-    this.#inFlight.delete(delivery.pulled.seq)
+    this.#inFlight.delete(keyOf(delivery.pulled))
     this.#newestReplies.set(delivery.pulled.consumer, delivery.pulled.reply)
     while (this.#waiting.length > 0 && !this.#paused && this.#inFlight.size < this.#subscription.maxInFlight)
       this.#dispatch(this.#waiting.shift()!)
@@ -111,7 +112,7 @@ export class InFlightWindow implements DeliveryOwner {
   /** Another member has these deliveries now, or will receive them. */
   forget(shard?: number): void {
     const isKept = (delivery: NatsDelivery) => shard !== undefined && delivery.shard !== shard
-    for (const [seq, delivery] of this.#inFlight) if (!isKept(delivery)) this.#inFlight.delete(seq)
+    for (const [key, delivery] of this.#inFlight) if (!isKept(delivery)) this.#inFlight.delete(key)
     this.#waiting = this.#waiting.filter(isKept)
   }
 
@@ -123,7 +124,7 @@ export class InFlightWindow implements DeliveryOwner {
 
   /** A message that is not an event goes to the dead letters, because it would be redelivered forever. */
   async #discardMalformed(delivery: NatsDelivery, problem: Reason): Promise<void> {
-    this.#inFlight.set(delivery.pulled.seq, delivery)
+    this.#inFlight.set(keyOf(delivery.pulled), delivery)
     await delivery.conclude({ kind: 'discard', reason: problem }).catch(() => {})
   }
 
@@ -155,10 +156,12 @@ export class InFlightWindow implements DeliveryOwner {
   }
 
   #dispatch(delivery: NatsDelivery): void {
-    this.#inFlight.set(delivery.pulled.seq, delivery)
+    this.#inFlight.set(keyOf(delivery.pulled), delivery)
     this.#subscription.onDelivery(delivery)
   }
 }
+
+const keyOf = ({ consumer, seq }: PulledMessage) => seq * maxPartitions + consumer.partition
 
 /** A subscription of this process. */
 export interface GroupMember extends Consumer {

@@ -1,16 +1,18 @@
+import { formatCursor } from '../../bus/cursor.ts'
 import type { PurgeResult, Retention } from '../../bus/driver.ts'
 import { correlationOf } from '../../bus/ids.ts'
 import { hasBlobData } from '../../bus/routed.ts'
 import type { CloudEvent } from '../../event.ts'
 import { TimeSearch } from '../../bus/search-by-time.ts'
-import { type LogHolder, retentionHorizon } from '../shared/retention.ts'
+import { type LogHolder, type RetentionHorizon, retentionHorizon } from '../shared/retention.ts'
 import type { DeferredDeliveries } from './deferred-deliveries.ts'
 import type { Blobs } from './blobs.ts'
 import type { ConsumerInfo, Groups } from './groups.ts'
 import { foldShard } from './task-checkpoint.ts'
-import type { NatsLog } from './provision.ts'
+import type { NatsLog } from './nats-log.ts'
 import type { TaskTombstones } from './task-tombstones.ts'
 import type { StoredMessage } from './stored-message.ts'
+import type { Stream } from './stream.ts'
 import { taskOf, turnHeaders } from './turns.ts'
 
 interface JanitorOptions {
@@ -37,34 +39,55 @@ export class Janitor {
     this.#blobs = blobs
   }
 
-  async clean({ maxAgeMs, maxLag }: Retention): Promise<PurgeResult> {
-    const head = await this.#log.events.head()
-    const { horizon, heldBy } = retentionHorizon({
-      head,
-      young: await this.#firstSince(Date.now() - maxAgeMs, head),
-      maxLag,
-      tasks: await this.#liveTasks(),
-      groups: await this.#cursors(head),
-    })
-    await this.#sealFinished(horizon, maxAgeMs)
-    const { events, names } = this.#log
-    const kinds = ['e', 't', 'r', 'w'].map(kind => events.purge(`${names.log}.${kind}.>`, horizon))
+  async clean(retention: Retention): Promise<PurgeResult> {
+    const holders = await this.#liveTasks()
+    const horizons = await Promise.all(
+      this.#log.partitions.map((stream, partition) =>
+        this.#horizonOf(stream, partition, holders[partition]!, retention),
+      ),
+    )
+    const starts = horizons.map(({ horizon }) => horizon)
+    await this.#sealFinished(starts, retention.maxAgeMs)
+    const purged = await Promise.all(this.#log.partitions.map((stream, i) => this.#purge(stream, starts[i]!)))
+    await this.#purgeBlobs(starts, Date.now() - retention.maxAgeMs)
+    return {
+      events: purged.reduce((sum, events) => sum + events, 0),
+      horizon: formatCursor(starts.map(start => start - 1)),
+      heldBy: [...new Set(horizons.map(({ heldBy }) => heldBy))].join('; '),
+    }
+  }
+
+  async #horizonOf(
+    stream: Stream,
+    partition: number,
+    tasks: readonly LogHolder[],
+    { maxAgeMs, maxLag }: Retention,
+  ): Promise<RetentionHorizon> {
+    const head = await stream.head()
+    const young = await this.#firstSince(stream, Date.now() - maxAgeMs, head)
+    return retentionHorizon({ head, young, maxLag, tasks, groups: await this.#cursors(partition, head) })
+  }
+
+  /** The number of events and turns. */
+  async #purge(stream: Stream, horizon: number): Promise<number> {
+    const { log } = this.#log.names
+    const kinds = ['e', 't', 'r', 'w'].map(kind => stream.purge(`${log}.${kind}.>`, horizon))
     const [published = 0, turns = 0] = await Promise.all(kinds)
-    await this.#purgeBlobs(horizon, Date.now() - maxAgeMs)
-    return { events: published + turns, horizon: String(horizon - 1), heldBy }
+    return published + turns
   }
 
   /** First offset whose event is not older: times follow offsets closely enough for a binary search. */
-  async #firstSince(cutoff: number, head: number): Promise<number> {
-    const first = (await this.#log.events.info()).state.first_seq
+  async #firstSince(stream: Stream, cutoff: number, head: number): Promise<number> {
+    const first = (await stream.info()).state.first_seq
     const search = new TimeSearch({ first, head, cutoff })
-    for (let probe; (probe = search.probe) !== undefined; ) search.answer(await this.#event(probe, search.below))
+    for (let probe; (probe = search.probe) !== undefined; )
+      search.answer(await this.#eventFrom(stream, probe, search.below))
     return search.offset
   }
 
   /** The first event at an offset or after it. */
-  async #event(from: number, below: number): Promise<{ offset: number; time: number } | undefined> {
-    for await (const stored of this.#log.events.scan({ from, until: below - 1, page: 4 })) {
+  async #eventFrom(stream: Stream, from: number, below: number): Promise<{ offset: number; time: number } | undefined> {
+    for await (const stored of stream.scan({ from, until: below - 1, page: 4 })) {
       const time = this.#timeOf(stored)
       if (time !== undefined) return { offset: stored.seq, time }
     }
@@ -78,48 +101,51 @@ export class Janitor {
     return Date.parse((JSON.parse(text().split('\n', 1)[0]!) as CloudEvent).time)
   }
 
-  async #liveTasks(): Promise<LogHolder[]> {
-    const holders: LogHolder[] = []
-    for (let shard = 0; shard < this.#log.names.shards; shard++)
+  /** By partition. */
+  async #liveTasks(): Promise<LogHolder[][]> {
+    const { names, partitions } = this.#log
+    const holders: LogHolder[][] = partitions.map(() => [])
+    for (let shard = 0; shard < names.shards; shard++)
       for (const [task, { origin }] of (await foldShard(this.#log, shard)).live)
-        holders.push({ offset: origin, heldBy: `task ${task}` })
+        holders[names.partitionOf(shard)]!.push({ offset: origin, heldBy: `task ${task}` })
     return holders
   }
 
-  /** The first position of each group that is not settled. */
-  async #cursors(head: number): Promise<LogHolder[]> {
+  /** The first offset in a partition that each group has not settled. */
+  async #cursors(partition: number, head: number): Promise<LogHolder[]> {
     const next = ({ num_ack_pending, num_pending, ack_floor, delivered }: ConsumerInfo) =>
       num_ack_pending > 0 ? ack_floor.stream_seq + 1 : num_pending > 0 ? delivered.stream_seq + 1 : head + 1
     const groups = await this.#groups.list()
     return Promise.all(
       groups.map(async ({ group, mode }) => {
-        const infos = await this.#groups.infos(group, mode)
+        const infos = await this.#groups.infos(group, mode, partition)
         return { offset: Math.min(head + 1, ...infos.map(next)), heldBy: `group ${group}` }
       }),
     )
   }
 
-  /** A finished task whose last turn goes keeps its name. */
-  async #sealFinished(horizon: number, age: number): Promise<void> {
+  /** A finished task whose last turn goes keeps its name. `horizons`: by partition. */
+  async #sealFinished(horizons: readonly number[], age: number): Promise<void> {
+    const { names, partitions } = this.#log
     const finished = new Map<number, string[]>()
     let newest = 0
-    for await (const stored of this.#log.events.scan({ subject: `${this.#log.names.log}.t.>`, until: horizon - 1 })) {
-      newest = Math.max(newest, stored.at)
-      if (!stored.header(turnHeaders.end)) continue
-      const task = taskOf(stored.subject)
-      const shard = this.#log.names.shardOf(correlationOf(task))
-      const names = finished.get(shard)
-      if (names) names.push(task)
-      else finished.set(shard, [task])
-    }
+    for (const [partition, stream] of partitions.entries())
+      for await (const stored of stream.scan({ subject: `${names.log}.t.>`, until: horizons[partition]! - 1 })) {
+        newest = Math.max(newest, stored.at)
+        if (!stored.header(turnHeaders.end)) continue
+        const task = taskOf(stored.subject)
+        const shard = names.shardOf(correlationOf(task))
+        const tasks = finished.get(shard)
+        if (tasks) tasks.push(task)
+        else finished.set(shard, [task])
+      }
     if (newest > 0) await this.#tombstones.add(finished, newest, age)
   }
 
   /** A blob is written before the event that names it, hence older: what is left needs none that is older than itself. */
-  async #purgeBlobs(horizon: number, cutoff: number): Promise<void> {
-    let oldest = cutoff
-    const first = await this.#log.events.next('>', horizon)
-    if (first) oldest = Math.min(oldest, first.at)
+  async #purgeBlobs(horizons: readonly number[], cutoff: number): Promise<void> {
+    const firsts = await Promise.all(this.#log.partitions.map((stream, i) => stream.next('>', horizons[i]!)))
+    let oldest = Math.min(cutoff, ...firsts.map(first => first?.at ?? cutoff))
     for await (const { event } of this.#deferred.list())
       if (hasBlobData(event)) oldest = Math.min(oldest, Date.parse(event.time))
     await this.#blobs.purge(oldest - blobSlackMs)

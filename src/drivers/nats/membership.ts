@@ -1,6 +1,6 @@
 import type { Filter } from '../../pattern.ts'
 import type { LogConnection } from './connection.ts'
-import type { NatsLog } from './provision.ts'
+import type { NatsLog } from './nats-log.ts'
 
 /** One document says who owns each shard of a group; it changes by compare and swap. Null: none. */
 type Owners = (string | null)[]

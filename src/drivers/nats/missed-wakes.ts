@@ -1,7 +1,7 @@
 import type { MissedWake } from '../../bus/driver.ts'
 import { readCheckpoint } from './checkpoint.ts'
 import { announcedIn, groupOfTurn, liveOf, shardedGroups, type LiveTaskState } from './task-checkpoint.ts'
-import type { NatsLog } from './provision.ts'
+import type { NatsLog } from './nats-log.ts'
 import type { StoredMessage } from './stored-message.ts'
 import { taskOf, turnHeaders } from './turns.ts'
 
@@ -21,9 +21,10 @@ interface Inherited {
 export async function* missedWakes(log: NatsLog, before: number): AsyncGenerator<MissedWake> {
   const groups = await shardedGroups(log)
   for (let shard = 0; shard < log.names.shards; shard++) {
+    const stream = log.streamOfShard(shard)
     const inherited = await inheritedIn(log, shard, groups)
     const suspects: string[] = []
-    for await (const turn of log.events.newestHeaders(log.names.turnsIn(shard))) {
+    for await (const turn of stream.newestHeaders(log.names.turnsIn(shard))) {
       const found = await missedWakeOf(log, turn, inherited, before)
       if (found?.kind === 'unarmed') suspects.push(turn.subject)
       else if (found) yield found
@@ -32,7 +33,7 @@ export async function* missedWakes(log: NatsLog, before: number): AsyncGenerator
     // The owner may just have written another checkpoint, or the task went on.
     const now = await inheritedIn(log, shard, groups)
     for (const subject of suspects) {
-      const turn = await log.events.last(subject)
+      const turn = await stream.last(subject)
       const found = turn && (await missedWakeOf(log, turn, now, before))
       if (found) yield found
     }

@@ -1,4 +1,4 @@
-import { correlationOf, shardOf } from '../../bus/ids.ts'
+import { correlationOf, partitionOf, shardOf } from '../../bus/ids.ts'
 import type { Clause, Filter } from '../../pattern.ts'
 
 /* Names on the server. `docs/nats.md` is normative. */
@@ -23,14 +23,33 @@ export const fromToken = (text: string) => decodeURIComponent(text)
 export const durableOf = (group: string, shard?: number) =>
   shard === undefined ? token(group) : `${token(group)}@${shard}`
 
-/** Subjects of one log. */
+/** Kinds of what is stored in a partition: events, turns, redeliveries, and the wake-ups of older versions. */
+const kinds = ['e', 't', 'r', 'w']
+
+/** Streams and subjects of one log. */
 export class Names {
   readonly log: string
   readonly shards: number
+  readonly partitions: number
 
-  constructor(log: string, shards: number) {
+  constructor(log: string, shards: number, partitions = 1) {
     this.log = log
     this.shards = shards
+    this.partitions = partitions
+  }
+
+  /** The stream of a partition. */
+  partition(partition: number): string {
+    return this.partitions === 1 ? this.log : `${this.log}_${partition}`
+  }
+
+  /** What the stream of a partition stores. */
+  subjectsOf(partition: number): string[] {
+    if (this.partitions === 1) return kinds.map(kind => `${this.log}.${kind}.>`)
+    const shards = Array.from({ length: this.shards }, (_, shard) => shard)
+    return shards
+      .filter(shard => this.partitionOf(shard) === partition)
+      .flatMap(shard => kinds.map(kind => `${this.log}.${kind}.${shard}.>`))
   }
 
   get state() {
@@ -43,6 +62,10 @@ export class Names {
 
   shardOf(correlation: string): number {
     return shardOf(correlation, this.shards)
+  }
+
+  partitionOf(shard: number): number {
+    return partitionOf(shard, this.partitions)
   }
 
   event({ correlationid, target, type }: { correlationid: string; target?: string; type: string }): string {

@@ -1,4 +1,4 @@
-import type { Delivery, EncodedEvent, DeliveryOutcome } from '../../bus/driver.ts'
+import type { Delivery, EncodedEvent, DeliveryOutcome, Position } from '../../bus/driver.ts'
 import type { CloudEvent } from '../../event.ts'
 import { deferralOf } from '../shared/deferral.ts'
 import { redeliveryHeaders, type DeferredDeliveries } from './deferred-deliveries.ts'
@@ -36,7 +36,7 @@ export class NatsDelivery implements Delivery {
   pulled: PulledMessage
   /** When its acknowledgement time was last extended, by the monotonic clock. */
   ackExtendedAt = performance.now()
-  readonly position: number
+  readonly position: Position
   readonly #owner: DeliveryOwner
 
   constructor(owner: DeliveryOwner, pulled: PulledMessage, event: CloudEvent) {
@@ -48,7 +48,8 @@ export class NatsDelivery implements Delivery {
     const headers = pulled.subject.startsWith(`${owner.context.names.log}.r.`) ? pulled.message.headers : undefined
     this.attempt = Number(headers?.get(redeliveryHeaders.attempt) || 1) + pulled.delivered - 1
     this.memo = headers?.get(redeliveryHeaders.memo) || undefined
-    this.position = Number(headers?.get(redeliveryHeaders.position)) || pulled.seq
+    const offset = Number(headers?.get(redeliveryHeaders.position)) || pulled.seq
+    this.position = { partition: pulled.consumer.partition, offset }
   }
 
   get group(): string {

@@ -5,18 +5,19 @@ import { describeNats, natsUrl } from '../../../test/lib/nats.ts'
 import { openNats } from './index.ts'
 
 describeNats('conformance', () => {
-  driverConformance('nats', {
-    async fresh() {
-      const url = `${natsUrl()}/t${randomUUID()}`
-      return { open: clock => openNats({ url, clock, leaseMs: 2_000 }), remove: async () => {} }
-    },
-    async freshBroker() {
-      const nats = await startNats()
-      return {
-        open: clock => openNats({ url: nats.url, clock, leaseMs: 2_000 }),
-        remove: () => nats.stop(),
-        broker: { stop: () => nats.kill(), start: ({ empty }) => nats.restart({ empty }) },
-      }
-    },
-  })
+  for (const partitions of [1])
+    driverConformance(`nats with partitions=${partitions}`, {
+      async fresh() {
+        const url = `${natsUrl()}/t${randomUUID()}`
+        return { open: clock => openNats({ url, partitions, clock, leaseMs: 2_000 }), remove: async () => {} }
+      },
+      async freshBroker() {
+        const nats = await startNats()
+        return {
+          open: clock => openNats({ url: nats.url, partitions, clock, leaseMs: 2_000 }),
+          remove: () => nats.stop(),
+          broker: { stop: () => nats.kill(), start: ({ empty }) => nats.restart({ empty }) },
+        }
+      },
+    })
 })

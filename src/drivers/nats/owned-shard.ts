@@ -11,8 +11,9 @@ import {
   isSelfContained,
   applyTurn,
 } from './task-checkpoint.ts'
-import type { NatsLog } from './provision.ts'
+import type { NatsLog } from './nats-log.ts'
 import type { StoredMessage } from './stored-message.ts'
+import type { Stream } from './stream.ts'
 import { type StoredTurn, type KnownRepair, taskOf, turnHeaders, type TurnRepair, type Turns } from './turns.ts'
 import { skipUnreadableTurn } from './unfinished-turns.ts'
 
@@ -46,6 +47,7 @@ export class OwnedShard {
   readonly shard: number
   readonly live = new Map<string, LiveTaskState>()
   readonly #log: NatsLog
+  readonly #stream: Stream
   readonly #group: string
   readonly #onWake: (task: string, state: LiveTaskState) => void
   /** Open views, in the order in which they began. */
@@ -74,6 +76,7 @@ export class OwnedShard {
     this.shard = shard
     this.#completeFrom = completeFrom
     this.#log = log
+    this.#stream = log.streamOfShard(shard)
     this.#group = group
     this.#onWake = onWake
   }
@@ -123,7 +126,7 @@ export class OwnedShard {
           { retryable: true },
         )
       for (const [seq, missing] of fold.unfinished!.open) {
-        const turn = await this.#log.events.at(seq)
+        const turn = await this.#stream.at(seq)
         if (turn) await this.#repair(turns, turn, { missing, from: until + 1 })
       }
       for (const turn of fold.announced) await this.#repair(turns, turn)
@@ -228,7 +231,7 @@ export class OwnedShard {
   async compare(turns: Turns): Promise<boolean> {
     const view = this.openView()
     try {
-      this.#comparing ??= this.#log.events.newestHeaders(this.#log.names.turnsIn(this.shard))
+      this.#comparing ??= this.#stream.newestHeaders(this.#log.names.turnsIn(this.shard))
       for (let n = 0; n < comparePageSize; n++) {
         const next = await this.#comparing.next()
         if (next.done) {
@@ -252,7 +255,7 @@ export class OwnedShard {
   }
 
   async #correct(turns: Turns, subject: string, view: ShardView): Promise<void> {
-    const newest = await this.#log.events.last(subject)
+    const newest = await this.#stream.last(subject)
     if (!newest || !this.#differs(newest)) return
     const task = taskOf(subject)
     await this.#repair(turns, newest)

@@ -4,7 +4,7 @@ import type { Filter } from '../../pattern.ts'
 import { balanceShards } from '../shared/shards.ts'
 import type { LogConnection } from './connection.ts'
 import { Membership } from './membership.ts'
-import type { NatsLog } from './provision.ts'
+import type { NatsLog } from './nats-log.ts'
 
 interface OwnershipOptions<T> {
   readonly connection: LogConnection

@@ -3,31 +3,36 @@ import { TidingsError } from '../../errors.ts'
 import { codes, Refused } from './answers.ts'
 import type { LogConnection } from './connection.ts'
 import { Names } from './names.ts'
+import { NatsLog } from './nats-log.ts'
 import { Stream, type StreamInfo } from './stream.ts'
 
 /** Ids are known to the server for this long after they were published. */
 export const duplicateWindowMs = 120_000
 const nanos = 1_000_000
 
-/** The three streams of a log, made where they do not exist yet. */
-export interface NatsLog {
-  readonly names: Names
-  /** Differs when a server came back without its data. */
-  readonly identity: string
+/** What a new log is created with. */
+export interface LogSettings {
+  readonly shards: number
+  /** An existing log must have as many; undefined: as many as it has, 1 for a new log. */
+  readonly partitions?: number | undefined
   readonly replicas: number
-  readonly events: Stream
-  readonly state: Stream
-  readonly blobs: Stream
 }
 
-/** @throws E_LOG_UNAVAILABLE, E_BUS_DENIED */
-export async function provision(
-  connection: LogConnection,
-  shards: number,
-  replicas: number,
-  until?: number,
-): Promise<NatsLog> {
+const metadata = {
+  shards: 'tidings-shards',
+  /** Absent on a log of an older version, which has one. */
+  partitions: 'tidings-partitions',
+  format: 'tidings-format',
+  identity: 'tidings-log',
+} as const
+
+/**
+ * Creates the streams of a log where they do not exist yet. The stream of the state comes first: its metadata say how many
+ * partitions the log has. @throws E_LOG_UNAVAILABLE, E_BUS_DENIED, E_SETTING_INVALID
+ */
+export async function provision(connection: LogConnection, settings: LogSettings, until?: number): Promise<NatsLog> {
   const { log } = connection.address
+  const { partitions: wanted, replicas } = settings
   const common = {
     storage: 'file',
     retention: 'limits',
@@ -36,36 +41,63 @@ export async function provision(
     deny_delete: false,
   }
   const ensure = (config: StreamConfig) => connection.retryUntilAnswered(() => infoOf(connection, config), until)
-  const info = await ensure({
-    ...common,
-    name: log,
-    subjects: ['e', 't', 'r', 'w'].map(kind => `${log}.${kind}.>`),
-    discard: 'new',
-    duplicate_window: duplicateWindowMs * nanos,
-    allow_atomic: true,
-    metadata: { 'tidings-shards': String(shards), 'tidings-format': '1', 'tidings-log': randomUUID() },
-  })
   const single = { ...common, max_msgs_per_subject: 1, discard: 'old', allow_msg_ttl: true }
-  await ensure({ ...single, name: `${log}_state`, subjects: [`${log}.s.>`] })
+  const state = await ensure({
+    ...single,
+    name: `${log}_state`,
+    subjects: [`${log}.s.>`],
+    metadata: { [metadata.shards]: String(settings.shards), [metadata.partitions]: String(wanted ?? 1) },
+  })
+  const shards = Number(state.config.metadata?.[metadata.shards] ?? settings.shards)
+  const partitions = Number(state.config.metadata?.[metadata.partitions] ?? 1)
+  if (wanted !== undefined && wanted !== partitions) throw otherPartitions(log, partitions, wanted)
+  const planned = new Names(log, shards, partitions)
+  const infos = await Promise.all(
+    Array.from({ length: partitions }, (_, partition) =>
+      ensure({
+        ...common,
+        name: planned.partition(partition),
+        subjects: planned.subjectsOf(partition),
+        discard: 'new',
+        duplicate_window: duplicateWindowMs * nanos,
+        allow_atomic: true,
+        metadata: {
+          [metadata.shards]: String(shards),
+          [metadata.format]: '1',
+          [metadata.identity]: randomUUID(),
+          ...(partitions > 1 && { [metadata.partitions]: String(partitions) }),
+        },
+      }),
+    ),
+  )
   await ensure({ ...single, name: `${log}_blobs`, subjects: [`${log}.b.>`] })
-  const metadata = info.config.metadata ?? {}
-  const names = new Names(log, Number(metadata['tidings-shards'] ?? shards))
-  const stream = (name: string) => new Stream(connection, name, info.config.num_replicas)
-  return {
+  // An older version stored the number of shards here only.
+  const names = new Names(log, Number(infos[0]!.config.metadata?.[metadata.shards] ?? shards), partitions)
+  const copies = infos[0]!.config.num_replicas
+  const stream = (name: string) => new Stream(connection, name, copies)
+  return new NatsLog({
     names,
-    identity: metadata['tidings-log'] ?? '',
-    replicas: info.config.num_replicas,
-    events: stream(log),
+    identity: infos.map(({ config }) => config.metadata?.[metadata.identity] ?? '').join(' '),
+    replicas: copies,
+    partitions: infos.map((_, partition) => stream(names.partition(partition))),
     state: stream(names.state),
     blobs: stream(names.blobs),
-  }
+  })
 }
 
-type StreamConfig = { name: string } & Record<string, unknown>
+type StreamConfig = { name: string; subjects: readonly string[] } & Record<string, unknown>
 
 /** The settings of an existing stream are not changed. */
 async function infoOf(connection: LogConnection, config: StreamConfig): Promise<StreamInfo> {
-  const info = () => connection.api<StreamInfo>(`STREAM.INFO.${config.name}`)
+  const info = async () => {
+    const found = await connection.api<StreamInfo>(`STREAM.INFO.${config.name}`)
+    const { log } = connection.address
+    if (found.config.subjects.every(subject => subject.startsWith(`${log}.`))) return found
+    throw new TidingsError(
+      'E_SETTING_INVALID',
+      `the stream "${config.name}" does not belong to the log "${log}": it stores "${found.config.subjects.join('", "')}". Choose another name for the log`,
+    )
+  }
   try {
     return await info()
   } catch (error) {
@@ -76,6 +108,11 @@ async function infoOf(connection: LogConnection, config: StreamConfig): Promise<
   } catch (error) {
     // Another process created it first, with another identity.
     if (error instanceof Refused && error.code === codes.nameInUse) return info()
+    if (error instanceof Refused && error.code === codes.subjectsOverlap)
+      throw new TidingsError(
+        'E_SETTING_INVALID',
+        `the stream "${config.name}" cannot be created: another stream of the server stores its subjects. Remove that stream, or choose another name for the log`,
+      )
     if (isDeniedAt(error, '.STREAM.CREATE.'))
       throw connection.unavailable(
         'the log does not exist and this user may not create it; start an agent worker first',
@@ -83,6 +120,12 @@ async function infoOf(connection: LogConnection, config: StreamConfig): Promise<
     throw error
   }
 }
+
+const otherPartitions = (log: string, partitions: number, wanted: number) =>
+  new TidingsError(
+    'E_SETTING_INVALID',
+    `the log "${log}" has ${partitions} ${partitions === 1 ? 'partition' : 'partitions'}, and its address says partitions=${wanted}. The number is fixed when a log is created: remove "partitions" from the address, or name a new log`,
+  )
 
 /** Whether the server rejects publishing to a subject, and not the whole user. */
 export const isDeniedAt = (error: unknown, subjectPart: string) =>

@@ -2,8 +2,8 @@ import type { Msg, Subscription } from '@nats-io/transport-node'
 import { codes, statusOf } from './answers.ts'
 import type { LogConnection } from './connection.ts'
 
-/** A message of a consumer that waits for its acknowledgement. */
-export interface PulledMessage {
+/** A message of a consumer on the server, as its reply subject describes it. */
+export interface AckableMessage {
   readonly subject: string
   /** Where its acknowledgement goes; changes with every redelivery. */
   readonly reply: string
@@ -14,14 +14,19 @@ export interface PulledMessage {
   readonly consumerSeq: number
   /** Ms since the epoch at which it was stored. */
   readonly at: number
-  /** Name of the consumer. */
-  readonly consumer: string
   readonly message: Msg
+}
+
+/** What a pull consumer hands out. */
+export interface PulledMessage extends AckableMessage {
+  readonly consumer: PullConsumer
 }
 
 export interface PullConsumerOptions {
   readonly connection: LogConnection
+  readonly partition: number
   readonly stream: string
+  /** Its name. */
   readonly consumer: string
   readonly newInbox: () => string
   /** Whether what comes after the stop is given back; without acknowledgements there is nothing to give back. */
@@ -58,6 +63,10 @@ export class PullConsumer {
     this.#connection = options.connection
     this.#subject = `$JS.API.CONSUMER.MSG.NEXT.${options.stream}.${options.consumer}`
     this.restart()
+  }
+
+  get partition(): number {
+    return this.#options.partition
   }
 
   /** Requests more messages if there is room; in large windows not for every single one. */
@@ -113,7 +122,7 @@ export class PullConsumer {
     }
     if (status !== 0) return this.#onStatus(status, message)
     this.#requested = Math.max(0, this.#requested - 1)
-    this.#options.onMessage(pulled(message))
+    this.#options.onMessage({ ...ackable(message), consumer: this })
     this.pull()
   }
 
@@ -134,7 +143,7 @@ export class PullConsumer {
 }
 
 // $JS.ACK.DOMAIN.ACCOUNT.STREAM.CONSUMER.DELIVERED.STREAM-SEQ.CONSUMER-SEQ.TIME.PENDING, and a random token in long form.
-export function pulled(message: Msg): PulledMessage {
+export function ackable(message: Msg): AckableMessage {
   const reply = message.reply!
   const tokens = reply.split('.')
   const first = tokens.length >= 11 ? 6 : 4
@@ -142,7 +151,6 @@ export function pulled(message: Msg): PulledMessage {
     subject: message.subject,
     reply,
     delivered: Number(tokens[first]),
-    consumer: tokens[first - 1]!,
     seq: Number(tokens[first + 1]),
     consumerSeq: Number(tokens[first + 2]),
     at: Number(tokens[first + 3]!.slice(0, -6)),

@@ -1,15 +1,15 @@
 import type { Durability } from '../../bus/driver.ts'
 import { shownAddress } from './address.ts'
 import type { LogConnection } from './connection.ts'
-import type { NatsLog } from './provision.ts'
+import type { NatsLog } from './nats-log.ts'
 
 /**
  * What the server says of itself: version and copies by the API; how often it syncs its files only by its monitoring
  * page, which not every server has (`monitor=http://HOST:8222` in the address).
  */
 export async function readDurability(connection: LogConnection, log: NatsLog): Promise<Durability> {
-  const { config } = await log.events.info()
-  const copies = config.num_replicas
+  const infos = await Promise.all(log.partitions.map(stream => stream.info()))
+  const copies = Math.min(...infos.map(({ config }) => config.num_replicas))
   const server = `nats-server ${connection.serverVersion}, ${copies} ${copies === 1 ? 'copy' : 'copies'}`
   const sync = await syncOf(connection)
   if (sync === 'always') return { survives: 'power', detail: `${server}, sync_interval always` }

@@ -1,20 +1,20 @@
-import { offsetsOf } from '../../bus/cursor.ts'
+import { advance, beginning, offsetsOf } from '../../bus/cursor.ts'
 import type { Cursor, LogEntry, LogQuery, Position, StoredEvent } from '../../bus/driver.ts'
 import { cancelId, correlationOf, isCorrelation, isTaskDerivedId, mintedAt, parseId, resultId } from '../../bus/ids.ts'
 import { eventFrom } from '../../bus/malformed.ts'
 import type { CloudEvent } from '../../event.ts'
 import { compileFilter, type Filter } from '../../pattern.ts'
-import { Follower } from './follower.ts'
+import { Following } from './following.ts'
 import type { LogConnection } from './connection.ts'
+import { mergeSorted } from './merge-sorted.ts'
 import { coverAll, token } from './names.ts'
-import type { NatsLog } from './provision.ts'
+import type { NatsLog } from './nats-log.ts'
 import type { RecentEvents } from './recent-events.ts'
 import type { StoredMessage } from './stored-message.ts'
 import { msgId } from './stream.ts'
 import { decodeId, encodeId, turnHeaders, type TurnLines, type Turns } from './turns.ts'
 
 const clockSkewMs = 60_000
-const noCorrelation = '00000000-0000-0000-0000-000000000000'
 const readAtOnce = 256
 const maxTurnSeqs = 1_024
 
@@ -24,6 +24,13 @@ interface ReaderOptions {
   readonly turns: Turns
   readonly recent: RecentEvents
   readonly newInbox: () => string
+}
+
+/** Part of a log. `from`, `until`: the offsets of `after` and of the end, by partition. */
+interface Range {
+  readonly after: Cursor
+  readonly from: readonly number[]
+  readonly until?: readonly number[]
 }
 
 /**
@@ -40,7 +47,7 @@ export class Reader {
   readonly #turnSeqs = new Map<string, { version: number; seq: number }>()
 
   readonly #newInbox: () => string
-  readonly #followers = new Set<Follower>()
+  readonly #followings = new Set<Following>()
 
   constructor({ connection, log, turns, recent, newInbox }: ReaderOptions) {
     this.#connection = connection
@@ -52,10 +59,10 @@ export class Reader {
 
   read(query: LogQuery): AsyncGenerator<LogEntry> {
     if ('task' in query) return this.#task(query.task)
-    const after = query.after === undefined ? 0 : toSeq(query.after)
-    const until = query.until === undefined ? undefined : toSeq(query.until)
-    if ('correlation' in query) return this.#correlation(query.correlation, after, until)
-    return this.#scan(after, until, query.limit ?? Infinity, query.filter)
+    const { after = beginning, until } = query
+    const range = { after, from: this.#offsets(after), ...(until !== undefined && { until: this.#offsets(until) }) }
+    if ('correlation' in query) return this.#correlation(query.correlation, range)
+    return this.#scan(range, query.limit ?? Infinity, query.filter)
   }
 
   async at(positions: readonly Position[]): Promise<(StoredEvent | undefined)[]> {
@@ -64,8 +71,8 @@ export class Reader {
       found.push(
         ...(await Promise.all(
           positions.slice(i, i + readAtOnce).map(async ({ partition, offset }) => {
-            const stored = partition === 0 ? await this.#log.events.at(offset) : undefined
-            return stored && this.#stored(stored)
+            const stored = await this.#log.partitions[partition]?.at(offset)
+            return stored && this.#stored(partition, stored)
           }),
         )),
       )
@@ -74,40 +81,41 @@ export class Reader {
 
   async *follow(after: Cursor, filter: Filter | undefined, signal: AbortSignal): AsyncGenerator<LogEntry> {
     const matches = filter && compileFilter(filter)
-    const follower = new Follower({
+    const following = new Following({
       connection: this.#connection,
       log: this.#log,
       subject: this.#subjectFor(filter),
-      after: toSeq(after),
+      after: this.#offsets(after),
       newInbox: this.#newInbox,
     })
-    this.#followers.add(follower)
-    const stop = () => follower.stop()
+    this.#followings.add(following)
+    const stop = () => following.stop()
     signal.addEventListener('abort', stop)
     if (signal.aborted) stop()
+    let cursor = after
     try {
-      for await (const { subject, seq, message } of follower.messages()) {
+      for await (const { subject, seq, message, consumer } of following.messages()) {
         const header = (name: string) => message.headers?.get(name) ?? ''
         const event = await this.#event({ subject, header, text: () => message.string() })
-        if (event && (!matches || matches(event))) yield toEntry(seq, event)
+        if (!event || (matches && !matches(event))) continue
+        const position = { partition: consumer.partition, offset: seq }
+        cursor = advance(cursor, position)
+        yield { cursor, position, event }
       }
     } finally {
       stop()
-      this.#followers.delete(follower)
+      this.#followings.delete(following)
       signal.removeEventListener('abort', stop)
     }
   }
 
   /** Resumes after a reconnect, to the same log or a new one. */
   reconnected(isNew: boolean): void {
-    for (const follower of this.#followers) {
-      if (isNew) follower.startOver()
-      else follower.restart()
-    }
+    for (const following of this.#followings) following.reconnected(isNew)
   }
 
   close(): void {
-    for (const follower of this.#followers) follower.stop()
+    for (const following of this.#followings) following.stop()
   }
 
   async get(id: string, correlation: string): Promise<StoredEvent | undefined> {
@@ -119,19 +127,22 @@ export class Reader {
     if (recent) return recent
     const inJournal = derived && (await this.#inJournal(id, derived.task, derived.version))
     if (inJournal) return inJournal
-    for await (const stored of this.#shardOf(isTaskDerivedId(id) ? correlationOf(id) : correlation))
-      if (decodeId(stored.header(msgId)) === id) return this.#stored(stored)
+    const home = isTaskDerivedId(id) ? correlationOf(id) : correlation
+    const { partition, stream, subject } = this.#homeOf(home)
+    for await (const stored of stream.scan({ subject, ...since(home) }))
+      if (decodeId(stored.header(msgId)) === id) return this.#stored(partition, stored)
     return undefined
   }
 
   /** Asks the server for recent ids, and the journal of the task that made the call; the log is not searched. */
   async isSettled(call: string): Promise<boolean> {
     const ids = [resultId(call), cancelId(call)]
-    const recent = await Promise.all(ids.map(id => this.#log.events.find(this.#place(call), encodeId(id))))
+    const { stream, lookup } = this.#homeOf(call.slice(0, 36))
+    const recent = await Promise.all(ids.map(id => stream.find(lookup, encodeId(id))))
     if (recent.some(seq => seq !== undefined)) return true
     const made = parseId(call)
     if (!made) return false
-    const newest = await this.#log.events.last(this.#log.names.turn(made.task))
+    const newest = await stream.last(this.#log.names.turn(made.task))
     if (!newest || Number(newest.header(turnHeaders.version)) <= made.version) return false
     for await (const { lines } of this.#journal(made.task, made.version + 1))
       if (
@@ -143,37 +154,47 @@ export class Reader {
   }
 
   /** The events of a correlation, in order. */
-  async *#correlation(correlation: string, after: number, until: number | undefined): AsyncGenerator<LogEntry> {
+  async *#correlation(correlation: string, { after, from, until }: Range): AsyncGenerator<LogEntry> {
     if (!isCorrelation(correlation)) return
-    const subject = this.#log.names.shard(this.#log.names.shardOf(correlation))
-    const from = after ? { from: after + 1 } : since(correlation)
-    for await (const stored of this.#log.events.scan({ subject, ...from, ...(until !== undefined && { until }) })) {
-      const found = await this.#stored(stored)
-      if (found?.event.correlationid === correlation) yield toEntry(stored.seq, found.event)
+    const { partition, stream, subject } = this.#homeOf(correlation)
+    const offset = from[partition]!
+    const start = offset > 0 ? { from: offset + 1 } : since(correlation)
+    for await (const stored of stream.scan({ subject, ...start, ...(until && { until: until[partition]! }) })) {
+      const found = await this.#stored(partition, stored)
+      if (found?.event.correlationid === correlation) yield { ...found, cursor: advance(after, found.position) }
     }
   }
 
   /** The turns of a task and what they emitted, answers included, in order. */
   async *#task(task: string): AsyncGenerator<LogEntry> {
-    const first = await this.#log.events.next(this.#log.names.turn(task), 1)
+    const { partition, stream, subject } = this.#homeOf(correlationOf(task))
+    const first = await stream.next(this.#log.names.turn(task), 1)
     if (!first) return
-    const subject = this.#log.names.shard(this.#log.names.shardOf(correlationOf(task)))
-    for await (const stored of this.#log.events.scan({ subject, from: first.seq })) {
-      const found = await this.#stored(stored)
-      if (found?.event.id.startsWith(`${task}:`)) yield toEntry(stored.seq, found.event)
+    for await (const stored of stream.scan({ subject, from: first.seq })) {
+      const found = await this.#stored(partition, stored)
+      if (found?.event.id.startsWith(`${task}:`)) yield { ...found, cursor: advance(beginning, found.position) }
     }
   }
 
-  async *#scan(after: number, until: number | undefined, limit: number, filter?: Filter): AsyncGenerator<LogEntry> {
+  /** Everything, in the order in which it was stored; across the servers of a cluster as far as their clocks agree. */
+  async *#scan({ after, from, until }: Range, limit: number, filter?: Filter): AsyncGenerator<LogEntry> {
     if (limit <= 0) return
     const matches = filter && compileFilter(filter)
     const subject = this.#subjectFor(filter)
     let left = limit
-    const range = { from: after + 1, ...(until !== undefined && { until }), ...(subject && { subject }) }
-    for await (const stored of this.#log.events.scan(range)) {
-      const found = await this.#stored(stored)
+    let cursor = after
+    const scans = this.#log.partitions.map((stream, partition) =>
+      stream.scan({
+        from: from[partition]! + 1,
+        ...(until && { until: until[partition]! }),
+        ...(subject && { subject }),
+      }),
+    )
+    for await (const { source, item } of mergeSorted(scans, ({ at }) => at)) {
+      const found = await this.#stored(source, item)
       if (!found || (matches && !matches(found.event))) continue
-      yield toEntry(stored.seq, found.event)
+      cursor = advance(cursor, found.position)
+      yield { ...found, cursor }
       if (--left === 0) return
     }
   }
@@ -190,23 +211,29 @@ export class Reader {
 
   /** By the ids that the server knows. */
   async #recent(id: string, correlation: string): Promise<StoredEvent | undefined> {
-    const seq = await this.#log.events.find(this.#place(correlation), encodeId(id))
-    const stored = seq === undefined ? undefined : await this.#log.events.at(seq)
-    return stored && this.#stored(stored)
+    const { partition, stream, lookup } = this.#homeOf(correlation)
+    const seq = await stream.find(lookup, encodeId(id))
+    const stored = seq === undefined ? undefined : await stream.at(seq)
+    return stored && this.#stored(partition, stored)
   }
 
-  /** Some subject of the log: what is asked for is never stored there. */
-  #place(id: string): string {
-    const correlation = id.slice(0, 36)
-    return this.#log.names.event({
-      correlationid: isCorrelation(correlation) ? correlation : noCorrelation,
-      type: 'lookup',
-    })
+  /** Where the events of a correlation are stored. `lookup`: a subject there under which nothing is ever stored. */
+  #homeOf(correlation: string) {
+    const { names } = this.#log
+    const shard = names.shardOf(correlation)
+    return {
+      partition: names.partitionOf(shard),
+      stream: this.#log.streamOfShard(shard),
+      subject: names.shard(shard),
+      lookup: names.event({ correlationid: correlation, type: 'lookup' }),
+    }
   }
 
   async #turn(task: string, version: number): Promise<StoredEvent | undefined> {
     for await (const { stored, lines } of this.#journal(task, version))
-      return Number(stored.header(turnHeaders.version)) === version ? toStored(stored.seq, lines.turn) : undefined
+      return Number(stored.header(turnHeaders.version)) === version
+        ? this.#inPartition(task, stored.seq, lines.turn)
+        : undefined
     return undefined
   }
 
@@ -215,7 +242,7 @@ export class Reader {
     for await (const { stored, lines } of this.#journal(task, version)) {
       const event =
         lines.events.find(each => each.event.id === id)?.event ?? inputsOf(lines).find(each => each.id === id)
-      if (event) return toStored(stored.seq, event)
+      if (event) return this.#inPartition(task, stored.seq, event)
     }
     return undefined
   }
@@ -224,7 +251,8 @@ export class Reader {
   async *#journal(task: string, version: number): AsyncGenerator<{ stored: StoredMessage; lines: TurnLines }> {
     const known = this.#turnSeqs.get(task)
     const from = known && known.version <= version ? known.seq : 1
-    for await (const stored of this.#log.events.scan({ subject: this.#log.names.turn(task), from, page: 4 })) {
+    const { stream } = this.#homeOf(correlationOf(task))
+    for await (const stored of stream.scan({ subject: this.#log.names.turn(task), from, page: 4 })) {
       const at = Number(stored.header(turnHeaders.version))
       if (at <= version) this.#remember(task, at, stored.seq)
       if (at >= version) yield { stored, lines: await this.#turns.read(stored) }
@@ -237,14 +265,18 @@ export class Reader {
     if (this.#turnSeqs.size > maxTurnSeqs) this.#turnSeqs.delete(this.#turnSeqs.keys().next().value!)
   }
 
-  #shardOf(correlation: string) {
-    const subject = this.#log.names.shard(this.#log.names.shardOf(correlation))
-    return this.#log.events.scan({ subject, ...since(correlation) })
+  /** The offset of each partition. */
+  #offsets(cursor: Cursor): number[] {
+    return offsetsOf(cursor, this.#log.partitions.length)
   }
 
-  async #stored(stored: StoredMessage): Promise<StoredEvent | undefined> {
+  async #stored(partition: number, stored: StoredMessage): Promise<StoredEvent | undefined> {
     const event = await this.#event(stored)
-    return event && toStored(stored.seq, event)
+    return event && { position: { partition, offset: stored.seq }, event }
+  }
+
+  #inPartition(task: string, offset: number, event: CloudEvent): StoredEvent {
+    return { position: { partition: this.#homeOf(correlationOf(task)).partition, offset }, event }
   }
 
   /** The event in a message; undefined if the message holds no event. */
@@ -262,15 +294,6 @@ export class Reader {
     }
   }
 }
-
-/** The log has one partition: its offsets are the sequence numbers of the stream. */
-const toSeq = (cursor: Cursor) => offsetsOf(cursor, 1)[0]!
-const toStored = (seq: number, event: CloudEvent): StoredEvent => ({ position: { partition: 0, offset: seq }, event })
-const toEntry = (seq: number, event: CloudEvent): LogEntry => ({
-  cursor: String(seq),
-  position: { partition: 0, offset: seq },
-  event,
-})
 
 const inputsOf = ({ turn }: TurnLines) => (turn.data as { inputs?: readonly CloudEvent[] } | null)?.inputs ?? []
 

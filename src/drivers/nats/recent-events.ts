@@ -1,4 +1,4 @@
-import type { StoredEvent } from '../../bus/driver.ts'
+import type { Position, StoredEvent } from '../../bus/driver.ts'
 import type { CloudEvent } from '../../event.ts'
 
 const maxEvents = 2_048
@@ -9,19 +9,19 @@ const maxEvents = 2_048
  */
 export class RecentEvents {
   /** Texts: each caller gets an event of its own. */
-  readonly #events = new Map<string, { readonly offset: number; readonly json: string }>()
+  readonly #events = new Map<string, { readonly position: Position; readonly json: string }>()
   #isAsked = false
 
-  add(offset: number, id: string, json: string): void {
+  add(position: Position, id: string, json: string): void {
     if (!this.#isAsked) return
-    this.#events.set(id, { offset, json })
+    this.#events.set(id, { position, json })
     if (this.#events.size > maxEvents) this.#events.delete(this.#events.keys().next().value!)
   }
 
   get(id: string): StoredEvent | undefined {
     this.#isAsked = true
     const found = this.#events.get(id)
-    return found && { position: { partition: 0, offset: found.offset }, event: JSON.parse(found.json) as CloudEvent }
+    return found && { position: found.position, event: JSON.parse(found.json) as CloudEvent }
   }
 
   /** Events were purged, or the log is another one. */

@@ -6,8 +6,8 @@ import { InFlightWindow, type GroupMember } from './in-flight-window.ts'
 import type { NatsDeliveryContext } from './nats-delivery.ts'
 import { durableOf } from './names.ts'
 import { OwnedShard } from './owned-shard.ts'
+import type { NatsLog } from './nats-log.ts'
 import { Ownership } from './ownership.ts'
-import type { NatsLog } from './provision.ts'
 import { PullConsumer } from './pull-consumer.ts'
 import type { Turns } from './turns.ts'
 import { WakeSchedule } from './wake-schedule.ts'
@@ -192,7 +192,8 @@ export class ShardedMember implements GroupMember {
     })
     const consumer = new PullConsumer({
       connection: this.#context.connection,
-      stream: this.#log.names.log,
+      partition: this.#log.names.partitionOf(shard),
+      stream: this.#log.streamOfShard(shard).name,
       consumer: durableOf(group, shard),
       newInbox: this.#newInbox,
       givesBack: true,

@@ -9,42 +9,47 @@ import type { MemberContext } from './sharded-member.ts'
 export class SharedMember implements GroupMember {
   readonly window: InFlightWindow
   readonly #subscription: Subscription
-  readonly #consumer: PullConsumer
+  /** One for each partition. */
+  readonly #consumers: readonly PullConsumer[]
   readonly #groups: Groups
   readonly #closed: (consumer: SharedMember) => void
   #isClosed = false
 
   constructor(
-    { context, groups, leaseMs, newInbox }: MemberContext,
+    { context, log, groups, leaseMs, newInbox }: MemberContext,
     subscription: Subscription,
     closed: (consumer: SharedMember) => void,
   ) {
     this.#subscription = subscription
     this.#groups = groups
     this.#closed = closed
-    let consumer: PullConsumer | undefined
+    let consumers: readonly PullConsumer[] = []
     const window = new InFlightWindow({
       context,
       subscription,
       ackWaitMs: leaseMs,
       readGroupFilter: () => groups.filterOf(subscription.group),
-      onRoom: () => consumer?.pull(),
+      onRoom: () => consumers.forEach(consumer => consumer.pull()),
     })
     this.window = window
-    this.#consumer = consumer = new PullConsumer({
-      connection: context.connection,
-      stream: context.names.log,
-      consumer: durableOf(subscription.group),
-      newInbox,
-      givesBack: true,
-      room: () => window.room,
-      onMessage: pulled => window.receive(pulled),
-      onMissing: () => void this.#groups.provision(this.window.group).catch(() => {}),
-    })
+    this.#consumers = consumers = log.partitions.map(
+      ({ name }, partition) =>
+        new PullConsumer({
+          connection: context.connection,
+          partition,
+          stream: name,
+          consumer: durableOf(subscription.group),
+          newInbox,
+          givesBack: true,
+          room: () => Math.ceil(window.room / log.partitions.length),
+          onMessage: pulled => window.receive(pulled),
+          onMissing: () => void this.#groups.provision(this.window.group).catch(() => {}),
+        }),
+    )
   }
 
   pause(): void {
-    this.#consumer.stop()
+    for (const consumer of this.#consumers) consumer.stop()
     this.window.pause()
   }
 
@@ -57,11 +62,11 @@ export class SharedMember implements GroupMember {
   }
 
   async onHeartbeat(): Promise<void> {
-    this.#consumer.check()
+    for (const consumer of this.#consumers) consumer.check()
   }
 
   reconnected(): void {
-    this.#consumer.restart()
+    for (const consumer of this.#consumers) consumer.restart()
   }
 
   async recreate(): Promise<void> {

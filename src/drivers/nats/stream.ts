@@ -360,6 +360,7 @@ export class Stream {
 
 export interface StreamInfo {
   readonly config: {
+    readonly subjects: readonly string[]
     readonly num_replicas: number
     /** In ns. */
     readonly duplicate_window: number

@@ -1,7 +1,7 @@
 import { correlationOf } from '../../bus/ids.ts'
 import { type OpenTurn, readCheckpoint } from './checkpoint.ts'
 import { fromToken } from './names.ts'
-import type { NatsLog } from './provision.ts'
+import type { NatsLog } from './nats-log.ts'
 import type { StoredMessage } from './stored-message.ts'
 import { msgId } from './stream.ts'
 import { type StoredTurn, decodeId, originOfTurn, taskOf, turnHeaders, type Turns } from './turns.ts'
@@ -66,11 +66,12 @@ export async function foldShard(log: NatsLog, shard: number, options: FoldOption
     open.push(...checkpoint.open)
   }
   const start = from.size > 0 ? Math.min(...from.values()) : 0
-  const until = await log.events.head()
-  const fold = new ShardFold({ live, start, until, unfinished: turns && new UnfinishedTurns(log, turns, open) })
+  const stream = log.streamOfShard(shard)
+  const until = await stream.head()
+  const fold = new ShardFold({ live, start, until, unfinished: turns && new UnfinishedTurns(stream, turns, open) })
   let read = 0
   let progressAt = performance.now()
-  for await (const stored of log.events.scanHeaders(log.names.shard(shard), start + 1, until)) {
+  for await (const stored of stream.scanHeaders(log.names.shard(shard), start + 1, until)) {
     const group = groupOfTurn(stored)
     if (stored.subject.startsWith(`${log.names.log}.e.`)) fold.published(stored)
     else if (
@@ -90,7 +91,7 @@ export async function foldShard(log: NatsLog, shard: number, options: FoldOption
   for await (const { task, group, seq } of announcedIn(log, shard, onlyGroup)) {
     fold.announcements.push(seq)
     if (known?.announcements.has(seq)) continue
-    const newest = await log.events.last(log.names.turn(task))
+    const newest = await stream.last(log.names.turn(task))
     if (newest) await fold.addNewest(log, newest, group)
   }
   return fold
@@ -126,11 +127,13 @@ export async function liveOf(
   if (newest.header(turnHeaders.end) || isSelfContained(newest)) return applyTurn(undefined, newest, group)
   const task = taskOf(newest.subject)
   const fold = new ShardFold({ live: new Map(known.state && [[task, known.state]]), start: 0, until: newest.seq })
+  const shard = log.names.shardOf(correlationOf(task))
+  const stream = log.streamOfShard(shard)
   const messages = await Array.fromAsync(
-    log.events.scan({ subject: newest.subject, from: known.at + 1, until: newest.seq }),
+    stream.scan({ subject: newest.subject, from: known.at + 1, until: newest.seq }),
   )
-  const wakes = log.names.wake(log.names.shardOf(correlationOf(task)), group)
-  for await (const stored of log.events.scan({ subject: wakes, from: newest.seq })) messages.push(stored)
+  const wakes = log.names.wake(shard, group)
+  for await (const stored of stream.scan({ subject: wakes, from: newest.seq })) messages.push(stored)
   for (const stored of messages) await fold.add(log, stored, group)
   return fold.live.get(task)
 }
@@ -165,7 +168,7 @@ export class ShardFold {
 
   async add(log: NatsLog, stored: StoredMessage, group: string): Promise<void> {
     if (stored.subject.includes('.w.')) {
-      const message = await log.events.at(stored.seq)
+      const message = await log.streamOfShard(log.names.shardIn(stored.subject)).at(stored.seq)
       if (message) applyLegacyWake(this.live, message, group)
       return
     }

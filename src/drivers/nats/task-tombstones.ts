@@ -1,5 +1,5 @@
 import { correlationOf, mintedAt } from '../../bus/ids.ts'
-import type { NatsLog } from './provision.ts'
+import type { NatsLog } from './nats-log.ts'
 
 /*
  * Purging a journal removes its fence, so version 0 would be accepted again. So the ids of finished tasks are kept for another

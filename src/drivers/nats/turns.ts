@@ -1,13 +1,15 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout } from 'node:timers/promises'
 import type { Commit, TaskJournal } from '../../bus/driver.ts'
+import { correlationOf } from '../../bus/ids.ts'
 import { TidingsError } from '../../errors.ts'
 import type { CloudEvent } from '../../event.ts'
 import type { Blobs } from './blobs.ts'
 import type { LogConnection } from './connection.ts'
-import { duplicateWindowMs, type NatsLog } from './provision.ts'
+import type { NatsLog } from './nats-log.ts'
+import { duplicateWindowMs } from './provision.ts'
 import type { StoredMessage } from './stored-message.ts'
-import { type Message, msgId } from './stream.ts'
+import { type Message, msgId, type Stream } from './stream.ts'
 import type { RecentEvents } from './recent-events.ts'
 import type { TaskTombstones } from './task-tombstones.ts'
 
@@ -111,11 +113,10 @@ export class Turns {
     repairOf: (newest: StoredMessage) => TurnRepair,
   ): Promise<TaskJournal & { readonly newest?: StoredMessage }> {
     const subject = this.#log.names.turn(task)
-    const newest = await this.#log.events.last(subject)
+    const newest = await this.#streamOf(task).last(subject)
     if (!newest) return { records: [] }
     let head = headOf(newest)
-    const messages =
-      head.version === 1 || head.snapshotAt === newest.seq ? [newest] : await this.#messages(subject, head)
+    const messages = head.version === 1 || head.snapshotAt === newest.seq ? [newest] : await this.#messages(task, head)
     if (head.origin === 0) head = { ...head, origin: messages[0]!.seq }
     const records: CloudEvent[] = []
     let snapshot: TaskJournal['snapshot']
@@ -135,7 +136,7 @@ export class Turns {
 
   /** The newest turn of each task of a correlation. */
   async newestOf(correlation: string): Promise<CloudEvent[]> {
-    const newest = await this.#log.events.lastOfEach(this.#log.names.turnsOf(correlation))
+    const newest = await this.#log.streamOf(correlation).lastOfEach(this.#log.names.turnsOf(correlation))
     return Promise.all(newest.map(async stored => (await this.read(stored)).turn))
   }
 
@@ -152,7 +153,7 @@ export class Turns {
     if (!(await this.#isDecidedById(stored, turn.correlationid, left))) {
       if (onlyRecent) return
       const subject = `${this.#log.names.log}.e.${this.#log.names.shardOf(turn.correlationid)}.>`
-      for await (const { header } of this.#log.events.scan({ subject, from, page: 16 })) {
+      for await (const { header } of this.#log.streamOf(turn.correlationid).scan({ subject, from, page: 16 })) {
         left.delete(decodeId(header(msgId)))
         if (left.size === 0) return
       }
@@ -166,15 +167,15 @@ export class Turns {
    */
   async #isDecidedById(stored: StoredMessage, correlationid: string, left: Map<string, unknown>): Promise<boolean> {
     if (!mayBeKnownById(stored)) return false
-    const { events, names } = this.#log
-    const subject = names.event({ correlationid, type: 'lookup' })
+    const stream = this.#log.streamOf(correlationid)
+    const subject = this.#log.names.event({ correlationid, type: 'lookup' })
     await Promise.all(
       [...left.keys()].map(async id => {
-        if ((await events.find(subject, encodeId(id))) !== undefined) left.delete(id)
+        if ((await stream.find(subject, encodeId(id))) !== undefined) left.delete(id)
       }),
     )
     if (left.size === 0) return true
-    const { ts, config } = await events.info()
+    const { ts, config } = await stream.info()
     return Date.parse(ts) - stored.at < config.duplicate_window / 1e6 - clockSkewMs
   }
 
@@ -189,7 +190,7 @@ export class Turns {
       head = noTurn
     }
     if (!head || head.version < expect) {
-      const newest = await this.#log.events.last(this.#log.names.turn(task))
+      const newest = await this.#streamOf(task).last(this.#log.names.turn(task))
       head = newest ? headOf(newest) : noTurn
       this.#remember(task, head)
     }
@@ -198,18 +199,19 @@ export class Turns {
 
   /** Undefined on a conflict. After a lost answer the newest turn shows whether this one was stored. */
   async #store(task: string, head: Head, message: Message): Promise<number | undefined> {
+    const stream = this.#streamOf(task)
     let wasSent = false
     const ownSeq = (newest: StoredMessage | undefined) =>
       newest?.header(turnHeaders.by) === message.headers[turnHeaders.by] ? newest!.seq : undefined
     return this.#connection.retryUntilAnswered(async () => {
       if (wasSent) {
-        const newest = await this.#log.events.last(message.subject)
+        const newest = await stream.last(message.subject)
         if (ownSeq(newest) !== undefined || (newest?.seq ?? 0) !== head.seq) return ownSeq(newest)
       }
       wasSent = true
-      const seq = await this.storeAfter(head.seq, message)
+      const seq = await this.storeAfter(stream, head.seq, message)
       if (seq !== undefined) return seq
-      return ownSeq(await this.#log.events.last(message.subject))
+      return ownSeq(await stream.last(message.subject))
     })
   }
 
@@ -239,8 +241,8 @@ export class Turns {
   }
 
   /** Stores a turn only after the turn that its writer saw. Undefined on a conflict. */
-  protected storeAfter(seq: number, message: Message): Promise<number | undefined> {
-    return this.#log.events.appendAfter(seq, message)
+  protected storeAfter(stream: Stream, seq: number, message: Message): Promise<number | undefined> {
+    return stream.appendAfter(seq, message)
   }
 
   protected async publishEvents(events: Commit['events'], givesUp: () => boolean): Promise<void> {
@@ -249,8 +251,11 @@ export class Turns {
 
   async #publish(event: CloudEvent, json: string): Promise<void> {
     const headers = { [msgId]: encodeId(event.id) }
-    const { seq, duplicate } = await this.#log.events.append(this.#log.names.event(event), json, headers)
-    if (!duplicate) this.#recent.add(seq, event.id, json)
+    const shard = this.#log.names.shardOf(event.correlationid)
+    const stream = this.#log.streamOfShard(shard)
+    const { seq, duplicate } = await stream.append(this.#log.names.event(event), json, headers)
+    const position = { partition: this.#log.names.partitionOf(shard), offset: seq }
+    if (!duplicate) this.#recent.add(position, event.id, json)
   }
 
   /**
@@ -269,10 +274,11 @@ export class Turns {
   }
 
   /** The turns from the newest snapshot; retries while a replica lags. */
-  async #messages(subject: string, head: Head): Promise<StoredMessage[]> {
+  async #messages(task: string, head: Head): Promise<StoredMessage[]> {
     const from = head.origin || head.snapshotAt || 1
+    const [stream, subject] = [this.#streamOf(task), this.#log.names.turn(task)]
     for (;;) {
-      const messages = await Array.fromAsync(this.#log.events.scan({ subject, from, until: head.seq }))
+      const messages = await Array.fromAsync(stream.scan({ subject, from, until: head.seq }))
       if (messages.at(-1)?.seq === head.seq) return messages
     }
   }
@@ -289,6 +295,10 @@ export class Turns {
       events: events.map(json => ({ event: JSON.parse(json) as CloudEvent, json })),
       ...(snapshot !== undefined && { snapshot }),
     }
+  }
+
+  #streamOf(task: string): Stream {
+    return this.#log.streamOf(correlationOf(task))
   }
 
   #remember(task: string, head: Head): void {

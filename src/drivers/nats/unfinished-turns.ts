@@ -1,8 +1,8 @@
 import { TidingsError, textOf } from '../../errors.ts'
 import { log as logger } from '../../bus/telemetry/log.ts'
 import type { OpenTurn } from './checkpoint.ts'
-import type { NatsLog } from './provision.ts'
 import type { StoredMessage } from './stored-message.ts'
+import type { Stream } from './stream.ts'
 import { taskOf, turnHeaders, type Turns } from './turns.ts'
 
 /** A turn whose body was not read yet. */
@@ -19,7 +19,7 @@ const readAtOnce = 64
  * so counting them is enough. Only what is left is looked up in the body of the turn.
  */
 export class UnfinishedTurns {
-  readonly #log: NatsLog
+  readonly #stream: Stream
   readonly #turns: Turns
   /** By the id of the turn: its body was not read yet. */
   #counted = new Map<string, CountedTurn>()
@@ -28,8 +28,9 @@ export class UnfinishedTurns {
   /** The sequence of the turn, by the id of its missing event. */
   readonly #missing = new Map<string, number>()
 
-  constructor(log: NatsLog, turns: Turns, open: readonly OpenTurn[]) {
-    this.#log = log
+  /** `stream`: of the shard. */
+  constructor(stream: Stream, turns: Turns, open: readonly OpenTurn[]) {
+    this.#stream = stream
     this.#turns = turns
     for (const [seq, missing] of open) this.#expect(seq, missing)
   }
@@ -82,7 +83,7 @@ export class UnfinishedTurns {
   }
 
   async #eventsOf(seq: number): Promise<string[]> {
-    const stored = await this.#log.events.at(seq)
+    const stored = await this.#stream.at(seq)
     if (!stored) return []
     try {
       return (await this.#turns.read(stored)).events.map(({ event }) => event.id)

@@ -1,7 +1,7 @@
 import { setTimeout } from 'node:timers/promises'
 import type { Commit, Driver } from '../../bus/driver.ts'
 import { openWithTurns, type NatsDriverOptions } from '../../drivers/nats/index.ts'
-import type { Message } from '../../drivers/nats/stream.ts'
+import type { Message, Stream } from '../../drivers/nats/stream.ts'
 import { Turns, type TurnsContext } from '../../drivers/nats/turns.ts'
 
 export interface NatsFaults {
@@ -31,9 +31,9 @@ class FaultyTurns extends Turns {
     if (!this.#faults.dropRepair) await super.complete(...args)
   }
 
-  protected override async storeAfter(seq: number, message: Message): Promise<number | undefined> {
-    if (!this.#faults.dropFence) return super.storeAfter(seq, message)
-    return (await this.#context.log.events.append(message.subject, message.body, message.headers)).seq
+  protected override async storeAfter(stream: Stream, seq: number, message: Message): Promise<number | undefined> {
+    if (!this.#faults.dropFence) return super.storeAfter(stream, seq, message)
+    return (await stream.append(message.subject, message.body, message.headers)).seq
   }
 
   protected override async publishEvents(events: Commit['events'], givesUp: () => boolean): Promise<void> {

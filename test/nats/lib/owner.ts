@@ -1,7 +1,7 @@
 import { Blobs } from '../../../src/drivers/nats/blobs.ts'
 import type { LogConnection } from '../../../src/drivers/nats/connection.ts'
 import { OwnedShard } from '../../../src/drivers/nats/owned-shard.ts'
-import type { NatsLog } from '../../../src/drivers/nats/provision.ts'
+import { NatsLog } from '../../../src/drivers/nats/nats-log.ts'
 import { RecentEvents } from '../../../src/drivers/nats/recent-events.ts'
 import { TaskTombstones } from '../../../src/drivers/nats/task-tombstones.ts'
 import type { Stream } from '../../../src/drivers/nats/stream.ts'
@@ -64,7 +64,11 @@ export function owner(
         }
       },
     })
-  const mine: NatsLog = { ...log, events: stepwise(log.events, 'events'), state: stepwise(log.state, 'state') }
+  const mine = new NatsLog({
+    ...log,
+    partitions: log.partitions.map(stream => stepwise(stream, 'events')),
+    state: stepwise(log.state, 'state'),
+  })
   const turns = new Turns({
     connection,
     log: mine,
