@@ -3,7 +3,7 @@
  * no sequence further than its next item.
  */
 export async function* mergeSorted<T>(
-  sequences: readonly AsyncIterator<T>[],
+  sequences: readonly AsyncGenerator<T>[],
   keyOf: (item: T) => number,
 ): AsyncGenerator<{ readonly source: number; readonly item: T }> {
   const next = await Promise.all(sequences.map(sequence => sequence.next()))
@@ -21,6 +21,6 @@ export async function* mergeSorted<T>(
       next[source] = await sequences[source]!.next()
     }
   } finally {
-    await Promise.all(sequences.map(sequence => sequence.return?.()))
+    await Promise.all(sequences.map(sequence => sequence.return(undefined)))
   }
 }

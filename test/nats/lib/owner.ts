@@ -64,15 +64,19 @@ export function owner(
         }
       },
     })
+  const { names, identity, replicas, blobs } = log
   const mine = new NatsLog({
-    ...log,
+    names,
+    identity,
+    replicas,
+    blobs,
     partitions: log.partitions.map(stream => stepwise(stream, 'events')),
     state: stepwise(log.state, 'state'),
   })
   const turns = new Turns({
     connection,
     log: mine,
-    blobs: new Blobs(connection, log.names, log.blobs),
+    blobs: new Blobs(connection, names, blobs),
     tombstones: new TaskTombstones(mine),
     recent: new RecentEvents(),
   })
