@@ -18,12 +18,10 @@ export const openFaultyNats = (options: NatsDriverOptions, faults: NatsFaults): 
   openWithTurns(options, context => new FaultyTurns(context, faults))
 
 class FaultyTurns extends Turns {
-  readonly #context: TurnsContext
   readonly #faults: NatsFaults
 
   constructor(context: TurnsContext, faults: NatsFaults) {
     super(context)
-    this.#context = context
     this.#faults = faults
   }
 
