@@ -1,6 +1,5 @@
 import { setTimeout } from 'node:timers/promises'
 import type { Now } from '../../bus/clock.ts'
-import { formatCursor } from '../../bus/cursor.ts'
 import type {
   BlobStore,
   AppendResult,
@@ -43,7 +42,7 @@ import { ShardedMember } from './sharded-member.ts'
 import { SharedMember } from './shared-member.ts'
 import { Signals } from './signals.ts'
 import type { StoredMessage } from './stored-message.ts'
-import type { TurnRepair, Turns, TurnsContext } from './turns.ts'
+import { leastRepairOf, type Turns, type TurnsContext } from './turns.ts'
 
 /** Longer than any request can be redelivered. */
 const claimTtl = '2160h'
@@ -56,9 +55,6 @@ export interface DriverSettings {
 }
 
 const retryDelayMs = 500
-
-const leastRepair = (repairs: readonly TurnRepair[]): TurnRepair =>
-  repairs.includes('none') ? 'none' : repairs.includes('recent') ? 'recent' : 'all'
 
 /** A log on NATS JetStream. `docs/nats.md` describes its layout. */
 export class NatsDriver implements Driver {
@@ -221,9 +217,7 @@ export class NatsDriver implements Driver {
   }
 
   head() {
-    return this.#calls.run(async () =>
-      formatCursor(await Promise.all(this.#log.partitions.map(stream => stream.head()))),
-    )
+    return this.#calls.run(() => this.#log.head())
   }
 
   async *follow(after: Cursor, filter: Filter | undefined, signal: AbortSignal) {
@@ -237,7 +231,7 @@ export class NatsDriver implements Driver {
       const owners = this.#ownersOf(this.#log.names.shardOf(correlationOf(task)))
       const views = owners.map(owned => owned.openView())
       try {
-        const repairOf = (newest: StoredMessage) => leastRepair(owners.map(owned => owned.repairOf(newest)))
+        const repairOf = (newest: StoredMessage) => leastRepairOf(owners.map(owned => owned.repairOf(newest)))
         const { newest, ...journal } = await this.#turns.journal(task, repairOf)
         // Another process may have continued this task.
         if (newest) owners.forEach((owned, i) => owned.turnStored(task, newest, views[i]!))

@@ -1,3 +1,5 @@
+import { formatCursor } from '../../bus/cursor.ts'
+import type { Cursor } from '../../bus/driver.ts'
 import type { Names } from './names.ts'
 import type { Stream } from './stream.ts'
 
@@ -28,6 +30,11 @@ export class NatsLog {
     this.partitions = partitions
     this.state = state
     this.blobs = blobs
+  }
+
+  /** Covers everything that is stored now. */
+  async head(): Promise<Cursor> {
+    return formatCursor(await Promise.all(this.partitions.map(stream => stream.head())))
   }
 
   streamOfShard(shard: number): Stream {

@@ -327,6 +327,9 @@ export interface KnownRepair {
 /** Which events of a turn may be missing: none, those of a turn of the last minutes, or those of any turn. */
 export type TurnRepair = 'none' | 'recent' | 'all'
 
+export const leastRepairOf = (repairs: readonly TurnRepair[]): TurnRepair =>
+  repairs.includes('none') ? 'none' : repairs.includes('recent') ? 'recent' : 'all'
+
 /** Whether the server may still know the ids of the events of a turn. */
 const mayBeKnownById = ({ at }: StoredMessage) => Date.now() - at < duplicateWindowMs
 
