@@ -43,25 +43,12 @@ export interface CloudEvent<T = unknown> {
   readonly data: T
 }
 
+type SetByTheBus = 'specversion' | 'time' | 'datacontenttype' | 'dataref'
+
 /** The attributes that a publisher sets; the bus fills in the rest. */
-export interface Draft<T = unknown> {
-  type: string
-  data: T
-  id?: string
-  source?: string
-  subject?: string
-  tenant?: string
-  user?: string
-  correlationid?: string
-  causationid?: string
-  target?: string
-  replyto?: string
-  call?: string
-  deadline?: string
-  hops?: number
-  traceparent?: string
-  replay?: string
-  retryof?: string
+export interface Draft<T = unknown> extends Partial<Omit<CloudEvent, SetByTheBus | 'type' | 'data'>> {
+  readonly type: string
+  readonly data: T
 }
 
 /** A named, typed kind of event: `const paid = event('order.paid', schema)`. */

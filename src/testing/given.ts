@@ -116,10 +116,8 @@ export class Scenario {
   async emits(expected: readonly Expected[]): Promise<readonly CloudEvent[]> {
     const emitted = await this.emitted()
     const seen = emitted.map((event, i) => pick(event, expected[i]))
-    deepStrictEqual(
-      seen,
-      expected.map(each => ({ ...each })),
-    )
+    const wanted = expected.map(each => ({ ...each }))
+    deepStrictEqual(seen, wanted)
     return emitted
   }
 
@@ -170,16 +168,7 @@ export class Scenario {
 function answer(target: string, [tool, agent]: [string, string], data: unknown): ScenarioStep {
   return (open, { program }) => {
     const call = find(open, each => each.target === target && each.type !== 'model.invoke', target)
-    const type = call.type === 'agent.invoke' ? agent : tool
-    return recorded({
-      id: resultId(call.id),
-      type,
-      call: call.id,
-      causationid: call.id,
-      target: program,
-      correlationid,
-      data,
-    })
+    return answerTo(call, program, call.type === 'agent.invoke' ? agent : tool, data)
   }
 }
 
@@ -187,17 +176,12 @@ function modelAnswer(answer: Pick<ModelResult, 'text' | 'toolCalls' | 'finish' |
   return (open, { program }) => {
     const call = find(open, each => each.type === 'model.invoke', 'the model')
     const data: ModelResult = { model: call.target, usage: { input: 0, output: 0 }, ...answer }
-    return recorded({
-      id: resultId(call.id),
-      type: 'model.result',
-      call: call.id,
-      causationid: call.id,
-      target: program,
-      correlationid,
-      data,
-    })
+    return answerTo(call, program, 'model.result', data)
   }
 }
+
+const answerTo = ({ id }: OpenCall, target: string, type: string, data: unknown): CloudEvent =>
+  recorded({ id: resultId(id), type, call: id, causationid: id, target, correlationid, data })
 
 /** As the log stores it: a Date becomes a text. */
 const recorded = (draft: Draft): CloudEvent =>

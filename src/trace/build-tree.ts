@@ -3,10 +3,9 @@ import { callOfApproval, parseId, taskId } from '../bus/ids.ts'
 import { routedType } from '../bus/routed.ts'
 import { isInvocation } from '../tasks/fork.ts'
 import type { Turn } from '../tasks/program.ts'
-import { turnType } from '../tasks/turn.ts'
 import { usageOf } from './outcome.ts'
 import { publisherOf } from './publisher.ts'
-import type { TraceAnswer, Branch, Trace, TraceNode, TraceTask } from './tree.ts'
+import { turnIn, type TraceAnswer, type Branch, type Trace, type TraceNode, type TraceTask } from './tree.ts'
 
 type Unit = TraceNode | TraceTask
 
@@ -24,11 +23,11 @@ export function buildTraceTree(events: readonly CloudEvent[]): Trace {
   const nodes = new Map<string, TraceNode>()
   const requestOf = (event: CloudEvent) => requestId(event, byId)
   for (const event of all)
-    if (!turnOf(event) && requestOf(event) === undefined) nodes.set(event.id, nodeOf(event, tasks))
+    if (!turnIn(event) && requestOf(event) === undefined) nodes.set(event.id, nodeOf(event, tasks))
   for (const [id, node] of nodes) node.gatedCall = nodes.get(callOfApproval(id) ?? '')
   for (const event of all) {
     const request = requestOf(event)
-    if (request === undefined || turnOf(event)) continue
+    if (request === undefined || turnIn(event)) continue
     const node = nodes.get(request)!
     if (event.call === request) node.answers.push({ event, verdict: verdict(event, tasks, closed) })
     else node.cancellation = event
@@ -38,7 +37,7 @@ export function buildTraceTree(events: readonly CloudEvent[]): Trace {
   const holder = (id: string | undefined): Unit | undefined => {
     const event = id === undefined ? undefined : byId.get(id)
     if (!event) return undefined
-    return turnOf(event) ? tasks.get(parseId(event.id)!.task) : nodes.get(requestOf(event) ?? event.id)
+    return turnIn(event) ? tasks.get(parseId(event.id)!.task) : nodes.get(requestOf(event) ?? event.id)
   }
   const starts = startsOf(tasks, all)
   const parents = new Map<Unit, Unit | undefined>()
@@ -55,18 +54,11 @@ export function buildTraceTree(events: readonly CloudEvent[]): Trace {
   return trace
 }
 
-/** The turn in an event; undefined for other events, and for a turn whose data is gone. */
-function turnOf(event: CloudEvent): Turn | undefined {
-  if (event.type !== turnType || parseId(event.id)?.ordinal !== undefined || !parseId(event.id)) return undefined
-  const turn = event.data as Partial<Turn> | null
-  return Array.isArray(turn?.inputs) && Array.isArray(turn.emits) ? (turn as Turn) : undefined
-}
-
 /** The tasks with at least one turn or event, with the data of their turns. */
 function tasksOf(events: readonly CloudEvent[]): Map<string, TraceTask> {
   const tasks = new Map<string, TraceTask>()
   for (const event of events) {
-    const turn = turnOf(event)
+    const turn = turnIn(event)
     const id = turn ? parseId(event.id)!.task : emitterOf(event)?.task
     if (id === undefined) continue
     let task = tasks.get(id)
@@ -115,7 +107,7 @@ function requestId(event: CloudEvent, byId: ReadonlyMap<string, CloudEvent>): st
       ? event.id.slice(0, -':cancel'.length)
       : undefined
   const request = id === undefined ? undefined : byId.get(id)
-  return request && !isAnswer(request) && !turnOf(request) && asks(request) ? id : undefined
+  return request && !isAnswer(request) && !turnIn(request) && asks(request) ? id : undefined
 }
 
 /** Whether an event can be a request: an event that a task emitted, or the approval that a tool call waits for. */
@@ -129,7 +121,7 @@ function closedCalls(tasks: ReadonlyMap<string, TraceTask>): Map<string, string>
   const closed = new Map<string, string>()
   for (const task of tasks.values())
     for (const event of task.turns)
-      for (const { id, call } of turnOf(event)!.inputs)
+      for (const { id, call } of turnIn(event)!.inputs)
         if (call !== undefined && parseId(call)?.task === task.id && !closed.has(call)) closed.set(call, id)
   return closed
 }
@@ -152,7 +144,7 @@ function startsOf(tasks: ReadonlyMap<string, TraceTask>, events: readonly CloudE
   for (const { id, type, target, correlationid } of events)
     if (isInvocation(type) && target !== undefined) starts.set(taskId(correlationid, target, id), id)
   for (const { id, turns } of tasks.values()) {
-    const first = turns[0] && turnOf(turns[0])
+    const first = turns[0] && turnIn(turns[0])
     if (first?.version !== 1 || !first.inputs[0]) continue
     const start = first.inputs[0]
     starts.set(id, start.type === routedType ? firstRoutedInput(turns, known, start) : start.id)
@@ -163,7 +155,7 @@ function startsOf(tasks: ReadonlyMap<string, TraceTask>, events: readonly CloudE
 /** The first event of the trace that was routed to a workflow instance. An event of another correlation may have started it. */
 function firstRoutedInput(turns: readonly CloudEvent[], known: ReadonlySet<string>, start: CloudEvent): string {
   for (const event of turns)
-    for (const { type, id } of turnOf(event)!.inputs) if (type === routedType && known.has(id)) return id
+    for (const { type, id } of turnIn(event)!.inputs) if (type === routedType && known.has(id)) return id
   return start.id
 }
 

@@ -1,11 +1,12 @@
 import type { Bus } from '../bus/bus.ts'
 import type { Position } from '../bus/driver.ts'
-import { correlationOf, parseId } from '../bus/ids.ts'
+import { correlationOf } from '../bus/ids.ts'
 import { notOnLog } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import type { TaskEnd, Turn } from '../tasks/program.ts'
 import { turnType } from '../tasks/turn.ts'
 import { eventsAt } from './index/events.ts'
+import { turnIn } from './tree.ts'
 
 /* Events and tasks with all their data, including data in blobs. */
 
@@ -106,13 +107,6 @@ async function readTurnDetails(
     if (event) emitted.push(await bus.resolveIfStored(event))
   }
   return { id, position, ...turn, inputs, emitted }
-}
-
-/** The turn in an event. Outside publishers may publish any data under the type of turns. */
-function turnIn({ id, type, data }: CloudEvent): Turn | undefined {
-  const turn = data as Partial<Turn> | null
-  const isTurn = type === turnType && parseId(id) && Array.isArray(turn?.inputs) && Array.isArray(turn.emits)
-  return isTurn ? (turn as Turn) : undefined
 }
 
 function openCalls(turns: readonly TurnDetails[]): TaskDetails['waitsFor'] {

@@ -1,6 +1,8 @@
 import type { CloudEvent } from '../event.ts'
+import { parseId } from '../bus/ids.ts'
 import { routedEventIn, routedType } from '../bus/routed.ts'
-import type { TaskEnd } from '../tasks/program.ts'
+import type { TaskEnd, Turn } from '../tasks/program.ts'
+import { turnType } from '../tasks/turn.ts'
 
 /*
  * A user action as a tree. An event contains the events that it caused. A task contains the events that it emitted, in log order, so that
@@ -56,6 +58,14 @@ export interface TraceTask extends Branch {
 export function linkOf({ event }: TraceNode): { correlation: string; from: string } | undefined {
   const fed = event.type === routedType ? routedEventIn(event) : undefined
   return fed && { correlation: event.correlationid, from: fed.correlationid }
+}
+
+/** The turn in an event. Its data may be gone, and outside publishers may publish any data under the type of turns. */
+export function turnIn({ id, type, data }: CloudEvent): Turn | undefined {
+  const parsed = type === turnType ? parseId(id) : undefined
+  const turn = data as Partial<Turn> | null
+  const isTurn = parsed && parsed.ordinal === undefined && Array.isArray(turn?.inputs) && Array.isArray(turn.emits)
+  return isTurn ? (turn as Turn) : undefined
 }
 
 export interface TraceUsage {

@@ -6,12 +6,11 @@ import type { CloudEvent } from '../event.ts'
 import { asRequested } from '../tasks/effects.ts'
 import type { MessageRef, ModelDefinition, ModelRequest } from '../tasks/conversation.ts'
 import { inputOf, type Turn } from '../tasks/program.ts'
-import { turnType } from '../tasks/turn.ts'
 import { eventsAt, withData } from './index/events.ts'
 import type { Index } from './index/lookup.ts'
 import { usageOf } from './outcome.ts'
 import { publisherOf, type PublisherKind } from './publisher.ts'
-import type { TraceUsage } from './tree.ts'
+import { turnIn, type TraceUsage } from './tree.ts'
 
 /*
  * Explains an event by the chain of its causes, back to the event from outside. A turn contains its inputs, including those that are
@@ -169,9 +168,7 @@ class EventReader {
     const id = parseId(event.id)
     if (!id || id.suffix !== undefined) return undefined
     const turn = id.ordinal === undefined ? event : await this.byId(turnId(id.task, id.version))
-    return turn?.type === turnType && Array.isArray((turn.data as Turn | null)?.inputs)
-      ? (turn as CloudEvent<Turn>)
-      : undefined
+    return turn && turnIn(turn) && (turn as CloudEvent<Turn>)
   }
 
   async inputOrEvent(id: string, turn: CloudEvent<Turn> | undefined): Promise<CloudEvent | undefined> {
