@@ -5,18 +5,10 @@ import type { Driver } from '../../bus/driver.ts'
 import { shardOf } from '../../bus/ids.ts'
 import { until } from '../wait.ts'
 import { done, entries, entry, ids } from './entries.ts'
+import { settled, slow } from './groups.ts'
 import type { Cases, Member } from './world.ts'
 
-/** Moving shards takes as long as members need to notice each other. */
-const slow = { within: 20_000 }
-
 const mode = 'sharded'
-
-const settled = (driver: Driver) =>
-  until(async () => (await driver.listGroups()).find(g => g.group === 'jobs')?.lag === 0, {
-    ...slow,
-    what: 'lag 0',
-  })
 
 const shardsOf = (driver: Driver, deliveries: Member['deliveries']) =>
   new Set(deliveries.map(d => shardOf(d.event.correlationid, driver.shards)))
@@ -42,21 +34,6 @@ export const sharded: Cases = {
     await driver.publish(sent)
     await settled(driver)
     expect(ids(member.deliveries).toSorted()).toEqual(ids(sent).toSorted())
-  },
-
-  'a group has members as long as one of them is there': async world => {
-    const [a, b] = [await world.open(), await world.open()]
-    expect(await a.hasMembers('jobs')).toBe(false)
-    await b.createGroup({ group: 'jobs', mode, filter: [{ types: ['job.>'] }], from: 'now' })
-    expect(await a.hasMembers('jobs')).toBe(false)
-    const { consumer } = await world.join(b, { mode })
-    const other = await world.join(b, { mode })
-    expect(await a.hasMembers('jobs')).toBe(true)
-    expect(await a.hasMembers('others')).toBe(false)
-    await consumer.close()
-    expect(await a.hasMembers('jobs')).toBe(true)
-    await other.consumer.close()
-    expect(await a.hasMembers('jobs')).toBe(false)
   },
 
   'shards are spread over members, and each event goes to the owner of its shard': async world => {

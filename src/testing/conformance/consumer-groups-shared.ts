@@ -1,32 +1,12 @@
 import { setImmediate as breath, setTimeout as pause } from 'node:timers/promises'
 import { expect } from 'vitest'
-import type { Delivery, Driver } from '../../bus/driver.ts'
+import type { Delivery } from '../../bus/driver.ts'
 import { until } from '../wait.ts'
 import { discard, done, entries, entry, ids, park } from './entries.ts'
+import { settled } from './groups.ts'
 import type { Cases } from './world.ts'
 
-/** Waits until the group has settled everything. */
-const settled = (driver: Driver, group = 'jobs', within = 10_000) =>
-  until(async () => (await driver.listGroups()).find(g => g.group === group)?.lag === 0, {
-    within,
-    what: `lag 0 of group ${group}`,
-  })
-
 export const shared: Cases = {
-  'a group has members as long as one of them is there': async world => {
-    const [a, b] = [await world.open(), await world.open()]
-    expect(await a.hasMembers('jobs')).toBe(false)
-    await b.createGroup({ group: 'jobs', mode: 'shared', filter: [{ types: ['job.>'] }], from: 'now' })
-    expect(await a.hasMembers('jobs')).toBe(false)
-    const { consumer } = await world.join(b)
-    const other = await world.join(b)
-    await until(() => a.hasMembers('jobs'))
-    await consumer.close()
-    await until(() => a.hasMembers('jobs'))
-    await other.consumer.close()
-    await until(async () => !(await a.hasMembers('jobs')))
-  },
-
   'each event goes to exactly one member': async world => {
     const [a, b] = [await world.open(), await world.open()]
     const members = [await world.join(a, { on: () => done }), await world.join(b, { on: () => done })]

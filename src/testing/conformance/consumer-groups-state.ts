@@ -1,27 +1,45 @@
 import { expect } from 'vitest'
-import type { Driver } from '../../bus/driver.ts'
 import { until } from '../wait.ts'
 import { done, entries, entry } from './entries.ts'
+import { settled, stateOf } from './groups.ts'
 import type { Cases } from './world.ts'
 
-const state = async (driver: Driver, group = 'jobs') => (await driver.listGroups()).find(g => g.group === group)
+const membership = (mode: 'shared' | 'sharded'): Cases => ({
+  [`${mode}: a group has members as long as one of them is there`]: async world => {
+    const [a, b] = [await world.open(), await world.open()]
+    expect(await a.hasMembers('jobs')).toBe(false)
+    await b.createGroup({ group: 'jobs', mode, filter: [{ types: ['job.>'] }], from: 'now' })
+    expect(await a.hasMembers('jobs')).toBe(false)
+    const { consumer } = await world.join(b, { mode })
+    const other = await world.join(b, { mode })
+    await until(() => a.hasMembers('jobs'))
+    expect(await a.hasMembers('others')).toBe(false)
+    await consumer.close()
+    await until(() => a.hasMembers('jobs'))
+    await other.consumer.close()
+    await until(async () => !(await a.hasMembers('jobs')))
+  },
+})
 
 export const groupState: Cases = {
+  ...membership('shared'),
+  ...membership('sharded'),
+
   'a group says how far it is behind, and what is in flight': async world => {
     const [driver, other] = [await world.open(), await world.open()]
     expect(await driver.listGroups()).toEqual([])
     const member = await world.join(driver, { maxInFlight: 4 })
-    expect(await state(driver)).toEqual({ group: 'jobs', mode: 'shared', lag: 0, inFlight: 0 })
+    expect(await stateOf(driver)).toEqual({ group: 'jobs', mode: 'shared', lag: 0, inFlight: 0 })
     await driver.publish(entries(10))
     await until(() => member.deliveries.length === 4)
-    expect(await state(driver)).toEqual({ group: 'jobs', mode: 'shared', lag: 10, inFlight: 4 })
-    expect(await state(other)).toEqual(await state(driver))
+    expect(await stateOf(driver)).toEqual({ group: 'jobs', mode: 'shared', lag: 10, inFlight: 4 })
+    expect(await stateOf(other)).toEqual(await stateOf(driver))
     for (const delivery of member.deliveries.slice(0, 3)) await delivery.settle(done)
     await until(() => member.deliveries.length === 7)
-    expect(await state(driver)).toMatchObject({ lag: 7, inFlight: 4 })
+    expect(await stateOf(driver)).toMatchObject({ lag: 7, inFlight: 4 })
     await world.join(driver, { group: 'shards', mode: 'sharded', on: () => done })
-    await until(async () => (await state(driver, 'shards'))?.lag === 0)
-    expect(await state(driver, 'shards')).toMatchObject({ mode: 'sharded', inFlight: 0 })
+    await settled(driver, 'shards')
+    expect(await stateOf(driver, 'shards')).toMatchObject({ mode: 'sharded', inFlight: 0 })
   },
 
   'a group keeps its lag while no member is there': async world => {
@@ -30,7 +48,7 @@ export const groupState: Cases = {
     await driver.publish(entries(3))
     await world.close(driver)
     await other.publish(entries(2))
-    expect(await state(other)).toMatchObject({ lag: 5 })
+    expect(await stateOf(other)).toMatchObject({ lag: 5 })
   },
 
   'the lag is never less than what matches and is not settled, and 0 when all of it is': async world => {
@@ -39,11 +57,11 @@ export const groupState: Cases = {
     const member = await world.join(driver, { maxInFlight: 100 })
     await driver.publish(mixed)
     await until(() => member.deliveries.length === 10)
-    const lag = (await state(driver))!.lag
+    const lag = (await stateOf(driver))!.lag
     expect(lag).toBeGreaterThanOrEqual(10)
     expect(lag).toBeLessThanOrEqual(40)
     for (const delivery of member.deliveries) await delivery.settle(done)
     await driver.publish([entry({ type: 'other' })])
-    await until(async () => (await state(driver))!.lag === 0)
+    await settled(driver)
   },
 }

@@ -2,9 +2,8 @@ import { expect } from 'vitest'
 import type { DeferredDelivery, Driver, DeliveryOutcome } from '../../bus/driver.ts'
 import { collect, until } from '../wait.ts'
 import { discard, done, entries, entry, ids, park, retry } from './entries.ts'
+import { settled } from './groups.ts'
 import type { Cases, Member, World } from './world.ts'
-
-const state = async (driver: Driver, group = 'jobs') => (await driver.listGroups()).find(g => g.group === group)
 
 /** A member that settles the first delivery of an event with the outcome in its data, and the next one as done. */
 const obedient = (world: World, driver: Driver): Promise<Member> => {
@@ -96,7 +95,7 @@ export const deadLetters: Cases = {
     expect(await driver.redeliver({ id: first!.id })).toBe(0)
     await driver.publish([withOutcome(done)])
     await until(() => member.deliveries.length === 3)
-    await until(async () => (await state(driver))?.lag === 0)
+    await settled(driver)
   },
 
   'what is redelivered while no member is there waits for one': async world => {

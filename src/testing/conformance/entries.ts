@@ -1,6 +1,6 @@
 import { randomUUIDv7 } from 'node:crypto'
 import { emitId, correlationOf, taskId, turnId } from '../../bus/ids.ts'
-import type { AppendResult, Commit, Driver, EncodedEvent, DeliveryOutcome } from '../../bus/driver.ts'
+import type { AppendResult, Commit, EncodedEvent, DeliveryOutcome } from '../../bus/driver.ts'
 import type { Reason } from '../../bus/reason.ts'
 import { createEvent, type Draft } from '../../event.ts'
 
@@ -52,12 +52,6 @@ export function turn(task: string, expect: number, more: Partial<Commit> & { tim
   const id = turnId(task, expect + 1)
   const record = entry({ id, type: 'task.turn', correlationid: correlationOf(task), ...(time && { time }) })
   return { group: 'tasks', task, expect, turn: record, events: [], settle: [], wake: null, ...rest }
-}
-
-/** A turn without a wake-up, as of a task that waits for nothing. */
-export async function clearWake(driver: Driver, task: string): Promise<void> {
-  const { records } = await driver.journal(task)
-  await driver.commit(turn(task, records.filter(({ type }) => type === 'task.turn').length))
 }
 
 export const ids = (list: readonly { event: { id: string } }[]) => list.map(item => item.event.id)

@@ -5,6 +5,7 @@ import type { EncodedEvent } from '../../bus/driver.ts'
 import { emitId } from '../../bus/ids.ts'
 import { collect, until } from '../wait.ts'
 import { done, emitted, entries, entry, ids, newTask, positions, related, turn } from './entries.ts'
+import { settled } from './groups.ts'
 import type { Cases } from './world.ts'
 
 /** Not for a driver whose broker has no index of ids: `storesDuplicates`. */
@@ -85,7 +86,7 @@ export const knownIds: Cases = {
     await driver.publish([answer, entry()])
     const delivery = await until(() => member.deliveries[0])
     await delivery.settle(done, [answer])
-    await until(async () => (await driver.listGroups())[0]?.lag === 0)
+    await settled(driver)
     expect(await collect(driver.read({ filter: [{ types: ['answer.given'] }] }))).toHaveLength(1)
   },
 }

@@ -5,6 +5,7 @@ import type { Driver } from '../../bus/driver.ts'
 import { correlationOf } from '../../bus/ids.ts'
 import { collect, until } from '../wait.ts'
 import { discard, done, emitted, entries, entry, hour, ids, newTask, park, positions, turn } from './entries.ts'
+import { settled } from './groups.ts'
 import type { Cases } from './world.ts'
 
 const time = new Date(Date.now() - 10 * hour).toISOString()
@@ -108,7 +109,7 @@ export const janitor: Cases = {
     const after = await world.join(again, { on: () => done })
     await until(() => after.deliveries.length === 4)
     expect(ids(after.deliveries).toSorted()).toEqual(rest.toSorted())
-    await until(async () => (await again.listGroups())[0]?.lag === 0)
+    await settled(again)
     await again.purge(retention)
     expect(await left(again)).toEqual([])
   },
@@ -126,7 +127,7 @@ export const janitor: Cases = {
     const fresh = entries(3)
     await driver.publish(fresh)
     await until(() => ids(fresh).every(id => ids(member.deliveries).includes(id)))
-    await until(async () => (await driver.listGroups())[0]?.lag === 0)
+    await settled(driver, 'stuck')
   },
 
   'what the attention list refers to stays, and can be redelivered': async world => {
@@ -192,7 +193,8 @@ export const janitor: Cases = {
     const member = await world.join(driver, { on: () => done })
     for (let round = 1; round <= 3; round++) {
       await driver.publish(old(10))
-      await until(async () => member.deliveries.length === round * 10 && (await driver.listGroups())[0]?.lag === 0)
+      await until(() => member.deliveries.length === round * 10)
+      await settled(driver)
       expect((await driver.purge(retention)).events).toBe(10)
     }
     expect(await driver.listGroups()).toEqual([{ group: 'jobs', mode: 'shared', lag: 0, inFlight: 0 }])

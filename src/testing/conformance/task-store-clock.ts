@@ -1,33 +1,14 @@
 import { randomUUIDv7 } from 'node:crypto'
 import { expect } from 'vitest'
-import type { Driver } from '../../bus/driver.ts'
 import { collect, until } from '../wait.ts'
-import { clearWake, done, hour, input, newTask, retry, turn } from './entries.ts'
-import { worker, type Cases, type Member, type MemberOptions, type World } from './world.ts'
+import { done, hour, input, newTask, retry, turn } from './entries.ts'
+import { stateOf } from './groups.ts'
+import { letPass, slow, withWorker, woken } from './wakes.ts'
+import { worker, type Cases, type MemberOptions } from './world.ts'
 
 /* The wall clock is set, or the machine sleeps. All members run on this machine. */
 
 const day = 24 * hour
-/** A set clock is noticed within a second, and shards may have to be acquired again. */
-const slow = { within: 15_000 }
-
-async function withWorker(
-  world: World,
-  options: Partial<MemberOptions> = {},
-): Promise<{ driver: Driver; member: Member }> {
-  const driver = await world.open()
-  const clearing = (task: string) => void clearWake(driver, task).catch(() => {})
-  return { driver, member: await world.join(driver, { ...worker, onWake: clearing, ...options }) }
-}
-
-const woken = (member: Member, task: string) => member.wakes.filter(w => w.task === task)
-
-/** Waits until a wake-up was served that is due shortly after the current wall-clock time. */
-async function letPass({ clock }: World, driver: Driver, member: Member): Promise<void> {
-  const marker = newTask()
-  await driver.commit(turn(marker, 0, { wake: clock.now() + 200 }))
-  await until(() => woken(member, marker).length > 0, slow)
-}
 
 export const clock: Cases = {
   'what is overdue after the clock was put forward is woken at once, and nothing else': async world => {
@@ -104,9 +85,7 @@ export const clock: Cases = {
     }) // biome-ignore format: one row
     await driver.publish([input(newTask())])
     await until(() => member.deliveries.length === 1, slow)
-    await until(async () =>
-      (await driver.listGroups()).some(({ group, inFlight }) => group === 'others' && inFlight === 0),
-    )
+    await until(async () => (await stateOf(driver, 'others'))?.inFlight === 0)
     world.clock.advance(-day)
     await until(() => member.deliveries.length === 2, slow)
   },

@@ -1,39 +1,9 @@
 import { randomUUIDv7 } from 'node:crypto'
 import { expect } from 'vitest'
-import type { Driver } from '../../bus/driver.ts'
 import { collect, until } from '../wait.ts'
-import { clearWake, hour, newTask, turn } from './entries.ts'
-import { worker, type Cases, type Member, type MemberOptions, type World } from './world.ts'
-
-/** Wake-ups reach the owner of the shard, and the shard may have to move first. */
-const slow = { within: 15_000 }
-
-/**
- * Options of a worker that answers each wake-up with a turn without one, like a task that waits for nothing. `version`: the
- * version of all tasks. Default: looked up.
- */
-const clearing = (driver: Driver, version?: number): MemberOptions => ({
-  ...worker,
-  onWake: task =>
-    void (version === undefined ? clearWake(driver, task) : driver.commit(turn(task, version))).catch(() => {}),
-})
-
-async function withWorker(world: World): Promise<{ driver: Driver; member: Member }> {
-  const driver = await world.open()
-  return { driver, member: await world.join(driver, clearing(driver)) }
-}
-
-const woken = (member: Member, task: string) => member.wakes.filter(w => w.task === task)
-
-/** Waits until a wake-up that is due `ms` from now was served, and so all earlier ones. */
-async function letPass(driver: Driver, member: Member, ms: number): Promise<void> {
-  const marker = newTask()
-  await driver.commit(turn(marker, 0, { wake: Date.now() + ms }))
-  await until(() => woken(member, marker).length > 0, slow)
-  await until(async () => !(await schedule(driver)).includes(marker))
-}
-
-const schedule = async (driver: Driver) => (await collect(driver.missedWakes(Number.MAX_SAFE_INTEGER))).map(o => o.task)
+import { hour, newTask, turn } from './entries.ts'
+import { clearing, letPass, schedule, slow, withWorker, woken } from './wakes.ts'
+import { worker, type Cases } from './world.ts'
 
 export const wake: Cases = {
   'a task is woken at its time or after it, and not before': async world => {
@@ -60,7 +30,7 @@ export const wake: Cases = {
     await driver.commit(turn(sooner, 1, { wake: soon }))
     world.clock.advance(hour)
     await until(() => woken(member, sooner).length > 0, slow)
-    await letPass(driver, member, hour + 500)
+    await letPass(world, driver, member)
     expect(new Set(member.wakes.map(w => w.due).filter(due => due >= late))).toEqual(new Set())
     expect(woken(member, later)).toEqual([])
     expect(await schedule(driver)).toEqual([later])
@@ -76,7 +46,7 @@ export const wake: Cases = {
     expect(await schedule(driver)).toEqual([kept])
     world.clock.advance(hour)
     await until(() => woken(member, kept).length > 0, slow)
-    await letPass(driver, member, hour)
+    await letPass(world, driver, member)
     expect(woken(member, cleared)).toEqual([])
   },
 
@@ -104,7 +74,7 @@ export const wake: Cases = {
     const again = await world.reopen(driver)
     const after = await world.join(again, clearing(again))
     await until(() => woken(after, ignored).length > 0, slow)
-    await letPass(again, after, 50)
+    await letPass(world, again, after)
     expect(woken(after, answered)).toEqual([])
   },
 
@@ -117,7 +87,7 @@ export const wake: Cases = {
     await driver.commit(turn(ending, 0, { wake: due, end: true }))
     expect(await schedule(driver)).toEqual([])
     world.clock.advance(hour)
-    await letPass(driver, member, hour)
+    await letPass(world, driver, member)
     for (const task of [armed, ending]) expect(woken(member, task)).toEqual([])
   },
 
@@ -126,7 +96,7 @@ export const wake: Cases = {
     const task = newTask()
     const due = Date.now() + 60 * 24 * hour
     await driver.commit(turn(task, 0, { wake: due }))
-    await letPass(driver, member, 200)
+    await letPass(world, driver, member)
     expect(woken(member, task)).toEqual([])
     expect(await collect(driver.missedWakes(due + 1))).toEqual([{ kind: 'overdue', group: 'tasks', task, due }])
   },
