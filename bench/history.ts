@@ -3,7 +3,7 @@ import { agent } from '../src/agents/agent.ts'
 import { app } from '../src/runtime/app.ts'
 import { start } from '../src/runtime/start.ts'
 import { Programs } from '../src/tasks/programs.ts'
-import { resumeTask } from '../src/tasks/task.ts'
+import { TaskLoader } from '../src/tasks/load.ts'
 import { model } from '../src/models/model.ts'
 import { tool } from '../src/tools/tool.ts'
 import { endlessModel } from './lib/noop-model.ts'
@@ -68,7 +68,7 @@ await withHome(async home => {
     // While the task runs, to sample every distance from the last snapshot.
     for (let i = 0; i < 300; i++) {
       const begin = performance.now()
-      await resumeTask(running.bus, programs, task)
+      await new TaskLoader(running.bus, programs).resume(task)
       times.push(performance.now() - begin)
       await new Promise(resolve => setTimeout(resolve, 5))
     }

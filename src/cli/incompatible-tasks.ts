@@ -4,8 +4,8 @@ import { TidingsError, type ErrorDetails } from '../errors.ts'
 import { reasonOf } from '../bus/reason.ts'
 import type { App } from '../runtime/app.ts'
 import { hostsOn } from '../tasks/hosts.ts'
+import { TaskLoader } from '../tasks/load.ts'
 import { Programs } from '../tasks/programs.ts'
-import { resumeTask } from '../tasks/task.ts'
 import { countText, dim, printable } from '../trace/text.ts'
 import { queryIndexFile } from './log.ts'
 import { printResult, print, type GlobalOptions } from './output.ts'
@@ -53,6 +53,7 @@ export async function printIncompatible(
 
 async function findIncompatible(bus: Bus, app: App, signal: AbortSignal): Promise<IncompatibleTask[]> {
   const programs = new Programs(app.programs)
+  const loader = new TaskLoader(bus, programs)
   const hosts = await hostsOn(bus)
   const waiting = await queryIndexFile(bus, index => index.tasks({ state: 'waiting', limit: maxChecked }))
   const found: IncompatibleTask[] = []
@@ -61,7 +62,7 @@ async function findIncompatible(bus: Bus, app: App, signal: AbortSignal): Promis
     // Also tasks of agents that were removed from the app.
     if (!programs.has(program) && hosts[program] !== app.name) continue
     try {
-      await resumeTask(bus, programs, task)
+      await loader.resume(task)
     } catch (error) {
       if (error instanceof TidingsError && incompatibleCodes.has(error.code))
         found.push({ task, program, ...reasonOf(error) })

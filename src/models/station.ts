@@ -5,7 +5,6 @@ import { failureData, TidingsError } from '../errors.ts'
 import { answerTo, doneWith, failureAnswer, signalAbout } from '../bus/answer.ts'
 import type { Bus } from '../bus/bus.ts'
 import type { HandlerResult } from '../bus/delivery.ts'
-import type { Delivery } from '../bus/driver.ts'
 import { LogErrors } from '../bus/log-errors.ts'
 import type { Pauses } from '../bus/pauses.ts'
 import { delay, retriesData, retriesOf, type Retries } from '../bus/retries.ts'
@@ -32,6 +31,13 @@ interface HostedModel extends Model {
   readonly policy: RetryPolicy
   /** Undefined if failed requests are not retried. */
   readonly circuit: Circuit | undefined
+}
+
+interface HandledRequest {
+  readonly model: HostedModel
+  readonly event: CloudEvent
+  readonly retries: Retries
+  readonly span?: Span | undefined
 }
 
 /** Hosts models: `model.invoke` → one step → `model.result` or `model.failed`. Streams text as `model.delta` signals. */
@@ -68,9 +74,9 @@ export class ModelStation {
           ...(rate && { rate: { count: rate.count, per: milliseconds(rate.per) } }),
           postpone: async (event, delivery) => {
             const cooldown = model.circuit?.cooldown()
-            return cooldown && this.#postpone(model, event, delivery, cooldown)
+            return cooldown && this.#postpone({ model, event, retries: retriesOf(delivery) }, cooldown)
           },
-          handle: (event, delivery, span) => this.#handle(model, event, delivery, span),
+          handle: (event, delivery, span) => this.#handle({ model, event, retries: retriesOf(delivery), span }),
           fail: (event, error) => [fail(event, error)],
         })
       }),
@@ -83,19 +89,14 @@ export class ModelStation {
     for (const { circuit } of this.#models) circuit?.stop()
   }
 
-  async #handle(
-    model: HostedModel,
-    event: CloudEvent,
-    delivery: Delivery,
-    delivering: Span | undefined,
-  ): Promise<HandlerResult> {
+  async #handle(handled: HandledRequest): Promise<HandlerResult> {
+    const { model, event, retries, span } = handled
     const { circuit, source } = model
-    const retries = retriesOf(delivery)
     const entry = await circuit?.admit()
-    if (entry && !entry.mayAsk) return this.#postpone(model, event, delivery, entry.cooldown)
+    if (entry && !entry.mayAsk) return this.#postpone(handled, entry.cooldown)
     try {
       const result = await traceModel(
-        { name: model.name, event, attempt: retries.failures + 1, delivery: delivering, redactor: this.#bus.redactor },
+        { name: model.name, event, attempt: retries.failures + 1, delivery: span, redactor: this.#bus.redactor },
         model.languageModel.provider,
         () => this.#ask(model, event, () => void circuit?.answered(entry)),
       )
@@ -106,18 +107,14 @@ export class ModelStation {
       const failure = modelError(thrown)
       if (failure.isRefusal) await circuit?.answered(entry)
       else await circuit?.failed(event.id, entry, failure)
-      return this.#failed(model, event, retries, failure, thrown)
+      return this.#failed(handled, failure, thrown)
     }
   }
 
   /** Retries, or publishes the failure. */
-  async #failed(
-    { policy, circuit, source }: HostedModel,
-    event: CloudEvent,
-    retries: Retries,
-    { error, after }: ModelFailure,
-    thrown: unknown,
-  ): Promise<HandlerResult> {
+  async #failed(handled: HandledRequest, { error, after }: ModelFailure, thrown: unknown): Promise<HandlerResult> {
+    const { model, event, retries } = handled
+    const { policy, circuit, source } = model
     if (!error.retryable) return doneWith(this.#bus, fail(event, error, retries))
     const next = { ...retries, failures: retries.failures + 1 }
     const retry = policy.next(event, next, thrown, Math.max(after ?? 0, circuit?.cooldown()?.ms ?? 0))
@@ -127,13 +124,8 @@ export class ModelStation {
   }
 
   /** Postpones a request while the circuit is open. It uses no slot and no attempt. */
-  async #postpone(
-    { policy, source, name }: HostedModel,
-    event: CloudEvent,
-    delivery: Delivery,
-    cooldown: Cooldown,
-  ): Promise<HandlerResult> {
-    const retries = retriesOf(delivery)
+  async #postpone({ model, event, retries }: HandledRequest, cooldown: Cooldown): Promise<HandlerResult> {
+    const { policy, source, name } = model
     const error = new TidingsError(
       'E_MODEL_UNAVAILABLE',
       `the provider of "${name}" has been failing since ${new Date(cooldown.since).toISOString()}: ${cooldown.reason}`,

@@ -36,22 +36,16 @@ function metricOf(sdk: Sdk, instrument: AnyInstrument, startTime: HrTime, endTim
     attributes: Object.fromEntries(names.map((each, i) => [each, labels[i]])),
     value,
   })
-  switch (instrument.kind) {
-    case 'counter': {
-      const dataPoints = Array.from(instrument.series, series => point(series, series.value))
-      return { ...common, dataPointType: sdk.DataPointType.SUM, isMonotonic: true, dataPoints }
-    }
-    case 'gauge': {
-      const dataPoints = Array.from(instrument.series, series => point(series, series.value))
-      return { ...common, dataPointType: sdk.DataPointType.GAUGE, dataPoints }
-    }
-    case 'histogram': {
-      const boundaries = [...instrument.bounds]
-      const dataPoints = Array.from(instrument.series, series => {
-        const { counts, count, sum } = series.value
-        return point(series, { buckets: { boundaries, counts: [...counts] }, count, sum })
-      })
-      return { ...common, dataPointType: sdk.DataPointType.HISTOGRAM, dataPoints }
-    }
+  if (instrument.kind === 'histogram') {
+    const boundaries = [...instrument.bounds]
+    const dataPoints = Array.from(instrument.series, series => {
+      const { counts, count, sum } = series.value
+      return point(series, { buckets: { boundaries, counts: [...counts] }, count, sum })
+    })
+    return { ...common, dataPointType: sdk.DataPointType.HISTOGRAM, dataPoints }
   }
+  const dataPoints = Array.from(instrument.series, series => point(series, series.value))
+  return instrument.kind === 'counter'
+    ? { ...common, dataPointType: sdk.DataPointType.SUM, isMonotonic: true, dataPoints }
+    : { ...common, dataPointType: sdk.DataPointType.GAUGE, dataPoints }
 }

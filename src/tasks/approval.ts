@@ -79,15 +79,7 @@ export function checkedApprovers(approvers: readonly string[], what: string): re
 }
 
 /** The request as a call. Its turn adds the hash of `what`. */
-export function approvalRequest({
-  name,
-  approvers,
-  what,
-}: {
-  name: string
-  approvers?: readonly string[] | undefined
-  what: unknown
-}) {
+export function approvalRequest(name: string, what: unknown, approvers: readonly string[] | undefined) {
   return { type: approvalType, target: name, data: { ...(approvers && { who: approvers }), what } }
 }
 

@@ -19,7 +19,7 @@ import { EffectPolicies } from './effects.ts'
 import { returnForeignInputs, TaskInbox, SharedDelivery, type TaskInput } from './inbox.ts'
 import { routedEventIn, routedType } from '../bus/routed.ts'
 import { migrateType } from './instances.ts'
-import { loadTask, reloadTask, tombstone } from './load.ts'
+import { TaskLoader, tombstone } from './load.ts'
 import type { ProgramDefinition } from './program.ts'
 import { Programs } from './programs.ts'
 import { routeRecipient, forwardToInstances } from './routing.ts'
@@ -37,7 +37,7 @@ import {
   classifyInput,
   unhandled,
 } from './rules.ts'
-import { beginTask, type Task } from './task.ts'
+import type { Task } from './task.ts'
 import { expiredAnswer } from './engine-answers.ts'
 import { TurnBuilder, type OpenCall } from './turn.ts'
 
@@ -75,6 +75,7 @@ export class Engine {
   readonly #options: EngineOptions
   readonly #bus: Bus
   readonly #programs: Programs
+  readonly #loader: TaskLoader
   readonly #limits: TaskLimits
   readonly #effectPolicies: EffectPolicies
   readonly #inboxes = new Map<string, TaskInbox>()
@@ -92,6 +93,7 @@ export class Engine {
     this.#options = options
     this.#bus = options.bus
     this.#programs = new Programs(options.programs)
+    this.#loader = new TaskLoader(options.bus, this.#programs)
     this.#limits = new TaskLimits({ ...options, keyed: this.#programs.keyed })
     this.#effectPolicies = new EffectPolicies(options.bus)
     this.#maxCachedTasks = options.maxCachedTasks ?? 4_096
@@ -213,7 +215,7 @@ export class Engine {
       : woken || inbox.conflicts > 0 || !batch.every(isFirstStart)
     if (isStale) {
       const isCancelled = batch.some(({ event }) => event.type === 'agent.cancel')
-      task = await loadTask(this.#bus, this.#programs, inbox.task, isCancelled)
+      task = await this.#loader.load(inbox.task, isCancelled)
     }
     if (inbox.lost) return
     const inputs: TaskInput[] = []
@@ -274,7 +276,7 @@ export class Engine {
       return undefined
     }
     const tooFar = this.#limits.hopLimitError(event.hops + 1)
-    if (!tooFar || event.replyto) return beginTask(this.#bus, this.#programs.newest.get(program)!, inbox.task, event)
+    if (!tooFar || event.replyto) return this.#loader.begin(program, inbox.task, event)
     // No caller waits for an answer, and publishing the failure could start the next round of the loop.
     this.#discard(inbox, inputs, reasonOf(tooFar))
     return undefined
@@ -333,7 +335,7 @@ export class Engine {
         expired,
         engineAnswers: [...expiries, ...notices],
         recordSpending: wanted => this.#limits.recordSpending(deciding, wanted, seen, charge),
-        reloadTask: () => reloadTask(this.#bus, this.#programs, deciding.identity, seen[0]!),
+        reloadTask: () => this.#loader.reload(deciding.identity, seen[0]!),
       },
       async wanted => trace.emitted(await this.#effectPolicies.apply(identity.start.replay, wanted)),
     )

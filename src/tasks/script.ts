@@ -197,7 +197,7 @@ function requestTo(target: Callable<never>, input: unknown) {
       'E_APP_INVALID',
       'ctx.call() was given something that cannot be called: pass a tool, an agent, a model, a workflow or an approval',
     )
-  if (target.kind === 'approval') return approvalRequest({ ...(target as Approval), what: { input } })
+  if (target.kind === 'approval') return approvalRequest(target.name, { input }, (target as Approval).approvers)
   const data = target.kind === 'model' ? input : { input }
   return { type: requestType(target.kind), target: target.name, data }
 }

@@ -1,7 +1,5 @@
 import type { CloudEvent } from '../event.ts'
 import { errorData, failure, textOf, TidingsError, type ErrorDetails } from '../errors.ts'
-import type { Bus } from '../bus/bus.ts'
-import { turnId } from '../bus/ids.ts'
 import { plainRedactor } from '../bus/redact.ts'
 import { noSpending, addSpending, recordedSpending, type Spending } from './budget.ts'
 import { remainingAfter, type EarlierCall } from './earlier-calls.ts'
@@ -25,8 +23,7 @@ import {
   type RecordedTurn,
   type Turn,
 } from './program.ts'
-import type { Programs } from './programs.ts'
-import { openCall, turnType, type OpenCall, type TaskIdentity, type TurnBuilder } from './turn.ts'
+import { openCall, type OpenCall, type TaskIdentity, type TurnBuilder } from './turn.ts'
 
 const snapshotTurns = 64
 
@@ -244,75 +241,3 @@ export interface SnapshotState {
   again?: readonly EarlierCall[]
   program: string
 }
-
-/** The newest snapshot of a task, its later turns, and the events that they emitted. */
-export interface TaskHistory {
-  readonly snapshot?: SnapshotState
-  readonly turns: readonly Turn[]
-  readonly byId: ReadonlyMap<string, CloudEvent>
-}
-
-export async function readHistory(bus: Bus, task: string): Promise<TaskHistory> {
-  const { snapshot, records } = await bus.journal(task)
-  const turns: Turn[] = []
-  for (const event of records)
-    if (event.type === turnType) turns.push(((await bus.resolve(event)) as CloudEvent<Turn>).data)
-  return {
-    ...(snapshot && { snapshot: JSON.parse(snapshot.state) as SnapshotState }),
-    turns,
-    byId: new Map(records.map(event => [event.id, event])),
-  }
-}
-
-/**
- * Rebuilds a task from its journal: the snapshot, then every later turn. Undefined if it has no turn yet.
- * @throws E_PROGRAM_VERSION if a newer version decided it, E_PROGRAM_MISMATCH if the code decides differently
- */
-export async function resumeTask(
-  bus: Bus,
-  programs: Pick<Programs, 'for'>,
-  task: string,
-  history?: TaskHistory,
-): Promise<Task | undefined> {
-  const { snapshot, turns, byId } = history ?? (await readHistory(bus, task))
-  const newest = turns.at(-1)
-  const [first] = turns
-  const hosted = first && programs.for(task, newest!.program, newest!.programVersion)
-  let resumed: Task | undefined
-  if (snapshot) {
-    const definition = await pinned(bus, hosted ?? programs.for(task, snapshot.name, snapshot.version), snapshot.hash)
-    resumed = new Task({ definition, task, start: snapshot.start, snapshot })
-  }
-  for (const turn of turns) {
-    const inputs = await Promise.all(turn.inputs.map(input => bus.resolve(input)))
-    const absent = turn.emits.find(({ id }) => !byId.has(id))
-    if (absent) throw missing(absent.id)
-    const emitted = await Promise.all(turn.emits.map(({ id }) => bus.resolve(byId.get(id)!)))
-    resumed ??= await startTask(await pinned(bus, hosted!, first!.programHash), task, inputs[0]!)
-    if (turn.version !== resumed.head + 1) throw missing(turnId(task, resumed.head + 1))
-    await resumed.fold({ turn: { ...turn, inputs }, emitted })
-    resumed.advance(turn, JSON.stringify(turn).length)
-  }
-  return resumed
-}
-
-/** A new task under the newest definition; a retry uses the definition of the failed task. */
-export async function beginTask(
-  bus: Bus,
-  newest: ProgramDefinition,
-  task: string,
-  delivered: CloudEvent,
-): Promise<Task> {
-  const first = await bus.resolve(delivered)
-  const hash = isFork(first.type) ? (first.data as Fork).definition : undefined
-  return startTask(await pinned(bus, newest, hash), task, first)
-}
-
-/** The definition that a task uses: a workflow instance keeps the one that it started with. */
-async function pinned(bus: Bus, hosted: ProgramDefinition, hash: string | undefined): Promise<ProgramDefinition> {
-  if (hash === undefined || hash === hosted.hash || !hosted.pinned) return hosted
-  return hosted.pinned(hash, async key => await bus.documents.readText(key))
-}
-
-const missing = (id: string) =>
-  new TidingsError('E_PROGRAM_MISMATCH', `the journal has no event ${id}, which a turn emitted`)

@@ -66,7 +66,7 @@ export function approvalRequestFor(bus: Bus, { tool, call, input, hash }: Approv
   const { approvers, version } = tool.options
   const what = { tool: name, ...(version !== undefined && { version }), input }
   const request = createEvent({
-    ...approvalRequest({ name, approvers, what }),
+    ...approvalRequest(name, what, approvers),
     id: approvalId(call.id),
     source: `/tools/${name}`,
     ...inheritedAttributes(call),

@@ -43,6 +43,15 @@ export interface ToolStationOptions {
   module?: string
 }
 
+/** A call, or the answer to its request for approval, that a tool of this station handles. */
+interface HandledCall {
+  readonly tool: AnyTool
+  readonly event: CloudEvent
+  readonly delivery: Delivery
+  readonly span: Span | undefined
+  readonly answered?: ApprovalAnswered
+}
+
 /** Hosts tools: `tool.invoke` → run → `tool.result` or `tool.failed`. */
 export class ToolStation {
   readonly #options: ToolStationOptions
@@ -84,38 +93,34 @@ export class ToolStation {
       additionalTypes: [grantedType, deniedType],
       ...(limit !== undefined && { limit }),
       ...(rate && { rate: { count: rate.count, per: milliseconds(rate.per) } }),
-      handle: (event, delivery, span) => this.#handle(tool, event, delivery, span),
+      handle: (event, delivery, span) => this.#handle({ tool, event, delivery, span }),
       fail: (event, error) => this.#failureAnswers(event, error),
     })
   }
 
   /** Handles a call, or the answer to a request for approval. */
-  async #handle(tool: AnyTool, event: CloudEvent, delivery: Delivery, span: Span | undefined): Promise<HandlerResult> {
-    const { bus } = this.#options
-    if (event.type === 'tool.invoke') return this.#serve(tool, event, delivery, span)
-    const call = await waitingCallOf(bus, event)
+  async #handle(handled: HandledCall): Promise<HandlerResult> {
+    const { event } = handled
+    if (event.type === 'tool.invoke') return this.#serve(handled)
+    const call = await waitingCallOf(this.#options.bus, event)
     if (!call) return { outcome: { kind: 'done' } }
-    return this.#serve(tool, call, delivery, span, { type: event.type, ...(event.data as ApprovalAnswer | null) })
+    const answered = { type: event.type, ...(event.data as ApprovalAnswer | null) }
+    return this.#serve({ ...handled, event: call, answered })
   }
 
-  async #serve(
-    tool: AnyTool,
-    event: CloudEvent,
-    delivery: Delivery,
-    delivering: Span | undefined,
-    answered?: ApprovalAnswered,
-  ): Promise<HandlerResult> {
+  async #serve(handled: HandledCall): Promise<HandlerResult> {
     const { bus } = this.#options
+    const { tool, event, delivery } = handled
     const source = `/tools/${tool.name}`
     const retries = retriesOf(delivery)
     try {
       const known = await this.#logErrors.from(firstResult(bus, event))
       if (known) return await this.#done(event, known.output, retries)
-      const prepared = await this.#prepare(tool, event, answered)
+      const prepared = await this.#prepare(handled)
       if ('request' in prepared) return await this.#logErrors.from(doneWith(bus, prepared.request))
       const output = await traceTool(
-        { name: tool.name, event, attempt: retries.failures + 1, delivery: delivering, redactor: bus.redactor },
-        span => this.#run(tool, prepared.input, event, delivery, span),
+        { name: tool.name, event, attempt: retries.failures + 1, delivery: handled.span, redactor: bus.redactor },
+        span => this.#run({ ...handled, span }, prepared.input),
       )
       return await this.#done(event, output, retries)
     } catch (error) {
@@ -137,11 +142,7 @@ export class ToolStation {
   }
 
   /** The input of the tool, or the request for approval that must be answered first. */
-  async #prepare(
-    tool: AnyTool,
-    call: CloudEvent,
-    answered: ApprovalAnswered | undefined,
-  ): Promise<{ input: unknown } | { request: CloudEvent }> {
+  async #prepare({ tool, event: call, answered }: HandledCall): Promise<{ input: unknown } | { request: CloudEvent }> {
     if (answered?.type === deniedType) throw denied(answered)
     if (answered)
       return { input: await grantedInput(tool, call, answered, await this.#logErrors.from(this.#key.get())) }
@@ -152,18 +153,13 @@ export class ToolStation {
     return { request: approvalRequestFor(this.#options.bus, { tool, call, input, hash }) }
   }
 
-  async #run(
-    tool: AnyTool,
-    input: unknown,
-    event: CloudEvent,
-    delivery: Delivery,
-    span: Span | undefined,
-  ): Promise<unknown> {
+  async #run(handled: HandledCall, input: unknown): Promise<unknown> {
     const { bus, module } = this.#options
+    const { tool, event, delivery } = handled
     const { options } = tool
     // A copy, which the tool may change.
     const own = copyOf(event)
-    const known = options.atMostOnce ? await this.#claim(delivery, event, span) : undefined
+    const known = options.atMostOnce ? await this.#claim(handled) : undefined
     if (known) return known.output
     this.#workers.abandoned.throwIfAborted()
     const timeout = milliseconds(options.timeout ?? defaultTimeout)
@@ -191,11 +187,7 @@ export class ToolStation {
    * Claims the start of an `atMostOnce` tool. If it was claimed before, the result of the first start is unknown unless it is on the log.
    * @throws E_TOOL_OUTCOME_UNKNOWN
    */
-  async #claim(
-    delivery: Delivery,
-    event: CloudEvent,
-    span: Span | undefined,
-  ): Promise<{ output: unknown } | undefined> {
+  async #claim({ delivery, event, span }: HandledCall): Promise<{ output: unknown } | undefined> {
     const isFirst = await this.#logErrors.from(
       this.#options.bus.claim(delivery, {
         id: claimId(idempotencyKeyOf(event)),

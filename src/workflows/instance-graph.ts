@@ -1,8 +1,8 @@
 import type { Bus } from '../bus/bus.ts'
 import { TidingsError } from '../errors.ts'
+import { TaskLoader } from '../tasks/load.ts'
 import type { ProgramDefinition } from '../tasks/program.ts'
 import { Programs } from '../tasks/programs.ts'
-import { resumeTask } from '../tasks/task.ts'
 import type { Definition } from './definition.ts'
 import { toGraph, type Graph } from './graph.ts'
 import { readDefinition } from './program.ts'
@@ -14,7 +14,7 @@ export async function readInstance(
   programs: readonly ProgramDefinition[],
   task: string,
 ): Promise<{ definition: Definition; state: InstanceState }> {
-  const found = await resumeTask(bus, new Programs(programs), task)
+  const found = await new TaskLoader(bus, new Programs(programs)).resume(task)
   const state = found?.machine.snapshot()
   if (!found || state === undefined) throw new TidingsError('E_NOT_FOUND', `no instance "${task}" on this log`)
   const { program, programHash } = found.identity

@@ -72,10 +72,8 @@ const find = (definition: Definition, id: string | undefined) =>
 /** The steps before a step. */
 function stepsBefore(definition: Definition, id: string): Step[] {
   const all = stepsIn(definition.steps)
-  return all.slice(
-    0,
-    all.findIndex(step => step.id === id),
-  )
+  const at = all.findIndex(step => step.id === id)
+  return all.slice(0, at)
 }
 
 const wasMissing = (from: Definition, name: string) => stepsIn(from.steps).flatMap(keptNames).includes(name)
