@@ -7,7 +7,7 @@ import { environment } from '../runtime/environment.ts'
 import { milliseconds } from '../tasks/duration.ts'
 import { dismissedType } from '../tasks/fork.ts'
 import { eventsAt, withData } from '../trace/index/events.ts'
-import type { FailureFilter, FailureRow } from '../trace/index/lookup.ts'
+import type { FailureFilter, FailureRow } from '../trace/index/rows.ts'
 import { queryIndex } from './log.ts'
 
 /*

@@ -8,7 +8,7 @@ import { CorrelationTasks, publishRetry, RetryPlanner, retryRefused, type RetryP
 import { hostsOn } from '../tasks/hosts.ts'
 import type { Turn } from '../tasks/program.ts'
 import { didYouMean } from '../suggest.ts'
-import type { FailureFilter } from '../trace/index/lookup.ts'
+import type { FailureFilter } from '../trace/index/rows.ts'
 import { countText, dim, printable } from '../trace/text.ts'
 import { findFailed, failedSince, type FailedTask } from './failed-tasks.ts'
 import { assertEverHosted, hasWorker } from './hosted.ts'

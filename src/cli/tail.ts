@@ -1,6 +1,7 @@
 import type { Bus } from '../bus/bus.ts'
 import { beginning, isCursor, offsetsOf, readCursor } from '../bus/cursor.ts'
 import type { Cursor, LogEntry } from '../bus/driver.ts'
+import { followByTime } from '../bus/read-by-time.ts'
 import { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import { isTypePattern, matchesType } from '../pattern.ts'
@@ -49,7 +50,7 @@ export async function printEvents(
   const { type: types, correlation, json } = options
   const filter = types && [{ types }]
   const isWanted = eventSelector(options)
-  for await (const entry of bus.follow(after, filter, signal)) {
+  for await (const entry of followByTime(bus, after, filter, signal)) {
     if (correlation !== undefined && entry.event.correlationid !== correlation) continue
     if (!isWanted(entry.event)) continue
     if (json) await print(await record(bus, entry))

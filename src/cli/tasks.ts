@@ -1,6 +1,6 @@
 import { styleText } from 'node:util'
 import { TidingsError } from '../errors.ts'
-import { taskStates, type TaskRow, type TaskState } from '../trace/index/lookup.ts'
+import { taskStates, type TaskRow, type TaskState } from '../trace/index/rows.ts'
 import { shortId } from '../trace/short-id.ts'
 import { countText, dim, padOrShorten, printable, shorten } from '../trace/text.ts'
 import { formatTime, terminalWidth } from './event-line.ts'

@@ -1,7 +1,8 @@
 import { setTimeout } from 'node:timers/promises'
 import type { Bus } from '../bus/bus.ts'
-import { beginning, stepBack } from '../bus/cursor.ts'
+import { offsetsOf, stepBack } from '../bus/cursor.ts'
 import type { Cursor } from '../bus/driver.ts'
+import { readByTime } from '../bus/read-by-time.ts'
 import type { CloudEvent } from '../event.ts'
 import { environment, shownLog } from '../runtime/environment.ts'
 import { Rates } from '../trace/rates.ts'
@@ -48,12 +49,14 @@ async function readRecent(bus: Bus): Promise<{ rates: Rates; head: Cursor }> {
   const after = stepBack(head, maxEventsBack)
   const recent: CloudEvent[] = []
   const minuteAgo = Date.now() - 60_000
-  let first: number | undefined
-  for await (const { event } of bus.read({ after, until: head })) {
-    first ??= Date.parse(event.time)
-    if (Date.parse(event.time) >= minuteAgo) recent.push(event)
+  // Of each partition that is not read from its beginning: the time from which on all its events are counted.
+  const starts: (number | undefined)[] = offsetsOf(after, bus.partitions).map(offset => (offset === 0 ? 0 : undefined))
+  for await (const { position, event } of readByTime(bus, { after, until: head })) {
+    const at = Date.parse(event.time)
+    starts[position.partition] ??= at
+    if (at >= minuteAgo) recent.push(event)
   }
-  const rates = new Rates(after === beginning ? 0 : (first ?? 0))
+  const rates = new Rates(Math.max(...starts.map(start => start ?? 0)))
   for (const event of recent) rates.add(await withUsage(bus, event), Math.min(Date.now(), Date.parse(event.time)))
   return { rates, head }
 }

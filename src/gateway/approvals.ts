@@ -1,6 +1,7 @@
 import type { Bus } from '../bus/bus.ts'
 import { beginning } from '../bus/cursor.ts'
 import type { Cursor } from '../bus/driver.ts'
+import { readByTime } from '../bus/read-by-time.ts'
 import { TidingsError } from '../errors.ts'
 import { approvalTypes } from '../tasks/approval.ts'
 import { answerApproval } from '../tasks/approval-answer.ts'
@@ -50,7 +51,7 @@ export class ApprovalService {
   async #read(): Promise<void> {
     const head = await this.#bus.head()
     const filter = [{ types: approvalTypes }]
-    for await (const { event } of this.#bus.read({ after: this.#readUpTo, until: head, filter }))
+    for await (const { event } of readByTime(this.#bus, { after: this.#readUpTo, until: head, filter }))
       this.#pending.add(event)
     this.#readUpTo = head
   }

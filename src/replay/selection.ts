@@ -1,6 +1,7 @@
 import { TimeSearch } from '../bus/search-by-time.ts'
 import type { Bus } from '../bus/bus.ts'
 import { formatCursor, offsetsOf, withOffset } from '../bus/cursor.ts'
+import { readByTime } from '../bus/read-by-time.ts'
 import type { Cursor, StoredEvent } from '../bus/driver.ts'
 import { mintedAt } from '../bus/ids.ts'
 
@@ -17,11 +18,11 @@ export type Selection =
 /** Maximum difference between the clocks that mint ids and those that stamp events. */
 const clockSkewMs = 60_000
 
-/** The selected events in log order, up to the current head. */
+/** The selected events in the order of {@link readByTime}, up to the current head. */
 export async function* readSelection(bus: Bus, selection: Selection): AsyncGenerator<StoredEvent> {
   const head = await bus.head()
   if ('since' in selection) yield* selectSince(bus, selection.since, selection.until ?? Infinity, head)
-  else yield* bus.read('all' in selection ? { until: head } : selection)
+  else yield* 'all' in selection ? readByTime(bus, { until: head }) : bus.read(selection)
 }
 
 /** Reads the period to find its correlations, then reads all their events, from the time at which the oldest id was minted. */
@@ -38,14 +39,13 @@ async function* selectSince(bus: Bus, since: number, until: number, head: Cursor
   }
   if (wanted.size === 0) return
   const first = await cursorAt(bus, oldest - clockSkewMs, head)
-  for await (const stored of bus.read({ after: first, until: head }))
+  for await (const stored of readByTime(bus, { after: first, until: head }))
     if (wanted.has(stored.event.correlationid)) yield stored
 }
 
 /** A cursor that covers what is older: in each partition, times follow offsets closely enough for a binary search. */
 export async function cursorAt(bus: Bus, ms: number, head: Cursor): Promise<Cursor> {
-  const offsets: number[] = []
-  for (const [partition, last] of offsetsOf(head, bus.partitions).entries()) {
+  const offsetAt = async (last: number, partition: number) => {
     const search = new TimeSearch({ first: 1, head: last, cutoff: ms })
     // Both ends of a reading cover all other partitions, so that nothing of them is read.
     const upTo = (offset: number) => withOffset(head, partition, offset)
@@ -55,7 +55,7 @@ export async function cursorAt(bus: Bus, ms: number, head: Cursor): Promise<Curs
       )
       search.answer(found && { offset: found.position.offset, time: Date.parse(found.event.time) })
     }
-    offsets.push(search.offset - 1)
+    return search.offset - 1
   }
-  return formatCursor(offsets)
+  return formatCursor(await Promise.all(offsetsOf(head, bus.partitions).map(offsetAt)))
 }

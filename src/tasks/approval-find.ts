@@ -1,7 +1,7 @@
 import { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import type { Bus } from '../bus/bus.ts'
-import { advance, beginning } from '../bus/cursor.ts'
+import { beginning, withOffset } from '../bus/cursor.ts'
 import { callOfApproval, claimId, correlationOf, parseId, resultId, turnId } from '../bus/ids.ts'
 import {
   approvalType,
@@ -29,12 +29,15 @@ export interface ApprovalRecord {
 export async function findApproval(bus: Bus, id: string): Promise<ApprovalRecord> {
   const made = parseId(id)
   const turn = made && (await bus.find(turnId(made.task, made.version), correlationOf(made.task)))
+  const head = await bus.head()
   let request: CloudEvent | undefined
   let answer: CloudEvent | undefined
   let claim: CloudEvent | undefined
   if (turn || !made)
     for await (const { event } of bus.read({
-      after: turn ? advance(beginning, turn.position) : beginning,
+      // Of other partitions than that of the turn, nothing is read.
+      after: turn ? withOffset(head, turn.position.partition, turn.position.offset) : beginning,
+      until: head,
       filter: [{ types: [...approvalTypes, claimedType] }],
     })) {
       if (event.id === id) request ??= event

@@ -2,6 +2,7 @@ import { setTimeout } from 'node:timers/promises'
 import type { Bus } from '../bus/bus.ts'
 import { advance, beginning } from '../bus/cursor.ts'
 import type { Cursor, LogEntry, Position } from '../bus/driver.ts'
+import { mergeByTime } from '../bus/read-by-time.ts'
 import { createEvent, type CloudEvent, type Draft } from '../event.ts'
 import { keyPaths, type KeyPath } from './definitions.ts'
 import { routedEventIn, routedType } from '../bus/routed.ts'
@@ -109,34 +110,10 @@ export async function* readLinked(
   correlation: string,
   { after, until }: { readonly after: Cursor; readonly until: Cursor },
 ): AsyncGenerator<LogEntry> {
-  const sources: LinkedSource[] = []
-  const open = async (entries: AsyncIterable<LogEntry>) => {
-    const rest = entries[Symbol.asyncIterator]()
-    const { done, value } = await rest.next()
-    if (!done) sources.push({ next: value, rest })
-  }
-  let cursor = after
-  try {
-    await open(bus.read({ correlation, until }))
-    for (const [instance, link] of await instancesOf(bus, correlation, until))
-      await open(fedPart(bus, instance, correlation, { after: advance(beginning, link), until }))
-    while (sources.length > 0) {
-      const source = nextOf(sources)
-      cursor = advance(cursor, source.next.position)
-      yield { ...source.next, cursor }
-      const { done, value } = await source.rest.next()
-      if (done) sources.splice(sources.indexOf(source), 1)
-      else source.next = value
-    }
-  } finally {
-    for (const { rest } of sources) await rest.return?.()
-  }
-}
-
-/** A part of the log, read one event ahead. */
-interface LinkedSource {
-  next: LogEntry
-  readonly rest: AsyncIterator<LogEntry>
+  const linked = [...(await instancesOf(bus, correlation, until))].map(([instance, link]) =>
+    fedPart(bus, instance, correlation, { after: advance(beginning, link), until }),
+  )
+  yield* mergeByTime([bus.read({ correlation, until }), ...linked], after)
 }
 
 /** The first instances that a correlation fed, each with the position of the first event that did. */
@@ -150,15 +127,6 @@ async function instancesOf(bus: Bus, correlation: string, until: Cursor): Promis
       if (!instances.has(instance) && instances.size < maxInstances) instances.set(instance, position)
   }
   return instances
-}
-
-/** The oldest of the partition that has the oldest event, so that each partition is read in its order. */
-function nextOf(sources: readonly LinkedSource[]): LinkedSource {
-  const oldest = sources.reduce((first, each) => (each.next.event.time < first.next.event.time ? each : first))
-  const { partition } = oldest.next.position
-  return sources
-    .filter(each => each.next.position.partition === partition)
-    .reduce((first, each) => (each.next.position.offset < first.next.position.offset ? each : first))
 }
 
 /** The events of an instance from the first one on that came from a correlation. */

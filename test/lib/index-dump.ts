@@ -12,7 +12,7 @@ export function dumpIndex(file: string): Record<string, unknown[]> {
 
 const queries = {
   state: 'SELECT * FROM state',
-  correlations: 'SELECT id, first, last, events, tokens, cost FROM correlations ORDER BY id',
+  correlations: 'SELECT id, first, last, at, events, tokens, cost FROM correlations ORDER BY id',
   tasks: `SELECT c.id, t.hash, p.name AS program, t.version, t.code, t.turns, t.last, t.started, t.at, t.end FROM tasks t
     JOIN correlations c ON c.key = t.correlation LEFT JOIN names p ON p.key = t.program ORDER BY c.id, t.hash`,
   calls: `SELECT c.id, t.hash, o.name, n.name AS target, o.answered FROM calls o JOIN tasks t ON t.key = o.task

@@ -1,8 +1,8 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { Bus } from '../../bus/bus.ts'
 import { coversAll, distanceBetween } from '../../bus/cursor.ts'
-import type { Cursor } from '../../bus/driver.ts'
-import { toIndexEntry, type IndexEntry } from './entry.ts'
+import type { Cursor, LogEntry } from '../../bus/driver.ts'
+import { toIndexEntry } from './entry.ts'
 import { withData } from './events.ts'
 import { unpack } from './packed.ts'
 import { prune } from './prune.ts'
@@ -15,9 +15,8 @@ export type OnProgress = (done: number, total: number) => void
 interface IndexState {
   /** Covers what was read of the log. */
   readonly cursor: Cursor
-  /** Packed position of the last indexed event, 0 for none. */
-  readonly last: number
-  readonly id: string
+  /** JSON: the packed position and the id of the newest indexed event of each partition that has one. */
+  readonly newest: string
 }
 
 const batchEvents = 8_192
@@ -37,36 +36,69 @@ export async function catchUp(bus: Bus, db: DatabaseSync, onProgress: OnProgress
   }
   await prune(bus, db)
   const begin = state.cursor
-  while (!coversAll(state.cursor, head)) {
-    const read = await Array.fromAsync(bus.read({ after: state.cursor, until: head, limit: batchEvents }))
-    const entries: IndexEntry[] = []
-    for (const stored of await withData(bus, read)) entries.push(toIndexEntry(stored))
-    const isLast = entries.length < batchEvents
-    const { pos: last, id } = entries.at(-1) ?? { pos: state.last, id: state.id }
-    const next = { cursor: isLast ? head : read.at(-1)!.cursor, last, id }
-    // Only the last batch is synced, and that also makes the earlier ones durable: a power cut leaves a missing or a valid file.
-    db.exec(`PRAGMA synchronous = ${isLast ? 'NORMAL' : 'OFF'}`)
-    transact(db, () => {
-      if (!isSame(state, stateOf(db))) return
-      const writer = new IndexWriter(db)
-      for (const entry of entries) writer.add(entry)
-      writer.flush()
-      prepareStatement(db, 'UPDATE state SET cursor = ?, last = ?, id = ?').run(next.cursor, next.last, next.id)
-    })
-    state = stateOf(db)
-    onProgress(distanceBetween(begin, state.cursor), distanceBetween(begin, head))
+  while (!coversAll(state.cursor, head))
+    for await (const read of inBatches(bus.read({ after: state.cursor, until: head }))) {
+      const isOwn = await writeBatch(bus, db, state, read, head)
+      state = stateOf(db)
+      onProgress(distanceBetween(begin, state.cursor), distanceBetween(begin, head))
+      if (!isOwn) break
+    }
+}
+
+/** Yields the last batch even if it is empty. */
+async function* inBatches(entries: AsyncIterable<LogEntry>): AsyncGenerator<LogEntry[]> {
+  let batch: LogEntry[] = []
+  for await (const entry of entries) {
+    if (batch.push(entry) < batchEvents) continue
+    yield batch
+    batch = []
   }
+  yield batch
+}
+
+/** Returns false, and writes nothing, if another process wrote since `state` was read. */
+async function writeBatch(
+  bus: Bus,
+  db: DatabaseSync,
+  state: IndexState,
+  read: readonly LogEntry[],
+  head: Cursor,
+): Promise<boolean> {
+  const entries = (await withData(bus, read)).map(toIndexEntry)
+  const isLast = entries.length < batchEvents
+  const newest = new Map(newestOf(state).map(known => [unpack(known[0]).partition, known]))
+  for (const { pos, id } of entries) newest.set(unpack(pos).partition, [pos, id])
+  // Only the last batch is synced, and that also makes the earlier ones durable: a power cut leaves a missing or a valid file.
+  db.exec(`PRAGMA synchronous = ${isLast ? 'NORMAL' : 'OFF'}`)
+  return transact(db, () => {
+    if (!isSame(state, stateOf(db))) return false
+    const writer = new IndexWriter(db)
+    for (const entry of entries) writer.add(entry)
+    writer.flush()
+    const texts = [isLast ? head : read.at(-1)!.cursor, JSON.stringify([...newest.values()])]
+    prepareStatement(db, 'UPDATE state SET cursor = ?, newest = ?').run(...texts)
+    return true
+  })
 }
 
 const stateOf = (db: DatabaseSync): IndexState =>
-  prepareStatement<IndexState>(db, 'SELECT cursor, last, id FROM state').get()!
+  prepareStatement<IndexState>(db, 'SELECT cursor, newest FROM state').get()!
 
-const isSame = (a: IndexState, b: IndexState) => a.cursor === b.cursor && a.last === b.last && a.id === b.id
+const newestOf = ({ newest }: IndexState) => JSON.parse(newest) as [pos: number, id: string][]
 
-/** Detects a log that was emptied or replaced: it has another event at the last position, or none. */
-async function isSameLog(bus: Bus, { cursor, last, id }: IndexState, head: Cursor): Promise<boolean> {
-  if (!coversAll(head, cursor)) return false
-  if (last === 0) return true
-  const [stored] = await bus.readAt([unpack(last)])
-  return stored?.event.id === id
+const isSame = (a: IndexState, b: IndexState) => a.cursor === b.cursor && a.newest === b.newest
+
+/**
+ * Detects a log that was emptied or replaced: it has other events at the newest positions, or none. The newest event of one partition
+ * may be purged while others stay.
+ */
+async function isSameLog(bus: Bus, state: IndexState, head: Cursor): Promise<boolean> {
+  if (!coversAll(head, state.cursor)) return false
+  const newest = newestOf(state)
+  if (newest.length === 0) return true
+  const found = await bus.readAt(newest.map(([pos]) => unpack(pos)))
+  return (
+    found.some(stored => stored !== undefined) &&
+    found.every((stored, i) => stored === undefined || stored.event.id === newest[i]![1])
+  )
 }

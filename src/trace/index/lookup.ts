@@ -3,102 +3,33 @@ import type { Position } from '../../bus/driver.ts'
 import { correlationOf, isCorrelation, isTaskId, retryId } from '../../bus/ids.ts'
 import { TidingsError } from '../../errors.ts'
 import { isType, matchesType } from '../../pattern.ts'
-import type { TaskEnd } from '../../tasks/program.ts'
 import { turnType } from '../../tasks/turn.ts'
 import { longForm } from '../short-id.ts'
 import { splitId } from './entry.ts'
-import { unpack } from './packed.ts'
+import { keysOf, unpack } from './packed.ts'
 import { resolveId, maxCandidates } from './resolve-id.ts'
+import type { ActionRow, AwaitedRow, FailureFilter, FailureRow, SearchFilter, TaskFilter, TaskRow } from './rows.ts'
 import { prepareStatement, type IndexValue } from './schema.ts'
 import { queryOf } from './words.ts'
-
-/** `running`: has inputs to decide on. `waiting`: waits for answers. */
-export type TaskState = TaskEnd | 'running' | 'waiting'
-
-export const taskStates = ['running', 'waiting', 'completed', 'failed', 'cancelled', 'continued'] satisfies TaskState[]
-
-export interface TaskRow {
-  readonly task: string
-  readonly program: string
-  readonly version: number
-  /** Digest of the program that made the newest turn. */
-  readonly hash: string
-  readonly state: TaskState
-  readonly turns: number
-  /** Times of the first and the newest turn, ms since the epoch. */
-  readonly started: number
-  readonly since: number
-  /** Targets of its open calls. */
-  readonly waitsFor: readonly string[]
-}
-
-/** A target with open calls. */
-export interface AwaitedRow {
-  readonly target: string
-  readonly waiting: number
-  /** The oldest open call: its id, the program that made it, and when. */
-  readonly call: string
-  readonly program: string
-  readonly since: number
-}
-
-/** A correlation. */
-export interface ActionRow {
-  readonly correlation: string
-  readonly first: Position
-  readonly events: number
-  readonly tasks: number
-  /** Number of tasks that have not ended, and of failed tasks that were not retried. */
-  readonly live: number
-  readonly failed: number
-  readonly tokens: number
-  readonly cost: number
-}
-
-export interface TaskFilter {
-  readonly program?: string
-  readonly state?: TaskState
-  /** Only tasks with a turn at this time or later, ms since the epoch. */
-  readonly since?: number
-  readonly limit: number
-}
 
 interface EventRow {
   readonly id: string
   readonly pos: number
 }
 
-/** `since` and `until`: ms since the epoch. */
-export interface FailureFilter {
-  readonly task?: string
-  readonly program?: string
-  readonly since?: number
-  readonly until?: number
-  readonly limit?: number
-}
-
-export interface FailureRow {
-  readonly task: string
-  readonly program: string | null
-  /** Position of the event that reports the failure. */
-  readonly position: Position
-  readonly at: number
-}
-
-export interface SearchFilter {
-  /** A type or a pattern of types. */
-  readonly type?: string
-  /** Only events of this time or later, ms since the epoch. */
-  readonly since?: number
-  readonly limit: number
+interface DatedRow {
+  readonly pos: number
+  readonly time: number
 }
 
 /** Queries the index of one log, as of its last update. */
 export class Index {
   readonly #db: DatabaseSync
+  readonly #partitions: number
 
-  constructor(db: DatabaseSync) {
+  constructor(db: DatabaseSync, partitions: number) {
     this.#db = db
+    this.#partitions = partitions
   }
 
   /** Positions of the events of a correlation, in log order. */
@@ -109,16 +40,15 @@ export class Index {
     ).map(({ pos }) => unpack(pos))
   }
 
-  /** Positions of the newest events of these types, in log order. */
+  /** Positions of the newest events of these types, oldest first. */
   ofTypes(types: readonly string[], limit: number): Position[] {
-    return this.#all<{ pos: number }>(
-      `SELECT pos FROM events WHERE type IN (SELECT key FROM names WHERE name IN (SELECT value FROM json_each(?)))
-      ORDER BY pos DESC LIMIT ?`,
-      JSON.stringify(types),
+    const newest = this.#newest(
       limit,
+      `SELECT pos, time FROM events WHERE pos BETWEEN ? AND ?
+        AND type IN (SELECT key FROM names WHERE name IN (SELECT value FROM json_each(?))) ORDER BY pos DESC LIMIT ?`,
+      JSON.stringify(types),
     )
-      .map(({ pos }) => unpack(pos))
-      .reverse()
+    return newest.map(({ pos }) => unpack(pos)).reverse()
   }
 
   /** Position of the first event with this id. */
@@ -222,13 +152,15 @@ export class Index {
     if (query === '')
       throw new TidingsError('E_USAGE', 'no search words: give words, or the beginning of a word followed by *')
     const types = type === undefined ? undefined : JSON.stringify(this.#typesLike(type))
-    return this.#all<{ pos: number }>(
-      `SELECT e.pos FROM words w JOIN events e ON e.pos = w.rowid WHERE w.words MATCH ?
+    const found = this.#newest(
+      limit,
+      `SELECT e.pos, e.time FROM words w JOIN events e ON e.pos = w.rowid WHERE w.rowid BETWEEN ? AND ? AND w.words MATCH ?
       ${types === undefined ? '' : 'AND e.type IN (SELECT value FROM json_each(?))'} ${since === undefined ? '' : 'AND e.time >= ?'}
       ORDER BY w.rowid DESC LIMIT ?`,
       query,
-      ...[types, since, limit].filter(value => value !== undefined),
-    ).map(({ pos }) => unpack(pos))
+      ...[types, since].filter(value => value !== undefined),
+    )
+    return found.map(({ pos }) => unpack(pos))
   }
 
   /** Tasks, most recently active first. */
@@ -241,7 +173,7 @@ export class Index {
           WHERE o.task = t.key AND NOT o.answered) AS waitsFor
       FROM tasks t JOIN correlations c ON c.key = t.correlation JOIN names p ON p.key = t.program
       WHERE (?1 IS NULL OR p.name = ?1) AND (?2 IS NULL OR state = ?2) AND (?3 IS NULL OR t.at >= ?3)
-      ORDER BY t.last DESC LIMIT ?4`,
+      ORDER BY t.at DESC, t.last DESC LIMIT ?4`,
       program ?? null,
       state ?? null,
       since ?? null,
@@ -293,7 +225,7 @@ export class Index {
 
   /** Correlations, most recently active first, without those of operator commands (`control.*`). */
   actions(limit: number): ActionRow[] {
-    return this.#actions('ORDER BY c.last DESC LIMIT ?', limit)
+    return this.#actions('ORDER BY c.at DESC, c.last DESC LIMIT ?', limit)
   }
 
   /** The given correlations, as far as they are on the log. */
@@ -338,7 +270,7 @@ export class Index {
       this.#all<{ id: string }>(
         `SELECT c.id || '.' || t.hash AS id FROM tasks t JOIN correlations c ON c.key = t.correlation
         LEFT JOIN names p ON p.key = t.program
-        WHERE substr(${what}, -length(?1)) = ?1 AND (?2 IS NULL OR p.name = ?2) ORDER BY t.last DESC LIMIT ${maxCandidates + 1}`,
+        WHERE substr(${what}, -length(?1)) = ?1 AND (?2 IS NULL OR p.name = ?2) ORDER BY t.at DESC, t.last DESC LIMIT ${maxCandidates + 1}`,
         text,
         program ?? null,
       )
@@ -347,11 +279,27 @@ export class Index {
   }
 
   #newestEvents(): string[] {
-    return this.#all<{ id: string }>(
-      `SELECT CASE WHEN t.hash IS NULL THEN e.name ELSE c.id || '.' || t.hash || ':' || e.name END AS id
+    return this.#newest<DatedRow & { id: string }>(
+      maxCandidates,
+      `SELECT e.pos, e.time, CASE WHEN t.hash IS NULL THEN e.name ELSE c.id || '.' || t.hash || ':' || e.name END AS id
       FROM events e JOIN correlations c ON c.key = e.correlation LEFT JOIN tasks t ON t.key = e.task
-      ORDER BY e.pos DESC LIMIT ${maxCandidates}`,
+      WHERE e.pos BETWEEN ? AND ? ORDER BY e.pos DESC LIMIT ?`,
     ).map(({ id }) => id)
+  }
+
+  /**
+   * The newest rows of a query, newest first. It gets the first and last key of a partition, the values and the limit, and returns the
+   * newest rows of that partition.
+   */
+  #newest<R extends DatedRow>(limit: number, sql: string, ...values: IndexValue[]): R[] {
+    const rows = Array.from({ length: this.#partitions }, (_, partition) => {
+      const { low, high } = keysOf(partition)
+      return this.#all<R>(sql, low, high, ...values, limit)
+    })
+    return rows
+      .flat()
+      .toSorted((a, b) => b.time - a.time || b.pos - a.pos)
+      .slice(0, limit)
   }
 
   #emitted(correlation: string, hash: string, name: string): number | undefined {

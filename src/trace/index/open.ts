@@ -19,7 +19,7 @@ export async function withIndex<T>(
     try {
       using db = openTables(file)
       await catchUp(bus, db, onProgress)
-      return await ask(new Index(db))
+      return await ask(new Index(db, bus.partitions))
     } catch (error) {
       if (isSecond || !isCorrupt(error)) throw indexError(error, file)
       removeFile(file)

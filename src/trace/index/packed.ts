@@ -2,14 +2,21 @@ import { maxPartitions } from '../../bus/cursor.ts'
 import type { Position } from '../../bus/driver.ts'
 
 /*
- * The index keys events by one integer: the offset times `maxPartitions`, plus the partition. The order is that of the log within a
- * partition. Across partitions it follows the offsets, which is about the order of time where partitions are filled evenly.
- * Room for offsets: 2^45.
+ * The index keys events by one integer: the partition times 2^45, plus the offset. So the events of a partition are a range of keys in
+ * the order of the log, and on one partition the key is the offset.
  */
 
-export const pack = ({ partition, offset }: Position): number => offset * maxPartitions + partition
+const maxOffsets = 2 ** 53 / maxPartitions
+
+export const pack = ({ partition, offset }: Position): number => partition * maxOffsets + offset
 
 export const unpack = (packed: number): Position => ({
-  partition: packed % maxPartitions,
-  offset: Math.floor(packed / maxPartitions),
+  partition: Math.floor(packed / maxOffsets),
+  offset: packed % maxOffsets,
+})
+
+/** The keys of a partition are above `low`, and `high` is the last one. */
+export const keysOf = (partition: number): { readonly low: number; readonly high: number } => ({
+  low: partition * maxOffsets,
+  high: (partition + 1) * maxOffsets - 1,
 })

@@ -1,9 +1,9 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { Bus } from '../../bus/bus.ts'
-import { maxPartitions, withOffset } from '../../bus/cursor.ts'
+import { withOffset } from '../../bus/cursor.ts'
 import { toIndexEntry } from './entry.ts'
 import { eventsAt, withData } from './events.ts'
-import { pack, unpack } from './packed.ts'
+import { keysOf, pack, unpack } from './packed.ts'
 import { prepareStatement, transact } from './schema.ts'
 import { IndexWriter } from './writer.ts'
 
@@ -13,7 +13,6 @@ import { IndexWriter } from './writer.ts'
  */
 
 const chunk = 2_048
-const inPartition = `pos % ${maxPartitions} = ?`
 
 /** Removes purged events from the index. */
 export async function prune(bus: Bus, db: DatabaseSync): Promise<void> {
@@ -22,21 +21,19 @@ export async function prune(bus: Bus, db: DatabaseSync): Promise<void> {
 }
 
 async function pruneOnce(bus: Bus, db: DatabaseSync, version: number): Promise<boolean> {
-  for (let partition = 0; partition < bus.partitions; partition++)
-    if (!(await prunePartition(bus, db, partition, version))) return false
+  for (const mark of await highestMissing(bus, db)) if (!(await prunePartition(bus, db, mark, version))) return false
   return true
 }
 
-async function prunePartition(bus: Bus, db: DatabaseSync, partition: number, version: number): Promise<boolean> {
-  const mark = await highestMissing(bus, db, partition)
-  if (mark === undefined) return true
-  const { present, top } = await scanBottom(bus, db, partition, mark)
+async function prunePartition(bus: Bus, db: DatabaseSync, mark: number, version: number): Promise<boolean> {
+  const { low } = keysOf(unpack(mark).partition)
+  const { present, top } = await scanBottom(bus, db, mark)
   const lost = new Set<number>()
   const rows = prepareStatement<{ pos: number; correlation: number }>(
     db,
-    `SELECT pos, correlation FROM events WHERE pos <= ? AND ${inPartition}`,
+    'SELECT pos, correlation FROM events WHERE pos > ? AND pos <= ?',
   )
-  for (const { pos, correlation } of rows.iterate(top, partition)) if (!present.has(pos)) lost.add(correlation)
+  for (const { pos, correlation } of rows.iterate(low, top)) if (!present.has(pos)) lost.add(correlation)
   const keys = [...lost]
   for (let from = 0; from < keys.length; from += chunk) {
     const some = keys.slice(from, from + chunk)
@@ -46,42 +43,43 @@ async function prunePartition(bus: Bus, db: DatabaseSync, partition: number, ver
   return true
 }
 
-/** Probes the first event and events at doubling distances. Undefined if all of them exist. */
-async function highestMissing(bus: Bus, db: DatabaseSync, partition: number): Promise<number | undefined> {
+/** In each partition, probes the first event and events at doubling distances. Returns the highest one that is missing, if any. */
+async function highestMissing(bus: Bus, db: DatabaseSync): Promise<number[]> {
   const next = prepareStatement<{ pos: number }>(
     db,
-    `SELECT pos FROM events WHERE pos >= ? AND ${inPartition} ORDER BY pos LIMIT 1`,
+    'SELECT pos FROM events WHERE pos >= ? AND pos <= ? ORDER BY pos LIMIT 1',
   )
-  const bottom = next.get(0, partition)?.pos
-  if (bottom === undefined) return undefined
-  const looked = new Set([bottom])
-  for (let distance = maxPartitions; ; distance *= 2) {
-    const pos = next.get(bottom + distance, partition)?.pos
-    if (pos === undefined) break
-    looked.add(pos)
+  const probes = new Set<number>()
+  for (let partition = 0; partition < bus.partitions; partition++) {
+    const { low, high } = keysOf(partition)
+    const bottom = next.get(low, high)?.pos
+    let pos = bottom
+    for (let distance = 1; pos !== undefined; distance *= 2) {
+      probes.add(pos)
+      pos = next.get(bottom! + distance, high)?.pos
+    }
   }
-  const positions = [...looked]
-  const found = await bus.readAt(positions.map(unpack))
-  return positions.findLast((_, i) => found[i] === undefined)
+  const keys = [...probes]
+  const found = await bus.readAt(keys.map(unpack))
+  const missing = new Map<number, number>()
+  for (const [i, pos] of keys.entries()) if (found[i] === undefined) missing.set(unpack(pos).partition, pos)
+  return [...missing.values()]
 }
 
-/** The existing events up to the first complete chunk above `mark`. */
-async function scanBottom(
-  bus: Bus,
-  db: DatabaseSync,
-  partition: number,
-  mark: number,
-): Promise<{ present: Set<number>; top: number }> {
+/** The existing events of the partition of `mark`, up to the first complete chunk above `mark`. */
+async function scanBottom(bus: Bus, db: DatabaseSync, mark: number): Promise<{ present: Set<number>; top: number }> {
   const next = prepareStatement<{ pos: number }>(
     db,
-    `SELECT pos FROM events WHERE pos > ? AND ${inPartition} ORDER BY pos LIMIT ${chunk}`,
+    `SELECT pos FROM events WHERE pos > ? AND pos <= ? ORDER BY pos LIMIT ${chunk}`,
   )
+  const { partition } = unpack(mark)
+  const { low, high } = keysOf(partition)
   const present = new Set<number>()
   // Both ends of a read cover all other partitions, so that nothing of them is read.
   const head = await bus.head()
   const upTo = (pos: number) => withOffset(head, partition, unpack(pos).offset)
-  let top = 0
-  for (let rows = next.all(0, partition); rows.length > 0; rows = next.all(top, partition)) {
+  let top = low
+  for (let rows = next.all(low, high); rows.length > 0; rows = next.all(top, high)) {
     const until = rows.at(-1)!.pos
     for await (const { position } of bus.read({ after: upTo(top), until: upTo(until) })) present.add(pack(position))
     top = until

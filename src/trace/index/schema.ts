@@ -7,28 +7,31 @@ import { textOf, TidingsError } from '../../errors.ts'
 /*
  * The tables of the index, a projection of the log that may be deleted at any time. It contains no events.
  *
- * state         cursor up to which the log was read, and the last event, which identifies the log
+ * state         cursor up to which the log was read, and the newest event of each partition, which identify the log
  * names         types, programs and targets, each stored once
- * correlations  first and last position, number of events, model usage
+ * correlations  first and last position, time of the last event, number of events, model usage
  * tasks         as of the newest turn; without a program if no turn was read; `retried` once the retry has begun
  * calls         open calls of live tasks
  * failures      failed tasks that were neither retried nor dismissed, with the position of the failure
  * events        `name`: the part of a generated id after the task, else the whole id
  * words         full text by position, without the text itself
+ *
+ * Lists across correlations are in the order of time, newest first; among equal times the higher position is first. Positions alone have no
+ * order across partitions, and the order of reading would differ in an index that is rebuilt.
  */
 const ddl = `
-  CREATE TABLE state(cursor TEXT NOT NULL, last INTEGER NOT NULL, id TEXT NOT NULL);
-  INSERT INTO state VALUES ('0', 0, '');
+  CREATE TABLE state(cursor TEXT NOT NULL, newest TEXT NOT NULL);
+  INSERT INTO state VALUES ('0', '[]');
   CREATE TABLE names(key INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
   CREATE TABLE correlations(
-    key INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, first INTEGER NOT NULL, last INTEGER NOT NULL,
+    key INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, first INTEGER NOT NULL, last INTEGER NOT NULL, at INTEGER NOT NULL,
     events INTEGER NOT NULL, tokens INTEGER NOT NULL, cost REAL NOT NULL);
-  CREATE INDEX correlations_last ON correlations(last);
+  CREATE INDEX correlations_at ON correlations(at);
   CREATE TABLE tasks(
     key INTEGER PRIMARY KEY, correlation INTEGER NOT NULL, hash TEXT NOT NULL, program INTEGER, version INTEGER, code TEXT,
     turns INTEGER NOT NULL, last INTEGER NOT NULL, started INTEGER, at INTEGER, end TEXT, retried INTEGER NOT NULL,
     UNIQUE(correlation, hash));
-  CREATE INDEX tasks_last ON tasks(last);
+  CREATE INDEX tasks_at ON tasks(at);
   CREATE INDEX tasks_live ON tasks(program) WHERE end IS NULL;
   CREATE TABLE calls(
     task INTEGER NOT NULL, name TEXT NOT NULL, target INTEGER NOT NULL, answered INTEGER NOT NULL,
@@ -46,7 +49,7 @@ const ddl = `
 const tables = ['state', 'names', 'correlations', 'tasks', 'calls', 'failures', 'events', 'words']
 
 /** Version of the tables and their content. An index of another version is rebuilt. */
-const indexVersion = 3
+const indexVersion = 4
 
 /** Maximum wait for another writer, in ms. A writer holds the lock for one batch. */
 const busyTimeoutMs = 60_000

@@ -9,6 +9,7 @@ interface Correlation {
   id: string
   first: number
   last: number
+  at: number
   events: number
   tokens: number
   cost: number
@@ -37,7 +38,7 @@ interface Calls {
 }
 
 /**
- * Folds entries into the tables. Reads each touched row once and writes it once, with `flush`, in one transaction. The result depends only
+ * Folds entries into the tables, those of a correlation in the order of the log. Reads each touched row once and writes it once, with `flush`, in one transaction. The result depends only
  * on the events of a correlation and their order, not on batches or other correlations.
  */
 export class IndexWriter {
@@ -79,7 +80,8 @@ export class IndexWriter {
     const { pos, id, type, time, idParts: place, turn, answers, failed, settles, tokens, cost, words } = entry
     const correlation = this.#correlation(entry)
     correlation.events++
-    correlation.last = Math.max(correlation.last, pos)
+    correlation.last = pos
+    correlation.at = time
     correlation.tokens += tokens
     correlation.cost += cost
     const task = place && this.#task(correlation.key, place, pos)
@@ -92,9 +94,12 @@ export class IndexWriter {
   }
 
   flush(): void {
-    const correlations = prepareStatement(this.#db, 'INSERT OR REPLACE INTO correlations VALUES (?, ?, ?, ?, ?, ?, ?)')
-    for (const { key, id, first, last, events, tokens, cost } of this.#correlations.values())
-      correlations.run(key, id, first, last, events, tokens, cost)
+    const correlations = prepareStatement(
+      this.#db,
+      'INSERT OR REPLACE INTO correlations VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
+    )
+    for (const { key, id, first, last, at, events, tokens, cost } of this.#correlations.values())
+      correlations.run(key, id, first, last, at, events, tokens, cost)
     const tasks = prepareStatement(this.#db, 'INSERT OR REPLACE INTO tasks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)')
     for (const {
       key,
@@ -159,7 +164,7 @@ export class IndexWriter {
     calls.changed = true
   }
 
-  #correlation({ correlation: id, pos }: IndexEntry): Correlation {
+  #correlation({ correlation: id, pos, time }: IndexEntry): Correlation {
     let known = this.#correlations.get(id)
     if (!known) {
       known = this.#findCorrelation.get(id) ?? {
@@ -167,6 +172,7 @@ export class IndexWriter {
         id,
         first: pos,
         last: pos,
+        at: time,
         events: 0,
         tokens: 0,
         cost: 0,

@@ -2,6 +2,7 @@ import { hash } from 'node:crypto'
 import type { Bus } from '../../bus/bus.ts'
 import { advance, beginning, intersectionOf, readCursor } from '../../bus/cursor.ts'
 import type { Cursor, Position } from '../../bus/driver.ts'
+import { readByTime } from '../../bus/read-by-time.ts'
 
 /*
  * What was published of each file. The events on the log are the source of truth; documents cache them, so that a start need
@@ -86,7 +87,9 @@ export class FileRecords {
   }
 
   async #catchUp(types: readonly string[]): Promise<void> {
-    for await (const { cursor, event } of this.#bus.read({ after: this.#readUpTo, filter: [{ types }] })) {
+    // In the order of time: the events of one file are in several partitions, and the last one counts.
+    const period = { after: this.#readUpTo, until: await this.#bus.head(), filter: [{ types }] }
+    for await (const { cursor, event } of readByTime(this.#bus, period)) {
       const [form, key, what] = event.id.split(':')
       if (event.source !== `/triggers/${this.#name}` || form !== 'file') continue
       const { data } = await this.#bus.resolve(event).catch(() => event)

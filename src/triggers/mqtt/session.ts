@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { Bus } from '../../bus/bus.ts'
 import { advance, beginning, isCovered, readCursor, rewind } from '../../bus/cursor.ts'
 import type { Cursor, Position } from '../../bus/driver.ts'
+import { readByTime } from '../../bus/read-by-time.ts'
 import { shortDigest, type MqttMessage } from './message.ts'
 
 /*
@@ -191,7 +192,9 @@ export class Session {
     this.#upTo = upTo
     this.#reuses = saved.reuses
     const answeredAt = performance.now()
-    for await (const { event, position } of this.#bus.read({ after: from, filter: [{ types }] })) {
+    // In the order of time: of the messages with one packet id, in whichever partition, the last one counts.
+    const period = { after: from, until: await this.#bus.head(), filter: [{ types }] }
+    for await (const { event, position } of readByTime(this.#bus, period)) {
       if (event.source !== source) continue
       const parsed = this.#parse(event.id)
       if (!parsed) continue
