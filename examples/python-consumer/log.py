@@ -1,4 +1,4 @@
-"""A Tidings log on NATS, as docs/wire-format.md and docs/nats.md lay it down. Knows nothing of tools."""
+"""A Tidings log on NATS, by docs/wire-format.md and docs/nats.md. Knows nothing of tools."""
 
 import asyncio
 import hashlib
@@ -50,14 +50,14 @@ def time_of(text):
 
 
 def checked(body):
-    """The event of a message. Whoever may publish may publish anything; what is read here must not break on it."""
+    """The event of a message. Clients may have published anything. @raises ValueError: it is not an event"""
     event = json.loads(body)
     if not isinstance(event, dict):
         raise ValueError("an event is a JSON object")
     for name in TEXTS | (OTHER_TEXTS & event.keys()):
         if not isinstance(event.get(name), str):
             raise ValueError(f"{name} must be text")
-        event[name].encode()  # half of a surrogate pair is no text either
+        event[name].encode()  # fails for half of a surrogate pair
     if not UUID.fullmatch(event["correlationid"]) or type(event.get("hops")) is not int:
         raise ValueError("correlationid must be a UUID, hops an integer")
     if "deadline" in event:
@@ -70,7 +70,7 @@ def checked(body):
 class Log:
     @classmethod
     async def open(cls, url):
-        """`nats://HOST:PORT/LOG`, the form of TIDINGS_BUS, without options. Waits for the process that makes the log."""
+        """`nats://HOST:PORT/LOG`, the form of TIDINGS_BUS, without options. Waits for the process that creates the log."""
         parts = urlsplit(url)
         log = cls()
         log.name = parts.path.strip("/") or "tidings"
@@ -78,14 +78,20 @@ class Log:
         log.js = log.nc.jetstream()
         while True:
             try:
-                info = await log.js.stream_info(log.name)
-                log.is_replicated = info.config.num_replicas > 1
+                state = await log.js.stream_info(f"{log.name}_state")
+                partitions = int((state.config.metadata or {}).get("tidings-partitions", 1))
+                log.streams = [f"{log.name}_{n}" for n in range(partitions)] if partitions > 1 else [log.name]
+                infos = [await log.js.stream_info(stream) for stream in log.streams]
+                log.is_replicated = infos[0].config.num_replicas > 1
                 return log
             except NotFoundError:
                 await asyncio.sleep(1)
 
+    def stream_of(self, shard):
+        return self.streams[int(shard) % len(self.streams)]
+
     async def publish(self, event, shard):
-        """Returns when the event is on disk: True, or False where the server knew its id."""
+        """Returns when the event is stored. False: the server knew its id."""
         data = json.dumps(event["data"], allow_nan=False).encode()
         if len(data) > INLINE:
             event = {**event, "data": None, "dataref": await self.put_blob(event["tenant"], data)}
@@ -94,7 +100,7 @@ class Log:
         return not ack.duplicate
 
     async def store(self, subject, body, headers):
-        """Again after a lost answer: what is stored has an id, or is harmless twice."""
+        """Retries after a lost answer: what is stored has an id, or is harmless twice."""
         for attempt in range(10):
             try:
                 return await self.js.publish(subject, body, headers=headers)
@@ -103,7 +109,7 @@ class Log:
         raise Unanswered
 
     async def create(self, subject, body, headers):
-        """Stores a document where there is none. False: somebody else did."""
+        """Stores a document if there is none. False: there is one, by another client."""
         mark = str(uuid4())
         try:
             fence = {"Nats-Expected-Last-Subject-Sequence": "0", "Tidings-By": mark}
@@ -112,12 +118,12 @@ class Log:
         except APIError as refused:
             if refused.err_code not in EXISTS:
                 raise
-        # What is there may be this one, stored before an answer was lost.
+        # It may be this one, stored before an answer was lost.
         there = await self.js.get_last_msg(f"{self.name}_state", subject)
         return (there.headers or {}).get("Tidings-By") == mark
 
     async def claim(self, event, shard):
-        """Whether the call may start. The document decides; the event is for those who read the log."""
+        """Whether the call may start. The document decides; the event is for readers of the log."""
         subject = f"{self.name}.s.claim.{token(event['id'])}"
         try:
             await self.js.get_last_msg(f"{self.name}_state", subject)
@@ -127,7 +133,7 @@ class Log:
         return await self.create(subject, b"", {"Nats-TTL": "2160h"})
 
     async def knows(self, id, shard):
-        """Whether the id is of the last two minutes: the server looks for it before it refuses what cannot be stored."""
+        """Whether the id was stored in the last two minutes: the server checks it before it refuses what cannot be stored."""
         never = {"Nats-Expected-Last-Msg-Id": "-"}
         if self.is_replicated:
             never = {"Nats-Expected-Last-Sequence": str(2**53 - 1)}
@@ -140,23 +146,23 @@ class Log:
             return False
 
     async def is_settled(self, request, shard):
-        """Whether it was answered or withdrawn. May say no where that is long ago: what is done again is inert then."""
+        """Whether it was answered or cancelled. May say no if that is long ago: a second answer has no effect."""
         call = request["id"]
         if await self.knows(f"{call}:result", shard) or await self.knows(f"{call}:cancel", shard):
             return True
-        # Where nobody waits for an answer, the end of the task says nothing.
+        # If no task waits for the answer, the end of the task says nothing.
         task = TASK.match(call) if "replyto" in request else None
         if not task:
             return False
         try:
-            newest = await self.js.get_last_msg(self.name, f"{self.name}.t.{shard}.{task[1]}")
+            newest = await self.js.get_last_msg(self.stream_of(shard), f"{self.name}.t.{shard}.{task[1]}")
         except NotFoundError:
             return False
         headers = newest.headers or {}
         return "Tidings-End" in headers and int(headers["Tidings-Version"]) > int(task[2])
 
     async def data(self, event):
-        """The data of an event, wherever it lies."""
+        """The data of an event, inline or in a blob."""
         if "dataref" not in event:
             return event.get("data")
         digest = event["dataref"].removeprefix("sha256-")
@@ -166,14 +172,14 @@ class Log:
             chunks.append(await self.js.get_last_msg(f"{self.name}_blobs", f"{place}.{i}"))
         data = b"".join(chunk.data for chunk in chunks)
         if hashlib.sha256(data).hexdigest() != digest:
-            raise ValueError(f"{event['dataref']} is not whole")
+            raise ValueError(f"{event['dataref']} is not complete")
         return json.loads(data)
 
     async def put_blob(self, tenant, data):
         digest = hashlib.sha256(data).hexdigest()
         size = min(512 * 1024, self.nc.max_payload // 2)
         chunks = [data[i : i + size] for i in range(0, len(data), size)]
-        # The first one last: with it the blob is whole.
+        # The first one last: it completes the blob.
         for i, chunk in reversed(list(enumerate(chunks))):
             subject = f"{self.name}.b.{token(tenant)}.{digest}.{i}"
             await self.store(subject, chunk, {"Tidings-Chunks": str(len(chunks))})
@@ -187,30 +193,31 @@ class Log:
             return set()
 
     async def join(self, group, types, target=None):
-        """Makes the shared group where nobody did yet: its document, then its consumer. Returns a pull subscription."""
+        """Creates the shared group if it does not exist: its document, then its consumers. Returns a pull subscription for each partition."""
         clause = {"types": types, **({"targets": [target]} if target else {})}
         document = json.dumps({"group": group, "mode": "shared", "filter": [clause], "start": 0}).encode()
         await self.create(f"{self.name}.s.group.{token(group)}", document, {})
-        try:
-            await self.js.consumer_info(self.name, token(group))
-        except NotFoundError:
-            await self.js.add_consumer(
-                self.name,
-                durable_name=token(group),
-                filter_subjects=[
-                    *(f"{self.name}.e.*.{token(target) if target else '*'}.{type}" for type in types),
-                    f"{self.name}.r.*.{token(group)}",
-                ],
-                ack_wait=ACK_WAIT,
-                max_ack_pending=20_000,
-                max_waiting=2_048,
-                max_deliver=-1,
-            )
-        return await self.js.pull_subscribe_bind(token(group), self.name)
+        for stream in self.streams:
+            try:
+                await self.js.consumer_info(stream, token(group))
+            except NotFoundError:
+                await self.js.add_consumer(
+                    stream,
+                    durable_name=token(group),
+                    filter_subjects=[
+                        *(f"{self.name}.e.*.{token(target) if target else '*'}.{type}" for type in types),
+                        f"{self.name}.r.*.{token(group)}",
+                    ],
+                    ack_wait=ACK_WAIT,
+                    max_ack_pending=20_000,
+                    max_waiting=2_048,
+                    max_deliver=-1,
+                )
+        return [await self.js.pull_subscribe_bind(token(group), stream) for stream in self.streams]
 
 
 class Delivery:
-    """One event in the hand of this worker, until it is acknowledged. ValueError: the message holds none."""
+    """One event that this worker handles, until it is acknowledged. @raises ValueError: the message is not an event"""
 
     def __init__(self, msg):
         self.msg = msg
@@ -221,7 +228,7 @@ class Delivery:
         self.age = (datetime.now(timezone.utc) - meta.timestamp).total_seconds()
 
     async def keep(self):
-        """Tells the server that somebody works on it, so that nobody else gets it."""
+        """Tells the server that it is being handled, so that no other worker gets it."""
         while True:
             await asyncio.sleep(ACK_WAIT / 3)
             await self.msg.in_progress()

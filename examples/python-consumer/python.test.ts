@@ -2,6 +2,7 @@ import { setTimeout } from 'node:timers/promises'
 import { connect } from '@nats-io/transport-node'
 import { expect, it, onTestFinished } from 'vitest'
 import type { Delivery } from '../../src/bus/driver.ts'
+import { partitionOf, shardOf } from '../../src/bus/ids.ts'
 import { z } from 'zod'
 import { app, start, tool } from '../../src/index.ts'
 import { createEvent } from '../../src/event.ts'
@@ -42,6 +43,22 @@ await describePython('a Python worker', () =>
         call: request.id,
         data: { output: { rows: 2, sum: 3.5 } },
       })
+    })
+
+    it('serves calls and reacts to events of every partition', async () => {
+      const bus = fresh()
+      const running = await agents(`${bus}?partitions=3`)
+      await pythonWorker(bus, { SLOTS: '2' })
+      const sums = Array.from({ length: 12 }, (_, n) => asked(running, 'clerk', { csv: `n\n${n}\n`, column: 'n' }))
+      const ends = await Promise.all(sums)
+      expect(ends.map(({ data }) => data)).toMatchObject(ends.map((_, n) => ({ output: { rows: 1, sum: n } })))
+      const used = new Set(ends.map(({ correlationid }) => partitionOf(shardOf(correlationid, 8), 3)))
+      expect(used.size).toBeGreaterThan(1)
+      const placed = await Promise.all(
+        Array.from({ length: 6 }, (_, n) => running.bus.publish({ type: 'order.placed', data: { total: n } })),
+      )
+      for (const { correlationid } of placed)
+        await until(() => find(running, correlationid, 'order.audited'), { within: 10_000 })
     })
 
     it('reads and writes what lies in blobs', async () => {

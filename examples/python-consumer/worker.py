@@ -9,6 +9,7 @@ import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from itertools import cycle
 from urllib.request import Request, urlopen
 
 from nats.errors import Error as NatsError, TimeoutError as Unanswered
@@ -16,7 +17,7 @@ from nats.errors import Error as NatsError, TimeoutError as Unanswered
 from log import Delivery, Log, event, time_of
 
 SLOTS = int(os.environ.get("SLOTS", "4"))
-MOST_ATTEMPTS = 6
+MAX_ATTEMPTS = 6
 stopping = asyncio.Event()
 paused = set()
 
@@ -62,7 +63,7 @@ TOOLS = [
 ]
 
 
-# Answers to approvals, too: each worker of a tool shares the group that asked. These tools never ask.
+# Answers to approvals too: all workers of a tool share one group. These tools never ask for approval.
 TOOL_TYPES = ["tool.invoke", "approval.granted", "approval.denied"]
 
 
@@ -73,7 +74,7 @@ async def serve(log, tool, delivery):
     if not await is_wanted(log, delivery):  # 2
         return
     try:
-        if delivery.attempt > MOST_ATTEMPTS:
+        if delivery.attempt > MAX_ATTEMPTS:
             raise ToolError("E_WORKER_LOST", f"{tool.name}: its workers ended {delivery.attempt - 1} times")
         type, data = "tool.result", {"output": await run(log, tool, delivery)}
     except ToolError as problem:
@@ -123,24 +124,25 @@ async def audit(log, delivery):
 
 
 async def member(log, group, handle, types, target=None):
-    """Takes one event after the other; several members take several at once."""
-    subscription = None
+    """Handles one event after the other, from all partitions in turn; several members handle several at once."""
+    subscriptions = None
     while not stopping.is_set():
         try:
-            subscription = subscription or await log.join(group, types, target)
-            if f"paused/{group}" in paused:  # 3: left in the group, which keeps it
+            subscriptions = subscriptions or cycle(await log.join(group, types, target))
+            if f"paused/{group}" in paused:  # 3: it stays in the group
                 await asyncio.sleep(0.2)
                 continue
-            [msg] = await subscription.fetch(1, timeout=2)
+            # With several partitions it waits for each in turn, so not for long.
+            [msg] = await next(subscriptions).fetch(1, timeout=2 if len(log.streams) == 1 else 0.25)
         except Unanswered:
             continue
         except NatsError as problem:  # such as a server that came back without its data
             print(f"{group}: {problem!r}", flush=True)
-            subscription = await asyncio.sleep(1)
+            subscriptions = await asyncio.sleep(1)
             continue
         try:
             delivery = Delivery(msg)
-        except (ValueError, RecursionError) as problem:  # no event, and it never will be one
+        except (ValueError, RecursionError) as problem:  # not an event
             print(f"{group}: {msg.subject}, {msg.metadata.sequence.stream}: E_EVENT_INVALID: {problem}", flush=True)
             await msg.term()
             continue
@@ -162,7 +164,7 @@ async def watch_pauses(log):
             paused.clear()
             paused.update(seen)
         except NatsError:
-            pass  # the next look will tell
+            pass  # the next reading will show it
         await asyncio.sleep(2)
 
 
