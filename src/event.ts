@@ -18,7 +18,7 @@ export interface CloudEvent<T = unknown> {
   readonly datacontenttype?: 'application/json'
   readonly tenant: string
   readonly user?: string
-  /** UUIDv7 shared by everything that descends from one outside event. */
+  /** UUID shared by everything that descends from one outside event; `correlationFor` in `bus/ids.ts` makes it. */
   readonly correlationid: string
   /** Id of the event that caused this one. */
   readonly causationid?: string

@@ -67,7 +67,12 @@ onEveryBus(world => {
     const log = await world()
     const room = newsroom()
     const worker = await log.worker({ use: room.use })
-    const { id, correlationid } = await worker.bus.publish({ type: 'question.asked', data: 'Why?', user: 'ann' })
+    const { id, correlationid } = await worker.bus.publish({
+      id: 'question-1',
+      type: 'question.asked',
+      data: 'Why?',
+      user: 'ann',
+    })
     const first = await ended(worker, correlationid, id)
     const again = async (text: string, stubs?: Record<string, unknown>) => {
       const selection = { correlation: correlationid }

@@ -66,6 +66,7 @@ export class MemoryLog {
   readonly partitions: number
   readonly documents = new Map<string, { revision: number; value: string }>()
   readonly blobs = new Map<string, Uint8Array>()
+  readonly byId = new Map<string, Row>()
   readonly groups = new Map<string, MemoryGroup>()
   readonly signalListeners = new Set<(event: CloudEvent) => void>()
   readonly appendListeners = new Set<() => void>()
@@ -74,7 +75,6 @@ export class MemoryLog {
   readonly #rows: Row[][]
   readonly #heads: number[]
   #appended = 0
-  readonly #byId = new Map<string, Row>()
   readonly #tasks = new Map<string, Task>()
   readonly #tasksOf = new Map<string, Set<string>>()
   readonly #claims = new Set<string>()
@@ -111,12 +111,12 @@ export class MemoryLog {
   }
 
   get(id: string): StoredEvent | undefined {
-    const row = this.#byId.get(id)
+    const row = this.byId.get(id)
     return row && stored(row)
   }
 
   isCallSettled(call: string): boolean {
-    return this.#byId.has(resultId(call)) || this.#byId.has(cancelId(call))
+    return this.byId.has(resultId(call)) || this.byId.has(cancelId(call))
   }
 
   at({ partition, offset }: Position): StoredEvent | undefined {
@@ -150,7 +150,7 @@ export class MemoryLog {
     const task = known ?? this.#begin(group, id, position)
     task.version = expect + 1
     entries.forEach(({ event }, i) => {
-      const row = this.#byId.get(event.id)
+      const row = this.byId.get(event.id)
       if (row) task.records.push({ version: task.version, row, isTurn: i === 0 })
     })
     if (snapshot !== undefined) task.snapshot = { version: task.version, state: snapshot }
@@ -208,9 +208,9 @@ export class MemoryLog {
       return retentionHorizon({ head, young, maxLag, tasks, groups })
     })
     const purged = this.#rows.flatMap((rows, n) => rows.splice(0, indexAfter(rows, horizons[n]!.horizon - 1)))
-    for (const { event } of purged) this.#byId.delete(event.id)
+    for (const { event } of purged) this.byId.delete(event.id)
     for (const task of this.#tasks.values())
-      task.records = task.records.filter(({ row }) => this.#byId.get(row.event.id) === row)
+      task.records = task.records.filter(({ row }) => this.byId.get(row.event.id) === row)
     return {
       events: purged.length,
       horizon: formatCursor(horizons.map(({ horizon }) => horizon - 1)),
@@ -219,14 +219,14 @@ export class MemoryLog {
   }
 
   #append(event: CloudEvent, json: string): AppendResult {
-    const first = this.#byId.get(event.id)
+    const first = this.byId.get(event.id)
     if (first) return { position: first.position, duplicate: true }
     const { data: _, ...envelope } = event
     const partition = partitionOf(shardOf(event.correlationid, this.shards), this.partitions)
     const position = { partition, offset: ++this.#heads[partition]! }
     const row = { position, order: ++this.#appended, json, event: envelope, at: Date.now() }
     this.#rows[partition]!.push(row)
-    this.#byId.set(event.id, row)
+    this.byId.set(event.id, row)
     for (const group of this.groups.values()) group.offer(row)
     for (const listener of this.appendListeners) listener()
     return { position: row.position, duplicate: false }

@@ -5,6 +5,7 @@ import { copyOf, jsonOf, maxDepth } from '../json.ts'
 import { checkEnvelope } from './decode.ts'
 import { Documents } from './documents.ts'
 import type { BlobStore, Delivery, Driver, EncodedEvent, Position } from './driver.ts'
+import { correlationFor } from './ids.ts'
 import { LogAccess } from './log-access.ts'
 import { carriedEvent, routedType, type RoutedData } from './routed.ts'
 import { forkTypes, plainRedactor, type Redactor } from './redact.ts'
@@ -28,7 +29,7 @@ export interface PublishedEvent {
   /** If the id was on the log already: the correlation of the first event. */
   correlationid: string
   position: Position
-  /** The id was on the log already, and nothing was written. */
+  /** The driver knows that the id is on the log already, and nothing was written. A broker may have forgotten an old id. */
   duplicate: boolean
 }
 
@@ -64,10 +65,13 @@ export class Bus extends LogAccess {
     return (await this.publishAll([draft]))[0]!
   }
 
-  /** Publishes events of one correlation atomically, in this order. */
+  /**
+   * Publishes events of one correlation atomically, in this order. Events of several are stored in order within each correlation; if this
+   * rejects, a part of them may be stored, and the caller publishes the same ids again.
+   */
   async publishAll(drafts: readonly Draft[]): Promise<PublishedEvent[]> {
     for (const draft of drafts) this.redactor.assertNames(draft)
-    const events = drafts.map(draft => createEvent(draft))
+    const events = drafts.map(draft => createEvent({ ...draft, correlationid: correlationFor(draft) }))
     return tracePublish(this.#publisher, events, traced => this.#publish(traced))
   }
 

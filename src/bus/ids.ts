@@ -1,4 +1,5 @@
-import { hash } from 'node:crypto'
+import { hash, randomUUIDv7 } from 'node:crypto'
+import type { Draft } from '../event.ts'
 
 /*
  * Ids are derived from their origin, so that a repetition is idempotent and the task is found without an index:
@@ -12,6 +13,8 @@ import { hash } from 'node:crypto'
  * Versions are padded, so that they sort as text. An id derived from another event appends a colon and a suffix:
  * `EVENT:INSTANCE`, `EVENT:INSTANCE:late`, `EVENT:result`. Triggers prefix theirs with their name and a colon. Ids from
  * outside have no colon, so that they never collide with any of these.
+ *
+ * The correlation of an event from outside follows from its tenant and id, unless the publisher names one: `correlationFor`.
  */
 
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
@@ -96,6 +99,18 @@ export function correlationAt(ms: number, id: string): string {
 
 /** A UUIDv8: the hash of a text, without a time. Source: RFC 9562, section 5.8. */
 export const correlationFrom = (text: string) => uuidOf(hash('sha256', text, 'buffer').subarray(0, 16), 8)
+
+/**
+ * The correlation of a draft. Where the publisher sends an id and names no correlation, it follows from tenant and id, so that a repeated
+ * publish meets the task of the first one even on a broker that has forgotten the id. It holds no time, because a repetition need not
+ * repeat one. Neither a tenant nor an id contains U+0000.
+ */
+export const correlationFor = ({
+  correlationid,
+  id,
+  tenant = 'default',
+}: Pick<Draft, 'correlationid' | 'id' | 'tenant'>) =>
+  correlationid ?? (id === undefined ? randomUUIDv7() : correlationFrom(`${tenant}\0${id}`))
 
 /**
  * Maps a correlation to its counterpart in a redrive or fork, and the counterpart back to the original. Keeps the first 48

@@ -1,6 +1,7 @@
 import type { Attributes } from '@opentelemetry/api'
 import type { Draft } from '../event.ts'
 import type { Bus, PublishedEvent } from './bus.ts'
+import { correlationFor } from './ids.ts'
 import { ingressSpan, traceparentFor } from './telemetry/spans.ts'
 import { contextOf, inSpan } from './telemetry/tracing.ts'
 
@@ -18,17 +19,18 @@ export interface Ingress {
   readonly attributes?: Attributes
 }
 
-/** Publishes events from outside, all or none, as children of the span of what brought them. */
+/** Publishes events from outside, as `publishAll` does, as children of the span of what brought them. */
 export function publishFromOutside(
   bus: Bus,
   { caller, attributes = {}, ...ingress }: Ingress,
-  drafts: readonly (Draft & { correlationid: string })[],
+  drafts: readonly Draft[],
 ): Promise<PublishedEvent[]> {
   const traceparent = contextOf(caller) && caller
-  const correlation = drafts[0]!.correlationid
+  const related = drafts.map(draft => ({ ...draft, correlationid: correlationFor(draft) }))
+  const correlation = related[0]!.correlationid
   return inSpan(
     bus.redactor,
     () => ingressSpan({ ...ingress, caller, correlation, attributes }),
-    span => bus.publishAll(drafts.map(draft => ({ ...traceparentFor(span, { traceparent }), ...draft }))),
+    span => bus.publishAll(related.map(draft => ({ ...traceparentFor(span, { traceparent }), ...draft }))),
   )
 }

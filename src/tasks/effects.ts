@@ -48,8 +48,10 @@ export function originalCorrelation({ of }: Pick<EffectPolicy, 'of'>, replay: st
   const id = replayId(replay)
   if ('task' in of && correlation === id) return correlationOf(of.task)
   const original = counterpart(correlation, id)
-  // A keyed instance has the correlation of its key, or its counterpart in the redrive that is repeated.
-  const before = 'correlation' in of && isTextDerived(original) ? of.replay : undefined
+  // A keyed instance has the correlation of its key, or its counterpart in the redrive that is repeated. The repeated correlation itself may
+  // be derived from a text too.
+  const isInstance = 'correlation' in of && original !== of.correlation && isTextDerived(original)
+  const before = isInstance ? of.replay : undefined
   return before === undefined ? original : counterpart(original, replayId(before))
 }
 

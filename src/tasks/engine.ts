@@ -267,14 +267,17 @@ export class Engine {
   /** The task that these inputs start. Undefined, with the inputs acknowledged, if none may start. */
   async #startTask(inbox: TaskInbox, inputs: readonly TaskInput[]): Promise<Task | undefined> {
     const [{ event, program }] = inputs as [TaskInput]
-    if (program === undefined) {
-      if (await this.#forwardToSuccessor(inbox.task, inputs)) return undefined
-      if (inbox.conflicts === 0) return tombstone(this.#programs.newest.get(event.target!)!, inbox.task, event)
+    if (program === undefined && (await this.#forwardToSuccessor(inbox.task, inputs))) return undefined
+    if (inbox.conflicts > 0) {
       // The driver knows the task but its journal is empty: the journal lags behind, or the task ended and was purged.
-      for (const { shared } of inputs)
-        shared.acknowledge(inbox.task, mayAppearLater(shared.delivery) ? retryLater(shared.delivery) : undefined)
+      for (const { event, joins, shared } of inputs) {
+        const mayAppear = mayAppearLater(shared.delivery)
+        if (joins && !mayAppear) await this.#bus.publish(lateDraft(inbox.task, await this.#bus.resolve(event)))
+        shared.acknowledge(inbox.task, mayAppear ? retryLater(shared.delivery) : undefined)
+      }
       return undefined
     }
+    if (program === undefined) return tombstone(this.#programs.newest.get(event.target!)!, inbox.task, event)
     const tooFar = this.#limits.hopLimitError(event.hops + 1)
     if (!tooFar || event.replyto) return this.#loader.begin(program, inbox.task, event)
     // No caller waits for an answer, and publishing the failure could start the next round of the loop.

@@ -45,8 +45,8 @@ export type LogQuery =
  * Append and read.
  *
  * - A publish that resolved is durable as `durability()` says. The publishes of one member are stored in the order of its calls.
- * - A batch of up to 1,000 entries of one correlation is written whole or not at all. A batch of several correlations is written
- *   in order; if it rejects, a part may be stored, and the caller publishes the same batch again.
+ * - A batch of up to 1,000 entries of one correlation is written whole or not at all. A batch of several correlations is written in order
+ *   within each correlation; if it rejects, the beginning of each may be stored, and the caller publishes the same batch again.
  * - An id that the driver recognises is stored once. How far back it recognises ids is its own choice, and its page says so.
  *   Beyond that an event may be stored twice; receivers are idempotent.
  * - The events of one correlation are in one partition. Order is promised within one correlation only: a reading may interleave

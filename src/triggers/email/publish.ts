@@ -1,4 +1,3 @@
-import { randomUUIDv7 } from 'node:crypto'
 import type { Bus } from '../../bus/bus.ts'
 import { defaultTenant, publishFromOutside } from '../../bus/ingress.ts'
 import { attribute } from '../../bus/telemetry/names.ts'
@@ -31,7 +30,7 @@ export async function publishMail(
   }))
   const data: EmailReceived = { ...mail, attachments: await Promise.all(stored), authentication, envelope }
   const subject = toSubject(bus.redactor, bus.redactor.event({ type, data: { subject: mail.subject } }).data.subject)
-  const draft = { id, type, source: '/triggers/smtp', correlationid: randomUUIDv7(), ...(subject && { subject }), data }
+  const draft = { id, type, source: '/triggers/smtp', ...(subject && { subject }), data }
   await publishFromOutside(bus, { name: 'receive mail', at, attributes }, [draft])
   return id
 }

@@ -1,4 +1,3 @@
-import { randomUUIDv7 } from 'node:crypto'
 import { posix } from 'node:path'
 import type { Bus } from '../../bus/bus.ts'
 import type { Position } from '../../bus/driver.ts'
@@ -57,7 +56,7 @@ async function publish(
 ): Promise<PublishedFile> {
   const path = pathOnLog(bus, data.path, type)
   const subject = toSingleLine(bus.redactor, path)
-  const draft = { id, type, source: `/triggers/${name}`, subject, correlationid: randomUUIDv7(), data }
+  const draft = { id, type, source: `/triggers/${name}`, subject, data }
   const [published] = await publishFromOutside(bus, { name: `receive ${type}`, at: Date.now() }, [draft])
   return { position: published!.position, path }
 }

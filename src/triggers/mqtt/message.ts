@@ -1,4 +1,3 @@
-import { randomUUIDv7 } from 'node:crypto'
 import type { IPublishPacket } from 'mqtt'
 import type { Bus, PublishedEvent } from '../../bus/bus.ts'
 import { defaultTenant, publishFromOutside } from '../../bus/ingress.ts'
@@ -76,7 +75,7 @@ export async function publishMqttMessage(
   const { topic } = bus.redactor.event({ type, data: { topic: message.topic } }).data
   const subject = toSubject(bus.redactor, topic)
   const caller = message.properties.find(({ name }) => name === 'traceparent')?.value
-  const draft = { id, type, source, correlationid: randomUUIDv7(), ...(subject && { subject }), data }
+  const draft = { id, type, source, ...(subject && { subject }), data }
   const [published] = await publishFromOutside(bus, { name: 'receive mqtt', caller, at: message.at, attributes }, [
     draft,
   ])

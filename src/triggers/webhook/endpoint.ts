@@ -61,10 +61,11 @@ export const typesOf = ({ publishes = [], others = 'publish' }: WebhookEndpoint)
   ...(others === 'publish' ? [webhookReceivedType] : []),
 ]
 
-export type VerifySignature = (signed: SignedRequest, now: number) => { signedAt: number | undefined }
+/** @throws the error to respond with */
+export type VerifySignature = (signed: SignedRequest, now: number) => void
 
 /**
- * Returns a function that verifies the signature of a request and returns the signed time, in ms since the epoch.
+ * Returns a function that verifies the signature of a request, and that it was signed within the tolerance.
  * @throws E_SETTING_INVALID without a secret or with a malformed one
  */
 export function verifierOf(name: string, options: WebhookEndpoint): VerifySignature {
@@ -93,8 +94,6 @@ export function verifierOf(name: string, options: WebhookEndpoint): VerifySignat
       const text = `the request was signed ${Math.abs(seconds)} seconds ${seconds > 0 ? 'ago' : 'in the future'}, but the tolerance is ${toleranceMs / 1_000}`
       throw httpError(401, text, { code: 'E_SIGNATURE_INVALID' })
     }
-    // The earliest time by our clock, which is the same for all copies of one request.
-    return { signedAt: signedAt === undefined ? undefined : signedAt - toleranceMs }
   }
 }
 
@@ -105,9 +104,8 @@ export function secretsOf({ secret }: WebhookEndpoint): (string | undefined)[] {
 }
 
 /** A web page on this machine can reach the port too; browsers always send Origin. */
-function acceptUnsigned({ headers }: SignedRequest): { signedAt: undefined } {
+function acceptUnsigned({ headers }: SignedRequest): void {
   if (headers.origin !== undefined) throw httpError(403, 'web pages may not send to an endpoint without signatures')
-  return { signedAt: undefined }
 }
 
 const invalid = (name: string, problem: string) =>

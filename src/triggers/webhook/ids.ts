@@ -1,18 +1,12 @@
 import { hash, randomUUIDv7 } from 'node:crypto'
-import { correlationAt } from '../../bus/ids.ts'
+import { digestOf } from '../digest.ts'
 
-/*
- * A repeated request must have no effect. Its id makes it a duplicate for as long as the log remembers ids. A log that forgets ids
- * before the replay window ends stores it twice, but with the same correlation, so that its task exists already.
+/**
+ * The ids of the event for a request. `sourceId`: the id that the source gave the request, which a retry repeats, also under a new
+ * signature. The correlation follows from it. Without it every request is a new one.
  */
-
-/** `sourceId`: the id that the source gave the request. Without it every request is a new one. */
-export function webhookEventId(endpoint: string, sourceId: string | undefined, body: Buffer): string {
-  if (sourceId === undefined) return `webhook:${endpoint}:${randomUUIDv7()}`
-  return `webhook:${endpoint}:${hash('sha256', `${sourceId}\0${hash('sha256', body, 'hex')}\0`, 'hex')}`
-}
-
-/** A UUIDv7 that follows from the id and the signed time (ms since the epoch); a random one if no time was signed. */
-export function webhookCorrelation(id: string, signedAt: number | undefined): string {
-  return signedAt === undefined ? randomUUIDv7() : correlationAt(signedAt, id)
+export function webhookIds(endpoint: string, sourceId: string | undefined, body: Buffer) {
+  const prefix = `webhook:${endpoint}:`
+  if (sourceId === undefined) return { id: prefix + randomUUIDv7(), correlationid: randomUUIDv7() }
+  return { id: prefix + digestOf(sourceId, hash('sha256', body, 'hex')) }
 }

@@ -16,8 +16,8 @@ import {
   type WebhookEndpoint,
   type WebhookRequest,
 } from './endpoint.ts'
+import { webhookIds } from './ids.ts'
 import { redactedBody } from './redacted-body.ts'
-import { webhookCorrelation, webhookEventId } from './ids.ts'
 import { type SignedRequest, standardPrefix } from './signatures.ts'
 import { waitForBroker } from './wait-for-broker.ts'
 
@@ -37,9 +37,9 @@ export async function receive(
   signed: SignedRequest,
   arrived: number,
 ): Promise<HttpResponse> {
-  const { signedAt } = endpoint.verify(signed, arrived)
+  endpoint.verify(signed, arrived)
   try {
-    return await publishRequest(bus, endpoint, signed, arrived, signedAt)
+    return await publishRequest(bus, endpoint, signed, arrived)
   } catch (error) {
     // The source may ignore the response. Only signed requests get here, so others cannot fill the worker's log.
     const { code } = errorData(error, 'E_INTERNAL')
@@ -53,11 +53,10 @@ async function publishRequest(
   { name, options }: ActiveEndpoint,
   { headers, bytes }: SignedRequest,
   arrived: number,
-  signedAt?: number,
 ) {
   const parsed = parseBody(bytes, headers['content-type'], options.scheme === 'github')
   const request: WebhookRequest = { headers: safeHeaders(headers), body: parsed ? parsed.value : null }
-  const id = webhookEventId(name, sourceIdOf(options, request), bytes)
+  const ids = webhookIds(name, sourceIdOf(options, request), bytes)
   if (options.publishes && !parsed)
     throw httpError(415, 'content-type must be application/json or application/x-www-form-urlencoded')
   const ownEvent = await mapToOwnType(options, request)
@@ -66,11 +65,9 @@ async function publishRequest(
   await waitForBroker(bus)
   const raw = await bus.putBlob(defaultTenant, redactedBody(bus.redactor, bytes, request, ownEvent))
   const data: WebhookReceived = { endpoint: name, ...request, raw }
-  const correlationid = webhookCorrelation(id, signedAt)
   const draft = {
-    id,
+    ...ids,
     source: webhookSource,
-    correlationid,
     subject: raw.blob,
     ...(ownEvent ?? { type: webhookReceivedType, data }),
   }
@@ -81,11 +78,11 @@ async function publishRequest(
     attributes: { [attribute.httpMethod]: 'POST', [attribute.httpRoute]: `/hooks/${name}` },
   }
   const [published] = await publishFromOutside(bus, ingress, [draft])
-  const { correlationid: correlation, duplicate } = published!
+  const { id, correlationid, duplicate } = published!
   const linked = duplicate ? [] : await instancesFedBy(bus, [draft])
   const body = {
     id,
-    correlationid: correlation,
+    correlationid,
     ...(duplicate && { duplicate }),
     ...(linked.length > 0 && { linked }),
   }
