@@ -281,12 +281,11 @@ export class Engine {
     const tooFar = this.#limits.hopLimitError(event.hops + 1)
     if (!tooFar || event.replyto) return this.#loader.begin(program, inbox.task, event)
     // No caller waits for an answer, and publishing the failure could start the next round of the loop.
-    this.#discard(inbox, inputs, reasonOf(tooFar))
-    return undefined
+    return this.#discard(inbox, inputs, reasonOf(tooFar))
   }
 
   /** Discards the inputs that would have started the task. */
-  #discard(inbox: TaskInbox, inputs: readonly TaskInput[], reason: Reason) {
+  #discard(inbox: TaskInbox, inputs: readonly TaskInput[], reason: Reason): undefined {
     for (const { shared, program } of inputs)
       shared.acknowledge(inbox.task, program === undefined ? undefined : { kind: 'discard', reason })
   }
