@@ -14,7 +14,7 @@ import { TaskLimits } from './task-limits.ts'
 import type { Budget } from './budget.ts'
 import { latestSuccessor } from './successor.ts'
 import { composeTurn } from './compose.ts'
-import { shouldStart } from './should-start.ts'
+import { endWithoutJournal, shouldStart } from './should-start.ts'
 import { EffectPolicies } from './effects.ts'
 import { returnForeignInputs, TaskInbox, SharedDelivery, type TaskInput } from './inbox.ts'
 import { routedEventIn, routedType } from '../bus/routed.ts'
@@ -28,7 +28,6 @@ import {
   filterOf,
   isFirstOfCorrelation,
   isFirstStart,
-  mayAppearLater,
   lateDraft,
   retryLater,
   discardMisrouted,
@@ -269,12 +268,7 @@ export class Engine {
     const [{ event, program }] = inputs as [TaskInput]
     if (program === undefined && (await this.#forwardToSuccessor(inbox.task, inputs))) return undefined
     if (inbox.conflicts > 0) {
-      // The driver knows the task but its journal is empty: the journal lags behind, or the task ended and was purged.
-      for (const { event, joins, shared } of inputs) {
-        const mayAppear = mayAppearLater(shared.delivery)
-        if (joins && !mayAppear) await this.#bus.publish(lateDraft(inbox.task, await this.#bus.resolve(event)))
-        shared.acknowledge(inbox.task, mayAppear ? retryLater(shared.delivery) : undefined)
-      }
+      for (const input of inputs) await endWithoutJournal(this.#bus, inbox.task, input)
       return undefined
     }
     if (program === undefined) return tombstone(this.#programs.newest.get(event.target!)!, inbox.task, event)

@@ -7,6 +7,7 @@ import type { TaskInput } from './inbox.ts'
 import { routedEventIn, routedType } from '../bus/routed.ts'
 import { instanceId } from './instances.ts'
 import type { Turn } from './program.ts'
+import { lateDraft, mayAppearLater, retryLater } from './rules.ts'
 
 /**
  * Whether an input starts its task, which has no turn yet: a request must still be awaited, and the event must not have started the
@@ -38,4 +39,14 @@ async function hasStarted(bus: Bus, program: string, task: string, event: CloudE
     }),
   )
   return begun.includes(true)
+}
+
+/**
+ * Ends an input whose task has an empty journal although the driver knows the task: the journal lags behind, or the task ended and was
+ * purged.
+ */
+export async function endWithoutJournal(bus: Bus, task: string, { event, joins, shared }: TaskInput): Promise<void> {
+  if (mayAppearLater(shared.delivery)) return shared.acknowledge(task, retryLater(shared.delivery))
+  if (joins) await bus.publish(lateDraft(task, await bus.resolve(event)))
+  shared.acknowledge(task)
 }
