@@ -1,14 +1,13 @@
 import type { Position } from '../bus/driver.ts'
+import type { ProgramVersion } from '../tasks/program.ts'
 import { digest } from '../tasks/turn.ts'
 import type { Change, Difference } from './compare.ts'
 import type { LoggedTurn } from './turn-assembler.ts'
 import type { Hint } from './nondeterminism.ts'
 
-export type DivergenceKind = Difference['kind'] | 'state' | 'threw'
-
 /** One difference between a recorded turn and the decision of today's code. */
 export interface Divergence {
-  readonly kind: DivergenceKind
+  readonly kind: Difference['kind'] | 'state' | 'threw'
   readonly task: string
   readonly program: string
   /** Version of the turn in its task, and its position on the log. */
@@ -25,15 +24,10 @@ export interface Divergence {
   readonly sourceLocation?: string
   /** Non-deterministic calls that the code of the task made up to this turn. */
   readonly hints?: readonly Hint[]
-  readonly recordedBy: CodeVersion
-  readonly replayedBy: CodeVersion
+  readonly recordedBy: ProgramVersion
+  readonly replayedBy: ProgramVersion
   /** Equal for all divergences of the same program, kind, event and paths. */
   readonly signature: string
-}
-
-export interface CodeVersion {
-  readonly version: number
-  readonly hash: string
 }
 
 /** The part of a divergence that is known before the turn is compared. */
@@ -45,7 +39,7 @@ export type DivergenceContext = Omit<
 /** @param replayedBy the code that decides the turn today */
 export const divergenceContext = (
   { task, turn, position }: LoggedTurn,
-  replayedBy: CodeVersion,
+  replayedBy: ProgramVersion,
 ): DivergenceContext => ({
   task,
   program: turn.program,

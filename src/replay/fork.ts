@@ -6,7 +6,7 @@ import { deniedType, grantedType } from '../tasks/approval.ts'
 import { forkType, type Fork } from '../tasks/fork.ts'
 import type { ResolvedEffects } from './effects.ts'
 import { readTurnHistory } from './history.ts'
-import { startReplayRun, type ReplayRun } from './replay-run.ts'
+import { startReplayRun } from './replay-run.ts'
 
 export interface ForkFrom {
   readonly task: string
@@ -24,11 +24,6 @@ export interface ForkPlan {
   readonly fork: Fork
   /** Answers that arrived later or that no turn took. The fork begins with them. */
   readonly adopted: readonly CloudEvent[]
-}
-
-export interface Forked extends ReplayRun {
-  readonly correlation: string
-  readonly task: string
 }
 
 /** @throws E_NOT_FOUND, E_USAGE if an edit names an event that is not an input of the turn */
@@ -50,12 +45,7 @@ export async function planFork(bus: Bus, from: ForkFrom): Promise<ForkPlan> {
 }
 
 /** Publishes the fork. A worker then starts the new task. @throws E_EVENT_TOO_LARGE */
-export async function publishFork(
-  bus: Bus,
-  plan: ForkPlan,
-  kind: 'fork' | 'redrive',
-  ruled: ResolvedEffects,
-): Promise<Forked> {
+export async function publishFork(bus: Bus, plan: ForkPlan, kind: 'fork' | 'redrive', ruled: ResolvedEffects) {
   const { program, fork, from } = plan
   const { task, version } = from
   const { tenant, user, hops, id } = fork.start

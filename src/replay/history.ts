@@ -23,18 +23,11 @@ export interface TurnHistory {
   readonly open: ReadonlyMap<string, CloudEvent>
   /** Answers to open requests that the turn did not have: those that later turns took, then those that no turn took. */
   readonly answers: readonly CloudEvent[]
-  /** The published request of each call in `open`, if any. A repeated call was published under another id. */
-  readonly asked: ReadonlyMap<string, PublishedRequest>
+  /** The published request of each call in `open`, if any, with its idempotency key. A repeated call was published under another id. */
+  readonly asked: ReadonlyMap<string, { readonly id: string; readonly key: string }>
   /** Calls that the turn made, and calls of earlier failures that it did not repeat. */
   readonly again: readonly EarlierCall[]
-  /** Events that the turn emitted. */
   readonly emitted: readonly CloudEvent[]
-}
-
-export interface PublishedRequest {
-  readonly id: string
-  /** Its idempotency key. */
-  readonly key: string
 }
 
 // In characters. A longer history begins at a snapshot if there is one.
@@ -111,13 +104,12 @@ async function historyUpTo(
 
 /** Folds turns as the program saw them. */
 class ForkHistory {
-  /** Version of the last folded turn. */
   head: number
   readonly start: CloudEvent
   readonly state: string | undefined
   readonly turns: RecordedTurn[] = []
   readonly open = new Map<string, CloudEvent>()
-  readonly asked = new Map<string, PublishedRequest>()
+  readonly asked = new Map<string, { id: string; key: string }>()
   /** Calls of the failed predecessor that this task has not repeated. */
   again: readonly EarlierCall[] = []
   /** Of repeated calls: the ids that the program knows, by the published id. */
@@ -152,7 +144,6 @@ class ForkHistory {
     return past
   }
 
-  /** The next turn. */
   fold(recorded: RecordedTurn): RecordedTurn {
     const seen = visibleTurn(recorded, call => this.#known.get(call))
     recorded.turn.emits.forEach(({ id, wait }, i) => {

@@ -3,8 +3,7 @@ import type { Readable } from 'node:stream'
 import { TidingsError, type ErrorCode } from '../errors.ts'
 import type { StoredEvent } from '../bus/driver.ts'
 import { permissions } from './isolation.ts'
-import { progressPipe, type Definitions, type FromProcess, type TurnProgress, type ToProcess } from './messages.ts'
-import type { ReplayOutcome } from './replayer.ts'
+import { progressPipe, type FromProcess, type TurnProgress, type ToProcess } from './messages.ts'
 
 const batchEvents = 256
 // Number of batches in flight before the sender waits for the process.
@@ -18,10 +17,7 @@ export interface ProcessOptions {
   readonly turnTimeoutMs: number
 }
 
-export interface Finished {
-  readonly outcome: ReplayOutcome
-  readonly definitions: Definitions
-}
+type Finished = Extract<FromProcess, { kind: 'outcome' }>
 
 // A process in an endless loop does not notice that its parent has ended.
 const running = new Set<ChildProcess>()

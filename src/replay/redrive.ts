@@ -33,27 +33,22 @@ export async function selectInputs(
   return inputs
 }
 
-/** A redrive. It repeats each correlation under its `counterpart`. */
-export interface Redriven extends ReplayRun {
-  counterpart(correlation: string): string
-}
-
 /**
  * Publishes the inputs of a selection again, in the same order, as one redrive. So inputs of different correlations that belong to one
- * workflow instance meet again in one new instance.
+ * workflow instance meet again in one new instance. Each correlation is repeated under its `counterpart`.
  */
 export async function publishRedrive(
   bus: Bus,
   selection: InputSelection,
   inputs: readonly CloudEvent[],
   ruled: ResolvedEffects,
-): Promise<Redriven> {
+) {
   const run = await startReplayRun(bus, { kind: 'redrive', of: originIn(selection, inputs[0]?.replay), ...ruled })
   for (let i = 0; i < inputs.length; i += batchEvents) {
     const part = inputs.slice(i, i + batchEvents)
     await bus.publishAll(await Promise.all(part.map(async event => toDraft(await bus.resolve(event), run))))
   }
-  return { ...run, counterpart: correlation => counterpart(correlation, run.id) }
+  return { ...run, counterpart: (correlation: string) => counterpart(correlation, run.id) }
 }
 
 function originIn(selection: InputSelection, replay: string | undefined): ReplayOrigin {

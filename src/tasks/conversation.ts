@@ -32,15 +32,13 @@ export interface ModelRequest {
 /** The constant part of all requests of an agent; stored as the document `definition/HASH`. */
 export interface ModelDefinition {
   readonly instructions: string
-  readonly tools: readonly ToolDefinition[]
+  /** `name`: letters, digits, `_` and `-`. */
+  readonly tools: readonly {
+    readonly name: string
+    readonly description: string
+    readonly input: Record<string, unknown>
+  }[]
   readonly output?: Record<string, unknown>
-}
-
-export interface ToolDefinition {
-  /** The name for the model: letters, digits, `_` and `-`. */
-  readonly name: string
-  readonly description: string
-  readonly input: Record<string, unknown>
 }
 
 export interface ModelToolCall {

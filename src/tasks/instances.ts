@@ -16,7 +16,6 @@ import { sourceOf, type InstanceSubscription, type ProgramDefinition } from './p
 
 export const migrateType = 'workflow.migrate'
 
-/** The key of the document with a workflow definition. */
 export const definitionDocument = (name: string, hash: string) => `workflow/${name}/${hash}`
 
 export const instanceId = (correlation: string, program: string) => taskId(correlation, program, 'instance')
@@ -27,8 +26,8 @@ function keyCorrelation({ tenant, replay }: CloudEvent, program: string, key: un
   return replay === undefined ? correlation : counterpart(correlation, replayId(replay))
 }
 
-/** The instance in the correlation of this event, if the workflow waits for its type. */
-export function matchInstance(program: ProgramDefinition, event: CloudEvent): InstanceMatch | undefined {
+/** The instance in the correlation of this event, if the workflow waits for its type, and whether the event may start it. */
+export function matchInstance(program: ProgramDefinition, event: CloudEvent) {
   const { name, instances } = program
   if (!instances) return undefined
   const isRoutedHere = event.type === routedType && event.target === name
@@ -38,12 +37,6 @@ export function matchInstance(program: ProgramDefinition, event: CloudEvent): In
     instance: instanceId(event.correlationid, name),
     begins: type !== undefined && instances.types.includes(type),
   }
-}
-
-export interface InstanceMatch {
-  readonly instance: string
-  /** Whether the event starts the instance if there is none. */
-  readonly begins: boolean
 }
 
 /** Whether the event belongs to a keyed instance, which may live in another shard. */

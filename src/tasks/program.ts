@@ -80,7 +80,7 @@ export interface Machine {
   /** What the code threw, if that ended it: for reports. */
   readonly thrown?: unknown
   /** In workflows: the definition that the instance uses. */
-  pinned?(): PinnedVersion | undefined
+  pinned?(): ProgramVersion | undefined
   /** The program gets a cancellation as an input, because it may have to compensate first. */
   readonly canCompensate?: boolean
   /** The program only compensates from now on, which no budget limits. */
@@ -89,7 +89,7 @@ export interface Machine {
   hasSeen?(event: CloudEvent): boolean
 }
 
-export interface PinnedVersion {
+export interface ProgramVersion {
   readonly version: number
   readonly hash: string
 }

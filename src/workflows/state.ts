@@ -24,7 +24,7 @@ export interface InstanceState {
   /** The branch taken, by the id of a choose() or of a failed step with `otherwise`. */
   ways?: Record<string, boolean>
   /** Completed steps that can be undone, oldest first. */
-  undo?: UndoEntry[]
+  undo?: { readonly step: string; readonly input: unknown }[]
   /** How the instance ends once everything is undone. `failed`: steps whose undo failed. */
   ending?: { as: InstanceEnding; failed?: string[] }
   /** The pending timer. */
@@ -35,11 +35,6 @@ export interface InstanceState {
 export type CallSlot = number | 'call' | 'undo'
 
 export type InstanceEnding = { readonly error: ErrorData } | { readonly cancelled: string }
-
-export interface UndoEntry {
-  readonly step: string
-  readonly input: unknown
-}
 
 export type WaitState =
   | ({ kind: 'when'; since: number } & PatternProgress)

@@ -8,17 +8,8 @@ export interface Exchange {
   readonly result: JSONValue | undefined
 }
 
-/** The prompt of a model, in the form that this model uses. */
-export interface Conversation {
-  /** The last message of the user. */
-  readonly ask: string
-  /** The tool calls since then. */
-  readonly exchanges: readonly Exchange[]
-  /** Number of all tool calls, for the id of the next one. */
-  readonly calls: number
-}
-
-export function conversation(prompt: LanguageModelV4Prompt): Conversation {
+/** The last message of the user, the tool calls since then, and the number of all tool calls, for the id of the next one. */
+export function conversation(prompt: LanguageModelV4Prompt) {
   const last = prompt.findLastIndex(message => message.role === 'user')
   const user = prompt[last]
   const parts = user?.role === 'user' ? user.content : []
@@ -38,7 +29,7 @@ export function conversation(prompt: LanguageModelV4Prompt): Conversation {
     messages
       .flatMap(message => (message.role === 'assistant' ? message.content : []))
       .filter(part => part.type === 'tool-call')
-  const exchanges = callsIn(prompt.slice(last + 1)).map(({ toolName, input, toolCallId }) => ({
+  const exchanges: Exchange[] = callsIn(prompt.slice(last + 1)).map(({ toolName, input, toolCallId }) => ({
     toolName,
     input,
     result: results.get(toolCallId),

@@ -84,7 +84,8 @@ function decide(
   const researching = tools.length > 0 || exchanges.length > 0
   const held = material(ask, researching ? 'part' : 'whole')
 
-  const calls = nextCalls(held.question, tools, exchanges, valuesOf(held, ask, []))
+  const { question } = held
+  const calls = nextCalls({ question, tools, exchanges }, valuesOf(held, ask, []))
   if (calls.length > 0) return { calls, text: '' }
   const forced = toolChoice?.type === 'required' || toolChoice?.type === 'tool' ? tools[0] : undefined
   if (forced && exchanges.length === 0) {
@@ -92,14 +93,15 @@ function decide(
   }
 
   const functions = given.filter(tool => tool.type === 'function')
-  const quotes = researching ? findings(held.question, functions, exchanges) : quotesIn(ask, held.question)
+  const quotes = researching ? findings({ question, tools: functions, exchanges }) : quotesIn(ask, question)
   const failed = exchanges.length > 0 && exchanges.every(exchange => exchange.result === undefined)
   const text =
     held.notes.length > 0 && !researching
       ? writeReport(held)
-      : writeAnswer(held.question, quotes, failed ? notSearched : notFound)
+      : writeAnswer(question, quotes, failed ? notSearched : notFound)
   if (responseFormat?.type !== 'json') return { calls: [], text }
-  const citations = [...held.notes.flatMap(note => note.units.flatMap(unit => unit.citations)), ...quotes.map(cited)]
+  const cited = held.notes.flatMap(note => note.units.flatMap(unit => unit.citations))
+  const citations = [...cited, ...quotes.map(quote => quote.citation)]
   const values = valuesOf(held, text, [...new Set(citations)])
   return { calls: [], text: JSON.stringify(fill((responseFormat.schema ?? anyAnswer) as OfflineSchema, values)) }
 }
@@ -111,8 +113,6 @@ function quotesIn(ask: string, question: string): Quote[] {
   const text = ask.replace(question, '')
   return extract(question, [{ id: 'message', path: 'message', heading: '', text }])
 }
-
-const cited = (quote: Quote): string => quote.citation
 
 async function* parts(options: LanguageModelV4CallOptions): AsyncGenerator<LanguageModelV4StreamPart> {
   yield { type: 'stream-start', warnings: [] }

@@ -12,6 +12,12 @@ export interface ToolCall {
   readonly input: { [name: string]: unknown }
 }
 
+interface Research {
+  readonly question: string
+  readonly tools: readonly LanguageModelV4FunctionTool[]
+  readonly exchanges: readonly Exchange[]
+}
+
 const maxSearches = 2
 const maxReads = 3
 
@@ -19,14 +25,9 @@ const maxReads = 3
  * The next tool calls, by rules: search; search once more with other words if that found nothing; read the best hits; call a
  * tool of another kind once if it relates to the question. Without calls the model answers.
  */
-export function nextCalls(
-  question: string,
-  tools: readonly LanguageModelV4FunctionTool[],
-  exchanges: readonly Exchange[],
-  values: Values,
-): ToolCall[] {
+export function nextCalls({ question, tools, exchanges }: Research, values: Values): ToolCall[] {
   const search = tools.find(isSearch)
-  if (!search) return otherCalls(question, tools, exchanges, values)
+  if (!search) return otherCalls({ question, tools, exchanges }, values)
   const searches = exchanges.filter(exchange => exchange.toolName === search.name)
   const hits = searches.flatMap(exchange => recordsIn(exchange.result))
   const wanted = conceptsAmong(
@@ -52,13 +53,8 @@ export function nextCalls(
  * The quotes that answer the question: from the documents that were read, or from the search results if none was read.
  * Results of other tools are quoted unchanged.
  */
-export function findings(
-  question: string,
-  tools: readonly LanguageModelV4FunctionTool[],
-  exchanges: readonly Exchange[],
-): Quote[] {
-  const named = (kind: (tool: LanguageModelV4FunctionTool) => boolean) =>
-    new Set(tools.filter(kind).map(tool => tool.name))
+export function findings({ question, tools, exchanges }: Research): Quote[] {
+  const named = (kind: typeof isSearch) => new Set(tools.filter(kind).map(tool => tool.name))
   const searching = named(isSearch)
   const reading = named(tool => !isSearch(tool) && isRead(tool))
   const read = exchanges.filter(({ toolName }) => !searching.has(toolName)).flatMap(passagesOf)
@@ -72,12 +68,7 @@ export function findings(
 const textOf = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value))
 
 /** Calls of tools that neither search nor read: each once, if the question and the tool share a word. */
-function otherCalls(
-  question: string,
-  tools: readonly LanguageModelV4FunctionTool[],
-  exchanges: readonly Exchange[],
-  values: Values,
-): ToolCall[] {
+function otherCalls({ question, tools, exchanges }: Research, values: Values): ToolCall[] {
   const wanted = concepts(question)
   return tools
     .filter(tool => !exchanges.some(exchange => exchange.toolName === tool.name))

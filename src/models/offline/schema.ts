@@ -1,5 +1,7 @@
+type Bound = 'minLength' | 'maxLength' | 'minItems' | 'maxItems' | 'minimum' | 'maximum' | 'exclusiveMinimum' | 'exclusiveMaximum' | 'multipleOf' // biome-ignore format: one list
+
 /** The part of JSON Schema that structured output uses. */
-export interface OfflineSchema {
+export interface OfflineSchema extends Readonly<Partial<Record<Bound, number>>> {
   readonly type?: string | readonly string[]
   readonly properties?: { readonly [name: string]: OfflineSchema | boolean }
   readonly required?: readonly string[]
@@ -15,17 +17,7 @@ export interface OfflineSchema {
   readonly $defs?: { readonly [name: string]: OfflineSchema | boolean }
   readonly definitions?: { readonly [name: string]: OfflineSchema | boolean }
   readonly format?: string
-  readonly pattern?: string
-  readonly minLength?: number
-  readonly maxLength?: number
-  readonly minItems?: number
-  readonly maxItems?: number
   readonly uniqueItems?: boolean
-  readonly minimum?: number
-  readonly maximum?: number
-  readonly exclusiveMinimum?: number
-  readonly exclusiveMaximum?: number
-  readonly multipleOf?: number
 }
 
 /** The values to fill a schema with, by property name. */
