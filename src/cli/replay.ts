@@ -7,9 +7,15 @@ import { clusterDivergences } from '../replay/cluster.ts'
 import { junit } from '../replay/junit.ts'
 import { replayInProcesses, type ReplayInput } from '../replay/parallel.ts'
 import { combineOutcomes, type ReplayOutcome } from '../replay/replayer.ts'
-import { reportRecords, renderReport } from '../replay/report.ts'
+import {
+  exitCodes,
+  renderReport,
+  replayVerdict,
+  reportRecords,
+  type GateRequirements,
+  type ReplayVerdict,
+} from '../replay/report.ts'
 import { sourceFromBus, sourceFromFile, type RecordedSource } from '../replay/source.ts'
-import { exitCodes, replayVerdict, type GateRequirements, type ReplayVerdict } from '../replay/verdict.ts'
 import { readJournals } from '../replay/journals.ts'
 import { terminalWidth } from './event-line.ts'
 import { findApp } from './load-app.ts'

@@ -10,7 +10,6 @@ import type { ModelPart, ModelResult, ModelToolCall } from '../tasks/conversatio
 
 export type StepResult = Omit<ModelResult, 'model' | 'cost'>
 
-/** Stores bytes as a blob. */
 export type StoreBlob = (bytes: Uint8Array) => Promise<{ blob: string; bytes: number }>
 
 type StreamPart<Type extends LanguageModelV4StreamPart['type']> = Extract<LanguageModelV4StreamPart, { type: Type }>
@@ -28,7 +27,6 @@ export class AnswerCollector {
   readonly #storeBlob: StoreBlob
   readonly #parts: CollectedPart[] = []
   readonly #unfinished = new Map<string, StreamedText>()
-  /** Calls whose arguments are arriving. */
   readonly #unfinishedCalls = new Map<string, { toolName: string; input: string }>()
   #warnings: StreamPart<'stream-start'>['warnings'] = []
   #response: ModelResult['response']
@@ -95,7 +93,6 @@ export class AnswerCollector {
     }
   }
 
-  /** The answer, after its finish. */
   async result({ finishReason, usage, providerMetadata }: Finish): Promise<StepResult> {
     const { unified, raw } = finishReason
     const isCut = unified === 'length'

@@ -13,7 +13,6 @@ type AssistantMessage = Extract<LanguageModelV4Message, { role: 'assistant' }>
 type AssistantPart = AssistantMessage['content'][number]
 type ToolMessage = Extract<LanguageModelV4Message, { role: 'tool' }>
 
-/** The message that a reference stands for. */
 export function readMessage(ref: MessageRef, event: CloudEvent): LanguageModelV4Message {
   if (ref.role === 'user') return { role: 'user', content: [{ type: 'text', text: userText(event) }] }
   if (ref.role === 'assistant') return assistantMessage(event.data as ModelResult)

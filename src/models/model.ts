@@ -23,7 +23,6 @@ export interface ModelOptions {
   readOnly?: boolean
 }
 
-/** A model object with its limits and price. */
 export interface Model {
   readonly kind: 'model'
   readonly name: string

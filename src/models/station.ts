@@ -25,7 +25,6 @@ const defaultTimeout = '5m'
 // Outages of providers last minutes.
 const defaultRetryFor = '15m'
 
-/** A model with its retry policy and circuit breaker. */
 interface HostedModel extends Model {
   readonly source: string
   readonly policy: RetryPolicy
@@ -111,7 +110,6 @@ export class ModelStation {
     }
   }
 
-  /** Retries, or publishes the failure. */
   async #failed(handled: HandledRequest, { error, after }: ModelFailure, thrown: unknown): Promise<HandlerResult> {
     const { model, event, retries } = handled
     const { policy, circuit, source } = model

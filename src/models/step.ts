@@ -8,7 +8,6 @@ import { TidingsError, toTidingsError } from '../errors.ts'
 import { AnswerCollector, type StoreBlob, type StepResult } from './answer.ts'
 
 export interface StepListener {
-  /** Called when the answer begins. */
   readonly onBegin: () => void
   readonly onDelta: (text: string) => void
   readonly storeBlob: StoreBlob
@@ -53,7 +52,6 @@ const isOfAnswer = (part: LanguageModelV4StreamPart) =>
 
 const failedFinish: ReadonlySet<string> = new Set(['error', 'interrupted'])
 
-/** What was thrown by a model call. */
 export interface ModelFailure {
   readonly error: TidingsError
   /** The delay before a retry that the provider asks for, in ms. */

@@ -22,7 +22,6 @@ export type ValueRule =
 
 interface Entry {
   readonly signature: string
-  /** A title for people. */
   readonly what: string
   /** The last day, in UTC. */
   readonly until: string

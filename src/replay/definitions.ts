@@ -3,7 +3,6 @@ import type { Divergence } from './divergence.ts'
 import type { ReplayOutcome } from './replayer.ts'
 import type { Definitions } from './messages.ts'
 
-/** Reads a document of the recorded log. */
 export type ReadDocument = (key: string) => Promise<string | undefined>
 
 /** Replaces a changed definition key of a model call by what changed in the instructions, tools and output. */

@@ -95,7 +95,6 @@ function blockAll(of: object, names: readonly string[], what: string): void {
     Object.defineProperty(of, name, { value: blocker(what), configurable: true, writable: true })
 }
 
-/** Names of functions that match. */
 function namesIn(of: object, pattern: RegExp): string[] {
   return Object.entries(Object.getOwnPropertyDescriptors(of)).flatMap(([name, { value }]) =>
     pattern.test(name) && typeof value === 'function' ? [name] : [],

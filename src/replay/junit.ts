@@ -1,8 +1,7 @@
 import { clusterDivergences, titleOf } from './cluster.ts'
 import { pathText, type Divergence } from './divergence.ts'
 import type { ReplayOutcome } from './replayer.ts'
-import { locationText, shortfall } from './report.ts'
-import type { GateRequirements } from './verdict.ts'
+import { locationText, shortfall, type GateRequirements } from './report.ts'
 
 /** JUnit XML: a suite for each program, a case for each cluster of divergences, and a case that fails if too little was replayed. */
 export function junit(outcome: ReplayOutcome, demand: GateRequirements): string {

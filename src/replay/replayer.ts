@@ -34,7 +34,6 @@ export interface PinnedDefinition {
   readonly text: string
 }
 
-/** Concatenates outcomes. */
 export function combineOutcomes(outcomes: readonly ReplayOutcome[]): ReplayOutcome {
   const sum = (count: (outcome: ReplayOutcome) => number) =>
     outcomes.reduce((total, outcome) => total + count(outcome), 0)

@@ -5,7 +5,7 @@ import type { Change } from './compare.ts'
 import { pathText } from './divergence.ts'
 import type { Hint } from './nondeterminism.ts'
 import type { ReplayOutcome } from './replayer.ts'
-import { replayVerdict, type GateRequirements } from './verdict.ts'
+import type { AcceptedDivergences } from './accept.ts'
 
 /* A report depends neither on the clock nor on the number of processes: the same outcome gives the same bytes. */
 
@@ -72,6 +72,27 @@ function summary(outcome: ReplayOutcome, found: readonly Cluster[], short: strin
   return line(
     `${replayed}: ${countText(outcome.diverged, 'turn')} in ${countText(tasks, 'task')} decide differently (${kinds})${but}`,
   )
+}
+
+/** Exit codes of `tidings replay`. If the replay cannot run, the code is 2. */
+export const exitCodes = { same: 0, diverged: 1, nothing: 3, incomplete: 4 } as const
+
+export type ReplayVerdict = keyof typeof exitCodes
+
+export interface GateRequirements {
+  readonly accepted: AcceptedDivergences
+  readonly atLeast?: number | undefined
+}
+
+/** Differences take precedence over a replay that covers too little. */
+export function replayVerdict(
+  { divergences, skipped, tasks }: ReplayOutcome,
+  { accepted, atLeast = 0 }: GateRequirements,
+): ReplayVerdict {
+  if (divergences.some(each => !accepted.accepts(each))) return 'diverged'
+  if (tasks < atLeast) return 'nothing'
+  if (skipped.length > 0) return 'incomplete'
+  return tasks === 0 ? 'nothing' : 'same'
 }
 
 /** Why the replay covers too little; undefined if it covers enough. */

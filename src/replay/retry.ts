@@ -95,7 +95,6 @@ export class CorrelationTasks {
     return this.successorOf(task) ?? this.#retries.find(({ event }) => event.id === retryId(task))?.successor
   }
 
-  /** The failed task that a successor retries. */
   predecessorOf(task: string): string | undefined {
     return this.#retries.find(({ successor }) => successor === task)?.event.retryof
   }

@@ -39,10 +39,8 @@ export class ShadowTask {
   readonly task: Task
   /** No later turn can be compared. */
   ended = false
-  /** Whether the task counts as replayed. */
   isCounted = false
   #stateDiverged = false
-  /** Non-deterministic calls of its code. */
   readonly hints: Hints
   /** Whether it is straight-line code. */
   readonly #chained: boolean

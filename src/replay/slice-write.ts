@@ -29,7 +29,6 @@ export interface SliceSummary {
 export interface SliceOptions {
   /** Default: redacts only secrets with a known shape. */
   readonly redactor?: Redactor
-  /** Overwrites the file. */
   readonly force?: boolean
 }
 

@@ -7,12 +7,10 @@ import { turnType } from '../tasks/turn.ts'
 /** A turn as stored on the log. */
 export interface LoggedTurn extends RecordedTurn {
   readonly task: string
-  /** Position of the turn on the log. */
   readonly position: Position
 }
 
 interface IncompleteTurns {
-  /** Version of the next turn to complete. */
   next: number
   readonly turns: Map<number, { turn: Turn; position: Position }>
   /** Emitted events of incomplete turns, by id. */

@@ -29,7 +29,6 @@ export interface ApprovalAnswer {
   readonly by: string
   /** RFC 3339, in UTC. */
   readonly at: string
-  /** The hash of the request. */
   readonly hash: string
   readonly comment?: string
 }

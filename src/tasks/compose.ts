@@ -28,14 +28,12 @@ export interface DecidedTurn {
   readonly builder: TurnBuilder
   /** The inputs as they were delivered, and the answers that the engine made. */
   readonly embedded: readonly CloudEvent[]
-  /** The inputs with their data. */
   readonly seen: readonly CloudEvent[]
   readonly expired: readonly OpenCall[]
   /** The answers in `embedded` that the engine made. */
   readonly engineAnswers: readonly CloudEvent[]
   /** Reserves what a turn spends. Returns the total of the task. */
   readonly recordSpending: (builder: TurnBuilder) => Partial<Spending>
-  /** Loads the task as it was before the turn. */
   readonly reloadTask: () => Promise<Task>
 }
 

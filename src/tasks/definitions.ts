@@ -8,10 +8,8 @@ import type { InstanceSubscription, ProgramDefinition } from './program.ts'
 
 type KnownDefinitions = Readonly<Record<string, InstanceSubscription>>
 
-/** The document with the names of all keyed workflows. */
 const keyedWorkflowsKey = 'workflows'
 
-/** Stores the definitions of these programs. */
 export async function publishWorkflows(bus: Bus, programs: readonly ProgramDefinition[]): Promise<void> {
   for (const { name, hash, document, instances } of programs) {
     if (!document) continue

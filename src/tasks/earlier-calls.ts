@@ -38,7 +38,6 @@ export function earlierCallsIn(emits: readonly EmittedRef[], emitted: readonly C
   )
 }
 
-/** The earlier call that a new call repeats. */
 export function findEarlierCall(
   made: readonly EarlierCall[],
   { type, hash, wait }: Pick<EmittedRef, 'type' | 'hash' | 'wait'>,
@@ -55,7 +54,6 @@ export function repeatCall(call: CloudEvent, { id, retry }: EarlierCall): CloudE
   return retry ? { ...call, type: retryType, data: { ...retry.fork, asked: call }, retryof: retry.of } : call
 }
 
-/** The earlier calls that a turn did not repeat. */
 export function remainingAfter(made: readonly EarlierCall[], emits: readonly EmittedRef[]): readonly EarlierCall[] {
   let left = made
   for (const emit of left.length > 0 ? emits : []) {

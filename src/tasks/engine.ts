@@ -12,7 +12,6 @@ import { correlationOf, parseId, shardOf } from '../bus/ids.ts'
 import { log } from '../bus/telemetry/log.ts'
 import { TaskLimits } from './task-limits.ts'
 import type { Budget } from './budget.ts'
-import { latestSuccessor } from './successor.ts'
 import { composeTurn } from './compose.ts'
 import { endWithoutJournal, shouldStart } from './should-start.ts'
 import { EffectPolicies } from './effects.ts'
@@ -286,7 +285,7 @@ export class Engine {
 
   /** Passes cancellations on to the task that continues this one. False if there is none. */
   async #forwardToSuccessor(task: string, inputs: readonly TaskInput[]): Promise<boolean> {
-    const successor = await latestSuccessor(this.#bus, task)
+    const successor = await this.#loader.latestSuccessor(task)
     if (successor === undefined) return false
     for (const input of inputs) {
       input.shared.reassign(task, successor)

@@ -17,7 +17,6 @@ export class ForkHistory {
     this.#replays = replays
   }
 
-  /** The event with this id in the history of a fork. */
   async find(replay: string, id: string): Promise<CloudEvent | undefined> {
     const history =
       this.#histories.get(replay) ?? cacheEntry(this.#histories, replay, await this.#read(replay), maxHistories)

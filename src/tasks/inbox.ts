@@ -24,7 +24,6 @@ export class SharedDelivery {
     return this.#recipients.size === 1 && this.#outcome.kind === 'done'
   }
 
-  /** Replaces one recipient by another. */
   reassign(task: string, other: string) {
     if (this.#recipients.delete(task)) this.#recipients.add(other)
   }
@@ -77,7 +76,6 @@ export class TaskInbox {
     return queue.splice(0, count)
   }
 
-  /** Whether the answer to a call waits in the queue. */
   hasAnswer(call: string): boolean {
     return this.queue.some(({ event }) => event.call === call)
   }

@@ -1,7 +1,7 @@
 import { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import type { Bus } from '../bus/bus.ts'
-import { turnId } from '../bus/ids.ts'
+import { correlationOf, parseId, turnId } from '../bus/ids.ts'
 import { routedType } from '../bus/routed.ts'
 import { isFork, type Fork } from './fork.ts'
 import type { Machine, ProgramDefinition, Turn } from './program.ts'
@@ -71,6 +71,23 @@ export class TaskLoader {
   /** The task before its next turn. `first`: the first input of that turn. */
   async reload({ task, program }: TaskIdentity, first: CloudEvent): Promise<Task> {
     return (await this.resume(task)) ?? this.begin(program, task, first)
+  }
+
+  /**
+   * The newest task of a `continueAs` chain, which may have no turn yet. Undefined if the chain has ended, or if there is none. The first
+   * tasks of a long chain may be purged.
+   */
+  async latestSuccessor(task: string): Promise<string | undefined> {
+    const turns = new Map<string, Turn>()
+    for (const event of await this.#bus.newestTurns(correlationOf(task)))
+      turns.set(parseId(event.id)!.task, (await this.#bus.resolve(event)).data as Turn)
+    let newest = turns.has(task)
+      ? task
+      : [...turns].find(([, turn]) => turn.continues === task && isUnfinished(turn))?.[0]
+    if (newest === undefined) return undefined
+    for (let turn = turns.get(newest); turn?.successor !== undefined; turn = turns.get(newest)) newest = turn.successor
+    const last = turns.get(newest)
+    return newest !== task && (!last || isUnfinished(last)) ? newest : undefined
   }
 
   async #read(task: string): Promise<TaskHistory> {
@@ -147,3 +164,5 @@ export class TaskLoader {
 
 const missing = (id: string) =>
   new TidingsError('E_PROGRAM_MISMATCH', `the journal has no event ${id}, which a turn emitted`)
+
+const isUnfinished = ({ end }: Turn) => end === undefined || end === 'continued'

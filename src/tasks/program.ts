@@ -261,5 +261,4 @@ export class ProgramMachine<State> implements Machine {
 
 const stateFrom = <State>(state: State) => jsonOf(state, 'the state') as State
 
-/** A program's own copy of an event. */
 const seen = (event: CloudEvent) => copyOf(withoutTrace(event))

@@ -29,7 +29,6 @@ export class Programs {
     this.keyed = this.#workflows.filter(program => program.instances!.key)
   }
 
-  /** The tasks that an event may start or join. */
   startsOf(event: CloudEvent): TaskStart[] {
     const starts: TaskStart[] = []
     for (const [name, program] of this.newest)

@@ -4,7 +4,6 @@ import { aCount, aDuration, must, optionsOf, type Check } from '../options.ts'
 import type { CloudEvent } from '../event.ts'
 import { type Duration, milliseconds } from './duration.ts'
 
-/** The class of an error. */
 export type ErrorClass = abstract new (...args: never[]) => unknown
 
 /** When a failed attempt is retried. Never after the deadline of the call. */
@@ -63,7 +62,6 @@ export class RetryPolicy {
     this.#nonRetryable = options.nonRetryable ?? []
   }
 
-  /** Whether failed attempts are retried at all. */
   get retries(): boolean {
     return this.#maxAttempts > 1
   }

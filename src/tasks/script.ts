@@ -1,7 +1,6 @@
 import type { CloudEvent } from '../event.ts'
 import { failureData, TidingsError, type ErrorData } from '../errors.ts'
 import { copyOf, jsonOf, type Json } from '../json.ts'
-import { TrackedPromise } from './tracked-promise.ts'
 import { approvalRequest, type Approval } from './approval.ts'
 import { deadlineFrom, type Timeout, type Duration } from './duration.ts'
 import { callOutcome } from './outcome.ts'
@@ -70,6 +69,29 @@ export class CallError extends Error {
     super(`${data.code}: ${data.message}`)
     this.data = data
     this.code = data.code
+  }
+}
+
+/** A promise that knows whether the code ever awaited it. */
+class TrackedPromise<T> extends Promise<T> {
+  isAwaited = false
+
+  static override get [Symbol.species]() {
+    return Promise
+  }
+
+  /** Prevents an unhandled rejection. Does not count as awaiting. */
+  ignoreFailure(): void {
+    super.then(undefined, () => {}).catch(() => {})
+  }
+
+  // oxlint-disable-next-line unicorn/no-thenable -- it is a promise, and `await` calls this
+  override then<A = T, B = never>(
+    resolved?: ((value: T) => A | PromiseLike<A>) | null,
+    rejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
+  ): Promise<A | B> {
+    this.isAwaited = true
+    return super.then(resolved, rejected)
   }
 }
 
@@ -261,7 +283,6 @@ class ScriptScope implements ScriptContext {
   }
 }
 
-/** The part of a turn that the running code uses. */
 type ScriptTurn = Pick<TurnContext, 'now' | 'call' | 'sleep' | 'emit'>
 
 /** A recorded turn that is repeated: returns the recorded ids and rejects what was not recorded. */

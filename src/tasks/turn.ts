@@ -340,7 +340,6 @@ const continuedTask = ({ type, subject, correlationid }: CloudEvent) =>
     ? subject
     : undefined
 
-/** The state as a turn records it. */
 export function stateOf(json: string | undefined): Pick<Turn, 'state' | 'stateHash'> {
   if (json === undefined) return {}
   return json.length <= maxInlineStateChars ? { state: JSON.parse(json) } : { stateHash: digestText(json) }

@@ -55,7 +55,6 @@ function asJson({ name }: AnyTool, parsed: unknown): Json {
 export interface ApprovableCall {
   readonly tool: AnyTool
   readonly call: CloudEvent
-  /** As the schema parsed it. */
   readonly input: Json
   readonly hash: string
 }
@@ -79,7 +78,6 @@ export function approvalRequestFor(bus: Bus, { tool, call, input, hash }: Approv
   return { ...redacted, data: { ...redacted.data, hash } }
 }
 
-/** The hash of tool, declared version and input. */
 export function approvalHash({ name, options }: AnyTool, input: Json, key: string): string {
   const called = canonicalJson({ tool: name, version: options.version ?? 1, input })
   return createHmac('sha256', key).update(called).digest('hex').slice(0, 16)

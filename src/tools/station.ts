@@ -29,9 +29,8 @@ import {
 import { ApprovalKey } from './approval-key.ts'
 import { RunningCalls } from './running-calls.ts'
 import { firstResult, idempotencyKeyOf, anyEarlierResult } from './earlier-result.ts'
-import { runTool } from './run-tool.ts'
 import { runInThread } from './thread.ts'
-import type { AnyTool, ToolContext } from './tool.ts'
+import { runTool, type AnyTool, type ToolContext } from './tool.ts'
 
 const defaultTimeout = '1m'
 
@@ -60,7 +59,6 @@ export class ToolStation {
   /** Errors of the log that were thrown while a tool ran. */
   readonly #logErrors = new LogErrors()
   readonly #key: ApprovalKey
-  /** For tools that are retried. */
   readonly #policies: ReadonlyMap<AnyTool, RetryPolicy>
 
   constructor(options: ToolStationOptions) {
@@ -98,7 +96,6 @@ export class ToolStation {
     })
   }
 
-  /** Handles a call, or the answer to a request for approval. */
   async #handle(handled: HandledCall): Promise<HandlerResult> {
     const { event } = handled
     if (event.type === 'tool.invoke') return this.#serve(handled)

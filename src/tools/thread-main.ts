@@ -2,8 +2,7 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { failureData, TidingsError, type ErrorCode } from '../errors.ts'
 import { jsonOf } from '../json.ts'
 import type { ThreadMessage, ThreadBlob, ThreadRequest } from './thread.ts'
-import { runTool } from './run-tool.ts'
-import type { AnyTool, ToolContext } from './tool.ts'
+import { runTool, type AnyTool, type ToolContext } from './tool.ts'
 
 const { module, tool: name, input, context } = workerData as ThreadRequest
 const post = (answer: ThreadMessage) => parentPort!.postMessage(answer)

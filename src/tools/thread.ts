@@ -3,7 +3,6 @@ import { type ErrorCode, errorData, TidingsError, type ErrorData } from '../erro
 import type { Json } from '../json.ts'
 import type { AnyTool, ToolContext } from './tool.ts'
 
-/** What the thread is started with. */
 export interface ThreadRequest {
   module: string
   tool: string
@@ -14,7 +13,6 @@ export interface ThreadRequest {
 /** Messages of the thread: progress and requests for blobs, then one result. */
 export type ThreadMessage = { progress: Json } | { wants: string } | { output: Json } | { error: ErrorData }
 
-/** The answer to a request for a blob. */
 export type ThreadBlob = { reference: string } & ({ bytes: Uint8Array } | { error: ErrorData })
 
 /** Runs a tool in its own thread. An abort terminates the thread. */

@@ -64,7 +64,6 @@ export class CompiledWorkflow {
     return [...this.#indexesByType.keys()]
   }
 
-  /** Index of a step; undefined if there is none. */
   indexOf(id: string): number | undefined {
     return this.#indexByStep.get(id)
   }

@@ -4,14 +4,12 @@ import type { OnPattern, Pattern, Step } from './definition.ts'
 
 type Block = readonly Step[]
 
-/** The blocks in a step. */
 function blocksOf(step: Step): Block[] {
   if (step.kind === 'choose') return [step.steps, step.otherwise]
   if (step.kind === 'repeat') return [step.steps]
   return 'otherwise' in step && step.otherwise ? [step.otherwise] : []
 }
 
-/** The step with each of its blocks replaced. */
 export function mapBlocks(step: Step, change: (block: Block) => Block): Step {
   if (step.kind === 'choose') return { ...step, steps: change(step.steps), otherwise: change(step.otherwise) }
   if (step.kind === 'repeat') return { ...step, steps: change(step.steps) }
@@ -30,7 +28,6 @@ export function patternLeaves(pattern: Pattern): OnPattern[] {
   return pattern.of.flatMap(patternLeaves)
 }
 
-/** The names under which a step stores values. */
 export function keptNames(step: Step): string[] {
   if (step.kind === 'when') return [...new Set(patternLeaves(step.pattern).flatMap(({ as }) => as ?? []))]
   if (step.kind === 'parallel') return step.calls.map(({ as }) => as)

@@ -80,7 +80,6 @@ export interface EachStep extends Common, Fallible {
 export interface ParallelStep extends Common, Fallible {
   readonly kind: 'parallel'
   readonly calls: readonly { readonly as: string; readonly target: Target }[]
-  /** The inputs, by name. */
   readonly input: Expression
   readonly within: Timeout
 }

@@ -42,5 +42,4 @@ function compare(how: Comparison, left: unknown, right: unknown): boolean {
   return how === 'below' ? left < right : left <= right
 }
 
-/** A value as the message of an error. */
 export const asText = (value: unknown) => (typeof value === 'string' ? value : JSON.stringify(value ?? null))

@@ -16,10 +16,8 @@ export function fanItems(step: FanStep, scope: Scope): unknown[] | undefined {
   return step.calls.map(({ as }) => inputs[as])
 }
 
-/** Maximum number of calls in flight. */
 export const maxConcurrentCalls = (step: FanStep) => (step.kind === 'each' ? step.parallel : step.calls.length)
 
-/** The call for the item at this index. */
 export function callFor(step: FanStep, item: unknown, index: number, scope: Scope): { target: Target; input: unknown } {
   if (step.kind === 'each') return { target: step.target, input: evaluate(step.input, { ...scope, item }) }
   return { target: step.calls[index]!.target, input: item }

@@ -37,7 +37,6 @@ export class Instance {
   readonly state: InstanceState
   readonly code: CompiledWorkflow
   commands: Command[] = []
-  /** Index of the current instruction. */
   #index: number
   #idleRounds = 0
 

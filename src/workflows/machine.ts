@@ -138,7 +138,6 @@ export class WorkflowMachine implements Machine {
 
 const invalidly = (what: string) => ({ error: failure('E_WORKFLOW_VALUE', what) })
 
-/** The event itself, or the event inside a routed one. */
 const unwrapped = (event: CloudEvent): CloudEvent =>
   event.type === routedType ? (event.data as RoutedData).event : event
 

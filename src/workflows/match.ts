@@ -86,10 +86,8 @@ export function mayAccept(node: PatternNode, progress: PatternProgress, event: R
   return node.of.some(each => mayAccept(each, progress, event, scope))
 }
 
-/** All events that the pattern has accepted. */
 export const acceptedEvents = ({ taken }: PatternProgress): ReceivedEvent[] => Object.values(taken ?? {}).flat()
 
-/** Starts the absences that are due to start. */
 export function startAbsences(node: PatternNode, progress: PatternProgress, now: number): void {
   if (node.kind === 'on' || node.kind === 'count') return
   if (node.kind === 'absent') {

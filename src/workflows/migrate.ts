@@ -69,7 +69,6 @@ const undoOf = (definition: Definition, id: string) => {
 const find = (definition: Definition, id: string | undefined) =>
   id === undefined ? undefined : stepsIn(definition.steps).find(step => step.id === id)
 
-/** The steps before a step. */
 function stepsBefore(definition: Definition, id: string): Step[] {
   const all = stepsIn(definition.steps)
   const at = all.findIndex(step => step.id === id)

@@ -42,5 +42,4 @@ export function takeEarly(
 /** 72 bits of SHA-256, so equal digests mean the same event. */
 const idDigest = (id: string) => hash('sha256', id, 'base64url').slice(0, 12)
 
-/** The part of an event that an instance stores. */
 export const toReceivedEvent = ({ id, type, data }: ReceivedEvent): ReceivedEvent => ({ id, type, data })

@@ -42,7 +42,6 @@ export type Template<T> =
                   ? { readonly [K in keyof T]: Template<T[K]> }
                   : T)
 
-/** The type of the value that a template produces. */
 export type ValueOf<T> =
   T extends Placeholder<infer Value>
     ? Value

@@ -5,13 +5,11 @@ import type { ReceivedEvent, PatternProgress } from './match.ts'
 
 /** The state of an instance. Stored as JSON. */
 export interface InstanceState {
-  /** Id of the current step. */
   at?: string
   /** Captured data and results, by name. */
   scope: Record<string, unknown>
   /** Deadline of the instance, ms since the epoch; null for none. Absent before its first input. */
   ends?: number | null
-  /** Progress of the current step. */
   wait?: WaitState
   /** Events that arrived before a step waits for them. */
   early?: ReceivedEvent[]
@@ -27,7 +25,6 @@ export interface InstanceState {
   undo?: { readonly step: string; readonly input: unknown }[]
   /** How the instance ends once everything is undone. `failed`: steps whose undo failed. */
   ending?: { as: InstanceEnding; failed?: string[] }
-  /** The pending timer. */
   alarm?: { call: string; due: number }
   ended?: true
 }
@@ -43,7 +40,6 @@ export type WaitState =
   | { kind: 'approve'; remindAt?: number }
   | { kind: 'wait'; until: number }
 
-/** An effect of a turn. */
 export type Command =
   | { readonly kind: 'call'; readonly slot: CallSlot; readonly type: string; readonly target: string; readonly data: unknown; readonly within: Timeout }
   | { readonly kind: 'cancelCall'; readonly call: string }

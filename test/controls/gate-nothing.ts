@@ -2,7 +2,7 @@ import type { Control } from './control.ts'
 
 export default {
   fault: 'A replay that replayed nothing is green.',
-  file: 'src/replay/verdict.ts',
+  file: 'src/replay/report.ts',
   find: "return tasks === 0 ? 'nothing' : 'same'",
   replace: "return 'same'",
   test: 'test/replay/gate.test.ts',

@@ -125,7 +125,6 @@ function best(candidates: readonly Candidate[], limit: number): Quote[] {
   return chosen.map(({ text, citation }) => ({ text, citation }))
 }
 
-/** Whether two sentences have the same words. */
 export function sameSentence(a: string, b: string): boolean {
   return squeeze(a) === squeeze(b) || stems(a) === stems(b)
 }

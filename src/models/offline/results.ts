@@ -37,7 +37,6 @@ export function isRecord(value: JSONValue | undefined): value is { [name: string
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-/** A record as a passage; undefined if it has no text. */
 export function passageOf(fields: Fields, fallbackId: string): Passage | undefined {
   const text = firstString(fields, textNames)
   if (text === undefined) return undefined

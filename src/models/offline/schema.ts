@@ -20,7 +20,6 @@ export interface OfflineSchema extends Readonly<Partial<Record<Bound, number>>> 
   readonly uniqueItems?: boolean
 }
 
-/** The values to fill a schema with, by property name. */
 export interface Values {
   text(name: string): string
   list(name: string): readonly string[]

@@ -7,9 +7,7 @@ export interface Concept {
   /** Stemmed token sequences; any of them matches. */
   readonly forms: readonly string[]
   readonly named: boolean
-  /** Other spellings. */
   readonly synonyms: readonly string[]
-  /** Related terms. */
   readonly near: readonly string[]
 }
 
