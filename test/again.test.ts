@@ -34,7 +34,7 @@ const desk = agent('desk', { on: 'order.paid', async run(ctx, order) {
 export default app({ name: 'again', use: [desk, note, gate] })
 `
 
-test('a redrive denies, a fork that is killed goes on', { timeout: 40_000 }, async () => {
+test('a redrive denies effects, and a fork continues after its worker is killed', { timeout: 40_000 }, async () => {
   const folder = await mkdtemp(join(tmpdir(), 'tidings-again-'))
   const place = { home: join(folder, 'home'), bus: 'sqlite' }
   const file = join(folder, 'app.ts')

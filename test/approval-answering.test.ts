@@ -53,7 +53,7 @@ async function open(log: World, approvers: object | false = { ann: digestOf('a-t
 
 onEveryBus(world => {
   describe('over HTTP', () => {
-    it('whoever has a token sees what waits, and answers it in the name that the token has', async () => {
+    it('a token lists the requests that wait and answers them in the name of its approver', async () => {
       const { bus, call, post, begin } = await open(await world())
       const first = await begin('draft.written', 'One')
       const second = await begin('sale.wanted', 'Two')
@@ -111,7 +111,7 @@ onEveryBus(world => {
       expect(over).toMatchObject({ status: 410, body: { error: { code: 'E_APPROVAL_OVER' } } })
     })
 
-    it('nobody may answer where nobody is named, and nobody may send the answer as an event', async () => {
+    it('without approvers no one can answer, and an answer published as an event is refused', async () => {
       const log = await world()
       const { call, post, begin, addresses } = await open(log, false)
       const { request } = await begin('draft.written')
@@ -138,7 +138,7 @@ onEveryBus(world => {
       }
     })
 
-    it('wrong tokens are counted, and then no token is looked at', async () => {
+    it('after too many wrong tokens every token is refused', async () => {
       const { call } = await open(await world())
       for (let i = 0; i < 10; i++) expect((await call('/approvals', `guess-${i}`)).status).toBe(401)
       const right = await call('/approvals', 'a-token')
@@ -148,7 +148,7 @@ onEveryBus(world => {
   })
 
   describe('on the command line', () => {
-    it('whoever sits at the machine sees what waits, and answers it', async () => {
+    it('a user of the machine lists the requests that wait and answers them', async () => {
       const log = await world()
       const { begin, bus } = await open(log)
       const first = await begin('draft.written', 'Lorem\u001b[31m ipsum')

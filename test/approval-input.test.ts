@@ -94,18 +94,18 @@ onEveryBus(world => {
   })
 
   describe('a deploy before the answer', () => {
-    it('that parses the input to something else is noticed', async () => {
+    it('that parses the input to another value fails the call', async () => {
       await changed({ input: amount }, { input: amount.transform(({ amount }) => ({ amount: amount * 10 })) }, { amount: 600 }) // biome-ignore format: short
       const limits = [5_000, 9_000].map(limit => ({ input: z.object({ amount: z.number().default(limit) }) }))
       await changed(limits[0]!, limits[1]!, {})
     })
 
-    it('of another version of the tool is noticed', async () => {
+    it('of another version of the tool fails the call', async () => {
       const request = await changed({ input: amount, version: 2 }, { input: amount, version: 3 }, { amount: 7 })
       expect(request.data.what).toEqual({ tool: 'pay', version: 2, input: { amount: 7 } })
     })
 
-    it('that leaves what is called as it is changes nothing', async () => {
+    it('that leaves the tool and its input unchanged has no effect', async () => {
       const other = z.object({ note: z.string().default('none'), amount: z.number().default(1) })
       const after = {
         input: other,
@@ -118,7 +118,7 @@ onEveryBus(world => {
       expect(await ranWith(before, after, { amount: 7 })).toEqual([{ amount: 7, note: 'none' }])
     })
 
-    it('that changes a value which redaction hides is noticed, and the value cannot be found from the hash', async () => {
+    it('that changes a value which redaction hides fails the call, and the hash does not reveal the value', async () => {
       const paying = (account: string): Deploy => ({
         input: z.object({ amount: z.number(), account: z.string().default(account) }),
         redact: { paths: ['data.**.account'] },
@@ -130,7 +130,7 @@ onEveryBus(world => {
       expect(await ranWith(paying('DE01'), paying('DE01'), { amount: 7 })).toEqual([{ amount: 7, account: 'DE01' }])
     })
 
-    it('that takes the approval out of the code leaves what was asked to be answered', async () => {
+    it('that removes the approval from the code keeps the open request', async () => {
       const before = { input: amount }
       const after: Deploy = { input: amount, asks: false }
       expect(await answered(before, after, { amount: 7 })).toMatchObject({ output: 'paid', runs: [{ amount: 7 }] })
@@ -140,7 +140,7 @@ onEveryBus(world => {
     })
   })
 
-  describe('nobody is asked about input that is', () => {
+  describe('no approval is requested for input that is', () => {
     let parsed = 0
     it.each([
       ['no JSON', z.object({ when: z.coerce.date() }), { when: '2026-01-01' }, '$.when'],
@@ -154,8 +154,8 @@ onEveryBus(world => {
     })
   })
 
-  describe('a function that lets it run', () => {
-    it('has seen what it runs with, and cannot change it', async () => {
+  describe('an approval function', () => {
+    it('sees the input that the tool runs with, and cannot change it', async () => {
       let parsed = 0
       const seen: unknown[] = []
       const approval = (input: { amount?: number }) => {
@@ -170,7 +170,7 @@ onEveryBus(world => {
       expect({ seen, runs }).toEqual({ seen: [{ amount: 7 }], runs: [{ amount: 7 }] })
     })
 
-    it('is not asked about input that is another one each time', async () => {
+    it('is not called for input that differs on each parse', async () => {
       let parsed = 0
       const seen: unknown[] = []
       const approval = (input: unknown) => seen.push(input) === 0
@@ -181,7 +181,7 @@ onEveryBus(world => {
     })
   })
 
-  it('workers that need the key of the hashes at once share one', async () => {
+  it('workers that create the key of the hashes at the same time share one', async () => {
     const log = await world()
     await (await log.worker({ use: [] })).stop()
     const keys = await Promise.all(

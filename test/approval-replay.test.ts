@@ -52,7 +52,7 @@ onEveryBus(world => {
     return { worker, bus, runs, task, id, correlationid, end, forked }
   }
 
-  it('a fork asks nobody, and is told which option asks', async () => {
+  it('a fork requests no approval, and its error names the option that does', async () => {
     const { forked, bus } = await recorded()
     const { end, correlation, mark } = await forked('tool/*=recorded')
     expect(output(await end())).toBe('E_REPLAY_DENIED')
@@ -65,7 +65,7 @@ onEveryBus(world => {
     })
   })
 
-  it('a fork does not begin with what was granted to the task that it is of', async () => {
+  it('a fork does not inherit an approval of its original task', async () => {
     const { worker, bus, task } = await recorded()
     const plan = await planFork(bus, { task, version: 2 })
     expect(plan.adopted).toEqual([])
@@ -80,7 +80,7 @@ onEveryBus(world => {
     expect(later.fork.reissue.map(({ type }) => type)).toEqual(['approval.requested'])
   })
 
-  it('a redrive is answered as it was then where that is said, and by a stub', async () => {
+  it('a redrive uses the recorded answer or a stub, as its options say', async () => {
     const { worker, bus, correlationid, runs, end, forked } = await recorded()
     const selection = { correlation: correlationid }
     const ruled = ruledBy('approval/editor=recorded,tool/publish=recorded')
@@ -95,7 +95,7 @@ onEveryBus(world => {
     expect(runs).toEqual(['Lorem'])
   })
 
-  it('people are asked anew where that is said, also by a tool that is live', async () => {
+  it('approvals are requested again if the options say so, also by a live tool', async () => {
     const { bus, runs, forked } = await recorded()
     const { correlation, mark, end } = await forked('approval/editor=live,tool/publish=live')
     const [request] = await asked(bus, correlation)

@@ -87,7 +87,7 @@ onEveryBus(world => {
       expect(runs).toEqual([])
     })
 
-    it('asks only where its input demands it, and where that cannot be said', async () => {
+    it('asks if its input demands it, or if its function returns no boolean', async () => {
       const approval = (({ amount }: Refund) => (amount === 50 ? undefined : amount > 10)) as () => boolean
       const { runs, bus, correlationid, outputs } = await begin({ approval }, 5, 10, 11, 50)
       const requests = await asked(bus, correlationid, 2)
@@ -100,13 +100,13 @@ onEveryBus(world => {
       expect(await outputs()).toMatchObject([5, 10, 11, 50].map(amount => ({ amount })))
     })
 
-    it('does not run when it cannot be found out whether it must be', async () => {
+    it('does not run if its approval function fails', async () => {
       const { runs, outputs } = await begin({ approval: () => { throw new Error('no idea') } }, 7) // biome-ignore format: short
       expect(await outputs()).toMatchObject([{ code: 'E_TOOL_THREW' }])
       expect(runs).toEqual([])
     })
 
-    it('asks nobody about input that does not fit', async () => {
+    it('does not ask about invalid input', async () => {
       const { outputs, bus, correlationid } = await begin({ input: z.object({ amount: z.never() }), approval: () => true }, 7) // biome-ignore format: short
       expect(await outputs()).toMatchObject([{ code: 'E_TOOL_INPUT' }])
       expect(typesOf(await eventsOf({ bus }, correlationid))).not.toContain('approval.requested')
@@ -133,7 +133,7 @@ onEveryBus(world => {
       expect(runs).toEqual([7])
     })
 
-    it('is tried as often as it says', async () => {
+    it('is retried as its option says', async () => {
       let tries = 0
       const run = () => { if (++tries < 3) throw new Error('busy'); return tries } // biome-ignore format: short
       const { bus, correlationid, outputs } = await begin({ retry: { maxAttempts: 3 }, run }, 7)
@@ -141,7 +141,7 @@ onEveryBus(world => {
       expect(await outputs()).toEqual([3])
     })
 
-    it('waits for its worker, and for a pause to end', async () => {
+    it('waits for a worker, and until it is resumed', async () => {
       const { bus, correlationid, log, id, use, runs, worker } = await begin({}, 7)
       const [request] = await asked(bus, correlationid)
       await worker.pauses.set('tool', 'refund', true)
@@ -159,7 +159,7 @@ onEveryBus(world => {
     })
   })
 
-  it('a trace shows below the call who allowed it, and who did not', async () => {
+  it('a trace shows below the call who granted or denied it', async () => {
     const { bus, correlationid, outputs } = await begin({}, 7, 8, 9)
     const [first, second, third] = await asked(bus, correlationid, 3)
     const shown = async () =>
@@ -183,7 +183,7 @@ onEveryBus(world => {
   })
 
   describe('nothing runs', () => {
-    it('when the call was withdrawn before somebody granted it', async () => {
+    it('when the call was cancelled before the grant', async () => {
       const { bus, correlationid, runs, id, worker } = await begin({}, 7)
       const [request] = await asked(bus, correlationid)
       const subject = request!.id.split(':')[0]!
@@ -196,7 +196,7 @@ onEveryBus(world => {
       expect(runs).toEqual([])
     })
 
-    it('when the call was withdrawn after somebody granted it', async () => {
+    it('when the call was cancelled after the grant', async () => {
       const { bus, correlationid, runs, log, use } = await begin({}, 7)
       const [request] = await asked(bus, correlationid)
       await log.stop()
@@ -211,7 +211,7 @@ onEveryBus(world => {
       expect(runs).toEqual([])
     })
 
-    it('when the bound of the call passed before a worker heard that it was granted', async () => {
+    it('when the call expired before a worker received the grant', async () => {
       const log = await world()
       const { use, refund, runs } = refunds()
       const hurry = agent('hurry', { on: 'hurry', run: ctx => ctx.call(refund, { amount: 7 }, { within: 1_000 }) })
@@ -231,7 +231,7 @@ onEveryBus(world => {
       expect(runs).toEqual([])
     })
 
-    it('when what was granted is not what would run', async () => {
+    it('when the granted input differs from the input that would run', async () => {
       const { bus, correlationid, runs, outputs } = await begin({}, 7)
       const [request] = await asked(bus, correlationid)
       // Whoever may publish on a broker may publish this.
@@ -258,7 +258,7 @@ onEveryBus(world => {
   })
 })
 
-it('a tool with approvers must ask for approval, and of somebody', () => {
+it('a tool with approvers must require approval and name at least one', () => {
   const options = { description: '', input: z.any(), run: () => null }
   const invalid = expect.objectContaining({ code: 'E_APP_INVALID' })
   expect(() => tool('a', { ...options, approvers: ['ann'] })).toThrow(invalid)

@@ -49,7 +49,7 @@ onEveryBus(world => {
   }
 
   describe('a program that asks a person', () => {
-    it('is told who granted it, when, and what else was said', async () => {
+    it('learns who granted it, when, and with which comment', async () => {
       const { bus, request, end, correlationid } = await begin('draft.written', { text: 'Lorem' })
       expect(request).toMatchObject({
         target: 'editor', replyto: 'desk', user: 'zoe', source: '/agents/desk',
@@ -70,19 +70,19 @@ onEveryBus(world => {
       ]) // biome-ignore format: one table
     })
 
-    it('is told that it was denied, which is an answer', async () => {
+    it('gets a denial as an answer', async () => {
       const { bus, request, end } = await begin('draft.written')
       const { data } = await say(bus, 'deny', request)
       expect(output(await end())).toEqual({ decision: { approved: false, by: 'ann', at: data.at } })
     })
 
-    it('is told when nobody answered in time, and nobody can any more', async () => {
+    it('gets an expiry if nobody answers in time, after which answers are refused', async () => {
       const { bus, request, end } = await begin('draft.urgent')
       expect(output(await end())).toBe('E_CALL_EXPIRED')
       expect(await codeOf(say(bus, 'grant', request))).toBe('E_APPROVAL_OVER')
     })
 
-    it('goes on where its worker ended meanwhile', async () => {
+    it('continues in another worker', async () => {
       const { log, request, correlationid } = await begin('draft.written')
       await log.stop()
       const bus = await opened(log)
@@ -92,7 +92,7 @@ onEveryBus(world => {
       expect(output(end)).toMatchObject({ decision: { approved: true, by: 'ann' } })
     })
 
-    it('asks about what the log shows, where a secret was taken out', async () => {
+    it('shows redacted data, as the log does', async () => {
       const redact = { patterns: [{ name: 'word', match: /hunter2/g }] }
       const { request } = await begin('draft.written', { text: 'It is hunter2.' }, { redact })
       const { text } = redactor(redact).value({ text: 'It is hunter2.' })
@@ -100,7 +100,7 @@ onEveryBus(world => {
       expect(request.data).toMatchObject({ what: { input: { text } }, hash: digest({ input: { text } }) })
     })
 
-    it('shows large things whole', async () => {
+    it('shows large data completely', async () => {
       const { bus, request, end } = await begin('draft.written', 'x'.repeat(100_000))
       expect((request.data.what as { input: string }).input).toHaveLength(100_000)
       await say(bus, 'grant', request)
@@ -109,7 +109,7 @@ onEveryBus(world => {
   })
 
   describe('an answer is refused, and changes nothing,', () => {
-    it('when it is about something else', async () => {
+    it('when its hash is not that of the request', async () => {
       const { bus, request, correlationid } = await begin('draft.written')
       const { hash } = request.data
       const other = hash.replace(/^./, first => (first === '0' ? '1' : '0'))
@@ -119,20 +119,20 @@ onEveryBus(world => {
       expect((await eventsOf({ bus }, correlationid)).filter(({ call }) => call)).toEqual([])
     })
 
-    it('when it is by somebody else', async () => {
+    it('when its author is not an approver', async () => {
       const { bus, request } = await begin('draft.written')
       expect(await codeOf(say(bus, 'grant', request, 'eve'))).toBe('E_APPROVAL_FORBIDDEN')
       expect(await codeOf(say(bus, 'grant', request, 'cli/ann'))).toBe('E_APPROVAL_FORBIDDEN')
     })
 
-    it('when nothing of that id was asked', async () => {
+    it('when no request has this id', async () => {
       const { bus, request } = await begin('draft.written')
       const turn = request.id.split(':').slice(0, 2).join(':')
       for (const id of [turn, `${request.id}:result`, request.causationid!, `${turn}:99`])
         expect(await codeOf(say(bus, 'grant', { ...request, id }))).toBe('E_NOT_FOUND')
     })
 
-    it('when it comes twice, be it of another mind', async () => {
+    it('when a second one follows, even if it decides differently', async () => {
       const { bus, request, end } = await begin('draft.written')
       await say(bus, 'deny', request, 'ann')
       expect(await codeOf(say(bus, 'grant', request, 'bob'))).toBe('E_APPROVAL_ANSWERED')
@@ -140,7 +140,7 @@ onEveryBus(world => {
       expect(output(await end())).toMatchObject({ decision: { approved: false, by: 'ann' } })
     })
 
-    it('when another comes at the same moment', async () => {
+    it('when another is sent at the same time', async () => {
       const { log, worker, request, end } = await begin('draft.written')
       const other = await opened(log)
       const told = await Promise.allSettled([
@@ -156,7 +156,7 @@ onEveryBus(world => {
       expect(output(await end())).toMatchObject({ decision: { by: winner, approved: winner === 'ann' } })
     })
 
-    it('when another came while it was checked, and the task went on with that', async () => {
+    it('when another was accepted while it was checked', async () => {
       const { log, bus, request, end } = await begin('draft.written')
       const other = await opened(log)
       const { isCallSettled } = bus.driver
@@ -168,7 +168,7 @@ onEveryBus(world => {
       expect(await codeOf(say(bus, 'grant', request, 'ann'))).toBe('E_APPROVAL_ANSWERED')
     })
 
-    it('when the first did not come to give his, which then is given', async () => {
+    it('when the first crashed before it published, whose answer is then published', async () => {
       const { log, bus, request, end, correlationid } = await begin('draft.written')
       const data = { decision: 'deny', by: 'bob', at: new Date().toISOString(), hash: request.data.hash }
       await shortMemory(log)
@@ -180,7 +180,7 @@ onEveryBus(world => {
       expect(output(await end())).toEqual({ decision: { approved: false, by: 'bob', at: data.at } })
     })
 
-    it('when whoever asked no longer waits', async () => {
+    it('when the task no longer waits', async () => {
       const { bus, request, end, correlationid } = await begin('draft.fickle')
       await end()
       const ids = (await eventsOf({ bus }, correlationid)).map(({ id }) => id)
@@ -196,19 +196,19 @@ onEveryBus(world => {
       expect(await codeOf(say(bus, 'grant', request))).toBe('E_APPROVAL_OVER')
     })
 
-    it('when it is late, also where no worker was there to notice', async () => {
+    it('when it is late, even if no worker ran meanwhile', async () => {
       const { log, request } = await begin('draft.urgent')
       await log.stop()
       await until(() => Date.parse(request.deadline!) < Date.now())
       expect(await codeOf(say(await opened(log), 'grant', request))).toBe('E_APPROVAL_OVER')
     })
 
-    it('when its comment is longer than a comment', async () => {
+    it('when its comment is too long', async () => {
       const { bus, request } = await begin('draft.written')
       expect(await codeOf(say(bus, 'grant', request, 'ann', { comment: 'x'.repeat(4_001) }))).toBe('E_REQUEST_INVALID')
     })
 
-    it('when it comes twice, also where the broker has forgotten the id of the first', async () => {
+    it('when a second one follows after the broker has forgotten the id of the first', async () => {
       const { log, request, correlationid } = await begin('draft.written')
       await log.stop()
       await shortMemory(log)
@@ -221,7 +221,7 @@ onEveryBus(world => {
     })
   })
 
-  it('the list has what waits for a person, the oldest first, and nothing else', async () => {
+  it('the list has the open requests, oldest first, and nothing else', async () => {
     const log = await world()
     const { bus } = await log.worker({ use: [desk, hasty, fickle] })
     const correlationid = '01900000-0000-7000-8000-00000000a99a'
@@ -257,7 +257,7 @@ onEveryBus(world => {
     ) // biome-ignore format: one table
   })
 
-  it('the list forgets what was answered, however long ago, and remembers that it was', async () => {
+  it('answered requests leave the list and stay answered', async () => {
     const bus = await opened(await world())
     const ask = { type: 'approval.requested', target: 'editor', data: { what: null, hash: '0' } }
     const [first, second] = [createEvent(ask), createEvent(ask)]
@@ -268,11 +268,11 @@ onEveryBus(world => {
   })
 })
 
-it.each([[''], ['Editor'], ['an editor'], ['a..b'], ['x'.repeat(65)]])('%j is no name of an approval', name =>
+it.each([[''], ['Editor'], ['an editor'], ['a..b'], ['x'.repeat(65)]])('%j is not a valid name of an approval', name =>
   expect(() => approval(name)).toThrow(expect.objectContaining({ code: 'E_APP_INVALID' })),
 )
 
-it.each([[[]], [['']], ['ann']])('who may answer cannot be %j', who =>
+it.each([[[]], [['']], ['ann']])('approvers cannot be %j', who =>
   expect(() => approval('editor', { approvers: who as string[] })).toThrow(
     expect.objectContaining({ code: 'E_APP_INVALID' }),
   ),

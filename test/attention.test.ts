@@ -9,7 +9,7 @@ const some = tool('some', { description: '', input: z.any(), run: () => 1 })
 const total = 1_200
 
 onEveryBus(world => {
-  it('a long list shows people its beginning, with how much more there is, and programs all of it', {
+  it('a long list prints its beginning and a count, and with --json every entry', {
     timeout: 60_000,
   }, async () => {
     const log = await world()

@@ -95,7 +95,7 @@ onEveryBus(world => {
     }
   })
 
-  it('what fell due while nobody ran is listed for people, and fires once and at once at the start', async () => {
+  it('a timer that was due while no worker ran is on the attention list, and fires once at the start', async () => {
     const clock = new TestClock()
     clock.advance(-day)
     const log = await world()
@@ -114,7 +114,7 @@ onEveryBus(world => {
     expect((await Promise.all(tasks.map(task => second.fired(task)))).map(({ length }) => length)).toEqual([1, 1, 0])
   })
 
-  it('an hour of sleep lasts an hour, and be it the night in which the local time is changed, forwards or back', async () => {
+  it('an hour of sleep lasts an hour, also in the night of a time change', async () => {
     const nights = [
       { TZ: 'Europe/Berlin', change: '2026-03-29T01:00:00Z', offsets: [60, 120] },
       { TZ: 'Australia/Lord_Howe', change: '2026-04-04T15:00:00Z', offsets: [660, 630] },
@@ -138,7 +138,7 @@ async function liveThrough({ place: { home, bus } }: World, TZ: string, change: 
 }
 
 describe('an embedded log', () => {
-  it('looks at the clock where nothing else happens', async () => {
+  it('checks the clock while it is idle', async () => {
     const home = await mkdtemp(join(tmpdir(), 'tidings-clock-'))
     const clock = new TestClock()
     const driver = await openSqlite({ home, clock, leaseMs: 600_000 })
@@ -163,7 +163,7 @@ describe('an embedded log', () => {
 describe('members of an embedded log', () => {
   const leaseMs = 300
 
-  it('keep what they own, whichever way the clock is set', async () => {
+  it('keep their leases when the clock is set forward or back', async () => {
     const home = await mkdtemp(join(tmpdir(), 'tidings-clock-'))
     const clock = new TestClock()
     const lost: number[] = []
@@ -195,7 +195,7 @@ describe('members of an embedded log', () => {
     expect(lost).toHaveLength(8)
   })
 
-  it('wait for one that hangs no longer than for any other, when the clock was put back since it beat', async () => {
+  it('evict a hanging member in the usual time, even if the clock was set back since its heartbeat', async () => {
     const home = await mkdtemp(join(tmpdir(), 'tidings-clock-'))
     const clock = new TestClock()
     const driver = await openSqlite({ home, clock, leaseMs })

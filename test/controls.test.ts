@@ -20,7 +20,7 @@ test('every control applies to the source as it is, and names a test file', asyn
   expect(offences).toEqual([])
 })
 
-test('a control whose text is not found, or found twice, does not apply', () => {
+test('a control whose text is missing or found twice does not apply', () => {
   const control = { fault: 'An example.', file: 'a.txt', find: 'one', replace: '$& three', test: 'a.test.ts' }
   expect(() => applyControl(control, () => 'two')).toThrow('exactly once in a.txt but occurs 0 times')
   expect(() => applyControl(control, () => 'one one')).toThrow('occurs 2 times')

@@ -56,7 +56,7 @@ describe('is refused with its name and place:', () => {
   })
 })
 
-test('what can be met is taken: a date that is made from text, an alternative to a date, undefined options', () => {
+test('accepts a date that is parsed from text, an alternative to a date, and undefined options', () => {
   tool('a', {
     ...base,
     input: z.object({ when: z.coerce.date(), or: z.union([z.string(), z.date()]).optional() }),

@@ -103,7 +103,7 @@ describe('dev prints, as it happens,', () => {
     expect(why.stdout).toMatch(/at disk \(.*app\.ts:9:\d+\)/)
   }, 90_000)
 
-  test('that nobody hosts what a task waits for, with the name that may be meant; so does the attention list', async () => {
+  test('that no worker hosts the name that a task waits for, and suggests a similar name, as the attention list does', async () => {
     await write(app)
     const { heard } = start(['dev'])
     await seen(heard, '● app runs')
@@ -117,7 +117,7 @@ describe('dev prints, as it happens,', () => {
   }, 60_000)
 })
 
-test('dev says at once which waiting tasks the changed code does not fit, and the choices', async () => {
+test('dev reports which waiting tasks the changed code does not fit, and what to do', async () => {
   await write(app)
   const { heard } = start(['dev'])
   await seen(heard, '● app runs')
@@ -134,7 +134,7 @@ test('dev says at once which waiting tasks the changed code does not fit, and th
   )
 }, 60_000)
 
-test('an agent that was never hosted is not asked, and the name that may be meant is said', async () => {
+test('publishing to an agent that was never hosted fails and suggests a similar name', async () => {
   await write(app)
   const { heard } = start(['dev'])
   await seen(heard, '● app runs')
@@ -163,7 +163,7 @@ export default app({ use: [agent('helper', { on: 'asked', model, instructions: '
     vi.stubEnv('OPENAI_API_KEY', '')
   })
 
-  test('commands and roles that never ask it work; whoever would host it is refused', async () => {
+  test('commands and roles without the model work, and a role that hosts it fails', async () => {
     await write(asking)
     await publish('nothing.here', {})
     const file = join(folder, 'app.ts')
@@ -178,7 +178,7 @@ export default app({ use: [agent('helper', { on: 'asked', model, instructions: '
   }, 60_000)
 })
 
-test('dev says that the app was killed, which it cannot say itself', async () => {
+test('dev reports that the app was killed', async () => {
   vi.stubEnv('TIDINGS_LOG_LEVEL', 'info')
   await write(app)
   const { heard } = start(['dev'])

@@ -42,7 +42,7 @@ onEveryBus(world => {
     expect(admitted).toBe(true)
   })
 
-  test('of writers at the same moment none is lost, and whoever changes nothing writes nothing', async () => {
+  test('concurrent updates are all applied, and an update without a change writes nothing', async () => {
     const { bus } = await (await world()).worker({ use: [] }, { only: [] })
     const numbers = Array.from({ length: 20 }, (_, i) => i)
     const add = (n: number) => bus.documents.update<number[]>('numbers', (known = []) => [...known, n])
@@ -56,7 +56,7 @@ onEveryBus(world => {
     expect(await bus.documents.readText('absent')).toBeUndefined()
   })
 
-  test('names in a document stay as they are, though a rule of the app matches them', async () => {
+  test('names in a document are kept even if a rule of the app matches them', async () => {
     const { bus } = await (await world()).worker({ use: [] }, { only: [] })
     const own = bus.withRedactor(redactor({ patterns: [{ name: 'word', match: /clerk/ }] }))
     await own.documents.update('names', () => ['clerk', token], { namesOnly: true })

@@ -41,7 +41,7 @@ async function tidings(args: string[], cwd: string, more: NodeJS.ProcessEnv = {}
   return { code: child.exitCode, stdout, stderr }
 }
 
-test('is read where the app is, or else in the working folder; what is set already stays', async () => {
+test('is read beside the app or in the working folder, and does not override the environment', async () => {
   const file = ['--app', 'project/app.ts']
   await writeFile(join(folder, '.env'), 'LEMON_SECRET=outer\n')
   expect((await tidings(['trigger', 'list', ...file], folder)).stdout).toContain('secret outer')
@@ -56,7 +56,7 @@ test('is read where the app is, or else in the working folder; what is set alrea
   expect((await tidings(['status', '--home', 'project/elsewhere'], folder)).stdout).toContain('head 1\n')
 })
 
-test('that cannot be read, or is no such file, is named without what is in it, and ends nothing', async () => {
+test('that cannot be read or parsed is reported without its content, and stops nothing', async () => {
   await writeFile(join(folder, 'project/.env'), 'LEMON_SECRET="never closed\n= \u0000 odd\n')
   expect(await tidings(['trigger', 'list'], join(folder, 'project'))).toMatchObject({ code: 0, stderr: '' })
   await rm(join(folder, 'project/.env'))
@@ -66,7 +66,7 @@ test('that cannot be read, or is no such file, is named without what is in it, a
   expect(stderr).toMatch(/^! \.env is ignored: it is a folder\n$/)
 })
 
-test('is read again by dev when it changes', async () => {
+test('is reloaded by dev when it changes', async () => {
   const project = join(folder, 'project')
   await writeFile(join(project, '.env'), 'LEMON_SECRET=first\n')
   const child = launch(['dev'], project)

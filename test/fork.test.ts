@@ -115,7 +115,7 @@ onEveryBus(world => {
 
   describe('a fork', () => {
     it.each(['research.wanted', 'question.asked'])(
-      'of a task of %s comes to the same end from each of its turns',
+      'of a task of %s has the same result from each of its turns',
       async type => {
         const { worker, end, task, turns, runs, asked, researcher, desk } = await recorded(type)
         expect(turns).toBeGreaterThanOrEqual(6)
@@ -136,7 +136,7 @@ onEveryBus(world => {
       },
     )
 
-    it('of a fork comes to the same end', async () => {
+    it('of a fork has the same result', async () => {
       const { worker, end, task, runs } = await recorded('question.asked')
       const first = await fork(worker, { task, version: 3 })
       expect((await endOf(worker, first)).data).toEqual(end.data)
@@ -148,7 +148,7 @@ onEveryBus(world => {
       expect(runs).toEqual([])
     })
 
-    it('with an edited answer goes another way, and its model reads what was edited', async () => {
+    it('with an edited answer decides differently, and its model reads the edit', async () => {
       const { worker, task, runs, asked } = await recorded('research.wanted')
       const { version, input } = await firstInput(worker, task, 'tool.result')
       const edits = { [input.id]: { output: 'EDITED' } }
@@ -162,7 +162,7 @@ onEveryBus(world => {
       expect(other.data).toMatchObject({ error: { code: 'E_REPLAY_UNRECORDED' } })
     })
 
-    it('at the first turn may be given another start', async () => {
+    it('at the first turn accepts another start event', async () => {
       const { worker, task, id } = await recorded('research.wanted')
       const effects = 'tool/web.search=live,model/plain=live'
       const forked = await fork(worker, { task, version: 1, edits: { [id]: 'How?' } }, effects)
@@ -213,7 +213,7 @@ onEveryBus(world => {
     }
     const live = 'tool/left=live,tool/right=live'
 
-    it('adopts the answers that came, and asks again for the others; timers keep their moment', async () => {
+    it('adopts recorded answers, repeats open calls, and keeps the times of timers', async () => {
       const { left, right, both, worker, id, correlationid, task } = await waiting()
       left.runs[0]!.end('L')
       await until(async () => (await turnsOf(worker, task)) === 2)
@@ -246,7 +246,7 @@ onEveryBus(world => {
       expect({ divergences, skipped }).toEqual({ divergences: [], skipped: [] })
     })
 
-    it('may begin behind its last turn, and ask again for what is known', async () => {
+    it('may begin after its last turn, and may repeat answered calls', async () => {
       const { left, right, worker, task } = await waiting()
       left.runs[0]!.end('L')
       await until(async () => (await turnsOf(worker, task)) === 2)
@@ -271,7 +271,7 @@ onEveryBus(world => {
       expect(output(await endOf(worker, anew))).toEqual(['L', 'R3', expect.any(Number)])
     })
 
-    it('goes on in another worker, whatever the one that began it had in mind; and may be forked again', async () => {
+    it('continues in another worker, whose effect options do not matter, and can be forked again', async () => {
       const { left, right, log, use, worker, task } = await waiting()
       left.runs[0]!.end('L')
       await until(async () => (await turnsOf(worker, task)) === 2)
@@ -294,7 +294,7 @@ onEveryBus(world => {
   })
 
   describe('a parked task, whose code no longer fits its journal', () => {
-    it('goes on from before the misfit, and the other is ended by hand', async () => {
+    it('continues from before the mismatch, and the parked one is cancelled by hand', async () => {
       const hold = held('hold')
       const note = tool('note', { description: '', input: any, run: text => `noted ${text}` })
       const version = (second: string) =>

@@ -61,7 +61,7 @@ describe('the folder of a log that is open', () => {
       })
   })
 
-  it('is put back: it goes on', async () => {
+  it('is put back: the worker continues', async () => {
     const home = await folder()
     const driver = await openSqlite({ home })
     onTestFinished(() => driver.close())
@@ -71,7 +71,7 @@ describe('the folder of a log that is open', () => {
     await until(() => driver.publish([entry()]), { within: 15_000 })
   })
 
-  it('of a worker: /health and its own log say so, and no other process begins a log in its place', {
+  it('of a worker: /health and the log lines report it, and no other process creates a log in its place', {
     timeout: 60_000,
   }, async () => {
     const home = await folder()
@@ -115,7 +115,7 @@ describe('the folder of a log that is open', () => {
   })
 })
 
-describe('a log that is not what it was', () => {
+describe('a log that has lost data', () => {
   const losses: Record<string, (home: string) => void> = {
     'is gone': home => rmSync(logFile(home)),
     'is empty': home => truncateSync(logFile(home)),
@@ -133,7 +133,7 @@ describe('a log that is not what it was', () => {
       db.close()
     },
   }
-  it.each(Object.entries(losses))('%s: it is not opened, and the text says how to go on', async (_, lose) => {
+  it.each(Object.entries(losses))('%s: it is not opened, and the error says what to do', async (_, lose) => {
     const home = await folder()
     await publish(`${home}-other`, 5)
     await publish(home)
@@ -175,7 +175,7 @@ describe('a log that is not what it was', () => {
   })
 })
 
-describe('what a log holds', () => {
+describe('the files of a log', () => {
   const wide = (path: string): string[] => [
     ...((statSync(path).mode & 0o077) === 0 ? [] : [path]),
     ...(statSync(path).isDirectory() ? readdirSync(path).flatMap(name => wide(join(path, name))) : []),
@@ -191,7 +191,7 @@ describe('what a log holds', () => {
     return [...found, ...wide(home)]
   }
 
-  it('is for its owner only, whatever the umask is', async () => {
+  it('are readable by their owner only, with any umask', async () => {
     const before = process.umask(0)
     onTestFinished(() => void process.umask(before))
     const home = await folder()
@@ -199,7 +199,7 @@ describe('what a log holds', () => {
     expect(readdirSync(home)).toEqual(expect.arrayContaining(['blobs', 'index', 'log.db', 'log.mark']))
   })
 
-  it('is taken from others where an earlier version let them read', async () => {
+  it('become private if an earlier version left them readable', async () => {
     const home = await folder()
     await use(home)
     const open = (path: string): void => {
@@ -211,7 +211,7 @@ describe('what a log holds', () => {
     expect(await use(home)).toEqual([])
   })
 
-  it('lies beside what is somebody else’s: that stays as it is', async () => {
+  it('do not change the mode of other files in the folder', async () => {
     const home = await folder()
     mkdirSync(home, { mode: 0o755 })
     await writeFile(join(home, 'page.html'), 'hello', { mode: 0o644 })

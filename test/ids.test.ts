@@ -154,7 +154,7 @@ onEveryBus(world => {
     for (const { id } of derived) expect(accepted.has(id)).toBe(false)
   })
 
-  it('an event from outside takes no id that a schedule or a workflow will mint', async () => {
+  it('an event from outside cannot use an id that a schedule or a workflow will derive', async () => {
     const running = await (await world()).worker({ use: [pair] })
     const { bus } = running
     const gateway = new Gateway({ bus, port: 0 })
@@ -177,7 +177,7 @@ onEveryBus(world => {
     await events(bus, ['pair.done'])
   })
 
-  it('what only a trigger publishes is not taken from outside; who is at the bus may try it out', async () => {
+  it('types of triggers are refused from outside and accepted from an operator', async () => {
     const log = await world()
     const running = await log.worker({ use: [helper] })
     const gateway = new Gateway({ bus: running.bus, port: 0 })
@@ -208,12 +208,12 @@ onEveryBus(world => {
   })
 })
 
-it('an id from outside is short enough for what is derived of it', () => {
+it('an id from outside leaves room for the ids derived from it', () => {
   expect(admit({ type: 'a.b', id: 'x'.repeat(240) }, { source: '/test' }).id).toHaveLength(240)
   refused('x'.repeat(241))
 })
 
-it('no trigger is told to publish what is said by another one, or by the runtime', () => {
+it('a trigger cannot publish the types of another trigger or of the runtime', () => {
   for (const type of ['email.received', 'schedule.fired', 'tool.result', 'agent.invoke']) {
     const mapped = event(type, z.any())
     for (const made of [

@@ -80,7 +80,7 @@ async function bothOf(bus: Bus, file: string) {
 test.each([
   ['one partition', (home: string) => openSqlite({ home, synchronous: 'off' as const })],
   ['three partitions', async () => new MemoryDriver(new MemoryLog({ partitions: 3 }))],
-])('built bit by bit while a log with %s grows and is purged, it is what it is when built at once', async (_, open) => {
+])('an index updated while a log with %s grows and is purged equals one built at the end', async (_, open) => {
   let runs = 0
   const home = await folder()
   await fc.assert(
@@ -127,7 +127,7 @@ onEveryBus(world => {
     return { bus, file: join(place.home, 'index/test.db') }
   }
 
-  test('what the janitor takes is gone, what it leaves stays', async () => {
+  test('events that the janitor removes leave the index, and the others stay', async () => {
     const { bus, file } = await opened(await world())
     const { driver } = bus
     await driver.createGroup({ group: 'g', filter: [{ types: ['order.>'] }], mode: 'shared', from: 'now' })
@@ -198,7 +198,7 @@ describe('a file', () => {
     return { bus, home, place: { home, bus: 'sqlite' }, file: join(home, 'index/embedded.db') }
   }
 
-  test('is sound whenever its builder was killed', async () => {
+  test('is consistent after its builder was killed at any time', async () => {
     const { bus, place, file } = await logOf(25_000)
     const readUpTo = () => {
       if (!existsSync(file)) return 0
@@ -227,7 +227,7 @@ describe('a file', () => {
     expect(now).toEqual(fresh)
   })
 
-  test.each(['its beginning', 'its middle'])('that was overwritten in %s is built anew', async where => {
+  test.each(['its beginning', 'its middle'])('that was overwritten in %s is rebuilt', async where => {
     const { bus, file } = await logOf(3_000)
     await withIndex(bus, file, () => {})
     const bytes = readFileSync(file)
@@ -243,7 +243,7 @@ describe('a file', () => {
     expect(now).toEqual(fresh)
   })
 
-  test('that cannot be written is done without, and that is said', async () => {
+  test('that cannot be written is replaced by an index in memory, with a notice', async () => {
     const { home, place, bus } = await logOf(10)
     writeFileSync(join(home, 'index'), 'no folder')
     const { code, stdout, stderr } = await tidings(place, ['find', 'order', '--json'])

@@ -59,7 +59,7 @@ const turnsOf = (events: readonly CloudEvent[]) => events.filter(({ type }) => t
 
 onEveryBus(world => {
   describe('a task', () => {
-    it('takes 900 answers of 7 kB that waited for it, a part of them in each turn', { timeout: 120_000 }, async () => {
+    it('takes 900 waiting answers of 7 kB, some in each turn', { timeout: 120_000 }, async () => {
       const log = await world()
       const lengths = Array.from({ length: 900 }, () => 7_000)
       const published = await answersWaiting(log, lengths)
@@ -72,7 +72,7 @@ onEveryBus(world => {
       }
     })
 
-    it('takes what was parked when it is released, however much it is', { timeout: 120_000 }, async () => {
+    it('takes any number of parked events when they are redelivered', { timeout: 120_000 }, async () => {
       const log = await world()
       const lengths = Array.from({ length: 700 }, () => 7_500)
       const published = await answersWaiting(log, lengths)
@@ -132,7 +132,9 @@ onEveryBus(world => {
       expect((await endOf(worker, published)).data).toMatchObject({ output: length })
     })
 
-    it('that asks for more than a turn holds fails, and its caller is answered', { timeout: 60_000 }, async () => {
+    it('that emits more than a turn can contain fails, and its caller gets the error', {
+      timeout: 60_000,
+    }, async () => {
       const log = await world()
       const greedy = agent('greedy', {
         run: async ctx => void (await ctx.all(Array.from({ length: 10_001 }, () => each => each.sleep('1d')))),

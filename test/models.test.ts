@@ -62,7 +62,7 @@ onEveryBus(world => {
       expect(messages.map(({ role }) => role)).toEqual(['system', 'user', 'assistant', 'tool'])
     })
 
-    it('waits as long as a busy provider asks, and tries again', async () => {
+    it('waits as long as a busy provider asks, and retries', async () => {
       await using server = await openaiServer({ status: 429, retryAfter: 1 }, { text: 'At last.' })
       const worker = await desk(await modelFromEnvironment({ TIDINGS_MODEL: `${server.url}#local` }))
       const begin = performance.now()
@@ -70,7 +70,7 @@ onEveryBus(world => {
       expect(performance.now() - begin).toBeGreaterThan(950)
     })
 
-    it('tries again when the stream is cut in the middle; nothing of the half answer counts', async () => {
+    it('retries when the stream breaks, and discards the partial answer', async () => {
       await using server = await openaiServer({ text: 'Half of the answ', cutAfter: 2 }, { text: 'Whole.' })
       const worker = await desk(await modelFromEnvironment({ TIDINGS_MODEL: `${server.url}#local` }))
       const done = await ask(worker, question)

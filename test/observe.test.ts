@@ -140,7 +140,7 @@ onEveryBus(world => {
     })
   })
 
-  test('what is asked is answered in the same bytes when the index was deleted', async () => {
+  test('every verb prints the same bytes after the index was deleted', async () => {
     const { place, worker } = await started(world)
     const { correlationid } = await worker.bus.publish({ type: 'wait.wanted', data: 'for ever' })
     await until(async () => (await eventsOf(worker, correlationid)).some(({ type }) => type === 'tool.invoke'))

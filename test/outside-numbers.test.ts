@@ -14,7 +14,7 @@ const kept = { id: '9007199254740993', rate: 0.1, far: '1e400' }
 const counted = event('id.counted', z.object({ id: z.number() }))
 const named = event('id.named', z.object({ id: z.string() }))
 
-test('POST /events keeps it', async () => {
+test('POST /events keeps it as text', async () => {
   const { bus, url } = await startGateway()
   const headers = { 'content-type': 'application/json' }
   const post = (body: string, more = {}) =>
@@ -38,7 +38,7 @@ test('a webhook keeps it, and a schema that wants a number refuses it with its p
   expect(data).toEqual([{ id: kept.id }, expect.objectContaining({ body: kept })])
 })
 
-test('MQTT keeps it, and a topic of texts takes what could be a number', async () => {
+test('MQTT keeps it, and a topic of texts accepts digits', async () => {
   const { port, client } = await startBroker()
   const { open, stored } = await openLog()
   const said = warnings()

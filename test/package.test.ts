@@ -52,7 +52,7 @@ test('the tarball holds the built package and no sources or tests', () => {
   ).toEqual([])
 })
 
-test('publint has nothing to say', async () => {
+test('publint reports no problem', async () => {
   const { buffer } = readFileSync(tarball)
   const { messages } = await publint({ pack: { tarball: buffer }, strict: true })
   expect(messages.map(message => formatMessage(message, manifest))).toEqual([])

@@ -90,7 +90,7 @@ test('a stream that is resumed at any of its ids loses and repeats nothing, whil
     expect(numbers.toSorted((a, b) => a - b)).toEqual(Array.from({ length: total }, (_, n) => n))
 })
 
-test('clients that have seen more than the shared reader get ids that cover it', async () => {
+test('clients that are ahead of the shared reader get ids that cover what they have seen', async () => {
   const bus = openBus()
   const url = await openGateway(bus)
   const beginners = readStream(url, '', '0', 300)

@@ -8,7 +8,7 @@ const twice = tool('text.twice', { description: 'Twice', input: z.string(), run:
 const doubler = agent('doubler', { on: 'text.given', run: async (ctx, text: string) => ctx.call(twice, text) })
 
 onEveryBus(world => {
-  test('a name that was never hosted is not paused, and the one that may be meant is said', async () => {
+  test('pausing a name that was never hosted fails and suggests a similar name', async () => {
     const log = await world()
     const worker = await log.worker({ use: [doubler, twice] })
     const refused = async (...args: string[]) => {

@@ -137,7 +137,7 @@ describe.for(Object.entries(stories))('the story of %s', ([, story]) => {
   })
 })
 
-test('a story that is decided otherwise is noticed', async () => {
+test('a story that is decided differently fails', async () => {
   const other = agent('helper', { model: offlineModel(), instructions: 'Answer in rhymes.', tools: first.tools })
   const changed = app({ use: [...first.agents.filter(({ name }) => name !== other.name), other] })
   const file = join(recordedIn('first'), 'story.jsonl.gz')
@@ -146,7 +146,7 @@ test('a story that is decided otherwise is noticed', async () => {
   expect(outcome.diverged).toBeGreaterThanOrEqual(stories.first!.asked.length)
 })
 
-test('no recorded story is left without its test', () => {
+test('every recorded story has a test', () => {
   const recorded = new Set(globSync('*/recorded/*.jsonl*', { cwd: examples }).map(file => file.split(sep)[0]))
   expect(recorded).toEqual(new Set(Object.values(stories).map(({ of }) => of)))
 })

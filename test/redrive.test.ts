@@ -128,7 +128,7 @@ onEveryBus(world => {
       expect(events.filter(({ target }) => target === '$replay').map(({ subject }) => subject)).toEqual(['plain'])
     })
 
-    it('gives the same with all that was recorded, and does nothing', async () => {
+    it('with recorded effects gives the same result and runs nothing', async () => {
       const { room, again, first } = await recorded()
       const { end, events, start } = await again('tool/*=recorded,model/*=recorded')
       expect(end.data).toEqual(first.data)
@@ -140,7 +140,7 @@ onEveryBus(world => {
       )
     })
 
-    it('runs what is live; what must not run twice only by its name', async () => {
+    it('runs live tools, and an atMostOnce tool only if it is named', async () => {
       const { room, again, worker } = await recorded()
       const deltas: (string | undefined)[] = []
       worker.bus.onSignal([{ types: ['model.delta'] }], ({ replay }) => deltas.push(replay))
@@ -167,7 +167,7 @@ onEveryBus(world => {
       expect(room.runs).toEqual(['clock', 'clock'])
     })
 
-    it('of a redrive is answered by what that one recorded', async () => {
+    it('of a redrive uses the answers that the first redrive recorded', async () => {
       const { room, again, first, worker } = await recorded()
       const { correlation } = await again('*=recorded')
       const inputs = await selectInputs(worker.bus, { correlation })
@@ -187,7 +187,7 @@ onEveryBus(world => {
       expect(mark).toBe(`redrive/${correlation}`)
     })
 
-    it('of a time takes what came from outside then, and nothing that a redrive brought', async () => {
+    it('of a period takes outside events, and none that a redrive published', async () => {
       const { worker, again, correlationid } = await recorded()
       await again('')
       const before = Date.now()
@@ -199,9 +199,9 @@ onEveryBus(world => {
   })
 })
 
-describe('the same question asked again', () => {
+describe('the same call made several times', () => {
   onEveryBus(world => {
-    it('is answered in the order of the recording, and then with the last answer', async () => {
+    it('gets the recorded answers in order, and then the last one', async () => {
       const rules: EffectRules = { effects: parseEffects('*=recorded'), stubs: new Map() }
       let n = 0
       const poll = tool('poll', { description: '', input: z.any(), run: () => ++n })
@@ -245,7 +245,7 @@ describe('the rules of effects', () => {
   const ruled = (text: string, stubs: Record<string, unknown> = {}) =>
     resolveEffects(members, { effects: parseEffects(text), stubs: new Map(Object.entries(stubs)) }).effects
 
-  it('deny what nothing is said about, unless it is read-only', () => {
+  it('deny tools that are not named, unless they are read-only', () => {
     expect(ruled('')).toEqual({
       'tool/web.search': 'deny',
       'tool/mail.send': 'deny',
@@ -257,7 +257,7 @@ describe('the rules of effects', () => {
     })
   })
 
-  it('let the longest decide, and nothing be live that the app does not know', () => {
+  it('apply the longest matching pattern, and refuse live names that the app does not have', () => {
     expect(ruled('tool/web.*=recorded, *=live, model/*gpt=stub, tool/else=live', { 'model/openai/gpt': 'x' })).toEqual({
       'tool/web.search': 'recorded',
       'tool/mail.send': 'deny',

@@ -11,7 +11,7 @@ import { ask, eventsOf, onEveryBus } from './lib/world.ts'
 /* A retry of a task that others had asked, or that had asked others. */
 
 onEveryBus(world => {
-  it('of one that somebody waited for does not answer again, and says so', async () => {
+  it('of one that had a caller does not answer the caller a second time, and says so', async () => {
     const log = await world()
     const first = desk('first')
     first.fails('down')
@@ -36,7 +36,7 @@ onEveryBus(world => {
     expect((await refusal(log, taskOf(answered))).code).toBe('E_RETRY_REFUSED')
   })
 
-  it('of one whose sub-agent failed lets that go on too, with its keys, for its answer', async () => {
+  it('of one whose sub-agent failed continues the sub-agent too, with its keys', async () => {
     const log = await world()
     const [pay, post] = [desk('pay', { atMostOnce: true }), desk('post')]
     pay.works('paid')
@@ -58,7 +58,7 @@ onEveryBus(world => {
     expect(new Set(post.runs.map(({ key }) => key)).size).toBe(1)
   })
 
-  it('of one whose sub-agent was retried by itself takes what that gave', async () => {
+  it('of one whose sub-agent was retried separately uses that result', async () => {
     const log = await world()
     const [pay, post] = [desk('pay'), desk('post')]
     post.fails('closed')
@@ -85,7 +85,7 @@ onEveryBus(world => {
     expect([pay.runs.length, post.runs.length]).toEqual([1, runs])
   })
 
-  it('waits for a worker, and is replayed as it came out, with the agents that go on with it', async () => {
+  it('waits for a worker, and replays without a divergence, with its sub-agents', async () => {
     const log = await world()
     const [first, second] = [desk('first'), desk('second')]
     second.fails('down')

@@ -53,7 +53,7 @@ onEveryBus(world => {
     return { log, down, worker, failed: await all(worker, 'agent.task.failed') }
   }
 
-  it('tasks that failed are on the attention list until they are retried or discarded, or their time is over', async () => {
+  it('failed tasks are on the attention list until they are retried, discarded or too old', async () => {
     const { log, down, worker, failed } = await withFailures(3)
     const [first, second] = failed.map(taskOf)
     const listed = await attention(log)
@@ -83,7 +83,7 @@ onEveryBus(world => {
     ])
   })
 
-  it('many are counted first, and retried once, also by somebody who dies in the middle', {
+  it('many are counted first, and each is retried once, even if the command is killed', {
     timeout: 60_000,
   }, async () => {
     const tasks = 60
@@ -148,7 +148,7 @@ onEveryBus(world => {
     expect(taskOf(end)).toBe(taskOf(turn))
   })
 
-  it('an instance of a workflow goes on where a call failed, unless it waits for events or has undone what it did', async () => {
+  it('an instance of a workflow continues where a call failed, unless it waits for events or has undone its steps', async () => {
     const log = await world()
     const [pay, post] = [failing('pay'), failing('post')]
     pay.state.isDown = false

@@ -38,7 +38,7 @@ onEveryBus(world => {
     return { log, worker, use, failed: taskOf(failed), child: taskOf(child), pay, post, note, bug }
   }
 
-  it('lets an agent go on once that is retried while the retry of the one that had asked it waits', async () => {
+  it('continues an agent once if both it and its caller are retried', async () => {
     const { log, use, failed, child, note } = await failedShop()
     await log.stop()
     const told = await retried(log, failed)
@@ -51,7 +51,7 @@ onEveryBus(world => {
     expect(note.runs).toHaveLength(1)
   })
 
-  it('does not begin an agent anew whose retry was cancelled before it began', async () => {
+  it('does not restart an agent whose retry was cancelled before it began', async () => {
     const { log, use, failed, child, pay, bug } = await failedShop()
     bug.is = true
     const told = await retried(log, failed)
@@ -67,7 +67,7 @@ onEveryBus(world => {
     expect(pay.runs).toHaveLength(1)
   })
 
-  it('goes on in place of a retry that was cancelled before it began', async () => {
+  it('replaces a retry that was cancelled before it began', async () => {
     const { log, use, failed, child, pay, bug } = await failedShop()
     bug.is = true
     const told = await retried(log, child)
@@ -89,7 +89,7 @@ onEveryBus(world => {
     expect(pay.runs).toHaveLength(1)
   })
 
-  it('does not begin an agent anew that was asked in the turn that failed', async () => {
+  it('does not restart an agent that was called in the turn that failed', async () => {
     const log = await world()
     const [pay, post] = [desk('pay'), desk('post')]
     post.fails('closed')
@@ -123,7 +123,7 @@ onEveryBus(world => {
     expect(divergences.filter(({ task }) => task !== taskOf(failed))).toEqual([])
   })
 
-  it('takes one answer of a call that was made again and answered twice', async () => {
+  it('applies one answer of a repeated call that was answered twice', async () => {
     const log = await world()
     const [slow, bad] = [desk('slow'), desk('bad')]
     bad.fails('down')
@@ -158,7 +158,7 @@ onEveryBus(world => {
     expect(inputs).toHaveLength(1)
   })
 
-  it('does not begin an instance of a workflow anew that ended by its definition', async () => {
+  it('does not restart an instance of a workflow that ended by its definition', async () => {
     const log = await world()
     const pay = desk('pay')
     const seller = workflow('seller', { input: any, within: '1h' })

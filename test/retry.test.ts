@@ -10,7 +10,7 @@ import { desk, endOf, errorOf, refusal, retried, taskOf } from './lib/retry.ts'
 import { ask, eventsOf, onEveryBus } from './lib/world.ts'
 
 onEveryBus(world => {
-  it('of a task whose call failed asks that call again, with its key, and nothing that was answered', async () => {
+  it('of a task whose call failed repeats that call, with its key, and no answered call', async () => {
     const log = await world()
     const [first, second] = [desk('first'), desk('second')]
     second.fails('down')
@@ -46,7 +46,7 @@ onEveryBus(world => {
     expect(whole).toMatch(/^task \w{6} buyer v1 failed\n/)
   })
 
-  it('of two people at once starts one successor', async () => {
+  it('by two commands at once starts one successor', async () => {
     const log = await world()
     const first = desk('first')
     first.fails('down')
@@ -63,7 +63,7 @@ onEveryBus(world => {
     expect(events.filter(({ type }) => type === 'agent.task.completed')).toHaveLength(1)
   })
 
-  it('of a retry goes on from that, and keeps the keys of the first', async () => {
+  it('of a retry continues from it, and keeps the first keys', async () => {
     const log = await world()
     const [first, second] = [desk('first'), desk('second')]
     second.fails('down')
@@ -97,7 +97,7 @@ onEveryBus(world => {
     expect(pay.runs).toHaveLength(1)
   })
 
-  it('of a turn that failed with its calls out gives them their keys, and their results', async () => {
+  it('of a turn that failed with open calls keeps their keys and uses their results', async () => {
     const log = await world()
     const [pay, other] = [desk('pay', { atMostOnce: true }), desk('other')]
     pay.works('paid')
@@ -125,7 +125,7 @@ onEveryBus(world => {
     expect(other.runs).toHaveLength(1)
   })
 
-  it('of a model agent goes on with its conversation', async () => {
+  it('of a model agent continues its conversation', async () => {
     const log = await world()
     const { model: languageModel, asked } = plainModel(prompt => {
       const [question, ...found] = readIn(prompt)
@@ -174,7 +174,7 @@ onEveryBus(world => {
     expect(asked.length - before).toBe(1)
   })
 
-  it('goes on with the code as it is where the code threw', async () => {
+  it('continues with the current code where the code threw', async () => {
     const log = await world()
     const first = desk('first')
     const bug = { is: true }
@@ -196,7 +196,7 @@ onEveryBus(world => {
     expect(first.runs).toHaveLength(1)
   })
 
-  it('counts what was spent before against the budget', async () => {
+  it('counts earlier spending against the budget', async () => {
     const log = await world()
     const first = desk('first')
     const buyer = agent('buyer', {
@@ -213,7 +213,7 @@ onEveryBus(world => {
     expect(first.runs).toHaveLength(3)
   })
 
-  it('refuses what has not failed, and says what can be done', async () => {
+  it('refuses a task that has not failed, and says what to do', async () => {
     const log = await world()
     const quick = agent('quick', { on: 'quick.wanted', run: () => 'done' })
     const slow = agent('slow', {

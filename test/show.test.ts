@@ -10,7 +10,7 @@ import { ask, ended, eventsOf, onEveryBus, type World } from './lib/world.ts'
 /* Everything of an event or a task, and why it is there. */
 
 onEveryBus(world => {
-  test('show prints a task and an event whole', async () => {
+  test('show prints a complete task and a complete event', async () => {
     const { place, worker } = await started(world)
     const completed = await ask(worker, { type: 'pages.wanted', data: { note: 'a\nb' } })
     const failed = await ask(worker, { type: 'failure.wanted', data: null })
@@ -54,7 +54,7 @@ onEveryBus(world => {
     expect(await lines(place, 'show', `${task.slice(-6)}:1`)).toMatch(/^turn 1 both /)
   })
 
-  test('what a join waited for is all among its causes, each shown once', async () => {
+  test('why shows each answer that a join waited for once', async () => {
     const { place, worker } = await started(world)
     const { correlationid } = await ask(worker, { type: 'pages.wanted', data: null })
     const joined = (await eventsOf(worker, correlationid)).find(({ type }) => type === 'payment.failed')!
@@ -94,7 +94,7 @@ onEveryBus(world => {
     expect(fed.toSorted()).toEqual(['left.came', 'pair.expired', 'pair.wanted', 'right.came'])
   })
 
-  test('tail begins where --since says: a time, a duration, a cursor', async () => {
+  test('tail starts at a time, a duration or a cursor', async () => {
     const { place, worker } = await started(world)
     const timeOf = async ({ id, correlationid }: { id: string; correlationid: string }) =>
       (await worker.bus.get(id, correlationid))!.time

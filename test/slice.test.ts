@@ -139,7 +139,7 @@ async function exported(bus: Bus, selection: Selection = { all: true }) {
 const logs = { sqlite: () => 'sqlite', nats: () => `${natsUrl()}/slice-${randomUUID()}` }
 
 function between(from: keyof typeof logs, to: keyof typeof logs) {
-  test(`a log is the same after it went through a file, from ${from} to ${to}`, async () => {
+  test(`a log is the same after export from ${from} and import to ${to}`, async () => {
     const { place, waiting, cancelled } = await recorded(logs[from]())
     const bus = await opened({ place })
     const first = await exported(bus)
@@ -175,7 +175,7 @@ async function journalOf(bus: Bus, task: string) {
 }
 
 function atRest(kind: keyof typeof logs) {
-  describe(`what was imported into ${kind}`, () => {
+  describe(`a slice that was imported into ${kind}`, () => {
     async function importedWorld() {
       const world = worldOn(logs[kind]())
       const copy = await openBus(world.place)
@@ -184,7 +184,7 @@ function atRest(kind: keyof typeof logs) {
       return { world, events }
     }
 
-    test('stays at rest when an app is started: what it asked for is not run', async () => {
+    test('is not processed when an app starts', async () => {
       const { world, events } = await importedWorld()
       const { ran, use, absent } = stations()
       const running = await world.worker({ use: [...use, absent] })
@@ -212,7 +212,7 @@ function atRest(kind: keyof typeof logs) {
       expect(await collect(bus.read({}))).toHaveLength(events)
     })
 
-    test('is refused where something is already', async () => {
+    test('is refused by a log that is not empty', async () => {
       const { path } = slice
       const started = worldOn(logs[kind]())
       await (await started.worker({ use: stations().use })).stop()
@@ -223,7 +223,7 @@ function atRest(kind: keyof typeof logs) {
       await expect(importFrom(sourceFromFile(path), other)).rejects.toMatchObject({ code: 'E_IMPORT_NOT_EMPTY' })
     })
 
-    test('is refused whole when it is not valid', async () => {
+    test('is refused completely if it is invalid', async () => {
       const turn = (await collect(slice.bus.read({}))).find(({ event }) => event.type === 'task.turn')!
       const { data } = turn.event as CloudEvent<Turn>
       const wrong = [
@@ -240,7 +240,7 @@ function atRest(kind: keyof typeof logs) {
       expect(await copy.driver.head()).toBe('0')
     })
 
-    test('in part only comes to life neither, and cannot be gone on with', async () => {
+    test('is not processed if only a part was imported, and cannot be continued', async () => {
       const events = await collect(sourceFromFile(slice.path).events())
       const world = worldOn(logs[kind]())
       const copy = await openBus(world.place)

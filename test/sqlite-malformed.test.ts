@@ -48,7 +48,7 @@ async function corruptedLog() {
   return { home, bad, good }
 }
 
-it('a malformed row is dead-lettered for each group, skipped by readers, and ends no worker', {
+it('a malformed row is dead-lettered for each group, skipped by readers, and stops no worker', {
   timeout: 30_000,
 }, async () => {
   const { home, bad, good } = await corruptedLog()

@@ -28,7 +28,7 @@ const thrower = agent('thrower', {
 const errorOf = ({ data }: { data: unknown }) => (data as { error: ErrorData }).error
 
 onEveryBus(world => {
-  test('is on what a task and a tool say of a failure, and goes with it to whoever asked', async () => {
+  test('is stored with the failure of a task and of a tool, and reaches the caller', async () => {
     const running = await (await world()).worker({ use: [caller, thrower, broken] })
     const thrown = errorOf(await ask(running, { type: 'throw.wanted', source: '/test', data: 'bad' }))
     expect(thrown).toMatchObject({ code: 'E_PROGRAM_FAILED', message: 'bad' })
@@ -39,7 +39,7 @@ onEveryBus(world => {
     expect(called.stack!.length).toBeLessThanOrEqual(2_048)
   })
 
-  test('a replay of code whose lines moved, and threw the same, does not diverge', async () => {
+  test('a replay does not diverge if only the line numbers changed', async () => {
     const running = await (await world()).worker({ use: [caller, thrower, broken] })
     const ended = await ask(running, { type: 'throw.wanted', source: '/test', data: 'bad' })
     const moved = agent('thrower', {
@@ -54,7 +54,7 @@ onEveryBus(world => {
     expect(replay.finish()).toMatchObject({ turns: 1, divergences: [], skipped: [] })
   })
 
-  test('the stream of the gateway does not have it', async () => {
+  test('the stream of the gateway does not contain it', async () => {
     const running = await (await world()).worker({ use: [thrower] })
     const gateway = new Gateway({ bus: running.bus, port: 0 })
     const { url } = await gateway.start()
@@ -81,7 +81,7 @@ onEveryBus(world => {
   })
 })
 
-test('is bounded, and nothing that was thrown makes it throw', () => {
+test('is bounded, and any thrown value is handled', () => {
   const nasty = {
     get stack(): string {
       throw new Error('x')

@@ -30,7 +30,7 @@ const tools = ['tools'] as const
 const echo = agent('echo', { on: 'go', run: ctx => ctx.event.data })
 
 onEveryBus(world => {
-  it('what comes by the gateway before the first agents have started waits for them', async () => {
+  it('an event that the gateway accepts before the first agent starts is delivered later', async () => {
     const log = await world()
     const gateway = await log.worker({ use: [echo] }, { only: ['gateway'], port: 0 })
     const posted = await fetch(`${gateway.addresses[0]}/events`, {
@@ -44,7 +44,7 @@ onEveryBus(world => {
     expect(await ended(agents, correlationid, ids[0])).toMatchObject({ data: { output: 'by http' } })
   })
 
-  it('what a trigger takes the moment it opens waits for the first agents', async () => {
+  it('an event that a trigger accepts as it opens is delivered to the first agents', async () => {
     const log = await world()
     let taken = { correlationid: '', id: '' }
     const hasty: Trigger = {
@@ -61,7 +61,7 @@ onEveryBus(world => {
     expect(await ended(agents, taken.correlationid, taken.id)).toMatchObject({ data: { output: 'by trigger' } })
   })
 
-  it('a tool that outlasts the stop is aborted, and another worker completes the call', async () => {
+  it('a tool that outlasts a stop is aborted, and another worker completes the call', async () => {
     const log = await world()
     const [stuck, quick] = [gated(), gated()]
     const agents = await log.worker({ use: [caller] }, { only: ['agents'] })
@@ -102,7 +102,7 @@ onEveryBus(world => {
     expect([quick.starts.length, idle.starts.length]).toEqual([1, 0])
   })
 
-  it('what a tool answers is on the log before a stop gives anything back, however slowly that is written', async () => {
+  it('the answer of a tool is on the log before a stop returns deliveries, even if the log is slow', async () => {
     const log = await world()
     const [quick, idle] = [gated(), gated()]
     const agents = await log.worker({ use: [caller] }, { only: ['agents'] })

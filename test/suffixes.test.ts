@@ -10,7 +10,7 @@ import { ask, eventsOf, World } from './lib/world.ts'
 
 /* Ids in lists, which every verb takes, and what lists show of events. */
 
-test('ids in lists are taken by every verb, and turns are those of a fork', async () => {
+test('every verb accepts the ids of lists, and turns are those that fork takes', async () => {
   const { place, worker } = await started()
   const completed = await ask(worker, { type: 'pages.wanted', data: 'lemon' })
   const task = taskOf(completed)
@@ -45,7 +45,7 @@ test('ids in lists are taken by every verb, and turns are those of a fork', asyn
   expect(await records(place, 'attention', 'cancel', taskOf(turn).slice(-6))).toMatchObject([{ task: taskOf(turn) }])
 })
 
-test('an ending of several things, or of none, is refused by every verb, with what may be meant', async () => {
+test('every verb refuses the end of several ids or of none, and lists candidates', async () => {
   const { place, worker } = await started()
   const one = await ask(worker, { type: 'pages.wanted', data: 'a', id: 'first-order' })
   const { correlationid } = one

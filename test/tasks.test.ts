@@ -29,7 +29,7 @@ onEveryBus(world => {
   }
 
   describe('a task', () => {
-    it('goes on in another worker, from the log', async () => {
+    it('continues in another worker, from the log', async () => {
       const log = await world()
       const hold = held('hold')
       const waiter = agent('waiter', { on: 'go', run: async ctx => `got ${String(await ctx.call(hold.tool, 1))}` })
@@ -43,7 +43,7 @@ onEveryBus(world => {
       expect((await ended(second, correlationid, id)).data).toMatchObject({ output: 'got it' })
     })
 
-    it('that withdrew a call goes on in another worker', async () => {
+    it('that cancelled a call continues in another worker', async () => {
       const log = await world()
       const [absent, hold] = [held('absent'), held('hold')]
       const waiter = agent('waiter', {
@@ -63,7 +63,7 @@ onEveryBus(world => {
       expect((await ended(second, correlationid, id)).data).toMatchObject({ output: 'it' })
     })
 
-    it('is one task however often its event is published', async () => {
+    it('is one task even if its event is published several times', async () => {
       const worker = await (await world()).worker({ use: [agent('once', { on: 'go', run: () => 1 })] })
       const draft = { type: 'go', id: 'order-1', correlationid: '01900000-0000-7000-8000-000000000001', data: null }
       for (let i = 0; i < 3; i++) await worker.bus.publish(draft)
@@ -91,7 +91,7 @@ onEveryBus(world => {
       expect(output).toBeGreaterThanOrEqual(300)
     })
 
-    it('gets call.expired when nobody answers within the bound, and the executor is told', async () => {
+    it('gets call.expired if there is no answer in time, and the executor gets call.cancelled', async () => {
       const log = await world()
       const hold = held('hold')
       const impatient = agent('impatient', {
@@ -105,7 +105,7 @@ onEveryBus(world => {
       await until(() => hold.signals[0]?.aborted)
     })
 
-    it('is not started when its caller has gone while it queued', async () => {
+    it('is not started if its caller ended while it was queued', async () => {
       const log = await world()
       const ran: unknown[] = []
       const late = tool('late', { description: '', input: any, run: input => void ran.push(input) })
@@ -147,7 +147,7 @@ onEveryBus(world => {
   })
 
   describe('cancellation', () => {
-    it('goes through children to the tool that runs, and the late result stays late', async () => {
+    it('reaches running tools through child tasks, and a late result is ignored', async () => {
       const log = await world()
       const hold = held('hold')
       const child = agent('child', { run: ctx => ctx.call(hold.tool, 1) })
@@ -177,7 +177,7 @@ onEveryBus(world => {
   })
 
   describe('nothing runs away', () => {
-    it('two agents that feed each other are stopped by hops, and it is on the attention list', async () => {
+    it('two agents that start each other are stopped by the hop limit, which the attention list shows', async () => {
       const log = await world()
       const ping = agent('ping', { on: 'ping', run: ctx => ctx.emit({ type: 'pong', data: null }) })
       const pong = agent('pong', { on: 'pong', run: ctx => ctx.emit({ type: 'ping', data: null }) })
@@ -206,7 +206,7 @@ onEveryBus(world => {
       expect(await collect(worker.bus.driver.listDeferred())).toMatchObject([{ state: 'dead' }])
     })
 
-    it('a run() agent whose journal grows without end is told to continue as new', async () => {
+    it('a run() agent whose journal is too long fails and names continueAs', async () => {
       const log = await world()
       const noop = tool('noop', { description: '', input: any, run: () => 1 })
       const endless = agent('endless', { on: 'go', maxTurns: 10, run: async ctx => { for (;;) await ctx.call(noop, null) } }) // biome-ignore format: short
@@ -216,7 +216,7 @@ onEveryBus(world => {
   })
 
   describe('pause and resume', () => {
-    it('holds what arrives for an agent, and hands it out on resume', async () => {
+    it('parks the events of an agent, and delivers them on resume', async () => {
       const log = await world()
       const worker = await log.worker({ use: [agent('calm', { on: 'go', run: () => 'done' })] })
       await worker.pauses.set('agent', 'calm', true)
@@ -226,7 +226,7 @@ onEveryBus(world => {
       expect((await ended(worker, correlationid, id)).type).toBe('agent.task.completed')
     })
 
-    it('holds the calls of a tool in every process', async () => {
+    it('parks the calls of a tool in every process', async () => {
       const log = await world()
       const noop = tool('noop', { description: '', input: any, run: () => 'ran' })
       const caller = agent('caller', { on: 'go', run: ctx => ctx.call(noop, null) })
@@ -242,7 +242,7 @@ onEveryBus(world => {
   })
 
   describe('code that changes', () => {
-    it('a new agent gets its events also while an older worker owns the shards', async () => {
+    it('a new agent gets its events even if an older worker owns the shards', async () => {
       const log = await world()
       const old = agent('old', { on: 'go', run: () => 'old' })
       const fresh = agent('fresh', { on: 'go.new', run: () => 'new' })
@@ -257,7 +257,7 @@ onEveryBus(world => {
         expect((await ended(newer, correlationid, id, 15_000)).data).toMatchObject({ output: 'new' })
     })
 
-    it('parks a task that no longer fits, and goes on when the code fits again', async () => {
+    it('parks a task that the code no longer fits, and continues it when the code fits', async () => {
       const log = await world()
       const hold = held('hold')
       const noop = tool('noop', { description: '', input: any, run: () => 1 })
@@ -281,7 +281,7 @@ onEveryBus(world => {
       expect((await ended(third, correlationid, id)).data).toMatchObject({ output: 'ok it' })
     })
 
-    it('an older worker hands the task back to a newer one', async () => {
+    it('an older worker returns the task to a newer one', async () => {
       const log = await world()
       const hold = held('hold')
       const at = (version: number) => agent('versioned', { on: 'go', version, run: ctx => ctx.call(hold.tool, 1) })
@@ -302,7 +302,7 @@ onEveryBus(world => {
   })
 
   describe('a new agent on existing events', () => {
-    it('that watches how tasks end does not watch itself, and sees answers that others wait for', async () => {
+    it('that subscribes to the ends of tasks does not receive its own, and receives answers that others wait for', async () => {
       const log = await world()
       const child = agent('child', { run: () => 'done' })
       const parent = agent('parent', { on: 'go', run: ctx => ctx.call(child, null) })
@@ -320,7 +320,7 @@ onEveryBus(world => {
       expect(await collect(worker.bus.driver.listDeferred())).toEqual([])
     })
 
-    it('two that watch how tasks end do not feed each other for ever', async () => {
+    it('two that subscribe to the ends of tasks do not start each other without end', async () => {
       const log = await world()
       const watch = (name: string) => agent(name, { on: 'agent.task.*', run: () => null })
       const worker = await log.worker({
@@ -333,7 +333,7 @@ onEveryBus(world => {
       expect(Number(await worker.bus.driver.head())).toBeLessThan(60)
     })
 
-    it('joins in a worker of its own, with no change elsewhere', async () => {
+    it('joins in its own worker, without changes elsewhere', async () => {
       const log = await world()
       const worker = await log.worker({ use: [agent('worker', { on: 'go', run: () => 'done' })] })
       const audit = await log.worker({

@@ -34,7 +34,7 @@ function unit(file: string): string {
   return folder === 'drivers' ? `drivers/${basename(name, '.ts')}` : folder!
 }
 
-test('import rule: stations meet on the bus only', () => {
+test('import rule: stations do not import each other', () => {
   const core = [
     'errors',
     'thrown',
@@ -143,7 +143,7 @@ test('a constructor has at most three parameters', () => {
   expect(offences).toEqual([])
 })
 
-test('nothing is left for later', () => {
+test('no TODO is left', () => {
   const mark = new RegExp(['TO' + 'DO', 'FIX' + 'ME', 'XX' + 'X'].map(word => String.raw`\b${word}\b`).join('|'))
   expect(code.filter(file => mark.test(read(file)))).toEqual([])
 })

@@ -43,7 +43,7 @@ const waiting = (task: string, expect: number, wake: number | null) => {
 }
 
 function heals(name: string, faulty: () => Promise<Faulty>): void {
-  it(`${name}: a wake-up that the log has lost is shown to people, and set again by the next worker`, async () => {
+  it(`${name}: a wake-up that the log has lost is on the attention list, and the next worker sets it`, async () => {
     const log = await faulty()
     const first = await log.open()
     const consumer = await first.subscribe(worker)
@@ -137,7 +137,7 @@ async function closing(opening: Promise<Driver>): Promise<Driver> {
 }
 
 onEveryBus(world => {
-  it('a wake-up that is not known to the worker that is woken makes it read the journal', async () => {
+  it('a worker that does not expect a wake-up reads the journal', async () => {
     const sleeper = agent('sleeper', {
       on: 'sleep.wanted',
       async run(ctx) {

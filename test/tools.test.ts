@@ -30,20 +30,20 @@ onEveryBus(world => {
     it('its output does not fit', async () =>
       expect(await answerOf({ output: z.string(), run: () => 1 })).toBe('E_TOOL_OUTPUT'))
     it('it throws', async () => expect(await answerOf({ run: () => { throw new Error('no') } })).toBe('E_TOOL_THREW')) // biome-ignore format: short
-    it('it outlasts its timeout', async () =>
+    it('it runs longer than its timeout', async () =>
       expect(await answerOf({ timeout: 50, run: () => new Promise(() => {}) })).toBe('E_TOOL_TIMEOUT'))
     it('its answer is larger than the bus accepts', async () =>
       expect(await answerOf({ run: () => 'x'.repeat(5 * 1024 * 1024) })).toBe('E_EVENT_TOO_LARGE'))
   })
 
   describe('a tool', () => {
-    it('is tried again as often as it says', async () => {
+    it('is retried as often as its option says', async () => {
       let runs = 0
       const flaky = { retry: { maxAttempts: 3 }, run: () => { if (++runs < 3) throw new Error('busy'); return runs } } // biome-ignore format: short
       expect(await answerOf(flaky)).toBe(3)
     })
 
-    it('is retried more often than a worker may die of it', async () => {
+    it('can be retried more often than it may lose its worker', async () => {
       let runs = 0
       const run = () => { if (++runs < 9) throw new Error('busy'); return runs } // biome-ignore format: short
       expect(await answerOf({ retry: { maxAttempts: 9, backoff: 1, maxBackoff: 1 }, run })).toBe(9)
@@ -93,7 +93,7 @@ onEveryBus(world => {
       expect(starts[2]! - starts[0]!).toBeGreaterThan(500)
     })
 
-    it('that may start at most once answers "unknown" when its first start has no end', async () => {
+    it('with atMostOnce answers "unknown" if its first run did not end', async () => {
       const log = await world()
       let runs = 0
       const charge = tool('charge', { description: '', input: z.any(), atMostOnce: true, run: () => ++runs })
@@ -122,7 +122,7 @@ onEveryBus(world => {
       expect(runs).toBe(0)
     })
 
-    it('that takes its worker down each time is given up, and the agent is told', async () => {
+    it('that crashes its worker each time is given up, and the agent gets the error', async () => {
       const log = await world()
       let starts = 0
       const deadly = tool('deadly', { description: '', input: z.any(), run: () => new Promise(() => starts++) })
@@ -145,7 +145,7 @@ onEveryBus(world => {
       expect(starts).toBe(6)
     })
 
-    it('says how far it is, by signals that are not kept', async () => {
+    it('reports progress by signals, which are not stored', async () => {
       const log = await world()
       const chatty = tool('chatty', {
         description: '',
@@ -184,7 +184,7 @@ onEveryBus(world => {
       expect(missing.data).toMatchObject({ error: { message: expect.stringContaining('no blob sha256-0') } })
     })
 
-    it('that blocks runs in a thread of its own, and its worker goes on meanwhile', async () => {
+    it('that blocks runs in its own thread, and its worker continues', async () => {
       const log = await world()
       const worker = await log.worker(
         { use: blocking.use },

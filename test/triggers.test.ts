@@ -48,7 +48,7 @@ async function ticks(bus: Bus): Promise<string[]> {
 }
 
 onEveryBus(world => {
-  it('fires once for all processes, also when they are killed', async () => {
+  it('fires once for all processes, even if they are killed', async () => {
     const log = await world()
     const bus = await logOf(log)
     const first = await worker(log)
@@ -63,7 +63,7 @@ onEveryBus(world => {
     expect(due).toEqual(due.map((_, i) => due[0]! + i * 1_000))
   })
 
-  it('brings every file once, though its worker is killed in the middle', async () => {
+  it('publishes each file once, even if its worker is killed', async () => {
     const log = await world()
     const bus = await logOf(log)
     await mkdir(join(log.place.home, 'drop'))
@@ -86,7 +86,7 @@ onEveryBus(world => {
     expect((await created()).toSorted()).toEqual(expected.toSorted())
   })
 
-  it('shows the event of a sample', async () => {
+  it('prints the event of a sample', async () => {
     const log = await world()
     await worker(log)
     const bus = await logOf(log)
@@ -102,7 +102,7 @@ onEveryBus(world => {
     expect(await readdir(join(log.place.home, 'drop'))).toEqual([])
   })
 
-  it('fires nothing twice that was not noted as fired, though the broker has forgotten its id', async () => {
+  it('fires once even if the mark was not stored and the broker has forgotten the id', async () => {
     const log = await world()
     const clock = new TestClock()
     clock.set(Date.now())
@@ -134,7 +134,7 @@ onEveryBus(world => {
   })
 })
 
-it('lists triggers, or says why no event of a sample came', async () => {
+it('lists triggers, and says why a sample published no event', async () => {
   const home = await mkdtemp(join(tmpdir(), 'tidings-test-'))
   onTestFinished(() => rm(home, { recursive: true }))
   await mkdir(join(home, 'drop'))

@@ -16,7 +16,7 @@ onEveryBus(world => {
     await until(async () => (await status()).includes('workers    none; start one: tidings run\n'))
   })
 
-  it('a tool whose workers are all gone for a minute is named, and not one that is at work', async () => {
+  it('a tool whose workers stopped a minute ago is listed, and a tool that runs is not', async () => {
     const base = { description: '', input: z.object({}) }
     const work = Promise.withResolvers<number>()
     const parcels = tool('parcels', { ...base, run: () => 1 })

@@ -111,7 +111,7 @@ onEveryBus(world => {
       return [...journals.values()]
     }
 
-    it('forward, back and forward again loses no task, parks none, and never lets an older version follow a newer one', {
+    it('forward, back and forward loses and parks no task, and no older version continues a newer one', {
       timeout: 60_000,
     }, async () => {
       const log = await world()
@@ -201,7 +201,7 @@ onEveryBus(world => {
       }
     }
 
-    it('is parked, with both ways out in the text, and goes on in the old version beside the new', async () => {
+    it('is parked with both solutions in the text, and continues in the old version beside the new', async () => {
       const { log, tools, answer, end, task } = await waiting()
       const newer = await log.worker({ use: [desk(2, 'stock', 'hold')] })
       answer()
@@ -221,7 +221,7 @@ onEveryBus(world => {
       expect(await attention(tools)).toEqual([])
     })
 
-    it('and which only a timer would wake, says so in the log of the worker, and goes on in the old version', async () => {
+    it('and which only a timer would wake, is reported in a log line, and continues in the old version', async () => {
       const place = await world()
       const sleeper = (version: number, call: string) =>
         agent('sleeper', {
@@ -249,7 +249,7 @@ onEveryBus(world => {
       expect(output(await ended(both, correlationid, id))).toBe(1)
     })
 
-    it('is no task of which only a comment and the number changed', async () => {
+    it('is not a task whose code changed only in comments and version number', async () => {
       const { log, tools, answer, end } = await waiting()
       const commented = agent('desk', {
         on: 'order.placed',
@@ -329,7 +329,7 @@ export default app({ name: 'test', use: [agent('desk', { on: 'order.placed', ver
       }
     }
 
-    it('hands an answer for a task of the newer one back, more and more slowly', async () => {
+    it('returns an answer for a task of the newer version, at growing intervals', async () => {
       const { tools, reads, replaced } = await meeting('call')
       const delayed = await until(async () => (await attention(tools)).find(({ attempts }) => attempts >= 3), {
         within: 10_000,
@@ -342,7 +342,7 @@ export default app({ name: 'test', use: [agent('desk', { on: 'order.placed', ver
       expect(await replaced()).toBe(2)
     })
 
-    it('leaves the timer of such a task to the newer one, and looks more and more seldom', async () => {
+    it('leaves the timer of such a task to the newer version, and checks at growing intervals', async () => {
       const { tools, older, reads, replaced } = await meeting('sleep')
       await until(() => reads() > 0, { within: 10_000 })
       // Meanwhile it does its own work, and that takes long enough for a loop to be seen.

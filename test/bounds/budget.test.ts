@@ -88,7 +88,7 @@ onEveryBus(world => {
     expect(await calls(worker, correlationid)).toBe(40)
   })
 
-  it('what ended tasks spent counts as well', async () => {
+  it('the spending of ended tasks counts too', async () => {
     const log = await world()
     const modest = agent('modest', {
       on: 'go',
@@ -107,7 +107,7 @@ onEveryBus(world => {
     expect(await calls(second, correlationid)).toBe(20)
   })
 
-  it('the rest of a batch is not free because another worker is handed it', async () => {
+  it('the rest of a batch counts when another worker receives it', async () => {
     const log = await world()
     const modest = agent('modest', { on: 'go', run: ctx => ctx.call(noop, null) })
     const { bus } = await log.worker({ use: [modest, noop] })
@@ -118,7 +118,7 @@ onEveryBus(world => {
     expect(await charge.tryReserve({ ...noSpending, calls: 1 })).toMatch(/has spent 1 of 1 calls/)
   })
 
-  it('a correlation that is younger than the ownership of its shard costs no look at the log', async () => {
+  it('a correlation that began after its shard was acquired is not read from the log', async () => {
     const log = await world()
     const { bus } = await log.worker({ use: [noop] })
     const looks = vi.spyOn(bus.driver, 'newestTurns')
@@ -135,7 +135,7 @@ onEveryBus(world => {
     expect(looks).not.toHaveBeenCalled()
   })
 
-  it('an agent that goes on as itself for ever is stopped', async () => {
+  it('an agent that continues as itself without end is stopped', async () => {
     const log = await world()
     const endless = agent('endless', { on: 'go', run: ctx => ctx.continueAs(null) })
     const worker = await log.worker({ use: [endless], budget: { calls: 10 } })

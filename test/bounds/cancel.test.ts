@@ -38,7 +38,7 @@ function request() {
 const answersTo = (events: readonly CloudEvent[], id: string) => events.filter(({ call }) => call === id)
 
 onEveryBus(world => {
-  it('a task that is cancelled while its start is parked never begins, and its caller hears it', async () => {
+  it('a task that is cancelled while its start is parked never begins, and its caller gets the answer', async () => {
     const worker = await (await world()).worker({ use: [sleeper] })
     const { id, correlationid, start, cancel } = request()
     await worker.pauses.set('agent', 'sleeper', true)
@@ -67,7 +67,7 @@ onEveryBus(world => {
     expect(await collect(second.bus.driver.listDeferred())).toEqual([])
   })
 
-  it('a cancellation of what is no task of its correlation changes nothing', async () => {
+  it('a cancellation of a task of another correlation has no effect', async () => {
     const worker = await (await world()).worker({ use: [sleeper] })
     const { correlationid, cancel } = request()
     const elsewhere = randomUUIDv7()

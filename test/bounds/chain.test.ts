@@ -73,7 +73,7 @@ onEveryBus(world => {
     expect(await collect(bus.driver.listDeferred())).toEqual([])
   })
 
-  it('a cancellation of its first task reaches the one that is live, also in another worker', async () => {
+  it('a cancellation of the first task reaches its live successor, also in another worker', async () => {
     const log = await world()
     const { id, correlationid, start, cancel } = chain(5)
     const first = await log.worker({ use: [relay] })
@@ -89,7 +89,7 @@ onEveryBus(world => {
     expect(await standing(bus, correlationid)).toMatchObject([{ end: 'cancelled' }])
   })
 
-  it('no task goes on after the deadline of the start', async () => {
+  it('no successor starts after the deadline of the first start', async () => {
     const deadline = Date.now() + 400
     const { correlationid, start } = chain(1_000, { deadline: new Date(deadline).toISOString() })
     const { bus } = await (await world()).worker({ use: [relay] })

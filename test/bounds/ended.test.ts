@@ -8,7 +8,7 @@ import { ask, eventsOf, onEveryBus } from '../lib/world.ts'
 const any = z.any()
 
 onEveryBus(world => {
-  it('an answer that comes again to a task that its budget ended is inert, and runs no code', async () => {
+  it('a repeated answer to a task that its budget ended has no effect and runs no code', async () => {
     const log = await world()
     const noop = tool('noop', { description: '', input: any, run: () => 1 })
     let runs = 0

@@ -75,7 +75,7 @@ function cases(open: () => Promise<Driver>) {
     expect(await end()).toMatchObject({ type: 'agent.task.cancelled' })
   })
 
-  it('an answer whose task has no journal at first is taken', async () => {
+  it('an answer whose task has no journal yet is applied later', async () => {
     const { bus, correlationid, call, end } = await waiting(open)
     const { id, replyto } = call
     const answer = { type: 'tool.result', id: resultId(id), call: id, correlationid, data: { output: 2 } }

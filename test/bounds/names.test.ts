@@ -10,7 +10,7 @@ const clerk = agent('clerk', { on: 'go', run: () => 'done' })
 const noop = tool('noop', { description: '', input: z.any(), run: () => 1 })
 
 onEveryBus(world => {
-  it('an app is refused an agent that another app hosts, and told which', async () => {
+  it('an app cannot host an agent of another app, and the error names that app', async () => {
     const log = await world()
     const worker = await log.worker({ name: 'first', use: [clerk] })
     await log.worker({ name: 'first', use: [clerk] })
@@ -25,7 +25,7 @@ onEveryBus(world => {
     expect((await ask(worker, { type: 'go', data: null })).data).toMatchObject({ output: 'done' })
   })
 
-  it('an app that hosts no agents of that name, or none at all, is not refused', async () => {
+  it('an app without an agent of that name starts', async () => {
     const log = await world()
     await log.worker({ name: 'first', use: [clerk] })
     const other = agent('other', { on: 'go', run: () => 'other' })

@@ -21,7 +21,7 @@ async function replayed(definition: ProgramDefinition, events: readonly CloudEve
 }
 
 onEveryBus(world => {
-  it('agrees with a workflow that the budget refused, and that undid what it did', async () => {
+  it('agrees with a workflow that the budget stopped and that undid its steps', async () => {
     const undo = { undo: { target: noop, input: () => ({}) } }
     const flow = workflow('trip', { on: 'trip.wanted', within: '1h' })
       .call('one', noop, () => ({}), undo)

@@ -6,5 +6,5 @@ export default {
   find: 'if (await bus.hasMembers(appGroup(other)))',
   replace: 'if (false as boolean)',
   test: 'test/bounds/names.test.ts',
-  name: 'refused an agent',
+  name: 'cannot host an agent',
 } satisfies Control

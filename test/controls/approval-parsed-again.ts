@@ -6,5 +6,5 @@ export default {
   find: 'if (!needsApproval(tool, input)) return { input }',
   replace: 'if (!needsApproval(tool, input)) return { input: await parsedInput(tool, call) }',
   test: 'test/approval-input.test.ts',
-  name: 'on sqlite.*has seen what it runs with',
+  name: 'on sqlite.*sees the input that the tool runs with',
 } satisfies Control

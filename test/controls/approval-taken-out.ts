@@ -6,5 +6,5 @@ export default {
   find: 'additionalTypes: [grantedType, deniedType],',
   replace: '...(tool.options.approval !== undefined && { additionalTypes: [grantedType, deniedType] }),',
   test: 'test/approval-input.test.ts',
-  name: 'takes the approval out',
+  name: 'removes the approval',
 } satisfies Control

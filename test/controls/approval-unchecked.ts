@@ -6,5 +6,5 @@ export default {
   find: 'if (hash === approvalHash(tool, input, key)) return input',
   replace: 'if (hash !== key) return input',
   test: 'test/approval-input.test.ts',
-  name: 'is noticed',
+  name: 'fails the call',
 } satisfies Control

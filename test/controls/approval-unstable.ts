@@ -6,5 +6,5 @@ export default {
   find: 'if (unstable === undefined) return input',
   replace: 'if (unstable !== input) return input',
   test: 'test/approval-input.test.ts',
-  name: 'nobody is asked',
+  name: 'no approval is requested',
 } satisfies Control

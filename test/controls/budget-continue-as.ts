@@ -6,5 +6,5 @@ export default {
   find: "(builder.end === 'continued' ? 1 : 0)",
   replace: '0',
   test: 'test/bounds/budget.test.ts',
-  name: 'goes on as itself',
+  name: 'continues as itself',
 } satisfies Control

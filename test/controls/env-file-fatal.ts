@@ -6,5 +6,5 @@ export default {
   find: '  } catch (error) {\n    const { code',
   replace: "  } catch (error) {\n    if (file !== '') throw error\n    const { code",
   test: 'test/env-file.test.ts',
-  name: 'named without what is in it',
+  name: 'reported without its content',
 } satisfies Control

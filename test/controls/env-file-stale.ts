@@ -6,5 +6,5 @@ export default {
   find: 'env: envWithoutFile(),',
   replace: 'env: ownEnvironment() && process.env,',
   test: 'test/env-file.test.ts',
-  name: 'is read again by dev',
+  name: 'is reloaded by dev',
 } satisfies Control

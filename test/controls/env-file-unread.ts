@@ -6,5 +6,5 @@ export default {
   find: '    process.loadEnvFile(file)\n',
   replace: '',
   test: 'test/env-file.test.ts',
-  name: 'is read where the app is',
+  name: 'is read beside the app',
 } satisfies Control

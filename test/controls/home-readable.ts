@@ -6,5 +6,5 @@ export default {
   find: 'export const privateFile = 0o600\n',
   replace: 'export const privateFile = 0o644\n',
   test: 'test/home.test.ts',
-  name: 'what a log holds',
+  name: 'the files of a log',
 } satisfies Control

@@ -6,5 +6,5 @@ export default {
   find: '  assertNoOtherLogOpen(home)\n',
   replace: '',
   test: 'test/home.test.ts',
-  name: 'no other process begins a log',
+  name: 'no other process creates a log',
 } satisfies Control

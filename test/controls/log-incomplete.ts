@@ -6,5 +6,5 @@ export default {
   find: '  if (!mark) return\n',
   replace: '  if (!mark || Date.now() > 0) return\n',
   test: 'test/home.test.ts',
-  name: 'a log that is not what it was',
+  name: 'a log that has lost data',
 } satisfies Control

@@ -6,5 +6,5 @@ export default {
   find: 'const { replyto: _, call: __, deadline: ___, traceparent: ____, retryof: _____, ...start }',
   replace: 'const { traceparent: ____, ...start }',
   test: 'test/retry-agents.test.ts',
-  name: 'does not answer again',
+  name: 'does not answer the caller a second time',
 } satisfies Control

@@ -6,5 +6,5 @@ export default {
   find: '= firstOfEachCall(answers.filter(',
   replace: '= ((all: CloudEvent[]) => all)(answers.filter(',
   test: 'test/retry-once.test.ts',
-  name: 'takes one answer',
+  name: 'applies one answer',
 } satisfies Control

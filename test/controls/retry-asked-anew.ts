@@ -6,5 +6,5 @@ export default {
   find: '  return retry ? {',
   replace: '  return retry && !call.target ? {',
   test: 'test/retry-once.test.ts',
-  name: 'that was asked in the turn that failed',
+  name: 'that was called in the turn that failed',
 } satisfies Control

@@ -6,5 +6,5 @@ export default {
   find: '  if (again) started.setEarlierCalls(again)\n',
   replace: '',
   test: 'test/retry.test.ts',
-  name: 'with its calls out',
+  name: 'with open calls',
 } satisfies Control

@@ -6,5 +6,5 @@ export default {
   find: 'return delivery.attempt - failures - holds',
   replace: 'return delivery.attempt - 0 * (failures + holds)',
   test: 'test/tools.test.ts',
-  name: 'on sqlite .* more often than a worker may die',
+  name: 'on sqlite .* more often than it may lose its worker',
 } satisfies Control

@@ -6,5 +6,5 @@ export default {
   find: 'reissue.push(key === undefined ? request : { ...request, retryof: key })',
   replace: 'reissue.push(request)',
   test: 'test/retry.test.ts',
-  name: 'with its key, and nothing',
+  name: 'with its key, and no answered call',
 } satisfies Control

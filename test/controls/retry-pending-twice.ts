@@ -6,5 +6,5 @@ export default {
   find: '  if (pending !== undefined)\n',
   replace: '  if (pending === "")\n',
   test: 'test/retry-once.test.ts',
-  name: 'while the retry of the one that had asked it waits',
+  name: 'if both it and its caller are retried',
 } satisfies Control

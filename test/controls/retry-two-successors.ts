@@ -6,5 +6,5 @@ export default {
   find: '=> `retry/${task}`',
   replace: '=> `retry/${task}/${Math.random()}`',
   test: 'test/retry.test.ts',
-  name: 'two people at once',
+  name: 'by two commands at once',
 } satisfies Control

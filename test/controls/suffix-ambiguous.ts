@@ -6,5 +6,5 @@ export default {
   find: 'candidates.length === 1',
   replace: 'candidates.length > 0',
   test: 'test/suffixes.test.ts',
-  name: 'an ending of several',
+  name: 'refuses the end of several',
 } satisfies Control

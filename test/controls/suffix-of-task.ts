@@ -6,5 +6,5 @@ export default {
   find: '{ task: await resolveTask(bus, task) }',
   replace: '{ task }',
   test: 'test/suffixes.test.ts',
-  name: 'taken by every verb',
+  name: 'every verb accepts',
 } satisfies Control

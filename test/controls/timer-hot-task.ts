@@ -6,5 +6,5 @@ export default {
   find: '(woken && task.expired(now, () => false).length === 0)',
   replace: 'false',
   test: 'test/timers.test.ts',
-  name: 'makes it read the journal',
+  name: 'does not expect a wake-up',
 } satisfies Control

@@ -6,5 +6,5 @@ export default {
   find: 'id: shortId(event.id)',
   replace: "id: ''",
   test: 'test/suffixes.test.ts',
-  name: 'taken by every verb',
+  name: 'every verb accepts',
 } satisfies Control

@@ -6,5 +6,5 @@ export default {
   find: '  if (Object.hasOwn(triggers, type))\n    throw',
   replace: '  if (Number.isNaN(1))\n    throw',
   test: 'test/ids.test.ts',
-  name: 'what only a trigger publishes',
+  name: 'types of triggers are refused',
 } satisfies Control

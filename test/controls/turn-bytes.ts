@@ -12,5 +12,5 @@ export default {
     },
   ],
   test: 'test/large-turns.test.ts',
-  name: 'on sqlite.*takes 900 answers',
+  name: 'on sqlite.*takes 900 waiting answers',
 } satisfies Control

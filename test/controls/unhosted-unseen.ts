@@ -6,5 +6,5 @@ export default {
   find: '  yield* await findUnhosted(bus)\n',
   replace: '',
   test: 'test/dev.test.ts',
-  name: 'nobody hosts',
+  name: 'no worker hosts',
 } satisfies Control

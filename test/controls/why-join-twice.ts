@@ -6,5 +6,5 @@ export default {
   find: '      if (this.#seen.has(cause))\n',
   replace: '      if (chain.some(link => link.event.id === cause))\n',
   test: 'test/show.test.ts',
-  name: 'on sqlite .*what a join',
+  name: 'on sqlite .*each answer that a join',
 } satisfies Control

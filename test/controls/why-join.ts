@@ -6,5 +6,5 @@ export default {
   find: 'before > Math.max(0, version - maxTurns)',
   replace: 'before > version',
   test: 'test/show.test.ts',
-  name: 'on sqlite .*what a join',
+  name: 'on sqlite .*each answer that a join',
 } satisfies Control

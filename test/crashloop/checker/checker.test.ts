@@ -93,11 +93,11 @@ describe('the checker of the crash loop', () => {
     expect(found(new Log(), { accepted: [] })).toEqual([])
   })
 
-  it('finds a job that nothing came of', () => {
+  it('finds a job without a result', () => {
     expect(found(new Log().event('start', 'job'))).toEqual([['not started', 'start']])
   })
 
-  it('finds a timer that did not go off, also where a later turn left it as it was', () => {
+  it('finds a timer that did not fire, also if a later turn kept it', () => {
     expect(found(sleeping())).toEqual([['lost timer', task]])
     const later = sleeping().turn(2, { inputs: [input('other', 'x')] })
     expect(found(later)).toEqual([['lost timer', task]])
