@@ -143,7 +143,7 @@ test('a constructor has at most three parameters', () => {
   expect(offences).toEqual([])
 })
 
-test('no TODO is left', () => {
+test('no unfinished work is marked', () => {
   const mark = new RegExp(['TO' + 'DO', 'FIX' + 'ME', 'XX' + 'X'].map(word => String.raw`\b${word}\b`).join('|'))
   expect(code.filter(file => mark.test(read(file)))).toEqual([])
 })
