@@ -241,14 +241,8 @@ export function withoutStack(data: unknown): unknown {
 /** Bounds error data from a program or a worker; converts any other value to error data with the given code. */
 export function checkedErrorData(given: unknown, code: ErrorCode): ErrorData {
   try {
-    const {
-      code: own,
-      message,
-      next,
-      retryable,
-      originalCode,
-      stack,
-    } = given as Partial<Record<keyof ErrorData, unknown>>
+    const unchecked = given as Partial<Record<keyof ErrorData, unknown>>
+    const { code: own, message, next, retryable, originalCode, stack } = unchecked
     if (typeof own === 'string' && own !== '' && typeof message === 'string')
       return {
         code: own.slice(0, maxCodeText),

@@ -35,8 +35,8 @@ export class Documents {
   }
 
   /** The same for a JSON value. */
-  async create(key: string, value: unknown, options?: DocumentOptions): Promise<boolean> {
-    return (await this.#store.putDocument(key, this.#encode(value, options), 0)) > 0
+  async create(key: string, value: unknown): Promise<boolean> {
+    return (await this.#store.putDocument(key, this.#encode(value), 0)) > 0
   }
 
   /**

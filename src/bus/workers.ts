@@ -48,22 +48,13 @@ export class Workers {
     this.#pauses = pauses
   }
 
-  async host({
-    kind,
-    name,
-    type,
-    additionalTypes: alsoTypes = [],
-    limit,
-    rate,
-    postpone,
-    handle,
-    fail,
-  }: RequestHandler): Promise<void> {
+  async host(handler: RequestHandler): Promise<void> {
+    const { kind, name, type, additionalTypes = [], limit, rate, postpone, handle, fail } = handler
     const throttle =
       rate && new RateLimiterQueue(new RateLimiterMemory({ points: rate.count, duration: rate.per / 1_000 }))
     const consumer = await consume(this.#bus, {
       group: `${kind}/${name}`,
-      filter: [{ types: [type, ...alsoTypes], targets: [name] }],
+      filter: [{ types: [type, ...additionalTypes], targets: [name] }],
       maxInFlight: limit ?? defaultInFlight,
       ...(limit !== undefined && { limit }),
       // Includes requests from before the first worker started.

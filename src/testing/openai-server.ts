@@ -129,10 +129,8 @@ function fail(response: ServerResponse, { status = 500, retryAfter }: Reply, mes
 /** Source: the responses of OpenAI, and of DeepSeek to calls without their reasoning. */
 function problemOf({ messages }: ChatRequest, reasoned: ReadonlyMap<string, string>): string | undefined {
   let open: string[] = []
-  for (const [
-    i,
-    { role, tool_calls: calls, tool_call_id: answered, reasoning_content: reasoning },
-  ] of messages.entries()) {
+  for (const [i, message] of messages.entries()) {
+    const { role, tool_calls: calls, tool_call_id: answered, reasoning_content: reasoning } = message
     if (role === 'tool') {
       if (!answered || !open.includes(answered))
         return `messages.${i}: messages with role 'tool' must be a response to a preceding message with 'tool_calls'`

@@ -2,33 +2,16 @@ import { once } from 'node:events'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { freePort } from './ports.ts'
 
-/** A TCP proxy between a client and a server that tests can disturb. */
-export interface TcpProxy extends AsyncDisposable {
-  /** Port on 127.0.0.1 that clients connect to. */
-  readonly port: number
-  /** Number of open connections. */
-  readonly connections: number
-  /** Resets all connections. Still accepts new ones. */
-  cut(): void
-  /** Rejects new connections; existing ones stay open. */
-  refuse(): void
-  /** Accepts new connections again. */
-  accept(): Promise<void>
-  /** Buffers the bytes in both directions while all sockets stay open, so that each side seems to hang. */
-  freeze(): void
-  /** Forwards the buffered bytes, then new ones. */
-  thaw(): void
-  stop(): Promise<void>
-}
-
 /** Starts a proxy in front of a server. */
 export async function startProxy(target: { readonly host?: string; readonly port: number }): Promise<TcpProxy> {
-  const proxy = new LocalProxy(target.host ?? '127.0.0.1', target.port, await freePort())
+  const proxy = new TcpProxy(target.host ?? '127.0.0.1', target.port, await freePort())
   await proxy.accept()
   return proxy
 }
 
-class LocalProxy implements TcpProxy {
+/** A TCP proxy between a client and a server that tests can disturb. */
+export class TcpProxy implements AsyncDisposable {
+  /** Port on 127.0.0.1 that clients connect to. */
   readonly port: number
   readonly #host: string
   readonly #targetPort: number
@@ -43,30 +26,36 @@ class LocalProxy implements TcpProxy {
     this.port = port
   }
 
+  /** Number of open connections. */
   get connections() {
     return this.#flows.size / 2
   }
 
+  /** Accepts new connections again. */
   async accept(): Promise<void> {
     if (this.#server) return
     this.#server = createServer({ allowHalfOpen: true, noDelay: true }, client => this.#join(client))
     await once(this.#server.listen(this.port, '127.0.0.1'), 'listening')
   }
 
+  /** Rejects new connections; existing ones stay open. */
   refuse(): void {
     this.#server?.close()
     this.#server = undefined
   }
 
+  /** Resets all connections. Still accepts new ones. */
   cut(): void {
     for (const socket of this.#flows.keys()) socket.resetAndDestroy()
   }
 
+  /** Buffers the bytes in both directions while all sockets stay open, so that each side seems to hang. */
   freeze(): void {
     this.#frozen = true
     for (const socket of this.#flows.keys()) socket.pause()
   }
 
+  /** Forwards the buffered bytes, then new ones. */
   thaw(): void {
     this.#frozen = false
     for (const flow of this.#flows.values()) flow()

@@ -147,7 +147,7 @@ export class ToolStation {
     const input = await approvableInput(tool, call)
     if (!needsApproval(tool, input)) return { input }
     const hash = approvalHash(tool, input, await this.#logErrors.from(this.#key.get()))
-    return { request: approvalRequestFor(this.#options.bus, { tool, call, input, hash }) }
+    return { request: approvalRequestFor({ tool, call, input, hash }) }
   }
 
   async #run(handled: HandledCall, input: unknown): Promise<unknown> {

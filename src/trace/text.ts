@@ -45,15 +45,14 @@ export function preview(data: unknown): string {
   return printable(text.slice(0, 1_000))
 }
 
-const steps = [['d', 86_400_000], ['h', 3_600_000], ['m', 60_000]] as const // biome-ignore format: one list
+const units = [['d', 86_400_000], ['h', 3_600_000], ['m', 60_000], ['s', 1_000]] as const // biome-ignore format: one list
 
 /** Formats a duration: `4 ms`, `1.2 s`, `3 m 20 s`, `2 d 4 h`. */
 export function elapsed(ms: number): string {
   if (ms < 1_000) return `${Math.round(ms)} ms`
   if (ms < 60_000) return `${(Math.floor(ms / 100) / 10).toFixed(1)} s`
-  const [unit, size] = steps.find(([, each]) => ms >= each)!
-  const [smaller, part] =
-    unit === 'd' ? (['h', 3_600_000] as const) : unit === 'h' ? (['m', 60_000] as const) : (['s', 1_000] as const)
+  const largest = units.findIndex(([, size]) => ms >= size)
+  const [[unit, size], [smaller, part]] = [units[largest]!, units[largest + 1]!]
   const rest = Math.floor((ms % size) / part)
   return `${Math.floor(ms / size)} ${unit}${rest > 0 ? ` ${rest} ${smaller}` : ''}`
 }

@@ -21,45 +21,11 @@ export interface NatsOptions extends NatsConfig {
   readonly cluster?: NonNullable<Place['cluster']>
 }
 
-export interface Nats extends AsyncDisposable {
-  readonly url: string
-  readonly port: number
-  /** Base URL of its HTTP monitoring. */
-  readonly monitorUrl: string
-  readonly pid: number
-  readonly running: boolean
-  readonly dataDir: string
-  /** Resolves when the current process ends, for any reason. */
-  readonly ended: Promise<void>
-  /** Shuts down cleanly and removes a temporary folder. */
-  stop(): Promise<void>
-  /** Ends it with a signal, by default SIGKILL, and waits for the end. Keeps the data. */
-  kill(signal?: NodeJS.Signals): Promise<void>
-  /** Stops it if it runs, and starts it on the same port. `empty`: like a server that lost its disk. */
-  restart(options?: { readonly empty?: boolean }): Promise<void>
-  /** SIGSTOP: connections stay open and get no answers. Resolves when all its threads are stopped. */
-  pause(): Promise<void>
-  resume(): void
-  /** The last lines of its log. */
-  log(): Promise<string>
-}
-
 /**
  * Starts a server on 127.0.0.1 that ends with this process, and waits until it accepts connections.
  * @throws E_BROKER_MISSING, E_PORT_IN_USE, E_BROKER_FAILED
  */
-export async function startNats(options: NatsOptions = {}): Promise<Nats> {
-  const path = options.path ?? (await foundPath())
-  const isTemporary = options.dataDir === undefined
-  const dataDir = options.dataDir ?? (await mkdtemp(join(tmpdir(), 'tidings-nats-')))
-  if (!isTemporary) await mkdir(dataDir, { recursive: true })
-  try {
-    return await started(new LocalNats({ path, options, dataDir, isTemporary }), options.port)
-  } catch (error) {
-    if (isTemporary) await rm(dataDir, { recursive: true, force: true })
-    throw error
-  }
-}
+export const startNats = (options: NatsOptions = {}): Promise<Nats> => Nats.start(options)
 
 let found: ReturnType<typeof findNatsServer> | undefined
 
@@ -70,28 +36,8 @@ async function foundPath(): Promise<string> {
   throw new TidingsError('E_BROKER_MISSING', `no nats-server was found: ${server.reason}`)
 }
 
-/** Another process may take a free port before the server does. Tries the next one, unless the caller chose the port. */
-async function started(nats: LocalNats, wanted: number | undefined): Promise<Nats> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      await nats.launch(wanted ?? (await freePort()))
-      return nats
-    } catch (error) {
-      const taken = error instanceof TidingsError && error.code === 'E_PORT_IN_USE'
-      if (!taken || wanted !== undefined || attempt === 5) throw error
-    }
-  }
-}
-
-interface LocalNatsOptions {
-  readonly path: string
-  readonly options: NatsOptions
-  readonly dataDir: string
-  /** The directory is removed when the server is stopped. */
-  readonly isTemporary: boolean
-}
-
-class LocalNats implements Nats {
+/** A running server. */
+export class Nats implements AsyncDisposable {
   readonly dataDir: string
   readonly #path: string
   readonly #options: NatsOptions
@@ -101,11 +47,26 @@ class LocalNats implements Nats {
   #port = 0
   #monitorPort = 0
 
-  constructor({ path, options, dataDir, isTemporary }: LocalNatsOptions) {
+  private constructor(path: string, options: NatsOptions, dataDir: string) {
     this.dataDir = dataDir
     this.#path = path
     this.#options = options
-    this.#isTemporary = isTemporary
+    this.#isTemporary = options.dataDir === undefined
+  }
+
+  /** See {@link startNats}. */
+  static async start(options: NatsOptions): Promise<Nats> {
+    const path = options.path ?? (await foundPath())
+    const dataDir = options.dataDir ?? (await mkdtemp(join(tmpdir(), 'tidings-nats-')))
+    await mkdir(dataDir, { recursive: true })
+    const nats = new Nats(path, options, dataDir)
+    try {
+      await nats.#start(options.port)
+      return nats
+    } catch (error) {
+      await nats.#removeTemporary()
+      throw error
+    }
   }
 
   get port() {
@@ -116,6 +77,7 @@ class LocalNats implements Nats {
     return `nats://127.0.0.1:${this.#port}`
   }
 
+  /** Base URL of its HTTP monitoring. */
   get monitorUrl() {
     return `http://127.0.0.1:${this.#monitorPort}`
   }
@@ -128,14 +90,28 @@ class LocalNats implements Nats {
     return this.#child!.running()
   }
 
+  /** Resolves when the current process ends, for any reason. */
   get ended() {
     return this.#child!.ended
   }
 
-  async launch(port: number, keepLog = false): Promise<void> {
+  /** Another process may take a free port before the server does. Tries the next one, unless the caller chose the port. */
+  async #start(wanted: number | undefined): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#launch(wanted ?? (await freePort()))
+      } catch (error) {
+        const isTaken = error instanceof TidingsError && error.code === 'E_PORT_IN_USE'
+        if (!isTaken || wanted !== undefined || attempt === 5) throw error
+      }
+    }
+  }
+
+  async #launch(port: number, keepLog = false): Promise<void> {
     this.#port = port
     this.#monitorPort = this.#options.monitorPort ?? (await freePort())
-    const { dataDir, cluster } = { dataDir: this.dataDir, cluster: this.#options.cluster }
+    const { dataDir } = this
+    const { cluster } = this.#options
     const place = { name: this.#name, port, monitorPort: this.#monitorPort, dataDir, ...(cluster && { cluster }) }
     const file = join(dataDir, 'nats.conf')
     await writeFile(file, configText(place, this.#options))
@@ -171,10 +147,12 @@ class LocalNats implements Nats {
     return join(this.dataDir, 'nats.log')
   }
 
+  /** The last lines of its log. */
   async log(): Promise<string> {
     return (await readFile(this.#logFile, 'utf8')).trimEnd().split('\n').slice(-8).join('\n')
   }
 
+  /** SIGSTOP: connections stay open and get no answers. Resolves when all its threads are stopped. */
   async pause(): Promise<void> {
     this.#child!.signal('SIGSTOP')
     await until(() => isStopped(this.pid))
@@ -184,6 +162,7 @@ class LocalNats implements Nats {
     this.#child!.signal('SIGCONT')
   }
 
+  /** Ends it with a signal and waits for the end. Keeps the data. */
   async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
     this.#child!.signal(signal)
     // A stopped process would receive the signal only later.
@@ -197,14 +176,20 @@ class LocalNats implements Nats {
     clearTimeout(impatient)
   }
 
+  /** Stops it if it runs, and starts it on the same port. `empty`: like a server that lost its disk. */
   async restart({ empty = false }: { readonly empty?: boolean } = {}): Promise<void> {
     await this.#end()
     if (empty) await rm(join(this.dataDir, 'jetstream'), { recursive: true, force: true })
-    await this.launch(this.#port, true)
+    await this.#launch(this.#port, true)
   }
 
+  /** Shuts down cleanly and removes a temporary folder. */
   async stop(): Promise<void> {
     await this.#end()
+    await this.#removeTemporary()
+  }
+
+  async #removeTemporary(): Promise<void> {
     if (this.#isTemporary) await rm(this.dataDir, { recursive: true, force: true })
   }
 
