@@ -6,7 +6,6 @@ import type { CloudEvent } from '../../event.ts'
 import { compileFilter, type Filter } from '../../pattern.ts'
 import { Following } from './following.ts'
 import type { LogConnection } from './connection.ts'
-import { mergeSorted } from './merge-sorted.ts'
 import { coverAll, token } from './names.ts'
 import type { NatsLog } from './nats-log.ts'
 import type { RecentEvents } from './recent-events.ts'
@@ -176,26 +175,22 @@ export class Reader {
     }
   }
 
-  /** Everything, in the order in which it was stored; across the servers of a cluster as far as their clocks agree. */
+  /** One partition after the other. */
   async *#scan({ after, from, until }: Range, limit: number, filter?: Filter): AsyncGenerator<LogEntry> {
     if (limit <= 0) return
     const matches = filter && compileFilter(filter)
     const subject = this.#subjectFor(filter)
     let left = limit
     let cursor = after
-    const scans = this.#log.partitions.map((stream, partition) =>
-      stream.scan({
-        from: from[partition]! + 1,
-        ...(until && { until: until[partition]! }),
-        ...(subject && { subject }),
-      }),
-    )
-    for await (const { source, item } of mergeSorted(scans, ({ at }) => at)) {
-      const found = await this.#stored(source, item)
-      if (!found || (matches && !matches(found.event))) continue
-      cursor = advance(cursor, found.position)
-      yield { ...found, cursor }
-      if (--left === 0) return
+    for (const [partition, stream] of this.#log.partitions.entries()) {
+      const end = until && { until: until[partition]! }
+      for await (const stored of stream.scan({ from: from[partition]! + 1, ...end, ...(subject && { subject }) })) {
+        const found = await this.#stored(partition, stored)
+        if (!found || (matches && !matches(found.event))) continue
+        cursor = advance(cursor, found.position)
+        yield { ...found, cursor }
+        if (--left === 0) return
+      }
     }
   }
 
