@@ -128,17 +128,11 @@ export class AnswerCollector {
   }
 
   /** A later piece of a part extends its text and replaces its metadata, as in the AI SDK. */
-  #append(
-    type: 'text' | 'reasoning',
-    part:
-      | StreamPart<'text-start' | 'text-delta' | 'text-end'>
-      | StreamPart<'reasoning-start' | 'reasoning-delta' | 'reasoning-end'>,
-  ) {
+  #append(type: 'text' | 'reasoning', part: StreamPart<`${'text' | 'reasoning'}-${'start' | 'delta' | 'end'}`>) {
     const key = `${type} ${part.id}`
     let growing = this.#unfinished.get(key)
     if (!growing) {
-      growing = { type, text: '' }
-      this.#unfinished.set(key, growing)
+      this.#unfinished.set(key, (growing = { type, text: '' }))
       this.#parts.push(growing)
     }
     if ('delta' in part) growing.text += part.delta

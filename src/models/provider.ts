@@ -47,15 +47,12 @@ async function google(name: string, env: ModelEnvironment): Promise<LanguageMode
 }
 
 async function compatible(named: string, apiKey: string | undefined): Promise<LanguageModelV4> {
-  const at = named.indexOf('#')
-  const baseURL = at < 0 ? named : named.slice(0, at)
-  const name = at < 0 ? '' : named.slice(at + 1)
-  if (!name || !URL.canParse(baseURL)) {
+  const [, baseURL = '', name = ''] = /^([^#]*)#(.+)$/s.exec(named) ?? []
+  if (!URL.canParse(baseURL))
     throw new TidingsError(
       'E_MODEL_UNKNOWN',
       `TIDINGS_MODEL is "${named}": expected a base URL and the name of the model, as in http://localhost:11434/v1#qwen3`,
     )
-  }
   const { createOpenAICompatible } = await load('@ai-sdk/openai-compatible', () => import('@ai-sdk/openai-compatible'))
   const settings = { baseURL, name: new URL(baseURL).hostname, includeUsage: true, supportsStructuredOutputs: true }
   return createOpenAICompatible(apiKey ? { ...settings, apiKey } : settings)(name)

@@ -44,10 +44,8 @@ export async function replayInProcesses(
   for (;;) {
     try {
       const programs = stuck.map(({ progress }) => progress.context.program)
-      const processes = Array.from(
-        { length: jobs },
-        () => new ReplayProcess({ module, stuck: programs, turnTimeoutMs }),
-      )
+      const options = { module, stuck: programs, turnTimeoutMs }
+      const processes = Array.from({ length: jobs }, () => new ReplayProcess(options))
       return mergeOutcomes([await replayOnce(processes, recording), ...stuck.map(outcomeOf)])
     } catch (error) {
       if (!(error instanceof StuckTurn)) throw error
@@ -56,12 +54,9 @@ export async function replayInProcesses(
   }
 }
 
-async function replayOnce(
-  processes: readonly ReplayProcess[],
-  { recorded, document }: ReplaySource,
-): Promise<ReplayOutcome> {
+async function replayOnce(processes: readonly ReplayProcess[], source: ReplaySource): Promise<ReplayOutcome> {
   try {
-    for await (const item of recorded()) {
+    for await (const item of source.recorded()) {
       const task = 'task' in item ? item.task : replayedTaskOf(item.event)
       if (task === undefined) continue
       const process = processes[shardOf(correlationOf(task), processes.length)]!
@@ -70,11 +65,8 @@ async function replayOnce(
       else await process.add(item)
     }
     const finished = await Promise.all(processes.map(process => process.finish()))
-    return await explainDefinitions(
-      combineOutcomes(finished.map(({ outcome }) => outcome)),
-      finished[0]!.definitions,
-      document,
-    )
+    const outcome = combineOutcomes(finished.map(each => each.outcome))
+    return await explainDefinitions(outcome, finished[0]!.definitions, source.document)
   } finally {
     for (const process of processes) process.end()
   }
@@ -82,13 +74,8 @@ async function replayOnce(
 
 /** Counts the task and the turn in which a program got stuck; `mergeOutcomes` removes that task from the skipped ones. */
 function outcomeOf({ progress: { context, sourceLocation }, message }: StuckTurn): ReplayOutcome {
-  return {
-    tasks: 1,
-    turns: 1,
-    diverged: 1,
-    divergences: [thrownDivergence(context, message, sourceLocation)],
-    skipped: [],
-  }
+  const divergences = [thrownDivergence(context, message, sourceLocation)]
+  return { tasks: 1, turns: 1, diverged: 1, divergences, skipped: [] }
 }
 
 /** The same outcome as that of a single process. */

@@ -67,27 +67,21 @@ export class RecordedAnswers {
   }
 
   async #sameRequests(request: CloudEvent, questions: readonly RecordedRequest[]): Promise<RecordedRequest[]> {
-    const name = effectKey(request)
+    // Models are compared by what they were asked, not by name.
+    const nameOf = (asked: CloudEvent) => (asked.type === 'model.invoke' ? asked.type : effectKey(asked))
     const key = await this.#keyOf(request)
     const same: RecordedRequest[] = []
-    // Models are compared by what they were asked, not by name.
     for (const question of questions)
-      if (
-        question.request.type === request.type &&
-        (request.type === 'model.invoke' || effectKey(question.request) === name)
-      )
-        if ((await this.#keyOf(question.request)) === key) same.push(question)
+      if (nameOf(question.request) === nameOf(request) && (await this.#keyOf(question.request)) === key)
+        same.push(question)
     return same
   }
 
   /** How often this redrive or fork has asked the same question before. */
   async #askedBefore(request: CloudEvent): Promise<number> {
     const { questions } = await this.#read(request.correlationid)
-    const before = questions.slice(
-      0,
-      questions.findIndex(question => question.request.id === request.id),
-    )
-    return (await this.#sameRequests(request, before)).length
+    const at = questions.findIndex(question => question.request.id === request.id)
+    return (await this.#sameRequests(request, questions.slice(0, at))).length
   }
 
   /** Offset of the first turn that the fork decides again, in the partition of its correlation. */
@@ -122,11 +116,10 @@ export class RecordedAnswers {
   }
 
   async #digestOf(request: CloudEvent): Promise<string> {
-    if (request.type === 'tool.invoke')
-      return digest(canonicalJson((request.data as { input?: unknown } | null)?.input))
-    if (request.type === approvalType)
-      return digest(canonicalJson((request.data as Partial<ApprovalRequest> | null)?.what))
-    return digest(canonicalJson([(request.data as ModelRequest).definition, await this.#readQuestion(request)]))
+    const data = request.data as Partial<ApprovalRequest & ModelRequest & { input: unknown }> | null
+    if (request.type === 'tool.invoke') return digest(canonicalJson(data?.input))
+    if (request.type === approvalType) return digest(canonicalJson(data?.what))
+    return digest(canonicalJson([data?.definition, await this.#readQuestion(request)]))
   }
 }
 

@@ -85,10 +85,9 @@ export interface GateRequirements {
 }
 
 /** Differences take precedence over a replay that covers too little. */
-export function replayVerdict(
-  { divergences, skipped, tasks }: ReplayOutcome,
-  { accepted, atLeast = 0 }: GateRequirements,
-): ReplayVerdict {
+export function replayVerdict(outcome: ReplayOutcome, demand: GateRequirements): ReplayVerdict {
+  const { divergences, skipped, tasks } = outcome
+  const { accepted, atLeast = 0 } = demand
   if (divergences.some(each => !accepted.accepts(each))) return 'diverged'
   if (tasks < atLeast) return 'nothing'
   if (skipped.length > 0) return 'incomplete'
@@ -116,16 +115,9 @@ export function* reportRecords(outcome: ReplayOutcome, demand: GateRequirements)
       accepted: demand.accepted.accepts(divergence),
     }
   for (const skipped of outcome.skipped) yield { record: 'skipped', ...skipped }
-  const { tasks, turns, diverged } = outcome
-  yield {
-    record: 'total',
-    verdict: replayVerdict(outcome, demand),
-    tasks,
-    turns,
-    diverged,
-    divergences: outcome.divergences.length,
-    skipped: outcome.skipped.length,
-  }
+  const { divergences, skipped, ...counts } = outcome
+  const verdict = replayVerdict(outcome, demand)
+  yield { record: 'total', verdict, ...counts, divergences: divergences.length, skipped: skipped.length }
 }
 
 const countText = (n: number, noun: string) => `${n.toLocaleString('en')} ${noun}${n === 1 ? '' : 's'}`

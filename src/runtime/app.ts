@@ -115,13 +115,8 @@ export function app(options: AppOptions): App {
 
 /** The models in `use`, and those of the agents. */
 function modelsOf(use: readonly AppMember[]): Model[] {
-  const models = new Map<string, Model>()
-  for (const member of use) if (member.kind === 'model') models.set(member.name, member)
-  for (const member of use) {
-    if (member.kind !== 'agent' || !member.needs) continue
-    const { model } = member.needs
-    const hosted = 'kind' in model ? (model as Model) : modelOf(model)
-    if (!models.has(hosted.name)) models.set(hosted.name, hosted)
-  }
-  return [...models.values()]
+  const declared = use.filter(member => member.kind === 'model')
+  const needed = use.flatMap(member => (member.kind === 'agent' && member.needs ? [member.needs.model] : []))
+  const models = needed.map(model => ('kind' in model ? (model as Model) : modelOf(model)))
+  return [...Map.groupBy([...declared, ...models], ({ name }) => name).values()].map(([first]) => first!)
 }

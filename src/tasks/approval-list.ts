@@ -47,10 +47,10 @@ export class PendingApprovals {
   async open(bus: Bus): Promise<OpenApproval[]> {
     const found: OpenApproval[] = []
     const asked = [...this.#asked.values()]
-    for (let i = 0; i < asked.length; i += maxConcurrentReads)
-      found.push(
-        ...(await Promise.all(asked.slice(i, i + maxConcurrentReads).map(event => this.#look(bus, event)))).flat(),
-      )
+    for (let i = 0; i < asked.length; i += maxConcurrentReads) {
+      const part = asked.slice(i, i + maxConcurrentReads)
+      found.push(...(await Promise.all(part.map(event => this.#look(bus, event)))).flat())
+    }
     return found
   }
 

@@ -49,20 +49,16 @@ export interface KeyPath {
 
 /** Adds the event types that only instances of older definitions wait for. */
 export async function withOlderTypes(bus: Bus, programs: readonly ProgramDefinition[]): Promise<ProgramDefinition[]> {
-  return Promise.all(programs.map(async program => ({ ...program, ...(await olderOf(bus, program)) })))
-}
-
-async function olderOf(
-  bus: Bus,
-  { name, instances }: ProgramDefinition,
-): Promise<{ instances?: InstanceSubscription }> {
-  if (!instances) return {}
-  const known = (await bus.documents.read<KnownDefinitions>(listKey(name))) ?? {}
-  // Definitions with a key and without one have different instances.
-  const alike = Object.values(known).filter(each => !each.key === !instances.key)
-  const older = [...new Set(alike.flatMap(each => each.types))].filter(type => !instances.types.includes(type))
-  const key = instances.key && Object.assign({}, ...alike.map(each => each.key), instances.key)
-  return { instances: { ...instances, ...(key && { key }), ...(older.length > 0 && { older }) } }
+  return Array.fromAsync(programs, async program => {
+    const { name, instances } = program
+    if (!instances) return program
+    const known = (await bus.documents.read<KnownDefinitions>(listKey(name))) ?? {}
+    // Definitions with a key and without one have different instances.
+    const alike = Object.values(known).filter(each => !each.key === !instances.key)
+    const older = [...new Set(alike.flatMap(each => each.types))].filter(type => !instances.types.includes(type))
+    const key = instances.key && Object.assign({}, ...alike.map(each => each.key), instances.key)
+    return { ...program, instances: { ...instances, ...(key && { key }), ...(older.length > 0 && { older }) } }
+  })
 }
 
 const listKey = (name: string) => `workflow/${name}`

@@ -23,25 +23,15 @@ export interface EarlierCall {
 
 /** The calls of a turn that was not accepted. */
 export function earlierCallsIn(emits: readonly EmittedRef[], emitted: readonly CloudEvent[]): EarlierCall[] {
-  return emits.flatMap(({ id, type, hash, wait }, i) =>
-    !wait || wait.as !== undefined
-      ? []
-      : [
-          {
-            type,
-            target: wait.target,
-            hash,
-            id: type === 'agent.invoke' ? id : (emitted[i]?.retryof ?? id),
-            ...(wait.key !== undefined && { key: wait.key }),
-          },
-        ],
-  )
+  return emits.flatMap(({ id, type, hash, wait }, i) => {
+    if (!wait || wait.as !== undefined) return []
+    const first = type === 'agent.invoke' ? id : (emitted[i]?.retryof ?? id)
+    return { type, target: wait.target, hash, id: first, ...(wait.key !== undefined && { key: wait.key }) }
+  })
 }
 
-export function findEarlierCall(
-  made: readonly EarlierCall[],
-  { type, hash, wait }: Pick<EmittedRef, 'type' | 'hash' | 'wait'>,
-): EarlierCall | undefined {
+export function findEarlierCall(made: readonly EarlierCall[], emit: EmittedRef): EarlierCall | undefined {
+  const { type, hash, wait } = emit
   if (!wait || wait.as !== undefined) return undefined
   return made.find(
     each => each.type === type && each.target === wait.target && each.hash === hash && each.key === wait.key,

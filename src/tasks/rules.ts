@@ -50,11 +50,8 @@ export const isFirstOfCorrelation = ({ event, shared: { delivery } }: TaskInput)
   Math.abs((mintedAt(event.correlationid) ?? 0) - Date.parse(event.time)) <= sameBatchMs
 
 export function filterOf(programs: readonly ProgramDefinition[]): Filter {
-  const on = [
-    ...new Set(
-      programs.flatMap(program => [...program.on, ...(program.instances ? subscribedTypes(program.instances) : [])]),
-    ),
-  ]
+  const types = programs.flatMap(({ on, instances }) => [...on, ...(instances ? subscribedTypes(instances) : [])])
+  const on = [...new Set(types)]
   const more = programs.some(program => program.instances) ? workflowRequests : []
   const addressed = { types: [...requests, ...answerTypes, ...more], targets: programs.map(program => program.name) }
   return on.length > 0 ? [addressed, { types: on }] : [addressed]

@@ -14,11 +14,8 @@ import { lateDraft, mayAppearLater, retryLater } from './rules.ts'
  * program in another form already. An agent has a task per event, a workflow one per correlation or key. Their ids differ, so
  * `commit` cannot detect it after an agent became a workflow.
  */
-export async function shouldStart(
-  bus: Bus,
-  task: string,
-  { event, program, joins, shared }: TaskInput,
-): Promise<boolean> {
+export async function shouldStart(bus: Bus, task: string, input: TaskInput): Promise<boolean> {
+  const { event, program, joins, shared } = input
   // A cancellation ends the task before it starts.
   if (event.type === 'agent.cancel') return true
   if (isInvocation(event.type)) return isStillAwaited(bus, shared.delivery)
@@ -29,16 +26,11 @@ export async function shouldStart(
 /** Does not find what started a keyed instance, because the key is unknown here. */
 async function hasStarted(bus: Bus, program: string, task: string, event: CloudEvent): Promise<boolean> {
   const { id, correlationid } = (event.type === routedType && routedEventIn(await bus.resolve(event))) || event
-  const others = [taskId(correlationid, program, id), instanceId(correlationid, program)].filter(
-    other => other !== task,
-  )
-  const begun = await Promise.all(
-    others.map(async other => {
-      const first = await bus.get(turnId(other, 1), correlationid)
-      return first && ((await bus.resolve(first)).data as Turn).inputs.some(input => input.id === id)
-    }),
-  )
-  return begun.includes(true)
+  for (const other of [taskId(correlationid, program, id), instanceId(correlationid, program)]) {
+    const first = other === task ? undefined : await bus.get(turnId(other, 1), correlationid)
+    if (first && ((await bus.resolve(first)).data as Turn).inputs.some(input => input.id === id)) return true
+  }
+  return false
 }
 
 /**

@@ -28,11 +28,8 @@ export function keepEarly(state: InstanceState, event: ReceivedEvent): boolean {
 }
 
 /** Removes and returns the first kept event that matches. */
-export function takeEarly(
-  state: InstanceState,
-  isWanted: (event: ReceivedEvent) => boolean,
-): ReceivedEvent | undefined {
-  const at = state.early?.findIndex(isWanted) ?? -1
+export function takeEarly(state: InstanceState, fits: (event: ReceivedEvent) => boolean): ReceivedEvent | undefined {
+  const at = state.early?.findIndex(fits) ?? -1
   if (at < 0) return undefined
   const [picked] = state.early!.splice(at, 1)
   if (state.early!.length === 0) delete state.early

@@ -24,19 +24,15 @@ interface Candidate extends Quote {
  * its surroundings cover the question (see {@link covers}) and it contains one of the concepts itself.
  */
 export function extract(question: string, passages: readonly Passage[], limit = 5): Quote[] {
-  const wanted = conceptsAmong(
-    question,
-    passages.map(passage => passage.path),
-  )
+  const paths = passages.map(({ path }) => path)
+  const wanted = conceptsAmong(question, paths)
   const named = wanted.filter(concept => concept.named)
   const core = wanted.filter(concept => !concept.named)
   if (wanted.length === 0) return []
 
   const all = passages.map(passage => ({ passage, found: sentences(passage.text) }))
-  const weigh = weights(
-    wanted,
-    all.flatMap(({ found }) => found.map(({ text }) => stems(text))),
-  )
+  const indexes = all.flatMap(({ found }) => found.map(({ text }) => stems(text)))
+  const weigh = weights(wanted, indexes)
   const about = documents(passages)
 
   const candidates = all.flatMap(({ passage, found }) =>

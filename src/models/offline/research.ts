@@ -30,10 +30,8 @@ export function nextCalls({ question, tools, exchanges }: Research, values: Valu
   if (!search) return otherCalls({ question, tools, exchanges }, values)
   const searches = exchanges.filter(exchange => exchange.toolName === search.name)
   const hits = searches.flatMap(exchange => recordsIn(exchange.result))
-  const wanted = conceptsAmong(
-    question,
-    hits.map(hit => passageOf(hit, '')?.path ?? ''),
-  )
+  const paths = hits.map(hit => passageOf(hit, '')?.path ?? '')
+  const wanted = conceptsAmong(question, paths)
   const good = hits.filter(hit => isGood(wanted, hit))
 
   if (searches.length === 0 || (good.length === 0 && searches.length < maxSearches)) {
@@ -114,11 +112,8 @@ function stringProperties(schema: OfflineSchema): string[] {
 
 /** Whether a hit relates to the question: it contains all names and at least one other concept. */
 function isGood(wanted: readonly Concept[], hit: Fields): boolean {
-  const seen = stems(
-    Object.values(hit)
-      .filter(value => typeof value === 'string')
-      .join('\n'),
-  )
+  const texts = Object.values(hit).filter(value => typeof value === 'string')
+  const seen = stems(texts.join('\n'))
   const core = wanted.filter(concept => !concept.named)
   const named = wanted.filter(concept => concept.named)
   return covers(named, seen, '') && (core.length === 0 || core.some(concept => occurs(concept, seen)))
