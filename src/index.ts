@@ -36,7 +36,7 @@ export type { RunningTrigger, Trigger } from './triggers/trigger.ts'
 export { webhook, type WebhookOptions } from './triggers/webhook/webhook.ts'
 export type { WebhookEndpoint, WebhookRequest, WebhookScheme } from './triggers/webhook/endpoint.ts'
 export type { GraphEdge, Graph, GraphNode, NodeState } from './workflows/graph.ts'
-export { instanceGraph } from './workflows/instance-graph.ts'
+export { instanceGraph } from './workflows/program.ts'
 export type { StepFailure } from './workflows/options.ts'
 export { absent, all, any, count, on, seq, type On, type EventPattern } from './workflows/patterns.ts'
 export {

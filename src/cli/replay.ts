@@ -15,8 +15,7 @@ import {
   type GateRequirements,
   type ReplayVerdict,
 } from '../replay/report.ts'
-import { sourceFromBus, sourceFromFile, type RecordedSource } from '../replay/source.ts'
-import { readJournals } from '../replay/journals.ts'
+import { readJournals, sourceFromBus, sourceFromFile, type RecordedSource } from '../replay/source.ts'
 import { terminalWidth } from './event-line.ts'
 import { findApp } from './load-app.ts'
 import { queryIndex, withExistingLog } from './log.ts'

@@ -1,5 +1,7 @@
+import { randomUUIDv7 } from 'node:crypto'
+import type { Bus } from '../bus/bus.ts'
 import { TidingsError } from '../errors.ts'
-import { effects, type Effect, type EffectPolicy } from '../tasks/effects.ts'
+import { effectPolicyKey, effects, type Effect, type EffectPolicy } from '../tasks/effects.ts'
 
 /** What a redrive or a fork needs to know of a tool or a model. */
 export interface Effectful {
@@ -76,3 +78,23 @@ function explicitEffect(key: string, { effects: rules, stubs }: EffectRules): Ef
 
 const matchesGlob = (pattern: string, key: string) =>
   new RegExp(`^${pattern.split('*').map(RegExp.escape).join('.*')}$`, 's').test(key)
+
+/** A new redrive or fork. */
+export interface ReplayRun {
+  readonly kind: EffectPolicy['kind']
+  readonly id: string
+  /** Value of the attribute `replay` on every event that descends from it: `redrive/ID` or `fork/ID`. */
+  readonly replay: string
+}
+
+/** Starts a redrive or fork: stores its effect policy, which must exist before the first event is published. */
+export async function startReplayRun(
+  bus: Bus,
+  rules: Pick<EffectPolicy, 'kind' | 'of' | 'effects' | 'stubs'>,
+): Promise<ReplayRun> {
+  const { kind } = rules
+  const id = randomUUIDv7()
+  const policy: EffectPolicy = { ...rules, by: '/cli', at: new Date().toISOString() }
+  await bus.documents.create(effectPolicyKey(id), policy)
+  return { kind, id, replay: `${kind}/${id}` }
+}

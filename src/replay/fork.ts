@@ -4,9 +4,8 @@ import type { Bus } from '../bus/bus.ts'
 import { taskId, turnId } from '../bus/ids.ts'
 import { deniedType, grantedType } from '../tasks/approval.ts'
 import { forkType, type Fork } from '../tasks/fork.ts'
-import type { ResolvedEffects } from './effects.ts'
+import { startReplayRun, type ResolvedEffects } from './effects.ts'
 import { readTurnHistory } from './history.ts'
-import { startReplayRun } from './replay-run.ts'
 
 export interface ForkFrom {
   readonly task: string

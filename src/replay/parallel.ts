@@ -2,8 +2,9 @@ import { availableParallelism } from 'node:os'
 import { comparePositions } from '../bus/cursor.ts'
 import type { StoredEvent } from '../bus/driver.ts'
 import { correlationOf, shardOf } from '../bus/ids.ts'
-import { explainDefinitions, type ReadDocument } from './definitions.ts'
-import { thrownDivergence } from './divergence.ts'
+import { diffJson } from './compare.ts'
+import { thrownDivergence, type Divergence } from './divergence.ts'
+import type { Definitions } from './messages.ts'
 import { replayedTaskOf } from './turn-assembler.ts'
 import { ReplayProcess, StuckTurn } from './process.ts'
 import { combineOutcomes, type ReplayOutcome, type PinnedDefinition } from './replayer.ts'
@@ -20,7 +21,8 @@ export type ReplayInput =
 export interface ReplaySource {
   /** Read from the start again after a program got stuck. */
   readonly recorded: () => AsyncIterable<ReplayInput>
-  readonly document: ReadDocument
+  /** Reads a document of the recorded log. */
+  readonly document: (key: string) => Promise<string | undefined>
 }
 
 export interface ReplayProcessOptions {
@@ -87,4 +89,24 @@ function mergeOutcomes(outcomes: readonly ReplayOutcome[]): ReplayOutcome {
     divergences: outcome.divergences.toSorted((a, b) => comparePositions(a.position, b.position)),
     skipped: outcome.skipped.filter(({ task }) => !stuck.has(task)).toSorted((a, b) => (a.task < b.task ? -1 : 1)),
   }
+}
+
+/** Replaces a changed definition key of a model call by what changed in the instructions, tools and output. */
+async function explainDefinitions(
+  outcome: ReplayOutcome,
+  now: Definitions,
+  document: ReplaySource['document'],
+): Promise<ReplayOutcome> {
+  const known = new Map<string, string | undefined>()
+  const explain = async (divergence: Divergence): Promise<Divergence> => {
+    const changed = divergence.changes.find(({ path }) => path.join('.') === 'data.definition')
+    if (!changed) return divergence
+    const [key, after] = [String(changed.before), now[String(changed.after)]]
+    if (!known.has(key)) known.set(key, await document(key))
+    const before = known.get(key)
+    if (before === undefined || after === undefined) return divergence
+    const changes = diffJson(JSON.parse(before), after).map(each => ({ ...each, path: ['definition', ...each.path] }))
+    return { ...divergence, changes: [...divergence.changes.filter(each => each !== changed), ...changes] }
+  }
+  return { ...outcome, divergences: await Array.fromAsync(outcome.divergences, explain) }
 }

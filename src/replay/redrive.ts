@@ -5,8 +5,7 @@ import { counterpart, isTaskDerivedId } from '../bus/ids.ts'
 import { matchesType } from '../pattern.ts'
 import type { ReplayOrigin } from '../tasks/effects.ts'
 import { forkType } from '../tasks/fork.ts'
-import type { ResolvedEffects } from './effects.ts'
-import { startReplayRun, type ReplayRun } from './replay-run.ts'
+import { startReplayRun, type ReplayRun, type ResolvedEffects } from './effects.ts'
 import { readSelection, type Selection } from './selection.ts'
 
 const batchEvents = 1_000
