@@ -1,7 +1,10 @@
+import { setTimeout } from 'node:timers/promises'
 import type { IPublishPacket } from 'mqtt'
 import { expect, test, vi } from 'vitest'
+import { MemoryDriver } from '../../../examples/memory-driver/memory-driver.ts'
+import { MemoryLog } from '../../../examples/memory-driver/memory-log.ts'
 import { openLog } from '../../../test/lib/mqtt.ts'
-import type { Bus } from '../../bus/bus.ts'
+import { Bus } from '../../bus/bus.ts'
 import { toMqttMessage } from './message.ts'
 import { Session, type KnownMessage } from './session.ts'
 
@@ -79,6 +82,23 @@ test('QoS 2: a packet id is known until its PUBREL, over restarts, and free from
   const third = await take(bus, last, packet(1, '21.5', two))
   expect(third).not.toBe(first)
   expect(await take(bus, await open(bus), packet(1, '21.5', two))).toBe(third)
+})
+
+test('QoS 2: of the messages with one packet id the last one counts after a restart, in whichever partition', async () => {
+  const bus = new Bus(new MemoryDriver(new MemoryLog({ partitions: 3 })))
+  const two = { qos: 2 } as const
+  for (let round = 0; round < 12; round++) {
+    const session = await open(bus)
+    // While a message is not on the log yet, the session document does not say that the others need not be read.
+    session.identify(toMqttMessage(packet(2, `in flight in ${round}`, two)))
+    await take(bus, session, packet(1, `first of ${round}`, two))
+    await session.release(1)
+    await setTimeout(2)
+    const second = await take(bus, session, packet(1, `second of ${round}`, two))
+    const again = await open(bus)
+    expect(await take(bus, again, packet(1, `second of ${round}`, { ...two, ...dup }))).toBe(second)
+    await again.release(1)
+  }
 })
 
 test('where the broker has no session any more, packet ids begin again', async () => {
