@@ -1,4 +1,4 @@
-import { hash } from 'node:crypto'
+import { hash, randomUUID } from 'node:crypto'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -19,7 +19,7 @@ import { originalCorrelation } from '../src/tasks/effects.ts'
 import { collect, until } from '../src/testing/wait.ts'
 import { intercepted } from './lib/disordered.ts'
 import { startGateway } from './lib/gateway.ts'
-import { onEveryBus } from './lib/world.ts'
+import { describeNats, natsUrl } from './lib/nats.ts'
 
 /* A publish that is repeated after the log has forgotten its id meets the task of the first one. */
 
@@ -106,33 +106,40 @@ test('a task whose journal was purged is not started again, and its event ends',
   expect([runs, await typesOn(running)]).toEqual([[21], ['order.placed', 'workflow.late']])
 })
 
-onEveryBus(world => {
-  it('an id that is published again, on NATS after the window of the server, has one task', {
-    timeout: 60_000,
-  }, async () => {
-    const log = await world()
-    const { use, runs } = shop()
-    const running = await log.worker({ use })
-    if (log.place.bus === 'sqlite') {
-      // The embedded log knows an id as long as it keeps the event.
-      const first = await running.bus.publish(placed)
-      return expect(await running.bus.publish(placed)).toEqual({ ...first, duplicate: true })
-    }
-    await shortenWindow(log.place.bus)
-    await expectOneTask(running, runs, async () => {
-      const probe = { id: 'probe', type: 'probe.sent', data: null }
-      await running.bus.publish(probe)
-      await until(async () => !(await running.bus.publish(probe)).duplicate)
-    })
-  })
+test('the embedded log knows an id as long as it keeps the event', async () => {
+  const { bus } = await startGateway()
+  const first = await bus.publish(placed)
+  expect(await bus.publish(placed)).toEqual({ ...first, duplicate: true })
+})
+
+describeNats('on nats', () => {
+  it.each([1, 3])(
+    'an id that is published after the window of the server has one task, with %i partitions',
+    async count => {
+      const { use, runs } = shop()
+      const log = `repeated-${randomUUID()}`
+      const bus = `${natsUrl()}/${log}?partitions=${count}`
+      const running = await start(app({ use }), { bus, only: ['agents', 'tools'] })
+      onTestFinished(() => running.stop())
+      await shortenWindows(log)
+      await expectOneTask(running, runs, async () => {
+        // In the partition of the event.
+        const probe = { id: 'probe', type: 'probe.sent', correlationid: correlationFor(placed), data: null }
+        await running.bus.publish(probe)
+        await until(async () => !(await running.bus.publish(probe)).duplicate)
+      })
+    },
+  )
 })
 
 /** The server forgets ids after 100 ms, which is the shortest window that it accepts. */
-async function shortenWindow(bus: string): Promise<void> {
-  const { host, pathname } = new URL(bus)
-  const nc = await connect({ servers: host })
+async function shortenWindows(log: string): Promise<void> {
+  const nc = await connect({ servers: natsUrl() })
   onTestFinished(() => nc.close())
-  await (await jetstreamManager(nc)).streams.update(pathname.slice(1), { duplicate_window: 100_000_000 })
+  const { streams } = await jetstreamManager(nc)
+  for await (const name of streams.names())
+    if (name === log || (name.startsWith(`${log}_`) && /_\d+$/.test(name)))
+      await streams.update(name, { duplicate_window: 100_000_000 })
 }
 
 test('the gateway, the command line and an app give one id one correlation, in any batch', async () => {
