@@ -1,4 +1,4 @@
-import { TidingsError, type ErrorCode, type ErrorData } from '../errors.ts'
+import { failure, type ErrorCode, type ErrorData } from '../errors.ts'
 import { jsonSchema, validateNow, type Schema } from '../schema.ts'
 import {
   definitionKey,
@@ -95,10 +95,12 @@ export function modelLoop(options: LoopOptions): Program<LoopState> {
   const { model, definition, output, within, maxSteps = defaultSteps, window = defaultWindow } = options
   const rules = { ...defaultRules, ...options.finish }
   const tools = new Map((options.tools ?? []).map(tool => [modelToolName(tool.name), tool.name]))
+  const available = [...tools.keys()].join(', ') || 'none'
+  const bound = within !== undefined && { within }
 
   const ask = (state: LoopState, ctx: TurnContext, more: readonly MessageRef[] = []) => {
     if (state.steps >= maxSteps)
-      return ctx.fail(new TidingsError('E_AGENT_STEPS', `no answer after ${maxSteps} model calls (maxSteps)`).toJSON())
+      return ctx.fail(failure('E_AGENT_STEPS', `no answer after ${maxSteps} model calls (maxSteps)`))
     const data: ModelRequest = {
       definition,
       prev: state.prev,
@@ -106,7 +108,7 @@ export function modelLoop(options: LoopOptions): Program<LoopState> {
       first: { role: 'user', event: ctx.start.id },
       window,
     }
-    ctx.call({ type: 'model.invoke', target: model, data, ...(within !== undefined && { within }) })
+    ctx.call({ type: 'model.invoke', target: model, data, ...bound })
   }
 
   /** Makes the tool calls of the model. Invalid ones fail at once, and the model gets the error. */
@@ -116,22 +118,14 @@ export function modelLoop(options: LoopOptions): Program<LoopState> {
     for (const call of result.toolCalls) {
       const { toolCallId, toolName, input } = call
       const target = tools.get(toolName)
-      const problem = target
+      const error = target
         ? problemOf(call)
-        : new TidingsError(
-            'E_TOOL_UNKNOWN',
-            `unknown tool "${toolName}"; available tools: ${[...tools.keys()].join(', ') || 'none'}`,
-          )
-      if (problem) {
-        const event = ctx.emit({ type: 'tool.failed', data: { error: problem.toJSON(), toolCallId, toolName } })
+        : failure('E_TOOL_UNKNOWN', `unknown tool "${toolName}"; available tools: ${available}`)
+      if (error) {
+        const event = ctx.emit({ type: 'tool.failed', data: { error, toolCallId, toolName } })
         failed.push({ role: 'tool', event, toolCallId, toolName })
       } else {
-        ctx.call({
-          type: 'tool.invoke',
-          target: target!,
-          data: { input, toolCallId },
-          ...(within !== undefined && { within }),
-        })
+        ctx.call({ type: 'tool.invoke', target: target!, data: { input, toolCallId }, ...bound })
         called++
       }
     }
@@ -145,7 +139,7 @@ export function modelLoop(options: LoopOptions): Program<LoopState> {
     if (!output) return ctx.complete(text)
     const parsed = parseOutput(output, text)
     if ('value' in parsed) return ctx.complete(parsed.value)
-    if (state.misfits >= maxMisfits) return ctx.fail(new TidingsError('E_MODEL_OUTPUT', parsed.problem).toJSON())
+    if (state.misfits >= maxMisfits) return ctx.fail(failure('E_MODEL_OUTPUT', parsed.problem))
     note(state, ctx, { text: `That does not fit the schema: ${parsed.problem}. Answer again, with JSON only.` })
   }
 
@@ -219,10 +213,10 @@ const shorterNote =
 const emptyNote = 'Your last answer was empty. Answer now, or call a tool.'
 
 /** Why a call cannot be made. */
-function problemOf({ toolName, malformed, cut }: ModelToolCall): TidingsError | undefined {
+function problemOf({ toolName, malformed, cut }: ModelToolCall): ErrorData | undefined {
   if (malformed === undefined) return undefined
-  if (!cut) return new TidingsError('E_TOOL_INPUT', `the arguments are not JSON: ${malformed.slice(0, 200)}`)
-  return new TidingsError(
+  if (!cut) return failure('E_TOOL_INPUT', `the arguments are not JSON: ${malformed.slice(0, 200)}`)
+  return failure(
     'E_MODEL_LENGTH',
     `the arguments of ${toolName} were cut off at the limit of output tokens, after ${malformed.length} characters, and it was not called; call it again with less, or several times`,
   )

@@ -106,10 +106,8 @@ export class Circuit {
     }
     const open = this.#open
     if (!open || open.probe?.by === by) return { mayAsk: true, ...(open && { probe: by }) }
-    return {
-      mayAsk: false,
-      cooldown: this.cooldown() ?? { ms: minProbeIntervalMs, since: open.since, reason: open.reason },
-    }
+    const { since, reason } = open
+    return { mayAsk: false, cooldown: this.cooldown() ?? { ms: minProbeIntervalMs, since, reason } }
   }
 
   /** The provider answers: called at the first part of the answer, which may take minutes to complete. */

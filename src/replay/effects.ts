@@ -88,10 +88,7 @@ export interface ReplayRun {
 }
 
 /** Starts a redrive or fork: stores its effect policy, which must exist before the first event is published. */
-export async function startReplayRun(
-  bus: Bus,
-  rules: Pick<EffectPolicy, 'kind' | 'of' | 'effects' | 'stubs'>,
-): Promise<ReplayRun> {
+export async function startReplayRun(bus: Bus, rules: Omit<EffectPolicy, 'by' | 'at'>): Promise<ReplayRun> {
   const { kind } = rules
   const id = randomUUIDv7()
   const policy: EffectPolicy = { ...rules, by: '/cli', at: new Date().toISOString() }

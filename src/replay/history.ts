@@ -62,12 +62,7 @@ export async function readTurnHistory(
   return historyUpTo(bus, journal, await ForkHistory.fromSnapshot(bus, restart), version)
 }
 
-async function historyUpTo(
-  bus: Bus,
-  journal: RecordedJournal,
-  past: ForkHistory,
-  version: number,
-): Promise<TurnHistory> {
+async function historyUpTo(bus: Bus, journal: RecordedJournal, past: ForkHistory, version: number) {
   while (past.head + 1 < version) past.fold(await journal.turn(past.head + 1))
   const { start, state } = past
   const [turns, open, asked] = [[...past.turns], new Map(past.open), new Map(past.asked)]

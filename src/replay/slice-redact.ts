@@ -24,10 +24,8 @@ export class SliceRedactor {
   step({ stored, emitted }: RecordedStep): RecordedStep {
     if (!isTurn(stored.event)) return { stored: { ...stored, event: this.#redactEvent(stored.event) }, emitted }
     const cleaned = emitted.map(each => ({ ...each, event: this.#redactEvent(each.event) }))
-    const changes = new Map<string, string>()
-    cleaned.forEach(({ event }, i) => {
-      if (event !== emitted[i]!.event) changes.set(event.id, emittedHash(event.data))
-    })
+    const changed = cleaned.filter(({ event }, i) => event !== emitted[i]!.event)
+    const changes = new Map(changed.map(({ event }) => [event.id, emittedHash(event.data)]))
     return { stored: { ...stored, event: this.#redactTurn(stored.event, changes) }, emitted: cleaned }
   }
 

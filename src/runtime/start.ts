@@ -168,20 +168,10 @@ export async function provisionApp(app: App, bus: Bus): Promise<void> {
   await (await engineOf(app, bus, new Pauses(bus)))?.provision()
 }
 
-async function engineOf(
-  { name, programs, maxHops, budget }: App,
-  bus: Bus,
-  pauses: Pauses,
-): Promise<Engine | undefined> {
-  if (programs.length === 0) return undefined
-  return new Engine({
-    bus,
-    group: appGroup(name),
-    programs: await withOlderTypes(bus, programs),
-    maxHops,
-    budget,
-    pauses,
-  })
+async function engineOf(app: App, bus: Bus, pauses: Pauses): Promise<Engine | undefined> {
+  if (app.programs.length === 0) return undefined
+  const programs = await withOlderTypes(bus, app.programs)
+  return new Engine({ bus, group: appGroup(app.name), programs, maxHops: app.maxHops, budget: app.budget, pauses })
 }
 
 /** Stores the definitions of model agents and workflows. A key is the digest of its content, so concurrent writers store the same. */

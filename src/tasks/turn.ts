@@ -252,12 +252,7 @@ export class TurnBuilder implements TurnContext {
   }
 
   /** The `task.turn` event. It contains `inputs` as they were delivered. */
-  build(
-    inputs: readonly CloudEvent[],
-    wake: number | null,
-    state?: string,
-    spent?: Partial<Spending>,
-  ): CloudEvent<Turn> {
+  build(inputs: readonly CloudEvent[], wake: number | null, state?: string, spent?: Partial<Spending>) {
     const { program, programVersion, programHash, start } = this.#identity
     const first = continuedTask(start)
     return this.#event(

@@ -21,10 +21,9 @@ export class RunningCalls {
   }
 
   start() {
-    this.#unsubscribe = this.#bus.onSignal([{ types: ['call.cancelled'] }], event => {
-      this.#running
-        .get(event.subject ?? '')
-        ?.abort(new TidingsError('E_TASK_CANCELLED', 'the call was cancelled: its task no longer waits for it'))
+    this.#unsubscribe = this.#bus.onSignal([{ types: ['call.cancelled'] }], ({ subject = '' }) => {
+      const reason = new TidingsError('E_TASK_CANCELLED', 'the call was cancelled: its task no longer waits for it')
+      this.#running.get(subject)?.abort(reason)
     })
   }
 
@@ -37,13 +36,9 @@ export class RunningCalls {
     const controller = new AbortController()
     const { signal } = controller
     this.#running.set(call, controller)
-    const timer = setTimeout(
-      () =>
-        controller.abort(
-          new TidingsError('E_TOOL_TIMEOUT', `"${name}" ran longer than its timeout of ${timeoutMs} ms`),
-        ),
-      Math.min(timeoutMs, 2 ** 31 - 1),
-    )
+    const onTimeout = () =>
+      controller.abort(new TidingsError('E_TOOL_TIMEOUT', `"${name}" ran longer than its timeout of ${timeoutMs} ms`))
+    const timer = setTimeout(onTimeout, Math.min(timeoutMs, 2 ** 31 - 1))
     return {
       signal,
       race: work =>

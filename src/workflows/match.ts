@@ -40,15 +40,12 @@ export function patternState(node: PatternNode, progress: PatternProgress): Patt
       }
       return 'holds'
     }
-    case 'all': {
-      const found = node.of.map(each => patternState(each, progress))
-      if (found.includes('fails')) return 'fails'
-      return found.includes('open') ? 'open' : 'holds'
-    }
+    case 'all':
     case 'any': {
       const found = node.of.map(each => patternState(each, progress))
-      if (found.includes('holds')) return 'holds'
-      return found.includes('open') ? 'open' : 'fails'
+      const [decisive, last] = node.kind === 'all' ? (['fails', 'holds'] as const) : (['holds', 'fails'] as const)
+      if (found.includes(decisive)) return decisive
+      return found.includes('open') ? 'open' : last
     }
   }
 }

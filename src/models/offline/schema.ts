@@ -1,21 +1,23 @@
 type Bound = 'minLength' | 'maxLength' | 'minItems' | 'maxItems' | 'minimum' | 'maximum' | 'exclusiveMinimum' | 'exclusiveMaximum' | 'multipleOf' // biome-ignore format: one list
 
+type Part = OfflineSchema | boolean
+
 /** The part of JSON Schema that structured output uses. */
 export interface OfflineSchema extends Readonly<Partial<Record<Bound, number>>> {
   readonly type?: string | readonly string[]
-  readonly properties?: { readonly [name: string]: OfflineSchema | boolean }
+  readonly properties?: { readonly [name: string]: Part }
   readonly required?: readonly string[]
-  readonly items?: OfflineSchema | boolean | readonly (OfflineSchema | boolean)[]
-  readonly prefixItems?: readonly (OfflineSchema | boolean)[]
+  readonly items?: Part | readonly Part[]
+  readonly prefixItems?: readonly Part[]
   readonly enum?: readonly unknown[]
   readonly const?: unknown
   readonly default?: unknown
-  readonly anyOf?: readonly (OfflineSchema | boolean)[]
-  readonly oneOf?: readonly (OfflineSchema | boolean)[]
-  readonly allOf?: readonly (OfflineSchema | boolean)[]
+  readonly anyOf?: readonly Part[]
+  readonly oneOf?: readonly Part[]
+  readonly allOf?: readonly Part[]
   readonly $ref?: string
-  readonly $defs?: { readonly [name: string]: OfflineSchema | boolean }
-  readonly definitions?: { readonly [name: string]: OfflineSchema | boolean }
+  readonly $defs?: { readonly [name: string]: Part }
+  readonly definitions?: { readonly [name: string]: Part }
   readonly format?: string
   readonly uniqueItems?: boolean
 }
@@ -31,7 +33,7 @@ export interface Values {
 }
 
 /** A value that matches the schema, filled by property names. */
-export function fill(schema: OfflineSchema | boolean, values: Values, name = ''): unknown {
+export function fill(schema: Part, values: Values, name = ''): unknown {
   return fillFrom({ root: typeof schema === 'object' ? schema : {}, values, depth: 0 }, schema, name)
 }
 
@@ -41,7 +43,7 @@ interface Filling {
   readonly depth: number
 }
 
-function fillFrom(filling: Filling, given: OfflineSchema | boolean, name: string): unknown {
+function fillFrom(filling: Filling, given: Part, name: string): unknown {
   const schema = resolve(filling.root, given)
   const { values } = filling
   if ('const' in schema) return schema.const
@@ -69,7 +71,7 @@ function fillFrom(filling: Filling, given: OfflineSchema | boolean, name: string
 const deeper = (filling: Filling): Filling => ({ ...filling, depth: filling.depth + 1 })
 
 /** Follows references and joins `allOf`, so that one flat schema remains. */
-function resolve(root: OfflineSchema, given: OfflineSchema | boolean): OfflineSchema {
+function resolve(root: OfflineSchema, given: Part): OfflineSchema {
   const schema = typeof given === 'object' ? given : {}
   if (schema.$ref === '#') return root
   if (schema.$ref !== undefined) {
@@ -95,10 +97,7 @@ function typeOf(schema: OfflineSchema): string {
 }
 
 /** The first option that is not null. At depth, null or a plain value, so that recursive schemas end. */
-function chooseOption(
-  { root, depth }: Filling,
-  options: readonly (OfflineSchema | boolean)[],
-): OfflineSchema | boolean {
+function chooseOption({ root, depth }: Filling, options: readonly Part[]): Part {
   const flat = options.map(option => resolve(root, option))
   const isNull = (option: OfflineSchema) => option.type === 'null'
   const isPlain = (option: OfflineSchema) => !['object', 'array'].includes(typeOf(option))
@@ -119,7 +118,7 @@ function fillArray(filling: Filling, schema: OfflineSchema, name: string): unkno
   const tuple =
     schema.prefixItems ?? (Array.isArray(schema.items) ? (schema.items as readonly OfflineSchema[]) : undefined)
   if (tuple) return tuple.map((item, i) => fillFrom(deeper(filling), item, `${name}${i}`))
-  const items = resolve(filling.root, (schema.items as OfflineSchema | boolean | undefined) ?? {})
+  const items = resolve(filling.root, (schema.items as Part | undefined) ?? {})
   const ends = filling.depth > 4 ? minItems : maxItems
   const plain = typeOf(items) === 'string' && !items.enum && !('const' in items) && !items.anyOf && !items.oneOf
   const sources = filling.values.list(name)
