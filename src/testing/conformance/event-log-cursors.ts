@@ -1,7 +1,7 @@
 import { randomUUIDv7 } from 'node:crypto'
 import fc from 'fast-check'
 import { expect } from 'vitest'
-import { beginning, coversAll, formatCursor, isCovered } from '../../bus/cursor.ts'
+import { beginning, coversAll, formatCursor, isCovered, withOffset } from '../../bus/cursor.ts'
 import type { Cursor, Driver, EncodedEvent, LogEntry, LogQuery } from '../../bus/driver.ts'
 import { collect, until } from '../wait.ts'
 import { entries, ids } from './entries.ts'
@@ -98,6 +98,24 @@ export const cursors: Cases = {
     const found = await collect(driver.read({ after: all[7]!.cursor, until: all[15]!.cursor }))
     expect(ids(found).toSorted()).toEqual(ids(all.slice(8, 16)).toSorted())
     expect(await collect(driver.read({ until: beginning }))).toEqual([])
+  },
+
+  'a reading between two cursors that differ in one partition yields what is there between them': async world => {
+    const driver = await world.open()
+    await store(driver, mixed(60, 20))
+    const all = await collect(driver.read({}))
+    const head = await driver.head()
+    const reading = async (query: LogQuery) => ids(await collect(driver.read(query)))
+    for (let partition = 0; partition < driver.partitions; partition++) {
+      const own = all.filter(({ position }) => position.partition === partition)
+      expect(await reading({ after: withOffset(head, partition, 0), until: head })).toEqual(ids(own))
+      const [from, to] = [own.at(2)?.position.offset ?? 0, own.at(-3)?.position.offset ?? 0]
+      const between = own.filter(({ position: { offset } }) => offset > from && offset <= to)
+      const [after, until] = [withOffset(head, partition, from), withOffset(head, partition, to)]
+      expect(await reading({ after, until })).toEqual(ids(between))
+      const filter = [{ types: ['job.rare'] }]
+      expect(await reading({ after, until, filter })).toEqual(ids(between.filter(({ event }) => event.type === 'job.rare'))) // biome-ignore format: one line
+    }
   },
 
   'the head covers everything that was acknowledged, and nothing that comes later': async world => {
