@@ -7,7 +7,8 @@ export interface SqlStatement<R> {
   get(...values: SqlValue[]): R | undefined
   all(...values: SqlValue[]): R[]
   iterate(...values: SqlValue[]): Iterable<R>
-  run(...values: SqlValue[]): { changes: number | bigint }
+  /** Values in order, or an object with a field for each `$name`. */
+  run(...values: SqlValue[] | [row: object]): { changes: number | bigint }
 }
 
 export const prepareSql = <R>(db: DatabaseSync, sql: string) => db.prepare(sql) as unknown as SqlStatement<R>

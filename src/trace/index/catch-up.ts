@@ -2,11 +2,12 @@ import type { DatabaseSync } from 'node:sqlite'
 import type { Bus } from '../../bus/bus.ts'
 import { coversAll, distanceBetween } from '../../bus/cursor.ts'
 import type { Cursor, LogEntry } from '../../bus/driver.ts'
+import { prepareSql } from '../../bus/sql.ts'
 import { toIndexEntry } from './entry.ts'
 import { withData } from './events.ts'
 import { unpack } from './packed.ts'
 import { prune } from './prune.ts'
-import { makeTables, prepareStatement, transact } from './schema.ts'
+import { makeTables, transact } from './schema.ts'
 import { IndexWriter } from './writer.ts'
 
 /** Reports the progress of a long catch-up, in events; the total is an estimate. */
@@ -76,13 +77,12 @@ async function writeBatch(
     for (const entry of entries) writer.add(entry)
     writer.flush()
     const texts = [isLast ? head : read.at(-1)!.cursor, JSON.stringify([...newest.values()])]
-    prepareStatement(db, 'UPDATE state SET cursor = ?, newest = ?').run(...texts)
+    prepareSql(db, 'UPDATE state SET cursor = ?, newest = ?').run(...texts)
     return true
   })
 }
 
-const stateOf = (db: DatabaseSync): IndexState =>
-  prepareStatement<IndexState>(db, 'SELECT cursor, newest FROM state').get()!
+const stateOf = (db: DatabaseSync): IndexState => prepareSql<IndexState>(db, 'SELECT cursor, newest FROM state').get()!
 
 const newestOf = ({ newest }: IndexState) => JSON.parse(newest) as [pos: number, id: string][]
 

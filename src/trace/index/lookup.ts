@@ -1,6 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { Position } from '../../bus/driver.ts'
 import { correlationOf, isCorrelation, isTaskId, retryId } from '../../bus/ids.ts'
+import { prepareSql, type SqlValue } from '../../bus/sql.ts'
 import { TidingsError } from '../../errors.ts'
 import { isType, matchesType } from '../../pattern.ts'
 import { turnType } from '../../tasks/turn.ts'
@@ -9,7 +10,6 @@ import { splitId } from './entry.ts'
 import { keysOf, unpack } from './packed.ts'
 import { resolveId, maxCandidates } from './resolve-id.ts'
 import type { ActionRow, AwaitedRow, FailureFilter, FailureRow, SearchFilter, TaskFilter, TaskRow } from './rows.ts'
-import { prepareStatement, type IndexValue } from './schema.ts'
 import { queryOf } from './words.ts'
 
 interface EventRow {
@@ -233,7 +233,7 @@ export class Index {
     return this.#actions('AND c.id IN (SELECT value FROM json_each(?))', JSON.stringify(correlations))
   }
 
-  #actions(condition: string, value: IndexValue): ActionRow[] {
+  #actions(condition: string, value: SqlValue): ActionRow[] {
     const rows = this.#all<Omit<ActionRow, 'first'> & { first: number }>(`${actionsQuery} ${condition}`, value)
     return rows.map(row => ({ ...row, first: unpack(row.first) }))
   }
@@ -291,7 +291,7 @@ export class Index {
    * The newest rows of a query, newest first. It gets the first and last key of a partition, the values and the limit, and returns the
    * newest rows of that partition.
    */
-  #newest<R extends DatedRow>(limit: number, sql: string, ...values: IndexValue[]): R[] {
+  #newest<R extends DatedRow>(limit: number, sql: string, ...values: SqlValue[]): R[] {
     const rows = Array.from({ length: this.#partitions }, (_, partition) => {
       const { low, high } = keysOf(partition)
       return this.#all<R>(sql, low, high, ...values, limit)
@@ -318,8 +318,8 @@ export class Index {
     return names.filter(({ name }) => isType(name) && matchesType(pattern, name)).map(({ key }) => key)
   }
 
-  #all<R>(sql: string, ...values: IndexValue[]): R[] {
-    return prepareStatement<R>(this.#db, sql).all(...values)
+  #all<R>(sql: string, ...values: SqlValue[]): R[] {
+    return prepareSql<R>(this.#db, sql).all(...values)
   }
 }
 

@@ -1,10 +1,11 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { Bus } from '../../bus/bus.ts'
 import { withOffset } from '../../bus/cursor.ts'
+import { prepareSql } from '../../bus/sql.ts'
 import { toIndexEntry } from './entry.ts'
 import { eventsAt, withData } from './events.ts'
 import { keysOf, pack, unpack } from './packed.ts'
-import { prepareStatement, transact } from './schema.ts'
+import { transact } from './schema.ts'
 import { IndexWriter } from './writer.ts'
 
 /*
@@ -29,7 +30,7 @@ async function prunePartition(bus: Bus, db: DatabaseSync, mark: number, version:
   const { low } = keysOf(unpack(mark).partition)
   const { present, top } = await scanBottom(bus, db, mark)
   const lost = new Set<number>()
-  const rows = prepareStatement<{ pos: number; correlation: number }>(
+  const rows = prepareSql<{ pos: number; correlation: number }>(
     db,
     'SELECT pos, correlation FROM events WHERE pos > ? AND pos <= ?',
   )
@@ -45,7 +46,7 @@ async function prunePartition(bus: Bus, db: DatabaseSync, mark: number, version:
 
 /** In each partition, probes the first event and events at doubling distances. Returns the highest one that is missing, if any. */
 async function highestMissing(bus: Bus, db: DatabaseSync): Promise<number[]> {
-  const next = prepareStatement<{ pos: number }>(
+  const next = prepareSql<{ pos: number }>(
     db,
     'SELECT pos FROM events WHERE pos >= ? AND pos <= ? ORDER BY pos LIMIT 1',
   )
@@ -68,7 +69,7 @@ async function highestMissing(bus: Bus, db: DatabaseSync): Promise<number[]> {
 
 /** The existing events of the partition of `mark`, up to the first complete chunk above `mark`. */
 async function scanBottom(bus: Bus, db: DatabaseSync, mark: number): Promise<{ present: Set<number>; top: number }> {
-  const next = prepareStatement<{ pos: number }>(
+  const next = prepareSql<{ pos: number }>(
     db,
     `SELECT pos FROM events WHERE pos > ? AND pos <= ? ORDER BY pos LIMIT ${chunk}`,
   )
@@ -96,7 +97,7 @@ async function refold(
   isLeft: (pos: number) => boolean,
   version: number,
 ): Promise<boolean> {
-  const of = prepareStatement<{ pos: number }>(db, 'SELECT pos FROM events WHERE correlation = ?')
+  const of = prepareSql<{ pos: number }>(db, 'SELECT pos FROM events WHERE correlation = ?')
   const positions = new Map(keys.map(key => [key, of.all(key).map(({ pos }) => pos)]))
   const left = [...positions.values()].flatMap(all => all.filter(isLeft)).sort((a, b) => a - b)
   const entries = (await withData(bus, await eventsAt(bus, left.map(unpack)))).map(toIndexEntry)
@@ -111,7 +112,7 @@ async function refold(
 }
 
 function drop(db: DatabaseSync, correlation: number, positions: readonly number[]) {
-  const word = prepareStatement(db, 'DELETE FROM words WHERE rowid = ?')
+  const word = prepareSql(db, 'DELETE FROM words WHERE rowid = ?')
   for (const position of positions) word.run(position)
   for (const sql of [
     'DELETE FROM calls WHERE task IN (SELECT key FROM tasks WHERE correlation = ?)',
@@ -120,9 +121,9 @@ function drop(db: DatabaseSync, correlation: number, positions: readonly number[
     'DELETE FROM events WHERE correlation = ?',
     'DELETE FROM correlations WHERE key = ?',
   ])
-    prepareStatement(db, sql).run(correlation)
+    prepareSql(db, sql).run(correlation)
 }
 
 /** Changes when another connection writes. */
 const dataVersion = (db: DatabaseSync) =>
-  prepareStatement<{ data_version: number }>(db, 'PRAGMA data_version').get()!.data_version
+  prepareSql<{ data_version: number }>(db, 'PRAGMA data_version').get()!.data_version

@@ -2,6 +2,7 @@ import { rmSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { makePrivateFile, makePrivateFolder } from '../../bus/private-files.ts'
+import { prepareSql } from '../../bus/sql.ts'
 import { textOf, TidingsError } from '../../errors.ts'
 
 /*
@@ -54,17 +55,6 @@ const indexVersion = 4
 /** Maximum wait for another writer, in ms. A writer holds the lock for one batch. */
 const busyTimeoutMs = 60_000
 
-/** A prepared statement with the shape of its rows. */
-export interface IndexStatement<R> {
-  get(...values: IndexValue[]): R | undefined
-  all(...values: IndexValue[]): R[]
-  iterate(...values: IndexValue[]): Iterable<R>
-  run(...values: IndexValue[]): unknown
-}
-export type IndexValue = string | number | null
-
-export const prepareStatement = <R>(db: DatabaseSync, sql: string) => db.prepare(sql) as unknown as IndexStatement<R>
-
 /** Opens or creates the file with the tables of this version. */
 export function openTables(file: string): DatabaseSync {
   if (file !== inMemory) {
@@ -92,7 +82,7 @@ export function makeTables(db: DatabaseSync): void {
 }
 
 const versionOf = (db: DatabaseSync) =>
-  prepareStatement<{ user_version: number }>(db, 'PRAGMA user_version').get()!.user_version
+  prepareSql<{ user_version: number }>(db, 'PRAGMA user_version').get()!.user_version
 
 /** If the process dies in the middle, the next process that opens the file rolls the transaction back. */
 export function transact<T>(db: DatabaseSync, work: () => T): T {

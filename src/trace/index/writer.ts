@@ -1,8 +1,8 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { turnId } from '../../bus/ids.ts'
+import { sqlFor } from '../../bus/sql.ts'
 import type { Turn } from '../../tasks/program.ts'
 import { splitId, type IndexEntry, type IdParts } from './entry.ts'
-import { prepareStatement, type IndexStatement } from './schema.ts'
 
 interface Correlation {
   key: number
@@ -37,44 +37,53 @@ interface Calls {
   changed: boolean
 }
 
+function statementsFor(db: DatabaseSync) {
+  const sql = sqlFor(db)
+  return {
+    event: sql('INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)'),
+    words: sql('INSERT INTO words(rowid, text) VALUES (?, ?)'),
+    fail: sql('INSERT OR IGNORE INTO failures VALUES (?, ?, ?)'),
+    settle: sql('DELETE FROM failures WHERE task = ?'),
+    findName: sql<{ key: number }>('SELECT key FROM names WHERE name = ?'),
+    addName: sql('INSERT INTO names VALUES (?, ?)'),
+    findCorrelation: sql<Correlation>('SELECT * FROM correlations WHERE id = ?'),
+    putCorrelation: sql(`INSERT OR REPLACE INTO correlations
+      VALUES ($key, $id, $first, $last, $at, $events, $tokens, $cost)`),
+    findTask: sql<Task>('SELECT * FROM tasks WHERE correlation = ? AND hash = ?'),
+    putTask: sql(`INSERT OR REPLACE INTO tasks
+      VALUES ($key, $correlation, $hash, $program, $version, $code, $turns, $last, $started, $at, $end, $retried)`),
+    findCalls: sql<{ name: string; target: number; answered: number }>(
+      'SELECT name, target, answered FROM calls WHERE task = ?',
+    ),
+    dropCalls: sql('DELETE FROM calls WHERE task = ?'),
+    putCall: sql('INSERT INTO calls VALUES (?, ?, ?, ?)'),
+    nextKey: (table: string) =>
+      sql<{ next: number }>(`SELECT ifnull(max(key), 0) + 1 AS next FROM ${table}`).get()!.next,
+  }
+}
+
 /**
- * Folds entries into the tables, those of a correlation in the order of the log. Reads each touched row once and writes it once, with `flush`, in one transaction. The result depends only
- * on the events of a correlation and their order, not on batches or other correlations.
+ * Folds entries into the tables, those of a correlation in the order of the log. Reads each touched row once and writes it once,
+ * with `flush`, in one transaction. The result depends only on the events of a correlation and their order, not on batches or other
+ * correlations.
  */
 export class IndexWriter {
-  readonly #db: DatabaseSync
-  readonly #event
-  readonly #words
-  readonly #fail
-  readonly #settle
-  readonly #names: NameTable
+  readonly #sql: ReturnType<typeof statementsFor>
+  readonly #names = new Map<string, number>()
   #correlations = new Map<string, Correlation>()
   #tasks = new Map<string, Task>()
   #calls = new Map<number, Calls>()
+  #nextName: number
   #nextCorrelation: number
   #nextTask: number
 
   /** Create it within a transaction and use it for that transaction only. */
   constructor(db: DatabaseSync) {
-    this.#db = db
-    this.#event = prepareStatement(db, 'INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)')
-    this.#words = prepareStatement(db, 'INSERT INTO words(rowid, text) VALUES (?, ?)')
-    this.#fail = prepareStatement(db, 'INSERT OR IGNORE INTO failures VALUES (?, ?, ?)')
-    this.#settle = prepareStatement(db, 'DELETE FROM failures WHERE task = ?')
-    this.#names = new NameTable(db)
-    this.#findCorrelation = prepareStatement<Correlation>(db, 'SELECT * FROM correlations WHERE id = ?')
-    this.#findTask = prepareStatement<Task>(db, 'SELECT * FROM tasks WHERE correlation = ? AND hash = ?')
-    this.#findCalls = prepareStatement<{ name: string; target: number; answered: number }>(
-      db,
-      'SELECT name, target, answered FROM calls WHERE task = ?',
-    )
-    this.#nextCorrelation = nextKey(db, 'correlations')
-    this.#nextTask = nextKey(db, 'tasks')
+    this.#sql = statementsFor(db)
+    this.#nextName = this.#sql.nextKey('names')
+    this.#nextCorrelation = this.#sql.nextKey('correlations')
+    this.#nextTask = this.#sql.nextKey('tasks')
   }
-
-  readonly #findCorrelation: IndexStatement<Correlation>
-  readonly #findTask: IndexStatement<Task>
-  readonly #findCalls
 
   add(entry: IndexEntry): void {
     const { pos, id, type, time, idParts: place, turn, answers, failed, settles, tokens, cost, words } = entry
@@ -87,47 +96,25 @@ export class IndexWriter {
     const task = place && this.#task(correlation.key, place, pos)
     if (task && turn) this.#turn(task, turn, correlation.id)
     if (answers) this.#answered(correlation.key, answers)
-    if (failed && task) this.#fail.run(task.key, pos, time)
-    if (settles) this.#settle.run(this.#known(correlation.key, settles)?.key ?? null)
-    this.#event.run(pos, correlation.key, task?.key ?? null, place?.name ?? id, this.#names.key(type), time)
-    if (words !== '') this.#words.run(pos, words)
+    if (failed && task) this.#sql.fail.run(task.key, pos, time)
+    if (settles) this.#sql.settle.run(this.#known(correlation.key, settles)?.key ?? null)
+    this.#sql.event.run(pos, correlation.key, task?.key ?? null, place?.name ?? id, this.#nameKey(type), time)
+    if (words !== '') this.#sql.words.run(pos, words)
   }
 
   flush(): void {
-    const correlations = prepareStatement(
-      this.#db,
-      'INSERT OR REPLACE INTO correlations VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
-    )
-    for (const { key, id, first, last, at, events, tokens, cost } of this.#correlations.values())
-      correlations.run(key, id, first, last, at, events, tokens, cost)
-    const tasks = prepareStatement(this.#db, 'INSERT OR REPLACE INTO tasks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)')
-    for (const {
-      key,
-      correlation,
-      hash,
-      program,
-      version,
-      code,
-      turns,
-      last,
-      started,
-      at,
-      end,
-      retried,
-    } of this.#tasks.values())
-      tasks.run(key, correlation, hash, program, version, code, turns, last, started, at, end, retried)
-    const drop = prepareStatement(this.#db, 'DELETE FROM calls WHERE task = ?')
-    const put = prepareStatement(this.#db, 'INSERT INTO calls VALUES (?, ?, ?, ?)')
+    for (const correlation of this.#correlations.values()) this.#sql.putCorrelation.run(correlation)
+    for (const task of this.#tasks.values()) this.#sql.putTask.run(task)
     for (const [task, { open, stored, changed }] of this.#calls) {
       if (!changed) continue
-      if (stored > 0) drop.run(task)
-      for (const [name, { target, answered }] of open) put.run(task, name, target, answered)
+      if (stored > 0) this.#sql.dropCalls.run(task)
+      for (const [name, { target, answered }] of open) this.#sql.putCall.run(task, name, target, answered)
     }
   }
 
   /** Folds a turn like `Task.advance`. */
   #turn(task: Task, turn: Turn, correlation: string): void {
-    task.program = this.#names.key(turn.program)
+    task.program = this.#nameKey(turn.program)
     task.version = turn.programVersion
     task.code = turn.programHash
     task.turns++
@@ -145,7 +132,7 @@ export class IndexWriter {
     for (const { id, wait } of task.end ? [] : turn.emits) {
       const place = wait && splitId(id, correlation)
       if (place?.hash !== task.hash) continue
-      calls.open.set(place.name, { target: this.#names.key(wait!.target), answered: 0 })
+      calls.open.set(place.name, { target: this.#nameKey(wait!.target), answered: 0 })
       calls.changed = true
     }
     if (!task.end || calls.open.size === 0) return
@@ -167,7 +154,7 @@ export class IndexWriter {
   #correlation({ correlation: id, pos, time }: IndexEntry): Correlation {
     let known = this.#correlations.get(id)
     if (!known) {
-      known = this.#findCorrelation.get(id) ?? {
+      known = this.#sql.findCorrelation.get(id) ?? {
         key: this.#nextCorrelation++,
         id,
         first: pos,
@@ -184,7 +171,7 @@ export class IndexWriter {
 
   #known(correlation: number, { hash }: Pick<IdParts, 'hash'>): Task | undefined {
     const id = `${correlation} ${hash}`
-    const known = this.#tasks.get(id) ?? this.#findTask.get(correlation, hash)
+    const known = this.#tasks.get(id) ?? this.#sql.findTask.get(correlation, hash)
     if (known) this.#tasks.set(id, known)
     return known
   }
@@ -215,35 +202,19 @@ export class IndexWriter {
   #callsOf(task: number): Calls {
     let calls = this.#calls.get(task)
     if (!calls) {
-      const open = new Map(this.#findCalls.all(task).map(({ name, ...call }) => [name, call]))
+      const open = new Map(this.#sql.findCalls.all(task).map(({ name, ...call }) => [name, call]))
       this.#calls.set(task, (calls = { open, stored: open.size, changed: false }))
     }
     return calls
   }
-}
 
-/** Maps names to keys. */
-class NameTable {
-  readonly #find
-  readonly #insert
-  readonly #keys = new Map<string, number>()
-  #next: number
-
-  constructor(db: DatabaseSync) {
-    this.#find = prepareStatement<{ key: number }>(db, 'SELECT key FROM names WHERE name = ?')
-    this.#insert = prepareStatement(db, 'INSERT INTO names VALUES (?, ?)')
-    this.#next = nextKey(db, 'names')
-  }
-
-  key(name: string): number {
-    let key = this.#keys.get(name)
+  /** The key of a type, program or target. */
+  #nameKey(name: string): number {
+    let key = this.#names.get(name)
     if (key !== undefined) return key
-    key = this.#find.get(name)?.key
-    if (key === undefined) this.#insert.run((key = this.#next++), name)
-    this.#keys.set(name, key)
+    key = this.#sql.findName.get(name)?.key
+    if (key === undefined) this.#sql.addName.run((key = this.#nextName++), name)
+    this.#names.set(name, key)
     return key
   }
 }
-
-const nextKey = (db: DatabaseSync, table: string) =>
-  prepareStatement<{ next: number }>(db, `SELECT ifnull(max(key), 0) + 1 AS next FROM ${table}`).get()!.next
