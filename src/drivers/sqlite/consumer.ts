@@ -3,6 +3,7 @@ import { shardOf } from '../../bus/ids.ts'
 import type { Reason } from '../../bus/reason.ts'
 import type { CloudEvent } from '../../event.ts'
 import { compileFilter } from '../../pattern.ts'
+import { DeliveryWindow } from '../shared/delivery-window.ts'
 import type { DispatchedDelivery, Settlement } from './protocol.ts'
 import type { OpSubmitter } from './writer-client.ts'
 
@@ -19,20 +20,19 @@ export class SqliteConsumer implements Consumer {
   readonly number: number
   readonly subscription: Subscription
   readonly matches
-  readonly inFlight = new Map<string, SqliteDelivery>()
+  /** By event id. What waits was dispatched by the writer while early deliveries filled the window. */
+  readonly window: DeliveryWindow<string, SqliteDelivery>
   /** The fencing token of each shard that this consumer owns. */
   readonly shardTokens = new Map<number, number>()
   readonly context: DeliveryContext
-  /** Dispatched by the writer while early deliveries filled the window; never more than the window. */
-  #buffered: SqliteDelivery[] = []
   #isCaughtUp = false
-  #isPaused = false
 
   constructor(number: number, subscription: Subscription, context: DeliveryContext) {
     this.number = number
     this.subscription = subscription
     this.context = context
     this.matches = compileFilter(subscription.filter)
+    this.window = new DeliveryWindow(subscription, ({ event }) => event.id)
   }
 
   get group(): string {
@@ -40,33 +40,31 @@ export class SqliteConsumer implements Consumer {
   }
 
   pause(): void {
-    if (this.#isPaused) return
-    this.#isPaused = true
+    if (this.window.isPaused) return
+    this.window.isPaused = true
     this.context.submitter.submit({ kind: 'pause', consumer: this.number }).catch(ignore)
   }
 
   /** If the log cannot be written, the writer gives the deliveries back as soon as it can. */
   async close(): Promise<void> {
-    this.#isPaused = true
-    this.inFlight.clear()
-    this.#buffered = []
+    this.window.isPaused = true
+    this.window.forget(() => true)
     this.context.onClose()
     await this.context.submitter.submit({ kind: 'unsubscribe', consumer: this.number }).catch(ignore)
   }
 
   canReceiveEarly(event: CloudEvent): boolean {
-    return (
-      this.#isCaughtUp && this.#buffered.length === 0 && this.#hasCapacity && this.shardTokens.has(this.#shardOf(event))
-    )
+    const { waiting, room } = this.window
+    return this.#isCaughtUp && waiting.length === 0 && room > 0 && this.shardTokens.has(this.#shardOf(event))
   }
 
   /** Delivers an event that is not durable yet. Returns the fencing token of its shard. */
   deliverEarly(event: CloudEvent): number {
     const fencingToken = this.shardTokens.get(this.#shardOf(event))!
     const delivery = new SqliteDelivery(this, event, { attempt: 1, since: Date.now(), position: 0, fencingToken })
-    this.inFlight.set(event.id, delivery)
+    this.window.hold(delivery)
     queueMicrotask(() => {
-      if (this.inFlight.get(event.id) === delivery) this.subscription.onDelivery(delivery)
+      if (this.window.has(delivery)) this.subscription.onDelivery(delivery)
     })
     return fencingToken
   }
@@ -79,23 +77,20 @@ export class SqliteConsumer implements Consumer {
     const fencingToken = isShared ? 0 : (this.shardTokens.get(this.#shardOf(event)) ?? 0)
     const delivery = new SqliteDelivery(this, event, { attempt, since, position, fencingToken, memo })
     if (problem !== undefined) this.#discardMalformed(delivery, problem)
-    else if (isShared && this.#isPaused) this.#giveBack(position)
-    else if (!isShared && !this.#hasCapacity) this.#buffered.push(delivery)
-    else this.#deliver(delivery)
+    else if (isShared && this.window.isPaused) this.#giveBack(position)
+    else this.window.admit(delivery)
   }
 
   /** A delivery ended. */
   remove(eventId: string): void {
-    this.inFlight.delete(eventId)
-    this.#deliverBuffered()
+    const delivery = this.window.inFlight.get(eventId)
+    if (delivery) this.window.remove(delivery)
   }
 
   loseShard(shard: number): void {
     this.shardTokens.delete(shard)
-    for (const [id, { event }] of this.inFlight) if (this.#shardOf(event) === shard) this.inFlight.delete(id)
-    this.#buffered = this.#buffered.filter(({ event }) => this.#shardOf(event) !== shard)
+    this.window.forget(({ event }) => this.#shardOf(event) === shard)
     this.subscription.onLost?.(shard)
-    this.#deliverBuffered()
   }
 
   loseAllShards(): void {
@@ -107,27 +102,14 @@ export class SqliteConsumer implements Consumer {
     this.#isCaughtUp = isCaughtUp
   }
 
-  get #hasCapacity(): boolean {
-    return !this.#isPaused && this.inFlight.size < this.subscription.maxInFlight
-  }
-
   /** A malformed event goes to the attention list and is not delivered another time. */
   #discardMalformed(delivery: SqliteDelivery, reason: Reason): void {
-    this.inFlight.set(delivery.event.id, delivery)
+    this.window.hold(delivery)
     delivery.settle({ kind: 'discard', reason }).catch(ignore)
   }
 
   #giveBack(position: number): void {
     this.context.submitter.submit({ kind: 'giveBack', consumer: this.number, position }).catch(ignore)
-  }
-
-  #deliverBuffered(): void {
-    while (this.#buffered.length && this.#hasCapacity) this.#deliver(this.#buffered.shift()!)
-  }
-
-  #deliver(delivery: SqliteDelivery): void {
-    this.inFlight.set(delivery.event.id, delivery)
-    this.subscription.onDelivery(delivery)
   }
 
   #shardOf(event: CloudEvent): number {
@@ -170,15 +152,13 @@ export class SqliteDelivery implements Delivery {
   }
 
   async settle(outcome: DeliveryOutcome, events: readonly EncodedEvent[] = []): Promise<void> {
-    const { id } = this.event
-    const consumer = this.#consumer
-    const isInFlight = consumer.inFlight.get(id) === this
+    const { window, context, subscription } = this.#consumer
+    const isInFlight = window.remove(this)
     if (!isInFlight && events.length === 0) return
-    if (isInFlight) consumer.remove(id)
     try {
-      await consumer.context.settle(isInFlight ? this.settlement(outcome) : undefined, events)
+      await context.settle(isInFlight ? this.settlement(outcome) : undefined, events)
     } catch (error) {
-      if (isInFlight && consumer.subscription.mode === 'shared') consumer.inFlight.set(id, this)
+      if (isInFlight && subscription.mode === 'shared') window.hold(this)
       throw error
     }
   }
