@@ -124,18 +124,14 @@ export function agent(
 }
 
 function described(name: string, options: ModelAgentOptions<unknown>) {
-  const spoken = new Map<string, string>()
-  for (const { name: tool } of options.tools ?? []) {
-    const other = spoken.get(modelToolName(tool))
-    if (other !== undefined)
+  for (const [spoken, [one, other]] of Map.groupBy(options.tools ?? [], tool => modelToolName(tool.name)))
+    if (other)
       throw invalidAt(
         `agent "${name}"`,
-        other === tool
-          ? `it has the tool "${tool}" twice`
-          : `the tools "${other}" and "${tool}" are both "${modelToolName(tool)}" for a model. Rename one of them`,
+        other.name === one!.name
+          ? `it has the tool "${other.name}" twice`
+          : `the tools "${one!.name}" and "${other.name}" are both "${spoken}" for a model. Rename one of them`,
       )
-    spoken.set(modelToolName(tool), tool)
-  }
   return describeLoop(options, `agent "${name}"`)
 }
 

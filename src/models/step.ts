@@ -76,20 +76,16 @@ export function modelError(thrown: unknown): ModelFailure {
 
 /** Whether the request timed out, or failed in the network. */
 const isOutage = (thrown: unknown, { originalCode = '' }: TidingsError) =>
-  isTimeout(thrown) || /^(ECONN|EPIPE$|ETIMEDOUT$|ENETUNREACH$|EHOSTUNREACH$|EAI_AGAIN$|UND_ERR_)/.test(originalCode)
+  isSafely(() => thrown instanceof DOMException && thrown.name === 'TimeoutError') ||
+  /^(ECONN|EPIPE$|ETIMEDOUT$|ENETUNREACH$|EHOSTUNREACH$|EAI_AGAIN$|UND_ERR_)/.test(originalCode)
 
-function isTimeout(thrown: unknown): boolean {
-  try {
-    return thrown instanceof DOMException && thrown.name === 'TimeoutError'
-  } catch {
-    return false
-  }
-}
+const isApiCallError = (error: unknown): error is APICallError =>
+  isSafely(() => APICallError.isInstance(error) && `${error.statusCode}${error.isRetryable}` !== '')
 
-/** Never throws: a provider may throw a proxy, or an object whose getters throw. */
-function isApiCallError(error: unknown): error is APICallError {
+/** False if the test throws: a provider may throw a proxy, or an object whose getters throw. */
+function isSafely(test: () => boolean): boolean {
   try {
-    return APICallError.isInstance(error) && `${error.statusCode}${error.isRetryable}` !== ''
+    return test()
   } catch {
     return false
   }

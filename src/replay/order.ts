@@ -23,16 +23,32 @@ export function isTurn(event: CloudEvent): event is TurnEvent {
 
 /** Events with their data in log order, except that the events a turn emitted follow it directly. */
 export async function* turnsFirst(bus: Bus, events: AsyncIterable<StoredEvent>): AsyncGenerator<StoredEvent> {
-  const ahead = new LookaheadReader(events)
+  const rest = events[Symbol.asyncIterator]()
+  const ahead: StoredEvent[] = []
   const early = new Set<string>()
+  const read = async () => {
+    const { done, value } = await rest.next()
+    return done ? undefined : value
+  }
+  /** Removes an event from the stream; undefined if it is not within the lookahead. */
+  const take = async (id: string) => {
+    const at = ahead.findIndex(({ event }) => event.id === id)
+    if (at >= 0) return ahead.splice(at, 1)[0]
+    while (ahead.length < maxLookahead) {
+      const stored = await read()
+      if (!stored || stored.event.id === id) return stored
+      ahead.push(stored)
+    }
+    return undefined
+  }
   try {
-    for (let next = await ahead.next(); next; next = await ahead.next()) {
+    for (let next = await read(); next; next = ahead.shift() ?? (await read())) {
       if (early.delete(next.event.id)) continue
       const event = await resolveEvent(bus, next.event)
       yield { ...next, event }
       if (!isTurn(event)) continue
       for (const { id } of event.data.emits) {
-        let emitted = await ahead.take(id)
+        let emitted = await take(id)
         if (!emitted) {
           emitted = await bus.find(id, event.correlationid)
           if (!emitted || emitted.position.offset < next.position.offset) continue
@@ -42,7 +58,7 @@ export async function* turnsFirst(bus: Bus, events: AsyncIterable<StoredEvent>):
       }
     }
   } finally {
-    await ahead.close()
+    await rest.return?.()
   }
 }
 
@@ -74,39 +90,4 @@ export async function resolveEvent(bus: Bus, event: CloudEvent): Promise<CloudEv
   if (!isTurn(resolved) || !resolved.data.inputs.some(hasBlobData)) return resolved
   const inputs = await Promise.all(resolved.data.inputs.map(input => bus.resolveIfStored(input)))
   return { ...resolved, data: { ...resolved.data, inputs } }
-}
-
-/** A stream with a bounded lookahead. */
-class LookaheadReader {
-  readonly #events: AsyncIterator<StoredEvent>
-  readonly #window: StoredEvent[] = []
-
-  constructor(events: AsyncIterable<StoredEvent>) {
-    this.#events = events[Symbol.asyncIterator]()
-  }
-
-  async next(): Promise<StoredEvent | undefined> {
-    return this.#window.shift() ?? this.#read()
-  }
-
-  /** Removes an event from the stream; undefined if it is not within the lookahead. */
-  async take(id: string): Promise<StoredEvent | undefined> {
-    const at = this.#window.findIndex(({ event }) => event.id === id)
-    if (at >= 0) return this.#window.splice(at, 1)[0]
-    while (this.#window.length < maxLookahead) {
-      const stored = await this.#read()
-      if (!stored || stored.event.id === id) return stored
-      this.#window.push(stored)
-    }
-    return undefined
-  }
-
-  async close(): Promise<void> {
-    await this.#events.return?.()
-  }
-
-  async #read(): Promise<StoredEvent | undefined> {
-    const { done, value } = await this.#events.next()
-    return done ? undefined : value
-  }
 }

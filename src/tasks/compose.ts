@@ -1,9 +1,7 @@
 import type { Bus } from '../bus/bus.ts'
-import type { EncodedEvent } from '../bus/driver.ts'
 import { type ErrorData, failureData, TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import type { Spending } from './budget.ts'
-import type { Turn } from './program.ts'
 import { wakeFor } from './rules.ts'
 import type { Task } from './task.ts'
 import { refusalEvent } from './engine-answers.ts'
@@ -37,24 +35,14 @@ export interface DecidedTurn {
   readonly reloadTask: () => Promise<Task>
 }
 
-export interface ComposedTurn {
-  /** The task after the turn; a reloaded one if it had to compensate. */
-  readonly task: Task
-  /** The turn that was encoded; it fails the task if the decided one could not be. */
-  readonly builder: TurnBuilder
-  readonly turn: Turn
-  readonly turnEntry: EncodedEvent
-  readonly events: readonly EncodedEvent[]
-  readonly emitted: readonly CloudEvent[]
-  readonly wake: number | null
-}
+/** Applies the effect policy of a redrive or fork. */
+type ApplyPolicy = (events: readonly CloudEvent[]) => Promise<readonly CloudEvent[]>
 
-/** Encodes the turn. `applyPolicy`: applies the effect policy of a redrive or fork. @throws if the log is unavailable */
-export async function composeTurn(
-  bus: Bus,
-  decided: DecidedTurn,
-  applyPolicy: (events: readonly CloudEvent[]) => Promise<readonly CloudEvent[]>,
-): Promise<ComposedTurn> {
+/**
+ * Encodes the turn. Returns the task after it, which is a reloaded one if it had to compensate, and the turn that was encoded, which fails
+ * the task if the decided one could not be. @throws if the log is unavailable
+ */
+export async function composeTurn(bus: Bus, decided: DecidedTurn, applyPolicy: ApplyPolicy) {
   try {
     return await encodeTurn(bus, decided, decided.builder, applyPolicy)
   } catch (thrown) {
@@ -91,12 +79,8 @@ async function decideUndo(decided: DecidedTurn, fault: ErrorData): Promise<Decid
   }
 }
 
-async function encodeTurn(
-  bus: Bus,
-  { task, embedded, expired, engineAnswers, recordSpending }: DecidedTurn,
-  builder: TurnBuilder,
-  applyPolicy: (events: readonly CloudEvent[]) => Promise<readonly CloudEvent[]>,
-): Promise<ComposedTurn> {
+async function encodeTurn(bus: Bus, decided: DecidedTurn, builder: TurnBuilder, applyPolicy: ApplyPolicy) {
+  const { task, embedded, expired, engineAnswers, recordSpending } = decided
   const stillOpen = task.cancelCalls(embedded, expired, builder)
   const wake = wakeFor(stillOpen, builder)
   const open = stillOpen.length + builder.calls.length
@@ -116,26 +100,19 @@ async function encodeTurn(
 }
 
 /** Marks what the code of a program threw, so that it is never taken for a failure of the log. */
-class ProgramFault extends Error {
-  readonly data: ErrorData
-
-  constructor(thrown: unknown) {
-    super('the program threw')
-    this.data = failureData(thrown, 'E_PROGRAM_FAILED')
-  }
-}
+class ProgramFault extends Error {}
 
 function runProgramCode<T>(work: () => T): T {
   try {
     return work()
   } catch (thrown) {
-    throw new ProgramFault(thrown)
+    throw new ProgramFault('the program threw', { cause: thrown })
   }
 }
 
 /** Why the task fails; undefined if the log is unavailable, which is not the task's fault. */
 function faultOf(thrown: unknown): ErrorData | undefined {
-  if (thrown instanceof ProgramFault) return thrown.data
+  if (thrown instanceof ProgramFault) return failureData(thrown.cause, 'E_PROGRAM_FAILED')
   if (thrown instanceof TidingsError && thrown.retryable) return undefined
   return failureData(thrown, 'E_PROGRAM_FAILED')
 }

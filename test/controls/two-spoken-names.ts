@@ -3,8 +3,8 @@ import type { Control } from './control.ts'
 export default {
   fault: 'Two tools have one name for the model, and the first of them is never called.',
   file: 'src/agents/agent.ts',
-  find: '    if (other !== undefined)\n',
-  replace: "    if (other === '')\n",
+  find: '    if (other)\n',
+  replace: "    if (other?.name === '')\n",
   test: 'test/definitions.test.ts',
   name: 'one name for two tools',
 } satisfies Control
