@@ -8,7 +8,7 @@ import type { CallError } from '../src/tasks/script.ts'
 import { digest } from '../src/tasks/turn.ts'
 import { ApprovalKey } from '../src/tools/approval-key.ts'
 import { tool, type ToolOptions } from '../src/tools/tool.ts'
-import { asked, codeOf, say } from './lib/approvals.ts'
+import { asked, codeOf, answerRequest } from './lib/approvals.ts'
 import { ended, eventsOf, onEveryBus, typesOf, type World } from './lib/world.ts'
 
 interface Deploy extends Partial<ToolOptions<unknown, unknown>> {
@@ -61,7 +61,7 @@ onEveryBus(world => {
     await log.stop()
     const next = deploy(after)
     const running = await log.worker(next.app)
-    await say(running.bus, decision, request!)
+    await answerRequest(running.bus, decision, request!)
     return { output: await outcome(running), runs: [...runs, ...next.runs], request: request! }
   }
 
@@ -87,7 +87,7 @@ onEveryBus(world => {
       const { worker, correlationid, outcome, runs } = await ask({ input }, given)
       const [request] = await asked(worker.bus, correlationid)
       expect(request!.data.what).toEqual({ tool: 'pay', input: expected })
-      await say(worker.bus, 'grant', request!)
+      await answerRequest(worker.bus, 'grant', request!)
       expect(await outcome()).toBe('paid')
       expect(runs).toEqual([expected])
     })
@@ -198,7 +198,7 @@ onEveryBus(world => {
     for await (const { event } of worker.bus.read({})) expect(JSON.stringify(event)).not.toContain(key)
     await log.stop()
     const other = await opened(log)
-    expect(await codeOf(say(other, 'grant', { ...request!, data: { ...request!.data, hash: '0'.repeat(16) } }))).toBe('E_APPROVAL_CHANGED') // biome-ignore format: short
+    expect(await codeOf(answerRequest(other, 'grant', { ...request!, data: { ...request!.data, hash: '0'.repeat(16) } }))).toBe('E_APPROVAL_CHANGED') // biome-ignore format: short
   })
 })
 

@@ -10,7 +10,7 @@ import { PendingApprovals } from '../src/tasks/approval-list.ts'
 import type { CallError } from '../src/tasks/script.ts'
 import { until } from '../src/testing/wait.ts'
 import { tool } from '../src/tools/tool.ts'
-import { asked, codeOf, say } from './lib/approvals.ts'
+import { asked, codeOf, answerRequest } from './lib/approvals.ts'
 import { ended, eventsOf, onEveryBus } from './lib/world.ts'
 
 const editor = approval<string>('editor')
@@ -40,8 +40,8 @@ onEveryBus(world => {
     const worker = await (await world()).worker({ use: [desk, publish] })
     const { bus } = worker
     const { id, correlationid } = await bus.publish({ type: 'draft.written', data: 'Lorem' })
-    await say(bus, 'grant', (await asked(bus, correlationid))[0]!)
-    await say(bus, 'grant', (await asked(bus, correlationid, 2))[1]!)
+    await answerRequest(bus, 'grant', (await asked(bus, correlationid))[0]!)
+    await answerRequest(bus, 'grant', (await asked(bus, correlationid, 2))[1]!)
     const end = await ended(worker, correlationid, id)
     const task = end.id.split(':')[0]!
     const forked = async (effects: string, stubs?: Record<string, unknown>) => {
@@ -58,7 +58,7 @@ onEveryBus(world => {
     expect(output(await end())).toBe('E_REPLAY_DENIED')
     const [request] = await asked(bus, correlation)
     expect(request).toMatchObject({ target: '$replay', subject: 'editor', replay: mark })
-    expect(await codeOf(say(bus, 'grant', request!))).toBe('E_NOT_FOUND')
+    expect(await codeOf(answerRequest(bus, 'grant', request!))).toBe('E_NOT_FOUND')
     const denied = (await eventsOf({ bus }, correlation)).find(({ type }) => type === 'approval.denied')
     expect(denied!.data).toMatchObject({
       error: { message: expect.stringContaining('--effects approval/editor=live') },
@@ -74,7 +74,7 @@ onEveryBus(world => {
     const waiting = await bus.publish({ type: 'draft.written', data: 'Ipsum' })
     const [request] = await asked(bus, waiting.correlationid)
     await worker.pauses.set('agent', 'desk', true)
-    await say(bus, 'grant', request!)
+    await answerRequest(bus, 'grant', request!)
     const later = await planFork(bus, { task: request!.id.split(':')[0]!, version: 2 })
     expect(later.adopted).toEqual([])
     expect(later.fork.reissue.map(({ type }) => type)).toEqual(['approval.requested'])
@@ -102,11 +102,11 @@ onEveryBus(world => {
     const pending = new PendingApprovals()
     for await (const { event } of bus.read({ correlation })) pending.add(event)
     expect(await pending.open(bus)).toMatchObject([{ id: request!.id, name: 'editor', replay: mark }])
-    await say(bus, 'grant', request!, 'bob')
+    await answerRequest(bus, 'grant', request!, 'bob')
     const [, second] = await asked(bus, correlation, 2)
     expect(second).toMatchObject({ target: 'publish', replay: mark })
     expect(runs).toEqual(['Lorem'])
-    await say(bus, 'grant', second!, 'bob')
+    await answerRequest(bus, 'grant', second!, 'bob')
     expect(output(await end())).toMatchObject({ approved: true, by: 'bob' })
     expect(runs).toEqual(['Lorem', 'Lorem'])
   })

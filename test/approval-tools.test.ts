@@ -12,7 +12,7 @@ import { until } from '../src/testing/wait.ts'
 import { buildTraceTree } from '../src/trace/build-tree.ts'
 import { render } from '../src/trace/render.ts'
 import { tool, type ToolOptions } from '../src/tools/tool.ts'
-import { asked, codeOf, say } from './lib/approvals.ts'
+import { asked, codeOf, answerRequest } from './lib/approvals.ts'
 import { ended, eventsOf, onEveryBus, typesOf, type World } from './lib/world.ts'
 
 interface Refund {
@@ -69,20 +69,20 @@ onEveryBus(world => {
         id: approvalId(call.id), source: '/tools/refund', target: 'refund', replyto: 'refund', causationid: call.id,
         deadline: call.deadline, hops: call.hops, user: 'zoe', data: { who: ['ann'], what, hash: expect.stringMatching(/^[0-9a-f]{16}$/) },
       }) // biome-ignore format: one table
-      expect(await codeOf(say(bus, 'grant', request!, 'bob'))).toBe('E_APPROVAL_FORBIDDEN')
+      expect(await codeOf(answerRequest(bus, 'grant', request!, 'bob'))).toBe('E_APPROVAL_FORBIDDEN')
       expect(runs).toEqual([])
-      await say(bus, 'grant', request!)
+      await answerRequest(bus, 'grant', request!)
       expect(await outputs()).toEqual([{ amount: 7, idempotencyKey: call.id }])
       expect(runs).toEqual([7])
       const result = (await eventsOf({ bus }, correlationid)).find(({ type }) => type === 'tool.result')
       expect(result).toMatchObject({ id: resultId(call.id), call: call.id, target: 'desk', user: 'zoe' })
-      expect(await codeOf(say(bus, 'deny', request!))).toBe('E_APPROVAL_ANSWERED')
+      expect(await codeOf(answerRequest(bus, 'deny', request!))).toBe('E_APPROVAL_ANSWERED')
     })
 
     it('fails when a person denies it', async () => {
       const { runs, bus, correlationid, outputs } = await begin({}, 7)
       const [request] = await asked(bus, correlationid)
-      await say(bus, 'deny', request!, 'ann', { comment: 'Too much.' })
+      await answerRequest(bus, 'deny', request!, 'ann', { comment: 'Too much.' })
       expect(await outputs()).toEqual([{ code: 'E_APPROVAL_DENIED', message: expect.stringContaining('ann denied the call: Too much.') }]) // biome-ignore format: one line
       expect(runs).toEqual([])
     })
@@ -96,7 +96,7 @@ onEveryBus(world => {
         new Set([11, 50]),
       )
       expect(new Set(runs)).toEqual(new Set([5, 10]))
-      for (const request of requests) await say(bus, 'grant', request)
+      for (const request of requests) await answerRequest(bus, 'grant', request)
       expect(await outputs()).toMatchObject([5, 10, 11, 50].map(amount => ({ amount })))
     })
 
@@ -118,7 +118,7 @@ onEveryBus(world => {
       await asked(bus, correlationid, 2)
       await until(() => runs.length === 2)
       const requests = await asked(bus, correlationid, 2)
-      for (const request of requests) await say(bus, 'grant', request)
+      for (const request of requests) await answerRequest(bus, 'grant', request)
       expect(await outputs()).toHaveLength(4)
     })
 
@@ -127,7 +127,7 @@ onEveryBus(world => {
       const [request] = await asked(bus, correlationid)
       const claims = async () => (await eventsOf({ bus }, correlationid)).filter(({ type }) => type === 'tool.claimed')
       expect(await claims()).toEqual([])
-      await say(bus, 'grant', request!)
+      await answerRequest(bus, 'grant', request!)
       await outputs()
       expect((await claims()).map(({ id }) => id)).toEqual([claimId(request!.causationid!)])
       expect(runs).toEqual([7])
@@ -137,7 +137,7 @@ onEveryBus(world => {
       let tries = 0
       const run = () => { if (++tries < 3) throw new Error('busy'); return tries } // biome-ignore format: short
       const { bus, correlationid, outputs } = await begin({ retry: { maxAttempts: 3 }, run }, 7)
-      await say(bus, 'grant', (await asked(bus, correlationid))[0]!)
+      await answerRequest(bus, 'grant', (await asked(bus, correlationid))[0]!)
       expect(await outputs()).toEqual([3])
     })
 
@@ -147,7 +147,7 @@ onEveryBus(world => {
       await worker.pauses.set('tool', 'refund', true)
       await log.stop()
       const other = await opened(log)
-      await say(other, 'grant', request!)
+      await answerRequest(other, 'grant', request!)
       const later = await log.worker({ use })
       await until(async () =>
         (await Array.fromAsync(other.driver.listDeferred())).some(({ state }) => state === 'parked'),
@@ -164,8 +164,8 @@ onEveryBus(world => {
     const [first, second, third] = await asked(bus, correlationid, 3)
     const shown = async () =>
       render(buildTraceTree(await eventsOf({ bus }, correlationid)), 200).map(stripVTControlCharacters)
-    await say(bus, 'grant', first!, 'ann', { comment: 'Fine.' })
-    await say(bus, 'deny', second!, 'bob')
+    await answerRequest(bus, 'grant', first!, 'ann', { comment: 'Fine.' })
+    await answerRequest(bus, 'deny', second!, 'bob')
     await until(async () => (await shown()).some(line => /failed|✖/.test(line) && line.includes('tool refund')))
     expect((await shown()).filter(line => line.includes('approval refund'))).toEqual([
       expect.stringMatching(/✔ .*granted by ann: Fine\.  {"tool":"refund","input":{"amount":7}}/),
@@ -189,7 +189,7 @@ onEveryBus(world => {
       const subject = request!.id.split(':')[0]!
       await bus.publish({ type: 'agent.cancel', target: 'desk', subject, correlationid, data: {} })
       await ended(worker, correlationid, id)
-      expect(await codeOf(say(bus, 'grant', request!))).toBe('E_APPROVAL_OVER')
+      expect(await codeOf(answerRequest(bus, 'grant', request!))).toBe('E_APPROVAL_OVER')
       const pending = new PendingApprovals()
       for await (const { event } of bus.read({ correlation: correlationid })) pending.add(event)
       expect(await pending.open(bus)).toEqual([])
@@ -201,7 +201,7 @@ onEveryBus(world => {
       const [request] = await asked(bus, correlationid)
       await log.stop()
       const other = await opened(log)
-      await say(other, 'grant', request!)
+      await answerRequest(other, 'grant', request!)
       const subject = request!.id.split(':')[0]!
       await other.publish({ type: 'agent.cancel', target: 'desk', subject, correlationid, data: {} })
       const agents = await log.worker({ use }, { only: ['agents'] })
@@ -252,7 +252,7 @@ onEveryBus(world => {
         await bus.publish(createEvent({ type: 'approval.granted', call: other, target: 'refund', correlationid, data: answer })) // biome-ignore format: short
       await drained(bus)
       expect(runs).toEqual([])
-      await say(bus, 'grant', request!)
+      await answerRequest(bus, 'grant', request!)
       await until(() => runs.length === 1)
     })
   })

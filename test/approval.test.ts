@@ -12,7 +12,7 @@ import { PendingApprovals } from '../src/tasks/approval-list.ts'
 import type { CallError } from '../src/tasks/script.ts'
 import { digest } from '../src/tasks/turn.ts'
 import { until } from '../src/testing/wait.ts'
-import { asked, codeOf, say } from './lib/approvals.ts'
+import { asked, codeOf, answerRequest } from './lib/approvals.ts'
 import { ended, eventsOf, onEveryBus, type World } from './lib/world.ts'
 
 const editor = approval<unknown>('editor', { approvers: ['ann', 'bob'] })
@@ -57,7 +57,7 @@ onEveryBus(world => {
       }) // biome-ignore format: one table
       const waits = Date.parse(request.deadline!) - Date.parse(request.time)
       expect(waits).toBe(2 * 86_400_000)
-      const { data } = await say(bus, 'grant', request, 'bob', { comment: 'Well done.' })
+      const { data } = await answerRequest(bus, 'grant', request, 'bob', { comment: 'Well done.' })
       expect(output(await end())).toEqual({
         decision: { approved: true, by: 'bob', at: data.at, comment: 'Well done.' },
       })
@@ -72,21 +72,21 @@ onEveryBus(world => {
 
     it('gets a denial as an answer', async () => {
       const { bus, request, end } = await begin('draft.written')
-      const { data } = await say(bus, 'deny', request)
+      const { data } = await answerRequest(bus, 'deny', request)
       expect(output(await end())).toEqual({ decision: { approved: false, by: 'ann', at: data.at } })
     })
 
     it('gets an expiry if nobody answers in time, after which answers are refused', async () => {
       const { bus, request, end } = await begin('draft.urgent')
       expect(output(await end())).toBe('E_CALL_EXPIRED')
-      expect(await codeOf(say(bus, 'grant', request))).toBe('E_APPROVAL_OVER')
+      expect(await codeOf(answerRequest(bus, 'grant', request))).toBe('E_APPROVAL_OVER')
     })
 
     it('continues in another worker', async () => {
       const { log, request, correlationid } = await begin('draft.written')
       await log.stop()
       const bus = await opened(log)
-      await say(bus, 'grant', request)
+      await answerRequest(bus, 'grant', request)
       const worker = await log.worker({ use: [desk] })
       const end = await ended(worker, correlationid, request.causationid!)
       expect(output(end)).toMatchObject({ decision: { approved: true, by: 'ann' } })
@@ -103,7 +103,7 @@ onEveryBus(world => {
     it('shows large data completely', async () => {
       const { bus, request, end } = await begin('draft.written', 'x'.repeat(100_000))
       expect((request.data.what as { input: string }).input).toHaveLength(100_000)
-      await say(bus, 'grant', request)
+      await answerRequest(bus, 'grant', request)
       expect(output(await end())).toMatchObject({ decision: { approved: true } })
     })
   })
@@ -113,45 +113,47 @@ onEveryBus(world => {
       const { bus, request, correlationid } = await begin('draft.written')
       const { hash } = request.data
       const other = hash.replace(/^./, first => (first === '0' ? '1' : '0'))
-      expect(await codeOf(say(bus, 'grant', request, 'ann', { hash: other }))).toBe('E_APPROVAL_CHANGED')
-      expect(await codeOf(say(bus, 'grant', request, 'ann', { hash: hash.slice(0, -1) }))).toBe('E_APPROVAL_CHANGED')
-      expect(await codeOf(say(bus, 'grant', request, 'ann', { hash: '' }))).toBe('E_APPROVAL_CHANGED')
+      expect(await codeOf(answerRequest(bus, 'grant', request, 'ann', { hash: other }))).toBe('E_APPROVAL_CHANGED')
+      expect(await codeOf(answerRequest(bus, 'grant', request, 'ann', { hash: hash.slice(0, -1) }))).toBe(
+        'E_APPROVAL_CHANGED',
+      )
+      expect(await codeOf(answerRequest(bus, 'grant', request, 'ann', { hash: '' }))).toBe('E_APPROVAL_CHANGED')
       expect((await eventsOf({ bus }, correlationid)).filter(({ call }) => call)).toEqual([])
     })
 
     it('when its author is not an approver', async () => {
       const { bus, request } = await begin('draft.written')
-      expect(await codeOf(say(bus, 'grant', request, 'eve'))).toBe('E_APPROVAL_FORBIDDEN')
-      expect(await codeOf(say(bus, 'grant', request, 'cli/ann'))).toBe('E_APPROVAL_FORBIDDEN')
+      expect(await codeOf(answerRequest(bus, 'grant', request, 'eve'))).toBe('E_APPROVAL_FORBIDDEN')
+      expect(await codeOf(answerRequest(bus, 'grant', request, 'cli/ann'))).toBe('E_APPROVAL_FORBIDDEN')
     })
 
     it('when no request has this id', async () => {
       const { bus, request } = await begin('draft.written')
       const turn = request.id.split(':').slice(0, 2).join(':')
       for (const id of [turn, `${request.id}:result`, request.causationid!, `${turn}:99`])
-        expect(await codeOf(say(bus, 'grant', { ...request, id }))).toBe('E_NOT_FOUND')
+        expect(await codeOf(answerRequest(bus, 'grant', { ...request, id }))).toBe('E_NOT_FOUND')
     })
 
     it('when a second one follows, even if it decides differently', async () => {
       const { bus, request, end } = await begin('draft.written')
-      await say(bus, 'deny', request, 'ann')
-      expect(await codeOf(say(bus, 'grant', request, 'bob'))).toBe('E_APPROVAL_ANSWERED')
-      expect(await codeOf(say(bus, 'deny', request, 'ann'))).toBe('E_APPROVAL_ANSWERED')
+      await answerRequest(bus, 'deny', request, 'ann')
+      expect(await codeOf(answerRequest(bus, 'grant', request, 'bob'))).toBe('E_APPROVAL_ANSWERED')
+      expect(await codeOf(answerRequest(bus, 'deny', request, 'ann'))).toBe('E_APPROVAL_ANSWERED')
       expect(output(await end())).toMatchObject({ decision: { approved: false, by: 'ann' } })
     })
 
     it('when another is sent at the same time', async () => {
       const { log, worker, request, end } = await begin('draft.written')
       const other = await opened(log)
-      const told = await Promise.allSettled([
-        ...Array.from({ length: 4 }, () => say(worker.bus, 'grant', request, 'ann')),
-        ...Array.from({ length: 4 }, () => say(other, 'deny', request, 'bob')),
+      const answers = await Promise.allSettled([
+        ...Array.from({ length: 4 }, () => answerRequest(worker.bus, 'grant', request, 'ann')),
+        ...Array.from({ length: 4 }, () => answerRequest(other, 'deny', request, 'bob')),
       ])
-      const [first, ...more] = told.filter(({ status }) => status === 'fulfilled')
+      const [first, ...more] = answers.filter(({ status }) => status === 'fulfilled')
       // Two of one person within a millisecond are one answer.
       const winner = (first as PromiseFulfilledResult<CloudEvent<{ by: string }>>).value.data.by
       for (const each of more) expect(each).toMatchObject({ value: { data: { by: winner } } })
-      for (const each of told)
+      for (const each of answers)
         if (each.status === 'rejected') expect(each.reason).toMatchObject({ code: 'E_APPROVAL_ANSWERED' })
       expect(output(await end())).toMatchObject({ decision: { by: winner, approved: winner === 'ann' } })
     })
@@ -161,11 +163,11 @@ onEveryBus(world => {
       const other = await opened(log)
       const { isCallSettled } = bus.driver
       vi.spyOn(bus.driver, 'isCallSettled').mockImplementationOnce(async call => {
-        await say(other, 'deny', request, 'bob')
+        await answerRequest(other, 'deny', request, 'bob')
         await end()
         return isCallSettled.call(bus.driver, call)
       })
-      expect(await codeOf(say(bus, 'grant', request, 'ann'))).toBe('E_APPROVAL_ANSWERED')
+      expect(await codeOf(answerRequest(bus, 'grant', request, 'ann'))).toBe('E_APPROVAL_ANSWERED')
     })
 
     it('when the first crashed before it published, whose answer is then published', async () => {
@@ -176,7 +178,7 @@ onEveryBus(world => {
       await other.publish({ type: 'approval.claimed', id: claimId(request.id), correlationid, data })
       await other.publish({ type: 'probe', id: resultId('probe'), data: null })
       await forgotten(log, 'probe')
-      expect(await codeOf(say(bus, 'grant', request, 'ann'))).toBe('E_APPROVAL_ANSWERED')
+      expect(await codeOf(answerRequest(bus, 'grant', request, 'ann'))).toBe('E_APPROVAL_ANSWERED')
       expect(output(await end())).toEqual({ decision: { approved: false, by: 'bob', at: data.at } })
     })
 
@@ -185,7 +187,7 @@ onEveryBus(world => {
       await end()
       const ids = (await eventsOf({ bus }, correlationid)).map(({ id }) => id)
       expect(ids).toContain(cancelId(request.id))
-      expect(await codeOf(say(bus, 'grant', request))).toBe('E_APPROVAL_OVER')
+      expect(await codeOf(answerRequest(bus, 'grant', request))).toBe('E_APPROVAL_OVER')
     })
 
     it('when the task was cancelled', async () => {
@@ -193,19 +195,21 @@ onEveryBus(world => {
       const subject = request.id.split(':')[0]!
       await bus.publish({ type: 'agent.cancel', target: 'desk', subject, correlationid, data: { reason: 'no' } })
       await end()
-      expect(await codeOf(say(bus, 'grant', request))).toBe('E_APPROVAL_OVER')
+      expect(await codeOf(answerRequest(bus, 'grant', request))).toBe('E_APPROVAL_OVER')
     })
 
     it('when it is late, even if no worker ran meanwhile', async () => {
       const { log, request } = await begin('draft.urgent')
       await log.stop()
       await until(() => Date.parse(request.deadline!) < Date.now())
-      expect(await codeOf(say(await opened(log), 'grant', request))).toBe('E_APPROVAL_OVER')
+      expect(await codeOf(answerRequest(await opened(log), 'grant', request))).toBe('E_APPROVAL_OVER')
     })
 
     it('when its comment is too long', async () => {
       const { bus, request } = await begin('draft.written')
-      expect(await codeOf(say(bus, 'grant', request, 'ann', { comment: 'x'.repeat(4_001) }))).toBe('E_REQUEST_INVALID')
+      expect(await codeOf(answerRequest(bus, 'grant', request, 'ann', { comment: 'x'.repeat(4_001) }))).toBe(
+        'E_REQUEST_INVALID',
+      )
     })
 
     it('when a second one follows after the broker has forgotten the id of the first', async () => {
@@ -213,9 +217,9 @@ onEveryBus(world => {
       await log.stop()
       await shortMemory(log)
       const bus = await opened(log)
-      await say(bus, 'deny', request, 'ann')
+      await answerRequest(bus, 'deny', request, 'ann')
       await forgotten(log, request.id)
-      expect(await codeOf(say(await opened(log), 'grant', request, 'bob'))).toBe('E_APPROVAL_ANSWERED')
+      expect(await codeOf(answerRequest(await opened(log), 'grant', request, 'bob'))).toBe('E_APPROVAL_ANSWERED')
       const answers = (await eventsOf({ bus }, correlationid)).filter(({ call }) => call === request.id)
       expect(answers.map(({ type }) => type)).toEqual(['approval.denied'])
     })
@@ -239,7 +243,7 @@ onEveryBus(world => {
     await ended({ bus }, correlationid, ids[1]!)
     const requests = await asked(bus, correlationid, 6)
     const from = (i: number) => requests.find(({ causationid }) => causationid === ids[i])!
-    await say(bus, 'grant', from(2))
+    await answerRequest(bus, 'grant', from(2))
     await bus.publish({ id: 'strange', type: 'approval.requested', target: 'editor', correlationid, data: null })
     const later = from(4)
     await bus.publish({

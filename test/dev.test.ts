@@ -46,15 +46,15 @@ const write = (text: string) => writeFile(join(folder, 'app.ts'), text)
 
 function start(args: readonly string[]): { child: ChildProcess; heard: { out: string } } {
   const child = launch(place, [...args, join(folder, 'app.ts')])
-  const heard = { out: '' }
+  const printed = { out: '' }
   for (const stream of [child.stdout, child.stderr])
-    stream.setEncoding('utf8').on('data', (chunk: string) => (heard.out += chunk))
+    stream.setEncoding('utf8').on('data', (chunk: string) => (printed.out += chunk))
   onTestFinished(async () => {
     if (child.exitCode !== null || child.signalCode !== null) return
     child.kill('SIGINT')
     await once(child, 'exit')
   })
-  return { child, heard }
+  return { child, heard: printed }
 }
 
 const seen = (heard: { out: string }, what: string | RegExp) =>

@@ -54,7 +54,7 @@ const again = new TidingsError('E_LOG_UNAVAILABLE', 'not now', { retryable: true
 const never = new Error('it is broken')
 
 /** The programs that began, one for each task. */
-async function begun({ bus }: RunningApp) {
+async function startedPrograms({ bus }: RunningApp) {
   const turns = await collect(bus.read({ filter: [{ types: ['task.turn'] }] }))
   const first = turns.map(({ event }) => event.data as Turn).filter(({ version }) => version === 1)
   return first.map(({ program, programVersion }) => `${program} ${programVersion}`)
@@ -74,14 +74,14 @@ onEveryBus(world => {
     const log = await world()
     const old = await log.worker({ use: [forms[from](1), refusing(error)] })
     await old.bus.publish<Placed>({ type: placed, data: { n: 1 } })
-    await until(async () => (await begun(old)).includes('desk 1') && (await attention(old)).length === 1)
+    await until(async () => (await startedPrograms(old)).includes('desk 1') && (await attention(old)).length === 1)
     await old.stop()
     const newer = await log.worker({ use: [forms[to](2), auditing] })
     for (const { id, state } of await attention(newer)) if (state === 'parked') await newer.bus.driver.redeliver({ id })
-    await until(async () => (await begun(newer)).includes('audit 1') && (await attention(newer)).length === 0)
+    await until(async () => (await startedPrograms(newer)).includes('audit 1') && (await attention(newer)).length === 0)
     await newer.bus.publish<Placed>({ type: placed, data: { n: 2 } })
-    await until(async () => (await begun(newer)).filter(each => each === 'audit 1').length === 2)
+    await until(async () => (await startedPrograms(newer)).filter(each => each === 'audit 1').length === 2)
     await until(async () => (await newer.bus.driver.listGroups()).every(({ lag }) => lag === 0))
-    expect((await begun(newer)).toSorted()).toEqual(['audit 1', 'audit 1', 'desk 1', 'desk 2'])
+    expect((await startedPrograms(newer)).toSorted()).toEqual(['audit 1', 'audit 1', 'desk 1', 'desk 2'])
   })
 })

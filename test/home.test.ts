@@ -86,12 +86,12 @@ describe('the folder of a log that is open', () => {
     const worker = launch(place, ['run', app, '--only', 'gateway', '--json'])
     delete process.env.TIDINGS_PORT
     onTestFinished(() => void worker.kill('SIGKILL'))
-    let said = ''
-    worker.stderr.on('data', chunk => (said += chunk))
+    let printed = ''
+    worker.stderr.on('data', chunk => (printed += chunk))
     const health = async () => fetch(`http://127.0.0.1:${port}/health`)
     await until(async () => (await health()).status === 200, { within: 20_000 })
     rmSync(home, { recursive: true })
-    await until(() => said.includes('E_LOG_REPLACED'), { within: 15_000 })
+    await until(() => printed.includes('E_LOG_REPLACED'), { within: 15_000 })
     const ill = await until(async () => {
       const answer = await health()
       return answer.status === 503 && ((await answer.json()) as object)

@@ -27,7 +27,7 @@ import {
 import type { RunningApp } from '../src/runtime/start.ts'
 import { collect, until } from '../src/testing/wait.ts'
 import { tidings } from './lib/cli.ts'
-import { asked, say } from './lib/approvals.ts'
+import { asked, answerRequest } from './lib/approvals.ts'
 import { onEveryBus } from './lib/world.ts'
 
 /* What the runtime mints, and what is derived of an event from outside, is no id that the outside may send. */
@@ -114,9 +114,9 @@ onEveryBus(world => {
     await send('ask-1', 'loop.begun', null)
     const placed = (await events(bus, ['order.placed'])).find(({ type }) => type === 'order.placed')!
     const [editor] = await asked(bus, placed.correlationid)
-    await say(bus, 'grant', editor!)
+    await answerRequest(bus, 'grant', editor!)
     const [, payment] = await asked(bus, placed.correlationid, 2)
-    await say(bus, 'grant', payment!)
+    await answerRequest(bus, 'grant', payment!)
     await writeFile(join(folder, 'a.csv'), '1')
     const smtpPort = Number(new URL(running.addresses.find(each => each.startsWith('smtp:'))!).port)
     await createTransport({ host: '127.0.0.1', port: smtpPort, ignoreTLS: true }).sendMail({

@@ -30,7 +30,7 @@ const budget = { calls: 1_000_000, events: 1_000_000 }
 const within = 25_000
 
 /** Resolves when the first turn of the task that this event begins is on the log. */
-const begun = ({ bus }: RunningApp, program: string, { id, correlationid }: PublishedEvent) =>
+const firstTurn = ({ bus }: RunningApp, program: string, { id, correlationid }: PublishedEvent) =>
   until(() => bus.get(turnId(taskId(correlationid, program, id), 1), correlationid), { within })
 
 /** How the task ended. It follows the log: to read thousands of events again and again would take most of the test. */
@@ -47,7 +47,7 @@ async function answersWaiting(log: World, lengths: readonly number[]): Promise<P
   const counted = tool('text.of', { description: '', input: n, run: length => (ran++, 'x'.repeat(length)) })
   const first = await log.worker({ use: [reader], budget }, { only: ['agents'] })
   const published = await first.bus.publish({ type: 'go', data: lengths })
-  await begun(first, 'reader', published)
+  await firstTurn(first, 'reader', published)
   await log.stop()
   await log.worker({ use: [counted] }, { only: ['tools'] })
   await until(() => ran === lengths.length, { within })
@@ -94,7 +94,7 @@ onEveryBus(world => {
       })
       const first = await log.worker({ use: [writer], budget }, { only: ['agents'] })
       const published = await first.bus.publish({ type: 'go', data: null })
-      await begun(first, 'writer', published)
+      await firstTurn(first, 'writer', published)
       await log.stop()
       const second = await log.worker({ use: [writer, lengthOf], budget })
       expect((await endOf(second, published)).data).toMatchObject({ output: 900 * 7_000 })

@@ -38,8 +38,8 @@ onEveryBus(world => {
       await using server = await openaiServer(searching, { text: 'Because.', usage: { prompt: 10, completion: 2 } })
       const languageModel = await modelFromEnvironment({ TIDINGS_MODEL: `${server.url}#local` })
       const worker = await desk(model(languageModel, { price: { input: 1, output: 10 } }))
-      let said = ''
-      worker.bus.onSignal([{ types: ['model.delta'] }], event => (said += (event.data as { text: string }).text))
+      let streamed = ''
+      worker.bus.onSignal([{ types: ['model.delta'] }], event => (streamed += (event.data as { text: string }).text))
       const done = await ask(worker, question)
       expect(done.data).toMatchObject({ output: 'Because.' })
       const events = await eventsOf(worker, done.correlationid)
@@ -57,7 +57,7 @@ onEveryBus(world => {
         usage: { input: 10, output: 2 },
         cost: 30e-6,
       })
-      await until(() => said === 'Because.')
+      await until(() => streamed === 'Because.')
       const { messages } = server.requests[1]!.body as { messages: { role: string }[] }
       expect(messages.map(({ role }) => role)).toEqual(['system', 'user', 'assistant', 'tool'])
     })

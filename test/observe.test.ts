@@ -182,13 +182,13 @@ testOnTerminal(
     })
     const child = onTerminal(place, 'top', 14, 50)
     onTestFinished(() => void child.kill('SIGKILL'))
-    let said = ''
-    child.stdout!.setEncoding('utf8').on('data', text => (said += text))
+    let printed = ''
+    child.stdout!.setEncoding('utf8').on('data', text => (printed += text))
     const gone = once(child, 'exit')
-    await until(() => said.includes('events/s'), { within: 20_000 })
-    const [, terminal, screen] = /^(\S+)\s+(.*)/s.exec(said)!
+    await until(() => printed.includes('events/s'), { within: 20_000 })
+    const [, terminal, screen] = /^(\S+)\s+(.*)/s.exec(printed)!
     expect(screen).toMatch(/^\u001b\[\?1049h\u001b\[\?25l\u001b\[H/)
-    const pictures = () => said.split('\u001b[H').slice(1, -1)
+    const pictures = () => printed.split('\u001b[H').slice(1, -1)
     const sizes = (all: string[]) =>
       all.map(picture => picture.split(/\r*\n/).map(line => stripVTControlCharacters(line).length))
     await bus.publish({ type: `order.${'very-'.repeat(20)}long`, data: null })
@@ -207,7 +207,7 @@ testOnTerminal(
 
     child.stdin!.write('\u0003')
     expect((await gone)[0]).toBe(0)
-    expect(said).toMatch(/\u001b\[\?25h\u001b\[\?1049l$/)
+    expect(printed).toMatch(/\u001b\[\?25h\u001b\[\?1049l$/)
   },
 )
 

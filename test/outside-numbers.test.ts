@@ -41,7 +41,7 @@ test('a webhook keeps it, and a schema that wants a number refuses it with its p
 test('MQTT keeps it, and a topic of texts accepts digits', async () => {
   const { port, client } = await startBroker()
   const { open, stored } = await openLog()
-  const said = warnings()
+  const warned = warnings()
   const word = event('word.said', z.string())
   const level = event('level.read', z.number())
   const topics = { ids: counted, named, words: word, levels: level, any: 'mqtt.received' as const }
@@ -68,5 +68,5 @@ test('MQTT keeps it, and a topic of texts accepts digits', async () => {
       ['level.read', 4711],
       ['mqtt.received', 4711],
     ]) // biome-ignore format: one list
-  await until(() => said.some(text => text.includes('id.counted: id: ')))
+  await until(() => warned.some(text => text.includes('id.counted: id: ')))
 })

@@ -28,9 +28,9 @@ onEveryBus(world => {
     const events = await eventsOf(worker, answered.correlationid)
     const failed = events.find(({ type }) => type === 'agent.task.failed')!
     first.works('helped')
-    const told = await retried(log, taskOf(failed))
-    expect(told.callersAnswered).toBe(1)
-    const end = await endOf(worker, told.task)
+    const retries = await retried(log, taskOf(failed))
+    expect(retries.callersAnswered).toBe(1)
+    const end = await endOf(worker, retries.task)
     expect(end).toMatchObject({ type: 'agent.task.completed', data: { output: 'helped' } })
     expect([end.call, end.target]).toEqual([undefined, undefined])
     expect((await refusal(log, taskOf(answered))).code).toBe('E_RETRY_REFUSED')
@@ -50,10 +50,10 @@ onEveryBus(world => {
     const deep = Array.from({ length: 60 }).reduce((inner: unknown) => [inner], 'tea')
     const failed = await ask(worker, { type: 'goods.wanted', data: deep })
     post.works('posted')
-    const told = await retried(log, taskOf(failed))
-    expect(told).toMatchObject({ asked: ['agent.invoke seller'], callersAnswered: 0 })
-    expect(told.children).toHaveLength(1)
-    expect((await endOf(worker, told.task)).data).toMatchObject({ output: ['paid', 'posted'] })
+    const retries = await retried(log, taskOf(failed))
+    expect(retries).toMatchObject({ asked: ['agent.invoke seller'], callersAnswered: 0 })
+    expect(retries.children).toHaveLength(1)
+    expect((await endOf(worker, retries.task)).data).toMatchObject({ output: ['paid', 'posted'] })
     expect(pay.runs).toHaveLength(1)
     expect(new Set(post.runs.map(({ key }) => key)).size).toBe(1)
   })
@@ -79,9 +79,9 @@ onEveryBus(world => {
     expect(own.callersAnswered).toBe(1)
     await endOf(worker, own.task)
     const runs = post.runs.length
-    const told = await retried(log, taskOf(failed))
-    expect(told).toMatchObject({ asked: [], children: [] })
-    expect((await endOf(worker, told.task)).data).toMatchObject({ output: ['done', 'posted'] })
+    const retries = await retried(log, taskOf(failed))
+    expect(retries).toMatchObject({ asked: [], children: [] })
+    expect((await endOf(worker, retries.task)).data).toMatchObject({ output: ['done', 'posted'] })
     expect([pay.runs.length, post.runs.length]).toEqual([1, runs])
   })
 
@@ -116,8 +116,8 @@ onEveryBus(world => {
     await log.stop()
     bug.is = false
     second.works('found')
-    const told = []
-    for (const event of stopped) told.push(await retried(log, taskOf(event)))
+    const retries = []
+    for (const event of stopped) retries.push(await retried(log, taskOf(event)))
     const next = await log.worker({ use })
     const { bus } = next
     await until(async () =>
@@ -125,7 +125,7 @@ onEveryBus(world => {
         ({ type, data }) => type === 'agent.task.completed' && (data as { program: string }).program === 'helper',
       ),
     )
-    expect((await endOf(next, told[1]!.task)).data).toMatchObject({ output: 'done' })
+    expect((await endOf(next, retries[1]!.task)).data).toMatchObject({ output: 'done' })
     for (const correlation of [failed.correlationid, met.correlationid]) {
       const replay = new Replayer(new Programs([asker, helper, sent].map(({ definition }) => definition)))
       for await (const { position, event } of sourceFromBus(bus, { correlation }).events())

@@ -41,27 +41,27 @@ onEveryBus(world => {
   it('continues an agent once if both it and its caller are retried', async () => {
     const { log, use, failed, child, note } = await failedShop()
     await log.stop()
-    const told = await retried(log, failed)
+    const retries = await retried(log, failed)
     expect(await refusal(log, child)).toMatchObject({
       code: 'E_RETRY_REFUSED',
-      message: expect.stringContaining(`continues with task ${told.task}`),
+      message: expect.stringContaining(`continues with task ${retries.task}`),
     })
     const next = await log.worker({ use })
-    expect(await endOf(next, told.task)).toMatchObject({ type: 'agent.task.completed' })
+    expect(await endOf(next, retries.task)).toMatchObject({ type: 'agent.task.completed' })
     expect(note.runs).toHaveLength(1)
   })
 
   it('does not restart an agent whose retry was cancelled before it began', async () => {
     const { log, use, failed, child, pay, bug } = await failedShop()
     bug.is = true
-    const told = await retried(log, failed)
+    const retries = await retried(log, failed)
     const worker = await log.worker({ use })
     // The code of the agent does not fit: its retry is parked.
     await until(async () => (await tidings(log.place, ['attention', '--json'])).stdout.includes('"parked"'))
-    await tidings(log.place, ['attention', 'cancel', told.task])
-    expect((await endOf(worker, told.task)).type).toBe('agent.task.cancelled')
+    await tidings(log.place, ['attention', 'cancel', retries.task])
+    expect((await endOf(worker, retries.task)).type).toBe('agent.task.cancelled')
     bug.is = false
-    const again = await retried(log, told.task)
+    const again = await retried(log, retries.task)
     expect(again.children).toEqual([child])
     expect(await endOf(worker, again.task)).toMatchObject({ type: 'agent.task.completed' })
     expect(pay.runs).toHaveLength(1)
@@ -70,20 +70,20 @@ onEveryBus(world => {
   it('replaces a retry that was cancelled before it began', async () => {
     const { log, use, failed, child, pay, bug } = await failedShop()
     bug.is = true
-    const told = await retried(log, child)
+    const retries = await retried(log, child)
     const worker = await log.worker({ use })
     await until(async () => (await tidings(log.place, ['attention', '--json'])).stdout.includes('"parked"'))
     await worker.bus.publish({
       type: 'agent.cancel',
       target: 'seller',
-      subject: told.task,
-      correlationid: told.task.slice(0, 36),
+      subject: retries.task,
+      correlationid: retries.task.slice(0, 36),
       data: { reason: 'by hand' },
     })
-    expect((await endOf(worker, told.task)).type).toBe('agent.task.cancelled')
+    expect((await endOf(worker, retries.task)).type).toBe('agent.task.cancelled')
     bug.is = false
-    const again = await retried(log, told.task)
-    expect(again).toMatchObject({ state: 'retried', retryOf: told.task })
+    const again = await retried(log, retries.task)
+    expect(again).toMatchObject({ state: 'retried', retryOf: retries.task })
     expect(await endOf(worker, again.task)).toMatchObject({ type: 'agent.task.completed' })
     expect(await endOf(worker, (await retried(log, failed)).task)).toMatchObject({ type: 'agent.task.completed' })
     expect(pay.runs).toHaveLength(1)

@@ -27,16 +27,16 @@ onEveryBus(world => {
     expect(errorOf(failed).code).toBe('E_TOOL_THREW')
 
     second.works('bought')
-    const told = await retried(log, taskOf(failed))
-    expect(told).toMatchObject({ state: 'retried', retryOf: taskOf(failed), asked: ['tool.invoke second'] })
-    const end = await endOf(worker, told.task)
+    const retries = await retried(log, taskOf(failed))
+    expect(retries).toMatchObject({ state: 'retried', retryOf: taskOf(failed), asked: ['tool.invoke second'] })
+    const end = await endOf(worker, retries.task)
     expect(end).toMatchObject({ type: 'agent.task.completed', data: { output: ['done', 'bought'] } })
     expect(end.correlationid).toBe(failed.correlationid)
     expect(end.replay).toBeUndefined()
     expect(first.runs).toHaveLength(1)
     expect(second.runs.map(({ key }) => key)).toEqual(second.runs.map(() => second.runs[0]!.key))
     expect(second.runs.length).toBeGreaterThan(1)
-    const turns = (await eventsOf(worker, end.correlationid)).filter(({ id }) => id.startsWith(`${told.task}:`))
+    const turns = (await eventsOf(worker, end.correlationid)).filter(({ id }) => id.startsWith(`${retries.task}:`))
     for (const { type, data } of turns) if (type === 'task.turn') expect((data as Turn).retryOf).toBe(taskOf(failed))
 
     const shown = (await tidings(log.place, ['trace', end.correlationid])).stdout
@@ -54,10 +54,10 @@ onEveryBus(world => {
     const worker = await log.worker({ use: [buyer, first.tool] })
     const failed = await ask(worker, { type: 'goods.wanted', data: 'tea' })
     first.works()
-    const told = await Promise.all([1, 2, 3].map(() => retried(log, taskOf(failed))))
-    expect(new Set(told.map(({ task }) => task)).size).toBe(1)
-    expect(told.filter(({ state }) => state === 'retried')).toHaveLength(1)
-    await endOf(worker, told[0]!.task)
+    const retries = await Promise.all([1, 2, 3].map(() => retried(log, taskOf(failed))))
+    expect(new Set(retries.map(({ task }) => task)).size).toBe(1)
+    expect(retries.filter(({ state }) => state === 'retried')).toHaveLength(1)
+    await endOf(worker, retries[0]!.task)
     const events = await eventsOf(worker, failed.correlationid)
     expect(events.filter(({ type }) => type === 'agent.retry')).toHaveLength(1)
     expect(events.filter(({ type }) => type === 'agent.task.completed')).toHaveLength(1)
@@ -92,8 +92,8 @@ onEveryBus(world => {
     const worker = await log.worker({ use: [buyer, pay.tool] })
     const failed = await ask(worker, { type: 'goods.wanted', data: 'tea' })
     pay.works('paid')
-    const told = await retried(log, taskOf(failed))
-    expect(errorOf(await endOf(worker, told.task)).code).toBe('E_TOOL_OUTCOME_UNKNOWN')
+    const retries = await retried(log, taskOf(failed))
+    expect(errorOf(await endOf(worker, retries.task)).code).toBe('E_TOOL_OUTCOME_UNKNOWN')
     expect(pay.runs).toHaveLength(1)
   })
 
@@ -115,8 +115,8 @@ onEveryBus(world => {
     const failed = await ask(worker, { type: 'goods.wanted', data: 'tea' })
     bug.is = false
     // It may have been taken back in time, before anybody began it: then it is done now.
-    const told = await retried(log, taskOf(failed))
-    const end = await endOf(worker, told.task)
+    const retries = await retried(log, taskOf(failed))
+    const end = await endOf(worker, retries.task)
     const request = (await eventsOf(worker, end.correlationid)).filter(
       ({ type, target }) => type === 'tool.invoke' && target === 'pay',
     )
@@ -147,8 +147,8 @@ onEveryBus(world => {
     expect(failed.type).toBe('agent.task.failed')
     isDown = false
     const before = asked.length
-    const told = await retried(log, taskOf(failed))
-    expect((await endOf(worker, told.task)).data).toMatchObject({ output: expect.stringContaining('42') })
+    const retries = await retried(log, taskOf(failed))
+    expect((await endOf(worker, retries.task)).data).toMatchObject({ output: expect.stringContaining('42') })
     expect(look.runs).toHaveLength(1)
     expect(asked.length - before).toBe(1)
   })
@@ -168,9 +168,9 @@ onEveryBus(world => {
     expect(errorOf(failed).code).toBe('E_MODEL_OUTPUT')
     says = '{"n":7}'
     const before = asked.length
-    const told = await retried(log, taskOf(failed))
-    expect(told.asked).toEqual(['model.invoke plain'])
-    expect((await endOf(worker, told.task)).data).toMatchObject({ output: { n: 7 } })
+    const retries = await retried(log, taskOf(failed))
+    expect(retries.asked).toEqual(['model.invoke plain'])
+    expect((await endOf(worker, retries.task)).data).toMatchObject({ output: { n: 7 } })
     expect(asked.length - before).toBe(1)
   })
 
@@ -190,9 +190,9 @@ onEveryBus(world => {
     const failed = await ask(worker, { type: 'goods.wanted', data: 'tea' })
     expect(errorOf(failed)).toMatchObject({ code: 'E_PROGRAM_FAILED' })
     bug.is = false
-    const told = await retried(log, taskOf(failed))
-    expect(told.asked).toEqual([])
-    expect((await endOf(worker, told.task)).data).toMatchObject({ output: 'done' })
+    const retries = await retried(log, taskOf(failed))
+    expect(retries.asked).toEqual([])
+    expect((await endOf(worker, retries.task)).data).toMatchObject({ output: 'done' })
     expect(first.runs).toHaveLength(1)
   })
 
@@ -208,8 +208,8 @@ onEveryBus(world => {
     const worker = await log.worker({ use: [buyer, first.tool], budget: { calls: 3 } })
     const failed = await ask(worker, { type: 'goods.wanted', data: 'tea' })
     expect(errorOf(failed).code).toBe('E_BUDGET_EXCEEDED')
-    const told = await retried(log, taskOf(failed))
-    expect(errorOf(await endOf(worker, told.task)).code).toBe('E_BUDGET_EXCEEDED')
+    const retries = await retried(log, taskOf(failed))
+    expect(errorOf(await endOf(worker, retries.task)).code).toBe('E_BUDGET_EXCEEDED')
     expect(first.runs).toHaveLength(3)
   })
 
@@ -239,7 +239,7 @@ onEveryBus(world => {
     await tidings(log.place, ['attention', 'cancel', taskOf(turn)])
     expect((await endOf(worker, taskOf(turn))).type).toBe('agent.task.cancelled')
     // A cancelled task goes on where it was.
-    const told = await retried(log, taskOf(turn))
-    expect(told.asked).toEqual(['timer.set'])
+    const retries = await retried(log, taskOf(turn))
+    expect(retries.asked).toEqual(['timer.set'])
   })
 })

@@ -84,12 +84,12 @@ onEveryBus(world => {
     expect(causes.filter(({ more }) => more)).toMatchObject([{ more: 9 }])
     expect(await lines(place, 'why', counted.id)).toContain('and 9 causes more: tidings show ')
 
-    const begun = await worker.bus.publish({ type: 'pair.wanted', data: null })
-    const same = { correlationid: begun.correlationid }
+    const published = await worker.bus.publish({ type: 'pair.wanted', data: null })
+    const same = { correlationid: published.correlationid }
     await worker.bus.publish({ type: 'left.came', data: { n: 1 }, ...same })
     await worker.bus.publish({ type: 'right.came', data: { n: 2 }, ...same })
-    await ended(worker, begun.correlationid, begun.id)
-    const expired = (await eventsOf(worker, begun.correlationid)).find(({ type }) => type === 'pair.expired')!
+    await ended(worker, published.correlationid, published.id)
+    const expired = (await eventsOf(worker, published.correlationid)).find(({ type }) => type === 'pair.expired')!
     const fed = (await records(place, 'why', expired.id)).map(({ event }) => event.type as string)
     expect(fed.toSorted()).toEqual(['left.came', 'pair.expired', 'pair.wanted', 'right.came'])
   })
@@ -99,8 +99,8 @@ onEveryBus(world => {
     const timeOf = async ({ id, correlationid }: { id: string; correlationid: string }) =>
       (await worker.bus.get(id, correlationid))!.time
     const old = await worker.bus.publish({ type: 'note.made', data: 1 })
-    const begun = Date.parse(await timeOf(old))
-    await until(() => Date.now() > begun)
+    const startedAt = Date.parse(await timeOf(old))
+    await until(() => Date.now() > startedAt)
     const fresh = await worker.bus.publish({ type: 'note.made', data: 2 })
     const first = async (since: string) => {
       const child = launch(place, ['tail', '--json', '--type', 'note.made', '--since', since])

@@ -60,9 +60,9 @@ test('every verb refuses the end of several ids or of none, and lists candidates
     ['fork', '--from', `${task}@1`, ...app],
     ['attention', 'cancel', task],
   ]
-  const told = (cases: string[][]) =>
+  const refusals = (cases: string[][]) =>
     Promise.all(cases.map(async args => ({ args, ...(await refusal(place, ...args)) })))
-  for (const { args, code, message } of await told([['show', 'order'], ['why', 'order'], ...verbs(tail)])) {
+  for (const { args, code, message } of await refusals([['show', 'order'], ['why', 'order'], ...verbs(tail)])) {
     expect([args, code]).toEqual([args, 'E_AMBIGUOUS'])
     expect(message).toContain(args.includes('order') ? 'first-order' : shortId(task))
   }
@@ -72,7 +72,7 @@ test('every verb refuses the end of several ids or of none, and lists candidates
     ['approve', 'zzzz'],
     ['export', '--task', 'zzzz'],
   ]
-  for (const { args, code, message } of await told(unknown)) {
+  for (const { args, code, message } of await refusals(unknown)) {
     expect([args, code]).toEqual([args, 'E_NOT_FOUND'])
     if (args[0] !== 'approve') expect(message).toMatch(/ends with ".*"; the newest: \S{6,}/)
     expect(message).not.toMatch(/[0-9a-f-]{36}/)
@@ -82,11 +82,11 @@ test('every verb refuses the end of several ids or of none, and lists candidates
 test('events of the user that end in failed, expired or denied show their data', async () => {
   const { place, worker } = await started()
   const types = ['card.failed', 'offer.expired', 'visa.denied', 'trip.cancelled']
-  const begun = await worker.bus.publish({ type: 'trip.begun', data: null })
-  const same = { correlationid: begun.correlationid, causationid: begun.id }
+  const published = await worker.bus.publish({ type: 'trip.begun', data: null })
+  const same = { correlationid: published.correlationid, causationid: published.id }
   for (const type of types) await worker.bus.publish({ type, data: { lemon: type.length, reason: 'no' }, ...same })
   const shown = await Promise.all([
-    lines(place, 'trace', begun.correlationid),
+    lines(place, 'trace', published.correlationid),
     lines(place, 'find', 'no', '--type', '*.*'),
     ...(await records(place, 'find', 'no', '--type', '*.*')).map(({ event }) => lines(place, 'why', event.id)),
   ])

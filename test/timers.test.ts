@@ -114,8 +114,8 @@ async function asAnOldVersion(url: string, name: string, task: string): Promise<
   const newest = await nc.request(`$JS.API.DIRECT.GET.${name}`, JSON.stringify({ last_by_subj: subject }))
   const version = Number(newest.headers!.get('Tidings-Version'))
   const about = headers()
-  const said = { Group: 'tasks', Version: `${version + 1}`, By: randomUUID() }
-  for (const [header, value] of Object.entries(said)) about.set(`Tidings-${header}`, value)
+  const fields = { Group: 'tasks', Version: `${version + 1}`, By: randomUUID() }
+  for (const [header, value] of Object.entries(fields)) about.set(`Tidings-${header}`, value)
   const event = { ...(JSON.parse(newest.string()) as object), id: turnId(task, version + 1) }
   const stored = await nc.request(subject, JSON.stringify(event), { headers: about, timeout: 5_000 })
   const { seq } = stored.json<{ seq: number }>()

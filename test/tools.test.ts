@@ -55,13 +55,13 @@ onEveryBus(world => {
     it('never runs more often at once than its limit, over all workers', async () => {
       const log = await world()
       let running = 0
-      let most = 0
+      let max = 0
       const narrow = tool('narrow', {
         description: '',
         input: z.any(),
         limit: 2,
         run: async () => {
-          most = Math.max(most, ++running)
+          max = Math.max(max, ++running)
           await new Promise(resolve => setTimeout(resolve, 20))
           running--
         },
@@ -73,7 +73,7 @@ onEveryBus(world => {
       const worker = await log.worker({ use: [caller, narrow] })
       await log.worker({ use: [narrow] }, { only: ['tools'] })
       expect((await ask(worker, { type: 'go', data: null })).type).toBe('agent.task.completed')
-      expect(most).toBe(2)
+      expect(max).toBe(2)
     })
 
     it('keeps to its rate', async () => {
@@ -154,10 +154,10 @@ onEveryBus(world => {
       })
       const caller = agent('caller', { on: 'go', run: ctx => ctx.call(chatty, null) })
       const worker = await log.worker({ use: [caller, chatty] })
-      const heard: unknown[] = []
-      worker.bus.onSignal([{ types: ['tool.progress'] }], event => heard.push(event.data))
+      const received: unknown[] = []
+      worker.bus.onSignal([{ types: ['tool.progress'] }], event => received.push(event.data))
       const done = await ask(worker, { type: 'go', data: null })
-      await until(() => heard.length === 1)
+      await until(() => received.length === 1)
       expect(typesOf(await eventsOf(worker, done.correlationid))).not.toContain('tool.progress')
     })
 

@@ -27,11 +27,11 @@ async function running(place: World['place'], roles: string) {
   onTestFinished(async () => {
     if (child.kill('SIGKILL')) await once(child, 'exit')
   })
-  let said = ''
-  child.stdout.setEncoding('utf8').on('data', text => (said += text))
-  child.stderr.setEncoding('utf8').on('data', text => (said += text))
-  await until(() => said.includes('"ready"'), { within: 20_000, what: `${roles} to run` })
-  const { addresses } = JSON.parse(said.split('\n')[0]!) as { addresses: string[] }
+  let printed = ''
+  child.stdout.setEncoding('utf8').on('data', text => (printed += text))
+  child.stderr.setEncoding('utf8').on('data', text => (printed += text))
+  await until(() => printed.includes('"ready"'), { within: 20_000, what: `${roles} to run` })
+  const { addresses } = JSON.parse(printed.split('\n')[0]!) as { addresses: string[] }
   const stop = async () => {
     child.kill('SIGTERM')
     await once(child, 'exit')

@@ -212,8 +212,8 @@ onEveryBus(world => {
         message: expect.stringMatching(/^turn 1 of desk now makes the call stock#0 \(tool.invoke\)/),
         data: { fork: `${await task()}@1` },
       })
-      const told = await tidings(log.place, ['attention'])
-      expect(told.stdout).toContain('tidings attention retry')
+      const listed = await tidings(log.place, ['attention'])
+      expect(listed.stdout).toContain('tidings attention retry')
       await newer.stop()
       await log.worker({ use: [desk(2, 'stock', 'hold'), desk(1, 'price', 'hold')] })
       expect((await tidings(log.place, ['attention', 'retry', parked.id])).code).toBe(0)
@@ -238,11 +238,11 @@ onEveryBus(world => {
       await until(async () => (await eventsOf(old, correlationid)).some(({ type }) => type === 'timer.set'))
       await old.stop()
       const newer = await place.worker({ use: [sleeper(2, 'stock')] })
-      const said: string[] = []
-      setLogger({ warn: (_fields, text) => said.push(text) })
+      const warnings: string[] = []
+      setLogger({ warn: (_fields, text) => warnings.push(text) })
       onTestFinished(() => setLogger({}))
       await until(() =>
-        said.some(text => /^the task could not be woken: turn 1 of sleeper .*tidings fork --from/.test(text)),
+        warnings.some(text => /^the task could not be woken: turn 1 of sleeper .*tidings fork --from/.test(text)),
       )
       await newer.stop()
       const both = await place.worker({ use: [sleeper(2, 'stock'), sleeper(1, 'price')] })

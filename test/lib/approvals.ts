@@ -14,9 +14,14 @@ export const asked = (bus: Bus, correlation: string, count = 1): Promise<Asked[]
     return found.length >= count && (Promise.all(found.map(event => bus.resolve(event))) as Promise<Asked[]>)
   })
 
-/** What a person says to what he was shown. */
-export const say = (bus: Bus, decision: 'grant' | 'deny', { id, data }: Asked, by = 'ann', more: object = {}) =>
-  answerApproval(bus, { id, decision, hash: data.hash, by, source: '/test', ...more })
+/** The answer of a person to a request. */
+export const answerRequest = (
+  bus: Bus,
+  decision: 'grant' | 'deny',
+  { id, data }: Asked,
+  by = 'ann',
+  more: object = {},
+) => answerApproval(bus, { id, decision, hash: data.hash, by, source: '/test', ...more })
 
 /** The code with which something is refused. */
 export const codeOf = (refused: Promise<unknown>): Promise<string> =>

@@ -27,14 +27,14 @@ export async function startScript(version: 5 | '3.1.1'): Promise<Script> {
   const more = version === 5 ? [0] : []
   const connections: Socket[] = []
   let present = 1
-  const heard: { kind: number; id: number }[] = []
-  const say = (first: number, ...body: number[]) =>
+  const received: { kind: number; id: number }[] = []
+  const send = (first: number, ...body: number[]) =>
     void connections.at(-1)!.write(Buffer.from([first, body.length, ...body]))
-  const hear = (kind: number, body: Buffer) => {
+  const receive = (kind: number, body: Buffer) => {
     const id = body.length < 2 ? 0 : body.readUInt16BE()
-    if (kind === kinds.connect) say(0x20, present, 0, ...more)
-    if (kind === kinds.subscribe) say(0x90, ...body.subarray(0, 2), ...more, 2)
-    heard.push({ kind, id })
+    if (kind === kinds.connect) send(0x20, present, 0, ...more)
+    if (kind === kinds.subscribe) send(0x90, ...body.subarray(0, 2), ...more, 2)
+    received.push({ kind, id })
   }
   const server = createServer(socket => {
     connections.push(socket)
@@ -44,7 +44,7 @@ export async function startScript(version: 5 | '3.1.1'): Promise<Script> {
       rest = Buffer.concat([rest, chunk])
       // What this client says is short: one byte of length, but for CONNECT and SUBSCRIBE of long names.
       while (rest.length > 1 && rest.length >= 2 + rest[1]!) {
-        hear(rest[0]! >> 4, rest.subarray(2, 2 + rest[1]!))
+        receive(rest[0]! >> 4, rest.subarray(2, 2 + rest[1]!))
         rest = rest.subarray(2 + rest[1]!)
       }
     })
@@ -59,11 +59,11 @@ export async function startScript(version: 5 | '3.1.1'): Promise<Script> {
     port: (server.address() as AddressInfo).port,
     connections,
     heard: async kind => {
-      const found = await until(() => heard.findIndex(packet => packet.kind === kinds[kind]) + 1, { what: kind })
-      return heard.splice(found - 1, 1)[0]!.id
+      const found = await until(() => received.findIndex(packet => packet.kind === kinds[kind]) + 1, { what: kind })
+      return received.splice(found - 1, 1)[0]!.id
     },
     publish: (packetId, text, { qos = 2, dup = false } = {}) =>
-      say(
+      send(
         0x30 | (dup ? 8 : 0) | (qos << 1),
         0,
         4,
@@ -72,10 +72,10 @@ export async function startScript(version: 5 | '3.1.1'): Promise<Script> {
         ...more,
         ...Buffer.from(text),
       ),
-    pubrel: packetId => say(0x62, ...word(packetId)),
+    pubrel: packetId => send(0x62, ...word(packetId)),
     forget: () => void (present = 0),
     disconnect: reason => {
-      say(0xe0, reason, 0)
+      send(0xe0, reason, 0)
       connections.at(-1)!.end()
     },
   }

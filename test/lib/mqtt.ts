@@ -33,9 +33,9 @@ export async function openLog(folder?: string) {
 
 /** The warnings of this process from now on, as they come. */
 export function warnings(): readonly string[] {
-  const said: string[] = []
-  const hear = ({ message }: Error) => void said.push(message)
+  const warned: string[] = []
+  const hear = ({ message }: Error) => void warned.push(message)
   process.on('warning', hear)
   onTestFinished(() => void process.off('warning', hear))
-  return said
+  return warned
 }

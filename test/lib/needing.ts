@@ -1,6 +1,6 @@
 import { describe, test } from 'vitest'
 
-const said = new Set<string>()
+const reported = new Set<string>()
 
 /** Tests that need what may be missing. `lack` says why it is; then they are left out, or fail where brokers are required. */
 export function describeUnless(lack: string | undefined, name: string, body: () => void): void {
@@ -10,8 +10,8 @@ export function describeUnless(lack: string | undefined, name: string, body: () 
       throw new Error(lack)
     })
   else {
-    if (!said.has(lack)) console.log(`tests are left out: ${lack}`)
-    said.add(lack)
+    if (!reported.has(lack)) console.log(`tests are left out: ${lack}`)
+    reported.add(lack)
     describe.skip(`${name} (${lack})`, body)
   }
 }

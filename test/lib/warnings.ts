@@ -2,9 +2,9 @@ import { onTestFinished } from 'vitest'
 
 /** What the process warns of until the end of the test. */
 export function warnings(): string[] {
-  const heard: string[] = []
-  const listen = (warning: Error) => heard.push(warning.message)
+  const warned: string[] = []
+  const listen = (warning: Error) => warned.push(warning.message)
   process.on('warning', listen)
   onTestFinished(() => void process.off('warning', listen))
-  return heard
+  return warned
 }

@@ -110,9 +110,9 @@ describeNatsServer('a server without room', () => {
     const driver = await open(url)
     await fill(driver)
     const port = await freePort()
-    const told: BrokerWait[] = []
-    const starting = worker(url, [doubler, double], { port, onWaiting: found => told.push(found) })
-    await until(() => told.length === 1, { within: 10_000 })
+    const waits: BrokerWait[] = []
+    const starting = worker(url, [doubler, double], { port, onWaiting: found => waits.push(found) })
+    await until(() => waits.length === 1, { within: 10_000 })
     expect(await healthOf(port)).toMatchObject({
       status: 503,
       body: { error: { code: 'E_LOG_UNAVAILABLE', message: expect.stringMatching(/insufficient|resources/) } },

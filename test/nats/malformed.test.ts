@@ -28,8 +28,8 @@ describeNats('what is no event', () => {
           void delivery.settle({ kind: 'done' })
         },
       })
-    const heard: string[] = []
-    driver.onSignal(event => heard.push(event.id))
+    const signals: string[] = []
+    driver.onSignal(event => signals.push(event.id))
 
     const foreign = await connect({ servers: natsUrl() })
     onTestFinished(() => foreign.close())
@@ -55,7 +55,7 @@ describeNats('what is no event', () => {
     expect((await collect(driver.read({}))).map(stored => stored.event.id)).toEqual([event.id])
     await until(() => {
       driver.sendSignal(event)
-      return heard.length > 0
+      return signals.length > 0
     })
   })
 })

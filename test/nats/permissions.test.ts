@@ -16,7 +16,17 @@ import { Provider } from '../lib/outage.ts'
 import { describeNatsServer } from '../lib/nats.ts'
 import { ended, eventsOf } from '../lib/world.ts'
 import { dataFolder, entry } from './lib/broker.ts'
-import { client, configuration, guarded, heard, password, role, told, urlOf, violations } from './lib/guarded.ts'
+import {
+  client,
+  configuration,
+  guarded,
+  subscribeOrRefusal,
+  password,
+  role,
+  replyOrRefusal,
+  urlOf,
+  violations,
+} from './lib/guarded.ts'
 
 const group = 'tool%2Fnotes%2Esearch'
 
@@ -177,10 +187,14 @@ describeNatsServer('roles with the permissions of the template', () => {
     expect(await violations(nats)).toEqual([])
     const claim = `tidings.s.claim.${started[0]!.replaceAll(/[.:]/g, found => (found === '.' ? '%2E' : '%3A'))}%3Aclaim`
     const operator = await client(nats, 'operator')
-    const stored = await told(operator, '$JS.API.STREAM.MSG.GET.tidings_state', JSON.stringify({ last_by_subj: claim }))
+    const stored = await replyOrRefusal(
+      operator,
+      '$JS.API.STREAM.MSG.GET.tidings_state',
+      JSON.stringify({ last_by_subj: claim }),
+    )
     expect(stored).toContain(claim)
     for (const user of ['models', 'gateway', 'triggers', 'python'])
-      expect([user, await told(await client(nats, user), claim)]).toEqual([user, 'denied'])
+      expect([user, await replyOrRefusal(await client(nats, user), claim)]).toEqual([user, 'denied'])
   })
 
   it('ask a person before a tool runs, and take the answer at the gateway', async () => {
@@ -239,14 +253,15 @@ describeNatsServer('roles with the permissions of the template', () => {
       '$JS.API.STREAM.INFO.other',
       '$JS.API.DIRECT.GET.other',
     ]
-    for (const subject of denied) expect([subject, await told(nc, subject)]).toEqual([subject, 'denied'])
-    for (const subject of ['tidings.e.>', 'tidings.t.>', '$JS.>', '>']) expect(await heard(nc, subject)).toBe('denied')
+    for (const subject of denied) expect([subject, await replyOrRefusal(nc, subject)]).toEqual([subject, 'denied'])
+    for (const subject of ['tidings.e.>', 'tidings.t.>', '$JS.>', '>'])
+      expect(await subscribeOrRefusal(nc, subject)).toBe('denied')
     // A consumer that is there takes nobody else's place: where it delivers to is not to be changed.
     const pushing = { durable_name: group, deliver_subject: 'tidings.s.doc.paused', ack_policy: 'explicit' }
     const config = JSON.stringify({ stream_name: 'tidings', config: pushing })
-    expect(await told(nc, `$JS.API.CONSUMER.DURABLE.CREATE.tidings.${group}`, config)).toContain('"error"')
+    expect(await replyOrRefusal(nc, `$JS.API.CONSUMER.DURABLE.CREATE.tidings.${group}`, config)).toContain('"error"')
     // The same connection still may do what it must.
-    expect(await told(nc, `$JS.API.CONSUMER.INFO.tidings.${group}`)).toContain('"durable_name"')
+    expect(await replyOrRefusal(nc, `$JS.API.CONSUMER.INFO.tidings.${group}`)).toContain('"durable_name"')
   })
 
   it('let a tool worker go on that may not make its group, once that is there', async () => {
@@ -261,7 +276,9 @@ describeNatsServer('roles with the permissions of the template', () => {
     const agents = await role(nats, 'agents')
     await role(nats, 'tools')
     await role(nats, 'models')
-    expect(await told(await client(nats, 'tools'), `$JS.API.CONSUMER.DURABLE.CREATE.tidings.${group}`)).toBe('denied')
+    expect(await replyOrRefusal(await client(nats, 'tools'), `$JS.API.CONSUMER.DURABLE.CREATE.tidings.${group}`)).toBe(
+      'denied',
+    )
     const { correlationid } = await agents.bus.publish(question)
     expect(await answered(agents, correlationid)).toEqual(sunday)
   })
@@ -281,16 +298,16 @@ describeNatsServer('roles with the permissions of the template', () => {
       'approval.requested',
       'workflow.started',
     ])
-      expect([type, await told(nc, `tidings.e.0.desk.${type}`)]).toEqual([type, 'denied'])
+      expect([type, await replyOrRefusal(nc, `tidings.e.0.desk.${type}`)]).toEqual([type, 'denied'])
     const placed = JSON.stringify(createEvent({ type: 'order.placed', data: 1 }))
-    expect(await told(nc, 'tidings.e.0.-.order.placed', placed)).toContain('"seq"')
+    expect(await replyOrRefusal(nc, 'tidings.e.0.-.order.placed', placed)).toContain('"seq"')
   })
 
   it('keep tenants apart by account, under the same names', async () => {
     const nats = await guarded()
     const agents = await role(nats, 'agents')
     const nc = await client(nats, 'tenant')
-    expect(await told(nc, '$JS.API.STREAM.NAMES')).toContain('"streams":null')
+    expect(await replyOrRefusal(nc, '$JS.API.STREAM.NAMES')).toContain('"streams":null')
     const other = await start(app({ name: 'first', use: [agent('mute', { run: () => 1 })] }), {
       bus: `${urlOf(nats, 'tenant')}/tidings`,
       only: ['agents'],

@@ -80,10 +80,10 @@ describeNatsServer('a server that', () => {
 describeNatsServer('an app whose broker is down when it starts', () => {
   test('answers /health, waits, and goes on by itself', async () => {
     const [brokerPort, port] = [await freePort(), await freePort()]
-    const told: BrokerWait[] = []
-    const starting = worker(`nats://127.0.0.1:${brokerPort}`, [echo], { port, onWaiting: found => told.push(found) })
-    await until(() => told.length === 1)
-    expect(told[0]).toMatchObject({ error: { code: 'E_LOG_UNAVAILABLE' }, address: `http://127.0.0.1:${port}` })
+    const waits: BrokerWait[] = []
+    const starting = worker(`nats://127.0.0.1:${brokerPort}`, [echo], { port, onWaiting: found => waits.push(found) })
+    await until(() => waits.length === 1)
+    expect(waits[0]).toMatchObject({ error: { code: 'E_LOG_UNAVAILABLE' }, address: `http://127.0.0.1:${port}` })
     expect(await healthOf(port)).toMatchObject({
       status: 503,
       body: { status: 'unavailable', bus: 'nats', error: { message: expect.stringContaining(`:${brokerPort}/log`) } },
@@ -94,7 +94,7 @@ describeNatsServer('an app whose broker is down when it starts', () => {
     const running = await starting
     await isUp(running)
     expect((await ask(running, { type: 'go', data: 1 })).data).toMatchObject({ output: 1 })
-    expect(told).toHaveLength(1)
+    expect(waits).toHaveLength(1)
   })
 
   test('waits too for a log that it may not make, until somebody has made it', async () => {
@@ -107,20 +107,20 @@ describeNatsServer('an app whose broker is down when it starts', () => {
       retryable: true,
       message: expect.stringContaining('the log does not exist and this user may not create it'),
     })
-    const told: BrokerWait[] = []
+    const waits: BrokerWait[] = []
     const starting = start(app({ use: [] }), {
       bus: `${as('narrow')}/log`,
       only: ['gateway'],
       port: 0,
-      onWaiting: found => told.push(found),
+      onWaiting: found => waits.push(found),
     })
-    await until(() => told.length === 1)
-    expect(told[0]!.error.message).toContain('the log does not exist')
+    await until(() => waits.length === 1)
+    expect(waits[0]!.error.message).toContain('the log does not exist')
     const maker = await openNats({ url: `${as('wide')}/log` })
     onTestFinished(() => maker.close())
     const running = await starting
     onTestFinished(() => running.stop())
-    expect(told).toHaveLength(1)
+    expect(waits).toHaveLength(1)
   })
 
   test('can be stopped while it waits', async () => {

@@ -31,8 +31,8 @@ describeNatsServer('the owner of a shard', () => {
     const nc = await connect({ servers: `127.0.0.1:${port}` })
     onTestFinished(() => nc.close())
     const about = headers()
-    const said = { Group: 'tasks', Version: '1', Wake: `${Date.now()}`, By: crypto.randomUUID(), Events: '1' }
-    for (const [name, value] of Object.entries(said)) about.set(`Tidings-${name}`, value)
+    const fields = { Group: 'tasks', Version: '1', Wake: `${Date.now()}`, By: crypto.randomUUID(), Events: '1' }
+    for (const [name, value] of Object.entries(fields)) about.set(`Tidings-${name}`, value)
     const shard = shardOf(correlationOf(task), driver.shards)
     await nc.request(`log.t.${shard}.${task}`, [record.json, event.json].join('\n'), { headers: about, timeout: 5_000 })
 

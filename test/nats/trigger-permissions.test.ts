@@ -11,7 +11,7 @@ import { describeNatsServer } from '../lib/nats.ts'
 import { curl, signedBy } from '../lib/webhook.ts'
 import { dataFolder } from './lib/broker.ts'
 import { triggerApp } from './lib/five-triggers-app.ts'
-import { client, guarded, role, told, urlOf, violations } from './lib/guarded.ts'
+import { client, guarded, role, replyOrRefusal, urlOf, violations } from './lib/guarded.ts'
 
 const file = join(import.meta.dirname, 'lib/five-triggers-app.ts')
 
@@ -138,8 +138,8 @@ describeNatsServer('triggers with the permissions of the template', () => {
       '$JS.API.CONSUMER.DURABLE.CREATE.tidings.spy',
       '$JS.API.CONSUMER.MSG.NEXT.tidings.app%2Ffirst@0',
     ]
-    for (const subject of denied) expect([subject, await told(nc, subject)]).toEqual([subject, 'denied'])
+    for (const subject of denied) expect([subject, await replyOrRefusal(nc, subject)]).toEqual([subject, 'denied'])
     // The same connection still may do what it must.
-    expect(await told(nc, 'tidings.s.doc.schedule.tick', '{}')).toContain('"seq"')
+    expect(await replyOrRefusal(nc, 'tidings.s.doc.schedule.tick', '{}')).toContain('"seq"')
   })
 })

@@ -76,8 +76,8 @@ test.each(bodies)(
     expect(answer.status).toBe(202)
     const [received] = (await log.events()) as [CloudEvent<WebhookReceived>]
     const kept = Buffer.from(await log.bus.getBlob('default', received.subject!)).toString()
-    const said = received.type === 'order.paid' ? received.data : received.data.body
-    expect(JSON.parse(kept)).toEqual(said)
+    const shown = received.type === 'order.paid' ? received.data : received.data.body
+    expect(JSON.parse(kept)).toEqual(shown)
     expect(kept).toContain('[redacted ')
     expect(await log.disk()).not.toContain(pin)
   },
@@ -104,7 +104,7 @@ test('the name of a file is nowhere in clear, and the file is seen to be removed
   onTestFinished(() => rm(base, { recursive: true, force: true }))
   const folder = join(base, 'inbox')
   await mkdir(folder)
-  const heard = warnings()
+  const warned = warnings()
   const small = event('small.seen', z.object({ bytes: z.number().max(1) }))
   const start = (home?: string) =>
     open(
@@ -135,8 +135,8 @@ test('the name of a file is nowhere in clear, and the file is seen to be removed
   ])
   expect(story.slice(4)).toEqual(['file.removed [redacted staff].txt', 'file.created last.txt'])
   expect(await second.disk()).not.toMatch(/E49302|glpat-a/)
-  expect(heard.join('\n')).toContain('[redacted gitlab-token] a.pem does not match small.seen')
-  expect(heard.join('\n')).not.toContain(token)
+  expect(warned.join('\n')).toContain('[redacted gitlab-token] a.pem does not match small.seen')
+  expect(warned.join('\n')).not.toContain(token)
 }, 30_000)
 
 test('a mail does not say in encoded words or in entities of HTML what it hides elsewhere', async () => {

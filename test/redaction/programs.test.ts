@@ -33,13 +33,13 @@ onEveryBus(world => {
     await first.stop()
     const echo = tool('echo', { description: '', input: z.any(), run: input => input })
     const second = await log.worker({ use: [forgetful, echo] })
-    const said = '[redacted github-token]'
-    const output = { key: said, seen: [null, { input: `it is ${said}` }, { output: `it is ${said}` }] }
+    const redacted = '[redacted github-token]'
+    const output = { key: redacted, seen: [null, { input: `it is ${redacted}` }, { output: `it is ${redacted}` }] }
     expect(await ended(second, correlationid, id)).toMatchObject({ data: { output } })
 
     const events = await eventsOf(second, correlationid)
     const turns = events.filter(({ type }) => type === 'task.turn').map(({ data }) => data as Turn)
-    expect(turns[0]!.state).toEqual({ key: said, seen: output.seen.slice(0, 2) })
+    expect(turns[0]!.state).toEqual({ key: redacted, seen: output.seen.slice(0, 2) })
     for (const { id: emitted, hash } of turns.flatMap(({ emits }) => emits))
       expect(hash).toBe(digest(events.find(each => each.id === emitted)!.data))
 

@@ -166,18 +166,18 @@ onEveryBus(world => {
 
     it('is a copy for each that listens to signals and reads the log', async () => {
       const worker = await (await world()).worker({ use: [] })
-      const heard: unknown[] = []
+      const received: unknown[] = []
       const spoil = (event: CloudEvent) => {
-        heard.push(structuredClone(event.data))
+        received.push(structuredClone(event.data))
         ;(event.data as { n: number }).n = 0
       }
       const stop = [1, 2].map(() => worker.bus.onSignal([{ types: ['beat'] }], spoil))
       await until(() => {
         worker.bus.signal({ type: 'beat', data: { n: 1 } })
-        return heard.length >= 2
+        return received.length >= 2
       })
       for (const each of stop) each()
-      expect(new Set(heard.map(each => JSON.stringify(each)))).toEqual(new Set(['{"n":1}']))
+      expect(new Set(received.map(each => JSON.stringify(each)))).toEqual(new Set(['{"n":1}']))
 
       // Some brokers remember what is published once somebody has asked.
       for (const _ of ['unknown', 'remembered']) {
@@ -192,13 +192,13 @@ onEveryBus(world => {
       const secret = 'ghp_0123456789abcdefghijABCDEFGHIJ012345'
       const leaky = tool('leaky', { description: '', input, run: () => ({ secret }) })
       const reader = agent('reader', { on: 'go', run: ctx => ctx.call(leaky, {}) })
-      const heard: unknown[] = []
-      const hearer = agent('hearer', { on: 'go', run: (_ctx, news) => void heard.push(news) })
+      const received: unknown[] = []
+      const hearer = agent('hearer', { on: 'go', run: (_ctx, news) => void received.push(news) })
       const worker = await (await world()).worker({ use: [leaky, reader, hearer] })
       const end = await ask(worker, { type: 'go', data: { secret } })
       expect(outputOf(end)).toEqual({ secret: '[redacted github-token]' })
-      await until(() => heard.length > 0)
-      expect(heard).toEqual([{ secret: '[redacted github-token]' }])
+      await until(() => received.length > 0)
+      expect(received).toEqual([{ secret: '[redacted github-token]' }])
     })
 
     it('is the prompt of a model, which may change it', async () => {

@@ -25,11 +25,11 @@ export async function wrongs(
   const wrong: string[] = unfinished === undefined ? [] : [unfinished]
   const byId = new Map(events.map(({ event }) => [event.id, event]))
   const nth = new Map(correlations.map((correlation, i) => [correlation, i]))
-  const told = (what: string, { correlationid }: CloudEvent) => {
+  const report = (what: string, { correlationid }: CloudEvent) => {
     const i = nth.get(correlationid)!
     wrong.push(`program ${i}: ${what}\n${JSON.stringify(programs[i])}`)
   }
-  const heard = new Map<string, string[]>()
+  const received = new Map<string, string[]>()
   const emits = new Map<string, string[]>()
   const output = new Map<string, string>()
   const starts = new Map<string, CloudEvent>()
@@ -43,14 +43,14 @@ export async function wrongs(
         const delivered = byId.get(input.id)
         // Large data lies beside the log, and not in the turn.
         const recorded = input.dataref === undefined ? JSON.stringify(input.data) : undefined
-        if (!delivered) told(`turn ${event.id} took in ${input.id}, which is not on the log`, event)
+        if (!delivered) report(`turn ${event.id} took in ${input.id}, which is not on the log`, event)
         else if (recorded !== undefined && recorded !== JSON.stringify(delivered.data))
-          told(`turn ${event.id} took in ${recorded}, and ${input.id} is ${JSON.stringify(delivered.data)}`, event)
+          report(`turn ${event.id} took in ${recorded}, and ${input.id} is ${JSON.stringify(delivered.data)}`, event)
       }
       for (const { id, hash } of turn.emits) {
         const emitted = byId.get(id)
-        if (!emitted) told(`${id} is not on the log`, event)
-        else if (hash !== emittedHash(emitted.data)) told(`the hash of ${id} is not that of its data`, event)
+        if (!emitted) report(`${id} is not on the log`, event)
+        else if (hash !== emittedHash(emitted.data)) report(`the hash of ${id} is not that of its data`, event)
         else if (turn.program === 'script' && (emitted.type === 'tool.invoke' || emitted.type === 'value.said'))
           append(emits, correlationid, JSON.stringify(emitted.data))
       }
@@ -61,7 +61,7 @@ export async function wrongs(
         error,
       } = data as { program: string; output?: unknown; error?: { code: string } }
       const text = error?.code ?? JSON.stringify(returned)
-      if (program.startsWith('ear')) append(heard, byId.get(causationid!)!.id, returned as string)
+      if (program.startsWith('ear')) append(received, byId.get(causationid!)!.id, returned as string)
       else output.set(correlationid, text)
     }
   }
@@ -69,7 +69,7 @@ export async function wrongs(
   for (const { event } of events) {
     if (event.type !== 'value.said') continue
     const text = JSON.stringify(event.data)
-    for (const each of heard.get(event.id) ?? []) if (each !== text) told(`${each} was heard of ${text}`, event)
+    for (const each of received.get(event.id) ?? []) if (each !== text) report(`${each} was heard of ${text}`, event)
   }
   for (const [i, program] of programs.entries()) {
     if (program.kind !== 'script') continue
@@ -77,16 +77,16 @@ export async function wrongs(
     const should = await expectedOf(program)
     const start = starts.get(correlation)!
     if (output.get(correlation) !== should.output)
-      told(`returned ${output.get(correlation)}, not ${should.output}`, start)
+      report(`returned ${output.get(correlation)}, not ${should.output}`, start)
     const [made, right] = [emits.get(correlation) ?? [], should.emits].map(texts => texts.toSorted().join('\n'))
-    if (made !== right) told(`emitted ${made}, not ${right}`, start)
+    if (made !== right) report(`emitted ${made}, not ${right}`, start)
   }
 
   const replay = new Replayer(new Programs(definitions))
   for (const { position, event } of events) await replay.add({ partition: 0, offset: position }, event)
   const { divergences, skipped } = replay.finish()
   for (const { task, turn, kind, what } of divergences)
-    told(`replay of turn ${turn}: ${kind} ${what}`, byId.get(`${task}:0000001`)!)
+    report(`replay of turn ${turn}: ${kind} ${what}`, byId.get(`${task}:0000001`)!)
   for (const { task, why } of skipped) wrong.push(`replay of ${task}: ${why}`)
   return wrong
 }

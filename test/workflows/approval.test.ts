@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import { workflow, type Duration } from '../../src/index.ts'
-import { asked, codeOf, say } from '../lib/approvals.ts'
+import { asked, codeOf, answerRequest } from '../lib/approvals.ts'
 import { Story } from '../lib/workflows.ts'
 import { onEveryBus } from '../lib/world.ts'
 
@@ -15,7 +15,7 @@ const letter = (within: Duration = '1h', remind?: Duration) =>
     .complete(s => s.editor)
 
 onEveryBus(world => {
-  const begun = async (flow: ReturnType<typeof letter>) => {
+  const startFlow = async (flow: ReturnType<typeof letter>) => {
     const story = new Story(await (await world()).worker({ use: [flow] }), 'letter')
     await story.tell('letter.written', { text: 'Dear Sir' })
     const [request] = await asked(story.running.bus, story.correlation)
@@ -23,30 +23,30 @@ onEveryBus(world => {
   }
 
   it('a yes is kept, with who said it', async () => {
-    const { story, request, bus } = await begun(letter())
+    const { story, request, bus } = await startFlow(letter())
     expect(request.data).toMatchObject({ who: ['ann', 'bob'], what: { input: { text: 'Dear Sir' } } })
-    expect(await codeOf(say(bus, 'grant', request, 'eve'))).toBe('E_APPROVAL_FORBIDDEN')
-    await say(bus, 'grant', request, 'bob')
+    expect(await codeOf(answerRequest(bus, 'grant', request, 'eve'))).toBe('E_APPROVAL_FORBIDDEN')
+    await answerRequest(bus, 'grant', request, 'bob')
     expect(await story.end()).toMatchObject({ approved: true, by: 'bob' })
   })
 
   it('a no is a failure of the step, with the comment', async () => {
-    const { story, request, bus } = await begun(letter())
-    await say(bus, 'deny', request, 'ann', { comment: 'too short' })
+    const { story, request, bus } = await startFlow(letter())
+    await answerRequest(bus, 'deny', request, 'ann', { comment: 'too short' })
     expect(await story.end()).toEqual({ code: 'E_APPROVAL_DENIED', message: 'denied by ann: too short' })
   })
 
   it('nobody in time is a failure too, and an answer after that is refused', async () => {
-    const { story, request, bus } = await begun(letter('100ms'))
+    const { story, request, bus } = await startFlow(letter('100ms'))
     expect(await story.end()).toMatchObject({ code: 'E_CALL_EXPIRED' })
-    expect(await codeOf(say(bus, 'grant', request))).toBe('E_APPROVAL_OVER')
+    expect(await codeOf(answerRequest(bus, 'grant', request))).toBe('E_APPROVAL_OVER')
   })
 
   it('as long as nobody answers, it reminds, and no longer', async () => {
-    const { story, request, bus } = await begun(letter('1h', '60ms'))
+    const { story, request, bus } = await startFlow(letter('1h', '60ms'))
     const [first] = await story.asked('approval.reminded', 3)
     expect(first).toMatchObject({ subject: request.id, data: { approval: 'editor', who: ['ann', 'bob'], what: { input: { text: 'Dear Sir' } } } }) // biome-ignore format: one line
-    await say(bus, 'grant', request)
+    await answerRequest(bus, 'grant', request)
     await story.end()
     const types = (await story.events()).map(({ type }) => type)
     expect(types.lastIndexOf('approval.reminded')).toBeLessThan(types.indexOf('agent.task.completed'))

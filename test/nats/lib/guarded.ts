@@ -44,8 +44,8 @@ export async function client(nats: Nats, user: string): Promise<NatsConnection> 
   return nc
 }
 
-/** What the server says to a request: its answer, or that it may not be made. */
-export async function told(nc: NatsConnection, subject: string, body = ''): Promise<string> {
+/** The reply to a request, or the refusal of the server. */
+export async function replyOrRefusal(nc: NatsConnection, subject: string, body = ''): Promise<string> {
   try {
     return (await nc.request(subject, body, { timeout: 3_000 })).string()
   } catch (error) {
@@ -55,8 +55,8 @@ export async function told(nc: NatsConnection, subject: string, body = ''): Prom
   }
 }
 
-/** What becomes of a subscription. */
-export async function heard(nc: NatsConnection, subject: string): Promise<string> {
+/** The first message of a subscription, or the refusal of the server. */
+export async function subscribeOrRefusal(nc: NatsConnection, subject: string): Promise<string> {
   return new Promise(resolve => {
     nc.subscribe(subject, {
       callback: error => {

@@ -56,15 +56,15 @@ export async function startReceiver(): Promise<Receiver> {
   const [config, out] = [join(folder, 'config.json'), join(folder, 'out.jsonl')]
   await writeFile(config, JSON.stringify(configOf(port, out)))
   const child = spawn(found.path, [`--config=${config}`], { stdio: ['ignore', 'ignore', 'pipe'] })
-  let said = ''
-  child.stderr.on('data', chunk => (said += chunk))
+  let printed = ''
+  child.stderr.on('data', chunk => (printed += chunk))
   onTestFinished(async () => {
     const gone = child.exitCode === null ? once(child, 'exit') : undefined
     child.kill('SIGKILL')
     await gone
     await rm(folder, { recursive: true, force: true })
   })
-  await until(() => said.includes('Everything is ready') || failing(child.exitCode, said), { within: 15_000 })
+  await until(() => printed.includes('Everything is ready') || failing(child.exitCode, printed), { within: 15_000 })
   const text = () => (existsSync(out) ? readFileSync(out, 'utf8') : '')
   const records = () =>
     text()
