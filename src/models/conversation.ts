@@ -4,8 +4,8 @@ import type { CloudEvent } from '../event.ts'
 import { copyOf } from '../json.ts'
 import type { Bus } from '../bus/bus.ts'
 import type { MessageRef, ModelRequest } from '../tasks/conversation.ts'
-import { EffectPolicies } from '../tasks/effects.ts'
-import { ForkHistory } from '../tasks/fork-history.ts'
+import { cacheEntry, EffectPolicies, replayId } from '../tasks/effects.ts'
+import type { Fork } from '../tasks/fork.ts'
 import { readMessage, promptOf } from './messages.ts'
 
 /** Maximum number of cached messages, over all conversations. */
@@ -108,3 +108,33 @@ export class Conversations {
 
 const isFile = <T extends { type: string }>(part: T): part is Extract<T, LanguageModelV4FilePart> =>
   part.type === 'file' || part.type === 'reasoning-file'
+
+// A history may be as large as the largest event.
+const maxHistories = 16
+
+/** The inputs and emitted events of forked tasks before the fork, by id. The log may no longer have them, or have other versions. */
+class ForkHistory {
+  readonly #bus: Bus
+  readonly #replays: EffectPolicies
+  readonly #histories = new Map<string, ReadonlyMap<string, CloudEvent>>()
+
+  constructor(bus: Bus, replays: EffectPolicies) {
+    this.#bus = bus
+    this.#replays = replays
+  }
+
+  async find(replay: string, id: string): Promise<CloudEvent | undefined> {
+    const history =
+      this.#histories.get(replay) ?? cacheEntry(this.#histories, replay, await this.#read(replay), maxHistories)
+    return history.get(id)
+  }
+
+  async #read(replay: string): Promise<ReadonlyMap<string, CloudEvent>> {
+    const policy = await this.#replays.get(replay)
+    const event = policy && 'task' in policy.of ? await this.#bus.get(replay, replayId(replay)) : undefined
+    if (!event) return new Map()
+    const { start, turns, inputs } = (await this.#bus.resolve(event)).data as Fork
+    const seen = [start, ...turns.flatMap(({ turn, emitted }) => [...turn.inputs, ...emitted]), ...inputs]
+    return new Map(seen.map(each => [each.id, each]))
+  }
+}

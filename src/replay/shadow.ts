@@ -2,9 +2,9 @@ import type { CloudEvent } from '../event.ts'
 import { textOf } from '../errors.ts'
 import { isTombstone } from '../tasks/load.ts'
 import { sourceLocation } from '../stack.ts'
-import type { Machine, Turn } from '../tasks/program.ts'
+import type { EmittedRef, Machine, Turn } from '../tasks/program.ts'
 import type { Task } from '../tasks/task.ts'
-import { stateOf } from '../tasks/turn.ts'
+import { stateOf, TurnBuilder, type AddressedRequest, type TaskIdentity } from '../tasks/turn.ts'
 import { compareEmits, diffJson, comparableEmits } from './compare.ts'
 import type { Hints } from './nondeterminism.ts'
 import { asRefusal } from './isolation.ts'
@@ -16,7 +16,6 @@ import {
   type DivergenceContext,
 } from './divergence.ts'
 import type { LoggedTurn } from './turn-assembler.ts'
-import { TracedTurn } from './traced-turn.ts'
 
 /*
  * Teacher-forced: today's code decides each turn on the recorded inputs, in the state that the recorded events produce, so that one
@@ -154,4 +153,26 @@ function isEndedByEngine(turn: Turn, emitted: readonly CloudEvent[]): boolean {
   if (turn.end !== 'failed') return false
   const failed = emitted.find(({ type }) => type === 'agent.task.failed')
   return engineErrors.has((failed?.data as { error?: { code?: string } } | undefined)?.error?.code ?? '')
+}
+
+/** Collects what a turn emits today, with the source line. A call with a recorded key gets its recorded id. */
+class TracedTurn extends TurnBuilder {
+  readonly #recorded: ReadonlyMap<string | undefined, string>
+  readonly #stacks = new Map<string, Error>()
+
+  constructor(identity: TaskIdentity, { turn }: LoggedTurn) {
+    super({ identity, version: turn.version, inputs: turn.inputs, now: turn.at })
+    this.#recorded = new Map(turn.emits.flatMap(({ id, wait }) => (wait?.key === undefined ? [] : [[wait.key, id]])))
+  }
+
+  protected override add(request: AddressedRequest, wait?: EmittedRef['wait'], given?: string): string {
+    const id = super.add(request, wait, given)
+    this.#stacks.set(id, new Error())
+    return this.#recorded.get(wait?.key) ?? id
+  }
+
+  /** The line that emitted an event, as `path:line:column`; undefined if no user code did. */
+  sourceLocationOf(id: string): string | undefined {
+    return sourceLocation(this.#stacks.get(id)?.stack)
+  }
 }

@@ -1,6 +1,4 @@
-/**
- * The canonical JSON of a value, which does not depend on the order of its keys. Keys are sorted by UTF-16 code units. Source: RFC 8785, section 3.2.3.
- */
+/** The canonical JSON of a value, with its keys sorted by UTF-16 code units. Source: RFC 8785, section 3.2.3. */
 export function canonicalJson(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`
   if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? 'null'
@@ -15,19 +13,13 @@ export function differenceBetween(one: unknown, other: unknown, path = '$'): str
   if (one === other) return undefined
   if (Array.isArray(one) && Array.isArray(other)) {
     if (one.length !== other.length) return path
-    return firstOf(one.keys(), i => differenceBetween(one[i], other[i], `${path}[${i}]`))
+    const differences = one.keys().map(i => differenceBetween(one[i], other[i], `${path}[${i}]`))
+    return differences.find(found => found !== undefined)
   }
   if (!isRecord(one) || !isRecord(other) || !isOfOneKind(one, other)) return path
   const keys = new Set([...Object.keys(one), ...Object.keys(other)])
-  return firstOf(keys, key => differenceBetween(one[key], other[key], `${path}.${key}`))
-}
-
-function firstOf<T, R>(items: Iterable<T>, find: (item: T) => R | undefined): R | undefined {
-  for (const item of items) {
-    const found = find(item)
-    if (found !== undefined) return found
-  }
-  return undefined
+  const differences = keys.values().map(key => differenceBetween(one[key], other[key], `${path}.${key}`))
+  return differences.find(found => found !== undefined)
 }
 
 const isRecord = (value: unknown): value is Record<string, unknown> =>

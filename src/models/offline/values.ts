@@ -1,8 +1,8 @@
-import type { Material } from './material.ts'
+import { admits, unitOf, type Material, type Unit } from './material.ts'
 import { facets, searchTerms } from './plan.ts'
-import { review } from './review.ts'
+import { covers, sameSentence } from './rank.ts'
 import type { Values } from './schema.ts'
-import { concepts } from './words.ts'
+import { concepts, occurs, stems } from './words.ts'
 
 const names = {
   remarks: /remark|comment|issue|problem|feedback|reason|critique|change|suggestion|error|concern|objection/i,
@@ -49,4 +49,38 @@ export function valuesOf(held: Material, prose: string, citations: readonly stri
     },
     about: topic => valuesOf({ ...held, question: topic }, prose, citations),
   }
+}
+
+interface Review {
+  readonly approved: boolean
+  readonly remarks: readonly string[]
+}
+
+/** Checks a draft by rules: it has statements with citations, without repetitions, about the question. */
+function review({ question, draft = '' }: Material): Review {
+  const lines = draft.split('\n').filter(line => line.trim() !== '' && !/^\s*(?:#{1,6}\s|[-=*_]{3,}\s*$)/.test(line))
+  const admitted = lines.filter(admits)
+  const claims = lines.filter(line => !admits(line) || unitOf(line))
+  const remarks = [
+    ...(lines.length === 0 ? ['The draft is empty.'] : []),
+    ...claims.filter(line => !unitOf(line)).map(line => `A statement has no citation: ${excerpt(line)}`),
+    ...repeated(claims).map(unit => `A sentence is repeated: ${excerpt(unit.text)}`),
+  ]
+  const wanted = concepts(question)
+  const drafted = stems(claims.join('\n'))
+  if (claims.length > 0 && admitted.length === 0 && !covers(wanted, drafted, '')) {
+    const missing = wanted.filter(concept => !occurs(concept, drafted)).map(concept => concept.label)
+    remarks.push(`The draft does not mention: ${missing.join(', ')}`)
+  }
+  return { approved: remarks.length === 0, remarks }
+}
+
+function repeated(lines: readonly string[]): Unit[] {
+  const units = lines.map(unitOf).filter(unit => unit !== undefined)
+  return units.filter((unit, i) => units.slice(0, i).some(other => sameSentence(other.text, unit.text)))
+}
+
+function excerpt(text: string): string {
+  const words = text.trim().split(/\s+/)
+  return words.length > 12 ? `"${words.slice(0, 12).join(' ')} …"` : `"${words.join(' ')}"`
 }
