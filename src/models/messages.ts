@@ -51,10 +51,7 @@ function inOrder(answers: ToolMessage, { content }: LanguageModelV4Message): Too
   return { ...answers, content: answers.content.toSorted((a, b) => callIndex(a) - callIndex(b)) }
 }
 
-/**
- * Whether redaction removed reasoning since the last message of the user. Anthropic requires that reasoning while thinking
- * is on.
- */
+/** Whether redaction removed reasoning since the last message of the user. Anthropic requires it while thinking is on. */
 export function lacksReasoning(prompt: LanguageModelV4Prompt): boolean {
   const turn = prompt.slice(prompt.findLastIndex(({ role }) => role === 'user') + 1)
   return turn.some(({ providerOptions }) => providerOptions?.tidings?.reasoning === 'redacted')

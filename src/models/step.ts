@@ -98,10 +98,7 @@ function brokenStream(cause: unknown): unknown {
   return new TidingsError('E_MODEL_FAILED', message, { cause, originalCode, retryable: true })
 }
 
-/**
- * `retry-after` is seconds or an HTTP date, in ms from now. Source: RFC 9110, 10.2.3. Providers send fractions of seconds too, and
- * more precisely `retry-after-ms`.
- */
+/** In ms from now: `retry-after-ms`, or `retry-after`, which is seconds or an HTTP date. Source: RFC 9110, 10.2.3. */
 function retryAfter(headers: Record<string, string> | undefined): number | undefined {
   const exact = headers?.['retry-after-ms']
   if (isDecimal(exact)) return Number(exact)

@@ -9,10 +9,7 @@ import { replayedTaskOf } from './turn-assembler.ts'
 import { ReplayProcess, StuckTurn } from './process.ts'
 import { combineOutcomes, type ReplayOutcome, type PinnedDefinition } from './replayer.ts'
 
-/**
- * Input of a replay: events with their data in log order. The pinned definition and the snapshot of a task, if any, precede its
- * events.
- */
+/** Events with their data in log order. The pinned definition and the snapshot of a task, if any, precede its events. */
 export type ReplayInput =
   | StoredEvent
   | { readonly task: string; readonly definition: PinnedDefinition }

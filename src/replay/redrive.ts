@@ -23,11 +23,9 @@ export async function selectInputs(
   types: readonly string[] = [],
 ): Promise<CloudEvent[]> {
   const inputs: CloudEvent[] = []
-  const isMeant = matchesSelection(selection)
   for await (const { event } of readSelection(bus, selection)) {
-    if (!isFromOutside(event) || !isMeant(event)) continue
-    if (types.length > 0 && !types.some(pattern => matchesType(pattern, event.type))) continue
-    inputs.push(event)
+    const hasType = types.length === 0 || types.some(pattern => matchesType(pattern, event.type))
+    if (hasType && isFromOutside(event) && isSelected(event, selection)) inputs.push(event)
   }
   return inputs
 }
@@ -81,8 +79,8 @@ const isFromOutside = ({ id, type, hops }: CloudEvent) =>
   type !== forkType &&
   (type === 'agent.invoke' || type.startsWith('schedule.') || !type.includes('.') || !isRuntimeType(type))
 
-function matchesSelection(selection: InputSelection): (event: CloudEvent) => boolean {
-  if ('correlation' in selection) return () => true
+function isSelected({ time, replay }: CloudEvent, selection: InputSelection): boolean {
+  if ('correlation' in selection) return true
   const { since, until = Infinity } = selection
-  return ({ time, replay }) => replay === undefined && Date.parse(time) >= since && Date.parse(time) <= until
+  return replay === undefined && Date.parse(time) >= since && Date.parse(time) <= until
 }

@@ -278,10 +278,7 @@ function endingOf(task: string, emitted: readonly CloudEvent[], end: TaskEnd): C
 const firstOfEachCall = (answers: readonly CloudEvent[]) =>
   answers.filter(({ call }, i) => answers.findIndex(other => other.call === call) === i)
 
-/**
- * Publishes the retry. A worker then starts the successor. `isNew` is false if the same retry was already published.
- * @throws E_EVENT_TOO_LARGE
- */
+/** Publishes the retry, with which a worker starts the successor. `isNew`: it was not published before. @throws E_EVENT_TOO_LARGE */
 export async function publishRetry(bus: Bus, { of, program, fork, ending }: RetryPlan) {
   const { tenant, user, hops } = fork.start
   const correlationid = correlationOf(of)

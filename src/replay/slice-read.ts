@@ -13,10 +13,7 @@ const lineFeed = 10
 /** A longer line means that the file is damaged. */
 const maxLineBytes = 256 * 1024 * 1024
 
-/**
- * Reads a slice line by line, in bounded memory. A truncated or changed file fails at its end at the latest.
- * @throws E_SLICE_INVALID with the line; E_NOT_FOUND if the file does not exist
- */
+/** Reads a slice in bounded memory. A truncated or changed file fails at its end at the latest. @throws E_SLICE_INVALID, E_NOT_FOUND */
 export async function* readSlice(path: string): AsyncGenerator<SliceLine> {
   const sha256 = createHash('sha256')
   let [events, documents, at] = [0, 0, 0]

@@ -115,10 +115,7 @@ interface NamedDocument {
   readonly optional?: true
 }
 
-/**
- * The documents that an event refers to: the definition of a model call, the effect policy of a replay, and the workflow definition that
- * decided a turn.
- */
+/** The definition of a model call, the effect policy of a replay, and the workflow definition that decided a turn. */
 export function documentsNamedBy(event: CloudEvent): NamedDocument[] {
   const { type, data, replay } = event
   const { definition } = (type === 'model.invoke' ? (data ?? {}) : {}) as { definition?: unknown }

@@ -13,10 +13,7 @@ import { replayedTaskOf } from './turn-assembler.ts'
 
 /** Recorded events with their data, from a log or a file. */
 export interface RecordedSource {
-  /**
-   * In log order, except that the events a turn emitted follow it directly. Positions are those of the original log. An event whose blob
-   * is gone keeps its `dataref`.
-   */
+  /** In log order, with its positions, but what a turn emitted follows it. An event whose blob is gone keeps its `dataref`. */
   events(): AsyncIterable<StoredEvent>
   /** A document that an event read so far refers to. */
   document(key: string): Promise<string | undefined>
@@ -43,10 +40,7 @@ export function sourceFromFile(path: string): RecordedSource {
   }
 }
 
-/**
- * The journals of tasks as a worker would resume them: the pinned definition of a workflow instance, the snapshot if there is one, then
- * the later turns. Offsets count from 1.
- */
+/** The journals of tasks as a worker would resume them: pinned definition, snapshot, later turns. Offsets count from 1. */
 export async function* readJournals(bus: Bus, tasks: readonly string[]): AsyncGenerator<ReplayInput> {
   const known = new Map<string, PinnedDefinition | undefined>()
   let offset = 0

@@ -25,10 +25,7 @@ export function replayedTaskOf({ id, type }: CloudEvent): string | undefined {
   return parsed.suffix === undefined || parsed.suffix === 'cancel' ? parsed.task : undefined
 }
 
-/**
- * Assembles turns and the events that they emitted, in the order of each task. An event may arrive before or after its turn. Only
- * incomplete turns are kept in memory.
- */
+/** Assembles turns with what they emitted, in the order of each task, from events in any order. Keeps only incomplete turns. */
 export class TurnAssembler {
   readonly #histories = new Map<string, IncompleteTurns>()
 

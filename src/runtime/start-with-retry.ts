@@ -22,10 +22,7 @@ const [minTimeoutMs, maxTimeoutMs] = [1_000, 10_000]
 const [minDelayMs, maxDelayMs] = [250, 5_000]
 const doubled = (ms: number, max: number) => Math.min(2 * ms, max)
 
-/**
- * Starts, and retries while the broker is unavailable or full. Throws what a retry cannot fix: rejected credentials, an old broker, an
- * invalid setting.
- */
+/** Starts, and retries while the broker is unavailable or full. Throws what a retry cannot fix, such as rejected credentials. */
 export async function startWithRetry<T extends { stop(): Promise<void> }>(
   attempt: Attempt<T>,
   { port, signal, onWaiting }: StartWithRetryOptions,

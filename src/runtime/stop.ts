@@ -9,10 +9,7 @@ const maxTimerMs = 2 ** 31 - 1
 /** Returning work takes milliseconds, or as long as the broker needs. */
 const graceMs = 5_000
 
-/**
- * Stops the parts in order. Running work has `within` ms to end, then it is returned. If that hangs, for example because the broker does
- * not answer, it is abandoned: leases expire.
- */
+/** Stops the parts in order. Running work has `within` ms to end and is then returned. If that hangs, it is abandoned: leases expire. */
 export async function stopAll(parts: readonly Stoppable[], within: number): Promise<void> {
   const [abort, giveUp] = [new AbortController(), new AbortController()]
   const timers = [

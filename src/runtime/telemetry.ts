@@ -34,10 +34,7 @@ let exporting: Promise<Exporting> | undefined
  * @throws E_TELEMETRY_MISSING, E_SETTING_INVALID
  */
 export async function startTelemetry(app: string, env: Env = process.env): Promise<Stoppable | undefined> {
-  const signals = {
-    traces: isWanted(env, 'TRACES'),
-    metrics: isWanted(env, 'METRICS'),
-  }
+  const signals = { traces: isWanted(env, 'TRACES'), metrics: isWanted(env, 'METRICS') }
   detectSdk()
   if (!exporting && ((!signals.traces && !signals.metrics) || isTracing())) return undefined
   exporting ??= setUp(app, env, signals)

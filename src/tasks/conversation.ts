@@ -90,10 +90,7 @@ export interface ModelResult {
   readonly text: string
   readonly reasoning?: string
   readonly toolCalls: readonly ModelToolCall[]
-  /**
-   * The parts in order, if they contain more than the fields above. A part that is the only text or the only reasoning has no `text` of
-   * its own.
-   */
+  /** The parts in order, if they say more than the fields above. The only text, or the only reasoning, has no `text` of its own. */
   readonly content?: readonly ModelPart[]
   readonly finish: string
   /** The finish reason as the provider named it. */

@@ -23,10 +23,7 @@ export async function hostsOn(bus: Bus): Promise<Hosts> {
   return (await bus.documents.read<Hosts>(documentKey)) ?? {}
 }
 
-/**
- * Refuses a request to an agent that was never hosted on this log. A log without any worker so far accepts all names.
- * @throws E_NOT_FOUND
- */
+/** Refuses requests to agents that this log has never hosted. A log without any worker so far accepts all. @throws E_NOT_FOUND */
 export async function assertHosted(
   bus: Bus,
   drafts: readonly { type: string; target?: string | undefined }[],

@@ -86,11 +86,8 @@ export class TaskInbox {
  * with its own correlation, are still held here and are returned for redelivery.
  */
 export function returnForeignInputs({ task, queue }: TaskInbox): void {
-  const outcome: DeliveryOutcome = {
-    kind: 'retry',
-    after: 200,
-    reason: reason('E_TASK_MOVED', 'another worker owns the shard of this task'),
-  }
+  const moved = reason('E_TASK_MOVED', 'another worker owns the shard of this task')
   for (const { event, shared } of queue.splice(0))
-    if (event.correlationid !== correlationOf(task)) shared.acknowledge(task, outcome)
+    if (event.correlationid !== correlationOf(task))
+      shared.acknowledge(task, { kind: 'retry', after: 200, reason: moved })
 }

@@ -202,10 +202,7 @@ export interface ProgramMachineOptions<State> {
   readonly snapshot?: string | undefined
 }
 
-/**
- * Runs a program of three pure functions. Its events are copies and its state is always JSON, so that a cached task and one rebuilt from
- * the log are the same.
- */
+/** Runs three pure functions on copies of events and a state that is always JSON, so that a cached task equals a rebuilt one. */
 export class ProgramMachine<State> implements Machine {
   readonly #program: Program<State>
   readonly #start: CloudEvent

@@ -160,13 +160,10 @@ export function cancelledDraft(program: ProgramDefinition, start: CloudEvent): D
 
 /** The runtime did not make this `workflow.event`, and no instance can handle it. */
 export function discardMisrouted({ id }: CloudEvent): DeliveryOutcome {
-  const { code, message } = new TidingsError(
-    'E_EVENT_INVALID',
-    `the data of workflow.event ${id} must be { event }, and event.type must be its subject`,
-  )
+  const what = `the data of workflow.event ${id} must be { event }, and event.type must be its subject`
   const next =
     'Publish the event under its own type, and the runtime routes it to its instance. `tidings attention discard` removes this delivery.'
-  return { kind: 'discard', reason: { code, message, next } }
+  return { kind: 'discard', reason: { ...reason('E_EVENT_INVALID', what), next } }
 }
 
 export const isAnsweredBy = (inputs: readonly TaskInput[], { event }: TaskInput) =>

@@ -127,13 +127,6 @@ export class Task {
     this.identity = { ...this.identity, earlierCalls: again }
   }
 
-  /** After a migration the next turns record the new definition. */
-  #pin() {
-    const pinned = this.machine.pinned?.()
-    if (pinned && pinned.hash !== this.identity.programHash)
-      this.identity = { ...this.identity, programVersion: pinned.version, programHash: pinned.hash }
-  }
-
   /** Cancels the calls whose answers the task no longer needs after this turn. Returns those that stay open. */
   cancelCalls(inputs: readonly CloudEvent[], expired: readonly OpenCall[], builder: TurnBuilder): OpenCall[] {
     const closed = new Set([...inputs.map(event => event.call), ...builder.cancelledCalls])
@@ -159,7 +152,10 @@ export class Task {
     if (again.length > 0) this.setEarlierCalls(remainingAfter(again, turn.emits))
     this.#turnsSince++
     this.#bytesSince += bytes
-    this.#pin()
+    // After a migration the next turns record the new definition.
+    const pinned = this.machine.pinned?.()
+    if (pinned && pinned.hash !== this.identity.programHash)
+      this.identity = { ...this.identity, programVersion: pinned.version, programHash: pinned.hash }
   }
 
   /** Calls that timed out, except those whose answer is in the inbox. */

@@ -5,7 +5,7 @@ import type { Bus } from '../bus/bus.ts'
 import { approvalId, callOfApproval } from '../bus/ids.ts'
 import { copyOf, jsonOf, type Json } from '../json.ts'
 import { validateInput } from '../schema.ts'
-import { approvalRequest, type ApprovalRequest } from '../tasks/approval.ts'
+import { approvalRequest } from '../tasks/approval.ts'
 import { isOpen } from '../tasks/approval-find.ts'
 import { canonicalJson, differenceBetween } from '../tasks/canonical.ts'
 import type { AnyTool } from './tool.ts'
@@ -52,17 +52,9 @@ function asJson({ name }: AnyTool, parsed: unknown): Json {
   )
 }
 
-export interface ApprovableCall {
-  readonly tool: AnyTool
-  readonly call: CloudEvent
-  readonly input: Json
-  readonly hash: string
-}
-
 /** The request for approval of a call, which is the same each time it is built. */
-export function approvalRequestFor({ tool, call, input, hash }: ApprovableCall): CloudEvent<ApprovalRequest> {
-  const { name } = tool
-  const { approvers, version } = tool.options
+export function approvalRequestFor({ name, options }: AnyTool, call: CloudEvent, input: Json, hash: string) {
+  const { approvers, version } = options
   const what = { tool: name, ...(version !== undefined && { version }), input }
   const draft = approvalRequest(name, what, approvers)
   return createEvent({

@@ -147,7 +147,7 @@ export class ToolStation {
     const input = await approvableInput(tool, call)
     if (!needsApproval(tool, input)) return { input }
     const hash = approvalHash(tool, input, await this.#logErrors.from(this.#key.get()))
-    return { request: approvalRequestFor({ tool, call, input, hash }) }
+    return { request: approvalRequestFor(tool, call, input, hash) }
   }
 
   async #run(handled: HandledCall, input: unknown): Promise<unknown> {
@@ -180,10 +180,7 @@ export class ToolStation {
     return call ? [fail(call, error)] : []
   }
 
-  /**
-   * Claims the start of an `atMostOnce` tool. If it was claimed before, the result of the first start is unknown unless it is on the log.
-   * @throws E_TOOL_OUTCOME_UNKNOWN
-   */
+  /** Claims the start of an `atMostOnce` tool. Returns the result of an earlier start, if there is one. @throws E_TOOL_OUTCOME_UNKNOWN */
   async #claim({ delivery, event, span }: HandledCall): Promise<{ output: unknown } | undefined> {
     const isFirst = await this.#logErrors.from(
       this.#options.bus.claim(delivery, {

@@ -114,10 +114,7 @@ export function tool<Input, Output>(name: string, options: ToolOptions<Input, Ou
   return { kind: 'tool', name, options }
 }
 
-/**
- * Runs a tool and copies its output at once, because the tool may keep and change the object.
- * @throws E_TOOL_OUTPUT, and what the tool throws
- */
+/** Runs a tool and copies its output at once, because the tool may change it later. @throws E_TOOL_OUTPUT, and what the tool throws */
 export async function runTool({ name, options }: AnyTool, input: unknown, context: ToolContext): Promise<Json> {
   const running = options.run(input, context)
   const returned = isPromise(running) ? await running : running

@@ -319,10 +319,7 @@ function targetOf({ kind, name }: Callable<never, unknown>): Target {
   )
 }
 
-/**
- * Declares a workflow. An instance starts with the first event that one of its patterns waits for, or with a call.
- * @throws E_APP_INVALID
- */
+/** Declares a workflow. An instance starts with the first event that a pattern waits for, or with a call. @throws E_APP_INVALID */
 export function workflow<const T extends TypeOrName | readonly TypeOrName[]>(
   name: string,
   options: OnOptions<T>,

@@ -47,10 +47,7 @@ export function nextCalls({ question, tools, exchanges }: Research, values: Valu
   return calls.filter((call, i) => calls.findIndex(other => sameCall(other, call)) === i).slice(0, maxReads)
 }
 
-/**
- * The quotes that answer the question: from the documents that were read, or from the search results if none was read.
- * Results of other tools are quoted unchanged.
- */
+/** Quotes from the documents that were read, else from the search results. Results of other tools are quoted unchanged. */
 export function findings({ question, tools, exchanges }: Research): Quote[] {
   const named = (kind: typeof isSearch) => new Set(tools.filter(kind).map(tool => tool.name))
   const searching = named(isSearch)
