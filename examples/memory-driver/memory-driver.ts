@@ -124,9 +124,8 @@ export class MemoryDriver implements Driver {
     return this.#calls.run(async () => work(this.#log))
   }
 
-  async *#list<T>(items: (log: MemoryLog) => Iterable<T>): AsyncGenerator<T> {
-    this.#calls.assertOpen()
-    yield* items(this.#log)
+  #list<T>(items: (log: MemoryLog) => Iterable<T>): AsyncIterable<T> {
+    return this.#calls.list(() => items(this.#log))
   }
 }
 

@@ -7,18 +7,11 @@ import type {
   CommitResult,
   Cursor,
   Driver,
-  Durability,
   EncodedEvent,
-  ConsumerGroup,
-  Delivery,
-  Position,
-  LogQuery,
-  Retention,
   Subscription,
 } from '../../bus/driver.ts'
 import { correlationOf } from '../../bus/ids.ts'
 import type { TidingsError } from '../../errors.ts'
-import type { CloudEvent } from '../../event.ts'
 import type { Filter } from '../../pattern.ts'
 import { OpenCalls } from '../shared/open-calls.ts'
 import { DeferredDeliveries } from './deferred-deliveries.ts'
@@ -184,41 +177,23 @@ export class NatsDriver implements Driver {
     })
   }
 
-  createGroup(group: ConsumerGroup): Promise<void> {
-    return this.#calls.run(() => this.#groups.make(group))
-  }
-
-  get(id: string, correlation: string) {
-    return this.#calls.run(() => this.#reader.get(id, correlation))
-  }
-
-  isCallSettled(call: string) {
-    return this.#calls.run(() => this.#reader.isSettled(call))
-  }
+  readonly createGroup: Driver['createGroup'] = group => this.#calls.run(() => this.#groups.make(group))
+  readonly get: Driver['get'] = (id, correlation) => this.#calls.run(() => this.#reader.get(id, correlation))
+  readonly isCallSettled: Driver['isCallSettled'] = call => this.#calls.run(() => this.#reader.isSettled(call))
 
   /** The document decides; the event is for readers of the log. */
-  claim(_: Delivery, entry: EncodedEvent): Promise<boolean> {
-    return this.#calls.run(async () => {
+  readonly claim: Driver['claim'] = (_, entry) =>
+    this.#calls.run(async () => {
       const subject = this.#log.names.doc('claim', entry.event.id)
       if (await this.#log.state.last(subject)) return false
       // The event first: if the document existed and the event were refused, the call would count as started.
       await this.#publisher.publish([entry])
       return (await this.#log.state.putAfter(0, subject, '', { 'Nats-TTL': claimTtl })) !== undefined
     })
-  }
 
-  async *read(query: LogQuery) {
-    this.#calls.assertOpen()
-    yield* this.#reader.read(query)
-  }
-
-  readAt(positions: readonly Position[]) {
-    return this.#calls.run(() => this.#reader.at(positions))
-  }
-
-  head() {
-    return this.#calls.run(() => this.#log.head())
-  }
+  readonly read: Driver['read'] = query => this.#calls.list(() => this.#reader.read(query))
+  readonly readAt: Driver['readAt'] = positions => this.#calls.run(() => this.#reader.at(positions))
+  readonly head: Driver['head'] = () => this.#calls.run(() => this.#log.head())
 
   async *follow(after: Cursor, filter: Filter | undefined, signal: AbortSignal) {
     this.#calls.assertOpen()
@@ -226,8 +201,8 @@ export class NatsDriver implements Driver {
     if (!signal.aborted) this.#calls.assertOpen()
   }
 
-  journal(task: string) {
-    return this.#calls.run(async () => {
+  readonly journal: Driver['journal'] = task =>
+    this.#calls.run(async () => {
       const owners = this.#ownersOf(this.#log.names.shardOf(correlationOf(task)))
       const views = owners.map(owned => owned.openView())
       try {
@@ -240,77 +215,45 @@ export class NatsDriver implements Driver {
         owners.forEach((owned, i) => owned.closeView(views[i]!))
       }
     })
-  }
 
-  newestTurns(correlation: string) {
-    return this.#calls.run(() => this.#turns.newestOf(correlation))
-  }
+  readonly newestTurns: Driver['newestTurns'] = correlation => this.#calls.run(() => this.#turns.newestOf(correlation))
+  readonly hasMembers: Driver['hasMembers'] = group => this.#calls.run(() => this.#groups.hasMembers(group))
 
-  hasMembers(group: string) {
-    return this.#calls.run(() => this.#groups.hasMembers(group))
-  }
-
-  getDocument(key: string) {
-    return this.#calls.run(async () => {
+  readonly getDocument: Driver['getDocument'] = key =>
+    this.#calls.run(async () => {
       const stored = await this.#log.state.last(this.#log.names.document(key))
       return stored && { revision: stored.seq, value: stored.text() }
     })
-  }
 
-  putDocument(key: string, value: string, expect: number) {
-    return this.#calls.run(
-      async () => (await this.#log.state.putAfter(expect, this.#log.names.document(key), value)) ?? 0,
-    )
-  }
+  readonly putDocument: Driver['putDocument'] = (key, value, expect) =>
+    this.#calls.run(async () => (await this.#log.state.putAfter(expect, this.#log.names.document(key), value)) ?? 0)
 
-  sendSignal(event: CloudEvent): void {
+  readonly sendSignal: Driver['sendSignal'] = event => {
     if (!this.#calls.isClosed) this.#signals.send(event)
   }
 
-  onSignal(callback: (event: CloudEvent) => void): () => void {
-    return this.#calls.isClosed ? () => {} : this.#signals.listen(callback)
-  }
+  readonly onSignal: Driver['onSignal'] = callback => (this.#calls.isClosed ? () => {} : this.#signals.listen(callback))
 
-  listGroups() {
-    return this.#calls.run(async () => {
+  readonly listGroups: Driver['listGroups'] = () =>
+    this.#calls.run(async () => {
       await this.#flush()
       return this.#groups.states(group => this.#deferred.delayed(group))
     })
-  }
 
-  async *listDeferred() {
-    this.#calls.assertOpen()
-    yield* this.#deferred.list()
-  }
+  readonly listDeferred: Driver['listDeferred'] = () => this.#calls.list(() => this.#deferred.list())
+  readonly redeliver: Driver['redeliver'] = which => this.#calls.run(() => this.#deferred.redeliver(which))
+  readonly discard: Driver['discard'] = id => this.#calls.run(() => this.#deferred.discard(id))
+  readonly missedWakes: Driver['missedWakes'] = before => this.#calls.list(() => missedWakes(this.#log, before))
 
-  redeliver(which: { id: string } | { key: string }) {
-    return this.#calls.run(() => this.#deferred.redeliver(which))
-  }
-
-  discard(id: string) {
-    return this.#calls.run(() => this.#deferred.discard(id))
-  }
-
-  async *missedWakes(before: number) {
-    this.#calls.assertOpen()
-    yield* missedWakes(this.#log, before)
-  }
-
-  purge(retention: Retention) {
-    return this.#calls.run(async () => {
+  readonly purge: Driver['purge'] = retention =>
+    this.#calls.run(async () => {
       await this.#flush()
       this.#recent.clear()
       return this.#janitor.clean(retention)
     })
-  }
 
-  durability(): Promise<Durability> {
-    return this.#calls.run(() => readDurability(this.#connection, this.#log))
-  }
-
-  close(): Promise<void> {
-    return this.#calls.close(() => this.#close())
-  }
+  readonly durability: Driver['durability'] = () => this.#calls.run(() => readDurability(this.#connection, this.#log))
+  readonly close: Driver['close'] = () => this.#calls.close(() => this.#close())
 
   async #close(): Promise<void> {
     clearInterval(this.#heartbeat)

@@ -28,6 +28,12 @@ export class OpenCalls {
     return running
   }
 
+  /** What a call lists. The first item rejects with E_BUS_CLOSED after `close`. */
+  async *list<T>(items: () => AsyncIterable<T> | Iterable<T>): AsyncGenerator<T> {
+    this.assertOpen()
+    yield* items()
+  }
+
   /** `stop` runs at once and once; it ends with a wait for `settled()` where calls must end first. */
   close(stop: () => Promise<void>): Promise<void> {
     return (this.#closing ??= stop())

@@ -137,12 +137,12 @@ export class SqliteDriver implements Driver {
   readonly get: Driver['get'] = async id => this.#openReader().get(id)
   readonly readAt: Driver['readAt'] = async positions => this.#openReader().at(positions)
   readonly head: Driver['head'] = async () => String(this.#openReader().head())
-  readonly read: Driver['read'] = query => this.#list(reader => reader.read(query))
+  readonly read: Driver['read'] = query => this.#calls.list(() => this.#reader.read(query))
   readonly follow: Driver['follow'] = (after, filter, signal) => followByReading(this, after, filter, signal)
   readonly journal: Driver['journal'] = async task => this.#openReader().journal(task)
   readonly newestTurns: Driver['newestTurns'] = async correlation => this.#openReader().newestTurns(correlation)
   readonly hasMembers: Driver['hasMembers'] = async group => this.#openReader().hasMembers(group)
-  readonly listDeferred: Driver['listDeferred'] = () => this.#list(reader => reader.deferred())
+  readonly listDeferred: Driver['listDeferred'] = () => this.#calls.list(() => this.#reader.deferred())
   readonly getDocument: Driver['getDocument'] = async key => this.#openReader().document(key)
   readonly putDocument: Driver['putDocument'] = async (key, value, expect) =>
     (await this.#submitter.submit({ kind: 'putDocument', key, value, expect })) ? expect + 1 : 0
@@ -225,10 +225,6 @@ export class SqliteDriver implements Driver {
     if (refs.size === 0) return
     await this.#openReader().removeReferenced(refs)
     await this.#blobs.purge(refs, cutoff)
-  }
-
-  async *#list<T>(items: (reader: LogReader) => AsyncIterable<T>): AsyncGenerator<T> {
-    yield* items(this.#openReader())
   }
 
   #openReader(): LogReader {
