@@ -1,4 +1,4 @@
-import type { ConsumerGroup, DeliveryOutcome } from '../../bus/driver.ts'
+import type { Commit, ConsumerGroup, DeliveryOutcome } from '../../bus/driver.ts'
 import type { RetentionHorizon } from '../shared/retention.ts'
 
 /*
@@ -31,12 +31,8 @@ export interface Settlement {
   readonly outcome: DeliveryOutcome
 }
 
-export interface CommitOp {
+export interface CommitOp extends Pick<Commit, 'group' | 'task' | 'expect' | 'wake'> {
   readonly kind: 'commit'
-  readonly group: string
-  readonly task: string
-  readonly expect: number
-  readonly wake: number | null
   readonly snapshot: string | undefined
   readonly end: boolean
   readonly settlements: readonly Settlement[]

@@ -174,19 +174,4 @@ export const sharded: Cases = {
     await until(() => settledIds.size === sent.length, { ...slow, what: 'everything to be settled' })
     await settled(publisher)
   },
-
-  'a sharded group goes on where it was after a restart': async world => {
-    const [driver, publisher] = [await world.open(), await world.open()]
-    await world.join(driver, { mode, from: 'now', on: () => done })
-    await publisher.publish(entries(30))
-    await settled(driver)
-    await world.close(driver)
-    const meanwhile = entries(30)
-    await publisher.publish(meanwhile)
-    const again = await world.open()
-    const member = await world.join(again, { mode, from: 'now', on: () => done })
-    await until(() => member.deliveries.length >= 30, slow)
-    await settled(again)
-    expect(ids(member.deliveries).toSorted()).toEqual(ids(meanwhile).toSorted())
-  },
 }

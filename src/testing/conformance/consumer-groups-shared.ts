@@ -185,26 +185,6 @@ export const shared: Cases = {
     }
   },
 
-  'a group goes on where it was after a restart, whatever `from` says': async world => {
-    const [driver, publisher] = [await world.open(), await world.open()]
-    await world.join(driver, { group: 'a', from: 'now', on: () => done })
-    await world.join(driver, { group: 'b', from: 'now', on: () => done })
-    await publisher.publish(entries(5))
-    await settled(driver, 'a')
-    await settled(driver, 'b')
-    await world.close(driver)
-    const meanwhile = entries(4)
-    await publisher.publish(meanwhile)
-    const again = await world.open()
-    const a = await world.join(again, { group: 'a', from: 'now', on: () => done })
-    const b = await world.join(again, { group: 'b', from: 'beginning', on: () => done })
-    await until(() => a.deliveries.length >= 4 && b.deliveries.length >= 4)
-    await settled(again, 'a')
-    await settled(again, 'b')
-    expect(ids(a.deliveries).toSorted()).toEqual(ids(meanwhile).toSorted())
-    expect(ids(b.deliveries).toSorted()).toEqual(ids(meanwhile).toSorted())
-  },
-
   'what a member holds when it closes is handed to another': async world => {
     const [driver, other] = [await world.open(), await world.open()]
     const leaving = await world.join(driver)

@@ -1,10 +1,30 @@
 import { expect } from 'vitest'
 import { until } from '../wait.ts'
-import { done, entries, entry } from './entries.ts'
+import { done, entries, entry, ids } from './entries.ts'
 import { settled, stateOf } from './groups.ts'
 import type { Cases } from './world.ts'
 
-const membership = (mode: 'shared' | 'sharded'): Cases => ({
+const inMode = (mode: 'shared' | 'sharded'): Cases => ({
+  [`${mode}: a group goes on where it was after a restart, whatever \`from\` says`]: async world => {
+    const [driver, publisher] = [await world.open(), await world.open()]
+    await world.join(driver, { group: 'a', mode, from: 'now', on: () => done })
+    await world.join(driver, { group: 'b', mode, from: 'now', on: () => done })
+    await publisher.publish(entries(5))
+    await settled(driver, 'a')
+    await settled(driver, 'b')
+    await world.close(driver)
+    const meanwhile = entries(4)
+    await publisher.publish(meanwhile)
+    const again = await world.open()
+    const a = await world.join(again, { group: 'a', mode, from: 'now', on: () => done })
+    const b = await world.join(again, { group: 'b', mode, from: 'beginning', on: () => done })
+    await until(() => a.deliveries.length >= 4 && b.deliveries.length >= 4)
+    await settled(again, 'a')
+    await settled(again, 'b')
+    expect(ids(a.deliveries).toSorted()).toEqual(ids(meanwhile).toSorted())
+    expect(ids(b.deliveries).toSorted()).toEqual(ids(meanwhile).toSorted())
+  },
+
   [`${mode}: a group has members as long as one of them is there`]: async world => {
     const [a, b] = [await world.open(), await world.open()]
     expect(await a.hasMembers('jobs')).toBe(false)
@@ -22,8 +42,8 @@ const membership = (mode: 'shared' | 'sharded'): Cases => ({
 })
 
 export const groupState: Cases = {
-  ...membership('shared'),
-  ...membership('sharded'),
+  ...inMode('shared'),
+  ...inMode('sharded'),
 
   'a group says how far it is behind, and what is in flight': async world => {
     const [driver, other] = [await world.open(), await world.open()]
