@@ -86,7 +86,7 @@ export class NatsDriver implements Driver {
     this.#settings = settings
     this.shards = log.names.shards
     this.partitions = log.names.partitions
-    const tombstones = new TaskTombstones(log)
+    const tombstones = new TaskTombstones(connection, log)
     this.#blobs = new Blobs(connection, log.names, log.blobs)
     this.#turns = settings.createTurns({ connection, log, blobs: this.#blobs, tombstones, recent: this.#recent })
     this.#publisher = new EventPublisher(connection, log, this.#recent)

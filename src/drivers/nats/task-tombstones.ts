@@ -1,10 +1,12 @@
+import type { Subscription } from '@nats-io/transport-node'
 import { correlationOf, mintedAt } from '../../bus/ids.ts'
+import type { LogConnection } from './connection.ts'
 import type { NatsLog } from './nats-log.ts'
 
 /*
  * Purging a journal removes its fence, so version 0 would be accepted again. So the ids of finished tasks are kept for another
- * retention period, in few documents with many lines. Only a task whose correlation is older than the last purge can be among
- * them, so a new task needs no lookup.
+ * retention period, in few documents with many lines. Only a task whose correlation is older than the last purge, or has no time,
+ * can be among them, so most new tasks need no lookup.
  */
 
 const maxLinesPerDocument = 8_000
@@ -12,16 +14,22 @@ const clockSkewMs = 5 * 60_000
 const cacheTtlMs = 60_000
 
 export class TaskTombstones {
+  readonly #connection: LogConnection
   readonly #log: NatsLog
   #lastPurge: { at: number; seen: number } | undefined
+  #purges: Subscription | undefined
+  /** Something was purged since the last reading began. */
+  #isStale = false
 
-  constructor(log: NatsLog) {
+  constructor(connection: LogConnection, log: NatsLog) {
+    this.#connection = connection
     this.#log = log
   }
 
   async has(task: string): Promise<boolean> {
-    const minted = mintedAt(correlationOf(task))
-    if (minted !== undefined && minted > (await this.#purgedUntil()) + clockSkewMs) return false
+    const purgedUntil = await this.#purgedUntil()
+    const minted = mintedAt(correlationOf(task)) ?? -Infinity
+    if (purgedUntil === -Infinity || minted > purgedUntil + clockSkewMs) return false
     const shard = this.#log.names.shardOf(correlationOf(task))
     for await (const { text } of this.#log.state.scan({ subject: this.#log.names.doc('seal', shard, '>') }))
       if (text().split('\n').includes(task)) return true
@@ -43,7 +51,9 @@ export class TaskTombstones {
   }
 
   async #purgedUntil(): Promise<number> {
-    if (!this.#lastPurge || performance.now() - this.#lastPurge.seen > cacheTtlMs) {
+    this.#purges ??= this.#connection.subscribe(this.#log.names.doc('purged'), () => (this.#isStale = true))
+    if (!this.#lastPurge || this.#isStale || performance.now() - this.#lastPurge.seen > cacheTtlMs) {
+      this.#isStale = false
       const stored = await this.#log.state.last(this.#log.names.doc('purged'))
       this.#lastPurge = { at: stored ? Number(stored.text()) : -Infinity, seen: performance.now() }
     }

@@ -77,7 +77,7 @@ export function owner(
     connection,
     log: mine,
     blobs: new Blobs(connection, names, blobs),
-    tombstones: new TaskTombstones(mine),
+    tombstones: new TaskTombstones(connection, mine),
     recent: new RecentEvents(),
   })
   const owned = new OwnedShard({
