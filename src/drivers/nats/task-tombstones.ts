@@ -1,4 +1,3 @@
-import type { Subscription } from '@nats-io/transport-node'
 import { correlationOf, mintedAt } from '../../bus/ids.ts'
 import type { LogConnection } from './connection.ts'
 import type { NatsLog } from './nats-log.ts'
@@ -17,7 +16,7 @@ export class TaskTombstones {
   readonly #connection: LogConnection
   readonly #log: NatsLog
   #lastPurge: { at: number; seen: number } | undefined
-  #purges: Subscription | undefined
+  #isWatching = false
   /** Something was purged since the last reading began. */
   #isStale = false
 
@@ -51,7 +50,8 @@ export class TaskTombstones {
   }
 
   async #purgedUntil(): Promise<number> {
-    this.#purges ??= this.#connection.subscribe(this.#log.names.doc('purged'), () => (this.#isStale = true))
+    if (!this.#isWatching) this.#connection.subscribe(this.#log.names.doc('purged'), () => (this.#isStale = true))
+    this.#isWatching = true
     if (!this.#lastPurge || this.#isStale || performance.now() - this.#lastPurge.seen > cacheTtlMs) {
       this.#isStale = false
       const stored = await this.#log.state.last(this.#log.names.doc('purged'))
