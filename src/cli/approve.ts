@@ -10,12 +10,18 @@ import { approvalEvents, cliIdentity, openApprovalsIn } from './approvals.ts'
 import { withExistingLog } from './log.ts'
 import { printResult, print, type GlobalOptions } from './output.ts'
 
-export interface AnswerOptions extends GlobalOptions {
+interface AnswerOptions extends GlobalOptions {
   comment?: string
 }
 
-/** `tidings approve ID` and `tidings deny ID`: prints the request, and answers exactly that. */
-export async function answerCommand(text: string, decision: 'grant' | 'deny', options: AnswerOptions): Promise<void> {
+/** `tidings approve ID` */
+export const approve = (id: string, options: AnswerOptions) => answer(id, 'grant', options)
+
+/** `tidings deny ID` */
+export const deny = (id: string, options: AnswerOptions) => answer(id, 'deny', options)
+
+/** Prints the request, and answers exactly that. */
+async function answer(text: string, decision: 'grant' | 'deny', options: AnswerOptions): Promise<void> {
   const { comment, json } = options
   await withExistingLog(async bus => {
     const id = await resolveApproval(bus, text)
@@ -23,8 +29,8 @@ export async function answerCommand(text: string, decision: 'grant' | 'deny', op
     const { what, hash } = data
     if (!json) await print(describeRequest({ id, target, replyto, what, hash }).join('\n'))
     const by = cliIdentity()
-    const answer = { id, decision, hash, by, source: '/cli', ...(comment !== undefined && { comment }) }
-    const { at } = (await answerApproval(bus, answer)).data
+    const decided = { id, decision, hash, by, source: '/cli', ...(comment !== undefined && { comment }) }
+    const { at } = (await answerApproval(bus, decided)).data
     await printResult(options, { id, decision, by, at, what, hash }, [
       `${decision === 'grant' ? 'granted' : 'denied'} by ${printable(by)}`,
     ])

@@ -15,7 +15,7 @@ export interface ExportOptions extends GlobalOptions, SelectionOptions {
 }
 
 /** `tidings export [FILE]`. The summary goes to standard error, because the slice may go to standard output. */
-export async function exportCommand(file: string, options: ExportOptions): Promise<void> {
+export async function exportCommand(file = '-', options: ExportOptions): Promise<void> {
   const { all, correlation, task, since, until, json, force = false } = options
   const isPart = (correlation ?? task ?? since ?? until) !== undefined
   if (isPart === (all === true))

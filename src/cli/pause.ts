@@ -5,8 +5,14 @@ import { assertEverHosted, pausableKinds } from './hosted.ts'
 import { withExistingLog } from './log.ts'
 import { printResult, type GlobalOptions } from './output.ts'
 
-/** `tidings pause KIND NAME` and `tidings resume KIND NAME` */
-export async function pauseCommand(kind: string, name: string, paused: boolean, options: GlobalOptions): Promise<void> {
+/** `tidings pause KIND NAME` */
+export const pauseCommand = (kind: string, name: string, options: GlobalOptions) => setPaused(kind, name, true, options)
+
+/** `tidings resume KIND NAME` */
+export const resumeCommand = (kind: string, name: string, options: GlobalOptions) =>
+  setPaused(kind, name, false, options)
+
+async function setPaused(kind: string, name: string, paused: boolean, options: GlobalOptions): Promise<void> {
   if (!isPausable(kind))
     throw new TidingsError('E_USAGE', `"${kind}" cannot be paused: expected agent, tool or model, then a name`)
   const changed = await withExistingLog(async bus => {

@@ -4,7 +4,7 @@ import { loadEnvFile } from './env-file.ts'
 import { parseCount } from './output.ts'
 import { manifest } from './version.ts'
 
-/* The commands and their options. Each command is imported when it is called, so that --help is fast. */
+/* The commands and their options. Each command is loaded when it is called, so that --help is fast. */
 
 const publishHelp = `
 JSON is the data of the event; - reads it from standard input.
@@ -22,17 +22,13 @@ export function program(): Command {
     .exitOverride()
     .configureOutput({ outputError: () => {} })
     .hook('preAction', (_, command) => prepare(command))
-  root
-    .command('dev [app]')
-    .description('run an app, restart it after every change, and show its events')
-    .action(async (app, _, command) => (await import('./dev.ts')).devCommand(app, options(command)))
-  root
-    .command('run [app]')
+  add(root, 'dev [app]', async () => (await import('./dev.ts')).devCommand).description(
+    'run an app, restart it after every change, and show its events',
+  )
+  add(root, 'run [app]', async () => (await import('./run.ts')).runCommand)
     .description('run an app')
     .option('--only <roles>', 'run only these roles: agents,tools,models,gateway,triggers')
-    .action(async (app, _, command) => (await import('./run.ts')).runCommand(app, options(command)))
-  root
-    .command('publish <type> [json]')
+  add(root, 'publish <type> [json]', async () => (await import('./publish.ts')).publishCommand)
     .description('publish an event')
     .option(
       '--correlation <id>',
@@ -41,29 +37,20 @@ export function program(): Command {
     .option('--id <id>', 'id of the event; publishing the same id again has no effect')
     .option('--target <name>', 'the agent that receives it')
     .addHelpText('after', publishHelp)
-    .action(async (type, json, _, command) =>
-      (await import('./publish.ts')).publishCommand(type, json ?? 'null', options(command)),
-    )
-  root
-    .command('tail')
+  add(root, 'tail', async () => (await import('./tail.ts')).tailCommand)
     .description('show events as they happen')
     .option('--type <pattern...>', 'only these types, such as order.paid, order.* or order.>')
     .option('--correlation <id>', 'only this correlation: its id, at least its last four characters, or last')
     .option('--since <time>', 'start at a time (1h ago, a date), at a cursor, or at the beginning')
     .option('--turns', 'also show the turns of tasks')
-    .action(async (_, command) => (await import('./tail.ts')).tailCommand(options(command)))
-  root
-    .command('trace [correlation]')
+  add(root, 'trace [correlation]', async () => (await import('./trace.ts')).traceCommand)
     .description('show everything that followed from an event; without an argument, list recent correlations')
     .option('--limit <n>', 'maximum number of entries, newest first', limitOf, 20)
-    .action(async (correlation, _, command) => (await import('./trace.ts')).traceCommand(correlation, options(command)))
   addLists(root)
-  root
-    .command('status')
-    .description('show consumer groups and their lag, what is paused, and how durable the log is')
-    .action(async (_, command) => (await import('./status.ts')).statusCommand(options(command)))
-  root
-    .command('replay')
+  add(root, 'status', async () => (await import('./status.ts')).statusCommand).description(
+    'show consumer groups and their lag, what is paused, and how durable the log is',
+  )
+  add(root, 'replay', async () => (await import('./replay.ts')).replayCommand)
     .description('run recorded turns against the current code, and show every difference')
     .option('--task <id>', 'only this task')
     .option('--correlation <id>', 'only this correlation: its id, at least its last four characters, or last')
@@ -78,36 +65,25 @@ export function program(): Command {
     .option('--expect-at-least <n>', 'fail if fewer tasks were replayed')
     .option('--jobs <n>', 'number of processes (default: number of cores)')
     .addHelpText('after', replayCodes)
-    .action(async (_, command) => (await import('./replay.ts')).replayCommand(options(command)))
   addReruns(root)
   addSlices(root)
   addAttention(root)
   addTriggers(root)
   addWorkflows(root)
   addApprovals(root)
-  for (const [verb, about] of [
-    ['pause', 'pause an agent, a tool or a model in every process; its deliveries are kept'],
-    ['resume', 'resume an agent, a tool or a model, and deliver what was kept'],
-  ] as const)
-    root
-      .command(`${verb} <kind> <name>`)
-      .description(about)
-      .action(async (kind, name, _, command) =>
-        (await import('./pause.ts')).pauseCommand(kind, name, verb === 'pause', options(command)),
-      )
-  root
-    .command('broker')
-    .description('run a broker for development, with its data in the data folder')
-    .command('nats')
+  add(root, 'pause <kind> <name>', async () => (await import('./pause.ts')).pauseCommand).description(
+    'pause an agent, a tool or a model in every process; its deliveries are kept',
+  )
+  add(root, 'resume <kind> <name>', async () => (await import('./pause.ts')).resumeCommand).description(
+    'resume an agent, a tool or a model, and deliver what was kept',
+  )
+  const broker = root.command('broker').description('run a broker for development, with its data in the data folder')
+  add(broker, 'nats', async () => (await import('./broker.ts')).natsCommand)
     .description('run a nats-server that is found on the PATH, or built with Go')
     .addOption(new Option('--port <port>', 'port on 127.0.0.1').default('4222', '4222'))
     .option('--sync-always', 'sync each message to disk before it is acknowledged', true)
     .option('--no-sync-always', 'sync every two minutes: faster, but a power cut loses the messages since then')
-    .action(async (_, command) => (await import('./broker.ts')).natsCommand(options(command)))
-  root
-    .command('init [folder]')
-    .description('create a new project')
-    .action(async (folder, _, command) => (await import('./init.ts')).initCommand(folder, options(command)))
+  add(root, 'init [folder]', async () => (await import('./init.ts')).initCommand).description('create a new project')
   return root
 }
 
@@ -125,8 +101,7 @@ function addReruns(root: Command) {
     'what tools and models may do, such as tool/web.search=live,model/*=recorded,*=deny (default: live if read-only, else deny)',
   ] as const
   const stub = ['--stub <name=file...>', 'answer calls from a JSON file: tool/web.search=hits.json'] as const
-  root
-    .command('redrive')
+  add(root, 'redrive', async () => (await import('./redrive.ts')).redriveCommand)
     .description('publish recorded external events again, as new events marked as a redrive')
     .option('--correlation <id>', 'events of this correlation: its id, at least its last four characters, or last')
     .option('--task <id>', 'the event that started this task, for its program only')
@@ -137,9 +112,7 @@ function addReruns(root: Command) {
     .option(...stub)
     .option('--app <app>', 'the app file')
     .option('--dry-run', 'only print what would be published, and what tools and models may do')
-    .action(async (_, command) => (await import('./redrive.ts')).redriveCommand(options(command)))
-  root
-    .command('retry [task]')
+  add(root, 'retry [task]', async () => (await import('./retry.ts')).retryCommand)
     .description(
       'retry failed tasks from where they failed; for a task that has not ended, redeliver its parked deliveries',
     )
@@ -151,9 +124,7 @@ function addReruns(root: Command) {
     )
     .option('--until <time>', 'only tasks that failed until then')
     .option('--yes', 'retry them; without it, only count them')
-    .action(async (task, _, command) => (await import('./retry.ts')).retryCommand(task, options(command)))
-  root
-    .command('fork')
+  add(root, 'fork', async () => (await import('./fork.ts')).forkCommand)
     .description('start a new task from an earlier turn of another one, with the current code')
     .requiredOption('--from <task@turn>', 'the task, and the first turn to decide again')
     .option('--edit <file>', 'JSON file with new data for inputs of that turn: { "EVENT-ID": DATA }')
@@ -161,12 +132,10 @@ function addReruns(root: Command) {
     .option(...effects)
     .option(...stub)
     .option('--app <app>', 'the app file')
-    .action(async (_, command) => (await import('./fork.ts')).forkCommand(options(command)))
 }
 
 function addSlices(root: Command) {
-  root
-    .command('export [file]')
+  add(root, 'export [file]', async () => (await import('./export.ts')).exportCommand)
     .description('write part of the log to a file (.jsonl, .jsonl.gz or .jsonl.zst); - is standard output')
     .option('--correlation <id>', 'this correlation: its id, at least its last four characters, or last')
     .option('--task <id>', 'this task')
@@ -175,125 +144,97 @@ function addSlices(root: Command) {
     .option('--all', 'the whole log')
     .option('--app <app>', 'the app file whose redaction rules also apply')
     .option('--force', 'overwrite the file')
-    .action(async (file, _, command) => (await import('./export.ts')).exportCommand(file ?? '-', options(command)))
-  root
-    .command('import <file>')
-    .description('copy an exported slice to an empty log, to read, replay or fork it')
-    .action(async (file, _, command) => (await import('./import.ts')).importCommand(file, options(command)))
+  add(root, 'import <file>', async () => (await import('./import.ts')).importCommand).description(
+    'copy an exported slice to an empty log, to read, replay or fork it',
+  )
 }
 
 function addLists(root: Command) {
-  root
-    .command('show <id>')
-    .description('print an event or a task in full; <id>: the full id, or at least its last four characters')
-    .action(async (id, _, command) => (await import('./show.ts')).showCommand(id, options(command)))
-  root
-    .command('why <id>')
-    .description(
-      'show what caused an event, or the end of a task; <id>: the full id, or at least its last four characters',
-    )
-    .action(async (id, _, command) => (await import('./why.ts')).whyCommand(id, options(command)))
-  root
-    .command('find <words...>')
+  add(root, 'show <id>', async () => (await import('./show.ts')).showCommand).description(
+    'print an event or a task in full; <id>: the full id, or at least its last four characters',
+  )
+  add(root, 'why <id>', async () => (await import('./why.ts')).whyCommand).description(
+    'show what caused an event, or the end of a task; <id>: the full id, or at least its last four characters',
+  )
+  add(root, 'find <words...>', async () => (await import('./find.ts')).findCommand)
     .description('search the log, newest first; inv* matches every word that starts with inv')
     .option('--type <pattern>', 'only this type, such as order.paid, order.* or order.>')
     .option('--since <time>', 'only events since then: 24h, or a date such as 2026-11-20')
     .option('--limit <n>', 'maximum number of entries', limitOf, 20)
-    .action(async (words, _, command) => (await import('./find.ts')).findCommand(words, options(command)))
-  root
-    .command('tasks')
+  add(root, 'tasks', async () => (await import('./tasks.ts')).tasksCommand)
     .description('list tasks, most recently active first')
     .option('--program <name>', 'only tasks of this agent')
     .option('--state <state>', 'only tasks in this state: running, waiting, completed, failed, cancelled or continued')
     .option('--since <time>', 'only tasks with a turn since then: 24h, or a date such as 2026-11-20')
     .option('--limit <n>', 'maximum number of entries', limitOf, 20)
-    .action(async (_, command) => (await import('./tasks.ts')).tasksCommand(options(command)))
-  root
-    .command('top')
+  add(root, 'top', async () => (await import('./top.ts')).topCommand)
     .description('show live lag, rates, slow tools and models, and cost')
     .option('--once', 'print it once and exit')
-    .action(async (_, command) => (await import('./top.ts')).topCommand(options(command)))
 }
 
 function addApprovals(root: Command) {
-  root
-    .command('approvals')
-    .description('list requests that wait for a person')
-    .action(async (_, command) => (await import('./approvals.ts')).approvalsCommand(options(command)))
-  for (const [verb, decision, about] of [
-    ['approve', 'grant', 'approve'],
-    ['deny', 'deny', 'deny'],
-  ] as const)
-    root
-      .command(`${verb} <approval>`)
-      .description(`${about} a request; <approval>: the full id, or at least its last four characters`)
+  add(root, 'approvals', async () => (await import('./approvals.ts')).approvalsCommand).description(
+    'list requests that wait for a person',
+  )
+  for (const verb of ['approve', 'deny'] as const)
+    add(root, `${verb} <approval>`, async () => (await import('./approve.ts'))[verb])
+      .description(`${verb} a request; <approval>: the full id, or at least its last four characters`)
       .option('--comment <text>', 'a comment for the caller, stored on the log')
-      .action(async (id, _, command) => (await import('./approve.ts')).answerCommand(id, decision, options(command)))
 }
 
 function addAttention(root: Command) {
-  const attention = root
-    .command('attention')
-    .description(
-      'list what needs a person: dead, parked and delayed deliveries, overdue timers, calls that no worker hosts, failed tasks',
-    )
-    .action(async (_, command) => (await import('./attention.ts')).attentionCommand(options(command)))
-  attention
-    .command('retry [id]')
+  const attention = add(root, 'attention', async () => (await import('./attention.ts')).attentionCommand).description(
+    'list what needs a person: dead, parked and delayed deliveries, overdue timers, calls that no worker hosts, failed tasks',
+  )
+  add(attention, 'retry [id]', async () => (await import('./attention.ts')).redeliverCommand)
     .description('redeliver a dead, parked or delayed delivery; for a failed task use tidings retry')
     .option('--key <key>', 'redeliver all deliveries that are parked under this key')
-    .action(async (id, _, command) => (await import('./attention.ts')).redeliverCommand(id, options(command)))
-  attention
-    .command('discard <id>')
-    .description('remove a delivery or a failed task from the list')
-    .action(async (id, _, command) => (await import('./attention.ts')).discardCommand(id, options(command)))
-  attention
-    .command('cancel <task>')
+  add(attention, 'discard <id>', async () => (await import('./attention.ts')).discardCommand).description(
+    'remove a delivery or a failed task from the list',
+  )
+  add(attention, 'cancel <task>', async () => (await import('./attention.ts')).cancelCommand)
     .description('cancel a task, its open calls and its children')
     .option('--reason <text>', 'the reason, stored on the log')
-    .action(async (task, _, command) => (await import('./attention.ts')).cancelCommand(task, options(command)))
 }
 
 function addWorkflows(root: Command) {
   const workflow = root.command('workflow').description('list, draw and migrate workflows')
-  workflow
-    .command('list')
+  add(workflow, 'list', async () => (await import('./workflow.ts')).workflowListCommand)
     .description('list the workflows of an app, what they wait for and how many instances run')
     .option('--app <app>', 'the app file')
-    .action(async (_, command) => (await import('./workflow.ts')).workflowListCommand(options(command)))
-  workflow
-    .command('graph <name>')
+  add(workflow, 'graph <name>', async () => (await import('./workflow.ts')).workflowGraphCommand)
     .description('print a workflow as a Mermaid flowchart; with --task, show the progress of an instance')
     .option('--task <id>', 'the instance: its full id, or at least its last four characters')
     .option('--app <app>', 'the app file')
-    .action(async (name, _, command) => (await import('./workflow.ts')).workflowGraphCommand(name, options(command)))
-  workflow
-    .command('migrate <name>')
+  add(workflow, 'migrate <name>', async () => (await import('./migrate.ts')).migrateCommand)
     .description('move running instances to the current definition in the app')
     .option('--task <id>', 'only this instance (default: all)')
     .option('--app <app>', 'the app file')
     .option('--dry-run', 'only print which instances can be moved, and why others cannot')
-    .action(async (name, _, command) => (await import('./migrate.ts')).migrateCommand(name, options(command)))
 }
 
 function addTriggers(root: Command) {
   const trigger = root.command('trigger').description("list an app's triggers; send one a test event")
-  trigger
-    .command('list')
+  add(trigger, 'list', async () => (await import('./trigger.ts')).triggerListCommand)
     .description("list an app's triggers, what they publish and where they listen")
     .option('--app <app>', 'the app file')
-    .action(async (_, command) => (await import('./trigger.ts')).triggerListCommand(options(command)))
-  trigger
-    .command('test <name>')
+  add(trigger, 'test <name>', async () => (await import('./trigger.ts')).triggerTestCommand)
     .description('send a test event to a trigger that a worker runs, and show what it publishes')
     .option('--app <app>', 'the app file')
     .addOption(new Option('--within <duration>', 'how long to wait for the event').default('30s', '30s'))
-    .action(async (name, _, command) => (await import('./trigger.ts')).triggerTestCommand(name, options(command)))
 }
 
 const limitOf = (text: string) => parseCount('--limit', text)
 
-const options = <T extends object>(command: Command) => command.optsWithGlobals<T>()
+type Action = (...args: never[]) => Promise<void>
+
+/** Adds a command, which is loaded when it is called. It gets its arguments, then its options. */
+function add(parent: Command, usage: string, load: () => Promise<Action>): Command {
+  return parent.command(usage).action(async (...args: unknown[]) => {
+    const action = (await load()) as (...args: unknown[]) => Promise<void>
+    await action(...args.slice(0, -2), (args.at(-1) as Command).optsWithGlobals())
+  })
+}
 
 /** Runs before every command: sets the data folder, checks the version of Node, and loads the `.env` of the app. */
 function prepare(command: Command) {

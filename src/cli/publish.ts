@@ -20,10 +20,10 @@ const maxLength = 4 * 1024 * 1024
 /** `tidings publish TYPE JSON` */
 export async function publishCommand(
   type: string,
-  json: string,
+  json: string | undefined,
   options: PublishOptions & GlobalOptions,
 ): Promise<void> {
-  const data = json === '-' ? await readStdin() : json
+  const data = json === '-' ? await readStdin() : (json ?? 'null')
   const published = await withLog(bus => publishText(bus, type, data, options))
   const { id, correlationid, duplicate } = published
   await printResult(options, published, [
