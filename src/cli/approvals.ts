@@ -1,5 +1,4 @@
 import { userInfo } from 'node:os'
-import { styleText } from 'node:util'
 import type { Bus } from '../bus/bus.ts'
 import { parseId } from '../bus/ids.ts'
 import type { CloudEvent } from '../event.ts'
@@ -10,22 +9,16 @@ import { shortId } from '../trace/short-id.ts'
 import { dim, preview, printable, shorten } from '../trace/text.ts'
 import { formatTime, terminalWidth } from './event-line.ts'
 import { queryIndex, withExistingLog } from './log.ts'
-import { print, type GlobalOptions } from './output.ts'
+import { arrow, printAll, type GlobalOptions } from './output.ts'
 
 /** Older requests are not listed. */
 const maxEvents = 20_000
 
 /** `tidings approvals` */
-export async function approvalsCommand({ json }: GlobalOptions): Promise<void> {
-  const open = await withExistingLog(listOpenApprovals)
-  for (const approval of open)
-    await print(json ? JSON.stringify(approval) : describeApproval(approval, terminalWidth()).join('\n'))
-  if (open.length === 0 && !json) await print('No request waits for approval.')
+export async function approvalsCommand(options: GlobalOptions): Promise<void> {
+  const open = await withExistingLog(async bus => openApprovalsIn(bus, await approvalEvents(bus)))
+  await printAll(options, open, describeApproval, 'No request waits for approval.')
 }
-
-/** Requests that wait for a person, oldest first. */
-export const listOpenApprovals = async (bus: Bus): Promise<OpenApproval[]> =>
-  openApprovalsIn(bus, await approvalEvents(bus))
 
 /** The newest events about approvals, in the order of the log. */
 export async function approvalEvents(bus: Bus): Promise<CloudEvent[]> {
@@ -49,19 +42,21 @@ export function cliIdentity(): string {
   }
 }
 
-function describeApproval(approval: OpenApproval, width: number): string[] {
+function describeApproval(approval: OpenApproval): string {
   const { id, name, from, what, approvers, since, until, hash, replay } = approval
   const version = parseId(id)?.version
   const turn = version === undefined ? '' : `, turn ${version}`
-  const times = `since ${formatTime(Date.parse(since))}  ${until === undefined ? 'no deadline' : `until ${formatTime(Date.parse(until))}`}`
+  const deadline = until === undefined ? 'no deadline' : `until ${formatTime(Date.parse(until))}`
+  const nextStep = `  ${arrow()} tidings approve ${shortId(id)}${dim('  or  ')}tidings deny ${shortId(id)}`
   return [
     printable(`${name}  ${id}`),
-    shorten(`  ${preview(what)}`, width),
-    dim(printable(`  ${times}  asked by ${from}${turn}${replay === undefined ? '' : ` in ${replay}`}`)),
+    shorten(`  ${preview(what)}`, terminalWidth()),
+    dim(
+      printable(
+        `  since ${formatTime(Date.parse(since))}  ${deadline}  asked by ${from}${turn}${replay === undefined ? '' : ` in ${replay}`}`,
+      ),
+    ),
     dim(printable(`  approvers: ${approvers?.join(', ') ?? 'anyone with an identity'}  hash ${hash}`)),
-    ...(approvers === undefined || approvers.includes(cliIdentity()) ? [nextStep(id)] : []),
-  ]
+    ...(approvers === undefined || approvers.includes(cliIdentity()) ? [nextStep] : []),
+  ].join('\n')
 }
-
-const nextStep = (id: string) =>
-  `  ${styleText('cyan', '→')} tidings approve ${shortId(id)}${dim('  or  ')}tidings deny ${shortId(id)}`

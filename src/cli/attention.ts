@@ -10,7 +10,7 @@ import { countText, dim, elapsed, paint, printable, shorten } from '../trace/tex
 import { listAttention, nextCommands, type AttentionItem } from './attention-list.ts'
 import { dismissFailed, listFailed } from './failed-tasks.ts'
 import { queryIndex, resolveTask, withExistingLog } from './log.ts'
-import { printResult, print, type GlobalOptions } from './output.ts'
+import { arrow, printResult, print, type GlobalOptions } from './output.ts'
 import { summarizeCorrelations, type CorrelationSummary } from './trace.ts'
 
 const colours = {
@@ -41,20 +41,15 @@ export async function attentionCommand({ json }: GlobalOptions): Promise<void> {
       else if (groups.size < maxShown) groups.set(key, { first: item, more: 0 })
       else hidden++
     }
-    if (json)
-      return failed.length < total ? print(JSON.stringify({ kind: 'failed', more: total - failed.length })) : undefined
-    const summaries = await summariesOf(
-      bus,
-      [...groups.values()].map(({ first }) => first),
-    )
+    const earlier = total - failed.length
+    if (json) return earlier > 0 ? print(JSON.stringify({ kind: 'failed', more: earlier })) : undefined
+    const summaries = await summariesOf(bus, groups.values().map(({ first }) => first)) // biome-ignore format: one line
     for (const { first, more } of groups.values())
       await print(describeItem(first, more, summaries.get(correlationOfItem(first))).join('\n'))
     if (hidden > 0)
       await print(dim(`and ${countText(hidden, 'entry', 'entries')} more: tidings attention --json lists all`))
-    if (failed.length < total)
-      await print(
-        dim(`and ${countText(total - failed.length, 'task')} more that failed earlier: tidings tasks --state failed`),
-      )
+    if (earlier > 0)
+      await print(dim(`and ${countText(earlier, 'task')} more that failed earlier: tidings tasks --state failed`))
     if (groups.size === 0) await print('Nothing needs attention.')
   })
 }
@@ -75,56 +70,52 @@ const correlationOfItem = (item: AttentionItem) =>
   'task' in item ? correlationOf(item.task) : item.event.correlationid
 
 /** How the correlation of each item began, by correlation. */
-async function summariesOf(bus: Bus, items: readonly AttentionItem[]): Promise<Map<string, CorrelationSummary>> {
-  const correlations = [...new Set(items.map(correlationOfItem))]
+async function summariesOf(bus: Bus, items: Iterable<AttentionItem>): Promise<Map<string, CorrelationSummary>> {
+  const correlations = [...new Set(Iterator.from(items).map(correlationOfItem))]
   if (correlations.length === 0) return new Map()
   const actions = await queryIndex(bus, index => summarizeCorrelations(bus, index.actionsOf(correlations)))
   return new Map(actions.map(action => [action.correlation, action]))
 }
 
-/** An entry as lines of text. */
+const indent = ' '.repeat(9)
+
+/** An entry as lines of text. `more`: how many similar entries it stands for. */
 export function describeItem(item: AttentionItem, more = 0, began?: CorrelationSummary): string[] {
+  const [head, ...details] = linesOf(item, more > 0 ? [`and ${more} more like it`] : [])
+  if (began?.type) {
+    const beginning = [began.type, shorten(began.title ?? '', 60)].join(' ').trim()
+    details.push(dim(`part of ${beginning}: tidings trace ${began.correlation.slice(-6)}`))
+  }
+  details.push(`${arrow()} ${nextCommands(item).join(dim('  or  '))}`)
+  if (item.kind === 'failed' && more > 0)
+    details.push(`${arrow()} tidings retry --agent ${printable(item.program)} --code ${printable(item.code)}`)
   const kind = styleText(colours[item.kind], item.kind.padEnd(8))
-  const context = began?.type
-    ? [
-        dim(
-          `         part of ${[began.type, shorten(began.title ?? '', 60)].join(' ').trim()}: tidings trace ${began.correlation.slice(-6)}`,
-        ),
-      ]
-    : []
-  const next = `         ${styleText('cyan', '→')} ${nextCommands(item).join(dim('  or  '))}`
+  return [`${kind} ${head}`, ...details.map(line => indent + line)]
+}
+
+/** What happened, and details. */
+function linesOf(item: AttentionItem, similar: readonly string[]): string[] {
   if (item.kind === 'unhosted')
+    return [`${printable(item.reason)} ${dim(`${countText(item.waiting, 'call')}, ${shortId(item.call)}`)}`]
+  if (item.kind === 'failed') {
+    const about = [item.code, `${elapsed(Date.now() - item.at)} ago`, `task ${item.task}`, ...similar]
     return [
-      `${kind} ${printable(item.reason)} ${dim(`${countText(item.waiting, 'call')}, ${shortId(item.call)}`)}`,
-      ...context,
-      next,
+      `${styleText('bold', printable(item.program))} ${dim(printable(about.join(', ')))}`,
+      ...(item.message === '' ? [] : [shorten(printable(item.message), 200)]),
     ]
-  if (item.kind === 'failed')
-    return [
-      `${kind} ${styleText('bold', printable(item.program))} ${dim(printable([item.code, `${elapsed(Date.now() - item.at)} ago`, `task ${item.task}`, ...(more > 0 ? [`and ${more} more like it`] : [])].join(', ')))}`,
-      ...(item.message === '' ? [] : [`         ${shorten(printable(item.message), 200)}`]),
-      ...context,
-      next,
-      ...(more > 0
-        ? [
-            `         ${styleText('cyan', '→')} tidings retry --agent ${printable(item.program)} --code ${printable(item.code)}`,
-          ]
-        : []),
-    ]
-  if ('task' in item) return [`${kind} task ${item.task} ${dim(describeMissedWake(item))}`, ...context, next]
+  }
+  if ('task' in item) return [`task ${item.task} ${dim(describeMissedWake(item))}`]
   const { id, event, group, attempts, reason } = item
   const about = [
     `for ${group}`,
     countText(attempts, 'attempt'),
     `correlation ${event.correlationid.slice(-6)}`,
     `event ${shortId(event.id)}`,
-    ...(more > 0 ? [`and ${more} more like it`] : []),
+    ...similar,
   ]
   return [
-    `${kind} ${styleText('bold', `#${id}`)} ${paint(event.type)} ${dim(printable(about.join(', ')))}`,
-    `         ${printable(reason.message)} ${dim(reason.code)}`,
-    ...context,
-    next,
+    `${styleText('bold', `#${id}`)} ${paint(event.type)} ${dim(printable(about.join(', ')))}`,
+    `${printable(reason.message)} ${dim(reason.code)}`,
   ]
 }
 
@@ -169,28 +160,18 @@ export async function discardCommand(id: string, options: GlobalOptions): Promis
 
 /** `tidings attention cancel TASK` */
 export async function cancelCommand(text: string, options: GlobalOptions & { reason?: string }): Promise<void> {
+  const { reason = 'cancelled on the command line' } = options
   const { task, program } = await withExistingLog(async bus => {
     const task = await resolveTask(bus, text)
-    return { task, program: await cancelTask(bus, task, options.reason ?? 'cancelled on the command line') }
+    const { program, tenant } = await liveTask(bus, task)
+    const draft = { type: 'agent.cancel', source: '/cli', tenant, target: program, subject: task }
+    await bus.publish({ ...draft, correlationid: correlationOf(task), data: { reason } })
+    return { task, program }
   })
   await printResult(options, { task, program, asked: 'agent.cancel' }, [
     `asked ${program} to cancel the task, with its open calls and children`,
     dim(`  to see what follows: tidings trace ${correlationOf(task)}`),
   ])
-}
-
-async function cancelTask(bus: Bus, task: string, reason: string): Promise<string> {
-  const { program, tenant } = await liveTask(bus, task)
-  await bus.publish({
-    type: 'agent.cancel',
-    source: '/cli',
-    tenant,
-    target: program,
-    subject: task,
-    correlationid: correlationOf(task),
-    data: { reason },
-  })
-  return program
 }
 
 const notOnList = (what: string) =>

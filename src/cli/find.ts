@@ -7,7 +7,7 @@ import { shortId } from '../trace/short-id.ts'
 import { dim, padOrShorten, paint, shorten, displayWidth } from '../trace/text.ts'
 import { formatTime, terminalWidth } from './event-line.ts'
 import { queryIndex, withExistingLog } from './log.ts'
-import { print, type GlobalOptions } from './output.ts'
+import { printAll, type GlobalOptions } from './output.ts'
 import { parseTime } from './selection.ts'
 
 export interface SearchOptions extends GlobalOptions {
@@ -18,9 +18,9 @@ export interface SearchOptions extends GlobalOptions {
 
 /** `tidings find WORDS` */
 export async function findCommand(words: readonly string[], options: SearchOptions): Promise<void> {
-  const { type, since, limit, json } = options
-  const isPattern: boolean = type === undefined || isTypePattern(type)
-  if (!isPattern) throw new TidingsError('E_USAGE', `"${type}" is not an event type or a pattern such as order.*`)
+  const { type, since, limit } = options
+  if (type !== undefined && !isTypePattern(type))
+    throw new TidingsError('E_USAGE', `"${type}" is not an event type or a pattern such as order.*`)
   const filter = {
     limit,
     ...(type !== undefined && { type }),
@@ -30,12 +30,11 @@ export async function findCommand(words: readonly string[], options: SearchOptio
     queryIndex(bus, async index => withData(bus, await eventsAt(bus, index.search(words.join(' '), filter)))),
   )
   const idWidth = Math.max(0, ...found.map(({ event }) => displayWidth(shortId(event.id))))
-  for (const stored of found) await print(json ? JSON.stringify(stored) : line(stored, idWidth, terminalWidth()))
-  if (found.length === 0 && !json) await print('No event contains all of these words.')
+  await printAll(options, found, stored => line(stored, idWidth), 'No event contains all of these words.')
 }
 
-function line({ event }: StoredEvent, idWidth: number, width: number): string {
+function line({ event }: StoredEvent, idWidth: number): string {
   const { id, type, time, correlationid } = event
   const shown = padOrShorten(shortId(id), idWidth)
-  return `${dim(formatTime(Date.parse(time)))} ${dim(correlationid.slice(-6))} ${shown} ${paint(type, padOrShorten(type, 20))} ${shorten(summarizeEvent(event), width - 49 - idWidth)}`.trimEnd()
+  return `${dim(formatTime(Date.parse(time)))} ${dim(correlationid.slice(-6))} ${shown} ${paint(type, padOrShorten(type, 20))} ${shorten(summarizeEvent(event), terminalWidth() - 49 - idWidth)}`.trimEnd()
 }

@@ -24,6 +24,20 @@ export async function printResult({ json }: GlobalOptions, result: object, lines
   await print(json ? JSON.stringify(result) : lines.join('\n'))
 }
 
+/** Prints one line, or one JSON object with --json, for each entry; `none` as text if there is no entry. */
+export async function printAll<T>(
+  { json }: GlobalOptions,
+  entries: readonly T[],
+  lineOf: (entry: T) => string,
+  none: string,
+): Promise<void> {
+  for (const entry of entries) await print(json ? JSON.stringify(entry) : lineOf(entry))
+  if (entries.length === 0 && !json) await print(none)
+}
+
+/** Marks the next step that an entry suggests. */
+export const arrow = () => styleText('cyan', '→')
+
 /** @throws E_USAGE */
 export function parseCount(option: string, text: string): number {
   if (!/^[1-9]\d{0,8}$/.test(text))

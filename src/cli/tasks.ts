@@ -5,7 +5,7 @@ import { shortId } from '../trace/short-id.ts'
 import { countText, dim, padOrShorten, printable, shorten } from '../trace/text.ts'
 import { formatTime, terminalWidth } from './event-line.ts'
 import { queryIndex, withExistingLog } from './log.ts'
-import { print, type GlobalOptions } from './output.ts'
+import { printAll, type GlobalOptions } from './output.ts'
 import { parseTime } from './selection.ts'
 
 export interface TasksOptions extends GlobalOptions {
@@ -16,7 +16,8 @@ export interface TasksOptions extends GlobalOptions {
 }
 
 /** `tidings tasks` */
-export async function tasksCommand({ program, state, since, limit, json }: TasksOptions): Promise<void> {
+export async function tasksCommand(options: TasksOptions): Promise<void> {
+  const { program, state, since, limit } = options
   if (state !== undefined && !isState(state))
     throw new TidingsError('E_USAGE', `"${state}" is not a state of a task: expected ${taskStates.join(', ')}`)
   const filter = {
@@ -26,9 +27,7 @@ export async function tasksCommand({ program, state, since, limit, json }: Tasks
     ...(since !== undefined && { since: parseTime(since) }),
   }
   const found = await withExistingLog(bus => queryIndex(bus, index => index.tasks(filter)))
-  if (json) for (const task of found) await print(JSON.stringify(task))
-  else for (const task of found) await print(line(task, terminalWidth()))
-  if (found.length === 0 && !json) await print('No task matches.')
+  await printAll(options, found, line, 'No task matches.')
 }
 
 const isState = (state: string): state is TaskState => (taskStates as readonly string[]).includes(state)
@@ -37,11 +36,11 @@ const colours = {
   running: 'cyan', waiting: 'yellow', completed: 'green', failed: 'red', cancelled: 'yellow', continued: 'green',
 } as const // biome-ignore format: one table
 
-function line({ task, program, version, hash, state, turns, since, waitsFor }: TaskRow, width: number): string {
+function line({ task, program, version, hash, state, turns, since, waitsFor }: TaskRow): string {
   const name = padOrShorten(printable(`${program} v${version}`), 20)
   const code = printable(hash).slice(0, 8).padEnd(8)
   const waits =
     waitsFor.length === 0 ? '' : `  waits for ${countText(waitsFor.length, 'answer')}: ${waitsFor.join(', ')}`
-  const progress = shorten(printable(`${countText(turns, 'turn')}${waits}`), width - 75)
+  const progress = shorten(printable(`${countText(turns, 'turn')}${waits}`), terminalWidth() - 75)
   return `${styleText(colours[state], padOrShorten(state, 9))} ${name} ${dim(code)} ${dim(formatTime(since))} ${dim(task.slice(30, 36))} ${shortId(task)} ${progress}`.trimEnd()
 }

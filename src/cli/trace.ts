@@ -9,7 +9,7 @@ import { countText, dim, padOrShorten, paint, shorten, usageText } from '../trac
 import { traceOf } from '../trace/trace.ts'
 import { formatTime, terminalWidth } from './event-line.ts'
 import { queryIndex, withExistingLog } from './log.ts'
-import { print, type GlobalOptions } from './output.ts'
+import { print, printAll, type GlobalOptions } from './output.ts'
 
 export interface TraceOptions extends GlobalOptions {
   limit: number
@@ -36,22 +36,16 @@ export interface CorrelationSummary extends ActionRow {
   readonly title?: string
 }
 
-async function list({ limit, json }: TraceOptions): Promise<void> {
+async function list(options: TraceOptions): Promise<void> {
+  const { limit } = options
   const found = await withExistingLog(bus => queryIndex(bus, index => summarizeCorrelations(bus, index.actions(limit))))
-  if (json) for (const action of found) await print(JSON.stringify(action))
-  else for (const action of found) await print(line(action, terminalWidth()))
-  if (found.length === 0 && !json) await print('This log has no events yet.')
+  await printAll(options, found, line, 'This log has no events yet.')
 }
 
 /** Adds how each correlation began. */
 export async function summarizeCorrelations(bus: Bus, rows: readonly ActionRow[]): Promise<CorrelationSummary[]> {
-  const began = await withData(
-    bus,
-    await eventsAt(
-      bus,
-      rows.map(({ first }) => first),
-    ),
-  )
+  const first = await eventsAt(bus, rows.map(row => row.first)) // biome-ignore format: one line
+  const began = await withData(bus, first)
   const byCorrelation = new Map(began.map(({ event }) => [event.correlationid, event]))
   return rows.map(row => {
     const event = byCorrelation.get(row.correlation)
@@ -61,7 +55,7 @@ export async function summarizeCorrelations(bus: Bus, rows: readonly ActionRow[]
 
 const states = { live: ['cyan', '▶'], failed: ['red', '✖'], done: ['green', '✔'], none: ['gray', ' '] } as const
 
-function line(action: CorrelationSummary, width: number): string {
+function line(action: CorrelationSummary): string {
   const { correlation, time, type = '?', title = '', events, tasks, live, failed, tokens, cost } = action
   const [colour, mark] = states[live > 0 ? 'live' : failed > 0 ? 'failed' : tasks > 0 ? 'done' : 'none']
   const totals = [
@@ -71,5 +65,5 @@ function line(action: CorrelationSummary, width: number): string {
   ]
   const text = `${totals.join(', ')}  ${title}`
   const began = time === undefined ? ''.padEnd(19) : formatTime(Date.parse(time))
-  return `${styleText(colour, mark)} ${dim(correlation.slice(-6))} ${dim(began)} ${paint(type, padOrShorten(type, 22))} ${shorten(text, width - 52)}`.trimEnd()
+  return `${styleText(colour, mark)} ${dim(correlation.slice(-6))} ${dim(began)} ${paint(type, padOrShorten(type, 22))} ${shorten(text, terminalWidth() - 52)}`.trimEnd()
 }

@@ -2,36 +2,28 @@ import type { Bus } from '../bus/bus.ts'
 import type { Cursor, LogEntry } from '../bus/driver.ts'
 import { TidingsError } from '../errors.ts'
 import { milliseconds, type Duration } from '../tasks/duration.ts'
-import { dim, padOrShorten, displayWidth } from '../trace/text.ts'
+import { dim } from '../trace/text.ts'
 import type { Trigger } from '../triggers/trigger.ts'
 import { eventLine, terminalWidth } from './event-line.ts'
 import { findApp, loadApp } from './load-app.ts'
 import { withLog } from './log.ts'
-import { print, type GlobalOptions } from './output.ts'
+import { print, printAll, type GlobalOptions } from './output.ts'
 
 export interface TriggerOptions extends GlobalOptions {
   app?: string
 }
 
 /** `tidings trigger list` */
-export async function triggerListCommand({ app: path, json }: TriggerOptions): Promise<void> {
-  const { app } = await loadApp(findApp(path))
+export async function triggerListCommand(options: TriggerOptions): Promise<void> {
+  const { app } = await loadApp(findApp(options.app))
   const rows = app.triggers.map(({ name, types, address = '' }) => ({ name, types, address }))
-  if (json) for (const row of rows) await print(JSON.stringify(row))
-  else if (rows.length === 0) await print(`the app "${app.name}" has no triggers`)
-  else for (const line of table(rows)) await print(line)
-}
-
-function table(rows: readonly { name: string; types: readonly string[]; address: string }[]): string[] {
-  const cells = [
-    ['trigger', 'publishes', 'listens'],
-    ...rows.map(({ name, types, address }) => [name, types.join(' '), address]),
-  ] as [string, string, string][]
-  const [first, second] = [0, 1].map(i => Math.max(...cells.map(row => displayWidth(row[i]!)))) as [number, number]
-  return cells.map(([name, types, address], i) => {
-    const line = `${padOrShorten(name, first)}  ${padOrShorten(types, second)}  ${address}`.trimEnd()
-    return i === 0 ? dim(line) : line
-  })
+  const nameWidth = Math.max(7, ...rows.map(({ name }) => name.length))
+  const typesWidth = Math.max(9, ...rows.map(({ types }) => types.join(' ').length))
+  const line = (name: string, types: string, address: string) =>
+    `${name.padEnd(nameWidth)}  ${types.padEnd(typesWidth)}  ${address}`.trimEnd()
+  if (rows.length > 0 && !options.json) await print(dim(line('trigger', 'publishes', 'listens')))
+  const lineOf = ({ name, types, address }: (typeof rows)[number]) => line(name, types.join(' '), address)
+  await printAll(options, rows, lineOf, `the app "${app.name}" has no triggers`)
 }
 
 /** `tidings trigger test NAME`: exit code 1 if the trigger publishes no event. */
