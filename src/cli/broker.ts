@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { styleText } from 'node:util'
+import { settledOrAborted } from '../bus/abort.ts'
 import { makePrivateFolder } from '../bus/private-files.ts'
 import { TidingsError } from '../errors.ts'
 import { environment } from '../runtime/environment.ts'
@@ -83,11 +84,7 @@ const syncText = (always: boolean) =>
 
 /** Resolves at the signal. @throws E_BROKER_FAILED if the server ends first. */
 async function untilStopped(running: Nats, shutdown: AbortSignal): Promise<void> {
-  const stop = new Promise<void>(resolve => {
-    if (shutdown.aborted) resolve()
-    else shutdown.addEventListener('abort', () => resolve())
-  })
-  await Promise.race([stop, running.ended])
+  await settledOrAborted(running.ended, shutdown)
   if (!shutdown.aborted)
     throw new TidingsError('E_BROKER_FAILED', `nats-server ended unexpectedly:\n${await running.log()}`)
 }

@@ -8,7 +8,7 @@ import { shortId } from '../trace/short-id.ts'
 import { dim, printable } from '../trace/text.ts'
 import { describeItem, isSameItem } from './attention.ts'
 import { listAttention, nextCommands, type AttentionItem } from './attention-list.ts'
-import { printResult, type GlobalOptions } from './output.ts'
+import { arrow, printResult, type GlobalOptions } from './output.ts'
 
 /* What `tidings dev` prints about failures: each failed task, and each new entry of the attention list. */
 
@@ -35,22 +35,18 @@ export class FailurePrinter {
     const isRepeated = this.#explained.get(event.correlationid) === text
     this.#remember(event.correlationid, text)
     const task = typeof program === 'string' ? parseId(event.id)?.task : undefined
+    const reason = [
+      ...message.split('\n').map(line => `    ${printable(line)}`),
+      ...(stack === undefined ? [] : stack.split('\n').map(line => dim(`      ${printable(line)}`))),
+      ...(next === undefined ? [] : [`    ${arrow()} ${printable(next)}`]),
+    ]
+    const details = isRepeated ? [] : reason
+    if (task === undefined) return details
+    const look = `tidings trace ${event.correlationid.slice(-6)}${dim('  or  ')}tidings show ${shortId(task)}`
     return [
-      ...(task === undefined
-        ? []
-        : [`  ${styleText('red', '✖')} ${styleText('bold', `${String(program)} failed`)} ${dim(code)}`]),
-      ...(isRepeated
-        ? []
-        : [
-            ...message.split('\n').map(line => `    ${printable(line)}`),
-            ...(stack === undefined ? [] : stack.split('\n').map(line => dim(`      ${printable(line)}`))),
-            ...(next === undefined ? [] : [`    ${styleText('cyan', '→')} ${printable(next)}`]),
-          ]),
-      ...(task === undefined
-        ? []
-        : [
-            `    ${styleText('cyan', '→')} tidings trace ${event.correlationid.slice(-6)}${dim('  or  ')}tidings show ${shortId(task)}${dim('  or, after a fix,  ')}tidings retry ${shortId(task)}`,
-          ]),
+      `  ${styleText('red', '✖')} ${styleText('bold', `${String(program)} failed`)} ${dim(code)}`,
+      ...details,
+      `    ${arrow()} ${look}${dim('  or, after a fix,  ')}tidings retry ${shortId(task)}`,
     ]
   }
 

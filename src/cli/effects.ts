@@ -9,7 +9,6 @@ import {
   type ResolvedEffects,
 } from '../replay/effects.ts'
 import type { App } from '../runtime/app.ts'
-import { provisionApp } from '../runtime/start.ts'
 import { dim } from '../trace/text.ts'
 import { findApp, loadApp } from './load-app.ts'
 import { withExistingLog } from './log.ts'
@@ -33,31 +32,25 @@ export async function withEffects<T>(
   return withExistingLog(bus => use(bus.withRedactor(app.redactor), app, ruled))
 }
 
-/** Creates the group of the app's agents, so that events published before its first worker starts are kept. */
-export const provisionGroup = (bus: Bus, app: App) => provisionApp(app, bus)
-
 /** Lines that show what each tool and model may do. */
 export function effectLines({ effects }: ResolvedEffects): string[] {
   const width = Math.max(...Object.keys(effects).map(name => name.length))
-  return Object.entries(effects).map(([name, effect]) => dim(`  ${name.padEnd(width)}  ${effect}`))
+  const lines = Object.entries(effects).map(([name, effect]) => dim(`  ${name.padEnd(width)}  ${effect}`))
+  return ['its tools and models may do this:', ...lines]
 }
 
 function effectTargets({ tools, models, agents }: App): Effectful[] {
-  const known = new Map<string, Effectful>()
-  const add = (
-    { name, options }: { name: string; options: { readOnly?: boolean; atMostOnce?: boolean } },
-    kind: Effectful['kind'],
-  ) =>
-    known.set(`${kind}/${name}`, {
-      kind,
-      name,
-      readOnly: options.readOnly ?? false,
-      atMostOnce: options.atMostOnce ?? false,
-    })
-  for (const { needs } of agents) for (const tool of needs?.tools ?? []) add(tool, 'tool')
-  for (const tool of tools) add(tool, 'tool')
-  for (const model of models) add(model, 'model')
-  return [...known.values()]
+  const hosted = new Map(
+    [...agents.flatMap(({ needs }) => needs?.tools ?? []), ...tools].map(each => [each.name, each]),
+  )
+  const target = (kind: Effectful['kind'], name: string, options: { readOnly?: boolean; atMostOnce?: boolean }) => {
+    const { readOnly = false, atMostOnce = false } = options
+    return { kind, name, readOnly, atMostOnce }
+  }
+  return [
+    ...hosted.values().map(({ name, options }) => target('tool', name, options)),
+    ...models.map(({ name, options }) => target('model', name, options)),
+  ]
 }
 
 /** `tool/NAME=FILE.json`: the answer to its calls. */

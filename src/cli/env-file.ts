@@ -1,7 +1,7 @@
 import { existsSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { styleText } from 'node:util'
-import { findApp, displayPath } from './load-app.ts'
+import { findAppIfAny, displayPath } from './load-app.ts'
 
 let inheritedEnv: NodeJS.ProcessEnv | undefined
 
@@ -11,7 +11,9 @@ let inheritedEnv: NodeJS.ProcessEnv | undefined
  */
 export function loadEnvFile(app: string | undefined): void {
   inheritedEnv = { ...process.env }
-  const file = [appFolder(app), app ?? '.', '.'].map(folder => join(folder, '.env')).find(each => existsSync(each))
+  // An invalid app is reported by the command that needs it.
+  const found = findAppIfAny(app) ?? '.'
+  const file = [dirname(found), app ?? '.', '.'].map(folder => join(folder, '.env')).find(each => existsSync(each))
   if (file === undefined) return
   try {
     process.loadEnvFile(file)
@@ -27,12 +29,3 @@ export function loadEnvFile(app: string | undefined): void {
 
 /** The environment without the variables of the file, for a child that reads the file itself. */
 export const envWithoutFile = (): NodeJS.ProcessEnv => inheritedEnv ?? process.env
-
-/** An invalid app is reported by the command that needs it. */
-function appFolder(app: string | undefined): string {
-  try {
-    return dirname(findApp(app))
-  } catch {
-    return '.'
-  }
-}

@@ -3,7 +3,7 @@ import type { Redactor } from '../bus/redact.ts'
 import { writeSlice } from '../replay/slice-write.ts'
 import { sourceFromBus } from '../replay/source.ts'
 import { countText } from '../trace/text.ts'
-import { findApp, findDefaultApp, loadApp } from './load-app.ts'
+import { findApp, findAppIfAny, loadApp } from './load-app.ts'
 import { withExistingLog } from './log.ts'
 import type { GlobalOptions } from './output.ts'
 import { parseSelection, type SelectionOptions } from './selection.ts'
@@ -38,6 +38,6 @@ export async function exportCommand(file = '-', options: ExportOptions): Promise
 
 /** The rules of the named app, or of the default one. They may be newer than the log. */
 async function redactionRules(named: string | undefined): Promise<{ redactor: Redactor } | undefined> {
-  const file = named === undefined ? findDefaultApp() : findApp(named)
+  const file = named === undefined ? findAppIfAny() : findApp(named)
   return file === undefined ? undefined : { redactor: (await loadApp(file)).app.redactor }
 }

@@ -44,13 +44,13 @@ export async function listFailed(bus: Bus): Promise<{ failed: FailedTask[]; tota
   return { failed: await withErrors(bus, rows), total }
 }
 
-/** All that match the filter, oldest first. */
-export async function findFailed(bus: Bus, filter: FailureFilter & { code?: string }): Promise<FailedTask[]> {
+/** All that match the filter, and the error code if it is given, oldest first. */
+export async function findFailed(bus: Bus, filter: FailureFilter, code?: string): Promise<FailedTask[]> {
   const rows = await queryIndex(bus, index => index.failures(filter))
   const found: FailedTask[] = []
   for (let from = 0; from < rows.length; from += maxFailed)
     found.push(...(await withErrors(bus, rows.slice(from, from + maxFailed))))
-  return found.filter(({ code }) => filter.code === undefined || code === filter.code).reverse()
+  return found.filter(failed => code === undefined || failed.code === code).reverse()
 }
 
 async function withErrors(bus: Bus, rows: readonly FailureRow[]): Promise<FailedTask[]> {
@@ -65,16 +65,8 @@ async function withErrors(bus: Bus, rows: readonly FailureRow[]): Promise<Failed
 function failedTask(task: string, at: number, { id, call, data }: CloudEvent): FailedTask {
   const { program, error } = (data ?? {}) as { program?: string; error?: Partial<ErrorData> | null }
   const { code = 'E_PROGRAM_FAILED', message = '' } = error ?? {}
-  return {
-    kind: 'failed',
-    task,
-    program: program ?? '?',
-    code,
-    message,
-    at,
-    event: id,
-    ...(call !== undefined && { call }),
-  }
+  const failed = { kind: 'failed', task, program: program ?? '?', code, message, at, event: id } as const
+  return call === undefined ? failed : { ...failed, call }
 }
 
 /** Removes a task from the list. False if it is not on the list. */

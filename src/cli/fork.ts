@@ -1,12 +1,14 @@
 import { TidingsError } from '../errors.ts'
 import type { Bus } from '../bus/bus.ts'
 import type { CloudEvent } from '../event.ts'
+import { provisionApp } from '../runtime/start.ts'
 import { planFork, publishFork, type ForkFrom } from '../replay/fork.ts'
 import { resolveId } from '../trace/index/resolve-id.ts'
 import { longForm } from '../trace/short-id.ts'
 import { countText, dim } from '../trace/text.ts'
-import { provisionGroup, effectLines, readJsonFile, withEffects, type EffectOptions } from './effects.ts'
+import { effectLines, readJsonFile, withEffects, type EffectOptions } from './effects.ts'
 import { resolveTask } from './log.ts'
+import { describeRequest } from './retry.ts'
 import { printResult, type GlobalOptions } from './output.ts'
 
 export interface ForkOptions extends GlobalOptions, EffectOptions {
@@ -29,27 +31,17 @@ export async function forkCommand(options: ForkOptions): Promise<void> {
       throw new TidingsError('E_NOT_FOUND', `the app "${app.name}" has no agent "${program}", which ran this task`, {
         next: 'Give the file of the app that has this agent: --app FILE.',
       })
-    await provisionGroup(bus, app)
+    await provisionApp(app, bus)
     const { task, correlation, replay: mark } = await publishFork(bus, plan, 'fork', ruled)
-    const record = {
-      task,
-      correlation,
-      mark,
-      program,
-      adopted: ids(adopted),
-      reissued: ids(fork.reissue),
-      effects: ruled.effects,
-    }
+    const { effects } = ruled
+    const record = { task, correlation, mark, program, adopted: ids(adopted), reissued: ids(fork.reissue), effects }
     await printResult(options, record, [
       `forked ${program} before its turn ${from.version}`,
       dim(`  task         ${task}`),
       dim(`  correlation  ${correlation}`),
       dim(`  adopted      ${countText(adopted.length, 'answer')} that arrived later`),
-      dim(
-        `  repeated     ${fork.reissue.map(({ type, target }) => `${type} ${target ?? ''}`.trim()).join(', ') || 'nothing'}`,
-      ),
+      dim(`  repeated     ${fork.reissue.map(describeRequest).join(', ') || 'nothing'}`),
       dim(`  to see what follows: tidings trace ${correlation}`),
-      'its tools and models may do this:',
       ...effectLines(ruled),
     ])
   })

@@ -8,7 +8,7 @@ import { TaskLoader } from '../tasks/load.ts'
 import { Programs } from '../tasks/programs.ts'
 import { countText, dim, printable } from '../trace/text.ts'
 import { queryIndexFile } from './log.ts'
-import { printResult, print, type GlobalOptions } from './output.ts'
+import { arrow, printResult, print, type GlobalOptions } from './output.ts'
 
 /* Waiting tasks that the started code cannot continue are reported at the start, not when their answers arrive. */
 
@@ -44,7 +44,7 @@ export async function printIncompatible(
     )
     for (const task of tasks.slice(0, maxShown)) {
       await print(`  task ${task.task} ${dim(task.code)}\n    ${printable(task.message)}`)
-      for (const choice of nextSteps(task)) await print(`    ${styleText('cyan', '→')} ${choice}`)
+      for (const choice of nextSteps(task)) await print(`    ${arrow()} ${choice}`)
     }
     if (tasks.length > maxShown)
       await print(dim(`  and ${tasks.length - maxShown} more: tidings replay --waiting lists all`))

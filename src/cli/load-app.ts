@@ -22,10 +22,10 @@ export function findApp(named: string | undefined): string {
   )
 }
 
-/** The default app file of the working folder, if there is one. */
-export function findDefaultApp(): string | undefined {
+/** Like {@link findApp}; undefined if there is none. */
+export function findAppIfAny(named?: string): string | undefined {
   try {
-    return findApp(undefined)
+    return findApp(named)
   } catch {
     return undefined
   }

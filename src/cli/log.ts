@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { styleText } from 'node:util'
@@ -9,7 +9,7 @@ import { isKnownBus } from '../runtime/drivers.ts'
 import { environment, openBus, shownLog, type Environment, type OpenOptions } from '../runtime/environment.ts'
 import type { Index } from '../trace/index/lookup.ts'
 import { inMemory, withIndex } from '../trace/index/open.ts'
-import { findDefaultApp, loadApp } from './load-app.ts'
+import { findAppIfAny, loadApp } from './load-app.ts'
 
 export interface OpenLogOptions extends OpenOptions {
   /** The app file that may register the driver. Default: that of the working folder. */
@@ -22,7 +22,7 @@ export interface OpenLogOptions extends OpenOptions {
  */
 export async function openLog({ app, ...options }: OpenLogOptions = {}): Promise<Bus> {
   const settings = environment()
-  const file = isKnownBus(settings.bus) ? undefined : (app ?? findDefaultApp())
+  const file = isKnownBus(settings.bus) ? undefined : (app ?? findAppIfAny())
   if (file !== undefined) await loadApp(file)
   return openBus(settings, options)
 }
@@ -82,7 +82,7 @@ export async function resolveTask(bus: Bus, text: string, program?: string): Pro
 /** Beside an embedded log; for a log on a broker, under a name that is unique to the log. */
 function indexFile({ bus, home }: Pick<Environment, 'bus' | 'home'>): string {
   const address = shownLog({ bus, home })
-  const digest = createHash('sha256').update(address).digest('hex').slice(0, 8)
+  const digest = hash('sha256', address, 'hex').slice(0, 8)
   const name = bus === 'sqlite' ? 'embedded' : `${address.replace(/[^A-Za-z0-9]+/g, '-').slice(-64)}-${digest}`
   return join(home, 'index', `${name}.db`)
 }

@@ -2,11 +2,12 @@ import { TidingsError } from '../errors.ts'
 import type { Bus } from '../bus/bus.ts'
 import { correlationOf } from '../bus/ids.ts'
 import type { ResolvedEffects } from '../replay/effects.ts'
+import { provisionApp } from '../runtime/start.ts'
 import { planFork, publishFork } from '../replay/fork.ts'
 import { selectInputs, publishRedrive } from '../replay/redrive.ts'
 import type { Selection } from '../replay/selection.ts'
 import { countText, dim } from '../trace/text.ts'
-import { provisionGroup, effectLines, withEffects, type EffectOptions } from './effects.ts'
+import { effectLines, withEffects, type EffectOptions } from './effects.ts'
 import { printResult, print, type GlobalOptions } from './output.ts'
 import { parseSelection, type SelectionOptions } from './selection.ts'
 
@@ -45,12 +46,12 @@ export async function redriveCommand(options: RedriveOptions): Promise<void> {
       throw new TidingsError('E_NOT_FOUND', 'the selection has no events from outside', {
         next: 'Widen the selection. The events of a keyed workflow have other correlations; `tidings trace` shows them.',
       })
-    if (!dryRun) await provisionGroup(bus, app)
+    if (!dryRun) await provisionApp(app, bus)
     const published = dryRun ? undefined : await publish()
     for (const part of parts) await printPart(options, part, ruled, published)
     if (json) return
     if (published) await print(`as ${published.replay}`)
-    for (const line of ['its tools and models may do this:', ...effectLines(ruled)]) await print(line)
+    await print(effectLines(ruled).join('\n'))
   })
 }
 

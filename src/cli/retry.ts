@@ -87,25 +87,22 @@ async function retryOne(bus: Bus, task: string): Promise<RetryResult> {
   const plan = await planWhenChildrenEnded(bus, task, tasks)
   const { task: successor, isNew } = await publishRetry(bus, plan)
   if (!isNew) return { state: 'existing', task: successor, retryOf: task, end: 'running' }
-  return successorResult(successor, plan)
-}
-
-function successorResult(
-  task: string,
-  { of, program, fork, adopted, children, callerAnswered }: RetryPlan,
-): RetryResult {
+  const { program, fork, adopted, children, callerAnswered } = plan
   return {
     state: 'retried',
-    task,
-    retryOf: of,
-    correlation: correlationOf(of),
+    task: successor,
+    retryOf: task,
+    correlation: correlationOf(task),
     program,
-    asked: fork.reissue.map(({ type, target }) => `${type} ${target ?? ''}`.trim()),
-    adopted: adopted.map(({ id }: CloudEvent) => id),
+    asked: fork.reissue.map(describeRequest),
+    adopted: adopted.map(({ id }) => id),
     children,
     callersAnswered: callerAnswered ? 1 : 0,
   }
 }
+
+/** A repeated request as text. */
+export const describeRequest = ({ type, target = '' }: CloudEvent) => `${type} ${target}`.trim()
 
 /** Releases the parked deliveries of a task that has not ended. */
 async function releaseParked(bus: Bus, task: string, turn: Turn | undefined): Promise<RetryResult> {
@@ -138,15 +135,16 @@ async function retryMany(bus: Bus, options: RetryCommandOptions): Promise<void> 
     ...(until !== undefined && { until: parseTime(until) }),
     ...(agent !== undefined && { program: agent }),
   }
-  const found = await findFailed(bus, { ...filter, ...(code !== undefined && { code }) })
+  const found = await findFailed(bus, filter, code)
   if (found.length === 0 && agent !== undefined) await assertEverHosted(bus, 'agent', agent)
   const { own, withCallers } = withoutChildren(found)
-  if (!json && found.length === 0) await print(`No failed task matches${await codeSuggestion(bus, filter, code)}`)
-  else if (!json) for (const line of countLines(own, withCallers)) await print(line)
+  const suggestion = found.length === 0 && !json ? await codeSuggestion(bus, filter, code) : '.'
+  const summary = found.length === 0 ? [`No failed task matches${suggestion}`] : countLines(own, withCallers)
+  if (!json) await print(summary.join('\n'))
   if (!yes) {
-    const summary = { found: own.length, withCallers, tasks: own.map(({ task }) => task) }
     if (own.length === 0 && !json) return
-    return printResult(options, summary, [dim('nothing was retried: add --yes to retry them')])
+    const record = { found: own.length, withCallers, tasks: own.map(({ task }) => task) }
+    return printResult(options, record, [dim('nothing was retried: add --yes to retry them')])
   }
   const counts = { retried: 0, existing: 0, refused: 0, callersAnswered: 0 }
   const programs = new Set<string>()
@@ -172,18 +170,20 @@ async function retryMany(bus: Bus, options: RetryCommandOptions): Promise<void> 
     }
   }
   await Promise.all(Array.from({ length: maxConcurrentRetries }, work))
-  await printResult(options, { found: own.length, withCallers, ...counts }, [
-    `${countText(counts.retried, 'task')} retried${counts.existing > 0 ? `, ${counts.existing} retried before` : ''}${counts.refused > 0 ? `, ${counts.refused} refused` : ''}`,
-    ...callerLines(counts.callersAnswered),
-  ])
+  const totals = [
+    `${countText(counts.retried, 'task')} retried`,
+    ...(counts.existing > 0 ? [`${counts.existing} retried before`] : []),
+    ...(counts.refused > 0 ? [`${counts.refused} refused`] : []),
+  ]
+  const lines = [totals.join(', '), ...callerLines(counts.callersAnswered)]
+  await printResult(options, { found: own.length, withCallers, ...counts }, lines)
   if (!json) for (const program of programs) await printIfNoWorker(bus, program)
   if (counts.refused > 0) process.exitCode = 1
 }
 
 /** Suggests a code if no task failed with the given one. */
-async function codeSuggestion(bus: Bus, filter: FailureFilter, code: string | undefined): Promise<string> {
-  if (code === undefined) return '.'
-  return didYouMean(code, new Set((await findFailed(bus, filter)).map(failed => failed.code))) || '.'
+async function codeSuggestion(bus: Bus, filter: FailureFilter, code = ''): Promise<string> {
+  return (code && didYouMean(code, new Set((await findFailed(bus, filter)).map(failed => failed.code)))) || '.'
 }
 
 /** A task whose caller failed too continues with its caller. */

@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { styleText } from 'node:util'
 import { log } from '../bus/telemetry/log.ts'
 import { textOf, TidingsError } from '../errors.ts'
@@ -25,19 +26,21 @@ export async function runCommand(path: string | undefined, options: RunOptions):
   const hosted = parseRoles(options.only)
   const { app, module } = await loadApp(findApp(path))
   const waiting: Promise<void>[] = []
-  const onWaiting = (found: BrokerWait) =>
-    void waiting.push(printResult(options, waitingRecord(found), waitingText(found)))
+  const onWaiting = (found: BrokerWait) => void waiting.push(printWaiting(options, found))
   const running = await start(app, { module, signal: shutdown, onWaiting, only: hosted }).catch(async error => {
     if (!shutdown.aborted || waiting.length === 0) throw error
   })
   await Promise.all(waiting)
   if (!running) return printResult(options, { event: 'stopped' }, ['stopped'])
-  await printResult(options, readyRecord(app, running, hosted), readyText(app, running, hosted))
+  const { addresses, durability, warnings } = running
+  const details = { roles: hosted, addresses, durability, warnings }
+  const record = { event: 'ready', app: app.name, pid: process.pid, home: environment().home, ...details }
+  await printResult(options, record, readyText(app, running, hosted))
   const looked = hosted.includes('agents')
     ? printIncompatible(running.bus, app, options, shutdown).catch(logSkippedCheck)
     : undefined
   const alive = setInterval(() => {}, maxTimerMs)
-  if (!shutdown.aborted) await new Promise(resolve => shutdown.addEventListener('abort', resolve))
+  if (!shutdown.aborted) await once(shutdown, 'abort')
   clearInterval(alive)
   await looked
   await printResult(options, { event: 'stopping' }, [
@@ -75,21 +78,12 @@ function parseRoles(only: string | undefined): readonly Role[] {
   return roles.filter(role => named.includes(role))
 }
 
-function waitingRecord({ error, address }: BrokerWait) {
-  return { event: 'waiting', pid: process.pid, error, ...(address && { addresses: [address] }) }
-}
-
-function waitingText({ error, address }: BrokerWait): string[] {
-  return [
+function printWaiting(options: GlobalOptions, { error, address }: BrokerWait): Promise<void> {
+  const record = { event: 'waiting', pid: process.pid, error, ...(address && { addresses: [address] }) }
+  return printResult(options, record, [
     `${styleText('yellow', '●')} waiting for the log: ${error.message}`,
     dim(`  ${error.next}${address ? ` ${address}/health reports when it continues.` : ''}`),
-  ]
-}
-
-function readyRecord(app: App, { addresses, durability, warnings }: RunningApp, hosted: readonly Role[]) {
-  const { home } = environment()
-  const details = { roles: hosted, addresses, durability, warnings }
-  return { event: 'ready', app: app.name, pid: process.pid, home, ...details }
+  ])
 }
 
 function readyText(app: App, { addresses, durability, warnings }: RunningApp, hosted: readonly Role[]): string[] {
