@@ -6,7 +6,7 @@ import { countText } from '../trace/text.ts'
 import { findApp, findAppIfAny, loadApp } from './load-app.ts'
 import { withExistingLog } from './log.ts'
 import type { GlobalOptions } from './output.ts'
-import { parseSelection, type SelectionOptions } from './selection.ts'
+import { isSelective, parseSelection, type SelectionOptions } from './selection.ts'
 
 export interface ExportOptions extends GlobalOptions, SelectionOptions {
   all?: boolean
@@ -16,9 +16,8 @@ export interface ExportOptions extends GlobalOptions, SelectionOptions {
 
 /** `tidings export [FILE]`. The summary goes to standard error, because the slice may go to standard output. */
 export async function exportCommand(file = '-', options: ExportOptions): Promise<void> {
-  const { all, correlation, task, since, until, json, force = false } = options
-  const isPart = (correlation ?? task ?? since ?? until) !== undefined
-  if (isPart === (all === true))
+  const { all = false, json, force = false } = options
+  if (isSelective(options) === all)
     throw new TidingsError('E_USAGE', 'expected one of --correlation ID, --task ID, --since 24h or --all')
   const rules = await redactionRules(options.app)
   const summary = await withExistingLog(async bus =>
@@ -29,10 +28,11 @@ export async function exportCommand(file = '-', options: ExportOptions): Promise
     `exported ${countText(events, 'event')} (${countText(turns, 'turn')}) and ${countText(documents, 'document')}`,
     `redacted by the ${rules ? 'rules of the app' : 'built-in rules only, because there is no app file here: see --app'}`,
     ...(redacted > 0 ? [`redacted ${countText(redacted, 'event')} that the log has in clear`] : []),
-    ...(missing > 0
-      ? [`missing on the log: ${countText(missing, 'blob or document', 'blobs or documents')} that the events name`]
-      : []),
   ]
+  if (missing > 0)
+    lines.push(
+      `missing on the log: ${countText(missing, 'blob or document', 'blobs or documents')} that the events name`,
+    )
   process.stderr.write(`${json ? JSON.stringify(summary) : lines.join('\n')}\n`)
 }
 

@@ -26,18 +26,11 @@ export const namesOfGroups = (groups: readonly GroupState[], kind: 'tool' | 'mod
 export async function assertEverHosted(bus: Bus, kind: PausableKind, name: string): Promise<void> {
   const hosted = await hostedNames(bus)
   if (hosted[kind].includes(name)) return
-  throw new TidingsError(
-    'E_NOT_FOUND',
-    `no worker on this log has ever hosted the ${kind} "${name}"${suggestion(hosted, kind, name)}`,
-  )
-}
-
-function suggestion(hosted: Record<PausableKind, readonly string[]>, kind: PausableKind, name: string): string {
   const other = pausableKinds.find(each => hosted[each].includes(name))
-  if (other) return `; there is a ${other} with this name`
   const names = hosted[kind]
   const others = names.length === 0 ? '' : `; known names: ${names.slice(0, maxNames).join(', ')}`
-  return didYouMean(name, names) || others
+  const suggestion = other ? `; there is a ${other} with this name` : didYouMean(name, names) || others
+  throw new TidingsError('E_NOT_FOUND', `no worker on this log has ever hosted the ${kind} "${name}"${suggestion}`)
 }
 
 /** Whether a worker hosts it now, as far as the broker knows. */

@@ -16,15 +16,11 @@ export async function importCommand(file: string, options: GlobalOptions): Promi
   const { events, turns, withoutBeginning } = imported
   await printResult(options, imported, [
     `imported ${countText(events, 'event')} (${countText(turns, 'turn')})`,
-    ...(withoutBeginning === 0
-      ? []
-      : [
-          dim(
-            `${countText(withoutBeginning, 'turn')} of tasks that start before the slice: you can read them, but not replay them`,
-          ),
-        ]),
+    ...(withoutBeginning === 0 ? [] : [dim(`${countText(withoutBeginning, 'turn')} ${cannotReplay}`)]),
   ])
 }
+
+const cannotReplay = 'of tasks that start before the slice: you can read them, but not replay them'
 
 /** The import reads the slice twice, so it is stored in a file first. */
 async function importStdin(options: GlobalOptions): Promise<void> {

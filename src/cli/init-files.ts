@@ -1,5 +1,5 @@
 import { resolve } from 'node:path'
-import { manifest } from './version.ts'
+import { manifest } from '../manifest.ts'
 
 const { version, dependencies } = manifest
 

@@ -2,7 +2,7 @@ import { Command, Option } from 'commander'
 import { TidingsError } from '../errors.ts'
 import { loadEnvFile } from './env-file.ts'
 import { parseCount } from './output.ts'
-import { manifest } from './version.ts'
+import { manifest } from '../manifest.ts'
 
 /* The commands and their options. Each command is loaded when it is called, so that --help is fast. */
 

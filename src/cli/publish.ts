@@ -1,4 +1,3 @@
-import { text } from 'node:stream/consumers'
 import { admit } from '../bus/admit.ts'
 import type { Bus, PublishedEvent } from '../bus/bus.ts'
 import { parseJson } from '../bus/decode.ts'
@@ -56,15 +55,14 @@ export async function publishText(
 }
 
 async function readStdin(): Promise<string> {
+  const chunks: Buffer[] = []
   let length = 0
-  const bounded = async function* () {
-    for await (const chunk of process.stdin as AsyncIterable<Buffer>) {
-      length += chunk.length
-      if (length > maxLength) throw tooLarge()
-      yield chunk
-    }
+  for await (const chunk of process.stdin as AsyncIterable<Buffer>) {
+    length += chunk.length
+    if (length > maxLength) throw tooLarge()
+    chunks.push(chunk)
   }
-  return text(bounded())
+  return new TextDecoder().decode(Buffer.concat(chunks))
 }
 
 const tooLarge = () => new TidingsError('E_EVENT_TOO_LARGE', `the data is larger than ${maxLength} bytes`)

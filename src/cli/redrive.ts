@@ -9,7 +9,7 @@ import type { Selection } from '../replay/selection.ts'
 import { countText, dim } from '../trace/text.ts'
 import { effectLines, withEffects, type EffectOptions } from './effects.ts'
 import { printResult, print, type GlobalOptions } from './output.ts'
-import { parseSelection, type SelectionOptions } from './selection.ts'
+import { isSelective, parseSelection, type SelectionOptions } from './selection.ts'
 
 export interface RedriveOptions extends GlobalOptions, SelectionOptions, EffectOptions {
   type?: string[]
@@ -35,8 +35,8 @@ interface PublishedRedrive {
 
 /** `tidings redrive`: publishes events from outside again, as new events. */
 export async function redriveCommand(options: RedriveOptions): Promise<void> {
-  const { task, correlation, since, until, type, dryRun, json } = options
-  if ((task ?? correlation ?? since ?? until) === undefined)
+  const { task, type, dryRun, json } = options
+  if (!isSelective(options))
     throw new TidingsError('E_USAGE', 'expected one of --correlation ID, --task ID or --since 24h')
   if (task !== undefined && type)
     throw new TidingsError('E_USAGE', '--type cannot be combined with --task, because a task has one start')

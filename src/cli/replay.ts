@@ -20,7 +20,7 @@ import { terminalWidth } from './event-line.ts'
 import { findApp } from './load-app.ts'
 import { queryIndex, withExistingLog } from './log.ts'
 import { parseCount, reportError, flushOutput, print, type GlobalOptions } from './output.ts'
-import { parseSelection, type SelectionOptions } from './selection.ts'
+import { isSelective, parseSelection, type SelectionOptions } from './selection.ts'
 
 export interface ReplayCommandOptions extends GlobalOptions, SelectionOptions {
   /** Only waiting tasks, which a deploy of this code would continue. */
@@ -74,12 +74,11 @@ async function runReplay(options: ReplayCommandOptions): Promise<ReplayOutcome> 
   const app = findApp(options.app)
   const module = pathToFileURL(app).href
   const jobs = options.jobs === undefined ? undefined : parseCount('--jobs', options.jobs)
-  if (!options.file)
-    return withExistingLog(async bus => replayInProcesses(module, await recordedOnLog(bus, options), { jobs }), {
-      readOnly: true,
-      app,
-    })
-  if (options.waiting || options.task || options.correlation || options.since || options.until)
+  if (!options.file) {
+    const replay = async (bus: Bus) => replayInProcesses(module, await recordedOnLog(bus, options), { jobs })
+    return withExistingLog(replay, { readOnly: true, app })
+  }
+  if (options.waiting || isSelective(options))
     throw new TidingsError(
       'E_USAGE',
       'a file is replayed as a whole: --file cannot be combined with --task, --correlation, --since, --until or --waiting',
@@ -92,7 +91,7 @@ async function runReplay(options: ReplayCommandOptions): Promise<ReplayOutcome> 
 
 async function recordedOnLog(bus: Bus, options: ReplayCommandOptions) {
   if (!options.waiting) return recordedFrom(sourceFromBus(bus, await parseSelection(bus, options)))
-  if (options.task || options.correlation || options.since || options.until)
+  if (isSelective(options))
     throw new TidingsError(
       'E_USAGE',
       '--waiting replays all waiting tasks: it cannot be combined with --task, --correlation, --since or --until',

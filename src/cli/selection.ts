@@ -14,6 +14,10 @@ export interface SelectionOptions {
   until?: string
 }
 
+/** Whether a part of the log is selected. */
+export const isSelective = ({ task, correlation, since, until }: SelectionOptions) =>
+  (task ?? correlation ?? since ?? until) !== undefined
+
 /** Without options: the whole log. @throws E_USAGE, E_NOT_FOUND, E_AMBIGUOUS */
 export async function parseSelection(bus: Bus, options: SelectionOptions): Promise<Selection> {
   const { task, correlation, since, until } = options

@@ -31,12 +31,8 @@ export async function statusCommand({ json }: GlobalOptions): Promise<void> {
 }
 
 async function readStatus(bus: Bus): Promise<Status> {
-  const [head, durability, groups, paused] = [
-    await bus.head(),
-    await bus.durability(),
-    await bus.listGroups(),
-    await listPaused(bus),
-  ]
+  const [head, durability, groups] = [await bus.head(), await bus.durability(), await bus.listGroups()]
+  const paused = await listPaused(bus)
   const resting = await findUnavailable(bus, groups)
   let attention = await queryIndex(bus, index => index.failed(failedSince()))
   for await (const _ of listAttention(bus)) attention++
@@ -64,9 +60,8 @@ function text({ bus, head, durability, groups, paused, resting, attention, hasWo
     ...(groups.length === 0
       ? ['No worker has used this log yet. Start one: tidings dev']
       : [dim(`${padOrShorten('group', width)}      lag  in flight`)]),
-    ...groups.map(
-      ({ group, lag, inFlight }) =>
-        `${padOrShorten(group, width)} ${String(lag).padStart(8)} ${String(inFlight).padStart(10)}`,
+    ...groups.map(({ group, lag, inFlight }) =>
+      [padOrShorten(group, width), String(lag).padStart(8), String(inFlight).padStart(10)].join(' '),
     ),
   ]
 }

@@ -1,6 +1,6 @@
 import type { Bus } from '../bus/bus.ts'
 import { beginning, isCursor, offsetsOf, readCursor } from '../bus/cursor.ts'
-import type { Cursor, LogEntry } from '../bus/driver.ts'
+import type { Cursor } from '../bus/driver.ts'
 import { followByTime } from '../bus/read-by-time.ts'
 import { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
@@ -22,20 +22,15 @@ export interface TailOptions extends GlobalOptions {
 /** `tidings tail` */
 export function tailCommand(options: TailOptions): Promise<void> {
   const asked = shutdownSignal()
-  const wrong = options.type?.filter(type => !isTypePattern(type)) ?? []
-  if (wrong.length > 0)
-    throw new TidingsError('E_USAGE', `"${wrong[0]}" is not an event type or a pattern such as order.*`)
+  const wrong = options.type?.find(type => !isTypePattern(type))
+  if (wrong !== undefined)
+    throw new TidingsError('E_USAGE', `"${wrong}" is not an event type or a pattern such as order.*`)
   // Before the log is opened, which creates it.
   const start = parseStart(options.since)
   return withLog(async bus => {
-    const correlation =
-      options.correlation === undefined ? undefined : await resolveCorrelation(bus, options.correlation)
-    await printEvents(
-      bus,
-      await startCursor(bus, start),
-      { ...options, ...(correlation !== undefined && { correlation }) },
-      asked,
-    )
+    const { correlation } = options
+    const resolved = correlation !== undefined && { correlation: await resolveCorrelation(bus, correlation) }
+    await printEvents(bus, await startCursor(bus, start), { ...options, ...resolved }, asked)
   })
 }
 
@@ -53,8 +48,11 @@ export async function printEvents(
   for await (const entry of followByTime(bus, after, filter, signal)) {
     if (correlation !== undefined && entry.event.correlationid !== correlation) continue
     if (!isWanted(entry.event)) continue
-    if (json) await print(await record(bus, entry))
-    else await print([eventLine(entry.event, terminalWidth()), ...(await more(entry.event))].join('\n'))
+    // The blob of an old event may be purged; print the event without data.
+    if (json) {
+      const { cursor, event } = entry
+      await print(JSON.stringify({ cursor, event: await bus.resolve(event).catch(() => event) }))
+    } else await print([eventLine(entry.event, terminalWidth()), ...(await more(entry.event))].join('\n'))
   }
 }
 
@@ -62,11 +60,6 @@ export async function printEvents(
 function eventSelector({ turns, type = [] }: TailOptions): (event: CloudEvent) => boolean {
   const named = turns || type.some(pattern => pattern.startsWith('task') && matchesType(pattern, turnType))
   return named ? () => true : event => event.type !== turnType
-}
-
-async function record(bus: Bus, { cursor, event }: LogEntry): Promise<string> {
-  // The blob of an old event may be purged; print the event without data.
-  return JSON.stringify({ cursor, event: await bus.resolve(event).catch(() => event) })
 }
 
 /** A cursor, or a time in ms since the epoch. @throws E_USAGE */

@@ -14,7 +14,7 @@ import { findUnavailable } from './unavailable-models.ts'
 import { Screen } from './screen.ts'
 import { drawDashboard, type Dashboard } from './dashboard.ts'
 
-export interface TopOptions extends GlobalOptions {
+interface TopOptions extends GlobalOptions {
   once?: boolean
 }
 
@@ -30,15 +30,20 @@ export async function topCommand({ json, once }: TopOptions): Promise<void> {
   const shutdown = shutdownSignal()
   await withExistingLog(async bus => {
     const { rates, head } = await readRecent(bus)
-    if (once) return printDashboard(await dashboardNow(bus, rates, await countAttention(bus)), json)
+    const printDashboard = (dashboard: Dashboard) => {
+      const lines = () => [...drawDashboard(dashboard, terminalWidth(), pipeRows), '']
+      return print(json ? JSON.stringify(dashboard) : lines().join('\n'))
+    }
+    if (once) return printDashboard(await dashboardNow(bus, rates, await countAttention(bus)))
     const stop = new AbortController()
     const signal = AbortSignal.any([shutdown, stop.signal])
-    const screen = process.stdout.isTTY && !json ? new Screen(process.stdout) : undefined
+    using screen = process.stdout.isTTY && !json ? new Screen(process.stdout) : undefined
+    const show = (dashboard: Dashboard) =>
+      screen ? screen.draw((width, rows) => drawDashboard(dashboard, width, rows)) : printDashboard(dashboard)
     try {
-      await Promise.all([follow(bus, rates, head, signal), refreshUntil(bus, rates, signal, json, screen)])
+      await Promise.all([follow(bus, rates, head, signal), refreshUntil(bus, rates, signal, show)])
     } finally {
       stop.abort()
-      screen?.close()
     }
   })
 }
@@ -74,20 +79,16 @@ async function refreshUntil(
   bus: Bus,
   rates: Rates,
   signal: AbortSignal,
-  json?: boolean,
-  screen?: Screen,
+  show: (dashboard: Dashboard) => Promise<void> | void,
 ): Promise<void> {
   let attention = 0
   for (let n = 0; !signal.aborted; n++) {
     const begin = performance.now()
     if (n % refreshesPerCount === 0) attention = await countAttention(bus)
-    const dashboard = await dashboardNow(bus, rates, attention)
-    if (screen) screen.draw((columns, rows) => drawDashboard(dashboard, columns, rows))
-    else await printDashboard(dashboard, json)
+    await show(await dashboardNow(bus, rates, attention))
+    const rest = refreshIntervalMs - (performance.now() - begin)
     // Aborting the signal rejects the wait.
-    await setTimeout(Math.max(0, refreshIntervalMs - (performance.now() - begin)), undefined, { signal }).catch(
-      () => {},
-    )
+    await setTimeout(Math.max(0, rest), undefined, { signal }).catch(() => {})
   }
 }
 
@@ -100,6 +101,3 @@ async function dashboardNow(bus: Bus, rates: Rates, attention: number): Promise<
 }
 
 const countAttention = async (bus: Bus) => (await Array.fromAsync(listDeliveriesAndWakes(bus), () => 1)).length
-
-const printDashboard = (dashboard: Dashboard, json: boolean | undefined) =>
-  print(json ? JSON.stringify(dashboard) : [...drawDashboard(dashboard, terminalWidth(), pipeRows), ''].join('\n'))

@@ -21,26 +21,18 @@ export async function findUnavailable(bus: Bus, groups: readonly GroupState[]): 
   const now = Date.now()
   return found.flatMap(({ model, open }) => {
     if (!open) return []
-    const { since, reason, probeAt, probe } = open
+    const { reason, probeAt, probe } = open
+    const unavailable = { model, since: new Date(open.since).toISOString(), reason }
     const isProbing = probe !== undefined && probe.until > now
-    return {
-      model,
-      since: new Date(since).toISOString(),
-      reason,
-      ...(!isProbing && { nextProbe: new Date(probeAt).toISOString() }),
-    }
+    return isProbing ? unavailable : { ...unavailable, nextProbe: new Date(probeAt).toISOString() }
   })
 }
 
 /** One line, without colours. */
 export function unavailableText({ model, since, reason, nextProbe }: UnavailableModel, now = Date.now()): string {
-  const wait = nextProbe === undefined ? 0 : Date.parse(nextProbe) - now
-  const next =
-    nextProbe === undefined
-      ? 'a probe is running'
-      : wait > 0
-        ? `next probe in ${elapsed(wait)}`
-        : 'the next probe is due'
+  const wait = nextProbe === undefined ? undefined : Date.parse(nextProbe) - now
+  const due = wait && wait > 0 ? `next probe in ${elapsed(wait)}` : 'the next probe is due'
+  const next = wait === undefined ? 'a probe is running' : due
   return printable(`${model} unavailable for ${elapsed(Math.max(0, now - Date.parse(since)))}, ${next}: ${reason}`)
 }
 

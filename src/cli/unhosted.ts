@@ -42,18 +42,12 @@ export async function findUnhosted(bus: Bus, now = Date.now()): Promise<Unhosted
     const what = kindsByRequest[request?.type as keyof typeof kindsByRequest]
     if (!what) continue
     if (isKnown && (await hasWorker(bus, what, target))) continue
-    const reason = `no worker on this log hosts the ${what} "${target}"${isKnown ? ' at present' : ''}, which ${program} waits for${isKnown ? '' : didYouMean(target, known[what])}`
-    found.push({
-      kind: 'unhosted',
-      target,
-      what,
-      waiting,
-      call,
-      task: parseId(call)!.task,
-      due: since,
-      group: program,
-      reason,
-    })
+    const problem = `no worker on this log hosts the ${what} "${target}"`
+    const reason = isKnown
+      ? `${problem} at present, which ${program} waits for`
+      : `${problem}, which ${program} waits for${didYouMean(target, known[what])}`
+    const { task } = parseId(call)!
+    found.push({ kind: 'unhosted', target, what, waiting, call, task, due: since, group: program, reason })
   }
   return found
 }

@@ -1,12 +1,10 @@
-import { readFileSync } from 'node:fs'
 import { setTimeout } from 'node:timers/promises'
 import type { Bus } from '../bus/bus.ts'
 import type { Cursor, Durability, GroupState } from '../bus/driver.ts'
 import { type ErrorData, errorData, TidingsError } from '../errors.ts'
+import { manifest } from '../manifest.ts'
 
-const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
-  version: string
-}
+const { version } = manifest
 
 const probeKey = 'gateway/health'
 const cacheTtlMs = 1_000
@@ -19,12 +17,10 @@ export type Health = { bus: string; version: string } & (
 
 interface Unhealthy {
   status: 'unavailable'
-  bus: string
-  version: string
   error: ErrorData
 }
 
-export const unhealthy = (bus: string, error: unknown): Unhealthy => ({
+export const unhealthy = (bus: string, error: unknown): Health & Unhealthy => ({
   status: 'unavailable',
   bus,
   version,

@@ -6,4 +6,4 @@ interface Manifest {
 }
 
 /** Of this package, from its own package.json: beside `src` and beside `dist`. */
-export const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as Manifest
+export const manifest = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as Manifest
