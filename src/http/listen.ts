@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import type { Server, ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Server as NetServer } from 'node:net'
 import { settledOrAborted } from '../bus/abort.ts'
 import { TidingsError } from '../errors.ts'
 import { rejectBrokenRequest } from './response.ts'
@@ -22,7 +22,7 @@ export interface HttpListener {
   stop(abort?: AbortSignal): Promise<void>
 }
 
-export const shutdownGraceMs = 5_000
+const shutdownGraceMs = 5_000
 
 /** Resolves when the server accepts connections. @throws E_PORT_IN_USE */
 export async function listen(server: Server, options: ListenOptions): Promise<HttpListener> {
@@ -34,12 +34,7 @@ export async function listen(server: Server, options: ListenOptions): Promise<Ht
     void ended.then(() => inProgress.delete(ended))
   })
   server.on('clientError', rejectBrokenRequest)
-  try {
-    server.listen(port, host)
-    await once(server, 'listening')
-  } catch (cause) {
-    throw listenError(options, cause)
-  }
+  await openPort(server, options)
   // An error such as too many open files loses one connection; it must not end the process.
   server.on('error', error => process.emitWarning(error))
   const actual = (server.address() as AddressInfo).port
@@ -48,20 +43,40 @@ export async function listen(server: Server, options: ListenOptions): Promise<Ht
     url: `http://${urlHost(host)}:${actual}`,
     async stop(abort) {
       const closed = new Promise<void>(resolve => server.close(() => resolve()))
-      const grace = AbortSignal.timeout(shutdownGraceMs)
-      await settledOrAborted(Promise.all(inProgress), abort ? AbortSignal.any([grace, abort]) : grace)
+      await settledWithinGrace(inProgress, abort)
       server.closeAllConnections()
       await closed
     },
   }
 }
 
-/** What to throw when a server cannot listen. */
-export function listenError({ service, port, setting }: Omit<ListenOptions, 'host'>, cause: unknown): unknown {
-  if ((cause as NodeJS.ErrnoException).code !== 'EADDRINUSE') return cause
-  const text = `port ${port} of ${service} is in use; stop the other process or set ${setting}`
-  return new TidingsError('E_PORT_IN_USE', text, { cause })
+/** Resolves when the server listens. @throws E_PORT_IN_USE */
+export async function openPort(server: NetServer, { service, port, host, setting }: ListenOptions): Promise<void> {
+  try {
+    server.listen(port, host)
+    await once(server, 'listening')
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw cause
+    const text = `port ${port} of ${service} is in use; stop the other process or set ${setting}`
+    throw new TidingsError('E_PORT_IN_USE', text, { cause })
+  }
+}
+
+/** Resolves when the work of a server that stops has settled: after 5 seconds at most, and no later than the signal. */
+export function settledWithinGrace(inProgress: Iterable<Promise<unknown>>, abort?: AbortSignal): Promise<void> {
+  const grace = AbortSignal.timeout(shutdownGraceMs)
+  return settledOrAborted(Promise.all(inProgress), abort ? AbortSignal.any([grace, abort]) : grace)
+}
+
+/** The port that the environment sets, or the default. @throws E_SETTING_INVALID */
+export function configuredPort(setting: string, fallback: number): number {
+  const text = process.env[setting] || String(fallback)
+  if (/^\d{1,5}$/.test(text) && Number(text) <= 65_535) return Number(text)
+  throw new TidingsError('E_SETTING_INVALID', `${setting}=${text} is not a port; expected 0 to 65535`)
 }
 
 /** A host as it is written in a URL. */
 export const urlHost = (host: string) => (host.includes(':') ? `[${host}]` : host)
+
+/** Where this machine reaches a server that listens on this address. */
+export const localHost = (host: string) => ({ '0.0.0.0': '127.0.0.1', '::': '::1' })[host] ?? host

@@ -80,10 +80,8 @@ export function parseAuthenticationResults(value: string): { authservId: string;
     const [versioned, result] = pair(method ?? '')
     const name = versioned.split('/')[0]
     if (!name || !result) return []
-    const { reason, ...properties } = Object.fromEntries(pairs.filter(([key, of]) => key && of)) as Record<
-      string,
-      string
-    >
+    const named = Object.fromEntries(pairs.filter(([key, of]) => key && of)) as Record<string, string>
+    const { reason, ...properties } = named
     return [{ authservId, method: name, result: result.toLowerCase(), ...(reason && { reason }), properties }]
   })
   return { authservId, results }
@@ -95,16 +93,8 @@ function pair(word: string): [string, string] {
 }
 
 /** Splits at blanks and removes quotes. */
-function words(text: string): string[] {
-  const found = ['']
-  let [quoted, escaped] = [false, false]
-  for (const char of text) {
-    if (escaped || !((char === '\\' && quoted) || char === '"' || (/\s/.test(char) && !quoted))) {
-      found[found.length - 1] += char
-      escaped = false
-    } else if (char === '\\') escaped = true
-    else if (char === '"') quoted = !quoted
-    else found.push('')
-  }
-  return found.filter(Boolean)
-}
+const words = (text: string) =>
+  (text.match(/(?:"(?:\\.|[^"\\])*(?:"|\\?$)|[^\s"])+/gs) ?? []).map(withoutQuotes).filter(Boolean)
+
+const withoutQuotes = (word: string) =>
+  word.replace(/"((?:\\.|[^"\\])*)(?:"|\\?$)/gs, (_, quoted: string) => quoted.replace(/\\(.)/gs, '$1'))

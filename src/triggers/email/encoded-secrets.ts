@@ -24,6 +24,6 @@ export function withoutEncodedSecrets<M extends Pick<Mail, 'headers' | 'text' | 
 /** Whether the visible text contains a secret that redaction of the HTML does not find. */
 function hidesSecret(redactor: Redactor, html: string): boolean {
   const visible = htmlReader()(html)
-  const redactedHeaders = redactor.text(visible)
-  return redactedHeaders !== visible && redactedHeaders !== htmlReader()(redactor.text(html))
+  const redacted = redactor.text(visible)
+  return redacted !== visible && redacted !== htmlReader()(redactor.text(html))
 }

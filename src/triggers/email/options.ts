@@ -1,6 +1,6 @@
 import { aCount, aList, anything, aText, checkOptions, type Check } from '../../options.ts'
 import { TidingsError } from '../../errors.ts'
-import { urlHost } from '../../http/listen.ts'
+import { configuredPort, urlHost } from '../../http/listen.ts'
 import type { Relay } from './authentication-results.ts'
 import type { SmtpAuth } from './auth.ts'
 import type { SmtpTls } from './tls.ts'
@@ -41,7 +41,7 @@ export interface SmtpOptions {
   maxConnections?: number
 }
 
-/** @throws E_SETTING_INVALID, E_USAGE */
+/** @throws E_SETTING_INVALID */
 export function smtpSettings(options: SmtpOptions) {
   const { maxBytes = 10 * 1024 * 1024, maxConnections = 32 } = options
   const { maxBytesAtOnce = 8 * maxBytes } = options
@@ -56,25 +56,15 @@ export function smtpSettings(options: SmtpOptions) {
   return { host, port, maxBytes, maxBytesAtOnce, maxConnections }
 }
 
-/** @throws E_USAGE */
-export function listenAddress({ host = '127.0.0.1', port = defaultPort() }: SmtpOptions): {
-  host: string
-  port: number
-} {
-  return { host, port }
-}
+/** @throws E_SETTING_INVALID */
+export const listenAddress = ({ host = '127.0.0.1', port }: SmtpOptions) => ({
+  host,
+  port: port ?? configuredPort('TIDINGS_SMTP_PORT', 2525),
+})
 
 export const smtpUrl = (host: string, port: number, tls: SmtpTls | undefined) =>
   `${tls?.mode === 'implicit' ? 'smtps' : 'smtp'}://${urlHost(host)}:${port}`
 
 export const isLoopback = (host: string) => host === 'localhost' || host === '::1' || /^127(\.\d+){3}$/.test(host)
-
-function defaultPort(): number {
-  const { TIDINGS_SMTP_PORT: text = '2525' } = process.env
-  const port = Number(text)
-  if (!/^\d+$/.test(text) || port > 65_535)
-    throw new TidingsError('E_USAGE', `TIDINGS_SMTP_PORT=${text} is not a port; expected 0 to 65535`)
-  return port
-}
 
 const invalid = (why: string) => new TidingsError('E_SETTING_INVALID', `smtp(): ${why}`)

@@ -20,7 +20,8 @@ export class SmtpPolicy {
   readonly #logins: SmtpLogins | undefined
   readonly #acceptsRecipient: (address: string) => boolean
   readonly #tlsSessions = new WeakMap<SMTPServerSession, Tls>()
-  #isClosed = false
+  /** Set when the server stops: further mails are rejected. */
+  isClosed = false
 
   /** @throws E_APP_INVALID, E_SETTING_INVALID */
   constructor(options: SmtpOptions, limiter: MemoryLimiter, redactor: Redactor) {
@@ -44,11 +45,10 @@ export class SmtpPolicy {
         reply()
       },
       onSecure: (socket, session, reply) => {
-        if (socket instanceof TLSSocket)
-          this.#tlsSessions.set(session, {
-            version: socket.getProtocol() ?? '',
-            cipher: socket.getCipher().standardName,
-          })
+        if (socket instanceof TLSSocket) {
+          const tls = { version: socket.getProtocol() ?? '', cipher: socket.getCipher().standardName }
+          this.#tlsSessions.set(session, tls)
+        }
         session.disabledCommands = this.#disabledCommands(session)
         reply()
       },
@@ -58,20 +58,11 @@ export class SmtpPolicy {
           (error: unknown) => reply(toSmtpError(this.#redactor, error)),
         ),
       onMailFrom: (sender, session, reply) => void this.#assertMayStart(sender, session).then(() => reply(), reply),
-      onRcptTo: ({ address }, _session, reply: Reply) =>
-        reply(
-          this.#acceptsRecipient(address) ? null : mailRefused(550, `${address} is not a recipient of this server`),
-        ),
+      onRcptTo: ({ address }, _session, reply: Reply) => {
+        const isAccepted = this.#acceptsRecipient(address)
+        reply(isAccepted ? null : mailRefused(550, `${address} is not a recipient of this server`))
+      },
     }
-  }
-
-  /** Rejects further mails. */
-  close(): void {
-    this.#isClosed = true
-  }
-
-  get isClosed(): boolean {
-    return this.#isClosed
   }
 
   envelope(session: SMTPServerSession): Envelope {
@@ -89,18 +80,17 @@ export class SmtpPolicy {
 
   /** @throws an SmtpError */
   async #assertMayStart({ args }: SMTPServerAddress, session: SMTPServerSession): Promise<void> {
-    if (this.#isClosed) throw shuttingDown()
+    if (this.isClosed) throw shuttingDown()
     if (this.#options.tls?.mode === 'required' && !session.secure)
       throw mailRefused(530, 'TLS is required; send STARTTLS first')
     if (this.#logins && !this.#options.auth?.optional && !session.user)
       throw mailRefused(530, 'a login is required; send AUTH first')
     // Rejects early, before the mail is sent, if there is no room for it now.
     const bytes = args && typeof args.SIZE === 'string' ? Number(args.SIZE) : 0
-    await this.#limiter
-      .run(async reserve => reserve(bytes))
-      .catch((error: unknown) => {
-        throw toSmtpError(this.#redactor, error)
-      })
+    const probed = this.#limiter.run(async reserve => reserve(bytes))
+    await probed.catch((error: unknown) => {
+      throw toSmtpError(this.#redactor, error)
+    })
   }
 
   /** AUTH is not offered without encryption, except over loopback. */

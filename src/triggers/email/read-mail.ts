@@ -17,58 +17,37 @@ export async function readMail(
   reserve: Reserve,
   abort: () => void,
 ): Promise<Buffer> {
-  const buffer = new BoundedBuffer(maxBytes, reserve)
+  // One growing buffer: a mail may arrive as millions of chunks, and a chunk costs more than its bytes.
+  let buffer = Buffer.alloc(0)
+  let length = 0
+  let problem: unknown
+  const append = (chunk: Buffer) => {
+    const end = length + chunk.length
+    if (end > maxBytes) return
+    if (end > buffer.length) {
+      const size = Math.min(maxBytes, Math.max(2 * buffer.length, end, initialBytes))
+      reserve(size - buffer.length)
+      const larger = Buffer.allocUnsafe(size)
+      buffer.copy(larger, 0, 0, length)
+      buffer = larger
+    }
+    chunk.copy(buffer, length)
+    length = end
+  }
   try {
     for await (const chunk of stream as AsyncIterable<Buffer>) {
-      buffer.append(chunk)
+      try {
+        if (problem === undefined) append(chunk)
+      } catch (error) {
+        problem = error
+        buffer = Buffer.alloc(0)
+      }
       if (stream.byteLength > maxOverrun * maxBytes + initialBytes) abort()
     }
   } catch (cause) {
     throw new TidingsError('E_MAIL_REFUSED', 'the connection ended before the whole mail arrived', { cause })
   }
   if (stream.sizeExceeded) throw mailRefused(552, `the mail is larger than ${maxBytes} bytes`)
-  return buffer.contents()
-}
-
-/** One growing buffer: a mail may arrive as millions of chunks, and a chunk costs more than its bytes. */
-class BoundedBuffer {
-  readonly #maxBytes: number
-  readonly #reserve: Reserve
-  #bytes = Buffer.alloc(0)
-  #length = 0
-  #problem: unknown
-
-  constructor(maxBytes: number, reserve: Reserve) {
-    this.#maxBytes = maxBytes
-    this.#reserve = reserve
-  }
-
-  append(chunk: Buffer): void {
-    const length = this.#length + chunk.length
-    if (this.#problem !== undefined || length > this.#maxBytes) return
-    if (length > this.#bytes.length && !this.#grow(length)) return
-    chunk.copy(this.#bytes, this.#length)
-    this.#length = length
-  }
-
-  /** False if there is no room. */
-  #grow(length: number): boolean {
-    const size = Math.min(this.#maxBytes, Math.max(2 * this.#bytes.length, length, initialBytes))
-    try {
-      this.#reserve(size - this.#bytes.length)
-    } catch (problem) {
-      this.#problem = problem
-      this.#bytes = Buffer.alloc(0)
-      return false
-    }
-    const larger = Buffer.allocUnsafe(size)
-    this.#bytes.copy(larger, 0, 0, this.#length)
-    this.#bytes = larger
-    return true
-  }
-
-  contents(): Buffer {
-    if (this.#problem !== undefined) throw this.#problem
-    return this.#bytes.subarray(0, this.#length)
-  }
+  if (problem !== undefined) throw problem
+  return buffer.subarray(0, length)
 }

@@ -3,6 +3,7 @@ import { connect, type Socket } from 'node:net'
 import { connect as connectSecurely, type TLSSocket } from 'node:tls'
 import { randomUUID, X509Certificate } from 'node:crypto'
 import { textOf, TidingsError } from '../../errors.ts'
+import { localHost } from '../../http/listen.ts'
 import { notListening } from '../trigger.ts'
 import { listenAddress, type SmtpOptions, smtpUrl } from './options.ts'
 import { credentialsOf } from './tls.ts'
@@ -16,10 +17,12 @@ const timeoutMs = 10_000
 export async function sendMailSample(options: SmtpOptions): Promise<void> {
   const { host, port } = listenAddress(options)
   const url = smtpUrl(host, port, options.tls)
-  const target = { host: host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host, port }
   const client = new SmtpClient(url, AbortSignal.timeout(timeoutMs))
   try {
-    await client.open(target, options.tls?.mode === 'implicit' ? certificateOf(options) : undefined)
+    await client.open(
+      { host: localHost(host), port },
+      options.tls?.mode === 'implicit' ? certificateOf(options) : undefined,
+    )
     await client.command('EHLO localhost')
     if (options.tls && options.tls.mode !== 'implicit') {
       await client.command('STARTTLS')

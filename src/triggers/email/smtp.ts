@@ -1,12 +1,9 @@
-import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
-import { setTimeout as pause } from 'node:timers/promises'
 import { SMTPServer, type SMTPServerDataStream, type SMTPServerSession } from 'smtp-server'
 import type { Bus } from '../../bus/bus.ts'
-import { settledOrAborted } from '../../bus/abort.ts'
-import { listenError, shutdownGraceMs } from '../../http/listen.ts'
+import { openPort, settledWithinGrace } from '../../http/listen.ts'
 import { parseMail } from './mail.ts'
-import { relayTrust, type TrustsRelay } from './authentication-results.ts'
+import { relayTrust } from './authentication-results.ts'
 import { publishMail } from './publish.ts'
 import { shuttingDown, SmtpPolicy } from './policy.ts'
 import { readMail } from './read-mail.ts'
@@ -35,99 +32,70 @@ export function smtp(options: SmtpOptions = {}): Trigger {
       const { host, port } = listenAddress(options)
       return smtpUrl(host, port, options.tls)
     },
-    start: async bus => new SmtpReceiver(bus, options).start(),
+    start: bus => start(bus, options),
     sendSample: () => sendMailSample(options),
   }
 }
 
-class SmtpReceiver {
-  readonly #bus: Bus
-  readonly #options: SmtpOptions
-  readonly #settings: ReturnType<typeof smtpSettings>
-  readonly #limiter: MemoryLimiter
-  readonly #policy: SmtpPolicy
-  readonly #trustsRelay: TrustsRelay
-  readonly #server: SMTPServer
-  readonly #inProgress = new Set<Promise<void>>()
+/** @throws E_APP_INVALID, E_SETTING_INVALID, E_PORT_IN_USE */
+async function start(bus: Bus, options: SmtpOptions): Promise<RunningTrigger> {
+  const { host, port, maxBytes, maxBytesAtOnce, maxConnections } = smtpSettings(options)
+  const limiter = new MemoryLimiter(maxBytesAtOnce)
+  const policy = new SmtpPolicy(options, limiter, bus.redactor)
+  const trustsRelay = relayTrust(options.relays)
+  const inProgress = new Set<Promise<void>>()
+  const server = new SMTPServer({
+    ...policy.serverOptions(),
+    name: 'tidings',
+    size: maxBytes,
+    maxClients: maxConnections,
+    maxRecipients,
+    disableReverseLookup: true,
+    hideENHANCEDSTATUSCODES: false,
+    logger: false,
+    // Mails in progress have ended when the server closes; idle clients get 421 at once.
+    closeTimeout: 1,
+    onData: (stream, session, reply) => {
+      const received = receive(stream, session).then(
+        id => reply(null, `stored as ${id}`),
+        (error: unknown) => reply(toSmtpError(bus.redactor, error)),
+      )
+      inProgress.add(received)
+      void received.finally(() => inProgress.delete(received))
+    },
+  })
 
-  /** @throws E_APP_INVALID, E_SETTING_INVALID */
-  constructor(bus: Bus, options: SmtpOptions) {
-    this.#bus = bus
-    this.#options = options
-    this.#settings = smtpSettings(options)
-    this.#limiter = new MemoryLimiter(this.#settings.maxBytesAtOnce)
-    this.#policy = new SmtpPolicy(options, this.#limiter, bus.redactor)
-    this.#trustsRelay = relayTrust(options.relays)
-    const { maxBytes, maxConnections } = this.#settings
-    this.#server = new SMTPServer({
-      ...this.#policy.serverOptions(),
-      name: 'tidings',
-      size: maxBytes,
-      maxClients: maxConnections,
-      maxRecipients,
-      disableReverseLookup: true,
-      hideENHANCEDSTATUSCODES: false,
-      logger: false,
-      // Mails in progress have ended when the server closes; idle clients get 421 at once.
-      closeTimeout: 1,
-      onData: (stream, session, reply) => {
-        const received = this.#receive(stream, session).then(
-          id => reply(null, `stored as ${id}`),
-          (error: unknown) => reply(toSmtpError(this.#bus.redactor, error)),
-        )
-        this.#inProgress.add(received)
-        void received.finally(() => this.#inProgress.delete(received))
-      },
-    })
-  }
-
-  async start(): Promise<RunningTrigger> {
-    const { port, host } = this.#settings
-    await listen(this.#server, port, host)
-    return {
-      address: smtpUrl(host, (this.#server.server.address() as AddressInfo).port, this.#options.tls),
-      stop: signal => this.#stop(signal),
-    }
-  }
-
-  async #receive(stream: SMTPServerDataStream, session: SMTPServerSession): Promise<string> {
-    if (this.#policy.isClosed) throw shuttingDown()
+  async function receive(stream: SMTPServerDataStream, session: SMTPServerSession): Promise<string> {
+    if (policy.isClosed) throw shuttingDown()
     const at = Date.now()
-    const abort = () => this.#abortConnection(session)
+    const abort = () => abortConnection(server, session)
     const late = setTimeout(abort, mailTimeoutMs)
     try {
-      return await this.#limiter.run(async reserve => {
-        const bytes = await readMail(stream, this.#settings.maxBytes, reserve, abort)
-        const envelope = this.#policy.envelope(session)
-        return publishMail(this.#bus, parseMail(bytes), { envelope, trustsRelay: this.#trustsRelay, at })
+      return await limiter.run(async reserve => {
+        const bytes = await readMail(stream, maxBytes, reserve, abort)
+        return publishMail(bus, parseMail(bytes), { envelope: policy.envelope(session), trustsRelay, at })
       })
     } finally {
       clearTimeout(late)
     }
   }
 
-  /** Ends the connection of a mail that does not end. */
-  #abortConnection(session: SMTPServerSession): void {
-    for (const connection of this.#server.connections)
-      if (connection.session === session) connection.send(421, 'E_MAIL_REFUSED the mail took too long or is too large')
-  }
-
-  async #stop(signal: AbortSignal | undefined): Promise<void> {
-    this.#server.server.close()
-    this.#policy.close()
-    const grace = pause(shutdownGraceMs, undefined, { ref: false })
-    await settledOrAborted(Promise.race([Promise.all(this.#inProgress), grace]), signal)
-    await new Promise<void>(resolve => this.#server.close(resolve))
+  // Errors of single connections, such as one that is reset during a mail, must not end the process.
+  server.on('error', () => {})
+  await openPort(server.server, { host, port, service: 'the SMTP trigger', setting: 'TIDINGS_SMTP_PORT' })
+  return {
+    address: smtpUrl(host, (server.server.address() as AddressInfo).port, options.tls),
+    async stop(abort) {
+      server.server.close()
+      policy.isClosed = true
+      await settledWithinGrace(inProgress, abort)
+      await new Promise<void>(resolve => server.close(resolve))
+    },
   }
 }
 
-async function listen(server: SMTPServer, port: number, host: string): Promise<void> {
-  // Errors of single connections, such as one that is reset during a mail, must not end the process.
-  server.on('error', () => {})
-  try {
-    server.listen(port, host)
-    await once(server.server, 'listening')
-  } catch (cause) {
-    throw listenError({ port, service: 'the SMTP trigger', setting: 'TIDINGS_SMTP_PORT' }, cause)
-  }
+/** Ends the connection of a mail that does not end. */
+function abortConnection({ connections }: SMTPServer, session: SMTPServerSession): void {
+  for (const connection of connections)
+    if (connection.session === session) connection.send(421, 'E_MAIL_REFUSED the mail took too long or is too large')
 }

@@ -42,7 +42,6 @@ const checks = {
 } satisfies Record<keyof WebhookEndpoint, Check>
 
 export const webhookReceivedType = 'webhook.received'
-export const webhookSource = '/triggers/webhook'
 
 /** Checks everything but the secrets, which only the process that runs the trigger has. @throws E_APP_INVALID, E_EVENT_INVALID */
 export function checkEndpoint(name: string, endpoint: WebhookEndpoint): void {
@@ -74,26 +73,23 @@ export function verifierOf(name: string, options: WebhookEndpoint): VerifySignat
   if (scheme === 'none') {
     if (secrets.some(secret => secret))
       throw secretError(name, 'has a secret, but scheme "none" does not use one; name the scheme')
-    return signed => acceptUnsigned(signed)
+    return acceptUnsigned
   }
   const signature = signatures[scheme]
   const keys = secrets.map(secret => {
     const key = secret ? signature.key(secret) : undefined
-    if (!key)
-      throw secretError(
-        name,
-        `needs a secret: ${signature.secretForm}; ${secret ? 'the given one has another form' : 'none is set'}`,
-      )
-    return key
+    if (key) return key
+    const problem = secret ? 'the given one has another form' : 'none is set'
+    throw secretError(name, `needs a secret: ${signature.secretForm}; ${problem}`)
   })
   const toleranceMs = milliseconds(tolerance)
   return (signed, now) => {
     const signedAt = signature.verify(signed, keys)
-    if (signedAt !== undefined && Math.abs(now - signedAt) > toleranceMs) {
-      const seconds = Math.round((now - signedAt) / 1_000)
-      const text = `the request was signed ${Math.abs(seconds)} seconds ${seconds > 0 ? 'ago' : 'in the future'}, but the tolerance is ${toleranceMs / 1_000}`
-      throw httpError(401, text, { code: 'E_SIGNATURE_INVALID' })
-    }
+    if (signedAt === undefined || Math.abs(now - signedAt) <= toleranceMs) return
+    const seconds = Math.round((now - signedAt) / 1_000)
+    const age = `${Math.abs(seconds)} seconds ${seconds > 0 ? 'ago' : 'in the future'}`
+    const text = `the request was signed ${age}, but the tolerance is ${toleranceMs / 1_000}`
+    throw httpError(401, text, { code: 'E_SIGNATURE_INVALID' })
   }
 }
 

@@ -9,13 +9,7 @@ import { validateInput } from '../../schema.ts'
 import { instancesFedBy } from '../../tasks/links.ts'
 import { type HttpResponse, httpError } from '../../http/response.ts'
 import { safeHeaders, parseBody } from './body.ts'
-import {
-  webhookReceivedType,
-  webhookSource,
-  type VerifySignature,
-  type WebhookEndpoint,
-  type WebhookRequest,
-} from './endpoint.ts'
+import { webhookReceivedType, type VerifySignature, type WebhookEndpoint, type WebhookRequest } from './endpoint.ts'
 import { webhookIds } from './ids.ts'
 import { redactedBody } from './redacted-body.ts'
 import { type SignedRequest, standardPrefix } from './signatures.ts'
@@ -67,7 +61,7 @@ async function publishRequest(
   const data: WebhookReceived = { endpoint: name, ...request, raw }
   const draft = {
     ...ids,
-    source: webhookSource,
+    source: '/triggers/webhook',
     subject: raw.blob,
     ...(ownEvent ?? { type: webhookReceivedType, data }),
   }
@@ -80,13 +74,8 @@ async function publishRequest(
   const [published] = await publishFromOutside(bus, ingress, [draft])
   const { id, correlationid, duplicate } = published!
   const linked = duplicate ? [] : await instancesFedBy(bus, [draft])
-  const body = {
-    id,
-    correlationid,
-    ...(duplicate && { duplicate }),
-    ...(linked.length > 0 && { linked }),
-  }
-  return { status: 202, body }
+  const body = { id, correlationid, ...(duplicate && { duplicate }) }
+  return { status: 202, body: linked.length > 0 ? { ...body, linked } : body }
 }
 
 /** The type and validated data of one of the types of the app; undefined if none matches. @throws 422 */
@@ -98,12 +87,9 @@ async function mapToOwnType({ publishes = [], type, scheme }: WebhookEndpoint, r
       : fieldOf(request, 'type')
   const parsed = publishes.find(each => each.type === typeName)
   if (!parsed) return undefined
-  const data = await validateInput(
-    parsed.schema,
-    copyOf(request.body),
-    'E_REQUEST_INVALID',
-    `the body does not match ${parsed.type}`,
-  ).catch((error: unknown) => {
+  const what = `the body does not match ${parsed.type}`
+  const validated = validateInput(parsed.schema, copyOf(request.body), 'E_REQUEST_INVALID', what)
+  const data = await validated.catch((error: unknown) => {
     throw error instanceof TidingsError ? httpError(422, error.message) : error
   })
   return { type: parsed.type, data }

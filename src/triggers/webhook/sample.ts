@@ -15,8 +15,7 @@ export async function sendWebhookSample(
   url: string,
   endpoints: Readonly<Record<string, WebhookEndpoint>>,
 ): Promise<void> {
-  const target = url.replace('//0.0.0.0:', '//127.0.0.1:').replace('//[::]:', '//[::1]:')
-  for (const [name, endpoint] of Object.entries(endpoints)) await sendToEndpoint(`${target}/${name}`, endpoint)
+  for (const [name, endpoint] of Object.entries(endpoints)) await sendToEndpoint(`${url}/${name}`, endpoint)
 }
 
 async function sendToEndpoint(url: string, endpoint: WebhookEndpoint): Promise<void> {
@@ -27,14 +26,11 @@ async function sendToEndpoint(url: string, endpoint: WebhookEndpoint): Promise<v
   const response = await fetch(url, { method: 'POST', headers, body, signal }).catch((cause: unknown) => {
     throw notListening(`${url} does not answer`, cause)
   })
-  if (!response.ok)
-    throw new TidingsError(
-      'E_REQUEST_INVALID',
-      `${url} rejected the sample with ${response.status}: ${await response.text()}`,
-      {
-        next: 'Restart the worker if the endpoint was changed; else correct the endpoint so that it accepts a test event.',
-      },
-    )
+  if (response.ok) return
+  const problem = `${url} rejected the sample with ${response.status}: ${await response.text()}`
+  const next =
+    'Restart the worker if the endpoint was changed; else correct the endpoint so that it accepts a test event.'
+  throw new TidingsError('E_REQUEST_INVALID', problem, { next })
 }
 
 function signedHeaders(url: string, endpoint: WebhookEndpoint, body: Buffer, id: string): Record<string, string> {

@@ -9,7 +9,7 @@ import { checkEndpoint, typesOf, verifierOf, type WebhookEndpoint } from './endp
 import { sendWebhookSample } from './sample.ts'
 import { startServer } from './server.ts'
 import { MemoryLimiter } from '../memory-limiter.ts'
-import { urlHost } from '../../http/listen.ts'
+import { configuredPort, localHost, urlHost } from '../../http/listen.ts'
 import { type ActiveEndpoint, receive } from './receive.ts'
 
 export interface WebhookOptions {
@@ -23,10 +23,8 @@ export interface WebhookOptions {
   maxBytes?: number
 }
 
-const checks = { endpoints: anObject, port: anything, host: aText, maxBytes: aCount } satisfies Record<
-  keyof WebhookOptions,
-  Check
->
+type Checks = Record<keyof WebhookOptions, Check>
+const checks: Checks = { endpoints: anObject, port: anything, host: aText, maxBytes: aCount }
 
 // In bodies of the largest size.
 const maxBodiesInMemory = 64
@@ -47,15 +45,18 @@ export function webhook(options: WebhookOptions): Trigger {
     name: 'webhook',
     types: [...new Set(endpoints.flatMap(([, endpoint]) => typesOf(endpoint)))],
     get address() {
-      return webhookUrl(options, configuredPort(options))
+      return webhookUrl(listenAddress(options))
     },
     start: bus => start(bus, options),
-    sendSample: () => sendWebhookSample(webhookUrl(options, configuredPort(options)), options.endpoints),
+    sendSample: () => {
+      const { host, port } = listenAddress(options)
+      return sendWebhookSample(webhookUrl({ host: localHost(host), port }), options.endpoints)
+    },
   }
 }
 
 async function start(bus: Bus, options: WebhookOptions): Promise<RunningTrigger> {
-  const { host = '127.0.0.1', maxBytes = 1024 * 1024 } = options
+  const { maxBytes = 1024 * 1024 } = options
   const endpoints = new Map<string, ActiveEndpoint>()
   for (const [name, each] of Object.entries(options.endpoints))
     endpoints.set(`/hooks/${name}`, { name, options: each, verify: verifierOf(name, each) })
@@ -66,26 +67,21 @@ async function start(bus: Bus, options: WebhookOptions): Promise<RunningTrigger>
       const path = incoming.url!.split('?')[0]!
       const endpoint = endpoints.get(path)
       if (!endpoint) throw httpError(404, `no endpoint has the path ${path.slice(0, 80)}`, notFound)
-      if (incoming.method !== 'POST')
-        return {
-          ...errorResponse(httpError(405, `${path} accepts only POST`), bus.redactor),
-          headers: { allow: 'POST' },
-        }
+      const wrongMethod = () => errorResponse(httpError(405, `${path} accepts only POST`), bus.redactor)
+      if (incoming.method !== 'POST') return { ...wrongMethod(), headers: { allow: 'POST' } }
       // The signature is over the bytes as sent, so they would have to be unpacked before the sender is known.
       if ((incoming.headers['content-encoding'] ?? 'identity').toLowerCase() !== 'identity')
         throw httpError(415, 'a compressed body is not accepted; send it without Content-Encoding')
       const bytes = await readBody(incoming, maxBytes, reserve)
       return receive(bus, endpoint, { headers: incoming.headers, bytes }, arrived)
     })
-  const { port, stop } = await startServer(handle, { port: configuredPort(options), host, redactor: bus.redactor })
-  return { address: webhookUrl(options, port), stop }
+  const { url, stop } = await startServer(handle, { ...listenAddress(options), redactor: bus.redactor })
+  return { address: `${url}/hooks`, stop }
 }
 
-function configuredPort({ port }: WebhookOptions): number {
-  if (port !== undefined) return port
-  const text = process.env.TIDINGS_WEBHOOK_PORT || '2580'
-  if (/^\d{1,5}$/.test(text) && Number(text) <= 65_535) return Number(text)
-  throw new TidingsError('E_SETTING_INVALID', `TIDINGS_WEBHOOK_PORT=${text} is not a port; expected 0 to 65535`)
-}
+const listenAddress = ({ host = '127.0.0.1', port }: WebhookOptions) => ({
+  host,
+  port: port ?? configuredPort('TIDINGS_WEBHOOK_PORT', 2580),
+})
 
-const webhookUrl = ({ host = '127.0.0.1' }: WebhookOptions, port: number) => `http://${urlHost(host)}:${port}/hooks`
+const webhookUrl = ({ host, port }: { host: string; port: number }) => `http://${urlHost(host)}:${port}/hooks`
