@@ -1,5 +1,3 @@
-import { TidingsError } from '../errors.ts'
-import { isTypePattern } from '../pattern.ts'
 import type { StoredEvent } from '../bus/driver.ts'
 import { summarizeEvent } from '../trace/summarize.ts'
 import { eventsAt, withData } from '../trace/index/events.ts'
@@ -8,7 +6,7 @@ import { dim, padOrShorten, paint, shorten, displayWidth } from '../trace/text.t
 import { formatTime, terminalWidth } from './event-line.ts'
 import { queryIndex, withExistingLog } from './log.ts'
 import { printAll, type GlobalOptions } from './output.ts'
-import { parseTime } from './selection.ts'
+import { assertTypePatterns, parseTime } from './selection.ts'
 
 export interface SearchOptions extends GlobalOptions {
   type?: string
@@ -19,8 +17,7 @@ export interface SearchOptions extends GlobalOptions {
 /** `tidings find WORDS` */
 export async function findCommand(words: readonly string[], options: SearchOptions): Promise<void> {
   const { type, since, limit } = options
-  if (type !== undefined && !isTypePattern(type))
-    throw new TidingsError('E_USAGE', `"${type}" is not an event type or a pattern such as order.*`)
+  assertTypePatterns([type ?? '>'])
   const filter = {
     limit,
     ...(type !== undefined && { type }),

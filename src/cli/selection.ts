@@ -1,5 +1,6 @@
 import type { Bus } from '../bus/bus.ts'
 import { TidingsError } from '../errors.ts'
+import { isTypePattern } from '../pattern.ts'
 import { durationPattern } from '../options.ts'
 import { milliseconds, type Duration } from '../tasks/duration.ts'
 import type { Selection } from '../replay/selection.ts'
@@ -27,6 +28,13 @@ export async function parseSelection(bus: Bus, options: SelectionOptions): Promi
   if (correlation !== undefined) return { correlation: await resolveCorrelation(bus, correlation) }
   if (since === undefined && until === undefined) return { all: true }
   return { since: since === undefined ? 0 : parseTime(since), ...(until !== undefined && { until: parseTime(until) }) }
+}
+
+/** @throws E_USAGE */
+export function assertTypePatterns(patterns: readonly unknown[] = []): void {
+  const wrong = patterns.find(pattern => !isTypePattern(pattern))
+  if (wrong !== undefined)
+    throw new TidingsError('E_USAGE', `"${String(wrong)}" is not an event type or a pattern such as order.*`)
 }
 
 /** A duration before now such as `24h`, or a date, as ms since the epoch. `others`: further forms, for the error. @throws E_USAGE */

@@ -1,16 +1,16 @@
 import type { Bus } from '../bus/bus.ts'
 import { beginning, isCursor, offsetsOf, readCursor } from '../bus/cursor.ts'
 import type { Cursor } from '../bus/driver.ts'
+import type { Cursor } from '../bus/driver.ts'
 import { followByTime } from '../bus/read-by-time.ts'
-import { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
-import { isTypePattern, matchesType } from '../pattern.ts'
+import { matchesType } from '../pattern.ts'
 import { cursorAt } from '../replay/selection.ts'
 import { turnType } from '../tasks/turn.ts'
 import { eventLine, terminalWidth } from './event-line.ts'
 import { resolveCorrelation, withLog } from './log.ts'
 import { print, shutdownSignal, type GlobalOptions } from './output.ts'
-import { parseTime } from './selection.ts'
+import { assertTypePatterns, parseTime } from './selection.ts'
 
 export interface TailOptions extends GlobalOptions {
   type?: string[]
@@ -22,9 +22,7 @@ export interface TailOptions extends GlobalOptions {
 /** `tidings tail` */
 export function tailCommand(options: TailOptions): Promise<void> {
   const asked = shutdownSignal()
-  const wrong = options.type?.find(type => !isTypePattern(type))
-  if (wrong !== undefined)
-    throw new TidingsError('E_USAGE', `"${wrong}" is not an event type or a pattern such as order.*`)
+  assertTypePatterns(options.type)
   // Before the log is opened, which creates it.
   const start = parseStart(options.since)
   return withLog(async bus => {

@@ -1,4 +1,4 @@
-import { createHash, timingSafeEqual } from 'node:crypto'
+import { hash, timingSafeEqual } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible'
 import { textOf, TidingsError } from '../errors.ts'
@@ -46,7 +46,7 @@ export class Approvers {
 
   /** Compares with every digest, so that the time does not depend on the name. */
   #nameOf(token: string): string | undefined {
-    const digest = createHash('sha256').update(token).digest()
+    const digest = hash('sha256', token, 'buffer')
     let found: string | undefined
     for (const { name, digest: expected } of this.#approvers) if (timingSafeEqual(expected, digest)) found = name
     return found
@@ -59,14 +59,13 @@ const tooManyWrongTokens = () =>
   credentialError(429, `this address sent more than ${wrongTokenLimit.points} wrong tokens in a minute; wait a minute`)
 
 function readApprovers(file: string) {
-  const invalid = (problem: string) => new TidingsError('E_SETTING_INVALID', `TIDINGS_APPROVERS=${file} ${problem}`)
+  const invalid = (problem: string, cause?: unknown) =>
+    new TidingsError('E_SETTING_INVALID', `TIDINGS_APPROVERS=${file} ${problem}`, { cause })
   let parsed: unknown
   try {
     parsed = JSON.parse(readFileSync(file, 'utf8'))
   } catch (cause) {
-    throw new TidingsError('E_SETTING_INVALID', `TIDINGS_APPROVERS=${file} cannot be parsed: ${textOf(cause)}`, {
-      cause,
-    })
+    throw invalid(`cannot be parsed: ${textOf(cause)}`, cause)
   }
   if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed) || Object.keys(parsed).length === 0)
     throw invalid('must contain { "NAME": "SHA-256 of the token, in hex" }')

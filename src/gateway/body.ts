@@ -23,12 +23,9 @@ export async function readEvents(incoming: IncomingMessage, maxBytes: number): P
   if (type === batchType && !Array.isArray(value))
     throw new TidingsError('E_REQUEST_INVALID', `the body of ${batchType} must be a JSON array`)
   if (events.length === 0) throw new TidingsError('E_REQUEST_INVALID', 'the array has no events; send at least one')
-  if (events.length > maxEvents)
-    throw new TidingsError(
-      'E_REQUEST_TOO_LARGE',
-      `the request has ${events.length} events; send at most ${maxEvents} at once`,
-    )
-  return events
+  if (events.length <= maxEvents) return events
+  const problem = `the request has ${events.length} events; send at most ${maxEvents} at once`
+  throw new TidingsError('E_REQUEST_TOO_LARGE', problem)
 }
 
 /** The value of a request whose body is JSON. @throws 415, E_REQUEST_TOO_LARGE, E_EVENT_INVALID, E_REQUEST_INVALID */

@@ -20,14 +20,12 @@ export function assertAllowed(
   origin: string | undefined,
 ): void {
   const name = (host ?? '').replace(/:\d*$/, '').toLowerCase()
-  if (!loopback.test(name) && !hosts.has(name))
-    throw httpError(
-      403,
-      `the gateway does not accept the host ${JSON.stringify(name.slice(0, 80))}; use localhost, or add it to the allowed hosts`,
-    )
-  if (origin !== undefined && origin !== `http://${host}` && !origins.has(origin))
-    throw httpError(
-      403,
-      `the origin ${JSON.stringify(origin.slice(0, 80))} may not use this gateway; add it to the allowed origins`,
-    )
+  if (!loopback.test(name) && !hosts.has(name)) {
+    const rejected = `the gateway does not accept the host ${JSON.stringify(name.slice(0, 80))}`
+    throw httpError(403, `${rejected}; use localhost, or add it to the allowed hosts`)
+  }
+  if (origin !== undefined && origin !== `http://${host}` && !origins.has(origin)) {
+    const rejected = `the origin ${JSON.stringify(origin.slice(0, 80))} may not use this gateway`
+    throw httpError(403, `${rejected}; add it to the allowed origins`)
+  }
 }

@@ -38,12 +38,9 @@ export class StreamClient {
   readonly closed: AbortSignal
   /** Monotonic time at which it stopped reading its queue; undefined while it reads. */
   blockedSince: number | undefined
-  readonly #request: StreamRequest
+  readonly #options: StreamClientOptions
   /** For a client of one correlation: that correlation and the workflow instances that it feeds. */
   readonly #scope: LinkedScope | undefined
-  readonly #response: ServerResponse
-  readonly #limits: StreamLimits
-  readonly #onDisconnect: (reason: string) => void
   #queue: QueuedFrame[] = []
   #queuedBytes = 0
   /** For frames whose last part is written, but not yet taken by the kernel. */
@@ -51,13 +48,11 @@ export class StreamClient {
   #stallTimer: NodeJS.Timeout | undefined
   #onDrained: (() => void) | undefined
 
-  constructor({ response, request, cursor, limits, onDisconnect }: StreamClientOptions) {
+  constructor(options: StreamClientOptions) {
+    const { response, request, cursor } = options
+    this.#options = options
     this.cursor = cursor
-    this.#response = response
-    this.#request = request
     if (request.correlation !== undefined) this.#scope = new LinkedScope(request.correlation)
-    this.#limits = limits
-    this.#onDisconnect = onDisconnect
     const closed = new AbortController()
     this.closed = closed.signal
     response.once('close', () => {
@@ -75,12 +70,12 @@ export class StreamClient {
   }
 
   #matches(event: CloudEvent): boolean {
-    return (this.#scope?.has(event) ?? true) && this.#request.matches(event)
+    return (this.#scope?.has(event) ?? true) && this.#options.request.matches(event)
   }
 
   /** Sends without waiting. False, and nothing is sent, if the queue is full. */
   trySend({ cursor }: LogEntry, frame: Frame): boolean {
-    if (this.#queuedBytes > this.#limits.maxBufferedBytes) return false
+    if (this.#queuedBytes > this.#options.limits.maxBufferedBytes) return false
     this.cursor = cursor
     this.#enqueue(frame)
     return true
@@ -97,9 +92,9 @@ export class StreamClient {
 
   /** Closes the connection. The client reconnects with its last cursor. */
   disconnect(reason: string): void {
-    this.#onDisconnect(reason)
+    this.#options.onDisconnect(reason)
     this.#dropQueue()
-    this.#response.destroy()
+    this.#options.response.destroy()
   }
 
   sendSignal(event: CloudEvent, frame: Buffer) {
@@ -111,17 +106,17 @@ export class StreamClient {
   }
 
   end() {
-    this.#response.end()
+    this.#options.response.end()
   }
 
   // For frames that may be lost: a client with a backlog does not get them.
   #writeIfIdle(frame: Buffer) {
-    if (this.#response.writableLength === 0 && this.#queue.length === 0 && !this.closed.aborted)
-      this.#response.write(frame)
+    if (this.#options.response.writableLength === 0 && this.#queue.length === 0 && !this.closed.aborted)
+      this.#options.response.write(frame)
   }
 
   #enqueue(frame: Frame): void {
-    const bytes = this.#request.isUnnamed ? frame.unnamed : frame.bytes
+    const bytes = this.#options.request.isUnnamed ? frame.unnamed : frame.bytes
     this.#queue.push({ bytes, offset: 0, release: frame.retain() })
     this.#queuedBytes += bytes.length
     if (this.blockedSince === undefined) this.#write()
@@ -134,10 +129,10 @@ export class StreamClient {
       this.#queuedBytes -= part.length
       const isLast = next.offset === next.bytes.length
       if (isLast) this.#queue.shift()
-      if (!this.#response.write(part, isLast ? this.#releaseWhenWritten(next.release) : undefined)) return this.#block()
+      if (!this.#options.response.write(part, isLast ? this.#releaseWhenWritten(next.release) : undefined))
+        return this.#block()
     }
-    this.#onDrained?.()
-    this.#onDrained = undefined
+    this.#onEmpty()
   }
 
   /** Each part keeps the whole frame in memory until the kernel has taken it. */
@@ -151,28 +146,33 @@ export class StreamClient {
 
   #block(): void {
     this.blockedSince = performance.now()
-    const { stallTimeoutMs } = this.#limits
-    this.#stallTimer = setTimeout(
-      () => this.disconnect(`it read nothing for ${stallTimeoutMs} ms`),
-      stallTimeoutMs,
-    ).unref()
+    const { stallTimeoutMs } = this.#options.limits
+    const giveUp = () => this.disconnect(`it read nothing for ${stallTimeoutMs} ms`)
+    this.#stallTimer = setTimeout(giveUp, stallTimeoutMs).unref()
   }
 
   #resume(): void {
-    clearTimeout(this.#stallTimer)
-    this.blockedSince = undefined
+    this.#unblock()
     this.#write()
   }
 
-  #dropQueue(): void {
+  #unblock(): void {
     clearTimeout(this.#stallTimer)
     this.blockedSince = undefined
+  }
+
+  #onEmpty(): void {
+    this.#onDrained?.()
+    this.#onDrained = undefined
+  }
+
+  #dropQueue(): void {
+    this.#unblock()
     for (const { release } of this.#queue.splice(0)) release()
     for (const release of this.#releases) release()
     this.#releases.clear()
     this.#queuedBytes = 0
-    this.#onDrained?.()
-    this.#onDrained = undefined
+    this.#onEmpty()
   }
 }
 

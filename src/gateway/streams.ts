@@ -32,25 +32,22 @@ export interface StreamsOptions {
  * the log for as long as it keeps up.
  */
 export class Streams {
+  readonly #options: StreamsOptions
   readonly #bus: Bus
   readonly #frames: FrameCache
   readonly #fanout: Fanout
-  readonly #maxStreams: number
-  readonly #limits: StreamLimits
   readonly #clients = new Set<StreamClient>()
   readonly #heartbeat: NodeJS.Timeout
   readonly #unsubscribe: (() => void) | undefined
 
-  constructor({ bus, limits, heartbeatIntervalMs, maxStreams, maxBufferedBytes }: StreamsOptions) {
+  constructor(options: StreamsOptions) {
+    const { bus, heartbeatIntervalMs, maxBufferedBytes } = options
+    this.#options = options
     this.#bus = bus
     this.#frames = new FrameCache(bus, maxBufferedBytes, () => this.#disconnectSlowest())
     this.#fanout = new Fanout(bus, this.#frames)
-    this.#maxStreams = maxStreams
-    this.#limits = limits
-    this.#heartbeat = setInterval(() => {
-      for (const client of this.#clients) client.sendHeartbeat()
-    }, heartbeatIntervalMs)
-    this.#heartbeat.unref()
+    const sendHeartbeats = () => this.#clients.forEach(client => client.sendHeartbeat())
+    this.#heartbeat = setInterval(sendHeartbeats, heartbeatIntervalMs).unref()
     // The log starts again at the beginning. A client that reconnects with an old cursor gets an error.
     this.#unsubscribe = bus.onEmptied(() => {
       this.#frames.clear()
@@ -63,29 +60,21 @@ export class Streams {
    * correlation, else at the end of the log. @throws E_REQUEST_INVALID, E_LOG_UNAVAILABLE, E_BUSY
    */
   async open(request: StreamRequest, response: ServerResponse): Promise<void> {
+    const { maxStreams, limits } = this.#options
     const head = await this.#bus.head()
-    if (request.after !== undefined) {
-      offsetsOf(request.after, this.#bus.partitions)
-      if (!coversAll(head, request.after))
-        throw new TidingsError(
-          'E_REQUEST_INVALID',
-          `the cursor ${request.after} is after the end of the log, ${head}; the cursor may be of another log`,
-        )
+    const { after, correlation } = request
+    if (after !== undefined) offsetsOf(after, this.#bus.partitions)
+    if (after !== undefined && !coversAll(head, after)) {
+      const problem = `the cursor ${after} is after the end of the log, ${head}`
+      throw new TidingsError('E_REQUEST_INVALID', `${problem}; the cursor may be of another log`)
     }
-    if (this.#clients.size >= this.#maxStreams)
-      throw new TidingsError(
-        'E_BUSY',
-        `${this.#maxStreams} streams are open, the limit of this gateway; close some or run another gateway`,
-        { retryable: true },
-      )
-    const start = request.after ?? (request.correlation === undefined ? head : beginning)
-    const client: StreamClient = new StreamClient({
-      response,
-      request,
-      cursor: start,
-      limits: this.#limits,
-      onDisconnect: reason => logDisconnect(client, reason),
-    })
+    if (this.#clients.size >= maxStreams) {
+      const problem = `${maxStreams} streams are open, the limit of this gateway; close some or run another gateway`
+      throw new TidingsError('E_BUSY', problem, { retryable: true })
+    }
+    const cursor = after ?? (correlation === undefined ? head : beginning)
+    const onDisconnect = (reason: string) => logDisconnect(client, reason)
+    const client: StreamClient = new StreamClient({ response, request, cursor, limits, onDisconnect })
     this.#clients.add(client)
     client.closed.addEventListener('abort', () => this.#clients.delete(client))
     response.writeHead(200, headers).write(greeting)

@@ -26,7 +26,6 @@ const shutdownGraceMs = 5_000
 
 /** Resolves when the server accepts connections. @throws E_PORT_IN_USE */
 export async function listen(server: Server, options: ListenOptions): Promise<HttpListener> {
-  const { port, host } = options
   const inProgress = new Set<Promise<void>>()
   server.on('request', (_, outgoing: ServerResponse) => {
     const ended = new Promise<void>(resolve => outgoing.once('close', () => resolve()))
@@ -40,7 +39,7 @@ export async function listen(server: Server, options: ListenOptions): Promise<Ht
   const actual = (server.address() as AddressInfo).port
   return {
     port: actual,
-    url: `http://${urlHost(host)}:${actual}`,
+    url: `http://${urlHost(options.host)}:${actual}`,
     async stop(abort) {
       const closed = new Promise<void>(resolve => server.close(() => resolve()))
       await settledWithinGrace(inProgress, abort)

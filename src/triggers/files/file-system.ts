@@ -17,7 +17,7 @@ export interface FileState {
 }
 
 const gone = new Set(['ENOENT', 'ENOTDIR'])
-export const isNotFound = (error: unknown) => gone.has((error as NodeJS.ErrnoException).code ?? '')
+const isNotFound = (error: unknown) => gone.has((error as NodeJS.ErrnoException).code ?? '')
 
 /** Undefined if there is no regular file. Throws if that cannot be determined. */
 export async function inspectFile(folder: string, path: string): Promise<FileState | undefined> {
@@ -56,16 +56,17 @@ export async function readUnchanged(
   maxBytes: number,
 ): Promise<FileContent | undefined> {
   const full = join(folder, path)
-  // A link or a pipe may have replaced the file: neither follow nor block.
-  const file = await open(full, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
   try {
+    // A link or a pipe may have replaced the file: neither follow nor block.
+    await using file = await open(full, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
     const isUnchanged = async () => stateOf(await file.stat({ bigint: true }))?.stamp === expected.stamp
     // A parent folder may have become a link.
     if ((await realpath(full)) !== full || !(await isUnchanged())) return undefined
     const content = await readAll(file, expected.bytes, maxBytes)
     return content && (await isUnchanged()) ? content : undefined
-  } finally {
-    await file.close()
+  } catch (error) {
+    if (isNotFound(error)) return undefined
+    throw error
   }
 }
 

@@ -1,6 +1,6 @@
 import { randomUUIDv7 } from 'node:crypto'
 import { realpath, rename, rm, stat, writeFile } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { join, posix, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { assertCustomType } from '../../bus/admit.ts'
 import type { Bus } from '../../bus/bus.ts'
@@ -8,10 +8,10 @@ import { TidingsError } from '../../errors.ts'
 import { aDuration, anObject, anything, aText, checkOptions, type Check } from '../../options.ts'
 import { milliseconds, type Duration } from '../../tasks/duration.ts'
 import { FileRecords } from './records.ts'
-import { type FileTypes, matchesGlob } from './publish.ts'
+import type { FileTypes } from './publish.ts'
 import { FolderWatcher, type WatchIntervals } from './watch.ts'
 import { assertTriggerName } from '../name.ts'
-import type { RunningTrigger, Trigger } from '../trigger.ts'
+import type { Trigger } from '../trigger.ts'
 
 export interface FilesOptions {
   /** It must exist when the trigger starts. */
@@ -26,10 +26,8 @@ export interface FilesOptions {
   types?: FileTypes
 }
 
-const checks = { folder: aText, match: aText, stable: aDuration, maxBytes: anything, types: anObject } satisfies Record<
-  keyof FilesOptions,
-  Check
->
+type Checks = Record<keyof FilesOptions, Check>
+const checks: Checks = { folder: aText, match: aText, stable: aDuration, maxBytes: anything, types: anObject }
 
 const defaultIntervals: WatchIntervals = { walkIntervalMs: 30_000, retryDelayMs: 5_000, flushIntervalMs: 10_000 }
 
@@ -46,36 +44,23 @@ export function files(name: string, options: FilesOptions, intervals: WatchInter
   const stableMs = milliseconds(stable)
   if (!(maxBytes >= 0))
     throw new TidingsError('E_APP_INVALID', `maxBytes of files "${name}" must be a number of bytes, 0 or more`)
-  for (const { type } of Object.values(types)) assertCustomType(type)
-  const isWanted = (path: string) => matchesGlob(match, path)
+  const custom = Object.values(types).map(({ type }) => type)
+  for (const type of custom) assertCustomType(type)
+  const published = [...new Set([...custom, ...builtInTypes])]
   return {
     kind: 'trigger',
     name,
-    types: [...new Set([...Object.values(types).map(({ type }) => type), ...builtInTypes])],
+    types: published,
     address: pathToFileURL(folder).href,
-    sendSample: (bus, signal) => dropSample(bus, name, folder, isWanted, match, signal),
+    sendSample: (bus, signal) => dropSample(bus, { name, folder, match }, signal),
     start: async bus => {
       const root = await openFolder(name, folder)
-      const ledger = new FileRecords(bus, name)
-      await ledger.load([...builtInTypes, ...Object.values(types).map(({ type }) => type)])
-      const watching = new FolderWatcher(bus, ledger, {
-        name,
-        folder: root,
-        types,
-        isWanted,
-        stableMs,
-        maxBytes,
-        intervals,
-      })
-      await watching.start()
-      const ignore = bus.onEmptied(() => watching.reset())
-      return {
-        address: pathToFileURL(root).href,
-        stop: async cut => {
-          ignore?.()
-          await watching.stop(cut)
-        },
-      } satisfies RunningTrigger
+      const records = new FileRecords(bus, name)
+      await records.load(published)
+      const options = { name, folder: root, types, match, stableMs, maxBytes, intervals }
+      const watcher = new FolderWatcher(bus, records, options)
+      await watcher.start()
+      return { address: pathToFileURL(root).href, stop: abort => watcher.stop(abort) }
     },
   }
 }
@@ -88,9 +73,8 @@ async function openFolder(name: string, folder: string): Promise<string> {
     const root = await realpath(folder)
     if ((await stat(root)).isDirectory()) return root
   } catch (cause) {
-    throw new TidingsError('E_SETTING_INVALID', `folder "${folder}" of files "${name}": ${(cause as Error).message}`, {
-      cause,
-    })
+    const problem = `folder "${folder}" of files "${name}": ${(cause as Error).message}`
+    throw new TidingsError('E_SETTING_INVALID', problem, { cause })
   }
   throw new TidingsError('E_SETTING_INVALID', `"${folder}" of files "${name}" is not a folder`)
 }
@@ -98,14 +82,11 @@ async function openFolder(name: string, folder: string): Promise<string> {
 /** Creates a file, and removes it when its event is on the log. */
 async function dropSample(
   bus: Bus,
-  name: string,
-  folder: string,
-  isWanted: (path: string) => boolean,
-  match: string,
+  { name, folder, match }: { name: string; folder: string; match: string },
   signal = new AbortController().signal,
 ) {
   const path = match.replace('**/', '').replace('**', '*').replace('*', `tidings-sample-${randomUUIDv7()}`)
-  if (path.includes('/') || !isWanted(path))
+  if (path.includes('/') || !posix.matchesGlob(path, match))
     throw new TidingsError(
       'E_USAGE',
       `no sample name matches "${match}"; put a matching file into "${folder}" yourself`,

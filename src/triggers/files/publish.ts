@@ -25,7 +25,7 @@ export const pathOnLog = ({ redactor }: Bus, path: string, type = 'file.created'
   redactor.event({ type, data: { path } }).data.path
 
 /** The position of the event, and its path as stored. */
-export interface PublishedFile {
+interface PublishedFile {
   readonly position: Position
   readonly path: string
 }
@@ -64,14 +64,10 @@ async function publish(
 /** The type of the app for this path. If the file does not match its schema, warns and returns undefined. */
 async function customTypeOf(bus: Bus, { name, types }: WatchedFolder, data: FileEvent): Promise<string | undefined> {
   for (const [pattern, { type, schema }] of Object.entries(types)) {
-    if (!matchesGlob(pattern, data.path)) continue
+    if (!posix.matchesGlob(data.path, pattern)) continue
     try {
-      await validateInput(
-        schema,
-        copyOf(data),
-        'E_EVENT_INVALID',
-        `${pathOnLog(bus, data.path)} does not match ${type}`,
-      )
+      const mismatch = `${pathOnLog(bus, data.path)} does not match ${type}`
+      await validateInput(schema, copyOf(data), 'E_EVENT_INVALID', mismatch)
       return type
     } catch (error) {
       warn(bus.redactor, `files ${name}: ${textOf(error)}`)
@@ -80,6 +76,3 @@ async function customTypeOf(bus: Bus, { name, types }: WatchedFolder, data: File
   }
   return undefined
 }
-
-/** `*.csv` matches in the folder itself, `**` also in its subfolders. */
-export const matchesGlob = (pattern: string, path: string) => posix.matchesGlob(path, pattern)

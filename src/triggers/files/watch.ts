@@ -1,5 +1,5 @@
 import { lstat } from 'node:fs/promises'
-import { relative } from 'node:path'
+import { posix, relative } from 'node:path'
 import { type FSWatcher, watch } from 'chokidar'
 import type { Bus } from '../../bus/bus.ts'
 import { warn } from '../../bus/telemetry/warn.ts'
@@ -7,7 +7,7 @@ import { settledOrAborted } from '../../bus/abort.ts'
 import { metrics } from '../../bus/telemetry/metrics.ts'
 import { textOf, TidingsError } from '../../errors.ts'
 import { recordedDigest, fileKey, type FileRecords, removedId, writtenId } from './records.ts'
-import { isNotFound, isHiddenPath, inspectFile, readUnchanged, type FileState, walkFolder } from './file-system.ts'
+import { isHiddenPath, inspectFile, readUnchanged, type FileState, walkFolder } from './file-system.ts'
 import { pathOnLog, type WatchedFolder, publishRemoved, publishWritten } from './publish.ts'
 
 /*
@@ -16,8 +16,9 @@ import { pathOnLog, type WatchedFolder, publishRemoved, publishWritten } from '.
  * then read and published, a few files at a time.
  */
 
-export interface FolderWatchOptions extends WatchedFolder {
-  readonly isWanted: (path: string) => boolean
+interface FolderWatchOptions extends WatchedFolder {
+  /** A pattern of the paths to publish. */
+  readonly match: string
   /** How long a file must stay unchanged until it counts as finished. */
   readonly stableMs: number
   readonly maxBytes: number
@@ -75,6 +76,7 @@ export class FolderWatcher {
   #bytes = 0
   #isLogUnavailable = false
   #isStopped = false
+  #unsubscribe: (() => void) | undefined
 
   constructor(bus: Bus, records: FileRecords, options: FolderWatchOptions) {
     this.#bus = bus
@@ -96,31 +98,33 @@ export class FolderWatcher {
       setInterval(() => this.#tick(), pollIntervalMs),
       setInterval(() => void this.#records.flush().catch(() => {}), intervals.flushIntervalMs),
     ]
+    // A log that is empty now gets everything.
+    this.#unsubscribe = this.#bus.onEmptied(() => {
+      this.#records.reset()
+      this.#walk()
+    })
     this.#walk()
   }
 
-  async stop(cut?: AbortSignal): Promise<void> {
+  async stop(abort?: AbortSignal): Promise<void> {
     this.#isStopped = true
+    this.#unsubscribe?.()
     for (const timer of this.#timers) clearInterval(timer)
     clearTimeout(this.#nextWalk)
     await this.#watcher?.close()
-    await settledOrAborted(Promise.all([...this.#inProgress, this.#currentWalk]), cut)
+    await settledOrAborted(Promise.all([...this.#inProgress, this.#currentWalk]), abort)
     // Records that are not written are read from the log at the next start.
-    await settledOrAborted(
-      this.#records.flush().catch(() => {}),
-      cut,
-    )
-  }
-
-  /** Publishes everything, for a log that is empty now. */
-  reset(): void {
-    this.#records.reset()
-    this.#walk()
+    const flushed = this.#records.flush().catch(() => {})
+    await settledOrAborted(flushed, abort)
   }
 
   #enqueue(path: string): void {
-    if (path === '' || isHiddenPath(path) || !this.#options.isWanted(path)) return
+    if (path === '' || isHiddenPath(path) || !this.#isWanted(path)) return
     this.#enqueueAs(fileKey(this.#options.name, path), path)
+  }
+
+  #isWanted(path: string): boolean {
+    return posix.matchesGlob(path, this.#options.match)
   }
 
   #enqueueAs(key: string, path: string, isMissing = false): void {
@@ -156,7 +160,7 @@ export class FolderWatcher {
     }
     for await (const path of walkFolder(folder, warnOnce)) {
       if (this.#isStopped) return
-      if (!this.#options.isWanted(path)) continue
+      if (!this.#isWanted(path)) continue
       const key = fileKey(name, path)
       found.add(key)
       const row = this.#records.get(key)
@@ -174,14 +178,15 @@ export class FolderWatcher {
 
   /** False if the folder itself is missing or replaced: then its files do not count as removed. */
   async #isFolderPresent(): Promise<boolean> {
-    const identity = await this.#identity().catch(() => undefined)
-    if (identity === this.#rootIdentity) this.#warned.delete('away')
+    const isPresent = (await this.#identity().catch(() => undefined)) === this.#rootIdentity
+    const { folder } = this.#options
+    if (isPresent) this.#warned.delete('away')
     else
       this.#warnOnce(
         'away',
-        `${this.#options.folder} is missing or was replaced by another folder; put it back or restart the worker`,
+        `${folder} is missing or was replaced by another folder; put it back or restart the worker`,
       )
-    return identity === this.#rootIdentity
+    return isPresent
   }
 
   async #identity(): Promise<bigint> {
@@ -272,10 +277,7 @@ export class FolderWatcher {
 
   async #publishWritten(key: string, path: string, state: FileState): Promise<boolean> {
     const { folder, maxBytes } = this.#options
-    const content = await readUnchanged(folder, path, state, maxBytes).catch((error: unknown) => {
-      if (isNotFound(error)) return undefined
-      throw error
-    })
+    const content = await readUnchanged(folder, path, state, maxBytes)
     if (!content) return false
     const row = this.#records.get(key)
     // The content is published already: it was touched, moved away and back, or published by an earlier run.
@@ -297,8 +299,8 @@ export class FolderWatcher {
 
   /** A file that the log rejects is skipped until it changes; other failures are retried. */
   #handleFailure(pending: PendingFile, error: unknown): void {
-    const changedMeanwhile = performance.now() + this.#options.intervals.retryDelayMs
-    pending.next = changedMeanwhile
+    const retryAt = performance.now() + this.#options.intervals.retryDelayMs
+    pending.next = retryAt
     if (!(error instanceof TidingsError)) this.#warnOnce(pending.path, textOf(error))
     else if (refusals.has(error.code)) {
       metrics.refused.add(1, this.#options.name, error.code)
@@ -306,7 +308,7 @@ export class FolderWatcher {
       this.#pending.delete(pending.key)
     } else {
       pending.next = 0
-      this.#pausedUntil = changedMeanwhile
+      this.#pausedUntil = retryAt
       if (!this.#isLogUnavailable) this.#warn(`cannot publish now, and will retry: ${error.message}`)
       this.#isLogUnavailable = true
     }
