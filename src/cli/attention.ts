@@ -10,7 +10,7 @@ import { countText, dim, elapsed, paint, printable, shorten } from '../trace/tex
 import { listAttention, nextCommands, type AttentionItem } from './attention-list.ts'
 import { dismissFailed, listFailed } from './failed-tasks.ts'
 import { queryIndex, resolveTask, withExistingLog } from './log.ts'
-import { arrow, printResult, print, type GlobalOptions } from './output.ts'
+import { arrow, printResult, print, usageError, type GlobalOptions } from './output.ts'
 import { summarizeCorrelations, type CorrelationSummary } from './trace.ts'
 
 const colours = {
@@ -133,7 +133,7 @@ export async function redeliverCommand(
   { key, ...options }: GlobalOptions & { key?: string },
 ): Promise<void> {
   if ((id === undefined) === (key === undefined))
-    throw new TidingsError('E_USAGE', 'expected one entry or one key: tidings attention retry ID, or --key KEY')
+    throw usageError('expected one entry or one key: tidings attention retry ID, or --key KEY')
   const which = key === undefined ? { id: parseEntryId(id!) } : { key }
   const redelivered = await withExistingLog(bus => bus.redeliver(which))
   if (redelivered === 0) throw notOnList(`entry with the ${key === undefined ? `id "${id}"` : `key "${key}"`}`)
@@ -198,6 +198,6 @@ const isEntryId = (id: string) => /^#?\d{1,15}$/.test(id)
 
 function parseEntryId(id: string): string {
   if (!isEntryId(id))
-    throw new TidingsError('E_USAGE', `"${id}" is not the number of a delivery. For a failed task: tidings retry ${id}`)
+    throw usageError(`"${id}" is not the number of a delivery. For a failed task: tidings retry ${id}`)
   return id.replace('#', '')
 }

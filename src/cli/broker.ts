@@ -8,7 +8,7 @@ import { environment } from '../runtime/environment.ts'
 import { findNatsServer, type NatsServer } from '../testing/nats/find.ts'
 import { startNats, type Nats } from '../testing/nats/start.ts'
 import { dim } from '../trace/text.ts'
-import { printResult, shutdownSignal, type GlobalOptions } from './output.ts'
+import { printResult, shutdownSignal, usageError, type GlobalOptions } from './output.ts'
 
 const monitorOffset = 4_000
 
@@ -51,7 +51,7 @@ export async function natsCommand(options: BrokerOptions): Promise<void> {
 function parsePort(text: string): number {
   const port = Number(text)
   if (Number.isInteger(port) && port > 0 && port <= 65_535) return port
-  throw new TidingsError('E_USAGE', `--port "${text}" is not a port: expected a number from 1 to 65535`)
+  throw usageError(`--port "${text}" is not a port: expected a number from 1 to 65535`)
 }
 
 async function natsServer(): Promise<NatsServer> {

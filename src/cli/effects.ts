@@ -12,6 +12,7 @@ import type { App } from '../runtime/app.ts'
 import { dim } from '../trace/text.ts'
 import { findApp, loadApp } from './load-app.ts'
 import { withExistingLog } from './log.ts'
+import { usageError } from './output.ts'
 
 /** Options for what a redrive or a fork may do. */
 export interface EffectOptions {
@@ -59,7 +60,7 @@ function readStubs(texts: readonly string[]): Map<string, unknown> {
     texts.map(text => {
       const [, name, file] = /^(.+?)=(.+)$/.exec(text) ?? []
       if (name === undefined || name.includes('*'))
-        throw new TidingsError('E_USAGE', `--stub "${text}" is not valid: expected NAME=FILE.json`)
+        throw usageError(`--stub "${text}" is not valid: expected NAME=FILE.json`)
       return [checkEffectPattern(name), readJsonFile(file!)]
     }),
   )

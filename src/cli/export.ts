@@ -1,11 +1,10 @@
-import { TidingsError } from '../errors.ts'
 import type { Redactor } from '../bus/redact.ts'
 import { writeSlice } from '../replay/slice-write.ts'
 import { sourceFromBus } from '../replay/source.ts'
 import { countText } from '../trace/text.ts'
 import { findApp, findAppIfAny, loadApp } from './load-app.ts'
 import { withExistingLog } from './log.ts'
-import type { GlobalOptions } from './output.ts'
+import { usageError, type GlobalOptions } from './output.ts'
 import { isSelective, parseSelection, type SelectionOptions } from './selection.ts'
 
 export interface ExportOptions extends GlobalOptions, SelectionOptions {
@@ -18,7 +17,7 @@ export interface ExportOptions extends GlobalOptions, SelectionOptions {
 export async function exportCommand(file = '-', options: ExportOptions): Promise<void> {
   const { all = false, json, force = false } = options
   if (isSelective(options) === all)
-    throw new TidingsError('E_USAGE', 'expected one of --correlation ID, --task ID, --since 24h or --all')
+    throw usageError('expected one of --correlation ID, --task ID, --since 24h or --all')
   const rules = await redactionRules(options.app)
   const summary = await withExistingLog(async bus =>
     writeSlice(sourceFromBus(bus, await parseSelection(bus, options)), file, { force, ...rules }),

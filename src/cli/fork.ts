@@ -9,7 +9,7 @@ import { countText, dim } from '../trace/text.ts'
 import { effectLines, readJsonFile, withEffects, type EffectOptions } from './effects.ts'
 import { resolveTask } from './log.ts'
 import { describeRequest } from './retry.ts'
-import { printResult, type GlobalOptions } from './output.ts'
+import { printResult, usageError, type GlobalOptions } from './output.ts'
 
 export interface ForkOptions extends GlobalOptions, EffectOptions {
   /** TASK@TURN. */
@@ -52,17 +52,14 @@ const ids = (events: readonly CloudEvent[]) => events.map(({ id }) => id)
 function parseForkPoint(text: string): { task: string; version: number } {
   const [, task, version] = /^([^@:]+)@(\d{1,7})$/.exec(text) ?? []
   if (task === undefined)
-    throw new TidingsError(
-      'E_USAGE',
-      `"${text}" is not TASK@TURN: expected the id of a task or the end of it, and a turn from 1`,
-    )
+    throw usageError(`"${text}" is not TASK@TURN: expected the id of a task or the end of it, and a turn from 1`)
   return { task, version: Number(version) }
 }
 
 function readEdits(file: string): Record<string, unknown> {
   const edits = readJsonFile(file)
   if (typeof edits !== 'object' || edits === null || Array.isArray(edits))
-    throw new TidingsError('E_USAGE', `"${file}" must contain { "EVENT-ID": DATA }`)
+    throw usageError(`"${file}" must contain { "EVENT-ID": DATA }`)
   return edits as Record<string, unknown>
 }
 

@@ -1,15 +1,14 @@
 import { existsSync } from 'node:fs'
 import { mkdir, readdir, writeFile } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
-import { TidingsError } from '../errors.ts'
 import { checkout, projectFiles } from './init-files.ts'
-import { printResult, type GlobalOptions } from './output.ts'
+import { printResult, usageError, type GlobalOptions } from './output.ts'
 
 /** `tidings init [FOLDER]` */
 export async function initCommand(folder: string | undefined, options: GlobalOptions): Promise<void> {
   const path = resolve(folder ?? '.')
   if (existsSync(path) && (await readdir(path)).length > 0)
-    throw new TidingsError('E_USAGE', `"${path}" is not empty. Name a new folder: tidings init FOLDER`)
+    throw usageError(`"${path}" is not empty. Name a new folder: tidings init FOLDER`)
   await mkdir(path, { recursive: true })
   const written = projectFiles(nameFor(path))
   for (const [name, content] of Object.entries(written)) await writeFile(join(path, name), content, { flag: 'wx' })

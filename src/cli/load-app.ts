@@ -1,7 +1,8 @@
 import { existsSync, readFileSync, statSync } from 'node:fs'
 import { join, relative, resolve } from 'node:path'
-import { fileURLToPath, pathToFileURL } from 'node:url'
+import { pathToFileURL } from 'node:url'
 import { TidingsError } from '../errors.ts'
+import { sourceLocation } from '../stack.ts'
 import type { App } from '../runtime/app.ts'
 
 const defaultFiles = ['app.ts', 'app.js', 'src/app.ts']
@@ -64,13 +65,8 @@ function describeImportError(error: unknown): string {
   const { name, message, stack = '' } = error
   const excerpt = name === 'SyntaxError' ? stack.slice(0, stack.indexOf('\nSyntaxError')).trim() : ''
   if (excerpt.includes('\n')) return `${message}\n\n${excerpt}\n`
-  const place = /\(?(file:\/\/\/[^\s)]+:\d+:\d+)\)?/.exec(stack)?.[1]
-  return place && !place.includes('node_modules') ? `${message} (${displayPath(locationPath(place))})` : message
-}
-
-function locationPath(place: string): string {
-  const [, url, position] = /^(.*?)(:\d+:\d+)$/.exec(place)!
-  return fileURLToPath(url!) + position
+  const location = sourceLocation(stack)
+  return location && !location.includes('node_modules') ? `${message} (${displayPath(location)})` : message
 }
 
 function declaredFile(folder: string): string | undefined {

@@ -1,7 +1,6 @@
 #!/usr/bin/env node
 import { CommanderError, type Command } from 'commander'
-import { TidingsError } from '../errors.ts'
-import { reportError } from './output.ts'
+import { reportError, usageError } from './output.ts'
 import { program } from './program.ts'
 
 // The reader closed the pipe, as `head` does.
@@ -25,7 +24,7 @@ function exitCode(error: unknown): number {
   if (error.exitCode === 0) return 0
   if (error.code === 'commander.help') return 2
   const message = error.message.replace(/^error: /, '').replaceAll('\n', ' ')
-  return reportError(new TidingsError('E_USAGE', message), { json }, help)
+  return reportError(usageError(message), { json }, help)
 }
 
 /** The command that the arguments name, or the root. */

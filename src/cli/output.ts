@@ -38,11 +38,12 @@ export async function printAll<T>(
 /** Marks the next step that an entry suggests. */
 export const arrow = () => styleText('cyan', '→')
 
+export const usageError = (message: string) => new TidingsError('E_USAGE', message)
+
 /** @throws E_USAGE */
 export function parseCount(option: string, text: string): number {
-  if (!/^[1-9]\d{0,8}$/.test(text))
-    throw new TidingsError('E_USAGE', `${option} "${text}" is not valid: expected a whole number from 1`)
-  return Number(text)
+  if (/^[1-9]\d{0,8}$/.test(text)) return Number(text)
+  throw usageError(`${option} "${text}" is not valid: expected a whole number from 1`)
 }
 
 /** Prints an error to standard error. `help`: the help command to suggest for wrong usage. Returns the exit code. */

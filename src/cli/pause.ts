@@ -1,9 +1,8 @@
 import { Pauses, type PausableKind } from '../bus/pauses.ts'
-import { TidingsError } from '../errors.ts'
 import { dim } from '../trace/text.ts'
 import { assertEverHosted, pausableKinds } from './hosted.ts'
 import { withExistingLog } from './log.ts'
-import { printResult, type GlobalOptions } from './output.ts'
+import { printResult, usageError, type GlobalOptions } from './output.ts'
 
 /** `tidings pause KIND NAME` */
 export const pauseCommand = (kind: string, name: string, options: GlobalOptions) => setPaused(kind, name, true, options)
@@ -13,8 +12,7 @@ export const resumeCommand = (kind: string, name: string, options: GlobalOptions
   setPaused(kind, name, false, options)
 
 async function setPaused(kind: string, name: string, paused: boolean, options: GlobalOptions): Promise<void> {
-  if (!isPausable(kind))
-    throw new TidingsError('E_USAGE', `"${kind}" cannot be paused: expected agent, tool or model, then a name`)
+  if (!isPausable(kind)) throw usageError(`"${kind}" cannot be paused: expected agent, tool or model, then a name`)
   const changed = await withExistingLog(async bus => {
     const pauses = new Pauses(bus)
     // Pausing a misspelt name would have no effect. Resuming a name that is gone is allowed.

@@ -1,7 +1,6 @@
 import { Command, Option } from 'commander'
-import { TidingsError } from '../errors.ts'
 import { loadEnvFile } from './env-file.ts'
-import { parseCount } from './output.ts'
+import { parseCount, usageError } from './output.ts'
 import { manifest } from '../manifest.ts'
 
 /* The commands and their options. Each command is loaded when it is called, so that --help is fast. */
@@ -244,8 +243,7 @@ function prepare(command: Command) {
   if (verb === 'init') return
   const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
   if (major < 24 || (major === 24 && minor < 16))
-    throw new TidingsError(
-      'E_USAGE',
+    throw usageError(
       `Tidings needs Node 24.16 or newer; this is Node ${process.versions.node}. A project from tidings init has its own Node: npx tidings`,
     )
   loadEnvFile(verb === 'dev' || verb === 'run' ? command.args[0] : app)

@@ -8,7 +8,7 @@ import { selectInputs, publishRedrive } from '../replay/redrive.ts'
 import type { Selection } from '../replay/selection.ts'
 import { countText, dim } from '../trace/text.ts'
 import { effectLines, withEffects, type EffectOptions } from './effects.ts'
-import { printResult, print, type GlobalOptions } from './output.ts'
+import { printResult, print, usageError, type GlobalOptions } from './output.ts'
 import { isSelective, parseSelection, type SelectionOptions } from './selection.ts'
 
 export interface RedriveOptions extends GlobalOptions, SelectionOptions, EffectOptions {
@@ -36,10 +36,9 @@ interface PublishedRedrive {
 /** `tidings redrive`: publishes events from outside again, as new events. */
 export async function redriveCommand(options: RedriveOptions): Promise<void> {
   const { task, type, dryRun, json } = options
-  if (!isSelective(options))
-    throw new TidingsError('E_USAGE', 'expected one of --correlation ID, --task ID or --since 24h')
+  if (!isSelective(options)) throw usageError('expected one of --correlation ID, --task ID or --since 24h')
   if (task !== undefined && type)
-    throw new TidingsError('E_USAGE', '--type cannot be combined with --task, because a task has one start')
+    throw usageError('--type cannot be combined with --task, because a task has one start')
   await withEffects(options, async (bus, app, ruled) => {
     const { parts, publish } = await planRedrive(bus, await parseSelection(bus, options), type, ruled)
     if (parts.length === 0)
@@ -91,7 +90,7 @@ async function planRedrive(
       },
     }
   }
-  if ('all' in selection) throw new TidingsError('E_USAGE', 'a whole log cannot be redriven: limit it with --since')
+  if ('all' in selection) throw usageError('a whole log cannot be redriven: limit it with --since')
   const inputs = await selectInputs(bus, selection, types)
   const parts = Map.groupBy(inputs, ({ correlationid }) => correlationid)
   return {

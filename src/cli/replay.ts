@@ -1,6 +1,5 @@
 import { existsSync, writeFileSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
-import { TidingsError } from '../errors.ts'
 import type { Bus } from '../bus/bus.ts'
 import { AcceptedDivergences } from '../replay/accept.ts'
 import { clusterDivergences } from '../replay/cluster.ts'
@@ -19,7 +18,7 @@ import { readJournals, sourceFromBus, sourceFromFile, type RecordedSource } from
 import { terminalWidth } from './event-line.ts'
 import { findApp } from './load-app.ts'
 import { queryIndex, withExistingLog } from './log.ts'
-import { parseCount, reportError, flushOutput, print, type GlobalOptions } from './output.ts'
+import { parseCount, reportError, flushOutput, print, usageError, type GlobalOptions } from './output.ts'
 import { isSelective, parseSelection, type SelectionOptions } from './selection.ts'
 
 export interface ReplayCommandOptions extends GlobalOptions, SelectionOptions {
@@ -51,7 +50,7 @@ export async function replayCommand(options: ReplayCommandOptions): Promise<void
 
 async function replayAndReport(options: ReplayCommandOptions): Promise<ReplayVerdict> {
   const { json, accept, update, junit: junitFile, expectAtLeast } = options
-  if (update && !accept) throw new TidingsError('E_USAGE', '--update needs --accept FILE')
+  if (update && !accept) throw usageError('--update needs --accept FILE')
   const atLeast = expectAtLeast === undefined ? undefined : parseCount('--expect-at-least', expectAtLeast)
   let accepted =
     accept && (!update || existsSync(accept)) ? AcceptedDivergences.read(accept) : new AcceptedDivergences()
@@ -79,8 +78,7 @@ async function runReplay(options: ReplayCommandOptions): Promise<ReplayOutcome> 
     return withExistingLog(replay, { readOnly: true, app })
   }
   if (options.waiting || isSelective(options))
-    throw new TidingsError(
-      'E_USAGE',
+    throw usageError(
       'a file is replayed as a whole: --file cannot be combined with --task, --correlation, --since, --until or --waiting',
     )
   const outcomes: ReplayOutcome[] = []
@@ -92,8 +90,7 @@ async function runReplay(options: ReplayCommandOptions): Promise<ReplayOutcome> 
 async function recordedOnLog(bus: Bus, options: ReplayCommandOptions) {
   if (!options.waiting) return recordedFrom(sourceFromBus(bus, await parseSelection(bus, options)))
   if (isSelective(options))
-    throw new TidingsError(
-      'E_USAGE',
+    throw usageError(
       '--waiting replays all waiting tasks: it cannot be combined with --task, --correlation, --since or --until',
     )
   const live = await queryIndex(bus, index =>

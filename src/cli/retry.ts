@@ -13,7 +13,7 @@ import { countText, dim, printable } from '../trace/text.ts'
 import { findFailed, failedSince, type FailedTask } from './failed-tasks.ts'
 import { assertEverHosted, hasWorker } from './hosted.ts'
 import { resolveTask, withExistingLog } from './log.ts'
-import { printResult, print, type GlobalOptions } from './output.ts'
+import { printResult, print, usageError, type GlobalOptions } from './output.ts'
 import { workflowRetryCheck } from './retry-workflow.ts'
 import { parseTime } from './selection.ts'
 
@@ -34,8 +34,7 @@ export async function retryCommand(which: string | undefined, options: RetryComm
   const { agent, code, since, until } = options
   const filters = [agent, code, since, until].filter(each => each !== undefined)
   if ((which === undefined) === (filters.length === 0))
-    throw new TidingsError(
-      'E_USAGE',
+    throw usageError(
       'expected either a task (tidings retry TASK) or a filter: --agent NAME, --code CODE, --since 1h, --until TIME',
     )
   await withExistingLog(async bus => {

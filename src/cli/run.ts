@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { styleText } from 'node:util'
 import { log } from '../bus/telemetry/log.ts'
-import { textOf, TidingsError } from '../errors.ts'
+import { textOf } from '../errors.ts'
 import type { App } from '../runtime/app.ts'
 import { environment, shownLog } from '../runtime/environment.ts'
 import { roles, start, type Role, type RunningApp } from '../runtime/start.ts'
@@ -10,7 +10,7 @@ import { didYouMean } from '../suggest.ts'
 import { countText, dim } from '../trace/text.ts'
 import { printIncompatible } from './incompatible-tasks.ts'
 import { findApp, loadApp } from './load-app.ts'
-import { printResult, shutdownSignal, type GlobalOptions } from './output.ts'
+import { printResult, shutdownSignal, usageError, type GlobalOptions } from './output.ts'
 import { durabilityText } from './status.ts'
 
 export interface RunOptions extends GlobalOptions {
@@ -71,10 +71,7 @@ function parseRoles(only: string | undefined): readonly Role[] {
   const named = only.split(',').map(each => each.trim())
   const unknown = named.find(each => !roles.some(role => role === each))
   if (unknown !== undefined)
-    throw new TidingsError(
-      'E_USAGE',
-      `unknown role "${unknown}" in --only: expected ${roles.join(', ')}${didYouMean(unknown, roles)}`,
-    )
+    throw usageError(`unknown role "${unknown}" in --only: expected ${roles.join(', ')}${didYouMean(unknown, roles)}`)
   return roles.filter(role => named.includes(role))
 }
 

@@ -1,10 +1,10 @@
 import type { Bus } from '../bus/bus.ts'
-import { TidingsError } from '../errors.ts'
 import { isTypePattern } from '../pattern.ts'
 import { durationPattern } from '../options.ts'
 import { milliseconds, type Duration } from '../tasks/duration.ts'
 import type { Selection } from '../replay/selection.ts'
 import { resolveCorrelation, resolveTask } from './log.ts'
+import { usageError } from './output.ts'
 
 /** The part of the log that a command works on. */
 export interface SelectionOptions {
@@ -23,7 +23,7 @@ export const isSelective = ({ task, correlation, since, until }: SelectionOption
 export async function parseSelection(bus: Bus, options: SelectionOptions): Promise<Selection> {
   const { task, correlation, since, until } = options
   if ([task, correlation, since ?? until].filter(each => each !== undefined).length > 1)
-    throw new TidingsError('E_USAGE', '--task, --correlation and --since/--until exclude each other: give one of them')
+    throw usageError('--task, --correlation and --since/--until exclude each other: give one of them')
   if (task !== undefined) return { task: await resolveTask(bus, task) }
   if (correlation !== undefined) return { correlation: await resolveCorrelation(bus, correlation) }
   if (since === undefined && until === undefined) return { all: true }
@@ -33,8 +33,7 @@ export async function parseSelection(bus: Bus, options: SelectionOptions): Promi
 /** @throws E_USAGE */
 export function assertTypePatterns(patterns: readonly unknown[] = []): void {
   const wrong = patterns.find(pattern => !isTypePattern(pattern))
-  if (wrong !== undefined)
-    throw new TidingsError('E_USAGE', `"${String(wrong)}" is not an event type or a pattern such as order.*`)
+  if (wrong !== undefined) throw usageError(`"${String(wrong)}" is not an event type or a pattern such as order.*`)
 }
 
 /** A duration before now such as `24h`, or a date, as ms since the epoch. `others`: further forms, for the error. @throws E_USAGE */
@@ -42,9 +41,6 @@ export function parseTime(text: string, others = ''): number {
   if (durationPattern.test(text)) return Date.now() - milliseconds(text as Duration)
   const moment = Date.parse(text)
   if (Number.isNaN(moment))
-    throw new TidingsError(
-      'E_USAGE',
-      `"${text}" is not a time: expected a duration such as 24h, a date such as 2026-11-20${others}`,
-    )
+    throw usageError(`"${text}" is not a time: expected a duration such as 24h, a date such as 2026-11-20${others}`)
   return moment
 }

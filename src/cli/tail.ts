@@ -1,7 +1,6 @@
 import type { Bus } from '../bus/bus.ts'
 import { beginning, isCursor, offsetsOf, readCursor } from '../bus/cursor.ts'
 import type { Cursor } from '../bus/driver.ts'
-import type { Cursor } from '../bus/driver.ts'
 import { followByTime } from '../bus/read-by-time.ts'
 import type { CloudEvent } from '../event.ts'
 import { matchesType } from '../pattern.ts'

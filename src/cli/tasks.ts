@@ -1,11 +1,10 @@
 import { styleText } from 'node:util'
-import { TidingsError } from '../errors.ts'
 import { taskStates, type TaskRow, type TaskState } from '../trace/index/rows.ts'
 import { shortId } from '../trace/short-id.ts'
 import { countText, dim, padOrShorten, printable, shorten } from '../trace/text.ts'
 import { formatTime, terminalWidth } from './event-line.ts'
 import { queryIndex, withExistingLog } from './log.ts'
-import { printAll, type GlobalOptions } from './output.ts'
+import { printAll, usageError, type GlobalOptions } from './output.ts'
 import { parseTime } from './selection.ts'
 
 export interface TasksOptions extends GlobalOptions {
@@ -19,7 +18,7 @@ export interface TasksOptions extends GlobalOptions {
 export async function tasksCommand(options: TasksOptions): Promise<void> {
   const { program, state, since, limit } = options
   if (state !== undefined && !isState(state))
-    throw new TidingsError('E_USAGE', `"${state}" is not a state of a task: expected ${taskStates.join(', ')}`)
+    throw usageError(`"${state}" is not a state of a task: expected ${taskStates.join(', ')}`)
   const filter = {
     limit,
     ...(program !== undefined && { program }),
