@@ -8,7 +8,7 @@ import { isCorrelation } from '../src/bus/ids.ts'
 import type { CloudEvent } from '../src/event.ts'
 import { parseEffects, resolveEffects } from '../src/replay/effects.ts'
 import { planFork, publishFork } from '../src/replay/fork.ts'
-import { Gateway } from '../src/gateway/gateway.ts'
+import { startGateway } from '../src/gateway/gateway.ts'
 import {
   agent,
   all,
@@ -96,8 +96,8 @@ onEveryBus(world => {
       { only: ['agents', 'tools', 'models', 'triggers'] },
     )
     const { bus } = running
-    const gateway = new Gateway({ bus, port: 0 })
-    const { url } = await gateway.start()
+    const gateway = await startGateway({ bus, port: 0 })
+    const { url } = gateway
     onTestFinished(() => gateway.stop())
     const accepted = new Set<string>()
     const send = async (id: string, type: string, data: unknown) => {
@@ -157,8 +157,8 @@ onEveryBus(world => {
   it('an event from outside cannot use an id that a schedule or a workflow will derive', async () => {
     const running = await (await world()).worker({ use: [pair] })
     const { bus } = running
-    const gateway = new Gateway({ bus, port: 0 })
-    const { url } = await gateway.start()
+    const gateway = await startGateway({ bus, port: 0 })
+    const { url } = gateway
     onTestFinished(() => gateway.stop())
     await bus.publish({ id: 'probe', type: 'left.came', data: { n: 7 } })
     const routed = (await events(bus, ['workflow.event'])).find(({ type }) => type === 'workflow.event')!
@@ -180,8 +180,8 @@ onEveryBus(world => {
   it('types of triggers are refused from outside and accepted from an operator', async () => {
     const log = await world()
     const running = await log.worker({ use: [helper] })
-    const gateway = new Gateway({ bus: running.bus, port: 0 })
-    const { url } = await gateway.start()
+    const gateway = await startGateway({ bus: running.bus, port: 0 })
+    const { url } = gateway
     onTestFinished(() => gateway.stop())
     for (const type of [
       'email.received',

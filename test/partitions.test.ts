@@ -4,7 +4,7 @@ import { MemoryDriver } from '../examples/memory-driver/memory-driver.ts'
 import { MemoryLog } from '../examples/memory-driver/memory-log.ts'
 import { Bus } from '../src/bus/bus.ts'
 import type { CloudEvent } from '../src/event.ts'
-import { Gateway } from '../src/gateway/gateway.ts'
+import { startGateway } from '../src/gateway/gateway.ts'
 import { agent, app, by, on, start, tool, workflow } from '../src/index.ts'
 import { collect, until } from '../src/testing/wait.ts'
 import { withIndex, inMemory } from '../src/trace/index/open.ts'
@@ -21,8 +21,8 @@ import { z } from 'zod'
 const openBus = () => new Bus(new MemoryDriver(new MemoryLog({ partitions: 3 })))
 
 async function openGateway(bus: Bus): Promise<string> {
-  const gateway = new Gateway({ bus, port: 0 })
-  const { url } = await gateway.start()
+  const gateway = await startGateway({ bus, port: 0 })
+  const { url } = gateway
   onTestFinished(() => gateway.stop())
   return url
 }

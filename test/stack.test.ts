@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { z } from 'zod'
-import { Gateway } from '../src/gateway/gateway.ts'
+import { startGateway } from '../src/gateway/gateway.ts'
 import { agent, tool, type ErrorData } from '../src/index.ts'
 import { stackOf } from '../src/stack.ts'
 import { until } from '../src/testing/wait.ts'
@@ -56,8 +56,8 @@ onEveryBus(world => {
 
   test('the stream of the gateway does not contain it', async () => {
     const running = await (await world()).worker({ use: [thrower] })
-    const gateway = new Gateway({ bus: running.bus, port: 0 })
-    const { url } = await gateway.start()
+    const gateway = await startGateway({ bus: running.bus, port: 0 })
+    const { url } = gateway
     try {
       const ended = await ask(running, { type: 'throw.wanted', source: '/test', data: 'bad' })
       expect(errorOf(ended).stack).toBeDefined()

@@ -3,14 +3,14 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { fuzzed, timeout } from '../../test/lib/fuzz.ts'
 import { errors } from '../errors.ts'
-import { Gateway } from './gateway.ts'
+import { startGateway } from './gateway.ts'
 
 /* Whatever comes is answered with a typed error. */
 
 const maxBodyBytes = 20_000
 const { dial, each } = fuzzed(async bus => {
-  const gateway = new Gateway({ bus, port: 0, maxBodyBytes })
-  const { url } = await gateway.start()
+  const gateway = await startGateway({ bus, port: 0, maxBodyBytes })
+  const { url } = gateway
   return { address: url, stop: () => gateway.stop() }
 })
 

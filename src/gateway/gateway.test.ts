@@ -6,7 +6,7 @@ import { expect, test } from 'vitest'
 import { startGateway } from '../../test/lib/gateway.ts'
 import { taskId } from '../bus/ids.ts'
 import { collect } from '../testing/wait.ts'
-import { Gateway, type GatewayOptions } from './gateway.ts'
+import { startGateway as start, type GatewayOptions } from './gateway.ts'
 
 async function openGateway(options: Partial<GatewayOptions> = {}) {
   const { bus, gateway, url, commits } = await startGateway(options)
@@ -292,19 +292,17 @@ test('while the log cannot be written a publish is 503, to be tried again, and n
 test('a port in use is an error that says which', async () => {
   const { bus, url } = await openGateway()
   const port = Number(new URL(url).port)
-  const second = new Gateway({ bus, port })
-  await expect(second.start()).rejects.toMatchObject({
+  await expect(start({ bus, port })).rejects.toMatchObject({
     code: 'E_PORT_IN_USE',
     message: expect.stringContaining(String(port)),
   })
-  await second.stop()
 })
 
 test('the port is free again after stop, also with an idle connection', async () => {
   const { bus, url, gateway } = await openGateway()
   expect((await fetch(`${url}/health`)).status).toBe(200)
   await gateway.stop()
-  const again = new Gateway({ bus, port: Number(new URL(url).port) })
-  expect((await again.start()).url).toBe(url)
+  const again = await start({ bus, port: Number(new URL(url).port) })
+  expect(again.url).toBe(url)
   await again.stop()
 })

@@ -40,55 +40,42 @@ const maxRequests = 1_024
 // How long a request may take to arrive, in ms.
 const timeouts = { headersTimeout: 10_000, requestTimeout: 60_000, connectionsCheckingInterval: 1_000 }
 
-/** HTTP to and from the log: `POST /events`, `GET /events/stream`, `/approvals`, `GET /health`. `docs/wire-format.md` is normative. */
-export class Gateway {
-  readonly #options: GatewayOptions
-  readonly #host: string
-  #listener: HttpListener | undefined
-  #streams: Streams | undefined
-
-  constructor(options: GatewayOptions) {
-    this.#options = options
-    this.#host = options.host ?? '127.0.0.1'
-  }
-
-  /** Resolves when it listens. @throws E_PORT_IN_USE, E_SETTING_INVALID */
-  async start(): Promise<{ url: string }> {
-    const approvers = new Approvers(this.#options.approvers)
-    const { bus, port, hosts = [], origins = [], maxBodyBytes = 4 * 1024 * 1024 } = this.#options
-    const { maxBufferedBytes = 1024 * 1024, stallTimeoutMs = 30_000, heartbeatIntervalMs = 15_000 } = this.#options
-    const { maxStreamBytes = 64 * 1024 * 1024, maxStreams = 2_048 } = this.#options
-    const limits = { maxBufferedBytes, stallTimeoutMs }
-    const streams = new Streams({ bus, limits, heartbeatIntervalMs, maxStreams, maxBufferedBytes: maxStreamBytes })
-    const originPolicy = { hosts: new Set([this.#host, ...hosts]), origins: new Set(origins) }
-    const app = routes(bus, { streams, originPolicy, approvers, maxBodyBytes })
-    const handle = getRequestListener(app.fetch, {
-      overrideGlobalObjects: false,
-      hostname: this.#host,
-      errorHandler: () => unreadable(),
-    })
-    // assertAllowed() rejects a request without a Host header, with a text.
-    const server = createServer(
-      { ...timeouts, requireHostHeader: false },
-      (incoming, outgoing) => void handle(incoming, outgoing),
-    )
-    server.maxConnections = maxStreams + maxRequests
-    try {
-      this.#listener = await listen(server, { ...portSetting, port, host: this.#host })
-    } catch (error) {
-      streams.close()
-      throw error
+/**
+ * HTTP to and from the log: `POST /events`, `GET /events/stream`, `/approvals`, `GET /health`. `docs/wire-format.md` is
+ * normative. Resolves when it listens. @throws E_PORT_IN_USE, E_SETTING_INVALID
+ */
+export async function startGateway(options: GatewayOptions): Promise<HttpListener> {
+  const approvers = new Approvers(options.approvers)
+  const { bus, port, host = '127.0.0.1', hosts = [], origins = [], maxBodyBytes = 4 * 1024 * 1024 } = options
+  const { maxBufferedBytes = 1024 * 1024, stallTimeoutMs = 30_000, heartbeatIntervalMs = 15_000 } = options
+  const { maxStreamBytes = 64 * 1024 * 1024, maxStreams = 2_048 } = options
+  const limits = { maxBufferedBytes, stallTimeoutMs }
+  const streams = new Streams({ bus, limits, heartbeatIntervalMs, maxStreams, maxBufferedBytes: maxStreamBytes })
+  const originPolicy = { hosts: new Set([host, ...hosts]), origins: new Set(origins) }
+  const handle = getRequestListener(routes(bus, { streams, originPolicy, approvers, maxBodyBytes }).fetch, {
+    overrideGlobalObjects: false,
+    hostname: host,
+    errorHandler: () => unreadable(),
+  })
+  // assertAllowed() rejects a request without a Host header, with a text.
+  const server = createServer(
+    { ...timeouts, requireHostHeader: false },
+    (incoming, outgoing) => void handle(incoming, outgoing),
+  )
+  server.maxConnections = maxStreams + maxRequests
+  try {
+    const { stop, ...listener } = await listen(server, { ...portSetting, port, host })
+    return {
+      ...listener,
+      async stop(abort) {
+        const stopped = stop(abort)
+        streams.close()
+        await stopped
+      },
     }
-    this.#streams = streams
-    return { url: this.#listener.url }
-  }
-
-  /** Ends the streams and lets requests in progress end: for 5 seconds at most, and no longer than until the signal. */
-  async stop(abort?: AbortSignal): Promise<void> {
-    const stopped = this.#listener?.stop(abort)
-    this.#listener = undefined
-    this.#streams?.close()
-    await stopped
+  } catch (error) {
+    streams.close()
+    throw error
   }
 }
 

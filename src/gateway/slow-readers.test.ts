@@ -9,7 +9,7 @@ import { Bus, type PublishedEvent } from '../bus/bus.ts'
 import { setLogger } from '../bus/telemetry/log.ts'
 import { openSqlite } from '../drivers/sqlite/index.ts'
 import { until } from '../testing/wait.ts'
-import { Gateway, type GatewayOptions } from './gateway.ts'
+import { startGateway, type GatewayOptions } from './gateway.ts'
 
 /* Clients that open a stream and do not read it. */
 
@@ -20,8 +20,8 @@ const upTo = (count: number) => Array.from({ length: count }, (_, n) => n)
 async function open(options: Partial<GatewayOptions> = {}) {
   const home = await mkdtemp(join(tmpdir(), 'tidings-slow-readers-'))
   const bus = new Bus(await openSqlite({ home }))
-  const gateway = new Gateway({ bus, port: 0, ...options })
-  const { url } = await gateway.start()
+  const gateway = await startGateway({ bus, port: 0, ...options })
+  const { url } = gateway
   const disconnected: object[] = []
   setLogger({ warn: (fields, text) => void (text.includes('disconnected a client') && disconnected.push(fields)) })
   onTestFinished(async () => {

@@ -9,7 +9,7 @@ import { setLogger } from '../bus/telemetry/log.ts'
 import { openSqlite } from '../drivers/sqlite/index.ts'
 import type { CloudEvent } from '../event.ts'
 import { until } from '../testing/wait.ts'
-import { Gateway, type GatewayOptions } from './gateway.ts'
+import { startGateway, type GatewayOptions } from './gateway.ts'
 
 interface Message {
   id?: string
@@ -81,8 +81,8 @@ class Listener {
 async function openGateway(options: Partial<GatewayOptions> = {}) {
   const home = await mkdtemp(join(tmpdir(), 'tidings-stream-'))
   const bus = new Bus(await openSqlite({ home }))
-  let gateway = new Gateway({ bus, port: 0, ...options })
-  const { url } = await gateway.start()
+  let gateway = await startGateway({ bus, port: 0, ...options })
+  const { url } = gateway
   onTestFinished(async () => {
     await gateway.stop()
     await bus.driver.close()
@@ -93,8 +93,7 @@ async function openGateway(options: Partial<GatewayOptions> = {}) {
     url,
     stop: () => gateway.stop(),
     start: async () => {
-      gateway = new Gateway({ bus, ...options, port: Number(new URL(url).port) })
-      await gateway.start()
+      gateway = await startGateway({ bus, ...options, port: Number(new URL(url).port) })
     },
   }
 }

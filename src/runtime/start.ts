@@ -140,11 +140,11 @@ async function startNow(
     if (hosts.has('models')) await run(new ModelStation({ bus, models: app.models, pauses }))
     if (hosts.has('agents')) started.push(startJanitor(bus, milliseconds(app.retention)))
     if (hosts.has('gateway')) {
-      const { Gateway } = await import('../gateway/gateway.ts')
+      const { startGateway } = await import('../gateway/gateway.ts')
       await releasePort?.()
       const { port, approvers } = settings
-      const gateway = new Gateway({ bus, port, ...(approvers !== undefined && { approvers }) })
-      addresses.push((await gateway.start()).url)
+      const gateway = await startGateway({ bus, port, ...(approvers !== undefined && { approvers }) })
+      addresses.push(gateway.url)
       started.push(gateway)
     }
     if (hosts.has('triggers')) {

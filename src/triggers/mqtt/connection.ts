@@ -221,19 +221,17 @@ const isPermanentError = (error: Error) => {
  * store claims to have every message that a PUBREL names.
  */
 function releaseStore(): NonNullable<Mqtt.IClientOptions['incomingStore']> {
+  const accept = (_packet: unknown, done: () => void) => {
+    done()
+    return store
+  }
   const store: NonNullable<Mqtt.IClientOptions['incomingStore']> = {
-    put: (_packet, done) => {
-      done()
-      return store
-    },
+    put: accept,
+    del: accept,
     get: ({ messageId }, done) => {
       const payload = Buffer.alloc(0)
       const known: Mqtt.IPublishPacket = { cmd: 'publish', topic: '', payload, qos: 2, dup: false, retain: false }
       done(undefined, { ...known, ...(messageId !== undefined && { messageId }) })
-      return store
-    },
-    del: (_packet, done) => {
-      done()
       return store
     },
     createStream: () => Readable.from([]) as unknown as ReturnType<(typeof store)['createStream']>,
