@@ -233,8 +233,8 @@ function describeResult(retried: RetryResult): string[] {
 
 function callerLines(callers: number): string[] {
   if (callers === 0) return []
-  const who = callers === 1 ? '1 caller has its answer and does' : `${callers} callers have their answers and do`
-  return [dim(`  ${who} not get another one`)]
+  const answered = callers === 1 ? '1 caller has its answer and does' : `${callers} callers have their answers and do`
+  return [dim(`  ${answered} not get another one`)]
 }
 
 async function printIfNoWorker(bus: Bus, program: string): Promise<void> {

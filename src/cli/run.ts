@@ -36,13 +36,13 @@ export async function runCommand(path: string | undefined, options: RunOptions):
   const details = { roles: hosted, addresses, durability, warnings }
   const record = { event: 'ready', app: app.name, pid: process.pid, home: environment().home, ...details }
   await printResult(options, record, readyText(app, running, hosted))
-  const looked = hosted.includes('agents')
+  const checked = hosted.includes('agents')
     ? printIncompatible(running.bus, app, options, shutdown).catch(logSkippedCheck)
     : undefined
   const alive = setInterval(() => {}, maxTimerMs)
   if (!shutdown.aborted) await once(shutdown, 'abort')
   clearInterval(alive)
-  await looked
+  await checked
   await printResult(options, { event: 'stopping' }, [
     dim('finishing work in progress; press Ctrl-C again to stop at once'),
   ])

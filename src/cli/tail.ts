@@ -20,14 +20,14 @@ export interface TailOptions extends GlobalOptions {
 
 /** `tidings tail` */
 export function tailCommand(options: TailOptions): Promise<void> {
-  const asked = shutdownSignal()
+  const shutdown = shutdownSignal()
   assertTypePatterns(options.type)
   // Before the log is opened, which creates it.
   const start = parseStart(options.since)
   return withLog(async bus => {
     const { correlation } = options
     const resolved = correlation !== undefined && { correlation: await resolveCorrelation(bus, correlation) }
-    await printEvents(bus, await startCursor(bus, start), { ...options, ...resolved }, asked)
+    await printEvents(bus, await startCursor(bus, start), { ...options, ...resolved }, shutdown)
   })
 }
 

@@ -1,8 +1,8 @@
 import { TLSSocket } from 'node:tls'
 import type { SMTPServerAddress, SMTPServerOptions, SMTPServerSession } from 'smtp-server'
 import type { Redactor } from '../../bus/redact.ts'
+import { TidingsError } from '../../errors.ts'
 import type { Envelope } from '../../received.ts'
-import { recipientRule } from './recipients.ts'
 import { SmtpLogins } from './auth.ts'
 import { isLoopback, type SmtpOptions } from './options.ts'
 import { closeWith, toSmtpError, mailRefused } from './replies.ts'
@@ -105,3 +105,16 @@ export class SmtpPolicy {
 const alwaysDisabled = ['XCLIENT', 'XFORWARD', 'WIZ', 'SHELL', 'KILL']
 
 export const shuttingDown = () => closeWith('the server is stopping; retry in a moment')
+
+/** Returns a function that accepts the addresses of the list, or all without a list. @throws E_APP_INVALID */
+function recipientRule(list: readonly string[] | undefined): (address: string) => boolean {
+  if (!list) return () => true
+  const rules = new Set(list.map(rule => rule.toLowerCase()))
+  for (const rule of rules)
+    if (!/^[^@\s]+@[^@\s]+$/.test(rule))
+      throw new TidingsError('E_APP_INVALID', `invalid recipient "${rule}": expected an address or *@domain`)
+  return address => {
+    const known = address.toLowerCase()
+    return rules.has(known) || rules.has(`*@${known.slice(known.lastIndexOf('@') + 1)}`)
+  }
+}

@@ -33,19 +33,19 @@ interface PublishedFile {
 /** Stores the content, then the event that names it. */
 export async function publishWritten(
   bus: Bus,
-  place: WatchedFolder,
+  watched: WatchedFolder,
   file: { id: string; path: string; isNew: boolean; state: FileState; content: FileContent },
 ): Promise<PublishedFile> {
   const { path, state, content } = file
   const contentData = content.bytes ? await bus.putBlob(defaultTenant, content.bytes) : { bytes: state.bytes }
   const modified = new Date(state.modified).toISOString()
-  const data: FileEvent = { path, folder: place.folder, ...contentData, modified }
+  const data: FileEvent = { path, folder: watched.folder, ...contentData, modified }
   const type = file.isNew ? 'file.created' : 'file.changed'
-  return publish(bus, place, file.id, (await customTypeOf(bus, place, data)) ?? type, data)
+  return publish(bus, watched, file.id, (await customTypeOf(bus, watched, data)) ?? type, data)
 }
 
-export const publishRemoved = (bus: Bus, place: WatchedFolder, id: string, path: string) =>
-  publish(bus, place, id, 'file.removed', { path, folder: place.folder })
+export const publishRemoved = (bus: Bus, watched: WatchedFolder, id: string, path: string) =>
+  publish(bus, watched, id, 'file.removed', { path, folder: watched.folder })
 
 async function publish(
   bus: Bus,

@@ -8,7 +8,6 @@ import type { EventType } from '../../event.ts'
 import { anything, aText, checkOptions, type Check } from '../../options.ts'
 import { validateNow } from '../../schema.ts'
 import type { Duration } from '../../tasks/duration.ts'
-import { requestSample, onSampleRequest } from './sample-request.ts'
 import { assertTriggerName } from '../name.ts'
 import { publishFiring, publishSample, type ScheduledEvent } from './firing.ts'
 import {
@@ -36,6 +35,9 @@ export interface ScheduleOptions<T = unknown> {
   type?: EventType<T>
   data?: T
 }
+
+/** A signal: a schedule has no outside to send a sample from, so it asks the worker that runs it. */
+const sampleRequestType = 'trigger.sample'
 
 /** For tests. */
 interface Clock {
@@ -75,7 +77,7 @@ export function schedule<T>(name: string, options: ScheduleOptions<T>, clock: Cl
     name,
     types: [event.type],
     address,
-    sendSample: requestSample(name),
+    sendSample: async bus => bus.signal({ type: sampleRequestType, subject: name, data: null }),
     start: async bus => {
       const running = new RunningSchedule({ bus, name, rule, catchUp, event, clock })
       await running.start()
@@ -138,9 +140,11 @@ class RunningSchedule {
     // The first poll is recorded on the log, so that due times count from now on, even after a stop.
     await this.#read(this.#period)
     const timer = setInterval(() => this.#poll(), clock.pollIntervalMs)
-    const ignore = onSampleRequest(bus, name, request => void this.#publishSample(request))
+    const unsubscribe = bus.onSignal([{ types: [sampleRequestType] }], request => {
+      if (request.subject === name) void this.#publishSample(request)
+    })
     this.#stopPolling = () => {
-      ignore()
+      unsubscribe()
       clearInterval(timer)
     }
     this.#poll()

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import type { Bus } from '../../bus/bus.ts'
 import { defaultTenant, publishFromOutside } from '../../bus/ingress.ts'
 import { log } from '../../bus/telemetry/log.ts'
@@ -13,7 +14,6 @@ import { webhookReceivedType, type VerifySignature, type WebhookEndpoint, type W
 import { webhookIds } from './ids.ts'
 import { redactedBody } from './redacted-body.ts'
 import { type SignedRequest, standardPrefix } from './signatures.ts'
-import { waitForBroker } from './wait-for-broker.ts'
 
 export interface ActiveEndpoint {
   readonly name: string
@@ -110,4 +110,17 @@ function requireString(id: unknown, name: string): string {
 
 function fieldOf({ body }: WebhookRequest, name: string): unknown {
   return typeof body === 'object' && body !== null && Object.hasOwn(body, name) ? Reflect.get(body, name) : undefined
+}
+
+// Long enough for a reconnect, and shorter than any source waits for a response.
+const brokerTimeoutMs = 2_000
+const pollIntervalMs = 50
+
+/**
+ * Resolves when the log is usable, usually at once. A write would wait for the broker for longer than sources wait for a
+ * response, and some do not retry. @throws the problem of the log
+ */
+async function waitForBroker(bus: Bus): Promise<void> {
+  for (const deadline = performance.now() + brokerTimeoutMs; bus.problem; await pause(pollIntervalMs))
+    if (performance.now() >= deadline) throw bus.problem
 }
