@@ -9,7 +9,7 @@ import { contextOf, inSpan } from './telemetry/tracing.ts'
 export const defaultTenant = 'default'
 
 /** What brought events from outside: a request, a message, a due time. */
-export interface Ingress {
+export interface IngressSource {
   /** Of its span: `receive mail`. */
   readonly name: string
   /** When it arrived, ms since the epoch. */
@@ -22,7 +22,7 @@ export interface Ingress {
 /** Publishes events from outside, as `publishAll` does, as children of the span of what brought them. */
 export function publishFromOutside(
   bus: Bus,
-  { caller, attributes = {}, ...ingress }: Ingress,
+  { caller, attributes = {}, ...ingress }: IngressSource,
   drafts: readonly Draft[],
 ): Promise<PublishedEvent[]> {
   const traceparent = contextOf(caller) && caller

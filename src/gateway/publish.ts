@@ -1,7 +1,7 @@
 import { randomUUIDv7 } from 'node:crypto'
 import { admit } from '../bus/admit.ts'
 import type { Bus } from '../bus/bus.ts'
-import { publishFromOutside, type Ingress } from '../bus/ingress.ts'
+import { publishFromOutside, type IngressSource } from '../bus/ingress.ts'
 import { attribute } from '../bus/telemetry/names.ts'
 import { assertHosted } from '../tasks/hosts.ts'
 import { instancesFedBy } from '../tasks/links.ts'
@@ -26,7 +26,7 @@ export interface PublishResponse {
 export async function publishEvents(
   bus: Bus,
   events: readonly unknown[],
-  request: Pick<Ingress, 'caller' | 'at'>,
+  request: Pick<IngressSource, 'caller' | 'at'>,
 ): Promise<PublishResponse> {
   const shared = randomUUIDv7()
   const drafts = events.map(event => {
