@@ -3,8 +3,8 @@ import type { Control } from './control.ts'
 export default {
   fault: 'EventSource.onmessage never fires.',
   file: 'src/gateway/stream-client.ts',
-  find: 'this.#request.isUnnamed ? frame.unnamed : frame.bytes',
-  replace: 'this.#request.isUnnamed ? frame.bytes : frame.bytes',
+  find: 'this.#options.request.isUnnamed ? frame.unnamed : frame.bytes',
+  replace: 'this.#options.request.isUnnamed ? frame.bytes : frame.bytes',
   test: 'src/gateway/browser.test.ts',
   name: 'onmessage receives every type',
 } satisfies Control
