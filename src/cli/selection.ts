@@ -31,9 +31,11 @@ export async function parseSelection(bus: Bus, options: SelectionOptions): Promi
 }
 
 /** @throws E_USAGE */
-export function assertTypePatterns(patterns: readonly unknown[] = []): void {
-  const wrong = patterns.find(pattern => !isTypePattern(pattern))
-  if (wrong !== undefined) throw usageError(`"${String(wrong)}" is not an event type or a pattern such as order.*`)
+export function assertTypePatterns(patterns: readonly string[] = []): void {
+  for (const pattern of patterns) {
+    const isValid: boolean = isTypePattern(pattern)
+    if (!isValid) throw usageError(`"${pattern}" is not an event type or a pattern such as order.*`)
+  }
 }
 
 /** A duration before now such as `24h`, or a date, as ms since the epoch. `others`: further forms, for the error. @throws E_USAGE */
