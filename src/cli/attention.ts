@@ -119,8 +119,8 @@ function linesOf(item: AttentionItem, similar: readonly string[]): string[] {
   ]
 }
 
-export const isSameItem = (a: AttentionItem, b: AttentionItem) =>
-  a.kind === b.kind && ('task' in a ? 'task' in b && a.task === b.task : 'id' in b && a.id === b.id)
+/** Identifies an item on the list. */
+export const itemKey = (item: AttentionItem) => `${item.kind} ${'task' in item ? item.task : item.id}`
 
 function describeMissedWake({ kind, group, due }: Extract<AttentionItem, { kind: 'overdue' | 'unarmed' }>): string {
   if (kind === 'overdue') return `overdue by ${elapsed(Date.now() - due)}: no worker of ${group} woke it`

@@ -6,7 +6,7 @@ import type { ErrorData } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import { shortId } from '../trace/short-id.ts'
 import { dim, printable } from '../trace/text.ts'
-import { describeItem, isSameItem } from './attention.ts'
+import { describeItem, itemKey } from './attention.ts'
 import { listAttention, nextCommands, type AttentionItem } from './attention-list.ts'
 import { arrow, printResult, type GlobalOptions } from './output.ts'
 
@@ -58,21 +58,20 @@ export class FailurePrinter {
 
 /** Prints new entries of the attention list, within about a second, until the signal aborts. */
 export async function watchAttention(bus: Bus, options: GlobalOptions, signal: AbortSignal): Promise<void> {
-  let known: AttentionItem[] = []
-  for (let first = true; !signal.aborted; first = false) {
+  let known: ReadonlySet<string> | undefined
+  while (!signal.aborted) {
     const found: AttentionItem[] = []
     const begin = performance.now()
     try {
       for await (const item of listAttention(bus)) if (found.push(item) >= maxShown) break
+      // Older entries are left to `tidings attention`.
+      for (const item of found)
+        if (known && !known.has(itemKey(item)))
+          await printResult(options, { event: 'attention', ...item, next: nextCommands(item) }, describeItem(item))
+      known = new Set(found.map(itemKey))
     } catch {
       // The log is unavailable; the worker reports that.
-      found.push(...known)
     }
-    // Older entries are left to `tidings attention`.
-    if (!first)
-      for (const item of found.filter(each => !known.some(other => isSameItem(each, other))))
-        await printResult(options, { event: 'attention', ...item, next: nextCommands(item) }, describeItem(item))
-    known = found
     // Reading a very large log takes longer: poll it less often.
     const took = performance.now() - begin
     await setTimeout(Math.max(pollIntervalMs, took * 4), undefined, { signal }).catch(() => {})

@@ -22,23 +22,12 @@ export function eventLine(event: CloudEvent, width: number): string {
 }
 
 /** Local date and time, to the second. */
-export function formatTime(ms: number): string {
-  const date = new Date(ms)
-  const [month, day, h, m, s] = [
-    date.getMonth() + 1,
-    date.getDate(),
-    date.getHours(),
-    date.getMinutes(),
-    date.getSeconds(),
-  ].map(part => String(part).padStart(2, '0'))
-  return `${date.getFullYear()}-${month}-${day} ${h}:${m}:${s}`
-}
+export const formatTime = (ms: number) => localTime(ms).slice(0, 19).replace('T', ' ')
 
 /** Local time of day, with milliseconds. */
-function formatClock(time: string): string {
-  const date = new Date(time)
-  const [h, m, s] = [date.getHours(), date.getMinutes(), date.getSeconds()].map(part => String(part).padStart(2, '0'))
-  return `${h}:${m}:${s}.${String(date.getMilliseconds()).padStart(3, '0')}`
-}
+const formatClock = (time: string) => localTime(Date.parse(time)).slice(11, 23)
+
+/** As RFC 3339, in local time. */
+const localTime = (ms: number) => new Date(ms - new Date(ms).getTimezoneOffset() * 60_000).toISOString()
 
 const shortSource = (source: string) => source.replace(/^\/(agents|tools|models)\//, '')

@@ -22,16 +22,7 @@ interface RedrivePart {
   readonly events: readonly { id: string; type: string }[]
 }
 
-interface RedrivePlan {
-  readonly parts: readonly RedrivePart[]
-  publish(): Promise<PublishedRedrive>
-}
-
-interface PublishedRedrive {
-  readonly replay: string
-  /** The new correlation that repeats this one. */
-  counterpart(correlation: string): string
-}
+type PublishedRedrive = Pick<Awaited<ReturnType<typeof publishRedrive>>, 'replay' | 'counterpart'>
 
 /** `tidings redrive`: publishes events from outside again, as new events. */
 export async function redriveCommand(options: RedriveOptions): Promise<void> {
@@ -73,12 +64,13 @@ async function printPart(
   ])
 }
 
+/** What to repeat, and a function that publishes it. */
 async function planRedrive(
   bus: Bus,
   selection: Selection,
   types: string[] | undefined,
   ruled: ResolvedEffects,
-): Promise<RedrivePlan> {
+): Promise<{ parts: readonly RedrivePart[]; publish: () => Promise<PublishedRedrive> }> {
   if ('task' in selection) {
     const { task } = selection
     const plan = await planFork(bus, { task, version: 1 })

@@ -1,28 +1,16 @@
 import { styleText } from 'node:util'
 import type { Bus } from '../bus/bus.ts'
-import type { Cursor, Durability, GroupState } from '../bus/driver.ts'
+import type { Durability } from '../bus/driver.ts'
 import { pausedBy, Pauses } from '../bus/pauses.ts'
 import { environment, shownLog } from '../runtime/environment.ts'
 import { countText, dim, padOrShorten, displayWidth } from '../trace/text.ts'
 import { listAttention } from './attention-list.ts'
 import { failedSince } from './failed-tasks.ts'
 import { queryIndex, withExistingLog } from './log.ts'
-import { paintUnavailable, findUnavailable, unavailableText, type UnavailableModel } from './unavailable-models.ts'
+import { paintUnavailable, findUnavailable, unavailableText } from './unavailable-models.ts'
 import { print, type GlobalOptions } from './output.ts'
 
-interface Status {
-  home: string
-  bus: string
-  head: Cursor
-  durability: Durability
-  groups: GroupState[]
-  paused: string[]
-  /** Models whose provider keeps failing. */
-  resting: UnavailableModel[]
-  attention: number
-  /** Whether a worker that hosts agents, tools or models runs, as far as the broker knows. */
-  hasWorker: boolean
-}
+type Status = Awaited<ReturnType<typeof readStatus>>
 
 /** `tidings status` */
 export async function statusCommand({ json }: GlobalOptions): Promise<void> {
@@ -30,12 +18,14 @@ export async function statusCommand({ json }: GlobalOptions): Promise<void> {
   await print(json ? JSON.stringify(found) : text(found).join('\n'))
 }
 
-async function readStatus(bus: Bus): Promise<Status> {
+async function readStatus(bus: Bus) {
   const [head, durability, groups] = [await bus.head(), await bus.durability(), await bus.listGroups()]
   const paused = await listPaused(bus)
+  // Models whose provider keeps failing.
   const resting = await findUnavailable(bus, groups)
   let attention = await queryIndex(bus, index => index.failed(failedSince()))
   for await (const _ of listAttention(bus)) attention++
+  // Of agents, tools or models, as far as the broker knows.
   const hasWorker = (await Promise.all(groups.map(({ group }) => bus.hasMembers(group)))).includes(true)
   return { home: environment().home, bus: bus.name, head, durability, groups, paused, resting, attention, hasWorker }
 }

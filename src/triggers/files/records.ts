@@ -37,8 +37,10 @@ export const writtenId = (key: string, digest: string, stamp: string, removal = 
 export const removedId = (key: string, { id }: FileRecord) =>
   `file:${key}:removed:${hash('sha256', id, 'hex').slice(0, 12)}`
 
-/** The digest of the content in the last event. */
+/** The digest of the content in the last event; `removed` if that was a removal. */
 export const recordedDigest = ({ id }: FileRecord) => id.split(':')[2]!
+
+const isRemoved = (record: FileRecord) => recordedDigest(record) === 'removed'
 
 /** Removals to remember per bucket, the newest: 100,000 in all. */
 const maxRemovals = 400
@@ -49,9 +51,8 @@ const maxConcurrent = 32
 export class FileRecords {
   readonly #bus: Bus
   readonly #name: string
-  readonly #records = new Map<string, Map<string, FileRecord>>(buckets.map(bucket => [bucket, new Map()]))
-  /** By key, the id of the event. */
-  readonly #removals = new Map<string, Map<string, string>>(buckets.map(bucket => [bucket, new Map()]))
+  /** By bucket, then by key, with those of removed files. */
+  readonly #records = new Map(buckets.map(bucket => [bucket, new Map<string, FileRecord>()]))
   readonly #dirty = new Set<string>()
   readonly #publishing = new Set<{ readonly cursor: Cursor }>()
   #readUpTo: Cursor = beginning
@@ -79,11 +80,8 @@ export class FileRecords {
 
   async #readBucket(bucket: string): Promise<void> {
     const text = await this.#read(bucket)
-    for (const [path, id, stamp] of JSON.parse(text ?? '[]') as [string, string, string][]) {
-      const [, key, what] = id.split(':')
-      if (what === 'removed') this.#removals.get(bucket)!.set(key!, id)
-      else this.#records.get(bucket)!.set(key!, { path, id, stamp })
-    }
+    for (const [path, id, stamp] of JSON.parse(text ?? '[]') as [string, string, string][])
+      this.#records.get(bucket)!.set(id.split(':')[1]!, { path, id, stamp })
   }
 
   async #catchUp(types: readonly string[]): Promise<void> {
@@ -100,34 +98,35 @@ export class FileRecords {
   }
 
   get(key: string): FileRecord | undefined {
-    return this.#records.get(key.slice(0, 2))!.get(key)
+    const record = this.#bucketOf(key).get(key)
+    return record && !isRemoved(record) ? record : undefined
   }
 
   set(key: string, record: FileRecord): void {
-    const bucket = key.slice(0, 2)
-    this.#records.get(bucket)!.set(key, record)
-    this.#removals.get(bucket)!.delete(key)
-    this.#dirty.add(bucket)
+    const records = this.#bucketOf(key)
+    // Deleted first, so that it moves to the end.
+    records.delete(key)
+    records.set(key, record)
+    this.#dirty.add(key.slice(0, 2))
   }
 
   /** `id`: of the `file.removed` event. */
   remove(key: string, id: string): void {
-    const bucket = key.slice(0, 2)
-    this.#records.get(bucket)!.delete(key)
-    const removals = this.#removals.get(bucket)!
-    removals.delete(key)
-    removals.set(key, id)
-    if (removals.size > maxRemovals) removals.delete(removals.keys().next().value!)
-    this.#dirty.add(bucket)
+    this.set(key, { path: '', id, stamp: '' })
   }
 
   /** The id of the last `file.removed` event; undefined if the file exists or was never seen. */
   removalOf(key: string): string | undefined {
-    return this.#removals.get(key.slice(0, 2))!.get(key)
+    const record = this.#bucketOf(key).get(key)
+    return record && isRemoved(record) ? record.id : undefined
   }
 
   *entries(): Generator<[key: string, record: FileRecord]> {
-    for (const records of this.#records.values()) yield* records
+    for (const records of this.#records.values()) yield* records.entries().filter(([, record]) => !isRemoved(record))
+  }
+
+  #bucketOf(key: string): Map<string, FileRecord> {
+    return this.#records.get(key.slice(0, 2))!
   }
 
   /** Wraps a publish and the update of its record, so that a flush in between does not skip the event. */
@@ -145,7 +144,7 @@ export class FileRecords {
 
   /** For a log that is empty now. */
   reset(): void {
-    for (const known of [...this.#records.values(), ...this.#removals.values()]) known.clear()
+    for (const records of this.#records.values()) records.clear()
     this.#readUpTo = beginning
     for (const bucket of buckets) this.#dirty.add(bucket)
   }
@@ -172,10 +171,12 @@ export class FileRecords {
     }
   }
 
+  /** Forgets the oldest removals, beyond the limit. */
   #textOf(bucket: string): string {
-    const records = [...this.#records.get(bucket)!.values()].map(({ path, id, stamp }) => [path, id, stamp])
-    const removals = [...this.#removals.get(bucket)!.values()].map(id => ['', id, ''])
-    return JSON.stringify([...records, ...removals])
+    const records = this.#records.get(bucket)!
+    const removals = [...records].filter(([, record]) => isRemoved(record))
+    for (const [key] of removals.slice(0, -maxRemovals)) records.delete(key)
+    return JSON.stringify([...records.values().map(({ path, id, stamp }) => [path, id, stamp])])
   }
 
   #read(part: string): Promise<string | undefined> {

@@ -1,12 +1,13 @@
 import { Readable } from 'node:stream'
 import type * as Mqtt from 'mqtt'
 import { TidingsError, textOf } from '../../errors.ts'
-import type { KnownMessage } from './session.ts'
+import type { MqttInbox } from './inbox.ts'
+import type { Session } from './session.ts'
 import type { MqttSettings } from './settings.ts'
 
 /*
  * One connection to the broker, from CONNECT until its socket closes. Messages are handled one after the other: while one
- * waits, nothing more is read, so that the broker keeps the rest. PUBACK and PUBREC are sent when `onMessage` resolves.
+ * waits, nothing more is read, so that the broker keeps the rest. PUBACK and PUBREC are sent when the inbox has it.
  */
 
 const keepaliveSeconds = 60
@@ -17,15 +18,12 @@ const sessionExpirySeconds = 7 * 24 * 3_600
 
 const sessionTakenOver = 142
 
-export interface ConnectionHandlers {
-  /** The broker accepted the connection. No message is handled before this resolves. `present`: it has the session. */
-  onSession(present: boolean): Promise<void>
-  /** The reason code to answer with, 0 for success; undefined to send no answer on this connection. */
-  onMessage(packet: Mqtt.IPublishPacket): Promise<{ code: number; known: KnownMessage } | undefined>
-  /** The broker has received everything that was sent before this time, by `performance.now()`. */
-  onAcknowledged(before: number): void
-  /** The broker will not resend this QoS 2 message. False to send no answer on this connection. */
-  onRelease(packetId: number): Promise<boolean>
+interface ConnectionOptions {
+  readonly settings: MqttSettings
+  readonly session: Session
+  readonly inbox: MqttInbox
+  /** Messages that arrive later are not answered. */
+  readonly stopping: AbortSignal
 }
 
 /** How a connection ended. */
@@ -45,7 +43,7 @@ export class Connection {
   /** Aborts when the connection is closed. */
   readonly closed: AbortSignal = this.#closing.signal
   readonly #accepted = Promise.withResolvers<boolean>()
-  /** Resolves when the broker accepted the connection and `onSession` is done. True if it has the session. */
+  /** Resolves when the broker accepted the connection and the session is ready. True if the broker has it. */
   readonly ready = this.#accepted.promise
   readonly #client: Mqtt.MqttClient
   #sessionReady: Promise<void> = Promise.resolve()
@@ -54,8 +52,9 @@ export class Connection {
   #error: Error | undefined
   #reason: number | undefined
 
-  constructor({ connect }: typeof Mqtt, settings: MqttSettings, handlers: ConnectionHandlers) {
+  constructor({ connect }: typeof Mqtt, { settings, session, inbox, stopping }: ConnectionOptions) {
     const pings: number[] = []
+    const gone = AbortSignal.any([stopping, this.closed])
     const client = connect({
       ...clientOptions(settings),
       clientId: settings.clientId,
@@ -69,7 +68,7 @@ export class Connection {
     // As a constructor option the client ignores it in MQTT 3.1.1.
     client.options.customHandleAcks = (topic, _payload, packet: Mqtt.IPublishPacket, answer) =>
       this.#handle(async () => {
-        const handled = await handlers.onMessage({ ...packet, topic })
+        const handled = await inbox.receive({ ...packet, topic }, gone)
         if (!handled || this.closed.aborted) return
         handled.known.answeredAt = performance.now()
         answer(settings.version === 5 ? handled.code : 0)
@@ -79,15 +78,16 @@ export class Connection {
       else
         this.#handle(async () => {
           const handled =
-            packet.qos === 2 ? await handlers.onRelease(packet.messageId!) : await handlers.onMessage(packet)
+            packet.qos === 2 ? await inbox.release(packet.messageId!, gone) : await inbox.receive(packet, gone)
           if (handled && !this.closed.aborted) done()
         })
     }
     client.on('packetsend', ({ cmd }) => void (cmd === 'pingreq' && pings.push(performance.now())))
     client.on('packetreceive', packet => {
-      if (packet.cmd === 'pingresp') handlers.onAcknowledged(pings.shift() ?? -Infinity)
+      // The broker has received everything that was sent before the ping. May fail: it only makes the next start faster.
+      if (packet.cmd === 'pingresp') void session.forgetAnswered(pings.shift() ?? -Infinity).catch(() => {})
       if (packet.cmd === 'connack' && !(packet.reasonCode ?? packet.returnCode))
-        this.#onConnected(packet.sessionPresent, handlers)
+        this.#onConnected(packet.sessionPresent, session)
     })
     client.on('disconnect', ({ reasonCode }) => void (this.#reason = reasonCode))
     client.on('error', error => void (this.#error ??= error))
@@ -148,9 +148,10 @@ export class Connection {
     }
   }
 
-  #onConnected(present: boolean, { onSession }: ConnectionHandlers): void {
+  /** No message is handled before the session is ready. `present`: the broker has it. */
+  #onConnected(present: boolean, session: Session): void {
     this.#isAccepted = true
-    this.#sessionReady = onSession(present)
+    if (!present) this.#sessionReady = session.reset()
     this.#sessionReady.then(() => this.#accepted.resolve(present)).catch(error => this.#fail(error))
   }
 

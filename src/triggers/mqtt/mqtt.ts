@@ -110,7 +110,9 @@ class Receiver implements RunningTrigger {
     try {
       const subscribed = this.#session.filters
       await this.#session.save({ sure: false })
-      const opened = this.#open()
+      const { signal: stopping } = this.#stopping
+      const options = { settings: this.#settings, session: this.#session, inbox: this.#inbox, stopping }
+      const opened = new Connection(this.#package, options)
       connection = this.#connection = opened
       const ready = opened.ready.then(present => this.#subscribe(opened, present ? subscribed : []))
       return (await Promise.race([ready, opened.ended])) ?? undefined
@@ -123,18 +125,6 @@ class Receiver implements RunningTrigger {
         takenOver: false,
       }
     }
-  }
-
-  #open(): Connection {
-    const connection = new Connection(this.#package, this.#settings, {
-      // May fail: it only makes the next start faster.
-      onAcknowledged: before => void this.#session.forgetAnswered(before).catch(() => {}),
-      onSession: async present => void (present || (await this.#session.reset())),
-      onMessage: packet => this.#inbox.receive(packet, gone),
-      onRelease: packetId => this.#inbox.release(packetId, gone),
-    })
-    const gone = AbortSignal.any([this.#stopping.signal, connection.closed])
-    return connection
   }
 
   /** Keeps existing subscriptions, so that the broker does not resend retained messages. */
