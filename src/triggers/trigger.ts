@@ -25,6 +25,12 @@ export interface RunningTrigger {
   stop(abort?: AbortSignal): Promise<void>
 }
 
+/** Names are part of event sources, ids and document keys. @throws E_APP_INVALID */
+export function assertTriggerName(name: string): void {
+  if (!/^[a-z][a-z0-9-]{0,62}$/.test(name))
+    throw new TidingsError('E_APP_INVALID', `invalid trigger name "${name}": use lower-case words with dashes`)
+}
+
 /** The error of `sendSample` when no worker runs the trigger. */
 export const notListening = (detail: string, cause: unknown) =>
   new TidingsError('E_NOT_FOUND', detail, { cause, next: 'Start the worker that runs this trigger: `tidings run`.' })

@@ -36,15 +36,12 @@ export class SmtpLogins {
     await this.#networks.consume(network).catch(() => {
       throw mailRefused(454, 'too many failed logins; retry later')
     })
-    const { username = '', password } = auth
-    if (this.#isForAnother(auth) || !(await this.#verify(username, password ?? ''))) throw this.#failure(session)
+    const { username = '', password, authcid, authzid } = auth
+    // Logging in as one user to send as another is not allowed.
+    const isForAnother = authcid && authzid && authcid !== authzid
+    if (isForAnother || !(await this.#verify(username, password ?? ''))) throw this.#failure(session)
     await this.#networks.reward(network)
     return username
-  }
-
-  /** Logging in as one user to send as another is not allowed. */
-  #isForAnother({ authcid, authzid }: SMTPServerAuthentication): boolean {
-    return Boolean(authcid && authzid) && authcid !== authzid
   }
 
   async #verify(user: string, password: string): Promise<boolean> {

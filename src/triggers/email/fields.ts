@@ -26,10 +26,13 @@ export const fieldValue = (fields: readonly HeaderField[], name: string) =>
   fields.find(field => field.name === name)?.value
 
 // Unlike trim(), only space and tab, which are the blanks of a header.
-function trimBlanks(text: string): string {
+const trimBlanks = (text: string) => trimWhere(text, isBlank)
+
+/** Removes the characters at both ends that `matches` accepts, in linear time. */
+export function trimWhere(text: string, matches: (char: string) => boolean): string {
   let [start, end] = [0, text.length]
-  while (start < end && isBlank(text[start])) start++
-  while (end > start && isBlank(text[end - 1])) end--
+  while (start < end && matches(text[start]!)) start++
+  while (end > start && matches(text[end - 1]!)) end--
   return text.slice(start, end)
 }
 
@@ -76,13 +79,7 @@ export function splitSegments(text: string): string[] {
   return segments
 }
 
-function unquote(text: string): string {
-  if (text[0] !== '"') return text
-  let inner = ''
-  for (let at = 1; at < text.length && text[at] !== '"'; at++)
-    inner += text[at] === '\\' ? (text[++at] ?? '') : text[at]
-  return inner
-}
+const unquote = (text: string) => /^"((?:\\.|[^"\\])*)/s.exec(text)?.[1]!.replace(/\\(.)/gs, '$1') ?? text
 
 /** A parameter by RFC 2231: possibly in pieces, and in any character set. */
 export function decodeParameter(params: ReadonlyMap<string, string>, name: string): string | undefined {

@@ -1,3 +1,5 @@
+import { trimWhere } from './fields.ts'
+
 const maxBytes = 200
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: removes control characters
@@ -23,12 +25,7 @@ export function safeFilename(name: string): string | null {
 }
 
 /** Systems ignore trailing blanks and dots, and hide names that start with a dot. */
-function trimmed(name: string): string {
-  let [start, end] = [0, name.length]
-  while (start < end && /[\s.]/.test(name[start]!)) start++
-  while (end > start && /[\s.]/.test(name[end - 1]!)) end--
-  return name.slice(start, end)
-}
+const trimmed = (name: string) => trimWhere(name, char => /[\s.]/.test(char))
 
 function shortened(name: string): string {
   if (Buffer.byteLength(name) <= maxBytes) return name

@@ -15,13 +15,8 @@ export class MailLines {
   readonly #starts: readonly number[]
   #headerBytes = 0
 
-  private constructor(bytes: Buffer, starts: readonly number[]) {
-    this.bytes = bytes
-    this.#starts = starts
-  }
-
   /** @throws E_MAIL_REFUSED */
-  static of(bytes: Buffer): MailLines {
+  constructor(bytes: Buffer) {
     if (bytes.includes(0)) throw malformed('it contains a NUL byte')
     const starts = bytes.length > 0 ? [0] : []
     for (let at = bytes.indexOf(10); at >= 0; at = bytes.indexOf(10, at + 1)) {
@@ -31,7 +26,8 @@ export class MailLines {
     }
     for (let at = bytes.indexOf(13); at >= 0; at = bytes.indexOf(13, at + 1))
       if (bytes[at + 1] !== 10) throw malformed('it contains a bare carriage return')
-    return new MailLines(bytes, starts)
+    this.bytes = bytes
+    this.#starts = starts
   }
 
   get count(): number {

@@ -27,7 +27,7 @@ export interface Mail extends Omit<EmailReceived, 'attachments' | 'authenticatio
 
 /** @throws E_MAIL_REFUSED */
 export function parseMail(bytes: Buffer): Mail {
-  const lines = MailLines.of(bytes)
+  const lines = new MailLines(bytes)
   const header = lines.header(0, lines.count)
   const fields = checkedFields(header.lines)
   const leaves = leafParts(lines, fields, header.end + 1)

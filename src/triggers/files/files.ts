@@ -10,8 +10,7 @@ import { milliseconds, type Duration } from '../../tasks/duration.ts'
 import { FileRecords } from './records.ts'
 import type { FileTypes } from './publish.ts'
 import { FolderWatcher, type WatchIntervals } from './watch.ts'
-import { assertTriggerName } from '../name.ts'
-import type { Trigger } from '../trigger.ts'
+import { assertTriggerName, type Trigger } from '../trigger.ts'
 
 export interface FilesOptions {
   /** It must exist when the trigger starts. */

@@ -203,18 +203,21 @@ export function clientOptions({ version, username, password, host, port, secure,
   } satisfies Mqtt.IClientOptions
 }
 
+/** For an error before the connection is used. */
+export const lossBy = (error: unknown): ConnectionLoss => ({
+  reason: textOf(error),
+  isPermanent: isPermanentError(error),
+  takenOver: false,
+})
+
 // CONNACK of MQTT 3.1.1: version, client id, credentials, permission. Of MQTT 5.0: the same, banned, method, another server.
 const permanentReasons = new Set<unknown>([1, 2, 4, 5, 132, 133, 134, 135, 138, 140, 156, 157])
 
 /** Errors about certificates and protocol, not about the network. */
-const isPermanentError = (error: Error) => {
+const isPermanentError = (error: unknown) => {
   const { code } = error as { code?: unknown }
-  return (
-    (error instanceof TidingsError && error.code === 'E_MQTT_REFUSED') ||
-    permanentReasons.has(code) ||
-    (typeof code === 'string' &&
-      /CERT|^ERR_(SSL|TLS|OSSL)|^UNABLE_TO_|^(EPROTO|HOSTNAME_MISMATCH|INVALID_CA)$/.test(code))
-  )
+  if (typeof code !== 'string') return permanentReasons.has(code)
+  return /CERT|^ERR_(SSL|TLS|OSSL)|^UNABLE_TO_|^(EPROTO|HOSTNAME_MISMATCH|INVALID_CA|E_MQTT_REFUSED)$/.test(code)
 }
 
 /**

@@ -4,7 +4,7 @@ import type * as Mqtt from 'mqtt'
 import type { Bus } from '../../bus/bus.ts'
 import { settledOrAborted } from '../../bus/abort.ts'
 import { TidingsError, textOf } from '../../errors.ts'
-import { clientOptions, Connection, type ConnectionLoss } from './connection.ts'
+import { clientOptions, Connection, lossBy, type ConnectionLoss } from './connection.ts'
 import { MqttInbox, warnOfTrigger } from './inbox.ts'
 import { Session } from './session.ts'
 import { mqttSettings, type MqttOptions, type MqttSettings } from './settings.ts'
@@ -119,11 +119,7 @@ class Receiver implements RunningTrigger {
     } catch (error) {
       if (connection?.closed.aborted) return connection.ended
       await connection?.close()
-      return {
-        reason: textOf(error),
-        isPermanent: error instanceof TidingsError && error.code === 'E_MQTT_REFUSED',
-        takenOver: false,
-      }
+      return lossBy(error)
     }
   }
 

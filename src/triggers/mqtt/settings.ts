@@ -1,6 +1,6 @@
 import { TidingsError } from '../../errors.ts'
 import { aCount, anObject, anything, aText, checkOptions, type Check } from '../../options.ts'
-import { assertTriggerName } from '../name.ts'
+import { assertTriggerName } from '../trigger.ts'
 import { topicRoutes, type MqttTopics, type TopicRoutes } from './topics.ts'
 
 /** PEM. */

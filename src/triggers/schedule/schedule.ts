@@ -8,7 +8,6 @@ import type { EventType } from '../../event.ts'
 import { anything, aText, checkOptions, type Check } from '../../options.ts'
 import { validateNow } from '../../schema.ts'
 import type { Duration } from '../../tasks/duration.ts'
-import { assertTriggerName } from '../name.ts'
 import { publishFiring, publishSample, type ScheduledEvent } from './firing.ts'
 import {
   initialProgress,
@@ -20,7 +19,7 @@ import {
   withSkipped,
 } from './plan.ts'
 import { cronRule, intervalRule, type ScheduleRule } from './rule.ts'
-import type { Trigger } from '../trigger.ts'
+import { assertTriggerName, type Trigger } from '../trigger.ts'
 
 export interface ScheduleOptions<T = unknown> {
   /** Five fields, or six with seconds first: `0 3 * * *`. Either this or `every`. */

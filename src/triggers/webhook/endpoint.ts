@@ -3,7 +3,7 @@ import { TidingsError } from '../../errors.ts'
 import type { EventType } from '../../event.ts'
 import { aFunction, aList, anything, checkOptions, oneOf, type Check } from '../../options.ts'
 import { type Duration, milliseconds } from '../../tasks/duration.ts'
-import { assertTriggerName } from '../name.ts'
+import { assertTriggerName } from '../trigger.ts'
 import { httpError } from '../../http/response.ts'
 import { signatures, type SignedRequest } from './signatures.ts'
 
