@@ -176,7 +176,7 @@ export class FileRecords {
     const records = this.#records.get(bucket)!
     const removals = [...records].filter(([, record]) => isRemoved(record))
     for (const [key] of removals.slice(0, -maxRemovals)) records.delete(key)
-    return JSON.stringify([...records.values().map(({ path, id, stamp }) => [path, id, stamp])])
+    return JSON.stringify([...records.values()].map(({ path, id, stamp }) => [path, id, stamp]))
   }
 
   #read(part: string): Promise<string | undefined> {
