@@ -27,7 +27,13 @@ async function answer(text: string, decision: 'grant' | 'deny', options: AnswerO
     const id = await resolveApproval(bus, text)
     const { data, target = '', replyto = '' } = (await findApproval(bus, id)).request
     const { what, hash } = data
-    if (!json) await print(describeRequest({ id, target, replyto, what, hash }).join('\n'))
+    // Complete: a person must see everything that they approve.
+    const request = [
+      printable(`${target}  ${id}`),
+      ...(JSON.stringify(what, null, 2) ?? 'null').split('\n').map(line => `  ${printable(line)}`),
+      dim(printable(`  asked by ${replyto}  hash ${hash}`)),
+    ]
+    if (!json) await print(request.join('\n'))
     const by = cliIdentity()
     const decided = { id, decision, hash, by, source: '/cli', ...(comment !== undefined && { comment }) }
     const { at } = (await answerApproval(bus, decided)).data
@@ -50,19 +56,4 @@ async function resolveApproval(bus: Bus, text: string): Promise<string> {
     return found.length > 0 ? found : events.filter(event => event.type === approvalType && matchesText(event))
   }
   return resolveId(text, 'open approval', find, () => newest).id
-}
-
-/** Complete: a person must see everything that they approve. */
-function describeRequest({
-  id,
-  target,
-  replyto,
-  what,
-  hash,
-}: Record<'id' | 'target' | 'replyto' | 'hash', string> & { what: unknown }) {
-  return [
-    printable(`${target}  ${id}`),
-    ...(JSON.stringify(what, null, 2) ?? 'null').split('\n').map(line => `  ${printable(line)}`),
-    dim(printable(`  asked by ${replyto}  hash ${hash}`)),
-  ]
 }

@@ -93,7 +93,6 @@ export function describeItem(item: AttentionItem, more = 0, began?: CorrelationS
   return [`${kind} ${head}`, ...details.map(line => indent + line)]
 }
 
-/** What happened, and details. */
 function linesOf(item: AttentionItem, similar: readonly string[]): string[] {
   if (item.kind === 'unhosted')
     return [`${printable(item.reason)} ${dim(`${countText(item.waiting, 'call')}, ${shortId(item.call)}`)}`]
@@ -119,7 +118,6 @@ function linesOf(item: AttentionItem, similar: readonly string[]): string[] {
   ]
 }
 
-/** Identifies an item on the list. */
 export const itemKey = (item: AttentionItem) => `${item.kind} ${'task' in item ? item.task : item.id}`
 
 function describeMissedWake({ kind, group, due }: Extract<AttentionItem, { kind: 'overdue' | 'unarmed' }>): string {

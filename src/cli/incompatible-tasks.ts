@@ -1,7 +1,7 @@
 import { styleText } from 'node:util'
 import type { Bus } from '../bus/bus.ts'
-import { TidingsError, type ErrorDetails } from '../errors.ts'
-import { reasonOf } from '../bus/reason.ts'
+import { TidingsError } from '../errors.ts'
+import { reasonOf, type Reason } from '../bus/reason.ts'
 import type { App } from '../runtime/app.ts'
 import { hostsOn } from '../tasks/hosts.ts'
 import { TaskLoader } from '../tasks/load.ts'
@@ -12,12 +12,9 @@ import { arrow, printResult, print, type GlobalOptions } from './output.ts'
 
 /* Waiting tasks that the started code cannot continue are reported at the start, not when their answers arrive. */
 
-interface IncompatibleTask {
+interface IncompatibleTask extends Reason {
   readonly task: string
   readonly program: string
-  readonly code: string
-  readonly message: string
-  readonly data?: ErrorDetails
 }
 
 const incompatibleCodes = new Set<string>(['E_PROGRAM_MISMATCH', 'E_PROGRAM_VERSION'])

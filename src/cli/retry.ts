@@ -100,7 +100,6 @@ async function retryOne(bus: Bus, task: string): Promise<RetryResult> {
   }
 }
 
-/** A repeated request as text. */
 export const describeRequest = ({ type, target = '' }: CloudEvent) => `${type} ${target}`.trim()
 
 /** Releases the parked deliveries of a task that has not ended. */

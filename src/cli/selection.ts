@@ -15,7 +15,6 @@ export interface SelectionOptions {
   until?: string
 }
 
-/** Whether a part of the log is selected. */
 export const isSelective = ({ task, correlation, since, until }: SelectionOptions) =>
   (task ?? correlation ?? since ?? until) !== undefined
 

@@ -3,9 +3,8 @@ import { beginning, isCursor, offsetsOf, readCursor } from '../bus/cursor.ts'
 import type { Cursor } from '../bus/driver.ts'
 import { followByTime } from '../bus/read-by-time.ts'
 import type { CloudEvent } from '../event.ts'
-import { matchesType } from '../pattern.ts'
 import { cursorAt } from '../replay/selection.ts'
-import { turnType } from '../tasks/turn.ts'
+import { namesTurns, turnType } from '../tasks/turn.ts'
 import { eventLine, terminalWidth } from './event-line.ts'
 import { resolveCorrelation, withLog } from './log.ts'
 import { print, shutdownSignal, type GlobalOptions } from './output.ts'
@@ -41,22 +40,16 @@ export async function printEvents(
 ): Promise<void> {
   const { type: types, correlation, json } = options
   const filter = types && [{ types }]
-  const isWanted = eventSelector(options)
+  const showsTurns = options.turns || namesTurns(types ?? [])
   for await (const entry of followByTime(bus, after, filter, signal)) {
     if (correlation !== undefined && entry.event.correlationid !== correlation) continue
-    if (!isWanted(entry.event)) continue
+    if (!showsTurns && entry.event.type === turnType) continue
     // The blob of an old event may be purged; print the event without data.
     if (json) {
       const { cursor, event } = entry
       await print(JSON.stringify({ cursor, event: await bus.resolve(event).catch(() => event) }))
     } else await print([eventLine(entry.event, terminalWidth()), ...(await more(entry.event))].join('\n'))
   }
-}
-
-/** Turns repeat what other events show, so they are printed on request only. */
-function eventSelector({ turns, type = [] }: TailOptions): (event: CloudEvent) => boolean {
-  const named = turns || type.some(pattern => pattern.startsWith('task') && matchesType(pattern, turnType))
-  return named ? () => true : event => event.type !== turnType
 }
 
 /** A cursor, or a time in ms since the epoch. @throws E_USAGE */

@@ -3,11 +3,11 @@ import type { Cursor } from '../bus/driver.ts'
 import { isCorrelation } from '../bus/ids.ts'
 import { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
-import { compileFilter, type Filter, isTypePattern, matchesType } from '../pattern.ts'
+import { compileFilter, type Filter, isTypePattern } from '../pattern.ts'
+import { namesTurns, turnType } from '../tasks/turn.ts'
 
 const maxTypes = 64
 const parameters = new Set(['correlation', 'type', 'after', 'as'])
-const turnType = 'task.turn'
 
 /** The parsed query of an event stream. */
 export interface StreamRequest {
@@ -53,8 +53,7 @@ export function readStreamRequest(query: Record<string, string[]>, lastEventId: 
 
 function matcher(types: readonly string[], filter: Filter | undefined) {
   const ofType = filter ? compileFilter(filter) : () => true
-  // Turns repeat the content of other events; only clients that name the type get them.
-  const turns = types.some(type => type.startsWith('task') && matchesType(type, turnType))
+  const turns = namesTurns(types)
   return (event: CloudEvent) => (turns || event.type !== turnType) && ofType(event)
 }
 

@@ -1,3 +1,4 @@
+import { matchesType } from '../pattern.ts'
 import { hash } from 'node:crypto'
 import { createEvent, inheritedAttributes, type CloudEvent } from '../event.ts'
 import { checkedErrorData, type ErrorData, failureData, TidingsError, textOf, withoutStack } from '../errors.ts'
@@ -22,6 +23,10 @@ import {
 } from './program.ts'
 
 export const turnType = 'task.turn'
+
+/** Turns repeat what other events show, so only readers that name the type get them. */
+export const namesTurns = (patterns: readonly string[]) =>
+  patterns.some(pattern => pattern.startsWith('task') && matchesType(pattern, turnType))
 const defaultTimeout: Timeout = '1d'
 // In UTF-16 units of JSON. A larger state is recorded as its digest.
 const maxInlineStateChars = 1_024

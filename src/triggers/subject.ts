@@ -7,10 +7,7 @@ const controlCharacters = /[\u0000-\u001f\u007f]+/g
 
 /** Text from outside as one line of at most 256 characters. Redacted first, because half a secret is not recognised. */
 export const toSingleLine = (redactor: Redactor, text: string) =>
-  truncate(redactor.text(text).replace(controlCharacters, ' '))
+  redactor.text(text).replace(controlCharacters, ' ').slice(0, maxLength).toWellFormed()
 
 /** The same, trimmed; may be empty. */
-export const toSubject = (redactor: Redactor, text: string) =>
-  truncate(redactor.text(text).replace(controlCharacters, ' ').trim()).trim()
-
-const truncate = (line: string) => line.slice(0, maxLength).toWellFormed()
+export const toSubject = (redactor: Redactor, text: string) => toSingleLine(redactor, text.trim()).trim()

@@ -55,6 +55,7 @@ interface SessionDocument {
 export class Session {
   readonly #bus: Bus
   readonly #key: string
+  readonly #document: string
   /** Oldest first. */
   readonly #byPacketId = new Map<number, KnownMessage>()
   /** Messages with an id from the publisher, oldest first. */
@@ -68,6 +69,7 @@ export class Session {
   private constructor(bus: Bus, clientId: string) {
     this.#bus = bus
     this.#key = shortDigest(clientId).slice(0, 12)
+    this.#document = `mqtt/${this.#key}`
   }
 
   /** Restores the session from the log. `types`: of the events that its messages become. */
@@ -175,12 +177,8 @@ export class Session {
     await this.#bus.documents.replaceText(this.#retained(topic), digest)
   }
 
-  get #document(): string {
-    return `mqtt/${this.#key}`
-  }
-
   #retained(topic: string): string {
-    return `mqtt/${this.#key}/retained/${shortDigest(topic)}`
+    return `${this.#document}/retained/${shortDigest(topic)}`
   }
 
   async #restore(source: string, types: readonly string[]): Promise<void> {
