@@ -12,8 +12,6 @@ export interface Environment {
   home: string
   /** Gateway port. `TIDINGS_PORT`, default 4110. */
   port: number
-  /** SMTP port. `TIDINGS_SMTP_PORT`, default 2525. */
-  smtpPort: number
   /** Address of the log: `TIDINGS_BUS`, default `sqlite`, the embedded log in `home`. */
   bus: string
   /** File with the approvers who may answer over HTTP. `TIDINGS_APPROVERS`, default none. */
@@ -29,7 +27,6 @@ export function environment(env: NodeJS.ProcessEnv = process.env): Environment {
   return {
     home: resolve(env.TIDINGS_HOME || variables.TIDINGS_HOME.default),
     port: portOf('TIDINGS_PORT', env.TIDINGS_PORT, variables.TIDINGS_PORT.default),
-    smtpPort: portOf('TIDINGS_SMTP_PORT', env.TIDINGS_SMTP_PORT, variables.TIDINGS_SMTP_PORT.default),
     bus: env.TIDINGS_BUS || variables.TIDINGS_BUS.default,
     ...(env.TIDINGS_APPROVERS && { approvers: resolve(env.TIDINGS_APPROVERS) }),
     stopWithin: durationOf('TIDINGS_STOP_WITHIN', env.TIDINGS_STOP_WITHIN, variables.TIDINGS_STOP_WITHIN.default),
