@@ -30,7 +30,7 @@ describe('a model agent', () => {
     expect(messages.every(({ event }) => event.endsWith(':result'))).toBe(true)
   })
 
-  it('tells the model of a failed tool, and of one that never answered', async () => {
+  it('tells the model about a failed tool and about one that did not answer', async () => {
     await given(researcher, { input: '?' })
       .when(wants('web.search', { q: 'a' }), failed('web.search', 'E_TOOL_THREW'))
       .emits([asked])
@@ -39,7 +39,7 @@ describe('a model agent', () => {
       .emits([asked])
   })
 
-  it('answers for a tool that it does not have, and asks again', () =>
+  it('answers a call of an unknown tool with an error and asks the model again', () =>
     given(researcher, { input: '?' })
       .when(wants('rm.rf', {}))
       .emits([{ type: 'tool.failed', data: { error: { code: 'E_TOOL_UNKNOWN' } } }, asked]))
@@ -54,7 +54,7 @@ describe('a model agent', () => {
       .when(expires(`${model.provider}/${model.modelId}`))
       .emits([{ type: 'agent.task.failed', data: { error: { code: 'E_CALL_EXPIRED' } } }]))
 
-  it('gives up after its steps', () =>
+  it('fails after maxSteps model calls', () =>
     given(agent('brief', { model, instructions: '', tools: [search], maxSteps: 1 }), { input: '?' })
       .when(wants('web.search', { q: 'a' }), result('web.search', []))
       .emits([{ type: 'agent.task.failed', data: { error: { code: 'E_AGENT_STEPS' } } }]))
@@ -73,7 +73,7 @@ describe('a model agent with an output schema', () => {
       .when(says('```json\n{"parts":["a"]}\n```'))
       .emits([{ type: 'agent.task.completed', data: { output: { parts: ['a'] } } }]))
 
-  it('says what does not fit, twice, then fails', async () => {
+  it('reports an invalid output to the model twice, then fails', async () => {
     const misled = given(planner, { input: '?' }).when(says('no'))
     await misled.emits([{ type: 'agent.noted' }, { type: 'model.invoke' }])
     await misled.when(says('{"parts":1}')).emits([{ type: 'agent.noted' }, { type: 'model.invoke' }])
@@ -82,7 +82,7 @@ describe('a model agent with an output schema', () => {
 })
 
 describe('a run() agent', () => {
-  it('goes through its code call by call', async () => {
+  it('runs its code call by call', async () => {
     const buyer = agent('buyer', {
       on: 'order.placed',
       async run(ctx, order: { item: string }) {
@@ -97,7 +97,7 @@ describe('a run() agent', () => {
     await order.when(expires('timer')).emits([{ type: 'agent.task.completed', data: { output: 2 } }])
   })
 
-  it('runs branches side by side, each recognised by its scope', async () => {
+  it('runs branches concurrently, each with its own scope', async () => {
     const both = agent('both', {
       run: async ctx => (await ctx.all(['a', 'b'].map(q => async branch => branch.call(search, { q })))).flat(),
     })
@@ -119,12 +119,12 @@ describe('a run() agent', () => {
     given(agent('broken', { run: () => { throw new Error('oops') } }), { input: null }) // biome-ignore format: short
       .emits([{ type: 'agent.task.failed', data: { error: { code: 'E_PROGRAM_FAILED', message: 'oops' } } }]))
 
-  it('fails when it awaits anything but ctx', () =>
+  it('fails if it awaits anything other than ctx', () =>
     given(agent('foreign', { run: () => new Promise(resolve => setImmediate(resolve)) }), { input: null }).emits([
       { type: 'agent.task.failed', data: { error: { code: 'E_SCRIPT_FOREIGN_AWAIT' } } },
     ]))
 
-  it('continues as a new task that answers in its place', () =>
+  it('continues as a new task that answers its caller', () =>
     given(agent('counter', { run: (ctx, n: number) => (n > 0 ? ctx.continueAs(n - 1) : 'done') }), { input: 3 }).emits([
       { type: 'agent.invoke', target: 'counter', data: { input: 2 } },
     ]))

@@ -25,7 +25,7 @@ const call = (toolCallId: string, input: string, providerExecuted?: true): Langu
 })
 
 describe('an answer', () => {
-  test('keeps the last metadata of a part, wherever in the part it comes', async () => {
+  test('keeps the last metadata of a part', async () => {
     const at = (signature: string) => ({ providerMetadata: { some: { signature } } })
     const { content } = await answered(
       'stop',
@@ -42,7 +42,7 @@ describe('an answer', () => {
     ])
   })
 
-  test('keeps the result of a tool of the provider, not what it shows on the way', async () => {
+  test("keeps the final result of a provider's tool, not its preliminary results", async () => {
     const result = { type: 'tool-result', toolCallId: 'c1', toolName: 'draw' } as const
     const { content, toolCalls } = await answered(
       'stop',
@@ -54,7 +54,7 @@ describe('an answer', () => {
     expect(content).toMatchObject([{ type: 'tool-call' }, { type: 'tool-result', result: 'the picture' }])
   })
 
-  test('has nothing of pings, raw chunks and the pieces of a call that came whole', async () => {
+  test('omits pings, raw chunks and the fragments of a complete call', async () => {
     const result = await answered(
       'tool-calls',
       { type: 'ping' },
@@ -72,7 +72,7 @@ describe('an answer', () => {
     })
   })
 
-  test('names a file by its address where it came as one', async () => {
+  test('stores the URL of a file that came as a URL', async () => {
     const { content } = await answered('stop', {
       type: 'file',
       mediaType: 'image/png',
@@ -82,7 +82,7 @@ describe('an answer', () => {
   })
 })
 
-describe('where the limit of tokens was reached', () => {
+describe('at the limit of output tokens', () => {
   test.each([
     ['the last call is cut where it is empty', [call('c1', '{"n":1}'), call('c2', '{}')], [undefined, true]],
     ['the last call is cut where it is no JSON', [call('c1', '{"n":1}'), call('c2', '{"n"')], [undefined, true]],
@@ -94,7 +94,7 @@ describe('where the limit of tokens was reached', () => {
     expect(toolCalls.map(({ cut }) => cut)).toEqual(cuts)
   })
 
-  test('and only there: an empty call that ended well is whole', async () => {
+  test('only: an empty call that finished normally is complete', async () => {
     expect((await answered('tool-calls', call('c1', ''))).toolCalls).toEqual([
       { toolCallId: 'c1', toolName: 'draw', input: {} },
     ])

@@ -54,13 +54,13 @@ test('a divergence is accepted with the values that it had, and no later one at 
   expect(mixed.map(each => [each.accepted, each.divergences.length])).toEqual([[true, 1], [false, 1]]) // biome-ignore format: short
 })
 
-test('what is thrown is accepted by its text, numbers included', async () => {
+test('a thrown error is accepted by its text, including numbers', async () => {
   const accepted = AcceptedDivergences.read((await updated([thrownDivergence(found, 'no row 1', undefined)])).file)
   expect(accepted.accepts(thrownDivergence(found, 'no row 1', undefined))).toBe(true)
   expect(accepted.accepts(thrownDivergence(found, 'no row 2', undefined))).toBe(false)
 })
 
-test('a rule accepts what it matches; an update keeps it where it is enough', async () => {
+test('a rule accepts what it matches, and an update keeps a rule that is sufficient', async () => {
   const [signature, path] = [changed('').signature, 'data.lines.*.text']
   const entry = { signature, what: 'versions', until: '2026-12-24', values: { [path]: [{ matches: '^v\\d+$' }] } }
   const accepted = new AcceptedDivergences([entry], now)
@@ -73,7 +73,7 @@ test('a rule accepts what it matches; an update keeps it where it is enough', as
   expect(any.accepts(changed(undefined))).toBe(true)
 })
 
-test('an entry holds through its last day, and an update gives it ninety', async () => {
+test('an entry is valid through its last day, and an update gives it ninety days', async () => {
   const { text } = await updated([changed('new')])
   expect(text).toContain('"until": "2027-02-27"')
   const { accepted } = JSON.parse(text) as { accepted: ConstructorParameters<typeof AcceptedDivergences>[0] }
@@ -82,7 +82,7 @@ test('an entry holds through its last day, and an update gives it ninety', async
   expect(on('2027-02-28T00:00:00Z')).toEqual({ accepted: false, note: 'was accepted until 2027-02-27' })
 })
 
-test('a file that says less than it must is refused', async () => {
+test('an incomplete file is rejected', async () => {
   const { file } = await updated([])
   const refused = async (entry: object, text: string) => {
     await writeFile(file, JSON.stringify({ accepted: [entry] }))

@@ -51,7 +51,7 @@ describe('what a turn emitted', () => {
     ['near', 3],
     ['far', 1_000],
   ] as const)
-    test(`comes right behind it, also when it lies ${where} behind on the log`, async () => {
+    test(`directly follows it, even if it is ${where} behind on the log`, async () => {
       const task = taskId(randomUUIDv7(), 'p', 'start')
       const emitted = [2, 0, 1].map(n => made({ id: emitId(task, 1, n), correlationid: task.slice(0, 36), data: n }))
       const turn = turnOf(task, emitted)
@@ -66,7 +66,7 @@ describe('what a turn emitted', () => {
       expect(more.every(each => each.emitted.length === 0)).toBe(true)
     })
 
-  test('and is gone is left out', async () => {
+  test('is left out if it is no longer on the log', async () => {
     const task = taskId(randomUUIDv7(), 'p', 'start')
     const [kept, gone] = [0, 1].map(n => made({ id: emitId(task, 1, n), correlationid: task.slice(0, 36) }))
     const turn = turnOf(task, [gone!, kept!])
@@ -88,7 +88,7 @@ describe('a selection by time', () => {
   const selected = async (selection: Selection) =>
     (await collect(sourceFromBus(bus, selection).events())).map(({ event }) => event.id)
 
-  test('takes each correlation that was active then, whole', async () => {
+  test('selects every correlation that was active then, completely', async () => {
     const [old, long, recent] = [minted(now - 9 * hour), minted(now - 8 * hour), minted(now - hour / 2)]
     await publish(
       made({ id: 'old-1', correlationid: old }, now - 9 * hour),
@@ -103,7 +103,7 @@ describe('a selection by time', () => {
     expect(await selected({ since: 0 })).toHaveLength(5)
   })
 
-  test('also of those whose ids say nothing of their time', async () => {
+  test('includes correlations whose ids contain no time', async () => {
     const other = '11111111-1111-4111-8111-111111111111'
     await publish(
       made({ id: 'first', correlationid: other }, now - 9 * hour),

@@ -69,7 +69,7 @@ describe('a slice file', () => {
     { minLength: 1, maxLength: 20 },
   )
 
-  test.for(['jsonl', 'jsonl.gz', 'jsonl.zst'])('.%s gives back what was written', async ending => {
+  test.for(['jsonl', 'jsonl.gz', 'jsonl.zst'])('.%s returns what was written', async ending => {
     let n = 0
     await fc.assert(
       fc.asyncProperty(events, async written => {
@@ -84,7 +84,7 @@ describe('a slice file', () => {
     )
   })
 
-  test('brings documents before what names them, each once', async () => {
+  test('contains each document once, before the first event that names it', async () => {
     const path = join(folder, 'documents.jsonl')
     const named = { definition: 'definition/1' }
     const first = said(1, named)
@@ -105,13 +105,13 @@ describe('a slice file', () => {
     expect(await source.document('definition/gone')).toBeUndefined()
   })
 
-  test('of nothing is not written', async () => {
+  test('is not written for an empty selection', async () => {
     const path = join(folder, 'nothing.jsonl')
     await expect(writeSlice(sourceOf([]), path)).rejects.toMatchObject({ code: 'E_NOT_FOUND' })
     await expect(collect(readSlice(path))).rejects.toMatchObject({ code: 'E_NOT_FOUND' })
   })
 
-  test('is not overwritten unless told', async () => {
+  test('is not overwritten without force', async () => {
     const path = join(folder, 'there.jsonl')
     await writeSlice(sourceOf([made({ id: 'first' })]), path)
     await expect(writeSlice(sourceOf([made({ id: 'second' })]), path)).rejects.toMatchObject({ code: 'E_USAGE' })
@@ -120,7 +120,7 @@ describe('a slice file', () => {
     expect((await readBack(path)).events[0]!.event.id).toBe('second')
   })
 
-  test('that could not be written whole is removed', async () => {
+  test('is removed if it could not be written completely', async () => {
     const path = join(folder, 'half.jsonl')
     const breaking: RecordedSource = {
       async *events() {
@@ -135,7 +135,7 @@ describe('a slice file', () => {
   })
 })
 
-describe('a slice file that is not whole', () => {
+describe('an incomplete slice file', () => {
   let whole: Buffer
   let zipped: Buffer
 
@@ -154,7 +154,7 @@ describe('a slice file that is not whole', () => {
     return collect(readSlice(path))
   }
 
-  test('is found out wherever it was cut', async () => {
+  test('is detected wherever it was truncated', async () => {
     // Without its last line feed it is whole.
     const places = fc.integer({ min: 0, max: whole.length - 2 })
     const cut = async (bytes: Buffer, ending?: string) => {
@@ -170,7 +170,7 @@ describe('a slice file that is not whole', () => {
     )
   })
 
-  test('is found out whichever byte was changed', async () => {
+  test('is detected whichever byte was changed', async () => {
     const place = fc.integer({ min: 0, max: whole.length - 2 })
     await fc.assert(
       fc.asyncProperty(place, fc.integer({ min: 1, max: 255 }), async (at, by) => {
@@ -182,7 +182,7 @@ describe('a slice file that is not whole', () => {
     )
   })
 
-  test('says where', async () => {
+  test('is reported with the line', async () => {
     const lines = whole.toString().split('\n')
     const without = (n: number) => lines.toSpliced(n - 1, 1).join('\n')
     const instead = (n: number, line: string) => lines.with(n - 1, line).join('\n')
@@ -237,7 +237,7 @@ describe('redaction at export', () => {
     }
   }
 
-  test('reaches inputs and states inside of turns, and digests are those of what was written', async () => {
+  test('covers inputs and states in turns, and updates their digests', async () => {
     const { summary, text, events } = await exported(log)
     expect(text).not.toContain('hunter2')
     expect(summary.redacted).toBe(3)
@@ -249,13 +249,13 @@ describe('redaction at export', () => {
     expect(turns[1]).not.toHaveProperty('stateHash')
   })
 
-  test('reaches documents', async () => {
+  test('covers documents', async () => {
     const asked = said(1, { definition: 'definition/1' })
     const { text } = await exported([asked], { 'definition/1': '{"instructions":"say hunter2"}' })
     expect(text).toContain('say [redacted x]')
   })
 
-  test('leaves a task alone in which nothing was redacted', async () => {
+  test('does not change a task in which nothing was redacted', async () => {
     const plain = [turn(1, [made({ id: 'start' })], [clean], { stateHash: '0123456789abcdef' }), clean]
     const { summary, events } = await exported(plain)
     expect(events).toEqual(plain)

@@ -24,7 +24,7 @@ test('the newest registration of a scheme counts', async () => {
   expect(await openDriver({ bus: 'twice:', home: '' })).toBe(second)
 })
 
-test('an unknown scheme is refused with those that are known, and without the password', async () => {
+test('the error for an unknown scheme lists the known ones and hides the password', async () => {
   await expect(openDriver({ bus: 'natz://me:secret@host/log', home: '' })).rejects.toMatchObject({
     code: 'E_BUS_UNKNOWN',
     message: expect.stringMatching(
@@ -34,6 +34,6 @@ test('an unknown scheme is refused with those that are known, and without the pa
   await expect(openDriver({ bus: 'x', home: '' })).rejects.toThrow('unknown bus "x": expected sqlite, nats://…')
 })
 
-test('what is not a scheme cannot be registered', () => {
+test('an invalid scheme cannot be registered', () => {
   expect(() => registerDriver('Mine://', () => ({}) as Driver)).toThrow('"Mine://" is not a scheme')
 })

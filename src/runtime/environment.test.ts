@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { environment } from './environment.ts'
 
-test('a setting that is not what it must be is refused by name', () => {
+test('the error for an invalid setting names the variable', () => {
   expect(() => environment({ TIDINGS_PORT: '80000' })).toThrow('TIDINGS_PORT=80000 is not a port')
   for (const name of ['TIDINGS_STOP_WITHIN', 'TIDINGS_FAILED_FOR'])
     expect(() => environment({ [name]: 'soon' })).toThrow(`${name}=soon is not a duration such as 30s, 10m or 2d`)

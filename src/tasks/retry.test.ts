@@ -8,7 +8,7 @@ const failed = (failures: number) => ({ failures, holds: 0, since: Date.now() })
 const next = (options: RetryOptions, failures = 1, error: unknown = new Error('no'), after = 0) =>
   new RetryPolicy(options).next(call, failed(failures), error, after)
 
-test('waits grow by the factor up to the maximum, and a share of each is random', () => {
+test('delays grow by the factor up to the maximum, and a share of each is random', () => {
   const exact = { backoff: '100ms', factor: 3, maxBackoff: '1s', jitter: 0 } as const
   expect([1, 2, 3, 4].map(n => next(exact, n).after)).toEqual([100, 300, 900, 1_000])
   const random = Array.from({ length: 100 }, () => next({ ...exact, jitter: 0.2 }).after!)
@@ -17,7 +17,7 @@ test('waits grow by the factor up to the maximum, and a share of each is random'
   expect(new Set(random).size).toBeGreaterThan(1)
 })
 
-test('a wait that a provider asks for counts where it is longer', () => {
+test('a longer delay that a provider asks for takes precedence', () => {
   expect(next({ jitter: 0 }, 1, undefined, 90_000).after).toBe(90_000)
   expect(next({ jitter: 0 }, 1, undefined, 1).after).toBe(200)
 })

@@ -11,7 +11,7 @@ const work = tool('work', { description: '', input: z.any(), run: () => 1 })
 const base = (options: object = {}) => workflow('flow', { on: 'a', within: '1h', ...options })
 const stepIds = (flow: Pick<Workflow, 'data'>) => JSON.stringify(flow.data).match(/(?<="id":")[^"]*/g)
 
-it('steps are named by where they stand, so that each has a name of its own', () => {
+it('step ids contain the path, so that each is unique', () => {
   const flow = base()
     .call('x', work, () => 1, { otherwise: b => b.emit('no', () => 1) })
     .call('x', work, () => 2)
@@ -110,14 +110,14 @@ it.each(Object.keys(wrong))('%s is refused with a clear text', name => {
   expect(make).toThrow(text)
 })
 
-it('the definition says all: nothing of it is a function, and the same steps have the same hash', () => {
+it('a definition is pure data, and the same steps have the same hash', () => {
   const flow = () => base().when('b', on('b').where(it => is(it.n, 1)), { within: '1h' }) // biome-ignore format: one flow
   expect(JSON.parse(JSON.stringify(flow().data))).toEqual(flow().data)
   expect(flow().definition.hash).toBe(flow().definition.hash)
   expect(flow().definition.hash).not.toBe(flow().wait(1).definition.hash)
 })
 
-it('a definition that is redacted on the log keeps its hash, by which it is found there', async () => {
+it('a definition that is redacted on the log keeps its hash', async () => {
   const declared = base().emit('b', () => ({ token: `ghp_${'x1'.repeat(20)}` })).definition // biome-ignore format: one flow
   const stored = plainRedactor.json(declared.document!.text)
   expect(stored).not.toBe(declared.document!.text)

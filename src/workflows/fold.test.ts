@@ -87,7 +87,7 @@ async function walk(steps: readonly Move[]) {
   return { run, snapshots }
 }
 
-it('is the same from the beginning, and from each snapshot on', async () => {
+it('is the same from the beginning and from each snapshot', async () => {
   const reached = new Set<string>()
   await fc.assert(
     fc.asyncProperty(moves, fc.nat(60), async (steps, nth) => {
@@ -121,7 +121,7 @@ async function definitionAfter(run: InstanceRun, index: number) {
   return [everything(1), everything(2)].map(({ definition }) => definition).find(({ hash }) => hash === programHash)!
 }
 
-it('stays as small as it is, however many events come and however often it goes round', async () => {
+it('keeps its size for any number of events and rounds', async () => {
   const flow = workflow('round', { on: 'begin', within: '30d' }).repeat(
     'again',
     each =>

@@ -42,7 +42,7 @@ const flow = workflow('order', { on: 'begin', within: '30d' })
 
 const ids = (from: string) => flow.toGraph().edges.flatMap(edge => (edge.from === from ? [[edge.to, edge.label]] : []))
 
-it('has a node for each step, in words', () => {
+it('has a labelled node for each step', () => {
   const { workflow: name, version, nodes } = flow.toGraph()
   expect([name, version]).toEqual(['order', 1])
   expect(nodes.map(({ id, kind, label }) => `${id} | ${kind} | ${label}`)).toEqual([
@@ -63,7 +63,7 @@ it('has a node for each step, in words', () => {
   expect(nodes.every(({ state }) => state === undefined)).toBe(true)
 })
 
-it('has an edge for each way from a step to the next', () => {
+it('has an edge for each transition', () => {
   expect(ids('goods')).toEqual([
     ['goods/order.late', 'otherwise'],
     ['facts', undefined],
@@ -82,7 +82,7 @@ it('has an edge for each way from a step to the next', () => {
   expect(ids('complete')).toEqual([['completed', undefined]])
 })
 
-it('says of an instance where it has been, where it stands and how far, and which way it did not go', async () => {
+it('shows the state of each step of an instance, with its progress and the skipped branch', async () => {
   const run = new InstanceRun(flow)
   const states = () => {
     const { nodes } = toGraph(flow.data, run.state)
@@ -111,7 +111,7 @@ it('says of an instance where it has been, where it stands and how far, and whic
   })
 })
 
-it('is drawn with what people wrote as text, whatever it holds', () => {
+it('escapes all text in the drawing', () => {
   const text = mermaid(workflow('w', { on: 'begin', within: '1h' }).choose(s => is(s.event, '<b>"&'), b => b.wait(1)).toGraph()) // biome-ignore format: one flow
   expect(text).toContain('{"event = &quot;&lt;b&gt;\\&quot;&amp;&quot;?"}')
 })

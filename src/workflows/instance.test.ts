@@ -19,14 +19,14 @@ const errorOf = (run: InstanceRun) =>
   (run.turns.at(-1)!.emitted.find(({ type }) => type === 'agent.task.failed')?.data as { error?: object })?.error
 
 describe('calls', () => {
-  it('are told apart from what was started in the same turn under the same name', async () => {
+  it('are distinguished from starts of the same name in the same turn', async () => {
     const run = new InstanceRun(workflow('flow', { on: 'begin', within: '1d' }).start(other, () => 1).call('x', other, () => 2).complete(s => s.x)) // biome-ignore format: one line
     await run.turn(begin())
     await run.answer('other', 'well')
     expect(outputOf(run)).toBe('well')
   })
 
-  it('that answer nothing give null, of each() too', async () => {
+  it('without an output return null, also in each()', async () => {
     const run = new InstanceRun(
       workflow('flow', { on: 'begin', within: '1d' })
         .call('x', work, () => 1)
@@ -40,13 +40,13 @@ describe('calls', () => {
     expect(outputOf(run)).toEqual([null, [null, null]])
   })
 
-  it('of a workflow that is begun by events fail with a clear text', async () => {
+  it('of a workflow that events start fail with a clear text', async () => {
     const run = new InstanceRun(workflow('flow', { on: 'begin', within: '1d' }).complete(() => 1))
     await run.turn(createEvent({ type: 'agent.invoke', target: 'flow', data: { input: 1 } }))
     expect(errorOf(run)).toMatchObject({ code: 'E_WORKFLOW_VALUE', message: 'workflow "flow" is started by events and cannot be called: give it `input`' }) // biome-ignore format: one line
   })
 
-  it('of a workflow give it the input only when it fits', async () => {
+  it('of a workflow pass only a valid input', async () => {
     const flow = workflow('flow', { input: z.object({ n: z.number() }), within: '1d' }).complete(s => s.event.n)
     const invoke = (input: unknown) =>
       createEvent({ type: 'agent.invoke', target: 'flow', replyto: 'x', data: { input } })
@@ -74,7 +74,7 @@ describe('parallel', () => {
     return { run, asked: emitted.filter(({ replyto }) => replyto !== undefined) }
   }
 
-  it('asks all at once, each for its own, and keeps the answers under their names', async () => {
+  it('calls all targets at once, each with its input, and stores the answers by name', async () => {
     const { run, asked } = await started()
     expect(asked.map(({ target, data }) => [target, data])).toEqual([
       ['work', { input: 'a' }],
@@ -86,14 +86,14 @@ describe('parallel', () => {
     expect(outputOf(run)).toEqual({ notes: 'one', price: 7 })
   })
 
-  it('goes another way with the first failure, and takes the others back', async () => {
+  it('takes the otherwise branch after the first failure, and cancels the other calls', async () => {
     const { run } = await started()
     const emitted = await run.fail('other', 'no')
     expect(typesIn(emitted).toSorted()).toEqual(['agent.task.completed', 'call.cancelled'])
     expect(emitted.find(({ type }) => type === 'agent.task.completed')!.data).toMatchObject({ output: 'no' })
   })
 
-  it('gives null to whom the inputs say nothing', async () => {
+  it('passes null to a target without an input', async () => {
     const lost = workflow('flow', { on: 'begin', within: '1d' }).parallel('facts', { work, other }, s => s.event)
     const emitted = await new InstanceRun(lost).turn(begin('text'))
     expect(emitted.flatMap(({ data, replyto }) => (replyto ? [data] : []))).toEqual([{ input: null }, { input: null }])
@@ -111,7 +111,7 @@ describe('each', () => {
     return run
   }
 
-  it('asks no more than so many at a time, and gives the answers in the order of the items', async () => {
+  it('limits concurrent calls, and returns the answers in the order of the items', async () => {
     const run = await started('all')
     expect(run.open.filter(({ target }) => target === 'work').length).toBe(2)
     const [, second] = run.open.filter(({ target }) => target === 'work')
@@ -122,14 +122,14 @@ describe('each', () => {
     expect(outputOf(run)).toEqual([1, 2, 3])
   })
 
-  it('all: fails with the first failure, and takes the others back', async () => {
+  it('all: fails with the first failure, and cancels the other calls', async () => {
     const run = await started('all')
     const emitted = await run.fail('work', 'no')
     expect(typesIn(emitted)).toEqual(['agent.task.failed', 'call.cancelled'])
     expect(errorOf(run)).toMatchObject({ message: 'no' })
   })
 
-  it('settled: failures are answers too', async () => {
+  it('settled: failures count as results', async () => {
     const run = await started('settled')
     await run.fail('work', 'no')
     await run.answer('work', 2)
@@ -137,7 +137,7 @@ describe('each', () => {
     expect(outputOf(run)).toEqual([{ error: { code: 'E_TOOL_THREW', message: 'no' } }, { output: 2 }, { output: 3 }])
   })
 
-  it('quorum: goes on with so many, and fails as soon as so many cannot come any more', async () => {
+  it('quorum: continues when it is reached, and fails as soon as it cannot be reached', async () => {
     const run = await started({ quorum: 2 })
     await run.fail('work', 'no')
     await run.answer('work', 2)
@@ -150,7 +150,7 @@ describe('each', () => {
     expect(errorOf(lost)).toMatchObject({ message: 'no' })
   })
 
-  it('of nothing gives nothing, of no list fails, and so does a quorum that is more than there are', async () => {
+  it('returns an empty list for no items, and fails for a value that is not a list and for a quorum above the number of items', async () => {
     expect(outputOf(await started('all', []))).toEqual([])
     expect(errorOf(await started('all', 'abc'))).toMatchObject({ code: 'E_WORKFLOW_VALUE' })
     expect(errorOf(await started({ quorum: 3 }, [1, 2]))).toMatchObject({
@@ -162,7 +162,7 @@ describe('each', () => {
 const happenedTo = (call: string, data: object) => createEvent({ type: 'tool.result', call, data })
 
 describe('time', () => {
-  it('of a step is over when the timer says so: what comes in the same turn is in time', async () => {
+  it('of a step ends when the timer fires: an event in the same turn is in time', async () => {
     const flow = workflow('flow', { on: 'begin', within: '1d' }).when('a', on('a').as('a'), { within: '1h' })
     const run = new InstanceRun(flow)
     await run.turn(begin())
@@ -171,7 +171,7 @@ describe('time', () => {
     expect(run.task.end).toBe('completed')
   })
 
-  it('of an instance is over whatever step it is in', async () => {
+  it('of an instance ends in any step', async () => {
     const flow = workflow('flow', { on: 'begin', within: '1h' }).call('x', work, () => 1)
     const run = new InstanceRun(flow)
     await run.turn(begin())
@@ -179,14 +179,14 @@ describe('time', () => {
     expect(errorOf(run)).toMatchObject({ code: 'E_WORKFLOW_EXPIRED', message: 'flow: the instance took longer than 1h' }) // biome-ignore format: one line
   })
 
-  it('ends without a failure what never began, and tells of what it kept', async () => {
+  it('cancels an instance that never started, and reports the events that it kept', async () => {
     const flow = workflow('flow', { on: 'begin', within: '1h' }).when('a', on('a'), { within: '1h' })
     const run = new InstanceRun(flow)
     await run.turn(happened('a'))
     expect(typesIn(await run.wake())).toEqual(['agent.task.cancelled', 'workflow.late'])
   })
 
-  it('waits until a moment that is read, and not for one that is past or none', async () => {
+  it('waits until a time from the scope, and not for a past or invalid one', async () => {
     const flow = workflow('flow', { on: 'begin', within: '9d' }).waitUntil(s => s.event.at).complete(() => 'done') // biome-ignore format: one line
     const at = async (moment: unknown) => {
       const run = new InstanceRun(flow)
@@ -204,8 +204,8 @@ describe('time', () => {
   })
 })
 
-describe('what is kept', () => {
-  it('is 256 events at most; the next one is late', async () => {
+describe('kept events', () => {
+  it('are 256 events at most; the next one is late', async () => {
     const flow = workflow('flow', { on: 'begin', within: '1h' }).when('a', count(300, on('a').as('a')), {
       within: '1h',
     })
@@ -214,7 +214,7 @@ describe('what is kept', () => {
     expect(emitted.filter(({ type }) => type === 'workflow.late').length).toBe(300 - 256)
   })
 
-  it('is late as soon as no step may take it any more', async () => {
+  it('are late as soon as no step can take them', async () => {
     const flow = workflow('flow', { on: 'begin', within: '1h' })
       .choose(
         s => exists(s.event),
@@ -228,14 +228,14 @@ describe('what is kept', () => {
     expect(run.state.early).toBeUndefined()
   })
 
-  it('is told to be late when the instance is cancelled', async () => {
+  it('are reported as late when the instance is cancelled', async () => {
     const flow = workflow('flow', { on: 'begin', within: '1h' }).call('x', work, () => 1).when('a', on('a'), { within: '1h' }) // biome-ignore format: one line
     const run = new InstanceRun(flow)
     await run.turn(begin(), happened('a'))
     expect(typesIn(await run.cancel()).toSorted()).toEqual(['agent.task.cancelled', 'call.cancelled', 'workflow.late'])
   })
 
-  it('serves the rounds of a repeat(), each its own', async () => {
+  it('are taken by the rounds of a repeat(), one each', async () => {
     const flow = workflow('flow', { on: 'begin', within: '1h' })
       .repeat('round', b => b.when('a', on('a').as('a'), { within: '1h' }), { until: s => is(s.a, 3), maxRounds: 9 })
       .complete(s => s.a)
@@ -245,14 +245,14 @@ describe('what is kept', () => {
   })
 })
 
-it('a repeat() in which nothing has to be waited for fails after a thousand rounds, and does not block its worker', async () => {
+it('a repeat() that never waits fails after a thousand rounds and does not block its worker', async () => {
   const flow = workflow('flow', { on: 'begin', within: '1h' }).repeat('round', b => b.each('list', () => [], work), { until: s => is(s.list, 1), maxRounds: 1e12 }) // biome-ignore format: one line
   const run = new InstanceRun(flow)
   await run.turn(begin())
   expect(errorOf(run)).toMatchObject({ code: 'E_WORKFLOW_VALUE', message: 'round: more than 1000 rounds without a wait' }) // biome-ignore format: one line
 })
 
-it('what came in the same turn as a migration is done', async () => {
+it('inputs in the same turn as a migration are processed', async () => {
   const flow = (version: number) =>
     workflow('flow', { on: 'begin', within: '1h', version }).call('x', work, () => 1).complete(s => s.x) // biome-ignore format: one line
   const run = new InstanceRun(flow(1))
@@ -262,14 +262,14 @@ it('what came in the same turn as a migration is done', async () => {
   expect(outputOf(run)).toBe('well')
 })
 
-it('names that an object has by nature are kept like any other data', async () => {
+it('names of built-in object properties are stored like any other data', async () => {
   const flow = workflow('flow', { on: 'begin', within: '1h' }).emit('said', s => ({ toString: s.event.x, constructor: s.event.y })) // biome-ignore format: one line
   const run = new InstanceRun(flow)
   const emitted = await run.turn(begin(JSON.parse('{"x":{"z":1},"y":2}')))
   expect(JSON.stringify(emitted[0]!.data)).toBe('{"toString":{"z":1},"constructor":2}')
 })
 
-it('an otherwise sees what had come, and the steps after it follow', async () => {
+it('an otherwise branch sees what was captured, and the next steps follow', async () => {
   const flow = workflow('flow', { on: 'begin', within: '1d' })
     .when('both', all(on('a').as('a'), on('b').as('b')), {
       within: '1h',

@@ -28,7 +28,7 @@ const scopeOf = ({ state }: InstanceRun) => {
 }
 
 describe('seq', () => {
-  it('keeps within one step what comes before its turn', async () => {
+  it('keeps early events within one step', async () => {
     const run = await waitingFor(seq(on('a').as('a'), on('b').as('b'), on('c').as('c')))
     expect(await tell(run, 'c', 'b')).toEqual([])
     expect(run.state.early?.map(({ type }) => type)).toEqual(['c', 'b'])
@@ -36,12 +36,12 @@ describe('seq', () => {
     expect(scopeOf(run)).toEqual({ a: 'a', b: 'b', c: 'c' })
   })
 
-  it('keeps nothing of a pattern that is complete', async () => {
+  it('keeps no event of a pattern that holds', async () => {
     const run = await waitingFor(seq(on('a'), on('b'), on('c')))
     expect(await tell(run, 'a', 'a', 'b', 'b')).toEqual(['workflow.late', 'workflow.late'])
   })
 
-  it('tells at once of what was kept and has no place any more', async () => {
+  it('reports a kept event as late as soon as no part can take it', async () => {
     const run = await waitingFor(all(seq(on('a'), on('b')), on('c')))
     expect(await tell(run, 'b', 'b')).toEqual([])
     expect(await tell(run, 'a')).toEqual(['workflow.late'])
@@ -50,13 +50,13 @@ describe('seq', () => {
 })
 
 describe('any', () => {
-  it('keeps what the alternative kept that held, and nothing of the others', async () => {
+  it('stores the captures of the alternative that holds, and none of the others', async () => {
     const run = await waitingFor(any(all(on('a').as('a'), on('b').as('b')), on('c').as('c')))
     await tell(run, 'a', 'c')
     expect(scopeOf(run)).toEqual({ c: 'c' })
   })
 
-  it('takes nothing more for the others, also while what it is part of is open', async () => {
+  it('takes no more events for the others, even while the enclosing pattern is open', async () => {
     const run = await waitingFor(all(any(on('a').as('a'), on('b').as('b')), on('c').as('c')))
     expect(await tell(run, 'a', 'b')).toEqual(['workflow.late'])
     await tell(run, 'c')
@@ -65,7 +65,7 @@ describe('any', () => {
 })
 
 describe('absent', () => {
-  it('once it holds, it holds: what comes later is late', async () => {
+  it('stays held: a later event is late', async () => {
     const run = await waitingFor(all(absent(on('x'), '1h'), on('y').as('y')))
     await run.wake()
     expect(run.isOver).toBe(false)
@@ -73,7 +73,7 @@ describe('absent', () => {
     expect(await tell(run, 'y')).toEqual(['agent.task.completed'])
   })
 
-  it('wakes the instance once, and not again while it waits for something else', async () => {
+  it('wakes the instance only once', async () => {
     const run = await waitingFor(all(absent(on('x'), '1h'), on('y')))
     const { now } = run
     await run.wake()
@@ -82,7 +82,7 @@ describe('absent', () => {
     expect(run.now).toBe(now + 9 * 86_400_000)
   })
 
-  it('lets what follows it in a seq begin to count only then', async () => {
+  it('starts the next absence of a seq only when it holds', async () => {
     const run = await waitingFor(seq(absent(on('x'), '1h'), absent(on('y'), '2h'), on('z').as('z')))
     const { now } = run
     await run.wake()
@@ -92,26 +92,26 @@ describe('absent', () => {
     expect(await tell(run, 'z')).toEqual(['agent.task.completed'])
   })
 
-  it('fails also by what was kept until its turn', async () => {
+  it('fails on an event that was kept until it started', async () => {
     const run = await waitingFor(seq(on('a'), absent(on('x'), '1h')))
     expect(await tell(run, 'x')).toEqual([])
     expect(await tell(run, 'a')).toEqual(['agent.task.failed'])
   })
 
-  it('leaves the other alternatives of an any() when it has come', async () => {
+  it('leaves the other alternatives of an any() open when it fails', async () => {
     const run = await waitingFor(any(absent(on('x'), '1h'), on('y').as('y')))
     expect(await tell(run, 'x')).toEqual([])
     expect(await tell(run, 'y')).toEqual(['agent.task.completed'])
   })
 
-  it('holds whose time is over at the same moment as that of its step', async () => {
+  it('holds if its time ends together with that of its step', async () => {
     const flow = workflow('flow', { on: 'begin', within: '1h' }).when('quiet', absent(on('x'), '1h'), { within: '1h' })
     const run = new InstanceRun(flow)
     await run.turn(happened('begin'))
     expect(typesIn(await run.wake())).toEqual(['agent.task.completed'])
   })
 
-  it('of a whole pattern holds unless all of it comes', async () => {
+  it('of a pattern holds unless the whole pattern occurs', async () => {
     const run = await waitingFor(absent(all(on('x'), on('y')), '1h'))
     expect(await tell(run, 'x')).toEqual([])
     expect(typesIn(await run.wake())).toEqual(['agent.task.completed'])
@@ -119,7 +119,7 @@ describe('absent', () => {
 })
 
 describe('count', () => {
-  it('counts no event twice, however many it counts', async () => {
+  it('counts each event once', async () => {
     const run = await waitingFor(count(1_000, on('a').as('list')))
     const events = Array.from({ length: 999 }, (_, i) => happened('a', i))
     await run.turn(...events)
@@ -129,14 +129,14 @@ describe('count', () => {
     expect(run.isOver).toBe(true)
   })
 
-  it('gives its captures in the order of the ids', async () => {
+  it('returns its captures in the order of the ids', async () => {
     const run = await waitingFor(count(3, on('a').as('list')))
     for (const id of ['m', 'z', 'b']) await run.turn(happened('a', id, id))
     expect(scopeOf(run)).toEqual({ list: ['b', 'm', 'z'] })
   })
 })
 
-it('gives an event to the first place that fits, from left to right', async () => {
+it('gives an event to the first leaf that matches, from left to right', async () => {
   const run = await waitingFor(all(on('a').where(it => it.small).as('small'), on('a').as('other'))) // biome-ignore format: one pattern
   await run.turn(happened('a', { small: true, n: 1 }))
   await run.turn(happened('a', { small: true, n: 2 }))

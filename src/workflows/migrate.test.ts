@@ -45,8 +45,8 @@ async function refused(to: Flow | { data: unknown }, of?: Flow) {
 const x = (b: Flow) => b.call('x', work, () => 1, { undo: { target: work, input: s => s.x } })
 const paid = (b: Flow) => b.when('paid', on('paid').as('payment'), { within: '1h' })
 
-describe('goes on where it stands', () => {
-  it('with other steps behind it', async () => {
+describe('continues at its current step', () => {
+  it('with other later steps', async () => {
     const to = flow(b => paid(x(b)).call('extra', work, s => s.payment).complete(s => ({ x: s.x, extra: s.extra })), { version: 2 }) // biome-ignore format: one line
     const run = await standing()
     const [told, ...more] = await moveTo(run, to.data)
@@ -58,7 +58,7 @@ describe('goes on where it stands', () => {
     expect(run.turns.at(-1)!.emitted[0]!.data).toMatchObject({ output: { x: 'done', extra: 'more' } })
   })
 
-  it('with another bound of the step, and of the instance from when it began', async () => {
+  it('with another timeout of the step, and of the instance from its start', async () => {
     const run = await standing()
     const begun = run.state.ends! - 86_400_000
     await moveTo(run, flow(b => x(b).when('paid', on('paid').as('payment'), { within: '10m' }), { within: '2d' }).data)
@@ -69,7 +69,7 @@ describe('goes on where it stands', () => {
     expect(run.task.end).not.toBe('completed')
   })
 
-  it('of an instance that had no bound, the new one counts from now', async () => {
+  it('with a timeout from now, if the instance had none', async () => {
     const endless = flow(b => paid(x(b)), { within: 'forever' })
     const run = await standing(endless)
     run.now += 5_000
@@ -77,7 +77,7 @@ describe('goes on where it stands', () => {
     expect(run.state.ends).toBe(run.now + 86_400_000)
   })
 
-  it('keeping what came early, as far as a step waits for it', async () => {
+  it('with the early events that a step still waits for', async () => {
     const of = flow(b =>
       paid(x(b))
         .when('sent', on('sent').as('sent'), { within: '1h' })
@@ -91,7 +91,7 @@ describe('goes on where it stands', () => {
   })
 })
 
-describe('is refused, and goes on by the definition that it had', () => {
+describe('is refused, and continues with its definition', () => {
   it.each<[string, Flow, RegExp]>([
     [
       'the step where it stands is gone',

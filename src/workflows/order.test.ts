@@ -68,7 +68,7 @@ async function after(flow: Workflow<any, never, unknown>, turns: readonly (reado
   return { scope, at, ended, taken, late, early: early.map(({ id }) => id).toSorted(), seen: seen.toSorted() }
 }
 
-it('the order and the number of deliveries, and how they are split into turns, make no difference', async () => {
+it('the order, number and grouping of deliveries make no difference', async () => {
   const scenario = fc
     .array(shapes, { minLength: 1, maxLength: 4 })
     .map(built)

@@ -13,7 +13,7 @@ const throughJson = <T>(value: T): T => JSON.parse(JSON.stringify(value)) as T
 const isInvalid = (error: unknown) => error instanceof TidingsError && error.code === 'E_APP_INVALID'
 
 describe('a selector', () => {
-  it('gives what the same code would give on the values', () => {
+  it('gives what the same code would give for the values', () => {
     const key = fc.oneof(fc.string({ maxLength: 4 }), fc.constantFrom('__proto__', 'constructor', 'length', 'ref', 'value', 'fields')) // biome-ignore format: one line
     const readable = key.filter(name => name !== 'constructor' && name !== 'then' && name !== 'toJSON')
     const json = fc.jsonValue({ maxDepth: 2 })

@@ -138,14 +138,14 @@ describe('researcher', () => {
     expect(quotes(answer)).toEqual([])
   })
 
-  test('searches in other words where the first search gave nothing, then gives up', async () => {
+  test('searches once more with other words if the first search found nothing', async () => {
     const { answer, inputs } = await research('How does croner treat daylight saving time?', [])
     expect(inputs).toHaveLength(2)
     expect(inputs[0]).not.toBe(inputs[1])
     expect(answer).toContain(notFound)
   })
 
-  test('says so where the tools failed', async () => {
+  test('reports that the tools failed', async () => {
     const failed = { type: 'error-text' as const, value: 'disk is gone' }
     const turn = (toolCallId: string, query: string): LanguageModelV4Prompt => [
       { role: 'assistant', content: [{ type: 'tool-call', toolCallId, toolName: search.name, input: { query } }] },
@@ -155,7 +155,7 @@ describe('researcher', () => {
     expect(answer).toContain(notSearched)
   })
 
-  test('calls another tool once, where it has to do with the question, and quotes what it says', async () => {
+  test('calls a related tool of another kind once, and quotes its result', async () => {
     const weather = { ...read, name: 'weather_now', description: 'Tells the weather of a city' }
     const prompt = [user('What is the weather in Oslo?')]
     const { content } = await model.doGenerate({ prompt, tools: [weather] })
@@ -175,7 +175,7 @@ describe('researcher', () => {
     expect(answer).toContain('{"celsius":-3} [weather_now]')
   })
 
-  test('quotes only what the tools returned, word for word, whatever they return', async () => {
+  test('quotes only what the tools returned, verbatim', async () => {
     await fc.assert(
       fc.asyncProperty(question, fc.array(prose, { maxLength: 4 }), async (asked, texts) => {
         const library = texts.map((text, i) => ({ id: `d${i}.md#${i}`, path: `d${i}.md`, heading: '', text }))
@@ -215,7 +215,7 @@ describe('writer and reviewer', () => {
     `## croner: leap seconds\n\n${notFound}`,
   ]
 
-  test('the report holds each statement of the notes once, and what was not found', async () => {
+  test('the report contains each statement of the notes once, and what was not found', async () => {
     const report = await say([user(JSON.stringify({ question: asked, notes }))])
     expect(report).toMatch(/^# How does croner treat daylight saving time\?\n\n## Short answer\n/)
     expect(report.split('A time that occurs twice runs once. [a.md#1]')).toHaveLength(2)
@@ -246,7 +246,7 @@ describe('writer and reviewer', () => {
 })
 
 describe('any prompt', () => {
-  test('gives the same answer again, and streams what it generates', async () => {
+  test('gives the same answer each time, and streams what it generates', async () => {
     await fc.assert(
       fc.asyncProperty(question, fc.boolean(), async (asked, withTools) => {
         const options = { prompt: [user(asked)], ...(withTools && { tools: [search, read] }) }
@@ -265,7 +265,7 @@ describe('any prompt', () => {
     )
   })
 
-  test('fills any declared shape', async () => {
+  test('fills any declared schema', async () => {
     const name = fc.constantFrom('parts', 'approved', 'remarks', 'title', 'sources', 'score', 'verdict', 'x')
     const leaf: fc.Arbitrary<z.ZodType> = fc.oneof(
       fc.constantFrom(z.string(), z.boolean(), z.null(), z.iso.datetime(), z.email(), z.url(), z.uuid(), z.literal(7)),
@@ -310,7 +310,7 @@ describe('any prompt', () => {
     await fc.assert(fc.asyncProperty(shape, question, async (schema, asked) => void (await json(schema, asked))))
   })
 
-  test('ends a recursive shape', async () => {
+  test('ends a recursive schema', async () => {
     const tree = z.object({
       title: z.string(),
       get parts() {
@@ -323,7 +323,7 @@ describe('any prompt', () => {
     expect(await json(tree, 'How does croner treat daylight saving time?')).toHaveProperty('parts')
   })
 
-  test('stops when it is told to', async () => {
+  test('stops when it is aborted', async () => {
     await expect(
       (async () => model.doGenerate({ prompt: [user('?')], abortSignal: AbortSignal.abort() }))(),
     ).rejects.toThrow('aborted')
