@@ -124,13 +124,13 @@ export function agent(
 }
 
 function described(name: string, options: ModelAgentOptions<unknown>) {
-  for (const [spoken, [one, other]] of Map.groupBy(options.tools ?? [], tool => modelToolName(tool.name)))
+  for (const [spokenName, [one, other]] of Map.groupBy(options.tools ?? [], tool => modelToolName(tool.name)))
     if (other)
       throw invalidAt(
         `agent "${name}"`,
         other.name === one!.name
           ? `it has the tool "${other.name}" twice`
-          : `the tools "${one!.name}" and "${other.name}" are both "${spoken}" for a model. Rename one of them`,
+          : `the tools "${one!.name}" and "${other.name}" are both "${spokenName}" for a model. Rename one of them`,
       )
   return describeLoop(options, `agent "${name}"`)
 }

@@ -31,8 +31,8 @@ export class AnswerCollector {
   #warnings: StreamPart<'stream-start'>['warnings'] = []
   #response: ModelResult['response']
 
-  constructor(keep: StoreBlob) {
-    this.#storeBlob = keep
+  constructor(storeBlob: StoreBlob) {
+    this.#storeBlob = storeBlob
   }
 
   /** Adds a part that is neither an error nor the finish. @throws E_MODEL_FAILED */

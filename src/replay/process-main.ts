@@ -11,7 +11,7 @@ import { Replayer } from './replayer.ts'
 const send = process.send!.bind(process)
 const end = (process as unknown as { reallyExit(code: number): never }).reallyExit.bind(process)
 const post = (message: FromProcess) => void send(message)
-const tell = (progress: TurnProgress) => void writeSync(progressPipe, `${JSON.stringify(progress)}\n`)
+const reportProgress = (progress: TurnProgress) => void writeSync(progressPipe, `${JSON.stringify(progress)}\n`)
 
 // Deep enough to include the user's line below the frames of Tidings.
 Error.stackTraceLimit = 25
@@ -31,7 +31,7 @@ async function load(module: string, stuck: readonly string[]): Promise<{ replay:
   watchNondeterminism()
   const definitions = app.agents.flatMap(({ needs }) => (needs ? [[needs.key, needs.document]] : []))
   return {
-    replay: new Replayer(new Programs(app.programs), { stuck, onTurn: tell }),
+    replay: new Replayer(new Programs(app.programs), { stuck, onTurn: reportProgress }),
     definitions: Object.fromEntries(definitions),
   }
 }
@@ -49,11 +49,11 @@ let loaded: Awaited<ReturnType<typeof load>> | undefined
 let work = Promise.resolve()
 
 process.on('message', (message: ToProcess) => {
-  work = work.then(() => take(message))
+  work = work.then(() => handle(message))
   work.catch(error => post({ kind: 'failed', error: errorData(asRefusal(error), 'E_APP_INVALID') }))
 })
 
-async function take(message: ToProcess): Promise<void> {
+async function handle(message: ToProcess): Promise<void> {
   if (message.kind === 'load') loaded = await load(message.module, message.stuck)
   const { replay, definitions } = loaded!
   if (message.kind === 'finish') return post({ kind: 'outcome', outcome: replay.finish(), definitions })

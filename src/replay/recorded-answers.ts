@@ -43,22 +43,22 @@ export class RecordedAnswers {
    * The answer to the same question in the original correlation. A question that was asked several times gets its answers in recorded
    * order, and then the last one repeatedly. A fork uses the answers after the turn that it starts from, if there are any.
    */
-  async answerTo(request: CloudEvent, terms: EffectPolicy): Promise<CloudEvent | undefined> {
-    const origin = originalCorrelation(terms, request.replay!, request.correlationid)
+  async answerTo(request: CloudEvent, policy: EffectPolicy): Promise<CloudEvent | undefined> {
+    const origin = originalCorrelation(policy, request.replay!, request.correlationid)
     const known = this.#recordings.get(origin)
     return (
-      (known && (await this.#find(known, request, terms))) ??
+      (known && (await this.#find(known, request, policy))) ??
       // The cached recording may be out of date.
-      this.#find(cacheEntry(this.#recordings, origin, await this.#read(origin), maxCorrelations), request, terms)
+      this.#find(cacheEntry(this.#recordings, origin, await this.#read(origin), maxCorrelations), request, policy)
     )
   }
 
-  async #find({ questions, answers }: RecordedCorrelation, request: CloudEvent, terms: EffectPolicy) {
+  async #find({ questions, answers }: RecordedCorrelation, request: CloudEvent, policy: EffectPolicy) {
     const same: RecordedRequest[] = []
     for (const question of await this.#sameRequests(request, questions))
       if (answers.has(resultId(question.request.id))) same.push(question)
-    const cut = await this.#forkOffset(terms)
-    const later = same.filter(question => !isBeforeFork(question, terms, cut))
+    const forkOffset = await this.#forkOffset(policy)
+    const later = same.filter(question => !isBeforeFork(question, policy, forkOffset))
     const candidates = later.length > 0 ? later : same.slice(-1)
     const before = candidates.length > 1 ? await this.#askedBefore(request) : 0
     const chosen = candidates[Math.min(before, candidates.length - 1)]
@@ -124,8 +124,8 @@ export class RecordedAnswers {
 }
 
 /** Whether it was asked before the turn that the fork starts from. */
-function isBeforeFork({ request, position }: RecordedRequest, { of }: EffectPolicy, cut: number): boolean {
+function isBeforeFork({ request, position }: RecordedRequest, { of }: EffectPolicy, forkOffset: number): boolean {
   if (!('task' in of)) return false
   const id = parseId(request.id)
-  return id?.task === of.task ? id.version < of.version : position.offset < cut
+  return id?.task === of.task ? id.version < of.version : position.offset < forkOffset
 }

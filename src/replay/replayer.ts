@@ -136,8 +136,8 @@ export class Replayer {
 
   async #startShadow(id: string, begin: () => Task | Promise<Task>): Promise<ShadowTask | 'skipped'> {
     try {
-      const notes: Hints = new Map()
-      return await collectHints(notes, async () => new ShadowTask(await begin(), notes))
+      const hints: Hints = new Map()
+      return await collectHints(hints, async () => new ShadowTask(await begin(), hints))
     } catch (error) {
       // An error in one task must not stop the replay of the others.
       const why = error instanceof TidingsError ? `${error.code}: ${error.message}` : textOf(error)

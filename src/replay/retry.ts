@@ -134,12 +134,12 @@ class UndoneInstance extends TidingsError {}
 export class RetryPlanner {
   readonly #bus: Bus
   readonly #tasks: CorrelationTasks
-  readonly #fits: CheckWorkflow
+  readonly #checkWorkflow: CheckWorkflow
 
-  constructor(bus: Bus, tasks: CorrelationTasks, fits: CheckWorkflow) {
+  constructor(bus: Bus, tasks: CorrelationTasks, checkWorkflow: CheckWorkflow) {
     this.#bus = bus
     this.#tasks = tasks
-    this.#fits = fits
+    this.#checkWorkflow = checkWorkflow
   }
 
   /** The retry of a task that has failed or was cancelled. @throws E_NOT_FOUND, E_RETRY_REFUSED */
@@ -157,10 +157,10 @@ export class RetryPlanner {
       throw retryRefused(`task ${task} was cancelled before it began: publish its start event again`)
     const { program } = history
     const { failed, ...planned } = await this.#buildFork(task, history, newest)
-    const unfit = await this.#fits(program, planned.fork, failed)
-    if (unfit) {
-      const why = `task ${task} of the workflow ${program} ${unfit.why}`
-      throw unfit.isUndone ? new UndoneInstance('E_RETRY_REFUSED', why) : retryRefused(why)
+    const problem = await this.#checkWorkflow(program, planned.fork, failed)
+    if (problem) {
+      const why = `task ${task} of the workflow ${program} ${problem.why}`
+      throw problem.isUndone ? new UndoneInstance('E_RETRY_REFUSED', why) : retryRefused(why)
     }
     return { of: task, program, ending, ...planned, callerAnswered: ending.call !== undefined }
   }

@@ -46,9 +46,9 @@ export class ShadowTask {
   /** The line that made each call, by call id. */
   readonly #callLocations = new Map<string, string>()
 
-  constructor(task: Task, notes: Hints) {
+  constructor(task: Task, hints: Hints) {
     this.task = task
-    this.hints = notes
+    this.hints = hints
     this.#chained = isChained(task.machine)
   }
 

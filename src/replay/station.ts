@@ -38,9 +38,9 @@ export class ReplayStation {
     })
   }
 
-  async stop(cut?: AbortSignal): Promise<void> {
+  async stop(abort?: AbortSignal): Promise<void> {
     this.#consumer?.pause()
-    await settledOrAborted(this.#consumer?.drained() ?? Promise.resolve(), cut)
+    await settledOrAborted(this.#consumer?.drained() ?? Promise.resolve(), abort)
     await this.#consumer?.close()
   }
 
@@ -52,11 +52,11 @@ export class ReplayStation {
   async #answer(request: CloudEvent): Promise<CloudEvent> {
     const key = effectKey(request)!
     const replay = request.replay ?? ''
-    const terms = await this.#replays.get(replay)
-    const effect = effectOf(terms, key)
-    if (terms && effect === 'stub') return stubAnswer(request, key, terms)
-    if (terms && effect === 'recorded') {
-      const recorded = await this.#recorded.answerTo(request, terms)
+    const policy = await this.#replays.get(replay)
+    const effect = effectOf(policy, key)
+    if (policy && effect === 'stub') return stubAnswer(request, key, policy)
+    if (policy && effect === 'recorded') {
+      const recorded = await this.#recorded.answerTo(request, policy)
       if (recorded) return answerTo(request, source, recorded.type, recorded.data)
       const problem = `${replay}: ${key} has no recorded answer to this request; allow it with --effects ${key}=live, or stub it`
       return failedAnswer(request, failure('E_REPLAY_UNRECORDED', problem))

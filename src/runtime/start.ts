@@ -57,10 +57,6 @@ export interface RunningApp {
   stop(): Promise<void>
 }
 
-interface Station extends Stoppable {
-  start(): Promise<unknown>
-}
-
 const janitorIntervalMs = 10 * 60_000
 const maxLag = 1_000_000
 
@@ -118,7 +114,7 @@ async function startNow(
     log.info?.({ app: app.name }, 'worker stopped')
   }
   const addresses: string[] = []
-  const run = async (station: Station) => {
+  const run = async (station: Stoppable & { start(): Promise<unknown> }) => {
     await station.start()
     started.push(station)
   }

@@ -142,7 +142,7 @@ function samplerOf(sdk: typeof SdkTrace, env: Env): Sampler {
 /** Logs messages of the SDK, such as that the collector does not answer; each at most once a minute. */
 function throttledLogger() {
   const lastLogged = new Map<string, number>()
-  const tell = (text: string) => {
+  const report = (text: string) => {
     const clean = plainRedactor.text(text)
     const now = Date.now()
     if (now - (lastLogged.get(text) ?? -Infinity) < logThrottleMs) return
@@ -152,5 +152,5 @@ function throttledLogger() {
     else process.emitWarning(`telemetry: ${clean}`)
   }
   const nothing = () => {}
-  return { error: tell, warn: tell, info: nothing, debug: nothing, verbose: nothing }
+  return { error: report, warn: report, info: nothing, debug: nothing, verbose: nothing }
 }

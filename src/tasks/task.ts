@@ -112,8 +112,8 @@ export class Task {
       await this.machine.fold(visibleTurn(recorded, this.#originalCall))
     } catch (thrown) {
       const fork = `${this.identity.task}@${recorded.turn.version}`
-      const way = `\`tidings fork --from ${fork}\` continues from there with the current code`
-      throw mismatch(thrown, recorded.turn, way, { fork })
+      const advice = `\`tidings fork --from ${fork}\` continues from there with the current code`
+      throw mismatch(thrown, recorded.turn, advice, { fork })
     }
   }
 
@@ -206,23 +206,23 @@ export async function startTask(definition: ProgramDefinition, task: string, fir
       await started.machine.fold(recorded)
     }
   } catch (thrown) {
-    const way =
+    const advice =
       first.type === retryType
         ? 'run the code that it was recorded with, then `tidings retry` of this task, which is parked'
         : 'a fork must begin there or before'
-    throw mismatch(thrown, repeated!, way)
+    throw mismatch(thrown, repeated!, advice)
   }
   return started
 }
 
 const isMismatch = (thrown: unknown) => errorData(thrown, 'E_PROGRAM_FAILED').code === 'E_PROGRAM_MISMATCH'
 
-/** The error for code that cannot repeat a recorded turn. `way`: what the user can do. */
-function mismatch(thrown: unknown, { program, version }: Turn, way: string, data?: ErrorDetails): TidingsError {
+/** The error for code that cannot repeat a recorded turn. `advice`: what the user can do. */
+function mismatch(thrown: unknown, { program, version }: Turn, advice: string, data?: ErrorDetails): TidingsError {
   const text = isMismatch(thrown)
     ? textOf(thrown)
     : `turn ${version} of ${program} cannot be repeated: ${textOf(thrown)}`
-  return new TidingsError('E_PROGRAM_MISMATCH', `${text}; ${way}`, { cause: thrown, ...(data && { data }) })
+  return new TidingsError('E_PROGRAM_MISMATCH', `${text}; ${advice}`, { cause: thrown, ...(data && { data }) })
 }
 
 export interface SnapshotState {

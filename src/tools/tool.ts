@@ -118,10 +118,10 @@ export function tool<Input, Output>(name: string, options: ToolOptions<Input, Ou
 export async function runTool({ name, options }: AnyTool, input: unknown, context: ToolContext): Promise<Json> {
   const running = options.run(input, context)
   const returned = isPromise(running) ? await running : running
-  const take = (output: unknown) => jsonOf(output, `"${name}" returned a value that is not JSON`, 'E_TOOL_OUTPUT')
-  if (!options.output) return take(returned)
+  const toJson = (output: unknown) => jsonOf(output, `"${name}" returned a value that is not JSON`, 'E_TOOL_OUTPUT')
+  if (!options.output) return toJson(returned)
   const checking = options.output['~standard'].validate(returned)
-  return take(validatedValue(checking instanceof Promise ? await checking : checking, 'E_TOOL_OUTPUT', name))
+  return toJson(validatedValue(checking instanceof Promise ? await checking : checking, 'E_TOOL_OUTPUT', name))
 }
 
 const isPromise = (value: unknown): value is PromiseLike<unknown> =>

@@ -70,11 +70,11 @@ export class CompiledWorkflow {
 
   /** Whether a step that can be reached from this index waits for the type. */
   isExpectedAfter(type: string, here: number): boolean {
-    const places = this.#indexesByType.get(type)
-    if (!places) return false
-    if (places.at(-1)! > here) return true
+    const indexes = this.#indexesByType.get(type)
+    if (!indexes) return false
+    if (indexes.at(-1)! > here) return true
     return this.#loops.some(
-      ([first, last]) => first <= here && here <= last && places.some(at => first <= at && at <= last),
+      ([first, last]) => first <= here && here <= last && indexes.some(at => first <= at && at <= last),
     )
   }
 

@@ -38,9 +38,9 @@ export function joinResults(
   results: readonly (CallOutcome | null)[],
 ): { output: unknown[] } | { error: ErrorData } | undefined {
   const join = step.kind === 'each' ? step.join : 'all'
-  const there = results.filter(each => each !== null)
-  const failures = there.filter(each => 'error' in each)
-  const outputs = there.flatMap(each => ('output' in each ? [each.output] : []))
+  const settled = results.filter(each => each !== null)
+  const failures = settled.filter(each => 'error' in each)
+  const outputs = settled.flatMap(each => ('output' in each ? [each.output] : []))
   if (typeof join === 'object') {
     const { quorum } = join
     if (quorum > results.length) {
@@ -51,6 +51,6 @@ export function joinResults(
     return failures.length > results.length - quorum ? failures[0] : undefined
   }
   if (join === 'all' && failures.length > 0) return failures[0]
-  if (there.length < results.length) return undefined
-  return { output: join === 'settled' ? there : outputs }
+  if (settled.length < results.length) return undefined
+  return { output: join === 'settled' ? settled : outputs }
 }

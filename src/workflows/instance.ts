@@ -44,13 +44,13 @@ export class Instance {
   constructor(code: CompiledWorkflow, state: InstanceState = { scope: {} }) {
     this.code = code
     this.state = state
-    const place = state.at === undefined ? 0 : code.indexOf(state.at)
-    if (place === undefined)
+    const index = state.at === undefined ? 0 : code.indexOf(state.at)
+    if (index === undefined)
       throw new TidingsError(
         'E_PROGRAM_MISMATCH',
         `workflow "${code.definition.name}" no longer has the step "${state.at}"`,
       )
-    this.#index = place
+    this.#index = index
   }
 
   /** An event from outside or from another task. */

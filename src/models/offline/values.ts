@@ -51,13 +51,8 @@ export function valuesOf(held: Material, prose: string, citations: readonly stri
   }
 }
 
-interface Review {
-  readonly approved: boolean
-  readonly remarks: readonly string[]
-}
-
 /** Checks a draft by rules: it has statements with citations, without repetitions, about the question. */
-function review({ question, draft = '' }: Material): Review {
+function review({ question, draft = '' }: Material) {
   const lines = draft.split('\n').filter(line => line.trim() !== '' && !/^\s*(?:#{1,6}\s|[-=*_]{3,}\s*$)/.test(line))
   const admitted = lines.filter(admits)
   const claims = lines.filter(line => !admits(line) || unitOf(line))
