@@ -153,6 +153,7 @@ export const errors = {
   E_USAGE: 'The command is not valid. `tidings --help` lists the commands.',
 } as const
 
+/** Every code is in docs/errors.md, with what to do next. */
 export type ErrorCode = keyof typeof errors
 
 interface ErrorOptions {

@@ -67,6 +67,7 @@ export type ModelLike =
   | LanguageModelV4
   | { readonly kind: 'model'; readonly name: string; readonly languageModel: LanguageModelV4 }
 
+/** What `agent()` returns. Pass it to `app({ use })`, and to `ctx.call` or the `tools` of another agent. */
 export interface Agent<Input = unknown, Output = unknown> extends Callable<Input, Output> {
   readonly kind: 'agent'
   readonly definition: ProgramDefinition

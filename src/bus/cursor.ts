@@ -46,6 +46,7 @@ export function formatCursor(offsets: readonly number[]): Cursor {
   return length === 1 ? String(offsets[0]) : offsets.slice(0, length).join('.')
 }
 
+/** Whether the event at this position was handed out before the cursor. */
 export const isCovered = (cursor: Cursor, { partition, offset }: Position): boolean =>
   offset <= offsetIn(cursor, partition)
 

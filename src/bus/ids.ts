@@ -20,6 +20,7 @@ import type { Draft } from '../event.ts'
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
 const derived = /^([0-9a-f-]{36}\.[0-9a-z]{10}):(\d{7})(?::(\d+))?(?::([a-z]+(?::[a-z0-9]+)?))?$/
 
+/** Whether this is the text of a UUID. */
 export function isCorrelation(id: unknown): id is string {
   return typeof id === 'string' && uuid.test(id)
 }
@@ -29,10 +30,13 @@ export function taskId(correlation: string, program: string, startEvent: string)
   return `${correlation}.${digest.toString(36).padStart(10, '0').slice(-10)}`
 }
 
+/** Id of a turn: `TASK:0000003`. */
 export const turnId = (task: string, version: number) => `${task}:${String(version).padStart(7, '0')}`
 export const emitId = (task: string, version: number, ordinal: number) => `${turnId(task, version)}:${ordinal}`
+/** Id of the answer to a call: the same for every worker, so that two answers are recognised as one. */
 export const resultId = (call: string) => `${call}:result`
 export const claimId = (call: string) => `${call}:claim`
+/** Id of the cancellation of a call. */
 export const cancelId = (call: string) => `${call}:cancel`
 /**
  * Id of the event that starts the successor of a task, so that a task has one successor however often it is requested. Only ids that
@@ -49,6 +53,7 @@ export const approvalId = (call: string) => `${call}${approval}`
 /** The tool call that waits for this approval; undefined for an approval that a program requested. */
 export const callOfApproval = (id: string) => (id.endsWith(approval) ? id.slice(0, -approval.length) : undefined)
 
+/** The parts of an id that a task derives: a turn, an emitted event, or an answer. */
 export interface DerivedId {
   task: string
   version: number
@@ -83,6 +88,7 @@ export const maxOutsideId = 240
 const ofTask = /^[0-9a-f-]{36}\.[0-9a-z]{10}$/
 export const isTaskId = (id: string) => ofTask.test(id)
 
+/** The correlation of a task, from its id. */
 export const correlationOf = (task: string) => task.slice(0, 36)
 
 /** When a UUIDv7 was minted, in ms since the epoch; undefined for any other. Source: RFC 9562, section 5.7. */

@@ -8,6 +8,7 @@ export function reasonOf({ code, message, next, data }: ErrorData | TidingsError
   return { code, message, ...(next !== undefined && { next }), ...(data && { data }) }
 }
 
+/** A reason with the text and the next step of its code. */
 export const reason = (code: ErrorCode, message: string): Reason => reasonOf(new TidingsError(code, message))
 
 /** On one line, for logs and spans. */

@@ -23,6 +23,7 @@ export interface ModelOptions {
   readOnly?: boolean
 }
 
+/** What `model()` returns: a language model under a name that agents call. */
 export interface Model {
   readonly kind: 'model'
   readonly name: string

@@ -14,6 +14,7 @@ import { assertNoSecrets } from '../workflows/secrets.ts'
 /** A workflow of any state type. */
 export type AnyWorkflow = Pick<Workflow, 'kind' | 'name' | 'data' | 'definition'>
 
+/** What an app consists of. */
 export type AppMember = Agent<never, unknown> | AnyTool | Model | Trigger | AnyWorkflow
 
 export interface AppOptions {

@@ -14,6 +14,7 @@ export interface DriverAddress {
   readonly readOnly?: boolean | undefined
 }
 
+/** Opens the log at an address. */
 export type OpenDriver = (address: DriverAddress) => Driver | Promise<Driver>
 
 const openers = new Map<string, OpenDriver>()

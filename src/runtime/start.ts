@@ -23,6 +23,7 @@ import { startWithRetry, type BrokerWait } from './start-with-retry.ts'
 import { startTelemetry } from './telemetry.ts'
 
 export const roles = ['agents', 'tools', 'models', 'gateway', 'triggers'] as const
+/** A kind of work that a process may host. */
 export type Role = (typeof roles)[number]
 
 export interface StartOptions extends Partial<Environment> {
@@ -46,6 +47,7 @@ export interface Warning {
   readonly message: string
 }
 
+/** An app that runs in this process, until `stop` resolves. */
 export interface RunningApp {
   readonly bus: Bus
   readonly pauses: Pauses

@@ -56,6 +56,7 @@ export interface Approval<Input = unknown> {
   readonly '~types'?: { input: (input: Input) => void; output: ApprovalDecision }
 }
 
+/** Who may answer a request for approval. */
 export interface ApprovalOptions {
   /** Names of those who may answer. Default: everyone with an identity. */
   approvers?: readonly string[]

@@ -39,6 +39,7 @@ export interface TurnContext {
   continueAs(input: unknown): void
 }
 
+/** An event that a program emits. */
 export interface EmitRequest {
   type: string
   data: unknown
@@ -46,6 +47,7 @@ export interface EmitRequest {
   subject?: string
 }
 
+/** A request whose answer the task waits for. */
 export interface CallRequest {
   type: string
   target: string

@@ -83,6 +83,7 @@ const checks = {
 // Declared as a method, whose parameters are bivariant: a tool is used where its input type is unknown.
 type ApprovalCondition<Input> = { demand(input: Input): boolean }['demand']
 
+/** What `tool()` returns. Pass it to `app({ use })`, to `ctx.call`, and to the `tools` of an agent. */
 export interface Tool<Input = unknown, Output = unknown> extends Callable<Input, Output> {
   readonly kind: 'tool'
   readonly options: ToolOptions<Input, Output>

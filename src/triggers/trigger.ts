@@ -18,6 +18,7 @@ export interface Trigger {
   sendSample?(bus: Bus, signal?: AbortSignal): Promise<void>
 }
 
+/** A trigger that accepts input. */
 export interface RunningTrigger {
   /** Where it listens, as a URL: `smtp://127.0.0.1:2525`. */
   readonly address: string

@@ -19,6 +19,7 @@ interface Fallible<Scope> {
   otherwise?: (steps: Workflow<Scope & { readonly error: StepFailure }>) => WorkflowLike
 }
 
+/** Why a step failed: an error code, and its text. */
 export interface StepFailure {
   readonly code: string
   readonly message: string

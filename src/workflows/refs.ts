@@ -151,15 +151,21 @@ const comparison =
 export const is = comparison<unknown>('is')
 /** Compares two numbers or two texts; false for other values. */
 export const above = comparison<number | string>('above')
+/** Greater or equal. */
 export const atLeast = comparison<number | string>('atLeast')
+/** Less, not equal. */
 export const below = comparison<number | string>('below')
+/** Less or equal. */
 export const atMost = comparison<number | string>('atMost')
 /** The list contains the value, or the text contains the part. */
 export const includes = comparison<unknown>('includes')
 /** The value exists and is not null. */
 export const exists = (value: Placeholder<unknown>): Test => new ConditionValue({ exists: toExpression(value) })
+/** Inverts a test. JavaScript cannot overload `!`. */
 export const not = (test: Test): Test => new ConditionValue({ not: toCondition(test) })
+/** All of the tests hold. */
 export const both = (...tests: readonly Test[]): Test => new ConditionValue({ both: tests.map(toCondition) })
+/** At least one of the tests holds. */
 export const either = (...tests: readonly Test[]): Test => new ConditionValue({ either: tests.map(toCondition) })
 
 const invalid = (what: string) => new TidingsError('E_APP_INVALID', what)

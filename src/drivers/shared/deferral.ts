@@ -7,6 +7,7 @@ export interface Deferral extends Pick<DeferredDelivery, 'state' | 'reason' | 'k
   readonly memo?: string
 }
 
+/** What to store of a delivery that did not end in `done`. */
 export function deferralOf(outcome: Exclude<DeliveryOutcome, { kind: 'done' }>): Deferral {
   const { kind, reason } = outcome
   if (kind === 'discard') return { state: 'dead', reason }

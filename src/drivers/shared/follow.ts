@@ -2,6 +2,7 @@ import { unionOf } from '../../bus/cursor.ts'
 import type { Cursor, LogEntry, LogQuery } from '../../bus/driver.ts'
 import type { Filter } from '../../pattern.ts'
 
+/** What `followByReading` needs of a log. */
 export interface FollowableLog {
   head(): Promise<Cursor>
   read(query: LogQuery): AsyncIterable<LogEntry>
