@@ -2,7 +2,7 @@ import { expect } from 'vitest'
 import type { DeliveryOutcome } from '../../bus/driver.ts'
 import { collect, until } from '../wait.ts'
 import { because, discard, done, entries, entry, ids, park, retry } from './entries.ts'
-import { settled, stateOf } from './groups.ts'
+import { settled, lookUpGroup } from './groups.ts'
 import type { Cases } from './world.ts'
 
 /** The outcomes are the same for both modes of a group. */
@@ -11,12 +11,12 @@ const inMode = (mode: 'shared' | 'sharded'): Cases => ({
     const driver = await world.open()
     const before = await world.join(driver, { mode, on: () => done })
     await driver.publish(entries(10))
-    await until(async () => before.deliveries.length === 10 && (await stateOf(driver))?.lag === 0)
+    await until(async () => before.deliveries.length === 10 && (await lookUpGroup(driver))?.lag === 0)
     const again = await world.reopen(driver)
     const after = await world.join(again, { mode, on: () => done })
     const marker = entry()
     await again.publish([marker])
-    await until(async () => after.deliveries.length > 0 && (await stateOf(again))?.lag === 0)
+    await until(async () => after.deliveries.length > 0 && (await lookUpGroup(again))?.lag === 0)
     expect(ids(after.deliveries)).toEqual([marker.event.id])
   },
 
@@ -40,7 +40,7 @@ const inMode = (mode: 'shared' | 'sharded'): Cases => ({
       await driver.publish([quick!])
       await until(() => ids(member.deliveries).includes(quick!.event.id))
       expect(at).toHaveLength(1)
-      await until(async () => at.length === 3 && (await stateOf(driver))?.lag === 0)
+      await until(async () => at.length === 3 && (await lookUpGroup(driver))?.lag === 0)
       expect(member.deliveries.filter(d => d.event.id === slow!.event.id).map(d => d.attempt)).toEqual([1, 2, 3])
       expect(at[1]! - at[0]!).toBeGreaterThanOrEqual(2_000)
       expect(at[2]! - at[1]!).toBeGreaterThanOrEqual(300)
@@ -184,7 +184,7 @@ export const outcomes: Cases = {
     }
     await expect((async () => delivery.settle(done, [good, broken]))()).rejects.toThrow()
     expect(await driver.get(good.event.id, good.event.correlationid)).toBeUndefined()
-    expect((await stateOf(driver))?.lag).toBe(1)
+    expect((await lookUpGroup(driver))?.lag).toBe(1)
   },
 
   'a paused member takes no more, and may settle what it has': async world => {

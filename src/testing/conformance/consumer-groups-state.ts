@@ -1,7 +1,7 @@
 import { expect } from 'vitest'
 import { until } from '../wait.ts'
 import { done, entries, entry, ids } from './entries.ts'
-import { settled, stateOf } from './groups.ts'
+import { settled, lookUpGroup } from './groups.ts'
 import type { Cases } from './world.ts'
 
 const inMode = (mode: 'shared' | 'sharded'): Cases => ({
@@ -49,17 +49,17 @@ export const groupState: Cases = {
     const [driver, other] = [await world.open(), await world.open()]
     expect(await driver.listGroups()).toEqual([])
     const member = await world.join(driver, { maxInFlight: 4 })
-    expect(await stateOf(driver)).toEqual({ group: 'jobs', mode: 'shared', lag: 0, inFlight: 0 })
+    expect(await lookUpGroup(driver)).toEqual({ group: 'jobs', mode: 'shared', lag: 0, inFlight: 0 })
     await driver.publish(entries(10))
     await until(() => member.deliveries.length === 4)
-    expect(await stateOf(driver)).toEqual({ group: 'jobs', mode: 'shared', lag: 10, inFlight: 4 })
-    expect(await stateOf(other)).toEqual(await stateOf(driver))
+    expect(await lookUpGroup(driver)).toEqual({ group: 'jobs', mode: 'shared', lag: 10, inFlight: 4 })
+    expect(await lookUpGroup(other)).toEqual(await lookUpGroup(driver))
     for (const delivery of member.deliveries.slice(0, 3)) await delivery.settle(done)
     await until(() => member.deliveries.length === 7)
-    expect(await stateOf(driver)).toMatchObject({ lag: 7, inFlight: 4 })
+    expect(await lookUpGroup(driver)).toMatchObject({ lag: 7, inFlight: 4 })
     await world.join(driver, { group: 'shards', mode: 'sharded', on: () => done })
     await settled(driver, 'shards')
-    expect(await stateOf(driver, 'shards')).toMatchObject({ mode: 'sharded', inFlight: 0 })
+    expect(await lookUpGroup(driver, 'shards')).toMatchObject({ mode: 'sharded', inFlight: 0 })
   },
 
   'a group keeps its lag while no member is there': async world => {
@@ -68,7 +68,7 @@ export const groupState: Cases = {
     await driver.publish(entries(3))
     await world.close(driver)
     await other.publish(entries(2))
-    expect(await stateOf(other)).toMatchObject({ lag: 5 })
+    expect(await lookUpGroup(other)).toMatchObject({ lag: 5 })
   },
 
   'the lag is never less than what matches and is not settled, and 0 when all of it is': async world => {
@@ -77,7 +77,7 @@ export const groupState: Cases = {
     const member = await world.join(driver, { maxInFlight: 100 })
     await driver.publish(mixed)
     await until(() => member.deliveries.length === 10)
-    const lag = (await stateOf(driver))!.lag
+    const lag = (await lookUpGroup(driver))!.lag
     expect(lag).toBeGreaterThanOrEqual(10)
     expect(lag).toBeLessThanOrEqual(40)
     for (const delivery of member.deliveries) await delivery.settle(done)

@@ -5,9 +5,9 @@ import { until } from '../wait.ts'
 export const slow = { within: 20_000 }
 
 /** The state of a group; undefined if there is none. */
-export const stateOf = async (driver: Driver, group = 'jobs') =>
+export const lookUpGroup = async (driver: Driver, group = 'jobs') =>
   (await driver.listGroups()).find(each => each.group === group)
 
 /** Waits until a group has settled everything. */
 export const settled = (driver: Driver, group = 'jobs', within = slow.within) =>
-  until(async () => (await stateOf(driver, group))?.lag === 0, { within, what: `lag 0 of group ${group}` })
+  until(async () => (await lookUpGroup(driver, group))?.lag === 0, { within, what: `lag 0 of group ${group}` })

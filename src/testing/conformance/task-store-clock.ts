@@ -2,8 +2,8 @@ import { randomUUIDv7 } from 'node:crypto'
 import { expect } from 'vitest'
 import { collect, until } from '../wait.ts'
 import { done, hour, input, newTask, retry, turn } from './entries.ts'
-import { stateOf } from './groups.ts'
-import { letPass, slow, withWorker, woken } from './wakes.ts'
+import { lookUpGroup } from './groups.ts'
+import { letPass, wakeTimeout, withWorker, woken } from './wakes.ts'
 import { worker, type Cases, type MemberOptions } from './world.ts'
 
 /* The wall clock is set, or the machine sleeps. All members run on this machine. */
@@ -24,7 +24,7 @@ export const clock: Cases = {
     ] as const) {
       world.clock.advance(jump)
       const before = performance.now()
-      await until(() => new Set(member.wakes.map(w => w.task)).size === expected, slow)
+      await until(() => new Set(member.wakes.map(w => w.task)).size === expected, wakeTimeout)
       expect(performance.now() - before).toBeLessThan(10_000)
       await letPass(world, driver, member)
       for (const { task, due } of dues.slice(0, expected))
@@ -48,7 +48,7 @@ export const clock: Cases = {
         expect(woken(member, soon)).toEqual([])
         world.clock.advance(jump)
       }
-      await until(() => woken(member, soon).length > 0, slow)
+      await until(() => woken(member, soon).length > 0, wakeTimeout)
       expect(woken(member, soon)[0]!.at).toBeGreaterThanOrEqual(due)
       expect(woken(member, later)).toEqual([])
     },
@@ -57,7 +57,7 @@ export const clock: Cases = {
     const { driver, member } = await withWorker(world)
     const task = newTask()
     await driver.commit(turn(task, 0, { wake: world.clock.now() }))
-    await until(() => woken(member, task).length > 0, slow)
+    await until(() => woken(member, task).length > 0, wakeTimeout)
     await until(async () => (await collect(driver.missedWakes(world.clock.now() + day))).length === 0)
     const times = woken(member, task).length
     for (const jump of [-day, day]) {
@@ -72,10 +72,10 @@ export const clock: Cases = {
     const { driver, member } = await withWorker(world, { onWake: () => {} })
     const task = newTask()
     await driver.commit(turn(task, 0, { wake: world.clock.now() - 2 * day }))
-    await until(() => woken(member, task).length > 0, slow)
+    await until(() => woken(member, task).length > 0, wakeTimeout)
     world.clock.advance(-day)
     const times = woken(member, task).length
-    await until(() => woken(member, task).length > times + 1, slow)
+    await until(() => woken(member, task).length > times + 1, wakeTimeout)
   },
 
   'a pause between attempts stays as it is when the clock is put back': async world => {
@@ -84,10 +84,10 @@ export const clock: Cases = {
       ...worker, group: 'others', on: ({ attempt }) => (attempt === 1 ? retry(1_200) : done),
     }) // biome-ignore format: one row
     await driver.publish([input(newTask())])
-    await until(() => member.deliveries.length === 1, slow)
-    await until(async () => (await stateOf(driver, 'others'))?.inFlight === 0)
+    await until(() => member.deliveries.length === 1, wakeTimeout)
+    await until(async () => (await lookUpGroup(driver, 'others'))?.inFlight === 0)
     world.clock.advance(-day)
-    await until(() => member.deliveries.length === 2, slow)
+    await until(() => member.deliveries.length === 2, wakeTimeout)
   },
 
   'members go on, whichever way the clock is set, and nobody is waited for': async world => {
@@ -102,8 +102,8 @@ export const clock: Cases = {
       const due = world.clock.now() + 300
       for (const task of tasks) await driver.commit(turn(task, 0, { wake: due }))
       await driver.publish(inputs)
-      await until(() => inputs.every(({ event }) => received.has(event.id)), slow)
-      await until(() => tasks.every(task => woken(member, task).length + woken(other, task).length > 0), slow)
+      await until(() => inputs.every(({ event }) => received.has(event.id)), wakeTimeout)
+      await until(() => tasks.every(task => woken(member, task).length + woken(other, task).length > 0), wakeTimeout)
     }
   },
 }

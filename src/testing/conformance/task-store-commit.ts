@@ -4,7 +4,7 @@ import type { Commit, Driver } from '../../bus/driver.ts'
 import { cancelId, correlationOf, emitId, parseId, resultId, turnId } from '../../bus/ids.ts'
 import { collect, until } from '../wait.ts'
 import { done, emitted, entry, hour, ids, input, newTask, retry, turn } from './entries.ts'
-import { stateOf } from './groups.ts'
+import { lookUpGroup } from './groups.ts'
 import { worker, type Cases, type Member, type World } from './world.ts'
 
 /** The versions of a journal. Checks that its records are in this order. */
@@ -150,7 +150,7 @@ export const commit: Cases = {
     expect(await driver.head()).toBe(head)
     expect(await driver.get(stray.event.id, stray.event.correlationid)).toBeUndefined()
     expect(await driver.journal(task)).toEqual({ records: winner })
-    expect(await stateOf(driver, 'tasks')).toMatchObject({ lag: 1, inFlight: 1 })
+    expect(await lookUpGroup(driver, 'tasks')).toMatchObject({ lag: 1, inFlight: 1 })
     expect(await collect(driver.missedWakes(due + 3 * hour))).toEqual([{ kind: 'overdue', group: 'tasks', task, due }])
     expect(await driver.commit(turn(task, 1))).toBe('accepted')
   },
@@ -160,7 +160,7 @@ export const commit: Cases = {
     await driver.commit(turn(task, 0))
     expect(await driver.commit(first)).toBe('conflict')
     expect(await driver.commit(turn(task, 1, { settle: first.settle }))).toBe('accepted')
-    expect(await stateOf(driver, 'tasks')).toMatchObject({ lag: 0, inFlight: 0 })
+    expect(await lookUpGroup(driver, 'tasks')).toMatchObject({ lag: 0, inFlight: 0 })
   },
 
   'a turn settles its inputs with it, and a restart does not bring them back': async world => {
@@ -169,7 +169,7 @@ export const commit: Cases = {
     const second = await until(() => member.deliveries[1])
     const settle = [...first.settle, { delivery: second, outcome: done }]
     expect(await driver.commit({ ...first, settle })).toBe('accepted')
-    expect(await stateOf(driver, 'tasks')).toMatchObject({ lag: 0, inFlight: 0 })
+    expect(await lookUpGroup(driver, 'tasks')).toMatchObject({ lag: 0, inFlight: 0 })
     const again = await world.reopen(driver)
     const after = await world.join(again, worker)
     const marker = input(task)
@@ -212,7 +212,7 @@ export const commit: Cases = {
     for (const call of calls) expect(await driver.commit(call)).toBe('accepted')
     const lost = calls.map(({ task }) => turn(task, 0, { events: [emitted(task, 1, 1, { type: 'tool.invoke' })] }))
     for (const call of lost) expect(await driver.commit(call)).toBe('conflict')
-    await until(async () => tools.deliveries.length >= 30 && (await stateOf(other, 'tools'))?.lag === 0)
+    await until(async () => tools.deliveries.length >= 30 && (await lookUpGroup(other, 'tools'))?.lag === 0)
     expect(ids(tools.deliveries).toSorted()).toEqual(ids(calls.flatMap(c => c.events)).toSorted())
     // A reader may see an event before its turn; the turn is there soon.
     for (const { task } of calls) await until(async () => (await versions(other, task)).length === 1)
@@ -249,7 +249,7 @@ export const commit: Cases = {
     await driver.publish([input(task)])
     const late = await until(() => member.deliveries[1])
     await late.settle(done)
-    expect(await stateOf(driver, 'tasks')).toMatchObject({ lag: 0, inFlight: 0 })
+    expect(await lookUpGroup(driver, 'tasks')).toMatchObject({ lag: 0, inFlight: 0 })
   },
 
   '200 commits of different tasks at once are all accepted': async world => {

@@ -2,7 +2,7 @@ import { randomUUIDv7 } from 'node:crypto'
 import { expect } from 'vitest'
 import { collect, until } from '../wait.ts'
 import { hour, newTask, turn } from './entries.ts'
-import { clearing, letPass, schedule, slow, withWorker, woken } from './wakes.ts'
+import { clearing, letPass, pendingWakes, wakeTimeout, withWorker, woken } from './wakes.ts'
 import { worker, type Cases } from './world.ts'
 
 export const wake: Cases = {
@@ -29,11 +29,11 @@ export const wake: Cases = {
     await driver.commit(turn(later, 1, { wake: late }))
     await driver.commit(turn(sooner, 1, { wake: soon }))
     world.clock.advance(hour)
-    await until(() => woken(member, sooner).length > 0, slow)
+    await until(() => woken(member, sooner).length > 0, wakeTimeout)
     await letPass(world, driver, member)
     expect(new Set(member.wakes.map(w => w.due).filter(due => due >= late))).toEqual(new Set())
     expect(woken(member, later)).toEqual([])
-    expect(await schedule(driver)).toEqual([later])
+    expect(await pendingWakes(driver)).toEqual([later])
   },
 
   'a commit without a wake-up clears it, and one with the same keeps it': async world => {
@@ -43,9 +43,9 @@ export const wake: Cases = {
     for (const task of [cleared, kept]) await driver.commit(turn(task, 0, { wake: due }))
     await driver.commit(turn(cleared, 1, { wake: null }))
     await driver.commit(turn(kept, 1, { wake: due }))
-    expect(await schedule(driver)).toEqual([kept])
+    expect(await pendingWakes(driver)).toEqual([kept])
     world.clock.advance(hour)
-    await until(() => woken(member, kept).length > 0, slow)
+    await until(() => woken(member, kept).length > 0, wakeTimeout)
     await letPass(world, driver, member)
     expect(woken(member, cleared)).toEqual([])
   },
@@ -58,8 +58,8 @@ export const wake: Cases = {
     await driver.commit(turn(past, 0, { wake: Date.now() - hour }))
     const again = await world.reopen(driver)
     const member = await world.join(again, clearing(again))
-    await until(() => woken(member, past).length > 0, slow)
-    await until(() => woken(member, future).length > 0, slow)
+    await until(() => woken(member, past).length > 0, wakeTimeout)
+    await until(() => woken(member, future).length > 0, wakeTimeout)
     expect(woken(member, future)[0]).toMatchObject({ due })
     expect(woken(member, future)[0]!.at).toBeGreaterThanOrEqual(due)
   },
@@ -73,7 +73,7 @@ export const wake: Cases = {
     await driver.commit(turn(answered, 1, { wake: null }))
     const again = await world.reopen(driver)
     const after = await world.join(again, clearing(again))
-    await until(() => woken(after, ignored).length > 0, slow)
+    await until(() => woken(after, ignored).length > 0, wakeTimeout)
     await letPass(world, again, after)
     expect(woken(after, answered)).toEqual([])
   },
@@ -85,7 +85,7 @@ export const wake: Cases = {
     await driver.commit(turn(armed, 0, { wake: due }))
     await driver.commit(turn(armed, 1, { end: true }))
     await driver.commit(turn(ending, 0, { wake: due, end: true }))
-    expect(await schedule(driver)).toEqual([])
+    expect(await pendingWakes(driver)).toEqual([])
     world.clock.advance(hour)
     await letPass(world, driver, member)
     for (const task of [armed, ending]) expect(woken(member, task)).toEqual([])
@@ -109,7 +109,7 @@ export const wake: Cases = {
     const due = Date.now() + 100
     // A driver may accept turns only from the owner of the shard.
     if ((await other.commit(turn(task, 1, { wake: due }))) === 'conflict') return
-    await until(() => woken(member, task).length > 0, slow)
+    await until(() => woken(member, task).length > 0, wakeTimeout)
     expect(woken(member, task)[0]).toMatchObject({ due })
   },
 
@@ -128,7 +128,7 @@ export const wake: Cases = {
       const member = await world.join(again, clearing(again))
       world.clock.advance(hour)
       for (const task of [sleeping, changed]) {
-        await until(() => woken(member, task).length > 0, slow)
+        await until(() => woken(member, task).length > 0, wakeTimeout)
         expect(woken(member, task)[0]).toMatchObject({ due })
       }
     },
@@ -146,7 +146,7 @@ export const wake: Cases = {
     await Promise.all(tasks.map(task => again.journal(task)))
     const member = await joining
     await Promise.all(tasks.map(task => again.journal(task)))
-    await until(() => tasks.every(task => woken(member, task).length > 0), slow)
+    await until(() => tasks.every(task => woken(member, task).length > 0), wakeTimeout)
   },
 
   'when a member leaves, the other serves its wake-ups': async world => {
@@ -157,7 +157,7 @@ export const wake: Cases = {
     for (const task of tasks) await a.commit(turn(task, 0, { wake: due }))
     const staying = await world.join(b, clearing(b))
     await world.close(a)
-    await until(() => new Set([...leaving.wakes, ...staying.wakes].map(w => w.task)).size === 60, slow)
+    await until(() => new Set([...leaving.wakes, ...staying.wakes].map(w => w.task)).size === 60, wakeTimeout)
   },
 
   '5,000 wake-ups fire each': async world => {
@@ -171,7 +171,7 @@ export const wake: Cases = {
     await owner.consumer.close()
     const member = await world.join(driver, clearing(driver, 1))
     await until(() => new Set(member.wakes.map(w => w.task)).size === 5_000, { within: 90_000 })
-    await until(async () => (await schedule(driver)).length === 0)
+    await until(async () => (await pendingWakes(driver)).length === 0)
   },
 
   'tasks that do not answer hold up nobody else': async world => {
@@ -184,8 +184,8 @@ export const wake: Cases = {
     const member = await world.join(driver, {
       ...worker, onWake: task => void (deaf.has(task) || driver.commit(turn(task, 1)).catch(() => {})),
     }) // biome-ignore format: one row
-    await until(() => woken(member, answering).length > 0, slow)
-    await until(() => new Set(member.wakes.map(w => w.task)).size === deaf.size + 1, slow)
+    await until(() => woken(member, answering).length > 0, wakeTimeout)
+    await until(() => new Set(member.wakes.map(w => w.task)).size === deaf.size + 1, wakeTimeout)
   },
 
   'what is overdue is listed, with its moment, until it is served': async world => {

@@ -4,7 +4,7 @@ import { newTask, turn } from './entries.ts'
 import { worker, type Member, type MemberOptions, type World } from './world.ts'
 
 /** Wake-ups reach the owner of the shard, a set clock is noticed within a second, and the shard may have to move first. */
-export const slow = { within: 15_000 }
+export const wakeTimeout = { within: 15_000 }
 
 /**
  * Options of a worker that answers each wake-up with a turn without one, like a task that waits for nothing. `version`: the
@@ -31,13 +31,13 @@ export async function withWorker(
 export const woken = (member: Member, task: string) => member.wakes.filter(w => w.task === task)
 
 /** The tasks that have a wake-up. */
-export const schedule = async (driver: Driver) =>
+export const pendingWakes = async (driver: Driver) =>
   (await collect(driver.missedWakes(Number.MAX_SAFE_INTEGER))).map(({ task }) => task)
 
 /** Waits until a wake-up that is due shortly after the current wall-clock time was served, and so all earlier ones. */
 export async function letPass({ clock }: World, driver: Driver, member: Member): Promise<void> {
   const marker = newTask()
   await driver.commit(turn(marker, 0, { wake: clock.now() + 200 }))
-  await until(() => woken(member, marker).length > 0, slow)
-  await until(async () => !(await schedule(driver)).includes(marker), slow)
+  await until(() => woken(member, marker).length > 0, wakeTimeout)
+  await until(async () => !(await pendingWakes(driver)).includes(marker), wakeTimeout)
 }
