@@ -218,7 +218,7 @@ class Worker {
     const isLate = monotonic >= this.#heartbeatAt + heartbeatMs
     if (isLate) this.#heartbeatAt = monotonic
     if (isLate || this.#writer.hasExpiredMembers()) this.#writer.requestHeartbeat()
-    if (isLate || this.#hasFailed || this.#writer.isStale || this.#writer.isDue) this.#transact()
+    if (isLate || this.#hasFailed || this.#writer.store.isStale || this.#writer.isDue) this.#transact()
     while (this.#writer.hasMore) this.#transact()
   }
 
@@ -235,7 +235,7 @@ class Worker {
 
   /** Ends like a killed process, without releasing anything. */
   end(): void {
-    if (!this.#hasEnded) this.#writer.close()
+    if (!this.#hasEnded) this.#writer.store.close()
     this.#hasEnded = true
   }
 

@@ -43,32 +43,17 @@ function replaced(value: unknown, keys: readonly string[], at: number, mark: str
   const plain = plainOf(value)
   if (plain === null || plain === undefined) return value
   if (at === keys.length) return mark
-  if (typeof plain !== 'object') return value
   const key = keys[at]!
-  if (key !== '**')
-    return inEach(
-      value,
-      plain,
-      name => key === '*' || key === name,
-      child => replaced(child, keys, at + 1, mark, depth + 1),
-    )
+  const isSelected = (name: string) => key === '*' || key === '**' || key === name
+  if (key !== '**') return inEach(value, isSelected, child => replaced(child, keys, at + 1, mark, depth + 1))
   const here = replaced(value, keys, at + 1, mark, depth)
-  const plainHere = plainOf(here)
-  if (typeof plainHere !== 'object' || plainHere === null) return here
-  return inEach(
-    here,
-    plainHere,
-    () => true,
-    child => replaced(child, keys, at, mark, depth + 1),
-  )
+  return inEach(here, isSelected, child => replaced(child, keys, at, mark, depth + 1))
 }
 
-function inEach(
-  value: unknown,
-  plain: object,
-  isSelected: (name: string) => boolean,
-  change: (child: unknown) => unknown,
-): unknown {
+/** Changes the selected fields of an object or list; any other value stays. */
+function inEach(value: unknown, isSelected: (name: string) => boolean, change: (child: unknown) => unknown): unknown {
+  const plain = plainOf(value)
+  if (typeof plain !== 'object' || plain === null) return value
   let copy: Record<string, unknown> | undefined
   for (const [name, child] of Object.entries(plain)) {
     if (!isSelected(name)) continue

@@ -26,7 +26,7 @@ const maxRoutedForeignEvents = 512
 /** Executes operations in transactions, routes the events that they store, and reports what consumers receive. */
 export class LogWriter {
   readonly now: Now
-  protected readonly store: LogStore
+  readonly store: LogStore
   protected readonly groups: GroupCursors
   protected readonly turns: TurnStore
   readonly #context: WriterContext
@@ -85,7 +85,8 @@ export class LogWriter {
   #isHeartbeatDue = false
   /** A transaction was lost: nothing is dispatched until another one is written. */
   #isSuspended = false
-  #hasMore = false
+  /** Whether another transaction has work to do at once. */
+  hasMore = false
 
   constructor(options: WriterOptions, store = new LogStore(options)) {
     this.now = options.clock ? movedClock(options.clock) : Date.now
@@ -103,11 +104,6 @@ export class LogWriter {
     this.turns = new TurnStore(store)
     this.#wakes = new WakeIndex(this.#context, (group, shard) => this.groups.ownerOf(group, shard))
     this.#janitor = new LogJanitor(store)
-  }
-
-  /** Whether another transaction has work to do at once. */
-  get hasMore(): boolean {
-    return this.#hasMore
   }
 
   /** When the next transaction has work to do even without operations. */
@@ -135,22 +131,17 @@ export class LogWriter {
       results.push(execute(op as never, i))
     }
     if (!this.#isSuspended) {
-      this.#hasMore = this.groups.fill()
-      this.#hasMore = this.#wakes.serve() || this.#hasMore
+      this.hasMore = this.groups.fill()
+      this.hasMore = this.#wakes.serve() || this.hasMore
     }
     this.groups.persist(false)
     const wrote = this.store.commit()
     this.#clockMovedMs = 0
     if (wrote && this.#isSuspended) {
       this.#isSuspended = false
-      this.#hasMore = true
+      this.hasMore = true
     }
     return { reply: this.#takeReply(results, this.store.head > headBefore), wrote }
-  }
-
-  /** Whether another process has written since the last transaction. */
-  get isStale(): boolean {
-    return this.store.isStale
   }
 
   /** Whether no local consumer waits for events, so that `readOthersWrites` suffices instead of a transaction. */
@@ -173,7 +164,7 @@ export class LogWriter {
     this.store.rollback()
     this.#context.reply = new ReplyBuffer()
     this.#isSuspended = this.#isHeartbeatDue = true
-    this.#hasMore = false
+    this.hasMore = false
     this.discard(lostOps)
     this.store.reload()
     this.#members.reload()
@@ -196,14 +187,6 @@ export class LogWriter {
 
   hasExpiredMembers(): boolean {
     return this.#members.hasExpired()
-  }
-
-  get isInPlace(): boolean {
-    return this.store.isInPlace
-  }
-
-  close(): void {
-    this.store.close()
   }
 
   /** Whether the turn may be committed: the task is at the expected version, and its inputs are from shards that are still owned. */

@@ -138,7 +138,7 @@ export class WriterThread {
 
   /** Another process committed: reads what it wrote without waiting for the next operation. */
   #onChange(): void {
-    if (this.#isScheduled || this.#isClosing || !this.#writer.isStale) return
+    if (this.#isScheduled || this.#isClosing || !this.#writer.store.isStale) return
     if (this.#writer.isIdle) this.#sendIfNews(this.#writer.readOthersWrites(), 0)
     else this.#schedule()
   }
@@ -146,7 +146,7 @@ export class WriterThread {
   /** Stops when the main thread stops answering: a member that hangs must not keep its shards. */
   #onHeartbeat(): void {
     const now = performance.now()
-    if ((this.#otherMembers && this.#writer.hasExpiredMembers()) || !this.#writer.isInPlace) {
+    if ((this.#otherMembers && this.#writer.hasExpiredMembers()) || !this.#writer.store.isInPlace) {
       this.#writer.requestHeartbeat()
       this.#schedule()
     }
@@ -181,7 +181,7 @@ export class WriterThread {
     clearTimeout(this.#alarm)
     clearTimeout(this.#resumeTimer)
     this.#notifier.close()
-    this.#writer.close()
+    this.#writer.store.close()
     this.#port.close()
   }
 }
