@@ -4,13 +4,18 @@ import { sweep, type SweepOptions } from '../test/boundaries/sweep.ts'
 import { startNats } from '../src/testing/nats/start.ts'
 
 /*
- * Kills a worker at each boundary of each story: `npm run boundaries`, or `-- --bus nats`, `--story trip`, `--only cold`.
+ * Kills a worker at each boundary of each story: `npm run boundaries`, or `-- --bus nats [--partitions 3]`, `--story trip`, `--only cold`.
  * First with all guarantees, with cached tasks and without; on NATS also between any two writes to the server. Then with a
  * guarantee switched off, which must lead to faults.
  */
 
 const { values } = parseArgs({
-  options: { bus: { type: 'string', default: 'sqlite' }, story: { type: 'string' }, only: { type: 'string' } },
+  options: {
+    bus: { type: 'string', default: 'sqlite' },
+    partitions: { type: 'string', default: '1' },
+    story: { type: 'string' },
+    only: { type: 'string' },
+  },
 })
 
 const server = values.bus === 'nats' ? await startNats() : undefined
@@ -35,7 +40,7 @@ for (const story of Object.keys(stories) as StoryName[]) {
     const { deaths, faults } = await sweep({
       ...options,
       story,
-      ...(server && { nats: server.url }),
+      ...(server && { nats: server.url, partitions: Number(values.partitions) }),
       onProgress: text => process.stderr.isTTY && process.stderr.write(`\r${name}: ${text}   `),
     })
     const isExpected = faults.size > 0 === run.startsWith('control')

@@ -9,12 +9,14 @@ import { oneNats } from '../test/kills/broker.ts'
 
 /*
  * Kills workers every 1 to 2 s under a mixed load, then reads the log independently of the engine and reports everything that
- * was lost, stuck or done twice: `npm run crashloop -- --bus sqlite|nats --minutes 15 --seed 1`.
+ * was lost, stuck or done twice: `npm run crashloop -- --bus sqlite|nats [--partitions 3] --minutes 15 --seed 1`.
  */
 
 const { values } = parseArgs({
   options: {
     bus: { type: 'string', default: 'sqlite' },
+    /** Of the log, with --bus nats. */
+    partitions: { type: 'string', default: '1' },
     minutes: { type: 'string', default: '15' },
     seed: { type: 'string', default: '1' },
     workers: { type: 'string', default: '3' },
@@ -35,7 +37,7 @@ process.env.NODE_COMPILE_CACHE = compiled
 process.env.TIDINGS_LOG_LEVEL ??= 'silent'
 const progress = (text: string) => process.stderr.isTTY && process.stderr.write(`\r${text}   `)
 const home = await mkdtemp(join(tmpdir(), 'tidings-crashloop-'))
-const broker = values.bus === 'nats' ? await oneNats() : undefined
+const broker = values.bus === 'nats' ? await oneNats(Number(values.partitions)) : undefined
 try {
   const run = await crashloop({
     ...(broker && { broker }),
@@ -60,7 +62,8 @@ try {
       'approvals answered': run.answered(),
       ...verdict.counts,
     }
-    console.log(`\n${values.bus}, ${values.minutes} minutes, seed ${values.seed}`)
+    const bus = values.bus === 'nats' ? `nats with partitions=${values.partitions}` : values.bus
+    console.log(`\n${bus}, ${values.minutes} minutes, seed ${values.seed}`)
     for (const [name, count] of Object.entries(counts)) console.log(`${String(count).padStart(9)}  ${name}`)
     report(verdict.findings)
     process.exitCode = verdict.findings.length > 0 ? 1 : 0

@@ -16,13 +16,15 @@ const { values } = parseArgs({
     stops: { type: 'string', default: '10' },
     workers: { type: 'string', default: '3' },
     bus: { type: 'string', default: 'sqlite' },
+    /** Of the log, with --bus nats and --bus cluster. */
+    partitions: { type: 'string', default: '1' },
     'server-kills': { type: 'string', default: '20' },
     controls: { type: 'string', default: 'none,fence,dedup,transaction' },
   },
 })
 
 const brokers = { sqlite: undefined, nats: oneNats, cluster: threeNats }
-const broker = await brokers[values.bus as keyof typeof brokers]?.()
+const broker = await brokers[values.bus as keyof typeof brokers]?.(Number(values.partitions))
 /** On a broker, a worker that slept too long usually notices before it decides; only many of them show that the fence is missing. */
 const zombies = 45
 

@@ -16,8 +16,8 @@ async function everyBoundary(nats?: string): Promise<void> {
 }
 
 /** A sample; the odd step meets boundaries both before and after writes. */
-async function someBoundaries(nats?: string): Promise<void> {
-  const { deaths, faults } = await sweep({ ...plan, story: 'trip', every: 15, ...(nats && { nats }) })
+async function someBoundaries(nats?: string, partitions = 1): Promise<void> {
+  const { deaths, faults } = await sweep({ ...plan, story: 'trip', every: 15, partitions, ...(nats && { nats }) })
   expect(Object.fromEntries(faults)).toEqual({})
   expect(deaths).toBeGreaterThan(5)
 }
@@ -33,4 +33,5 @@ describe('on sqlite', () => {
 describeNats('on nats', () => {
   it(title, { timeout }, () => everyBoundary(natsUrl()))
   it(undo, { timeout }, () => someBoundaries(natsUrl()))
+  it(`with partitions=3, ${undo}`, { timeout }, () => someBoundaries(natsUrl(), 3))
 })

@@ -19,6 +19,8 @@ export interface SweepOptions extends Omit<Role, 'home' | 'log' | 'fatal' | 'col
   every?: number
   /** URL of a NATS server; by default each log is a folder. */
   nats?: string
+  /** Of each log on NATS, 1 by default. */
+  partitions?: number
   /** The sweep stops waiting for the ends of tasks after this time. */
   patienceMs: number
   /** Stops after the first boundary with a fault. */
@@ -76,8 +78,9 @@ export async function sweep(options: SweepOptions): Promise<Sweep> {
 }
 
 async function run(options: Omit<SweepOptions, 'cold'> & Omit<Role, 'log'>, slots: Slots, cache: string) {
-  const { nats, story, home, fatal, patienceMs, cold, dropDedup = false } = options
-  const log = nats ? `${nats}/boundary-${randomUUID()}` : home
+  const { nats, partitions = 1, story, home, fatal, patienceMs, cold, dropDedup = false } = options
+  const search = `shards=${partitions}&partitions=${partitions}`
+  const log = nats ? `${nats}/boundary-${randomUUID()}?${search}` : home
   const bus = new Bus(await openLog(log))
   const ends = new Ends(bus, stories[story].ends.length)
   try {

@@ -11,13 +11,13 @@ import { crashloop } from './crashloop.ts'
 
 const timeout = 180_000
 
-async function findings(broker?: Broker) {
+async function findings(broker?: Broker, ms = 10_000) {
   const home = await mkdtemp(join(tmpdir(), 'tidings-crashloop-'))
   const run = await crashloop({
     ...(broker && { broker }),
     home,
     seed: 1,
-    ms: 10_000,
+    ms,
     workers: 2,
     jobsPerSecond: 10,
     killEveryMs: [1_000, 2_000],
@@ -39,12 +39,21 @@ describe('on sqlite', () => {
 })
 
 describeNatsServer('on nats', () => {
-  it('workers and the server are killed in a loop, and nothing is lost, wedged or forgotten', { timeout }, async () => {
-    const broker = await oneNats()
-    try {
-      expect(await findings(broker)).toEqual([])
-    } finally {
-      await broker.stop()
-    }
-  })
+  it.each([
+    { partitions: 1, ms: 10_000 },
+    { partitions: 3, ms: 7_000 },
+  ])(
+    'with partitions=$partitions workers and the server are killed in a loop, and nothing is lost, wedged or forgotten',
+    {
+      timeout,
+    },
+    async ({ partitions, ms }) => {
+      const broker = await oneNats(partitions)
+      try {
+        expect(await findings(broker, ms)).toEqual([])
+      } finally {
+        await broker.stop()
+      }
+    },
+  )
 })

@@ -11,10 +11,10 @@ export interface Broker {
 }
 
 /** One server. While it is down, no work is done. */
-export async function oneNats(): Promise<Broker> {
+export async function oneNats(partitions = 1): Promise<Broker> {
   const server = await startNats()
   return {
-    address: log => `${server.url}/${log}?timeout=60000`,
+    address: log => `${server.url}/${log}?timeout=60000&partitions=${partitions}`,
     async killServer() {
       await server.kill('SIGKILL')
       await server.restart()
@@ -24,12 +24,12 @@ export async function oneNats(): Promise<Broker> {
 }
 
 /** Three servers with three replicas. While one is down the others continue; the next is killed only when it is back. */
-export async function threeNats(): Promise<Broker> {
+export async function threeNats(partitions = 1): Promise<Broker> {
   const cluster = await startNatsCluster(3)
   const hosts = cluster.urls.map(url => new URL(url).host).join(',')
   let next = 0
   return {
-    address: log => `nats://${hosts}/${log}?replicas=3&timeout=60000`,
+    address: log => `nats://${hosts}/${log}?replicas=3&timeout=60000&partitions=${partitions}`,
     async killServer() {
       const node = cluster.nodes[next++ % cluster.nodes.length]!
       await node.kill('SIGKILL')

@@ -24,17 +24,24 @@ describe('on sqlite', () => {
 })
 
 describeNatsServer('on nats', () => {
-  it('workers and the server are killed at random, and nothing is lost, forked or applied twice', {
-    timeout,
-  }, async () => {
-    const broker = await oneNats()
-    try {
-      const report = await killTest({ tasks: 100, kills: 8, stops: 1, serverKills: 2, workers: 3, patienceMs, broker })
-      expect(report).toSatisfy(isClean)
-    } finally {
-      await broker.stop()
-    }
-  })
+  it.each([
+    { partitions: 1, tasks: 100, kills: 8, serverKills: 2 },
+    { partitions: 3, tasks: 60, kills: 4, serverKills: 1 },
+  ])(
+    'with partitions=$partitions workers and the server are killed at random, and nothing is lost, forked or applied twice',
+    {
+      timeout,
+    },
+    async ({ partitions, ...disturbances }) => {
+      const broker = await oneNats(partitions)
+      try {
+        const report = await killTest({ ...disturbances, stops: 1, workers: 3, patienceMs, broker })
+        expect(report).toSatisfy(isClean)
+      } finally {
+        await broker.stop()
+      }
+    },
+  )
 
   it('of three servers one after the other is killed, and nothing is lost, forked or applied twice', {
     timeout,

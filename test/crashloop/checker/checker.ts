@@ -37,9 +37,10 @@ export async function verdictOf(
     const begin = Date.now()
     let changedAt = begin
     for (;;) {
-      const before = tasks.position
-      for await (const logged of reader.after(before)) tasks.add(logged)
-      if (tasks.position > before) changedAt = Date.now()
+      for await (const logged of reader.unread()) {
+        tasks.add(logged)
+        changedAt = Date.now()
+      }
       const notStarted = asked.jobs.filter(({ id }) => !tasks.takers.has(id)).length
       const unfinished = tasks.live().length + tasks.missing().length + notStarted
       onProgress?.(`${unfinished} unfinished, ${tasks.positions.size} events`)

@@ -40,24 +40,36 @@ export async function readNats(address: string): Promise<LogReader> {
     return whole(JSON.parse(line!) as WireEvent)
   }
 
+  /** Up to which sequence each partition was read. */
+  const readTo = new Map((await partitions()).map(stream => [stream, 0]))
+
+  async function partitions(): Promise<string[]> {
+    const { config } = await streams.info(`${log}_state`)
+    const count = Number(config.metadata?.['tidings-partitions'] ?? 1)
+    return count === 1 ? [log] : Array.from({ length: count }, (_, partition) => `${log}_${partition}`)
+  }
+
+  async function* unreadIn(stream: string): AsyncGenerator<Logged> {
+    const { state } = await streams.info(stream)
+    const from = readTo.get(stream)! + 1
+    if (state.last_seq < from) return
+    const consumer = await consumers.get(stream, { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: from })
+    const messages = await consumer.consume({ max_messages: 500 })
+    for await (const message of messages) {
+      readTo.set(stream, message.seq)
+      const kind = message.subject.slice(log.length + 1, log.length + 2)
+      if (kind === 'e') yield { position: message.seq, event: await whole(message.json<WireEvent>()) }
+      if (kind === 't')
+        yield { position: message.seq, event: await turnOf(message.string(), message.headers?.get('Tidings-Body')) }
+      if (message.seq >= state.last_seq) break
+    }
+    await messages.close()
+    await consumer.delete()
+  }
+
   return {
-    async *after(position: number): AsyncGenerator<Logged> {
-      const { state } = await streams.info(log)
-      if (state.last_seq <= position) return
-      const consumer = await consumers.get(log, {
-        deliver_policy: DeliverPolicy.StartSequence,
-        opt_start_seq: position + 1,
-      })
-      const messages = await consumer.consume({ max_messages: 500 })
-      for await (const message of messages) {
-        const kind = message.subject.slice(log.length + 1, log.length + 2)
-        if (kind === 'e') yield { position: message.seq, event: await whole(message.json<WireEvent>()) }
-        if (kind === 't')
-          yield { position: message.seq, event: await turnOf(message.string(), message.headers?.get('Tidings-Body')) }
-        if (message.seq >= state.last_seq) break
-      }
-      await messages.close()
-      await consumer.delete()
+    async *unread(): AsyncGenerator<Logged> {
+      for (const stream of readTo.keys()) yield* unreadIn(stream)
     },
     async setAside() {
       const found: SetAside[] = []

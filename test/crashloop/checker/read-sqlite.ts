@@ -28,13 +28,16 @@ export function readSqlite(home: string): LogReader {
     return { ...event, data: JSON.parse(await blob(event.tenant, event.dataref.replace('sha256-', ''))) as unknown }
   }
 
+  let last = 0
   return {
-    async *after(position: number): AsyncGenerator<Logged> {
-      for (let last = position; ; ) {
+    async *unread(): AsyncGenerator<Logged> {
+      for (;;) {
         const found = rows.all(last, page) as { pos: number; event: string }[]
-        for (const { pos, event } of found) yield { position: pos, event: await whole(JSON.parse(event) as WireEvent) }
+        for (const { pos, event } of found) {
+          last = pos
+          yield { position: pos, event: await whole(JSON.parse(event) as WireEvent) }
+        }
         if (found.length < page) return
-        last = found.at(-1)!.pos
       }
     },
     setAside: () =>

@@ -46,10 +46,8 @@ export class Tasks {
   readonly #due = new Map<string, number>()
   /** Tasks by the event that began them. */
   readonly #begun = new Map<string, string>()
-  position = 0
 
   add({ position, event }: Logged) {
-    this.position = position
     const { id, type } = event
     if (type === 'task.turn') return this.#turn(position, event)
     // A broker that forgot an id may store it again, which changes nothing.

@@ -52,8 +52,8 @@ export interface SetAside {
 
 /** Reads a log, and nothing else. */
 export interface LogReader {
-  /** Everything behind this position, in order; large data is there. */
-  after(position: number): AsyncIterable<Logged>
+  /** Everything since the last call, each correlation in order; large data is there. */
+  unread(): AsyncIterable<Logged>
   setAside(): Promise<SetAside[]>
   close(): Promise<void>
 }
