@@ -27,9 +27,12 @@ export const unhealthy = (bus: string, error: unknown): Health & Unhealthy => ({
   error: errorData(error, 'E_LOG_UNAVAILABLE'),
 })
 
-/** For people, after the broker lost its data. */
-export const logReplacedWarning = (at: Date) =>
-  `The broker lost its data and came back at ${at.toISOString()}; a new, empty log was created.`
+/** For people, after the broker lost its data, or that of some partitions. */
+export function logReplacedWarning(at: Date, partitions?: readonly number[]): string {
+  if (!partitions) return `The broker lost its data and came back at ${at.toISOString()}; a new, empty log was created.`
+  const lost = partitions.length === 0 ? 'the state' : `partition ${partitions.join(', ')}`
+  return `The broker lost its data of ${lost} of the log; at ${at.toISOString()} that was created again, empty. Events and tasks in it are gone.`
+}
 
 /** Writes to the log and reads from it to find out whether it works, at most once a second. */
 export class HealthCheck {
@@ -39,7 +42,7 @@ export class HealthCheck {
 
   constructor(bus: Bus) {
     this.#bus = bus
-    bus.onEmptied(() => (this.#warning = logReplacedWarning(new Date())))
+    bus.onEmptied(partitions => (this.#warning = logReplacedWarning(new Date(), partitions)))
   }
 
   check(): Promise<Health> {

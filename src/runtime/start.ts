@@ -100,9 +100,10 @@ async function startNow(
   // One role is enough, and the credentials of the other roles may not permit it.
   if (hosts.has('gateway') || hosts.has('agents')) started.push({ stop: watchLog(bus) })
   if (telemetry) started.push(telemetry)
-  bus.onEmptied(() => {
-    process.emitWarning(logReplacedWarning(new Date()))
-    log.error?.({ app: app.name }, logReplacedWarning(new Date()))
+  bus.onEmptied(partitions => {
+    const warning = logReplacedWarning(new Date(), partitions)
+    process.emitWarning(warning)
+    log.error?.({ app: app.name }, warning)
     // If this fails, the next start writes it; until then requests that need it fail with an error that says so.
     if (hosts.has('agents'))
       void claimNames(bus, app.name, names)

@@ -153,7 +153,7 @@ describeNatsServer('a server that comes back empty', () => {
     })
     await driver.publish([entry(), entry()])
     await until(() => held.length === 2)
-    const emptied = new Promise<void>(resolve => driver.onEmptied!(resolve))
+    const emptied = new Promise<void>(resolve => driver.onEmptied!(() => resolve()))
     await nats.restart({ empty: true })
     await emptied
     const sent = [entry(), entry()]

@@ -56,7 +56,8 @@ export async function readCheckpoint(
     const head = headOf(stored)
     const found = await rowsOf(log, shard, group, head)
     if (found) {
-      for (const [task, origin, wake, seq] of found) live.set(task, { group, origin, wake, seq })
+      const { beginsAt } = log.streamOfShard(shard)
+      for (const [task, origin, wake, seq] of found) if (seq >= beginsAt) live.set(task, { group, origin, wake, seq })
       return { at: head.readTo ?? head.at, open: head.open ?? [] }
     }
     // The owner has written a newer one since. If not, its rows are gone and the log is read from its start.

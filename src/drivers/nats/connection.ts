@@ -33,6 +33,7 @@ export class LogConnection {
   /** At most half of the timeout of a call, so that each call is tried twice. */
   readonly #answerTimeoutMs: number
   #onReconnect: () => void = () => {}
+  #onMissing: () => void = () => {}
   /** The client has none while it is not connected. */
   #info: ServerInfo
   #next = 0
@@ -78,6 +79,11 @@ export class LogConnection {
 
   onReconnect(callback: () => void): void {
     this.#onReconnect = callback
+  }
+
+  /** Called after each answer that says that a stream is missing, or has no leader. */
+  onMissing(callback: () => void): void {
+    this.#onMissing = callback
   }
 
   confirmLog(): void {
@@ -177,11 +183,17 @@ export class LogConnection {
         return await work()
       } catch (error) {
         wasSent ||= error instanceof Unanswered
+        this.noteMissing(error)
         if (!isTransient(error) || performance.now() + pause > until)
           throw wasSent ? this.#unanswered(error) : this.toTidingsError(error)
       }
       await new Promise(resolve => setTimeout(resolve, pause))
     }
+  }
+
+  noteMissing(error: unknown): void {
+    if (error instanceof Refused && (error.code === codes.noStream || error.code === codes.noResponders))
+      this.#onMissing()
   }
 
   /** Resolves while the server can be reached. @throws E_LOG_UNAVAILABLE, E_BUS_DENIED: nothing was sent; E_BUS_CLOSED */

@@ -1,4 +1,3 @@
-import { setTimeout } from 'node:timers/promises'
 import type { Now } from '../../bus/clock.ts'
 import type {
   BlobStore,
@@ -8,6 +7,7 @@ import type {
   Cursor,
   Driver,
   EncodedEvent,
+  EmptiedCallback,
   Subscription,
 } from '../../bus/driver.ts'
 import { correlationOf } from '../../bus/ids.ts'
@@ -27,8 +27,8 @@ import { missedWakes } from './missed-wakes.ts'
 import { Reader } from './reader.ts'
 import { RecentEvents } from './recent-events.ts'
 import type { OwnedShard } from './owned-shard.ts'
+import { LogRecovery } from './log-recovery.ts'
 import type { NatsLog } from './nats-log.ts'
-import { provision } from './provision.ts'
 import { EventPublisher } from './publisher.ts'
 import { TaskTombstones } from './task-tombstones.ts'
 import { ShardedMember } from './sharded-member.ts'
@@ -47,8 +47,6 @@ export interface DriverSettings {
   readonly newInbox: () => string
 }
 
-const retryDelayMs = 500
-
 /** A log on NATS JetStream. `docs/nats.md` describes its layout. */
 export class NatsDriver implements Driver {
   readonly name = 'nats'
@@ -60,7 +58,6 @@ export class NatsDriver implements Driver {
   }
   readonly #connection: LogConnection
   readonly #log: NatsLog
-  #identity: string
   readonly #settings: DriverSettings
   readonly #turns: Turns
   readonly #recent = new RecentEvents()
@@ -75,14 +72,12 @@ export class NatsDriver implements Driver {
   readonly #consumers = new Set<GroupMember>()
   readonly #calls = new OpenCalls()
   readonly #heartbeat: NodeJS.Timeout
-  readonly #onEmptied = new Set<() => void>()
+  readonly #recovery: LogRecovery
   #adopting = false
-  #reconnects = 0
 
   constructor(connection: LogConnection, log: NatsLog, settings: DriverSettings) {
     this.#connection = connection
     this.#log = log
-    this.#identity = log.identity
     this.#settings = settings
     this.shards = log.names.shards
     this.partitions = log.names.partitions
@@ -116,16 +111,29 @@ export class NatsDriver implements Driver {
     }
     this.#heartbeat = setInterval(() => void this.#onHeartbeat(), settings.leaseMs / 6)
     this.#heartbeat.unref()
-    connection.onReconnect(() => void this.#reconnected())
+    this.#recovery = new LogRecovery({
+      connection,
+      log,
+      isClosed: () => this.#calls.isClosed,
+      forget: () => this.#forget(),
+      recreate: async startsOver => {
+        for (const consumer of this.#consumers) await consumer.recreate()
+        this.#reader.reconnected(startsOver)
+      },
+      reconnected: isIntact => {
+        this.#turns.clearHeads()
+        if (isIntact) this.#reader.reconnected(new Set())
+        for (const consumer of this.#consumers) consumer.reconnected()
+      },
+    })
   }
 
   get problem(): TidingsError | undefined {
-    return this.#connection.problem
+    return this.#connection.problem ?? this.#recovery.problem
   }
 
-  onEmptied(callback: () => void): () => void {
-    this.#onEmptied.add(callback)
-    return () => this.#onEmptied.delete(callback)
+  onEmptied(callback: EmptiedCallback): () => void {
+    return this.#recovery.onEmptied(callback)
   }
 
   publish(entries: readonly EncodedEvent[]): Promise<AppendResult[]> {
@@ -308,35 +316,9 @@ export class NatsDriver implements Driver {
     this.#adopting = false
   }
 
-  /** Until it is done, or the connection is lost once more. */
-  async #reconnected(): Promise<void> {
-    const turn = ++this.#reconnects
+  #forget(): void {
+    this.#recent.clear()
     this.#turns.clearHeads()
-    while (!this.#calls.isClosed && turn === this.#reconnects) {
-      try {
-        await this.#confirmLog()
-        for (const consumer of this.#consumers) consumer.reconnected()
-        return
-      } catch {
-        await setTimeout(retryDelayMs, undefined, { ref: false })
-      }
-    }
-  }
-
-  /** Checks that the server still has this log. If not, recreates it and drops the state of the old one. */
-  async #confirmLog(): Promise<void> {
-    const { names, replicas } = this.#log
-    const { shards, partitions } = names
-    const { identity } = await provision(this.#connection, { shards, partitions, replicas })
-    const isNew = identity !== this.#identity
-    if (isNew) {
-      this.#recent.clear()
-      for (const { window } of this.#consumers) window.forget()
-    }
-    this.#connection.confirmLog()
-    if (isNew) for (const consumer of this.#consumers) await consumer.recreate()
-    this.#identity = identity
-    this.#reader.reconnected(isNew)
-    if (isNew) for (const callback of this.#onEmptied) callback()
+    for (const { window } of this.#consumers) window.forget()
   }
 }

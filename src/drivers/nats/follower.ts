@@ -104,7 +104,8 @@ export class Follower {
         onMissing: () => this.restart(),
         onSilence: () => this.restart(),
       })
-    } catch {
+    } catch (error) {
+      connection.noteMissing(error)
       this.#retry = setTimeout(() => void this.#create(), retryDelayMs)
     } finally {
       this.#isCreating = false

@@ -46,10 +46,10 @@ export class Following {
     }
   }
 
-  /** Resumes after a reconnect, to the same log or to a new one, which is empty. */
-  reconnected(isNew: boolean): void {
-    for (const follower of this.#followers) {
-      if (isNew) follower.startOver()
+  /** Resumes after a reconnect. `startsOver`: the partitions whose sequences begin again. */
+  reconnected(startsOver: ReadonlySet<number>): void {
+    for (const [partition, follower] of this.#followers.entries()) {
+      if (startsOver.has(partition)) follower.startOver()
       else follower.restart()
     }
   }

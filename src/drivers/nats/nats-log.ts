@@ -5,31 +5,40 @@ import type { Stream } from './stream.ts'
 
 interface NatsLogOptions {
   readonly names: Names
-  readonly identity: string
+  readonly identities: LogIdentities
   readonly replicas: number
   readonly partitions: readonly Stream[]
   readonly state: Stream
   readonly blobs: Stream
+  readonly recreated?: readonly number[]
+}
+
+/** Each differs when the server lost that stream and it was created again. */
+export interface LogIdentities {
+  readonly partitions: readonly string[]
+  readonly state: string
 }
 
 /** The streams of a log on the server. */
 export class NatsLog {
   readonly names: Names
-  /** Differs when a server came back without its data. */
-  readonly identity: string
+  readonly identities: LogIdentities
   readonly replicas: number
   /** The events and turns: a stream for each partition. */
   readonly partitions: readonly Stream[]
   readonly state: Stream
   readonly blobs: Stream
+  /** The partitions that the server had lost when the log was opened. */
+  readonly recreated: readonly number[]
 
-  constructor({ names, identity, replicas, partitions, state, blobs }: NatsLogOptions) {
+  constructor({ names, identities, replicas, partitions, state, blobs, recreated = [] }: NatsLogOptions) {
     this.names = names
-    this.identity = identity
+    this.identities = identities
     this.replicas = replicas
     this.partitions = partitions
     this.state = state
     this.blobs = blobs
+    this.recreated = recreated
   }
 
   /** Covers everything that is stored now. */

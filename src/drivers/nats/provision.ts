@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { TidingsError } from '../../errors.ts'
+import { log as logger } from '../../bus/telemetry/log.ts'
 import { codes, Refused } from './answers.ts'
 import type { LogConnection } from './connection.ts'
 import { Names } from './names.ts'
@@ -9,6 +10,11 @@ import { Stream, type StreamInfo } from './stream.ts'
 /** Ids are known to the server for this long after they were published. */
 export const duplicateWindowMs = 120_000
 const nanos = 1_000_000
+/**
+ * A partition that was lost begins again at the time in ms, times this: above every sequence that the old stream had, so that
+ * stored cursors, checkpoints and the starts of groups stay true. Below 2 ** 45 until 2109, as the index needs.
+ */
+const maxEventsPerMs = 8
 
 /** What a new log is created with. */
 export interface LogSettings {
@@ -40,55 +46,72 @@ export async function provision(connection: LogConnection, settings: LogSettings
     allow_direct: true,
     deny_delete: false,
   }
-  const ensure = (config: StreamConfig) => connection.retryUntilAnswered(() => infoOf(connection, config), until)
+  const ensure = (config: StreamConfig, missing?: string) =>
+    connection.retryUntilAnswered(() => infoOf(connection, config, missing), until)
   const single = { ...common, max_msgs_per_subject: 1, discard: 'old', allow_msg_ttl: true }
   const state = await ensure({
     ...single,
     name: `${log}_state`,
     subjects: [`${log}.s.>`],
-    metadata: { [metadata.shards]: String(settings.shards), [metadata.partitions]: String(wanted ?? 1) },
+    metadata: {
+      [metadata.shards]: String(settings.shards),
+      [metadata.partitions]: String(wanted ?? 1),
+      [metadata.identity]: randomUUID(),
+    },
   })
   const shards = Number(state.config.metadata?.[metadata.shards] ?? settings.shards)
   const partitions = Number(state.config.metadata?.[metadata.partitions] ?? 1)
   if (wanted !== undefined && wanted !== partitions) throw otherPartitions(log, partitions, wanted)
   const planned = new Names(log, shards, partitions)
+  // The state is written only when all partitions exist, so one that is missing now was lost.
+  const wasUsed = state.state.last_seq > 0
+  const recreated: number[] = []
   const infos = await Promise.all(
-    Array.from({ length: partitions }, (_, partition) =>
-      ensure({
+    Array.from({ length: partitions }, async (_, partition) => {
+      const name = planned.partition(partition)
+      const identity = randomUUID()
+      const config = {
         ...common,
-        name: planned.partition(partition),
+        name,
         subjects: planned.subjectsOf(partition),
         discard: 'new',
         duplicate_window: duplicateWindowMs * nanos,
         allow_atomic: true,
+        ...(wasUsed && { first_seq: Date.now() * maxEventsPerMs }),
         metadata: {
           [metadata.shards]: String(shards),
           [metadata.format]: '1',
-          [metadata.identity]: randomUUID(),
+          [metadata.identity]: identity,
           ...(partitions > 1 && { [metadata.partitions]: String(partitions) }),
         },
-      }),
-    ),
+      }
+      const info = await ensure(config, wasUsed ? `the broker lost the stream "${name}" of the log` : undefined)
+      if (wasUsed && identityOf(info) === identity) recreated.push(partition)
+      return info
+    }),
   )
   await ensure({ ...single, name: `${log}_blobs`, subjects: [`${log}.b.>`] })
   // An older version stored the number of shards here only.
   const names = new Names(log, Number(infos[0]!.config.metadata?.[metadata.shards] ?? shards), partitions)
-  const copies = infos[0]!.config.num_replicas
-  const stream = (name: string) => new Stream(connection, name, copies)
+  const { num_replicas: copies } = infos[0]!.config
+  const stream = (name: string, beginsAt?: number) => new Stream(connection, name, { replicas: copies, beginsAt })
   return new NatsLog({
     names,
-    identity: infos.map(({ config }) => config.metadata?.[metadata.identity] ?? '').join(' '),
+    identities: { partitions: infos.map(identityOf), state: identityOf(state) },
     replicas: copies,
-    partitions: infos.map((_, partition) => stream(names.partition(partition))),
+    partitions: infos.map(({ config }, partition) => stream(names.partition(partition), config.first_seq)),
     state: stream(names.state),
     blobs: stream(names.blobs),
+    recreated,
   })
 }
 
+const identityOf = ({ config }: StreamInfo) => config.metadata?.[metadata.identity] ?? ''
+
 type StreamConfig = { name: string; subjects: readonly string[] } & Record<string, unknown>
 
-/** The settings of an existing stream are not changed. */
-async function infoOf(connection: LogConnection, config: StreamConfig): Promise<StreamInfo> {
+/** The settings of an existing stream are not changed. `lost`: what happened if it should exist and does not. */
+async function infoOf(connection: LogConnection, config: StreamConfig, lost?: string): Promise<StreamInfo> {
   const info = async () => {
     const found = await connection.api<StreamInfo>(`STREAM.INFO.${config.name}`)
     const { log } = connection.address
@@ -104,7 +127,9 @@ async function infoOf(connection: LogConnection, config: StreamConfig): Promise<
     if (!(error instanceof Refused && error.code === codes.noStream)) throw error
   }
   try {
-    return await connection.api<StreamInfo>(`STREAM.CREATE.${config.name}`, config)
+    const created = await connection.api<StreamInfo>(`STREAM.CREATE.${config.name}`, config)
+    if (lost) logger.error?.({ stream: config.name }, `${lost}; it is created again, empty`)
+    return created
   } catch (error) {
     // Another process created it first, with another identity.
     if (error instanceof Refused && error.code === codes.nameInUse) return info()
@@ -115,7 +140,7 @@ async function infoOf(connection: LogConnection, config: StreamConfig): Promise<
       )
     if (isDeniedAt(error, '.STREAM.CREATE.'))
       throw connection.unavailable(
-        'the log does not exist and this user may not create it; start an agent worker first',
+        `${lost ?? 'the log does not exist'} and this user may not create it; start an agent worker first`,
       )
     throw error
   }

@@ -108,9 +108,9 @@ export class Reader {
     }
   }
 
-  /** Resumes after a reconnect, to the same log or a new one. */
-  reconnected(isNew: boolean): void {
-    for (const following of this.#followings) following.reconnected(isNew)
+  /** Resumes after a reconnect. `startsOver`: the partitions whose sequences begin again. */
+  reconnected(startsOver: ReadonlySet<number>): void {
+    for (const following of this.#followings) following.reconnected(startsOver)
   }
 
   close(): void {

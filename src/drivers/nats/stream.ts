@@ -36,12 +36,19 @@ const lastSubjectSequence = 'Nats-Expected-Last-Subject-Sequence'
 /** One stream on the server: appends, with and without a fence, and reads. */
 export class Stream {
   readonly name: string
+  /** What was stored before this sequence was lost with an earlier stream of this name. */
+  beginsAt: number
   readonly #connection: LogConnection
   readonly #replicated: boolean
 
-  constructor(connection: LogConnection, name: string, replicas: number) {
+  constructor(
+    connection: LogConnection,
+    name: string,
+    { replicas, beginsAt = 1 }: { replicas: number; beginsAt?: number | undefined },
+  ) {
     this.#connection = connection
     this.name = name
+    this.beginsAt = beginsAt
     this.#replicated = replicas > 1
   }
 
@@ -362,6 +369,8 @@ export interface StreamInfo {
   readonly config: {
     readonly subjects: readonly string[]
     readonly num_replicas: number
+    /** Absent unless the stream replaces one that was lost. */
+    readonly first_seq?: number
     /** In ns. */
     readonly duplicate_window: number
     readonly metadata?: Record<string, string>

@@ -64,10 +64,10 @@ export function owner(
         }
       },
     })
-  const { names, identity, replicas, blobs } = log
+  const { names, identities, replicas, blobs } = log
   const mine = new NatsLog({
     names,
-    identity,
+    identities,
     replicas,
     blobs,
     partitions: log.partitions.map(stream => stepwise(stream, 'events')),
