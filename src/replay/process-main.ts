@@ -30,10 +30,8 @@ async function load(module: string, stuck: readonly string[]): Promise<{ replay:
   closeFiles()
   watchNondeterminism()
   const definitions = app.agents.flatMap(({ needs }) => (needs ? [[needs.key, needs.document]] : []))
-  return {
-    replay: new Replayer(new Programs(app.programs), { stuck, onTurn: reportProgress }),
-    definitions: Object.fromEntries(definitions),
-  }
+  const replay = new Replayer(new Programs(app.programs), { stuck, onTurn: reportProgress })
+  return { replay, definitions: Object.fromEntries(definitions) }
 }
 
 interface App {

@@ -22,11 +22,9 @@ const flushTimeoutMs = 3_000
 const logThrottleMs = 60_000
 
 type Env = NodeJS.ProcessEnv
-interface Exporting {
-  flush(): Promise<unknown>
-}
+type Flush = () => Promise<unknown>
 
-let exporting: Promise<Exporting> | undefined
+let exporting: Promise<Flush> | undefined
 
 /**
  * Exports spans and metrics by OTLP/HTTP if the environment names a collector, once for all apps of this process. An SDK that is already
@@ -38,7 +36,7 @@ export async function startTelemetry(app: string, env: Env = process.env): Promi
   detectSdk()
   if (!exporting && ((!signals.traces && !signals.metrics) || isTracing())) return undefined
   exporting ??= setUp(app, env, signals)
-  const { flush } = await exporting.catch(error => {
+  const flush = await exporting.catch(error => {
     exporting = undefined
     throw error
   })
@@ -60,7 +58,7 @@ function isWanted(env: Env, signal: 'TRACES' | 'METRICS'): boolean {
   return true
 }
 
-async function setUp(app: string, env: Env, signals: { traces: boolean; metrics: boolean }): Promise<Exporting> {
+async function setUp(app: string, env: Env, signals: { traces: boolean; metrics: boolean }): Promise<Flush> {
   const exportIntervalMillis = intervalOf(env)
   const [hooks, metricsOtlp, traceOtlp, resources, sdkMetrics, sdkTrace] = await loadSdk()
   diag.setLogger(throttledLogger(), { logLevel: DiagLogLevel.WARN, suppressOverrideMessage: true })
@@ -69,7 +67,7 @@ async function setUp(app: string, env: Env, signals: { traces: boolean; metrics:
     .defaultResource()
     .merge(resources.resourceFromAttributes({ 'service.name': app, 'process.pid': process.pid }))
     .merge(resources.detectResources({ detectors: [envDetector, serviceNameEnvDetector, serviceInstanceIdDetector] }))
-  const flushes: (() => Promise<unknown>)[] = []
+  const flushes: Flush[] = []
   if (signals.traces) {
     const exporter = new traceOtlp.OTLPTraceExporter()
     const provider = new sdkTrace.TracerProvider({
@@ -91,7 +89,7 @@ async function setUp(app: string, env: Env, signals: { traces: boolean; metrics:
     const provider = new sdkMetrics.MeterProvider({ resource, readers: [reader] })
     flushes.push(() => provider.forceFlush({ timeoutMillis: flushTimeoutMs }))
   }
-  return { flush: () => Promise.allSettled(flushes.map(flush => flush())) }
+  return () => Promise.allSettled(flushes.map(flush => flush()))
 }
 
 function intervalOf({ OTEL_METRIC_EXPORT_INTERVAL: text = '60000' }: Env): number {
