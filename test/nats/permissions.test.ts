@@ -7,6 +7,7 @@ import first from '../../examples/first/app.ts'
 import { describePython, pythonWorker } from '../../examples/python-consumer/python.ts'
 import { agent, app, model, smtp, tool, type RunningApp, start } from '../../src/index.ts'
 import { openNats } from '../../src/drivers/nats/index.ts'
+import { offsetsOf } from '../../src/bus/cursor.ts'
 import { createEvent } from '../../src/event.ts'
 import { startNatsCluster } from '../../src/testing/nats/cluster.ts'
 import { freePort } from '../../src/testing/ports.ts'
@@ -42,8 +43,8 @@ const sunday = { answer: expect.stringContaining('On Sunday the shop is open') }
 const question = { type: 'question.asked', data: { text: 'When is the shop open on Sunday?' } }
 
 describeNatsServer('roles with the permissions of the template', () => {
-  it('each do their work', async () => {
-    const nats = await guarded()
+  it.each([1, 3])('each do their work, on a log with %i partition(s)', async partitions => {
+    const nats = await guarded({ partitions })
     const agents = await role(nats, 'agents')
     await role(nats, 'tools')
     await role(nats, 'models')
@@ -104,19 +105,24 @@ describeNatsServer('roles with the permissions of the template', () => {
     expect(await violations(nats)).toEqual([])
   }, 60_000)
 
-  it('acknowledge nothing when they stop reading in the middle: a gateway may not', async () => {
-    const nats = await guarded()
-    const operator = await openNats({ url: `${urlOf(nats, 'operator')}/tidings` })
-    onTestFinished(() => operator.close())
-    await operator.publish(Array.from({ length: 1_000 }, () => entry()))
-    const gateway = await openNats({ url: `${urlOf(nats, 'gateway')}/tidings` })
-    onTestFinished(() => gateway.close())
-    for (const _ of [1, 2, 3]) {
-      for await (const _first of gateway.follow('0', undefined, new AbortController().signal)) break
-      expect(Number(await gateway.head())).toBeGreaterThanOrEqual(1_000)
-    }
-    expect(await violations(nats)).toEqual([])
-  })
+  it.each([1, 3])(
+    'acknowledge nothing when they stop reading in the middle of %i: a gateway may not',
+    async partitions => {
+      const nats = await guarded({ partitions })
+      const operator = await openNats({ url: `${urlOf(nats, 'operator')}/tidings`, partitions })
+      onTestFinished(() => operator.close())
+      await operator.publish(Array.from({ length: 1_000 }, () => entry()))
+      const gateway = await openNats({ url: `${urlOf(nats, 'gateway')}/tidings` })
+      onTestFinished(() => gateway.close())
+      for (const _ of [1, 2, 3]) {
+        for await (const _first of gateway.follow('0', undefined, new AbortController().signal)) break
+        expect(
+          offsetsOf(await gateway.head(), partitions).reduce((sum, offset) => sum + offset),
+        ).toBeGreaterThanOrEqual(1_000)
+      }
+      expect(await violations(nats)).toEqual([])
+    },
+  )
 
   it('come in any order: first wait for the log, then for the group of the agents', async () => {
     const nats = await guarded()
@@ -149,13 +155,13 @@ describeNatsServer('roles with the permissions of the template', () => {
     expect(await answered(agents, correlationid)).toEqual(sunday)
   }, 30_000)
 
-  it('do so on three servers, with three copies', async () => {
-    const cluster = await startNatsCluster(3, { config: await configuration() })
+  it('do so on three servers, with three partitions of three copies each', async () => {
+    const cluster = await startNatsCluster(3, { config: configuration(3) })
     onTestFinished(() => cluster.stop())
     const hosts = cluster.nodes.map(({ port }) => `127.0.0.1:${port}`).join(',')
     const running: RunningApp[] = []
     for (const only of ['agents', 'tools', 'models'] as const) {
-      const bus = `nats://${only}:${password(only)}@${hosts}/tidings?replicas=3`
+      const bus = `nats://${only}:${password(only)}@${hosts}/tidings?replicas=3&partitions=3`
       running.push(await start(first, { bus, only: [only] }))
       onTestFinished(() => running.pop()!.stop())
     }
@@ -165,37 +171,40 @@ describeNatsServer('roles with the permissions of the template', () => {
     for (const nats of cluster.nodes) expect(await violations(nats)).toEqual([])
   }, 60_000)
 
-  it('claim a call that is to start at most once, and do not take it from others', async () => {
-    const nats = await guarded()
-    const started: string[] = []
-    const search = tool('notes.search', {
-      description: 'Searches.',
-      input: z.object({}),
-      atMostOnce: true,
-      run: (_, { idempotencyKey }) => started.push(idempotencyKey),
-    })
-    const clerk = agent('clerk', { run: ctx => ctx.call(search, {}) })
-    const desk = app({ name: 'desk', use: [clerk, search] })
-    const agents = await role(nats, 'agents', desk)
-    await role(nats, 'tools', desk)
-    const { id, correlationid } = await agents.bus.publish({
-      type: 'agent.invoke',
-      target: 'clerk',
-      data: { input: null },
-    })
-    expect((await ended(agents, correlationid, id)).data).toMatchObject({ output: 1 })
-    expect(await violations(nats)).toEqual([])
-    const claim = `tidings.s.claim.${started[0]!.replaceAll(/[.:]/g, found => (found === '.' ? '%2E' : '%3A'))}%3Aclaim`
-    const operator = await client(nats, 'operator')
-    const stored = await replyOrRefusal(
-      operator,
-      '$JS.API.STREAM.MSG.GET.tidings_state',
-      JSON.stringify({ last_by_subj: claim }),
-    )
-    expect(stored).toContain(claim)
-    for (const user of ['models', 'gateway', 'triggers', 'python'])
-      expect([user, await replyOrRefusal(await client(nats, user), claim)]).toEqual([user, 'denied'])
-  })
+  it.each([1, 3])(
+    'claim a call that is to start at most once, and do not take it from others, with partitions=%i',
+    async partitions => {
+      const nats = await guarded({ partitions })
+      const started: string[] = []
+      const search = tool('notes.search', {
+        description: 'Searches.',
+        input: z.object({}),
+        atMostOnce: true,
+        run: (_, { idempotencyKey }) => started.push(idempotencyKey),
+      })
+      const clerk = agent('clerk', { run: ctx => ctx.call(search, {}) })
+      const desk = app({ name: 'desk', use: [clerk, search] })
+      const agents = await role(nats, 'agents', desk)
+      await role(nats, 'tools', desk)
+      const { id, correlationid } = await agents.bus.publish({
+        type: 'agent.invoke',
+        target: 'clerk',
+        data: { input: null },
+      })
+      expect((await ended(agents, correlationid, id)).data).toMatchObject({ output: 1 })
+      expect(await violations(nats)).toEqual([])
+      const claim = `tidings.s.claim.${started[0]!.replaceAll(/[.:]/g, found => (found === '.' ? '%2E' : '%3A'))}%3Aclaim`
+      const operator = await client(nats, 'operator')
+      const stored = await replyOrRefusal(
+        operator,
+        '$JS.API.STREAM.MSG.GET.tidings_state',
+        JSON.stringify({ last_by_subj: claim }),
+      )
+      expect(stored).toContain(claim)
+      for (const user of ['models', 'gateway', 'triggers', 'python'])
+        expect([user, await replyOrRefusal(await client(nats, user), claim)]).toEqual([user, 'denied'])
+    },
+  )
 
   it('ask a person before a tool runs, and take the answer at the gateway', async () => {
     const nats = await guarded()
@@ -219,8 +228,10 @@ describeNatsServer('roles with the permissions of the template', () => {
     expect(await violations(nats)).toEqual([])
   })
 
-  it('let a tool worker do nothing else', async () => {
-    const nats = await guarded()
+  it.each([1, 3])('let a tool worker do nothing else, with partitions=%i', async partitions => {
+    const nats = await guarded({ partitions })
+    // The partition of shard 1.
+    const stream = partitions === 1 ? 'tidings' : 'tidings_1'
     const agents = await role(nats, 'agents')
     await role(nats, 'tools')
     const nc = await client(nats, 'tools')
@@ -240,14 +251,14 @@ describeNatsServer('roles with the permissions of the template', () => {
       'tidings.s.group.tool%2Fother',
       // Streams, and consumers that are not its own.
       '$JS.API.STREAM.CREATE.other',
-      '$JS.API.STREAM.UPDATE.tidings',
-      '$JS.API.STREAM.DELETE.tidings',
-      '$JS.API.STREAM.PURGE.tidings',
-      '$JS.API.STREAM.MSG.DELETE.tidings',
-      '$JS.API.CONSUMER.CREATE.tidings',
-      '$JS.API.CONSUMER.DURABLE.CREATE.tidings.spy',
-      '$JS.API.CONSUMER.DELETE.tidings.app%2Ffirst@0',
-      '$JS.API.CONSUMER.MSG.NEXT.tidings.app%2Ffirst@0',
+      `$JS.API.STREAM.UPDATE.${stream}`,
+      `$JS.API.STREAM.DELETE.${stream}`,
+      `$JS.API.STREAM.PURGE.${stream}`,
+      `$JS.API.STREAM.MSG.DELETE.${stream}`,
+      `$JS.API.CONSUMER.CREATE.${stream}`,
+      `$JS.API.CONSUMER.DURABLE.CREATE.${stream}.spy`,
+      `$JS.API.CONSUMER.DELETE.${stream}.app%2Ffirst@1`,
+      `$JS.API.CONSUMER.MSG.NEXT.${stream}.app%2Ffirst@1`,
       // Another log in the same account.
       'other.e.0.-.order.placed',
       '$JS.API.STREAM.INFO.other',
@@ -258,21 +269,19 @@ describeNatsServer('roles with the permissions of the template', () => {
       expect(await subscribeOrRefusal(nc, subject)).toBe('denied')
     // A consumer that is there takes nobody else's place: where it delivers to is not to be changed.
     const pushing = { durable_name: group, deliver_subject: 'tidings.s.doc.paused', ack_policy: 'explicit' }
-    const config = JSON.stringify({ stream_name: 'tidings', config: pushing })
-    expect(await replyOrRefusal(nc, `$JS.API.CONSUMER.DURABLE.CREATE.tidings.${group}`, config)).toContain('"error"')
+    const config = JSON.stringify({ stream_name: stream, config: pushing })
+    expect(await replyOrRefusal(nc, `$JS.API.CONSUMER.DURABLE.CREATE.${stream}.${group}`, config)).toContain('"error"')
     // The same connection still may do what it must.
-    expect(await replyOrRefusal(nc, `$JS.API.CONSUMER.INFO.tidings.${group}`)).toContain('"durable_name"')
+    expect(await replyOrRefusal(nc, `$JS.API.CONSUMER.INFO.${stream}.${group}`)).toContain('"durable_name"')
   })
 
   it('let a tool worker go on that may not make its group, once that is there', async () => {
     const dataDir = await dataFolder()
-    const before = await guarded(undefined, dataDir)
+    const before = await guarded({ dataDir })
     for (const running of [await role(before, 'agents'), await role(before, 'tools')]) await running.stop()
     await before.stop()
-    const nats = await guarded(
-      text => text.replaceAll(`"$JS.API.CONSUMER.DURABLE.CREATE.tidings.${group}"`, ''),
-      dataDir,
-    )
+    const change = (text: string) => text.replaceAll(`"$JS.API.CONSUMER.DURABLE.CREATE.tidings.${group}"`, '')
+    const nats = await guarded({ change, dataDir })
     const agents = await role(nats, 'agents')
     await role(nats, 'tools')
     await role(nats, 'models')
@@ -324,8 +333,8 @@ describeNatsServer('roles with the permissions of the template', () => {
 
 await describePython('a worker in Python with the permissions of the template', () =>
   describeNatsServer('on NATS', () => {
-    it('serves its tool and reacts to events', async () => {
-      const nats = await guarded()
+    it.each([1, 3])('serves its tool and reacts to events, with partitions=%i', async partitions => {
+      const nats = await guarded({ partitions })
       const clerk = agent('clerk', {
         run: (ctx, input: object) => ctx.call<unknown, unknown>({ kind: 'tool', name: 'table.sum' }, input),
       })

@@ -2,37 +2,51 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { connect, PermissionViolationError, type NatsConnection } from '@nats-io/transport-node'
 import { onTestFinished } from 'vitest'
+import { accountsFor } from '../../../deploy/partitions.ts'
 import first from '../../../examples/first/app.ts'
 import { type App, type Role, type RunningApp, start, type StartOptions } from '../../../src/index.ts'
 import { startNats, type Nats } from '../../../src/testing/nats/start.ts'
 
 /* The template of deploy/nats/accounts.conf, as it stands there, on a server of its own. */
 
-const template = new URL('../../../deploy/nats/accounts.conf', import.meta.url)
 export const password = (user: string) => `secret-of-${user}`
 
-export async function configuration(): Promise<string> {
+export function configuration(partitions = 1): string {
   const secret = (_: string, user: string) => JSON.stringify(password(user.toLowerCase()))
-  return (await readFile(template, 'utf8')).replace(/\$([A-Z]+)_PASSWORD/g, secret)
+  return accountsFor(partitions).replace(/\$([A-Z]+)_PASSWORD/g, secret)
 }
 
-/** A server with the template, which `change` may change. */
-export async function guarded(change = (text: string) => text, dataDir?: string): Promise<Nats> {
-  const nats = await startNats({ config: change(await configuration()), ...(dataDir && { dataDir }) })
+export interface GuardedOptions {
+  /** Changes the template. */
+  change?: (text: string) => string
+  dataDir?: string
+  /** Of the log, 1 by default. */
+  partitions?: number
+}
+
+export interface Guarded extends Nats {
+  readonly partitions: number
+}
+
+/** A server with the template. */
+export async function guarded(options: GuardedOptions = {}): Promise<Guarded> {
+  const { change = text => text, dataDir, partitions = 1 } = options
+  const nats = await startNats({ config: change(configuration(partitions)), ...(dataDir && { dataDir }) })
   onTestFinished(() => nats.stop())
-  return nats
+  return Object.assign(nats, { partitions })
 }
 
 export const urlOf = (nats: Nats, user: string) => `nats://${user}:${password(user)}@127.0.0.1:${nats.port}`
 
 /** An app of which one role is hosted, with the rights of that role. */
 export async function role(
-  nats: Nats,
+  nats: Guarded,
   only: Role,
   hosted: App = first,
   more: Partial<StartOptions> = {},
 ): Promise<RunningApp> {
-  const running = await start(hosted, { bus: `${urlOf(nats, only)}/tidings?timeout=3000`, only: [only], ...more })
+  const bus = `${urlOf(nats, only)}/tidings?timeout=3000&partitions=${nats.partitions}`
+  const running = await start(hosted, { bus, only: [only], ...more })
   onTestFinished(() => running.stop())
   return running
 }
