@@ -1,7 +1,8 @@
 import { parseArgs } from 'node:util'
-import { rawPublisher, type Publisher } from './lib/floors/publish.ts'
-import { circumstances, heading, median, row, spread, withHome } from './lib/host.ts'
+import { rawPublisher } from './lib/floors/publish.ts'
+import { circumstances, heading, row, spread, withHome } from './lib/host.ts'
 import { natsOptions, withLog, withNats, type NatsServer } from './lib/nats.ts'
+import { publisherOf, type Rates, ratesOf } from './lib/rates.ts'
 import { openBus } from '../src/runtime/environment.ts'
 
 /*
@@ -19,15 +20,13 @@ const { values } = parseArgs({
 })
 const repeats = Number(values.repeats)
 const events = Number(values.events)
-/** With the envelope: 500 B. */
-const data = { q: 'x'.repeat(264) }
 
 await withNats(values.bus, values.sync, async server => {
   console.log(`${circumstances(repeats)}; ${server.about}\n`)
   const raw: Rates[] = []
   const tidings: Rates[] = []
   for (let round = 0; round < repeats; round++) {
-    raw.push(await ratesOf(await rawPublisher(server.url)))
+    raw.push(await ratesOf(await rawPublisher(server.url), events))
     if (!values.raw) tidings.push(await ratesOfTidings(server))
   }
   heading(['', 'p50 alone, ms', 'events/s, 256 outstanding', "of the raw client's"])
@@ -47,42 +46,11 @@ await withNats(values.bus, values.sync, async server => {
       ])
 })
 
-interface Rates {
-  p50: number
-  perSecond: number
-}
-
 function ratesOfTidings(server: NatsServer): Promise<Rates> {
   return withHome(home =>
     withLog(server, async url => {
       const bus = await openBus({ home, bus: url })
-      return ratesOf({
-        publish: data => bus.publish({ type: 'bench.published', data }),
-        close: () => bus.driver.close(),
-      })
+      return ratesOf(publisherOf(bus), events)
     }),
   )
-}
-
-async function ratesOf({ publish, close }: Publisher): Promise<Rates> {
-  await outstanding(256, Math.min(events, 5_000))
-  const times: number[] = []
-  for (let i = 0; i < 500; i++) {
-    const begin = performance.now()
-    await publish(data)
-    times.push(performance.now() - begin)
-  }
-  const begin = performance.now()
-  await outstanding(256, events)
-  const seconds = (performance.now() - begin) / 1_000
-  await close()
-  return { p50: median(times), perSecond: events / seconds }
-
-  async function outstanding(most: number, total: number) {
-    let left = total
-    const worker = async () => {
-      while (left-- > 0) await publish(data)
-    }
-    await Promise.all(Array.from({ length: most }, worker))
-  }
 }
