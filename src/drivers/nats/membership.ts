@@ -1,9 +1,10 @@
 import type { Filter } from '../../pattern.ts'
 import type { LogConnection } from './connection.ts'
 import type { NatsLog } from './nats-log.ts'
+import type { StoredMessage } from './stored-message.ts'
 
-/** One document says who owns each shard of a group; it changes by compare and swap. Null: none. */
-type Owners = (string | null)[]
+/** One document says who owns each shard of a group, or each slot of its limit; it changes by compare and swap. Null: none. */
+export type Owners = (string | null)[]
 
 export interface MembershipView {
   /** Ids of the live members, in the order in which they joined. */
@@ -47,12 +48,12 @@ export class Membership {
     this.#leaseMs = leaseMs
     const { names } = log
     const joined = (subject: string) => {
-      const member = subject.split('.').at(-1)!
+      const member = memberIn(subject)
       return !this.#known.has(member) && this.#known.add(member)
     }
     this.#subscriptions = [
       connection.subscribe(names.doc('member', group, '*'), message => {
-        if (message.data.length === 0) this.#known.delete(message.subject.split('.').at(-1)!)
+        if (message.data.length === 0) this.#known.delete(memberIn(message.subject))
         if (message.data.length === 0 || joined(message.subject)) onChange()
       }),
       connection.subscribe(names.doc('owner', group), () => onChange()),
@@ -65,18 +66,21 @@ export class Membership {
   }
 
   async read(): Promise<MembershipView> {
-    const members: string[] = []
-    const filters: Filter[] = []
-    for await (const { subject, text } of this.#log.state.scan({
-      subject: this.#log.names.doc('member', this.#group, '*'),
-    })) {
-      if (text() === '') continue
-      members.push(subject.split('.').at(-1)!)
-      filters.push(JSON.parse(text()) as Filter)
-    }
+    // The owners first: each of them was a member when it became one, so without a document it is none any more.
     const stored = await this.#log.state.last(this.#log.names.doc('owner', this.#group))
-    const owners = stored ? (JSON.parse(stored.text()) as Owners) : Array<null>(this.#log.names.shards).fill(null)
-    return { members: members.toSorted(), filters, owners, revision: stored?.seq ?? 0 }
+    const owners = stored ? (JSON.parse(stored.text()) as Owners) : []
+    const found = new Map<string, Filter>()
+    const add = ({ subject, text }: StoredMessage) => {
+      if (text() !== '') found.set(memberIn(subject), JSON.parse(text()) as Filter)
+    }
+    for await (const document of this.#log.state.scan({ subject: this.#subjectOf('*') })) add(document)
+    // A document that is renewed during the scan moves to the end, which the scan does not reach.
+    for (const owner of new Set(owners)) {
+      if (owner === null || found.has(owner)) continue
+      const document = await this.#log.state.last(this.#subjectOf(owner))
+      if (document) add(document)
+    }
+    return { members: [...found.keys()].toSorted(), filters: [...found.values()], owners, revision: stored?.seq ?? 0 }
   }
 
   /** False if another member changed it since it was read. */
@@ -96,6 +100,12 @@ export class Membership {
   }
 
   get #subject(): string {
-    return this.#log.names.doc('member', this.#group, this.#id)
+    return this.#subjectOf(this.#id)
+  }
+
+  #subjectOf(member: string): string {
+    return this.#log.names.doc('member', this.#group, member)
   }
 }
+
+const memberIn = (subject: string) => subject.split('.').at(-1)!
