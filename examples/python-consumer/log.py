@@ -196,7 +196,11 @@ class Log:
         """Creates the shared group if it does not exist: its document, then its consumers. Returns a pull subscription for each partition."""
         clause = {"types": types, **({"targets": [target]} if target else {})}
         document = json.dumps({"group": group, "mode": "shared", "filter": [clause], "start": 0}).encode()
-        await self.create(f"{self.name}.s.group.{token(group)}", document, {})
+        subject = f"{self.name}.s.group.{token(group)}"
+        if not await self.create(subject, document, {}) and len(self.streams) > 1:
+            stored = json.loads((await self.js.get_last_msg(f"{self.name}_state", subject)).data)
+            if "limit" in stored:
+                raise RuntimeError(f"{group} has a limit, which counts no deliveries of this worker on several partitions")
         for stream in self.streams:
             try:
                 await self.js.consumer_info(stream, token(group))

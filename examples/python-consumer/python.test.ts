@@ -61,6 +61,19 @@ await describePython('a Python worker', () =>
         await until(() => find(running, correlationid, 'order.audited'), { within: 10_000 })
     })
 
+    it('does not join a group with a limit on a log with several partitions', async () => {
+      const bus = fresh()
+      const input = z.object({ csv: z.string(), column: z.string() })
+      const limited = tool('table.sum', { description: 'Adds up.', input, limit: 2, run: () => 'from TypeScript' })
+      const typescript = await start(app({ name: 'twin', use: [limited] }), {
+        bus: `${bus}?partitions=3`,
+        only: ['tools'],
+      })
+      onTestFinished(() => typescript.stop())
+      const worker = await pythonWorker(bus, { SERVE: 'table.sum' })
+      await worker.ended
+    })
+
     it('reads and writes what lies in blobs', async () => {
       const bus = fresh()
       const { held, url } = await hook()

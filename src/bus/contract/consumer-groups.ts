@@ -74,6 +74,7 @@ export interface GroupState {
   readonly mode: 'shared' | 'sharded'
   /** Events that match and are not settled, including those in flight. An upper bound where the broker filters coarsely. */
   readonly lag: number
+  /** Those that members have, including some that wait for room in their member. */
   readonly inFlight: number
 }
 

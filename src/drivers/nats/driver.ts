@@ -171,13 +171,8 @@ export class NatsDriver implements Driver {
         ...this.#settings,
       }
       const closed = (consumer: GroupMember) => void this.#consumers.delete(consumer)
-      if (subscription.mode === 'shared') {
-        const consumer = new SharedMember(context, subscription, closed)
-        this.#consumers.add(consumer)
-        await this.#deferred.adopt([subscription.group])
-        return consumer
-      }
-      const consumer = new ShardedMember(context, subscription, closed)
+      const Member = subscription.mode === 'shared' ? SharedMember : ShardedMember
+      const consumer = new Member(context, subscription, closed)
       this.#consumers.add(consumer)
       await consumer.start()
       await this.#deferred.adopt([subscription.group])

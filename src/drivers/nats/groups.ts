@@ -56,13 +56,13 @@ export class Groups {
   }
 
   /**
-   * A member of a sharded group is a document that expires unless it is renewed, and is empty after the member left. Members of a
-   * shared group show in the consumer's waiting requests and pending acknowledgements.
+   * A member that owns shards or slots is a document that expires unless it is renewed, and is empty after the member left. Members
+   * of a shared group also show in the waiting requests and pending acknowledgements of its consumers.
    */
   async hasMembers(group: string): Promise<boolean> {
     if ((await this.#read(group))?.value.mode === 'shared') {
       const infos = await this.infos(group, 'shared')
-      return infos.some(info => info.num_waiting + info.num_ack_pending > 0)
+      if (infos.some(info => info.num_waiting + info.num_ack_pending > 0)) return true
     }
     for await (const { text } of this.#log.state.scan({ subject: this.#log.names.doc('member', group, '*') }))
       if (text() !== '') return true
@@ -110,6 +110,16 @@ export class Groups {
   /** The union of the members' filters. */
   async filterOf(group: string): Promise<Filter> {
     return (await this.#read(group))?.value.filter ?? []
+  }
+
+  async limitOf(group: string): Promise<number | undefined> {
+    return (await this.#read(group))?.value.limit
+  }
+
+  /** How many requests for deliveries from a partition wait on the server, of all members of a shared group. */
+  async countRequests(group: string, partition: number): Promise<number> {
+    const [info] = await this.infos(group, 'shared', partition)
+    return info?.num_waiting ?? 0
   }
 
   /** Recreates missing consumers, as after the server lost its data. */
@@ -193,7 +203,8 @@ export class Groups {
     const stream = this.#log.names.partition(partition)
     const first = typeof start === 'number' ? start : start[partition]!
     const filters = this.#log.names.filters(filter, group, shard)
-    const wanted = limit ?? maxAckPending
+    // The server counts for each consumer. With several, the members divide the limit among themselves.
+    const wanted = this.#log.partitions.length === 1 && limit !== undefined ? limit : maxAckPending
     const info = await this.#info(consumer)
     if (
       info &&

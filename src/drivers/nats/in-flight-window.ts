@@ -12,6 +12,8 @@ interface InFlightWindowOptions {
   readonly ackWaitMs: number
   readonly readGroupFilter: () => Promise<Filter>
   readonly onRoom: () => void
+  /** Default: that of the subscription. After it has changed, call `resized()`. */
+  readonly maxInFlight?: () => number
 }
 
 /**
@@ -29,17 +31,19 @@ export class InFlightWindow implements DeliveryOwner {
   readonly #inFlight = new Map<number, NatsDelivery>()
   #waiting: NatsDelivery[] = []
   readonly #onRoom: () => void
+  readonly #maxInFlight: () => number
   #paused = false
   /** Where the newest acknowledgement of each consumer went. */
   readonly #newestReplies = new Map<PullConsumer, string>()
 
-  constructor({ context, subscription, ackWaitMs, readGroupFilter, onRoom }: InFlightWindowOptions) {
+  constructor({ context, subscription, ackWaitMs, readGroupFilter, onRoom, maxInFlight }: InFlightWindowOptions) {
     this.context = context
     this.#subscription = subscription
     this.#ackWaitMs = ackWaitMs
     this.#readGroupFilter = readGroupFilter
     this.#matches = compileFilter(subscription.filter)
     this.#onRoom = onRoom
+    this.#maxInFlight = maxInFlight ?? (() => subscription.maxInFlight)
   }
 
   get group(): string {
@@ -52,7 +56,16 @@ export class InFlightWindow implements DeliveryOwner {
 
   /** How many deliveries the subscription can take now. */
   get room(): number {
-    return this.#paused ? 0 : this.#subscription.maxInFlight - this.#inFlight.size - this.#waiting.length
+    return this.#paused ? 0 : this.#maxInFlight() - this.#inFlight.size - this.#waiting.length
+  }
+
+  get inFlight(): number {
+    return this.#inFlight.size
+  }
+
+  /** Those that wait for room, the oldest first. */
+  get waiting(): readonly NatsDelivery[] {
+    return this.#waiting
   }
 
   /** How many of a shard wait for room. */
@@ -91,10 +104,25 @@ export class InFlightWindow implements DeliveryOwner {
     if (!this.has(delivery)) return false
     this.#inFlight.delete(keyOf(delivery.pulled))
     this.#newestReplies.set(delivery.pulled.consumer, delivery.pulled.reply)
-    while (this.#waiting.length > 0 && !this.#paused && this.#inFlight.size < this.#subscription.maxInFlight)
-      this.#dispatch(this.#waiting.shift()!)
+    this.#dispatchWaiting()
     this.#onRoom()
     return true
+  }
+
+  /** The maximum has changed. */
+  resized(): void {
+    if (this.#maxInFlight() === 0) this.giveBackWaiting(this.#waiting)
+    this.#dispatchWaiting()
+  }
+
+  giveBackWaiting(deliveries: readonly NatsDelivery[]): void {
+    for (const delivery of deliveries) delivery.giveBack()
+    this.#waiting = this.#waiting.filter(delivery => !deliveries.includes(delivery))
+  }
+
+  #dispatchWaiting(): void {
+    while (this.#waiting.length > 0 && !this.#paused && this.#inFlight.size < this.#maxInFlight())
+      this.#dispatch(this.#waiting.shift()!)
   }
 
   pause(): void {
@@ -129,8 +157,9 @@ export class InFlightWindow implements DeliveryOwner {
   }
 
   #admit(delivery: NatsDelivery): void {
-    if (this.#paused) delivery.giveBack()
-    else if (this.#inFlight.size >= this.#subscription.maxInFlight) this.#waiting.push(delivery)
+    const max = this.#maxInFlight()
+    if (this.#paused || max === 0) delivery.giveBack()
+    else if (this.#inFlight.size >= max) this.#waiting.push(delivery)
     else this.#dispatch(delivery)
   }
 

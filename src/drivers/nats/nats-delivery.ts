@@ -34,8 +34,10 @@ export class NatsDelivery implements Delivery {
   readonly memo: string | undefined
   readonly shard: number
   pulled: PulledMessage
-  /** When its acknowledgement time was last extended, by the monotonic clock. */
-  ackExtendedAt = performance.now()
+  /** By the monotonic clock, as all times here. */
+  readonly receivedAt = performance.now()
+  /** When its acknowledgement time was last extended. */
+  ackExtendedAt = this.receivedAt
   readonly position: Position
   readonly #owner: DeliveryOwner
 

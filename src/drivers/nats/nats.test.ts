@@ -5,7 +5,7 @@ import { describeNats, natsUrl } from '../../../test/lib/nats.ts'
 import { openNats } from './index.ts'
 
 describeNats('conformance', () => {
-  for (const partitions of [1])
+  for (const partitions of [1, 3])
     driverConformance(`nats with partitions=${partitions}`, {
       async fresh() {
         const url = `${natsUrl()}/t${randomUUID()}`

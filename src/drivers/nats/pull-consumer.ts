@@ -14,6 +14,8 @@ export interface AckableMessage {
   readonly consumerSeq: number
   /** Ms since the epoch at which it was stored. */
   readonly at: number
+  /** How many messages the consumer had for its members after this one; redeliveries do not count. */
+  readonly pending: number
   readonly message: Msg
 }
 
@@ -33,6 +35,8 @@ export interface PullConsumerOptions {
   readonly givesBack: boolean
   /** How many messages there is room for now, those that are asked for and not here yet included. */
   room(): number
+  /** How long the next request stays on the server, in ms. Default 30,000. */
+  expiresMs?(): number
   onMessage(pulled: PulledMessage): void
   /** The consumer is not there. */
   onMissing(): void
@@ -40,7 +44,7 @@ export interface PullConsumerOptions {
   onSilence?(): void
 }
 
-const expiresMs = 30_000
+const defaultExpiresMs = 30_000
 const heartbeatMs = 5_000
 const nanos = 1_000_000
 const silenceTimeoutMs = 3 * heartbeatMs
@@ -54,6 +58,7 @@ export class PullConsumer {
   #subscription: Subscription | undefined
   #inbox = ''
   #requested = 0
+  #pending = 0
   #receivedAt = performance.now()
   #restartTimer: NodeJS.Timeout | undefined
   #stopped = false
@@ -69,6 +74,16 @@ export class PullConsumer {
     return this.#options.partition
   }
 
+  /** How many messages are asked for and not here yet. */
+  get requested(): number {
+    return this.#requested
+  }
+
+  /** How many messages the server had at last; other members may have them now. */
+  get pending(): number {
+    return this.#pending
+  }
+
   /** Requests more messages if there is room; in large windows not for every single one. */
   pull(): void {
     if (this.#stopped || this.#restartTimer || !this.#connection.isConnected) return
@@ -76,7 +91,13 @@ export class PullConsumer {
     const batch = room - this.#requested
     if (batch <= 0 || (this.#requested > 0 && batch < room / 4)) return
     this.#requested += batch
-    const request = { batch, expires: expiresMs * nanos, idle_heartbeat: heartbeatMs * nanos }
+    const expiresMs = this.#options.expiresMs?.() ?? defaultExpiresMs
+    const request = {
+      batch,
+      expires: expiresMs * nanos,
+      // The server rejects a request that ends before the second heartbeat.
+      ...(expiresMs > 2 * heartbeatMs && { idle_heartbeat: heartbeatMs * nanos }),
+    }
     this.#connection.writeBuffer.send(this.#subject, JSON.stringify(request), { reply: this.#inbox })
   }
 
@@ -86,7 +107,7 @@ export class PullConsumer {
     this.#unsubscribe()
     this.#inbox = this.#options.newInbox()
     this.#subscription = this.#connection.subscribe(this.#inbox, message => this.#receive(message))
-    this.#requested = 0
+    this.#requested = this.#pending = 0
     this.#receivedAt = performance.now()
     this.pull()
   }
@@ -122,7 +143,9 @@ export class PullConsumer {
     }
     if (status !== 0) return this.#onStatus(status, message)
     this.#requested = Math.max(0, this.#requested - 1)
-    this.#options.onMessage({ ...ackable(message), consumer: this })
+    const ackableMessage = ackable(message)
+    this.#pending = ackableMessage.pending
+    this.#options.onMessage({ ...ackableMessage, consumer: this })
     this.pull()
   }
 
@@ -131,6 +154,7 @@ export class PullConsumer {
     const left = Number(message.headers!.get('Nats-Pending-Messages')) || 0
     if (status === 408 || (status === 409 && left > 0)) {
       this.#requested = Math.max(0, this.#requested - left)
+      this.#pending = 0
       return this.pull()
     }
     this.#requested = 0
@@ -154,6 +178,7 @@ export function ackable(message: Msg): AckableMessage {
     seq: Number(tokens[first + 1]),
     consumerSeq: Number(tokens[first + 2]),
     at: Number(tokens[first + 3]!.slice(0, -6)),
+    pending: Number(tokens[first + 4]),
     message,
   }
 }

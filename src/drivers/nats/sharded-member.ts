@@ -80,6 +80,7 @@ export class ShardedMember implements GroupMember {
       filter,
       leaseMs,
       now,
+      count: () => log.names.shards,
       acquire: shard => this.#acquire(shard),
       release: shard => this.#release(shard),
       lose: (shard, entry) => this.#lose(shard, entry),

@@ -112,6 +112,20 @@ export const shared: Cases = {
     expect(most).toBeGreaterThan(1)
   },
 
+  'what a paused member does not use of the limit is for the others': async world => {
+    const [driver, other] = [await world.open(), await world.open()]
+    const pausing = await world.join(driver, { maxInFlight: 2, limit: 2 })
+    await driver.publish(entries(1))
+    await until(() => pausing.deliveries.length === 1)
+    const staying = await world.join(other, { maxInFlight: 2, limit: 2, on: () => done })
+    pausing.consumer.pause()
+    await other.publish(entries(10))
+    await until(() => staying.deliveries.length === 10)
+    await pausing.deliveries[0]!.settle(done)
+    await settled(other)
+    expect(pausing.deliveries).toHaveLength(1)
+  },
+
   'a window that is freed is filled although nothing new is published': async world => {
     const [driver, other] = [await world.open(), await world.open()]
     const member = await world.join(driver, { maxInFlight: 1, limit: 1, on: () => done })
@@ -188,30 +202,28 @@ export const shared: Cases = {
   'what a member holds when it closes is handed to another': async world => {
     const [driver, other] = [await world.open(), await world.open()]
     const leaving = await world.join(driver)
-    const sent = entries(6)
-    await driver.publish(sent)
-    await until(() => leaving.deliveries.length === 6)
+    await driver.publish(entries(6))
+    const [first, second, ...rest] = await until(() => leaving.deliveries.length === 6 && leaving.deliveries)
     const staying = await world.join(other, { on: () => done })
-    await leaving.deliveries[0]!.settle(done)
-    await leaving.deliveries[1]!.settle(done)
+    await first!.settle(done)
+    await second!.settle(done)
     await leaving.consumer.close()
     await until(() => staying.deliveries.length >= 4, { within: 15_000 })
     await settled(other)
-    expect(ids(staying.deliveries).toSorted()).toEqual(ids(sent.slice(2)).toSorted())
+    expect(ids(staying.deliveries).toSorted()).toEqual(ids(rest).toSorted())
   },
 
   'what a process holds when it closes is there after its restart': async world => {
     const driver = await world.open()
     const before = await world.join(driver)
-    const sent = entries(6)
-    await driver.publish(sent)
-    await until(() => before.deliveries.length === 6)
-    await before.deliveries[0]!.settle(done)
+    await driver.publish(entries(6))
+    const [first, ...rest] = await until(() => before.deliveries.length === 6 && before.deliveries)
+    await first!.settle(done)
     const again = await world.reopen(driver)
     const after = await world.join(again, { on: () => done })
     await until(() => after.deliveries.length >= 5, { within: 15_000 })
     await settled(again)
-    expect(ids(after.deliveries).toSorted()).toEqual(ids(sent.slice(1)).toSorted())
+    expect(ids(after.deliveries).toSorted()).toEqual(ids(rest).toSorted())
   },
 
   'settling late, when another member has the delivery and is done, changes nothing': async world => {
