@@ -292,6 +292,21 @@ describeNatsServer('roles with the permissions of the template', () => {
     expect(await answered(agents, correlationid)).toEqual(sunday)
   })
 
+  it('let tool workers share a limit on a log with several partitions', async () => {
+    const nats = await guarded({ partitions: 3 })
+    const limited = tool('notes.search', { description: 'Finds.', input: z.object({}), limit: 2, run: () => 'found' })
+    const clerk = agent('clerk', {
+      on: 'question.asked',
+      run: async ctx => ctx.emit({ type: 'question.answered', data: await ctx.call(limited, {}) }),
+    })
+    const desk = app({ name: 'first', use: [clerk, limited] })
+    const agents = await role(nats, 'agents', desk)
+    for (let i = 0; i < 2; i++) await role(nats, 'tools', desk)
+    const asked = await Promise.all(Array.from({ length: 8 }, () => agents.bus.publish(question)))
+    for (const { correlationid } of asked) expect(await answered(agents, correlationid)).toBe('found')
+    expect(await violations(nats)).toEqual([])
+  })
+
   it('keep the gateway from speaking for the runtime', async () => {
     const nats = await guarded()
     await role(nats, 'agents')
