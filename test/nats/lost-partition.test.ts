@@ -122,8 +122,9 @@ describeNatsServer('a partition that is lost', () => {
       await deleteStream(nats.url, partitions)
 
       const driver = await open(nats.url, options)
-      const lost = new Promise(resolve => driver.onEmptied!(resolve))
-      expect(await lost).toEqual([partitions === 1 ? 0 : 1])
+      let lost: readonly number[] | undefined
+      driver.onEmptied!(found => (lost = found))
+      expect(await until(() => lost, { within: 5_000 })).toEqual([partitions === 1 ? 0 : 1])
       const seen: string[] = []
       const abort = new AbortController()
       onTestFinished(() => abort.abort())

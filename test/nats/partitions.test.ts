@@ -1,11 +1,14 @@
 import { randomUUID } from 'node:crypto'
+import { setTimeout } from 'node:timers/promises'
 import { expect, it, onTestFinished } from 'vitest'
-import { correlationAt } from '../../src/bus/ids.ts'
+import type { Delivery, Driver, Subscription } from '../../src/bus/driver.ts'
+import { correlationAt, partitionOf, shardOf } from '../../src/bus/ids.ts'
 import { parseAddress } from '../../src/drivers/nats/address.ts'
 import { openConnection } from '../../src/drivers/nats/connect.ts'
 import { openNats } from '../../src/drivers/nats/index.ts'
 import type { StreamInfo } from '../../src/drivers/nats/stream.ts'
-import { createEvent } from '../../src/event.ts'
+import { type CloudEvent, createEvent } from '../../src/event.ts'
+import { until } from '../../src/testing/wait.ts'
 import { describeNats, natsUrl } from '../lib/nats.ts'
 
 async function open(url: string, partitions?: number) {
@@ -76,6 +79,122 @@ describeNats('a log with several partitions', () => {
       code: 'E_SETTING_INVALID',
       message: expect.stringContaining('does not belong to the log'),
     })
+  })
+})
+
+const partitionIn3 = (event: CloudEvent) => partitionOf(shardOf(event.correlationid, 8), 3)
+
+/** Entries of one partition of three. */
+function entriesIn(partition: number, count: number) {
+  const found: ReturnType<typeof entry>[] = []
+  for (let n = 0; found.length < count; n++) {
+    const each = entry(n)
+    if (partitionIn3(each.event) === partition) found.push(each)
+  }
+  return found
+}
+
+const idsOf = (sent: readonly { event: { id: string } }[]) => sent.map(({ event }) => event.id).toSorted()
+
+/** Collects the deliveries of a shared group. */
+async function join(driver: Driver, more: Partial<Subscription> = {}): Promise<Delivery[]> {
+  const received: Delivery[] = []
+  await driver.subscribe({
+    group: 'group',
+    mode: 'shared',
+    filter: [{ types: ['order.placed'] }],
+    maxInFlight: 100,
+    from: 'now',
+    onDelivery: delivery => received.push(delivery),
+    ...more,
+  })
+  return received
+}
+
+describeNats('partitions of unequal length', () => {
+  /** Partition 0 is far ahead. */
+  async function unequal(url = newLog()) {
+    const driver = await open(url, 3)
+    await driver.publish(entriesIn(0, 30))
+    return { url, driver }
+  }
+
+  it('are all followed, and a cursor resumes in each where it was', async () => {
+    const { driver } = await unequal()
+    const seen: { id: string; cursor: string }[] = []
+    const follow = async (after: string, count: number) => {
+      const abort = new AbortController()
+      for await (const { event, cursor } of driver.follow(
+        after,
+        undefined,
+        AbortSignal.any([abort.signal, AbortSignal.timeout(5_000)]),
+      )) {
+        seen.push({ id: event.id, cursor })
+        if (seen.length === count) abort.abort()
+      }
+    }
+    const sent = [0, 1, 2].flatMap(partition => entriesIn(partition, 4))
+    const head = await driver.head()
+    await driver.publish(sent)
+    await follow(head, 6)
+    await follow(seen.at(-1)!.cursor, 12)
+    expect(seen.map(({ id }) => id).toSorted()).toEqual(idsOf(sent))
+    expect(seen.at(-1)!.cursor).toBe(await driver.head())
+  })
+
+  it('are each read on from where a page ended', async () => {
+    const { driver } = await unequal()
+    const sent = [0, 1, 2].flatMap(partition => entriesIn(partition, 4))
+    let after = await driver.head()
+    await driver.publish(sent)
+    const read: string[] = []
+    for (let i = 0; i < 6; i++)
+      for (const each of await Array.fromAsync(driver.read({ after, limit: 2 }))) {
+        read.push(each.event.id)
+        after = each.cursor
+      }
+    expect(read.toSorted()).toEqual(idsOf(sent))
+  })
+
+  it('each have their own start of a group that begins now', async () => {
+    const { driver } = await unequal()
+    const received = await join(driver)
+    const sent = [0, 1, 2].flatMap(partition => entriesIn(partition, 2))
+    await driver.publish(sent)
+    await until(() => received.length === sent.length)
+    expect(idsOf(received)).toEqual(idsOf(sent))
+  })
+
+  it('are each purged up to what their own groups and tasks need', async () => {
+    const { driver } = await unequal()
+    const received = await join(driver, { from: 'beginning' })
+    await driver.publish([...entriesIn(1, 3), ...entriesIn(2, 3)])
+    await until(() => received.length === 36)
+    // Nothing of partition 1 is settled, and all of the others.
+    const settled = received.filter(({ event }) => partitionIn3(event) !== 1)
+    await Promise.all(settled.map(each => each.settle({ kind: 'done' })))
+    await until(async () => (await driver.listGroups())[0]!.lag === 3)
+    await setTimeout(5)
+    const { events, horizon } = await driver.purge({ maxAgeMs: 1, maxLag: 1_000 })
+    expect({ events, horizon }).toEqual({ events: 33, horizon: '30.0.3' })
+    const left = await Array.fromAsync(driver.read({}))
+    expect(left.map(({ position }) => position.partition)).toEqual([1, 1, 1])
+  })
+
+  it('do not share the place of a deferred delivery, or of one in flight, although offsets are equal', async () => {
+    const driver = await open(newLog(), 3)
+    const received = await join(driver, { from: 'beginning' })
+    const sent = [0, 1, 2].flatMap(partition => entriesIn(partition, 1))
+    const stored = await driver.publish(sent)
+    expect(stored.map(({ position }) => position.offset)).toEqual([1, 1, 1])
+    await until(() => received.length === 3)
+    const reason = { code: 'E_INTERNAL', message: 'no' }
+    for (const each of received) await each.settle({ kind: 'discard', reason })
+    const deferred = await Array.fromAsync(driver.listDeferred())
+    expect(idsOf(deferred)).toEqual(idsOf(sent))
+    for (const { id } of deferred) await driver.redeliver({ id })
+    await until(() => received.length === 6)
+    expect(idsOf(received.slice(3))).toEqual(idsOf(sent))
   })
 })
 
