@@ -9,9 +9,9 @@ const tasks = 32
 const turnBytes = 128 * 1024
 
 describeNatsServer('what needs attention', () => {
-  it('is found by the headers of turns, without their data', async () => {
+  it.each([1, 3])('with partitions=%i is found by the headers of turns, without their data', async partitions => {
     await using server = await startNats()
-    const driver = await open(server.url)
+    const driver = await open(server.url, { partitions })
     const due = Date.now() - 60_000
     const late: string[] = []
     for (let n = 0; n < tasks; n++) {

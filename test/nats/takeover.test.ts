@@ -9,34 +9,42 @@ import { open, server } from './lib/broker.ts'
 /* A shard goes from one owner to the next while the one before, or a server, is in the middle of something. */
 
 describeNatsServer('the owner of a shard', () => {
-  it('learns what is stored about the time when it came, by somebody who did not come to say so', async () => {
-    const { url, port } = await server()
-    const driver = await open(url)
-    const woken: string[] = []
-    const wish = {
-      group: 'tasks',
-      mode: 'sharded',
-      filter: [{ types: ['task.input'] }],
-      maxInFlight: 8,
-      from: 'now',
-    } as const
-    await driver.subscribe({ ...wish, onDelivery() {}, onWake: task => woken.push(task) })
-    const known = newTask()
-    await driver.commit(turn(known, 0, { wake: Date.now() }))
-    await until(() => woken.includes(known))
+  it.each([1, 3])(
+    'with partitions=%i learns what is stored about the time when it came, by somebody who did not come to say so',
+    async partitions => {
+      const { url, port } = await server()
+      const driver = await open(url, { partitions })
+      const woken: string[] = []
+      const wish = {
+        group: 'tasks',
+        mode: 'sharded',
+        filter: [{ types: ['task.input'] }],
+        maxInFlight: 8,
+        from: 'now',
+      } as const
+      await driver.subscribe({ ...wish, onDelivery() {}, onWake: task => woken.push(task) })
+      const known = newTask()
+      await driver.commit(turn(known, 0, { wake: Date.now() }))
+      await until(() => woken.includes(known))
 
-    const task = newTask()
-    const event = emitted(task, 1, 0)
-    const { turn: record } = turn(task, 0)
-    const nc = await connect({ servers: `127.0.0.1:${port}` })
-    onTestFinished(() => nc.close())
-    const about = headers()
-    const fields = { Group: 'tasks', Version: '1', Wake: `${Date.now()}`, By: crypto.randomUUID(), Events: '1' }
-    for (const [name, value] of Object.entries(fields)) about.set(`Tidings-${name}`, value)
-    const shard = shardOf(correlationOf(task), driver.shards)
-    await nc.request(`log.t.${shard}.${task}`, [record.json, event.json].join('\n'), { headers: about, timeout: 5_000 })
+      const task = newTask()
+      const event = emitted(task, 1, 0)
+      const { turn: record } = turn(task, 0)
+      const nc = await connect({ servers: `127.0.0.1:${port}` })
+      onTestFinished(() => nc.close())
+      const about = headers()
+      const fields = { Group: 'tasks', Version: '1', Wake: `${Date.now()}`, By: crypto.randomUUID(), Events: '1' }
+      for (const [name, value] of Object.entries(fields)) about.set(`Tidings-${name}`, value)
+      const shard = shardOf(correlationOf(task), driver.shards)
+      await nc.request(`log.t.${shard}.${task}`, [record.json, event.json].join('\n'), {
+        headers: about,
+        timeout: 5_000,
+      })
 
-    await until(() => woken.includes(task), { within: 10_000 })
-    expect(await driver.get(event.event.id, event.event.correlationid)).toMatchObject({ event: { id: event.event.id } })
-  })
+      await until(() => woken.includes(task), { within: 10_000 })
+      expect(await driver.get(event.event.id, event.event.correlationid)).toMatchObject({
+        event: { id: event.event.id },
+      })
+    },
+  )
 })
