@@ -6,6 +6,7 @@ import { aRetry, type RetryOptions } from '../tasks/retry.ts'
 import { modelName } from '../tasks/conversation.ts'
 import { offlineProvider } from './offline/language-model.ts'
 
+/** How requests to a model are limited, retried and named. */
 export interface ModelOptions {
   /** The name by which it is called. Default: provider and model id. */
   name?: string

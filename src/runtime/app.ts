@@ -17,6 +17,7 @@ export type AnyWorkflow = Pick<Workflow, 'kind' | 'name' | 'data' | 'definition'
 /** What an app consists of. */
 export type AppMember = Agent<never, unknown> | AnyTool | Model | Trigger | AnyWorkflow
 
+/** What an app consists of, and its limits. */
 export interface AppOptions {
   /** Workers with the same app name share its tasks. Default `app`. */
   name?: string

@@ -26,6 +26,7 @@ export const roles = ['agents', 'tools', 'models', 'gateway', 'triggers'] as con
 /** A kind of work that a process may host. */
 export type Role = (typeof roles)[number]
 
+/** What this process hosts, and with which log. */
 export interface StartOptions extends Partial<Environment> {
   /** Hosts only these. Default: all. */
   only?: readonly Role[]

@@ -34,6 +34,7 @@ export interface Callable<Input = unknown, Output = unknown> {
 export const requestType = (kind: Exclude<Callable['kind'], 'approval'>) =>
   `${kind === 'workflow' ? 'agent' : kind}.invoke`
 
+/** Options of one `ctx.call`. */
 export interface CallOptions {
   /** Maximum wait for the answer, including time in queues. Default one day. */
   within?: Timeout

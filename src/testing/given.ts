@@ -90,6 +90,7 @@ export function given(agent: Agent<never, unknown>, start: Start): Scenario {
   return new Scenario(agent, start)
 }
 
+/** A task that a test plays step by step: what happens to it, and what each turn emits. */
 export class Scenario {
   readonly #agent: Agent<never, unknown>
   readonly #start: CloudEvent

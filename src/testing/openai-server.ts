@@ -29,6 +29,7 @@ export interface Reply {
   before?: (chunk: number) => unknown
 }
 
+/** A request as the server received it. */
 export interface RecordedRequest {
   readonly path: string
   readonly headers: IncomingHttpHeaders
@@ -53,6 +54,7 @@ export interface ChatRequest {
   response_format?: unknown
 }
 
+/** A running server: the requests that it received, and the replies that it gives. */
 export interface OpenAIServer extends AsyncDisposable {
   /** The base URL, `http://127.0.0.1:PORT/v1`. */
   readonly url: string

@@ -35,6 +35,7 @@ export interface ToolContext {
   progress(data: unknown): void
 }
 
+/** What a tool does, what it accepts and returns, and how its calls are limited and retried. */
 export interface ToolOptions<Input, Output> {
   /** Tells models what the tool does and when to use it. */
   description: string

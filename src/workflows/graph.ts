@@ -12,6 +12,7 @@ export interface Graph {
 /** `open`: may still be reached. `passed`: done. `reached`: the end of the instance. `skipped`: another branch was taken. */
 export type NodeState = 'open' | 'passed' | 'active' | 'reached' | 'skipped'
 
+/** A step of a workflow as it is drawn. */
 export interface GraphNode {
   /** Step id; `completed` and `failed` are the ends. */
   readonly id: string
@@ -23,6 +24,7 @@ export interface GraphNode {
   readonly progress?: string
 }
 
+/** A step that may follow another one. */
 export interface GraphEdge {
   readonly from: string
   readonly to: string

@@ -6,6 +6,7 @@ import { hash } from 'node:crypto'
  * API accepts no ids, so the SDK gets this generator.
  */
 
+/** An id generator as the OpenTelemetry SDK accepts it. Ids are lower-case hex: 32 and 16 characters. */
 export interface SpanIds {
   generateTraceId(): string
   generateSpanId(): string

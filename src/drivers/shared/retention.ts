@@ -4,6 +4,7 @@ export interface LogHolder {
   readonly heldBy: string
 }
 
+/** What decides how much of a partition may be purged. */
 export interface HorizonInput {
   readonly head: number
   /** The first offset whose event is younger than the retention age. */

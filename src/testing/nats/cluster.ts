@@ -3,6 +3,7 @@ import { until } from '../wait.ts'
 import { natsInfo } from './info.ts'
 import { startNats, type Nats, type NatsOptions } from './start.ts'
 
+/** A running cluster of servers. */
 export interface NatsCluster extends AsyncDisposable {
   readonly nodes: readonly Nats[]
   readonly urls: readonly string[]

@@ -15,6 +15,7 @@ export interface NatsServer {
   readonly refused: readonly string[]
 }
 
+/** Where to look for the server, and whether to build it. */
 export interface FindOptions {
   readonly env?: NodeJS.ProcessEnv
   /** Whether to build one if none is found. Default true. */

@@ -4,6 +4,7 @@ import { openWithTurns, type NatsDriverOptions } from '../../drivers/nats/index.
 import type { Message, Stream } from '../../drivers/nats/stream.ts'
 import { Turns, type TurnsContext } from '../../drivers/nats/turns.ts'
 
+/** Which guarantees a log on NATS does not have. */
 export interface NatsFaults {
   /** Turns are accepted even if they expect another version. */
   readonly dropFence?: boolean

@@ -9,6 +9,7 @@ import { configText, type NatsConfig, type Place } from './config.ts'
 import { findNatsServer } from './find.ts'
 import { natsInfo } from './info.ts'
 
+/** How the server is started. */
 export interface NatsOptions extends NatsConfig {
   /** The binary. Default: the result of `findNatsServer()`. */
   readonly path?: string

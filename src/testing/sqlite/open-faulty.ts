@@ -5,6 +5,7 @@ import type { CommitFailures } from './commit-failures.ts'
 import type { FaultyWorkerData } from './faulty-worker.ts'
 import type { WriterFaults } from './faulty-writer.ts'
 
+/** Which guarantees an embedded log does not have. */
 export interface SqliteFaults extends Omit<WriterFaults, 'commits'> {
   readonly commits?: CommitFailures
 }

@@ -7,6 +7,7 @@ import { warn } from '../../bus/telemetry/warn.ts'
 import { textOf, TidingsError } from '../../errors.ts'
 import { mailRefused } from './replies.ts'
 
+/** Which SMTP clients may log in. */
 export interface SmtpAuth {
   /** Passwords by user, such as `{ printer: process.env.PRINTER_PASSWORD }`, or a function that checks a password. */
   users: Readonly<Record<string, string | undefined>> | ((user: string, password: string) => boolean | Promise<boolean>)

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { createSecureContext } from 'node:tls'
 import { textOf, TidingsError } from '../../errors.ts'
 
+/** The certificate of the SMTP server, and when it is used. */
 export interface SmtpTls {
   /** Private key and certificate with its chain, in PEM: the text, or the path of a file. */
   key: string | undefined

@@ -12,6 +12,7 @@ import type { FileTypes } from './publish.ts'
 import { FolderWatcher, type WatchIntervals } from './watch.ts'
 import { assertTriggerName, type Trigger } from '../trigger.ts'
 
+/** Which folder the trigger watches, and what it publishes. */
 export interface FilesOptions {
   /** It must exist when the trigger starts. */
   folder: string

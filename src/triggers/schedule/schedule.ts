@@ -21,6 +21,7 @@ import {
 import { cronRule, intervalRule, type ScheduleRule } from './rule.ts'
 import { assertTriggerName, type Trigger } from '../trigger.ts'
 
+/** When a schedule fires, and what it publishes. */
 export interface ScheduleOptions<T = unknown> {
   /** Five fields, or six with seconds first: `0 3 * * *`. Either this or `every`. */
   cron?: string

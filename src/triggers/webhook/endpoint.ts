@@ -7,6 +7,7 @@ import { assertTriggerName } from '../trigger.ts'
 import { httpError } from '../../http/response.ts'
 import { signatures, type SignedRequest } from './signatures.ts'
 
+/** The ways to sign a request. `none` checks no signature. */
 export type WebhookScheme = keyof typeof signatures | 'none'
 
 /** The part of a request that decides its type. */
@@ -17,6 +18,7 @@ export interface WebhookRequest {
   body: unknown
 }
 
+/** How the requests to one endpoint are checked, and what they publish. */
 export interface WebhookEndpoint {
   /** How requests are signed. Default `standard`. `none` accepts requests from anyone who knows the URL. */
   scheme?: WebhookScheme

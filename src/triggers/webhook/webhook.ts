@@ -12,6 +12,7 @@ import { MemoryLimiter } from '../memory-limiter.ts'
 import { configuredPort, localHost, urlHost } from '../../http/listen.ts'
 import { type ActiveEndpoint, receive } from './receive.ts'
 
+/** The endpoints of a webhook server, and where it listens. */
 export interface WebhookOptions {
   /** By name: requests are sent to `POST /hooks/NAME`. */
   endpoints: Readonly<Record<string, WebhookEndpoint>>
