@@ -65,6 +65,16 @@ describeNats('a log with several partitions', () => {
     })
   })
 
+  it('keeps its number also if the stream of its state was lost', async () => {
+    const url = newLog()
+    const sent = entry(1)
+    await (await open(url, 3)).publish([sent])
+    await (await api(url))(`STREAM.DELETE.${logOf(url)}_state`)
+    const driver = await open(url)
+    expect(driver.partitions).toBe(3)
+    expect(await driver.get(sent.event.id, sent.event.correlationid)).toMatchObject({ event: sent.event })
+  })
+
   it('has no more partitions than shards', async () => {
     await expect(openNats({ url: `${newLog()}?shards=4&partitions=5` })).rejects.toMatchObject({
       code: 'E_SETTING_INVALID',

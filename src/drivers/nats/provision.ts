@@ -46,21 +46,26 @@ export async function provision(connection: LogConnection, settings: LogSettings
     allow_direct: true,
     deny_delete: false,
   }
-  const ensure = (config: StreamConfig, missing?: string) =>
-    connection.retryUntilAnswered(() => infoOf(connection, config, missing), until)
+  const find = (name: string) => connection.retryUntilAnswered(() => findStream(connection, name), until)
+  const create = (config: StreamConfig, lost?: string) =>
+    connection.retryUntilAnswered(() => createStream(connection, config, lost), until)
+  const ensure = async (config: StreamConfig, lost?: string) => (await find(config.name)) ?? create(config, lost)
   const single = { ...common, max_msgs_per_subject: 1, discard: 'old', allow_msg_ttl: true }
-  const state = await ensure({
-    ...single,
-    name: `${log}_state`,
-    subjects: [`${log}.s.>`],
-    metadata: {
-      [metadata.shards]: String(settings.shards),
-      [metadata.partitions]: String(wanted ?? 1),
-      [metadata.identity]: randomUUID(),
-    },
-  })
+  const state =
+    (await find(`${log}_state`)) ??
+    (await create({
+      ...single,
+      name: `${log}_state`,
+      subjects: [`${log}.s.>`],
+      metadata: {
+        [metadata.shards]: String(settings.shards),
+        // If it was lost alone, the partitions know how many they are.
+        [metadata.partitions]: String(wanted ?? partitionsOf(await find(`${log}_0`))),
+        [metadata.identity]: randomUUID(),
+      },
+    }))
   const shards = Number(state.config.metadata?.[metadata.shards] ?? settings.shards)
-  const partitions = Number(state.config.metadata?.[metadata.partitions] ?? 1)
+  const partitions = partitionsOf(state)
   if (wanted !== undefined && wanted !== partitions) throw otherPartitions(log, partitions, wanted)
   const planned = new Names(log, shards, partitions)
   // The state is written only when all partitions exist, so one that is missing now was lost.
@@ -106,33 +111,39 @@ export async function provision(connection: LogConnection, settings: LogSettings
   })
 }
 
+const partitionsOf = (info?: StreamInfo) => Number(info?.config.metadata?.[metadata.partitions] ?? 1)
+
 const identityOf = ({ config }: StreamInfo) => config.metadata?.[metadata.identity] ?? ''
 
 type StreamConfig = { name: string; subjects: readonly string[] } & Record<string, unknown>
 
-/** The settings of an existing stream are not changed. `lost`: what happened if it should exist and does not. */
-async function infoOf(connection: LogConnection, config: StreamConfig, lost?: string): Promise<StreamInfo> {
-  const info = async () => {
-    const found = await connection.api<StreamInfo>(`STREAM.INFO.${config.name}`)
-    const { log } = connection.address
+/** Undefined if there is none. @throws E_SETTING_INVALID if it is not of this log */
+async function findStream(connection: LogConnection, name: string): Promise<StreamInfo | undefined> {
+  const { log } = connection.address
+  try {
+    const found = await connection.api<StreamInfo>(`STREAM.INFO.${name}`)
     if (found.config.subjects.every(subject => subject.startsWith(`${log}.`))) return found
     throw new TidingsError(
       'E_SETTING_INVALID',
-      `the stream "${config.name}" does not belong to the log "${log}": it stores "${found.config.subjects.join('", "')}". Choose another name for the log`,
+      `the stream "${name}" does not belong to the log "${log}": it stores "${found.config.subjects.join('", "')}". Choose another name for the log`,
     )
-  }
-  try {
-    return await info()
   } catch (error) {
-    if (!(error instanceof Refused && error.code === codes.noStream)) throw error
+    if (error instanceof Refused && error.code === codes.noStream) return undefined
+    throw error
   }
+}
+
+/** `lost`: what happened, if the stream should exist. */
+async function createStream(connection: LogConnection, config: StreamConfig, lost?: string): Promise<StreamInfo> {
   try {
     const created = await connection.api<StreamInfo>(`STREAM.CREATE.${config.name}`, config)
     if (lost) logger.error?.({ stream: config.name }, `${lost}; it is created again, empty`)
     return created
   } catch (error) {
     // Another process created it first, with another identity.
-    if (error instanceof Refused && error.code === codes.nameInUse) return info()
+    const other =
+      error instanceof Refused && error.code === codes.nameInUse && (await findStream(connection, config.name))
+    if (other) return other
     if (error instanceof Refused && error.code === codes.subjectsOverlap)
       throw new TidingsError(
         'E_SETTING_INVALID',

@@ -11,6 +11,8 @@ import type { MemberContext } from './sharded-member.ts'
 const backlogExpiresMs = 250
 /** A request to a partition without one. It may bring a delivery when the window has no room any more. */
 const standingExpiresMs = 5_000
+/** The most that a request to a partition without a backlog is for. More would keep room from the others for as long. */
+const maxStanding = 8
 /** Every hand-over counts as a delivery, and a delivery that is repeated often looks like one that kills its workers. */
 const maxHandOvers = 2
 
@@ -144,19 +146,20 @@ export class SharedMember implements GroupMember {
   }
 
   /**
-   * How many deliveries to request from one of several partitions. One without a known backlog gets a request for one, which
-   * takes no room from the others; so at most one delivery less than there are partitions arrives without room.
+   * How many deliveries to request from one of several partitions. One without a known backlog gets a request for a few. The first
+   * of these takes no room from the others; so at most one delivery less than there are partitions arrives without room.
    */
   #roomOf(consumer: PullConsumer | undefined): number {
     const { room } = this.window
     if (!consumer || room <= 0) return 0
-    if (consumer.pending === 0) return 1
     let backlogs = 0
     let requested = 0
     for (const each of this.#consumers) {
       if (each.pending > 0) backlogs++
       if (each !== consumer) requested += each.pending > 0 ? each.requested : Math.max(0, each.requested - 1)
     }
+    const standing = Math.min(maxStanding, Math.floor(room / (4 * this.#consumers.length)), room - requested)
+    if (consumer.pending === 0) return Math.max(1, standing)
     return Math.min(consumer.pending, Math.ceil(room / backlogs), room - requested)
   }
 
