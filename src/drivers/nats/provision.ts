@@ -60,7 +60,7 @@ export async function provision(connection: LogConnection, settings: LogSettings
       metadata: {
         [metadata.shards]: String(settings.shards),
         // If it was lost alone, the partitions know how many they are.
-        [metadata.partitions]: String(wanted ?? partitionsOf(await find(`${log}_0`))),
+        [metadata.partitions]: String(wanted ?? partitionsOf(await find(`${log}_0`).catch(ifDenied))),
         [metadata.identity]: randomUUID(),
       },
     }))
@@ -109,6 +109,11 @@ export async function provision(connection: LogConnection, settings: LogSettings
     blobs: stream(names.blobs),
     recreated,
   })
+}
+
+/** A user of a log with one partition may not ask for others. */
+const ifDenied = (error: unknown): undefined => {
+  if (!isDeniedAt(error, '.STREAM.INFO.')) throw error
 }
 
 const partitionsOf = (info?: StreamInfo) => Number(info?.config.metadata?.[metadata.partitions] ?? 1)
