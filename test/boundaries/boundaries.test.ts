@@ -4,7 +4,7 @@ import { sweep } from './sweep.ts'
 
 // `npm run boundaries` is the full form, with controls that switch a guarantee off.
 
-const timeout = 180_000
+const timeout = 400_000
 /** On half of the logs each turn starts from the journal. */
 const plan = { at: 'driver', cold: (fatal: number) => fatal % 4 < 2, patienceMs: 30_000 } as const
 

@@ -17,8 +17,11 @@ describe('on sqlite', () => {
     expect(report).toSatisfy(isClean)
   })
 
-  it('the same without structural dedup does not come out clean', { timeout }, async () => {
-    const report = await killTest({ tasks: 100, kills: 8, stops: 0, workers: 3, control: 'dedup', patienceMs: 5_000 })
+  it('the same without structural dedup does not come out clean', { timeout: 3 * timeout }, async () => {
+    // A kill between a result and its settlement is likely, not certain: the fewer, the busier the machine is.
+    const run = () => killTest({ tasks: 100, kills: 8, stops: 0, workers: 3, control: 'dedup', patienceMs: 5_000 })
+    let report = await run()
+    for (let more = 5; more > 0 && isClean(report); more--) report = await run()
     expect(report).not.toSatisfy(isClean)
   })
 })

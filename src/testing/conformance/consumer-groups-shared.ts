@@ -145,7 +145,7 @@ export const shared: Cases = {
         return done
       },
     })
-    await settled(driver, 'jobs', 45_000)
+    await settled(driver, 'jobs', 90_000)
     expect(member.maxInFlight).toBeLessThanOrEqual(16)
     expect(member.deliveries).toHaveLength(20_000)
     expect(new Set(ids(member.deliveries)).size).toBe(20_000)
