@@ -3,6 +3,7 @@ import type { Consumer, Subscription } from '../../bus/driver.ts'
 import { readDelivery } from '../../bus/malformed.ts'
 import type { Reason } from '../../bus/reason.ts'
 import { compileFilter, type Filter } from '../../pattern.ts'
+import { DeliveryWindow } from '../shared/delivery-window.ts'
 import { NatsDelivery, type DeliveryOwner, type NatsDeliveryContext } from './nats-delivery.ts'
 import type { PullConsumer, PulledMessage } from './pull-consumer.ts'
 
@@ -28,11 +29,9 @@ export class InFlightWindow implements DeliveryOwner {
   #matches
   #unmatched: NatsDelivery[] = []
   /** By partition and sequence. */
-  readonly #inFlight = new Map<number, NatsDelivery>()
-  #waiting: NatsDelivery[] = []
-  readonly #onRoom: () => void
+  readonly #window: DeliveryWindow<number, NatsDelivery>
   readonly #maxInFlight: () => number
-  #paused = false
+  readonly #onRoom: () => void
   /** Where the newest acknowledgement of each consumer went. */
   readonly #newestReplies = new Map<PullConsumer, string>()
 
@@ -44,6 +43,7 @@ export class InFlightWindow implements DeliveryOwner {
     this.#matches = compileFilter(subscription.filter)
     this.#onRoom = onRoom
     this.#maxInFlight = maxInFlight ?? (() => subscription.maxInFlight)
+    this.#window = new DeliveryWindow(subscription, ({ pulled }) => keyOf(pulled), this.#maxInFlight)
   }
 
   get group(): string {
@@ -51,32 +51,32 @@ export class InFlightWindow implements DeliveryOwner {
   }
 
   get isPaused(): boolean {
-    return this.#paused
+    return this.#window.isPaused
   }
 
   /** How many deliveries the subscription can take now. */
   get room(): number {
-    return this.#paused ? 0 : this.#maxInFlight() - this.#inFlight.size - this.#waiting.length
+    return this.#window.room
   }
 
   get inFlight(): number {
-    return this.#inFlight.size
+    return this.#window.inFlight.size
   }
 
   /** Those that wait for room, the oldest first. */
   get waiting(): readonly NatsDelivery[] {
-    return this.#waiting
+    return this.#window.waiting
   }
 
   /** How many of a shard wait for room. */
   countWaiting(shard: number): number {
     let count = 0
-    for (const delivery of this.#waiting) if (delivery.shard === shard) count++
+    for (const delivery of this.waiting) if (delivery.shard === shard) count++
     return count
   }
 
   receive(pulled: PulledMessage): void {
-    const inFlight = this.#inFlight.get(keyOf(pulled))
+    const inFlight = this.#window.inFlight.get(keyOf(pulled))
     // A recreated log uses the same sequences for other messages.
     if (inFlight?.pulled.at === pulled.at) return inFlight.renew(pulled)
     const text = pulled.message.string()
@@ -90,7 +90,7 @@ export class InFlightWindow implements DeliveryOwner {
   }
 
   has(delivery: NatsDelivery): boolean {
-    return this.#inFlight.get(keyOf(delivery.pulled)) === delivery
+    return this.#window.has(delivery)
   }
 
   /** Waits until earlier acknowledgements are applied: one request for each consumer, after its acknowledgements. */
@@ -101,66 +101,54 @@ export class InFlightWindow implements DeliveryOwner {
   }
 
   remove(delivery: NatsDelivery): boolean {
-    if (!this.has(delivery)) return false
-    this.#inFlight.delete(keyOf(delivery.pulled))
+    if (!this.#window.remove(delivery)) return false
     this.#newestReplies.set(delivery.pulled.consumer, delivery.pulled.reply)
-    this.#dispatchWaiting()
     this.#onRoom()
     return true
   }
 
   /** The maximum has changed. */
   resized(): void {
-    if (this.#maxInFlight() === 0) this.giveBackWaiting(this.#waiting)
-    this.#dispatchWaiting()
+    if (this.#maxInFlight() === 0) this.giveBackWaiting(this.waiting)
+    this.#window.dispatch()
   }
 
   giveBackWaiting(deliveries: readonly NatsDelivery[]): void {
     for (const delivery of deliveries) delivery.giveBack()
-    this.#waiting = this.#waiting.filter(delivery => !deliveries.includes(delivery))
-  }
-
-  #dispatchWaiting(): void {
-    while (this.#waiting.length > 0 && !this.#paused && this.#inFlight.size < this.#maxInFlight())
-      this.#dispatch(this.#waiting.shift()!)
+    this.#window.forget(delivery => deliveries.includes(delivery))
   }
 
   pause(): void {
-    this.#paused = true
-    for (const delivery of this.#waiting.splice(0)) delivery.giveBack()
+    this.#window.isPaused = true
+    this.giveBackWaiting(this.waiting)
   }
 
   /** Gives everything back, or that of one shard. */
   giveBack(shard?: number): void {
-    const isMeant = (delivery: NatsDelivery) => shard === undefined || delivery.shard === shard
-    for (const delivery of [...this.#inFlight.values(), ...this.#waiting]) if (isMeant(delivery)) delivery.giveBack()
+    for (const delivery of this.#all()) if (shard === undefined || delivery.shard === shard) delivery.giveBack()
     this.forget(shard)
   }
 
   /** Another member has these deliveries now, or will receive them. */
   forget(shard?: number): void {
-    const isKept = (delivery: NatsDelivery) => shard !== undefined && delivery.shard !== shard
-    for (const [key, delivery] of this.#inFlight) if (!isKept(delivery)) this.#inFlight.delete(key)
-    this.#waiting = this.#waiting.filter(isKept)
+    this.#window.forget(delivery => shard === undefined || delivery.shard === shard)
   }
 
   /** Extends the acknowledgement time of unfinished deliveries. */
   extendAckTimes(now: number): void {
-    for (const delivery of [...this.#inFlight.values(), ...this.#waiting])
+    for (const delivery of this.#all())
       if (now - delivery.ackExtendedAt >= this.#ackWaitMs / 3) delivery.extendAckTime(now)
   }
 
   /** A message that is not an event goes to the dead letters, because it would be redelivered forever. */
   async #discardMalformed(delivery: NatsDelivery, problem: Reason): Promise<void> {
-    this.#inFlight.set(keyOf(delivery.pulled), delivery)
+    this.#window.hold(delivery)
     await delivery.conclude({ kind: 'discard', reason: problem }).catch(() => {})
   }
 
   #admit(delivery: NatsDelivery): void {
-    const max = this.#maxInFlight()
-    if (this.#paused || max === 0) delivery.giveBack()
-    else if (this.#inFlight.size >= max) this.#waiting.push(delivery)
-    else this.#dispatch(delivery)
+    if (this.isPaused || this.#maxInFlight() === 0) delivery.giveBack()
+    else this.#window.admit(delivery)
   }
 
   /**
@@ -184,9 +172,8 @@ export class InFlightWindow implements DeliveryOwner {
     }
   }
 
-  #dispatch(delivery: NatsDelivery): void {
-    this.#inFlight.set(keyOf(delivery.pulled), delivery)
-    this.#subscription.onDelivery(delivery)
+  #all(): NatsDelivery[] {
+    return [...this.#window.inFlight.values(), ...this.waiting]
   }
 }
 

@@ -1,6 +1,9 @@
 import type { Delivery, Subscription } from '../../bus/driver.ts'
 
-/** The deliveries that a subscription works on, at most as many as its window, and those that wait for room. */
+/**
+ * The deliveries that a subscription works on, at most as many as its window, and those that wait for room. `maxInFlight`: by
+ * default that of the subscription; call `dispatch` after it has grown.
+ */
 export class DeliveryWindow<K, D extends Delivery> {
   readonly inFlight = new Map<K, D>()
   /** Nothing more is handed out. */
@@ -8,10 +11,16 @@ export class DeliveryWindow<K, D extends Delivery> {
   #waiting: D[] = []
   readonly #subscription: Subscription
   readonly #keyOf: (delivery: D) => K
+  readonly #maxInFlight: () => number
 
-  constructor(subscription: Subscription, keyOf: (delivery: D) => K) {
+  constructor(
+    subscription: Subscription,
+    keyOf: (delivery: D) => K,
+    maxInFlight: () => number = () => subscription.maxInFlight,
+  ) {
     this.#subscription = subscription
     this.#keyOf = keyOf
+    this.#maxInFlight = maxInFlight
   }
 
   get waiting(): readonly D[] {
@@ -20,7 +29,7 @@ export class DeliveryWindow<K, D extends Delivery> {
 
   /** How many deliveries the subscription can take now. */
   get room(): number {
-    return this.isPaused ? 0 : this.#subscription.maxInFlight - this.inFlight.size - this.#waiting.length
+    return this.isPaused ? 0 : this.#maxInFlight() - this.inFlight.size - this.#waiting.length
   }
 
   has(delivery: D): boolean {
@@ -30,7 +39,7 @@ export class DeliveryWindow<K, D extends Delivery> {
   /** Hands a delivery to the subscription as soon as there is room. */
   admit(delivery: D): void {
     this.#waiting.push(delivery)
-    this.#dispatch()
+    this.dispatch()
   }
 
   /** Counts a delivery that the subscription does not get from here. */
@@ -42,7 +51,7 @@ export class DeliveryWindow<K, D extends Delivery> {
   remove(delivery: D): boolean {
     if (!this.has(delivery)) return false
     this.inFlight.delete(this.#keyOf(delivery))
-    this.#dispatch()
+    this.dispatch()
     return true
   }
 
@@ -50,11 +59,12 @@ export class DeliveryWindow<K, D extends Delivery> {
   forget(isMeant: (delivery: D) => boolean): void {
     for (const [key, delivery] of this.inFlight) if (isMeant(delivery)) this.inFlight.delete(key)
     this.#waiting = this.#waiting.filter(delivery => !isMeant(delivery))
-    this.#dispatch()
+    this.dispatch()
   }
 
-  #dispatch(): void {
-    while (this.#waiting.length > 0 && !this.isPaused && this.inFlight.size < this.#subscription.maxInFlight) {
+  /** Hands out what waits, as far as there is room. */
+  dispatch(): void {
+    while (this.#waiting.length > 0 && !this.isPaused && this.inFlight.size < this.#maxInFlight()) {
       const delivery = this.#waiting.shift()!
       this.hold(delivery)
       this.#subscription.onDelivery(delivery)
