@@ -7,7 +7,7 @@ import type { NatsLog } from './nats-log.ts'
 import { isDeniedAt } from './provision.ts'
 
 /** The stored description of a group. */
-interface GroupDocument {
+export interface GroupDocument {
   readonly group: string
   readonly mode: 'shared' | 'sharded'
   /** The union of the filters of its live members. */

@@ -4,11 +4,12 @@ import { correlationOf } from '../../bus/ids.ts'
 import { hasBlobData } from '../../bus/routed.ts'
 import type { CloudEvent } from '../../event.ts'
 import { TimeSearch } from '../../bus/search-by-time.ts'
-import { type LogHolder, type RetentionHorizon, retentionHorizon } from '../shared/retention.ts'
+import { type LogHolder, retentionHorizon } from '../shared/retention.ts'
 import type { DeferredDeliveries } from './deferred-deliveries.ts'
 import type { Blobs } from './blobs.ts'
-import type { ConsumerInfo, Groups } from './groups.ts'
+import type { ConsumerInfo, GroupDocument, Groups } from './groups.ts'
 import { foldShard } from './task-checkpoint.ts'
+import { storedKinds } from './names.ts'
 import type { NatsLog } from './nats-log.ts'
 import type { TaskTombstones } from './task-tombstones.ts'
 import type { StoredMessage } from './stored-message.ts'
@@ -40,10 +41,19 @@ export class Janitor {
   }
 
   async clean(retention: Retention): Promise<PurgeResult> {
-    const holders = await this.#liveTasks()
+    // The heads first: what is stored later is neither counted as a live task nor purged.
+    const heads = await Promise.all(this.#log.partitions.map(stream => stream.head()))
+    const tasks = await this.#liveTasks()
+    const groups = await this.#groups.list()
     const horizons = await Promise.all(
-      this.#log.partitions.map((stream, partition) =>
-        this.#horizonOf(stream, partition, holders[partition]!, retention),
+      heads.map(async (head, partition) =>
+        retentionHorizon({
+          head,
+          young: await this.#firstSince(this.#log.partitions[partition]!, Date.now() - retention.maxAgeMs, head),
+          maxLag: retention.maxLag,
+          tasks: tasks[partition]!,
+          groups: await this.#cursors(groups, partition, head),
+        }),
       ),
     )
     const starts = horizons.map(({ horizon }) => horizon)
@@ -57,22 +67,11 @@ export class Janitor {
     }
   }
 
-  async #horizonOf(
-    stream: Stream,
-    partition: number,
-    tasks: readonly LogHolder[],
-    { maxAgeMs, maxLag }: Retention,
-  ): Promise<RetentionHorizon> {
-    const head = await stream.head()
-    const young = await this.#firstSince(stream, Date.now() - maxAgeMs, head)
-    return retentionHorizon({ head, young, maxLag, tasks, groups: await this.#cursors(partition, head) })
-  }
-
   /** The number of events and turns. */
   async #purge(stream: Stream, horizon: number): Promise<number> {
     const { log } = this.#log.names
-    const kinds = ['e', 't', 'r', 'w'].map(kind => stream.purge(`${log}.${kind}.>`, horizon))
-    const [published = 0, turns = 0] = await Promise.all(kinds)
+    const purged = storedKinds.map(kind => stream.purge(`${log}.${kind}.>`, horizon))
+    const [published = 0, turns = 0] = await Promise.all(purged)
     return published + turns
   }
 
@@ -112,10 +111,9 @@ export class Janitor {
   }
 
   /** The first offset in a partition that each group has not settled. */
-  async #cursors(partition: number, head: number): Promise<LogHolder[]> {
+  async #cursors(groups: readonly GroupDocument[], partition: number, head: number): Promise<LogHolder[]> {
     const next = ({ num_ack_pending, num_pending, ack_floor, delivered }: ConsumerInfo) =>
       num_ack_pending > 0 ? ack_floor.stream_seq + 1 : num_pending > 0 ? delivered.stream_seq + 1 : head + 1
-    const groups = await this.#groups.list()
     return Promise.all(
       groups.map(async ({ group, mode }) => {
         const infos = await this.#groups.infos(group, mode, partition)

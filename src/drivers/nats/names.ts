@@ -24,7 +24,7 @@ export const durableOf = (group: string, shard?: number) =>
   shard === undefined ? token(group) : `${token(group)}@${shard}`
 
 /** Kinds of what is stored in a partition: events, turns, redeliveries, and the wake-ups of older versions. */
-const kinds = ['e', 't', 'r', 'w']
+export const storedKinds = ['e', 't', 'r', 'w']
 
 /** Streams and subjects of one log. */
 export class Names {
@@ -45,11 +45,11 @@ export class Names {
 
   /** What the stream of a partition stores. */
   subjectsOf(partition: number): string[] {
-    if (this.partitions === 1) return kinds.map(kind => `${this.log}.${kind}.>`)
+    if (this.partitions === 1) return storedKinds.map(kind => `${this.log}.${kind}.>`)
     const shards = Array.from({ length: this.shards }, (_, shard) => shard)
     return shards
       .filter(shard => this.partitionOf(shard) === partition)
-      .flatMap(shard => kinds.map(kind => `${this.log}.${kind}.${shard}.>`))
+      .flatMap(shard => storedKinds.map(kind => `${this.log}.${kind}.${shard}.>`))
   }
 
   get state() {

@@ -61,6 +61,19 @@ export const janitor: Cases = {
     expect(await left(driver)).toEqual([])
   },
 
+  'a task that begins during a purge keeps its journal': async world => {
+    const driver = await world.owner()
+    for (let round = 0; round < 10; round++) {
+      const tasks = Array.from({ length: 20 }, () => newTask())
+      const purging = driver.purge(retention)
+      for (const task of tasks) await driver.commit(turn(task, 0, { time }))
+      await purging
+      for (const task of tasks) expect((await driver.journal(task)).records).toHaveLength(1)
+      // Ended, so that they do not hold back the next purge.
+      for (const task of tasks) await driver.commit(turn(task, 1, { time, end: true }))
+    }
+  },
+
   'a snapshot lets go of the turns before it': async world => {
     const driver = await world.owner()
     const task = newTask()
