@@ -62,6 +62,9 @@ export function event<T>(type: string, schema: StandardSchemaV1<unknown, T>): Ev
   return { type: canonicalType(type), schema }
 }
 
+/** The tenant of events that name none, and of all events from outside. */
+export const defaultTenant = 'default'
+
 /** Completes a draft into an event. Attributes that are undefined are left out. */
 export function createEvent<T>(draft: Draft<T>): CloudEvent<T> {
   const event: Record<string, unknown> = {
@@ -70,7 +73,7 @@ export function createEvent<T>(draft: Draft<T>): CloudEvent<T> {
     source: draft.source ?? '/',
     type: draft.type,
     time: new Date().toISOString(),
-    tenant: draft.tenant ?? 'default',
+    tenant: draft.tenant ?? defaultTenant,
     correlationid: draft.correlationid ?? randomUUIDv7(),
     hops: draft.hops ?? 0,
   }

@@ -1,5 +1,5 @@
 import { TidingsError } from '../errors.ts'
-import type { Draft } from '../event.ts'
+import { defaultTenant, type Draft } from '../event.ts'
 import { checkDraft } from './decode.ts'
 import { correlationOf, isTaskDerivedId } from './ids.ts'
 
@@ -35,7 +35,7 @@ export interface EventOrigin {
  * Checks a draft from outside and sets its source and tenant, which never come from the body. @throws E_EVENT_INVALID
  */
 export function admit(value: unknown, { source, isOperator = false }: EventOrigin): Draft {
-  const draft: Draft = { ...checkDraft(value), source, tenant: 'default' }
+  const draft: Draft = { ...checkDraft(value), source, tenant: defaultTenant }
   if (isOperator && Object.hasOwn(triggers, draft.type)) return draft
   if (!requests.has(draft.type)) {
     assertCustomType(draft.type)

@@ -1,5 +1,5 @@
 import { hash, randomUUIDv7 } from 'node:crypto'
-import type { Draft } from '../event.ts'
+import { defaultTenant, type Draft } from '../event.ts'
 
 /*
  * Ids are derived from their origin, so that a repetition is idempotent and the task is found without an index:
@@ -114,7 +114,7 @@ export const correlationFrom = (text: string) => uuidOf(hash('sha256', text, 'bu
 export const correlationFor = ({
   correlationid,
   id,
-  tenant = 'default',
+  tenant = defaultTenant,
 }: Pick<Draft, 'correlationid' | 'id' | 'tenant'>) =>
   correlationid ?? (id === undefined ? randomUUIDv7() : correlationFrom(`${tenant}\0${id}`))
 

@@ -5,9 +5,6 @@ import { correlationFor } from './ids.ts'
 import { ingressSpan, traceparentFor } from './telemetry/spans.ts'
 import { contextOf, inSpan } from './telemetry/tracing.ts'
 
-/** The tenant of events from outside. */
-export const defaultTenant = 'default'
-
 /** What brought events from outside: a request, a message, a due time. */
 export interface IngressSource {
   /** Of its span: `receive mail`. */

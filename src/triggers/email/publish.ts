@@ -1,5 +1,6 @@
 import type { Bus } from '../../bus/bus.ts'
-import { defaultTenant, publishFromOutside } from '../../bus/ingress.ts'
+import { publishFromOutside } from '../../bus/ingress.ts'
+import { defaultTenant } from '../../event.ts'
 import { attribute } from '../../bus/telemetry/names.ts'
 import type { EmailReceived, Envelope } from '../../received.ts'
 import { withoutEncodedSecrets } from './encoded-secrets.ts'

@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Bus } from '../../bus/bus.ts'
-import { defaultTenant, publishFromOutside } from '../../bus/ingress.ts'
+import { publishFromOutside } from '../../bus/ingress.ts'
+import { defaultTenant } from '../../event.ts'
 import { log } from '../../bus/telemetry/log.ts'
 import { attribute } from '../../bus/telemetry/names.ts'
 import { errorData, TidingsError } from '../../errors.ts'
