@@ -6,6 +6,7 @@ import type { EarlierCall } from '../tasks/earlier-calls.ts'
 import { retryType, type Fork } from '../tasks/fork.ts'
 import { callOutcome } from '../tasks/outcome.ts'
 import { isTombstone } from '../tasks/load.ts'
+import { readNewestTurns } from '../tasks/newest-turns.ts'
 import type { TaskEnd, Turn } from '../tasks/program.ts'
 import { answerTypes } from '../tasks/rules.ts'
 import { refusedType } from '../tasks/engine-answers.ts'
@@ -57,24 +58,22 @@ interface Retry {
 /** The newest turn of each task of a correlation, and the requested retries. */
 export class CorrelationTasks {
   readonly #bus: Bus
-  readonly #turns: ReadonlyMap<string, CloudEvent<Turn>>
+  readonly #turns: ReadonlyMap<string, Turn>
   readonly #retries: readonly Retry[]
 
-  private constructor(bus: Bus, turns: ReadonlyMap<string, CloudEvent<Turn>>, retries: readonly Retry[]) {
+  private constructor(bus: Bus, turns: ReadonlyMap<string, Turn>, retries: readonly Retry[]) {
     this.#bus = bus
     this.#turns = turns
     this.#retries = retries
   }
 
   static async read(bus: Bus, correlation: string): Promise<CorrelationTasks> {
-    const turns = new Map<string, CloudEvent<Turn>>()
-    for (const event of await bus.newestTurns(correlation))
-      turns.set(parseId(event.id)!.task, (await bus.resolve(event)) as CloudEvent<Turn>)
+    const turns = await readNewestTurns(bus, correlation)
     const retries: Retry[] = []
     for await (const { event } of bus.read({ correlation })) {
       if (event.type !== retryType || event.target === undefined) continue
       const successor = taskId(correlation, event.target, event.id)
-      const turn = turns.get(successor)?.data
+      const turn = turns.get(successor)
       const isWithdrawn = turn ? isUnbegun(turn) : await hasNotBegun(bus, event, successor)
       retries.push({ event, successor, isWithdrawn })
     }
@@ -82,7 +81,7 @@ export class CorrelationTasks {
   }
 
   get(task: string): Turn | undefined {
-    return this.#turns.get(task)?.data
+    return this.#turns.get(task)
   }
 
   /** The task that retries a failed one, also if it has not begun yet. */

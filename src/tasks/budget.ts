@@ -1,7 +1,7 @@
 import type { CloudEvent } from '../event.ts'
 import type { Bus } from '../bus/bus.ts'
 import { mintedAt, shardOf } from '../bus/ids.ts'
-import type { Turn } from './program.ts'
+import { readNewestTurns } from './newest-turns.ts'
 import type { TurnBuilder } from './turn.ts'
 
 /*
@@ -218,8 +218,8 @@ export class BudgetLedger {
         if (account.underWay > 0) await new Promise<void>(resolve => (account.onIdle = resolve))
         const { begun } = account
         let total = noSpending
-        for (const turn of await this.#bus.newestTurns(correlation))
-          total = addSpending(total, ((await this.#bus.resolve(turn)).data as Turn).spent ?? {})
+        for (const { spent = {} } of (await readNewestTurns(this.#bus, correlation)).values())
+          total = addSpending(total, spent)
         if (account.begun !== begun) continue
         account.total = { ...total }
         account.isKnown = true

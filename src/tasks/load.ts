@@ -1,9 +1,10 @@
 import { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import type { Bus } from '../bus/bus.ts'
-import { correlationOf, parseId, turnId } from '../bus/ids.ts'
+import { correlationOf, turnId } from '../bus/ids.ts'
 import { routedType } from '../bus/routed.ts'
 import { isFork, type Fork } from './fork.ts'
+import { readNewestTurns } from './newest-turns.ts'
 import type { Machine, ProgramDefinition, Turn } from './program.ts'
 import type { Programs } from './programs.ts'
 import { startTask, Task, type SnapshotState } from './task.ts'
@@ -78,9 +79,7 @@ export class TaskLoader {
    * tasks of a long chain may be purged.
    */
   async latestSuccessor(task: string): Promise<string | undefined> {
-    const turns = new Map<string, Turn>()
-    for (const event of await this.#bus.newestTurns(correlationOf(task)))
-      turns.set(parseId(event.id)!.task, (await this.#bus.resolve(event)).data as Turn)
+    const turns = await readNewestTurns(this.#bus, correlationOf(task))
     let newest = turns.has(task)
       ? task
       : [...turns].find(([, turn]) => turn.continues === task && isUnfinished(turn))?.[0]
