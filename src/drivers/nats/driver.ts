@@ -83,8 +83,14 @@ export class NatsDriver implements Driver {
     this.partitions = log.names.partitions
     const tombstones = new TaskTombstones(connection, log)
     this.#blobs = new Blobs(connection, log.names, log.blobs)
-    this.#turns = settings.createTurns({ connection, log, blobs: this.#blobs, tombstones, recent: this.#recent })
     this.#publisher = new EventPublisher(connection, log, this.#recent)
+    this.#turns = settings.createTurns({
+      connection,
+      log,
+      blobs: this.#blobs,
+      tombstones,
+      publisher: this.#publisher,
+    })
     this.#deferred = new DeferredDeliveries(log, settings.now)
     this.#groups = new Groups(connection, log, settings.leaseMs)
     this.#reader = new Reader({

@@ -25,6 +25,12 @@ interface ReaderOptions {
   readonly newInbox: () => string
 }
 
+interface FoundTurn {
+  readonly position: Position
+  readonly version: number
+  readonly lines: TurnLines
+}
+
 /** Part of a log. `from`, `until`: the offsets of `after` and of the end, by partition. */
 interface Range {
   readonly after: Cursor
@@ -225,32 +231,31 @@ export class Reader {
   }
 
   async #turn(task: string, version: number): Promise<StoredEvent | undefined> {
-    for await (const { stored, lines } of this.#journal(task, version))
-      return Number(stored.header(turnHeaders.version)) === version
-        ? this.#inPartition(task, stored.seq, lines.turn)
-        : undefined
+    for await (const found of this.#journal(task, version))
+      return found.version === version ? { position: found.position, event: found.lines.turn } : undefined
     return undefined
   }
 
   /** What a turn emitted, or a later one took in. The position is that of the turn where the event's own is not known. */
   async #inJournal(id: string, task: string, version: number): Promise<StoredEvent | undefined> {
-    for await (const { stored, lines } of this.#journal(task, version)) {
+    for await (const { position, lines } of this.#journal(task, version)) {
       const event =
         lines.events.find(each => each.event.id === id)?.event ?? inputsOf(lines).find(each => each.id === id)
-      if (event) return this.#inPartition(task, stored.seq, event)
+      if (event) return { position, event }
     }
     return undefined
   }
 
   /** The turns of a task from a version on. */
-  async *#journal(task: string, version: number): AsyncGenerator<{ stored: StoredMessage; lines: TurnLines }> {
+  async *#journal(task: string, version: number): AsyncGenerator<FoundTurn> {
     const known = this.#turnSeqs.get(task)
     const from = known && known.version <= version ? known.seq : 1
-    const { stream } = this.#homeOf(correlationOf(task))
+    const { partition, stream } = this.#homeOf(correlationOf(task))
     for await (const stored of stream.scan({ subject: this.#log.names.turn(task), from, page: 4 })) {
       const at = Number(stored.header(turnHeaders.version))
       if (at <= version) this.#remember(task, at, stored.seq)
-      if (at >= version) yield { stored, lines: await this.#turns.read(stored) }
+      if (at < version) continue
+      yield { position: { partition, offset: stored.seq }, version: at, lines: await this.#turns.read(stored) }
     }
   }
 
@@ -268,10 +273,6 @@ export class Reader {
   async #stored(partition: number, stored: StoredMessage): Promise<StoredEvent | undefined> {
     const event = await this.#event(stored)
     return event && { position: { partition, offset: stored.seq }, event }
-  }
-
-  #inPartition(task: string, offset: number, event: CloudEvent): StoredEvent {
-    return { position: { partition: this.#homeOf(correlationOf(task)).partition, offset }, event }
   }
 
   /** The event in a message; undefined if the message holds no event. */

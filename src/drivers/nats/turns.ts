@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout } from 'node:timers/promises'
-import type { Commit, TaskJournal } from '../../bus/driver.ts'
+import type { Commit, EncodedEvent, TaskJournal } from '../../bus/driver.ts'
 import { correlationOf } from '../../bus/ids.ts'
 import { TidingsError } from '../../errors.ts'
 import type { CloudEvent } from '../../event.ts'
@@ -8,9 +8,9 @@ import type { Blobs } from './blobs.ts'
 import type { LogConnection } from './connection.ts'
 import type { NatsLog } from './nats-log.ts'
 import { duplicateWindowMs } from './provision.ts'
+import type { EventPublisher } from './publisher.ts'
 import type { StoredMessage } from './stored-message.ts'
 import { type Message, msgId, type Stream } from './stream.ts'
-import type { RecentEvents } from './recent-events.ts'
 import type { TaskTombstones } from './task-tombstones.ts'
 
 /*
@@ -69,7 +69,7 @@ export interface TurnsContext {
   readonly log: NatsLog
   readonly blobs: Blobs
   readonly tombstones: TaskTombstones
-  readonly recent: RecentEvents
+  readonly publisher: EventPublisher
 }
 
 export class Turns {
@@ -77,15 +77,15 @@ export class Turns {
   readonly #log: NatsLog
   readonly #blobs: Blobs
   readonly #tombstones: TaskTombstones
-  readonly #recent: RecentEvents
+  readonly #publisher: EventPublisher
   readonly #heads = new Map<string, Head>()
 
-  constructor({ connection, log, blobs, tombstones, recent }: TurnsContext) {
+  constructor({ connection, log, blobs, tombstones, publisher }: TurnsContext) {
     this.#connection = connection
     this.#log = log
     this.#blobs = blobs
     this.#tombstones = tombstones
-    this.#recent = recent
+    this.#publisher = publisher
   }
 
   /** Stores the turn, then its events, until `givesUp`. Undefined on a conflict. */
@@ -158,7 +158,7 @@ export class Turns {
         if (left.size === 0) return
       }
     }
-    await Promise.all([...left.values()].map(({ event, json }) => this.#publish(event, json)))
+    await Promise.all([...left.values()].map(entry => this.#publisher.publish([entry])))
   }
 
   /**
@@ -246,26 +246,17 @@ export class Turns {
   }
 
   protected async publishEvents(events: Commit['events'], givesUp: () => boolean): Promise<void> {
-    await Promise.all(events.map(({ event, json }) => this.#publishUntilStored(event, json, givesUp)))
-  }
-
-  async #publish(event: CloudEvent, json: string): Promise<void> {
-    const headers = { [msgId]: encodeId(event.id) }
-    const shard = this.#log.names.shardOf(event.correlationid)
-    const stream = this.#log.streamOfShard(shard)
-    const { seq, duplicate } = await stream.append(this.#log.names.event(event), json, headers)
-    const position = { partition: this.#log.names.partitionOf(shard), offset: seq }
-    if (!duplicate) this.#recent.add(position, event.id, json)
+    await Promise.all(events.map(entry => this.#publishUntilStored(entry, givesUp)))
   }
 
   /**
    * The turn is accepted, so its events are retried for as long as the broker is unavailable. If this process stops first, the
    * next reader of the journal publishes them. @throws TidingsError
    */
-  async #publishUntilStored(event: CloudEvent, json: string, givesUp: () => boolean): Promise<void> {
+  async #publishUntilStored(entry: EncodedEvent, givesUp: () => boolean): Promise<void> {
     for (;;) {
       try {
-        return await this.#publish(event, json)
+        return void (await this.#publisher.publish([entry]))
       } catch (error) {
         if (!(error instanceof TidingsError && error.retryable) || givesUp()) throw error
         await setTimeout(500)

@@ -2,6 +2,7 @@ import { Blobs } from '../../../src/drivers/nats/blobs.ts'
 import type { LogConnection } from '../../../src/drivers/nats/connection.ts'
 import { OwnedShard } from '../../../src/drivers/nats/owned-shard.ts'
 import { NatsLog } from '../../../src/drivers/nats/nats-log.ts'
+import { EventPublisher } from '../../../src/drivers/nats/publisher.ts'
 import { RecentEvents } from '../../../src/drivers/nats/recent-events.ts'
 import { TaskTombstones } from '../../../src/drivers/nats/task-tombstones.ts'
 import type { Stream } from '../../../src/drivers/nats/stream.ts'
@@ -78,7 +79,7 @@ export function owner(
     log: mine,
     blobs: new Blobs(connection, names, blobs),
     tombstones: new TaskTombstones(connection, mine),
-    recent: new RecentEvents(),
+    publisher: new EventPublisher(connection, mine, new RecentEvents()),
   })
   const owned = new OwnedShard({
     log: mine,
