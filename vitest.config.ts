@@ -24,7 +24,7 @@ export default defineConfig({
           include: ['{src,test,examples}/**/*.test.ts'],
           // What docs/testing.md shows runs with `node --test`: test/readme.test.ts.
           exclude: [...heavy, 'examples/first/*.test.ts'],
-          maxWorkers: 2,
+          maxWorkers: 3,
           sequence: { groupOrder: 0 },
         },
       },
