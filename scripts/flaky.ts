@@ -6,8 +6,8 @@ import { parseArgs } from 'node:util'
 import { Worker } from 'node:worker_threads'
 
 /*
- * Looks for tests that fail by chance: `npm run flaky`. Every core is kept busy. Each test file that starts processes or waits for
- * time runs ten times, then the whole suite runs three times. The report at the end names each red test with its output.
+ * Looks for tests that fail by chance: `npm run flaky`. Every core is kept busy. The test files that start processes or wait for time
+ * run ten times, then the whole suite runs three times. The report at the end names each red test with its output.
  *
  *   npm run flaky -- --rounds 2 --suite 0 src/cli/cli.test.ts     only these files, two rounds, no whole suite
  *   npm run flaky -- --idle                                       without the other work
@@ -50,8 +50,8 @@ try {
     positionals.length > 0 ? positionals : globSync('{src,test,examples}/**/*.test.ts', { cwd: root }).filter(usesTime)
   const rounds = Number(values.rounds)
   const suites = Number(values.suite)
-  for (const file of files.toSorted())
-    for (let round = 1; round <= rounds; round++) await runTests(`${file}, round ${round} of ${rounds}`, [file])
+  for (let round = 1; round <= rounds; round++)
+    await runTests(`files that wait, round ${round} of ${rounds}`, files.toSorted())
   for (let round = 1; round <= suites; round++) await runTests(`whole suite, round ${round} of ${suites}`, [])
 } finally {
   await Promise.all(burners.map(worker => worker.terminate()))
