@@ -7,7 +7,7 @@ import { Worker } from 'node:worker_threads'
 
 /*
  * Looks for tests that fail by chance: `npm run flaky`. Every core is kept busy. The test files that start processes or wait for time
- * run ten times, then the whole suite runs three times. The report at the end names each red test with its output.
+ * run ten times, then the whole suite runs three times. Each red test is printed with its output, and all of them at the end.
  *
  *   npm run flaky -- --rounds 2 --suite 0 src/cli/cli.test.ts     only these files, two rounds, no whole suite
  *   npm run flaky -- --idle                                       without the other work
@@ -33,7 +33,6 @@ interface Report {
 
 interface Failure {
   readonly test: string
-  readonly run: string
   readonly output: string
 }
 
@@ -57,8 +56,6 @@ try {
   await Promise.all(burners.map(worker => worker.terminate()))
   rmSync(folder, { recursive: true, force: true })
 }
-for (const { test, run, output } of failures)
-  console.log(`\nRED  ${test}\n     ${run}\n${output.replace(/^/gm, '     ')}`)
 const red = new Set(failures.map(({ test }) => test))
 console.log(
   red.size === 0
@@ -91,27 +88,28 @@ async function runTests(run: string, files: readonly string[]): Promise<void> {
   let output = ''
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', text => (output += text))
   const code = await new Promise<number | null>(resolve => child.once('close', resolve))
-  const found = failuresIn(report, run, code, output)
+  const found = failuresIn(report, code, output)
   failures.push(...found)
   const seconds = ((performance.now() - begin) / 1_000).toFixed(0)
   console.log(`${found.length === 0 ? 'green' : 'RED  '}  ${seconds.padStart(4)} s  ${run}`)
+  for (const { test, output: why } of found) console.log(`       ${test}\n${why.replace(/^/gm, '         ')}`)
 }
 
-function failuresIn(file: string, run: string, code: number | null, output: string): Failure[] {
+function failuresIn(file: string, code: number | null, output: string): Failure[] {
   const found: Failure[] = []
   try {
     for (const { name, status, message, assertionResults } of (JSON.parse(readFileSync(file, 'utf8')) as Report)
       .testResults) {
       const failed = assertionResults.filter(each => each.status === 'failed')
       for (const { fullName, failureMessages } of failed)
-        found.push({ test: `${name}: ${fullName}`, run, output: failureMessages.join('\n') })
+        found.push({ test: `${name}: ${fullName}`, output: failureMessages.join('\n') })
       // A file that does not load has no tests.
-      if (status === 'failed' && failed.length === 0) found.push({ test: name, run, output: message })
+      if (status === 'failed' && failed.length === 0) found.push({ test: name, output: message })
     }
   } catch {
     // Without a report, the output says what happened.
   }
   // An unhandled error fails a run without failing a test.
-  if (code !== 0 && found.length === 0) found.push({ test: `exit code ${code}`, run, output: output.slice(-20_000) })
+  if (code !== 0 && found.length === 0) found.push({ test: `exit code ${code}`, output: output.slice(-20_000) })
   return found
 }
