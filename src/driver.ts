@@ -1,6 +1,6 @@
 /*
  * Everything that an author of a driver needs: docs/custom-driver.md. The conformance suite is `driverConformance` in
- * `tidings/testing/driver`, which needs vitest and fast-check.
+ * `tidings/testing/conformance`, which needs vitest and fast-check.
  */
 export type * from './bus/driver.ts'
 export { advance, beginning, coversAll, formatCursor, isCovered, offsetsOf, rewind, unionOf } from './bus/cursor.ts'

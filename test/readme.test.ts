@@ -38,7 +38,7 @@ test('the tests in docs/testing.md are those of a file, and they pass', async ()
 test('the first code in docs/custom-driver.md is a file that the suite runs', async () => {
   const source = (await read('examples/memory-driver/first-step.test.ts'))
     .replace('../../src/driver.ts', 'tidings/driver')
-    .replace('../../src/testing/driver.ts', 'tidings/testing/driver')
+    .replace('../../src/testing/conformance/index.ts', 'tidings/testing/conformance')
   const [, first] = /^```ts\n(.*?)^```$/ms.exec(await read('docs/custom-driver.md'))!
   expect(first).toBe(source)
 })

@@ -1,5 +1,5 @@
 import { compileFilter, offsetsOf, type CloudEvent } from '../../src/driver.ts'
-import { driverConformance, type DriverUnderTest } from '../../src/testing/driver.ts'
+import { driverConformance, type DriverUnderTest } from '../../src/testing/conformance/index.ts'
 
 /** Opens one member of a log. `texts` stands for your store: the JSON of each event, in order. */
 function openLog(texts: string[]): DriverUnderTest {

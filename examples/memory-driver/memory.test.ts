@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest'
 import { agent, app, start, tool } from '../../src/index.ts'
-import { driverConformance, type TestClock } from '../../src/testing/driver.ts'
+import { driverConformance, type TestClock } from '../../src/testing/conformance/index.ts'
 import { z } from 'zod'
-import { MemoryDriver, registerMemoryDriver } from './memory-driver.ts'
-import { MemoryLog } from './memory-log.ts'
+import { MemoryDriver, registerMemoryDriver } from '../../src/testing/memory/driver.ts'
+import { MemoryLog } from '../../src/testing/memory/log.ts'
 
 const partitioned = (partitions: number) => ({
   async fresh() {

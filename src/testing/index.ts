@@ -12,5 +12,7 @@ export {
   type Scenario,
   type Start,
 } from './given.ts'
+export { MemoryDriver } from './memory/driver.ts'
+export { MemoryLog } from './memory/log.ts'
 export { until } from './wait.ts'
 export { openaiServer, type ChatRequest, type OpenAIServer, type RecordedRequest, type Reply } from './openai-server.ts'

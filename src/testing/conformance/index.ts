@@ -21,7 +21,17 @@ import { race } from './task-store-race.ts'
 import { wake } from './task-store-wake.ts'
 import { MissingMember, World, type Cases, type TestLog } from './world.ts'
 
+// Exported as `tidings/testing/conformance`: what authors of drivers test with. Needs the optional peers vitest and fast-check.
 export type { BrokerControl, DriverUnderTest, TestLog } from './world.ts'
+export { TestClock } from '../clock.ts'
+export { findNatsServer, type FindOptions, type NatsServer } from '../nats/find.ts'
+export { startNats, type Nats, type NatsOptions } from '../nats/start.ts'
+export { startNatsCluster, type NatsCluster } from '../nats/cluster.ts'
+export { startProxy, type TcpProxy } from '../tcp-proxy.ts'
+export { selfSigned } from '../certificate.ts'
+export { CommitFailures } from '../sqlite/commit-failures.ts'
+export { openFaultyNats, type NatsFaults } from '../nats/open-faulty.ts'
+export { openFaultySqlite, type SqliteFaults } from '../sqlite/open-faulty.ts'
 
 /** The parts of the contract (`Driver` in `tidings/driver`), each with its own cases. */
 export type ContractPart = keyof typeof parts

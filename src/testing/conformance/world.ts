@@ -15,6 +15,7 @@ export interface TestLog {
   readonly broker?: BrokerControl
 }
 
+/** Stops and starts the broker of one log. */
 export interface BrokerControl {
   stop(): Promise<void>
   /** `empty`: like a broker that lost its data. */

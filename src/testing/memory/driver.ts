@@ -7,8 +7,8 @@ import {
   type Consumer,
   type Driver,
   type Now,
-} from '../../src/driver.ts'
-import { MemoryLog } from './memory-log.ts'
+} from '../../driver.ts'
+import { MemoryLog } from './log.ts'
 
 /** One member of a log in memory. Everything that outlives the member is in its `MemoryLog`. */
 export class MemoryDriver implements Driver {

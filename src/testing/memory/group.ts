@@ -14,8 +14,8 @@ import {
   type Filter,
   type GroupState,
   type Subscription,
-} from '../../src/driver.ts'
-import type { MemoryLog, Row } from './memory-log.ts'
+} from '../../driver.ts'
+import type { MemoryLog, Row } from './log.ts'
 
 /** An event that the group has not settled. */
 interface Pending {

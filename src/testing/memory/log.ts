@@ -26,8 +26,8 @@ import {
   type Retention,
   type StoredEvent,
   type TaskJournal,
-} from '../../src/driver.ts'
-import { MemoryGroup } from './memory-group.ts'
+} from '../../driver.ts'
+import { MemoryGroup } from './group.ts'
 
 /** An event on the log, with what queries ask for. `order` counts the events of all partitions. */
 export interface Row {
@@ -58,7 +58,7 @@ const maxWakeDelayMs = 30_000
 /** How often due tasks are looked for, in ms. */
 const wakeIntervalMs = 20
 
-export const stored = ({ position, json }: Row): StoredEvent => ({ position, event: JSON.parse(json) as CloudEvent })
+const stored = ({ position, json }: Row): StoredEvent => ({ position, event: JSON.parse(json) as CloudEvent })
 
 /** The state that all members of one log share. Everything that a `MemoryDriver` does ends here, synchronously. */
 export class MemoryLog {
