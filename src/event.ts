@@ -1,6 +1,9 @@
 import { randomUUIDv7 } from 'node:crypto'
 import type { StandardSchemaV1 } from '@standard-schema/spec'
+import { copyOf, jsonOf, type Json } from './json.ts'
+import { invalidAt } from './options.ts'
 import { canonicalType } from './pattern.ts'
+import { neverJson, parsedBy } from './schema.ts'
 
 /**
  * The envelope of everything on the log: CloudEvents 1.0 in JSON, with the extension attributes of Tidings.
@@ -51,15 +54,60 @@ export interface Draft<T = unknown> extends Partial<Omit<CloudEvent, SetByTheBus
   readonly data: T
 }
 
-/** A named, typed kind of event: `const paid = event('order.paid', schema)`. */
-export interface EventType<T = unknown> {
-  readonly type: string
-  readonly schema: StandardSchemaV1<unknown, T>
+/**
+ * A named kind of event with the schema of its data. The log holds the data as it was given, the schema's input side (`Given`);
+ * an agent that starts on it gets what the schema makes of that, the output side (`Data`).
+ *
+ * @example
+ * const paid = event('order.paid', z.object({ order: z.string(), amount: z.number() }))
+ * const clerk = agent('clerk', { on: paid, run: (ctx, { order, amount }) => ctx.call(book, { order, amount }) })
+ */
+export interface EventType<Data = unknown, Given = Data, Name extends string = string> {
+  readonly type: Name
+  readonly schema: StandardSchemaV1<Given, Data>
 }
 
-/** Declares an event type. @throws E_EVENT_INVALID if the name is not dotted lower-case words */
-export function event<T>(type: string, schema: StandardSchemaV1<unknown, T>): EventType<T> {
-  return { type: canonicalType(type), schema }
+/** An event type of any data. */
+export type AnyEventType = EventType<unknown, unknown>
+
+/**
+ * Declares an event type. Every worker that declares it refuses other data, and `ctx.emit` takes no other.
+ *
+ * @example
+ * const paid = event('order.paid', z.object({ order: z.string(), amount: z.number().positive() }))
+ * @throws E_EVENT_INVALID if the name is not dotted lower-case words, E_APP_INVALID if no JSON value can match the schema
+ */
+export function event<Data, Given = unknown, const Name extends string = string>(
+  type: Name,
+  schema: StandardSchemaV1<Given, Data>,
+): EventType<Data, Given, Name> {
+  canonicalType(type)
+  const never = neverJson(schema)
+  if (never !== undefined)
+    throw invalidAt(
+      `event("${type}")`,
+      `${never}: data on the log is JSON, which has no such value. Take a text, as in z.iso.datetime(), or coerce`,
+    )
+  return { type, schema }
+}
+
+/**
+ * The data of an event type as JSON, ready to publish: as given, after its schema accepted it.
+ * @throws E_EVENT_INVALID with the path of the first fault, E_VALUE_INVALID if it is not JSON
+ */
+export function checkedData<Given>(type: EventType<unknown, Given>, data: Given): Json {
+  const json = jsonOf(data, `the data of ${type.type}`)
+  parsedData(type, copyOf(json))
+  return json
+}
+
+/** What the schema of an event type makes of recorded data. @throws E_EVENT_INVALID with the path of the first fault */
+export function parsedData<Data>({ type, schema }: EventType<Data, unknown>, data: unknown): Data {
+  return parsedBy(schema, data, {
+    code: 'E_EVENT_INVALID',
+    what: `the data of "${type}" does not match its schema`,
+    next: `Correct the data where the event is published, or the schema of event("${type}").`,
+  })
 }
 
 /** The tenant of events that name none, and of all events from outside. */

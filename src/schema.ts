@@ -1,9 +1,9 @@
 import type { StandardJSONSchemaV1, StandardSchemaV1 } from '@standard-schema/spec'
-import { TidingsError, type ErrorCode } from './errors.ts'
+import { textOf, TidingsError, type ErrorCode } from './errors.ts'
 import { invalidAt } from './options.ts'
 
-/** Any Standard Schema (zod, valibot, arktype, …). Source: standardschema.dev. */
-export type Schema<T = unknown> = StandardSchemaV1<unknown, T>
+/** Any Standard Schema (zod, valibot, arktype, …) that makes `T` of what it is `Given`. Source: standardschema.dev. */
+export type Schema<T = unknown, Given = unknown> = StandardSchemaV1<Given, T>
 
 export type JsonSchema = Record<string, unknown>
 
@@ -21,8 +21,30 @@ export function validatedValue<T>(result: StandardSchemaV1.Result<T>, code: Erro
 /** Validates synchronously: the value, or the problem. @throws E_APP_INVALID for async schemas */
 export function validateNow<T>(schema: Schema<T>, value: unknown): { value: T } | { problem: string } {
   const result = schema['~standard'].validate(value)
-  if (result instanceof Promise) throw new TidingsError('E_APP_INVALID', 'an output schema must validate synchronously')
+  if (result instanceof Promise) {
+    // zod also gives a promise if the schema threw.
+    result.catch(() => {})
+    throw new TidingsError('E_APP_INVALID', 'the schema must validate synchronously, but it is async or threw')
+  }
   return result.issues ? { problem: describe(result.issues) } : { value: result.value }
+}
+
+/** What the schema makes of a value, synchronously. @throws the given code, with the path of the first fault */
+export function parsedBy<T>(
+  schema: Schema<T>,
+  value: unknown,
+  { code, what, next }: { code: ErrorCode; what: string; next?: string },
+): T {
+  let problem: string
+  try {
+    const checked = validateNow(schema, value)
+    if ('value' in checked) return checked.value
+    problem = checked.problem
+  } catch (error) {
+    if (error instanceof TidingsError) throw error
+    problem = `the schema threw: ${textOf(error)}`
+  }
+  throw new TidingsError(code, `${what}: ${problem}`, { next })
 }
 
 const describe = (issues: readonly StandardSchemaV1.Issue[]) =>

@@ -61,7 +61,7 @@ test('import rule: stations do not import each other', () => {
     'json-text': [],
     pattern: ['errors'],
     schema: ['errors', 'options'],
-    event: ['errors', 'pattern', 'schema'],
+    event: ['errors', 'json', 'options', 'pattern', 'schema'],
     received: [],
     bus: core,
     tasks: [...core, 'bus'],

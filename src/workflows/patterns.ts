@@ -1,16 +1,23 @@
 import { TidingsError } from '../errors.ts'
 import { canonicalType } from '../pattern.ts'
-import type { EventType } from '../event.ts'
+import type { AnyEventType, EventType } from '../event.ts'
 import type { Received } from '../received.ts'
 import { milliseconds, type Duration } from '../tasks/duration.ts'
 import type { OnPattern, Pattern } from './definition.ts'
 import { toCondition, placeholder, type Ref, type Test } from './refs.ts'
 
 /** An event type: declared with `event()`, of a trigger, or any name. */
-export type TypeOrName = EventType | string
+export type TypeOrName = AnyEventType | string
 
-// biome-ignore lint/suspicious/noExplicitAny: data of undeclared types can be read in any way
-export type DataOf<T> = T extends EventType<infer Data> ? Data : T extends keyof Received ? Received[T] : any
+/** Data as it is on the log, which a workflow reads: of a declared type, the input side of its schema if that has a type. */
+export type DataOf<T> =
+  T extends EventType<infer Data, infer Given>
+    ? unknown extends Given
+      ? Data
+      : Given
+    : T extends keyof Received
+      ? Received[T]
+      : any
 
 /** A pattern of events, with its captures by name. */
 export interface EventPattern<Captures = object> {

@@ -201,7 +201,10 @@ export class Workflow<Scope = object, Input = never, Output = null> implements C
     })
   }
 
-  emit<T>(type: EventType<T>, data: Selector<Scope, Template<NoInfer<T>>>): Workflow<Scope, Input, Output>
+  emit<Given>(
+    type: EventType<unknown, Given>,
+    data: Selector<Scope, Template<NoInfer<Given>>>,
+  ): Workflow<Scope, Input, Output>
   emit(type: string, data: Selector<Scope, unknown>): Workflow<Scope, Input, Output>
   emit(type: TypeOrName, data: Selector<Scope, unknown>): Workflow<Scope, Input, Output> {
     const name = typeName(type)

@@ -22,7 +22,7 @@ import { cronRule, intervalRule, type ScheduleRule } from './rule.ts'
 import { assertTriggerName, type Trigger } from '../trigger.ts'
 
 /** When a schedule fires, and what it publishes. */
-export interface ScheduleOptions<T = unknown> {
+export interface ScheduleOptions<Given = unknown> {
   /** Five fields, or six with seconds first: `0 3 * * *`. Either this or `every`. */
   cron?: string
   /** An interval of at least a second, counted from 1970: `15m` is due at 0, 15, 30 and 45 minutes past the hour. */
@@ -32,8 +32,8 @@ export interface ScheduleOptions<T = unknown> {
   /** Which due times to fire that were missed while no worker ran: none, the last, or all, at most 1,000. Default `last`. */
   catchUp?: CatchUp
   /** A type of your own instead of `schedule.fired`, with `data` as its data. */
-  type?: EventType<T>
-  data?: T
+  type?: EventType<unknown, Given>
+  data?: Given
 }
 
 /** A signal: a schedule has no outside to send a sample from, so it asks the worker that runs it. */
@@ -60,7 +60,7 @@ const systemClock: Clock = { now: Date.now, pollIntervalMs: clockPollIntervalMs 
  * Publishes one event for each due time, however many processes run the schedule. `docs/triggers/schedule.md` describes
  * daylight saving time, clocks that jump, and missed due times. @throws E_APP_INVALID, E_EVENT_INVALID
  */
-export function schedule<T>(name: string, options: ScheduleOptions<T>, clock: Clock = systemClock): Trigger {
+export function schedule<Given>(name: string, options: ScheduleOptions<Given>, clock: Clock = systemClock): Trigger {
   assertTriggerName(name)
   checkOptions(`schedule "${name}"`, options, checks, [])
   const rule = parseRule(options)
@@ -92,12 +92,12 @@ function parseRule({ cron, every, zone }: ScheduleOptions): ScheduleRule {
   throw new TidingsError('E_APP_INVALID', 'a schedule needs either cron, optionally with a zone, or every')
 }
 
-function scheduledEvent<T>({ type, data }: ScheduleOptions<T>): ScheduledEvent {
+function scheduledEvent({ type, data }: ScheduleOptions): ScheduledEvent {
   if (!type) return { type: 'schedule.fired', ...(data !== undefined && { data }) }
   assertCustomType(type.type)
   const checked = validateNow(type.schema, data)
   if ('problem' in checked) throw new TidingsError('E_APP_INVALID', `data of ${type.type}: ${checked.problem}`)
-  return { type: type.type, data: checked.value ?? null }
+  return { type: type.type, data: data ?? null }
 }
 
 /** The clock jumped if two polls differ by more. A due time that is less than this ago is on time. */
