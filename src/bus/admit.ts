@@ -3,9 +3,11 @@ import { defaultTenant, type Draft } from '../event.ts'
 import { checkDraft } from './decode.ts'
 import { correlationOf, isTaskDerivedId } from './ids.ts'
 
-// Event types of the runtime. From outside, only requests to agents and their cancellation are accepted.
+// Event types of the runtime. From outside, only requests to agents, messages to them and their cancellation are accepted.
 const runtimeFamilies = /^(agent|approval|call|control|model|schedule|task|timer|tool|workflow)(\.|$)/
-const requests = new Set(['agent.invoke', 'agent.cancel'])
+const requests = new Set(['agent.invoke', 'agent.cancel', 'agent.message'])
+
+const requiredData: Readonly<Record<string, string>> = { 'agent.invoke': 'input', 'agent.message': 'message' }
 
 /** Types that only triggers publish, because their data is evidence, such as who signed a mail. */
 const triggers: Readonly<Record<string, string>> = {
@@ -20,7 +22,7 @@ const triggers: Readonly<Record<string, string>> = {
 
 export const isRuntimeType = (type: string): boolean => runtimeFamilies.test(type)
 
-/** Whether only the runtime may publish this type: all of its types except requests to agents. */
+/** Whether only the runtime may publish this type: all of its types except requests and messages to agents. */
 export const isReservedType = (type: string): boolean => isRuntimeType(type) && !requests.has(type)
 
 /** Where a draft from outside comes from. */
@@ -42,10 +44,11 @@ export function admit(value: unknown, { source, isOperator = false }: EventOrigi
     return draft
   }
   if (!draft.target) throw invalid('target', `must be the name of the agent that ${draft.type} is for`)
-  if (draft.type === 'agent.cancel') return { ...draft, correlationid: correlationOfTask(draft) }
-  if (typeof draft.data !== 'object' || draft.data === null || !Object.hasOwn(draft.data, 'input'))
-    throw invalid('data', 'must be { "input": … }')
-  return draft
+  const addressed = draft.type === 'agent.invoke' ? draft : { ...draft, correlationid: correlationOfTask(draft) }
+  const field = requiredData[draft.type]
+  if (field && (typeof draft.data !== 'object' || draft.data === null || !Object.hasOwn(draft.data, field)))
+    throw invalid('data', `must be { "${field}": … }`)
+  return addressed
 }
 
 /** Checks that an outside publisher may use this type. @throws E_EVENT_INVALID */
@@ -55,7 +58,7 @@ export function assertCustomType(type: string): void {
   if (isRuntimeType(type)) throw invalid('type', `"${type}" is reserved for the runtime: use a type of your own`)
 }
 
-// A cancellation reaches its task only in the shard of the task's correlation.
+// A cancellation or a message reaches its task only in the shard of the task's correlation.
 function correlationOfTask({ subject, correlationid }: Draft): string {
   if (!subject || !isTaskDerivedId(subject) || subject.includes(':'))
     throw invalid('subject', 'must be the id of the task')

@@ -11,6 +11,12 @@ JSON is the data of the event; - reads it from standard input.
   tidings publish order.paid '{"total":12}'
   tidings publish agent.invoke '{"input":"Hello"}' --target helper`
 
+const askHelp = `
+INPUT is JSON, or text.
+
+  tidings ask helper 'When is the shop open?'
+  tidings ask refund '{"order":"A-17"}' --key refund-A-17`
+
 export function program(): Command {
   const root = new Command('tidings')
     .description('Run agents, tools and workflows on a durable event log, and inspect what they did.')
@@ -27,6 +33,12 @@ export function program(): Command {
   add(root, 'run [app]', async () => (await import('./run.ts')).runCommand)
     .description('run an app')
     .option('--only <roles>', 'run only these roles: agents,tools,models,gateway,triggers')
+  add(root, 'ask <agent> <input>', async () => (await import('./ask.ts')).askCommand)
+    .description('ask an agent or workflow, and show its answer as it comes')
+    .option('--thread <name>', 'continue the conversation of this name')
+    .option('--key <key>', 'idempotency key: a second request with this key is the same request')
+    .option('--deadline <duration>', 'do not begin later than this from now')
+    .addHelpText('after', askHelp)
   add(root, 'publish <type> [json]', async () => (await import('./publish.ts')).publishCommand)
     .description('publish an event')
     .option(
@@ -35,6 +47,8 @@ export function program(): Command {
     )
     .option('--id <id>', 'id of the event; publishing the same id again has no effect')
     .option('--target <name>', 'the agent that receives it')
+    .option('--wait', 'show what follows, until every task that the event started has ended')
+    .addOption(new Option('--within <duration>', 'how long to wait').default('1m', '1m'))
     .addHelpText('after', publishHelp)
   add(root, 'tail', async () => (await import('./tail.ts')).tailCommand)
     .description('show events as they happen')

@@ -4,13 +4,20 @@ import { parseJson } from '../bus/decode.ts'
 import { TidingsError } from '../errors.ts'
 import { assertHosted } from '../tasks/hosts.ts'
 import { dim } from '../trace/text.ts'
+import { milliseconds, type Duration } from '../tasks/duration.ts'
 import { resolveCorrelation, withLog } from './log.ts'
+import { printUntilEnded } from './started-tasks.ts'
 import { printResult, type GlobalOptions } from './output.ts'
 
 export interface PublishOptions {
   id?: string
   correlation?: string
   target?: string
+}
+
+export interface WaitOptions {
+  wait?: boolean
+  within: Duration
 }
 
 const cliAdmission = { source: '/cli', isOperator: true }
@@ -20,12 +27,20 @@ const maxLength = 4 * 1024 * 1024
 export async function publishCommand(
   type: string,
   json: string | undefined,
-  options: PublishOptions & GlobalOptions,
+  options: PublishOptions & WaitOptions & GlobalOptions,
 ): Promise<void> {
+  if (options.wait) milliseconds(options.within)
   const data = json === '-' ? await readStdin() : (json ?? 'null')
-  const published = await withLog(bus => publishText(bus, type, data, options))
+  await withLog(async bus => {
+    const published = await publishText(bus, type, data, options)
+    await printPublished(type, published, options)
+    if (options.wait) await printUntilEnded(bus, published, options)
+  })
+}
+
+function printPublished(type: string, published: PublishedEvent, options: GlobalOptions): Promise<void> {
   const { id, correlationid, duplicate } = published
-  await printResult(options, published, [
+  return printResult(options, published, [
     duplicate ? `${id} is already on the log; nothing was written` : `published ${type}`,
     dim(`  id           ${id}`),
     dim(`  correlation  ${correlationid}`),

@@ -3,6 +3,7 @@ import type { CloudEvent } from '../event.ts'
 import type { Bus } from '../bus/bus.ts'
 import { correlationOf, parseId, retryId, taskId, turnId } from '../bus/ids.ts'
 import type { EarlierCall } from '../tasks/earlier-calls.ts'
+import { askTarget } from '../tasks/asked.ts'
 import { retryType, type Fork } from '../tasks/fork.ts'
 import { callOutcome } from '../tasks/outcome.ts'
 import { isTombstone } from '../tasks/load.ts'
@@ -280,6 +281,8 @@ const firstOfEachCall = (answers: readonly CloudEvent[]) =>
 /** Publishes the retry, with which a worker starts the successor. `isNew`: it was not published before. @throws E_EVENT_TOO_LARGE */
 export async function publishRetry(bus: Bus, { of, program, fork, ending }: RetryPlan) {
   const { tenant, user, hops } = fork.start
+  // Who asked reads the new end under the id that it knows.
+  const caller = ending.target === askTarget && { replyto: askTarget, call: ending.call! }
   const correlationid = correlationOf(of)
   const id = retryId(of)
   const { duplicate } = await bus.publish({
@@ -293,6 +296,7 @@ export async function publishRetry(bus: Bus, { of, program, fork, ending }: Retr
     hops,
     retryof: of,
     data: fork,
+    ...caller,
     ...(user !== undefined && { user }),
     ...(ending.replay !== undefined && { replay: ending.replay }),
   })

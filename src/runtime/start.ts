@@ -1,3 +1,4 @@
+import { Client } from '../ask/client.ts'
 import type { Bus } from '../bus/bus.ts'
 import type { BlobStore, Driver, Durability } from '../bus/driver.ts'
 import { Pauses } from '../bus/pauses.ts'
@@ -49,7 +50,7 @@ export interface Warning {
 }
 
 /** An app that runs in this process, until `stop` resolves. */
-export interface RunningApp {
+export interface RunningApp extends Pick<Client, 'ask' | 'handle'> {
   readonly bus: Bus
   readonly pauses: Pauses
   readonly durability: Durability
@@ -94,10 +95,11 @@ async function startNow(
   const own = { ...(driver && { driver }), ...(blobs && { blobs }) }
   const bus = await openBus(settings, { timeoutMs, redactor: app.redactor, ...own })
   const pauses = new Pauses(bus)
+  const client = new Client(bus)
   const names = [...new Set(app.programs.map(program => program.name))]
   let engine: Engine | undefined
   const isIngress = hosts.has('gateway') || hosts.has('triggers')
-  const started: Stoppable[] = [{ stop: () => bus.close() }]
+  const started: Stoppable[] = [{ stop: () => bus.close() }, { stop: () => client.close() }]
   // One role is enough, and the credentials of the other roles may not permit it.
   if (hosts.has('gateway') || hosts.has('agents')) started.push({ stop: watchLog(bus) })
   if (telemetry) started.push(telemetry)
@@ -156,7 +158,8 @@ async function startNow(
     }
     const durability = await bus.durability()
     log.info?.({ app: app.name, roles: [...hosts], bus: bus.name, addresses }, 'worker started')
-    return { bus, pauses, durability, addresses, warnings: warningsOf(app, hosts, durability), stop }
+    const warnings = warningsOf(app, hosts, durability)
+    return { bus, pauses, durability, addresses, warnings, stop, ask: client.ask, handle: client.handle }
   } catch (error) {
     await stop()
     throw error

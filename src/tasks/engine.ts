@@ -11,6 +11,7 @@ import { TurnTrace } from '../bus/telemetry/turn.ts'
 import { correlationOf, parseId, shardOf } from '../bus/ids.ts'
 import { log } from '../bus/telemetry/log.ts'
 import { TaskLimits } from './task-limits.ts'
+import { messageType } from './asked.ts'
 import type { Budget } from './budget.ts'
 import { composeTurn } from './compose.ts'
 import { endWithoutJournal, shouldStart } from './should-start.ts'
@@ -27,6 +28,7 @@ import {
   filterOf,
   isFirstOfCorrelation,
   isFirstStart,
+  isForTask,
   lateDraft,
   retryLater,
   discardMisrouted,
@@ -144,10 +146,10 @@ export class Engine {
     if (routed.length > 0) void forwardToInstances(this.#bus, event, routed, shared)
   }
 
-  /** The task that an answer or a cancellation is addressed to. */
+  /** The task that an answer, a message or a cancellation is addressed to. */
   #addressee(event: CloudEvent): string | undefined {
     if (event.type === 'agent.invoke' || !this.#programs.has(event.target ?? '')) return undefined
-    if (event.type === 'agent.cancel' || event.type === migrateType) return event.subject ?? ''
+    if (isForTask(event) || event.type === migrateType) return event.subject ?? ''
     return event.call && parseId(event.call)?.task
   }
 
@@ -238,19 +240,22 @@ export class Engine {
 
   /** Whether the next turn decides on an input. All others are acknowledged here. */
   async #accepts(
-    { task: id }: TaskInbox,
+    inbox: TaskInbox,
     task: Task | undefined,
     input: TaskInput,
     accepted: readonly TaskInput[],
   ): Promise<boolean> {
     const { event, program, shared } = input
+    const { task: id } = inbox
     if (event.type === routedType && !routedEventIn(await this.#bus.resolve(event))) {
       shared.acknowledge(id, discardMisrouted(event))
       return false
     }
     const kind = this.#classifyInput(task, input)
     if (kind === 'early') {
-      shared.acknowledge(id, retryLater(shared.delivery))
+      // The task that this batch starts takes the message in its next turn.
+      if (event.type === messageType && accepted.length > 0) inbox.queue.push(input)
+      else shared.acknowledge(id, retryLater(shared.delivery))
       return false
     }
     if (kind === 'accept' && !isAnsweredBy(accepted, input) && (task || (await shouldStart(this.#bus, id, input))))

@@ -55,7 +55,7 @@ export interface Fork {
  */
 export function forkedStart({ type, id, correlationid, hops, replay, data, ...fork }: CloudEvent): CloudEvent {
   const { replyto: _, call: __, deadline: ___, traceparent: ____, retryof: _____, ...start } = (data as Fork).start
-  const { replyto, deadline, retryof } = fork
+  const { replyto, call, deadline, retryof } = fork
   return {
     ...start,
     correlationid,
@@ -63,7 +63,7 @@ export function forkedStart({ type, id, correlationid, hops, replay, data, ...fo
     ...(replay !== undefined && { replay }),
     ...(type === retryType && {
       ...(retryof !== undefined && { retryof }),
-      ...(replyto !== undefined && { replyto, call: id }),
+      ...(replyto !== undefined && { replyto, call: call ?? id }),
       ...(deadline !== undefined && { deadline }),
     }),
   }

@@ -5,6 +5,7 @@ import { backoff } from '../bus/delivery.ts'
 import type { Delivery, DeliveryOutcome } from '../bus/driver.ts'
 import { correlationOf, isTaskId, mintedAt, parseId, resultId } from '../bus/ids.ts'
 import { reason, reasonOf } from '../bus/reason.ts'
+import { messageType } from './asked.ts'
 import { forkType, isFork, retryType } from './fork.ts'
 import type { TaskInput } from './inbox.ts'
 import { routedType, type RoutedData } from '../bus/routed.ts'
@@ -23,7 +24,7 @@ const maxRedeliveries = 50
 // With backoff about a minute: longer than a restarted server, or a new leader, takes to serve what was stored.
 const maxJournalReads = 8
 const sameBatchMs = 10
-const requests = ['agent.invoke', forkType, retryType, 'agent.cancel']
+const requests = ['agent.invoke', forkType, retryType, 'agent.cancel', messageType]
 const workflowRequests = [routedType, migrateType]
 export const answerTypes: readonly string[] = [
   'tool.result', 'tool.failed', 'model.result', 'model.failed', 'agent.task.completed', 'agent.task.failed',
@@ -81,13 +82,16 @@ export function classifyInput(task: Task | undefined, input: TaskInput): InputCl
   }
   if (program !== undefined) return task ? (task.isTombstone ? 'reject' : 'ignore') : 'accept'
   if (event.type === 'agent.cancel' && !task) return isOwnTask(event) ? 'accept' : 'ignore'
-  if (event.type === 'agent.cancel' && task?.end === 'continued') return 'forward'
+  if (isForTask(event) && task?.end === 'continued') return 'forward'
   if (!task) return mayAppearLater(shared.delivery) ? 'early' : 'ignore'
   if (task.end) return 'ignore'
-  if (event.type === 'agent.cancel' || event.type === migrateType) return 'accept'
+  if (isForTask(event) || event.type === migrateType) return 'accept'
   if (task.open.has(event.call!)) return 'accept'
   return parseId(event.call!)!.version > task.head ? 'early' : 'ignore'
 }
+
+/** Whether the subject of an event is the running task that it is for. */
+export const isForTask = ({ type }: CloudEvent): boolean => type === 'agent.cancel' || type === messageType
 
 /**
  * Whether a journal that is empty now may still appear. The turn that asked for an answer was stored before the answer, so the

@@ -1,0 +1,132 @@
+import { setTimeout } from 'node:timers/promises'
+import type { Bus } from '../bus/bus.ts'
+import { backoff } from '../bus/delivery.ts'
+import type { Cursor } from '../bus/driver.ts'
+import { correlationOf, taskId } from '../bus/ids.ts'
+import { notOnLog, TidingsError } from '../errors.ts'
+import type { CloudEvent } from '../event.ts'
+import { compileFilter, type Filter } from '../pattern.ts'
+import { askTarget } from '../tasks/asked.ts'
+import { isInvocation } from '../tasks/fork.ts'
+
+/*
+ * The ends of requested tasks. One subscription for each process follows all of them, and each goes to whoever waits for it:
+ *
+ *     follow from the head of the log ─▶ publish the request ─▶ … ─▶ its end arrives, whichever worker decided it
+ *
+ * A request that this process did not publish just now may have ended before: its correlation is read once.
+ */
+
+const filter: Filter = [
+  { types: ['agent.task.completed', 'agent.task.failed', 'agent.task.cancelled'], targets: [askTarget] },
+]
+/** Whether an event is the end of a requested task. */
+export const isEnd = compileFilter(filter)
+
+/** A requested task, as far as its correlation shows it. */
+export interface AskedTask {
+  readonly request: CloudEvent
+  /** The newest one: a failed task may have been retried. */
+  readonly end?: CloudEvent
+}
+
+export class Answers {
+  readonly #bus: Bus
+  readonly #expected = new Map<string, PromiseWithResolvers<CloudEvent>>()
+  readonly #closed = new AbortController()
+  #started: Promise<void> | undefined
+
+  constructor(bus: Bus) {
+    this.#bus = bus
+  }
+
+  /** Resolves when every later end will arrive. @throws E_LOG_UNAVAILABLE */
+  start(): Promise<void> {
+    this.#started ??= this.#bus.head().then(
+      head => void this.#follow(head),
+      error => {
+        this.#started = undefined
+        throw error
+      },
+    )
+    return this.#started
+  }
+
+  /** The end of a task; call it before the task can end, and after `start`. Rejects with E_BUS_CLOSED. */
+  expect(task: string): Promise<CloudEvent> {
+    const known = this.#expected.get(task)
+    if (known) return known.promise
+    const expected = Promise.withResolvers<CloudEvent>()
+    expected.promise.catch(() => {})
+    if (this.#closed.signal.aborted) expected.reject(closed())
+    else this.#expected.set(task, expected)
+    return expected.promise
+  }
+
+  /** The end of a task that may have ended already. @throws E_NOT_FOUND, E_LOG_UNAVAILABLE */
+  async find(task: string): Promise<CloudEvent> {
+    await this.start()
+    const expected = this.expect(task)
+    try {
+      const { end } = await findTask(this.#bus, task)
+      if (end) this.#settle(task, end)
+    } catch (error) {
+      this.#expected.delete(task)
+      throw error
+    }
+    return expected
+  }
+
+  close() {
+    this.#closed.abort()
+    for (const { reject } of this.#expected.values()) reject(closed())
+    this.#expected.clear()
+  }
+
+  #settle(task: string, end: CloudEvent) {
+    this.#expected.get(task)?.resolve(end)
+    this.#expected.delete(task)
+  }
+
+  async #follow(head: Cursor): Promise<void> {
+    const { signal } = this.#closed
+    let cursor = head
+    for (let failures = 0; !signal.aborted; ) {
+      try {
+        for await (const entry of this.#bus.follow(cursor, filter, signal)) {
+          this.#settle(taskOfEnd(entry.event), entry.event)
+          cursor = entry.cursor
+          failures = 0
+        }
+      } catch {
+        // The log cannot be read now; callers wait meanwhile, each as long as it wants to.
+        await setTimeout(backoff(++failures), undefined, { signal, ref: false }).catch(() => {})
+      }
+    }
+  }
+}
+
+/** Reads a requested task from its correlation. @throws E_NOT_FOUND, E_LOG_UNAVAILABLE */
+export async function findTask(bus: Bus, task: string): Promise<AskedTask> {
+  const correlation = correlationOf(task)
+  let request: CloudEvent | undefined
+  let end: CloudEvent | undefined
+  for await (const { event } of bus.read({ correlation })) {
+    if (isRequestOf(task, event)) request ??= event
+    else if (isEnd(event) && taskOfEnd(event) === task) end = event
+  }
+  if (!request) throw notOnLog(`the log has no request with the id ${task}`)
+  return { request, ...(end && { end }) }
+}
+
+/** Whether an event is the request that started this task. */
+export const isRequestOf = (task: string, { type, target, correlationid, id }: CloudEvent): boolean =>
+  isInvocation(type) && target !== undefined && taskId(correlationid, target, id) === task
+
+/** The requested task that an end belongs to, which is the first of a `continueAs` chain. The data may be in a blob. */
+export function taskOfEnd({ correlationid, source, call }: CloudEvent): string {
+  const program = source.slice(source.indexOf('/', 1) + 1)
+  return taskId(correlationid, program, call!)
+}
+
+const closed = () => new TidingsError('E_BUS_CLOSED', 'the app stopped before the task ended; the task goes on')

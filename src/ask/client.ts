@@ -1,0 +1,130 @@
+import { randomUUIDv7 } from 'node:crypto'
+import type { Bus } from '../bus/bus.ts'
+import { correlationFrom, isTaskId, taskId } from '../bus/ids.ts'
+import { publishFromOutside } from '../bus/ingress.ts'
+import { TidingsError } from '../errors.ts'
+import { defaultTenant, type CloudEvent, type Draft } from '../event.ts'
+import { aDuration, aText, checkOptions, type Check } from '../options.ts'
+import { askTarget } from '../tasks/asked.ts'
+import { deadlineFrom, type Duration } from '../tasks/duration.ts'
+import { assertHosted } from '../tasks/hosts.ts'
+import type { Callable } from '../tasks/script.ts'
+import { Answers } from './answers.ts'
+import { CorrelationFeed } from './feed.ts'
+import { TaskHandle } from './handle.ts'
+
+/** What can be asked: what `agent()` and `workflow()` return. */
+export interface Askable<Input = unknown, Output = unknown> extends Callable<Input, Output> {
+  readonly kind: 'agent' | 'workflow'
+}
+
+export interface AskOptions {
+  /** Name of a conversation. Its requests share one correlation, and a model agent remembers the earlier ones. */
+  thread?: string
+  /** A second request of the same target with this key is the same request: it starts nothing, and has the same result. */
+  idempotencyKey?: string
+  /** For whom, as a name that events carry. */
+  user?: string
+  /** If the task has not begun by then, counted from now, it does not begin. Default: no limit. */
+  deadline?: Duration
+}
+
+const checks = { thread: aText, idempotencyKey: aText, user: aText, deadline: aDuration } satisfies Record<
+  keyof AskOptions,
+  Check
+>
+
+/** Asks agents and workflows on a log, from a process that may host none of them. */
+export class Client {
+  readonly #bus: Bus
+  readonly #answers: Answers
+  readonly #feed: CorrelationFeed
+  /** Names that are known to be hosted, so that only the first request reads the document. */
+  readonly #hosted = new Set<string>()
+
+  constructor(bus: Bus) {
+    this.#bus = bus
+    this.#answers = new Answers(bus)
+    this.#feed = new CorrelationFeed(bus)
+  }
+
+  /**
+   * Requests a task of an agent or workflow. Resolves when the request is durable; the result comes with the handle.
+   * @throws E_NOT_FOUND if no worker ever hosted the target, E_EVENT_INVALID, E_EVENT_TOO_LARGE, E_LOG_UNAVAILABLE
+   * @example
+   * const handle = await running.ask(helper, 'When is the shop open?')
+   * console.log(await handle.result({ within: '2m' }))
+   */
+  readonly ask = async <Input, Output>(
+    target: Askable<Input, Output> | string,
+    input: Input,
+    options: AskOptions = {},
+  ): Promise<TaskHandle<Output>> => {
+    checkOptions('ask()', options, checks, [])
+    const program = programOf(target)
+    if (!this.#hosted.has(program)) await assertHosted(this.#bus, [{ type: 'agent.invoke', target: program }])
+    this.#hosted.add(program)
+    await this.#answers.start()
+    const draft = requestDraft(program, input, options)
+    const id = taskId(draft.correlationid, program, draft.id)
+    const end = this.#answers.expect(id)
+    const [published] = await publishFromOutside(this.#bus, { name: `ask ${program}`, at: Date.now() }, [draft])
+    // A broker forgets old ids, so a repeated request may look like a new one.
+    const isRepeated =
+      options.idempotencyKey !== undefined && (published!.duplicate || (await hasJournal(this.#bus, id)))
+    return this.#handle(id, { program, end: isRepeated ? this.#answers.find(id) : end })
+  }
+
+  /** The handle of a task by its id, from whichever process asked. `result` throws E_NOT_FOUND if the log has no such task. */
+  readonly handle = <Output = unknown>(id: string): TaskHandle<Output> => {
+    if (!isTaskId(id))
+      throw new TidingsError('E_REQUEST_INVALID', `"${id}" is not the id of a task: pass the id of a handle`)
+    return this.#handle(id)
+  }
+
+  /** Ends the subscription. Results that are still awaited reject with E_BUS_CLOSED; their tasks go on. */
+  close() {
+    this.#answers.close()
+    this.#feed.close()
+  }
+
+  #handle<Output>(id: string, asked?: { program: string; end: Promise<CloudEvent> }): TaskHandle<Output> {
+    const shared = { bus: this.#bus, answers: this.#answers, feed: this.#feed }
+    return new TaskHandle({ ...shared, id, ...(asked && { asked }) })
+  }
+}
+
+function programOf(target: Askable<never, unknown> | string): string {
+  if (typeof target === 'string') return target
+  if (target?.kind === 'agent' || target?.kind === 'workflow') return target.name
+  throw new TidingsError(
+    'E_REQUEST_INVALID',
+    'ask() asks agents and workflows: pass what agent() or workflow() returned, or a name',
+    {
+      next: 'To call a tool or a model, write an agent that calls it.',
+    },
+  )
+}
+
+/** The request. Its id is its correlation too, unless it belongs to a thread. */
+function requestDraft(target: string, input: unknown, { thread, idempotencyKey, user, deadline }: AskOptions) {
+  const derived = (...names: unknown[]) => correlationFrom(JSON.stringify([defaultTenant, ...names]))
+  const id = idempotencyKey === undefined ? randomUUIDv7() : derived('ask', target, thread, idempotencyKey)
+  const until = deadline === undefined ? null : deadlineFrom(Date.now(), deadline)
+  return {
+    id,
+    type: 'agent.invoke',
+    source: '/ask',
+    target,
+    replyto: askTarget,
+    correlationid: thread === undefined ? id : derived('thread', thread),
+    ...(user !== undefined && { user }),
+    ...(until !== null && { deadline: new Date(until).toISOString() }),
+    data: { input },
+  } satisfies Draft
+}
+
+async function hasJournal(bus: Bus, task: string): Promise<boolean> {
+  const { snapshot, records } = await bus.journal(task)
+  return snapshot !== undefined || records.length > 0
+}

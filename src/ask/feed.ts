@@ -1,0 +1,134 @@
+import { setTimeout } from 'node:timers/promises'
+import type { Bus } from '../bus/bus.ts'
+import { advance, beginning, isCovered } from '../bus/cursor.ts'
+import { backoff } from '../bus/delivery.ts'
+import type { Cursor, LogEntry } from '../bus/driver.ts'
+import { TidingsError } from '../errors.ts'
+import type { CloudEvent } from '../event.ts'
+import type { Filter } from '../pattern.ts'
+
+/*
+ * What happens in correlations, live. One subscription for each process feeds all readers:
+ *
+ *     read the correlation from the log ─▶ the queue of new events ─▶ …    a full queue is dropped, and the log read on from there
+ */
+
+/** An event of the log, or a signal, which has no position. */
+export type FeedItem = LogEntry | { readonly event: CloudEvent; readonly position?: undefined }
+
+/** Events that may wait for one reader. */
+const maxQueued = 1_000
+const everything: Filter = [{ types: ['>'] }]
+
+interface Reader {
+  readonly correlation: string
+  queue: FeedItem[]
+  /** The queue lacks events that are on the log. */
+  isBehind: boolean
+  onItem: (() => void) | undefined
+}
+
+export class CorrelationFeed {
+  readonly #bus: Bus
+  readonly #readers = new Map<string, Set<Reader>>()
+  readonly #closed = new AbortController()
+  #following: { readonly started: Promise<void>; readonly stop: () => void } | undefined
+
+  constructor(bus: Bus) {
+    this.#bus = bus
+  }
+
+  /** The events of a correlation from its beginning, and its signals from now on. Ends when the reader stops. @throws E_BUS_CLOSED */
+  async *read(correlation: string): AsyncGenerator<FeedItem> {
+    const reader: Reader = { correlation, queue: [], isBehind: true, onItem: undefined }
+    this.#add(reader)
+    let cursor: Cursor = beginning
+    try {
+      for (;;) {
+        if (reader.isBehind) {
+          await this.#following!.started
+          reader.isBehind = false
+          for await (const entry of this.#bus.read({ correlation, after: cursor })) {
+            yield entry
+            cursor = advance(cursor, entry.position)
+          }
+        }
+        const item = reader.queue.shift()
+        if (!item && this.#closed.signal.aborted)
+          throw new TidingsError('E_BUS_CLOSED', 'the app stopped; the task goes on')
+        if (!item) await new Promise<void>(resolve => (reader.onItem = resolve))
+        else if (!item.position) yield item
+        else if (!isCovered(cursor, item.position)) {
+          yield item
+          cursor = advance(cursor, item.position)
+        }
+      }
+    } finally {
+      this.#remove(reader)
+    }
+  }
+
+  close() {
+    this.#closed.abort()
+    this.#following?.stop()
+    for (const readers of this.#readers.values()) for (const reader of readers) reader.onItem?.()
+  }
+
+  #add(reader: Reader) {
+    const readers = this.#readers.get(reader.correlation) ?? new Set()
+    this.#readers.set(reader.correlation, readers.add(reader))
+    this.#following ??= this.#follow()
+  }
+
+  #remove(reader: Reader) {
+    const readers = this.#readers.get(reader.correlation)!
+    readers.delete(reader)
+    if (readers.size === 0) this.#readers.delete(reader.correlation)
+    if (this.#readers.size > 0) return
+    this.#following?.stop()
+    this.#following = undefined
+  }
+
+  #follow() {
+    const abort = new AbortController()
+    const unsubscribe = this.#bus.onSignal(everything, event => this.#deliver({ event }))
+    const started = Promise.withResolvers<void>()
+    void this.#followLog(abort.signal, started.resolve)
+    const stop = () => {
+      abort.abort()
+      unsubscribe()
+    }
+    return { started: started.promise, stop }
+  }
+
+  async #followLog(signal: AbortSignal, onStarted: () => void): Promise<void> {
+    let cursor: Cursor | undefined
+    for (let failures = 0; !signal.aborted; ) {
+      try {
+        cursor ??= await this.#bus.head()
+        onStarted()
+        for await (const entry of this.#bus.follow(cursor, undefined, signal)) {
+          this.#deliver(entry)
+          cursor = entry.cursor
+          failures = 0
+        }
+      } catch {
+        // The log cannot be read now.
+        await setTimeout(backoff(++failures), undefined, { signal, ref: false }).catch(() => {})
+      }
+    }
+    onStarted()
+  }
+
+  #deliver(item: FeedItem) {
+    for (const reader of this.#readers.get(item.event.correlationid) ?? []) {
+      if (reader.queue.length < maxQueued) reader.queue.push(item)
+      else if (item.position) {
+        reader.queue = []
+        reader.isBehind = true
+      }
+      reader.onItem?.()
+      reader.onItem = undefined
+    }
+  }
+}

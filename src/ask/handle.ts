@@ -1,0 +1,129 @@
+import type { Bus } from '../bus/bus.ts'
+import { correlationOf } from '../bus/ids.ts'
+import { TidingsError } from '../errors.ts'
+import type { CloudEvent, Draft } from '../event.ts'
+import { deadlineFrom, type Timeout } from '../tasks/duration.ts'
+import { callOutcome } from '../tasks/outcome.ts'
+import { CallError } from '../tasks/script.ts'
+import { turnType } from '../tasks/turn.ts'
+import { findTask, isRequestOf, taskOfEnd, type Answers, isEnd } from './answers.ts'
+import type { CorrelationFeed, FeedItem } from './feed.ts'
+import { StreamParts, type StreamPart } from './parts.ts'
+
+export interface HandleOptions {
+  readonly bus: Bus
+  readonly answers: Answers
+  readonly feed: CorrelationFeed
+  readonly id: string
+  /** Of a request that this process has just published: the program, and the end of the task. */
+  readonly asked?: { readonly program: string; readonly end: Promise<CloudEvent> }
+}
+
+/**
+ * A requested task. It runs wherever a worker hosts its agent or workflow, also after this process has ended; `running.handle(id)` finds it
+ * from any process on the log.
+ */
+export class TaskHandle<Output = unknown> {
+  /** The id of the task, which `tidings show` and `tidings trace` accept too. */
+  readonly id: string
+  readonly #options: HandleOptions
+  #end: Promise<CloudEvent> | undefined
+  #program: string | undefined
+
+  constructor(options: HandleOptions) {
+    this.id = options.id
+    this.#options = options
+    this.#end = options.asked?.end
+    this.#program = options.asked?.program
+  }
+
+  /** The correlation of the request: everything that follows from it has the same. */
+  get correlation(): string {
+    return correlationOf(this.id)
+  }
+
+  /**
+   * The output of the task. `within`: how long to wait, default without limit; the task itself goes on.
+   * @throws CallError with the code of the failure; TidingsError E_RESULT_PENDING, E_NOT_FOUND, E_BUS_CLOSED
+   * @example
+   * const answer = await handle.result({ within: '2m' })
+   */
+  async result({ within = 'forever' }: { within?: Timeout } = {}): Promise<Output> {
+    const end = await this.#withinTime(this.#ending(), within)
+    const outcome = callOutcome(await this.#options.bus.resolve(end))
+    if ('error' in outcome) throw new CallError(outcome.error)
+    return outcome.output as Output
+  }
+
+  /**
+   * The events of the request's correlation, from the request to the end of the task, as they happen. Without turns.
+   * @throws E_BUS_CLOSED, E_NOT_FOUND
+   */
+  async *events(): AsyncGenerator<CloudEvent> {
+    for await (const { event, position } of this.#items())
+      if (position && event.type !== turnType) yield await this.#options.bus.resolveIfStored(event)
+  }
+
+  /**
+   * What a user may want to see while the task runs: text of models as it arrives, calls and their answers, progress of tools, requests to
+   * people, events of the app. Ends with the task; throws as `result` does if the task fails.
+   * @example
+   * for await (const part of handle.stream()) if (part.type === 'text') process.stdout.write(part.text)
+   */
+  async *stream(): AsyncGenerator<StreamPart> {
+    const parts = new StreamParts()
+    for await (const { event, position } of this.#items()) {
+      if (event.type === turnType) continue
+      yield* position ? parts.ofEvent(await this.#options.bus.resolveIfStored(event)) : parts.ofSignal(event)
+    }
+    await this.result()
+  }
+
+  /** Cancels the task: its code sees no further answers, and what it called is cancelled too. Durable when it resolves. */
+  async cancel(reason = 'cancelled by its caller'): Promise<void> {
+    await this.#publish({ type: 'agent.cancel', data: { reason } })
+  }
+
+  /** Sends a further message to a running model agent, which reads it before its next answer. Durable when it resolves. */
+  async say(message: unknown): Promise<void> {
+    await this.#publish({ type: 'agent.message', data: { message } })
+  }
+
+  /** From the request on: other requests of a thread share its correlation. */
+  async *#items(): AsyncGenerator<FeedItem> {
+    let isBegun = false
+    for await (const item of this.#options.feed.read(this.correlation)) {
+      isBegun ||= isRequestOf(this.id, item.event)
+      if (!isBegun) continue
+      yield item
+      if (isEnd(item.event) && taskOfEnd(item.event) === this.id) return
+    }
+  }
+
+  #ending(): Promise<CloudEvent> {
+    this.#end ??= this.#options.answers.find(this.id).catch(error => {
+      this.#end = undefined
+      throw error
+    })
+    return this.#end
+  }
+
+  async #withinTime(end: Promise<CloudEvent>, within: Timeout): Promise<CloudEvent> {
+    const until = deadlineFrom(Date.now(), within)
+    if (until === null) return end
+    const { promise, reject } = Promise.withResolvers<never>()
+    const timer = setTimeout(
+      () => reject(new TidingsError('E_RESULT_PENDING', `task ${this.id} has not ended within ${within}`)),
+      Math.min(until - Date.now(), maxTimerMs),
+    )
+    return Promise.race([end, promise]).finally(() => clearTimeout(timer))
+  }
+
+  async #publish(draft: Pick<Draft, 'type' | 'data'>): Promise<void> {
+    const { bus, id } = this.#options
+    this.#program ??= (await findTask(bus, id)).request.target!
+    await bus.publish({ ...draft, source: '/ask', target: this.#program, subject: id, correlationid: this.correlation })
+  }
+}
+
+const maxTimerMs = 2 ** 31 - 1

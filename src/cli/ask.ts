@@ -1,0 +1,102 @@
+import { styleText } from 'node:util'
+import { Client } from '../ask/client.ts'
+import type { StreamPart } from '../ask/parts.ts'
+import type { TaskHandle } from '../ask/handle.ts'
+import type { Duration } from '../tasks/duration.ts'
+import { dim, preview, printable } from '../trace/text.ts'
+import { withLog } from './log.ts'
+import { arrow, print, shutdownSignal, type GlobalOptions } from './output.ts'
+
+export interface AskCommandOptions extends GlobalOptions {
+  thread?: string
+  key?: string
+  deadline?: Duration
+}
+
+/** `tidings ask AGENT INPUT`: exit code 1 if the task fails. */
+export async function askCommand(agent: string, input: string, options: AskCommandOptions): Promise<void> {
+  const { json, thread, key, deadline } = options
+  const shutdown = shutdownSignal()
+  await withLog(async bus => {
+    const client = new Client(bus)
+    const handle = await client.ask(agent, inputOf(input), {
+      ...(thread !== undefined && { thread }),
+      ...(key !== undefined && { idempotencyKey: key }),
+      ...(deadline !== undefined && { deadline }),
+    })
+    shutdown.addEventListener('abort', () => client.close())
+    try {
+      if (json) await printParts(handle)
+      else await new PartPrinter().print(handle)
+    } catch (error) {
+      if (!shutdown.aborted) throw error
+      if (!json) await print(dim(`\nthe task goes on: tidings trace ${handle.correlation}`))
+    } finally {
+      client.close()
+    }
+  })
+}
+
+/** JSON, or text that is not JSON. */
+function inputOf(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return text
+  }
+}
+
+async function printParts(handle: TaskHandle): Promise<void> {
+  await print(JSON.stringify({ type: 'asked', task: handle.id, correlation: handle.correlation }))
+  for await (const part of handle.stream()) await print(JSON.stringify(part))
+  await print(JSON.stringify({ type: 'result', output: await handle.result() }))
+}
+
+/** Prints a task as it runs: text as it arrives, everything else as one dim line. */
+class PartPrinter {
+  /** What was printed last, if it is a text of a model: it may be the result. */
+  #text = ''
+  #call: string | undefined
+
+  async print(handle: TaskHandle): Promise<void> {
+    for await (const part of handle.stream())
+      if (part.type === 'text') this.#printText(part)
+      else {
+        this.#endLine()
+        this.#text = ''
+        await print(lineOf(part))
+      }
+    this.#endLine()
+    const output = await handle.result()
+    if (output !== this.#text) await print(typeof output === 'string' ? output : JSON.stringify(output, null, 2))
+  }
+
+  #printText({ call, text, restart }: StreamPart & { type: 'text' }) {
+    if (restart || call !== this.#call) {
+      this.#endLine()
+      this.#text = ''
+    }
+    this.#call = call
+    this.#text += text
+    process.stdout.write(printableText(text))
+  }
+
+  #endLine() {
+    if (this.#call !== undefined && !this.#text.endsWith('\n')) process.stdout.write('\n')
+    this.#call = undefined
+  }
+}
+
+/** Line breaks stay; other control characters could move the cursor. */
+const printableText = (text: string) => text.split('\n').map(printable).join('\n')
+
+function lineOf(part: Exclude<StreamPart, { type: 'text' }>): string {
+  if (part.type === 'event') return dim(`· ${part.event.type} ${preview(part.event.data)}`)
+  const name = printable(part.name)
+  if (part.type === 'call') return dim(`→ ${name} ${preview(part.input)}`)
+  if (part.type === 'progress') return dim(`… ${name} ${preview(part.data)}`)
+  if (part.type === 'approval')
+    return `${arrow()} "${name}" must decide: ${preview(part.what)}\n  tidings approve ${part.call}   or   tidings deny ${part.call}`
+  if (part.error) return `${styleText('red', '✖')} ${dim(`${name} ${part.error.code}: ${preview(part.error.message)}`)}`
+  return dim(`← ${name} ${preview(part.output)}`)
+}

@@ -1,0 +1,35 @@
+import { Client } from '../ask/client.ts'
+import type { Bus } from '../bus/bus.ts'
+import { environment, openBus } from './environment.ts'
+
+/** A log that this process uses without hosting anything. */
+export interface Connection extends Pick<Client, 'ask' | 'handle'> {
+  readonly bus: Bus
+  /** Closes the log. Results that are still awaited reject with E_BUS_CLOSED; their tasks go on. */
+  close(): Promise<void>
+}
+
+/**
+ * Connects to a log without hosting anything: a web server, a script or a test asks the agents that other processes host. `bus`: the
+ * address of the log, default TIDINGS_BUS; `home`: the data folder of an embedded one, default TIDINGS_HOME.
+ * @throws E_BUS_UNKNOWN, E_BUS_DENIED, E_LOG_UNAVAILABLE
+ * @example
+ * const tidings = await connect('nats://localhost:4222/shop')
+ * const handle = await tidings.ask('helper', 'When is the shop open?')
+ * console.log(await handle.result({ within: '2m' }))
+ * await tidings.close()
+ */
+export async function connect(address?: string, { home }: { home?: string } = {}): Promise<Connection> {
+  const settings = environment()
+  const bus = await openBus({ bus: address ?? settings.bus, home: home ?? settings.home })
+  const client = new Client(bus)
+  return {
+    bus,
+    ask: client.ask,
+    handle: client.handle,
+    close() {
+      client.close()
+      return bus.close()
+    },
+  }
+}

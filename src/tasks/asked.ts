@@ -1,0 +1,5 @@
+/** To whom the ends of tasks are addressed that `ask` requested. No agent can have this name. */
+export const askTarget = '@ask'
+
+/** A further message to a running task. Its subject is the task, its data `{ message }`. */
+export const messageType = 'agent.message'

@@ -1,0 +1,218 @@
+import { setImmediate } from 'node:timers/promises'
+import { expect, it } from 'vitest'
+import { z } from 'zod'
+import { agent } from '../src/agents/agent.ts'
+import type { CloudEvent } from '../src/event.ts'
+import { model } from '../src/models/model.ts'
+import { connect } from '../src/runtime/connect.ts'
+import { until } from '../src/testing/wait.ts'
+import { tool } from '../src/tools/tool.ts'
+import { plainModel } from './lib/plain-model.ts'
+import { tidings } from './lib/cli.ts'
+import { onEveryBus, type World } from './lib/world.ts'
+
+const double = agent('double', { run: (_, input: number) => input * 2 })
+const broken = agent('broken', {
+  run() {
+    throw new Error('no luck')
+  },
+})
+
+/** An agent that runs until the gate opens. */
+function gated() {
+  const { promise, resolve } = Promise.withResolvers<string>()
+  const gate = tool('gate', { description: 'Waits.', input: z.object({}), run: () => promise })
+  let runs = 0
+  const slow = agent('slow', {
+    run: async ctx => {
+      const answer = await ctx.call(gate, {})
+      runs++
+      return answer
+    },
+  })
+  return { use: [gate, slow], slow, open: resolve, runs: () => runs }
+}
+
+const connected = ({ place }: World) => connect(place.bus, { home: place.home })
+
+onEveryBus(world => {
+  it('gives the result of an agent to each caller', async () => {
+    const worker = await (await world()).worker({ use: [double] })
+    const handles = await Promise.all([1, 2, 3].map(n => worker.ask(double, n)))
+    expect(await Promise.all(handles.map(handle => handle.result({ within: '10s' })))).toEqual([2, 4, 6])
+    expect(new Set(handles.map(({ id }) => id)).size).toBe(3)
+  })
+
+  it('rejects with the failure of the task, and with the cancellation', async () => {
+    const { use, slow } = gated()
+    const worker = await (await world()).worker({ use: [broken, ...use] })
+    const failed = await worker.ask(broken, null)
+    await expect(failed.result({ within: '10s' })).rejects.toMatchObject({ code: 'E_PROGRAM_FAILED' })
+    const cancelled = await worker.ask(slow, null)
+    await cancelled.cancel('changed my mind')
+    await expect(cancelled.result({ within: '10s' })).rejects.toThrow('E_TASK_CANCELLED: changed my mind')
+  })
+
+  it('says that a task has not ended, and gives the result later, to another process too', async () => {
+    const { use, slow, open } = gated()
+    const created = await world()
+    const worker = await created.worker({ use })
+    const handle = await worker.ask(slow, null)
+    await expect(handle.result({ within: 1 })).rejects.toMatchObject({ code: 'E_RESULT_PENDING' })
+    const other = await connected(created)
+    const elsewhere = other.handle(handle.id).result({ within: '10s' })
+    open('at last')
+    expect(await Promise.all([handle.result(), elsewhere])).toEqual(['at last', 'at last'])
+    const third = await connected(created)
+    expect(await third.handle(handle.id).result()).toBe('at last')
+    await Promise.all([other.close(), third.close()])
+  })
+
+  it('asks once for each idempotency key', async () => {
+    const { use, slow, open, runs } = gated()
+    const worker = await (await world()).worker({ use })
+    const asked = () => worker.ask(slow, null, { idempotencyKey: 'refund A-17' })
+    const [one, two] = await Promise.all([asked(), asked()])
+    open('done')
+    expect(await Promise.all([one.result(), two.result()])).toEqual(['done', 'done'])
+    const third = await asked()
+    expect(third.id).toBe(one.id)
+    expect(await third.result()).toBe('done')
+    expect(runs()).toBe(1)
+  })
+
+  it('refuses an unknown target and an unknown id', async () => {
+    const worker = await (await world()).worker({ use: [double] })
+    await expect(worker.ask('dubble', 1)).rejects.toMatchObject({ code: 'E_NOT_FOUND' })
+    expect(() => worker.handle('17')).toThrow('"17" is not the id of a task')
+    const missing = '0199a5ff-0000-7000-8000-000000000000.0123456789'
+    await expect(worker.handle(missing).result()).rejects.toMatchObject({ code: 'E_NOT_FOUND' })
+    await expect(worker.ask({ kind: 'tool', name: 'x' } as never, 1)).rejects.toMatchObject({
+      code: 'E_REQUEST_INVALID',
+    })
+  })
+
+  it('streams text, calls, progress and events of the app, and then the result', async () => {
+    const worker = await (await world()).worker(researching())
+    const handle = await worker.ask('desk', 'why')
+    const parts = await Array.fromAsync(handle.stream())
+    const short = parts.map(part => {
+      if (part.type === 'event') return part.event.type
+      const { call: _, ...rest } = part
+      return rest
+    })
+    const text = parts.flatMap(part => (part.type === 'text' ? [part.text] : [])).join('')
+    expect(text).toBe('Because of about why.')
+    expect(short.filter(part => typeof part === 'string' || part.type !== 'text')).toEqual([
+      { type: 'call', agent: 'desk', name: 'researcher', input: 'why' },
+      { type: 'call', agent: 'researcher', name: 'web.search', input: { q: 'why' } },
+      { type: 'progress', agent: 'researcher', name: 'web.search', data: { percent: 50 } },
+      { type: 'answer', agent: 'researcher', name: 'web.search', output: 'about why' },
+      { type: 'answer', agent: 'desk', name: 'researcher', output: 'Because of about why.' },
+      'question.answered',
+    ])
+    expect(await handle.result()).toBe('Because of about why.')
+  })
+
+  it('lists the events of one request of a thread', async () => {
+    const worker = await (await world()).worker({ use: [double] })
+    const first = await worker.ask(double, 1, { thread: 'a chat' })
+    await first.result({ within: '10s' })
+    const second = await worker.ask(double, 2, { thread: 'a chat', user: 'ada' })
+    expect(second.correlation).toBe(first.correlation)
+    const events = await Array.fromAsync(second.events())
+    expect(events.map(({ type, user }) => ({ type, user }))).toEqual([
+      { type: 'agent.invoke', user: 'ada' },
+      { type: 'agent.task.completed', user: 'ada' },
+    ])
+  })
+
+  it('sends a message to a running task, also before its first turn', async () => {
+    const listener = agent('listener', {
+      init: () => ({ heard: [] as unknown[] }),
+      evolve: (state, event: CloudEvent) => {
+        if (event.type === 'agent.message') state.heard.push((event.data as { message: unknown }).message)
+        return state
+      },
+      decide(state, _, ctx) {
+        if (state.heard.length === 3) ctx.complete(state.heard)
+        else if (ctx.version === 1) ctx.sleep('1d')
+      },
+    })
+    const worker = await (await world()).worker({ use: [listener] })
+    const handle = await worker.ask(listener, null)
+    for (const message of ['one', 'two', 'three']) await handle.say(message)
+    expect(await handle.result({ within: '20s' })).toEqual(['one', 'two', 'three'])
+  })
+
+  it('gives a retried task its new result', async () => {
+    let isFixed = false
+    const created = await world()
+    const fragile = tool('fragile', {
+      description: 'Fails at first.',
+      input: z.object({}),
+      run: () => {
+        if (!isFixed) throw new Error('not yet')
+        return 'fixed'
+      },
+    })
+    const caller = agent('caller', { run: ctx => ctx.call(fragile, {}) })
+    const worker = await created.worker({ use: [fragile, caller] })
+    const handle = await worker.ask(caller, null)
+    await expect(handle.result({ within: '10s' })).rejects.toMatchObject({ code: 'E_TOOL_THREW' })
+    isFixed = true
+    expect((await tidings(created.place, ['retry', handle.id])).stderr).toBe('')
+    await until(
+      async () =>
+        (await worker
+          .handle(handle.id)
+          .result()
+          .catch(() => '')) === 'fixed',
+    )
+  })
+
+  it('shows a task as it runs on the command line, and what follows from an event', async () => {
+    const created = await world()
+    await created.worker(researching())
+    const asked = await tidings(created.place, ['ask', 'desk', 'why'])
+    expect(asked.stderr).toBe('')
+    expect(asked.stdout).toContain('→ web.search {"q":"why"}\n')
+    expect(asked.stdout).toMatch(/Because of about why\.\n$/)
+    const published = await tidings(created.place, ['publish', 'question.asked', '"why"', '--wait'])
+    expect(published.stdout).toContain('question.answered')
+    expect(published.stdout.trimEnd().split('\n').at(-1)).toContain('agent.task.completed')
+    const nobody = await tidings(created.place, ['publish', 'nothing.listens', '1', '--wait', '--within', '1ms'])
+    expect({ code: nobody.code, stderr: nobody.stderr.split('\n')[0] }).toEqual({
+      code: 1,
+      stderr: '✖ no task that the event started has ended within 1ms E_RESULT_PENDING',
+    })
+  })
+})
+
+function researching() {
+  const search = tool('web.search', {
+    description: 'Searches.',
+    input: z.object({ q: z.string() }),
+    run: async ({ q }, { progress }) => {
+      progress({ percent: 50 })
+      // The signal has gone out before the answer does.
+      await setImmediate()
+      return `about ${q}`
+    },
+  })
+  const { model: languageModel } = plainModel(prompt => {
+    const last = prompt.at(-1)!
+    if (last.role !== 'tool') return [{ id: 'c1', tool: 'web_search', input: { q: 'why' } }]
+    return 'Because of about why.'
+  })
+  const researcher = agent('researcher', { model: model(languageModel), instructions: 'Answer.', tools: [search] })
+  const desk = agent('desk', {
+    on: 'question.asked',
+    run: async (ctx, question: string) => {
+      const answer = await ctx.call(researcher, question)
+      ctx.emit({ type: 'question.answered', data: { answer } })
+      return answer
+    },
+  })
+  return { use: [search, researcher, desk] }
+}
