@@ -10,7 +10,7 @@ import { askTarget } from '../tasks/asked.ts'
 import { isInvocation } from '../tasks/fork.ts'
 
 /*
- * The ends of requested tasks. One subscription for each process follows all of them, and each goes to whoever waits for it:
+ * The ends of requested tasks. One subscription for each process follows all of them, and each goes to the caller that waits for it:
  *
  *     follow from the head of the log ─▶ publish the request ─▶ … ─▶ its end arrives, whichever worker decided it
  *

@@ -18,6 +18,7 @@ export interface Askable<Input = unknown, Output = unknown> extends Callable<Inp
   readonly kind: 'agent' | 'workflow'
 }
 
+/** Options of one request. */
 export interface AskOptions {
   /** Name of a conversation. Its requests share one correlation, and a model agent remembers the earlier ones. */
   thread?: string

@@ -3,7 +3,7 @@ import type { Bus } from '../bus/bus.ts'
 import { environment, openBus } from './environment.ts'
 
 /** A log that this process uses without hosting anything. */
-export interface Connection extends Pick<Client, 'ask' | 'handle'> {
+export interface ClientConnection extends Pick<Client, 'ask' | 'handle'> {
   readonly bus: Bus
   /** Closes the log. Results that are still awaited reject with E_BUS_CLOSED; their tasks go on. */
   close(): Promise<void>
@@ -19,7 +19,7 @@ export interface Connection extends Pick<Client, 'ask' | 'handle'> {
  * console.log(await handle.result({ within: '2m' }))
  * await tidings.close()
  */
-export async function connect(address?: string, { home }: { home?: string } = {}): Promise<Connection> {
+export async function connect(address?: string, { home }: { home?: string } = {}): Promise<ClientConnection> {
   const settings = environment()
   const bus = await openBus({ bus: address ?? settings.bus, home: home ?? settings.home })
   const client = new Client(bus)
