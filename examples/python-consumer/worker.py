@@ -158,7 +158,7 @@ async def member(log, group, handle, types, target=None):
 
 
 async def watch_pauses(log):
-    while True:
+    while not stopping.is_set():
         try:
             seen = await log.paused()
             paused.clear()
@@ -180,10 +180,13 @@ async def main():
         serve_it = lambda log, delivery, tool=tool: serve(log, tool, delivery)
         members += [member(log, f"tool/{tool.name}", serve_it, TOOL_TYPES, tool.name) for _ in range(SLOTS)]
     print(f"serving {', '.join(tool.name for tool in served)} on the log {log.name}", flush=True)
-    await asyncio.gather(*members)
-    watching.cancel()
-    await log.nc.flush()
-    await log.nc.close()
+    try:
+        await asyncio.gather(*members)
+    finally:
+        stopping.set()  # if one fails, all end; a cancellation alone can be lost in a request under way
+        watching.cancel()
+        await log.nc.flush()
+        await log.nc.close()
 
 
 asyncio.run(main())
