@@ -7,6 +7,7 @@ export {
   type ScriptAgentOptions,
 } from './agents/agent.ts'
 export type { FinishRules } from './agents/finish.ts'
+export { handover, type Handover, type ModelTool } from './agents/loop-tools.ts'
 export { redactor, type Redaction, type Redactor } from './bus/redact.ts'
 export { spanIds, type SpanIds } from './bus/telemetry/ids.ts'
 export { errors, TidingsError, type ErrorCode, type ErrorData } from './errors.ts'

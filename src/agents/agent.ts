@@ -23,7 +23,8 @@ import { sourceLocation } from '../stack.ts'
 import { ScriptMachine, type Callable, type ScriptContext } from '../tasks/script.ts'
 import { digest } from '../tasks/turn.ts'
 import type { FinishRules } from './finish.ts'
-import { describeLoop, modelLoop, modelToolName, type LoopTool } from './model-loop.ts'
+import { offeredTools, type ModelTool } from './loop-tools.ts'
+import { describeLoop, modelLoop } from './model-loop.ts'
 import { modelName, type ModelDefinition } from '../tasks/conversation.ts'
 
 type Subscription = string | EventType
@@ -33,13 +34,16 @@ interface CommonAgentOptions {
   on?: Subscription | readonly Subscription[]
   /** Raise it when the code can no longer replay recorded tasks. Default 1. */
   version?: number
+  /** Tells the models of other agents, whose `tools` contain this one, what it does and when to call it. */
+  description?: string
 }
 
 /** The tool loop of an LLM agent. */
 export interface ModelAgentOptions<Output> extends CommonAgentOptions {
   model: ModelLike
   instructions: string
-  tools?: readonly LoopTool[]
+  /** What the model may call: tools, agents, workflows that have an input, and hand-overs of the conversation. */
+  tools?: readonly ModelTool[]
   /** Schema of the answer. Default: the answer is text. */
   output?: Schema<Output>
   /** Maximum number of model calls of one task. Default 32. */
@@ -71,10 +75,11 @@ export type ModelLike =
 export interface Agent<Input = unknown, Output = unknown> extends Callable<Input, Output> {
   readonly kind: 'agent'
   readonly definition: ProgramDefinition
+  readonly description?: string
   /** What a model agent needs: its model, its tools, and the definition document of its requests. */
   readonly needs?: {
     readonly model: ModelLike
-    readonly tools: readonly LoopTool[]
+    readonly tools: readonly ModelTool[]
     readonly document: ModelDefinition
     readonly key: string
   }
@@ -95,25 +100,27 @@ export function agent(
   checkOptions(`agent "${name}"`, options, ...formOf(options))
   const at = sourceLocation(new Error().stack)
   const shared = { name, version: options.version ?? 1, on: typesOf(options.on), ...(at && { at }) }
+  const { description } = options
+  const named = { kind: 'agent', name, ...(description !== undefined && { description }) } as const
   if ('run' in options) {
     const { run, maxTurns = 2_000 } = options
     const machine = (start: CloudEvent) => new ScriptMachine(run, start, maxTurns)
-    return { kind: 'agent', name, definition: { ...shared, hash: digest(String(run)), machine } }
+    return { ...named, definition: { ...shared, hash: digest(String(run)), machine } }
   }
   if ('decide' in options) {
     const hash = digest([options.init, options.evolve, options.decide].map(String))
-    return { kind: 'agent', name, definition: { ...shared, hash, machine: programMachine(options) } }
+    return { ...named, definition: { ...shared, hash, machine: programMachine(options) } }
   }
   if (typeof options.model !== 'object' || options.model === null)
     throw invalidAt(
       `agent "${name}"`,
       'the option "model" must be a model object, such as openai(\'…\') or offlineModel()',
     )
-  const { document, key } = described(name, options)
-  const program = modelLoop({ ...options, model: modelName(options.model), definition: key })
+  const tools = offeredTools(options.tools ?? [], `agent "${name}"`)
+  const { document, key } = describeLoop({ ...options, tools }, `agent "${name}"`)
+  const program = modelLoop({ ...options, tools, model: modelName(options.model), definition: key })
   return {
-    kind: 'agent',
-    name,
+    ...named,
     definition: {
       ...shared,
       hash: digest([document, modelName(options.model)]),
@@ -124,19 +131,10 @@ export function agent(
   }
 }
 
-function described(name: string, options: ModelAgentOptions<unknown>) {
-  for (const [spokenName, [one, other]] of Map.groupBy(options.tools ?? [], tool => modelToolName(tool.name)))
-    if (other)
-      throw invalidAt(
-        `agent "${name}"`,
-        other.name === one!.name
-          ? `it has the tool "${other.name}" twice`
-          : `the tools "${one!.name}" and "${other.name}" are both "${spokenName}" for a model. Rename one of them`,
-      )
-  return describeLoop(options, `agent "${name}"`)
-}
-
-const common = { on: aTypePattern, version: aCount } satisfies Record<keyof CommonAgentOptions, Check>
+const common = { on: aTypePattern, version: aCount, description: aText } satisfies Record<
+  keyof CommonAgentOptions,
+  Check
+>
 
 const scriptChecks = { ...common, run: aFunction, maxTurns: aCount } satisfies Record<
   keyof ScriptAgentOptions<never, unknown>,
@@ -178,8 +176,12 @@ function formOf(options: object): [Readonly<Record<string, Check>>, readonly str
 function toolsOf(value: unknown): string | undefined {
   const problem = aList(value)
   if (problem !== undefined) return problem
-  const wrong = (value as unknown[]).findIndex(each => (each as { kind?: unknown } | null | undefined)?.kind !== 'tool')
-  return wrong < 0 ? undefined : `must be a list of what tool() gives; its entry ${wrong} is something else`
+  const kinds: unknown[] = ['tool', 'agent', 'workflow', 'handover'] satisfies ModelTool['kind'][]
+  const wrong = (value as unknown[]).findIndex(
+    each => !kinds.includes((each as { kind?: unknown } | null | undefined)?.kind),
+  )
+  if (wrong < 0) return undefined
+  return `must be a list of what tool(), agent(), workflow() or handover() gives; its entry ${wrong} is something else`
 }
 
 const programMachine =

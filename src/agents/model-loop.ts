@@ -1,8 +1,10 @@
 import { failure, type ErrorCode, type ErrorData } from '../errors.ts'
+import type { CloudEvent } from '../event.ts'
 import { jsonSchema, validateNow, type Schema } from '../schema.ts'
 import {
   definitionKey,
   endOf,
+  type EarlierConversation,
   type MessageRef,
   type ModelDefinition,
   type ModelRequest,
@@ -10,15 +12,17 @@ import {
   type ModelToolCall,
 } from '../tasks/conversation.ts'
 import type { Timeout } from '../tasks/duration.ts'
-import type { Program, TurnContext } from '../tasks/program.ts'
+import { callOutcome } from '../tasks/outcome.ts'
+import { inputOf, type Program, type TurnContext } from '../tasks/program.ts'
 import { digest } from '../tasks/turn.ts'
-import type { Callable } from '../tasks/script.ts'
 import { canContinue, defaultRules, unfinished, type FinishRules, type Unfinished } from './finish.ts'
+import { modelToolName, type OfferedTool } from './loop-tools.ts'
 
 /*
  * The loop of an LLM agent as a program:
  *
- *     start ─▶ model.invoke ─▶ model.result ─┬─ tool calls ─▶ tool.invoke × n ─▶ all answered ─▶ model.invoke ─▶ …
+ *     start ─▶ model.invoke ─▶ model.result ─┬─ tool calls ─▶ tool.invoke, agent.invoke × n ─▶ all answered ─▶ model.invoke ─▶ …
+ *                                            ├─ hand-over ─▶ agent.invoke ─▶ its answer completes the task
  *                                            ├─ invalid output ─▶ note with the problem ─▶ model.invoke
  *                                            ├─ cut off or empty ─▶ note to continue ─▶ model.invoke
  *                                            ├─ filtered, refused, … ─▶ failed
@@ -27,22 +31,11 @@ import { canContinue, defaultRules, unfinished, type FinishRules, type Unfinishe
  * The state contains only references, and of the conversation only those since the last request, so that it stays small.
  */
 
-/** A tool as the loop needs it. `tool()` returns one. */
-export interface LoopTool extends Callable<never, unknown> {
-  readonly kind: 'tool'
-  readonly options: {
-    readonly description: string
-    readonly input: Schema
-    readonly readOnly?: boolean
-    readonly atMostOnce?: boolean
-  }
-}
-
 export interface LoopOptions {
   /** Name under which the model is addressed. */
   model: string
   definition: string
-  tools?: readonly LoopTool[]
+  tools: readonly OfferedTool[]
   output?: Schema
   maxSteps?: number
   window?: number
@@ -50,13 +43,25 @@ export interface LoopOptions {
   finish?: FinishRules
 }
 
+/** How a model names a call. */
+interface ModelCall {
+  toolCallId: string
+  toolName: string
+}
+
 interface LoopState {
   /** The last model.invoke. */
   prev: string | null
   /** Messages since then. */
   fresh: MessageRef[]
+  /** The first message, if it is not the start of the task. */
+  first?: MessageRef
   /** Tool calls under way: call id → what the model calls it. */
-  open: Record<string, { toolCallId: string; toolName: string }>
+  open: Record<string, ModelCall>
+  /** The hand-over that the model asked for: it is made when all tool calls are answered. */
+  handover?: ModelCall
+  /** The call of the agent that continues the conversation. */
+  successor?: string
   steps: number
   /** Answers in a row that did not fit the output schema. */
   misfits: number
@@ -73,28 +78,21 @@ const defaultWindow = 200
 
 /** The document that an agent's requests refer to, and its key. */
 export function describeLoop(
-  { instructions, tools = [], output }: { instructions: string; tools?: readonly LoopTool[]; output?: Schema },
+  { instructions, tools, output }: { instructions: string; tools: readonly OfferedTool[]; output?: Schema },
   agent: string,
 ) {
   const document: ModelDefinition = {
     instructions,
-    tools: tools.map(tool => ({
-      name: modelToolName(tool.name),
-      description: tool.options.description,
-      input: jsonSchema(tool.options.input, `tool "${tool.name}" of ${agent}`),
-    })),
+    tools: tools.map(({ name, description, input }) => ({ name, description, input })),
     ...(output && { output: jsonSchema(output, `the output of ${agent}`) }),
   }
   return { document, key: definitionKey(digest(document)) }
 }
 
-// Providers accept letters, digits, _ and - in names of tools.
-export const modelToolName = (name: string) => name.replaceAll('.', '_')
-
 export function modelLoop(options: LoopOptions): Program<LoopState> {
   const { model, definition, output, within, maxSteps = defaultSteps, window = defaultWindow } = options
   const rules = { ...defaultRules, ...options.finish }
-  const tools = new Map((options.tools ?? []).map(tool => [modelToolName(tool.name), tool.name]))
+  const tools = new Map(options.tools.map(tool => [tool.name, tool]))
   const available = [...tools.keys()].join(', ') || 'none'
   const bound = within !== undefined && { within }
 
@@ -105,7 +103,7 @@ export function modelLoop(options: LoopOptions): Program<LoopState> {
       definition,
       prev: state.prev,
       messages: [...state.fresh, ...more],
-      first: { role: 'user', event: ctx.start.id },
+      first: firstOf(state, ctx),
       window,
     }
     ctx.call({ type: 'model.invoke', target: model, data, ...bound })
@@ -116,20 +114,51 @@ export function modelLoop(options: LoopOptions): Program<LoopState> {
     const failed: MessageRef[] = []
     let called = 0
     for (const call of result.toolCalls) {
-      const { toolCallId, toolName, input } = call
-      const target = tools.get(toolName)
-      const error = target
-        ? problemOf(call)
-        : failure('E_TOOL_UNKNOWN', `unknown tool "${toolName}"; available tools: ${available}`)
-      if (error) {
-        const event = ctx.emit({ type: 'tool.failed', data: { error, toolCallId, toolName } })
+      const { toolCallId, toolName } = call
+      if (state.handover?.toolCallId === toolCallId) continue
+      const request = requestOf(call)
+      if ('error' in request) {
+        const event = ctx.emit({ type: 'tool.failed', data: { error: request.error, toolCallId, toolName } })
         failed.push({ role: 'tool', event, toolCallId, toolName })
       } else {
-        ctx.call({ type: 'tool.invoke', target: target!, data: { input, toolCallId }, ...bound })
+        ctx.call({ ...request, ...bound })
         called++
       }
     }
-    if (called === 0) ask(state, ctx, failed)
+    if (called === 0) proceed(state, ctx, failed)
+  }
+
+  const requestOf = (call: ModelToolCall) => {
+    const tool = tools.get(call.toolName)
+    if (!tool)
+      return { error: failure('E_TOOL_UNKNOWN', `unknown tool "${call.toolName}"; available tools: ${available}`) }
+    const error = problemOf(call)
+    if (error) return { error }
+    return tool.request
+      ? tool.request(call.input, call.toolCallId)
+      : { error: failure('E_TOOL_INPUT', 'a conversation is handed over only once; the first hand-over was taken') }
+  }
+
+  /** After the tool calls of a step: asks the model again, or lets another agent continue. */
+  const proceed = (state: LoopState, ctx: TurnContext, more: readonly MessageRef[] = []) => {
+    if (!state.handover) return ask(state, ctx, more)
+    const conversation: EarlierConversation = {
+      prev: state.prev,
+      messages: [...state.fresh, ...more],
+      first: firstOf(state, ctx),
+      handover: state.handover,
+    }
+    const { target } = tools.get(state.handover.toolName)!
+    ctx.call({ type: 'agent.invoke', target, data: { input: inputOf(ctx.start), conversation }, ...bound })
+  }
+
+  /** The answer of the agent that continued the conversation is the answer of the task. */
+  const passOn = (answered: CloudEvent, ctx: TurnContext) => {
+    const outcome = callOutcome(answered)
+    if ('error' in outcome) return ctx.fail(outcome.error)
+    const checked = output ? validateNow(output, outcome.output) : { value: outcome.output }
+    if ('value' in checked) return ctx.complete(checked.value)
+    ctx.fail(failure('E_MODEL_OUTPUT', `the agent that took over gave another output: ${checked.problem}`))
   }
 
   const note = (state: LoopState, ctx: TurnContext, data: { text: string; code?: ErrorCode }) =>
@@ -162,7 +191,7 @@ export function modelLoop(options: LoopOptions): Program<LoopState> {
   }
 
   return {
-    init: start => ({ prev: null, fresh: [{ role: 'user', event: start.id }], open: {}, steps: 0, misfits: 0 }),
+    init: start => ({ ...startOf(start), open: {}, steps: 0, misfits: 0 }),
 
     evolve(state, event) {
       const call = event.call !== undefined ? state.open[event.call] : undefined
@@ -178,7 +207,16 @@ export function modelLoop(options: LoopOptions): Program<LoopState> {
         state.fresh.push({ role: 'assistant', event: event.id })
         state.misfits = result.toolCalls.length > 0 ? 0 : state.misfits
         countEnd(state, result, !output)
-      } else if (event.type === 'tool.invoke') {
+        const handingOver = result.toolCalls.find(({ toolName, malformed }) => {
+          const tool = malformed === undefined ? tools.get(toolName) : undefined
+          return tool && !tool.request
+        })
+        if (handingOver) state.handover = { toolCallId: handingOver.toolCallId, toolName: handingOver.toolName }
+      } else if (event.type === 'agent.invoke' && state.steps === 0) {
+        // The start of the task, which `init` has seen.
+      } else if (event.type === 'agent.invoke' && (event.data as StartData).conversation) {
+        state.successor = event.id
+      } else if (event.type === 'tool.invoke' || event.type === 'agent.invoke') {
         const { toolCallId } = event.data as { toolCallId: string }
         state.open[event.id] = { toolCallId, toolName: modelToolName(event.target!) }
       } else if (event.type === 'tool.failed') {
@@ -190,7 +228,9 @@ export function modelLoop(options: LoopOptions): Program<LoopState> {
     },
 
     decide(state, inputs, ctx) {
-      for (const { type, data, call } of inputs) {
+      for (const input of inputs) {
+        const { type, data, call } = input
+        if (call !== undefined && call === state.successor) return passOn(input, ctx)
         if (type === 'model.failed' || (type === 'call.expired' && call === state.prev))
           return ctx.fail((data as { error: ErrorData }).error)
         if (type === 'model.result') {
@@ -201,9 +241,22 @@ export function modelLoop(options: LoopOptions): Program<LoopState> {
           return end === 'paused' ? ask(state, ctx) : answer((state.partial ?? '') + result.text, state, ctx)
         }
       }
-      if (Object.keys(state.open).length === 0) ask(state, ctx)
+      if (Object.keys(state.open).length === 0) proceed(state, ctx)
     },
   }
+}
+
+type StartData = { readonly conversation?: EarlierConversation }
+
+const firstOf = ({ first }: LoopState, { start }: TurnContext): MessageRef => first ?? { role: 'user', event: start.id }
+
+/** What a task begins with: its start as the first message, or the conversation that it continues. */
+function startOf({ id, type, data }: CloudEvent): Pick<LoopState, 'prev' | 'fresh' | 'first'> {
+  const user = { role: 'user', event: id } as const
+  const earlier = type === 'agent.invoke' ? (data as StartData | null)?.conversation : undefined
+  if (!earlier) return { prev: null, fresh: [user] }
+  const { prev, first, messages, handover } = earlier
+  return { prev, first, fresh: [...messages, handover ? { role: 'tool', event: id, ...handover } : user] }
 }
 
 const continueNote =

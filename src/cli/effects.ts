@@ -41,9 +41,8 @@ export function effectLines({ effects }: ResolvedEffects): string[] {
 }
 
 function effectTargets({ tools, models, agents }: App): Effectful[] {
-  const hosted = new Map(
-    [...agents.flatMap(({ needs }) => needs?.tools ?? []), ...tools].map(each => [each.name, each]),
-  )
+  const called = agents.flatMap(({ needs }) => needs?.tools ?? []).filter(tool => tool.kind === 'tool')
+  const hosted = new Map([...called, ...tools].map(each => [each.name, each]))
   const target = (kind: Effectful['kind'], name: string, options: { readOnly?: boolean; atMostOnce?: boolean }) => {
     const { readOnly = false, atMostOnce = false } = options
     return { kind, name, readOnly, atMostOnce }

@@ -5,8 +5,8 @@ import type {
   LanguageModelV4ToolResultPart,
 } from '@ai-sdk/provider'
 import type { CloudEvent } from '../event.ts'
-import type { ErrorData } from '../errors.ts'
 import type { MessageRef, ModelPart, ModelResult, ModelToolCall } from '../tasks/conversation.ts'
+import { callOutcome } from '../tasks/outcome.ts'
 import { inputOf } from '../tasks/program.ts'
 
 type AssistantMessage = Extract<LanguageModelV4Message, { role: 'assistant' }>
@@ -128,13 +128,14 @@ function toolPart(
   { toolCallId, toolName }: MessageRef & { role: 'tool' },
   event: CloudEvent,
 ): LanguageModelV4ToolResultPart {
-  const data = event.data as { output?: JSONValue; error?: ErrorData }
-  return {
-    type: 'tool-result',
-    toolCallId,
-    toolName,
-    output: data.error
-      ? { type: 'error-json', value: { code: data.error.code, message: data.error.message } }
-      : { type: 'json', value: data.output ?? null },
+  const answer = { type: 'tool-result', toolCallId, toolName } as const
+  // The request of a hand-over.
+  if (event.type === 'agent.invoke')
+    return { ...answer, output: { type: 'json', value: `Now "${event.target}" answers: that is you.` } }
+  const outcome = callOutcome(event)
+  if ('error' in outcome) {
+    const { code, message } = outcome.error
+    return { ...answer, output: { type: 'error-json', value: { code, message } } }
   }
+  return { ...answer, output: { type: 'json', value: (outcome.output ?? null) as JSONValue } }
 }

@@ -199,12 +199,15 @@ function warningsOf(app: App, hosts: ReadonlySet<Role>, durability: Durability):
   // A worker of some roles expects others to host the rest.
   if (hosts.size < roles.length) return warnings
   const tools = new Set(app.tools.map(tool => tool.name))
+  const programs = new Set(app.programs.map(program => program.name))
   for (const { name, needs } of app.agents)
-    for (const tool of needs?.tools ?? [])
-      if (!tools.has(tool.name))
+    for (const tool of needs?.tools ?? []) {
+      const called = tool.kind === 'handover' ? tool.to : tool
+      if (!(called.kind === 'tool' ? tools : programs).has(called.name))
         warnings.push({
           code: 'tool-not-hosted',
-          message: `The agent "${name}" calls the tool "${tool.name}", which this app does not host. Start another worker that hosts it.`,
+          message: `The agent "${name}" calls the ${called.kind} "${called.name}", which this app does not host. Start another worker that hosts it.`,
         })
+    }
   return warnings
 }

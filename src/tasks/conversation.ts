@@ -29,6 +29,17 @@ export interface ModelRequest {
   readonly window: number
 }
 
+/** The `conversation` of an `agent.invoke`: a conversation of the same correlation that its task continues. */
+export interface EarlierConversation {
+  /** Its last `model.invoke`, and the messages since then. */
+  readonly prev: string | null
+  readonly messages: readonly MessageRef[]
+  /** Its first message. */
+  readonly first: MessageRef
+  /** In a hand-over: the call of the model that asked for it. The request is the answer to it; else it is the user's next message. */
+  readonly handover?: { readonly toolCallId: string; readonly toolName: string }
+}
+
 /** The constant part of all requests of an agent; stored as the document `definition/HASH`. */
 export interface ModelDefinition {
   readonly instructions: string

@@ -1,4 +1,5 @@
 import { styleText } from 'node:util'
+import type { EarlierConversation } from '../tasks/conversation.ts'
 import { asRequested } from '../tasks/effects.ts'
 import { summarizeEvent } from './summarize.ts'
 import {
@@ -96,7 +97,7 @@ function linesOf(step: TraceStep): Line[] {
   }
   const outcome = requestOutcome(item)
   const requestLine = called
-    ? taskLine(called, outcome ?? taskOutcome(called), guides)
+    ? takingOver(item, taskLine(called, outcome ?? taskOutcome(called), guides))
     : nodeLine(item, outcome, guides)
   const line = outcome ? { ...requestLine, below: stackLines(outcome, called, below) } : requestLine
   const late = item.answers.filter(answer => answer.verdict === 'late')
@@ -108,6 +109,12 @@ function stackLines({ stack }: TraceOutcome, task: TraceTask | undefined, below:
   const isOfCall = task?.nodes.some(({ answers }) => answers.some(({ event }) => stackIn(event).stack === stack))
   if (stack === undefined || isOfCall) return []
   return stack.split('\n').map(line => `${below}     ${printable(line)}`)
+}
+
+/** Marks the task of an agent that continues the conversation of its caller. */
+function takingOver({ event }: TraceNode, line: Line): Line {
+  const { conversation } = (event.data ?? {}) as { conversation?: Partial<EarlierConversation> | null }
+  return conversation?.handover ? { ...line, note: `[takes over]  ${line.note}` } : line
 }
 
 /** A workflow instance with a key has its own correlation. The event routed to it names the other correlation. */

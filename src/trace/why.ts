@@ -228,6 +228,6 @@ async function modelQuestion(event: CloudEvent, bus: Bus, events: EventReader): 
 function contentOf(role: MessageRef['role'], event: CloudEvent): unknown {
   const data = (event.data ?? {}) as Record<string, unknown>
   if (role === 'assistant') return data.text || data.toolCalls
-  if (role === 'tool') return data.error ?? data.output
+  if (role === 'tool') return data.error ?? data.output ?? data.reason
   return event.type === 'agent.noted' ? data.text : event.type === 'agent.invoke' ? data.input : inputOf(event)
 }

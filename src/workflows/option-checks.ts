@@ -1,5 +1,5 @@
 import {
-  aTimeout, aCount, aDuration, aFunction, aList, anObject, anything, aSchema, checkOptions, oneOf, optionsOf, type Check,
+  aTimeout, aCount, aDuration, aFunction, aList, anObject, anything, aSchema, aText, checkOptions, oneOf, optionsOf, type Check,
 } from '../options.ts' // biome-ignore format: one list
 import type { JoinMode } from './definition.ts'
 import type {
@@ -41,6 +41,6 @@ export function checkStep(kind: keyof typeof steps, workflow: string, step: stri
 
 /** @throws E_APP_INVALID */
 export function checkWorkflow(name: string, options: object): void {
-  const checks = { within: aTimeout, version: aCount, key: aList, on: anything, input: aSchema }
+  const checks = { description: aText, within: aTimeout, version: aCount, key: aList, on: anything, input: aSchema }
   checkOptions(`workflow "${name}"`, options, checks, ['within'])
 }

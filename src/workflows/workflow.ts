@@ -37,6 +37,8 @@ import type {
 } from './options.ts'
 
 interface Common {
+  /** Tells the models of agents, whose `tools` contain this workflow, what it does and when to call it. */
+  description?: string
   /** Maximum duration of an instance, from its first event. */
   within: Timeout
   /** Raise it when the steps change. New instances use it; running ones keep their definition. Default 1. */
@@ -51,6 +53,7 @@ export interface OnOptions<T> extends Common {
 }
 
 export interface InputOptions<Input> {
+  description?: string
   within: Timeout
   version?: number
   /** Schema of the input, which is `s.event`. The workflow is then started by calls instead of events. */
@@ -76,6 +79,7 @@ type Block<Scope, W extends WorkflowLike> = (steps: Workflow<Scope>) => W
 
 interface Settings {
   readonly name: string
+  readonly description?: string
   readonly version: number
   readonly within: Timeout
   readonly key?: readonly Key[]
@@ -269,6 +273,16 @@ export class Workflow<Scope = object, Input = never, Output = null> implements C
   /** Fails the instance, after undoing completed steps that can be undone. */
   fail(message: Selector<Scope, Template<string>>): Workflow<Scope, Input, Output> {
     return this.#with({ kind: 'fail', id: 'fail', message: toExpression(message(scope())) })
+  }
+
+  /** Tells models what it does. */
+  get description(): string | undefined {
+    return this.#settings.description
+  }
+
+  /** The schema of its input, if it is started by calls. */
+  get input(): Schema | undefined {
+    return this.#settings.input
   }
 
   /** The workflow as data. @throws E_APP_INVALID */

@@ -2,7 +2,7 @@ import type { Control } from './control.ts'
 
 export default {
   fault: 'Two tools have one name for the model, and the first of them is never called.',
-  file: 'src/agents/agent.ts',
+  file: 'src/agents/loop-tools.ts',
   find: '    if (other)\n',
   replace: "    if (other?.name === '')\n",
   test: 'test/definitions.test.ts',

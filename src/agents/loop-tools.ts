@@ -1,0 +1,144 @@
+import { failure, type ErrorData } from '../errors.ts'
+import { invalidAt } from '../options.ts'
+import { jsonSchema, type JsonSchema, type Schema } from '../schema.ts'
+import type { CallRequest } from '../tasks/program.ts'
+import { requestType, type Callable } from '../tasks/script.ts'
+
+/*
+ * What a model agent offers its model as tools. A tool, an agent and a workflow are called, and the model gets the answer. A hand-over
+ * gives the conversation to another agent, whose answer is then that of the task.
+ */
+
+/** A tool as the loop needs it. `tool()` returns one. */
+export interface LoopTool extends Callable<never, unknown> {
+  readonly kind: 'tool'
+  readonly options: {
+    readonly description: string
+    readonly input: Schema
+    readonly readOnly?: boolean
+    readonly atMostOnce?: boolean
+  }
+}
+
+/** An agent or a workflow as the loop needs it. `agent()` and `workflow()` return one. */
+export interface LoopProgram extends Callable<never, unknown> {
+  readonly kind: 'agent' | 'workflow'
+  readonly description?: string | undefined
+  readonly input?: Schema | undefined
+}
+
+/** What `handover()` returns. Pass it to the `tools` of a model agent. */
+export interface Handover {
+  readonly kind: 'handover'
+  /** The name of the tool that the model calls. */
+  readonly name: string
+  readonly to: LoopProgram
+}
+
+/** What the `tools` of a model agent may contain. */
+export type ModelTool = LoopTool | LoopProgram | Handover
+
+/**
+ * Lets a model hand the conversation over to another model agent. That agent gets the conversation so far, answers with its own
+ * instructions and tools, and its answer is the answer of the task.
+ * @throws E_APP_INVALID if the other agent is not a model agent
+ * @example
+ * const billing = agent('billing', { model, description: 'Answers questions about invoices.', instructions: '…' })
+ * const desk = agent('desk', { model, instructions: 'Answer, or hand over.', tools: [search, handover(billing)] })
+ */
+export function handover(to: LoopProgram & { readonly needs?: unknown }): Handover {
+  if (to?.kind !== 'agent' || to.needs === undefined)
+    throw invalidAt(
+      'handover()',
+      `only an agent with a model can continue a conversation, and ${to?.name === undefined ? 'this' : `"${to.name}"`} is none; put it into \`tools\` without handover()`,
+    )
+  return { kind: 'handover', name: `transfer_to_${to.name}`, to }
+}
+
+/** A tool as the model sees it, and the request that a call of it makes. */
+export interface OfferedTool {
+  /** Providers accept letters, digits, _ and - only. */
+  readonly name: string
+  readonly target: string
+  readonly description: string
+  readonly input: JsonSchema
+  /** The request of a call, or why it cannot be made. Absent for a hand-over. */
+  request?(input: unknown, toolCallId: string): Omit<CallRequest, 'within'> | { readonly error: ErrorData }
+}
+
+export const modelToolName = (name: string) => name.replaceAll('.', '_')
+
+/** The tools of an agent as its model sees them. @throws E_APP_INVALID */
+export function offeredTools(tools: readonly ModelTool[], agent: string): OfferedTool[] {
+  for (const [spokenName, [one, other]] of Map.groupBy(tools, tool => modelToolName(tool.name)))
+    if (other)
+      throw invalidAt(
+        agent,
+        other.name === one!.name
+          ? `it has the tool "${other.name}" twice`
+          : `the tools "${one!.name}" and "${other.name}" are both "${spokenName}" for a model. Rename one of them`,
+      )
+  return tools.map(tool => {
+    if (tool.kind === 'tool') return offeredTool(tool, agent)
+    return tool.kind === 'handover' ? offeredHandover(tool, agent) : offeredProgram(tool, agent)
+  })
+}
+
+function offeredTool({ name, options }: LoopTool, agent: string): OfferedTool {
+  return {
+    name: modelToolName(name),
+    target: name,
+    description: options.description,
+    input: jsonSchema(options.input, `tool "${name}" of ${agent}`),
+    request: (input, toolCallId) => ({ type: 'tool.invoke', target: name, data: { input, toolCallId } }),
+  }
+}
+
+const text = { type: 'string', description: 'The request.' }
+const inField = (input: JsonSchema): JsonSchema => ({
+  type: 'object',
+  properties: { input },
+  required: ['input'],
+  additionalProperties: false,
+})
+
+/** Providers require an object, so any other input is the field `input` of one. */
+function offeredProgram({ kind, name, description, input }: LoopProgram, agent: string): OfferedTool {
+  if (kind === 'workflow' && !input)
+    throw invalidAt(agent, `its tool "${name}" is a workflow that events start: give it an input schema`)
+  const schema = input ? jsonSchema(input, `${kind} "${name}", a tool of ${agent}`) : text
+  const isObject = schema.type === 'object'
+  return {
+    name: modelToolName(name),
+    target: name,
+    description: descriptionOf({ kind, name, description }, agent),
+    input: isObject ? schema : inField(schema),
+    request(given, toolCallId) {
+      const field = (given as { input?: unknown } | null | undefined)?.input
+      if (!isObject && field === undefined)
+        return { error: failure('E_TOOL_INPUT', `${name}: the field "input" is missing`) }
+      return {
+        type: requestType(kind),
+        target: name,
+        data: { input: isObject ? given : field, toolCallId },
+      }
+    },
+  }
+}
+
+function offeredHandover({ name, to }: Handover, agent: string): OfferedTool {
+  return {
+    name: modelToolName(name),
+    target: to.name,
+    description: `Hands this conversation over to "${to.name}", which answers in your place: ${descriptionOf(to, agent)}`,
+    input: { type: 'object', properties: {}, additionalProperties: false },
+  }
+}
+
+function descriptionOf({ kind, name, description }: LoopProgram, agent: string): string {
+  if (description) return description
+  throw invalidAt(
+    agent,
+    `its tool "${name}" has no description, by which the model decides when to call it: set the option \`description\` of ${kind} "${name}"`,
+  )
+}
