@@ -2,13 +2,20 @@ import { expect, test } from 'vitest'
 import { agent, app, start, tool } from '../../src/index.ts'
 import { driverConformance, type TestClock } from '../../src/testing/conformance/index.ts'
 import { z } from 'zod'
+import { SystemClock } from '../../src/testing/memory/clock.ts'
 import { MemoryDriver, registerMemoryDriver } from '../../src/testing/memory/driver.ts'
 import { MemoryLog } from '../../src/testing/memory/log.ts'
 
 const partitioned = (partitions: number) => ({
   async fresh() {
-    const log = new MemoryLog({ partitions })
-    return { open: async (clock: TestClock) => new MemoryDriver(log, { clock }), remove: async () => {} }
+    let log: MemoryLog | undefined
+    return {
+      async open({ now }: TestClock) {
+        log ??= new MemoryLog({ partitions, clock: new SystemClock(now) })
+        return new MemoryDriver(log)
+      },
+      remove: async () => {},
+    }
   },
 })
 

@@ -140,9 +140,14 @@ export class Bus extends LogAccess {
 
   /** Encodes a copy of the data, so that later changes of the object have no effect. */
   encode(event: CloudEvent): EncodedEvent {
-    const clean = this.redactor.event(this.#withJsonData(event))
+    const clean = this.redactor.event(this.#withJsonData(this.#stamped(event)))
     checkEnvelope(clean)
     return { event: clean, json: JSON.stringify(clean) }
+  }
+
+  /** With the time of the log's own clock, if it has one. */
+  #stamped(event: CloudEvent): CloudEvent {
+    return this.driver.now === undefined ? event : { ...event, time: new Date(this.now()).toISOString() }
   }
 
   #withJsonData(event: CloudEvent): CloudEvent {

@@ -154,7 +154,7 @@ const recentPublishMs = 1_000
  * log is not asked for the first delivery soon after the publish.
  */
 export async function isStillAwaited(bus: Bus, { event, attempt, since }: Delivery): Promise<boolean> {
-  const now = Date.now()
+  const now = bus.now()
   if (event.deadline && Date.parse(event.deadline) <= now) return false
   if (attempt === 1 && now - since < recentPublishMs) return true
   return !(await bus.isCallSettled(event.id))

@@ -1,3 +1,4 @@
+import type { Now } from './clock.ts'
 import type { BlobStore } from './contract/blob-store.ts'
 import type { ConsumerGroups } from './contract/consumer-groups.ts'
 import type { DeadLetters } from './contract/dead-letters.ts'
@@ -49,6 +50,8 @@ export interface Driver
     LogAdmin {
   /** Name of the broker, for telemetry (`messaging.system`) and for people. */
   readonly name: string
+  /** The wall clock of events and deadlines on this log. Default: that of the machine. For tests, which skip waits. */
+  readonly now?: Now
   /** Undefined for a broker that cannot keep large data: the app then names a store (`start(app, { blobs })`). */
   readonly blobs?: BlobStore
 }

@@ -1,12 +1,18 @@
 import type { TidingsError } from '../errors.ts'
+import type { Now } from './clock.ts'
 import type { Driver, EncodedEvent } from './driver.ts'
 
 /** The parts of the driver contract that the bus passes through unchanged; `contract/` describes them. */
 export abstract class LogAccess {
   readonly driver: Driver
 
+  /** The wall clock, in ms since the epoch: of event times, deadlines and delays. */
+  readonly now: Now
+
   protected constructor(driver: Driver) {
     this.driver = driver
+    // Looked up at each call, because a test may replace `Date.now`.
+    this.now = driver.now ?? (() => Date.now())
   }
 
   /** Name of the broker, for people and telemetry. */

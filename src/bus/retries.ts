@@ -1,6 +1,7 @@
 import { type CloudEvent, createEvent, inheritedAttributes } from '../event.ts'
 import type { ErrorData, TidingsError } from '../errors.ts'
 import type { Bus } from './bus.ts'
+import type { Now } from './clock.ts'
 import type { HandlerResult } from './delivery.ts'
 import type { Delivery } from './driver.ts'
 import { delayedId } from './ids.ts'
@@ -14,6 +15,8 @@ export interface Retries {
   readonly holds: number
   /** Time of the first failure or postponement, ms since the epoch. */
   readonly since: number
+  /** The clock of the log, by which `since` was taken. */
+  readonly now: Now
 }
 
 /** Data of `tool.delayed` and `model.delayed`. */
@@ -33,22 +36,22 @@ export interface RetriesData {
   readonly ms: number
 }
 
-export function retriesOf({ memo }: Pick<Delivery, 'memo'>): Retries {
+export function retriesOf({ memo }: Pick<Delivery, 'memo'>, now: Now): Retries {
   const [failures, holds, since] = (memo ?? '').split(' ').map(Number)
   return failures === undefined || holds === undefined || since === undefined
-    ? { failures: 0, holds: 0, since: Date.now() }
-    : { failures, holds, since }
+    ? { failures: 0, holds: 0, since: now(), now }
+    : { failures, holds, since, now }
 }
 
 /** Number of deliveries, including this one, that did not end in a delay: the worker died, or the log was unavailable. */
 export function undelayedDeliveries(delivery: Delivery): number {
   if (delivery.memo === undefined) return delivery.attempt
-  const { failures, holds } = retriesOf(delivery)
+  const [failures, holds] = delivery.memo.split(' ').map(Number) as [number, number]
   return delivery.attempt - failures - holds
 }
 
-export function retriesData({ failures, holds, since }: Retries): { retries?: RetriesData } {
-  return failures + holds === 0 ? {} : { retries: { failures, ms: Math.max(0, Date.now() - since) } }
+export function retriesData({ failures, holds, since, now }: Retries): { retries?: RetriesData } {
+  return failures + holds === 0 ? {} : { retries: { failures, ms: Math.max(0, now() - since) } }
 }
 
 export interface Delay {
@@ -69,7 +72,7 @@ export async function delay(
 ): Promise<HandlerResult> {
   const data: DelayedData = {
     attempts: failures,
-    until: new Date(Date.now() + after).toISOString(),
+    until: new Date(bus.now() + after).toISOString(),
     error: error.toJSON(),
   }
   const event = createEvent({

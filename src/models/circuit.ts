@@ -82,7 +82,7 @@ export class Circuit {
   }
 
   /** How long to wait before a request, as far as this process knows; undefined if one may be sent now. */
-  cooldown(open = this.#open, now = Date.now()): Cooldown | undefined {
+  cooldown(open = this.#open, now = this.#bus.now()): Cooldown | undefined {
     if (!open) return undefined
     const { since, reason, probeAt, probe, intervalMs } = open
     const ms = Math.max(probeAt - now, probe ? Math.min(probe.until - now, intervalMs) : 0)
@@ -98,7 +98,7 @@ export class Circuit {
     const by = randomUUID()
     try {
       await this.#update(open =>
-        open && !this.cooldown(open) ? { ...open, probe: { by, until: Date.now() + probeLeaseTtlMs } } : open,
+        open && !this.cooldown(open) ? { ...open, probe: { by, until: this.#bus.now() + probeLeaseTtlMs } } : open,
       )
     } catch {
       // Without the log the workers cannot agree on a probe: each request follows its own backoff.
@@ -117,7 +117,7 @@ export class Circuit {
     const { since } = this.#open
     await this.#logErrors(async () => {
       if (await this.#update(() => undefined))
-        log.info?.({ model: this.#model, ms: Date.now() - since }, 'the provider of a model is available again')
+        log.info?.({ model: this.#model, ms: this.#bus.now() - since }, 'the provider of a model is available again')
     })
   }
 
@@ -129,7 +129,7 @@ export class Circuit {
     await this.#logErrors(async () => {
       if (!this.#open) await this.#read()
       if (!this.#open && this.#failing.size >= maxFailures) {
-        const now = Date.now()
+        const now = this.#bus.now()
         const probeAt = now + Math.max(minProbeIntervalMs, after)
         if (await this.#update(open => open ?? { since: now, probeAt, intervalMs: minProbeIntervalMs, reason }))
           log.warn?.(
@@ -141,7 +141,7 @@ export class Circuit {
         await this.#update(open => {
           if (open?.probe?.by !== probe) return open
           const intervalMs = Math.min(maxProbeIntervalMs, open.intervalMs * 2)
-          return { since: open.since, probeAt: Date.now() + Math.max(intervalMs, after), intervalMs, reason }
+          return { since: open.since, probeAt: this.#bus.now() + Math.max(intervalMs, after), intervalMs, reason }
         })
     })
   }

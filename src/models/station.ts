@@ -73,9 +73,10 @@ export class ModelStation {
           ...(rate && { rate: { count: rate.count, per: milliseconds(rate.per) } }),
           postpone: async (event, delivery) => {
             const cooldown = model.circuit?.cooldown()
-            return cooldown && this.#postpone({ model, event, retries: retriesOf(delivery) }, cooldown)
+            return cooldown && this.#postpone({ model, event, retries: retriesOf(delivery, this.#bus.now) }, cooldown)
           },
-          handle: (event, delivery, span) => this.#handle({ model, event, retries: retriesOf(delivery), span }),
+          handle: (event, delivery, span) =>
+            this.#handle({ model, event, retries: retriesOf(delivery, this.#bus.now), span }),
           fail: (event, error) => [fail(event, error)],
         })
       }),

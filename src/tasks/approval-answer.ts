@@ -62,7 +62,13 @@ export async function answerApproval(bus: Bus, answering: ApprovalReply): Promis
     throw new TidingsError('E_APPROVAL_OVER', `the request ${id} was cancelled or its deadline has passed`)
   }
 
-  const fields = { decision, by, at: new Date().toISOString(), hash, ...(comment !== undefined && { comment }) }
+  const fields = {
+    decision,
+    by,
+    at: new Date(bus.now()).toISOString(),
+    hash,
+    ...(comment !== undefined && { comment }),
+  }
   const claim = before ?? (await claimAnswer(bus, request, source, fields))
   const given = answerOf(request, claim)
   await bus.publish(given)

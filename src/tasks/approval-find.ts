@@ -64,7 +64,7 @@ export async function findApproval(bus: Bus, id: string): Promise<ApprovalRecord
  * index all ids. If the request is for a tool call, the task waits for that call.
  */
 export async function isOpen(bus: Bus, { id, deadline }: CloudEvent): Promise<boolean> {
-  if (deadline !== undefined && Date.parse(deadline) <= Date.now()) return false
+  if (deadline !== undefined && Date.parse(deadline) <= bus.now()) return false
   const call = callOfApproval(id)
   return !(await bus.isCallSettled(id)) && (call === undefined || !(await bus.isCallSettled(call)))
 }

@@ -98,7 +98,7 @@ export class Engine {
     this.#effectPolicies = new EffectPolicies(options.bus)
     this.#maxCachedTasks = options.maxCachedTasks ?? 4_096
     this.#classifyInput = options.classifyInput ?? classifyInput
-    this.#now = options.now ?? Date.now
+    this.#now = options.now ?? options.bus.now
     const filter = filterOf(options.programs)
     this.#group = { group: options.group, filter, mode: 'sharded', from: 'now' }
     this.#matches = compileFilter(filter)

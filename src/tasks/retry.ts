@@ -74,8 +74,8 @@ export class RetryPolicy {
   }
 
   /** Whether a call may be delayed by `after` ms. */
-  postpone({ deadline }: CloudEvent, { since }: Retries, after: number): RetryDecision {
-    const at = Date.now() + after
+  postpone({ deadline }: CloudEvent, { since, now }: Retries, after: number): RetryDecision {
+    const at = now() + after
     if (deadline !== undefined && at >= Date.parse(deadline))
       return { over: 'the deadline of the call is before the next attempt' }
     if (at >= since + this.#retryFor) return { over: `retryFor is ${this.#retryFor / 1_000}s` }

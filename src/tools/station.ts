@@ -109,7 +109,7 @@ export class ToolStation {
     const { bus } = this.#options
     const { tool, event, delivery } = handled
     const source = `/tools/${tool.name}`
-    const retries = retriesOf(delivery)
+    const retries = retriesOf(delivery, bus.now)
     try {
       const known = await this.#logErrors.from(firstResult(bus, event))
       if (known) return await this.#done(event, known.output, retries)

@@ -15,17 +15,17 @@ export class MemoryDriver implements Driver {
   readonly name = 'memory'
   readonly shards: number
   readonly partitions: number
+  readonly now: Now
   readonly #log: MemoryLog
   readonly #calls = new OpenCalls()
   readonly #consumers = new Set<Consumer>()
   readonly #stopListening = new Set<() => void>()
 
-  /** `clock`: the wall clock by which tasks are woken. */
-  constructor(log: MemoryLog, { clock }: { readonly clock?: { readonly now: Now } } = {}) {
+  constructor(log: MemoryLog) {
     this.#log = log
     this.shards = log.shards
     this.partitions = log.partitions
-    if (clock) log.now = clock.now
+    this.now = log.clock.now
   }
 
   // EventLog
@@ -121,10 +121,12 @@ export class MemoryDriver implements Driver {
     })
 
   #call<T>(work: (log: MemoryLog) => T): Promise<T> {
+    this.#log.activity++
     return this.#calls.run(async () => work(this.#log))
   }
 
   #list<T>(items: (log: MemoryLog) => Iterable<T>): AsyncIterable<T> {
+    this.#log.activity++
     return this.#calls.list(() => items(this.#log))
   }
 }

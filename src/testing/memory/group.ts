@@ -27,7 +27,8 @@ interface Pending {
 interface Deferred {
   readonly entry: Omit<DeferredDelivery, 'event'>
   readonly pending: Pending
-  readonly timer?: NodeJS.Timeout
+  /** Ends the wait of a delayed one. */
+  readonly cancel?: () => void
 }
 
 /** Pending events that are handed out in order: all of a shared group, or those of one shard. */
@@ -37,8 +38,6 @@ interface Lane {
   owner: MemoryMember | null
 }
 
-/** A longer delay does not fit into a timer of the language. */
-const maxTimerMs = 2 ** 31 - 1
 let lastDeferredId = 0
 
 export class MemoryGroup {
@@ -66,6 +65,11 @@ export class MemoryGroup {
     const queued = this.#lanes.reduce((sum, { queue }) => sum + queue.length, 0)
     const inFlight = this.#inFlight.size
     return { group: this.group, mode: this.mode, lag: queued + inFlight + delayed, inFlight }
+  }
+
+  /** Whether deliveries are handed out soon, or are in flight. What remains in the queue waits for something else. */
+  get isBusy(): boolean {
+    return this.#isScheduled || this.#inFlight.size > 0
   }
 
   get deferredDeliveries(): DeferredDelivery[] {
@@ -135,7 +139,7 @@ export class MemoryGroup {
   }
 
   discard(id: string): boolean {
-    clearTimeout(this.#deferred.get(id)?.timer)
+    this.#deferred.get(id)?.cancel?.()
     return this.#deferred.delete(id)
   }
 
@@ -145,6 +149,7 @@ export class MemoryGroup {
     this.#isScheduled = true
     setImmediate(() => {
       this.#isScheduled = false
+      this.#log.activity++
       for (const lane of this.#lanes) this.#handOut(lane)
     })
   }
@@ -212,18 +217,9 @@ export class MemoryGroup {
     if (delayMs === 0) return this.#requeue(next)
     const id = String(++lastDeferredId)
     const entry = { id, group: this.group, attempts: pending.attempt, ...rest }
-    const timer = delayMs === undefined ? undefined : this.#timer(id, performance.now() + delayMs)
-    this.#deferred.set(id, { entry, pending: next, ...(timer && { timer }) })
-  }
-
-  #timer(id: string, due: number): NodeJS.Timeout {
-    const wait = Math.min(Math.max(0, Math.ceil(due - performance.now())), maxTimerMs)
-    return setTimeout(() => {
-      const deferred = this.#deferred.get(id)
-      if (!deferred) return
-      if (performance.now() < due) this.#deferred.set(id, { ...deferred, timer: this.#timer(id, due) })
-      else if (this.#deferred.delete(id)) this.#requeue(deferred.pending)
-    }, wait).unref()
+    const redeliver = () => void (this.#deferred.delete(id) && this.#requeue(next))
+    const cancel = delayMs === undefined ? undefined : this.#log.clock.after(delayMs, redeliver)
+    this.#deferred.set(id, { entry, pending: next, ...(cancel && { cancel }) })
   }
 }
 

@@ -19,7 +19,6 @@ import {
   type LogEntry,
   type LogQuery,
   type MissedWake,
-  type Now,
   type Position,
   type AppendResult,
   type PurgeResult,
@@ -27,6 +26,7 @@ import {
   type StoredEvent,
   type TaskJournal,
 } from '../../driver.ts'
+import { SystemClock, type Clock } from './clock.ts'
 import { MemoryGroup } from './group.ts'
 
 /** An event on the log, with what queries ask for. `order` counts the events of all partitions. */
@@ -40,6 +40,7 @@ export interface Row {
 }
 
 interface Task {
+  readonly id: string
   readonly group: string
   version: number
   ended: boolean
@@ -48,15 +49,21 @@ interface Task {
   origin: Position
   records: { readonly version: number; readonly row: Row; readonly isTurn: boolean }[]
   wake: number | null
-  /** When to wake it next, by the monotonic clock, and the delay after that. */
-  wakeAt: number
+  /** Cancels the timer of its next wake-up. */
+  cancelWake: () => void
+  /** How long after this wake-up comes the next, if it changes nothing. */
   wakeDelayMs: number
 }
 
 const minWakeDelayMs = 500
 const maxWakeDelayMs = 30_000
-/** How often due tasks are looked for, in ms. */
-const wakeIntervalMs = 20
+
+export interface MemoryLogOptions {
+  readonly shards?: number
+  readonly partitions?: number
+  /** The clock that wakes tasks and ends delays. Default: that of the machine. */
+  readonly clock?: Clock
+}
 
 const stored = ({ position, json }: Row): StoredEvent => ({ position, event: JSON.parse(json) as CloudEvent })
 
@@ -70,7 +77,9 @@ export class MemoryLog {
   readonly groups = new Map<string, MemoryGroup>()
   readonly signalListeners = new Set<(event: CloudEvent) => void>()
   readonly appendListeners = new Set<() => void>()
-  now: Now = Date.now
+  readonly clock: Clock
+  /** Increases with whatever happens on the log. */
+  activity = 0
   /** Of each partition: its rows, and the offset of the newest event that it ever had. */
   readonly #rows: Row[][]
   readonly #heads: number[]
@@ -78,12 +87,12 @@ export class MemoryLog {
   readonly #tasks = new Map<string, Task>()
   readonly #tasksOf = new Map<string, Set<string>>()
   readonly #claims = new Set<string>()
-  readonly #waiting = new Set<Task & { readonly id: string }>()
-  #timer: NodeJS.Timeout | undefined
+  readonly #waiting = new Set<Task>()
 
-  constructor({ shards = 8, partitions = 1 }: { readonly shards?: number; readonly partitions?: number } = {}) {
+  constructor({ shards = 8, partitions = 1, clock = new SystemClock() }: MemoryLogOptions = {}) {
     this.shards = shards
     this.partitions = partitions
+    this.clock = clock
     this.#rows = Array.from({ length: partitions }, () => [])
     this.#heads = this.#rows.map(() => 0)
   }
@@ -157,7 +166,7 @@ export class MemoryLog {
     if (snapshot !== undefined) task.origin = position
     task.ended = end
     for (const { delivery, outcome } of settle) own!.settle(delivery, outcome)
-    this.#setWake(id, task, end ? null : wake)
+    this.#setWake(task, end ? null : wake)
     return 'accepted'
   }
 
@@ -192,12 +201,11 @@ export class MemoryLog {
 
   /** The shards of a group have other owners: their tasks are woken at once where that is due. */
   ownersChanged(group: string): void {
-    for (const task of this.#waiting)
-      if (task.group === group) Object.assign(task, { wakeAt: 0, wakeDelayMs: minWakeDelayMs })
+    for (const task of this.#waiting) if (task.group === group) this.#setWake(task, task.wake)
   }
 
   purge({ maxAgeMs, maxLag }: Retention): PurgeResult {
-    const cutoff = Date.now() - maxAgeMs
+    const cutoff = this.clock.now() - maxAgeMs
     const horizons = this.#rows.map((rows, partition) => {
       const tasks = [...this.#tasks]
         .filter(([, { ended, origin }]) => !ended && origin.partition === partition)
@@ -224,7 +232,7 @@ export class MemoryLog {
     const { data: _, ...envelope } = event
     const partition = partitionOf(shardOf(event.correlationid, this.shards), this.partitions)
     const position = { partition, offset: ++this.#heads[partition]! }
-    const row = { position, order: ++this.#appended, json, event: envelope, at: Date.now() }
+    const row = { position, order: ++this.#appended, json, event: envelope, at: this.clock.now() }
     this.#rows[partition]!.push(row)
     this.byId.set(event.id, row)
     for (const group of this.groups.values()) group.offer(row)
@@ -234,7 +242,7 @@ export class MemoryLog {
 
   #begin(group: string, id: string, origin: Position): Task {
     const task: Task = {
-      group, version: 0, ended: false, origin, records: [], wake: null, wakeAt: 0, wakeDelayMs: minWakeDelayMs,
+      id, group, version: 0, ended: false, origin, records: [], wake: null, cancelWake() {}, wakeDelayMs: minWakeDelayMs,
     } // biome-ignore format: one object
     this.#tasks.set(id, task)
     const correlation = correlationOf(id)
@@ -242,28 +250,27 @@ export class MemoryLog {
     return task
   }
 
-  #setWake(id: string, task: Task, wake: number | null): void {
-    const waiting = Object.assign(task, { id, wake, wakeAt: 0, wakeDelayMs: minWakeDelayMs })
-    if (wake === null) this.#waiting.delete(waiting)
-    else this.#waiting.add(waiting)
-    this.#timer ??= setInterval(() => this.#wakeDue(), wakeIntervalMs).unref()
+  #setWake(task: Task, wake: number | null): void {
+    task.cancelWake()
+    Object.assign(task, { wake, wakeDelayMs: minWakeDelayMs })
+    if (wake === null) this.#waiting.delete(task)
+    else {
+      this.#waiting.add(task)
+      task.cancelWake = this.clock.at(wake, () => this.#wake(task))
+    }
   }
 
   /** A task is due by the wall clock. The delay before it is woken another time is measured by the monotonic clock. */
-  #wakeDue(): void {
-    if (this.#waiting.size === 0) {
-      clearInterval(this.#timer)
-      this.#timer = undefined
-    }
-    const [now, monotonic] = [this.now(), performance.now()]
-    for (const task of this.#waiting) {
-      if (task.wake! > now || task.wakeAt > monotonic) continue
-      const owner = this.groups.get(task.group)?.ownerOf(shardOf(correlationOf(task.id), this.shards))
-      if (!owner) continue
-      task.wakeAt = monotonic + task.wakeDelayMs
-      task.wakeDelayMs = Math.min(task.wakeDelayMs * 2, maxWakeDelayMs)
-      owner.subscription.onWake?.(task.id, task.wake!)
-    }
+  #wake(task: Task): void {
+    const { id, group, wake, wakeDelayMs } = task
+    const owner = this.groups.get(group)?.ownerOf(shardOf(correlationOf(id), this.shards))
+    // The next owner wakes it: `ownersChanged`.
+    if (!owner) return
+    task.cancelWake = this.clock.after(wakeDelayMs, () => {
+      task.cancelWake = this.clock.at(wake!, () => this.#wake(task))
+    })
+    task.wakeDelayMs = Math.min(wakeDelayMs * 2, maxWakeDelayMs)
+    owner.subscription.onWake?.(id, wake!)
   }
 }
 
