@@ -1,13 +1,52 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { test } from 'node:test'
-import { start } from '../../src/index.ts'
-import { failed, given, result, says, until, wants } from '../../src/testing/index.ts'
-import app, { desk, helper } from './app.ts'
+import { app, by, event, on, workflow } from '../../src/index.ts'
+import { callTool, failed, given, reply, result, testApp } from '../../src/testing/index.ts'
+import { z } from 'zod'
+import shop, { desk, helper } from './app.ts'
 
 // The tests of docs/testing.md. They run with `node --test`, as in a project of a user.
+
+test('the app answers', async () => {
+  await using world = await testApp(shop, {
+    model: [callTool('notes.search', { query: 'open' }), reply('On Sunday.')],
+    tools: { 'notes.search': () => [{ id: 'note-0', text: 'Open on Sunday.' }] },
+  })
+  await world.publish('question.asked', { text: 'When?' })
+  await world.expect('question.answered', { answer: 'On Sunday.' })
+})
+
+const placed = event('order.placed', z.object({ order: z.string() }))
+const paid = event('order.paid', z.object({ order: z.string() }))
+const order = workflow('order', { key: [by(placed, o => o.order), by(paid, p => p.order)], within: '90d' })
+  .when('placed', on(placed).as('order'), { within: '1d' })
+  .when('payment', on(paid), {
+    within: '30d',
+    otherwise: late => late.emit('order.expired', s => ({ order: s.order.order })),
+  })
+  .complete(() => 'done')
+
+test('an order that nobody pays expires after a month', async () => {
+  await using world = await testApp(app({ use: [order] }))
+  await world.publish(placed, { order: 'A1' })
+  await world.expect('order.expired', { order: 'A1' })
+  assert.equal(world.now.toISOString(), '2026-01-31T00:00:00.000Z')
+})
+
+test('an order that is paid in time does not expire', async () => {
+  await using world = await testApp(app({ use: [order] }))
+  await world.publish(placed, { order: 'A1' })
+  await world.advance('29d')
+  await world.publish(paid, { order: 'A1' })
+  await world.expect('agent.task.completed', { output: 'done' })
+  assert.deepEqual(await world.events('order.expired'), [])
+})
+
+test('the helper answers a caller', async () => {
+  await using world = await testApp(shop, { model: ({ text }) => reply(`You asked: ${text}`) })
+  const handle = await world.ask(helper, 'When?')
+  assert.equal(await handle.result(), 'You asked: When?')
+})
 
 test('the desk asks the helper, then publishes the answer', async () => {
   const question = given(desk, { event: { type: 'question.asked', data: { text: 'When?' } } })
@@ -26,25 +65,9 @@ test('the desk fails if the helper fails', async () => {
 test('the helper answers from the notes', async () => {
   const question = given(helper, { input: 'When?' })
   await question
-    .when(wants('notes.search', { query: 'open' }))
+    .when(callTool('notes.search', { query: 'open' }))
     .emits([{ type: 'tool.invoke', target: 'notes.search', data: { input: { query: 'open' } } }])
   await question
-    .when(result('notes.search', [{ id: 'note-0', text: 'Open on Sunday.' }]), says('On Sunday.'))
+    .when(result('notes.search', [{ id: 'note-0', text: 'Open on Sunday.' }]), reply('On Sunday.'))
     .emits([{ type: 'agent.task.completed', data: { output: 'On Sunday.' } }])
-})
-
-test('the app answers', async () => {
-  const home = await mkdtemp(join(tmpdir(), 'first-'))
-  const running = await start(app, { home, only: ['agents', 'tools', 'models'] })
-  try {
-    const { correlationid } = await running.bus.publish({ type: 'question.asked', data: { text: 'Open on Sunday?' } })
-    const answered = await until(async () => {
-      const events = await Array.fromAsync(running.bus.read({ correlation: correlationid }))
-      return events.find(({ event }) => event.type === 'question.answered')
-    })
-    assert.match(JSON.stringify(answered.event.data), /from ten to four/)
-  } finally {
-    await running.stop()
-    await rm(home, { recursive: true })
-  }
 })

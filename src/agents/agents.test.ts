@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { cancelled, expires, failed, given, result, says, wants } from '../testing/given.ts'
+import { cancelled, expires, failed, given, result } from '../testing/given.ts'
+import { callTool, callTools, reply } from '../testing/scripted-model.ts'
 import { offlineModel } from '../models/offline/language-model.ts'
 import { tool } from '../tools/tool.ts'
 import { agent } from './agent.ts'
@@ -16,12 +17,12 @@ describe('a model agent', () => {
 
   it('calls the tools that the model wants', () =>
     given(researcher, { input: 'What?' })
-      .when(wants('web.search', { q: 'what' }))
+      .when(callTool('web.search', { q: 'what' }))
       .emits([{ type: 'tool.invoke', target: 'web.search', data: { input: { q: 'what' } } }]))
 
   it('asks the model again when all tools have answered, with references only', async () => {
     const waiting = given(researcher, { input: 'What?' }).when(
-      wants(['web.search', { q: 'a' }], ['web.search', { q: 'b' }]),
+      callTools(['web.search', { q: 'a' }], ['web.search', { q: 'b' }]),
     )
     await waiting.when(result('web.search', ['hit'])).emits([])
     const [ask] = await waiting.when(result('web.search', ['hit'])).emits([asked])
@@ -32,21 +33,21 @@ describe('a model agent', () => {
 
   it('tells the model about a failed tool and about one that did not answer', async () => {
     await given(researcher, { input: '?' })
-      .when(wants('web.search', { q: 'a' }), failed('web.search', 'E_TOOL_THREW'))
+      .when(callTool('web.search', { q: 'a' }), failed('web.search', 'E_TOOL_THREW'))
       .emits([asked])
     await given(researcher, { input: '?' })
-      .when(wants('web.search', { q: 'a' }), expires('web.search'))
+      .when(callTool('web.search', { q: 'a' }), expires('web.search'))
       .emits([asked])
   })
 
   it('answers a call of an unknown tool with an error and asks the model again', () =>
     given(researcher, { input: '?' })
-      .when(wants('rm.rf', {}))
+      .when(callTool('rm.rf', {}))
       .emits([{ type: 'tool.failed', data: { error: { code: 'E_TOOL_UNKNOWN' } } }, asked]))
 
   it('completes with the text of the model', () =>
     given(researcher, { input: '?' })
-      .when(says('That.'))
+      .when(reply('That.'))
       .emits([{ type: 'agent.task.completed', target: 'test', data: { output: 'That.' } }]))
 
   it('fails when the model does not answer in time', () =>
@@ -56,7 +57,7 @@ describe('a model agent', () => {
 
   it('fails after maxSteps model calls', () =>
     given(agent('brief', { model, instructions: '', tools: [search], maxSteps: 1 }), { input: '?' })
-      .when(wants('web.search', { q: 'a' }), result('web.search', []))
+      .when(callTool('web.search', { q: 'a' }), result('web.search', []))
       .emits([{ type: 'agent.task.failed', data: { error: { code: 'E_AGENT_STEPS' } } }]))
 
   it('is cancelled from outside', () =>
@@ -70,14 +71,14 @@ describe('a model agent with an output schema', () => {
 
   it('completes with the validated object', () =>
     given(planner, { input: '?' })
-      .when(says('```json\n{"parts":["a"]}\n```'))
+      .when(reply('```json\n{"parts":["a"]}\n```'))
       .emits([{ type: 'agent.task.completed', data: { output: { parts: ['a'] } } }]))
 
   it('reports an invalid output to the model twice, then fails', async () => {
-    const misled = given(planner, { input: '?' }).when(says('no'))
+    const misled = given(planner, { input: '?' }).when(reply('no'))
     await misled.emits([{ type: 'agent.noted' }, { type: 'model.invoke' }])
-    await misled.when(says('{"parts":1}')).emits([{ type: 'agent.noted' }, { type: 'model.invoke' }])
-    await misled.when(says('{}')).emits([{ type: 'agent.task.failed', data: { error: { code: 'E_MODEL_OUTPUT' } } }])
+    await misled.when(reply('{"parts":1}')).emits([{ type: 'agent.noted' }, { type: 'model.invoke' }])
+    await misled.when(reply('{}')).emits([{ type: 'agent.task.failed', data: { error: { code: 'E_MODEL_OUTPUT' } } }])
   })
 })
 

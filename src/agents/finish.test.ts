@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { given, result, says, wants } from '../testing/given.ts'
+import { given, result } from '../testing/given.ts'
+import { callTool, reply } from '../testing/scripted-model.ts'
 import { tool } from '../tools/tool.ts'
 import { offlineModel } from '../models/offline/language-model.ts'
 import { agent } from './agent.ts'
@@ -18,7 +19,7 @@ const writer = (finish?: FinishRules, output?: z.ZodType) =>
     }),
     { input: '?' },
   )
-const cut = (text: string) => says(text, { finish: 'length' })
+const cut = (text: string) => reply(text, { finish: 'length' })
 const failure = (code: string) => [{ type: 'agent.task.failed', data: { error: { code } } }]
 const goesOn = (code: string) => [{ type: 'agent.noted', data: { code } }, { type: 'model.invoke' }]
 const completed = (output: unknown) => [{ type: 'agent.task.completed', data: { output } }]
@@ -29,7 +30,7 @@ describe('an answer that was cut off at the limit of output tokens', () => {
     const [noted] = await story.emits(goesOn('E_MODEL_LENGTH'))
     expect((noted!.data as { text: string }).text).toContain('Go on exactly where it stopped')
     await story.when(cut('a time ')).emits(goesOn('E_MODEL_LENGTH'))
-    await story.when(says('there was.')).emits(completed('Once upon a time there was.'))
+    await story.when(reply('there was.')).emits(completed('Once upon a time there was.'))
   })
 
   it('fails after three more pieces that were cut off too', async () => {
@@ -41,11 +42,11 @@ describe('an answer that was cut off at the limit of output tokens', () => {
   })
 
   it('is whole where the model has nothing to add', () =>
-    writer().when(cut('All of it.'), says('')).emits(completed('All of it.')))
+    writer().when(cut('All of it.'), reply('')).emits(completed('All of it.')))
 
   it('starts over after a call', () =>
     writer()
-      .when(cut('I will look, and '), wants('web.search', { q: 'a' }), result('web.search', ['a']), says('Found.'))
+      .when(cut('I will look, and '), callTool('web.search', { q: 'a' }), result('web.search', ['a']), reply('Found.'))
       .emits(completed('Found.')))
 
   it('fails at once where the agent says so', () =>
@@ -56,7 +57,10 @@ describe('an answer that was cut off at the limit of output tokens', () => {
 
   it.each([
     ['reasoning took all the tokens', cut('')],
-    ['the window of the model is full', says('Half', { finish: 'length', rawFinish: 'model_context_window_exceeded' })],
+    [
+      'the window of the model is full',
+      reply('Half', { finish: 'length', rawFinish: 'model_context_window_exceeded' }),
+    ],
   ])('fails at once where asking cannot help: %s', async (_, happening) =>
     expect((await writer().when(happening).emitted())[0]!.data).toMatchObject({ error: { code: 'E_MODEL_LENGTH' } }),
   )
@@ -68,7 +72,7 @@ describe('an answer that was cut off at the limit of output tokens', () => {
       const story = writer(undefined, shape).when(cut('{"n":'))
       const [noted] = await story.emits(goesOn('E_MODEL_LENGTH'))
       expect((noted!.data as { text: string }).text).toContain('shorter')
-      await story.when(says('{"n":1}')).emits(completed({ n: 1 }))
+      await story.when(reply('{"n":1}')).emits(completed({ n: 1 }))
     })
 
     it('is taken where it is whole', () =>
@@ -78,7 +82,7 @@ describe('an answer that was cut off at the limit of output tokens', () => {
 
     it('is no misfit: those are counted by themselves', () =>
       writer(undefined, shape)
-        .when(cut('{'), says('no'), cut('{'), says('no'), says('{"n":1}'))
+        .when(cut('{'), reply('no'), cut('{'), reply('no'), reply('{"n":1}'))
         .emits(completed({ n: 1 })))
   })
 
@@ -87,7 +91,7 @@ describe('an answer that was cut off at the limit of output tokens', () => {
 
     it('tells the model so; the call is not made', async () => {
       const [failed, invoke] = await writer()
-        .when(says('', { finish: 'length', toolCalls: [half] }))
+        .when(reply('', { finish: 'length', toolCalls: [half] }))
         .emitted()
       expect(failed).toMatchObject({
         type: 'tool.failed',
@@ -100,7 +104,7 @@ describe('an answer that was cut off at the limit of output tokens', () => {
     it('makes the calls before it', () =>
       writer()
         .when(
-          says('', {
+          reply('', {
             finish: 'length',
             toolCalls: [{ toolCallId: 'c1', toolName: 'web_search', input: { q: 'a' } }, half],
           }),
@@ -111,7 +115,7 @@ describe('an answer that was cut off at the limit of output tokens', () => {
         ]))
 
     it('fails after it happened four times in a row', async () => {
-      const again = says('', { finish: 'length', toolCalls: [half] })
+      const again = reply('', { finish: 'length', toolCalls: [half] })
       expect((await writer().when(again, again, again, again).emitted())[0]!.data).toMatchObject({
         error: { code: 'E_MODEL_LENGTH' },
       })
@@ -121,29 +125,29 @@ describe('an answer that was cut off at the limit of output tokens', () => {
 
 describe('an empty answer', () => {
   it('is asked for again', async () => {
-    const shy = writer().when(says(' \n'))
+    const shy = writer().when(reply(' \n'))
     await shy.emits(goesOn('E_MODEL_EMPTY'))
-    await shy.when(says('Here.')).emits(completed('Here.'))
+    await shy.when(reply('Here.')).emits(completed('Here.'))
   })
 
   it('fails when it comes a fourth time', async () =>
-    expect((await writer().when(says(''), says(''), says(''), says('')).emitted())[0]!.data).toMatchObject({
+    expect((await writer().when(reply(''), reply(''), reply(''), reply('')).emitted())[0]!.data).toMatchObject({
       error: { code: 'E_MODEL_EMPTY', message: expect.stringContaining('4 times in a row') },
     }))
 
   it('fails at once, or is taken, where the agent says so', async () => {
-    expect((await writer({ empty: 'fail' }).when(says('')).emitted())[0]!.data).toMatchObject({
+    expect((await writer({ empty: 'fail' }).when(reply('')).emitted())[0]!.data).toMatchObject({
       error: { code: 'E_MODEL_EMPTY' },
     })
-    await writer({ empty: 'accept' }).when(says('')).emits(completed(''))
+    await writer({ empty: 'accept' }).when(reply('')).emits(completed(''))
   })
 })
 
 describe('an answer that ended otherwise', () => {
-  const filtered = says('Half', { finish: 'content-filter', rawFinish: 'SAFETY' })
-  const refused = says('I will not.', { finish: 'content-filter', rawFinish: 'refusal' })
-  const refusedByOpenAI = says('I will not.', { finish: 'content-filter', rawFinish: 'stop' })
-  const other = says('Half', { finish: 'other', rawFinish: 'abort' })
+  const filtered = reply('Half', { finish: 'content-filter', rawFinish: 'SAFETY' })
+  const refused = reply('I will not.', { finish: 'content-filter', rawFinish: 'refusal' })
+  const refusedByOpenAI = reply('I will not.', { finish: 'content-filter', rawFinish: 'stop' })
+  const other = reply('Half', { finish: 'other', rawFinish: 'abort' })
 
   it.each([
     ['by a content filter', filtered, 'E_MODEL_FILTERED', 'SAFETY'],
@@ -163,8 +167,8 @@ describe('an answer that ended otherwise', () => {
   })
 
   it('goes on where its provider only paused', async () => {
-    const paused = writer().when(says('Let me see.', { rawFinish: 'pause_turn' }))
+    const paused = writer().when(reply('Let me see.', { rawFinish: 'pause_turn' }))
     await paused.emits([{ type: 'model.invoke' }])
-    await paused.when(says('Found.')).emits(completed('Found.'))
+    await paused.when(reply('Found.')).emits(completed('Found.'))
   })
 })

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { expires, failed, given, result, says, wants } from '../testing/given.ts'
+import { expires, failed, given, result } from '../testing/given.ts'
+import { callTool, callTools, reply } from '../testing/scripted-model.ts'
 import { offlineModel } from '../models/offline/language-model.ts'
 import { tool } from '../tools/tool.ts'
 import { workflow } from '../workflows/workflow.ts'
@@ -34,7 +35,7 @@ describe('agents and workflows among the tools of a model agent', () => {
 
   it('are called, and the model gets their answers', async () => {
     const asked = given(boss, { input: '?' }).when(
-      wants(['researcher', { input: 'Why?' }], ['refund', { order: 'A-17' }]),
+      callTools(['researcher', { input: 'Why?' }], ['refund', { order: 'A-17' }]),
     )
     await asked.emits([
       { type: 'agent.invoke', target: 'researcher', data: { input: 'Why?', toolCallId: 'call-0' } },
@@ -51,12 +52,12 @@ describe('agents and workflows among the tools of a model agent', () => {
 
   it('may fail or not answer in time: the model is told', () =>
     given(boss, { input: '?' })
-      .when(wants('researcher', { input: 'Why?' }), expires('researcher'), says('I do not know.'))
+      .when(callTool('researcher', { input: 'Why?' }), expires('researcher'), reply('I do not know.'))
       .emits([{ type: 'agent.task.completed', data: { output: 'I do not know.' } }]))
 
   it('are not called without their input', () =>
     given(boss, { input: '?' })
-      .when(wants('researcher', 'Why?'))
+      .when(callTool('researcher', 'Why?'))
       .emits([{ type: 'tool.failed', data: { error: { code: 'E_TOOL_INPUT' } } }, { type: 'model.invoke' }]))
 
   it('need a description, and a workflow needs an input', () => {
@@ -71,7 +72,7 @@ describe('a hand-over', () => {
   const desk = agent('desk', { model, instructions: 'Hand over.', tools: [search, handover(billing)] })
 
   it('lets the other agent continue the conversation, whose answer is that of the task', async () => {
-    const asked = given(desk, { input: 'My invoice?' }).when(wants('transfer_to_billing', {}))
+    const asked = given(desk, { input: 'My invoice?' }).when(callTool('transfer_to_billing', {}))
     const [taken] = await asked.emits([{ type: 'agent.invoke', target: 'billing' }])
     expect(taken!.data).toMatchObject({
       input: 'My invoice?',
@@ -85,7 +86,7 @@ describe('a hand-over', () => {
   })
 
   it('waits for the other calls of the same step', async () => {
-    const both = given(desk, { input: '?' }).when(wants(['web.search', { q: 'a' }], ['transfer_to_billing', {}]))
+    const both = given(desk, { input: '?' }).when(callTools(['web.search', { q: 'a' }], ['transfer_to_billing', {}]))
     await both.emits([{ type: 'tool.invoke' }])
     const [taken] = await both.when(result('web.search', [])).emits([invoked])
     expect(taken!.data).toMatchObject({ conversation: { messages: [{ role: 'assistant' }, { role: 'tool' }] } })
@@ -93,12 +94,12 @@ describe('a hand-over', () => {
 
   it('happens once, whatever the model asks for', () =>
     given(desk, { input: '?' })
-      .when(wants(['transfer_to_billing', {}], ['transfer_to_billing', {}]))
+      .when(callTools(['transfer_to_billing', {}], ['transfer_to_billing', {}]))
       .emits([{ type: 'tool.failed', data: { error: { code: 'E_TOOL_INPUT' } } }, invoked]))
 
   it('fails the task with the error of the other agent', () =>
     given(desk, { input: '?' })
-      .when(wants('transfer_to_billing', {}), failed('billing', 'E_AGENT_STEPS'))
+      .when(callTool('transfer_to_billing', {}), failed('billing', 'E_AGENT_STEPS'))
       .emits([{ type: 'agent.task.failed', data: { error: { code: 'E_AGENT_STEPS' } } }]))
 
   it('gives the output that the task promises, or fails', () =>
@@ -108,7 +109,7 @@ describe('a hand-over', () => {
         input: '?',
       },
     )
-      .when(wants('transfer_to_billing', {}), result('billing', 'Paid.'))
+      .when(callTool('transfer_to_billing', {}), result('billing', 'Paid.'))
       .emits([{ type: 'agent.task.failed', data: { error: { code: 'E_MODEL_OUTPUT' } } }]))
 
   it('is refused for an agent without a model', () =>

@@ -57,17 +57,17 @@ export default app({ use: [helper, search] })
 `
 
 const appTest = `import { test } from 'node:test'
-import { given, result, says, wants } from 'tidings/testing'
+import { callTool, given, reply, result } from 'tidings/testing'
 import { helper } from './app.ts'
 
 // No log, no model, no network: the test plays the model and the tool.
 test('the helper searches the notes, then answers', async () => {
   const question = given(helper, { event: { type: 'question.asked', data: { text: 'When are you open?' } } })
   await question
-    .when(wants('notes.search', { query: 'open' }))
+    .when(callTool('notes.search', { query: 'open' }))
     .emits([{ type: 'tool.invoke', target: 'notes.search', data: { input: { query: 'open' } } }])
   await question
-    .when(result('notes.search', [{ id: 'hours', text: 'The shop is open from 9 to 18.' }]), says('From 9 to 18.'))
+    .when(result('notes.search', [{ id: 'hours', text: 'The shop is open from 9 to 18.' }]), reply('From 9 to 18.'))
     .emits([{ type: 'agent.task.completed', data: { output: 'From 9 to 18.' } }])
 })
 `

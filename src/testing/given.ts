@@ -5,17 +5,19 @@ import { TidingsError, type ErrorCode } from '../errors.ts'
 import { resultId, taskId } from '../bus/ids.ts'
 import { plainRedactor } from '../bus/redact.ts'
 import { jsonOf } from '../json.ts'
-import type { ModelResult, ModelToolCall } from '../tasks/conversation.ts'
+import type { ModelResult } from '../tasks/conversation.ts'
 import type { Machine, RecordedTurn } from '../tasks/program.ts'
 import { Task } from '../tasks/task.ts'
 import { expiredAnswer } from '../tasks/engine-answers.ts'
 import { TurnBuilder, type OpenCall } from '../tasks/turn.ts'
+import type { ModelStep } from './scripted-model.ts'
+import { subset } from './subset.ts'
 
 /*
  * Given–when–then tests of agents, without a bus, a model or a clock:
  *
  *     await given(researcher, { input: 'What is a turn?' })
- *       .when(wants('web.search', { q: 'turn' }))
+ *       .when(callTool('web.search', { q: 'turn' }))
  *       .emits([{ type: 'tool.invoke', target: 'web.search', data: { input: { q: 'turn' } } }])
  *
  * At the end the history is replayed into a new machine. Its state must equal that of the live one, so a program that is
@@ -45,23 +47,6 @@ export const result = (target: string, output: unknown): ScenarioStep =>
 /** The failure of a tool or an agent. */
 export const failed = (target: string, code: ErrorCode, message = code): ScenarioStep =>
   answer(target, ['tool.failed', 'agent.task.failed'], { error: new TidingsError(code, message).toJSON() })
-
-/** The model answers with a text. `more`: how the answer ended, if not normally. */
-export const says = (
-  text: string,
-  more: Partial<Pick<ModelResult, 'finish' | 'rawFinish' | 'toolCalls'>> = {},
-): ScenarioStep => modelAnswer({ text, toolCalls: [], finish: 'stop', ...more })
-
-/** The model calls one tool, or several. */
-export const wants = (...calls: [tool: string, input: unknown][] | [tool: string, input: unknown]): ScenarioStep => {
-  const list = (Array.isArray(calls[0]) ? calls : [calls]) as [string, unknown][]
-  const toolCalls: ModelToolCall[] = list.map(([name, input], i) => ({
-    toolCallId: `call-${i}`,
-    toolName: name.replaceAll('.', '_'),
-    input,
-  }))
-  return modelAnswer({ text: '', toolCalls, finish: 'tool-calls' })
-}
 
 /** The oldest open call of this target times out. For a sleep the target is `timer`. */
 export const expires =
@@ -108,8 +93,9 @@ export class Scenario {
     this.#start = recorded({ id: 'start', correlationid, ...draft })
   }
 
-  when(...steps: ScenarioStep[]): this {
-    this.#steps.push(...steps)
+  /** What happens next, in order: answers of tools, agents and the model, timeouts, cancellations. */
+  when(...steps: (ScenarioStep | ModelStep)[]): this {
+    this.#steps.push(...steps.map(step => (typeof step === 'function' ? step : modelAnswer(step))))
     return this
   }
 
@@ -173,9 +159,10 @@ function answer(target: string, [tool, agent]: [string, string], data: unknown):
   }
 }
 
-function modelAnswer(answer: Pick<ModelResult, 'text' | 'toolCalls' | 'finish' | 'rawFinish'>): ScenarioStep {
+function modelAnswer({ error, ...answer }: ModelStep): ScenarioStep {
   return (open, { program }) => {
     const call = find(open, each => each.type === 'model.invoke', 'the model')
+    if (error) return answerTo(call, program, 'model.failed', { error: error.toJSON() })
     const data: ModelResult = { model: call.target, usage: { input: 0, output: 0 }, ...answer }
     return answerTo(call, program, 'model.result', data)
   }
@@ -201,21 +188,4 @@ function pick(event: CloudEvent, expected: Expected | undefined): Expected {
     ...((!expected || 'target' in expected) && event.target !== undefined && { target: event.target }),
     ...((!expected || 'data' in expected) && { data: subset(event.data, expected?.data) }),
   }
-}
-
-/** The keys of `value` that `shape` names. */
-function subset(value: unknown, shape: unknown): unknown {
-  if (
-    typeof value !== 'object' ||
-    value === null ||
-    typeof shape !== 'object' ||
-    shape === null ||
-    Array.isArray(value)
-  )
-    return value
-  return Object.fromEntries(
-    Object.entries(value)
-      .filter(([key]) => key in shape)
-      .map(([key, each]) => [key, subset(each, (shape as Record<string, unknown>)[key])]),
-  )
 }

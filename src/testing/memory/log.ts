@@ -58,6 +58,7 @@ interface Task {
 const minWakeDelayMs = 500
 const maxWakeDelayMs = 30_000
 
+/** How a log in memory is divided, and its clock. */
 export interface MemoryLogOptions {
   readonly shards?: number
   readonly partitions?: number
@@ -95,6 +96,11 @@ export class MemoryLog {
     this.clock = clock
     this.#rows = Array.from({ length: partitions }, () => [])
     this.#heads = this.#rows.map(() => 0)
+  }
+
+  /** Whether deliveries are in flight, or are handed out soon. */
+  get isBusy(): boolean {
+    return [...this.groups.values()].some(group => group.isBusy)
   }
 
   get head(): Cursor {

@@ -1,0 +1,203 @@
+import { expect, it, describe } from 'vitest'
+import { z } from 'zod'
+import { absent, agent, any, app, approval, by, event, exists, model, not, on, tool, workflow } from '../index.ts'
+import { callTool, fail, reply, scriptedModel } from './scripted-model.ts'
+import { testApp } from './test-app.ts'
+
+const placed = event('order.placed', z.object({ order: z.string(), total: z.number() }))
+const paid = event('order.paid', z.object({ order: z.string(), total: z.number() }))
+
+const order = workflow('order', { key: [by(placed, o => o.order), by(paid, p => p.order)], within: '30d' })
+  .when('placed', on(placed).as('order'), { within: '1d' })
+  .when('payment', any(on(paid).as('payment'), absent(on(paid), '14d')), { within: '15d' })
+  .choose(
+    s => not(exists(s.payment)),
+    late => late.emit('payment.chased', s => ({ order: s.order.order })),
+  )
+  .when('last', on(paid).as('last'), {
+    within: '10d',
+    otherwise: missing => missing.emit('order.expired', s => ({ order: s.order.order })),
+  })
+  .complete(s => s.order.total)
+
+const shop = app({ name: 'shop', use: [order] })
+
+describe('time', () => {
+  it('passes when the test waits for something, and a month takes no time', async () => {
+    await using world = await testApp(shop)
+    await world.publish(placed, { order: 'A1', total: 12 })
+    await world.expect('payment.chased', { order: 'A1' })
+    expect(world.now.toISOString()).toBe('2026-01-15T00:00:00.000Z')
+    const expired = await world.expect('order.expired')
+    expect(expired.time).toBe('2026-01-25T00:00:00.000Z')
+    expect(world.now.toISOString()).toBe(expired.time)
+  })
+
+  it('stands still while the app works, and as long as nobody waits', async () => {
+    await using world = await testApp(shop, { now: '2030-05-01T12:00:00Z' })
+    await world.publish(placed, { order: 'A1', total: 12 })
+    await world.idle()
+    expect(await world.events('payment.*')).toEqual([])
+    expect(world.now.toISOString()).toBe('2030-05-01T12:00:00.000Z')
+    await world.advance('13d')
+    expect(await world.events('payment.*')).toEqual([])
+    await world.publish(paid, { order: 'A1', total: 12 })
+    await world.expect('order.expired')
+    expect(world.now.toISOString()).toBe('2030-05-24T12:00:00.000Z')
+    expect(await world.events('payment.chased')).toEqual([])
+  })
+
+  it('moves no further than a wait allows', async () => {
+    await using world = await testApp(shop)
+    await world.publish(placed, { order: 'A1', total: 12 })
+    await expect(world.expect('payment.chased', undefined, { within: '13d' })).rejects.toThrow(
+      'the next timer is due at 2026-01-15 00:00:00.000, which is too far ahead',
+    )
+    expect(world.now.toISOString()).toBe('2026-01-01T00:00:00.000Z')
+  })
+
+  it('ends the delays between retries', async () => {
+    let attempts = 0
+    const charge = tool('card.charge', {
+      description: 'Charges a card.',
+      input: z.object({ total: z.number() }),
+      retry: { maxAttempts: 4, backoff: '1h', maxBackoff: '4h', jitter: 0 },
+      run: () => {
+        if (++attempts < 4) throw new Error('the bank is closed')
+        return { paid: true }
+      },
+    })
+    const clerk = agent('clerk', {
+      on: placed,
+      run: async (ctx, { total }) => ctx.emit({ type: 'order.charged', data: await ctx.call(charge, { total }) }),
+    })
+    await using world = await testApp(app({ use: [clerk, charge] }))
+    await world.publish(placed, { order: 'A1', total: 12 })
+    await world.expect('order.charged', { paid: true })
+    expect(world.now.toISOString()).toBe('2026-01-01T07:00:00.000Z')
+  })
+})
+
+const search = tool('notes.search', {
+  description: 'Searches the notes.',
+  input: z.object({ query: z.string() }),
+  run: () => [{ text: 'from the real notes' }],
+})
+const real = scriptedModel('never', () => {
+  throw new Error('a test asked a real model')
+})
+const helper = agent('helper', { model: model(real, { name: 'm' }), instructions: 'Answer.', tools: [search] })
+const desk = app({ use: [helper, search] })
+
+describe('a scripted model', () => {
+  it('answers in order, and tools are replaced by name', async () => {
+    await using world = await testApp(desk, {
+      model: [callTool('notes.search', { query: 'open' }), reply('On Sunday.')],
+      tools: { 'notes.search': ({ query }: { query: string }) => [{ text: `about ${query}` }] },
+    })
+    const handle = await world.ask(helper, 'When?')
+    expect(await handle.result()).toBe('On Sunday.')
+    expect((await world.expect('tool.result')).data).toEqual({ output: [{ text: 'about open' }] })
+  })
+
+  it('answers by what it is asked', async () => {
+    await using world = await testApp(desk, {
+      model: ({ text, instructions, tools }) => reply(`${instructions} ${text} ${tools.join()}`),
+    })
+    const answers = await Promise.all(['One?', 'Two?'].map(async text => (await world.ask(helper, text)).result()))
+    expect(answers).toEqual(['Answer. One? notes_search', 'Answer. Two? notes_search'])
+  })
+
+  it('fails, permanently or until it is retried', async () => {
+    await using world = await testApp(desk, {
+      model: [fail('E_MODEL_FAILED', 'busy', { retryable: true }), reply('Now.'), fail('E_MODEL_FAILED', 'no')],
+    })
+    expect(await (await world.ask(helper, 'When?')).result()).toBe('Now.')
+    await expect((await world.ask(helper, 'When?')).result()).rejects.toThrow('E_MODEL_FAILED: no')
+    await expect((await world.ask(helper, 'And now?')).result()).rejects.toThrow(
+      `the script has 3 steps, and the model "m" is asked once more: 'And now?'. Add a step`,
+    )
+  })
+
+  it('is needed: no real model is asked', async () => {
+    await using world = await testApp(desk)
+    await expect((await world.ask(helper, 'When?')).result()).rejects.toThrow('testApp() calls no real model')
+  })
+})
+
+describe('people', () => {
+  const editor = approval<{ text: string }>('editor', { approvers: ['ann'] })
+  const press = agent('press', {
+    on: 'text.written',
+    async run(ctx, draft: { text: string }) {
+      const { approved, by: name, comment } = await ctx.call(editor, draft, { within: '2d' })
+      ctx.emit({ type: approved ? 'text.printed' : 'text.rejected', data: { name, comment: comment ?? '' } })
+    },
+  })
+  const wipe = tool('disk.wipe', {
+    description: 'Wipes a disk.',
+    input: z.object({ disk: z.string() }),
+    approval: true,
+    run: ({ disk }) => disk,
+  })
+  const admin = agent('admin', { run: (ctx, disk: string) => ctx.call(wipe, { disk }) })
+  const paper = app({ use: [press, admin, wipe] })
+
+  it('answer requests for approval, in the name of an approver', async () => {
+    await using world = await testApp(paper)
+    await world.publish('text.written', { text: 'a' })
+    await world.approve('editor')
+    await world.expect('text.printed', { name: 'ann' })
+    await world.publish('text.written', { text: 'b' })
+    await world.deny('editor', { comment: 'too short' })
+    await world.expect('text.rejected', { comment: 'too short' })
+    expect(world.now.toISOString()).toBe('2026-01-01T00:00:00.000Z')
+    await world.publish('text.written', { text: 'c' })
+    await expect(world.approve('editor', { by: 'bob' })).rejects.toMatchObject({ code: 'E_APPROVAL_FORBIDDEN' })
+    await world.expect('agent.task.failed')
+    expect(world.now.toISOString()).toBe('2026-01-03T00:00:00.000Z')
+  })
+
+  it('approve the call of a tool', async () => {
+    await using world = await testApp(paper)
+    const handle = await world.ask(admin, 'sda')
+    await world.approve('disk.wipe', { by: 'bob' })
+    expect(await handle.result()).toBe('sda')
+  })
+})
+
+describe('what did not come', () => {
+  it('is reported with what happened instead', async () => {
+    const clerk = agent('clerk', {
+      on: placed,
+      run(_, { total }) {
+        if (total > 10) throw new Error('too much')
+      },
+    })
+    await using world = await testApp(app({ use: [clerk] }))
+    await world.publish(placed, { order: 'A1', total: 12 })
+    const error = await world.expect(paid, { total: 12 }).then(
+      () => '',
+      thrown => (thrown as Error).message,
+    )
+    expect(error).toMatch(
+      /^an event order\.paid with { total: 12 } did not come: the app is idle, and no timer is set\n/,
+    )
+    expect(error).toContain('2026-01-01 00:00:00.000  order.placed  {"order":"A1","total":12}')
+    expect(error).toMatch(/agent\.task\.failed  .*too much/)
+  })
+
+  it('is not awaited behind a tool that hangs', async () => {
+    const hanging = tool('slow', { description: 'Hangs.', input: z.null(), run: () => new Promise(() => {}) })
+    const caller = agent('caller', { on: 'go', run: ctx => ctx.call(hanging, null) })
+    const world = await testApp(app({ use: [caller, hanging] }), { stallTimeoutMs: 50 })
+    await world.publish('go', null)
+    await expect(world.expect('gone')).rejects.toThrow('the app is not idle: tool/slow has been running for 50 ms')
+  })
+
+  it('names a stub that replaces nothing', async () => {
+    await expect(testApp(desk, { tools: { 'note.search': () => [] } })).rejects.toThrow(
+      'has no tool "note.search", so `tools` cannot replace it; did you mean "notes.search"?',
+    )
+  })
+})

@@ -1,0 +1,310 @@
+import { AssertionError } from 'node:assert'
+import { inspect, isDeepStrictEqual } from 'node:util'
+import type { Askable, AskOptions } from '../ask/client.ts'
+import type { TaskHandle } from '../ask/handle.ts'
+import { beginning } from '../bus/cursor.ts'
+import type { PublishedEvent } from '../bus/bus.ts'
+import { TidingsError } from '../errors.ts'
+import type { CloudEvent, Draft, EventType } from '../event.ts'
+import { jsonOf } from '../json.ts'
+import { matchesType } from '../pattern.ts'
+import type { App } from '../runtime/app.ts'
+import { start, type RunningApp } from '../runtime/start.ts'
+import { didYouMean } from '../suggest.ts'
+import { answerApproval } from '../tasks/approval-answer.ts'
+import { PendingApprovals } from '../tasks/approval-list.ts'
+import { milliseconds, type Duration } from '../tasks/duration.ts'
+import type { AnyTool, ToolContext } from '../tools/tool.ts'
+import { offlineProvider } from '../models/offline/language-model.ts'
+import { summarizeEvent } from '../trace/summarize.ts'
+import { VirtualClock } from './memory/clock.ts'
+import { MemoryDriver } from './memory/driver.ts'
+import { MemoryLog } from './memory/log.ts'
+import { answersOf, fail, scriptedModel, type ModelScript } from './scripted-model.ts'
+import { subset } from './subset.ts'
+import { timeText, VirtualTime } from './virtual-time.ts'
+
+/** What is faked around an app, and when its story begins. */
+export interface TestAppOptions {
+  /** The answers of the models. Without it only `offlineModel()` answers, and requests to other models fail. */
+  model?: ModelScript
+  /** Functions that run instead of tools, by name. Checks, approval and retries of the tool stay. Other tools run as they are. */
+  tools?: Readonly<Record<string, ToolStub>>
+  /** The time at which the app starts. Default: the beginning of 2026, UTC. */
+  now?: Date | string | number
+  /** How long a tool may run in real time before a wait fails. Default: four seconds. */
+  stallTimeoutMs?: number
+}
+
+/** Runs instead of the `run` function of a tool. */
+export type ToolStub = (input: never, context: ToolContext) => unknown
+
+/** The fields of the data that an event must have. Others may have any value; a list must be equal. */
+export type ExpectedData<T> = T extends readonly unknown[]
+  ? T
+  : T extends object
+    ? { [Key in keyof T]?: ExpectedData<T[Key]> }
+    : T
+
+/** How far the clock may be moved to find something. */
+export interface SkipOptions {
+  /** Default: 366 days. */
+  within?: Duration
+}
+
+/** Who answers a request for approval, and how. */
+export interface AnswerOptions extends SkipOptions {
+  /** Default: the first of the approvers, or `tester`. */
+  by?: string
+  comment?: string
+}
+
+const defaultSkip = '366d'
+const defaultStallTimeoutMs = 4_000
+const defaultNow = Date.UTC(2026, 0, 1)
+
+/**
+ * Runs a whole app in this process for a test: its agents, workflows, tools and models, on a log in memory, with a clock that stands still
+ * until the test waits for something that time brings. Nothing listens on a port, and triggers do not run: the test publishes what they would.
+ * @throws E_APP_INVALID if `tools` names a tool that the app does not have
+ * @example
+ * await using world = await testApp(app, { tools: { 'card.charge': () => ({ paid: false }) } })
+ * await world.publish('order.placed', { order: 'A1' })
+ * await world.expect('order.expired', { order: 'A1' })
+ * assert.equal(world.now.toISOString(), '2026-01-31T00:00:00.000Z')
+ */
+export async function testApp(app: App, options: TestAppOptions = {}): Promise<TestApp> {
+  // The tests of a person are no place for the log of a worker.
+  process.env.TIDINGS_LOG_LEVEL ??= 'silent'
+  const clock = new VirtualClock(new Date(options.now ?? defaultNow).getTime())
+  const log = new MemoryLog({ clock })
+  const running = await start(withFakes(app, options), {
+    driver: new MemoryDriver(log),
+    only: ['agents', 'tools', 'models'],
+  })
+  return new TestApp(running, clock, new VirtualTime(log, clock, options.stallTimeoutMs ?? defaultStallTimeoutMs))
+}
+
+/** An app under test, and what may happen to it. `testApp` starts one. */
+export class TestApp {
+  /** The app as `start` returns it. */
+  readonly running: RunningApp
+  readonly #clock: VirtualClock
+  readonly #time: VirtualTime
+  readonly #events: CloudEvent[] = []
+  readonly #expected = new Set<string>()
+  readonly #approvals = new PendingApprovals()
+  #cursor = beginning
+
+  constructor(running: RunningApp, clock: VirtualClock, time: VirtualTime) {
+    this.running = running
+    this.#clock = clock
+    this.#time = time
+  }
+
+  /** The time in the app. */
+  get now(): Date {
+    return new Date(this.#clock.now())
+  }
+
+  /**
+   * Publishes an event from outside. Resolves when it is on the log; the app acts on it when the test waits for something.
+   * @example await world.publish('order.placed', { order: 'A1' })
+   */
+  publish<T>(type: string | EventType<T>, data: T, attributes: Partial<Draft> = {}): Promise<PublishedEvent> {
+    return this.running.bus.publish({ ...attributes, type: nameOf(type), data })
+  }
+
+  /**
+   * Asks an agent or workflow, as `running.ask` does. `result()` of the handle moves the clock as `expect` does.
+   * @example assert.equal(await (await world.ask(helper, 'When?')).result(), 'On Sunday.')
+   */
+  async ask<Input, Output>(
+    target: Askable<Input, Output>,
+    input: Input,
+    options?: AskOptions,
+  ): Promise<TaskHandle<Output>> {
+    const handle = await this.running.ask(target, input, options)
+    const result = handle.result.bind(handle)
+    handle.result = async waiting => {
+      let outcome: { readonly of: Promise<Output> } | undefined
+      const ending = result()
+      const settled = () => (outcome = { of: ending })
+      ending.then(settled, settled)
+      const within = waiting?.within ?? 'forever'
+      const skip = within === 'forever' ? defaultSkip : within
+      return (await this.#wait(() => outcome, `the result of "${target.name}"`, skip)).of
+    }
+    return handle
+  }
+
+  /**
+   * Waits for an event of this type whose data has these fields, and moves the clock as far as needed. Each event is found once, so a
+   * second call finds a second event. `type` may be a pattern such as `order.*`.
+   * @throws AssertionError that lists what happened instead
+   * @example await world.expect('order.paid', { total: 12 })
+   */
+  async expect<T = unknown>(
+    type: string | EventType<T>,
+    data?: ExpectedData<T>,
+    { within = defaultSkip }: SkipOptions = {},
+  ): Promise<CloudEvent<T>> {
+    const name = nameOf(type)
+    const wanted = data === undefined ? undefined : jsonOf(data, 'the expected data')
+    const find = () => {
+      const found = this.#events.find(
+        event => !this.#expected.has(event.id) && matchesType(name, event.type) && hasFields(event.data, wanted),
+      )
+      if (found) this.#expected.add(found.id)
+      return found as CloudEvent<T> | undefined
+    }
+    return this.#wait(find, `an event ${name}${wanted === undefined ? '' : ` with ${inspect(wanted)}`}`, within)
+  }
+
+  /**
+   * The events so far, when the app is idle: all but turns, or those of a type or pattern. The clock does not move.
+   * @example assert.deepEqual(await world.events('mail.sent'), [])
+   */
+  async events(type = '>'): Promise<CloudEvent[]> {
+    await this.idle()
+    return this.#events.filter(event => matchesType(type, event.type))
+  }
+
+  /** Waits until nothing more happens at this time. The clock does not move. */
+  idle(): Promise<unknown> {
+    return this.#wait(() => true, 'an idle app', 0)
+  }
+
+  /**
+   * Moves the clock, and lets happen whatever is due until then.
+   * @example await world.advance('29d')
+   */
+  async advance(by: Duration): Promise<void> {
+    const ms = milliseconds(by)
+    const end = this.#clock.now() + ms
+    this.#clock.at(end, () => {})
+    await this.#wait(() => (this.#clock.now() >= end ? true : undefined), `the time ${timeText(end)}`, ms)
+  }
+
+  /**
+   * Waits until the app asks for an approval, and grants it. `name`: of the approver role, or of the tool that needs approval.
+   * @throws AssertionError if nobody is asked, E_APPROVAL_FORBIDDEN
+   * @example await world.approve('editor', { by: 'ann' })
+   */
+  approve(name: string, options: AnswerOptions = {}): Promise<CloudEvent> {
+    return this.#answer('grant', name, options)
+  }
+
+  /** Waits until the app asks for an approval, and denies it: see {@link approve}. */
+  deny(name: string, options: AnswerOptions = {}): Promise<CloudEvent> {
+    return this.#answer('deny', name, options)
+  }
+
+  /** What happened so far, one event a line, for people. */
+  timeline(): string {
+    return this.#events
+      .map(event => {
+        const about = event.target === undefined ? '' : ` ${event.target}`
+        return `  ${timeText(Date.parse(event.time))}  ${event.type}${about}  ${summarizeEvent(event)}`
+      })
+      .join('\n')
+  }
+
+  /** Stops the app. `await using` does it at the end of the test. */
+  async stop(): Promise<void> {
+    await this.running.stop()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop()
+  }
+
+  async #answer(decision: 'grant' | 'deny', name: string, options: AnswerOptions): Promise<CloudEvent> {
+    const { by, comment, within = defaultSkip } = options
+    const { bus } = this.running
+    const find = async () => {
+      const request = (await this.#approvals.open(bus)).find(each => each.name === name)
+      if (!request) return undefined
+      const { id, hash, approvers } = request
+      const reply = { id, hash, decision, by: by ?? approvers?.[0] ?? 'tester', source: '/testing' }
+      return answerApproval(bus, { ...reply, ...(comment !== undefined && { comment }) })
+    }
+    return this.#wait(find, `a request for the approval "${name}"`, within)
+  }
+
+  #wait<T>(find: () => T | undefined | Promise<T | undefined>, what: string, within: Duration): Promise<T> {
+    const look = async () => {
+      await this.#read()
+      return find()
+    }
+    const started = this.now.getTime()
+    return this.#time.wait(look, {
+      skipMs: milliseconds(within),
+      fail: async why => {
+        await this.#read()
+        const waited =
+          this.#clock.now() > started ? ` between ${timeText(started)} and ${timeText(this.#clock.now())}` : ''
+        const lines = [`${what} did not come${waited}: ${why}`, 'What happened:', this.timeline() || '  nothing']
+        return new AssertionError({ message: [...lines, ...(await this.#deferred())].join('\n') })
+      },
+    })
+  }
+
+  /** Deliveries that wait for a person: an error that nobody handled is often the reason why something did not come. */
+  async #deferred(): Promise<string[]> {
+    const entries = await Array.fromAsync(this.running.bus.listDeferred())
+    const lines = entries.flatMap(({ state, group, event, reason }) =>
+      state === 'delayed' ? [] : [`  ${state} in ${group}: ${event.type}: ${reason.code}: ${reason.message}`],
+    )
+    return lines.length === 0 ? [] : ['What needs attention:', ...lines]
+  }
+
+  async #read(): Promise<void> {
+    const { bus } = this.running
+    for await (const { event, cursor } of bus.read({ after: this.#cursor })) {
+      this.#cursor = cursor
+      if (event.type === 'task.turn') continue
+      const whole = await bus.resolveIfStored(event)
+      this.#events.push(whole)
+      if (whole.type.startsWith('approval.')) this.#approvals.add(whole)
+    }
+  }
+}
+
+const nameOf = (type: string | EventType) => (typeof type === 'string' ? type : type.type)
+
+const hasFields = (data: unknown, wanted: unknown) =>
+  wanted === undefined || isDeepStrictEqual(subset(data, wanted), wanted)
+
+/** The app with fake models and tools. Rates are by the clock of the machine, so they do not apply. */
+function withFakes(app: App, { model, tools: stubs = {} }: TestAppOptions): App {
+  const answer = model && answersOf(model)
+  const hosted = new Map<string, AnyTool>(app.tools.map(tool => [tool.name, tool]))
+  for (const { needs } of app.agents)
+    for (const tool of needs?.tools ?? [])
+      if (tool.name in stubs && 'options' in tool) hosted.set(tool.name, tool as AnyTool)
+  const unknown = Object.keys(stubs).find(name => !hosted.has(name))
+  if (unknown !== undefined)
+    throw new TidingsError(
+      'E_APP_INVALID',
+      `testApp(): the app "${app.name}" has no tool "${unknown}", so \`tools\` cannot replace it${didYouMean(unknown, hosted.keys())}`,
+    )
+  const unscripted = fail(
+    'E_MODEL_FAILED',
+    'testApp() calls no real model: pass its answers, as in testApp(app, { model: [reply("…")] })',
+  )
+  return {
+    ...app,
+    tools: [...hosted.values()].map(tool => {
+      const { rate: _, blocking: __, ...kept } = tool.options
+      const run = stubs[tool.name]
+      return { ...tool, options: { ...kept, ...(run && { run }) } }
+    }),
+    models: app.models.map(each => {
+      const { rate: _, ...kept } = each.options
+      const isOffline = !answer && each.languageModel.provider === offlineProvider
+      const languageModel = isOffline ? each.languageModel : scriptedModel(each.name, answer ?? (() => unscripted))
+      return { ...each, options: kept, languageModel }
+    }),
+  }
+}
