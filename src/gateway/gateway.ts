@@ -1,14 +1,12 @@
 import { createServer } from 'node:http'
 import { getRequestListener } from '@hono/node-server'
-import type { Bus } from '../bus/bus.ts'
 import { type HttpListener, listen } from '../http/listen.ts'
 import { errorResponse, httpError } from '../http/response.ts'
 import { Approvers } from './approvers.ts'
 import { routes } from './routes.ts'
-import { Streams } from './streams.ts'
+import { defaultMaxStreams, Streams, type StreamsOptions } from './streams.ts'
 
-export interface GatewayOptions {
-  bus: Bus
+export interface GatewayOptions extends StreamsOptions {
   /** 0 uses any free port. */
   port: number
   /** Address to listen on. Default 127.0.0.1; any other address opens the log to the network, without credentials. */
@@ -21,16 +19,6 @@ export interface GatewayOptions {
   approvers?: string
   /** Largest request body, in bytes. Default 4 MiB. */
   maxBodyBytes?: number
-  /** Bytes that may be queued for one client of the stream; beyond it the client reads the log at its own pace. Default 1 MiB. */
-  maxBufferedBytes?: number
-  /** Bytes that may be queued for all clients together; beyond it the slowest are disconnected. Default 64 MiB. */
-  maxStreamBytes?: number
-  /** Default 2,048. */
-  maxStreams?: number
-  /** A client of the stream that reads nothing for this long is disconnected. Default 30,000. */
-  stallTimeoutMs?: number
-  /** How often a comment keeps a quiet stream open. Default 15,000. */
-  heartbeatIntervalMs?: number
 }
 
 export const portSetting = { service: 'the gateway', setting: 'TIDINGS_PORT' }
@@ -47,10 +35,8 @@ const timeouts = { headersTimeout: 10_000, requestTimeout: 60_000, connectionsCh
 export async function startGateway(options: GatewayOptions): Promise<HttpListener> {
   const approvers = new Approvers(options.approvers)
   const { bus, port, host = '127.0.0.1', hosts = [], origins = [], maxBodyBytes = 4 * 1024 * 1024 } = options
-  const { maxBufferedBytes = 1024 * 1024, stallTimeoutMs = 30_000, heartbeatIntervalMs = 15_000 } = options
-  const { maxStreamBytes = 64 * 1024 * 1024, maxStreams = 2_048 } = options
-  const limits = { maxBufferedBytes, stallTimeoutMs }
-  const streams = new Streams({ bus, limits, heartbeatIntervalMs, maxStreams, maxBufferedBytes: maxStreamBytes })
+  const { maxStreams = defaultMaxStreams } = options
+  const streams = new Streams(options)
   const originPolicy = { hosts: new Set([host, ...hosts]), origins: new Set(origins) }
   const handle = getRequestListener(routes(bus, { streams, originPolicy, approvers, maxBodyBytes }).fetch, {
     overrideGlobalObjects: false,

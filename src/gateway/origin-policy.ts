@@ -3,8 +3,8 @@ import { httpError } from '../http/response.ts'
 const loopback = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/
 
 export interface OriginPolicy {
-  /** Accepted values of the Host header besides loopback. */
-  hosts: ReadonlySet<string>
+  /** Accepted values of the Host header besides loopback; undefined if the server that the gateway is mounted in decides. */
+  hosts?: ReadonlySet<string>
   /** Web origins that may use the gateway besides its own. */
   origins: ReadonlySet<string>
 }
@@ -20,12 +20,14 @@ export function assertAllowed(
   origin: string | undefined,
 ): void {
   const name = (host ?? '').replace(/:\d*$/, '').toLowerCase()
-  if (!loopback.test(name) && !hosts.has(name)) {
+  if (hosts && !loopback.test(name) && !hosts.has(name)) {
     const rejected = `the gateway does not accept the host ${JSON.stringify(name.slice(0, 80))}`
     throw httpError(403, `${rejected}; use localhost, or add it to the allowed hosts`)
   }
-  if (origin !== undefined && origin !== `http://${host}` && !origins.has(origin)) {
+  if (origin !== undefined && hostOf(origin) !== host && !origins.has(origin)) {
     const rejected = `the origin ${JSON.stringify(origin.slice(0, 80))} may not use this gateway`
     throw httpError(403, `${rejected}; add it to the allowed origins`)
   }
 }
+
+const hostOf = (origin: string) => (URL.canParse(origin) ? new URL(origin).host : undefined)

@@ -20,19 +20,27 @@ const greeting = 'retry: 1000\n\n'
 
 export interface StreamsOptions {
   bus: Bus
-  limits: StreamLimits
-  heartbeatIntervalMs: number
-  maxStreams: number
-  /** For all clients together. */
-  maxBufferedBytes: number
+  /** Bytes that may be queued for one client of the stream; beyond it the client reads the log at its own pace. Default 1 MiB. */
+  maxBufferedBytes?: number
+  /** Bytes that may be queued for all clients together; beyond it the slowest are disconnected. Default 64 MiB. */
+  maxStreamBytes?: number
+  /** Default 2,048. */
+  maxStreams?: number
+  /** A client of the stream that reads nothing for this long is disconnected. Default 30,000. */
+  stallTimeoutMs?: number
+  /** How often a comment keeps a quiet stream open. Default 15,000. */
+  heartbeatIntervalMs?: number
 }
+
+export const defaultMaxStreams = 2_048
 
 /**
  * The open streams. A client first reads from the log what it missed, at its own pace. Then it joins the shared reader of
  * the log for as long as it keeps up.
  */
 export class Streams {
-  readonly #options: StreamsOptions
+  readonly #maxStreams: number
+  readonly #limits: StreamLimits
   readonly #bus: Bus
   readonly #frames: FrameCache
   readonly #fanout: Fanout
@@ -41,10 +49,17 @@ export class Streams {
   readonly #unsubscribe: (() => void) | undefined
 
   constructor(options: StreamsOptions) {
-    const { bus, heartbeatIntervalMs, maxBufferedBytes } = options
-    this.#options = options
+    const {
+      bus,
+      maxStreams = defaultMaxStreams,
+      maxStreamBytes = 64 * 1024 * 1024,
+      heartbeatIntervalMs = 15_000,
+    } = options
+    const { maxBufferedBytes = 1024 * 1024, stallTimeoutMs = 30_000 } = options
+    this.#maxStreams = maxStreams
+    this.#limits = { maxBufferedBytes, stallTimeoutMs }
     this.#bus = bus
-    this.#frames = new FrameCache(bus, maxBufferedBytes, () => this.#disconnectSlowest())
+    this.#frames = new FrameCache(bus, maxStreamBytes, () => this.#disconnectSlowest())
     this.#fanout = new Fanout(bus, this.#frames)
     const sendHeartbeats = () => this.#clients.forEach(client => client.sendHeartbeat())
     this.#heartbeat = setInterval(sendHeartbeats, heartbeatIntervalMs).unref()
@@ -60,7 +75,6 @@ export class Streams {
    * correlation, else at the end of the log. @throws E_REQUEST_INVALID, E_LOG_UNAVAILABLE, E_BUSY
    */
   async open(request: StreamRequest, response: ServerResponse): Promise<void> {
-    const { maxStreams, limits } = this.#options
     const head = await this.#bus.head()
     const { after, correlation } = request
     if (after !== undefined) offsetsOf(after, this.#bus.partitions)
@@ -68,13 +82,13 @@ export class Streams {
       const problem = `the cursor ${after} is after the end of the log, ${head}`
       throw new TidingsError('E_REQUEST_INVALID', `${problem}; the cursor may be of another log`)
     }
-    if (this.#clients.size >= maxStreams) {
-      const problem = `${maxStreams} streams are open, the limit of this gateway; close some or run another gateway`
+    if (this.#clients.size >= this.#maxStreams) {
+      const problem = `${this.#maxStreams} streams are open, the limit of this gateway; close some or run another gateway`
       throw new TidingsError('E_BUSY', problem, { retryable: true })
     }
     const cursor = after ?? (correlation === undefined ? head : beginning)
     const onDisconnect = (reason: string) => logDisconnect(client, reason)
-    const client: StreamClient = new StreamClient({ response, request, cursor, limits, onDisconnect })
+    const client: StreamClient = new StreamClient({ response, request, cursor, limits: this.#limits, onDisconnect })
     this.#clients.add(client)
     client.closed.addEventListener('abort', () => this.#clients.delete(client))
     response.writeHead(200, headers).write(greeting)

@@ -1,10 +1,13 @@
 import { Client } from '../ask/client.ts'
 import type { Bus } from '../bus/bus.ts'
 import { environment, openBus } from './environment.ts'
+import { lazyWebHandler, type Fetch } from './web.ts'
 
 /** A log that this process uses without hosting anything. */
 export interface ClientConnection extends Pick<Client, 'ask' | 'handle'> {
   readonly bus: Bus
+  /** As that of a running app. */
+  readonly fetch: Fetch
   /** Closes the log. Results that are still awaited reject with E_BUS_CLOSED; their tasks go on. */
   close(): Promise<void>
 }
@@ -23,13 +26,16 @@ export async function connect(address?: string, { home }: { home?: string } = {}
   const settings = environment()
   const bus = await openBus({ bus: address ?? settings.bus, home: home ?? settings.home })
   const client = new Client(bus)
+  const web = lazyWebHandler(bus, settings.approvers)
   return {
     bus,
     ask: client.ask,
     handle: client.handle,
-    close() {
+    fetch: web.fetch,
+    async close() {
+      await web.stop()
       client.close()
-      return bus.close()
+      await bus.close()
     },
   }
 }

@@ -20,6 +20,7 @@ import { startLogging } from './logging.ts'
 import { schemeOf } from './drivers.ts'
 import { environment, openBus, type Environment } from './environment.ts'
 import { stopAll, type Stoppable } from './stop.ts'
+import { lazyWebHandler, type Fetch } from './web.ts'
 import { startWithRetry, type BrokerWait } from './start-with-retry.ts'
 import { startTelemetry } from './telemetry.ts'
 
@@ -57,6 +58,12 @@ export interface RunningApp extends Pick<Client, 'ask' | 'handle'> {
   /** Where it listens, for display. */
   readonly addresses: readonly string[]
   readonly warnings: readonly Warning[]
+  /**
+   * What the gateway does over HTTP, as a function of a web `Request`: mount it in a server of your own, which decides who may call it.
+   * @example
+   * server.mount('/tidings', running.fetch) // Hono
+   */
+  readonly fetch: Fetch
   /** Waits up to `stopWithin` for running work, returns the rest to other workers and closes the log. */
   stop(): Promise<void>
 }
@@ -96,10 +103,11 @@ async function startNow(
   const bus = await openBus(settings, { timeoutMs, redactor: app.redactor, ...own })
   const pauses = new Pauses(bus)
   const client = new Client(bus)
+  const web = lazyWebHandler(bus, settings.approvers)
   const names = [...new Set(app.programs.map(program => program.name))]
   let engine: Engine | undefined
   const isIngress = hosts.has('gateway') || hosts.has('triggers')
-  const started: Stoppable[] = [{ stop: () => bus.close() }, { stop: () => client.close() }]
+  const started: Stoppable[] = [{ stop: () => bus.close() }, { stop: () => client.close() }, web]
   // One role is enough, and the credentials of the other roles may not permit it.
   if (hosts.has('gateway') || hosts.has('agents')) started.push({ stop: watchLog(bus) })
   if (telemetry) started.push(telemetry)
@@ -159,7 +167,17 @@ async function startNow(
     const durability = await bus.durability()
     log.info?.({ app: app.name, roles: [...hosts], bus: bus.name, addresses }, 'worker started')
     const warnings = warningsOf(app, hosts, durability)
-    return { bus, pauses, durability, addresses, warnings, stop, ask: client.ask, handle: client.handle }
+    return {
+      bus,
+      pauses,
+      durability,
+      addresses,
+      warnings,
+      stop,
+      ask: client.ask,
+      handle: client.handle,
+      fetch: web.fetch,
+    }
   } catch (error) {
     await stop()
     throw error
