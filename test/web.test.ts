@@ -18,7 +18,7 @@ async function served(handler: Fetch): Promise<string> {
   const server = createServer((incoming, outgoing) => void getRequestListener(handler)(incoming, outgoing))
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
-  onTestFinished(() => void server.close().closeAllConnections())
+  onTestFinished(() => server.close().closeAllConnections())
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
 }
 

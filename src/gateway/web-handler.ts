@@ -30,10 +30,7 @@ export class WebHandler {
     const { host } = new URL(request.url)
     if (!headers.has('host')) headers.set('host', host)
     const env = { incoming: incomingOf(request), outgoing: outgoing as unknown as ServerResponse }
-    const response = await this.#app.fetch(
-      new Request(request.url, { method: request.method, headers }),
-      env as HttpBindings,
-    )
+    const response = await this.#app.fetch(new Request(request.url, { method: request.method, headers }), env)
     return response === RESPONSE_ALREADY_SENT ? outgoing.response! : response
   }
 
@@ -63,8 +60,10 @@ class StreamResponse extends PassThrough {
     this.on('error', () => {})
   }
 
-  writeHead(status: number, { connection: _, ...headers }: Record<string, string>): this {
-    this.response = new Response(Readable.toWeb(this), { status, headers })
+  writeHead(status: number, headers: Record<string, string>): this {
+    // The server that the handler is mounted in owns the connection.
+    const { connection: _, ...own } = headers
+    this.response = new Response(Readable.toWeb(this), { status, headers: own })
     return this
   }
 }
