@@ -12,6 +12,8 @@ import {
   type ModelToolCall,
 } from '../tasks/conversation.ts'
 import type { Timeout } from '../tasks/duration.ts'
+import { taskId } from '../bus/ids.ts'
+import { messageType } from '../tasks/asked.ts'
 import { callOutcome } from '../tasks/outcome.ts'
 import { inputOf, type Program, type TurnContext } from '../tasks/program.ts'
 import { digest } from '../tasks/turn.ts'
@@ -28,6 +30,7 @@ import { modelToolName, type OfferedTool } from './loop-tools.ts'
  *                                            ├─ filtered, refused, … ─▶ failed
  *                                            └─ answer ─▶ completed
  *
+ * A further message of the user (`agent.message`) is part of the next request. If a final answer did not know it, the model is asked again.
  * The state contains only references, and of the conversation only those since the last request, so that it stays small.
  */
 
@@ -62,6 +65,8 @@ interface LoopState {
   handover?: ModelCall
   /** The call of the agent that continues the conversation. */
   successor?: string
+  /** Further messages of the user that were taken: one may be delivered twice. */
+  said?: string[]
   steps: number
   /** Answers in a row that did not fit the output schema. */
   misfits: number
@@ -73,6 +78,7 @@ interface LoopState {
 
 const maxMisfits = 2
 const maxContinues = 3
+const maxSaid = 100
 const defaultSteps = 32
 const defaultWindow = 200
 
@@ -102,7 +108,7 @@ export function modelLoop(options: LoopOptions): Program<LoopState> {
     const data: ModelRequest = {
       definition,
       prev: state.prev,
-      messages: [...state.fresh, ...more],
+      messages: usersLast([...state.fresh, ...more]),
       first: firstOf(state, ctx),
       window,
     }
@@ -161,6 +167,13 @@ export function modelLoop(options: LoopOptions): Program<LoopState> {
     ctx.fail(failure('E_MODEL_OUTPUT', `the agent that took over gave another output: ${checked.problem}`))
   }
 
+  /** Passes further messages of the user on to the agent that continues the conversation. */
+  const forward = ({ handover, successor }: LoopState, inputs: readonly CloudEvent[], ctx: TurnContext) => {
+    const { target } = tools.get(handover!.toolName)!
+    const subject = taskId(ctx.start.correlationid, target, successor!)
+    for (const { type, data } of inputs) if (type === messageType) ctx.emit({ type, target, subject, data })
+  }
+
   const note = (state: LoopState, ctx: TurnContext, data: { text: string; code?: ErrorCode }) =>
     ask(state, ctx, [{ role: 'user', event: ctx.emit({ type: 'agent.noted', data }) }])
 
@@ -207,6 +220,8 @@ export function modelLoop(options: LoopOptions): Program<LoopState> {
         state.fresh.push({ role: 'assistant', event: event.id })
         state.misfits = result.toolCalls.length > 0 ? 0 : state.misfits
         countEnd(state, result, !output)
+        // The next answer is to the user's further message.
+        if (hasUnread(state)) delete state.partial
         const handingOver = result.toolCalls.find(({ toolName, malformed }) => {
           const tool = malformed === undefined ? tools.get(toolName) : undefined
           return tool && !tool.request
@@ -219,6 +234,8 @@ export function modelLoop(options: LoopOptions): Program<LoopState> {
       } else if (event.type === 'tool.invoke' || event.type === 'agent.invoke') {
         const { toolCallId } = event.data as { toolCallId: string }
         state.open[event.id] = { toolCallId, toolName: modelToolName(event.target!) }
+      } else if (event.type === messageType) {
+        if (state.successor === undefined) takeMessage(state, event.id)
       } else if (event.type === 'tool.failed') {
         // Failed before it was called, in a turn of this task.
         const { toolCallId, toolName } = event.data as { toolCallId: string; toolName: string }
@@ -236,15 +253,36 @@ export function modelLoop(options: LoopOptions): Program<LoopState> {
         if (type === 'model.result') {
           const result = data as ModelResult
           const end = endOf(result)
+          const isRefused = end in rules && rules[end as Unfinished] === 'fail'
+          if (result.toolCalls.length === 0 && hasUnread(state) && !isRefused) return ask(state, ctx)
           if (end !== 'whole' && end !== 'paused') return handleUnfinished(end, result, state, ctx)
           if (result.toolCalls.length > 0) return callTools(result, state, ctx)
           return end === 'paused' ? ask(state, ctx) : answer((state.partial ?? '') + result.text, state, ctx)
         }
       }
-      if (Object.keys(state.open).length === 0) proceed(state, ctx)
+      if (state.successor !== undefined) return forward(state, inputs, ctx)
+      if (Object.keys(state.open).length === 0 && !isAsking(state)) proceed(state, ctx)
     },
   }
 }
+
+/** Whether a model call is open, whose answer adds the message of the assistant. */
+const isAsking = ({ steps, fresh }: LoopState) => steps > 0 && !fresh.some(({ role }) => role === 'assistant')
+
+/** Whether the user said something that the last request did not contain. */
+const hasUnread = ({ fresh }: LoopState) => fresh.some(({ role }) => role === 'user')
+
+function takeMessage(state: LoopState, event: string) {
+  if (state.said?.includes(event)) return
+  state.said = [...(state.said ?? []), event].slice(-maxSaid)
+  state.fresh.push({ role: 'user', event })
+}
+
+/** A further message of the user may arrive between a call and its answer, which providers want to see together. */
+const usersLast = (messages: readonly MessageRef[]): MessageRef[] => [
+  ...messages.filter(({ role }) => role !== 'user'),
+  ...messages.filter(({ role }) => role === 'user'),
+]
 
 type StartData = { readonly conversation?: EarlierConversation }
 

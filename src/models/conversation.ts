@@ -63,17 +63,15 @@ export class Conversations {
     while (prev !== null) {
       known = this.#cached.get(prev)
       if (known || count > request.window) break
-      const earlier = (await this.#event(prev, asking)).data as ModelRequest
+      const earlier = (await this.#findEvent(prev, asking))?.data as ModelRequest | undefined
+      if (!earlier) break
       steps.unshift(earlier.messages)
       count += earlier.messages.length
       prev = earlier.prev
     }
-    const read = await Promise.all(
-      steps.flat().map(async ref => readMessage(ref, await this.#event(ref.event, asking))),
-    )
-    const start =
-      known ?? (prev === null ? [] : [readMessage(request.first, await this.#event(request.first.event, asking))])
-    const messages = [...start, ...read]
+    const refs = [...(known || prev === null ? [] : [request.first]), ...steps.flat()]
+    const read = await Promise.all(refs.map(ref => this.#message(ref, asking, request.messages.includes(ref))))
+    const messages = [...(known ?? []), ...withoutGaps(read)]
     if (messages.length > 2 * request.window) messages.splice(1, messages.length - request.window - 1)
     if (request.prev !== null) this.#forget(request.prev)
     this.#remember(asking.id, messages)
@@ -93,17 +91,32 @@ export class Conversations {
     this.#cached.delete(id)
   }
 
-  async #event(id: string, { correlationid, replay }: CloudEvent): Promise<CloudEvent> {
+  /** Undefined if the log no longer has it. @throws E_MODEL_FAILED for a message that is new in this request */
+  async #message(ref: MessageRef, asking: CloudEvent, isNew: boolean): Promise<LanguageModelV4Message | undefined> {
+    const event = await this.#findEvent(ref.event, asking)
+    if (event) return readMessage(ref, event)
+    if (!isNew) return undefined
+    throw new TidingsError(
+      'E_MODEL_FAILED',
+      `the event ${ref.event}, a message of the conversation, is no longer on the log`,
+      { next: 'Raise `retention` in app(), so that events stay as long as conversations last.' },
+    )
+  }
+
+  async #findEvent(id: string, { correlationid, replay }: CloudEvent): Promise<CloudEvent | undefined> {
     const event =
       (replay !== undefined && (await this.#forkHistory.find(replay, id))) || (await this.#bus.get(id, correlationid))
-    if (!event)
-      throw new TidingsError(
-        'E_MODEL_FAILED',
-        `the event ${id}, a message of the conversation, is no longer on the log`,
-        { next: 'Raise `retention` in app(), so that events stay as long as conversations last.' },
-      )
-    return this.#bus.resolve(event)
+    return event && this.#bus.resolve(event)
   }
+}
+
+/**
+ * A conversation may be older than the events of its earlier tasks. It then begins with the first message of the user after the newest
+ * message that is missing.
+ */
+function withoutGaps(messages: readonly (LanguageModelV4Message | undefined)[]): LanguageModelV4Message[] {
+  const rest = messages.slice(messages.lastIndexOf(undefined) + 1) as LanguageModelV4Message[]
+  return rest.length === messages.length ? rest : rest.slice(rest.findIndex(({ role }) => role === 'user'))
 }
 
 const isFile = <T extends { type: string }>(part: T): part is Extract<T, LanguageModelV4FilePart> =>

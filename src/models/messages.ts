@@ -2,12 +2,18 @@ import type {
   JSONValue,
   LanguageModelV4Message,
   LanguageModelV4Prompt,
+  LanguageModelV4ToolCallPart,
   LanguageModelV4ToolResultPart,
 } from '@ai-sdk/provider'
 import type { CloudEvent } from '../event.ts'
-import type { MessageRef, ModelPart, ModelResult, ModelToolCall } from '../tasks/conversation.ts'
+import {
+  userContent,
+  type MessageRef,
+  type ModelPart,
+  type ModelResult,
+  type ModelToolCall,
+} from '../tasks/conversation.ts'
 import { callOutcome } from '../tasks/outcome.ts'
-import { inputOf } from '../tasks/program.ts'
 
 type AssistantMessage = Extract<LanguageModelV4Message, { role: 'assistant' }>
 type AssistantPart = AssistantMessage['content'][number]
@@ -38,18 +44,40 @@ export function promptOf(
       prompt[prompt.length - 1] = { role: 'tool', content: [...last.content, ...message.content] }
     else if (message.role !== 'assistant' || message.content.some(isContent)) prompt.push(message)
   }
-  return prompt.map((message, i) => (message.role === 'tool' ? inOrder(message, prompt[i - 1]!) : message))
+  return prompt.flatMap((message, i): LanguageModelV4Prompt => {
+    if (message.role === 'tool') return [allAnswers(message, prompt[i - 1]!)]
+    if (message.role !== 'assistant' || prompt[i + 1]?.role === 'tool') return [message]
+    const missing = allAnswers({ role: 'tool', content: [] }, message)
+    return missing.content.length > 0 ? [message, missing] : [message]
+  })
 }
 
 const isContent = ({ type }: AssistantPart) => !['reasoning', 'reasoning-file', 'custom'].includes(type)
 
-/** The answers in the order of the calls before them. */
-function inOrder(answers: ToolMessage, { content }: LanguageModelV4Message): ToolMessage {
-  const calls = (content as readonly AssistantPart[]).map(part => (part.type === 'tool-call' ? part.toolCallId : ''))
-  const callIndex = (part: ToolMessage['content'][number]) =>
-    part.type === 'tool-result' ? calls.indexOf(part.toolCallId) : -1
-  return { ...answers, content: answers.content.toSorted((a, b) => callIndex(a) - callIndex(b)) }
+/**
+ * The answers in the order of the calls before them. A conversation may continue one whose task ended while tools ran, and providers reject
+ * a call without a result.
+ */
+function allAnswers(answers: ToolMessage, { content }: LanguageModelV4Message): ToolMessage {
+  const calls = (content as readonly AssistantPart[]).flatMap(part =>
+    part.type === 'tool-call' && !part.providerExecuted ? [part] : [],
+  )
+  const indexOf = (part: ToolMessage['content'][number]) =>
+    part.type === 'tool-result' ? calls.findIndex(({ toolCallId }) => toolCallId === part.toolCallId) : -1
+  const answered = new Set(answers.content.map(indexOf))
+  const missing = calls.filter((_, i) => !answered.has(i)).map(withoutResult)
+  return { ...answers, content: [...answers.content, ...missing].toSorted((a, b) => indexOf(a) - indexOf(b)) }
 }
+
+const withoutResult = ({ toolCallId, toolName }: LanguageModelV4ToolCallPart): LanguageModelV4ToolResultPart => ({
+  type: 'tool-result',
+  toolCallId,
+  toolName,
+  output: {
+    type: 'error-json',
+    value: { code: 'E_TASK_CANCELLED', message: 'its task ended before there was a result' },
+  },
+})
 
 /** Whether redaction removed reasoning since the last message of the user. Anthropic requires it while thinking is on. */
 export function lacksReasoning(prompt: LanguageModelV4Prompt): boolean {
@@ -58,7 +86,7 @@ export function lacksReasoning(prompt: LanguageModelV4Prompt): boolean {
 }
 
 function userText(event: CloudEvent): string {
-  const content = event.type === 'agent.noted' ? (event.data as { text: string }).text : inputOf(event)
+  const content = userContent(event)
   // A model cannot interpret "null", and providers reject an empty text.
   if (content === null || content === undefined) return `The event ${event.type} arrived without data.`
   return typeof content === 'string' ? content : JSON.stringify(content)

@@ -6,6 +6,10 @@ import type {
   SharedV4Warning,
 } from '@ai-sdk/provider'
 
+import type { CloudEvent } from '../event.ts'
+import { messageType } from './asked.ts'
+import { inputOf } from './program.ts'
+
 /*
  * The data of `model.invoke`. A conversation is a chain: each request names the previous one and the messages since then, by the ids of
  * the events that contain them. So its size on the log grows linearly.
@@ -16,6 +20,12 @@ export type MessageRef =
   | { readonly role: 'user'; readonly event: string }
   | { readonly role: 'assistant'; readonly event: string }
   | { readonly role: 'tool'; readonly event: string; readonly toolCallId: string; readonly toolName: string }
+
+/** What an event says as a message of the user. */
+export function userContent(event: CloudEvent): unknown {
+  if (event.type === 'agent.noted') return (event.data as { text?: unknown } | null)?.text
+  return event.type === messageType ? (event.data as { message?: unknown } | null)?.message : inputOf(event)
+}
 
 export interface ModelRequest {
   /** Key of the definition document: instructions, tools, output schema. */

@@ -4,8 +4,8 @@ import { parseId, resultId, turnId } from '../bus/ids.ts'
 import { notOnLog } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import { asRequested } from '../tasks/effects.ts'
-import type { MessageRef, ModelDefinition, ModelRequest } from '../tasks/conversation.ts'
-import { inputOf, type Turn } from '../tasks/program.ts'
+import { userContent, type MessageRef, type ModelDefinition, type ModelRequest } from '../tasks/conversation.ts'
+import type { Turn } from '../tasks/program.ts'
 import { eventsAt, withData } from './index/events.ts'
 import type { Index } from './index/lookup.ts'
 import { usageOf } from './outcome.ts'
@@ -229,5 +229,5 @@ function contentOf(role: MessageRef['role'], event: CloudEvent): unknown {
   const data = (event.data ?? {}) as Record<string, unknown>
   if (role === 'assistant') return data.text || data.toolCalls
   if (role === 'tool') return data.error ?? data.output ?? data.reason
-  return event.type === 'agent.noted' ? data.text : event.type === 'agent.invoke' ? data.input : inputOf(event)
+  return userContent(event)
 }

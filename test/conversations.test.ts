@@ -1,0 +1,63 @@
+import { describe, expect, it } from 'vitest'
+import { agent, tool } from '../src/index.ts'
+import { z } from 'zod'
+import { plainModel, readIn } from './lib/plain-model.ts'
+import { ended, eventsOf, onEveryBus } from './lib/world.ts'
+
+/* Conversations that go on after their first request. */
+
+onEveryBus(world => {
+  describe('a conversation', () => {
+    it('includes what the user says while a tool runs', async () => {
+      const running = Promise.withResolvers<void>()
+      const answering = Promise.withResolvers<string>()
+      const slow = tool('slow', {
+        description: 'Waits.',
+        input: z.object({}),
+        run: () => (running.resolve(), answering.promise),
+      })
+      const { model } = plainModel(prompt =>
+        readIn(prompt).length > 1 ? readIn(prompt).join(' | ') : [{ id: 'c', tool: 'slow', input: {} }],
+      )
+      const helper = agent('helper', { model, instructions: 'Help.', tools: [slow] })
+      const worker = await (await world()).worker({ use: [helper, slow] })
+      const handle = await worker.ask(helper, 'Begin')
+      await running.promise
+      await handle.say('Hurry')
+      answering.resolve('done')
+      expect(await handle.result({ within: '20s' })).toBe('Begin | "done" | Hurry')
+    })
+
+    it('is continued by another task, and begins later if its oldest events are gone', async () => {
+      const { model, asked } = plainModel(prompt => readIn(prompt).join(' | '))
+      const helper = agent('helper', { model, instructions: 'Help.' })
+      const worker = await (await world()).worker({ use: [helper] })
+      const first = await worker.bus.publish({ type: 'agent.invoke', target: 'helper', data: { input: 'One' } })
+      const { correlationid } = await ended(worker, first.correlationid, first.id)
+      const [invoke] = (await eventsOf(worker, correlationid)).filter(({ type }) => type === 'model.invoke')
+      const answer = { role: 'assistant', event: `${invoke!.id}:result` }
+      const goOn = async (conversation: object) => {
+        const data = { input: 'Two', conversation }
+        const { id } = await worker.bus.publish({ type: 'agent.invoke', target: 'helper', correlationid, data })
+        return (await ended(worker, correlationid, id)).data
+      }
+      const begin = { role: 'user', event: first.id }
+      expect(await goOn({ prev: invoke!.id, messages: [answer], first: begin })).toMatchObject({
+        output: 'One | One | Two',
+      })
+      const calls = { toolCallId: 'c', toolName: 'slow' }
+      const unanswered = await worker.bus.publish({
+        type: 'model.result',
+        correlationid,
+        data: { text: '', toolCalls: [{ ...calls, input: {} }] },
+      })
+      const left = { role: 'assistant', event: unanswered.id }
+      expect(await goOn({ prev: invoke!.id, messages: [left], first: begin })).toMatchObject({ output: 'One | Two' })
+      expect(asked.at(-1)!.find(({ role }) => role === 'tool')!.content).toMatchObject([
+        { ...calls, output: { type: 'error-json', value: { code: 'E_TASK_CANCELLED' } } },
+      ])
+      const purged = { role: 'user', event: '01900000-0000-7000-8000-000000000001' }
+      expect(await goOn({ prev: purged.event, messages: [answer], first: purged })).toMatchObject({ output: 'Two' })
+    })
+  })
+})
