@@ -66,7 +66,7 @@ export class Client {
     if (!this.#hosted.has(program)) await assertHosted(this.#bus, [{ type: 'agent.invoke', target: program }])
     this.#hosted.add(program)
     await this.#answers.start()
-    const draft = requestDraft(program, input, options)
+    const draft = requestDraft(program, input, options, this.#bus.now())
     const id = taskId(draft.correlationid, program, draft.id)
     const end = this.#answers.expect(id)
     const [published] = await publishFromOutside(this.#bus, { name: `ask ${program}`, at: Date.now() }, [draft])
@@ -108,10 +108,15 @@ function programOf(target: Askable<never, unknown> | string): string {
 }
 
 /** The request. Its id is its correlation too, unless it belongs to a thread. */
-function requestDraft(target: string, input: unknown, { thread, idempotencyKey, user, deadline }: AskOptions) {
+function requestDraft(
+  target: string,
+  input: unknown,
+  { thread, idempotencyKey, user, deadline }: AskOptions,
+  now: number,
+) {
   const derived = (...names: unknown[]) => correlationFrom(JSON.stringify([defaultTenant, ...names]))
   const id = idempotencyKey === undefined ? randomUUIDv7() : derived('ask', target, thread, idempotencyKey)
-  const until = deadline === undefined ? null : deadlineFrom(Date.now(), deadline)
+  const until = deadline === undefined ? null : deadlineFrom(now, deadline)
   return {
     id,
     type: 'agent.invoke',

@@ -63,8 +63,6 @@ export interface EngineOptions {
   maxCachedTasks?: number
   /** Maximum number of unsettled deliveries. */
   maxInFlight?: number
-  /** For tests: the wall clock that ends waits. */
-  now?: () => number
   /** For tests: replaces {@link classifyInput}. */
   classifyInput?: typeof classifyInput
 }
@@ -98,7 +96,7 @@ export class Engine {
     this.#effectPolicies = new EffectPolicies(options.bus)
     this.#maxCachedTasks = options.maxCachedTasks ?? 4_096
     this.#classifyInput = options.classifyInput ?? classifyInput
-    this.#now = options.now ?? options.bus.now
+    this.#now = options.bus.now
     const filter = filterOf(options.programs)
     this.#group = { group: options.group, filter, mode: 'sharded', from: 'now' }
     this.#matches = compileFilter(filter)

@@ -39,6 +39,7 @@ describe('time', () => {
     await world.idle()
     expect(await world.events('payment.*')).toEqual([])
     expect(world.now.toISOString()).toBe('2030-05-01T12:00:00.000Z')
+    expect((await world.events('order.placed'))[0]!.time).toBe('2030-05-01T12:00:00.000Z')
     await world.advance('13d')
     expect(await world.events('payment.*')).toEqual([])
     await world.publish(paid, { order: 'A1', total: 12 })
@@ -54,6 +55,31 @@ describe('time', () => {
       'the next timer is due at 2026-01-15 00:00:00.000, which is too far ahead',
     )
     expect(world.now.toISOString()).toBe('2026-01-01T00:00:00.000Z')
+  })
+
+  it('waits for what takes real time, before any timeout', async () => {
+    const slow = tool('slow', {
+      description: 'Takes a moment.',
+      input: z.null(),
+      run: () => new Promise(done => setTimeout(done, 30, 'done')),
+    })
+    const caller = agent('caller', { on: 'go', run: (ctx, input: null) => ctx.call(slow, input, { within: '1s' }) })
+    await using world = await testApp(app({ use: [caller, slow] }))
+    await world.publish('go', null)
+    await world.expect('agent.task.completed', { output: 'done' })
+    expect(world.now.toISOString()).toBe('2026-01-01T00:00:00.000Z')
+  })
+
+  it('lets a test go on before it passes', async () => {
+    await using world = await testApp(shop)
+    await world.publish(placed, { order: 'A1', total: 12 })
+    const chased = world.expect('payment.chased')
+    const expired = world.expect('order.expired')
+    await chased
+    expect(world.now.toISOString()).toBe('2026-01-15T00:00:00.000Z')
+    await world.publish(paid, { order: 'A1', total: 12 })
+    await expect(expired).rejects.toThrow('the app is idle')
+    await world.expect('agent.task.completed', { output: 12 })
   })
 
   it('ends the delays between retries', async () => {

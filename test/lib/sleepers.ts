@@ -38,8 +38,9 @@ export interface Sleepers {
 }
 
 export async function sleepers({ home, bus: at }: { home: string; bus: string }, clock: TestClock): Promise<Sleepers> {
-  const driver =
+  const opened =
     at === 'sqlite' ? await openSqlite({ home, clock, leaseMs: 600_000 }) : await openNats({ url: at, clock })
+  const driver = Object.assign(opened, { now: clock.now })
   const bus = new Bus(driver)
   const engine = new Engine({
     bus,
@@ -48,7 +49,6 @@ export async function sleepers({ home, bus: at }: { home: string; bus: string },
     maxHops: 8,
     budget: defaultBudget,
     pauses: new Pauses(bus),
-    now: clock.now,
   })
   await engine.start()
   const eventsOf = async (correlation: string) =>
