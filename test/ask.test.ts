@@ -127,6 +127,24 @@ onEveryBus(world => {
     ])
   })
 
+  it('continues the conversation of a thread, which only that thread remembers', async () => {
+    const { model: languageModel, asked } = plainModel(prompt => `answer ${prompt.length}`)
+    const chat = agent('chat', { model: model(languageModel), instructions: 'Chat.' })
+    const worker = await (await world()).worker({ use: [chat] })
+    const say = async (text: string, thread: string) =>
+      (await worker.ask(chat, text, { thread })).result({ within: '10s' })
+    expect(await say('My name is Ada.', 'one')).toBe('answer 2')
+    expect(await say('I am Bob.', 'two')).toBe('answer 2')
+    expect(await say('Who am I?', 'one')).toBe('answer 4')
+    expect(await say('And now?', 'one')).toBe('answer 6')
+    const texts = asked
+      .at(-1)!
+      .flatMap(({ content }) =>
+        typeof content === 'string' ? [content] : content.flatMap(part => (part.type === 'text' ? [part.text] : [])),
+      )
+    expect(texts).toEqual(['Chat.', 'My name is Ada.', 'answer 2', 'Who am I?', 'answer 4', 'And now?'])
+  })
+
   it('sends a message to a running task, also before its first turn', async () => {
     const listener = agent('listener', {
       init: () => ({ heard: [] as unknown[] }),

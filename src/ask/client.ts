@@ -12,6 +12,7 @@ import type { Callable } from '../tasks/script.ts'
 import { Answers } from './answers.ts'
 import { CorrelationFeed } from './feed.ts'
 import { TaskHandle } from './handle.ts'
+import { threadConversation, threadCorrelation } from './thread.ts'
 
 /** What can be asked: what `agent()` and `workflow()` return. */
 export interface Askable<Input = unknown, Output = unknown> extends Callable<Input, Output> {
@@ -20,7 +21,7 @@ export interface Askable<Input = unknown, Output = unknown> extends Callable<Inp
 
 /** Options of one request. */
 export interface AskOptions {
-  /** Name of a conversation. Its requests share one correlation, and a model agent remembers the earlier ones. */
+  /** Name of a conversation. Its requests share one correlation, and a model agent remembers those that it has answered. */
   thread?: string
   /** A second request of the same target with this key is the same request: it starts nothing, and has the same result. */
   idempotencyKey?: string
@@ -66,7 +67,19 @@ export class Client {
     if (!this.#hosted.has(program)) await assertHosted(this.#bus, [{ type: 'agent.invoke', target: program }])
     this.#hosted.add(program)
     await this.#answers.start()
-    const draft = requestDraft(program, input, options, this.#bus.now())
+    const { thread, deadline } = options
+    const until = deadline === undefined ? null : deadlineFrom(this.#bus.now(), deadline)
+    const correlation = thread === undefined ? undefined : threadCorrelation(thread)
+    const conversation = correlation && (await threadConversation(this.#bus, correlation, program))
+    const draft = requestDraft(
+      program,
+      { input, ...(conversation && { conversation }) },
+      {
+        ...options,
+        correlation,
+        until,
+      },
+    )
     const id = taskId(draft.correlationid, program, draft.id)
     const end = this.#answers.expect(id)
     const [published] = await publishFromOutside(this.#bus, { name: `ask ${program}`, at: Date.now() }, [draft])
@@ -107,26 +120,28 @@ function programOf(target: Askable<never, unknown> | string): string {
   )
 }
 
+type RequestOptions = AskOptions & { readonly correlation: string | undefined; readonly until: number | null }
+
 /** The request. Its id is its correlation too, unless it belongs to a thread. */
 function requestDraft(
   target: string,
-  input: unknown,
-  { thread, idempotencyKey, user, deadline }: AskOptions,
-  now: number,
+  data: { readonly input: unknown },
+  { thread, idempotencyKey, user, correlation, until }: RequestOptions,
 ) {
-  const derived = (...names: unknown[]) => correlationFrom(JSON.stringify([defaultTenant, ...names]))
-  const id = idempotencyKey === undefined ? randomUUIDv7() : derived('ask', target, thread, idempotencyKey)
-  const until = deadline === undefined ? null : deadlineFrom(now, deadline)
+  const id =
+    idempotencyKey === undefined
+      ? randomUUIDv7()
+      : correlationFrom(JSON.stringify([defaultTenant, 'ask', target, thread, idempotencyKey]))
   return {
     id,
     type: 'agent.invoke',
     source: '/ask',
     target,
     replyto: askTarget,
-    correlationid: thread === undefined ? id : derived('thread', thread),
+    correlationid: correlation ?? id,
     ...(user !== undefined && { user }),
     ...(until !== null && { deadline: new Date(until).toISOString() }),
-    data: { input },
+    data,
   } satisfies Draft
 }
 
