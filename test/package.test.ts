@@ -59,8 +59,8 @@ test('publint reports no problem', async () => {
 })
 
 test('a program of agent and tools runs, tools in worker threads too', async () => {
-  await writeFile(join(project, 'program.js'), program)
-  const stdout = await run(process.execPath, ['program.js'], project)
+  await writeFile(join(project, 'program.mjs'), program)
+  const stdout = await run(process.execPath, ['program.mjs'], project)
   expect(stdout).toBe('42\n')
 })
 
@@ -91,6 +91,30 @@ if (import.meta.main) {
   }
   await running.stop()
 }
+`
+
+test('the testing kit works under node:test, without any optional peer', async () => {
+  await writeFile(join(project, 'program.test.mjs'), programTest)
+  expect(globSync('node_modules/{vitest,fast-check}', { cwd: project })).toEqual([])
+  await run(process.execPath, ['--test', 'program.test.mjs'], project)
+})
+
+const programTest = `
+import { test } from 'node:test'
+import { given, result, testApp } from 'tidings/testing'
+import desk from './program.mjs'
+
+test('the whole app', async () => {
+  const world = await testApp(desk, { tools: { double: () => 7 } })
+  await world.publish('order.paid', { n: 1 })
+  await world.expect('order.booked', { n: 8 })
+  await world.stop()
+})
+
+test('one agent', () =>
+  given(desk.agents[0], { event: { type: 'order.paid', data: { n: 1 } } })
+    .when(result('double', 2))
+    .emits([{ type: 'tool.invoke', target: 'increment' }]))
 `
 
 test('its types arrive', async () => {
