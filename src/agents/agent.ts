@@ -4,6 +4,7 @@ import { assertName, isTypePattern } from '../pattern.ts'
 import {
   aTimeout,
   aCount,
+  aFlag,
   aFunction,
   aList,
   anything,
@@ -18,6 +19,7 @@ import {
 } from '../options.ts'
 import type { Schema } from '../schema.ts'
 import type { Timeout } from '../tasks/duration.ts'
+import { settingChecks, type ModelSettings } from '../tasks/model-settings.ts'
 import { ProgramMachine, type Program, type ProgramDefinition } from '../tasks/program.ts'
 import { sourceLocation } from '../stack.ts'
 import { ScriptMachine, type Callable, type ScriptContext } from '../tasks/script.ts'
@@ -39,7 +41,7 @@ interface CommonAgentOptions {
 }
 
 /** The tool loop of an LLM agent. */
-export interface ModelAgentOptions<Output> extends CommonAgentOptions {
+export interface ModelAgentOptions<Output> extends CommonAgentOptions, ModelSettings {
   model: ModelLike
   instructions: string
   /** What the model may call: tools, agents, workflows that have an input, and hand-overs of the conversation. */
@@ -54,6 +56,12 @@ export interface ModelAgentOptions<Output> extends CommonAgentOptions {
   within?: Timeout
   /** What to do when the model stops before its answer is complete. */
   finish?: FinishRules
+  /** `false`: the calls of one step are made one after the other, in the order of the model. Default `true`. */
+  parallelTools?: boolean
+  /** What the first request of a task must call: this entry of `tools`, or `required`: any. Later requests are free. */
+  toolChoice?: 'required' | ModelTool
+  /** Asks the provider to cache instructions, tools and conversation. Only Anthropic needs it. */
+  cache?: boolean
 }
 
 /** Straight-line code, durable: only `ctx` may be awaited. */
@@ -69,7 +77,12 @@ export interface ProgramAgentOptions<State> extends CommonAgentOptions, Program<
 /** A model object, or one with limits and prices from `model()`. Never a bare string: that would go to a hosted gateway. */
 export type ModelLike =
   | LanguageModelV4
-  | { readonly kind: 'model'; readonly name: string; readonly languageModel: LanguageModelV4 }
+  | {
+      readonly kind: 'model'
+      readonly name: string
+      readonly languageModel: LanguageModelV4
+      readonly options?: ModelSettings
+    }
 
 /** What `agent()` returns. Pass it to `app({ use })`, and to `ctx.call` or the `tools` of another agent. */
 export interface Agent<Input = unknown, Output = unknown> extends Callable<Input, Output> {
@@ -117,7 +130,11 @@ export function agent(
       'the option "model" must be a model object, such as openai(\'…\') or offlineModel()',
     )
   const tools = offeredTools(options.tools ?? [], `agent "${name}"`)
-  const { document, key } = describeLoop({ ...options, tools }, `agent "${name}"`)
+  const { toolChoice, model } = options
+  if (toolChoice !== undefined && toolChoice !== 'required' && !options.tools?.includes(toolChoice))
+    throw invalidAt(`agent "${name}"`, 'the option "toolChoice" must be "required" or one of `tools`')
+  const settings = [...('kind' in model && model.options ? [model.options] : []), options]
+  const { document, key } = describeLoop({ ...options, tools, settings }, `agent "${name}"`)
   const program = modelLoop({ ...options, tools, model: modelName(options.model), definition: key })
   return {
     ...named,
@@ -155,6 +172,10 @@ const modelChecks = {
   maxSteps: aCount,
   window: aCount,
   within: aTimeout,
+  parallelTools: aFlag,
+  toolChoice: anything,
+  cache: aFlag,
+  ...settingChecks,
   finish: optionsOf({
     length: oneOf('continue', 'fail', 'accept'),
     empty: oneOf('continue', 'fail', 'accept'),

@@ -14,6 +14,7 @@ import {
 import type { Timeout } from '../tasks/duration.ts'
 import { taskId } from '../bus/ids.ts'
 import { messageType } from '../tasks/asked.ts'
+import { settingsIn, type ModelSettings } from '../tasks/model-settings.ts'
 import { callOutcome } from '../tasks/outcome.ts'
 import { inputOf, type Program, type TurnContext } from '../tasks/program.ts'
 import { digest } from '../tasks/turn.ts'
@@ -44,6 +45,9 @@ export interface LoopOptions {
   window?: number
   within?: Timeout
   finish?: FinishRules
+  parallelTools?: boolean
+  /** The tool that the first request must call; `required`: any. */
+  toolChoice?: 'required' | { readonly name: string }
 }
 
 /** How a model names a call. */
@@ -63,6 +67,8 @@ interface LoopState {
   open: Record<string, ModelCall>
   /** The hand-over that the model asked for: it is made when all tool calls are answered. */
   handover?: ModelCall
+  /** Without `parallelTools`: the calls of this step that are not made yet. */
+  queued?: ModelToolCall[]
   /** The call of the agent that continues the conversation. */
   successor?: string
   /** Further messages of the user that were taken: one may be delivered twice. */
@@ -82,21 +88,36 @@ const maxSaid = 100
 const defaultSteps = 32
 const defaultWindow = 200
 
+interface DescribedLoop extends Pick<LoopOptions, 'tools' | 'output' | 'parallelTools'> {
+  instructions: string
+  cache?: boolean
+  /** Those of the model and of the agent. */
+  settings: readonly ModelSettings[]
+}
+
+// Models of these providers then make one call at a time, where they can.
+const oneByOne: ModelSettings = {
+  providerOptions: { openai: { parallelToolCalls: false }, anthropic: { disableParallelToolUse: true } },
+}
+
 /** The document that an agent's requests refer to, and its key. */
-export function describeLoop(
-  { instructions, tools, output }: { instructions: string; tools: readonly OfferedTool[]; output?: Schema },
-  agent: string,
-) {
+export function describeLoop(options: DescribedLoop, agent: string) {
+  const { instructions, tools, output, parallelTools = true, cache } = options
+  // OpenAI rejects the option without tools.
+  const settings = settingsIn(...(parallelTools || tools.length === 0 ? [] : [oneByOne]), ...options.settings)
   const document: ModelDefinition = {
     instructions,
     tools: tools.map(({ name, description, input }) => ({ name, description, input })),
     ...(output && { output: jsonSchema(output, `the output of ${agent}`) }),
+    ...(settings && { settings }),
+    ...(cache && { cache }),
   }
   return { document, key: definitionKey(digest(document)) }
 }
 
 export function modelLoop(options: LoopOptions): Program<LoopState> {
   const { model, definition, output, within, maxSteps = defaultSteps, window = defaultWindow } = options
+  const { parallelTools = true, toolChoice } = options
   const rules = { ...defaultRules, ...options.finish }
   const tools = new Map(options.tools.map(tool => [tool.name, tool]))
   const available = [...tools.keys()].join(', ') || 'none'
@@ -111,15 +132,16 @@ export function modelLoop(options: LoopOptions): Program<LoopState> {
       messages: usersLast([...state.fresh, ...more]),
       first: firstOf(state, ctx),
       window,
+      ...(toolChoice && state.steps === 0 && { toolChoice: choiceOf(toolChoice) }),
     }
     ctx.call({ type: 'model.invoke', target: model, data, ...bound })
   }
 
-  /** Makes the tool calls of the model. Invalid ones fail at once, and the model gets the error. */
-  const callTools = (result: ModelResult, state: LoopState, ctx: TurnContext) => {
+  /** Makes tool calls of the model, all or the first. Invalid ones fail at once, and the model gets the error. */
+  const callTools = (calls: readonly ModelToolCall[], state: LoopState, ctx: TurnContext) => {
     const failed: MessageRef[] = []
     let called = 0
-    for (const call of result.toolCalls) {
+    for (const call of calls) {
       const { toolCallId, toolName } = call
       if (state.handover?.toolCallId === toolCallId) continue
       const request = requestOf(call)
@@ -129,9 +151,10 @@ export function modelLoop(options: LoopOptions): Program<LoopState> {
       } else {
         ctx.call({ ...request, ...bound })
         called++
+        if (!parallelTools) break
       }
     }
-    if (called === 0) proceed(state, ctx, failed)
+    if (called === 0) endStep(state, ctx, failed)
   }
 
   const requestOf = (call: ModelToolCall) => {
@@ -145,8 +168,12 @@ export function modelLoop(options: LoopOptions): Program<LoopState> {
       : { error: failure('E_TOOL_INPUT', 'a conversation is handed over only once; the first hand-over was taken') }
   }
 
+  /** After an answer of a tool. */
+  const proceed = (state: LoopState, ctx: TurnContext) =>
+    state.queued ? callTools(state.queued, state, ctx) : endStep(state, ctx)
+
   /** After the tool calls of a step: asks the model again, or lets another agent continue. */
-  const proceed = (state: LoopState, ctx: TurnContext, more: readonly MessageRef[] = []) => {
+  const endStep = (state: LoopState, ctx: TurnContext, more: readonly MessageRef[] = []) => {
     if (!state.handover) return ask(state, ctx, more)
     const conversation: EarlierConversation = {
       prev: state.prev,
@@ -194,7 +221,7 @@ export function modelLoop(options: LoopOptions): Program<LoopState> {
     const isOver = times > maxContinues || !canContinue(end, result)
     if (rules[end] === 'fail' || (rules[end] === 'continue' && isOver))
       return ctx.fail(unfinished(end, result, times).toJSON())
-    if (toolCalls.length > 0) return callTools(result, state, ctx)
+    if (toolCalls.length > 0) return callTools(toolCalls, state, ctx)
     // What was cut off is joined already.
     const joined = end === 'length' ? (state.partial ?? text) : (state.partial ?? '') + text
     if (rules[end] === 'accept') return answer(joined, state, ctx)
@@ -226,6 +253,7 @@ export function modelLoop(options: LoopOptions): Program<LoopState> {
           const tool = malformed === undefined ? tools.get(toolName) : undefined
           return tool && !tool.request
         })
+        if (!parallelTools && result.toolCalls.length > 1) state.queued = [...result.toolCalls]
         if (handingOver) state.handover = { toolCallId: handingOver.toolCallId, toolName: handingOver.toolName }
       } else if (event.type === 'agent.invoke' && state.steps === 0) {
         // The start of the task, which `init` has seen.
@@ -233,12 +261,14 @@ export function modelLoop(options: LoopOptions): Program<LoopState> {
         state.successor = event.id
       } else if (event.type === 'tool.invoke' || event.type === 'agent.invoke') {
         const { toolCallId } = event.data as { toolCallId: string }
+        dequeue(state, toolCallId)
         state.open[event.id] = { toolCallId, toolName: modelToolName(event.target!) }
       } else if (event.type === messageType) {
         if (state.successor === undefined) takeMessage(state, event.id)
       } else if (event.type === 'tool.failed') {
         // Failed before it was called, in a turn of this task.
         const { toolCallId, toolName } = event.data as { toolCallId: string; toolName: string }
+        dequeue(state, toolCallId)
         state.fresh.push({ role: 'tool', event: event.id, toolCallId, toolName })
       } else if (event.type === 'agent.noted' && !(event.data as { code?: string }).code) state.misfits++
       return state
@@ -256,7 +286,7 @@ export function modelLoop(options: LoopOptions): Program<LoopState> {
           const isRefused = end in rules && rules[end as Unfinished] === 'fail'
           if (result.toolCalls.length === 0 && hasUnread(state) && !isRefused) return ask(state, ctx)
           if (end !== 'whole' && end !== 'paused') return handleUnfinished(end, result, state, ctx)
-          if (result.toolCalls.length > 0) return callTools(result, state, ctx)
+          if (result.toolCalls.length > 0) return callTools(result.toolCalls, state, ctx)
           return end === 'paused' ? ask(state, ctx) : answer((state.partial ?? '') + result.text, state, ctx)
         }
       }
@@ -271,6 +301,17 @@ const isAsking = ({ steps, fresh }: LoopState) => steps > 0 && !fresh.some(({ ro
 
 /** Whether the user said something that the last request did not contain. */
 const hasUnread = ({ fresh }: LoopState) => fresh.some(({ role }) => role === 'user')
+
+function dequeue(state: LoopState, made: string) {
+  const left = state.queued?.filter(
+    ({ toolCallId }) => toolCallId !== made && toolCallId !== state.handover?.toolCallId,
+  )
+  if (left && left.length > 0) state.queued = left
+  else delete state.queued
+}
+
+const choiceOf = (choice: 'required' | { readonly name: string }): NonNullable<ModelRequest['toolChoice']> =>
+  choice === 'required' ? { type: 'required' } : { type: 'tool', toolName: modelToolName(choice.name) }
 
 function takeMessage(state: LoopState, event: string) {
   if (state.said?.includes(event)) return

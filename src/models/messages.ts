@@ -13,6 +13,7 @@ import {
   type ModelResult,
   type ModelToolCall,
 } from '../tasks/conversation.ts'
+import { mergedOptions } from '../tasks/model-settings.ts'
 import { callOutcome } from '../tasks/outcome.ts'
 
 type AssistantMessage = Extract<LanguageModelV4Message, { role: 'assistant' }>
@@ -78,6 +79,19 @@ const withoutResult = ({ toolCallId, toolName }: LanguageModelV4ToolCallPart): L
     value: { code: 'E_TASK_CANCELLED', message: 'its task ended before there was a result' },
   },
 })
+
+const cached = { anthropic: { cacheControl: { type: 'ephemeral' } } }
+
+/**
+ * Asks Anthropic to cache the tools and instructions, and the conversation up to here, which the next request repeats. Other providers
+ * cache without being asked.
+ */
+export function withCacheHints(prompt: LanguageModelV4Prompt): LanguageModelV4Prompt {
+  return prompt.map((message, i) => {
+    if (i > 0 && i < prompt.length - 1) return message
+    return { ...message, providerOptions: mergedOptions(message.providerOptions, cached)! }
+  })
+}
 
 /** Whether redaction removed reasoning since the last message of the user. Anthropic requires it while thinking is on. */
 export function lacksReasoning(prompt: LanguageModelV4Prompt): boolean {

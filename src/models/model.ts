@@ -2,12 +2,13 @@ import type { LanguageModelV4 } from '@ai-sdk/provider'
 import { TidingsError } from '../errors.ts'
 import { aCount, aDuration, aFlag, anObject, aNumber, aText, checkOptions, optionsOf, type Check } from '../options.ts'
 import type { Duration } from '../tasks/duration.ts'
+import { settingChecks, type ModelSettings } from '../tasks/model-settings.ts'
 import { aRetry, type RetryOptions } from '../tasks/retry.ts'
 import { modelName } from '../tasks/conversation.ts'
 import { offlineProvider } from './offline/language-model.ts'
 
-/** How requests to a model are limited, retried and named. */
-export interface ModelOptions {
+/** How requests to a model are limited, retried and named, and its default settings. */
+export interface ModelOptions extends ModelSettings {
   /** The name by which it is called. Default: provider and model id. */
   name?: string
   /** Maximum number of requests at once, over all workers of the log. */
@@ -40,9 +41,10 @@ const checks = {
   retry: aRetry,
   price: optionsOf({ input: aNumber, output: aNumber }),
   readOnly: aFlag,
+  ...settingChecks,
 } satisfies Record<keyof ModelOptions, Check>
 
-/** Adds limits, a price or a name to a model object. Agents also accept the model object itself. */
+/** Adds limits, settings, a price or a name to a model object. Agents also accept the model object itself. */
 export function model(languageModel: LanguageModelV4, options: ModelOptions = {}): Model {
   const missing = anObject(languageModel)
   if (missing) throw new TidingsError('E_APP_INVALID', `model(): the first argument ${missing}`)

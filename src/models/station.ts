@@ -14,10 +14,11 @@ import { Workers } from '../bus/workers.ts'
 import { copyOf } from '../json.ts'
 import type { ModelDefinition, ModelRequest, ModelResult } from '../tasks/conversation.ts'
 import { milliseconds } from '../tasks/duration.ts'
+import { settingsIn, type ModelSettings } from '../tasks/model-settings.ts'
 import { RetryPolicy } from '../tasks/retry.ts'
 import { Circuit, type Cooldown } from './circuit.ts'
 import { Conversations } from './conversation.ts'
-import { lacksReasoning } from './messages.ts'
+import { lacksReasoning, withCacheHints } from './messages.ts'
 import type { Model } from './model.ts'
 import { modelError, step, type ModelFailure } from './step.ts'
 
@@ -141,12 +142,12 @@ export class ModelStation {
   async #ask(model: Model, event: CloudEvent, onBegin: () => void): Promise<ModelResult> {
     const definition = await this.#logErrors.from(this.#definition((event.data as ModelRequest).definition))
     // A copy of the cached definition, which the model may change.
-    const { instructions, tools, output } = copyOf(definition)
+    const { instructions, tools, output, settings, cache } = copyOf(definition)
+    const { toolChoice } = event.data as ModelRequest
     const prompt = await this.#logErrors.from(this.#conversations.prompt(event, instructions))
     const options: LanguageModelV4CallOptions = {
-      prompt,
-      // Anthropic rejects a turn that lacks a part of its thinking, unless thinking is off.
-      ...(lacksReasoning(prompt) && { providerOptions: { anthropic: { thinking: { type: 'disabled' } } } }),
+      ...callSettings(model.options, settings ?? {}, lacksReasoning(prompt) ? withoutThinking : {}),
+      prompt: cache ? withCacheHints(prompt) : prompt,
       abortSignal: AbortSignal.any([
         AbortSignal.timeout(milliseconds(model.options.timeout ?? defaultTimeout)),
         this.#workers.abandoned,
@@ -154,6 +155,7 @@ export class ModelStation {
       ...(tools.length > 0 && {
         tools: tools.map(({ input: inputSchema, ...tool }) => ({ type: 'function', ...tool, inputSchema })),
       }),
+      ...(toolChoice && { toolChoice: { ...toolChoice } }),
       ...(output && { responseFormat: { type: 'json', schema: output } }),
     }
     const deltas = new StreamRedactor(this.#bus.redactor, text =>
@@ -185,6 +187,14 @@ export class ModelStation {
     return definition
   }
 }
+
+function callSettings(...settings: readonly ModelSettings[]) {
+  const { stopSequences, ...merged } = settingsIn(...settings) ?? {}
+  return { ...merged, ...(stopSequences && { stopSequences: [...stopSequences] }) }
+}
+
+// Anthropic rejects a turn that lacks a part of its thinking, unless thinking is off.
+const withoutThinking: ModelSettings = { providerOptions: { anthropic: { thinking: { type: 'disabled' } } } }
 
 const giveUpError = (cause: TidingsError, { failures }: Retries, why: string | undefined) =>
   new TidingsError('E_MODEL_UNAVAILABLE', `${cause.message}. Gave up after ${failures} attempts: ${why}`, {

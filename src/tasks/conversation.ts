@@ -8,6 +8,7 @@ import type {
 
 import type { CloudEvent } from '../event.ts'
 import { messageType } from './asked.ts'
+import type { ModelSettings } from './model-settings.ts'
 import { inputOf } from './program.ts'
 
 /*
@@ -37,6 +38,8 @@ export interface ModelRequest {
   readonly first: MessageRef
   /** Maximum number of messages that the model gets: the newest ones. */
   readonly window: number
+  /** What the model must call in this step. Default: nothing. */
+  readonly toolChoice?: { readonly type: 'required' } | { readonly type: 'tool'; readonly toolName: string }
 }
 
 /** The `conversation` of an `agent.invoke`: a conversation of the same correlation that its task continues. */
@@ -60,6 +63,9 @@ export interface ModelDefinition {
     readonly input: Record<string, unknown>
   }[]
   readonly output?: Record<string, unknown>
+  readonly settings?: ModelSettings
+  /** Asks the provider to cache what requests have in common. */
+  readonly cache?: true
 }
 
 export interface ModelToolCall {

@@ -78,7 +78,7 @@ function authorText({ kind, name, version, hash, turn, retryOf }: Author): strin
   return `${kind === 'other' ? '' : `${kind} `}${printable(name)}${program}${code}${turn === undefined ? '' : `, turn ${turn}`}${retryOf === undefined ? '' : `, retry of ${shortId(retryOf)}`}`
 }
 
-function askedLines({ model, instructions, messages, spent }: ModelQuestion): string[] {
+function askedLines({ model, instructions, settings, messages, spent }: ModelQuestion): string[] {
   const lines = instructions?.split('\n').filter(line => line.trim() !== '') ?? []
   const shown = lines.slice(0, instructionLines)
   const usage = spent ? usageText(spent) : ['no answer yet']
@@ -88,6 +88,7 @@ function askedLines({ model, instructions, messages, spent }: ModelQuestion): st
       (line, i) =>
         `${padOrShorten(i === 0 ? 'instructions' : '', 13)} ${printable(line)}${i === instructionLines - 1 && lines.length > instructionLines ? ' …' : ''}`,
     ),
+    ...(settings ? [`${padOrShorten('settings', 13)} ${preview(settings)}`] : []),
     ...messages.map(
       ({ role, content }) =>
         `${padOrShorten(role, 13)} ${content === undefined ? '(no longer on the log)' : preview(content)}`,

@@ -5,6 +5,7 @@ import { notOnLog } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import { asRequested } from '../tasks/effects.ts'
 import { userContent, type MessageRef, type ModelDefinition, type ModelRequest } from '../tasks/conversation.ts'
+import type { ModelSettings } from '../tasks/model-settings.ts'
 import type { Turn } from '../tasks/program.ts'
 import { eventsAt, withData } from './index/events.ts'
 import type { Index } from './index/lookup.ts'
@@ -51,6 +52,8 @@ export interface Author {
 export interface ModelQuestion {
   readonly model: string
   readonly instructions?: string
+  /** Such as `temperature`. */
+  readonly settings?: ModelSettings
   /** Messages that are new in this request, oldest first. */
   readonly messages: { readonly role: MessageRef['role']; readonly event: string; readonly content: unknown }[]
   readonly spent?: TraceUsage
@@ -219,6 +222,7 @@ async function modelQuestion(event: CloudEvent, bus: Bus, events: EventReader): 
   return {
     model: asRequested(event).target ?? '?',
     ...(document && { instructions: document.instructions }),
+    ...(document?.settings && { settings: document.settings }),
     messages: refs.map(({ role, event }, i) => ({ role, event, content: sources[i] && contentOf(role, sources[i]) })),
     ...(answer && { spent: usageOf([answer]) }),
   }
